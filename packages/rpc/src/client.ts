@@ -1,0 +1,218 @@
+import {
+  Client,
+  credentials,
+  Metadata,
+  type ChannelOptions,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  type ClientWritableStream,
+  type MethodDefinition,
+  type ServiceDefinition,
+} from '@grpc/grpc-js';
+import { AuroraRpcError, fromServiceError } from './errors.ts';
+import type {
+  AppendRequest,
+  AppendResponse,
+  CatchUpRequest,
+  ComputeImageChunk,
+  ComputeImageRequest,
+  CopySegmentChunk,
+  CopySegmentRequest,
+  FetchRedoRequest,
+  GetPagesRequest,
+  GetPagesResponse,
+  GetPeerPageRequest,
+  GossipRequest,
+  ImportBaseRequest,
+  OpenEpochRequest,
+  PageImage,
+  RedoChunk,
+  SegmentId,
+  SegmentState,
+  TruncateRequest,
+} from './messages.ts';
+import { PEER_SERVICE, SEGMENT_SERVICE, type PreparedAppend } from './service-definition.ts';
+
+/** One message may carry a whole redo batch (a WAL record is at most 1020 MiB, most are tiny) or 256 pages. */
+export const MAX_MESSAGE_BYTES = 1100 * 1024 * 1024;
+
+export const CHANNEL_OPTIONS: ChannelOptions = {
+  'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+  'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+  'grpc.initial_reconnect_backoff_ms': 50,
+  'grpc.min_reconnect_backoff_ms': 50,
+  'grpc.max_reconnect_backoff_ms': 1000,
+  // A stopped or partitioned peer never closes its socket: only a missed ping tells.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5_000,
+  'grpc.enable_retries': 0,
+  'grpc.use_local_subchannel_pool': 1,
+};
+
+export interface CallOptions {
+  /** Milliseconds until the call fails with DEADLINE. */
+  deadlineMs: number;
+  signal?: AbortSignal;
+}
+
+export type AppendStream = ClientDuplexStream<AppendRequest | PreparedAppend, AppendResponse>;
+
+class ServiceClient {
+  readonly address: string;
+  readonly #client: Client;
+  readonly #service: ServiceDefinition;
+
+  constructor(address: string, service: ServiceDefinition) {
+    this.address = address;
+    this.#service = service;
+    this.#client = new Client(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+  }
+
+  method<Request, Response>(name: string): MethodDefinition<Request, Response> {
+    const method = this.#service[name];
+    if (method === undefined) throw new Error(`no method ${name} in the service`);
+    return method as MethodDefinition<Request, Response>;
+  }
+
+  unary<Request, Response>(name: string, request: Request, options: CallOptions): Promise<Response> {
+    const method = this.method<Request, Response>(name);
+    return new Promise((resolve, reject) => {
+      if (options.signal?.aborted === true) {
+        reject(new AuroraRpcError('UNREACHABLE', `${this.address}: the call was given up before it was sent`));
+        return;
+      }
+      const abort = (): void => call.cancel();
+      const call = this.#client.makeUnaryRequest<Request, Response>(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        new Metadata(),
+        { deadline: Date.now() + options.deadlineMs },
+        (error, response) => {
+          options.signal?.removeEventListener('abort', abort);
+          if (error !== null) reject(fromServiceError(error, this.address));
+          else if (response === undefined) reject(new AuroraRpcError('INTERNAL', `${this.address}: ${name} answered nothing`));
+          else resolve(response);
+        },
+      );
+      options.signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  serverStream<Request, Response>(name: string, request: Request, options: CallOptions): ClientReadableStream<Response> {
+    const method = this.method<Request, Response>(name);
+    const call = this.#client.makeServerStreamRequest<Request, Response>(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      { deadline: Date.now() + options.deadlineMs },
+    );
+    options.signal?.addEventListener('abort', () => call.cancel(), { once: true });
+    return call;
+  }
+
+  clientStream<Request, Response>(name: string, options: CallOptions): { call: ClientWritableStream<Request>; answer: Promise<Response> } {
+    const method = this.method<Request, Response>(name);
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    const call = this.#client.makeClientStreamRequest<Request, Response>(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      new Metadata(),
+      { deadline: Date.now() + options.deadlineMs },
+      (error, response) => {
+        if (error !== null) reject(fromServiceError(error, this.address));
+        else if (response === undefined) reject(new AuroraRpcError('INTERNAL', `${this.address}: ${name} answered nothing`));
+        else resolve(response);
+      },
+    );
+    return { call, answer: promise };
+  }
+
+  duplex<Request, Response>(name: string): ClientDuplexStream<Request, Response> {
+    const method = this.method<Request, Response>(name);
+    return this.#client.makeBidiStreamRequest<Request, Response>(method.path, method.requestSerialize, method.responseDeserialize, new Metadata(), {});
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+/** Reads a server stream to its end, giving each message as it comes; failures are AuroraRpcError. */
+async function* readAll<Response>(stream: ClientReadableStream<Response>, peer: string): AsyncGenerator<Response> {
+  try {
+    for await (const message of stream) yield message as Response;
+  } catch (error) {
+    throw fromServiceError(error, peer);
+  } finally {
+    stream.cancel();
+  }
+}
+
+/** The compute's view of one storage daemon. Every failure is an AuroraRpcError. */
+export class SegmentClient {
+  readonly #rpc: ServiceClient;
+  constructor(address: string) {
+    this.#rpc = new ServiceClient(address, SEGMENT_SERVICE);
+  }
+  get address(): string {
+    return this.#rpc.address;
+  }
+  /** Raw stream: the write path owns its flow control. Errors arrive as 'error' events; pass them through fromServiceError. */
+  append(): AppendStream {
+    return this.#rpc.duplex('Append');
+  }
+  openEpoch(request: OpenEpochRequest, options: CallOptions): Promise<SegmentState> {
+    return this.#rpc.unary('OpenEpoch', request, options);
+  }
+  truncate(request: TruncateRequest, options: CallOptions): Promise<SegmentState> {
+    return this.#rpc.unary('Truncate', request, options);
+  }
+  catchUp(request: CatchUpRequest, options: CallOptions): Promise<SegmentState> {
+    return this.#rpc.unary('CatchUp', request, options);
+  }
+  getPages(request: GetPagesRequest, options: CallOptions): Promise<GetPagesResponse> {
+    return this.#rpc.unary('GetPages', request, options);
+  }
+  computeImage(request: ComputeImageRequest, options: CallOptions): AsyncGenerator<ComputeImageChunk> {
+    return readAll(this.#rpc.serverStream<ComputeImageRequest, ComputeImageChunk>('ComputeImage', request, options), this.address);
+  }
+  importBase(options: CallOptions): { call: ClientWritableStream<ImportBaseRequest>; answer: Promise<SegmentState> } {
+    return this.#rpc.clientStream('ImportBase', options);
+  }
+  status(segment: SegmentId, options: CallOptions): Promise<SegmentState> {
+    return this.#rpc.unary('Status', segment, options);
+  }
+  close(): void {
+    this.#rpc.close();
+  }
+}
+
+/** One storage daemon's view of another. Every failure is an AuroraRpcError. */
+export class PeerClient {
+  readonly #rpc: ServiceClient;
+  constructor(address: string) {
+    this.#rpc = new ServiceClient(address, PEER_SERVICE);
+  }
+  get address(): string {
+    return this.#rpc.address;
+  }
+  gossip(request: GossipRequest, options: CallOptions): Promise<SegmentState> {
+    return this.#rpc.unary('Gossip', request, options);
+  }
+  fetchRedo(request: FetchRedoRequest, options: CallOptions): AsyncGenerator<RedoChunk> {
+    return readAll(this.#rpc.serverStream<FetchRedoRequest, RedoChunk>('FetchRedo', request, options), this.address);
+  }
+  copySegment(request: CopySegmentRequest, options: CallOptions): AsyncGenerator<CopySegmentChunk> {
+    return readAll(this.#rpc.serverStream<CopySegmentRequest, CopySegmentChunk>('CopySegment', request, options), this.address);
+  }
+  getPeerPage(request: GetPeerPageRequest, options: CallOptions): Promise<PageImage> {
+    return this.#rpc.unary('GetPeerPage', request, options);
+  }
+  close(): void {
+    this.#rpc.close();
+  }
+}

@@ -1,0 +1,6 @@
+export * from './errors.ts';
+export * from './messages.ts';
+export * from './client.ts';
+export * from './server.ts';
+export { encodeAppendRequest, WireError } from './wire.ts';
+export { PEER_SERVICE, SEGMENT_SERVICE, type PreparedAppend } from './service-definition.ts';

@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AuroraRpcError, PeerClient, SegmentClient, addPeerService, addSegmentService, createServer, encodeAppendRequest, listen } from './index.ts';
+import type { AppendRequest, AppendResponse, SegmentState } from './index.ts';
+
+const STATE: SegmentState = {
+  phase: 'READY',
+  epoch: 7n,
+  scl: 0xffff_ffff_ffff_fff0n,
+  lastBatchEpoch: 6n,
+  baseEpoch: 1n,
+  baseLsn: 100n,
+  appliedLsn: 5n,
+  vdl: 4n,
+  logStartLsn: 3n,
+  systemIdentifier: 2n ** 63n + 1n,
+  history: [
+    { epoch: 1n, startLsn: 100n },
+    { epoch: 6n, startLsn: 2n ** 60n },
+  ],
+  message: '',
+  daemonId: 'd0',
+  zone: 'zone-a',
+  pgmrpl: 1n,
+  bytesUsed: 9n,
+};
+const SEGMENT = { volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11', pg: 0 };
+const server = createServer();
+const received: AppendRequest[] = [];
+let segment: SegmentClient;
+let peer: PeerClient;
+
+beforeAll(async () => {
+  addSegmentService(server, {
+    append(call) {
+      call.on('data', (request: AppendRequest) => {
+        received.push(request);
+        call.write({ scl: request.vdl, result: request.batch === undefined ? 'OK' : 'GAP', epoch: 3n, message: request.batch?.toString() ?? '' });
+      });
+      call.on('end', () => call.end());
+    },
+    openEpoch: () => Promise.reject(new AuroraRpcError('EPOCH_TAKEN', 'epoch 7 belongs to another writer')),
+    truncate: (request) => Promise.resolve({ ...STATE, history: request.history }),
+    catchUp: () => new Promise(() => {}),
+    getPages: (request) => Promise.resolve({ present: Buffer.alloc(request.count, 1), pages: Buffer.alloc(8192 * request.count, 7), lsn: request.lsn }),
+    async *computeImage(request) {
+      yield { volumeState: Buffer.from('state'), stateComplete: true, slruPages: [{ key: Buffer.from('k'), page: Buffer.from('p') }], lsn: request.lsn };
+    },
+    async importBase(requests) {
+      let pages = 0;
+      for await (const request of requests) pages += request.pages.length;
+      return { ...STATE, bytesUsed: BigInt(pages) };
+    },
+    status: () => Promise.resolve(STATE),
+  });
+  addPeerService(server, {
+    gossip: (request) => Promise.resolve(request.state),
+    async *fetchRedo() {
+      for (let i = 0; i < 3; i++) yield { batches: Buffer.alloc(1000, i) };
+    },
+    async *copySegment() {
+      yield { state: STATE, values: [{ key: Buffer.from([1]), value: Buffer.from([2]) }], markLsn: 11n };
+      throw new AuroraRpcError('DAMAGED', 'value 2 failed its CRC');
+    },
+    getPeerPage: (request) => Promise.resolve({ key: request.key, page: Buffer.alloc(8192) }),
+  });
+  const port = await listen(server, '127.0.0.1:0');
+  segment = new SegmentClient(`127.0.0.1:${port}`);
+  peer = new PeerClient(`127.0.0.1:${port}`);
+});
+
+afterAll(() => {
+  segment.close();
+  peer.close();
+  server.forceShutdown();
+});
+
+describe('rpc over a real connection', () => {
+  it('carries 64-bit fields exactly, nested ones too', async () => {
+    expect(await segment.status(SEGMENT, { deadlineMs: 5000 })).toEqual(STATE);
+    expect(await peer.gossip({ segment: SEGMENT, state: STATE }, { deadlineMs: 5000 })).toEqual(STATE);
+    const history = [{ epoch: 2n, startLsn: 0xfedc_ba98_7654_3210n }];
+    expect((await segment.truncate({ segment: SEGMENT, epoch: 2n, history }, { deadlineMs: 5000 })).history).toEqual(history);
+  });
+
+  it('carries pages', async () => {
+    const answer = await segment.getPages(
+      { segment: SEGMENT, epoch: 1n, lsn: 99n, spcOid: 1663, dbOid: 5, relNumber: 7, fork: 0, block: 0, count: 3 },
+      { deadlineMs: 5000 },
+    );
+    expect(answer.lsn).toBe(99n);
+    expect(answer.present).toEqual(Buffer.alloc(3, 1));
+    expect(answer.pages.equals(Buffer.alloc(3 * 8192, 7))).toBe(true);
+  });
+
+  it('streams appends: hello through protobuf, batches as they are', async () => {
+    const stream = segment.append();
+    const answers: AppendResponse[] = [];
+    const done = new Promise((resolve) => stream.on('end', resolve));
+    stream.on('data', (answer: AppendResponse) => answers.push(answer));
+    const hello = { segment: SEGMENT, epoch: 7n, writerId: 'demo-1/x', history: [{ epoch: 1n, startLsn: 2n }] };
+    stream.write({ hello, batch: undefined, vdl: 1n, pgmrpl: 0n });
+    stream.write(encodeAppendRequest(Buffer.from('batch bytes'), 2n ** 63n, 5n));
+    stream.end();
+    await done;
+    expect(received[0]?.hello).toEqual(hello);
+    expect(received[1]).toMatchObject({ hello: undefined, vdl: 2n ** 63n, pgmrpl: 5n });
+    expect(answers).toEqual([
+      { scl: 1n, result: 'OK', epoch: 3n, message: '' },
+      { scl: 2n ** 63n, result: 'GAP', epoch: 3n, message: 'batch bytes' },
+    ]);
+  });
+
+  it('gives errors their codes, deadlines and dead peers too', async () => {
+    await expect(segment.openEpoch({ segment: SEGMENT, epoch: 7n, writerId: 'w' }, { deadlineMs: 5000 })).rejects.toMatchObject({ code: 'EPOCH_TAKEN' });
+    await expect(segment.catchUp({ segment: SEGMENT, lsn: 1n }, { deadlineMs: 50 })).rejects.toMatchObject({ code: 'DEADLINE' });
+    const nobody = new SegmentClient('127.0.0.1:1');
+    await expect(nobody.status(SEGMENT, { deadlineMs: 2000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    nobody.close();
+  });
+
+  it('streams answers and imports', async () => {
+    const chunks = [];
+    for await (const chunk of peer.fetchRedo({ segment: SEGMENT, fromLsn: 0n, fromEpoch: 0n, toLsn: 0n }, { deadlineMs: 5000 })) chunks.push(chunk.batches.length);
+    expect(chunks).toEqual([1000, 1000, 1000]);
+    const copy = peer.copySegment({ segment: SEGMENT }, { deadlineMs: 5000 });
+    expect((await copy.next()).value).toMatchObject({ state: STATE, markLsn: 11n });
+    await expect(copy.next()).rejects.toMatchObject({ code: 'DAMAGED' });
+    const { call, answer } = segment.importBase({ deadlineMs: 5000 });
+    call.write({ begin: undefined, pages: [{ key: Buffer.from('a'), page: Buffer.from('b') }], finish: false });
+    call.write({ begin: undefined, pages: [], finish: true });
+    call.end();
+    expect((await answer).bytesUsed).toBe(1n);
+  });
+});

@@ -1,0 +1,150 @@
+import {
+  Server,
+  ServerCredentials,
+  type sendUnaryData,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { CHANNEL_OPTIONS } from './client.ts';
+import { toServiceError } from './errors.ts';
+import type {
+  AppendRequest,
+  AppendResponse,
+  CatchUpRequest,
+  ComputeImageChunk,
+  ComputeImageRequest,
+  CopySegmentChunk,
+  CopySegmentRequest,
+  FetchRedoRequest,
+  GetPagesRequest,
+  GetPagesResponse,
+  GetPeerPageRequest,
+  GossipRequest,
+  ImportBaseRequest,
+  OpenEpochRequest,
+  PageImage,
+  RedoChunk,
+  SegmentId,
+  SegmentState,
+  TruncateRequest,
+} from './messages.ts';
+import { PEER_SERVICE, SEGMENT_SERVICE } from './service-definition.ts';
+
+export type AppendCall = ServerDuplexStream<AppendRequest, AppendResponse>;
+
+/** What a call can learn of its caller: when to give up, and whether the caller already has. */
+export interface CallContext {
+  /** Milliseconds on Date.now()'s clock, or Infinity. */
+  readonly deadline: number;
+  readonly signal: AbortSignal;
+}
+
+export interface SegmentHandlers {
+  /** Owns the stream: reads requests, writes responses, ends it. */
+  append(call: AppendCall): void;
+  openEpoch(request: OpenEpochRequest, context: CallContext): Promise<SegmentState>;
+  truncate(request: TruncateRequest, context: CallContext): Promise<SegmentState>;
+  catchUp(request: CatchUpRequest, context: CallContext): Promise<SegmentState>;
+  getPages(request: GetPagesRequest, context: CallContext): Promise<GetPagesResponse>;
+  computeImage(request: ComputeImageRequest, context: CallContext): AsyncIterable<ComputeImageChunk>;
+  importBase(requests: AsyncIterable<ImportBaseRequest>, context: CallContext): Promise<SegmentState>;
+  status(request: SegmentId, context: CallContext): Promise<SegmentState>;
+}
+
+export interface PeerHandlers {
+  gossip(request: GossipRequest, context: CallContext): Promise<SegmentState>;
+  fetchRedo(request: FetchRedoRequest, context: CallContext): AsyncIterable<RedoChunk>;
+  copySegment(request: CopySegmentRequest, context: CallContext): AsyncIterable<CopySegmentChunk>;
+  getPeerPage(request: GetPeerPageRequest, context: CallContext): Promise<PageImage>;
+}
+
+interface CancellableCall {
+  getDeadline(): Date | number;
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
+function contextOf(call: CancellableCall): CallContext {
+  const controller = new AbortController();
+  call.on('cancelled', () => controller.abort());
+  return { deadline: Number(call.getDeadline()), signal: controller.signal };
+}
+
+function unary<Request, Response>(handle: (request: Request, context: CallContext) => Promise<Response>) {
+  return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
+    handle(call.request, contextOf(call)).then(
+      (response) => callback(null, response),
+      (error: unknown) => callback(toServiceError(error)),
+    );
+  };
+}
+
+function serverStream<Request, Response>(handle: (request: Request, context: CallContext) => AsyncIterable<Response>) {
+  return (call: ServerWritableStream<Request, Response>): void => {
+    const context = contextOf(call);
+    const send = async (): Promise<void> => {
+      for await (const message of handle(call.request, context)) {
+        if (context.signal.aborted) return;
+        if (!call.write(message)) {
+          await new Promise<void>((resolve) => {
+            call.once('drain', resolve);
+            context.signal.addEventListener('abort', () => resolve(), { once: true });
+          });
+        }
+      }
+    };
+    send().then(
+      () => call.end(),
+      (error: unknown) => call.emit('error', toServiceError(error)),
+    );
+  };
+}
+
+function clientStream<Request, Response>(handle: (requests: AsyncIterable<Request>, context: CallContext) => Promise<Response>) {
+  return (call: ServerReadableStream<Request, Response>, callback: sendUnaryData<Response>): void => {
+    handle(call as AsyncIterable<Request>, contextOf(call)).then(
+      (response) => callback(null, response),
+      (error: unknown) => callback(toServiceError(error)),
+    );
+  };
+}
+
+export function createServer(): Server {
+  return new Server(CHANNEL_OPTIONS);
+}
+
+export function addSegmentService(server: Server, handlers: SegmentHandlers): void {
+  const implementation: UntypedServiceImplementation = {
+    Append: (call: AppendCall) => handlers.append(call),
+    OpenEpoch: unary(handlers.openEpoch.bind(handlers)),
+    Truncate: unary(handlers.truncate.bind(handlers)),
+    CatchUp: unary(handlers.catchUp.bind(handlers)),
+    GetPages: unary(handlers.getPages.bind(handlers)),
+    ComputeImage: serverStream(handlers.computeImage.bind(handlers)),
+    ImportBase: clientStream(handlers.importBase.bind(handlers)),
+    Status: unary(handlers.status.bind(handlers)),
+  };
+  server.addService(SEGMENT_SERVICE, implementation);
+}
+
+export function addPeerService(server: Server, handlers: PeerHandlers): void {
+  const implementation: UntypedServiceImplementation = {
+    Gossip: unary(handlers.gossip.bind(handlers)),
+    FetchRedo: serverStream(handlers.fetchRedo.bind(handlers)),
+    CopySegment: serverStream(handlers.copySegment.bind(handlers)),
+    GetPeerPage: unary(handlers.getPeerPage.bind(handlers)),
+  };
+  server.addService(PEER_SERVICE, implementation);
+}
+
+/** Binds and starts; resolves with the port taken (of use when `address` asks for port 0). */
+export function listen(server: Server, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+      if (error !== null) reject(error);
+      else resolve(port);
+    });
+  });
+}
