@@ -1,0 +1,5 @@
+export * from './config.ts';
+export * from './exit-codes.ts';
+export * from './logger.ts';
+export * from './shutdown.ts';
+export * from './status-server.ts';

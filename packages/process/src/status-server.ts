@@ -1,0 +1,59 @@
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { Registry } from 'prom-client';
+import { parseAddress } from './config.ts';
+
+export interface Health {
+  readonly ok: boolean;
+  /** Why not, or a word on how it is; shown to whoever asks. */
+  readonly message: string;
+}
+
+export interface StatusServerOptions {
+  /** `host:port`; port 0 takes a free one. */
+  readonly listen: string;
+  readonly registry: Registry;
+  /** Should the process go on living? A false answer gets it restarted. */
+  readonly live: () => Health;
+  /** May it get work? A false answer takes it out of its Services. */
+  readonly ready: () => Health;
+  /** Anything JSON; bigint becomes text. */
+  readonly status: () => unknown;
+}
+
+function answer(response: ServerResponse, code: number, type: string, body: string): void {
+  response.writeHead(code, { 'content-type': type, 'content-length': Buffer.byteLength(body), connection: 'close' });
+  response.end(body);
+}
+
+/** Serves /metrics (Prometheus), /healthz, /readyz and /status (JSON). Resolves when it listens. */
+export async function serveStatus(options: StatusServerOptions): Promise<{ port: number; close: () => Promise<void> }> {
+  const address = parseAddress(options.listen);
+  if (address === undefined) throw new TypeError(`'${options.listen}' is not host:port`);
+  const health = (response: ServerResponse, state: Health): void => answer(response, state.ok ? 200 : 503, 'text/plain; charset=utf-8', `${state.message}\n`);
+  const server: Server = createServer((request, response) => {
+    const path = request.url?.split('?')[0];
+    if (path === '/healthz') health(response, options.live());
+    else if (path === '/readyz') health(response, options.ready());
+    else if (path === '/status') {
+      answer(response, 200, 'application/json', `${JSON.stringify(options.status(), (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`);
+    } else if (path === '/metrics') {
+      options.registry.metrics().then(
+        (text) => answer(response, 200, options.registry.contentType, text),
+        (error: unknown) => answer(response, 500, 'text/plain', `${String(error)}\n`),
+      );
+    } else answer(response, 404, 'text/plain', 'try /metrics, /healthz, /readyz or /status\n');
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(address.port, address.host, resolve);
+  });
+  const bound = server.address();
+  return {
+    port: typeof bound === 'object' && bound !== null ? bound.port : address.port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
