@@ -52,7 +52,9 @@ export const setting = {
     z
       .string()
       .default(fallback)
-      .refine((text) => parseAddress(text) !== undefined, { error: (issue) => `must be host:port with a port from 0 to 65535, not '${String(issue.input)}'` }),
+      .refine((text) => parseAddress(text) !== undefined, {
+        error: (issue) => `must be host:port with a port from 0 to 65535, not '${String(issue.input)}'`,
+      }),
 };
 
 /** Splits `host:port` ([v6]:port too). Undefined when it is not one. */
@@ -90,7 +92,8 @@ export function readConfig<S extends ConfigSchema>(schema: S, env: NodeJS.Proces
     const text = flags[flagName(key)] ?? env[one.env];
     const parsed = one.type.safeParse(text === '' ? undefined : text);
     if (parsed.success) config[key] = parsed.data;
-    else problems.push(`--${flagName(key)} (${one.env}: ${one.description}) ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);
+    else
+      problems.push(`--${flagName(key)} (${one.env}: ${one.description}) ${parsed.error.issues.map((issue) => issue.message).join(', ')}`);
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return config as Config<S>;

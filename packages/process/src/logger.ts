@@ -10,7 +10,8 @@ export function createLogger(component: string, level = process.env['LOG_LEVEL']
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: {
       level: (label) => ({ level: label }),
-      log: (fields) => Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, typeof value === 'bigint' ? value.toString() : value])),
+      log: (fields) =>
+        Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, typeof value === 'bigint' ? value.toString() : value])),
     },
   });
 }

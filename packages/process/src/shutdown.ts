@@ -48,7 +48,8 @@ export class Shutdown {
       });
       try {
         const outcome = await Promise.race([step.run(), late]);
-        if (outcome === 'late') this.#logger.warn({ step: step.name, timeoutMs: step.timeoutMs }, 'a shutdown step took too long and was left');
+        if (outcome === 'late')
+          this.#logger.warn({ step: step.name, timeoutMs: step.timeoutMs }, 'a shutdown step took too long and was left');
       } catch (error) {
         this.#logger.error({ step: step.name, err: error }, 'a shutdown step failed');
       } finally {

@@ -29,13 +29,19 @@ function answer(response: ServerResponse, code: number, type: string, body: stri
 export async function serveStatus(options: StatusServerOptions): Promise<{ port: number; close: () => Promise<void> }> {
   const address = parseAddress(options.listen);
   if (address === undefined) throw new TypeError(`'${options.listen}' is not host:port`);
-  const health = (response: ServerResponse, state: Health): void => answer(response, state.ok ? 200 : 503, 'text/plain; charset=utf-8', `${state.message}\n`);
+  const health = (response: ServerResponse, state: Health): void =>
+    answer(response, state.ok ? 200 : 503, 'text/plain; charset=utf-8', `${state.message}\n`);
   const server: Server = createServer((request, response) => {
     const path = request.url?.split('?')[0];
     if (path === '/healthz') health(response, options.live());
     else if (path === '/readyz') health(response, options.ready());
     else if (path === '/status') {
-      answer(response, 200, 'application/json', `${JSON.stringify(options.status(), (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`);
+      answer(
+        response,
+        200,
+        'application/json',
+        `${JSON.stringify(options.status(), (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`,
+      );
     } else if (path === '/metrics') {
       options.registry.metrics().then(
         (text) => answer(response, 200, options.registry.contentType, text),

@@ -133,7 +133,13 @@ class ServiceClient {
 
   duplex<Request, Response>(name: string): ClientDuplexStream<Request, Response> {
     const method = this.method<Request, Response>(name);
-    return this.#client.makeBidiStreamRequest<Request, Response>(method.path, method.requestSerialize, method.responseDeserialize, new Metadata(), {});
+    return this.#client.makeBidiStreamRequest<Request, Response>(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      new Metadata(),
+      {},
+    );
   }
 
   close(): void {

@@ -1,5 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { AuroraRpcError, PeerClient, SegmentClient, addPeerService, addSegmentService, createServer, encodeAppendRequest, listen } from './index.ts';
+import {
+  AuroraRpcError,
+  PeerClient,
+  SegmentClient,
+  addPeerService,
+  addSegmentService,
+  createServer,
+  encodeAppendRequest,
+  listen,
+} from './index.ts';
 import type { AppendRequest, AppendResponse, SegmentState } from './index.ts';
 
 const STATE: SegmentState = {
@@ -34,16 +43,27 @@ beforeAll(async () => {
     append(call) {
       call.on('data', (request: AppendRequest) => {
         received.push(request);
-        call.write({ scl: request.vdl, result: request.batch === undefined ? 'OK' : 'GAP', epoch: 3n, message: request.batch?.toString() ?? '' });
+        call.write({
+          scl: request.vdl,
+          result: request.batch === undefined ? 'OK' : 'GAP',
+          epoch: 3n,
+          message: request.batch?.toString() ?? '',
+        });
       });
       call.on('end', () => call.end());
     },
     openEpoch: () => Promise.reject(new AuroraRpcError('EPOCH_TAKEN', 'epoch 7 belongs to another writer')),
     truncate: (request) => Promise.resolve({ ...STATE, history: request.history }),
     catchUp: () => new Promise(() => {}),
-    getPages: (request) => Promise.resolve({ present: Buffer.alloc(request.count, 1), pages: Buffer.alloc(8192 * request.count, 7), lsn: request.lsn }),
+    getPages: (request) =>
+      Promise.resolve({ present: Buffer.alloc(request.count, 1), pages: Buffer.alloc(8192 * request.count, 7), lsn: request.lsn }),
     async *computeImage(request) {
-      yield { volumeState: Buffer.from('state'), stateComplete: true, slruPages: [{ key: Buffer.from('k'), page: Buffer.from('p') }], lsn: request.lsn };
+      yield {
+        volumeState: Buffer.from('state'),
+        stateComplete: true,
+        slruPages: [{ key: Buffer.from('k'), page: Buffer.from('p') }],
+        lsn: request.lsn,
+      };
     },
     async importBase(requests) {
       let pages = 0;
@@ -111,7 +131,9 @@ describe('rpc over a real connection', () => {
   });
 
   it('gives errors their codes, deadlines and dead peers too', async () => {
-    await expect(segment.openEpoch({ segment: SEGMENT, epoch: 7n, writerId: 'w' }, { deadlineMs: 5000 })).rejects.toMatchObject({ code: 'EPOCH_TAKEN' });
+    await expect(segment.openEpoch({ segment: SEGMENT, epoch: 7n, writerId: 'w' }, { deadlineMs: 5000 })).rejects.toMatchObject({
+      code: 'EPOCH_TAKEN',
+    });
     await expect(segment.catchUp({ segment: SEGMENT, lsn: 1n }, { deadlineMs: 50 })).rejects.toMatchObject({ code: 'DEADLINE' });
     const nobody = new SegmentClient('127.0.0.1:1');
     await expect(nobody.status(SEGMENT, { deadlineMs: 2000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
@@ -120,7 +142,8 @@ describe('rpc over a real connection', () => {
 
   it('streams answers and imports', async () => {
     const chunks = [];
-    for await (const chunk of peer.fetchRedo({ segment: SEGMENT, fromLsn: 0n, fromEpoch: 0n, toLsn: 0n }, { deadlineMs: 5000 })) chunks.push(chunk.batches.length);
+    for await (const chunk of peer.fetchRedo({ segment: SEGMENT, fromLsn: 0n, fromEpoch: 0n, toLsn: 0n }, { deadlineMs: 5000 }))
+      chunks.push(chunk.batches.length);
     expect(chunks).toEqual([1000, 1000, 1000]);
     const copy = peer.copySegment({ segment: SEGMENT }, { deadlineMs: 5000 });
     expect((await copy.next()).value).toMatchObject({ state: STATE, markLsn: 11n });
