@@ -1,0 +1,55 @@
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
+import { HOME } from './home.ts';
+
+/** Where a cluster's writer is reached from this machine, and as whom. */
+export interface ClusterConnection {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+}
+
+/** KUBECONFIG when set, else the one that `npm start` wrote. */
+export function loadKubeConfig(): KubeConfig {
+  const config = new KubeConfig();
+  const own = path.join(HOME, 'kubeconfig');
+  if (process.env['KUBECONFIG'] !== undefined && process.env['KUBECONFIG'] !== '') config.loadFromDefault();
+  else if (existsSync(own)) config.loadFromFile(own);
+  else throw new Error(`no cluster here yet: ${own} does not exist; run 'npm start' first, or set KUBECONFIG`);
+  return config;
+}
+
+/** Reads the cluster's Secret and writer Service, as any application on the cluster would. Throws with what to do. */
+export async function clusterConnection(options: { cluster: string; namespace: string; superuser: boolean }): Promise<ClusterConnection> {
+  const core = loadKubeConfig().makeApiClient(CoreV1Api);
+  const { cluster, namespace } = options;
+  const name = `${cluster}-${options.superuser ? 'superuser' : 'app'}`;
+  const read = async () => {
+    try {
+      return {
+        secret: await core.readNamespacedSecret({ name, namespace }),
+        service: await core.readNamespacedService({ name: `${cluster}-rw`, namespace }),
+      };
+    } catch (error) {
+      throw new Error(
+        `cluster '${cluster}' in namespace '${namespace}' cannot be found (Secret ${name}, Service ${cluster}-rw): is it running? ` +
+          `'npm start' starts one named demo`,
+        { cause: error },
+      );
+    }
+  };
+  const { secret, service } = await read();
+  const field = (key: string): string => Buffer.from(secret.data?.[key] ?? '', 'base64').toString('utf8');
+  const host = service.spec?.clusterIP;
+  if (host === undefined || host === '') throw new Error(`Service ${cluster}-rw has no cluster IP yet; try again in a moment`);
+  return {
+    host,
+    port: service.spec?.ports?.[0]?.port ?? 5432,
+    user: field('username'),
+    password: field('password'),
+    database: field('dbname') === '' || field('dbname') === '*' ? 'postgres' : field('dbname'),
+  };
+}
