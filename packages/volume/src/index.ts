@@ -1,0 +1,2 @@
+export * from './redo-batch.ts';
+export * from './epoch-history.ts';

@@ -1,0 +1,177 @@
+/**
+ * A redo batch: consecutive WAL records of one protection group, sent, stored and fetched as one run of bytes. The same
+ * bytes are in AppendRequest.batch, in a segment's redo log and in RedoChunk.batches.
+ *
+ *   header, 64 bytes, little-endian
+ *    0 u32 magic 'RDB1'        24 u64 end LSN of last record    48 u32 protection group
+ *    4 u32 bytes, all told     32 u64 backlink                  52 u32 records
+ *    8 u64 epoch               40 u64 epoch of the batch that   56 u32 CRC32C of the payload
+ *   16 u64 LSN of first record        ends at the backlink      60 u32 CRC32C of bytes 0..59
+ *   payload, per record: u64 LSN, the raw record (tot_len bytes, no page headers), zeros up to a multiple of 8
+ *
+ * Invariant: backlink is the end of the batch before it in the same protection group, so a missing batch shows; with
+ * previousEpoch it also shows when the batch before it is another writer's (Raft's prevLogIndex and prevLogTerm).
+ */
+import { crc32c, formatLsn, type Lsn } from '@kube-aurora/pg-format';
+
+export const REDO_BATCH_MAGIC = 0x31424452;
+export const REDO_BATCH_HEADER_BYTES = 64;
+/** The longest batch that is taken: one WAL record is at most 1020 MiB (XLogRecordMaxSize, access/xlogrecord.h). */
+export const REDO_BATCH_BYTES_MAX = 1056 * 1024 * 1024;
+
+const RECORD_LSN_BYTES = 8;
+/** tot_len of the smallest record: an XLogRecord header alone (access/xlogrecord.h). */
+const RECORD_BYTES_MIN = 24;
+
+/** A batch whose bytes are not what they should be: damaged, cut short, or not a batch. Field names follow the layout above. */
+export class RedoBatchError extends Error {
+  readonly field: string;
+  constructor(field: string, message: string) {
+    super(`redo batch: ${field}: ${message}`);
+    this.name = 'RedoBatchError';
+    this.field = field;
+  }
+}
+
+export interface RedoBatchHeader {
+  /** Header and payload. */
+  readonly totalBytes: number;
+  readonly epoch: bigint;
+  readonly startLsn: Lsn;
+  readonly endLsn: Lsn;
+  readonly backlink: Lsn;
+  readonly previousEpoch: bigint;
+  readonly pg: number;
+  readonly recordCount: number;
+  readonly payloadCrc: number;
+}
+
+/** One record as the WAL decoder gives it. */
+export interface BatchRecord {
+  readonly lsn: Lsn;
+  readonly endLsn: Lsn;
+  readonly raw: Buffer;
+}
+
+export interface RedoBatchParts {
+  readonly pg: number;
+  readonly epoch: bigint;
+  readonly backlink: bigint;
+  readonly previousEpoch: bigint;
+  /** At least one, ascending, each starting at or after the end of the one before. */
+  readonly records: readonly BatchRecord[];
+}
+
+/** Bytes that a record of `rawBytes` takes in a batch's payload. */
+export function recordBytesInBatch(rawBytes: number): number {
+  return (RECORD_LSN_BYTES + rawBytes + 7) & ~7;
+}
+
+/** Lays records out as one batch. Throws RangeError on an empty or oversized list: the caller's mistake. */
+export function encodeRedoBatch(parts: RedoBatchParts): Buffer {
+  const { records } = parts;
+  const first = records[0];
+  const last = records[records.length - 1];
+  if (first === undefined || last === undefined) throw new RangeError('a redo batch needs at least one record');
+  let totalBytes = REDO_BATCH_HEADER_BYTES;
+  for (const record of records) totalBytes += recordBytesInBatch(record.raw.length);
+  if (totalBytes > REDO_BATCH_BYTES_MAX) throw new RangeError(`a redo batch of ${totalBytes} bytes is over the limit of ${REDO_BATCH_BYTES_MAX}`);
+  if (first.lsn < parts.backlink) throw new RangeError(`the batch starts at ${formatLsn(first.lsn)}, before its backlink ${formatLsn(parts.backlink)}`);
+
+  const out = Buffer.allocUnsafe(totalBytes);
+  let at = REDO_BATCH_HEADER_BYTES;
+  for (const record of records) {
+    out.writeBigUInt64LE(record.lsn, at);
+    const rawEnd = at + RECORD_LSN_BYTES + record.raw.copy(out, at + RECORD_LSN_BYTES);
+    at += recordBytesInBatch(record.raw.length);
+    if (rawEnd < at) out.fill(0, rawEnd, at);
+  }
+  out.writeUInt32LE(REDO_BATCH_MAGIC, 0);
+  out.writeUInt32LE(totalBytes, 4);
+  out.writeBigUInt64LE(parts.epoch, 8);
+  out.writeBigUInt64LE(first.lsn, 16);
+  out.writeBigUInt64LE(last.endLsn, 24);
+  out.writeBigUInt64LE(parts.backlink, 32);
+  out.writeBigUInt64LE(parts.previousEpoch, 40);
+  out.writeUInt32LE(parts.pg, 48);
+  out.writeUInt32LE(records.length, 52);
+  out.writeUInt32LE(crc32c(out.subarray(REDO_BATCH_HEADER_BYTES)) >>> 0, 56);
+  out.writeUInt32LE(crc32c(out.subarray(0, 60)) >>> 0, 60);
+  return out;
+}
+
+/**
+ * Reads and checks the header at `offset`; the payload may be absent (see `totalBytes`) and isn't checked.
+ * Throws RedoBatchError that names the field.
+ */
+export function decodeRedoBatchHeader(bytes: Buffer, offset = 0): RedoBatchHeader {
+  if (bytes.length - offset < REDO_BATCH_HEADER_BYTES) {
+    throw new RedoBatchError('header', `${bytes.length - offset} bytes are left, ${REDO_BATCH_HEADER_BYTES} are needed`);
+  }
+  const magic = bytes.readUInt32LE(offset);
+  if (magic !== REDO_BATCH_MAGIC) throw new RedoBatchError('magic', `0x${magic.toString(16)} is not a redo batch`);
+  const headerCrc = bytes.readUInt32LE(offset + 60);
+  if (crc32c(bytes.subarray(offset, offset + 60)) >>> 0 !== headerCrc) throw new RedoBatchError('headerCrc', 'does not match bytes 0..59');
+  const header: RedoBatchHeader = {
+    totalBytes: bytes.readUInt32LE(offset + 4),
+    epoch: bytes.readBigUInt64LE(offset + 8),
+    startLsn: bytes.readBigUInt64LE(offset + 16) as Lsn,
+    endLsn: bytes.readBigUInt64LE(offset + 24) as Lsn,
+    backlink: bytes.readBigUInt64LE(offset + 32) as Lsn,
+    previousEpoch: bytes.readBigUInt64LE(offset + 40),
+    pg: bytes.readUInt32LE(offset + 48),
+    recordCount: bytes.readUInt32LE(offset + 52),
+    payloadCrc: bytes.readUInt32LE(offset + 56),
+  };
+  if (header.totalBytes > REDO_BATCH_BYTES_MAX || header.totalBytes % 8 !== 0) throw new RedoBatchError('totalBytes', `${header.totalBytes} is no batch length`);
+  if (header.recordCount === 0) throw new RedoBatchError('recordCount', 'is 0');
+  if (header.totalBytes < REDO_BATCH_HEADER_BYTES + header.recordCount * (RECORD_LSN_BYTES + RECORD_BYTES_MIN)) {
+    throw new RedoBatchError('totalBytes', `${header.totalBytes} is too short for ${header.recordCount} records`);
+  }
+  if (header.startLsn < header.backlink) throw new RedoBatchError('backlink', `${formatLsn(header.backlink)} is past the start ${formatLsn(header.startLsn)}`);
+  if (header.endLsn <= header.startLsn) throw new RedoBatchError('endLsn', `${formatLsn(header.endLsn)} is not past the start ${formatLsn(header.startLsn)}`);
+  if (header.previousEpoch > header.epoch) throw new RedoBatchError('previousEpoch', `${header.previousEpoch} is past the batch's own epoch ${header.epoch}`);
+  return header;
+}
+
+/**
+ * Checks a whole batch that starts at `offset`: header, payload CRC, and that its records fill it. Bytes after it are
+ * ignored. Throws RedoBatchError. Records' own CRCs are left to whoever decodes them.
+ */
+export function checkRedoBatch(bytes: Buffer, offset = 0): RedoBatchHeader {
+  const header = decodeRedoBatchHeader(bytes, offset);
+  const end = offset + header.totalBytes;
+  if (end > bytes.length) throw new RedoBatchError('totalBytes', `${header.totalBytes} bytes announced, ${bytes.length - offset} there`);
+  if (crc32c(bytes.subarray(offset + REDO_BATCH_HEADER_BYTES, end)) >>> 0 !== header.payloadCrc) {
+    throw new RedoBatchError('payloadCrc', `does not match the payload of the batch at ${formatLsn(header.startLsn)}`);
+  }
+  let at = offset + REDO_BATCH_HEADER_BYTES;
+  let previous = -1n;
+  for (let index = 0; index < header.recordCount; index++) {
+    if (end - at < RECORD_LSN_BYTES + RECORD_BYTES_MIN) throw new RedoBatchError('recordCount', `the payload ends after ${index} of ${header.recordCount} records`);
+    const lsn = bytes.readBigUInt64LE(at);
+    const rawBytes = bytes.readUInt32LE(at + RECORD_LSN_BYTES);
+    if (index === 0 && lsn !== header.startLsn) throw new RedoBatchError('startLsn', `first record is at ${formatLsn(lsn)}, header says ${formatLsn(header.startLsn)}`);
+    if (lsn <= previous || lsn >= header.endLsn) throw new RedoBatchError('lsn', `record ${index} at ${formatLsn(lsn)} is out of order`);
+    if (rawBytes < RECORD_BYTES_MIN || rawBytes > end - at - RECORD_LSN_BYTES) throw new RedoBatchError('tot_len', `record ${index} at ${formatLsn(lsn)} claims ${rawBytes} bytes`);
+    previous = lsn;
+    at += recordBytesInBatch(rawBytes);
+  }
+  if (at !== end) throw new RedoBatchError('totalBytes', `${end - at} bytes follow the last record`);
+  return header;
+}
+
+/** The records of a batch that was checked; `raw` are views into it. */
+export function* recordsOf(batch: Buffer, offset = 0): Generator<{ lsn: Lsn; raw: Buffer }> {
+  const end = offset + batch.readUInt32LE(offset + 4);
+  let at = offset + REDO_BATCH_HEADER_BYTES;
+  while (at < end) {
+    const rawBytes = batch.readUInt32LE(at + RECORD_LSN_BYTES);
+    if (rawBytes < RECORD_BYTES_MIN) throw new RedoBatchError('tot_len', `${rawBytes} at byte ${at - offset}: the batch was not checked`);
+    yield {
+      lsn: batch.readBigUInt64LE(at) as Lsn,
+      raw: batch.subarray(at + RECORD_LSN_BYTES, at + RECORD_LSN_BYTES + rawBytes),
+    };
+    at += recordBytesInBatch(rawBytes);
+  }
+}
