@@ -1,0 +1,34 @@
+/** What `npm start` shows while it waits: one line a step, rewritten in place on a terminal, appended elsewhere. */
+export class Progress {
+  readonly #out: NodeJS.WriteStream;
+  readonly #started = performance.now();
+  #open = '';
+
+  constructor(out: NodeJS.WriteStream) {
+    this.#out = out;
+  }
+
+  #seconds(): string {
+    return `${((performance.now() - this.#started) / 1000).toFixed(1)} s`;
+  }
+
+  /** Shows what is being waited for now. Only changes are printed when the output is not a terminal. */
+  waiting(step: string, detail: string): void {
+    const line = `  … ${step.padEnd(16)} ${detail}`;
+    if (this.#out.isTTY) this.#out.write(`\r\x1b[2K${line}`);
+    else if (line !== this.#open) this.#out.write(`${line}\n`);
+    this.#open = line;
+  }
+
+  done(step: string, detail: string): void {
+    const line = `  ✓ ${step.padEnd(16)} ${detail}`;
+    this.#out.write(this.#out.isTTY ? `\r\x1b[2K${line}  \x1b[2m${this.#seconds()}\x1b[0m\n` : `${line}  (${this.#seconds()})\n`);
+    this.#open = '';
+  }
+
+  /** Leaves the line that is being rewritten, so that other text can follow. */
+  interrupt(): void {
+    if (this.#open !== '' && this.#out.isTTY) this.#out.write('\n');
+    this.#open = '';
+  }
+}
