@@ -14,7 +14,10 @@ import type { BlockImage } from './wal-record.ts';
 export function restoreBlockImage(image: BlockImage): Buffer {
   const contents = decompress(image);
   if (contents.length !== PAGE_BYTES - image.holeLength) {
-    throw new StructFormatError('block image', `${contents.length} bytes, expected ${PAGE_BYTES - image.holeLength} (${image.compression})`);
+    throw new StructFormatError(
+      'block image',
+      `${contents.length} bytes, expected ${PAGE_BYTES - image.holeLength} (${image.compression})`,
+    );
   }
   const page = Buffer.allocUnsafe(PAGE_BYTES);
   const holeEnd = image.holeOffset + image.holeLength;

@@ -37,7 +37,8 @@ interface ImageHeader {
  * Throws WalFormatError when the bytes are not a record.
  */
 export function decodeRecord(raw: Buffer, lsn: Lsn, endLsn?: Lsn): WalRecord {
-  if (raw.length < RECORD_HEADER_BYTES) throw new WalFormatError(lsn, 'tot_len', `record of ${raw.length} bytes is shorter than its header`);
+  if (raw.length < RECORD_HEADER_BYTES)
+    throw new WalFormatError(lsn, 'tot_len', `record of ${raw.length} bytes is shorter than its header`);
   const totalLength = raw.readUInt32LE(RECORD_HEADER.totalLength.at);
   if (totalLength !== raw.length) throw new WalFormatError(lsn, 'tot_len', `says ${totalLength}, record has ${raw.length} bytes`);
   try {
@@ -179,7 +180,6 @@ function readImage(reader: BinaryReader, header: ImageHeader): BlockImage {
     holeOffset: header.holeOffset,
     holeLength: header.holeLength,
     apply: (header.info & IMAGE_FLAG.APPLY) !== 0,
-    compression:
-      method === 0 ? 'none' : method === IMAGE_FLAG.PGLZ ? 'pglz' : method === IMAGE_FLAG.LZ4 ? 'lz4' : 'zstd',
+    compression: method === 0 ? 'none' : method === IMAGE_FLAG.PGLZ ? 'pglz' : method === IMAGE_FLAG.LZ4 ? 'lz4' : 'zstd',
   };
 }

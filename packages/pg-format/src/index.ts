@@ -2,14 +2,7 @@
 export { BinaryReader, ShortReadError } from './binary-reader.ts';
 export { restoreBlockImage } from './block-image.ts';
 export { buildRecord, recordCrc, recordCrcIsValid, type RecordFields } from './build-record.ts';
-export {
-  buildCheckpointRecord,
-  CHECKPOINT,
-  CHECKPOINT_BYTES,
-  type CheckPoint,
-  decodeCheckpoint,
-  encodeCheckpoint,
-} from './checkpoint.ts';
+export { buildCheckpointRecord, CHECKPOINT, CHECKPOINT_BYTES, type CheckPoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
 export { crc32c, crc32cRange } from './crc32c.ts';
 export { decodeRecord, isSwitchRecord } from './decode-record.ts';
 export {

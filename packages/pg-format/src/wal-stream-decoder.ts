@@ -197,7 +197,8 @@ export class WalStreamDecoder {
     }
     const segmentBytes = bytes.readUInt32LE(offset + WAL_PAGE_HEADER.segmentBytes.at);
     const blockBytes = bytes.readUInt32LE(offset + WAL_PAGE_HEADER.blockBytes.at);
-    if (segmentBytes !== WAL_SEGMENT_BYTES) throw new WalFormatError(page, 'xlp_seg_size', `${segmentBytes}, expected ${WAL_SEGMENT_BYTES}`);
+    if (segmentBytes !== WAL_SEGMENT_BYTES)
+      throw new WalFormatError(page, 'xlp_seg_size', `${segmentBytes}, expected ${WAL_SEGMENT_BYTES}`);
     if (blockBytes !== WAL_PAGE_BYTES) throw new WalFormatError(page, 'xlp_xlog_blcksz', `${blockBytes}, expected ${WAL_PAGE_BYTES}`);
   }
 
@@ -212,7 +213,8 @@ export class WalStreamDecoder {
       this.#dropPartialRecord();
       return;
     }
-    if (!continues) throw new WalFormatError(page, 'xlp_info', `page does not continue the record at ${formatLsn(this.#lsn(this.#recordAt))}`);
+    if (!continues)
+      throw new WalFormatError(page, 'xlp_info', `page does not continue the record at ${formatLsn(this.#lsn(this.#recordAt))}`);
     if (remaining !== this.#recordLength - this.#gathered) {
       throw new WalFormatError(page, 'xlp_rem_len', `${remaining}, record has ${this.#recordLength - this.#gathered} bytes to come`);
     }
@@ -259,7 +261,11 @@ export class WalStreamDecoder {
     if (rmid > RMGR_BUILTIN_MAX && rmid < RMGR_CUSTOM_MIN) throw new WalFormatError(lsn, 'xl_rmid', `${rmid} is not a resource manager`);
     const expected = this.lastRecordLsn;
     if (expected === undefined ? prev >= lsn : prev !== expected) {
-      throw new WalFormatError(lsn, 'xl_prev', `${formatLsn(prev)}, expected ${expected === undefined ? 'one before it' : formatLsn(expected)}`);
+      throw new WalFormatError(
+        lsn,
+        'xl_prev',
+        `${formatLsn(prev)}, expected ${expected === undefined ? 'one before it' : formatLsn(expected)}`,
+      );
     }
     if (!recordCrcIsValid(raw)) throw new WalFormatError(lsn, 'xl_crc', 'checksum does not match');
     const isSwitch = isSwitchRecord(rmid, raw.readUInt8(RECORD_HEADER.info.at));
