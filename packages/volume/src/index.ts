@@ -1,2 +1,5 @@
 export * from './redo-batch.ts';
 export * from './epoch-history.ts';
+export * from './quorum.ts';
+export * from './redo-ring.ts';
+export * from './open-protocol.ts';

@@ -95,8 +95,8 @@ export function encodeRedoBatch(parts: RedoBatchParts): Buffer {
   out.writeBigUInt64LE(parts.previousEpoch, 40);
   out.writeUInt32LE(parts.pg, 48);
   out.writeUInt32LE(records.length, 52);
-  out.writeUInt32LE(crc32c(out.subarray(REDO_BATCH_HEADER_BYTES)) >>> 0, 56);
-  out.writeUInt32LE(crc32c(out.subarray(0, 60)) >>> 0, 60);
+  out.writeUInt32LE(crc32c(out.subarray(REDO_BATCH_HEADER_BYTES)), 56);
+  out.writeUInt32LE(crc32c(out.subarray(0, 60)), 60);
   return out;
 }
 
@@ -111,7 +111,7 @@ export function decodeRedoBatchHeader(bytes: Buffer, offset = 0): RedoBatchHeade
   const magic = bytes.readUInt32LE(offset);
   if (magic !== REDO_BATCH_MAGIC) throw new RedoBatchError('magic', `0x${magic.toString(16)} is not a redo batch`);
   const headerCrc = bytes.readUInt32LE(offset + 60);
-  if (crc32c(bytes.subarray(offset, offset + 60)) >>> 0 !== headerCrc) throw new RedoBatchError('headerCrc', 'does not match bytes 0..59');
+  if (crc32c(bytes.subarray(offset, offset + 60)) !== headerCrc) throw new RedoBatchError('headerCrc', 'does not match bytes 0..59');
   const header: RedoBatchHeader = {
     totalBytes: bytes.readUInt32LE(offset + 4),
     epoch: bytes.readBigUInt64LE(offset + 8),
@@ -142,7 +142,7 @@ export function checkRedoBatch(bytes: Buffer, offset = 0): RedoBatchHeader {
   const header = decodeRedoBatchHeader(bytes, offset);
   const end = offset + header.totalBytes;
   if (end > bytes.length) throw new RedoBatchError('totalBytes', `${header.totalBytes} bytes announced, ${bytes.length - offset} there`);
-  if (crc32c(bytes.subarray(offset + REDO_BATCH_HEADER_BYTES, end)) >>> 0 !== header.payloadCrc) {
+  if (crc32c(bytes.subarray(offset + REDO_BATCH_HEADER_BYTES, end)) !== header.payloadCrc) {
     throw new RedoBatchError('payloadCrc', `does not match the payload of the batch at ${formatLsn(header.startLsn)}`);
   }
   let at = offset + REDO_BATCH_HEADER_BYTES;

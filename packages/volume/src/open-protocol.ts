@@ -1,0 +1,300 @@
+/**
+ * Opening a volume as its writer: the decisions, without I/O. Whoever drives it asks `wanted(segment)` what to send to each
+ * segment, sends it, and reports what came back; lost, late and repeated answers are all fine.
+ *
+ *   status     Who is there? Four must answer. The new epoch is the highest seen + 1.
+ *   promise    OpenEpoch(epoch) on all; four must promise, of which three hold the volume. From then on no older writer
+ *              can get anything acknowledged: any four share at least two segments with the four that promised.
+ *   bootstrap  None of those that promised holds anything: there is no volume yet. Import one with this epoch, then open.
+ *   truncate   X = where the volume ends, from the promises (`chooseStart`). Truncate(history + {epoch, X}) on all.
+ *              Four must have it, durably, so that every later opener sees it.
+ *   catch-up   CatchUp(X) until four hold all redo up to X. Their peers have it, and their histories let none but it in.
+ *   opened     Redo of this epoch starts at X. (Its first batch makes the choice final; PostgreSQL starts after it.)
+ *   overtaken  Another writer got a higher epoch than ours. Never go on.
+ *
+ * Why nothing acknowledged is lost: an acknowledged batch was on four segments that had not promised us at the time (a
+ * promise and an acknowledgement carry the segment's epoch), so at least two of our four promises come from its holders and
+ * count it, unless a history annuls it; and histories annul only past a start that its opener chose in this same way.
+ *
+ * Why the cut at X is a batch boundary everywhere: a claim (last batch of epoch e, SCL s) that the newest history bounds at
+ * X' < s is the log of writer e through X'. Epoch e wrote, so four segments had e's history, so the opener that chose X'
+ * knew it: its X' was the end of a batch of e, or e's own start. Both are boundaries in every log of epoch e.
+ */
+import { epochLimit, extendHistory, lastEpoch, newestHistory, type EpochStart } from './epoch-history.ts';
+import { COPIES, READ_QUORUM, WRITE_QUORUM } from './quorum.ts';
+
+/** What a segment says of itself, as in proto/segment.proto. */
+export interface SegmentClaim {
+  readonly phase: 'EMPTY' | 'IMPORTING' | 'READY' | 'DAMAGED';
+  readonly epoch: bigint;
+  readonly scl: bigint;
+  readonly lastBatchEpoch: bigint;
+  readonly baseEpoch: bigint;
+  readonly baseLsn: bigint;
+  readonly history: readonly EpochStart[];
+}
+
+export type OpenStep = 'status' | 'promise' | 'truncate' | 'catch-up' | 'opened' | 'bootstrap' | 'overtaken';
+
+export type OpenRequest =
+  | { readonly kind: 'status' }
+  | { readonly kind: 'open-epoch'; readonly epoch: bigint }
+  | { readonly kind: 'truncate'; readonly epoch: bigint; readonly history: readonly EpochStart[] }
+  | { readonly kind: 'catch-up'; readonly epoch: bigint; readonly lsn: bigint };
+
+/** Why a request failed: `overtaken` when the segment named a higher epoch or another holder of ours, else `unavailable`. */
+export type OpenFailure = 'overtaken' | 'unavailable';
+
+/** Highest SCL of a claim that counts under a history. */
+export function countedScl(history: readonly EpochStart[], claim: SegmentClaim): bigint {
+  const limit = epochLimit(history, claim.lastBatchEpoch);
+  if (limit === undefined || claim.scl <= limit) return claim.scl;
+  return limit > claim.baseLsn ? limit : claim.baseLsn;
+}
+
+/**
+ * May a writer of `epoch` count this segment's SCL towards its quorum? Only when the segment has promised no one later, and
+ * holds the writer's history, so that all its redo is a prefix of the writer's.
+ */
+export function countsForWriter(claim: SegmentClaim, epoch: bigint): boolean {
+  return claim.phase === 'READY' && claim.epoch === epoch && lastEpoch(claim.history) === epoch;
+}
+
+export type StartChoice =
+  | { readonly kind: 'start'; readonly startLsn: bigint; readonly history: readonly EpochStart[] }
+  | { readonly kind: 'wait'; readonly reason: string };
+
+/**
+ * X and the history that leads to it, from the segments that promised (undefined: no promise). Under the newest
+ * history, claims compare by LSN alone: batches of its last epoch lie past its last start, all others at or below it.
+ */
+export function chooseStart(promises: readonly (SegmentClaim | undefined)[]): StartChoice {
+  const promised = promises.filter((claim) => claim !== undefined);
+  if (promised.length < WRITE_QUORUM) return { kind: 'wait', reason: `${promised.length} of ${COPIES} segments promised, ${WRITE_QUORUM} are needed` };
+  const ready = promised.filter((claim) => claim.phase === 'READY');
+  // An import that died before four segments had it may leave a READY segment of an older base; it was never written to.
+  const baseEpoch = ready.reduce((highest, claim) => (claim.baseEpoch > highest ? claim.baseEpoch : highest), 0n);
+  const members = ready.filter((claim) => claim.baseEpoch === baseEpoch);
+  if (members.length < READ_QUORUM) {
+    return { kind: 'wait', reason: `${members.length} of the ${promised.length} segments that promised hold the volume, ${READ_QUORUM} are needed` };
+  }
+  const history = newestHistory(members.map((claim) => claim.history));
+  const startLsn = members.reduce((highest, claim) => {
+    const scl = countedScl(history, claim);
+    return scl > highest ? scl : highest;
+  }, 0n);
+  return { kind: 'start', startLsn, history };
+}
+
+export interface OpenOptions {
+  /** Segments of the protection group. */
+  readonly copies?: number;
+  /**
+   * Highest epoch this very writer has asked for before, when it opens again after it lost its PostgreSQL. Any segment
+   * past it means that another writer took over: 'overtaken', not a race for the next epoch.
+   */
+  readonly heldEpoch?: bigint;
+}
+
+export class OpenProtocol {
+  readonly copies: number;
+  readonly #heldEpoch: bigint | undefined;
+  #step: OpenStep = 'status';
+  #epoch = 0n;
+  /** Answers of the present step; a failure is remembered until the segment answers. */
+  #answers: (SegmentClaim | undefined)[] = [];
+  #failed: boolean[] = [];
+  #graceOver = false;
+  #highestSeen = 0n;
+  #history: readonly EpochStart[] = [];
+  #startLsn = 0n;
+  #waiting = '';
+
+  constructor(options: OpenOptions = {}) {
+    this.copies = options.copies ?? COPIES;
+    this.#heldEpoch = options.heldEpoch;
+    this.#highestSeen = options.heldEpoch ?? 0n;
+    this.#enter('status');
+  }
+
+  get step(): OpenStep {
+    return this.#step;
+  }
+  /** The epoch asked for; 0n before. In 'bootstrap', the one to import with. */
+  get epoch(): bigint {
+    return this.#epoch;
+  }
+  /** Whole, with our own entry last; from 'truncate' on. */
+  get history(): readonly EpochStart[] {
+    return this.#history;
+  }
+  /** X. From 'truncate' on. */
+  get startLsn(): bigint {
+    return this.#startLsn;
+  }
+  /** What it waits for, for people. */
+  get waitingFor(): string {
+    return this.#waiting;
+  }
+  /** Answered in the present step. */
+  get answered(): number {
+    return this.#answers.filter((claim) => claim !== undefined).length;
+  }
+
+  /**
+   * True when a quorum answered and only stragglers are missing: give them a moment, then call `endGrace`. Waiting is
+   * never needed for safety; more promises mean more segments to work with.
+   */
+  get inGrace(): boolean {
+    return !this.#graceOver && (this.#step === 'status' || this.#step === 'promise') && this.answered >= WRITE_QUORUM;
+  }
+
+  endGrace(): void {
+    if (!this.inGrace) return;
+    this.#graceOver = true;
+    this.#advance();
+  }
+
+  /** What this segment should be sent now; undefined when it has done its part in this step. */
+  wanted(segment: number): OpenRequest | undefined {
+    if (this.#answers[segment] !== undefined) return undefined;
+    switch (this.#step) {
+      case 'status':
+        return { kind: 'status' };
+      case 'promise':
+        return { kind: 'open-epoch', epoch: this.#epoch };
+      case 'truncate':
+        return { kind: 'truncate', epoch: this.#epoch, history: this.#history };
+      case 'catch-up':
+        // Installs the history first where Truncate has not been answered: redo may only flow in under it.
+        return this.#truncated[segment] === true
+          ? { kind: 'catch-up', epoch: this.#epoch, lsn: this.#startLsn }
+          : { kind: 'truncate', epoch: this.#epoch, history: this.#history };
+      default:
+        return undefined;
+    }
+  }
+
+  #truncated: boolean[] = [];
+
+  /** A segment's answer to `request`. Answers to an earlier step or epoch are ignored. */
+  answer(segment: number, request: OpenRequest, claim: SegmentClaim): void {
+    if (claim.epoch > this.#highestSeen) this.#highestSeen = claim.epoch;
+    if (!this.#isCurrent(request)) return;
+    if (request.kind !== 'status' && claim.epoch > request.epoch) {
+      this.fail(segment, request, 'overtaken');
+      return;
+    }
+    this.#failed[segment] = false;
+    if (request.kind === 'truncate') this.#truncated[segment] = lastEpoch(claim.history) === this.#epoch;
+    const done =
+      request.kind === 'truncate'
+        ? this.#truncated[segment] === true && (this.#step === 'truncate' || this.#holdsStart(claim))
+        : request.kind === 'catch-up'
+          ? this.#holdsStart(claim)
+          : true;
+    if (done) this.#answers[segment] = claim;
+    this.#advance();
+  }
+
+  /** A request that failed. Being overtaken before a quorum promised is a race to run again; after it, it is the end. */
+  fail(segment: number, request: OpenRequest, failure: OpenFailure): void {
+    if (!this.#isCurrent(request)) return;
+    this.#failed[segment] = true;
+    if (failure === 'overtaken') {
+      if (this.#step === 'promise' && this.#heldEpoch === undefined) {
+        if (this.#epoch > this.#highestSeen) this.#highestSeen = this.#epoch;
+        this.#enter('status');
+      } else this.#enter('overtaken');
+      return;
+    }
+    this.#advance();
+  }
+
+  /** Epoch of the batch that ends at X, for the first batch's previousEpoch: all that hold exactly X agree on it. */
+  previousEpoch(): bigint {
+    const claim = this.#answers.find((one) => one !== undefined && one.scl === this.#startLsn);
+    if (claim === undefined) throw new Error('no segment stands at the start; the volume is not open');
+    return claim.lastBatchEpoch;
+  }
+
+  /** Segments that hold everything up to X, once opened. */
+  upToDate(): number[] {
+    return this.#answers.flatMap((claim, segment) => (claim === undefined ? [] : [segment]));
+  }
+
+  #holdsStart(claim: SegmentClaim): boolean {
+    return countsForWriter(claim, this.#epoch) && claim.scl >= this.#startLsn;
+  }
+
+  #isCurrent(request: OpenRequest): boolean {
+    switch (request.kind) {
+      case 'status':
+        return this.#step === 'status';
+      case 'open-epoch':
+        return this.#step === 'promise' && request.epoch === this.#epoch;
+      case 'truncate':
+        return (this.#step === 'truncate' || this.#step === 'catch-up') && request.epoch === this.#epoch;
+      case 'catch-up':
+        return this.#step === 'catch-up' && request.epoch === this.#epoch;
+    }
+  }
+
+  #enter(step: OpenStep): void {
+    const keep = step === 'bootstrap' || step === 'opened';
+    this.#step = step;
+    this.#waiting = '';
+    this.#graceOver = false;
+    if (keep) return;
+    this.#answers = Array.from({ length: this.copies }, () => undefined);
+    this.#failed = Array.from({ length: this.copies }, () => false);
+    if (step === 'promise') this.#truncated = Array.from({ length: this.copies }, () => false);
+  }
+
+  #advance(): void {
+    const { answered } = this;
+    if (answered < WRITE_QUORUM) {
+      this.#waiting = `${this.#step}: ${answered} of ${this.copies} segments answered, ${WRITE_QUORUM} are needed`;
+      return;
+    }
+    const everyoneSpoke = this.#answers.every((claim, segment) => claim !== undefined || this.#failed[segment] === true);
+    if (this.#step === 'status') {
+      if (this.#heldEpoch !== undefined && this.#highestSeen > this.#heldEpoch) {
+        this.#enter('overtaken');
+        return;
+      }
+      this.#epoch = this.#highestSeen + 1n;
+      this.#enter('promise');
+    } else if (this.#step === 'promise') {
+      if (!everyoneSpoke && !this.#graceOver) return;
+      this.#decide();
+    } else if (this.#step === 'truncate') {
+      const claims = this.#answers;
+      this.#enter('catch-up');
+      // Most hold all of it already and need not be asked again.
+      this.#answers = claims.map((claim) => (claim !== undefined && this.#holdsStart(claim) ? claim : undefined));
+      this.#advance();
+    } else if (this.#step === 'catch-up') {
+      this.#enter('opened');
+    }
+  }
+
+  #decide(): void {
+    const promised = this.#answers.filter((claim) => claim !== undefined);
+    // Four without a trace of the volume: a volume that ever was written to would show on two of any four.
+    if (promised.every((claim) => claim.phase === 'EMPTY' || claim.phase === 'IMPORTING')) {
+      this.#enter('bootstrap');
+      return;
+    }
+    const choice = chooseStart(this.#answers);
+    if (choice.kind === 'wait') {
+      // Segments that are being copied get ready in time: ask them again, with the promise they already gave.
+      this.#waiting = choice.reason;
+      this.#answers = this.#answers.map((claim) => (claim?.phase === 'READY' ? claim : undefined));
+      return;
+    }
+    this.#startLsn = choice.startLsn;
+    this.#history = extendHistory(choice.history, { epoch: this.#epoch, startLsn: choice.startLsn });
+    this.#enter('truncate');
+  }
+}
