@@ -1,28 +1,24 @@
+import { PAGE_BYTES, PAGE_FLAG, PAGE_HEADER, PAGE_HEADER_BYTES } from '@kube-aurora/pg-format';
+
 /**
- * The header every relation page starts with (storage/bufpage.h, PageHeaderData), read and written in place.
- *
- *   0 pd_lsn (u32 high, u32 low)   8 pd_checksum u16   10 pd_flags u16   12 pd_lower u16   14 pd_upper u16
- *   16 pd_special u16              18 pd_pagesize_version u16            20 pd_prune_xid u32    24 line pointers
+ * The header every relation page starts with (PAGE_HEADER in pg-format), read and written in place.
  *
  * `pd_lower` is the end of the line pointers, `pd_upper` the start of the items, `pd_special` the start of the special
  * space; all are byte offsets. Invariant of a sane page: 24 <= lower <= upper <= special <= 8192.
  */
-export const PAGE_SIZE = 8192;
-export const PAGE_HEADER_SIZE = 24;
+export { initPage, pageIsNew as isNewPage, pageLsn as getPageLsn, setPageLsn } from '@kube-aurora/pg-format';
 
-const PD_FLAGS = 10;
-const PD_LOWER = 12;
-const PD_UPPER = 14;
-const PD_SPECIAL = 16;
-const PD_PAGESIZE_VERSION = 18;
-const PD_PRUNE_XID = 20;
+export const PAGE_SIZE = PAGE_BYTES;
+export const PAGE_HEADER_SIZE = PAGE_HEADER_BYTES;
+export const PD_HAS_FREE_LINES = PAGE_FLAG.HAS_FREE_LINES;
+export const PD_PAGE_FULL = PAGE_FLAG.PAGE_FULL;
+export const PD_ALL_VISIBLE = PAGE_FLAG.ALL_VISIBLE;
 
-/** Page size 8192 with layout version 4 in the low byte (PG_PAGE_LAYOUT_VERSION). */
-const PAGE_SIZE_AND_VERSION = PAGE_SIZE | 4;
-
-export const PD_HAS_FREE_LINES = 0x0001;
-export const PD_PAGE_FULL = 0x0002;
-export const PD_ALL_VISIBLE = 0x0004;
+const PD_FLAGS = PAGE_HEADER.flags.at;
+const PD_LOWER = PAGE_HEADER.lower.at;
+const PD_UPPER = PAGE_HEADER.upper.at;
+const PD_SPECIAL = PAGE_HEADER.special.at;
+const PD_PRUNE_XID = PAGE_HEADER.pruneXid.at;
 
 /** A page does not hold what a record says it must, or its header contradicts itself. The dispatcher adds the LSN and page. */
 export class PageLayoutError extends Error {
@@ -35,31 +31,6 @@ export class PageLayoutError extends Error {
 /** MAXALIGN: rounds up to PostgreSQL's maximum alignment, 8 bytes. */
 export function maxAlign(length: number): number {
   return (length + 7) & ~7;
-}
-
-/** End of the record that changed the page last (pd_lsn). */
-export function getPageLsn(page: Buffer): bigint {
-  return (BigInt(page.readUInt32LE(0)) << 32n) | BigInt(page.readUInt32LE(4));
-}
-
-export function setPageLsn(page: Buffer, endLsn: bigint): void {
-  page.writeUInt32LE(Number(endLsn >> 32n), 0);
-  page.writeUInt32LE(Number(endLsn & 0xffff_ffffn), 4);
-}
-
-/** PageIsNew: a page that was extended, or never written, has pd_upper 0. */
-export function isNewPage(page: Buffer): boolean {
-  return page.readUInt16LE(PD_UPPER) === 0;
-}
-
-/** PageInit: empties the page and reserves `specialSize` bytes (rounded up to 8) at its end. */
-export function initPage(page: Buffer, specialSize: number): void {
-  const special = PAGE_SIZE - maxAlign(specialSize);
-  page.fill(0);
-  page.writeUInt16LE(PAGE_HEADER_SIZE, PD_LOWER);
-  page.writeUInt16LE(special, PD_UPPER);
-  page.writeUInt16LE(special, PD_SPECIAL);
-  page.writeUInt16LE(PAGE_SIZE_AND_VERSION, PD_PAGESIZE_VERSION);
 }
 
 export function pageFlags(page: Buffer): number {

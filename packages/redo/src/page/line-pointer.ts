@@ -1,43 +1,26 @@
-import { PAGE_HEADER_SIZE, pageLower } from './header.ts';
+import { ITEM_ID_BYTES, ITEM_ID_FLAG, itemIdAt, itemIdLength, itemIdOffset, packItemId } from '@kube-aurora/pg-format';
 
 /**
- * Line pointers (storage/itemid.h, ItemIdData): 4 bytes each after the page header, counted from 1.
- *
- *   bits 0..14 lp_off (byte offset of the item)   bits 15..16 lp_flags   bits 17..31 lp_len (bytes)
+ * Line pointers (storage/itemid.h, ItemIdData): 4 bytes each after the page header, counted from 1: byte offset of the
+ * item, flags, length in bytes.
  */
-export const LP_UNUSED = 0;
-export const LP_NORMAL = 1;
-export const LP_REDIRECT = 2;
-export const LP_DEAD = 3;
+export {
+  itemCount as lineCount,
+  itemIdAt as linePosition,
+  itemIdFlags as itemFlags,
+  itemIdLength as itemLength,
+  itemIdOffset as itemOffset,
+} from '@kube-aurora/pg-format';
 
-export const LINE_POINTER_SIZE = 4;
+export const LP_UNUSED = ITEM_ID_FLAG.UNUSED;
+export const LP_NORMAL = ITEM_ID_FLAG.NORMAL;
+export const LP_REDIRECT = ITEM_ID_FLAG.REDIRECT;
+export const LP_DEAD = ITEM_ID_FLAG.DEAD;
+export const LINE_POINTER_SIZE = ITEM_ID_BYTES;
 
-/** PageGetMaxOffsetNumber: number of line pointers; 0 on an empty or new page. */
-export function lineCount(page: Buffer): number {
-  const lower = pageLower(page);
-  return lower <= PAGE_HEADER_SIZE ? 0 : (lower - PAGE_HEADER_SIZE) >>> 2;
-}
-
-/** Byte offset in the page of line pointer `offsetNumber`. */
-export function linePosition(offsetNumber: number): number {
-  return PAGE_HEADER_SIZE + (offsetNumber - 1) * LINE_POINTER_SIZE;
-}
-
-/** The raw 32 bits; take them apart with {@link itemOffset}, {@link itemFlags} and {@link itemLength}. */
+/** The raw 32 bits; take them apart with itemOffset, itemFlags and itemLength. */
 export function linePointer(page: Buffer, offsetNumber: number): number {
-  return page.readUInt32LE(linePosition(offsetNumber));
-}
-
-export function itemOffset(pointer: number): number {
-  return pointer & 0x7fff;
-}
-
-export function itemFlags(pointer: number): number {
-  return (pointer >>> 15) & 3;
-}
-
-export function itemLength(pointer: number): number {
-  return pointer >>> 17;
+  return page.readUInt32LE(itemIdAt(offsetNumber));
 }
 
 /** ItemIdHasStorage. */
@@ -46,18 +29,18 @@ export function hasStorage(pointer: number): boolean {
 }
 
 export function setLinePointer(page: Buffer, offsetNumber: number, offset: number, flags: number, length: number): void {
-  page.writeUInt32LE((offset | (flags << 15) | (length << 17)) >>> 0, linePosition(offsetNumber));
+  page.writeUInt32LE(packItemId(offset, flags, length), itemIdAt(offsetNumber));
 }
 
 /** Moves an item's recorded place and keeps its flags and length. */
 export function setItemOffset(page: Buffer, offsetNumber: number, offset: number): void {
   const pointer = linePointer(page, offsetNumber);
-  page.writeUInt32LE(((pointer & 0xffff8000) | offset) >>> 0, linePosition(offsetNumber));
+  page.writeUInt32LE(((pointer & 0xffff8000) | offset) >>> 0, itemIdAt(offsetNumber));
 }
 
 /** The item's bytes as a view into the page. */
 export function itemBytes(page: Buffer, offsetNumber: number): Buffer {
   const pointer = linePointer(page, offsetNumber);
-  const offset = itemOffset(pointer);
-  return page.subarray(offset, offset + itemLength(pointer));
+  const offset = itemIdOffset(pointer);
+  return page.subarray(offset, offset + itemIdLength(pointer));
 }

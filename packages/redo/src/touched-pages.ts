@@ -1,0 +1,87 @@
+import { OPCODE, opcodeOf, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import type { TouchedPage } from './contract.ts';
+import { hashChangesBlock } from './rmgr/hash.ts';
+import { cutsVisibilityMapPage, truncatedTo } from './rmgr/smgr.ts';
+import { VM_FORK, visibilityCleared, vmPageOf } from './rmgr/visibility-map.ts';
+import { addTouchedSlruPages } from './slru/touched.ts';
+
+/** What touchedPages returns for the many records that change no page. Never written to. */
+const NONE: TouchedPage[] = [];
+
+/**
+ * Every page that a record changes: its registered blocks, visibility-map pages that PostgreSQL clears without
+ * registering them (before 18.5, and when it truncates), and SLRU pages.
+ *
+ * `commitTimestamps` says whether track_commit_timestamp is on at that point of the log (VolumeState knows); while it is
+ * off, commits leave pg_commit_ts alone.
+ */
+export function touchedPages(record: WalRecord, commitTimestamps = false): TouchedPage[] {
+  const { rmid, blocks } = record;
+  if (blocks.length > 0) return touchedByBlocks(record);
+  if (rmid === RMGR.XACT || rmid === RMGR.CLOG || rmid === RMGR.MULTIXACT || rmid === RMGR.COMMIT_TS) {
+    const touched: TouchedPage[] = [];
+    addTouchedSlruPages(touched, record, commitTimestamps);
+    return touched;
+  }
+  if (rmid === RMGR.SMGR && opcodeOf(rmid, record.info) === OPCODE.SMGR.TRUNCATE && cutsVisibilityMapPage(record)) {
+    const { mainData } = record;
+    return [
+      {
+        spcOid: mainData.readUInt32LE(4),
+        dbOid: mainData.readUInt32LE(8),
+        relNumber: mainData.readUInt32LE(12),
+        fork: VM_FORK,
+        block: vmPageOf(truncatedTo(record)),
+        blockIndex: undefined,
+        replaces: false,
+      },
+    ];
+  }
+  return NONE;
+}
+
+function touchedByBlocks(record: WalRecord): TouchedPage[] {
+  const { rmid, blocks } = record;
+  const touched: TouchedPage[] = [];
+  let namesVisibilityMap = false;
+  for (let i = 0; i < blocks.length; i++) {
+    const block = blocks[i];
+    if (block === undefined) continue;
+    const restored = block.image?.apply === true;
+    // A hint's record names its block even when it carries no image; some hash records name blocks only to lock them.
+    if (!restored && rmid === RMGR.XLOG) continue;
+    if (!restored && rmid === RMGR.HASH && !hashChangesBlock(record, block.id)) continue;
+    if (block.fork === VM_FORK) namesVisibilityMap = true;
+    touched.push({
+      spcOid: block.spcOid,
+      dbOid: block.dbOid,
+      relNumber: block.relNumber,
+      fork: block.fork,
+      block: block.blockNumber,
+      blockIndex: i,
+      replaces: restored || block.willInit,
+    });
+  }
+  if ((rmid === RMGR.HEAP || rmid === RMGR.HEAP2) && !namesVisibilityMap) addClearedMapPages(touched, record);
+  return touched;
+}
+
+function addClearedMapPages(touched: TouchedPage[], record: WalRecord): void {
+  const { first, second } = visibilityCleared(record);
+  if (first >= 0) addMapPage(touched, record, vmPageOf(first));
+  if (second >= 0 && (first < 0 || vmPageOf(second) !== vmPageOf(first))) addMapPage(touched, record, vmPageOf(second));
+}
+
+function addMapPage(touched: TouchedPage[], record: WalRecord, block: number): void {
+  const heap = record.blocks[0];
+  if (heap === undefined) return;
+  touched.push({
+    spcOid: heap.spcOid,
+    dbOid: heap.dbOid,
+    relNumber: heap.relNumber,
+    fork: VM_FORK,
+    block,
+    blockIndex: undefined,
+    replaces: false,
+  });
+}
