@@ -1,0 +1,155 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, chown, rm } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import {
+  encodeResponse,
+  PAGE_BYTES,
+  RequestParser,
+  STATUS,
+  type FlushRequest,
+  type ReadPagesRequest,
+  type ShimRequest,
+} from './shim-protocol.ts';
+
+export type { FlushRequest, ReadPagesRequest } from './shim-protocol.ts';
+
+/**
+ * How a flush ended. `durableLsn`: the volume holds every record below it on a write quorum, at least up to the end of the
+ * last complete record at or below `writtenLsn`. 'fenced': another writer owns the volume; PostgreSQL stops with a PANIC.
+ */
+export type FlushOutcome = { readonly durableLsn: bigint } | 'fenced';
+
+/** The volume driver's side. A rejected promise reaches PostgreSQL as EIO: PANIC for a flush, ERROR for a read. */
+export interface ShimHandlers {
+  /**
+   * PostgreSQL holds its WAL write lock meanwhile: at most one flush is open at a time, and nobody writes WAL below it.
+   * Resolve as soon as the volume is durable; commits wait for exactly this.
+   */
+  flush(request: FlushRequest): Promise<FlushOutcome>;
+  /**
+   * `count * 8192` bytes: the blocks as of any one LSN in [request.lsn, durable LSN]. Zeros for a block or relation that
+   * the volume does not have (just extended, or not logged).
+   */
+  readPages(request: ReadPagesRequest): Promise<Buffer>;
+}
+
+export interface ShimServerOptions {
+  /** Owner of the socket file, when the agent runs as root and PostgreSQL does not. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  /** Told of every failure that a backend was answered with, and of broken connections. */
+  readonly onError: (error: Error, request: ShimRequest | undefined) => void;
+}
+
+/** A backend of another PostgreSQL start (or another program) used the socket. It is disconnected and never answered. */
+export class StaleShimError extends Error {
+  constructor() {
+    super('a PostgreSQL process of an earlier start used the agent socket; it was disconnected');
+    this.name = 'StaleShimError';
+  }
+}
+
+/**
+ * Answers the shims of one PostgreSQL start. Make a new server for each start: its token tells the processes of this start
+ * from leftovers of another, which must never hear "durable".
+ */
+export class ShimServer {
+  readonly socketPath: string;
+  /** Secret of this start, handed to PostgreSQL in its environment. */
+  readonly token: bigint = randomBytes(8).readBigUInt64LE();
+  readonly counters = { flushes: 0, readRequests: 0, pagesRead: 0, failures: 0 };
+  readonly #handlers: ShimHandlers;
+  readonly #options: ShimServerOptions;
+  readonly #server: Server;
+  readonly #connections = new Set<Socket>();
+
+  constructor(socketPath: string, handlers: ShimHandlers, options: ShimServerOptions) {
+    this.socketPath = socketPath;
+    this.#handlers = handlers;
+    this.#options = options;
+    this.#server = createServer((socket) => this.#accept(socket));
+  }
+
+  /** Open connections: one per PostgreSQL process that has flushed or missed a page. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  async listen(): Promise<void> {
+    await rm(this.socketPath, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ path: this.socketPath, backlog: 4096 }, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => this.#options.onError(error, undefined));
+        resolve();
+      });
+    });
+    await chmod(this.socketPath, 0o600);
+    const { owner } = this.#options;
+    if (owner !== undefined) await chown(this.socketPath, owner.uid, owner.gid);
+  }
+
+  /** Drops every connection: a flush that waits fails in PostgreSQL (PANIC), it never succeeds. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    for (const socket of this.#connections) socket.destroy();
+    await closed;
+    await rm(this.socketPath, { force: true });
+  }
+
+  #accept(socket: Socket): void {
+    const parser = new RequestParser();
+    this.#connections.add(socket);
+    socket.on('close', () => this.#connections.delete(socket));
+    // A backend that ends resets its connection; that is its ordinary goodbye.
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (chunk) => {
+      try {
+        for (const request of parser.push(chunk)) {
+          if (request.token !== this.token) throw new StaleShimError();
+          void this.#answer(socket, request);
+        }
+      } catch (error) {
+        this.#fail(error, undefined);
+        socket.destroy();
+      }
+    });
+  }
+
+  async #answer(socket: Socket, request: ShimRequest): Promise<void> {
+    const { id } = request;
+    try {
+      if (request.operation === 'flush') {
+        this.counters.flushes++;
+        const outcome = await this.#handlers.flush(request);
+        const header =
+          outcome === 'fenced'
+            ? { id, status: STATUS.fenced, payloadBytes: 0, durableLsn: 0n }
+            : { id, status: STATUS.ok, payloadBytes: 0, durableLsn: outcome.durableLsn };
+        if (!socket.destroyed) socket.write(encodeResponse(header));
+        return;
+      }
+      this.counters.readRequests++;
+      this.counters.pagesRead += request.count;
+      const pages = await this.#handlers.readPages(request);
+      if (pages.length !== request.count * PAGE_BYTES) {
+        throw new RangeError(`readPages gave ${pages.length} bytes for ${request.count} pages of ${PAGE_BYTES}`);
+      }
+      if (socket.destroyed) return;
+      socket.cork();
+      socket.write(encodeResponse({ id, status: STATUS.ok, payloadBytes: pages.length, durableLsn: 0n }));
+      socket.write(pages);
+      socket.uncork();
+    } catch (error) {
+      this.#fail(error, request);
+      if (!socket.destroyed) socket.write(encodeResponse({ id, status: STATUS.failed, payloadBytes: 0, durableLsn: 0n }));
+    }
+  }
+
+  #fail(error: unknown, request: ShimRequest | undefined): void {
+    this.counters.failures++;
+    this.#options.onError(error instanceof Error ? error : new Error(String(error)), request);
+  }
+}
