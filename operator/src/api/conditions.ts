@@ -1,0 +1,52 @@
+/** How a cluster is, in one word; the conditions say why. */
+export const PHASES = [
+  'Creating', // storage pods are coming up for the first time
+  'Bootstrapping', // the writer makes the first database
+  'Opening', // the writer opens the volume
+  'Ready', // reads and writes go on, all six segments are there
+  'Degraded', // reads and writes go on, fewer than six segments are there
+  'Updating', // pods are being replaced because the spec or an image changed
+  'WriterUnavailable', // storage has a quorum, but no writer runs
+  'QuorumLost', // fewer than four segments: writes wait
+  'Blocked', // going on could lose data or take what is not ours: a person must decide
+  'Deleting',
+] as const;
+export type Phase = (typeof PHASES)[number];
+
+export const CONDITION_TYPES = ['Ready', 'SpecAccepted', 'StorageQuorum', 'StorageRedundant', 'WriterAvailable', 'UpToDate'] as const;
+export type ConditionType = (typeof CONDITION_TYPES)[number];
+
+export const CONDITION_REASONS = [
+  'AllGood',
+  'Creating',
+  'Bootstrapping',
+  'OpeningVolume',
+  'SpecInvalid',
+  'ParameterNotAllowed',
+  'SegmentsMissing',
+  'SegmentDamaged',
+  'QuorumLost',
+  'WriterStarting',
+  'WriterLost',
+  'WriterFenced',
+  'Unschedulable',
+  'ImageUnavailable',
+  'PodsOutdated',
+  'DataLossRisk',
+  'NameConflict',
+  'SecretMissing',
+  'RequestRefused',
+  'Deleting',
+] as const;
+export type ConditionReason = (typeof CONDITION_REASONS)[number];
+
+/** As in metav1.Condition; messages say what to do when something is to be done. */
+export interface Condition {
+  readonly type: ConditionType;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: ConditionReason;
+  readonly message: string;
+  readonly observedGeneration: number;
+  /** RFC 3339. */
+  readonly lastTransitionTime: string;
+}

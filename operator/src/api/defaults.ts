@@ -1,0 +1,49 @@
+import type { AuroraClusterSpec } from './types.ts';
+
+/** One place for every default: the schema publishes them, withDefaults applies them to objects that never met it. */
+export const DEFAULTS = {
+  postgresVersion: '18',
+  replicas: 1,
+  zones: ['zone-a', 'zone-b', 'zone-c'],
+  reclaimPolicy: 'Retain',
+  database: 'app',
+  owner: 'app',
+} as const;
+
+type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { readonly [K in keyof T]?: DeepPartial<T[K]> | undefined } : T;
+
+/**
+ * The spec with every default filled in. An API server does the same from the schema; objects stored before a field
+ * got its default have not been through it.
+ */
+export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraClusterSpec {
+  const initdb = spec.bootstrap?.initdb;
+  const secretName = initdb?.secret?.name;
+  const superuserName = spec.superuserSecret?.name;
+  const storage = spec.storage;
+  return {
+    postgresVersion: spec.postgresVersion ?? DEFAULTS.postgresVersion,
+    replicas: spec.replicas ?? DEFAULTS.replicas,
+    storage: {
+      size: storage?.size ?? '',
+      zones: storage?.zones ?? DEFAULTS.zones,
+      reclaimPolicy: storage?.reclaimPolicy ?? DEFAULTS.reclaimPolicy,
+      ...(storage?.storageClassName === undefined ? {} : { storageClassName: storage.storageClassName }),
+      ...(storage?.resources === undefined ? {} : { resources: storage.resources as NonNullable<AuroraClusterSpec['storage']['resources']> }),
+    },
+    bootstrap: {
+      initdb: {
+        database: initdb?.database ?? DEFAULTS.database,
+        owner: initdb?.owner ?? DEFAULTS.owner,
+        ...(secretName === undefined ? {} : { secret: { name: secretName } }),
+      },
+    },
+    ...(superuserName === undefined ? {} : { superuserSecret: { name: superuserName } }),
+    postgresql: { parameters: (spec.postgresql?.parameters ?? {}) as Readonly<Record<string, string>> },
+    compute: spec.compute?.resources === undefined ? {} : { resources: spec.compute.resources as NonNullable<AuroraClusterSpec['compute']['resources']> },
+    images: {
+      ...(spec.images?.storageDaemon === undefined ? {} : { storageDaemon: spec.images.storageDaemon }),
+      ...(spec.images?.computeNode === undefined ? {} : { computeNode: spec.images.computeNode }),
+    },
+  };
+}

@@ -1,0 +1,85 @@
+import type { Labels } from '../kube/objects.ts';
+import { API_GROUP, SEGMENTS } from './types.ts';
+
+/** Labels on everything the operator makes; informers select by the first. */
+export const LABEL = {
+  managedBy: 'app.kubernetes.io/managed-by',
+  cluster: `${API_GROUP}/cluster`,
+  component: `${API_GROUP}/component`,
+  segment: `${API_GROUP}/segment`,
+  zone: `${API_GROUP}/zone`,
+  role: `${API_GROUP}/role`,
+} as const;
+
+export const ANNOTATION = {
+  /** On a pod: hash of the spec it was made from; another hash means the pod is outdated. */
+  specHash: `${API_GROUP}/spec-hash`,
+  /** On a PVC: the volume whose segment it holds. It outlives the cluster object under reclaimPolicy Retain. */
+  volumeId: `${API_GROUP}/volume-id`,
+  /** On a PVC: its segment was seen READY, so it holds data that counts. */
+  holdsData: `${API_GROUP}/holds-data`,
+  /** On a cluster, by a person: go on although the volume's data is gone. */
+  acceptDataLoss: `${API_GROUP}/accept-data-loss`,
+} as const;
+
+export const FIELD_MANAGER = 'kube-aurora-operator';
+export const MANAGER_SELECTOR = `${LABEL.managedBy}=kube-aurora`;
+export const ZONE_TOPOLOGY = 'topology.kubernetes.io/zone';
+export const HOST_TOPOLOGY = 'kubernetes.io/hostname';
+
+export const PORT = { postgres: 5432, storage: 7001, storageStatus: 7002, agentStatus: 7003 } as const;
+
+export const segmentIndexes: readonly number[] = Array.from({ length: SEGMENTS }, (_, index) => index);
+
+/** Pod, PVC, daemon and segment share one name: `NAME-storage-0` to `-5`. */
+export function storageName(cluster: string, index: number): string {
+  return `${cluster}-storage-${index}`;
+}
+
+export function computeName(cluster: string, ordinal: number): string {
+  return `${cluster}-${ordinal}`;
+}
+
+export function storageServiceName(cluster: string): string {
+  return `${cluster}-storage`;
+}
+
+export function readWriteServiceName(cluster: string): string {
+  return `${cluster}-rw`;
+}
+
+export function superuserSecretName(cluster: string): string {
+  return `${cluster}-superuser`;
+}
+
+export function appSecretName(cluster: string): string {
+  return `${cluster}-app`;
+}
+
+/** The address of a storage pod that holds across its re-creation. */
+export function storageHost(cluster: string, namespace: string, index: number): string {
+  return `${storageName(cluster, index)}.${storageServiceName(cluster)}.${namespace}.svc`;
+}
+
+/** Zone of segment `index`: 0 and 3 in the first, 1 and 4 in the second, 2 and 5 in the third. */
+export function segmentZone(zones: readonly string[], index: number): string {
+  const zone = zones[index % zones.length];
+  if (zone === undefined) throw new RangeError('spec.storage.zones is empty');
+  return zone;
+}
+
+export function clusterLabels(cluster: string, component: 'storage' | 'compute'): Labels {
+  return {
+    [LABEL.managedBy]: 'kube-aurora',
+    'app.kubernetes.io/name': 'kube-aurora',
+    'app.kubernetes.io/instance': cluster,
+    'app.kubernetes.io/component': component,
+    [LABEL.cluster]: cluster,
+    [LABEL.component]: component,
+  };
+}
+
+/** What a selector needs to find a cluster's pods of one kind. */
+export function selectorLabels(cluster: string, component: 'storage' | 'compute'): Labels {
+  return { [LABEL.cluster]: cluster, [LABEL.component]: component };
+}

@@ -1,0 +1,88 @@
+/**
+ * PostgreSQL settings that kube-aurora sets itself, and why a manifest may not. Durability, start-up and page reads
+ * go through the volume; another value here would lose data or stop the server from starting.
+ */
+const DURABILITY = 'the volume makes commits durable and relies on it';
+const START = 'the compute agent starts PostgreSQL from the volume and decides it';
+const ADDRESS = 'the operator and its Services rely on it';
+const REPLICATION = 'copies are kept by the volume, not by streaming replication';
+const ARCHIVE = 'redo is kept by the volume, not in an archive';
+const PAGES = 'pages come from the volume through ordinary reads';
+
+export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
+  fsync: DURABILITY,
+  full_page_writes: DURABILITY,
+  wal_sync_method: DURABILITY,
+  wal_level: DURABILITY,
+  wal_log_hints: DURABILITY,
+  wal_init_zero: DURABILITY,
+  wal_recycle: DURABILITY,
+  wal_consistency_checking: DURABILITY,
+  summarize_wal: DURABILITY,
+  data_sync_retry: DURABILITY,
+  recovery_init_sync_method: DURABILITY,
+  restart_after_crash: START,
+  data_directory: START,
+  config_file: START,
+  hba_file: START,
+  ident_file: START,
+  external_pid_file: START,
+  recovery_prefetch: START,
+  allow_in_place_tablespaces: START,
+  listen_addresses: ADDRESS,
+  port: ADDRESS,
+  unix_socket_directories: ADDRESS,
+  cluster_name: ADDRESS,
+  hot_standby: REPLICATION,
+  primary_conninfo: REPLICATION,
+  primary_slot_name: REPLICATION,
+  synchronous_standby_names: REPLICATION,
+  synchronized_standby_slots: REPLICATION,
+  sync_replication_slots: REPLICATION,
+  promote_trigger_file: REPLICATION,
+  archive_mode: ARCHIVE,
+  archive_command: ARCHIVE,
+  archive_library: ARCHIVE,
+  archive_timeout: ARCHIVE,
+  archive_cleanup_command: ARCHIVE,
+  restore_command: ARCHIVE,
+  recovery_end_command: ARCHIVE,
+  recovery_target: ARCHIVE,
+  recovery_target_action: ARCHIVE,
+  recovery_target_inclusive: ARCHIVE,
+  recovery_target_lsn: ARCHIVE,
+  recovery_target_name: ARCHIVE,
+  recovery_target_time: ARCHIVE,
+  recovery_target_timeline: ARCHIVE,
+  recovery_target_xid: ARCHIVE,
+  io_method: PAGES,
+  debug_io_direct: PAGES,
+  ignore_checksum_failure: PAGES,
+  zero_damaged_pages: PAGES,
+};
+
+export interface RefusedParameter {
+  readonly name: string;
+  readonly why: string;
+}
+
+/**
+ * Splits a manifest's parameters into those handed to PostgreSQL (names in lower case, sorted) and those refused.
+ * Names are PostgreSQL's: letters, digits and underscores, with one dot for an extension's settings.
+ */
+export function splitParameters(parameters: Readonly<Record<string, string>>): {
+  readonly accepted: Readonly<Record<string, string>>;
+  readonly refused: readonly RefusedParameter[];
+} {
+  const accepted: Record<string, string> = {};
+  const refused: RefusedParameter[] = [];
+  for (const [name, value] of Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const canonical = name.toLowerCase();
+    const owned = OWNED_PARAMETERS[canonical];
+    if (!/^[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*$/.test(canonical)) refused.push({ name, why: 'it is not the name of a PostgreSQL setting' });
+    else if (owned !== undefined) refused.push({ name, why: owned });
+    else if (value.includes('\0') || value.includes('\n')) refused.push({ name, why: 'its value holds a line break or a zero byte' });
+    else accepted[canonical] = value;
+  }
+  return { accepted, refused };
+}

@@ -1,0 +1,261 @@
+import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from './conditions.ts';
+import { DEFAULTS } from './defaults.ts';
+
+/**
+ * OpenAPI v3 structural schema of AuroraCluster.
+ * Source of the dialect: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+ * No CEL: API servers from before it refuse the whole definition for an unknown field, and nothing here needs it.
+ */
+export interface Schema {
+  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly pattern?: string;
+  readonly format?: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly maxProperties?: number;
+  readonly required?: readonly string[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: Schema;
+  readonly items?: Schema;
+  readonly anyOf?: readonly Schema[];
+  readonly 'x-kubernetes-int-or-string'?: boolean;
+  readonly 'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
+  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
+}
+
+const quantityPattern = '^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$';
+
+function quantities(description: string): Schema {
+  return {
+    type: 'object',
+    description,
+    additionalProperties: { anyOf: [{ type: 'integer' }, { type: 'string' }], pattern: quantityPattern, 'x-kubernetes-int-or-string': true },
+  };
+}
+
+function resources(of: string): Schema {
+  return {
+    type: 'object',
+    description: `CPU and memory that each ${of} asks for and may use, as in any pod.`,
+    properties: {
+      requests: quantities('The least that must be there, by resource name (cpu, memory).'),
+      limits: quantities('The most that may be used, by resource name (cpu, memory).'),
+    },
+  };
+}
+
+function secretReference(description: string): Schema {
+  return {
+    type: 'object',
+    description,
+    required: ['name'],
+    properties: { name: { type: 'string', description: 'Name of a Secret in the same namespace.', minLength: 1, maxLength: 253, pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' } },
+  };
+}
+
+const identifier = { minLength: 1, maxLength: 63, pattern: '^[A-Za-z_][A-Za-z0-9_-]*$' } as const;
+
+const image = (what: string): Schema => ({
+  type: 'string',
+  description: `Image of the ${what}. The operator's own default when absent.`,
+  minLength: 1,
+  maxLength: 512,
+});
+
+const storage: Schema = {
+  type: 'object',
+  description: 'The volume: six copies, two in each of three zones. A write counts once four of them hold it.',
+  required: ['size'],
+  properties: {
+    size: {
+      type: 'string',
+      description: 'Size of each of the six persistent volume claims, for example 10Gi. It can grow and never shrink.',
+      pattern: '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$',
+      maxLength: 20,
+    },
+    storageClassName: { type: 'string', description: "StorageClass of the claims; the cluster's default when absent. Counts for claims made from now on.", minLength: 1, maxLength: 253 },
+    zones: {
+      type: 'array',
+      description: 'Three different zones, as the nodes carry them in their label topology.kubernetes.io/zone. Copies stay where they are: other zones later are ignored.',
+      default: DEFAULTS.zones,
+      minItems: 3,
+      maxItems: 3,
+      items: { type: 'string', minLength: 1, maxLength: 63, pattern: '^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$' },
+      'x-kubernetes-list-type': 'set',
+    },
+    reclaimPolicy: {
+      type: 'string',
+      description: 'What becomes of the data when the cluster is deleted. Retain keeps the claims, and the same manifest applied again finds them; Delete removes them.',
+      enum: ['Retain', 'Delete'],
+      default: DEFAULTS.reclaimPolicy,
+    },
+    resources: resources('storage pod'),
+  },
+};
+
+const bootstrap: Schema = {
+  type: 'object',
+  description: 'How a new volume begins. It counts only the first time; a volume that exists is opened as it is.',
+  default: {},
+  properties: {
+    initdb: {
+      type: 'object',
+      description: 'Start with a fresh database system.',
+      default: {},
+      properties: {
+        database: { type: 'string', description: 'The first database, for the application.', default: DEFAULTS.database, ...identifier },
+        owner: { type: 'string', description: "The application's role, which owns that database.", default: DEFAULTS.owner, ...identifier },
+        secret: secretReference("Secret of type kubernetes.io/basic-auth with the owner's username and password. Made as NAME-app when absent."),
+      },
+    },
+  },
+};
+
+const spec: Schema = {
+  type: 'object',
+  description: 'What the cluster should be.',
+  required: ['storage'],
+  properties: {
+    postgresVersion: { type: 'string', description: 'Major version of PostgreSQL.', enum: ['18'], default: DEFAULTS.postgresVersion },
+    replicas: {
+      type: 'integer',
+      description: 'Number of compute pods: one writer, the others readers. This release has no readers yet, so only 1 is allowed.',
+      minimum: 1,
+      maximum: 1,
+      default: DEFAULTS.replicas,
+    },
+    storage,
+    bootstrap,
+    superuserSecret: secretReference('Secret of type kubernetes.io/basic-auth for the role postgres. Made as NAME-superuser when absent.'),
+    postgresql: {
+      type: 'object',
+      description: 'Settings of PostgreSQL itself.',
+      default: {},
+      properties: {
+        parameters: {
+          type: 'object',
+          description:
+            'PostgreSQL settings by name, values always in quotes: work_mem: "64MB". Those that kube-aurora sets itself (fsync, wal_level, port ...) are left out, and the condition SpecAccepted names them.',
+          default: {},
+          maxProperties: 400,
+          additionalProperties: { type: 'string', maxLength: 16384 },
+        },
+      },
+    },
+    compute: { type: 'object', description: 'The pods that run PostgreSQL. They hold no data.', default: {}, properties: { resources: resources('compute pod') } },
+    images: {
+      type: 'object',
+      description: "Images to run instead of the operator's defaults.",
+      default: {},
+      properties: { storageDaemon: image('storage daemon'), computeNode: image('compute node') },
+    },
+  },
+};
+
+const condition: Schema = {
+  type: 'object',
+  required: ['type', 'status', 'reason', 'message', 'lastTransitionTime'],
+  properties: {
+    type: { type: 'string', description: 'What the condition is about.', enum: CONDITION_TYPES },
+    status: { type: 'string', description: 'Whether it is so.', enum: ['True', 'False', 'Unknown'] },
+    reason: { type: 'string', description: 'Why, as one word.', enum: CONDITION_REASONS },
+    message: { type: 'string', description: 'Why, as a sentence, and what to do about it.' },
+    observedGeneration: { type: 'integer', format: 'int64', description: 'metadata.generation that this is about.' },
+    lastTransitionTime: { type: 'string', format: 'date-time', description: 'When status last changed.' },
+  },
+};
+
+const instance: Schema = {
+  type: 'object',
+  required: ['name'],
+  properties: {
+    name: { type: 'string', description: 'Pod.' },
+    role: { type: 'string', description: 'writer or reader.', enum: ['writer', 'reader'] },
+    zone: { type: 'string', description: 'Zone it runs in.' },
+    node: { type: 'string', description: 'Node it runs on.' },
+    phase: { type: 'string', description: 'bootstrapping, opening, running, fenced, stopping; Pending or Unreachable when the agent cannot be asked.' },
+    ready: { type: 'boolean', description: 'Whether it takes connections.' },
+    restarts: { type: 'integer', description: 'How often its container was started again in place.' },
+    epoch: { type: 'integer', format: 'int64', description: 'Volume epoch it opened with.' },
+    startedAt: { type: 'string', description: 'When its agent started.' },
+  },
+};
+
+const segment: Schema = {
+  type: 'object',
+  required: ['id'],
+  properties: {
+    id: { type: 'string', description: 'Segment, which is also the name of its pod and claim.' },
+    zone: { type: 'string', description: 'Zone it stands in.' },
+    node: { type: 'string', description: 'Node it runs on.' },
+    ready: { type: 'boolean', description: 'Whether its pod is ready.' },
+    state: { type: 'string', description: 'READY, COPYING, EMPTY, IMPORTING, DAMAGED or UNREACHABLE.' },
+    scl: { type: 'string', description: 'Segment complete LSN: it has all redo up to here.' },
+    behindBytes: { type: 'integer', format: 'int64', description: 'Redo it has yet to get, in bytes.' },
+    bytesUsed: { type: 'integer', format: 'int64', description: 'Bytes it holds on disk.' },
+  },
+};
+
+const status: Schema = {
+  type: 'object',
+  description: 'What the operator last saw. Written by the operator only.',
+  properties: {
+    observedGeneration: { type: 'integer', format: 'int64', description: 'metadata.generation that this status is about.' },
+    phase: { type: 'string', description: 'How the cluster is, in one word.', enum: PHASES },
+    message: { type: 'string', description: 'The phase as a sentence, and what to do when something is to be done.' },
+    volumeId: { type: 'string', description: 'UUID of the volume.' },
+    writer: { type: 'string', description: 'Pod that writes.' },
+    epoch: { type: 'integer', format: 'int64', description: 'Volume epoch: it grows by one each time a writer opens the volume.' },
+    vdl: { type: 'string', description: 'Volume durable LSN: everything up to here is safe on four of six copies.' },
+    instances: { type: 'array', description: 'The compute pods.', items: instance, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] },
+    storage: {
+      type: 'object',
+      description: 'The volume.',
+      properties: {
+        summary: { type: 'string', description: 'Segments that are ready, of all: 6/6.' },
+        ready: { type: 'integer', description: 'Segments that are ready.' },
+        desired: { type: 'integer', description: 'Segments there should be.' },
+        initialized: { type: 'boolean', description: 'Whether the volume holds a database.' },
+        bytesUsed: { type: 'integer', format: 'int64', description: 'Bytes that all segments together hold.' },
+        segments: { type: 'array', description: 'The six copies.', items: segment, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['id'] },
+      },
+    },
+    endpoints: {
+      type: 'object',
+      description: 'Where to connect.',
+      properties: {
+        readWrite: { type: 'string', description: 'host:port of the writer, for psql and drivers.' },
+        storage: { type: 'string', description: 'Headless Service of the storage daemons.' },
+      },
+    },
+    secrets: {
+      type: 'object',
+      description: 'Secrets with user names and passwords.',
+      properties: { superuser: { type: 'string', description: 'For the role postgres.' }, app: { type: 'string', description: 'For the application.' } },
+    },
+    conditions: { type: 'array', description: 'Conditions in detail.', items: condition, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] },
+  },
+};
+
+export const clusterSchema: Schema = {
+  type: 'object',
+  description: 'AuroraCluster is a PostgreSQL database on a six-copy, three-zone volume.',
+  required: ['spec'],
+  properties: {
+    apiVersion: { type: 'string', description: 'Version of the schema of this object.' },
+    kind: { type: 'string', description: 'AuroraCluster.' },
+    metadata: {
+      type: 'object',
+      properties: { name: { type: 'string', maxLength: 40, pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$' } },
+    },
+    spec,
+    status,
+  },
+};

@@ -1,0 +1,95 @@
+import type { KubeObject } from '../kube/objects.ts';
+import type { Condition, Phase } from './conditions.ts';
+
+export const API_GROUP = 'kube-aurora.dev';
+export const API_VERSION = 'v1alpha1';
+export const API_GROUP_VERSION = `${API_GROUP}/${API_VERSION}`;
+export const CLUSTER_KIND = 'AuroraCluster';
+export const CLUSTER_PLURAL = 'auroraclusters';
+
+/** Six segments (copies) make a protection group; two stand in each of three zones. */
+export const SEGMENTS = 6;
+/** A write is durable on this many segments. */
+export const WRITE_QUORUM = 4;
+/** What was durable can be found on any this many segments. */
+export const READ_QUORUM = 3;
+
+/** Requests and limits as Kubernetes has them: resource name to quantity. */
+export interface Resources {
+  readonly requests?: Readonly<Record<string, string | number>>;
+  readonly limits?: Readonly<Record<string, string | number>>;
+}
+
+export type ReclaimPolicy = 'Retain' | 'Delete';
+
+/** The spec as it stands after the API server has filled in the defaults (see withDefaults). */
+export interface AuroraClusterSpec {
+  readonly postgresVersion: '18';
+  readonly replicas: number;
+  readonly storage: {
+    readonly size: string;
+    readonly storageClassName?: string;
+    readonly zones: readonly string[];
+    readonly reclaimPolicy: ReclaimPolicy;
+    readonly resources?: Resources;
+  };
+  readonly bootstrap: { readonly initdb: { readonly database: string; readonly owner: string; readonly secret?: { readonly name: string } } };
+  readonly superuserSecret?: { readonly name: string };
+  readonly postgresql: { readonly parameters: Readonly<Record<string, string>> };
+  readonly compute: { readonly resources?: Resources };
+  readonly images: { readonly storageDaemon?: string; readonly computeNode?: string };
+}
+
+/** What one segment (copy) of the volume reports, as far as it could be reached. */
+export interface SegmentStatus {
+  readonly id: string;
+  readonly zone: string;
+  readonly node?: string;
+  readonly ready: boolean;
+  /** READY, COPYING (from a peer), EMPTY, IMPORTING, DAMAGED, or UNREACHABLE. */
+  readonly state: string;
+  readonly scl?: string;
+  readonly behindBytes?: number;
+  readonly bytesUsed?: number;
+}
+
+export interface InstanceStatus {
+  readonly name: string;
+  readonly role: 'writer' | 'reader';
+  readonly zone?: string;
+  readonly node?: string;
+  /** What the agent says of itself (bootstrapping, opening, running, fenced, stopping), else Pending or Unreachable. */
+  readonly phase: string;
+  readonly ready: boolean;
+  readonly restarts: number;
+  readonly epoch?: number;
+  readonly startedAt?: string;
+}
+
+export interface AuroraClusterStatus {
+  readonly observedGeneration?: number;
+  readonly phase?: Phase;
+  readonly message?: string;
+  readonly volumeId?: string;
+  readonly writer?: string;
+  readonly epoch?: number;
+  readonly vdl?: string;
+  readonly instances?: readonly InstanceStatus[];
+  readonly storage?: {
+    readonly summary: string;
+    readonly ready: number;
+    readonly desired: number;
+    /** True once the volume holds a database: from then on an empty volume must never take its place. */
+    readonly initialized: boolean;
+    readonly bytesUsed?: number;
+    readonly segments: readonly SegmentStatus[];
+  };
+  readonly endpoints?: { readonly readWrite: string; readonly storage: string };
+  readonly secrets?: { readonly superuser: string; readonly app: string };
+  readonly conditions?: readonly Condition[];
+}
+
+export interface AuroraCluster extends KubeObject {
+  readonly spec: AuroraClusterSpec;
+  readonly status?: AuroraClusterStatus;
+}

@@ -1,0 +1,46 @@
+import { splitParameters } from './parameters.ts';
+import { sizeBytes } from './quantity.ts';
+import type { AuroraCluster } from './types.ts';
+
+/** One thing in a manifest that cannot be done, with the path of its field and what would be right. */
+export interface SpecProblem {
+  readonly field: string;
+  readonly message: string;
+  /** True: nothing may be made from this spec. False: the field is left out and the rest is done. */
+  readonly fatal: boolean;
+}
+
+const SIZE_MIN_BYTES = 256 * 2 ** 20;
+
+/**
+ * What the schema cannot say, or what an API server that knew an older schema let through. Pure; the order is the
+ * manifest's.
+ */
+export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] {
+  const { spec } = cluster;
+  const problems: SpecProblem[] = [];
+  const fatal = (field: string, message: string): void => void problems.push({ field, message, fatal: true });
+  const { name } = cluster.metadata;
+  if (!/^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(name) || name.length > 40) {
+    fatal('metadata.name', `'${name}' must be at most 40 lower case letters, digits and '-', starting with a letter: Services carry it`);
+  }
+  if (spec.postgresVersion !== '18') fatal('spec.postgresVersion', `'${String(spec.postgresVersion)}' is not supported; use "18"`);
+  if (spec.replicas !== 1) fatal('spec.replicas', `${spec.replicas} is not supported: this release runs one writer and no readers; use 1`);
+  const bytes = sizeBytes(spec.storage.size);
+  if (bytes === undefined) fatal('spec.storage.size', `'${spec.storage.size}' is not a size; use for example 10Gi`);
+  else if (bytes < SIZE_MIN_BYTES) fatal('spec.storage.size', `'${spec.storage.size}' is too small for a redo log and a database; use at least 256Mi`);
+  if (spec.storage.zones.length !== 3 || new Set(spec.storage.zones).size !== 3) {
+    fatal('spec.storage.zones', `[${spec.storage.zones.join(', ')}] must be three different zones: two of the six copies stand in each`);
+  }
+  const { database, owner } = spec.bootstrap.initdb;
+  if (database === 'template0' || database === 'template1') fatal('spec.bootstrap.initdb.database', `'${database}' is one of PostgreSQL's own; choose another name`);
+  if (owner === 'postgres' || owner.startsWith('pg_')) fatal('spec.bootstrap.initdb.owner', `'${owner}' is one of PostgreSQL's own; choose another name`);
+  for (const { name: parameter, why } of splitParameters(spec.postgresql.parameters).refused) {
+    problems.push({ field: `spec.postgresql.parameters.${parameter}`, message: `is left out: ${why}; remove it from the manifest`, fatal: false });
+  }
+  return problems;
+}
+
+export function describeProblems(problems: readonly SpecProblem[]): string {
+  return problems.map(({ field, message }) => `${field} ${message}`).join('; ');
+}

@@ -1,0 +1,71 @@
+import { ANNOTATION, computeName, LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import { isTerminating, type Node, type Pod, type Secret, type Service, type VolumeClaim } from '../kube/objects.ts';
+import type { AgentReport, DaemonReport } from '../status/reports.ts';
+
+/** Everything decisions are taken from: the cluster, and what was last seen of its parts. Never changed in place. */
+export interface Observed {
+  readonly cluster: AuroraCluster;
+  readonly claims: ReadonlyMap<number, VolumeClaim>;
+  readonly storagePods: ReadonlyMap<number, Pod>;
+  readonly computePods: readonly Pod[];
+  readonly services: ReadonlyMap<string, Service>;
+  readonly secrets: ReadonlyMap<string, Secret>;
+  readonly nodes: readonly Node[];
+  /** By pod name; only reports about the pods above (same uid). */
+  readonly daemons: ReadonlyMap<string, DaemonReport>;
+  readonly agents: ReadonlyMap<string, AgentReport>;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+  /** Zone where the last compute pod found no place. */
+  readonly avoidZone?: string | undefined;
+}
+
+export function writerPod(observed: Observed): Pod | undefined {
+  const name = computeName(observed.cluster.metadata.name, 1);
+  return observed.computePods.find((pod) => pod.metadata.name === name);
+}
+
+/** Zone of a segment: a claim stays where it was made, whatever the manifest says now. */
+export function zoneOfSegment(observed: Observed, index: number): string {
+  return observed.claims.get(index)?.metadata.labels?.[LABEL.zone] ?? segmentZone(observed.cluster.spec.storage.zones, index);
+}
+
+export function holdsData(claim: VolumeClaim): boolean {
+  return claim.metadata.annotations?.[ANNOTATION.holdsData] === 'true';
+}
+
+/** Was there ever a database on this volume? Told by the claims, which outlive the cluster, or by the status. */
+export function isInitialized(observed: Observed): boolean {
+  return observed.cluster.status?.storage?.initialized === true || [...observed.claims.values()].some(holdsData);
+}
+
+/** Claims that are there to stay and hold a copy that counts. */
+export function copiesHeld(observed: Observed): number {
+  return [...observed.claims.values()].filter((claim) => holdsData(claim) && !isTerminating(claim) && claim.status?.phase !== 'Lost').length;
+}
+
+export type VolumeIdentity = { readonly kind: 'known'; readonly volumeId: string } | { readonly kind: 'conflict'; readonly message: string };
+
+/**
+ * Which volume this is. Claims say so first: they hold the data. A new volume takes the cluster object's own uid, a
+ * UUID that no other cluster shares, so that two reconciles can never invent two.
+ */
+export function volumeIdentity(observed: Observed): VolumeIdentity {
+  const owners = new Map<string, string>();
+  for (const index of segmentIndexes) {
+    const claim = observed.claims.get(index);
+    const id = claim?.metadata.annotations?.[ANNOTATION.volumeId];
+    if (claim !== undefined && id !== undefined) owners.set(id, claim.metadata.name);
+  }
+  const [first, second] = [...owners.entries()];
+  if (first !== undefined && second !== undefined) {
+    return {
+      kind: 'conflict',
+      message: `claims belong to different volumes (${first[1]}: ${first[0]}, ${second[1]}: ${second[0]}); remove or rename the ones that are not this cluster's`,
+    };
+  }
+  const volumeId = first?.[0] ?? observed.cluster.status?.volumeId ?? observed.cluster.metadata.uid;
+  if (volumeId === undefined) throw new TypeError('a cluster without a uid was not read from an API server');
+  return { kind: 'known', volumeId };
+}

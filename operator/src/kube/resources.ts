@@ -1,0 +1,41 @@
+import type { Labels } from './objects.ts';
+import { API_GROUP, API_VERSION, CLUSTER_PLURAL } from '../api/types.ts';
+
+/** A kind of object at the API server: where its collection is. */
+export interface Resource {
+  /** `/api/v1` or `/apis/GROUP/VERSION`. */
+  readonly root: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+}
+
+export const RESOURCE = {
+  clusters: { root: `/apis/${API_GROUP}/${API_VERSION}`, plural: CLUSTER_PLURAL, namespaced: true },
+  pods: { root: '/api/v1', plural: 'pods', namespaced: true },
+  volumeClaims: { root: '/api/v1', plural: 'persistentvolumeclaims', namespaced: true },
+  services: { root: '/api/v1', plural: 'services', namespaced: true },
+  secrets: { root: '/api/v1', plural: 'secrets', namespaced: true },
+  events: { root: '/api/v1', plural: 'events', namespaced: true },
+  nodes: { root: '/api/v1', plural: 'nodes', namespaced: false },
+  leases: { root: '/apis/coordination.k8s.io/v1', plural: 'leases', namespaced: true },
+  disruptionBudgets: { root: '/apis/policy/v1', plural: 'poddisruptionbudgets', namespaced: true },
+} as const satisfies Readonly<Record<string, Resource>>;
+
+/** Path of a collection (all namespaces when none is given). */
+export function collectionPath(resource: Resource, namespace?: string): string {
+  return resource.namespaced && namespace !== undefined && namespace !== ''
+    ? `${resource.root}/namespaces/${namespace}/${resource.plural}`
+    : `${resource.root}/${resource.plural}`;
+}
+
+export function objectPath(resource: Resource, namespace: string | undefined, name: string, subresource?: 'status'): string {
+  return `${collectionPath(resource, namespace)}/${name}${subresource === undefined ? '' : `/${subresource}`}`;
+}
+
+/** `a=b,c=d`, sorted. */
+export function labelSelector(labels: Labels): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .sort()
+    .join(',');
+}

@@ -1,0 +1,96 @@
+import { ANNOTATION, clusterLabels, computeName, LABEL, PORT, segmentIndexes, segmentZone, selectorLabels, storageHost, storageName } from '../api/names.ts';
+import { splitParameters } from '../api/parameters.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { Pod } from '../kube/objects.ts';
+import { canonicalJson, clusterNamespace, fingerprint, ownerReference } from './metadata.ts';
+import { containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
+import { appCredentials, superuserCredentials } from './secrets.ts';
+
+const DATA_DIR = '/var/lib/kube-aurora/pgdata';
+const SUPERUSER_DIR = '/etc/kube-aurora/superuser';
+const APP_DIR = '/etc/kube-aurora/app';
+
+/** `id=zone=host:port` of all six daemons, with the zone each claim really stands in. */
+export function storageAddresses(cluster: AuroraCluster, zoneOf: (index: number) => string): string {
+  const { name } = cluster.metadata;
+  return segmentIndexes
+    .map((index) => `${storageName(name, index)}=${zoneOf(index)}=${storageHost(name, clusterNamespace(cluster), index)}:${PORT.storage}`)
+    .join(',');
+}
+
+export interface ComputePodInput {
+  readonly ordinal: number;
+  readonly volumeId: string;
+  /** Zone to run in: compute keeps no data, so any zone will do, and reads are shortest in its own. */
+  readonly zone: string;
+  readonly image: string;
+  readonly zoneOfSegment?: (index: number) => string;
+}
+
+/**
+ * The compute pod. Its hash leaves out the zone: a pod in another zone than a new one would get is not outdated.
+ * Role is a label that Services select by; it is not part of the pod's spec, so a promotion moves it.
+ */
+export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod {
+  const { name } = cluster.metadata;
+  const podName = computeName(name, input.ordinal);
+  const zoneOf = input.zoneOfSegment ?? ((index: number) => segmentZone(cluster.spec.storage.zones, index));
+  const build = (zone: string): Pod['spec'] => ({
+    restartPolicy: 'Always',
+    terminationGracePeriodSeconds: 30,
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    affinity: { nodeAffinity: zoneAffinity(zone), podAntiAffinity: spreadOverNodes(selectorLabels(name, 'compute')) },
+    securityContext: podSecurity,
+    containers: [
+      {
+        name: 'compute-node',
+        image: input.image,
+        imagePullPolicy: 'IfNotPresent',
+        env: env({
+          AURORA_INSTANCE: podName,
+          AURORA_ZONE: zone,
+          AURORA_VOLUME_ID: input.volumeId,
+          AURORA_STORAGE: storageAddresses(cluster, zoneOf),
+          AURORA_DATA_DIR: DATA_DIR,
+          AURORA_PG_LISTEN: `$(POD_IP):${PORT.postgres}`,
+          AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.agentStatus}`,
+          AURORA_SUPERUSER_PASSWORD_FILE: `${SUPERUSER_DIR}/password`,
+          AURORA_APP_PASSWORD_FILE: `${APP_DIR}/password`,
+          AURORA_APP_USER: cluster.spec.bootstrap.initdb.owner,
+          AURORA_APP_DATABASE: cluster.spec.bootstrap.initdb.database,
+          AURORA_PG_PARAMETERS: canonicalJson(splitParameters(cluster.spec.postgresql.parameters).accepted),
+        }),
+        ports: [
+          { name: 'postgres', containerPort: PORT.postgres },
+          { name: 'metrics', containerPort: PORT.agentStatus },
+        ],
+        volumeMounts: [
+          { name: 'cache', mountPath: DATA_DIR },
+          { name: 'superuser', mountPath: SUPERUSER_DIR, readOnly: true },
+          { name: 'app', mountPath: APP_DIR, readOnly: true },
+        ],
+        ...(cluster.spec.compute.resources === undefined ? {} : { resources: cluster.spec.compute.resources }),
+        securityContext: containerSecurity,
+        ...probes('metrics', 120),
+      },
+    ],
+    volumes: [
+      { name: 'cache', emptyDir: {} },
+      { name: 'superuser', secret: { secretName: superuserCredentials(cluster).secretName, defaultMode: 0o440 } },
+      { name: 'app', secret: { secretName: appCredentials(cluster).secretName, defaultMode: 0o440 } },
+    ],
+  });
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: podName,
+      namespace: clusterNamespace(cluster),
+      labels: { ...clusterLabels(name, 'compute'), [LABEL.role]: 'writer', [LABEL.zone]: input.zone },
+      annotations: { [ANNOTATION.specHash]: fingerprint(build('')) },
+      ownerReferences: [ownerReference(cluster)],
+    },
+    spec: build(input.zone),
+  };
+}

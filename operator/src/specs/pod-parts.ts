@@ -1,0 +1,59 @@
+import { HOST_TOPOLOGY, ZONE_TOPOLOGY } from '../api/names.ts';
+import type { Container, EnvVar, Labels, Probe } from '../kube/objects.ts';
+
+/** Parts that storage and compute pods share. */
+
+/** First in the list: later entries refer to it as $(POD_IP). */
+export const podIpEnv: EnvVar = { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } };
+
+export function env(values: Readonly<Record<string, string>>): readonly EnvVar[] {
+  return [podIpEnv, ...Object.entries(values).map(([name, value]) => ({ name, value }))];
+}
+
+/** User and group the images run as; the kubelet gives volumes to the group. */
+const RUN_AS = 10_001;
+
+export const podSecurity = {
+  runAsNonRoot: true,
+  runAsUser: RUN_AS,
+  runAsGroup: RUN_AS,
+  fsGroup: RUN_AS,
+  fsGroupChangePolicy: 'OnRootMismatch',
+  seccompProfile: { type: 'RuntimeDefault' },
+} as const;
+
+export const containerSecurity: NonNullable<Container['securityContext']> = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+};
+
+function probe(path: string, port: string, periodSeconds: number, failureThreshold: number): Probe {
+  return { httpGet: { path, port }, periodSeconds, timeoutSeconds: 2, failureThreshold };
+}
+
+/** Ready within a second of being so; killed only after 30 s of silence, since a slow disk is no reason. */
+export function probes(port: string, startSeconds: number): Pick<Container, 'startupProbe' | 'readinessProbe' | 'livenessProbe'> {
+  return {
+    startupProbe: probe('/healthz', port, 1, startSeconds),
+    readinessProbe: probe('/readyz', port, 1, 3),
+    livenessProbe: probe('/healthz', port, 10, 3),
+  };
+}
+
+export function zoneAffinity(zone: string): object {
+  return {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      nodeSelectorTerms: [{ matchExpressions: [{ key: ZONE_TOPOLOGY, operator: 'In', values: [zone] }] }],
+    },
+  };
+}
+
+/** Rather not on a node that has a pod like this one; a zone may have one node only, so it is no demand. */
+export function spreadOverNodes(matchLabels: Labels): object {
+  return {
+    preferredDuringSchedulingIgnoredDuringExecution: [
+      { weight: 100, podAffinityTerm: { labelSelector: { matchLabels }, topologyKey: HOST_TOPOLOGY } },
+    ],
+  };
+}
+

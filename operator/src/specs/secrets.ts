@@ -1,0 +1,84 @@
+import { appSecretName, clusterLabels, PORT, readWriteServiceName, superuserSecretName } from '../api/names.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { Secret } from '../kube/objects.ts';
+import { clusterNamespace, ownerReference } from './metadata.ts';
+
+/** A role that clients log in with, and where its Secret comes from. */
+export interface Credentials {
+  readonly username: string;
+  readonly database: string;
+  readonly secretName: string;
+  /** False: the manifest names a Secret that someone else made; the operator only reads it. */
+  readonly generated: boolean;
+}
+
+export function superuserCredentials(cluster: AuroraCluster): Credentials {
+  const given = cluster.spec.superuserSecret?.name;
+  return { username: 'postgres', database: 'postgres', secretName: given ?? superuserSecretName(cluster.metadata.name), generated: given === undefined };
+}
+
+export function appCredentials(cluster: AuroraCluster): Credentials {
+  const { database, owner, secret } = cluster.spec.bootstrap.initdb;
+  return { username: owner, database, secretName: secret?.name ?? appSecretName(cluster.metadata.name), generated: secret === undefined };
+}
+
+const decode = (text: string): string => Buffer.from(text, 'base64').toString('utf8');
+const encode = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
+
+/** A Secret's password, or undefined when it has none. */
+export function secretPassword(secret: Secret): string | undefined {
+  const text = secret.data?.['password'];
+  const password = text === undefined ? '' : decode(text);
+  return password === '' ? undefined : password;
+}
+
+/** In a .pgpass line a backslash and a colon are escaped (PostgreSQL manual, "The Password File"). */
+function pgpassField(text: string): string {
+  return text.replaceAll(/[\\:]/g, '\\$&');
+}
+
+/**
+ * Everything a client may want to know about a role, under the keys CloudNativePG's users know
+ * (https://cloudnative-pg.io/documentation/current/applications/).
+ */
+export function connectionKeys(service: string, namespace: string, credentials: Credentials, password: string): Readonly<Record<string, string>> {
+  const { username, database } = credentials;
+  const user = encodeURIComponent(username);
+  const secret = encodeURIComponent(password);
+  const name = encodeURIComponent(database);
+  const uri = (at: string): string => `postgresql://${user}:${secret}@${at}:${PORT.postgres}/${name}`;
+  const jdbc = (at: string): string => `jdbc:postgresql://${at}:${PORT.postgres}/${name}?password=${secret}&user=${user}`;
+  const near = `${service}.${namespace}`;
+  const fqdn = `${near}.svc.cluster.local`;
+  return {
+    username,
+    password,
+    dbname: database,
+    host: service,
+    port: String(PORT.postgres),
+    pgpass: `${[service, String(PORT.postgres), database, username, password].map(pgpassField).join(':')}\n`,
+    uri: uri(near),
+    'jdbc-uri': jdbc(near),
+    'fqdn-uri': uri(fqdn),
+    'fqdn-jdbc-uri': jdbc(fqdn),
+  };
+}
+
+/** The Secret of a role with this password. */
+export function connectionSecret(cluster: AuroraCluster, credentials: Credentials, password: string): Secret {
+  const { name } = cluster.metadata;
+  const namespace = clusterNamespace(cluster);
+  const keys = connectionKeys(readWriteServiceName(name), namespace, credentials, password);
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name: credentials.secretName,
+      namespace,
+      labels: clusterLabels(name, 'compute'),
+      ownerReferences: [ownerReference(cluster)],
+    },
+    type: 'kubernetes.io/basic-auth',
+    data: Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, encode(value)])),
+  };
+}

@@ -1,0 +1,65 @@
+import { clusterLabels, LABEL, PORT, readWriteServiceName, selectorLabels, storageServiceName } from '../api/names.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { DisruptionBudget, Service } from '../kube/objects.ts';
+import { clusterNamespace, ownerReference } from './metadata.ts';
+
+/** Where clients connect: the ready pod that carries the writer's role. */
+export function readWriteService(cluster: AuroraCluster): Service {
+  const { name } = cluster.metadata;
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name: readWriteServiceName(name),
+      namespace: clusterNamespace(cluster),
+      labels: clusterLabels(name, 'compute'),
+      ownerReferences: [ownerReference(cluster)],
+    },
+    spec: {
+      type: 'ClusterIP',
+      selector: { [LABEL.cluster]: name, [LABEL.role]: 'writer' },
+      ports: [{ name: 'postgres', port: PORT.postgres, targetPort: 'postgres', protocol: 'TCP' }],
+    },
+  };
+}
+
+/** Names for the storage pods. Pods that are not ready have one too: a daemon that catches up must be reached by its peers. */
+export function storageService(cluster: AuroraCluster): Service {
+  const { name } = cluster.metadata;
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: {
+      name: storageServiceName(name),
+      namespace: clusterNamespace(cluster),
+      labels: clusterLabels(name, 'storage'),
+      ownerReferences: [ownerReference(cluster)],
+    },
+    spec: {
+      type: 'ClusterIP',
+      clusterIP: 'None',
+      publishNotReadyAddresses: true,
+      selector: selectorLabels(name, 'storage'),
+      ports: [
+        { name: 'storage', port: PORT.storage, targetPort: 'storage', protocol: 'TCP' },
+        { name: 'metrics', port: PORT.storageStatus, targetPort: 'metrics', protocol: 'TCP' },
+      ],
+    },
+  };
+}
+
+/** Drains take one storage pod at a time: with a zone already down the write quorum of four survives one more only by waiting. */
+export function storageDisruptionBudget(cluster: AuroraCluster): DisruptionBudget {
+  const { name } = cluster.metadata;
+  return {
+    apiVersion: 'policy/v1',
+    kind: 'PodDisruptionBudget',
+    metadata: {
+      name: storageServiceName(name),
+      namespace: clusterNamespace(cluster),
+      labels: clusterLabels(name, 'storage'),
+      ownerReferences: [ownerReference(cluster)],
+    },
+    spec: { maxUnavailable: 1, selector: { matchLabels: selectorLabels(name, 'storage') } },
+  };
+}

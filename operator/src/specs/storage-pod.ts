@@ -1,0 +1,66 @@
+import { ANNOTATION, clusterLabels, LABEL, PORT, segmentIndexes, selectorLabels, storageHost, storageName, storageServiceName } from '../api/names.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { Pod } from '../kube/objects.ts';
+import { clusterNamespace, fingerprint, ownerReference } from './metadata.ts';
+import { containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
+
+const DATA_DIR = '/var/lib/kube-aurora/data';
+
+/** `id=host:port` of all six daemons, the asker's own included: a daemon needs no other discovery. */
+export function storagePeers(cluster: AuroraCluster): string {
+  const { name } = cluster.metadata;
+  return segmentIndexes.map((index) => `${storageName(name, index)}=${storageHost(name, clusterNamespace(cluster), index)}:${PORT.storage}`).join(',');
+}
+
+/** Pod of segment `index`, in the zone of its claim. */
+export function storagePod(cluster: AuroraCluster, index: number, zone: string, image: string): Pod {
+  const { name } = cluster.metadata;
+  const podName = storageName(name, index);
+  const labels = selectorLabels(name, 'storage');
+  const spec: Pod['spec'] = {
+    hostname: podName,
+    subdomain: storageServiceName(name),
+    restartPolicy: 'Always',
+    terminationGracePeriodSeconds: 15,
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    affinity: { nodeAffinity: zoneAffinity(zone), podAntiAffinity: spreadOverNodes(labels) },
+    securityContext: podSecurity,
+    containers: [
+      {
+        name: 'storage-daemon',
+        image,
+        imagePullPolicy: 'IfNotPresent',
+        env: env({
+          AURORA_DAEMON_ID: podName,
+          AURORA_ZONE: zone,
+          AURORA_DATA_DIR: DATA_DIR,
+          AURORA_LISTEN: `$(POD_IP):${PORT.storage}`,
+          AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.storageStatus}`,
+          AURORA_PEERS: storagePeers(cluster),
+        }),
+        ports: [
+          { name: 'storage', containerPort: PORT.storage },
+          { name: 'metrics', containerPort: PORT.storageStatus },
+        ],
+        volumeMounts: [{ name: 'data', mountPath: DATA_DIR }],
+        ...(cluster.spec.storage.resources === undefined ? {} : { resources: cluster.spec.storage.resources }),
+        securityContext: containerSecurity,
+        ...probes('metrics', 300),
+      },
+    ],
+    volumes: [{ name: 'data', persistentVolumeClaim: { claimName: podName } }],
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name: podName,
+      namespace: clusterNamespace(cluster),
+      labels: { ...clusterLabels(name, 'storage'), [LABEL.segment]: String(index), [LABEL.zone]: zone },
+      annotations: { [ANNOTATION.specHash]: fingerprint(spec) },
+      ownerReferences: [ownerReference(cluster)],
+    },
+    spec,
+  };
+}

@@ -1,0 +1,41 @@
+import { ANNOTATION, clusterLabels, LABEL, storageName } from '../api/names.ts';
+import { largerSize } from '../api/quantity.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { VolumeClaim } from '../kube/objects.ts';
+import { clusterNamespace, ownerReference } from './metadata.ts';
+
+export interface VolumeClaimInput {
+  readonly index: number;
+  readonly zone: string;
+  readonly volumeId: string;
+  readonly holdsData: boolean;
+  /** The claim as it stands: what cannot change is taken from it. */
+  readonly existing?: VolumeClaim | undefined;
+}
+
+/**
+ * The claim of segment `index`. Under Retain it has no owner, so it outlives the cluster and is found again by its
+ * name; under Delete it goes with the cluster.
+ */
+export function volumeClaim(cluster: AuroraCluster, input: VolumeClaimInput): VolumeClaim {
+  const { name } = cluster.metadata;
+  const { size, storageClassName, reclaimPolicy } = cluster.spec.storage;
+  const className = input.existing === undefined ? storageClassName : input.existing.spec.storageClassName;
+  const request = input.existing === undefined ? size : largerSize(input.existing.spec.resources.requests.storage, size);
+  return {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: {
+      name: storageName(name, input.index),
+      namespace: clusterNamespace(cluster),
+      labels: { ...clusterLabels(name, 'storage'), [LABEL.segment]: String(input.index), [LABEL.zone]: input.zone },
+      annotations: { [ANNOTATION.volumeId]: input.volumeId, ...(input.holdsData ? { [ANNOTATION.holdsData]: 'true' } : {}) },
+      ownerReferences: reclaimPolicy === 'Delete' ? [ownerReference(cluster)] : [],
+    },
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      ...(className === undefined ? {} : { storageClassName: className }),
+      resources: { requests: { storage: request } },
+    },
+  };
+}
