@@ -1,4 +1,4 @@
-import { type BlockRef, decodeStruct, type Layout, type WalRecord } from '@kube-aurora/pg-format';
+import { type BlockRef, decodeStruct, INFO_INIT_PAGE, type Layout, OPCODE, opcodeOf, type WalRecord } from '@kube-aurora/pg-format';
 import {
   addItem,
   deleteIndexItemKeepLine,
@@ -17,6 +17,8 @@ import {
 } from '../page/index.ts';
 import { blockNumberOf, INVALID_BLOCK, requireWritten } from './block-data.ts';
 import { blockOf, type PageMask, type PageRedo, unknownOpcode } from './resource-manager.ts';
+
+const { BRIN } = OPCODE;
 
 /**
  * Replay of BRIN records (brin/brin_xlog.c). Blocks of each record, by id (i: built anew, 0x80 in info for regular pages):
@@ -42,9 +44,6 @@ const META_END = CONTENTS_AT + 16;
 /** REVMAP_PAGE_MAXITEMS. */
 const RANGES_PER_REVMAP_PAGE = Math.floor((PAGE_SIZE - CONTENTS_AT - SPECIAL_SIZE) / ITEM_POINTER_SIZE);
 
-const OP_MASK = 0x70;
-const INIT_PAGE = 0x80;
-const BRIN_OP = { createIndex: 0x00, insert: 0x10, update: 0x20, samePageUpdate: 0x30, revmapExtend: 0x40, desummarize: 0x50 } as const;
 
 const CREATE_INDEX = {
   pagesPerRange: { type: 'u32', at: 0 },
@@ -67,23 +66,23 @@ const DESUMMARIZE = {
 
 export const brinRedo: PageRedo = (page, record, touched) => {
   const block = blockOf(record, touched);
-  const op = record.info & OP_MASK;
-  if (op === BRIN_OP.createIndex) return initMetaPage(page, record);
-  if (op === BRIN_OP.revmapExtend && block.id === 1) return initBrinPage(page, TYPE_REVMAP);
-  const insertsFirst = (op === BRIN_OP.insert || op === BRIN_OP.update) && block.id === 0 && (record.info & INIT_PAGE) !== 0;
+  const op = opcodeOf(record.rmid, record.info);
+  if (op === BRIN.CREATE_INDEX) return initMetaPage(page, record);
+  if (op === BRIN.REVMAP_EXTEND && block.id === 1) return initBrinPage(page, TYPE_REVMAP);
+  const insertsFirst = (op === BRIN.INSERT || op === BRIN.UPDATE) && block.id === 0 && (record.info & INFO_INIT_PAGE) !== 0;
   if (insertsFirst) initBrinPage(page, TYPE_REGULAR);
   else requireWritten(page);
   switch (op) {
-    case BRIN_OP.insert:
+    case BRIN.INSERT:
       return insert(page, record, block, 0);
-    case BRIN_OP.update:
+    case BRIN.UPDATE:
       if (block.id === 2) return deleteIndexItemKeepLine(page, record.mainData.readUInt16LE(0));
       return insert(page, record, block, UPDATE_INSERT_AT);
-    case BRIN_OP.samePageUpdate:
+    case BRIN.SAMEPAGE_UPDATE:
       return overwriteIndexItem(page, record.mainData.readUInt16LE(0), block.data);
-    case BRIN_OP.revmapExtend:
+    case BRIN.REVMAP_EXTEND:
       return extendRevmap(page, record);
-    case BRIN_OP.desummarize:
+    case BRIN.DESUMMARIZE:
       return desummarize(page, record, block);
     default:
       throw unknownOpcode(record, block.id);

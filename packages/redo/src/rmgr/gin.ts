@@ -1,4 +1,4 @@
-import { type BlockRef, decodeStruct, type WalRecord } from '@kube-aurora/pg-format';
+import { type BlockRef, decodeStruct, OPCODE, type WalRecord } from '@kube-aurora/pg-format';
 import {
   addItem,
   deleteIndexItem,
@@ -31,7 +31,6 @@ import {
   GIN_LIST,
   GIN_LIST_FULL_ROW,
   GIN_META_SIZE,
-  GIN_OP,
   ginFlags,
   initGinMetaPage,
   initGinPage,
@@ -47,6 +46,8 @@ import {
 } from './gin/layout.ts';
 import { recompressLeaf } from './gin/recompress.ts';
 import { blockOf, opcode, type PageMask, type PageRedo, unknownOpcode } from './resource-manager.ts';
+
+const { GIN } = OPCODE;
 
 /**
  * Replay of GIN records (gin/ginxlog.c). Blocks of each record, by id (i: built anew, []: optional):
@@ -66,17 +67,17 @@ export const ginRedo: PageRedo = (page, record, touched) => {
 /** Builds the pages that a record makes from nothing. False when the block is one that it changes. */
 function buildPage(page: Buffer, record: WalRecord, block: BlockRef): boolean {
   switch (opcode(record)) {
-    case GIN_OP.createPostingTree:
+    case GIN.CREATE_PTREE:
       initPostingTree(page, record.mainData);
       return true;
-    case GIN_OP.insertListPage:
+    case GIN.INSERT_LISTPAGE:
       initListPage(page, record, block);
       return true;
-    case GIN_OP.updateMetaPage:
+    case GIN.UPDATE_META_PAGE:
       if (block.id !== 0) return false;
       initGinMetaPage(page, slice(record.mainData, UPDATE_META_METADATA_AT, GIN_META_SIZE));
       return true;
-    case GIN_OP.deleteListPages:
+    case GIN.DELETE_LISTPAGE:
       if (block.id === 0) initGinMetaPage(page, slice(record.mainData, 0, GIN_META_SIZE));
       else initGinPage(page, GIN_DELETED);
       return true;
@@ -87,19 +88,19 @@ function buildPage(page: Buffer, record: WalRecord, block: BlockRef): boolean {
 
 function changePage(page: Buffer, record: WalRecord, block: BlockRef): void {
   switch (opcode(record)) {
-    case GIN_OP.insert:
+    case GIN.INSERT:
       if (block.id === 1) return clearIncompleteSplit(page);
       return insert(page, record, block);
-    case GIN_OP.split:
+    case GIN.SPLIT:
       if (block.id === 3) return clearIncompleteSplit(page);
       throw new PageLayoutError('a GIN split record must carry the full images of its pages');
-    case GIN_OP.vacuumPage:
+    case GIN.VACUUM_PAGE:
       throw new PageLayoutError('a GIN vacuum record must carry the full image of its page');
-    case GIN_OP.vacuumDataLeafPage:
+    case GIN.VACUUM_DATA_LEAF_PAGE:
       return recompressLeaf(page, block.data);
-    case GIN_OP.deletePage:
+    case GIN.DELETE_PAGE:
       return deletePage(page, record, block);
-    case GIN_OP.updateMetaPage:
+    case GIN.UPDATE_META_PAGE:
       return changeTail(page, record, block);
     default:
       throw unknownOpcode(record, block.id);

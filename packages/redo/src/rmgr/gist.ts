@@ -1,4 +1,4 @@
-import { type BlockRef, decodeStruct, type Layout, type WalRecord } from '@kube-aurora/pg-format';
+import { type BlockRef, decodeStruct, type Layout, OPCODE, type WalRecord } from '@kube-aurora/pg-format';
 import {
   addItem,
   deleteIndexItem,
@@ -16,6 +16,8 @@ import {
 } from '../page/index.ts';
 import { blockNumberOf, INVALID_BLOCK, offsetNumbers, requireWritten, slice } from './block-data.ts';
 import { blockOf, opcode, type PageMask, type PageRedo, unknownOpcode } from './resource-manager.ts';
+
+const { GIST } = OPCODE;
 
 /**
  * Replay of GiST records (gist/gistxlog.c). Blocks of each record, by id (i: built anew, []: optional):
@@ -45,7 +47,6 @@ const ROOT_BLOCK = 0;
 const DELETE_XID_AT = 24;
 const DELETED_PAGE_END = 32;
 
-const GIST_OP = { pageUpdate: 0x00, delete: 0x10, pageSplit: 0x30, pageDelete: 0x60 } as const;
 
 const PAGE_UPDATE = {
   deleted: { type: 'u16', at: 0 },
@@ -72,15 +73,15 @@ const PAGE_DELETE = {
 export const gistRedo: PageRedo = (page, record, touched) => {
   const block = blockOf(record, touched);
   const op = opcode(record);
-  if (op === GIST_OP.pageSplit && block.id > 0) return buildSplitPage(page, record, block);
+  if (op === GIST.PAGE_SPLIT && block.id > 0) return buildSplitPage(page, record, block);
   requireWritten(page);
   if (finishesSplit(record, block.id)) return clearFollowRight(page, record);
   switch (op) {
-    case GIST_OP.pageUpdate:
+    case GIST.PAGE_UPDATE:
       return updatePage(page, record, block);
-    case GIST_OP.delete:
+    case GIST.DELETE:
       return deleteDeadTuples(page, record);
-    case GIST_OP.pageDelete:
+    case GIST.PAGE_DELETE:
       return deletePage(page, record, block);
     default:
       throw unknownOpcode(record, block.id);
@@ -95,7 +96,7 @@ export const gistAfterImage: PageRedo = (page, record, touched) => {
 /** Whether the block is the left half of a split that the record completes by inserting its downlink. */
 function finishesSplit(record: WalRecord, blockId: number): boolean {
   const op = opcode(record);
-  return (op === GIST_OP.pageUpdate && blockId === 1) || (op === GIST_OP.pageSplit && blockId === 0);
+  return (op === GIST.PAGE_UPDATE && blockId === 1) || (op === GIST.PAGE_SPLIT && blockId === 0);
 }
 
 function clearFollowRight(page: Buffer, record: WalRecord): void {
@@ -134,10 +135,14 @@ function appendTuples(page: Buffer, data: Buffer, at: number): void {
   }
 }
 
+/**
+ * Tuples that scans found dead. PostgreSQL's own redo also sets F_TUPLES_DELETED here, which the writer does not and
+ * nothing reads; the page is kept as the writer has it.
+ */
 function deleteDeadTuples(page: Buffer, record: WalRecord): void {
   const count = record.mainData.readUInt16LE(DELETE_COUNT_AT);
   deleteIndexItems(page, offsetNumbers(record.mainData, DELETE_OFFSETS_AT, count));
-  setFlags(page, (flagsOf(page) & ~F_HAS_GARBAGE) | F_TUPLES_DELETED);
+  setFlags(page, flagsOf(page) & ~F_HAS_GARBAGE);
 }
 
 /**

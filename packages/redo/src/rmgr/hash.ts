@@ -1,4 +1,4 @@
-import { type BlockRef, decodeStruct, type WalRecord } from '@kube-aurora/pg-format';
+import { type BlockRef, decodeStruct, OPCODE, type WalRecord } from '@kube-aurora/pg-format';
 import {
   addItem,
   deleteIndexItems,
@@ -17,7 +17,6 @@ import {
   HASH_CONTENTS_AT,
   HASH_MAX_BITMAPS,
   HASH_MAX_SPLITPOINTS,
-  HASH_OP,
   INIT_META,
   INVALID_BUCKET,
   LH_BUCKET_NEEDS_SPLIT_CLEANUP,
@@ -37,6 +36,8 @@ import {
 } from './hash/layout.ts';
 import { hashFlags, initBitmapPage, initHashPage, initMetaPage, setBitmapBit, setHashFlags, setNextBlock, setPrevBlock } from './hash/pages.ts';
 import { type PageMask, type PageRedo, blockOf, opcode, unknownOpcode } from './resource-manager.ts';
+
+const { HASH } = OPCODE;
 
 /**
  * Replay of hash index records (hash/hash_xlog.c). Blocks of each record, by id (i: built anew, []: optional):
@@ -59,16 +60,16 @@ export const hashRedo: PageRedo = (page, record, touched) => {
 export const hashAfterImage: PageRedo = (page, record, touched) => {
   const block = blockOf(record, touched);
   const op = opcode(record);
-  if ((op === HASH_OP.splitAllocatePage && block.id === 0) || op === HASH_OP.splitComplete) changePage(page, record, block);
+  if ((op === HASH.SPLIT_ALLOCATE_PAGE && block.id === 0) || op === HASH.SPLIT_COMPLETE) changePage(page, record, block);
 };
 
 /** False for blocks that a record registers only so that redo locks them; redo leaves them and their pd_lsn as they are. */
 export function hashChangesBlock(record: WalRecord, blockId: number): boolean {
   switch (opcode(record)) {
-    case HASH_OP.movePageContents:
-    case HASH_OP.delete:
+    case HASH.MOVE_PAGE_CONTENTS:
+    case HASH.DELETE:
       return blockId !== 0;
-    case HASH_OP.squeezePage: {
+    case HASH.SQUEEZE_PAGE: {
       const squeeze = decodeStruct(SQUEEZE, record.mainData);
       return blockId === 1 ? squeeze.tuples > 0 || squeeze.previousIsWritten : blockId !== 0;
     }
@@ -80,14 +81,14 @@ export function hashChangesBlock(record: WalRecord, blockId: number): boolean {
 /** Builds the pages that a record makes from nothing. False when the block is one that it changes. */
 function buildPage(page: Buffer, record: WalRecord, block: BlockRef): boolean {
   const op = opcode(record);
-  if (op === HASH_OP.initMetaPage && block.id === 0) {
+  if (op === HASH.INIT_META_PAGE && block.id === 0) {
     const { tuples, procedure, fillFactor } = decodeStruct(INIT_META, record.mainData);
     initMetaPage(page, tuples, procedure, fillFactor);
-  } else if ((op === HASH_OP.initBitmapPage && block.id === 0) || (op === HASH_OP.addOverflowPage && block.id === 3)) {
+  } else if ((op === HASH.INIT_BITMAP_PAGE && block.id === 0) || (op === HASH.ADD_OVFL_PAGE && block.id === 3)) {
     initBitmapPage(page, record.mainData.readUInt16LE(0));
-  } else if (op === HASH_OP.addOverflowPage && block.id === 0) {
+  } else if (op === HASH.ADD_OVFL_PAGE && block.id === 0) {
     initHashPage(page, LH_OVERFLOW_PAGE, block.data.readUInt32LE(0), blockNumberOf(record, 1));
-  } else if (op === HASH_OP.splitAllocatePage && block.id === 1) {
+  } else if (op === HASH.SPLIT_ALLOCATE_PAGE && block.id === 1) {
     const { newBucket, newBucketFlags } = decodeStruct(SPLIT_ALLOCATE, record.mainData);
     initHashPage(page, newBucketFlags, newBucket, newBucket);
   } else {
@@ -98,32 +99,32 @@ function buildPage(page: Buffer, record: WalRecord, block: BlockRef): boolean {
 
 function changePage(page: Buffer, record: WalRecord, block: BlockRef): void {
   switch (opcode(record)) {
-    case HASH_OP.initBitmapPage:
+    case HASH.INIT_BITMAP_PAGE:
       return addFirstBitmap(page);
-    case HASH_OP.insert:
+    case HASH.INSERT:
       if (block.id === 0) return addItem(page, block.data, record.mainData.readUInt16LE(0), 'shuffle');
       return addToTupleCount(page, 1);
-    case HASH_OP.addOverflowPage:
+    case HASH.ADD_OVFL_PAGE:
       return changeForOverflow(page, record, block);
-    case HASH_OP.splitAllocatePage:
+    case HASH.SPLIT_ALLOCATE_PAGE:
       return changeForSplit(page, record, block);
-    case HASH_OP.splitComplete:
+    case HASH.SPLIT_COMPLETE:
       return setHashFlags(page, record.mainData.readUInt16LE(block.id === 0 ? 0 : 2));
-    case HASH_OP.movePageContents:
+    case HASH.MOVE_PAGE_CONTENTS:
       return moveContents(page, record, block);
-    case HASH_OP.squeezePage:
+    case HASH.SQUEEZE_PAGE:
       return squeeze(page, record, block);
-    case HASH_OP.delete:
+    case HASH.DELETE:
       if (block.id === 1) deleteTuples(page, record, block);
       return;
-    case HASH_OP.splitCleanup:
+    case HASH.SPLIT_CLEANUP:
       return setHashFlags(page, hashFlags(page) & ~LH_BUCKET_NEEDS_SPLIT_CLEANUP);
-    case HASH_OP.updateMetaPage:
+    case HASH.UPDATE_META_PAGE:
       page.writeDoubleLE(record.mainData.readDoubleLE(0), HASH_CONTENTS_AT + META.tuples);
       return;
-    case HASH_OP.vacuumOnePage:
+    case HASH.VACUUM_ONE_PAGE:
       return vacuumOnePage(page, record, block);
-    case HASH_OP.splitPage:
+    case HASH.SPLIT_PAGE:
       throw new PageLayoutError('a hash split record must carry the full image of its page');
     default:
       throw unknownOpcode(record, block.id);

@@ -1,4 +1,4 @@
-import { decodeStruct, type WalRecord } from '@kube-aurora/pg-format';
+import { decodeStruct, OPCODE, type WalRecord } from '@kube-aurora/pg-format';
 import { maskHintBits, maskLsnAndChecksum, maskUnusedSpace, PAGE_HEADER_SIZE, pageLower } from '../page/index.ts';
 import { blockNumberOf, hasBlock, offsetNumbers, requireWritten } from './block-data.ts';
 import { blockOf, opcode, type PageMask, type PageRedo, unknownOpcode } from './resource-manager.ts';
@@ -13,13 +13,14 @@ import {
   MOVE_LEAFS_OFFSETS_AT,
   PLACEHOLDER,
   REDIRECT,
-  SPGIST_OP,
   SPLIT_PREFIX_AT,
   SPLIT_TUPLE,
 } from './spgist/layout.ts';
 import { pickSplit } from './spgist/pick-split.ts';
 import { addOrReplace, innerTuple, killTuple, killTuples, leafTuple, replaceTuple, setNextOffset, updateNodeLink } from './spgist/tuples.ts';
 import { vacuumLeaf, vacuumRedirect, vacuumRoot } from './spgist/vacuum.ts';
+
+const { SPGIST } = OPCODE;
 
 /**
  * Replay of SP-GiST records (spgist/spgxlog.c). Blocks of each record, by id ([]: optional); which of them are built anew
@@ -34,15 +35,15 @@ import { vacuumLeaf, vacuumRedirect, vacuumRoot } from './spgist/vacuum.ts';
 export const spgistRedo: PageRedo = (page, record, touched) => {
   const { id } = blockOf(record, touched);
   switch (opcode(record)) {
-    case SPGIST_OP.addLeaf:
+    case SPGIST.ADD_LEAF:
       return addLeaf(page, record, id);
-    case SPGIST_OP.moveLeafs:
+    case SPGIST.MOVE_LEAFS:
       return moveLeafs(page, record, id);
-    case SPGIST_OP.addNode:
+    case SPGIST.ADD_NODE:
       return addNode(page, record, id);
-    case SPGIST_OP.splitTuple:
+    case SPGIST.SPLIT_TUPLE:
       return splitTuple(page, record, id);
-    case SPGIST_OP.pickSplit:
+    case SPGIST.PICKSPLIT:
       return pickSplit(page, record, id);
     default:
       requireWritten(page);
@@ -52,11 +53,11 @@ export const spgistRedo: PageRedo = (page, record, touched) => {
 
 function vacuum(page: Buffer, record: WalRecord, blockId: number): void {
   switch (opcode(record)) {
-    case SPGIST_OP.vacuumLeaf:
+    case SPGIST.VACUUM_LEAF:
       return vacuumLeaf(page, record.mainData);
-    case SPGIST_OP.vacuumRoot:
+    case SPGIST.VACUUM_ROOT:
       return vacuumRoot(page, record.mainData);
-    case SPGIST_OP.vacuumRedirect:
+    case SPGIST.VACUUM_REDIRECT:
       return vacuumRedirect(page, record.mainData);
     default:
       throw unknownOpcode(record, blockId);

@@ -31,18 +31,6 @@ export const GIN_COMPRESSED = 0x80;
 /** Internal posting-tree pages: child block (BlockIdData), then the key (item pointer). */
 export const POSTING_ITEM_SIZE = 10;
 
-export const GIN_OP = {
-  createPostingTree: 0x10,
-  insert: 0x20,
-  split: 0x30,
-  vacuumPage: 0x40,
-  deletePage: 0x50,
-  updateMetaPage: 0x60,
-  insertListPage: 0x70,
-  deleteListPages: 0x80,
-  vacuumDataLeafPage: 0x90,
-} as const;
-
 export const GIN_INSERT_IS_DATA = 0x01;
 export const GIN_INSERT_IS_LEAF = 0x02;
 

@@ -56,22 +56,6 @@ export const HASH_MAX_BITMAPS = 1024;
 export const HASH_MAGIC = 0x6440640;
 export const HASH_VERSION = 4;
 
-export const HASH_OP = {
-  initMetaPage: 0x00,
-  initBitmapPage: 0x10,
-  insert: 0x20,
-  addOverflowPage: 0x30,
-  splitAllocatePage: 0x40,
-  splitPage: 0x50,
-  splitComplete: 0x60,
-  movePageContents: 0x70,
-  squeezePage: 0x80,
-  delete: 0x90,
-  splitCleanup: 0xa0,
-  updateMetaPage: 0xb0,
-  vacuumOnePage: 0xc0,
-} as const;
-
 export const INIT_META = {
   tuples: { type: 'f64', at: 0 },
   procedure: { type: 'u32', at: 8 },

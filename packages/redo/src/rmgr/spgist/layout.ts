@@ -22,17 +22,6 @@ export const DEAD = 2;
 export const PLACEHOLDER = 3;
 export type DeadState = typeof REDIRECT | typeof DEAD | typeof PLACEHOLDER;
 
-export const SPGIST_OP = {
-  addLeaf: 0x10,
-  moveLeafs: 0x20,
-  addNode: 0x30,
-  splitTuple: 0x40,
-  pickSplit: 0x50,
-  vacuumLeaf: 0x60,
-  vacuumRoot: 0x70,
-  vacuumRedirect: 0x80,
-} as const;
-
 /** The leaf tuple follows at {@link ADD_LEAF_TUPLE_AT}. Offset number 0 means that there is none. */
 export const ADD_LEAF = {
   newPage: { type: 'bool', at: 0 },
