@@ -6,3 +6,26 @@ export type { PageMask, PageRedo, ResourceManager } from './rmgr/resource-manage
 export { SLRU_MAX_PAGE, SLRU_PAGES_PER_SEGMENT } from './slru/layout.ts';
 export { touchedPages } from './touched-pages.ts';
 export { type PreparedTransaction, preparedTransaction } from './xact-record.ts';
+export { applyEffects } from './state/apply-effects.ts';
+export { decodeVolumeState, encodeVolumeState, VolumeStateError } from './state/codec.ts';
+export { type ForkSize, RelationTable } from './state/relation-table.ts';
+export { SlruRange } from './state/slru-range.ts';
+export { TransactionTable, xidPrecedes } from './state/transaction-table.ts';
+export {
+  type AccessExclusiveLock,
+  addDatabase,
+  addPrepared,
+  checkpointAt,
+  type DatabaseDirectory,
+  directoryKey,
+  type Effect,
+  emptyVolumeState,
+  type OriginProgress,
+  orphanedXids,
+  type Prepared,
+  preparedXids,
+  type RelationMap,
+  setRelationMap,
+  SLRU_NAMES,
+  type VolumeState,
+} from './state/volume-state.ts';
