@@ -1,0 +1,111 @@
+import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError, type RedoBatchHeader } from '@kube-aurora/volume';
+import type { LogFile } from './log-file.ts';
+
+/** Reads a log file from the start and says where its sound batches end, and why. */
+
+const READ_BYTES = 1024 * 1024;
+const MAGIC_BYTES = Buffer.from('RDB1', 'latin1');
+const ZERO_HEADER = Buffer.alloc(REDO_BATCH_HEADER_BYTES);
+
+export interface ScannedBatch {
+  readonly header: RedoBatchHeader;
+  /** Valid until the next step of the scan. */
+  readonly bytes: Buffer;
+  readonly offset: number;
+}
+
+export interface ScanEnd {
+  readonly offset: number;
+  /** Undefined: only zeros follow, or nothing. Otherwise what is wrong with the bytes at `offset`. */
+  readonly damage: string | undefined;
+}
+
+/** The end of what the last batch of a chain leaves for the next. */
+export interface ChainLink {
+  readonly lsn: bigint;
+  readonly epoch: bigint;
+}
+
+/** Does `header` continue the chain that ends at `link`? Says what is wrong, or undefined. */
+export function chainFault(link: ChainLink, header: RedoBatchHeader): string | undefined {
+  if (header.backlink !== link.lsn) return `backlink ${header.backlink} does not match the end ${link.lsn} of the batch before it`;
+  if (header.previousEpoch !== link.epoch) return `previous epoch ${header.previousEpoch} does not match epoch ${link.epoch} of the batch before it`;
+  return undefined;
+}
+
+/** Steps through sound, chained batches. `link` is where the chain stands before the file; undefined takes the first batch's word. */
+export async function* scanFile(file: LogFile, link: ChainLink | undefined): AsyncGenerator<ScannedBatch, ScanEnd> {
+  let buffer = Buffer.allocUnsafe(READ_BYTES);
+  let start = 0;
+  let length = 0;
+  let last = link;
+  const fill = (want: number): number => {
+    // Keeps file[start .. start+length) in the buffer, grown to `want` bytes where the file has them.
+    if (want > buffer.length) {
+      const bigger = Buffer.allocUnsafe(want);
+      buffer.copy(bigger, 0, 0, length);
+      buffer = bigger;
+    }
+    length += file.readSync(buffer, length, buffer.length - length, start + length);
+    return length;
+  };
+  let within = 0;
+  for (;;) {
+    const offset = start + within;
+    if (length - within < REDO_BATCH_HEADER_BYTES) {
+      buffer.copyWithin(0, within, length);
+      length -= within;
+      start = offset;
+      within = 0;
+      fill(READ_BYTES);
+      await new Promise(setImmediate);
+    }
+    if (length - within < REDO_BATCH_HEADER_BYTES) {
+      const rest = buffer.subarray(within, length);
+      return { offset, damage: rest.every((byte) => byte === 0) ? undefined : `${rest.length} bytes are no batch` };
+    }
+    if (buffer.compare(ZERO_HEADER, 0, REDO_BATCH_HEADER_BYTES, within, within + REDO_BATCH_HEADER_BYTES) === 0) return { offset, damage: undefined };
+    try {
+      const { totalBytes } = decodeRedoBatchHeader(buffer, within);
+      if (length - within < totalBytes) {
+        buffer.copyWithin(0, within, length);
+        length -= within;
+        start = offset;
+        within = 0;
+        if (offset + totalBytes > file.capacity) return { offset, damage: `a batch of ${totalBytes} bytes runs past the end of the file` };
+        fill(Math.max(READ_BYTES, totalBytes));
+        await new Promise(setImmediate);
+      }
+      const header = checkRedoBatch(buffer, within);
+      const fault = last === undefined ? undefined : chainFault(last, header);
+      if (fault !== undefined) return { offset, damage: fault };
+      last = { lsn: header.endLsn, epoch: header.epoch };
+      yield { header, bytes: buffer.subarray(within, within + header.totalBytes), offset };
+      within += header.totalBytes;
+    } catch (error) {
+      if (error instanceof RedoBatchError) return { offset, damage: error.message };
+      throw error;
+    }
+  }
+}
+
+/** Highest end LSN of any batch whose header is sound, at or after `offset` and not before `lsn`; undefined when there is none. */
+export function findLaterBatch(file: LogFile, offset: number, lsn: bigint): bigint | undefined {
+  let highest: bigint | undefined;
+  const overlap = REDO_BATCH_HEADER_BYTES;
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  for (let at = offset; at < file.capacity; at += READ_BYTES - overlap) {
+    const got = file.readSync(buffer, 0, READ_BYTES, at);
+    for (let hit = buffer.indexOf(MAGIC_BYTES); hit >= 0 && hit + REDO_BATCH_HEADER_BYTES <= got; hit = buffer.indexOf(MAGIC_BYTES, hit + 4)) {
+      if ((at + hit) % 8 !== 0) continue;
+      try {
+        const header = decodeRedoBatchHeader(buffer.subarray(0, got), hit);
+        if (header.backlink >= lsn && header.endLsn > (highest ?? 0n) && (header.backlink > lsn || at + hit > offset)) highest = header.endLsn;
+      } catch (error) {
+        if (!(error instanceof RedoBatchError)) throw error;
+      }
+    }
+    if (got < READ_BYTES) break;
+  }
+  return highest;
+}
