@@ -1,0 +1,141 @@
+/**
+ * `npm start`: the whole system on this machine. A control plane, the operator, and a sample cluster; progress while
+ * it comes up, then how to connect and what to try. Ctrl-C stops everything and leaves the data.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { applyFile, clusterStatus, type ClusterStatus } from './apply.ts';
+import { ChildProgram } from './child-program.ts';
+import { clusterConnection } from './cluster-connection.ts';
+import { HOME, REPOSITORY } from './home.ts';
+import { Progress } from './progress.ts';
+import { welcome } from './welcome.ts';
+
+const SAMPLE = process.argv[2] ?? path.join(REPOSITORY, 'deploy/samples/demo.yaml');
+const KUBECONFIG = path.join(HOME, 'kubeconfig');
+const PID_FILE = path.join(HOME, 'start.pid');
+const CONTROL_PLANE_TIMEOUT_MS = 30_000;
+const CLUSTER_TIMEOUT_MS = 180_000;
+
+class StartError extends Error {}
+
+/** One `npm start` per home: two would fight for the same disks. Throws StartError that names the other one. */
+function claimHome(): void {
+  mkdirSync(HOME, { recursive: true, mode: 0o700 });
+  if (existsSync(PID_FILE)) {
+    const pid = Number(readFileSync(PID_FILE, 'utf8'));
+    if (isOurs(pid)) {
+      throw new StartError(
+        `kube-aurora runs already here (process ${pid}). Connect with 'npm run psql', stop it with Ctrl-C there, ` +
+          `or set KUBE_AURORA_HOME to another folder for a second one.`,
+      );
+    }
+  }
+  writeFileSync(PID_FILE, String(process.pid), { mode: 0o600 });
+}
+
+/** A process id may have been taken by something else since; its command line tells. */
+function isOurs(pid: number): boolean {
+  try {
+    return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('quickstart/src/start');
+  } catch {
+    return false;
+  }
+}
+
+async function waitFor<T>(what: string, timeoutMs: number, programs: readonly ChildProgram[], probe: () => Promise<T | undefined>): Promise<T> {
+  const until = performance.now() + timeoutMs;
+  for (;;) {
+    for (const program of programs) {
+      if (!program.running) throw new StartError(`${program.name} stopped:\n${program.lastLines(20)}\nIts log is ${program.logFile}`);
+    }
+    const result = await probe();
+    if (result !== undefined) return result;
+    if (performance.now() > until) {
+      throw new StartError(`${what} took longer than ${timeoutMs / 1000} s. Logs are in ${path.join(HOME, 'logs')}; 'npm run kubectl -- get pods,events' says more.`);
+    }
+    await delay(100);
+  }
+}
+
+function describe(status: ClusterStatus): string {
+  const parts = [`storage ${status.storageReady}/6`];
+  if (status.phase !== '') parts.push(status.phase);
+  if (status.message !== '') parts.push(status.message);
+  return parts.join(' · ');
+}
+
+const programs: ChildProgram[] = [];
+let stopping = false;
+
+/** The operator first, so that it does not heal what we take down; the control plane then stops the pods it runs. */
+async function stopAll(): Promise<void> {
+  for (const program of programs.toReversed()) await program.stop(30_000);
+  rmSync(PID_FILE, { force: true });
+}
+
+async function start(progress: Progress): Promise<void> {
+  process.stdout.write('\nkube-aurora: a PostgreSQL that survives the loss of a zone and one disk more\n\n');
+  claimHome();
+  const controlPlane = new ChildProgram('local-kube', 'local-kube/src/main.ts', {
+    LOCAL_KUBE_DATA_DIR: path.join(HOME, 'local-kube'),
+    LOCAL_KUBE_KUBECONFIG: KUBECONFIG,
+    KUBECONFIG: '',
+  });
+  programs.push(controlPlane);
+  process.env['KUBECONFIG'] = KUBECONFIG;
+  progress.waiting('control plane', 'local-kube is starting');
+  await waitFor('the control plane', CONTROL_PLANE_TIMEOUT_MS, programs, async () => {
+    if (!existsSync(KUBECONFIG)) return undefined;
+    return applyFile(path.join(REPOSITORY, 'deploy/crd.yaml')).then(
+      () => true,
+      () => undefined,
+    );
+  });
+  progress.done('control plane', 'local-kube, three pretend nodes in zone-a, zone-b, zone-c');
+  programs.push(new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG }));
+  const cluster = await applyFile(SAMPLE);
+  progress.done('manifest', `${path.relative(REPOSITORY, SAMPLE)} applied (AuroraCluster ${cluster.namespace}/${cluster.name})`);
+  await waitFor('the cluster', CLUSTER_TIMEOUT_MS, programs, async () => {
+    const status = await clusterStatus(cluster);
+    if (status === undefined) return undefined;
+    if (status.ready) return true;
+    progress.waiting('cluster', describe(status));
+    return undefined;
+  });
+  progress.done('cluster', 'PostgreSQL 18 on six storage daemons, two in each zone');
+  const connection = await clusterConnection({ cluster: cluster.name, namespace: cluster.namespace, superuser: false });
+  process.stdout.write(welcome(cluster.name, connection, KUBECONFIG));
+}
+
+function onSignal(): void {
+  if (stopping) process.exit(130);
+  stopping = true;
+  process.stdout.write('\nStopping; the data stays. Once more to force.\n');
+  void stopAll().then(() => {
+    process.stdout.write(`Stopped. 'npm start' finds everything again.\n`);
+    process.exit(0);
+  });
+}
+
+process.on('SIGINT', onSignal);
+process.on('SIGTERM', onSignal);
+process.on('SIGHUP', onSignal);
+const progress = new Progress(process.stdout);
+try {
+  await start(progress);
+  await Promise.race(programs.map((program) => program.exited));
+  if (!stopping) {
+    const gone = programs.find((program) => !program.running);
+    throw new StartError(`${gone?.name ?? 'a program'} stopped:\n${gone?.lastLines(20) ?? ''}`);
+  }
+} catch (error) {
+  if (!stopping) {
+    progress.interrupt();
+    process.stderr.write(`\nkube-aurora: ${error instanceof StartError ? error.message : error instanceof Error ? error.stack : String(error)}\n`);
+    stopping = true;
+    await stopAll();
+    process.exit(1);
+  }
+}

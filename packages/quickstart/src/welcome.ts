@@ -1,0 +1,27 @@
+import type { ClusterConnection } from './cluster-connection.ts';
+
+/** What a person reads when everything is up: how to connect, and what to try. Works without psql and kubectl. */
+export function welcome(cluster: string, connection: ClusterConnection, kubeconfig: string): string {
+  const { user, password, host, port, database } = connection;
+  return `
+Connect
+  npm run psql                                    a prompt; -- -c 'SELECT 1' for one statement
+  psql 'postgresql://${user}:${password}@${host}:${port}/${database}'
+
+Look around
+  npm run kubectl -- get auroracluster,pods,services
+  export KUBECONFIG=${kubeconfig}     for your own kubectl
+
+Three things to try (leave a psql open and go on typing)
+  1. Kill the writer, and commit again a moment later:
+       npm run kubectl -- delete pod ${cluster}-1 --grace-period=0 --force
+  2. Fail a whole zone; reads and writes go on. Then bring it back:
+       npm run zone -- fail zone-a
+       npm run zone -- restore zone-a
+  3. Watch it heal:
+       npm run kubectl -- get pods --watch
+       npm run kubectl -- describe auroracluster ${cluster}
+
+Ctrl-C stops everything and keeps the data.
+`;
+}

@@ -1,0 +1,57 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+export interface BenchTarget {
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+}
+
+export interface TpcbResult {
+  readonly tps: number;
+  readonly latencyMs: number;
+  readonly failed: number;
+}
+
+/** pgbench comes with PostgreSQL's client package; the benchmark needs it, the product does not. */
+export async function requirePgbench(): Promise<string> {
+  try {
+    return (await run('pgbench', ['--version'])).stdout.trim();
+  } catch (error) {
+    throw new Error('pgbench is not on the PATH; install PostgreSQL’s client tools (Debian: postgresql-contrib or postgresql)', { cause: error });
+  }
+}
+
+async function pgbench(target: BenchTarget, args: readonly string[], timeoutMs: number): Promise<string> {
+  const { stdout } = await run('pgbench', ['-h', target.host, '-p', String(target.port), '-U', target.user, ...args, target.database], {
+    env: { ...process.env, PGPASSWORD: target.password },
+    timeout: timeoutMs,
+    maxBuffer: 16 * 1024 * 1024,
+  });
+  return stdout;
+}
+
+export async function initialise(target: BenchTarget, scale: number): Promise<void> {
+  await pgbench(target, ['-i', '-q', '-s', String(scale)], 600_000);
+}
+
+function figure(output: string, pattern: RegExp): number {
+  const match = pattern.exec(output);
+  if (match?.[1] === undefined) throw new Error(`pgbench printed no ${pattern.source}:\n${output}`);
+  return Number(match[1]);
+}
+
+/** The TPC-B-like script for `seconds` with `clients` connections. */
+export async function tpcb(target: BenchTarget, clients: number, seconds: number): Promise<TpcbResult> {
+  const output = await pgbench(target, ['-n', '-c', String(clients), '-j', '2', '-T', String(seconds)], (seconds + 60) * 1000);
+  return {
+    tps: figure(output, /^tps = ([\d.]+)/m),
+    latencyMs: figure(output, /^latency average = ([\d.]+) ms/m),
+    failed: figure(output, /^number of failed transactions: (\d+)/m),
+  };
+}
