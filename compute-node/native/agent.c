@@ -1,0 +1,170 @@
+/*
+ * One connection from each PostgreSQL process to the agent; requests are answered in turn.
+ *
+ * Success is only ever what the agent said on this connection. A connection that breaks during a flush is an error (PANIC),
+ * since nobody knows any more whether the volume has the WAL. A read may be asked again on a new connection.
+ */
+#define _GNU_SOURCE
+#include "shim-protocol.h"
+#include "shim.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define POLL_MS 100
+#define RECONNECT_MS 20
+#define READ_ATTEMPTS 50
+
+static int connection = -1;
+static pid_t connection_owner; /* a fork must not talk on its parent's connection */
+static uint32_t next_id;
+
+/* A blocked call would outlive a killed postmaster; nothing it could do then is wanted. */
+static void exit_when_orphaned(void)
+{
+    if (getpid() != config.postmaster && getppid() != config.postmaster)
+        _exit(1);
+}
+
+static void disconnect(void)
+{
+    if (connection >= 0)
+        real.close(connection);
+    connection = -1;
+}
+
+static bool connect_to_agent(void)
+{
+    if (connection >= 0 && connection_owner == getpid())
+        return true;
+    disconnect();
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, config.socket_path);
+    while (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        if (errno == EINTR)
+            continue;
+        real.close(fd);
+        return false;
+    }
+    connection = fd;
+    connection_owner = getpid();
+    return true;
+}
+
+static bool send_all(const void *bytes, size_t length)
+{
+    const char *p = bytes;
+    while (length > 0) {
+        ssize_t n = send(connection, p, length, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        p += n;
+        length -= (size_t)n;
+    }
+    return true;
+}
+
+static bool receive_all(void *bytes, size_t length)
+{
+    char *p = bytes;
+    while (length > 0) {
+        struct pollfd ready = {.fd = connection, .events = POLLIN};
+        int events = poll(&ready, 1, POLL_MS);
+        if (events == 0)
+            exit_when_orphaned();
+        if (events == 0 || (events < 0 && errno == EINTR))
+            continue;
+        if (events < 0)
+            return false;
+        ssize_t n = recv(connection, p, length, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        p += n;
+        length -= (size_t)n;
+    }
+    return true;
+}
+
+static void prepare(struct shim_request *request)
+{
+    request->magic = SHIM_REQUEST_MAGIC;
+    request->token = config.token;
+    request->id = ++next_id;
+}
+
+/* Sends and waits for the header; false, disconnected, when the connection or the protocol broke. */
+static bool exchange(const struct shim_request *request, size_t expected_payload, struct shim_response *response)
+{
+    if (connect_to_agent() && send_all(request, sizeof *request) && receive_all(response, sizeof *response) &&
+        response->magic == SHIM_RESPONSE_MAGIC && response->id == request->id &&
+        response->payload_bytes == (response->status == SHIM_OK ? expected_payload : 0))
+        return true;
+    disconnect();
+    return false;
+}
+
+int agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn, bool *fenced)
+{
+    struct shim_request request = {.operation = SHIM_FLUSH, .lsn = written_lsn, .dirty_lsn = dirty_lsn};
+    struct shim_response response;
+    prepare(&request);
+    *fenced = false;
+    if (exchange(&request, 0, &response)) {
+        if (response.status == SHIM_OK) {
+            *durable_lsn = response.durable_lsn;
+            return 0;
+        }
+        *fenced = response.status == SHIM_FENCED;
+    } else {
+        exit_when_orphaned();
+    }
+    errno = EIO;
+    return -1;
+}
+
+int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, uint64_t lsn, char *const *pages)
+{
+    struct shim_request request = {
+        .operation = SHIM_READ_PAGES,
+        .fork = file->fork,
+        .count = count,
+        .spc_oid = file->spc_oid,
+        .db_oid = file->db_oid,
+        .rel_number = file->rel_number,
+        .block = block,
+        .lsn = lsn,
+    };
+    const struct timespec pause = {.tv_nsec = RECONNECT_MS * 1000000L};
+    struct shim_response response;
+    for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+        if (attempt > 0) {
+            exit_when_orphaned();
+            nanosleep(&pause, NULL);
+        }
+        prepare(&request);
+        if (!exchange(&request, (size_t)count * BLOCK_BYTES, &response))
+            continue;
+        if (response.status != SHIM_OK)
+            break;
+        int received = 0;
+        while (received < count && receive_all(pages[received], BLOCK_BYTES))
+            received++;
+        if (received == count)
+            return 0;
+        disconnect();
+    }
+    errno = EIO;
+    return -1;
+}

@@ -1,0 +1,213 @@
+/*
+ * Pages on demand. A relation block that reads as zeros is not cached here: the agent is asked for it and the local file
+ * gets it, so that it is asked for once. Zeros can be real (a file just extended); the price is one more request.
+ */
+#define _GNU_SOURCE
+#include "shim-protocol.h"
+#include "shim.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOCK_SPINS 200
+#define MAX_STRIPES_HELD 8
+
+static bool is_zero(const char *page)
+{
+    const uint64_t *words = (const uint64_t *)page;
+    if ((words[0] | words[1] | words[2]) != 0)
+        return false;
+    return memcmp(page, page + 8, BLOCK_BYTES - 8) == 0;
+}
+
+/*
+ * The volume must answer with pages that hold every change we have let go of: page images written to local files, which
+ * could be dropped, and truncations. Those were flushed first (WAL before data). The one exception are files of a relation
+ * just being built (smgr_bulk_write), which nobody drops: a request is capped at the durable LSN because of them.
+ */
+void raise_request_lsn(uint64_t lsn)
+{
+    uint64_t now = shared->request_lsn;
+    while (lsn > now && !atomic_compare_exchange_weak(&shared->request_lsn, &now, lsn))
+        ;
+}
+
+/* ---- stripes: a page from the volume must not overwrite one that another process writes at the same time ---- */
+
+static uint32_t stripe_of(const struct file_entry *file, uint32_t block)
+{
+    uint32_t h = 2166136261u;
+    h = (h ^ file->spc_oid) * 16777619u;
+    h = (h ^ file->db_oid) * 16777619u;
+    h = (h ^ file->rel_number) * 16777619u;
+    h = (h ^ file->fork) * 16777619u;
+    h = (h ^ (block / BLOCKS_PER_STRIPE)) * 16777619u;
+    return (h >> 16) % STRIPES;
+}
+
+static void lock_stripe(uint32_t stripe)
+{
+    const struct timespec pause = {.tv_nsec = 20000};
+    int32_t self = (int32_t)getpid();
+    for (int spins = 0;; spins++) {
+        int32_t holder = 0;
+        if (atomic_compare_exchange_strong(&shared->stripes[stripe], &holder, self))
+            return;
+        if (spins < LOCK_SPINS)
+            continue;
+        /* A holder that was killed left at worst an unfinished write of its own: take the lock over. */
+        if (kill(holder, 0) != 0 && errno == ESRCH && atomic_compare_exchange_strong(&shared->stripes[stripe], &holder, self))
+            return;
+        nanosleep(&pause, NULL);
+    }
+}
+
+struct stripes_held {
+    uint32_t stripe[MAX_STRIPES_HELD];
+    int count;
+};
+
+/* Takes the stripes of [block, block + blocks) in ascending order of stripe, so that two holders never wait for each other. */
+static void lock_blocks(const struct file_entry *file, uint32_t block, uint32_t blocks, struct stripes_held *held)
+{
+    held->count = 0;
+    for (uint32_t group = block / BLOCKS_PER_STRIPE; group <= (block + blocks - 1) / BLOCKS_PER_STRIPE; group++) {
+        uint32_t stripe = stripe_of(file, group * BLOCKS_PER_STRIPE);
+        int at = held->count;
+        while (at > 0 && held->stripe[at - 1] > stripe)
+            at--;
+        if (at > 0 && held->stripe[at - 1] == stripe)
+            continue;
+        memmove(&held->stripe[at + 1], &held->stripe[at], (size_t)(held->count - at) * sizeof held->stripe[0]);
+        held->stripe[at] = stripe;
+        held->count++;
+    }
+    for (int i = 0; i < held->count; i++)
+        lock_stripe(held->stripe[i]);
+}
+
+static void unlock_blocks(const struct stripes_held *held)
+{
+    for (int i = held->count - 1; i >= 0; i--)
+        shared->stripes[held->stripe[i]] = 0;
+}
+
+/* ---- reading ---- */
+
+/* Keeps fetched pages in the local file, unless somebody has written there since. A failure costs the next reader a request. */
+static void cache_pages(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages)
+{
+    struct stripes_held held;
+    char now[BLOCK_BYTES] __attribute__((aligned(8)));
+    lock_blocks(file, block, (uint32_t)count, &held);
+    for (int i = 0; i < count; i++) {
+        off_t offset = (off_t)(block - file->first_block + (uint32_t)i) * BLOCK_BYTES;
+        if (is_zero(pages[i]) || real.pread(fd, now, BLOCK_BYTES, offset) != BLOCK_BYTES || !is_zero(now))
+            continue;
+        if (real.pwrite(fd, pages[i], BLOCK_BYTES, offset) != BLOCK_BYTES)
+            break;
+    }
+    unlock_blocks(&held);
+}
+
+static int fetch(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages)
+{
+    uint64_t lsn = shared->request_lsn;
+    uint64_t durable = shared->wal_durable;
+    if (agent_read_pages(file, block, (uint16_t)count, lsn < durable ? lsn : durable, pages) != 0)
+        return -1;
+    if (file->writable)
+        cache_pages(fd, file, block, count, pages);
+    return 0;
+}
+
+/* Replaces the zero blocks of what was just read, run by run. -1 with errno EIO when the volume cannot be read. */
+static int fill_holes(int fd, const struct file_entry *file, const struct iovec *parts, int count, off_t offset, ssize_t got)
+{
+    char *run[SHIM_MAX_BLOCKS];
+    int length = 0;
+    uint32_t block = file->first_block + (uint32_t)(offset / BLOCK_BYTES);
+    uint32_t run_start = block;
+    int saved_errno = errno;
+    for (int i = 0; i < count && got >= BLOCK_BYTES; i++) {
+        char *page = parts[i].iov_base;
+        size_t left = parts[i].iov_len;
+        for (; left >= BLOCK_BYTES && got >= BLOCK_BYTES; left -= BLOCK_BYTES, got -= BLOCK_BYTES, page += BLOCK_BYTES, block++) {
+            bool hole = is_zero(page);
+            if (length > 0 && (!hole || length == SHIM_MAX_BLOCKS)) {
+                if (fetch(fd, file, run_start, length, run) != 0)
+                    return -1;
+                length = 0;
+            }
+            if (!hole)
+                continue;
+            if (length == 0)
+                run_start = block;
+            run[length++] = page;
+        }
+        if (left > 0)
+            break; /* PostgreSQL reads whole pages into whole pages */
+    }
+    if (length > 0 && fetch(fd, file, run_start, length, run) != 0)
+        return -1;
+    errno = saved_errno;
+    return 0;
+}
+
+ssize_t relation_read(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset)
+{
+    ssize_t got = count == 1 ? real.pread(fd, parts[0].iov_base, parts[0].iov_len, offset) : real.preadv(fd, parts, count, offset);
+    if (got < BLOCK_BYTES || offset % BLOCK_BYTES != 0)
+        return got;
+    return fill_holes(fd, file, parts, count, offset, got) == 0 ? got : -1;
+}
+
+/* read(2): how copy_file (CREATE DATABASE ... STRATEGY file_copy) goes through a relation. */
+ssize_t relation_read_sequential(int fd, struct file_entry *file, void *buffer, size_t bytes)
+{
+    off_t offset = lseek(fd, 0, SEEK_CUR);
+    ssize_t got = real.read(fd, buffer, bytes);
+    if (got < BLOCK_BYTES || offset < 0 || offset % BLOCK_BYTES != 0)
+        return got;
+    struct iovec part = {.iov_base = buffer, .iov_len = (size_t)got};
+    return fill_holes(fd, file, &part, 1, offset, got) == 0 ? got : -1;
+}
+
+/* ---- writing ---- */
+
+static void note_page_lsns(const struct iovec *parts, int count)
+{
+    uint64_t newest = 0;
+    for (int i = 0; i < count; i++) {
+        const char *page = parts[i].iov_base;
+        for (size_t at = 0; at + BLOCK_BYTES <= parts[i].iov_len; at += BLOCK_BYTES) {
+            const uint32_t *lsn = (const uint32_t *)(page + at); /* pd_lsn: high half first */
+            uint64_t value = ((uint64_t)lsn[0] << 32) | lsn[1];
+            if (value > newest)
+                newest = value;
+        }
+    }
+    raise_request_lsn(newest);
+}
+
+ssize_t relation_write(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset)
+{
+    size_t bytes = 0;
+    struct stripes_held held;
+    for (int i = 0; i < count; i++)
+        bytes += parts[i].iov_len;
+    if (bytes == 0 || bytes > (size_t)(MAX_STRIPES_HELD - 1) * BLOCKS_PER_STRIPE * BLOCK_BYTES)
+        return real.pwritev(fd, parts, count, offset); /* PostgreSQL writes at most 128 pages at once: only zeros come here */
+    note_page_lsns(parts, count);
+    uint32_t first = file->first_block + (uint32_t)(offset / BLOCK_BYTES);
+    uint32_t last = file->first_block + (uint32_t)((offset + (off_t)bytes - 1) / BLOCK_BYTES);
+    lock_blocks(file, first, last - first + 1, &held);
+    ssize_t wrote = count == 1 ? real.pwrite(fd, parts[0].iov_base, bytes, offset) : real.pwritev(fd, parts, count, offset);
+    int saved_errno = errno;
+    unlock_blocks(&held);
+    errno = saved_errno;
+    return wrote;
+}

@@ -1,0 +1,43 @@
+/*
+ * Bytes between the shim and the agent over a Unix socket; little-endian, as the host (x86-64, aarch64).
+ * The table with every field's meaning stands in compute-node/src/postgres/shim-protocol.ts; the two change together.
+ */
+#ifndef AURORA_SHIM_PROTOCOL_H
+#define AURORA_SHIM_PROTOCOL_H
+
+#include <stdint.h>
+
+#define SHIM_REQUEST_MAGIC 0x51525341u  /* "ASRQ" */
+#define SHIM_RESPONSE_MAGIC 0x53525341u /* "ASRS" */
+#define SHIM_MAX_BLOCKS 128
+
+enum shim_operation { SHIM_FLUSH = 1, SHIM_READ_PAGES = 2 };
+enum shim_status { SHIM_OK = 0, SHIM_FENCED = 1, SHIM_FAILED = 2 };
+
+struct shim_request {
+    uint32_t magic;
+    uint8_t operation;
+    uint8_t fork;
+    uint16_t count;
+    uint64_t token;
+    uint32_t id;
+    uint32_t spc_oid;
+    uint32_t db_oid;
+    uint32_t rel_number;
+    uint32_t block;
+    uint32_t zero;
+    uint64_t lsn;
+    uint64_t dirty_lsn;
+};
+_Static_assert(sizeof(struct shim_request) == 56, "wire layout");
+
+struct shim_response {
+    uint32_t magic;
+    uint32_t id;
+    uint32_t status;
+    uint32_t payload_bytes;
+    uint64_t durable_lsn;
+};
+_Static_assert(sizeof(struct shim_response) == 24, "wire layout");
+
+#endif

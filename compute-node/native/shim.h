@@ -1,0 +1,97 @@
+/* What the shim's files share. Each file says what it is for at its head. */
+#ifndef AURORA_SHIM_H
+#define AURORA_SHIM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#define BLOCK_BYTES 8192
+#define WAL_SEGMENT_BYTES (16u << 20)
+#define BLOCKS_PER_FILE 131072u
+#define STRIPES 1024
+/* Neighbouring blocks share a lock: a PostgreSQL I/O of up to 128 blocks takes one or two. */
+#define BLOCKS_PER_STRIPE 128
+
+/* Shared by the postmaster and all that it forks; made anew, zeroed, by every start. */
+struct shared_state {
+    /* WAL. Written and read by holders of PostgreSQL's WALWriteLock; atomics because readers of counters are not. */
+    _Atomic uint64_t wal_written;      /* end of the highest WAL byte written */
+    _Atomic uint64_t wal_dirty_from;   /* lowest byte (re)written since the last flush; UINT64_MAX for none */
+    _Atomic uint64_t wal_writes;       /* write sequence number: a tail page is rewritten in place, position alone would miss it */
+    _Atomic uint64_t wal_writes_durable;
+    _Atomic uint64_t wal_durable;      /* what the agent last reported durable */
+    _Atomic uint32_t fenced;           /* latched: no flush succeeds after it */
+    /* Pages read from the volume must be at least this new: see raise_request_lsn. */
+    _Atomic uint64_t request_lsn;
+    _Atomic int32_t stripes[STRIPES];  /* 0 or the holder's pid */
+};
+
+enum file_kind { FILE_OTHER = 0, FILE_WAL, FILE_RELATION };
+
+/* What the shim knows of an open file. */
+struct file_entry {
+    uint8_t kind;
+    uint8_t fork;
+    bool writable;
+    uint32_t spc_oid, db_oid, rel_number;
+    uint32_t first_block; /* of this 1 GiB file in its fork */
+    uint64_t wal_base;    /* LSN of the WAL file's first byte */
+};
+
+struct real_calls {
+    int (*open)(const char *, int, ...);
+    int (*close)(int);
+    ssize_t (*read)(int, void *, size_t);
+    ssize_t (*write)(int, const void *, size_t);
+    ssize_t (*pread)(int, void *, size_t, off_t);
+    ssize_t (*preadv)(int, const struct iovec *, int, off_t);
+    ssize_t (*pwrite)(int, const void *, size_t, off_t);
+    ssize_t (*pwritev)(int, const struct iovec *, int, off_t);
+    int (*fsync)(int);
+    int (*fdatasync)(int);
+    int (*syncfs)(int);
+    int (*sync_file_range)(int, off64_t, off64_t, unsigned);
+    int (*ftruncate)(int, off_t);
+    int (*truncate)(const char *, off_t);
+    int (*unlink)(const char *);
+    ssize_t (*copy_file_range)(int, off64_t *, int, off64_t *, size_t, unsigned);
+};
+
+struct shim_config {
+    char socket_path[104];
+    uint64_t token;
+    pid_t postmaster; /* the process the agent started; everybody else is its fork */
+};
+
+/* start.c */
+extern struct real_calls real;
+extern struct shared_state *shared; /* NULL: this process is not ours, every wrapper passes through */
+extern struct shim_config config;
+void resolve_real_calls(void);
+
+/* files.c */
+struct file_entry *file_entry(int fd); /* NULL when the shim does not care for this file */
+void remember_file(int fd, const char *path, int flags);
+void forget_file(int fd);
+bool path_is_relation(const char *path);
+struct file_entry classify_path(const char *path);
+
+/* agent.c: both return 0 or -1 with errno = EIO. Neither returns when the postmaster is gone. */
+int agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn, bool *fenced);
+int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, uint64_t lsn, char *const *pages);
+
+/* pages.c */
+ssize_t relation_read(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset);
+ssize_t relation_read_sequential(int fd, struct file_entry *file, void *buffer, size_t bytes);
+ssize_t relation_write(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset);
+void raise_request_lsn(uint64_t lsn);
+
+/* wal.c */
+void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes);
+int wal_flush(void);
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * Comes to life once, in the process that the agent starts (the postmaster); all other PostgreSQL processes are its
+ * forks and inherit what is set up here. Anything else that happens to load the library passes through untouched.
+ *
+ * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN decimal, AURORA_SHIM_AGENT_PID.
+ */
+#define _GNU_SOURCE
+#include "shim.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+struct real_calls real;
+struct shared_state *shared;
+struct shim_config config;
+
+/* Wrappers may run before the constructor (other libraries' constructors open files), so they resolve on first use. */
+void resolve_real_calls(void)
+{
+    real.open = dlsym(RTLD_NEXT, "open");
+    real.close = dlsym(RTLD_NEXT, "close");
+    real.read = dlsym(RTLD_NEXT, "read");
+    real.write = dlsym(RTLD_NEXT, "write");
+    real.pread = dlsym(RTLD_NEXT, "pread");
+    real.preadv = dlsym(RTLD_NEXT, "preadv");
+    real.pwrite = dlsym(RTLD_NEXT, "pwrite");
+    real.pwritev = dlsym(RTLD_NEXT, "pwritev");
+    real.fsync = dlsym(RTLD_NEXT, "fsync");
+    real.fdatasync = dlsym(RTLD_NEXT, "fdatasync");
+    real.syncfs = dlsym(RTLD_NEXT, "syncfs");
+    real.sync_file_range = dlsym(RTLD_NEXT, "sync_file_range");
+    real.ftruncate = dlsym(RTLD_NEXT, "ftruncate");
+    real.truncate = dlsym(RTLD_NEXT, "truncate");
+    real.unlink = dlsym(RTLD_NEXT, "unlink");
+    real.copy_file_range = dlsym(RTLD_NEXT, "copy_file_range");
+}
+
+static void refuse(const char *what)
+{
+    dprintf(STDERR_FILENO, "libaurora_shim: %s; PostgreSQL does not start without the volume\n", what);
+    _exit(1);
+}
+
+static uint64_t number_from_environment(const char *name)
+{
+    const char *text = getenv(name);
+    char *end;
+    if (text == NULL || *text == '\0')
+        refuse(name);
+    errno = 0;
+    uint64_t value = strtoull(text, &end, 10);
+    if (errno != 0 || *end != '\0')
+        refuse(name);
+    return value;
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    const char *socket_path = getenv("AURORA_SHIM_SOCKET");
+    if (socket_path == NULL || strcmp(program_invocation_short_name, "postgres") != 0)
+        return;
+    if (strlen(socket_path) >= sizeof config.socket_path)
+        refuse("AURORA_SHIM_SOCKET is longer than a Unix socket's path may be");
+    strcpy(config.socket_path, socket_path);
+    config.token = number_from_environment("AURORA_SHIM_TOKEN");
+    config.postmaster = getpid();
+    uint64_t start_lsn = number_from_environment("AURORA_SHIM_START_LSN");
+    pid_t agent = (pid_t)number_from_environment("AURORA_SHIM_AGENT_PID");
+
+    /* An agent that is killed takes PostgreSQL with it: SIGQUIT is the postmaster's immediate shutdown. */
+    if (prctl(PR_SET_PDEATHSIG, SIGQUIT) != 0)
+        refuse("prctl(PR_SET_PDEATHSIG) failed");
+    if (getppid() != agent)
+        refuse("the agent is gone already");
+
+    void *memory = mmap(NULL, sizeof(struct shared_state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        refuse("no shared memory");
+    if (real.open == NULL)
+        resolve_real_calls();
+    /* Programs that PostgreSQL runs (COPY ... PROGRAM, archive_command) are not part of the volume. */
+    unsetenv("LD_PRELOAD");
+    unsetenv("AURORA_SHIM_TOKEN");
+    struct shared_state *state = memory;
+    state->request_lsn = start_lsn;
+    state->wal_durable = start_lsn;
+    state->wal_dirty_from = UINT64_MAX;
+    shared = state;
+}

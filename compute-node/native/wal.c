@@ -1,0 +1,46 @@
+/*
+ * Durability: fdatasync of a WAL file asks the agent to make everything written so far durable in the volume.
+ * PostgreSQL writes and flushes WAL under WALWriteLock, so these fields have one writer at a time.
+ */
+#define _GNU_SOURCE
+#include "shim.h"
+
+#include <errno.h>
+
+void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes)
+{
+    uint64_t begin = file->wal_base + (uint64_t)offset;
+    uint64_t end = begin + (uint64_t)bytes;
+    if (begin < shared->wal_dirty_from)
+        shared->wal_dirty_from = begin;
+    if (end > shared->wal_written)
+        shared->wal_written = end;
+    shared->wal_writes++;
+}
+
+int wal_flush(void)
+{
+    int saved_errno = errno;
+    uint64_t durable_lsn;
+    bool fenced;
+    if (shared->fenced) {
+        errno = EIO;
+        return -1;
+    }
+    uint64_t writes = shared->wal_writes;
+    if (writes == shared->wal_writes_durable)
+        return 0;
+    if (agent_flush(shared->wal_written, shared->wal_dirty_from, &durable_lsn, &fenced) != 0) {
+        if (fenced)
+            shared->fenced = 1;
+        return -1;
+    }
+    if (durable_lsn > shared->wal_durable)
+        shared->wal_durable = durable_lsn;
+    if (writes == shared->wal_writes) {
+        shared->wal_writes_durable = writes;
+        shared->wal_dirty_from = UINT64_MAX;
+    }
+    errno = saved_errno;
+    return 0;
+}

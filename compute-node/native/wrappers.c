@@ -1,0 +1,182 @@
+/*
+ * The libc calls that the stock postgres binary imports and the shim stands before. It imports no *64 names.
+ * Not here, because they stay local: lseek, stat, posix_fallocate, rename, and all I/O on SLRUs, pg_control, relation maps.
+ */
+#define _GNU_SOURCE
+#include "shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define RESOLVE()                                                                                                              \
+    do {                                                                                                                       \
+        if (__builtin_expect(real.copy_file_range == NULL, 0))                                                                 \
+            resolve_real_calls();                                                                                              \
+    } while (0)
+
+static struct file_entry *relation(int fd)
+{
+    struct file_entry *file = file_entry(fd);
+    return file != NULL && file->kind == FILE_RELATION ? file : NULL;
+}
+
+EXPORT int open(const char *path, int flags, ...)
+{
+    RESOLVE();
+    va_list arguments;
+    va_start(arguments, flags);
+    mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
+    va_end(arguments);
+    int fd = real.open(path, flags, mode);
+    int saved_errno = errno;
+    remember_file(fd, path, flags);
+    errno = saved_errno;
+    return fd;
+}
+
+EXPORT int close(int fd)
+{
+    RESOLVE();
+    forget_file(fd);
+    return real.close(fd);
+}
+
+EXPORT ssize_t read(int fd, void *buffer, size_t bytes)
+{
+    RESOLVE();
+    struct file_entry *file = relation(fd);
+    return file != NULL ? relation_read_sequential(fd, file, buffer, bytes) : real.read(fd, buffer, bytes);
+}
+
+/* What read() becomes where the compiler knows the buffer's size. */
+EXPORT ssize_t __read_chk(int fd, void *buffer, size_t bytes, size_t room)
+{
+    if (bytes > room)
+        __builtin_trap();
+    return read(fd, buffer, bytes);
+}
+
+EXPORT ssize_t pread(int fd, void *buffer, size_t bytes, off_t offset)
+{
+    RESOLVE();
+    struct file_entry *file = relation(fd);
+    if (file == NULL)
+        return real.pread(fd, buffer, bytes, offset);
+    struct iovec part = {.iov_base = buffer, .iov_len = bytes};
+    return relation_read(fd, file, &part, 1, offset);
+}
+
+EXPORT ssize_t preadv(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    RESOLVE();
+    struct file_entry *file = relation(fd);
+    return file != NULL ? relation_read(fd, file, parts, count, offset) : real.preadv(fd, parts, count, offset);
+}
+
+EXPORT ssize_t pwrite(int fd, const void *buffer, size_t bytes, off_t offset)
+{
+    RESOLVE();
+    struct file_entry *file = file_entry(fd);
+    if (file != NULL && file->kind == FILE_RELATION) {
+        struct iovec part = {.iov_base = (void *)buffer, .iov_len = bytes};
+        return relation_write(fd, file, &part, 1, offset);
+    }
+    ssize_t wrote = real.pwrite(fd, buffer, bytes, offset);
+    if (file != NULL && wrote > 0)
+        wal_wrote(file, offset, wrote);
+    return wrote;
+}
+
+EXPORT ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    RESOLVE();
+    struct file_entry *file = file_entry(fd);
+    if (file != NULL && file->kind == FILE_RELATION)
+        return relation_write(fd, file, parts, count, offset);
+    ssize_t wrote = real.pwritev(fd, parts, count, offset);
+    if (file != NULL && wrote > 0)
+        wal_wrote(file, offset, wrote);
+    return wrote;
+}
+
+EXPORT int fdatasync(int fd)
+{
+    RESOLVE();
+    if (shared == NULL)
+        return real.fdatasync(fd);
+    struct file_entry *file = file_entry(fd);
+    return file != NULL && file->kind == FILE_WAL ? wal_flush() : 0;
+}
+
+/* The data directory is a cache: making it durable would cost time and help nobody. */
+EXPORT int fsync(int fd)
+{
+    RESOLVE();
+    return shared == NULL ? real.fsync(fd) : 0;
+}
+
+EXPORT int syncfs(int fd)
+{
+    RESOLVE();
+    return shared == NULL ? real.syncfs(fd) : 0;
+}
+
+EXPORT int sync_file_range(int fd, off64_t offset, off64_t bytes, unsigned flags)
+{
+    RESOLVE();
+    return shared == NULL ? real.sync_file_range(fd, offset, bytes, flags) : 0;
+}
+
+/*
+ * After a truncation (or a drop) the same blocks may come back as zeros, and the volume must not fill them with what was
+ * there before. PostgreSQL flushes the record first, so the durable LSN covers it.
+ */
+EXPORT int ftruncate(int fd, off_t bytes)
+{
+    RESOLVE();
+    if (relation(fd) != NULL)
+        raise_request_lsn(shared->wal_durable);
+    return real.ftruncate(fd, bytes);
+}
+
+EXPORT int truncate(const char *path, off_t bytes)
+{
+    RESOLVE();
+    if (shared != NULL && path_is_relation(path))
+        raise_request_lsn(shared->wal_durable);
+    return real.truncate(path, bytes);
+}
+
+EXPORT int unlink(const char *path)
+{
+    RESOLVE();
+    if (shared != NULL && path_is_relation(path))
+        raise_request_lsn(shared->wal_durable);
+    return real.unlink(path);
+}
+
+/* The kernel would copy holes as holes (file_copy_method = clone). Read through the volume and write instead. */
+EXPORT ssize_t copy_file_range(int from, off64_t *from_offset, int to, off64_t *to_offset, size_t bytes, unsigned flags)
+{
+    static char buffer[1 << 20];
+    RESOLVE();
+    if (relation(from) == NULL)
+        return real.copy_file_range(from, from_offset, to, to_offset, bytes, flags);
+    if (from_offset != NULL || to_offset != NULL) {
+        errno = EXDEV;
+        return -1;
+    }
+    ssize_t got = read(from, buffer, bytes < sizeof buffer ? bytes : sizeof buffer);
+    for (ssize_t done = 0; done < got;) {
+        ssize_t wrote = real.write(to, buffer + done, (size_t)(got - done));
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0)
+            return -1;
+        done += wrote;
+    }
+    return got;
+}
