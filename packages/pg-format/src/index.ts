@@ -73,10 +73,11 @@ export {
   WAL_SEGMENT_BYTES,
   WAL_SHORT_HEADER_BYTES,
 } from './wal-layout.ts';
-export { WalPageWriter, type WalPageWriterOptions, type WalPiece } from './wal-page-writer.ts';
+export { emptyWalPage, WalPageWriter, type WalPageWriterOptions, type WalPiece } from './wal-page-writer.ts';
 export {
   fromBytePosition,
   offsetInSegment,
+  pageHeaderBytes,
   parseWalSegmentFileName,
   recordEndLsn,
   recordStart,

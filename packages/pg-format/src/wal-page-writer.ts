@@ -24,6 +24,38 @@ export interface WalPageWriterOptions {
   readonly removableBlocks?: boolean;
 }
 
+/**
+ * A WAL page with its header and nothing else. A segment's first page must be there for PostgreSQL to open the segment
+ * (it carries the system identifier), even when reading starts further on.
+ */
+export function emptyWalPage(fields: {
+  readonly systemIdentifier: bigint;
+  readonly timeline: number;
+  readonly pageLsn: Lsn;
+  /** Bytes still to come of the record that continues from the page before; 0 or left out when none does. */
+  readonly remainingLength?: number;
+  readonly removableBlocks?: boolean;
+}): Buffer {
+  const page = Buffer.alloc(WAL_PAGE_BYTES);
+  const isLong = pageHeaderBytes(offsetInSegment(fields.pageLsn)) === WAL_LONG_HEADER_BYTES;
+  const remaining = fields.remainingLength ?? 0;
+  const info =
+    (remaining > 0 ? WAL_PAGE_INFO.FIRST_IS_CONTRECORD : 0) |
+    (isLong ? WAL_PAGE_INFO.LONG_HEADER : 0) |
+    (fields.removableBlocks === false ? 0 : WAL_PAGE_INFO.BKP_REMOVABLE);
+  page.writeUInt16LE(WAL_PAGE_MAGIC, WAL_PAGE_HEADER.magic.at);
+  page.writeUInt16LE(info, WAL_PAGE_HEADER.info.at);
+  page.writeUInt32LE(fields.timeline, WAL_PAGE_HEADER.timeline.at);
+  page.writeBigUInt64LE(fields.pageLsn, WAL_PAGE_HEADER.pageAddress.at);
+  page.writeUInt32LE(remaining, WAL_PAGE_HEADER.remainingLength.at);
+  if (isLong) {
+    page.writeBigUInt64LE(fields.systemIdentifier, WAL_PAGE_HEADER.systemIdentifier.at);
+    page.writeUInt32LE(WAL_SEGMENT_BYTES, WAL_PAGE_HEADER.segmentBytes.at);
+    page.writeUInt32LE(WAL_PAGE_BYTES, WAL_PAGE_HEADER.blockBytes.at);
+  }
+  return page;
+}
+
 /** A WAL page (or, from `read`, part of one) and the position of its first byte. */
 export interface WalPiece {
   readonly lsn: Lsn;
@@ -137,23 +169,8 @@ export class WalPageWriter {
     }
   }
 
-  #beginPage(offset: number, remaining: number): Buffer {
-    const page = Buffer.alloc(WAL_PAGE_BYTES);
-    const isLong = pageHeaderBytes(offset) === WAL_LONG_HEADER_BYTES;
-    const info =
-      (remaining > 0 ? WAL_PAGE_INFO.FIRST_IS_CONTRECORD : 0) |
-      (isLong ? WAL_PAGE_INFO.LONG_HEADER : 0) |
-      (this.#options.removableBlocks === false ? 0 : WAL_PAGE_INFO.BKP_REMOVABLE);
-    page.writeUInt16LE(WAL_PAGE_MAGIC, WAL_PAGE_HEADER.magic.at);
-    page.writeUInt16LE(info, WAL_PAGE_HEADER.info.at);
-    page.writeUInt32LE(this.#options.timeline, WAL_PAGE_HEADER.timeline.at);
-    page.writeBigUInt64LE(this.#lsn(offset), WAL_PAGE_HEADER.pageAddress.at);
-    page.writeUInt32LE(remaining, WAL_PAGE_HEADER.remainingLength.at);
-    if (isLong) {
-      page.writeBigUInt64LE(this.#options.systemIdentifier, WAL_PAGE_HEADER.systemIdentifier.at);
-      page.writeUInt32LE(WAL_SEGMENT_BYTES, WAL_PAGE_HEADER.segmentBytes.at);
-      page.writeUInt32LE(WAL_PAGE_BYTES, WAL_PAGE_HEADER.blockBytes.at);
-    }
+  #beginPage(offset: number, remainingLength: number): Buffer {
+    const page = emptyWalPage({ ...this.#options, pageLsn: this.#lsn(offset), remainingLength });
     this.#pages.set(offset, page);
     return page;
   }
