@@ -1,0 +1,83 @@
+/** The peers that we are measured against, in the same run, on the same disk. */
+import { chown, cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
+import type { BenchTarget } from './pgbench.ts';
+
+export interface Peer {
+  readonly target: BenchTarget;
+  stop(): Promise<void>;
+}
+
+const DURABLE = { fsync: true, wal_sync_method: 'fdatasync', shared_buffers: '256MB', max_wal_size: '4GB', max_connections: 100 } as const;
+const STANDBYS = 5;
+
+function targetOf(name: string, postgres: TestPostgres): BenchTarget {
+  return { name, host: postgres.socketDir, port: postgres.port, user: 'postgres', password: '', database: 'postgres' };
+}
+
+/** One stock PostgreSQL with fsync on: one copy, on one disk. */
+export async function stockAlone(): Promise<Peer> {
+  const postgres = await startPostgres({ settings: DURABLE });
+  return { target: targetOf('stock PostgreSQL, fsync', postgres), stop: () => postgres.remove() };
+}
+
+/**
+ * Stock PostgreSQL with five streaming standbys and `ANY 3`: six copies, four of them on disk before a commit returns,
+ * as in our volume.
+ */
+export async function stockQuorum(): Promise<Peer> {
+  const scratch = await mkdtemp(path.join(tmpdir(), 'ka-bench-'));
+  const names = Array.from({ length: STANDBYS }, (_unused, index) => `s${index + 1}`);
+  const settings = { ...DURABLE, wal_level: 'replica', max_wal_senders: 10, wal_keep_size: '4GB' };
+  const primary = await startPostgres({ settings });
+  const standbys: TestPostgres[] = [];
+  const stop = async (): Promise<void> => {
+    await primary.remove();
+    for (const standby of standbys) await standby.remove();
+    await rm(scratch, { recursive: true, force: true });
+  };
+  try {
+    await primary.stop('fast');
+    if (primary.user.uid !== undefined && primary.user.gid !== undefined) await chown(scratch, primary.user.uid, primary.user.gid);
+    for (const name of names) {
+      const dataDir = path.join(scratch, name);
+      await cp(primary.dataDir, dataDir, { recursive: true, preserveTimestamps: true });
+      await writeFile(path.join(dataDir, 'standby.signal'), '');
+      await own(dataDir, primary);
+    }
+    await primary.restart({ ...settings, synchronous_standby_names: `ANY 3 (${names.join(', ')})` });
+    for (const name of names) {
+      const conninfo = `host=${primary.socketDir} port=${primary.port} user=postgres application_name=${name}`;
+      standbys.push(await startPostgres({ dataDir: path.join(scratch, name), settings: { ...settings, primary_conninfo: conninfo, hot_standby: true } }));
+    }
+    await untilStreaming(primary);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { target: targetOf('stock PostgreSQL, five standbys, ANY 3', primary), stop };
+}
+
+/** Copies made by root belong to root; the server's user must own them. */
+async function own(directory: string, postgres: TestPostgres): Promise<void> {
+  const { uid, gid } = postgres.user;
+  if (uid === undefined || gid === undefined) return;
+  await chown(directory, uid, gid);
+  for (const entry of await readdir(directory, { recursive: true })) await chown(path.join(directory, entry), uid, gid);
+}
+
+async function untilStreaming(primary: TestPostgres): Promise<void> {
+  const client = await primary.connect();
+  try {
+    for (let attempt = 0; attempt < 300; attempt++) {
+      const { rows } = await client.query<{ count: string }>("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'");
+      if (Number(rows[0]?.count) === STANDBYS) return;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error('the five standbys did not all start streaming within 30 s');
+  } finally {
+    await client.end();
+  }
+}
