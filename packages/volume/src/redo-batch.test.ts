@@ -51,7 +51,11 @@ describe('redo batch', () => {
   });
 
   it('never takes arbitrary bytes', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => expect(() => checkRedoBatch(Buffer.from(bytes))).toThrow(RedoBatchError)));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        expect(() => checkRedoBatch(Buffer.from(bytes))).toThrow(RedoBatchError);
+      }),
+    );
   });
 
   it('names the field', () => {

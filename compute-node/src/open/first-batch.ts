@@ -1,0 +1,77 @@
+import {
+  OPCODE,
+  INFO_XACT_HAS_INFO,
+  RMGR,
+  WalPageWriter,
+  buildCheckpointRecord,
+  buildRecord,
+  decodeRecord,
+  formatLsn,
+  recordStart,
+  type CheckPoint,
+  type Lsn,
+  type StreamRecord,
+  type WalPiece,
+} from '@kube-aurora/pg-format';
+import { applyEffects, checkpointAt, encodePageKey, orphanedXids, redo, touchedPages, type VolumeState } from '@kube-aurora/redo';
+
+/** XACT_XINFO_HAS_AE_LOCKS (access/xact.h): a hot standby releases the dead transaction's AccessExclusive locks. */
+const XINFO_HAS_AE_LOCKS = 0x40;
+/** Seconds from 1970 to 2000, PostgreSQL's epoch for timestamps (datatype/timestamp.h). */
+const POSTGRES_EPOCH_S = 946_684_800;
+
+export interface FirstBatch {
+  /** Aborts of the transactions that died with the last writer, then the shutdown checkpoint. */
+  readonly records: readonly StreamRecord[];
+  readonly checkpoint: CheckPoint;
+  readonly checkpointLsn: Lsn;
+  /** Where PostgreSQL's own WAL begins. */
+  readonly endLsn: Lsn;
+  /** The records as WAL pages; before X their first page is zeros after its header. */
+  readonly walPages: readonly WalPiece[];
+}
+
+/**
+ * The first redo of a new epoch, which begins at X = state.endLsn and ends with the checkpoint that PostgreSQL starts from
+ * without replay. Brings `state` and the SLRU pages forward over it.
+ *
+ * @param nowMs milliseconds since 1970, for the records' times
+ */
+export function makeFirstBatch(state: VolumeState, slruPages: Map<string, Buffer>, nowMs: number): FirstBatch {
+  const writer = new WalPageWriter({
+    systemIdentifier: state.control.systemIdentifier,
+    timeline: state.control.checkPointCopy.timeline,
+    startLsn: state.endLsn,
+  });
+  const records: StreamRecord[] = [];
+  const add = (raw: Buffer): StreamRecord => {
+    const place = writer.append(raw);
+    const record = { ...place, raw };
+    records.push(record);
+    bringForward(state, slruPages, record);
+    return record;
+  };
+
+  const abortData = Buffer.alloc(12);
+  abortData.writeBigInt64LE(BigInt(Math.round((nowMs - POSTGRES_EPOCH_S * 1000) * 1000)), 0);
+  abortData.writeUInt32LE(XINFO_HAS_AE_LOCKS, 8);
+  for (const xid of orphanedXids(state)) {
+    add(buildRecord({ rmid: RMGR.XACT, info: OPCODE.XACT.ABORT | INFO_XACT_HAS_INFO, xid, prev: state.lastRecordLsn, mainData: abortData }));
+  }
+
+  // PostgreSQL insists that a shutdown checkpoint's redo pointer is its own place.
+  const place = recordStart(writer.position);
+  const checkpoint = checkpointAt(state, { redo: place, online: false, time: BigInt(Math.floor(nowMs / 1000)) });
+  const last = add(buildCheckpointRecord({ checkpoint, shutdown: true, prev: state.lastRecordLsn }));
+  if (last.lsn !== place) throw new Error(`the checkpoint stands at ${formatLsn(last.lsn)}, its redo pointer says ${formatLsn(place)}`);
+  return { records, checkpoint, checkpointLsn: last.lsn, endLsn: last.endLsn, walPages: writer.pages() };
+}
+
+function bringForward(state: VolumeState, slruPages: Map<string, Buffer>, { lsn, endLsn, raw }: StreamRecord): void {
+  const record = decodeRecord(raw, lsn, endLsn);
+  for (const touched of touchedPages(record)) {
+    const key = encodePageKey(touched).toString('hex');
+    slruPages.set(key, redo(slruPages.get(key), record, touched));
+  }
+  applyEffects(state, record);
+}

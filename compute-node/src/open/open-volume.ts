@@ -1,0 +1,180 @@
+import { fromServiceError, type EpochStart, type SegmentState } from '@kube-aurora/rpc';
+import { OpenProtocol, type OpenRequest } from '@kube-aurora/volume';
+import type { Logger } from '@kube-aurora/process';
+import { Backoff, pause } from '../backoff.ts';
+import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
+
+/** How long the last two segments are waited for once four answered. A daemon that hangs costs this much, once. */
+const GRACE_MS = 120;
+/** Two openers that took the same epoch both step back; this much later at most they try again. */
+const RACE_PAUSE_MS = 200;
+const DEADLINE_MS = { status: 1000, 'open-epoch': 2000, truncate: 10_000, 'catch-up': 30_000 } as const;
+const WAITING_LOG_MS = 3000;
+
+export interface OpenedVolume {
+  readonly kind: 'opened';
+  readonly epoch: bigint;
+  /** Whole, with this epoch's entry last. */
+  readonly history: readonly EpochStart[];
+  /** X: everything up to it is durable and belongs to the volume, nothing after it does. */
+  readonly startLsn: bigint;
+  /** Epoch of the batch that ends at X. */
+  readonly previousEpoch: bigint;
+  /** Segments that held everything up to X. */
+  readonly upToDate: readonly number[];
+}
+
+export type OpenOutcome = OpenedVolume | { readonly kind: 'bootstrap'; readonly epoch: bigint } | { readonly kind: 'overtaken' } | { readonly kind: 'stopped' };
+
+export interface OpenVolumeOptions {
+  readonly segments: readonly SegmentEndpoint[];
+  readonly identity: WriterIdentity;
+  readonly heldEpoch: bigint | undefined;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+  /** What it waits for just now, for /status; empty when nothing. */
+  readonly onWaiting: (reason: string) => void;
+}
+
+/** Runs the open protocol (packages/volume/src/open-protocol.ts) against the storage daemons, for as long as it takes. */
+export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcome> {
+  const { segments, logger, signal } = options;
+  const protocol = new OpenProtocol({ copies: segments.length, ...(options.heldEpoch === undefined ? {} : { heldEpoch: options.heldEpoch }) });
+  const run = new OpenRun(protocol, options);
+  const waiting = setInterval(() => {
+    logger.warn({ step: protocol.step, epoch: protocol.epoch }, `waiting for storage: ${protocol.waitingFor}`);
+  }, WAITING_LOG_MS);
+  const stop = (): void => run.finish();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await Promise.race([run.finished, ...segments.map((endpoint) => run.drive(endpoint))]);
+    if (signal.aborted) return { kind: 'stopped' };
+    if (protocol.step === 'bootstrap') return { kind: 'bootstrap', epoch: protocol.epoch };
+    if (protocol.step !== 'opened') return { kind: 'overtaken' };
+    return {
+      kind: 'opened',
+      epoch: protocol.epoch,
+      history: protocol.history,
+      startLsn: protocol.startLsn,
+      previousEpoch: protocol.previousEpoch(),
+      upToDate: protocol.upToDate(),
+    };
+  } finally {
+    clearInterval(waiting);
+    signal.removeEventListener('abort', stop);
+    run.finish();
+    options.onWaiting('');
+  }
+}
+
+/** One loop per segment asks what the protocol wants of it; every change of the protocol wakes them all. */
+class OpenRun {
+  readonly finished: Promise<void>;
+  readonly #protocol: OpenProtocol;
+  readonly #options: OpenVolumeOptions;
+  readonly #finish: () => void;
+  #over = false;
+  #step: string;
+  /** Ends calls of a step that is over. */
+  #stepSignal = new AbortController();
+  #changed = Promise.withResolvers<void>();
+  #graceTimer: NodeJS.Timeout | undefined;
+  #notBefore = 0;
+
+  constructor(protocol: OpenProtocol, options: OpenVolumeOptions) {
+    this.#protocol = protocol;
+    this.#options = options;
+    this.#step = protocol.step;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.finished = promise;
+    this.#finish = resolve;
+  }
+
+  finish(): void {
+    this.#over = true;
+    clearTimeout(this.#graceTimer);
+    this.#stepSignal.abort();
+    this.#changed.resolve();
+    this.#finish();
+  }
+
+  async drive(endpoint: SegmentEndpoint): Promise<void> {
+    const backoff = new Backoff(20, 500);
+    let asked = '';
+    while (!this.#over) {
+      const request = this.#protocol.wanted(endpoint.index);
+      if (request === undefined) {
+        await this.#changed.promise;
+        continue;
+      }
+      const early = this.#notBefore - performance.now();
+      if (early > 0) await pause(early);
+      // The same question again right away would only burn a core; a new one is asked at once.
+      const question = `${request.kind} ${this.#protocol.epoch}`;
+      const signal = this.#stepSignal.signal;
+      if (question === asked) await pause(backoff.next(), signal);
+      else backoff.reset();
+      asked = question;
+      if (this.#over || signal.aborted) continue;
+      await this.#ask(endpoint, request, signal);
+    }
+  }
+
+  async #ask(endpoint: SegmentEndpoint, request: OpenRequest, signal: AbortSignal): Promise<void> {
+    const { index } = endpoint;
+    try {
+      const state = await this.#call(endpoint, request, signal);
+      this.#protocol.answer(index, request, state);
+    } catch (error) {
+      const known = fromServiceError(error, endpoint.id);
+      if (signal.aborted) return;
+      const overtaken = known.code === 'FENCED' || known.code === 'EPOCH_TAKEN';
+      if (overtaken) this.#options.logger.warn({ segment: endpoint.id, epoch: this.#protocol.epoch, reason: known.message }, 'another writer opens the volume too');
+      else this.#options.logger.debug({ segment: endpoint.id, request: request.kind, reason: known.message }, 'segment did not answer');
+      this.#protocol.fail(index, request, overtaken ? 'overtaken' : 'unavailable');
+      if (overtaken) this.#notBefore = performance.now() + Math.random() * RACE_PAUSE_MS;
+    }
+    this.#wake();
+  }
+
+  #call(endpoint: SegmentEndpoint, request: OpenRequest, signal: AbortSignal): Promise<SegmentState> {
+    const { identity } = this.#options;
+    const { segment, writerId } = identity;
+    const options = { deadlineMs: DEADLINE_MS[request.kind], signal };
+    switch (request.kind) {
+      case 'status':
+        return endpoint.client.status(segment, options);
+      case 'open-epoch':
+        return endpoint.client.openEpoch({ segment, epoch: request.epoch, writerId }, options);
+      case 'truncate':
+        return endpoint.client.truncate({ segment, epoch: request.epoch, history: [...request.history] }, options);
+      case 'catch-up':
+        return endpoint.client.catchUp({ segment, lsn: request.lsn }, options);
+    }
+  }
+
+  #wake(): void {
+    const { step } = this.#protocol;
+    this.#options.onWaiting(this.#protocol.waitingFor);
+    if (step === 'opened' || step === 'bootstrap' || step === 'overtaken') {
+      this.finish();
+      return;
+    }
+    if (step !== this.#step) {
+      this.#step = step;
+      clearTimeout(this.#graceTimer);
+      this.#graceTimer = undefined;
+      this.#stepSignal.abort();
+      this.#stepSignal = new AbortController();
+    }
+    if (this.#protocol.inGrace && this.#graceTimer === undefined) {
+      this.#graceTimer = setTimeout(() => {
+        this.#protocol.endGrace();
+        this.#wake();
+      }, GRACE_MS);
+    }
+    const { resolve } = this.#changed;
+    this.#changed = Promise.withResolvers<void>();
+    resolve();
+  }
+}

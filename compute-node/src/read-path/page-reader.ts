@@ -1,0 +1,183 @@
+import { PAGE_BYTES, formatLsn, pageIsNew, pageLsn } from '@kube-aurora/pg-format';
+import { AuroraRpcError, fromServiceError, type GetPagesRequest } from '@kube-aurora/rpc';
+import type { Logger } from '@kube-aurora/process';
+import { pause } from '../backoff.ts';
+import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
+import { LatencyEstimate } from './latency-estimate.ts';
+
+/** Requests under way at once; the rest wait in order. Each holds up to 1 MiB of pages. */
+const CONCURRENT_READS_MAX = 64;
+const ATTEMPT_DEADLINE_MS = 5000;
+const HEDGE_MIN_MS = 10;
+const RETRY_MIN_MS = 20;
+const RETRY_MAX_MS = 500;
+
+export interface PageRange {
+  readonly spcOid: number;
+  readonly dbOid: number;
+  readonly relNumber: number;
+  readonly fork: number;
+  readonly block: number;
+  readonly count: number;
+}
+
+export interface PageReaderOptions {
+  readonly segments: readonly SegmentEndpoint[];
+  readonly identity: WriterIdentity;
+  readonly epoch: bigint;
+  /** Our own zone: a segment in it is asked first. */
+  readonly zone: string;
+  /** Last known SCL of a segment, 0n when it can't be spoken to. */
+  readonly scl: (segment: number) => bigint;
+  /** Storage may have merged page versions below this LSN. */
+  readonly lowestLsn: () => bigint;
+  readonly onFenced: (message: string) => void;
+  readonly onRead: (outcome: { seconds: number; pages: number; hedged: boolean }) => void;
+  readonly onError: (segment: string, code: string) => void;
+  readonly logger: Logger;
+}
+
+/**
+ * Reads pages as of an LSN from one segment that holds redo up to it; never a quorum. A slow one is hedged with a second,
+ * a failing one is passed over. PostgreSQL waits for as long as it takes; only `stop` ends it.
+ */
+export class PageReader {
+  readonly #options: PageReaderOptions;
+  readonly #latency: LatencyEstimate[];
+  readonly #overall = new LatencyEstimate();
+  readonly #reading = new Map<number, bigint>();
+  readonly #queue: (() => void)[] = [];
+  readonly #stopping = new AbortController();
+  #nextRead = 0;
+  #active = 0;
+
+  constructor(options: PageReaderOptions) {
+    this.#options = options;
+    this.#latency = options.segments.map(() => new LatencyEstimate());
+  }
+
+  /** Lowest LSN asked for by a read under way; the write path keeps PGMRPL at or below it. */
+  oldestRead(): bigint | undefined {
+    let oldest: bigint | undefined;
+    for (const position of this.#reading.values()) if (oldest === undefined || position < oldest) oldest = position;
+    return oldest;
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  /** `count` pages of 8 KiB as of `lsn` or later; zeros where there is none. Rejects only after `stop` or fencing. */
+  async read(range: PageRange, lsn: bigint): Promise<Buffer> {
+    // Pages change through our PostgreSQL alone, and what it changed since the start it has locally: any LSN from the
+    // one asked for on gives the same page. Below PGMRPL storage may not have it any more.
+    const lowest = this.#options.lowestLsn();
+    const at = lsn > lowest ? lsn : lowest;
+    const ticket = this.#nextRead++;
+    this.#reading.set(ticket, at);
+    try {
+      if (this.#active >= CONCURRENT_READS_MAX) await new Promise<void>((resolve) => this.#queue.push(resolve));
+      this.#active++;
+      try {
+        return await this.#readUntilDone(range, at);
+      } finally {
+        this.#active--;
+        this.#queue.shift()?.();
+      }
+    } finally {
+      this.#reading.delete(ticket);
+    }
+  }
+
+  async #readUntilDone(range: PageRange, at: bigint): Promise<Buffer> {
+    const startedAt = performance.now();
+    for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
+      if (this.#stopping.signal.aborted) throw new AuroraRpcError('UNREACHABLE', 'the agent is stopping');
+      const outcome = await this.#race(range, at, this.#order(at));
+      if (outcome !== undefined) {
+        this.#options.onRead({ seconds: (performance.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
+        return outcome.pages;
+      }
+      await pause(waitMs, this.#stopping.signal);
+    }
+  }
+
+  /** Segments by promise: those that hold the LSN, our zone, the quicker; the others after them, for SCLs known here are late. */
+  #order(at: bigint): SegmentEndpoint[] {
+    const { segments, scl, zone } = this.#options;
+    const rank = (endpoint: SegmentEndpoint): number =>
+      (scl(endpoint.index) >= at ? 0 : 1e9) + (endpoint.zone === zone ? 0 : 1e6) + (this.#latency[endpoint.index]?.meanMs ?? 0);
+    return [...segments].sort((a, b) => rank(a) - rank(b));
+  }
+
+  /** One round over the segments, at most two asked at a time. Undefined when every one of them failed. */
+  #race(range: PageRange, at: bigint, order: readonly SegmentEndpoint[]): Promise<{ pages: Buffer; hedged: boolean } | undefined> {
+    const { promise, resolve, reject } = Promise.withResolvers<{ pages: Buffer; hedged: boolean } | undefined>();
+    const cancel = new AbortController();
+    let next = 0;
+    let asked = 0;
+    let hedged = false;
+    let settled = false;
+    let timer: NodeJS.Timeout | undefined;
+    const settle = (finish: () => void): void => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      finish();
+      cancel.abort();
+    };
+    const ask = (): void => {
+      const endpoint = order[next++];
+      if (endpoint === undefined) {
+        if (asked === 0) settle(() => resolve(undefined));
+        return;
+      }
+      asked++;
+      this.#ask(endpoint, range, at, cancel.signal).then(
+        (pages) => settle(() => resolve({ pages, hedged })),
+        (error: unknown) => {
+          asked--;
+          if (settled) return;
+          const known = fromServiceError(error, endpoint.id);
+          this.#options.onError(endpoint.id, known.code);
+          this.#latency[endpoint.index]?.penalise();
+          if (known.code === 'FENCED') {
+            this.#options.onFenced(known.message);
+            settle(() => reject(known));
+          } else ask();
+        },
+      );
+    };
+    timer = setTimeout(() => {
+      hedged = true;
+      ask();
+    }, Math.max(HEDGE_MIN_MS, this.#overall.p99Ms));
+    ask();
+    return promise;
+  }
+
+  async #ask(endpoint: SegmentEndpoint, range: PageRange, at: bigint, signal: AbortSignal): Promise<Buffer> {
+    const { identity, epoch } = this.#options;
+    const request: GetPagesRequest = { segment: identity.segment, epoch, lsn: at, ...range };
+    const startedAt = performance.now();
+    const response = await endpoint.client.getPages(request, { deadlineMs: ATTEMPT_DEADLINE_MS, signal });
+    const elapsedMs = performance.now() - startedAt;
+    this.#latency[endpoint.index]?.observe(elapsedMs);
+    this.#overall.observe(elapsedMs);
+    checkPages(response.pages, range, at, endpoint.id);
+    return response.pages;
+  }
+}
+
+/** A page from the future, or not a page: never give it to PostgreSQL; the next segment may have the right one. */
+function checkPages(pages: Buffer, range: PageRange, at: bigint, peer: string): void {
+  if (pages.length !== range.count * PAGE_BYTES) {
+    throw new AuroraRpcError('DAMAGED', `${peer}: ${pages.length} bytes for ${range.count} pages`);
+  }
+  for (let index = 0; index < range.count; index++) {
+    const page = pages.subarray(index * PAGE_BYTES, (index + 1) * PAGE_BYTES);
+    if (!pageIsNew(page) && pageLsn(page) > at) {
+      throw new AuroraRpcError('DAMAGED', `${peer}: block ${range.block + index} of ${range.relNumber} has LSN ${formatLsn(pageLsn(page))}, asked at ${formatLsn(at)}`);
+    }
+  }
+}

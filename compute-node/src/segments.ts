@@ -1,0 +1,27 @@
+import { SegmentClient, type SegmentId } from '@kube-aurora/rpc';
+
+/** One storage daemon that holds a copy of the volume. */
+export interface SegmentEndpoint {
+  /** 0..5: its place in the quorum's arithmetic, by the order in AURORA_STORAGE. */
+  readonly index: number;
+  readonly id: string;
+  readonly zone: string;
+  readonly client: SegmentClient;
+}
+
+/** The volume and the epoch we write it with, as every request to storage names them. */
+export interface WriterIdentity {
+  readonly segment: SegmentId;
+  readonly writerId: string;
+}
+
+export interface StorageAddress {
+  readonly id: string;
+  readonly zone: string;
+  readonly address: string;
+}
+
+/** Connects lazily: a daemon that is away costs nothing until it is spoken to. */
+export function connectSegments(storage: readonly StorageAddress[]): SegmentEndpoint[] {
+  return storage.map(({ id, zone, address }, index) => ({ index, id, zone, client: new SegmentClient(address) }));
+}

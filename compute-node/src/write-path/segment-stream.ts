@@ -1,0 +1,263 @@
+import { encodeAppendRequest, fromServiceError, type AppendResponse, type AppendStream, type EpochStart } from '@kube-aurora/rpc';
+import { countsForWriter, type RedoRing } from '@kube-aurora/volume';
+import type { Logger } from '@kube-aurora/process';
+import { Backoff } from '../backoff.ts';
+import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
+
+/** Redo sent to one segment and not yet acknowledged. More than a disk's moment of slowness, less than would hurt six times. */
+const IN_FLIGHT_BYTES_MAX = 8 * 1024 * 1024;
+/** How often a segment that its peers feed is asked how far it is. */
+const LAGGING_POLL_MS = 1000;
+const STATUS_DEADLINE_MS = 1000;
+
+/** connecting: no hello answered yet. streaming: fed from the ring. lagging: fell off the ring, its peers feed it. */
+export type StreamPhase = 'connecting' | 'streaming' | 'lagging' | 'stopped';
+
+export interface StreamContext {
+  readonly identity: WriterIdentity;
+  readonly epoch: bigint;
+  readonly history: readonly EpochStart[];
+  readonly ring: RedoRing;
+  readonly vdl: () => bigint;
+  readonly pgmrpl: () => bigint;
+  /** The segment holds all redo up to `scl`, and had promised no later writer when it said so. */
+  readonly onAcknowledged: (segment: number, scl: bigint) => void;
+  /** The segment knows a later writer. Called at least once; nothing may be acknowledged to PostgreSQL after it. */
+  readonly onFenced: (message: string) => void;
+  readonly logger: Logger;
+}
+
+/**
+ * Feeds one segment from the ring over one Append stream, and keeps that stream up.
+ *
+ * Invariant: an SCL is passed on only from answers that carry our epoch, on a stream whose hello (with our history) was
+ * answered: see QuorumTracker.
+ */
+export class SegmentStream {
+  readonly endpoint: SegmentEndpoint;
+  readonly #context: StreamContext;
+  readonly #backoff = new Backoff(50, 2000);
+  #phase: StreamPhase = 'connecting';
+  #stream: AppendStream | undefined;
+  #blocked = false;
+  /** Sequence in the ring of the next batch to send. */
+  #cursor = 0;
+  /** Ends and sizes of what was sent on this stream and not acknowledged; #unackedHead is the oldest. */
+  #unackedEnd: bigint[] = [];
+  #unackedBytes: number[] = [];
+  #unackedHead = 0;
+  #inFlightBytes = 0;
+  #scl = 0n;
+  #timer: NodeJS.Timeout | undefined;
+  #lastError = '';
+  #errors = 0;
+
+  constructor(endpoint: SegmentEndpoint, context: StreamContext) {
+    this.endpoint = endpoint;
+    this.#context = context;
+  }
+
+  get phase(): StreamPhase {
+    return this.#phase;
+  }
+  /** Highest SCL it acknowledged to us. */
+  get scl(): bigint {
+    return this.#scl;
+  }
+  get inFlightBytes(): number {
+    return this.#inFlightBytes;
+  }
+  get lastError(): string {
+    return this.#lastError;
+  }
+  get errors(): number {
+    return this.#errors;
+  }
+
+  start(): void {
+    this.#connect();
+  }
+
+  stop(): void {
+    this.#phase = 'stopped';
+    clearTimeout(this.#timer);
+    this.#drop();
+  }
+
+  /** Sends what the ring has and the segment may be sent. On the path of every commit. */
+  pump(): void {
+    if (this.#phase !== 'streaming' || this.#stream === undefined) return;
+    const { ring } = this.#context;
+    while (!this.#blocked && this.#inFlightBytes < IN_FLIGHT_BYTES_MAX) {
+      const entry = ring.get(this.#cursor);
+      if (entry === undefined) {
+        if (this.#cursor < ring.nextSequence) this.#lag();
+        return;
+      }
+      this.#cursor++;
+      this.#unackedEnd.push(entry.endLsn);
+      this.#unackedBytes.push(entry.message.length);
+      this.#inFlightBytes += entry.message.length;
+      if (!this.#stream.write(entry.message)) this.#blocked = true;
+    }
+  }
+
+  /** Tells the segment the present VDL and PGMRPL when there is no redo to carry them. */
+  heartbeat(message: Buffer): void {
+    if (this.#phase !== 'connecting' && this.#phase !== 'stopped' && !this.#blocked) this.#stream?.write(message);
+  }
+
+  #connect(): void {
+    if (this.#phase === 'stopped') return;
+    this.#phase = 'connecting';
+    const { identity, epoch, history, vdl, pgmrpl } = this.#context;
+    const stream = this.endpoint.client.append();
+    this.#stream = stream;
+    stream.on('data', (response: AppendResponse) => {
+      if (stream === this.#stream) this.#receive(response);
+    });
+    stream.on('drain', () => {
+      if (stream !== this.#stream) return;
+      this.#blocked = false;
+      this.pump();
+    });
+    stream.on('error', (error: unknown) => {
+      if (stream !== this.#stream) return;
+      const known = fromServiceError(error, this.endpoint.id);
+      if (known.code === 'FENCED') this.#context.onFenced(known.message);
+      this.#reconnect(known.message);
+    });
+    stream.on('end', () => {
+      if (stream === this.#stream) this.#reconnect(`${this.endpoint.id} ended the stream`);
+    });
+    stream.write({
+      hello: { segment: identity.segment, epoch, writerId: identity.writerId, history: [...history] },
+      batch: undefined,
+      vdl: vdl(),
+      pgmrpl: pgmrpl(),
+    });
+  }
+
+  #receive(response: AppendResponse): void {
+    const { epoch, onFenced, onAcknowledged } = this.#context;
+    if (response.result === 'FENCED' || response.epoch > epoch) {
+      onFenced(`${this.endpoint.id} has volume epoch ${response.epoch}, ours is ${epoch}${response.message === '' ? '' : `: ${response.message}`}`);
+      return;
+    }
+    if (response.result === 'REFUSED' || (response.result === 'GAP' && this.#phase === 'streaming')) {
+      // What was sent after it would be refused too: begin again from what the segment says it holds.
+      this.#reconnect(`${this.endpoint.id} answered ${response.result} at its SCL ${response.scl}: ${response.message}`);
+      return;
+    }
+    if (response.epoch !== epoch) return;
+    this.#acknowledged(response.scl);
+    if (this.#phase === 'connecting') {
+      this.#backoff.reset();
+      this.#resume(response.scl);
+    }
+    onAcknowledged(this.endpoint.index, response.scl);
+    if (this.#phase === 'streaming') this.pump();
+  }
+
+  #acknowledged(scl: bigint): void {
+    if (scl > this.#scl) this.#scl = scl;
+    while (this.#unackedHead < this.#unackedEnd.length) {
+      const end = this.#unackedEnd[this.#unackedHead];
+      if (end === undefined || end > scl) break;
+      this.#inFlightBytes -= this.#unackedBytes[this.#unackedHead] ?? 0;
+      this.#unackedHead++;
+    }
+    if (this.#unackedHead === this.#unackedEnd.length) {
+      this.#unackedEnd.length = 0;
+      this.#unackedBytes.length = 0;
+      this.#unackedHead = 0;
+    } else if (this.#unackedHead > 1024) {
+      this.#unackedEnd = this.#unackedEnd.slice(this.#unackedHead);
+      this.#unackedBytes = this.#unackedBytes.slice(this.#unackedHead);
+      this.#unackedHead = 0;
+    }
+  }
+
+  /** Goes on from the segment's SCL, or leaves it to its peers when the ring no longer has that redo. */
+  #resume(scl: bigint): void {
+    const sequence = this.#context.ring.sequenceAfter(scl);
+    if (sequence === undefined) {
+      this.#lag();
+      return;
+    }
+    if (this.#phase === 'lagging') this.#context.logger.info({ segment: this.endpoint.id, scl }, 'segment has caught up, feeding it again');
+    this.#cursor = sequence;
+    this.#phase = 'streaming';
+    clearTimeout(this.#timer);
+    this.pump();
+  }
+
+  #lag(): void {
+    if (this.#phase !== 'lagging') {
+      this.#context.logger.warn({ segment: this.endpoint.id, scl: this.#scl, ringStart: this.#context.ring.startLsn }, 'segment is too far behind, its peers feed it');
+    }
+    this.#phase = 'lagging';
+    this.#unackedEnd = [];
+    this.#unackedBytes = [];
+    this.#unackedHead = 0;
+    this.#inFlightBytes = 0;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#pollLagging(), LAGGING_POLL_MS);
+  }
+
+  async #pollLagging(): Promise<void> {
+    const { identity, epoch, onAcknowledged, onFenced } = this.#context;
+    try {
+      const state = await this.endpoint.client.status(identity.segment, { deadlineMs: STATUS_DEADLINE_MS });
+      if (this.#phase !== 'lagging') return;
+      if (state.epoch > epoch) {
+        onFenced(`${this.endpoint.id} has volume epoch ${state.epoch}, ours is ${epoch}`);
+        return;
+      }
+      if (countsForWriter(state, epoch)) {
+        this.#acknowledged(state.scl);
+        this.#resume(state.scl);
+        onAcknowledged(this.endpoint.index, state.scl);
+        return;
+      }
+    } catch (error) {
+      this.#noteError(fromServiceError(error, this.endpoint.id).message);
+    }
+    if (this.#phase === 'lagging') this.#lag();
+  }
+
+  #noteError(message: string): void {
+    this.#errors++;
+    if (message !== this.#lastError) this.#context.logger.warn({ segment: this.endpoint.id, reason: message }, 'append stream failed, connecting again');
+    this.#lastError = message;
+  }
+
+  #reconnect(reason: string): void {
+    if (this.#phase === 'stopped') return;
+    this.#noteError(reason);
+    this.#drop();
+    this.#phase = 'connecting';
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#connect(), this.#backoff.next());
+  }
+
+  #drop(): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    this.#blocked = false;
+    this.#unackedEnd = [];
+    this.#unackedBytes = [];
+    this.#unackedHead = 0;
+    this.#inFlightBytes = 0;
+    if (stream === undefined) return;
+    // Cancelling makes the call report an error that nobody waits for any more.
+    stream.removeAllListeners('error');
+    stream.on('error', () => undefined);
+    stream.cancel();
+  }
+}
+
+/** One message for all streams that carries the points alone. */
+export function heartbeatMessage(vdl: bigint, pgmrpl: bigint): Buffer {
+  return encodeAppendRequest(undefined, vdl, pgmrpl);
+}
