@@ -1,0 +1,170 @@
+import { ClassicLevel } from 'classic-level';
+import { encodePageKey, decodePageKey, type PageId } from '@kube-aurora/redo';
+import { openValue, sealValue, StoredValueError } from './stored-value.ts';
+
+/**
+ * Page versions and the state they belong to, in LevelDB. One version a page: nothing reads below PGMRPL, so a merge
+ * replaces the version before it.
+ *
+ *   'p' page key (17 bytes)   u64 LSN (big-endian): the page has all redo that ends at or below it; 8192 bytes of page
+ *   'm'                       the mark: all pages have at least all redo up to it; u64 LSN, u64 epoch of the batch that ends there
+ *   's'                       VolumeState at the mark
+ *
+ * Writes are not synced: the log makes them again. `setMark` makes everything before it durable, then itself.
+ */
+const PAGE_PREFIX = 0x70;
+const MARK_KEY = Buffer.from('m');
+const STATE_KEY = Buffer.from('s');
+const PAGE_BYTES = 8192;
+
+export interface PageVersion {
+  readonly lsn: number;
+  readonly page: Buffer;
+}
+
+export interface Mark {
+  readonly lsn: bigint;
+  readonly epoch: bigint;
+}
+
+export interface RawEntry {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+export interface PageStoreOptions {
+  readonly cacheBytes: number;
+  readonly writeBufferBytes: number;
+}
+
+export function pageStoreKey(page: PageId): Buffer {
+  return Buffer.concat([Buffer.from([PAGE_PREFIX]), encodePageKey(page)]);
+}
+
+function encodeVersion(lsn: number, page: Buffer): Buffer {
+  if (page.length !== PAGE_BYTES) throw new RangeError(`a page has ${PAGE_BYTES} bytes, not ${page.length}`);
+  const value = Buffer.allocUnsafe(8 + PAGE_BYTES);
+  value.writeBigUInt64BE(BigInt(lsn), 0);
+  page.copy(value, 8);
+  return value;
+}
+
+export class PageStore {
+  readonly #db: ClassicLevel<Buffer, Buffer>;
+
+  private constructor(db: ClassicLevel<Buffer, Buffer>) {
+    this.#db = db;
+  }
+
+  static async open(directory: string, options: PageStoreOptions): Promise<PageStore> {
+    const db = new ClassicLevel<Buffer, Buffer>(directory, {
+      keyEncoding: 'buffer',
+      valueEncoding: 'buffer',
+      cacheSize: options.cacheBytes,
+      writeBufferSize: options.writeBufferBytes,
+    });
+    await db.open();
+    return new PageStore(db);
+  }
+
+  /** The page's version; undefined when there is none. Throws StoredValueError on damage. */
+  async get(page: PageId): Promise<PageVersion | undefined> {
+    const key = pageStoreKey(page);
+    const sealed = await this.#read(key);
+    if (sealed === undefined) return undefined;
+    const value = openValue(key, sealed);
+    if (value.length !== 8 + PAGE_BYTES) throw new StoredValueError(key, `a page version has ${8 + PAGE_BYTES} bytes, not ${value.length}`);
+    return { lsn: Number(value.readBigUInt64BE(0)), page: value.subarray(8) };
+  }
+
+  /** LevelDB finds damage of its own blocks too; both are reported as one kind of error. */
+  async #read(key: Buffer): Promise<Buffer | undefined> {
+    try {
+      return await this.#db.get(key);
+    } catch (error) {
+      if (isCorruption(error)) throw new StoredValueError(key, `LevelDB: ${error.message}`);
+      throw error;
+    }
+  }
+
+  /** Writes versions and removes others, in one batch. */
+  async write(puts: readonly { page: PageId; version: PageVersion }[], removes: readonly PageId[] = []): Promise<void> {
+    if (puts.length === 0 && removes.length === 0) return;
+    await this.#db.batch([
+      ...puts.map(({ page, version }) => {
+        const key = pageStoreKey(page);
+        return { type: 'put' as const, key, value: sealValue(key, encodeVersion(version.lsn, version.page)) };
+      }),
+      ...removes.map((page) => ({ type: 'del' as const, key: pageStoreKey(page) })),
+    ]);
+  }
+
+  async mark(): Promise<Mark | undefined> {
+    const sealed = await this.#read(MARK_KEY);
+    if (sealed === undefined) return undefined;
+    const value = openValue(MARK_KEY, sealed);
+    return { lsn: value.readBigUInt64BE(0), epoch: value.readBigUInt64BE(8) };
+  }
+
+  /** VolumeState at the mark, as encodeVolumeState made it. */
+  async state(): Promise<Buffer | undefined> {
+    const sealed = await this.#read(STATE_KEY);
+    return sealed === undefined ? undefined : openValue(STATE_KEY, sealed);
+  }
+
+  /** Makes every write before it durable (LevelDB flushes its write buffer before it compacts a range), then mark and state. */
+  async setMark(mark: Mark, state: Buffer): Promise<void> {
+    await this.#db.compactRange(MARK_KEY, MARK_KEY);
+    const value = Buffer.alloc(16);
+    value.writeBigUInt64BE(mark.lsn, 0);
+    value.writeBigUInt64BE(mark.epoch, 8);
+    await this.#db.batch(
+      [
+        { type: 'put', key: STATE_KEY, value: sealValue(STATE_KEY, state) },
+        { type: 'put', key: MARK_KEY, value: sealValue(MARK_KEY, value) },
+      ],
+      { sync: true },
+    );
+  }
+
+  /** Stored pages between two pages (inclusive, exclusive), in key order. */
+  async *pagesBetween(from: PageId, to: PageId): AsyncGenerator<PageId> {
+    for await (const key of this.#db.keys({ gte: pageStoreKey(from), lt: pageStoreKey(to) })) yield decodePageKey(key.subarray(1));
+  }
+
+  /** Everything as stored, as of the call, in key order, from past `after` on. CRCs are not checked. */
+  async *entries(after?: Buffer): AsyncGenerator<RawEntry> {
+    const iterator = this.#db.iterator(after === undefined ? {} : { gt: after });
+    try {
+      for await (const [key, value] of iterator) yield { key, value };
+    } catch (error) {
+      if (isCorruption(error)) throw new StoredValueError(Buffer.alloc(0), `LevelDB: ${error.message}`);
+      throw error;
+    }
+  }
+
+  /** Takes entries from another store as they are; each must pass its CRC (StoredValueError otherwise). */
+  async putRaw(entries: readonly RawEntry[]): Promise<void> {
+    for (const { key, value } of entries) openValue(key, value);
+    await this.#db.batch(entries.map(({ key, value }) => ({ type: 'put', key, value })));
+  }
+
+  async approximateBytes(): Promise<number> {
+    return this.#db.approximateSize(Buffer.from([0]), Buffer.from([0xff]));
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close();
+  }
+}
+
+/** The page that a raw key names; undefined for the mark and the state. */
+export function pageOfKey(key: Buffer): PageId | undefined {
+  return key[0] === PAGE_PREFIX ? decodePageKey(key.subarray(1)) : undefined;
+}
+
+function isCorruption(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const { code } = error as Error & { code?: unknown };
+  return code === 'LEVEL_CORRUPTION' || /corrupt|checksum/i.test(error.message);
+}

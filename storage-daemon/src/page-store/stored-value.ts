@@ -1,0 +1,32 @@
+import { crc32c } from '@kube-aurora/pg-format';
+
+/**
+ * How values stand in the page store: the bytes, then the CRC32C of key and bytes (u32, little-endian). With the key in
+ * it, a value that turns up under another key fails too.
+ */
+const CRC_BYTES = 4;
+
+/** A stored value that is not what was written. */
+export class StoredValueError extends Error {
+  readonly key: Buffer;
+  constructor(key: Buffer, message: string) {
+    super(`stored value of key ${key.toString('hex')}: ${message}`);
+    this.name = 'StoredValueError';
+    this.key = key;
+  }
+}
+
+export function sealValue(key: Buffer, value: Buffer): Buffer {
+  const sealed = Buffer.allocUnsafe(value.length + CRC_BYTES);
+  value.copy(sealed);
+  sealed.writeUInt32LE(crc32c(key, value) >>> 0, value.length);
+  return sealed;
+}
+
+/** The bytes, checked; a view. Throws StoredValueError. */
+export function openValue(key: Buffer, sealed: Buffer): Buffer {
+  if (sealed.length < CRC_BYTES) throw new StoredValueError(key, `${sealed.length} bytes are too few`);
+  const value = sealed.subarray(0, sealed.length - CRC_BYTES);
+  if (crc32c(key, value) >>> 0 !== sealed.readUInt32LE(value.length)) throw new StoredValueError(key, 'fails its CRC');
+  return value;
+}
