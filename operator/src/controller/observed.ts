@@ -1,6 +1,6 @@
 import { ANNOTATION, computeName, LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
-import { isTerminating, type Node, type Pod, type Secret, type Service, type VolumeClaim } from '../kube/objects.ts';
+import { isPodReady, isTerminating, type Node, type Pod, type Secret, type Service, type VolumeClaim } from '../kube/objects.ts';
 import type { AgentReport, DaemonReport } from '../status/reports.ts';
 
 /** Everything decisions are taken from: the cluster, and what was last seen of its parts. Never changed in place. */
@@ -68,4 +68,12 @@ export function volumeIdentity(observed: Observed): VolumeIdentity {
   const volumeId = first?.[0] ?? observed.cluster.status?.volumeId ?? observed.cluster.metadata.uid;
   if (volumeId === undefined) throw new TypeError('a cluster without a uid was not read from an API server');
   return { kind: 'known', volumeId };
+}
+
+/** Ready for Kubernetes and, where its daemon says so, with a copy that counts. */
+export function isSegmentUp(observed: Observed, index: number): boolean {
+  const pod = observed.storagePods.get(index);
+  if (pod === undefined || !isPodReady(pod)) return false;
+  const report = observed.daemons.get(pod.metadata.name);
+  return !isInitialized(observed) || report === undefined || report.state === 'READY' || report.state === 'UNKNOWN';
 }

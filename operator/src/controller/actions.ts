@@ -1,0 +1,50 @@
+import type { ConditionReason } from '../api/conditions.ts';
+import type { KubeObject, Labels, Pod, VolumeClaim } from '../kube/objects.ts';
+import type { Resource } from '../kube/resources.ts';
+import type { Credentials } from '../specs/secrets.ts';
+
+/** Something a person would want to know, as an Event on the cluster. */
+export interface Notice {
+  readonly type: 'Normal' | 'Warning';
+  /** CamelCase. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** What a reconcile does to the world. Decided purely, done by the shell, each on its own: one refusal stops no other. */
+export type Action =
+  | { readonly kind: 'apply'; readonly resource: Resource; readonly object: KubeObject; readonly live: KubeObject | undefined; readonly notice?: Notice }
+  | { readonly kind: 'create-pod'; readonly pod: Pod; readonly notice?: Notice }
+  | { readonly kind: 'delete-pod'; readonly pod: Pod; readonly why: string; readonly gracePeriodSeconds?: number; readonly avoidZone?: string; readonly notice?: Notice }
+  | { readonly kind: 'delete-claim'; readonly claim: VolumeClaim; readonly why: string; readonly notice?: Notice }
+  | { readonly kind: 'label-pod'; readonly pod: Pod; readonly labels: Labels }
+  | { readonly kind: 'create-secret'; readonly credentials: Credentials; readonly notice?: Notice };
+
+/** Why something is not done, for the conditions. */
+export interface Obstacle {
+  readonly reason: ConditionReason;
+  readonly message: string;
+  /** True: a person must decide before anything goes on. */
+  readonly blocking: boolean;
+}
+
+export interface Plan {
+  readonly actions: readonly Action[];
+  readonly obstacles: readonly Obstacle[];
+  /** Pods that wait to be replaced because their spec changed. */
+  readonly outdated: readonly string[];
+  /** Look again after this long although nothing may have changed. */
+  readonly againInMs?: number;
+}
+
+export const EMPTY_PLAN: Plan = { actions: [], obstacles: [], outdated: [] };
+
+export function joinPlans(plans: readonly Plan[]): Plan {
+  const waits = plans.flatMap((plan) => (plan.againInMs === undefined ? [] : [plan.againInMs]));
+  return {
+    actions: plans.flatMap((plan) => plan.actions),
+    obstacles: plans.flatMap((plan) => plan.obstacles),
+    outdated: plans.flatMap((plan) => plan.outdated),
+    ...(waits.length === 0 ? {} : { againInMs: Math.min(...waits) }),
+  };
+}

@@ -1,0 +1,192 @@
+import type { Logger } from '@kube-aurora/process';
+import { withDefaults } from '../api/defaults.ts';
+import { PORT } from '../api/names.ts';
+import { API_GROUP_VERSION, CLUSTER_KIND, type AuroraCluster, type AuroraClusterStatus } from '../api/types.ts';
+import { isConflict, isNotFound } from '../kube/api-error.ts';
+import type { KubeApi } from '../kube/client.ts';
+import { isTerminating, type Pod, type Secret } from '../kube/objects.ts';
+import { RESOURCE } from '../kube/resources.ts';
+import { canonicalJson, fingerprint } from '../specs/metadata.ts';
+import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
+import { storageDisruptionBudget } from '../specs/services.ts';
+import { computeStatus } from '../status/compute-status.ts';
+import { noticesOf } from '../status/transitions.ts';
+import type { Obstacle } from './actions.ts';
+import type { ClusterParts } from './caches.ts';
+import type { EventRecorder } from './event-recorder.ts';
+import type { Observed } from './observed.ts';
+import { perform, type Outcome } from './perform.ts';
+import { planCluster, type ClusterPlan, type DefaultImages } from './plan.ts';
+import type { ProbeTarget, StatusProber } from './status-prober.ts';
+
+/** While something changes, agents and daemons are asked this often; when all is well, this seldom. */
+const POLL_CHANGING_MS = 2_000;
+const POLL_STEADY_MS = 8_000;
+const STALE_RETRY_MS = 500;
+
+export interface ControllerOptions {
+  readonly api: KubeApi;
+  readonly caches: {
+    readonly clusters: { get: (namespace: string, name: string) => AuroraCluster | undefined };
+    readonly nodes: { list: () => Observed['nodes'] };
+    partsOf: (namespace: string, name: string) => ClusterParts;
+  };
+  readonly prober: StatusProber;
+  readonly events: EventRecorder;
+  readonly images: DefaultImages;
+  readonly logger: Logger;
+  readonly now: () => number;
+  readonly newPassword: () => string;
+  readonly again: (key: string, afterMs: number) => void;
+  /** policy/v1 is served (Kubernetes 1.21 and later). */
+  readonly disruptionBudgets: boolean;
+}
+
+/** What one operator process remembers of a cluster between two reconciles: all of it can be lost. */
+interface Memory {
+  readonly uid: string | undefined;
+  /** The status last written: the cache may be behind our own write. */
+  status?: AuroraClusterStatus;
+  avoidZone?: string;
+  budgetFingerprint?: string;
+}
+
+/** Brings each cluster to its spec: look, plan, act, tell. */
+export class ClusterController {
+  readonly #options: ControllerOptions;
+  readonly #memories = new Map<string, Memory>();
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+  }
+
+  /** Clusters with their last status, for metrics and /status. */
+  get known(): ReadonlyMap<string, AuroraClusterStatus> {
+    return new Map([...this.#memories].flatMap(([key, { status }]) => (status === undefined ? [] : [[key, status] as const])));
+  }
+
+  /** Works on one cluster. Rejects when the API server could not be asked; then it is to be called again. */
+  async reconcile(key: string): Promise<void> {
+    const { caches, prober, again } = this.#options;
+    const [namespace = '', name = ''] = key.split('/');
+    const cached = caches.clusters.get(namespace, name);
+    if (cached === undefined) {
+      this.#memories.delete(key);
+      prober.forget(key);
+      return;
+    }
+    let memory = this.#memories.get(key);
+    if (memory === undefined || memory.uid !== cached.metadata.uid) {
+      memory = { uid: cached.metadata.uid };
+      this.#memories.set(key, memory);
+    }
+    const observed = await this.#observe(key, cached, memory);
+    const plan = planCluster(observed, this.#options.images);
+    const outcome = await this.#act(observed, plan, memory);
+    const fullPlan = { ...plan, obstacles: [...plan.obstacles, ...outcome.obstacles] };
+    await this.#tell(observed, fullPlan, memory);
+    this.#keepAsking(key, observed, fullPlan, memory);
+    const againInMs = outcome.stale ? Math.min(STALE_RETRY_MS, plan.againInMs ?? STALE_RETRY_MS) : plan.againInMs;
+    if (againInMs !== undefined) again(key, againInMs);
+    if (outcome.failure !== undefined) throw outcome.failure;
+  }
+
+  async #observe(key: string, cached: AuroraCluster, memory: Memory): Promise<Observed> {
+    const { caches, prober, now } = this.#options;
+    const { namespace = '', name } = cached.metadata;
+    const status = memory.status ?? cached.status;
+    const { status: _old, ...rest } = cached;
+    const cluster: AuroraCluster = { ...rest, apiVersion: API_GROUP_VERSION, kind: CLUSTER_KIND, spec: withDefaults(cached.spec), ...(status === undefined ? {} : { status }) };
+    const parts = caches.partsOf(namespace, name);
+    const secrets = new Map(parts.secrets);
+    for (const credentials of [superuserCredentials(cluster), appCredentials(cluster)]) {
+      if (credentials.generated) continue;
+      const secret = await this.#givenSecret(namespace, credentials.secretName);
+      if (secret !== undefined) secrets.set(credentials.secretName, secret);
+    }
+    return { cluster, ...parts, secrets, nodes: caches.nodes.list(), ...prober.reports(key), now: now(), avoidZone: memory.avoidZone };
+  }
+
+  /** Secrets that people made carry no label of ours, so no cache holds them. */
+  async #givenSecret(namespace: string, name: string): Promise<Secret | undefined> {
+    try {
+      return await this.#options.api.get<Secret>(RESOURCE.secrets, namespace, name);
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #act(observed: Observed, plan: ClusterPlan, memory: Memory): Promise<{ obstacles: Obstacle[]; stale: boolean; failure?: Error }> {
+    const { api, events, logger, newPassword } = this.#options;
+    const { cluster } = observed;
+    const obstacles: Obstacle[] = [];
+    let stale = false;
+    let failure: Error | undefined;
+    for (const action of plan.actions) {
+      const outcome: Outcome = await perform(action, { api, cluster, newPassword });
+      if (outcome.kind === 'done') {
+        const target = action.kind === 'apply' ? action.object : 'pod' in action ? action.pod : 'claim' in action ? action.claim : undefined;
+        logger.info({ cluster: cluster.metadata.name, action: action.kind, object: target?.metadata.name, why: 'why' in action ? action.why : undefined }, 'did');
+        if (action.kind === 'delete-pod' && action.avoidZone !== undefined) memory.avoidZone = action.avoidZone;
+        if ('notice' in action && action.notice !== undefined) events.record(cluster, action.notice);
+      } else if (outcome.kind === 'refused') obstacles.push(outcome.obstacle);
+      else if (outcome.kind === 'stale') stale = true;
+      else failure ??= outcome.error;
+    }
+    await this.#protectFromDrains(cluster, plan, memory);
+    return { obstacles, stale, ...(failure === undefined ? {} : { failure }) };
+  }
+
+  /** The budget is in no cache: it is applied once per content and operator process. */
+  async #protectFromDrains(cluster: AuroraCluster, plan: ClusterPlan, memory: Memory): Promise<void> {
+    if (!this.#options.disruptionBudgets || plan.volumeId === undefined) return;
+    const budget = storageDisruptionBudget(cluster);
+    const print = fingerprint(budget);
+    if (memory.budgetFingerprint === print) return;
+    const outcome = await perform({ kind: 'apply', resource: RESOURCE.disruptionBudgets, object: budget, live: budget }, { api: this.#options.api, cluster, newPassword: this.#options.newPassword });
+    if (outcome.kind === 'done') memory.budgetFingerprint = print;
+    else this.#options.logger.warn({ cluster: cluster.metadata.name, outcome: outcome.kind }, 'the PodDisruptionBudget could not be applied');
+  }
+
+  /** Writes the status when it differs, and tells what changed. */
+  async #tell(observed: Observed, plan: ClusterPlan, memory: Memory): Promise<void> {
+    const { api, events } = this.#options;
+    const { cluster } = observed;
+    for (const obstacle of plan.obstacles) {
+      if (obstacle.reason !== 'SpecInvalid') events.recordOnce(cluster, { type: 'Warning', reason: obstacle.reason, message: obstacle.message });
+    }
+    const status = computeStatus(observed, plan);
+    if (canonicalJson(status) === canonicalJson(cluster.status)) return;
+    const { name, namespace, uid } = cluster.metadata;
+    try {
+      await api.applyStatus(RESOURCE.clusters, { apiVersion: API_GROUP_VERSION, kind: CLUSTER_KIND, metadata: { name, ...(namespace === undefined ? {} : { namespace }), ...(uid === undefined ? {} : { uid }) }, status });
+    } catch (error) {
+      // Deleted, or deleted and made again: the next look decides.
+      if (isNotFound(error) || isConflict(error)) return;
+      throw error;
+    }
+    for (const notice of noticesOf(cluster.status, status, observed.now)) events.record(cluster, notice);
+    memory.status = status;
+    if (status.phase === 'Ready') delete memory.avoidZone;
+  }
+
+  #keepAsking(key: string, observed: Observed, plan: ClusterPlan, memory: Memory): void {
+    const { prober } = this.#options;
+    if (plan.volumeId === undefined) {
+      prober.forget(key);
+      return;
+    }
+    const target = (pod: Pod, kind: ProbeTarget['kind']): readonly ProbeTarget[] => {
+      const { name, uid } = pod.metadata;
+      const ip = pod.status?.podIP;
+      return ip === undefined || ip === '' || uid === undefined || isTerminating(pod) ? [] : [{ kind, name, uid, ip }];
+    };
+    const targets = [...observed.computePods.flatMap((pod) => target(pod, 'agent')), ...[...observed.storagePods.values()].flatMap((pod) => target(pod, 'daemon'))];
+    prober.track(key, targets, plan.volumeId, memory.status?.phase === 'Ready' ? POLL_STEADY_MS : POLL_CHANGING_MS);
+  }
+}
+
+export function statusPort(target: ProbeTarget): number {
+  return target.kind === 'agent' ? PORT.agentStatus : PORT.storageStatus;
+}

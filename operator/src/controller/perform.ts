@@ -1,0 +1,86 @@
+import { LABEL } from '../api/names.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import { ApiError, isConflict, isNotFound, isTransient } from '../kube/api-error.ts';
+import type { KubeApi } from '../kube/client.ts';
+import type { KubeObject } from '../kube/objects.ts';
+import { RESOURCE, type Resource } from '../kube/resources.ts';
+import { connectionSecret } from '../specs/secrets.ts';
+import type { Action, Obstacle } from './actions.ts';
+import { foreign } from './plan-storage-pods.ts';
+
+export type Outcome =
+  | { readonly kind: 'done' }
+  /** The cache was behind: look again soon. */
+  | { readonly kind: 'stale' }
+  /** The API server said no, and will say so again until a person changes something. */
+  | { readonly kind: 'refused'; readonly obstacle: Obstacle }
+  /** The API server was not reached or is overloaded. */
+  | { readonly kind: 'failed'; readonly error: ApiError };
+
+export interface PerformContext {
+  readonly api: KubeApi;
+  readonly cluster: AuroraCluster;
+  readonly newPassword: () => string;
+}
+
+/** Does one action. Throws only what is a bug of ours. */
+export async function perform(action: Action, context: PerformContext): Promise<Outcome> {
+  try {
+    return await act(action, context);
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (isConflict(error) || isNotFound(error)) return { kind: 'stale' };
+    if (isTransient(error)) return { kind: 'failed', error };
+    return { kind: 'refused', obstacle: { reason: 'RequestRefused', message: `the API server refused: ${error.message}`, blocking: false } };
+  }
+}
+
+async function act(action: Action, context: PerformContext): Promise<Outcome> {
+  const { api, cluster } = context;
+  if (action.kind === 'apply') {
+    if (action.live === undefined) {
+      const taken = await existing(context, action.resource, action.object);
+      if (taken === 'foreign') return { kind: 'refused', obstacle: foreign(action.object.kind, action.object.metadata.name) };
+    }
+    await api.apply(action.resource, action.object);
+    return { kind: 'done' };
+  }
+  if (action.kind === 'create-pod') return make(context, RESOURCE.pods, action.pod);
+  if (action.kind === 'create-secret') return make(context, RESOURCE.secrets, connectionSecret(cluster, action.credentials, context.newPassword()));
+  if (action.kind === 'label-pod') {
+    const { namespace, name } = action.pod.metadata;
+    await api.merge(RESOURCE.pods, namespace, name, { metadata: { labels: action.labels } });
+    return { kind: 'done' };
+  }
+  if (action.kind === 'delete-claim') {
+    const { namespace, name, uid } = action.claim.metadata;
+    await api.remove(RESOURCE.volumeClaims, namespace, name, { uid });
+    return { kind: 'done' };
+  }
+  const { namespace, name, uid } = action.pod.metadata;
+  await api.remove(RESOURCE.pods, namespace, name, { uid, ...(action.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: action.gracePeriodSeconds }) });
+  return { kind: 'done' };
+}
+
+/** Creates what must not be taken over: a pod's spec and a password are written once. */
+async function make(context: PerformContext, resource: Resource, object: KubeObject): Promise<Outcome> {
+  try {
+    await context.api.create(resource, object);
+    return { kind: 'done' };
+  } catch (error) {
+    if (!isConflict(error)) throw error;
+    const taken = await existing(context, resource, object);
+    return taken === 'foreign' ? { kind: 'refused', obstacle: foreign(object.kind, object.metadata.name) } : { kind: 'stale' };
+  }
+}
+
+/** Objects without our label are in no cache of ours: ask whether the name is taken. */
+async function existing({ api, cluster }: PerformContext, resource: Resource, object: KubeObject): Promise<'none' | 'ours' | 'foreign'> {
+  try {
+    const found = await api.get(resource, object.metadata.namespace, object.metadata.name);
+    return found.metadata.labels?.[LABEL.cluster] === cluster.metadata.name ? 'ours' : 'foreign';
+  } catch (error) {
+    if (isNotFound(error)) return 'none';
+    throw error;
+  }
+}

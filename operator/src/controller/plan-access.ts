@@ -1,0 +1,43 @@
+import { isTerminating, type Service } from '../kube/objects.ts';
+import { RESOURCE } from '../kube/resources.ts';
+import { covers } from '../specs/metadata.ts';
+import { appCredentials, connectionSecret, secretPassword, superuserCredentials } from '../specs/secrets.ts';
+import { readWriteService, storageService } from '../specs/services.ts';
+import type { Action, Obstacle, Plan } from './actions.ts';
+import type { Observed } from './observed.ts';
+
+/** Services and Secrets: how clients and pods find the cluster and log in. */
+export function planAccess(observed: Observed): Plan {
+  const { cluster } = observed;
+  const actions: Action[] = [];
+  const obstacles: Obstacle[] = [];
+  for (const service of [readWriteService(cluster), storageService(cluster)]) {
+    const live: Service | undefined = observed.services.get(service.metadata.name);
+    if (live !== undefined && (isTerminating(live) || covers({ metadata: live.metadata, spec: live.spec }, { metadata: service.metadata, spec: service.spec }))) continue;
+    actions.push({ kind: 'apply', resource: RESOURCE.services, object: service, live });
+  }
+  for (const credentials of [superuserCredentials(cluster), appCredentials(cluster)]) {
+    const live = observed.secrets.get(credentials.secretName);
+    if (!credentials.generated) {
+      if (live === undefined || secretPassword(live) === undefined) {
+        obstacles.push({
+          reason: 'SecretMissing',
+          message: `Secret ${credentials.secretName} ${live === undefined ? 'does not exist' : 'has no password'}; make it with: kubectl create secret generic ${credentials.secretName} --type=kubernetes.io/basic-auth --from-literal=username=${credentials.username} --from-literal=password=...`,
+          blocking: false,
+        });
+      }
+      continue;
+    }
+    if (live === undefined) {
+      actions.push({ kind: 'create-secret', credentials });
+      continue;
+    }
+    const password = secretPassword(live);
+    if (isTerminating(live) || password === undefined) continue;
+    const desired = connectionSecret(cluster, credentials, password);
+    if (!covers({ metadata: live.metadata, data: live.data }, { metadata: desired.metadata, data: desired.data })) {
+      actions.push({ kind: 'apply', resource: RESOURCE.secrets, object: desired, live });
+    }
+  }
+  return { actions, obstacles, outdated: [] };
+}

@@ -1,0 +1,75 @@
+import { ANNOTATION, segmentIndexes, storageName } from '../api/names.ts';
+import { READ_QUORUM, SEGMENTS } from '../api/types.ts';
+import { isTerminating } from '../kube/objects.ts';
+import { RESOURCE } from '../kube/resources.ts';
+import { sizeBytes } from '../api/quantity.ts';
+import { covers } from '../specs/metadata.ts';
+import { volumeClaim } from '../specs/volume-claim.ts';
+import type { Action, Obstacle, Plan } from './actions.ts';
+import { copiesHeld, holdsData, isInitialized, zoneOfSegment, type Observed } from './observed.ts';
+
+/**
+ * May claims be made anew? An empty claim in place of a lost one is filled from its peers, as long as a read quorum
+ * of copies is left. With fewer, six empty segments could pass for a new volume, and the database would be made anew
+ * over the remains of the old one: that takes a person's word.
+ */
+export function mayMakeClaims(observed: Observed): boolean {
+  const accepted = observed.cluster.metadata.annotations?.[ANNOTATION.acceptDataLoss] === 'true';
+  return accepted || !isInitialized(observed) || copiesHeld(observed) >= READ_QUORUM;
+}
+
+export function planClaims(observed: Observed, volumeId: string): Plan {
+  const { cluster } = observed;
+  const actions: Action[] = [];
+  const obstacles: Obstacle[] = [];
+  const missing = segmentIndexes.filter((index) => !observed.claims.has(index));
+  const allowed = mayMakeClaims(observed);
+  if (missing.length > 0 && !allowed) {
+    const names = missing.map((index) => storageName(cluster.metadata.name, index)).join(', ');
+    obstacles.push({
+      reason: 'DataLossRisk',
+      message: `${missing.length} of ${SEGMENTS} claims are gone (${names}) and ${copiesHeld(observed)} copies are left, too few to rebuild from; restore the claims, or accept the loss with: kubectl annotate ac ${cluster.metadata.name} ${ANNOTATION.acceptDataLoss}=true`,
+      blocking: true,
+    });
+  }
+  for (const index of segmentIndexes) {
+    const live = observed.claims.get(index);
+    if (live === undefined && !allowed) continue;
+    if (live !== undefined && isTerminating(live)) continue;
+    if (live?.status?.phase === 'Lost') {
+      if (allowed) {
+        actions.push({
+          kind: 'delete-claim',
+          claim: live,
+          why: 'its persistent volume is gone',
+          notice: { type: 'Warning', reason: 'ClaimLost', message: `The persistent volume of ${live.metadata.name} is gone; the copy is made anew from its peers` },
+        });
+      }
+      continue;
+    }
+    const report = observed.daemons.get(storageName(cluster.metadata.name, index));
+    const desired = volumeClaim(cluster, {
+      index,
+      zone: zoneOfSegment(observed, index),
+      volumeId,
+      holdsData: (live !== undefined && holdsData(live)) || report?.state === 'READY',
+      existing: live,
+    });
+    const { spec: _spec, ...rest } = desired;
+    const sizeKept = live !== undefined && sizeBytes(live.spec.resources.requests.storage) === sizeBytes(desired.spec.resources.requests.storage);
+    const ownersKept = live !== undefined && (desired.metadata.ownerReferences?.length ?? 0) === (live.metadata.ownerReferences?.filter(({ controller }) => controller === true).length ?? 0);
+    if (live !== undefined && sizeKept && ownersKept && covers(live.metadata, { ...rest.metadata, ownerReferences: undefined })) continue;
+    const adopted = live !== undefined && holdsData(live) && cluster.status?.volumeId === undefined;
+    actions.push({
+      kind: 'apply',
+      resource: RESOURCE.volumeClaims,
+      object: desired,
+      live,
+      ...(live === undefined && isInitialized(observed)
+        ? { notice: { type: 'Warning' as const, reason: 'ClaimRecreated', message: `Claim ${desired.metadata.name} was gone and is made anew; its copy is filled from its peers` } }
+        : {}),
+      ...(adopted ? { notice: { type: 'Normal' as const, reason: 'VolumeFound', message: `Found the data of volume ${volumeId} in the retained claims` } } : {}),
+    });
+  }
+  return { actions, obstacles, outdated: [] };
+}

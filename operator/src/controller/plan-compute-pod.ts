@@ -1,0 +1,136 @@
+import { ANNOTATION, LABEL, segmentIndexes, segmentZone, ZONE_TOPOLOGY } from '../api/names.ts';
+import { WRITE_QUORUM } from '../api/types.ts';
+import { isNodeReady, isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
+import { computePod } from '../specs/compute-pod.ts';
+import { isLeftover, isOwnedBy } from '../specs/metadata.ts';
+import type { Action, Notice, Plan } from './actions.ts';
+import { EMPTY_PLAN } from './actions.ts';
+import { isSegmentUp, writerPod, zoneOfSegment, type Observed } from './observed.ts';
+import { foreign } from './plan-storage-pods.ts';
+import { deadNode, podTrouble } from './pod-health.ts';
+import { isSilent } from '../status/reports.ts';
+
+/** An agent that was fenced this soon after its start has a rival that starts again as well: wait, or they would take turns. */
+const FENCED_PAUSE_MS = 10_000;
+/** Silence of the agent after which a pod on a dead node is given up. */
+const NODE_SILENCE_MS = 3_000;
+const UNSCHEDULABLE_MS = 15_000;
+/** A pod that should be gone by now is removed by force. */
+const OVERDUE_MS = 5_000;
+
+/**
+ * Zone for a new compute pod: one of the volume's zones with a usable node; rather where segments are up, since reads
+ * are shortest there; not where the last one found no place.
+ */
+export function chooseComputeZone(observed: Observed): string {
+  const zones = observed.cluster.spec.storage.zones;
+  const usable = zones.filter((zone) =>
+    observed.nodes.some((node) => node.metadata.labels?.[ZONE_TOPOLOGY] === zone && isNodeReady(node) && node.spec?.unschedulable !== true),
+  );
+  const candidates = usable.length === 0 ? zones : usable;
+  const others = candidates.filter((zone) => zone !== observed.avoidZone);
+  const up = (zone: string): number => segmentIndexes.filter((index) => zoneOfSegment(observed, index) === zone && isSegmentUp(observed, index)).length;
+  const [best] = [...(others.length === 0 ? candidates : others)].sort((a, b) => up(b) - up(a));
+  return best ?? segmentZone(zones, 0);
+}
+
+/**
+ * The writer's pod. It holds nothing, and an epoch fences whoever is still alive elsewhere: so it may be removed by
+ * force and made anew in another zone as soon as there is reason to.
+ */
+export function planComputePod(observed: Observed, volumeId: string, image: string, storageSettled: boolean): Plan {
+  const { cluster } = observed;
+  const pod = writerPod(observed);
+  const zone = pod?.metadata.labels?.[LABEL.zone] ?? chooseComputeZone(observed);
+  const desired = computePod(cluster, { ordinal: 1, volumeId, zone, image, zoneOfSegment: (index) => zoneOfSegment(observed, index) });
+  if (pod === undefined) return { ...EMPTY_PLAN, actions: [{ kind: 'create-pod', pod: desired, ...recreated(observed, desired) }] };
+  if (isTerminating(pod)) return overdue(observed, pod);
+  if (!isOwnedBy(pod, cluster)) {
+    if (!isLeftover(pod, cluster)) return { ...EMPTY_PLAN, obstacles: [foreign('Pod', pod.metadata.name)] };
+    return remove({ pod, why: 'left over from a deleted cluster of this name' });
+  }
+  const gone = goneReason(observed, pod);
+  if (gone !== undefined) return gone;
+  const isOutdated = pod.metadata.annotations?.[ANNOTATION.specHash] !== desired.metadata.annotations?.[ANNOTATION.specHash];
+  const ready = podCondition(pod, 'Ready')?.status === 'True';
+  if (isOutdated && (storageSettled || !ready)) {
+    const notice: Notice = { type: 'Normal', reason: 'ReplacingWriter', message: `Replacing ${pod.metadata.name}: its spec changed; clients connect again when it is back` };
+    return { ...remove({ pod, why: 'its spec changed', notice }), outdated: [pod.metadata.name] };
+  }
+  const outdated = isOutdated ? [pod.metadata.name] : [];
+  const trouble = podTrouble(pod);
+  const actions: Action[] = pod.metadata.labels?.[LABEL.role] === 'writer' ? [] : [{ kind: 'label-pod', pod, labels: { [LABEL.role]: 'writer' } }];
+  if (trouble.kind === 'image') {
+    return { actions, outdated, obstacles: [{ reason: 'ImageUnavailable', message: `${pod.metadata.name} cannot start: ${trouble.why}; check spec.images.computeNode`, blocking: false }] };
+  }
+  if (trouble.kind === 'crash-loop') {
+    const message = `${pod.metadata.name} keeps failing: ${trouble.why}; see: kubectl logs ${pod.metadata.name} --previous`;
+    return { actions, outdated, obstacles: [{ reason: 'WriterLost', message, blocking: false }] };
+  }
+  return { actions, outdated, obstacles: [] };
+}
+
+/** Reasons to remove a pod that is not asked to go yet; undefined when there is none. */
+function goneReason(observed: Observed, pod: Pod): Plan | undefined {
+  const { name } = pod.metadata;
+  const report = observed.agents.get(name);
+  const trouble = podTrouble(pod);
+  const dead = deadNode(pod, observed.nodes);
+  const zone = pod.metadata.labels?.[LABEL.zone];
+  if (trouble.kind === 'over' || trouble.kind === 'backed-off') {
+    const lost = trouble.kind === 'over' && (trouble.nodeLost || dead !== undefined);
+    return remove({ pod, why: trouble.why, force: lost, notice: { type: 'Warning', reason: 'WriterLost', message: `Writer ${name} is over (${trouble.why}); a new one is made` } });
+  }
+  if (dead !== undefined && isSilent(report)) {
+    const since = report?.silentSince ?? timeMs(podCondition(pod, 'Ready')?.lastTransitionTime) ?? observed.now;
+    const leftMs = since + NODE_SILENCE_MS - observed.now;
+    if (leftMs > 0) return { ...EMPTY_PLAN, againInMs: leftMs };
+    const message = `Node ${dead.metadata.name} of writer ${name} is down; a new writer is made in another zone`;
+    return remove({ pod, why: 'its node is down', force: true, avoidZone: zone, notice: { type: 'Warning', reason: 'WriterNodeDown', message } });
+  }
+  if (report?.phase === 'fenced' && !isSilent(report)) {
+    const age = observed.now - (timeMs(report.startedAt) ?? timeMs(pod.metadata.creationTimestamp) ?? 0);
+    if (age < FENCED_PAUSE_MS) return { ...EMPTY_PLAN, againInMs: FENCED_PAUSE_MS - age };
+    const message = `Writer ${name} was fenced: another writer opened the volume at a higher epoch; ${name} is made anew and takes over. If that was not meant, find who else uses this volume`;
+    return remove({ pod, why: 'fenced', notice: { type: 'Warning', reason: 'WriterFenced', message } });
+  }
+  if (trouble.kind === 'unschedulable') {
+    const waitedMs = observed.now - trouble.sinceMs;
+    if (waitedMs < UNSCHEDULABLE_MS) return { ...EMPTY_PLAN, againInMs: UNSCHEDULABLE_MS - waitedMs };
+    const elsewhere = chooseComputeZone({ ...observed, avoidZone: zone });
+    if (elsewhere !== zone) return remove({ pod, why: `unschedulable in ${zone ?? 'its zone'}`, avoidZone: zone });
+    return { ...EMPTY_PLAN, obstacles: [{ reason: 'Unschedulable', message: `${name} finds no node: ${trouble.why}`, blocking: false }] };
+  }
+  return undefined;
+}
+
+function overdue(observed: Observed, pod: Pod): Plan {
+  const deadline = timeMs(pod.metadata.deletionTimestamp) ?? observed.now;
+  const onDeadNode = deadNode(pod, observed.nodes) !== undefined && isSilent(observed.agents.get(pod.metadata.name));
+  const leftMs = deadline + OVERDUE_MS - observed.now;
+  if (!onDeadNode && leftMs > 0) return { ...EMPTY_PLAN, againInMs: leftMs };
+  return remove({ pod, why: 'it should be gone by now', force: true });
+}
+
+function remove(what: { pod: Pod; why: string; force?: boolean; avoidZone?: string | undefined; notice?: Notice }): Plan {
+  const { pod, why, force = false, avoidZone, notice } = what;
+  const action: Action = {
+    kind: 'delete-pod',
+    pod,
+    why,
+    ...(force ? { gracePeriodSeconds: 0 } : {}),
+    ...(avoidZone === undefined ? {} : { avoidZone }),
+    ...(notice === undefined ? {} : { notice }),
+  };
+  return { ...EMPTY_PLAN, actions: [action] };
+}
+
+function recreated(observed: Observed, pod: Pod): { notice?: Notice } {
+  if (observed.cluster.status?.epoch === undefined) return {};
+  return { notice: { type: 'Normal', reason: 'WriterCreated', message: `Made writer ${pod.metadata.name} anew in ${pod.metadata.labels?.[LABEL.zone] ?? 'some zone'}` } };
+}
+
+/** May the writer be replaced on purpose: nothing else is on the move, and it can open the volume again at once. */
+export function isStorageSettled(observed: Observed, storagePlan: Plan): boolean {
+  return storagePlan.outdated.length === 0 && segmentIndexes.filter((index) => isSegmentUp(observed, index)).length > WRITE_QUORUM;
+}

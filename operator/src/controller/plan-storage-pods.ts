@@ -1,0 +1,88 @@
+import { ANNOTATION, segmentIndexes, storageName, ZONE_TOPOLOGY } from '../api/names.ts';
+import { isPodReady, isTerminating, type Pod } from '../kube/objects.ts';
+import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
+import { storagePod } from '../specs/storage-pod.ts';
+import type { Action, Notice, Obstacle, Plan } from './actions.ts';
+import { isInitialized, isSegmentUp, zoneOfSegment, type Observed } from './observed.ts';
+import { mayMakeClaims } from './plan-claims.ts';
+import { podTrouble } from './pod-health.ts';
+
+/** Taking this segment away on purpose is safe only while all the others are up: one more may fail meanwhile. */
+function othersAreUp(observed: Observed, index: number): boolean {
+  return segmentIndexes.every((other) => other === index || isSegmentUp(observed, other));
+}
+
+/**
+ * The six storage pods. Missing ones are made, those that ended are made anew, outdated ones are replaced one at a
+ * time. We never take a ready pod away unless the five others are up.
+ */
+export function planStoragePods(observed: Observed, image: string): Plan {
+  const { cluster } = observed;
+  const { name } = cluster.metadata;
+  const actions: Action[] = [];
+  const obstacles: Obstacle[] = [];
+  const outdated: string[] = [];
+  let replacing = false;
+  for (const index of segmentIndexes) {
+    const zone = zoneOfSegment(observed, index);
+    const desired = storagePod(cluster, index, zone, image);
+    const pod = observed.storagePods.get(index);
+    const claim = observed.claims.get(index);
+    if (pod === undefined) {
+      const claimComes = claim !== undefined ? !isTerminating(claim) : mayMakeClaims(observed);
+      if (claimComes) actions.push({ kind: 'create-pod', pod: desired, ...recreated(observed, desired) });
+      continue;
+    }
+    if (isTerminating(pod)) continue;
+    if (!isOwnedBy(pod, cluster)) {
+      if (isLeftover(pod, cluster)) actions.push({ kind: 'delete-pod', pod, why: 'left over from a deleted cluster of this name' });
+      else obstacles.push(foreign('Pod', pod.metadata.name));
+      continue;
+    }
+    const trouble = podTrouble(pod);
+    const isOutdated = pod.metadata.annotations?.[ANNOTATION.specHash] !== desired.metadata.annotations?.[ANNOTATION.specHash];
+    const claimGoes = claim !== undefined && (isTerminating(claim) || claim.status?.phase === 'Lost');
+    if (isOutdated) outdated.push(pod.metadata.name);
+    if (trouble.kind === 'over' || trouble.kind === 'backed-off') {
+      actions.push({
+        kind: 'delete-pod',
+        pod,
+        why: trouble.why,
+        ...(trouble.kind === 'over' ? { notice: { type: 'Warning', reason: 'StoragePodLost', message: `${pod.metadata.name} is over (${trouble.why}); it is made anew with its data` } } : {}),
+      });
+    } else if (isOutdated && !isPodReady(pod)) {
+      actions.push({ kind: 'delete-pod', pod, why: 'outdated and not ready' });
+    } else if ((isOutdated || claimGoes) && !replacing && othersAreUp(observed, index)) {
+      replacing = true;
+      const why = claimGoes ? 'its claim is being deleted' : 'its spec changed';
+      actions.push({ kind: 'delete-pod', pod, why, notice: { type: 'Normal', reason: 'ReplacingStoragePod', message: `Replacing ${pod.metadata.name}: ${why}` } });
+    } else if (trouble.kind === 'unschedulable') {
+      obstacles.push({ reason: 'Unschedulable', message: unschedulable(observed, pod.metadata.name, zone, trouble.why), blocking: false });
+    } else if (trouble.kind === 'image') {
+      obstacles.push({ reason: 'ImageUnavailable', message: `${pod.metadata.name} cannot start: ${trouble.why}; check spec.images.storageDaemon`, blocking: false });
+    } else if (trouble.kind === 'crash-loop') {
+      obstacles.push({ reason: 'SegmentsMissing', message: `${pod.metadata.name} keeps failing: ${trouble.why}; see: kubectl logs ${pod.metadata.name} --previous`, blocking: false });
+    }
+  }
+  const storageNames = new Set(segmentIndexes.map((index) => storageName(name, index)));
+  return { actions, obstacles, outdated: outdated.filter((pod) => storageNames.has(pod)) };
+}
+
+/** After the beginning, a pod that has to be made is news. */
+function recreated(observed: Observed, pod: Pod): { notice?: Notice } {
+  if (!isInitialized(observed) || observed.cluster.status?.phase === undefined) return {};
+  return { notice: { type: 'Normal', reason: 'StoragePodCreated', message: `Made ${pod.metadata.name} anew` } };
+}
+
+export function foreign(kind: string, name: string): Obstacle {
+  return { reason: 'NameConflict', message: `${kind} ${name} exists and is not this cluster's; rename the cluster or remove the ${kind}`, blocking: true };
+}
+
+function unschedulable(observed: Observed, pod: string, zone: string, why: string): string {
+  const inZone = observed.nodes.filter(({ metadata }) => metadata.labels?.[ZONE_TOPOLOGY] === zone);
+  const advice =
+    observed.nodes.length > 0 && inZone.length === 0
+      ? `no node carries the label ${ZONE_TOPOLOGY}=${zone}; label one, or name your zones in spec.storage.zones`
+      : why;
+  return `${pod} finds no node: ${advice}`;
+}

@@ -1,0 +1,60 @@
+import { describeProblems, validateCluster, type SpecProblem } from '../api/validate.ts';
+import { LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
+import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
+import { volumeIdentity, type Observed } from './observed.ts';
+import { planAccess } from './plan-access.ts';
+import { planClaims } from './plan-claims.ts';
+import { isStorageSettled, planComputePod } from './plan-compute-pod.ts';
+import { planStoragePods } from './plan-storage-pods.ts';
+
+export interface DefaultImages {
+  readonly storageDaemon: string;
+  readonly computeNode: string;
+}
+
+export interface ClusterPlan extends Plan {
+  readonly problems: readonly SpecProblem[];
+  readonly volumeId?: string;
+}
+
+/**
+ * What to do about a cluster, from what was seen of it. Pure: the same picture gives the same plan, and doing a plan
+ * twice does no harm.
+ */
+export function planCluster(observed: Observed, images: DefaultImages): ClusterPlan {
+  const { cluster } = observed;
+  const problems = [...validateCluster(cluster), ...zoneProblems(observed)];
+  if (cluster.metadata.deletionTimestamp !== undefined) return { ...EMPTY_PLAN, problems };
+  if (problems.some(({ fatal }) => fatal)) {
+    const obstacle: Obstacle = { reason: 'SpecInvalid', message: describeProblems(problems.filter(({ fatal }) => fatal)), blocking: true };
+    return { ...EMPTY_PLAN, obstacles: [obstacle], problems };
+  }
+  const identity = volumeIdentity(observed);
+  if (identity.kind === 'conflict') {
+    return { ...EMPTY_PLAN, obstacles: [{ reason: 'NameConflict', message: identity.message, blocking: true }], problems };
+  }
+  const { volumeId } = identity;
+  const access = planAccess(observed);
+  const claims = planClaims(observed, volumeId);
+  const blocked = claims.obstacles.some(({ blocking }) => blocking);
+  const storage = planStoragePods(observed, cluster.spec.images.storageDaemon ?? images.storageDaemon);
+  // Without enough copies a writer could take six empty segments for a new volume: none is started.
+  const secretsMissing = access.obstacles.some(({ reason }) => reason === 'SecretMissing');
+  const compute =
+    blocked || secretsMissing
+      ? EMPTY_PLAN
+      : planComputePod(observed, volumeId, cluster.spec.images.computeNode ?? images.computeNode, isStorageSettled(observed, storage));
+  return { ...joinPlans([access, claims, storage, compute]), problems, volumeId };
+}
+
+/** Zones in the manifest that differ from where the copies are. */
+function zoneProblems(observed: Observed): readonly SpecProblem[] {
+  const { zones } = observed.cluster.spec.storage;
+  if (zones.length === 0) return [];
+  const moved = segmentIndexes.filter((index) => {
+    const zone = observed.claims.get(index)?.metadata.labels?.[LABEL.zone];
+    return zone !== undefined && zone !== segmentZone(zones, index);
+  });
+  if (moved.length === 0) return [];
+  return [{ field: 'spec.storage.zones', message: 'differs from where the copies stand and is ignored: copies stay where they are; put the old zones back', fatal: false }];
+}

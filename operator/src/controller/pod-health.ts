@@ -1,0 +1,49 @@
+import { isTerminating, podCondition, timeMs, type Node, type Pod } from '../kube/objects.ts';
+import { isNodeReady } from '../kube/objects.ts';
+
+/** A container that ran at least this long did not crash on start: the kubelet's back-off is only in the way. */
+const RAN_WELL_MS = 20_000;
+
+export type PodTrouble =
+  | { readonly kind: 'none' }
+  /** The pod ended or its node lost it: it will not come back by itself. */
+  | { readonly kind: 'over'; readonly why: string; readonly nodeLost: boolean }
+  /** The kubelet waits before it starts again what ran well until it was killed. */
+  | { readonly kind: 'backed-off'; readonly why: string }
+  | { readonly kind: 'crash-loop'; readonly why: string }
+  | { readonly kind: 'unschedulable'; readonly why: string; readonly sinceMs: number }
+  | { readonly kind: 'image'; readonly why: string };
+
+/** What ails a pod, as far as Kubernetes says. */
+export function podTrouble(pod: Pod): PodTrouble {
+  if (isTerminating(pod)) return { kind: 'none' };
+  const { status } = pod;
+  const phase = status?.phase;
+  const container = status?.containerStatuses?.[0];
+  if (phase === 'Failed' || phase === 'Succeeded') {
+    const exit = container?.state?.terminated?.exitCode;
+    return { kind: 'over', why: status?.reason ?? (exit === undefined ? `phase ${phase}` : `exit code ${exit}`), nodeLost: status?.reason === 'NodeLost' };
+  }
+  if (phase === 'Unknown') return { kind: 'over', why: status?.reason ?? 'its node lost contact', nodeLost: true };
+  const scheduled = podCondition(pod, 'PodScheduled');
+  if (phase === 'Pending' && scheduled?.status === 'False') {
+    return { kind: 'unschedulable', why: scheduled.message ?? 'no node fits', sinceMs: timeMs(scheduled.lastTransitionTime) ?? timeMs(pod.metadata.creationTimestamp) ?? 0 };
+  }
+  const waiting = container?.state?.waiting;
+  if (waiting?.reason === 'CrashLoopBackOff') {
+    const last = container?.lastState?.terminated;
+    const ranMs = (timeMs(last?.finishedAt) ?? 0) - (timeMs(last?.startedAt) ?? 0);
+    const why = `its container ended with exit code ${last?.exitCode ?? '?'}${last?.reason === undefined ? '' : ` (${last.reason})`}`;
+    return { kind: last !== undefined && ranMs >= RAN_WELL_MS ? 'backed-off' : 'crash-loop', why };
+  }
+  if (waiting?.reason === 'ErrImagePull' || waiting?.reason === 'ImagePullBackOff' || waiting?.reason === 'InvalidImageName') {
+    return { kind: 'image', why: waiting.message ?? waiting.reason };
+  }
+  return { kind: 'none' };
+}
+
+/** The pod's node, when it has one and the node is known and not ready. */
+export function deadNode(pod: Pod, nodes: readonly Node[]): Node | undefined {
+  const node = nodes.find(({ metadata }) => metadata.name === pod.spec.nodeName);
+  return node === undefined || isNodeReady(node) ? undefined : node;
+}

@@ -1,0 +1,137 @@
+import { isSilent, silent, type AgentReport, type DaemonReport } from '../status/reports.ts';
+import { readAgentStatus, readDaemonStatus } from '../status/reports.ts';
+import { canonicalJson } from '../specs/metadata.ts';
+
+/** A pod to ask, by the uid it has now. */
+export interface ProbeTarget {
+  readonly kind: 'agent' | 'daemon';
+  readonly name: string;
+  readonly uid: string;
+  readonly ip: string;
+}
+
+export interface ProberOptions {
+  /** GET /status of a pod; rejects when it does not answer in time. */
+  readonly fetchStatus: (target: ProbeTarget) => Promise<unknown>;
+  /** Something worth a reconcile was learned. `soon` is false for mere progress of LSNs. */
+  readonly onNews: (key: string, soon: boolean) => void;
+  readonly setTimer: (run: () => void, delayMs: number) => { cancel: () => void };
+  readonly now: () => number;
+}
+
+interface Watched {
+  targets: readonly ProbeTarget[];
+  volumeId: string;
+  intervalMs: number;
+  timer: { cancel: () => void } | undefined;
+  polling: boolean;
+  readonly agents: Map<string, AgentReport>;
+  readonly daemons: Map<string, DaemonReport>;
+}
+
+export interface Reports {
+  readonly agents: ReadonlyMap<string, AgentReport>;
+  readonly daemons: ReadonlyMap<string, DaemonReport>;
+}
+
+const NO_REPORTS: Reports = { agents: new Map(), daemons: new Map() };
+
+/** Asks the programs in the pods how they are: often while things change, seldom when all is well. */
+export class StatusProber {
+  readonly #options: ProberOptions;
+  readonly #watched = new Map<string, Watched>();
+
+  constructor(options: ProberOptions) {
+    this.#options = options;
+  }
+
+  reports(key: string): Reports {
+    return this.#watched.get(key) ?? NO_REPORTS;
+  }
+
+  /** From now on these pods, this often. New pods are asked at once. */
+  track(key: string, targets: readonly ProbeTarget[], volumeId: string, intervalMs: number): void {
+    const watched: Watched = this.#watched.get(key) ?? { targets: [], volumeId, intervalMs, timer: undefined, polling: false, agents: new Map(), daemons: new Map() };
+    this.#watched.set(key, watched);
+    const known = new Set(watched.targets.map(identity));
+    const isNew = targets.some((target) => !known.has(identity(target)));
+    const faster = intervalMs < watched.intervalMs;
+    watched.targets = targets;
+    watched.volumeId = volumeId;
+    watched.intervalMs = intervalMs;
+    const uids = new Set(targets.map(({ uid }) => uid));
+    for (const reports of [watched.agents, watched.daemons]) for (const [name, report] of reports) if (!uids.has(report.uid)) reports.delete(name);
+    if (isNew || watched.timer === undefined) this.#schedule(key, watched, 0);
+    else if (faster) this.#schedule(key, watched, intervalMs);
+  }
+
+  forget(key: string): void {
+    this.#watched.get(key)?.timer?.cancel();
+    this.#watched.delete(key);
+  }
+
+  stop(): void {
+    for (const key of this.#watched.keys()) this.forget(key);
+  }
+
+  #schedule(key: string, watched: Watched, delayMs: number): void {
+    watched.timer?.cancel();
+    watched.timer = this.#options.setTimer(() => void this.#poll(key, watched), delayMs);
+  }
+
+  async #poll(key: string, watched: Watched): Promise<void> {
+    if (watched.polling || this.#watched.get(key) !== watched) return;
+    watched.polling = true;
+    const before = [significance(watched), progress(watched)];
+    const asked = watched.targets;
+    await Promise.all(asked.map((target) => this.#ask(watched, target)));
+    watched.polling = false;
+    if (this.#watched.get(key) !== watched) return;
+    if (significance(watched) !== before[0]) this.#options.onNews(key, true);
+    else if (progress(watched) !== before[1]) this.#options.onNews(key, false);
+    const known = new Set(asked.map(identity));
+    const newcomers = watched.targets.some((target) => !known.has(identity(target)));
+    this.#schedule(key, watched, newcomers ? 0 : watched.intervalMs);
+  }
+
+  async #ask(watched: Watched, target: ProbeTarget): Promise<void> {
+    const { name, uid } = target;
+    let body: unknown;
+    let answered = true;
+    try {
+      body = await this.#options.fetchStatus(target);
+    } catch {
+      // Why it is silent does not matter here: the pod's own state tells, and silence is what is recorded.
+      answered = false;
+    }
+    const now = this.#options.now();
+    if (target.kind === 'agent') {
+      const previous: AgentReport = sameUid(watched.agents.get(name), uid) ?? { uid, phase: 'unknown', segments: [] };
+      watched.agents.set(name, answered ? readAgentStatus(body, uid, now) : silent(previous, now));
+    } else {
+      const previous: DaemonReport = sameUid(watched.daemons.get(name), uid) ?? { uid, state: 'UNKNOWN' };
+      watched.daemons.set(name, answered ? readDaemonStatus(body, uid, watched.volumeId, now) : silent(previous, now));
+    }
+  }
+}
+
+function identity(target: ProbeTarget): string {
+  return `${target.uid} ${target.ip}`;
+}
+
+function sameUid<T extends { readonly uid: string }>(report: T | undefined, uid: string): T | undefined {
+  return report?.uid === uid ? report : undefined;
+}
+
+/** What people and decisions care about at once. */
+function significance({ agents, daemons }: Reports): string {
+  return canonicalJson([
+    [...agents].map(([name, report]) => [name, report.uid, isSilent(report), report.phase, report.epoch, report.segments.map(({ id, state }) => [id, state])]),
+    [...daemons].map(([name, report]) => [name, report.uid, isSilent(report), report.state]),
+  ]);
+}
+
+/** What merely moves on. */
+function progress({ agents, daemons }: Reports): string {
+  return canonicalJson([[...agents].map(([, { vdl, message }]) => [vdl, message]), [...daemons].map(([, { scl, bytesUsed }]) => [scl, bytesUsed])]);
+}

@@ -1,0 +1,88 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import { performance } from 'node:perf_hooks';
+import { KubeConfig } from '@kubernetes/client-node';
+import { createLogger, describeConfig, EXIT, readConfig, runMain, serveStatus, Shutdown } from '@kube-aurora/process';
+import { configSchema } from './config.ts';
+import { KubeClient } from './kube/client.ts';
+import { ELECTION_TIMES } from './leader/election.ts';
+import { LeaseKeeper } from './leader/lease-keeper.ts';
+import { Operator, timer } from './operator.ts';
+
+const logger = createLogger('operator');
+
+function loadConfig(): KubeConfig {
+  const config = new KubeConfig();
+  if (process.env['KUBECONFIG'] === undefined && process.env['KUBERNETES_SERVICE_HOST'] !== undefined) config.loadFromCluster();
+  else config.loadFromDefault();
+  return config;
+}
+
+async function main(): Promise<void> {
+  const argv = process.argv.slice(2);
+  if (argv.includes('--help')) {
+    process.stdout.write(`kube-aurora operator\n\n${describeConfig(configSchema)}\n`);
+    return;
+  }
+  const settings = readConfig(configSchema, process.env, argv);
+  const shutdown = new Shutdown(logger);
+  const api = new KubeClient({ loadConfig });
+  const electing = settings.leaderElection === 'on';
+  let keeper: LeaseKeeper | undefined;
+  const leading = (): boolean => !electing || keeper?.leading === true;
+  const operator = new Operator({
+    api,
+    config: () => api.config,
+    logger,
+    watchNamespace: settings.watchNamespace ?? '',
+    images: { storageDaemon: settings.storageDaemonImage ?? 'kube-aurora/storage-daemon', computeNode: settings.computeNodeImage ?? 'kube-aurora/compute-node' },
+    concurrency: settings.concurrency,
+    leading,
+    // Unknown while the server cannot be asked: then drains are simply not limited by us until the next start.
+    disruptionBudgets: await api.serves('/apis/policy/v1').catch(() => false),
+    now: Date.now,
+    random: Math.random,
+    newPassword: () => randomBytes(24).toString('base64url'),
+  });
+  const web = await serveStatus({
+    listen: settings.metricsListen,
+    registry: operator.metrics.registry,
+    live: () => operator.live(),
+    ready: () => operator.ready(),
+    status: () => operator.status(),
+  });
+  shutdown.add('status server', () => web.close());
+  logger.info({ port: web.port, watches: settings.watchNamespace ?? 'all namespaces', leaderElection: settings.leaderElection }, 'operator starts');
+  shutdown.onSignals();
+  if (electing) {
+    keeper = new LeaseKeeper({
+      api,
+      namespace: settings.operatorNamespace ?? 'kube-aurora-system',
+      name: 'kube-aurora-operator',
+      identity: settings.identity ?? `${hostname()}_${randomUUID()}`,
+      times: ELECTION_TIMES,
+      logger,
+      monotonic: () => performance.now(),
+      setTimer: timer,
+      onElected: () => {
+        logger.info('leading');
+        void operator.start();
+      },
+      onLost: () => {
+        logger.error('the lease was lost: another operator may lead now; ending');
+        process.exit(EXIT.internal);
+      },
+    });
+    const elected = keeper;
+    shutdown.add('lease', () => elected.stop());
+    elected.start();
+  } else void operator.start();
+  shutdown.add('operator', () => operator.stop());
+  const watchdog = setInterval(() => {
+    const health = operator.live();
+    if (!health.ok) throw new Error(health.message);
+  }, 60_000);
+  shutdown.add('watchdog', () => clearInterval(watchdog));
+}
+
+await runMain(logger, main);

@@ -1,0 +1,78 @@
+import { segmentIndexes, storageName } from '../api/names.ts';
+import type { InstanceStatus, SegmentStatus } from '../api/types.ts';
+import { isSegmentUp, writerPod, zoneOfSegment, type Observed } from '../controller/observed.ts';
+import { isPodReady, isTerminating, podCondition, type Pod } from '../kube/objects.ts';
+import { isSilent } from './reports.ts';
+
+/** Keeps optional fields absent instead of undefined: server-side apply would otherwise be sent holes. */
+export function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
+  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
+}
+
+/** The six copies, from what the daemons say of themselves and what the writer knows of them. */
+export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
+  const writer = writerPod(observed);
+  const agent = writer === undefined ? undefined : observed.agents.get(writer.metadata.name);
+  return segmentIndexes.map((index) => {
+    const id = storageName(observed.cluster.metadata.name, index);
+    const pod = observed.storagePods.get(index);
+    const daemon = observed.daemons.get(id);
+    const seen = isSilent(agent) ? undefined : agent?.segments.find((segment) => segment.id === id);
+    const answers = daemon !== undefined && !isSilent(daemon);
+    return present<SegmentStatus>({
+      id,
+      zone: zoneOfSegment(observed, index),
+      node: pod?.spec.nodeName,
+      ready: isSegmentUp(observed, index),
+      state: answers ? daemon.state : 'UNREACHABLE',
+      scl: (answers ? daemon.scl : undefined) ?? seen?.scl ?? daemon?.scl,
+      behindBytes: seen?.behindBytes,
+      bytesUsed: daemon?.bytesUsed,
+    });
+  });
+}
+
+/** In one word what a compute pod does: its agent's own when it can be asked. */
+function instancePhase(observed: Observed, pod: Pod): string {
+  if (isTerminating(pod)) return 'stopping';
+  const report = observed.agents.get(pod.metadata.name);
+  if (!isSilent(report)) return report?.phase ?? 'unknown';
+  return pod.status?.phase === 'Running' ? 'Unreachable' : (pod.status?.phase ?? 'Pending');
+}
+
+export function instanceStatuses(observed: Observed): readonly InstanceStatus[] {
+  return observed.computePods.map((pod) => {
+    const report = observed.agents.get(pod.metadata.name);
+    return present<InstanceStatus>({
+      name: pod.metadata.name,
+      role: 'writer',
+      zone: pod.metadata.labels?.['kube-aurora.dev/zone'],
+      node: pod.spec.nodeName,
+      phase: instancePhase(observed, pod),
+      ready: isPodReady(pod),
+      restarts: pod.status?.containerStatuses?.[0]?.restartCount ?? 0,
+      epoch: report?.epoch,
+      startedAt: report?.startedAt,
+    });
+  });
+}
+
+/** Takes connections and may write, as far as can be seen. */
+export function isWriterAvailable(observed: Observed): boolean {
+  const pod = writerPod(observed);
+  if (pod === undefined || !isPodReady(pod)) return false;
+  const report = observed.agents.get(pod.metadata.name);
+  return isSilent(report) || report?.phase === 'running';
+}
+
+/** Why a pod is not ready, in Kubernetes' words. */
+export function podState(pod: Pod | undefined): string {
+  if (pod === undefined) return 'has no pod yet';
+  if (isTerminating(pod)) return 'is being stopped';
+  const container = pod.status?.containerStatuses?.[0];
+  const waiting = container?.state?.waiting?.reason;
+  const scheduled = podCondition(pod, 'PodScheduled');
+  if (scheduled?.status === 'False') return `finds no node (${scheduled.message ?? 'unschedulable'})`;
+  if (waiting !== undefined) return `waits (${waiting})`;
+  return pod.status?.phase === 'Running' ? 'runs and is not ready' : `is ${(pod.status?.phase ?? 'Pending').toLowerCase()}`;
+}

@@ -1,0 +1,77 @@
+import type { ConditionType } from '../api/conditions.ts';
+import type { AuroraClusterStatus, SegmentStatus } from '../api/types.ts';
+import type { Notice } from '../controller/actions.ts';
+import { describeMissing } from './compute-status.ts';
+
+/**
+ * What became different between two statuses, told as events. From statuses alone, so that an operator that was
+ * restarted in between tells the same story.
+ */
+export function noticesOf(before: AuroraClusterStatus | undefined, after: AuroraClusterStatus, now: number): readonly Notice[] {
+  const notices: Notice[] = [];
+  const tell = (type: Notice['type'], reason: string, message: string): void => void notices.push({ type, reason, message });
+  const was = (type: ConditionType): string | undefined => before?.conditions?.find((condition) => condition.type === type)?.status;
+  const is = (type: ConditionType) => after.conditions?.find((condition) => condition.type === type);
+  const lasted = (type: ConditionType): string => {
+    const since = before?.conditions?.find((condition) => condition.type === type)?.lastTransitionTime;
+    return since === undefined ? '' : ` after ${seconds(now - Date.parse(since))}`;
+  };
+  if (before?.phase === undefined) tell('Normal', 'Creating', `Creating the cluster; volume ${after.volumeId ?? 'unknown'}`);
+  if (after.storage?.initialized === true && before?.storage?.initialized === false) tell('Normal', 'VolumeCreated', 'The volume holds a database now');
+
+  const writer = is('WriterAvailable');
+  const epoch = after.epoch === undefined ? '' : ` (epoch ${after.epoch})`;
+  if (was('WriterAvailable') === 'True' && writer?.status === 'False') tell('Warning', 'WriterUnavailable', writer.message);
+  else if (was('WriterAvailable') === 'False' && writer?.status === 'True') {
+    if (before?.epoch === undefined) tell('Normal', 'WriterReady', `Writer ${after.writer ?? ''} takes connections${epoch}`);
+    else tell('Normal', 'WriterRecovered', `Writer ${after.writer ?? ''} takes connections again${lasted('WriterAvailable')}${epoch}`);
+  } else if (writer?.status === 'True' && before?.epoch !== undefined && after.epoch !== undefined && after.epoch > before.epoch) {
+    tell('Normal', 'WriterReopened', `Writer ${after.writer ?? ''} opened the volume again${epoch}`);
+  }
+
+  const quorum = is('StorageQuorum');
+  const begun = before?.storage?.initialized === true;
+  if (begun && was('StorageQuorum') === 'True' && quorum?.status === 'False') tell('Warning', 'QuorumLost', quorum.message);
+  if (begun && was('StorageQuorum') === 'False' && quorum?.status === 'True') tell('Normal', 'QuorumRegained', `Writes go on${lasted('StorageQuorum')}: ${quorum.message}`);
+  if (begun) notices.push(...segmentNotices(before?.storage?.segments ?? [], after.storage?.segments ?? [], lasted('StorageRedundant')));
+
+  const accepted = is('SpecAccepted');
+  const acceptedBefore = before?.conditions?.find((condition) => condition.type === 'SpecAccepted');
+  if (accepted?.status === 'False' && acceptedBefore?.message !== accepted.message) tell('Warning', accepted.reason, accepted.message);
+  if (after.phase === 'Ready' && before?.phase === 'Updating') tell('Normal', 'Updated', 'Every pod runs the new spec');
+  return notices;
+}
+
+function segmentNotices(before: readonly SegmentStatus[], after: readonly SegmentStatus[], lasted: string): readonly Notice[] {
+  const notices: Notice[] = [];
+  const wasReady = (id: string): boolean => before.find((segment) => segment.id === id)?.ready === true;
+  const zones = [...new Set(after.map(({ zone }) => zone))];
+  const told = new Set<string>();
+  for (const zone of zones) {
+    const here = after.filter((segment) => segment.zone === zone);
+    const upNow = here.filter(({ ready }) => ready).length;
+    const upBefore = here.filter(({ id }) => wasReady(id)).length;
+    if (upBefore > 0 && upNow === 0) {
+      notices.push({ type: 'Warning', reason: 'ZoneDown', message: `No segment in ${zone} is up: ${here.map(({ id }) => id).join(', ')}; reads and writes go on while four segments are` });
+      for (const { id } of here) told.add(id);
+    }
+    if (upBefore < here.length && upNow === here.length && here.length > 1 && before.filter((segment) => segment.zone === zone).every(({ ready }) => !ready)) {
+      notices.push({ type: 'Normal', reason: 'ZoneRecovered', message: `Both segments in ${zone} are up again${lasted}` });
+      for (const { id } of here) told.add(id);
+    }
+  }
+  for (const segment of after) {
+    const earlier = before.find(({ id }) => id === segment.id);
+    if (segment.state === 'DAMAGED' && earlier?.state !== 'DAMAGED') {
+      notices.push({ type: 'Warning', reason: 'SegmentDamaged', message: `${segment.id} found damaged data and stopped; its log says where` });
+    } else if (!told.has(segment.id) && earlier !== undefined && earlier.ready !== segment.ready) {
+      if (segment.ready) notices.push({ type: 'Normal', reason: 'SegmentUp', message: `${segment.id} is up again` });
+      else notices.push({ type: 'Warning', reason: 'SegmentDown', message: `${segment.id} in ${segment.zone} is down; missing now: ${describeMissing(after)}` });
+    }
+  }
+  return notices;
+}
+
+function seconds(ms: number): string {
+  return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
+}
