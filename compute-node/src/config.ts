@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { ConfigError, parseAddress, readConfig, setting, type ConfigSchema } from '@kube-aurora/process';
+import { COPIES } from '@kube-aurora/volume';
+import type { StorageAddress } from './segments.ts';
+
+/** The agent's settings; also their documentation. */
+export const CONFIG_SCHEMA = {
+  volumeId: { env: 'AURORA_VOLUME_ID', description: 'UUID of the volume, the same for all computes of a cluster', type: setting.text() },
+  storage: { env: 'AURORA_STORAGE', description: 'the six storage daemons: comma list of id=zone=host:port, in a fixed order', type: setting.text() },
+  dataDir: { env: 'AURORA_DATA_DIR', description: 'scratch directory for the data directory and sockets; nothing in it has to last', type: setting.text() },
+  pgListen: { env: 'AURORA_PG_LISTEN', description: 'host:port PostgreSQL listens on', type: setting.address('0.0.0.0:5432') },
+  metricsListen: { env: 'AURORA_METRICS_LISTEN', description: 'host:port of /metrics, /healthz, /readyz and /status', type: setting.address('0.0.0.0:7003') },
+  zone: { env: 'AURORA_ZONE', description: 'our own zone; storage in it is read first', type: setting.text() },
+  instance: { env: 'AURORA_INSTANCE', description: 'name of this instance (the pod)', type: setting.text() },
+  superuserPasswordFile: { env: 'AURORA_SUPERUSER_PASSWORD_FILE', description: 'file with the password of the role postgres', type: setting.text() },
+  appPasswordFile: { env: 'AURORA_APP_PASSWORD_FILE', description: 'file with the password of the application role', type: setting.text() },
+  appUser: { env: 'AURORA_APP_USER', description: 'application role, owner of the application database', type: setting.text() },
+  appDatabase: { env: 'AURORA_APP_DATABASE', description: 'application database', type: setting.text() },
+  pgParameters: { env: 'AURORA_PG_PARAMETERS', description: 'JSON object of PostgreSQL parameters, all texts', type: setting.optionalText() },
+  pgHba: { env: 'AURORA_PG_HBA', description: 'lines for pg_hba.conf, before the default ones', type: setting.optionalText() },
+  ringMib: { env: 'AURORA_RING_MIB', description: 'MiB of recent redo kept in memory for segments that are behind', type: setting.integer(4, 4096, 64) },
+} satisfies ConfigSchema;
+
+export interface AgentConfig {
+  readonly volumeId: string;
+  readonly storage: readonly StorageAddress[];
+  readonly dataDir: string;
+  readonly pgListen: { readonly host: string; readonly port: number };
+  readonly metricsListen: string;
+  readonly zone: string;
+  readonly instance: string;
+  readonly superuserPassword: string;
+  readonly appPassword: string;
+  readonly appUser: string;
+  readonly appDatabase: string;
+  readonly pgParameters: Readonly<Record<string, string>>;
+  readonly pgHba: string;
+  readonly ringBytesMax: number;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** Reads and checks everything at once. Throws ConfigError that lists what is wrong. */
+export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[]): AgentConfig {
+  const raw = readConfig(CONFIG_SCHEMA, env, argv);
+  const problems: string[] = [];
+  const attempt = <T>(what: string, fallback: T, read: () => T): T => {
+    try {
+      return read();
+    } catch (error) {
+      problems.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      return fallback;
+    }
+  };
+  if (!UUID.test(raw.volumeId)) problems.push(`--volume-id (AURORA_VOLUME_ID) must be a UUID, not '${raw.volumeId}'`);
+  const config: AgentConfig = {
+    volumeId: raw.volumeId.toLowerCase(),
+    storage: attempt('--storage (AURORA_STORAGE)', [], () => parseStorage(raw.storage)),
+    dataDir: raw.dataDir,
+    pgListen: parseAddress(raw.pgListen) ?? { host: '0.0.0.0', port: 5432 },
+    metricsListen: raw.metricsListen,
+    zone: raw.zone,
+    instance: raw.instance,
+    superuserPassword: attempt('--superuser-password-file', '', () => readSecret(raw.superuserPasswordFile)),
+    appPassword: attempt('--app-password-file', '', () => readSecret(raw.appPasswordFile)),
+    appUser: raw.appUser,
+    appDatabase: raw.appDatabase,
+    pgParameters: attempt('--pg-parameters (AURORA_PG_PARAMETERS)', {}, () => parseParameters(raw.pgParameters ?? '{}')),
+    pgHba: raw.pgHba ?? '',
+    ringBytesMax: raw.ringMib * 1024 * 1024,
+  };
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+function parseStorage(text: string): StorageAddress[] {
+  const storage = text.split(',').map((entry) => {
+    const [id, zone, address, ...rest] = entry.trim().split('=');
+    if (id === undefined || id === '' || zone === undefined || address === undefined || rest.length > 0 || parseAddress(address) === undefined) {
+      throw new Error(`'${entry}' is not id=zone=host:port`);
+    }
+    return { id, zone, address };
+  });
+  if (storage.length !== COPIES) throw new Error(`names ${storage.length} daemons, a volume has ${COPIES}`);
+  for (const key of ['id', 'address'] as const) {
+    if (new Set(storage.map((one) => one[key])).size !== COPIES) throw new Error(`the same ${key} twice`);
+  }
+  return storage;
+}
+
+function parseParameters(text: string): Record<string, string> {
+  const parsed: unknown = JSON.parse(text);
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new Error('must be a JSON object');
+  return Object.fromEntries(
+    Object.entries(parsed).map(([name, value]) => {
+      if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') throw new Error(`'${name}' must be a text, a number or a boolean`);
+      return [name, String(value)];
+    }),
+  );
+}
+
+function readSecret(file: string): string {
+  const secret = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+  if (secret === '') throw new Error(`${file} is empty`);
+  return secret;
+}

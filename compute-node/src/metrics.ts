@@ -1,0 +1,64 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+const SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** Everything the agent counts; gauges are read when they are scraped. */
+export interface AgentMetrics {
+  readonly flushSeconds: Histogram;
+  readonly pageReadSeconds: Histogram;
+  readonly pagesRead: Counter;
+  readonly pageReadsHedged: Counter;
+  readonly pageReadErrors: Counter<'segment' | 'code'>;
+  readonly opens: Counter<'outcome'>;
+  readonly openSeconds: Histogram;
+}
+
+export interface AgentGauges {
+  vdl(): bigint;
+  epoch(): bigint;
+  ringBytes(): number;
+  waitingFlushes(): number;
+  segments(): { id: string; zone: string; scl: bigint; inFlightBytes: number; streaming: boolean; errors: number }[];
+}
+
+export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMetrics {
+  const registers = [registry];
+  const gauge = (name: string, help: string, value: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(value());
+      },
+    });
+  };
+  gauge('aurora_vdl_bytes', 'Volume durable LSN', () => Number(gauges.vdl()));
+  gauge('aurora_volume_epoch', 'Volume epoch this writer holds', () => Number(gauges.epoch()));
+  gauge('aurora_redo_ring_bytes', 'Redo kept in memory for segments that are behind', gauges.ringBytes);
+  gauge('aurora_flushes_waiting', 'WAL flushes that PostgreSQL waits for', gauges.waitingFlushes);
+  const perSegment = (name: string, help: string, value: (segment: ReturnType<AgentGauges['segments']>[number]) => number): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['segment', 'zone'],
+      registers,
+      collect() {
+        for (const segment of gauges.segments()) this.set({ segment: segment.id, zone: segment.zone }, value(segment));
+      },
+    });
+  };
+  perSegment('aurora_segment_scl_bytes', 'Segment complete LSN as acknowledged', (segment) => Number(segment.scl));
+  perSegment('aurora_segment_in_flight_bytes', 'Redo sent to a segment and not acknowledged', (segment) => segment.inFlightBytes);
+  perSegment('aurora_segment_streaming', '1 when the segment is fed from memory', (segment) => (segment.streaming ? 1 : 0));
+  perSegment('aurora_segment_stream_errors', 'Failures of the append stream since the epoch began', (segment) => segment.errors);
+  return {
+    flushSeconds: new Histogram({ name: 'aurora_flush_seconds', help: 'From a WAL flush request to its durability on four segments', buckets: SECONDS, registers }),
+    pageReadSeconds: new Histogram({ name: 'aurora_page_read_seconds', help: 'Page reads from storage', buckets: SECONDS, registers }),
+    pagesRead: new Counter({ name: 'aurora_pages_read_total', help: 'Pages read from storage', registers }),
+    pageReadsHedged: new Counter({ name: 'aurora_page_reads_hedged_total', help: 'Page reads for which a second segment was asked', registers }),
+    pageReadErrors: new Counter({ name: 'aurora_page_read_errors_total', help: 'Page reads that a segment failed', labelNames: ['segment', 'code'], registers }),
+    opens: new Counter({ name: 'aurora_opens_total', help: 'Times the volume was opened', labelNames: ['outcome'], registers }),
+    openSeconds: new Histogram({ name: 'aurora_open_seconds', help: 'From the start of an open to PostgreSQL answering', buckets: SECONDS, registers }),
+  };
+}
