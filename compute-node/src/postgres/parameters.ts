@@ -1,0 +1,114 @@
+/**
+ * PostgreSQL's settings: those that the volume's safety rests on go on the command line, where neither postgresql.conf nor
+ * ALTER SYSTEM can change them; a cluster's own go to postgresql.conf.
+ */
+
+/** Name to value, as in `-c name=value`. */
+export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
+  // The shim turns these syncs into "is it durable in the volume?".
+  fsync: 'on',
+  wal_sync_method: 'fdatasync',
+  // Storage never has torn pages, and its own checksums.
+  full_page_writes: 'off',
+  wal_log_hints: 'off',
+  // Local recovery could replay WAL past what the volume holds: a crash ends PostgreSQL, and the agent opens the volume anew.
+  restart_after_crash: 'off',
+  data_sync_retry: 'off',
+  // Local WAL is a staging area: neither zeroed ahead nor kept.
+  wal_init_zero: 'off',
+  wal_recycle: 'off',
+  summarize_wal: 'off',
+  wal_level: 'replica',
+  archive_mode: 'off',
+  // Page misses wait in worker processes, several at a time.
+  io_method: 'worker',
+  synchronous_standby_names: '',
+  logging_collector: 'off',
+  log_destination: 'stderr',
+};
+
+/** Set by the agent from its own configuration, or without meaning on this storage. */
+const REFUSED = new Set([
+  ...Object.keys(OWNED_PARAMETERS),
+  'data_directory',
+  'config_file',
+  'hba_file',
+  'ident_file',
+  'external_pid_file',
+  'listen_addresses',
+  'port',
+  'unix_socket_directories',
+  'unix_socket_group',
+  'unix_socket_permissions',
+  'wal_consistency_checking',
+  'archive_command',
+  'archive_library',
+  'restore_command',
+  'primary_conninfo',
+  'primary_slot_name',
+  'ignore_checksum_failure',
+  'zero_damaged_pages',
+  'ignore_system_indexes',
+]);
+
+export class ParameterError extends Error {
+  readonly parameter: string;
+  constructor(parameter: string, why: string) {
+    super(`PostgreSQL parameter '${parameter}' ${why}`);
+    this.name = 'ParameterError';
+    this.parameter = parameter;
+  }
+}
+
+export type ParameterValue = string | number | boolean;
+
+/** A cluster's own parameters, checked. Throws {@link ParameterError} that names the first one that may not be set. */
+export function checkParameters(parameters: Readonly<Record<string, ParameterValue>>): Map<string, string> {
+  const checked = new Map<string, string>();
+  for (const [given, value] of Object.entries(parameters)) {
+    const name = given.toLowerCase();
+    if (!/^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/.test(name)) throw new ParameterError(given, 'is not a parameter name');
+    if (REFUSED.has(name) || name.startsWith('recovery_target')) {
+      throw new ParameterError(given, 'is set by kube-aurora (the volume depends on it); remove it');
+    }
+    const text = typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value);
+    if (/[\n\r\0]/.test(text)) throw new ParameterError(given, 'has a line break in its value');
+    checked.set(name, text);
+  }
+  return checked;
+}
+
+/** Reads the JSON text of a cluster's parameters. Throws {@link ParameterError}. */
+export function parseParameters(json: string | undefined): Map<string, string> {
+  if (json === undefined || json.trim() === '') return new Map();
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (error) {
+    throw new ParameterError('(all)', `: the text is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new ParameterError('(all)', ': expected a JSON object');
+  const parameters: Record<string, ParameterValue> = {};
+  for (const [name, each] of Object.entries(value)) {
+    if (typeof each !== 'string' && typeof each !== 'number' && typeof each !== 'boolean') {
+      throw new ParameterError(name, 'must be a text, a number or a boolean');
+    }
+    parameters[name] = each;
+  }
+  return checkParameters(parameters);
+}
+
+/** The text of postgresql.conf. */
+export function configurationFile(parameters: ReadonlyMap<string, string>): string {
+  const lines = [...parameters].map(([name, value]) => `${name} = '${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`);
+  return ['# Written by the kube-aurora agent at every start: set parameters in the AuroraCluster.', ...lines, ''].join('\n');
+}
+
+/**
+ * The text of pg_hba.conf. The agent's own socket lies in a directory that only it and PostgreSQL's account can enter, hence
+ * trust. `rules` replaces the default for everybody else: passwords, from everywhere.
+ */
+export function hbaFile(rules: string | undefined): string {
+  const network = rules ?? 'host all all 0.0.0.0/0 scram-sha-256\nhost all all ::/0 scram-sha-256';
+  return `local all all trust\n${network.trimEnd()}\n`;
+}

@@ -1,0 +1,157 @@
+import { spawn } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from '@kube-aurora/process';
+import type { Account } from './account.ts';
+import { LineLog } from './line-log.ts';
+import { OWNED_PARAMETERS } from './parameters.ts';
+import { killStrays } from './strays.ts';
+import { probeUntilReady } from './readiness.ts';
+
+/** smart waits for clients to leave, fast ends their sessions and checkpoints, immediate just stops. */
+export type StopMode = 'smart' | 'fast' | 'immediate';
+const STOP_SIGNAL = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } as const;
+/** After an immediate stop; PostgreSQL itself waits 5 s before it kills its children. */
+const KILL_AFTER_MS = 500;
+const READY_WITHIN_MS = 60_000;
+const SOCKET_PATH_MAX = 103;
+
+export interface PostgresExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export interface StartPostgresOptions {
+  /** The postgres program. */
+  readonly postgres: string;
+  readonly dataDir: string;
+  /** Only the agent and PostgreSQL may enter (0700): holds PostgreSQL's local socket, which trusts whoever reaches it. */
+  readonly socketDir: string;
+  /** Undefined listens on the local socket alone; its file is named after `port`. */
+  readonly listen: { readonly host: string; readonly port: number } | undefined;
+  readonly account: Account | undefined;
+  /** Resource managers whose pages storage takes from images in the WAL. */
+  readonly imageResourceManagers: readonly string[];
+  /** Without it PostgreSQL runs stock, on its own files. */
+  readonly shim: { readonly library: string; readonly socketPath: string; readonly token: bigint; readonly startLsn: bigint } | undefined;
+  readonly logger: Logger;
+  /** Last word on settings, for the scratch start that makes a volume. */
+  readonly overrides?: Readonly<Record<string, string>>;
+}
+
+export interface RunningPostgres {
+  readonly pid: number;
+  /** Resolves at the first answered connection. Rejects with {@link PostgresStartError} when it exits before that. */
+  readonly ready: Promise<void>;
+  readonly exited: Promise<PostgresExit>;
+  /** The last lines of PostgreSQL's log. */
+  recentLog(): string[];
+  stop(mode: StopMode): Promise<PostgresExit>;
+  /** Ends every process of it, at once and whatever their state. */
+  kill(): Promise<PostgresExit>;
+}
+
+export class PostgresStartError extends Error {
+  constructor(what: string, log: readonly string[]) {
+    super(`PostgreSQL did not start: ${what}${log.length === 0 ? '' : `\n${log.join('\n')}`}`);
+    this.name = 'PostgresStartError';
+  }
+}
+
+/** Port in the local socket's name when PostgreSQL does not listen on the network. */
+export const LOCAL_PORT = 5432;
+
+/**
+ * Starts PostgreSQL on a built directory. Processes that an earlier agent left on the same directory are killed first.
+ * Throws {@link PostgresStartError} when it cannot be started at all.
+ */
+export function startPostgres(options: StartPostgresOptions): RunningPostgres {
+  const port = options.listen?.port ?? LOCAL_PORT;
+  const localSocket = `${options.socketDir}/.s.PGSQL.${port}`;
+  if (Buffer.byteLength(localSocket) > SOCKET_PATH_MAX) {
+    throw new PostgresStartError(`socket path '${localSocket}' is longer than ${SOCKET_PATH_MAX} bytes; use a shorter data directory`, []);
+  }
+  const strays = killStrays(options.dataDir);
+  if (strays.length > 0) options.logger.warn({ pids: strays }, 'killed processes that an earlier PostgreSQL left');
+
+  const log = new LineLog(options.logger);
+  const child = spawn(options.postgres, commandLine(options, port), {
+    ...options.account,
+    cwd: '/',
+    // Its own session: a Ctrl-C meant for the agent must not reach it before the agent's ordered shutdown does.
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: environment(options),
+  });
+  child.stdout.on('data', (chunk: Buffer) => log.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => log.push(chunk));
+  let ended = false;
+  const exited = new Promise<PostgresExit>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      ended = true;
+      log.end();
+      resolve({ code, signal });
+    });
+  });
+  const { pid } = child;
+  if (pid === undefined) {
+    exited.catch((error: unknown) => options.logger.error({ err: error }, 'PostgreSQL could not be run'));
+    throw new PostgresStartError(`'${options.postgres}' cannot be run`, []);
+  }
+
+  const cancel = new AbortController();
+  const ready = Promise.race([
+    probeUntilReady(localSocket, { timeoutMs: READY_WITHIN_MS, signal: cancel.signal }),
+    exited.then(({ code, signal }) => {
+      throw new PostgresStartError(`it ended with ${signal ?? `code ${code}`}`, log.recent(20));
+    }),
+  ]).finally(() => cancel.abort());
+  // Whoever awaits `ready` hears of it; a caller that stops PostgreSQL before that need not.
+  ready.catch(() => undefined);
+
+  return {
+    pid,
+    ready,
+    exited,
+    recentLog: () => log.recent(),
+    stop(mode) {
+      if (!ended) child.kill(STOP_SIGNAL[mode]);
+      return exited;
+    },
+    async kill() {
+      if (!ended) child.kill('SIGQUIT');
+      const timer = new AbortController();
+      await Promise.race([exited, delay(KILL_AFTER_MS, undefined, { signal: timer.signal, ref: false }).catch(() => undefined)]);
+      timer.abort();
+      killStrays(options.dataDir);
+      if (!ended) child.kill('SIGKILL');
+      return exited;
+    },
+  };
+}
+
+function commandLine(options: StartPostgresOptions, port: number): string[] {
+  const settings: Record<string, string> = {
+    ...OWNED_PARAMETERS,
+    wal_consistency_checking: options.imageResourceManagers.join(','),
+    listen_addresses: options.listen?.host ?? '',
+    port: String(port),
+    unix_socket_directories: options.socketDir,
+    unix_socket_permissions: '0700',
+    ...options.overrides,
+  };
+  return ['-D', options.dataDir, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
+}
+
+function environment({ shim }: StartPostgresOptions): NodeJS.ProcessEnv {
+  const base = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: process.env['TZ'] ?? 'UTC' };
+  if (shim === undefined) return base;
+  return {
+    ...base,
+    LD_PRELOAD: shim.library,
+    AURORA_SHIM_SOCKET: shim.socketPath,
+    AURORA_SHIM_TOKEN: String(shim.token),
+    AURORA_SHIM_START_LSN: String(shim.startLsn),
+    AURORA_SHIM_AGENT_PID: String(process.pid),
+  };
+}
