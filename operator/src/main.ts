@@ -13,7 +13,7 @@ const logger = createLogger('operator');
 
 function loadConfig(): KubeConfig {
   const config = new KubeConfig();
-  if (process.env['KUBECONFIG'] === undefined && process.env['KUBERNETES_SERVICE_HOST'] !== undefined) config.loadFromCluster();
+  if ((process.env['KUBECONFIG'] ?? '') === '' && process.env['KUBERNETES_SERVICE_HOST'] !== undefined) config.loadFromCluster();
   else config.loadFromDefault();
   return config;
 }
@@ -57,7 +57,7 @@ async function main(): Promise<void> {
   if (electing) {
     keeper = new LeaseKeeper({
       api,
-      namespace: settings.operatorNamespace ?? 'kube-aurora-system',
+      namespace: settings.operatorNamespace ?? 'default',
       name: 'kube-aurora-operator',
       identity: settings.identity ?? `${hostname()}_${randomUUID()}`,
       times: ELECTION_TIMES,

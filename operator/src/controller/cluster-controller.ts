@@ -14,7 +14,7 @@ import { noticesOf } from '../status/transitions.ts';
 import type { Obstacle } from './actions.ts';
 import type { ClusterParts } from './caches.ts';
 import type { EventRecorder } from './event-recorder.ts';
-import type { Observed } from './observed.ts';
+import { TRUST_READINESS_MS, writerState, type Observed } from './observed.ts';
 import { perform, type Outcome } from './perform.ts';
 import { planCluster, type ClusterPlan, type DefaultImages } from './plan.ts';
 import type { ProbeTarget, StatusProber } from './status-prober.ts';
@@ -22,6 +22,8 @@ import type { ProbeTarget, StatusProber } from './status-prober.ts';
 /** While something changes, agents and daemons are asked this often; when all is well, this seldom. */
 const POLL_CHANGING_MS = 2_000;
 const POLL_STEADY_MS = 8_000;
+/** A pod is ready and its program's word is missing: people wait for it. */
+const POLL_URGENT_MS = 250;
 const STALE_RETRY_MS = 500;
 
 export interface ControllerOptions {
@@ -172,7 +174,7 @@ export class ClusterController {
   }
 
   #keepAsking(key: string, observed: Observed, plan: ClusterPlan, memory: Memory): void {
-    const { prober } = this.#options;
+    const { prober, again } = this.#options;
     if (plan.volumeId === undefined) {
       prober.forget(key);
       return;
@@ -183,7 +185,9 @@ export class ClusterController {
       return ip === undefined || ip === '' || uid === undefined || isTerminating(pod) ? [] : [{ kind, name, uid, ip }];
     };
     const targets = [...observed.computePods.flatMap((pod) => target(pod, 'agent')), ...[...observed.storagePods.values()].flatMap((pod) => target(pod, 'daemon'))];
-    prober.track(key, targets, plan.volumeId, memory.status?.phase === 'Ready' ? POLL_STEADY_MS : POLL_CHANGING_MS);
+    const asking = writerState(observed) === 'asking';
+    if (asking) again(key, TRUST_READINESS_MS);
+    prober.track(key, targets, plan.volumeId, asking ? POLL_URGENT_MS : memory.status?.phase === 'Ready' ? POLL_STEADY_MS : POLL_CHANGING_MS);
   }
 }
 

@@ -1,7 +1,7 @@
 import { ANNOTATION, computeName, LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
-import { isPodReady, isTerminating, type Node, type Pod, type Secret, type Service, type VolumeClaim } from '../kube/objects.ts';
-import type { AgentReport, DaemonReport } from '../status/reports.ts';
+import { isPodReady, isTerminating, podCondition, timeMs, type Node, type Pod, type Secret, type Service, type VolumeClaim } from '../kube/objects.ts';
+import { isSilent, type AgentReport, type DaemonReport } from '../status/reports.ts';
 
 /** Everything decisions are taken from: the cluster, and what was last seen of its parts. Never changed in place. */
 export interface Observed {
@@ -76,4 +76,28 @@ export function isSegmentUp(observed: Observed, index: number): boolean {
   if (pod === undefined || !isPodReady(pod)) return false;
   const report = observed.daemons.get(pod.metadata.name);
   return !isInitialized(observed) || report === undefined || report.state === 'READY' || report.state === 'UNKNOWN';
+}
+
+/** What the writer's agent says, if it was asked since its container started: an older answer is its predecessor's. */
+export function freshAgent(observed: Observed): AgentReport | undefined {
+  const pod = writerPod(observed);
+  const report = pod === undefined ? undefined : observed.agents.get(pod.metadata.name);
+  if (pod === undefined || report === undefined || isSilent(report)) return undefined;
+  const startedAt = timeMs(pod.status?.containerStatuses?.[0]?.state?.running?.startedAt);
+  return startedAt !== undefined && (report.answeredAt ?? 0) < startedAt ? undefined : report;
+}
+
+/** An agent that cannot be asked (a network policy, say) is taken for running when its pod has been ready this long. */
+export const TRUST_READINESS_MS = 5_000;
+
+export type WriterState = 'available' | 'unavailable' | 'asking';
+
+/** Does the writer take connections? `asking`: its pod is ready, and its agent has yet to say what it opened. */
+export function writerState(observed: Observed): WriterState {
+  const pod = writerPod(observed);
+  if (pod === undefined || !isPodReady(pod)) return 'unavailable';
+  const report = freshAgent(observed);
+  if (report !== undefined) return report.phase === 'running' ? 'available' : report.phase === 'fenced' ? 'unavailable' : 'asking';
+  const readySince = timeMs(podCondition(pod, 'Ready')?.lastTransitionTime) ?? observed.now;
+  return observed.now - readySince >= TRUST_READINESS_MS ? 'available' : 'asking';
 }

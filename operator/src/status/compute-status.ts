@@ -3,11 +3,10 @@ import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { PORT, readWriteServiceName, segmentIndexes, storageName, storageServiceName } from '../api/names.ts';
 import { SEGMENTS, WRITE_QUORUM, type AuroraClusterStatus, type SegmentStatus } from '../api/types.ts';
 import { describeProblems } from '../api/validate.ts';
-import { isInitialized, writerPod, type Observed } from '../controller/observed.ts';
+import { freshAgent, isInitialized, writerPod, writerState, type Observed } from '../controller/observed.ts';
 import type { ClusterPlan } from '../controller/plan.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
-import { isSilent } from './reports.ts';
-import { instanceStatuses, isWriterAvailable, podState, present, segmentStatuses } from './segments.ts';
+import { instanceStatuses, podState, present, segmentStatuses } from './segments.ts';
 
 interface Verdict {
   readonly status: 'True' | 'False';
@@ -51,14 +50,14 @@ function storageVerdicts(observed: Observed, segments: readonly SegmentStatus[])
 
 function writerVerdict(observed: Observed, hasQuorum: boolean): Verdict {
   const pod = writerPod(observed);
-  const report = pod === undefined ? undefined : observed.agents.get(pod.metadata.name);
-  if (pod !== undefined && isWriterAvailable(observed)) return good(`${pod.metadata.name} takes connections`);
+  const report = freshAgent(observed);
+  if (pod !== undefined && writerState(observed) === 'available') return good(`${pod.metadata.name} takes connections`);
   const name = pod?.metadata.name ?? 'the writer';
-  if (!isSilent(report)) {
-    const because = report?.message === undefined ? '' : `: ${report.message}`;
-    if (report?.phase === 'bootstrapping') return bad('Bootstrapping', `${name} makes the first database${because}`);
-    if (report?.phase === 'opening') return bad('OpeningVolume', `${name} opens the volume${hasQuorum ? '' : ', which needs four segments'}${because}`);
-    if (report?.phase === 'fenced') return bad('WriterFenced', `${name} was fenced by a writer of a higher epoch and is made anew`);
+  if (report !== undefined) {
+    const because = report.message === undefined ? '' : `: ${report.message}`;
+    if (report.phase === 'bootstrapping') return bad('Bootstrapping', `${name} makes the first database${because}`);
+    if (report.phase === 'opening') return bad('OpeningVolume', `${name} opens the volume${hasQuorum ? '' : ', which needs four segments'}${because}`);
+    if (report.phase === 'fenced') return bad('WriterFenced', `${name} was fenced by a writer of a higher epoch and is made anew`);
   }
   const everRan = observed.cluster.status?.epoch !== undefined;
   return bad(everRan ? 'WriterLost' : 'WriterStarting', `${name} ${podState(pod)}; ${everRan ? 'it comes back by itself' : 'it is starting'}`);

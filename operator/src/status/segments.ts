@@ -1,6 +1,6 @@
 import { segmentIndexes, storageName } from '../api/names.ts';
 import type { InstanceStatus, SegmentStatus } from '../api/types.ts';
-import { isSegmentUp, writerPod, zoneOfSegment, type Observed } from '../controller/observed.ts';
+import { freshAgent, isSegmentUp, zoneOfSegment, type Observed } from '../controller/observed.ts';
 import { isPodReady, isTerminating, podCondition, type Pod } from '../kube/objects.ts';
 import { isSilent } from './reports.ts';
 
@@ -11,13 +11,12 @@ export function present<T extends object>(value: { [K in keyof T]: T[K] | undefi
 
 /** The six copies, from what the daemons say of themselves and what the writer knows of them. */
 export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
-  const writer = writerPod(observed);
-  const agent = writer === undefined ? undefined : observed.agents.get(writer.metadata.name);
+  const agent = freshAgent(observed);
   return segmentIndexes.map((index) => {
     const id = storageName(observed.cluster.metadata.name, index);
     const pod = observed.storagePods.get(index);
     const daemon = observed.daemons.get(id);
-    const seen = isSilent(agent) ? undefined : agent?.segments.find((segment) => segment.id === id);
+    const seen = agent?.segments.find((segment) => segment.id === id);
     const answers = daemon !== undefined && !isSilent(daemon);
     return present<SegmentStatus>({
       id,
@@ -55,14 +54,6 @@ export function instanceStatuses(observed: Observed): readonly InstanceStatus[] 
       startedAt: report?.startedAt,
     });
   });
-}
-
-/** Takes connections and may write, as far as can be seen. */
-export function isWriterAvailable(observed: Observed): boolean {
-  const pod = writerPod(observed);
-  if (pod === undefined || !isPodReady(pod)) return false;
-  const report = observed.agents.get(pod.metadata.name);
-  return isSilent(report) || report?.phase === 'running';
 }
 
 /** Why a pod is not ready, in Kubernetes' words. */

@@ -1,0 +1,230 @@
+import { describe, expect, test } from 'vitest';
+import { ANNOTATION, LABEL } from '../api/names.ts';
+import { agentReport, at, daemonReport, healthy, makeCluster, makeNode, NOW, outdatedPod, plan, running, told, untouched, VOLUME, withEntry, without } from '../testing/picture.ts';
+import type { Observed } from './observed.ts';
+
+const initializedStatus = { storage: { summary: '6/6', ready: 6, desired: 6, initialized: true, segments: [] }, volumeId: VOLUME, epoch: 3 };
+
+describe('a cluster from nothing', () => {
+  test('gets everything at once', () => {
+    expect(told(untouched())).toEqual([
+      'apply Service demo-rw',
+      'apply Service demo-storage',
+      'create Secret demo-superuser',
+      'create Secret demo-app',
+      ...[0, 1, 2, 3, 4, 5].map((index) => `apply PersistentVolumeClaim demo-storage-${index}`),
+      ...[0, 1, 2, 3, 4, 5].map((index) => `create pod demo-storage-${index}`),
+      'create pod demo-1',
+    ]);
+  });
+
+  test('and nothing once all is well', () => {
+    expect(plan(healthy())).toMatchObject({ actions: [], obstacles: [], outdated: [], problems: [], volumeId: VOLUME });
+  });
+
+  test('marks a claim once its segment holds data', () => {
+    const observed = healthy();
+    const bare = { ...at(observed.claims, 2), metadata: { ...at(observed.claims, 2).metadata, annotations: { [ANNOTATION.volumeId]: VOLUME } } };
+    expect(told({ ...observed, claims: withEntry(observed.claims, 2, bare) })).toEqual(['apply PersistentVolumeClaim demo-storage-2']);
+  });
+
+  test('does nothing while the cluster is being deleted', () => {
+    const cluster = makeCluster();
+    expect(told(untouched({ ...cluster, metadata: { ...cluster.metadata, deletionTimestamp: '2026-11-21T12:00:00Z' } }))).toEqual([]);
+  });
+});
+
+describe('claims', () => {
+  test('retained ones are found again, with their volume', () => {
+    const old = healthy();
+    const again = { ...makeCluster(), metadata: { ...makeCluster().metadata, uid: 'another-uid' } };
+    const observed: Observed = { ...untouched(again), claims: old.claims };
+    const made = plan(observed);
+    expect(made.volumeId).toBe(VOLUME);
+    expect(told(observed).filter((line) => line.includes('PersistentVolumeClaim'))).toEqual([]);
+    expect(told(observed)).toContain('create pod demo-1');
+  });
+
+  test('get an owner under Delete and lose it under Retain', () => {
+    const deleting = makeCluster({ spec: { storage: { size: '10Gi', reclaimPolicy: 'Delete' } } });
+    const observed = { ...healthy(), cluster: deleting };
+    expect(told(observed).filter((line) => line.includes('PersistentVolumeClaim'))).toHaveLength(6);
+    expect(told(healthy(deleting))).toEqual([]);
+    expect(told({ ...healthy(deleting), cluster: makeCluster() }).filter((line) => line.includes('PersistentVolumeClaim'))).toHaveLength(6);
+  });
+
+  test('grow and never shrink', () => {
+    const bigger = { ...healthy(), cluster: makeCluster({ spec: { storage: { size: '20Gi' } } }) };
+    expect(told(bigger)).toHaveLength(6);
+    expect(told({ ...healthy(), cluster: makeCluster({ spec: { storage: { size: '1Gi' } } }) })).toEqual([]);
+  });
+
+  test('a lost one is made anew while three copies are left', () => {
+    const observed = healthy(makeCluster({ status: initializedStatus }));
+    const three = { ...observed, claims: without(observed.claims, 0, 1, 2), storagePods: without(observed.storagePods, 0, 1, 2) };
+    expect(told(three).filter((line) => line.startsWith('apply Pers'))).toHaveLength(3);
+  });
+
+  test('with fewer left nothing is made, a person must decide', () => {
+    const observed = healthy(makeCluster({ status: initializedStatus }));
+    const lost = { ...observed, claims: without(observed.claims, 0, 1, 2, 3), storagePods: without(observed.storagePods, 0, 1, 2, 3), computePods: [] };
+    expect(told(lost)).toEqual([]);
+    expect(plan(lost).obstacles).toEqual([{ reason: 'DataLossRisk', blocking: true, message: expect.stringContaining(`kubectl annotate ac demo ${ANNOTATION.acceptDataLoss}=true`) }]);
+    const accepted = { ...lost, cluster: makeCluster({ status: initializedStatus, annotations: { [ANNOTATION.acceptDataLoss]: 'true' } }) };
+    expect(told(accepted)).toHaveLength(9);
+  });
+
+  test('of two volumes under one name nothing is touched', () => {
+    const observed = healthy();
+    const claim = at(observed.claims, 5);
+    const stranger = { ...claim, metadata: { ...claim.metadata, annotations: { [ANNOTATION.volumeId]: 'another' } } };
+    const mixed = { ...observed, claims: withEntry(observed.claims, 5, stranger), computePods: [] };
+    expect(told(mixed)).toEqual([]);
+    expect(plan(mixed).obstacles[0]).toMatchObject({ reason: 'NameConflict', blocking: true });
+  });
+});
+
+describe('storage pods', () => {
+  const cases: readonly (readonly [string, (observed: Observed) => Observed, readonly string[]])[] = [
+    ['a missing one is made', (it) => ({ ...it, storagePods: without(it.storagePods, 3) }), ['create pod demo-storage-3']],
+    ['a failed one is made anew', (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { phase: 'Failed', ready: false })) }), ['delete pod demo-storage-3: phase Failed']],
+    ['so is one of phase Unknown, without force: two daemons must never share a disk', (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { phase: 'Unknown', ready: false })) }), ['delete pod demo-storage-3: its node lost contact']],
+    ['one that is not ready is left to its kubelet', (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { ready: false })) }), []],
+    ['an outdated one is replaced, one at a time', (it) => ({ ...it, storagePods: new Map([...it.storagePods].map(([index, pod]) => [index, outdatedPod(pod)])) }), ['delete pod demo-storage-0: its spec changed']],
+    [
+      'but not while another is down',
+      (it) => ({ ...it, storagePods: withEntry(withEntry(it.storagePods, 0, outdatedPod(at(it.storagePods, 0))), 4, running(at(it.storagePods, 4), { ready: false })) }),
+      [],
+    ],
+    ['nor while another has an empty copy', (it) => ({ ...it, storagePods: withEntry(it.storagePods, 0, outdatedPod(at(it.storagePods, 0))), daemons: withEntry(it.daemons, 'demo-storage-4', daemonReport(4, { state: 'EMPTY' })) }), []],
+    ['an outdated one that is not ready is replaced in any case', (it) => ({ ...it, storagePods: withEntry(it.storagePods, 4, outdatedPod(running(at(it.storagePods, 4), { ready: false }))) }), ['delete pod demo-storage-4: outdated and not ready']],
+    [
+      'one whose claim is being deleted goes when the others are up',
+      (it) => ({ ...it, claims: withEntry(it.claims, 1, { ...at(it.claims, 1), metadata: { ...at(it.claims, 1).metadata, deletionTimestamp: '2026-11-21T12:00:00Z' } }) }),
+      ['delete pod demo-storage-1: its claim is being deleted'],
+    ],
+    [
+      'a killed one that had run well does not wait for its back-off',
+      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 2, running(at(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:00:00Z', '2026-11-21T11:50:00Z') })) }),
+      ['delete pod demo-storage-2: its container ended with exit code 137'],
+    ],
+    [
+      'one that crashes on start does',
+      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 2, running(at(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:50:00Z', '2026-11-21T11:50:01Z') })) }),
+      [],
+    ],
+  ];
+  test.each(cases)('%s', (_what, change, expected) => {
+    expect(told(change(healthy()))).toEqual(expected);
+  });
+
+  test('a pod of a deleted cluster of the same name is removed; one of somebody else is not', () => {
+    const observed = healthy();
+    const pod = at(observed.storagePods, 0);
+    const leftover = { ...pod, metadata: { ...pod.metadata, ownerReferences: pod.metadata.ownerReferences?.map((owner) => ({ ...owner, uid: 'old' })) ?? [] } };
+    expect(told({ ...observed, storagePods: withEntry(observed.storagePods, 0, leftover) })).toEqual(['delete pod demo-storage-0: left over from a deleted cluster of this name']);
+    const { ownerReferences: _gone, ...metadata } = pod.metadata;
+    const strange = plan({ ...observed, storagePods: withEntry(observed.storagePods, 0, { ...pod, metadata }) });
+    expect(strange.actions).toEqual([]);
+    expect(strange.obstacles[0]).toMatchObject({ reason: 'NameConflict' });
+  });
+
+  test('one without a node says which label is missing', () => {
+    const observed = healthy();
+    const pod = running(at(observed.storagePods, 1), { phase: 'Pending', ready: false });
+    const stuck = { ...pod, status: { phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'False', message: '0/3 nodes' }] } };
+    const made = plan({ ...observed, nodes: [makeNode('elsewhere')], storagePods: withEntry(observed.storagePods, 1, stuck) });
+    expect(made.obstacles[0]?.message).toContain('topology.kubernetes.io/zone=zone-b');
+  });
+});
+
+describe('the compute pod', () => {
+  const withCompute = (change: (pod: Observed['computePods'][number]) => Observed['computePods'][number], more: Partial<Observed> = {}): Observed => {
+    const observed = healthy();
+    return { ...observed, computePods: observed.computePods.map(change), ...more };
+  };
+  const silentAgent = agentReport({ silentSince: NOW - 5_000 });
+
+  test('fenced: removed and made anew', () => {
+    expect(told({ ...healthy(), agents: new Map([['demo-1', agentReport({ phase: 'fenced' })]]) })).toEqual(['delete pod demo-1: fenced']);
+  });
+
+  test('fenced right after its start: a rival is restarting too, so wait', () => {
+    const made = plan({ ...healthy(), agents: new Map([['demo-1', agentReport({ phase: 'fenced', startedAt: new Date(NOW - 4_000).toISOString() })]]) });
+    expect(made).toMatchObject({ actions: [], againInMs: 6_000 });
+  });
+
+  test('its node is down and it is silent: by force, elsewhere', () => {
+    const observed = withCompute((pod) => pod, { nodes: [makeNode('zone-a', false), makeNode('zone-b'), makeNode('zone-c')], agents: new Map([['demo-1', silentAgent]]) });
+    expect(told(observed)).toEqual(['force-delete pod demo-1: its node is down']);
+    const next = plan({ ...observed, computePods: [], avoidZone: 'zone-a' }).actions[0];
+    expect(next).toMatchObject({ kind: 'create-pod', pod: { metadata: { labels: { [LABEL.zone]: 'zone-b' } } } });
+  });
+
+  test('its node is said to be down and it answers: it stays', () => {
+    expect(told(withCompute((pod) => pod, { nodes: [makeNode('zone-a', false), makeNode('zone-b')] }))).toEqual([]);
+  });
+
+  test('silent on a healthy node: its kubelet decides', () => {
+    expect(told(withCompute((pod) => pod, { agents: new Map([['demo-1', silentAgent]]) }))).toEqual([]);
+  });
+
+  test('terminating for too long: by force', () => {
+    const late = withCompute((pod) => ({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW - 6_000).toISOString() } }));
+    expect(told(late)).toEqual(['force-delete pod demo-1: it should be gone by now']);
+    const early = withCompute((pod) => ({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW + 10_000).toISOString() } }));
+    expect(plan(early)).toMatchObject({ actions: [], againInMs: 15_000 });
+  });
+
+  test('outdated: replaced after storage', () => {
+    expect(told(withCompute(outdatedPod))).toEqual(['delete pod demo-1: its spec changed']);
+    const observed = withCompute(outdatedPod);
+    expect(told({ ...observed, storagePods: withEntry(observed.storagePods, 5, outdatedPod(at(observed.storagePods, 5))) })).toEqual(['delete pod demo-storage-5: its spec changed']);
+  });
+
+  test('gets the role that the Service selects by', () => {
+    const observed = withCompute((pod) => ({ ...pod, metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, [LABEL.role]: 'none' } } }));
+    expect(told(observed)).toEqual(['label pod demo-1']);
+  });
+});
+
+describe('access', () => {
+  test('a given Secret that is missing is named, and no writer starts without it', () => {
+    const cluster = makeCluster({ spec: { storage: { size: '10Gi' }, superuserSecret: { name: 'mine' } } });
+    const observed = untouched(cluster);
+    expect(told(observed)).not.toContain('create pod demo-1');
+    expect(told(observed)).not.toContain('create Secret demo-superuser');
+    expect(plan(observed).obstacles[0]).toMatchObject({ reason: 'SecretMissing', message: expect.stringContaining('kubectl create secret generic mine') });
+  });
+
+  test('a Secret whose database changed keeps its password', () => {
+    const observed = healthy();
+    const renamed = { ...observed, cluster: makeCluster({ spec: { storage: { size: '10Gi' }, bootstrap: { initdb: { database: 'other' } } } }) };
+    const applied = plan(renamed).actions.find((action) => action.kind === 'apply');
+    expect(applied).toMatchObject({ object: { data: { password: Buffer.from('secret').toString('base64'), dbname: Buffer.from('other').toString('base64') } } });
+  });
+
+  test('a Service that somebody changed is put right', () => {
+    const observed = healthy();
+    const service = at(observed.services, 'demo-rw');
+    const bent = { ...service, spec: { ...service.spec, selector: { app: 'else' } } };
+    expect(told({ ...observed, services: withEntry(observed.services, 'demo-rw', bent) })).toEqual(['apply Service demo-rw']);
+  });
+});
+
+test('a spec that cannot be carried out stops everything and says why', () => {
+  const made = plan(untouched(makeCluster({ spec: { storage: { size: '10Gi', zones: ['a', 'a', 'b'] } } })));
+  expect(made.actions).toEqual([]);
+  expect(made.obstacles[0]?.message).toContain('spec.storage.zones');
+});
+
+test('a parameter of ours is left out, the rest is done', () => {
+  const made = plan(untouched(makeCluster({ spec: { storage: { size: '10Gi' }, postgresql: { parameters: { fsync: 'off', work_mem: '8MB' } } } })));
+  expect(made.problems).toEqual([{ field: 'spec.postgresql.parameters.fsync', fatal: false, message: expect.stringContaining('remove it') }]);
+  const pod = made.actions.flatMap((action) => (action.kind === 'create-pod' && action.pod.metadata.name === 'demo-1' ? [action.pod] : []))[0];
+  expect(pod?.spec.containers[0]?.env.find(({ name }) => name === 'AURORA_PG_PARAMETERS')?.value).toBe('{"work_mem":"8MB"}');
+});
+
+function backOff(startedAt: string, finishedAt: string) {
+  return { name: 'main', ready: false, restartCount: 3, state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: { exitCode: 137, startedAt, finishedAt } } };
+}

@@ -1,0 +1,129 @@
+import { withDefaults } from '../api/defaults.ts';
+import { ANNOTATION, computeName, LABEL, segmentIndexes, storageName } from '../api/names.ts';
+import type { AuroraCluster, AuroraClusterStatus } from '../api/types.ts';
+import { planCluster, type ClusterPlan } from '../controller/plan.ts';
+import type { Observed } from '../controller/observed.ts';
+import type { ContainerStatus, Node, Pod, PodCondition, VolumeClaim } from '../kube/objects.ts';
+import { computePod } from '../specs/compute-pod.ts';
+import { connectionSecret, appCredentials, superuserCredentials } from '../specs/secrets.ts';
+import { readWriteService, storageService } from '../specs/services.ts';
+import { storagePod } from '../specs/storage-pod.ts';
+import { volumeClaim } from '../specs/volume-claim.ts';
+import type { AgentReport, DaemonReport } from '../status/reports.ts';
+
+/** Pictures of clusters for tests: a healthy one, to be changed one thing at a time. */
+export const NOW = Date.parse('2026-11-21T12:00:00Z');
+export const IMAGES = { storageDaemon: 'storage:1', computeNode: 'compute:1' };
+export const VOLUME = '6f1c2f0e-8a53-4f0c-9a3e-1d2c3b4a5f60';
+
+export function makeCluster(change: { spec?: Parameters<typeof withDefaults>[0]; status?: AuroraClusterStatus; name?: string; annotations?: Record<string, string> } = {}): AuroraCluster {
+  return {
+    apiVersion: 'kube-aurora.dev/v1alpha1',
+    kind: 'AuroraCluster',
+    metadata: { name: change.name ?? 'demo', namespace: 'default', uid: VOLUME, generation: 2, ...(change.annotations === undefined ? {} : { annotations: change.annotations }) },
+    spec: withDefaults({ storage: { size: '10Gi' }, ...change.spec }),
+    ...(change.status === undefined ? {} : { status: change.status }),
+  };
+}
+
+export function running(pod: Pod, change: { ready?: boolean; container?: ContainerStatus; phase?: string; node?: string; ip?: string } = {}): Pod {
+  const { ready = true } = change;
+  const conditions: PodCondition[] = [
+    { type: 'PodScheduled', status: 'True' },
+    { type: 'Ready', status: ready ? 'True' : 'False', lastTransitionTime: '2026-11-21T11:00:00Z' },
+  ];
+  return {
+    ...pod,
+    metadata: { ...pod.metadata, uid: `uid-of-${pod.metadata.name}`, creationTimestamp: '2026-11-21T10:59:00Z' },
+    spec: { ...pod.spec, nodeName: change.node ?? `node-${pod.metadata.labels?.[LABEL.zone] ?? ''}` },
+    status: {
+      phase: change.phase ?? 'Running',
+      podIP: change.ip ?? '10.0.0.1',
+      conditions,
+      containerStatuses: [change.container ?? { name: 'main', ready, restartCount: 0, state: { running: { startedAt: '2026-11-21T10:59:05Z' } } }],
+    },
+  };
+}
+
+export function makeNode(zone: string, ready = true): Node {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: `node-${zone}`, labels: { 'topology.kubernetes.io/zone': zone } },
+    status: { conditions: [{ type: 'Ready', status: ready ? 'True' : 'Unknown' }] },
+  };
+}
+
+export function agentReport(change: Partial<AgentReport> = {}): AgentReport {
+  return { uid: 'uid-of-demo-1', answeredAt: NOW - 1_000, phase: 'running', epoch: 3, vdl: '0/2000', startedAt: '2026-11-21T10:59:06Z', segments: [], ...change };
+}
+
+export function daemonReport(index: number, change: Partial<DaemonReport> = {}): DaemonReport {
+  return { uid: `uid-of-demo-storage-${index}`, answeredAt: NOW - 1_000, state: 'READY', scl: '0/2000', bytesUsed: 1000, ...change };
+}
+
+/** A cluster where all is well: six copies with data, a running writer, everything applied. */
+export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
+  const zones = cluster.spec.storage.zones;
+  const claims = new Map<number, VolumeClaim>();
+  const storagePods = new Map<number, Pod>();
+  const daemons = new Map<string, DaemonReport>();
+  for (const index of segmentIndexes) {
+    const zone = zones[index % 3] ?? '';
+    claims.set(index, { ...volumeClaim(cluster, { index, zone, volumeId: VOLUME, holdsData: true }), status: { phase: 'Bound' } });
+    storagePods.set(index, running(storagePod(cluster, index, zone, IMAGES.storageDaemon)));
+    daemons.set(storageName(cluster.metadata.name, index), daemonReport(index));
+  }
+  const compute = running(computePod(cluster, { ordinal: 1, volumeId: VOLUME, zone: zones[0] ?? '', image: IMAGES.computeNode }));
+  const secrets = [superuserCredentials(cluster), appCredentials(cluster)].map((credentials) => connectionSecret(cluster, credentials, 'secret'));
+  return {
+    cluster,
+    claims,
+    storagePods,
+    computePods: [compute],
+    services: new Map([readWriteService(cluster), storageService(cluster)].map((service) => [service.metadata.name, service])),
+    secrets: new Map(secrets.map((secret) => [secret.metadata.name, secret])),
+    nodes: zones.map((zone) => makeNode(zone)),
+    agents: new Map([[computeName(cluster.metadata.name, 1), agentReport()]]),
+    daemons,
+    now: NOW,
+  };
+}
+
+/** Before anything was made. */
+export function untouched(cluster: AuroraCluster = makeCluster()): Observed {
+  return { ...healthy(cluster), claims: new Map(), storagePods: new Map(), computePods: [], services: new Map(), secrets: new Map(), agents: new Map(), daemons: new Map() };
+}
+
+export function without<K, V>(map: ReadonlyMap<K, V>, ...keys: readonly K[]): ReadonlyMap<K, V> {
+  return new Map([...map].filter(([key]) => !keys.includes(key)));
+}
+
+export function withEntry<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
+  return new Map([...map, [key, value]]);
+}
+
+export function at<K, V>(map: ReadonlyMap<K, V>, key: K): V {
+  const value = map.get(key);
+  if (value === undefined) throw new Error(`the picture has no ${String(key)}`);
+  return value;
+}
+
+export function plan(observed: Observed): ClusterPlan {
+  return planCluster(observed, IMAGES);
+}
+
+/** A plan in words, one line an action. */
+export function told(observed: Observed): readonly string[] {
+  return plan(observed).actions.map((action) => {
+    if (action.kind === 'apply') return `apply ${action.object.kind} ${action.object.metadata.name}`;
+    if (action.kind === 'create-secret') return `create Secret ${action.credentials.secretName}`;
+    if (action.kind === 'delete-claim') return `delete claim ${action.claim.metadata.name}`;
+    if (action.kind === 'delete-pod') return `${action.gracePeriodSeconds === 0 ? 'force-delete' : 'delete'} pod ${action.pod.metadata.name}: ${action.why}`;
+    return `${action.kind === 'create-pod' ? 'create' : 'label'} pod ${action.pod.metadata.name}`;
+  });
+}
+
+export function outdatedPod(pod: Pod): Pod {
+  return { ...pod, metadata: { ...pod.metadata, annotations: { ...pod.metadata.annotations, [ANNOTATION.specHash]: 'old' } } };
+}
