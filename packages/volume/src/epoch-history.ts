@@ -16,7 +16,9 @@
  * 1. An epoch has one writer (EPOCH_TAKEN), and it decides its start once. So histories with equal last epochs are equal.
  * 2. A segment takes a history, from Truncate, from a hello or from a peer, only when its last epoch is not below the
  *    segment's own volume epoch. What it said in its OpenEpoch answer therefore stays true until that opener comes back.
- * 3. An epoch that wrote a batch had its history on four segments, so every later opener, who hears four, has seen it.
+ * 3. A segment's volume epoch is never below the last epoch of its history: taking a history raises it, durably, with it.
+ *    (Else it could promise epoch 9 while it holds, from a peer, the history of epoch 10.)
+ * 4. An epoch that wrote a batch had its history on four segments, so every later opener, who hears four, has seen it.
  */
 
 /** As in proto/segment.proto. */
@@ -67,7 +69,7 @@ export function newestHistory(histories: Iterable<readonly EpochStart[]>): reado
 
 /**
  * What a segment holds after it heard of `incoming`: that history when it is newer and not of an epoch below the
- * segment's volume epoch (invariant 2), otherwise its own.
+ * segment's volume epoch (invariant 2), otherwise its own. The caller raises the segment's epoch with it (invariant 3).
  */
 export function mergeHistories(own: readonly EpochStart[], incoming: readonly EpochStart[], segmentEpoch: bigint): readonly EpochStart[] {
   const newer = lastEpoch(incoming) > lastEpoch(own) && lastEpoch(incoming) >= segmentEpoch;

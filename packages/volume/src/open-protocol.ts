@@ -83,7 +83,9 @@ export function chooseStart(promises: readonly (SegmentClaim | undefined)[]): St
     const scl = countedScl(history, claim);
     return scl > highest ? scl : highest;
   }, 0n);
-  return { kind: 'start', startLsn, history };
+  // An opener may have died after it found more redo than any of these segments holds, before four held it. It wrote
+  // nothing (it never opened), so its entry says nothing, and starts may not go back.
+  return { kind: 'start', startLsn, history: history.filter((entry) => entry.startLsn <= startLsn) };
 }
 
 export interface OpenOptions {
