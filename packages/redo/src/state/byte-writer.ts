@@ -8,19 +8,23 @@ export class ByteWriter {
   }
 
   u32(value: number): void {
-    this.#bytes.writeUInt32LE(value, this.#reserve(4));
+    const at = this.#reserve(4);
+    this.#bytes.writeUInt32LE(value, at);
   }
 
   i32(value: number): void {
-    this.#bytes.writeInt32LE(value, this.#reserve(4));
+    const at = this.#reserve(4);
+    this.#bytes.writeInt32LE(value, at);
   }
 
   u64(value: bigint): void {
-    this.#bytes.writeBigUInt64LE(value, this.#reserve(8));
+    const at = this.#reserve(8);
+    this.#bytes.writeBigUInt64LE(value, at);
   }
 
   bytes(value: Uint8Array): void {
-    this.#bytes.set(value, this.#reserve(value.length));
+    const at = this.#reserve(value.length);
+    this.#bytes.set(value, at);
   }
 
   /** u32 length, then the bytes. */
@@ -33,6 +37,7 @@ export class ByteWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
+  /** May replace the buffer, so it comes before the buffer is looked at. */
   #reserve(length: number): number {
     const at = this.#length;
     this.#length += length;

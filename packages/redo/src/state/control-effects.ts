@@ -59,6 +59,7 @@ function applyOnlineCheckpoint(state: VolumeState, checkpoint: CheckPoint): void
   counters.timeline = checkpoint.timeline;
   counters.prevTimeline = checkpoint.prevTimeline;
   counters.walLevel = checkpoint.walLevel;
+  counters.fullPageWrites = checkpoint.fullPageWrites;
   state.transactions.raiseNext(checkpoint.nextXid);
   raiseMulti(counters, checkpoint.nextMulti, checkpoint.nextMultiOffset);
   if (xidPrecedes(counters.oldestMulti, checkpoint.oldestMulti)) {
