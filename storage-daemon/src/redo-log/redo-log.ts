@@ -397,6 +397,17 @@ export class RedoLog {
     return bytes.subarray(0, whole);
   }
 
+  /** A whole batch by its position, checked. Throws LogReadError. */
+  readBatch(position: number, totalBytes: number): Buffer {
+    const file = this.#fileAt(position);
+    const bytes = Buffer.allocUnsafe(totalBytes);
+    if (file === undefined || file.readSync(bytes, 0, totalBytes, position - file.base) < totalBytes) {
+      throw new LogReadError(this.#tail.lsn, `no batch at byte ${position}`);
+    }
+    this.#checked(this.#tail.lsn, () => checkRedoBatch(bytes));
+    return bytes;
+  }
+
   /** Puts a sound copy in the place of a damaged batch: same backlink, same length. Durable when it resolves. */
   async replaceBatch(batch: Buffer): Promise<boolean> {
     const header = checkRedoBatch(batch);

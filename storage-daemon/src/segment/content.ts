@@ -1,0 +1,261 @@
+import { join } from 'node:path';
+import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
+import { annulPoint, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
+import { Ingest } from '../apply/ingest.ts';
+import { Merger } from '../apply/merger.ts';
+import { PageCuts } from '../apply/page-cuts.ts';
+import { RecordTable } from '../apply/record-table.ts';
+import { RedoIndex } from '../apply/redo-index.ts';
+import { PageStore, type Mark } from '../page-store/page-store.ts';
+import { StoredValueError } from '../page-store/stored-value.ts';
+import { LogReadError, RedoLog, type LogDamage } from '../redo-log/redo-log.ts';
+import { PageCache } from '../read/page-cache.ts';
+import { PageReader, type PageAt } from '../read/page-reader.ts';
+import type { SegmentLimits } from './limits.ts';
+import type { SegmentControl } from './control-file.ts';
+
+/** What a segment holds once it has a volume's data: log, pages, and what ties them together in memory. */
+
+/** The stored pages or state cannot be used: they have to be copied from a peer. */
+export class StoreUnusableError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'StoreUnusableError';
+  }
+}
+
+export interface ContentHooks {
+  readonly now: () => number;
+  /** Redo is on disk up to the log's durable end. */
+  readonly onDurable: () => void;
+  /** Ingest moved. */
+  readonly onProgress: () => void;
+  /** The log's disk failed: nothing more can be accepted. */
+  readonly onLogFailure: (error: Error) => void;
+  /** Redo could not be applied, or stored data not be read: reads must stop. */
+  readonly onDamage: (error: Error) => void;
+  /** Fetches one page as of the LSN from a peer; undefined result page: it does not exist. Rejects when no peer can. */
+  readonly fetchPage: (page: PageId, lsn: number) => Promise<Buffer | undefined>;
+  /** Redo up to the mark is merged; the holder says up to where the log may be dropped. */
+  readonly dropLimit: (mark: Mark) => bigint;
+  readonly onCorruption: (kind: 'page' | 'log' | 'state', error: Error) => void;
+  readonly onRepair: (kind: 'page' | 'log' | 'copy') => void;
+}
+
+interface Accepted {
+  readonly header: RedoBatchHeader;
+  readonly batch: Buffer;
+  readonly position: number;
+}
+
+export function pagesDirectory(directory: string, generation: number): string {
+  return join(directory, `pages-${generation}`);
+}
+
+export function logDirectory(directory: string, generation: number): string {
+  return join(directory, `log-${generation}`);
+}
+
+export class SegmentContent {
+  readonly log: RedoLog;
+  readonly store: PageStore;
+  readonly table: RecordTable;
+  readonly index: RedoIndex;
+  readonly cuts: PageCuts;
+  readonly cache: PageCache;
+  readonly reader: PageReader;
+  readonly ingest: Ingest;
+  readonly merger: Merger;
+  readonly #hooks: ContentHooks;
+  #accepted: Accepted[] = [];
+  #pgmrpl: number;
+  /** Log that was damaged in the middle and cut there at open. */
+  readonly damage: LogDamage | undefined;
+
+  private constructor(parts: {
+    log: RedoLog;
+    store: PageStore;
+    table: RecordTable;
+    index: RedoIndex;
+    cuts: PageCuts;
+    ingest: Ingest;
+    mark: Mark;
+    limits: SegmentLimits;
+    hooks: ContentHooks;
+    damage: LogDamage | undefined;
+  }) {
+    const { log, store, table, index, cuts, ingest, limits, hooks } = parts;
+    this.log = log;
+    this.store = store;
+    this.table = table;
+    this.index = index;
+    this.cuts = cuts;
+    this.ingest = ingest;
+    this.damage = parts.damage;
+    this.#hooks = hooks;
+    this.#pgmrpl = Number(parts.mark.lsn);
+    this.cache = new PageCache(limits.pageCacheBytes);
+    this.reader = new PageReader({ log, table, index, cuts, store, cache: this.cache });
+    this.merger = new Merger({
+      log,
+      table,
+      index,
+      cuts,
+      store,
+      cache: this.cache,
+      reader: this.reader,
+      ingest,
+      limits: { bytes: limits.mergeBytes, refs: limits.mergeRefs },
+      mark: parts.mark,
+      readFloor: () => this.#pgmrpl,
+      pageAt: (page, lsn) => this.pageAt(page, lsn),
+      onMerged: async (mark) => void (await log.dropBelow(hooks.dropLimit(mark))),
+      onFailure: hooks.onDamage,
+    });
+    log.onDurable = () => this.#onDurable();
+    log.onFailure = hooks.onLogFailure;
+    ingest.onProgress = () => {
+      this.merger.poke();
+      hooks.onProgress();
+    };
+    ingest.onFailure = hooks.onDamage;
+    ingest.onLongChain = (page) => this.merger.addLongChain(page);
+  }
+
+  /** Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer. */
+  static async open(directory: string, control: SegmentControl, limits: SegmentLimits, hooks: ContentHooks): Promise<SegmentContent> {
+    let store: PageStore;
+    try {
+      store = await PageStore.open(pagesDirectory(directory, control.pagesGeneration), {
+        cacheBytes: limits.levelCacheBytes,
+        writeBufferBytes: limits.levelWriteBufferBytes,
+      });
+    } catch (error) {
+      throw new StoreUnusableError(`the page store cannot be opened: ${String(error instanceof Error ? (error.cause ?? error) : error)}`);
+    }
+    let log: RedoLog | undefined;
+    try {
+      const { mark, state } = await readMarkAndState(store, hooks);
+      const table = new RecordTable();
+      const index = new RedoIndex();
+      const cuts = new PageCuts();
+      const startLsn = Number(mark.lsn);
+      let ingest: Ingest | undefined;
+      const parts = (opened: RedoLog): Ingest => (ingest ??= new Ingest({ log: opened, table, index, cuts, now: hooks.now }, state, startLsn, limits.chainMax));
+      const later: Accepted[] = [];
+      // Batches past the mark are indexed after the scan, read back through the log in pieces.
+      log = await RedoLog.open(
+        logDirectory(directory, control.logGeneration),
+        { fileBytes: limits.logFileBytes, tailCacheBytes: limits.tailCacheBytes },
+        mark,
+        (header, _bytes, position) => {
+          if (header.endLsn > mark.lsn) later.push({ header, batch: Buffer.alloc(0), position });
+          return Promise.resolve();
+        },
+      );
+      const { damage } = log;
+      if (log.startLsn > mark.lsn) throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' mark ${mark.lsn}`);
+      if (log.tail.lsn < mark.lsn) await log.restart(mark);
+      const annul = annulPoint(control.history, log.runs);
+      if (annul !== undefined) await log.truncate(annul > mark.lsn ? annul : mark.lsn);
+      const end = log.tail.lsn;
+      const opened = parts(log);
+      for (const { header, position } of later) {
+        if (header.endLsn > end) break;
+        opened.addNow(header, log.readBatch(position, header.totalBytes), position);
+        if (opened.recordsIndexed % 4096 < header.recordCount) await new Promise(setImmediate);
+      }
+      return new SegmentContent({ log, store, table, index, cuts, ingest: opened, mark, limits, hooks, damage });
+    } catch (error) {
+      await log?.close();
+      await store.close();
+      throw error;
+    }
+  }
+
+  get pgmrpl(): number {
+    return this.#pgmrpl;
+  }
+
+  notePgmrpl(lsn: number): void {
+    if (lsn <= this.#pgmrpl) return;
+    this.#pgmrpl = lsn;
+    this.merger.poke();
+  }
+
+  /** Appends a checked batch that links to the log's tail. */
+  append(header: RedoBatchHeader, batch: Buffer): void {
+    const position = this.log.append(header, batch);
+    this.#accepted.push({ header, batch, position });
+  }
+
+  #onDurable(): void {
+    const end = this.log.durable.lsn;
+    let count = 0;
+    for (const { header, batch, position } of this.#accepted) {
+      if (header.endLsn > end) break;
+      this.ingest.add(header, batch, position);
+      count++;
+    }
+    this.#accepted.splice(0, count);
+    this.#hooks.onDurable();
+  }
+
+  /** Annuls what `history` rules out. Returns whether anything was. */
+  async annul(history: readonly EpochStart[]): Promise<boolean> {
+    await this.log.flushed();
+    const point = annulPoint(history, this.log.runs);
+    if (point === undefined) return false;
+    const lsn = point > this.merger.mark.lsn ? point : this.merger.mark.lsn;
+    this.reader.invalidate();
+    this.ingest.truncate(Number(lsn));
+    this.cache.deletePast(Number(lsn));
+    await this.log.truncate(lsn);
+    return true;
+  }
+
+  /** A page as of `lsn`; a stored copy or log entry that is damaged is replaced by a peer's page first. */
+  async pageAt(page: PageId, lsn: number): Promise<PageAt> {
+    try {
+      return await this.reader.pageAt(page, lsn);
+    } catch (error) {
+      if (!(error instanceof StoredValueError || error instanceof LogReadError)) throw error;
+      this.#hooks.onCorruption(error instanceof LogReadError ? 'log' : 'page', error);
+      await this.repairPage(page);
+      return this.reader.pageAt(page, lsn);
+    }
+  }
+
+  /** Replaces the stored version of a page by a peer's, as of what is applied here. */
+  async repairPage(page: PageId): Promise<void> {
+    const lsn = this.ingest.appliedLsn;
+    const bytes = await this.#hooks.fetchPage(page, lsn);
+    if (bytes === undefined) await this.store.write([], [page]);
+    else await this.store.write([{ page, version: { lsn, page: bytes } }]);
+    this.reader.invalidate();
+    this.cache.clear();
+    this.index.trimPage(page, this.table.lowerBound(lsn));
+    this.#hooks.onRepair('page');
+  }
+
+  async close(): Promise<void> {
+    this.ingest.stop();
+    await this.merger.stop();
+    await this.log.close();
+    await this.store.close();
+  }
+}
+
+async function readMarkAndState(store: PageStore, hooks: ContentHooks): Promise<{ mark: Mark; state: ReturnType<typeof decodeVolumeState> }> {
+  try {
+    const mark = await store.mark();
+    const bytes = await store.state();
+    if (mark === undefined || bytes === undefined) throw new StoreUnusableError('the page store has no mark or no state');
+    return { mark, state: decodeVolumeState(bytes) };
+  } catch (error) {
+    if (error instanceof StoreUnusableError || error instanceof RedoError) throw error;
+    const reason = error instanceof Error ? error : new Error(String(error));
+    hooks.onCorruption('state', reason);
+    throw new StoreUnusableError(reason.message);
+  }
+}

@@ -1,0 +1,33 @@
+/** Every bound of one segment's memory and disk, in bytes unless the name says otherwise. */
+export interface SegmentLimits {
+  readonly logFileBytes: number;
+  /** Newest redo kept in memory. */
+  readonly tailCacheBytes: number;
+  readonly pageCacheBytes: number;
+  readonly levelCacheBytes: number;
+  readonly levelWriteBufferBytes: number;
+  /** Un-merged redo that starts a merge: bytes of log, or page references. */
+  readonly mergeBytes: number;
+  readonly mergeRefs: number;
+  /** References to one page after which it is written in the background. */
+  readonly chainMax: number;
+  /** Log that is kept for peers that are behind; beyond it they copy the whole segment. */
+  readonly logRetainBytes: number;
+  /** Bytes that may wait for the disk or the index before a stream is paused. */
+  readonly queueBytes: number;
+}
+
+const MIB = 1024 * 1024;
+
+export const DEFAULT_LIMITS: SegmentLimits = {
+  logFileBytes: 64 * MIB,
+  tailCacheBytes: 16 * MIB,
+  pageCacheBytes: 8 * MIB,
+  levelCacheBytes: 8 * MIB,
+  levelWriteBufferBytes: 4 * MIB,
+  mergeBytes: 48 * MIB,
+  mergeRefs: 300_000,
+  chainMax: 256,
+  logRetainBytes: 1024 * MIB,
+  queueBytes: 16 * MIB,
+};
