@@ -3,11 +3,35 @@ import { setting, type ConfigSchema } from '@kube-aurora/process';
 /** The operator's settings. Credentials come from KUBECONFIG, else from the pod's service account. */
 export const configSchema = {
   watchNamespace: { env: 'WATCH_NAMESPACE', description: 'Namespace whose clusters are run; empty: all.', type: setting.optionalText() },
-  operatorNamespace: { env: 'OPERATOR_NAMESPACE', description: 'Namespace of the operator itself, for its Lease. Default: default.', type: setting.optionalText() },
-  leaderElection: { env: 'LEADER_ELECTION', description: 'on: of several operators one works at a time. off: this is the only one.', type: setting.choice(['on', 'off'], 'on') },
-  identity: { env: 'POD_NAME', description: 'Name of this operator in the Lease; unique among operators. Made up when absent.', type: setting.optionalText() },
-  storageDaemonImage: { env: 'STORAGE_DAEMON_IMAGE', description: 'Image of storage pods whose manifest names none. Default kube-aurora/storage-daemon.', type: setting.optionalText() },
-  computeNodeImage: { env: 'COMPUTE_NODE_IMAGE', description: 'Image of compute pods whose manifest names none. Default kube-aurora/compute-node.', type: setting.optionalText() },
-  metricsListen: { env: 'METRICS_LISTEN', description: 'host:port of /metrics, /healthz, /readyz and /status.', type: setting.address('127.0.0.1:7000') },
+  operatorNamespace: {
+    env: 'OPERATOR_NAMESPACE',
+    description: 'Namespace of the operator itself, for its Lease. Default: default.',
+    type: setting.optionalText(),
+  },
+  leaderElection: {
+    env: 'LEADER_ELECTION',
+    description: 'on: of several operators one works at a time. off: this is the only one.',
+    type: setting.choice(['on', 'off'], 'on'),
+  },
+  identity: {
+    env: 'POD_NAME',
+    description: 'Name of this operator in the Lease; unique among operators. Made up when absent.',
+    type: setting.optionalText(),
+  },
+  storageDaemonImage: {
+    env: 'STORAGE_DAEMON_IMAGE',
+    description: 'Image of storage pods whose manifest names none. Default kube-aurora/storage-daemon.',
+    type: setting.optionalText(),
+  },
+  computeNodeImage: {
+    env: 'COMPUTE_NODE_IMAGE',
+    description: 'Image of compute pods whose manifest names none. Default kube-aurora/compute-node.',
+    type: setting.optionalText(),
+  },
+  metricsListen: {
+    env: 'METRICS_LISTEN',
+    description: 'host:port of /metrics, /healthz, /readyz and /status.',
+    type: setting.address('127.0.0.1:7000'),
+  },
   concurrency: { env: 'CONCURRENCY', description: 'Clusters worked on at the same time.', type: setting.integer(1, 64, 4) },
 } as const satisfies ConfigSchema;

@@ -35,7 +35,10 @@ async function main(): Promise<void> {
     config: () => api.config,
     logger,
     watchNamespace: settings.watchNamespace ?? '',
-    images: { storageDaemon: settings.storageDaemonImage ?? 'kube-aurora/storage-daemon', computeNode: settings.computeNodeImage ?? 'kube-aurora/compute-node' },
+    images: {
+      storageDaemon: settings.storageDaemonImage ?? 'kube-aurora/storage-daemon',
+      computeNode: settings.computeNodeImage ?? 'kube-aurora/compute-node',
+    },
     concurrency: settings.concurrency,
     leading,
     // Unknown while the server cannot be asked: then drains are simply not limited by us until the next start.
@@ -52,7 +55,10 @@ async function main(): Promise<void> {
     status: () => operator.status(),
   });
   shutdown.add('status server', () => web.close());
-  logger.info({ port: web.port, watches: settings.watchNamespace ?? 'all namespaces', leaderElection: settings.leaderElection }, 'operator starts');
+  logger.info(
+    { port: web.port, watches: settings.watchNamespace ?? 'all namespaces', leaderElection: settings.leaderElection },
+    'operator starts',
+  );
   shutdown.onSignals();
   if (electing) {
     keeper = new LeaseKeeper({

@@ -60,7 +60,16 @@ export function createMetrics(sources: MetricSources): OperatorMetrics {
   });
   return {
     registry,
-    reconcileSeconds: new Histogram({ name: 'aurora_operator_reconcile_seconds', help: 'Time to work on a cluster once', buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10], registers }),
-    reconcileErrors: new Counter({ name: 'aurora_operator_reconcile_errors_total', help: 'Reconciles that failed and are tried again', registers }),
+    reconcileSeconds: new Histogram({
+      name: 'aurora_operator_reconcile_seconds',
+      help: 'Time to work on a cluster once',
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
+      registers,
+    }),
+    reconcileErrors: new Counter({
+      name: 'aurora_operator_reconcile_errors_total',
+      help: 'Reconciles that failed and are tried again',
+      registers,
+    }),
   };
 }

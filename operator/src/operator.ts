@@ -69,7 +69,15 @@ export class Operator {
       setTimer: timer,
       now,
     });
-    this.#caches = new Caches({ api, config: options.config, namespace: options.watchNamespace, logger, onCluster: (key) => this.#enqueue(key), now, random });
+    this.#caches = new Caches({
+      api,
+      config: options.config,
+      namespace: options.watchNamespace,
+      logger,
+      onCluster: (key) => this.#enqueue(key),
+      now,
+      random,
+    });
     this.#events = new EventRecorder({ api, logger, now });
     this.#controller = new ClusterController({
       api,
@@ -113,7 +121,9 @@ export class Operator {
 
   live(): Health {
     const stale = this.#caches.all.filter(({ brokenForMs }) => brokenForMs > STALE_MAX_MS).map(({ plural }) => plural);
-    return this.#started && stale.length > 0 ? { ok: false, message: `no news of ${stale.join(', ')} for ten minutes` } : { ok: true, message: 'alive' };
+    return this.#started && stale.length > 0
+      ? { ok: false, message: `no news of ${stale.join(', ')} for ten minutes` }
+      : { ok: true, message: 'alive' };
   }
 
   ready(): Health {
@@ -123,7 +133,10 @@ export class Operator {
   }
 
   status(): unknown {
-    return { leading: this.#options.leading(), clusters: Object.fromEntries([...this.#controller.known].map(([key, { phase, message }]) => [key, { phase, message }])) };
+    return {
+      leading: this.#options.leading(),
+      clusters: Object.fromEntries([...this.#controller.known].map(([key, { phase, message }]) => [key, { phase, message }])),
+    };
   }
 
   #enqueue(key: string): void {

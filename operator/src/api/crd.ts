@@ -17,7 +17,14 @@ export const clusterCrd = {
   spec: {
     group: API_GROUP,
     scope: 'Namespaced',
-    names: { plural: CLUSTER_PLURAL, singular: 'auroracluster', kind: CLUSTER_KIND, listKind: `${CLUSTER_KIND}List`, shortNames: ['ac'], categories: ['all'] },
+    names: {
+      plural: CLUSTER_PLURAL,
+      singular: 'auroracluster',
+      kind: CLUSTER_KIND,
+      listKind: `${CLUSTER_KIND}List`,
+      shortNames: ['ac'],
+      categories: ['all'],
+    },
     versions: [
       {
         name: API_VERSION,

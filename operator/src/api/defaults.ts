@@ -29,7 +29,9 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       zones: storage?.zones ?? DEFAULTS.zones,
       reclaimPolicy: storage?.reclaimPolicy ?? DEFAULTS.reclaimPolicy,
       ...(storage?.storageClassName === undefined ? {} : { storageClassName: storage.storageClassName }),
-      ...(storage?.resources === undefined ? {} : { resources: storage.resources as NonNullable<AuroraClusterSpec['storage']['resources']> }),
+      ...(storage?.resources === undefined
+        ? {}
+        : { resources: storage.resources as NonNullable<AuroraClusterSpec['storage']['resources']> }),
     },
     bootstrap: {
       initdb: {
@@ -40,7 +42,10 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     },
     ...(superuserName === undefined ? {} : { superuserSecret: { name: superuserName } }),
     postgresql: { parameters: (spec.postgresql?.parameters ?? {}) as Readonly<Record<string, string>> },
-    compute: spec.compute?.resources === undefined ? {} : { resources: spec.compute.resources as NonNullable<AuroraClusterSpec['compute']['resources']> },
+    compute:
+      spec.compute?.resources === undefined
+        ? {}
+        : { resources: spec.compute.resources as NonNullable<AuroraClusterSpec['compute']['resources']> },
     images: {
       ...(spec.images?.storageDaemon === undefined ? {} : { storageDaemon: spec.images.storageDaemon }),
       ...(spec.images?.computeNode === undefined ? {} : { computeNode: spec.images.computeNode }),

@@ -78,8 +78,9 @@ export function splitParameters(parameters: Readonly<Record<string, string>>): {
   const refused: RefusedParameter[] = [];
   for (const [name, value] of Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1))) {
     const canonical = name.toLowerCase();
-    const owned = OWNED_PARAMETERS[canonical];
-    if (!/^[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*$/.test(canonical)) refused.push({ name, why: 'it is not the name of a PostgreSQL setting' });
+    const owned = Object.hasOwn(OWNED_PARAMETERS, canonical) ? OWNED_PARAMETERS[canonical] : undefined;
+    if (!/^[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*$/.test(canonical))
+      refused.push({ name, why: 'it is not the name of a PostgreSQL setting' });
     else if (owned !== undefined) refused.push({ name, why: owned });
     else if (value.includes('\0') || value.includes('\n')) refused.push({ name, why: 'its value holds a line break or a zero byte' });
     else accepted[canonical] = value;

@@ -30,13 +30,18 @@ export interface Schema {
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
 }
 
-const quantityPattern = '^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$';
+const quantityPattern =
+  '^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$';
 
 function quantities(description: string): Schema {
   return {
     type: 'object',
     description,
-    additionalProperties: { anyOf: [{ type: 'integer' }, { type: 'string' }], pattern: quantityPattern, 'x-kubernetes-int-or-string': true },
+    additionalProperties: {
+      anyOf: [{ type: 'integer' }, { type: 'string' }],
+      pattern: quantityPattern,
+      'x-kubernetes-int-or-string': true,
+    },
   };
 }
 
@@ -56,7 +61,15 @@ function secretReference(description: string): Schema {
     type: 'object',
     description,
     required: ['name'],
-    properties: { name: { type: 'string', description: 'Name of a Secret in the same namespace.', minLength: 1, maxLength: 253, pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$' } },
+    properties: {
+      name: {
+        type: 'string',
+        description: 'Name of a Secret in the same namespace.',
+        minLength: 1,
+        maxLength: 253,
+        pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+      },
+    },
   };
 }
 
@@ -80,10 +93,16 @@ const storage: Schema = {
       pattern: '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$',
       maxLength: 20,
     },
-    storageClassName: { type: 'string', description: "StorageClass of the claims; the cluster's default when absent. Counts for claims made from now on.", minLength: 1, maxLength: 253 },
+    storageClassName: {
+      type: 'string',
+      description: "StorageClass of the claims; the cluster's default when absent. Counts for claims made from now on.",
+      minLength: 1,
+      maxLength: 253,
+    },
     zones: {
       type: 'array',
-      description: 'Three different zones, as the nodes carry them in their label topology.kubernetes.io/zone. Copies stay where they are: other zones later are ignored.',
+      description:
+        'Three different zones, as the nodes carry them in their label topology.kubernetes.io/zone. Copies stay where they are: other zones later are ignored.',
       default: DEFAULTS.zones,
       minItems: 3,
       maxItems: 3,
@@ -92,7 +111,8 @@ const storage: Schema = {
     },
     reclaimPolicy: {
       type: 'string',
-      description: 'What becomes of the data when the cluster is deleted. Retain keeps the claims, and the same manifest applied again finds them; Delete removes them.',
+      description:
+        'What becomes of the data when the cluster is deleted. Retain keeps the claims, and the same manifest applied again finds them; Delete removes them.',
       enum: ['Retain', 'Delete'],
       default: DEFAULTS.reclaimPolicy,
     },
@@ -112,7 +132,9 @@ const bootstrap: Schema = {
       properties: {
         database: { type: 'string', description: 'The first database, for the application.', default: DEFAULTS.database, ...identifier },
         owner: { type: 'string', description: "The application's role, which owns that database.", default: DEFAULTS.owner, ...identifier },
-        secret: secretReference("Secret of type kubernetes.io/basic-auth with the owner's username and password. Made as NAME-app when absent."),
+        secret: secretReference(
+          "Secret of type kubernetes.io/basic-auth with the owner's username and password. Made as NAME-app when absent.",
+        ),
       },
     },
   },
@@ -149,7 +171,12 @@ const spec: Schema = {
         },
       },
     },
-    compute: { type: 'object', description: 'The pods that run PostgreSQL. They hold no data.', default: {}, properties: { resources: resources('compute pod') } },
+    compute: {
+      type: 'object',
+      description: 'The pods that run PostgreSQL. They hold no data.',
+      default: {},
+      properties: { resources: resources('compute pod') },
+    },
     images: {
       type: 'object',
       description: "Images to run instead of the operator's defaults.",
@@ -180,7 +207,10 @@ const instance: Schema = {
     role: { type: 'string', description: 'writer or reader.', enum: ['writer', 'reader'] },
     zone: { type: 'string', description: 'Zone it runs in.' },
     node: { type: 'string', description: 'Node it runs on.' },
-    phase: { type: 'string', description: 'bootstrapping, opening, running, fenced, stopping; Pending or Unreachable when the agent cannot be asked.' },
+    phase: {
+      type: 'string',
+      description: 'bootstrapping, opening, running, fenced, stopping; Pending or Unreachable when the agent cannot be asked.',
+    },
     ready: { type: 'boolean', description: 'Whether it takes connections.' },
     restarts: { type: 'integer', description: 'How often its container was started again in place.' },
     epoch: { type: 'integer', format: 'int64', description: 'Volume epoch it opened with.' },
@@ -214,7 +244,13 @@ const status: Schema = {
     writer: { type: 'string', description: 'Pod that writes.' },
     epoch: { type: 'integer', format: 'int64', description: 'Volume epoch: it grows by one each time a writer opens the volume.' },
     vdl: { type: 'string', description: 'Volume durable LSN: everything up to here is safe on four of six copies.' },
-    instances: { type: 'array', description: 'The compute pods.', items: instance, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] },
+    instances: {
+      type: 'array',
+      description: 'The compute pods.',
+      items: instance,
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['name'],
+    },
     storage: {
       type: 'object',
       description: 'The volume.',
@@ -224,7 +260,13 @@ const status: Schema = {
         desired: { type: 'integer', description: 'Segments there should be.' },
         initialized: { type: 'boolean', description: 'Whether the volume holds a database.' },
         bytesUsed: { type: 'integer', format: 'int64', description: 'Bytes that all segments together hold.' },
-        segments: { type: 'array', description: 'The six copies.', items: segment, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['id'] },
+        segments: {
+          type: 'array',
+          description: 'The six copies.',
+          items: segment,
+          'x-kubernetes-list-type': 'map',
+          'x-kubernetes-list-map-keys': ['id'],
+        },
       },
     },
     endpoints: {
@@ -238,9 +280,18 @@ const status: Schema = {
     secrets: {
       type: 'object',
       description: 'Secrets with user names and passwords.',
-      properties: { superuser: { type: 'string', description: 'For the role postgres.' }, app: { type: 'string', description: 'For the application.' } },
+      properties: {
+        superuser: { type: 'string', description: 'For the role postgres.' },
+        app: { type: 'string', description: 'For the application.' },
+      },
     },
-    conditions: { type: 'array', description: 'Conditions in detail.', items: condition, 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] },
+    conditions: {
+      type: 'array',
+      description: 'Conditions in detail.',
+      items: condition,
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['type'],
+    },
   },
 };
 

@@ -33,7 +33,9 @@ export interface AuroraClusterSpec {
     readonly reclaimPolicy: ReclaimPolicy;
     readonly resources?: Resources;
   };
-  readonly bootstrap: { readonly initdb: { readonly database: string; readonly owner: string; readonly secret?: { readonly name: string } } };
+  readonly bootstrap: {
+    readonly initdb: { readonly database: string; readonly owner: string; readonly secret?: { readonly name: string } };
+  };
   readonly superuserSecret?: { readonly name: string };
   readonly postgresql: { readonly parameters: Readonly<Record<string, string>> };
   readonly compute: { readonly resources?: Resources };

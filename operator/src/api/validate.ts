@@ -28,15 +28,22 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
   if (spec.replicas !== 1) fatal('spec.replicas', `${spec.replicas} is not supported: this release runs one writer and no readers; use 1`);
   const bytes = sizeBytes(spec.storage.size);
   if (bytes === undefined) fatal('spec.storage.size', `'${spec.storage.size}' is not a size; use for example 10Gi`);
-  else if (bytes < SIZE_MIN_BYTES) fatal('spec.storage.size', `'${spec.storage.size}' is too small for a redo log and a database; use at least 256Mi`);
+  else if (bytes < SIZE_MIN_BYTES)
+    fatal('spec.storage.size', `'${spec.storage.size}' is too small for a redo log and a database; use at least 256Mi`);
   if (spec.storage.zones.length !== 3 || new Set(spec.storage.zones).size !== 3) {
     fatal('spec.storage.zones', `[${spec.storage.zones.join(', ')}] must be three different zones: two of the six copies stand in each`);
   }
   const { database, owner } = spec.bootstrap.initdb;
-  if (database === 'template0' || database === 'template1') fatal('spec.bootstrap.initdb.database', `'${database}' is one of PostgreSQL's own; choose another name`);
-  if (owner === 'postgres' || owner.startsWith('pg_')) fatal('spec.bootstrap.initdb.owner', `'${owner}' is one of PostgreSQL's own; choose another name`);
+  if (database === 'template0' || database === 'template1')
+    fatal('spec.bootstrap.initdb.database', `'${database}' is one of PostgreSQL's own; choose another name`);
+  if (owner === 'postgres' || owner.startsWith('pg_'))
+    fatal('spec.bootstrap.initdb.owner', `'${owner}' is one of PostgreSQL's own; choose another name`);
   for (const { name: parameter, why } of splitParameters(spec.postgresql.parameters).refused) {
-    problems.push({ field: `spec.postgresql.parameters.${parameter}`, message: `is left out: ${why}; remove it from the manifest`, fatal: false });
+    problems.push({
+      field: `spec.postgresql.parameters.${parameter}`,
+      message: `is left out: ${why}; remove it from the manifest`,
+      fatal: false,
+    });
   }
   return problems;
 }

@@ -13,9 +13,22 @@ export interface Notice {
 
 /** What a reconcile does to the world. Decided purely, done by the shell, each on its own: one refusal stops no other. */
 export type Action =
-  | { readonly kind: 'apply'; readonly resource: Resource; readonly object: KubeObject; readonly live: KubeObject | undefined; readonly notice?: Notice }
+  | {
+      readonly kind: 'apply';
+      readonly resource: Resource;
+      readonly object: KubeObject;
+      readonly live: KubeObject | undefined;
+      readonly notice?: Notice;
+    }
   | { readonly kind: 'create-pod'; readonly pod: Pod; readonly notice?: Notice }
-  | { readonly kind: 'delete-pod'; readonly pod: Pod; readonly why: string; readonly gracePeriodSeconds?: number; readonly avoidZone?: string; readonly notice?: Notice }
+  | {
+      readonly kind: 'delete-pod';
+      readonly pod: Pod;
+      readonly why: string;
+      readonly gracePeriodSeconds?: number;
+      readonly avoidZone?: string;
+      readonly notice?: Notice;
+    }
   | { readonly kind: 'delete-claim'; readonly claim: VolumeClaim; readonly why: string; readonly notice?: Notice }
   | { readonly kind: 'label-pod'; readonly pod: Pod; readonly labels: Labels }
   | { readonly kind: 'create-secret'; readonly credentials: Credentials; readonly notice?: Notice };

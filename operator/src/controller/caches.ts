@@ -4,7 +4,16 @@ import { LABEL, MANAGER_SELECTOR, segmentIndexes, storageName, ZONE_TOPOLOGY } f
 import type { AuroraCluster } from '../api/types.ts';
 import type { KubeApi } from '../kube/client.ts';
 import { KindInformer } from '../kube/informer.ts';
-import { isNodeReady, objectKey, type KubeObject, type Node, type Pod, type Secret, type Service, type VolumeClaim } from '../kube/objects.ts';
+import {
+  isNodeReady,
+  objectKey,
+  type KubeObject,
+  type Node,
+  type Pod,
+  type Secret,
+  type Service,
+  type VolumeClaim,
+} from '../kube/objects.ts';
 import { RESOURCE, type Resource } from '../kube/resources.ts';
 
 export interface CachesOptions {
@@ -51,7 +60,12 @@ export class Caches {
           if (cluster !== undefined) onCluster(`${metadata.namespace ?? ''}/${cluster}`);
         },
       });
-    this.clusters = new KindInformer<AuroraCluster>({ ...common, resource: RESOURCE.clusters, namespace: options.namespace, onChange: (cluster) => onCluster(objectKey(cluster)) });
+    this.clusters = new KindInformer<AuroraCluster>({
+      ...common,
+      resource: RESOURCE.clusters,
+      namespace: options.namespace,
+      onChange: (cluster) => onCluster(objectKey(cluster)),
+    });
     this.pods = managed<Pod>(RESOURCE.pods);
     this.claims = managed<VolumeClaim>(RESOURCE.volumeClaims);
     this.services = managed<Service>(RESOURCE.services);
@@ -66,7 +80,13 @@ export class Caches {
     });
   }
 
-  get all(): readonly { readonly plural: string; readonly synced: boolean; readonly brokenForMs: number; start: () => void; stop: () => void }[] {
+  get all(): readonly {
+    readonly plural: string;
+    readonly synced: boolean;
+    readonly brokenForMs: number;
+    start: () => void;
+    stop: () => void;
+  }[] {
     return [this.nodes, this.clusters, this.pods, this.claims, this.services, this.secrets];
   }
 
@@ -87,17 +107,22 @@ export class Caches {
       informer.list().filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[LABEL.cluster] === name);
     const indexed = <T extends KubeObject>(objects: readonly T[]): ReadonlyMap<number, T> => {
       const byName = new Map(objects.map((object) => [object.metadata.name, object]));
-      return new Map(segmentIndexes.flatMap((index) => {
-        const object = byName.get(storageName(name, index));
-        return object === undefined ? [] : [[index, object] as const];
-      }));
+      return new Map(
+        segmentIndexes.flatMap((index) => {
+          const object = byName.get(storageName(name, index));
+          return object === undefined ? [] : [[index, object] as const];
+        }),
+      );
     };
-    const named = <T extends KubeObject>(objects: readonly T[]): ReadonlyMap<string, T> => new Map(objects.map((object) => [object.metadata.name, object]));
+    const named = <T extends KubeObject>(objects: readonly T[]): ReadonlyMap<string, T> =>
+      new Map(objects.map((object) => [object.metadata.name, object]));
     const pods = ours(this.pods);
     return {
       claims: indexed(ours(this.claims)),
       storagePods: indexed(pods.filter(({ metadata }) => metadata.labels?.[LABEL.component] === 'storage')),
-      computePods: pods.filter(({ metadata }) => metadata.labels?.[LABEL.component] === 'compute').sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)),
+      computePods: pods
+        .filter(({ metadata }) => metadata.labels?.[LABEL.component] === 'compute')
+        .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)),
       services: named(ours(this.services)),
       secrets: named(ours(this.secrets)),
     };
@@ -107,7 +132,9 @@ export class Caches {
   #isNodeNews(node: Node): boolean {
     const { name } = node.metadata;
     const known = this.nodes.get('', name) !== undefined;
-    const digest = known ? `${isNodeReady(node)} ${node.spec?.unschedulable === true} ${node.metadata.labels?.[ZONE_TOPOLOGY] ?? ''}` : 'gone';
+    const digest = known
+      ? `${isNodeReady(node)} ${node.spec?.unschedulable === true} ${node.metadata.labels?.[ZONE_TOPOLOGY] ?? ''}`
+      : 'gone';
     if (this.#nodeDigests.get(name) === digest) return false;
     if (known) this.#nodeDigests.set(name, digest);
     else this.#nodeDigests.delete(name);

@@ -98,7 +98,13 @@ export class ClusterController {
     const { namespace = '', name } = cached.metadata;
     const status = memory.status ?? cached.status;
     const { status: _old, ...rest } = cached;
-    const cluster: AuroraCluster = { ...rest, apiVersion: API_GROUP_VERSION, kind: CLUSTER_KIND, spec: withDefaults(cached.spec), ...(status === undefined ? {} : { status }) };
+    const cluster: AuroraCluster = {
+      ...rest,
+      apiVersion: API_GROUP_VERSION,
+      kind: CLUSTER_KIND,
+      spec: withDefaults(cached.spec),
+      ...(status === undefined ? {} : { status }),
+    };
     const parts = caches.partsOf(namespace, name);
     const secrets = new Map(parts.secrets);
     for (const credentials of [superuserCredentials(cluster), appCredentials(cluster)]) {
@@ -128,8 +134,17 @@ export class ClusterController {
     for (const action of plan.actions) {
       const outcome: Outcome = await perform(action, { api, cluster, newPassword });
       if (outcome.kind === 'done') {
-        const target = action.kind === 'apply' ? action.object : 'pod' in action ? action.pod : 'claim' in action ? action.claim : undefined;
-        logger.info({ cluster: cluster.metadata.name, action: action.kind, object: target?.metadata.name, why: 'why' in action ? action.why : undefined }, 'did');
+        const target =
+          action.kind === 'apply' ? action.object : 'pod' in action ? action.pod : 'claim' in action ? action.claim : undefined;
+        logger.info(
+          {
+            cluster: cluster.metadata.name,
+            action: action.kind,
+            object: target?.metadata.name,
+            why: 'why' in action ? action.why : undefined,
+          },
+          'did',
+        );
         if (action.kind === 'delete-pod' && action.avoidZone !== undefined) memory.avoidZone = action.avoidZone;
         if ('notice' in action && action.notice !== undefined) events.record(cluster, action.notice);
       } else if (outcome.kind === 'refused') obstacles.push(outcome.obstacle);
@@ -146,9 +161,13 @@ export class ClusterController {
     const budget = storageDisruptionBudget(cluster);
     const print = fingerprint(budget);
     if (memory.budgetFingerprint === print) return;
-    const outcome = await perform({ kind: 'apply', resource: RESOURCE.disruptionBudgets, object: budget, live: budget }, { api: this.#options.api, cluster, newPassword: this.#options.newPassword });
+    const outcome = await perform(
+      { kind: 'apply', resource: RESOURCE.disruptionBudgets, object: budget, live: budget },
+      { api: this.#options.api, cluster, newPassword: this.#options.newPassword },
+    );
     if (outcome.kind === 'done') memory.budgetFingerprint = print;
-    else this.#options.logger.warn({ cluster: cluster.metadata.name, outcome: outcome.kind }, 'the PodDisruptionBudget could not be applied');
+    else
+      this.#options.logger.warn({ cluster: cluster.metadata.name, outcome: outcome.kind }, 'the PodDisruptionBudget could not be applied');
   }
 
   /** Writes the status when it differs, and tells what changed. */
@@ -156,13 +175,19 @@ export class ClusterController {
     const { api, events } = this.#options;
     const { cluster } = observed;
     for (const obstacle of plan.obstacles) {
-      if (obstacle.reason !== 'SpecInvalid') events.recordOnce(cluster, { type: 'Warning', reason: obstacle.reason, message: obstacle.message });
+      if (obstacle.reason !== 'SpecInvalid')
+        events.recordOnce(cluster, { type: 'Warning', reason: obstacle.reason, message: obstacle.message });
     }
     const status = computeStatus(observed, plan);
     if (canonicalJson(status) === canonicalJson(cluster.status)) return;
     const { name, namespace, uid } = cluster.metadata;
     try {
-      await api.applyStatus(RESOURCE.clusters, { apiVersion: API_GROUP_VERSION, kind: CLUSTER_KIND, metadata: { name, ...(namespace === undefined ? {} : { namespace }), ...(uid === undefined ? {} : { uid }) }, status });
+      await api.applyStatus(RESOURCE.clusters, {
+        apiVersion: API_GROUP_VERSION,
+        kind: CLUSTER_KIND,
+        metadata: { name, ...(namespace === undefined ? {} : { namespace }), ...(uid === undefined ? {} : { uid }) },
+        status,
+      });
     } catch (error) {
       // Deleted, or deleted and made again: the next look decides.
       if (isNotFound(error) || isConflict(error)) return;
@@ -184,10 +209,18 @@ export class ClusterController {
       const ip = pod.status?.podIP;
       return ip === undefined || ip === '' || uid === undefined || isTerminating(pod) ? [] : [{ kind, name, uid, ip }];
     };
-    const targets = [...observed.computePods.flatMap((pod) => target(pod, 'agent')), ...[...observed.storagePods.values()].flatMap((pod) => target(pod, 'daemon'))];
+    const targets = [
+      ...observed.computePods.flatMap((pod) => target(pod, 'agent')),
+      ...[...observed.storagePods.values()].flatMap((pod) => target(pod, 'daemon')),
+    ];
     const asking = writerState(observed) === 'asking';
     if (asking) again(key, TRUST_READINESS_MS);
-    prober.track(key, targets, plan.volumeId, asking ? POLL_URGENT_MS : memory.status?.phase === 'Ready' ? POLL_STEADY_MS : POLL_CHANGING_MS);
+    prober.track(
+      key,
+      targets,
+      plan.volumeId,
+      asking ? POLL_URGENT_MS : memory.status?.phase === 'Ready' ? POLL_STEADY_MS : POLL_CHANGING_MS,
+    );
   }
 }
 

@@ -10,7 +10,13 @@ import type { Notice } from './actions.ts';
 
 /** core/v1 Event, with the fields that kubectl shows. */
 export interface ClusterEvent extends KubeObject {
-  readonly involvedObject: { readonly apiVersion: string; readonly kind: string; readonly name: string; readonly namespace: string; readonly uid?: string };
+  readonly involvedObject: {
+    readonly apiVersion: string;
+    readonly kind: string;
+    readonly name: string;
+    readonly namespace: string;
+    readonly uid?: string;
+  };
   readonly type: Notice['type'];
   readonly reason: string;
   readonly message: string;
@@ -50,16 +56,22 @@ export class EventRecorder {
     const name = eventName(cluster, notice);
     this.#told.delete(name);
     this.#told.set(name, this.#now());
-    if (this.#told.size > MEMORY_MAX) for (const oldest of this.#told.keys()) { this.#told.delete(oldest); break; }
+    if (this.#told.size > MEMORY_MAX)
+      for (const oldest of this.#told.keys()) {
+        this.#told.delete(oldest);
+        break;
+      }
     if (this.#backlog >= BACKLOG_MAX) {
       this.#logger.warn({ reason: notice.reason }, 'an event was dropped: too many wait for the API server');
       return;
     }
     this.#backlog += 1;
     this.#logger.info({ cluster: cluster.metadata.name, namespace: cluster.metadata.namespace, reason: notice.reason }, notice.message);
-    this.#tail = this.#tail.then(() => this.#write(cluster, notice, name)).finally(() => {
-      this.#backlog -= 1;
-    });
+    this.#tail = this.#tail
+      .then(() => this.#write(cluster, notice, name))
+      .finally(() => {
+        this.#backlog -= 1;
+      });
   }
 
   /** Tells it unless it was told in the last ten minutes. For what is seen again at every reconcile. */
@@ -103,7 +115,13 @@ function clusterEvent(cluster: AuroraCluster, notice: Notice, name: string, at: 
     apiVersion: 'v1',
     kind: 'Event',
     metadata: { name, namespace, ...(volumeId === undefined ? {} : { annotations: { [ANNOTATION.volumeId]: volumeId } }) },
-    involvedObject: { apiVersion: API_GROUP_VERSION, kind: CLUSTER_KIND, name: cluster.metadata.name, namespace, ...(uid === undefined ? {} : { uid }) },
+    involvedObject: {
+      apiVersion: API_GROUP_VERSION,
+      kind: CLUSTER_KIND,
+      name: cluster.metadata.name,
+      namespace,
+      ...(uid === undefined ? {} : { uid }),
+    },
     type: notice.type,
     reason: notice.reason,
     message: notice.message.slice(0, 1000),

@@ -1,6 +1,16 @@
 import { ANNOTATION, computeName, LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
-import { isPodReady, isTerminating, podCondition, timeMs, type Node, type Pod, type Secret, type Service, type VolumeClaim } from '../kube/objects.ts';
+import {
+  isPodReady,
+  isTerminating,
+  podCondition,
+  timeMs,
+  type Node,
+  type Pod,
+  type Secret,
+  type Service,
+  type VolumeClaim,
+} from '../kube/objects.ts';
 import { isSilent, type AgentReport, type DaemonReport } from '../status/reports.ts';
 
 /** Everything decisions are taken from: the cluster, and what was last seen of its parts. Never changed in place. */
@@ -42,10 +52,13 @@ export function isInitialized(observed: Observed): boolean {
 
 /** Claims that are there to stay and hold a copy that counts. */
 export function copiesHeld(observed: Observed): number {
-  return [...observed.claims.values()].filter((claim) => holdsData(claim) && !isTerminating(claim) && claim.status?.phase !== 'Lost').length;
+  return [...observed.claims.values()].filter((claim) => holdsData(claim) && !isTerminating(claim) && claim.status?.phase !== 'Lost')
+    .length;
 }
 
-export type VolumeIdentity = { readonly kind: 'known'; readonly volumeId: string } | { readonly kind: 'conflict'; readonly message: string };
+export type VolumeIdentity =
+  | { readonly kind: 'known'; readonly volumeId: string }
+  | { readonly kind: 'conflict'; readonly message: string };
 
 /**
  * Which volume this is. Claims say so first: they hold the data. A new volume takes the cluster object's own uid, a

@@ -31,7 +31,10 @@ export async function perform(action: Action, context: PerformContext): Promise<
     if (!(error instanceof ApiError)) throw error;
     if (isConflict(error) || isNotFound(error)) return { kind: 'stale' };
     if (isTransient(error)) return { kind: 'failed', error };
-    return { kind: 'refused', obstacle: { reason: 'RequestRefused', message: `the API server refused: ${error.message}`, blocking: false } };
+    return {
+      kind: 'refused',
+      obstacle: { reason: 'RequestRefused', message: `the API server refused: ${error.message}`, blocking: false },
+    };
   }
 }
 
@@ -46,7 +49,8 @@ async function act(action: Action, context: PerformContext): Promise<Outcome> {
     return { kind: 'done' };
   }
   if (action.kind === 'create-pod') return make(context, RESOURCE.pods, action.pod);
-  if (action.kind === 'create-secret') return make(context, RESOURCE.secrets, connectionSecret(cluster, action.credentials, context.newPassword()));
+  if (action.kind === 'create-secret')
+    return make(context, RESOURCE.secrets, connectionSecret(cluster, action.credentials, context.newPassword()));
   if (action.kind === 'label-pod') {
     const { namespace, name } = action.pod.metadata;
     await api.merge(RESOURCE.pods, namespace, name, { metadata: { labels: action.labels } });
@@ -58,7 +62,10 @@ async function act(action: Action, context: PerformContext): Promise<Outcome> {
     return { kind: 'done' };
   }
   const { namespace, name, uid } = action.pod.metadata;
-  await api.remove(RESOURCE.pods, namespace, name, { uid, ...(action.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: action.gracePeriodSeconds }) });
+  await api.remove(RESOURCE.pods, namespace, name, {
+    uid,
+    ...(action.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: action.gracePeriodSeconds }),
+  });
   return { kind: 'done' };
 }
 

@@ -13,7 +13,11 @@ export function planAccess(observed: Observed): Plan {
   const obstacles: Obstacle[] = [];
   for (const service of [readWriteService(cluster), storageService(cluster)]) {
     const live: Service | undefined = observed.services.get(service.metadata.name);
-    if (live !== undefined && (isTerminating(live) || covers({ metadata: live.metadata, spec: live.spec }, { metadata: service.metadata, spec: service.spec }))) continue;
+    if (
+      live !== undefined &&
+      (isTerminating(live) || covers({ metadata: live.metadata, spec: live.spec }, { metadata: service.metadata, spec: service.spec }))
+    )
+      continue;
     actions.push({ kind: 'apply', resource: RESOURCE.services, object: service, live });
   }
   for (const credentials of [superuserCredentials(cluster), appCredentials(cluster)]) {

@@ -42,7 +42,11 @@ export function planClaims(observed: Observed, volumeId: string): Plan {
           kind: 'delete-claim',
           claim: live,
           why: 'its persistent volume is gone',
-          notice: { type: 'Warning', reason: 'ClaimLost', message: `The persistent volume of ${live.metadata.name} is gone; the copy is made anew from its peers` },
+          notice: {
+            type: 'Warning',
+            reason: 'ClaimLost',
+            message: `The persistent volume of ${live.metadata.name} is gone; the copy is made anew from its peers`,
+          },
         });
       }
       continue;
@@ -56,19 +60,27 @@ export function planClaims(observed: Observed, volumeId: string): Plan {
       existing: live,
     });
     const { spec: _spec, ...rest } = desired;
-    const sizeKept = live !== undefined && sizeBytes(live.spec.resources.requests.storage) === sizeBytes(desired.spec.resources.requests.storage);
-    const ownersKept = live !== undefined && (desired.metadata.ownerReferences?.length ?? 0) === (live.metadata.ownerReferences?.filter(({ controller }) => controller === true).length ?? 0);
+    const sizeKept =
+      live !== undefined && sizeBytes(live.spec.resources.requests.storage) === sizeBytes(desired.spec.resources.requests.storage);
+    const ownersKept =
+      live !== undefined &&
+      (desired.metadata.ownerReferences?.length ?? 0) ===
+        (live.metadata.ownerReferences?.filter(({ controller }) => controller === true).length ?? 0);
     if (live !== undefined && sizeKept && ownersKept && covers(live.metadata, { ...rest.metadata, ownerReferences: undefined })) continue;
-    const adopted = live !== undefined && holdsData(live) && cluster.status?.volumeId === undefined;
     actions.push({
       kind: 'apply',
       resource: RESOURCE.volumeClaims,
       object: desired,
       live,
       ...(live === undefined && isInitialized(observed)
-        ? { notice: { type: 'Warning' as const, reason: 'ClaimRecreated', message: `Claim ${desired.metadata.name} was gone and is made anew; its copy is filled from its peers` } }
+        ? {
+            notice: {
+              type: 'Warning' as const,
+              reason: 'ClaimRecreated',
+              message: `Claim ${desired.metadata.name} was gone and is made anew; its copy is filled from its peers`,
+            },
+          }
         : {}),
-      ...(adopted ? { notice: { type: 'Normal' as const, reason: 'VolumeFound', message: `Found the data of volume ${volumeId} in the retained claims` } } : {}),
     });
   }
   return { actions, obstacles, outdated: [] };

@@ -29,7 +29,8 @@ export function chooseComputeZone(observed: Observed): string {
   );
   const candidates = usable.length === 0 ? zones : usable;
   const others = candidates.filter((zone) => zone !== observed.avoidZone);
-  const up = (zone: string): number => segmentIndexes.filter((index) => zoneOfSegment(observed, index) === zone && isSegmentUp(observed, index)).length;
+  const up = (zone: string): number =>
+    segmentIndexes.filter((index) => zoneOfSegment(observed, index) === zone && isSegmentUp(observed, index)).length;
   const [best] = [...(others.length === 0 ? candidates : others)].sort((a, b) => up(b) - up(a));
   return best ?? segmentZone(zones, 0);
 }
@@ -54,14 +55,29 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
   const isOutdated = pod.metadata.annotations?.[ANNOTATION.specHash] !== desired.metadata.annotations?.[ANNOTATION.specHash];
   const ready = podCondition(pod, 'Ready')?.status === 'True';
   if (isOutdated && (storageSettled || !ready)) {
-    const notice: Notice = { type: 'Normal', reason: 'ReplacingWriter', message: `Replacing ${pod.metadata.name}: its spec changed; clients connect again when it is back` };
+    const notice: Notice = {
+      type: 'Normal',
+      reason: 'ReplacingWriter',
+      message: `Replacing ${pod.metadata.name}: its spec changed; clients connect again when it is back`,
+    };
     return { ...remove({ pod, why: 'its spec changed', notice }), outdated: [pod.metadata.name] };
   }
   const outdated = isOutdated ? [pod.metadata.name] : [];
   const trouble = podTrouble(pod);
-  const actions: Action[] = pod.metadata.labels?.[LABEL.role] === 'writer' ? [] : [{ kind: 'label-pod', pod, labels: { [LABEL.role]: 'writer' } }];
+  const actions: Action[] =
+    pod.metadata.labels?.[LABEL.role] === 'writer' ? [] : [{ kind: 'label-pod', pod, labels: { [LABEL.role]: 'writer' } }];
   if (trouble.kind === 'image') {
-    return { actions, outdated, obstacles: [{ reason: 'ImageUnavailable', message: `${pod.metadata.name} cannot start: ${trouble.why}; check spec.images.computeNode`, blocking: false }] };
+    return {
+      actions,
+      outdated,
+      obstacles: [
+        {
+          reason: 'ImageUnavailable',
+          message: `${pod.metadata.name} cannot start: ${trouble.why}; check spec.images.computeNode`,
+          blocking: false,
+        },
+      ],
+    };
   }
   if (trouble.kind === 'crash-loop') {
     const message = `${pod.metadata.name} keeps failing: ${trouble.why}; see: kubectl logs ${pod.metadata.name} --previous`;
@@ -79,14 +95,25 @@ function goneReason(observed: Observed, pod: Pod): Plan | undefined {
   const zone = pod.metadata.labels?.[LABEL.zone];
   if (trouble.kind === 'over' || trouble.kind === 'backed-off') {
     const lost = trouble.kind === 'over' && (trouble.nodeLost || dead !== undefined);
-    return remove({ pod, why: trouble.why, force: lost, notice: { type: 'Warning', reason: 'WriterLost', message: `Writer ${name} is over (${trouble.why}); a new one is made` } });
+    return remove({
+      pod,
+      why: trouble.why,
+      force: lost,
+      notice: { type: 'Warning', reason: 'WriterLost', message: `Writer ${name} is over (${trouble.why}); a new one is made` },
+    });
   }
   if (dead !== undefined && isSilent(report)) {
     const since = report?.silentSince ?? timeMs(podCondition(pod, 'Ready')?.lastTransitionTime) ?? observed.now;
     const leftMs = since + NODE_SILENCE_MS - observed.now;
     if (leftMs > 0) return { ...EMPTY_PLAN, againInMs: leftMs };
     const message = `Node ${dead.metadata.name} of writer ${name} is down; a new writer is made in another zone`;
-    return remove({ pod, why: 'its node is down', force: true, avoidZone: zone, notice: { type: 'Warning', reason: 'WriterNodeDown', message } });
+    return remove({
+      pod,
+      why: 'its node is down',
+      force: true,
+      avoidZone: zone,
+      notice: { type: 'Warning', reason: 'WriterNodeDown', message },
+    });
   }
   if (report?.phase === 'fenced' && !isSilent(report)) {
     const age = observed.now - (timeMs(report.startedAt) ?? timeMs(pod.metadata.creationTimestamp) ?? 0);
@@ -127,7 +154,13 @@ function remove(what: { pod: Pod; why: string; force?: boolean; avoidZone?: stri
 
 function recreated(observed: Observed, pod: Pod): { notice?: Notice } {
   if (observed.cluster.status?.epoch === undefined) return {};
-  return { notice: { type: 'Normal', reason: 'WriterCreated', message: `Made writer ${pod.metadata.name} anew in ${pod.metadata.labels?.[LABEL.zone] ?? 'some zone'}` } };
+  return {
+    notice: {
+      type: 'Normal',
+      reason: 'WriterCreated',
+      message: `Made writer ${pod.metadata.name} anew in ${pod.metadata.labels?.[LABEL.zone] ?? 'some zone'}`,
+    },
+  };
 }
 
 /** May the writer be replaced on purpose: nothing else is on the move, and it can open the volume again at once. */

@@ -48,20 +48,41 @@ export function planStoragePods(observed: Observed, image: string): Plan {
         kind: 'delete-pod',
         pod,
         why: trouble.why,
-        ...(trouble.kind === 'over' ? { notice: { type: 'Warning', reason: 'StoragePodLost', message: `${pod.metadata.name} is over (${trouble.why}); it is made anew with its data` } } : {}),
+        ...(trouble.kind === 'over'
+          ? {
+              notice: {
+                type: 'Warning',
+                reason: 'StoragePodLost',
+                message: `${pod.metadata.name} is over (${trouble.why}); it is made anew with its data`,
+              },
+            }
+          : {}),
       });
     } else if (isOutdated && !isPodReady(pod)) {
       actions.push({ kind: 'delete-pod', pod, why: 'outdated and not ready' });
     } else if ((isOutdated || claimGoes) && !replacing && othersAreUp(observed, index)) {
       replacing = true;
       const why = claimGoes ? 'its claim is being deleted' : 'its spec changed';
-      actions.push({ kind: 'delete-pod', pod, why, notice: { type: 'Normal', reason: 'ReplacingStoragePod', message: `Replacing ${pod.metadata.name}: ${why}` } });
+      actions.push({
+        kind: 'delete-pod',
+        pod,
+        why,
+        notice: { type: 'Normal', reason: 'ReplacingStoragePod', message: `Replacing ${pod.metadata.name}: ${why}` },
+      });
     } else if (trouble.kind === 'unschedulable') {
       obstacles.push({ reason: 'Unschedulable', message: unschedulable(observed, pod.metadata.name, zone, trouble.why), blocking: false });
     } else if (trouble.kind === 'image') {
-      obstacles.push({ reason: 'ImageUnavailable', message: `${pod.metadata.name} cannot start: ${trouble.why}; check spec.images.storageDaemon`, blocking: false });
+      obstacles.push({
+        reason: 'ImageUnavailable',
+        message: `${pod.metadata.name} cannot start: ${trouble.why}; check spec.images.storageDaemon`,
+        blocking: false,
+      });
     } else if (trouble.kind === 'crash-loop') {
-      obstacles.push({ reason: 'SegmentsMissing', message: `${pod.metadata.name} keeps failing: ${trouble.why}; see: kubectl logs ${pod.metadata.name} --previous`, blocking: false });
+      obstacles.push({
+        reason: 'SegmentsMissing',
+        message: `${pod.metadata.name} keeps failing: ${trouble.why}; see: kubectl logs ${pod.metadata.name} --previous`,
+        blocking: false,
+      });
     }
   }
   const storageNames = new Set(segmentIndexes.map((index) => storageName(name, index)));
@@ -75,7 +96,11 @@ function recreated(observed: Observed, pod: Pod): { notice?: Notice } {
 }
 
 export function foreign(kind: string, name: string): Obstacle {
-  return { reason: 'NameConflict', message: `${kind} ${name} exists and is not this cluster's; rename the cluster or remove the ${kind}`, blocking: true };
+  return {
+    reason: 'NameConflict',
+    message: `${kind} ${name} exists and is not this cluster's; rename the cluster or remove the ${kind}`,
+    blocking: true,
+  };
 }
 
 function unschedulable(observed: Observed, pod: string, zone: string, why: string): string {

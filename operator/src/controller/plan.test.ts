@@ -1,9 +1,29 @@
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION, LABEL } from '../api/names.ts';
-import { agentReport, at, daemonReport, healthy, makeCluster, makeNode, NOW, outdatedPod, plan, running, told, untouched, VOLUME, withEntry, without } from '../testing/picture.ts';
+import {
+  agentReport,
+  at,
+  daemonReport,
+  healthy,
+  makeCluster,
+  makeNode,
+  NOW,
+  outdatedPod,
+  plan,
+  running,
+  told,
+  untouched,
+  VOLUME,
+  withEntry,
+  without,
+} from '../testing/picture.ts';
 import type { Observed } from './observed.ts';
 
-const initializedStatus = { storage: { summary: '6/6', ready: 6, desired: 6, initialized: true, segments: [] }, volumeId: VOLUME, epoch: 3 };
+const initializedStatus = {
+  storage: { summary: '6/6', ready: 6, desired: 6, initialized: true, segments: [] },
+  volumeId: VOLUME,
+  epoch: 3,
+};
 
 describe('a cluster from nothing', () => {
   test('gets everything at once', () => {
@@ -24,7 +44,10 @@ describe('a cluster from nothing', () => {
 
   test('marks a claim once its segment holds data', () => {
     const observed = healthy();
-    const bare = { ...at(observed.claims, 2), metadata: { ...at(observed.claims, 2).metadata, annotations: { [ANNOTATION.volumeId]: VOLUME } } };
+    const bare = {
+      ...at(observed.claims, 2),
+      metadata: { ...at(observed.claims, 2).metadata, annotations: { [ANNOTATION.volumeId]: VOLUME } },
+    };
     expect(told({ ...observed, claims: withEntry(observed.claims, 2, bare) })).toEqual(['apply PersistentVolumeClaim demo-storage-2']);
   });
 
@@ -67,9 +90,20 @@ describe('claims', () => {
 
   test('with fewer left nothing is made, a person must decide', () => {
     const observed = healthy(makeCluster({ status: initializedStatus }));
-    const lost = { ...observed, claims: without(observed.claims, 0, 1, 2, 3), storagePods: without(observed.storagePods, 0, 1, 2, 3), computePods: [] };
+    const lost = {
+      ...observed,
+      claims: without(observed.claims, 0, 1, 2, 3),
+      storagePods: without(observed.storagePods, 0, 1, 2, 3),
+      computePods: [],
+    };
     expect(told(lost)).toEqual([]);
-    expect(plan(lost).obstacles).toEqual([{ reason: 'DataLossRisk', blocking: true, message: expect.stringContaining(`kubectl annotate ac demo ${ANNOTATION.acceptDataLoss}=true`) }]);
+    expect(plan(lost).obstacles).toEqual([
+      {
+        reason: 'DataLossRisk',
+        blocking: true,
+        message: expect.stringContaining(`kubectl annotate ac demo ${ANNOTATION.acceptDataLoss}=true`),
+      },
+    ]);
     const accepted = { ...lost, cluster: makeCluster({ status: initializedStatus, annotations: { [ANNOTATION.acceptDataLoss]: 'true' } }) };
     expect(told(accepted)).toHaveLength(9);
   });
@@ -87,30 +121,85 @@ describe('claims', () => {
 describe('storage pods', () => {
   const cases: readonly (readonly [string, (observed: Observed) => Observed, readonly string[]])[] = [
     ['a missing one is made', (it) => ({ ...it, storagePods: without(it.storagePods, 3) }), ['create pod demo-storage-3']],
-    ['a failed one is made anew', (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { phase: 'Failed', ready: false })) }), ['delete pod demo-storage-3: phase Failed']],
-    ['so is one of phase Unknown, without force: two daemons must never share a disk', (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { phase: 'Unknown', ready: false })) }), ['delete pod demo-storage-3: its node lost contact']],
-    ['one that is not ready is left to its kubelet', (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { ready: false })) }), []],
-    ['an outdated one is replaced, one at a time', (it) => ({ ...it, storagePods: new Map([...it.storagePods].map(([index, pod]) => [index, outdatedPod(pod)])) }), ['delete pod demo-storage-0: its spec changed']],
     [
-      'but not while another is down',
-      (it) => ({ ...it, storagePods: withEntry(withEntry(it.storagePods, 0, outdatedPod(at(it.storagePods, 0))), 4, running(at(it.storagePods, 4), { ready: false })) }),
+      'a failed one is made anew',
+      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { phase: 'Failed', ready: false })) }),
+      ['delete pod demo-storage-3: phase Failed'],
+    ],
+    [
+      'so is one of phase Unknown, without force: two daemons must never share a disk',
+      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { phase: 'Unknown', ready: false })) }),
+      ['delete pod demo-storage-3: its node lost contact'],
+    ],
+    [
+      'one that is not ready is left to its kubelet',
+      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { ready: false })) }),
       [],
     ],
-    ['nor while another has an empty copy', (it) => ({ ...it, storagePods: withEntry(it.storagePods, 0, outdatedPod(at(it.storagePods, 0))), daemons: withEntry(it.daemons, 'demo-storage-4', daemonReport(4, { state: 'EMPTY' })) }), []],
-    ['an outdated one that is not ready is replaced in any case', (it) => ({ ...it, storagePods: withEntry(it.storagePods, 4, outdatedPod(running(at(it.storagePods, 4), { ready: false }))) }), ['delete pod demo-storage-4: outdated and not ready']],
+    [
+      'an outdated one is replaced, one at a time',
+      (it) => ({ ...it, storagePods: new Map([...it.storagePods].map(([index, pod]) => [index, outdatedPod(pod)])) }),
+      ['delete pod demo-storage-0: its spec changed'],
+    ],
+    [
+      'but not while another is down',
+      (it) => ({
+        ...it,
+        storagePods: withEntry(
+          withEntry(it.storagePods, 0, outdatedPod(at(it.storagePods, 0))),
+          4,
+          running(at(it.storagePods, 4), { ready: false }),
+        ),
+      }),
+      [],
+    ],
+    [
+      'nor while another has an empty copy',
+      (it) => ({
+        ...it,
+        storagePods: withEntry(it.storagePods, 0, outdatedPod(at(it.storagePods, 0))),
+        daemons: withEntry(it.daemons, 'demo-storage-4', daemonReport(4, { state: 'EMPTY' })),
+      }),
+      [],
+    ],
+    [
+      'an outdated one that is not ready is replaced in any case',
+      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 4, outdatedPod(running(at(it.storagePods, 4), { ready: false }))) }),
+      ['delete pod demo-storage-4: outdated and not ready'],
+    ],
     [
       'one whose claim is being deleted goes when the others are up',
-      (it) => ({ ...it, claims: withEntry(it.claims, 1, { ...at(it.claims, 1), metadata: { ...at(it.claims, 1).metadata, deletionTimestamp: '2026-11-21T12:00:00Z' } }) }),
+      (it) => ({
+        ...it,
+        claims: withEntry(it.claims, 1, {
+          ...at(it.claims, 1),
+          metadata: { ...at(it.claims, 1).metadata, deletionTimestamp: '2026-11-21T12:00:00Z' },
+        }),
+      }),
       ['delete pod demo-storage-1: its claim is being deleted'],
     ],
     [
       'a killed one that had run well does not wait for its back-off',
-      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 2, running(at(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:00:00Z', '2026-11-21T11:50:00Z') })) }),
+      (it) => ({
+        ...it,
+        storagePods: withEntry(
+          it.storagePods,
+          2,
+          running(at(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:00:00Z', '2026-11-21T11:50:00Z') }),
+        ),
+      }),
       ['delete pod demo-storage-2: its container ended with exit code 137'],
     ],
     [
       'one that crashes on start does',
-      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 2, running(at(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:50:00Z', '2026-11-21T11:50:01Z') })) }),
+      (it) => ({
+        ...it,
+        storagePods: withEntry(
+          it.storagePods,
+          2,
+          running(at(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:50:00Z', '2026-11-21T11:50:01Z') }),
+        ),
+      }),
       [],
     ],
   ];
@@ -121,8 +210,13 @@ describe('storage pods', () => {
   test('a pod of a deleted cluster of the same name is removed; one of somebody else is not', () => {
     const observed = healthy();
     const pod = at(observed.storagePods, 0);
-    const leftover = { ...pod, metadata: { ...pod.metadata, ownerReferences: pod.metadata.ownerReferences?.map((owner) => ({ ...owner, uid: 'old' })) ?? [] } };
-    expect(told({ ...observed, storagePods: withEntry(observed.storagePods, 0, leftover) })).toEqual(['delete pod demo-storage-0: left over from a deleted cluster of this name']);
+    const leftover = {
+      ...pod,
+      metadata: { ...pod.metadata, ownerReferences: pod.metadata.ownerReferences?.map((owner) => ({ ...owner, uid: 'old' })) ?? [] },
+    };
+    expect(told({ ...observed, storagePods: withEntry(observed.storagePods, 0, leftover) })).toEqual([
+      'delete pod demo-storage-0: left over from a deleted cluster of this name',
+    ]);
     const { ownerReferences: _gone, ...metadata } = pod.metadata;
     const strange = plan({ ...observed, storagePods: withEntry(observed.storagePods, 0, { ...pod, metadata }) });
     expect(strange.actions).toEqual([]);
@@ -139,7 +233,10 @@ describe('storage pods', () => {
 });
 
 describe('the compute pod', () => {
-  const withCompute = (change: (pod: Observed['computePods'][number]) => Observed['computePods'][number], more: Partial<Observed> = {}): Observed => {
+  const withCompute = (
+    change: (pod: Observed['computePods'][number]) => Observed['computePods'][number],
+    more: Partial<Observed> = {},
+  ): Observed => {
     const observed = healthy();
     return { ...observed, computePods: observed.computePods.map(change), ...more };
   };
@@ -150,12 +247,18 @@ describe('the compute pod', () => {
   });
 
   test('fenced right after its start: a rival is restarting too, so wait', () => {
-    const made = plan({ ...healthy(), agents: new Map([['demo-1', agentReport({ phase: 'fenced', startedAt: new Date(NOW - 4_000).toISOString() })]]) });
+    const made = plan({
+      ...healthy(),
+      agents: new Map([['demo-1', agentReport({ phase: 'fenced', startedAt: new Date(NOW - 4_000).toISOString() })]]),
+    });
     expect(made).toMatchObject({ actions: [], againInMs: 6_000 });
   });
 
   test('its node is down and it is silent: by force, elsewhere', () => {
-    const observed = withCompute((pod) => pod, { nodes: [makeNode('zone-a', false), makeNode('zone-b'), makeNode('zone-c')], agents: new Map([['demo-1', silentAgent]]) });
+    const observed = withCompute((pod) => pod, {
+      nodes: [makeNode('zone-a', false), makeNode('zone-b'), makeNode('zone-c')],
+      agents: new Map([['demo-1', silentAgent]]),
+    });
     expect(told(observed)).toEqual(['force-delete pod demo-1: its node is down']);
     const next = plan({ ...observed, computePods: [], avoidZone: 'zone-a' }).actions[0];
     expect(next).toMatchObject({ kind: 'create-pod', pod: { metadata: { labels: { [LABEL.zone]: 'zone-b' } } } });
@@ -172,18 +275,26 @@ describe('the compute pod', () => {
   test('terminating for too long: by force', () => {
     const late = withCompute((pod) => ({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW - 6_000).toISOString() } }));
     expect(told(late)).toEqual(['force-delete pod demo-1: it should be gone by now']);
-    const early = withCompute((pod) => ({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW + 10_000).toISOString() } }));
+    const early = withCompute((pod) => ({
+      ...pod,
+      metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW + 10_000).toISOString() },
+    }));
     expect(plan(early)).toMatchObject({ actions: [], againInMs: 15_000 });
   });
 
   test('outdated: replaced after storage', () => {
     expect(told(withCompute(outdatedPod))).toEqual(['delete pod demo-1: its spec changed']);
     const observed = withCompute(outdatedPod);
-    expect(told({ ...observed, storagePods: withEntry(observed.storagePods, 5, outdatedPod(at(observed.storagePods, 5))) })).toEqual(['delete pod demo-storage-5: its spec changed']);
+    expect(told({ ...observed, storagePods: withEntry(observed.storagePods, 5, outdatedPod(at(observed.storagePods, 5))) })).toEqual([
+      'delete pod demo-storage-5: its spec changed',
+    ]);
   });
 
   test('gets the role that the Service selects by', () => {
-    const observed = withCompute((pod) => ({ ...pod, metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, [LABEL.role]: 'none' } } }));
+    const observed = withCompute((pod) => ({
+      ...pod,
+      metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, [LABEL.role]: 'none' } },
+    }));
     expect(told(observed)).toEqual(['label pod demo-1']);
   });
 });
@@ -194,14 +305,22 @@ describe('access', () => {
     const observed = untouched(cluster);
     expect(told(observed)).not.toContain('create pod demo-1');
     expect(told(observed)).not.toContain('create Secret demo-superuser');
-    expect(plan(observed).obstacles[0]).toMatchObject({ reason: 'SecretMissing', message: expect.stringContaining('kubectl create secret generic mine') });
+    expect(plan(observed).obstacles[0]).toMatchObject({
+      reason: 'SecretMissing',
+      message: expect.stringContaining('kubectl create secret generic mine'),
+    });
   });
 
   test('a Secret whose database changed keeps its password', () => {
     const observed = healthy();
-    const renamed = { ...observed, cluster: makeCluster({ spec: { storage: { size: '10Gi' }, bootstrap: { initdb: { database: 'other' } } } }) };
+    const renamed = {
+      ...observed,
+      cluster: makeCluster({ spec: { storage: { size: '10Gi' }, bootstrap: { initdb: { database: 'other' } } } }),
+    };
     const applied = plan(renamed).actions.find((action) => action.kind === 'apply');
-    expect(applied).toMatchObject({ object: { data: { password: Buffer.from('secret').toString('base64'), dbname: Buffer.from('other').toString('base64') } } });
+    expect(applied).toMatchObject({
+      object: { data: { password: Buffer.from('secret').toString('base64'), dbname: Buffer.from('other').toString('base64') } },
+    });
   });
 
   test('a Service that somebody changed is put right', () => {
@@ -219,12 +338,24 @@ test('a spec that cannot be carried out stops everything and says why', () => {
 });
 
 test('a parameter of ours is left out, the rest is done', () => {
-  const made = plan(untouched(makeCluster({ spec: { storage: { size: '10Gi' }, postgresql: { parameters: { fsync: 'off', work_mem: '8MB' } } } })));
-  expect(made.problems).toEqual([{ field: 'spec.postgresql.parameters.fsync', fatal: false, message: expect.stringContaining('remove it') }]);
-  const pod = made.actions.flatMap((action) => (action.kind === 'create-pod' && action.pod.metadata.name === 'demo-1' ? [action.pod] : []))[0];
+  const made = plan(
+    untouched(makeCluster({ spec: { storage: { size: '10Gi' }, postgresql: { parameters: { fsync: 'off', work_mem: '8MB' } } } })),
+  );
+  expect(made.problems).toEqual([
+    { field: 'spec.postgresql.parameters.fsync', fatal: false, message: expect.stringContaining('remove it') },
+  ]);
+  const pod = made.actions.flatMap((action) =>
+    action.kind === 'create-pod' && action.pod.metadata.name === 'demo-1' ? [action.pod] : [],
+  )[0];
   expect(pod?.spec.containers[0]?.env.find(({ name }) => name === 'AURORA_PG_PARAMETERS')?.value).toBe('{"work_mem":"8MB"}');
 });
 
 function backOff(startedAt: string, finishedAt: string) {
-  return { name: 'main', ready: false, restartCount: 3, state: { waiting: { reason: 'CrashLoopBackOff' } }, lastState: { terminated: { exitCode: 137, startedAt, finishedAt } } };
+  return {
+    name: 'main',
+    ready: false,
+    restartCount: 3,
+    state: { waiting: { reason: 'CrashLoopBackOff' } },
+    lastState: { terminated: { exitCode: 137, startedAt, finishedAt } },
+  };
 }

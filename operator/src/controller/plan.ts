@@ -56,5 +56,11 @@ function zoneProblems(observed: Observed): readonly SpecProblem[] {
     return zone !== undefined && zone !== segmentZone(zones, index);
   });
   if (moved.length === 0) return [];
-  return [{ field: 'spec.storage.zones', message: 'differs from where the copies stand and is ignored: copies stay where they are; put the old zones back', fatal: false }];
+  return [
+    {
+      field: 'spec.storage.zones',
+      message: 'differs from where the copies stand and is ignored: copies stay where they are; put the old zones back',
+      fatal: false,
+    },
+  ];
 }

@@ -22,12 +22,20 @@ export function podTrouble(pod: Pod): PodTrouble {
   const container = status?.containerStatuses?.[0];
   if (phase === 'Failed' || phase === 'Succeeded') {
     const exit = container?.state?.terminated?.exitCode;
-    return { kind: 'over', why: status?.reason ?? (exit === undefined ? `phase ${phase}` : `exit code ${exit}`), nodeLost: status?.reason === 'NodeLost' };
+    return {
+      kind: 'over',
+      why: status?.reason ?? (exit === undefined ? `phase ${phase}` : `exit code ${exit}`),
+      nodeLost: status?.reason === 'NodeLost',
+    };
   }
   if (phase === 'Unknown') return { kind: 'over', why: status?.reason ?? 'its node lost contact', nodeLost: true };
   const scheduled = podCondition(pod, 'PodScheduled');
   if (phase === 'Pending' && scheduled?.status === 'False') {
-    return { kind: 'unschedulable', why: scheduled.message ?? 'no node fits', sinceMs: timeMs(scheduled.lastTransitionTime) ?? timeMs(pod.metadata.creationTimestamp) ?? 0 };
+    return {
+      kind: 'unschedulable',
+      why: scheduled.message ?? 'no node fits',
+      sinceMs: timeMs(scheduled.lastTransitionTime) ?? timeMs(pod.metadata.creationTimestamp) ?? 0,
+    };
   }
   const waiting = container?.state?.waiting;
   if (waiting?.reason === 'CrashLoopBackOff') {

@@ -51,7 +51,15 @@ export class StatusProber {
 
   /** From now on these pods, this often. New pods are asked at once. */
   track(key: string, targets: readonly ProbeTarget[], volumeId: string, intervalMs: number): void {
-    const watched: Watched = this.#watched.get(key) ?? { targets: [], volumeId, intervalMs, timer: undefined, polling: false, agents: new Map(), daemons: new Map() };
+    const watched: Watched = this.#watched.get(key) ?? {
+      targets: [],
+      volumeId,
+      intervalMs,
+      timer: undefined,
+      polling: false,
+      agents: new Map(),
+      daemons: new Map(),
+    };
     this.#watched.set(key, watched);
     const known = new Set(watched.targets.map(identity));
     const isNew = targets.some((target) => !known.has(identity(target)));
@@ -60,7 +68,8 @@ export class StatusProber {
     watched.volumeId = volumeId;
     watched.intervalMs = intervalMs;
     const uids = new Set(targets.map(({ uid }) => uid));
-    for (const reports of [watched.agents, watched.daemons]) for (const [name, report] of reports) if (!uids.has(report.uid)) reports.delete(name);
+    for (const reports of [watched.agents, watched.daemons])
+      for (const [name, report] of reports) if (!uids.has(report.uid)) reports.delete(name);
     if (isNew || watched.timer === undefined) this.#schedule(key, watched, 0);
     else if (faster) this.#schedule(key, watched, intervalMs);
   }
@@ -126,12 +135,22 @@ function sameUid<T extends { readonly uid: string }>(report: T | undefined, uid:
 /** What people and decisions care about at once. */
 function significance({ agents, daemons }: Reports): string {
   return canonicalJson([
-    [...agents].map(([name, report]) => [name, report.uid, isSilent(report), report.phase, report.epoch, report.segments.map(({ id, state }) => [id, state])]),
+    [...agents].map(([name, report]) => [
+      name,
+      report.uid,
+      isSilent(report),
+      report.phase,
+      report.epoch,
+      report.segments.map(({ id, state }) => [id, state]),
+    ]),
     [...daemons].map(([name, report]) => [name, report.uid, isSilent(report), report.state]),
   ]);
 }
 
 /** What merely moves on. */
 function progress({ agents, daemons }: Reports): string {
-  return canonicalJson([[...agents].map(([, { vdl, message }]) => [vdl, message]), [...daemons].map(([, { scl, bytesUsed }]) => [scl, bytesUsed])]);
+  return canonicalJson([
+    [...agents].map(([, { vdl, message }]) => [vdl, message]),
+    [...daemons].map(([, { scl, bytesUsed }]) => [scl, bytesUsed]),
+  ]);
 }

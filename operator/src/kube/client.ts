@@ -130,7 +130,13 @@ export class KubeClient implements KubeApi {
     try {
       parsed = JSON.parse(answer.body);
     } catch (error) {
-      throw new ApiError(what, answer.code, 'NotJson', `answered ${answer.code} with something that is not JSON: ${answer.body.slice(0, 200)}`, error);
+      throw new ApiError(
+        what,
+        answer.code,
+        'NotJson',
+        `answered ${answer.code} with something that is not JSON: ${answer.body.slice(0, 200)}`,
+        error,
+      );
     }
     if (answer.code < 200 || answer.code > 299) {
       const status = parsed as { reason?: string; message?: string };
@@ -141,7 +147,8 @@ export class KubeClient implements KubeApi {
 
   async #send(method: string, path: string, body: unknown, contentType: string): Promise<Answer> {
     const cluster = this.#config.getCurrentCluster();
-    if (cluster === null) throw new ApiError(`${method} ${path}`, 0, 'NoCluster', 'the kubeconfig has no current cluster; set its current-context');
+    if (cluster === null)
+      throw new ApiError(`${method} ${path}`, 0, 'NoCluster', 'the kubeconfig has no current cluster; set its current-context');
     const options: RequestOptions = { method, timeout: TIMEOUT_MS };
     await this.#config.applyToHTTPSOptions(options);
     const payload = body === undefined ? undefined : JSON.stringify(body);
@@ -153,7 +160,8 @@ export class KubeClient implements KubeApi {
     };
     const url = new URL(`${cluster.server.replace(/\/$/, '')}${path}`);
     return new Promise((resolve, reject) => {
-      const fail = (cause: Error): void => reject(new ApiError(`${method} ${url.pathname}`, 0, 'Unreachable', `${cluster.server} was not reached: ${cause.message}`, cause));
+      const fail = (cause: Error): void =>
+        reject(new ApiError(`${method} ${url.pathname}`, 0, 'Unreachable', `${cluster.server} was not reached: ${cause.message}`, cause));
       const send = url.protocol === 'http:' ? httpRequest : httpsRequest;
       const request = send(url, options, (response) => {
         const chunks: Buffer[] = [];

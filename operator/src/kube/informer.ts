@@ -126,7 +126,8 @@ export class KindInformer<T extends KubeObject> {
     this.#objects = new Map(items.map((item) => [keyOf(item), item]));
     this.#synced = true;
     for (const [key, old] of before) if (!this.#objects.has(key)) this.#notify(old);
-    for (const [key, item] of this.#objects) if (before.get(key)?.metadata.resourceVersion !== item.metadata.resourceVersion) this.#notify(item);
+    for (const [key, item] of this.#objects)
+      if (before.get(key)?.metadata.resourceVersion !== item.metadata.resourceVersion) this.#notify(item);
   }
 
   #put(object: T): void {

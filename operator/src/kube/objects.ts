@@ -70,7 +70,11 @@ export interface PodVolume {
   readonly name: string;
   readonly persistentVolumeClaim?: { readonly claimName: string };
   readonly emptyDir?: { readonly sizeLimit?: string };
-  readonly secret?: { readonly secretName: string; readonly items?: readonly { readonly key: string; readonly path: string }[]; readonly defaultMode?: number };
+  readonly secret?: {
+    readonly secretName: string;
+    readonly items?: readonly { readonly key: string; readonly path: string }[];
+    readonly defaultMode?: number;
+  };
 }
 
 export interface PodSpec {
@@ -143,7 +147,12 @@ export interface Service extends KubeObject {
     readonly clusterIP?: string;
     readonly selector: Labels;
     readonly publishNotReadyAddresses?: boolean;
-    readonly ports: readonly { readonly name: string; readonly port: number; readonly targetPort: number | string; readonly protocol: 'TCP' }[];
+    readonly ports: readonly {
+      readonly name: string;
+      readonly port: number;
+      readonly targetPort: number | string;
+      readonly protocol: 'TCP';
+    }[];
   };
 }
 

@@ -31,7 +31,13 @@ export interface ElectionState {
 export type ElectionStep =
   | { readonly kind: 'wait'; readonly state: ElectionState }
   /** Try to write the lease: make it, take it over or renew it. `at` is when the attempt began. */
-  | { readonly kind: 'write'; readonly state: ElectionState; readonly transitions: number; readonly takesOver: boolean; readonly at: number };
+  | {
+      readonly kind: 'write';
+      readonly state: ElectionState;
+      readonly transitions: number;
+      readonly takesOver: boolean;
+      readonly at: number;
+    };
 
 export function startElection(id: string): ElectionState {
   return { id, leading: false, renewedAt: 0 };
@@ -46,7 +52,8 @@ export function onLease(state: ElectionState, lease: LeaseRecord | undefined, no
   if (lease.holder === state.id) return { kind: 'write', state: next, transitions: lease.transitions, takesOver: false, at: now };
   const followed: ElectionState = { ...next, leading: false };
   const patienceMs = Math.max(lease.durationSeconds * 1000, times.leaseMs);
-  if (lease.holder === '' || now - seen.at >= patienceMs) return { kind: 'write', state: followed, transitions: lease.transitions + 1, takesOver: true, at: now };
+  if (lease.holder === '' || now - seen.at >= patienceMs)
+    return { kind: 'write', state: followed, transitions: lease.transitions + 1, takesOver: true, at: now };
   return { kind: 'wait', state: followed };
 }
 

@@ -4,7 +4,16 @@ import { isConflict, isNotFound } from '../kube/api-error.ts';
 import type { KubeApi } from '../kube/client.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
-import { mayLead, onLease, onOutrun, onWritten, startElection, type ElectionState, type ElectionTimes, type LeaseRecord } from './election.ts';
+import {
+  mayLead,
+  onLease,
+  onOutrun,
+  onWritten,
+  startElection,
+  type ElectionState,
+  type ElectionTimes,
+  type LeaseRecord,
+} from './election.ts';
 
 /** coordination.k8s.io/v1 Lease. Times have exactly six decimals: the API server refuses three. */
 export interface Lease extends KubeObject {
@@ -64,7 +73,10 @@ export class LeaseKeeper {
     const lease = this.#lease;
     if (!this.leading || lease === undefined) return;
     try {
-      await this.#options.api.replace(RESOURCE.leases, { ...lease, spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() } });
+      await this.#options.api.replace(RESOURCE.leases, {
+        ...lease,
+        spec: { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: microTime() },
+      });
     } catch (error) {
       this.#options.logger.warn({ err: error }, 'the lease could not be released; the next leader waits until it expires');
     }
@@ -101,7 +113,11 @@ export class LeaseKeeper {
     const desired: Lease = {
       apiVersion: 'coordination.k8s.io/v1',
       kind: 'Lease',
-      metadata: { name, namespace, ...(live?.metadata.resourceVersion === undefined ? {} : { resourceVersion: live.metadata.resourceVersion }) },
+      metadata: {
+        name,
+        namespace,
+        ...(live?.metadata.resourceVersion === undefined ? {} : { resourceVersion: live.metadata.resourceVersion }),
+      },
       spec: {
         holderIdentity: identity,
         leaseDurationSeconds: Math.ceil(times.leaseMs / 1000),

@@ -1,4 +1,15 @@
-import { ANNOTATION, clusterLabels, computeName, LABEL, PORT, segmentIndexes, segmentZone, selectorLabels, storageHost, storageName } from '../api/names.ts';
+import {
+  ANNOTATION,
+  clusterLabels,
+  computeName,
+  LABEL,
+  PORT,
+  segmentIndexes,
+  segmentZone,
+  selectorLabels,
+  storageHost,
+  storageName,
+} from '../api/names.ts';
 import { splitParameters } from '../api/parameters.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';

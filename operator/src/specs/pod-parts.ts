@@ -56,4 +56,3 @@ export function spreadOverNodes(matchLabels: Labels): object {
     ],
   };
 }
-

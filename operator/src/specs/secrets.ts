@@ -14,7 +14,12 @@ export interface Credentials {
 
 export function superuserCredentials(cluster: AuroraCluster): Credentials {
   const given = cluster.spec.superuserSecret?.name;
-  return { username: 'postgres', database: 'postgres', secretName: given ?? superuserSecretName(cluster.metadata.name), generated: given === undefined };
+  return {
+    username: 'postgres',
+    database: 'postgres',
+    secretName: given ?? superuserSecretName(cluster.metadata.name),
+    generated: given === undefined,
+  };
 }
 
 export function appCredentials(cluster: AuroraCluster): Credentials {
@@ -41,7 +46,12 @@ function pgpassField(text: string): string {
  * Everything a client may want to know about a role, under the keys CloudNativePG's users know
  * (https://cloudnative-pg.io/documentation/current/applications/).
  */
-export function connectionKeys(service: string, namespace: string, credentials: Credentials, password: string): Readonly<Record<string, string>> {
+export function connectionKeys(
+  service: string,
+  namespace: string,
+  credentials: Credentials,
+  password: string,
+): Readonly<Record<string, string>> {
   const { username, database } = credentials;
   const user = encodeURIComponent(username);
   const secret = encodeURIComponent(password);

@@ -1,4 +1,14 @@
-import { ANNOTATION, clusterLabels, LABEL, PORT, segmentIndexes, selectorLabels, storageHost, storageName, storageServiceName } from '../api/names.ts';
+import {
+  ANNOTATION,
+  clusterLabels,
+  LABEL,
+  PORT,
+  segmentIndexes,
+  selectorLabels,
+  storageHost,
+  storageName,
+  storageServiceName,
+} from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { clusterNamespace, fingerprint, ownerReference } from './metadata.ts';
@@ -9,7 +19,9 @@ const DATA_DIR = '/var/lib/kube-aurora/data';
 /** `id=host:port` of all six daemons, the asker's own included: a daemon needs no other discovery. */
 export function storagePeers(cluster: AuroraCluster): string {
   const { name } = cluster.metadata;
-  return segmentIndexes.map((index) => `${storageName(name, index)}=${storageHost(name, clusterNamespace(cluster), index)}:${PORT.storage}`).join(',');
+  return segmentIndexes
+    .map((index) => `${storageName(name, index)}=${storageHost(name, clusterNamespace(cluster), index)}:${PORT.storage}`)
+    .join(',');
 }
 
 /** Pod of segment `index`, in the zone of its claim. */

@@ -37,14 +37,26 @@ function storageVerdicts(observed: Observed, segments: readonly SegmentStatus[])
   const quorum =
     up >= WRITE_QUORUM
       ? good(`${up} of ${SEGMENTS} segments are up; four are enough`)
-      : bad(begun ? 'QuorumLost' : 'Creating', `${up} of ${SEGMENTS} segments are up and four are needed; ${begun ? 'writes wait, nothing is lost; ' : ''}missing: ${missing}`);
+      : bad(
+          begun ? 'QuorumLost' : 'Creating',
+          `${up} of ${SEGMENTS} segments are up and four are needed; ${begun ? 'writes wait, nothing is lost; ' : ''}missing: ${missing}`,
+        );
   if (damaged.length > 0) {
-    return { quorum, redundant: bad('SegmentDamaged', `${damaged.join(', ')} found damaged data and stopped; its log says where. To have the copy made anew from its peers, delete its claim and pod`) };
+    return {
+      quorum,
+      redundant: bad(
+        'SegmentDamaged',
+        `${damaged.join(', ')} found damaged data and stopped; its log says where. To have the copy made anew from its peers, delete its claim and pod`,
+      ),
+    };
   }
   const redundant =
     up === SEGMENTS
       ? good('all six copies are up, two in each zone')
-      : bad(begun ? 'SegmentsMissing' : 'Creating', `${up} of ${SEGMENTS} segments are up; missing: ${missing}${begun ? '; they catch up by themselves when they are back' : ''}`);
+      : bad(
+          begun ? 'SegmentsMissing' : 'Creating',
+          `${up} of ${SEGMENTS} segments are up; missing: ${missing}${begun ? '; they catch up by themselves when they are back' : ''}`,
+        );
   return { quorum, redundant };
 }
 
@@ -56,11 +68,15 @@ function writerVerdict(observed: Observed, hasQuorum: boolean): Verdict {
   if (report !== undefined) {
     const because = report.message === undefined ? '' : `: ${report.message}`;
     if (report.phase === 'bootstrapping') return bad('Bootstrapping', `${name} makes the first database${because}`);
-    if (report.phase === 'opening') return bad('OpeningVolume', `${name} opens the volume${hasQuorum ? '' : ', which needs four segments'}${because}`);
+    if (report.phase === 'opening')
+      return bad('OpeningVolume', `${name} opens the volume${hasQuorum ? '' : ', which needs four segments'}${because}`);
     if (report.phase === 'fenced') return bad('WriterFenced', `${name} was fenced by a writer of a higher epoch and is made anew`);
   }
   const everRan = observed.cluster.status?.epoch !== undefined;
-  return bad(everRan ? 'WriterLost' : 'WriterStarting', `${name} ${podState(pod)}; ${everRan ? 'it comes back by itself' : 'it is starting'}`);
+  return bad(
+    everRan ? 'WriterLost' : 'WriterStarting',
+    `${name} ${podState(pod)}; ${everRan ? 'it comes back by itself' : 'it is starting'}`,
+  );
 }
 
 function phaseOf(observed: Observed, plan: ClusterPlan, verdicts: { quorum: Verdict; redundant: Verdict; writer: Verdict }): Phase {
@@ -103,7 +119,10 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     plan.problems.length === 0
       ? good('every field is carried out')
       : bad(plan.problems.some(({ fatal }) => fatal) ? 'SpecInvalid' : 'ParameterNotAllowed', describeProblems(plan.problems));
-  const upToDate: Verdict = plan.outdated.length === 0 ? good('every pod runs the spec as it is') : bad('PodsOutdated', `to be replaced, one at a time: ${plan.outdated.join(', ')}`);
+  const upToDate: Verdict =
+    plan.outdated.length === 0
+      ? good('every pod runs the spec as it is')
+      : bad('PodsOutdated', `to be replaced, one at a time: ${plan.outdated.join(', ')}`);
   const verdicts: readonly (readonly [ConditionType, Verdict])[] = [
     ['Ready', ready],
     ['SpecAccepted', accepted],
@@ -113,7 +132,14 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     ['UpToDate', upToDate],
   ];
   const bytes = segments.flatMap(({ bytesUsed }) => (bytesUsed === undefined ? [] : [bytesUsed]));
-  const summary = phase === 'Ready' || phase === 'Degraded' ? (phase === 'Ready' ? ready.message : `${redundant.message}; reads and writes go on`) : phase === 'Updating' ? upToDate.message : ready.message;
+  const summary =
+    phase === 'Ready' || phase === 'Degraded'
+      ? phase === 'Ready'
+        ? ready.message
+        : `${redundant.message}; reads and writes go on`
+      : phase === 'Updating'
+        ? upToDate.message
+        : ready.message;
   return present<AuroraClusterStatus>({
     observedGeneration: cluster.metadata.generation,
     phase,
@@ -146,13 +172,20 @@ function conditionOf(observed: Observed, type: ConditionType, verdict: Verdict):
     type,
     ...verdict,
     observedGeneration: observed.cluster.metadata.generation ?? 0,
-    lastTransitionTime: before !== undefined && before.status === verdict.status ? before.lastTransitionTime : new Date(observed.now).toISOString(),
+    lastTransitionTime:
+      before !== undefined && before.status === verdict.status ? before.lastTransitionTime : new Date(observed.now).toISOString(),
   };
 }
 
 /** The daemons' word when no writer can be asked: LSN texts compare by their numbers. */
 function newestVdl(observed: Observed): string | undefined {
-  const order = (text: string): bigint => BigInt(`0x${text.split('/').map((half) => half.padStart(8, '0')).join('')}`);
+  const order = (text: string): bigint =>
+    BigInt(
+      `0x${text
+        .split('/')
+        .map((half) => half.padStart(8, '0'))
+        .join('')}`,
+    );
   const known = segmentIndexes.flatMap((index) => observed.daemons.get(storageName(observed.cluster.metadata.name, index))?.vdl ?? []);
   return known.length === 0 ? undefined : known.reduce((a, b) => (order(b) > order(a) ? b : a));
 }

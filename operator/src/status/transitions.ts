@@ -16,8 +16,13 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
     const since = before?.conditions?.find((condition) => condition.type === type)?.lastTransitionTime;
     return since === undefined ? '' : ` after ${seconds(now - Date.parse(since))}`;
   };
-  if (before?.phase === undefined) tell('Normal', 'Creating', `Creating the cluster; volume ${after.volumeId ?? 'unknown'}`);
-  if (after.storage?.initialized === true && before?.storage?.initialized === false) tell('Normal', 'VolumeCreated', 'The volume holds a database now');
+  if (before?.phase === undefined) {
+    if (after.storage?.initialized === true)
+      tell('Normal', 'VolumeFound', `Found the data of volume ${after.volumeId ?? ''} in the retained claims; opening it`);
+    else tell('Normal', 'Creating', `Creating the cluster; volume ${after.volumeId ?? 'not chosen yet'}`);
+  }
+  if (after.storage?.initialized === true && before?.storage?.initialized === false)
+    tell('Normal', 'VolumeCreated', 'The volume holds a database now');
 
   const writer = is('WriterAvailable');
   const epoch = after.epoch === undefined ? '' : ` (epoch ${after.epoch})`;
@@ -32,7 +37,8 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   const quorum = is('StorageQuorum');
   const begun = before?.storage?.initialized === true;
   if (begun && was('StorageQuorum') === 'True' && quorum?.status === 'False') tell('Warning', 'QuorumLost', quorum.message);
-  if (begun && was('StorageQuorum') === 'False' && quorum?.status === 'True') tell('Normal', 'QuorumRegained', `Writes go on${lasted('StorageQuorum')}: ${quorum.message}`);
+  if (begun && was('StorageQuorum') === 'False' && quorum?.status === 'True')
+    tell('Normal', 'QuorumRegained', `Writes go on${lasted('StorageQuorum')}: ${quorum.message}`);
   if (begun) notices.push(...segmentNotices(before?.storage?.segments ?? [], after.storage?.segments ?? [], lasted('StorageRedundant')));
 
   const accepted = is('SpecAccepted');
@@ -52,10 +58,19 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
     const upNow = here.filter(({ ready }) => ready).length;
     const upBefore = here.filter(({ id }) => wasReady(id)).length;
     if (upBefore > 0 && upNow === 0) {
-      notices.push({ type: 'Warning', reason: 'ZoneDown', message: `No segment in ${zone} is up: ${here.map(({ id }) => id).join(', ')}; reads and writes go on while four segments are` });
+      notices.push({
+        type: 'Warning',
+        reason: 'ZoneDown',
+        message: `No segment in ${zone} is up: ${here.map(({ id }) => id).join(', ')}; reads and writes go on while four segments are`,
+      });
       for (const { id } of here) told.add(id);
     }
-    if (upBefore < here.length && upNow === here.length && here.length > 1 && before.filter((segment) => segment.zone === zone).every(({ ready }) => !ready)) {
+    if (
+      upBefore < here.length &&
+      upNow === here.length &&
+      here.length > 1 &&
+      before.filter((segment) => segment.zone === zone).every(({ ready }) => !ready)
+    ) {
       notices.push({ type: 'Normal', reason: 'ZoneRecovered', message: `Both segments in ${zone} are up again${lasted}` });
       for (const { id } of here) told.add(id);
     }
@@ -63,10 +78,19 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
   for (const segment of after) {
     const earlier = before.find(({ id }) => id === segment.id);
     if (segment.state === 'DAMAGED' && earlier?.state !== 'DAMAGED') {
-      notices.push({ type: 'Warning', reason: 'SegmentDamaged', message: `${segment.id} found damaged data and stopped; its log says where` });
+      notices.push({
+        type: 'Warning',
+        reason: 'SegmentDamaged',
+        message: `${segment.id} found damaged data and stopped; its log says where`,
+      });
     } else if (!told.has(segment.id) && earlier !== undefined && earlier.ready !== segment.ready) {
       if (segment.ready) notices.push({ type: 'Normal', reason: 'SegmentUp', message: `${segment.id} is up again` });
-      else notices.push({ type: 'Warning', reason: 'SegmentDown', message: `${segment.id} in ${segment.zone} is down; missing now: ${describeMissing(after)}` });
+      else
+        notices.push({
+          type: 'Warning',
+          reason: 'SegmentDown',
+          message: `${segment.id} in ${segment.zone} is down; missing now: ${describeMissing(after)}`,
+        });
     }
   }
   return notices;

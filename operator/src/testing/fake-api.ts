@@ -20,7 +20,10 @@ export class FakeApi implements KubeApi {
 
   #store<T extends KubeObject>(path: string, object: T, uid: string | undefined): T {
     this.#version += 1;
-    const stored = structuredClone({ ...object, metadata: { ...object.metadata, uid: uid ?? `uid-${this.#version}`, resourceVersion: String(this.#version) } });
+    const stored = structuredClone({
+      ...object,
+      metadata: { ...object.metadata, uid: uid ?? `uid-${this.#version}`, resourceVersion: String(this.#version) },
+    });
     this.objects.set(path, stored);
     return stored;
   }
@@ -32,7 +35,12 @@ export class FakeApi implements KubeApi {
   }
 
   async list<T extends KubeObject>(resource: Resource, namespace?: string): Promise<ObjectList<T>> {
-    const items = [...this.objects].filter(([path]) => path.startsWith(`${resource.root}/`) && path.includes(`/${resource.plural}/`) && (namespace === undefined || namespace === '' || path.includes(`/namespaces/${namespace}/`)));
+    const items = [...this.objects].filter(
+      ([path]) =>
+        path.startsWith(`${resource.root}/`) &&
+        path.includes(`/${resource.plural}/`) &&
+        (namespace === undefined || namespace === '' || path.includes(`/namespaces/${namespace}/`)),
+    );
     return { items: items.map(([, object]) => object as T) };
   }
 
@@ -53,7 +61,8 @@ export class FakeApi implements KubeApi {
     const path = objectPath(resource, object.metadata.namespace, object.metadata.name);
     this.#enter('replace', path);
     const live = this.#find(path);
-    if (live.metadata.resourceVersion !== object.metadata.resourceVersion) throw new ApiError(path, 409, 'Conflict', 'the object has been modified');
+    if (live.metadata.resourceVersion !== object.metadata.resourceVersion)
+      throw new ApiError(path, 409, 'Conflict', 'the object has been modified');
     return this.#store(path, object, live.metadata.uid);
   }
 

@@ -16,17 +16,33 @@ export const NOW = Date.parse('2026-11-21T12:00:00Z');
 export const IMAGES = { storageDaemon: 'storage:1', computeNode: 'compute:1' };
 export const VOLUME = '6f1c2f0e-8a53-4f0c-9a3e-1d2c3b4a5f60';
 
-export function makeCluster(change: { spec?: Parameters<typeof withDefaults>[0]; status?: AuroraClusterStatus; name?: string; annotations?: Record<string, string> } = {}): AuroraCluster {
+export function makeCluster(
+  change: {
+    spec?: Parameters<typeof withDefaults>[0];
+    status?: AuroraClusterStatus;
+    name?: string;
+    annotations?: Record<string, string>;
+  } = {},
+): AuroraCluster {
   return {
     apiVersion: 'kube-aurora.dev/v1alpha1',
     kind: 'AuroraCluster',
-    metadata: { name: change.name ?? 'demo', namespace: 'default', uid: VOLUME, generation: 2, ...(change.annotations === undefined ? {} : { annotations: change.annotations }) },
+    metadata: {
+      name: change.name ?? 'demo',
+      namespace: 'default',
+      uid: VOLUME,
+      generation: 2,
+      ...(change.annotations === undefined ? {} : { annotations: change.annotations }),
+    },
     spec: withDefaults({ storage: { size: '10Gi' }, ...change.spec }),
     ...(change.status === undefined ? {} : { status: change.status }),
   };
 }
 
-export function running(pod: Pod, change: { ready?: boolean; container?: ContainerStatus; phase?: string; node?: string; ip?: string } = {}): Pod {
+export function running(
+  pod: Pod,
+  change: { ready?: boolean; container?: ContainerStatus; phase?: string; node?: string; ip?: string } = {},
+): Pod {
   const { ready = true } = change;
   const conditions: PodCondition[] = [
     { type: 'PodScheduled', status: 'True' },
@@ -40,7 +56,9 @@ export function running(pod: Pod, change: { ready?: boolean; container?: Contain
       phase: change.phase ?? 'Running',
       podIP: change.ip ?? '10.0.0.1',
       conditions,
-      containerStatuses: [change.container ?? { name: 'main', ready, restartCount: 0, state: { running: { startedAt: '2026-11-21T10:59:05Z' } } }],
+      containerStatuses: [
+        change.container ?? { name: 'main', ready, restartCount: 0, state: { running: { startedAt: '2026-11-21T10:59:05Z' } } },
+      ],
     },
   };
 }
@@ -55,7 +73,16 @@ export function makeNode(zone: string, ready = true): Node {
 }
 
 export function agentReport(change: Partial<AgentReport> = {}): AgentReport {
-  return { uid: 'uid-of-demo-1', answeredAt: NOW - 1_000, phase: 'running', epoch: 3, vdl: '0/2000', startedAt: '2026-11-21T10:59:06Z', segments: [], ...change };
+  return {
+    uid: 'uid-of-demo-1',
+    answeredAt: NOW - 1_000,
+    phase: 'running',
+    epoch: 3,
+    vdl: '0/2000',
+    startedAt: '2026-11-21T10:59:06Z',
+    segments: [],
+    ...change,
+  };
 }
 
 export function daemonReport(index: number, change: Partial<DaemonReport> = {}): DaemonReport {
@@ -75,7 +102,9 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
     daemons.set(storageName(cluster.metadata.name, index), daemonReport(index));
   }
   const compute = running(computePod(cluster, { ordinal: 1, volumeId: VOLUME, zone: zones[0] ?? '', image: IMAGES.computeNode }));
-  const secrets = [superuserCredentials(cluster), appCredentials(cluster)].map((credentials) => connectionSecret(cluster, credentials, 'secret'));
+  const secrets = [superuserCredentials(cluster), appCredentials(cluster)].map((credentials) =>
+    connectionSecret(cluster, credentials, 'secret'),
+  );
   return {
     cluster,
     claims,
@@ -92,7 +121,16 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
 
 /** Before anything was made. */
 export function untouched(cluster: AuroraCluster = makeCluster()): Observed {
-  return { ...healthy(cluster), claims: new Map(), storagePods: new Map(), computePods: [], services: new Map(), secrets: new Map(), agents: new Map(), daemons: new Map() };
+  return {
+    ...healthy(cluster),
+    claims: new Map(),
+    storagePods: new Map(),
+    computePods: [],
+    services: new Map(),
+    secrets: new Map(),
+    agents: new Map(),
+    daemons: new Map(),
+  };
 }
 
 export function without<K, V>(map: ReadonlyMap<K, V>, ...keys: readonly K[]): ReadonlyMap<K, V> {
@@ -119,7 +157,8 @@ export function told(observed: Observed): readonly string[] {
     if (action.kind === 'apply') return `apply ${action.object.kind} ${action.object.metadata.name}`;
     if (action.kind === 'create-secret') return `create Secret ${action.credentials.secretName}`;
     if (action.kind === 'delete-claim') return `delete claim ${action.claim.metadata.name}`;
-    if (action.kind === 'delete-pod') return `${action.gracePeriodSeconds === 0 ? 'force-delete' : 'delete'} pod ${action.pod.metadata.name}: ${action.why}`;
+    if (action.kind === 'delete-pod')
+      return `${action.gracePeriodSeconds === 0 ? 'force-delete' : 'delete'} pod ${action.pod.metadata.name}: ${action.why}`;
     return `${action.kind === 'create-pod' ? 'create' : 'label'} pod ${action.pod.metadata.name}`;
   });
 }

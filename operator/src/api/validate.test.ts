@@ -1,0 +1,45 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { makeCluster } from '../testing/picture.ts';
+import { OWNED_PARAMETERS, splitParameters } from './parameters.ts';
+import { largerSize, sizeBytes } from './quantity.ts';
+import { validateCluster } from './validate.ts';
+
+const fieldsOf = (cluster: Parameters<typeof validateCluster>[0]): readonly string[] => validateCluster(cluster).map(({ field }) => field);
+
+test('what an older schema let through is named', () => {
+  expect(fieldsOf(makeCluster())).toEqual([]);
+  expect(fieldsOf(makeCluster({ spec: { replicas: 16 } }))).toContain('spec.replicas');
+  expect(fieldsOf(makeCluster({ spec: {} }))).toEqual([]);
+  expect(fieldsOf(makeCluster({ spec: { storage: { size: '1Mi' } } }))).toEqual(['spec.storage.size']);
+  expect(fieldsOf(makeCluster({ spec: { storage: { size: '10GB' } } }))).toEqual(['spec.storage.size']);
+  expect(fieldsOf(makeCluster({ spec: { storage: { size: '1Gi', zones: ['a'] } } }))).toEqual(['spec.storage.zones']);
+  expect(fieldsOf(makeCluster({ spec: { bootstrap: { initdb: { database: 'template1', owner: 'pg_mine' } } } }))).toEqual([
+    'spec.bootstrap.initdb.database',
+    'spec.bootstrap.initdb.owner',
+  ]);
+  expect(fieldsOf(makeCluster({ name: 'Demo' }))).toEqual(['metadata.name']);
+});
+
+test('parameters: ours are refused in any spelling, the others handed on in lower case', () => {
+  const { accepted, refused } = splitParameters({
+    FSYNC: 'off',
+    Work_Mem: '4MB',
+    'auto_explain.log_min_duration': '1s',
+    'a b': 'x',
+    log_line_prefix: '%m\n',
+  });
+  expect(accepted).toEqual({ work_mem: '4MB', 'auto_explain.log_min_duration': '1s' });
+  expect(refused.map(({ name }) => name)).toEqual(['FSYNC', 'a b', 'log_line_prefix']);
+  for (const name of Object.keys(OWNED_PARAMETERS)) expect(splitParameters({ [name]: '1' }).accepted).toEqual({});
+  expect(splitParameters({ constructor: '1' }).accepted).toEqual({ constructor: '1' });
+});
+
+test('sizes compare by their bytes', () => {
+  expect(sizeBytes('1Gi')).toBe(2 ** 30);
+  expect(sizeBytes('1.5G')).toBe(1.5e9);
+  expect(sizeBytes('1GB')).toBeUndefined();
+  expect(largerSize('1024Mi', '1Gi')).toBe('1024Mi');
+  expect(largerSize('1G', '1Gi')).toBe('1Gi');
+  fc.assert(fc.property(fc.nat(10_000), fc.nat(10_000), (a, b) => sizeBytes(largerSize(`${a}Mi`, `${b}Mi`)) === Math.max(a, b) * 2 ** 20));
+});

@@ -1,0 +1,233 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { silentLogger } from '@kube-aurora/process';
+import { ANNOTATION, LABEL, segmentIndexes, storageName } from '../api/names.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import { ApiError } from '../kube/api-error.ts';
+import type { KubeObject, Node, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
+import { objectPath, RESOURCE } from '../kube/resources.ts';
+import { FakeApi } from '../testing/fake-api.ts';
+import { IMAGES, makeCluster, makeNode, NOW, running } from '../testing/picture.ts';
+import { ClusterController } from './cluster-controller.ts';
+import { EventRecorder, type ClusterEvent } from './event-recorder.ts';
+import { StatusProber, type ProbeTarget } from './status-prober.ts';
+
+const KEY = 'default/demo';
+
+/** A world of one cluster: an API server of maps, pods that run when told, programs that answer as told. */
+class World {
+  readonly api = new FakeApi();
+  readonly again: number[] = [];
+  now = NOW;
+  nodes: Node[] = ['zone-a', 'zone-b', 'zone-c'].map((zone) => makeNode(zone));
+  answers = new Map<string, unknown>();
+  readonly events = new EventRecorder({ api: this.api, logger: silentLogger(), now: () => this.now });
+  #timers: (() => void)[] = [];
+  readonly prober = new StatusProber({
+    fetchStatus: async (target: ProbeTarget) => {
+      if (!this.answers.has(target.name)) throw new Error('silent');
+      return this.answers.get(target.name);
+    },
+    onNews: () => undefined,
+    setTimer: (run) => {
+      this.#timers.push(run);
+      return { cancel: () => void (this.#timers = this.#timers.filter((other) => other !== run)) };
+    },
+    now: () => this.now,
+  });
+  readonly controller = new ClusterController({
+    api: this.api,
+    caches: {
+      clusters: {
+        get: (namespace, name) => this.api.objects.get(objectPath(RESOURCE.clusters, namespace, name)) as AuroraCluster | undefined,
+      },
+      nodes: { list: () => this.nodes },
+      partsOf: () => {
+        const all = <T extends KubeObject>(plural: string): T[] =>
+          [...this.api.objects].flatMap(([path, object]) => (path.includes(`/${plural}/`) ? [object as T] : []));
+        const indexed = <T extends KubeObject>(objects: readonly T[]): Map<number, T> =>
+          new Map(
+            segmentIndexes.flatMap((index) =>
+              objects.filter(({ metadata }) => metadata.name === storageName('demo', index)).map((object) => [index, object] as const),
+            ),
+          );
+        const pods = all<Pod>('pods');
+        return {
+          claims: indexed(all<VolumeClaim>('persistentvolumeclaims')),
+          storagePods: indexed(pods),
+          computePods: pods.filter(({ metadata }) => metadata.labels?.[LABEL.component] === 'compute'),
+          services: new Map(all<Service>('services').map((it) => [it.metadata.name, it])),
+          secrets: new Map(all<Secret>('secrets').map((it) => [it.metadata.name, it])),
+        };
+      },
+    },
+    prober: this.prober,
+    events: this.events,
+    images: IMAGES,
+    logger: silentLogger(),
+    now: () => this.now,
+    newPassword: () => 'generated',
+    again: (_key, afterMs) => this.again.push(afterMs),
+    disruptionBudgets: true,
+  });
+
+  async put(cluster: AuroraCluster): Promise<void> {
+    await this.api.create(RESOURCE.clusters, cluster);
+  }
+
+  get cluster(): AuroraCluster {
+    return this.api.objects.get(objectPath(RESOURCE.clusters, 'default', 'demo')) as AuroraCluster;
+  }
+
+  /** The kubelet's part: every pod runs and is ready, and its program answers. */
+  runPods(): void {
+    for (const [path, object] of this.api.objects) {
+      if (!path.includes('/pods/')) continue;
+      const uid = object.metadata.uid;
+      const pod = running(object as Pod);
+      this.api.objects.set(path, { ...pod, metadata: { ...pod.metadata, ...(uid === undefined ? {} : { uid }) } });
+      const volumeId = this.cluster.status?.volumeId;
+      this.answers.set(
+        object.metadata.name,
+        object.metadata.name === 'demo-1'
+          ? { phase: 'running', epoch: 1, vdl: '0/5000' }
+          : { segments: [{ volumeId, phase: 'READY', scl: '0/5000' }] },
+      );
+    }
+  }
+
+  async poll(): Promise<void> {
+    const due = this.#timers.splice(0);
+    for (const run of due) run();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  async reconcile(): Promise<void> {
+    await this.controller.reconcile(KEY);
+    await this.events.flush();
+  }
+
+  reasons(): readonly string[] {
+    return [...this.api.objects].flatMap(([path, object]) => (path.includes('/events/') ? [(object as ClusterEvent).reason] : []));
+  }
+}
+
+let world: World;
+beforeEach(() => {
+  world = new World();
+});
+
+async function bringUp(): Promise<void> {
+  await world.put(makeCluster());
+  await world.reconcile();
+  world.runPods();
+  await world.reconcile();
+  await world.poll();
+  await world.reconcile();
+}
+
+test('a cluster comes up, then there is nothing more to do', async () => {
+  await bringUp();
+  expect(world.cluster.status).toMatchObject({ phase: 'Ready', epoch: 1, vdl: '0/5000', storage: { summary: '6/6', initialized: true } });
+  expect(world.reasons()).toEqual(expect.arrayContaining(['Creating', 'WriterReady', 'VolumeCreated']));
+  await world.reconcile();
+  const before = world.api.requests.length;
+  await world.reconcile();
+  expect(world.api.requests.slice(before)).toEqual([]);
+  const claims = [...world.api.objects].filter(([path]) => path.includes('/persistentvolumeclaims/')).map(([, object]) => object);
+  expect(
+    claims.every(({ metadata }) => metadata.annotations?.[ANNOTATION.holdsData] === 'true' && metadata.ownerReferences?.length === 0),
+  ).toBe(true);
+  expect(world.api.objects.has(objectPath(RESOURCE.disruptionBudgets, 'default', 'demo-storage'))).toBe(true);
+});
+
+test('the same manifest after a deletion finds the volume', async () => {
+  await bringUp();
+  const { volumeId } = world.cluster.status ?? {};
+  for (const path of world.api.objects.keys()) if (!path.includes('/persistentvolumeclaims/')) world.api.objects.delete(path);
+  await world.reconcile();
+  await world.put({ ...makeCluster(), metadata: { ...makeCluster().metadata, uid: 'new' } });
+  await world.reconcile();
+  expect(world.cluster.status?.volumeId).toBe(volumeId);
+  expect(world.reasons()).toContain('VolumeFound');
+  expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(true);
+});
+
+test('a password is made once and kept', async () => {
+  await bringUp();
+  const path = objectPath(RESOURCE.secrets, 'default', 'demo-app');
+  const secret = world.api.objects.get(path) as Secret;
+  expect(Buffer.from(secret.data?.['password'] ?? '', 'base64').toString()).toBe('generated');
+  world.api.objects.set(path, { ...secret, data: { ...secret.data, password: Buffer.from('chosen').toString('base64') } } as Secret);
+  await world.reconcile();
+  expect(Buffer.from((world.api.objects.get(path) as Secret).data?.['pgpass'] ?? '', 'base64').toString()).toBe(
+    'demo-rw:5432:app:app:chosen\n',
+  );
+});
+
+test('a killed pod is made again', async () => {
+  await bringUp();
+  world.api.objects.delete(objectPath(RESOURCE.pods, 'default', 'demo-storage-2'));
+  await world.reconcile();
+  expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-storage-2'))).toBe(true);
+  expect(world.cluster.status).toMatchObject({ phase: 'Degraded', storage: { summary: '5/6' } });
+  expect(world.reasons()).toEqual(expect.arrayContaining(['SegmentDown', 'StoragePodCreated']));
+});
+
+test('a fenced writer is told, removed and made again', async () => {
+  await bringUp();
+  world.now += 60_000;
+  world.answers.set('demo-1', { phase: 'fenced', epoch: 1 });
+  await world.poll();
+  await world.reconcile();
+  expect(world.reasons()).toContain('WriterFenced');
+  expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(false);
+  await world.reconcile();
+  expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(true);
+});
+
+describe('the API server says no', () => {
+  test('one refusal stops nothing else, and is told once', async () => {
+    world.api.fault = (request) =>
+      request.includes('persistentvolumeclaims/demo-storage-3') ? new ApiError(request, 403, 'Forbidden', 'exceeded quota') : undefined;
+    await world.put(makeCluster());
+    await world.reconcile();
+    await world.reconcile();
+    expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(true);
+    expect(world.cluster.status?.conditions?.find(({ type }) => type === 'Ready')?.message).toContain('exceeded quota');
+    expect(world.reasons().filter((reason) => reason === 'RequestRefused')).toHaveLength(1);
+  });
+
+  test('unreachable: the reconcile fails, to be tried again', async () => {
+    await world.put(makeCluster());
+    world.api.fault = (request) => (request.startsWith('status') ? undefined : new ApiError(request, 503, 'ServiceUnavailable', 'not now'));
+    await expect(world.reconcile()).rejects.toThrow('not now');
+    world.api.fault = () => undefined;
+    await expect(world.reconcile()).resolves.toBeUndefined();
+  });
+
+  test("somebody else's Service of that name is left alone", async () => {
+    await world.api.create(RESOURCE.services, { apiVersion: 'v1', kind: 'Service', metadata: { name: 'demo-rw', namespace: 'default' } });
+    await world.put(makeCluster());
+    const path = objectPath(RESOURCE.services, 'default', 'demo-rw');
+    const hidden = world.api.objects.get(path);
+    const original = world.api.get.bind(world.api);
+    world.api.objects.delete(path);
+    world.api.get = async (resource, namespace, name) =>
+      name === 'demo-rw' && hidden !== undefined ? (hidden as never) : original(resource, namespace, name);
+    await world.reconcile();
+    expect(world.cluster.status).toMatchObject({ phase: 'Blocked', message: expect.stringContaining('Service demo-rw exists') });
+    expect(world.api.objects.has(path)).toBe(false);
+  });
+});
+
+test('the same event twice is one with a count', async () => {
+  await world.put(makeCluster());
+  const notice = { type: 'Normal', reason: 'Test', message: 'again' } as const;
+  world.events.record(world.cluster, notice);
+  world.events.record(world.cluster, notice);
+  world.events.recordOnce(world.cluster, notice);
+  await world.events.flush();
+  const events = [...world.api.objects.values()].filter((object): object is ClusterEvent => 'reason' in object && object.reason === 'Test');
+  expect(events).toHaveLength(1);
+  expect(events[0]).toMatchObject({ count: 2, involvedObject: { kind: 'AuroraCluster', name: 'demo' } });
+});

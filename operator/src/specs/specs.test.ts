@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ANNOTATION, LABEL } from '../api/names.ts';
+import type { Pod } from '../kube/objects.ts';
+import { makeCluster, VOLUME } from '../testing/picture.ts';
+import { computePod } from './compute-pod.ts';
+import { canonicalJson, covers, fingerprint } from './metadata.ts';
+import { appCredentials, connectionKeys, connectionSecret, secretPassword, superuserCredentials } from './secrets.ts';
+import { readWriteService, storageService } from './services.ts';
+import { storagePod } from './storage-pod.ts';
+
+const envOf = (pod: Pod): Readonly<Record<string, string | undefined>> =>
+  Object.fromEntries((pod.spec.containers[0]?.env ?? []).map(({ name, value }) => [name, value]));
+const cluster = makeCluster();
+const compute = (change: Partial<Parameters<typeof computePod>[1]> = {}): Pod =>
+  computePod(cluster, { ordinal: 1, volumeId: VOLUME, zone: 'zone-a', image: 'c:1', ...change });
+
+describe('storage pods', () => {
+  test('know themselves and all six peers by names that last', () => {
+    const pod = storagePod(cluster, 4, 'zone-b', 's:1');
+    expect(envOf(pod)).toMatchObject({
+      AURORA_DAEMON_ID: 'demo-storage-4',
+      AURORA_ZONE: 'zone-b',
+      AURORA_LISTEN: '$(POD_IP):7001',
+      AURORA_METRICS_LISTEN: '$(POD_IP):7002',
+    });
+    expect(envOf(pod)['AURORA_PEERS']?.split(',')).toHaveLength(6);
+    expect(envOf(pod)['AURORA_PEERS']).toContain('demo-storage-5=demo-storage-5.demo-storage.default.svc:7001');
+    expect(pod.spec).toMatchObject({
+      hostname: 'demo-storage-4',
+      subdomain: 'demo-storage',
+      volumes: [{ persistentVolumeClaim: { claimName: 'demo-storage-4' } }],
+    });
+    expect(pod.spec.containers[0]?.env[0]?.name).toBe('POD_IP');
+  });
+
+  test('stand in the zone of their claim, two in each', () => {
+    expect(canonicalJson(storagePod(cluster, 4, 'zone-b', 's:1').spec.affinity)).toContain('"values":["zone-b"]');
+    expect(storageService(cluster).spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true });
+  });
+
+  test('carry a hash that changes with what they run', () => {
+    const hash = (pod: Pod): string | undefined => pod.metadata.annotations?.[ANNOTATION.specHash];
+    expect(hash(storagePod(cluster, 0, 'zone-a', 's:1'))).toBe(hash(storagePod(makeCluster(), 0, 'zone-a', 's:1')));
+    expect(hash(storagePod(cluster, 0, 'zone-a', 's:1'))).not.toBe(hash(storagePod(cluster, 0, 'zone-a', 's:2')));
+    expect(hash(compute())).toBe(hash(compute({ zone: 'zone-c' })));
+    expect(hash(compute())).not.toBe(hash(compute({ volumeId: 'other' })));
+  });
+});
+
+describe('the compute pod', () => {
+  test('finds storage, its passwords and its scratch space', () => {
+    expect(envOf(compute())).toMatchObject({
+      AURORA_VOLUME_ID: VOLUME,
+      AURORA_INSTANCE: 'demo-1',
+      AURORA_PG_LISTEN: '$(POD_IP):5432',
+      AURORA_SUPERUSER_PASSWORD_FILE: '/etc/kube-aurora/superuser/password',
+      AURORA_APP_USER: 'app',
+      AURORA_APP_DATABASE: 'app',
+      AURORA_PG_PARAMETERS: '{}',
+    });
+    expect(envOf(compute())['AURORA_STORAGE']?.split(',')[1]).toBe('demo-storage-1=zone-b=demo-storage-1.demo-storage.default.svc:7001');
+    expect(compute().spec.volumes).toMatchObject([
+      { emptyDir: {} },
+      { secret: { secretName: 'demo-superuser' } },
+      { secret: { secretName: 'demo-app' } },
+    ]);
+  });
+
+  test('is what NAME-rw selects', () => {
+    const labels = compute().metadata.labels ?? {};
+    expect(covers(labels, readWriteService(cluster).spec.selector)).toBe(true);
+    expect(labels[LABEL.role]).toBe('writer');
+    expect(covers(storagePod(cluster, 0, 'zone-a', 's:1').metadata.labels, readWriteService(cluster).spec.selector)).toBe(false);
+  });
+});
+
+describe('secrets', () => {
+  test("carry CloudNativePG's keys", () => {
+    expect(connectionKeys('demo-rw', 'default', appCredentials(cluster), 'pa:ss/w%')).toEqual({
+      username: 'app',
+      password: 'pa:ss/w%',
+      dbname: 'app',
+      host: 'demo-rw',
+      port: '5432',
+      pgpass: 'demo-rw:5432:app:app:pa\\:ss/w%\n',
+      uri: 'postgresql://app:pa%3Ass%2Fw%25@demo-rw.default:5432/app',
+      'jdbc-uri': 'jdbc:postgresql://demo-rw.default:5432/app?password=pa%3Ass%2Fw%25&user=app',
+      'fqdn-uri': 'postgresql://app:pa%3Ass%2Fw%25@demo-rw.default.svc.cluster.local:5432/app',
+      'fqdn-jdbc-uri': 'jdbc:postgresql://demo-rw.default.svc.cluster.local:5432/app?password=pa%3Ass%2Fw%25&user=app',
+    });
+  });
+
+  test('give back any password they were made with', () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1, unit: 'grapheme' }), (password) => {
+        const secret = connectionSecret(cluster, superuserCredentials(cluster), password);
+        const uri = new URL(Buffer.from(secret.data?.['uri'] ?? '', 'base64').toString('utf8'));
+        expect(secretPassword(secret)).toBe(password);
+        expect(decodeURIComponent(uri.password)).toBe(password);
+      }),
+    );
+  });
+
+  test('are of type basic-auth and go with the cluster', () => {
+    expect(connectionSecret(cluster, superuserCredentials(cluster), 'x')).toMatchObject({
+      type: 'kubernetes.io/basic-auth',
+      metadata: { name: 'demo-superuser', ownerReferences: [{ uid: VOLUME, controller: true }] },
+    });
+  });
+});
+
+describe('comparing', () => {
+  test('what others added does not count, what is missing does', () => {
+    expect(covers({ a: 1, b: [{ c: 1, d: 2 }] }, { b: [{ c: 1 }] })).toBe(true);
+    expect(covers({ b: [{ c: 1 }, { c: 2 }] }, { b: [{ c: 1 }] })).toBe(false);
+    expect(covers({}, { a: undefined })).toBe(true);
+    expect(covers(undefined, { a: 1 })).toBe(false);
+  });
+
+  test('a value covers itself, and the order of keys changes no fingerprint', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (value) => {
+        expect(covers(value, value)).toBe(true);
+        expect(fingerprint(Object.fromEntries(Object.entries(value).toReversed()))).toBe(fingerprint(value));
+      }),
+    );
+  });
+});

@@ -1,0 +1,252 @@
+import { describe, expect, test } from 'vitest';
+import type { AuroraClusterStatus } from '../api/types.ts';
+import type { Observed } from '../controller/observed.ts';
+import { checkManifest } from '../testing/manifest-check.ts';
+import {
+  agentReport,
+  at,
+  daemonReport,
+  healthy,
+  makeCluster,
+  NOW,
+  outdatedPod,
+  plan,
+  running,
+  untouched,
+  VOLUME,
+  withEntry,
+  without,
+} from '../testing/picture.ts';
+import { computeStatus } from './compute-status.ts';
+import { readAgentStatus, readDaemonStatus } from './reports.ts';
+import { noticesOf } from './transitions.ts';
+
+const statusOf = (observed: Observed): AuroraClusterStatus => computeStatus(observed, plan(observed));
+const condition = (status: AuroraClusterStatus, type: string) => status.conditions?.find((one) => one.type === type);
+const down = (observed: Observed, ...indexes: readonly number[]): Observed => ({
+  ...observed,
+  storagePods: new Map(
+    [...observed.storagePods].map(([index, pod]) => [index, indexes.includes(index) ? running(pod, { ready: false }) : pod]),
+  ),
+});
+const ran = (status: AuroraClusterStatus = {}): AuroraClusterStatus => ({
+  epoch: 3,
+  storage: { summary: '6/6', ready: 6, desired: 6, initialized: true, segments: [] },
+  ...status,
+});
+
+describe('phases', () => {
+  const before = makeCluster({ status: ran() });
+  const cases: readonly (readonly [string, Observed, string])[] = [
+    ['nothing yet', untouched(), 'Creating'],
+    ['all well', healthy(), 'Ready'],
+    ['one copy missing', down(healthy(), 0), 'Degraded'],
+    ['a zone missing', down(healthy(), 1, 4), 'Degraded'],
+    ['no quorum', down(healthy(before), 0, 1, 2), 'QuorumLost'],
+    ['no quorum and the writer says it runs', down(healthy(), 0, 1, 2), 'QuorumLost'],
+    ['no writer', { ...healthy(before), computePods: [] }, 'WriterUnavailable'],
+    ['first database', { ...healthy(), agents: new Map([['demo-1', agentReport({ phase: 'bootstrapping' })]]) }, 'Bootstrapping'],
+    ['first open', { ...healthy(), agents: new Map([['demo-1', agentReport({ phase: 'opening' })]]) }, 'Opening'],
+    ['later open', { ...healthy(before), agents: new Map([['demo-1', agentReport({ phase: 'opening' })]]) }, 'WriterUnavailable'],
+    [
+      'being replaced',
+      { ...healthy(), storagePods: withEntry(healthy().storagePods, 0, outdatedPod(at(healthy().storagePods, 0))) },
+      'Updating',
+    ],
+    ['a spec that cannot be', untouched(makeCluster({ spec: { storage: { size: 'x' } } })), 'Blocked'],
+  ];
+  test.each(cases)('%s', (_what, observed, phase) => {
+    expect(statusOf(observed).phase).toBe(phase);
+  });
+});
+
+test('the whole status of a healthy cluster, and it fits the schema', () => {
+  const status = statusOf({
+    ...healthy(),
+    agents: new Map([['demo-1', agentReport({ segments: [{ id: 'demo-storage-0', state: 'READY', scl: '0/2000', behindBytes: 0 }] })]]),
+  });
+  expect(status).toMatchObject({
+    observedGeneration: 2,
+    phase: 'Ready',
+    message: 'connect to demo-rw.default:5432',
+    volumeId: VOLUME,
+    writer: 'demo-1',
+    epoch: 3,
+    vdl: '0/2000',
+    instances: [{ name: 'demo-1', role: 'writer', zone: 'zone-a', phase: 'running', ready: true, restarts: 0, epoch: 3 }],
+    storage: { summary: '6/6', ready: 6, desired: 6, initialized: true, bytesUsed: 6000 },
+    endpoints: { readWrite: 'demo-rw.default.svc:5432' },
+    secrets: { superuser: 'demo-superuser', app: 'demo-app' },
+  });
+  expect(status.storage?.segments[0]).toEqual({
+    id: 'demo-storage-0',
+    zone: 'zone-a',
+    node: 'node-zone-a',
+    ready: true,
+    state: 'READY',
+    scl: '0/2000',
+    behindBytes: 0,
+    bytesUsed: 1000,
+  });
+  expect(status.conditions?.every(({ status: is, observedGeneration }) => is === 'True' && observedGeneration === 2)).toBe(true);
+  for (const one of [status, statusOf(untouched()), statusOf(down(healthy(), 0, 1, 2))]) {
+    expect(
+      checkManifest({
+        apiVersion: 'kube-aurora.dev/v1alpha1',
+        kind: 'AuroraCluster',
+        metadata: { name: 'demo' },
+        spec: { storage: { size: '1Gi' } },
+        status: JSON.parse(JSON.stringify(one)),
+      }),
+    ).toEqual([]);
+  }
+});
+
+test('messages name the zone and say what to do', () => {
+  const zone = statusOf(down(healthy(), 1, 4));
+  expect(condition(zone, 'StorageRedundant')?.message).toBe(
+    '4 of 6 segments are up; missing: all of zone-b (demo-storage-1, demo-storage-4); they catch up by themselves when they are back',
+  );
+  expect(condition(zone, 'Ready')?.status).toBe('True');
+  const lost = statusOf(down(healthy(), 0, 1, 2));
+  expect(condition(lost, 'Ready')).toMatchObject({
+    status: 'False',
+    reason: 'QuorumLost',
+    message: expect.stringContaining('writes wait, nothing is lost'),
+  });
+});
+
+test('a transition keeps its time until the next one', () => {
+  const first = statusOf(healthy());
+  const later = { ...healthy(makeCluster({ status: first })), now: NOW + 60_000 };
+  expect(condition(statusOf(later), 'Ready')?.lastTransitionTime).toBe(condition(first, 'Ready')?.lastTransitionTime);
+  expect(condition(statusOf(down(later, 0, 1, 2)), 'StorageQuorum')?.lastTransitionTime).toBe(new Date(NOW + 60_000).toISOString());
+});
+
+describe('the writer', () => {
+  test('whose answer is from before its container started has yet to say what it opened', () => {
+    const observed = healthy();
+    const restarted = observed.computePods.map((pod) =>
+      running(pod, {
+        container: { name: 'main', ready: true, restartCount: 1, state: { running: { startedAt: new Date(NOW).toISOString() } } },
+      }),
+    );
+    const ready = restarted.map((pod) => ({
+      ...pod,
+      status: { ...pod.status, conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: new Date(NOW).toISOString() }] },
+    }));
+    expect(condition(statusOf({ ...observed, computePods: ready }), 'WriterAvailable')?.status).toBe('False');
+  });
+
+  test('that cannot be asked is trusted when its pod has been ready for a while', () => {
+    expect(condition(statusOf({ ...healthy(), agents: new Map() }), 'WriterAvailable')?.status).toBe('True');
+  });
+});
+
+describe('events', () => {
+  const tell = (from: Observed, to: Observed): readonly string[] => {
+    const before = statusOf(from);
+    const later = { ...to, now: NOW + 2_300, cluster: { ...to.cluster, status: before } };
+    return noticesOf(before, statusOf(later), later.now).map(({ reason, message }) => `${reason}: ${message}`);
+  };
+
+  test('nothing changed, nothing told', () => {
+    expect(tell(healthy(), healthy())).toEqual([]);
+  });
+
+  test('creation', () => {
+    expect(noticesOf(undefined, statusOf(untouched()), NOW).map(({ reason }) => reason)).toEqual(['Creating']);
+  });
+
+  test('a zone goes and comes back', () => {
+    expect(tell(healthy(), down(healthy(), 0, 3))).toEqual([
+      'ZoneDown: No segment in zone-a is up: demo-storage-0, demo-storage-3; reads and writes go on while four segments are',
+    ]);
+    expect(tell(down(healthy(), 0, 3), healthy())).toEqual(['ZoneRecovered: Both segments in zone-a are up again after 2.3 s']);
+  });
+
+  test('a segment goes and comes back', () => {
+    expect(tell(healthy(), down(healthy(), 2))).toEqual(['SegmentDown: demo-storage-2 in zone-c is down; missing now: demo-storage-2']);
+    expect(tell(down(healthy(), 2), healthy())).toEqual(['SegmentUp: demo-storage-2 is up again']);
+  });
+
+  test('the quorum goes and comes back', () => {
+    expect(tell(healthy(), down(healthy(), 0, 1, 2))[0]).toContain('QuorumLost: 3 of 6 segments are up and four are needed');
+    expect(tell(down(healthy(), 0, 1, 2), healthy())[0]).toBe(
+      'QuorumRegained: Writes go on after 2.3 s: 6 of 6 segments are up; four are enough',
+    );
+  });
+
+  test('the writer goes and comes back, with the time it took', () => {
+    const gone = { ...healthy(), computePods: healthy().computePods.map((pod) => running(pod, { ready: false })) };
+    expect(tell(healthy(), gone)[0]).toMatch(/^WriterUnavailable: demo-1 runs and is not ready/);
+    expect(tell(gone, { ...healthy(), agents: new Map([['demo-1', agentReport({ epoch: 4 })]]) })).toEqual([
+      'WriterRecovered: Writer demo-1 takes connections again after 2.3 s (epoch 4)',
+    ]);
+  });
+
+  test('the writer opened again so fast that nobody saw it gone', () => {
+    expect(tell(healthy(), { ...healthy(), agents: new Map([['demo-1', agentReport({ epoch: 4 })]]) })).toEqual([
+      'WriterReopened: Writer demo-1 opened the volume again (epoch 4)',
+    ]);
+  });
+
+  test('damage', () => {
+    expect(
+      tell(healthy(), { ...healthy(), daemons: withEntry(healthy().daemons, 'demo-storage-1', daemonReport(1, { state: 'DAMAGED' })) }),
+    ).toEqual(['SegmentDamaged: demo-storage-1 found damaged data and stopped; its log says where']);
+  });
+});
+
+describe('what programs say is checked', () => {
+  test('an agent', () => {
+    expect(
+      readAgentStatus(
+        {
+          phase: 'running',
+          epoch: '7',
+          vdl: '4096',
+          startedAt: 'x',
+          segments: [{ id: 'a', scl: '0/1000', state: 'ready', behindBytes: 12 }, { scl: 1 }, null],
+        },
+        'u',
+        5,
+      ),
+    ).toEqual({
+      uid: 'u',
+      answeredAt: 5,
+      phase: 'running',
+      epoch: 7,
+      vdl: '0/1000',
+      startedAt: 'x',
+      segments: [{ id: 'a', state: 'READY', scl: '0/1000', behindBytes: 12 }],
+    });
+    expect(readAgentStatus('nonsense', 'u', 5)).toEqual({ uid: 'u', answeredAt: 5, phase: 'unknown', segments: [] });
+    expect(readAgentStatus({ phase: 3, epoch: -1, vdl: 'zz', segments: {} }, 'u', 5)).toEqual({
+      uid: 'u',
+      answeredAt: 5,
+      phase: 'unknown',
+      segments: [],
+    });
+  });
+
+  test('a daemon, about our volume only', () => {
+    const body = {
+      segments: [
+        { volumeId: 'other', phase: 'READY' },
+        { volumeId: 'v', pg: 0, phase: 'READY', scl: '8192', bytesUsed: '77' },
+      ],
+    };
+    expect(readDaemonStatus(body, 'u', 'v', 5)).toEqual({ uid: 'u', answeredAt: 5, state: 'READY', scl: '0/2000', bytesUsed: 77 });
+    expect(readDaemonStatus({}, 'u', 'v', 5)).toEqual({ uid: 'u', answeredAt: 5, state: 'EMPTY' });
+  });
+});
+
+test('a daemon that fell silent keeps its last numbers and is shown unreachable', () => {
+  const observed = healthy();
+  const status = statusOf({
+    ...observed,
+    daemons: withEntry(without(observed.daemons, 'demo-storage-5'), 'demo-storage-5', daemonReport(5, { silentSince: NOW - 1 })),
+  });
+  expect(status.storage?.segments[5]).toMatchObject({ state: 'UNREACHABLE', scl: '0/2000', bytesUsed: 1000 });
+});
