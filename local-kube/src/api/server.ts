@@ -1,0 +1,56 @@
+import { timingSafeEqual } from 'node:crypto';
+import { createServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Logger } from '@kube-aurora/process';
+import type { Identity } from './certificates.ts';
+import { ApiError } from './errors.ts';
+import { handle, sendJson, type HandlerOptions } from './handler.ts';
+
+export interface ApiServer {
+  readonly port: number;
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Serves the API on loopback, over TLS, to whoever has the token. Resolves when it listens; rejects when the port is taken. */
+export async function serveApi(options: Omit<HandlerOptions, 'address'> & { identity: Identity; port: number; logger: Logger }): Promise<ApiServer> {
+  const { identity, logger } = options;
+  const expected = Buffer.from(`Bearer ${identity.token}`);
+  const authorised = (header: string | undefined): boolean => {
+    const given = Buffer.from(header ?? '');
+    return given.length === expected.length && timingSafeEqual(given, expected);
+  };
+  let address = '';
+  const sockets = new Set<Socket>();
+  const server = createServer({ key: identity.key, cert: identity.certificate }, (request, response) => {
+    if (!authorised(request.headers.authorization)) {
+      sendJson(response, 401, new ApiError(401, 'Unauthorized', 'Unauthorized: a bearer token is needed; it is in the kubeconfig').status());
+      return;
+    }
+    handle(request, response, { registry: options.registry, logs: options.logs, address }).catch((error: unknown) => {
+      logger.error({ err: error, method: request.method, url: request.url }, 'a request failed');
+      if (response.headersSent) response.destroy();
+      else sendJson(response, 500, new ApiError(500, 'InternalError', `local-kube failed: ${error instanceof Error ? error.message : String(error)}`).status());
+    });
+  });
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  address = `127.0.0.1:${port}`;
+  return {
+    port,
+    url: `https://${address}`,
+    // Watches never end by themselves, so their connections are cut.
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}

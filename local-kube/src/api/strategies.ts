@@ -1,0 +1,118 @@
+import type { Cause } from './errors.ts';
+import { customResourceCauses, prepareCustomResourceDefinition } from './crd-strategy.ts';
+import { defaultPod, podUpdateCauses } from './pod-strategy.ts';
+import { isObject, jsonEqual, objectAt, stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
+
+/** What a built-in kind adds to the common path of every write. */
+export interface Strategy {
+  /** Fills in defaults and what the system decides. */
+  readonly prepare?: (object: KubeObject, live: KubeObject | undefined, context: StrategyContext) => KubeObject;
+  /** Checks that no schema expresses. */
+  readonly causes?: (object: KubeObject, live: KubeObject | undefined) => Cause[];
+}
+
+export interface StrategyContext {
+  /** An unused address for a Service, or the one asked for; undefined when that one is taken or outside 127.96.0.0/12. */
+  readonly allocateClusterIp: (wanted: string | undefined) => string | undefined;
+  readonly nowIso: string;
+}
+
+const forbidden = (field: string, message: string): Cause => ({ reason: 'FieldValueForbidden', field, message: `Forbidden: ${message}` });
+const immutable = (field: string, value: string): Cause => ({ reason: 'FieldValueInvalid', field, message: `Invalid value: ${JSON.stringify(value)}: field is immutable` });
+
+function withSpec(object: KubeObject, spec: JsonObject): KubeObject {
+  return { ...object, spec };
+}
+
+function prepareService(object: KubeObject, live: KubeObject | undefined, context: StrategyContext): KubeObject {
+  const spec: JsonObject = { type: 'ClusterIP', sessionAffinity: 'None', ...objectAt(object, 'spec') };
+  const ports = Array.isArray(spec['ports']) ? spec['ports'] : [];
+  if (ports.length > 0) spec['ports'] = ports.map((port) => (isObject(port) ? { protocol: 'TCP', targetPort: port['port'] ?? null, ...port } : port));
+  if (spec['type'] === 'ExternalName') return { ...withSpec(object, spec), status: object['status'] ?? { loadBalancer: {} } };
+  const kept = stringAt(live, 'spec', 'clusterIP');
+  const asked = typeof spec['clusterIP'] === 'string' && spec['clusterIP'] !== '' ? spec['clusterIP'] : undefined;
+  const ip = asked ?? kept ?? context.allocateClusterIp(undefined);
+  if (ip !== undefined && ip !== kept && ip !== 'None' && asked !== undefined && context.allocateClusterIp(asked) === undefined) spec['clusterIP'] = 'taken';
+  else spec['clusterIP'] = ip;
+  return {
+    ...withSpec(object, { ...spec, clusterIPs: [spec['clusterIP'] ?? ''], ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack', internalTrafficPolicy: 'Cluster' }),
+    status: object['status'] ?? { loadBalancer: {} },
+  };
+}
+
+function serviceCauses(object: KubeObject, live: KubeObject | undefined): Cause[] {
+  const ip = stringAt(object, 'spec', 'clusterIP');
+  const before = stringAt(live, 'spec', 'clusterIP');
+  if (ip === 'taken')
+    return [{ reason: 'FieldValueInvalid', field: 'spec.clusterIP', message: 'Invalid value: the address must be a free one of 127.96.0.0/16 (leave it out to get one, or use None)' }];
+  return before !== undefined && ip !== before ? [immutable('spec.clusterIPs[0]', ip ?? '')] : [];
+}
+
+function prepareSecret(object: KubeObject): KubeObject {
+  const { stringData, ...rest } = object;
+  const data: JsonObject = { ...objectAt(object, 'data') };
+  if (isObject(stringData)) {
+    for (const [key, value] of Object.entries(stringData)) if (typeof value === 'string') data[key] = Buffer.from(value).toString('base64');
+  }
+  return { ...rest, apiVersion: object.apiVersion, kind: object.kind, metadata: object.metadata, type: stringAt(object, 'type') ?? 'Opaque', ...(Object.keys(data).length > 0 ? { data } : {}) };
+}
+
+function frozenDataCauses(object: KubeObject, live: KubeObject | undefined): Cause[] {
+  if (live?.['immutable'] !== true) return [];
+  const same = ['data', 'binaryData', 'immutable'].every((key) => jsonEqual(object[key], live[key]));
+  return same ? [] : [forbidden('data', 'field is immutable when `immutable` is set')];
+}
+
+function secretCauses(object: KubeObject, live: KubeObject | undefined): Cause[] {
+  const bad = Object.entries(objectAt(object, 'data')).filter(([, value]) => typeof value === 'string' && !/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(value));
+  const causes = bad.map(([key]): Cause => ({ reason: 'FieldValueInvalid', field: `data[${key}]`, message: 'Invalid value: must be base64 (use stringData for plain text)' }));
+  if (live !== undefined && live['type'] !== object['type']) causes.push(immutable('type', String(object['type'])));
+  return [...causes, ...frozenDataCauses(object, live)];
+}
+
+function prepareClaim(object: KubeObject): KubeObject {
+  return {
+    ...withSpec(object, { volumeMode: 'Filesystem', storageClassName: 'local', ...objectAt(object, 'spec') }),
+    status: object['status'] ?? { phase: 'Pending' },
+  };
+}
+
+function claimCauses(object: KubeObject, live: KubeObject | undefined): Cause[] {
+  const causes: Cause[] = [];
+  for (const field of ['accessModes', 'resources']) {
+    if (objectAt(object, 'spec')[field] === undefined) causes.push({ reason: 'FieldValueRequired', field: `spec.${field}`, message: 'Required value' });
+  }
+  if (live === undefined) return causes;
+  const fixed = (claim: KubeObject): JsonObject => ({ ...objectAt(claim, 'spec'), resources: undefined, volumeName: undefined });
+  if (!jsonEqual(fixed(object), fixed(live)))
+    causes.push(forbidden('spec', 'spec is immutable after creation except resources.requests for bound claims'));
+  return causes;
+}
+
+function prepareNamespace(object: KubeObject): KubeObject {
+  return {
+    ...withSpec(object, { finalizers: ['kubernetes'], ...objectAt(object, 'spec') }),
+    metadata: { ...object.metadata, labels: { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name } },
+    status: { phase: 'Active', ...objectAt(object, 'status') },
+  };
+}
+
+const STRATEGIES: { readonly [storage: string]: Strategy } = {
+  pods: { prepare: defaultPod, causes: podUpdateCauses },
+  services: { prepare: prepareService, causes: serviceCauses },
+  secrets: { prepare: prepareSecret, causes: secretCauses },
+  configmaps: { causes: frozenDataCauses },
+  persistentvolumeclaims: { prepare: prepareClaim, causes: claimCauses },
+  namespaces: { prepare: prepareNamespace },
+  persistentvolumes: {
+    prepare: (object) => ({
+      ...withSpec(object, { volumeMode: 'Filesystem', persistentVolumeReclaimPolicy: 'Retain', ...objectAt(object, 'spec') }),
+      status: object['status'] ?? { phase: 'Pending' },
+    }),
+  },
+  'apiextensions.k8s.io/customresourcedefinitions': { prepare: prepareCustomResourceDefinition, causes: customResourceCauses },
+};
+
+export function strategyOf(storage: string): Strategy {
+  return STRATEGIES[storage] ?? {};
+}

@@ -1,0 +1,97 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import type { Logger } from '@kube-aurora/process';
+import type { Registry } from '../api/registry.ts';
+import type { Claim, Pod } from '../kinds.ts';
+import { objectAt, stringAt, type KubeObject } from '../store/object.ts';
+import { dropFinalizer } from './garbage-collector.ts';
+import { make } from './namespaces.ts';
+import type { EventRecorder } from './event-recorder.ts';
+import { reconcileOn, type Running } from './reconcile.ts';
+
+const PROTECTION = 'kubernetes.io/pvc-protection';
+const PROVISIONER = 'local-kube.kube-aurora.dev/directory';
+
+/** Gives every claim a directory of its own (as a PersistentVolume of the class `local`), and removes it with the claim unless its policy is Retain. */
+export function runVolumes(registry: Registry, recorder: EventRecorder, logger: Logger, directory: string): Running {
+  const { store } = registry;
+  return reconcileOn(
+    store,
+    logger,
+    'volumes',
+    (change) => ['persistentvolumeclaims', 'persistentvolumes'].includes(change.resource) || (change.resource === 'pods' && change.type === 'DELETED'),
+    () => {
+      make(registry, undefined, {
+        apiVersion: 'storage.k8s.io/v1',
+        kind: 'StorageClass',
+        metadata: { name: 'local', annotations: { 'storageclass.kubernetes.io/is-default-class': 'true' } },
+        provisioner: PROVISIONER,
+        reclaimPolicy: 'Delete',
+        volumeBindingMode: 'Immediate',
+      });
+      for (const object of store.list('persistentvolumeclaims')) {
+        if (object.metadata.deletionTimestamp === undefined) bind(registry, recorder, object as Claim, object, directory);
+        else if (!inUse(registry, object)) dropFinalizer(registry, 'persistentvolumeclaims', object, PROTECTION);
+      }
+      for (const volume of store.list('persistentvolumes')) reclaim(registry, volume);
+    },
+  );
+}
+
+function inUse(registry: Registry, claim: KubeObject): boolean {
+  const pods = registry.store.list('pods', claim.metadata.namespace) as Pod[];
+  return pods.some((pod) => (pod.spec.volumes ?? []).some((volume) => volume.persistentVolumeClaim?.claimName === claim.metadata.name));
+}
+
+function bind(registry: Registry, recorder: EventRecorder, claim: Claim, object: KubeObject, directory: string): void {
+  const resource = registry.catalog.byStorage('persistentvolumeclaims');
+  if (resource === undefined || claim.status?.phase === 'Bound') return;
+  const { namespace = 'default', name, uid = '' } = claim.metadata;
+  const volumeName = claim.spec.volumeName ?? `pvc-${uid}`;
+  const home = path.join(directory, namespace, `${name}-${uid.slice(0, 8)}`);
+  mkdirSync(home, { recursive: true, mode: 0o711 });
+  const capacity = { storage: claim.spec.resources?.requests?.storage ?? '1Gi' };
+  const accessModes = claim.spec.accessModes ?? [];
+  make(registry, undefined, {
+    apiVersion: 'v1',
+    kind: 'PersistentVolume',
+    metadata: { name: volumeName, annotations: { 'pv.kubernetes.io/provisioned-by': PROVISIONER } },
+    spec: {
+      capacity,
+      accessModes,
+      persistentVolumeReclaimPolicy: 'Delete',
+      storageClassName: claim.spec.storageClassName ?? 'local',
+      hostPath: { path: home, type: 'DirectoryOrCreate' },
+      claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid },
+    },
+  });
+  const volumes = registry.catalog.byStorage('persistentvolumes');
+  const context = { manager: 'volumes' };
+  if (volumes !== undefined) registry.change(volumes, undefined, volumeName, (live) => ({ ...live, status: { phase: 'Bound' } }), { ...context, subresource: 'status' });
+  registry.change(
+    resource,
+    namespace,
+    name,
+    (live) => ({ ...live, metadata: { ...live.metadata, finalizers: [...new Set([...(live.metadata.finalizers ?? []), PROTECTION])] }, spec: { ...objectAt(live, 'spec'), volumeName } }),
+    context,
+  );
+  registry.change(resource, namespace, name, (live) => ({ ...live, status: { phase: 'Bound', accessModes, capacity } }), { ...context, subresource: 'status' });
+  recorder.record(object, 'Normal', 'ProvisioningSucceeded', `Successfully provisioned volume ${volumeName}`, PROVISIONER);
+}
+
+function reclaim(registry: Registry, volume: KubeObject): void {
+  const reference = objectAt(volume, 'spec', 'claimRef');
+  const uid = stringAt(reference, 'uid');
+  if (uid === undefined) return;
+  const claim = registry.store.get('persistentvolumeclaims', stringAt(reference, 'namespace'), stringAt(reference, 'name') ?? '');
+  const resource = registry.catalog.byStorage('persistentvolumes');
+  if (resource === undefined || claim?.metadata.uid === uid) return;
+  const { name, annotations } = volume.metadata;
+  if (stringAt(volume, 'spec', 'persistentVolumeReclaimPolicy') !== 'Delete' || annotations?.['pv.kubernetes.io/provisioned-by'] !== PROVISIONER) {
+    registry.change(resource, undefined, name, (live) => ({ ...live, status: { phase: 'Released' } }), { manager: 'volumes', subresource: 'status' });
+    return;
+  }
+  const home = stringAt(volume, 'spec', 'hostPath', 'path');
+  if (home !== undefined) rmSync(home, { recursive: true, force: true });
+  registry.remove(resource, undefined, name);
+}
