@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError, parseAddress, readConfig, setting, type ConfigSchema } from '@kube-aurora/process';
 import { COPIES } from '@kube-aurora/volume';
+import { parseParameters } from './postgres/parameters.ts';
 import type { StorageAddress } from './segments.ts';
 
 /** The agent's settings; also their documentation. */
@@ -17,7 +18,7 @@ export const CONFIG_SCHEMA = {
   appUser: { env: 'AURORA_APP_USER', description: 'application role, owner of the application database', type: setting.text() },
   appDatabase: { env: 'AURORA_APP_DATABASE', description: 'application database', type: setting.text() },
   pgParameters: { env: 'AURORA_PG_PARAMETERS', description: 'JSON object of PostgreSQL parameters, all texts', type: setting.optionalText() },
-  pgHba: { env: 'AURORA_PG_HBA', description: 'lines for pg_hba.conf, before the default ones', type: setting.optionalText() },
+  pgHba: { env: 'AURORA_PG_HBA', description: 'lines of pg_hba.conf; without them, passwords from everywhere', type: setting.optionalText() },
   ringMib: { env: 'AURORA_RING_MIB', description: 'MiB of recent redo kept in memory for segments that are behind', type: setting.integer(4, 4096, 64) },
 } satisfies ConfigSchema;
 
@@ -29,12 +30,13 @@ export interface AgentConfig {
   readonly metricsListen: string;
   readonly zone: string;
   readonly instance: string;
-  readonly superuserPassword: string;
-  readonly appPassword: string;
+  readonly superuserPasswordFile: string;
+  readonly appPasswordFile: string;
   readonly appUser: string;
   readonly appDatabase: string;
-  readonly pgParameters: Readonly<Record<string, string>>;
-  readonly pgHba: string;
+  readonly pgParameters: ReadonlyMap<string, string>;
+  /** Undefined: passwords from everywhere. */
+  readonly pgHba: string | undefined;
   readonly ringBytesMax: number;
 }
 
@@ -61,12 +63,12 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     metricsListen: raw.metricsListen,
     zone: raw.zone,
     instance: raw.instance,
-    superuserPassword: attempt('--superuser-password-file', '', () => readSecret(raw.superuserPasswordFile)),
-    appPassword: attempt('--app-password-file', '', () => readSecret(raw.appPasswordFile)),
+    superuserPasswordFile: attempt('--superuser-password-file', '', () => checkSecret(raw.superuserPasswordFile)),
+    appPasswordFile: attempt('--app-password-file', '', () => checkSecret(raw.appPasswordFile)),
     appUser: raw.appUser,
     appDatabase: raw.appDatabase,
-    pgParameters: attempt('--pg-parameters (AURORA_PG_PARAMETERS)', {}, () => parseParameters(raw.pgParameters ?? '{}')),
-    pgHba: raw.pgHba ?? '',
+    pgParameters: attempt('--pg-parameters (AURORA_PG_PARAMETERS)', new Map<string, string>(), () => parseParameters(raw.pgParameters)),
+    pgHba: raw.pgHba,
     ringBytesMax: raw.ringMib * 1024 * 1024,
   };
   if (problems.length > 0) throw new ConfigError(problems);
@@ -88,19 +90,7 @@ function parseStorage(text: string): StorageAddress[] {
   return storage;
 }
 
-function parseParameters(text: string): Record<string, string> {
-  const parsed: unknown = JSON.parse(text);
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new Error('must be a JSON object');
-  return Object.fromEntries(
-    Object.entries(parsed).map(([name, value]) => {
-      if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') throw new Error(`'${name}' must be a text, a number or a boolean`);
-      return [name, String(value)];
-    }),
-  );
-}
-
-function readSecret(file: string): string {
-  const secret = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
-  if (secret === '') throw new Error(`${file} is empty`);
-  return secret;
+function checkSecret(file: string): string {
+  if (readFileSync(file, 'utf8').trim() === '') throw new Error(`${file} is empty`);
+  return file;
 }

@@ -1,0 +1,238 @@
+import { randomUUID } from 'node:crypto';
+import { EXIT, type Health, type Logger } from '@kube-aurora/process';
+import { encodePageKey, encodeVolumeState } from '@kube-aurora/redo';
+import type { PageImage } from '@kube-aurora/rpc';
+import { Backoff, pause } from './backoff.ts';
+import { ImportFailedError, importBase } from './bootstrap/import-base.ts';
+import type { AgentConfig } from './config.ts';
+import type { AgentGauges, AgentMetrics } from './metrics.ts';
+import { openVolume, type OpenedVolume } from './open/open-volume.ts';
+import type { PostgresPlace } from './postgres-place.ts';
+import { createInitialVolume, type InitialVolume } from './postgres/initdb.ts';
+import { killStrays } from './postgres/strays.ts';
+import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
+import { WriterSession } from './session.ts';
+
+export type AgentPhase = 'bootstrapping' | 'opening' | 'running' | 'fenced' | 'stopping';
+
+/** A session that lived this long was healthy; shorter ones count towards backing off. */
+const HEALTHY_SESSION_MS = 10_000;
+const RAPID_FAILURES_FREE = 3;
+
+/**
+ * Keeps a writer running on the volume: bootstraps it when there is none, opens it, supervises PostgreSQL, opens it anew
+ * when PostgreSQL is lost. Fenced, it stays where it is: another writer has taken over, and whoever runs us decides.
+ */
+export class Agent {
+  readonly #config: AgentConfig;
+  readonly #place: PostgresPlace;
+  readonly #segments: readonly SegmentEndpoint[];
+  readonly #identity: WriterIdentity;
+  readonly #logger: Logger;
+  readonly #startedAt = new Date();
+  readonly #stopping = new AbortController();
+  #phase: AgentPhase = 'opening';
+  #message = 'starting';
+  #session: WriterSession | undefined;
+  #heldEpoch: bigint | undefined;
+  #epoch = 0n;
+  #opens = 0;
+  #lastOpenMs: number | undefined;
+  #running: Promise<void> | undefined;
+
+  constructor(options: { config: AgentConfig; place: PostgresPlace; segments: readonly SegmentEndpoint[]; logger: Logger }) {
+    this.#config = options.config;
+    this.#place = options.place;
+    this.#segments = options.segments;
+    this.#logger = options.logger;
+    this.#identity = { segment: { volumeId: options.config.volumeId, pg: 0 }, writerId: `${options.config.instance}/${randomUUID()}` };
+  }
+
+  /** What the metrics read when they are scraped. */
+  readonly gauges: AgentGauges = {
+    vdl: () => this.#session?.writePath.vdl ?? 0n,
+    epoch: () => this.#epoch,
+    ringBytes: () => this.#session?.writePath.ringBytes ?? 0,
+    waitingFlushes: () => this.#session?.writePath.waitingFlushes ?? 0,
+    segments: () =>
+      this.#segments.map(({ index, id, zone }) => {
+        const state = this.#session?.writePath.segment(index);
+        return { id, zone, scl: state?.scl ?? 0n, inFlightBytes: state?.inFlightBytes ?? 0, streaming: state?.phase === 'streaming', errors: state?.errors ?? 0 };
+      }),
+  };
+
+  get phase(): AgentPhase {
+    return this.#phase;
+  }
+  get exitCode(): number {
+    if (this.#phase === 'fenced' || this.#message === 'fenced') return EXIT.fenced;
+    return this.#message === 'no quorum' ? EXIT.noQuorum : EXIT.ok;
+  }
+
+  ready(): Health {
+    const ok = this.#phase === 'running' && this.#session?.ready === true;
+    return { ok, message: ok ? 'running' : `${this.#phase}: ${this.#message}` };
+  }
+
+  status(): unknown {
+    const writePath = this.#session?.writePath;
+    const sent = writePath?.sentLsn ?? 0n;
+    return {
+      role: 'writer',
+      instance: this.#config.instance,
+      phase: this.#phase,
+      message: this.#message,
+      epoch: this.#epoch,
+      vdl: writePath?.vdl ?? 0n,
+      startedAt: this.#startedAt.toISOString(),
+      opens: this.#opens,
+      lastOpenMs: this.#lastOpenMs,
+      postgres: { pid: this.#session?.postgresPid, ready: this.#session?.ready ?? false },
+      segments: this.#segments.map(({ index, id, zone }) => {
+        const state = writePath?.segment(index);
+        const scl = state?.scl ?? 0n;
+        return { id, zone, scl, state: state?.phase ?? 'unknown', behindBytes: Number(sent > scl ? sent - scl : 0n), error: state?.lastError ?? '' };
+      }),
+    };
+  }
+
+  /** Resolves when it is fenced or was stopped. */
+  run(metrics: AgentMetrics): Promise<void> {
+    this.#running = this.#loop(metrics);
+    return this.#running;
+  }
+
+  /** Ordered stop: PostgreSQL's last WAL becomes durable first. Waits `quorumWaitMs` for that, no longer. */
+  async stop(quorumWaitMs: number): Promise<void> {
+    const fenced = this.#phase === 'fenced';
+    this.#phase = 'stopping';
+    this.#message = fenced ? 'fenced' : 'stopping';
+    this.#stopping.abort();
+    const session = this.#session;
+    if (session !== undefined) {
+      const late = setTimeout(() => {
+        this.#message = 'no quorum';
+        this.#logger.error({ quorumWaitMs }, 'storage has no quorum for the shutdown checkpoint; stopping without it (nothing acknowledged is lost)');
+        void session.kill();
+      }, quorumWaitMs);
+      await session.stop();
+      clearTimeout(late);
+    }
+    await this.#running;
+  }
+
+  async #loop(metrics: AgentMetrics): Promise<void> {
+    const strays = killStrays(this.#place.dataDir);
+    if (strays.length > 0) this.#logger.warn({ pids: strays }, 'killed the PostgreSQL that an earlier agent left');
+    const backoff = new Backoff(200, 10_000);
+    let rapidFailures = 0;
+    while (!this.#stopping.signal.aborted) {
+      const startedAt = performance.now();
+      this.#phase = 'opening';
+      this.#message = 'asking storage for the volume';
+      const opened = await openVolume({
+        segments: this.#segments,
+        identity: this.#identity,
+        heldEpoch: this.#heldEpoch,
+        logger: this.#logger,
+        signal: this.#stopping.signal,
+        onWaiting: (reason) => {
+          if (reason !== '') this.#message = reason;
+        },
+      });
+      metrics.opens.inc({ outcome: opened.kind });
+      if (opened.kind === 'stopped') return;
+      if (opened.kind === 'overtaken') {
+        this.#fenced('another writer opened the volume while we did');
+        return;
+      }
+      // From here on a higher epoch than ours can only be another writer's.
+      this.#heldEpoch = opened.epoch;
+      this.#epoch = opened.epoch;
+      if (opened.kind === 'bootstrap') {
+        if (!(await this.#bootstrap(opened.epoch))) await pause(backoff.next(), this.#stopping.signal);
+        continue;
+      }
+      const end = await this.#runSession(opened, startedAt, metrics);
+      if (end === 'fenced' || this.#stopping.signal.aborted) return;
+      if (performance.now() - startedAt > HEALTHY_SESSION_MS) {
+        rapidFailures = 0;
+        backoff.reset();
+      }
+      if (++rapidFailures >= RAPID_FAILURES_FREE) await pause(backoff.next(), this.#stopping.signal);
+    }
+  }
+
+  async #runSession(opened: OpenedVolume, startedAt: number, metrics: AgentMetrics): Promise<'fenced' | 'ended'> {
+    const { config, segments, identity, logger } = { config: this.#config, segments: this.#segments, identity: this.#identity, logger: this.#logger };
+    const openedMs = performance.now() - startedAt;
+    this.#message = 'starting PostgreSQL';
+    const session = new WriterSession({ config, place: this.#place, segments, identity, opened, metrics, logger });
+    this.#session = session;
+    this.#opens++;
+    await session.start();
+    if (session.ready && !this.#stopping.signal.aborted) {
+      this.#phase = 'running';
+      this.#message = 'running';
+      this.#lastOpenMs = Math.round(performance.now() - startedAt);
+      metrics.openSeconds.observe(this.#lastOpenMs / 1000);
+      logger.info({ epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs }, 'writer is running');
+    }
+    if (this.#stopping.signal.aborted) void session.stop();
+    const end = await session.ended;
+    this.#session = undefined;
+    if (end.kind === 'fenced') {
+      this.#fenced(end.message);
+      return 'fenced';
+    }
+    if (end.kind === 'failed') this.#message = end.message;
+    return 'ended';
+  }
+
+  #fenced(message: string): void {
+    this.#phase = 'fenced';
+    this.#message = message;
+    this.#logger.fatal({ epoch: this.#epoch, reason: message }, 'fenced: another writer owns the volume; this one stays down');
+  }
+
+  /** Makes a volume and gives it to storage. False when storage did not take it: the next open decides again. */
+  async #bootstrap(epoch: bigint): Promise<boolean> {
+    this.#phase = 'bootstrapping';
+    this.#message = 'making a new volume';
+    const { installation, account, scratchDir } = this.#place;
+    const { appUser, appDatabase } = this.#config;
+    this.#logger.info({ epoch }, 'there is no volume yet, making one');
+    const volume = await createInitialVolume({
+      installation,
+      account,
+      scratchDir,
+      application: { user: appUser, database: appDatabase },
+      logger: this.#logger.child({ part: 'initdb' }),
+    });
+    try {
+      await importBase({
+        segments: this.#segments,
+        identity: this.#identity,
+        epoch,
+        content: {
+          systemIdentifier: volume.systemIdentifier,
+          baseLsn: volume.baseLsn,
+          volumeState: encodeVolumeState(volume.state),
+          pages: pageImages(volume),
+        },
+        logger: this.#logger,
+      });
+      return true;
+    } catch (error) {
+      if (!(error instanceof ImportFailedError)) throw error;
+      this.#logger.warn({ reason: error.message }, 'storage did not take the new volume; trying again');
+      return false;
+    } finally {
+      await volume.discard();
+    }
+  }
+}
+
+function* pageImages(volume: InitialVolume): Generator<PageImage> {
+  for (const { page, bytes } of volume.pages()) yield { key: encodePageKey(page), page: bytes };
+}

@@ -1,0 +1,40 @@
+import { Registry, collectDefaultMetrics } from 'prom-client';
+import { Shutdown, createLogger, describeConfig, runMain, serveStatus } from '@kube-aurora/process';
+import { Agent } from './agent.ts';
+import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
+import { createMetrics } from './metrics.ts';
+import { preparePostgresPlace } from './postgres-place.ts';
+import { connectSegments } from './segments.ts';
+
+/** How long a stop waits for storage to take PostgreSQL's last WAL; pods get 60 s to end. */
+const QUORUM_WAIT_MS = 30_000;
+
+if (process.argv.includes('--help')) {
+  process.stdout.write(`kube-aurora compute agent\n\n${describeConfig(CONFIG_SCHEMA)}\n`);
+  process.exit(0);
+}
+
+const logger = createLogger('compute-agent');
+await runMain(logger, async () => {
+  const config = readAgentConfig(process.env, process.argv.slice(2));
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const segments = connectSegments(config.storage);
+  const agent = new Agent({ config, place: preparePostgresPlace(config.dataDir, process.env), segments, logger });
+  const metrics = createMetrics(registry, agent.gauges);
+  const shutdown = new Shutdown(logger);
+  const server = await serveStatus({
+    listen: config.metricsListen,
+    registry,
+    live: () => ({ ok: true, message: agent.phase }),
+    ready: () => agent.ready(),
+    status: () => agent.status(),
+  });
+  shutdown.add('status server', () => server.close());
+  shutdown.add('storage connections', () => {
+    for (const { client } of segments) client.close();
+  });
+  shutdown.add('writer', () => agent.stop(QUORUM_WAIT_MS), QUORUM_WAIT_MS + 15_000);
+  shutdown.onSignals(() => agent.exitCode);
+  await agent.run(metrics);
+});

@@ -1,0 +1,258 @@
+import { copyFile, chmod } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DB_STATE, INVALID_LSN, PAGE_BYTES, encodePgControl, formatLsn } from '@kube-aurora/pg-format';
+import type { Logger } from '@kube-aurora/process';
+import { RMGRS_NEEDING_IMAGES, SLRU_KINDS, SLRU_NAMES, decodePageKey, type ForkSize, type VolumeState } from '@kube-aurora/redo';
+import type { AgentConfig } from './config.ts';
+import type { AgentMetrics } from './metrics.ts';
+import { fetchComputeImage } from './open/compute-image.ts';
+import { makeFirstBatch, type FirstBatch } from './open/first-batch.ts';
+import type { OpenedVolume } from './open/open-volume.ts';
+import type { PostgresPlace } from './postgres-place.ts';
+import { buildDataDirectory, type SlruPage } from './postgres/data-directory.ts';
+import { applyPasswords, SUPERUSER } from './postgres/roles.ts';
+import { ShimServer } from './postgres/shim-server.ts';
+import { startPostgres, type PostgresExit, type RunningPostgres } from './postgres/supervise.ts';
+import { PageReader } from './read-path/page-reader.ts';
+import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
+import { LocalWal } from './write-path/local-wal.ts';
+import { WritePath } from './write-path/write-path.ts';
+
+/** Largest run of pages in one GetPages. */
+const PAGES_PER_READ = 128;
+
+/** Why an epoch of ours ended. */
+export type SessionEnd =
+  | { readonly kind: 'fenced'; readonly message: string }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'failed'; readonly message: string };
+
+export interface SessionOptions {
+  readonly config: AgentConfig;
+  readonly place: PostgresPlace;
+  readonly segments: readonly SegmentEndpoint[];
+  readonly identity: WriterIdentity;
+  readonly opened: OpenedVolume;
+  readonly metrics: AgentMetrics;
+  readonly logger: Logger;
+}
+
+/**
+ * One epoch of ours, from an opened volume to the end of its PostgreSQL.
+ *
+ * Order that safety rests on: the epoch's first batch (which makes the open final) is durable on four segments before
+ * PostgreSQL starts, and PostgreSQL is dead before the write path forgets a flush as anything but failed.
+ */
+export class WriterSession {
+  readonly writePath: WritePath;
+  readonly pageReader: PageReader;
+  /** Settles once, when this epoch is over; PostgreSQL is dead by then. */
+  readonly ended: Promise<SessionEnd>;
+  readonly #options: SessionOptions;
+  readonly #end: (end: SessionEnd) => void;
+  readonly #cancel = new AbortController();
+  #ending: Promise<void> | undefined;
+  #postgres: RunningPostgres | undefined;
+  #shim: ShimServer | undefined;
+  #wal: LocalWal | undefined;
+  #ready = false;
+  #stopping = false;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    const { promise, resolve } = Promise.withResolvers<SessionEnd>();
+    this.ended = promise;
+    this.#end = resolve;
+    const { segments, identity, opened, config, metrics, logger } = options;
+    const onFenced = (message: string): void => void this.#finish({ kind: 'fenced', message });
+    this.writePath = new WritePath({
+      segments,
+      identity,
+      epoch: opened.epoch,
+      history: opened.history,
+      startLsn: opened.startLsn,
+      previousEpoch: opened.previousEpoch,
+      ringBytesMax: config.ringBytesMax,
+      oldestRead: () => this.pageReader.oldestRead(),
+      onFenced,
+      onDamagedWal: (error) => {
+        logger.error({ err: error }, 'local WAL is not what PostgreSQL said it wrote; opening the volume anew');
+        void this.#finish({ kind: 'failed', message: error.message });
+      },
+      onFlushed: (seconds) => metrics.flushSeconds.observe(seconds),
+      logger,
+    });
+    this.pageReader = new PageReader({
+      segments,
+      identity,
+      epoch: opened.epoch,
+      zone: config.zone,
+      scl: (index) => {
+        const { phase, scl } = this.writePath.segment(index);
+        return phase === 'connecting' ? 0n : scl;
+      },
+      lowestLsn: () => this.writePath.announcedPgmrpl,
+      onFenced,
+      onRead: ({ seconds, pages, hedged }) => {
+        metrics.pageReadSeconds.observe(seconds);
+        metrics.pagesRead.inc(pages);
+        if (hedged) metrics.pageReadsHedged.inc();
+      },
+      onError: (segment, code) => metrics.pageReadErrors.inc({ segment, code }),
+      logger,
+    });
+  }
+
+  get ready(): boolean {
+    return this.#ready;
+  }
+  get postgresPid(): number | undefined {
+    return this.#postgres?.pid;
+  }
+
+  /** Brings PostgreSQL up on the opened volume. Never rejects: failures end the session. */
+  async start(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      if (!this.#cancel.signal.aborted) this.#options.logger.error({ err: error }, 'could not start on the opened volume');
+      await this.#finish({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  /** Fast shutdown: sessions end, the last WAL becomes durable, then everything closes. Waits for a quorum if it must. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#postgres !== undefined && this.#ready) await this.#postgres.stop('fast');
+    await this.#finish({ kind: 'stopped' });
+  }
+
+  /** Ends PostgreSQL at once, whatever waits. */
+  kill(): Promise<void> {
+    return this.#finish({ kind: 'stopped' });
+  }
+
+  async #start(): Promise<void> {
+    const { config, place, segments, identity, opened, logger } = this.#options;
+    // The streams' hellos tell the segments that X is durable, which lets them apply up to it.
+    this.writePath.start();
+    const sources = [...opened.upToDate].map((index) => segments[index]).filter((one) => one !== undefined);
+    sources.sort((a, b) => Number(b.zone === config.zone) - Number(a.zone === config.zone));
+    const { state, slruPages } = await fetchComputeImage({
+      segments: sources,
+      identity,
+      epoch: opened.epoch,
+      lsn: opened.startLsn,
+      logger,
+      signal: this.#cancel.signal,
+    });
+    const first = makeFirstBatch(state, slruPages, Date.now());
+    const durable = this.writePath.appendFirst(first.records);
+    const { discarded } = await buildDataDirectory({
+      dir: place.dataDir,
+      account: place.account,
+      state,
+      controlFile: controlFile(state, first),
+      walPages: first.walPages,
+      slruPages: slruPagesOf(slruPages),
+      readInitFork: (fork) => this.#readFork(fork, opened.startLsn),
+      parameters: config.pgParameters,
+      hba: config.pgHba,
+    });
+    discarded.catch((error: unknown) => logger.warn({ err: error }, 'the old data directory could not be deleted'));
+    if ((await durable) === 'fenced' || this.#cancel.signal.aborted) return;
+
+    this.#wal = new LocalWal(join(place.dataDir, 'pg_wal'), first.checkpoint.timeline);
+    this.writePath.follow(this.#wal, first.checkpointLsn, state.control.systemIdentifier);
+    const shim = new ShimServer(
+      place.shimSocket,
+      {
+        flush: ({ writtenLsn }) => this.writePath.flush(writtenLsn),
+        readPages: (request) => this.pageReader.read(request, request.lsn),
+      },
+      { owner: place.account, onError: (error, request) => logger.warn({ err: error, operation: request?.operation }, 'a request of PostgreSQL failed') },
+    );
+    this.#shim = shim;
+    await shim.listen();
+    const library = join(place.runDir, 'libaurora_shim.so');
+    await copyFile(place.shimLibrary, library);
+    await chmod(library, 0o755);
+    const postgres = startPostgres({
+      postgres: place.installation.postgres,
+      dataDir: place.dataDir,
+      socketDir: place.runDir,
+      listen: config.pgListen,
+      account: place.account,
+      imageResourceManagers: RMGRS_NEEDING_IMAGES,
+      shim: { library, socketPath: place.shimSocket, token: shim.token, startLsn: first.endLsn },
+      logger: logger.child({ part: 'postgres' }),
+    });
+    this.#postgres = postgres;
+    void postgres.exited.then((exit) => this.#postgresExited(exit));
+    await postgres.ready;
+    await applyPasswords({ dir: place.runDir, port: config.pgListen.port }, [
+      { role: SUPERUSER, passwordFile: config.superuserPasswordFile },
+      { role: config.appUser, passwordFile: config.appPasswordFile },
+    ]);
+    this.#ready = this.#ending === undefined;
+    logger.info({ epoch: opened.epoch, startLsn: formatLsn(opened.startLsn), pid: postgres.pid }, 'PostgreSQL is up');
+  }
+
+  async #readFork(fork: ForkSize, lsn: bigint): Promise<Buffer> {
+    const runs: Buffer[] = [];
+    for (let block = 0; block < fork.blocks; block += PAGES_PER_READ) {
+      const count = Math.min(PAGES_PER_READ, fork.blocks - block);
+      const { spcOid, dbOid, relNumber } = fork;
+      runs.push(await this.pageReader.read({ spcOid, dbOid, relNumber, fork: fork.fork, block, count }, lsn));
+    }
+    return Buffer.concat(runs, fork.blocks * PAGE_BYTES);
+  }
+
+  #postgresExited({ code, signal }: PostgresExit): void {
+    if (this.#ending !== undefined || this.#stopping) return;
+    void this.#finish({ kind: 'failed', message: `PostgreSQL ended with ${signal ?? `code ${code}`}` });
+  }
+
+  #finish(end: SessionEnd): Promise<void> {
+    this.#ending ??= this.#tearDown(end);
+    return this.#ending;
+  }
+
+  async #tearDown(end: SessionEnd): Promise<void> {
+    this.#ready = false;
+    this.#cancel.abort();
+    if (end.kind !== 'stopped') this.#options.logger.error({ epoch: this.#options.opened.epoch, reason: end.message }, end.kind === 'fenced' ? 'another writer owns the volume' : 'PostgreSQL is lost');
+    this.pageReader.stop();
+    // No answer "durable" can reach a dying PostgreSQL that another writer has overtaken: its connections go first.
+    await this.#shim?.close();
+    await this.#postgres?.kill();
+    this.writePath.stop();
+    this.#wal?.close();
+    this.#end(end);
+  }
+}
+
+/** pg_control as a clean shutdown at the fabricated checkpoint would have left it. */
+function controlFile(state: VolumeState, first: FirstBatch): Buffer {
+  return encodePgControl({
+    ...state.control,
+    state: DB_STATE.SHUTDOWNED,
+    time: first.checkpoint.time,
+    checkPoint: first.checkpointLsn,
+    checkPointCopy: first.checkpoint,
+    minRecoveryPoint: INVALID_LSN,
+    minRecoveryPointTimeline: 0,
+    backupStartPoint: INVALID_LSN,
+    backupEndPoint: INVALID_LSN,
+    backupEndRequired: false,
+  });
+}
+
+function* slruPagesOf(pages: ReadonlyMap<string, Buffer>): Generator<SlruPage> {
+  for (const [key, bytes] of pages) {
+    const { dbOid, block } = decodePageKey(Buffer.from(key, 'hex'));
+    const slru = SLRU_NAMES.find((name) => SLRU_KINDS[name] === dbOid);
+    if (slru !== undefined) yield { slru, page: block, bytes };
+  }
+}
+
