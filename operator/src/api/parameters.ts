@@ -8,6 +8,7 @@ const ADDRESS = 'the operator and its Services rely on it';
 const REPLICATION = 'copies are kept by the volume, not by streaming replication';
 const ARCHIVE = 'redo is kept by the volume, not in an archive';
 const PAGES = 'pages come from the volume through ordinary reads';
+const LOGS = 'the log goes to the pod, where kubectl logs finds it';
 
 export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   fsync: DURABILITY,
@@ -32,6 +33,8 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   listen_addresses: ADDRESS,
   port: ADDRESS,
   unix_socket_directories: ADDRESS,
+  unix_socket_group: ADDRESS,
+  unix_socket_permissions: ADDRESS,
   cluster_name: ADDRESS,
   hot_standby: REPLICATION,
   primary_conninfo: REPLICATION,
@@ -47,19 +50,19 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   archive_cleanup_command: ARCHIVE,
   restore_command: ARCHIVE,
   recovery_end_command: ARCHIVE,
-  recovery_target: ARCHIVE,
-  recovery_target_action: ARCHIVE,
-  recovery_target_inclusive: ARCHIVE,
-  recovery_target_lsn: ARCHIVE,
-  recovery_target_name: ARCHIVE,
-  recovery_target_time: ARCHIVE,
-  recovery_target_timeline: ARCHIVE,
-  recovery_target_xid: ARCHIVE,
   io_method: PAGES,
   debug_io_direct: PAGES,
   ignore_checksum_failure: PAGES,
   zero_damaged_pages: PAGES,
+  ignore_system_indexes: PAGES,
+  logging_collector: LOGS,
+  log_destination: LOGS,
 };
+
+function ownedBecause(name: string): string | undefined {
+  if (name.startsWith('recovery_target')) return ARCHIVE;
+  return Object.hasOwn(OWNED_PARAMETERS, name) ? OWNED_PARAMETERS[name] : undefined;
+}
 
 export interface RefusedParameter {
   readonly name: string;
@@ -68,7 +71,8 @@ export interface RefusedParameter {
 
 /**
  * Splits a manifest's parameters into those handed to PostgreSQL (names in lower case, sorted) and those refused.
- * Names are PostgreSQL's: letters, digits and underscores, with one dot for an extension's settings.
+ * Names are PostgreSQL's: letters, digits and underscores, with one dot for an extension's settings. The compute agent
+ * refuses the same ones and would not start with them, so what it gets must have passed here.
  */
 export function splitParameters(parameters: Readonly<Record<string, string>>): {
   readonly accepted: Readonly<Record<string, string>>;
@@ -78,11 +82,11 @@ export function splitParameters(parameters: Readonly<Record<string, string>>): {
   const refused: RefusedParameter[] = [];
   for (const [name, value] of Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1))) {
     const canonical = name.toLowerCase();
-    const owned = Object.hasOwn(OWNED_PARAMETERS, canonical) ? OWNED_PARAMETERS[canonical] : undefined;
-    if (!/^[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)*$/.test(canonical))
+    const owned = ownedBecause(canonical);
+    if (!/^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/.test(canonical))
       refused.push({ name, why: 'it is not the name of a PostgreSQL setting' });
     else if (owned !== undefined) refused.push({ name, why: owned });
-    else if (value.includes('\0') || value.includes('\n')) refused.push({ name, why: 'its value holds a line break or a zero byte' });
+    else if (/[\n\r\0]/.test(value)) refused.push({ name, why: 'its value holds a line break or a zero byte' });
     else accepted[canonical] = value;
   }
   return { accepted, refused };

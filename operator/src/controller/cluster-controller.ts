@@ -14,7 +14,8 @@ import { noticesOf } from '../status/transitions.ts';
 import type { Obstacle } from './actions.ts';
 import type { ClusterParts } from './caches.ts';
 import type { EventRecorder } from './event-recorder.ts';
-import { TRUST_READINESS_MS, writerState, type Observed } from './observed.ts';
+import { TRUST_READINESS_MS, writerPod, writerState, type Observed } from './observed.ts';
+import { deadNode } from './pod-health.ts';
 import { perform, type Outcome } from './perform.ts';
 import { planCluster, type ClusterPlan, type DefaultImages } from './plan.ts';
 import type { ProbeTarget, StatusProber } from './status-prober.ts';
@@ -22,7 +23,7 @@ import type { ProbeTarget, StatusProber } from './status-prober.ts';
 /** While something changes, agents and daemons are asked this often; when all is well, this seldom. */
 const POLL_CHANGING_MS = 2_000;
 const POLL_STEADY_MS = 8_000;
-/** A pod is ready and its program's word is missing: people wait for it. */
+/** A pod is ready and its program's word is missing, or its node is said to be down: people wait for the answer. */
 const POLL_URGENT_MS = 250;
 const STALE_RETRY_MS = 500;
 
@@ -213,13 +214,15 @@ export class ClusterController {
       ...observed.computePods.flatMap((pod) => target(pod, 'agent')),
       ...[...observed.storagePods.values()].flatMap((pod) => target(pod, 'daemon')),
     ];
+    const writer = writerPod(observed);
     const asking = writerState(observed) === 'asking';
+    const doubted = writer !== undefined && deadNode(writer, observed.nodes) !== undefined;
     if (asking) again(key, TRUST_READINESS_MS);
     prober.track(
       key,
       targets,
       plan.volumeId,
-      asking ? POLL_URGENT_MS : memory.status?.phase === 'Ready' ? POLL_STEADY_MS : POLL_CHANGING_MS,
+      asking || doubted ? POLL_URGENT_MS : memory.status?.phase === 'Ready' ? POLL_STEADY_MS : POLL_CHANGING_MS,
     );
   }
 }

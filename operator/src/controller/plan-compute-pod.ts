@@ -12,8 +12,8 @@ import { isSilent } from '../status/reports.ts';
 
 /** An agent that was fenced this soon after its start has a rival that starts again as well: wait, or they would take turns. */
 const FENCED_PAUSE_MS = 10_000;
-/** Silence of the agent after which a pod on a dead node is given up. */
-const NODE_SILENCE_MS = 3_000;
+/** Silence of the agent after which a pod on a dead node is given up: an epoch fences it, should it live after all. */
+const NODE_SILENCE_MS = 1_000;
 const UNSCHEDULABLE_MS = 15_000;
 /** A pod that should be gone by now is removed by force. */
 const OVERDUE_MS = 5_000;

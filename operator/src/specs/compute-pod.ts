@@ -29,6 +29,11 @@ export function storageAddresses(cluster: AuroraCluster, zoneOf: (index: number)
     .join(',');
 }
 
+/** Kubernetes expands $(NAME) in an environment's values; doubled, a dollar stands for itself. */
+function literal(text: string): string {
+  return text.replaceAll('$', '$$$$');
+}
+
 export interface ComputePodInput {
   readonly ordinal: number;
   readonly volumeId: string;
@@ -70,7 +75,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
           AURORA_APP_PASSWORD_FILE: `${APP_DIR}/password`,
           AURORA_APP_USER: cluster.spec.bootstrap.initdb.owner,
           AURORA_APP_DATABASE: cluster.spec.bootstrap.initdb.database,
-          AURORA_PG_PARAMETERS: canonicalJson(splitParameters(cluster.spec.postgresql.parameters).accepted),
+          AURORA_PG_PARAMETERS: literal(canonicalJson(splitParameters(cluster.spec.postgresql.parameters).accepted)),
         }),
         ports: [
           { name: 'postgres', containerPort: PORT.postgres },

@@ -67,6 +67,12 @@ describe('the compute pod', () => {
     ]);
   });
 
+  test('hands dollars in settings on as they are', () => {
+    const dollars = makeCluster({ spec: { storage: { size: '1Gi' }, postgresql: { parameters: { search_path: '"$user", $(POD_IP)' } } } });
+    const pod = computePod(dollars, { ordinal: 1, volumeId: VOLUME, zone: 'zone-a', image: 'c:1' });
+    expect(envOf(pod)['AURORA_PG_PARAMETERS']).toBe('{"search_path":"\\"$$user\\", $$(POD_IP)"}');
+  });
+
   test('is what NAME-rw selects', () => {
     const labels = compute().metadata.labels ?? {};
     expect(covers(labels, readWriteService(cluster).spec.selector)).toBe(true);

@@ -50,8 +50,13 @@ function numberOf(value: unknown): number | undefined {
   return typeof number === 'number' && Number.isSafeInteger(number) && number >= 0 ? number : undefined;
 }
 
-/** PostgreSQL's notation, from that notation or from a plain number. */
+/** PostgreSQL's notation, from that notation or from a plain number; 0 is PostgreSQL's "none". */
 function lsnOf(value: unknown): string | undefined {
+  const text = anyLsnOf(value);
+  return text === '0/0' ? undefined : text;
+}
+
+function anyLsnOf(value: unknown): string | undefined {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return formatLsn(BigInt(value));
   if (typeof value !== 'string') return undefined;
   if (/^\d{1,20}$/.test(value)) return formatLsn(BigInt(value));
@@ -80,7 +85,8 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     answeredAt: now,
     silentSince: undefined,
     phase: textOf(status['phase']) ?? 'unknown',
-    epoch: numberOf(status['epoch']),
+    // Epochs begin at 1: 0 is an agent that has opened nothing yet.
+    epoch: numberOf(status['epoch']) || undefined,
     vdl: lsnOf(status['vdl']),
     startedAt: textOf(status['startedAt']),
     message: textOf(status['message']),
