@@ -24,6 +24,10 @@ export function vmPagesFor(heapBlocks: number): number {
   return Math.ceil(heapBlocks / VM_BLOCKS_PER_PAGE);
 }
 
+export function visibilityBits(page: Buffer, heapBlock: number): number {
+  return (page.readUInt8(mapByte(heapBlock)) >>> ((heapBlock & 3) * 2)) & VM_BITS;
+}
+
 export function setVisibilityBits(page: Buffer, heapBlock: number, bits: number): void {
   if (isNewPage(page)) initPage(page, 0);
   const at = mapByte(heapBlock);

@@ -35,7 +35,7 @@ export function compareWithFiles(verifier: RedoVerifier, dataDir: string): { com
     const manager = verifier.lastManager.get(name);
     if (manager === undefined) continue;
     compared++;
-    const difference = comparePages(verifier.comparedPage(id, manager), page, stored);
+    const difference = comparePages(verifier.comparedPage(id, manager, undefined), page, stored);
     if (difference !== undefined) differences.push(`${name}, changed last by manager ${manager}: ${JSON.stringify(difference)}`);
   }
   for (const { blocks, ...id } of verifier.state.relations.forks()) {

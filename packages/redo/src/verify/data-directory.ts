@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { decodePgControl, type PgControl } from '@kube-aurora/pg-format';
 import { type PageId, SLRU_FORK, SLRU_KINDS } from '../page-key.ts';
@@ -80,8 +80,12 @@ export function readVolume(dataDir: string): { state: VolumeState; pages: PageSt
     state.relations.touch(id.spcOid, id.dbOid, id.relNumber, id.fork, id.block);
   }
   for (const { directory, spcOid, dbOid } of databaseDirectories(dataDir)) {
-    addDatabase(state, { spcOid, dbOid });
-    setRelationMap(state, { spcOid, dbOid }, readFileSync(path.join(directory, 'pg_filenode.map')));
+    // Without a map it is no database's own directory, only a place for tables in another tablespace.
+    const map = path.join(directory, 'pg_filenode.map');
+    if (existsSync(map)) {
+      addDatabase(state, { spcOid, dbOid });
+      setRelationMap(state, { spcOid, dbOid }, readFileSync(map));
+    }
     for (const file of readdirSync(directory)) {
       const match = /^(\d+)(_vm|_init)?$/.exec(file);
       if (match !== null) state.relations.create(spcOid, dbOid, Number(match[1]), FORK_SUFFIXES[match[2] ?? ''] ?? 0);

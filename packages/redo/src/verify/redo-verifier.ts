@@ -1,4 +1,4 @@
-import { type Lsn, recordName, restoreBlockImage, type WalRecord } from '@kube-aurora/pg-format';
+import { type BlockRef, type Lsn, recordName, restoreBlockImage, type WalRecord } from '@kube-aurora/pg-format';
 import { RedoError, type TouchedPage } from '../contract.ts';
 import { formatPage, type PageId, SLRU_FORK } from '../page-key.ts';
 import { setPageLsn } from '../page/header.ts';
@@ -59,8 +59,10 @@ export class RedoVerifier {
     for (const effect of applyEffects(this.state, record)) this.pages.apply(effect);
   }
 
-  comparedPage(id: PageId, rmid: number): ComparedPage {
-    return { rmid, fork: id.fork, block: id.block, lossyMap: id.fork === VM_FORK && this.lossyMaps.has(formatPage(id)) };
+  /** How a page is to be compared; `heapBlock` as in {@link ComparedPage}. */
+  comparedPage(id: PageId, rmid: number, heapBlock: number | undefined): ComparedPage {
+    const lossyMap = id.fork === VM_FORK && this.lossyMaps.has(formatPage(id));
+    return { rmid, fork: id.fork, block: id.block, lossyMap, heapBlock };
   }
 
   #applyToPage(record: WalRecord, touched: TouchedPage, name: string, coverage: Coverage): void {
@@ -76,7 +78,7 @@ export class RedoVerifier {
       this.pages.put(touched, page);
       if (image !== undefined) {
         coverage.compared++;
-        difference = comparePages(this.comparedPage(touched, record.rmid), restoreBlockImage(image), page);
+        difference = comparePages(this.comparedPage(touched, record.rmid, record.blocks.find(isHeap)?.blockNumber), restoreBlockImage(image), page);
       }
     } catch (error) {
       if (!(error instanceof RedoError)) throw error;
@@ -98,6 +100,10 @@ export class RedoVerifier {
     if (coverage === undefined) this.coverage.set(name, (coverage = { records: 0, pages: 0, compared: 0, mismatches: 0 }));
     return coverage;
   }
+}
+
+function isHeap(block: BlockRef): boolean {
+  return block.fork === 0;
 }
 
 /** Coverage as lines of text, one a record type, in alphabetical order. */

@@ -6,8 +6,10 @@ import type { Client } from 'pg';
  */
 export interface WorkloadServer {
   connect(database?: string): Promise<Client>;
-  /** A directory that the server can read and write, for COPY and tablespaces. */
+  /** A directory that the server can read and write, for COPY. */
   readonly scratchDir: string;
+  /** Multiplies the rows of the bulky steps: 1 makes 450,000 records. Below 0.2 some record types no longer occur. */
+  readonly scale: number;
 }
 
 type Step = (server: WorkloadServer, db: Client) => Promise<void>;
@@ -114,7 +116,8 @@ const speculation: Step = async (server, db) => {
   }
 };
 
-const indexes: Step = async (_server, db) => {
+const indexes: Step = async ({ scale }, db) => {
+  const n = (rows: number): number => Math.round(rows * scale);
   await run(
     db,
     // Duplicates: posting lists, deduplication, splits of posting lists.
@@ -122,31 +125,31 @@ const indexes: Step = async (_server, db) => {
     `CREATE INDEX dup_a ON dup (a)`,
     `CREATE INDEX dup_b ON dup (b)`,
     `CREATE INDEX dup_plain ON dup (a, c) WITH (deduplicate_items = off)`,
-    `INSERT INTO dup SELECT (random() * 20)::int, 'key ' || (random() * 100)::int, i FROM generate_series(1, 20000) i`,
+    `INSERT INTO dup SELECT (random() * 20)::int, 'key ' || (random() * 100)::int, i FROM generate_series(1, ${n(20000)}) i`,
     `DELETE FROM dup WHERE c % 7 = 0`,
     `VACUUM dup`,
-    `INSERT INTO dup SELECT (random() * 20)::int, 'key ' || (random() * 100)::int, i FROM generate_series(1, 8000) i`,
+    `INSERT INTO dup SELECT (random() * 20)::int, 'key ' || (random() * 100)::int, i FROM generate_series(1, ${n(8000)}) i`,
     `DELETE FROM dup WHERE c % 3 = 0 OR a = 5`,
     `VACUUM dup`,
     // Large keys: three levels; ranges deleted: half-dead pages, unlinking, a new fast root.
     `CREATE TABLE big (k text, n int)`,
     `CREATE INDEX big_k ON big (k)`,
-    `INSERT INTO big SELECT md5(i::text) || repeat(md5((i * 7)::text), 20), i FROM generate_series(1, 6000) i`,
+    `INSERT INTO big SELECT md5(i::text) || repeat(md5((i * 7)::text), 20), i FROM generate_series(1, ${n(6000)}) i`,
     `DELETE FROM big WHERE k > '1'`,
     `VACUUM big`,
-    `INSERT INTO big SELECT md5(i::text) || repeat('k', 600), i FROM generate_series(7000, 9000) i`,
+    `INSERT INTO big SELECT md5(i::text) || repeat('k', 600), i FROM generate_series(7000, ${7000 + n(2000)}) i`,
     `DELETE FROM big`,
     `VACUUM big`,
     `VACUUM big`,
-    `INSERT INTO big SELECT md5(i::text) || repeat('k', 900), i FROM generate_series(1, 3000) i`,
+    `INSERT INTO big SELECT md5(i::text) || repeat('k', 900), i FROM generate_series(1, ${n(3000)}) i`,
     `CREATE TABLE ascending (n bigint PRIMARY KEY)`,
-    `INSERT INTO ascending SELECT i FROM generate_series(1, 20000) i`,
-    `DELETE FROM ascending WHERE n BETWEEN 2000 AND 15000`,
+    `INSERT INTO ascending SELECT i FROM generate_series(1, ${n(20000)}) i`,
+    `DELETE FROM ascending WHERE n BETWEEN ${n(2000)} AND ${n(15000)}`,
     `VACUUM ascending`,
-    `INSERT INTO ascending SELECT -i FROM generate_series(1, 8000) i`,
-    `DELETE FROM ascending WHERE n < 15000`,
+    `INSERT INTO ascending SELECT -i FROM generate_series(1, ${n(8000)}) i`,
+    `DELETE FROM ascending WHERE n < ${n(15000)}`,
     `VACUUM ascending`,
-    `INSERT INTO ascending SELECT i FROM generate_series(30000, 40000) i`,
+    `INSERT INTO ascending SELECT i FROM generate_series(30000, ${30000 + n(10000)}) i`,
     `REINDEX INDEX dup_a`,
     // Versions of the same rows: bottom-up deletion.
     `CREATE TABLE churn (id int PRIMARY KEY, a int, b int)`,
@@ -233,6 +236,18 @@ const files: Step = async (server, db) => {
     `CREATE DATABASE moved STRATEGY = FILE_COPY`,
     `ALTER DATABASE moved SET TABLESPACE elsewhere`,
     `DROP DATABASE removed`,
+    `CREATE TABLESPACE emptied LOCATION ''`,
+    `DROP TABLESPACE emptied`,
+    `SELECT pg_replication_origin_create('forgotten')`,
+    `SELECT pg_replication_origin_advance('forgotten', '0/99')`,
+    `SELECT pg_replication_origin_drop('forgotten')`,
+    `SELECT pg_backup_start('backup', true)`,
+    `SELECT pg_backup_stop(false)`,
+    `ALTER SYSTEM SET full_page_writes = on`,
+    `SELECT pg_reload_conf()`,
+    `CHECKPOINT`,
+    `ALTER SYSTEM RESET full_page_writes`,
+    `SELECT pg_reload_conf()`,
     `CHECKPOINT`,
   );
   for (const database of ['copied', 'logged', 'moved']) {
@@ -257,7 +272,7 @@ async function prepare(db: Client, gid: string): Promise<void> {
 
 /** Freezes every database, so that old transaction status is cut off. */
 const truncation: Step = async (server, db) => {
-  await run(db, `ALTER DATABASE template0 ALLOW_CONNECTIONS true`, `ALTER SYSTEM SET vacuum_freeze_min_age = 0`, `SELECT pg_reload_conf()`);
+  await run(db, `ALTER DATABASE template0 ALLOW_CONNECTIONS true`);
   const { rows } = await db.query<{ datname: string }>('SELECT datname FROM pg_database');
   for (const { datname } of rows) {
     const inside = await server.connect(datname);
