@@ -113,8 +113,17 @@ export class LogFile {
     this.endLsn = endLsn;
   }
 
-  /** Offset of a batch at or before the one whose backlink is `lsn`. */
+  /** Backlink of a batch at or before the one whose backlink is `lsn`. */
+  lookupLsn(lsn: number): number | undefined {
+    return this.#lookupLsns[this.#lookupIndex(lsn)];
+  }
+
+  /** Offset of that batch. */
   lookup(lsn: number): number {
+    return this.#lookupOffsets[this.#lookupIndex(lsn)] ?? 0;
+  }
+
+  #lookupIndex(lsn: number): number {
     let low = 0;
     let high = this.#lookupLsns.length;
     while (low < high) {
@@ -122,7 +131,7 @@ export class LogFile {
       if ((this.#lookupLsns[middle] ?? 0) <= lsn) low = middle + 1;
       else high = middle;
     }
-    return this.#lookupOffsets[low - 1] ?? 0;
+    return low - 1;
   }
 
   /** Writes at `offset`, filling ahead with zeros. Not synced. */

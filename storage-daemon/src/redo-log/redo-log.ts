@@ -397,6 +397,15 @@ export class RedoLog {
     return bytes.subarray(0, whole);
   }
 
+  /** A batch boundary at or before `lsn` that is known without reading the log; undefined outside it. */
+  boundaryBefore(lsn: bigint): ChainLink | undefined {
+    const target = Number(lsn);
+    const file = this.#files.findLast((candidate) => candidate.firstLsn <= target);
+    const boundary = file?.lookupLsn(target);
+    if (boundary === undefined) return undefined;
+    return { lsn: BigInt(boundary), epoch: this.#epochAt(BigInt(boundary)) };
+  }
+
   /** A whole batch by its position, checked. Throws LogReadError. */
   readBatch(position: number, totalBytes: number): Buffer {
     const file = this.#fileAt(position);

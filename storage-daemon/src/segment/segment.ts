@@ -49,6 +49,8 @@ export interface AppendSession {
   acknowledge(scl: bigint): void;
   /** A higher epoch holds from now on. */
   fence(epoch: bigint): void;
+  /** The segment goes away. */
+  close(): void;
 }
 
 export type AppendOutcome = 'appended' | 'duplicate' | 'gap';
@@ -142,7 +144,7 @@ export class Segment {
       logStartLsn: content?.log.startLsn ?? 0n,
       systemIdentifier,
       history: history.map((entry) => ({ ...entry })),
-      message: this.#damage?.message ?? '',
+      message: this.#damage?.message ?? (this.owes ? `lost redo up to ${formatLsn(this.#control.owesLsn)} to damage` : ''),
       daemonId: this.deps.identity.daemonId,
       zone: this.deps.identity.zone,
       pgmrpl: BigInt(content?.pgmrpl ?? 0),
@@ -188,7 +190,7 @@ export class Segment {
       if (epoch === control.epoch && control.writerId !== '' && control.writerId !== writerId) {
         throw new AuroraRpcError('EPOCH_TAKEN', `epoch ${epoch} belongs to ${control.writerId}`);
       }
-      if (this.#owes()) {
+      if (this.owes) {
         throw new AuroraRpcError(
           'NOT_READY',
           `redo up to ${formatLsn(control.owesLsn)} was lost to damage and is being fetched from peers; have ${formatLsn(this.scl)}`,
@@ -204,7 +206,8 @@ export class Segment {
     });
   }
 
-  #owes(): boolean {
+  /** Must it get redo back that it may have acknowledged once? */
+  get owes(): boolean {
     return this.#control.owesLsn > this.scl && this.#content !== undefined;
   }
 
@@ -514,6 +517,11 @@ export class Segment {
     return this.state();
   }
 
+  /** Throws FENCED when `epoch` was overtaken meanwhile. */
+  checkEpochOf(epoch: bigint): void {
+    this.#refuseLower(epoch);
+  }
+
   /** Checks of ImportBase that need no data yet. */
   checkImport(begin: ImportBegin): void {
     this.#refuseLower(begin.epoch);
@@ -522,7 +530,7 @@ export class Segment {
   }
 
   async close(): Promise<void> {
-    for (const session of this.#sessions) session.fence(this.#control.epoch);
+    for (const session of this.#sessions) session.close();
     this.#sessions.clear();
     await this.#queue;
     await this.#content?.close();

@@ -1,0 +1,30 @@
+import { setting, type ConfigSchema } from '@kube-aurora/process';
+
+/** Settings of the storage daemon. */
+export const DAEMON_CONFIG = {
+  dataDir: { env: 'AURORA_DATA_DIR', description: 'directory of the segments; one daemon at a time', type: setting.text() },
+  listen: { env: 'AURORA_LISTEN', description: 'host:port of the gRPC services', type: setting.address('0.0.0.0:7001') },
+  metricsListen: {
+    env: 'AURORA_METRICS_LISTEN',
+    description: 'host:port of /metrics, /healthz, /readyz and /status',
+    type: setting.address('0.0.0.0:7002'),
+  },
+  daemonId: { env: 'AURORA_DAEMON_ID', description: 'this daemon’s id among AURORA_PEERS', type: setting.text() },
+  zone: { env: 'AURORA_ZONE', description: 'availability zone it runs in', type: setting.text() },
+  peers: { env: 'AURORA_PEERS', description: 'all daemons, this one too, as id=host:port with commas between', type: setting.text() },
+  scrubBytesPerSecond: {
+    env: 'AURORA_SCRUB_BYTES_PER_SECOND',
+    description: 'stored bytes that the scrubber reads back a second; 0 turns it off',
+    type: setting.integer(0, 1_000_000_000, 131_072),
+  },
+  mergeMib: {
+    env: 'AURORA_MERGE_MIB',
+    description: 'redo (MiB) after which pages are written and the log may go',
+    type: setting.integer(1, 4096, 48),
+  },
+  logRetainMib: {
+    env: 'AURORA_LOG_RETAIN_MIB',
+    description: 'merged redo (MiB) kept for peers that are behind; beyond it they copy the segment',
+    type: setting.integer(64, 1_048_576, 1024),
+  },
+} satisfies ConfigSchema;

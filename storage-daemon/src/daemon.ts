@@ -1,0 +1,143 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
+import type { Server } from '@grpc/grpc-js';
+import { HealthImplementation } from 'grpc-health-check';
+import type { Logger } from '@kube-aurora/process';
+import { addPeerService, addSegmentService, createServer, listen } from '@kube-aurora/rpc';
+import { DaemonMetrics } from './metrics.ts';
+import { connectPeers } from './peers/peer-set.ts';
+import { Peers } from './peers/peers.ts';
+import type { SegmentLimits } from './segment/limits.ts';
+import { Segment, type SegmentDeps } from './segment/segment.ts';
+import { segmentHandlers } from './service/segment-service.ts';
+
+/** A storage daemon without its process: segments, services and peers. What main runs and tests run many of. */
+
+export interface DaemonOptions {
+  readonly dataDirectory: string;
+  readonly listen: string;
+  readonly daemonId: string;
+  readonly zone: string;
+  readonly peers: readonly { id: string; address: string }[];
+  readonly limits: SegmentLimits;
+  readonly scrubBytesPerSecond: number;
+  readonly logger: Logger;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+}
+
+export class Daemon {
+  readonly metrics: DaemonMetrics;
+  readonly peers: Peers;
+  readonly #options: DaemonOptions;
+  readonly #segments = new Map<string, Segment>();
+  readonly #opening = new Map<string, Promise<Segment>>();
+  readonly #server: Server = createServer();
+  readonly #health = new HealthImplementation({ '': 'NOT_SERVING' });
+  port = 0;
+
+  private constructor(options: DaemonOptions) {
+    this.#options = options;
+    this.metrics = new DaemonMetrics(() => this.#segments.values());
+    const find = (volumeId: string, pg: number): Promise<Segment> => this.segment(volumeId, pg);
+    this.peers = new Peers({
+      ownId: options.daemonId,
+      peers: connectPeers(options.peers, options.daemonId),
+      logger: options.logger.child({ part: 'peers' }),
+      metrics: this.metrics,
+      segments: () => this.#segments.values(),
+      find,
+      scrubBytesPerSecond: options.scrubBytesPerSecond,
+    });
+    addSegmentService(
+      this.#server,
+      segmentHandlers({
+        logger: options.logger.child({ part: 'service' }),
+        now: options.now,
+        find,
+        onGap: (segment) => this.peers.onGap(segment),
+        onAcknowledged: (seconds) => this.metrics.appendSeconds.observe(seconds),
+        onRead: (seconds, pages) => {
+          this.metrics.readSeconds.observe(seconds);
+          this.metrics.pagesRead.inc(pages);
+        },
+      }),
+    );
+    addPeerService(this.#server, this.peers.handlers());
+    this.#health.addToServer(this.#server);
+  }
+
+  /** Opens every segment in the data directory, then serves. */
+  static async start(options: DaemonOptions): Promise<Daemon> {
+    const daemon = new Daemon(options);
+    await fs.promises.mkdir(options.dataDirectory, { recursive: true });
+    for (const { volumeId, pg } of findSegments(options.dataDirectory)) await daemon.segment(volumeId, pg);
+    daemon.port = await listen(daemon.#server, options.listen);
+    daemon.#health.setStatus('', 'SERVING');
+    daemon.peers.start();
+    return daemon;
+  }
+
+  get segments(): Iterable<Segment> {
+    return this.#segments.values();
+  }
+
+  /** The segment, opened or made empty. */
+  segment(volumeId: string, pg: number): Promise<Segment> {
+    const key = `${volumeId}/${pg}`;
+    const known = this.#segments.get(key);
+    if (known !== undefined) return Promise.resolve(known);
+    let opening = this.#opening.get(key);
+    if (opening === undefined) {
+      opening = Segment.open(this.#segmentDeps(), volumeId, pg).then((segment) => {
+        this.#segments.set(key, segment);
+        return segment;
+      });
+      this.#opening.set(key, opening);
+      const forget = (): void => void this.#opening.delete(key);
+      opening.then(forget, forget);
+    }
+    return opening;
+  }
+
+  #segmentDeps(): SegmentDeps {
+    const { dataDirectory, daemonId, zone, limits, logger, now } = this.#options;
+    return {
+      directory: dataDirectory,
+      identity: { daemonId, zone },
+      limits,
+      logger: logger.child({ part: 'segment' }),
+      now,
+      events: {
+        corruption: (kind) => this.metrics.corruptions.inc({ kind }),
+        repair: (kind) => this.metrics.repairs.inc({ kind }),
+      },
+      fetchPage: (segment, page, lsn) => this.peers.fetchPage(segment, page, lsn),
+      lowestPeerScl: (segment) => (this.#options.peers.length <= 1 ? segment.scl : this.peers.gossip.lowestScl(segment)),
+    };
+  }
+
+  status(): unknown {
+    return { daemonId: this.#options.daemonId, zone: this.#options.zone, segments: [...this.#segments.values()].map((segment) => ({ ...segment.id, ...segment.state() })) };
+  }
+
+  async stop(): Promise<void> {
+    this.#health.setStatus('', 'NOT_SERVING');
+    const segments = [...this.#segments.values()];
+    await this.peers.stop();
+    await Promise.all(segments.map((segment) => segment.close()));
+    this.#server.forceShutdown();
+  }
+}
+
+/** Segments that have a control file: <data>/<volume>/<pg>/control. */
+function findSegments(dataDirectory: string): { volumeId: string; pg: number }[] {
+  const found: { volumeId: string; pg: number }[] = [];
+  for (const volume of fs.readdirSync(dataDirectory, { withFileTypes: true })) {
+    if (!volume.isDirectory()) continue;
+    for (const pg of fs.readdirSync(join(dataDirectory, volume.name))) {
+      if (/^\d+$/.test(pg) && fs.existsSync(join(dataDirectory, volume.name, pg, 'control'))) found.push({ volumeId: volume.name, pg: Number(pg) });
+    }
+  }
+  return found;
+}

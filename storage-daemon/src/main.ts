@@ -1,0 +1,40 @@
+import { createLogger, describeConfig, readConfig, runMain, serveStatus, Shutdown } from '@kube-aurora/process';
+import { DAEMON_CONFIG } from './config.ts';
+import { Daemon } from './daemon.ts';
+import { parsePeers } from './peers/peer-set.ts';
+import { DEFAULT_LIMITS } from './segment/limits.ts';
+
+const logger = createLogger('storage-daemon');
+const MIB = 1024 * 1024;
+
+await runMain(logger, async () => {
+  const argv = process.argv.slice(2);
+  if (argv.includes('--help')) {
+    process.stdout.write(`Keeps one copy of volumes' redo and pages.\n\n${describeConfig(DAEMON_CONFIG)}\n`);
+    return;
+  }
+  const config = readConfig(DAEMON_CONFIG, process.env, argv);
+  const shutdown = new Shutdown(logger);
+  shutdown.onSignals();
+  const daemon = await Daemon.start({
+    dataDirectory: config.dataDir,
+    listen: config.listen,
+    daemonId: config.daemonId,
+    zone: config.zone,
+    peers: parsePeers(config.peers),
+    limits: { ...DEFAULT_LIMITS, mergeBytes: config.mergeMib * MIB, logRetainBytes: config.logRetainMib * MIB },
+    scrubBytesPerSecond: config.scrubBytesPerSecond,
+    logger,
+    now: () => performance.now(),
+  });
+  shutdown.add('daemon', () => daemon.stop());
+  const status = await serveStatus({
+    listen: config.metricsListen,
+    registry: daemon.metrics.registry,
+    live: () => ({ ok: true, message: 'ok' }),
+    ready: () => ({ ok: true, message: 'ready' }),
+    status: () => daemon.status(),
+  });
+  shutdown.add('status server', () => status.close());
+  logger.info({ daemonId: config.daemonId, zone: config.zone, port: daemon.port, segments: [...daemon.segments].length }, 'storage daemon is ready');
+});

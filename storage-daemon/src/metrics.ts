@@ -1,0 +1,74 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Segment } from './segment/segment.ts';
+
+/** The daemon's Prometheus metrics. Gauges are read from the segments when someone asks. */
+export class DaemonMetrics {
+  readonly registry = new Registry();
+  readonly appendSeconds: Histogram;
+  readonly readSeconds: Histogram;
+  readonly pagesRead: Counter;
+  readonly corruptions: Counter<'kind'>;
+  readonly repairs: Counter<'kind'>;
+  readonly scrubbedBytes: Counter;
+  readonly fetchedBytes: Counter;
+
+  constructor(segments: () => Iterable<Segment>) {
+    const registers = [this.registry];
+    collectDefaultMetrics({ register: this.registry });
+    const seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
+    this.appendSeconds = new Histogram({
+      name: 'aurora_storage_append_seconds',
+      help: 'From the arrival of a redo batch to the acknowledgement that covers it',
+      buckets: seconds,
+      registers,
+    });
+    this.readSeconds = new Histogram({ name: 'aurora_storage_read_seconds', help: 'GetPages requests', buckets: seconds, registers });
+    this.pagesRead = new Counter({ name: 'aurora_storage_pages_read_total', help: 'Pages served to computes', registers });
+    this.corruptions = new Counter({
+      name: 'aurora_storage_corruptions_detected_total',
+      help: 'Stored values that failed their check, by what they are',
+      labelNames: ['kind'],
+      registers,
+    });
+    this.repairs = new Counter({
+      name: 'aurora_storage_repairs_total',
+      help: 'Repairs from peers, by what was replaced',
+      labelNames: ['kind'],
+      registers,
+    });
+    for (const kind of ['page', 'log', 'state']) this.corruptions.inc({ kind }, 0);
+    for (const kind of ['page', 'log', 'copy']) this.repairs.inc({ kind }, 0);
+    this.scrubbedBytes = new Counter({ name: 'aurora_storage_scrubbed_bytes_total', help: 'Stored bytes read back by the scrubber', registers });
+    this.fetchedBytes = new Counter({ name: 'aurora_storage_fetched_bytes_total', help: 'Redo and copies fetched from peers', registers });
+
+    const gauge = (name: string, help: string, read: (segment: Segment) => number): void => {
+      new Gauge({
+        name: `aurora_storage_${name}`,
+        help,
+        labelNames: ['volume', 'pg'],
+        registers,
+        collect() {
+          this.reset();
+          for (const segment of segments()) this.set({ volume: segment.volumeId, pg: String(segment.pg) }, read(segment));
+        },
+      });
+    };
+    gauge('scl', 'Segment complete LSN: end of the redo held without a gap', (segment) => Number(segment.scl));
+    gauge('applied_lsn', 'Redo applied up to here', (segment) => segment.content?.ingest.appliedLsn ?? 0);
+    gauge('vdl', 'Highest volume durable LSN heard of', (segment) => segment.content?.ingest.vdl ?? 0);
+    gauge('pgmrpl', 'Lowest LSN that a compute may read at', (segment) => segment.content?.pgmrpl ?? 0);
+    gauge('mark_lsn', 'Redo merged into stored pages up to here', (segment) => Number(segment.content?.merger.mark.lsn ?? 0n));
+    gauge('epoch', 'Volume epoch promised', (segment) => Number(segment.control.epoch));
+    gauge('bytes_used', 'Bytes on disk', (segment) => Number(segment.state().bytesUsed));
+    gauge('log_bytes', 'Bytes of redo log', (segment) => segment.content?.log.bytes ?? 0);
+    gauge('queue_bytes', 'Redo that waits for the disk or the index', (segment) => segment.queuedBytes);
+    gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.content?.log.syncs ?? 0);
+    gauge('records_indexed', 'Redo records taken in since start', (segment) => segment.content?.ingest.recordsIndexed ?? 0);
+    gauge('records_applied_to_pages', 'Redo records applied to pages since start', (segment) => segment.content?.reader.recordsApplied ?? 0);
+    gauge('index_refs', 'Un-merged page references in memory', (segment) => segment.content?.index.refs ?? 0);
+    gauge('tail_cache_bytes', 'Newest redo in memory', (segment) => segment.content?.log.cachedBytes ?? 0);
+    gauge('page_cache_bytes', 'Materialised pages in memory', (segment) => segment.content?.cache.bytes ?? 0);
+    gauge('merges', 'Merges of redo into pages since start', (segment) => segment.content?.merger.merges ?? 0);
+    gauge('damaged', '1 when the segment refuses reads', (segment) => (segment.phase === 'DAMAGED' ? 1 : 0));
+  }
+}

@@ -1,0 +1,175 @@
+import { checkHistory, countedScl, EpochHistoryError, lastEpoch, mergeHistories, READ_QUORUM, type EpochStart } from '@kube-aurora/volume';
+import type { SegmentState } from '@kube-aurora/rpc';
+
+/**
+ * What a segment does about its peers, as decisions without I/O: what it learns from what they say, whether it fetches
+ * redo or takes a whole copy, and from whom.
+ */
+
+/** What is known of one peer's copy of the same segment. */
+export interface PeerView {
+  readonly peerId: string;
+  readonly state: SegmentState;
+}
+
+export interface Learned {
+  /** Install this before anything is fetched; undefined: own history stays. */
+  readonly history: readonly EpochStart[] | undefined;
+  /**
+   * May the peer's VDL and PGMRPL be taken, once `history` is installed? Not while the peer holds a newer history than
+   * ours: part of our log may be annulled by it, and what is at or below VDL gets applied.
+   */
+  readonly takePoints: boolean;
+}
+
+const NOTHING: Learned = { history: undefined, takePoints: false };
+
+function holdsVolume(state: SegmentState): boolean {
+  return state.phase === 'READY' || state.phase === 'DAMAGED';
+}
+
+/** What a segment takes from a peer's words. A history that cannot be is taken for nothing said. */
+export function learnFrom(own: SegmentState, peer: SegmentState): Learned {
+  if (!holdsVolume(own) || !holdsVolume(peer) || own.baseEpoch !== peer.baseEpoch) return NOTHING;
+  try {
+    checkHistory(peer.history);
+  } catch (error) {
+    if (error instanceof EpochHistoryError) return NOTHING;
+    throw error;
+  }
+  const merged = mergeHistories(own.history, peer.history, own.epoch);
+  const history = merged === own.history ? undefined : merged;
+  return { history, takePoints: lastEpoch(merged) >= lastEpoch(peer.history) };
+}
+
+export type SyncPlan =
+  | { readonly kind: 'idle' }
+  /** Something is missing, and nobody who was heard can give it yet. */
+  | { readonly kind: 'wait'; readonly reason: string }
+  /** Peers in the order to try; the first of them has redo up to `toLsn`. */
+  | { readonly kind: 'fetch'; readonly sources: readonly string[]; readonly toLsn: bigint }
+  | { readonly kind: 'copy'; readonly sources: readonly string[]; readonly owesLsn: bigint; readonly reason: string };
+
+export interface SyncInput {
+  readonly own: SegmentState;
+  /** PeerSegment.needsCopy. */
+  readonly needsCopy: string | undefined;
+  /** Peers that were heard lately, in the order to prefer where nothing else decides. */
+  readonly peers: readonly PeerView[];
+  /** How many peers there are, heard or not. */
+  readonly peerCount: number;
+}
+
+/** Sources whose SCLs differ by less than this (bytes of WAL) are as good as each other: the nearer one is taken. */
+const NEAR_ENOUGH = 1024n * 1024n;
+
+/** Own zone first, the rest as given. */
+function nearestFirst(own: SegmentState, peers: readonly PeerView[]): PeerView[] {
+  const isNear = (peer: PeerView): boolean => peer.state.zone === own.zone;
+  return [...peers.filter(isNear), ...peers.filter((peer) => !isNear(peer))];
+}
+
+function highest(values: readonly bigint[]): bigint {
+  return values.reduce((best, value) => (value > best ? value : best), 0n);
+}
+
+export function planSync(input: SyncInput): SyncPlan {
+  const { own, needsCopy, peers } = input;
+  if (own.phase === 'IMPORTING') return { kind: 'idle' };
+  if (needsCopy !== undefined) return planCopy(input, needsCopy);
+  if (own.phase === 'EMPTY') return peers.some((peer) => peer.state.phase === 'READY') ? planCopy(input, 'the segment is empty') : { kind: 'idle' };
+  if (own.phase === 'DAMAGED') return { kind: 'idle' };
+  if (peers.some((peer) => peer.state.phase === 'READY' && peer.state.baseEpoch > own.baseEpoch)) {
+    return planCopy(input, `the segment stands on the import of epoch ${own.baseEpoch}, its peers on a later one`);
+  }
+  const ahead = peers.filter((peer) => isAhead(own, peer.state));
+  if (ahead.length === 0) return { kind: 'idle' };
+  const serving = ahead.filter((peer) => peer.state.logStartLsn <= own.scl);
+  if (serving.length > 0) return planFetch(own, serving);
+  if (ahead.every((peer) => lastEpoch(peer.state.history) < own.epoch && lastEpoch(peer.state.history) !== lastEpoch(own.history))) {
+    return { kind: 'wait', reason: `epoch ${own.epoch} was promised; its history must come before a copy is taken` };
+  }
+  return planCopy(input, `redo from ${own.scl} on is no longer kept by any peer`);
+}
+
+/** Does this peer hold redo past ours that counts under our history? */
+function isAhead(own: SegmentState, peer: SegmentState): boolean {
+  return holdsVolume(peer) && peer.baseEpoch === own.baseEpoch && countedScl(own.history, peer) > own.scl;
+}
+
+function planFetch(own: SegmentState, serving: readonly PeerView[]): SyncPlan {
+  const reach = (peer: PeerView): bigint => countedScl(own.history, peer.state);
+  const best = highest(serving.map(reach));
+  const near = nearestFirst(own, serving.filter((peer) => best - reach(peer) < NEAR_ENOUGH));
+  const rest = serving.filter((peer) => best - reach(peer) >= NEAR_ENOUGH).toSorted((a, b) => (reach(a) < reach(b) ? 1 : -1));
+  const ordered = [...near, ...rest];
+  const first = ordered[0];
+  return { kind: 'fetch', sources: ordered.map((peer) => peer.peerId), toLsn: first === undefined ? 0n : reach(first) };
+}
+
+/**
+ * A copy makes a segment count again although it may have acknowledged redo that it no longer has. So it owes what any
+ * three READY peers together hold: redo acknowledged to a client is on three segments besides this one, and of five peers any
+ * three share one with those. With fewer READY peers than three, all peers must have been heard: then no more can be known.
+ */
+function planCopy(input: SyncInput, reason: string): SyncPlan {
+  const ready = input.peers.filter((peer) => peer.state.phase === 'READY');
+  const baseEpoch = highest(ready.map((peer) => peer.state.baseEpoch));
+  const members = ready.filter((peer) => peer.state.baseEpoch === baseEpoch);
+  const newest = members.reduce<readonly EpochStart[]>(
+    (best, peer) => (lastEpoch(peer.state.history) > lastEpoch(best) ? peer.state.history : best),
+    [],
+  );
+  if (members.length === 0) return { kind: 'wait', reason: `${reason}; no peer with a sound copy was heard` };
+  if (members.length < READ_QUORUM && input.peers.length < input.peerCount) {
+    return { kind: 'wait', reason: `${reason}; ${members.length} peers with the volume were heard, a copy needs ${READ_QUORUM} to be safe` };
+  }
+  const owesLsn = highest(members.map((peer) => countedScl(newest, peer.state)));
+  // The newest history first: a copy from it needs no annulling later. Then who is furthest, then who is near.
+  const rank = (peer: PeerView): bigint => lastEpoch(peer.state.history);
+  const sources = nearestFirst(input.own, members).toSorted((a, b) => (rank(a) === rank(b) ? 0 : rank(a) < rank(b) ? 1 : -1));
+  return { kind: 'copy', sources: sources.map((peer) => peer.peerId), owesLsn, reason };
+}
+
+/**
+ * Whom to ask for a page as of `lsn`, at or below VDL. Only peers whose history is not older than ours: another one's
+ * log may hold annulled redo below `lsn`, and its page would have it.
+ */
+export function pageSources(own: SegmentState, peers: readonly PeerView[], lsn: bigint): string[] {
+  const sound = peers.filter(
+    ({ state }) =>
+      state.phase === 'READY' && state.baseEpoch === own.baseEpoch && lastEpoch(state.history) >= lastEpoch(own.history) && state.scl >= lsn,
+  );
+  return nearestFirst(own, sound).map((peer) => peer.peerId);
+}
+
+/** Whom to ask for the batch that follows `lsn` in our own log. */
+export function redoSources(own: SegmentState, peers: readonly PeerView[], lsn: bigint): string[] {
+  const holding = peers.filter(
+    ({ state }) => holdsVolume(state) && state.baseEpoch === own.baseEpoch && state.logStartLsn <= lsn && countedScl(own.history, state) > lsn,
+  );
+  return nearestFirst(own, holding).map((peer) => peer.peerId);
+}
+
+/**
+ * Tells a gap from redo that is merely on its way: a segment that the writer feeds is always a little behind somebody.
+ * It is a gap when what a peer had `patienceMs` ago is still missing.
+ */
+export class GapWatch {
+  readonly #patienceMs: number;
+  #watched: { readonly lsn: bigint; readonly since: number } | undefined;
+
+  constructor(patienceMs: number) {
+    this.#patienceMs = patienceMs;
+  }
+
+  /** `aheadLsn`: the highest SCL among peers. True: fetch now. */
+  isDue(ownScl: bigint, aheadLsn: bigint, now: number): boolean {
+    if (aheadLsn <= ownScl) {
+      this.#watched = undefined;
+      return false;
+    }
+    if (this.#watched === undefined || this.#watched.lsn <= ownScl) this.#watched = { lsn: aheadLsn, since: now };
+    return now - this.#watched.since >= this.#patienceMs;
+  }
+}

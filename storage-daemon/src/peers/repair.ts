@@ -1,0 +1,64 @@
+import type { Logger } from '@kube-aurora/process';
+import { encodePageKey, type PageId } from '@kube-aurora/redo';
+import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
+import { checkRedoBatch, decodeRedoBatchHeader } from '@kube-aurora/volume';
+import { LogReadError } from '../redo-log/redo-log.ts';
+import type { Segment } from '../segment/segment.ts';
+import type { Peer } from './peer-set.ts';
+
+/** Sound copies of single pages and batches, from peers. */
+
+const CALL_MS = 10_000;
+const PAGE_BYTES = 8192;
+
+export type Sources = () => readonly { peer: Peer; state: SegmentState }[];
+
+/** A page as of `lsn` from the first peer that can; undefined: it does not exist. Throws AuroraRpcError DAMAGED when none can. */
+export async function fetchPage(segment: Segment, page: PageId, lsn: number, sources: Sources, logger: Logger): Promise<Buffer | undefined> {
+  const key = encodePageKey(page);
+  for (const { peer, state } of sources()) {
+    if (state.phase !== 'READY') continue;
+    try {
+      const image = await peer.client.getPeerPage({ segment: segment.id, key, lsn: BigInt(lsn) }, { deadlineMs: CALL_MS });
+      if (!image.key.equals(key) || (image.page.length !== 0 && image.page.length !== PAGE_BYTES)) continue;
+      return image.page.length === 0 ? undefined : image.page;
+    } catch (error) {
+      logger.warn({ volume: segment.volumeId, peer: peer.id, err: error }, 'a peer could not give a page for a repair');
+    }
+  }
+  throw new AuroraRpcError('DAMAGED', 'a stored page is damaged and no peer can replace it now');
+}
+
+/** Replaces the damaged batches around `lsn` in the stored log. True when the log reads soundly there again. */
+export async function repairLog(segment: Segment, lsn: bigint, sources: Sources, logger: Logger): Promise<boolean> {
+  const log = segment.content?.log;
+  const from = log?.boundaryBefore(lsn);
+  if (log === undefined || from === undefined) return false;
+  for (const { peer, state } of sources()) {
+    if (state.scl < lsn || state.logStartLsn > from.lsn) continue;
+    try {
+      const request = { segment: segment.id, fromLsn: from.lsn, fromEpoch: from.epoch, toLsn: lsn + 1n };
+      for await (const { batches } of peer.client.fetchRedo(request, { deadlineMs: CALL_MS })) {
+        for (let at = 0; at < batches.length; at += decodeRedoBatchHeader(batches, at).totalBytes) {
+          const header = checkRedoBatch(batches, at);
+          if (readsSoundly(segment, header.backlink)) continue;
+          await log.replaceBatch(batches.subarray(at, at + header.totalBytes));
+        }
+      }
+      if (readsSoundly(segment, lsn)) return true;
+    } catch (error) {
+      logger.warn({ volume: segment.volumeId, peer: peer.id, err: error }, 'a peer could not give redo for a repair');
+    }
+  }
+  return false;
+}
+
+function readsSoundly(segment: Segment, backlink: bigint): boolean {
+  try {
+    segment.content?.log.batchesFrom(backlink, 1);
+    return true;
+  } catch (error) {
+    if (error instanceof LogReadError) return false;
+    throw error;
+  }
+}

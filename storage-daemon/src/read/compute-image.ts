@@ -1,0 +1,67 @@
+import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
+import { applyEffects, decodeVolumeState, encodePageKey, encodeVolumeState, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type PageId } from '@kube-aurora/redo';
+import { AuroraRpcError, type ComputeImageChunk, type PageImage } from '@kube-aurora/rpc';
+import type { SegmentContent } from '../segment/content.ts';
+
+/** Everything but relation pages as of exactly one LSN, which the caller has waited for. */
+
+const STATE_CHUNK_BYTES = 512 * 1024;
+const PAGES_PER_CHUNK = 32;
+const REPLAY_STRIDE = 512;
+const EMPTY = Buffer.alloc(0);
+
+export async function* computeImage(content: SegmentContent, lsn: bigint): AsyncGenerator<ComputeImageChunk> {
+  const { encoded, pages } = await stateAt(content, lsn);
+  for (let at = 0; at < encoded.length; at += STATE_CHUNK_BYTES) {
+    const end = Math.min(encoded.length, at + STATE_CHUNK_BYTES);
+    yield { volumeState: encoded.subarray(at, end), stateComplete: end === encoded.length, slruPages: [], lsn };
+  }
+  for (let at = 0; at < pages.length; at += PAGES_PER_CHUNK) {
+    const slruPages: PageImage[] = [];
+    for (const id of pages.slice(at, at + PAGES_PER_CHUNK)) {
+      const { page } = await content.pageAt(id, Number(lsn));
+      slruPages.push({ key: encodePageKey(id), page: page ?? Buffer.alloc(8192) });
+    }
+    yield { volumeState: EMPTY, stateComplete: true, slruPages, lsn };
+  }
+}
+
+interface StateAt {
+  readonly encoded: Buffer;
+  readonly pages: PageId[];
+}
+
+async function stateAt(content: SegmentContent, lsn: bigint): Promise<StateAt> {
+  const { ingest, merger, store, table, log } = content;
+  const target = Number(lsn);
+  if (ingest.appliedLsn <= target) return describe(ingest.state);
+  // The live state has gone past: the stored one is brought forward from the mark instead.
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const { mark } = merger;
+    if (lsn < mark.lsn) throw new AuroraRpcError('TOO_OLD', `the segment keeps states from ${mark.lsn} on, not ${lsn}`);
+    const bytes = await store.state();
+    if (merger.mark !== mark || bytes === undefined) continue;
+    const state = decodeVolumeState(bytes);
+    const end = table.lowerBound(target);
+    let moved = false;
+    for (let seq = table.lowerBound(Number(mark.lsn)); seq < end; seq++) {
+      if (seq % REPLAY_STRIDE === 0) {
+        await new Promise(setImmediate);
+        moved = merger.mark !== mark;
+        if (moved) break;
+      }
+      const at = BigInt(table.lsn(seq)) as Lsn;
+      applyEffects(state, decodeRecord(log.readRecord(table.position(seq), table.recordBytes(seq), at), at));
+    }
+    if (!moved) return describe(state);
+  }
+  throw new AuroraRpcError('BEHIND', 'the segment is merging; ask again');
+}
+
+function describe(state: Parameters<typeof encodeVolumeState>[0]): StateAt {
+  const pages: PageId[] = [];
+  for (const slru of SLRU_NAMES) {
+    for (const block of state.slrus[slru].pages()) pages.push({ spcOid: 0, dbOid: SLRU_KINDS[slru], relNumber: 0, fork: SLRU_FORK, block });
+  }
+  return { encoded: encodeVolumeState(state), pages };
+}

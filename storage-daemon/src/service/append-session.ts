@@ -1,0 +1,196 @@
+import type { Logger } from '@kube-aurora/process';
+import { AuroraRpcError, toServiceError, type AppendCall, type AppendRequest, type AppendResult } from '@kube-aurora/rpc';
+import { checkRedoBatch, RedoBatchError } from '@kube-aurora/volume';
+import type { AppendSession, Segment } from '../segment/segment.ts';
+
+/** One writer's Append stream to one segment. Requests are taken in order; acknowledgements name the durable SCL. */
+
+export interface AppendStreamDeps {
+  readonly logger: Logger;
+  readonly find: (volumeId: string, pg: number) => Promise<Segment>;
+  /** Redo is missing here: fetch it from peers. */
+  readonly onGap: (segment: Segment) => void;
+  /** Seconds from a batch's arrival to its acknowledgement. */
+  readonly onAcknowledged: (seconds: number) => void;
+  readonly now: () => number;
+}
+
+export function serveAppend(call: AppendCall, deps: AppendStreamDeps): void {
+  new AppendStream(call, deps).start();
+}
+
+/** Arrival times that are remembered for the latency metric; the rest goes uncounted. */
+const TIMED_MAX = 1024;
+
+class AppendStream implements AppendSession {
+  epoch = 0n;
+  readonly #call: AppendCall;
+  readonly #deps: AppendStreamDeps;
+  #segment: Segment | undefined;
+  #backlog: AppendRequest[] = [];
+  #working = false;
+  #ended = false;
+  #acknowledged = 0n;
+  #timed: { endLsn: bigint; at: number }[] = [];
+
+  constructor(call: AppendCall, deps: AppendStreamDeps) {
+    this.#call = call;
+    this.#deps = deps;
+  }
+
+  start(): void {
+    const call = this.#call;
+    call.on('data', (request: AppendRequest) => this.#receive(request));
+    call.on('end', () => {
+      if (!this.#working) this.#end();
+    });
+    call.on('cancelled', () => this.#stop());
+    call.on('error', () => this.#stop());
+  }
+
+  #receive(request: AppendRequest): void {
+    if (this.#ended) return;
+    // Most requests need no waiting: they are taken here and now.
+    if (!this.#working && this.#segment !== undefined && this.#segment.settling === undefined) {
+      this.#guard(() => this.#take(request));
+      this.#throttle();
+      return;
+    }
+    this.#backlog.push(request);
+    if (!this.#working) void this.#work();
+  }
+
+  /** Requests that must wait: for the hello to be settled, or for the log to be cut. */
+  async #work(): Promise<void> {
+    this.#working = true;
+    this.#call.pause();
+    try {
+      for (let request = this.#backlog.shift(); request !== undefined && !this.#ended; request = this.#backlog.shift()) {
+        if (this.#segment === undefined) await this.#hello(request);
+        await this.#segment?.settling;
+        const one = request;
+        this.#guard(() => this.#take(one));
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#working = false;
+      this.#call.resume();
+    }
+  }
+
+  async #hello(request: AppendRequest): Promise<void> {
+    const { hello } = request;
+    if (hello === undefined) throw new AuroraRpcError('INVALID', 'hello: the first message must carry it');
+    const segment = await this.#deps.find(hello.segment?.volumeId ?? '', hello.segment?.pg ?? 0);
+    this.epoch = hello.epoch;
+    if (hello.writerId === '') throw new AuroraRpcError('INVALID', 'hello.writer_id: is empty');
+    try {
+      await segment.attach(this, hello.writerId, hello.history);
+    } catch (error) {
+      if (error instanceof AuroraRpcError && error.code === 'FENCED') {
+        this.#segment = segment;
+        this.fence(segment.control.epoch);
+        return;
+      }
+      throw error;
+    }
+    this.#segment = segment;
+    this.#respond(segment.scl, 'OK', '');
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #take(request: AppendRequest): void {
+    const segment = this.#segment;
+    if (segment === undefined || this.#ended) return;
+    const { batch, vdl, pgmrpl } = request;
+    if (batch !== undefined && batch.length > 0) this.#takeBatch(segment, batch);
+    if (vdl > 0n) segment.noteVdl(vdl, this.epoch);
+    if (pgmrpl > 0n) segment.notePgmrpl(pgmrpl, this.epoch);
+  }
+
+  #takeBatch(segment: Segment, batch: Buffer): void {
+    try {
+      const header = checkRedoBatch(batch);
+      if (header.totalBytes !== batch.length) throw new RedoBatchError('totalBytes', `${header.totalBytes}, but ${batch.length} bytes came`);
+      if (header.epoch > this.epoch) throw new RedoBatchError('epoch', `${header.epoch} is past the stream's epoch ${this.epoch}`);
+      const outcome = segment.append(header, batch);
+      if (outcome === 'gap') {
+        this.#respond(segment.scl, 'GAP', '');
+        this.#deps.onGap(segment);
+      } else if (header.endLsn <= segment.scl) {
+        this.#respond(segment.scl, 'OK', '');
+      } else if (this.#timed.length < TIMED_MAX) {
+        this.#timed.push({ endLsn: header.endLsn, at: this.#deps.now() });
+      }
+    } catch (error) {
+      if (error instanceof RedoBatchError || (error instanceof AuroraRpcError && error.code === 'INVALID')) {
+        this.#deps.logger.warn({ volume: segment.volumeId, err: error }, 'refused a redo batch');
+        this.#respond(segment.scl, 'REFUSED', error.message);
+      } else throw error;
+    }
+  }
+
+  /** Holds the stream back while the disk or the index is behind. */
+  #throttle(): void {
+    const segment = this.#segment;
+    if (segment === undefined || segment.queuedBytes <= segment.deps.limits.queueBytes) return;
+    this.#call.pause();
+    const half = segment.deps.limits.queueBytes / 2;
+    void segment.wait(() => segment.queuedBytes <= half, Date.now() + 1000).then(() => {
+      if (!this.#working) this.#call.resume();
+    });
+  }
+
+  acknowledge(scl: bigint): void {
+    if (scl <= this.#acknowledged) return;
+    this.#acknowledged = scl;
+    this.#respond(scl, 'OK', '');
+    const now = this.#deps.now();
+    let count = 0;
+    while (count < this.#timed.length && (this.#timed[count]?.endLsn ?? 0n) <= scl) {
+      this.#deps.onAcknowledged((now - (this.#timed[count]?.at ?? now)) / 1000);
+      count++;
+    }
+    if (count > 0) this.#timed.splice(0, count);
+  }
+
+  fence(epoch: bigint): void {
+    this.#respond(this.#segment?.scl ?? 0n, 'FENCED', `epoch ${this.epoch} is over; the segment has promised ${epoch}`);
+    this.#end();
+  }
+
+  close(): void {
+    this.#fail(new AuroraRpcError('NOT_READY', 'the storage daemon is stopping'));
+  }
+
+  #respond(scl: bigint, result: AppendResult, message: string): void {
+    if (this.#ended) return;
+    this.#call.write({ scl, result, epoch: this.#segment?.control.epoch ?? 0n, message });
+  }
+
+  #fail(error: unknown): void {
+    if (this.#ended) return;
+    this.#stop();
+    this.#call.emit('error', toServiceError(error));
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#stop();
+    this.#call.end();
+  }
+
+  #stop(): void {
+    this.#ended = true;
+    this.#backlog = [];
+    this.#segment?.detach(this);
+  }
+}
