@@ -140,11 +140,12 @@ export class SegmentStream {
 
   #receive(response: AppendResponse): void {
     const { epoch, onFenced, onAcknowledged } = this.#context;
-    if (response.result === 'FENCED' || response.epoch > epoch) {
+    if (response.epoch > epoch) {
       onFenced(`${this.endpoint.id} has volume epoch ${response.epoch}, ours is ${epoch}${response.message === '' ? '' : `: ${response.message}`}`);
       return;
     }
-    if (response.result === 'REFUSED' || (response.result === 'GAP' && this.#phase === 'streaming')) {
+    // Refused at our own epoch: somebody who raced us for it and lost holds this segment's promise. Four hold ours.
+    if (response.result === 'FENCED' || response.result === 'REFUSED' || (response.result === 'GAP' && this.#phase === 'streaming')) {
       // What was sent after it would be refused too: begin again from what the segment says it holds.
       this.#reconnect(`${this.endpoint.id} answered ${response.result} at its SCL ${response.scl}: ${response.message}`);
       return;

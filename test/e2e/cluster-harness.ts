@@ -1,0 +1,237 @@
+/**
+ * A whole cluster of real processes for end-to-end and fault tests: six storage daemons in three zones and one compute agent
+ * (more on demand), each on an address of its own in 127.0.0.0/8, with data in a temporary directory.
+ *
+ *   const cluster = await Cluster.start();
+ *   await cluster.query('create table t (id int)');
+ *   cluster.daemons[0].pause();                  // or kill(), restart(), resume()
+ *   await cluster.writer.kill();                 // kill -9 of the agent (PostgreSQL is killed by the next agent)
+ *   cluster.writer.start();
+ *   await cluster.writerReady();
+ *   await cluster.destroy();
+ */
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { randomInt, randomUUID } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client, type ClientConfig, type QueryResult, type QueryResultRow } from 'pg';
+import { killStrays } from '../../compute-node/src/postgres/strays.ts';
+import { ManagedProcess } from './managed-process.ts';
+
+export const ZONES = ['zone-a', 'zone-b', 'zone-c'] as const;
+export type Zone = (typeof ZONES)[number];
+const DAEMONS = 6;
+const PASSWORD = 'e2e-password';
+const POLL_MS = 20;
+
+export interface ClusterOptions {
+  /** Environment of all processes, over the harness's own (AURORA_RING_MIB and the like). */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly pgParameters?: Readonly<Record<string, string>>;
+  /** Milliseconds until the first writer must answer. */
+  readonly readyWithinMs?: number;
+  /** Start nothing but make everything; start processes one by one. */
+  readonly idle?: boolean;
+}
+
+/** What /status of the agent says. LSNs and epochs are decimal texts. */
+export interface AgentStatus {
+  readonly phase: 'bootstrapping' | 'opening' | 'running' | 'fenced' | 'stopping';
+  readonly message: string;
+  readonly epoch: string;
+  readonly vdl: string;
+  readonly lastOpenMs?: number;
+  readonly postgres: { readonly pid?: number; readonly ready: boolean };
+  readonly segments: readonly { readonly id: string; readonly zone: string; readonly scl: string; readonly state: string; readonly behindBytes: number }[];
+}
+
+/** A compute agent and the address its PostgreSQL answers on. */
+export class Writer extends ManagedProcess {
+  readonly host: string;
+  readonly dataDir: string;
+
+  constructor(options: { name: string; host: string; dataDir: string; env: Record<string, string>; logFile: string }) {
+    super({ name: options.name, program: 'compute-node/src/main.ts', env: options.env, logFile: options.logFile });
+    this.host = options.host;
+    this.dataDir = options.dataDir;
+  }
+
+  /** Undefined when the agent does not answer. */
+  async status(): Promise<AgentStatus | undefined> {
+    try {
+      const response = await fetch(`http://${this.host}:7003/status`, { signal: AbortSignal.timeout(1000) });
+      return (await response.json()) as AgentStatus;
+    } catch (error) {
+      if (error instanceof Error) return undefined;
+      throw error;
+    }
+  }
+
+  /** Kills the PostgreSQL that a killed agent left running; the next agent on the same directory does so too. */
+  killPostgres(): number[] {
+    return killStrays(join(this.dataDir, 'pgdata'));
+  }
+}
+
+export class Cluster {
+  readonly directory: string;
+  readonly volumeId = randomUUID();
+  /** In pairs by zone: 0 and 1 in zone-a, 2 and 3 in zone-b, 4 and 5 in zone-c. */
+  readonly daemons: readonly ManagedProcess[];
+  /** The first agent. */
+  readonly writer: Writer;
+  readonly #network: string;
+  readonly #options: ClusterOptions;
+  readonly #writers: Writer[] = [];
+
+  private constructor(options: ClusterOptions) {
+    this.#options = options;
+    // Short: PostgreSQL's socket path lies below it and may have 103 bytes.
+    this.directory = mkdtempSync(join(tmpdir(), 'ka-'));
+    // PostgreSQL runs as another account when the tests run as root.
+    chmodSync(this.directory, 0o755);
+    this.#network = `127.${randomInt(64, 250)}.${randomInt(1, 250)}`;
+    writeFileSync(join(this.directory, 'password'), `${PASSWORD}\n`, { mode: 0o644 });
+    const peers = Array.from({ length: DAEMONS }, (_, index) => `d${index}=${this.#daemonHost(index)}:7001`).join(',');
+    this.daemons = Array.from({ length: DAEMONS }, (_, index) => {
+      const dataDir = join(this.directory, `d${index}`);
+      mkdirSync(dataDir);
+      return new ManagedProcess({
+        name: `d${index}`,
+        program: 'storage-daemon/src/main.ts',
+        logFile: join(this.directory, `d${index}.log`),
+        env: {
+          AURORA_DATA_DIR: dataDir,
+          AURORA_LISTEN: `${this.#daemonHost(index)}:7001`,
+          AURORA_METRICS_LISTEN: `${this.#daemonHost(index)}:7002`,
+          AURORA_DAEMON_ID: `d${index}`,
+          AURORA_ZONE: zoneOf(index),
+          AURORA_PEERS: peers,
+          ...options.env,
+        },
+      });
+    });
+    this.writer = this.addWriter();
+  }
+
+  /** A new volume with a writer that answers. Everything is cleaned up when it cannot be had. */
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const cluster = new Cluster(options);
+    if (options.idle === true) return cluster;
+    try {
+      for (const daemon of cluster.daemons) daemon.start();
+      cluster.writer.start();
+      await cluster.writerReady(options.readyWithinMs ?? 60_000);
+      return cluster;
+    } catch (error) {
+      await cluster.destroy();
+      throw error;
+    }
+  }
+
+  #daemonHost(index: number): string {
+    return `${this.#network}.${10 + index}`;
+  }
+
+  /** Another agent on the same volume, not started: start it to take over (the one that runs is fenced). */
+  addWriter(zone: Zone = 'zone-a'): Writer {
+    const index = this.#writers.length;
+    const host = `${this.#network}.${100 + index}`;
+    const dataDir = join(this.directory, `c${index}`);
+    const password = join(this.directory, 'password');
+    const writer = new Writer({
+      name: `c${index}`,
+      host,
+      dataDir,
+      logFile: join(this.directory, `c${index}.log`),
+      env: {
+        AURORA_VOLUME_ID: this.volumeId,
+        AURORA_STORAGE: this.daemonsAddress(),
+        AURORA_DATA_DIR: dataDir,
+        AURORA_PG_LISTEN: `${host}:5432`,
+        AURORA_METRICS_LISTEN: `${host}:7003`,
+        AURORA_ZONE: zone,
+        AURORA_INSTANCE: `c${index}`,
+        AURORA_SUPERUSER_PASSWORD_FILE: password,
+        AURORA_APP_PASSWORD_FILE: password,
+        AURORA_APP_USER: 'app',
+        AURORA_APP_DATABASE: 'app',
+        AURORA_PG_PARAMETERS: JSON.stringify({ shared_buffers: '32MB', ...this.#options.pgParameters }),
+        ...this.#options.env,
+      },
+    });
+    this.#writers.push(writer);
+    return writer;
+  }
+
+  /** The value of AURORA_STORAGE. */
+  daemonsAddress(): string {
+    return Array.from({ length: DAEMONS }, (_, index) => `d${index}=${zoneOf(index)}=${this.#daemonHost(index)}:7001`).join(',');
+  }
+
+  /** The two daemons of a zone. */
+  zone(zone: Zone): ManagedProcess[] {
+    return this.daemons.filter((_, index) => zoneOf(index) === zone);
+  }
+
+  /** Connection settings of the application's role and database (or others). */
+  connection(writer: Writer = this.writer, overrides: ClientConfig = {}): ClientConfig {
+    return { host: writer.host, port: 5432, user: 'app', password: PASSWORD, database: 'app', connectionTimeoutMillis: 2000, ...overrides };
+  }
+
+  /** A connected client; the caller ends it. A lost connection shows in its next query, not as an uncaught error. */
+  async connect(writer: Writer = this.writer, overrides: ClientConfig = {}): Promise<Client> {
+    const client = new Client(this.connection(writer, overrides));
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  }
+
+  /** One statement on a connection of its own. */
+  async query<Row extends QueryResultRow>(text: string, values: unknown[] = [], writer: Writer = this.writer): Promise<QueryResult<Row>> {
+    const client = await this.connect(writer);
+    try {
+      return await client.query<Row>(text, values);
+    } finally {
+      await client.end();
+    }
+  }
+
+  /** Waits until the writer answers a query; gives the milliseconds it took. Throws with the log's end when it does not. */
+  async writerReady(withinMs = 30_000, writer: Writer = this.writer): Promise<number> {
+    const startedAt = performance.now();
+    for (;;) {
+      try {
+        await this.query('select 1', [], writer);
+        return performance.now() - startedAt;
+      } catch (error) {
+        if (!(error instanceof Error)) throw error;
+        if (performance.now() - startedAt > withinMs) {
+          throw new Error(`${writer.name} does not answer after ${withinMs} ms (${error.message}); its log ends:\n${writer.logTail()}`, { cause: error });
+        }
+      }
+      await delay(POLL_MS);
+    }
+  }
+
+  /** Waits for something to become true. Throws with `what` when it does not. */
+  async until(what: string, holds: () => Promise<boolean> | boolean, withinMs = 15_000): Promise<void> {
+    const end = performance.now() + withinMs;
+    while (!(await holds())) {
+      if (performance.now() > end) throw new Error(`${what}: not within ${withinMs} ms`);
+      await delay(POLL_MS);
+    }
+  }
+
+  /** Kills everything it started. `keep` leaves data and logs in `directory`. */
+  async destroy(options: { keep?: boolean } = {}): Promise<void> {
+    await Promise.all([...this.#writers, ...this.daemons].map((each) => each.kill()));
+    for (const writer of this.#writers) writer.killPostgres();
+    if (options.keep !== true) rmSync(this.directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+  }
+}
+
+export function zoneOf(daemon: number): Zone {
+  return ZONES[Math.floor(daemon / 2)] ?? 'zone-a';
+}
