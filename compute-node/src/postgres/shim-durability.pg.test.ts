@@ -1,0 +1,159 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
+import { encodeRequest } from './shim-protocol.ts';
+import { LOCAL_PORT } from './supervise.ts';
+
+let volume: FixtureVolume;
+let agent: FixtureAgent | undefined;
+beforeAll(async () => {
+  volume = await fixtureVolume();
+}, 60_000);
+afterEach(async () => {
+  await agent?.stop();
+  agent = undefined;
+}, 20_000);
+afterAll(() => volume?.remove());
+
+/** Starts PostgreSQL with a table in it. */
+async function start(): Promise<{ agent: FixtureAgent; client: Client }> {
+  agent = await new FixtureAgent(volume).start({ shared_buffers: '8MB', autovacuum: 'off' });
+  const client = await agent.connect();
+  await client.query('create table t (id int)');
+  return { agent, client };
+}
+
+/** Processes that work in a directory, deleted or not. */
+function processesIn(dir: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readlinkSync(`/proc/${pid}/cwd`).startsWith(dir);
+      } catch {
+        return false; // ended meanwhile
+      }
+    })
+    .map(Number);
+}
+
+async function untilGone(dir: string, withinMs: number): Promise<void> {
+  for (const deadline = Date.now() + withinMs; processesIn(dir).length > 0 && Date.now() < deadline; ) await delay(20);
+  expect(processesIn(dir)).toEqual([]);
+}
+
+function gate(): { held: Promise<void>; open: () => void } {
+  let open = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { held, open };
+}
+
+test('a commit waits for its flush, can be neither cancelled nor seen before it, and is there after it', async () => {
+  const { agent, client } = await start();
+  const observer = await agent.connect();
+  await observer.query('select * from t');
+  const { rows } = await client.query('select pg_backend_pid() as pid');
+  const { held, open } = gate();
+  agent.heldUntil = held;
+  let committed = false;
+  const insert = client.query('insert into t values (1)').then(() => {
+    committed = true;
+  });
+  await delay(100);
+  await observer.query('select pg_cancel_backend($1), pg_terminate_backend($1)', [rows[0].pid]);
+  await delay(150);
+  expect(committed).toBe(false);
+  expect((await observer.query('select id from t')).rows).toEqual([]);
+  agent.heldUntil = undefined;
+  open();
+  await insert.catch(() => undefined); // its session was terminated; the transaction was committed all the same
+  await delay(50);
+  expect((await observer.query('select id from t')).rows).toEqual([{ id: 1 }]);
+  await observer.end();
+}, 20_000);
+
+test('fenced: the flush fails, PostgreSQL panics, and every process of it ends', async () => {
+  const { agent, client } = await start();
+  agent.fenced = true;
+  await expect(client.query('insert into t values (1)')).rejects.toThrow();
+  const { code, signal } = await agent.postgres.exited;
+  expect(code !== 0 || signal !== null).toBe(true);
+  expect(agent.postgres.recentLog().join('\n')).toMatch(/PANIC: {2}could not fdatasync file/);
+  await untilGone(agent.dataDir, 3000);
+}, 20_000);
+
+test('an agent that goes away during a flush never makes it a success', async () => {
+  const { agent, client } = await start();
+  agent.heldUntil = new Promise(() => undefined);
+  const insert = client.query('insert into t values (1)').then(
+    () => 'committed',
+    () => 'failed',
+  );
+  await delay(100);
+  await agent.server.close();
+  expect(await insert).toBe('failed');
+  await agent.postgres.exited;
+}, 20_000);
+
+test('a postmaster that is killed takes along backends that wait for a flush', async () => {
+  const { agent, client } = await start();
+  agent.heldUntil = new Promise(() => undefined);
+  const insert = client.query('insert into t values (1)').then(
+    () => 'committed',
+    () => 'failed',
+  );
+  await delay(100);
+  process.kill(agent.postgres.pid, 'SIGKILL');
+  expect(await insert).toBe('failed');
+  await untilGone(agent.dataDir, 5000);
+}, 20_000);
+
+test('stops in order with a checkpoint, and again at once when killed', async () => {
+  const { agent, client } = await start();
+  await client.end();
+  expect(await agent.postgres.stop('fast')).toEqual({ code: 0, signal: null });
+  expect(agent.postgres.recentLog().at(-1)).toMatch(/database system is shut down/);
+  expect(agent.flushes.every((flush) => flush.dirtyLsn < flush.writtenLsn)).toBe(true);
+  expect(await agent.postgres.kill()).toEqual({ code: 0, signal: null });
+}, 20_000);
+
+test('a backend of another start is disconnected, not answered', async () => {
+  const { agent } = await start();
+  const socket = connect(agent.server.socketPath);
+  socket.write(encodeRequest({ operation: 'flush', id: 1, token: agent.server.token ^ 1n, writtenLsn: 1n, dirtyLsn: 0n }));
+  const answer: Buffer[] = [];
+  socket.on('data', (chunk) => answer.push(chunk));
+  await once(socket, 'close');
+  expect(answer).toEqual([]);
+  expect(agent.errors.map((error) => error.name)).toEqual(['StaleShimError']);
+}, 20_000);
+
+test('an agent killed with SIGKILL takes PostgreSQL with it', async () => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'fixture-agent-process.ts')], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  const { postmaster, socketDir, dir } = JSON.parse(line.toString()) as { postmaster: number; socketDir: string; dir: string };
+  try {
+    const client = new Client({ host: socketDir, port: LOCAL_PORT, user: 'postgres', database: 'app' });
+    client.on('error', () => undefined);
+    await client.connect();
+    await client.query('create table t (id int); insert into t values (1)');
+    const busy = client.query('select count(*) from generate_series(1, 1000000000)').catch((error: Error) => error.message);
+    expect(processesIn(dir)).toContain(postmaster);
+    child.kill('SIGKILL');
+    await exited;
+    await untilGone(dir, 4000);
+    expect(await busy).toMatch(/terminat|crash|shut|closed/i);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+  expect(existsSync(dir)).toBe(false);
+}, 30_000);

@@ -1,0 +1,145 @@
+import type { Client } from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
+
+/** One statement at a time: VACUUM and CREATE DATABASE stand alone. */
+async function run(client: Client, statements: string): Promise<void> {
+  for (const statement of statements.split(';')) await client.query(statement);
+}
+
+let volume: FixtureVolume;
+let agent: FixtureAgent;
+beforeAll(async () => {
+  volume = await fixtureVolume();
+  // Small buffers: pages are evicted all the time and come back from local files.
+  agent = await new FixtureAgent(volume).start({ shared_buffers: '4MB', max_prepared_transactions: 4, autovacuum_naptime: '1s' });
+}, 60_000);
+afterAll(async () => {
+  await agent?.stop();
+  volume?.remove();
+}, 20_000);
+
+test('starts from holes: pages come from the volume once, several in one request', async () => {
+  const client = await agent.connect();
+  await client.query('select sum(length(prosrc)) from pg_proc');
+  const asked = agent.reads.length;
+  expect(asked).toBeGreaterThan(20);
+  expect(agent.reads.some((read) => read.count > 1)).toBe(true);
+  expect(agent.reads.every((read) => read.fork !== 1)).toBe(true);
+  await client.query('select sum(length(prosrc)) from pg_proc');
+  expect(agent.reads.length - asked).toBeLessThan(5);
+  await client.end();
+  expect(agent.errors).toEqual([]);
+});
+
+test('keeps a ledger right while pages are evicted and rolled back under it', async () => {
+  const client = await agent.connect();
+  await client.query("create table account (id int primary key, balance int, filler text default repeat('x', 300))");
+  await client.query('insert into account select g, 0 from generate_series(1, 20000) g');
+  await client.end();
+  const worker = async (seed: number): Promise<void> => {
+    const session = await agent.connect();
+    let random = seed;
+    for (let i = 0; i < 150; i++) {
+      random = (random * 1_103_515_245 + 12_345) % 2_147_483_648;
+      const [from, to] = [1 + (random % 20000), 1 + ((random >> 7) % 20000)].toSorted((a, b) => a - b);
+      await session.query('begin');
+      await session.query('update account set balance = balance - 1 where id = $1', [from]);
+      await session.query('update account set balance = balance + 1 where id = $1', [to]);
+      await session.query(i % 5 === 0 ? 'rollback' : 'commit');
+    }
+    await session.end();
+  };
+  await Promise.all([worker(1), worker(22), worker(333), worker(4444)]);
+  const check = await agent.connect();
+  expect((await check.query('select sum(balance)::int as sum, count(*)::int as rows from account')).rows).toEqual([{ sum: 0, rows: 20000 }]);
+  await check.end();
+}, 30_000);
+
+test('truncate, vacuum full, drop and create bring back no page of before', async () => {
+  const client = await agent.connect();
+  await client.query("create table t as select g as id, repeat('y', 400) as filler from generate_series(1, 3000) g; create index on t (id)");
+  await run(client, 'checkpoint; delete from t where id > 100; vacuum t; checkpoint');
+  await run(client, "insert into t select g, 'z' from generate_series(5001, 7000) g; checkpoint; vacuum full t");
+  expect((await client.query('select count(*)::int as n from t')).rows).toEqual([{ n: 2100 }]);
+  await client.query('truncate t; checkpoint');
+  await client.query('insert into t values (1, null)');
+  expect((await client.query('select id from t')).rows).toEqual([{ id: 1 }]);
+  await run(client, 'create unlogged table u as select g from generate_series(1, 1000) g; checkpoint');
+  expect((await client.query('select count(*)::int as n from u')).rows).toEqual([{ n: 1000 }]);
+  // Requests name an LSN past the truncation, or the volume might answer with what was there before it.
+  const { rows } = await client.query("select pg_current_wal_flush_lsn() - '0/0' as lsn");
+  await run(client, 'delete from t; vacuum t');
+  const truncated = BigInt(rows[0].lsn);
+  await run(client, 'insert into t select g from generate_series(1, 5000) g; checkpoint');
+  await client.query('select count(*) from pg_shdescription, pg_ts_template, pg_conversion, pg_ts_parser');
+  expect(agent.reads.at(-1)?.lsn).toBeGreaterThan(truncated);
+  await client.end();
+}, 30_000);
+
+test.each(['wal_log', 'file_copy'])('creates a database by %s from pages that are not local yet', async (strategy) => {
+  const client = await agent.connect();
+  await client.query(`create database copy_${strategy} template template0 strategy ${strategy}`);
+  await client.query('checkpoint');
+  await client.end();
+  const copy = await agent.connect(`copy_${strategy}`);
+  await copy.query('create table t (id int); insert into t values (7)');
+  expect((await copy.query('select id, (select count(*) > 100 from pg_proc) as catalog from t')).rows).toEqual([{ id: 7, catalog: true }]);
+  await copy.end();
+}, 30_000);
+
+test('clones a database through the volume (copy_file_range would copy holes)', async () => {
+  const client = await agent.connect('postgres');
+  await client.query("set file_copy_method = 'clone'");
+  const asked = agent.reads.length;
+  await client.query('create database cloned template template1 strategy file_copy').catch((error: Error) => {
+    // A kernel or build without cloning refuses; then there is nothing to get wrong.
+    expect(error.message).toMatch(/clone|not supported/i);
+  });
+  const exists = (await client.query("select from pg_database where datname = 'cloned'")).rowCount === 1;
+  await client.end();
+  if (!exists) return;
+  expect(agent.reads.length).toBeGreaterThan(asked);
+  const cloned = await agent.connect('cloned');
+  expect((await cloned.query('select count(*) > 100 as catalog from pg_proc')).rows).toEqual([{ catalog: true }]);
+  await cloned.end();
+}, 30_000);
+
+test('all six kinds of index hold, and amcheck finds nothing', async () => {
+  const client = await agent.connect();
+  await client.query('create extension amcheck');
+  await run(
+    client,
+    `create table six (id int, words text[], place point, span int4range, name text);
+    insert into six select g, array['w' || g % 50, 'v' || g % 7], point(g, g % 100), int4range(g, g + 5), md5(g::text) from generate_series(1, 4000) g;
+    create index six_btree on six (id); create index six_hash on six using hash (name); create index six_gin on six using gin (words);
+    create index six_gist on six using gist (place); create index six_spgist on six using spgist (span); create index six_brin on six using brin (id);
+    insert into six select id + 4000, words, place, span, name from six where id % 2 = 0; delete from six where id % 3 = 0; checkpoint; vacuum six`,
+  );
+  const { rows } = await client.query(`select count(*)::int as corruptions from pg_class c, lateral verify_heapam(c.oid)
+    where c.relkind in ('r', 't', 'm') and c.relpersistence = 'p'`);
+  expect(rows).toEqual([{ corruptions: 0 }]);
+  await client.query(`select bt_index_check(c.oid, true) from pg_class c join pg_am a on a.oid = relam where amname = 'btree' and relkind = 'i' and relpersistence = 'p'`);
+  await client.query("select gin_index_check('six_gin')");
+  await client.query('set enable_seqscan = off');
+  const found = await client.query(`select (select count(*)::int from six where name = md5('4')) as hash,
+    (select count(*)::int from six where words @> array['w1']) as gin, (select count(*)::int from six where place <@ box '(0,0),(50,50)') as gist,
+    (select count(*)::int from six where span @> 11) as spgist, (select count(*)::int from six where id between 10 and 20) as brin`);
+  await client.query('set enable_seqscan = on; set enable_indexscan = off; set enable_bitmapscan = off; set enable_indexonlyscan = off');
+  const scanned = await client.query(`select (select count(*)::int from six where name = md5('4')) as hash,
+    (select count(*)::int from six where words @> array['w1']) as gin, (select count(*)::int from six where place <@ box '(0,0),(50,50)') as gist,
+    (select count(*)::int from six where span @> 11) as spgist, (select count(*)::int from six where id between 10 and 20) as brin`);
+  expect(found.rows).toEqual(scanned.rows);
+  expect(found.rows[0].gin).toBeGreaterThan(10);
+  await client.end();
+}, 40_000);
+
+test('a page that the volume cannot give is an error for its reader alone', async () => {
+  const client = await agent.connect('postgres');
+  agent.failReads = true;
+  await expect(client.query('select count(*) from information_schema.sql_features')).rejects.toThrow(/could not read blocks|Input\/output error/);
+  agent.failReads = false;
+  expect((await client.query('select count(*) > 0 as read from information_schema.sql_features')).rows).toEqual([{ read: true }]);
+  await client.end();
+  expect(agent.errors.every((error) => error.message === 'reads are switched off')).toBe(true);
+});
