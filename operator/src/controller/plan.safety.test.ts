@@ -1,0 +1,112 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ANNOTATION, segmentIndexes, storageName } from '../api/names.ts';
+import { READ_QUORUM } from '../api/types.ts';
+import { isPodReady, type Pod, type VolumeClaim } from '../kube/objects.ts';
+import { daemonReport, healthy, makeNode, NOW, outdatedPod, plan, running } from '../testing/picture.ts';
+import { holdsData, isSegmentUp, type Observed } from './observed.ts';
+
+/** Any mixture of troubles: what a plan must never do, whatever is seen. */
+const podState = fc.constantFrom(
+  'fine',
+  'fine',
+  'fine',
+  'absent',
+  'not ready',
+  'outdated',
+  'outdated, not ready',
+  'failed',
+  'unknown',
+  'terminating',
+);
+const claimState = fc.constantFrom('fine', 'fine', 'fine', 'fine', 'absent', 'empty', 'terminating', 'lost');
+const daemonState = fc.constantFrom('READY', 'READY', 'READY', 'EMPTY', 'DAMAGED', 'UNKNOWN');
+
+const picture = fc
+  .record({
+    segments: fc.array(fc.record({ pod: podState, claim: claimState, daemon: daemonState }), { minLength: 6, maxLength: 6 }),
+    compute: podState,
+    nodesReady: fc.array(fc.boolean(), { minLength: 3, maxLength: 3 }),
+  })
+  .map(({ segments, compute, nodesReady }): Observed => {
+    const base = healthy();
+    const pods = new Map<number, Pod>();
+    const claims = new Map<number, VolumeClaim>();
+    const daemons = new Map(base.daemons);
+    for (const index of segmentIndexes) {
+      const state = segments[index];
+      const pod = base.storagePods.get(index);
+      const claim = base.claims.get(index);
+      if (state === undefined || pod === undefined || claim === undefined) continue;
+      const changed = bend(pod, state.pod);
+      if (changed !== undefined) pods.set(index, changed);
+      if (state.claim !== 'absent') claims.set(index, bendClaim(claim, state.claim));
+      daemons.set(storageName('demo', index), daemonReport(index, { state: state.daemon }));
+    }
+    const writer = base.computePods.flatMap((pod) => bend(pod, compute) ?? []);
+    const nodes = ['zone-a', 'zone-b', 'zone-c'].map((zone, index) => makeNode(zone, nodesReady[index] === true));
+    return { ...base, storagePods: pods, claims, daemons, computePods: writer, nodes };
+  });
+
+function bend(pod: Pod, state: string): Pod | undefined {
+  if (state === 'absent') return undefined;
+  if (state === 'not ready') return running(pod, { ready: false });
+  if (state === 'outdated') return outdatedPod(pod);
+  if (state === 'outdated, not ready') return outdatedPod(running(pod, { ready: false }));
+  if (state === 'failed') return running(pod, { ready: false, phase: 'Failed' });
+  if (state === 'unknown') return running(pod, { ready: false, phase: 'Unknown' });
+  if (state === 'terminating') return { ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW).toISOString() } };
+  return pod;
+}
+
+function bendClaim(claim: VolumeClaim, state: string): VolumeClaim {
+  const { metadata } = claim;
+  if (state === 'empty')
+    return {
+      ...claim,
+      metadata: { ...metadata, annotations: { [ANNOTATION.volumeId]: metadata.annotations?.[ANNOTATION.volumeId] ?? '' } },
+    };
+  if (state === 'terminating') return { ...claim, metadata: { ...metadata, deletionTimestamp: new Date(NOW).toISOString() } };
+  return state === 'lost' ? { ...claim, status: { phase: 'Lost' } } : claim;
+}
+
+test('whatever is seen, no plan endangers the quorum or the data', () => {
+  fc.assert(
+    fc.property(picture, (observed) => {
+      const made = plan(observed);
+      const storageDeletes = made.actions.flatMap((action) =>
+        action.kind === 'delete-pod' && action.pod.metadata.name.includes('-storage-') ? [action] : [],
+      );
+      const takenDown = storageDeletes.filter(({ pod }) => isPodReady(pod));
+      // We take at most one ready segment away, and only from a volume whose five others are up.
+      expect(takenDown.length).toBeLessThanOrEqual(1);
+      for (const { pod } of takenDown) {
+        const others = segmentIndexes.filter((index) => storageName('demo', index) !== pod.metadata.name);
+        expect(others.every((index) => isSegmentUp(observed, index))).toBe(true);
+      }
+      // Two daemons never share a disk: no storage pod is removed by force.
+      expect(storageDeletes.every(({ gracePeriodSeconds }) => gracePeriodSeconds === undefined)).toBe(true);
+      // New claims only where a read quorum of copies is left to fill them from.
+      const kept = [...observed.claims.values()].filter(
+        (claim) => holdsData(claim) && claim.metadata.deletionTimestamp === undefined && claim.status?.phase !== 'Lost',
+      );
+      const newClaims = made.actions.filter(
+        (action) => action.kind === 'apply' && action.object.kind === 'PersistentVolumeClaim' && action.live === undefined,
+      );
+      const droppedClaims = made.actions.filter((action) => action.kind === 'delete-claim');
+      const everInitialized = [...observed.claims.values()].some(holdsData);
+      if (everInitialized && kept.length < READ_QUORUM) expect([...newClaims, ...droppedClaims]).toEqual([]);
+      // A claim that is there and well is never deleted.
+      for (const action of droppedClaims) if (action.kind === 'delete-claim') expect(action.claim.status?.phase).toBe('Lost');
+      // Never two pods of one name, and never one made while its claim is going.
+      for (const action of made.actions) {
+        if (action.kind !== 'create-pod') continue;
+        const index = segmentIndexes.find((candidate) => storageName('demo', candidate) === action.pod.metadata.name);
+        if (index === undefined) continue;
+        expect(observed.storagePods.has(index)).toBe(false);
+        expect(observed.claims.get(index)?.metadata.deletionTimestamp).toBeUndefined();
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
