@@ -9,6 +9,8 @@ import { LatencyEstimate } from './latency-estimate.ts';
 const CONCURRENT_READS_MAX = 64;
 const ATTEMPT_DEADLINE_MS = 5000;
 const HEDGE_MIN_MS = 10;
+/** What another zone costs when segments are compared: a segment of our own that is this much slower is passed over. */
+const OTHER_ZONE_MS = 20;
 const RETRY_MIN_MS = 20;
 const RETRY_MAX_MS = 500;
 
@@ -105,17 +107,25 @@ export class PageReader {
   /** Segments by promise: those that hold the LSN, our zone, the quicker; the others after them, for SCLs known here are late. */
   #order(at: bigint): SegmentEndpoint[] {
     const { segments, scl, zone } = this.#options;
-    const rank = (endpoint: SegmentEndpoint): number =>
-      (scl(endpoint.index) >= at ? 0 : 1e9) + (endpoint.zone === zone ? 0 : 1e6) + (this.#latency[endpoint.index]?.meanMs ?? 0);
-    return [...segments].sort((a, b) => rank(a) - rank(b));
+    const now = performance.now();
+    const ranked = segments.map((endpoint) => {
+      const latency = this.#latency[endpoint.index];
+      const slowness = (latency?.meanMs ?? 0) + (latency?.penaltyMs(now) ?? 0);
+      return { endpoint, rank: (scl(endpoint.index) >= at ? 0 : 1e9) + (endpoint.zone === zone ? 0 : OTHER_ZONE_MS) + slowness };
+    });
+    return ranked.sort((a, b) => a.rank - b.rank).map(({ endpoint }) => endpoint);
   }
 
-  /** One round over the segments, at most two asked at a time. Undefined when every one of them failed. */
+  /**
+   * One round over the segments: the first alone, the next when one fails or is slower than nearly all reads are. Every
+   * further one is given twice the time, so that a zone that hangs costs milliseconds. Undefined when all failed.
+   */
   #race(range: PageRange, at: bigint, order: readonly SegmentEndpoint[]): Promise<{ pages: Buffer; hedged: boolean } | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<{ pages: Buffer; hedged: boolean } | undefined>();
     const cancel = new AbortController();
+    const asked = new Set<SegmentEndpoint>();
     let next = 0;
-    let asked = 0;
+    let waitMs = Math.max(HEDGE_MIN_MS, this.#overall.p99Ms);
     let hedged = false;
     let settled = false;
     let timer: NodeJS.Timeout | undefined;
@@ -125,22 +135,27 @@ export class PageReader {
       clearTimeout(timer);
       finish();
       cancel.abort();
+      // Those that were asked first and have still not answered.
+      if (hedged) for (const endpoint of asked) this.#latency[endpoint.index]?.penalise(performance.now());
     };
     const ask = (): void => {
       const endpoint = order[next++];
       if (endpoint === undefined) {
-        if (asked === 0) settle(() => resolve(undefined));
+        if (asked.size === 0) settle(() => resolve(undefined));
         return;
       }
-      asked++;
+      asked.add(endpoint);
       this.#ask(endpoint, range, at, cancel.signal).then(
-        (pages) => settle(() => resolve({ pages, hedged })),
+        (pages) => {
+          asked.delete(endpoint);
+          settle(() => resolve({ pages, hedged }));
+        },
         (error: unknown) => {
-          asked--;
+          asked.delete(endpoint);
           if (settled) return;
           const known = fromServiceError(error, endpoint.id);
           this.#options.onError(endpoint.id, known.code);
-          this.#latency[endpoint.index]?.penalise();
+          this.#latency[endpoint.index]?.penalise(performance.now());
           if (known.code === 'FENCED') {
             this.#options.onFenced(known.message);
             settle(() => reject(known));
@@ -148,10 +163,16 @@ export class PageReader {
         },
       );
     };
-    timer = setTimeout(() => {
-      hedged = true;
-      ask();
-    }, Math.max(HEDGE_MIN_MS, this.#overall.p99Ms));
+    const hedge = (): void => {
+      timer = setTimeout(() => {
+        if (next >= order.length) return;
+        hedged = true;
+        ask();
+        waitMs *= 2;
+        hedge();
+      }, waitMs);
+    };
+    hedge();
     ask();
     return promise;
   }

@@ -1,0 +1,272 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { RMGR, WAL_SEGMENT_BYTES, WalPageWriter, buildRecord, lsn, offsetInSegment, walSegmentFileName, type Lsn, type StreamRecord } from '@kube-aurora/pg-format';
+import { silentLogger } from '@kube-aurora/process';
+import { recordsOf } from '@kube-aurora/volume';
+import { openVolume, type OpenOutcome, type OpenedVolume } from './open/open-volume.ts';
+import { PageReader } from './read-path/page-reader.ts';
+import { connectSegments, type SegmentEndpoint, type WriterIdentity } from './segments.ts';
+import { startFakeSegments, type FakeSegment } from './testing/fake-segment.ts';
+import { LocalWal } from './write-path/local-wal.ts';
+import { WritePath } from './write-path/write-path.ts';
+
+const BASE = lsn(WAL_SEGMENT_BYTES + 8192 * 3 + 1024);
+const SYSTEM = 42n;
+const VOLUME = 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11';
+
+/** What PostgreSQL does: records into WAL pages, pages into a file, whole pages at a time. */
+class FakePostgres {
+  readonly directory = mkdtempSync(join(tmpdir(), 'ka-wal-'));
+  readonly writer: WalPageWriter;
+  prev: Lsn;
+
+  constructor(startLsn: Lsn, prev: Lsn) {
+    this.writer = new WalPageWriter({ systemIdentifier: SYSTEM, timeline: 1, startLsn });
+    this.prev = prev;
+  }
+
+  insert(bytes = 40): StreamRecord {
+    const raw = buildRecord({ rmid: RMGR.XLOG, info: 0x20, xid: 0, prev: this.prev, mainData: Buffer.alloc(bytes, 7) });
+    const place = this.writer.append(raw);
+    this.prev = place.lsn;
+    return { ...place, raw };
+  }
+
+  /** Writes what was inserted; gives writtenLsn as the shim reports it. */
+  write(): bigint {
+    const file = Buffer.alloc(WAL_SEGMENT_BYTES);
+    let written = 0n;
+    for (const page of this.writer.pages()) {
+      page.bytes.copy(file, offsetInSegment(page.lsn));
+      written = page.lsn + 8192n;
+    }
+    writeFileSync(join(this.directory, walSegmentFileName(1, BASE)), file);
+    return written;
+  }
+}
+
+let fakes: FakeSegment[];
+let endpoints: SegmentEndpoint[];
+const cleanups: (() => void)[] = [];
+const identity = (writerId: string): WriterIdentity => ({ segment: { volumeId: VOLUME, pg: 0 }, writerId });
+
+beforeEach(async () => {
+  fakes = await startFakeSegments(BASE);
+  endpoints = connectSegments(fakes.map((fake, index) => ({ id: fake.id, zone: `z${index >> 1}`, address: fake.address })));
+});
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0).toReversed()) cleanup();
+  for (const { client } of endpoints) client.close();
+  for (const fake of fakes) fake.stop();
+});
+
+function open(writerId = 'w', heldEpoch?: bigint, signal = AbortSignal.timeout(5000)): Promise<OpenOutcome> {
+  return openVolume({ segments: endpoints, identity: identity(writerId), heldEpoch, logger: silentLogger(), signal, onWaiting: () => undefined });
+}
+
+async function opened(writerId = 'w'): Promise<OpenedVolume> {
+  const outcome = await open(writerId);
+  if (outcome.kind !== 'opened') throw new Error(`not opened: ${outcome.kind}`);
+  return outcome;
+}
+
+/** A write path on an opened volume, with its first batch durable, fed by a pretended PostgreSQL. */
+async function startWriter(writerId = 'w', ringBytesMax = 8 * 1024 * 1024) {
+  const volume = await opened(writerId);
+  const onFenced = vi.fn();
+  const onDamagedWal = vi.fn();
+  const writePath = new WritePath({
+    segments: endpoints,
+    identity: identity(writerId),
+    epoch: volume.epoch,
+    history: volume.history,
+    startLsn: volume.startLsn,
+    previousEpoch: volume.previousEpoch,
+    ringBytesMax,
+    oldestRead: () => undefined,
+    onFenced,
+    onDamagedWal,
+    onFlushed: () => undefined,
+    logger: silentLogger(),
+  });
+  const postgres = new FakePostgres(lsn(volume.startLsn), lsn(BASE - 1000n));
+  const wal = new LocalWal(postgres.directory, 1);
+  cleanups.push(() => {
+    writePath.stop();
+    wal.close();
+    rmSync(postgres.directory, { recursive: true, force: true });
+  });
+  writePath.start();
+  const first = postgres.insert();
+  expect(await writePath.appendFirst([first])).toBe('durable');
+  writePath.follow(wal, first.lsn, SYSTEM);
+  return { volume, writePath, postgres, onFenced, onDamagedWal };
+}
+
+const settled = async (promise: Promise<unknown>, ms: number): Promise<boolean> => {
+  let done = false;
+  void promise.then(() => (done = true));
+  await new Promise((resolve) => setTimeout(resolve, ms));
+  return done;
+};
+const lsnsOf = (fake: FakeSegment): bigint[] => fake.batches.flatMap((batch) => [...recordsOf(batch)].map((record) => record.lsn));
+
+describe('opening', () => {
+  it('takes the next epoch at the highest LSN that counts', async () => {
+    const volume = await opened();
+    expect(volume).toMatchObject({ epoch: 2n, startLsn: BASE, previousEpoch: 1n });
+    expect(fakes.every((fake) => fake.history.length === 2)).toBe(true);
+  });
+
+  it('works with a dead and a hanging daemon, without waiting long for either', async () => {
+    fakes[0]?.stop();
+    if (fakes[1] !== undefined) fakes[1].hung = true;
+    const startedAt = performance.now();
+    expect((await opened()).upToDate).toHaveLength(4);
+    expect(performance.now() - startedAt).toBeLessThan(1000);
+  });
+
+  it('waits while three are down, and goes on when one is back', async () => {
+    for (const fake of fakes.slice(0, 3)) fake.stop();
+    const opening = opened();
+    expect(await settled(opening, 300)).toBe(false);
+    await fakes[2]?.start();
+    expect((await opening).startLsn).toBe(BASE);
+  });
+
+  it('says bootstrap when all are empty, overtaken when another has a higher epoch than we ever held', async () => {
+    for (const fake of fakes) {
+      fake.phase = 'EMPTY';
+      fake.history = [];
+    }
+    expect(await open()).toEqual({ kind: 'bootstrap', epoch: 2n });
+    for (const fake of fakes) fake.phase = 'READY';
+    expect((await open('other')).kind).toBe('opened');
+    expect(await open('w', 2n)).toEqual({ kind: 'overtaken' });
+  });
+});
+
+describe('the write path', () => {
+  it('makes flushed WAL durable on four segments and tells them the VDL', async () => {
+    const { writePath, postgres } = await startWriter();
+    const records = [postgres.insert(), postgres.insert(20_000), postgres.insert()];
+    const outcome = await writePath.flush(postgres.write());
+    const end = records.at(-1)?.endLsn;
+    expect(outcome).toEqual({ durableLsn: end });
+    expect(writePath.vdl).toBe(end);
+    await vi.waitFor(() => expect(fakes.map((fake) => fake.scl)).toEqual(fakes.map(() => end)));
+    for (const fake of fakes) expect(lsnsOf(fake).slice(1)).toEqual(records.map((record) => record.lsn));
+    await vi.waitFor(() => expect(fakes.map((fake) => fake.highestVdl)).toEqual(fakes.map(() => end)));
+  });
+
+  it('acknowledges nothing with three down, and all of it when one is back', async () => {
+    const { writePath, postgres } = await startWriter();
+    for (const fake of fakes.slice(0, 3)) fake.stop();
+    postgres.insert();
+    const flush = writePath.flush(postgres.write());
+    expect(await settled(flush, 300)).toBe(false);
+    await fakes[1]?.start();
+    expect(await flush).toEqual({ durableLsn: postgres.writer.position });
+  });
+
+  it('leaves out a record that is still being copied into the last page', async () => {
+    const { writePath, postgres } = await startWriter();
+    const whole = postgres.insert();
+    const written = postgres.write();
+    const torn = postgres.insert(60);
+    const page = postgres.writer.pages().at(-1);
+    if (page === undefined) throw new Error('no page');
+    const at = Number(torn.lsn % 8192n) + 50;
+    const kept = Buffer.from(page.bytes.subarray(at, at + 8));
+    page.bytes.fill(0, at, at + 8);
+    expect(await writePath.flush(postgres.write())).toEqual({ durableLsn: whole.endLsn });
+    kept.copy(page.bytes, at);
+    expect(written).toBe(postgres.write());
+    expect(await writePath.flush(postgres.write())).toEqual({ durableLsn: torn.endLsn });
+  });
+
+  it('bounds its memory: a segment that fell off the ring comes back through its peers', async () => {
+    const { writePath, postgres } = await startWriter('w', 4 * 1024 * 1024);
+    const behind = fakes[5];
+    if (behind === undefined) throw new Error('no segment');
+    behind.stop();
+    for (let round = 0; round < 12; round++) {
+      for (let count = 0; count < 20; count++) postgres.insert(40_000);
+      await writePath.flush(postgres.write());
+      expect(writePath.ringBytes).toBeLessThan(6 * 1024 * 1024);
+    }
+    await behind.start();
+    await vi.waitFor(() => expect(writePath.segment(5).phase).toBe('lagging'), 5000);
+    behind.batches = [...(fakes[0]?.batches ?? [])];
+    await vi.waitFor(() => expect(writePath.segment(5).phase).toBe('streaming'), 3000);
+    postgres.insert();
+    await writePath.flush(postgres.write());
+    await vi.waitFor(() => expect(behind.scl).toBe(postgres.writer.position));
+  });
+
+  it('fails everything that waits when another writer opens the volume', async () => {
+    const { writePath, postgres, onFenced } = await startWriter('first');
+    const second = await opened('second');
+    expect(second.epoch).toBe(3n);
+    postgres.insert();
+    expect(await writePath.flush(postgres.write())).toBe('fenced');
+    expect(onFenced).toHaveBeenCalled();
+    expect(await writePath.flush(postgres.write())).toBe('fenced');
+  });
+
+  it('never acknowledges WAL that is not what PostgreSQL said it wrote', async () => {
+    const { writePath, postgres, onDamagedWal } = await startWriter();
+    postgres.insert(30_000);
+    postgres.insert(30_000);
+    const written = postgres.write();
+    const file = join(postgres.directory, walSegmentFileName(1, BASE));
+    const bytes = Buffer.alloc(WAL_SEGMENT_BYTES);
+    writeFileSync(file, bytes);
+    expect(await writePath.flush(written)).toBe('fenced');
+    expect(onDamagedWal).toHaveBeenCalled();
+  });
+});
+
+describe('the read path', () => {
+  const range = { spcOid: 1663, dbOid: 5, relNumber: 16384, fork: 0, block: 0, count: 2 };
+  const reader = (onFenced = vi.fn()) =>
+    new PageReader({
+      segments: endpoints,
+      identity: identity('w'),
+      epoch: 1n,
+      zone: 'z1',
+      scl: () => BASE,
+      lowestLsn: () => 0n,
+      onFenced,
+      onRead: () => undefined,
+      onError: () => undefined,
+      logger: silentLogger(),
+    });
+
+  it('asks one segment, in its own zone', async () => {
+    expect(await reader().read(range, BASE)).toHaveLength(2 * 8192);
+    expect(fakes.map((fake) => fake.pageRequests).reduce((sum, count) => sum + count)).toBe(1);
+    expect((fakes[2]?.pageRequests ?? 0) + (fakes[3]?.pageRequests ?? 0)).toBe(1);
+  });
+
+  it('hedges a slow segment, passes over dead ones and over pages from the future', async () => {
+    const [s0, s1, s2, s3, s4, s5] = fakes;
+    s0?.stop();
+    if (s1 !== undefined) s1.onGetPages = (count) => Promise.resolve(Buffer.alloc(count * 8192, 1));
+    for (const fake of [s2, s3]) if (fake !== undefined) fake.onGetPages = () => new Promise(() => undefined);
+    if (s4 !== undefined) s4.onGetPages = () => Promise.reject(new Error('broken'));
+    if (s5 !== undefined) s5.onGetPages = (count) => Promise.resolve(Buffer.alloc(count * 8192));
+    const startedAt = performance.now();
+    expect((await reader().read(range, BASE)).equals(Buffer.alloc(2 * 8192))).toBe(true);
+    expect(performance.now() - startedAt).toBeLessThan(1500);
+  });
+
+  it('reports fencing', async () => {
+    const onFenced = vi.fn();
+    for (const fake of fakes) fake.epoch = 9n;
+    await expect(reader(onFenced).read(range, BASE)).rejects.toThrow(/older epoch/);
+    expect(onFenced).toHaveBeenCalledOnce();
+  });
+});
