@@ -108,6 +108,19 @@ describe('claims', () => {
     expect(told(accepted)).toHaveLength(9);
   });
 
+  test('that are there with nothing on them start no writer', () => {
+    const observed = healthy();
+    const wiped = {
+      ...observed,
+      computePods: [],
+      daemons: new Map([0, 1, 2, 3].map((index) => [`demo-storage-${index}`, daemonReport(index, { state: 'EMPTY' })])),
+    };
+    expect(told(wiped)).toEqual([]);
+    expect(plan(wiped).obstacles).toMatchObject([{ reason: 'DataLossRisk', blocking: true }]);
+    const three = { ...wiped, daemons: without(wiped.daemons, 'demo-storage-0') };
+    expect(told(three)).toEqual(['create pod demo-1']);
+  });
+
   test('of two volumes under one name nothing is touched', () => {
     const observed = healthy();
     const claim = at(observed.claims, 5);

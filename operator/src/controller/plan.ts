@@ -1,11 +1,13 @@
 import { describeProblems, validateCluster, type SpecProblem } from '../api/validate.ts';
-import { LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
+import { ANNOTATION, LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
-import { volumeIdentity, type Observed } from './observed.ts';
+import { isInitialized, volumeIdentity, type Observed } from './observed.ts';
 import { planAccess } from './plan-access.ts';
 import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePod } from './plan-compute-pod.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
+import { isSilent } from '../status/reports.ts';
+import { WRITE_QUORUM } from '../api/types.ts';
 
 export interface DefaultImages {
   readonly storageDaemon: string;
@@ -36,7 +38,8 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
   const { volumeId } = identity;
   const access = planAccess(observed);
   const claims = planClaims(observed, volumeId);
-  const blocked = claims.obstacles.some(({ blocking }) => blocking);
+  const empty = emptyDisks(observed);
+  const blocked = empty !== undefined || claims.obstacles.some(({ blocking }) => blocking);
   const storage = planStoragePods(observed, cluster.spec.images.storageDaemon ?? images.storageDaemon);
   // Without enough copies a writer could take six empty segments for a new volume: none is started.
   const secretsMissing = access.obstacles.some(({ reason }) => reason === 'SecretMissing');
@@ -44,7 +47,23 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
     blocked || secretsMissing
       ? EMPTY_PLAN
       : planComputePod(observed, volumeId, cluster.spec.images.computeNode ?? images.computeNode, isStorageSettled(observed, storage));
-  return { ...joinPlans([access, claims, storage, compute]), problems, volumeId };
+  return {
+    ...joinPlans([access, claims, storage, compute, { ...EMPTY_PLAN, obstacles: empty === undefined ? [] : [empty] }]),
+    problems,
+    volumeId,
+  };
+}
+
+/**
+ * The claims are there and say that they held data, and most daemons find nothing on them: the disks were lost or
+ * swapped. A writer would take it for a new volume.
+ */
+function emptyDisks(observed: Observed): Obstacle | undefined {
+  if (!isInitialized(observed) || observed.cluster.metadata.annotations?.[ANNOTATION.acceptDataLoss] === 'true') return undefined;
+  const empty = [...observed.daemons].filter(([, report]) => !isSilent(report) && report.state === 'EMPTY').map(([name]) => name);
+  if (empty.length < WRITE_QUORUM) return undefined;
+  const message = `${empty.join(', ')} hold nothing although the volume held a database; put their disks back, or accept the loss with: kubectl annotate ac ${observed.cluster.metadata.name} ${ANNOTATION.acceptDataLoss}=true`;
+  return { reason: 'DataLossRisk', message, blocking: true };
 }
 
 /** Zones in the manifest that differ from where the copies are. */
