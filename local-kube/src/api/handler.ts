@@ -51,7 +51,7 @@ export async function handle(request: IncomingMessage, response: ServerResponse,
 export function sendJson(response: ServerResponse, code: number, body: Json, warnings: readonly string[] = []): void {
   const text = JSON.stringify(body);
   response.writeHead(code, {
-    'content-type': 'application/json',
+    'content-type': response.getHeader('content-type') ?? 'application/json',
     'content-length': Buffer.byteLength(text),
     ...(warnings.length > 0 ? { warning: warnings.map((warning) => `299 - ${JSON.stringify(warning)}`).join(', ') } : {}),
   });
@@ -61,7 +61,11 @@ export function sendJson(response: ServerResponse, code: number, body: Json, war
 async function route(request: IncomingMessage, response: ServerResponse, url: URL, options: HandlerOptions): Promise<void> {
   const { registry } = options;
   const fixed = fixedDocument(url.pathname, request.headers.accept ?? '', options);
-  if (fixed !== undefined) return sendJson(response, 200, fixed);
+  if (fixed !== undefined) {
+    // Clients tell the aggregated form of discovery by its content type.
+    if (fixed['kind'] === 'APIGroupDiscoveryList') response.setHeader('content-type', `application/json;g=apidiscovery.k8s.io;v=${String(fixed['apiVersion']).split('/')[1] ?? 'v2'};as=APIGroupDiscoveryList`);
+    return sendJson(response, 200, fixed);
+  }
   if (['/healthz', '/livez', '/readyz'].includes(url.pathname)) {
     response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');
     return undefined;

@@ -1,0 +1,217 @@
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import type { Container, ContainerStatus, Pod, PodStatus } from '../kinds.ts';
+import { instant } from '../api/metadata.ts';
+import { ContainerLog, readLog, removeLog } from './container-log.ts';
+import { ContainerRunner, type Program, type RunnerHost } from './container-runner.ts';
+import { containerEnvironment, ContainerConfigError, expand, rewriteMounts } from './environment.ts';
+import { imageName, programOf, type ImageMap } from './image-map.ts';
+import { podStatus } from './pod-status.ts';
+import type { ProcessTable } from './process-table.ts';
+import { mountPaths, prepareVolumes, VolumeError, type VolumeSources } from './volumes.ts';
+
+export interface PodHost {
+  readonly now: () => number;
+  readonly table: ProcessTable;
+  readonly images: ImageMap;
+  readonly podsDirectory: string;
+  readonly logsDirectory: string;
+  /** What pods of a namespace may refer to. */
+  sourcesOf(namespace: string | undefined): VolumeSources;
+  /** Environment that every process gets: PATH, where the API is, cluster DNS. */
+  baseEnvironment(pod: Pod): { [name: string]: string };
+  publish(pod: Pod, status: PodStatus): void;
+  event(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string, fieldPath?: string): void;
+}
+
+const VOLUME_RETRY_MS = 1000;
+
+/** Runs one pod on its node: volumes, init containers in turn, then its containers, until it is ended. */
+export class PodRunner {
+  #pod: Pod;
+  readonly ip: string;
+  readonly #host: PodHost;
+  readonly #home: string;
+  readonly #inits: ContainerRunner[];
+  readonly #mains: ContainerRunner[];
+  #volumes: Map<string, string> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #publishing = false;
+  #lost = false;
+  #ended = false;
+
+  constructor(pod: Pod, ip: string, host: PodHost) {
+    this.ip = ip;
+    this.#pod = { ...pod, status: { ...pod.status, podIP: ip } };
+    this.#host = host;
+    this.#home = path.join(host.podsDirectory, pod.metadata.uid ?? pod.metadata.name);
+    const before = (list: ContainerStatus[] | undefined, name: string): ContainerStatus | undefined => list?.find((status) => status.name === name);
+    const policy = pod.spec.restartPolicy ?? 'Always';
+    const initPolicy = policy === 'Never' ? 'Never' : 'OnFailure';
+    this.#inits = (pod.spec.initContainers ?? []).map((container) => new ContainerRunner(container, initPolicy, this.#runnerHost(container), undefined));
+    this.#mains = pod.spec.containers.map((container) => new ContainerRunner(container, policy, this.#runnerHost(container), before(pod.status?.containerStatuses, container.name)));
+  }
+
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  /** The pod has changed in the API (labels, deletion). */
+  refresh(pod: Pod): void {
+    this.#pod = { ...pod, status: { ...pod.status, podIP: this.ip } };
+  }
+
+  start(): void {
+    if (this.#ended || this.#lost) return;
+    try {
+      mkdirSync(this.#home, { recursive: true, mode: 0o711 });
+      this.#volumes = prepareVolumes(this.#pod, this.#home, this.#host.sourcesOf(this.#pod.metadata.namespace));
+    } catch (error) {
+      if (!(error instanceof VolumeError || error instanceof ContainerConfigError)) throw error;
+      this.#host.event(this.#pod, 'Warning', 'FailedMount', `MountVolume.SetUp failed: ${error.message}`);
+      this.#retry = setTimeout(() => this.start(), VOLUME_RETRY_MS);
+      this.#changed();
+      return;
+    }
+    this.#advance();
+    this.#changed();
+  }
+
+  /** Ends every container within the pod's grace period; what it had on an emptyDir goes. */
+  async end(graceMs: number): Promise<void> {
+    this.#ended = true;
+    clearTimeout(this.#retry);
+    const running = [...this.#inits, ...this.#mains].filter((runner) => runner.running);
+    for (const runner of running) this.#host.event(this.#pod, 'Normal', 'Killing', `Stopping container ${runner.container.name}`, fieldPathOf(runner.container));
+    await Promise.all([...this.#inits, ...this.#mains].map((runner) => runner.stop(graceMs)));
+  }
+
+  /** Ends the processes but keeps the pod: for local-kube's own end. */
+  async suspend(graceMs: number): Promise<void> {
+    this.#ended = true;
+    this.#lost = true;
+    clearTimeout(this.#retry);
+    await Promise.all([...this.#inits, ...this.#mains].map((runner) => runner.stop(graceMs)));
+  }
+
+  /** The node is gone: its processes are killed, or stopped where they are. */
+  lose(pause: boolean): void {
+    this.#lost = true;
+    clearTimeout(this.#retry);
+    for (const runner of [...this.#inits, ...this.#mains]) {
+      if (pause) runner.pause('SIGSTOP');
+      else runner.kill();
+    }
+    this.#changed();
+  }
+
+  /** The node is back. */
+  restore(wasPaused: boolean): void {
+    this.#lost = false;
+    if (wasPaused) for (const runner of [...this.#inits, ...this.#mains]) runner.pause('SIGCONT');
+    else if (this.#volumes === undefined) this.start();
+    else {
+      for (const runner of this.#inits.filter((one) => one.finished !== 0)) runner.revive();
+      for (const runner of this.#mains.filter((one) => one.status().state.terminated !== undefined || one.restarts > 0)) runner.revive();
+      this.#advance();
+    }
+    this.#changed();
+  }
+
+  removeFiles(): void {
+    rmSync(this.#home, { recursive: true, force: true });
+    rmSync(this.#logHome(), { recursive: true, force: true });
+  }
+
+  runner(name: string | undefined): ContainerRunner | undefined {
+    return name === undefined ? this.#mains[0] : [...this.#inits, ...this.#mains].find((runner) => runner.container.name === name);
+  }
+
+  /** Lines of an earlier run of a container. */
+  previousLog(runner: ContainerRunner): string[] | undefined {
+    return runner.restarts === 0 ? undefined : readLog(this.#logFile(runner.container, runner.restarts - 1));
+  }
+
+  #advance(): void {
+    const next = this.#inits.find((runner) => runner.finished !== 0);
+    if (next !== undefined) {
+      if (!next.running && next.log === undefined) next.start();
+      return;
+    }
+    for (const runner of this.#mains) if (!runner.running && runner.log === undefined && runner.status().state.waiting?.reason === 'ContainerCreating') this.#launch(runner);
+  }
+
+  #launch(runner: ContainerRunner): void {
+    const { image = '' } = runner.container;
+    if (programOf(this.#host.images, image) !== undefined) {
+      this.#host.event(this.#pod, 'Normal', 'Pulled', `Container image "${image}" already present on machine`, fieldPathOf(runner.container));
+      this.#host.event(this.#pod, 'Normal', 'Created', `Created container: ${runner.container.name}`, fieldPathOf(runner.container));
+    }
+    runner.start();
+  }
+
+  #runnerHost(container: Container): RunnerHost {
+    const { now, table } = this.#host;
+    return {
+      now,
+      table,
+      program: () => this.#program(container),
+      openLog: (restarts) => {
+        // Of earlier runs only the last one is kept, for `kubectl logs --previous`.
+        if (restarts > 1) removeLog(this.#logFile(container, restarts - 2));
+        return new ContainerLog(this.#logFile(container, restarts), now);
+      },
+      changed: () => this.#changed(),
+      event: (type, reason, message) => this.#host.event(this.#pod, type, reason, message, fieldPathOf(container)),
+    };
+  }
+
+  #program(container: Container): Program {
+    const image = container.image ?? '';
+    const known = programOf(this.#host.images, image);
+    if (known === undefined && container.command === undefined)
+      throw new ContainerConfigError(`image "${imageName(image)}" is not in local-kube's image map; known are: ${[...this.#host.images.keys()].join(', ') || 'none'}`);
+    const root = path.join(this.#home, 'containers', container.name);
+    mkdirSync(root, { recursive: true, mode: 0o711 });
+    chmodSync(root, 0o711);
+    const mounts = mountPaths(container, this.#volumes ?? new Map(), root);
+    const rewrite = (text: string): string => rewriteMounts(text, mounts);
+    const own = containerEnvironment(this.#pod, container, this.#host.sourcesOf(this.#pod.metadata.namespace));
+    const rewritten = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, rewrite(value)]));
+    const base = this.#host.baseEnvironment(this.#pod);
+    const env: { [name: string]: string } = { ...base, ...known?.env, LOCAL_KUBE_ROOT: root, HOME: root, ...rewritten };
+    // Options of the image or the pod come after the cluster's own, which make Services' names resolvable.
+    const nodeOptions = [base['NODE_OPTIONS'], rewritten['NODE_OPTIONS'] ?? known?.env?.['NODE_OPTIONS']].filter((text) => text !== undefined);
+    if (nodeOptions.length > 0) env['NODE_OPTIONS'] = nodeOptions.join(' ');
+    const words = [...(container.command ?? known?.command ?? []), ...(container.args ?? [])];
+    const cwd = container.workingDir === undefined ? root : rewrite(container.workingDir);
+    return { command: words.map((word) => rewrite(expand(word, own))), env, cwd, ip: this.ip, rewrite };
+  }
+
+  #changed(): void {
+    if (this.#publishing) return;
+    this.#publishing = true;
+    // Several changes of one turn are one update.
+    queueMicrotask(() => {
+      this.#publishing = false;
+      if (!this.#ended && !this.#lost && this.#volumes !== undefined) this.#advance();
+      this.#host.publish(
+        this.#pod,
+        podStatus(this.#pod, this.ip, this.#inits.map((runner) => runner.status()), this.#mains.map((runner) => runner.status()), { finished: this.#mains.map((runner) => runner.finished), initFailed: this.#inits.some((runner) => (runner.finished ?? 0) !== 0), lost: this.#lost, now: instant(this.#host.now()) }),
+      );
+    });
+  }
+
+  #logHome(): string {
+    const { namespace = 'default', name, uid = '' } = this.#pod.metadata;
+    return path.join(this.#host.logsDirectory, `${namespace}_${name}_${uid}`);
+  }
+
+  #logFile(container: Container, restarts: number): string {
+    return path.join(this.#logHome(), container.name, `${restarts}.log`);
+  }
+}
+
+function fieldPathOf(container: Container): string {
+  return `spec.containers{${container.name}}`;
+}

@@ -1,0 +1,103 @@
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Container, KeyToPath, Pod, Volume } from '../kinds.ts';
+import { objectAt, stringAt, type KubeObject } from '../store/object.ts';
+import { configMapBytes, podField, secretBytes, type MountedPath, type References } from './environment.ts';
+
+/** A volume that cannot be had yet; the pod waits and an event says why. */
+export class VolumeError extends Error {}
+
+export interface VolumeSources extends References {
+  /** Directory of a bound claim; undefined while it is unbound or absent. */
+  claimDirectory(name: string): string | undefined;
+}
+
+/** Makes the directories of a pod's volumes under `home` and returns them by name. Throws VolumeError. */
+export function prepareVolumes(pod: Pod, home: string, sources: VolumeSources): Map<string, string> {
+  const directories = new Map<string, string>();
+  for (const volume of pod.spec.volumes ?? []) directories.set(volume.name, prepareVolume(pod, volume, path.join(home, 'volumes', volume.name), sources));
+  return directories;
+}
+
+function prepareVolume(pod: Pod, volume: Volume, directory: string, sources: VolumeSources): string {
+  const { persistentVolumeClaim, hostPath, emptyDir } = volume;
+  if (hostPath !== undefined) return hostPath.path;
+  if (persistentVolumeClaim !== undefined) {
+    const home = sources.claimDirectory(persistentVolumeClaim.claimName);
+    if (home === undefined) throw new VolumeError(`persistentvolumeclaim "${persistentVolumeClaim.claimName}" not found or not bound`);
+    return home;
+  }
+  mkdirSync(path.dirname(directory), { recursive: true, mode: 0o711 });
+  if (emptyDir !== undefined) {
+    // A container may drop to another user, who must be able to write here.
+    mkdirSync(directory, { recursive: true });
+    chmodSync(directory, 0o777);
+    return directory;
+  }
+  rmSync(directory, { recursive: true, force: true });
+  mkdirSync(directory, { recursive: true, mode: 0o711 });
+  for (const file of filesOf(pod, volume, sources)) {
+    const target = path.join(directory, file.path);
+    if (!target.startsWith(`${directory}/`)) throw new VolumeError(`volume "${volume.name}": path ${file.path} leads outside`);
+    mkdirSync(path.dirname(target), { recursive: true, mode: 0o711 });
+    writeFileSync(target, file.bytes, { mode: file.secret ? 0o600 : 0o644 });
+  }
+  return directory;
+}
+
+interface VolumeFile {
+  readonly path: string;
+  readonly bytes: Buffer;
+  readonly secret: boolean;
+}
+
+function filesOf(pod: Pod, volume: Volume, references: References): VolumeFile[] {
+  const { secret, configMap, downwardAPI, projected } = volume;
+  if (secret !== undefined) return keyedFiles('secret', { ...secret, name: secret.secretName ?? '' }, references);
+  if (configMap !== undefined) return keyedFiles('configmap', configMap, references);
+  const downward = (items: { path: string; fieldRef?: { fieldPath: string } }[] = []): VolumeFile[] =>
+    items.map((item) => ({ path: item.path, bytes: Buffer.from(item.fieldRef === undefined ? '' : podField(pod, item.fieldRef.fieldPath)), secret: false }));
+  if (downwardAPI !== undefined) return downward(downwardAPI.items);
+  return (projected?.sources ?? []).flatMap((source) => [
+    ...(source.secret === undefined ? [] : keyedFiles('secret', source.secret, references)),
+    ...(source.configMap === undefined ? [] : keyedFiles('configmap', source.configMap, references)),
+    ...downward(source.downwardAPI?.items),
+  ]);
+}
+
+function keyedFiles(kind: 'secret' | 'configmap', source: { name?: string; items?: KeyToPath[]; optional?: boolean }, references: References): VolumeFile[] {
+  const name = source.name ?? '';
+  const object: KubeObject | undefined = kind === 'secret' ? references.secret(name) : references.configMap(name);
+  if (object === undefined) {
+    if (source.optional === true) return [];
+    throw new VolumeError(`${kind} "${name}" not found`);
+  }
+  const all = [...Object.keys(objectAt(object, 'data')), ...Object.keys(objectAt(object, 'binaryData'))].map((key) => ({ key, path: key }));
+  return (source.items ?? all).map((item) => {
+    const bytes = kind === 'secret' ? secretBytes(object, item.key) : configMapBytes(object, item.key);
+    if (bytes === undefined) throw new VolumeError(`references non-existent key ${item.key} in ${kind} "${name}"`);
+    return { path: item.path, bytes, secret: kind === 'secret' };
+  });
+}
+
+/** The container's mounts on this machine; its root directory shows them as links at their mount paths. */
+export function mountPaths(container: Container, directories: ReadonlyMap<string, string>, root: string): MountedPath[] {
+  return (container.volumeMounts ?? []).map((mount) => {
+    const volume = directories.get(mount.name);
+    if (volume === undefined) throw new VolumeError(`volume "${mount.name}" is not one of the pod's`);
+    const hostPath = mount.subPath === undefined ? volume : path.join(volume, mount.subPath);
+    if (mount.subPath !== undefined) mkdirSync(hostPath, { recursive: true, mode: 0o711 });
+    const link = path.join(root, mount.mountPath);
+    mkdirSync(path.dirname(link), { recursive: true, mode: 0o711 });
+    rmSync(link, { force: true, recursive: true });
+    symlinkSync(hostPath, link);
+    return { mountPath: mount.mountPath, hostPath };
+  });
+}
+
+/** The directory behind a claim, by the PersistentVolume that it is bound to. */
+export function claimDirectory(claim: KubeObject | undefined, volumeByName: (name: string) => KubeObject | undefined): string | undefined {
+  const name = stringAt(claim, 'spec', 'volumeName');
+  if (name === undefined || stringAt(claim, 'status', 'phase') !== 'Bound') return undefined;
+  return stringAt(volumeByName(name), 'spec', 'hostPath', 'path');
+}

@@ -1,0 +1,148 @@
+import { chmodSync, mkdirSync, rmSync, writeFileSync, existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from '@kube-aurora/process';
+import { loadOrMakeIdentity, writeKubeconfig } from './api/certificates.ts';
+import { Registry } from './api/registry.ts';
+import { serveApi } from './api/server.ts';
+import { runDisruptionBudgets } from './controllers/disruption-budgets.ts';
+import { runEndpoints } from './controllers/endpoints.ts';
+import { EventRecorder } from './controllers/event-recorder.ts';
+import { runEventTtl } from './controllers/event-ttl.ts';
+import { runGarbageCollector } from './controllers/garbage-collector.ts';
+import { make, runNamespaces } from './controllers/namespaces.ts';
+import { runNodes } from './controllers/nodes.ts';
+import { runScheduler } from './controllers/scheduler.ts';
+import { runVolumes } from './controllers/volumes.ts';
+import type { ImageMap } from './kubelet/image-map.ts';
+import { Kubelet } from './kubelet/kubelet.ts';
+import { logHandler } from './kubelet/logs.ts';
+import { startTicks } from './kubelet/process-table.ts';
+import { runDnsTable } from './services/dns-table.ts';
+import { runProxies } from './services/proxy.ts';
+import { FileJournal } from './store/journal.ts';
+import { Store } from './store/store.ts';
+
+export interface LocalKubeOptions {
+  readonly dataDirectory: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly images: ImageMap;
+  readonly zones: readonly string[];
+  readonly logger: Logger;
+  /** Changes that a watch can resume from; small in tests. */
+  readonly historyLimit?: number;
+  /** Whether to run pods; tests of the API alone do without. */
+  readonly runPods?: boolean;
+}
+
+export interface LocalKube {
+  readonly url: string;
+  readonly port: number;
+  readonly kubeconfig: string;
+  readonly registry: Registry;
+  /** Ends pods gracefully, keeps everything they stored. */
+  stop(): Promise<void>;
+}
+
+/** Another local-kube works in this data directory. */
+export class AlreadyRunningError extends Error {}
+
+const CLUSTER_DNS = path.join(path.dirname(fileURLToPath(import.meta.url)), 'services', 'cluster-dns.mjs');
+/** What a process may need of the environment that local-kube itself was started in. */
+const PASSED_ON = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'USER'];
+
+/** Brings up the whole control plane and the nodes. Resolves when kubectl can be used. */
+export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKube> {
+  const { logger } = options;
+  const home = path.resolve(options.dataDirectory);
+  mkdirSync(home, { recursive: true, mode: 0o711 });
+  // Processes that drop to another user pass through here to their volumes; everything secret below is closed by itself.
+  chmodSync(home, 0o711);
+  const unlock = lock(path.join(home, 'lock'));
+  const store = new Store(new FileJournal(path.join(home, 'state')), options.historyLimit);
+  const registry = new Registry(store);
+  const recorder = new EventRecorder(registry);
+  const identity = await loadOrMakeIdentity(path.join(home, 'identity'), Date.now());
+  const hostsFile = path.join(home, 'run', 'hosts.json');
+  let url = '';
+  const kubelet = new Kubelet({
+    registry,
+    recorder,
+    logger,
+    images: options.images,
+    dataDirectory: home,
+    baseEnvironment: (pod) => ({
+      ...Object.fromEntries(PASSED_ON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
+      HOSTNAME: pod.spec.hostname ?? pod.metadata.name,
+      KUBERNETES_SERVICE_HOST: '127.96.0.1',
+      KUBERNETES_SERVICE_PORT: '443',
+      NODE_OPTIONS: `--import=${CLUSTER_DNS}`,
+      LOCAL_KUBE_HOSTS: hostsFile,
+      LOCAL_KUBE_NAMESPACE: pod.metadata.namespace ?? 'default',
+    }),
+  });
+  let server: Awaited<ReturnType<typeof serveApi>>;
+  try {
+    server = await serveApi({ registry, logs: logHandler(kubelet, registry.now), identity, port: options.port, logger });
+  } catch (error) {
+    store.close();
+    unlock();
+    throw error;
+  }
+  url = server.url;
+  const kubeconfig = path.join(home, 'kubeconfig');
+  writeKubeconfig(kubeconfig, url, identity);
+
+  make(registry, undefined, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+  serveOwnService(registry, server.port);
+  const controllers = [
+    runNamespaces(registry, logger, identity.ca),
+    runGarbageCollector(registry, logger),
+    runNodes(registry, recorder, logger, options.zones),
+    runScheduler(registry, recorder, logger),
+    runVolumes(registry, recorder, logger, path.join(home, 'volumes')),
+    runEndpoints(registry, logger),
+    runDisruptionBudgets(registry, logger),
+    runEventTtl(registry),
+    runDnsTable(registry, logger, hostsFile),
+    runProxies(registry, recorder, logger),
+  ];
+  if (options.runPods !== false) kubelet.start();
+  return {
+    url,
+    port: server.port,
+    kubeconfig,
+    registry,
+    stop: async () => {
+      await kubelet.stop(STOP_GRACE_MS);
+      for (const controller of controllers) controller.stop();
+      await server.close();
+      store.close();
+      unlock();
+    },
+  };
+}
+
+/** How long pods have to end when local-kube does. */
+const STOP_GRACE_MS = 8_000;
+
+/** The Service `kubernetes`, as every cluster has it. */
+function serveOwnService(registry: Registry, port: number): void {
+  const metadata = { name: 'kubernetes', namespace: 'default', labels: { component: 'apiserver', provider: 'kubernetes' } };
+  make(registry, 'default', { apiVersion: 'v1', kind: 'Service', metadata, spec: { clusterIP: '127.96.0.1', ports: [{ name: 'https', port: 443, targetPort: port }] } });
+  const endpoints = { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets: [{ addresses: [{ ip: '127.0.0.1' }], ports: [{ name: 'https', port, protocol: 'TCP' }] }] };
+  make(registry, 'default', endpoints);
+  const resource = registry.catalog.byKind('v1', 'Endpoints');
+  if (resource !== undefined) registry.change(resource, 'default', 'kubernetes', (live) => ({ ...live, subsets: endpoints.subsets }), { manager: 'local-kube' });
+}
+
+/** One local-kube a data directory: the file names the process and when it started, so that a stale one is told apart. */
+function lock(file: string): () => void {
+  if (existsSync(file)) {
+    const { pid, ticks } = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; ticks: string };
+    if (startTicks(pid) === ticks) throw new AlreadyRunningError(`another local-kube (process ${pid}) works in ${path.dirname(file)}; stop it, or give another --data-dir`);
+  }
+  writeFileSync(file, JSON.stringify({ pid: process.pid, ticks: startTicks(process.pid) }), { mode: 0o600 });
+  return () => rmSync(file, { force: true });
+}

@@ -1,0 +1,41 @@
+import path from 'node:path';
+import { ConfigError, createLogger, readConfig, runMain, setting, Shutdown, type ConfigSchema } from '@kube-aurora/process';
+import { ImageMapError, readImageMap, type ImageMap } from './kubelet/image-map.ts';
+import { AlreadyRunningError, startLocalKube } from './local-kube.ts';
+
+const SCHEMA = {
+  dataDir: { env: 'LOCAL_KUBE_DATA_DIR', description: 'where state, volumes, logs and the kubeconfig are kept (default .kube-aurora/local-kube)', type: setting.optionalText() },
+  port: { env: 'LOCAL_KUBE_PORT', description: 'port of the API on 127.0.0.1; 0 takes a free one', type: setting.integer(0, 65_535, 6443) },
+  images: { env: 'LOCAL_KUBE_IMAGES', description: 'JSON file that maps image names to {"command": […], "env": {…}}', type: setting.optionalText() },
+  zones: { env: 'LOCAL_KUBE_ZONES', description: 'zones, each with one node, separated by commas (default zone-a,zone-b,zone-c)', type: setting.optionalText() },
+} satisfies ConfigSchema;
+
+const logger = createLogger('local-kube');
+
+await runMain(logger, async () => {
+  const config = readConfig(SCHEMA, process.env, process.argv.slice(2));
+  const shutdown = new Shutdown(logger);
+  let images: ImageMap = new Map();
+  try {
+    if (config.images !== undefined) images = readImageMap(config.images);
+  } catch (error) {
+    if (error instanceof ImageMapError || error instanceof SyntaxError || (error instanceof Error && 'code' in error)) throw new ConfigError([`--images: ${error.message}`]);
+    throw error;
+  }
+  try {
+    const kube = await startLocalKube({
+      dataDirectory: config.dataDir ?? path.join('.kube-aurora', 'local-kube'),
+      port: config.port,
+      images,
+      zones: (config.zones ?? 'zone-a,zone-b,zone-c').split(','),
+      logger,
+    });
+    shutdown.add('local-kube', () => kube.stop(), 20_000);
+    shutdown.onSignals();
+    logger.info({ url: kube.url, kubeconfig: kube.kubeconfig, images: [...images.keys()] }, 'ready');
+  } catch (error) {
+    if (error instanceof AlreadyRunningError) throw new ConfigError([error.message]);
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') throw new ConfigError([`--port (LOCAL_KUBE_PORT): port ${config.port} on 127.0.0.1 is taken; choose another, or 0 for a free one`]);
+    throw error;
+  }
+});

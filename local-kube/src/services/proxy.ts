@@ -1,0 +1,120 @@
+import net from 'node:net';
+import type { Logger } from '@kube-aurora/process';
+import type { Registry } from '../api/registry.ts';
+import type { EventRecorder } from '../controllers/event-recorder.ts';
+import { reconcileOn, type Running } from '../controllers/reconcile.ts';
+import type { Service } from '../kinds.ts';
+import { arrayAt, numberAt, stringAt, type KubeObject } from '../store/object.ts';
+
+interface Backend {
+  readonly ip: string;
+  readonly port: number;
+}
+
+const keyOf = (backend: Backend): string => `${backend.ip}:${backend.port}`;
+/** An address that could not be taken is tried again after this long. */
+const RETRY_MS = 5_000;
+
+/** Ready backends of one port of a Service, from its Endpoints. */
+export function backendsOf(endpoints: KubeObject | undefined, portName: string | undefined): Backend[] {
+  return arrayAt(endpoints, 'subsets').flatMap((subset) => {
+    const port = arrayAt(subset, 'ports').find((one) => (stringAt(one, 'name') ?? '') === (portName ?? ''));
+    const number = numberAt(port, 'port');
+    return number === undefined ? [] : arrayAt(subset, 'addresses').map((address) => ({ ip: stringAt(address, 'ip') ?? '', port: number }));
+  });
+}
+
+/** Listens on one address of a Service and carries each connection to a backend, in turn. Connections end with their backend. */
+class PortProxy {
+  readonly #server: net.Server;
+  readonly #connections = new Map<net.Socket, string>();
+  #backends: readonly Backend[] = [];
+  #turn = 0;
+
+  constructor(host: string, port: number, failed: (error: Error) => void) {
+    // Half-open connections stay possible: some protocols end one direction first.
+    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    this.#server.on('error', failed);
+    this.#server.listen({ host, port });
+  }
+
+  update(backends: readonly Backend[]): void {
+    this.#backends = backends;
+    const present = new Set(backends.map(keyOf));
+    for (const [socket, key] of this.#connections) if (!present.has(key)) socket.resetAndDestroy();
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#connections.keys()) socket.destroy();
+  }
+
+  #accept(client: net.Socket): void {
+    const backend = this.#backends[this.#turn % Math.max(1, this.#backends.length)];
+    this.#turn += 1;
+    if (backend === undefined) {
+      // What a client sees of a Service without endpoints on a real cluster: connection refused.
+      client.resetAndDestroy();
+      return;
+    }
+    const server = net.connect({ host: backend.ip, port: backend.port, noDelay: true, allowHalfOpen: true });
+    this.#connections.set(client, keyOf(backend));
+    client.on('close', () => {
+      this.#connections.delete(client);
+      server.destroy();
+    });
+    server.on('close', () => client.destroy());
+    client.on('error', () => server.resetAndDestroy());
+    server.on('error', () => client.resetAndDestroy());
+    client.pipe(server);
+    server.pipe(client);
+  }
+}
+
+/** Keeps a TCP proxy on `clusterIP:port` for every Service that has an address. */
+export function runProxies(registry: Registry, recorder: EventRecorder, logger: Logger): Running {
+  const { store } = registry;
+  const proxies = new Map<string, PortProxy>();
+  const retries = new Set<NodeJS.Timeout>();
+  const reconcile = (): void => {
+    const wanted = new Set<string>();
+    for (const object of store.list('services')) {
+      const service = object as Service;
+      const ip = service.spec.clusterIP;
+      if (ip === undefined || ip === 'None' || ip === '') continue;
+      const endpoints = store.get('endpoints', service.metadata.namespace, service.metadata.name);
+      for (const port of service.spec.ports ?? []) {
+        if ((port.protocol ?? 'TCP') !== 'TCP') continue;
+        const key = `${ip}:${port.port}`;
+        wanted.add(key);
+        let proxy = proxies.get(key);
+        if (proxy === undefined) proxies.set(key, (proxy = open(ip, port.port, key, object)));
+        proxy.update(backendsOf(endpoints, port.name));
+      }
+    }
+    for (const [key, proxy] of proxies) {
+      if (wanted.has(key)) continue;
+      proxies.delete(key);
+      proxy.close();
+    }
+  };
+  const open = (ip: string, port: number, key: string, service: KubeObject): PortProxy =>
+    new PortProxy(ip, port, (error) => {
+      logger.warn({ err: error, address: key }, "a Service's address cannot be taken");
+      recorder.record(service, 'Warning', 'ListenFailed', `cannot listen on ${key}: ${error.message}`, 'service-proxy');
+      proxies.delete(key);
+      const timer = setTimeout(() => {
+        retries.delete(timer);
+        reconcile();
+      }, RETRY_MS);
+      retries.add(timer);
+    });
+  const running = reconcileOn(store, logger, 'service-proxies', (change) => change.resource === 'services' || change.resource === 'endpoints', reconcile);
+  return {
+    stop: () => {
+      running.stop();
+      for (const timer of retries) clearTimeout(timer);
+      for (const proxy of proxies.values()) proxy.close();
+    },
+  };
+}
