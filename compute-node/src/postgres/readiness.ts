@@ -6,9 +6,12 @@ const POLL_MS = 2;
 const SILENCE_MS = 2000;
 const PROTOCOL_3_0 = 196_608;
 const SUPERUSER = 'postgres';
+/** ERRCODE_CANNOT_CONNECT_NOW: it is starting up, or stopping. */
+const CANNOT_CONNECT_NOW = '57P03';
 
 /**
- * Resolves when PostgreSQL answers a connection on its local socket with ReadyForQuery (protocol 3.0, "Start-up").
+ * Resolves when PostgreSQL takes a connection on its local socket (protocol 3.0, "Start-up"). It asks for a replication
+ * connection, which belongs to no database: an ordinary one would first read some sixty catalog pages from the volume.
  * Rejects after `timeoutMs`; settles quietly when aborted.
  */
 export async function probeUntilReady(socketPath: string, options: { timeoutMs: number; signal: AbortSignal }): Promise<void> {
@@ -20,7 +23,7 @@ export async function probeUntilReady(socketPath: string, options: { timeoutMs: 
   }
 }
 
-/** One attempt: true at ReadyForQuery, false for a refusal ("starting up"), an error, or silence. */
+/** One attempt: true at ReadyForQuery, and at a refusal for another reason than "starting up"; false for anything else. */
 function answers(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(socketPath);
@@ -39,17 +42,26 @@ function answers(socketPath: string): Promise<boolean> {
       while (received.length >= 5) {
         const type = String.fromCharCode(received[0] ?? 0);
         const end = 1 + received.readUInt32BE(1);
-        if (type === 'E') return done(false);
         if (type === 'Z') return done(true);
         if (received.length < end) return;
+        if (type === 'E') return done(sqlState(received.subarray(5, end)) !== CANNOT_CONNECT_NOW);
         received = received.subarray(end);
       }
     });
   });
 }
 
+/** The C field of an ErrorResponse: fields are a type byte and a zero-terminated text. */
+function sqlState(fields: Buffer): string | undefined {
+  return fields
+    .toString('latin1')
+    .split('\0')
+    .find((field) => field.startsWith('C'))
+    ?.slice(1);
+}
+
 function startupMessage(): Buffer {
-  const parameters = Buffer.from(`user\0${SUPERUSER}\0database\0postgres\0\0`);
+  const parameters = Buffer.from(`user\0${SUPERUSER}\0replication\0true\0\0`);
   const message = Buffer.alloc(8 + parameters.length);
   message.writeUInt32BE(message.length, 0);
   message.writeUInt32BE(PROTOCOL_3_0, 4);

@@ -4,11 +4,12 @@ import { existsSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { silentLogger } from '@kube-aurora/process';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
 import { encodeRequest } from './shim-protocol.ts';
-import { LOCAL_PORT } from './supervise.ts';
+import { LOCAL_PORT, startPostgres } from './supervise.ts';
 
 let volume: FixtureVolume;
 let agent: FixtureAgent | undefined;
@@ -157,3 +158,10 @@ test('an agent killed with SIGKILL takes PostgreSQL with it', async () => {
   }
   expect(existsSync(dir)).toBe(false);
 }, 30_000);
+
+test('does not start at all without the shim', async () => {
+  const { postgres } = volume.installation;
+  const shim = { library: join(volume.dir, 'missing.so'), socketPath: '/nowhere', token: 1n, startLsn: 1n };
+  const options = { postgres, dataDir: volume.dir, socketDir: volume.dir, listen: undefined, account: volume.account };
+  expect(() => startPostgres({ ...options, imageResourceManagers: [], shim, logger: silentLogger() })).toThrow(/missing\.so.*cannot be (pre)?loaded/);
+});

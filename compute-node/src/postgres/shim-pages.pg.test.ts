@@ -12,7 +12,7 @@ let agent: FixtureAgent;
 beforeAll(async () => {
   volume = await fixtureVolume();
   // Small buffers: pages are evicted all the time and come back from local files.
-  agent = await new FixtureAgent(volume).start({ shared_buffers: '4MB', max_prepared_transactions: 4, autovacuum_naptime: '1s' });
+  agent = await new FixtureAgent(volume).start({ shared_buffers: '16MB', max_prepared_transactions: 4, autovacuum_naptime: '1s' });
 }, 60_000);
 afterAll(async () => {
   await agent?.stop();
@@ -35,14 +35,14 @@ test('starts from holes: pages come from the volume once, several in one request
 test('keeps a ledger right while pages are evicted and rolled back under it', async () => {
   const client = await agent.connect();
   await client.query("create table account (id int primary key, balance int, filler text default repeat('x', 300))");
-  await client.query('insert into account select g, 0 from generate_series(1, 20000) g');
+  await client.query('insert into account select g, 0 from generate_series(1, 40000) g');
   await client.end();
   const worker = async (seed: number): Promise<void> => {
     const session = await agent.connect();
     let random = seed;
     for (let i = 0; i < 150; i++) {
       random = (random * 1_103_515_245 + 12_345) % 2_147_483_648;
-      const [from, to] = [1 + (random % 20000), 1 + ((random >> 7) % 20000)].toSorted((a, b) => a - b);
+      const [from, to] = [1 + (random % 40000), 1 + ((random >> 7) % 40000)].toSorted((a, b) => a - b);
       await session.query('begin');
       await session.query('update account set balance = balance - 1 where id = $1', [from]);
       await session.query('update account set balance = balance + 1 where id = $1', [to]);
@@ -52,7 +52,7 @@ test('keeps a ledger right while pages are evicted and rolled back under it', as
   };
   await Promise.all([worker(1), worker(22), worker(333), worker(4444)]);
   const check = await agent.connect();
-  expect((await check.query('select sum(balance)::int as sum, count(*)::int as rows from account')).rows).toEqual([{ sum: 0, rows: 20000 }]);
+  expect((await check.query('select sum(balance)::int as sum, count(*)::int as rows from account')).rows).toEqual([{ sum: 0, rows: 40000 }]);
   await check.end();
 }, 30_000);
 

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@kube-aurora/process';
 import type { Account } from './account.ts';
@@ -70,6 +70,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
   if (Buffer.byteLength(localSocket) > SOCKET_PATH_MAX) {
     throw new PostgresStartError(`socket path '${localSocket}' is longer than ${SOCKET_PATH_MAX} bytes; use a shorter data directory`, []);
   }
+  if (options.shim !== undefined) checkShimLoads(options.postgres, options.shim.library, options.account);
   const strays = killStrays(options.dataDir);
   if (strays.length > 0) options.logger.warn({ pids: strays }, 'killed processes that an earlier PostgreSQL left');
 
@@ -128,6 +129,22 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
       return exited;
     },
   };
+}
+
+/**
+ * The dynamic loader only warns when it cannot preload a library, and PostgreSQL would then run on, with commits that are
+ * durable nowhere. Hence this look before every start. Throws {@link PostgresStartError}.
+ */
+function checkShimLoads(postgres: string, library: string, account: Account | undefined): void {
+  const { error, status, stderr } = spawnSync(postgres, ['--version'], {
+    ...account,
+    cwd: '/',
+    encoding: 'utf8',
+    env: { LD_PRELOAD: library, LC_ALL: 'C' },
+    timeout: 10_000,
+  });
+  if (error === undefined && status === 0 && stderr === '') return;
+  throw new PostgresStartError(`the shim ${library} cannot be loaded: ${error?.message ?? stderr.trim()}`, []);
 }
 
 function commandLine(options: StartPostgresOptions, port: number): string[] {
