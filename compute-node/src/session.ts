@@ -115,6 +115,8 @@ export class WriterSession {
     try {
       await this.#start();
     } catch (error) {
+      // A stop in the middle of the start breaks it, and sees to the rest itself.
+      if (this.#stopping) return;
       if (!this.#cancel.signal.aborted) this.#options.logger.error({ err: error }, 'could not start on the opened volume');
       await this.#finish({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
     }
@@ -123,7 +125,7 @@ export class WriterSession {
   /** Fast shutdown: sessions end, the last WAL becomes durable, then everything closes. Waits for a quorum if it must. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    if (this.#postgres !== undefined && this.#ready) await this.#postgres.stop('fast');
+    if (this.#postgres !== undefined && this.#ending === undefined) await this.#postgres.stop('fast');
     await this.#finish({ kind: 'stopped' });
   }
 
