@@ -1,11 +1,20 @@
-import { createLogger, describeConfig, readConfig, runMain, serveStatus, Shutdown } from '@kube-aurora/process';
+import { ConfigError, createLogger, describeConfig, readConfig, runMain, serveStatus, Shutdown } from '@kube-aurora/process';
 import { DAEMON_CONFIG } from './config.ts';
 import { Daemon } from './daemon.ts';
-import { parsePeers } from './peers/peer-set.ts';
+import { parsePeers, PeerListError } from './peers/peer-set.ts';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
 
 const logger = createLogger('storage-daemon');
 const MIB = 1024 * 1024;
+
+function readPeers(text: string): ReturnType<typeof parsePeers> {
+  try {
+    return parsePeers(text);
+  } catch (error) {
+    if (error instanceof PeerListError) throw new ConfigError([`--peers (AURORA_PEERS): ${error.message}`]);
+    throw error;
+  }
+}
 
 await runMain(logger, async () => {
   const argv = process.argv.slice(2);
@@ -21,7 +30,7 @@ await runMain(logger, async () => {
     listen: config.listen,
     daemonId: config.daemonId,
     zone: config.zone,
-    peers: parsePeers(config.peers),
+    peers: readPeers(config.peers),
     limits: { ...DEFAULT_LIMITS, mergeBytes: config.mergeMib * MIB, logRetainBytes: config.logRetainMib * MIB },
     scrubBytesPerSecond: config.scrubBytesPerSecond,
     logger,

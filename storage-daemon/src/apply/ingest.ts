@@ -88,6 +88,12 @@ export class Ingest {
   get vdl(): number {
     return this.#vdl;
   }
+  /** Does the state stand at the end of a batch, with something applied since the table's start? */
+  get isAtBatchEnd(): boolean {
+    const { table } = this.#parts;
+    return this.#applySeq > table.first && table.isLastOfBatch(this.#applySeq - 1);
+  }
+
   /** Is every record that starts below `lsn` applied? */
   hasApplied(lsn: number): boolean {
     if (this.#appliedLsn >= lsn) return true;

@@ -97,22 +97,23 @@ export class Merger {
     if (this.#stopped || this.#running !== undefined) return;
     const { ingest, table, limits, index, readFloor } = this.#parts;
     if (this.#target === undefined && ingest.onSnapshot === undefined && (this.#asked || this.#unmergedBytes() > limits.bytes || index.refs > limits.refs)) {
-      if (table.size > 0) {
-        ingest.onSnapshot = (state, lsn) => {
-          ingest.onSnapshot = undefined;
-          const epoch = this.#parts.log.epochAt(BigInt(lsn));
-          if (epoch !== undefined) this.#target = { lsn, epoch, state: encodeVolumeState(state) };
-        };
-      }
+      if (ingest.isAtBatchEnd) this.#snapshot(ingest.state, ingest.appliedLsn);
+      else if (table.size > 0) ingest.onSnapshot = (state, lsn) => this.#snapshot(state, lsn);
       this.#asked = false;
     }
-    const { target } = { target: this.#target };
+    const target = this.#target;
     if (target !== undefined && readFloor() >= target.lsn) {
       this.#target = undefined;
       this.#start(() => this.#merge(target));
     } else if (this.#longChains.size > 0) {
       this.#start(() => this.#mergeLongChains());
     }
+  }
+
+  #snapshot(state: Ingest['state'], lsn: number): void {
+    this.#parts.ingest.onSnapshot = undefined;
+    const epoch = this.#parts.log.epochAt(BigInt(lsn));
+    if (epoch !== undefined) this.#target = { lsn, epoch, state: encodeVolumeState(state) };
   }
 
   #unmergedBytes(): number {

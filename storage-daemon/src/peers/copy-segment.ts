@@ -1,37 +1,89 @@
-import { AuroraRpcError, type PeerClient } from '@kube-aurora/rpc';
+import { AuroraRpcError, type CopySegmentChunk, type SegmentState, type StoredValue } from '@kube-aurora/rpc';
+import { newestHistory } from '@kube-aurora/volume';
+import { PageStore, pageOfKey } from '../page-store/page-store.ts';
+import { openValue, StoredValueError } from '../page-store/stored-value.ts';
+import type { Segment } from '../segment/segment.ts';
 import type { PeerClock } from './peer-clock.ts';
-import type { PeerCounters } from './peer-counters.ts';
-import type { CopyTarget, PeerSegment } from './peer-segment.ts';
+import type { Peer } from './peer-set.ts';
 import { STREAM_DEADLINE_MS, unstalled } from './stalled-stream.ts';
 
-/**
- * Takes a whole copy from one peer: its stored values as of its mark. Redo after the mark is fetched afterwards like any
- * other gap. All or nothing: a copy that fails is abandoned, and the next one starts over.
- * Throws AuroraRpcError, or StoredValueError when a value fails its CRC on arrival.
- */
-export async function copyFromPeer(
-  segment: PeerSegment,
-  client: PeerClient,
-  owesLsn: bigint,
-  parts: { readonly clock: PeerClock; readonly counters: PeerCounters; readonly stop: AbortSignal },
-): Promise<void> {
-  let target: CopyTarget | undefined;
-  let markLsn = 0n;
-  const chunks = unstalled((signal) => client.copySegment({ segment: segment.id }, { deadlineMs: STREAM_DEADLINE_MS, signal }), parts.clock, parts.stop);
+/** Whole copies of a segment's pages, between peers: for one that is empty, too far behind, or damaged. */
+
+const CHUNK_BYTES = 256 * 1024;
+/** After a copy the receiver comes back for the redo after the mark; it is kept for it that long. */
+const KEEP_LOG_MS = 60_000;
+
+/** Serves a copy: everything stored, as of one moment, each value checked before it is sent. */
+export async function* serveCopy(segment: Segment, clock: PeerClock): AsyncGenerator<CopySegmentChunk> {
+  const { content } = segment;
+  if (content === undefined || segment.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
+  segment.copiesOut++;
   try {
-    for await (const chunk of chunks) {
-      if (target === undefined) {
-        if (chunk.state === undefined) throw new AuroraRpcError('INVALID', `${client.address}: the first chunk of a copy lacks 'state'`);
-        markLsn = chunk.markLsn;
-        target = await segment.beginCopy(chunk.state);
+    const markLsn = content.merger.mark.lsn;
+    let state: SegmentState | undefined = segment.state();
+    let values: StoredValue[] = [];
+    let bytes = 0;
+    for await (const { key, value } of content.store.entries()) {
+      try {
+        openValue(key, value);
+      } catch (error) {
+        const page = pageOfKey(key);
+        if (error instanceof StoredValueError && page !== undefined) await content.repairPage(page);
+        throw new AuroraRpcError('DAMAGED', error instanceof Error ? error.message : String(error));
       }
-      await target.put(chunk.values);
-      parts.counters.receivedBytes.inc({ kind: 'copy' }, chunk.values.reduce((sum, { key, value }) => sum + key.length + value.length, 0));
+      values.push({ key, value });
+      bytes += key.length + value.length;
+      if (bytes < CHUNK_BYTES) continue;
+      yield { state, values, markLsn };
+      state = undefined;
+      values = [];
+      bytes = 0;
     }
-    if (target === undefined) throw new AuroraRpcError('INVALID', `${client.address}: the copy ended before it began`);
-    await target.finish({ markLsn, owesLsn });
-  } catch (error) {
-    await target?.abandon();
-    throw error;
+    if (values.length > 0 || state !== undefined) yield { state, values, markLsn };
+  } finally {
+    void clock.sleep(KEEP_LOG_MS).then(() => segment.copiesOut--);
   }
+}
+
+/**
+ * Replaces this segment's pages by a peer's; redo after them is fetched afterwards. All or nothing: on failure the segment is
+ * as before, and the next try starts over. Until its SCL is at or past `owesLsn` the segment makes no promise to an opener:
+ * what it may have acknowledged before it lost its pages is in there. Gives the bytes received.
+ * Throws AuroraRpcError; StoredValueError when a value fails its CRC on arrival.
+ */
+export async function copyFromPeer(segment: Segment, peer: Peer, owesLsn: bigint, clock: PeerClock, stop: AbortSignal): Promise<number> {
+  const { limits } = segment.deps;
+  let bytes = 0;
+  await segment.replaceContent(async (directory) => {
+    const store = await PageStore.open(directory, { cacheBytes: limits.levelCacheBytes, writeBufferBytes: limits.levelWriteBufferBytes });
+    let source: SegmentState | undefined;
+    try {
+      const chunks = unstalled((signal) => peer.client.copySegment({ segment: segment.id }, { deadlineMs: STREAM_DEADLINE_MS, signal }), clock, stop);
+      for await (const chunk of chunks) {
+        source ??= chunk.state;
+        await store.putRaw(chunk.values);
+        for (const { value } of chunk.values) bytes += value.length;
+      }
+      const mark = await store.mark();
+      const state = await store.state();
+      if (source === undefined || mark === undefined || state === undefined) throw new AuroraRpcError('INVALID', `${peer.id} sent an incomplete copy`);
+      if (source.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `${peer.id} offers a copy of a segment that is ${source.phase}`);
+      await store.setMark(mark, Buffer.from(state));
+    } finally {
+      await store.close();
+    }
+    const { control } = segment;
+    const sameBase = control.ready && control.baseEpoch === source.baseEpoch;
+    return {
+      epoch: source.epoch > control.epoch ? source.epoch : control.epoch,
+      writerId: source.epoch > control.epoch ? '' : control.writerId,
+      // Ours stays when it is the newer one: the copy was applied up to a mark at or below VDL, which no history annuls.
+      history: sameBase ? newestHistory([control.history, source.history]) : source.history,
+      baseEpoch: source.baseEpoch,
+      baseLsn: source.baseLsn,
+      systemIdentifier: source.systemIdentifier,
+      owesLsn: sameBase && control.owesLsn > owesLsn ? control.owesLsn : owesLsn,
+    };
+  });
+  return bytes;
 }

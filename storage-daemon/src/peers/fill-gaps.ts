@@ -1,29 +1,39 @@
-import type { PeerClient } from '@kube-aurora/rpc';
+import { AuroraRpcError } from '@kube-aurora/rpc';
+import { checkRedoBatch } from '@kube-aurora/volume';
+import type { Segment } from '../segment/segment.ts';
 import type { PeerClock } from './peer-clock.ts';
-import type { PeerCounters } from './peer-counters.ts';
-import type { PeerSegment } from './peer-segment.ts';
+import type { Peer } from './peer-set.ts';
 import { STREAM_DEADLINE_MS, unstalled } from './stalled-stream.ts';
 
+/** How long the disk may take to work off what was fetched before it counts as stuck. */
+const QUEUE_WAIT_MS = 60_000;
+
 /**
- * Redo that is missing, from one peer: from our SCL to its SCL at the time, or past `toLsn`, chunk by chunk, each on disk
- * before the next is asked for (gRPC's flow control holds the sender back). Gives whether SCL moved.
+ * Redo that is missing, from one peer: from the end of our log to its SCL at the time. What waits for the disk is bounded;
+ * gRPC's flow control holds the sender back meanwhile. Gives the bytes received, durable or already there when it resolves.
  *
- * Invariant: the batch that ends at our SCL is the peer's too (`fromEpoch`, Raft's prevLogTerm), and the segment stores
- * only what counts under its own history; so its log stays a prefix of the volume's.
- * Throws AuroraRpcError; what was stored until then stays, it is as good as any redo.
+ * Invariant: the batch that ends at our log's end is the peer's too (`fromEpoch`, Raft's prevLogTerm), and `append` takes
+ * only what counts under our own history; so the log stays a prefix of the volume's.
+ * Throws AuroraRpcError, RedoBatchError; what was stored until then stays, it is as good as any redo.
  */
-export async function fetchMissingRedo(
-  segment: PeerSegment,
-  client: PeerClient,
-  toLsn: bigint,
-  parts: { readonly clock: PeerClock; readonly counters: PeerCounters; readonly stop: AbortSignal },
-): Promise<boolean> {
-  const { scl, lastBatchEpoch } = segment.state();
-  const request = { segment: segment.id, fromLsn: scl, fromEpoch: lastBatchEpoch, toLsn };
-  const chunks = unstalled((signal) => client.fetchRedo(request, { deadlineMs: STREAM_DEADLINE_MS, signal }), parts.clock, parts.stop);
-  for await (const { batches } of chunks) {
-    await segment.appendFromPeer(batches);
-    parts.counters.receivedBytes.inc({ kind: 'redo' }, batches.length);
+export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: PeerClock, stop: AbortSignal): Promise<number> {
+  const log = segment.content?.log;
+  if (log === undefined) return 0;
+  const { lsn, epoch } = log.tail;
+  const request = { segment: segment.id, fromLsn: lsn, fromEpoch: epoch, toLsn: 0n };
+  let bytes = 0;
+  for await (const { batches } of unstalled((signal) => peer.client.fetchRedo(request, { deadlineMs: STREAM_DEADLINE_MS, signal }), clock, stop)) {
+    for (let at = 0; at < batches.length; ) {
+      const header = checkRedoBatch(batches, at);
+      await segment.settling;
+      if (segment.append(header, batches.subarray(at, at + header.totalBytes)) === 'gap') {
+        throw new AuroraRpcError('INVALID', `${peer.id}: redo is missing before ${header.backlink}`);
+      }
+      at += header.totalBytes;
+    }
+    bytes += batches.length;
+    await segment.wait(() => segment.queuedBytes < segment.deps.limits.queueBytes, Date.now() + QUEUE_WAIT_MS);
   }
-  return segment.state().scl > scl;
+  await segment.content?.log.flushed();
+  return bytes;
 }

@@ -1,127 +1,129 @@
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
-import { lastEpoch } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
+import { fingerprint, isGossipDue, tickDelayMs } from './gossip-schedule.ts';
+import type { PeerClock } from './peer-clock.ts';
 import type { Peer } from './peer-set.ts';
+import type { PeerTable } from './peer-table.ts';
 
-/**
- * Who has what. Every daemon tells every other the state of its segments about once a second; one call informs both
- * sides, so of each pair the one with the lower id calls, and the other only when it has heard nothing for a while.
- * Pairs whose states stand still talk less.
- */
+/** Tells every peer how this daemon's segments stand, and hears how theirs do. When: gossip-schedule.ts. */
 
-const ROUND_MS = 1000;
-const QUIET_ROUNDS = 4;
-const SILENT_ROUNDS = 3;
-const CALL_MS = 1500;
-/** A state older than this says nothing about the present. */
-const FRESH_MS = 10_000;
+const CALL_DEADLINE_MS = 2000;
 
-interface Heard {
-  readonly state: SegmentState;
-  readonly at: number;
-}
-
-export interface GossipDeps {
-  readonly ownId: string;
-  readonly peers: readonly Peer[];
-  readonly logger: Logger;
+export interface GossipParts {
   readonly segments: () => Iterable<Segment>;
-  /** A state was heard; what follows from it is decided there. */
-  readonly onHeard: (segment: Segment, peer: Peer, state: SegmentState) => void;
+  readonly table: PeerTable;
+  readonly clock: PeerClock;
+  readonly logger: Logger;
+  readonly stop: AbortSignal;
+  /** Takes what a peer said; called after the table knows it. */
+  readonly observe: (segment: Segment, peer: SegmentState) => Promise<void>;
+  /** Once a tick and segment: time passes even when nobody says anything. */
+  readonly onTick: (segment: Segment) => void;
 }
 
 export class Gossip {
-  readonly #deps: GossipDeps;
-  readonly #heard = new Map<Segment, Map<string, Heard>>();
-  readonly #inFlight = new Set<string>();
-  #round = 0;
-  #timer: NodeJS.Timeout | undefined;
-  readonly #told = new Map<string, string>();
+  readonly #parts: GossipParts;
+  readonly #calls = new Map<Segment, Map<string, Promise<void>>>();
+  #loop: Promise<void> | undefined;
+  /** Calls made since start. */
+  calls = 0;
 
-  constructor(deps: GossipDeps) {
-    this.#deps = deps;
+  constructor(parts: GossipParts) {
+    this.#parts = parts;
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.#tick(), ROUND_MS);
+    this.#loop ??= this.#run();
   }
 
-  stop(): void {
-    clearInterval(this.#timer);
+  /** Resolves when the loop and its calls have ended; `stop` must be aborted first. */
+  async stopped(): Promise<void> {
+    await this.#loop;
+    for (const calls of this.#calls.values()) await Promise.all(calls.values());
   }
 
-  #tick(): void {
-    this.#round++;
-    for (const segment of this.#deps.segments()) {
-      if (segment.control.epoch === 0n && segment.content === undefined) continue;
-      for (const peer of this.#deps.peers) {
-        const key = `${segment.volumeId}/${segment.pg}/${peer.id}`;
-        const heard = this.#heard.get(segment)?.get(peer.id);
-        const silent = heard === undefined || Date.now() - heard.at > SILENT_ROUNDS * QUIET_ROUNDS * ROUND_MS;
-        if (this.#deps.ownId > peer.id && !(silent && this.#round % SILENT_ROUNDS === 0)) continue;
-        const news = fingerprint(segment);
-        if (!silent && this.#told.get(key) === news && this.#round % QUIET_ROUNDS !== 0) continue;
-        this.#told.set(key, news);
-        void this.ask(segment, peer);
+  async #run(): Promise<void> {
+    const { clock, stop, segments, onTick } = this.#parts;
+    while (!stop.aborted) {
+      for (const segment of segments()) {
+        // Somebody asked about a segment that is not here and never was: not worth spreading.
+        if (segment.control.epoch === 0n && segment.content === undefined) continue;
+        this.#tick(segment);
+        onTick(segment);
       }
+      await clock.sleep(tickDelayMs(clock.random()), stop);
     }
   }
 
-  /** One exchange with one peer; quiet about peers that are away. */
-  async ask(segment: Segment, peer: Peer): Promise<void> {
-    const key = `${segment.volumeId}/${segment.pg}/${peer.id}`;
-    if (this.#inFlight.has(key)) return;
-    this.#inFlight.add(key);
-    try {
-      const state = await peer.client.gossip({ segment: segment.id, state: segment.state() }, { deadlineMs: CALL_MS });
-      this.hear(segment, peer.id, state);
-    } catch (error) {
-      this.#told.delete(key);
-      if (!(error instanceof AuroraRpcError && (error.code === 'UNREACHABLE' || error.code === 'DEADLINE'))) {
-        this.#deps.logger.warn({ peer: peer.id, err: error }, 'gossip failed');
-      }
-    } finally {
-      this.#inFlight.delete(key);
+  #tick(segment: Segment): void {
+    const { table, clock } = this.#parts;
+    const print = fingerprint(segment.state());
+    for (const peer of table.peers) {
+      if (isGossipDue(table.exchange(segment, peer.id), print, clock.now(), clock.random())) void this.#exchange(segment, peer);
     }
   }
 
-  askAll(segment: Segment): void {
-    for (const peer of this.#deps.peers) void this.ask(segment, peer);
+  /** Calls every peer at once, whatever the schedule says; resolves when all have answered or failed. Never throws. */
+  async askAll(segment: Segment): Promise<void> {
+    const { peers } = this.#parts.table;
+    // A call that is under way may have been answered before now: it does not count.
+    await Promise.all(peers.map((peer) => this.#calls.get(segment)?.get(peer.id)));
+    await Promise.all(peers.map((peer) => this.#exchange(segment, peer)));
   }
 
-  hear(segment: Segment, peerId: string, state: SegmentState): void {
-    const peer = this.#deps.peers.find(({ id }) => id === peerId);
-    if (peer === undefined) return;
-    let states = this.#heard.get(segment);
-    if (states === undefined) this.#heard.set(segment, (states = new Map()));
-    states.set(peerId, { state, at: Date.now() });
-    this.#deps.onHeard(segment, peer, state);
+  /** A peer called us; gives the answer. Both sides are informed by it. */
+  hear(segment: Segment, state: SegmentState): SegmentState {
+    const answer = segment.state();
+    this.#parts.table.exchanged(segment, state.daemonId, state, fingerprint(answer));
+    void this.#observe(segment, state);
+    return answer;
   }
 
-  /** Peers heard of lately, with what they said, highest SCL first. */
-  fresh(segment: Segment): { peer: Peer; state: SegmentState }[] {
-    const now = Date.now();
-    const fresh: { peer: Peer; state: SegmentState }[] = [];
-    for (const peer of this.#deps.peers) {
-      const heard = this.#heard.get(segment)?.get(peer.id);
-      if (heard !== undefined && now - heard.at < FRESH_MS) fresh.push({ peer, state: heard.state });
-    }
-    return fresh.toSorted((a, b) => (a.state.scl > b.state.scl ? -1 : a.state.scl < b.state.scl ? 1 : 0));
-  }
-
-  /** Lowest SCL among all peers; undefined unless each was heard of and holds the volume. */
+  /** Lowest SCL among all peers; undefined unless each was heard lately and holds the volume. */
   lowestScl(segment: Segment): bigint | undefined {
-    let lowest: bigint | undefined;
-    for (const peer of this.#deps.peers) {
-      const heard = this.#heard.get(segment)?.get(peer.id);
-      if (heard === undefined || heard.state.phase !== 'READY') return undefined;
-      if (lowest === undefined || heard.state.scl < lowest) lowest = heard.state.scl;
-    }
-    return lowest;
+    const { table } = this.#parts;
+    const views = table.views(segment);
+    if (views.length < table.peers.length || views.some(({ state }) => state.phase !== 'READY')) return undefined;
+    return views.reduce<bigint | undefined>((lowest, { state }) => (lowest === undefined || state.scl < lowest ? state.scl : lowest), undefined);
   }
-}
 
-function fingerprint(segment: Segment): string {
-  return `${segment.phase} ${segment.control.epoch} ${lastEpoch(segment.control.history)} ${segment.scl} ${segment.content?.ingest.vdl ?? 0}`;
+  #exchange(segment: Segment, peer: Peer): Promise<void> {
+    let calls = this.#calls.get(segment);
+    if (calls === undefined) this.#calls.set(segment, (calls = new Map<string, Promise<void>>()));
+    const running = calls.get(peer.id);
+    if (running !== undefined) return running;
+    const call = this.#call(segment, peer).finally(() => calls.delete(peer.id));
+    calls.set(peer.id, call);
+    return call;
+  }
+
+  async #call(segment: Segment, peer: Peer): Promise<void> {
+    const { table, logger, stop } = this.#parts;
+    if (stop.aborted) return;
+    this.calls++;
+    const state = segment.state();
+    let answer: SegmentState;
+    try {
+      answer = await peer.client.gossip({ segment: segment.id, state }, { deadlineMs: CALL_DEADLINE_MS, signal: stop });
+    } catch (error) {
+      const isNews = table.exchange(segment, peer.id).failures === 0;
+      table.failed(segment, peer.id);
+      const code = error instanceof AuroraRpcError ? error.code : 'INTERNAL';
+      if (isNews && !stop.aborted) logger.warn({ volume: segment.volumeId, peer: peer.id, code, err: error }, 'a peer does not answer');
+      return;
+    }
+    const wasAway = table.exchange(segment, peer.id).failures > 0;
+    table.exchanged(segment, peer.id, answer, fingerprint(state));
+    if (wasAway) logger.info({ volume: segment.volumeId, peer: peer.id }, 'the peer answers again');
+    await this.#observe(segment, answer);
+  }
+
+  async #observe(segment: Segment, state: SegmentState): Promise<void> {
+    try {
+      await this.#parts.observe(segment, state);
+    } catch (error) {
+      this.#parts.logger.error({ volume: segment.volumeId, peer: state.daemonId, err: error }, 'what a peer said could not be taken');
+    }
+  }
 }

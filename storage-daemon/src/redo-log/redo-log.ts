@@ -377,7 +377,7 @@ export class RedoLog {
     const file = this.#files.findLast((candidate) => candidate.firstLsn <= target);
     if (file === undefined) throw new LogGoneError(lsn, this.#startLsn);
     const start = this.#offsetOf(file, target);
-    let bytes = Buffer.allocUnsafe(Math.min(maxBytes, file.used - start));
+    let bytes = Buffer.allocUnsafe(Math.min(Math.max(maxBytes, REDO_BATCH_HEADER_BYTES), file.used - start));
     let got = file.readSync(bytes, 0, bytes.length, start);
     const first = this.#checked(lsn, () => decodeRedoBatchHeader(bytes));
     if (first.totalBytes > bytes.length) {

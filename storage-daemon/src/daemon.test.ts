@@ -1,0 +1,207 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { decodeVolumeState } from '@kube-aurora/redo';
+import { pageStoreKey } from './page-store/page-store.ts';
+import { imageRecord, syntheticRecord, truncateRecord } from './testing/synthetic-records.ts';
+import { DEADLINE, SEGMENT, TestCluster, VOLUME } from './testing/test-cluster.ts';
+
+const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
+const ALL = [0, 1, 2, 3, 4, 5];
+const page = (block: number): typeof REL & { block: number } => ({ ...REL, block });
+
+let cluster: TestCluster;
+
+async function segmentOf(i: number): Promise<NonNullable<Awaited<ReturnType<ReturnType<TestCluster['daemon']>['segment']>>['content']>> {
+  const { content } = await cluster.daemon(i).segment(VOLUME, 0);
+  if (content === undefined) throw new Error('no content');
+  return content;
+}
+
+async function merge(i: number): Promise<void> {
+  const content = await segmentOf(i);
+  const before = content.merger.merges;
+  content.merger.request();
+  for (let wait = 0; content.merger.merges === before; wait++) {
+    if (wait > 500) throw new Error('no merge');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    content.merger.poke();
+  }
+}
+
+describe('six daemons', () => {
+  beforeEach(async () => {
+    cluster = await TestCluster.start(6);
+  });
+  afterEach(() => cluster.stop());
+
+  it('import, append, read at any LSN, fence, annul', async () => {
+    const base = await cluster.import(1n, ALL, [{ page: page(0), fill: 9 }]);
+    const writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);
+    expect((await cluster.status(0)).phase).toBe('READY');
+    const [first = 0n] = await writer.append([imageRecord(REL, 1, 11)], ALL);
+    const [second = 0n, third = 0n] = await writer.append([imageRecord(REL, 1, 12), imageRecord(REL, 2, 13)], ALL);
+    writer.points(ALL, base.lsn);
+    for (const i of [0, 5]) {
+      expect(await cluster.page(i, page(1), second, 2n)).toBe(12);
+      expect(await cluster.page(i, page(1), first, 2n)).toBe(11);
+      expect(await cluster.page(i, page(0), third, 2n)).toBe(9);
+      expect(await cluster.page(i, page(2), second, 2n)).toBeUndefined();
+      expect(await cluster.page(i, page(2), third, 2n)).toBe(13);
+    }
+    const chunks = [];
+    for await (const chunk of cluster.client(1).computeImage({ segment: SEGMENT, epoch: 2n, lsn: third }, DEADLINE)) chunks.push(chunk);
+    const state = decodeVolumeState(Buffer.concat(chunks.map((chunk) => chunk.volumeState)));
+    expect(state.endLsn).toBe(third);
+    expect(state.relations.blocks(REL)).toBe(3);
+
+    // A second writer: the first is fenced, and what only it believed in goes.
+    await writer.append([imageRecord(REL, 3, 14)], [0, 1], true);
+    const next = await cluster.open(3n, 'w/2', { lsn: third, epoch: 2n }, writer.history, ALL);
+    await expect(writer.append([syntheticRecord(10)], [2])).rejects.toMatchObject({ code: 'FENCED' });
+    await expect(cluster.client(0).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/other' }, DEADLINE)).rejects.toMatchObject({ code: 'EPOCH_TAKEN' });
+    await expect(cluster.page(0, page(1), third, 2n)).rejects.toMatchObject({ code: 'FENCED' });
+    expect((await cluster.status(0)).scl).toBe(third);
+    const [fourth = 0n] = await next.append([imageRecord(REL, 1, 15)], ALL);
+    next.points(ALL);
+    expect(await cluster.page(0, page(3), fourth, 3n)).toBeUndefined();
+    expect(await cluster.page(0, page(1), fourth, 3n)).toBe(15);
+    writer.close();
+    next.close();
+  });
+
+  it('fills gaps from peers, catches a restarted daemon up, copies to one that lost its disk', async () => {
+    const base = await cluster.import(1n, ALL, [{ page: page(0), fill: 9 }]);
+    const writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);
+    await cluster.stopDaemon(5);
+    writer.drop(5);
+    for (let i = 0; i < 20; i++) await writer.append([imageRecord(REL, i, 20 + i)], [0, 1, 2, 3, 4]);
+    const { lsn } = writer.end;
+    await cluster.startDaemon(5);
+    const caught = await cluster.client(5).catchUp({ segment: SEGMENT, lsn }, DEADLINE);
+    expect(caught.scl).toBe(lsn);
+    writer.points(ALL);
+    await writer.acknowledged(5, lsn);
+    expect(await cluster.page(5, page(7), lsn, 2n)).toBe(27);
+    // Its disk is gone.
+    for (const i of [0, 1]) await merge(i);
+    await cluster.stopDaemon(5);
+    writer.drop(5);
+    fs.rmSync(cluster.dataOf(5), { recursive: true });
+    await cluster.startDaemon(5);
+    const state = await cluster.until(5, (one) => one.phase === 'READY' && one.scl === lsn);
+    expect(state.baseLsn).toBe(base.lsn);
+    expect(await cluster.page(5, page(7), lsn, 2n)).toBe(27);
+    await writer.append([imageRecord(REL, 7, 99)], ALL);
+    writer.points(ALL);
+    expect(await cluster.page(5, page(7), writer.end.lsn, 2n)).toBe(99);
+    expect(await cluster.page(5, page(0), writer.end.lsn, 2n)).toBe(20);
+    writer.close();
+  });
+
+  it('detects damage in pages, log and state, and repairs it from peers', async () => {
+    const base = await cluster.import(1n, ALL);
+    const writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);
+    for (let i = 0; i < 12; i++) await writer.append([imageRecord(REL, i, 40 + i), syntheticRecord(50)], ALL);
+    writer.points(ALL);
+    const { lsn } = writer.end;
+    for (const i of ALL) await cluster.page(i, page(0), lsn, 2n);
+    await merge(0);
+    await cluster.until(0, () => cluster.daemon(0).peers.gossip.fresh([...cluster.daemon(0).segments][0] as never).length === 5);
+    // A page: its stored value replaced by another with a wrong CRC.
+    const content = await segmentOf(0);
+    await corruptEntry(content, pageStoreKey(page(3)));
+    content.cache.clear();
+    expect(await cluster.page(0, page(3), lsn, 2n)).toBe(43);
+    // A page that only the scrubber sees.
+    await corruptEntry(content, pageStoreKey(page(4)));
+    await cluster.daemon(0).peers.scrub(100_000_000);
+    const count = async (): Promise<string> => cluster.daemon(0).metrics.registry.metrics();
+    expect(await count()).toContain('aurora_storage_corruptions_detected_total{kind="page"} 2');
+    expect(await count()).toContain('aurora_storage_repairs_total{kind="page"} 2');
+    content.cache.clear();
+    expect(await cluster.page(0, page(4), lsn, 2n)).toBe(44);
+    // The log, under the scrubber.
+    const logDirectory = join(cluster.dataOf(0), VOLUME, '0', 'log-1');
+    const file = join(logDirectory, fs.readdirSync(logDirectory).toSorted()[0] ?? '');
+    const handle = fs.openSync(file, 'r+');
+    fs.writeSync(handle, Buffer.from([0xff, 0x00, 0xff]), 0, 3, 30_000);
+    await cluster.daemon(0).peers.scrub(100_000_000);
+    expect(await count()).toContain('aurora_storage_repairs_total{kind="log"} 1');
+    expect(content.log.batchesFrom(base.lsn, 100_000_000).length).toBeGreaterThan(12 * 8192);
+    // The log, at open: cut there, no promise until it is whole again.
+    await cluster.stopDaemon(0);
+    writer.drop(0);
+    fs.writeSync(handle, Buffer.from([0xff, 0x00, 0xff]), 0, 3, 60_000);
+    fs.closeSync(handle);
+    await cluster.startDaemon(0);
+    await cluster.until(0, (state) => state.scl === lsn && state.message === '');
+    // The page store as a whole.
+    await cluster.stopDaemon(0);
+    const pages = join(cluster.dataOf(0), VOLUME, '0', 'pages-1');
+    for (const name of fs.readdirSync(pages)) if (/CURRENT|MANIFEST/.test(name)) fs.writeFileSync(join(pages, name), 'nonsense');
+    await cluster.startDaemon(0);
+    await cluster.until(0, (state) => state.phase === 'READY' && state.scl === lsn);
+    expect(await cluster.page(0, page(5), lsn, 2n)).toBe(45);
+    writer.close();
+  });
+});
+
+describe('one daemon', () => {
+  beforeEach(async () => {
+    cluster = await TestCluster.start(1);
+  });
+  afterEach(() => cluster.stop());
+
+  it('serves the same pages before and after a merge and a restart, truncations included', async () => {
+    const base = await cluster.import(1n, [0], [{ page: page(0), fill: 9 }, { page: page(6), fill: 8 }]);
+    const writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], [0]);
+    let seed = 7;
+    const next = (below: number): number => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) % below;
+    const model = new Map<number, number>([
+      [0, 9],
+      [6, 8],
+    ]);
+    const check = async (): Promise<void> => {
+      for (let block = 0; block < 12; block++) expect([block, await cluster.page(0, page(block), writer.end.lsn, 2n)]).toEqual([block, model.get(block)]);
+    };
+    for (let round = 0; round < 60; round++) {
+      const raws: Buffer[] = [];
+      for (let n = 0; n <= next(4); n++) {
+        if (next(6) === 0) {
+          const blocks = next(10);
+          raws.push(truncateRecord(REL, blocks));
+          for (const block of [...model.keys()]) if (block >= blocks) model.delete(block);
+        } else {
+          const block = next(12);
+          const fill = next(250);
+          raws.push(imageRecord(REL, block, fill));
+          model.set(block, fill);
+        }
+      }
+      await writer.append(raws, [0]);
+      writer.points([0]);
+      if (round % 5 === 0) await check();
+      if (round % 9 === 8) {
+        await cluster.until(0, (state) => state.appliedLsn === writer.end.lsn && state.pgmrpl === writer.end.lsn);
+        const merged = (await segmentOf(0)).merger.merges;
+        (await segmentOf(0)).merger.request();
+        await writer.append([syntheticRecord(5)], [0]);
+        writer.points([0]);
+        for (let wait = 0; (await segmentOf(0)).merger.merges === merged && wait < 500; wait++) await new Promise((resolve) => setTimeout(resolve, 10));
+        await check();
+      }
+      if (round % 20 === 19) {
+        await cluster.stopDaemon(0);
+        writer.drop(0);
+        await cluster.startDaemon(0);
+        await check();
+      }
+    }
+    writer.close();
+  });
+});
+
+async function corruptEntry(content: Awaited<ReturnType<typeof segmentOf>>, key: Buffer): Promise<void> {
+  await content.store.damageForTest(key);
+}

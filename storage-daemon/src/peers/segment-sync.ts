@@ -1,0 +1,213 @@
+import type { Logger } from '@kube-aurora/process';
+import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
+import { lastEpoch, READ_QUORUM } from '@kube-aurora/volume';
+import type { Segment } from '../segment/segment.ts';
+import { copyFromPeer } from './copy-segment.ts';
+import { fetchMissingRedo } from './fill-gaps.ts';
+import type { PeerClock } from './peer-clock.ts';
+import { GapWatch, planSync, type SyncPlan } from './peer-plan.ts';
+import type { Peer } from './peer-set.ts';
+import type { PeerTable } from './peer-table.ts';
+
+/**
+ * Keeps one segment level with its peers: takes what they say, and fetches or copies what is missing. One thing at a
+ * time per segment; who failed is left alone for a moment and the next one is asked.
+ */
+
+/** A peer's redo may be on its way to us from the writer for this long before it is a gap. */
+const GAP_PATIENCE_MS = 900;
+const SOURCE_REST_MS = 2000;
+/** When someone waits for redo: how long gaps are closed without patience, and how often peers are asked. */
+const HURRY_MS = 2000;
+const HURRY_STEP_MS = 150;
+
+export interface SegmentSyncParts {
+  readonly segment: Segment;
+  readonly table: PeerTable;
+  readonly clock: PeerClock;
+  readonly logger: Logger;
+  readonly stop: AbortSignal;
+  /** Asks every peer for its state now; resolves when all have answered or failed. */
+  readonly askAll: (segment: Segment) => Promise<void>;
+  readonly onFetched: (bytes: number) => void;
+  /** A copy took the place of content that was damaged, too old, or not there. */
+  readonly onCopied: () => void;
+}
+
+export class SegmentSync {
+  readonly #parts: SegmentSyncParts;
+  readonly #gap = new GapWatch(GAP_PATIENCE_MS);
+  readonly #restUntil = new Map<string, number>();
+  #hurryUntil = -Infinity;
+  #hurrying: Promise<void> | undefined;
+  #running: Promise<void> | undefined;
+  #waitingFor = '';
+
+  constructor(parts: SegmentSyncParts) {
+    this.#parts = parts;
+  }
+
+  /** What the segment lacks and nobody can give at present; '' otherwise. */
+  get waitingFor(): string {
+    return this.#waitingFor;
+  }
+
+  /**
+   * Takes what a peer said of its copy: its history first, where it is the newer one; then its points, which count only
+   * when the history is ours. What is at or below VDL is applied, and another history may annul part of our log below it.
+   */
+  async observe(peer: SegmentState): Promise<void> {
+    const { segment } = this.#parts;
+    const isOfThisVolume = segment.content !== undefined && peer.phase !== 'EMPTY' && peer.phase !== 'IMPORTING' && peer.baseEpoch === segment.control.baseEpoch;
+    if (isOfThisVolume) {
+      await segment.takeHistory(peer.history);
+      const epoch = lastEpoch(peer.history);
+      segment.noteVdl(peer.vdl, epoch);
+      segment.notePgmrpl(peer.pgmrpl, epoch);
+      this.#forgive();
+    }
+    void this.run();
+  }
+
+  /** Three sound peers that do not have what is owed show that it was never on four segments. */
+  #forgive(): void {
+    const { segment, table, logger } = this.#parts;
+    if (!segment.owes) return;
+    const sound = table.views(segment).filter(({ state }) => state.phase === 'READY' && state.message === '' && state.baseEpoch === segment.control.baseEpoch);
+    if (sound.length < READ_QUORUM || sound.some(({ state }) => state.scl > segment.scl)) return;
+    logger.warn({ volume: segment.volumeId, scl: segment.scl, owesLsn: segment.control.owesLsn }, 'no three peers hold what is owed: it was never durable');
+    segment.forgiveOwed().catch((error: unknown) => logger.error({ volume: segment.volumeId, err: error }, 'the control file could not be written'));
+  }
+
+  /** Someone waits for redo: asks around at once and closes gaps without patience. Returns at once; may be called often. */
+  hurry(): void {
+    const { clock, logger, segment } = this.#parts;
+    this.#hurryUntil = clock.now() + HURRY_MS;
+    this.#hurrying ??= this.#hurryOn()
+      .catch((error: unknown) => logger.error({ volume: segment.volumeId, err: error }, 'catching up failed'))
+      .finally(() => {
+        this.#hurrying = undefined;
+      });
+  }
+
+  async #hurryOn(): Promise<void> {
+    const { segment, clock, askAll, stop } = this.#parts;
+    const { scl } = segment;
+    while (clock.now() < this.#hurryUntil && !stop.aborted) {
+      // A peer that is gone must not hold up what the others can give.
+      await Promise.race([askAll(segment), clock.sleep(HURRY_STEP_MS, stop)]);
+      await this.run();
+      if (segment.scl > scl && this.#plan(-Infinity).kind === 'idle') return;
+      await clock.sleep(HURRY_STEP_MS, stop);
+    }
+  }
+
+  /** Looks whether anything is missing and gets it; cheap when not. Never throws. */
+  run(): Promise<void> {
+    this.#running ??= this.#work()
+      .catch((error: unknown) =>
+        this.#parts.logger.error({ volume: this.#parts.segment.volumeId, err: error }, 'keeping level with the peers failed; it is tried again'),
+      )
+      .finally(() => {
+        this.#running = undefined;
+      });
+    return this.#running;
+  }
+
+  /** Resolves when nothing is under way; `stop` must be aborted first. */
+  async stopped(): Promise<void> {
+    await this.#hurrying;
+    await this.#running;
+  }
+
+  async #work(): Promise<void> {
+    while (!this.#parts.stop.aborted) {
+      const plan = this.#plan(-Infinity);
+      this.#report(plan);
+      if (plan.kind === 'fetch' && this.#isDue(plan.toLsn)) {
+        if (!(await this.#fetch(plan))) return;
+      } else if (plan.kind === 'copy') {
+        if (!(await this.#copy())) return;
+      } else return;
+    }
+  }
+
+  #plan(since: number): SyncPlan {
+    const { segment, table } = this.#parts;
+    const needsCopy = segment.needsCopy ? (segment.damage ?? 'the segment is empty') : undefined;
+    return planSync({ own: segment.state(), needsCopy, peers: table.views(segment, since), peerCount: table.peers.length });
+  }
+
+  #isDue(aheadLsn: bigint): boolean {
+    const now = this.#parts.clock.now();
+    return this.#gap.isDue(this.#parts.segment.scl, aheadLsn, now) || now < this.#hurryUntil;
+  }
+
+  #report(plan: SyncPlan): void {
+    const { segment, logger } = this.#parts;
+    const reason = plan.kind === 'wait' ? plan.reason : '';
+    if (reason !== '' && reason !== this.#waitingFor) logger.warn({ volume: segment.volumeId, reason }, 'the segment waits for its peers');
+    this.#waitingFor = reason;
+  }
+
+  /** True when SCL moved: then there may be more. */
+  async #fetch(plan: Extract<SyncPlan, { kind: 'fetch' }>): Promise<boolean> {
+    const { segment, clock, stop, logger, onFetched } = this.#parts;
+    for (const peer of this.#rested(plan.sources)) {
+      const from = segment.scl;
+      const bytes = await this.#from(peer, 'redo', () => fetchMissingRedo(segment, peer, clock, stop));
+      if (segment.scl > from) {
+        onFetched(bytes ?? 0);
+        logger.info({ volume: segment.volumeId, peer: peer.id, bytes, from, to: segment.scl }, 'fetched missing redo');
+        return true;
+      }
+      // It said that it had more than it gave: its words are out of date.
+      this.#rest(peer);
+    }
+    return false;
+  }
+
+  /** True when there is more to do. Plans on what peers say now: what they said before may be out of date, and more be owed. */
+  async #copy(): Promise<boolean> {
+    const { segment, clock, logger, askAll, stop, onFetched, onCopied } = this.#parts;
+    const since = clock.now();
+    await askAll(segment);
+    const plan = this.#plan(since);
+    this.#report(plan);
+    if (plan.kind !== 'copy') return plan.kind === 'fetch';
+    for (const peer of this.#rested(plan.sources)) {
+      logger.info({ volume: segment.volumeId, peer: peer.id, reason: plan.reason, owesLsn: plan.owesLsn }, 'copying the segment from a peer');
+      const bytes = await this.#from(peer, 'copy', () => copyFromPeer(segment, peer, plan.owesLsn, clock, stop));
+      if (bytes === undefined) continue;
+      onFetched(bytes);
+      onCopied();
+      logger.info({ volume: segment.volumeId, peer: peer.id, bytes, ms: Math.round(clock.now() - since), scl: segment.scl }, 'copied the segment from a peer');
+      // What is missing after the mark is no redo on its way.
+      this.#hurryUntil = clock.now() + HURRY_MS;
+      return true;
+    }
+    return false;
+  }
+
+  #rested(sources: readonly string[]): Peer[] {
+    const now = this.#parts.clock.now();
+    return sources.filter((id) => (this.#restUntil.get(id) ?? -Infinity) <= now).flatMap((id) => this.#parts.table.find(id) ?? []);
+  }
+
+  #rest(peer: Peer): void {
+    this.#restUntil.set(peer.id, this.#parts.clock.now() + SOURCE_REST_MS);
+  }
+
+  /** What `take` gives; undefined when that peer failed, which is logged and rests it. */
+  async #from<T>(peer: Peer, what: string, take: () => Promise<T>): Promise<T | undefined> {
+    const { stop, logger, segment } = this.#parts;
+    try {
+      return await take();
+    } catch (error) {
+      this.#rest(peer);
+      const code = error instanceof AuroraRpcError ? error.code : 'INTERNAL';
+      if (!stop.aborted) logger.warn({ volume: segment.volumeId, peer: peer.id, what, code, err: error }, 'a peer could not give what the segment lacks');
+      return undefined;
+    }
+  }
+}

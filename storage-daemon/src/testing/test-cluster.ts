@@ -1,0 +1,207 @@
+import fs from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLogger } from '@kube-aurora/process';
+import { encodePageKey, type PageId } from '@kube-aurora/redo';
+import { AuroraRpcError, encodeAppendRequest, SegmentClient, type AppendResponse, type AppendStream, type SegmentState } from '@kube-aurora/rpc';
+import { Daemon } from '../daemon.ts';
+import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
+import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
+
+/** Daemons in this process, over real gRPC on loopback, and a writer that does the least a writer must. */
+
+export const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
+export const SEGMENT = { volumeId: VOLUME, pg: 0 };
+export const DEADLINE = { deadlineMs: 10_000 };
+const CHECKPOINT = 0x150_0028n;
+
+export const TEST_LIMITS: SegmentLimits = { ...DEFAULT_LIMITS, logFileBytes: 256 * 1024, tailCacheBytes: 64 * 1024, pageCacheBytes: 32 * 8192 };
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+export class TestCluster {
+  readonly directory = fs.mkdtempSync(join(tmpdir(), 'aurora-daemons-'));
+  readonly list: { id: string; address: string }[] = [];
+  readonly daemons: (Daemon | undefined)[] = [];
+  readonly clients: SegmentClient[] = [];
+  readonly limits: SegmentLimits;
+
+  private constructor(limits: SegmentLimits) {
+    this.limits = limits;
+  }
+
+  static async start(size: number, limits = TEST_LIMITS): Promise<TestCluster> {
+    const cluster = new TestCluster(limits);
+    for (let i = 0; i < size; i++) cluster.list.push({ id: `d${i}`, address: `127.0.0.1:${await freePort()}` });
+    for (let i = 0; i < size; i++) {
+      cluster.clients.push(new SegmentClient(cluster.list[i]?.address ?? ''));
+      await cluster.startDaemon(i);
+    }
+    return cluster;
+  }
+
+  dataOf(i: number): string {
+    return join(this.directory, `d${i}`);
+  }
+
+  async startDaemon(i: number): Promise<Daemon> {
+    const daemon = await Daemon.start({
+      dataDirectory: this.dataOf(i),
+      listen: this.list[i]?.address ?? '',
+      daemonId: `d${i}`,
+      zone: `zone-${i % 3}`,
+      peers: this.list,
+      limits: this.limits,
+      scrubBytesPerSecond: 0,
+      logger: silentLogger(),
+      now: () => performance.now(),
+    });
+    this.daemons[i] = daemon;
+    return daemon;
+  }
+
+  async stopDaemon(i: number): Promise<void> {
+    await this.daemons[i]?.stop();
+    this.daemons[i] = undefined;
+  }
+
+  daemon(i: number): Daemon {
+    const daemon = this.daemons[i];
+    if (daemon === undefined) throw new Error(`daemon ${i} is down`);
+    return daemon;
+  }
+
+  client(i: number): SegmentClient {
+    const client = this.clients[i];
+    if (client === undefined) throw new Error(`no daemon ${i}`);
+    return client;
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.clients) client.close();
+    for (let i = 0; i < this.daemons.length; i++) await this.stopDaemon(i);
+    fs.rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  status(i: number): Promise<SegmentState> {
+    return this.client(i).status(SEGMENT, DEADLINE);
+  }
+
+  /** Waits until a daemon's state is as wanted. */
+  async until(i: number, isThere: (state: SegmentState) => boolean, timeoutMs = 20_000): Promise<SegmentState> {
+    const end = Date.now() + timeoutMs;
+    for (;;) {
+      const state = await this.status(i);
+      if (isThere(state)) return state;
+      if (Date.now() > end) throw new Error(`d${i} did not get there: ${JSON.stringify(state, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString(16) : value))}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** Imports a volume with a few pages into the daemons given. Returns where its log begins. */
+  async import(epoch: bigint, members: readonly number[], pages: readonly { page: PageId; fill: number }[] = []): Promise<ChainEnd> {
+    const { encoded, baseLsn } = syntheticState(
+      CHECKPOINT,
+      pages.map(({ page }) => ({ fork: page, blocks: page.block + 1 })),
+    );
+    for (const i of members) {
+      const { call, answer } = this.client(i).importBase(DEADLINE);
+      call.write({ begin: { segment: SEGMENT, epoch, baseLsn, systemIdentifier: 7n, volumeState: encoded }, pages: [], finish: false });
+      call.write({ begin: undefined, pages: pages.map(({ page, fill }) => ({ key: encodePageKey(page), page: filledPage(fill) })), finish: false });
+      call.write({ begin: undefined, pages: [], finish: true });
+      call.end();
+      await answer;
+    }
+    return { lsn: baseLsn, epoch };
+  }
+
+  /** Opens an epoch on the daemons given and annuls past `start`. */
+  async open(epoch: bigint, writerId: string, start: ChainEnd, history: { epoch: bigint; startLsn: bigint }[], members: readonly number[]): Promise<TestWriter> {
+    for (const i of members) await this.client(i).openEpoch({ segment: SEGMENT, epoch, writerId }, DEADLINE);
+    const whole = [...history, { epoch, startLsn: start.lsn }];
+    for (const i of members) await this.client(i).truncate({ segment: SEGMENT, epoch, history: whole }, DEADLINE);
+    return new TestWriter(this, epoch, writerId, whole, start);
+  }
+
+  async page(i: number, page: PageId, lsn: bigint, epoch: bigint): Promise<number | undefined> {
+    const answer = await this.client(i).getPages({ segment: SEGMENT, epoch, lsn, ...page, count: 1 }, DEADLINE);
+    return answer.present[0] === 1 ? answer.pages[8000] : undefined;
+  }
+}
+
+export class TestWriter {
+  readonly epoch: bigint;
+  readonly history: { epoch: bigint; startLsn: bigint }[];
+  end: ChainEnd;
+  readonly #cluster: TestCluster;
+  readonly #writerId: string;
+  readonly #streams = new Map<number, { stream: AppendStream; answers: AppendResponse[]; error: Promise<unknown> }>();
+
+  constructor(cluster: TestCluster, epoch: bigint, writerId: string, history: { epoch: bigint; startLsn: bigint }[], start: ChainEnd) {
+    this.#cluster = cluster;
+    this.epoch = epoch;
+    this.#writerId = writerId;
+    this.history = history;
+    this.end = start;
+  }
+
+  stream(i: number): { stream: AppendStream; answers: AppendResponse[]; error: Promise<unknown> } {
+    const known = this.#streams.get(i);
+    if (known !== undefined) return known;
+    const stream = this.#cluster.client(i).append();
+    const answers: AppendResponse[] = [];
+    stream.on('data', (answer: AppendResponse) => answers.push(answer));
+    const error = new Promise((resolve) => {
+      stream.on('error', resolve);
+      stream.on('end', () => resolve(undefined));
+    });
+    stream.write({ hello: { segment: SEGMENT, epoch: this.epoch, writerId: this.#writerId, history: this.history }, batch: undefined, vdl: 0n, pgmrpl: 0n });
+    const made = { stream, answers, error };
+    this.#streams.set(i, made);
+    return made;
+  }
+
+  /** Forgets a stream that is to be made anew. */
+  drop(i: number): void {
+    this.#streams.get(i)?.stream.cancel();
+    this.#streams.delete(i);
+  }
+
+  /** Sends one batch to the members; with `wait`, until all have acknowledged it. */
+  async append(raws: readonly Buffer[], members: readonly number[], wait = true): Promise<bigint[]> {
+    const { batch, records, end } = batchAfter(this.end, this.epoch, raws);
+    const message = encodeAppendRequest(batch, this.end.lsn, 0n);
+    for (const i of members) this.stream(i).stream.write(message);
+    this.end = end;
+    if (wait) for (const i of members) await this.acknowledged(i, end.lsn);
+    return records.map((record) => record.endLsn);
+  }
+
+  /** Says that everything sent is durable, and where computes read. */
+  points(members: readonly number[], pgmrpl = this.end.lsn): void {
+    for (const i of members) this.stream(i).stream.write(encodeAppendRequest(undefined, this.end.lsn, pgmrpl));
+  }
+
+  async acknowledged(i: number, lsn: bigint, timeoutMs = 10_000): Promise<void> {
+    const { answers } = this.stream(i);
+    const end = Date.now() + timeoutMs;
+    while (!answers.some((answer) => answer.result === 'OK' && answer.scl >= lsn)) {
+      const refused = answers.find((answer) => answer.result === 'FENCED' || answer.result === 'REFUSED');
+      if (refused !== undefined) throw new AuroraRpcError('FENCED', `${refused.result}: ${refused.message}`);
+      if (Date.now() > end) throw new Error(`d${i} did not acknowledge ${lsn}: ${answers.map((answer) => answer.result).join(' ')}`);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+
+  close(): void {
+    for (const i of this.#streams.keys()) this.drop(i);
+  }
+}
