@@ -48,10 +48,14 @@ const CONSISTENCY_CHECKING: readonly (readonly [number, string])[] = [
 ];
 
 /** Resource managers whose records are replayed from what they say, by their names in wal_consistency_checking. */
-export const NATIVE_RMGRS: readonly string[] = CONSISTENCY_CHECKING.filter(([rmid]) => MANAGERS[rmid] !== undefined).map(([, name]) => name);
+export const NATIVE_RMGRS: readonly string[] = CONSISTENCY_CHECKING.filter(([rmid]) => MANAGERS[rmid] !== undefined).map(
+  ([, name]) => name,
+);
 
 /** The rest: the compute must set wal_consistency_checking to these, so that their records carry the page's after-image. */
-export const RMGRS_NEEDING_IMAGES: readonly string[] = CONSISTENCY_CHECKING.filter(([rmid]) => MANAGERS[rmid] === undefined).map(([, name]) => name);
+export const RMGRS_NEEDING_IMAGES: readonly string[] = CONSISTENCY_CHECKING.filter(([rmid]) => MANAGERS[rmid] === undefined).map(
+  ([, name]) => name,
+);
 
 function managersById(byId: Readonly<Record<number, ResourceManager>>): (ResourceManager | undefined)[] {
   const managers: (ResourceManager | undefined)[] = [];

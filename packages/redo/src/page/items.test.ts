@@ -30,7 +30,9 @@ function itemsOf(page: Buffer): string[] {
   return Array.from({ length: lineCount(page) }, (_, i) => itemBytes(page, i + 1).toString('hex'));
 }
 
-const item = fc.uint8Array({ minLength: 1, maxLength: 60 }).map((bytes) => Buffer.concat([Buffer.from(bytes), Buffer.alloc(-bytes.length & 7)]));
+const item = fc
+  .uint8Array({ minLength: 1, maxLength: 60 })
+  .map((bytes) => Buffer.concat([Buffer.from(bytes), Buffer.alloc(-bytes.length & 7)]));
 const items = fc.array(item, { minLength: 1, maxLength: 60 });
 
 test('a page behaves as a list of items under insert, delete and overwrite', () => {

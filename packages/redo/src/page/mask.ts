@@ -1,4 +1,17 @@
-import { PAGE_HEADER_SIZE, PAGE_SIZE, PageLayoutError, PD_ALL_VISIBLE, PD_HAS_FREE_LINES, PD_PAGE_FULL, pageFlags, pageLower, pageSpecial, pageUpper, setPageFlags, setPruneXid } from './header.ts';
+import {
+  PAGE_HEADER_SIZE,
+  PAGE_SIZE,
+  PageLayoutError,
+  PD_ALL_VISIBLE,
+  PD_HAS_FREE_LINES,
+  PD_PAGE_FULL,
+  pageFlags,
+  pageLower,
+  pageSpecial,
+  pageUpper,
+  setPageFlags,
+  setPruneXid,
+} from './header.ts';
 import { itemFlags, itemLength, itemOffset, LP_UNUSED, lineCount, linePointer, setLinePointer } from './line-pointer.ts';
 
 /**

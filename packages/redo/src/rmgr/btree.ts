@@ -205,7 +205,7 @@ function redoDedup(page: Buffer, record: WalRecord, touched: TouchedPage): void 
   let next = P_HIKEY;
   if (first > P_HIKEY) addItem(merged, itemBytes(page, P_HIKEY), next++, 'shuffle');
   let interval = 0;
-  for (let i = first; i <= count; ) {
+  for (let i = first; i <= count;) {
     const base = itemBytes(page, i);
     if (interval < intervals && data.readUInt16LE(interval * 4) === i) {
       const end = i + data.readUInt16LE(interval * 4 + 2);

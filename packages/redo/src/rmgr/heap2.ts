@@ -4,7 +4,17 @@ import { initPage, PageLayoutError, PD_ALL_VISIBLE, pageFlags, setPageFlags } fr
 import { repairFragmentation, reserveItem, truncateLinePointers } from '../page/items.ts';
 import { LP_DEAD, LP_REDIRECT, LP_UNUSED, lineCount, setLinePointer } from '../page/line-pointer.ts';
 import { clearAllVisible } from './heap.ts';
-import { CID, clearTuplePadding, HEAP_TUPLE_HEADER_BYTES, INFOMASK, INFOMASK2, setXmaxFlags, tupleAt, writeTupleHeader, XMAX } from './heap-tuple.ts';
+import {
+  CID,
+  clearTuplePadding,
+  HEAP_TUPLE_HEADER_BYTES,
+  INFOMASK,
+  INFOMASK2,
+  setXmaxFlags,
+  tupleAt,
+  writeTupleHeader,
+  XMAX,
+} from './heap-tuple.ts';
 import { blockOf, unknownOpcode } from './resource-manager.ts';
 import { applyVisibilityClear, setVisibilityBits, VM_BITS, VM_FORK } from './visibility-map.ts';
 

@@ -42,11 +42,13 @@ export function encodeVolumeState(state: VolumeState): Buffer {
 /** Inverse of {@link encodeVolumeState}. Throws VolumeStateError; the state has to come from another copy then. */
 export function decodeVolumeState(bytes: Buffer): VolumeState {
   if (bytes.length < HEADER_SIZE) throw new VolumeStateError('header', `${bytes.length} bytes, needs ${HEADER_SIZE}`);
-  if (bytes.readUInt32LE(0) !== MAGIC) throw new VolumeStateError('magic', `0x${bytes.readUInt32LE(0).toString(16)} is not a volume state's`);
+  if (bytes.readUInt32LE(0) !== MAGIC)
+    throw new VolumeStateError('magic', `0x${bytes.readUInt32LE(0).toString(16)} is not a volume state's`);
   const version = bytes.readUInt32LE(4);
   if (version !== VERSION) throw new VolumeStateError('version', `${version}, this program reads ${VERSION}`);
   const length = bytes.readUInt32LE(8);
-  if (bytes.length !== HEADER_SIZE + length) throw new VolumeStateError('length', `${bytes.length - HEADER_SIZE} bytes, expected ${length}`);
+  if (bytes.length !== HEADER_SIZE + length)
+    throw new VolumeStateError('length', `${bytes.length - HEADER_SIZE} bytes, expected ${length}`);
   const payload = bytes.subarray(HEADER_SIZE);
   if (crc32c(payload) !== bytes.readUInt32LE(12)) throw new VolumeStateError('crc', 'checksum does not match; the bytes are damaged');
   try {
@@ -142,7 +144,10 @@ function decodePayload(input: BinaryReader): VolumeState {
   const state: VolumeState = { ...empty, transactions: new TransactionTable(nextFullXid, running), slrus: emptySlrus() };
   list(input, 'locks', () => {
     const xid = input.u32('lock holder');
-    state.locks.set(xid, list(input, 'held locks', () => ({ dbOid: input.u32('lock database'), relOid: input.u32('lock relation') })));
+    state.locks.set(
+      xid,
+      list(input, 'held locks', () => ({ dbOid: input.u32('lock database'), relOid: input.u32('lock relation') })),
+    );
   });
   list(input, 'prepared', () => addPrepared(state, sized(input, 'prepared data')));
   list(input, 'forks', () => {

@@ -31,7 +31,11 @@ export function* relationPages(dataDir: string): Generator<StoredPage> {
       const match = /^(\d+)(_fsm|_vm|_init)?(?:\.(\d+))?$/.exec(file);
       if (match === null) continue;
       const fork = FORK_SUFFIXES[match[2] ?? ''] ?? 0;
-      yield* filePages(path.join(directory, file), { spcOid, dbOid, relNumber: Number(match[1]), fork }, Number(match[3] ?? 0) * BLOCKS_PER_FILE);
+      yield* filePages(
+        path.join(directory, file),
+        { spcOid, dbOid, relNumber: Number(match[1]), fork },
+        Number(match[3] ?? 0) * BLOCKS_PER_FILE,
+      );
     }
   }
 }
@@ -40,7 +44,8 @@ export function* slruPages(dataDir: string): Generator<StoredPage> {
   for (const slru of SLRU_NAMES) {
     const id = { spcOid: 0, dbOid: SLRU_KINDS[slru], relNumber: 0, fork: SLRU_FORK };
     for (const file of readdirSync(path.join(dataDir, slru)).sort()) {
-      if (/^[0-9A-F]{4,}$/.test(file)) yield* filePages(path.join(dataDir, slru, file), id, Number.parseInt(file, 16) * SLRU_PAGES_PER_SEGMENT);
+      if (/^[0-9A-F]{4,}$/.test(file))
+        yield* filePages(path.join(dataDir, slru, file), id, Number.parseInt(file, 16) * SLRU_PAGES_PER_SEGMENT);
     }
   }
 }
@@ -68,7 +73,10 @@ function* databasesIn(parent: string, spcOid: number): Generator<{ directory: st
 }
 
 function numbered(directory: string): number[] {
-  return readdirSync(directory).filter((name) => /^\d+$/.test(name)).map(Number).sort((a, b) => a - b);
+  return readdirSync(directory)
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
 }
 
 /** State and pages of a data directory that was shut down cleanly. */
@@ -106,5 +114,9 @@ export function readVolume(dataDir: string): { state: VolumeState; pages: PageSt
 /** Prepared transactions by file name, without the CRC at the end of each file. */
 export function twoPhaseFiles(dataDir: string): Map<string, Buffer> {
   const directory = path.join(dataDir, 'pg_twophase');
-  return new Map(readdirSync(directory).sort().map((file) => [file, readFileSync(path.join(directory, file)).subarray(0, -4)]));
+  return new Map(
+    readdirSync(directory)
+      .sort()
+      .map((file) => [file, readFileSync(path.join(directory, file)).subarray(0, -4)]),
+  );
 }

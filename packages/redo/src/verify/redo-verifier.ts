@@ -78,7 +78,11 @@ export class RedoVerifier {
       this.pages.put(touched, page);
       if (image !== undefined) {
         coverage.compared++;
-        difference = comparePages(this.comparedPage(touched, record.rmid, record.blocks.find(isHeap)?.blockNumber), restoreBlockImage(image), page);
+        difference = comparePages(
+          this.comparedPage(touched, record.rmid, record.blocks.find(isHeap)?.blockNumber),
+          restoreBlockImage(image),
+          page,
+        );
       }
     } catch (error) {
       if (!(error instanceof RedoError)) throw error;

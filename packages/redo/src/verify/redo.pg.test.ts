@@ -13,9 +13,15 @@ import { runWorkload } from './workload.ts';
 
 /** Record types with pages that the workload must reach; each is replayed and compared. */
 const MUST_SEE = [
-  ...['INSERT', 'INSERT+INIT', 'DELETE', 'UPDATE', 'UPDATE+INIT', 'HOT_UPDATE', 'HEAP_CONFIRM', 'LOCK', 'INPLACE'].map((name) => `Heap/${name}`),
-  ...['PRUNE_ON_ACCESS', 'PRUNE_VACUUM_SCAN', 'PRUNE_VACUUM_CLEANUP', 'VISIBLE', 'MULTI_INSERT', 'MULTI_INSERT+INIT', 'LOCK_UPDATED'].map((name) => `Heap2/${name}`),
-  ...['INSERT_LEAF', 'INSERT_UPPER', 'INSERT_META', 'INSERT_POST', 'SPLIT_L', 'SPLIT_R', 'DEDUP', 'DELETE', 'VACUUM'].map((name) => `Btree/${name}`),
+  ...['INSERT', 'INSERT+INIT', 'DELETE', 'UPDATE', 'UPDATE+INIT', 'HOT_UPDATE', 'HEAP_CONFIRM', 'LOCK', 'INPLACE'].map(
+    (name) => `Heap/${name}`,
+  ),
+  ...['PRUNE_ON_ACCESS', 'PRUNE_VACUUM_SCAN', 'PRUNE_VACUUM_CLEANUP', 'VISIBLE', 'MULTI_INSERT', 'MULTI_INSERT+INIT', 'LOCK_UPDATED'].map(
+    (name) => `Heap2/${name}`,
+  ),
+  ...['INSERT_LEAF', 'INSERT_UPPER', 'INSERT_META', 'INSERT_POST', 'SPLIT_L', 'SPLIT_R', 'DEDUP', 'DELETE', 'VACUUM'].map(
+    (name) => `Btree/${name}`,
+  ),
   ...['UNLINK_PAGE', 'UNLINK_PAGE_META', 'NEWROOT', 'MARK_PAGE_HALFDEAD', 'META_CLEANUP'].map((name) => `Btree/${name}`),
   'Sequence/LOG',
 ];
@@ -76,7 +82,12 @@ async function replay(pg: TestPostgres, settings: Readonly<Record<string, string
 }
 
 describe.each([
-  { name: 'with the expected page in every record', settings: { wal_consistency_checking: 'all', wal_level: 'logical' }, scale: 0.25, images: true },
+  {
+    name: 'with the expected page in every record',
+    settings: { wal_consistency_checking: 'all', wal_level: 'logical' },
+    scale: 0.25,
+    images: true,
+  },
   { name: 'as a running cluster writes it', settings: { wal_level: 'replica' }, scale: 0.5, images: false },
 ])('a log $name', ({ settings, scale, images }) => {
   let pg: TestPostgres;
@@ -119,7 +130,9 @@ describe.each([
 
   test('holds prepared transactions as their files do, and nothing else runs', () => {
     const { state } = replayed.verifier;
-    const ours = new Map([...state.prepared.values()].map(({ fullXid, data }) => [fullXid.toString(16).toUpperCase().padStart(16, '0'), data]));
+    const ours = new Map(
+      [...state.prepared.values()].map(({ fullXid, data }) => [fullXid.toString(16).toUpperCase().padStart(16, '0'), data]),
+    );
     expect(ours).toEqual(twoPhaseFiles(replayed.dataDir));
     expect([...state.prepared.values()].map(({ gid }) => gid)).toEqual(['kept']);
     expect(state.transactions.running).toEqual(preparedXids(state));

@@ -79,10 +79,20 @@ const tuples: Step = async (server, db) => {
 const sharedLocks: Step = async (server, db) => {
   const other = await server.connect();
   try {
-    await run(db, `CREATE TABLE shared (id int PRIMARY KEY, v int)`, `INSERT INTO shared SELECT i, 0 FROM generate_series(1, 60) i`, `VACUUM (FREEZE) shared`);
+    await run(
+      db,
+      `CREATE TABLE shared (id int PRIMARY KEY, v int)`,
+      `INSERT INTO shared SELECT i, 0 FROM generate_series(1, 60) i`,
+      `VACUUM (FREEZE) shared`,
+    );
     for (let i = 1; i <= 10; i++) {
       await run(db, 'BEGIN', `SELECT 1 FROM shared WHERE id BETWEEN ${i} AND ${i + 30} FOR KEY SHARE`);
-      await run(other, 'BEGIN', `SELECT 1 FROM shared WHERE id BETWEEN ${i} AND ${i + 10} FOR SHARE`, `UPDATE shared SET v = v + 1 WHERE id BETWEEN ${i + 11} AND ${i + 20}`);
+      await run(
+        other,
+        'BEGIN',
+        `SELECT 1 FROM shared WHERE id BETWEEN ${i} AND ${i + 10} FOR SHARE`,
+        `UPDATE shared SET v = v + 1 WHERE id BETWEEN ${i + 11} AND ${i + 20}`,
+      );
       // The updated version's predecessors are still locked by `db`: its lock must follow the update chain.
       await run(db, `SELECT 1 FROM shared WHERE id BETWEEN ${i + 11} AND ${i + 20} FOR KEY SHARE`);
       await run(other, i % 3 === 0 ? 'ROLLBACK' : 'COMMIT');
@@ -157,7 +167,8 @@ const indexes: Step = async ({ scale }, db) => {
     `CREATE INDEX churn_b ON churn (b)`,
     `INSERT INTO churn SELECT i, i, i % 10 FROM generate_series(1, 500) i`,
   );
-  for (let i = 0; i < 40; i++) await run(db, `UPDATE churn SET b = b + 1 WHERE id % 2 = ${i % 2}`, `SELECT count(*) FROM churn WHERE a BETWEEN 1 AND 200`);
+  for (let i = 0; i < 40; i++)
+    await run(db, `UPDATE churn SET b = b + 1 WHERE id % 2 = ${i % 2}`, `SELECT count(*) FROM churn WHERE a BETWEEN 1 AND 200`);
   await run(db, `SET enable_seqscan = off`, `SELECT count(*) FROM churn WHERE b > 0`, `RESET enable_seqscan`, `VACUUM churn`);
 };
 
@@ -294,7 +305,8 @@ const leftovers: Step = async (server, db) => {
 export async function runWorkload(server: WorkloadServer): Promise<void> {
   const db = await server.connect();
   try {
-    for (const step of [tuples, sharedLocks, speculation, indexes, sequences, transactions, files, truncation, leftovers]) await step(server, db);
+    for (const step of [tuples, sharedLocks, speculation, indexes, sequences, transactions, files, truncation, leftovers])
+      await step(server, db);
   } finally {
     await db.end();
   }
