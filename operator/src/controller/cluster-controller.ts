@@ -22,7 +22,7 @@ import type { ProbeTarget, StatusProber } from './status-prober.ts';
 
 /** While something changes, agents and daemons are asked this often; when all is well, this seldom. */
 const POLL_CHANGING_MS = 2_000;
-const POLL_STEADY_MS = 8_000;
+const POLL_STEADY_MS = 10_000;
 /** A pod is ready and its program's word is missing, or its node is said to be down: people wait for the answer. */
 const POLL_URGENT_MS = 250;
 const STALE_RETRY_MS = 500;

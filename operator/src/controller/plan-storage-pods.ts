@@ -1,5 +1,5 @@
 import { ANNOTATION, segmentIndexes, storageName, ZONE_TOPOLOGY } from '../api/names.ts';
-import { isPodReady, isTerminating, type Pod } from '../kube/objects.ts';
+import { isNodeReady, isPodReady, isTerminating, type Pod } from '../kube/objects.ts';
 import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import type { Action, Notice, Obstacle, Plan } from './actions.ts';
@@ -106,8 +106,10 @@ export function foreign(kind: string, name: string): Obstacle {
 function unschedulable(observed: Observed, pod: string, zone: string, why: string): string {
   const inZone = observed.nodes.filter(({ metadata }) => metadata.labels?.[ZONE_TOPOLOGY] === zone);
   const advice =
-    observed.nodes.length > 0 && inZone.length === 0
-      ? `no node carries the label ${ZONE_TOPOLOGY}=${zone}; label one, or name your zones in spec.storage.zones`
-      : why;
+    observed.nodes.length === 0 || inZone.some(isNodeReady)
+      ? why
+      : inZone.length > 0
+        ? `no node in ${zone} is ready; it starts when one is`
+        : `no node carries the label ${ZONE_TOPOLOGY}=${zone}; label one, or name your zones in spec.storage.zones`;
   return `${pod} finds no node: ${advice}`;
 }

@@ -88,7 +88,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
         ],
         ...(cluster.spec.compute.resources === undefined ? {} : { resources: cluster.spec.compute.resources }),
         securityContext: containerSecurity,
-        ...probes('metrics', 120),
+        ...probes('metrics'),
       },
     ],
     volumes: [

@@ -31,10 +31,14 @@ function probe(path: string, port: string, periodSeconds: number, failureThresho
   return { httpGet: { path, port }, periodSeconds, timeoutSeconds: 2, failureThreshold };
 }
 
-/** Ready within a second of being so; killed only after 30 s of silence, since a slow disk is no reason. */
-export function probes(port: string, startSeconds: number): Pick<Container, 'startupProbe' | 'readinessProbe' | 'livenessProbe'> {
+/**
+ * Ready within a second of being so; killed only after 30 s of silence, since a slow disk is no reason. A program that
+ * answers only once it has read its disks gets `startSeconds` for that; without it readiness is asked from the first
+ * second on, which a startup probe would delay.
+ */
+export function probes(port: string, startSeconds?: number): Pick<Container, 'startupProbe' | 'readinessProbe' | 'livenessProbe'> {
   return {
-    startupProbe: probe('/healthz', port, 1, startSeconds),
+    ...(startSeconds === undefined ? {} : { startupProbe: probe('/healthz', port, 1, startSeconds) }),
     readinessProbe: probe('/readyz', port, 1, 3),
     livenessProbe: probe('/healthz', port, 10, 3),
   };

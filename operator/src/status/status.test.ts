@@ -162,12 +162,18 @@ describe('events', () => {
     expect(tell(healthy(), down(healthy(), 0, 3))).toEqual([
       'ZoneDown: No segment in zone-a is up: demo-storage-0, demo-storage-3; reads and writes go on while four segments are',
     ]);
-    expect(tell(down(healthy(), 0, 3), healthy())).toEqual(['ZoneRecovered: Both segments in zone-a are up again after 2.3 s']);
+    expect(tell(down(healthy(), 0, 3), healthy())).toEqual([
+      'ZoneRecovered: Both segments in zone-a are up again',
+      'FullyRedundant: All six copies are up again after 2.3 s',
+    ]);
   });
 
   test('a segment goes and comes back', () => {
     expect(tell(healthy(), down(healthy(), 2))).toEqual(['SegmentDown: demo-storage-2 in zone-c is down; missing now: demo-storage-2']);
-    expect(tell(down(healthy(), 2), healthy())).toEqual(['SegmentUp: demo-storage-2 is up again']);
+    expect(tell(down(healthy(), 2), healthy())).toEqual([
+      'SegmentUp: demo-storage-2 is up again',
+      'FullyRedundant: All six copies are up again after 2.3 s',
+    ]);
   });
 
   test('the quorum goes and comes back', () => {

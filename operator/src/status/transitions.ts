@@ -35,11 +35,16 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   }
 
   const quorum = is('StorageQuorum');
-  const begun = before?.storage?.initialized === true;
+  // While it comes up for the first time, segments appearing are no news.
+  const begun = before?.storage?.initialized === true && before.epoch !== undefined;
   if (begun && was('StorageQuorum') === 'True' && quorum?.status === 'False') tell('Warning', 'QuorumLost', quorum.message);
   if (begun && was('StorageQuorum') === 'False' && quorum?.status === 'True')
     tell('Normal', 'QuorumRegained', `Writes go on${lasted('StorageQuorum')}: ${quorum.message}`);
-  if (begun) notices.push(...segmentNotices(before?.storage?.segments ?? [], after.storage?.segments ?? [], lasted('StorageRedundant')));
+  if (begun) notices.push(...segmentNotices(before?.storage?.segments ?? [], after.storage?.segments ?? []));
+
+  const redundant = is('StorageRedundant');
+  if (begun && was('StorageRedundant') === 'False' && redundant?.status === 'True')
+    tell('Normal', 'FullyRedundant', `All six copies are up again${lasted('StorageRedundant')}`);
 
   const accepted = is('SpecAccepted');
   const acceptedBefore = before?.conditions?.find((condition) => condition.type === 'SpecAccepted');
@@ -48,7 +53,7 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   return notices;
 }
 
-function segmentNotices(before: readonly SegmentStatus[], after: readonly SegmentStatus[], lasted: string): readonly Notice[] {
+function segmentNotices(before: readonly SegmentStatus[], after: readonly SegmentStatus[]): readonly Notice[] {
   const notices: Notice[] = [];
   const wasReady = (id: string): boolean => before.find((segment) => segment.id === id)?.ready === true;
   const zones = [...new Set(after.map(({ zone }) => zone))];
@@ -71,7 +76,7 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
       here.length > 1 &&
       before.filter((segment) => segment.zone === zone).every(({ ready }) => !ready)
     ) {
-      notices.push({ type: 'Normal', reason: 'ZoneRecovered', message: `Both segments in ${zone} are up again${lasted}` });
+      notices.push({ type: 'Normal', reason: 'ZoneRecovered', message: `Both segments in ${zone} are up again` });
       for (const { id } of here) told.add(id);
     }
   }
