@@ -80,6 +80,11 @@ export class Gossip {
     return answer;
   }
 
+  /** Peers heard lately, with what they said. */
+  fresh(segment: Segment): { readonly peerId: string; readonly state: SegmentState }[] {
+    return this.#parts.table.views(segment);
+  }
+
   /** Lowest SCL among all peers; undefined unless each was heard lately and holds the volume. */
   lowestScl(segment: Segment): bigint | undefined {
     const { table } = this.#parts;

@@ -1,9 +1,9 @@
-import { checkHistory, countedScl, EpochHistoryError, lastEpoch, mergeHistories, READ_QUORUM, type EpochStart } from '@kube-aurora/volume';
+import { countedScl, newestHistory, lastEpoch, READ_QUORUM } from '@kube-aurora/volume';
 import type { SegmentState } from '@kube-aurora/rpc';
 
 /**
- * What a segment does about its peers, as decisions without I/O: what it learns from what they say, whether it fetches
- * redo or takes a whole copy, and from whom.
+ * What a segment does about its peers, as decisions without I/O: whether it fetches redo or takes a whole copy, and from
+ * whom it takes that, or a page or batch to repair its own.
  */
 
 /** What is known of one peer's copy of the same segment. */
@@ -12,34 +12,8 @@ export interface PeerView {
   readonly state: SegmentState;
 }
 
-export interface Learned {
-  /** Install this before anything is fetched; undefined: own history stays. */
-  readonly history: readonly EpochStart[] | undefined;
-  /**
-   * May the peer's VDL and PGMRPL be taken, once `history` is installed? Not while the peer holds a newer history than
-   * ours: part of our log may be annulled by it, and what is at or below VDL gets applied.
-   */
-  readonly takePoints: boolean;
-}
-
-const NOTHING: Learned = { history: undefined, takePoints: false };
-
 function holdsVolume(state: SegmentState): boolean {
   return state.phase === 'READY' || state.phase === 'DAMAGED';
-}
-
-/** What a segment takes from a peer's words. A history that cannot be is taken for nothing said. */
-export function learnFrom(own: SegmentState, peer: SegmentState): Learned {
-  if (!holdsVolume(own) || !holdsVolume(peer) || own.baseEpoch !== peer.baseEpoch) return NOTHING;
-  try {
-    checkHistory(peer.history);
-  } catch (error) {
-    if (error instanceof EpochHistoryError) return NOTHING;
-    throw error;
-  }
-  const merged = mergeHistories(own.history, peer.history, own.epoch);
-  const history = merged === own.history ? undefined : merged;
-  return { history, takePoints: lastEpoch(merged) >= lastEpoch(peer.history) };
 }
 
 export type SyncPlan =
@@ -52,7 +26,7 @@ export type SyncPlan =
 
 export interface SyncInput {
   readonly own: SegmentState;
-  /** PeerSegment.needsCopy. */
+  /** Why what is stored can only be replaced by a copy; undefined when it can be used. */
   readonly needsCopy: string | undefined;
   /** Peers that were heard lately, in the order to prefer where nothing else decides. */
   readonly peers: readonly PeerView[];
@@ -76,10 +50,14 @@ function highest(values: readonly bigint[]): bigint {
 export function planSync(input: SyncInput): SyncPlan {
   const { own, needsCopy, peers } = input;
   if (own.phase === 'IMPORTING') return { kind: 'idle' };
+  const isReady = (peer: PeerView): boolean => peer.state.phase === 'READY';
+  // Nobody has it: there is no volume yet, and nothing to wait for.
+  if (own.phase === 'EMPTY' && !peers.some(isReady)) return { kind: 'idle' };
   if (needsCopy !== undefined) return planCopy(input, needsCopy);
-  if (own.phase === 'EMPTY') return peers.some((peer) => peer.state.phase === 'READY') ? planCopy(input, 'the segment is empty') : { kind: 'idle' };
-  if (own.phase === 'DAMAGED') return { kind: 'idle' };
-  if (peers.some((peer) => peer.state.phase === 'READY' && peer.state.baseEpoch > own.baseEpoch)) {
+  // Redo that could not be applied: a peer's copy would hide a defect of ours.
+  if (own.phase !== 'READY') return { kind: 'idle' };
+  // What an import left behind before it died, superseded by another's; nothing was ever written to it.
+  if (own.scl === own.baseLsn && peers.some((peer) => isReady(peer) && peer.state.baseEpoch > own.baseEpoch)) {
     return planCopy(input, `the segment stands on the import of epoch ${own.baseEpoch}, its peers on a later one`);
   }
   const ahead = peers.filter((peer) => isAhead(own, peer.state));
@@ -116,10 +94,7 @@ function planCopy(input: SyncInput, reason: string): SyncPlan {
   const ready = input.peers.filter((peer) => peer.state.phase === 'READY');
   const baseEpoch = highest(ready.map((peer) => peer.state.baseEpoch));
   const members = ready.filter((peer) => peer.state.baseEpoch === baseEpoch);
-  const newest = members.reduce<readonly EpochStart[]>(
-    (best, peer) => (lastEpoch(peer.state.history) > lastEpoch(best) ? peer.state.history : best),
-    [],
-  );
+  const newest = newestHistory(members.map((peer) => peer.state.history));
   if (members.length === 0) return { kind: 'wait', reason: `${reason}; no peer with a sound copy was heard` };
   if (members.length < READ_QUORUM && input.peers.length < input.peerCount) {
     return { kind: 'wait', reason: `${reason}; ${members.length} peers with the volume were heard, a copy needs ${READ_QUORUM} to be safe` };
@@ -143,10 +118,11 @@ export function pageSources(own: SegmentState, peers: readonly PeerView[], lsn: 
   return nearestFirst(own, sound).map((peer) => peer.peerId);
 }
 
-/** Whom to ask for the batch that follows `lsn` in our own log. */
-export function redoSources(own: SegmentState, peers: readonly PeerView[], lsn: bigint): string[] {
+/** Whom to ask for the batches of our own log from `fromLsn` to past `pastLsn`. */
+export function redoSources(own: SegmentState, peers: readonly PeerView[], range: { readonly fromLsn: bigint; readonly pastLsn: bigint }): string[] {
   const holding = peers.filter(
-    ({ state }) => holdsVolume(state) && state.baseEpoch === own.baseEpoch && state.logStartLsn <= lsn && countedScl(own.history, state) > lsn,
+    ({ state }) =>
+      holdsVolume(state) && state.baseEpoch === own.baseEpoch && state.logStartLsn <= range.fromLsn && countedScl(own.history, state) > range.pastLsn,
   );
   return nearestFirst(own, holding).map((peer) => peer.peerId);
 }

@@ -1,6 +1,6 @@
 import type { Logger } from '@kube-aurora/process';
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
-import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
+import { AuroraRpcError } from '@kube-aurora/rpc';
 import { checkRedoBatch, decodeRedoBatchHeader } from '@kube-aurora/volume';
 import { LogReadError } from '../redo-log/redo-log.ts';
 import type { Segment } from '../segment/segment.ts';
@@ -11,13 +11,10 @@ import type { Peer } from './peer-set.ts';
 const CALL_MS = 10_000;
 const PAGE_BYTES = 8192;
 
-export type Sources = () => readonly { peer: Peer; state: SegmentState }[];
-
-/** A page as of `lsn` from the first peer that can; undefined: it does not exist. Throws AuroraRpcError DAMAGED when none can. */
-export async function fetchPage(segment: Segment, page: PageId, lsn: number, sources: Sources, logger: Logger): Promise<Buffer | undefined> {
+/** A page as of `lsn` from the first of `sources` that can; undefined: it does not exist. Throws AuroraRpcError DAMAGED when none can. */
+export async function fetchPage(segment: Segment, page: PageId, lsn: number, sources: readonly Peer[], logger: Logger): Promise<Buffer | undefined> {
   const key = encodePageKey(page);
-  for (const { peer, state } of sources()) {
-    if (state.phase !== 'READY') continue;
+  for (const peer of sources) {
     try {
       const image = await peer.client.getPeerPage({ segment: segment.id, key, lsn: BigInt(lsn) }, { deadlineMs: CALL_MS });
       if (!image.key.equals(key) || (image.page.length !== 0 && image.page.length !== PAGE_BYTES)) continue;
@@ -30,12 +27,11 @@ export async function fetchPage(segment: Segment, page: PageId, lsn: number, sou
 }
 
 /** Replaces the damaged batches around `lsn` in the stored log. True when the log reads soundly there again. */
-export async function repairLog(segment: Segment, lsn: bigint, sources: Sources, logger: Logger): Promise<boolean> {
+export async function repairLog(segment: Segment, lsn: bigint, sources: readonly Peer[], logger: Logger): Promise<boolean> {
   const log = segment.content?.log;
   const from = log?.boundaryBefore(lsn);
   if (log === undefined || from === undefined) return false;
-  for (const { peer, state } of sources()) {
-    if (state.scl < lsn || state.logStartLsn > from.lsn) continue;
+  for (const peer of sources) {
     try {
       const request = { segment: segment.id, fromLsn: from.lsn, fromEpoch: from.epoch, toLsn: lsn + 1n };
       for await (const { batches } of peer.client.fetchRedo(request, { deadlineMs: CALL_MS })) {

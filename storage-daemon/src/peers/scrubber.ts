@@ -12,7 +12,6 @@ import type { Segment } from '../segment/segment.ts';
 export interface ScrubHooks {
   readonly onCorruption: (kind: 'page' | 'log', error: Error) => void;
   readonly repairLog: (segment: Segment, lsn: bigint) => Promise<boolean>;
-  readonly onLogRepaired: () => void;
   readonly onScrubbed: (bytes: number) => void;
 }
 
@@ -86,8 +85,7 @@ export class Scrubber {
       }
       if (!(error instanceof LogReadError)) throw error;
       this.#hooks.onCorruption('log', error);
-      if (await this.#hooks.repairLog(this.#segment, error.lsn)) this.#hooks.onLogRepaired();
-      else this.#logLsn = 0n;
+      if (!(await this.#hooks.repairLog(this.#segment, error.lsn))) this.#logLsn = 0n;
     }
   }
 }
