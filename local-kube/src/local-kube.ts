@@ -18,6 +18,7 @@ import type { ImageMap } from './kubelet/image-map.ts';
 import { Kubelet } from './kubelet/kubelet.ts';
 import { logHandler } from './kubelet/logs.ts';
 import { startTicks } from './kubelet/process-table.ts';
+import { API_SERVICE_PORT, apiServiceAddress, chooseNetwork } from './services/network.ts';
 import { runDnsTable } from './services/dns-table.ts';
 import { runProxies } from './services/proxy.ts';
 import { FileJournal } from './store/journal.ts';
@@ -61,7 +62,8 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
   chmodSync(home, 0o711);
   const unlock = lock(path.join(home, 'lock'));
   const store = new Store(new FileJournal(path.join(home, 'state')), options.historyLimit);
-  const registry = new Registry(store);
+  const network = await chooseNetwork(path.join(home, 'network'), home, store);
+  const registry = new Registry(store, { servicePrefix: network.servicePrefix });
   const recorder = new EventRecorder(registry);
   const identity = await loadOrMakeIdentity(path.join(home, 'identity'), Date.now());
   const hostsFile = path.join(home, 'run', 'hosts.json');
@@ -72,11 +74,12 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
     logger,
     images: options.images,
     dataDirectory: home,
+    network,
     baseEnvironment: (pod) => ({
       ...Object.fromEntries(PASSED_ON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
       HOSTNAME: pod.spec.hostname ?? pod.metadata.name,
-      KUBERNETES_SERVICE_HOST: '127.96.0.1',
-      KUBERNETES_SERVICE_PORT: '443',
+      KUBERNETES_SERVICE_HOST: apiServiceAddress(network),
+      KUBERNETES_SERVICE_PORT: String(API_SERVICE_PORT),
       NODE_OPTIONS: `--import=${CLUSTER_DNS}`,
       LOCAL_KUBE_HOSTS: hostsFile,
       LOCAL_KUBE_NAMESPACE: pod.metadata.namespace ?? 'default',
@@ -95,11 +98,11 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
   writeKubeconfig(kubeconfig, url, identity);
 
   make(registry, undefined, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
-  serveOwnService(registry, server.port);
+  serveOwnService(registry, server.port, apiServiceAddress(network));
   const controllers = [
     runNamespaces(registry, logger, identity.ca),
     runGarbageCollector(registry, logger),
-    runNodes(registry, recorder, logger, options.zones),
+    runNodes(registry, recorder, logger, options.zones, network),
     runScheduler(registry, recorder, logger),
     runVolumes(registry, recorder, logger, path.join(home, 'volumes')),
     runEndpoints(registry, logger),
@@ -128,9 +131,9 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
 const STOP_GRACE_MS = 8_000;
 
 /** The Service `kubernetes`, as every cluster has it. */
-function serveOwnService(registry: Registry, port: number): void {
+function serveOwnService(registry: Registry, port: number, clusterIP: string): void {
   const metadata = { name: 'kubernetes', namespace: 'default', labels: { component: 'apiserver', provider: 'kubernetes' } };
-  make(registry, 'default', { apiVersion: 'v1', kind: 'Service', metadata, spec: { clusterIP: '127.96.0.1', ports: [{ name: 'https', port: 443, targetPort: port }] } });
+  make(registry, 'default', { apiVersion: 'v1', kind: 'Service', metadata, spec: { clusterIP, ports: [{ name: 'https', port: API_SERVICE_PORT, targetPort: port }] } });
   const endpoints = { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets: [{ addresses: [{ ip: '127.0.0.1' }], ports: [{ name: 'https', port, protocol: 'TCP' }] }] };
   make(registry, 'default', endpoints);
   const resource = registry.catalog.byKind('v1', 'Endpoints');

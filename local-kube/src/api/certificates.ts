@@ -48,7 +48,7 @@ async function makeIdentity(nowMs: number): Promise<Identity> {
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
       new x509.SubjectAlternativeNameExtension([
         { type: 'ip', value: '127.0.0.1' },
-        { type: 'ip', value: '127.96.0.1' },
+        ...Array.from({ length: 32 }, (_, slot) => ({ type: 'ip' as const, value: `127.${96 + slot}.0.1` })),
         { type: 'dns', value: 'localhost' },
         { type: 'dns', value: 'kubernetes.default.svc' },
       ]),

@@ -51,7 +51,7 @@ export async function handle(request: IncomingMessage, response: ServerResponse,
 export function sendJson(response: ServerResponse, code: number, body: Json, warnings: readonly string[] = []): void {
   const text = JSON.stringify(body);
   response.writeHead(code, {
-    'content-type': response.getHeader('content-type') ?? 'application/json',
+    'content-type': String(response.getHeader('content-type') ?? 'application/json'),
     'content-length': Buffer.byteLength(text),
     ...(warnings.length > 0 ? { warning: warnings.map((warning) => `299 - ${JSON.stringify(warning)}`).join(', ') } : {}),
   });

@@ -1,3 +1,4 @@
+import { builtinDefinition } from '../schema/builtin-types.ts';
 import type { OpenSchema } from '../schema/open-schema.ts';
 import { isObject, type Json, type JsonObject } from '../store/object.ts';
 import { apiVersionOf, type Resource } from './resources.ts';
@@ -19,7 +20,7 @@ export function openApiDocument(resources: readonly Resource[], group: string, v
   const paths: JsonObject = {};
   for (const resource of listed) {
     const kind: JsonObject = { group, version, kind: resource.kind };
-    const name = resource.custom ? `${group.split('.').toReversed().join('.')}.${version}.${resource.kind}` : `io.k8s.api.${resource.schema?.definition ?? resource.kind}`;
+    const name = resource.custom ? `${group.split('.').toReversed().join('.')}.${version}.${resource.kind}` : definitionName(resource.schema?.definition ?? resource.kind);
     if (resource.schema !== undefined) {
       const top = serialised(resource.schema, schemas, true);
       schemas[name] = { ...(isObject(top) ? top : {}), 'x-kubernetes-group-version-kind': [kind] };
@@ -45,16 +46,23 @@ export function openApiDocument(resources: readonly Resource[], group: string, v
   return { openapi: '3.0.0', info: { title: 'local-kube', version: 'v1.32.0' }, paths, components: { schemas } };
 }
 
+/** `V1Pod` → `io.k8s.api.core.v1.Pod`: kubectl shows what follows the last dot. */
+function definitionName(model: string): string {
+  return `io.k8s.api.core.v1.${model.replace(/^(?:Core|Events)?V1/, '')}`;
+}
+
 /** A schema as JSON; named definitions become references and are added to `schemas` once. */
 function serialised(schema: OpenSchema, schemas: JsonObject, top = false): Json {
   const { definition } = schema;
   if (definition !== undefined && !top) {
-    const name = `io.k8s.api.${definition}`;
+    const name = definitionName(definition);
     if (schemas[name] === undefined) {
       schemas[name] = {};
       schemas[name] = serialised(schema, schemas, true);
     }
-    const { description, 'x-kubernetes-map-type': mapType } = schema;
+    const own = builtinDefinition(definition).description;
+    const description = schema.description === own ? undefined : schema.description;
+    const mapType = schema['x-kubernetes-map-type'];
     return { allOf: [{ $ref: `#/components/schemas/${name}` }], default: {}, ...(description === undefined ? {} : { description }), ...(mapType === undefined ? {} : { 'x-kubernetes-map-type': mapType }) };
   }
   const written: JsonObject = {};

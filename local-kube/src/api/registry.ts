@@ -25,6 +25,8 @@ export interface RegistryOptions {
   readonly now?: () => number;
   readonly random?: () => number;
   readonly uid?: () => string;
+  /** Services get addresses that begin with this; default `127.96.`. */
+  readonly servicePrefix?: string;
 }
 
 /**
@@ -37,6 +39,7 @@ export class Registry {
   readonly now: () => number;
   readonly #random: () => number;
   readonly #uid: () => string;
+  readonly #servicePrefix: string;
 
   constructor(store: Store, options: RegistryOptions = {}) {
     this.store = store;
@@ -44,6 +47,7 @@ export class Registry {
     this.now = options.now ?? Date.now;
     this.#random = options.random ?? Math.random;
     this.#uid = options.uid ?? (() => crypto.randomUUID());
+    this.#servicePrefix = options.servicePrefix ?? '127.96.';
   }
 
   get(resource: Resource, namespace: string | undefined, name: string): KubeObject {
@@ -119,7 +123,7 @@ export class Registry {
 
   /** The address that a client or controller asks for, given the Services that exist. */
   #strategyContext(): StrategyContext {
-    return { allocateClusterIp: clusterIpAllocator(this.store), nowIso: instant(this.now()) };
+    return { allocateClusterIp: clusterIpAllocator(this.store, this.#servicePrefix), nowIso: instant(this.now()) };
   }
 
   #isController(context: WriteContext): boolean {

@@ -12,7 +12,7 @@ export interface Strategy {
 }
 
 export interface StrategyContext {
-  /** An unused address for a Service, or the one asked for; undefined when that one is taken or outside 127.96.0.0/12. */
+  /** An unused address for a Service, or the one asked for; undefined when that one is taken or not one of the cluster's. */
   readonly allocateClusterIp: (wanted: string | undefined) => string | undefined;
   readonly nowIso: string;
 }
@@ -44,7 +44,7 @@ function serviceCauses(object: KubeObject, live: KubeObject | undefined): Cause[
   const ip = stringAt(object, 'spec', 'clusterIP');
   const before = stringAt(live, 'spec', 'clusterIP');
   if (ip === 'taken')
-    return [{ reason: 'FieldValueInvalid', field: 'spec.clusterIP', message: 'Invalid value: the address must be a free one of 127.96.0.0/16 (leave it out to get one, or use None)' }];
+    return [{ reason: 'FieldValueInvalid', field: 'spec.clusterIP', message: 'Invalid value: the address must be a free one of this cluster (leave it out to get one, or use None)' }];
   return before !== undefined && ip !== before ? [immutable('spec.clusterIPs[0]', ip ?? '')] : [];
 }
 

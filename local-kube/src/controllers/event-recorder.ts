@@ -2,11 +2,17 @@ import type { Registry } from '../api/registry.ts';
 import { instant } from '../api/metadata.ts';
 import type { KubeObject } from '../store/object.ts';
 
+/** Past this many, repeats start a new count. */
+const REMEMBERED = 4096;
+
 export type EventType = 'Normal' | 'Warning';
 
 /** Tells people what happens to an object; the same event again counts up. */
 export class EventRecorder {
   readonly #registry: Registry;
+  /** Name of the event that says this of this object. Names grow with time, so that events of one second list in order. */
+  readonly #names = new Map<string, string>();
+  #made = 0;
 
   constructor(registry: Registry) {
     this.#registry = registry;
@@ -19,7 +25,8 @@ export class EventRecorder {
     const namespace = about.metadata.namespace ?? 'default';
     if (store.get('namespaces', undefined, namespace)?.metadata.deletionTimestamp !== undefined) return;
     const now = instant(this.#registry.now());
-    const name = `${about.metadata.name}.${fingerprint(`${about.metadata.uid ?? ''}${reason}${message}${fieldPath ?? ''}`)}`;
+    const same = JSON.stringify([about.kind, namespace, about.metadata.name, about.metadata.uid, reason, message, fieldPath]);
+    const name = this.#names.get(same) ?? this.#freshName(about.metadata.name, same);
     const context = { manager: component };
     const before = store.get('events', namespace, name);
     if (before !== undefined) {
@@ -57,11 +64,12 @@ export class EventRecorder {
       context,
     );
   }
-}
 
-/** FNV-1a, 64 bits: names one event among an object's. */
-function fingerprint(text: string): string {
-  let hash = 0xcbf29ce484222325n;
-  for (const byte of Buffer.from(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
-  return hash.toString(16).padStart(16, '0');
+  #freshName(about: string, same: string): string {
+    if (this.#names.size >= REMEMBERED) this.#names.clear();
+    this.#made += 1;
+    const name = `${about}.${this.#registry.now().toString(16)}${(this.#made % 0x10000).toString(16).padStart(4, '0')}`;
+    this.#names.set(same, name);
+    return name;
+  }
 }

@@ -3,6 +3,7 @@ import type { Logger } from '@kube-aurora/process';
 import { instant } from '../api/metadata.ts';
 import type { Registry } from '../api/registry.ts';
 import type { Node, Pod } from '../kinds.ts';
+import type { Network } from '../services/network.ts';
 import { jsonEqual, objectAt, type JsonObject, type KubeObject } from '../store/object.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { reconcileOn, type Running } from './reconcile.ts';
@@ -23,9 +24,9 @@ export function nodeName(zone: string): string {
 const UNREACHABLE = { key: 'node.kubernetes.io/unreachable', effect: 'NoSchedule' };
 
 /** Keeps one pretend node a zone; a node with an outage is NotReady and so are its pods, at once. */
-export function runNodes(registry: Registry, recorder: EventRecorder, logger: Logger, zones: readonly string[]): Running {
+export function runNodes(registry: Registry, recorder: EventRecorder, logger: Logger, zones: readonly string[], network: Network): Running {
   const { store } = registry;
-  for (const [index, zone] of zones.entries()) if (store.get('nodes', undefined, nodeName(zone)) === undefined) makeNode(registry, zone, index);
+  for (const [index, zone] of zones.entries()) if (store.get('nodes', undefined, nodeName(zone)) === undefined) makeNode(registry, zone, index, network);
   return reconcileOn(
     store,
     logger,
@@ -46,7 +47,7 @@ export function runNodes(registry: Registry, recorder: EventRecorder, logger: Lo
   );
 }
 
-function makeNode(registry: Registry, zone: string, index: number): void {
+function makeNode(registry: Registry, zone: string, index: number, network: Network): void {
   const resource = registry.catalog.byStorage('nodes');
   if (resource === undefined) return;
   const name = nodeName(zone);
@@ -67,7 +68,7 @@ function makeNode(registry: Registry, zone: string, index: number): void {
           'node-role.kubernetes.io/worker': '',
         },
       },
-      spec: { podCIDR: `127.${10 + index}.0.0/16` },
+      spec: { podCIDR: `${network.podPrefix}${index * 64}.0/18` },
     },
     { manager: 'kubelet' },
   );

@@ -5,6 +5,7 @@ import type { Registry } from '../api/registry.ts';
 import type { EventRecorder } from '../controllers/event-recorder.ts';
 import { outageOf, type Outage } from '../controllers/nodes.ts';
 import type { Pod, PodStatus } from '../kinds.ts';
+import { podAddress, type Network } from '../services/network.ts';
 import { jsonEqual, type KubeObject } from '../store/object.ts';
 import type { ImageMap } from './image-map.ts';
 import { PodRunner, type PodHost } from './pod-runner.ts';
@@ -17,6 +18,7 @@ export interface KubeletOptions {
   readonly logger: Logger;
   readonly images: ImageMap;
   readonly dataDirectory: string;
+  readonly network: Network;
   readonly baseEnvironment: (pod: Pod) => { [name: string]: string };
 }
 
@@ -157,14 +159,14 @@ export class Kubelet {
     registry.change(resource, namespace, name, (now) => ({ ...now, status }), { manager: 'kubelet', subresource: 'status' });
   }
 
-  /** 127.10.0.0/16 for the first node's pods, 127.11 for the second … The lowest address that no pod has. */
+  /** The lowest address of the node's range that no pod has. */
   #freeIp(node: string): string {
     const nodes = this.#options.registry.store.list('nodes').map((one) => one.metadata.name);
-    const prefix = `127.${10 + Math.max(0, nodes.indexOf(node))}`;
+    const at = Math.max(0, nodes.indexOf(node));
     const taken = new Set([...this.#runners.values()].map((runner) => runner.ip));
     for (const pod of this.#options.registry.store.list('pods') as Pod[]) if (pod.status?.podIP !== undefined) taken.add(pod.status.podIP);
-    for (let index = 2; index < 0xffff; index += 1) {
-      const ip = `${prefix}.${index >> 8}.${index & 0xff}`;
+    for (let index = 2; index < 64 * 256 - 1; index += 1) {
+      const ip = podAddress(this.#options.network, at, index);
       if (!taken.has(ip)) return ip;
     }
     throw new Error(`no address is left on ${node}`);

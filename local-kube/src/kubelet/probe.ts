@@ -116,12 +116,13 @@ export class ProbeLoop {
     if (this.#stopped) return;
     this.#inRow = ok === this.#last ? this.#inRow + 1 : 1;
     this.#last = ok;
-    if (!ok) this.#failed(message);
     const enough = ok ? (this.#probe.successThreshold ?? 1) : (this.#probe.failureThreshold ?? 3);
     if (this.#inRow >= enough && this.#state !== ok) {
       this.#state = ok;
       this.#verdict(ok, message);
     }
+    // A process that is still starting is no news; one that was ready, or never gets there, is.
+    if (!ok && (this.#state !== undefined || this.#inRow >= enough)) this.#failed(message);
     // Until the first verdict a quick look is worth it: a pod that starts in a tenth of a second need not wait for a whole period.
     const settling = this.#state === undefined && !ok && this.#probe.initialDelaySeconds === undefined;
     if (!this.#stopped) this.#next(settling ? Math.min(1000, (this.#probe.periodSeconds ?? 10) * 1000) : (this.#probe.periodSeconds ?? 10) * 1000);

@@ -75,7 +75,8 @@ class PortProxy {
 export function runProxies(registry: Registry, recorder: EventRecorder, logger: Logger): Running {
   const { store } = registry;
   const proxies = new Map<string, PortProxy>();
-  const retries = new Set<NodeJS.Timeout>();
+  /** Addresses that could not be taken, until they are tried again. */
+  const blocked = new Map<string, NodeJS.Timeout>();
   const reconcile = (): void => {
     const wanted = new Set<string>();
     for (const object of store.list('services')) {
@@ -88,6 +89,7 @@ export function runProxies(registry: Registry, recorder: EventRecorder, logger: 
         const key = `${ip}:${port.port}`;
         wanted.add(key);
         let proxy = proxies.get(key);
+        if (blocked.has(key)) continue;
         if (proxy === undefined) proxies.set(key, (proxy = open(ip, port.port, key, object)));
         proxy.update(backendsOf(endpoints, port.name));
       }
@@ -103,17 +105,17 @@ export function runProxies(registry: Registry, recorder: EventRecorder, logger: 
       logger.warn({ err: error, address: key }, "a Service's address cannot be taken");
       recorder.record(service, 'Warning', 'ListenFailed', `cannot listen on ${key}: ${error.message}`, 'service-proxy');
       proxies.delete(key);
-      const timer = setTimeout(() => {
-        retries.delete(timer);
+      const retry = (): void => {
+        blocked.delete(key);
         reconcile();
-      }, RETRY_MS);
-      retries.add(timer);
+      };
+      blocked.set(key, setTimeout(retry, RETRY_MS));
     });
   const running = reconcileOn(store, logger, 'service-proxies', (change) => change.resource === 'services' || change.resource === 'endpoints', reconcile);
   return {
     stop: () => {
       running.stop();
-      for (const timer of retries) clearTimeout(timer);
+      for (const timer of blocked.values()) clearTimeout(timer);
       for (const proxy of proxies.values()) proxy.close();
     },
   };
