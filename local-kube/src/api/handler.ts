@@ -183,8 +183,8 @@ function patched(live: KubeObject, patch: Json, contentType: string, resource: R
 }
 
 async function remove(request: IncomingMessage, response: ServerResponse, url: URL, path: ResourcePath, resource: Resource, registry: Registry): Promise<void> {
-  const text = await readBody(request);
-  const body = text.trim() === '' ? {} : parseBody(text, request.headers['content-type'] ?? '');
+  const bytes = await readBody(request);
+  const body = bytes.length === 0 ? {} : parseBody(bytes, request.headers['content-type'] ?? '');
   const options = deleteOptions(isObject(body) ? body : {}, url.searchParams);
   if (path.name === undefined) {
     const found = registry.store.list(resource.storage).filter(select(resource, path.namespace, undefined, url.searchParams).matches);

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { parse as parseYaml } from 'yaml';
 import { isObject, type Json, type KubeObject } from '../store/object.ts';
 import { refuse } from './errors.ts';
+import { decodeProtobuf } from './protobuf.ts';
 
 const BODY_LIMIT_BYTES = 3 * 1024 * 1024;
 
@@ -31,7 +32,7 @@ export function parseResourcePath(pathname: string): ResourcePath | undefined {
   return { ...base, namespace: within ? rest[1] : undefined, plural, name, subresource };
 }
 
-export async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -39,11 +40,12 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     if (size > BODY_LIMIT_BYTES) throw refuse.badRequest(`the body is larger than ${BODY_LIMIT_BYTES} bytes`);
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
 
-export function parseBody(text: string, contentType: string): Json {
-  if (contentType.includes('protobuf')) throw refuse.unsupportedMediaType('application/json, application/yaml');
+export function parseBody(body: Buffer, contentType: string): Json {
+  if (contentType.includes('protobuf')) return decodeProtobuf(body);
+  const text = body.toString('utf8');
   try {
     return contentType.includes('yaml') && !text.trimStart().startsWith('{') ? (parseYaml(text) as Json) : (JSON.parse(text) as Json);
   } catch (error) {
