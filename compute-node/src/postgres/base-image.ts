@@ -41,7 +41,8 @@ export interface BaseImage {
 }
 
 /**
- * Throws {@link BaseImageError} for a directory that was not shut down cleanly, that has checksums, or tablespaces.
+ * Throws {@link BaseImageError} for a directory that was not shut down cleanly, that has checksums, prepared
+ * transactions or tablespaces.
  * Left out: free-space maps (hints), temporary relations, and SLRUs that PostgreSQL makes anew (pg_subtrans, pg_notify).
  */
 export function readBaseImage(dir: string): BaseImage {
@@ -49,6 +50,7 @@ export function readBaseImage(dir: string): BaseImage {
   if (control.state !== DB_STATE.SHUTDOWNED) throw new BaseImageError(dir, 'it was not shut down cleanly');
   if (control.dataChecksumVersion !== 0) throw new BaseImageError(dir, 'it has data checksums; use initdb --no-data-checksums');
   if (control.catalogVersion !== PG_CATALOG_VERSION) throw new BaseImageError(dir, `catalog version ${control.catalogVersion} is not PostgreSQL 18's`);
+  if (readdirSync(join(dir, 'pg_twophase')).length > 0) throw new BaseImageError(dir, 'it has prepared transactions');
   if (readdirSync(join(dir, 'pg_tblspc')).length > 0) throw new BaseImageError(dir, 'it has tablespaces');
 
   const state = emptyVolumeState(control);

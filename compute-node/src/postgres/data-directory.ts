@@ -2,10 +2,10 @@
  * Builds the data directory that PostgreSQL starts from, without any replay: relation files are holes of the right size
  * (the shim fills them), and the rest is written out from the volume's state. Nothing here is durable or has to be.
  */
-import { chownSync, closeSync, fchownSync, ftruncateSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { chownSync, closeSync, fchownSync, ftruncateSync, mkdirSync, open, openSync, renameSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import {
   crc32c,
   decodePgControl,
@@ -30,8 +30,8 @@ const BLOCKS_PER_FILE = 131_072;
 const FORK = { main: 0, freeSpaceMap: 1, init: 3 } as const;
 const FORK_SUFFIX = ['', '_fsm', '_vm', '_init'];
 const TABLESPACE_VERSION = `PG_18_${PG_CATALOG_VERSION}`;
-/** Files created before other work gets a turn. */
-const FILES_PER_TURN = 512;
+/** Directories that are filled at the same time; Node has four threads for files. */
+const LANES = 4;
 /** REPLICATION_STATE_MAGIC (replication/logical/origin.c). */
 const ORIGINS_MAGIC = 0x1257dade;
 
@@ -129,6 +129,13 @@ export async function buildDataDirectory(image: DataDirectoryImage): Promise<{ d
   return { discarded };
 }
 
+interface Piece {
+  readonly offset: number;
+  readonly bytes: Buffer;
+}
+
+const openFile = promisify(open);
+
 /** Files and directories below the data directory, with PostgreSQL's modes and owner. */
 class FileTree {
   readonly #root: string;
@@ -157,8 +164,16 @@ class FileTree {
   }
 
   /** A file of `length` bytes that is holes but for `pieces`. */
-  sparse(name: string, length: number, pieces: readonly { offset: number; bytes: Buffer }[] = []): void {
-    const fd = openSync(join(this.#root, name), 'wx', 0o600);
+  sparse(name: string, length: number, pieces: readonly Piece[] = []): void {
+    this.#fill(openSync(join(this.#root, name), 'wx', 0o600), length, pieces);
+  }
+
+  /** As {@link sparse}. Creating the file is what costs (an inode, a directory entry), so only that leaves this thread. */
+  async sparseInBackground(name: string, length: number, pieces: readonly Piece[] = []): Promise<void> {
+    this.#fill(await openFile(join(this.#root, name), 'wx', 0o600), length, pieces);
+  }
+
+  #fill(fd: number, length: number, pieces: readonly Piece[]): void {
     try {
       if (length > 0) ftruncateSync(fd, length);
       for (const piece of pieces) {
@@ -221,7 +236,7 @@ function writeSlrus(tree: FileTree, state: VolumeState, pages: Iterable<SlruPage
   const given = new Map<SlruName, Map<number, Buffer>>(SLRU_NAMES.map((name) => [name, new Map()]));
   for (const { slru, page, bytes } of pages) given.get(slru)?.set(page, bytes);
   for (const slru of SLRU_NAMES) {
-    const segments = new Map<number, { offset: number; bytes: Buffer }[]>();
+    const segments = new Map<number, Piece[]>();
     for (const page of state.slrus[slru].pages()) {
       const bytes = given.get(slru)?.get(page);
       if (bytes?.length !== PAGE_BYTES) throw new DataDirectoryError(`page ${page} of ${slru} is missing or not ${PAGE_BYTES} bytes`);
@@ -240,7 +255,7 @@ function writeSlrus(tree: FileTree, state: VolumeState, pages: Iterable<SlruPage
 /** WAL files must have their full length and, for the system identifier, a first page. */
 function writeWal(tree: FileTree, { controlFile, walPages }: DataDirectoryImage): void {
   const { systemIdentifier, checkPointCopy } = decodePgControl(controlFile);
-  const segments = new Map<Lsn, { offset: number; bytes: Buffer }[]>();
+  const segments = new Map<Lsn, Piece[]>();
   for (const { lsn, bytes } of walPages) {
     const start = segmentStart(lsn);
     const pieces = segments.get(start) ?? [];
@@ -257,25 +272,37 @@ function writeWal(tree: FileTree, { controlFile, walPages }: DataDirectoryImage)
   }
 }
 
-async function writeRelations(tree: FileTree, { state, readInitFork }: DataDirectoryImage): Promise<void> {
-  let files = 0;
-  for (const fork of state.relations.forks()) {
-    // PostgreSQL makes free-space maps anew where there are none; they are hints.
-    if (fork.fork === FORK.freeSpaceMap) continue;
-    if (++files % FILES_PER_TURN === 0) await nextTurn();
-    tree.directory(databasePath(fork.spcOid, fork.dbOid));
-    if (fork.fork === FORK.init) {
-      const bytes = await readInitFork(fork);
-      if (bytes.length !== fork.blocks * PAGE_BYTES) {
-        throw new DataDirectoryError(`${relationPath(fork)} has ${bytes.length} bytes, expected ${fork.blocks} pages`);
-      }
-      tree.file(relationPath(fork), bytes);
-      tree.file(relationPath({ ...fork, fork: FORK.main }), bytes);
-      continue;
+/** Each lane takes a directory at a time: two threads creating files in one directory would wait for each other. */
+async function writeRelations(tree: FileTree, image: DataDirectoryImage): Promise<void> {
+  const directories = new Map<string, ForkSize[]>();
+  for (const fork of image.state.relations.forks()) {
+    const name = databasePath(fork.spcOid, fork.dbOid);
+    const forks = directories.get(name);
+    if (forks === undefined) directories.set(name, [fork]);
+    else forks.push(fork);
+  }
+  for (const name of directories.keys()) tree.directory(name);
+  const queue = directories.values();
+  const lane = async (): Promise<void> => {
+    for (const forks of queue) for (const fork of forks) await writeFork(tree, image, fork);
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+}
+
+async function writeFork(tree: FileTree, { state, readInitFork }: DataDirectoryImage, fork: ForkSize): Promise<void> {
+  // PostgreSQL makes free-space maps anew where there are none; they are hints.
+  if (fork.fork === FORK.freeSpaceMap) return;
+  if (fork.fork === FORK.init) {
+    const bytes = await readInitFork(fork);
+    if (bytes.length !== fork.blocks * PAGE_BYTES) {
+      throw new DataDirectoryError(`${relationPath(fork)} has ${bytes.length} bytes, expected ${fork.blocks} pages`);
     }
-    if (state.relations.blocks({ ...fork, fork: FORK.init }) !== undefined) continue;
-    for (let segment = 0, blocks = fork.blocks; segment === 0 || blocks > 0; segment++, blocks -= BLOCKS_PER_FILE) {
-      tree.sparse(relationPath(fork, segment), Math.min(blocks, BLOCKS_PER_FILE) * PAGE_BYTES);
-    }
+    tree.file(relationPath(fork), bytes);
+    tree.file(relationPath({ ...fork, fork: FORK.main }), bytes);
+    return;
+  }
+  if (state.relations.blocks({ ...fork, fork: FORK.init }) !== undefined) return;
+  for (let segment = 0, blocks = fork.blocks; segment === 0 || blocks > 0; segment++, blocks -= BLOCKS_PER_FILE) {
+    await tree.sparseInBackground(relationPath(fork, segment), Math.min(blocks, BLOCKS_PER_FILE) * PAGE_BYTES);
   }
 }

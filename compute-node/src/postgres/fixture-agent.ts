@@ -24,6 +24,7 @@ import { checkpointAt, encodePageKey, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type Vo
 import { Client } from 'pg';
 import { buildShim } from '../../native/build.mjs';
 import { type Account, postgresAccount } from './account.ts';
+import { readBaseImage } from './base-image.ts';
 import { buildDataDirectory, type SlruPage } from './data-directory.ts';
 import { createInitialVolume } from './initdb.ts';
 import { type Installation, postgresInstallation } from './installation.ts';
@@ -54,6 +55,14 @@ export async function fixtureVolume(): Promise<FixtureVolume> {
   for (const { page, bytes } of volume.pages()) pages.set(encodePageKey(page).toString('hex'), bytes);
   await volume.discard();
   return { dir, account, installation, state: volume.state, pages, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}
+
+/** The volume as a cleanly stopped PostgreSQL left it: its own pages over those it never asked for. */
+export function volumeAfter(volume: FixtureVolume, dataDir: string): FixtureVolume {
+  const { state, pages: changed } = readBaseImage(dataDir);
+  const pages = new Map(volume.pages);
+  for (const { page, bytes } of changed()) pages.set(encodePageKey(page).toString('hex'), bytes);
+  return { ...volume, state, pages };
 }
 
 /** A running PostgreSQL on a fixture volume, and the levers on its agent. */
@@ -146,7 +155,7 @@ export class FixtureAgent {
       controlFile: encodePgControl(control),
       walPages: writer.pages(),
       slruPages: this.#slruPages(),
-      readInitFork: () => Promise.resolve(Buffer.alloc(0)),
+      readInitFork: (fork) => this.#readPages({ ...fork, block: 0, count: fork.blocks, lsn: state.endLsn }),
       parameters: checkParameters({ max_connections: 30, ...parameters }),
     });
     return endLsn;

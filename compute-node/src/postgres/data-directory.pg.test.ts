@@ -1,0 +1,81 @@
+import { readdirSync, statSync } from 'node:fs';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { FixtureAgent, fixtureVolume, type FixtureVolume, volumeAfter } from './fixture-agent.ts';
+import { applyPasswords } from './roles.ts';
+import { LOCAL_PORT } from './supervise.ts';
+
+let volume: FixtureVolume;
+let agent: FixtureAgent | undefined;
+beforeAll(async () => {
+  volume = await fixtureVolume();
+}, 60_000);
+afterAll(async () => {
+  await agent?.stop();
+  volume?.remove();
+}, 20_000);
+
+test('a second start from holes has every logged row, sequence and index, and empty unlogged tables', async () => {
+  agent = await new FixtureAgent(volume).start({ shared_buffers: '8MB', track_commit_timestamp: true });
+  const first = await agent.connect();
+  await first.query(`create table kept (id serial primary key, body text); insert into kept (body) select repeat('b', 200) from generate_series(1, 2000);
+    create unlogged table lost (id int primary key, doc jsonb); create index on lost using gin (doc); insert into lost values (1, '{"a": 1}');
+    create temp table scratch as select g from generate_series(1, 500) g`);
+  await first.query('begin; savepoint a; select id from kept where id = 1 for key share; savepoint b; update kept set body = body where id = 1; commit');
+  await first.end();
+  expect(await agent.postgres.stop('fast')).toEqual({ code: 0, signal: null });
+  const after = volumeAfter(volume, agent.dataDir);
+  await agent.stop();
+
+  agent = await new FixtureAgent(after).start({ shared_buffers: '8MB', track_commit_timestamp: true });
+  const second = await agent.connect();
+  expect((await second.query('select count(*)::int as rows, max(id) as last from kept')).rows).toEqual([{ rows: 2000, last: 2000 }]);
+  expect((await second.query("insert into kept (body) values ('new') returning id > 2000 as fresh")).rows).toEqual([{ fresh: true }]);
+  expect((await second.query('select pg_xact_commit_timestamp(xmin) is not null as known from kept where id = 5')).rows).toEqual([{ known: true }]);
+  expect((await second.query('select * from lost')).rows).toEqual([]);
+  await second.query(`insert into lost values (1, '{"a": 2}')`);
+  await second.query('set enable_seqscan = off');
+  expect((await second.query(`select id from lost where doc @> '{"a": 2}'`)).rows).toEqual([{ id: 1 }]);
+  await second.query('create extension amcheck');
+  await second.query("select bt_index_check(indexrelid, true) from pg_index where indrelid = 'kept'::regclass");
+  await second.end();
+}, 30_000);
+
+test('the directory is sparse, private, and its predecessor is gone', () => {
+  if (agent === undefined) throw new Error('the test before this one did not start PostgreSQL');
+  const { mode } = statSync(agent.dataDir);
+  expect(mode & 0o777).toBe(0o700);
+  const template = readdirSync(join(agent.dataDir, 'base/1')).map((name) => statSync(join(agent?.dataDir ?? '', 'base/1', name)));
+  expect(template.reduce((sum, file) => sum + file.size, 0)).toBeGreaterThan(4e6);
+  expect(template.reduce((sum, file) => sum + file.blocks * 512, 0)).toBeLessThan(3e6);
+  expect(readdirSync(agent.socketDir).filter((name) => name.includes('.old-'))).toEqual([]);
+});
+
+test('applies passwords from files, once, and follows a changed file', async () => {
+  if (agent === undefined) throw new Error('PostgreSQL is not running');
+  const dir = await mkdtemp('/tmp/aurora-passwords-');
+  await chmod(dir, 0o700);
+  const passwordFile = join(dir, 'app');
+  const socket = { dir: agent.socketDir, port: LOCAL_PORT };
+  const client = new Client({ host: agent.socketDir, port: LOCAL_PORT, user: 'postgres', database: 'postgres' });
+  await client.connect();
+  const verifier = async (): Promise<string> => {
+    const { rows } = await client.query("select rolpassword from pg_authid where rolname = 'app'");
+    return rows[0].rolpassword;
+  };
+  await writeFile(passwordFile, "it's a secret\n");
+  await applyPasswords(socket, [{ role: 'app', passwordFile }]);
+  const before = await verifier();
+  expect(before).toMatch(/^SCRAM-SHA-256\$4096:/);
+  await applyPasswords(socket, [{ role: 'app', passwordFile }]);
+  expect(await verifier()).toBe(before);
+  await writeFile(passwordFile, 'another');
+  await applyPasswords(socket, [{ role: 'app', passwordFile }]);
+  expect(await verifier()).not.toBe(before);
+  await writeFile(passwordFile, '');
+  await expect(applyPasswords(socket, [{ role: 'app', passwordFile }])).rejects.toThrow(/app.*is empty/);
+  await client.end();
+  await rm(dir, { recursive: true });
+});
