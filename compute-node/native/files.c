@@ -135,12 +135,16 @@ struct file_entry *file_entry(int fd)
     return &files[fd];
 }
 
-void remember_file(int fd, const char *path, int flags)
+bool remember_file(int fd, const char *path, int flags)
 {
-    if (shared == NULL || fd < 0 || fd >= MAX_FILES)
-        return;
-    files[fd] = classify_path(path);
+    if (shared == NULL || fd < 0)
+        return true;
+    struct file_entry entry = classify_path(path);
+    if (fd >= MAX_FILES)
+        return entry.kind == FILE_OTHER;
+    files[fd] = entry;
     files[fd].writable = (flags & O_ACCMODE) != O_RDONLY;
+    return true;
 }
 
 void forget_file(int fd)

@@ -75,7 +75,7 @@ void resolve_real_calls(void);
 
 /* files.c */
 struct file_entry *file_entry(int fd); /* NULL when the shim does not care for this file */
-void remember_file(int fd, const char *path, int flags);
+bool remember_file(int fd, const char *path, int flags); /* false: one of ours, with a descriptor too high to keep track of */
 void forget_file(int fd);
 bool path_is_relation(const char *path);
 struct file_entry classify_path(const char *path);

@@ -32,7 +32,12 @@ EXPORT int open(const char *path, int flags, ...)
     va_end(arguments);
     int fd = real.open(path, flags, mode);
     int saved_errno = errno;
-    remember_file(fd, path, flags);
+    if (!remember_file(fd, path, flags)) {
+        /* Reading it past the shim would show holes as empty pages. */
+        real.close(fd);
+        errno = EMFILE;
+        return -1;
+    }
     errno = saved_errno;
     return fd;
 }
