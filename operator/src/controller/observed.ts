@@ -1,3 +1,4 @@
+import { parseLsn } from '@kube-aurora/pg-format';
 import { ANNOTATION, computeName, LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import {
@@ -89,6 +90,22 @@ export function isSegmentUp(observed: Observed, index: number): boolean {
   if (pod === undefined || !isPodReady(pod)) return false;
   const report = observed.daemons.get(pod.metadata.name);
   return !isInitialized(observed) || report === undefined || report.state === 'READY' || report.state === 'UNKNOWN';
+}
+
+/** Redo that a segment may still have to fetch and count as caught up: the writer sends the last of it anyway. */
+const CAUGHT_UP_BYTES = 1_048_576n;
+
+/** Up, and with nothing substantial left to fetch: the next one may be taken away. */
+export function isSegmentSettled(observed: Observed, index: number): boolean {
+  if (!isSegmentUp(observed, index)) return false;
+  const answers = [...observed.daemons.values()].filter((report) => !isSilent(report));
+  // Where no daemon can be asked at all (a network policy, say), readiness has to do.
+  if (!isInitialized(observed) || answers.length === 0) return true;
+  const pod = observed.storagePods.get(index);
+  const report = pod === undefined ? undefined : observed.daemons.get(pod.metadata.name);
+  if (report === undefined || isSilent(report) || report.state !== 'READY') return false;
+  const position = ({ scl }: DaemonReport): bigint => (scl === undefined ? 0n : parseLsn(scl));
+  return answers.every((other) => position(other) - position(report) <= CAUGHT_UP_BYTES);
 }
 
 /** What the writer's agent says, if it was asked since its container started: an older answer is its predecessor's. */

@@ -45,14 +45,15 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
   const zone = pod?.metadata.labels?.[LABEL.zone] ?? chooseComputeZone(observed);
   const desired = computePod(cluster, { ordinal: 1, volumeId, zone, image, zoneOfSegment: (index) => zoneOfSegment(observed, index) });
   if (pod === undefined) return { ...EMPTY_PLAN, actions: [{ kind: 'create-pod', pod: desired, ...recreated(observed, desired) }] };
-  if (isTerminating(pod)) return overdue(observed, pod);
+  const isOutdated = pod.metadata.annotations?.[ANNOTATION.specHash] !== desired.metadata.annotations?.[ANNOTATION.specHash];
+  const outdated = isOutdated ? [pod.metadata.name] : [];
+  if (isTerminating(pod)) return { ...overdue(observed, pod), outdated };
   if (!isOwnedBy(pod, cluster)) {
     if (!isLeftover(pod, cluster)) return { ...EMPTY_PLAN, obstacles: [foreign('Pod', pod.metadata.name)] };
     return remove({ pod, why: 'left over from a deleted cluster of this name' });
   }
   const gone = goneReason(observed, pod);
   if (gone !== undefined) return gone;
-  const isOutdated = pod.metadata.annotations?.[ANNOTATION.specHash] !== desired.metadata.annotations?.[ANNOTATION.specHash];
   const ready = podCondition(pod, 'Ready')?.status === 'True';
   if (isOutdated && (storageSettled || !ready)) {
     const notice: Notice = {
@@ -60,9 +61,8 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
       reason: 'ReplacingWriter',
       message: `Replacing ${pod.metadata.name}: its spec changed; clients connect again when it is back`,
     };
-    return { ...remove({ pod, why: 'its spec changed', notice }), outdated: [pod.metadata.name] };
+    return { ...remove({ pod, why: 'its spec changed', notice }), outdated };
   }
-  const outdated = isOutdated ? [pod.metadata.name] : [];
   const trouble = podTrouble(pod);
   const actions: Action[] =
     pod.metadata.labels?.[LABEL.role] === 'writer' ? [] : [{ kind: 'label-pod', pod, labels: { [LABEL.role]: 'writer' } }];
@@ -163,7 +163,16 @@ function recreated(observed: Observed, pod: Pod): { notice?: Notice } {
   };
 }
 
-/** May the writer be replaced on purpose: nothing else is on the move, and it can open the volume again at once. */
+/** A storage pod that is not up after this long is not on its way: waiting for it would hold the writer's update back. */
+const ON_ITS_WAY_MS = 60_000;
+
+/** May the writer be replaced on purpose: no storage pod is on the move, and the writer can open the volume again at once. */
 export function isStorageSettled(observed: Observed, storagePlan: Plan): boolean {
-  return storagePlan.outdated.length === 0 && segmentIndexes.filter((index) => isSegmentUp(observed, index)).length > WRITE_QUORUM;
+  if (storagePlan.outdated.length > 0) return false;
+  const still = segmentIndexes.every((index) => {
+    const pod = observed.storagePods.get(index);
+    if (pod === undefined || isTerminating(pod)) return false;
+    return isSegmentUp(observed, index) || observed.now - (timeMs(pod.metadata.creationTimestamp) ?? 0) > ON_ITS_WAY_MS;
+  });
+  return still && segmentIndexes.filter((index) => isSegmentUp(observed, index)).length >= WRITE_QUORUM;
 }

@@ -3,13 +3,13 @@ import { isNodeReady, isPodReady, isTerminating, type Pod } from '../kube/object
 import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import type { Action, Notice, Obstacle, Plan } from './actions.ts';
-import { isInitialized, isSegmentUp, zoneOfSegment, type Observed } from './observed.ts';
+import { isInitialized, isSegmentSettled, zoneOfSegment, type Observed } from './observed.ts';
 import { mayMakeClaims } from './plan-claims.ts';
 import { podTrouble } from './pod-health.ts';
 
-/** Taking this segment away on purpose is safe only while all the others are up: one more may fail meanwhile. */
+/** Taking this segment away on purpose is safe only while all the others are up and caught up: one more may fail meanwhile. */
 function othersAreUp(observed: Observed, index: number): boolean {
-  return segmentIndexes.every((other) => other === index || isSegmentUp(observed, other));
+  return segmentIndexes.every((other) => other === index || isSegmentSettled(observed, other));
 }
 
 /**
@@ -33,6 +33,8 @@ export function planStoragePods(observed: Observed, image: string): Plan {
       if (claimComes) actions.push({ kind: 'create-pod', pod: desired, ...recreated(observed, desired) });
       continue;
     }
+    const isOutdated = pod.metadata.annotations?.[ANNOTATION.specHash] !== desired.metadata.annotations?.[ANNOTATION.specHash];
+    if (isOutdated) outdated.push(pod.metadata.name);
     if (isTerminating(pod)) continue;
     if (!isOwnedBy(pod, cluster)) {
       if (isLeftover(pod, cluster)) actions.push({ kind: 'delete-pod', pod, why: 'left over from a deleted cluster of this name' });
@@ -40,9 +42,7 @@ export function planStoragePods(observed: Observed, image: string): Plan {
       continue;
     }
     const trouble = podTrouble(pod);
-    const isOutdated = pod.metadata.annotations?.[ANNOTATION.specHash] !== desired.metadata.annotations?.[ANNOTATION.specHash];
     const claimGoes = claim !== undefined && (isTerminating(claim) || claim.status?.phase === 'Lost');
-    if (isOutdated) outdated.push(pod.metadata.name);
     if (trouble.kind === 'over' || trouble.kind === 'backed-off') {
       actions.push({
         kind: 'delete-pod',
@@ -91,7 +91,8 @@ export function planStoragePods(observed: Observed, image: string): Plan {
 
 /** After the beginning, a pod that has to be made is news. */
 function recreated(observed: Observed, pod: Pod): { notice?: Notice } {
-  if (!isInitialized(observed) || observed.cluster.status?.phase === undefined) return {};
+  const phase = observed.cluster.status?.phase;
+  if (!isInitialized(observed) || phase === undefined || phase === 'Updating') return {};
   return { notice: { type: 'Normal', reason: 'StoragePodCreated', message: `Made ${pod.metadata.name} anew` } };
 }
 

@@ -176,6 +176,16 @@ describe('storage pods', () => {
       [],
     ],
     [
+      'nor while another has far to catch up',
+      (it) => ({
+        ...it,
+        storagePods: withEntry(it.storagePods, 0, outdatedPod(at(it.storagePods, 0))),
+        daemons: withEntry(it.daemons, 'demo-storage-4', daemonReport(4, { scl: '0/10' })),
+        now: NOW,
+      }),
+      [],
+    ],
+    [
       'an outdated one that is not ready is replaced in any case',
       (it) => ({ ...it, storagePods: withEntry(it.storagePods, 4, outdatedPod(running(at(it.storagePods, 4), { ready: false }))) }),
       ['delete pod demo-storage-4: outdated and not ready'],

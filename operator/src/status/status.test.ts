@@ -84,7 +84,7 @@ test('the whole status of a healthy cluster, and it fits the schema', () => {
     node: 'node-zone-a',
     ready: true,
     state: 'READY',
-    scl: '0/2000',
+    scl: '1/2000',
     behindBytes: 0,
     bytesUsed: 1000,
   });
@@ -254,5 +254,5 @@ test('a daemon that fell silent keeps its last numbers and is shown unreachable'
     ...observed,
     daemons: withEntry(without(observed.daemons, 'demo-storage-5'), 'demo-storage-5', daemonReport(5, { silentSince: NOW - 1 })),
   });
-  expect(status.storage?.segments[5]).toMatchObject({ state: 'UNREACHABLE', scl: '0/2000', bytesUsed: 1000 });
+  expect(status.storage?.segments[5]).toMatchObject({ state: 'UNREACHABLE', scl: '1/2000', bytesUsed: 1000 });
 });

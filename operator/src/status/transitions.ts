@@ -40,20 +40,22 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   if (begun && was('StorageQuorum') === 'True' && quorum?.status === 'False') tell('Warning', 'QuorumLost', quorum.message);
   if (begun && was('StorageQuorum') === 'False' && quorum?.status === 'True')
     tell('Normal', 'QuorumRegained', `Writes go on${lasted('StorageQuorum')}: ${quorum.message}`);
-  if (begun) notices.push(...segmentNotices(before?.storage?.segments ?? [], after.storage?.segments ?? []));
+  const replacing = before?.phase === 'Updating' || after.phase === 'Updating';
+  if (begun) notices.push(...segmentNotices(before?.storage?.segments ?? [], after.storage?.segments ?? [], replacing));
 
   const redundant = is('StorageRedundant');
-  if (begun && was('StorageRedundant') === 'False' && redundant?.status === 'True')
+  if (begun && !replacing && was('StorageRedundant') === 'False' && redundant?.status === 'True')
     tell('Normal', 'FullyRedundant', `All six copies are up again${lasted('StorageRedundant')}`);
 
   const accepted = is('SpecAccepted');
   const acceptedBefore = before?.conditions?.find((condition) => condition.type === 'SpecAccepted');
   if (accepted?.status === 'False' && acceptedBefore?.message !== accepted.message) tell('Warning', accepted.reason, accepted.message);
-  if (after.phase === 'Ready' && before?.phase === 'Updating') tell('Normal', 'Updated', 'Every pod runs the new spec');
+  if (was('UpToDate') === 'False' && is('UpToDate')?.status === 'True') tell('Normal', 'Updated', 'Every pod runs the new spec');
   return notices;
 }
 
-function segmentNotices(before: readonly SegmentStatus[], after: readonly SegmentStatus[]): readonly Notice[] {
+/** While pods are replaced on purpose, single ones going and coming are no news. */
+function segmentNotices(before: readonly SegmentStatus[], after: readonly SegmentStatus[], replacing: boolean): readonly Notice[] {
   const notices: Notice[] = [];
   const wasReady = (id: string): boolean => before.find((segment) => segment.id === id)?.ready === true;
   const zones = [...new Set(after.map(({ zone }) => zone))];
@@ -88,7 +90,7 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
         reason: 'SegmentDamaged',
         message: `${segment.id} found damaged data and stopped; its log says where`,
       });
-    } else if (!told.has(segment.id) && earlier !== undefined && earlier.ready !== segment.ready) {
+    } else if (!replacing && !told.has(segment.id) && earlier !== undefined && earlier.ready !== segment.ready) {
       if (segment.ready) notices.push({ type: 'Normal', reason: 'SegmentUp', message: `${segment.id} is up again` });
       else
         notices.push({

@@ -86,7 +86,7 @@ export function agentReport(change: Partial<AgentReport> = {}): AgentReport {
 }
 
 export function daemonReport(index: number, change: Partial<DaemonReport> = {}): DaemonReport {
-  return { uid: `uid-of-demo-storage-${index}`, answeredAt: NOW - 1_000, state: 'READY', scl: '0/2000', bytesUsed: 1000, ...change };
+  return { uid: `uid-of-demo-storage-${index}`, answeredAt: NOW - 1_000, state: 'READY', scl: '1/2000', bytesUsed: 1000, ...change };
 }
 
 /** A cluster where all is well: six copies with data, a running writer, everything applied. */
