@@ -47,9 +47,8 @@ export class Gossip {
     const { clock, stop, segments, onTick } = this.#parts;
     while (!stop.aborted) {
       for (const segment of segments()) {
-        // Somebody asked about a segment that is not here and never was: not worth spreading.
-        if (segment.control.epoch === 0n && segment.content === undefined) continue;
-        this.#tick(segment);
+        // Of a segment that somebody merely asked about there is nothing to tell.
+        if (segment.control.epoch > 0n || segment.content !== undefined) this.#tick(segment);
         onTick(segment);
       }
       await clock.sleep(tickDelayMs(clock.random()), stop);

@@ -1,4 +1,4 @@
-import { countedScl, newestHistory, lastEpoch, READ_QUORUM } from '@kube-aurora/volume';
+import { countedScl, newestHistory, lastEpoch, READ_QUORUM, type EpochStart } from '@kube-aurora/volume';
 import type { SegmentState } from '@kube-aurora/rpc';
 
 /**
@@ -67,7 +67,7 @@ export function planSync(input: SyncInput): SyncPlan {
   if (ahead.every((peer) => lastEpoch(peer.state.history) < own.epoch && lastEpoch(peer.state.history) !== lastEpoch(own.history))) {
     return { kind: 'wait', reason: `epoch ${own.epoch} was promised; its history must come before a copy is taken` };
   }
-  return planCopy(input, `redo from ${own.scl} on is no longer kept by any peer`);
+  return planCopy(input, `redo from ${own.scl} on is no longer kept by any peer`, ahead);
 }
 
 /** Does this peer hold redo past ours that counts under our history? */
@@ -76,33 +76,40 @@ function isAhead(own: SegmentState, peer: SegmentState): boolean {
 }
 
 function planFetch(own: SegmentState, serving: readonly PeerView[]): SyncPlan {
-  const reach = (peer: PeerView): bigint => countedScl(own.history, peer.state);
-  const best = highest(serving.map(reach));
-  const near = nearestFirst(own, serving.filter((peer) => best - reach(peer) < NEAR_ENOUGH));
-  const rest = serving.filter((peer) => best - reach(peer) >= NEAR_ENOUGH).toSorted((a, b) => (reach(a) < reach(b) ? 1 : -1));
-  const ordered = [...near, ...rest];
+  const ordered = furthestFirst(own, serving, own.history);
   const first = ordered[0];
-  return { kind: 'fetch', sources: ordered.map((peer) => peer.peerId), toLsn: first === undefined ? 0n : reach(first) };
+  return { kind: 'fetch', sources: ordered.map((peer) => peer.peerId), toLsn: first === undefined ? 0n : countedScl(own.history, first.state) };
+}
+
+/** By how far each reaches under `history`; among those that reach about equally far, the nearest first. */
+function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: readonly EpochStart[]): PeerView[] {
+  const reach = (peer: PeerView): bigint => countedScl(history, peer.state);
+  const best = highest(peers.map(reach));
+  const far = nearestFirst(own, peers.filter((peer) => best - reach(peer) < NEAR_ENOUGH));
+  const rest = peers.filter((peer) => best - reach(peer) >= NEAR_ENOUGH).toSorted((a, b) => (reach(a) < reach(b) ? 1 : -1));
+  return [...far, ...rest];
 }
 
 /**
  * A copy makes a segment count again although it may have acknowledged redo that it no longer has. So it owes what any
- * three READY peers together hold: redo acknowledged to a client is on three segments besides this one, and of five peers any
- * three share one with those. With fewer READY peers than three, all peers must have been heard: then no more can be known.
+ * three sound peers together hold: redo acknowledged to a client is on three segments besides this one, and of five peers
+ * any three share one with those. A peer that owes redo itself (its message says so) proves nothing. With fewer than three,
+ * all peers must have been heard: then no more can be known.
+ * `among`: only these may be copied from.
  */
-function planCopy(input: SyncInput, reason: string): SyncPlan {
-  const ready = input.peers.filter((peer) => peer.state.phase === 'READY');
+function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] = input.peers): SyncPlan {
+  const { own, peers, peerCount } = input;
+  const ready = peers.filter((peer) => peer.state.phase === 'READY');
   const baseEpoch = highest(ready.map((peer) => peer.state.baseEpoch));
   const members = ready.filter((peer) => peer.state.baseEpoch === baseEpoch);
-  const newest = newestHistory(members.map((peer) => peer.state.history));
-  if (members.length === 0) return { kind: 'wait', reason: `${reason}; no peer with a sound copy was heard` };
-  if (members.length < READ_QUORUM && input.peers.length < input.peerCount) {
-    return { kind: 'wait', reason: `${reason}; ${members.length} peers with the volume were heard, a copy needs ${READ_QUORUM} to be safe` };
+  const sound = members.filter((peer) => peer.state.message === '');
+  if (sound.length < READ_QUORUM && peers.length < peerCount) {
+    return { kind: 'wait', reason: `${reason}; ${sound.length} sound peers were heard, a copy needs ${READ_QUORUM} or word from all` };
   }
+  const newest = newestHistory(members.map((peer) => peer.state.history));
+  const sources = furthestFirst(own, members.filter((peer) => among.includes(peer)), newest);
+  if (sources.length === 0) return { kind: 'wait', reason: `${reason}; no peer has a sound copy` };
   const owesLsn = highest(members.map((peer) => countedScl(newest, peer.state)));
-  // The newest history first: a copy from it needs no annulling later. Then who is furthest, then who is near.
-  const rank = (peer: PeerView): bigint => lastEpoch(peer.state.history);
-  const sources = nearestFirst(input.own, members).toSorted((a, b) => (rank(a) === rank(b) ? 0 : rank(a) < rank(b) ? 1 : -1));
   return { kind: 'copy', sources: sources.map((peer) => peer.peerId), owesLsn, reason };
 }
 
