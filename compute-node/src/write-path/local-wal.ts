@@ -2,6 +2,9 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { WAL_SEGMENT_BYTES, offsetInSegment, segmentStart, walSegmentFileName, type Lsn } from '@kube-aurora/pg-format';
 
+/** Reads are cut from slabs of this size: an allocation for each would cost more than the read. */
+const SLAB_BYTES = 256 * 1024;
+
 /** A WAL segment file that is shorter than PostgreSQL said it wrote. */
 export class LocalWalError extends Error {
   constructor(message: string) {
@@ -17,6 +20,8 @@ export class LocalWalError extends Error {
 export class LocalWal {
   readonly #directory: string;
   readonly #timeline: number;
+  #slab = Buffer.alloc(0);
+  #slabUsed = 0;
   #file: { readonly start: Lsn; readonly descriptor: number } | undefined;
 
   constructor(directory: string, timeline: number) {
@@ -28,7 +33,7 @@ export class LocalWal {
   read(from: Lsn, to: bigint, bytesMax: number): Buffer {
     const offset = offsetInSegment(from);
     const length = Math.min(Number(to - from), bytesMax, WAL_SEGMENT_BYTES - offset);
-    const bytes = Buffer.allocUnsafeSlow(length);
+    const bytes = this.#take(length);
     const descriptor = this.#open(from);
     let at = 0;
     while (at < length) {
@@ -36,6 +41,17 @@ export class LocalWal {
       if (taken === 0) throw new LocalWalError(`${walSegmentFileName(this.#timeline, from)} ends at ${offset + at}; PostgreSQL wrote up to ${offset + length}`);
       at += taken;
     }
+    return bytes;
+  }
+
+  #take(length: number): Buffer {
+    if (length > SLAB_BYTES / 2) return Buffer.allocUnsafeSlow(length);
+    if (this.#slabUsed + length > this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.#slabUsed = 0;
+    }
+    const bytes = this.#slab.subarray(this.#slabUsed, this.#slabUsed + length);
+    this.#slabUsed += length;
     return bytes;
   }
 
