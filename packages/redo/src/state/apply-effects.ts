@@ -1,4 +1,4 @@
-import { recordName, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { recordName, RMGR, RMGR_CUSTOM_MIN, type WalRecord } from '@kube-aurora/pg-format';
 import { RedoError } from '../contract.ts';
 import { applyDatabase, applyRelationMap, applyStorage, applyTablespace } from './catalog-effects.ts';
 import { applyControl } from './control-effects.ts';
@@ -9,6 +9,19 @@ import type { Effect, VolumeState } from './volume-state.ts';
 /** Returned for the records that leave the page store alone, which is nearly all. Never written to. */
 const NONE: readonly Effect[] = [];
 
+/** Whether PostgreSQL 18 has a record with that resource manager (22 of them) and high nibble of info: 16 entries each. */
+const KNOWN = knownRecords();
+
+function knownRecords(): Uint8Array {
+  const known = new Uint8Array((RMGR.LOGICALMSG + 1) * 16);
+  for (let rmid = 0; rmid <= RMGR.LOGICALMSG; rmid++) {
+    for (let info = 0; info < 0x100; info += 0x10) {
+      if (!recordName({ rmid, info }).includes('UNKNOWN')) known[(rmid << 4) | (info >> 4)] = 1;
+    }
+  }
+  return known;
+}
+
 /**
  * Brings the state forward by one record and returns what else the page store must do. Records come in order, each once.
  * Throws RedoError when a record is not what PostgreSQL 18 writes; the state is then of no use.
@@ -18,6 +31,10 @@ export function applyEffects(state: VolumeState, record: WalRecord): readonly Ef
   state.endLsn = record.endLsn;
   state.transactions.observe(record.xid);
   const { blocks } = record;
+  // An extension's record with pages stands or falls with its page images; one without could mean anything.
+  if (KNOWN[(record.rmid << 4) | (record.info >> 4)] !== 1 && (record.rmid < RMGR_CUSTOM_MIN || blocks.length === 0)) {
+    throw stateError(record, 'PostgreSQL 18 has no such record, and what an extension means by it is not known');
+  }
   if (blocks.length > 0) {
     for (const block of blocks) state.relations.touch(block.spcOid, block.dbOid, block.relNumber, block.fork, block.blockNumber);
     state.maxPageLsn = record.endLsn;
@@ -27,16 +44,15 @@ export function applyEffects(state: VolumeState, record: WalRecord): readonly Ef
   try {
     return applyByManager(state, record) ?? NONE;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const name = recordName(record);
-    const failure = new RedoError(`${name} cannot be applied to the volume's state: ${reason}`, {
-      lsn: record.lsn,
-      record: name,
-      page: undefined,
-    });
+    const failure = stateError(record, error instanceof Error ? error.message : String(error));
     failure.cause = error;
     throw failure;
   }
+}
+
+function stateError(record: WalRecord, reason: string): RedoError {
+  const name = recordName(record);
+  return new RedoError(`${name} cannot be applied to the volume's state: ${reason}`, { lsn: record.lsn, record: name, page: undefined });
 }
 
 function applyByManager(state: VolumeState, record: WalRecord): readonly Effect[] | undefined {

@@ -245,6 +245,14 @@ describe('SLRU pages', () => {
 test('a record that PostgreSQL 18 does not write stops', () => {
   const state = emptyVolumeState(control);
   expect(() => apply(state, { rmid: RMGR.SMGR, info: 0x70, mainData: Buffer.alloc(20) })).toThrow(RedoError);
+  for (const [rmid, info] of [
+    [RMGR.BTREE, 0xf0],
+    [40, 0],
+    [150, 0],
+  ] as const) {
+    expect(() => apply(state, { rmid, info }), `${rmid}/${info}`).toThrow(/no such record/);
+  }
+  expect(apply(state, { ...insert(750), rmid: 150 })).toEqual([]);
   expect(() => apply(state, { rmid: RMGR.XLOG, info: OPCODE.XLOG.NEXTOID })).toThrow(/XLOG\/NEXTOID cannot be applied/);
 });
 
