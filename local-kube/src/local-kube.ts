@@ -26,6 +26,8 @@ import { Store } from './store/store.ts';
 
 export interface LocalKubeOptions {
   readonly dataDirectory: string;
+  /** Where to write the kubeconfig; by default into the data directory. */
+  readonly kubeconfig?: string | undefined;
   /** 0 takes a free one. */
   readonly port: number;
   readonly images: ImageMap;
@@ -94,7 +96,7 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
     throw error;
   }
   url = server.url;
-  const kubeconfig = path.join(home, 'kubeconfig');
+  const kubeconfig = path.resolve(options.kubeconfig ?? path.join(home, 'kubeconfig'));
   writeKubeconfig(kubeconfig, url, identity);
 
   make(registry, undefined, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });

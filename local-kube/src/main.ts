@@ -1,12 +1,13 @@
 import path from 'node:path';
 import { ConfigError, createLogger, readConfig, runMain, setting, Shutdown, type ConfigSchema } from '@kube-aurora/process';
-import { ImageMapError, readImageMap, type ImageMap } from './kubelet/image-map.ts';
+import { DEFAULT_IMAGES, ImageMapError, readImageMap, type ImageMap } from './kubelet/image-map.ts';
 import { AlreadyRunningError, startLocalKube } from './local-kube.ts';
 
 const SCHEMA = {
   dataDir: { env: 'LOCAL_KUBE_DATA_DIR', description: 'where state, volumes, logs and the kubeconfig are kept (default .kube-aurora/local-kube)', type: setting.optionalText() },
   port: { env: 'LOCAL_KUBE_PORT', description: 'port of the API on 127.0.0.1; 0 takes a free one', type: setting.integer(0, 65_535, 6443) },
-  images: { env: 'LOCAL_KUBE_IMAGES', description: 'JSON file that maps image names to {"command": […], "env": {…}}', type: setting.optionalText() },
+  images: { env: 'LOCAL_KUBE_IMAGES', description: 'JSON file that maps image names to {"command": […], "env": {…}} (default: kube-aurora itself)', type: setting.optionalText() },
+  kubeconfig: { env: 'LOCAL_KUBE_KUBECONFIG', description: 'where to write the kubeconfig (default: `kubeconfig` in the data directory)', type: setting.optionalText() },
   zones: { env: 'LOCAL_KUBE_ZONES', description: 'zones, each with one node, separated by commas (default zone-a,zone-b,zone-c)', type: setting.optionalText() },
 } satisfies ConfigSchema;
 
@@ -17,7 +18,7 @@ await runMain(logger, async () => {
   const shutdown = new Shutdown(logger);
   let images: ImageMap = new Map();
   try {
-    if (config.images !== undefined) images = readImageMap(config.images);
+    images = readImageMap(config.images ?? DEFAULT_IMAGES);
   } catch (error) {
     if (error instanceof ImageMapError || error instanceof SyntaxError || (error instanceof Error && 'code' in error)) throw new ConfigError([`--images: ${error.message}`]);
     throw error;
@@ -27,6 +28,7 @@ await runMain(logger, async () => {
       dataDirectory: config.dataDir ?? path.join('.kube-aurora', 'local-kube'),
       port: config.port,
       images,
+      kubeconfig: config.kubeconfig,
       zones: (config.zones ?? 'zone-a,zone-b,zone-c').split(','),
       logger,
     });

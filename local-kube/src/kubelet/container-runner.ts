@@ -250,7 +250,7 @@ export class ContainerRunner {
           this.#ready = ok;
           this.#host.changed();
         };
-        this.#probes.push(new ProbeLoop(readinessProbe, target, turned, failed('Readiness')));
+        this.#probes.push(new ProbeLoop(readinessProbe, target, turned, failed('Readiness'), true));
       }
       if (livenessProbe !== undefined) this.#probes.push(new ProbeLoop(livenessProbe, target, restart('liveness'), failed('Liveness')));
       this.#host.changed();

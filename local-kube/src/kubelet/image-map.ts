@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** What runs when a container names an image: the tag and digest do not matter, a registry before the name neither. */
 export type ImageProgram = { command: string[]; env?: { [name: string]: string } };
@@ -7,10 +9,19 @@ export type ImageMap = ReadonlyMap<string, ImageProgram>;
 /** An images file that cannot be used; the text says which entry. */
 export class ImageMapError extends Error {}
 
-/** Reads `{"IMAGE": {"command": ["program", "arg"], "env": {"NAME": "value"}}}`. */
+/**
+ * Reads `{"IMAGE": {"command": ["program", "arg"], "env": {"NAME": "value"}}}`. In a command `{node}` stands for the Node that
+ * runs local-kube and `{repository}` for the directory above this program's.
+ */
 export function readImageMap(file: string): ImageMap {
-  return parseImageMap(JSON.parse(readFileSync(file, 'utf8')), file);
+  const images = parseImageMap(JSON.parse(readFileSync(file, 'utf8')), file);
+  const filled = (word: string): string => word.replaceAll('{node}', process.execPath).replaceAll('{repository}', REPOSITORY);
+  return new Map([...images].map(([name, program]) => [name, { ...program, command: program.command.map(filled) }]));
 }
+
+const REPOSITORY = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
+/** What this repository's own images run. */
+export const DEFAULT_IMAGES = path.join(REPOSITORY, 'local-kube', 'images.json');
 
 export function parseImageMap(value: unknown, from: string): ImageMap {
   if (typeof value !== 'object' || value === null) throw new ImageMapError(`${from}: expected an object of images`);

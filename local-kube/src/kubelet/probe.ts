@@ -87,14 +87,16 @@ export class ProbeLoop {
   readonly #target: ProbeTarget;
   readonly #verdict: (ok: boolean, message: string) => void;
   readonly #failed: (message: string) => void;
+  readonly #eager: boolean;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #state: boolean | undefined;
   #inRow = 0;
   #last: boolean | undefined;
 
-  /** `failed` hears of each failure; `verdict` of each change of mind, and again of every further round of failures. */
-  constructor(probe: Probe, target: ProbeTarget, verdict: (ok: boolean, message: string) => void, failed: (message: string) => void) {
+  /** `failed` hears of each failure; `verdict` of each change of mind, and `eager` asks at least once a second until the first. */
+  constructor(probe: Probe, target: ProbeTarget, verdict: (ok: boolean, message: string) => void, failed: (message: string) => void, eager = false) {
+    this.#eager = eager;
     this.#probe = probe;
     this.#target = target;
     this.#verdict = verdict;
@@ -124,7 +126,7 @@ export class ProbeLoop {
     // A process that is still starting is no news; one that was ready, or never gets there, is.
     if (!ok && (this.#state !== undefined || this.#inRow >= enough)) this.#failed(message);
     // Until the first verdict a quick look is worth it: a pod that starts in a tenth of a second need not wait for a whole period.
-    const settling = this.#state === undefined && !ok && this.#probe.initialDelaySeconds === undefined;
+    const settling = this.#eager && this.#state === undefined && !ok && this.#probe.initialDelaySeconds === undefined;
     if (!this.#stopped) this.#next(settling ? Math.min(1000, (this.#probe.periodSeconds ?? 10) * 1000) : (this.#probe.periodSeconds ?? 10) * 1000);
   }
 }
