@@ -34,7 +34,7 @@ function peers(...changes: Partial<SegmentState>[]): PeerView[] {
   return changes.map((change, index) => ({ peerId: `p${index + 1}`, state: state({ zone: 'b', daemonId: `p${index + 1}`, ...change }) }));
 }
 
-const EMPTY = { phase: 'EMPTY', epoch: 0n, scl: 0n, lastBatchEpoch: 0n, baseEpoch: 0n, baseLsn: 0n, logStartLsn: 0n, history: [] } as const;
+const EMPTY: Partial<SegmentState> = { phase: 'EMPTY', epoch: 0n, scl: 0n, lastBatchEpoch: 0n, baseEpoch: 0n, baseLsn: 0n, logStartLsn: 0n, history: [] };
 const plan = (own: SegmentState, views: readonly PeerView[], needsCopy?: string): ReturnType<typeof planSync> =>
   planSync({ own, needsCopy, peers: views, peerCount: 5 });
 

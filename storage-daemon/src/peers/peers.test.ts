@@ -1,0 +1,156 @@
+import fs from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { PeerClient, type SegmentState } from '@kube-aurora/rpc';
+import { imageRecord, syntheticRecord, type ChainEnd } from '../testing/synthetic-records.ts';
+import { DEADLINE, SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from '../testing/test-cluster.ts';
+import type { Segment } from '../segment/segment.ts';
+
+/** Six daemons in this process over real gRPC: what they do for each other without a compute's help. */
+
+const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
+const ALL = [0, 1, 2, 3, 4, 5];
+const page = (block: number): typeof REL & { block: number } => ({ ...REL, block });
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+let cluster: TestCluster;
+let base: ChainEnd;
+let writer: TestWriter;
+
+function segmentOf(i: number): Promise<Segment> {
+  return cluster.daemon(i).segment(VOLUME, 0);
+}
+
+async function loseDisk(i: number): Promise<void> {
+  await cluster.stopDaemon(i);
+  writer.drop(i);
+  fs.rmSync(cluster.dataOf(i), { recursive: true });
+}
+
+async function mergeAll(members: readonly number[]): Promise<void> {
+  for (const i of members) {
+    const { content } = await segmentOf(i);
+    if (content === undefined) throw new Error(`d${i} has no content`);
+    const before = content.merger.merges;
+    content.merger.request();
+    for (let wait = 0; content.merger.merges === before; wait++) {
+      if (wait > 500) throw new Error(`d${i} does not merge`);
+      await pause(10);
+      content.merger.poke();
+    }
+  }
+}
+
+describe('peers', () => {
+  beforeEach(async () => {
+    // Files of one batch and no retention: merged redo goes at once.
+    cluster = await TestCluster.start(6, { ...TEST_LIMITS, logFileBytes: 16 * 1024, logRetainBytes: 0 });
+    base = await cluster.import(1n, ALL, [{ page: page(0), fill: 9 }]);
+    writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);
+  });
+  afterEach(async () => {
+    writer.close();
+    await cluster.stop();
+  });
+
+  it('level a segment that the writer leaves out, without being asked', async () => {
+    for (let i = 0; i < 10; i++) await writer.append([imageRecord(REL, i, 50 + i)], [0, 1, 2, 3]);
+    writer.points([0, 1, 2, 3]);
+    const { lsn } = writer.end;
+    for (const i of [4, 5]) await cluster.until(i, (state) => state.scl === lsn && state.appliedLsn === lsn);
+    expect(await cluster.page(5, page(3), lsn, 2n)).toBe(53);
+  });
+
+  it('spread a new epoch’s history: annulled redo goes, and none comes in', async () => {
+    await writer.append([imageRecord(REL, 1, 1)], ALL);
+    const agreed = writer.end;
+    writer.points(ALL);
+    // Only d4 and d5 get this; the next opener reaches the four others.
+    await writer.append([imageRecord(REL, 1, 2)], [4, 5]);
+    const annulled = writer.end.lsn;
+    await cluster.stopDaemon(4);
+    await cluster.stopDaemon(5);
+    for (const i of [4, 5]) writer.drop(i);
+    const next = await cluster.open(3n, 'w/2', { lsn: agreed.lsn, epoch: 2n }, writer.history, [0, 1, 2, 3]);
+    await next.append([imageRecord(REL, 1, 3), syntheticRecord(40)], [0, 1, 2, 3]);
+    next.points([0, 1, 2, 3]);
+    await cluster.startDaemon(4);
+    await cluster.startDaemon(5);
+    for (const i of [4, 5]) {
+      const state = await cluster.until(i, (one) => one.scl === next.end.lsn);
+      expect(state.history).toEqual(next.history);
+      expect(state.epoch).toBe(3n);
+      expect(await cluster.page(i, page(1), next.end.lsn, 3n)).toBe(3);
+    }
+    expect(next.end.lsn).not.toBe(annulled);
+    for (const i of [0, 1, 2, 3]) expect((await cluster.status(i)).lastBatchEpoch).toBe(3n);
+    next.close();
+  });
+
+  it('bring back two lost disks only on the word of three, and owing what those hold', async () => {
+    for (let i = 0; i < 6; i++) await writer.append([imageRecord(REL, i, 60 + i)], ALL);
+    writer.points(ALL);
+    await mergeAll([2]);
+    // Acknowledged on d0, d1, d4, d5; d4 and d5 lose it, d1 is away: only d0 and two that are behind are left.
+    await loseDisk(4);
+    await loseDisk(5);
+    await cluster.stopDaemon(0);
+    await cluster.stopDaemon(1);
+    writer.drop(0);
+    writer.drop(1);
+    await cluster.startDaemon(4);
+    await cluster.startDaemon(5);
+    await pause(2500);
+    expect((await cluster.status(4)).phase).toBe('EMPTY');
+    expect(cluster.daemon(4).peers.waitingFor(await segmentOf(4))).toMatch(/needs 3/);
+    await cluster.startDaemon(0);
+    const { lsn } = writer.end;
+    for (const i of [4, 5]) {
+      await cluster.until(i, (state) => state.phase === 'READY' && state.scl === lsn && state.message === '');
+      expect((await segmentOf(i)).control.owesLsn).toBe(lsn);
+      expect(await cluster.page(i, page(5), lsn, 2n)).toBe(65);
+    }
+  });
+
+  it('copy a segment that fell behind what its peers keep', async () => {
+    await cluster.stopDaemon(5);
+    writer.drop(5);
+    for (let i = 0; i < 12; i++) await writer.append([imageRecord(REL, i, 70 + i)], [0, 1, 2, 3, 4]);
+    writer.points([0, 1, 2, 3, 4]);
+    // Nothing is kept for a peer that is behind by more than the retention.
+    await mergeAll([0, 1, 2, 3, 4]);
+    for (const i of [0, 1, 2, 3, 4]) await cluster.until(i, (state) => state.logStartLsn > base.lsn);
+    await cluster.startDaemon(5);
+    const { lsn } = writer.end;
+    await cluster.until(5, (state) => state.phase === 'READY' && state.scl === lsn);
+    expect(await cluster.page(5, page(11), lsn, 2n)).toBe(81);
+    expect(await cluster.daemon(5).metrics.registry.metrics()).toContain('aurora_storage_repairs_total{kind="copy"} 1');
+  });
+
+  it('refuse redo at the wrong epoch, redo that is gone, redo that is not there yet', async () => {
+    await writer.append([syntheticRecord(8)], ALL);
+    const client = new PeerClient(cluster.list[0]?.address ?? '');
+    const fetch = async (fromLsn: bigint, fromEpoch: bigint): Promise<number> => {
+      let bytes = 0;
+      for await (const { batches } of client.fetchRedo({ segment: SEGMENT, fromLsn, fromEpoch, toLsn: 0n }, DEADLINE)) bytes += batches.length;
+      return bytes;
+    };
+    expect(await fetch(base.lsn, 1n)).toBeGreaterThan(64);
+    expect(await fetch(writer.end.lsn, 2n)).toBe(0);
+    await expect(fetch(base.lsn, 2n)).rejects.toMatchObject({ code: 'INVALID' });
+    await expect(fetch(base.lsn - 8n, 1n)).rejects.toMatchObject({ code: 'TOO_OLD' });
+    await expect(fetch(writer.end.lsn + 8n, 2n)).rejects.toMatchObject({ code: 'BEHIND' });
+    await expect(client.getPeerPage({ segment: SEGMENT, key: Buffer.alloc(3), lsn: 1n }, DEADLINE)).rejects.toMatchObject({ code: 'INVALID' });
+    client.close();
+  });
+
+  it('talk little when nothing happens', async () => {
+    const { lsn } = writer.end;
+    for (const i of ALL) await cluster.until(i, (state: SegmentState) => state.scl === lsn);
+    await pause(2000);
+    const before = ALL.map((i) => cluster.daemon(i).peers.gossip.calls);
+    await pause(3000);
+    const calls = ALL.reduce((sum, i) => sum + cluster.daemon(i).peers.gossip.calls - (before[i] ?? 0), 0);
+    // Fifteen pairs, a call every five seconds or so each.
+    expect(calls).toBeLessThanOrEqual(20);
+  });
+});
