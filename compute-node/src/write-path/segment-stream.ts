@@ -154,6 +154,7 @@ export class SegmentStream {
     this.#acknowledged(response.scl);
     if (this.#phase === 'connecting') {
       this.#backoff.reset();
+      this.#lastError = '';
       this.#resume(response.scl);
     }
     onAcknowledged(this.endpoint.index, response.scl);

@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest';
+import { OpenProtocol, chooseStart, countedScl, countsForWriter, type OpenRequest, type SegmentClaim } from './open-protocol.ts';
+
+const BASE = { epoch: 1n, startLsn: 100n };
+const claim = (change: Partial<SegmentClaim> = {}): SegmentClaim => ({
+  phase: 'READY',
+  epoch: 1n,
+  scl: 100n,
+  lastBatchEpoch: 1n,
+  baseEpoch: 1n,
+  baseLsn: 100n,
+  history: [BASE],
+  ...change,
+});
+
+/** Answers what the protocol wants of the segments, as they would if all went well. */
+function respond(protocol: OpenProtocol, segments: SegmentClaim[], indices: number[]): string[] {
+  const asked: string[] = [];
+  for (const index of indices) {
+    const request = protocol.wanted(index);
+    const segment = segments[index];
+    if (request === undefined || segment === undefined) continue;
+    asked.push(request.kind);
+    const next = apply(segment, request);
+    segments[index] = next;
+    protocol.answer(index, request, next);
+  }
+  return asked;
+}
+
+function apply(segment: SegmentClaim, request: OpenRequest): SegmentClaim {
+  if (request.kind === 'open-epoch') return { ...segment, epoch: request.epoch };
+  if (request.kind === 'truncate') return { ...segment, scl: countedScl(request.history, segment), history: request.history };
+  if (request.kind === 'catch-up') return { ...segment, scl: request.lsn };
+  return segment;
+}
+
+describe('OpenProtocol', () => {
+  it('goes from status to opened, step by step', () => {
+    const segments = Array.from({ length: 6 }, (_, index) => claim({ scl: index === 0 ? 180n : 150n }));
+    const protocol = new OpenProtocol();
+    const transcript: string[] = [];
+    for (let round = 0; round < 10 && protocol.step !== 'opened'; round++) {
+      const before = protocol.step;
+      const asked = respond(protocol, segments, [0, 1, 2, 3]);
+      if (protocol.inGrace) protocol.endGrace();
+      transcript.push(`${before}: ${asked.join(' ')} -> ${protocol.step}`);
+    }
+    expect(transcript).toEqual([
+      'status: status status status status -> promise',
+      'promise: open-epoch open-epoch open-epoch open-epoch -> truncate',
+      'truncate: truncate truncate truncate truncate -> catch-up',
+      'catch-up: catch-up catch-up catch-up -> opened',
+    ]);
+    expect(protocol).toMatchObject({ epoch: 2n, startLsn: 180n, history: [BASE, { epoch: 2n, startLsn: 180n }] });
+    expect(protocol.previousEpoch()).toBe(1n);
+    expect(protocol.upToDate()).toEqual([0, 1, 2, 3]);
+  });
+
+  it('does not decide on three promises, and says what it waits for', () => {
+    const segments = Array.from({ length: 6 }, () => claim());
+    const protocol = new OpenProtocol();
+    respond(protocol, segments, [0, 1, 2]);
+    expect(protocol.step).toBe('status');
+    expect(protocol.waitingFor).toContain('3 of 6 segments answered, 4 are needed');
+  });
+
+  it('waits for copies while the volume exists on too few segments, and never imports over it', () => {
+    const empty = claim({ phase: 'EMPTY', baseEpoch: 0n, baseLsn: 0n, scl: 0n, history: [] });
+    const segments = [claim(), claim(), empty, empty, empty, empty];
+    const protocol = new OpenProtocol();
+    for (let round = 0; round < 5; round++) {
+      respond(protocol, segments, [0, 1, 2, 3, 4, 5]);
+      protocol.endGrace();
+    }
+    expect(protocol.step).toBe('promise');
+    expect(protocol.waitingFor).toContain('segments that promised hold the volume, 3 are needed');
+    segments[2] = claim({ epoch: 2n });
+    segments[3] = claim({ epoch: 2n });
+    respond(protocol, segments, [2, 3, 4, 5]);
+    expect(protocol.step).toBe('truncate');
+  });
+
+  it('bootstraps only when nobody that promised holds anything', () => {
+    const empty = claim({ phase: 'EMPTY', epoch: 0n, baseEpoch: 0n, baseLsn: 0n, scl: 0n, history: [] });
+    const segments = Array.from({ length: 6 }, () => empty);
+    const protocol = new OpenProtocol();
+    respond(protocol, segments, [0, 1, 2, 3, 4, 5]);
+    respond(protocol, segments, [0, 1, 2, 3, 4, 5]);
+    expect(protocol).toMatchObject({ step: 'bootstrap', epoch: 1n });
+  });
+
+  it('runs again for a higher epoch when it lost the race, and gives up once four had promised', () => {
+    const segments = Array.from({ length: 6 }, () => claim());
+    const protocol = new OpenProtocol();
+    respond(protocol, segments, [0, 1, 2, 3]);
+    protocol.fail(4, { kind: 'open-epoch', epoch: 2n }, 'overtaken');
+    expect(protocol.step).toBe('status');
+    respond(protocol, segments, [0, 1, 2, 3]);
+    expect(protocol).toMatchObject({ step: 'promise', epoch: 3n });
+    respond(protocol, segments, [0, 1, 2, 3]);
+    protocol.endGrace();
+    protocol.fail(4, { kind: 'truncate', epoch: 3n, history: [] }, 'overtaken');
+    expect(protocol.step).toBe('overtaken');
+  });
+});
+
+describe('chooseStart', () => {
+  it('annuls a longer log of an older epoch', () => {
+    const history = [BASE, { epoch: 3n, startLsn: 120n }];
+    const old = claim({ scl: 500n });
+    const newer = claim({ scl: 130n, lastBatchEpoch: 3n, history });
+    expect(chooseStart([old, old, old, newer, undefined, undefined])).toEqual({ kind: 'start', startLsn: 130n, history });
+  });
+
+  it('forgets an opener whose start no promise reaches: it never opened', () => {
+    const history = [BASE, { epoch: 9n, startLsn: 700n }];
+    const choice = chooseStart([claim({ scl: 650n }), claim({ history }), claim(), claim(), undefined, undefined]);
+    expect(choice).toEqual({ kind: 'start', startLsn: 650n, history: [BASE] });
+  });
+
+  it('ignores the remains of an import that was given up', () => {
+    const newer = claim({ baseEpoch: 4n, baseLsn: 300n, scl: 310n, lastBatchEpoch: 4n, history: [{ epoch: 4n, startLsn: 300n }] });
+    const choice = chooseStart([claim({ scl: 900n }), newer, newer, newer, undefined, undefined]);
+    expect(choice).toMatchObject({ kind: 'start', startLsn: 310n });
+  });
+});
+
+describe('countsForWriter', () => {
+  it('needs the writer’s own epoch and its history', () => {
+    const history = [BASE, { epoch: 5n, startLsn: 100n }];
+    expect(countsForWriter(claim({ epoch: 5n, history }), 5n)).toBe(true);
+    expect(countsForWriter(claim({ epoch: 6n, history }), 5n)).toBe(false);
+    expect(countsForWriter(claim({ epoch: 5n }), 5n)).toBe(false);
+    expect(countsForWriter(claim({ epoch: 5n, history, phase: 'IMPORTING' }), 5n)).toBe(false);
+  });
+});
