@@ -242,6 +242,7 @@ const status: Schema = {
     message: { type: 'string', description: 'The phase as a sentence, and what to do when something is to be done.' },
     volumeId: { type: 'string', description: 'UUID of the volume.' },
     writer: { type: 'string', description: 'Pod that writes.' },
+    firstReadyAt: { type: 'string', format: 'date-time', description: 'When a writer first took connections.' },
     epoch: { type: 'integer', format: 'int64', description: 'Volume epoch: it grows by one each time a writer opens the volume.' },
     vdl: { type: 'string', description: 'Volume durable LSN: everything up to here is safe on four of six copies.' },
     instances: {

@@ -74,6 +74,8 @@ export interface AuroraClusterStatus {
   readonly message?: string;
   readonly volumeId?: string;
   readonly writer?: string;
+  /** RFC 3339: when a writer first took connections. Until then nothing that is missing is news. */
+  readonly firstReadyAt?: string;
   readonly epoch?: number;
   readonly vdl?: string;
   readonly instances?: readonly InstanceStatus[];

@@ -153,7 +153,7 @@ function remove(what: { pod: Pod; why: string; force?: boolean; avoidZone?: stri
 }
 
 function recreated(observed: Observed, pod: Pod): { notice?: Notice } {
-  if (observed.cluster.status?.epoch === undefined) return {};
+  if (observed.cluster.status?.firstReadyAt === undefined) return {};
   return {
     notice: {
       type: 'Normal',

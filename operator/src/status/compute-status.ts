@@ -72,7 +72,7 @@ function writerVerdict(observed: Observed, hasQuorum: boolean): Verdict {
       return bad('OpeningVolume', `${name} opens the volume${hasQuorum ? '' : ', which needs four segments'}${because}`);
     if (report.phase === 'fenced') return bad('WriterFenced', `${name} was fenced by a writer of a higher epoch and is made anew`);
   }
-  const everRan = observed.cluster.status?.epoch !== undefined;
+  const everRan = observed.cluster.status?.firstReadyAt !== undefined;
   return bad(
     everRan ? 'WriterLost' : 'WriterStarting',
     `${name} ${podState(pod)}; ${everRan ? 'it comes back by itself' : 'it is starting'}`,
@@ -86,7 +86,7 @@ function phaseOf(observed: Observed, plan: ClusterPlan, verdicts: { quorum: Verd
   if (quorum.status === 'False') return isInitialized(observed) ? 'QuorumLost' : 'Creating';
   if (writer.status === 'False') {
     if (writer.reason === 'Bootstrapping') return 'Bootstrapping';
-    if (observed.cluster.status?.epoch !== undefined) return 'WriterUnavailable';
+    if (observed.cluster.status?.firstReadyAt !== undefined) return 'WriterUnavailable';
     return writer.reason === 'OpeningVolume' ? 'Opening' : 'Creating';
   }
   if (plan.outdated.length > 0) return 'Updating';
@@ -146,6 +146,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     message: blocker?.message ?? summary,
     volumeId: plan.volumeId ?? previous?.volumeId,
     writer: pod?.metadata.name ?? previous?.writer,
+    firstReadyAt: previous?.firstReadyAt ?? (writer.status === 'True' ? new Date(observed.now).toISOString() : undefined),
     epoch: agent?.epoch ?? previous?.epoch,
     vdl: agent?.vdl ?? newestVdl(observed) ?? previous?.vdl,
     instances: instanceStatuses(observed),

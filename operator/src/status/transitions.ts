@@ -1,5 +1,5 @@
 import type { ConditionType } from '../api/conditions.ts';
-import type { AuroraClusterStatus, SegmentStatus } from '../api/types.ts';
+import { WRITE_QUORUM, type AuroraClusterStatus, type SegmentStatus } from '../api/types.ts';
 import type { Notice } from '../controller/actions.ts';
 import { describeMissing } from './compute-status.ts';
 
@@ -28,7 +28,7 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   const epoch = after.epoch === undefined ? '' : ` (epoch ${after.epoch})`;
   if (was('WriterAvailable') === 'True' && writer?.status === 'False') tell('Warning', 'WriterUnavailable', writer.message);
   else if (was('WriterAvailable') === 'False' && writer?.status === 'True') {
-    if (before?.epoch === undefined) tell('Normal', 'WriterReady', `Writer ${after.writer ?? ''} takes connections${epoch}`);
+    if (before?.firstReadyAt === undefined) tell('Normal', 'WriterReady', `Writer ${after.writer ?? ''} takes connections${epoch}`);
     else tell('Normal', 'WriterRecovered', `Writer ${after.writer ?? ''} takes connections again${lasted('WriterAvailable')}${epoch}`);
   } else if (writer?.status === 'True' && before?.epoch !== undefined && after.epoch !== undefined && after.epoch > before.epoch) {
     tell('Normal', 'WriterReopened', `Writer ${after.writer ?? ''} opened the volume again${epoch}`);
@@ -36,7 +36,7 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
 
   const quorum = is('StorageQuorum');
   // While it comes up for the first time, segments appearing are no news.
-  const begun = before?.storage?.initialized === true && before.epoch !== undefined;
+  const begun = before?.storage?.initialized === true && before.firstReadyAt !== undefined;
   if (begun && was('StorageQuorum') === 'True' && quorum?.status === 'False') tell('Warning', 'QuorumLost', quorum.message);
   if (begun && was('StorageQuorum') === 'False' && quorum?.status === 'True')
     tell('Normal', 'QuorumRegained', `Writes go on${lasted('StorageQuorum')}: ${quorum.message}`);
@@ -68,7 +68,7 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
       notices.push({
         type: 'Warning',
         reason: 'ZoneDown',
-        message: `No segment in ${zone} is up: ${here.map(({ id }) => id).join(', ')}; reads and writes go on while four segments are`,
+        message: `No segment in ${zone} is up: ${here.map(({ id }) => id).join(', ')}; ${after.filter(({ ready }) => ready).length >= WRITE_QUORUM ? 'reads and writes go on' : 'writes wait'}`,
       });
       for (const { id } of here) told.add(id);
     }
