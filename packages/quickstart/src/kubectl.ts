@@ -4,7 +4,7 @@ import path from 'node:path';
 import { kubectlPath } from '../../../scripts/kubectl.mjs';
 import { HOME } from './home.ts';
 
-const run = spawnSync(await kubectlPath(), process.argv.slice(2), {
+const run = spawnSync(kubectlPath(), process.argv.slice(2), {
   stdio: 'inherit',
   env: { ...process.env, KUBECONFIG: process.env['KUBECONFIG'] ?? path.join(HOME, 'kubeconfig') },
 });
