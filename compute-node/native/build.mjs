@@ -13,7 +13,9 @@ const FLAGS = ['-std=c17', '-O2', '-g', '-Wall', '-Wextra', '-Werror', '-Wno-non
  * Throws when there is no C compiler or it fails.
  */
 export function buildShim({ compiler = process.env.CC ?? 'cc', output = OUTPUT } = {}) {
-  const names = readdirSync(SOURCE).filter((name) => /\.[ch]$/.test(name)).toSorted();
+  const names = readdirSync(SOURCE)
+    .filter((name) => /\.[ch]$/.test(name))
+    .toSorted();
   const hash = createHash('sha256').update(FLAGS.join(' '));
   for (const name of names) hash.update(`\0${name}\0`).update(readFileSync(join(SOURCE, name)));
   const library = join(output, `libaurora_shim-${hash.digest('hex').slice(0, 16)}.so`);
@@ -23,7 +25,9 @@ export function buildShim({ compiler = process.env.CC ?? 'cc', output = OUTPUT }
   const sources = names.filter((name) => name.endsWith('.c')).map((name) => join(SOURCE, name));
   const { error, status, stderr } = spawnSync(compiler, [...FLAGS, '-o', unfinished, ...sources, '-ldl'], { encoding: 'utf8' });
   if (error !== undefined) {
-    throw new Error(`no C compiler: '${compiler}' cannot be run (${error.message}). Install one (Debian: apt-get install gcc libc6-dev) or name it in CC.`);
+    throw new Error(
+      `no C compiler: '${compiler}' cannot be run (${error.message}). Install one (Debian: apt-get install gcc libc6-dev) or name it in CC.`,
+    );
   }
   if (status !== 0) throw new Error(`'${compiler}' could not compile the shim:\n${stderr}`);
   renameSync(unfinished, library);

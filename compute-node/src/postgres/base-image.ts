@@ -49,7 +49,8 @@ export function readBaseImage(dir: string): BaseImage {
   const control = decodePgControl(readFileSync(join(dir, 'global/pg_control')));
   if (control.state !== DB_STATE.SHUTDOWNED) throw new BaseImageError(dir, 'it was not shut down cleanly');
   if (control.dataChecksumVersion !== 0) throw new BaseImageError(dir, 'it has data checksums; use initdb --no-data-checksums');
-  if (control.catalogVersion !== PG_CATALOG_VERSION) throw new BaseImageError(dir, `catalog version ${control.catalogVersion} is not PostgreSQL 18's`);
+  if (control.catalogVersion !== PG_CATALOG_VERSION)
+    throw new BaseImageError(dir, `catalog version ${control.catalogVersion} is not PostgreSQL 18's`);
   if (readdirSync(join(dir, 'pg_twophase')).length > 0) throw new BaseImageError(dir, 'it has prepared transactions');
   if (readdirSync(join(dir, 'pg_tblspc')).length > 0) throw new BaseImageError(dir, 'it has tablespaces');
 
@@ -74,7 +75,13 @@ export function readBaseImage(dir: string): BaseImage {
   return { control, state, pages: () => readPages(files) };
 }
 
-function addDirectory(state: VolumeState, files: PageFile[], dir: string, name: string, directory: { spcOid: number; dbOid: number }): void {
+function addDirectory(
+  state: VolumeState,
+  files: PageFile[],
+  dir: string,
+  name: string,
+  directory: { spcOid: number; dbOid: number },
+): void {
   for (const file of readdirSync(join(dir, name))) {
     const path = join(dir, name, file);
     if (file === 'pg_filenode.map') setRelationMap(state, directory, readFileSync(path));
@@ -93,7 +100,7 @@ function* readPages(files: readonly PageFile[]): Generator<{ page: PageId; bytes
   for (const { path, first } of files) {
     const fd = openSync(path, 'r');
     try {
-      for (let block = first.block; ; ) {
+      for (let block = first.block; ;) {
         const chunk = Buffer.alloc(READ_PAGES * PAGE_BYTES);
         const pages = Math.floor(readSync(fd, chunk, 0, chunk.length, (block - first.block) * PAGE_BYTES) / PAGE_BYTES);
         for (let i = 0; i < pages; i++, block++) {

@@ -8,6 +8,8 @@ import { applyPasswords } from './roles.ts';
 import { LOCAL_PORT } from './supervise.ts';
 
 let volume: FixtureVolume;
+/** What the first start left. */
+let after: FixtureVolume;
 let agent: FixtureAgent | undefined;
 beforeAll(async () => {
   volume = await fixtureVolume();
@@ -23,17 +25,21 @@ test('a second start from holes has every logged row, sequence and index, and em
   await first.query(`create table kept (id serial primary key, body text); insert into kept (body) select repeat('b', 200) from generate_series(1, 2000);
     create unlogged table lost (id int primary key, doc jsonb); create index on lost using gin (doc); insert into lost values (1, '{"a": 1}');
     create temp table scratch as select g from generate_series(1, 500) g`);
-  await first.query('begin; savepoint a; select id from kept where id = 1 for key share; savepoint b; update kept set body = body where id = 1; commit');
+  await first.query(
+    'begin; savepoint a; select id from kept where id = 1 for key share; savepoint b; update kept set body = body where id = 1; commit',
+  );
   await first.end();
   expect(await agent.postgres.stop('fast')).toEqual({ code: 0, signal: null });
-  const after = volumeAfter(volume, agent.dataDir);
+  after = volumeAfter(volume, agent.dataDir);
   await agent.stop();
 
   agent = await new FixtureAgent(after).start({ shared_buffers: '8MB', track_commit_timestamp: true });
   const second = await agent.connect();
   expect((await second.query('select count(*)::int as rows, max(id) as last from kept')).rows).toEqual([{ rows: 2000, last: 2000 }]);
   expect((await second.query("insert into kept (body) values ('new') returning id > 2000 as fresh")).rows).toEqual([{ fresh: true }]);
-  expect((await second.query('select pg_xact_commit_timestamp(xmin) is not null as known from kept where id = 5')).rows).toEqual([{ known: true }]);
+  expect((await second.query('select pg_xact_commit_timestamp(xmin) is not null as known from kept where id = 5')).rows).toEqual([
+    { known: true },
+  ]);
   expect((await second.query('select * from lost')).rows).toEqual([]);
   await second.query(`insert into lost values (1, '{"a": 2}')`);
   await second.query('set enable_seqscan = off');
@@ -41,6 +47,32 @@ test('a second start from holes has every logged row, sequence and index, and em
   await second.query('create extension amcheck');
   await second.query("select bt_index_check(indexrelid, true) from pg_index where indrelid = 'kept'::regclass");
   await second.end();
+}, 30_000);
+
+test('a page from the volume never overwrites what another session writes there at the same time', async () => {
+  const racing = await new FixtureAgent(after).start({ shared_buffers: '2MB', autovacuum: 'off', track_commit_timestamp: true });
+  try {
+    const [writer, reader] = await Promise.all([racing.connect(), racing.connect()]);
+    await reader.query('create extension pg_prewarm; create extension amcheck');
+    // 'read' goes past the buffers: it fetches pages that the writer has in its own buffers, changed, and is writing out.
+    let writing = true;
+    const reads = (async () => {
+      while (writing) await reader.query("select pg_prewarm('kept', 'read')");
+    })();
+    for (let id = 1; id <= 1500; id++) {
+      await writer.query("update kept set body = 'changed' where id = $1", [id]);
+      if (id % 100 === 0) await writer.query('checkpoint');
+    }
+    writing = false;
+    await reads;
+    await writer.query("select pg_prewarm('kept', 'read')");
+    await writer.query('create table flusher as select repeat($1, 500) from generate_series(1, 8000)', ['f']);
+    expect((await writer.query("select count(*)::int as n from kept where body = 'changed'")).rows).toEqual([{ n: 1500 }]);
+    await writer.query("select bt_index_check(indexrelid, true) from pg_index where indrelid = 'kept'::regclass");
+    await Promise.all([writer.end(), reader.end()]);
+  } finally {
+    await racing.stop();
+  }
 }, 30_000);
 
 test('the directory is sparse, private, and its predecessor is gone', () => {

@@ -177,7 +177,7 @@ class FileTree {
     try {
       if (length > 0) ftruncateSync(fd, length);
       for (const piece of pieces) {
-        for (let done = 0; done < piece.bytes.length; ) {
+        for (let done = 0; done < piece.bytes.length;) {
           done += writeSync(fd, piece.bytes, done, piece.bytes.length - done, piece.offset + done);
         }
       }

@@ -174,9 +174,9 @@ export class FixtureAgent {
     return this.#volume.pages.get(encodePageKey(page).toString('hex'));
   }
 
-  /** A copy that PostgreSQL's account can read, wherever the checkout lies. */
+  /** A copy that PostgreSQL's account can read, wherever the checkout lies. Its own: a library in use must not be overwritten. */
   #installShim(): string {
-    const library = join(this.#volume.dir, 'libaurora_shim.so');
+    const library = join(this.socketDir, 'libaurora_shim.so');
     copyFileSync(buildShim(), library);
     return library;
   }

@@ -29,17 +29,20 @@ test.each([
 });
 
 test('nobody gets in from the network without a password, unless the cluster says so', () => {
-  expect(hbaFile(undefined).split('\n').filter((line) => line.startsWith('host'))).toEqual([
-    'host all all 0.0.0.0/0 scram-sha-256',
-    'host all all ::/0 scram-sha-256',
-  ]);
+  expect(
+    hbaFile(undefined)
+      .split('\n')
+      .filter((line) => line.startsWith('host')),
+  ).toEqual(['host all all 0.0.0.0/0 scram-sha-256', 'host all all ::/0 scram-sha-256']);
   expect(hbaFile('hostssl all all 10.0.0.0/8 scram-sha-256')).not.toContain('0.0.0.0/0');
 });
 
 test('a verifier belongs to its password alone', () => {
   // RFC 7677's example: user "user", password "pencil", this salt, 4096 iterations.
   const verifier = scramVerifier('pencil', Buffer.from('W22ZaJ0SNY7soEsUEjb6gQ==', 'base64'));
-  expect(verifier).toBe('SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=');
+  expect(verifier).toBe(
+    'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=',
+  );
   expect(verifierMatches(verifier, 'pencil')).toBe(true);
   expect(verifierMatches(verifier, 'Pencil')).toBe(false);
   expect(verifierMatches('md5abc', 'pencil')).toBe(false);

@@ -106,7 +106,9 @@ export function parseParameters(json: string | undefined): Map<string, string> {
 
 /** The text of postgresql.conf. */
 export function configurationFile(parameters: ReadonlyMap<string, string>): string {
-  const lines = [...Object.entries(DEFAULT_PARAMETERS), ...parameters].map(([name, value]) => `${name} = '${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`);
+  const lines = [...Object.entries(DEFAULT_PARAMETERS), ...parameters].map(
+    ([name, value]) => `${name} = '${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`,
+  );
   return ['# Written by the kube-aurora agent at every start: set parameters in the AuroraCluster.', ...lines, ''].join('\n');
 }
 

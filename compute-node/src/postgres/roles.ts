@@ -53,7 +53,13 @@ export async function createApplication(socket: LocalSocket, application: { user
 }
 
 async function withSuperuser(socket: LocalSocket, work: (client: Client) => Promise<void>): Promise<void> {
-  const client = new Client({ host: socket.dir, port: socket.port, user: SUPERUSER, database: 'postgres', connectionTimeoutMillis: 10_000 });
+  const client = new Client({
+    host: socket.dir,
+    port: socket.port,
+    user: SUPERUSER,
+    database: 'postgres',
+    connectionTimeoutMillis: 10_000,
+  });
   // A PostgreSQL that ends meanwhile fails the query under way; an unheard event would end the agent.
   client.on('error', () => undefined);
   await client.connect();

@@ -45,7 +45,7 @@ function processesIn(dir: string): number[] {
 }
 
 async function untilGone(dir: string, withinMs: number): Promise<void> {
-  for (const deadline = Date.now() + withinMs; processesIn(dir).length > 0 && Date.now() < deadline; ) await delay(20);
+  for (const deadline = Date.now() + withinMs; processesIn(dir).length > 0 && Date.now() < deadline;) await delay(20);
   expect(processesIn(dir)).toEqual([]);
 }
 
@@ -163,5 +163,7 @@ test('does not start at all without the shim', async () => {
   const { postgres } = volume.installation;
   const shim = { library: join(volume.dir, 'missing.so'), socketPath: '/nowhere', token: 1n, startLsn: 1n };
   const options = { postgres, dataDir: volume.dir, socketDir: volume.dir, listen: undefined, account: volume.account };
-  expect(() => startPostgres({ ...options, imageResourceManagers: [], shim, logger: silentLogger() })).toThrow(/missing\.so.*cannot be (pre)?loaded/);
+  expect(() => startPostgres({ ...options, imageResourceManagers: [], shim, logger: silentLogger() })).toThrow(
+    /missing\.so.*cannot be (pre)?loaded/,
+  );
 });

@@ -52,13 +52,17 @@ test('keeps a ledger right while pages are evicted and rolled back under it', as
   };
   await Promise.all([worker(1), worker(22), worker(333), worker(4444)]);
   const check = await agent.connect();
-  expect((await check.query('select sum(balance)::int as sum, count(*)::int as rows from account')).rows).toEqual([{ sum: 0, rows: 40000 }]);
+  expect((await check.query('select sum(balance)::int as sum, count(*)::int as rows from account')).rows).toEqual([
+    { sum: 0, rows: 40000 },
+  ]);
   await check.end();
 }, 30_000);
 
 test('truncate, vacuum full, drop and create bring back no page of before', async () => {
   const client = await agent.connect();
-  await client.query("create table t as select g as id, repeat('y', 400) as filler from generate_series(1, 3000) g; create index on t (id)");
+  await client.query(
+    "create table t as select g as id, repeat('y', 400) as filler from generate_series(1, 3000) g; create index on t (id)",
+  );
   await run(client, 'checkpoint; delete from t where id > 100; vacuum t; checkpoint');
   await run(client, "insert into t select g, 'z' from generate_series(5001, 7000) g; checkpoint; vacuum full t");
   expect((await client.query('select count(*)::int as n from t')).rows).toEqual([{ n: 2100 }]);
@@ -77,16 +81,22 @@ test('truncate, vacuum full, drop and create bring back no page of before', asyn
   await client.end();
 }, 30_000);
 
-test.each(['wal_log', 'file_copy'])('creates a database by %s from pages that are not local yet', async (strategy) => {
-  const client = await agent.connect();
-  await client.query(`create database copy_${strategy} template template0 strategy ${strategy}`);
-  await client.query('checkpoint');
-  await client.end();
-  const copy = await agent.connect(`copy_${strategy}`);
-  await copy.query('create table t (id int); insert into t values (7)');
-  expect((await copy.query('select id, (select count(*) > 100 from pg_proc) as catalog from t')).rows).toEqual([{ id: 7, catalog: true }]);
-  await copy.end();
-}, 30_000);
+test.each(['wal_log', 'file_copy'])(
+  'creates a database by %s from pages that are not local yet',
+  async (strategy) => {
+    const client = await agent.connect();
+    await client.query(`create database copy_${strategy} template template0 strategy ${strategy}`);
+    await client.query('checkpoint');
+    await client.end();
+    const copy = await agent.connect(`copy_${strategy}`);
+    await copy.query('create table t (id int); insert into t values (7)');
+    expect((await copy.query('select id, (select count(*) > 100 from pg_proc) as catalog from t')).rows).toEqual([
+      { id: 7, catalog: true },
+    ]);
+    await copy.end();
+  },
+  30_000,
+);
 
 test('clones a database through the volume (copy_file_range would copy holes)', async () => {
   const client = await agent.connect('postgres');
@@ -119,7 +129,9 @@ test('all six kinds of index hold, and amcheck finds nothing', async () => {
   const { rows } = await client.query(`select count(*)::int as corruptions from pg_class c, lateral verify_heapam(c.oid)
     where c.relkind in ('r', 't', 'm') and c.relpersistence = 'p'`);
   expect(rows).toEqual([{ corruptions: 0 }]);
-  await client.query(`select bt_index_check(c.oid, true) from pg_class c join pg_am a on a.oid = relam where amname = 'btree' and relkind = 'i' and relpersistence = 'p'`);
+  await client.query(
+    `select bt_index_check(c.oid, true) from pg_class c join pg_am a on a.oid = relam where amname = 'btree' and relkind = 'i' and relpersistence = 'p'`,
+  );
   await client.query("select gin_index_check('six_gin')");
   await client.query('set enable_seqscan = off');
   const found = await client.query(`select (select count(*)::int from six where name = md5('4')) as hash,
@@ -137,7 +149,9 @@ test('all six kinds of index hold, and amcheck finds nothing', async () => {
 test('a page that the volume cannot give is an error for its reader alone', async () => {
   const client = await agent.connect('postgres');
   agent.failReads = true;
-  await expect(client.query('select count(*) from information_schema.sql_features')).rejects.toThrow(/could not read blocks|Input\/output error/);
+  await expect(client.query('select count(*) from information_schema.sql_features')).rejects.toThrow(
+    /could not read blocks|Input\/output error/,
+  );
   agent.failReads = false;
   expect((await client.query('select count(*) > 0 as read from information_schema.sql_features')).rows).toEqual([{ read: true }]);
   await client.end();

@@ -44,7 +44,18 @@ test.each([
   ['count', 6, 0],
   ['count', 6, 129],
 ])('refuses a bad %s', (field, offset, value) => {
-  const bytes = encodeRequest({ operation: 'readPages', id: 1, token: 2n, spcOid: 1, dbOid: 1, relNumber: 1, fork: 0, block: 0, count: 1, lsn: 1n });
+  const bytes = encodeRequest({
+    operation: 'readPages',
+    id: 1,
+    token: 2n,
+    spcOid: 1,
+    dbOid: 1,
+    relNumber: 1,
+    fork: 0,
+    block: 0,
+    count: 1,
+    lsn: 1n,
+  });
   bytes.writeUInt8(value, offset);
   expect(() => decodeRequest(bytes)).toThrow(new ShimProtocolError(field, offset === 0 ? '0x51525301' : String(value)));
 });
