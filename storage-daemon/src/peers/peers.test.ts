@@ -1,9 +1,13 @@
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { PeerClient, type SegmentState } from '@kube-aurora/rpc';
+import { addPeerService, AuroraRpcError, createServer, listen, PeerClient, type SegmentState } from '@kube-aurora/rpc';
+import { StoredValueError } from '../page-store/stored-value.ts';
 import { imageRecord, syntheticRecord, type ChainEnd } from '../testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from '../testing/test-cluster.ts';
 import type { Segment } from '../segment/segment.ts';
+import { copyFromPeer } from './copy-segment.ts';
+import { fetchMissingRedo } from './fill-gaps.ts';
+import { systemPeerClock } from './peer-clock.ts';
 
 /** Six daemons in this process over real gRPC: what they do for each other without a compute's help. */
 
@@ -87,18 +91,14 @@ describe('peers', () => {
   });
 
   it('bring back two lost disks only on the word of three, and owing what those hold', async () => {
-    for (let i = 0; i < 6; i++) await writer.append([imageRecord(REL, i, 60 + i)], ALL);
-    writer.points(ALL);
-    await mergeAll([2]);
-    // Acknowledged on d0, d1, d4, d5; d4 and d5 lose it, d1 is away: only d0 and two that are behind are left.
-    await loseDisk(4);
-    await loseDisk(5);
-    await cluster.stopDaemon(0);
-    await cluster.stopDaemon(1);
-    writer.drop(0);
-    writer.drop(1);
-    await cluster.startDaemon(4);
-    await cluster.startDaemon(5);
+    await writer.append([imageRecord(REL, 0, 60)], ALL);
+    for (const i of [2, 3]) await cluster.stopDaemon(i);
+    for (let i = 1; i < 6; i++) await writer.append([imageRecord(REL, i, 60 + i)], [0, 1, 4, 5]);
+    writer.points([0, 1, 4, 5]);
+    // Acknowledged on d0, d1, d4, d5. d4 and d5 lose their disks, d0 and d1 are away: only two that are behind are left.
+    for (const i of [4, 5]) await loseDisk(i);
+    for (const i of [0, 1]) await cluster.stopDaemon(i);
+    for (const i of [2, 3, 4, 5]) await cluster.startDaemon(i);
     await pause(2500);
     expect((await cluster.status(4)).phase).toBe('EMPTY');
     expect(cluster.daemon(4).peers.waitingFor(await segmentOf(4))).toMatch(/needs 3/);
@@ -108,6 +108,52 @@ describe('peers', () => {
       await cluster.until(i, (state) => state.phase === 'READY' && state.scl === lsn && state.message === '');
       expect((await segmentOf(i)).control.owesLsn).toBe(lsn);
       expect(await cluster.page(i, page(5), lsn, 2n)).toBe(65);
+    }
+  });
+
+  it('start a copy over that died half way, or was damaged on the way; the segment is as before meanwhile', async () => {
+    for (let i = 0; i < 60; i++) await writer.append([imageRecord(REL, i, 100 + i)], ALL);
+    writer.points(ALL);
+    await mergeAll([0]);
+    const source = new PeerClient(cluster.list[0]?.address ?? '');
+    let relayed: 'half' | 'damaged' = 'half';
+    const relay = createServer();
+    addPeerService(relay, {
+      gossip: (request) => source.gossip(request, DEADLINE),
+      fetchRedo: (request) => source.fetchRedo(request, DEADLINE),
+      getPeerPage: (request) => source.getPeerPage(request, DEADLINE),
+      async *copySegment(request) {
+        for await (const chunk of source.copySegment(request, DEADLINE)) {
+          if (relayed === 'damaged') chunk.values[3]?.value.fill(1, 100, 101);
+          yield chunk;
+          if (relayed === 'half') throw new AuroraRpcError('INTERNAL', 'the relay died');
+        }
+      },
+    });
+    const client = new PeerClient(`127.0.0.1:${await listen(relay, '127.0.0.1:0')}`);
+    const other = await TestCluster.start(1);
+    try {
+      const segment = await other.daemon(0).segment(VOLUME, 0);
+      const copy = (from: PeerClient): Promise<number> => copyFromPeer(segment, { id: 'x', client: from }, writer.end.lsn, systemPeerClock(), new AbortController().signal);
+      await expect(copy(client)).rejects.toThrow('the relay died');
+      expect(segment.phase).toBe('EMPTY');
+      relayed = 'damaged';
+      await expect(copy(client)).rejects.toBeInstanceOf(StoredValueError);
+      expect(segment.phase).toBe('EMPTY');
+      expect(await copy(source)).toBeGreaterThan(50 * 8192);
+      expect(segment.phase).toBe('READY');
+      expect(segment.control.history).toEqual(writer.history);
+      // It stands at the mark, and promises nothing before it has what it owes.
+      await expect(segment.openEpoch(9n, 'w/9')).rejects.toMatchObject({ code: 'NOT_READY' });
+      await fetchMissingRedo(segment, { id: 'x', client: source }, systemPeerClock(), new AbortController().signal);
+      expect(segment.scl).toBe(writer.end.lsn);
+      expect(segment.owes).toBe(false);
+      expect(await other.page(0, page(59), writer.end.lsn, 2n)).toBe(159);
+    } finally {
+      client.close();
+      source.close();
+      relay.forceShutdown();
+      await other.stop();
     }
   });
 
