@@ -1,11 +1,13 @@
 import { ANNOTATION, segmentIndexes, storageName, ZONE_TOPOLOGY } from '../api/names.ts';
-import { isNodeReady, isPodReady, isTerminating, type Pod } from '../kube/objects.ts';
+import { isNodeReady, isPodReady, isTerminating, timeMs, type Node, type Pod } from '../kube/objects.ts';
 import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import type { Action, Notice, Obstacle, Plan } from './actions.ts';
 import { isInitialized, isSegmentSettled, zoneOfSegment, type Observed } from './observed.ts';
 import { mayMakeClaims } from './plan-claims.ts';
 import { podTrouble } from './pod-health.ts';
+
+const FRESH_NODE_MS = 15_000;
 
 /** Taking this segment away on purpose is safe only while all the others are up and caught up: one more may fail meanwhile. */
 function othersAreUp(observed: Observed, index: number): boolean {
@@ -69,7 +71,7 @@ export function planStoragePods(observed: Observed, image: string): Plan {
         why,
         notice: { type: 'Normal', reason: 'ReplacingStoragePod', message: `Replacing ${pod.metadata.name}: ${why}` },
       });
-    } else if (trouble.kind === 'unschedulable') {
+    } else if (trouble.kind === 'unschedulable' && !isNodeFresh(observed, zone)) {
       obstacles.push({ reason: 'Unschedulable', message: unschedulable(observed, pod.metadata.name, zone, trouble.why), blocking: false });
     } else if (trouble.kind === 'image') {
       obstacles.push({
@@ -102,6 +104,13 @@ export function foreign(kind: string, name: string): Obstacle {
     message: `${kind} ${name} exists and is not this cluster's; rename the cluster or remove the ${kind}`,
     blocking: true,
   };
+}
+
+/** A node that came back a moment ago gets its pods in a moment: not worth a word yet. */
+function isNodeFresh(observed: Observed, zone: string): boolean {
+  const ready = observed.nodes.filter((node) => node.metadata.labels?.[ZONE_TOPOLOGY] === zone && isNodeReady(node));
+  const since = (node: Node): number => timeMs(node.status?.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime) ?? 0;
+  return ready.length > 0 && ready.every((node) => observed.now - since(node) < FRESH_NODE_MS);
 }
 
 function unschedulable(observed: Observed, pod: string, zone: string, why: string): string {
