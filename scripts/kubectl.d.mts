@@ -3,4 +3,4 @@ export function kubectlPath(options?: { own?: boolean }): string;
 /** Helm, out of the same package. */
 export function helmPath(): string;
 /** One entry of a zip archive. */
-export function unzipEntry(archive: Buffer, entry: string): Buffer;
+export function unzipEntry(archive: string, entry: string): Buffer;

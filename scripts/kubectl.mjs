@@ -30,7 +30,8 @@ function findOnPath() {
   for (const directory of (process.env.PATH ?? '').split(path.delimiter)) {
     const file = path.join(directory, 'kubectl');
     // A file of that name is not enough: it must run.
-    if (directory !== '' && existsSync(file) && spawnSync(file, ['version', '--client'], { stdio: 'ignore', timeout: 10_000 }).status === 0) return file;
+    if (directory !== '' && existsSync(file) && spawnSync(file, ['version', '--client'], { stdio: 'ignore', timeout: 10_000 }).status === 0)
+      return file;
   }
   return undefined;
 }
@@ -69,7 +70,7 @@ export function unzipEntry(archive, entry) {
     const end = tail.lastIndexOf(Buffer.from([0x50, 0x4b, 5, 6]));
     if (end < 0) throw new Error(`${archive} is not a zip archive`);
     const directory = read(tail.readUInt32LE(end + 16), tail.readUInt32LE(end + 12));
-    for (let at = 0; at + 46 <= directory.length; ) {
+    for (let at = 0; at + 46 <= directory.length;) {
       const nameLength = directory.readUInt16LE(at + 28);
       const name = directory.toString('utf8', at + 46, at + 46 + nameLength);
       if (name === entry) {

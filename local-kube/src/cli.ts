@@ -28,7 +28,9 @@ function readAccess(file: string): Access {
   try {
     config = parse(readFileSync(file, 'utf8')) as Json;
   } catch (error) {
-    throw new CommandError(`${file} cannot be read (${error instanceof Error ? error.message : String(error)}); is local-kube running? Give its kubeconfig with --kubeconfig or KUBECONFIG`);
+    throw new CommandError(
+      `${file} cannot be read (${error instanceof Error ? error.message : String(error)}); is local-kube running? Give its kubeconfig with --kubeconfig or KUBECONFIG`,
+    );
   }
   const cluster = arrayAt(config, 'clusters')[0];
   const user = arrayAt(config, 'users')[0];
@@ -51,7 +53,9 @@ function call(access: Access, method: string, route: string, body?: Json): Promi
         else reject(new CommandError(stringAt(answer, 'message') ?? text));
       });
     });
-    sent.on('error', (error) => reject(new CommandError(`local-kube at ${access.server} does not answer (${error.message}); is it running?`)));
+    sent.on('error', (error) =>
+      reject(new CommandError(`local-kube at ${access.server} does not answer (${error.message}); is it running?`)),
+    );
     sent.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
@@ -66,15 +70,24 @@ async function listZones(access: Access): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { pause: { type: 'boolean' }, kubeconfig: { type: 'string' } } });
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { pause: { type: 'boolean' }, kubeconfig: { type: 'string' } },
+  });
   const words = positionals[0] === 'zone' ? positionals.slice(1) : positionals;
   const [verb, zone] = words;
   const file = values.kubeconfig ?? process.env['KUBECONFIG'] ?? path.join('.kube-aurora', 'local-kube', 'kubeconfig');
   if (verb === 'list') return listZones(readAccess(file));
   if ((verb !== 'fail' && verb !== 'restore') || zone === undefined) throw new CommandError(USAGE);
   const outage = verb === 'restore' ? null : values.pause === true ? 'pause' : 'fail';
-  await call(readAccess(file), 'PATCH', `/api/v1/nodes/${encodeURIComponent(nodeName(zone))}?fieldManager=zone-command`, { metadata: { annotations: { [OUTAGE]: outage } } });
-  process.stdout.write(verb === 'restore' ? `${zone} is back; its pods start again with their disks\n` : `${zone} has failed: its processes are ${outage === 'pause' ? 'stopped' : 'killed'}. Bring it back with: zone restore ${zone}\n`);
+  await call(readAccess(file), 'PATCH', `/api/v1/nodes/${encodeURIComponent(nodeName(zone))}?fieldManager=zone-command`, {
+    metadata: { annotations: { [OUTAGE]: outage } },
+  });
+  process.stdout.write(
+    verb === 'restore'
+      ? `${zone} is back; its pods start again with their disks\n`
+      : `${zone} has failed: its processes are ${outage === 'pause' ? 'stopped' : 'killed'}. Bring it back with: zone restore ${zone}\n`,
+  );
   return undefined;
 }
 

@@ -2,7 +2,16 @@
 // https://kubernetes.io/docs/reference/kubernetes-api/
 import type { Json, JsonObject, ObjectMeta } from './store/object.ts';
 
-export type Condition = { type: string; status: string; reason?: string; message?: string; lastTransitionTime?: string; lastProbeTime?: null; lastHeartbeatTime?: string; observedGeneration?: number };
+export type Condition = {
+  type: string;
+  status: string;
+  reason?: string;
+  message?: string;
+  lastTransitionTime?: string;
+  lastProbeTime?: null;
+  lastHeartbeatTime?: string;
+  observedGeneration?: number;
+};
 
 type Kind<Spec, Status> = { apiVersion: string; kind: string; metadata: ObjectMeta; spec: Spec; status?: Status };
 
@@ -10,9 +19,18 @@ export type KeySelector = { name?: string; key: string; optional?: boolean };
 export type EnvVar = {
   name: string;
   value?: string;
-  valueFrom?: { fieldRef?: { fieldPath: string }; secretKeyRef?: KeySelector; configMapKeyRef?: KeySelector; resourceFieldRef?: JsonObject };
+  valueFrom?: {
+    fieldRef?: { fieldPath: string };
+    secretKeyRef?: KeySelector;
+    configMapKeyRef?: KeySelector;
+    resourceFieldRef?: JsonObject;
+  };
 };
-export type EnvFromSource = { prefix?: string; configMapRef?: { name?: string; optional?: boolean }; secretRef?: { name?: string; optional?: boolean } };
+export type EnvFromSource = {
+  prefix?: string;
+  configMapRef?: { name?: string; optional?: boolean };
+  secretRef?: { name?: string; optional?: boolean };
+};
 export type Probe = {
   exec?: { command?: string[] };
   httpGet?: { path?: string; port: number | string; host?: string; scheme?: string; httpHeaders?: { name: string; value: string }[] };
@@ -91,7 +109,15 @@ export type PodSpec = {
 export type ContainerState = {
   waiting?: { reason: string; message?: string };
   running?: { startedAt: string };
-  terminated?: { exitCode: number; signal?: number; reason: string; message?: string; startedAt?: string; finishedAt?: string; containerID?: string };
+  terminated?: {
+    exitCode: number;
+    signal?: number;
+    reason: string;
+    message?: string;
+    startedAt?: string;
+    finishedAt?: string;
+    containerID?: string;
+  };
 };
 export type ContainerStatus = {
   name: string;
@@ -123,7 +149,14 @@ export type Pod = Kind<PodSpec, PodStatus>;
 export type Taint = { key: string; value?: string; effect: string; timeAdded?: string };
 export type Node = Kind<{ taints?: Taint[]; unschedulable?: boolean; podCIDR?: string }, JsonObject>;
 
-export type ServicePort = { name?: string; port: number; targetPort?: number | string; protocol?: string; nodePort?: number; appProtocol?: string };
+export type ServicePort = {
+  name?: string;
+  port: number;
+  targetPort?: number | string;
+  protocol?: string;
+  nodePort?: number;
+  appProtocol?: string;
+};
 export type Service = Kind<
   {
     type?: string;
@@ -139,6 +172,12 @@ export type Service = Kind<
 >;
 
 export type Claim = Kind<
-  { accessModes?: string[]; volumeName?: string; storageClassName?: string; resources?: { requests?: { storage?: Json } }; volumeMode?: string },
+  {
+    accessModes?: string[];
+    volumeName?: string;
+    storageClassName?: string;
+    resources?: { requests?: { storage?: Json } };
+    volumeMode?: string;
+  },
   { phase?: string; capacity?: JsonObject; accessModes?: string[] }
 >;

@@ -135,18 +135,32 @@ const STOP_GRACE_MS = 8_000;
 /** The Service `kubernetes`, as every cluster has it. */
 function serveOwnService(registry: Registry, port: number, clusterIP: string): void {
   const metadata = { name: 'kubernetes', namespace: 'default', labels: { component: 'apiserver', provider: 'kubernetes' } };
-  make(registry, 'default', { apiVersion: 'v1', kind: 'Service', metadata, spec: { clusterIP, ports: [{ name: 'https', port: API_SERVICE_PORT, targetPort: port }] } });
-  const endpoints = { apiVersion: 'v1', kind: 'Endpoints', metadata, subsets: [{ addresses: [{ ip: '127.0.0.1' }], ports: [{ name: 'https', port, protocol: 'TCP' }] }] };
+  make(registry, 'default', {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata,
+    spec: { clusterIP, ports: [{ name: 'https', port: API_SERVICE_PORT, targetPort: port }] },
+  });
+  const endpoints = {
+    apiVersion: 'v1',
+    kind: 'Endpoints',
+    metadata,
+    subsets: [{ addresses: [{ ip: '127.0.0.1' }], ports: [{ name: 'https', port, protocol: 'TCP' }] }],
+  };
   make(registry, 'default', endpoints);
   const resource = registry.catalog.byKind('v1', 'Endpoints');
-  if (resource !== undefined) registry.change(resource, 'default', 'kubernetes', (live) => ({ ...live, subsets: endpoints.subsets }), { manager: 'local-kube' });
+  if (resource !== undefined)
+    registry.change(resource, 'default', 'kubernetes', (live) => ({ ...live, subsets: endpoints.subsets }), { manager: 'local-kube' });
 }
 
 /** One local-kube a data directory: the file names the process and when it started, so that a stale one is told apart. */
 function lock(file: string): () => void {
   if (existsSync(file)) {
     const { pid, ticks } = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; ticks: string };
-    if (startTicks(pid) === ticks) throw new AlreadyRunningError(`another local-kube (process ${pid}) works in ${path.dirname(file)}; stop it, or give another --data-dir`);
+    if (startTicks(pid) === ticks)
+      throw new AlreadyRunningError(
+        `another local-kube (process ${pid}) works in ${path.dirname(file)}; stop it, or give another --data-dir`,
+      );
   }
   writeFileSync(file, JSON.stringify({ pid: process.pid, ticks: startTicks(process.pid) }), { mode: 0o600 });
   return () => rmSync(file, { force: true });

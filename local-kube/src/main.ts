@@ -4,11 +4,27 @@ import { DEFAULT_IMAGES, ImageMapError, readImageMap, type ImageMap } from './ku
 import { AlreadyRunningError, startLocalKube } from './local-kube.ts';
 
 const SCHEMA = {
-  dataDir: { env: 'LOCAL_KUBE_DATA_DIR', description: 'where state, volumes, logs and the kubeconfig are kept (default .kube-aurora/local-kube)', type: setting.optionalText() },
+  dataDir: {
+    env: 'LOCAL_KUBE_DATA_DIR',
+    description: 'where state, volumes, logs and the kubeconfig are kept (default .kube-aurora/local-kube)',
+    type: setting.optionalText(),
+  },
   port: { env: 'LOCAL_KUBE_PORT', description: 'port of the API on 127.0.0.1; 0 takes a free one', type: setting.integer(0, 65_535, 6443) },
-  images: { env: 'LOCAL_KUBE_IMAGES', description: 'JSON file that maps image names to {"command": […], "env": {…}} (default: kube-aurora itself)', type: setting.optionalText() },
-  kubeconfig: { env: 'LOCAL_KUBE_KUBECONFIG', description: 'where to write the kubeconfig (default: `kubeconfig` in the data directory)', type: setting.optionalText() },
-  zones: { env: 'LOCAL_KUBE_ZONES', description: 'zones, each with one node, separated by commas (default zone-a,zone-b,zone-c)', type: setting.optionalText() },
+  images: {
+    env: 'LOCAL_KUBE_IMAGES',
+    description: 'JSON file that maps image names to {"command": […], "env": {…}} (default: kube-aurora itself)',
+    type: setting.optionalText(),
+  },
+  kubeconfig: {
+    env: 'LOCAL_KUBE_KUBECONFIG',
+    description: 'where to write the kubeconfig (default: `kubeconfig` in the data directory)',
+    type: setting.optionalText(),
+  },
+  zones: {
+    env: 'LOCAL_KUBE_ZONES',
+    description: 'zones, each with one node, separated by commas (default zone-a,zone-b,zone-c)',
+    type: setting.optionalText(),
+  },
 } satisfies ConfigSchema;
 
 const logger = createLogger('local-kube');
@@ -20,7 +36,8 @@ await runMain(logger, async () => {
   try {
     images = readImageMap(config.images ?? DEFAULT_IMAGES);
   } catch (error) {
-    if (error instanceof ImageMapError || error instanceof SyntaxError || (error instanceof Error && 'code' in error)) throw new ConfigError([`--images: ${error.message}`]);
+    if (error instanceof ImageMapError || error instanceof SyntaxError || (error instanceof Error && 'code' in error))
+      throw new ConfigError([`--images: ${error.message}`]);
     throw error;
   }
   try {
@@ -37,7 +54,8 @@ await runMain(logger, async () => {
     logger.info({ url: kube.url, kubeconfig: kube.kubeconfig, images: [...images.keys()] }, 'ready');
   } catch (error) {
     if (error instanceof AlreadyRunningError) throw new ConfigError([error.message]);
-    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') throw new ConfigError([`--port (LOCAL_KUBE_PORT): port ${config.port} on 127.0.0.1 is taken; choose another, or 0 for a free one`]);
+    if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')
+      throw new ConfigError([`--port (LOCAL_KUBE_PORT): port ${config.port} on 127.0.0.1 is taken; choose another, or 0 for a free one`]);
     throw error;
   }
 });

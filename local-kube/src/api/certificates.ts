@@ -34,7 +34,10 @@ async function makeIdentity(nowMs: number): Promise<Identity> {
     serialNumber: serial(),
     name: 'CN=local-kube CA',
     keys: caKeys,
-    extensions: [new x509.BasicConstraintsExtension(true, 0, true), new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.digitalSignature, true)],
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.digitalSignature, true),
+    ],
   });
   const server = await x509.X509CertificateGenerator.create({
     ...period,

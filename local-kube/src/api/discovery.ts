@@ -2,7 +2,8 @@ import type { Json, JsonObject } from '../store/object.ts';
 import { apiVersionOf, type Resource } from './resources.ts';
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
-const subresourceVerbs = (name: string): string[] => (name === 'log' ? ['get'] : name === 'binding' || name === 'eviction' ? ['create'] : ['get', 'patch', 'update']);
+const subresourceVerbs = (name: string): string[] =>
+  name === 'log' ? ['get'] : name === 'binding' || name === 'eviction' ? ['create'] : ['get', 'patch', 'update'];
 /** Not served; listed nowhere. */
 const HIDDEN = new Set(['exec', 'attach', 'portforward', 'finalize']);
 
@@ -45,7 +46,9 @@ function discovered(resource: Resource): Json {
     verbs: VERBS,
     ...(resource.shortNames.length > 0 ? { shortNames: [...resource.shortNames] } : {}),
     ...(resource.categories.length > 0 ? { categories: [...resource.categories] } : {}),
-    subresources: [...resource.subresources].filter((name) => !HIDDEN.has(name)).map((name) => ({ subresource: name, responseKind: kind, verbs: subresourceVerbs(name) })),
+    subresources: [...resource.subresources]
+      .filter((name) => !HIDDEN.has(name))
+      .map((name) => ({ subresource: name, responseKind: kind, verbs: subresourceVerbs(name) })),
   };
 }
 
@@ -92,7 +95,13 @@ export function apiResourceList(resources: readonly Resource[], group: string, v
       },
       ...[...resource.subresources]
         .filter((name) => !HIDDEN.has(name))
-        .map((name) => ({ name: `${resource.plural}/${name}`, singularName: '', namespaced: resource.namespaced, kind: resource.kind, verbs: subresourceVerbs(name) })),
+        .map((name) => ({
+          name: `${resource.plural}/${name}`,
+          singularName: '',
+          namespaced: resource.namespaced,
+          kind: resource.kind,
+          verbs: subresourceVerbs(name),
+        })),
     ]),
   };
 }

@@ -48,7 +48,11 @@ export const refuse = {
   alreadyExists: (group: string, plural: string, name: string) =>
     new ApiError(409, 'AlreadyExists', `${groupResource(group, plural)} "${name}" already exists`, { name, group, kind: plural }),
   conflict: (group: string, plural: string, name: string, why: string) =>
-    new ApiError(409, 'Conflict', `Operation cannot be fulfilled on ${groupResource(group, plural)} "${name}": ${why}`, { name, group, kind: plural }),
+    new ApiError(409, 'Conflict', `Operation cannot be fulfilled on ${groupResource(group, plural)} "${name}": ${why}`, {
+      name,
+      group,
+      kind: plural,
+    }),
   stale: (group: string, plural: string, name: string) =>
     refuse.conflict(group, plural, name, 'the object has been modified; please apply your changes to the latest version and try again'),
   badRequest: (message: string) => new ApiError(400, 'BadRequest', message),
@@ -60,8 +64,7 @@ export const refuse = {
     const full = group === '' ? kind : `${kind}.${group}`;
     return new ApiError(422, 'Invalid', `${full} "${name}" is invalid: ${shown}`, { name, group, kind, causes });
   },
-  expired: (asked: number, oldest: number) =>
-    new ApiError(410, 'Expired', `too old resource version: ${asked} (${oldest})`),
+  expired: (asked: number, oldest: number) => new ApiError(410, 'Expired', `too old resource version: ${asked} (${oldest})`),
   methodNotAllowed: () => new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource'),
   unsupportedMediaType: (what: string) =>
     new ApiError(415, 'UnsupportedMediaType', `the body of the request was in an unknown format - accepted media types include: ${what}`),

@@ -43,7 +43,8 @@ export async function handle(request: IncomingMessage, response: ServerResponse,
   } catch (error) {
     if (response.headersSent) response.destroy();
     else if (error instanceof ApiError) sendJson(response, error.code, error.status());
-    else if (error instanceof PatchError) sendJson(response, 422, new ApiError(422, 'Invalid', `the patch cannot be applied: ${error.message}`).status());
+    else if (error instanceof PatchError)
+      sendJson(response, 422, new ApiError(422, 'Invalid', `the patch cannot be applied: ${error.message}`).status());
     else throw error;
   }
 }
@@ -63,7 +64,11 @@ async function route(request: IncomingMessage, response: ServerResponse, url: UR
   const fixed = fixedDocument(url.pathname, request.headers.accept ?? '', options);
   if (fixed !== undefined) {
     // Clients tell the aggregated form of discovery by its content type.
-    if (fixed['kind'] === 'APIGroupDiscoveryList') response.setHeader('content-type', `application/json;g=apidiscovery.k8s.io;v=${String(fixed['apiVersion']).split('/')[1] ?? 'v2'};as=APIGroupDiscoveryList`);
+    if (fixed['kind'] === 'APIGroupDiscoveryList')
+      response.setHeader(
+        'content-type',
+        `application/json;g=apidiscovery.k8s.io;v=${String(fixed['apiVersion']).split('/')[1] ?? 'v2'};as=APIGroupDiscoveryList`,
+      );
     return sendJson(response, 200, fixed);
   }
   if (['/healthz', '/livez', '/readyz'].includes(url.pathname)) {
@@ -100,7 +105,11 @@ function fixedDocument(pathname: string, accept: string, { registry, address }: 
   const core = (list: string[]): boolean => list.length === 2 && list[0] === 'api';
   if (parts[0] === 'openapi' && parts[1] === 'v3') {
     const rest = parts.slice(2);
-    return core(rest) ? openApiDocument(resources, '', rest[1] ?? '') : rest.length === 3 ? openApiDocument(resources, rest[1] ?? '', rest[2] ?? '') : undefined;
+    return core(rest)
+      ? openApiDocument(resources, '', rest[1] ?? '')
+      : rest.length === 3
+        ? openApiDocument(resources, rest[1] ?? '', rest[2] ?? '')
+        : undefined;
   }
   if (core(parts)) return apiResourceList(resources, '', parts[1] ?? '');
   if (parts[0] !== 'apis') return undefined;
@@ -108,7 +117,14 @@ function fixedDocument(pathname: string, accept: string, { registry, address }: 
   return parts.length === 3 ? apiResourceList(resources, parts[1] ?? '', parts[2] ?? '') : undefined;
 }
 
-function read(request: IncomingMessage, response: ServerResponse, url: URL, path: ResourcePath, resource: Resource, registry: Registry): void {
+function read(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  path: ResourcePath,
+  resource: Resource,
+  registry: Registry,
+): void {
   const query = url.searchParams;
   const form = wantedForm(request.headers.accept ?? '');
   const include = (query.get('includeObject') ?? 'Metadata') as IncludeObject;
@@ -135,7 +151,12 @@ function read(request: IncomingMessage, response: ServerResponse, url: URL, path
   );
 }
 
-function writeContext(request: IncomingMessage, query: URLSearchParams, subresourceName: string | undefined, warnings: string[]): WriteContext {
+function writeContext(
+  request: IncomingMessage,
+  query: URLSearchParams,
+  subresourceName: string | undefined,
+  warnings: string[],
+): WriteContext {
   const validation = query.get('fieldValidation');
   const agent = (request.headers['user-agent'] ?? 'unknown').split('/')[0] ?? 'unknown';
   return {
@@ -147,14 +168,22 @@ function writeContext(request: IncomingMessage, query: URLSearchParams, subresou
   };
 }
 
-async function write(request: IncomingMessage, response: ServerResponse, url: URL, path: ResourcePath, resource: Resource, registry: Registry): Promise<void> {
+async function write(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  path: ResourcePath,
+  resource: Resource,
+  registry: Registry,
+): Promise<void> {
   const contentType = request.headers['content-type'] ?? 'application/json';
   const body = parseBody(await readBody(request), contentType);
   const warnings: string[] = [];
   const context = writeContext(request, url.searchParams, path.subresource, warnings);
   const form = wantedForm(request.headers.accept ?? '');
   const include = (url.searchParams.get('includeObject') ?? 'Metadata') as IncludeObject;
-  const answer = (code: number, object: KubeObject): void => sendJson(response, code, present(object, resource, form, include, registry.now()), warnings);
+  const answer = (code: number, object: KubeObject): void =>
+    sendJson(response, code, present(object, resource, form, include, registry.now()), warnings);
   const { namespace, name } = path;
   if (request.method === 'POST') {
     if (name !== undefined) throw refuse.methodNotAllowed();
@@ -163,26 +192,44 @@ async function write(request: IncomingMessage, response: ServerResponse, url: UR
   if (name === undefined) throw refuse.methodNotAllowed();
   if (request.method === 'PUT') return answer(200, registry.update(resource, namespace, name, asKubeObject(body), context));
   if (contentType.includes('apply-patch')) {
-    if (url.searchParams.get('fieldManager') === null) throw refuse.badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
+    if (url.searchParams.get('fieldManager') === null)
+      throw refuse.badRequest('PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch');
     const exists = registry.store.get(resource.storage, namespace, name) !== undefined;
-    return answer(exists ? 200 : 201, registry.apply(resource, namespace, name, asKubeObject(body), url.searchParams.get('force') === 'true', context));
+    return answer(
+      exists ? 200 : 201,
+      registry.apply(resource, namespace, name, asKubeObject(body), url.searchParams.get('force') === 'true', context),
+    );
   }
-  return answer(200, registry.change(resource, namespace, name, (live) => patched(live, body, contentType, resource), context));
+  return answer(
+    200,
+    registry.change(resource, namespace, name, (live) => patched(live, body, contentType, resource), context),
+  );
 }
 
 function patched(live: KubeObject, patch: Json, contentType: string, resource: Resource): KubeObject {
   let result: Json | undefined;
   if (contentType.includes('json-patch')) result = applyJsonPatch(live, patch);
   else if (contentType.includes('strategic-merge-patch')) {
-    if (resource.custom) throw refuse.unsupportedMediaType('application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml');
+    if (resource.custom)
+      throw refuse.unsupportedMediaType('application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml');
     result = applyStrategicMergePatch(live, patch, resource.schema);
   } else if (contentType.includes('merge-patch')) result = applyMergePatch(live, patch);
-  else throw refuse.unsupportedMediaType('application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml');
+  else
+    throw refuse.unsupportedMediaType(
+      'application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml',
+    );
   if (!isObject(result)) throw refuse.badRequest('the patch leaves no object');
   return asKubeObject(result);
 }
 
-async function remove(request: IncomingMessage, response: ServerResponse, url: URL, path: ResourcePath, resource: Resource, registry: Registry): Promise<void> {
+async function remove(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  path: ResourcePath,
+  resource: Resource,
+  registry: Registry,
+): Promise<void> {
   const bytes = await readBody(request);
   const body = bytes.length === 0 ? {} : parseBody(bytes, request.headers['content-type'] ?? '');
   const options = deleteOptions(isObject(body) ? body : {}, url.searchParams);
@@ -209,13 +256,22 @@ function deleteOptions(body: JsonObject, query: URLSearchParams): DeleteOptions 
   };
 }
 
-async function subresource(request: IncomingMessage, response: ServerResponse, url: URL, path: ResourcePath, resource: Resource, options: HandlerOptions): Promise<void> {
+async function subresource(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  path: ResourcePath,
+  resource: Resource,
+  options: HandlerOptions,
+): Promise<void> {
   const { registry, logs } = options;
   const { name, namespace } = path;
   if (name === undefined || path.subresource === undefined || !resource.subresources.has(path.subresource)) throw refuse.noSuchPath();
   switch (path.subresource) {
     case 'status':
-      return request.method === 'GET' ? read(request, response, url, path, resource, registry) : write(request, response, url, path, resource, registry);
+      return request.method === 'GET'
+        ? read(request, response, url, path, resource, registry)
+        : write(request, response, url, path, resource, registry);
     case 'finalize':
       return write(request, response, url, { ...path, subresource: undefined }, resource, registry);
     case 'log':
@@ -227,10 +283,16 @@ async function subresource(request: IncomingMessage, response: ServerResponse, u
       const body = parseBody(await readBody(request), request.headers['content-type'] ?? '');
       const node = stringAt(body, 'target', 'name');
       if (node === undefined) throw refuse.badRequest('target.name is required');
-      registry.change(resource, namespace, name, (pod) => ({ ...pod, spec: { ...objectAt(pod, 'spec'), nodeName: node } }), { manager: 'scheduler' });
+      registry.change(resource, namespace, name, (pod) => ({ ...pod, spec: { ...objectAt(pod, 'spec'), nodeName: node } }), {
+        manager: 'scheduler',
+      });
       return sendJson(response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
     }
     default:
-      throw new ApiError(501, 'NotImplemented', `local-kube does not support ${path.subresource}: its pods are processes of this machine; use their logs, or the shell you are in`);
+      throw new ApiError(
+        501,
+        'NotImplemented',
+        `local-kube does not support ${path.subresource}: its pods are processes of this machine; use their logs, or the shell you are in`,
+      );
   }
 }

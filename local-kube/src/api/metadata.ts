@@ -17,14 +17,26 @@ export function metadataCauses(object: KubeObject, storage: string): Cause[] {
     if (/[/%]/.test(name)) bad('metadata.name', name, `may not contain '/' or '%'`);
   } else if (storage === 'services') {
     if (!LABEL.test(name) || name.length > 63)
-      bad('metadata.name', name, "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (at most 63)");
+      bad(
+        'metadata.name',
+        name,
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (at most 63)",
+      );
   } else if (!SUBDOMAIN.test(name) || name.length > 253) {
-    bad('metadata.name', name, "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character");
+    bad(
+      'metadata.name',
+      name,
+      "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+    );
   }
   for (const [key, value] of Object.entries(labels)) {
-    if (!LABEL_NAME.test(key)) bad('metadata.labels', key, 'name part must consist of alphanumeric characters, \'-\', \'_\' or \'.\'');
+    if (!LABEL_NAME.test(key)) bad('metadata.labels', key, "name part must consist of alphanumeric characters, '-', '_' or '.'");
     if (!LABEL_VALUE.test(value) || value.length > 63)
-      bad('metadata.labels', value, "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', at most 63 of them");
+      bad(
+        'metadata.labels',
+        value,
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', at most 63 of them",
+      );
   }
   for (const key of Object.keys(annotations)) {
     if (!LABEL_NAME.test(key)) bad('metadata.annotations', key, "name part must consist of alphanumeric characters, '-', '_' or '.'");
@@ -35,7 +47,16 @@ export function metadataCauses(object: KubeObject, storage: string): Cause[] {
 /** Metadata of an update: what the system decides is taken from the live object, whatever the client sent. */
 export function keptMetadata(given: ObjectMeta, live: ObjectMeta): ObjectMeta {
   const metadata: ObjectMeta = { ...given, name: live.name };
-  const system = ['namespace', 'uid', 'resourceVersion', 'generation', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'generateName'] as const;
+  const system = [
+    'namespace',
+    'uid',
+    'resourceVersion',
+    'generation',
+    'creationTimestamp',
+    'deletionTimestamp',
+    'deletionGracePeriodSeconds',
+    'generateName',
+  ] as const;
   const target: { [key: string]: unknown } = metadata;
   for (const key of system) {
     if (live[key] === undefined) delete target[key];

@@ -20,14 +20,18 @@ export function openApiDocument(resources: readonly Resource[], group: string, v
   const paths: JsonObject = {};
   for (const resource of listed) {
     const kind: JsonObject = { group, version, kind: resource.kind };
-    const name = resource.custom ? `${group.split('.').toReversed().join('.')}.${version}.${resource.kind}` : definitionName(resource.schema?.definition ?? resource.kind);
+    const name = resource.custom
+      ? `${group.split('.').toReversed().join('.')}.${version}.${resource.kind}`
+      : definitionName(resource.schema?.definition ?? resource.kind);
     if (resource.schema !== undefined) {
       const top = serialised(resource.schema, schemas, true);
       schemas[name] = { ...(isObject(top) ? top : {}), 'x-kubernetes-group-version-kind': [kind] };
     }
     const prefix = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
     const collection = `${prefix}${resource.namespaced ? '/namespaces/{namespace}' : ''}/${resource.plural}`;
-    const reference: JsonObject = { '200': { description: 'OK', content: { 'application/json': { schema: { $ref: `#/components/schemas/${name}` } } } } };
+    const reference: JsonObject = {
+      '200': { description: 'OK', content: { 'application/json': { schema: { $ref: `#/components/schemas/${name}` } } } },
+    };
     const operation = (action: string, parameters: string[]): JsonObject => ({
       'x-kubernetes-action': action,
       'x-kubernetes-group-version-kind': kind,
@@ -63,7 +67,12 @@ function serialised(schema: OpenSchema, schemas: JsonObject, top = false): Json 
     const own = builtinDefinition(definition).description;
     const description = schema.description === own ? undefined : schema.description;
     const mapType = schema['x-kubernetes-map-type'];
-    return { allOf: [{ $ref: `#/components/schemas/${name}` }], default: {}, ...(description === undefined ? {} : { description }), ...(mapType === undefined ? {} : { 'x-kubernetes-map-type': mapType }) };
+    return {
+      allOf: [{ $ref: `#/components/schemas/${name}` }],
+      default: {},
+      ...(description === undefined ? {} : { description }),
+      ...(mapType === undefined ? {} : { 'x-kubernetes-map-type': mapType }),
+    };
   }
   const written: JsonObject = {};
   for (const [key, value] of Object.entries(schema) as [string, Json | undefined][]) {
@@ -71,7 +80,8 @@ function serialised(schema: OpenSchema, schemas: JsonObject, top = false): Json 
     if (key === 'properties') {
       written[key] = Object.fromEntries(Object.entries(schema.properties ?? {}).map(([field, one]) => [field, serialised(one, schemas)]));
     } else if (key === 'items' && schema.items !== undefined) written[key] = serialised(schema.items, schemas);
-    else if (key === 'additionalProperties' && typeof schema.additionalProperties === 'object') written[key] = serialised(schema.additionalProperties, schemas);
+    else if (key === 'additionalProperties' && typeof schema.additionalProperties === 'object')
+      written[key] = serialised(schema.additionalProperties, schemas);
     else written[key] = value;
   }
   return written;

@@ -15,10 +15,16 @@ function defaultContainer(value: Json): Json {
   const image = String(value['image'] ?? '');
   const latest = !/:[^/]+$/.test(image) || image.endsWith(':latest');
   const container = withDefaults(
-    { resources: {}, terminationMessagePath: '/dev/termination-log', terminationMessagePolicy: 'File', imagePullPolicy: latest ? 'Always' : 'IfNotPresent' },
+    {
+      resources: {},
+      terminationMessagePath: '/dev/termination-log',
+      terminationMessagePolicy: 'File',
+      imagePullPolicy: latest ? 'Always' : 'IfNotPresent',
+    },
     value,
   );
-  for (const name of ['livenessProbe', 'readinessProbe', 'startupProbe']) if (container[name] !== undefined) container[name] = defaultProbe(container[name]);
+  for (const name of ['livenessProbe', 'readinessProbe', 'startupProbe'])
+    if (container[name] !== undefined) container[name] = defaultProbe(container[name]);
   if (Array.isArray(container['ports'])) container['ports'] = container['ports'].map((port) => withDefaults({ protocol: 'TCP' }, port));
   if (Array.isArray(container['env'])) {
     container['env'] = container['env'].map((variable) => {
@@ -63,7 +69,8 @@ export function defaultPod(object: KubeObject): KubeObject {
 function qosClass(spec: JsonObject): string {
   const containers = arrayAt(spec, 'containers');
   const resources = containers.map((container) => objectAt(container, 'resources'));
-  if (resources.every((one) => Object.keys(objectAt(one, 'limits')).length === 0 && Object.keys(objectAt(one, 'requests')).length === 0)) return 'BestEffort';
+  if (resources.every((one) => Object.keys(objectAt(one, 'limits')).length === 0 && Object.keys(objectAt(one, 'requests')).length === 0))
+    return 'BestEffort';
   const guaranteed = resources.every((one) => {
     const limits = objectAt(one, 'limits');
     return limits['cpu'] !== undefined && limits['memory'] !== undefined && jsonEqual(limits, { ...limits, ...objectAt(one, 'requests') });
@@ -93,7 +100,8 @@ export function podUpdateCauses(object: KubeObject, live: KubeObject | undefined
     for (const key of MUTABLE_SPEC) delete spec[key];
     for (const kind of ['containers', 'initContainers']) {
       const list = spec[kind];
-      if (Array.isArray(list)) spec[kind] = list.map((container) => (isObject(container) ? { ...container, image: '', imagePullPolicy: '' } : container));
+      if (Array.isArray(list))
+        spec[kind] = list.map((container) => (isObject(container) ? { ...container, image: '', imagePullPolicy: '' } : container));
     }
     return spec;
   };
@@ -101,7 +109,8 @@ export function podUpdateCauses(object: KubeObject, live: KubeObject | undefined
     causes.push({
       reason: 'FieldValueForbidden',
       field: 'spec',
-      message: 'Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations`',
+      message:
+        'Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations`',
     });
   }
   return causes;

@@ -12,11 +12,24 @@ const MAGIC = Buffer.from('k8s\0');
 type FieldKind = 'string' | 'bytes' | 'bool' | 'strings' | 'stringMap' | 'bytesMap' | Layout;
 type Layout = { readonly [field: number]: readonly [name: string, kind: FieldKind] };
 
-const OBJECT_META: Layout = { 1: ['name', 'string'], 2: ['generateName', 'string'], 3: ['namespace', 'string'], 11: ['labels', 'stringMap'], 12: ['annotations', 'stringMap'], 14: ['finalizers', 'strings'] };
+const OBJECT_META: Layout = {
+  1: ['name', 'string'],
+  2: ['generateName', 'string'],
+  3: ['namespace', 'string'],
+  11: ['labels', 'stringMap'],
+  12: ['annotations', 'stringMap'],
+  14: ['finalizers', 'strings'],
+};
 const KINDS: { readonly [kind: string]: Layout } = {
   Namespace: { 1: ['metadata', OBJECT_META] },
   ConfigMap: { 1: ['metadata', OBJECT_META], 2: ['data', 'stringMap'], 3: ['binaryData', 'bytesMap'], 4: ['immutable', 'bool'] },
-  Secret: { 1: ['metadata', OBJECT_META], 2: ['data', 'bytesMap'], 3: ['type', 'string'], 4: ['stringData', 'stringMap'], 5: ['immutable', 'bool'] },
+  Secret: {
+    1: ['metadata', OBJECT_META],
+    2: ['data', 'bytesMap'],
+    3: ['type', 'string'],
+    4: ['stringData', 'stringMap'],
+    5: ['immutable', 'bool'],
+  },
   ServiceAccount: { 1: ['metadata', OBJECT_META] },
 };
 
@@ -28,7 +41,10 @@ export function decodeProtobuf(body: Buffer): JsonObject {
   const text = (field: number): string => type.find((one) => one.field === field)?.bytes.toString() ?? '';
   const [apiVersion, kind] = [text(1), text(2)];
   const layout = apiVersion === 'v1' ? KINDS[kind] : undefined;
-  if (layout === undefined) throw refuse.unsupportedMediaType(`application/json, application/yaml (local-kube reads no protobuf of ${apiVersion} ${kind}: write a manifest and apply it)`);
+  if (layout === undefined)
+    throw refuse.unsupportedMediaType(
+      `application/json, application/yaml (local-kube reads no protobuf of ${apiVersion} ${kind}: write a manifest and apply it)`,
+    );
   return { apiVersion, kind, ...message(envelope.find(({ field }) => field === 2)?.bytes ?? Buffer.alloc(0), layout) };
 }
 
@@ -46,7 +62,10 @@ function message(bytes: Buffer, layout: Layout): JsonObject {
     else {
       const entry = fields(value);
       const part = (at: number): Buffer => entry.find((one) => one.field === at)?.bytes ?? Buffer.alloc(0);
-      object[name] = { ...(object[name] as JsonObject | undefined), [part(1).toString()]: part(2).toString(kind === 'bytesMap' ? 'base64' : 'utf8') };
+      object[name] = {
+        ...(object[name] as JsonObject | undefined),
+        [part(1).toString()]: part(2).toString(kind === 'bytesMap' ? 'base64' : 'utf8'),
+      };
     }
   }
   return object;

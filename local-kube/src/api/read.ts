@@ -23,7 +23,10 @@ export function select(resource: Resource, namespace: string | undefined, name: 
     const field = parseFieldSelector(query.get('fieldSelector') ?? '');
     // Field selectors speak the resource's own names (`regarding.name`), labels and names are the same everywhere.
     const matches = (object: KubeObject): boolean =>
-      (namespace === undefined || object.metadata.namespace === namespace) && (name === undefined || object.metadata.name === name) && label(object) && field(fromStored(object, resource));
+      (namespace === undefined || object.metadata.namespace === namespace) &&
+      (name === undefined || object.metadata.name === name) &&
+      label(object) &&
+      field(fromStored(object, resource));
     return { resource, namespace, matches };
   } catch (error) {
     if (error instanceof SelectorError) throw refuse.badRequest(error.message);
@@ -33,14 +36,18 @@ export function select(resource: Resource, namespace: string | undefined, name: 
 
 /** One object in the form that was asked for. */
 export function present(object: KubeObject, resource: Resource, form: Form, include: IncludeObject, nowMs: number): JsonObject {
-  if (form === 'Table') return table([object], resource.printer, { resourceVersion: object.metadata.resourceVersion ?? '' }, include, nowMs);
+  if (form === 'Table')
+    return table([object], resource.printer, { resourceVersion: object.metadata.resourceVersion ?? '' }, include, nowMs);
   return form === 'PartialObjectMetadata' ? partialMetadata(object) : object;
 }
 
 /** Lists are always whole and current: `limit`, `continue` and old resourceVersions are accepted and not needed. */
 export function listObjects(registry: Registry, selection: Selection, form: Form, include: IncludeObject): JsonObject {
   const { resource } = selection;
-  const found = registry.store.list(resource.storage).filter(selection.matches).map((object) => fromStored(object, resource));
+  const found = registry.store
+    .list(resource.storage)
+    .filter(selection.matches)
+    .map((object) => fromStored(object, resource));
   const metadata: JsonObject = { resourceVersion: String(registry.store.resourceVersion) };
   if (form === 'Table') return table(sorted(found, resource), resource.printer, metadata, include, registry.now());
   const items: Json[] = form === 'PartialObjectMetadata' ? found.map(partialMetadata) : found;
@@ -52,7 +59,8 @@ export function listObjects(registry: Registry, selection: Selection, form: Form
 /** Events read best in the order they happened. */
 function sorted(objects: KubeObject[], resource: Resource): KubeObject[] {
   if (resource.storage !== 'events') return objects;
-  const time = (object: KubeObject): string => String(object['lastTimestamp'] ?? object['eventTime'] ?? object.metadata.creationTimestamp ?? '');
+  const time = (object: KubeObject): string =>
+    String(object['lastTimestamp'] ?? object['eventTime'] ?? object.metadata.creationTimestamp ?? '');
   return objects.toSorted((a, b) => (time(a) < time(b) ? -1 : 1));
 }
 
@@ -82,7 +90,14 @@ export function watchObjects(registry: Registry, selection: Selection, options: 
   const shape = (object: KubeObject): JsonObject => {
     const shown = fromStored(object, resource);
     if (options.form !== 'Table') return present(shown, resource, options.form, options.include, registry.now());
-    const rows = table([shown], resource.printer, { resourceVersion: shown.metadata.resourceVersion ?? '' }, options.include, registry.now(), !headed);
+    const rows = table(
+      [shown],
+      resource.printer,
+      { resourceVersion: shown.metadata.resourceVersion ?? '' },
+      options.include,
+      registry.now(),
+      !headed,
+    );
     headed = true;
     return rows;
   };
@@ -96,13 +111,25 @@ export function watchObjects(registry: Registry, selection: Selection, options: 
     const is = change.type !== 'DELETED' && selection.matches(change.object);
     // An object that leaves the selection looks deleted to this watch, one that enters it looks new.
     if (is) write(was ? 'MODIFIED' : 'ADDED', shape(change.object));
-    else if (was) write('DELETED', shape(change.type === 'DELETED' ? change.object : { ...change.previous, metadata: { ...change.previous.metadata, resourceVersion: String(change.rv) } } as KubeObject));
+    else if (was)
+      write(
+        'DELETED',
+        shape(
+          change.type === 'DELETED'
+            ? change.object
+            : ({ ...change.previous, metadata: { ...change.previous.metadata, resourceVersion: String(change.rv) } } as KubeObject),
+        ),
+      );
   };
   const bookmark = (annotations?: JsonObject): void =>
     write('BOOKMARK', {
       kind: options.form === 'Table' ? 'Table' : resource.kind,
       apiVersion: options.form === 'Table' ? 'meta.k8s.io/v1' : apiVersionOf(resource),
-      metadata: { resourceVersion: String(store.resourceVersion), creationTimestamp: null, ...(annotations === undefined ? {} : { annotations }) },
+      metadata: {
+        resourceVersion: String(store.resourceVersion),
+        creationTimestamp: null,
+        ...(annotations === undefined ? {} : { annotations }),
+      },
     });
 
   const from = options.resourceVersion;

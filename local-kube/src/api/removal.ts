@@ -22,7 +22,14 @@ export const FOREGROUND = 'foregroundDeletion';
 export const ORPHAN = 'orphan';
 
 /** Removes an object, or marks it for deletion when something must happen first: a pod's graceful end, finalizers, a namespace's content. */
-export function removeObject(store: Store, resource: Resource, namespace: string | undefined, name: string, options: DeleteOptions, nowMs: number): Removal {
+export function removeObject(
+  store: Store,
+  resource: Resource,
+  namespace: string | undefined,
+  name: string,
+  options: DeleteOptions,
+  nowMs: number,
+): Removal {
   const live = store.get(resource.storage, namespace, name);
   if (live === undefined) throw refuse.notFound(resource.group, resource.plural, name);
   checkPreconditions(resource, live, options);
@@ -50,9 +57,19 @@ export function removeObject(store: Store, resource: Resource, namespace: string
 function checkPreconditions(resource: Resource, live: KubeObject, options: DeleteOptions): void {
   const { uid, resourceVersion } = options.preconditions ?? {};
   if (uid !== undefined && uid !== live.metadata.uid)
-    throw refuse.conflict(resource.group, resource.plural, live.metadata.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${live.metadata.uid ?? ''}`);
+    throw refuse.conflict(
+      resource.group,
+      resource.plural,
+      live.metadata.name,
+      `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${live.metadata.uid ?? ''}`,
+    );
   if (resourceVersion !== undefined && resourceVersion !== live.metadata.resourceVersion)
-    throw refuse.conflict(resource.group, resource.plural, live.metadata.name, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${live.metadata.resourceVersion ?? ''}`);
+    throw refuse.conflict(
+      resource.group,
+      resource.plural,
+      live.metadata.name,
+      `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${live.metadata.resourceVersion ?? ''}`,
+    );
 }
 
 /** Only a pod that a kubelet runs has something to end gracefully. */

@@ -18,7 +18,10 @@ export interface ResourcePath {
 
 /** Reads `/api/v1/…` and `/apis/GROUP/VERSION/…`; undefined for any other path. */
 export function parseResourcePath(pathname: string): ResourcePath | undefined {
-  const parts = pathname.split('/').filter((part) => part !== '').map(decodeURIComponent);
+  const parts = pathname
+    .split('/')
+    .filter((part) => part !== '')
+    .map(decodeURIComponent);
   const core = parts[0] === 'api';
   if (!core && parts[0] !== 'apis') return undefined;
   const group = core ? '' : (parts[1] ?? '');
@@ -27,7 +30,10 @@ export function parseResourcePath(pathname: string): ResourcePath | undefined {
   if (version === undefined || rest.length === 0) return undefined;
   const base = { group, version };
   // /namespaces/NAME/PLURAL… is about PLURAL; /namespaces/NAME and its own subresources are about the namespace.
-  const within = rest[0] === 'namespaces' && rest[2] !== undefined && !(group === '' && rest.length === 3 && (rest[2] === 'status' || rest[2] === 'finalize'));
+  const within =
+    rest[0] === 'namespaces' &&
+    rest[2] !== undefined &&
+    !(group === '' && rest.length === 3 && (rest[2] === 'status' || rest[2] === 'finalize'));
   const [plural = '', name, subresource] = within ? rest.slice(2) : rest;
   return { ...base, namespace: within ? rest[1] : undefined, plural, name, subresource };
 }
@@ -57,7 +63,8 @@ export function parseBody(body: Buffer, contentType: string): Json {
 export function asKubeObject(body: Json): KubeObject {
   if (!isObject(body)) throw refuse.badRequest('the body must be an object');
   const { apiVersion, kind, metadata } = body;
-  if (typeof apiVersion !== 'string' || typeof kind !== 'string') throw refuse.badRequest("Object 'Kind' and 'apiVersion' are required in the body");
+  if (typeof apiVersion !== 'string' || typeof kind !== 'string')
+    throw refuse.badRequest("Object 'Kind' and 'apiVersion' are required in the body");
   if (metadata !== undefined && metadata !== null && !isObject(metadata)) throw refuse.badRequest('metadata must be an object');
   const name = isObject(metadata) && typeof metadata['name'] === 'string' ? metadata['name'] : '';
   return { ...body, apiVersion, kind, metadata: { ...metadata, name } };

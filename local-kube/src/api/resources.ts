@@ -29,7 +29,15 @@ export function apiVersionOf(resource: { group: string; version: string }): stri
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
 }
 
-type Builtin = readonly [group: string, version: string, kind: string, plural: string, namespaced: boolean, shortNames: string, options?: { subresources?: string; categories?: string; model?: string; storage?: string; singular?: string }];
+type Builtin = readonly [
+  group: string,
+  version: string,
+  kind: string,
+  plural: string,
+  namespaced: boolean,
+  shortNames: string,
+  options?: { subresources?: string; categories?: string; model?: string; storage?: string; singular?: string },
+];
 
 const RBAC = 'rbac.authorization.k8s.io';
 const BUILTINS: readonly Builtin[] = [
@@ -54,7 +62,15 @@ const BUILTINS: readonly Builtin[] = [
   [RBAC, 'v1', 'RoleBinding', 'rolebindings', true, ''],
   [RBAC, 'v1', 'ClusterRole', 'clusterroles', false, ''],
   [RBAC, 'v1', 'ClusterRoleBinding', 'clusterrolebindings', false, ''],
-  ['apiextensions.k8s.io', 'v1', 'CustomResourceDefinition', 'customresourcedefinitions', false, 'crd crds', { subresources: 'status', categories: 'api-extensions' }],
+  [
+    'apiextensions.k8s.io',
+    'v1',
+    'CustomResourceDefinition',
+    'customresourcedefinitions',
+    false,
+    'crd crds',
+    { subresources: 'status', categories: 'api-extensions' },
+  ],
 ];
 
 const words = (text: string | undefined): string[] => (text === undefined || text === '' ? [] : text.split(' '));
@@ -115,7 +131,12 @@ function customSchema(declared: JsonObject): OpenSchema {
   const schema = declared as OpenSchema;
   return {
     ...schema,
-    properties: { ...schema.properties, apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: builtinDefinition('V1ObjectMeta') },
+    properties: {
+      ...schema.properties,
+      apiVersion: { type: 'string' },
+      kind: { type: 'string' },
+      metadata: builtinDefinition('V1ObjectMeta'),
+    },
   };
 }
 

@@ -13,7 +13,9 @@ export interface ApiServer {
 }
 
 /** Serves the API on loopback, over TLS, to whoever has the token. Resolves when it listens; rejects when the port is taken. */
-export async function serveApi(options: Omit<HandlerOptions, 'address'> & { identity: Identity; port: number; logger: Logger }): Promise<ApiServer> {
+export async function serveApi(
+  options: Omit<HandlerOptions, 'address'> & { identity: Identity; port: number; logger: Logger },
+): Promise<ApiServer> {
   const { identity, logger } = options;
   const expected = Buffer.from(`Bearer ${identity.token}`);
   const authorised = (header: string | undefined): boolean => {
@@ -24,13 +26,22 @@ export async function serveApi(options: Omit<HandlerOptions, 'address'> & { iden
   const sockets = new Set<Socket>();
   const server = createServer({ key: identity.key, cert: identity.certificate }, (request, response) => {
     if (!authorised(request.headers.authorization)) {
-      sendJson(response, 401, new ApiError(401, 'Unauthorized', 'Unauthorized: a bearer token is needed; it is in the kubeconfig').status());
+      sendJson(
+        response,
+        401,
+        new ApiError(401, 'Unauthorized', 'Unauthorized: a bearer token is needed; it is in the kubeconfig').status(),
+      );
       return;
     }
     handle(request, response, { registry: options.registry, logs: options.logs, address }).catch((error: unknown) => {
       logger.error({ err: error, method: request.method, url: request.url }, 'a request failed');
       if (response.headersSent) response.destroy();
-      else sendJson(response, 500, new ApiError(500, 'InternalError', `local-kube failed: ${error instanceof Error ? error.message : String(error)}`).status());
+      else
+        sendJson(
+          response,
+          500,
+          new ApiError(500, 'InternalError', `local-kube failed: ${error instanceof Error ? error.message : String(error)}`).status(),
+        );
     });
   });
   server.on('connection', (socket: Socket) => {

@@ -18,7 +18,11 @@ export interface StrategyContext {
 }
 
 const forbidden = (field: string, message: string): Cause => ({ reason: 'FieldValueForbidden', field, message: `Forbidden: ${message}` });
-const immutable = (field: string, value: string): Cause => ({ reason: 'FieldValueInvalid', field, message: `Invalid value: ${JSON.stringify(value)}: field is immutable` });
+const immutable = (field: string, value: string): Cause => ({
+  reason: 'FieldValueInvalid',
+  field,
+  message: `Invalid value: ${JSON.stringify(value)}: field is immutable`,
+});
 
 function withSpec(object: KubeObject, spec: JsonObject): KubeObject {
   return { ...object, spec };
@@ -27,15 +31,23 @@ function withSpec(object: KubeObject, spec: JsonObject): KubeObject {
 function prepareService(object: KubeObject, live: KubeObject | undefined, context: StrategyContext): KubeObject {
   const spec: JsonObject = { type: 'ClusterIP', sessionAffinity: 'None', ...objectAt(object, 'spec') };
   const ports = Array.isArray(spec['ports']) ? spec['ports'] : [];
-  if (ports.length > 0) spec['ports'] = ports.map((port) => (isObject(port) ? { protocol: 'TCP', targetPort: port['port'] ?? null, ...port } : port));
+  if (ports.length > 0)
+    spec['ports'] = ports.map((port) => (isObject(port) ? { protocol: 'TCP', targetPort: port['port'] ?? null, ...port } : port));
   if (spec['type'] === 'ExternalName') return { ...withSpec(object, spec), status: object['status'] ?? { loadBalancer: {} } };
   const kept = stringAt(live, 'spec', 'clusterIP');
   const asked = typeof spec['clusterIP'] === 'string' && spec['clusterIP'] !== '' ? spec['clusterIP'] : undefined;
   const ip = asked ?? kept ?? context.allocateClusterIp(undefined);
-  if (ip !== undefined && ip !== kept && ip !== 'None' && asked !== undefined && context.allocateClusterIp(asked) === undefined) spec['clusterIP'] = 'taken';
+  if (ip !== undefined && ip !== kept && ip !== 'None' && asked !== undefined && context.allocateClusterIp(asked) === undefined)
+    spec['clusterIP'] = 'taken';
   else spec['clusterIP'] = ip;
   return {
-    ...withSpec(object, { ...spec, clusterIPs: [spec['clusterIP'] ?? ''], ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack', internalTrafficPolicy: 'Cluster' }),
+    ...withSpec(object, {
+      ...spec,
+      clusterIPs: [spec['clusterIP'] ?? ''],
+      ipFamilies: ['IPv4'],
+      ipFamilyPolicy: 'SingleStack',
+      internalTrafficPolicy: 'Cluster',
+    }),
     status: object['status'] ?? { loadBalancer: {} },
   };
 }
@@ -44,7 +56,13 @@ function serviceCauses(object: KubeObject, live: KubeObject | undefined): Cause[
   const ip = stringAt(object, 'spec', 'clusterIP');
   const before = stringAt(live, 'spec', 'clusterIP');
   if (ip === 'taken')
-    return [{ reason: 'FieldValueInvalid', field: 'spec.clusterIP', message: 'Invalid value: the address must be a free one of this cluster (leave it out to get one, or use None)' }];
+    return [
+      {
+        reason: 'FieldValueInvalid',
+        field: 'spec.clusterIP',
+        message: 'Invalid value: the address must be a free one of this cluster (leave it out to get one, or use None)',
+      },
+    ];
   return before !== undefined && ip !== before ? [immutable('spec.clusterIPs[0]', ip ?? '')] : [];
 }
 
@@ -54,7 +72,14 @@ function prepareSecret(object: KubeObject): KubeObject {
   if (isObject(stringData)) {
     for (const [key, value] of Object.entries(stringData)) if (typeof value === 'string') data[key] = Buffer.from(value).toString('base64');
   }
-  return { ...rest, apiVersion: object.apiVersion, kind: object.kind, metadata: object.metadata, type: stringAt(object, 'type') ?? 'Opaque', ...(Object.keys(data).length > 0 ? { data } : {}) };
+  return {
+    ...rest,
+    apiVersion: object.apiVersion,
+    kind: object.kind,
+    metadata: object.metadata,
+    type: stringAt(object, 'type') ?? 'Opaque',
+    ...(Object.keys(data).length > 0 ? { data } : {}),
+  };
 }
 
 function frozenDataCauses(object: KubeObject, live: KubeObject | undefined): Cause[] {
@@ -64,8 +89,14 @@ function frozenDataCauses(object: KubeObject, live: KubeObject | undefined): Cau
 }
 
 function secretCauses(object: KubeObject, live: KubeObject | undefined): Cause[] {
-  const bad = Object.entries(objectAt(object, 'data')).filter(([, value]) => typeof value === 'string' && !/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(value));
-  const causes = bad.map(([key]): Cause => ({ reason: 'FieldValueInvalid', field: `data[${key}]`, message: 'Invalid value: must be base64 (use stringData for plain text)' }));
+  const bad = Object.entries(objectAt(object, 'data')).filter(
+    ([, value]) => typeof value === 'string' && !/^[A-Za-z0-9+/\s]*={0,2}\s*$/.test(value),
+  );
+  const causes = bad.map(([key]): Cause => ({
+    reason: 'FieldValueInvalid',
+    field: `data[${key}]`,
+    message: 'Invalid value: must be base64 (use stringData for plain text)',
+  }));
   if (live !== undefined && live['type'] !== object['type']) causes.push(immutable('type', String(object['type'])));
   return [...causes, ...frozenDataCauses(object, live)];
 }
@@ -80,7 +111,8 @@ function prepareClaim(object: KubeObject): KubeObject {
 function claimCauses(object: KubeObject, live: KubeObject | undefined): Cause[] {
   const causes: Cause[] = [];
   for (const field of ['accessModes', 'resources']) {
-    if (objectAt(object, 'spec')[field] === undefined) causes.push({ reason: 'FieldValueRequired', field: `spec.${field}`, message: 'Required value' });
+    if (objectAt(object, 'spec')[field] === undefined)
+      causes.push({ reason: 'FieldValueRequired', field: `spec.${field}`, message: 'Required value' });
   }
   if (live === undefined) return causes;
   const fixed = (claim: KubeObject): JsonObject => ({ ...objectAt(claim, 'spec'), resources: undefined, volumeName: undefined });

@@ -19,14 +19,28 @@ export function runDisruptionBudgets(registry: Registry, logger: Logger): Runnin
       if (resource === undefined) return;
       for (const budget of registry.store.list(storage)) {
         const spec = objectAt(budget, 'spec');
-        const pods = (registry.store.list('pods', budget.metadata.namespace) as Pod[]).filter((pod) => matchesLabelSelector(objectAt(spec, 'selector'), pod.metadata.labels));
+        const pods = (registry.store.list('pods', budget.metadata.namespace) as Pod[]).filter((pod) =>
+          matchesLabelSelector(objectAt(spec, 'selector'), pod.metadata.labels),
+        );
         const expectedPods = pods.length;
         const currentHealthy = pods.filter(podIsReady).length;
         const { minAvailable, maxUnavailable } = spec;
-        const desiredHealthy = maxUnavailable !== undefined ? Math.max(0, expectedPods - share(maxUnavailable, expectedPods)) : share(minAvailable ?? 1, expectedPods);
-        const status: JsonObject = { currentHealthy, desiredHealthy, expectedPods, disruptionsAllowed: Math.max(0, currentHealthy - desiredHealthy), observedGeneration: budget.metadata.generation ?? 1 };
+        const desiredHealthy =
+          maxUnavailable !== undefined
+            ? Math.max(0, expectedPods - share(maxUnavailable, expectedPods))
+            : share(minAvailable ?? 1, expectedPods);
+        const status: JsonObject = {
+          currentHealthy,
+          desiredHealthy,
+          expectedPods,
+          disruptionsAllowed: Math.max(0, currentHealthy - desiredHealthy),
+          observedGeneration: budget.metadata.generation ?? 1,
+        };
         if (jsonEqual(budget['status'], status)) continue;
-        registry.change(resource, budget.metadata.namespace, budget.metadata.name, (live) => ({ ...live, status }), { manager: 'disruption-controller', subresource: 'status' });
+        registry.change(resource, budget.metadata.namespace, budget.metadata.name, (live) => ({ ...live, status }), {
+          manager: 'disruption-controller',
+          subresource: 'status',
+        });
       }
     },
   );

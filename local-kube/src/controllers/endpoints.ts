@@ -22,7 +22,8 @@ export function endpointsOf(service: Service, pods: readonly Pod[]): ServiceEndp
   return pods.flatMap((pod) => {
     const ip = pod.status?.podIP;
     const ended = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
-    if (ip === undefined || ended || pod.metadata.namespace !== service.metadata.namespace || !matchesLabels(selector, pod.metadata.labels)) return [];
+    if (ip === undefined || ended || pod.metadata.namespace !== service.metadata.namespace || !matchesLabels(selector, pod.metadata.labels))
+      return [];
     const terminating = pod.metadata.deletionTimestamp !== undefined;
     const ready = service.spec.publishNotReadyAddresses === true || (podIsReady(pod) && !terminating);
     return [{ pod, ip, ready }];
@@ -98,8 +99,17 @@ function endpointsObject(service: Service, endpoints: readonly ServiceEndpoint[]
   }));
   const ready = endpoints.filter((endpoint) => endpoint.ready).map(address);
   const notReady = endpoints.filter((endpoint) => !endpoint.ready).map(address);
-  const subset: JsonObject = { ...(ready.length > 0 ? { addresses: ready } : {}), ...(notReady.length > 0 ? { notReadyAddresses: notReady } : {}), ...(ports.length > 0 ? { ports } : {}) };
-  return { apiVersion: 'v1', kind: 'Endpoints', metadata: { name, namespace, labels: { ...labels } }, subsets: endpoints.length === 0 ? [] : [subset] };
+  const subset: JsonObject = {
+    ...(ready.length > 0 ? { addresses: ready } : {}),
+    ...(notReady.length > 0 ? { notReadyAddresses: notReady } : {}),
+    ...(ports.length > 0 ? { ports } : {}),
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Endpoints',
+    metadata: { name, namespace, labels: { ...labels } },
+    subsets: endpoints.length === 0 ? [] : [subset],
+  };
 }
 
 function sliceObject(service: Service, endpoints: readonly ServiceEndpoint[]): KubeObject {
@@ -111,7 +121,11 @@ function sliceObject(service: Service, endpoints: readonly ServiceEndpoint[]): K
     metadata: {
       name: `${name}-${uid.slice(0, 5)}`,
       namespace,
-      labels: { ...labels, 'kubernetes.io/service-name': name, 'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io' },
+      labels: {
+        ...labels,
+        'kubernetes.io/service-name': name,
+        'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+      },
       ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name, uid, controller: true, blockOwnerDeletion: true }],
     },
     addressType: 'IPv4',

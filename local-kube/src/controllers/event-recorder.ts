@@ -18,7 +18,15 @@ export class EventRecorder {
     this.#registry = registry;
   }
 
-  record(about: { apiVersion: string; kind: string; metadata: KubeObject['metadata'] }, type: EventType, reason: string, message: string, component: string, host?: string, fieldPath?: string): void {
+  record(
+    about: { apiVersion: string; kind: string; metadata: KubeObject['metadata'] },
+    type: EventType,
+    reason: string,
+    message: string,
+    component: string,
+    host?: string,
+    fieldPath?: string,
+  ): void {
     const { store, catalog } = this.#registry;
     const resource = catalog.byKind('v1', 'Event');
     if (resource === undefined) return;

@@ -14,7 +14,10 @@ export function runGarbageCollector(registry: Registry, logger: Logger): Running
     store,
     logger,
     'garbage-collector',
-    (change) => change.type === 'DELETED' || change.object.metadata.deletionTimestamp !== undefined || (change.object.metadata.ownerReferences ?? []).length > 0,
+    (change) =>
+      change.type === 'DELETED' ||
+      change.object.metadata.deletionTimestamp !== undefined ||
+      (change.object.metadata.ownerReferences ?? []).length > 0,
     () => collect(registry),
   );
 }
@@ -43,7 +46,10 @@ function collect(registry: Registry): void {
       for (const held of below) release(registry, held, object.metadata.uid ?? '');
       dropFinalizer(registry, storage, object, ORPHAN);
     } else if (object.metadata.finalizers?.includes(FOREGROUND) === true) {
-      const blocking = below.some((held) => store.get(held.storage, held.object.metadata.namespace, held.object.metadata.name)?.metadata.uid === held.object.metadata.uid);
+      const blocking = below.some(
+        (held) =>
+          store.get(held.storage, held.object.metadata.namespace, held.object.metadata.name)?.metadata.uid === held.object.metadata.uid,
+      );
       if (!blocking) dropFinalizer(registry, storage, object, FOREGROUND);
     }
   }
@@ -62,7 +68,10 @@ function release(registry: Registry, { storage, object }: Held, owner: string): 
     resource,
     object.metadata.namespace,
     object.metadata.name,
-    (live) => ({ ...live, metadata: { ...live.metadata, ownerReferences: (live.metadata.ownerReferences ?? []).filter((reference) => reference.uid !== owner) } }),
+    (live) => ({
+      ...live,
+      metadata: { ...live.metadata, ownerReferences: (live.metadata.ownerReferences ?? []).filter((reference) => reference.uid !== owner) },
+    }),
     { manager: 'garbage-collector' },
   );
 }
@@ -75,7 +84,10 @@ export function dropFinalizer(registry: Registry, storage: string, object: KubeO
     resource,
     object.metadata.namespace,
     object.metadata.name,
-    (live) => ({ ...live, metadata: { ...live.metadata, finalizers: (live.metadata.finalizers ?? []).filter((one) => one !== finalizer) } }),
+    (live) => ({
+      ...live,
+      metadata: { ...live.metadata, finalizers: (live.metadata.finalizers ?? []).filter((one) => one !== finalizer) },
+    }),
     { manager: 'garbage-collector' },
   );
 }

@@ -29,7 +29,12 @@ export function runNamespaces(registry: Registry, logger: Logger, ca: string): R
 
 function furnish(registry: Registry, namespace: string, ca: string): void {
   make(registry, namespace, { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace } });
-  make(registry, namespace, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kube-root-ca.crt', namespace }, data: { 'ca.crt': ca } });
+  make(registry, namespace, {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'kube-root-ca.crt', namespace },
+    data: { 'ca.crt': ca },
+  });
 }
 
 /** Creates an object unless it is there. */
@@ -64,7 +69,9 @@ function emptyDefinition(registry: Registry, crd: KubeObject): void {
   const resource = customResources(crd)[0];
   const instances = resource === undefined ? [] : registry.store.list(resource.storage);
   if (resource !== undefined) {
-    for (const object of instances) if (object.metadata.deletionTimestamp === undefined) registry.remove(resource, object.metadata.namespace, object.metadata.name);
+    for (const object of instances)
+      if (object.metadata.deletionTimestamp === undefined) registry.remove(resource, object.metadata.namespace, object.metadata.name);
   }
-  if (resource === undefined || registry.store.list(resource.storage).length === 0) dropFinalizer(registry, CRDS, crd, CRD_CLEANUP_FINALIZER);
+  if (resource === undefined || registry.store.list(resource.storage).length === 0)
+    dropFinalizer(registry, CRDS, crd, CRD_CLEANUP_FINALIZER);
 }

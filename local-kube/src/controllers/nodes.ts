@@ -26,7 +26,8 @@ const UNREACHABLE = { key: 'node.kubernetes.io/unreachable', effect: 'NoSchedule
 /** Keeps one pretend node a zone; a node with an outage is NotReady and so are its pods, at once. */
 export function runNodes(registry: Registry, recorder: EventRecorder, logger: Logger, zones: readonly string[], network: Network): Running {
   const { store } = registry;
-  for (const [index, zone] of zones.entries()) if (store.get('nodes', undefined, nodeName(zone)) === undefined) makeNode(registry, zone, index, network);
+  for (const [index, zone] of zones.entries())
+    if (store.get('nodes', undefined, nodeName(zone)) === undefined) makeNode(registry, zone, index, network);
   return reconcileOn(
     store,
     logger,
@@ -39,8 +40,16 @@ export function runNodes(registry: Registry, recorder: EventRecorder, logger: Lo
         const was = Array.isArray(ready) && ready.some((one) => objectAt(one)['type'] === 'Ready' && objectAt(one)['status'] === 'True');
         if (was === (outage === undefined) && Array.isArray(ready)) continue;
         setReadiness(registry, object, outage);
-        if (outage === undefined) recorder.record(object, 'Normal', 'NodeReady', `Node ${object.metadata.name} status is now: NodeReady`, 'node-controller');
-        else recorder.record(object, 'Warning', 'NodeNotReady', `Node ${object.metadata.name} status is now: NodeNotReady (outage: ${outage})`, 'node-controller');
+        if (outage === undefined)
+          recorder.record(object, 'Normal', 'NodeReady', `Node ${object.metadata.name} status is now: NodeReady`, 'node-controller');
+        else
+          recorder.record(
+            object,
+            'Warning',
+            'NodeNotReady',
+            `Node ${object.metadata.name} status is now: NodeNotReady (outage: ${outage})`,
+            'node-controller',
+          );
         if (outage !== undefined) unreadyPods(registry, recorder, object.metadata.name);
       }
     },
@@ -80,7 +89,14 @@ function setReadiness(registry: Registry, node: KubeObject, outage: Outage | und
   const { name } = node.metadata;
   const now = instant(registry.now());
   const resources = { cpu: String(os.availableParallelism()), memory: `${Math.floor(os.totalmem() / 1024)}Ki`, pods: '110' };
-  const fine = (type: string, reason: string, message: string): JsonObject => ({ type, status: outage === undefined ? 'False' : 'Unknown', reason: outage === undefined ? reason : 'NodeStatusUnknown', message: outage === undefined ? message : 'Kubelet stopped posting node status.', lastHeartbeatTime: now, lastTransitionTime: now });
+  const fine = (type: string, reason: string, message: string): JsonObject => ({
+    type,
+    status: outage === undefined ? 'False' : 'Unknown',
+    reason: outage === undefined ? reason : 'NodeStatusUnknown',
+    message: outage === undefined ? message : 'Kubelet stopped posting node status.',
+    lastHeartbeatTime: now,
+    lastTransitionTime: now,
+  });
   const status: JsonObject = {
     capacity: resources,
     allocatable: resources,
@@ -93,8 +109,22 @@ function setReadiness(registry: Registry, node: KubeObject, outage: Outage | und
       fine('DiskPressure', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure'),
       fine('PIDPressure', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available'),
       outage === undefined
-        ? { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'local-kube runs pods as processes of this machine', lastHeartbeatTime: now, lastTransitionTime: now }
-        : { type: 'Ready', status: 'Unknown', reason: 'NodeStatusUnknown', message: 'Kubelet stopped posting node status.', lastHeartbeatTime: now, lastTransitionTime: now },
+        ? {
+            type: 'Ready',
+            status: 'True',
+            reason: 'KubeletReady',
+            message: 'local-kube runs pods as processes of this machine',
+            lastHeartbeatTime: now,
+            lastTransitionTime: now,
+          }
+        : {
+            type: 'Ready',
+            status: 'Unknown',
+            reason: 'NodeStatusUnknown',
+            message: 'Kubelet stopped posting node status.',
+            lastHeartbeatTime: now,
+            lastTransitionTime: now,
+          },
     ],
     nodeInfo: {
       machineID: os.hostname(),
@@ -134,10 +164,18 @@ function unreadyPods(registry: Registry, recorder: EventRecorder, node: string):
     const pod = object as Pod;
     if (pod.spec.nodeName !== node) continue;
     const conditions = (pod.status?.conditions ?? []).map((condition) =>
-      condition.type === 'Ready' && condition.status === 'True' ? { ...condition, status: 'False', reason: 'NodeNotReady', lastTransitionTime: now } : condition,
+      condition.type === 'Ready' && condition.status === 'True'
+        ? { ...condition, status: 'False', reason: 'NodeNotReady', lastTransitionTime: now }
+        : condition,
     );
     if (jsonEqual(conditions, pod.status?.conditions)) continue;
-    registry.change(resource, pod.metadata.namespace, pod.metadata.name, (live) => ({ ...live, status: { ...objectAt(live, 'status'), conditions } }), { manager: 'node-controller', subresource: 'status' });
+    registry.change(
+      resource,
+      pod.metadata.namespace,
+      pod.metadata.name,
+      (live) => ({ ...live, status: { ...objectAt(live, 'status'), conditions } }),
+      { manager: 'node-controller', subresource: 'status' },
+    );
     recorder.record(object, 'Warning', 'NodeNotReady', 'Node is not ready', 'node-controller');
   }
 }

@@ -16,10 +16,18 @@ const pod = (name: string, spec: Partial<PodSpec> = {}): Pod => ({
   spec: { containers: [], ...spec },
 });
 const apart: Affinity = {
-  podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ labelSelector: { matchLabels: { app: 'x' } }, topologyKey: 'topology.kubernetes.io/zone' }] },
+  podAntiAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: [
+      { labelSelector: { matchLabels: { app: 'x' } }, topologyKey: 'topology.kubernetes.io/zone' },
+    ],
+  },
 };
 const required = (zone: string): Affinity => ({
-  nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'topology.kubernetes.io/zone', operator: 'In', values: [zone] }] }] } },
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      nodeSelectorTerms: [{ matchExpressions: [{ key: 'topology.kubernetes.io/zone', operator: 'In', values: [zone] }] }],
+    },
+  },
 });
 
 describe('placePod', () => {
@@ -35,12 +43,16 @@ describe('placePod', () => {
   it('keeps apart what must be apart, and says why nothing fits', () => {
     const placed = ['a', 'b', 'c'].map((zone) => pod(zone, { nodeName: `node-zone-${zone}` }));
     expect(placePod(pod('p', { affinity: apart }), NODES, placed.slice(0, 2))).toEqual({ node: 'node-zone-c' });
-    expect(placePod(pod('p', { affinity: apart }), NODES, placed)).toEqual({ problem: "0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules." });
+    expect(placePod(pod('p', { affinity: apart }), NODES, placed)).toEqual({
+      problem: "0/3 nodes are available: 3 node(s) didn't match pod anti-affinity rules.",
+    });
   });
 
   it('prefers, but does not insist', () => {
     const term = { labelSelector: { matchLabels: { app: 'x' } }, topologyKey: 'kubernetes.io/hostname' };
-    const affinity: Affinity = { podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: term }] } };
+    const affinity: Affinity = {
+      podAntiAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: term }] },
+    };
     expect(placePod(pod('p', { affinity }), NODES.slice(0, 1), [pod('q', { nodeName: 'node-zone-a' })])).toEqual({ node: 'node-zone-a' });
     expect(placePod(pod('p', { affinity }), NODES.slice(0, 2), [pod('q', { nodeName: 'node-zone-a' })])).toEqual({ node: 'node-zone-b' });
   });
@@ -48,7 +60,8 @@ describe('placePod', () => {
   it('leaves out nodes that are not ready', () => {
     const lost = [node('zone-a', [{ key: 'node.kubernetes.io/unreachable', effect: 'NoSchedule' }]), node('zone-b')];
     expect(placePod(pod('p', { affinity: required('zone-a') }), lost, [])).toEqual({
-      problem: "0/2 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, 1 node(s) didn't match Pod's node affinity/selector.",
+      problem:
+        "0/2 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/unreachable: }, 1 node(s) didn't match Pod's node affinity/selector.",
     });
   });
 });

@@ -37,12 +37,17 @@ function unfitness(pod: Pod, node: Node, nodes: readonly Node[], pods: readonly 
   const against = podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? [];
   if (against.some((term) => hasPeer(pod, term, node, nodes, pods))) return "node(s) didn't match pod anti-affinity rules";
   const together = podAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? [];
-  const first = (term: PodAffinityTerm): boolean => matchesLabelSelector(term.labelSelector, pod.metadata.labels) && !pods.some((other) => isPeer(pod, term, other));
-  return together.every((term) => hasPeer(pod, term, node, nodes, pods) || first(term)) ? undefined : "node(s) didn't match pod affinity rules";
+  const first = (term: PodAffinityTerm): boolean =>
+    matchesLabelSelector(term.labelSelector, pod.metadata.labels) && !pods.some((other) => isPeer(pod, term, other));
+  return together.every((term) => hasPeer(pod, term, node, nodes, pods) || first(term))
+    ? undefined
+    : "node(s) didn't match pod affinity rules";
 }
 
 function tolerates(pod: Pod, key: string, effect: string): boolean {
-  return (pod.spec.tolerations ?? []).some((one) => (one.key === undefined || one.key === key) && (one.effect === undefined || one.effect === '' || one.effect === effect));
+  return (pod.spec.tolerations ?? []).some(
+    (one) => (one.key === undefined || one.key === key) && (one.effect === undefined || one.effect === '' || one.effect === effect),
+  );
 }
 
 function matchesNode(pod: Pod, node: Node): boolean {
@@ -59,7 +64,13 @@ function matchesTerm(term: NodeSelectorTerm, node: Node): boolean {
 function isPeer(pod: Pod, term: PodAffinityTerm, other: Pod): boolean {
   const namespaces = term.namespaces ?? [pod.metadata.namespace ?? 'default'];
   const ended = other.status?.phase === 'Succeeded' || other.status?.phase === 'Failed';
-  return !ended && other.spec.nodeName !== undefined && other.metadata.uid !== pod.metadata.uid && namespaces.includes(other.metadata.namespace ?? 'default') && matchesLabelSelector(term.labelSelector, other.metadata.labels);
+  return (
+    !ended &&
+    other.spec.nodeName !== undefined &&
+    other.metadata.uid !== pod.metadata.uid &&
+    namespaces.includes(other.metadata.namespace ?? 'default') &&
+    matchesLabelSelector(term.labelSelector, other.metadata.labels)
+  );
 }
 
 /** Is a pod that the term means in the same topology domain (zone, host) as the node? */
@@ -73,8 +84,11 @@ function hasPeer(pod: Pod, term: PodAffinityTerm, node: Node, nodes: readonly No
 function preference(pod: Pod, node: Node, nodes: readonly Node[], pods: readonly Pod[]): number {
   const affinity: Affinity = pod.spec.affinity ?? {};
   let score = 0;
-  for (const { weight, preference: term } of affinity.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []) if (matchesTerm(term, node)) score += weight;
-  for (const { weight, podAffinityTerm: term } of affinity.podAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []) if (hasPeer(pod, term, node, nodes, pods)) score += weight;
-  for (const { weight, podAffinityTerm: term } of affinity.podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []) if (hasPeer(pod, term, node, nodes, pods)) score -= weight;
+  for (const { weight, preference: term } of affinity.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [])
+    if (matchesTerm(term, node)) score += weight;
+  for (const { weight, podAffinityTerm: term } of affinity.podAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [])
+    if (hasPeer(pod, term, node, nodes, pods)) score += weight;
+  for (const { weight, podAffinityTerm: term } of affinity.podAntiAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [])
+    if (hasPeer(pod, term, node, nodes, pods)) score -= weight;
   return score;
 }

@@ -35,7 +35,9 @@ function bind(registry: Registry, recorder: EventRecorder, pod: KubeObject, node
   const resource = registry.catalog.byStorage('pods');
   if (resource === undefined) return;
   const { namespace, name } = pod.metadata;
-  registry.change(resource, namespace, name, (live) => ({ ...live, spec: { ...objectAt(live, 'spec'), nodeName: node } }), { manager: COMPONENT });
+  registry.change(resource, namespace, name, (live) => ({ ...live, spec: { ...objectAt(live, 'spec'), nodeName: node } }), {
+    manager: COMPONENT,
+  });
   recorder.record(pod, 'Normal', 'Scheduled', `Successfully assigned ${namespace ?? 'default'}/${name} to ${node}`, COMPONENT);
 }
 
@@ -43,11 +45,23 @@ function explain(registry: Registry, recorder: EventRecorder, pod: Pod, object: 
   const resource = registry.catalog.byStorage('pods');
   const told = pod.status?.conditions?.find((condition) => condition.type === 'PodScheduled');
   if (resource === undefined || told?.message === problem) return;
-  const condition: Condition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: problem, lastTransitionTime: instant(registry.now()) };
+  const condition: Condition = {
+    type: 'PodScheduled',
+    status: 'False',
+    reason: 'Unschedulable',
+    message: problem,
+    lastTransitionTime: instant(registry.now()),
+  };
   const others = (pod.status?.conditions ?? []).filter((one) => one.type !== 'PodScheduled');
-  registry.change(resource, pod.metadata.namespace, pod.metadata.name, (live) => ({ ...live, status: { ...objectAt(live, 'status'), conditions: [...others, condition] } }), {
-    manager: COMPONENT,
-    subresource: 'status',
-  });
+  registry.change(
+    resource,
+    pod.metadata.namespace,
+    pod.metadata.name,
+    (live) => ({ ...live, status: { ...objectAt(live, 'status'), conditions: [...others, condition] } }),
+    {
+      manager: COMPONENT,
+      subresource: 'status',
+    },
+  );
   recorder.record(object, 'Warning', 'FailedScheduling', problem, COMPONENT);
 }

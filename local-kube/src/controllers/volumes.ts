@@ -19,7 +19,9 @@ export function runVolumes(registry: Registry, recorder: EventRecorder, logger: 
     store,
     logger,
     'volumes',
-    (change) => ['persistentvolumeclaims', 'persistentvolumes'].includes(change.resource) || (change.resource === 'pods' && change.type === 'DELETED'),
+    (change) =>
+      ['persistentvolumeclaims', 'persistentvolumes'].includes(change.resource) ||
+      (change.resource === 'pods' && change.type === 'DELETED'),
     () => {
       make(registry, undefined, {
         apiVersion: 'storage.k8s.io/v1',
@@ -67,15 +69,26 @@ function bind(registry: Registry, recorder: EventRecorder, claim: Claim, object:
   });
   const volumes = registry.catalog.byStorage('persistentvolumes');
   const context = { manager: 'volumes' };
-  if (volumes !== undefined) registry.change(volumes, undefined, volumeName, (live) => ({ ...live, status: { phase: 'Bound' } }), { ...context, subresource: 'status' });
+  if (volumes !== undefined)
+    registry.change(volumes, undefined, volumeName, (live) => ({ ...live, status: { phase: 'Bound' } }), {
+      ...context,
+      subresource: 'status',
+    });
   registry.change(
     resource,
     namespace,
     name,
-    (live) => ({ ...live, metadata: { ...live.metadata, finalizers: [...new Set([...(live.metadata.finalizers ?? []), PROTECTION])] }, spec: { ...objectAt(live, 'spec'), volumeName } }),
+    (live) => ({
+      ...live,
+      metadata: { ...live.metadata, finalizers: [...new Set([...(live.metadata.finalizers ?? []), PROTECTION])] },
+      spec: { ...objectAt(live, 'spec'), volumeName },
+    }),
     context,
   );
-  registry.change(resource, namespace, name, (live) => ({ ...live, status: { phase: 'Bound', accessModes, capacity } }), { ...context, subresource: 'status' });
+  registry.change(resource, namespace, name, (live) => ({ ...live, status: { phase: 'Bound', accessModes, capacity } }), {
+    ...context,
+    subresource: 'status',
+  });
   recorder.record(object, 'Normal', 'ProvisioningSucceeded', `Successfully provisioned volume ${volumeName}`, PROVISIONER);
 }
 
@@ -87,8 +100,14 @@ function reclaim(registry: Registry, volume: KubeObject): void {
   const resource = registry.catalog.byStorage('persistentvolumes');
   if (resource === undefined || claim?.metadata.uid === uid) return;
   const { name, annotations } = volume.metadata;
-  if (stringAt(volume, 'spec', 'persistentVolumeReclaimPolicy') !== 'Delete' || annotations?.['pv.kubernetes.io/provisioned-by'] !== PROVISIONER) {
-    registry.change(resource, undefined, name, (live) => ({ ...live, status: { phase: 'Released' } }), { manager: 'volumes', subresource: 'status' });
+  if (
+    stringAt(volume, 'spec', 'persistentVolumeReclaimPolicy') !== 'Delete' ||
+    annotations?.['pv.kubernetes.io/provisioned-by'] !== PROVISIONER
+  ) {
+    registry.change(resource, undefined, name, (live) => ({ ...live, status: { phase: 'Released' } }), {
+      manager: 'volumes',
+      subresource: 'status',
+    });
     return;
   }
   const home = stringAt(volume, 'spec', 'hostPath', 'path');

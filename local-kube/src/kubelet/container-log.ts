@@ -79,7 +79,13 @@ export class ContainerLog {
 
 /** All that is left of a log, oldest first; empty when there is none. */
 export function readLog(file: string): string[] {
-  return [`${file}.1`, file].flatMap((part) => (existsSync(part) ? readFileSync(part, 'utf8').split('\n').filter((line) => line !== '') : []));
+  return [`${file}.1`, file].flatMap((part) =>
+    existsSync(part)
+      ? readFileSync(part, 'utf8')
+          .split('\n')
+          .filter((line) => line !== '')
+      : [],
+  );
 }
 
 export function removeLog(file: string): void {

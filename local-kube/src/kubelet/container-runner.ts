@@ -56,7 +56,20 @@ export class ContainerRunner {
     const ended = before?.state.terminated;
     const cut = before?.state.running;
     this.#restarts = before === undefined ? 0 : before.restartCount + (ended === undefined && cut === undefined ? 0 : 1);
-    this.#last = cut === undefined ? (ended === undefined ? (before?.lastState ?? {}) : { terminated: ended }) : { terminated: { exitCode: 137, reason: 'Unknown', message: 'local-kube was restarted', startedAt: cut.startedAt, finishedAt: instant(host.now()) } };
+    this.#last =
+      cut === undefined
+        ? ended === undefined
+          ? (before?.lastState ?? {})
+          : { terminated: ended }
+        : {
+            terminated: {
+              exitCode: 137,
+              reason: 'Unknown',
+              message: 'local-kube was restarted',
+              startedAt: cut.startedAt,
+              finishedAt: instant(host.now()),
+            },
+          };
   }
 
   get log(): ContainerLog | undefined {

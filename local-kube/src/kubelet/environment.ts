@@ -68,7 +68,8 @@ export function containerEnvironment(pod: Pod, container: Container, references:
       throw new ContainerConfigError(`${source.secretRef === undefined ? 'configmap' : 'secret'} "${name}" not found`);
     }
     for (const key of Object.keys(objectAt(object, 'data'))) {
-      env[`${source.prefix ?? ''}${key}`] = (source.secretRef === undefined ? configMapBytes(object, key) : secretBytes(object, key))?.toString() ?? '';
+      env[`${source.prefix ?? ''}${key}`] =
+        (source.secretRef === undefined ? configMapBytes(object, key) : secretBytes(object, key))?.toString() ?? '';
     }
   }
   for (const variable of container.env ?? []) {
@@ -92,7 +93,8 @@ function variableValue(pod: Pod, variable: EnvVar, references: References): stri
     throw new ContainerConfigError(`${kind} "${name}" not found`);
   }
   const bytes = secretKeyRef === undefined ? configMapBytes(object, reference.key) : secretBytes(object, reference.key);
-  if (bytes === undefined && reference.optional !== true) throw new ContainerConfigError(`couldn't find key ${reference.key} in ${kind} ${name}`);
+  if (bytes === undefined && reference.optional !== true)
+    throw new ContainerConfigError(`couldn't find key ${reference.key} in ${kind} ${name}`);
   return bytes?.toString();
 }
 

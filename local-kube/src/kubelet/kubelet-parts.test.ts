@@ -31,7 +31,10 @@ describe('environment', () => {
     status: { podIP: '127.1.2.3' },
   };
   const references = {
-    secret: (name: string) => (name === 's' ? { apiVersion: 'v1', kind: 'Secret', metadata: { name }, data: { k: Buffer.from('geheim').toString('base64') } } : undefined),
+    secret: (name: string) =>
+      name === 's'
+        ? { apiVersion: 'v1', kind: 'Secret', metadata: { name }, data: { k: Buffer.from('geheim').toString('base64') } }
+        : undefined,
     configMap: () => undefined,
   };
 
@@ -54,7 +57,8 @@ describe('environment', () => {
   });
 
   it('says what is missing', () => {
-    const needs = (key: string, name: string) => () => containerEnvironment(pod, { name: 'c', env: [{ name: 'X', valueFrom: { secretKeyRef: { name, key } } }] }, references);
+    const needs = (key: string, name: string) => () =>
+      containerEnvironment(pod, { name: 'c', env: [{ name: 'X', valueFrom: { secretKeyRef: { name, key } } }] }, references);
     expect(needs('k', 'other')).toThrow('secret "other" not found');
     expect(needs('z', 's')).toThrow("couldn't find key z in secret s");
   });
@@ -68,15 +72,9 @@ describe('environment', () => {
       { mountPath: '/data', hostPath: '/h/d' },
       { mountPath: '/data/deep/', hostPath: '/h/deep' },
     ];
-    expect(['/data', '/data/x', '/data/deep/x', '/database', 'x/data', '--dir=/data/x', '--flag'].map((text) => rewriteMounts(text, mounts))).toEqual([
-      '/h/d',
-      '/h/d/x',
-      '/h/deep/x',
-      '/database',
-      'x/data',
-      '--dir=/h/d/x',
-      '--flag',
-    ]);
+    expect(
+      ['/data', '/data/x', '/data/deep/x', '/database', 'x/data', '--dir=/data/x', '--flag'].map((text) => rewriteMounts(text, mounts)),
+    ).toEqual(['/h/d', '/h/d/x', '/h/deep/x', '/database', 'x/data', '--dir=/h/d/x', '--flag']);
   });
 });
 
@@ -90,7 +88,7 @@ describe('images', () => {
   });
 
   it('are refused with the name of the entry that is wrong', () => {
-    expect(() => parseImageMap({ a: { command: 'x' } }, 'file.json')).toThrow("file.json: image 'a' needs \"command\"");
+    expect(() => parseImageMap({ a: { command: 'x' } }, 'file.json')).toThrow('file.json: image \'a\' needs "command"');
   });
 });
 

@@ -15,12 +15,17 @@ export function logHandler(kubelet: Kubelet, now: () => number): LogHandler {
     const runner = kubelet.runnerOf(object);
     const container = runner?.runner(asked);
     const name = asked ?? names[0] ?? '';
-    if (runner === undefined || container === undefined) throw refuse.badRequest(`container ${name} in pod ${pod.metadata.name} is not available (the pod has not started, or has no such container)`);
+    if (runner === undefined || container === undefined)
+      throw refuse.badRequest(
+        `container ${name} in pod ${pod.metadata.name} is not available (the pod has not started, or has no such container)`,
+      );
     const previous = query.get('previous') === 'true';
     const lines = previous ? runner.previousLog(container) : (container.log?.lines() ?? undefined);
     if (lines === undefined) {
       if (previous) throw refuse.badRequest(`previous terminated container "${name}" in pod "${pod.metadata.name}" not found`);
-      throw refuse.badRequest(`container "${name}" in pod "${pod.metadata.name}" is waiting to start: ${container.status().state.waiting?.reason ?? 'ContainerCreating'}`);
+      throw refuse.badRequest(
+        `container "${name}" in pod "${pod.metadata.name}" is waiting to start: ${container.status().state.waiting?.reason ?? 'ContainerCreating'}`,
+      );
     }
     const timestamps = query.get('timestamps') === 'true';
     const show = (line: string): string => `${timestamps ? line : line.slice(line.indexOf(' ') + 1)}\n`;
@@ -30,7 +35,14 @@ export function logHandler(kubelet: Kubelet, now: () => number): LogHandler {
     response.write(limit > 0 ? text.slice(0, limit) : text);
     const log = container.log;
     if (query.get('follow') !== 'true' || previous || log === undefined) response.end();
-    else followLog(response, log.follow((line) => response.write(show(line)), () => response.end()));
+    else
+      followLog(
+        response,
+        log.follow(
+          (line) => response.write(show(line)),
+          () => response.end(),
+        ),
+      );
   };
 }
 

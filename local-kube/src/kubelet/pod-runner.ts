@@ -45,11 +45,17 @@ export class PodRunner {
     this.#pod = { ...pod, status: { ...pod.status, podIP: ip } };
     this.#host = host;
     this.#home = path.join(host.podsDirectory, pod.metadata.uid ?? pod.metadata.name);
-    const before = (list: ContainerStatus[] | undefined, name: string): ContainerStatus | undefined => list?.find((status) => status.name === name);
+    const before = (list: ContainerStatus[] | undefined, name: string): ContainerStatus | undefined =>
+      list?.find((status) => status.name === name);
     const policy = pod.spec.restartPolicy ?? 'Always';
     const initPolicy = policy === 'Never' ? 'Never' : 'OnFailure';
-    this.#inits = (pod.spec.initContainers ?? []).map((container) => new ContainerRunner(container, initPolicy, this.#runnerHost(container), undefined));
-    this.#mains = pod.spec.containers.map((container) => new ContainerRunner(container, policy, this.#runnerHost(container), before(pod.status?.containerStatuses, container.name)));
+    this.#inits = (pod.spec.initContainers ?? []).map(
+      (container) => new ContainerRunner(container, initPolicy, this.#runnerHost(container), undefined),
+    );
+    this.#mains = pod.spec.containers.map(
+      (container) =>
+        new ContainerRunner(container, policy, this.#runnerHost(container), before(pod.status?.containerStatuses, container.name)),
+    );
   }
 
   get pod(): Pod {
@@ -82,7 +88,8 @@ export class PodRunner {
     this.#ended = true;
     clearTimeout(this.#retry);
     const running = [...this.#inits, ...this.#mains].filter((runner) => runner.running);
-    for (const runner of running) this.#host.event(this.#pod, 'Normal', 'Killing', `Stopping container ${runner.container.name}`, fieldPathOf(runner.container));
+    for (const runner of running)
+      this.#host.event(this.#pod, 'Normal', 'Killing', `Stopping container ${runner.container.name}`, fieldPathOf(runner.container));
     await Promise.all([...this.#inits, ...this.#mains].map((runner) => runner.stop(graceMs)));
   }
 
@@ -138,13 +145,21 @@ export class PodRunner {
       if (!next.running && next.log === undefined) next.start();
       return;
     }
-    for (const runner of this.#mains) if (!runner.running && runner.log === undefined && runner.status().state.waiting?.reason === 'ContainerCreating') this.#launch(runner);
+    for (const runner of this.#mains)
+      if (!runner.running && runner.log === undefined && runner.status().state.waiting?.reason === 'ContainerCreating')
+        this.#launch(runner);
   }
 
   #launch(runner: ContainerRunner): void {
     const { image = '' } = runner.container;
     if (programOf(this.#host.images, image) !== undefined) {
-      this.#host.event(this.#pod, 'Normal', 'Pulled', `Container image "${image}" already present on machine`, fieldPathOf(runner.container));
+      this.#host.event(
+        this.#pod,
+        'Normal',
+        'Pulled',
+        `Container image "${image}" already present on machine`,
+        fieldPathOf(runner.container),
+      );
       this.#host.event(this.#pod, 'Normal', 'Created', `Created container: ${runner.container.name}`, fieldPathOf(runner.container));
     }
     runner.start();
@@ -170,7 +185,9 @@ export class PodRunner {
     const image = container.image ?? '';
     const known = programOf(this.#host.images, image);
     if (known === undefined && container.command === undefined)
-      throw new ContainerConfigError(`image "${imageName(image)}" is not in local-kube's image map; known are: ${[...this.#host.images.keys()].join(', ') || 'none'}`);
+      throw new ContainerConfigError(
+        `image "${imageName(image)}" is not in local-kube's image map; known are: ${[...this.#host.images.keys()].join(', ') || 'none'}`,
+      );
     const root = path.join(this.#home, 'containers', container.name);
     mkdirSync(root, { recursive: true, mode: 0o711 });
     chmodSync(root, 0o711);
@@ -181,7 +198,9 @@ export class PodRunner {
     const base = this.#host.baseEnvironment(this.#pod);
     const env: { [name: string]: string } = { ...base, ...known?.env, LOCAL_KUBE_ROOT: root, HOME: root, ...rewritten };
     // Options of the image or the pod come after the cluster's own, which make Services' names resolvable.
-    const nodeOptions = [base['NODE_OPTIONS'], rewritten['NODE_OPTIONS'] ?? known?.env?.['NODE_OPTIONS']].filter((text) => text !== undefined);
+    const nodeOptions = [base['NODE_OPTIONS'], rewritten['NODE_OPTIONS'] ?? known?.env?.['NODE_OPTIONS']].filter(
+      (text) => text !== undefined,
+    );
     if (nodeOptions.length > 0) env['NODE_OPTIONS'] = nodeOptions.join(' ');
     const words = [...(container.command ?? known?.command ?? []), ...(container.args ?? [])];
     const cwd = container.workingDir === undefined ? root : rewrite(container.workingDir);
@@ -197,7 +216,18 @@ export class PodRunner {
       if (!this.#ended && !this.#lost && this.#volumes !== undefined) this.#advance();
       this.#host.publish(
         this.#pod,
-        podStatus(this.#pod, this.ip, this.#inits.map((runner) => runner.status()), this.#mains.map((runner) => runner.status()), { finished: this.#mains.map((runner) => runner.finished), initFailed: this.#inits.some((runner) => (runner.finished ?? 0) !== 0), lost: this.#lost, now: instant(this.#host.now()) }),
+        podStatus(
+          this.#pod,
+          this.ip,
+          this.#inits.map((runner) => runner.status()),
+          this.#mains.map((runner) => runner.status()),
+          {
+            finished: this.#mains.map((runner) => runner.finished),
+            initFailed: this.#inits.some((runner) => (runner.finished ?? 0) !== 0),
+            lost: this.#lost,
+            now: instant(this.#host.now()),
+          },
+        ),
       );
     });
   }

@@ -16,12 +16,15 @@ export function podStatus(pod: Pod, ip: string, inits: ContainerStatus[], mains:
   const phase = phaseOf(mains, progress, initialised, pod.status?.phase);
   const unready = mains.filter((status) => !status.ready).map((status) => status.name);
   const why = phase === 'Succeeded' ? 'PodCompleted' : 'ContainersNotReady';
-  const readiness: Partial<Condition> =
-    progress.lost
-      ? { status: 'False', reason: 'NodeNotReady' }
-      : unready.length === 0
-        ? { status: 'True' }
-        : { status: 'False', reason: why, ...(phase === 'Succeeded' ? {} : { message: `containers with unready status: [${unready.join(' ')}]` }) };
+  const readiness: Partial<Condition> = progress.lost
+    ? { status: 'False', reason: 'NodeNotReady' }
+    : unready.length === 0
+      ? { status: 'True' }
+      : {
+          status: 'False',
+          reason: why,
+          ...(phase === 'Succeeded' ? {} : { message: `containers with unready status: [${unready.join(' ')}]` }),
+        };
   const conditions: Condition[] = [
     { type: 'PodReadyToStartContainers', status: progress.lost ? 'False' : 'True' },
     initialised ? { type: 'Initialized', status: 'True' } : { type: 'Initialized', status: 'False', reason: 'ContainersNotInitialized' },
@@ -32,7 +35,11 @@ export function podStatus(pod: Pod, ip: string, inits: ContainerStatus[], mains:
   const before = pod.status?.conditions ?? [];
   const timed = conditions.map((condition): Condition => {
     const old = before.find((one) => one.type === condition.type);
-    return { ...condition, lastProbeTime: null, lastTransitionTime: old?.status === condition.status && old.lastTransitionTime !== undefined ? old.lastTransitionTime : progress.now };
+    return {
+      ...condition,
+      lastProbeTime: null,
+      lastTransitionTime: old?.status === condition.status && old.lastTransitionTime !== undefined ? old.lastTransitionTime : progress.now,
+    };
   });
   return {
     phase,
@@ -48,12 +55,19 @@ export function podStatus(pod: Pod, ip: string, inits: ContainerStatus[], mains:
   };
 }
 
-function phaseOf(mains: ContainerStatus[], { finished, initFailed }: PodProgress, initialised: boolean, before: string | undefined): string {
+function phaseOf(
+  mains: ContainerStatus[],
+  { finished, initFailed }: PodProgress,
+  initialised: boolean,
+  before: string | undefined,
+): string {
   if (initFailed) return 'Failed';
   if (finished.length > 0 && finished.every((code) => code !== undefined)) {
     // While the pod is being ended its containers' codes say nothing of success.
     return finished.every((code) => code === 0) ? 'Succeeded' : 'Failed';
   }
-  const begun = mains.some((status) => status.state.running !== undefined || status.restartCount > 0 || status.state.terminated !== undefined);
+  const begun = mains.some(
+    (status) => status.state.running !== undefined || status.restartCount > 0 || status.state.terminated !== undefined,
+  );
   return initialised && (begun || before === 'Running') ? 'Running' : 'Pending';
 }

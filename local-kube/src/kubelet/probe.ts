@@ -23,7 +23,8 @@ export async function runProbe(probe: Probe, target: ProbeTarget): Promise<Probe
   const timeoutMs = (probe.timeoutSeconds ?? 1) * 1000;
   try {
     if (probe.httpGet !== undefined) return await httpProbe(probe.httpGet, target, timeoutMs);
-    if (probe.tcpSocket !== undefined) return await tcpProbe(probe.tcpSocket.host ?? target.ip, portOf(probe.tcpSocket.port, target), timeoutMs);
+    if (probe.tcpSocket !== undefined)
+      return await tcpProbe(probe.tcpSocket.host ?? target.ip, portOf(probe.tcpSocket.port, target), timeoutMs);
     if (probe.exec !== undefined) return await execProbe(probe.exec.command ?? [], target, timeoutMs);
     return { ok: false, message: 'the probe has no httpGet, tcpSocket or exec (grpc is not supported here)' };
   } catch (error) {
@@ -43,13 +44,29 @@ function httpProbe(get: NonNullable<Probe['httpGet']>, target: ProbeTarget, time
   const port = portOf(get.port, target);
   const headers = Object.fromEntries((get.httpHeaders ?? []).map((header) => [header.name, header.value]));
   return new Promise((resolve, reject) => {
-    const request = http.get({ host, port, path: get.path ?? '/', headers: { 'user-agent': 'kube-probe/1.32', ...headers }, agent: false, signal: AbortSignal.timeout(timeoutMs) }, (response) => {
-      response.resume();
-      const code = response.statusCode ?? 0;
-      const ok = code >= 200 && code < 400;
-      resolve({ ok, message: ok ? 'ok' : `HTTP probe failed with statuscode: ${code}` });
-    });
-    request.on('error', (error) => reject(new Error(`Get "http://${host}:${port}${get.path ?? '/'}": ${error.name === 'AbortError' ? 'context deadline exceeded' : error.message}`)));
+    const request = http.get(
+      {
+        host,
+        port,
+        path: get.path ?? '/',
+        headers: { 'user-agent': 'kube-probe/1.32', ...headers },
+        agent: false,
+        signal: AbortSignal.timeout(timeoutMs),
+      },
+      (response) => {
+        response.resume();
+        const code = response.statusCode ?? 0;
+        const ok = code >= 200 && code < 400;
+        resolve({ ok, message: ok ? 'ok' : `HTTP probe failed with statuscode: ${code}` });
+      },
+    );
+    request.on('error', (error) =>
+      reject(
+        new Error(
+          `Get "http://${host}:${port}${get.path ?? '/'}": ${error.name === 'AbortError' ? 'context deadline exceeded' : error.message}`,
+        ),
+      ),
+    );
   });
 }
 
@@ -69,7 +86,13 @@ function tcpProbe(host: string, port: number, timeoutMs: number): Promise<ProbeR
 function execProbe(command: readonly string[], target: ProbeTarget, timeoutMs: number): Promise<ProbeResult> {
   const [program = '', ...args] = command.map((word) => target.rewrite(word));
   return new Promise((resolve) => {
-    const child = spawn(program, args, { env: { ...target.env }, cwd: target.cwd, stdio: ['ignore', 'pipe', 'pipe'], timeout: timeoutMs, killSignal: 'SIGKILL' });
+    const child = spawn(program, args, {
+      env: { ...target.env },
+      cwd: target.cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+    });
     let output = '';
     const collect = (chunk: Buffer): void => {
       if (output.length < 4096) output += chunk.toString();
@@ -77,7 +100,13 @@ function execProbe(command: readonly string[], target: ProbeTarget, timeoutMs: n
     child.stdout.on('data', collect);
     child.stderr.on('data', collect);
     child.on('error', (error) => resolve({ ok: false, message: error.message }));
-    child.on('close', (code, signal) => resolve({ ok: code === 0, message: code === 0 ? 'ok' : signal === null ? output.trim() || `exit code ${String(code)}` : `command timed out after ${timeoutMs} ms` }));
+    child.on('close', (code, signal) =>
+      resolve({
+        ok: code === 0,
+        message:
+          code === 0 ? 'ok' : signal === null ? output.trim() || `exit code ${String(code)}` : `command timed out after ${timeoutMs} ms`,
+      }),
+    );
   });
 }
 
@@ -95,7 +124,13 @@ export class ProbeLoop {
   #last: boolean | undefined;
 
   /** `failed` hears of each failure; `verdict` of each change of mind, and `eager` asks at least once a second until the first. */
-  constructor(probe: Probe, target: ProbeTarget, verdict: (ok: boolean, message: string) => void, failed: (message: string) => void, eager = false) {
+  constructor(
+    probe: Probe,
+    target: ProbeTarget,
+    verdict: (ok: boolean, message: string) => void,
+    failed: (message: string) => void,
+    eager = false,
+  ) {
     this.#eager = eager;
     this.#probe = probe;
     this.#target = target;
@@ -127,6 +162,7 @@ export class ProbeLoop {
     if (!ok && (this.#state !== undefined || this.#inRow >= enough)) this.#failed(message);
     // Until the first verdict a quick look is worth it: a pod that starts in a tenth of a second need not wait for a whole period.
     const settling = this.#eager && this.#state === undefined && !ok && this.#probe.initialDelaySeconds === undefined;
-    if (!this.#stopped) this.#next(settling ? Math.min(1000, (this.#probe.periodSeconds ?? 10) * 1000) : (this.#probe.periodSeconds ?? 10) * 1000);
+    if (!this.#stopped)
+      this.#next(settling ? Math.min(1000, (this.#probe.periodSeconds ?? 10) * 1000) : (this.#probe.periodSeconds ?? 10) * 1000);
   }
 }

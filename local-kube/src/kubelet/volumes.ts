@@ -15,7 +15,8 @@ export interface VolumeSources extends References {
 /** Makes the directories of a pod's volumes under `home` and returns them by name. Throws VolumeError. */
 export function prepareVolumes(pod: Pod, home: string, sources: VolumeSources): Map<string, string> {
   const directories = new Map<string, string>();
-  for (const volume of pod.spec.volumes ?? []) directories.set(volume.name, prepareVolume(pod, volume, path.join(home, 'volumes', volume.name), sources));
+  for (const volume of pod.spec.volumes ?? [])
+    directories.set(volume.name, prepareVolume(pod, volume, path.join(home, 'volumes', volume.name), sources));
   return directories;
 }
 
@@ -56,7 +57,11 @@ function filesOf(pod: Pod, volume: Volume, references: References): VolumeFile[]
   if (secret !== undefined) return keyedFiles('secret', { ...secret, name: secret.secretName ?? '' }, references);
   if (configMap !== undefined) return keyedFiles('configmap', configMap, references);
   const downward = (items: { path: string; fieldRef?: { fieldPath: string } }[] = []): VolumeFile[] =>
-    items.map((item) => ({ path: item.path, bytes: Buffer.from(item.fieldRef === undefined ? '' : podField(pod, item.fieldRef.fieldPath)), secret: false }));
+    items.map((item) => ({
+      path: item.path,
+      bytes: Buffer.from(item.fieldRef === undefined ? '' : podField(pod, item.fieldRef.fieldPath)),
+      secret: false,
+    }));
   if (downwardAPI !== undefined) return downward(downwardAPI.items);
   return (projected?.sources ?? []).flatMap((source) => [
     ...(source.secret === undefined ? [] : keyedFiles('secret', source.secret, references)),
@@ -65,7 +70,11 @@ function filesOf(pod: Pod, volume: Volume, references: References): VolumeFile[]
   ]);
 }
 
-function keyedFiles(kind: 'secret' | 'configmap', source: { name?: string; items?: KeyToPath[]; optional?: boolean }, references: References): VolumeFile[] {
+function keyedFiles(
+  kind: 'secret' | 'configmap',
+  source: { name?: string; items?: KeyToPath[]; optional?: boolean },
+  references: References,
+): VolumeFile[] {
   const name = source.name ?? '';
   const object: KubeObject | undefined = kind === 'secret' ? references.secret(name) : references.configMap(name);
   if (object === undefined) {

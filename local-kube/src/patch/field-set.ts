@@ -60,7 +60,8 @@ export type ListShape = { kind: 'atomic' } | { kind: 'set' } | { kind: 'map'; ke
 
 export function listShape(schema: OpenSchema | undefined): ListShape {
   if (schema?.['x-kubernetes-list-type'] === 'set') return { kind: 'set' };
-  if (schema?.['x-kubernetes-list-type'] === 'map') return { kind: 'map', keys: schema['x-kubernetes-list-map-keys'] ?? [], items: schema.items };
+  if (schema?.['x-kubernetes-list-type'] === 'map')
+    return { kind: 'map', keys: schema['x-kubernetes-list-map-keys'] ?? [], items: schema.items };
   return { kind: 'atomic' };
 }
 
@@ -90,7 +91,9 @@ export function fieldsOf(value: Json, schema: OpenSchema | undefined): FieldSet 
   }
   if (!isGranularMap(value, schema)) return {};
   const entries = Object.entries(value).filter((entry): entry is [string, Json] => entry[1] !== undefined);
-  return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, field]) => [`f:${key}`, fieldsOf(field, propertySchema(schema, key))]));
+  return Object.fromEntries(
+    entries.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([key, field]) => [`f:${key}`, fieldsOf(field, propertySchema(schema, key))]),
+  );
 }
 
 export interface Difference {
@@ -102,7 +105,8 @@ export interface Difference {
 
 export function difference(before: Json | undefined, after: Json | undefined, schema: OpenSchema | undefined): Difference {
   if (jsonEqual(before, after)) return { changed: undefined, removed: undefined };
-  if (before === undefined || before === null) return { changed: after === undefined ? undefined : fieldsOf(after, schema), removed: undefined };
+  if (before === undefined || before === null)
+    return { changed: after === undefined ? undefined : fieldsOf(after, schema), removed: undefined };
   if (after === undefined || after === null) return { changed: after === null ? {} : undefined, removed: fieldsOf(before, schema) };
   if (isGranularMap(before, schema) && isGranularMap(after, schema)) {
     const keys = new Set([...Object.keys(before), ...Object.keys(after)]);

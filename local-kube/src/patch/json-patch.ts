@@ -76,7 +76,8 @@ function add(root: Json, path: string, value: Json): Json {
   const { parent, last } = parentOf(root, path);
   if (Array.isArray(parent)) {
     const index = last === '-' ? parent.length : Number(last);
-    if (!Number.isInteger(index) || index < 0 || index > parent.length) throw new PatchError(`index "${last}" of "${path}" is out of range`);
+    if (!Number.isInteger(index) || index < 0 || index > parent.length)
+      throw new PatchError(`index "${last}" of "${path}" is out of range`);
     parent.splice(index, 0, value);
   } else if (isObject(parent)) parent[last] = value;
   else throw new PatchError(`the parent of "${path}" is neither an object nor an array`);

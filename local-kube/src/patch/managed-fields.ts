@@ -11,7 +11,9 @@ export interface Manager {
 
 /** Fields of metadata that belong to the system, or tell which object it is: nobody owns them. */
 const UNOWNED_METADATA = new Set(
-  'name namespace generateName uid resourceVersion generation creationTimestamp deletionTimestamp deletionGracePeriodSeconds selfLink managedFields'.split(' '),
+  'name namespace generateName uid resourceVersion generation creationTimestamp deletionTimestamp deletionGracePeriodSeconds selfLink managedFields'.split(
+    ' ',
+  ),
 );
 
 /** What of an object can be owned, as seen through the subresource it is written by. */
@@ -23,13 +25,17 @@ export function ownablePart(object: KubeObject, statusSeparate: boolean, subreso
     if (key === 'status' ? statusSeparate && subresource !== 'status' : subresource === 'status') continue;
     part[key] = value;
   }
-  const metadata = Object.fromEntries(Object.entries(object.metadata).filter(([key, value]) => !UNOWNED_METADATA.has(key) && value !== undefined));
+  const metadata = Object.fromEntries(
+    Object.entries(object.metadata).filter(([key, value]) => !UNOWNED_METADATA.has(key) && value !== undefined),
+  );
   if (Object.keys(metadata).length > 0) part['metadata'] = metadata;
   return part;
 }
 
 export function isSame(entry: ManagedFieldsEntry, manager: Manager): boolean {
-  return entry.manager === manager.name && entry.operation === manager.operation && (entry.subresource ?? '') === (manager.subresource ?? '');
+  return (
+    entry.manager === manager.name && entry.operation === manager.operation && (entry.subresource ?? '') === (manager.subresource ?? '')
+  );
 }
 
 /** The entry's fields; FieldsV1 is JSON of nested objects, which is what a FieldSet is. */
@@ -68,7 +74,8 @@ export function trackUpdate(
   statusSeparate: boolean,
   time: string,
 ): ManagedFieldsEntry[] | undefined {
-  const part = (object: KubeObject | undefined): JsonObject => (object === undefined ? {} : ownablePart(object, statusSeparate, manager.subresource));
+  const part = (object: KubeObject | undefined): JsonObject =>
+    object === undefined ? {} : ownablePart(object, statusSeparate, manager.subresource);
   const found: Difference = difference(part(before), part(after), schema);
   const entries = after.metadata.managedFields ?? [];
   if (found.changed === undefined && found.removed === undefined) return entries.length === 0 ? undefined : entries;

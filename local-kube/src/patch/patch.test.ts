@@ -24,7 +24,12 @@ describe('JSON patch', () => {
 
   it('refuses a failed test and a path that is not there, and changes nothing', () => {
     const target = { a: { b: 1 } };
-    expect(() => applyJsonPatch(target, [{ op: 'remove', path: '/a/b' }, { op: 'test', path: '/a', value: 2 }])).toThrow('testing value /a failed');
+    expect(() =>
+      applyJsonPatch(target, [
+        { op: 'remove', path: '/a/b' },
+        { op: 'test', path: '/a', value: 2 },
+      ]),
+    ).toThrow('testing value /a failed');
     expect(() => applyJsonPatch(target, [{ op: 'replace', path: '/x/y', value: 2 }])).toThrow('does not exist');
     expect(target).toEqual({ a: { b: 1 } });
   });
@@ -45,19 +50,44 @@ describe('merge patch', () => {
 
 describe('strategic merge patch', () => {
   const schema = builtinDefinition('V1Pod');
-  const pod = { spec: { containers: [{ name: 'a', image: 'x', env: [{ name: 'E', value: '1' }] }, { name: 'b', image: 'y' }] } };
+  const pod = {
+    spec: {
+      containers: [
+        { name: 'a', image: 'x', env: [{ name: 'E', value: '1' }] },
+        { name: 'b', image: 'y' },
+      ],
+    },
+  };
 
   it('merges lists by their keys and deletes by directive', () => {
-    const patch = { spec: { containers: [{ name: 'a', image: 'z' }, { name: 'b', $patch: 'delete' }, { name: 'c', image: 'n' }], '$setElementOrder/containers': [{ name: 'c' }, { name: 'a' }] } };
+    const patch = {
+      spec: {
+        containers: [
+          { name: 'a', image: 'z' },
+          { name: 'b', $patch: 'delete' },
+          { name: 'c', image: 'n' },
+        ],
+        '$setElementOrder/containers': [{ name: 'c' }, { name: 'a' }],
+      },
+    };
     expect(applyStrategicMergePatch(pod, patch, schema)).toEqual({
-      spec: { containers: [{ name: 'c', image: 'n' }, { name: 'a', image: 'z', env: [{ name: 'E', value: '1' }] }] },
+      spec: {
+        containers: [
+          { name: 'c', image: 'n' },
+          { name: 'a', image: 'z', env: [{ name: 'E', value: '1' }] },
+        ],
+      },
     });
   });
 
   it('handles finalizers as a set of texts', () => {
     const object = { metadata: { finalizers: ['a', 'b'] } };
-    expect(applyStrategicMergePatch(object, { metadata: { '$deleteFromPrimitiveList/finalizers': ['a'] } }, schema)).toEqual({ metadata: { finalizers: ['b'] } });
-    expect(applyStrategicMergePatch(object, { metadata: { finalizers: ['c'] } }, schema)).toEqual({ metadata: { finalizers: ['a', 'b', 'c'] } });
+    expect(applyStrategicMergePatch(object, { metadata: { '$deleteFromPrimitiveList/finalizers': ['a'] } }, schema)).toEqual({
+      metadata: { finalizers: ['b'] },
+    });
+    expect(applyStrategicMergePatch(object, { metadata: { finalizers: ['c'] } }, schema)).toEqual({
+      metadata: { finalizers: ['a', 'b', 'c'] },
+    });
   });
 });
 
@@ -92,17 +122,41 @@ describe('server-side apply', () => {
         properties: {
           a: { type: 'integer' },
           b: { type: 'integer' },
-          list: { type: 'array', 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'], items: { type: 'object', properties: { name: { type: 'string' }, v: { type: 'integer' } } } },
+          list: {
+            type: 'array',
+            'x-kubernetes-list-type': 'map',
+            'x-kubernetes-list-map-keys': ['name'],
+            items: { type: 'object', properties: { name: { type: 'string' }, v: { type: 'integer' } } },
+          },
         },
       },
     },
   };
   const configuration = (spec: { [key: string]: Json }): KubeObject => ({ apiVersion: 'x/v1', kind: 'X', metadata: { name: 'x' }, spec });
   const apply = (live: KubeObject | undefined, spec: { [key: string]: Json }, manager: string, force = false): KubeObject =>
-    serverSideApply({ live, applied: configuration(spec), manager: { name: manager, operation: 'Apply', subresource: undefined }, force, schema, statusSeparate: true, time: '2026-01-01T00:00:00Z' });
+    serverSideApply({
+      live,
+      applied: configuration(spec),
+      manager: { name: manager, operation: 'Apply', subresource: undefined },
+      force,
+      schema,
+      statusSeparate: true,
+      time: '2026-01-01T00:00:00Z',
+    });
 
   it('removes what the manager applied before and leaves out now', () => {
-    const first = apply(undefined, { a: 1, b: 2, list: [{ name: 'x', v: 1 }, { name: 'y', v: 2 }] }, 'me');
+    const first = apply(
+      undefined,
+      {
+        a: 1,
+        b: 2,
+        list: [
+          { name: 'x', v: 1 },
+          { name: 'y', v: 2 },
+        ],
+      },
+      'me',
+    );
     const second = apply(first, { a: 1, list: [{ name: 'y', v: 3 }] }, 'me');
     expect(second['spec']).toEqual({ a: 1, list: [{ name: 'y', v: 3 }] });
   });

@@ -1,7 +1,18 @@
 import type { Cause } from '../api/errors.ts';
 import { propertySchema, type OpenSchema } from '../schema/open-schema.ts';
 import { isObject, type Json, type JsonObject, type KubeObject, type ManagedFieldsEntry } from '../store/object.ts';
-import { difference, fieldPaths, fieldsOf, intersect, isGranularMap, itemKey, listShape, subtract, union, type FieldSet } from './field-set.ts';
+import {
+  difference,
+  fieldPaths,
+  fieldsOf,
+  intersect,
+  isGranularMap,
+  itemKey,
+  listShape,
+  subtract,
+  union,
+  type FieldSet,
+} from './field-set.ts';
 import { entryFields, isSame, makeEntry, ownablePart, without, type Manager } from './managed-fields.ts';
 
 export interface ApplyInput {
@@ -82,7 +93,9 @@ function assemble(input: ApplyInput, part: JsonObject, managedFields: ManagedFie
   const { live, applied } = input;
   const { metadata: ownableMetadata, ...fields } = part;
   const system: JsonObject = Object.fromEntries(
-    Object.entries(live?.metadata ?? applied.metadata).filter(([key]) => !['labels', 'annotations', 'ownerReferences', 'finalizers', 'managedFields'].includes(key)),
+    Object.entries(live?.metadata ?? applied.metadata).filter(
+      ([key]) => !['labels', 'annotations', 'ownerReferences', 'finalizers', 'managedFields'].includes(key),
+    ),
   );
   const kept: JsonObject = {};
   if (live !== undefined) {

@@ -26,7 +26,8 @@ function mergeObject(target: JsonObject, patch: JsonObject, schema: OpenSchema |
     if (key.startsWith(REMOVE)) {
       const field = key.slice(REMOVE.length);
       const present = merged[field];
-      if (Array.isArray(present) && Array.isArray(value)) merged[field] = present.filter((item) => !value.some((gone) => jsonEqual(gone, item)));
+      if (Array.isArray(present) && Array.isArray(value))
+        merged[field] = present.filter((item) => !value.some((gone) => jsonEqual(gone, item)));
       continue;
     }
     const next = value === null ? undefined : mergeField(merged[key], value, propertySchema(schema, key), patch[`${ORDER}${key}`]);
@@ -53,7 +54,8 @@ function mergeField(target: Json | undefined, patch: Json, schema: OpenSchema | 
 function mergeList(target: Json[], patch: Json[], schema: OpenSchema): Json[] {
   const mergeKey = schema['x-kubernetes-patch-merge-key'];
   if (mergeKey === undefined) return [...target, ...patch.filter((item) => !target.some((present) => jsonEqual(present, item)))];
-  if (patch.some((item) => isObject(item) && item['$patch'] === 'replace')) return patch.filter((item) => !isObject(item) || item['$patch'] === undefined);
+  if (patch.some((item) => isObject(item) && item['$patch'] === 'replace'))
+    return patch.filter((item) => !isObject(item) || item['$patch'] === undefined);
   const merged = [...target];
   for (const item of patch) {
     if (!isObject(item)) continue;

@@ -18,7 +18,12 @@ export interface Printer {
   readonly cells: (object: KubeObject, nowMs: number) => Json[];
 }
 
-export const column = (name: string, priority = 0, type = 'string'): Column => ({ name, type, priority, ...(name === 'Name' ? { format: 'name' } : {}) });
+export const column = (name: string, priority = 0, type = 'string'): Column => ({
+  name,
+  type,
+  priority,
+  ...(name === 'Name' ? { format: 'name' } : {}),
+});
 
 const none = (text: string | undefined): string => (text === undefined || text === '' ? '<none>' : text);
 const created = (object: KubeObject, nowMs: number): string => age(object.metadata.creationTimestamp, nowMs);
@@ -26,7 +31,11 @@ const list = (values: Json[]): string => none(values.map(String).join(','));
 const pairs = (labels: JsonObject): string => list(Object.entries(labels).map(([key, value]) => `${key}=${String(value)}`));
 
 /** NAME … AGE, with the given columns between; `wide` columns come after AGE. */
-function printer(middle: { [name: string]: (object: KubeObject, nowMs: number) => Json }, wide: { [name: string]: (object: KubeObject) => Json } = {}, ageColumn = true): Printer {
+function printer(
+  middle: { [name: string]: (object: KubeObject, nowMs: number) => Json },
+  wide: { [name: string]: (object: KubeObject) => Json } = {},
+  ageColumn = true,
+): Printer {
   return {
     columns: [
       column('Name'),
@@ -82,15 +91,24 @@ function modes(value: Json | undefined): string {
   return Array.isArray(value) ? value.map((mode) => short[String(mode)] ?? String(mode)).join(',') : '';
 }
 
-const phase = (object: KubeObject): string => (object.metadata.deletionTimestamp === undefined ? (stringAt(object, 'status', 'phase') ?? '') : 'Terminating');
+const phase = (object: KubeObject): string =>
+  object.metadata.deletionTimestamp === undefined ? (stringAt(object, 'status', 'phase') ?? '') : 'Terminating';
 const subjects = (object: KubeObject, kind: string): string =>
   arrayAt(object, 'subjects')
     .filter((subject) => stringAt(subject, 'kind') === kind)
-    .map((subject) => (kind === 'ServiceAccount' ? `${stringAt(subject, 'namespace') ?? ''}/${stringAt(subject, 'name') ?? ''}` : (stringAt(subject, 'name') ?? '')))
+    .map((subject) =>
+      kind === 'ServiceAccount'
+        ? `${stringAt(subject, 'namespace') ?? ''}/${stringAt(subject, 'name') ?? ''}`
+        : (stringAt(subject, 'name') ?? ''),
+    )
     .join(', ');
 const roleBinding: Printer = printer(
   { Role: (object) => `${stringAt(object, 'roleRef', 'kind') ?? ''}/${stringAt(object, 'roleRef', 'name') ?? ''}` },
-  { Users: (object) => subjects(object, 'User'), Groups: (object) => subjects(object, 'Group'), ServiceAccounts: (object) => subjects(object, 'ServiceAccount') },
+  {
+    Users: (object) => subjects(object, 'User'),
+    Groups: (object) => subjects(object, 'Group'),
+    ServiceAccounts: (object) => subjects(object, 'ServiceAccount'),
+  },
 );
 const createdAt: Printer = {
   columns: [column('Name'), column('Created At', 0, 'date')],
@@ -98,12 +116,26 @@ const createdAt: Printer = {
 };
 
 const eventPrinter: Printer = {
-  columns: [column('Last Seen'), column('Type'), column('Reason'), column('Object'), column('Subobject', 1), column('Source', 1), column('Message'), column('First Seen', 1), column('Count', 1), column('Name', 1)],
+  columns: [
+    column('Last Seen'),
+    column('Type'),
+    column('Reason'),
+    column('Object'),
+    column('Subobject', 1),
+    column('Source', 1),
+    column('Message'),
+    column('First Seen', 1),
+    column('Count', 1),
+    column('Name', 1),
+  ],
   cells: (object, nowMs) => {
     const involved = objectAt(object, 'involvedObject');
     const first = stringAt(object, 'firstTimestamp') ?? stringAt(object, 'eventTime') ?? object.metadata.creationTimestamp;
     const last = stringAt(object, 'series', 'lastObservedTime') ?? stringAt(object, 'lastTimestamp') ?? first;
-    const source = [stringAt(object, 'source', 'component') ?? stringAt(object, 'reportingComponent') ?? '', stringAt(object, 'source', 'host') ?? ''];
+    const source = [
+      stringAt(object, 'source', 'component') ?? stringAt(object, 'reportingComponent') ?? '',
+      stringAt(object, 'source', 'host') ?? '',
+    ];
     return [
       age(last, nowMs),
       stringAt(object, 'type') ?? '',
@@ -128,10 +160,20 @@ export const PRINTERS: { readonly [storage: string]: Printer } = {
     {
       Status: nodeStatus,
       Roles: (object) =>
-        list(Object.keys(object.metadata.labels ?? {}).flatMap((label) => (label.startsWith('node-role.kubernetes.io/') ? [label.slice(24)] : []))),
+        list(
+          Object.keys(object.metadata.labels ?? {}).flatMap((label) =>
+            label.startsWith('node-role.kubernetes.io/') ? [label.slice(24)] : [],
+          ),
+        ),
     },
     {
-      'Internal-IP': (object) => none(stringAt(arrayAt(object, 'status', 'addresses').find((address) => stringAt(address, 'type') === 'InternalIP'), 'address')),
+      'Internal-IP': (object) =>
+        none(
+          stringAt(
+            arrayAt(object, 'status', 'addresses').find((address) => stringAt(address, 'type') === 'InternalIP'),
+            'address',
+          ),
+        ),
       'External-IP': () => '<none>',
       'OS-Image': (object) => none(stringAt(object, 'status', 'nodeInfo', 'osImage')),
       'Kernel-Version': (object) => none(stringAt(object, 'status', 'nodeInfo', 'kernelVersion')),
@@ -142,7 +184,8 @@ export const PRINTERS: { readonly [storage: string]: Printer } = {
     {
       Type: (object) => stringAt(object, 'spec', 'type') ?? 'ClusterIP',
       'Cluster-IP': (object) => none(stringAt(object, 'spec', 'clusterIP')),
-      'External-IP': (object) => (stringAt(object, 'spec', 'type') === 'ExternalName' ? none(stringAt(object, 'spec', 'externalName')) : '<none>'),
+      'External-IP': (object) =>
+        stringAt(object, 'spec', 'type') === 'ExternalName' ? none(stringAt(object, 'spec', 'externalName')) : '<none>',
       'Port(s)': servicePorts,
     },
     { Selector: (object) => pairs(objectAt(object, 'spec', 'selector')) },
@@ -153,7 +196,9 @@ export const PRINTERS: { readonly [storage: string]: Printer } = {
     Ports: (object) => someOf(arrayAt(object, 'ports').map((port) => String(numberAt(port, 'port')))),
     Endpoints: (object) => someOf(arrayAt(object, 'endpoints').flatMap((endpoint) => arrayAt(endpoint, 'addresses').map(String))),
   }),
-  configmaps: printer({ Data: (object) => Object.keys(objectAt(object, 'data')).length + Object.keys(objectAt(object, 'binaryData')).length }),
+  configmaps: printer({
+    Data: (object) => Object.keys(objectAt(object, 'data')).length + Object.keys(objectAt(object, 'binaryData')).length,
+  }),
   secrets: printer({ Type: (object) => stringAt(object, 'type') ?? '', Data: (object) => Object.keys(objectAt(object, 'data')).length }),
   serviceaccounts: printer({ Secrets: (object) => arrayAt(object, 'secrets').length }),
   persistentvolumeclaims: printer(
@@ -190,9 +235,18 @@ export const PRINTERS: { readonly [storage: string]: Printer } = {
     'Allowed Disruptions': (object) => numberAt(object, 'status', 'disruptionsAllowed') ?? 0,
   }),
   'storage.k8s.io/storageclasses': {
-    columns: [column('Name'), column('Provisioner'), column('ReclaimPolicy'), column('VolumeBindingMode'), column('AllowVolumeExpansion'), column('Age')],
+    columns: [
+      column('Name'),
+      column('Provisioner'),
+      column('ReclaimPolicy'),
+      column('VolumeBindingMode'),
+      column('AllowVolumeExpansion'),
+      column('Age'),
+    ],
     cells: (object, nowMs) => [
-      object.metadata.annotations?.['storageclass.kubernetes.io/is-default-class'] === 'true' ? `${object.metadata.name} (default)` : object.metadata.name,
+      object.metadata.annotations?.['storageclass.kubernetes.io/is-default-class'] === 'true'
+        ? `${object.metadata.name} (default)`
+        : object.metadata.name,
       stringAt(object, 'provisioner') ?? '',
       stringAt(object, 'reclaimPolicy') ?? 'Delete',
       stringAt(object, 'volumeBindingMode') ?? 'Immediate',

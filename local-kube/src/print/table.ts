@@ -9,7 +9,14 @@ export function partialMetadata(object: KubeObject): JsonObject {
 }
 
 /** meta.k8s.io/v1 Table: what `kubectl get` prints. https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables */
-export function table(objects: readonly KubeObject[], printer: Printer, listMeta: JsonObject, include: IncludeObject, nowMs: number, headed = true): JsonObject {
+export function table(
+  objects: readonly KubeObject[],
+  printer: Printer,
+  listMeta: JsonObject,
+  include: IncludeObject,
+  nowMs: number,
+  headed = true,
+): JsonObject {
   const columns: Json[] = printer.columns.map((column) => ({
     name: column.name,
     type: column.type,

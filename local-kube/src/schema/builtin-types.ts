@@ -28,7 +28,10 @@ export function builtinDefinition(model: string): OpenSchema {
   definitions.set(model, schema);
   const code = readFileSync(path.join(modelsDirectory, `${model}.js`), 'utf8');
   const declarations = readFileSync(path.join(modelsDirectory, `${model}.d.ts`), 'utf8');
-  const description = /\*\/\nimport[^]*?\/\*\*\n\* ([^]*?)\n\*\/\nexport declare class|^[^]*?\*\/\n\/\*\*\n\* ([^]*?)\n\*\/\nexport declare class/.exec(declarations);
+  const description =
+    /\*\/\nimport[^]*?\/\*\*\n\* ([^]*?)\n\*\/\nexport declare class|^[^]*?\*\/\n\/\*\*\n\* ([^]*?)\n\*\/\nexport declare class/.exec(
+      declarations,
+    );
   const text = description?.[1] ?? description?.[2];
   if (text !== undefined) schema.description = unescape(text);
   const required: string[] = [];

@@ -46,13 +46,13 @@ export const MERGE_RULES: { readonly [field: string]: MergeRule } = {
   'V1PersistentVolumeClaimStatus.conditions': byType,
   'V1PodDisruptionBudgetStatus.conditions': byType,
   'V1CustomResourceDefinitionStatus.conditions': byType,
-  'V1LabelSelector': { atomic: true },
-  'V1SecretKeySelector': { atomic: true },
-  'V1ConfigMapKeySelector': { atomic: true },
-  'V1ObjectFieldSelector': { atomic: true },
-  'V1ObjectReference': { atomic: true },
-  'V1NodeSelector': { atomic: true },
-  'V1ResourceFieldSelector': { atomic: true },
+  V1LabelSelector: { atomic: true },
+  V1SecretKeySelector: { atomic: true },
+  V1ConfigMapKeySelector: { atomic: true },
+  V1ObjectFieldSelector: { atomic: true },
+  V1ObjectReference: { atomic: true },
+  V1NodeSelector: { atomic: true },
+  V1ResourceFieldSelector: { atomic: true },
 };
 
 /** Defaults that tell list items apart; they count even before an object is defaulted. */

@@ -16,7 +16,11 @@ const SCHEMA: OpenSchema = {
         replicas: { type: 'integer', minimum: 1, maximum: 15, default: 1 },
         mode: { type: 'string', enum: ['a', 'b'], default: 'a' },
         free: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
-        parts: { type: 'array', maxItems: 2, items: { type: 'object', properties: { name: { type: 'string' }, n: { type: 'integer', default: 7 } } } },
+        parts: {
+          type: 'array',
+          maxItems: 2,
+          items: { type: 'object', properties: { name: { type: 'string' }, n: { type: 'integer', default: 7 } } },
+        },
       },
     },
   },
@@ -39,7 +43,9 @@ describe('validation', () => {
   });
 
   it('fills in defaults, in items of lists too', () => {
-    expect(applyDefaults({ spec: { size: '1Gi', parts: [{}] } }, SCHEMA)).toEqual({ spec: { size: '1Gi', replicas: 1, mode: 'a', parts: [{ n: 7 }] } });
+    expect(applyDefaults({ spec: { size: '1Gi', parts: [{}] } }, SCHEMA)).toEqual({
+      spec: { size: '1Gi', replicas: 1, mode: 'a', parts: [{ n: 7 }] },
+    });
   });
 
   it('finds unknown fields with their paths, except where anything goes', () => {
@@ -58,6 +64,8 @@ describe('schemas of built-in kinds', () => {
     expect(containers?.items?.required).toEqual(['name']);
     expect(containers?.description).toContain('List of containers belonging to the pod');
     expect(validate({ spec: { containers: [{ name: 'a', resources: { limits: { cpu: 1, memory: '1Gi' } } }] } }, pod)).toEqual([]);
-    expect(validate({ spec: { containers: [{ name: 'a', ports: [{ containerPort: 'x' }] }] } }, pod)[0]?.field).toBe('spec.containers[0].ports[0].containerPort');
+    expect(validate({ spec: { containers: [{ name: 'a', ports: [{ containerPort: 'x' }] }] } }, pod)[0]?.field).toBe(
+      'spec.containers[0].ports[0].containerPort',
+    );
   });
 });

@@ -86,9 +86,13 @@ function numberProblems(value: number, schema: OpenSchema, path: FieldPath): Cau
   const causes: Cause[] = [];
   const { minimum, maximum, multipleOf } = schema;
   if (minimum !== undefined && (schema.exclusiveMinimum === true ? value <= minimum : value < minimum))
-    causes.push(invalid(path, value, `${path} in body should be greater than ${schema.exclusiveMinimum === true ? '' : 'or equal to '}${minimum}`));
+    causes.push(
+      invalid(path, value, `${path} in body should be greater than ${schema.exclusiveMinimum === true ? '' : 'or equal to '}${minimum}`),
+    );
   if (maximum !== undefined && (schema.exclusiveMaximum === true ? value >= maximum : value > maximum))
-    causes.push(invalid(path, value, `${path} in body should be less than ${schema.exclusiveMaximum === true ? '' : 'or equal to '}${maximum}`));
+    causes.push(
+      invalid(path, value, `${path} in body should be less than ${schema.exclusiveMaximum === true ? '' : 'or equal to '}${maximum}`),
+    );
   if (multipleOf !== undefined && !Number.isInteger(value / multipleOf))
     causes.push(invalid(path, value, `${path} in body should be a multiple of ${multipleOf}`));
   return causes;
@@ -99,7 +103,11 @@ function arrayProblems(value: Json[], schema: OpenSchema, path: FieldPath): Caus
   if (schema.minItems !== undefined && value.length < schema.minItems)
     causes.push(invalid(path, value.length, `${path} in body should have at least ${schema.minItems} items`));
   if (schema.maxItems !== undefined && value.length > schema.maxItems)
-    causes.push({ reason: 'FieldValueTooMany', field: path, message: `Too many: ${value.length}: must have at most ${schema.maxItems} items` });
+    causes.push({
+      reason: 'FieldValueTooMany',
+      field: path,
+      message: `Too many: ${value.length}: must have at most ${schema.maxItems} items`,
+    });
   const keys = schema['x-kubernetes-list-map-keys'];
   const distinct = schema.uniqueItems === true || schema['x-kubernetes-list-type'] === 'set';
   const seen = new Set<string>();
@@ -124,7 +132,11 @@ function objectProblems(value: JsonObject, schema: OpenSchema, path: FieldPath):
   if (schema.minProperties !== undefined && entries.length < schema.minProperties)
     causes.push(invalid(path, entries.length, `${path} in body should have at least ${schema.minProperties} properties`));
   if (schema.maxProperties !== undefined && entries.length > schema.maxProperties)
-    causes.push({ reason: 'FieldValueTooMany', field: path, message: `Too many: ${entries.length}: must have at most ${schema.maxProperties} items` });
+    causes.push({
+      reason: 'FieldValueTooMany',
+      field: path,
+      message: `Too many: ${entries.length}: must have at most ${schema.maxProperties} items`,
+    });
   for (const key of schema.required ?? []) {
     if (value[key] === undefined) causes.push({ reason: 'FieldValueRequired', field: child(path, key), message: 'Required value' });
   }
@@ -179,7 +191,8 @@ export function applyDefaults(value: Json, schema: OpenSchema): Json {
     if (field !== undefined) full[key] = fieldSchema === undefined ? field : applyDefaults(field, fieldSchema);
   }
   for (const [key, fieldSchema] of Object.entries(schema.properties ?? {})) {
-    if (full[key] === undefined && fieldSchema.default !== undefined) full[key] = applyDefaults(structuredClone(fieldSchema.default), fieldSchema);
+    if (full[key] === undefined && fieldSchema.default !== undefined)
+      full[key] = applyDefaults(structuredClone(fieldSchema.default), fieldSchema);
   }
   return full;
 }

@@ -28,7 +28,10 @@ function current() {
 
 /** Addresses of a cluster name; undefined when it is none of the cluster's. An unknown `.svc` name has no address. */
 function addressesOf(hostname) {
-  const name = hostname.toLowerCase().replace(/\.$/, '').replace(/\.cluster\.local$/, '');
+  const name = hostname
+    .toLowerCase()
+    .replace(/\.$/, '')
+    .replace(/\.cluster\.local$/, '');
   const hosts = current();
   if (name.endsWith('.svc')) return hosts[name] ?? [];
   return hosts[`${name}.${namespace}.svc`] ?? hosts[`${name}.svc`];

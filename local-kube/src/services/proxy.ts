@@ -111,7 +111,13 @@ export function runProxies(registry: Registry, recorder: EventRecorder, logger: 
       };
       blocked.set(key, setTimeout(retry, RETRY_MS));
     });
-  const running = reconcileOn(store, logger, 'service-proxies', (change) => change.resource === 'services' || change.resource === 'endpoints', reconcile);
+  const running = reconcileOn(
+    store,
+    logger,
+    'service-proxies',
+    (change) => change.resource === 'services' || change.resource === 'endpoints',
+    reconcile,
+  );
   return {
     stop: () => {
       running.stop();

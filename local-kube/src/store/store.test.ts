@@ -7,7 +7,11 @@ import type { KubeObject } from './object.ts';
 import { parseFieldSelector, parseLabelSelector } from './selectors.ts';
 import { Store } from './store.ts';
 
-const object = (name: string, labels: { [key: string]: string } = {}): KubeObject => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace: 'default', labels } });
+const object = (name: string, labels: { [key: string]: string } = {}): KubeObject => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, namespace: 'default', labels },
+});
 
 describe('Store', () => {
   const directories: string[] = [];

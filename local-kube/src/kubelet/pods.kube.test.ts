@@ -1,0 +1,130 @@
+import http from 'node:http';
+import net from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually, startTestCluster, type TestCluster } from '../testing/cluster.ts';
+import { WEB } from '../testing/manifests.ts';
+
+function get(host: string, port: number, path = '/'): Promise<string> {
+  return new Promise((resolve, reject) => {
+    http
+      .get({ host, port, path, agent: false, timeout: 3000 }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+        response.on('end', () => resolve(text));
+      })
+      .on('error', reject);
+  });
+}
+
+/** Pods as processes, seen with a real kubectl. */
+describe('pods', () => {
+  let cluster: TestCluster;
+  const field = (what: string, path: string): Promise<string> => cluster.kubectl(`get ${what} -o jsonpath={${path}}`);
+  const outage = (node: string, value: string): Promise<string> =>
+    cluster.kubectl(`annotate node ${node} local-kube.kube-aurora.dev/outage${value}`);
+  let web = '';
+
+  beforeAll(async () => {
+    cluster = await startTestCluster();
+    await cluster.kubectl('apply -f -', WEB);
+    await cluster.kubectl('wait --for=condition=Ready pod/web-0 pod/web-1 --timeout=30s');
+    web = await field('svc web', '.spec.clusterIP');
+  });
+  afterAll(() => cluster.stop());
+
+  it('run with their environment, disks and secrets, and look as on a cluster', async () => {
+    expect(await cluster.kubectl('get pods -o wide')).toMatch(/web-0 +1\/1 +Running +0 +\d+s +127\.\d+\.\d+\.\d+ +node-zone-a/);
+    const ip = await field('pod web-0', '.status.podIP');
+    expect(JSON.parse(await get(ip, 8080))).toEqual({ name: 'web-0', password: 'hunter2' });
+    const description = await cluster.kubectl('describe pod web-0');
+    expect(description).toMatch(
+      /Normal +Scheduled .*Successfully assigned default\/web-0 to node-zone-a[^]*Normal +Started .*Started container web/,
+    );
+    expect(await cluster.kubectl('logs web-0')).toBe('started web-0\n');
+    expect(await cluster.kubectl('get pvc web-0')).toMatch(/web-0 +Bound +pvc-/);
+  });
+
+  it('are reached through Services, and find each other by name', async () => {
+    const names = new Set<string>();
+    for (let index = 0; index < 4; index += 1) names.add(String((JSON.parse(await get(web, 80)) as { name: string }).name));
+    expect(names).toEqual(new Set(['web-0', 'web-1']));
+    const [zero, one] = [await field('pod web-0', '.status.podIP'), await field('pod web-1', '.status.podIP')];
+    for (const name of ['web', 'web.default', 'web.default.svc', 'web.default.svc.cluster.local'])
+      expect(await get(web, 80, `/dns/${name}`)).toBe(web);
+    expect(await get(web, 80, '/dns/web-1.peers.default.svc')).toBe(one);
+    expect((await get(web, 80, '/dns/peers')).split(',').toSorted()).toEqual([zero, one].toSorted());
+    expect(await get(web, 80, '/dns/none.default.svc')).toBe('ENOTFOUND');
+    expect(await get(web, 80, '/dns/localhost')).toMatch(/127\.0\.0\.1|::1/);
+  });
+
+  it('start again when their process ends, with the previous log and the reason', async () => {
+    const ip = await field('pod web-1', '.status.podIP');
+    await get(ip, 8080, '/crash').catch(() => undefined);
+    await eventually(async () => expect(await field('pod web-1', '.status.containerStatuses[0].restartCount')).toBe('1'));
+    await cluster.kubectl('wait --for=condition=Ready pod/web-1 --timeout=10s');
+    expect(await field('pod web-1', '.status.containerStatuses[0].lastState.terminated.exitCode')).toBe('3');
+    expect(await cluster.kubectl('logs web-1 --previous')).toBe('started web-1\n');
+    expect(await field('pod web-1', '.status.podIP')).toBe(ip);
+    expect(await get(ip, 8080, '/starts')).toBe('xx');
+  });
+
+  it('back off when they fail over and over, and end when they are done', async () => {
+    await cluster.kubectl('run fails --image=test/fails');
+    await cluster.kubectl('run job --image=test/job --restart=Never');
+    await eventually(async () =>
+      expect(await cluster.kubectl('get pods fails job')).toMatch(/fails +0\/1 +CrashLoopBackOff +\d+ [^]*job +0\/1 +Completed +0/),
+    );
+    expect(await cluster.kubectl('logs fails')).toBe('about to fail\n');
+    await cluster.kubectl('delete pod fails job');
+  });
+
+  it('say what they wait for', async () => {
+    await cluster.kubectl('run strange --image=test/unknown');
+    await eventually(async () => expect(await cluster.kubectl('get pod strange')).toContain('CreateContainerConfigError'));
+    expect(await cluster.kubectl('describe pod strange')).toContain(`image "test/unknown" is not in local-kube's image map`);
+    await expect(cluster.kubectl('exec web-0 -- ls')).rejects.toThrow('local-kube does not support exec');
+    await cluster.kubectl('delete pod strange');
+  });
+
+  it('are lost with their zone at once, their connections too, and come back with their disks', async () => {
+    const socket = net.connect({ host: web, port: 80 });
+    const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()).on('error', () => undefined));
+    await outage('node-zone-a', '=fail');
+    await outage('node-zone-b', '=fail');
+    await closed;
+    await eventually(async () => expect(await cluster.kubectl('get nodes')).toMatch(/node-zone-a +NotReady/));
+    expect(await field('pod web-0', '.status.conditions[?(@.type=="Ready")].status')).toBe('False');
+    expect(await cluster.kubectl('get endpoints web')).toMatch(/web +<none>/);
+    await expect(get(web, 80)).rejects.toThrow(/ECONNRESET|socket hang up/);
+    expect(await cluster.kubectl('describe node node-zone-a')).toContain('NodeNotReady');
+    await outage('node-zone-a', '-');
+    await outage('node-zone-b', '-');
+    await cluster.kubectl('wait --for=condition=Ready pod/web-0 pod/web-1 --timeout=20s');
+    expect(await get(await field('pod web-0', '.status.podIP'), 8080, '/starts')).toBe('xx');
+  });
+
+  it('stand still in a paused zone and go on where they were', async () => {
+    const restarts = await field('pod web-0', '.status.containerStatuses[0].restartCount');
+    await outage('node-zone-a', '=pause');
+    await eventually(async () => expect(await cluster.kubectl('get endpoints web')).not.toContain(','));
+    await outage('node-zone-a', '-');
+    await cluster.kubectl('wait --for=condition=Ready pod/web-0 --timeout=20s');
+    expect(await field('pod web-0', '.status.containerStatuses[0].restartCount')).toBe(restarts);
+  });
+
+  it('survive a restart of local-kube with their addresses and disks', async () => {
+    const ip = await field('pod web-0', '.status.podIP');
+    await cluster.restart();
+    await eventually(async () => expect(await get(ip, 8080, '/starts')).toBe('xxx'));
+    expect(await field('svc web', '.spec.clusterIP')).toBe(web);
+    await eventually(() => get(web, 80));
+  });
+
+  it('end gracefully when they are deleted, and give their address back', async () => {
+    const follow = cluster.kubectl('logs -f web-0');
+    expect(await cluster.kubectl('delete pod web-0 --timeout=10s')).toContain('deleted');
+    expect(await follow).toMatch(/started web-0\nending\n/);
+    await cluster.kubectl('delete pvc web-0 --timeout=10s');
+    expect(await cluster.kubectl('get pv')).not.toContain('default/web-0');
+  });
+});
