@@ -1,5 +1,5 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { crc32c, encodePgControl, lsn, PAGE_BYTES, segmentStart, WAL_SEGMENT_BYTES, walSegmentFileName } from '@kube-aurora/pg-format';
 import { setRelationMap, type VolumeState } from '@kube-aurora/redo';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -116,9 +116,11 @@ test('prepared transactions, origins and relation maps are files again', async (
 });
 
 test('what stood there before is moved aside and deleted', async () => {
+  mkdirSync(`${dir}.old-1-2`);
   mkdirSync(dir);
   writeFileSync(join(dir, 'old'), 'x');
   const { discarded } = await buildDataDirectory(image());
   expect(() => size('old')).toThrow(/ENOENT/);
   await discarded;
+  expect(readdirSync(root).filter((name) => name.startsWith(basename(dir)) && name !== basename(dir))).toEqual([]);
 });

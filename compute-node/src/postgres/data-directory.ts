@@ -2,9 +2,21 @@
  * Builds the data directory that PostgreSQL starts from, without any replay: relation files are holes of the right size
  * (the shim fills them), and the rest is written out from the volume's state. Nothing here is durable or has to be.
  */
-import { chownSync, closeSync, fchownSync, ftruncateSync, mkdirSync, open, openSync, renameSync, writeSync } from 'node:fs';
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  fchownSync,
+  ftruncateSync,
+  mkdirSync,
+  open,
+  openSync,
+  readdirSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import {
   crc32c,
@@ -113,6 +125,8 @@ export function databasePath(spcOid: number, dbOid: number): string {
  */
 export async function buildDataDirectory(image: DataDirectoryImage): Promise<{ discarded: Promise<void> }> {
   const discarded = moveAside(image.dir);
+  // Whoever gets it hears of a failure; when the build itself fails, nobody does, and the next start deletes the rest.
+  discarded.catch(() => undefined);
   const tree = new FileTree(image.dir, image.account);
   for (const name of DIRECTORIES) tree.directory(name);
   tree.file('PG_VERSION', Buffer.from('18\n'));
@@ -188,16 +202,20 @@ class FileTree {
   }
 }
 
-/** Renaming is one call whatever the size; deleting may take seconds and nobody waits for it. */
-function moveAside(dir: string): Promise<void> {
-  const old = `${dir}.old-${process.pid}-${process.hrtime.bigint()}`;
+/**
+ * Renaming is one call whatever the size; deleting may take seconds and nobody waits for it. Takes along what an agent that
+ * was killed meanwhile did not get to delete.
+ */
+async function moveAside(dir: string): Promise<void> {
+  const prefix = `${basename(dir)}.old-`;
   try {
-    renameSync(dir, old);
+    renameSync(dir, join(dirname(dir), `${prefix}${process.pid}-${process.hrtime.bigint()}`));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return Promise.resolve();
-    throw error;
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
   }
-  return rm(old, { recursive: true, force: true });
+  if (!existsSync(dirname(dir))) return;
+  const old = readdirSync(dirname(dir)).filter((name) => name.startsWith(prefix));
+  await Promise.all(old.map((name) => rm(join(dirname(dir), name), { recursive: true, force: true })));
 }
 
 function writeDatabases(tree: FileTree, state: VolumeState): void {

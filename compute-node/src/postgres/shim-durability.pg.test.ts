@@ -88,7 +88,7 @@ test('fenced: the flush fails, PostgreSQL panics, and every process of it ends',
   const { code, signal } = await agent.postgres.exited;
   expect(code !== 0 || signal !== null).toBe(true);
   expect(agent.postgres.recentLog().join('\n')).toMatch(/PANIC: {2}could not fdatasync file/);
-  await untilGone(agent.dataDir, 3000);
+  await untilGone(agent.dataDir, 10_000);
 }, 20_000);
 
 test('an agent that goes away during a flush never makes it a success', async () => {
@@ -114,7 +114,7 @@ test('a postmaster that is killed takes along backends that wait for a flush', a
   await delay(100);
   process.kill(agent.postgres.pid, 'SIGKILL');
   expect(await insert).toBe('failed');
-  await untilGone(agent.dataDir, 5000);
+  await untilGone(agent.dataDir, 10_000);
 }, 20_000);
 
 test('stops in order with a checkpoint, and again at once when killed', async () => {
@@ -151,7 +151,7 @@ test('an agent killed with SIGKILL takes PostgreSQL with it', async () => {
     expect(processesIn(dir)).toContain(postmaster);
     child.kill('SIGKILL');
     await exited;
-    await untilGone(dir, 4000);
+    await untilGone(dir, 10_000);
     expect(await busy).toMatch(/terminat|crash|shut|closed/i);
   } finally {
     rmSync(dir, { recursive: true, force: true });
