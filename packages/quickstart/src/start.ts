@@ -22,7 +22,7 @@ class StartError extends Error {}
 
 /** One `npm start` per home: two would fight for the same disks. Throws StartError that names the other one. */
 function claimHome(): void {
-  mkdirSync(HOME, { recursive: true, mode: 0o700 });
+  mkdirSync(HOME, { recursive: true, mode: 0o711 });
   if (existsSync(PID_FILE)) {
     const pid = Number(readFileSync(PID_FILE, 'utf8'));
     if (isOurs(pid)) {
