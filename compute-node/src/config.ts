@@ -19,7 +19,7 @@ export const CONFIG_SCHEMA = {
   appDatabase: { env: 'AURORA_APP_DATABASE', description: 'application database', type: setting.text() },
   pgParameters: { env: 'AURORA_PG_PARAMETERS', description: 'JSON object of PostgreSQL parameters, all texts', type: setting.optionalText() },
   pgHba: { env: 'AURORA_PG_HBA', description: 'lines of pg_hba.conf; without them, passwords from everywhere', type: setting.optionalText() },
-  ringMib: { env: 'AURORA_RING_MIB', description: 'MiB of recent redo kept in memory for segments that are behind', type: setting.integer(4, 4096, 64) },
+  ringMib: { env: 'AURORA_RING_MIB', description: 'MiB of recent redo kept in memory for segments that are behind', type: setting.integer(4, 4096, 32) },
 } satisfies ConfigSchema;
 
 export interface AgentConfig {

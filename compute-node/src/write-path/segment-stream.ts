@@ -5,7 +5,7 @@ import { Backoff } from '../backoff.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 
 /** Redo sent to one segment and not yet acknowledged. More than a disk's moment of slowness, less than would hurt six times. */
-const IN_FLIGHT_BYTES_MAX = 8 * 1024 * 1024;
+const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
 /** How often a segment that its peers feed is asked how far it is. */
 const LAGGING_POLL_MS = 1000;
 const STATUS_DEADLINE_MS = 1000;
