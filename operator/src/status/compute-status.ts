@@ -31,7 +31,7 @@ export function describeMissing(segments: readonly SegmentStatus[]): string {
 
 function storageVerdicts(observed: Observed, segments: readonly SegmentStatus[]): { quorum: Verdict; redundant: Verdict } {
   const up = segments.filter((segment) => segment.ready).length;
-  const begun = isInitialized(observed);
+  const begun = isInitialized(observed) && observed.cluster.status?.firstReadyAt !== undefined;
   const missing = describeMissing(segments);
   const damaged = segments.filter(({ state }) => state === 'DAMAGED').map(({ id }) => id);
   const quorum =
@@ -83,7 +83,8 @@ function phaseOf(observed: Observed, plan: ClusterPlan, verdicts: { quorum: Verd
   const { quorum, redundant, writer } = verdicts;
   if (observed.cluster.metadata.deletionTimestamp !== undefined) return 'Deleting';
   if (plan.obstacles.some(({ blocking }) => blocking)) return 'Blocked';
-  if (quorum.status === 'False') return isInitialized(observed) ? 'QuorumLost' : 'Creating';
+  if (quorum.status === 'False')
+    return isInitialized(observed) && observed.cluster.status?.firstReadyAt !== undefined ? 'QuorumLost' : 'Creating';
   if (writer.status === 'False') {
     if (writer.reason === 'Bootstrapping') return 'Bootstrapping';
     if (observed.cluster.status?.firstReadyAt !== undefined) return 'WriterUnavailable';

@@ -44,7 +44,8 @@ describe('phases', () => {
     ['one copy missing', down(healthy(), 0), 'Degraded'],
     ['a zone missing', down(healthy(), 1, 4), 'Degraded'],
     ['no quorum', down(healthy(before), 0, 1, 2), 'QuorumLost'],
-    ['no quorum and the writer says it runs', down(healthy(), 0, 1, 2), 'QuorumLost'],
+    ['no quorum before it ever ran', down(healthy(), 0, 1, 2), 'Creating'],
+    ['no quorum and the writer says it runs', down(healthy(before), 0, 1, 2), 'QuorumLost'],
     ['no writer', { ...healthy(before), computePods: [] }, 'WriterUnavailable'],
     ['first database', { ...healthy(), agents: new Map([['demo-1', agentReport({ phase: 'bootstrapping' })]]) }, 'Bootstrapping'],
     ['first open', { ...healthy(), agents: new Map([['demo-1', agentReport({ phase: 'opening' })]]) }, 'Opening'],
@@ -104,12 +105,12 @@ test('the whole status of a healthy cluster, and it fits the schema', () => {
 });
 
 test('messages name the zone and say what to do', () => {
-  const zone = statusOf(down(healthy(), 1, 4));
+  const zone = statusOf(down(healthy(makeCluster({ status: ran() })), 1, 4));
   expect(condition(zone, 'StorageRedundant')?.message).toBe(
     '4 of 6 segments are up; missing: all of zone-b (demo-storage-1, demo-storage-4); they catch up by themselves when they are back',
   );
   expect(condition(zone, 'Ready')?.status).toBe('True');
-  const lost = statusOf(down(healthy(), 0, 1, 2));
+  const lost = statusOf(down(healthy(makeCluster({ status: ran() })), 0, 1, 2));
   expect(condition(lost, 'Ready')).toMatchObject({
     status: 'False',
     reason: 'QuorumLost',
