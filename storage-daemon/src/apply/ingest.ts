@@ -1,4 +1,4 @@
-import { decodeRecord, RMGR, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
+import { decodeRecord, formatLsn, RMGR, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
 import { applyEffects, touchedPages, type VolumeState } from '@kube-aurora/redo';
 import { REDO_BATCH_HEADER_BYTES, recordsOf, type RedoBatchHeader } from '@kube-aurora/volume';
 import type { RedoLog } from '../redo-log/redo-log.ts';
@@ -25,6 +25,14 @@ interface WaitingBatch {
   readonly header: RedoBatchHeader;
   readonly batch: Buffer;
   readonly position: number;
+}
+
+/** Redo was applied that a history annuls: state and pages are wrong from there on, and only a copy from a peer helps. */
+export class AnnulledAppliedError extends Error {
+  constructor(lsn: number, appliedLsn: number) {
+    super(`redo past ${formatLsn(BigInt(lsn))} is annulled, but was applied up to ${formatLsn(BigInt(appliedLsn))}`);
+    this.name = 'AnnulledAppliedError';
+  }
 }
 
 export interface IngestParts {
@@ -227,9 +235,9 @@ export class Ingest {
     return decodeRecord(log.readRecord(table.position(seq), table.recordBytes(seq), at), at);
   }
 
-  /** Forgets indexed records that start at or past `lsn`: they were annulled. Throws when they were applied. */
+  /** Forgets indexed records that start at or past `lsn`: they were annulled. Throws AnnulledAppliedError. */
   truncate(lsn: number): void {
-    if (lsn < this.#appliedLsn) throw new Error(`annulling to ${lsn.toString(16)}, but ${this.#appliedLsn.toString(16)} was applied`);
+    if (lsn < this.#appliedLsn) throw new AnnulledAppliedError(lsn, this.#appliedLsn);
     const { table, index } = this.#parts;
     this.#waiting = this.#waiting.filter((waiting) => Number(waiting.header.endLsn) <= lsn);
     this.#waitingBytes = this.#waiting.reduce((sum, waiting) => sum + waiting.batch.length, 0);

@@ -90,6 +90,22 @@ describe('peers', () => {
     next.close();
   });
 
+  it('are not believed a VDL before the log is cut by its history', async () => {
+    await writer.append([imageRecord(REL, 1, 1)], [0]);
+    const agreed = writer.end.lsn;
+    await writer.append([imageRecord(REL, 1, 2)], [0]);
+    const segment = await segmentOf(0);
+    const history = [...writer.history, { epoch: 3n, startLsn: agreed }];
+    const installed = segment.takeHistory(history);
+    // While the control file is being written, another one says the same, and where the volume's VDL is.
+    for (let turn = 0; turn < 20 && segment.control.history.at(-1)?.epoch !== 3n; turn++) await Promise.resolve();
+    expect(segment.control.history.at(-1)?.epoch).toBe(3n);
+    segment.noteVdl(writer.end.lsn + 80n, 3n);
+    segment.notePgmrpl(writer.end.lsn + 80n, 3n);
+    await installed;
+    expect(segment.state()).toMatchObject({ phase: 'READY', scl: agreed, appliedLsn: base.lsn, vdl: base.lsn });
+  });
+
   it('bring back two lost disks only on the word of three, and owing what those hold', async () => {
     await writer.append([imageRecord(REL, 0, 60)], ALL);
     for (const i of [2, 3]) await cluster.stopDaemon(i);

@@ -1,6 +1,6 @@
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
-import { annulPoint, lastEpoch, READ_QUORUM } from '@kube-aurora/volume';
+import { lastEpoch, READ_QUORUM } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
 import { copyFromPeer } from './copy-segment.ts';
 import { fetchMissingRedo } from './fill-gaps.ts';
@@ -61,13 +61,9 @@ export class SegmentSync {
     const isOfThisVolume = segment.content !== undefined && peer.phase !== 'EMPTY' && peer.phase !== 'IMPORTING' && peer.baseEpoch === segment.control.baseEpoch;
     if (isOfThisVolume) {
       await segment.takeHistory(peer.history);
-      // A history counts before the log is cut by it: until then the peer's VDL may stand past redo that is about to go.
-      const { content, control } = segment;
-      if (content !== undefined && segment.settling === undefined && annulPoint(control.history, content.log.runs) === undefined) {
-        const epoch = lastEpoch(peer.history);
-        segment.noteVdl(peer.vdl, epoch);
-        segment.notePgmrpl(peer.pgmrpl, epoch);
-      }
+      const epoch = lastEpoch(peer.history);
+      segment.noteVdl(peer.vdl, epoch);
+      segment.notePgmrpl(peer.pgmrpl, epoch);
       this.#forgive();
     }
     void this.run();

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
 import { annulPoint, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
-import { Ingest } from '../apply/ingest.ts';
+import { AnnulledAppliedError, Ingest } from '../apply/ingest.ts';
 import { Merger } from '../apply/merger.ts';
 import { PageCuts } from '../apply/page-cuts.ts';
 import { RecordTable } from '../apply/record-table.ts';
@@ -157,7 +157,8 @@ export class SegmentContent {
       if (log.startLsn > mark.lsn) throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' mark ${mark.lsn}`);
       if (log.tail.lsn < mark.lsn) await log.restart(mark);
       const annul = annulPoint(control.history, log.runs);
-      if (annul !== undefined) await log.truncate(annul > mark.lsn ? annul : mark.lsn);
+      if (annul !== undefined && annul < mark.lsn) throw new StoreUnusableError(new AnnulledAppliedError(Number(annul), startLsn).message);
+      if (annul !== undefined) await log.truncate(annul);
       const end = log.tail.lsn;
       const opened = parts(log);
       for (const { header, position } of later) {
@@ -206,7 +207,8 @@ export class SegmentContent {
     await this.log.flushed();
     const point = annulPoint(history, this.log.runs);
     if (point === undefined) return false;
-    const lsn = point > this.merger.mark.lsn ? point : this.merger.mark.lsn;
+    if (point < this.merger.mark.lsn) throw new AnnulledAppliedError(Number(point), Number(this.merger.mark.lsn));
+    const lsn = point;
     this.reader.invalidate();
     this.ingest.truncate(Number(lsn));
     this.cache.deletePast(Number(lsn));

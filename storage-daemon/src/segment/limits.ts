@@ -21,10 +21,10 @@ const MIB = 1024 * 1024;
 
 export const DEFAULT_LIMITS: SegmentLimits = {
   logFileBytes: 64 * MIB,
-  tailCacheBytes: 16 * MIB,
+  tailCacheBytes: 8 * MIB,
   pageCacheBytes: 8 * MIB,
-  levelCacheBytes: 8 * MIB,
-  levelWriteBufferBytes: 4 * MIB,
+  levelCacheBytes: 4 * MIB,
+  levelWriteBufferBytes: 2 * MIB,
   mergeBytes: 48 * MIB,
   mergeRefs: 300_000,
   chainMax: 256,

@@ -6,6 +6,7 @@ import { RedoError, type PageId } from '@kube-aurora/redo';
 import { AuroraRpcError, type ImportBegin, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
 import { checkHistory, EpochHistoryError, isBatchValid, lastEpoch, mergeHistories, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
 import type { Mark } from '../page-store/page-store.ts';
+import { AnnulledAppliedError } from '../apply/ingest.ts';
 import { StoredValueError } from '../page-store/stored-value.ts';
 import { LogReadError } from '../redo-log/redo-log.ts';
 import { pagesDirectory, logDirectory, SegmentContent, StoreUnusableError, type ContentHooks } from './content.ts';
@@ -249,18 +250,23 @@ export class Segment {
     const merged = mergeHistories(this.#control.history, incoming, this.#control.epoch);
     if (merged === this.#control.history || this.#content === undefined) return;
     const epoch = lastEpoch(merged);
-    if (epoch > this.#control.epoch) this.#raise(epoch, '');
-    await this.#saveControl({ history: merged.map((entry) => ({ epoch: entry.epoch, startLsn: entry.startLsn })), owesLsn: this.#owedUnder(merged) });
+    // From before the new history shows until the log is cut by it: nothing is appended, and no VDL is believed.
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#cutting = promise;
     try {
+      if (epoch > this.#control.epoch) this.#raise(epoch, '');
+      await this.#saveControl({ history: merged.map((entry) => ({ epoch: entry.epoch, startLsn: entry.startLsn })), owesLsn: this.#owedUnder(merged) });
       const content = this.#content;
       if (await content.annul(merged)) {
         this.deps.logger.info({ volume: this.volumeId, epoch, scl: formatLsn(this.scl) }, 'annulled redo past the new epoch’s start');
       }
+    } catch (error) {
+      if (error instanceof AnnulledAppliedError) this.#setDamage(error.message, true);
+      throw error;
     } finally {
       this.#cutting = undefined;
       resolve();
+      this.#progress();
     }
   }
 
@@ -334,11 +340,11 @@ export class Segment {
 
   /** A VDL heard from someone of `epoch`; it counts only under the same history as ours. */
   noteVdl(vdl: bigint, epoch: bigint): void {
-    if (epoch === lastEpoch(this.#control.history)) this.#content?.ingest.noteVdl(Number(vdl));
+    if (this.#cutting === undefined && epoch === lastEpoch(this.#control.history)) this.#content?.ingest.noteVdl(Number(vdl));
   }
 
   notePgmrpl(pgmrpl: bigint, epoch: bigint): void {
-    if (epoch === lastEpoch(this.#control.history)) this.#content?.notePgmrpl(Number(pgmrpl));
+    if (this.#cutting === undefined && epoch === lastEpoch(this.#control.history)) this.#content?.notePgmrpl(Number(pgmrpl));
   }
 
   // Reads ----------------------------------------------------------------------------------------------------------
