@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { decodeVolumeState } from '@kube-aurora/redo';
 import { pageStoreKey } from './page-store/page-store.ts';
-import { imageRecord, syntheticRecord, truncateRecord } from './testing/synthetic-records.ts';
+import { copyDatabaseRecord, dropDatabaseRecord, imageRecord, syntheticRecord, truncateRecord } from './testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TestCluster, VOLUME } from './testing/test-cluster.ts';
 
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
@@ -198,6 +198,59 @@ describe('one daemon', () => {
         await check();
       }
     }
+    writer.close();
+  });
+});
+
+describe('a database copied file by file', () => {
+  beforeEach(async () => {
+    cluster = await TestCluster.start(1);
+  });
+  afterEach(() => cluster.stop());
+
+  it('has the source as of the copy, before and after merge and restart; states of the past can be had', async () => {
+    const base = await cluster.import(1n, [0], [{ page: page(0), fill: 9 }, { page: page(1), fill: 8 }]);
+    const writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], [0]);
+    const copy = (block: number): typeof REL & { block: number } => ({ ...REL, dbOid: 77, block });
+    await writer.append([imageRecord(REL, 1, 21), imageRecord(REL, 2, 22)], [0]);
+    const [copied = 0n] = await writer.append([copyDatabaseRecord(REL, { spcOid: 1663, dbOid: 77 })], [0]);
+    const ends = await writer.append([imageRecord(REL, 1, 31), imageRecord(REL, 0, 32), imageRecord({ ...REL, dbOid: 77 }, 2, 33)], [0]);
+    writer.points([0], base.lsn);
+    const end = ends.at(-1) ?? 0n;
+    const check = async (): Promise<void> => {
+      const now: (number | undefined)[] = [];
+      for (const block of [0, 1, 2, 3]) now.push(await cluster.page(0, copy(block), writer.end.lsn, 2n));
+      expect(now).toEqual([9, 21, 33, undefined]);
+      expect(await cluster.page(0, page(1), writer.end.lsn, 2n)).toBe(31);
+    };
+    expect(await cluster.page(0, copy(2), copied, 2n)).toBe(22);
+    await check();
+    expect(end).toBe(writer.end.lsn);
+    // The live state is past the copy: the state there comes from the mark and the log.
+    const chunks = [];
+    for await (const chunk of cluster.client(0).computeImage({ segment: SEGMENT, epoch: 2n, lsn: copied }, DEADLINE)) chunks.push(chunk.volumeState);
+    expect(decodeVolumeState(Buffer.concat(chunks)).endLsn).toBe(copied);
+    await cluster.stopDaemon(0);
+    writer.drop(0);
+    await cluster.startDaemon(0);
+    await check();
+    writer.points([0]);
+    await cluster.until(0, (state) => state.pgmrpl === writer.end.lsn);
+    await merge(0);
+    await check();
+    // Dropped, merged, and made again from another state of the source.
+    await writer.append([dropDatabaseRecord({ spcOid: 1663, dbOid: 77 })], [0]);
+    await writer.append([copyDatabaseRecord(REL, { spcOid: 1663, dbOid: 77 })], [0]);
+    writer.points([0]);
+    expect(await cluster.page(0, copy(1), writer.end.lsn, 2n)).toBe(31);
+    await cluster.until(0, (state) => state.pgmrpl === writer.end.lsn);
+    await merge(0);
+    expect(await cluster.page(0, copy(1), writer.end.lsn, 2n)).toBe(31);
+    expect(await cluster.page(0, copy(2), writer.end.lsn, 2n)).toBe(22);
+    await cluster.stopDaemon(0);
+    writer.drop(0);
+    await cluster.startDaemon(0);
+    expect(await cluster.page(0, copy(0), writer.end.lsn, 2n)).toBe(32);
     writer.close();
   });
 });
