@@ -12,12 +12,10 @@ export function runEventTtl(registry: Registry): Running {
     const resource = registry.catalog.byKind('v1', 'Event');
     if (resource === undefined) return;
     const time = (value: unknown): number => (typeof value === 'string' ? Date.parse(value) : 0);
-    const events = registry.store
-      .list('events')
-      .map((event) => ({
-        event,
-        last: Math.max(time(event['lastTimestamp']), time(event['eventTime']), time(event.metadata.creationTimestamp)),
-      }));
+    const events = registry.store.list('events').map((event) => ({
+      event,
+      last: Math.max(time(event['lastTimestamp']), time(event['eventTime']), time(event.metadata.creationTimestamp)),
+    }));
     const kept = events
       .filter(({ last }) => last > registry.now() - TTL_MS)
       .toSorted((a, b) => b.last - a.last)

@@ -5,7 +5,7 @@ import type { Container, ContainerState, ContainerStatus } from '../kinds.ts';
 import { NO_FAILURES, nextRestart, type BackOff } from './back-off.ts';
 import type { ContainerLog } from './container-log.ts';
 import { ProbeLoop, type ProbeTarget } from './probe.ts';
-import { signalGroup, signalProcess, type ProcessTable } from './process-table.ts';
+import { signalGroup, signalProcess, signalTree, type ProcessTable } from './process-table.ts';
 
 /** What a container runs, with every reference resolved. */
 export interface Program {
@@ -171,11 +171,11 @@ export class ContainerRunner {
     clearTimeout(this.#retry);
     this.#retry = undefined;
     this.#endProbes();
-    if (this.#child?.pid !== undefined && this.running) signalGroup(this.#child.pid, 'SIGKILL');
+    if (this.#child?.pid !== undefined && this.running) signalTree(this.#child.pid, 'SIGKILL');
   }
 
   pause(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    if (this.#child?.pid !== undefined && this.running) signalGroup(this.#child.pid, signal);
+    if (this.#child?.pid !== undefined && this.running) signalTree(this.#child.pid, signal);
   }
 
   /** Starts it again after `kill`. */
@@ -189,9 +189,9 @@ export class ContainerRunner {
   async #terminate(graceMs: number): Promise<void> {
     const pid = this.#child?.pid;
     if (pid === undefined || !this.running) return;
-    if (graceMs <= 0) signalGroup(pid, 'SIGKILL');
+    if (graceMs <= 0) signalTree(pid, 'SIGKILL');
     else signalProcess(pid, 'SIGTERM');
-    const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), graceMs);
+    const timer = setTimeout(() => signalTree(pid, 'SIGKILL'), graceMs);
     await this.#exited;
     clearTimeout(timer);
   }

@@ -122,6 +122,8 @@ describe('pods', () => {
 
   it('end gracefully when they are deleted, and give their address back', async () => {
     const follow = cluster.kubectl('logs -f web-0');
+    // Time for that kubectl to start and connect.
+    await new Promise((resolve) => setTimeout(resolve, 2000));
     expect(await cluster.kubectl('delete pod web-0 --timeout=10s')).toContain('deleted');
     expect(await follow).toMatch(/started web-0\nending\n/);
     await cluster.kubectl('delete pvc web-0 --timeout=10s');

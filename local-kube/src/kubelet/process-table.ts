@@ -7,15 +7,20 @@ interface ProcessMark {
   readonly startTicks: string;
 }
 
-/** Clock ticks since boot at which a process started: field 22 of /proc/PID/stat (proc(5)). */
-export function startTicks(pid: number): string | undefined {
+/** What follows the name in /proc/PID/stat: state, parent, group … (proc(5), fields 3 and on); undefined when it is gone. */
+function statFields(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return undefined;
     throw error;
   }
+}
+
+/** Clock ticks since boot at which a process started. */
+export function startTicks(pid: number): string | undefined {
+  return statFields(pid)?.[19];
 }
 
 /** Signals a process group; one that is gone already is fine. */
@@ -29,6 +34,26 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
   }
+}
+
+/** All processes below one, whatever group they made for themselves (PostgreSQL's backends each make one). */
+function descendants(pid: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const parent = Number(statFields(Number(name))?.[1]);
+    children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  }
+  const below = (one: number): number[] => (children.get(one) ?? []).flatMap((child) => [child, ...below(child)]);
+  return below(pid);
+}
+
+/** Signals a process, its group and everything that it started. */
+export function signalTree(pid: number, signal: NodeJS.Signals): void {
+  // Collected first: once their parent is dead they cannot be told any more.
+  const below = descendants(pid);
+  signalGroup(pid, signal);
+  for (const one of below) signalProcess(one, signal);
 }
 
 /** Remembers on disk which processes belong to pods, so that a later local-kube can end what a killed one left behind. */
@@ -57,7 +82,7 @@ export class ProcessTable {
     for (const name of readdirSync(this.#directory)) {
       const mark = JSON.parse(readFileSync(path.join(this.#directory, name), 'utf8')) as ProcessMark;
       if (startTicks(mark.pid) === mark.startTicks) {
-        signalGroup(mark.pid, 'SIGKILL');
+        signalTree(mark.pid, 'SIGKILL');
         killed += 1;
       }
       this.remove(mark.pid);
