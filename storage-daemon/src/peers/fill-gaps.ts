@@ -25,7 +25,7 @@ export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Peer
   for await (const { batches } of unstalled((signal) => peer.client.fetchRedo(request, { deadlineMs: STREAM_DEADLINE_MS, signal }), clock, stop)) {
     for (let at = 0; at < batches.length; ) {
       const header = checkRedoBatch(batches, at);
-      await segment.settling;
+      while (segment.settling !== undefined) await segment.settling;
       if (segment.append(header, batches.subarray(at, at + header.totalBytes)) === 'gap') {
         throw new AuroraRpcError('INVALID', `${peer.id}: redo is missing before ${header.backlink}`);
       }
