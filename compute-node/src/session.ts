@@ -1,4 +1,4 @@
-import { copyFile, chmod } from 'node:fs/promises';
+import { chmod, copyFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DB_STATE, INVALID_LSN, PAGE_BYTES, encodePgControl, formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
@@ -181,8 +181,10 @@ export class WriterSession {
     this.#shim = shim;
     await shim.listen();
     const library = join(place.runDir, 'libaurora_shim.so');
-    await copyFile(place.shimLibrary, library);
-    await chmod(library, 0o755);
+    // Written anew and renamed: a PostgreSQL that is still ending may have the old one mapped.
+    await copyFile(place.shimLibrary, `${library}.new`);
+    await chmod(`${library}.new`, 0o755);
+    await rename(`${library}.new`, library);
     const postgres = startPostgres({
       postgres: place.installation.postgres,
       dataDir: place.dataDir,

@@ -10,6 +10,7 @@ import type { Account } from './account.ts';
 import { readBaseImage } from './base-image.ts';
 import type { Installation } from './installation.ts';
 import { createApplication, SUPERUSER } from './roles.ts';
+import { makeRunDirectory } from './run-directory.ts';
 import { LOCAL_PORT, startPostgres } from './supervise.ts';
 
 const INITDB_WITHIN_MS = 120_000;
@@ -45,12 +46,10 @@ export class InitdbError extends Error {
 export async function createInitialVolume(options: InitialVolumeOptions): Promise<InitialVolume> {
   const { installation, account, scratchDir, logger } = options;
   const dataDir = join(scratchDir, 'pgdata');
-  const socketDir = join(scratchDir, 'run');
   await rm(scratchDir, { recursive: true, force: true });
-  for (const dir of [scratchDir, socketDir]) {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    if (account !== undefined) await chown(dir, account.uid, account.gid);
-  }
+  await mkdir(scratchDir, { recursive: true, mode: 0o700 });
+  if (account !== undefined) await chown(scratchDir, account.uid, account.gid);
+  const socketDir = makeRunDirectory(scratchDir, account);
   await runInitdb(installation.initdb, dataDir, account);
   const postgres = startPostgres({
     postgres: installation.postgres,

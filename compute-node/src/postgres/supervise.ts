@@ -6,6 +6,7 @@ import { LineLog } from './line-log.ts';
 import { OWNED_PARAMETERS } from './parameters.ts';
 import { killStrays } from './strays.ts';
 import { probeUntilReady } from './readiness.ts';
+import { SOCKET_PATH_MAX } from './run-directory.ts';
 
 /** smart waits for clients to leave, fast ends their sessions and checkpoints, immediate just stops. */
 export type StopMode = 'smart' | 'fast' | 'immediate';
@@ -13,7 +14,6 @@ const STOP_SIGNAL = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } a
 /** After an immediate stop; PostgreSQL itself waits 5 s before it kills its children. */
 const KILL_AFTER_MS = 500;
 const READY_WITHIN_MS = 60_000;
-const SOCKET_PATH_MAX = 103;
 
 export interface PostgresExit {
   readonly code: number | null;

@@ -94,7 +94,7 @@ async function start(progress: Progress): Promise<void> {
     );
   });
   progress.done('control plane', 'local-kube, three pretend nodes in zone-a, zone-b, zone-c');
-  programs.push(new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG }));
+  programs.push(new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: '127.0.0.1:0' }));
   const cluster = await applyFile(SAMPLE);
   progress.done('manifest', `${path.relative(REPOSITORY, SAMPLE)} applied (AuroraCluster ${cluster.namespace}/${cluster.name})`);
   await waitFor('the cluster', CLUSTER_TIMEOUT_MS, programs, async () => {

@@ -1,0 +1,36 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, chownSync, lstatSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Account } from './account.ts';
+
+/** sockaddr_un.sun_path holds 108 bytes with its NUL; PostgreSQL itself stops at 103 (`.s.PGSQL.65535.lock` beside it). */
+export const SOCKET_PATH_MAX = 103;
+
+const LONGEST_SOCKET_NAME = '/.s.PGSQL.65535';
+
+export class RunDirectoryError extends Error {
+  constructor(directory: string, why: string) {
+    super(`${directory} cannot hold PostgreSQL's sockets: ${why}; remove it, or set TMPDIR to a directory of your own`);
+    this.name = 'RunDirectoryError';
+  }
+}
+
+/**
+ * The directory for the sockets of what lives in `dir`; only `account` (or we) may enter. `dir/run` where its path is
+ * short enough for a socket, else one below the system's temporary directory, the same for the same `dir` each time.
+ * Throws {@link RunDirectoryError} when somebody else has put something there.
+ */
+export function makeRunDirectory(dir: string, account: Account | undefined): string {
+  const beside = join(dir, 'run');
+  const short = Buffer.byteLength(beside + LONGEST_SOCKET_NAME) <= SOCKET_PATH_MAX;
+  const directory = short ? beside : join(tmpdir(), `kube-aurora-${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const owners = [process.getuid?.(), account?.uid];
+  const found = lstatSync(directory);
+  if (!found.isDirectory()) throw new RunDirectoryError(directory, 'it is not a directory');
+  if (!owners.includes(found.uid)) throw new RunDirectoryError(directory, `it belongs to uid ${found.uid}`);
+  chmodSync(directory, 0o700);
+  if (account !== undefined) chownSync(directory, account.uid, account.gid);
+  return directory;
+}
