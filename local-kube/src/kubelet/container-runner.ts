@@ -36,6 +36,7 @@ export class ContainerRunner {
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #probes: ProbeLoop[] = [];
+  #target: ProbeTarget | undefined;
   #backOff: BackOff = NO_FAILURES;
   #retry: NodeJS.Timeout | undefined;
   #startedMs = 0;
@@ -92,7 +93,7 @@ export class ContainerRunner {
   get finished(): number | undefined {
     const code = this.#state.terminated?.exitCode;
     if (code === undefined || this.#retry !== undefined) return undefined;
-    return this.#stopping || !this.#restartsAfter(code) ? code : undefined;
+    return this.#restartsAfter(code) ? undefined : code;
   }
 
   status(): ContainerStatus {
@@ -152,7 +153,8 @@ export class ContainerRunner {
     this.#host.table.add(child.pid);
     this.#state = { running: { startedAt: instant(this.#startedMs) } };
     this.#host.event('Normal', 'Started', `Started container ${this.container.name}`);
-    this.#beginProbes({ ip: program.ip, container: this.container, env: program.env, cwd: program.cwd, rewrite: program.rewrite });
+    this.#target = { ip: program.ip, container: this.container, env: program.env, cwd: program.cwd, rewrite: program.rewrite };
+    this.#beginProbes(this.#target);
     this.#host.changed();
   }
 
@@ -174,16 +176,33 @@ export class ContainerRunner {
     if (this.#child?.pid !== undefined && this.running) signalTree(this.#child.pid, 'SIGKILL');
   }
 
-  pause(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    if (this.#child?.pid !== undefined && this.running) signalTree(this.#child.pid, signal);
+  /** Stops its processes where they are. Nothing is asked of it, and nothing starts it again, until `resume`. */
+  pause(): void {
+    this.#stopping = true;
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#endProbes();
+    this.#ready = false;
+    if (this.#child?.pid !== undefined && this.running) signalTree(this.#child.pid, 'SIGSTOP');
   }
 
-  /** Starts it again after `kill`. */
+  resume(): void {
+    if (!this.running || this.#child?.pid === undefined || this.#target === undefined) {
+      this.revive();
+      return;
+    }
+    this.#stopping = false;
+    signalTree(this.#child.pid, 'SIGCONT');
+    this.#beginProbes(this.#target);
+  }
+
+  /** Starts it again after `kill`, unless it had ended for good. */
   revive(): void {
     this.#stopping = false;
     this.#backOff = NO_FAILURES;
     if (this.running || this.finished !== undefined) return;
-    this.#startAgain(0);
+    if (this.#log !== undefined) this.#startAgain(0);
+    else if (this.#state.waiting?.reason !== 'ContainerCreating') this.start();
   }
 
   async #terminate(graceMs: number): Promise<void> {

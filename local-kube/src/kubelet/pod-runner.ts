@@ -106,7 +106,7 @@ export class PodRunner {
     this.#lost = true;
     clearTimeout(this.#retry);
     for (const runner of [...this.#inits, ...this.#mains]) {
-      if (pause) runner.pause('SIGSTOP');
+      if (pause) runner.pause();
       else runner.kill();
     }
     this.#changed();
@@ -115,11 +115,13 @@ export class PodRunner {
   /** The node is back. */
   restore(wasPaused: boolean): void {
     this.#lost = false;
-    if (wasPaused) for (const runner of [...this.#inits, ...this.#mains]) runner.pause('SIGCONT');
-    else if (this.#volumes === undefined) this.start();
+    // Not begun yet, or local-kube was restarted meanwhile: there is nothing to go on with.
+    if (this.#volumes === undefined) this.start();
     else {
-      for (const runner of this.#inits.filter((one) => one.finished !== 0)) runner.revive();
-      for (const runner of this.#mains.filter((one) => one.status().state.terminated !== undefined || one.restarts > 0)) runner.revive();
+      for (const runner of [...this.#inits, ...this.#mains]) {
+        if (wasPaused) runner.resume();
+        else runner.revive();
+      }
       this.#advance();
     }
     this.#changed();

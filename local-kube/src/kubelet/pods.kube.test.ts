@@ -95,6 +95,9 @@ describe('pods', () => {
     await eventually(async () => expect(await cluster.kubectl('get nodes')).toMatch(/node-zone-a +NotReady/));
     expect(await field('pod web-0', '.status.conditions[?(@.type=="Ready")].status')).toBe('False');
     expect(await cluster.kubectl('get endpoints web')).toMatch(/web +<none>/);
+    // A lost node's pods are neither done nor failed.
+    await eventually(async () => expect(await field('pod web-0', '.status.containerStatuses[0].state.terminated.exitCode')).toBe('137'));
+    expect(await field('pod web-0', '.status.phase')).toBe('Running');
     await expect(get(web, 80)).rejects.toThrow(/ECONNRESET|socket hang up/);
     expect(await cluster.kubectl('describe node node-zone-a')).toContain('NodeNotReady');
     await outage('node-zone-a', '-');
