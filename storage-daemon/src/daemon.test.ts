@@ -171,7 +171,7 @@ describe('one daemon', () => {
         if (next(6) === 0) {
           const blocks = next(10);
           raws.push(truncateRecord(REL, blocks));
-          for (const block of [...model.keys()]) if (block >= blocks) model.delete(block);
+          for (const block of model.keys()) if (block >= blocks) model.delete(block);
         } else {
           const block = next(12);
           const fill = next(250);

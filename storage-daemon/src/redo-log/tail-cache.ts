@@ -1,39 +1,62 @@
 /**
- * The newest batches of a log, in memory, so that redo that was just written is not read back from disk. Oldest out
- * first, bounded in bytes. Positions are the log's own numbering of bytes (LogFile.base + offset) and ascend.
+ * The newest batches of a log, in memory, so that redo that was just written is not read back from disk. One ring of
+ * bytes: batches are copied in and out, so that the buffers they came in die young. Positions are the log's own numbering
+ * of bytes (LogFile.base + offset) and ascend.
  */
 export class TailCache {
-  readonly #limitBytes: number;
+  readonly #ring: Buffer;
+  /** Oldest first: position in the log, start in the ring, length. */
   #positions: number[] = [];
-  #buffers: Buffer[] = [];
+  #starts: number[] = [];
+  #lengths: number[] = [];
   #first = 0;
+  #write = 0;
   #bytes = 0;
 
   constructor(limitBytes: number) {
-    this.#limitBytes = limitBytes;
+    this.#ring = Buffer.allocUnsafeSlow(limitBytes);
   }
 
+  /** Bytes of batches that are held. */
   get bytes(): number {
     return this.#bytes;
   }
 
+  /** A batch that is larger than the ring is not kept. */
   push(position: number, batch: Buffer): void {
-    this.#positions.push(position);
-    this.#buffers.push(batch);
-    this.#bytes += batch.length;
-    while (this.#bytes > this.#limitBytes && this.#first < this.#buffers.length) {
-      this.#bytes -= this.#buffers[this.#first]?.length ?? 0;
-      this.#buffers[this.#first] = Buffer.alloc(0);
-      this.#first++;
+    const { length } = batch;
+    if (length > this.#ring.length) return;
+    if (this.#write + length > this.#ring.length) {
+      // The ring's end is left unused: what stands there is the oldest.
+      while (this.#first < this.#starts.length && (this.#starts[this.#first] ?? 0) >= this.#write) this.#evict();
+      this.#write = 0;
     }
-    if (this.#first > 1024 && this.#first * 2 > this.#buffers.length) {
+    while (this.#first < this.#starts.length && this.#overlaps(this.#first, this.#write, length)) this.#evict();
+    batch.copy(this.#ring, this.#write);
+    this.#positions.push(position);
+    this.#starts.push(this.#write);
+    this.#lengths.push(length);
+    this.#write += length;
+    this.#bytes += length;
+    if (this.#first > 1024 && this.#first * 2 > this.#starts.length) {
       this.#positions = this.#positions.slice(this.#first);
-      this.#buffers = this.#buffers.slice(this.#first);
+      this.#starts = this.#starts.slice(this.#first);
+      this.#lengths = this.#lengths.slice(this.#first);
       this.#first = 0;
     }
   }
 
-  /** `bytes` bytes at `position`, a view; undefined when they are not held. */
+  #overlaps(index: number, start: number, length: number): boolean {
+    const other = this.#starts[index] ?? 0;
+    return other < start + length && other + (this.#lengths[index] ?? 0) > start;
+  }
+
+  #evict(): void {
+    this.#bytes -= this.#lengths[this.#first] ?? 0;
+    this.#first++;
+  }
+
+  /** A copy of `bytes` bytes at `position`; undefined when they are not held. */
   get(position: number, bytes: number): Buffer | undefined {
     let low = this.#first;
     let high = this.#positions.length;
@@ -43,17 +66,18 @@ export class TailCache {
       else high = middle;
     }
     if (low === this.#first) return undefined;
-    const start = this.#positions[low - 1] ?? 0;
-    const batch = this.#buffers[low - 1];
-    if (batch === undefined || position + bytes > start + batch.length) return undefined;
-    return batch.subarray(position - start, position - start + bytes);
+    const within = position - (this.#positions[low - 1] ?? 0);
+    if (within + bytes > (this.#lengths[low - 1] ?? 0)) return undefined;
+    const start = (this.#starts[low - 1] ?? 0) + within;
+    return Buffer.from(this.#ring.subarray(start, start + bytes));
   }
 
   /** Forgets everything at or past `position`. */
   truncate(position: number): void {
     while (this.#positions.length > this.#first && (this.#positions.at(-1) ?? -1) >= position) {
       this.#positions.pop();
-      this.#bytes -= this.#buffers.pop()?.length ?? 0;
+      this.#write = this.#starts.pop() ?? 0;
+      this.#bytes -= this.#lengths.pop() ?? 0;
     }
   }
 }
