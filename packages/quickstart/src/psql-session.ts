@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import pg from 'pg';
 import type { ClusterConnection } from './cluster-connection.ts';
 import { formatTable, type TableStyle } from './result-table.ts';
@@ -14,6 +15,8 @@ export class PsqlSession {
   timing = false;
   #client: pg.Client | undefined;
   #connection: ClusterConnection;
+  /** Command tags of the statements that the present call has finished, in order. */
+  #tags: string[] = [];
 
   constructor(connection: ClusterConnection, style: TableStyle) {
     this.#connection = connection;
@@ -48,6 +51,10 @@ export class PsqlSession {
     client.on('error', () => {
       this.#client = undefined;
     });
+    // pg keeps the first word of a command tag only; psql prints it whole (CREATE TABLE).
+    if ('connection' in client && client.connection instanceof EventEmitter) {
+      client.connection.on('commandComplete', (message: { text?: string }) => this.#tags.push(message.text ?? ''));
+    }
     await client.connect();
     this.#client = client;
   }
@@ -81,9 +88,10 @@ export class PsqlSession {
         this.printError('The connection to the server was lost. Attempting reset: Succeeded.');
         await this.connect();
       }
+      this.#tags = [];
       const answer = await this.#client?.query({ text: sql, rowMode: 'array' });
       const results = Array.isArray(answer) ? (answer as pg.QueryArrayResult<(string | null)[]>[]) : [answer];
-      for (const result of results) if (result !== undefined) this.#show(result);
+      for (const [index, result] of results.entries()) if (result !== undefined) this.#show(result, this.#tags[index] ?? '');
       if (this.timing) this.print(`Time: ${(performance.now() - started).toFixed(3)} ms`);
       return true;
     } catch (error) {
@@ -92,13 +100,12 @@ export class PsqlSession {
     }
   }
 
-  #show(result: pg.QueryArrayResult<(string | null)[]>): void {
+  #show(result: pg.QueryArrayResult<(string | null)[]>, tag: string): void {
     if (result.fields.length > 0) {
       const columns = result.fields.map((field) => ({ name: field.name, typeOid: field.dataTypeID }));
       this.print(formatTable({ columns, rows: result.rows }, this.style));
-    } else if (result.command !== null && result.command !== '' && !this.style.tuplesOnly) {
-      const count = result.command === 'INSERT' ? ` 0 ${result.rowCount ?? 0}` : result.rowCount === null ? '' : ` ${result.rowCount}`;
-      this.print(`${result.command}${count}`);
+    } else if (tag !== '' && !this.style.tuplesOnly) {
+      this.print(tag);
     }
   }
 

@@ -15,7 +15,7 @@ Look around
 Three things to try (leave a psql open and go on typing)
   1. Kill the writer, and commit again a moment later:
        npm run kubectl -- delete pod ${cluster}-1 --grace-period=0 --force
-  2. Fail a whole zone; reads and writes go on. Then bring it back:
+  2. Fail a whole zone; reads and writes go on (a writer in it moves, in seconds). Then bring it back:
        npm run zone -- fail zone-a
        npm run zone -- restore zone-a
   3. Watch it heal:
