@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
+import pg from 'pg';
 import { HOME } from './home.ts';
 
 /** Where a cluster's writer is reached from this machine, and as whom. */
@@ -52,4 +53,23 @@ export async function clusterConnection(options: { cluster: string; namespace: s
     password: field('password'),
     database: field('dbname') === '' || field('dbname') === '*' ? 'postgres' : field('dbname'),
   };
+}
+
+/** The application's connection once a query on it was answered; undefined until then. */
+export async function answeringConnection(cluster: { name: string; namespace: string }): Promise<ClusterConnection | undefined> {
+  try {
+    const connection = await clusterConnection({ cluster: cluster.name, namespace: cluster.namespace, superuser: false });
+    const client = new pg.Client({ ...connection, connectionTimeoutMillis: 2000, query_timeout: 2000 });
+    // A connection that breaks also fails the call that waits on it.
+    client.on('error', () => undefined);
+    try {
+      await client.connect();
+      await client.query('SELECT 1');
+      return connection;
+    } finally {
+      await client.end();
+    }
+  } catch {
+    return undefined;
+  }
 }

@@ -7,7 +7,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { applyFile, clusterStatus, type ClusterStatus } from './apply.ts';
 import { ChildProgram } from './child-program.ts';
-import { clusterConnection } from './cluster-connection.ts';
+import { answeringConnection } from './cluster-connection.ts';
 import { HOME, REPOSITORY } from './home.ts';
 import { Progress } from './progress.ts';
 import { welcome } from './welcome.ts';
@@ -61,8 +61,8 @@ async function waitFor<T>(what: string, timeoutMs: number, programs: readonly Ch
 
 function describe(status: ClusterStatus): string {
   const parts = [`storage ${status.storageReady}/6`];
-  if (status.phase !== '') parts.push(status.phase);
-  if (status.message !== '') parts.push(status.message);
+  if (status.ready) parts.push('waiting for PostgreSQL to answer');
+  else parts.push(...[status.phase, status.message].filter((part) => part !== ''));
   return parts.join(' · ');
 }
 
@@ -97,15 +97,15 @@ async function start(progress: Progress): Promise<void> {
   programs.push(new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: '127.0.0.1:0' }));
   const cluster = await applyFile(SAMPLE);
   progress.done('manifest', `${path.relative(REPOSITORY, SAMPLE)} applied (AuroraCluster ${cluster.namespace}/${cluster.name})`);
-  await waitFor('the cluster', CLUSTER_TIMEOUT_MS, programs, async () => {
+  const connection = await waitFor('the cluster', CLUSTER_TIMEOUT_MS, programs, async () => {
     const status = await clusterStatus(cluster);
     if (status === undefined) return undefined;
-    if (status.ready) return true;
-    progress.waiting('cluster', describe(status));
-    return undefined;
+    // After a second start the status is still the last one of the first; only an answered query counts.
+    const connection = status.ready ? await answeringConnection(cluster) : undefined;
+    if (connection === undefined) progress.waiting('cluster', describe(status));
+    return connection;
   });
   progress.done('cluster', 'PostgreSQL 18 on six storage daemons, two in each zone');
-  const connection = await clusterConnection({ cluster: cluster.name, namespace: cluster.namespace, superuser: false });
   process.stdout.write(welcome(cluster.name, connection, KUBECONFIG));
 }
 
