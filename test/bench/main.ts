@@ -65,7 +65,9 @@ for (const [key, start] of Object.entries(SYSTEMS)) {
     for (const clients of clientCounts) {
       const result = await tpcb(peer.target, clients, seconds);
       figures.push(`${Math.round(result.tps)} (${result.latencyMs.toFixed(2)} ms)`);
-      print(`${peer.target.name}: ${clients} clients, ${Math.round(result.tps)} TPS, ${result.latencyMs.toFixed(2)} ms, ${result.failed} failed`);
+      print(
+        `${peer.target.name}: ${clients} clients, ${Math.round(result.tps)} TPS, ${result.latencyMs.toFixed(2)} ms, ${result.failed} failed`,
+      );
     }
     const memory = 'memoryMib' in peer ? `${(peer as Ours).memoryMib()} MiB` : '';
     rows.push(`| ${peer.target.name} | ${figures.join(' | ')} | ${memory} |`);

@@ -50,7 +50,12 @@ export async function stockQuorum(): Promise<Peer> {
     await primary.restart({ ...settings, synchronous_standby_names: `ANY 3 (${names.join(', ')})` });
     for (const name of names) {
       const conninfo = `host=${primary.socketDir} port=${primary.port} user=postgres application_name=${name}`;
-      standbys.push(await startPostgres({ dataDir: path.join(scratch, name), settings: { ...settings, primary_conninfo: conninfo, hot_standby: true } }));
+      standbys.push(
+        await startPostgres({
+          dataDir: path.join(scratch, name),
+          settings: { ...settings, primary_conninfo: conninfo, hot_standby: true },
+        }),
+      );
     }
     await untilStreaming(primary);
   } catch (error) {

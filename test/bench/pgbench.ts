@@ -23,7 +23,9 @@ export async function requirePgbench(): Promise<string> {
   try {
     return (await run('pgbench', ['--version'])).stdout.trim();
   } catch (error) {
-    throw new Error('pgbench is not on the PATH; install PostgreSQL’s client tools (Debian: postgresql-contrib or postgresql)', { cause: error });
+    throw new Error('pgbench is not on the PATH; install PostgreSQL’s client tools (Debian: postgresql-contrib or postgresql)', {
+      cause: error,
+    });
   }
 }
 

@@ -85,7 +85,8 @@ export class Ledger {
     const wanted = this.#acknowledged.size + count;
     const until = performance.now() + timeoutMs;
     while (this.#acknowledged.size < wanted) {
-      if (performance.now() > until) throw new Error(`only ${count - (wanted - this.#acknowledged.size)} of ${count} commits in ${timeoutMs} ms`);
+      if (performance.now() > until)
+        throw new Error(`only ${count - (wanted - this.#acknowledged.size)} of ${count} commits in ${timeoutMs} ms`);
       await pause(10);
     }
   }

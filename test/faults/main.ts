@@ -19,7 +19,12 @@ function wholeNumber(flag: string, text: string): number {
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const seed = wholeNumber('seed', values.seed);
 print(`seed ${seed}`);
-const report = await runFaults({ seed, seconds: wholeNumber('seconds', values.seconds), clients: wholeNumber('clients', values.clients), print });
+const report = await runFaults({
+  seed,
+  seconds: wholeNumber('seconds', values.seconds),
+  clients: wholeNumber('clients', values.clients),
+  print,
+});
 print(
   `${report.acknowledged} commits acknowledged, ${report.unknown} of unknown outcome, ${report.seen} seen by the auditor; ` +
     `longest time without a commit ${report.longestGapMs} ms`,

@@ -62,7 +62,7 @@ function makeFault(random: SeededRandom, longestMs: number): Fault {
 export function makeSchedule(seed: number, totalMs: number, longestMs = 3000): ScheduledFault[] {
   const random = new SeededRandom(seed);
   const schedule: ScheduledFault[] = [];
-  for (let spent = 0; spent < totalMs; ) {
+  for (let spent = 0; spent < totalMs;) {
     const scheduled = { afterMs: random.integer(200, 2000), fault: makeFault(random, longestMs) };
     schedule.push(scheduled);
     spent += scheduled.afterMs + scheduled.fault.downMs;

@@ -55,7 +55,9 @@ export function metaCommand(line: string): MetaCommand {
   if (command === '\\x') return { kind: 'expanded' };
   if (command === '\\conninfo') return { kind: 'conninfo' };
   if (command === '\\c' || command === '\\connect') {
-    return argument === undefined ? { kind: 'unknown', message: '\\c needs the name of a database' } : { kind: 'connect', database: argument };
+    return argument === undefined
+      ? { kind: 'unknown', message: '\\c needs the name of a database' }
+      : { kind: 'connect', database: argument };
   }
   if (command === '\\d' && argument !== undefined) return { kind: 'query', sql: columns(argument) };
   const sql = QUERIES[command.replace(/\+$/, '')];

@@ -44,7 +44,12 @@ function isOurs(pid: number): boolean {
   }
 }
 
-async function waitFor<T>(what: string, timeoutMs: number, programs: readonly ChildProgram[], probe: () => Promise<T | undefined>): Promise<T> {
+async function waitFor<T>(
+  what: string,
+  timeoutMs: number,
+  programs: readonly ChildProgram[],
+  probe: () => Promise<T | undefined>,
+): Promise<T> {
   const until = performance.now() + timeoutMs;
   for (;;) {
     for (const program of programs) {
@@ -53,7 +58,9 @@ async function waitFor<T>(what: string, timeoutMs: number, programs: readonly Ch
     const result = await probe();
     if (result !== undefined) return result;
     if (performance.now() > until) {
-      throw new StartError(`${what} took longer than ${timeoutMs / 1000} s. Logs are in ${path.join(HOME, 'logs')}; 'npm run kubectl -- get pods,events' says more.`);
+      throw new StartError(
+        `${what} took longer than ${timeoutMs / 1000} s. Logs are in ${path.join(HOME, 'logs')}; 'npm run kubectl -- get pods,events' says more.`,
+      );
     }
     await delay(100);
   }
@@ -94,7 +101,9 @@ async function start(progress: Progress): Promise<void> {
     );
   });
   progress.done('control plane', 'local-kube, three pretend nodes in zone-a, zone-b, zone-c');
-  programs.push(new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: '127.0.0.1:0' }));
+  programs.push(
+    new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: '127.0.0.1:0' }),
+  );
   const cluster = await applyFile(SAMPLE);
   progress.done('manifest', `${path.relative(REPOSITORY, SAMPLE)} applied (AuroraCluster ${cluster.namespace}/${cluster.name})`);
   const connection = await waitFor('the cluster', CLUSTER_TIMEOUT_MS, programs, async () => {
@@ -133,7 +142,9 @@ try {
 } catch (error) {
   if (!stopping) {
     progress.interrupt();
-    process.stderr.write(`\nkube-aurora: ${error instanceof StartError ? error.message : error instanceof Error ? error.stack : String(error)}\n`);
+    process.stderr.write(
+      `\nkube-aurora: ${error instanceof StartError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+    );
     stopping = true;
     await stopAll();
     process.exit(1);

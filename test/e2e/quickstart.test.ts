@@ -1,0 +1,113 @@
+/**
+ * What a newcomer does: start, connect, kill the writer, fail a zone, stop, start again. Real control plane, operator, daemons and
+ * PostgreSQL, all as processes of this machine.
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const READY_WITHIN_MS = 120_000;
+
+let home: string;
+let running: ChildProcess | undefined;
+let printed = '';
+
+function environment(): NodeJS.ProcessEnv {
+  const { KUBECONFIG: _other, ...env } = process.env;
+  return { ...env, KUBE_AURORA_HOME: home, LOCAL_KUBE_PORT: '0', NODE_NO_WARNINGS: '1' };
+}
+
+async function start(): Promise<void> {
+  printed = '';
+  const child = spawn(process.execPath, ['packages/quickstart/src/start.ts'], {
+    cwd: ROOT,
+    env: environment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running = child;
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  const end = performance.now() + READY_WITHIN_MS;
+  while (!printed.includes('Ctrl-C stops everything')) {
+    if (child.exitCode !== null || performance.now() > end) throw new Error(`npm start did not come up; it printed:\n${printed}`);
+    await delay(100);
+  }
+}
+
+async function stop(): Promise<void> {
+  const child = running;
+  running = undefined;
+  if (child === undefined || child.exitCode !== null) return;
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGINT');
+  await exited;
+}
+
+function run(program: string, ...args: string[]): { status: number | null; output: string } {
+  const result = spawnSync(process.execPath, [`packages/quickstart/src/${program}.ts`, ...args], {
+    cwd: ROOT,
+    env: environment(),
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  return { status: result.status, output: `${result.stdout}${result.stderr}` };
+}
+
+/** Runs a statement until it succeeds: what an application with retries sees. */
+async function eventually(sql: string, withinMs = 60_000): Promise<string> {
+  const end = performance.now() + withinMs;
+  for (;;) {
+    const { status, output } = run('psql', '-A', '-t', '-c', sql);
+    if (status === 0) return output.trim();
+    if (performance.now() > end) throw new Error(`'${sql}' did not succeed within ${withinMs} ms: ${output}`);
+    await delay(200);
+  }
+}
+
+beforeAll(async () => {
+  home = mkdtempSync(path.join(tmpdir(), 'ka-home-'));
+  chmodSync(home, 0o711);
+  await start();
+});
+
+afterAll(async () => {
+  await stop();
+  rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+});
+
+describe('npm start', () => {
+  it('prints how to connect, and psql and kubectl work', async () => {
+    expect(printed).toMatch(/psql 'postgresql:\/\/app:[^@]+@127\.[\d.]+:5432\/app'/);
+    expect(await eventually("create table kept (id int primary key, word text); insert into kept values (1, 'first')")).toBe('');
+    expect(run('kubectl', 'get', 'ac').output).toMatch(/demo\s+Ready\s+demo-1\s+6\/6/);
+    expect(run('psql', '-c', 'selec 1').output).toMatch(/ERROR: {2}syntax error at or near "selec"\nLINE 1: selec 1\n {8}\^/);
+  });
+
+  it('heals a killed writer and a failed zone, and loses nothing', async () => {
+    run('kubectl', 'delete', 'pod', 'demo-1', '--grace-period=0', '--force');
+    await eventually("insert into kept values (2, 'after the kill')");
+    expect(run('zone', 'fail', 'zone-b').status).toBe(0);
+    await eventually("insert into kept values (3, 'with a zone down')");
+    expect(run('zone', 'restore', 'zone-b').status).toBe(0);
+    expect(await eventually('select count(*) from kept')).toBe('3');
+  });
+
+  it('refuses a bad manifest and names the field', () => {
+    const manifest = path.join(ROOT, 'test/e2e/bad-cluster.yaml');
+    const { status, output } = run('kubectl', 'apply', '-f', manifest);
+    expect(status).not.toBe(0);
+    expect(output).toContain('spec.replicas');
+    expect(output).toContain('spec.storage.size');
+  });
+
+  it('stops at Ctrl-C and finds its data at the next start', async () => {
+    await stop();
+    expect(printed).toContain("Stopped. 'npm start' finds everything again.");
+    await start();
+    expect(await eventually('select count(*) from kept')).toBe('3');
+  });
+});
