@@ -57,7 +57,14 @@ export class Agent {
     segments: () =>
       this.#segments.map(({ index, id, zone }) => {
         const state = this.#session?.writePath.segment(index);
-        return { id, zone, scl: state?.scl ?? 0n, inFlightBytes: state?.inFlightBytes ?? 0, streaming: state?.phase === 'streaming', errors: state?.errors ?? 0 };
+        return {
+          id,
+          zone,
+          scl: state?.scl ?? 0n,
+          inFlightBytes: state?.inFlightBytes ?? 0,
+          streaming: state?.phase === 'streaming',
+          errors: state?.errors ?? 0,
+        };
       }),
   };
 
@@ -91,7 +98,14 @@ export class Agent {
       segments: this.#segments.map(({ index, id, zone }) => {
         const state = writePath?.segment(index);
         const scl = state?.scl ?? 0n;
-        return { id, zone, scl, state: state?.phase ?? 'unknown', behindBytes: Number(sent > scl ? sent - scl : 0n), error: state?.lastError ?? '' };
+        return {
+          id,
+          zone,
+          scl,
+          state: state?.phase ?? 'unknown',
+          behindBytes: Number(sent > scl ? sent - scl : 0n),
+          error: state?.lastError ?? '',
+        };
       }),
     };
   }
@@ -112,7 +126,10 @@ export class Agent {
     if (session !== undefined) {
       const late = setTimeout(() => {
         this.#message = 'no quorum';
-        this.#logger.error({ quorumWaitMs }, 'storage has no quorum for the shutdown checkpoint; stopping without it (nothing acknowledged is lost)');
+        this.#logger.error(
+          { quorumWaitMs },
+          'storage has no quorum for the shutdown checkpoint; stopping without it (nothing acknowledged is lost)',
+        );
         void session.kill();
       }, quorumWaitMs);
       await session.stop();
@@ -164,7 +181,12 @@ export class Agent {
   }
 
   async #runSession(opened: OpenedVolume, startedAt: number, metrics: AgentMetrics): Promise<'fenced' | 'ended'> {
-    const { config, segments, identity, logger } = { config: this.#config, segments: this.#segments, identity: this.#identity, logger: this.#logger };
+    const { config, segments, identity, logger } = {
+      config: this.#config,
+      segments: this.#segments,
+      identity: this.#identity,
+      logger: this.#logger,
+    };
     const openedMs = performance.now() - startedAt;
     this.#message = 'starting PostgreSQL';
     const session = new WriterSession({ config, place: this.#place, segments, identity, opened, metrics, logger });

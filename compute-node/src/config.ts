@@ -7,19 +7,47 @@ import type { StorageAddress } from './segments.ts';
 /** The agent's settings; also their documentation. */
 export const CONFIG_SCHEMA = {
   volumeId: { env: 'AURORA_VOLUME_ID', description: 'UUID of the volume, the same for all computes of a cluster', type: setting.text() },
-  storage: { env: 'AURORA_STORAGE', description: 'the six storage daemons: comma list of id=zone=host:port, in a fixed order', type: setting.text() },
-  dataDir: { env: 'AURORA_DATA_DIR', description: 'scratch directory for the data directory and sockets; nothing in it has to last', type: setting.text() },
+  storage: {
+    env: 'AURORA_STORAGE',
+    description: 'the six storage daemons: comma list of id=zone=host:port, in a fixed order',
+    type: setting.text(),
+  },
+  dataDir: {
+    env: 'AURORA_DATA_DIR',
+    description: 'scratch directory for the data directory and sockets; nothing in it has to last',
+    type: setting.text(),
+  },
   pgListen: { env: 'AURORA_PG_LISTEN', description: 'host:port PostgreSQL listens on', type: setting.address('0.0.0.0:5432') },
-  metricsListen: { env: 'AURORA_METRICS_LISTEN', description: 'host:port of /metrics, /healthz, /readyz and /status', type: setting.address('0.0.0.0:7003') },
+  metricsListen: {
+    env: 'AURORA_METRICS_LISTEN',
+    description: 'host:port of /metrics, /healthz, /readyz and /status',
+    type: setting.address('0.0.0.0:7003'),
+  },
   zone: { env: 'AURORA_ZONE', description: 'our own zone; storage in it is read first', type: setting.text() },
   instance: { env: 'AURORA_INSTANCE', description: 'name of this instance (the pod)', type: setting.text() },
-  superuserPasswordFile: { env: 'AURORA_SUPERUSER_PASSWORD_FILE', description: 'file with the password of the role postgres', type: setting.text() },
+  superuserPasswordFile: {
+    env: 'AURORA_SUPERUSER_PASSWORD_FILE',
+    description: 'file with the password of the role postgres',
+    type: setting.text(),
+  },
   appPasswordFile: { env: 'AURORA_APP_PASSWORD_FILE', description: 'file with the password of the application role', type: setting.text() },
   appUser: { env: 'AURORA_APP_USER', description: 'application role, owner of the application database', type: setting.text() },
   appDatabase: { env: 'AURORA_APP_DATABASE', description: 'application database', type: setting.text() },
-  pgParameters: { env: 'AURORA_PG_PARAMETERS', description: 'JSON object of PostgreSQL parameters, all texts', type: setting.optionalText() },
-  pgHba: { env: 'AURORA_PG_HBA', description: 'lines of pg_hba.conf; without them, passwords from everywhere', type: setting.optionalText() },
-  ringMib: { env: 'AURORA_RING_MIB', description: 'MiB of recent redo kept in memory for segments that are behind', type: setting.integer(4, 4096, 32) },
+  pgParameters: {
+    env: 'AURORA_PG_PARAMETERS',
+    description: 'JSON object of PostgreSQL parameters, all texts',
+    type: setting.optionalText(),
+  },
+  pgHba: {
+    env: 'AURORA_PG_HBA',
+    description: 'lines of pg_hba.conf; without them, passwords from everywhere',
+    type: setting.optionalText(),
+  },
+  ringMib: {
+    env: 'AURORA_RING_MIB',
+    description: 'MiB of recent redo kept in memory for segments that are behind',
+    type: setting.integer(4, 4096, 32),
+  },
 } satisfies ConfigSchema;
 
 export interface AgentConfig {
@@ -78,7 +106,14 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
 function parseStorage(text: string): StorageAddress[] {
   const storage = text.split(',').map((entry) => {
     const [id, zone, address, ...rest] = entry.trim().split('=');
-    if (id === undefined || id === '' || zone === undefined || address === undefined || rest.length > 0 || parseAddress(address) === undefined) {
+    if (
+      id === undefined ||
+      id === '' ||
+      zone === undefined ||
+      address === undefined ||
+      rest.length > 0 ||
+      parseAddress(address) === undefined
+    ) {
       throw new Error(`'${entry}' is not id=zone=host:port`);
     }
     return { id, zone, address };

@@ -2,7 +2,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { RMGR, WAL_SEGMENT_BYTES, WalPageWriter, buildRecord, lsn, offsetInSegment, walSegmentFileName, type Lsn, type StreamRecord } from '@kube-aurora/pg-format';
+import {
+  RMGR,
+  WAL_SEGMENT_BYTES,
+  WalPageWriter,
+  buildRecord,
+  lsn,
+  offsetInSegment,
+  walSegmentFileName,
+  type Lsn,
+  type StreamRecord,
+} from '@kube-aurora/pg-format';
 import { silentLogger } from '@kube-aurora/process';
 import { recordsOf } from '@kube-aurora/volume';
 import { openVolume, type OpenOutcome, type OpenedVolume } from './open/open-volume.ts';
@@ -63,7 +73,14 @@ afterEach(() => {
 });
 
 function open(writerId = 'w', heldEpoch?: bigint, signal = AbortSignal.timeout(5000)): Promise<OpenOutcome> {
-  return openVolume({ segments: endpoints, identity: identity(writerId), heldEpoch, logger: silentLogger(), signal, onWaiting: () => undefined });
+  return openVolume({
+    segments: endpoints,
+    identity: identity(writerId),
+    heldEpoch,
+    logger: silentLogger(),
+    signal,
+    onWaiting: () => undefined,
+  });
 }
 
 async function opened(writerId = 'w'): Promise<OpenedVolume> {

@@ -53,12 +53,31 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
   perSegment('aurora_segment_streaming', '1 when the segment is fed from memory', (segment) => (segment.streaming ? 1 : 0));
   perSegment('aurora_segment_stream_errors', 'Failures of the append stream since the epoch began', (segment) => segment.errors);
   return {
-    flushSeconds: new Histogram({ name: 'aurora_flush_seconds', help: 'From a WAL flush request to its durability on four segments', buckets: SECONDS, registers }),
+    flushSeconds: new Histogram({
+      name: 'aurora_flush_seconds',
+      help: 'From a WAL flush request to its durability on four segments',
+      buckets: SECONDS,
+      registers,
+    }),
     pageReadSeconds: new Histogram({ name: 'aurora_page_read_seconds', help: 'Page reads from storage', buckets: SECONDS, registers }),
     pagesRead: new Counter({ name: 'aurora_pages_read_total', help: 'Pages read from storage', registers }),
-    pageReadsHedged: new Counter({ name: 'aurora_page_reads_hedged_total', help: 'Page reads for which a second segment was asked', registers }),
-    pageReadErrors: new Counter({ name: 'aurora_page_read_errors_total', help: 'Page reads that a segment failed', labelNames: ['segment', 'code'], registers }),
+    pageReadsHedged: new Counter({
+      name: 'aurora_page_reads_hedged_total',
+      help: 'Page reads for which a second segment was asked',
+      registers,
+    }),
+    pageReadErrors: new Counter({
+      name: 'aurora_page_read_errors_total',
+      help: 'Page reads that a segment failed',
+      labelNames: ['segment', 'code'],
+      registers,
+    }),
     opens: new Counter({ name: 'aurora_opens_total', help: 'Times the volume was opened', labelNames: ['outcome'], registers }),
-    openSeconds: new Histogram({ name: 'aurora_open_seconds', help: 'From the start of an open to PostgreSQL answering', buckets: SECONDS, registers }),
+    openSeconds: new Histogram({
+      name: 'aurora_open_seconds',
+      help: 'From the start of an open to PostgreSQL answering',
+      buckets: SECONDS,
+      registers,
+    }),
   };
 }

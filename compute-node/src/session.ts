@@ -176,7 +176,10 @@ export class WriterSession {
         flush: ({ writtenLsn }) => this.writePath.flush(writtenLsn),
         readPages: (request) => this.pageReader.read(request, request.lsn),
       },
-      { owner: place.account, onError: (error, request) => logger.warn({ err: error, operation: request?.operation }, 'a request of PostgreSQL failed') },
+      {
+        owner: place.account,
+        onError: (error, request) => logger.warn({ err: error, operation: request?.operation }, 'a request of PostgreSQL failed'),
+      },
     );
     this.#shim = shim;
     await shim.listen();
@@ -206,7 +209,16 @@ export class WriterSession {
     ]);
     this.#ready = this.#ending === undefined;
     logger.info(
-      { epoch: opened.epoch, startLsn: formatLsn(opened.startLsn), pid: postgres.pid, imageMs, directoryMs, spawnedMs, answersMs, readyMs: elapsedMs() },
+      {
+        epoch: opened.epoch,
+        startLsn: formatLsn(opened.startLsn),
+        pid: postgres.pid,
+        imageMs,
+        directoryMs,
+        spawnedMs,
+        answersMs,
+        readyMs: elapsedMs(),
+      },
       'PostgreSQL is up',
     );
   }
@@ -234,7 +246,11 @@ export class WriterSession {
   async #tearDown(end: SessionEnd): Promise<void> {
     this.#ready = false;
     this.#cancel.abort();
-    if (end.kind !== 'stopped') this.#options.logger.error({ epoch: this.#options.opened.epoch, reason: end.message }, end.kind === 'fenced' ? 'another writer owns the volume' : 'PostgreSQL is lost');
+    if (end.kind !== 'stopped')
+      this.#options.logger.error(
+        { epoch: this.#options.opened.epoch, reason: end.message },
+        end.kind === 'fenced' ? 'another writer owns the volume' : 'PostgreSQL is lost',
+      );
     this.pageReader.stop();
     // No answer "durable" can reach a dying PostgreSQL that another writer has overtaken: its connections go first.
     await this.#shim?.close();
@@ -268,4 +284,3 @@ function* slruPagesOf(pages: ReadonlyMap<string, Buffer>): Generator<SlruPage> {
     if (slru !== undefined) yield { slru, page: block, bytes };
   }
 }
-

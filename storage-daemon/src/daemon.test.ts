@@ -59,7 +59,9 @@ describe('six daemons', () => {
     await writer.append([imageRecord(REL, 3, 14)], [0, 1], true);
     const next = await cluster.open(3n, 'w/2', { lsn: third, epoch: 2n }, writer.history, ALL);
     await expect(writer.append([syntheticRecord(10)], [2])).rejects.toMatchObject({ code: 'FENCED' });
-    await expect(cluster.client(0).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/other' }, DEADLINE)).rejects.toMatchObject({ code: 'EPOCH_TAKEN' });
+    await expect(cluster.client(0).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/other' }, DEADLINE)).rejects.toMatchObject({
+      code: 'EPOCH_TAKEN',
+    });
     await expect(cluster.page(0, page(1), third, 2n)).rejects.toMatchObject({ code: 'FENCED' });
     expect((await cluster.status(0)).scl).toBe(third);
     const [fourth = 0n] = await next.append([imageRecord(REL, 1, 15)], ALL);
@@ -154,7 +156,14 @@ describe('one daemon', () => {
   afterEach(() => cluster.stop());
 
   it('serves the same pages before and after a merge and a restart, truncations included', async () => {
-    const base = await cluster.import(1n, [0], [{ page: page(0), fill: 9 }, { page: page(6), fill: 8 }]);
+    const base = await cluster.import(
+      1n,
+      [0],
+      [
+        { page: page(0), fill: 9 },
+        { page: page(6), fill: 8 },
+      ],
+    );
     const writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], [0]);
     let seed = 7;
     const next = (below: number): number => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) % below;
@@ -163,7 +172,8 @@ describe('one daemon', () => {
       [6, 8],
     ]);
     const check = async (): Promise<void> => {
-      for (let block = 0; block < 12; block++) expect([block, await cluster.page(0, page(block), writer.end.lsn, 2n)]).toEqual([block, model.get(block)]);
+      for (let block = 0; block < 12; block++)
+        expect([block, await cluster.page(0, page(block), writer.end.lsn, 2n)]).toEqual([block, model.get(block)]);
     };
     for (let round = 0; round < 60; round++) {
       const raws: Buffer[] = [];
@@ -188,7 +198,8 @@ describe('one daemon', () => {
         (await segmentOf(0)).merger.request();
         await writer.append([syntheticRecord(5)], [0]);
         writer.points([0]);
-        for (let wait = 0; (await segmentOf(0)).merger.merges === merged && wait < 500; wait++) await new Promise((resolve) => setTimeout(resolve, 10));
+        for (let wait = 0; (await segmentOf(0)).merger.merges === merged && wait < 500; wait++)
+          await new Promise((resolve) => setTimeout(resolve, 10));
         await check();
       }
       if (round % 20 === 19) {
@@ -209,7 +220,14 @@ describe('a database copied file by file', () => {
   afterEach(() => cluster.stop());
 
   it('has the source as of the copy, before and after merge and restart; states of the past can be had', async () => {
-    const base = await cluster.import(1n, [0], [{ page: page(0), fill: 9 }, { page: page(1), fill: 8 }]);
+    const base = await cluster.import(
+      1n,
+      [0],
+      [
+        { page: page(0), fill: 9 },
+        { page: page(1), fill: 8 },
+      ],
+    );
     const writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], [0]);
     const copy = (block: number): typeof REL & { block: number } => ({ ...REL, dbOid: 77, block });
     await writer.append([imageRecord(REL, 1, 21), imageRecord(REL, 2, 22)], [0]);
@@ -228,7 +246,8 @@ describe('a database copied file by file', () => {
     expect(end).toBe(writer.end.lsn);
     // The live state is past the copy: the state there comes from the mark and the log.
     const chunks = [];
-    for await (const chunk of cluster.client(0).computeImage({ segment: SEGMENT, epoch: 2n, lsn: copied }, DEADLINE)) chunks.push(chunk.volumeState);
+    for await (const chunk of cluster.client(0).computeImage({ segment: SEGMENT, epoch: 2n, lsn: copied }, DEADLINE))
+      chunks.push(chunk.volumeState);
     expect(decodeVolumeState(Buffer.concat(chunks)).endLsn).toBe(copied);
     await cluster.stopDaemon(0);
     writer.drop(0);

@@ -118,7 +118,11 @@ export class Daemon {
   }
 
   status(): unknown {
-    return { daemonId: this.#options.daemonId, zone: this.#options.zone, segments: [...this.#segments.values()].map((segment) => ({ ...segment.id, ...segment.state() })) };
+    return {
+      daemonId: this.#options.daemonId,
+      zone: this.#options.zone,
+      segments: [...this.#segments.values()].map((segment) => ({ ...segment.id, ...segment.state() })),
+    };
   }
 
   async stop(): Promise<void> {
@@ -136,7 +140,8 @@ function findSegments(dataDirectory: string): { volumeId: string; pg: number }[]
   for (const volume of fs.readdirSync(dataDirectory, { withFileTypes: true })) {
     if (!volume.isDirectory()) continue;
     for (const pg of fs.readdirSync(join(dataDirectory, volume.name))) {
-      if (/^\d+$/.test(pg) && fs.existsSync(join(dataDirectory, volume.name, pg, 'control'))) found.push({ volumeId: volume.name, pg: Number(pg) });
+      if (/^\d+$/.test(pg) && fs.existsSync(join(dataDirectory, volume.name, pg, 'control')))
+        found.push({ volumeId: volume.name, pg: Number(pg) });
     }
   }
   return found;

@@ -113,7 +113,11 @@ describe('a daemon that is killed -9 while it appends', () => {
       expect(state.scl).toBeGreaterThanOrEqual(acknowledged);
       expect(state.scl).toBeLessThanOrEqual(end.lsn);
       // Redo past SCL never happened.
-      for (const [block, history] of fills) fills.set(block, history.filter(({ lsn }) => lsn <= state.scl));
+      for (const [block, history] of fills)
+        fills.set(
+          block,
+          history.filter(({ lsn }) => lsn <= state.scl),
+        );
       for (const block of fills.keys()) {
         const page = await client.getPages({ segment: SEGMENT, epoch, lsn: state.scl, ...REL, block, count: 1 }, DEADLINE);
         const last = fills.get(block)?.at(-1);

@@ -45,5 +45,8 @@ await runMain(logger, async () => {
     status: () => daemon.status(),
   });
   shutdown.add('status server', () => status.close());
-  logger.info({ daemonId: config.daemonId, zone: config.zone, port: daemon.port, segments: [...daemon.segments].length }, 'storage daemon is ready');
+  logger.info(
+    { daemonId: config.daemonId, zone: config.zone, port: daemon.port, segments: [...daemon.segments].length },
+    'storage daemon is ready',
+  );
 });

@@ -39,7 +39,11 @@ export class DaemonMetrics {
     });
     for (const kind of ['page', 'log', 'state']) this.corruptions.inc({ kind }, 0);
     for (const kind of ['page', 'log', 'copy']) this.repairs.inc({ kind }, 0);
-    this.scrubbedBytes = new Counter({ name: 'aurora_storage_scrubbed_bytes_total', help: 'Stored bytes read back by the scrubber', registers });
+    this.scrubbedBytes = new Counter({
+      name: 'aurora_storage_scrubbed_bytes_total',
+      help: 'Stored bytes read back by the scrubber',
+      registers,
+    });
     this.fetchedBytes = new Counter({ name: 'aurora_storage_fetched_bytes_total', help: 'Redo and copies fetched from peers', registers });
 
     const gauge = (name: string, help: string, read: (segment: Segment) => number): void => {
@@ -65,7 +69,11 @@ export class DaemonMetrics {
     gauge('queue_bytes', 'Redo that waits for the disk or the index', (segment) => segment.queuedBytes);
     gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.content?.log.syncs ?? 0);
     gauge('records_indexed', 'Redo records taken in since start', (segment) => segment.content?.ingest.recordsIndexed ?? 0);
-    gauge('records_applied_to_pages', 'Redo records applied to pages since start', (segment) => segment.content?.reader.recordsApplied ?? 0);
+    gauge(
+      'records_applied_to_pages',
+      'Redo records applied to pages since start',
+      (segment) => segment.content?.reader.recordsApplied ?? 0,
+    );
     gauge('index_refs', 'Un-merged page references in memory', (segment) => segment.content?.index.refs ?? 0);
     gauge('tail_cache_bytes', 'Newest redo in memory', (segment) => segment.content?.log.cachedBytes ?? 0);
     gauge('page_cache_bytes', 'Materialised pages in memory', (segment) => segment.content?.cache.bytes ?? 0);

@@ -46,7 +46,10 @@ export async function importBase(options: ImportBaseOptions): Promise<void> {
   const alive = (): SegmentImport[] => imports.filter((one) => !one.failed);
   const send = async (request: ImportBaseRequest): Promise<void> => {
     await Promise.all(alive().map((one) => one.write(request)));
-    if (alive().length < WRITE_QUORUM) throw new ImportFailedError(`only ${alive().length} of ${segments.length} segments take the new volume: ${imports.map((one) => one.failure).join('; ')}`);
+    if (alive().length < WRITE_QUORUM)
+      throw new ImportFailedError(
+        `only ${alive().length} of ${segments.length} segments take the new volume: ${imports.map((one) => one.failure).join('; ')}`,
+      );
   };
   try {
     await send({ begin: { segment: identity.segment, epoch, baseLsn, systemIdentifier, volumeState }, pages: [], finish: false });
@@ -60,7 +63,8 @@ export async function importBase(options: ImportBaseOptions): Promise<void> {
     }
     await send({ begin: undefined, pages, finish: true });
     const ready = await finishedOnQuorum(alive());
-    if (ready < WRITE_QUORUM) throw new ImportFailedError(`only ${ready} segments finished the import: ${imports.map((one) => one.failure).join('; ')}`);
+    if (ready < WRITE_QUORUM)
+      throw new ImportFailedError(`only ${ready} segments finished the import: ${imports.map((one) => one.failure).join('; ')}`);
     logger.info({ segments: ready, baseLsn }, 'the new volume is imported');
   } finally {
     for (const one of imports) one.cancel();

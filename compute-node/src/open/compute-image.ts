@@ -38,7 +38,8 @@ export async function fetchComputeImage(options: FetchImageOptions): Promise<Com
     } catch (error) {
       failures++;
       const known = fromServiceError(error, endpoint.id);
-      if (!signal.aborted) options.logger.warn({ segment: endpoint.id, code: known.code, reason: known.message }, 'no compute image from this segment');
+      if (!signal.aborted)
+        options.logger.warn({ segment: endpoint.id, code: known.code, reason: known.message }, 'no compute image from this segment');
       throw known;
     }
   });
@@ -56,7 +57,10 @@ async function fetchFrom(endpoint: SegmentEndpoint, options: FetchImageOptions, 
   const parts: Buffer[] = [];
   const slruPages = new Map<string, Buffer>();
   let complete = false;
-  for await (const chunk of endpoint.client.computeImage({ segment: identity.segment, epoch, lsn }, { deadlineMs: ATTEMPT_DEADLINE_MS, signal })) {
+  for await (const chunk of endpoint.client.computeImage(
+    { segment: identity.segment, epoch, lsn },
+    { deadlineMs: ATTEMPT_DEADLINE_MS, signal },
+  )) {
     if (chunk.volumeState.length > 0) parts.push(chunk.volumeState);
     if (chunk.stateComplete) complete = true;
     for (const { key, page } of chunk.slruPages) slruPages.set(key.toString('hex'), page);

@@ -56,7 +56,9 @@ export function makeFirstBatch(state: VolumeState, slruPages: Map<string, Buffer
   abortData.writeBigInt64LE(BigInt(Math.round((nowMs - POSTGRES_EPOCH_S * 1000) * 1000)), 0);
   abortData.writeUInt32LE(XINFO_HAS_AE_LOCKS, 8);
   for (const xid of orphanedXids(state)) {
-    add(buildRecord({ rmid: RMGR.XACT, info: OPCODE.XACT.ABORT | INFO_XACT_HAS_INFO, xid, prev: state.lastRecordLsn, mainData: abortData }));
+    add(
+      buildRecord({ rmid: RMGR.XACT, info: OPCODE.XACT.ABORT | INFO_XACT_HAS_INFO, xid, prev: state.lastRecordLsn, mainData: abortData }),
+    );
   }
 
   // PostgreSQL insists that a shutdown checkpoint's redo pointer is its own place.

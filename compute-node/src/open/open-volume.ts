@@ -24,7 +24,11 @@ export interface OpenedVolume {
   readonly upToDate: readonly number[];
 }
 
-export type OpenOutcome = OpenedVolume | { readonly kind: 'bootstrap'; readonly epoch: bigint } | { readonly kind: 'overtaken' } | { readonly kind: 'stopped' };
+export type OpenOutcome =
+  | OpenedVolume
+  | { readonly kind: 'bootstrap'; readonly epoch: bigint }
+  | { readonly kind: 'overtaken' }
+  | { readonly kind: 'stopped' };
 
 export interface OpenVolumeOptions {
   readonly segments: readonly SegmentEndpoint[];
@@ -39,7 +43,10 @@ export interface OpenVolumeOptions {
 /** Runs the open protocol (packages/volume/src/open-protocol.ts) against the storage daemons, for as long as it takes. */
 export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcome> {
   const { segments, logger, signal } = options;
-  const protocol = new OpenProtocol({ copies: segments.length, ...(options.heldEpoch === undefined ? {} : { heldEpoch: options.heldEpoch }) });
+  const protocol = new OpenProtocol({
+    copies: segments.length,
+    ...(options.heldEpoch === undefined ? {} : { heldEpoch: options.heldEpoch }),
+  });
   const run = new OpenRun(protocol, options);
   const waiting = setInterval(() => {
     logger.warn({ step: protocol.step, epoch: protocol.epoch }, `waiting for storage: ${protocol.waitingFor}`);
@@ -129,7 +136,11 @@ class OpenRun {
       const known = fromServiceError(error, endpoint.id);
       if (signal.aborted) return;
       const overtaken = known.code === 'FENCED' || known.code === 'EPOCH_TAKEN';
-      if (overtaken) this.#options.logger.warn({ segment: endpoint.id, epoch: this.#protocol.epoch, reason: known.message }, 'another writer opens the volume too');
+      if (overtaken)
+        this.#options.logger.warn(
+          { segment: endpoint.id, epoch: this.#protocol.epoch, reason: known.message },
+          'another writer opens the volume too',
+        );
       else this.#options.logger.debug({ segment: endpoint.id, request: request.kind, reason: known.message }, 'segment did not answer');
       this.#protocol.fail(index, request, overtaken ? 'overtaken' : 'unavailable');
       if (overtaken) this.#notBefore = performance.now() + Math.random() * RACE_PAUSE_MS;

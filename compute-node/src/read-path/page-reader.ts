@@ -198,7 +198,10 @@ function checkPages(pages: Buffer, range: PageRange, at: bigint, peer: string): 
   for (let index = 0; index < range.count; index++) {
     const page = pages.subarray(index * PAGE_BYTES, (index + 1) * PAGE_BYTES);
     if (!pageIsNew(page) && pageLsn(page) > at) {
-      throw new AuroraRpcError('DAMAGED', `${peer}: block ${range.block + index} of ${range.relNumber} has LSN ${formatLsn(pageLsn(page))}, asked at ${formatLsn(at)}`);
+      throw new AuroraRpcError(
+        'DAMAGED',
+        `${peer}: block ${range.block + index} of ${range.relNumber} has LSN ${formatLsn(pageLsn(page))}, asked at ${formatLsn(at)}`,
+      );
     }
   }
 }

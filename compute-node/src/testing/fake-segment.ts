@@ -1,5 +1,15 @@
 import type { Server } from '@grpc/grpc-js';
-import { AuroraRpcError, addSegmentService, createServer, listen, type AppendCall, type AppendResult, type EpochStart, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
+import {
+  AuroraRpcError,
+  addSegmentService,
+  createServer,
+  listen,
+  type AppendCall,
+  type AppendResult,
+  type EpochStart,
+  type SegmentPhase,
+  type SegmentState,
+} from '@kube-aurora/rpc';
 import { checkRedoBatch, decodeRedoBatchHeader, isBatchValid, mergeHistories } from '@kube-aurora/volume';
 
 /** A storage daemon's segment in memory, over real gRPC: promises and redo log are honest, pages are whatever a test says. */
@@ -86,7 +96,8 @@ export class FakeSegment {
 
   #promise(epoch: bigint, writerId: string): Promise<SegmentState> {
     if (epoch < this.epoch) return Promise.reject(new AuroraRpcError('FENCED', `has ${this.epoch}`));
-    if (epoch === this.epoch && this.writerId !== '' && writerId !== this.writerId) return Promise.reject(new AuroraRpcError('EPOCH_TAKEN', `of ${this.writerId}`));
+    if (epoch === this.epoch && this.writerId !== '' && writerId !== this.writerId)
+      return Promise.reject(new AuroraRpcError('EPOCH_TAKEN', `of ${this.writerId}`));
     return this.#answer(() => {
       this.epoch = epoch;
       this.writerId = writerId;

@@ -38,7 +38,10 @@ export class LocalWal {
     let at = 0;
     while (at < length) {
       const taken = readSync(descriptor, bytes, at, length - at, offset + at);
-      if (taken === 0) throw new LocalWalError(`${walSegmentFileName(this.#timeline, from)} ends at ${offset + at}; PostgreSQL wrote up to ${offset + length}`);
+      if (taken === 0)
+        throw new LocalWalError(
+          `${walSegmentFileName(this.#timeline, from)} ends at ${offset + at}; PostgreSQL wrote up to ${offset + length}`,
+        );
       at += taken;
     }
     return bytes;

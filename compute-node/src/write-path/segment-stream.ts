@@ -141,7 +141,9 @@ export class SegmentStream {
   #receive(response: AppendResponse): void {
     const { epoch, onFenced, onAcknowledged } = this.#context;
     if (response.epoch > epoch) {
-      onFenced(`${this.endpoint.id} has volume epoch ${response.epoch}, ours is ${epoch}${response.message === '' ? '' : `: ${response.message}`}`);
+      onFenced(
+        `${this.endpoint.id} has volume epoch ${response.epoch}, ours is ${epoch}${response.message === '' ? '' : `: ${response.message}`}`,
+      );
       return;
     }
     // Refused at our own epoch: somebody who raced us for it and lost holds this segment's promise. Four hold ours.
@@ -196,7 +198,10 @@ export class SegmentStream {
 
   #lag(): void {
     if (this.#phase !== 'lagging') {
-      this.#context.logger.warn({ segment: this.endpoint.id, scl: this.#scl, ringStart: this.#context.ring.startLsn }, 'segment is too far behind, its peers feed it');
+      this.#context.logger.warn(
+        { segment: this.endpoint.id, scl: this.#scl, ringStart: this.#context.ring.startLsn },
+        'segment is too far behind, its peers feed it',
+      );
     }
     this.#phase = 'lagging';
     this.#unackedEnd = [];
@@ -230,7 +235,8 @@ export class SegmentStream {
 
   #noteError(message: string): void {
     this.#errors++;
-    if (message !== this.#lastError) this.#context.logger.warn({ segment: this.endpoint.id, reason: message }, 'append stream failed, connecting again');
+    if (message !== this.#lastError)
+      this.#context.logger.warn({ segment: this.endpoint.id, reason: message }, 'append stream failed, connecting again');
     this.#lastError = message;
   }
 

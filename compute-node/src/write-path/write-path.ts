@@ -114,7 +114,13 @@ export class WritePath {
   segment(index: number): { phase: StreamPhase; scl: bigint; errors: number; lastError: string; inFlightBytes: number } {
     const stream = this.#streams[index];
     if (stream === undefined) return { phase: 'stopped', scl: 0n, errors: 0, lastError: '', inFlightBytes: 0 };
-    return { phase: stream.phase, scl: stream.scl, errors: stream.errors, lastError: stream.lastError, inFlightBytes: stream.inFlightBytes };
+    return {
+      phase: stream.phase,
+      scl: stream.scl,
+      errors: stream.errors,
+      lastError: stream.lastError,
+      inFlightBytes: stream.inFlightBytes,
+    };
   }
 
   start(): void {

@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { EpochHistoryError, annulPoint, checkHistory, epochLimit, extendHistory, isBatchValid, mergeHistories, newestHistory } from './epoch-history.ts';
+import {
+  EpochHistoryError,
+  annulPoint,
+  checkHistory,
+  epochLimit,
+  extendHistory,
+  isBatchValid,
+  mergeHistories,
+  newestHistory,
+} from './epoch-history.ts';
 
 const HISTORY = [
   { epoch: 1n, startLsn: 100n },

@@ -50,7 +50,9 @@ export function checkHistory(history: readonly EpochStart[]): void {
     if (before === undefined || entry === undefined) continue;
     if (entry.epoch <= before.epoch) throw new EpochHistoryError(`epoch history: epoch ${entry.epoch} follows ${before.epoch}`);
     if (entry.startLsn < before.startLsn) {
-      throw new EpochHistoryError(`epoch history: epoch ${entry.epoch} starts at ${entry.startLsn}, before epoch ${before.epoch} at ${before.startLsn}`);
+      throw new EpochHistoryError(
+        `epoch history: epoch ${entry.epoch} starts at ${entry.startLsn}, before epoch ${before.epoch} at ${before.startLsn}`,
+      );
     }
   }
 }

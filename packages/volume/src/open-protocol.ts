@@ -70,13 +70,17 @@ export type StartChoice =
  */
 export function chooseStart(promises: readonly (SegmentClaim | undefined)[]): StartChoice {
   const promised = promises.filter((claim) => claim !== undefined);
-  if (promised.length < WRITE_QUORUM) return { kind: 'wait', reason: `${promised.length} of ${COPIES} segments promised, ${WRITE_QUORUM} are needed` };
+  if (promised.length < WRITE_QUORUM)
+    return { kind: 'wait', reason: `${promised.length} of ${COPIES} segments promised, ${WRITE_QUORUM} are needed` };
   const ready = promised.filter((claim) => claim.phase === 'READY');
   // An import that died before four segments had it may leave a READY segment of an older base; it was never written to.
   const baseEpoch = ready.reduce((highest, claim) => (claim.baseEpoch > highest ? claim.baseEpoch : highest), 0n);
   const members = ready.filter((claim) => claim.baseEpoch === baseEpoch);
   if (members.length < READ_QUORUM) {
-    return { kind: 'wait', reason: `${members.length} of the ${promised.length} segments that promised hold the volume, ${READ_QUORUM} are needed` };
+    return {
+      kind: 'wait',
+      reason: `${members.length} of the ${promised.length} segments that promised hold the volume, ${READ_QUORUM} are needed`,
+    };
   }
   const history = newestHistory(members.map((claim) => claim.history));
   const startLsn = members.reduce((highest, claim) => {

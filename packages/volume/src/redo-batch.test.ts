@@ -27,7 +27,14 @@ describe('redo batch', () => {
         const batch = encodeRedoBatch(parts(list));
         const placed = Buffer.concat([Buffer.alloc(offset, 1), batch, Buffer.alloc(9, 2)]);
         const header = checkRedoBatch(placed, offset);
-        expect(header).toMatchObject({ pg: 3, epoch: 7n, previousEpoch: 6n, startLsn: list[0]?.lsn, endLsn: list.at(-1)?.endLsn, recordCount: list.length });
+        expect(header).toMatchObject({
+          pg: 3,
+          epoch: 7n,
+          previousEpoch: 6n,
+          startLsn: list[0]?.lsn,
+          endLsn: list.at(-1)?.endLsn,
+          recordCount: list.length,
+        });
         expect(header.totalBytes).toBe(batch.length);
         expect(header).toEqual(decodeRedoBatchHeader(batch));
         expect([...recordsOf(placed, offset)].map((record) => [record.lsn, record.raw.toString('hex')])).toEqual(

@@ -75,8 +75,10 @@ export function encodeRedoBatch(parts: RedoBatchParts): Buffer {
   if (first === undefined || last === undefined) throw new RangeError('a redo batch needs at least one record');
   let totalBytes = REDO_BATCH_HEADER_BYTES;
   for (const record of records) totalBytes += recordBytesInBatch(record.raw.length);
-  if (totalBytes > REDO_BATCH_BYTES_MAX) throw new RangeError(`a redo batch of ${totalBytes} bytes is over the limit of ${REDO_BATCH_BYTES_MAX}`);
-  if (first.lsn < parts.backlink) throw new RangeError(`the batch starts at ${formatLsn(first.lsn)}, before its backlink ${formatLsn(parts.backlink)}`);
+  if (totalBytes > REDO_BATCH_BYTES_MAX)
+    throw new RangeError(`a redo batch of ${totalBytes} bytes is over the limit of ${REDO_BATCH_BYTES_MAX}`);
+  if (first.lsn < parts.backlink)
+    throw new RangeError(`the batch starts at ${formatLsn(first.lsn)}, before its backlink ${formatLsn(parts.backlink)}`);
 
   const out = Buffer.allocUnsafe(totalBytes);
   let at = REDO_BATCH_HEADER_BYTES;
@@ -123,14 +125,18 @@ export function decodeRedoBatchHeader(bytes: Buffer, offset = 0): RedoBatchHeade
     recordCount: bytes.readUInt32LE(offset + 52),
     payloadCrc: bytes.readUInt32LE(offset + 56),
   };
-  if (header.totalBytes > REDO_BATCH_BYTES_MAX || header.totalBytes % 8 !== 0) throw new RedoBatchError('totalBytes', `${header.totalBytes} is no batch length`);
+  if (header.totalBytes > REDO_BATCH_BYTES_MAX || header.totalBytes % 8 !== 0)
+    throw new RedoBatchError('totalBytes', `${header.totalBytes} is no batch length`);
   if (header.recordCount === 0) throw new RedoBatchError('recordCount', 'is 0');
   if (header.totalBytes < REDO_BATCH_HEADER_BYTES + header.recordCount * (RECORD_LSN_BYTES + RECORD_BYTES_MIN)) {
     throw new RedoBatchError('totalBytes', `${header.totalBytes} is too short for ${header.recordCount} records`);
   }
-  if (header.startLsn < header.backlink) throw new RedoBatchError('backlink', `${formatLsn(header.backlink)} is past the start ${formatLsn(header.startLsn)}`);
-  if (header.endLsn <= header.startLsn) throw new RedoBatchError('endLsn', `${formatLsn(header.endLsn)} is not past the start ${formatLsn(header.startLsn)}`);
-  if (header.previousEpoch > header.epoch) throw new RedoBatchError('previousEpoch', `${header.previousEpoch} is past the batch's own epoch ${header.epoch}`);
+  if (header.startLsn < header.backlink)
+    throw new RedoBatchError('backlink', `${formatLsn(header.backlink)} is past the start ${formatLsn(header.startLsn)}`);
+  if (header.endLsn <= header.startLsn)
+    throw new RedoBatchError('endLsn', `${formatLsn(header.endLsn)} is not past the start ${formatLsn(header.startLsn)}`);
+  if (header.previousEpoch > header.epoch)
+    throw new RedoBatchError('previousEpoch', `${header.previousEpoch} is past the batch's own epoch ${header.epoch}`);
   return header;
 }
 
@@ -148,12 +154,15 @@ export function checkRedoBatch(bytes: Buffer, offset = 0): RedoBatchHeader {
   let at = offset + REDO_BATCH_HEADER_BYTES;
   let previous = -1n;
   for (let index = 0; index < header.recordCount; index++) {
-    if (end - at < RECORD_LSN_BYTES + RECORD_BYTES_MIN) throw new RedoBatchError('recordCount', `the payload ends after ${index} of ${header.recordCount} records`);
+    if (end - at < RECORD_LSN_BYTES + RECORD_BYTES_MIN)
+      throw new RedoBatchError('recordCount', `the payload ends after ${index} of ${header.recordCount} records`);
     const lsn = bytes.readBigUInt64LE(at);
     const rawBytes = bytes.readUInt32LE(at + RECORD_LSN_BYTES);
-    if (index === 0 && lsn !== header.startLsn) throw new RedoBatchError('startLsn', `first record is at ${formatLsn(lsn)}, header says ${formatLsn(header.startLsn)}`);
+    if (index === 0 && lsn !== header.startLsn)
+      throw new RedoBatchError('startLsn', `first record is at ${formatLsn(lsn)}, header says ${formatLsn(header.startLsn)}`);
     if (lsn <= previous || lsn >= header.endLsn) throw new RedoBatchError('lsn', `record ${index} at ${formatLsn(lsn)} is out of order`);
-    if (rawBytes < RECORD_BYTES_MIN || rawBytes > end - at - RECORD_LSN_BYTES) throw new RedoBatchError('tot_len', `record ${index} at ${formatLsn(lsn)} claims ${rawBytes} bytes`);
+    if (rawBytes < RECORD_BYTES_MIN || rawBytes > end - at - RECORD_LSN_BYTES)
+      throw new RedoBatchError('tot_len', `record ${index} at ${formatLsn(lsn)} claims ${rawBytes} bytes`);
     previous = lsn;
     at += recordBytesInBatch(rawBytes);
   }

@@ -6,7 +6,9 @@ const CAPACITY = 1000;
 
 describe('RedoRing', () => {
   it('keeps to its capacity, drops only what is durable, and finds every place it still has', () => {
-    const steps = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 400 }), durable: fc.integer({ min: 0, max: 100 }) }), { maxLength: 80 });
+    const steps = fc.array(fc.record({ bytes: fc.integer({ min: 1, max: 400 }), durable: fc.integer({ min: 0, max: 100 }) }), {
+      maxLength: 80,
+    });
     fc.assert(
       fc.property(steps, (list) => {
         const ring = new RedoRing(1000n, CAPACITY);

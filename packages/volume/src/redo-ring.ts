@@ -63,7 +63,8 @@ export class RedoRing {
 
   /** Adds the batch that follows the newest. Throws RangeError on a gap: the caller's mistake. */
   push(entry: RingEntry): void {
-    if (entry.backlink !== this.#end) throw new RangeError(`a batch with backlink ${entry.backlink} cannot follow redo that ends at ${this.#end}`);
+    if (entry.backlink !== this.#end)
+      throw new RangeError(`a batch with backlink ${entry.backlink} cannot follow redo that ends at ${this.#end}`);
     this.#entries.push(entry);
     this.#bytes += entry.message.length;
     this.#end = entry.endLsn;

@@ -183,7 +183,11 @@ export class Ingest {
           if (refs >= this.chainMax && refs % this.chainMax === 0) this.onLongChain(page, refs);
         }
         if (this.#decoded.length === 0) this.#decodedFirst = seq;
-        if (this.#decoded.length < DECODED_MAX && this.#decodedBytes < DECODED_BYTES_MAX && this.#decodedFirst + this.#decoded.length === seq) {
+        if (
+          this.#decoded.length < DECODED_MAX &&
+          this.#decodedBytes < DECODED_BYTES_MAX &&
+          this.#decodedFirst + this.#decoded.length === seq
+        ) {
           this.#decoded.push(record);
           this.#decodedBytes += raw.length;
         }

@@ -96,7 +96,11 @@ export class Merger {
   poke(): void {
     if (this.#stopped || this.#running !== undefined) return;
     const { ingest, table, limits, index, readFloor } = this.#parts;
-    if (this.#target === undefined && ingest.onSnapshot === undefined && (this.#asked || this.#unmergedBytes() > limits.bytes || index.refs > limits.refs)) {
+    if (
+      this.#target === undefined &&
+      ingest.onSnapshot === undefined &&
+      (this.#asked || this.#unmergedBytes() > limits.bytes || index.refs > limits.refs)
+    ) {
       if (ingest.isAtBatchEnd) this.#snapshot(ingest.state, ingest.appliedLsn);
       else if (table.size > 0) ingest.onSnapshot = (state, lsn) => this.#snapshot(state, lsn);
       this.#asked = false;
@@ -211,8 +215,10 @@ export class Merger {
     const { spcOid, dbOid } = copy.from;
     const sources = new Map<string, PageId>();
     const first: PageId = { spcOid, dbOid, relNumber: 0, fork: 0, block: 0 };
-    for await (const page of store.pagesBetween(first, { ...first, dbOid: dbOid + 1 })) sources.set(encodePageKey(page).toString('latin1'), page);
-    for (const page of index.pagesOfDatabase(spcOid, dbOid, table.lowerBound(copy.lsn))) sources.set(encodePageKey(page).toString('latin1'), page);
+    for await (const page of store.pagesBetween(first, { ...first, dbOid: dbOid + 1 }))
+      sources.set(encodePageKey(page).toString('latin1'), page);
+    for (const page of index.pagesOfDatabase(spcOid, dbOid, table.lowerBound(copy.lsn)))
+      sources.set(encodePageKey(page).toString('latin1'), page);
     let puts: { page: PageId; version: PageVersion }[] = [];
     for (const source of sources.values()) {
       if (this.#stopped) return;

@@ -58,7 +58,11 @@ export async function copyFromPeer(segment: Segment, peer: Peer, owesLsn: bigint
     const store = await PageStore.open(directory, { cacheBytes: limits.levelCacheBytes, writeBufferBytes: limits.levelWriteBufferBytes });
     let source: SegmentState | undefined;
     try {
-      const chunks = unstalled((signal) => peer.client.copySegment({ segment: segment.id }, { deadlineMs: STREAM_DEADLINE_MS, signal }), clock, stop);
+      const chunks = unstalled(
+        (signal) => peer.client.copySegment({ segment: segment.id }, { deadlineMs: STREAM_DEADLINE_MS, signal }),
+        clock,
+        stop,
+      );
       for await (const chunk of chunks) {
         source ??= chunk.state;
         await store.putRaw(chunk.values);
@@ -66,7 +70,8 @@ export async function copyFromPeer(segment: Segment, peer: Peer, owesLsn: bigint
       }
       const mark = await store.mark();
       const state = await store.state();
-      if (source === undefined || mark === undefined || state === undefined) throw new AuroraRpcError('INVALID', `${peer.id} sent an incomplete copy`);
+      if (source === undefined || mark === undefined || state === undefined)
+        throw new AuroraRpcError('INVALID', `${peer.id} sent an incomplete copy`);
       if (source.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `${peer.id} offers a copy of a segment that is ${source.phase}`);
       await store.setMark(mark, Buffer.from(state));
     } finally {

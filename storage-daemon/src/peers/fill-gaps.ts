@@ -22,8 +22,12 @@ export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Peer
   const { lsn, epoch } = log.tail;
   const request = { segment: segment.id, fromLsn: lsn, fromEpoch: epoch, toLsn: 0n };
   let bytes = 0;
-  for await (const { batches } of unstalled((signal) => peer.client.fetchRedo(request, { deadlineMs: STREAM_DEADLINE_MS, signal }), clock, stop)) {
-    for (let at = 0; at < batches.length; ) {
+  for await (const { batches } of unstalled(
+    (signal) => peer.client.fetchRedo(request, { deadlineMs: STREAM_DEADLINE_MS, signal }),
+    clock,
+    stop,
+  )) {
+    for (let at = 0; at < batches.length;) {
       const header = checkRedoBatch(batches, at);
       while (segment.settling !== undefined) await segment.settling;
       if (segment.append(header, batches.subarray(at, at + header.totalBytes)) === 'gap') {

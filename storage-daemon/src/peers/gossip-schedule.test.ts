@@ -21,7 +21,9 @@ describe('isGossipDue', () => {
 });
 
 it('backs off to ten seconds and no further', () => {
-  expect([0, 1, 2, 3, 4, 5, 50].map((failures) => backoffMs(failures, 0.999_999)).map(Math.round)).toEqual([0, 1000, 2000, 4000, 8000, 10_000, 10_000]);
+  expect([0, 1, 2, 3, 4, 5, 50].map((failures) => backoffMs(failures, 0.999_999)).map(Math.round)).toEqual([
+    0, 1000, 2000, 4000, 8000, 10_000, 10_000,
+  ]);
   expect(backoffMs(50, 0)).toBe(5000);
 });
 

@@ -29,7 +29,19 @@ export const NO_EXCHANGE: Exchange = { told: '', at: -Infinity, failures: 0, fai
 /** All that peers act on; what moves without meaning anything to them (bytes used) is left out. */
 export function fingerprint(state: SegmentState): string {
   const { phase, epoch, scl, lastBatchEpoch, baseEpoch, appliedLsn, vdl, logStartLsn, pgmrpl, history } = state;
-  return [phase, epoch, scl, lastBatchEpoch, baseEpoch, appliedLsn, vdl, logStartLsn, pgmrpl, history.length, history.at(-1)?.epoch ?? 0n].join(' ');
+  return [
+    phase,
+    epoch,
+    scl,
+    lastBatchEpoch,
+    baseEpoch,
+    appliedLsn,
+    vdl,
+    logStartLsn,
+    pgmrpl,
+    history.length,
+    history.at(-1)?.epoch ?? 0n,
+  ].join(' ');
 }
 
 /** Milliseconds to leave a peer alone after so many failures in a row; `random` in [0, 1) spreads it. */

@@ -89,7 +89,10 @@ export class Gossip {
     const { table } = this.#parts;
     const views = table.views(segment);
     if (views.length < table.peers.length || views.some(({ state }) => state.phase !== 'READY')) return undefined;
-    return views.reduce<bigint | undefined>((lowest, { state }) => (lowest === undefined || state.scl < lowest ? state.scl : lowest), undefined);
+    return views.reduce<bigint | undefined>(
+      (lowest, { state }) => (lowest === undefined || state.scl < lowest ? state.scl : lowest),
+      undefined,
+    );
   }
 
   #exchange(segment: Segment, peer: Peer): Promise<void> {

@@ -34,7 +34,16 @@ function peers(...changes: Partial<SegmentState>[]): PeerView[] {
   return changes.map((change, index) => ({ peerId: `p${index + 1}`, state: state({ zone: 'b', daemonId: `p${index + 1}`, ...change }) }));
 }
 
-const EMPTY: Partial<SegmentState> = { phase: 'EMPTY', epoch: 0n, scl: 0n, lastBatchEpoch: 0n, baseEpoch: 0n, baseLsn: 0n, logStartLsn: 0n, history: [] };
+const EMPTY: Partial<SegmentState> = {
+  phase: 'EMPTY',
+  epoch: 0n,
+  scl: 0n,
+  lastBatchEpoch: 0n,
+  baseEpoch: 0n,
+  baseLsn: 0n,
+  logStartLsn: 0n,
+  history: [],
+};
 const plan = (own: SegmentState, views: readonly PeerView[], needsCopy?: string): ReturnType<typeof planSync> =>
   planSync({ own, needsCopy, peers: views, peerCount: 5 });
 
@@ -48,7 +57,13 @@ describe('planSync', () => {
     ['a peer of another base is not asked', state(), peers({ scl: 1500n, baseEpoch: 0n }), 'idle', []],
     ['a damaged peer still has its log', state(), peers({ scl: 1500n, phase: 'DAMAGED' }), 'fetch', ['p1']],
     ['an empty peer has nothing', state(), peers(EMPTY), 'idle', []],
-    ['a peer that dropped the redo is left out', state(), peers({ scl: 1600n, logStartLsn: 1001n }, { scl: 1500n, logStartLsn: 1000n }), 'fetch', ['p2']],
+    [
+      'a peer that dropped the redo is left out',
+      state(),
+      peers({ scl: 1600n, logStartLsn: 1001n }, { scl: 1500n, logStartLsn: 1000n }),
+      'fetch',
+      ['p2'],
+    ],
     [
       'what a peer has past our history is annulled: nothing to fetch',
       state({ epoch: 3n, history: [...state().history, { epoch: 3n, startLsn: 1000n }] }),
@@ -110,12 +125,17 @@ describe('repair sources', () => {
   it('asks for pages only peers that hold the LSN under a history not older than ours', () => {
     const newer = { history: [...state().history, { epoch: 3n, startLsn: 900n }] };
     const own = state({ ...newer, epoch: 3n });
-    expect(pageSources(own, peers({}, newer, { ...newer, zone: 'a' }, { ...newer, scl: 949n }, { ...newer, phase: 'DAMAGED' }), 950n)).toEqual(['p3', 'p2']);
+    expect(
+      pageSources(own, peers({}, newer, { ...newer, zone: 'a' }, { ...newer, scl: 949n }, { ...newer, phase: 'DAMAGED' }), 950n),
+    ).toEqual(['p3', 'p2']);
   });
 
   it('asks for redo only peers that hold the whole range', () => {
     const range = { fromLsn: 500n, pastLsn: 700n };
-    expect(redoSources(state(), peers({}, { logStartLsn: 501n }, { scl: 700n }, { phase: 'DAMAGED' }, { baseEpoch: 9n }), range)).toEqual(['p1', 'p4']);
+    expect(redoSources(state(), peers({}, { logStartLsn: 501n }, { scl: 700n }, { phase: 'DAMAGED' }, { baseEpoch: 9n }), range)).toEqual([
+      'p1',
+      'p4',
+    ]);
   });
 });
 

@@ -78,14 +78,21 @@ function isAhead(own: SegmentState, peer: SegmentState): boolean {
 function planFetch(own: SegmentState, serving: readonly PeerView[]): SyncPlan {
   const ordered = furthestFirst(own, serving, own.history);
   const first = ordered[0];
-  return { kind: 'fetch', sources: ordered.map((peer) => peer.peerId), toLsn: first === undefined ? 0n : countedScl(own.history, first.state) };
+  return {
+    kind: 'fetch',
+    sources: ordered.map((peer) => peer.peerId),
+    toLsn: first === undefined ? 0n : countedScl(own.history, first.state),
+  };
 }
 
 /** By how far each reaches under `history`; among those that reach about equally far, the nearest first. */
 function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: readonly EpochStart[]): PeerView[] {
   const reach = (peer: PeerView): bigint => countedScl(history, peer.state);
   const best = highest(peers.map(reach));
-  const far = nearestFirst(own, peers.filter((peer) => best - reach(peer) < NEAR_ENOUGH));
+  const far = nearestFirst(
+    own,
+    peers.filter((peer) => best - reach(peer) < NEAR_ENOUGH),
+  );
   const rest = peers.filter((peer) => best - reach(peer) >= NEAR_ENOUGH).toSorted((a, b) => (reach(a) < reach(b) ? 1 : -1));
   return [...far, ...rest];
 }
@@ -107,7 +114,11 @@ function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] =
     return { kind: 'wait', reason: `${reason}; ${sound.length} sound peers were heard, a copy needs ${READ_QUORUM} or word from all` };
   }
   const newest = newestHistory(members.map((peer) => peer.state.history));
-  const sources = furthestFirst(own, members.filter((peer) => among.includes(peer)), newest);
+  const sources = furthestFirst(
+    own,
+    members.filter((peer) => among.includes(peer)),
+    newest,
+  );
   if (sources.length === 0) return { kind: 'wait', reason: `${reason}; no peer has a sound copy` };
   const owesLsn = highest(members.map((peer) => countedScl(newest, peer.state)));
   return { kind: 'copy', sources: sources.map((peer) => peer.peerId), owesLsn, reason };
@@ -120,16 +131,26 @@ function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] =
 export function pageSources(own: SegmentState, peers: readonly PeerView[], lsn: bigint): string[] {
   const sound = peers.filter(
     ({ state }) =>
-      state.phase === 'READY' && state.baseEpoch === own.baseEpoch && lastEpoch(state.history) >= lastEpoch(own.history) && state.scl >= lsn,
+      state.phase === 'READY' &&
+      state.baseEpoch === own.baseEpoch &&
+      lastEpoch(state.history) >= lastEpoch(own.history) &&
+      state.scl >= lsn,
   );
   return nearestFirst(own, sound).map((peer) => peer.peerId);
 }
 
 /** Whom to ask for the batches of our own log from `fromLsn` to past `pastLsn`. */
-export function redoSources(own: SegmentState, peers: readonly PeerView[], range: { readonly fromLsn: bigint; readonly pastLsn: bigint }): string[] {
+export function redoSources(
+  own: SegmentState,
+  peers: readonly PeerView[],
+  range: { readonly fromLsn: bigint; readonly pastLsn: bigint },
+): string[] {
   const holding = peers.filter(
     ({ state }) =>
-      holdsVolume(state) && state.baseEpoch === own.baseEpoch && state.logStartLsn <= range.fromLsn && countedScl(own.history, state) > range.pastLsn,
+      holdsVolume(state) &&
+      state.baseEpoch === own.baseEpoch &&
+      state.logStartLsn <= range.fromLsn &&
+      countedScl(own.history, state) > range.pastLsn,
   );
   return nearestFirst(own, holding).map((peer) => peer.peerId);
 }

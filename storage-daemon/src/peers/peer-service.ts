@@ -1,6 +1,13 @@
 import { formatLsn, type Lsn } from '@kube-aurora/pg-format';
 import { decodePageKey, PAGE_KEY_BYTES } from '@kube-aurora/redo';
-import { AuroraRpcError, type FetchRedoRequest, type PeerHandlers, type RedoChunk, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
+import {
+  AuroraRpcError,
+  type FetchRedoRequest,
+  type PeerHandlers,
+  type RedoChunk,
+  type SegmentId,
+  type SegmentState,
+} from '@kube-aurora/rpc';
 import { LogReadError } from '../redo-log/redo-log.ts';
 import type { SegmentContent } from '../segment/content.ts';
 import type { Segment } from '../segment/segment.ts';
@@ -80,7 +87,8 @@ async function* redoFrom(segment: Segment, request: FetchRedoRequest, signal: Ab
   if (at < log.startLsn) throw new AuroraRpcError('TOO_OLD', `redo is here from ${text(log.startLsn)} on, not from ${text(at)}`);
   if (at > log.durable.lsn) throw new AuroraRpcError('BEHIND', `redo is here up to ${text(log.durable.lsn)}, not to ${text(at)}`);
   const here = log.epochAt(at);
-  if (here !== epoch) throw new AuroraRpcError('INVALID', `from_epoch: redo that ends at ${text(at)} is of epoch ${here ?? 'none'} here, not of ${epoch}`);
+  if (here !== epoch)
+    throw new AuroraRpcError('INVALID', `from_epoch: redo that ends at ${text(at)} is of epoch ${here ?? 'none'} here, not of ${epoch}`);
   while (at < end && !signal.aborted) {
     // Redo that was annulled in between ends the stream: what was sent of it, the receiver annuls by its own history.
     if (segment.content?.log !== log || log.epochAt(at) !== epoch) return;

@@ -150,7 +150,8 @@ describe('peers', () => {
     const other = await TestCluster.start(1);
     try {
       const segment = await other.daemon(0).segment(VOLUME, 0);
-      const copy = (from: PeerClient): Promise<number> => copyFromPeer(segment, { id: 'x', client: from }, writer.end.lsn, systemPeerClock(), new AbortController().signal);
+      const copy = (from: PeerClient): Promise<number> =>
+        copyFromPeer(segment, { id: 'x', client: from }, writer.end.lsn, systemPeerClock(), new AbortController().signal);
       await expect(copy(client)).rejects.toThrow('the relay died');
       expect(segment.phase).toBe('EMPTY');
       relayed = 'damaged';
@@ -193,7 +194,8 @@ describe('peers', () => {
     const client = new PeerClient(cluster.list[0]?.address ?? '');
     const fetch = async (fromLsn: bigint, fromEpoch: bigint): Promise<number> => {
       let bytes = 0;
-      for await (const { batches } of client.fetchRedo({ segment: SEGMENT, fromLsn, fromEpoch, toLsn: 0n }, DEADLINE)) bytes += batches.length;
+      for await (const { batches } of client.fetchRedo({ segment: SEGMENT, fromLsn, fromEpoch, toLsn: 0n }, DEADLINE))
+        bytes += batches.length;
       return bytes;
     };
     expect(await fetch(base.lsn, 1n)).toBeGreaterThan(64);
@@ -201,7 +203,9 @@ describe('peers', () => {
     await expect(fetch(base.lsn, 2n)).rejects.toMatchObject({ code: 'INVALID' });
     await expect(fetch(base.lsn - 8n, 1n)).rejects.toMatchObject({ code: 'TOO_OLD' });
     await expect(fetch(writer.end.lsn + 8n, 2n)).rejects.toMatchObject({ code: 'BEHIND' });
-    await expect(client.getPeerPage({ segment: SEGMENT, key: Buffer.alloc(3), lsn: 1n }, DEADLINE)).rejects.toMatchObject({ code: 'INVALID' });
+    await expect(client.getPeerPage({ segment: SEGMENT, key: Buffer.alloc(3), lsn: 1n }, DEADLINE)).rejects.toMatchObject({
+      code: 'INVALID',
+    });
     client.close();
   });
 

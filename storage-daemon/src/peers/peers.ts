@@ -109,7 +109,8 @@ export class Peers {
   async fetchPage(segment: Segment, page: PageId, lsn: number): Promise<Buffer | undefined> {
     const sources = (): Peer[] => this.#peersNamed(pageSources(segment.state(), this.#table.views(segment), BigInt(lsn)));
     // What was last heard may be seconds old, and is nothing at all right after a start.
-    if (sources().length < this.#table.peers.length) await Promise.race([this.gossip.askAll(segment), this.#clock.sleep(500, this.#stop.signal)]);
+    if (sources().length < this.#table.peers.length)
+      await Promise.race([this.gossip.askAll(segment), this.#clock.sleep(500, this.#stop.signal)]);
     return fetchPage(segment, page, lsn, sources(), this.#deps.logger);
   }
 
@@ -138,7 +139,9 @@ export class Peers {
     const { metrics, logger } = this.#deps;
     metrics.corruptions.inc({ kind: 'log' });
     logger.error({ volume: segment.volumeId, err: error }, 'a peer was refused redo that is damaged here');
-    this.repairLog(segment, error.lsn).catch((failure: unknown) => logger.error({ volume: segment.volumeId, err: failure }, 'the redo log could not be repaired'));
+    this.repairLog(segment, error.lsn).catch((failure: unknown) =>
+      logger.error({ volume: segment.volumeId, err: failure }, 'the redo log could not be repaired'),
+    );
   }
 
   async #scrubOn(): Promise<void> {

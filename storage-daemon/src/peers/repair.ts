@@ -12,7 +12,13 @@ const CALL_MS = 10_000;
 const PAGE_BYTES = 8192;
 
 /** A page as of `lsn` from the first of `sources` that can; undefined: it does not exist. Throws AuroraRpcError DAMAGED when none can. */
-export async function fetchPage(segment: Segment, page: PageId, lsn: number, sources: readonly Peer[], logger: Logger): Promise<Buffer | undefined> {
+export async function fetchPage(
+  segment: Segment,
+  page: PageId,
+  lsn: number,
+  sources: readonly Peer[],
+  logger: Logger,
+): Promise<Buffer | undefined> {
   const key = encodePageKey(page);
   for (const peer of sources) {
     try {

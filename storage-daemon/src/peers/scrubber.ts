@@ -72,7 +72,7 @@ export class Scrubber {
     if (this.#logLsn < startLsn || this.#logLsn >= log.durable.lsn) this.#logLsn = startLsn;
     try {
       const batches = log.batchesFrom(this.#logLsn, bytes);
-      for (let at = 0; at < batches.length; ) {
+      for (let at = 0; at < batches.length;) {
         const header = checkRedoBatch(batches, at);
         this.#logLsn = header.endLsn;
         at += header.totalBytes;

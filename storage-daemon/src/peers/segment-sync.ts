@@ -58,7 +58,8 @@ export class SegmentSync {
    */
   async observe(peer: SegmentState): Promise<void> {
     const { segment } = this.#parts;
-    const isOfThisVolume = segment.content !== undefined && peer.phase !== 'EMPTY' && peer.phase !== 'IMPORTING' && peer.baseEpoch === segment.control.baseEpoch;
+    const isOfThisVolume =
+      segment.content !== undefined && peer.phase !== 'EMPTY' && peer.phase !== 'IMPORTING' && peer.baseEpoch === segment.control.baseEpoch;
     if (isOfThisVolume) {
       await segment.takeHistory(peer.history);
       const epoch = lastEpoch(peer.history);
@@ -73,10 +74,17 @@ export class SegmentSync {
   #forgive(): void {
     const { segment, table, logger } = this.#parts;
     if (!segment.owes) return;
-    const sound = table.views(segment).filter(({ state }) => state.phase === 'READY' && state.message === '' && state.baseEpoch === segment.control.baseEpoch);
+    const sound = table
+      .views(segment)
+      .filter(({ state }) => state.phase === 'READY' && state.message === '' && state.baseEpoch === segment.control.baseEpoch);
     if (sound.length < READ_QUORUM || sound.some(({ state }) => state.scl > segment.scl)) return;
-    logger.warn({ volume: segment.volumeId, scl: segment.scl, owesLsn: segment.control.owesLsn }, 'no three peers hold what is owed: it was never durable');
-    segment.forgiveOwed().catch((error: unknown) => logger.error({ volume: segment.volumeId, err: error }, 'the control file could not be written'));
+    logger.warn(
+      { volume: segment.volumeId, scl: segment.scl, owesLsn: segment.control.owesLsn },
+      'no three peers hold what is owed: it was never durable',
+    );
+    segment
+      .forgiveOwed()
+      .catch((error: unknown) => logger.error({ volume: segment.volumeId, err: error }, 'the control file could not be written'));
   }
 
   /** Someone waits for redo: asks around at once and closes gaps without patience. Returns at once; may be called often. */
@@ -106,7 +114,10 @@ export class SegmentSync {
   run(): Promise<void> {
     this.#running ??= this.#work()
       .catch((error: unknown) =>
-        this.#parts.logger.error({ volume: this.#parts.segment.volumeId, err: error }, 'keeping level with the peers failed; it is tried again'),
+        this.#parts.logger.error(
+          { volume: this.#parts.segment.volumeId, err: error },
+          'keeping level with the peers failed; it is tried again',
+        ),
       )
       .finally(() => {
         this.#running = undefined;
@@ -176,12 +187,18 @@ export class SegmentSync {
     this.#report(plan);
     if (plan.kind !== 'copy') return plan.kind === 'fetch';
     for (const peer of this.#rested(plan.sources)) {
-      logger.info({ volume: segment.volumeId, peer: peer.id, reason: plan.reason, owesLsn: plan.owesLsn }, 'copying the segment from a peer');
+      logger.info(
+        { volume: segment.volumeId, peer: peer.id, reason: plan.reason, owesLsn: plan.owesLsn },
+        'copying the segment from a peer',
+      );
       const bytes = await this.#from(peer, 'copy', () => copyFromPeer(segment, peer, plan.owesLsn, clock, stop));
       if (bytes === undefined) continue;
       onFetched(bytes);
       onCopied();
-      logger.info({ volume: segment.volumeId, peer: peer.id, bytes, ms: Math.round(clock.now() - since), scl: segment.scl }, 'copied the segment from a peer');
+      logger.info(
+        { volume: segment.volumeId, peer: peer.id, bytes, ms: Math.round(clock.now() - since), scl: segment.scl },
+        'copied the segment from a peer',
+      );
       // What is missing after the mark is no redo on its way.
       this.#hurryUntil = clock.now() + HURRY_MS;
       return true;
@@ -206,7 +223,8 @@ export class SegmentSync {
     } catch (error) {
       this.#rest(peer);
       const code = error instanceof AuroraRpcError ? error.code : 'INTERNAL';
-      if (!stop.aborted) logger.warn({ volume: segment.volumeId, peer: peer.id, what, code, err: error }, 'a peer could not give what the segment lacks');
+      if (!stop.aborted)
+        logger.warn({ volume: segment.volumeId, peer: peer.id, what, code, err: error }, 'a peer could not give what the segment lacks');
       return undefined;
     }
   }

@@ -31,7 +31,9 @@ describe('unstalled', () => {
   it('ends a stream that hangs, keeping what came', async () => {
     const cancelled = { was: false };
     const got: number[] = [];
-    await expect(collect(unstalled(stream(2, true, cancelled), clock, new AbortController().signal, 30), got)).rejects.toMatchObject({ code: 'DEADLINE' });
+    await expect(collect(unstalled(stream(2, true, cancelled), clock, new AbortController().signal, 30), got)).rejects.toMatchObject({
+      code: 'DEADLINE',
+    });
     expect(got).toEqual([0, 1]);
     expect(cancelled.was).toBe(true);
   });

@@ -1,5 +1,14 @@
 import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
-import { applyEffects, decodeVolumeState, encodePageKey, encodeVolumeState, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type PageId } from '@kube-aurora/redo';
+import {
+  applyEffects,
+  decodeVolumeState,
+  encodePageKey,
+  encodeVolumeState,
+  SLRU_FORK,
+  SLRU_KINDS,
+  SLRU_NAMES,
+  type PageId,
+} from '@kube-aurora/redo';
 import { AuroraRpcError, type ComputeImageChunk, type PageImage } from '@kube-aurora/rpc';
 import type { SegmentContent } from '../segment/content.ts';
 

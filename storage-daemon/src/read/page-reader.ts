@@ -103,7 +103,15 @@ export class PageReader {
     });
   }
 
-  #finish(page: PageId, key: string, base: Buffer | undefined, records: PinnedRecord[], baseLsn: number, lsn: number, generation: number): PageAt {
+  #finish(
+    page: PageId,
+    key: string,
+    base: Buffer | undefined,
+    records: PinnedRecord[],
+    baseLsn: number,
+    lsn: number,
+    generation: number,
+  ): PageAt {
     let current = base;
     let applied = 0;
     for (const record of records) {
@@ -133,10 +141,18 @@ export class PageReader {
     const record = decodeRecord(this.#from.log.readRecord(at.position, at.bytes, lsn), lsn);
     const touched = touchedPages(record, true).find(
       (one) =>
-        one.block === page.block && one.relNumber === page.relNumber && one.fork === page.fork && one.dbOid === page.dbOid && one.spcOid === page.spcOid,
+        one.block === page.block &&
+        one.relNumber === page.relNumber &&
+        one.fork === page.fork &&
+        one.dbOid === page.dbOid &&
+        one.spcOid === page.spcOid,
     );
     if (touched === undefined) {
-      throw new RedoError('the index names a record that does not change the page', { lsn, record: `rmgr ${record.rmid}`, page: formatPage(page) });
+      throw new RedoError('the index names a record that does not change the page', {
+        lsn,
+        record: `rmgr ${record.rmid}`,
+        page: formatPage(page),
+      });
     }
     this.recordsApplied++;
     return redo(current, record, touched);

@@ -60,7 +60,7 @@ describe('RedoLog', () => {
     const read: Buffer[] = [];
     for (let chunk = again.log.batchesFrom(from, 3000); chunk.length > 0; chunk = again.log.batchesFrom(from, 3000)) {
       read.push(Buffer.from(chunk));
-      for (let at = 0; at < chunk.length; ) {
+      for (let at = 0; at < chunk.length;) {
         const header = checkRedoBatch(chunk, at);
         from = header.endLsn;
         at += header.totalBytes;

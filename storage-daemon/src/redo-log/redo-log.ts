@@ -1,7 +1,14 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, recordCrcIsValid } from '@kube-aurora/pg-format';
-import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError, type EpochRun, type RedoBatchHeader } from '@kube-aurora/volume';
+import {
+  checkRedoBatch,
+  decodeRedoBatchHeader,
+  REDO_BATCH_HEADER_BYTES,
+  RedoBatchError,
+  type EpochRun,
+  type RedoBatchHeader,
+} from '@kube-aurora/volume';
 import { LogFile, logFileName, parseLogFileName, syncDirectory } from './log-file.ts';
 import { findLaterBatch, scanFile, type ChainLink } from './scan-file.ts';
 import { TailCache } from './tail-cache.ts';
@@ -138,7 +145,10 @@ export class RedoLog {
   }
 
   async #scan(onBatch: OnScannedBatch): Promise<void> {
-    const names = fs.readdirSync(this.#directory).filter((name) => parseLogFileName(name) !== undefined).toSorted();
+    const names = fs
+      .readdirSync(this.#directory)
+      .filter((name) => parseLogFileName(name) !== undefined)
+      .toSorted();
     let link: ChainLink | undefined;
     for (const [index, name] of names.entries()) {
       const path = join(this.#directory, name);

@@ -29,7 +29,8 @@ export interface ChainLink {
 /** Does `header` continue the chain that ends at `link`? Says what is wrong, or undefined. */
 export function chainFault(link: ChainLink, header: RedoBatchHeader): string | undefined {
   if (header.backlink !== link.lsn) return `backlink ${header.backlink} does not match the end ${link.lsn} of the batch before it`;
-  if (header.previousEpoch !== link.epoch) return `previous epoch ${header.previousEpoch} does not match epoch ${link.epoch} of the batch before it`;
+  if (header.previousEpoch !== link.epoch)
+    return `previous epoch ${header.previousEpoch} does not match epoch ${link.epoch} of the batch before it`;
   return undefined;
 }
 
@@ -64,7 +65,8 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined): Asy
       const rest = buffer.subarray(within, length);
       return { offset, damage: rest.every((byte) => byte === 0) ? undefined : `${rest.length} bytes are no batch` };
     }
-    if (buffer.compare(ZERO_HEADER, 0, REDO_BATCH_HEADER_BYTES, within, within + REDO_BATCH_HEADER_BYTES) === 0) return { offset, damage: undefined };
+    if (buffer.compare(ZERO_HEADER, 0, REDO_BATCH_HEADER_BYTES, within, within + REDO_BATCH_HEADER_BYTES) === 0)
+      return { offset, damage: undefined };
     try {
       const { totalBytes } = decodeRedoBatchHeader(buffer, within);
       if (length - within < totalBytes) {
@@ -96,11 +98,16 @@ export function findLaterBatch(file: LogFile, offset: number, lsn: bigint): bigi
   const buffer = Buffer.allocUnsafe(READ_BYTES);
   for (let at = offset; at < file.capacity; at += READ_BYTES - overlap) {
     const got = file.readSync(buffer, 0, READ_BYTES, at);
-    for (let hit = buffer.indexOf(MAGIC_BYTES); hit >= 0 && hit + REDO_BATCH_HEADER_BYTES <= got; hit = buffer.indexOf(MAGIC_BYTES, hit + 4)) {
+    for (
+      let hit = buffer.indexOf(MAGIC_BYTES);
+      hit >= 0 && hit + REDO_BATCH_HEADER_BYTES <= got;
+      hit = buffer.indexOf(MAGIC_BYTES, hit + 4)
+    ) {
       if ((at + hit) % 8 !== 0) continue;
       try {
         const header = decodeRedoBatchHeader(buffer.subarray(0, got), hit);
-        if (header.backlink >= lsn && header.endLsn > (highest ?? 0n) && (header.backlink > lsn || at + hit > offset)) highest = header.endLsn;
+        if (header.backlink >= lsn && header.endLsn > (highest ?? 0n) && (header.backlink > lsn || at + hit > offset))
+          highest = header.endLsn;
       } catch (error) {
         if (!(error instanceof RedoBatchError)) throw error;
       }

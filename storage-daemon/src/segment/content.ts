@@ -141,7 +141,8 @@ export class SegmentContent {
       const cuts = new PageCuts();
       const startLsn = Number(mark.lsn);
       let ingest: Ingest | undefined;
-      const parts = (opened: RedoLog): Ingest => (ingest ??= new Ingest({ log: opened, table, index, cuts, now: hooks.now }, state, startLsn, limits.chainMax));
+      const parts = (opened: RedoLog): Ingest =>
+        (ingest ??= new Ingest({ log: opened, table, index, cuts, now: hooks.now }, state, startLsn, limits.chainMax));
       const later: Accepted[] = [];
       // Batches past the mark are indexed after the scan, read back through the log in pieces.
       log = await RedoLog.open(
@@ -248,7 +249,10 @@ export class SegmentContent {
   }
 }
 
-async function readMarkAndState(store: PageStore, hooks: ContentHooks): Promise<{ mark: Mark; state: ReturnType<typeof decodeVolumeState> }> {
+async function readMarkAndState(
+  store: PageStore,
+  hooks: ContentHooks,
+): Promise<{ mark: Mark; state: ReturnType<typeof decodeVolumeState> }> {
   try {
     const mark = await store.mark();
     const bytes = await store.state();

@@ -4,7 +4,15 @@ import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { RedoError, type PageId } from '@kube-aurora/redo';
 import { AuroraRpcError, type ImportBegin, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
-import { checkHistory, EpochHistoryError, isBatchValid, lastEpoch, mergeHistories, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
+import {
+  checkHistory,
+  EpochHistoryError,
+  isBatchValid,
+  lastEpoch,
+  mergeHistories,
+  type EpochStart,
+  type RedoBatchHeader,
+} from '@kube-aurora/volume';
 import type { Mark } from '../page-store/page-store.ts';
 import { AnnulledAppliedError } from '../apply/ingest.ts';
 import { StoredValueError } from '../page-store/stored-value.ts';
@@ -255,7 +263,10 @@ export class Segment {
     this.#cutting = promise;
     try {
       if (epoch > this.#control.epoch) this.#raise(epoch, '');
-      await this.#saveControl({ history: merged.map((entry) => ({ epoch: entry.epoch, startLsn: entry.startLsn })), owesLsn: this.#owedUnder(merged) });
+      await this.#saveControl({
+        history: merged.map((entry) => ({ epoch: entry.epoch, startLsn: entry.startLsn })),
+        owesLsn: this.#owedUnder(merged),
+      });
       const content = this.#content;
       if (await content.annul(merged)) {
         this.deps.logger.info({ volume: this.volumeId, epoch, scl: formatLsn(this.scl) }, 'annulled redo past the new epoch’s start');
@@ -289,7 +300,8 @@ export class Segment {
         throw new AuroraRpcError('FENCED', `epoch ${session.epoch} belongs to ${holder}`);
       }
       this.#checkHistory(history);
-      if (lastEpoch(history) !== session.epoch) throw new AuroraRpcError('INVALID', `hello.history: ends with epoch ${lastEpoch(history)}, not ${session.epoch}`);
+      if (lastEpoch(history) !== session.epoch)
+        throw new AuroraRpcError('INVALID', `hello.history: ends with epoch ${lastEpoch(history)}, not ${session.epoch}`);
       if (session.epoch > this.#control.epoch || holder === '') {
         this.#raise(session.epoch, writerId);
         await this.#saveControl({});
@@ -317,7 +329,10 @@ export class Segment {
     if (content === undefined || this.#cutting !== undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${this.phase}`);
     if (header.pg !== this.pg) throw new AuroraRpcError('INVALID', `batch.pg: ${header.pg}, this segment is of ${this.pg}`);
     if (!isBatchValid(this.#control.history, header)) {
-      throw new AuroraRpcError('INVALID', `batch.epoch: epoch ${header.epoch} ends at ${formatLsn(header.endLsn)}, which the epoch history rules out`);
+      throw new AuroraRpcError(
+        'INVALID',
+        `batch.epoch: epoch ${header.epoch} ends at ${formatLsn(header.endLsn)}, which the epoch history rules out`,
+      );
     }
     const { tail } = content.log;
     if (header.endLsn <= tail.lsn) return 'duplicate';
@@ -354,15 +369,28 @@ export class Segment {
     this.#refuseLower(epoch);
     const content = this.#readableNow();
     if (epoch > lastEpoch(this.#control.history)) {
-      throw new AuroraRpcError('BEHIND', `the segment has not heard how epoch ${epoch} starts; its history ends with ${lastEpoch(this.#control.history)}`);
+      throw new AuroraRpcError(
+        'BEHIND',
+        `the segment has not heard how epoch ${epoch} starts; its history ends with ${lastEpoch(this.#control.history)}`,
+      );
     }
     // Whoever reads at an LSN knows that it is durable on a quorum.
     if (lsn <= content.log.durable.lsn) this.noteVdl(lsn, epoch);
     if (!content.ingest.hasApplied(Number(lsn))) {
-      await this.wait(() => this.#content === undefined || this.#damage !== undefined || this.#content.ingest.hasApplied(Number(lsn)) || this.#raiseVdlTo(lsn, epoch), deadline);
+      await this.wait(
+        () =>
+          this.#content === undefined ||
+          this.#damage !== undefined ||
+          this.#content.ingest.hasApplied(Number(lsn)) ||
+          this.#raiseVdlTo(lsn, epoch),
+        deadline,
+      );
       const after = this.#readableNow();
       if (!after.ingest.hasApplied(Number(lsn))) {
-        throw new AuroraRpcError('BEHIND', `the segment has redo applied up to ${formatLsn(BigInt(after.ingest.appliedLsn))}, not ${formatLsn(lsn)}`);
+        throw new AuroraRpcError(
+          'BEHIND',
+          `the segment has redo applied up to ${formatLsn(BigInt(after.ingest.appliedLsn))}, not ${formatLsn(lsn)}`,
+        );
       }
       return after;
     }
@@ -447,7 +475,10 @@ export class Segment {
   #onDamage(error: Error): void {
     // Redo that fails fails on every copy of the same bytes: only damaged bytes are worth a copy.
     const ownData = error instanceof StoredValueError || error instanceof LogReadError;
-    const where = error instanceof RedoError ? `LSN ${formatLsn(error.lsn)}, ${error.record}${error.page === undefined ? '' : `, ${error.page}`}: ` : '';
+    const where =
+      error instanceof RedoError
+        ? `LSN ${formatLsn(error.lsn)}, ${error.record}${error.page === undefined ? '' : `, ${error.page}`}: `
+        : '';
     this.#setDamage(`${where}${error.message}`, ownData);
   }
 
@@ -464,7 +495,10 @@ export class Segment {
       if (content.damage !== undefined) {
         const { claimedLsn, message } = content.damage;
         this.deps.events.corruption('log');
-        this.deps.logger.error({ volume: this.volumeId, scl: formatLsn(this.scl), lostTo: formatLsn(claimedLsn), why: message }, 'the redo log is damaged; fetching the rest from peers');
+        this.deps.logger.error(
+          { volume: this.volumeId, scl: formatLsn(this.scl), lostTo: formatLsn(claimedLsn), why: message },
+          'the redo log is damaged; fetching the rest from peers',
+        );
         if (claimedLsn > this.scl && claimedLsn > this.#control.owesLsn) await this.#saveControl({ owesLsn: claimedLsn });
       }
       await this.measure();
@@ -507,12 +541,20 @@ export class Segment {
     this.#content = undefined;
     await before?.close();
     this.#damage = undefined;
-    await this.#saveControl({ ...change, ready: true, pagesGeneration: generation, ...(old.ready ? {} : { logGeneration: old.logGeneration + 1 }) });
+    await this.#saveControl({
+      ...change,
+      ready: true,
+      pagesGeneration: generation,
+      ...(old.ready ? {} : { logGeneration: old.logGeneration + 1 }),
+    });
     await this.#openContent();
     if (this.damage !== undefined && old.ready) {
       // The log does not reach the new pages: what it held is fetched again.
       this.#damage = undefined;
-      await this.#saveControl({ logGeneration: this.#control.logGeneration + 1, owesLsn: heldTo > this.#control.owesLsn ? heldTo : this.#control.owesLsn });
+      await this.#saveControl({
+        logGeneration: this.#control.logGeneration + 1,
+        owesLsn: heldTo > this.#control.owesLsn ? heldTo : this.#control.owesLsn,
+      });
       await this.#openContent();
     }
     await fs.promises.rm(pagesDirectory(this.#directory, old.pagesGeneration), { recursive: true, force: true });

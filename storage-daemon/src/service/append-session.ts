@@ -119,7 +119,8 @@ class AppendStream implements AppendSession {
   #takeBatch(segment: Segment, batch: Buffer): void {
     try {
       const header = checkRedoBatch(batch);
-      if (header.totalBytes !== batch.length) throw new RedoBatchError('totalBytes', `${header.totalBytes}, but ${batch.length} bytes came`);
+      if (header.totalBytes !== batch.length)
+        throw new RedoBatchError('totalBytes', `${header.totalBytes}, but ${batch.length} bytes came`);
       if (header.epoch > this.epoch) throw new RedoBatchError('epoch', `${header.epoch} is past the stream's epoch ${this.epoch}`);
       const outcome = segment.append(header, batch);
       if (outcome === 'gap') {
@@ -144,9 +145,11 @@ class AppendStream implements AppendSession {
     if (segment === undefined || segment.queuedBytes <= segment.deps.limits.queueBytes) return;
     this.#call.pause();
     const half = segment.deps.limits.queueBytes / 2;
-    void segment.wait(() => segment.queuedBytes <= half, Date.now() + 1000).then(() => {
-      if (!this.#working) this.#call.resume();
-    });
+    void segment
+      .wait(() => segment.queuedBytes <= half, Date.now() + 1000)
+      .then(() => {
+        if (!this.#working) this.#call.resume();
+      });
   }
 
   acknowledge(scl: bigint): void {

@@ -1,5 +1,12 @@
 import { decodePageKey, decodeVolumeState, PAGE_KEY_BYTES, VolumeStateError } from '@kube-aurora/redo';
-import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImage, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
+import {
+  AuroraRpcError,
+  type ImportBaseRequest,
+  type ImportBegin,
+  type PageImage,
+  type SegmentId,
+  type SegmentState,
+} from '@kube-aurora/rpc';
 import { PageStore } from '../page-store/page-store.ts';
 import type { Segment } from '../segment/segment.ts';
 
@@ -71,7 +78,8 @@ async function drain(iterator: AsyncIterator<ImportBaseRequest>, segment: Segmen
 async function writePages(store: PageStore, pages: readonly PageImage[], lsn: bigint): Promise<void> {
   await store.write(
     pages.map(({ key, page }, index) => {
-      if (key.length !== PAGE_KEY_BYTES) throw new AuroraRpcError('INVALID', `pages[${index}].key: ${key.length} bytes, not ${PAGE_KEY_BYTES}`);
+      if (key.length !== PAGE_KEY_BYTES)
+        throw new AuroraRpcError('INVALID', `pages[${index}].key: ${key.length} bytes, not ${PAGE_KEY_BYTES}`);
       if (page.length !== PAGE_BYTES) throw new AuroraRpcError('INVALID', `pages[${index}].page: ${page.length} bytes, not ${PAGE_BYTES}`);
       return { page: decodePageKey(key), version: { lsn: Number(lsn), page } };
     }),

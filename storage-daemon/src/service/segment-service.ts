@@ -41,7 +41,8 @@ export interface SegmentServiceDeps {
 export function checkSegmentId(id: SegmentId | undefined): SegmentId {
   if (id === undefined) throw new AuroraRpcError('INVALID', 'segment: is missing');
   if (!UUID.test(id.volumeId)) throw new AuroraRpcError('INVALID', `segment.volume_id: '${id.volumeId}' is not a UUID in lower case`);
-  if (!Number.isInteger(id.pg) || id.pg < 0 || id.pg > PG_MAX) throw new AuroraRpcError('INVALID', `segment.pg: ${id.pg} is not from 0 to ${PG_MAX}`);
+  if (!Number.isInteger(id.pg) || id.pg < 0 || id.pg > PG_MAX)
+    throw new AuroraRpcError('INVALID', `segment.pg: ${id.pg} is not from 0 to ${PG_MAX}`);
   return id;
 }
 
@@ -56,7 +57,8 @@ export function deadlineOf(context: CallContext): number {
 /** Gives failures of reads the code that the protocol has for them. */
 export function asRpcError(error: unknown): unknown {
   if (error instanceof TooOldError || error instanceof LogGoneError) return new AuroraRpcError('TOO_OLD', error.message);
-  if (error instanceof StoredValueError || error instanceof LogReadError || error instanceof RedoError) return new AuroraRpcError('DAMAGED', error.message);
+  if (error instanceof StoredValueError || error instanceof LogReadError || error instanceof RedoError)
+    return new AuroraRpcError('DAMAGED', error.message);
   return error;
 }
 
@@ -140,7 +142,8 @@ function checkPages(request: GetPagesRequest): void {
   checkEpoch(request.epoch);
   if (lsn === 0n) throw new AuroraRpcError('INVALID', 'lsn: is 0');
   if (count < 1 || count > PAGES_MAX) throw new AuroraRpcError('INVALID', `count: ${count} is not from 1 to ${PAGES_MAX}`);
-  if (fork > 3 && fork !== SLRU_FORK) throw new AuroraRpcError('INVALID', `fork: ${fork} is not a relation's fork (0 to 3) or ${SLRU_FORK}`);
+  if (fork > 3 && fork !== SLRU_FORK)
+    throw new AuroraRpcError('INVALID', `fork: ${fork} is not a relation's fork (0 to 3) or ${SLRU_FORK}`);
   if (block + count > 0xffff_ffff) throw new AuroraRpcError('INVALID', `block: ${block} + ${count} is past the last block`);
 }
 

@@ -1,4 +1,13 @@
-import { buildRecord, decodePgControl, recordCrc, recordEndLsn, crc32c, PG_CONTROL_VERSION, type Lsn, type RelFork } from '@kube-aurora/pg-format';
+import {
+  buildRecord,
+  decodePgControl,
+  recordCrc,
+  recordEndLsn,
+  crc32c,
+  PG_CONTROL_VERSION,
+  type Lsn,
+  type RelFork,
+} from '@kube-aurora/pg-format';
 import { addDatabase, emptyVolumeState, encodeVolumeState, type VolumeState } from '@kube-aurora/redo';
 import { encodeRedoBatch, type BatchRecord } from '@kube-aurora/volume';
 
@@ -93,7 +102,11 @@ export interface ChainEnd {
 }
 
 /** One batch that follows `link`. */
-export function batchAfter(link: ChainEnd, epoch: bigint, raws: readonly Buffer[]): { batch: Buffer; records: BatchRecord[]; end: ChainEnd } {
+export function batchAfter(
+  link: ChainEnd,
+  epoch: bigint,
+  raws: readonly Buffer[],
+): { batch: Buffer; records: BatchRecord[]; end: ChainEnd } {
   const start = link.lsn % 8192n === 0n ? link.lsn + 40n : link.lsn;
   const records = placeRecords(start, raws);
   const batch = encodeRedoBatch({ pg: 0, epoch, backlink: link.lsn, previousEpoch: link.epoch, records });
@@ -101,7 +114,10 @@ export function batchAfter(link: ChainEnd, epoch: bigint, raws: readonly Buffer[
 }
 
 /** State of a cluster with the relations given, whose shutdown checkpoint stands at `checkPoint`. */
-export function syntheticState(checkPoint: bigint, relations: readonly { fork: RelFork; blocks: number }[] = []): { state: VolumeState; encoded: Buffer; baseLsn: bigint } {
+export function syntheticState(
+  checkPoint: bigint,
+  relations: readonly { fork: RelFork; blocks: number }[] = [],
+): { state: VolumeState; encoded: Buffer; baseLsn: bigint } {
   const file = Buffer.alloc(PAGE_BYTES);
   file.writeBigUInt64LE(7_000_000_000_000_000_001n, 0);
   file.writeUInt32LE(PG_CONTROL_VERSION, 8);

@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@kube-aurora/process';
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
-import { AuroraRpcError, encodeAppendRequest, SegmentClient, type AppendResponse, type AppendStream, type SegmentState } from '@kube-aurora/rpc';
+import {
+  AuroraRpcError,
+  encodeAppendRequest,
+  SegmentClient,
+  type AppendResponse,
+  type AppendStream,
+  type SegmentState,
+} from '@kube-aurora/rpc';
 import { Daemon } from '../daemon.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
 import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
@@ -16,7 +23,12 @@ export const SEGMENT = { volumeId: VOLUME, pg: 0 };
 export const DEADLINE = { deadlineMs: 10_000 };
 const CHECKPOINT = 0x150_0028n;
 
-export const TEST_LIMITS: SegmentLimits = { ...DEFAULT_LIMITS, logFileBytes: 256 * 1024, tailCacheBytes: 64 * 1024, pageCacheBytes: 32 * 8192 };
+export const TEST_LIMITS: SegmentLimits = {
+  ...DEFAULT_LIMITS,
+  logFileBytes: 256 * 1024,
+  tailCacheBytes: 64 * 1024,
+  pageCacheBytes: 32 * 8192,
+};
 
 async function freePort(): Promise<number> {
   const server = createServer();
@@ -101,7 +113,10 @@ export class TestCluster {
     for (;;) {
       const state = await this.status(i);
       if (isThere(state)) return state;
-      if (Date.now() > end) throw new Error(`d${i} did not get there: ${JSON.stringify(state, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString(16) : value))}`);
+      if (Date.now() > end)
+        throw new Error(
+          `d${i} did not get there: ${JSON.stringify(state, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString(16) : value))}`,
+        );
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
@@ -115,7 +130,11 @@ export class TestCluster {
     for (const i of members) {
       const { call, answer } = this.client(i).importBase(DEADLINE);
       call.write({ begin: { segment: SEGMENT, epoch, baseLsn, systemIdentifier: 7n, volumeState: encoded }, pages: [], finish: false });
-      call.write({ begin: undefined, pages: pages.map(({ page, fill }) => ({ key: encodePageKey(page), page: filledPage(fill) })), finish: false });
+      call.write({
+        begin: undefined,
+        pages: pages.map(({ page, fill }) => ({ key: encodePageKey(page), page: filledPage(fill) })),
+        finish: false,
+      });
       call.write({ begin: undefined, pages: [], finish: true });
       call.end();
       await answer;
@@ -124,7 +143,13 @@ export class TestCluster {
   }
 
   /** Opens an epoch on the daemons given and annuls past `start`. */
-  async open(epoch: bigint, writerId: string, start: ChainEnd, history: { epoch: bigint; startLsn: bigint }[], members: readonly number[]): Promise<TestWriter> {
+  async open(
+    epoch: bigint,
+    writerId: string,
+    start: ChainEnd,
+    history: { epoch: bigint; startLsn: bigint }[],
+    members: readonly number[],
+  ): Promise<TestWriter> {
     for (const i of members) await this.client(i).openEpoch({ segment: SEGMENT, epoch, writerId }, DEADLINE);
     const whole = [...history, { epoch, startLsn: start.lsn }];
     for (const i of members) await this.client(i).truncate({ segment: SEGMENT, epoch, history: whole }, DEADLINE);
@@ -163,7 +188,12 @@ export class TestWriter {
       stream.on('error', resolve);
       stream.on('end', () => resolve(undefined));
     });
-    stream.write({ hello: { segment: SEGMENT, epoch: this.epoch, writerId: this.#writerId, history: this.history }, batch: undefined, vdl: 0n, pgmrpl: 0n });
+    stream.write({
+      hello: { segment: SEGMENT, epoch: this.epoch, writerId: this.#writerId, history: this.history },
+      batch: undefined,
+      vdl: 0n,
+      pgmrpl: 0n,
+    });
     const made = { stream, answers, error };
     this.#streams.set(i, made);
     return made;

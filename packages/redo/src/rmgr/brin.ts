@@ -44,7 +44,6 @@ const META_END = CONTENTS_AT + 16;
 /** REVMAP_PAGE_MAXITEMS. */
 const RANGES_PER_REVMAP_PAGE = Math.floor((PAGE_SIZE - CONTENTS_AT - SPECIAL_SIZE) / ITEM_POINTER_SIZE);
 
-
 const CREATE_INDEX = {
   pagesPerRange: { type: 'u32', at: 0 },
   version: { type: 'u16', at: 4 },

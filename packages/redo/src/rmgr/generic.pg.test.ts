@@ -11,11 +11,14 @@ const statements = [
   'create index t_a on t using bloom(a)',
 ];
 
-test.each<ImageMode>(['no images', 'images'])('generic records, of a bloom index, replay to the pages PostgreSQL has (%s)', async (mode) => {
-  const { verifier, fileDifferences } = await verifyWorkload({ checking: 'generic', statements }, mode);
-  process.stdout.write(`${coverageOf(verifier, 'GENERIC')}\n`);
-  expect(verifier.mismatches).toEqual([]);
-  expect(fileDifferences).toEqual([]);
-  expect(recordsNotMet(verifier, 'GENERIC')).toEqual([]);
-  expect(verifier.coverage.get('Generic/Generic')?.compared).toBeGreaterThan(5000);
-});
+test.each<ImageMode>(['no images', 'images'])(
+  'generic records, of a bloom index, replay to the pages PostgreSQL has (%s)',
+  async (mode) => {
+    const { verifier, fileDifferences } = await verifyWorkload({ checking: 'generic', statements }, mode);
+    process.stdout.write(`${coverageOf(verifier, 'GENERIC')}\n`);
+    expect(verifier.mismatches).toEqual([]);
+    expect(fileDifferences).toEqual([]);
+    expect(recordsNotMet(verifier, 'GENERIC')).toEqual([]);
+    expect(verifier.coverage.get('Generic/Generic')?.compared).toBeGreaterThan(5000);
+  },
+);

@@ -20,8 +20,11 @@ function leftChild(): Buffer {
 test.each([
   { name: 'PAGE_UPDATE', info: OPCODE.GIST.PAGE_UPDATE, childId: 1, mainData: Buffer.from([1, 0, 2, 0]) },
   { name: 'PAGE_SPLIT', info: OPCODE.GIST.PAGE_SPLIT, childId: 0, mainData: Buffer.alloc(24) },
-])("$name gives the left child its own LSN as sequence number, in a restored page as in another", ({ info, childId, mainData }) => {
-  const record = testRecord(RMGR.GIST, info, mainData, [{ id: 0, blockNumber: 3 }, { id: 1, blockNumber: 4 }]);
+])('$name gives the left child its own LSN as sequence number, in a restored page as in another', ({ info, childId, mainData }) => {
+  const record = testRecord(RMGR.GIST, info, mainData, [
+    { id: 0, blockNumber: 3 },
+    { id: 1, blockNumber: 4 },
+  ]);
   const replayed = leftChild();
   gistRedo(replayed, record, touchedBy(record, childId));
   const restored = leftChild();

@@ -47,7 +47,6 @@ const ROOT_BLOCK = 0;
 const DELETE_XID_AT = 24;
 const DELETED_PAGE_END = 32;
 
-
 const PAGE_UPDATE = {
   deleted: { type: 'u16', at: 0 },
   inserted: { type: 'u16', at: 2 },

@@ -85,7 +85,11 @@ test('a freed overflow page in the middle of a chain leaves its neighbours linke
 
 test('after its image was restored, an old bucket gets the flags and highest bucket of the split', () => {
   const mainData = Buffer.concat([u32(9), Buffer.from([0x22, 0x00, 0x12, 0x00, 0])]);
-  const record = testRecord(RMGR.HASH, OP.SPLIT_ALLOCATE_PAGE, mainData, [{ id: 0, blockNumber: 2 }, { id: 1, blockNumber: 10, willInit: true }, { id: 2 }]);
+  const record = testRecord(RMGR.HASH, OP.SPLIT_ALLOCATE_PAGE, mainData, [
+    { id: 0, blockNumber: 2 },
+    { id: 1, blockNumber: 10, willInit: true },
+    { id: 2 },
+  ]);
   const bucket = Buffer.alloc(PAGE_SIZE);
   initHashPage(bucket, LH_BUCKET_PAGE, 1, 8);
   hashAfterImage(bucket, record, touchedBy(record, 0));

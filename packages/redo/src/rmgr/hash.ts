@@ -34,7 +34,16 @@ import {
   VACUUM_ONE,
   VACUUM_ONE_OFFSETS_AT,
 } from './hash/layout.ts';
-import { hashFlags, initBitmapPage, initHashPage, initMetaPage, setBitmapBit, setHashFlags, setNextBlock, setPrevBlock } from './hash/pages.ts';
+import {
+  hashFlags,
+  initBitmapPage,
+  initHashPage,
+  initMetaPage,
+  setBitmapBit,
+  setHashFlags,
+  setNextBlock,
+  setPrevBlock,
+} from './hash/pages.ts';
 import { type PageMask, type PageRedo, blockOf, opcode, unknownOpcode } from './resource-manager.ts';
 
 const { HASH } = OPCODE;

@@ -2,7 +2,12 @@ import { type BlockRef, lsn, type WalRecord } from '@kube-aurora/pg-format';
 import type { TouchedPage } from '../contract.ts';
 
 /** A record put together by hand, for cases that a real server reaches only with gigabytes of data. */
-export function testRecord(rmid: number, info: number, mainData: Buffer, blocks: readonly (Partial<BlockRef> & { id: number })[]): WalRecord {
+export function testRecord(
+  rmid: number,
+  info: number,
+  mainData: Buffer,
+  blocks: readonly (Partial<BlockRef> & { id: number })[],
+): WalRecord {
   return {
     lsn: lsn(0x100_0028n),
     endLsn: lsn(0x100_0100n),

@@ -31,7 +31,10 @@ function addNode(parentBlock: number, isBuild: boolean) {
     { oldOffset: 1, newOffset: 2, newPage: false, parentBlock, parentOffset: 1, node: 1, redirectXid: 700, isBuild },
     mainData,
   );
-  return testRecord(RMGR.SPGIST, OPCODE.SPGIST.ADD_NODE, mainData, [{ id: 0, blockNumber: OLD_BLOCK }, { id: 1, blockNumber: NEW_BLOCK }]);
+  return testRecord(RMGR.SPGIST, OPCODE.SPGIST.ADD_NODE, mainData, [
+    { id: 0, blockNumber: OLD_BLOCK },
+    { id: 1, blockNumber: NEW_BLOCK },
+  ]);
 }
 
 describe('an inner tuple that moves to the page of its parent', () => {

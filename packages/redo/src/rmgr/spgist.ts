@@ -17,7 +17,16 @@ import {
   SPLIT_TUPLE,
 } from './spgist/layout.ts';
 import { pickSplit } from './spgist/pick-split.ts';
-import { addOrReplace, innerTuple, killTuple, killTuples, leafTuple, replaceTuple, setNextOffset, updateNodeLink } from './spgist/tuples.ts';
+import {
+  addOrReplace,
+  innerTuple,
+  killTuple,
+  killTuples,
+  leafTuple,
+  replaceTuple,
+  setNextOffset,
+  updateNodeLink,
+} from './spgist/tuples.ts';
 import { vacuumLeaf, vacuumRedirect, vacuumRoot } from './spgist/vacuum.ts';
 
 const { SPGIST } = OPCODE;

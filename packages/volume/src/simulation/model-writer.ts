@@ -63,7 +63,11 @@ export class ModelWriter {
     if (this.dead || this.fenced || this.#tracker !== undefined) return;
     const request = this.#protocol.wanted(index);
     if (request !== undefined) {
-      this.#call(segment, () => handleOpen(segment, request, this.name), (answer) => this.#opening(index, request, answer));
+      this.#call(
+        segment,
+        () => handleOpen(segment, request, this.name),
+        (answer) => this.#opening(index, request, answer),
+      );
     }
     this.#world.after(RETRY * (0.5 + this.#world.random()), () => this.#driveOpen(segment, index));
   }
@@ -120,7 +124,11 @@ export class ModelWriter {
     const from = ring?.sequenceAfter(this.#scl[index] ?? 0n);
     const { history } = this.#protocol;
     if (ring === undefined || from === undefined) {
-      this.#call(segment, () => segment.install(this.epoch, history), (answer) => this.#fed(index, answer));
+      this.#call(
+        segment,
+        () => segment.install(this.epoch, history),
+        (answer) => this.#fed(index, answer),
+      );
     } else {
       for (let sequence = from; sequence < ring.nextSequence && sequence < from + 4; sequence++) {
         const batch = this.#batches[sequence];

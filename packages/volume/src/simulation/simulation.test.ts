@@ -19,7 +19,8 @@ class Ledger implements Witness {
     const ids = new Set(batches.map((batch) => batch.id));
     if (writer.epoch < this.#newest.epoch) {
       // Its answers were late: it is fenced already, and what it shows for a moment must at least not be lost.
-      for (const id of ids) if (!this.#newest.ids.has(id)) throw new Error(`${writer.name} shows ${id}, which epoch ${this.#newest.epoch} does not have`);
+      for (const id of ids)
+        if (!this.#newest.ids.has(id)) throw new Error(`${writer.name} shows ${id}, which epoch ${this.#newest.epoch} does not have`);
       return;
     }
     for (const id of this.kept.keys()) if (!ids.has(id)) throw new Error(`${writer.name} opened without ${id}, which was acknowledged`);
@@ -114,7 +115,10 @@ describe('six segments and successive writers', () => {
         const ids = new Set(logs[0]);
         for (const id of ledger.kept.keys()) expect(ids.has(id), `${id} was promised`).toBe(true);
       } catch (error) {
-        throw new Error(`seed ${seed} (SIMULATION_SEED=${seed} SIMULATION_SEEDS=1): ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+        throw new Error(
+          `seed ${seed} (SIMULATION_SEED=${seed} SIMULATION_SEEDS=1): ${error instanceof Error ? error.message : String(error)}`,
+          { cause: error },
+        );
       }
     }
     // A simulation in which nothing happens proves nothing.

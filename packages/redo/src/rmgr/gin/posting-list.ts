@@ -54,7 +54,7 @@ export function encodeSegment(items: readonly number[]): Buffer {
     let distance = item - previous;
     if (distance <= 0) throw new PageLayoutError(`posting list items are out of order: ${previous}, ${item}`);
     while (distance > 0x7f) {
-      bytes.push(0x80 | distance % 128);
+      bytes.push(0x80 | (distance % 128));
       distance = Math.floor(distance / 128);
     }
     bytes.push(distance);

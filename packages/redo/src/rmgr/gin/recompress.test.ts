@@ -77,7 +77,10 @@ test('a leaf follows the actions of a record as a list of segments would', () =>
         actions.push(Buffer.from([old.length, 2]), encodeSegment(append));
         expected.push(append);
       }
-      const count = old.reduce((sum, [, { insertBefore, kind }]) => sum + (insertBefore ? 1 : 0) + (kind === 'keep' ? 0 : 1), append ? 1 : 0);
+      const count = old.reduce(
+        (sum, [, { insertBefore, kind }]) => sum + (insertBefore ? 1 : 0) + (kind === 'keep' ? 0 : 1),
+        append ? 1 : 0,
+      );
       const page = leafOf(old.map(([list]) => encodeSegment(list)));
       recompressLeaf(page, Buffer.concat([Buffer.from([count, 0]), ...actions]));
       expect(segmentsOf(page)).toEqual(expected);
@@ -114,7 +117,9 @@ describe('refuses', () => {
 
   test('more than a page holds', () => {
     const wide = Array.from({ length: 1300 }, (_, i) => (i + 1) * 2 ** 30 + 1);
-    expect(() => recompressLeaf(page(), Buffer.concat([Buffer.from([1, 0, 0, 2]), encodeSegment(wide), encodeSegment(wide)]))).not.toThrow();
+    expect(() =>
+      recompressLeaf(page(), Buffer.concat([Buffer.from([1, 0, 0, 2]), encodeSegment(wide), encodeSegment(wide)])),
+    ).not.toThrow();
     const two = Buffer.concat([Buffer.from([2, 0, 0, 2]), encodeSegment(wide), Buffer.from([0, 2]), encodeSegment(wide)]);
     expect(() => recompressLeaf(page(), two)).toThrow(/do not fit a page/);
   });

@@ -127,4 +127,3 @@ export function redirectionToPlaceholder(page: Buffer, offsetNumber: number): vo
 function tupleState(page: Buffer, offsetNumber: number): number {
   return itemBytes(page, offsetNumber).readUInt8(0) & 3;
 }
-
