@@ -45,7 +45,13 @@ export interface AgentStatus {
   readonly vdl: string;
   readonly lastOpenMs?: number;
   readonly postgres: { readonly pid?: number; readonly ready: boolean };
-  readonly segments: readonly { readonly id: string; readonly zone: string; readonly scl: string; readonly state: string; readonly behindBytes: number }[];
+  readonly segments: readonly {
+    readonly id: string;
+    readonly zone: string;
+    readonly scl: string;
+    readonly state: string;
+    readonly behindBytes: number;
+  }[];
 }
 
 /** A compute agent and the address its PostgreSQL answers on. */
@@ -212,7 +218,9 @@ export class Cluster {
       } catch (error) {
         if (!(error instanceof Error)) throw error;
         if (performance.now() - startedAt > withinMs) {
-          throw new Error(`${writer.name} does not answer after ${withinMs} ms (${error.message}); its log ends:\n${writer.logTail()}`, { cause: error });
+          throw new Error(`${writer.name} does not answer after ${withinMs} ms (${error.message}); its log ends:\n${writer.logTail()}`, {
+            cause: error,
+          });
         }
       }
       await delay(POLL_MS);

@@ -10,7 +10,8 @@ beforeAll(async () => {
 afterAll(() => cluster?.destroy(), 30_000);
 
 const insert = (id: number, note: string): Promise<unknown> => cluster.query('insert into commits values ($1, $2)', [id, note]);
-const ids = async (): Promise<number[]> => (await cluster.query<{ id: number }>('select id from commits order by id')).rows.map((row) => row.id);
+const ids = async (): Promise<number[]> =>
+  (await cluster.query<{ id: number }>('select id from commits order by id')).rows.map((row) => row.id);
 
 describe('a writer on six storage daemons', () => {
   it('opens again after kill -9 of the agent, with every commit, without replay', async () => {
