@@ -72,6 +72,17 @@ describe('six daemons', () => {
     next.close();
   });
 
+  it('lets the writer that won an epoch append where one that lost the race holds the promise', async () => {
+    const base = await cluster.import(1n, ALL);
+    const request = { segment: SEGMENT, epoch: 2n, writerId: 'w/lost' };
+    for (const i of [4, 5]) await cluster.client(i).openEpoch(request, DEADLINE);
+    const writer = await cluster.open(2n, 'w/won', base, [{ epoch: 1n, startLsn: base.lsn }], [0, 1, 2, 3]);
+    const [end] = await writer.append([imageRecord(REL, 1, 11)], ALL);
+    for (const i of ALL) expect((await cluster.status(i)).scl).toBe(end);
+    await expect(cluster.client(5).openEpoch(request, DEADLINE)).rejects.toMatchObject({ code: 'EPOCH_TAKEN' });
+    writer.close();
+  });
+
   it('fills gaps from peers, catches a restarted daemon up, copies to one that lost its disk', async () => {
     const base = await cluster.import(1n, ALL, [{ page: page(0), fill: 9 }]);
     const writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);

@@ -295,14 +295,12 @@ export class Segment {
     await this.#exclusive(async () => {
       this.#refuseLower(session.epoch);
       if (this.#content === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${this.phase}`);
-      const { writerId: holder } = this.#control;
-      if (session.epoch === this.#control.epoch && holder !== '' && holder !== writerId) {
-        throw new AuroraRpcError('FENCED', `epoch ${session.epoch} belongs to ${holder}`);
-      }
       this.#checkHistory(history);
       if (lastEpoch(history) !== session.epoch)
         throw new AuroraRpcError('INVALID', `hello.history: ends with epoch ${lastEpoch(history)}, not ${session.epoch}`);
-      if (session.epoch > this.#control.epoch || holder === '') {
+      // A history that ends with the epoch is written only after four segments promised it to one writer. Whoever else holds
+      // this segment's promise of the same epoch raced for it and lost, and never gets to write.
+      if (session.epoch > this.#control.epoch || writerId !== this.#control.writerId) {
         this.#raise(session.epoch, writerId);
         await this.#saveControl({});
       }
