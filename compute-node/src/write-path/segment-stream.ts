@@ -36,7 +36,8 @@ export interface StreamContext {
 export class SegmentStream {
   readonly endpoint: SegmentEndpoint;
   readonly #context: StreamContext;
-  readonly #backoff = new Backoff(50, 2000);
+  /** Commits may be waiting for this very segment: a daemon that is back is found soon, and a refused connection costs little. */
+  readonly #backoff = new Backoff(50, 300);
   #phase: StreamPhase = 'connecting';
   #stream: AppendStream | undefined;
   #blocked = false;
