@@ -127,7 +127,7 @@ export class TestCluster {
       CHECKPOINT,
       pages.map(({ page }) => ({ fork: page, blocks: page.block + 1 })),
     );
-    for (const i of members) {
+    const importInto = async (i: number): Promise<void> => {
       const { call, answer } = this.client(i).importBase(DEADLINE);
       call.write({ begin: { segment: SEGMENT, epoch, baseLsn, systemIdentifier: 7n, volumeState: encoded }, pages: [], finish: false });
       call.write({
@@ -138,7 +138,9 @@ export class TestCluster {
       call.write({ begin: undefined, pages: [], finish: true });
       call.end();
       await answer;
-    }
+    };
+    // All at once, as a bootstrap does it: a daemon that is left out copies itself from three that are done.
+    await Promise.all(members.map(importInto));
     return { lsn: baseLsn, epoch };
   }
 
