@@ -32,6 +32,7 @@ const COMMANDS = {
   ],
   bench: [['test/bench/main.ts']],
   faults: [['test/faults/main.ts']],
+  'faults:pgbench': [['test/faults/pgbench-on-service.ts']],
 };
 
 function fail(message) {
@@ -91,7 +92,7 @@ if (process.platform !== 'linux' || process.arch !== 'x64') {
 }
 if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node ${process.versions.node} is too old; 20 or later is needed`);
 install();
-if (['start', 'test', 'bench', 'faults'].includes(command)) {
+if (['start', 'test', 'bench', 'faults', 'faults:pgbench'].includes(command)) {
   try {
     await compileShim();
   } catch (error) {
