@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, type ClientConfig, type QueryResult, type QueryResultRow } from 'pg';
 import { killStrays } from '../../compute-node/src/postgres/strays.ts';
+import { MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
 import { ManagedProcess } from './managed-process.ts';
 
 export const ZONES = ['zone-a', 'zone-b', 'zone-c'] as const;
@@ -117,6 +118,7 @@ export class Cluster {
           AURORA_ZONE: zoneOf(index),
           AURORA_PEERS: peers,
           NODE_COMPILE_CACHE: COMPILE_CACHE,
+          ...MEMORY_ENVIRONMENT,
           ...options.env,
         },
       });
@@ -156,6 +158,7 @@ export class Cluster {
       logFile: join(this.directory, `c${index}.log`),
       env: {
         NODE_COMPILE_CACHE: COMPILE_CACHE,
+        ...MEMORY_ENVIRONMENT,
         AURORA_VOLUME_ID: this.volumeId,
         AURORA_STORAGE: this.daemonsAddress(),
         AURORA_DATA_DIR: dataDir,

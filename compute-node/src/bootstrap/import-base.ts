@@ -23,7 +23,8 @@ export interface ImportBaseOptions {
   readonly logger: Logger;
 }
 
-const PAGES_PER_MESSAGE = 64;
+/** A stream holds sixteen messages before it says that it has enough. */
+const PAGES_PER_MESSAGE = 16;
 const DEADLINE_MS = 120_000;
 /** A segment that takes nothing for this long is left behind: it will copy the volume from a peer. */
 const STALL_MS = 5000;

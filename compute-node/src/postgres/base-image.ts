@@ -100,14 +100,16 @@ function* readPages(files: readonly PageFile[]): Generator<{ page: PageId; bytes
   for (const { path, first } of files) {
     const fd = openSync(path, 'r');
     try {
-      for (let block = first.block; ;) {
-        const chunk = Buffer.alloc(READ_PAGES * PAGE_BYTES);
+      // Most files are a few pages long.
+      const end = first.block + Math.floor(fstatSync(fd).size / PAGE_BYTES);
+      for (let block = first.block; block < end;) {
+        const chunk = Buffer.allocUnsafeSlow(Math.min(READ_PAGES, end - block) * PAGE_BYTES);
         const pages = Math.floor(readSync(fd, chunk, 0, chunk.length, (block - first.block) * PAGE_BYTES) / PAGE_BYTES);
         for (let i = 0; i < pages; i++, block++) {
           const bytes = chunk.subarray(i * PAGE_BYTES, (i + 1) * PAGE_BYTES);
           if (first.fork === SLRU_FORK || !bytes.equals(NO_PAGE)) yield { page: { ...first, block }, bytes };
         }
-        if (pages < READ_PAGES) break;
+        if (pages === 0) break;
       }
     } finally {
       closeSync(fd);

@@ -1,3 +1,4 @@
+import { MEMORY_ENVIRONMENT } from '@kube-aurora/process';
 import { HOST_TOPOLOGY, ZONE_TOPOLOGY } from '../api/names.ts';
 import type { Container, EnvVar, Labels, Probe } from '../kube/objects.ts';
 
@@ -7,7 +8,7 @@ import type { Container, EnvVar, Labels, Probe } from '../kube/objects.ts';
 export const podIpEnv: EnvVar = { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } };
 
 export function env(values: Readonly<Record<string, string>>): readonly EnvVar[] {
-  return [podIpEnv, ...Object.entries(values).map(([name, value]) => ({ name, value }))];
+  return [podIpEnv, ...Object.entries({ ...MEMORY_ENVIRONMENT, ...values }).map(([name, value]) => ({ name, value }))];
 }
 
 /** User and group the images run as; the kubelet gives volumes to the group. */
