@@ -23,6 +23,8 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   // Page misses wait in worker processes, several at a time.
   io_method: 'worker',
   synchronous_standby_names: '',
+  // A forgotten setting is worse than a refused one: postgresql.auto.conf goes with the data directory.
+  allow_alter_system: 'off',
   logging_collector: 'off',
   log_destination: 'stderr',
 };

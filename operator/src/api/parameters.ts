@@ -24,6 +24,7 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   recovery_init_sync_method: DURABILITY,
   restart_after_crash: START,
   data_directory: START,
+  allow_alter_system: START,
   config_file: START,
   hba_file: START,
   ident_file: START,
