@@ -1,6 +1,7 @@
 import { ClassicLevel } from 'classic-level';
 import { encodePageKey, decodePageKey, type PageId } from '@kube-aurora/redo';
 import { openValue, sealValue, StoredValueError } from './stored-value.ts';
+import { checkTableFile, TableDamageError, tableNames } from './table-check.ts';
 
 /**
  * Page versions and the state they belong to, in LevelDB. One version a page: nothing reads below PGMRPL, so a merge
@@ -16,6 +17,8 @@ const PAGE_PREFIX = 0x70;
 const MARK_KEY = Buffer.from('m');
 const STATE_KEY = Buffer.from('s');
 const PAGE_BYTES = 8192;
+/** Tables that are checked before the store opens; the scrubber gets round to the rest. A disk reads this in seconds. */
+const CHECKED_AT_OPEN_BYTES = 2 * 1024 * 1024 * 1024;
 
 export interface PageVersion {
   readonly lsn: number;
@@ -51,12 +54,24 @@ function encodeVersion(lsn: number, page: Buffer): Buffer {
 
 export class PageStore {
   readonly #db: ClassicLevel<Buffer, Buffer>;
+  readonly #directory: string;
+  /** The last table that was scrubbed. */
+  #scrubbed = '';
+  /** A table that failed its check once: LevelDB may have been writing it. */
+  #suspect = '';
 
-  private constructor(db: ClassicLevel<Buffer, Buffer>) {
+  private constructor(db: ClassicLevel<Buffer, Buffer>, directory: string) {
     this.#db = db;
+    this.#directory = directory;
   }
 
+  /** Throws TableDamageError when a table is damaged: LevelDB itself would lose entries of it without a word. */
   static async open(directory: string, options: PageStoreOptions): Promise<PageStore> {
+    let checked = 0;
+    for (const name of tableNames(directory).toReversed()) {
+      checked += (await checkTableFile(directory, name)) ?? 0;
+      if (checked > CHECKED_AT_OPEN_BYTES) break;
+    }
     const db = new ClassicLevel<Buffer, Buffer>(directory, {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
@@ -64,7 +79,7 @@ export class PageStore {
       writeBufferSize: options.writeBufferBytes,
     });
     await db.open();
-    return new PageStore(db);
+    return new PageStore(db, directory);
   }
 
   /** The page's version; undefined when there is none. Throws StoredValueError on damage. */
@@ -141,6 +156,30 @@ export class PageStore {
       if (isCorruption(error)) throw new StoredValueError(Buffer.alloc(0), `LevelDB: ${error.message}`);
       throw error;
     }
+  }
+
+  /**
+   * Checks about `bytes` of tables from where the last call stopped, at least one, and gives how many bytes. Throws
+   * StoredValueError when a table fails twice.
+   */
+  async scrubTables(bytes: number): Promise<number> {
+    let done = 0;
+    const names = tableNames(this.#directory);
+    const later = names.filter((name) => name > this.#scrubbed);
+    for (const name of later.length === 0 ? names : later) {
+      try {
+        done += (await checkTableFile(this.#directory, name)) ?? 0;
+        if (this.#suspect === name) this.#suspect = '';
+      } catch (error) {
+        if (!(error instanceof TableDamageError)) throw error;
+        if (this.#suspect === name) throw new StoredValueError(Buffer.alloc(0), `LevelDB: ${error.message}`);
+        this.#suspect = name;
+        return done;
+      }
+      this.#scrubbed = name;
+      if (done >= bytes) break;
+    }
+    return done;
   }
 
   /** Takes entries from another store as they are; each must pass its CRC (StoredValueError otherwise). */

@@ -33,6 +33,7 @@ export class Scrubber {
     if (this.#segment.phase !== 'READY') return;
     await this.#scrubPages(bytes);
     await this.#scrubLog(bytes);
+    this.#hooks.onScrubbed((await this.#segment.content?.scrubTables(bytes)) ?? 0);
   }
 
   async #scrubPages(bytes: number): Promise<void> {

@@ -229,6 +229,18 @@ export class SegmentContent {
     }
   }
 
+  /** Checks about `bytes` of the store's own files; damage there can only be made good by a copy. Gives the bytes checked. */
+  async scrubTables(bytes: number): Promise<number> {
+    try {
+      return await this.store.scrubTables(bytes);
+    } catch (error) {
+      if (!(error instanceof StoredValueError)) throw error;
+      this.#hooks.onCorruption('page', error);
+      this.#hooks.onDamage(error);
+      return 0;
+    }
+  }
+
   /** Replaces the stored version of a page by a peer's, as of what is applied here. */
   async repairPage(page: PageId): Promise<void> {
     const lsn = this.ingest.appliedLsn;
