@@ -4,6 +4,9 @@ import type { Cluster } from '../cluster-harness.ts';
 /** The database that features work in, as superuser; each with tables of its own. */
 export const DATABASE = 'plain';
 
+/** The first session in a database reads its catalogs from the volume; a busy machine takes its time. */
+const PATIENT = { connectionTimeoutMillis: 20_000 };
+
 /**
  * Something that PostgreSQL can do. `make` runs once, then `check` both before the writer is killed and after, so it must
  * leave things as it found them; `after` runs once at the end and shows that they can still be changed.
@@ -39,14 +42,19 @@ export class Server {
   }
 
   async session(user = 'postgres', database = DATABASE, password?: string): Promise<Client> {
-    const client = await this.#cluster.connect(this.#cluster.writer, { user, database, ...(password === undefined ? {} : { password }) });
+    const client = await this.#cluster.connect(this.#cluster.writer, {
+      ...PATIENT,
+      user,
+      database,
+      ...(password === undefined ? {} : { password }),
+    });
     this.#sessions.push(client);
     return client;
   }
 
   /** A session for as long as `work` takes. */
   readonly within = async <T>(database: string, work: (db: Client) => Promise<T>): Promise<T> => {
-    const client = await this.#cluster.connect(this.#cluster.writer, { user: 'postgres', database });
+    const client = await this.#cluster.connect(this.#cluster.writer, { ...PATIENT, user: 'postgres', database });
     try {
       return await work(client);
     } finally {
