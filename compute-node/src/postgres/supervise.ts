@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@kube-aurora/process';
 import type { Account } from './account.ts';
@@ -75,6 +76,9 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
   if (strays.length > 0) options.logger.warn({ pids: strays }, 'killed processes that an earlier PostgreSQL left');
 
   const log = new LineLog(options.logger);
+  // Left by a PostgreSQL that was killed: until someone reaps it its pid looks alive, and PostgreSQL would refuse to start.
+  // The directory is ours alone, and strays were killed.
+  rmSync(`${localSocket}.lock`, { force: true });
   const child = spawn(options.postgres, commandLine(options, port), {
     ...options.account,
     cwd: '/',
