@@ -1,5 +1,5 @@
-import { Registry, collectDefaultMetrics } from 'prom-client';
-import { Shutdown, createLogger, describeConfig, runMain, serveStatus } from '@kube-aurora/process';
+import { Registry } from 'prom-client';
+import { Shutdown, collectProcessMetrics, createLogger, describeConfig, runMain, serveStatus } from '@kube-aurora/process';
 import { Agent } from './agent.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
@@ -18,7 +18,7 @@ const logger = createLogger('compute-agent');
 await runMain(logger, async () => {
   const config = readAgentConfig(process.env, process.argv.slice(2));
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  collectProcessMetrics(registry);
   const segments = connectSegments(config.storage);
   const agent = new Agent({ config, place: await preparePostgresPlace(config.dataDir, process.env), segments, logger });
   const metrics = createMetrics(registry, agent.gauges);

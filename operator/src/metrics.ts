@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectProcessMetrics } from '@kube-aurora/process';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { PHASES } from './api/conditions.ts';
 import type { AuroraClusterStatus } from './api/types.ts';
 
@@ -18,7 +19,7 @@ export interface OperatorMetrics {
 /** Prometheus metrics of the operator; gauges ask their source when they are scraped. */
 export function createMetrics(sources: MetricSources): OperatorMetrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  collectProcessMetrics(registry);
   const registers = [registry];
   const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): void => {
     new Gauge({

@@ -1,4 +1,5 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectProcessMetrics } from '@kube-aurora/process';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Segment } from './segment/segment.ts';
 
 /** The daemon's Prometheus metrics. Gauges are read from the segments when someone asks. */
@@ -14,8 +15,7 @@ export class DaemonMetrics {
 
   constructor(segments: () => Iterable<Segment>) {
     const registers = [this.registry];
-    // The event loop's delay is sampled by a timer: at the default of 10 ms it alone would be most of an idle daemon's work.
-    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: 250 });
+    collectProcessMetrics(this.registry);
     const seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
     this.appendSeconds = new Histogram({
       name: 'aurora_storage_append_seconds',

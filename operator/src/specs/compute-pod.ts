@@ -88,7 +88,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
         ],
         ...(cluster.spec.compute.resources === undefined ? {} : { resources: cluster.spec.compute.resources }),
         securityContext: containerSecurity,
-        ...probes('metrics'),
+        ...probes('metrics', { readinessSeconds: 2 }),
       },
     ],
     volumes: [

@@ -32,15 +32,22 @@ function probe(path: string, port: string, periodSeconds: number, failureThresho
   return { httpGet: { path, port }, periodSeconds, timeoutSeconds: 2, failureThreshold };
 }
 
+export interface ProbeTimes {
+  readonly readinessSeconds: number;
+  /** For a program that answers only once it has read its disks: how long that may take. Without it, there is no startup probe. */
+  readonly startSeconds?: number;
+}
+
 /**
- * Ready within a second of being so; killed only after 30 s of silence, since a slow disk is no reason. A program that
- * answers only once it has read its disks gets `startSeconds` for that; without it readiness is asked from the first
- * second on, which a startup probe would delay.
+ * A killed process is seen by the kubelet at once; probes find one that lives and does not do its work. Killed only after
+ * 30 s of silence, since a slow disk is no reason. After a startup probe the kubelet asks for readiness at once; where
+ * readiness itself is waited for there is none, as it would only delay.
  */
-export function probes(port: string, startSeconds?: number): Pick<Container, 'startupProbe' | 'readinessProbe' | 'livenessProbe'> {
+export function probes(port: string, times: ProbeTimes): Pick<Container, 'startupProbe' | 'readinessProbe' | 'livenessProbe'> {
+  const { readinessSeconds, startSeconds } = times;
   return {
     ...(startSeconds === undefined ? {} : { startupProbe: probe('/healthz', port, 1, startSeconds) }),
-    readinessProbe: probe('/readyz', port, 1, 3),
+    readinessProbe: probe('/readyz', port, readinessSeconds, 2),
     livenessProbe: probe('/healthz', port, 10, 3),
   };
 }

@@ -7,8 +7,8 @@ const failed = (failures: number, failedAt: number): Exchange => ({ told: 'x', a
 describe('isGossipDue', () => {
   it.each<[string, Exchange, string, number, boolean]>([
     ['never spoken', NO_EXCHANGE, 'x', 0, true],
-    ['nothing new', well('x', 0), 'x', 4999, false],
-    ['nothing new for a while', well('x', 0), 'x', 5000, true],
+    ['nothing new', well('x', 0), 'x', 14_999, false],
+    ['nothing new for a while', well('x', 0), 'x', 15_000, true],
     ['news', well('x', 0), 'y', 1000, true],
     ['news, but the peer has just called', well('x', 0), 'y', 499, false],
     ['failed once, just now', failed(1, 10_000), 'y', 10_400, false],

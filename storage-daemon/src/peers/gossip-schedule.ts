@@ -6,8 +6,8 @@ import type { SegmentState } from '@kube-aurora/rpc';
  * each call informs both. So a quiet volume costs a call now and then, and a peer that is gone costs a bounded backoff.
  */
 export const GOSSIP_TICK_MS = 1000;
-/** Even when nothing changes, so that a lost peer shows. */
-export const GOSSIP_QUIET_MS = 5000;
+/** Even when nothing changes, so that a lost peer shows. Long, since fifteen pairs of daemons do this for an idle volume. */
+export const GOSSIP_QUIET_MS = 15_000;
 const BACKOFF_FIRST_MS = 1000;
 const BACKOFF_MAX_MS = 10_000;
 /** A peer that was not heard for this long is not counted on. */
