@@ -246,16 +246,29 @@ describe('the write path', () => {
   });
 });
 
+describe('PGMRPL', () => {
+  it('told to a segment that is connected again is one that later reads keep to', async () => {
+    const { writePath, postgres } = await startWriter();
+    postgres.insert();
+    expect(await writePath.flush(postgres.write())).not.toBe('fenced');
+    const [fake] = fakes;
+    fake?.stop();
+    await fake?.start();
+    await vi.waitFor(() => expect(fake?.highestPgmrpl).toBe(writePath.vdl), 5000);
+    expect(writePath.announcedPgmrpl).toBe(writePath.vdl);
+  });
+});
+
 describe('the read path', () => {
   const range = { spcOid: 1663, dbOid: 5, relNumber: 16384, fork: 0, block: 0, count: 2 };
-  const reader = (onFenced = vi.fn()) =>
+  const reader = (onFenced = vi.fn(), lowestLsn = 0n) =>
     new PageReader({
       segments: endpoints,
       identity: identity('w'),
       epoch: 1n,
       zone: 'z1',
       scl: () => BASE,
-      lowestLsn: () => 0n,
+      lowestLsn: () => lowestLsn,
       onFenced,
       onRead: () => undefined,
       onError: () => undefined,
@@ -285,6 +298,13 @@ describe('the read path', () => {
     const startedAt = performance.now();
     expect((await reader().read(range, BASE)).equals(Buffer.alloc(2 * 8192))).toBe(true);
     expect(performance.now() - startedAt).toBeLessThan(1500);
+  });
+
+  it('reads no lower than storage was told it must serve, whatever LSN the request came with', async () => {
+    const request = { ...range, lsn: BASE };
+    await reader(vi.fn(), BASE + 800n).read(request, request.lsn);
+    expect(fakes.map((fake) => fake.lastReadLsn).filter((lsn) => lsn !== 0n)).not.toContain(BASE);
+    expect(fakes.map((fake) => fake.lastReadLsn)).toContain(BASE + 800n);
   });
 
   it('reports fencing', async () => {

@@ -89,5 +89,13 @@ describe('a plain PostgreSQL', () => {
     it('after all changes', async () => {
       expect(await damage(DATABASE)).toEqual([]);
     });
+    it(
+      'after another kill, in copied databases too',
+      async () => {
+        await killAndStart();
+        for (const database of ['copy_wal', 'copy_clone', 'again', DATABASE]) expect(await damage(database), database).toEqual([]);
+      },
+      2 * START_WITHIN_MS,
+    );
   });
 });

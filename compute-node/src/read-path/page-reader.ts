@@ -52,6 +52,7 @@ export class PageReader {
   readonly #stopping = new AbortController();
   #nextRead = 0;
   #active = 0;
+  #lastRefusal = '';
 
   constructor(options: PageReaderOptions) {
     this.#options = options;
@@ -99,6 +100,13 @@ export class PageReader {
       if (outcome !== undefined) {
         this.#options.onRead({ seconds: (performance.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
         return outcome.pages;
+      }
+      if (waitMs === RETRY_MAX_MS) {
+        const { spcOid, dbOid, relNumber, fork, block, count } = range;
+        this.#options.logger.warn(
+          { page: `${spcOid}/${dbOid}/${relNumber} fork ${fork}`, block, count, lsn: formatLsn(at), reason: this.#lastRefusal },
+          'no segment serves these pages, asking again',
+        );
       }
       await pause(waitMs, this.#stopping.signal);
     }
@@ -155,6 +163,7 @@ export class PageReader {
           if (settled) return;
           const known = fromServiceError(error, endpoint.id);
           this.#options.onError(endpoint.id, known.code);
+          this.#lastRefusal = `${endpoint.id}: ${known.message}`;
           this.#latency[endpoint.index]?.penalise(performance.now());
           if (known.code === 'FENCED') {
             this.#options.onFenced(known.message);
@@ -179,7 +188,9 @@ export class PageReader {
 
   async #ask(endpoint: SegmentEndpoint, range: PageRange, at: bigint, signal: AbortSignal): Promise<Buffer> {
     const { identity, epoch } = this.#options;
-    const request: GetPagesRequest = { segment: identity.segment, epoch, lsn: at, ...range };
+    // Field by field: callers' ranges carry an LSN of their own, which is not the one to read at.
+    const { spcOid, dbOid, relNumber, fork, block, count } = range;
+    const request: GetPagesRequest = { segment: identity.segment, epoch, lsn: at, spcOid, dbOid, relNumber, fork, block, count };
     const startedAt = performance.now();
     const response = await endpoint.client.getPages(request, { deadlineMs: ATTEMPT_DEADLINE_MS, signal });
     const elapsedMs = performance.now() - startedAt;

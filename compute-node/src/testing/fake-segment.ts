@@ -24,7 +24,9 @@ export class FakeSegment {
   /** Acknowledge nothing while true (a daemon that hangs). */
   hung = false;
   highestVdl = 0n;
+  highestPgmrpl = 0n;
   pageRequests = 0;
+  lastReadLsn = 0n;
   onGetPages: (count: number) => Promise<Buffer> = (count) => Promise.resolve(Buffer.alloc(count * 8192));
   #server: Server | undefined;
   #port = 0;
@@ -63,6 +65,7 @@ export class FakeSegment {
       catchUp: () => this.#answer(() => undefined),
       getPages: async (request) => {
         this.pageRequests++;
+        this.lastReadLsn = request.lsn;
         if (request.epoch < this.epoch) throw new AuroraRpcError('FENCED', 'an older epoch');
         return { present: Buffer.alloc(request.count, 1), pages: await this.onGetPages(request.count), lsn: request.lsn };
       },
@@ -116,6 +119,7 @@ export class FakeSegment {
     this.#calls.add(call);
     call.on('error', () => this.#calls.delete(call));
     call.on('data', (request) => {
+      if (request.pgmrpl > this.highestPgmrpl) this.highestPgmrpl = request.pgmrpl;
       if (request.hello !== undefined) {
         streamEpoch = request.hello.epoch;
         if (streamEpoch < this.epoch) {

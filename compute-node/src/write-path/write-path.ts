@@ -86,7 +86,8 @@ export class WritePath {
           history: options.history,
           ring: this.#ring,
           vdl: () => this.vdl,
-          pgmrpl: () => this.#pgmrpl(),
+          // Announced, not just told: reads that begin later must be at or above it.
+          pgmrpl: () => this.#announcePgmrpl(),
           onAcknowledged: (segment, scl) => this.#acknowledged(segment, scl),
           onFenced: (message) => this.#fence(message),
           logger: options.logger,
