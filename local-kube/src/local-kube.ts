@@ -33,6 +33,8 @@ export interface LocalKubeOptions {
   readonly images: ImageMap;
   readonly zones: readonly string[];
   readonly logger: Logger;
+  /** Where pods that run Node keep compiled code; by default in the data directory. */
+  readonly compileCache?: string | undefined;
   /** Changes that a watch can resume from; small in tests. */
   readonly historyLimit?: number;
   /** Whether to run pods; tests of the API alone do without. */
@@ -69,6 +71,7 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
   const recorder = new EventRecorder(registry);
   const identity = await loadOrMakeIdentity(path.join(home, 'identity'), Date.now());
   const hostsFile = path.join(home, 'run', 'hosts.json');
+  const compileCache = path.resolve(options.compileCache ?? path.join(home, 'compile-cache'));
   let url = '';
   const kubelet = new Kubelet({
     registry,
@@ -83,6 +86,7 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
       KUBERNETES_SERVICE_HOST: apiServiceAddress(network),
       KUBERNETES_SERVICE_PORT: String(API_SERVICE_PORT),
       NODE_OPTIONS: `--import=${CLUSTER_DNS}`,
+      NODE_COMPILE_CACHE: compileCache,
       LOCAL_KUBE_HOSTS: hostsFile,
       LOCAL_KUBE_NAMESPACE: pod.metadata.namespace ?? 'default',
     }),

@@ -204,6 +204,8 @@ export class PodRunner {
       (text) => text !== undefined,
     );
     if (nodeOptions.length > 0) env['NODE_OPTIONS'] = nodeOptions.join(' ');
+    // Of a pod's own volume every new pod would begin with an empty one; here all run the same files, so one cache serves all.
+    if (base['NODE_COMPILE_CACHE'] !== undefined) env['NODE_COMPILE_CACHE'] = base['NODE_COMPILE_CACHE'];
     const words = [...(container.command ?? known?.command ?? []), ...(container.args ?? [])];
     const cwd = container.workingDir === undefined ? root : rewrite(container.workingDir);
     return { command: words.map((word) => rewrite(expand(word, own))), env, cwd, ip: this.ip, rewrite };

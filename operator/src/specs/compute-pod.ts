@@ -14,7 +14,7 @@ import { splitParameters } from '../api/parameters.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { canonicalJson, clusterNamespace, fingerprint, ownerReference } from './metadata.ts';
-import { containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
+import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
 import { appCredentials, superuserCredentials } from './secrets.ts';
 
 const DATA_DIR = '/var/lib/kube-aurora/pgdata';
@@ -83,6 +83,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
         ],
         volumeMounts: [
           { name: 'cache', mountPath: DATA_DIR },
+          compileCache.mount,
           { name: 'superuser', mountPath: SUPERUSER_DIR, readOnly: true },
           { name: 'app', mountPath: APP_DIR, readOnly: true },
         ],
@@ -95,6 +96,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
       { name: 'cache', emptyDir: {} },
       { name: 'superuser', secret: { secretName: superuserCredentials(cluster).secretName, defaultMode: 0o440 } },
       { name: 'app', secret: { secretName: appCredentials(cluster).secretName, defaultMode: 0o440 } },
+      compileCache.volume,
     ],
   });
   return {

@@ -7,8 +7,22 @@ import type { Container, EnvVar, Labels, Probe } from '../kube/objects.ts';
 /** First in the list: later entries refer to it as $(POD_IP). */
 export const podIpEnv: EnvVar = { name: 'POD_IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } };
 
+const COMPILE_CACHE_DIR = '/var/cache/kube-aurora';
+
+/** Compiled code outlives a container that was killed: the next one of its pod starts in half the time. */
+export const compileCache = {
+  volume: { name: 'compile-cache', emptyDir: { sizeLimit: '256Mi' } },
+  mount: { name: 'compile-cache', mountPath: COMPILE_CACHE_DIR },
+} as const;
+
 export function env(values: Readonly<Record<string, string>>): readonly EnvVar[] {
-  return [podIpEnv, ...Object.entries({ ...MEMORY_ENVIRONMENT, ...values }).map(([name, value]) => ({ name, value }))];
+  return [
+    podIpEnv,
+    ...Object.entries({ ...MEMORY_ENVIRONMENT, NODE_COMPILE_CACHE: COMPILE_CACHE_DIR, ...values }).map(([name, value]) => ({
+      name,
+      value,
+    })),
+  ];
 }
 
 /** User and group the images run as; the kubelet gives volumes to the group. */

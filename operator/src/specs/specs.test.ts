@@ -29,7 +29,7 @@ describe('storage pods', () => {
     expect(pod.spec).toMatchObject({
       hostname: 'demo-storage-4',
       subdomain: 'demo-storage',
-      volumes: [{ persistentVolumeClaim: { claimName: 'demo-storage-4' } }],
+      volumes: [{ persistentVolumeClaim: { claimName: 'demo-storage-4' } }, { name: 'compile-cache' }],
     });
     expect(pod.spec.containers[0]?.env[0]?.name).toBe('POD_IP');
   });
@@ -48,6 +48,14 @@ describe('storage pods', () => {
   });
 });
 
+test('compiled code lies on a volume that outlives the container', () => {
+  for (const { spec } of [compute(), storagePod(cluster, 0, 'zone-a', 's:1')]) {
+    const directory = spec.containers[0]?.env.find(({ name }) => name === 'NODE_COMPILE_CACHE')?.value;
+    const mount = spec.containers[0]?.volumeMounts.find(({ mountPath }) => mountPath === directory);
+    expect(spec.volumes?.find(({ name }) => name === mount?.name)?.emptyDir).toBeDefined();
+  }
+});
+
 describe('the compute pod', () => {
   test('finds storage, its passwords and its scratch space', () => {
     expect(envOf(compute())).toMatchObject({
@@ -64,6 +72,7 @@ describe('the compute pod', () => {
       { emptyDir: {} },
       { secret: { secretName: 'demo-superuser' } },
       { secret: { secretName: 'demo-app' } },
+      { name: 'compile-cache' },
     ]);
   });
 

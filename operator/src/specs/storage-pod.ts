@@ -12,7 +12,7 @@ import {
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { clusterNamespace, fingerprint, ownerReference } from './metadata.ts';
-import { containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
+import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
 
 const DATA_DIR = '/var/lib/kube-aurora/data';
 
@@ -55,13 +55,13 @@ export function storagePod(cluster: AuroraCluster, index: number, zone: string, 
           { name: 'storage', containerPort: PORT.storage },
           { name: 'metrics', containerPort: PORT.storageStatus },
         ],
-        volumeMounts: [{ name: 'data', mountPath: DATA_DIR }],
+        volumeMounts: [{ name: 'data', mountPath: DATA_DIR }, compileCache.mount],
         ...(cluster.spec.storage.resources === undefined ? {} : { resources: cluster.spec.storage.resources }),
         securityContext: containerSecurity,
         ...probes('metrics', { startSeconds: 300, readinessSeconds: 5 }),
       },
     ],
-    volumes: [{ name: 'data', persistentVolumeClaim: { claimName: podName } }],
+    volumes: [{ name: 'data', persistentVolumeClaim: { claimName: podName } }, compileCache.volume],
   };
   return {
     apiVersion: 'v1',

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { EXIT } from './exit-codes.ts';
 import { ConfigError } from './config.ts';
 import type { Logger } from './logger.ts';
@@ -59,6 +60,9 @@ export class Shutdown {
   }
 }
 
+/** By then a program has started up; a process that is killed would never write its cache. */
+const FLUSH_COMPILE_CACHE_MS = 10_000;
+
 /** Runs a program's main: configuration errors exit 64 with one clear line, anything else exits 70 with its stack. */
 export async function runMain(logger: Logger, main: () => Promise<void>): Promise<void> {
   const fail = (error: unknown): never => {
@@ -71,6 +75,8 @@ export async function runMain(logger: Logger, main: () => Promise<void>): Promis
   };
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
+  // Does nothing without NODE_COMPILE_CACHE.
+  setTimeout(flushCompileCache, FLUSH_COMPILE_CACHE_MS).unref();
   try {
     await main();
   } catch (error) {

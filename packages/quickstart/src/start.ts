@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { applyFile, clusterStatus, type ClusterStatus } from './apply.ts';
 import { ChildProgram } from './child-program.ts';
 import { answeringConnection } from './cluster-connection.ts';
+import { compileAhead } from './compile-ahead.ts';
 import { HOME, REPOSITORY } from './home.ts';
 import { Progress } from './progress.ts';
 import { welcome } from './welcome.ts';
@@ -85,6 +86,7 @@ async function stopAll(): Promise<void> {
 async function start(progress: Progress): Promise<void> {
   process.stdout.write('\nkube-aurora: a PostgreSQL that survives the loss of a zone and one disk more\n\n');
   claimHome();
+  void compileAhead(process.env['NODE_COMPILE_CACHE']);
   const controlPlane = new ChildProgram('local-kube', 'local-kube/src/main.ts', {
     LOCAL_KUBE_DATA_DIR: path.join(HOME, 'local-kube'),
     LOCAL_KUBE_KUBECONFIG: KUBECONFIG,
