@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { decodeVolumeState } from '@kube-aurora/redo';
 import { pageStoreKey } from './page-store/page-store.ts';
+import { damageStoredValue } from './testing/damage-stored-value.ts';
 import { copyDatabaseRecord, dropDatabaseRecord, imageRecord, syntheticRecord, truncateRecord } from './testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TestCluster, VOLUME } from './testing/test-cluster.ts';
 
@@ -120,14 +121,17 @@ describe('six daemons', () => {
     const { lsn } = writer.end;
     for (const i of ALL) await cluster.page(i, page(0), lsn, 2n);
     await merge(0);
+    // Two pages: their stored values changed behind their CRCs.
+    const pages = join(cluster.dataOf(0), VOLUME, '0', 'pages-1');
+    await cluster.stopDaemon(0);
+    writer.drop(0);
+    for (const block of [3, 4]) await damageStoredValue(pages, pageStoreKey(page(block)));
+    await cluster.startDaemon(0);
     await cluster.until(0, () => cluster.daemon(0).peers.gossip.fresh([...cluster.daemon(0).segments][0] as never).length === 5);
-    // A page: its stored value replaced by another with a wrong CRC.
     const content = await segmentOf(0);
-    await corruptEntry(content, pageStoreKey(page(3)));
-    content.cache.clear();
+    // One is read.
     expect(await cluster.page(0, page(3), lsn, 2n)).toBe(43);
-    // A page that only the scrubber sees.
-    await corruptEntry(content, pageStoreKey(page(4)));
+    // The other only the scrubber sees.
     await cluster.daemon(0).peers.scrub(100_000_000);
     const count = async (): Promise<string> => cluster.daemon(0).metrics.registry.metrics();
     expect(await count()).toContain('aurora_storage_corruptions_detected_total{kind="page"} 2');
@@ -141,17 +145,15 @@ describe('six daemons', () => {
     fs.writeSync(handle, Buffer.from([0xff, 0x00, 0xff]), 0, 3, 30_000);
     await cluster.daemon(0).peers.scrub(100_000_000);
     expect(await count()).toContain('aurora_storage_repairs_total{kind="log"} 1');
-    expect(content.log.batchesFrom(base.lsn, 100_000_000).length).toBeGreaterThan(12 * 8192);
+    expect(content.log.reader.batchesFrom(base.lsn, 100_000_000).length).toBeGreaterThan(12 * 8192);
     // The log, at open: cut there, no promise until it is whole again.
     await cluster.stopDaemon(0);
-    writer.drop(0);
     fs.writeSync(handle, Buffer.from([0xff, 0x00, 0xff]), 0, 3, 60_000);
     fs.closeSync(handle);
     await cluster.startDaemon(0);
     await cluster.until(0, (state) => state.scl === lsn && state.message === '');
     // The page store as a whole.
     await cluster.stopDaemon(0);
-    const pages = join(cluster.dataOf(0), VOLUME, '0', 'pages-1');
     for (const name of fs.readdirSync(pages)) if (/CURRENT|MANIFEST/.test(name)) fs.writeFileSync(join(pages, name), 'nonsense');
     await cluster.startDaemon(0);
     await cluster.until(0, (state) => state.phase === 'READY' && state.scl === lsn);
@@ -284,7 +286,3 @@ describe('a database copied file by file', () => {
     writer.close();
   });
 });
-
-async function corruptEntry(content: Awaited<ReturnType<typeof segmentOf>>, key: Buffer): Promise<void> {
-  await content.store.damageForTest(key);
-}

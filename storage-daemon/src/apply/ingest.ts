@@ -236,7 +236,7 @@ export class Ingest {
   #read(seq: number, lsn: number): WalRecord {
     const { table, log } = this.#parts;
     const at = BigInt(lsn) as Lsn;
-    return decodeRecord(log.readRecord(table.position(seq), table.recordBytes(seq), at), at);
+    return decodeRecord(log.reader.record(table.position(seq), table.recordBytes(seq), at), at);
   }
 
   /** Forgets indexed records that start at or past `lsn`: they were annulled. Throws AnnulledAppliedError. */

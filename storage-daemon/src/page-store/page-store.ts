@@ -188,14 +188,6 @@ export class PageStore {
     await this.#db.batch(entries.map(({ key, value }) => ({ type: 'put', key, value })));
   }
 
-  /** Stores raw bytes under a key, unchecked: how tests plant damage. */
-  async damageForTest(key: Buffer): Promise<void> {
-    const value = await this.#db.get(key);
-    if (value === undefined) throw new RangeError('there is nothing to damage');
-    value[100] = (value[100] ?? 0) ^ 0x10;
-    await this.#db.put(key, value);
-  }
-
   async approximateBytes(): Promise<number> {
     return this.#db.approximateSize(Buffer.from([0]), Buffer.from([0xff]));
   }

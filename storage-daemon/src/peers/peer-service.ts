@@ -8,7 +8,7 @@ import {
   type SegmentId,
   type SegmentState,
 } from '@kube-aurora/rpc';
-import { LogReadError } from '../redo-log/redo-log.ts';
+import { LogReadError } from '../redo-log/log-errors.ts';
 import type { SegmentContent } from '../segment/content.ts';
 import type { Segment } from '../segment/segment.ts';
 import { asRpcError, checkSegmentId, deadlineOf } from '../service/segment-service.ts';
@@ -92,7 +92,7 @@ async function* redoFrom(segment: Segment, request: FetchRedoRequest, signal: Ab
   while (at < end && !signal.aborted) {
     // Redo that was annulled in between ends the stream: what was sent of it, the receiver annuls by its own history.
     if (segment.content?.log !== log || log.epochAt(at) !== epoch) return;
-    const batches = log.batchesFrom(at, REDO_CHUNK_BYTES);
+    const batches = log.reader.batchesFrom(at, REDO_CHUNK_BYTES);
     if (batches.length === 0) return;
     ({ at, epoch } = endOf(batches, at, epoch));
     yield { batches };

@@ -2,7 +2,7 @@ import type { Logger } from '@kube-aurora/process';
 import type { PageId } from '@kube-aurora/redo';
 import type { PeerHandlers } from '@kube-aurora/rpc';
 import type { DaemonMetrics } from '../metrics.ts';
-import type { LogReadError } from '../redo-log/redo-log.ts';
+import type { LogReadError } from '../redo-log/log-errors.ts';
 import type { Segment } from '../segment/segment.ts';
 import { Gossip } from './gossip.ts';
 import { systemPeerClock, type PeerClock } from './peer-clock.ts';
@@ -126,7 +126,7 @@ export class Peers {
 
   async #repairLog(segment: Segment, lsn: bigint): Promise<boolean> {
     const { metrics, logger } = this.#deps;
-    const from = segment.content?.log.boundaryBefore(lsn)?.lsn ?? lsn;
+    const from = segment.content?.log.reader.boundaryBefore(lsn)?.lsn ?? lsn;
     await Promise.race([this.gossip.askAll(segment), this.#clock.sleep(500, this.#stop.signal)]);
     const sources = this.#peersNamed(redoSources(segment.state(), this.#table.views(segment), { fromLsn: from, pastLsn: lsn }));
     if (!(await repairLog(segment, lsn, sources, logger))) return false;

@@ -1,7 +1,7 @@
 import { checkRedoBatch } from '@kube-aurora/volume';
 import { pageOfKey } from '../page-store/page-store.ts';
 import { openValue, StoredValueError } from '../page-store/stored-value.ts';
-import { LogGoneError, LogReadError } from '../redo-log/redo-log.ts';
+import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
 import type { Segment } from '../segment/segment.ts';
 
 /**
@@ -72,7 +72,7 @@ export class Scrubber {
     const { startLsn } = log;
     if (this.#logLsn < startLsn || this.#logLsn >= log.durable.lsn) this.#logLsn = startLsn;
     try {
-      const batches = log.batchesFrom(this.#logLsn, bytes);
+      const batches = log.reader.batchesFrom(this.#logLsn, bytes);
       for (let at = 0; at < batches.length;) {
         const header = checkRedoBatch(batches, at);
         this.#logLsn = header.endLsn;

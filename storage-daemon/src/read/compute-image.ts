@@ -60,7 +60,7 @@ async function stateAt(content: SegmentContent, lsn: bigint): Promise<StateAt> {
         if (moved) break;
       }
       const at = BigInt(table.lsn(seq)) as Lsn;
-      applyEffects(state, decodeRecord(log.readRecord(table.position(seq), table.recordBytes(seq), at), at));
+      applyEffects(state, decodeRecord(log.reader.record(table.position(seq), table.recordBytes(seq), at), at));
     }
     if (!moved) return describe(state);
   }

@@ -138,7 +138,7 @@ export class PageReader {
 
   #applyOne(current: Buffer | undefined, page: PageId, at: PinnedRecord): Buffer {
     const lsn = BigInt(at.lsn) as Lsn;
-    const record = decodeRecord(this.#from.log.readRecord(at.position, at.bytes, lsn), lsn);
+    const record = decodeRecord(this.#from.log.reader.record(at.position, at.bytes, lsn), lsn);
     const touched = touchedPages(record, true).find(
       (one) =>
         one.block === page.block &&

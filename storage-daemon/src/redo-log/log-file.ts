@@ -134,9 +134,14 @@ export class LogFile {
     return low - 1;
   }
 
-  /** Writes at `offset`, filling ahead with zeros. Not synced. */
-  async write(buffers: Buffer[], offset: number, bytes: number): Promise<void> {
-    if (offset + bytes > this.#zeroedTo) await this.#zeroAhead(offset + bytes);
+  /** Writes at the end of what is written, filling ahead with zeros. Not synced. */
+  write(buffers: Buffer[], offset: number, bytes: number): Promise<void> {
+    if (offset + bytes <= this.#zeroedTo) return this.overwrite(buffers, offset, bytes);
+    return this.#zeroAhead(offset + bytes).then(() => this.overwrite(buffers, offset, bytes));
+  }
+
+  /** Writes over bytes that are in use; what follows them stays. Not synced. */
+  async overwrite(buffers: Buffer[], offset: number, bytes: number): Promise<void> {
     if (bytes <= WRITE_SYNC_MAX_BYTES) {
       const written = fs.writevSync(this.#open, buffers, offset);
       if (written === bytes) return;

@@ -58,7 +58,7 @@ describe('RedoLog', () => {
     expect(again.log.damage).toBeUndefined();
     let from = START.lsn;
     const read: Buffer[] = [];
-    for (let chunk = again.log.batchesFrom(from, 3000); chunk.length > 0; chunk = again.log.batchesFrom(from, 3000)) {
+    for (let chunk = again.log.reader.batchesFrom(from, 3000); chunk.length > 0; chunk = again.log.reader.batchesFrom(from, 3000)) {
       read.push(Buffer.from(chunk));
       for (let at = 0; at < chunk.length;) {
         const header = checkRedoBatch(chunk, at);
@@ -171,17 +171,40 @@ describe('RedoLog', () => {
     const [batch, position] = [batches[1] ?? Buffer.alloc(0), positions[1] ?? 0];
     const header = checkRedoBatch(batch);
     const recordBytes = batch.readUInt32LE(72);
-    expect(log.readRecord(position + 64, recordBytes, header.startLsn).length).toBe(recordBytes);
+    expect(log.reader.record(position + 64, recordBytes, header.startLsn).length).toBe(recordBytes);
     const path = join(directory, fs.readdirSync(directory).toSorted()[0] ?? '');
     const bytes = fs.readFileSync(path);
     const at = bytes.indexOf(batch.subarray(0, 64)) + 200;
     bytes[at] = (bytes[at] ?? 0) ^ 1;
     fs.writeFileSync(path, bytes);
-    expect(() => log.readRecord(position + 64, recordBytes, header.startLsn)).toThrow(/fails its CRC/);
-    expect(() => log.batchesFrom(header.backlink, 100)).toThrow(/payloadCrc/);
+    expect(() => log.reader.record(position + 64, recordBytes, header.startLsn)).toThrow(/fails its CRC/);
+    expect(() => log.reader.batchesFrom(header.backlink, 100)).toThrow(/payloadCrc/);
     expect(await log.replaceBatch(batch)).toBe(true);
-    expect(log.readRecord(position + 64, recordBytes, header.startLsn).length).toBe(recordBytes);
+    expect(log.reader.record(position + 64, recordBytes, header.startLsn).length).toBe(recordBytes);
     await log.close();
+  });
+
+  it('replaces a batch of a log that was opened again, and keeps what follows it', async () => {
+    const { log } = await reopen();
+    const batches: Buffer[] = [];
+    for (let i = 0; i < 12; i++) batches.push(append(log, 1n, 700));
+    await log.flushed();
+    await log.close();
+    const again = await reopen();
+    const path = join(directory, fs.readdirSync(directory).toSorted()[0] ?? '');
+    const bytes = fs.readFileSync(path);
+    const damaged = batches[1] ?? Buffer.alloc(0);
+    const at = bytes.indexOf(damaged.subarray(0, 64)) + 200;
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    fs.writeFileSync(path, bytes);
+    expect(() => again.log.reader.batchesFrom(START.lsn, 100_000)).toThrow(/payloadCrc/);
+    expect(await again.log.replaceBatch(damaged)).toBe(true);
+    let from = START.lsn;
+    for (const batch of batches) {
+      expect(again.log.reader.batchesFrom(from, 64)).toEqual(batch);
+      from = checkRedoBatch(batch).endLsn;
+    }
+    await again.log.close();
   });
 
   it('drops old files whole', async () => {
@@ -191,7 +214,7 @@ describe('RedoLog', () => {
     const { tail } = log;
     expect(await log.dropBelow(tail.lsn)).toBeGreaterThan(0);
     expect(fs.readdirSync(directory).length).toBe(1);
-    expect(() => log.batchesFrom(START.lsn, 100)).toThrow(/dropped/);
+    expect(() => log.reader.batchesFrom(START.lsn, 100)).toThrow(/dropped/);
     const { startLsn } = log;
     await log.close();
     const again = await reopen();

@@ -1,4 +1,5 @@
 import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError, type RedoBatchHeader } from '@kube-aurora/volume';
+import { chainFault, type ChainLink } from './log-chain.ts';
 import type { LogFile } from './log-file.ts';
 
 /** Reads a log file from the start and says where its sound batches end, and why. */
@@ -18,20 +19,6 @@ export interface ScanEnd {
   readonly offset: number;
   /** Undefined: only zeros follow, or nothing. Otherwise what is wrong with the bytes at `offset`. */
   readonly damage: string | undefined;
-}
-
-/** The end of what the last batch of a chain leaves for the next. */
-export interface ChainLink {
-  readonly lsn: bigint;
-  readonly epoch: bigint;
-}
-
-/** Does `header` continue the chain that ends at `link`? Says what is wrong, or undefined. */
-export function chainFault(link: ChainLink, header: RedoBatchHeader): string | undefined {
-  if (header.backlink !== link.lsn) return `backlink ${header.backlink} does not match the end ${link.lsn} of the batch before it`;
-  if (header.previousEpoch !== link.epoch)
-    return `previous epoch ${header.previousEpoch} does not match epoch ${link.epoch} of the batch before it`;
-  return undefined;
 }
 
 /** Steps through sound, chained batches. `link` is where the chain stands before the file; undefined takes the first batch's word. */

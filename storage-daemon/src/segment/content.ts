@@ -8,7 +8,9 @@ import { RecordTable } from '../apply/record-table.ts';
 import { RedoIndex } from '../apply/redo-index.ts';
 import { PageStore, type Mark } from '../page-store/page-store.ts';
 import { StoredValueError } from '../page-store/stored-value.ts';
-import { LogReadError, RedoLog, type LogDamage } from '../redo-log/redo-log.ts';
+import { LogReadError } from '../redo-log/log-errors.ts';
+import type { LogDamage } from '../redo-log/log-recovery.ts';
+import { RedoLog } from '../redo-log/redo-log.ts';
 import { PageCache } from '../read/page-cache.ts';
 import { PageReader, type PageAt } from '../read/page-reader.ts';
 import type { SegmentLimits } from './limits.ts';
@@ -164,7 +166,7 @@ export class SegmentContent {
       const opened = parts(log);
       for (const { header, position } of later) {
         if (header.endLsn > end) break;
-        opened.addNow(header, log.readBatch(position, header.totalBytes), position);
+        opened.addNow(header, log.reader.batch(position, header.totalBytes), position);
         if (opened.recordsIndexed % 4096 < header.recordCount) await new Promise(setImmediate);
       }
       return new SegmentContent({ log, store, table, index, cuts, ingest: opened, mark, limits, hooks, damage });

@@ -16,7 +16,7 @@ import {
 import type { Mark } from '../page-store/page-store.ts';
 import { AnnulledAppliedError } from '../apply/ingest.ts';
 import { StoredValueError } from '../page-store/stored-value.ts';
-import { LogReadError } from '../redo-log/redo-log.ts';
+import { LogReadError } from '../redo-log/log-errors.ts';
 import { pagesDirectory, logDirectory, SegmentContent, StoreUnusableError, type ContentHooks } from './content.ts';
 import { emptyControl, readControl, writeControl, type SegmentControl } from './control-file.ts';
 import type { SegmentLimits } from './limits.ts';

@@ -9,7 +9,7 @@ import {
   type SegmentId,
 } from '@kube-aurora/rpc';
 import { StoredValueError } from '../page-store/stored-value.ts';
-import { LogGoneError, LogReadError } from '../redo-log/redo-log.ts';
+import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
 import { computeImage } from '../read/compute-image.ts';
 import { TooOldError } from '../read/page-reader.ts';
 import type { Segment } from '../segment/segment.ts';

@@ -1,0 +1,54 @@
+import { decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError } from '@kube-aurora/volume';
+import { LogReadError } from './log-errors.ts';
+import type { LogFile } from './log-file.ts';
+
+/** Finds where a batch starts in a log file, by its backlink: from the nearest look-up point on, header by header. */
+
+/** Runs a check of stored bytes. Throws LogReadError at `lsn` where it finds a batch unsound. */
+export function checkedAt<T>(lsn: bigint, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RedoBatchError) throw new LogReadError(lsn, error.message);
+    throw error;
+  }
+}
+
+/** Offset in `file` of the batch whose backlink is `lsn`. Throws LogReadError. */
+export function offsetOfBatch(file: LogFile, lsn: number): number {
+  const header = Buffer.allocUnsafe(REDO_BATCH_HEADER_BYTES);
+  let offset = file.lookup(lsn);
+  while (offset < file.used) {
+    file.readSync(header, 0, header.length, offset);
+    const { backlink, totalBytes } = checkedAt(BigInt(lsn), () => decodeRedoBatchHeader(header));
+    if (Number(backlink) === lsn) return offset;
+    if (Number(backlink) > lsn) break;
+    offset += totalBytes;
+  }
+  throw new LogReadError(BigInt(lsn), 'no batch starts there');
+}
+
+/**
+ * The same for a batch whose own header may be damaged: then the batch before it says where it must stand. Undefined when
+ * that cannot be known.
+ */
+export function offsetOfDamagedBatch(file: LogFile, lsn: number): number | undefined {
+  const header = Buffer.alloc(REDO_BATCH_HEADER_BYTES);
+  let offset = file.lookup(lsn);
+  let expected: number | undefined;
+  while (offset < file.used) {
+    if (expected === lsn) return offset;
+    file.readSync(header, 0, header.length, offset);
+    try {
+      const { backlink, endLsn, totalBytes } = decodeRedoBatchHeader(header);
+      if (Number(backlink) === lsn) return offset;
+      if (Number(backlink) > lsn) return undefined;
+      expected = Number(endLsn);
+      offset += totalBytes;
+    } catch (error) {
+      if (!(error instanceof RedoBatchError)) throw error;
+      return expected === undefined && offset === 0 && file.firstLsn === lsn ? 0 : undefined;
+    }
+  }
+  return undefined;
+}

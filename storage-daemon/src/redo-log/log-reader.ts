@@ -1,0 +1,83 @@
+import { recordCrcIsValid } from '@kube-aurora/pg-format';
+import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES } from '@kube-aurora/volume';
+import { checkedAt, offsetOfBatch } from './find-batch.ts';
+import type { ChainLink, LogChain } from './log-chain.ts';
+import { LogGoneError, LogReadError } from './log-errors.ts';
+import type { TailCache } from './tail-cache.ts';
+
+/** Reads redo back from a log, from memory where it is new. Whatever comes from disk is checked again. */
+export class LogReader {
+  readonly #chain: LogChain;
+  readonly #cache: TailCache;
+
+  constructor(chain: LogChain, cache: TailCache) {
+    this.#chain = chain;
+    this.#cache = cache;
+  }
+
+  /** One record by the position of its LSN field; its LSN and its own CRC are checked. Throws LogReadError, LogGoneError. */
+  record(position: number, recordBytes: number, lsn: bigint): Buffer {
+    const cached = this.#cache.get(position, 8 + recordBytes);
+    if (cached !== undefined) return cached.subarray(8);
+    const file = this.#chain.fileAt(position);
+    if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
+    const bytes = Buffer.allocUnsafe(8 + recordBytes);
+    const got = file.readSync(bytes, 0, bytes.length, position - file.base);
+    const raw = bytes.subarray(8);
+    if (got < bytes.length || bytes.readBigUInt64LE(0) !== lsn || raw.readUInt32LE(0) !== recordBytes || !recordCrcIsValid(raw)) {
+      throw new LogReadError(lsn, 'the stored record fails its CRC');
+    }
+    return raw;
+  }
+
+  /** A whole batch by its position, checked. Throws LogReadError. */
+  batch(position: number, totalBytes: number): Buffer {
+    const file = this.#chain.fileAt(position);
+    const bytes = Buffer.allocUnsafe(totalBytes);
+    if (file === undefined || file.readSync(bytes, 0, totalBytes, position - file.base) < totalBytes) {
+      throw new LogReadError(this.#chain.tail.lsn, `no batch at byte ${position}`);
+    }
+    checkedAt(this.#chain.tail.lsn, () => checkRedoBatch(bytes));
+    return bytes;
+  }
+
+  /**
+   * Whole, checked batches from the one whose backlink is `lsn` on, about `maxBytes` of them (at least one), durable ones
+   * only. Empty at the end. Throws LogGoneError before the log's start, LogReadError on damage.
+   */
+  batchesFrom(lsn: bigint, maxBytes: number): Buffer {
+    const { start, durable } = this.#chain;
+    if (lsn < start.lsn) throw new LogGoneError(lsn, start.lsn);
+    if (lsn >= durable.lsn) return Buffer.alloc(0);
+    const target = Number(lsn);
+    const file = this.#chain.fileFrom(target);
+    if (file === undefined) throw new LogGoneError(lsn, start.lsn);
+    const offset = offsetOfBatch(file, target);
+    let bytes = Buffer.allocUnsafe(Math.min(Math.max(maxBytes, REDO_BATCH_HEADER_BYTES), file.used - offset));
+    let got = file.readSync(bytes, 0, bytes.length, offset);
+    const first = checkedAt(lsn, () => decodeRedoBatchHeader(bytes));
+    if (first.totalBytes > bytes.length) {
+      bytes = Buffer.allocUnsafe(first.totalBytes);
+      got = file.readSync(bytes, 0, bytes.length, offset);
+    }
+    let whole = 0;
+    let next = lsn;
+    while (got - whole >= REDO_BATCH_HEADER_BYTES && next < durable.lsn) {
+      const header = checkedAt(next, () => decodeRedoBatchHeader(bytes, whole));
+      if (whole + header.totalBytes > got) break;
+      checkedAt(next, () => checkRedoBatch(bytes, whole));
+      if (header.backlink !== next) throw new LogReadError(next, 'the chain of stored batches is broken');
+      next = header.endLsn;
+      whole += header.totalBytes;
+    }
+    return bytes.subarray(0, whole);
+  }
+
+  /** A batch boundary at or before `lsn` that is known without reading the log; undefined outside it. */
+  boundaryBefore(lsn: bigint): ChainLink | undefined {
+    const target = Number(lsn);
+    const boundary = this.#chain.fileFrom(target)?.lookupLsn(target);
+    if (boundary === undefined) return undefined;
+    return { lsn: BigInt(boundary), epoch: this.#chain.epochOf(BigInt(boundary)) };
+  }
+}

@@ -1,0 +1,86 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
+import type { RedoBatchHeader } from '@kube-aurora/volume';
+import { LogChain, type ChainLink } from './log-chain.ts';
+import { LogFile, parseLogFileName } from './log-file.ts';
+import { findLaterBatch, scanFile, type ScanEnd } from './scan-file.ts';
+
+/**
+ * Finds a log's chain again from its files. Every batch is checked; the chain ends where the first one fails, and what
+ * stands behind is cut off, so that the files hold the chain and nothing else.
+ */
+
+/** Bytes of the log that failed their checks although sound batches follow them: damage, not a torn last write. */
+export interface LogDamage {
+  /** End of the chain before the damage. */
+  readonly lsn: bigint;
+  /** End of the last batch that was seen behind it. */
+  readonly claimedLsn: bigint;
+  readonly message: string;
+}
+
+/** What the scan gives for each batch; `bytes` is valid until the callback's promise settles. */
+export type OnScannedBatch = (header: RedoBatchHeader, bytes: Buffer, position: number) => Promise<void>;
+
+export interface RecoveredLog {
+  readonly chain: LogChain;
+  readonly damage: LogDamage | undefined;
+}
+
+/** Recovers the log in `directory` (made when absent). `start` is where the chain stands when there are no files. */
+export async function recoverLog(directory: string, start: ChainLink, onBatch: OnScannedBatch): Promise<RecoveredLog> {
+  await fs.promises.mkdir(directory, { recursive: true });
+  const names = fs
+    .readdirSync(directory)
+    .filter((name) => parseLogFileName(name) !== undefined)
+    .toSorted();
+  const chain = new LogChain(start);
+  let damage: LogDamage | undefined;
+  let isEmpty = true;
+  for (const [index, name] of names.entries()) {
+    const path = join(directory, name);
+    const firstLsn = parseLogFileName(name) ?? 0;
+    if (damage !== undefined) {
+      damage = await removeBehind(damage, path, firstLsn);
+      continue;
+    }
+    const file = await LogFile.open(path, firstLsn, chain.nextBase);
+    const { offset, damage: fault } = await recoverFile(chain, file, isEmpty, onBatch);
+    isEmpty &&= file.used === 0;
+    const end = isEmpty ? BigInt(file.firstLsn) : chain.tail.lsn;
+    const claimed = findLaterBatch(file, offset, end);
+    if (claimed !== undefined || (index < names.length - 1 && offset < file.capacity)) {
+      damage = { lsn: end, claimedLsn: claimed ?? end, message: fault ?? 'zeros where a batch should be' };
+    }
+    if (file.used === 0) {
+      await file.remove();
+      continue;
+    }
+    if (fault !== undefined || damage !== undefined) await file.cut(offset, Number(end));
+    chain.addFile(file);
+  }
+  chain.durable = chain.tail;
+  return { chain, damage };
+}
+
+/** Extends the chain by a file's sound batches. The first batch of all says where the chain starts. */
+async function recoverFile(chain: LogChain, file: LogFile, isFirst: boolean, onBatch: OnScannedBatch): Promise<ScanEnd> {
+  const steps = scanFile(file, isFirst ? undefined : chain.tail);
+  let step = await steps.next();
+  for (let isStart = isFirst; step.done !== true; isStart = false) {
+    const { header, bytes, offset } = step.value;
+    if (isStart) chain.start = { lsn: header.backlink, epoch: header.previousEpoch };
+    chain.extend(file, header);
+    await onBatch(header, bytes, file.base + offset);
+    step = await steps.next();
+  }
+  return step.value;
+}
+
+/** Removes a file behind damage, after a look at what it says the log once held. */
+async function removeBehind(damage: LogDamage, path: string, firstLsn: number): Promise<LogDamage> {
+  const file = await LogFile.open(path, firstLsn, 0);
+  const claimed = findLaterBatch(file, 0, damage.lsn);
+  await file.remove();
+  return claimed !== undefined && claimed > damage.claimedLsn ? { ...damage, claimedLsn: claimed } : damage;
+}
