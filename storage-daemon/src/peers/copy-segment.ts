@@ -17,7 +17,7 @@ const KEEP_LOG_MS = 60_000;
 export async function* serveCopy(segment: Segment, clock: PeerClock): AsyncGenerator<CopySegmentChunk> {
   const { content } = segment;
   if (content === undefined || segment.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
-  segment.copiesOut++;
+  segment.held.copiesOut++;
   try {
     const markLsn = content.merger.mark.lsn;
     let state: SegmentState | undefined = segment.state();
@@ -41,7 +41,7 @@ export async function* serveCopy(segment: Segment, clock: PeerClock): AsyncGener
     }
     if (values.length > 0 || state !== undefined) yield { state, values, markLsn };
   } finally {
-    void clock.sleep(KEEP_LOG_MS).then(() => segment.copiesOut--);
+    void clock.sleep(KEEP_LOG_MS).then(() => segment.held.copiesOut--);
   }
 }
 
@@ -54,7 +54,7 @@ export async function* serveCopy(segment: Segment, clock: PeerClock): AsyncGener
 export async function copyFromPeer(segment: Segment, peer: Peer, owesLsn: bigint, clock: PeerClock, stop: AbortSignal): Promise<number> {
   const { limits } = segment.deps;
   let bytes = 0;
-  await segment.replaceContent(async (directory) => {
+  await segment.held.replace(async (directory) => {
     const store = await PageStore.open(directory, { cacheBytes: limits.levelCacheBytes, writeBufferBytes: limits.levelWriteBufferBytes });
     let source: SegmentState | undefined;
     try {

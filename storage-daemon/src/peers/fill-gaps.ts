@@ -29,14 +29,14 @@ export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Peer
   )) {
     for (let at = 0; at < batches.length;) {
       const header = checkRedoBatch(batches, at);
-      while (segment.settling !== undefined) await segment.settling;
+      while (segment.epochs.settling !== undefined) await segment.epochs.settling;
       if (segment.append(header, batches.subarray(at, at + header.totalBytes)) === 'gap') {
         throw new AuroraRpcError('INVALID', `${peer.id}: redo is missing before ${header.backlink}`);
       }
       at += header.totalBytes;
     }
     bytes += batches.length;
-    await segment.wait(() => segment.queuedBytes < segment.deps.limits.queueBytes, Date.now() + QUEUE_WAIT_MS);
+    await segment.progress.until(() => segment.queuedBytes < segment.deps.limits.queueBytes, Date.now() + QUEUE_WAIT_MS);
   }
   await segment.content?.log.flushed();
   return bytes;

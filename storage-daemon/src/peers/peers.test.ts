@@ -96,7 +96,7 @@ describe('peers', () => {
     await writer.append([imageRecord(REL, 1, 2)], [0]);
     const segment = await segmentOf(0);
     const history = [...writer.history, { epoch: 3n, startLsn: agreed }];
-    const installed = segment.takeHistory(history);
+    const installed = segment.epochs.takeHistory(history);
     // While the control file is being written, another one says the same, and where the volume's VDL is.
     for (let turn = 0; turn < 20 && segment.control.history.at(-1)?.epoch !== 3n; turn++) await Promise.resolve();
     expect(segment.control.history.at(-1)?.epoch).toBe(3n);
@@ -161,10 +161,10 @@ describe('peers', () => {
       expect(segment.phase).toBe('READY');
       expect(segment.control.history).toEqual(writer.history);
       // It stands at the mark, and promises nothing before it has what it owes.
-      await expect(segment.openEpoch(9n, 'w/9')).rejects.toMatchObject({ code: 'NOT_READY' });
+      await expect(segment.epochs.open(9n, 'w/9')).rejects.toMatchObject({ code: 'NOT_READY' });
       await fetchMissingRedo(segment, { id: 'x', client: source }, systemPeerClock(), new AbortController().signal);
       expect(segment.scl).toBe(writer.end.lsn);
-      expect(segment.owes).toBe(false);
+      expect(segment.held.owes).toBe(false);
       expect(await other.page(0, page(59), writer.end.lsn, 2n)).toBe(159);
     } finally {
       client.close();

@@ -164,7 +164,7 @@ export class Peers {
     for (const segment of this.#deps.segments()) {
       try {
         await this.#scrubber(segment).step(bytes);
-        await segment.measure();
+        await segment.held.measure();
       } catch (error) {
         this.#deps.logger.warn({ volume: segment.volumeId, err: error }, 'a scrub step failed');
       }

@@ -61,7 +61,7 @@ export class SegmentSync {
     const isOfThisVolume =
       segment.content !== undefined && peer.phase !== 'EMPTY' && peer.phase !== 'IMPORTING' && peer.baseEpoch === segment.control.baseEpoch;
     if (isOfThisVolume) {
-      await segment.takeHistory(peer.history);
+      await segment.epochs.takeHistory(peer.history);
       const epoch = lastEpoch(peer.history);
       segment.noteVdl(peer.vdl, epoch);
       segment.notePgmrpl(peer.pgmrpl, epoch);
@@ -73,7 +73,7 @@ export class SegmentSync {
   /** Three sound peers that do not have what is owed show that it was never on four segments. */
   #forgive(): void {
     const { segment, table, logger } = this.#parts;
-    if (!segment.owes) return;
+    if (!segment.held.owes) return;
     const sound = table
       .views(segment)
       .filter(({ state }) => state.phase === 'READY' && state.message === '' && state.baseEpoch === segment.control.baseEpoch);
@@ -82,7 +82,7 @@ export class SegmentSync {
       { volume: segment.volumeId, scl: segment.scl, owesLsn: segment.control.owesLsn },
       'no three peers hold what is owed: it was never durable',
     );
-    segment
+    segment.held
       .forgiveOwed()
       .catch((error: unknown) => logger.error({ volume: segment.volumeId, err: error }, 'the control file could not be written'));
   }
@@ -145,7 +145,7 @@ export class SegmentSync {
 
   #plan(since: number): SyncPlan {
     const { segment, table } = this.#parts;
-    const needsCopy = segment.needsCopy ? (segment.damage ?? 'the segment is empty') : undefined;
+    const needsCopy = segment.held.needsCopy ? (segment.held.damage ?? 'the segment is empty') : undefined;
     return planSync({ own: segment.state(), needsCopy, peers: table.views(segment, since), peerCount: table.peers.length });
   }
 

@@ -1,7 +1,8 @@
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, toServiceError, type AppendCall, type AppendRequest, type AppendResult } from '@kube-aurora/rpc';
 import { checkRedoBatch, RedoBatchError } from '@kube-aurora/volume';
-import type { AppendSession, Segment } from '../segment/segment.ts';
+import type { Segment } from '../segment/segment.ts';
+import type { AppendSession } from '../segment/writer-sessions.ts';
 
 /** One writer's Append stream to one segment. Requests are taken in order; acknowledgements name the durable SCL. */
 
@@ -51,7 +52,7 @@ class AppendStream implements AppendSession {
   #receive(request: AppendRequest): void {
     if (this.#ended) return;
     // Most requests need no waiting: they are taken here and now.
-    if (!this.#working && this.#segment !== undefined && this.#segment.settling === undefined) {
+    if (!this.#working && this.#segment !== undefined && this.#segment.epochs.settling === undefined) {
       this.#guard(() => this.#take(request));
       this.#throttle();
       return;
@@ -67,7 +68,7 @@ class AppendStream implements AppendSession {
     try {
       for (let request = this.#backlog.shift(); request !== undefined && !this.#ended; request = this.#backlog.shift()) {
         if (this.#segment === undefined) await this.#hello(request);
-        await this.#segment?.settling;
+        await this.#segment?.epochs.settling;
         const one = request;
         this.#guard(() => this.#take(one));
       }
@@ -86,7 +87,7 @@ class AppendStream implements AppendSession {
     this.epoch = hello.epoch;
     if (hello.writerId === '') throw new AuroraRpcError('INVALID', 'hello.writer_id: is empty');
     try {
-      await segment.attach(this, hello.writerId, hello.history);
+      await segment.epochs.attach(this, hello.writerId, hello.history);
     } catch (error) {
       if (error instanceof AuroraRpcError && error.code === 'FENCED') {
         this.#segment = segment;
@@ -145,8 +146,8 @@ class AppendStream implements AppendSession {
     if (segment === undefined || segment.queuedBytes <= segment.deps.limits.queueBytes) return;
     this.#call.pause();
     const half = segment.deps.limits.queueBytes / 2;
-    void segment
-      .wait(() => segment.queuedBytes <= half, Date.now() + 1000)
+    void segment.progress
+      .until(() => segment.queuedBytes <= half, Date.now() + 1000)
       .then(() => {
         if (!this.#working) this.#call.resume();
       });
@@ -194,6 +195,6 @@ class AppendStream implements AppendSession {
   #stop(): void {
     this.#ended = true;
     this.#backlog = [];
-    this.#segment?.detach(this);
+    this.#segment?.sessions.remove(this);
   }
 }

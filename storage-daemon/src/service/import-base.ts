@@ -25,9 +25,9 @@ export async function importBase(
   const segment = await find(begin.segment);
   checkBegin(begin);
   if (isRepetition(segment, begin)) return drain(iterator, segment);
-  segment.checkImport(begin);
+  checkEmpty(segment, begin);
   const { limits } = segment.deps;
-  return segment.replaceContent(async (directory) => {
+  await segment.held.replace(async (directory) => {
     const store = await PageStore.open(directory, { cacheBytes: limits.levelCacheBytes, writeBufferBytes: limits.levelWriteBufferBytes });
     try {
       let finished = false;
@@ -41,7 +41,7 @@ export async function importBase(
     } finally {
       await store.close();
     }
-    segment.checkEpochOf(begin.epoch);
+    segment.epochs.refuseLower(begin.epoch);
     return {
       epoch: begin.epoch,
       history: [{ epoch: begin.epoch, startLsn: begin.baseLsn }],
@@ -50,6 +50,14 @@ export async function importBase(
       systemIdentifier: begin.systemIdentifier,
     };
   });
+  return segment.state();
+}
+
+/** Refuses what the segment could not take, before any page is read. */
+function checkEmpty(segment: Segment, begin: ImportBegin): void {
+  segment.epochs.refuseLower(begin.epoch);
+  if (segment.phase === 'IMPORTING') throw new AuroraRpcError('NOT_READY', 'an import or copy is under way already');
+  if (segment.control.ready) throw new AuroraRpcError('INVALID', 'begin: the segment holds a volume already');
 }
 
 function checkBegin(begin: ImportBegin): void {

@@ -12,6 +12,8 @@ import { StoredValueError } from '../page-store/stored-value.ts';
 import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
 import { computeImage } from '../read/compute-image.ts';
 import { TooOldError } from '../read/page-reader.ts';
+import { readableAt } from '../read/readable-at.ts';
+import type { SegmentContent } from '../segment/content.ts';
 import type { Segment } from '../segment/segment.ts';
 import { serveAppend } from './append-session.ts';
 import { importBase } from './import-base.ts';
@@ -74,21 +76,21 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
       const found = await find(segment);
       checkEpoch(epoch);
       if (writerId === '') throw new AuroraRpcError('INVALID', 'writer_id: is empty');
-      return found.openEpoch(epoch, writerId);
+      return found.epochs.open(epoch, writerId);
     },
 
     async truncate({ segment, epoch, history }) {
       const found = await find(segment);
       checkEpoch(epoch);
       if (history.length === 0) throw new AuroraRpcError('INVALID', 'history: is empty');
-      return found.truncate(epoch, history);
+      return found.epochs.truncate(epoch, history);
     },
 
     async catchUp({ segment, lsn }, context) {
       const found = await find(segment);
       if (found.scl < lsn) {
         deps.onGap(found);
-        await found.wait(() => found.scl >= lsn, deadlineOf(context));
+        await found.progress.until(() => found.scl >= lsn, deadlineOf(context));
       }
       return found.state();
     },
@@ -132,9 +134,9 @@ function readable(
   lsn: bigint,
   context: CallContext,
   deps: Pick<SegmentServiceDeps, 'onGap'>,
-): ReturnType<Segment['readable']> {
+): Promise<SegmentContent> {
   if (segment.scl < lsn && segment.phase === 'READY') deps.onGap(segment);
-  return segment.readable(epoch, lsn, deadlineOf(context));
+  return readableAt(segment, epoch, lsn, deadlineOf(context));
 }
 
 function checkPages(request: GetPagesRequest): void {
@@ -147,7 +149,7 @@ function checkPages(request: GetPagesRequest): void {
   if (block + count > 0xffff_ffff) throw new AuroraRpcError('INVALID', `block: ${block} + ${count} is past the last block`);
 }
 
-async function readPages(content: Awaited<ReturnType<Segment['readable']>>, request: GetPagesRequest): Promise<GetPagesResponse> {
+async function readPages(content: SegmentContent, request: GetPagesRequest): Promise<GetPagesResponse> {
   const { spcOid, dbOid, relNumber, fork, block, count } = request;
   const lsn = Number(request.lsn);
   const present = Buffer.alloc(count);

@@ -1,0 +1,48 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { emptyControl, readControl, writeControl, type SegmentControl } from './control-file.ts';
+
+/** A segment's control file as it stands, and the turn that whoever changes it takes: one at a time. */
+export class CurrentControl {
+  readonly #directory: string;
+  #value: SegmentControl;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(directory: string, value: SegmentControl) {
+    this.#directory = directory;
+    this.#value = value;
+  }
+
+  /** Reads it, or makes an empty one in memory: the file comes with the first promise. Throws ControlFileError. */
+  static read(directory: string, volumeId: string, pg: number): CurrentControl {
+    return new CurrentControl(directory, readControl(join(directory, 'control')) ?? emptyControl(volumeId, pg));
+  }
+
+  get value(): SegmentControl {
+    return this.#value;
+  }
+
+  /** One at a time: everything that changes promises or replaces content. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(work);
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  /** Resolves when all work that was queued is done. */
+  async idle(): Promise<void> {
+    await this.#queue;
+  }
+
+  /** Refuses more at once; durable only with the next `save`. */
+  raiseEpoch(epoch: bigint, writerId: string): void {
+    this.#value = { ...this.#value, epoch, writerId };
+  }
+
+  /** Durable when it resolves. */
+  async save(change: Partial<SegmentControl>): Promise<void> {
+    this.#value = { ...this.#value, ...change };
+    await fs.promises.mkdir(this.#directory, { recursive: true });
+    await writeControl(join(this.#directory, 'control'), this.#value);
+  }
+}
