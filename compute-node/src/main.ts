@@ -6,8 +6,8 @@ import { createMetrics } from './metrics.ts';
 import { preparePostgresPlace } from './postgres-place.ts';
 import { connectSegments } from './segments.ts';
 
-/** How long a stop waits for storage to take PostgreSQL's last WAL; pods get 60 s to end. */
-const QUORUM_WAIT_MS = 30_000;
+/** How long a stop waits for storage to take PostgreSQL's last WAL; pods get 30 s to end. */
+const QUORUM_WAIT_MS = 25_000;
 
 if (process.argv.includes('--help')) {
   process.stdout.write(`kube-aurora compute agent\n\n${describeConfig(CONFIG_SCHEMA)}\n`);

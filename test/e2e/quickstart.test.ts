@@ -104,6 +104,15 @@ describe('npm start', () => {
     expect(output).toContain('spec.storage.size');
   });
 
+  it('deletes a cluster in seconds, writer first, and finds its data when it is made anew', () => {
+    const begun = performance.now();
+    expect(run('kubectl', 'delete', 'ac', 'demo').output).toContain('deleted');
+    expect(performance.now() - begun).toBeLessThan(15_000);
+    expect(run('kubectl', 'get', 'pod', 'demo-1').output).toContain('not found');
+    expect(run('kubectl', 'apply', '-f', path.join(ROOT, 'deploy/samples/demo.yaml')).output).toContain('created');
+    return expect(eventually('select count(*) from kept')).resolves.toBe('3');
+  });
+
   it('stops at Ctrl-C and finds its data at the next start', async () => {
     await stop();
     expect(printed).toContain("Stopped. 'npm start' finds everything again.");

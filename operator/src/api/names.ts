@@ -22,6 +22,8 @@ export const ANNOTATION = {
   acceptDataLoss: `${API_GROUP}/accept-data-loss`,
 } as const;
 
+/** On a cluster while its computes may still write: they end before storage does. */
+export const FINALIZER = `${API_GROUP}/computes-first`;
 export const FIELD_MANAGER = 'kube-aurora-operator';
 export const MANAGER_SELECTOR = `${LABEL.managedBy}=kube-aurora`;
 export const ZONE_TOPOLOGY = 'topology.kubernetes.io/zone';

@@ -31,6 +31,9 @@ export type Action =
     }
   | { readonly kind: 'delete-claim'; readonly claim: VolumeClaim; readonly why: string; readonly notice?: Notice }
   | { readonly kind: 'label-pod'; readonly pod: Pod; readonly labels: Labels }
+  /** Puts our finalizer on the cluster, or takes it off. */
+  | { readonly kind: 'hold-cluster' }
+  | { readonly kind: 'release-cluster' }
   | { readonly kind: 'create-secret'; readonly credentials: Credentials; readonly notice?: Notice };
 
 /** Why something is not done, for the conditions. */

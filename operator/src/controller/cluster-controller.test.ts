@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '@kube-aurora/process';
-import { ANNOTATION, LABEL, segmentIndexes, storageName } from '../api/names.ts';
+import { ANNOTATION, FINALIZER, LABEL, segmentIndexes, storageName } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { ApiError } from '../kube/api-error.ts';
 import type { KubeObject, Node, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
@@ -150,6 +150,25 @@ test('the same manifest after a deletion finds the volume', async () => {
   expect(world.cluster.status?.volumeId).toBe(volumeId);
   expect(world.reasons()).toContain('VolumeFound');
   expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(true);
+});
+
+test('a deleted cluster goes when its writer is gone, and nothing is made anew meanwhile', async () => {
+  const { metadata } = makeCluster();
+  await world.put({ ...makeCluster(), metadata: { ...metadata, finalizers: ['other'] } });
+  await world.reconcile();
+  expect(world.cluster.metadata.finalizers).toEqual(['other', FINALIZER]);
+  world.runPods();
+  const path = objectPath(RESOURCE.clusters, 'default', 'demo');
+  world.api.objects.set(path, {
+    ...world.cluster,
+    metadata: { ...world.cluster.metadata, finalizers: [FINALIZER], deletionTimestamp: new Date(NOW).toISOString() },
+  } as AuroraCluster);
+  await world.reconcile();
+  expect(world.cluster.status?.phase).toBe('Deleting');
+  expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(false);
+  expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-storage-0'))).toBe(true);
+  await world.reconcile();
+  expect(world.api.objects.has(path)).toBe(false);
 });
 
 test('a password is made once and kept', async () => {

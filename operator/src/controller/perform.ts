@@ -1,4 +1,4 @@
-import { LABEL } from '../api/names.ts';
+import { FINALIZER, LABEL } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { ApiError, isConflict, isNotFound, isTransient } from '../kube/api-error.ts';
 import type { KubeApi } from '../kube/client.ts';
@@ -54,6 +54,15 @@ async function act(action: Action, context: PerformContext): Promise<Outcome> {
   if (action.kind === 'label-pod') {
     const { namespace, name } = action.pod.metadata;
     await api.merge(RESOURCE.pods, namespace, name, { metadata: { labels: action.labels } });
+    return { kind: 'done' };
+  }
+  if (action.kind === 'hold-cluster' || action.kind === 'release-cluster') {
+    const { namespace, name, resourceVersion, finalizers = [] } = cluster.metadata;
+    const others = finalizers.filter((finalizer) => finalizer !== FINALIZER);
+    // The list is replaced whole: with the version it was read at, nobody else's finalizer can be lost.
+    await api.merge(RESOURCE.clusters, namespace, name, {
+      metadata: { resourceVersion, finalizers: action.kind === 'hold-cluster' ? [...others, FINALIZER] : others },
+    });
     return { kind: 'done' };
   }
   if (action.kind === 'delete-claim') {

@@ -131,7 +131,8 @@ function goneReason(observed: Observed, pod: Pod): Plan | undefined {
   return undefined;
 }
 
-function overdue(observed: Observed, pod: Pod): Plan {
+/** A pod that is being stopped: given up when it should be gone by now, or its node is. */
+export function overdue(observed: Observed, pod: Pod): Plan {
   const deadline = timeMs(pod.metadata.deletionTimestamp) ?? observed.now;
   const onDeadNode = deadNode(pod, observed.nodes) !== undefined && isSilent(observed.agents.get(pod.metadata.name));
   const leftMs = deadline + OVERDUE_MS - observed.now;

@@ -5,6 +5,7 @@ import { isInitialized, volumeIdentity, type Observed } from './observed.ts';
 import { planAccess } from './plan-access.ts';
 import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePod } from './plan-compute-pod.ts';
+import { planDeletion, planHold } from './plan-deletion.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
 import { isSilent } from '../status/reports.ts';
 import { WRITE_QUORUM } from '../api/types.ts';
@@ -26,7 +27,7 @@ export interface ClusterPlan extends Plan {
 export function planCluster(observed: Observed, images: DefaultImages): ClusterPlan {
   const { cluster } = observed;
   const problems = [...validateCluster(cluster), ...zoneProblems(observed)];
-  if (cluster.metadata.deletionTimestamp !== undefined) return { ...EMPTY_PLAN, problems };
+  if (cluster.metadata.deletionTimestamp !== undefined) return { ...planDeletion(observed), problems };
   if (problems.some(({ fatal }) => fatal)) {
     const obstacle: Obstacle = { reason: 'SpecInvalid', message: describeProblems(problems.filter(({ fatal }) => fatal)), blocking: true };
     return { ...EMPTY_PLAN, obstacles: [obstacle], problems };
@@ -48,7 +49,7 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
       ? EMPTY_PLAN
       : planComputePod(observed, volumeId, cluster.spec.images.computeNode ?? images.computeNode, isStorageSettled(observed, storage));
   return {
-    ...joinPlans([access, claims, storage, compute, { ...EMPTY_PLAN, obstacles: empty === undefined ? [] : [empty] }]),
+    ...joinPlans([planHold(observed), access, claims, storage, compute, { ...EMPTY_PLAN, obstacles: empty === undefined ? [] : [empty] }]),
     problems,
     volumeId,
   };

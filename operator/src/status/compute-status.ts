@@ -72,11 +72,21 @@ function writerVerdict(observed: Observed, hasQuorum: boolean): Verdict {
       return bad('OpeningVolume', `${name} opens the volume${hasQuorum ? '' : ', which needs four segments'}${because}`);
     if (report.phase === 'fenced') return bad('WriterFenced', `${name} was fenced by a writer of a higher epoch and is made anew`);
   }
+  if (observed.cluster.metadata.deletionTimestamp !== undefined) return bad('Deleting', `${name} ${podState(pod)}`);
   const everRan = observed.cluster.status?.firstReadyAt !== undefined;
   return bad(
     everRan ? 'WriterLost' : 'WriterStarting',
     `${name} ${podState(pod)}; ${everRan ? 'it comes back by itself' : 'it is starting'}`,
   );
+}
+
+function describeDeletion({ cluster, computePods }: Observed): string {
+  const claims = cluster.spec.storage.reclaimPolicy === 'Retain' ? 'its claims stay, with the data' : 'its claims and their data go too';
+  const step =
+    computePods.length === 0
+      ? 'storage ends now'
+      : `${computePods.map(({ metadata }) => metadata.name).join(', ')} ends first, then storage`;
+  return `${step}; ${claims}`;
 }
 
 function phaseOf(observed: Observed, plan: ClusterPlan, verdicts: { quorum: Verdict; redundant: Verdict; writer: Verdict }): Phase {
@@ -111,11 +121,13 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
   const phase = phaseOf(observed, plan, { quorum, redundant, writer });
   const firstBad = [quorum, writer].find(({ status }) => status === 'False');
   const ready: Verdict =
-    blocker !== undefined && firstBad !== undefined
-      ? bad(blocker.reason, blocker.message)
-      : firstBad !== undefined
-        ? bad(firstBad.reason, hindrance === '' ? firstBad.message : `${firstBad.message}; ${hindrance}`)
-        : good(`connect to ${readWriteServiceName(name)}.${namespace}:${PORT.postgres}`);
+    phase === 'Deleting'
+      ? bad('Deleting', describeDeletion(observed))
+      : blocker !== undefined && firstBad !== undefined
+        ? bad(blocker.reason, blocker.message)
+        : firstBad !== undefined
+          ? bad(firstBad.reason, hindrance === '' ? firstBad.message : `${firstBad.message}; ${hindrance}`)
+          : good(`connect to ${readWriteServiceName(name)}.${namespace}:${PORT.postgres}`);
   const accepted: Verdict =
     plan.problems.length === 0
       ? good('every field is carried out')

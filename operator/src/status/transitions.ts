@@ -8,6 +8,9 @@ import { describeMissing } from './compute-status.ts';
  * restarted in between tells the same story.
  */
 export function noticesOf(before: AuroraClusterStatus | undefined, after: AuroraClusterStatus, now: number): readonly Notice[] {
+  if (after.phase === 'Deleting') {
+    return before?.phase === 'Deleting' ? [] : [{ type: 'Normal', reason: 'Deleting', message: after.message ?? 'Deleting the cluster' }];
+  }
   const notices: Notice[] = [];
   const tell = (type: Notice['type'], reason: string, message: string): void => void notices.push({ type, reason, message });
   const was = (type: ConditionType): string | undefined => before?.conditions?.find((condition) => condition.type === type)?.status;

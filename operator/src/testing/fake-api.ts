@@ -1,6 +1,6 @@
 import { ApiError } from '../kube/api-error.ts';
 import type { DeleteOptions, KubeApi, ObjectList } from '../kube/client.ts';
-import type { KubeObject } from '../kube/objects.ts';
+import type { KubeObject, ObjectMeta } from '../kube/objects.ts';
 import { objectPath, type Resource } from '../kube/resources.ts';
 
 /** An API server of maps: versions, uids and conflicts as the real one has them; no schemas, no controllers. */
@@ -84,7 +84,15 @@ export class FakeApi implements KubeApi {
     const path = objectPath(resource, namespace, name);
     this.#enter('merge', path);
     const live = this.#find<T>(path);
-    return this.#store<T>(path, { ...live, ...patch, metadata: live.metadata }, live.metadata.uid);
+    const { metadata } = patch as { metadata?: ObjectMeta };
+    if (metadata?.resourceVersion !== undefined && metadata.resourceVersion !== live.metadata.resourceVersion)
+      throw new ApiError(path, 409, 'Conflict', 'the object has been modified');
+    const merged = { ...live, ...patch, metadata: { ...live.metadata, ...metadata } };
+    if (merged.metadata.deletionTimestamp !== undefined && merged.metadata.finalizers?.length === 0) {
+      this.objects.delete(path);
+      return merged;
+    }
+    return this.#store<T>(path, merged, live.metadata.uid);
   }
 
   async remove(resource: Resource, namespace: string | undefined, name: string, options: DeleteOptions = {}): Promise<void> {

@@ -1,5 +1,5 @@
 import { withDefaults } from '../api/defaults.ts';
-import { ANNOTATION, computeName, LABEL, segmentIndexes, storageName } from '../api/names.ts';
+import { ANNOTATION, computeName, FINALIZER, LABEL, segmentIndexes, storageName } from '../api/names.ts';
 import type { AuroraCluster, AuroraClusterStatus } from '../api/types.ts';
 import { planCluster, type ClusterPlan } from '../controller/plan.ts';
 import type { Observed } from '../controller/observed.ts';
@@ -32,6 +32,7 @@ export function makeCluster(
       namespace: 'default',
       uid: VOLUME,
       generation: 2,
+      finalizers: [FINALIZER],
       ...(change.annotations === undefined ? {} : { annotations: change.annotations }),
     },
     spec: withDefaults({ storage: { size: '10Gi' }, ...change.spec }),
@@ -155,6 +156,8 @@ export function plan(observed: Observed): ClusterPlan {
 export function told(observed: Observed): readonly string[] {
   return plan(observed).actions.map((action) => {
     if (action.kind === 'apply') return `apply ${action.object.kind} ${action.object.metadata.name}`;
+    if (action.kind === 'hold-cluster' || action.kind === 'release-cluster')
+      return action.kind === 'hold-cluster' ? 'add our finalizer' : 'take our finalizer off';
     if (action.kind === 'create-secret') return `create Secret ${action.credentials.secretName}`;
     if (action.kind === 'delete-claim') return `delete claim ${action.claim.metadata.name}`;
     if (action.kind === 'delete-pod')
