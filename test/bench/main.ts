@@ -1,12 +1,16 @@
 /**
  * `npm run bench -- --seconds 20 --clients 1,8,32 --scale 10`: TPC-B through us, through stock PostgreSQL, and through stock PostgreSQL
  * with quorum standbys, in one run. Compare the ratios; absolute figures belong to the machine.
+ *
+ * `--cpu` adds a table of the CPU that each part used per transaction (milliseconds, from /proc/PID/stat), which does not depend
+ * on how busy the machine is as times do; `--only ours,alone,quorum` leaves systems out.
  */
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Cluster } from '../e2e/cluster-harness.ts';
-import { initialise, requirePgbench, tpcb, type BenchTarget } from './pgbench.ts';
+import { clusterTarget, initialise, requirePgbench, tpcb } from './pgbench.ts';
 import { stockAlone, stockQuorum, type Peer } from './peers.ts';
+import { cpuSeconds, machineLoad, residentMib, treeCpuSeconds } from './process-usage.ts';
+import { markdownTable, print, shown } from './table.ts';
 
 const { values } = parseArgs({
   options: {
@@ -14,67 +18,99 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '1,8,32' },
     scale: { type: 'string', default: '10' },
     only: { type: 'string' },
+    cpu: { type: 'boolean', default: false },
   },
 });
 const seconds = Number(values.seconds);
 const scale = Number(values.scale);
 const clientCounts = values.clients.split(',').map(Number);
 
-const print = (line: string): void => void process.stdout.write(`${line}\n`);
+/** CPU seconds so far of each part of a system, by the part's name. */
+type CpuReading = ReadonlyMap<string, number>;
 
-/** Resident memory of our Node processes, MiB. */
-function residentMib(pids: readonly number[]): number {
-  let kib = 0;
-  for (const pid of pids) {
-    const match = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-    kib += Number(match?.[1] ?? 0);
-  }
-  return Math.round(kib / 1024);
+interface Measured extends Pick<Peer, 'target' | 'stop'> {
+  memoryMib?(): number;
+  cpu(): Promise<CpuReading>;
 }
 
-interface Ours extends Peer {
-  memoryMib(): number;
-}
-
-async function ours(): Promise<Ours> {
+async function ours(): Promise<Measured> {
   const cluster = await Cluster.start({ pgParameters: { shared_buffers: '256MB', max_connections: '100' }, readyWithinMs: 120_000 });
-  const { host, port, user, password, database } = cluster.connection();
-  const target: BenchTarget = {
-    name: 'kube-aurora',
-    host: host ?? '',
-    port: port ?? 5432,
-    user: user ?? '',
-    password: String(password),
-    database: database ?? '',
+  const processes = [cluster.writer, ...cluster.daemons];
+  return {
+    target: clusterTarget(cluster),
+    stop: () => cluster.destroy(),
+    memoryMib: () => processes.reduce((sum, { pid }) => sum + (pid === undefined ? 0 : residentMib(pid)), 0),
+    cpu: async () => {
+      const postgres = (await cluster.writer.status())?.postgres.pid;
+      const daemons = cluster.daemons.map(({ pid }) => cpuSeconds(pid ?? 0));
+      return new Map([
+        ['PostgreSQL', postgres === undefined ? Number.NaN : treeCpuSeconds(postgres)],
+        ['agent', cpuSeconds(cluster.writer.pid ?? 0)],
+        ['each daemon', daemons.reduce((sum, each) => sum + each, 0) / daemons.length],
+      ]);
+    },
   };
-  const pids = (): number[] => [...cluster.daemons, cluster.writer].map((process) => process.pid).filter((pid) => pid !== undefined);
-  return { target, stop: () => cluster.destroy(), memoryMib: () => residentMib(pids()) };
 }
 
-const SYSTEMS = { ours, alone: stockAlone, quorum: stockQuorum } as const;
+/** A stock system: the server that is asked, and its standbys. */
+function stock(start: () => Promise<Peer>): () => Promise<Measured> {
+  return async () => {
+    const peer = await start();
+    const { primaryPid, standbyPids } = peer;
+    const cpu = (): Promise<CpuReading> => {
+      const standbys = standbyPids.map(treeCpuSeconds);
+      const each = standbys.reduce((sum, seconds) => sum + seconds, 0) / standbys.length;
+      return Promise.resolve(
+        new Map([['PostgreSQL', treeCpuSeconds(primaryPid)], ...(standbys.length > 0 ? [['each standby', each] as const] : [])]),
+      );
+    };
+    return { ...peer, cpu };
+  };
+}
+
+const SYSTEMS: Readonly<Record<string, () => Promise<Measured>>> = { ours, alone: stock(stockAlone), quorum: stock(stockQuorum) };
+
+const only = values.only?.split(',') ?? Object.keys(SYSTEMS);
+for (const key of only) if (SYSTEMS[key] === undefined) throw new RangeError(`--only takes ${Object.keys(SYSTEMS).join(', ')}, not ${key}`);
 
 print(await requirePgbench());
-print(`scale ${scale}, ${seconds} s each, ${clientCounts.join(' / ')} clients\n`);
-const rows: string[] = [];
-for (const [key, start] of Object.entries(SYSTEMS)) {
-  if (values.only !== undefined && !values.only.split(',').includes(key)) continue;
-  const peer = await start();
-  try {
-    await initialise(peer.target, scale);
-    const figures: string[] = [];
-    for (const clients of clientCounts) {
-      const result = await tpcb(peer.target, clients, seconds);
-      figures.push(`${Math.round(result.tps)} (${result.latencyMs.toFixed(2)} ms)`);
-      print(
-        `${peer.target.name}: ${clients} clients, ${Math.round(result.tps)} TPS, ${result.latencyMs.toFixed(2)} ms, ${result.failed} failed`,
-      );
-    }
-    const memory = 'memoryMib' in peer ? `${(peer as Ours).memoryMib()} MiB` : '';
-    rows.push(`| ${peer.target.name} | ${figures.join(' | ')} | ${memory} |`);
-  } finally {
-    await peer.stop();
+print(`scale ${scale}, ${seconds} s each, ${clientCounts.join(' / ')} clients; at the start ${machineLoad()}\n`);
+const rows: string[][] = [];
+const cpuRows: string[][] = [];
+
+/** One row for each part: CPU milliseconds a transaction at each number of clients. */
+function addCpuRows(name: string, readings: readonly { before: CpuReading; after: CpuReading; transactions: number }[]): void {
+  for (const part of readings[0]?.before.keys() ?? []) {
+    const figures = readings.map(({ before, after, transactions }) =>
+      shown((1000 * ((after.get(part) ?? 0) - (before.get(part) ?? 0))) / transactions, 3),
+    );
+    cpuRows.push([name, part, ...figures]);
   }
 }
-print(`\n| TPS (mean latency) | ${clientCounts.map((count) => `${count} clients`).join(' | ')} | memory of Node processes |`);
-print(`| --- | ${clientCounts.map(() => '---').join(' | ')} | --- |`);
-for (const row of rows) print(row);
+
+for (const [key, start] of Object.entries(SYSTEMS)) {
+  if (!only.includes(key)) continue;
+  const system = await start();
+  const { target } = system;
+  try {
+    await initialise(target, scale);
+    const figures: string[] = [];
+    const readings: { before: CpuReading; after: CpuReading; transactions: number }[] = [];
+    for (const clients of clientCounts) {
+      const before = await system.cpu();
+      const { tps, latencyMs, failed, transactions } = await tpcb(target, clients, seconds);
+      readings.push({ before, after: await system.cpu(), transactions });
+      figures.push(`${Math.round(tps)} (${latencyMs.toFixed(2)} ms)`);
+      print(`${target.name}: ${clients} clients, ${Math.round(tps)} TPS, ${latencyMs.toFixed(2)} ms, ${failed} failed`);
+    }
+    const memory = system.memoryMib === undefined ? '' : `${shown(system.memoryMib())} MiB`;
+    rows.push([target.name, ...figures, memory]);
+    addCpuRows(target.name, readings);
+  } finally {
+    await system.stop();
+  }
+}
+const columns = clientCounts.map((count) => `${count} ${count === 1 ? 'client' : 'clients'}`);
+print(`\n${machineLoad()}\n`);
+print(markdownTable(['TPS (mean latency)', ...columns, 'memory of Node processes'], rows));
+if (values.cpu) print(`\n${markdownTable(['CPU ms a transaction', 'part', ...columns], cpuRows)}`);

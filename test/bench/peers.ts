@@ -7,6 +7,9 @@ import type { BenchTarget } from './pgbench.ts';
 
 export interface Peer {
   readonly target: BenchTarget;
+  /** Postmasters: of the server that is asked, and of its standbys. */
+  readonly primaryPid: number;
+  readonly standbyPids: readonly number[];
   stop(): Promise<void>;
 }
 
@@ -20,7 +23,12 @@ function targetOf(name: string, postgres: TestPostgres): BenchTarget {
 /** One stock PostgreSQL with fsync on: one copy, on one disk. */
 export async function stockAlone(): Promise<Peer> {
   const postgres = await startPostgres({ settings: DURABLE });
-  return { target: targetOf('stock PostgreSQL, fsync', postgres), stop: () => postgres.remove() };
+  return {
+    target: targetOf('stock PostgreSQL, fsync', postgres),
+    primaryPid: postgres.pid,
+    standbyPids: [],
+    stop: () => postgres.remove(),
+  };
 }
 
 /**
@@ -62,7 +70,12 @@ export async function stockQuorum(): Promise<Peer> {
     await stop();
     throw error;
   }
-  return { target: targetOf('stock PostgreSQL, five standbys, ANY 3', primary), stop };
+  return {
+    target: targetOf('stock PostgreSQL, five standbys, ANY 3', primary),
+    primaryPid: primary.pid,
+    standbyPids: standbys.map((standby) => standby.pid),
+    stop,
+  };
 }
 
 /** Copies made by root belong to root; the server's user must own them. */

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import type { Cluster } from '../e2e/cluster-harness.ts';
 
 const run = promisify(execFile);
 
@@ -16,6 +17,21 @@ export interface TpcbResult {
   readonly tps: number;
   readonly latencyMs: number;
   readonly failed: number;
+  /** Committed. */
+  readonly transactions: number;
+}
+
+/** A cluster of ours, as the application's role. */
+export function clusterTarget(cluster: Cluster): BenchTarget {
+  const { host, port, user, password, database } = cluster.connection();
+  return {
+    name: 'kube-aurora',
+    host: host ?? '',
+    port: port ?? 5432,
+    user: user ?? '',
+    password: String(password),
+    database: database ?? '',
+  };
 }
 
 /** pgbench comes with PostgreSQL's client package; the benchmark needs it, the product does not. */
@@ -50,10 +66,19 @@ function figure(output: string, pattern: RegExp): number {
 
 /** The TPC-B-like script for `seconds` with `clients` connections. */
 export async function tpcb(target: BenchTarget, clients: number, seconds: number): Promise<TpcbResult> {
-  const output = await pgbench(target, ['-n', '-c', String(clients), '-j', '2', '-T', String(seconds)], (seconds + 60) * 1000);
+  return result(await pgbench(target, ['-n', '-c', String(clients), '-j', '2', '-T', String(seconds)], (seconds + 60) * 1000));
+}
+
+/** The TPC-B-like script, `transactions` times for each of `clients` connections. */
+export async function tpcbTimes(target: BenchTarget, clients: number, transactions: number): Promise<TpcbResult> {
+  return result(await pgbench(target, ['-n', '-c', String(clients), '-j', '2', '-t', String(transactions)], 1_800_000));
+}
+
+function result(output: string): TpcbResult {
   return {
     tps: figure(output, /^tps = ([\d.]+)/m),
     latencyMs: figure(output, /^latency average = ([\d.]+) ms/m),
     failed: figure(output, /^number of failed transactions: (\d+)/m),
+    transactions: figure(output, /^number of transactions actually processed: (\d+)/m),
   };
 }

@@ -1,0 +1,162 @@
+/** WAL that a real PostgreSQL 18 writes for the redo benchmark: full_page_writes=off, no consistency images, as our writer's. */
+import { cpSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { rmgrName, type WalRecord } from '@kube-aurora/pg-format';
+import { encodeVolumeState } from '@kube-aurora/redo';
+import { startPostgres } from '@kube-aurora/test-postgres';
+import { encodeRedoBatch, recordBytesInBatch, type BatchRecord } from '@kube-aurora/volume';
+import { readVolume } from '../../packages/redo/src/verify/data-directory.ts';
+import type { PageStore } from '../../packages/redo/src/verify/page-store.ts';
+import { walRecords } from '../../packages/redo/src/verify/wal-files.ts';
+
+const BATCH_BYTES = 64 * 1024;
+
+export interface WalStream {
+  readonly name: string;
+  /** The volume where the stream begins. */
+  readonly state: Buffer;
+  readonly pages: PageStore;
+  /** The records as redo batches of about 64 KiB. */
+  readonly batches: readonly Buffer[];
+  readonly records: number;
+  /** From the first record's start to the last one's end. */
+  readonly walBytes: number;
+  /** Share of the records by resource manager, the largest first: "Btree 74 %, Heap 25 %". */
+  readonly mix: string;
+}
+
+interface Workload {
+  readonly setup: readonly string[];
+  /** `ROWS` stands for the number asked for. */
+  readonly load: readonly string[];
+}
+
+/** A permutation of 1..ROWS, without random(): the same WAL in each run. */
+const SHUFFLED = '(g::bigint * 7919) % ROWS';
+
+export const STREAMS: Readonly<Record<string, Workload>> = {
+  heap: {
+    setup: ['create table h (id int, n int, note text) with (fillfactor = 90)'],
+    load: [
+      `insert into h select g, 0, repeat('x', g % 90) from generate_series(1, ROWS) g`,
+      'update h set n = n + 1 where id % 2 = 0',
+      `update h set note = repeat('y', id % 300) where id % 3 = 0`,
+      'delete from h where id % 5 = 0',
+      'vacuum h',
+      `insert into h select g, 1, md5(g::text) from generate_series(1, ROWS) g`,
+      'update h set n = n + 1',
+      'vacuum (freeze) h',
+    ],
+  },
+  btree: {
+    setup: [
+      'create table b (a int primary key, m text, k int)',
+      'create index on b (m)',
+      'create index on b (k)',
+      'create index on b (k, a)',
+      'create index on b (m, k)',
+    ],
+    load: [
+      `insert into b select ${SHUFFLED}, md5(g::text), g % 100 from generate_series(1, ROWS) g`,
+      'delete from b where a % 3 = 0',
+      'vacuum b',
+      `insert into b select ${SHUFFLED} + ROWS, md5((g + 7)::text), g % 1000 from generate_series(1, ROWS) g`,
+      'update b set k = k + 1 where a % 4 = 1',
+    ],
+  },
+  GIN: {
+    setup: [
+      'create table g (id int, words text[], body tsvector)',
+      'create index on g using gin (words) with (fastupdate = off)',
+      'create index on g using gin (body)',
+    ],
+    load: [
+      `insert into g select g, array[md5((g % 977)::text), md5((g % 31)::text), 'w' || g % 7, 'all', md5(g::text)],
+         to_tsvector('simple', 'a' || g % 1009 || ' b' || g % 89 || ' c' || g % 5 || ' d' || g)
+       from generate_series(1, ROWS / 4) g`,
+      'delete from g where id % 3 = 0',
+      'vacuum g',
+      `insert into g select g, array[md5((g % 977)::text), md5((g % 31)::text), 'w' || g % 7, 'all'],
+         to_tsvector('simple', 'a' || g % 1009 || ' b' || g % 89)
+       from generate_series(1, ROWS / 4) g`,
+      'vacuum g',
+    ],
+  },
+};
+
+/** Starts a server, lets it write the workload's WAL, and reads it. The server and its files are gone when this resolves. */
+export async function writeStream(name: string, rows: number): Promise<WalStream> {
+  const workload = STREAMS[name];
+  if (workload === undefined) throw new RangeError(`no stream is called ${name}; one of ${Object.keys(STREAMS).join(', ')}`);
+  const settings = {
+    full_page_writes: 'off',
+    wal_level: 'replica',
+    wal_recycle: 'off',
+    wal_keep_size: '20GB',
+    max_wal_size: '20GB',
+    checkpoint_timeout: '1h',
+    autovacuum: 'off',
+  };
+  const postgres = await startPostgres({ settings, initdb: ['--no-data-checksums'] });
+  const base = `${postgres.dataDir}-base`;
+  try {
+    await runAll(postgres.connect(), workload.setup, rows);
+    await postgres.stop('fast');
+    cpSync(postgres.dataDir, base, { recursive: true, verbatimSymlinks: true });
+    await postgres.restart();
+    await runAll(postgres.connect(), workload.load, rows);
+    await postgres.stop('fast');
+    const { state, pages } = readVolume(base);
+    return { name, state: encodeVolumeState(state), pages, ...laidOut(walRecords(path.join(postgres.dataDir, 'pg_wal'), state.endLsn)) };
+  } finally {
+    await postgres.remove();
+    rmSync(base, { recursive: true, force: true });
+  }
+}
+
+async function runAll(
+  connecting: Promise<{ query(text: string): Promise<unknown>; end(): Promise<void> }>,
+  statements: readonly string[],
+  rows: number,
+): Promise<void> {
+  const client = await connecting;
+  try {
+    for (const statement of statements) await client.query(statement.replaceAll('ROWS', String(rows)));
+  } finally {
+    await client.end();
+  }
+}
+
+function laidOut(records: Iterable<WalRecord>): Pick<WalStream, 'batches' | 'records' | 'walBytes' | 'mix'> {
+  const batches: Buffer[] = [];
+  const byManager = new Map<string, number>();
+  let pending: BatchRecord[] = [];
+  let pendingBytes = 0;
+  let backlink: bigint | undefined;
+  let start: bigint | undefined;
+  let end = 0n;
+  let count = 0;
+  const flush = (): void => {
+    if (pending.length === 0) return;
+    batches.push(encodeRedoBatch({ pg: 0, epoch: 1n, previousEpoch: 1n, backlink: backlink ?? 0n, records: pending }));
+    backlink = pending.at(-1)?.endLsn;
+    pending = [];
+    pendingBytes = 0;
+  };
+  for (const { lsn, endLsn, raw, rmid } of records) {
+    start ??= lsn;
+    end = endLsn;
+    count++;
+    byManager.set(rmgrName(rmid), (byManager.get(rmgrName(rmid)) ?? 0) + 1);
+    pending.push({ lsn, endLsn, raw: Buffer.from(raw) });
+    pendingBytes += recordBytesInBatch(raw.length);
+    if (pendingBytes >= BATCH_BYTES) flush();
+  }
+  flush();
+  const mix = [...byManager]
+    .toSorted(([, a], [, b]) => b - a)
+    .slice(0, 3)
+    .map(([name, records]) => `${name} ${Math.round((100 * records) / count)} %`)
+    .join(', ');
+  return { batches, records: count, walBytes: Number(end - (start ?? end)), mix };
+}
