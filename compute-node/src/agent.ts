@@ -37,6 +37,8 @@ export class Agent {
   #heldEpoch: bigint | undefined;
   #epoch = 0n;
   #opens = 0;
+  /** Said from outside, or seen by this process. */
+  #volumeExists: boolean;
   #lastOpenMs: number | undefined;
   #running: Promise<void> | undefined;
 
@@ -44,6 +46,7 @@ export class Agent {
     this.#config = options.config;
     this.#place = options.place;
     this.#segments = options.segments;
+    this.#volumeExists = options.config.volumeExists;
     this.#logger = options.logger;
     this.#identity = { segment: { volumeId: options.config.volumeId, pg: 0 }, writerId: `${options.config.instance}/${randomUUID()}` };
   }
@@ -151,6 +154,7 @@ export class Agent {
         segments: this.#segments,
         identity: this.#identity,
         heldEpoch: this.#heldEpoch,
+        volumeExists: this.#volumeExists,
         logger: this.#logger,
         signal: this.#stopping.signal,
         onWaiting: (reason) => {
@@ -166,6 +170,7 @@ export class Agent {
       // From here on a higher epoch than ours can only be another writer's.
       this.#heldEpoch = opened.epoch;
       this.#epoch = opened.epoch;
+      if (opened.kind === 'opened') this.#volumeExists = true;
       if (opened.kind === 'bootstrap') {
         if (!(await this.#bootstrap(opened.epoch))) await pause(backoff.next(), this.#stopping.signal);
         continue;
@@ -244,6 +249,7 @@ export class Agent {
         },
         logger: this.#logger,
       });
+      this.#volumeExists = true;
       return true;
     } catch (error) {
       if (!(error instanceof ImportFailedError)) throw error;

@@ -7,6 +7,11 @@ import type { StorageAddress } from './segments.ts';
 /** The agent's settings; also their documentation. */
 export const CONFIG_SCHEMA = {
   volumeId: { env: 'AURORA_VOLUME_ID', description: 'UUID of the volume, the same for all computes of a cluster', type: setting.text() },
+  volumeExists: {
+    env: 'AURORA_VOLUME_EXISTS',
+    description: 'true: the volume held a database before, so that empty storage is an error and never gets a new one',
+    type: setting.choice(['true', 'false'], 'false'),
+  },
   storage: {
     env: 'AURORA_STORAGE',
     description: 'the six storage daemons: comma list of id=zone=host:port, in a fixed order',
@@ -52,6 +57,7 @@ export const CONFIG_SCHEMA = {
 
 export interface AgentConfig {
   readonly volumeId: string;
+  readonly volumeExists: boolean;
   readonly storage: readonly StorageAddress[];
   readonly dataDir: string;
   readonly pgListen: { readonly host: string; readonly port: number };
@@ -85,6 +91,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
   if (!UUID.test(raw.volumeId)) problems.push(`--volume-id (AURORA_VOLUME_ID) must be a UUID, not '${raw.volumeId}'`);
   const config: AgentConfig = {
     volumeId: raw.volumeId.toLowerCase(),
+    volumeExists: raw.volumeExists === 'true',
     storage: attempt('--storage (AURORA_STORAGE)', [], () => parseStorage(raw.storage)),
     dataDir: raw.dataDir,
     pgListen: parseAddress(raw.pgListen) ?? { host: '0.0.0.0', port: 5432 },

@@ -72,14 +72,21 @@ afterEach(() => {
   for (const fake of fakes) fake.stop();
 });
 
-function open(writerId = 'w', heldEpoch?: bigint, signal = AbortSignal.timeout(5000)): Promise<OpenOutcome> {
+function open(
+  writerId = 'w',
+  heldEpoch?: bigint,
+  signal = AbortSignal.timeout(5000),
+  newness: { volumeExists?: boolean; doubtMs?: number; onWaiting?: (reason: string) => void } = {},
+): Promise<OpenOutcome> {
   return openVolume({
     segments: endpoints,
     identity: identity(writerId),
     heldEpoch,
     logger: silentLogger(),
     signal,
+    volumeExists: false,
     onWaiting: () => undefined,
+    ...newness,
   });
 }
 
@@ -162,6 +169,53 @@ describe('opening', () => {
     for (const fake of fakes) fake.phase = 'READY';
     expect((await open('other')).kind).toBe('opened');
     expect(await open('w', 2n)).toEqual({ kind: 'overtaken' });
+  });
+
+  describe('with two segments silent and the others empty', () => {
+    beforeEach(() => {
+      for (const fake of fakes.slice(0, 4)) {
+        fake.phase = 'EMPTY';
+        fake.history = [];
+      }
+      for (const fake of fakes.slice(4)) fake.stop();
+    });
+
+    it('waits for the two before it says bootstrap', async () => {
+      const begun = performance.now();
+      expect(await open('w', undefined, undefined, { doubtMs: 700 })).toMatchObject({ kind: 'bootstrap' });
+      expect(performance.now() - begun).toBeGreaterThan(700);
+    });
+
+    it('finds the volume on one that comes back', async () => {
+      const reasons: string[] = [];
+      const opening = open('w', undefined, undefined, { doubtMs: 4000, onWaiting: (reason) => void reasons.push(reason) });
+      await settled(opening, 500);
+      expect(reasons.at(-1)).toContain('4 of 6 segments answered and are empty; the others may hold the volume');
+      for (const fake of fakes.slice(4)) await fake.start();
+      expect(await settled(opening, 500)).toBe(false);
+      expect(reasons.at(-1)).toContain('hold the volume, 3 are needed');
+      for (const fake of fakes.slice(0, 4)) {
+        fake.phase = 'READY';
+        fake.history = [{ epoch: 1n, startLsn: BASE }];
+      }
+      expect(await opening).toMatchObject({ kind: 'opened', startLsn: BASE });
+    });
+
+    it('never says bootstrap for a volume that exists, and says what to do', async () => {
+      const reasons: string[] = [];
+      const opening = open('w', undefined, undefined, {
+        volumeExists: true,
+        doubtMs: 100,
+        onWaiting: (reason) => void reasons.push(reason),
+      });
+      expect(await settled(opening, 1000)).toBe(false);
+      expect(reasons.at(-1)).toMatch(/segments that answered are empty, but this volume held a database.*Bring back/);
+      for (const fake of fakes.slice(0, 4)) {
+        fake.phase = 'READY';
+        fake.history = [{ epoch: 1n, startLsn: BASE }];
+      }
+      expect(await opening).toMatchObject({ kind: 'opened' });
+    });
   });
 });
 

@@ -6,6 +6,8 @@ import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 
 /** How long the last two segments are waited for once four answered. A daemon that hangs costs this much, once. */
 const GRACE_MS = 120;
+/** How long segments that do not answer are waited for before a volume that the others do not know is taken for new. */
+const DOUBT_MS = 10_000;
 /** Two openers that took the same epoch both step back; this much later at most they try again. */
 const RACE_PAUSE_MS = 200;
 const DEADLINE_MS = { status: 1000, 'open-epoch': 2000, truncate: 10_000, 'catch-up': 30_000 } as const;
@@ -34,8 +36,11 @@ export interface OpenVolumeOptions {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
   readonly heldEpoch: bigint | undefined;
+  /** Never answer 'bootstrap': the volume held a database before. */
+  readonly volumeExists: boolean;
   readonly logger: Logger;
   readonly signal: AbortSignal;
+  readonly doubtMs?: number;
   /** What it waits for just now, for /status; empty when nothing. */
   readonly onWaiting: (reason: string) => void;
 }
@@ -45,11 +50,14 @@ export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcom
   const { segments, logger, signal } = options;
   const protocol = new OpenProtocol({
     copies: segments.length,
+    volumeExists: options.volumeExists,
     ...(options.heldEpoch === undefined ? {} : { heldEpoch: options.heldEpoch }),
   });
   const run = new OpenRun(protocol, options);
   const waiting = setInterval(() => {
-    logger.warn({ step: protocol.step, epoch: protocol.epoch }, `waiting for storage: ${protocol.waitingFor}`);
+    const { step, epoch, refuses, waitingFor } = protocol;
+    if (refuses) logger.error({ step, epoch }, waitingFor);
+    else logger.warn({ step, epoch }, `waiting for storage: ${waitingFor}`);
   }, WAITING_LOG_MS);
   const stop = (): void => run.finish();
   signal.addEventListener('abort', stop, { once: true });
@@ -86,6 +94,7 @@ class OpenRun {
   #stepSignal = new AbortController();
   #changed = Promise.withResolvers<void>();
   #graceTimer: NodeJS.Timeout | undefined;
+  #doubtTimer: NodeJS.Timeout | undefined;
   #notBefore = 0;
 
   constructor(protocol: OpenProtocol, options: OpenVolumeOptions) {
@@ -100,6 +109,7 @@ class OpenRun {
   finish(): void {
     this.#over = true;
     clearTimeout(this.#graceTimer);
+    clearTimeout(this.#doubtTimer);
     this.#stepSignal.abort();
     this.#changed.resolve();
     this.#finish();
@@ -175,6 +185,8 @@ class OpenRun {
       this.#step = step;
       clearTimeout(this.#graceTimer);
       this.#graceTimer = undefined;
+      clearTimeout(this.#doubtTimer);
+      this.#doubtTimer = undefined;
       this.#stepSignal.abort();
       this.#stepSignal = new AbortController();
     }
@@ -183,6 +195,12 @@ class OpenRun {
         this.#protocol.endGrace();
         this.#wake();
       }, GRACE_MS);
+    }
+    if (this.#protocol.inDoubt && this.#doubtTimer === undefined) {
+      this.#doubtTimer = setTimeout(() => {
+        this.#protocol.endDoubt();
+        this.#wake();
+      }, this.#options.doubtMs ?? DOUBT_MS);
     }
     const { resolve } = this.#changed;
     this.#changed = Promise.withResolvers<void>();

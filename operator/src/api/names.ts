@@ -18,6 +18,8 @@ export const ANNOTATION = {
   volumeId: `${API_GROUP}/volume-id`,
   /** On a PVC: its segment was seen READY, so it holds data that counts. */
   holdsData: `${API_GROUP}/holds-data`,
+  /** On a compute pod: `true` once its volume held a database, which the agent then never makes anew. Read at each start of its container. */
+  volumeExists: `${API_GROUP}/volume-exists`,
   /** On a cluster, by a person: go on although the volume's data is gone. */
   acceptDataLoss: `${API_GROUP}/accept-data-loss`,
 } as const;

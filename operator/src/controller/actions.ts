@@ -30,7 +30,7 @@ export type Action =
       readonly notice?: Notice;
     }
   | { readonly kind: 'delete-claim'; readonly claim: VolumeClaim; readonly why: string; readonly notice?: Notice }
-  | { readonly kind: 'label-pod'; readonly pod: Pod; readonly labels: Labels }
+  | { readonly kind: 'mark-pod'; readonly pod: Pod; readonly labels: Labels; readonly annotations: Labels }
   /** Puts our finalizer on the cluster, or takes it off. */
   | { readonly kind: 'hold-cluster' }
   | { readonly kind: 'release-cluster' }

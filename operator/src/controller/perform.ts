@@ -51,9 +51,9 @@ async function act(action: Action, context: PerformContext): Promise<Outcome> {
   if (action.kind === 'create-pod') return make(context, RESOURCE.pods, action.pod);
   if (action.kind === 'create-secret')
     return make(context, RESOURCE.secrets, connectionSecret(cluster, action.credentials, context.newPassword()));
-  if (action.kind === 'label-pod') {
+  if (action.kind === 'mark-pod') {
     const { namespace, name } = action.pod.metadata;
-    await api.merge(RESOURCE.pods, namespace, name, { metadata: { labels: action.labels } });
+    await api.merge(RESOURCE.pods, namespace, name, { metadata: { labels: action.labels, annotations: action.annotations } });
     return { kind: 'done' };
   }
   if (action.kind === 'hold-cluster' || action.kind === 'release-cluster') {

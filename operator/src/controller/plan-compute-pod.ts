@@ -2,10 +2,10 @@ import { ANNOTATION, LABEL, segmentIndexes, segmentZone, ZONE_TOPOLOGY } from '.
 import { WRITE_QUORUM } from '../api/types.ts';
 import { isNodeReady, isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
 import { computePod } from '../specs/compute-pod.ts';
-import { isLeftover, isOwnedBy } from '../specs/metadata.ts';
+import { covers, isLeftover, isOwnedBy } from '../specs/metadata.ts';
 import type { Action, Notice, Plan } from './actions.ts';
 import { EMPTY_PLAN } from './actions.ts';
-import { isSegmentUp, writerPod, zoneOfSegment, type Observed } from './observed.ts';
+import { isInitialized, isSegmentUp, writerPod, zoneOfSegment, type Observed } from './observed.ts';
 import { foreign } from './plan-storage-pods.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
 import { isSilent } from '../status/reports.ts';
@@ -43,7 +43,15 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
   const { cluster } = observed;
   const pod = writerPod(observed);
   const zone = pod?.metadata.labels?.[LABEL.zone] ?? chooseComputeZone(observed);
-  const desired = computePod(cluster, { ordinal: 1, volumeId, zone, image, zoneOfSegment: (index) => zoneOfSegment(observed, index) });
+  const volumeExists = mayNotBeMadeAnew(observed);
+  const desired = computePod(cluster, {
+    ordinal: 1,
+    volumeId,
+    volumeExists,
+    zone,
+    image,
+    zoneOfSegment: (index) => zoneOfSegment(observed, index),
+  });
   if (pod === undefined) return { ...EMPTY_PLAN, actions: [{ kind: 'create-pod', pod: desired, ...recreated(observed, desired) }] };
   const isOutdated = pod.metadata.annotations?.[ANNOTATION.specHash] !== desired.metadata.annotations?.[ANNOTATION.specHash];
   const outdated = isOutdated ? [pod.metadata.name] : [];
@@ -63,9 +71,11 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
     };
     return { ...remove({ pod, why: 'its spec changed', notice }), outdated };
   }
+  if (!ready && !volumeExists && pod.metadata.annotations?.[ANNOTATION.volumeExists] === 'true') {
+    return remove({ pod, why: 'the loss of its data was accepted: the next one may make a new database' });
+  }
   const trouble = podTrouble(pod);
-  const actions: Action[] =
-    pod.metadata.labels?.[LABEL.role] === 'writer' ? [] : [{ kind: 'label-pod', pod, labels: { [LABEL.role]: 'writer' } }];
+  const actions = marks(pod, desired);
   if (trouble.kind === 'image') {
     return {
       actions,
@@ -84,6 +94,19 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
     return { actions, outdated, obstacles: [{ reason: 'WriterLost', message, blocking: false }] };
   }
   return { actions, outdated, obstacles: [] };
+}
+
+/** The volume held a database, and nobody said that it may be given up. */
+function mayNotBeMadeAnew(observed: Observed): boolean {
+  return isInitialized(observed) && observed.cluster.metadata.annotations?.[ANNOTATION.acceptDataLoss] !== 'true';
+}
+
+/** Labels and annotations that change while a pod lives. */
+function marks(pod: Pod, desired: Pod): Action[] {
+  const labels = { [LABEL.role]: 'writer' };
+  const annotations = { [ANNOTATION.volumeExists]: desired.metadata.annotations?.[ANNOTATION.volumeExists] ?? 'false' };
+  const live = { labels: pod.metadata.labels, annotations: pod.metadata.annotations };
+  return covers(live, { labels, annotations }) ? [] : [{ kind: 'mark-pod', pod, labels, annotations }];
 }
 
 /** Reasons to remove a pod that is not asked to go yet; undefined when there is none. */

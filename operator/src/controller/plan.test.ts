@@ -320,7 +320,22 @@ describe('the compute pod', () => {
       ...pod,
       metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, [LABEL.role]: 'none' } },
     }));
-    expect(told(observed)).toEqual(['label pod demo-1']);
+    expect(told(observed)).toEqual(['mark pod demo-1']);
+  });
+
+  test('is told once its volume holds a database, and made anew when the loss of that was accepted', () => {
+    const bootstrapping = withCompute((pod) => ({
+      ...pod,
+      metadata: { ...pod.metadata, annotations: { ...pod.metadata.annotations, [ANNOTATION.volumeExists]: 'false' } },
+    }));
+    expect(plan(bootstrapping).actions).toMatchObject([{ kind: 'mark-pod', annotations: { [ANNOTATION.volumeExists]: 'true' } }]);
+    const accepting = makeCluster({ annotations: { [ANNOTATION.acceptDataLoss]: 'true' } });
+    const refusing = { ...withCompute((pod) => running(pod, { ready: false })), cluster: accepting };
+    expect(told(refusing)).toEqual(['delete pod demo-1: the loss of its data was accepted: the next one may make a new database']);
+    expect(plan({ ...refusing, computePods: [] }).actions).toMatchObject([
+      { kind: 'create-pod', pod: { metadata: { annotations: { [ANNOTATION.volumeExists]: 'false' } } } },
+    ]);
+    expect(told({ ...healthy(), cluster: accepting })).toEqual(['mark pod demo-1']);
   });
 });
 

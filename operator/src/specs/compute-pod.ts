@@ -37,6 +37,8 @@ function literal(text: string): string {
 export interface ComputePodInput {
   readonly ordinal: number;
   readonly volumeId: string;
+  /** The volume held a database: an agent that finds nothing must not make a new one. */
+  readonly volumeExists?: boolean;
   /** Zone to run in: compute keeps no data, so any zone will do, and reads are shortest in its own. */
   readonly zone: string;
   readonly image: string;
@@ -63,20 +65,24 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
         name: 'compute-node',
         image: input.image,
         imagePullPolicy: 'IfNotPresent',
-        env: env({
-          AURORA_INSTANCE: podName,
-          AURORA_ZONE: zone,
-          AURORA_VOLUME_ID: input.volumeId,
-          AURORA_STORAGE: storageAddresses(cluster, zoneOf),
-          AURORA_DATA_DIR: DATA_DIR,
-          AURORA_PG_LISTEN: `$(POD_IP):${PORT.postgres}`,
-          AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.agentStatus}`,
-          AURORA_SUPERUSER_PASSWORD_FILE: `${SUPERUSER_DIR}/password`,
-          AURORA_APP_PASSWORD_FILE: `${APP_DIR}/password`,
-          AURORA_APP_USER: cluster.spec.bootstrap.initdb.owner,
-          AURORA_APP_DATABASE: cluster.spec.bootstrap.initdb.database,
-          AURORA_PG_PARAMETERS: literal(canonicalJson(splitParameters(cluster.spec.postgresql.parameters).accepted)),
-        }),
+        env: [
+          ...env({
+            AURORA_INSTANCE: podName,
+            AURORA_ZONE: zone,
+            AURORA_VOLUME_ID: input.volumeId,
+            AURORA_STORAGE: storageAddresses(cluster, zoneOf),
+            AURORA_DATA_DIR: DATA_DIR,
+            AURORA_PG_LISTEN: `$(POD_IP):${PORT.postgres}`,
+            AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.agentStatus}`,
+            AURORA_SUPERUSER_PASSWORD_FILE: `${SUPERUSER_DIR}/password`,
+            AURORA_APP_PASSWORD_FILE: `${APP_DIR}/password`,
+            AURORA_APP_USER: cluster.spec.bootstrap.initdb.owner,
+            AURORA_APP_DATABASE: cluster.spec.bootstrap.initdb.database,
+            AURORA_PG_PARAMETERS: literal(canonicalJson(splitParameters(cluster.spec.postgresql.parameters).accepted)),
+          }),
+          // From the pod's annotation, so that a container that starts again in a pod that once made the volume knows.
+          { name: 'AURORA_VOLUME_EXISTS', valueFrom: { fieldRef: { fieldPath: `metadata.annotations['${ANNOTATION.volumeExists}']` } } },
+        ],
         ports: [
           { name: 'postgres', containerPort: PORT.postgres },
           { name: 'metrics', containerPort: PORT.agentStatus },
@@ -106,7 +112,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
       name: podName,
       namespace: clusterNamespace(cluster),
       labels: { ...clusterLabels(name, 'compute'), [LABEL.role]: 'writer', [LABEL.zone]: input.zone },
-      annotations: { [ANNOTATION.specHash]: fingerprint(build('')) },
+      annotations: { [ANNOTATION.specHash]: fingerprint(build('')), [ANNOTATION.volumeExists]: String(input.volumeExists ?? false) },
       ownerReferences: [ownerReference(cluster)],
     },
     spec: build(input.zone),

@@ -76,6 +76,14 @@ describe('the compute pod', () => {
     ]);
   });
 
+  test('knows from its annotation whether its volume held a database; that does not make it outdated', () => {
+    const variable = compute().spec.containers[0]?.env.find(({ name }) => name === 'AURORA_VOLUME_EXISTS');
+    expect(variable?.valueFrom?.fieldRef.fieldPath).toBe(`metadata.annotations['${ANNOTATION.volumeExists}']`);
+    const [before, after] = [compute(), compute({ volumeExists: true })].map(({ metadata }) => metadata.annotations ?? {});
+    expect([before?.[ANNOTATION.volumeExists], after?.[ANNOTATION.volumeExists]]).toEqual(['false', 'true']);
+    expect(before?.[ANNOTATION.specHash]).toBe(after?.[ANNOTATION.specHash]);
+  });
+
   test('hands dollars in settings on as they are', () => {
     const dollars = makeCluster({ spec: { storage: { size: '1Gi' }, postgresql: { parameters: { search_path: '"$user", $(POD_IP)' } } } });
     const pod = computePod(dollars, { ordinal: 1, volumeId: VOLUME, zone: 'zone-a', image: 'c:1' });

@@ -87,7 +87,16 @@ export class FakeApi implements KubeApi {
     const { metadata } = patch as { metadata?: ObjectMeta };
     if (metadata?.resourceVersion !== undefined && metadata.resourceVersion !== live.metadata.resourceVersion)
       throw new ApiError(path, 409, 'Conflict', 'the object has been modified');
-    const merged = { ...live, ...patch, metadata: { ...live.metadata, ...metadata } };
+    const merged = {
+      ...live,
+      ...patch,
+      metadata: {
+        ...live.metadata,
+        ...metadata,
+        labels: { ...live.metadata.labels, ...metadata?.labels },
+        annotations: { ...live.metadata.annotations, ...metadata?.annotations },
+      },
+    };
     if (merged.metadata.deletionTimestamp !== undefined && merged.metadata.finalizers?.length === 0) {
       this.objects.delete(path);
       return merged;

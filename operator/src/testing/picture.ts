@@ -102,7 +102,9 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
     storagePods.set(index, running(storagePod(cluster, index, zone, IMAGES.storageDaemon)));
     daemons.set(storageName(cluster.metadata.name, index), daemonReport(index));
   }
-  const compute = running(computePod(cluster, { ordinal: 1, volumeId: VOLUME, zone: zones[0] ?? '', image: IMAGES.computeNode }));
+  const compute = running(
+    computePod(cluster, { ordinal: 1, volumeId: VOLUME, volumeExists: true, zone: zones[0] ?? '', image: IMAGES.computeNode }),
+  );
   const secrets = [superuserCredentials(cluster), appCredentials(cluster)].map((credentials) =>
     connectionSecret(cluster, credentials, 'secret'),
   );
@@ -162,7 +164,7 @@ export function told(observed: Observed): readonly string[] {
     if (action.kind === 'delete-claim') return `delete claim ${action.claim.metadata.name}`;
     if (action.kind === 'delete-pod')
       return `${action.gracePeriodSeconds === 0 ? 'force-delete' : 'delete'} pod ${action.pod.metadata.name}: ${action.why}`;
-    return `${action.kind === 'create-pod' ? 'create' : 'label'} pod ${action.pod.metadata.name}`;
+    return `${action.kind === 'create-pod' ? 'create' : 'mark'} pod ${action.pod.metadata.name}`;
   });
 }
 

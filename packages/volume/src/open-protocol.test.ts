@@ -90,6 +90,40 @@ describe('OpenProtocol', () => {
     expect(protocol).toMatchObject({ step: 'bootstrap', epoch: 1n });
   });
 
+  it('waits for silent segments before it bootstraps, until it is told that they were waited for', () => {
+    const empty = claim({ phase: 'EMPTY', epoch: 0n, baseEpoch: 0n, baseLsn: 0n, scl: 0n, history: [] });
+    const segments = Array.from({ length: 6 }, () => empty);
+    const protocol = new OpenProtocol();
+    respond(protocol, segments, [0, 1, 2, 3]);
+    expect(protocol.inDoubt).toBe(false);
+    respond(protocol, segments, [0, 1, 2, 3]);
+    protocol.endGrace();
+    for (const silent of [4, 5]) protocol.fail(silent, { kind: 'open-epoch', epoch: 1n }, 'unavailable');
+    expect(protocol).toMatchObject({ step: 'promise', inDoubt: true });
+    expect(protocol.waitingFor).toContain('4 of 6 segments answered and are empty');
+    respond(protocol, segments, [4]);
+    expect(protocol).toMatchObject({ step: 'promise', inDoubt: true });
+    protocol.endDoubt();
+    expect(protocol.step).toBe('bootstrap');
+  });
+
+  it('never bootstraps a volume that exists, and opens it when its segments are back', () => {
+    const empty = claim({ phase: 'EMPTY', epoch: 1n, baseEpoch: 0n, baseLsn: 0n, scl: 0n, history: [] });
+    const segments = Array.from({ length: 6 }, () => empty);
+    const protocol = new OpenProtocol({ volumeExists: true });
+    for (let round = 0; round < 5; round++) {
+      respond(protocol, segments, [0, 1, 2, 3, 4, 5]);
+      protocol.endGrace();
+      protocol.endDoubt();
+    }
+    expect(protocol).toMatchObject({ step: 'promise', refuses: true });
+    expect(protocol.waitingFor).toContain('are empty, but this volume held a database');
+    for (const index of [0, 1, 2, 3]) segments[index] = claim();
+    respond(protocol, segments, [0, 1, 2, 3]);
+    protocol.endGrace();
+    expect(protocol).toMatchObject({ step: 'truncate', refuses: false });
+  });
+
   it('runs again for a higher epoch when it lost the race, and gives up once four had promised', () => {
     const segments = Array.from({ length: 6 }, () => claim());
     const protocol = new OpenProtocol();

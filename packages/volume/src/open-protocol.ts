@@ -6,6 +6,8 @@
  *   promise    OpenEpoch(epoch) on all; four must promise, of which three hold the volume. From then on no older writer
  *              can get anything acknowledged: any four share at least two segments with the four that promised.
  *   bootstrap  None of those that promised holds anything: there is no volume yet. Import one with this epoch, then open.
+ *              The arithmetic needs four for this; but should disks have been lost or swapped, those that are silent may
+ *              hold the volume, so all six are waited for, and some only for so long. Never when the volume is known to exist.
  *   truncate   X = where the volume ends, from the promises (`chooseStart`). Truncate(history + {epoch, X}) on all.
  *              Four must have it, durably, so that every later opener sees it.
  *   catch-up   CatchUp(X) until four hold all redo up to X. Their peers have it, and their histories let none but it in.
@@ -100,6 +102,8 @@ export interface OpenOptions {
    * past it means that another writer took over: 'overtaken', not a race for the next epoch.
    */
   readonly heldEpoch?: bigint;
+  /** The volume held a database before: that nobody has it means that disks are missing, not that it is new. */
+  readonly volumeExists?: boolean;
 }
 
 export class OpenProtocol {
@@ -111,6 +115,11 @@ export class OpenProtocol {
   #answers: (SegmentClaim | undefined)[] = [];
   #failed: boolean[] = [];
   #graceOver = false;
+  #doubtOver = false;
+  /** Why four promises were not enough, while they are asked for anew; '' when they have not been weighed. */
+  #lacking = '';
+  #refuses = false;
+  readonly #volumeExists: boolean;
   #highestSeen = 0n;
   #history: readonly EpochStart[] = [];
   #startLsn = 0n;
@@ -119,6 +128,7 @@ export class OpenProtocol {
   constructor(options: OpenOptions = {}) {
     this.copies = options.copies ?? COPIES;
     this.#heldEpoch = options.heldEpoch;
+    this.#volumeExists = options.volumeExists ?? false;
     this.#highestSeen = options.heldEpoch ?? 0n;
     this.#enter('status');
   }
@@ -159,6 +169,34 @@ export class OpenProtocol {
     if (!this.inGrace) return;
     this.#graceOver = true;
     this.#advance();
+  }
+
+  /** Everyone who promised is empty, and someone is silent who may not be: wait longer, then call `endDoubt`. */
+  get inDoubt(): boolean {
+    return (
+      !this.#doubtOver &&
+      !this.#volumeExists &&
+      this.#step === 'promise' &&
+      this.answered >= WRITE_QUORUM &&
+      this.answered < this.copies &&
+      this.#allEmpty()
+    );
+  }
+
+  endDoubt(): void {
+    if (!this.inDoubt) return;
+    this.#doubtOver = true;
+    this.#graceOver = true;
+    this.#advance();
+  }
+
+  /** The volume should hold a database and those that promised hold nothing: not to be solved by waiting alone. */
+  get refuses(): boolean {
+    return this.#refuses;
+  }
+
+  #allEmpty(): boolean {
+    return this.#answers.every((claim) => claim === undefined || claim.phase === 'EMPTY' || claim.phase === 'IMPORTING');
   }
 
   /** What this segment should be sent now; undefined when it has done its part in this step. */
@@ -251,6 +289,9 @@ export class OpenProtocol {
     this.#step = step;
     this.#waiting = '';
     this.#graceOver = false;
+    this.#doubtOver = false;
+    this.#lacking = '';
+    this.#refuses = false;
     if (keep) return;
     this.#answers = Array.from({ length: this.copies }, () => undefined);
     this.#failed = Array.from({ length: this.copies }, () => false);
@@ -260,7 +301,8 @@ export class OpenProtocol {
   #advance(): void {
     const { answered } = this;
     if (answered < WRITE_QUORUM) {
-      this.#waiting = `${this.#step}: ${answered} of ${this.copies} segments answered, ${WRITE_QUORUM} are needed`;
+      this.#waiting =
+        this.#lacking !== '' ? this.#lacking : `${this.#step}: ${answered} of ${this.copies} segments answered, ${WRITE_QUORUM} are needed`;
       return;
     }
     const everyoneSpoke = this.#answers.every((claim, segment) => claim !== undefined || this.#failed[segment] === true);
@@ -286,15 +328,26 @@ export class OpenProtocol {
   }
 
   #decide(): void {
-    const promised = this.#answers.filter((claim) => claim !== undefined);
     // Four without a trace of the volume: a volume that ever was written to would show on two of any four.
-    if (promised.every((claim) => claim.phase === 'EMPTY' || claim.phase === 'IMPORTING')) {
-      this.#enter('bootstrap');
+    if (this.#allEmpty()) {
+      const { answered, copies } = this;
+      if (this.#volumeExists) {
+        this.#refuses = true;
+        this.#lacking =
+          `all ${answered} of ${copies} segments that answered are empty, but this volume held a database: it is not made anew over ` +
+          'what may still exist. Bring back the daemons or disks that hold it, or say that the volume is new';
+        this.#waiting = this.#lacking;
+        this.#answers = this.#answers.map(() => undefined);
+      } else if (this.inDoubt) {
+        this.#waiting = `${answered} of ${copies} segments answered and are empty; the others may hold the volume and are waited for`;
+      } else this.#enter('bootstrap');
       return;
     }
+    this.#refuses = false;
     const choice = chooseStart(this.#answers);
     if (choice.kind === 'wait') {
       // Segments that are being copied get ready in time: ask them again, with the promise they already gave.
+      this.#lacking = choice.reason;
       this.#waiting = choice.reason;
       this.#answers = this.#answers.map((claim) => (claim?.phase === 'READY' ? claim : undefined));
       return;
