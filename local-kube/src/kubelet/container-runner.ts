@@ -296,7 +296,7 @@ export class ContainerRunner {
       this.#endProbes();
       return begin();
     };
-    this.#probes.push(new ProbeLoop(startupProbe, target, verdict, failed('Startup')));
+    this.#probes.push(new ProbeLoop(startupProbe, target, verdict, failed('Startup'), true));
   }
 
   #endProbes(): void {

@@ -110,20 +110,28 @@ function execProbe(command: readonly string[], target: ProbeTarget, timeoutMs: n
   });
 }
 
+/** How often a program that has yet to get there is looked at, and how many times before that becomes once a second. */
+const EAGER_MS = 200;
+const EAGER_LOOKS = 150;
+
 /** Runs a probe over and over and tells when its verdict turns: after failureThreshold failures, or successThreshold successes. */
 export class ProbeLoop {
   readonly #probe: Probe;
   readonly #target: ProbeTarget;
   readonly #verdict: (ok: boolean, message: string) => void;
   readonly #failed: (message: string) => void;
-  readonly #eager: boolean;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
   #state: boolean | undefined;
   #inRow = 0;
   #last: boolean | undefined;
+  /** Asks often, until the first success. */
+  #settling: boolean;
+  #looks = 0;
+  /** Looks since the last one that counted. */
+  #extra = 0;
 
-  /** `failed` hears of each failure; `verdict` of each change of mind, and `eager` asks at least once a second until the first. */
+  /** `failed` hears of each failure; `verdict` of each change of mind, and `eager` asks often until the first success. */
   constructor(
     probe: Probe,
     target: ProbeTarget,
@@ -131,7 +139,7 @@ export class ProbeLoop {
     failed: (message: string) => void,
     eager = false,
   ) {
-    this.#eager = eager;
+    this.#settling = eager && probe.initialDelaySeconds === undefined;
     this.#probe = probe;
     this.#target = target;
     this.#verdict = verdict;
@@ -151,6 +159,18 @@ export class ProbeLoop {
   async #round(): Promise<void> {
     const { ok, message } = await runProbe(this.#probe, this.#target);
     if (this.#stopped) return;
+    const periodMs = (this.#probe.periodSeconds ?? 10) * 1000;
+    if (ok) this.#settling = false;
+    const counts = !this.#settling || this.#extra === 0;
+    if (counts) this.#count(ok, message);
+    // Only one look of a period counts; those between are there to see a success early.
+    const lookMs = this.#settling ? (this.#looks++ < EAGER_LOOKS ? EAGER_MS : 1000) : periodMs;
+    const extras = Math.max(1, Math.round(periodMs / lookMs));
+    this.#extra = (this.#extra + 1) % extras;
+    this.#next(periodMs / extras);
+  }
+
+  #count(ok: boolean, message: string): void {
     this.#inRow = ok === this.#last ? this.#inRow + 1 : 1;
     this.#last = ok;
     const enough = ok ? (this.#probe.successThreshold ?? 1) : (this.#probe.failureThreshold ?? 3);
@@ -160,9 +180,5 @@ export class ProbeLoop {
     }
     // A process that is still starting is no news; one that was ready, or never gets there, is.
     if (!ok && (this.#state !== undefined || this.#inRow >= enough)) this.#failed(message);
-    // Until the first verdict a quick look is worth it: a pod that starts in a tenth of a second need not wait for a whole period.
-    const settling = this.#eager && this.#state === undefined && !ok && this.#probe.initialDelaySeconds === undefined;
-    if (!this.#stopped)
-      this.#next(settling ? Math.min(1000, (this.#probe.periodSeconds ?? 10) * 1000) : (this.#probe.periodSeconds ?? 10) * 1000);
   }
 }

@@ -95,7 +95,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
         ],
         ...(cluster.spec.compute.resources === undefined ? {} : { resources: cluster.spec.compute.resources }),
         securityContext: containerSecurity,
-        ...probes('metrics', { readinessSeconds: 2 }),
+        ...probes('metrics', { readinessSeconds: 1 }),
       },
     ],
     volumes: [

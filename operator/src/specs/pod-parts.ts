@@ -61,8 +61,8 @@ export function probes(port: string, times: ProbeTimes): Pick<Container, 'startu
   const { readinessSeconds, startSeconds } = times;
   return {
     ...(startSeconds === undefined ? {} : { startupProbe: probe('/healthz', port, 1, startSeconds) }),
-    readinessProbe: probe('/readyz', port, readinessSeconds, 2),
-    livenessProbe: probe('/healthz', port, 10, 3),
+    readinessProbe: probe('/readyz', port, readinessSeconds, readinessSeconds === 1 ? 3 : 2),
+    livenessProbe: probe('/healthz', port, 15, 2),
   };
 }
 
