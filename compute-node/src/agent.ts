@@ -158,7 +158,7 @@ export class Agent {
         logger: this.#logger,
         signal: this.#stopping.signal,
         onWaiting: (reason) => {
-          if (reason !== '') this.#message = reason;
+          if (reason !== '') this.#message = `waiting for storage: ${reason}`;
         },
       });
       metrics.opens.inc({ outcome: opened.kind });

@@ -84,12 +84,18 @@ export function volumeIdentity(observed: Observed): VolumeIdentity {
   return { kind: 'known', volumeId };
 }
 
+/** A copy is expected of this segment: its claim was seen to hold one, or the cluster has worked before. While a volume is made, not yet. */
+function mustHoldData(observed: Observed, index: number): boolean {
+  const claim = observed.claims.get(index);
+  return isInitialized(observed) && (observed.cluster.status?.firstReadyAt !== undefined || claim === undefined || holdsData(claim));
+}
+
 /** Ready for Kubernetes and, where its daemon says so, with a copy that counts. */
 export function isSegmentUp(observed: Observed, index: number): boolean {
   const pod = observed.storagePods.get(index);
   if (pod === undefined || !isPodReady(pod)) return false;
   const report = observed.daemons.get(pod.metadata.name);
-  return !isInitialized(observed) || report === undefined || report.state === 'READY' || report.state === 'UNKNOWN';
+  return !mustHoldData(observed, index) || report === undefined || report.state === 'READY' || report.state === 'UNKNOWN';
 }
 
 /** Redo that a segment may still have to fetch and count as caught up: the writer sends the last of it anyway. */

@@ -5,6 +5,7 @@ import { SEGMENTS, WRITE_QUORUM, type AuroraClusterStatus, type SegmentStatus } 
 import { describeProblems } from '../api/validate.ts';
 import { freshAgent, isInitialized, writerPod, writerState, type Observed } from '../controller/observed.ts';
 import type { ClusterPlan } from '../controller/plan.ts';
+import { isTerminating } from '../kube/objects.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
 import { instanceStatuses, podState, present, segmentStatuses } from './segments.ts';
 
@@ -39,7 +40,7 @@ function storageVerdicts(observed: Observed, segments: readonly SegmentStatus[])
       ? good(`${up} of ${SEGMENTS} segments are up; four are enough`)
       : bad(
           begun ? 'QuorumLost' : 'Creating',
-          `${up} of ${SEGMENTS} segments are up and four are needed; ${begun ? 'writes wait, nothing is lost; ' : ''}missing: ${missing}`,
+          `${up} of ${SEGMENTS} segments are up and four are needed; ${begun ? 'writes wait, nothing is lost; missing' : 'to come'}: ${missing}`,
         );
   if (damaged.length > 0) {
     return {
@@ -60,19 +61,25 @@ function storageVerdicts(observed: Observed, segments: readonly SegmentStatus[])
   return { quorum, redundant };
 }
 
-function writerVerdict(observed: Observed, hasQuorum: boolean): Verdict {
+/** Why there is no writer to talk to, and what it waits for. */
+function writerVerdict(observed: Observed, segmentsUp: number): Verdict {
   const pod = writerPod(observed);
   const report = freshAgent(observed);
   if (pod !== undefined && writerState(observed) === 'available') return good(`${pod.metadata.name} takes connections`);
   const name = pod?.metadata.name ?? 'the writer';
   if (report !== undefined) {
     const because = report.message === undefined ? '' : `: ${report.message}`;
-    if (report.phase === 'bootstrapping') return bad('Bootstrapping', `${name} makes the first database${because}`);
-    if (report.phase === 'opening')
-      return bad('OpeningVolume', `${name} opens the volume${hasQuorum ? '' : ', which needs four segments'}${because}`);
+    if (report.phase === 'bootstrapping') return bad('Bootstrapping', `${name} makes the first database`);
+    if (report.phase === 'opening') return bad('OpeningVolume', `${name} opens the volume${because}`);
+    if (report.phase === 'running' && observed.cluster.status?.firstReadyAt === undefined)
+      return bad('OpeningVolume', `${name} runs PostgreSQL and is about to be ready`);
     if (report.phase === 'fenced') return bad('WriterFenced', `${name} was fenced by a writer of a higher epoch and is made anew`);
   }
   if (observed.cluster.metadata.deletionTimestamp !== undefined) return bad('Deleting', `${name} ${podState(pod)}`);
+  if (pod !== undefined && pod.status?.phase === 'Running' && !isTerminating(pod) && segmentsUp < WRITE_QUORUM) {
+    const waits = `${name} waits for storage: ${segmentsUp} of ${SEGMENTS} segments are up, ${WRITE_QUORUM} are needed`;
+    return bad('OpeningVolume', waits);
+  }
   const everRan = observed.cluster.status?.firstReadyAt !== undefined;
   return bad(
     everRan ? 'WriterLost' : 'WriterStarting',
@@ -115,7 +122,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
   const pod = writerPod(observed);
   const agent = pod === undefined ? undefined : observed.agents.get(pod.metadata.name);
   const { quorum, redundant } = storageVerdicts(observed, segments);
-  const writer = writerVerdict(observed, quorum.status === 'True');
+  const writer = writerVerdict(observed, up);
   const blocker = plan.obstacles.find(({ blocking }) => blocking);
   const hindrance = plan.obstacles.map(({ message }) => message).join('; ');
   const phase = phaseOf(observed, plan, { quorum, redundant, writer });

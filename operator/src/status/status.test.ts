@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ANNOTATION } from '../api/names.ts';
 import type { AuroraClusterStatus } from '../api/types.ts';
 import type { Observed } from '../controller/observed.ts';
 import { checkManifest } from '../testing/manifest-check.ts';
@@ -143,6 +144,42 @@ describe('the writer', () => {
   test('that cannot be asked is trusted when its pod has been ready for a while', () => {
     expect(condition(statusOf({ ...healthy(), agents: new Map() }), 'WriterAvailable')?.status).toBe('True');
   });
+});
+
+describe('a writer that is not ready says what it waits for', () => {
+  const notReady = (observed: Observed): Observed => ({
+    ...observed,
+    computePods: observed.computePods.map((pod) => running(pod, { ready: false })),
+  });
+  const message = (observed: Observed): string | undefined => condition(statusOf(observed), 'WriterAvailable')?.message;
+
+  test('its agent, where that answers', () => {
+    const waiting = 'waiting for storage: 3 of 6 segments answered, 4 are needed';
+    const agents = new Map([['demo-1', agentReport({ phase: 'opening', message: waiting })]]);
+    expect(message({ ...notReady(healthy()), agents })).toBe(`demo-1 opens the volume: ${waiting}`);
+  });
+
+  test('the segments, while its agent does not answer', () => {
+    expect(message({ ...notReady(down(healthy(), 0, 3, 4)), agents: new Map() })).toBe(
+      'demo-1 waits for storage: 3 of 6 segments are up, 4 are needed',
+    );
+  });
+
+  test('its first readiness', () => {
+    expect(message(notReady(healthy()))).toBe('demo-1 runs PostgreSQL and is about to be ready');
+  });
+});
+
+test('while the first volume is made, segments that have yet to take it are up', () => {
+  const observed = healthy();
+  const bare = at(observed.claims, 1);
+  const claims = withEntry(observed.claims, 1, {
+    ...bare,
+    metadata: { ...bare.metadata, annotations: { [ANNOTATION.volumeId]: VOLUME } },
+  });
+  const daemons = withEntry(observed.daemons, 'demo-storage-1', daemonReport(1, { state: 'IMPORTING' }));
+  expect(statusOf({ ...observed, claims, daemons }).storage?.summary).toBe('6/6');
+  expect(statusOf({ ...observed, daemons }).storage?.summary).toBe('5/6');
 });
 
 describe('events', () => {

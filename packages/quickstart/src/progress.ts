@@ -15,7 +15,8 @@ export class Progress {
   /** Shows what is being waited for now. Only changes are printed when the output is not a terminal. */
   waiting(step: string, detail: string): void {
     const line = `  … ${step.padEnd(16)} ${detail}`;
-    if (this.#out.isTTY) this.#out.write(`\r\x1b[2K${line}`);
+    // A line that wraps could not be rewritten in place.
+    if (this.#out.isTTY) this.#out.write(`\r\x1b[2K${line.slice(0, Math.max(20, this.#out.columns - 1))}`);
     else if (line !== this.#open) this.#out.write(`${line}\n`);
     this.#open = line;
   }

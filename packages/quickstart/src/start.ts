@@ -70,7 +70,8 @@ async function waitFor<T>(
 function describe(status: ClusterStatus): string {
   const parts = [`storage ${status.storageReady}/6`];
   if (status.ready) parts.push('waiting for PostgreSQL to answer');
-  else parts.push(...[status.phase, status.message].filter((part) => part !== ''));
+  // What follows the first clause is for `kubectl describe`: who is missing, what to do.
+  else parts.push(...[status.phase, status.message.split('; ')[0] ?? ''].filter((part) => part !== ''));
   return parts.join(' · ');
 }
 

@@ -44,6 +44,14 @@ export type OpenRequest =
   | { readonly kind: 'truncate'; readonly epoch: bigint; readonly history: readonly EpochStart[] }
   | { readonly kind: 'catch-up'; readonly epoch: bigint; readonly lsn: bigint };
 
+/** What a quorum has to have done for a step to end, for people. */
+const DONE: Partial<Record<OpenStep, string>> = {
+  status: 'answered',
+  promise: 'promised to follow this writer',
+  truncate: 'know where the volume ends',
+  'catch-up': 'hold all of the volume',
+};
+
 /** Why a request failed: `overtaken` when the segment named a higher epoch or another holder of ours, else `unavailable`. */
 export type OpenFailure = 'overtaken' | 'unavailable';
 
@@ -302,7 +310,9 @@ export class OpenProtocol {
     const { answered } = this;
     if (answered < WRITE_QUORUM) {
       this.#waiting =
-        this.#lacking !== '' ? this.#lacking : `${this.#step}: ${answered} of ${this.copies} segments answered, ${WRITE_QUORUM} are needed`;
+        this.#lacking !== ''
+          ? this.#lacking
+          : `${answered} of ${this.copies} segments ${DONE[this.#step] ?? 'answered'}, ${WRITE_QUORUM} are needed`;
       return;
     }
     const everyoneSpoke = this.#answers.every((claim, segment) => claim !== undefined || this.#failed[segment] === true);
