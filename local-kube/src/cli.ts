@@ -86,7 +86,7 @@ async function main(): Promise<void> {
   process.stdout.write(
     verb === 'restore'
       ? `${zone} is back; its pods start again with their disks\n`
-      : `${zone} has failed: its processes are ${outage === 'pause' ? 'stopped' : 'killed'}. Bring it back with: zone restore ${zone}\n`,
+      : `${zone} has failed: its processes are ${outage === 'pause' ? 'stopped' : 'killed'}. Bring it back with: npm run zone -- restore ${zone}\n`,
   );
   return undefined;
 }

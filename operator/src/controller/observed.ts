@@ -84,10 +84,14 @@ export function volumeIdentity(observed: Observed): VolumeIdentity {
   return { kind: 'known', volumeId };
 }
 
-/** A copy is expected of this segment: its claim was seen to hold one, or the cluster has worked before. While a volume is made, not yet. */
+/** Reports from while the volume was made may stand until the next round of questions. */
+const FIRST_REPORTS_MS = 15_000;
+
+/** A copy is expected of this segment: its claim was seen to hold one, or the cluster has worked for a while. */
 function mustHoldData(observed: Observed, index: number): boolean {
   const claim = observed.claims.get(index);
-  return isInitialized(observed) && (observed.cluster.status?.firstReadyAt !== undefined || claim === undefined || holdsData(claim));
+  const worksSince = timeMs(observed.cluster.status?.firstReadyAt) ?? observed.now;
+  return isInitialized(observed) && (observed.now - worksSince > FIRST_REPORTS_MS || claim === undefined || holdsData(claim));
 }
 
 /** Ready for Kubernetes and, where its daemon says so, with a copy that counts. */

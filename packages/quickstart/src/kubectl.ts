@@ -6,7 +6,7 @@ import { HOME } from './home.ts';
 
 const run = spawnSync(kubectlPath(), process.argv.slice(2), {
   stdio: 'inherit',
-  env: { ...process.env, KUBECONFIG: process.env['KUBECONFIG'] ?? path.join(HOME, 'kubeconfig') },
+  env: { ...process.env, KUBECONFIG: process.env['KUBECONFIG'] || path.join(HOME, 'kubeconfig') },
 });
 if (run.error !== undefined) process.stderr.write(`kubectl could not be run: ${run.error.message}\n`);
 process.exitCode = run.status ?? 1;
