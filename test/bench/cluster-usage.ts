@@ -12,8 +12,10 @@ export function daemonMetricsAddresses(cluster: Cluster): string[] {
     .map((each) => (each.split('=').at(-1) ?? '').replace(/:\d+$/, ':7002'));
 }
 
+/** Of each daemon that runs. */
 export function daemonMetrics(cluster: Cluster): Promise<Metrics[]> {
-  return Promise.all(daemonMetricsAddresses(cluster).map(scrape));
+  const running = daemonMetricsAddresses(cluster).filter((_address, index) => cluster.daemons[index]?.running === true);
+  return Promise.all(running.map(scrape));
 }
 
 export function writerMetrics(cluster: Cluster): Promise<Metrics> {

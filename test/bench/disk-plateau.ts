@@ -3,7 +3,7 @@
  * what the six daemons keep on disk meanwhile. The log advances without end; disk use must not.
  *
  * The load: each client updates `--rows-per-update` neighbouring rows of 400 bytes at a time, at random places, without pause;
- * autovacuum runs. At the end, the highest use in the second half of the run is held against that in the first.
+ * autovacuum runs. With `--dead 1 --retain-mib 64`, one daemon is dead throughout and the others keep log for it, up to so much. At the end, the highest use in the second half of the run is held against that in the first.
  */
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,6 +21,9 @@ const { values } = parseArgs({
     'sample-seconds': { type: 'string', default: '5' },
     /** Lines of the table that is printed at the end. */
     lines: { type: 'string', default: '20' },
+    /** Daemons that are dead throughout: the others keep log for them, up to `retain-mib`. */
+    dead: { type: 'string', default: '0' },
+    'retain-mib': { type: 'string', default: '1024' },
   },
 });
 const endAfterMs = Number(values.minutes) * 60_000;
@@ -44,7 +47,12 @@ interface Sample {
   readonly database: number;
 }
 
-const cluster = await Cluster.start({ readyWithinMs: 120_000, pgParameters: { shared_buffers: '128MB', autovacuum_naptime: '5s' } });
+const dead = Number(values.dead);
+const cluster = await Cluster.start({
+  env: { AURORA_LOG_RETAIN_MIB: values['retain-mib'] },
+  readyWithinMs: 120_000,
+  pgParameters: { shared_buffers: '128MB', autovacuum_naptime: '5s' },
+});
 let running = true;
 
 async function load(): Promise<void> {
@@ -65,7 +73,7 @@ async function load(): Promise<void> {
 
 async function sample(startLsn: number, startedAt: number): Promise<Sample> {
   const metrics = await daemonMetrics(cluster);
-  const uses = cluster.daemons.map((_daemon, index) => directoryUse(cluster, index));
+  const uses = cluster.daemons.flatMap((daemon, index) => (daemon.running ? [directoryUse(cluster, index)] : []));
   const highest = (values: readonly number[]): number => Math.max(...values);
   const gauge = (name: string): number => highest(metrics.map((each) => each.get(`aurora_storage_${name}`) ?? 0));
   const { rows: size } = await cluster.query<{ bytes: string }>('select pg_database_size(current_database()) bytes');
@@ -94,6 +102,7 @@ const samples: Sample[] = [];
 try {
   await cluster.query('create table steady (id int primary key, filler text) with (fillfactor = 70)');
   await cluster.query(`insert into steady select g, repeat(md5(g::text), 12) from generate_series(1, ${rows}) g`);
+  for (const daemon of cluster.daemons.slice(0, dead)) await daemon.kill();
   const startLsn = await volumeLsn(cluster);
   const startedAt = performance.now();
   // One that fails must not end the run without a word.
@@ -124,7 +133,7 @@ const head = [
   'references',
   'merges',
 ];
-print(`\n${values.minutes} min, ${values.clients} clients, ${machineLoad()}; MiB, of the daemon that uses most\n`);
+print(`\n${values.minutes} min, ${values.clients} clients, ${dead} daemons dead, ${machineLoad()}; MiB, of the daemon that uses most\n`);
 print(
   markdownTable(
     head,
@@ -139,4 +148,5 @@ print(
   `\nhighest use on disk: ${shown(first / MIB)} MiB in the first half, ${shown(second / MIB)} MiB in the second; ` +
     `the log advanced by ${shown(advanced / MIB)} MiB, ${shown(advanced / second, 1)} times that`,
 );
-if (second > first * 1.25 || advanced < second) process.exitCode = 1;
+// Log goes in files of 64 MiB and at the end of a merge, so use is a sawtooth, of which either half may have missed the tip.
+if (second > first * 1.5 || advanced < second) process.exitCode = 1;
