@@ -209,7 +209,9 @@ describe('opening', () => {
         onWaiting: (reason) => void reasons.push(reason),
       });
       expect(await settled(opening, 1000)).toBe(false);
-      expect(reasons.at(-1)).toMatch(/segments that answered are empty, but this volume held a database.*Bring back/);
+      expect(reasons.at(-1)).toMatch(
+        /segments answered and all of them are empty, but this volume held a database.*Bring back.*AURORA_VOLUME_EXISTS=false/,
+      );
       for (const fake of fakes.slice(0, 4)) {
         fake.phase = 'READY';
         fake.history = [{ epoch: 1n, startLsn: BASE }];

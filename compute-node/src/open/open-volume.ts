@@ -12,6 +12,8 @@ const DOUBT_MS = 10_000;
 const RACE_PAUSE_MS = 200;
 const DEADLINE_MS = { status: 1000, 'open-epoch': 2000, truncate: 10_000, 'catch-up': 30_000 } as const;
 const WAITING_LOG_MS = 3000;
+const HOW_TO_GIVE_UP =
+  '; to give its data up and begin anew, start with AURORA_VOLUME_EXISTS=false (the operator does so for a cluster with the annotation kube-aurora.dev/accept-data-loss=true)';
 
 export interface OpenedVolume {
   readonly kind: 'opened';
@@ -56,7 +58,7 @@ export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcom
   const run = new OpenRun(protocol, options);
   const waiting = setInterval(() => {
     const { step, epoch, refuses, waitingFor } = protocol;
-    if (refuses) logger.error({ step, epoch }, waitingFor);
+    if (refuses) logger.error({ step, epoch }, `${waitingFor}${HOW_TO_GIVE_UP}`);
     else logger.warn({ step, epoch }, `waiting for storage: ${waitingFor}`);
   }, WAITING_LOG_MS);
   const stop = (): void => run.finish();
@@ -176,7 +178,7 @@ class OpenRun {
 
   #wake(): void {
     const { step } = this.#protocol;
-    this.#options.onWaiting(this.#protocol.waitingFor);
+    this.#options.onWaiting(`${this.#protocol.waitingFor}${this.#protocol.refuses ? HOW_TO_GIVE_UP : ''}`);
     if (step === 'opened' || step === 'bootstrap' || step === 'overtaken') {
       this.finish();
       return;

@@ -117,7 +117,7 @@ describe('OpenProtocol', () => {
       protocol.endDoubt();
     }
     expect(protocol).toMatchObject({ step: 'promise', refuses: true });
-    expect(protocol.waitingFor).toContain('are empty, but this volume held a database');
+    expect(protocol.waitingFor).toContain('all of them are empty, but this volume held a database');
     for (const index of [0, 1, 2, 3]) segments[index] = claim();
     respond(protocol, segments, [0, 1, 2, 3]);
     protocol.endGrace();

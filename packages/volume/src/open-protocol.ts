@@ -344,8 +344,8 @@ export class OpenProtocol {
       if (this.#volumeExists) {
         this.#refuses = true;
         this.#lacking =
-          `all ${answered} of ${copies} segments that answered are empty, but this volume held a database: it is not made anew over ` +
-          'what may still exist. Bring back the daemons or disks that hold it, or say that the volume is new';
+          `${answered} of ${copies} segments answered and all of them are empty, but this volume held a database: it is not made anew over ` +
+          'what may still exist. Bring back the daemons or disks that hold it';
         this.#waiting = this.#lacking;
         this.#answers = this.#answers.map(() => undefined);
       } else if (this.inDoubt) {
