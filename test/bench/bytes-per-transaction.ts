@@ -12,12 +12,11 @@
  */
 import { execFile } from 'node:child_process';
 import { parseArgs, promisify } from 'node:util';
-import { setTimeout as delay } from 'node:timers/promises';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
 import { Cluster } from '../e2e/cluster-harness.ts';
-import { daemonMetrics, directoryUse, volumeLsn } from './cluster-usage.ts';
+import { daemonMetrics, directoryUse, settled, volumeLsn } from './cluster-usage.ts';
 import { LogMeter } from './log-meter.ts';
-import { clusterTarget, initialise, requirePgbench, tpcbTimes, type BenchTarget } from './pgbench.ts';
+import { checkpoint, clusterTarget, initialise, requirePgbench, tpcbTimes, type BenchTarget } from './pgbench.ts';
 import { diskBytesWritten, machineLoad } from './process-usage.ts';
 import { markdownTable, print, shown } from './table.ts';
 
@@ -31,7 +30,6 @@ const { values } = parseArgs({
 const scale = Number(values.scale);
 const clientCounts = values.clients.split(',').map(Number);
 const CHECKPOINTS = 10;
-const SETTLED_MS = 3000;
 
 interface Row {
   readonly what: string;
@@ -99,10 +97,10 @@ async function ours(): Promise<void> {
     const target = clusterTarget(cluster);
     await initialise(target, scale);
     for (const clients of clientCounts) {
-      await delay(SETTLED_MS);
+      await settled(cluster);
       const before = await totals(cluster, meter);
       const { transactions } = await tpcbTimes(target, clients, Math.round(Number(values.transactions) / clients));
-      await delay(SETTLED_MS);
+      await settled(cluster);
       const after = await totals(cluster, meter);
       const each = (key: 'logs' | 'kept'): number =>
         mean(after[key].map((bytes, index) => bytes - (before[key][index] ?? 0))) / transactions;
@@ -149,24 +147,19 @@ async function stock(what: string, settings: Readonly<Record<string, string>>, c
     password: '',
     database: 'postgres',
   };
-  const checkpoint = async (): Promise<void> => {
-    const client = await postgres.connect();
-    await client.query('checkpoint');
-    await client.end();
-  };
   try {
     await initialise(target, scale);
     for (const clients of clientCounts) {
       let transactions = 0;
-      await checkpoint();
+      await checkpoint(target);
       const [before, diskBefore] = [await walLsn(postgres), diskBytesWritten(postgres.dataDir)];
       for (let part = 0; part < checkpoints; part++) {
-        if (part > 0) await checkpoint();
+        if (part > 0) await checkpoint(target);
         transactions += (await tpcbTimes(target, clients, Math.round(Number(values.transactions) / checkpoints / clients))).transactions;
       }
       const wal = ((await walLsn(postgres)) - before) / transactions;
       // Data files are written by the checkpoint that the run's changes have to be in.
-      await checkpoint();
+      await checkpoint(target);
       add({ what, clients, wal, disk: perTransaction(diskBefore, diskBytesWritten(postgres.dataDir), transactions) });
     }
   } finally {

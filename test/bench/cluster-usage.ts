@@ -1,6 +1,7 @@
 /** What a running cluster's daemons hold and have done: the figures that several benchmarks take twice and subtract. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../e2e/cluster-harness.ts';
 import { scrape, type Metrics } from './metrics.ts';
 
@@ -20,6 +21,19 @@ export function daemonMetrics(cluster: Cluster): Promise<Metrics[]> {
 
 export function writerMetrics(cluster: Cluster): Promise<Metrics> {
   return scrape(`${cluster.writer.host}:7003`);
+}
+
+/** No daemon ended a merge for so long: none is under way. */
+const SETTLED_MS = 5000;
+
+/** Waits until the daemons have merged what they are going to merge: work that belongs to what was done before. */
+export async function settled(cluster: Cluster): Promise<void> {
+  const merges = async (): Promise<number> =>
+    (await daemonMetrics(cluster)).reduce((sum, each) => sum + (each.get('aurora_storage_merges') ?? 0), 0);
+  for (let before = -1, now = await merges(); before !== now; now = await merges()) {
+    before = now;
+    await delay(SETTLED_MS);
+  }
 }
 
 export interface DirectoryUse {

@@ -12,11 +12,10 @@
  * histogram's bound at or above the quantile; that of a lookup is the client's own.
  */
 import { parseArgs } from 'node:util';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { startPostgres } from '@kube-aurora/test-postgres';
 import { Cluster } from '../e2e/cluster-harness.ts';
-import { daemonMetrics, writerMetrics } from './cluster-usage.ts';
+import { daemonMetrics, settled, writerMetrics } from './cluster-usage.ts';
 import { histogramQuantile, moved, type Metrics } from './metrics.ts';
 import { machineLoad } from './process-usage.ts';
 import { markdownTable, MIB, print, quantile, shown } from './table.ts';
@@ -35,8 +34,6 @@ const rows = Number(values.mib) * ROWS_PER_MIB;
 const INSERT_ROWS = 50_000;
 const SHARED_BUFFERS = '32MB';
 const PAGE_BYTES = 8192;
-/** No daemon ended a merge for so long: none is under way. */
-const SETTLED_MS = 5000;
 
 /** What is measured, one of ours or a stock PostgreSQL. */
 interface Server {
@@ -61,14 +58,7 @@ async function ours(): Promise<Server> {
   return {
     name: 'kube-aurora',
     connect: () => cluster.connect(),
-    settle: async () => {
-      const merges = async (): Promise<number> =>
-        (await daemonMetrics(cluster)).reduce((sum, each) => sum + (each.get('aurora_storage_merges') ?? 0), 0);
-      for (let before = -1, now = await merges(); before !== now; now = await merges()) {
-        before = now;
-        await delay(SETTLED_MS);
-      }
-    },
+    settle: () => settled(cluster),
     makeCold: async () => {
       await cluster.writer.kill();
       cluster.writer.killPostgres();

@@ -2,6 +2,8 @@
  * `npm run bench -- --seconds 20 --clients 1,8,32 --scale 10`: TPC-B through us, through stock PostgreSQL, and through stock PostgreSQL
  * with quorum standbys, in one run. Compare the ratios; absolute figures belong to the machine.
  *
+ * Each system is loaded for `--warmup` seconds first, unmeasured, and our daemons have merged the redo of filling the tables before
+ * that. Stock PostgreSQL gets no checkpoint in between, so that it writes next to no page images in the run: its best case.
  * `--cpu` adds a table of the CPU that each part used per transaction (milliseconds, from /proc/PID/stat), which does not depend
  * on how busy the machine is as times do; `--only ours,alone,quorum` leaves systems out.
  */
@@ -9,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { Cluster } from '../e2e/cluster-harness.ts';
 import { clusterTarget, initialise, requirePgbench, tpcb } from './pgbench.ts';
 import { stockAlone, stockQuorum, type Peer } from './peers.ts';
+import { settled } from './cluster-usage.ts';
 import { cpuSeconds, machineLoad, residentMib, treeCpuSeconds } from './process-usage.ts';
 import { markdownTable, print, shown } from './table.ts';
 
@@ -17,6 +20,7 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '20' },
     clients: { type: 'string', default: '1,8,32' },
     scale: { type: 'string', default: '10' },
+    warmup: { type: 'string', default: '3' },
     only: { type: 'string' },
     cpu: { type: 'boolean', default: false },
   },
@@ -28,8 +32,18 @@ const clientCounts = values.clients.split(',').map(Number);
 /** CPU seconds so far of each part of a system, by the part's name. */
 type CpuReading = ReadonlyMap<string, number>;
 
+const sum = (figures: readonly number[]): number => figures.reduce((total, each) => total + each, 0);
+
+/** Single parts, the mean of the copies, and all together. */
+function reading(copiesName: string, copies: readonly number[], parts: readonly (readonly [string, number])[]): CpuReading {
+  const all = sum(copies) + sum(parts.map(([, seconds]) => seconds));
+  return new Map([...parts, ...(copies.length > 0 ? [[copiesName, sum(copies) / copies.length] as const] : []), ['all', all]]);
+}
+
 interface Measured extends Pick<Peer, 'target' | 'stop'> {
   memoryMib?(): number;
+  /** Waits until what filling the tables left to be done in the background is done. */
+  settle(): Promise<void>;
   cpu(): Promise<CpuReading>;
 }
 
@@ -38,16 +52,19 @@ async function ours(): Promise<Measured> {
   const processes = [cluster.writer, ...cluster.daemons];
   return {
     target: clusterTarget(cluster),
+    settle: () => settled(cluster),
     stop: () => cluster.destroy(),
     memoryMib: () => processes.reduce((sum, { pid }) => sum + (pid === undefined ? 0 : residentMib(pid)), 0),
     cpu: async () => {
       const postgres = (await cluster.writer.status())?.postgres.pid;
-      const daemons = cluster.daemons.map(({ pid }) => cpuSeconds(pid ?? 0));
-      return new Map([
-        ['PostgreSQL', postgres === undefined ? Number.NaN : treeCpuSeconds(postgres)],
-        ['agent', cpuSeconds(cluster.writer.pid ?? 0)],
-        ['each daemon', daemons.reduce((sum, each) => sum + each, 0) / daemons.length],
-      ]);
+      return reading(
+        'each of six daemons',
+        cluster.daemons.map(({ pid }) => cpuSeconds(pid ?? 0)),
+        [
+          ['PostgreSQL', postgres === undefined ? Number.NaN : treeCpuSeconds(postgres)],
+          ['agent', cpuSeconds(cluster.writer.pid ?? 0)],
+        ],
+      );
     },
   };
 }
@@ -56,15 +73,13 @@ async function ours(): Promise<Measured> {
 function stock(start: () => Promise<Peer>): () => Promise<Measured> {
   return async () => {
     const peer = await start();
-    const { primaryPid, standbyPids } = peer;
-    const cpu = (): Promise<CpuReading> => {
-      const standbys = standbyPids.map(treeCpuSeconds);
-      const each = standbys.reduce((sum, seconds) => sum + seconds, 0) / standbys.length;
-      return Promise.resolve(
-        new Map([['PostgreSQL', treeCpuSeconds(primaryPid)], ...(standbys.length > 0 ? [['each standby', each] as const] : [])]),
+    const cpu = (): Promise<CpuReading> =>
+      Promise.resolve(
+        reading(`each of ${peer.standbyPids.length} standbys`, peer.standbyPids.map(treeCpuSeconds), [
+          ['PostgreSQL', treeCpuSeconds(peer.primaryPid)],
+        ]),
       );
-    };
-    return { ...peer, cpu };
+    return { ...peer, cpu, settle: () => Promise.resolve() };
   };
 }
 
@@ -94,6 +109,8 @@ for (const [key, start] of Object.entries(SYSTEMS)) {
   const { target } = system;
   try {
     await initialise(target, scale);
+    await system.settle();
+    if (Number(values.warmup) > 0) await tpcb(target, clientCounts.at(-1) ?? 1, Number(values.warmup));
     const figures: string[] = [];
     const readings: { before: CpuReading; after: CpuReading; transactions: number }[] = [];
     for (const clients of clientCounts) {

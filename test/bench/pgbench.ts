@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { Client } from 'pg';
 import type { Cluster } from '../e2e/cluster-harness.ts';
 
 const run = promisify(execFile);
@@ -56,6 +57,17 @@ async function pgbench(target: BenchTarget, args: readonly string[], timeoutMs: 
 
 export async function initialise(target: BenchTarget, scale: number): Promise<void> {
   await pgbench(target, ['-i', '-q', '-s', String(scale)], 600_000);
+}
+
+/** A checkpoint of a stock server: what was written before it is in the data files, and does not burden what comes after. */
+export async function checkpoint({ host, port, user, password, database }: BenchTarget): Promise<void> {
+  const client = new Client({ host, port, user, password, database });
+  await client.connect();
+  try {
+    await client.query('checkpoint');
+  } finally {
+    await client.end();
+  }
 }
 
 function figure(output: string, pattern: RegExp): number {
