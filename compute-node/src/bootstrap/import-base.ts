@@ -28,8 +28,8 @@ const PAGES_PER_MESSAGE = 16;
 const DEADLINE_MS = 120_000;
 /** A segment that takes nothing for this long is left behind: it will copy the volume from a peer. */
 const STALL_MS = 5000;
-/** After four segments have everything, how long the others may still take. */
-const STRAGGLER_MS = 1000;
+/** After four segments have everything, how long the others may still take: left behind, they copy it all once more. */
+const STRAGGLER_MS = 3000;
 
 /** The import did not reach four segments; what was written is not a volume yet. Open again: it is decided anew. */
 export class ImportFailedError extends Error {
