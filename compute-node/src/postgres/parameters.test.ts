@@ -7,6 +7,8 @@ test('a cluster sets its own parameters, quoted for postgresql.conf', () => {
   const parameters = parseParameters('{"work_mem": "8MB", "Max_Connections": 50, "jit": false, "my.note": "it\'s \\\\ fine"}');
   expect(configurationFile(parameters).split('\n').slice(1, -1)).toEqual([
     "io_workers = '8'",
+    "commit_delay = '500'",
+    "commit_siblings = '2'",
     "work_mem = '8MB'",
     "max_connections = '50'",
     "jit = 'off'",

@@ -33,6 +33,10 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
 const DEFAULT_PARAMETERS: Readonly<Record<string, string>> = {
   // Eight workers scan cold pages half as fast again as PostgreSQL's three: each waits for the volume most of the time.
   io_workers: '8',
+  // A flush is a round of six daemons. The first of several committing sessions waits half a millisecond for the others: fewer,
+  // fuller rounds. A session that commits alone does not wait.
+  commit_delay: '500',
+  commit_siblings: '2',
 };
 
 /** Set by the agent from its own configuration, or without meaning on this storage. */

@@ -3,6 +3,7 @@ import { countsForWriter, type RedoRing } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import { Backoff } from '../backoff.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
+import type { Sink } from './fan-out.ts';
 
 /** Redo sent to one segment and not yet acknowledged. More than a disk's moment of slowness, less than would hurt six times. */
 const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
@@ -33,7 +34,7 @@ export interface StreamContext {
  * Invariant: an SCL is passed on only from answers that carry our epoch, on a stream whose hello (with our history) was
  * answered: see QuorumTracker.
  */
-export class SegmentStream {
+export class SegmentStream implements Sink {
   readonly endpoint: SegmentEndpoint;
   readonly #context: StreamContext;
   /** Commits may be waiting for this very segment: a daemon that is back is found soon, and a refused connection costs little. */
@@ -41,6 +42,8 @@ export class SegmentStream {
   #phase: StreamPhase = 'connecting';
   #stream: AppendStream | undefined;
   #blocked = false;
+  /** More could have been sent, but too much was in flight. */
+  #isHeldBack = false;
   /** Sequence in the ring of the next batch to send. */
   #cursor = 0;
   /** Ends and sizes of what was sent on this stream and not acknowledged; #unackedHead is the oldest. */
@@ -60,6 +63,12 @@ export class SegmentStream {
 
   get phase(): StreamPhase {
     return this.#phase;
+  }
+  get isStreaming(): boolean {
+    return this.#phase === 'streaming';
+  }
+  get zone(): string {
+    return this.endpoint.zone;
   }
   /** Highest SCL it acknowledged to us. */
   get scl(): bigint {
@@ -89,7 +98,12 @@ export class SegmentStream {
   pump(): void {
     if (this.#phase !== 'streaming' || this.#stream === undefined) return;
     const { ring } = this.#context;
-    while (!this.#blocked && this.#inFlightBytes < IN_FLIGHT_BYTES_MAX) {
+    this.#isHeldBack = false;
+    while (!this.#blocked) {
+      if (this.#inFlightBytes >= IN_FLIGHT_BYTES_MAX) {
+        this.#isHeldBack = true;
+        return;
+      }
       const entry = ring.get(this.#cursor);
       if (entry === undefined) {
         if (this.#cursor < ring.nextSequence) this.#lag();
@@ -161,7 +175,7 @@ export class SegmentStream {
       this.#resume(response.scl);
     }
     onAcknowledged(this.endpoint.index, response.scl);
-    if (this.#phase === 'streaming') this.pump();
+    if (this.#isHeldBack) this.pump();
   }
 
   #acknowledged(scl: bigint): void {

@@ -1,8 +1,9 @@
 import { WAL_PAGE_BYTES, WalFormatError, WalStreamDecoder, formatLsn, type Lsn, type StreamRecord } from '@kube-aurora/pg-format';
 import { encodeAppendRequest, type EpochStart } from '@kube-aurora/rpc';
-import { QuorumTracker, RedoRing, encodeRedoBatch, recordBytesInBatch } from '@kube-aurora/volume';
+import { QuorumTracker, RedoRing, WRITE_QUORUM, encodeRedoBatch, recordBytesInBatch } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
+import { FanOut } from './fan-out.ts';
 import { SegmentStream, heartbeatMessage, type StreamPhase } from './segment-stream.ts';
 
 /** Where WAL bytes come from: pg_wal of our PostgreSQL (LocalWal). */
@@ -59,6 +60,7 @@ export class WritePath {
   readonly #ring: RedoRing;
   readonly #tracker: QuorumTracker;
   readonly #streams: SegmentStream[];
+  readonly #fanOut: FanOut;
   #decoder: WalStreamDecoder | undefined;
   #wal: WalSource | undefined;
   #previousEpoch: bigint;
@@ -93,6 +95,7 @@ export class WritePath {
           logger: options.logger,
         }),
     );
+    this.#fanOut = new FanOut({ sinks: this.#streams, quorum: WRITE_QUORUM, now: () => performance.now() });
   }
 
   get vdl(): bigint {
@@ -130,7 +133,6 @@ export class WritePath {
 
   stop(): void {
     this.#over ??= 'stopped';
-    clearTimeout(this.#heartbeat);
     for (const stream of this.#streams) stream.stop();
     this.#giveUp();
   }
@@ -226,11 +228,12 @@ export class WritePath {
     const message = encodeAppendRequest(batch, this.#announceVdl(), this.#announcePgmrpl());
     this.#ring.push({ backlink, endLsn, message });
     this.#previousEpoch = epoch;
-    for (const stream of this.#streams) stream.pump();
+    this.#fanOut.pushed(endLsn, message.length);
   }
 
   #acknowledged(segment: number, scl: bigint): void {
     if (this.#over !== undefined || !this.#tracker.acknowledge(segment, scl)) return;
+    this.#fanOut.durable(this.#tracker.point);
     this.#settle();
     if (this.#flushes.some((flush) => flush.target === undefined)) {
       this.#read();
@@ -288,6 +291,7 @@ export class WritePath {
 
   #giveUp(): void {
     clearTimeout(this.#heartbeat);
+    this.#fanOut.stop();
     const flushes = this.#flushes;
     const waiters = this.#durableWaiters;
     this.#flushes = [];

@@ -8,12 +8,16 @@ import type { RedoIndex } from './redo-index.ts';
 
 /**
  * From the log into memory: durable batches are indexed (which record changes which page), and what is at or below VDL
- * is applied to the VolumeState, in LSN order. Both run in slices, so that appends and their acknowledgements go first.
+ * is applied to the VolumeState, in LSN order. Both run in slices, so that appends and their acknowledgements go first, and
+ * neither runs for every batch: redo gathers for a moment, unless a read waits for it.
  *
  * Invariant: nothing past VDL reaches the state or a stored page; what is past it may still be annulled.
  */
 
 const SLICE_MS = 3;
+/** New redo and a new VDL wait so long for more of it. */
+const GATHER_MS = 20;
+const GATHER_BYTES_MAX = 256 * 1024;
 /** Records between two looks at the clock. */
 const CLOCK_STRIDE = 64;
 /** Decoded records that wait for VDL, and their bytes, at most; the rest is read and decoded again. */
@@ -60,7 +64,10 @@ export class Ingest {
   #appliedLsn: number;
   #vdl: number;
   #commitTimestamps: boolean;
+  #gathering: NodeJS.Timeout | undefined;
   #scheduled = false;
+  /** Somebody waits until all below is applied. */
+  #wantedLsn = 0;
   #stopped = false;
   recordsIndexed = 0;
   /** Called when indexed or applied moved. */
@@ -119,6 +126,12 @@ export class Ingest {
     this.schedule();
   }
 
+  /** A read waits for what starts below `lsn`: no gathering until it is applied. */
+  want(lsn: number): void {
+    if (lsn > this.#wantedLsn) this.#wantedLsn = lsn;
+    if (!this.hasApplied(lsn)) this.schedule();
+  }
+
   /** Indexes at once: for opening, when nothing else goes on. */
   addNow(header: RedoBatchHeader, batch: Buffer, position: number): void {
     this.add(header, batch, position);
@@ -131,8 +144,15 @@ export class Ingest {
     this.schedule();
   }
 
+  /** There is something to index or to apply. */
   schedule(): void {
     if (this.#scheduled || this.#stopped) return;
+    if (this.#waitingBytes <= GATHER_BYTES_MAX && this.hasApplied(this.#wantedLsn)) {
+      this.#gathering ??= setTimeout(() => this.#pump(), GATHER_MS);
+    } else this.#goOn();
+  }
+
+  #goOn(): void {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -142,15 +162,18 @@ export class Ingest {
 
   stop(): void {
     this.#stopped = true;
+    clearTimeout(this.#gathering);
   }
 
   #pump(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
     if (this.#stopped) return;
     try {
       const until = this.#parts.now() + SLICE_MS;
       this.#indexSome(until);
       this.#applySome(until);
-      if (this.#waiting.length > 0 || this.#canApply()) this.schedule();
+      if (!this.#scheduled && (this.#waiting.length > 0 || this.#canApply())) this.#goOn();
     } catch (error) {
       this.#stopped = true;
       this.onFailure(error instanceof Error ? error : new Error(String(error)));

@@ -57,6 +57,7 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
       const segment = await find(id);
       if (key.length !== PAGE_KEY_BYTES) throw new AuroraRpcError('INVALID', `key: ${key.length} bytes, not ${PAGE_KEY_BYTES}`);
       const content = contentOf(segment);
+      content.ingest.want(Number(lsn));
       // Applied, not merely held: what is past VDL may still be annulled, and must not get into a peer's store.
       if (!(await segment.progress.until(() => content.ingest.hasApplied(Number(lsn)), deadlineOf(context)))) {
         throw new AuroraRpcError('BEHIND', `redo is applied up to ${text(BigInt(content.ingest.appliedLsn))}, not ${text(lsn)}`);

@@ -103,6 +103,8 @@ describe('peers', () => {
     segment.noteVdl(writer.end.lsn + 80n, 3n);
     segment.notePgmrpl(writer.end.lsn + 80n, 3n);
     await installed;
+    segment.content?.ingest.want(Number(agreed));
+    await segment.progress.until(() => segment.state().appliedLsn >= agreed, Date.now() + 5000);
     expect(segment.state()).toMatchObject({ phase: 'READY', scl: agreed, appliedLsn: agreed, vdl: agreed });
   });
 

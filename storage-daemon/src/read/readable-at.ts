@@ -22,6 +22,7 @@ export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, d
   };
   noteDurable();
   if (content.ingest.hasApplied(at)) return content;
+  content.ingest.want(at);
   await segment.progress.until(() => {
     if (segment.content === undefined || segment.held.damage !== undefined || segment.content.ingest.hasApplied(at)) return true;
     noteDurable();

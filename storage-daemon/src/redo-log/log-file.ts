@@ -167,6 +167,11 @@ export class LogFile {
     return fdatasync(this.#open);
   }
 
+  /** On the caller's thread. */
+  syncHere(): void {
+    fs.fdatasyncSync(this.#open);
+  }
+
   /** Reads exactly `bytes`; short only at the file's end. */
   readSync(into: Buffer, intoOffset: number, bytes: number, offset: number): number {
     let done = 0;

@@ -1,0 +1,105 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import fc from 'fast-check';
+import { FanOut, byZone, demote, type Sink } from './fan-out.ts';
+
+class FakeSink implements Sink {
+  readonly id: number;
+  readonly zone: string;
+  isStreaming = true;
+  scl = 0n;
+  pumps = 0;
+  constructor(id: number) {
+    this.id = id;
+    this.zone = `zone-${id >> 1}`;
+  }
+  pump(): void {
+    this.pumps++;
+  }
+}
+
+let sinks: FakeSink[];
+let fanOut: FanOut;
+const pumped = (): number[] => sinks.map((sink) => sink.pumps);
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  sinks = Array.from({ length: 6 }, (_, id) => new FakeSink(id));
+  fanOut = new FanOut({ sinks, quorum: 4, now: () => performance.now() });
+});
+afterEach(() => {
+  fanOut.stop();
+  vi.useRealTimers();
+});
+
+it('begins with a segment of every zone', () => {
+  expect(byZone([0, 1, 2, 3, 4, 5].map((id) => new FakeSink(id))).map(({ id }) => id)).toEqual([0, 2, 4, 1, 3, 5]);
+});
+
+it('demotes without losing anyone', () => {
+  fc.assert(
+    fc.property(fc.uniqueArray(fc.nat(20)), fc.func(fc.boolean()), (order, isLate) => {
+      const after = demote(order, (one) => isLate(one));
+      expect(after.toSorted()).toEqual(order.toSorted());
+      expect(after.findIndex((one) => isLate(one))).toBe(
+        order.some((one) => isLate(one)) ? order.filter((one) => !isLate(one)).length : -1,
+      );
+    }),
+  );
+});
+
+describe('redo that is pushed', () => {
+  it('goes to four at once and to the others in a lump', async () => {
+    fanOut.pushed(10n, 100);
+    fanOut.durable(10n);
+    fanOut.pushed(20n, 100);
+    fanOut.durable(20n);
+    expect(pumped()).toEqual([2, 2, 2, 0, 2, 0]);
+    await vi.advanceTimersByTimeAsync(30);
+    expect(sinks[3]?.pumps).toBe(1);
+    expect(sinks[5]?.pumps).toBe(1);
+    const before = pumped();
+    await vi.advanceTimersByTimeAsync(500);
+    expect(pumped()).toEqual(before);
+  });
+
+  it('is not held back when it is much', () => {
+    fanOut.pushed(10n, 1024 * 1024);
+    expect(pumped().every((count) => count > 0)).toBe(true);
+  });
+
+  it('goes to whoever can be sent anything', () => {
+    for (const id of [0, 2]) if (sinks[id] !== undefined) sinks[id].isStreaming = false;
+    fanOut.pushed(10n, 100);
+    expect(pumped()).toEqual([0, 1, 0, 1, 1, 1]);
+  });
+
+  it('goes to all when the quorum is late, and then to others than the late one', async () => {
+    for (const id of [0, 1, 4]) if (sinks[id] !== undefined) sinks[id].scl = 10n;
+    fanOut.pushed(10n, 100);
+    await vi.advanceTimersByTimeAsync(fanOut.hedgeMs + 1);
+    expect(pumped().every((count) => count > 0)).toBe(true);
+    // Still late: what follows goes to all.
+    const before = pumped();
+    fanOut.pushed(20n, 100);
+    expect(pumped().every((count, id) => count > (before[id] ?? 0))).toBe(true);
+    fanOut.durable(20n);
+    await vi.advanceTimersByTimeAsync(100);
+    const settled = pumped();
+    fanOut.pushed(30n, 100);
+    expect(pumped().map((count, id) => count - (settled[id] ?? 0))).toEqual([1, 1, 0, 1, 1, 0]);
+  });
+
+  it('keeps no timer when it is all sent and durable', async () => {
+    fanOut.pushed(10n, 100);
+    fanOut.durable(10n);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('keeps no timer while a quorum is away', async () => {
+    for (const sink of sinks.slice(0, 3)) sink.isStreaming = false;
+    fanOut.pushed(10n, 100);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});

@@ -1,0 +1,134 @@
+import { LatencyEstimate } from '../read-path/latency-estimate.ts';
+
+/**
+ * Who is sent redo when. A commit needs four of six, so four segments are sent each batch at once and the other two get
+ * theirs in lumps a few milliseconds later: a third less work for every commit on all sides, and no less durable. When the
+ * quorum is late, all six are sent everything, and those that held it up change places with the two.
+ *
+ * Invariants:
+ * - what is held back is sent within HOLD_MS, or as soon as it passes HELD_BYTES_MAX: no segment falls far behind;
+ * - a batch waits for the quorum no longer than `hedgeMs` before every segment that can be sent it has been.
+ */
+
+/** The rest of the quorum's copies may be this much older. */
+const HOLD_MS = 25;
+const HELD_BYTES_MAX = 256 * 1024;
+const HEDGE_MIN_MS = 2;
+
+/** A segment as the fan-out sees it. */
+export interface Sink {
+  readonly zone: string;
+  /** Can it be sent redo at all? */
+  readonly isStreaming: boolean;
+  /** It holds everything up to here. */
+  readonly scl: bigint;
+  /** Sends all it has not been sent. */
+  pump(): void;
+}
+
+/**
+ * First one of each zone, then the others: losing a zone takes at most two of the first four with it. Both parts keep
+ * their order.
+ */
+export function byZone<S extends { readonly zone: string }>(sinks: readonly S[]): S[] {
+  const isFirst = (sink: S, index: number): boolean => sinks.findIndex((one) => one.zone === sink.zone) === index;
+  return [...sinks.filter(isFirst), ...sinks.filter((sink, index) => !isFirst(sink, index))];
+}
+
+/** The order after some were late: they go last, the others move up. */
+export function demote<S>(order: readonly S[], isLate: (sink: S) => boolean): S[] {
+  return [...order.filter((sink) => !isLate(sink)), ...order.filter(isLate)];
+}
+
+export interface FanOutOptions {
+  readonly sinks: readonly Sink[];
+  /** How many must hold a batch: so many are sent it at once. */
+  readonly quorum: number;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+}
+
+export class FanOut {
+  readonly #options: FanOutOptions;
+  readonly #latency = new LatencyEstimate();
+  /** The first `quorum` of these that can be sent anything are sent it at once. */
+  #order: Sink[];
+  #heldBytes = 0;
+  #heldSinceMs: number | undefined;
+  /** A batch on its way to the quorum, by its end. One at a time is timed. */
+  #timed: { readonly endLsn: bigint; readonly sentAtMs: number } | undefined;
+  /** The timed batch took too long: everything goes to everyone until it is through. */
+  #isLate = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: FanOutOptions) {
+    this.#options = options;
+    this.#order = byZone(options.sinks);
+  }
+
+  /** How long a batch may take before all are sent it: longer than nearly all do. */
+  get hedgeMs(): number {
+    return Math.min(Math.max(this.#latency.p99Ms, HEDGE_MIN_MS), HOLD_MS);
+  }
+
+  /** There is a new batch of `bytes` that ends at `endLsn`. */
+  pushed(endLsn: bigint, bytes: number): void {
+    const now = this.#options.now();
+    this.#timed ??= { endLsn, sentAtMs: now };
+    let prompt = 0;
+    for (const sink of this.#order) {
+      if (!sink.isStreaming || (prompt >= this.#options.quorum && !this.#isLate)) continue;
+      sink.pump();
+      prompt++;
+    }
+    this.#heldBytes += bytes;
+    this.#heldSinceMs ??= now;
+    if (this.#isLate || this.#heldBytes > HELD_BYTES_MAX) this.#sendHeld();
+    this.#arm(now);
+  }
+
+  /** The quorum holds everything up to `lsn`. */
+  durable(lsn: bigint): void {
+    if (this.#timed === undefined || lsn < this.#timed.endLsn) return;
+    this.#latency.observe(this.#options.now() - this.#timed.sentAtMs);
+    this.#timed = undefined;
+    this.#isLate = false;
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #arm(now: number): void {
+    if (this.#timer !== undefined) return;
+    const dueAtMs = Math.min(
+      this.#heldSinceMs === undefined ? Infinity : this.#heldSinceMs + HOLD_MS,
+      this.#timed === undefined || this.#isLate ? Infinity : this.#timed.sentAtMs + this.hedgeMs,
+    );
+    if (dueAtMs === Infinity) return;
+    this.#timer = setTimeout(() => this.#due(), Math.max(1, dueAtMs - now));
+  }
+
+  #due(): void {
+    this.#timer = undefined;
+    const now = this.#options.now();
+    const timed = this.#timed;
+    if (timed !== undefined && !this.#isLate && now - timed.sentAtMs >= this.hedgeMs) {
+      this.#isLate = true;
+      const { quorum } = this.#options;
+      const prompt = new Set(this.#order.filter((sink) => sink.isStreaming).slice(0, quorum));
+      this.#order = demote(this.#order, (sink) => prompt.has(sink) && sink.scl < timed.endLsn);
+      this.#sendHeld();
+    } else if (this.#heldSinceMs !== undefined && now - this.#heldSinceMs >= HOLD_MS) {
+      this.#sendHeld();
+    }
+    this.#arm(now);
+  }
+
+  #sendHeld(): void {
+    this.#heldBytes = 0;
+    this.#heldSinceMs = undefined;
+    for (const sink of this.#order) if (sink.isStreaming) sink.pump();
+  }
+}
