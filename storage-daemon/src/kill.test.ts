@@ -90,7 +90,7 @@ describe('a daemon that is killed -9 while it appends', () => {
         if (response.result === 'OK' && response.scl > acknowledged) acknowledged = response.scl;
       });
       const broken = new Promise((resolve) => stream.on('error', resolve));
-      stream.write({ hello: { segment: SEGMENT, epoch, writerId: `w/${round}`, history }, batch: undefined, vdl: 0n, pgmrpl: 0n });
+      stream.write({ hello: { segment: SEGMENT, epoch, writerId: `w/${round}`, history }, batches: undefined, vdl: 0n, pgmrpl: 0n });
       let end = start;
       const killAfter = 20 + next(120);
       for (let sent = 0; sent < killAfter; sent++) {
@@ -99,7 +99,7 @@ describe('a daemon that is killed -9 while it appends', () => {
         const made = batchAfter(end, epoch, next(3) === 0 ? [syntheticRecord(next(3000))] : [imageRecord(REL, block, fill)]);
         const [record] = made.records;
         if (record !== undefined && record.raw.length > 8192) fills.set(block, [...(fills.get(block) ?? []), { fill, lsn: record.endLsn }]);
-        stream.write(encodeAppendRequest(made.batch, acknowledged, acknowledged));
+        stream.write(encodeAppendRequest([made.batch], acknowledged, acknowledged));
         end = made.end;
         if (next(4) === 0) await new Promise((resolve) => setTimeout(resolve, next(4)));
       }

@@ -131,13 +131,17 @@ export class FakeSegment {
         return;
       }
       if (request.vdl > this.highestVdl) this.highestVdl = request.vdl;
-      if (request.batch === undefined || request.batch.length === 0) return;
-      const header = checkRedoBatch(request.batch);
-      if (streamEpoch < this.epoch) this.#respond(call, 'FENCED');
-      else if (header.backlink > this.scl) this.#respond(call, 'GAP');
-      else {
-        if (header.backlink === this.scl && header.previousEpoch === this.lastBatchEpoch) this.batches.push(Buffer.from(request.batch));
-        this.#respond(call, 'OK');
+      const bytes = request.batches ?? Buffer.alloc(0);
+      for (let at = 0; at < bytes.length;) {
+        const header = checkRedoBatch(bytes, at);
+        const batch = bytes.subarray(at, at + header.totalBytes);
+        at += header.totalBytes;
+        if (streamEpoch < this.epoch) this.#respond(call, 'FENCED');
+        else if (header.backlink > this.scl) this.#respond(call, 'GAP');
+        else {
+          if (header.backlink === this.scl && header.previousEpoch === this.lastBatchEpoch) this.batches.push(Buffer.from(batch));
+          this.#respond(call, 'OK');
+        }
       }
     });
     call.on('end', () => call.end());

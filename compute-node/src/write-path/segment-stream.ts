@@ -1,4 +1,11 @@
-import { encodeAppendRequest, fromServiceError, type AppendResponse, type AppendStream, type EpochStart } from '@kube-aurora/rpc';
+import {
+  encodeAppendRequest,
+  fromServiceError,
+  joinAppendRequests,
+  type AppendResponse,
+  type AppendStream,
+  type EpochStart,
+} from '@kube-aurora/rpc';
 import { countsForWriter, type RedoRing } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import { Backoff } from '../backoff.ts';
@@ -7,6 +14,8 @@ import type { Sink } from './fan-out.ts';
 
 /** Redo sent to one segment and not yet acknowledged. More than a disk's moment of slowness, less than would hurt six times. */
 const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
+/** Batches that wait together go as one message up to this. */
+const MESSAGE_BYTES_MAX = 1024 * 1024;
 /** How often a segment that its peers feed is asked how far it is. */
 const LAGGING_POLL_MS = 1000;
 const STATUS_DEADLINE_MS = 1000;
@@ -104,16 +113,24 @@ export class SegmentStream implements Sink {
         this.#isHeldBack = true;
         return;
       }
-      const entry = ring.get(this.#cursor);
-      if (entry === undefined) {
-        if (this.#cursor < ring.nextSequence) this.#lag();
+      if (this.#cursor < ring.nextSequence && ring.get(this.#cursor) === undefined) {
+        this.#lag();
         return;
       }
-      this.#cursor++;
-      this.#unackedEnd.push(entry.endLsn);
-      this.#unackedBytes.push(entry.message.length);
-      this.#inFlightBytes += entry.message.length;
-      if (!this.#stream.write(entry.message)) this.#blocked = true;
+      const messages: Buffer[] = [];
+      let bytes = 0;
+      for (let entry = ring.get(this.#cursor); entry !== undefined; entry = ring.get(this.#cursor)) {
+        if (bytes > 0 && bytes + entry.message.length > MESSAGE_BYTES_MAX) break;
+        this.#cursor++;
+        messages.push(entry.message);
+        bytes += entry.message.length;
+        this.#unackedEnd.push(entry.endLsn);
+        this.#unackedBytes.push(entry.message.length);
+      }
+      const [only] = messages;
+      if (only === undefined) return;
+      this.#inFlightBytes += bytes;
+      if (!this.#stream.write(messages.length === 1 ? only : joinAppendRequests(messages))) this.#blocked = true;
     }
   }
 
@@ -147,7 +164,7 @@ export class SegmentStream implements Sink {
     });
     stream.write({
       hello: { segment: identity.segment, epoch, writerId: identity.writerId, history: [...history] },
-      batch: undefined,
+      batches: undefined,
       vdl: vdl(),
       pgmrpl: pgmrpl(),
     });
@@ -282,5 +299,5 @@ export class SegmentStream implements Sink {
 
 /** One message for all streams that carries the points alone. */
 export function heartbeatMessage(vdl: bigint, pgmrpl: bigint): Buffer {
-  return encodeAppendRequest(undefined, vdl, pgmrpl);
+  return encodeAppendRequest([], vdl, pgmrpl);
 }

@@ -225,7 +225,7 @@ export class WritePath {
     const backlink = this.#ring.endLsn;
     const batch = encodeRedoBatch({ pg: this.#options.identity.segment.pg, epoch, backlink, previousEpoch: this.#previousEpoch, records });
     const endLsn = records[records.length - 1]?.endLsn ?? backlink;
-    const message = encodeAppendRequest(batch, this.#announceVdl(), this.#announcePgmrpl());
+    const message = encodeAppendRequest([batch], this.#announceVdl(), this.#announcePgmrpl());
     this.#ring.push({ backlink, endLsn, message });
     this.#previousEpoch = epoch;
     this.#fanOut.pushed(endLsn, message.length);

@@ -2,5 +2,5 @@ export * from './errors.ts';
 export * from './messages.ts';
 export * from './client.ts';
 export * from './server.ts';
-export { encodeAppendRequest, WireError } from './wire.ts';
+export { encodeAppendRequest, joinAppendRequests, WireError } from './wire.ts';
 export { PEER_SERVICE, SEGMENT_SERVICE, type PreparedAppend } from './service-definition.ts';

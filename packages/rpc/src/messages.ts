@@ -42,8 +42,8 @@ export interface AppendHello {
 
 export interface AppendRequest {
   hello: AppendHello | undefined;
-  /** A whole redo batch, or undefined when only the points are reported. A view into the received message. */
-  batch: Buffer | undefined;
+  /** Whole redo batches, back to back, or undefined when only the points are reported. A view into the received message. */
+  batches: Buffer | undefined;
   vdl: bigint;
   pgmrpl: bigint;
 }

@@ -7,6 +7,7 @@ import {
   addSegmentService,
   createServer,
   encodeAppendRequest,
+  joinAppendRequests,
   listen,
 } from './index.ts';
 import type { AppendRequest, AppendResponse, SegmentState } from './index.ts';
@@ -45,9 +46,9 @@ beforeAll(async () => {
         received.push(request);
         call.write({
           scl: request.vdl,
-          result: request.batch === undefined ? 'OK' : 'GAP',
+          result: request.batches === undefined ? 'OK' : 'GAP',
           epoch: 3n,
-          message: request.batch?.toString() ?? '',
+          message: request.batches?.toString() ?? '',
         });
       });
       call.on('end', () => call.end());
@@ -118,8 +119,10 @@ describe('rpc over a real connection', () => {
     const done = new Promise((resolve) => stream.on('end', resolve));
     stream.on('data', (answer: AppendResponse) => answers.push(answer));
     const hello = { segment: SEGMENT, epoch: 7n, writerId: 'demo-1/x', history: [{ epoch: 1n, startLsn: 2n }] };
-    stream.write({ hello, batch: undefined, vdl: 1n, pgmrpl: 0n });
-    stream.write(encodeAppendRequest(Buffer.from('batch bytes'), 2n ** 63n, 5n));
+    stream.write({ hello, batches: undefined, vdl: 1n, pgmrpl: 0n });
+    stream.write(encodeAppendRequest([Buffer.from('batch bytes')], 2n ** 63n, 5n));
+    const more = ['one', '', 'three'].map((text, index) => encodeAppendRequest([Buffer.from(text)], BigInt(index), 1n));
+    stream.write(joinAppendRequests(more));
     stream.end();
     await done;
     expect(received[0]?.hello).toEqual(hello);
@@ -127,6 +130,7 @@ describe('rpc over a real connection', () => {
     expect(answers).toEqual([
       { scl: 1n, result: 'OK', epoch: 3n, message: '' },
       { scl: 2n ** 63n, result: 'GAP', epoch: 3n, message: 'batch bytes' },
+      { scl: 2n, result: 'GAP', epoch: 3n, message: 'onethree' },
     ]);
   });
 

@@ -135,7 +135,9 @@ export const SEGMENT_SERVICE: ServiceDefinition = (() => {
       ...append,
       requestSerialize: (value: AppendRequest | PreparedAppend) => {
         if (Buffer.isBuffer(value)) return value;
-        return value.hello === undefined ? encodeAppendRequest(value.batch, value.vdl, value.pgmrpl) : slowRequest(value);
+        return value.hello === undefined
+          ? encodeAppendRequest(value.batches === undefined ? [] : [value.batches], value.vdl, value.pgmrpl)
+          : slowRequest(value);
       },
       requestDeserialize: (bytes: Buffer) => decodeAppendRequest(bytes, decodeHello),
       responseSerialize: encodeAppendResponse,

@@ -84,16 +84,16 @@ class FieldReader {
   }
 }
 
-/** AppendRequest without `hello`: fields 2 (batch), 3 (vdl), 4 (pgmrpl). */
-export function encodeAppendRequest(batch: Buffer | undefined, vdl: bigint, pgmrpl: bigint): Buffer {
-  const head = batch === undefined ? 0 : 1 + varintBytes(batch.length) + batch.length;
+/** AppendRequest without `hello`: fields 2 (batches), 3 (vdl), 4 (pgmrpl). */
+export function encodeAppendRequest(batches: readonly Buffer[], vdl: bigint, pgmrpl: bigint): Buffer {
+  const bytes = batches.reduce((sum, batch) => sum + batch.length, 0);
+  const head = bytes === 0 ? 0 : 1 + varintBytes(bytes) + bytes;
   const out = Buffer.allocUnsafe(head + 18);
   let at = 0;
-  if (batch !== undefined) {
+  if (bytes > 0) {
     out[at++] = (2 << 3) | BYTES;
-    at = putVarint(out, at, batch.length);
-    batch.copy(out, at);
-    at += batch.length;
+    at = putVarint(out, at, bytes);
+    for (const batch of batches) at += batch.copy(out, at);
   }
   out[at] = (3 << 3) | FIXED64;
   out.writeBigUInt64LE(vdl, at + 1);
@@ -102,13 +102,21 @@ export function encodeAppendRequest(batch: Buffer | undefined, vdl: bigint, pgmr
   return out;
 }
 
+/** One request with the batches of several, in their order, and the last one's VDL and PGMRPL. None may carry a hello. */
+export function joinAppendRequests(messages: readonly Buffer[]): Buffer {
+  const requests = messages.map((message) => decodeAppendRequest(message, () => undefined));
+  const last = requests.at(-1);
+  const batches = requests.flatMap((request) => (request.batches === undefined ? [] : [request.batches]));
+  return encodeAppendRequest(batches, last?.vdl ?? 0n, last?.pgmrpl ?? 0n);
+}
+
 /** Decodes an AppendRequest; `decodeHello` reads the one nested message, which only the first request carries. */
 export function decodeAppendRequest(message: Buffer, decodeHello: (whole: Buffer) => AppendRequest['hello']): AppendRequest {
-  const request: AppendRequest = { hello: undefined, batch: undefined, vdl: 0n, pgmrpl: 0n };
+  const request: AppendRequest = { hello: undefined, batches: undefined, vdl: 0n, pgmrpl: 0n };
   const fields = new FieldReader(message);
   while (fields.next()) {
     if (fields.field === 1) request.hello = decodeHello(message);
-    else if (fields.field === 2) request.batch = fields.bytes;
+    else if (fields.field === 2) request.batches = fields.bytes;
     else if (fields.field === 3) request.vdl = fields.fixed;
     else if (fields.field === 4) request.pgmrpl = fields.fixed;
   }

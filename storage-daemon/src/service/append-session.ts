@@ -111,27 +111,30 @@ class AppendStream implements AppendSession {
   #take(request: AppendRequest): void {
     const segment = this.#segment;
     if (segment === undefined || this.#ended) return;
-    const { batch, vdl, pgmrpl } = request;
-    if (batch !== undefined && batch.length > 0) this.#takeBatch(segment, batch);
+    const { batches, vdl, pgmrpl } = request;
+    if (batches !== undefined && batches.length > 0) this.#takeBatches(segment, batches);
     if (vdl > 0n) segment.noteVdl(vdl, this.epoch);
     if (pgmrpl > 0n) segment.notePgmrpl(pgmrpl, this.epoch);
   }
 
-  #takeBatch(segment: Segment, batch: Buffer): void {
+  /** Takes batches in order up to the first that does not fit: what follows it would not fit either. */
+  #takeBatches(segment: Segment, batches: Buffer): void {
+    let endLsn = 0n;
     try {
-      const header = checkRedoBatch(batch);
-      if (header.totalBytes !== batch.length)
-        throw new RedoBatchError('totalBytes', `${header.totalBytes}, but ${batch.length} bytes came`);
-      if (header.epoch > this.epoch) throw new RedoBatchError('epoch', `${header.epoch} is past the stream's epoch ${this.epoch}`);
-      const outcome = segment.append(header, batch);
-      if (outcome === 'gap') {
-        this.#respond(segment.scl, 'GAP', '');
-        this.#deps.onGap(segment);
-      } else if (header.endLsn <= segment.scl) {
-        this.#respond(segment.scl, 'OK', '');
-      } else if (this.#timed.length < TIMED_MAX) {
-        this.#timed.push({ endLsn: header.endLsn, at: this.#deps.now() });
+      for (let at = 0; at < batches.length;) {
+        const header = checkRedoBatch(batches, at);
+        if (header.epoch > this.epoch) throw new RedoBatchError('epoch', `${header.epoch} is past the stream's epoch ${this.epoch}`);
+        const outcome = segment.append(header, batches.subarray(at, at + header.totalBytes));
+        if (outcome === 'gap') {
+          this.#respond(segment.scl, 'GAP', '');
+          this.#deps.onGap(segment);
+          return;
+        }
+        at += header.totalBytes;
+        endLsn = header.endLsn;
       }
+      if (endLsn <= segment.scl) this.#respond(segment.scl, 'OK', '');
+      else if (this.#timed.length < TIMED_MAX) this.#timed.push({ endLsn, at: this.#deps.now() });
     } catch (error) {
       if (error instanceof RedoBatchError || (error instanceof AuroraRpcError && error.code === 'INVALID')) {
         this.#deps.logger.warn({ volume: segment.volumeId, err: error }, 'refused a redo batch');

@@ -192,7 +192,7 @@ export class TestWriter {
     });
     stream.write({
       hello: { segment: SEGMENT, epoch: this.epoch, writerId: this.#writerId, history: this.history },
-      batch: undefined,
+      batches: undefined,
       vdl: 0n,
       pgmrpl: 0n,
     });
@@ -210,7 +210,7 @@ export class TestWriter {
   /** Sends one batch to the members; with `wait`, until all have acknowledged it. */
   async append(raws: readonly Buffer[], members: readonly number[], wait = true): Promise<bigint[]> {
     const { batch, records, end } = batchAfter(this.end, this.epoch, raws);
-    const message = encodeAppendRequest(batch, this.end.lsn, 0n);
+    const message = encodeAppendRequest([batch], this.end.lsn, 0n);
     for (const i of members) this.stream(i).stream.write(message);
     this.end = end;
     if (wait) for (const i of members) await this.acknowledged(i, end.lsn);
@@ -219,7 +219,7 @@ export class TestWriter {
 
   /** Says that everything sent is durable, and where computes read. */
   points(members: readonly number[], pgmrpl = this.end.lsn): void {
-    for (const i of members) this.stream(i).stream.write(encodeAppendRequest(undefined, this.end.lsn, pgmrpl));
+    for (const i of members) this.stream(i).stream.write(encodeAppendRequest([], this.end.lsn, pgmrpl));
   }
 
   async acknowledged(i: number, lsn: bigint, timeoutMs = 10_000): Promise<void> {
