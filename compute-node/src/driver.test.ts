@@ -244,6 +244,18 @@ describe('the write path', () => {
     expect(await flush).toEqual({ durableLsn: postgres.writer.position });
   });
 
+  it('goes on without those that hang: all are sent what the quorum is late with', async () => {
+    const { writePath, postgres } = await startWriter();
+    // Two of the four that are sent redo first.
+    for (const index of [0, 2]) if (fakes[index] !== undefined) fakes[index].hung = true;
+    for (let round = 0; round < 5; round++) {
+      postgres.insert();
+      expect(await writePath.flush(postgres.write())).toEqual({ durableLsn: postgres.writer.position });
+    }
+    for (const index of [0, 2]) fakes[index]?.wake();
+    await vi.waitFor(() => expect(fakes.map((fake) => fake.scl)).toEqual(fakes.map(() => postgres.writer.position)));
+  });
+
   it('leaves out a record that is still being copied into the last page', async () => {
     const { writePath, postgres } = await startWriter();
     const whole = postgres.insert();
