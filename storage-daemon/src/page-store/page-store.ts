@@ -1,5 +1,6 @@
 import { ClassicLevel } from 'classic-level';
 import { encodePageKey, decodePageKey, type PageId } from '@kube-aurora/redo';
+import { liveTables } from './live-tables.ts';
 import { openValue, sealValue, StoredValueError } from './stored-value.ts';
 import { checkTableFile, TableDamageError, tableNames } from './table-check.ts';
 
@@ -68,7 +69,10 @@ export class PageStore {
   /** Throws TableDamageError when a table is damaged: LevelDB itself would lose entries of it without a word. */
   static async open(directory: string, options: PageStoreOptions): Promise<PageStore> {
     let checked = 0;
-    for (const name of tableNames(directory).toReversed()) {
+    const live = new Set(liveTables(directory));
+    // A table that the store does not have was being written when the process ended: it is removed as the store opens.
+    const names = tableNames(directory).filter((name) => live.has(Number.parseInt(name, 10)));
+    for (const name of names.toReversed()) {
       checked += (await checkTableFile(directory, name)) ?? 0;
       if (checked > CHECKED_AT_OPEN_BYTES) break;
     }

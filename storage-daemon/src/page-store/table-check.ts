@@ -29,7 +29,8 @@ interface Handle {
   readonly size: number;
 }
 
-class Reader {
+/** Reads LevelDB's numbers from bytes, one after another. */
+export class ByteCursor {
   readonly bytes: Buffer;
   at: number;
   constructor(bytes: Buffer, at = 0) {
@@ -47,6 +48,21 @@ class Reader {
     }
     throw new RangeError('a number is not as LevelDB writes it');
   }
+  /** Passes over a number of up to 64 bits. */
+  skipVarint(): void {
+    for (let count = 0; count < 10; count++) {
+      const byte = this.bytes[this.at++];
+      if (byte === undefined) break;
+      if (byte < 0x80) return;
+    }
+    throw new RangeError('a number is not as LevelDB writes it');
+  }
+  /** Passes over a string that its length precedes. */
+  skipString(): void {
+    const length = this.varint();
+    if (this.at + length > this.bytes.length) throw new RangeError('a string reaches past the end');
+    this.at += length;
+  }
   handle(): Handle {
     return { offset: this.varint(), size: this.varint() };
   }
@@ -54,7 +70,7 @@ class Reader {
 
 /** Undoes snappy's block format. Throws RangeError. */
 export function uncompressSnappy(bytes: Buffer): Buffer {
-  const reader = new Reader(bytes);
+  const reader = new ByteCursor(bytes);
   const out = Buffer.alloc(reader.varint());
   let done = 0;
   const literal = (length: number): void => {
@@ -89,12 +105,17 @@ export function uncompressSnappy(bytes: Buffer): Buffer {
   return out;
 }
 
+/** LevelDB stores CRCs turned and moved, so that a CRC over bytes that hold CRCs means something. */
+export function unmaskedCrc(masked: number): number {
+  const turned = (masked - CRC_MASK) >>> 0;
+  return ((turned >>> 17) | (turned << 15)) >>> 0;
+}
+
 function checkedBlock(table: Buffer, { offset, size }: Handle): Buffer {
   const end = offset + size;
   if (end + TRAILER_BYTES > table.length - FOOTER_BYTES) throw new RangeError(`the block at byte ${offset} reaches past the end`);
-  const crc = crc32c(table.subarray(offset, end + 1)) >>> 0;
-  const masked = (((crc >>> 15) | (crc << 17)) + CRC_MASK) >>> 0;
-  if (masked !== table.readUInt32LE(end + 1)) throw new RangeError(`the block at byte ${offset} fails its CRC`);
+  if (crc32c(table.subarray(offset, end + 1)) >>> 0 !== unmaskedCrc(table.readUInt32LE(end + 1)))
+    throw new RangeError(`the block at byte ${offset} fails its CRC`);
   return table.subarray(offset, end);
 }
 
@@ -103,7 +124,7 @@ function handlesIn(table: Buffer, at: Handle): Handle[] {
   const stored = checkedBlock(table, at);
   const block = table[at.offset + at.size] === 1 ? uncompressSnappy(stored) : stored;
   const end = block.length - 4 - 4 * block.readUInt32LE(block.length - 4);
-  const reader = new Reader(block);
+  const reader = new ByteCursor(block);
   const handles: Handle[] = [];
   while (reader.at < end) {
     reader.varint();
@@ -121,7 +142,7 @@ function handlesIn(table: Buffer, at: Handle): Handle[] {
 export function checkTable(name: string, table: Buffer): void {
   try {
     if (table.length < FOOTER_BYTES || table.readBigUInt64LE(table.length - 8) !== MAGIC) throw new RangeError('it has no footer');
-    const footer = new Reader(table, table.length - FOOTER_BYTES);
+    const footer = new ByteCursor(table, table.length - FOOTER_BYTES);
     const metaindex = footer.handle();
     const index = footer.handle();
     if (table.subarray(footer.at, table.length - 8).some((byte) => byte !== 0)) throw new RangeError('its footer is damaged');
