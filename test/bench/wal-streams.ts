@@ -48,6 +48,17 @@ export const STREAMS: Readonly<Record<string, Workload>> = {
       'vacuum (freeze) h',
     ],
   },
+  updates: {
+    setup: [
+      'create table steady (id int primary key, filler text) with (fillfactor = 70)',
+      `insert into steady select g, repeat(md5(g::text), 12) from generate_series(1, 20000) g`,
+      'vacuum freeze steady',
+    ],
+    load: [
+      `do $$ declare first int; begin for i in 1..ROWS / 100 loop first := (i * 7919) % 19900;
+         update steady set filler = repeat(md5(i::text), 12) where id > first and id <= first + 100; commit; end loop; end $$`,
+    ],
+  },
   btree: {
     setup: [
       'create table b (a int primary key, m text, k int)',
@@ -107,7 +118,12 @@ export async function writeStream(name: string, rows: number): Promise<WalStream
     await runAll(postgres.connect(), workload.load, rows);
     await postgres.stop('fast');
     const { state, pages } = readVolume(base);
-    return { name, state: encodeVolumeState(state), pages, ...laidOut(walRecords(path.join(postgres.dataDir, 'pg_wal'), state.endLsn)) };
+    return {
+      name,
+      state: encodeVolumeState(state),
+      pages,
+      ...laidOut(state.endLsn, walRecords(path.join(postgres.dataDir, 'pg_wal'), state.endLsn)),
+    };
   } finally {
     await postgres.remove();
     rmSync(base, { recursive: true, force: true });
@@ -127,19 +143,19 @@ async function runAll(
   }
 }
 
-function laidOut(records: Iterable<WalRecord>): Pick<WalStream, 'batches' | 'records' | 'walBytes' | 'mix'> {
+function laidOut(base: bigint, records: Iterable<WalRecord>): Pick<WalStream, 'batches' | 'records' | 'walBytes' | 'mix'> {
   const batches: Buffer[] = [];
   const byManager = new Map<string, number>();
   let pending: BatchRecord[] = [];
   let pendingBytes = 0;
-  let backlink: bigint | undefined;
+  let backlink = base;
   let start: bigint | undefined;
   let end = 0n;
   let count = 0;
   const flush = (): void => {
     if (pending.length === 0) return;
-    batches.push(encodeRedoBatch({ pg: 0, epoch: 1n, previousEpoch: 1n, backlink: backlink ?? 0n, records: pending }));
-    backlink = pending.at(-1)?.endLsn;
+    batches.push(encodeRedoBatch({ pg: 0, epoch: 1n, previousEpoch: 1n, backlink, records: pending }));
+    backlink = pending.at(-1)?.endLsn ?? backlink;
     pending = [];
     pendingBytes = 0;
   };

@@ -1,17 +1,11 @@
 import type { Logger } from '@kube-aurora/process';
 import { SLRU_FORK, RedoError } from '@kube-aurora/redo';
-import {
-  AuroraRpcError,
-  type CallContext,
-  type GetPagesRequest,
-  type GetPagesResponse,
-  type SegmentHandlers,
-  type SegmentId,
-} from '@kube-aurora/rpc';
+import { AuroraRpcError, type CallContext, type GetPagesRequest, type SegmentHandlers, type SegmentId } from '@kube-aurora/rpc';
 import { StoredValueError } from '../page-store/stored-value.ts';
 import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
 import { computeImage } from '../read/compute-image.ts';
 import { TooOldError } from '../read/page-reader.ts';
+import { readPages } from '../read/read-pages.ts';
 import { readableAt } from '../read/readable-at.ts';
 import type { SegmentContent } from '../segment/content.ts';
 import type { Segment } from '../segment/segment.ts';
@@ -20,7 +14,6 @@ import { importBase } from './import-base.ts';
 
 /** SegmentService: validation and the translation between messages and segments. */
 
-const PAGE_BYTES = 8192;
 const PAGES_MAX = 256;
 /** A call without a deadline gets this one. */
 const DEADLINE_DEFAULT_MS = 30_000;
@@ -147,23 +140,4 @@ function checkPages(request: GetPagesRequest): void {
   if (fork > 3 && fork !== SLRU_FORK)
     throw new AuroraRpcError('INVALID', `fork: ${fork} is not a relation's fork (0 to 3) or ${SLRU_FORK}`);
   if (block + count > 0xffff_ffff) throw new AuroraRpcError('INVALID', `block: ${block} + ${count} is past the last block`);
-}
-
-async function readPages(content: SegmentContent, request: GetPagesRequest): Promise<GetPagesResponse> {
-  const { spcOid, dbOid, relNumber, fork, block, count } = request;
-  const lsn = Number(request.lsn);
-  const present = Buffer.alloc(count);
-  const pages = Buffer.allocUnsafe(count * PAGE_BYTES);
-  const read = async (at: number): Promise<void> => {
-    const { page } = await content.pageAt({ spcOid, dbOid, relNumber, fork, block: block + at }, lsn);
-    if (page === undefined) {
-      pages.fill(0, at * PAGE_BYTES, (at + 1) * PAGE_BYTES);
-    } else {
-      present[at] = 1;
-      page.copy(pages, at * PAGE_BYTES);
-    }
-  };
-  if (count === 1) await read(0);
-  else await Promise.all(Array.from({ length: count }, (_, at) => read(at)));
-  return { present, pages, lsn: request.lsn };
 }

@@ -1,0 +1,165 @@
+/**
+ * `node test/bench/merge-speed.ts --rows 60000`: what a daemon pays to turn redo into stored pages, and to give pages without
+ * redo on them away. Each stream is WAL of a real PostgreSQL 18 (wal-streams.ts), in a segment's real log and page store.
+ *
+ *   merge      everything indexed and applied, then one merge: CPU of the process (all threads), and of its main thread
+ *   longest    the longest stretch meanwhile in which the event loop did not turn: for so long an acknowledgement may wait
+ *   cold reads the pages of the volume in requests of 16 blocks, after the merge: no redo is on them
+ */
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { SLRU_FORK, type PageId } from '@kube-aurora/redo';
+import { decodeRedoBatchHeader } from '@kube-aurora/volume';
+import { PageStore } from '../../storage-daemon/src/page-store/page-store.ts';
+import { readPages } from '../../storage-daemon/src/read/read-pages.ts';
+import { pagesDirectory, SegmentContent } from '../../storage-daemon/src/segment/content.ts';
+import { DEFAULT_LIMITS } from '../../storage-daemon/src/segment/limits.ts';
+import { machineLoad } from './process-usage.ts';
+import { markdownTable, MIB, print, shown } from './table.ts';
+import { STREAMS, writeStream, type WalStream } from './wal-streams.ts';
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: 'string', default: '60000' },
+    passes: { type: 'string', default: '3' },
+    only: { type: 'string' },
+  },
+});
+const PAGES_A_REQUEST = 16;
+const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
+
+function failed(error: Error): never {
+  throw error;
+}
+
+async function openSegment(directory: string, stream: WalStream): Promise<SegmentContent> {
+  const first = stream.batches[0];
+  if (first === undefined) throw new Error('the stream is empty');
+  const baseLsn = decodeRedoBatchHeader(first).backlink;
+  const pages = pagesDirectory(directory, 1);
+  fs.mkdirSync(pages, { recursive: true });
+  const store = await PageStore.open(pages, {
+    cacheBytes: DEFAULT_LIMITS.levelCacheBytes,
+    writeBufferBytes: DEFAULT_LIMITS.levelWriteBufferBytes,
+  });
+  const all = [...stream.pages.pages()];
+  for (let at = 0; at < all.length; at += 256) {
+    await store.write(all.slice(at, at + 256).map(({ id, page }) => ({ page: id, version: { lsn: Number(baseLsn), page } })));
+  }
+  await store.setMark({ lsn: baseLsn, epoch: 1n }, stream.state);
+  await store.close();
+  const control = {
+    volumeId: VOLUME,
+    pg: 0,
+    ready: true,
+    epoch: 1n,
+    writerId: 'bench',
+    history: [{ epoch: 1n, startLsn: baseLsn }],
+    baseEpoch: 1n,
+    baseLsn,
+    systemIdentifier: 7n,
+    pagesGeneration: 1,
+    logGeneration: 1,
+    owesLsn: 0n,
+  };
+  const limits = { ...DEFAULT_LIMITS, mergeBytes: 4096 * MIB, mergeRefs: 1e9, chainMax: 1e9 };
+  return SegmentContent.open(directory, control, limits, {
+    now: () => performance.now(),
+    onDurable: () => {},
+    onProgress: () => {},
+    onLogFailure: failed,
+    onDamage: failed,
+    fetchPage: () => Promise.reject(new Error('there is no peer')),
+    dropLimit: () => 0n,
+    onCorruption: (_kind, error) => failed(error),
+    onRepair: () => {},
+  });
+}
+
+async function ingest(content: SegmentContent, stream: WalStream): Promise<void> {
+  for (const batch of stream.batches) content.append(decodeRedoBatchHeader(batch), batch);
+  const end = Number(content.log.tail.lsn);
+  while (Number(content.log.durable.lsn) < end) await delay(5);
+  content.ingest.noteVdl(end);
+  while (content.ingest.appliedLsn < end) await delay(5);
+}
+
+/** Milliseconds: CPU of the process, of its main thread, and the longest turn of the event loop. */
+async function measured(work: () => Promise<void>): Promise<{ cpu: number; main: number; longest: number }> {
+  let longest = 0;
+  let last = performance.now();
+  const probe = setInterval(() => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+  }, 1);
+  const before = process.cpuUsage();
+  const mainBefore = process.threadCpuUsage();
+  await work();
+  clearInterval(probe);
+  const main = process.threadCpuUsage(mainBefore);
+  const { user, system } = process.cpuUsage(before);
+  return { cpu: (user + system) / 1000, main: (main.user + main.system) / 1000, longest };
+}
+
+async function readAll(content: SegmentContent, ids: readonly PageId[]): Promise<number> {
+  const lsn = content.log.tail.lsn;
+  let pages = 0;
+  for (const id of ids) {
+    if (id.block % PAGES_A_REQUEST !== 0) continue;
+    const { spcOid, dbOid, relNumber, fork, block } = id;
+    const answer = await readPages(content, {
+      segment: { volumeId: VOLUME, pg: 0 },
+      epoch: 1n,
+      lsn,
+      spcOid,
+      dbOid,
+      relNumber,
+      fork,
+      block,
+      count: PAGES_A_REQUEST,
+    });
+    for (const one of answer.present) pages += one;
+  }
+  return pages;
+}
+
+const rowsOut: string[][] = [];
+for (const name of values.only?.split(',') ?? Object.keys(STREAMS)) {
+  const stream = await writeStream(name, Number(values.rows));
+  for (let pass = 0; pass < Number(values.passes); pass++) {
+    const directory = fs.mkdtempSync(join(tmpdir(), 'aurora-merge-'));
+    const content = await openSegment(directory, stream);
+    try {
+      await ingest(content, stream);
+      const { refs, pages } = content.index;
+      const ids = content.index.pagesBelow(content.table.next).filter((id) => id.fork !== SLRU_FORK);
+      content.notePgmrpl(Number(content.log.tail.lsn));
+      const merge = await measured(async () => {
+        content.merger.request();
+        while (content.merger.merges === 0) await delay(1);
+      });
+      let read = 0;
+      const cold = await measured(async () => {
+        for (let turn = 0; turn < 3; turn++) read += await readAll(content, ids);
+      });
+      rowsOut.push([
+        `${name}: ${stream.mix}`,
+        `${shown(stream.records / 1000)} k, ${shown(stream.walBytes / MIB)} MiB, ${refs} refs, ${pages} pages`,
+        `${shown(merge.cpu)} / ${shown(merge.main)}`,
+        shown(merge.longest, 1),
+        `${shown(read)} pages, ${shown(read / (cold.cpu / 1000))} / ${shown(read / (cold.main / 1000))}`,
+      ]);
+      print(rowsOut.at(-1)?.join('  ') ?? '');
+    } finally {
+      await content.close();
+      fs.rmSync(directory, { recursive: true, force: true });
+    }
+  }
+}
+print(`\n${machineLoad()}\n`);
+const head = ['stream', 'redo', 'merge: CPU / main thread, ms', 'longest turn, ms', 'cold reads: pages per s of CPU / of main thread'];
+print(markdownTable(head, rowsOut));
