@@ -33,12 +33,12 @@ export class DaemonMetrics {
     });
     this.repairs = new Counter({
       name: 'aurora_storage_repairs_total',
-      help: 'Repairs from peers, by what was replaced',
+      help: 'Repairs, by what was replaced: from peers, the control file from its second copy',
       labelNames: ['kind'],
       registers,
     });
-    for (const kind of ['page', 'log', 'state']) this.corruptions.inc({ kind }, 0);
-    for (const kind of ['page', 'log', 'copy']) this.repairs.inc({ kind }, 0);
+    for (const kind of ['page', 'log', 'state', 'control']) this.corruptions.inc({ kind }, 0);
+    for (const kind of ['page', 'log', 'copy', 'control']) this.repairs.inc({ kind }, 0);
     this.scrubbedBytes = new Counter({
       name: 'aurora_storage_scrubbed_bytes_total',
       help: 'Stored bytes read back by the scrubber',

@@ -127,6 +127,12 @@ describe(`flipped bits on one daemon's disk (seed ${SEED})`, () => {
     await damageStopped(/pages-\d+\/(\d+\.log|MANIFEST-\d+)$/, 4);
   }, 60_000);
 
+  it('in what the segment promised: taken from the second copy', async () => {
+    await damageStopped(/control$/, 1);
+    expect(await count(CORRUPTIONS)).toBeGreaterThan(0);
+    expect(await count(REPAIRS)).toBeGreaterThan(0);
+  }, 60_000);
+
   it('goes on: a commit reaches the daemon that was damaged', async () => {
     await cluster.query('update item set version = 99 where id = 1');
     await level();

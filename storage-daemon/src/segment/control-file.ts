@@ -6,9 +6,11 @@ import { syncDirectory } from '../redo-log/log-file.ts';
 
 /**
  * What a segment has promised and where its data is: `<segment>/control`, replaced whole (write, fsync, rename, fsync of
- * the directory), so that it is either the old or the new one. First line: format and CRC32C of the rest; then JSON.
+ * the directory), so that it is either the old or the new one. It holds the same twice: a promise may not be forgotten, and
+ * no peer knows it. Each copy: a line with format and CRC32C of the next, a line of JSON, line ends up to a whole block.
  */
-const FORMAT = 'aurora-segment-1';
+const FORMAT = 'aurora-segment-2';
+const BLOCK_BYTES = 4096;
 
 export interface SegmentControl {
   readonly volumeId: string;
@@ -73,12 +75,25 @@ interface StoredControl {
   owesLsn: string;
 }
 
-export async function writeControl(path: string, control: SegmentControl): Promise<void> {
+/** One copy: whole blocks, so that a bad sector does not reach into the next copy. */
+function copyOf(control: SegmentControl): Buffer {
   const body = `${JSON.stringify(control, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`;
+  const text = Buffer.from(`${FORMAT} ${crcOf(body)}\n${body}`);
+  const copy = Buffer.alloc(Math.ceil(text.length / BLOCK_BYTES) * BLOCK_BYTES, '\n');
+  text.copy(copy);
+  return copy;
+}
+
+function crcOf(body: string): string {
+  return (crc32c(Buffer.from(body)) >>> 0).toString(16);
+}
+
+export async function writeControl(path: string, control: SegmentControl): Promise<void> {
+  const copy = copyOf(control);
   const next = `${path}.next`;
   const handle = await fs.promises.open(next, 'w');
   try {
-    await handle.writeFile(`${FORMAT} ${(crc32c(Buffer.from(body)) >>> 0).toString(16)}\n${body}`);
+    await handle.writeFile(Buffer.concat([copy, copy]));
     await handle.sync();
   } finally {
     await handle.close();
@@ -87,16 +102,12 @@ export async function writeControl(path: string, control: SegmentControl): Promi
   await syncDirectory(dirname(path));
 }
 
-/** Undefined when there is no file. Throws ControlFileError. */
-export function readControl(path: string): SegmentControl | undefined {
-  if (!fs.existsSync(path)) return undefined;
-  const text = fs.readFileSync(path, 'utf8');
-  const split = text.indexOf('\n');
-  const [format, crc] = text.slice(0, split).split(' ');
-  const body = text.slice(split + 1);
+function parseCopy(path: string, copy: Buffer): SegmentControl {
+  const [head = '', json = ''] = copy.toString('utf8').split('\n', 2);
+  const [format, crc] = head.split(' ');
   if (format !== FORMAT) throw new ControlFileError(path, `'${format}' is not ${FORMAT}`);
-  if ((crc32c(Buffer.from(body)) >>> 0).toString(16) !== crc) throw new ControlFileError(path, 'fails its CRC');
-  const stored = JSON.parse(body) as StoredControl;
+  if (crcOf(`${json}\n`) !== crc) throw new ControlFileError(path, 'fails its CRC');
+  const stored = JSON.parse(json) as StoredControl;
   return {
     ...stored,
     epoch: BigInt(stored.epoch),
@@ -106,4 +117,28 @@ export function readControl(path: string): SegmentControl | undefined {
     systemIdentifier: BigInt(stored.systemIdentifier),
     owesLsn: BigInt(stored.owesLsn),
   };
+}
+
+/**
+ * The control file, and the error of the copy that could not be used, if one could not; undefined when there is no file.
+ * Throws ControlFileError when neither copy is sound.
+ */
+export function readControl(path: string): { readonly control: SegmentControl; readonly damage: ControlFileError | undefined } | undefined {
+  if (!fs.existsSync(path)) return undefined;
+  const bytes = fs.readFileSync(path);
+  const half = bytes.length / 2;
+  let damage: ControlFileError | undefined;
+  for (const copy of [bytes.subarray(0, half), bytes.subarray(half)]) {
+    try {
+      const control = parseCopy(path, copy);
+      // The copies are written together, so a difference is damage, whichever is looked at.
+      if (damage === undefined && !bytes.subarray(0, half).equals(bytes.subarray(half)))
+        damage = new ControlFileError(path, 'its second copy is not like the first');
+      return { control, damage };
+    } catch (error) {
+      if (!(error instanceof ControlFileError)) throw error;
+      damage ??= error;
+    }
+  }
+  throw damage ?? new ControlFileError(path, 'is empty');
 }

@@ -1,21 +1,25 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { emptyControl, readControl, writeControl, type SegmentControl } from './control-file.ts';
+import { emptyControl, readControl, writeControl, type ControlFileError, type SegmentControl } from './control-file.ts';
 
 /** A segment's control file as it stands, and the turn that whoever changes it takes: one at a time. */
 export class CurrentControl {
   readonly #directory: string;
   #value: SegmentControl;
   #queue: Promise<unknown> = Promise.resolve();
+  /** One of the file's two copies was damaged; `save` makes both anew. */
+  readonly damage: ControlFileError | undefined;
 
-  private constructor(directory: string, value: SegmentControl) {
+  private constructor(directory: string, value: SegmentControl, damage: ControlFileError | undefined) {
     this.#directory = directory;
     this.#value = value;
+    this.damage = damage;
   }
 
   /** Reads it, or makes an empty one in memory: the file comes with the first promise. Throws ControlFileError. */
   static read(directory: string, volumeId: string, pg: number): CurrentControl {
-    return new CurrentControl(directory, readControl(join(directory, 'control')) ?? emptyControl(volumeId, pg));
+    const read = readControl(join(directory, 'control'));
+    return new CurrentControl(directory, read?.control ?? emptyControl(volumeId, pg), read?.damage);
   }
 
   get value(): SegmentControl {

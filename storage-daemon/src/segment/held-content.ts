@@ -20,8 +20,8 @@ import type { WriterSessions } from './writer-sessions.ts';
 
 /** What a segment counts; the daemon's metrics implement it. */
 export interface SegmentEvents {
-  corruption(kind: 'page' | 'log' | 'state'): void;
-  repair(kind: 'page' | 'log' | 'copy'): void;
+  corruption(kind: 'page' | 'log' | 'state' | 'control'): void;
+  repair(kind: 'page' | 'log' | 'copy' | 'control'): void;
 }
 
 export interface HeldContentParts {

@@ -73,6 +73,12 @@ export class Segment {
     const directory = join(deps.directory, volumeId, String(pg));
     const control = CurrentControl.read(directory, volumeId, pg);
     const segment = new Segment(deps, directory, control);
+    if (control.damage !== undefined) {
+      deps.events.corruption('control');
+      deps.logger.error({ volume: volumeId, err: control.damage }, 'one copy of the control file is damaged; writing both anew');
+      await control.save({});
+      deps.events.repair('control');
+    }
     if (control.value.ready) await segment.held.open();
     return segment;
   }

@@ -1,0 +1,58 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { ControlFileError, emptyControl, readControl, writeControl } from './control-file.ts';
+
+const CONTROL = {
+  ...emptyControl('7f4f1834-7325-4e48-917f-444731d53b89', 0),
+  epoch: 2n ** 60n,
+  writerId: 'demo-1/a',
+  history: Array.from({ length: 120 }, (_, index) => ({ epoch: BigInt(index + 1), startLsn: 2n ** 40n + BigInt(index) })),
+  ready: true,
+};
+let directory: string;
+let path: string;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'control-'));
+  path = join(directory, 'control');
+});
+afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+it('is read as it was written', async () => {
+  expect(readControl(path)).toBeUndefined();
+  await writeControl(path, CONTROL);
+  expect(readControl(path)).toEqual({ control: CONTROL, damage: undefined });
+});
+
+it('survives any damage to one of its copies, and says so', async () => {
+  await writeControl(path, CONTROL);
+  const sound = readFileSync(path);
+  const half = sound.length / 2;
+  fc.assert(
+    fc.property(fc.boolean(), fc.array(fc.tuple(fc.nat(half - 1), fc.integer({ min: 1, max: 255 })), { minLength: 1 }), (second, flips) => {
+      const bytes = Buffer.from(sound);
+      for (const [at, bits] of flips) bytes[at + (second ? half : 0)] = (sound[at] ?? 0) ^ bits;
+      writeFileSync(path, bytes);
+      const read = readControl(path);
+      expect(read?.control).toEqual(CONTROL);
+      expect(read?.damage).toBeInstanceOf(ControlFileError);
+    }),
+  );
+});
+
+it('is refused when both copies are damaged, or it is cut', async () => {
+  await writeControl(path, CONTROL);
+  const bytes = readFileSync(path);
+  const half = bytes.length / 2;
+  bytes[100] = (bytes[100] ?? 0) ^ 1;
+  bytes[half + 200] = (bytes[half + 200] ?? 0) ^ 1;
+  writeFileSync(path, bytes);
+  expect(() => readControl(path)).toThrow(/fails its CRC; move the segment's directory away/);
+  for (const length of [0, 10, 4096]) {
+    writeFileSync(path, bytes.subarray(0, length));
+    expect(() => readControl(path)).toThrow(ControlFileError);
+  }
+});
