@@ -101,7 +101,9 @@ export class Daemon {
   }
 
   #segmentDeps(): SegmentDeps {
-    const { dataDirectory, daemonId, zone, limits, logger, now } = this.#options;
+    const { dataDirectory, daemonId, zone, peers, logger, now } = this.#options;
+    const ids = peers.map((peer) => peer.id).toSorted();
+    const limits = { ...this.#options.limits, mergePhase: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };
     return {
       directory: dataDirectory,
       identity: { daemonId, zone },

@@ -75,6 +75,11 @@ export class DaemonMetrics {
       (segment) => segment.content?.reader.recordsApplied ?? 0,
     );
     gauge('index_refs', 'Un-merged page references in memory', (segment) => segment.content?.index.refs ?? 0);
+    gauge(
+      'longest_chain',
+      'Most un-merged references that one page had since this was last asked: records that a read of it applies',
+      (segment) => segment.content?.index.takeLongest() ?? 0,
+    );
     gauge('tail_cache_bytes', 'Newest redo in memory', (segment) => segment.content?.log.cachedBytes ?? 0);
     gauge('page_cache_bytes', 'Materialised pages in memory', (segment) => segment.content?.cache.bytes ?? 0);
     gauge('merges', 'Merges of redo into pages since start', (segment) => segment.content?.merger.merges ?? 0);

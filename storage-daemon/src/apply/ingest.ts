@@ -75,7 +75,7 @@ export class Ingest {
   /** Called with the state after a record that ends a batch, while a snapshot is wanted. */
   onSnapshot: ((state: VolumeState, lsn: number) => void) | undefined;
   /** A page got this many references. */
-  onLongChain: (page: Parameters<RedoIndex['add']>[0], refs: number) => void = () => {};
+  onLongChain: (page: Parameters<RedoIndex['add']>[0]) => void = () => {};
   readonly chainMax: number;
   onFailure: (error: Error) => void = () => {};
 
@@ -203,7 +203,7 @@ export class Ingest {
         this.#recordPosition += (8 + raw.length + 7) & ~7;
         for (const page of touchedPages(record, this.#commitTimestamps)) {
           const refs = index.add(page, seq);
-          if (refs >= this.chainMax && refs % this.chainMax === 0) this.onLongChain(page, refs);
+          if (refs >= this.chainMax && refs % this.chainMax === 0) this.onLongChain(page);
         }
         if (this.#decoded.length === 0) this.#decodedFirst = seq;
         if (

@@ -1,45 +1,39 @@
 import { encodePageKey, encodeVolumeState, type PageId, SLRU_FORK, SLRU_KINDS, SLRU_MAX_PAGE } from '@kube-aurora/redo';
-import type { Mark, PageStore, PageVersion } from '../page-store/page-store.ts';
-import type { RedoLog } from '../redo-log/redo-log.ts';
-import type { PageCache } from '../read/page-cache.ts';
-import { TooOldError, type PageAt, type PageReader } from '../read/page-reader.ts';
+import type { Mark, PageVersion } from '../page-store/page-store.ts';
+import { StoredValueError } from '../page-store/stored-value.ts';
+import type { Turns } from '../read/build-pages.ts';
+import { TooOldError, type PageReader, type PageSources } from '../read/page-reader.ts';
+import { LogReadError } from '../redo-log/log-errors.ts';
 import type { Ingest } from './ingest.ts';
-import { covers, type Cut, type DatabaseCopy, type PageCuts } from './page-cuts.ts';
-import type { RecordTable } from './record-table.ts';
-import type { RedoIndex } from './redo-index.ts';
+import { LongChains } from './long-chains.ts';
+import { isMergeDue, type MergeLimits } from './merge-turn.ts';
+import { covers, type Cut, type DatabaseCopy } from './page-cuts.ts';
+import { PageWriter } from './page-writer.ts';
 
 /**
- * Turns redo into stored pages ("page checkpoint"). When the un-merged redo passes a limit, the state is taken at the next
+ * Turns redo into stored pages ("page checkpoint"). When a merge is due, the state is taken at the next
  * batch end L; once PGMRPL has reached L every page with redo below it is written as of L, then state and mark, and the
  * redo up to L is no longer needed here.
  *
  * Order that makes a crash at any point harmless: copied databases first (they need their source's pages as of the
- * copy), then pages (each version carries its LSN, so redo is never applied twice), then removals, then the mark.
+ * copy), then pages (each version carries its LSN, so redo is never applied twice), then removals, then the mark, then the
+ * pages of zeros that stood in for removed ones that had redo.
  */
 
 const SLICE_PAGES = 32;
 
-export interface MergeLimits {
-  /** Un-merged redo that starts a merge. */
-  readonly bytes: number;
-  readonly refs: number;
-}
-
-export interface MergerParts {
-  readonly log: RedoLog;
-  readonly table: RecordTable;
-  readonly index: RedoIndex;
-  readonly cuts: PageCuts;
-  readonly store: PageStore;
-  readonly cache: PageCache;
+export interface MergerParts extends PageSources {
   readonly reader: PageReader;
   readonly ingest: Ingest;
   readonly limits: MergeLimits;
+  readonly turns: Turns;
   readonly mark: Mark;
   /** Lowest LSN that anyone may still read at. */
   readonly readFloor: () => number;
-  /** pageAt, with repair of damaged stored data. */
-  readonly pageAt: (page: PageId, lsn: number) => Promise<PageAt>;
+  /** Reads a page, and has it repaired where stored data of it is damaged. */
+  readonly mend: (page: PageId, lsn: number) => Promise<void>;
+  /** Replaces what is stored of a page by a peer's. */
+  readonly repairPage: (page: PageId) => Promise<void>;
   /** After a mark was set. */
   readonly onMerged: (mark: Mark) => Promise<void>;
   readonly onFailure: (error: Error) => void;
@@ -53,18 +47,19 @@ interface Target {
 
 export class Merger {
   readonly #parts: MergerParts;
+  readonly #writer: PageWriter;
+  readonly #chains: LongChains;
   #mark: Mark;
   #target: Target | undefined;
   #asked = false;
   #running: Promise<void> | undefined;
-  #stopped = false;
-  readonly #longChains = new Map<string, PageId>();
   merges = 0;
-  pagesWritten = 0;
 
   constructor(parts: MergerParts) {
     this.#parts = parts;
     this.#mark = parts.mark;
+    this.#writer = new PageWriter(parts);
+    this.#chains = new LongChains({ ...parts, writer: this.#writer, onFailure: (error) => this.#fail(error) });
   }
 
   get mark(): Mark {
@@ -75,15 +70,18 @@ export class Merger {
     return this.#running !== undefined;
   }
 
-  /** A page's chain grew long: write it in the background. */
+  get pagesWritten(): number {
+    return this.#writer.pagesWritten;
+  }
+
+  /** A page's chain grew long: it is written in the background. */
   addLongChain(page: PageId): void {
-    this.#longChains.set(encodePageKey(page).toString('latin1'), {
-      spcOid: page.spcOid,
-      dbOid: page.dbOid,
-      relNumber: page.relNumber,
-      fork: page.fork,
-      block: page.block,
-    });
+    this.#chains.add(page);
+  }
+
+  /** Runs `work` while nobody else changes stored pages. Not to be nested. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.#writer.exclusive(work);
   }
 
   /** Asks for a merge whatever the limits say. */
@@ -94,24 +92,23 @@ export class Merger {
 
   /** Looks whether there is something to do; called as ingest and PGMRPL move. */
   poke(): void {
-    if (this.#stopped || this.#running !== undefined) return;
-    const { ingest, table, limits, index, readFloor } = this.#parts;
-    if (
-      this.#target === undefined &&
-      ingest.onSnapshot === undefined &&
-      (this.#asked || this.#unmergedBytes() > limits.bytes || index.refs > limits.refs)
-    ) {
+    this.#chains.poke();
+    if (this.#writer.stopped || this.#running !== undefined) return;
+    const { ingest, table, readFloor } = this.#parts;
+    if (this.#target === undefined && ingest.onSnapshot === undefined && (this.#asked || this.#isDue())) {
       if (ingest.isAtBatchEnd) this.#snapshot(ingest.state, ingest.appliedLsn);
       else if (table.size > 0) ingest.onSnapshot = (state, lsn) => this.#snapshot(state, lsn);
       this.#asked = false;
     }
     const target = this.#target;
-    if (target !== undefined && readFloor() >= target.lsn) {
-      this.#target = undefined;
-      this.#start(() => this.#merge(target));
-    } else if (this.#longChains.size > 0) {
-      this.#start(() => this.#mergeLongChains());
-    }
+    if (target === undefined || readFloor() < target.lsn) return;
+    this.#target = undefined;
+    this.#running = this.#merge(target)
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#target !== undefined) setImmediate(() => this.poke());
+      });
   }
 
   #snapshot(state: Ingest['state'], lsn: number): void {
@@ -120,38 +117,31 @@ export class Merger {
     if (epoch !== undefined) this.#target = { lsn, epoch, state: encodeVolumeState(state) };
   }
 
-  #unmergedBytes(): number {
-    const { table, ingest } = this.#parts;
-    if (table.size === 0 || ingest.appliedLsn <= Number(this.#mark.lsn)) return 0;
-    return table.position(table.next - 1) - table.position(table.first);
+  #isDue(): boolean {
+    const { table, index, ingest, limits } = this.#parts;
+    const bytes = table.size === 0 ? 0 : table.position(table.next - 1) - table.position(table.first);
+    return isMergeDue(limits, { mark: this.#mark, appliedLsn: ingest.appliedLsn, bytes, refs: index.refs });
   }
 
-  #start(work: () => Promise<void>): void {
-    const failed = (error: unknown): void => {
-      if (this.#stopped) return;
-      this.#stopped = true;
-      this.#parts.onFailure(error instanceof Error ? error : new Error(String(error)));
-    };
-    this.#running = work()
-      .catch(failed)
-      .finally(() => {
-        this.#running = undefined;
-        if (this.#longChains.size > 0 || this.#target !== undefined) setImmediate(() => this.poke());
-      });
+  #fail(error: unknown): void {
+    if (this.#writer.stopped) return;
+    this.#writer.stopped = true;
+    this.#parts.onFailure(error instanceof Error ? error : new Error(String(error)));
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#writer.stopped = true;
     await this.#running;
+    await this.#chains.idle();
   }
 
   async #merge(target: Target): Promise<void> {
     const { cuts, index, table, store, log, cache } = this.#parts;
     const limit = table.lowerBound(target.lsn);
     for (const copy of cuts.copies.filter((one) => one.lsn < target.lsn)) await this.#copyDatabase(copy);
-    await this.#writePages(index.pagesBelow(limit), target.lsn, limit);
-    if (this.#stopped) return;
+    await this.#writer.write(inKeyOrder(index.pagesBelow(limit)), () => ({ lsn: target.lsn, limit }));
     for (const cut of cuts.below(target.lsn)) await this.#removeCut(cut);
+    if (this.#writer.stopped) return;
     const mark = { lsn: BigInt(target.lsn), epoch: target.epoch };
     await store.setMark(mark, target.state);
     this.#mark = mark;
@@ -161,53 +151,8 @@ export class Merger {
     table.dropBelow(limit);
     cuts.dropBelow(target.lsn);
     this.merges++;
+    await this.#writer.removeZeroed(target.lsn);
     if (log.failure === undefined) await this.#parts.onMerged(mark);
-  }
-
-  /** Writes pages as of `lsn`, and drops their references below `limit`. */
-  async #writePages(pages: readonly PageId[], lsn: number, limit: number): Promise<void> {
-    const { store } = this.#parts;
-    for (let at = 0; at < pages.length && !this.#stopped; at += SLICE_PAGES) {
-      const slice = pages.slice(at, at + SLICE_PAGES);
-      const puts: { page: PageId; version: PageVersion }[] = [];
-      const removes: PageId[] = [];
-      const done: PageId[] = [];
-      for (const page of slice) {
-        const refs = this.#parts.index.refsOf(page);
-        if (refs === undefined || Math.floor((refs[0] ?? 0) / 2) >= limit) continue;
-        done.push(page);
-        try {
-          const { page: bytes } = await this.#parts.pageAt(page, lsn);
-          if (bytes === undefined) removes.push(page);
-          else puts.push({ page, version: { lsn, page: bytes } });
-        } catch (error) {
-          // A repair stored a newer version meanwhile: it has this redo already.
-          if (!(error instanceof TooOldError)) throw error;
-        }
-      }
-      await store.write(puts, removes);
-      this.pagesWritten += puts.length;
-      for (const page of done) this.#trim(page, lsn, limit);
-      await new Promise(setImmediate);
-    }
-  }
-
-  #trim(page: PageId, lsn: number, limit: number): void {
-    const { cache, reader, index } = this.#parts;
-    reader.invalidate();
-    const key = encodePageKey(page).toString('latin1');
-    const cached = cache.get(key);
-    if (cached !== undefined && cached.lsn < lsn) cache.delete(key);
-    index.trimPage(page, limit);
-  }
-
-  async #mergeLongChains(): Promise<void> {
-    const { ingest, cuts, table, readFloor } = this.#parts;
-    const pages = [...this.#longChains.values()];
-    this.#longChains.clear();
-    const lsn = Math.min(ingest.appliedLsn, readFloor());
-    const mergeable = pages.filter((page) => !cuts.isCopySource(page));
-    await this.#writePages(mergeable, lsn, table.lowerBound(lsn));
   }
 
   async #copyDatabase(copy: DatabaseCopy): Promise<void> {
@@ -219,45 +164,73 @@ export class Merger {
       sources.set(encodePageKey(page).toString('latin1'), page);
     for (const page of index.pagesOfDatabase(spcOid, dbOid, table.lowerBound(copy.lsn)))
       sources.set(encodePageKey(page).toString('latin1'), page);
-    let puts: { page: PageId; version: PageVersion }[] = [];
-    for (const source of sources.values()) {
-      if (this.#stopped) return;
-      const page = { ...source, spcOid: copy.to.spcOid, dbOid: copy.to.dbOid };
-      const existing = await store.get(page);
-      if (existing !== undefined && existing.lsn > copy.lsn) continue;
+    const pages = [...sources.values()];
+    for (let at = 0; at < pages.length && !this.#writer.stopped; at += SLICE_PAGES) {
+      const damaged = await this.#writer.exclusive(() => this.#copyPages(copy, pages.slice(at, at + SLICE_PAGES)));
+      // A repaired source would be newer than the copy: the copy itself is fetched.
+      for (const page of damaged) await this.#parts.repairPage(page);
+    }
+  }
+
+  /** Copies pages that are not there yet. Gives copies whose source cannot be read. */
+  async #copyPages(copy: DatabaseCopy, sources: readonly PageId[]): Promise<PageId[]> {
+    const { store, reader } = this.#parts;
+    const puts: { page: PageId; version: PageVersion }[] = [];
+    const damaged: PageId[] = [];
+    const copies = sources.map((source) => ({ ...source, spcOid: copy.to.spcOid, dbOid: copy.to.dbOid }));
+    const existing = await store.getMany(copies);
+    for (const [at, source] of sources.entries()) {
+      const page = copies[at];
+      const version = existing[at];
+      if (page === undefined || (version !== undefined && !(version instanceof Error) && version.lsn > copy.lsn)) continue;
       try {
-        const { page: bytes } = await this.#parts.pageAt(source, copy.lsn);
+        const { page: bytes } = await reader.pageAt(source, copy.lsn);
         if (bytes !== undefined) puts.push({ page, version: { lsn: copy.lsn + 1, page: bytes } });
       } catch (error) {
+        if (error instanceof StoredValueError || error instanceof LogReadError) damaged.push(page);
         // The source went on only after this copy was complete, before a crash.
-        if (!(error instanceof TooOldError)) throw error;
-      }
-      if (puts.length >= SLICE_PAGES) {
-        await store.write(puts);
-        puts = [];
+        else if (!(error instanceof TooOldError)) throw error;
       }
     }
     await store.write(puts);
+    return damaged;
   }
 
   /** Removes stored pages that a cut covers and that nothing wrote since. */
   async #removeCut(cut: Cut): Promise<void> {
     const { store } = this.#parts;
+    const remove = (pages: readonly PageId[]): Promise<void> =>
+      this.#writer.exclusive(async () => {
+        const versions = await store.getMany(pages);
+        // A damaged one may be newer: it stays, to be found and repaired when it is read.
+        const isOld = (version: (typeof versions)[number]): boolean =>
+          version !== undefined && !(version instanceof Error) && version.lsn <= cut.lsn;
+        await store.write(
+          [],
+          pages.filter((_page, index) => isOld(versions[index])),
+        );
+      });
     for (const [from, to] of rangesOf(cut)) {
-      let removes: PageId[] = [];
+      let pages: PageId[] = [];
       for await (const page of store.pagesBetween(from, to)) {
+        if (this.#writer.stopped) return;
         if (!covers(cut, page)) continue;
-        const version = await store.get(page);
-        if (version !== undefined && version.lsn > cut.lsn) continue;
-        removes.push(page);
-        if (removes.length >= 256) {
-          await store.write([], removes);
-          removes = [];
+        pages.push(page);
+        if (pages.length >= SLICE_PAGES) {
+          await remove(pages);
+          pages = [];
         }
       }
-      await store.write([], removes);
+      await remove(pages);
     }
   }
+}
+
+/** Neighbours together: they tend to share records, and tables of the store. */
+function inKeyOrder(pages: PageId[]): PageId[] {
+  return pages.sort(
+    (a, b) => a.relNumber - b.relNumber || a.fork - b.fork || a.block - b.block || a.dbOid - b.dbOid || a.spcOid - b.spcOid,
+  );
 }
 
 function rangesOf({ effect }: Cut): [PageId, PageId][] {

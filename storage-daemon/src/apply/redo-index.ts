@@ -28,6 +28,7 @@ export class RedoIndex {
   #last: ForkIndex | undefined;
   #refs = 0;
   #pages = 0;
+  #longest = 0;
 
   get refs(): number {
     return this.#refs;
@@ -64,7 +65,9 @@ export class RedoIndex {
       this.#pages++;
       return 1;
     }
-    return refs.push(ref);
+    const count = refs.push(ref);
+    if (count > this.#longest) this.#longest = count;
+    return count;
   }
 
   /** The page's references; undefined for none. Not to be kept across turns of the event loop. */
@@ -107,12 +110,44 @@ export class RedoIndex {
     }
   }
 
+  /** The most references that a page had at once since this was last asked. */
+  takeLongest(): number {
+    const longest = this.#longest;
+    this.#longest = 0;
+    for (const fork of this.#allForks()) for (const refs of fork.pages.values()) this.#longest = Math.max(this.#longest, refs.length);
+    return Math.max(longest, this.#longest);
+  }
+
+  /** Pages with at least so many references. */
+  pagesWith(refsMin: number): PageId[] {
+    const pages: PageId[] = [];
+    for (const { spcOid, dbOid, relNumber, fork, pages: blocks } of this.#allForks()) {
+      for (const [block, refs] of blocks) if (refs.length >= refsMin) pages.push({ spcOid, dbOid, relNumber, fork, block });
+    }
+    return pages;
+  }
+
+  /** How many of a page's references are to records below `seq`. */
+  countBelow(page: PageId, seq: number): number {
+    const refs = this.refsOf(page) ?? [];
+    let low = 0;
+    let high = refs.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (refSeq(refs[middle] ?? 0) < seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  *#allForks(): Generator<ForkIndex> {
+    for (const forks of this.#forks.values()) yield* forks;
+  }
+
   /** A copy of the list of pages that have references below `seq`. */
   pagesBelow(seq: number): PageId[] {
     const pages: PageId[] = [];
-    for (const forks of this.#forks.values()) {
-      for (const fork of forks) collect(pages, fork, seq);
-    }
+    for (const fork of this.#allForks()) collect(pages, fork, seq);
     return pages;
   }
 

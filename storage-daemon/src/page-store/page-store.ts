@@ -1,7 +1,7 @@
 import { ClassicLevel } from 'classic-level';
-import { encodePageKey, decodePageKey, type PageId } from '@kube-aurora/redo';
+import { encodePageKey, decodePageKey, PAGE_KEY_BYTES, type PageId } from '@kube-aurora/redo';
 import { liveTables } from './live-tables.ts';
-import { openValue, sealValue, StoredValueError } from './stored-value.ts';
+import { openValue, roomFor, sealInPlace, sealValue, StoredValueError } from './stored-value.ts';
 import { checkTableFile, TableDamageError, tableNames } from './table-check.ts';
 
 /**
@@ -42,15 +42,25 @@ export interface PageStoreOptions {
 }
 
 export function pageStoreKey(page: PageId): Buffer {
-  return Buffer.concat([Buffer.from([PAGE_PREFIX]), encodePageKey(page)]);
+  const key = Buffer.allocUnsafe(1 + PAGE_KEY_BYTES);
+  key[0] = PAGE_PREFIX;
+  encodePageKey(page).copy(key, 1);
+  return key;
 }
 
-function encodeVersion(lsn: number, page: Buffer): Buffer {
+function sealedVersion(key: Buffer, lsn: number, page: Buffer): Buffer {
   if (page.length !== PAGE_BYTES) throw new RangeError(`a page has ${PAGE_BYTES} bytes, not ${page.length}`);
-  const value = Buffer.allocUnsafe(8 + PAGE_BYTES);
-  value.writeBigUInt64BE(BigInt(lsn), 0);
-  page.copy(value, 8);
-  return value;
+  const sealed = roomFor(8 + PAGE_BYTES);
+  sealed.writeBigUInt64BE(BigInt(lsn), 0);
+  page.copy(sealed, 8);
+  return sealInPlace(key, sealed);
+}
+
+/** Throws StoredValueError. */
+function openVersion(key: Buffer, sealed: Buffer): PageVersion {
+  const value = openValue(key, sealed);
+  if (value.length !== 8 + PAGE_BYTES) throw new StoredValueError(key, `a page version has ${8 + PAGE_BYTES} bytes, not ${value.length}`);
+  return { lsn: value.readUInt32BE(0) * 2 ** 32 + value.readUInt32BE(4), page: value.subarray(8) };
 }
 
 export class PageStore {
@@ -86,14 +96,33 @@ export class PageStore {
     return new PageStore(db, directory);
   }
 
-  /** The page's version; undefined when there is none. Throws StoredValueError on damage. */
+  /** The page's version, the caller's own; undefined when there is none. Throws StoredValueError on damage. */
   async get(page: PageId): Promise<PageVersion | undefined> {
     const key = pageStoreKey(page);
     const sealed = await this.#read(key);
-    if (sealed === undefined) return undefined;
-    const value = openValue(key, sealed);
-    if (value.length !== 8 + PAGE_BYTES) throw new StoredValueError(key, `a page version has ${8 + PAGE_BYTES} bytes, not ${value.length}`);
-    return { lsn: Number(value.readBigUInt64BE(0)), page: value.subarray(8) };
+    return sealed === undefined ? undefined : openVersion(key, sealed);
+  }
+
+  /** The versions of many pages, in their order; a damaged one is its error. Throws StoredValueError when LevelDB finds damage. */
+  async getMany(pages: readonly PageId[]): Promise<(PageVersion | StoredValueError | undefined)[]> {
+    if (pages.length === 0) return [];
+    const keys = pages.map(pageStoreKey);
+    let values: (Buffer | undefined)[];
+    try {
+      values = await this.#db.getMany(keys);
+    } catch (error) {
+      if (isCorruption(error)) throw new StoredValueError(keys[0] ?? MARK_KEY, `LevelDB: ${error.message}`);
+      throw error;
+    }
+    return values.map((sealed, index) => {
+      const key = keys[index] ?? MARK_KEY;
+      try {
+        return sealed === undefined ? undefined : openVersion(key, sealed);
+      } catch (error) {
+        if (error instanceof StoredValueError) return error;
+        throw error;
+      }
+    });
   }
 
   /** LevelDB finds damage of its own blocks too; both are reported as one kind of error. */
@@ -112,7 +141,7 @@ export class PageStore {
     await this.#db.batch([
       ...puts.map(({ page, version }) => {
         const key = pageStoreKey(page);
-        return { type: 'put' as const, key, value: sealValue(key, encodeVersion(version.lsn, version.page)) };
+        return { type: 'put' as const, key, value: sealedVersion(key, version.lsn, version.page) };
       }),
       ...removes.map((page) => ({ type: 'del' as const, key: pageStoreKey(page) })),
     ]);

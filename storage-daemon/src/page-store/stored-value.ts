@@ -17,9 +17,20 @@ export class StoredValueError extends Error {
 }
 
 export function sealValue(key: Buffer, value: Buffer): Buffer {
-  const sealed = Buffer.allocUnsafe(value.length + CRC_BYTES);
+  const sealed = roomFor(value.length);
   value.copy(sealed);
-  sealed.writeUInt32LE(crc32c(key, value) >>> 0, value.length);
+  return sealInPlace(key, sealed);
+}
+
+/** Room for a value of `bytes` bytes and its CRC. */
+export function roomFor(bytes: number): Buffer {
+  return Buffer.allocUnsafe(bytes + CRC_BYTES);
+}
+
+/** Seals what was written into `roomFor`. */
+export function sealInPlace(key: Buffer, sealed: Buffer): Buffer {
+  const end = sealed.length - CRC_BYTES;
+  sealed.writeUInt32LE(crc32c(key, sealed.subarray(0, end)) >>> 0, end);
   return sealed;
 }
 

@@ -32,6 +32,11 @@ export class PageCache {
     return entry;
   }
 
+  /** Looks without counting as a use. */
+  peek(key: string): CachedPage | undefined {
+    return this.#pages.get(key);
+  }
+
   /** Takes the buffer over. */
   put(key: string, lsn: number, page: Buffer): void {
     this.#pages.delete(key);

@@ -1,5 +1,5 @@
-import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
-import { encodePageKey, formatPage, redo, RedoError, touchedPages, type PageId } from '@kube-aurora/redo';
+import { decodeRecord, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
+import { encodePageKey, formatPage, redo, RedoError, touchedPages, type PageId, type TouchedPage } from '@kube-aurora/redo';
 import { refReplaces, refSeq, type RedoIndex } from '../apply/redo-index.ts';
 import type { PageCuts } from '../apply/page-cuts.ts';
 import type { RecordTable } from '../apply/record-table.ts';
@@ -83,7 +83,7 @@ export class PageReader {
       const version = await store.get(page);
       if (version !== undefined && version.lsn > lsn) throw new TooOldError(page, lsn, version.lsn);
       if (version !== undefined && version.lsn > floor) {
-        base = Buffer.from(version.page);
+        base = version.page;
         baseLsn = version.lsn;
       } else if (copy !== undefined && copy.lsn >= cut) {
         const source = await this.pageAt({ ...page, spcOid: copy.from.spcOid, dbOid: copy.from.dbOid }, copy.lsn);
@@ -139,24 +139,29 @@ export class PageReader {
   #applyOne(current: Buffer | undefined, page: PageId, at: PinnedRecord): Buffer {
     const lsn = BigInt(at.lsn) as Lsn;
     const record = decodeRecord(this.#from.log.reader.record(at.position, at.bytes, lsn), lsn);
-    const touched = touchedPages(record, true).find(
-      (one) =>
-        one.block === page.block &&
-        one.relNumber === page.relNumber &&
-        one.fork === page.fork &&
-        one.dbOid === page.dbOid &&
-        one.spcOid === page.spcOid,
-    );
-    if (touched === undefined) {
-      throw new RedoError('the index names a record that does not change the page', {
-        lsn,
-        record: `rmgr ${record.rmid}`,
-        page: formatPage(page),
-      });
-    }
     this.recordsApplied++;
-    return redo(current, record, touched);
+    return redo(current, record, touchedOf(touchedPages(record, true), page, record));
   }
+}
+
+/** The one of a record's touched pages that is `page`. Throws RedoError when there is none. */
+export function touchedOf(touched: readonly TouchedPage[], page: PageId, record: WalRecord): TouchedPage {
+  for (const one of touched) {
+    if (
+      one.block === page.block &&
+      one.relNumber === page.relNumber &&
+      one.fork === page.fork &&
+      one.dbOid === page.dbOid &&
+      one.spcOid === page.spcOid
+    ) {
+      return one;
+    }
+  }
+  throw new RedoError('the index names a record that does not change the page', {
+    lsn: record.lsn,
+    record: `rmgr ${record.rmid}`,
+    page: formatPage(page),
+  });
 }
 
 interface PinnedRecord {
@@ -178,7 +183,7 @@ function firstRefAt(refs: readonly number[], table: RecordTable, lsn: number): n
 }
 
 /** References with floor < LSN < lsn, from the last one that replaces the page on. */
-function collectRefs(refs: readonly number[] | undefined, table: RecordTable, floor: number, lsn: number): number[] {
+export function collectRefs(refs: readonly number[] | undefined, table: RecordTable, floor: number, lsn: number): number[] {
   if (refs === undefined) return [];
   const end = firstRefAt(refs, table, lsn);
   const start = firstRefAt(refs, table, floor + 1);

@@ -30,6 +30,13 @@ export class LogReader {
     return raw;
   }
 
+  /** Fills `into` with up to `bytes` bytes from a position on, unchecked; gives how many there are. Throws LogGoneError at `lsn`. */
+  readInto(into: Buffer, position: number, bytes: number, lsn: bigint): number {
+    const file = this.#chain.fileAt(position);
+    if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
+    return file.readSync(into, 0, bytes, position - file.base);
+  }
+
   /** A whole batch by its position, checked. Throws LogReadError. */
   batch(position: number, totalBytes: number): Buffer {
     const file = this.#chain.fileAt(position);

@@ -12,7 +12,7 @@ import { LogReadError } from '../redo-log/log-errors.ts';
 import type { LogDamage } from '../redo-log/log-recovery.ts';
 import { RedoLog } from '../redo-log/redo-log.ts';
 import { PageCache } from '../read/page-cache.ts';
-import { PageReader, type PageAt } from '../read/page-reader.ts';
+import { PageReader, TooOldError, type PageAt } from '../read/page-reader.ts';
 import type { SegmentLimits } from './limits.ts';
 import type { SegmentControl } from './control-file.ts';
 
@@ -107,10 +107,12 @@ export class SegmentContent {
       cache: this.cache,
       reader: this.reader,
       ingest,
-      limits: { bytes: limits.mergeBytes, refs: limits.mergeRefs },
+      limits: { bytes: limits.mergeBytes, refs: limits.mergeRefs, phase: limits.mergePhase },
+      turns: { now: hooks.now, sliceMs: limits.sliceMs },
       mark: parts.mark,
       readFloor: () => this.#pgmrpl,
-      pageAt: (page, lsn) => this.pageAt(page, lsn),
+      mend: (page, lsn) => this.#mend(page, lsn),
+      repairPage: (page) => this.repairPage(page),
       onMerged: async (mark) => void (await log.dropBelow(hooks.dropLimit(mark))),
       onFailure: hooks.onDamage,
     });
@@ -247,12 +249,36 @@ export class SegmentContent {
   async repairPage(page: PageId): Promise<void> {
     const lsn = this.ingest.appliedLsn;
     const bytes = await this.#hooks.fetchPage(page, lsn);
-    if (bytes === undefined) await this.store.write([], [page]);
-    else await this.store.write([{ page, version: { lsn, page: bytes } }]);
-    this.reader.invalidate();
-    this.cache.clear();
-    this.index.trimPage(page, this.table.lowerBound(lsn));
+    await this.merger.exclusive(async () => {
+      // A merge may have written a sound and newer one meanwhile.
+      if ((await this.#storedLsn(page)) > lsn) return;
+      if (bytes === undefined) await this.store.write([], [page]);
+      else await this.store.write([{ page, version: { lsn, page: bytes } }]);
+      this.reader.invalidate();
+      this.cache.clear();
+      this.index.trimPage(page, this.table.lowerBound(lsn));
+    });
     this.#hooks.onRepair('page');
+  }
+
+  /** LSN of what is stored of a page; -1 when there is nothing, or nothing sound. */
+  async #storedLsn(page: PageId): Promise<number> {
+    try {
+      return (await this.store.get(page))?.lsn ?? -1;
+    } catch (error) {
+      if (error instanceof StoredValueError) return -1;
+      throw error;
+    }
+  }
+
+  /** Has a page repaired whose stored data cannot be read. */
+  async #mend(page: PageId, lsn: number): Promise<void> {
+    try {
+      await this.pageAt(page, lsn);
+    } catch (error) {
+      // What is stored is newer, and so needs no repair.
+      if (!(error instanceof TooOldError)) throw error;
+    }
   }
 
   async close(): Promise<void> {

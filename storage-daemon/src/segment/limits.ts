@@ -6,9 +6,13 @@ export interface SegmentLimits {
   readonly pageCacheBytes: number;
   readonly levelCacheBytes: number;
   readonly levelWriteBufferBytes: number;
-  /** Un-merged redo that starts a merge: bytes of log, or page references. */
+  /** Un-merged redo that starts a merge: bytes of it, or page references. */
   readonly mergeBytes: number;
   readonly mergeRefs: number;
+  /** 0 to 1: where in each stretch of `mergeBytes` this daemon merges, so that daemons of a volume take turns. */
+  readonly mergePhase: number;
+  /** Milliseconds that work in the background may hold up appends and reads for. */
+  readonly sliceMs: number;
   /** References to one page after which it is written in the background. */
   readonly chainMax: number;
   /** Log that is kept for peers that are behind; beyond it they copy the whole segment. */
@@ -27,6 +31,8 @@ export const DEFAULT_LIMITS: SegmentLimits = {
   levelWriteBufferBytes: 2 * MIB,
   mergeBytes: 48 * MIB,
   mergeRefs: 300_000,
+  mergePhase: 0,
+  sliceMs: 3,
   chainMax: 256,
   logRetainBytes: 1024 * MIB,
   queueBytes: 16 * MIB,

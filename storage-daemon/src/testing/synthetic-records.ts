@@ -48,6 +48,23 @@ export function imageRecord(fork: RelFork, block: number, fill: number): Buffer 
   return sealed(Buffer.concat([head, filledPage(fill)]));
 }
 
+/** A record of the generic resource manager that sets `bytes` at `offset` of one block (access/transam/generic_xlog.c). */
+export function deltaRecord(fork: RelFork, block: number, offset: number, bytes: Buffer): Buffer {
+  const head = Buffer.alloc(24 + 4 + 12 + 4 + 4);
+  head[16] = 0;
+  head[17] = 20;
+  head[24] = 0;
+  head[25] = fork.fork | 0x20;
+  head.writeUInt16LE(4 + bytes.length, 26);
+  head.writeUInt32LE(fork.spcOid, 28);
+  head.writeUInt32LE(fork.dbOid, 32);
+  head.writeUInt32LE(fork.relNumber, 36);
+  head.writeUInt32LE(block, 40);
+  head.writeUInt16LE(offset, 44);
+  head.writeUInt16LE(bytes.length, 46);
+  return sealed(Buffer.concat([head, bytes]));
+}
+
 /** XLOG_SMGR_TRUNCATE of the main fork (catalog/storage_xlog.h). */
 export function truncateRecord(fork: RelFork, blocks: number): Buffer {
   const mainData = Buffer.alloc(20);

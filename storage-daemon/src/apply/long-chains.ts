@@ -1,0 +1,86 @@
+import { encodePageKey, type PageId } from '@kube-aurora/redo';
+import type { PageWriter, WriteTo } from './page-writer.ts';
+import type { PageCuts } from './page-cuts.ts';
+import type { Ingest } from './ingest.ts';
+import type { RecordTable } from './record-table.ts';
+import type { RedoIndex } from './redo-index.ts';
+
+/**
+ * Pages with a long chain of redo are written by themselves, whether a merge runs or not, so that no read has to apply more than about
+ * `chainMax` records. Such a page is ahead of the mark then; its version's LSN says by how much, and what it has is
+ * skipped when the log is read again from the mark on.
+ */
+
+/** A chain is worth a write once so much of it can go. */
+const WORTH = 0.5;
+
+export interface LongChainParts {
+  readonly ingest: Ingest;
+  readonly table: RecordTable;
+  readonly index: RedoIndex;
+  readonly cuts: PageCuts;
+  readonly writer: PageWriter;
+  readonly readFloor: () => number;
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class LongChains {
+  readonly #parts: LongChainParts;
+  readonly #pages = new Map<string, PageId>();
+  #running: Promise<void> | undefined;
+
+  constructor(parts: LongChainParts) {
+    this.#parts = parts;
+    for (const page of parts.index.pagesWith(parts.ingest.chainMax)) this.add(page);
+  }
+
+  add({ spcOid, dbOid, relNumber, fork, block }: PageId): void {
+    const page = { spcOid, dbOid, relNumber, fork, block };
+    this.#pages.set(encodePageKey(page).toString('latin1'), page);
+  }
+
+  /** Looks whether some can be written; called as ingest and PGMRPL move. */
+  poke(): void {
+    if (this.#pages.size === 0 || this.#running !== undefined || this.#parts.writer.stopped) return;
+    const due = this.#takeDue(this.#mergeable().limit);
+    if (due.length === 0) return;
+    this.#running = this.#parts.writer
+      .write(due, () => this.#mergeable())
+      .catch(this.#parts.onFailure)
+      .finally(() => {
+        this.#running = undefined;
+        // Little could go, or much came meanwhile: they are still long.
+        for (const page of due) if (this.#isLong(page)) this.add(page);
+        setImmediate(() => this.poke());
+      });
+  }
+
+  /** Until nothing is being written. */
+  async idle(): Promise<void> {
+    await this.#running;
+  }
+
+  /** What is past VDL may be annulled, and what is past PGMRPL may be read as it was. */
+  #mergeable(): WriteTo {
+    const lsn = Math.min(this.#parts.ingest.appliedLsn, this.#parts.readFloor());
+    return { lsn, limit: this.#parts.table.lowerBound(lsn) };
+  }
+
+  #isLong(page: PageId): boolean {
+    return (this.#parts.index.refsOf(page)?.length ?? 0) >= this.#parts.ingest.chainMax;
+  }
+
+  #takeDue(limit: number): PageId[] {
+    const { index, ingest, cuts } = this.#parts;
+    const due: PageId[] = [];
+    for (const [key, page] of this.#pages) {
+      // Such a page must stay as it was when the copy was made; the merge takes care of both.
+      if (cuts.isCopySource(page)) continue;
+      if (index.countBelow(page, limit) >= ingest.chainMax * WORTH) {
+        due.push(page);
+        this.#pages.delete(key);
+      } else if (!this.#isLong(page)) this.#pages.delete(key);
+    }
+    return due;
+  }
+}

@@ -1,0 +1,195 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { SegmentContent } from '../segment/content.ts';
+import { deltaRecord, imageRecord, truncateRecord } from '../testing/synthetic-records.ts';
+import { SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from '../testing/test-cluster.ts';
+
+/** Merges of a real segment: what happens beside one that is slow, and after one that did not come to its end. */
+
+const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
+const HOT = { ...REL, relNumber: 16_385, block: 0 };
+const CHAIN_MAX = 64;
+const COLD_PAGES = 2000;
+/** Where in the hot page the deltas go, one byte each. */
+const FIRST_BYTE = 100;
+const BYTES = 8000;
+const PD_LOWER = 12;
+
+let cluster: TestCluster | undefined;
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await cluster?.stop();
+  cluster = undefined;
+});
+
+function contentOf(running: TestCluster): SegmentContent {
+  const content = [...running.daemon(0).segments].find((segment) => segment.volumeId === VOLUME)?.content;
+  if (content === undefined) throw new Error('the segment has no content');
+  return content;
+}
+
+async function until(isThere: () => boolean): Promise<void> {
+  const end = Date.now() + 20_000;
+  while (!isThere()) {
+    if (Date.now() > end) throw new Error('it did not come to that');
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+/** A page that is written to all the time, and what it must hold. */
+class HotPage {
+  readonly expected = Buffer.alloc(BYTES);
+  readonly #writer: () => TestWriter;
+  written = 0;
+
+  constructor(writer: () => TestWriter) {
+    this.#writer = writer;
+    this.expected.fill(1);
+  }
+
+  async write(count: number): Promise<void> {
+    const raws: Buffer[] = [];
+    for (let i = 0; i < count; i++, this.written++) {
+      const at = (this.written * 7) % BYTES;
+      const value = this.written % 251;
+      this.expected[at] = value;
+      raws.push(deltaRecord(HOT, 0, FIRST_BYTE + at, Buffer.from([value])));
+    }
+    await this.#writer().append(raws, [0]);
+    this.#writer().points([0]);
+    await new Promise((resolve) => setTimeout(resolve, 4));
+  }
+
+  async check(running: TestCluster): Promise<void> {
+    const { end, epoch } = this.#writer();
+    const answer = await running.client(0).getPages({ segment: SEGMENT, epoch, lsn: end.lsn, ...HOT, count: 1 }, { deadlineMs: 10_000 });
+    expect(answer.pages.subarray(FIRST_BYTE, FIRST_BYTE + BYTES).equals(this.expected)).toBe(true);
+  }
+}
+
+function slowWrites(content: SegmentContent, ms: number): void {
+  const write = content.store.write.bind(content.store);
+  vi.spyOn(content.store, 'write').mockImplementation(async (...given) => {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    return write(...given);
+  });
+}
+
+describe('a merge that is slow', () => {
+  it('does not let the chain of a hot page grow; nor is redo lost when it ends half way, or applied twice', async () => {
+    const limits = { ...TEST_LIMITS, chainMax: CHAIN_MAX, mergeBytes: 1024 * 1024 * 1024 };
+    const running = (cluster = await TestCluster.start(1, limits));
+    const start = await running.import(1n, [0], [{ page: HOT, fill: 1 }]);
+    let writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
+    const hot = new HotPage(() => writer);
+    const writeCold = async (fill: number): Promise<void> => {
+      for (let block = 0; block < COLD_PAGES; block += 40) {
+        await writer.append(
+          Array.from({ length: 40 }, (_, i) => imageRecord(REL, block + i, fill)),
+          [0],
+        );
+      }
+    };
+
+    await writeCold(11);
+    // No hole in the page: replay would fill it with zeros.
+    await writer.append([deltaRecord(HOT, 0, PD_LOWER, Buffer.from([0x00, 0x20]))], [0]);
+    await hot.write(8);
+    let content = contentOf(running);
+    slowWrites(content, 20);
+    content.merger.request();
+    await until(() => content.merger.isRunning);
+    const before = hot.written;
+    while (content.merger.merges === 0) await hot.write(8);
+    const during = hot.written - before;
+    expect(during).toBeGreaterThan(CHAIN_MAX * 8);
+    expect(content.index.takeLongest()).toBeLessThan(CHAIN_MAX * 4);
+    await hot.check(running);
+
+    // Half way through the next one, with the hot page written past its mark, the daemon stops.
+    await writeCold(12);
+    await hot.write(8);
+    content.merger.request();
+    await until(() => content.merger.isRunning);
+    const written = content.merger.pagesWritten;
+    const from = hot.written;
+    while (content.merger.pagesWritten < written + 64 || hot.written < from + CHAIN_MAX * 3) await hot.write(8);
+    expect(content.merger.merges).toBe(1);
+    const { mark } = content.merger;
+    expect((await content.store.get(HOT))?.lsn).toBeGreaterThan(Number(mark.lsn));
+    writer.close();
+    await running.stopDaemon(0);
+    await running.startDaemon(0);
+    content = contentOf(running);
+    expect(content.merger.mark).toEqual(mark);
+    const { epoch, end, history } = writer;
+    writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
+    writer.points([0]);
+    await hot.check(running);
+    // The chain that came back from the log goes too.
+    await hot.write(8);
+    await until(() => (content.index.refsOf(HOT)?.length ?? 0) < CHAIN_MAX * 2);
+    content.merger.request();
+    await until(() => content.merger.merges === 1);
+    await hot.write(8);
+    await hot.check(running);
+    expect(await running.page(0, { ...REL, block: 7 }, writer.end.lsn, writer.epoch)).toBe(12);
+    writer.close();
+  }, 60_000);
+
+  it('that ended before its mark can be begun anew at a lower LSN, where pages were dropped since', async () => {
+    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, mergeBytes: 1024 * 1024 * 1024 }));
+    const page = { ...REL, block: 5 };
+    const start = await running.import(1n, [0], [{ page, fill: 3 }]);
+    let writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
+    await writer.append([deltaRecord(REL, 5, 100, Buffer.from([9]))], [0]);
+    const changed = writer.end.lsn;
+    await writer.append([truncateRecord(REL, 2)], [0]);
+    const dropped = writer.end.lsn;
+    writer.points([0]);
+    let content = contentOf(running);
+    await until(() => content.ingest.appliedLsn >= Number(dropped));
+    const { store } = content;
+    const marked = new Promise<void>((resolve) => {
+      vi.spyOn(store, 'setMark').mockImplementation(() => {
+        resolve();
+        return Promise.reject(new Error('the process dies here'));
+      });
+    });
+    content.merger.request();
+    await marked;
+    writer.close();
+    await running.stopDaemon(0);
+    await running.startDaemon(0);
+    content = contentOf(running);
+    expect((await content.store.get(page))?.lsn).toBe(Number(dropped));
+    const { epoch, end, history } = writer;
+    writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
+    content.ingest.noteVdl(Number(changed));
+    await until(() => content.ingest.appliedLsn >= Number(changed));
+    content.notePgmrpl(Number(changed));
+    content.merger.request();
+    await until(() => content.merger.merges === 1);
+    expect(content.merger.mark.lsn).toBe(changed);
+    expect((await content.store.get(page))?.lsn).toBe(Number(dropped));
+    writer.points([0]);
+    await until(() => content.ingest.appliedLsn >= Number(dropped));
+    expect(await running.page(0, page, writer.end.lsn, writer.epoch)).not.toBe(3);
+    writer.close();
+  }, 30_000);
+
+  it('leaves nothing stored of a page that was dropped', async () => {
+    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, mergeBytes: 1024 * 1024 * 1024 }));
+    const page = { ...REL, block: 5 };
+    const start = await running.import(1n, [0], [{ page, fill: 3 }]);
+    const writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
+    await writer.append([deltaRecord(REL, 5, 100, Buffer.from([9])), truncateRecord(REL, 2)], [0]);
+    writer.points([0]);
+    const content = contentOf(running);
+    await until(() => content.ingest.appliedLsn >= Number(writer.end.lsn));
+    content.merger.request();
+    await until(() => content.merger.merges === 1 && !content.merger.isRunning);
+    expect(await content.store.get(page)).toBeUndefined();
+    writer.close();
+  }, 30_000);
+});

@@ -1,0 +1,152 @@
+import { encodePageKey, type PageId } from '@kube-aurora/redo';
+import type { PageVersion } from '../page-store/page-store.ts';
+import { buildPages, BUILD_PAGES_MAX, type Built, type Turns } from '../read/build-pages.ts';
+import { TooOldError, type PageReader, type PageSources } from '../read/page-reader.ts';
+import { refSeq } from './redo-index.ts';
+
+/**
+ * Stores pages as of an LSN and drops the references they no longer need, a slice at a time. Whoever changes stored pages and their
+ * references does it in here or under `exclusive`.
+ *
+ * Invariant: references to a page are dropped only after a version with their redo was written, and never does an older
+ * version come after it.
+ */
+
+/** Pages and references that are worked on at once: what a slice holds in memory, and what others wait for. */
+const SLICE_PAGES = Math.min(64, BUILD_PAGES_MAX);
+const SLICE_REFS = 4096;
+const ZERO_PAGE = Buffer.alloc(8192);
+
+export interface PageWriterParts extends PageSources {
+  readonly reader: PageReader;
+  readonly turns: Turns;
+  /** Replaces what is stored of a page by a peer's, under `exclusive`, if it is damaged. */
+  readonly mend: (page: PageId, lsn: number) => Promise<void>;
+}
+
+/** An LSN that pages are written as of, and the first record at or past it. */
+export interface WriteTo {
+  readonly lsn: number;
+  readonly limit: number;
+}
+
+export class PageWriter {
+  readonly #parts: PageWriterParts;
+  #last: Promise<unknown> = Promise.resolve();
+  #zeroed: { readonly page: PageId; readonly lsn: number }[] = [];
+  stopped = false;
+  pagesWritten = 0;
+
+  constructor(parts: PageWriterParts) {
+    this.#parts = parts;
+  }
+
+  /** Runs `work` while nobody else changes stored pages. Not to be nested. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  /**
+   * Writes pages as of an LSN and drops their references to records before it. `to` is asked when a slice begins. Pages that do not exist
+   * then get a version of zeros if they had one: with its LSN, a merge that is begun anew after a crash leaves them alone too, and
+   * `removeZeroed` removes them once none can be.
+   */
+  async write(pages: readonly PageId[], to: () => WriteTo): Promise<void> {
+    for (let at = 0; at < pages.length && !this.stopped;) {
+      const end = this.#sliceEnd(pages, at);
+      const slice = pages.slice(at, end);
+      at = end;
+      const apart = await this.exclusive(() => this.#writeSlice(slice, to()));
+      for (const page of apart) if (!this.stopped) await this.#writeApart(page, to());
+      await new Promise(setImmediate);
+    }
+  }
+
+  #sliceEnd(pages: readonly PageId[], from: number): number {
+    let refs = 0;
+    let end = from;
+    while (end < pages.length && end - from < SLICE_PAGES && refs < SLICE_REFS) {
+      const page = pages[end++];
+      if (page !== undefined) refs += this.#parts.index.refsOf(page)?.length ?? 0;
+    }
+    return end;
+  }
+
+  /** Gives the pages that have to be read apart. */
+  async #writeSlice(slice: readonly PageId[], to: WriteTo): Promise<PageId[]> {
+    const { store, index, turns } = this.#parts;
+    const { lsn, limit } = to;
+    const due = slice.filter((page) => {
+      const first = index.refsOf(page)?.[0];
+      return first !== undefined && refSeq(first) < limit;
+    });
+    const built = await buildPages(this.#parts, due, lsn, turns);
+    const apart: PageId[] = [];
+    const puts: { page: PageId; version: PageVersion }[] = [];
+    for (const one of built) {
+      if (one.kind === 'page') puts.push({ page: one.page, version: { lsn, page: one.bytes } });
+      else if (one.kind === 'none' && one.wasStored) {
+        puts.push({ page: one.page, version: { lsn, page: ZERO_PAGE } });
+        this.#zeroed.push({ page: one.page, lsn });
+      } else if (one.kind === 'apart') apart.push(one.page);
+    }
+    await store.write(puts);
+    this.pagesWritten += puts.length;
+    this.#forget(built, lsn, limit);
+    return apart;
+  }
+
+  #forget(part: readonly Built[], lsn: number, limit: number): void {
+    this.#parts.reader.invalidate();
+    for (const { kind, page } of part) if (kind !== 'apart') this.#trim(page, lsn, limit);
+  }
+
+  #trim(page: PageId, lsn: number, limit: number): void {
+    const { cache, index } = this.#parts;
+    const key = encodePageKey(page).toString('latin1');
+    const cached = cache.peek(key);
+    if (cached !== undefined && cached.lsn < lsn) cache.delete(key);
+    index.trimPage(page, limit);
+  }
+
+  async #writeApart(page: PageId, { lsn, limit }: WriteTo): Promise<void> {
+    const { mend, store, index, reader } = this.#parts;
+    await mend(page, lsn);
+    await this.exclusive(async () => {
+      if (refSeq(index.refsOf(page)?.[0] ?? Infinity) >= limit) return;
+      try {
+        const { page: bytes } = await reader.pageAt(page, lsn);
+        if (bytes === undefined) this.#zeroed.push({ page, lsn });
+        await store.write([{ page, version: { lsn, page: bytes ?? ZERO_PAGE } }]);
+        this.pagesWritten++;
+      } catch (error) {
+        // A newer version has this redo already.
+        if (!(error instanceof TooOldError)) throw error;
+      }
+      reader.invalidate();
+      this.#trim(page, lsn, limit);
+    });
+  }
+
+  /** Removes pages that still hold the zeros that `write` gave them as of `markLsn` or before. */
+  async removeZeroed(markLsn: number): Promise<void> {
+    const { store } = this.#parts;
+    const zeroed = this.#zeroed.filter(({ lsn }) => lsn <= markLsn);
+    this.#zeroed = this.#zeroed.filter(({ lsn }) => lsn > markLsn);
+    for (let at = 0; at < zeroed.length && !this.stopped; at += SLICE_PAGES) {
+      const slice = zeroed.slice(at, at + SLICE_PAGES);
+      await this.exclusive(async () => {
+        const versions = await store.getMany(slice.map(({ page }) => page));
+        const isZeroed = (version: (typeof versions)[number], lsn: number): boolean =>
+          version !== undefined && !(version instanceof Error) && version.lsn === lsn;
+        const removed = slice.filter(({ lsn }, index) => isZeroed(versions[index], lsn));
+        await store.write(
+          [],
+          removed.map(({ page }) => page),
+        );
+      });
+    }
+  }
+}
