@@ -40,9 +40,10 @@ interface Sample {
   /** Of the daemon that uses most: page store, and everything on disk. */
   readonly pages: number;
   readonly all: number;
-  /** Highest of the six: redo that is not merged yet, references to it, merges so far. */
+  /** Highest of the six: redo that is not merged yet, references to it, most of them for one page since the last sample, merges so far. */
   readonly unmerged: number;
   readonly refs: number;
+  readonly longestChain: number;
   readonly merges: number;
   readonly database: number;
 }
@@ -86,6 +87,7 @@ async function sample(startLsn: number, startedAt: number): Promise<Sample> {
     all: highest(uses.map((use) => use.all)),
     unmerged: highest(metrics.map((each) => (each.get('aurora_storage_scl') ?? 0) - (each.get('aurora_storage_mark_lsn') ?? 0))),
     refs: gauge('index_refs'),
+    longestChain: gauge('longest_chain'),
     merges: gauge('merges'),
     database: Number(size[0]?.bytes),
   };
@@ -95,7 +97,7 @@ function cells(each: Sample): string[] {
   const mib = (bytes: number): string => shown(bytes / MIB);
   const log = `${mib(each.leastLog)} to ${mib(each.log)}`;
   const use = [mib(each.advanced), mib(each.database), log, mib(each.pages), mib(each.all), mib(each.unmerged)];
-  return [shown(each.seconds), ...use, shown(each.refs), shown(each.merges)];
+  return [shown(each.seconds), ...use, shown(each.refs), shown(each.longestChain), shown(each.merges)];
 }
 
 const samples: Sample[] = [];
@@ -131,6 +133,7 @@ const head = [
   'all on disk',
   'not merged',
   'references',
+  'longest chain',
   'merges',
 ];
 print(`\n${values.minutes} min, ${values.clients} clients, ${dead} daemons dead, ${machineLoad()}; MiB, of the daemon that uses most\n`);

@@ -62,6 +62,16 @@ export class PageCuts {
     return this.#copies.findLast((copy) => copy.lsn < lsn && copy.to.dbOid === page.dbOid && copy.to.spcOid === page.spcOid);
   }
 
+  /** Does nothing that is noted here bear on any page of this one's fork? */
+  spares(page: PageId): boolean {
+    if (page.fork === SLRU_FORK) return this.#slru.length === 0;
+    return (
+      (this.#byRelation.size === 0 || !this.#byRelation.has(relationKey(page))) &&
+      (this.#byDatabase.size === 0 || !this.#byDatabase.has(`${page.spcOid}/${page.dbOid}`)) &&
+      (this.#copies.length === 0 || this.lastCopyInto(page, Infinity) === undefined)
+    );
+  }
+
   /** Is a copy out of this page's database still to be merged? Then its pages may not be merged past that copy. */
   isCopySource(page: PageId): boolean {
     return this.#copies.some((copy) => copy.from.dbOid === page.dbOid && copy.from.spcOid === page.spcOid);

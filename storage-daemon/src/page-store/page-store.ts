@@ -26,6 +26,9 @@ export interface PageVersion {
   readonly page: Buffer;
 }
 
+/** Versions of pages, in the order asked for; a damaged one is its error. */
+export type StoredPages = readonly (PageVersion | StoredValueError | undefined)[];
+
 export interface Mark {
   readonly lsn: bigint;
   readonly epoch: bigint;
@@ -104,7 +107,7 @@ export class PageStore {
   }
 
   /** The versions of many pages, in their order; a damaged one is its error. Throws StoredValueError when LevelDB finds damage. */
-  async getMany(pages: readonly PageId[]): Promise<(PageVersion | StoredValueError | undefined)[]> {
+  async getMany(pages: readonly PageId[]): Promise<StoredPages> {
     if (pages.length === 0) return [];
     const keys = pages.map(pageStoreKey);
     let values: (Buffer | undefined)[];

@@ -228,7 +228,8 @@ export class SegmentContent {
     } catch (error) {
       if (!(error instanceof StoredValueError || error instanceof LogReadError)) throw error;
       this.#hooks.onCorruption(error instanceof LogReadError ? 'log' : 'page', error);
-      await this.repairPage(page);
+      // As of this LSN and no later one: a newer version could not answer.
+      await this.repairPage(page, lsn);
       return this.reader.pageAt(page, lsn);
     }
   }
@@ -245,9 +246,8 @@ export class SegmentContent {
     }
   }
 
-  /** Replaces the stored version of a page by a peer's, as of what is applied here. */
-  async repairPage(page: PageId): Promise<void> {
-    const lsn = this.ingest.appliedLsn;
+  /** Replaces the stored version of a page by a peer's as of `lsn`, at most what is applied here. */
+  async repairPage(page: PageId, lsn = this.ingest.appliedLsn): Promise<void> {
     const bytes = await this.#hooks.fetchPage(page, lsn);
     await this.merger.exclusive(async () => {
       // A merge may have written a sound and newer one meanwhile.

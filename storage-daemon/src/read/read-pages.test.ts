@@ -1,0 +1,52 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { deltaRecord, imageRecord, truncateRecord } from '../testing/synthetic-records.ts';
+import { SEGMENT, TEST_LIMITS, TestCluster, VOLUME } from '../testing/test-cluster.ts';
+import { readPages } from './read-pages.ts';
+
+const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
+const CUT = { ...REL, relNumber: 16_385 };
+const BLOCKS = 40;
+
+let cluster: TestCluster | undefined;
+
+afterEach(async () => {
+  await cluster?.stop();
+  cluster = undefined;
+});
+
+describe('neighbouring pages', () => {
+  it('are those that are read one by one: stored, with redo on them, not there, dropped', async () => {
+    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, mergeBytes: 1024 * 1024 * 1024 }));
+    const pages = [REL, CUT].flatMap((fork) =>
+      Array.from({ length: BLOCKS }, (_, block) => ({ page: { ...fork, block }, fill: block + 1 })).filter(
+        ({ page }) => page.block % 7 !== 0,
+      ),
+    );
+    const start = await running.import(1n, [0], pages);
+    const writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
+    const content = [...running.daemon(0).segments].find((segment) => segment.volumeId === VOLUME)?.content;
+    if (content === undefined) throw new Error('no content');
+    const expectSame = async (): Promise<void> => {
+      writer.points([0], start.lsn);
+      await running.until(0, ({ appliedLsn }) => appliedLsn >= writer.end.lsn);
+      const { lsn } = writer.end;
+      for (const fork of [REL, CUT]) {
+        const answer = await readPages(content, { segment: SEGMENT, epoch: 2n, lsn, ...fork, block: 0, count: BLOCKS });
+        for (let block = 0; block < BLOCKS; block++) {
+          const { page } = await content.reader.pageAt({ ...fork, block }, Number(lsn));
+          expect([block, answer.present[block]]).toEqual([block, page === undefined ? 0 : 1]);
+          expect(answer.pages.subarray(block * 8192, (block + 1) * 8192).equals(page ?? Buffer.alloc(8192))).toBe(true);
+        }
+      }
+    };
+    await writer.append([deltaRecord(REL, 3, 100, Buffer.from([9])), imageRecord(REL, 14, 77)], [0]);
+    await expectSame();
+    await writer.append([truncateRecord(CUT, 10), imageRecord(CUT, 30, 78)], [0]);
+    await expectSame();
+    writer.points([0]);
+    content.merger.request();
+    while (content.merger.merges === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await expectSame();
+    writer.close();
+  }, 30_000);
+});
