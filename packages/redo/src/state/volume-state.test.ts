@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { RedoError } from '../contract.ts';
 import { SLRU_MAX_PAGE } from '../slru/layout.ts';
 import { type MadeRecord, madeRecord, packed } from '../test-record.ts';
+import { touchedPages } from '../touched-pages.ts';
 import { applyEffects } from './apply-effects.ts';
 import { decodeVolumeState, encodeVolumeState, VolumeStateError } from './codec.ts';
 import { SlruRange } from './slru-range.ts';
@@ -143,6 +144,23 @@ describe('transactions', () => {
     expect(table.oldest()).toBe(0xffff_fffe);
     expect([table.fullXid(0xffff_ffff), table.fullXid(4)]).toEqual([0xffff_ffffn, 0x1_0000_0004n]);
   });
+});
+
+test('XLOG/NOOP, which replay knows though nothing writes it, moves the state on and changes nothing', () => {
+  const withoutPosition = (bytes: Buffer): Buffer => {
+    const state = decodeVolumeState(bytes);
+    state.lastRecordLsn = lsn(0);
+    state.endLsn = lsn(0);
+    return encodeVolumeState(state);
+  };
+  const state = emptyVolumeState(control);
+  apply(state, insert(750), lock(750, 99));
+  const before = encodeVolumeState(state);
+  const noop = madeRecord({ rmid: RMGR.XLOG, info: OPCODE.XLOG.NOOP, mainData: packed([4, 0]), lsn: 0x100_2000 });
+  expect(touchedPages(noop)).toEqual([]);
+  expect(applyEffects(state, noop)).toEqual([]);
+  expect([state.lastRecordLsn, state.endLsn]).toEqual([noop.lsn, noop.endLsn]);
+  expect(withoutPosition(encodeVolumeState(state)).equals(withoutPosition(before))).toBe(true);
 });
 
 describe('relations', () => {

@@ -1,12 +1,12 @@
-import { cpSync } from 'node:fs';
 import path from 'node:path';
-import { decodeCheckpoint, OPCODE, opcodeOf, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { decodeCheckpoint } from '@kube-aurora/pg-format';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkpointAt, orphanedXids } from '../state/volume-state.ts';
 import { compareWithFiles } from './compare-files.ts';
 import { readVolume } from './data-directory.ts';
 import { RedoVerifier } from './redo-verifier.ts';
+import { copyDataDirectory, isShutdownCheckpoint } from './replay-log.ts';
 import { walRecords } from './wal-files.ts';
 
 let pg: TestPostgres;
@@ -16,14 +16,9 @@ beforeAll(async () => {
 });
 afterAll(() => pg?.remove());
 
-function isShutdownCheckpoint(record: WalRecord): boolean {
-  return record.rmid === RMGR.XLOG && opcodeOf(record.rmid, record.info) === OPCODE.XLOG.CHECKPOINT_SHUTDOWN;
-}
-
 test('a killed server leaves the state that its own crash recovery arrives at', async () => {
   await pg.stop('fast');
-  const base = `${pg.dataDir}-base`;
-  cpSync(pg.dataDir, base, { recursive: true, verbatimSymlinks: true });
+  const base = copyDataDirectory(pg.dataDir, 'base');
   await pg.restart({ full_page_writes: 'off', max_prepared_transactions: 5, autovacuum: 'off', wal_keep_size: '1GB' });
   const [db, open] = await Promise.all([pg.connect(), pg.connect()]);
   await db.query('CREATE TABLE t (a int PRIMARY KEY, b int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 500) i');
