@@ -14,7 +14,7 @@ import { collectRefs, touchedOf, type PageSources } from './page-reader.ts';
 /** Records further apart than this are not read in one stretch. */
 const GAP_BYTES = 8 * 1024;
 /** Records between two looks at the clock. */
-const CLOCK_STRIDE = 32;
+const CLOCK_STRIDE = 16;
 const PAGE_SLOTS = 1024;
 
 export type Built =

@@ -32,7 +32,7 @@ export const DEFAULT_LIMITS: SegmentLimits = {
   mergeBytes: 48 * MIB,
   mergeRefs: 300_000,
   mergePhase: 0,
-  sliceMs: 3,
+  sliceMs: 2,
   chainMax: 256,
   logRetainBytes: 1024 * MIB,
   queueBytes: 16 * MIB,
