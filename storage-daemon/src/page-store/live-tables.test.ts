@@ -55,6 +55,22 @@ describe('the tables that a store has', () => {
     expect(fs.existsSync(half)).toBe(false);
   });
 
+  it('are those that the scrubber goes by: what a compaction is writing is no damage, however long it takes', async () => {
+    await filled();
+    const store = await PageStore.open(directory, OPTIONS);
+    const last = Math.max(...numbers());
+    fs.writeFileSync(join(directory, `${String(last + 1000).padStart(6, '0')}.ldb`), Buffer.alloc(5000, 7));
+    for (let pass = 0; pass < 6; pass++) expect(await store.scrubTables(1e9)).toBeGreaterThanOrEqual(0);
+    const path = join(directory, `${String(liveTables(directory)[0]).padStart(6, '0')}.ldb`);
+    fs.writeFileSync(path, fs.readFileSync(path).subarray(0, 1000));
+    await expect(
+      (async () => {
+        for (let pass = 0; pass < 6; pass++) await store.scrubTables(1e9);
+      })(),
+    ).rejects.toThrow(/no footer/);
+    await store.close();
+  });
+
   it('are checked: damage in one is found', async () => {
     await filled();
     const [number] = liveTables(directory);

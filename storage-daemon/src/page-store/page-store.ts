@@ -208,6 +208,11 @@ export class PageStore {
         if (this.#suspect === name) this.#suspect = '';
       } catch (error) {
         if (!(error instanceof TableDamageError)) throw error;
+        // It is being written, which may take long on a busy machine.
+        if (!this.#isLive(name)) {
+          this.#scrubbed = name;
+          continue;
+        }
         if (this.#suspect === name) throw new StoredValueError(Buffer.alloc(0), `LevelDB: ${error.message}`);
         this.#suspect = name;
         return done;
@@ -216,6 +221,16 @@ export class PageStore {
       if (done >= bytes) break;
     }
     return done;
+  }
+
+  /** Is a table part of the store? True when that cannot be told: the manifest is being written too. */
+  #isLive(name: string): boolean {
+    try {
+      return liveTables(this.#directory).includes(Number.parseInt(name, 10));
+    } catch (error) {
+      if (error instanceof TableDamageError) return true;
+      throw error;
+    }
   }
 
   /** Takes entries from another store as they are; each must pass its CRC (StoredValueError otherwise). */
