@@ -46,6 +46,8 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
   'grpc.enable_retries': 0,
+  // An answer of pages or redo is larger than HTTP/2's 64 KiB, and would stop half way for a round trip.
+  'grpc-node.flow_control_window': 4 * 1024 * 1024,
   'grpc.use_local_subchannel_pool': 1,
 };
 
