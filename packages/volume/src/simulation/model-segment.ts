@@ -1,5 +1,5 @@
 import { annulPoint, isBatchValid, lastEpoch, mergeHistories, type EpochRun, type EpochStart } from '../epoch-history.ts';
-import type { SegmentClaim } from '../open-protocol.ts';
+import { countsForWriter, type SegmentClaim } from '../open-protocol.ts';
 
 /** A redo batch without its bytes; `id` tells two batches at the same place apart. */
 export interface ModelBatch {
@@ -15,6 +15,16 @@ export const BASE_LSN = 100n;
 
 export type Refusal = 'fenced' | 'taken';
 
+/** The protocol's rules that tests leave out one at a time: the simulation must notice. */
+export interface Rules {
+  /** Which history a segment holds after it heard of another one. */
+  readonly merge: typeof mergeHistories;
+  /** Whether a writer counts a segment's SCL towards its quorum. */
+  readonly counts: typeof countsForWriter;
+}
+
+export const RULES: Rules = { merge: mergeHistories, counts: countsForWriter };
+
 /**
  * What a storage daemon must do, and no more: the reference that the real one is held against. Every change is durable before
  * the answer, so a crash loses only messages on their way.
@@ -26,8 +36,11 @@ export class ModelSegment {
   history: readonly EpochStart[] = [{ epoch: BASE_EPOCH, startLsn: BASE_LSN }];
   log: ModelBatch[] = [];
 
-  constructor(name: string) {
+  readonly #rules: Rules;
+
+  constructor(name: string, rules: Rules = RULES) {
     this.name = name;
+    this.#rules = rules;
   }
 
   get scl(): bigint {
@@ -78,7 +91,7 @@ export class ModelSegment {
   }
 
   #adopt(history: readonly EpochStart[]): void {
-    const merged = mergeHistories(this.history, history, this.epoch);
+    const merged = this.#rules.merge(this.history, history, this.epoch);
     if (merged === this.history) return;
     this.history = merged;
     this.#raise(lastEpoch(merged));

@@ -1,8 +1,8 @@
-import { lastEpoch } from '../epoch-history.ts';
-import { OpenProtocol, countsForWriter, type OpenRequest, type SegmentClaim } from '../open-protocol.ts';
+import type { EpochStart } from '../epoch-history.ts';
+import { OpenProtocol, type OpenRequest, type SegmentClaim } from '../open-protocol.ts';
 import { QuorumTracker } from '../quorum.ts';
 import { RedoRing } from '../redo-ring.ts';
-import type { ModelBatch, ModelSegment, Refusal } from './model-segment.ts';
+import { RULES, type ModelBatch, type ModelSegment, type Refusal, type Rules } from './model-segment.ts';
 import type { World } from './world.ts';
 
 /** What a writer tells whoever watches over the volume's promises. */
@@ -14,6 +14,8 @@ export interface Witness {
 }
 
 const RETRY = 30;
+/** How often a segment that its peers feed is greeted anew, as on a new stream; else it is asked for its status only. */
+const GREETING_RATE = 0.2;
 const BATCH_MESSAGE = Buffer.alloc(64);
 /** Small, so that segments fall off it. */
 const RING_BYTES = 64 * 12;
@@ -28,6 +30,7 @@ export class ModelWriter {
   readonly #world: World;
   readonly #segments: readonly ModelSegment[];
   readonly #witness: Witness;
+  readonly #rules: Rules;
   readonly #protocol: OpenProtocol;
   #tracker: QuorumTracker | undefined;
   #ring: RedoRing | undefined;
@@ -36,14 +39,22 @@ export class ModelWriter {
   #lastEpoch = 0n;
   #scl: bigint[];
 
-  constructor(name: string, world: World, segments: readonly ModelSegment[], witness: Witness) {
+  constructor(name: string, world: World, segments: readonly ModelSegment[], witness: Witness, rules: Rules = RULES) {
     this.name = name;
     this.#world = world;
     this.#segments = segments;
     this.#witness = witness;
+    this.#rules = rules;
     this.#protocol = new OpenProtocol({ copies: segments.length });
     this.#scl = segments.map(() => 0n);
     segments.forEach((segment, index) => this.#driveOpen(segment, index));
+  }
+
+  /** Where it wants to begin, from when it has chosen until it is fenced or begins: the volume must not lose that again. */
+  get chosen(): { readonly epoch: bigint; readonly startLsn: bigint; readonly history: readonly EpochStart[] } | undefined {
+    const { step, epoch, startLsn, history } = this.#protocol;
+    const waits = !this.dead && !this.fenced && (step === 'truncate' || step === 'catch-up');
+    return waits ? { epoch, startLsn, history } : undefined;
   }
 
   get waitingFor(): string {
@@ -117,16 +128,20 @@ export class ModelWriter {
     if (this.#ring.hasRoom(BATCH_MESSAGE.length, this.#tracker.point)) this.#push();
   }
 
-  /** Sends what follows the segment's SCL, or asks how far its peers have brought it. */
+  /**
+   * Sends what follows the segment's SCL, or asks how far its peers have brought it: by its status, which also those answer
+   * who have promised a later writer.
+   */
   #feed(segment: ModelSegment, index: number): void {
     if (this.dead || this.fenced) return;
     const ring = this.#ring;
     const from = ring?.sequenceAfter(this.#scl[index] ?? 0n);
     const { history } = this.#protocol;
     if (ring === undefined || from === undefined) {
+      const greets = this.#world.chance(GREETING_RATE);
       this.#call(
         segment,
-        () => segment.install(this.epoch, history),
+        () => (greets ? segment.install(this.epoch, history) : segment.claim()),
         (answer) => this.#fed(index, answer),
       );
     } else {
@@ -149,12 +164,14 @@ export class ModelWriter {
   #fed(index: number, answer: SegmentClaim | Refusal): void {
     const tracker = this.#tracker;
     if (tracker === undefined) return;
-    if (answer === 'fenced' || answer === 'taken' || answer.epoch > this.epoch) {
+    if (answer === 'fenced' || answer === 'taken') {
       this.fenced = true;
       return;
     }
-    if (!countsForWriter(answer, this.epoch)) return;
-    if (lastEpoch(answer.history) !== this.epoch) throw new Error('counted a segment without our history');
+    if (!this.#rules.counts(answer, this.epoch)) {
+      if (answer.epoch > this.epoch) this.fenced = true;
+      return;
+    }
     this.#scl[index] = answer.scl;
     if (!tracker.acknowledge(index, answer.scl)) return;
     for (let batch = this.#batches[this.#acked]; batch !== undefined && batch.endLsn <= tracker.point; batch = this.#batches[this.#acked]) {
@@ -168,7 +185,8 @@ export class ModelWriter {
   }
 }
 
-function handleOpen(segment: ModelSegment, request: OpenRequest, writer: string): SegmentClaim | Refusal {
+/** A segment's side of the requests by which a writer opens the volume. */
+export function handleOpen(segment: ModelSegment, request: OpenRequest, writer: string): SegmentClaim | Refusal {
   switch (request.kind) {
     case 'status':
       return segment.claim();

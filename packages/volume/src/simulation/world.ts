@@ -9,6 +9,8 @@ export class World {
   #order = 0;
   /** Nodes that are cut off from all others. */
   readonly isolated = new Set<string>();
+  /** Pairs of nodes, `a|b`, whose messages are lost, in the direction from a to b. */
+  readonly cutLinks = new Set<string>();
   /** Nodes whose events wait until this time (SIGSTOP). */
   readonly pausedUntil = new Map<string, number>();
   lossRate = 0;
@@ -39,7 +41,7 @@ export class World {
 
   /** Delivers to `to` after a random while, or never. A paused receiver gets it when it goes on. */
   send(from: string, to: string, deliver: () => void): void {
-    if (this.isolated.has(from) || this.isolated.has(to) || this.chance(this.lossRate)) return;
+    if (this.isolated.has(from) || this.isolated.has(to) || this.cutLinks.has(`${from}|${to}`) || this.chance(this.lossRate)) return;
     this.after(1 + this.random() * (this.chance(0.05) ? 200 : 10), () => this.#arrive(to, deliver));
   }
 
