@@ -1,4 +1,3 @@
-import path from 'node:path';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeVolumeState, encodeVolumeState } from '../state/codec.ts';
@@ -8,8 +7,8 @@ import { twoPhaseFiles } from './data-directory.ts';
 import { RARE_LOGS } from './rare-logs.ts';
 import { addCoverage, formatAllTypes, NOT_WRITTEN, unseenTypes } from './record-types.ts';
 import type { Coverage } from './redo-verifier.ts';
-import { copyDataDirectory, type Replayed, replayLog } from './replay-log.ts';
-import { runWorkload } from './workload.ts';
+import type { Replayed } from './replay-log.ts';
+import { replayWorkload, WITH_EXPECTED_PAGES } from './replay-workload.ts';
 
 /** Record types with pages that the workload must reach; each is replayed and compared. */
 const MUST_SEE = [
@@ -43,26 +42,6 @@ const MUST_SEE_EFFECTS = [
 /** What all logs of this file held together. */
 const seen = new Map<string, Coverage>();
 
-/** Runs the workload and replays its log, from the first start on, onto the pages that initdb made. */
-async function replayWorkload(pg: TestPostgres, settings: Readonly<Record<string, string | number>>, scale: number): Promise<Replayed> {
-  await pg.stop('fast');
-  const base = copyDataDirectory(pg.dataDir, 'base');
-  await pg.restart({
-    full_page_writes: 'off',
-    max_prepared_transactions: 10,
-    track_commit_timestamp: 'on',
-    autovacuum: 'off',
-    checkpoint_timeout: '1h',
-    max_wal_size: '20GB',
-    wal_keep_size: '20GB',
-    wal_recycle: 'off',
-    ...settings,
-  });
-  await runWorkload({ connect: (database) => pg.connect(database), scratchDir: path.dirname(pg.dataDir), scale });
-  await pg.stop('fast');
-  return replayLog(base, pg.dataDir);
-}
-
 /** The counters that the log's last shutdown checkpoint states, against those that replay had arrived at before it. */
 function expectSameCounters({ ours, theirs, orphans, onlineDifferences }: Replayed): void {
   expect(onlineDifferences).toEqual([]);
@@ -81,7 +60,7 @@ function expectSameCounters({ ours, theirs, orphans, onlineDifferences }: Replay
 describe.each([
   {
     name: 'with the expected page in every record',
-    settings: { wal_consistency_checking: 'all', wal_level: 'logical' },
+    settings: WITH_EXPECTED_PAGES,
     scale: 0.25,
     images: true,
   },
