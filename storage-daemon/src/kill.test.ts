@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodeAppendRequest, SegmentClient, type AppendResponse } from '@kube-aurora/rpc';
 import { batchAfter, imageRecord, syntheticRecord, syntheticState, type ChainEnd } from './testing/synthetic-records.ts';
+import { freePort } from './testing/free-port.ts';
 import { DEADLINE, SEGMENT } from './testing/test-cluster.ts';
 
 /** A real daemon process, killed -9 at random points of a stream of appends: what it acknowledged is there afterwards. */
@@ -25,15 +25,6 @@ afterEach(() => {
   child?.kill('SIGKILL');
   fs.rmSync(directory, { recursive: true, force: true });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 async function startDaemon(port: number): Promise<void> {
   const started = spawn(process.execPath, [MAIN], {

@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@kube-aurora/process';
@@ -14,6 +13,7 @@ import {
 } from '@kube-aurora/rpc';
 import { Daemon } from '../daemon.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
+import { freePort } from './free-port.ts';
 import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
 
 /** Daemons in this process, over real gRPC on loopback, and a writer that does the least a writer must. */
@@ -29,15 +29,6 @@ export const TEST_LIMITS: SegmentLimits = {
   tailCacheBytes: 64 * 1024,
   pageCacheBytes: 32 * 8192,
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
 
 export class TestCluster {
   readonly directory = fs.mkdtempSync(join(tmpdir(), 'aurora-daemons-'));
