@@ -58,11 +58,14 @@ class FakePostgres {
 }
 
 let fakes: FakeSegment[];
+/** LSN of a page read under way, as the write path hears of it. */
+let oldestRead: bigint | undefined;
 let endpoints: SegmentEndpoint[];
 const cleanups: (() => void)[] = [];
 const identity = (writerId: string): WriterIdentity => ({ segment: { volumeId: VOLUME, pg: 0 }, writerId });
 
 beforeEach(async () => {
+  oldestRead = undefined;
   fakes = await startFakeSegments(BASE);
   endpoints = connectSegments(fakes.map((fake, index) => ({ id: fake.id, zone: `z${index >> 1}`, address: fake.address })));
 });
@@ -109,7 +112,7 @@ async function startWriter(writerId = 'w', ringBytesMax = 8 * 1024 * 1024) {
     startLsn: volume.startLsn,
     previousEpoch: volume.previousEpoch,
     ringBytesMax,
-    oldestRead: () => undefined,
+    oldestRead: () => oldestRead,
     onFenced,
     onDamagedWal,
     onFlushed: () => undefined,
@@ -317,8 +320,13 @@ describe('the write path', () => {
 describe('PGMRPL', () => {
   it('told to a segment that is connected again is one that later reads keep to', async () => {
     const { writePath, postgres } = await startWriter();
+    // Held down by a read until nothing more is to be announced.
+    oldestRead = BASE;
     postgres.insert();
     expect(await writePath.flush(postgres.write())).not.toBe('fenced');
+    await vi.waitFor(() => expect(fakes.map((fake) => fake.highestVdl)).toEqual(fakes.map(() => writePath.vdl)));
+    expect(writePath.announcedPgmrpl).toBeLessThan(writePath.vdl);
+    oldestRead = undefined;
     const [fake] = fakes;
     fake?.stop();
     await fake?.start();
