@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import { Backoff, type Clock } from '@kube-aurora/clock';
 import { EXIT, type Health, type Logger } from '@kube-aurora/process';
 import { encodePageKey, encodeVolumeState } from '@kube-aurora/redo';
 import type { PageImage } from '@kube-aurora/rpc';
-import { Backoff, pause } from './backoff.ts';
 import { ImportFailedError, importBase } from './bootstrap/import-base.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
@@ -28,6 +28,7 @@ export class Agent {
   readonly #place: PostgresPlace;
   readonly #segments: readonly SegmentEndpoint[];
   readonly #identity: WriterIdentity;
+  readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #startedAt = new Date();
   readonly #stopping = new AbortController();
@@ -42,11 +43,12 @@ export class Agent {
   #lastOpenMs: number | undefined;
   #running: Promise<void> | undefined;
 
-  constructor(options: { config: AgentConfig; place: PostgresPlace; segments: readonly SegmentEndpoint[]; logger: Logger }) {
+  constructor(options: { config: AgentConfig; place: PostgresPlace; segments: readonly SegmentEndpoint[]; clock: Clock; logger: Logger }) {
     this.#config = options.config;
     this.#place = options.place;
     this.#segments = options.segments;
     this.#volumeExists = options.config.volumeExists;
+    this.#clock = options.clock;
     this.#logger = options.logger;
     this.#identity = { segment: { volumeId: options.config.volumeId, pg: 0 }, writerId: `${options.config.instance}/${randomUUID()}` };
   }
@@ -144,16 +146,17 @@ export class Agent {
   async #loop(metrics: AgentMetrics): Promise<void> {
     const strays = killStrays(this.#place.dataDir);
     if (strays.length > 0) this.#logger.warn({ pids: strays }, 'killed the PostgreSQL that an earlier agent left');
-    const backoff = new Backoff(200, 10_000);
+    const backoff = new Backoff(200, 10_000, () => this.#clock.random());
     let rapidFailures = 0;
     while (!this.#stopping.signal.aborted) {
-      const startedAt = performance.now();
+      const startedAt = this.#clock.now();
       this.#phase = 'opening';
       this.#message = 'asking storage for the volume';
       const opened = await openVolume({
         segments: this.#segments,
         identity: this.#identity,
         heldEpoch: this.#heldEpoch,
+        clock: this.#clock,
         volumeExists: this.#volumeExists,
         logger: this.#logger,
         signal: this.#stopping.signal,
@@ -172,16 +175,16 @@ export class Agent {
       this.#epoch = opened.epoch;
       if (opened.kind === 'opened') this.#volumeExists = true;
       if (opened.kind === 'bootstrap') {
-        if (!(await this.#bootstrap(opened.epoch))) await pause(backoff.next(), this.#stopping.signal);
+        if (!(await this.#bootstrap(opened.epoch))) await this.#clock.sleep(backoff.next(), this.#stopping.signal);
         continue;
       }
       const end = await this.#runSession(opened, startedAt, metrics);
       if (end === 'fenced' || this.#stopping.signal.aborted) return;
-      if (performance.now() - startedAt > HEALTHY_SESSION_MS) {
+      if (this.#clock.now() - startedAt > HEALTHY_SESSION_MS) {
         rapidFailures = 0;
         backoff.reset();
       }
-      if (++rapidFailures >= RAPID_FAILURES_FREE) await pause(backoff.next(), this.#stopping.signal);
+      if (++rapidFailures >= RAPID_FAILURES_FREE) await this.#clock.sleep(backoff.next(), this.#stopping.signal);
     }
   }
 
@@ -192,16 +195,16 @@ export class Agent {
       identity: this.#identity,
       logger: this.#logger,
     };
-    const openedMs = performance.now() - startedAt;
+    const openedMs = this.#clock.now() - startedAt;
     this.#message = 'starting PostgreSQL';
-    const session = new WriterSession({ config, place: this.#place, segments, identity, opened, metrics, logger });
+    const session = new WriterSession({ config, place: this.#place, segments, identity, opened, metrics, clock: this.#clock, logger });
     this.#session = session;
     this.#opens++;
     await session.start();
     if (session.ready && !this.#stopping.signal.aborted) {
       this.#phase = 'running';
       this.#message = 'running';
-      this.#lastOpenMs = Math.round(performance.now() - startedAt);
+      this.#lastOpenMs = Math.round(this.#clock.now() - startedAt);
       metrics.openSeconds.observe(this.#lastOpenMs / 1000);
       logger.info({ epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs }, 'writer is running');
     }
@@ -247,6 +250,7 @@ export class Agent {
           volumeState: encodeVolumeState(volume.state),
           pages: pageImages(volume),
         },
+        clock: this.#clock,
         logger: this.#logger,
       });
       this.#volumeExists = true;

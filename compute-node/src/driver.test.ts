@@ -13,6 +13,7 @@ import {
   type Lsn,
   type StreamRecord,
 } from '@kube-aurora/pg-format';
+import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { recordsOf } from '@kube-aurora/volume';
 import { openVolume, type OpenOutcome, type OpenedVolume } from './open/open-volume.ts';
@@ -85,6 +86,7 @@ function open(
     segments: endpoints,
     identity: identity(writerId),
     heldEpoch,
+    clock: systemClock(),
     logger: silentLogger(),
     signal,
     volumeExists: false,
@@ -116,6 +118,7 @@ async function startWriter(writerId = 'w', ringBytesMax = 8 * 1024 * 1024) {
     onFenced,
     onDamagedWal,
     onFlushed: () => undefined,
+    clock: systemClock(),
     logger: silentLogger(),
   });
   const postgres = new FakePostgres(lsn(volume.startLsn), lsn(BASE - 1000n));
@@ -348,6 +351,7 @@ describe('the read path', () => {
       onFenced,
       onRead: () => undefined,
       onError: () => undefined,
+      clock: systemClock(),
       logger: silentLogger(),
     });
 

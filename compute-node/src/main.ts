@@ -1,4 +1,5 @@
 import { Registry } from 'prom-client';
+import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, runMain, serveStatus } from '@kube-aurora/process';
 import { Agent } from './agent.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
@@ -20,7 +21,13 @@ await runMain(logger, async () => {
   const registry = new Registry();
   collectProcessMetrics(registry);
   const segments = connectSegments(config.storage);
-  const agent = new Agent({ config, place: await preparePostgresPlace(config.dataDir, process.env), segments, logger });
+  const agent = new Agent({
+    config,
+    place: await preparePostgresPlace(config.dataDir, process.env),
+    segments,
+    clock: systemClock(),
+    logger,
+  });
   const metrics = createMetrics(registry, agent.gauges);
   const shutdown = new Shutdown(logger);
   const server = await serveStatus({

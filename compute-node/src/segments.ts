@@ -1,4 +1,4 @@
-import { SegmentClient, type SegmentId } from '@kube-aurora/rpc';
+import { SegmentClient, type SegmentApi, type SegmentId } from '@kube-aurora/rpc';
 
 /** One storage daemon that holds a copy of the volume. */
 export interface SegmentEndpoint {
@@ -6,7 +6,7 @@ export interface SegmentEndpoint {
   readonly index: number;
   readonly id: string;
   readonly zone: string;
-  readonly client: SegmentClient;
+  readonly client: SegmentApi;
 }
 
 /** The volume and the epoch we write it with, as every request to storage names them. */

@@ -1,5 +1,6 @@
 import { chmod, copyFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Clock } from '@kube-aurora/clock';
 import { DB_STATE, INVALID_LSN, PAGE_BYTES, encodePgControl, formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { RMGRS_NEEDING_IMAGES, SLRU_KINDS, SLRU_NAMES, decodePageKey, type ForkSize, type VolumeState } from '@kube-aurora/redo';
@@ -34,6 +35,7 @@ export interface SessionOptions {
   readonly identity: WriterIdentity;
   readonly opened: OpenedVolume;
   readonly metrics: AgentMetrics;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -63,7 +65,7 @@ export class WriterSession {
     const { promise, resolve } = Promise.withResolvers<SessionEnd>();
     this.ended = promise;
     this.#end = resolve;
-    const { segments, identity, opened, config, metrics, logger } = options;
+    const { segments, identity, opened, config, metrics, clock, logger } = options;
     const onFenced = (message: string): void => void this.#finish({ kind: 'fenced', message });
     this.writePath = new WritePath({
       segments,
@@ -80,6 +82,7 @@ export class WriterSession {
         void this.#finish({ kind: 'failed', message: error.message });
       },
       onFlushed: (seconds) => metrics.flushSeconds.observe(seconds),
+      clock,
       logger,
     });
     this.pageReader = new PageReader({
@@ -99,6 +102,7 @@ export class WriterSession {
         if (hedged) metrics.pageReadsHedged.inc();
       },
       onError: (segment, code) => metrics.pageReadErrors.inc({ segment, code }),
+      clock,
       logger,
     });
   }
@@ -135,9 +139,9 @@ export class WriterSession {
   }
 
   async #start(): Promise<void> {
-    const { config, place, segments, identity, opened, logger } = this.#options;
-    const startedAt = performance.now();
-    const elapsedMs = (): number => Math.round(performance.now() - startedAt);
+    const { config, place, segments, identity, opened, clock, logger } = this.#options;
+    const startedAt = clock.now();
+    const elapsedMs = (): number => Math.round(clock.now() - startedAt);
     // The streams' hellos tell the segments that X is durable, which lets them apply up to it.
     this.writePath.start();
     const sources = [...opened.upToDate].map((index) => segments[index]).filter((one) => one !== undefined);
@@ -147,11 +151,12 @@ export class WriterSession {
       identity,
       epoch: opened.epoch,
       lsn: opened.startLsn,
+      clock,
       logger,
       signal: this.#cancel.signal,
     });
     const imageMs = elapsedMs();
-    const first = makeFirstBatch(state, slruPages, Date.now());
+    const first = makeFirstBatch(state, slruPages, clock.wallTime());
     const durable = this.writePath.appendFirst(first.records);
     const { discarded } = await buildDataDirectory({
       dir: place.dataDir,

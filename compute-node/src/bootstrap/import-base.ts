@@ -1,5 +1,5 @@
-import type { ClientWritableStream } from '@grpc/grpc-js';
-import { fromServiceError, type ImportBaseRequest, type PageImage, type SegmentState } from '@kube-aurora/rpc';
+import type { Clock } from '@kube-aurora/clock';
+import { fromServiceError, type ImportBaseRequest, type ImportCall, type PageImage, type SegmentState } from '@kube-aurora/rpc';
 import { WRITE_QUORUM } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
@@ -20,6 +20,7 @@ export interface ImportBaseOptions {
   /** The epoch that four segments promised. */
   readonly epoch: bigint;
   readonly content: BaseContent;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -41,8 +42,8 @@ export class ImportFailedError extends Error {
 
 /** Writes the content to all segments at once. Resolves when four of them are READY. Throws ImportFailedError. */
 export async function importBase(options: ImportBaseOptions): Promise<void> {
-  const { segments, identity, epoch, content, logger } = options;
-  const imports = segments.map((endpoint) => new SegmentImport(endpoint, logger));
+  const { segments, identity, epoch, content, clock, logger } = options;
+  const imports = segments.map((endpoint) => new SegmentImport(endpoint, clock, logger));
   const { systemIdentifier, baseLsn, volumeState } = content;
   const alive = (): SegmentImport[] => imports.filter((one) => !one.failed);
   const send = async (request: ImportBaseRequest): Promise<void> => {
@@ -63,7 +64,7 @@ export async function importBase(options: ImportBaseOptions): Promise<void> {
       }
     }
     await send({ begin: undefined, pages, finish: true });
-    const ready = await finishedOnQuorum(alive());
+    const ready = await finishedOnQuorum(alive(), clock);
     if (ready < WRITE_QUORUM)
       throw new ImportFailedError(`only ${ready} segments finished the import: ${imports.map((one) => one.failure).join('; ')}`);
     logger.info({ segments: ready, baseLsn }, 'the new volume is imported');
@@ -73,7 +74,7 @@ export async function importBase(options: ImportBaseOptions): Promise<void> {
 }
 
 /** Waits until four have finished and a moment more for the others, or until too many failed. Gives how many finished. */
-function finishedOnQuorum(imports: readonly SegmentImport[]): Promise<number> {
+function finishedOnQuorum(imports: readonly SegmentImport[], clock: Clock): Promise<number> {
   return new Promise((resolve) => {
     let ready = 0;
     let spoken = 0;
@@ -82,7 +83,7 @@ function finishedOnQuorum(imports: readonly SegmentImport[]): Promise<number> {
         spoken++;
         if (finished) ready++;
         if (spoken === imports.length) resolve(ready);
-        else if (ready === WRITE_QUORUM) setTimeout(() => resolve(ready), STRAGGLER_MS);
+        else if (ready === WRITE_QUORUM) clock.after(STRAGGLER_MS, () => resolve(ready));
       });
     }
   });
@@ -92,13 +93,15 @@ class SegmentImport {
   failed = false;
   failure = '';
   readonly #endpoint: SegmentEndpoint;
-  readonly #call: ClientWritableStream<ImportBaseRequest>;
+  readonly #call: ImportCall;
   readonly #answer: Promise<SegmentState>;
+  readonly #clock: Clock;
   readonly #logger: Logger;
   #answered = false;
 
-  constructor(endpoint: SegmentEndpoint, logger: Logger) {
+  constructor(endpoint: SegmentEndpoint, clock: Clock, logger: Logger) {
     this.#endpoint = endpoint;
+    this.#clock = clock;
     this.#logger = logger;
     const { call, answer } = endpoint.client.importBase({ deadlineMs: DEADLINE_MS });
     this.#call = call;
@@ -115,17 +118,17 @@ class SegmentImport {
     if (this.failed || this.#call.write(request)) return Promise.resolve();
     return new Promise((resolve) => {
       const finish = (): void => {
-        clearTimeout(timer);
+        timer.cancel();
         this.#call.off('drain', finish);
         this.#call.off('error', finish);
         this.#call.off('close', finish);
         resolve();
       };
-      const timer = setTimeout(() => {
+      const timer = this.#clock.after(STALL_MS, () => {
         this.#fail(new Error(`takes nothing for ${STALL_MS} ms`));
         this.cancel();
         finish();
-      }, STALL_MS);
+      });
       this.#call.once('drain', finish);
       this.#call.once('error', finish);
       this.#call.once('close', finish);

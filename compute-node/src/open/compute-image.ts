@@ -1,7 +1,7 @@
+import type { Clock } from '@kube-aurora/clock';
 import { AuroraRpcError, fromServiceError } from '@kube-aurora/rpc';
 import { decodeVolumeState, type VolumeState } from '@kube-aurora/redo';
 import type { Logger } from '@kube-aurora/process';
-import { pause } from '../backoff.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 
 /** A segment that has not delivered within this gets company from the next one. */
@@ -21,6 +21,7 @@ export interface FetchImageOptions {
   readonly identity: WriterIdentity;
   readonly epoch: bigint;
   readonly lsn: bigint;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -31,7 +32,8 @@ export async function fetchComputeImage(options: FetchImageOptions): Promise<Com
   const signal = AbortSignal.any([done.signal, options.signal]);
   let failures = 0;
   const attempts = options.segments.map(async (endpoint, turn) => {
-    for (let waited = 0; waited < turn * STAGGER_MS && failures < turn && !signal.aborted; waited += 20) await pause(20, signal);
+    for (let waited = 0; waited < turn * STAGGER_MS && failures < turn && !signal.aborted; waited += 20)
+      await options.clock.sleep(20, signal);
     if (signal.aborted) throw new AuroraRpcError('UNREACHABLE', 'not needed any more');
     try {
       return await fetchFrom(endpoint, options, signal);

@@ -1,7 +1,7 @@
+import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
 import { fromServiceError, type EpochStart, type SegmentState } from '@kube-aurora/rpc';
 import { OpenProtocol, type OpenRequest } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
-import { Backoff, pause } from '../backoff.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 
 /** How long the last two segments are waited for once four answered. A daemon that hangs costs this much, once. */
@@ -40,6 +40,7 @@ export interface OpenVolumeOptions {
   readonly heldEpoch: bigint | undefined;
   /** Never answer 'bootstrap': the volume held a database before. */
   readonly volumeExists: boolean;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly doubtMs?: number;
@@ -49,18 +50,21 @@ export interface OpenVolumeOptions {
 
 /** Runs the open protocol (packages/volume/src/open-protocol.ts) against the storage daemons, for as long as it takes. */
 export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcome> {
-  const { segments, logger, signal } = options;
+  const { segments, clock, logger, signal } = options;
   const protocol = new OpenProtocol({
     copies: segments.length,
     volumeExists: options.volumeExists,
     ...(options.heldEpoch === undefined ? {} : { heldEpoch: options.heldEpoch }),
   });
   const run = new OpenRun(protocol, options);
-  const waiting = setInterval(() => {
+  let waiting: Timer;
+  const complain = (): void => {
     const { step, epoch, refuses, waitingFor } = protocol;
     if (refuses) logger.error({ step, epoch }, `${waitingFor}${HOW_TO_GIVE_UP}`);
     else logger.warn({ step, epoch }, `waiting for storage: ${waitingFor}`);
-  }, WAITING_LOG_MS);
+    waiting = clock.after(WAITING_LOG_MS, complain);
+  };
+  waiting = clock.after(WAITING_LOG_MS, complain);
   const stop = (): void => run.finish();
   signal.addEventListener('abort', stop, { once: true });
   try {
@@ -77,7 +81,7 @@ export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcom
       upToDate: protocol.upToDate(),
     };
   } finally {
-    clearInterval(waiting);
+    waiting.cancel();
     signal.removeEventListener('abort', stop);
     run.finish();
     options.onWaiting('');
@@ -95,8 +99,8 @@ class OpenRun {
   /** Ends calls of a step that is over. */
   #stepSignal = new AbortController();
   #changed = Promise.withResolvers<void>();
-  #graceTimer: NodeJS.Timeout | undefined;
-  #doubtTimer: NodeJS.Timeout | undefined;
+  #graceTimer: Timer | undefined;
+  #doubtTimer: Timer | undefined;
   #notBefore = 0;
 
   constructor(protocol: OpenProtocol, options: OpenVolumeOptions) {
@@ -110,15 +114,16 @@ class OpenRun {
 
   finish(): void {
     this.#over = true;
-    clearTimeout(this.#graceTimer);
-    clearTimeout(this.#doubtTimer);
+    this.#graceTimer?.cancel();
+    this.#doubtTimer?.cancel();
     this.#stepSignal.abort();
     this.#changed.resolve();
     this.#finish();
   }
 
   async drive(endpoint: SegmentEndpoint): Promise<void> {
-    const backoff = new Backoff(20, 500);
+    const { clock } = this.#options;
+    const backoff = new Backoff(20, 500, () => clock.random());
     let asked = '';
     while (!this.#over) {
       const request = this.#protocol.wanted(endpoint.index);
@@ -126,12 +131,12 @@ class OpenRun {
         await this.#changed.promise;
         continue;
       }
-      const early = this.#notBefore - performance.now();
-      if (early > 0) await pause(early);
+      const early = this.#notBefore - clock.now();
+      if (early > 0) await clock.sleep(early);
       // The same question again right away would only burn a core; a new one is asked at once.
       const question = `${request.kind} ${this.#protocol.epoch}`;
       const signal = this.#stepSignal.signal;
-      if (question === asked) await pause(backoff.next(), signal);
+      if (question === asked) await clock.sleep(backoff.next(), signal);
       else backoff.reset();
       asked = question;
       if (this.#over || signal.aborted) continue;
@@ -155,7 +160,7 @@ class OpenRun {
         );
       else this.#options.logger.debug({ segment: endpoint.id, request: request.kind, reason: known.message }, 'segment did not answer');
       this.#protocol.fail(index, request, overtaken ? 'overtaken' : 'unavailable');
-      if (overtaken) this.#notBefore = performance.now() + Math.random() * RACE_PAUSE_MS;
+      if (overtaken) this.#notBefore = this.#options.clock.now() + this.#options.clock.random() * RACE_PAUSE_MS;
     }
     this.#wake();
   }
@@ -185,24 +190,24 @@ class OpenRun {
     }
     if (step !== this.#step) {
       this.#step = step;
-      clearTimeout(this.#graceTimer);
+      this.#graceTimer?.cancel();
       this.#graceTimer = undefined;
-      clearTimeout(this.#doubtTimer);
+      this.#doubtTimer?.cancel();
       this.#doubtTimer = undefined;
       this.#stepSignal.abort();
       this.#stepSignal = new AbortController();
     }
     if (this.#protocol.inGrace && this.#graceTimer === undefined) {
-      this.#graceTimer = setTimeout(() => {
+      this.#graceTimer = this.#options.clock.after(GRACE_MS, () => {
         this.#protocol.endGrace();
         this.#wake();
-      }, GRACE_MS);
+      });
     }
     if (this.#protocol.inDoubt && this.#doubtTimer === undefined) {
-      this.#doubtTimer = setTimeout(() => {
+      this.#doubtTimer = this.#options.clock.after(this.#options.doubtMs ?? DOUBT_MS, () => {
         this.#protocol.endDoubt();
         this.#wake();
-      }, this.#options.doubtMs ?? DOUBT_MS);
+      });
     }
     const { resolve } = this.#changed;
     this.#changed = Promise.withResolvers<void>();

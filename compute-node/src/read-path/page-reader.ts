@@ -1,7 +1,7 @@
+import type { Clock, Timer } from '@kube-aurora/clock';
 import { PAGE_BYTES, formatLsn, pageIsNew, pageLsn } from '@kube-aurora/pg-format';
 import { AuroraRpcError, fromServiceError, type GetPagesRequest } from '@kube-aurora/rpc';
 import type { Logger } from '@kube-aurora/process';
-import { pause } from '../backoff.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import { LatencyEstimate } from './latency-estimate.ts';
 
@@ -36,6 +36,7 @@ export interface PageReaderOptions {
   readonly onFenced: (message: string) => void;
   readonly onRead: (outcome: { seconds: number; pages: number; hedged: boolean }) => void;
   readonly onError: (segment: string, code: string) => void;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -93,12 +94,12 @@ export class PageReader {
   }
 
   async #readUntilDone(range: PageRange, at: bigint): Promise<Buffer> {
-    const startedAt = performance.now();
+    const startedAt = this.#options.clock.now();
     for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
       if (this.#stopping.signal.aborted) throw new AuroraRpcError('UNREACHABLE', 'the agent is stopping');
       const outcome = await this.#race(range, at, this.#order(at));
       if (outcome !== undefined) {
-        this.#options.onRead({ seconds: (performance.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
+        this.#options.onRead({ seconds: (this.#options.clock.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
         return outcome.pages;
       }
       if (waitMs === RETRY_MAX_MS) {
@@ -108,14 +109,14 @@ export class PageReader {
           'no segment serves these pages, asking again',
         );
       }
-      await pause(waitMs, this.#stopping.signal);
+      await this.#options.clock.sleep(waitMs, this.#stopping.signal);
     }
   }
 
   /** Segments by promise: those that hold the LSN, our zone, the quicker; the others after them, for SCLs known here are late. */
   #order(at: bigint): SegmentEndpoint[] {
     const { segments, scl, zone } = this.#options;
-    const now = performance.now();
+    const now = this.#options.clock.now();
     const ranked = segments.map((endpoint) => {
       const latency = this.#latency[endpoint.index];
       const slowness = (latency?.meanMs ?? 0) + (latency?.penaltyMs(now) ?? 0);
@@ -136,15 +137,15 @@ export class PageReader {
     let waitMs = Math.max(HEDGE_MIN_MS, this.#overall.p99Ms);
     let hedged = false;
     let settled = false;
-    let timer: NodeJS.Timeout | undefined;
+    let timer: Timer | undefined;
     const settle = (finish: () => void): void => {
       if (settled) return;
       settled = true;
-      clearTimeout(timer);
+      timer?.cancel();
       finish();
       cancel.abort();
       // Those that were asked first and have still not answered.
-      if (hedged) for (const endpoint of asked) this.#latency[endpoint.index]?.penalise(performance.now());
+      if (hedged) for (const endpoint of asked) this.#latency[endpoint.index]?.penalise(this.#options.clock.now());
     };
     const ask = (): void => {
       const endpoint = order[next++];
@@ -164,7 +165,7 @@ export class PageReader {
           const known = fromServiceError(error, endpoint.id);
           this.#options.onError(endpoint.id, known.code);
           this.#lastRefusal = `${endpoint.id}: ${known.message}`;
-          this.#latency[endpoint.index]?.penalise(performance.now());
+          this.#latency[endpoint.index]?.penalise(this.#options.clock.now());
           if (known.code === 'FENCED') {
             this.#options.onFenced(known.message);
             settle(() => reject(known));
@@ -173,13 +174,13 @@ export class PageReader {
       );
     };
     const hedge = (): void => {
-      timer = setTimeout(() => {
+      timer = this.#options.clock.after(waitMs, () => {
         if (next >= order.length) return;
         hedged = true;
         ask();
         waitMs *= 2;
         hedge();
-      }, waitMs);
+      });
     };
     hedge();
     ask();
@@ -191,9 +192,9 @@ export class PageReader {
     // Field by field: callers' ranges carry an LSN of their own, which is not the one to read at.
     const { spcOid, dbOid, relNumber, fork, block, count } = range;
     const request: GetPagesRequest = { segment: identity.segment, epoch, lsn: at, spcOid, dbOid, relNumber, fork, block, count };
-    const startedAt = performance.now();
+    const startedAt = this.#options.clock.now();
     const response = await endpoint.client.getPages(request, { deadlineMs: ATTEMPT_DEADLINE_MS, signal });
-    const elapsedMs = performance.now() - startedAt;
+    const elapsedMs = this.#options.clock.now() - startedAt;
     this.#latency[endpoint.index]?.observe(elapsedMs);
     this.#overall.observe(elapsedMs);
     checkPages(response.pages, range, at, endpoint.id);

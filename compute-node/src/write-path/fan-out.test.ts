@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import fc from 'fast-check';
+import { systemClock } from '@kube-aurora/clock';
 import { FanOut, byZone, demote, type Sink } from './fan-out.ts';
 
 class FakeSink implements Sink {
@@ -24,7 +25,7 @@ const pumped = (): number[] => sinks.map((sink) => sink.pumps);
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   sinks = Array.from({ length: 6 }, (_, id) => new FakeSink(id));
-  fanOut = new FanOut({ sinks, quorum: 4, now: () => performance.now() });
+  fanOut = new FanOut({ sinks, quorum: 4, clock: systemClock() });
 });
 afterEach(() => {
   fanOut.stop();

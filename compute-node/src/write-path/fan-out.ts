@@ -1,3 +1,4 @@
+import type { Clock, Timer } from '@kube-aurora/clock';
 import { LatencyEstimate } from '../read-path/latency-estimate.ts';
 
 /**
@@ -44,8 +45,7 @@ export interface FanOutOptions {
   readonly sinks: readonly Sink[];
   /** How many must hold a batch: so many are sent it at once. */
   readonly quorum: number;
-  /** Milliseconds, monotonic. */
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 export class FanOut {
@@ -59,7 +59,7 @@ export class FanOut {
   #timed: { readonly endLsn: bigint; readonly sentAtMs: number } | undefined;
   /** The timed batch took too long: everything goes to everyone until it is through. */
   #isLate = false;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
 
   constructor(options: FanOutOptions) {
     this.#options = options;
@@ -73,7 +73,7 @@ export class FanOut {
 
   /** There is a new batch of `bytes` that ends at `endLsn`. */
   pushed(endLsn: bigint, bytes: number): void {
-    const now = this.#options.now();
+    const now = this.#options.clock.now();
     this.#timed ??= { endLsn, sentAtMs: now };
     let prompt = 0;
     for (const sink of this.#order) {
@@ -90,13 +90,13 @@ export class FanOut {
   /** The quorum holds everything up to `lsn`. */
   durable(lsn: bigint): void {
     if (this.#timed === undefined || lsn < this.#timed.endLsn) return;
-    this.#latency.observe(this.#options.now() - this.#timed.sentAtMs);
+    this.#latency.observe(this.#options.clock.now() - this.#timed.sentAtMs);
     this.#timed = undefined;
     this.#isLate = false;
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#timer = undefined;
   }
 
@@ -107,12 +107,12 @@ export class FanOut {
       this.#timed === undefined || this.#isLate ? Infinity : this.#timed.sentAtMs + this.hedgeMs,
     );
     if (dueAtMs === Infinity) return;
-    this.#timer = setTimeout(() => this.#due(), Math.max(1, dueAtMs - now));
+    this.#timer = this.#options.clock.after(Math.max(1, dueAtMs - now), () => this.#due());
   }
 
   #due(): void {
     this.#timer = undefined;
-    const now = this.#options.now();
+    const now = this.#options.clock.now();
     const timed = this.#timed;
     if (timed !== undefined && !this.#isLate && now - timed.sentAtMs >= this.hedgeMs) {
       this.#isLate = true;

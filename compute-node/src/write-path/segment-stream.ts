@@ -1,3 +1,4 @@
+import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
 import {
   encodeAppendRequest,
   fromServiceError,
@@ -8,7 +9,6 @@ import {
 } from '@kube-aurora/rpc';
 import { countsForWriter, type RedoRing } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
-import { Backoff } from '../backoff.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import type { Sink } from './fan-out.ts';
 
@@ -34,6 +34,7 @@ export interface StreamContext {
   readonly onAcknowledged: (segment: number, scl: bigint) => void;
   /** The segment knows a later writer. Called at least once; nothing may be acknowledged to PostgreSQL after it. */
   readonly onFenced: (message: string) => void;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -47,7 +48,7 @@ export class SegmentStream implements Sink {
   readonly endpoint: SegmentEndpoint;
   readonly #context: StreamContext;
   /** Commits may be waiting for this very segment: a daemon that is back is found soon, and a refused connection costs little. */
-  readonly #backoff = new Backoff(50, 300);
+  readonly #backoff: Backoff;
   #phase: StreamPhase = 'connecting';
   #stream: AppendStream | undefined;
   #blocked = false;
@@ -61,13 +62,14 @@ export class SegmentStream implements Sink {
   #unackedHead = 0;
   #inFlightBytes = 0;
   #scl = 0n;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #lastError = '';
   #errors = 0;
 
   constructor(endpoint: SegmentEndpoint, context: StreamContext) {
     this.endpoint = endpoint;
     this.#context = context;
+    this.#backoff = new Backoff(50, 300, () => context.clock.random());
   }
 
   get phase(): StreamPhase {
@@ -99,7 +101,7 @@ export class SegmentStream implements Sink {
 
   stop(): void {
     this.#phase = 'stopped';
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#drop();
   }
 
@@ -224,7 +226,7 @@ export class SegmentStream implements Sink {
     if (this.#phase === 'lagging') this.#context.logger.info({ segment: this.endpoint.id, scl }, 'segment has caught up, feeding it again');
     this.#cursor = sequence;
     this.#phase = 'streaming';
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.pump();
   }
 
@@ -240,8 +242,8 @@ export class SegmentStream implements Sink {
     this.#unackedBytes = [];
     this.#unackedHead = 0;
     this.#inFlightBytes = 0;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#pollLagging(), LAGGING_POLL_MS);
+    this.#timer?.cancel();
+    this.#timer = this.#context.clock.after(LAGGING_POLL_MS, () => void this.#pollLagging());
   }
 
   async #pollLagging(): Promise<void> {
@@ -277,8 +279,8 @@ export class SegmentStream implements Sink {
     this.#noteError(reason);
     this.#drop();
     this.#phase = 'connecting';
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#connect(), this.#backoff.next());
+    this.#timer?.cancel();
+    this.#timer = this.#context.clock.after(this.#backoff.next(), () => this.#connect());
   }
 
   #drop(): void {

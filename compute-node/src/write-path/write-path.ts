@@ -1,3 +1,4 @@
+import type { Clock, Timer } from '@kube-aurora/clock';
 import { WAL_PAGE_BYTES, WalFormatError, WalStreamDecoder, formatLsn, type Lsn, type StreamRecord } from '@kube-aurora/pg-format';
 import { encodeAppendRequest, type EpochStart } from '@kube-aurora/rpc';
 import { QuorumTracker, RedoRing, WRITE_QUORUM, encodeRedoBatch, recordBytesInBatch } from '@kube-aurora/volume';
@@ -34,6 +35,7 @@ export interface WritePathOptions {
   /** The local WAL can't be what PostgreSQL wrote. Nothing is acknowledged from then on. */
   readonly onDamagedWal: (error: Error) => void;
   readonly onFlushed: (seconds: number) => void;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -69,7 +71,7 @@ export class WritePath {
   #over: 'fenced' | 'damaged' | 'stopped' | undefined;
   #announcedVdl: bigint;
   #announcedPgmrpl = 0n;
-  #heartbeat: NodeJS.Timeout | undefined;
+  #heartbeat: Timer | undefined;
   #durableWaiters: { readonly lsn: bigint; readonly resolve: (outcome: 'durable' | 'fenced') => void }[] = [];
 
   constructor(options: WritePathOptions) {
@@ -92,10 +94,11 @@ export class WritePath {
           pgmrpl: () => this.#announcePgmrpl(),
           onAcknowledged: (segment, scl) => this.#acknowledged(segment, scl),
           onFenced: (message) => this.#fence(message),
+          clock: options.clock,
           logger: options.logger,
         }),
     );
-    this.#fanOut = new FanOut({ sinks: this.#streams, quorum: WRITE_QUORUM, now: () => performance.now() });
+    this.#fanOut = new FanOut({ sinks: this.#streams, quorum: WRITE_QUORUM, clock: options.clock });
   }
 
   get vdl(): bigint {
@@ -158,7 +161,7 @@ export class WritePath {
   flush(writtenLsn: bigint): Promise<{ durableLsn: bigint } | 'fenced'> {
     if (this.#over !== undefined) return Promise.resolve('fenced');
     return new Promise((resolve) => {
-      this.#flushes.push({ writtenLsn, target: undefined, startedAt: performance.now(), resolve });
+      this.#flushes.push({ writtenLsn, target: undefined, startedAt: this.#options.clock.now(), resolve });
       this.#read();
       this.#settle();
     });
@@ -239,7 +242,7 @@ export class WritePath {
       this.#read();
       this.#settle();
     }
-    this.#heartbeat ??= setTimeout(() => this.#beat(), HEARTBEAT_MS);
+    this.#heartbeat ??= this.#options.clock.after(HEARTBEAT_MS, () => this.#beat());
   }
 
   #settle(): void {
@@ -247,7 +250,7 @@ export class WritePath {
     for (let flush = this.#flushes[0]; flush?.target !== undefined && flush.target <= durableLsn; flush = this.#flushes[0]) {
       this.#flushes.shift();
       flush.resolve({ durableLsn });
-      this.#options.onFlushed((performance.now() - flush.startedAt) / 1000);
+      this.#options.onFlushed((this.#options.clock.now() - flush.startedAt) / 1000);
     }
     if (this.#durableWaiters.length > 0) {
       const reached = this.#durableWaiters.filter((waiter) => waiter.lsn <= durableLsn);
@@ -290,7 +293,7 @@ export class WritePath {
   }
 
   #giveUp(): void {
-    clearTimeout(this.#heartbeat);
+    this.#heartbeat?.cancel();
     this.#fanOut.stop();
     const flushes = this.#flushes;
     const waiters = this.#durableWaiters;

@@ -9,6 +9,7 @@ import {
   type MethodDefinition,
   type ServiceDefinition,
 } from '@grpc/grpc-js';
+import type { AppendStream, CallOptions, ImportCall, PeerApi, SegmentApi } from './api.ts';
 import { AuroraRpcError, fromServiceError } from './errors.ts';
 import type {
   AppendRequest,
@@ -50,14 +51,6 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc-node.flow_control_window': 4 * 1024 * 1024,
   'grpc.use_local_subchannel_pool': 1,
 };
-
-export interface CallOptions {
-  /** Milliseconds until the call fails with DEADLINE. */
-  deadlineMs: number;
-  signal?: AbortSignal;
-}
-
-export type AppendStream = ClientDuplexStream<AppendRequest | PreparedAppend, AppendResponse>;
 
 class ServiceClient {
   readonly address: string;
@@ -161,7 +154,7 @@ async function* readAll<Response>(stream: ClientReadableStream<Response>, peer: 
 }
 
 /** The compute's view of one storage daemon. Every failure is an AuroraRpcError. */
-export class SegmentClient {
+export class SegmentClient implements SegmentApi {
   readonly #rpc: ServiceClient;
   constructor(address: string) {
     this.#rpc = new ServiceClient(address, SEGMENT_SERVICE);
@@ -171,7 +164,7 @@ export class SegmentClient {
   }
   /** Raw stream: the write path owns its flow control. Errors arrive as 'error' events; pass them through fromServiceError. */
   append(): AppendStream {
-    return this.#rpc.duplex('Append');
+    return this.#rpc.duplex<AppendRequest | PreparedAppend, AppendResponse>('Append');
   }
   openEpoch(request: OpenEpochRequest, options: CallOptions): Promise<SegmentState> {
     return this.#rpc.unary('OpenEpoch', request, options);
@@ -188,8 +181,8 @@ export class SegmentClient {
   computeImage(request: ComputeImageRequest, options: CallOptions): AsyncGenerator<ComputeImageChunk> {
     return readAll(this.#rpc.serverStream<ComputeImageRequest, ComputeImageChunk>('ComputeImage', request, options), this.address);
   }
-  importBase(options: CallOptions): { call: ClientWritableStream<ImportBaseRequest>; answer: Promise<SegmentState> } {
-    return this.#rpc.clientStream('ImportBase', options);
+  importBase(options: CallOptions): { call: ImportCall; answer: Promise<SegmentState> } {
+    return this.#rpc.clientStream<ImportBaseRequest, SegmentState>('ImportBase', options);
   }
   status(segment: SegmentId, options: CallOptions): Promise<SegmentState> {
     return this.#rpc.unary('Status', segment, options);
@@ -200,7 +193,7 @@ export class SegmentClient {
 }
 
 /** One storage daemon's view of another. Every failure is an AuroraRpcError. */
-export class PeerClient {
+export class PeerClient implements PeerApi {
   readonly #rpc: ServiceClient;
   constructor(address: string) {
     this.#rpc = new ServiceClient(address, PEER_SERVICE);

@@ -116,7 +116,7 @@ describe('rpc over a real connection', () => {
   it('streams appends: hello through protobuf, batches as they are', async () => {
     const stream = segment.append();
     const answers: AppendResponse[] = [];
-    const done = new Promise((resolve) => stream.on('end', resolve));
+    const done = new Promise<void>((resolve) => stream.on('end', () => resolve()));
     stream.on('data', (answer: AppendResponse) => answers.push(answer));
     const hello = { segment: SEGMENT, epoch: 7n, writerId: 'demo-1/x', history: [{ epoch: 1n, startLsn: 2n }] };
     stream.write({ hello, batches: undefined, vdl: 1n, pgmrpl: 0n });

@@ -9,6 +9,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { CHANNEL_OPTIONS } from './client.ts';
+import type { AppendCall } from './api.ts';
 import { toServiceError } from './errors.ts';
 import type {
   AppendRequest,
@@ -32,8 +33,6 @@ import type {
   TruncateRequest,
 } from './messages.ts';
 import { PEER_SERVICE, SEGMENT_SERVICE } from './service-definition.ts';
-
-export type AppendCall = ServerDuplexStream<AppendRequest, AppendResponse>;
 
 /** What a call can learn of its caller: when to give up, and whether the caller already has. */
 export interface CallContext {
@@ -117,7 +116,7 @@ export function createServer(): Server {
 
 export function addSegmentService(server: Server, handlers: SegmentHandlers): void {
   const implementation: UntypedServiceImplementation = {
-    Append: (call: AppendCall) => handlers.append(call),
+    Append: (call: ServerDuplexStream<AppendRequest, AppendResponse>) => handlers.append(call),
     OpenEpoch: unary(handlers.openEpoch.bind(handlers)),
     Truncate: unary(handlers.truncate.bind(handlers)),
     CatchUp: unary(handlers.catchUp.bind(handlers)),

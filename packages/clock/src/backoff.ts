@@ -5,7 +5,7 @@ export class Backoff {
   readonly #random: () => number;
   #ceilingMs: number;
 
-  constructor(minMs: number, maxMs: number, random: () => number = Math.random) {
+  constructor(minMs: number, maxMs: number, random: () => number) {
     this.#minMs = minMs;
     this.#maxMs = maxMs;
     this.#ceilingMs = minMs;
@@ -22,21 +22,4 @@ export class Backoff {
   reset(): void {
     this.#ceilingMs = this.#minMs;
   }
-}
-
-/** Resolves after `ms`, or at once when the signal is aborted. */
-export function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal?.aborted === true) {
-      resolve();
-      return;
-    }
-    const done = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done, { once: true });
-  });
 }

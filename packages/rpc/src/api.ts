@@ -1,0 +1,92 @@
+import type {
+  AppendRequest,
+  AppendResponse,
+  CatchUpRequest,
+  ComputeImageChunk,
+  ComputeImageRequest,
+  CopySegmentChunk,
+  CopySegmentRequest,
+  FetchRedoRequest,
+  GetPagesRequest,
+  GetPagesResponse,
+  GetPeerPageRequest,
+  GossipRequest,
+  ImportBaseRequest,
+  OpenEpochRequest,
+  PageImage,
+  RedoChunk,
+  SegmentId,
+  SegmentState,
+  TruncateRequest,
+} from './messages.ts';
+import type { PreparedAppend } from './service-definition.ts';
+
+/**
+ * A storage daemon as its callers see it, whatever carries the messages: gRPC in a cluster, a simulated network in a
+ * simulation. Every failure of a call is an AuroraRpcError.
+ */
+
+export interface CallOptions {
+  /** Milliseconds until the call fails with DEADLINE. */
+  deadlineMs: number;
+  signal?: AbortSignal;
+}
+
+/** The writer's end of an Append stream. Errors arrive as 'error' events; pass them through fromServiceError. */
+export interface AppendStream {
+  on(event: 'data', listener: (response: AppendResponse) => void): unknown;
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  on(event: 'drain' | 'end', listener: () => void): unknown;
+  once(event: 'error', listener: (error: unknown) => void): unknown;
+  removeAllListeners(event: 'error'): unknown;
+  /** False when the sender should wait for 'drain'. */
+  write(request: AppendRequest | PreparedAppend): boolean;
+  /** No more requests follow. */
+  end(): unknown;
+  cancel(): void;
+}
+
+/** The daemon's end of an Append stream. */
+export interface AppendCall {
+  on(event: 'data', listener: (request: AppendRequest) => void): unknown;
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  on(event: 'end' | 'cancelled', listener: () => void): unknown;
+  /** 'error' ends the stream: its other end gets the error. */
+  emit(event: 'error', error: unknown): unknown;
+  write(response: AppendResponse): boolean;
+  pause(): unknown;
+  resume(): unknown;
+  end(): unknown;
+}
+
+/** The requests of an ImportBase call under way. */
+export interface ImportCall {
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  once(event: 'drain' | 'error' | 'close', listener: () => void): unknown;
+  off(event: 'drain' | 'error' | 'close', listener: () => void): unknown;
+  write(request: ImportBaseRequest): boolean;
+  end(): unknown;
+  cancel(): void;
+}
+
+/** The compute's view of one storage daemon. */
+export interface SegmentApi {
+  append(): AppendStream;
+  openEpoch(request: OpenEpochRequest, options: CallOptions): Promise<SegmentState>;
+  truncate(request: TruncateRequest, options: CallOptions): Promise<SegmentState>;
+  catchUp(request: CatchUpRequest, options: CallOptions): Promise<SegmentState>;
+  getPages(request: GetPagesRequest, options: CallOptions): Promise<GetPagesResponse>;
+  computeImage(request: ComputeImageRequest, options: CallOptions): AsyncIterable<ComputeImageChunk>;
+  importBase(options: CallOptions): { call: ImportCall; answer: Promise<SegmentState> };
+  status(segment: SegmentId, options: CallOptions): Promise<SegmentState>;
+  close(): void;
+}
+
+/** One storage daemon's view of another. */
+export interface PeerApi {
+  gossip(request: GossipRequest, options: CallOptions): Promise<SegmentState>;
+  fetchRedo(request: FetchRedoRequest, options: CallOptions): AsyncIterable<RedoChunk>;
+  copySegment(request: CopySegmentRequest, options: CallOptions): AsyncIterable<CopySegmentChunk>;
+  getPeerPage(request: GetPeerPageRequest, options: CallOptions): Promise<PageImage>;
+  close(): void;
+}
