@@ -14,11 +14,11 @@ export interface AgentMetrics {
 }
 
 export interface AgentGauges {
-  vdl(): bigint;
-  epoch(): bigint;
-  ringBytes(): number;
-  waitingFlushes(): number;
-  segments(): { id: string; zone: string; scl: bigint; inFlightBytes: number; streaming: boolean; errors: number }[];
+  readonly vdl: () => bigint;
+  readonly epoch: () => bigint;
+  readonly ringBytes: () => number;
+  readonly waitingFlushes: () => number;
+  readonly segments: () => { id: string; zone: string; scl: bigint; inFlightBytes: number; streaming: boolean; errors: number }[];
 }
 
 export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMetrics {

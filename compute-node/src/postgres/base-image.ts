@@ -37,7 +37,7 @@ export interface BaseImage {
   /** As of the end of the shutdown checkpoint. */
   readonly state: VolumeState;
   /** Pages that are not all zeros, file by file; SLRU pages always. Buffers are fresh. */
-  pages(): Generator<{ readonly page: PageId; readonly bytes: Buffer }>;
+  readonly pages: () => Generator<{ readonly page: PageId; readonly bytes: Buffer }>;
 }
 
 /**

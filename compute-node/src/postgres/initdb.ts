@@ -30,7 +30,7 @@ export interface InitialVolume {
   readonly systemIdentifier: bigint;
   readonly state: VolumeState;
   /** Every page that is not zeros. May be called again until `discard`. */
-  pages(): Generator<{ readonly page: PageId; readonly bytes: Buffer }>;
+  readonly pages: () => Generator<{ readonly page: PageId; readonly bytes: Buffer }>;
   /** Deletes the scratch directory. */
   discard(): Promise<void>;
 }

@@ -40,7 +40,8 @@ it('demotes without losing anyone', () => {
   fc.assert(
     fc.property(fc.uniqueArray(fc.nat(20)), fc.func(fc.boolean()), (order, isLate) => {
       const after = demote(order, (one) => isLate(one));
-      expect(after.toSorted()).toEqual(order.toSorted());
+      expect(new Set(after)).toEqual(new Set(order));
+      expect(after).toHaveLength(order.length);
       expect(after.findIndex((one) => isLate(one))).toBe(
         order.some((one) => isLate(one)) ? order.filter((one) => !isLate(one)).length : -1,
       );

@@ -1,5 +1,5 @@
 import type { Cause } from './errors.ts';
-import type { StrategyContext } from './strategies.ts';
+import type { StrategyContext } from './strategy.ts';
 import { arrayAt, isObject, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 
 export const CRD_CLEANUP_FINALIZER = 'customresourcecleanup.apiextensions.k8s.io';

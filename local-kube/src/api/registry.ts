@@ -7,7 +7,8 @@ import { ApiError, refuse, type Cause } from './errors.ts';
 import { fromStored, toStored } from './events-conversion.ts';
 import { generatedName, instant, keptMetadata, metadataCauses } from './metadata.ts';
 import { apiVersionOf, CRDS, ResourceCatalog, type Resource } from './resources.ts';
-import { strategyOf, type StrategyContext } from './strategies.ts';
+import { strategyOf } from './strategies.ts';
+import type { StrategyContext } from './strategy.ts';
 import { clusterIpAllocator } from '../services/cluster-ip.ts';
 import { removeObject, type DeleteOptions, type Removal } from './removal.ts';
 

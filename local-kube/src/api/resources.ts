@@ -1,6 +1,7 @@
 import { builtinDefinition } from '../schema/builtin-types.ts';
 import type { OpenSchema } from '../schema/open-schema.ts';
-import { customPrinter, PLAIN_PRINTER, PRINTERS, type Printer } from '../print/columns.ts';
+import type { Printer } from '../print/column.ts';
+import { customPrinter, PLAIN_PRINTER, PRINTERS } from '../print/columns.ts';
 import { arrayAt, isObject, objectAt, stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
 import type { Store } from '../store/store.ts';
 

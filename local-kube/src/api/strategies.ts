@@ -1,21 +1,8 @@
 import type { Cause } from './errors.ts';
 import { customResourceCauses, prepareCustomResourceDefinition } from './crd-strategy.ts';
 import { defaultPod, podUpdateCauses } from './pod-strategy.ts';
+import type { Strategy, StrategyContext } from './strategy.ts';
 import { isObject, jsonEqual, objectAt, stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
-
-/** What a built-in kind adds to the common path of every write. */
-export interface Strategy {
-  /** Fills in defaults and what the system decides. */
-  readonly prepare?: (object: KubeObject, live: KubeObject | undefined, context: StrategyContext) => KubeObject;
-  /** Checks that no schema expresses. */
-  readonly causes?: (object: KubeObject, live: KubeObject | undefined) => Cause[];
-}
-
-export interface StrategyContext {
-  /** An unused address for a Service, or the one asked for; undefined when that one is taken or not one of the cluster's. */
-  readonly allocateClusterIp: (wanted: string | undefined) => string | undefined;
-  readonly nowIso: string;
-}
 
 const forbidden = (field: string, message: string): Cause => ({ reason: 'FieldValueForbidden', field, message: `Forbidden: ${message}` });
 const immutable = (field: string, value: string): Cause => ({

@@ -2,28 +2,7 @@ import { arrayAt, isObject, numberAt, objectAt, stringAt, type Json, type JsonOb
 import { age } from './duration.ts';
 import { jsonPath } from './json-path.ts';
 import { podCells, POD_COLUMNS } from './pod-columns.ts';
-
-/** One column of `kubectl get`; priority 1 shows with -o wide only. */
-export interface Column {
-  readonly name: string;
-  readonly type: string;
-  readonly format?: string;
-  readonly priority: number;
-  readonly description?: string;
-}
-
-/** How a kind prints: its columns and an object's cells for them. */
-export interface Printer {
-  readonly columns: readonly Column[];
-  readonly cells: (object: KubeObject, nowMs: number) => Json[];
-}
-
-export const column = (name: string, priority = 0, type = 'string'): Column => ({
-  name,
-  type,
-  priority,
-  ...(name === 'Name' ? { format: 'name' } : {}),
-});
+import { column, type Printer } from './column.ts';
 
 const none = (text: string | undefined): string => (text === undefined || text === '' ? '<none>' : text);
 const created = (object: KubeObject, nowMs: number): string => age(object.metadata.creationTimestamp, nowMs);

@@ -1,9 +1,7 @@
 import type { ContainerStatus, Pod } from '../kinds.ts';
 import type { Json, KubeObject } from '../store/object.ts';
 import { age } from './duration.ts';
-import type { Column } from './columns.ts';
-
-const column = (name: string, priority = 0): Column => ({ name, type: 'string', priority, ...(name === 'Name' ? { format: 'name' } : {}) });
+import { column, type Column } from './column.ts';
 
 export const POD_COLUMNS: readonly Column[] = [
   column('Name'),

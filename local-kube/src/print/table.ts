@@ -1,5 +1,5 @@
 import type { Json, JsonObject, KubeObject } from '../store/object.ts';
-import type { Printer } from './columns.ts';
+import type { Printer } from './column.ts';
 
 /** What a row carries of its object: kubectl asks for None, Metadata (default) or Object. */
 export type IncludeObject = 'None' | 'Metadata' | 'Object';

@@ -14,7 +14,7 @@ let table = {};
 function current() {
   try {
     const { mtimeMs, size, ino } = statSync(file);
-    const seen = `${mtimeMs}/${size}/${ino}`;
+    const seen = [mtimeMs, size, ino].join('/');
     if (seen !== version) {
       table = JSON.parse(readFileSync(file, 'utf8'));
       version = seen;

@@ -67,7 +67,8 @@ export class Gossip {
   async askAll(segment: Segment): Promise<void> {
     const { peers } = this.#parts.table;
     // A call that is under way may have been answered before now: it does not count.
-    await Promise.all(peers.map((peer) => this.#calls.get(segment)?.get(peer.id)));
+    const underWay = this.#calls.get(segment);
+    if (underWay !== undefined) await Promise.all(underWay.values());
     await Promise.all(peers.map((peer) => this.#exchange(segment, peer)));
   }
 
