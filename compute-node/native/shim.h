@@ -90,6 +90,9 @@ ssize_t relation_read_sequential(int fd, struct file_entry *file, void *buffer, 
 ssize_t relation_write(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset);
 void raise_request_lsn(uint64_t lsn);
 
+/* connections.c */
+bool watch_connections(void);
+
 /* wal.c */
 void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes);
 int wal_flush(void);

@@ -85,6 +85,8 @@ __attribute__((constructor)) static void start(void)
         refuse("no shared memory");
     if (real.open == NULL)
         resolve_real_calls();
+    if (!watch_connections())
+        refuse("this is not the PostgreSQL that the shim knows");
     /* Programs that PostgreSQL runs (COPY ... PROGRAM, archive_command) are not part of the volume. */
     unsetenv("LD_PRELOAD");
     unsetenv("AURORA_SHIM_TOKEN");

@@ -104,8 +104,8 @@ export class FixtureAgent {
     return this.#server;
   }
 
-  /** Builds the directory with a fabricated shutdown checkpoint at the base's end and starts PostgreSQL from it. */
-  async start(parameters: Readonly<Record<string, ParameterValue>> = {}): Promise<this> {
+  /** Builds the directory with a fabricated shutdown checkpoint at the base's end and starts PostgreSQL from it; without `listenHost` on its local socket alone. */
+  async start(parameters: Readonly<Record<string, ParameterValue>> = {}, listenHost?: string): Promise<this> {
     const { account, installation } = this.#volume;
     const startLsn = await this.#buildDirectory(parameters);
     await this.#server.listen();
@@ -113,7 +113,7 @@ export class FixtureAgent {
       postgres: installation.postgres,
       dataDir: this.dataDir,
       socketDir: this.socketDir,
-      listen: undefined,
+      listen: listenHost === undefined ? undefined : { host: listenHost, port: LOCAL_PORT },
       account,
       imageResourceManagers: [],
       shim: { library: this.#installShim(), socketPath: this.#server.socketPath, token: this.#server.token, startLsn },

@@ -35,7 +35,12 @@ test('nobody gets in from the network without a password, unless the cluster say
     hbaFile(undefined)
       .split('\n')
       .filter((line) => line.startsWith('host')),
-  ).toEqual(['host all all 0.0.0.0/0 scram-sha-256', 'host all all ::/0 scram-sha-256']);
+  ).toEqual([
+    'host all all 0.0.0.0/0 scram-sha-256',
+    'host replication all 0.0.0.0/0 scram-sha-256',
+    'host all all ::/0 scram-sha-256',
+    'host replication all ::/0 scram-sha-256',
+  ]);
   expect(hbaFile('hostssl all all 10.0.0.0/8 scram-sha-256')).not.toContain('0.0.0.0/0');
 });
 

@@ -120,9 +120,13 @@ export function configurationFile(parameters: ReadonlyMap<string, string>): stri
 
 /**
  * The text of pg_hba.conf. The agent's own socket lies in a directory that only it and PostgreSQL's account can enter, hence
- * trust. `rules` replaces the default for everybody else: passwords, from everywhere.
+ * trust. `rules` replaces the default for everybody else: passwords, from everywhere. Replication connections are let in as far
+ * as the shim, which refuses them and says why (native/connections.c); without a line of their own PostgreSQL would only say
+ * that there is none.
  */
 export function hbaFile(rules: string | undefined): string {
-  const network = rules ?? 'host all all 0.0.0.0/0 scram-sha-256\nhost all all ::/0 scram-sha-256';
+  const network =
+    rules ??
+    ['0.0.0.0/0', '::/0'].flatMap((all) => [`host all all ${all} scram-sha-256`, `host replication all ${all} scram-sha-256`]).join('\n');
   return `local all all trust\nlocal replication postgres trust\n${network.trimEnd()}\n`;
 }
