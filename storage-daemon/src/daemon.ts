@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import type { Server } from '@grpc/grpc-js';
@@ -22,8 +23,7 @@ export interface DaemonOptions {
   readonly limits: SegmentLimits;
   readonly scrubBytesPerSecond: number;
   readonly logger: Logger;
-  /** Milliseconds, monotonic. */
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 export class Daemon {
@@ -48,12 +48,13 @@ export class Daemon {
       segments: () => this.#segments.values(),
       find,
       scrubBytesPerSecond: options.scrubBytesPerSecond,
+      clock: options.clock,
     });
     addSegmentService(
       this.#server,
       segmentHandlers({
         logger: options.logger.child({ part: 'service' }),
-        now: options.now,
+        clock: options.clock,
         find,
         onGap: (segment) => this.peers.onGap(segment),
         onAcknowledged: (seconds) => this.metrics.appendSeconds.observe(seconds),
@@ -62,8 +63,9 @@ export class Daemon {
           this.metrics.pagesRead.inc(pages);
         },
       }),
+      options.clock,
     );
-    addPeerService(this.#server, this.peers.handlers());
+    addPeerService(this.#server, this.peers.handlers(), options.clock);
     this.#health.addToServer(this.#server);
   }
 
@@ -101,7 +103,7 @@ export class Daemon {
   }
 
   #segmentDeps(): SegmentDeps {
-    const { dataDirectory, daemonId, zone, peers, logger, now } = this.#options;
+    const { dataDirectory, daemonId, zone, peers, logger, clock } = this.#options;
     const ids = peers.map((peer) => peer.id).toSorted();
     const limits = { ...this.#options.limits, mergePhase: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };
     return {
@@ -109,7 +111,7 @@ export class Daemon {
       identity: { daemonId, zone },
       limits,
       logger: logger.child({ part: 'segment' }),
-      now,
+      clock,
       events: {
         corruption: (kind) => this.metrics.corruptions.inc({ kind }),
         repair: (kind) => this.metrics.repairs.inc({ kind }),

@@ -1,3 +1,4 @@
+import { systemClock } from '@kube-aurora/clock';
 import { ConfigError, createLogger, describeConfig, readConfig, runMain, serveStatus, Shutdown } from '@kube-aurora/process';
 import { DAEMON_CONFIG } from './config.ts';
 import { Daemon } from './daemon.ts';
@@ -34,7 +35,7 @@ await runMain(logger, async () => {
     limits: { ...DEFAULT_LIMITS, mergeBytes: config.mergeMib * MIB, logRetainBytes: config.logRetainMib * MIB },
     scrubBytesPerSecond: config.scrubBytesPerSecond,
     logger,
-    now: () => performance.now(),
+    clock: systemClock(),
   });
   shutdown.add('daemon', () => daemon.stop());
   const status = await serveStatus({

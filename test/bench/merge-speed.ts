@@ -6,6 +6,7 @@
  *   longest    the longest stretch meanwhile in which the event loop did not turn: for so long an acknowledgement may wait
  *   cold reads the pages of the volume in requests of 16 blocks, after the merge: no redo is on them
  */
+import { systemClock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,7 +68,7 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
   };
   const limits = { ...DEFAULT_LIMITS, mergeBytes: 4096 * MIB, mergeRefs: 1e9, chainMax: 1e9 };
   return SegmentContent.open(directory, control, limits, {
-    now: () => performance.now(),
+    clock: systemClock(),
     onDurable: () => {},
     onProgress: () => {},
     onLogFailure: failed,

@@ -1,3 +1,4 @@
+import { systemClock } from '@kube-aurora/clock';
 import type { Server } from '@grpc/grpc-js';
 import {
   AuroraRpcError,
@@ -58,23 +59,27 @@ export class FakeSegment {
 
   async start(): Promise<void> {
     const server = createServer();
-    addSegmentService(server, {
-      append: (call) => this.#append(call),
-      openEpoch: (request) => this.#promise(request.epoch, request.writerId),
-      truncate: (request) => this.#answer(() => this.#install(request.epoch, request.history)),
-      catchUp: () => this.#answer(() => undefined),
-      getPages: async (request) => {
-        this.pageRequests++;
-        this.lastReadLsn = request.lsn;
-        if (request.epoch < this.epoch) throw new AuroraRpcError('FENCED', 'an older epoch');
-        return { present: Buffer.alloc(request.count, 1), pages: await this.onGetPages(request.count), lsn: request.lsn };
+    addSegmentService(
+      server,
+      {
+        append: (call) => this.#append(call),
+        openEpoch: (request) => this.#promise(request.epoch, request.writerId),
+        truncate: (request) => this.#answer(() => this.#install(request.epoch, request.history)),
+        catchUp: () => this.#answer(() => undefined),
+        getPages: async (request) => {
+          this.pageRequests++;
+          this.lastReadLsn = request.lsn;
+          if (request.epoch < this.epoch) throw new AuroraRpcError('FENCED', 'an older epoch');
+          return { present: Buffer.alloc(request.count, 1), pages: await this.onGetPages(request.count), lsn: request.lsn };
+        },
+        computeImage: () => {
+          throw new AuroraRpcError('NOT_READY', 'has no image');
+        },
+        importBase: () => Promise.reject(new AuroraRpcError('NOT_READY', 'takes no import')),
+        status: () => this.#answer(() => undefined),
       },
-      computeImage: () => {
-        throw new AuroraRpcError('NOT_READY', 'has no image');
-      },
-      importBase: () => Promise.reject(new AuroraRpcError('NOT_READY', 'takes no import')),
-      status: () => this.#answer(() => undefined),
-    });
+      systemClock(),
+    );
     this.#port = await listen(server, `127.0.0.1:${this.#port}`);
     this.#server = server;
   }

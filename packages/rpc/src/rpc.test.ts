@@ -1,3 +1,4 @@
+import { systemClock } from '@kube-aurora/clock';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   AuroraRpcError,
@@ -40,50 +41,58 @@ let segment: SegmentClient;
 let peer: PeerClient;
 
 beforeAll(async () => {
-  addSegmentService(server, {
-    append(call) {
-      call.on('data', (request: AppendRequest) => {
-        received.push(request);
-        call.write({
-          scl: request.vdl,
-          result: request.batches === undefined ? 'OK' : 'GAP',
-          epoch: 3n,
-          message: request.batches?.toString() ?? '',
+  addSegmentService(
+    server,
+    {
+      append(call) {
+        call.on('data', (request: AppendRequest) => {
+          received.push(request);
+          call.write({
+            scl: request.vdl,
+            result: request.batches === undefined ? 'OK' : 'GAP',
+            epoch: 3n,
+            message: request.batches?.toString() ?? '',
+          });
         });
-      });
-      call.on('end', () => call.end());
+        call.on('end', () => call.end());
+      },
+      openEpoch: () => Promise.reject(new AuroraRpcError('EPOCH_TAKEN', 'epoch 7 belongs to another writer')),
+      truncate: (request) => Promise.resolve({ ...STATE, history: request.history }),
+      catchUp: () => new Promise(() => {}),
+      getPages: (request) =>
+        Promise.resolve({ present: Buffer.alloc(request.count, 1), pages: Buffer.alloc(8192 * request.count, 7), lsn: request.lsn }),
+      async *computeImage(request) {
+        yield {
+          volumeState: Buffer.from('state'),
+          stateComplete: true,
+          slruPages: [{ key: Buffer.from('k'), page: Buffer.from('p') }],
+          lsn: request.lsn,
+        };
+      },
+      async importBase(requests) {
+        let pages = 0;
+        for await (const request of requests) pages += request.pages.length;
+        return { ...STATE, bytesUsed: BigInt(pages) };
+      },
+      status: () => Promise.resolve(STATE),
     },
-    openEpoch: () => Promise.reject(new AuroraRpcError('EPOCH_TAKEN', 'epoch 7 belongs to another writer')),
-    truncate: (request) => Promise.resolve({ ...STATE, history: request.history }),
-    catchUp: () => new Promise(() => {}),
-    getPages: (request) =>
-      Promise.resolve({ present: Buffer.alloc(request.count, 1), pages: Buffer.alloc(8192 * request.count, 7), lsn: request.lsn }),
-    async *computeImage(request) {
-      yield {
-        volumeState: Buffer.from('state'),
-        stateComplete: true,
-        slruPages: [{ key: Buffer.from('k'), page: Buffer.from('p') }],
-        lsn: request.lsn,
-      };
+    systemClock(),
+  );
+  addPeerService(
+    server,
+    {
+      gossip: (request) => Promise.resolve(request.state),
+      async *fetchRedo() {
+        for (let i = 0; i < 3; i++) yield { batches: Buffer.alloc(1000, i) };
+      },
+      async *copySegment() {
+        yield { state: STATE, values: [{ key: Buffer.from([1]), value: Buffer.from([2]) }], markLsn: 11n };
+        throw new AuroraRpcError('DAMAGED', 'value 2 failed its CRC');
+      },
+      getPeerPage: (request) => Promise.resolve({ key: request.key, page: Buffer.alloc(8192) }),
     },
-    async importBase(requests) {
-      let pages = 0;
-      for await (const request of requests) pages += request.pages.length;
-      return { ...STATE, bytesUsed: BigInt(pages) };
-    },
-    status: () => Promise.resolve(STATE),
-  });
-  addPeerService(server, {
-    gossip: (request) => Promise.resolve(request.state),
-    async *fetchRedo() {
-      for (let i = 0; i < 3; i++) yield { batches: Buffer.alloc(1000, i) };
-    },
-    async *copySegment() {
-      yield { state: STATE, values: [{ key: Buffer.from([1]), value: Buffer.from([2]) }], markLsn: 11n };
-      throw new AuroraRpcError('DAMAGED', 'value 2 failed its CRC');
-    },
-    getPeerPage: (request) => Promise.resolve({ key: request.key, page: Buffer.alloc(8192) }),
-  });
+    systemClock(),
+  );
   const port = await listen(server, '127.0.0.1:0');
   segment = new SegmentClient(`127.0.0.1:${port}`);
   peer = new PeerClient(`127.0.0.1:${port}`);

@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import {
   Server,
   ServerCredentials,
@@ -36,7 +37,7 @@ import { PEER_SERVICE, SEGMENT_SERVICE } from './service-definition.ts';
 
 /** What a call can learn of its caller: when to give up, and whether the caller already has. */
 export interface CallContext {
-  /** Milliseconds on Date.now()'s clock, or Infinity. */
+  /** Milliseconds on the clock's `now`, or Infinity. */
   readonly deadline: number;
   readonly signal: AbortSignal;
 }
@@ -65,24 +66,25 @@ interface CancellableCall {
   on(event: 'cancelled', listener: () => void): unknown;
 }
 
-function contextOf(call: CancellableCall): CallContext {
+/** gRPC's deadlines are of the calendar; ours of a clock that nobody sets. */
+function contextOf(call: CancellableCall, clock: Clock): CallContext {
   const controller = new AbortController();
   call.on('cancelled', () => controller.abort());
-  return { deadline: Number(call.getDeadline()), signal: controller.signal };
+  return { deadline: Number(call.getDeadline()) - clock.wallTime() + clock.now(), signal: controller.signal };
 }
 
-function unary<Request, Response>(handle: (request: Request, context: CallContext) => Promise<Response>) {
+function unary<Request, Response>(handle: (request: Request, context: CallContext) => Promise<Response>, clock: Clock) {
   return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
-    handle(call.request, contextOf(call)).then(
+    handle(call.request, contextOf(call, clock)).then(
       (response) => callback(null, response),
       (error: unknown) => callback(toServiceError(error)),
     );
   };
 }
 
-function serverStream<Request, Response>(handle: (request: Request, context: CallContext) => AsyncIterable<Response>) {
+function serverStream<Request, Response>(handle: (request: Request, context: CallContext) => AsyncIterable<Response>, clock: Clock) {
   return (call: ServerWritableStream<Request, Response>): void => {
-    const context = contextOf(call);
+    const context = contextOf(call, clock);
     const send = async (): Promise<void> => {
       for await (const message of handle(call.request, context)) {
         if (context.signal.aborted) return;
@@ -101,9 +103,12 @@ function serverStream<Request, Response>(handle: (request: Request, context: Cal
   };
 }
 
-function clientStream<Request, Response>(handle: (requests: AsyncIterable<Request>, context: CallContext) => Promise<Response>) {
+function clientStream<Request, Response>(
+  handle: (requests: AsyncIterable<Request>, context: CallContext) => Promise<Response>,
+  clock: Clock,
+) {
   return (call: ServerReadableStream<Request, Response>, callback: sendUnaryData<Response>): void => {
-    handle(call as AsyncIterable<Request>, contextOf(call)).then(
+    handle(call as AsyncIterable<Request>, contextOf(call, clock)).then(
       (response) => callback(null, response),
       (error: unknown) => callback(toServiceError(error)),
     );
@@ -114,26 +119,26 @@ export function createServer(): Server {
   return new Server(CHANNEL_OPTIONS);
 }
 
-export function addSegmentService(server: Server, handlers: SegmentHandlers): void {
+export function addSegmentService(server: Server, handlers: SegmentHandlers, clock: Clock): void {
   const implementation: UntypedServiceImplementation = {
     Append: (call: ServerDuplexStream<AppendRequest, AppendResponse>) => handlers.append(call),
-    OpenEpoch: unary(handlers.openEpoch.bind(handlers)),
-    Truncate: unary(handlers.truncate.bind(handlers)),
-    CatchUp: unary(handlers.catchUp.bind(handlers)),
-    GetPages: unary(handlers.getPages.bind(handlers)),
-    ComputeImage: serverStream(handlers.computeImage.bind(handlers)),
-    ImportBase: clientStream(handlers.importBase.bind(handlers)),
-    Status: unary(handlers.status.bind(handlers)),
+    OpenEpoch: unary(handlers.openEpoch.bind(handlers), clock),
+    Truncate: unary(handlers.truncate.bind(handlers), clock),
+    CatchUp: unary(handlers.catchUp.bind(handlers), clock),
+    GetPages: unary(handlers.getPages.bind(handlers), clock),
+    ComputeImage: serverStream(handlers.computeImage.bind(handlers), clock),
+    ImportBase: clientStream(handlers.importBase.bind(handlers), clock),
+    Status: unary(handlers.status.bind(handlers), clock),
   };
   server.addService(SEGMENT_SERVICE, implementation);
 }
 
-export function addPeerService(server: Server, handlers: PeerHandlers): void {
+export function addPeerService(server: Server, handlers: PeerHandlers, clock: Clock): void {
   const implementation: UntypedServiceImplementation = {
-    Gossip: unary(handlers.gossip.bind(handlers)),
-    FetchRedo: serverStream(handlers.fetchRedo.bind(handlers)),
-    CopySegment: serverStream(handlers.copySegment.bind(handlers)),
-    GetPeerPage: unary(handlers.getPeerPage.bind(handlers)),
+    Gossip: unary(handlers.gossip.bind(handlers), clock),
+    FetchRedo: serverStream(handlers.fetchRedo.bind(handlers), clock),
+    CopySegment: serverStream(handlers.copySegment.bind(handlers), clock),
+    GetPeerPage: unary(handlers.getPeerPage.bind(handlers), clock),
   };
   server.addService(PEER_SERVICE, implementation);
 }

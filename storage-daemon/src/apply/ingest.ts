@@ -1,3 +1,4 @@
+import type { Clock, Timer } from '@kube-aurora/clock';
 import { decodeRecord, formatLsn, RMGR, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
 import { applyEffects, touchedPages, type VolumeState } from '@kube-aurora/redo';
 import { REDO_BATCH_HEADER_BYTES, recordsOf, type RedoBatchHeader } from '@kube-aurora/volume';
@@ -44,8 +45,7 @@ export interface IngestParts {
   readonly table: RecordTable;
   readonly index: RedoIndex;
   readonly cuts: PageCuts;
-  /** Milliseconds, monotonic. */
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 export class Ingest {
@@ -64,7 +64,7 @@ export class Ingest {
   #appliedLsn: number;
   #vdl: number;
   #commitTimestamps: boolean;
-  #gathering: NodeJS.Timeout | undefined;
+  #gathering: Timer | undefined;
   #scheduled = false;
   /** Somebody waits until all below is applied. */
   #wantedLsn = 0;
@@ -148,13 +148,13 @@ export class Ingest {
   schedule(): void {
     if (this.#scheduled || this.#stopped) return;
     if (this.#waitingBytes <= GATHER_BYTES_MAX && this.hasApplied(this.#wantedLsn)) {
-      this.#gathering ??= setTimeout(() => this.#pump(), GATHER_MS);
+      this.#gathering ??= this.#parts.clock.after(GATHER_MS, () => this.#pump());
     } else this.#goOn();
   }
 
   #goOn(): void {
     this.#scheduled = true;
-    setImmediate(() => {
+    this.#parts.clock.soon(() => {
       this.#scheduled = false;
       this.#pump();
     });
@@ -162,15 +162,15 @@ export class Ingest {
 
   stop(): void {
     this.#stopped = true;
-    clearTimeout(this.#gathering);
+    this.#gathering?.cancel();
   }
 
   #pump(): void {
-    clearTimeout(this.#gathering);
+    this.#gathering?.cancel();
     this.#gathering = undefined;
     if (this.#stopped) return;
     try {
-      const until = this.#parts.now() + SLICE_MS;
+      const until = this.#parts.clock.now() + SLICE_MS;
       this.#indexSome(until);
       this.#applySome(until);
       if (!this.#scheduled && (this.#waiting.length > 0 || this.#canApply())) this.#goOn();
@@ -182,7 +182,7 @@ export class Ingest {
   }
 
   #indexSome(until: number): void {
-    const { table, index, now } = this.#parts;
+    const { table, index, clock } = this.#parts;
     let count = 0;
     while (this.#waiting.length > 0) {
       const waiting = this.#waiting[0];
@@ -215,7 +215,7 @@ export class Ingest {
           this.#decodedBytes += raw.length;
         }
         this.recordsIndexed++;
-        if (++count % CLOCK_STRIDE === 0 && now() > until) return;
+        if (++count % CLOCK_STRIDE === 0 && clock.now() > until) return;
       }
       this.#records = undefined;
       this.#indexedLsn = Number(waiting.header.endLsn);
@@ -230,7 +230,7 @@ export class Ingest {
   }
 
   #applySome(until: number): void {
-    const { table, cuts, now } = this.#parts;
+    const { table, cuts, clock } = this.#parts;
     const limit = Math.min(this.#vdl, this.#indexedLsn);
     let count = 0;
     let taken = 0;
@@ -248,7 +248,7 @@ export class Ingest {
       this.#applySeq++;
       this.#appliedLsn = Number(record.endLsn);
       if (this.onSnapshot !== undefined && table.isLastOfBatch(seq)) this.onSnapshot(this.#state, this.#appliedLsn);
-      if (++count % CLOCK_STRIDE === 0 && now() > until) break;
+      if (++count % CLOCK_STRIDE === 0 && clock.now() > until) break;
     }
     if (taken > 0) {
       this.#decoded.splice(0, taken);

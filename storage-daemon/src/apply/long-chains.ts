@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
 import type { PageWriter, WriteTo } from './page-writer.ts';
 import type { PageCuts } from './page-cuts.ts';
@@ -20,6 +21,7 @@ export interface LongChainParts {
   readonly index: RedoIndex;
   readonly cuts: PageCuts;
   readonly writer: PageWriter;
+  readonly clock: Clock;
   readonly readFloor: () => number;
   readonly onFailure: (error: unknown) => void;
 }
@@ -51,7 +53,7 @@ export class LongChains {
         this.#running = undefined;
         // Little could go, or much came meanwhile: they are still long.
         for (const page of due) if (this.#isLong(page)) this.add(page);
-        setImmediate(() => this.poke());
+        this.#parts.clock.soon(() => this.poke());
       });
   }
 

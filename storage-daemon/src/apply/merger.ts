@@ -59,7 +59,7 @@ export class Merger {
     this.#parts = parts;
     this.#mark = parts.mark;
     this.#writer = new PageWriter(parts);
-    this.#chains = new LongChains({ ...parts, writer: this.#writer, onFailure: (error) => this.#fail(error) });
+    this.#chains = new LongChains({ ...parts, writer: this.#writer, clock: parts.turns.clock, onFailure: (error) => this.#fail(error) });
   }
 
   get mark(): Mark {
@@ -107,7 +107,7 @@ export class Merger {
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#running = undefined;
-        if (this.#target !== undefined) setImmediate(() => this.poke());
+        if (this.#target !== undefined) this.#parts.turns.clock.soon(() => this.poke());
       });
   }
 

@@ -60,7 +60,7 @@ export class PageWriter {
       at = end;
       const apart = await this.exclusive(() => this.#writeSlice(slice, to()));
       for (const page of apart) if (!this.stopped) await this.#writeApart(page, to());
-      await new Promise(setImmediate);
+      await this.#parts.turns.clock.turn();
     }
   }
 

@@ -1,9 +1,9 @@
+import type { Clock } from '@kube-aurora/clock';
 import { AuroraRpcError, type CopySegmentChunk, type SegmentState, type StoredValue } from '@kube-aurora/rpc';
 import { newestHistory } from '@kube-aurora/volume';
 import { PageStore, pageOfKey } from '../page-store/page-store.ts';
 import { openValue, StoredValueError } from '../page-store/stored-value.ts';
 import type { Segment } from '../segment/segment.ts';
-import type { PeerClock } from './peer-clock.ts';
 import type { Peer } from './peer-set.ts';
 import { STREAM_DEADLINE_MS, unstalled } from './stalled-stream.ts';
 
@@ -14,7 +14,7 @@ const CHUNK_BYTES = 256 * 1024;
 const KEEP_LOG_MS = 60_000;
 
 /** Serves a copy: everything stored, as of one moment, each value checked before it is sent. */
-export async function* serveCopy(segment: Segment, clock: PeerClock): AsyncGenerator<CopySegmentChunk> {
+export async function* serveCopy(segment: Segment, clock: Clock): AsyncGenerator<CopySegmentChunk> {
   const { content } = segment;
   if (content === undefined || segment.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
   segment.held.copiesOut++;
@@ -51,7 +51,7 @@ export async function* serveCopy(segment: Segment, clock: PeerClock): AsyncGener
  * what it may have acknowledged before it lost its pages is in there. Gives the bytes received.
  * Throws AuroraRpcError; StoredValueError when a value fails its CRC on arrival.
  */
-export async function copyFromPeer(segment: Segment, peer: Peer, owesLsn: bigint, clock: PeerClock, stop: AbortSignal): Promise<number> {
+export async function copyFromPeer(segment: Segment, peer: Peer, owesLsn: bigint, clock: Clock, stop: AbortSignal): Promise<number> {
   const { limits } = segment.deps;
   let bytes = 0;
   await segment.held.replace(async (directory) => {

@@ -1,7 +1,7 @@
+import type { Clock } from '@kube-aurora/clock';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 import { checkRedoBatch } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
-import type { PeerClock } from './peer-clock.ts';
 import type { Peer } from './peer-set.ts';
 import { STREAM_DEADLINE_MS, unstalled } from './stalled-stream.ts';
 
@@ -16,7 +16,7 @@ const QUEUE_WAIT_MS = 60_000;
  * only what counts under our own history; so the log stays a prefix of the volume's.
  * Throws AuroraRpcError, RedoBatchError; what was stored until then stays, it is as good as any redo.
  */
-export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: PeerClock, stop: AbortSignal): Promise<number> {
+export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Clock, stop: AbortSignal): Promise<number> {
   const log = segment.content?.log;
   if (log === undefined) return 0;
   const { lsn, epoch } = log.tail;
@@ -36,7 +36,7 @@ export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Peer
       at += header.totalBytes;
     }
     bytes += batches.length;
-    await segment.progress.until(() => segment.queuedBytes < segment.deps.limits.queueBytes, Date.now() + QUEUE_WAIT_MS);
+    await segment.progress.until(() => segment.queuedBytes < segment.deps.limits.queueBytes, clock.now() + QUEUE_WAIT_MS);
   }
   await segment.content?.log.flushed();
   return bytes;

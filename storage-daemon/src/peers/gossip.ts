@@ -1,8 +1,8 @@
+import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
 import type { Segment } from '../segment/segment.ts';
 import { fingerprint, isGossipDue, tickDelayMs } from './gossip-schedule.ts';
-import type { PeerClock } from './peer-clock.ts';
 import type { Peer } from './peer-set.ts';
 import type { PeerTable } from './peer-table.ts';
 
@@ -13,7 +13,7 @@ const CALL_DEADLINE_MS = 2000;
 export interface GossipParts {
   readonly segments: () => Iterable<Segment>;
   readonly table: PeerTable;
-  readonly clock: PeerClock;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly stop: AbortSignal;
   /** Takes what a peer said; called after the table knows it. */

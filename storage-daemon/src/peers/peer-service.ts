@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import { formatLsn, type Lsn } from '@kube-aurora/pg-format';
 import { decodePageKey, PAGE_KEY_BYTES } from '@kube-aurora/redo';
 import {
@@ -13,14 +14,13 @@ import type { SegmentContent } from '../segment/content.ts';
 import type { Segment } from '../segment/segment.ts';
 import { asRpcError, checkSegmentId, deadlineOf } from '../service/segment-service.ts';
 import { serveCopy } from './copy-segment.ts';
-import type { PeerClock } from './peer-clock.ts';
 
 /** What this daemon gives to its peers. It only sends what passes its CRC: damage is refused here, and repaired. */
 
 const REDO_CHUNK_BYTES = 512 * 1024;
 
 export interface PeerServiceParts {
-  readonly clock: PeerClock;
+  readonly clock: Clock;
   /** The segment, made empty when it is not there: a peer has one, so this daemon should too. */
   readonly find: (volumeId: string, pg: number) => Promise<Segment>;
   readonly hear: (segment: Segment, state: SegmentState) => SegmentState;
@@ -59,7 +59,7 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
       const content = contentOf(segment);
       content.ingest.want(Number(lsn));
       // Applied, not merely held: what is past VDL may still be annulled, and must not get into a peer's store.
-      if (!(await segment.progress.until(() => content.ingest.hasApplied(Number(lsn)), deadlineOf(context)))) {
+      if (!(await segment.progress.until(() => content.ingest.hasApplied(Number(lsn)), deadlineOf(context, parts.clock)))) {
         throw new AuroraRpcError('BEHIND', `redo is applied up to ${text(BigInt(content.ingest.appliedLsn))}, not ${text(lsn)}`);
       }
       try {

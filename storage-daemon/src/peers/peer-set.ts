@@ -1,9 +1,9 @@
-import { PeerClient } from '@kube-aurora/rpc';
+import { PeerClient, type PeerApi } from '@kube-aurora/rpc';
 
 /** The other storage daemons, with one lazy connection each. */
 export interface Peer {
   readonly id: string;
-  readonly client: PeerClient;
+  readonly client: PeerApi;
 }
 
 export class PeerListError extends Error {

@@ -1,7 +1,7 @@
+import type { Clock } from '@kube-aurora/clock';
 import type { SegmentState } from '@kube-aurora/rpc';
 import type { Segment } from '../segment/segment.ts';
 import { HEARD_LATELY_MS, NO_EXCHANGE, type Exchange } from './gossip-schedule.ts';
-import type { PeerClock } from './peer-clock.ts';
 import type { PeerView } from './peer-plan.ts';
 import type { Peer } from './peer-set.ts';
 
@@ -21,9 +21,9 @@ export class PeerTable {
   /** From the one after this daemon on and round, so that not all lean on the same one. */
   readonly peers: readonly Peer[];
   readonly #known = new WeakMap<Segment, Known>();
-  readonly #clock: PeerClock;
+  readonly #clock: Clock;
 
-  constructor(peers: readonly Peer[], ownId: string, clock: PeerClock) {
+  constructor(peers: readonly Peer[], ownId: string, clock: Clock) {
     this.peers = [...peers.filter(({ id }) => id > ownId), ...peers.filter(({ id }) => id < ownId)];
     this.#clock = clock;
   }

@@ -1,3 +1,4 @@
+import { systemClock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { addPeerService, AuroraRpcError, createServer, listen, PeerClient, type SegmentState } from '@kube-aurora/rpc';
@@ -7,7 +8,6 @@ import { DEADLINE, SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } 
 import type { Segment } from '../segment/segment.ts';
 import { copyFromPeer } from './copy-segment.ts';
 import { fetchMissingRedo } from './fill-gaps.ts';
-import { systemPeerClock } from './peer-clock.ts';
 
 /** Six daemons in this process over real gRPC: what they do for each other without a compute's help. */
 
@@ -136,24 +136,28 @@ describe('peers', () => {
     const source = new PeerClient(cluster.list[0]?.address ?? '');
     let relayed: 'half' | 'damaged' = 'half';
     const relay = createServer();
-    addPeerService(relay, {
-      gossip: (request) => source.gossip(request, DEADLINE),
-      fetchRedo: (request) => source.fetchRedo(request, DEADLINE),
-      getPeerPage: (request) => source.getPeerPage(request, DEADLINE),
-      async *copySegment(request) {
-        for await (const chunk of source.copySegment(request, DEADLINE)) {
-          if (relayed === 'damaged') chunk.values[3]?.value.fill(1, 100, 101);
-          yield chunk;
-          if (relayed === 'half') throw new AuroraRpcError('INTERNAL', 'the relay died');
-        }
+    addPeerService(
+      relay,
+      {
+        gossip: (request) => source.gossip(request, DEADLINE),
+        fetchRedo: (request) => source.fetchRedo(request, DEADLINE),
+        getPeerPage: (request) => source.getPeerPage(request, DEADLINE),
+        async *copySegment(request) {
+          for await (const chunk of source.copySegment(request, DEADLINE)) {
+            if (relayed === 'damaged') chunk.values[3]?.value.fill(1, 100, 101);
+            yield chunk;
+            if (relayed === 'half') throw new AuroraRpcError('INTERNAL', 'the relay died');
+          }
+        },
       },
-    });
+      systemClock(),
+    );
     const client = new PeerClient(`127.0.0.1:${await listen(relay, '127.0.0.1:0')}`);
     const other = await TestCluster.start(1);
     try {
       const segment = await other.daemon(0).segment(VOLUME, 0);
       const copy = (from: PeerClient): Promise<number> =>
-        copyFromPeer(segment, { id: 'x', client: from }, writer.end.lsn, systemPeerClock(), new AbortController().signal);
+        copyFromPeer(segment, { id: 'x', client: from }, writer.end.lsn, systemClock(), new AbortController().signal);
       await expect(copy(client)).rejects.toThrow('the relay died');
       expect(segment.phase).toBe('EMPTY');
       relayed = 'damaged';
@@ -164,7 +168,7 @@ describe('peers', () => {
       expect(segment.control.history).toEqual(writer.history);
       // It stands at the mark, and promises nothing before it has what it owes.
       await expect(segment.epochs.open(9n, 'w/9')).rejects.toMatchObject({ code: 'NOT_READY' });
-      await fetchMissingRedo(segment, { id: 'x', client: source }, systemPeerClock(), new AbortController().signal);
+      await fetchMissingRedo(segment, { id: 'x', client: source }, systemClock(), new AbortController().signal);
       expect(segment.scl).toBe(writer.end.lsn);
       expect(segment.held.owes).toBe(false);
       expect(await other.page(0, page(59), writer.end.lsn, 2n)).toBe(159);

@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { PageId } from '@kube-aurora/redo';
 import type { PeerHandlers } from '@kube-aurora/rpc';
@@ -5,7 +6,6 @@ import type { DaemonMetrics } from '../metrics.ts';
 import type { LogReadError } from '../redo-log/log-errors.ts';
 import type { Segment } from '../segment/segment.ts';
 import { Gossip } from './gossip.ts';
-import { systemPeerClock, type PeerClock } from './peer-clock.ts';
 import { pageSources, redoSources } from './peer-plan.ts';
 import { peerHandlers } from './peer-service.ts';
 import type { Peer } from './peer-set.ts';
@@ -27,13 +27,13 @@ export interface PeersDeps {
   /** The segment, made empty when it is not there. */
   readonly find: (volumeId: string, pg: number) => Promise<Segment>;
   readonly scrubBytesPerSecond: number;
-  readonly clock?: PeerClock;
+  readonly clock: Clock;
 }
 
 export class Peers {
   readonly gossip: Gossip;
   readonly #deps: PeersDeps;
-  readonly #clock: PeerClock;
+  readonly #clock: Clock;
   readonly #table: PeerTable;
   readonly #stop = new AbortController();
   readonly #syncs = new Map<Segment, SegmentSync>();
@@ -44,7 +44,7 @@ export class Peers {
 
   constructor(deps: PeersDeps) {
     this.#deps = deps;
-    this.#clock = deps.clock ?? systemPeerClock();
+    this.#clock = deps.clock;
     this.#table = new PeerTable(deps.peers, deps.ownId, this.#clock);
     this.gossip = new Gossip({
       segments: deps.segments,

@@ -1,10 +1,10 @@
+import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
 import { lastEpoch, READ_QUORUM } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
 import { copyFromPeer } from './copy-segment.ts';
 import { fetchMissingRedo } from './fill-gaps.ts';
-import type { PeerClock } from './peer-clock.ts';
 import { GapWatch, planSync, type SyncPlan } from './peer-plan.ts';
 import type { Peer } from './peer-set.ts';
 import type { PeerTable } from './peer-table.ts';
@@ -24,7 +24,7 @@ const HURRY_STEP_MS = 150;
 export interface SegmentSyncParts {
   readonly segment: Segment;
   readonly table: PeerTable;
-  readonly clock: PeerClock;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly stop: AbortSignal;
   /** Asks every peer for its state now; resolves when all have answered or failed. */

@@ -1,8 +1,8 @@
+import { systemClock } from '@kube-aurora/clock';
 import { describe, expect, it } from 'vitest';
-import { systemPeerClock } from './peer-clock.ts';
 import { unstalled } from './stalled-stream.ts';
 
-const clock = systemPeerClock();
+const clock = systemClock();
 
 /** Gives `count` numbers, then nothing until it is cancelled. */
 function stream(count: number, thenHang: boolean, cancelled: { was: boolean }): (signal: AbortSignal) => AsyncIterable<number> {

@@ -1,5 +1,5 @@
+import type { Clock } from '@kube-aurora/clock';
 import { AuroraRpcError } from '@kube-aurora/rpc';
-import type { PeerClock } from './peer-clock.ts';
 
 /** A stream may take hours in all, but not this long between two messages: its sender was stopped or cut off. */
 const STALL_MS = 10_000;
@@ -12,7 +12,7 @@ export const STREAM_DEADLINE_MS = 24 * 3600 * 1000;
  */
 export async function* unstalled<T>(
   open: (signal: AbortSignal) => AsyncIterable<T>,
-  clock: PeerClock,
+  clock: Clock,
   stop: AbortSignal,
   stallMs = STALL_MS,
 ): AsyncGenerator<T> {

@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
 import { encodePageKey, redo, touchedPages, type PageId } from '@kube-aurora/redo';
 import { refReplaces, refSeq } from '../apply/redo-index.ts';
@@ -31,7 +32,7 @@ export const BUILD_PAGES_MAX = PAGE_SLOTS;
 
 /** The clock, and what a turn of the event loop may take. */
 export interface Turns {
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly sliceMs: number;
 }
 
@@ -116,15 +117,15 @@ class RecordPlan {
     this.#lengths = steps.map((step) => table.recordBytes(Math.floor(step / PAGE_SLOTS)));
   }
 
-  async apply(from: PageSources, slots: readonly Slot[], { now, sliceMs }: Turns): Promise<void> {
+  async apply(from: PageSources, slots: readonly Slot[], { clock, sliceMs }: Turns): Promise<void> {
     const window = new RecordWindow(from.log.reader);
-    let until = now() + sliceMs;
+    let until = clock.now() + sliceMs;
     let done = 0;
     for (let at = 0; at < this.#steps.length;) {
       at = this.#applyRecord(window, slots, at);
-      if (++done % CLOCK_STRIDE !== 0 || now() < until) continue;
-      await new Promise(setImmediate);
-      until = now() + sliceMs;
+      if (++done % CLOCK_STRIDE !== 0 || clock.now() < until) continue;
+      await clock.turn();
+      until = clock.now() + sliceMs;
     }
   }
 

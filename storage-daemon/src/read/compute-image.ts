@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
 import {
   applyEffects,
@@ -19,8 +20,8 @@ const PAGES_PER_CHUNK = 32;
 const REPLAY_STRIDE = 512;
 const EMPTY = Buffer.alloc(0);
 
-export async function* computeImage(content: SegmentContent, lsn: bigint): AsyncGenerator<ComputeImageChunk> {
-  const { encoded, pages } = await stateAt(content, lsn);
+export async function* computeImage(content: SegmentContent, lsn: bigint, clock: Clock): AsyncGenerator<ComputeImageChunk> {
+  const { encoded, pages } = await stateAt(content, lsn, clock);
   for (let at = 0; at < encoded.length; at += STATE_CHUNK_BYTES) {
     const end = Math.min(encoded.length, at + STATE_CHUNK_BYTES);
     yield { volumeState: encoded.subarray(at, end), stateComplete: end === encoded.length, slruPages: [], lsn };
@@ -40,7 +41,7 @@ interface StateAt {
   readonly pages: PageId[];
 }
 
-async function stateAt(content: SegmentContent, lsn: bigint): Promise<StateAt> {
+async function stateAt(content: SegmentContent, lsn: bigint, clock: Clock): Promise<StateAt> {
   const { ingest, merger, store, table, log } = content;
   const target = Number(lsn);
   if (ingest.appliedLsn <= target) return describe(ingest.state);
@@ -55,7 +56,7 @@ async function stateAt(content: SegmentContent, lsn: bigint): Promise<StateAt> {
     let moved = false;
     for (let seq = table.lowerBound(Number(mark.lsn)); seq < end; seq++) {
       if (seq % REPLAY_STRIDE === 0) {
-        await new Promise(setImmediate);
+        await clock.turn();
         moved = merger.mark !== mark;
         if (moved) break;
       }

@@ -5,7 +5,7 @@ import type { SegmentContent } from '../segment/content.ts';
 import type { Segment } from '../segment/segment.ts';
 
 /**
- * Content of a segment that can be read at `lsn` by someone of `epoch`; waits until `deadline` (ms, Date.now). Throws
+ * Content of a segment that can be read at `lsn` by someone of `epoch`; waits until `deadline` (ms, the clock's `now`). Throws
  * AuroraRpcError: FENCED, DAMAGED, NOT_READY, or BEHIND when the segment does not get there in time.
  */
 export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, deadline: number): Promise<SegmentContent> {

@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import type { ChainLink, LogChain } from './log-chain.ts';
 import { syncDirectory, type LogFile } from './log-file.ts';
 import { SyncPace } from './sync-pace.ts';
@@ -27,6 +28,7 @@ export interface GroupCommitEvents {
 export class GroupCommit {
   readonly #directory: string;
   readonly #chain: LogChain;
+  readonly #clock: Clock;
   readonly #events: GroupCommitEvents;
   #waiting: WaitingBatch[] = [];
   #waitingBytes = 0;
@@ -35,9 +37,10 @@ export class GroupCommit {
   readonly #pace = new SyncPace();
   syncs = 0;
 
-  constructor(directory: string, chain: LogChain, events: GroupCommitEvents) {
+  constructor(directory: string, chain: LogChain, clock: Clock, events: GroupCommitEvents) {
     this.#directory = directory;
     this.#chain = chain;
+    this.#clock = clock;
     this.#events = events;
   }
 
@@ -83,7 +86,7 @@ export class GroupCommit {
   async #writeGroup(): Promise<void> {
     const isQuick = this.#pace.isQuick(this.#waitingBytes);
     // While the pool syncs, more gathers; on this thread, what arrived together must be let in first.
-    if (isQuick) await new Promise(setImmediate);
+    if (isQuick) await this.#clock.turn();
     const first = this.#waiting[0];
     if (first === undefined) return;
     const { file } = first;
@@ -100,10 +103,10 @@ export class GroupCommit {
       first.offset,
       bytes,
     );
-    const startedAt = performance.now();
+    const startedAt = this.#clock.now();
     if (isQuick) file.syncHere();
     else await file.sync();
-    this.#pace.note(performance.now() - startedAt);
+    this.#pace.note(this.#clock.now() - startedAt);
     this.syncs++;
     this.#chain.durable = (group.at(-1) ?? first).end;
     this.#waitingBytes -= bytes;

@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import type { RedoBatchHeader } from '@kube-aurora/volume';
@@ -28,7 +29,7 @@ export interface RecoveredLog {
 }
 
 /** Recovers the log in `directory` (made when absent). `start` is where the chain stands when there are no files. */
-export async function recoverLog(directory: string, start: ChainLink, onBatch: OnScannedBatch): Promise<RecoveredLog> {
+export async function recoverLog(directory: string, start: ChainLink, clock: Clock, onBatch: OnScannedBatch): Promise<RecoveredLog> {
   await fs.promises.mkdir(directory, { recursive: true });
   const names = fs
     .readdirSync(directory)
@@ -45,7 +46,7 @@ export async function recoverLog(directory: string, start: ChainLink, onBatch: O
       continue;
     }
     const file = await LogFile.open(path, firstLsn, chain.nextBase);
-    const { offset, damage: fault } = await recoverFile(chain, file, isEmpty, onBatch);
+    const { offset, damage: fault } = await recoverFile(chain, file, isEmpty, clock, onBatch);
     isEmpty &&= file.used === 0;
     const end = isEmpty ? BigInt(file.firstLsn) : chain.tail.lsn;
     const claimed = findLaterBatch(file, offset, end);
@@ -64,8 +65,8 @@ export async function recoverLog(directory: string, start: ChainLink, onBatch: O
 }
 
 /** Extends the chain by a file's sound batches. The first batch of all says where the chain starts. */
-async function recoverFile(chain: LogChain, file: LogFile, isFirst: boolean, onBatch: OnScannedBatch): Promise<ScanEnd> {
-  const steps = scanFile(file, isFirst ? undefined : chain.tail);
+async function recoverFile(chain: LogChain, file: LogFile, isFirst: boolean, clock: Clock, onBatch: OnScannedBatch): Promise<ScanEnd> {
+  const steps = scanFile(file, isFirst ? undefined : chain.tail, clock);
   let step = await steps.next();
   for (let isStart = isFirst; step.done !== true; isStart = false) {
     const { header, bytes, offset } = step.value;

@@ -3,13 +3,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
+import { systemClock } from '@kube-aurora/clock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Lsn } from '@kube-aurora/pg-format';
 import { checkRedoBatch, encodeRedoBatch } from '@kube-aurora/volume';
 import { RedoLog } from './redo-log.ts';
 import { syntheticRecord } from '../testing/synthetic-records.ts';
 
-const OPTIONS = { fileBytes: 4096, tailCacheBytes: 2048 };
+const OPTIONS = { fileBytes: 4096, tailCacheBytes: 2048, clock: systemClock() };
 const START = { lsn: 1000n, epoch: 1n };
 let directory: string;
 

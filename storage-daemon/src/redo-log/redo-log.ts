@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format';
 import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, type EpochRun, type RedoBatchHeader } from '@kube-aurora/volume';
@@ -21,6 +22,7 @@ import { TailCache } from './tail-cache.ts';
 export interface RedoLogOptions {
   readonly fileBytes: number;
   readonly tailCacheBytes: number;
+  readonly clock: Clock;
 }
 
 export class RedoLog {
@@ -43,7 +45,7 @@ export class RedoLog {
     this.damage = damage;
     this.#cache = new TailCache(options.tailCacheBytes);
     this.reader = new LogReader(chain, this.#cache);
-    this.#commit = new GroupCommit(directory, chain, {
+    this.#commit = new GroupCommit(directory, chain, options.clock, {
       onDurable: () => this.onDurable(),
       onFailure: (error) => this.onFailure(error),
     });
@@ -54,7 +56,7 @@ export class RedoLog {
    * are no files. A torn last write is cut off; damage before sound batches is reported in `damage` and cut off too.
    */
   static async open(directory: string, options: RedoLogOptions, start: ChainLink, onBatch: OnScannedBatch): Promise<RedoLog> {
-    return new RedoLog(directory, options, await recoverLog(directory, start, onBatch));
+    return new RedoLog(directory, options, await recoverLog(directory, start, options.clock, onBatch));
   }
 
   /** End of the chain, written or about to be. A new batch must link to it. */

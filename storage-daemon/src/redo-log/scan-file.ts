@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError, type RedoBatchHeader } from '@kube-aurora/volume';
 import { chainFault, type ChainLink } from './log-chain.ts';
 import type { LogFile } from './log-file.ts';
@@ -22,7 +23,7 @@ export interface ScanEnd {
 }
 
 /** Steps through sound, chained batches. `link` is where the chain stands before the file; undefined takes the first batch's word. */
-export async function* scanFile(file: LogFile, link: ChainLink | undefined): AsyncGenerator<ScannedBatch, ScanEnd> {
+export async function* scanFile(file: LogFile, link: ChainLink | undefined, clock: Clock): AsyncGenerator<ScannedBatch, ScanEnd> {
   let buffer = Buffer.allocUnsafe(READ_BYTES);
   let start = 0;
   let length = 0;
@@ -46,7 +47,7 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined): Asy
       start = offset;
       within = 0;
       fill(READ_BYTES);
-      await new Promise(setImmediate);
+      await clock.turn();
     }
     if (length - within < REDO_BATCH_HEADER_BYTES) {
       const rest = buffer.subarray(within, length);
@@ -63,7 +64,7 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined): Asy
         within = 0;
         if (offset + totalBytes > file.capacity) return { offset, damage: `a batch of ${totalBytes} bytes runs past the end of the file` };
         fill(Math.max(READ_BYTES, totalBytes));
-        await new Promise(setImmediate);
+        await clock.turn();
       }
       const header = checkRedoBatch(buffer, within);
       const fault = last === undefined ? undefined : chainFault(last, header);

@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
 import { annulPoint, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
@@ -27,7 +28,7 @@ export class StoreUnusableError extends Error {
 }
 
 export interface ContentHooks {
-  readonly now: () => number;
+  readonly clock: Clock;
   /** Redo is on disk up to the log's durable end. */
   readonly onDurable: () => void;
   /** Ingest moved. */
@@ -108,7 +109,7 @@ export class SegmentContent {
       reader: this.reader,
       ingest,
       limits: { bytes: limits.mergeBytes, refs: limits.mergeRefs, phase: limits.mergePhase },
-      turns: { now: hooks.now, sliceMs: limits.sliceMs },
+      turns: { clock: hooks.clock, sliceMs: limits.sliceMs },
       mark: parts.mark,
       readFloor: () => this.#pgmrpl,
       mend: (page, lsn) => this.#mend(page, lsn),
@@ -146,12 +147,12 @@ export class SegmentContent {
       const startLsn = Number(mark.lsn);
       let ingest: Ingest | undefined;
       const parts = (opened: RedoLog): Ingest =>
-        (ingest ??= new Ingest({ log: opened, table, index, cuts, now: hooks.now }, state, startLsn, limits.chainMax));
+        (ingest ??= new Ingest({ log: opened, table, index, cuts, clock: hooks.clock }, state, startLsn, limits.chainMax));
       const later: Accepted[] = [];
       // Batches past the mark are indexed after the scan, read back through the log in pieces.
       log = await RedoLog.open(
         logDirectory(directory, control.logGeneration),
-        { fileBytes: limits.logFileBytes, tailCacheBytes: limits.tailCacheBytes },
+        { fileBytes: limits.logFileBytes, tailCacheBytes: limits.tailCacheBytes, clock: hooks.clock },
         mark,
         (header, _bytes, position) => {
           if (header.endLsn > mark.lsn) later.push({ header, batch: Buffer.alloc(0), position });
@@ -169,7 +170,7 @@ export class SegmentContent {
       for (const { header, position } of later) {
         if (header.endLsn > end) break;
         opened.addNow(header, log.reader.batch(position, header.totalBytes), position);
-        if (opened.recordsIndexed % 4096 < header.recordCount) await new Promise(setImmediate);
+        if (opened.recordsIndexed % 4096 < header.recordCount) await hooks.clock.turn();
       }
       return new SegmentContent({ log, store, table, index, cuts, ingest: opened, mark, limits, hooks, damage });
     } catch (error) {

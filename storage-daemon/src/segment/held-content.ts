@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
@@ -31,7 +32,7 @@ export interface HeldContentParts {
   readonly progress: Progress;
   readonly limits: SegmentLimits;
   readonly logger: Logger;
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly events: SegmentEvents;
   readonly fetchPage: (page: PageId, lsn: number) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
@@ -147,9 +148,9 @@ export class HeldContent {
   }
 
   #hooks(): ContentHooks {
-    const { now, sessions, progress, events, logger, fetchPage } = this.#parts;
+    const { clock, sessions, progress, events, logger, fetchPage } = this.#parts;
     return {
-      now,
+      clock,
       onDurable: () => {
         sessions.acknowledge(this.scl);
         progress.moved();

@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 /** Those who wait for a segment to get somewhere: their conditions are looked at whenever its log, ingest or phase moves. */
 
 interface Waiter {
@@ -8,24 +9,29 @@ interface Waiter {
 const WAIT_MAX_MS = 60_000;
 
 export class Progress {
+  readonly #clock: Clock;
   #waiters: Waiter[] = [];
 
-  /** Resolves true when the condition holds, false at the deadline (ms, Date.now). */
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Resolves true when the condition holds, false at the deadline (ms, the clock's `now`). */
   until(isMet: () => boolean, deadline: number): Promise<boolean> {
     if (isMet()) return Promise.resolve(true);
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const waiter: Waiter = {
       isMet,
       resolve: () => {
-        clearTimeout(timer);
+        timer.cancel();
         resolve(true);
       },
     };
-    const left = Math.max(0, Math.min(deadline - Date.now(), WAIT_MAX_MS));
-    const timer = setTimeout(() => {
+    const left = Math.max(0, Math.min(deadline - this.#clock.now(), WAIT_MAX_MS));
+    const timer = this.#clock.after(left, () => {
       this.#waiters = this.#waiters.filter((one) => one !== waiter);
       resolve(false);
-    }, left);
+    });
     this.#waiters.push(waiter);
     return promise;
   }

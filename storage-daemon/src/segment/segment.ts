@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
@@ -23,7 +24,7 @@ export interface SegmentDeps {
   readonly identity: SegmentIdentity;
   readonly limits: SegmentLimits;
   readonly logger: Logger;
-  readonly now: () => number;
+  readonly clock: Clock;
   readonly events: SegmentEvents;
   readonly fetchPage: (segment: Segment, page: PageId, lsn: number) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
@@ -43,11 +44,12 @@ export class Segment {
   readonly epochs: Epochs;
   readonly held: HeldContent;
   readonly sessions = new WriterSessions();
-  readonly progress = new Progress();
+  readonly progress: Progress;
   readonly #control: CurrentControl;
 
   private constructor(deps: SegmentDeps, directory: string, control: CurrentControl) {
-    const { limits, logger, now, events } = deps;
+    const { limits, logger, clock, events } = deps;
+    this.progress = new Progress(clock);
     const { sessions, progress } = this;
     this.deps = deps;
     this.#control = control;
@@ -60,7 +62,7 @@ export class Segment {
       progress,
       limits,
       logger,
-      now,
+      clock,
       events,
       fetchPage: (page, lsn) => deps.fetchPage(this, page, lsn),
       lowestPeerScl: () => deps.lowestPeerScl(this),

@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, toServiceError, type AppendCall, type AppendRequest, type AppendResult } from '@kube-aurora/rpc';
 import { checkRedoBatch, RedoBatchError } from '@kube-aurora/volume';
@@ -13,7 +14,7 @@ export interface AppendStreamDeps {
   readonly onGap: (segment: Segment) => void;
   /** Seconds from a batch's arrival to its acknowledgement. */
   readonly onAcknowledged: (seconds: number) => void;
-  readonly now: () => number;
+  readonly clock: Clock;
 }
 
 export function serveAppend(call: AppendCall, deps: AppendStreamDeps): void {
@@ -134,7 +135,7 @@ class AppendStream implements AppendSession {
         endLsn = header.endLsn;
       }
       if (endLsn <= segment.scl) this.#respond(segment.scl, 'OK', '');
-      else if (this.#timed.length < TIMED_MAX) this.#timed.push({ endLsn, at: this.#deps.now() });
+      else if (this.#timed.length < TIMED_MAX) this.#timed.push({ endLsn, at: this.#deps.clock.now() });
     } catch (error) {
       if (error instanceof RedoBatchError || (error instanceof AuroraRpcError && error.code === 'INVALID')) {
         this.#deps.logger.warn({ volume: segment.volumeId, err: error }, 'refused a redo batch');
@@ -150,7 +151,7 @@ class AppendStream implements AppendSession {
     this.#call.pause();
     const half = segment.deps.limits.queueBytes / 2;
     void segment.progress
-      .until(() => segment.queuedBytes <= half, Date.now() + 1000)
+      .until(() => segment.queuedBytes <= half, this.#deps.clock.now() + 1000)
       .then(() => {
         if (!this.#working) this.#call.resume();
       });
@@ -160,7 +161,7 @@ class AppendStream implements AppendSession {
     if (scl <= this.#acknowledged) return;
     this.#acknowledged = scl;
     this.#respond(scl, 'OK', '');
-    const now = this.#deps.now();
+    const now = this.#deps.clock.now();
     let count = 0;
     while (count < this.#timed.length && (this.#timed[count]?.endLsn ?? 0n) <= scl) {
       this.#deps.onAcknowledged((now - (this.#timed[count]?.at ?? now)) / 1000);

@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { SLRU_FORK, RedoError } from '@kube-aurora/redo';
 import { AuroraRpcError, type CallContext, type GetPagesRequest, type SegmentHandlers, type SegmentId } from '@kube-aurora/rpc';
@@ -24,7 +25,7 @@ const PG_MAX = 65_535;
 
 export interface SegmentServiceDeps {
   readonly logger: Logger;
-  readonly now: () => number;
+  readonly clock: Clock;
   /** The segment, made empty when it is not there. */
   readonly find: (volumeId: string, pg: number) => Promise<Segment>;
   readonly onGap: (segment: Segment) => void;
@@ -45,8 +46,9 @@ function checkEpoch(epoch: bigint): void {
   if (epoch <= 0n) throw new AuroraRpcError('INVALID', 'epoch: must be 1 or more');
 }
 
-export function deadlineOf(context: CallContext): number {
-  return Math.min(context.deadline, Date.now() + DEADLINE_DEFAULT_MS) - ANSWER_MARGIN_MS;
+/** On the clock's `now`. */
+export function deadlineOf(context: CallContext, clock: Clock): number {
+  return Math.min(context.deadline, clock.now() + DEADLINE_DEFAULT_MS) - ANSWER_MARGIN_MS;
 }
 
 /** Gives failures of reads the code that the protocol has for them. */
@@ -83,19 +85,19 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
       const found = await find(segment);
       if (found.scl < lsn) {
         deps.onGap(found);
-        await found.progress.until(() => found.scl >= lsn, deadlineOf(context));
+        await found.progress.until(() => found.scl >= lsn, deadlineOf(context, deps.clock));
       }
       return found.state();
     },
 
     async getPages(request, context) {
-      const started = deps.now();
+      const started = deps.clock.now();
       const found = await find(request.segment);
       checkPages(request);
       const content = await readable(found, request.epoch, request.lsn, context, deps);
       try {
         const answer = await readPages(content, request);
-        deps.onRead((deps.now() - started) / 1000, request.count);
+        deps.onRead((deps.clock.now() - started) / 1000, request.count);
         return answer;
       } catch (error) {
         throw asRpcError(error);
@@ -107,7 +109,7 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
       checkEpoch(epoch);
       const content = await readable(found, epoch, lsn, context, deps);
       try {
-        yield* computeImage(content, lsn);
+        yield* computeImage(content, lsn, deps.clock);
       } catch (error) {
         throw asRpcError(error);
       }
@@ -126,10 +128,10 @@ function readable(
   epoch: bigint,
   lsn: bigint,
   context: CallContext,
-  deps: Pick<SegmentServiceDeps, 'onGap'>,
+  deps: Pick<SegmentServiceDeps, 'onGap' | 'clock'>,
 ): Promise<SegmentContent> {
   if (segment.scl < lsn && segment.phase === 'READY') deps.onGap(segment);
-  return readableAt(segment, epoch, lsn, deadlineOf(context));
+  return readableAt(segment, epoch, lsn, deadlineOf(context, deps.clock));
 }
 
 function checkPages(request: GetPagesRequest): void {

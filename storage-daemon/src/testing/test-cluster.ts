@@ -1,3 +1,4 @@
+import { systemClock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,7 +66,7 @@ export class TestCluster {
       limits: this.limits,
       scrubBytesPerSecond: 0,
       logger: silentLogger(),
-      now: () => performance.now(),
+      clock: systemClock(),
     });
     this.daemons[i] = daemon;
     return daemon;
