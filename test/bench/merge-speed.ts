@@ -50,7 +50,7 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
   for (let at = 0; at < all.length; at += 256) {
     await store.write(all.slice(at, at + 256).map(({ id, page }) => ({ page: id, version: { lsn: Number(baseLsn), page } })));
   }
-  await store.setMark({ lsn: baseLsn, epoch: 1n }, stream.state);
+  await store.setMark({ lsn: baseLsn, epoch: 1n }, stream.state, undefined);
   await store.close();
   const control = {
     volumeId: VOLUME,

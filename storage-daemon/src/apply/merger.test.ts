@@ -142,7 +142,7 @@ describe('a merge that is slow', () => {
     const page = { ...REL, block: 5 };
     const start = await running.import(1n, [0], [{ page, fill: 3 }]);
     let writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
-    await writer.append([deltaRecord(REL, 5, 100, Buffer.from([9]))], [0]);
+    await writer.append([deltaRecord(REL, 5, PD_LOWER, Buffer.from([0x00, 0x20])), deltaRecord(REL, 5, 100, Buffer.from([9]))], [0]);
     const changed = writer.end.lsn;
     await writer.append([truncateRecord(REL, 2)], [0]);
     const dropped = writer.end.lsn;
@@ -162,7 +162,7 @@ describe('a merge that is slow', () => {
     await running.stopDaemon(0);
     await running.startDaemon(0);
     content = contentOf(running);
-    expect((await content.store.get(page))?.lsn).toBe(Number(dropped));
+    expect((await content.store.get(page))?.lsn).toBe(Number(start.lsn));
     const { epoch, end, history } = writer;
     writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
     content.ingest.noteVdl(Number(changed));
@@ -171,11 +171,88 @@ describe('a merge that is slow', () => {
     content.merger.request();
     await until(() => content.merger.merges === 1);
     expect(content.merger.mark.lsn).toBe(changed);
-    expect((await content.store.get(page))?.lsn).toBe(Number(dropped));
+    const version = await content.store.get(page);
+    expect([version?.lsn, version?.page[100]]).toEqual([Number(changed), 9]);
     writer.points([0]);
     await until(() => content.ingest.appliedLsn >= Number(dropped));
     expect(await running.page(0, page, writer.end.lsn, writer.epoch)).not.toBe(3);
     writer.close();
+  }, 30_000);
+
+  it('that ended before its mark left what was stored ahead of it of a page that was dropped: its redo needs that', async () => {
+    const limits = { ...TEST_LIMITS, chainMax: 8, mergeBytes: 1024 * 1024 * 1024 };
+    const running = (cluster = await TestCluster.start(1, limits));
+    const page = { ...REL, block: 5 };
+    const start = await running.import(1n, [0], [{ page, fill: 3 }]);
+    let writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
+    const chain = (value: number): Buffer[] => Array.from({ length: 9 }, (_, i) => deltaRecord(REL, 5, 100 + i, Buffer.from([value])));
+    await writer.append([deltaRecord(REL, 5, PD_LOWER, Buffer.from([0x00, 0x20])), ...chain(9)], [0]);
+    const changed = writer.end.lsn;
+    writer.points([0]);
+    let content = contentOf(running);
+    const storedLsn = async (): Promise<number | undefined> => (await content.store.get(page))?.lsn;
+    const marked = Promise.withResolvers<void>();
+    const dieAtMark = (): void => {
+      vi.spyOn(content.store, 'setMark').mockImplementation(() => {
+        marked.resolve();
+        return Promise.reject(new Error('the process dies here'));
+      });
+    };
+    dieAtMark();
+    await until(() => content.merger.pagesWritten > 0 && content.index.refsOf(page) === undefined);
+    expect(await storedLsn()).toBe(Number(changed));
+    await writer.append([truncateRecord(REL, 2)], [0]);
+    writer.points([0]);
+    await until(() => content.ingest.appliedLsn >= Number(writer.end.lsn));
+    content.merger.request();
+    await marked.promise;
+    writer.close();
+    await running.stopDaemon(0);
+    await running.startDaemon(0);
+    content = contentOf(running);
+    expect(await storedLsn()).toBe(Number(changed));
+    const { epoch, end, history } = writer;
+    writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
+    content.ingest.noteVdl(Number(changed));
+    await until(() => content.ingest.appliedLsn >= Number(changed));
+    expect((await content.pageAt(page, Number(changed))).page?.[105]).toBe(9);
+    writer.points([0]);
+    await until(() => content.ingest.appliedLsn >= Number(end.lsn));
+    expect((await content.pageAt(page, Number(end.lsn))).page).toBeUndefined();
+    content.merger.request();
+    await until(() => content.merger.merges === 1 && !content.merger.isRunning);
+    expect(await storedLsn()).toBeUndefined();
+    expect((await running.status(0)).phase).toBe('READY');
+    writer.close();
+  }, 30_000);
+
+  it('that ended after its mark owes its removals: nothing of them shows after the next start, and they are made', async () => {
+    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, mergeBytes: 1024 * 1024 * 1024 }));
+    const page = { ...REL, block: 5 };
+    const start = await running.import(1n, [0], [{ page, fill: 3 }]);
+    const writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
+    await writer.append([truncateRecord(REL, 2)], [0]);
+    writer.points([0]);
+    let content = contentOf(running);
+    await until(() => content.ingest.appliedLsn >= Number(writer.end.lsn));
+    const removing = Promise.withResolvers<void>();
+    vi.spyOn(content.store, 'write').mockImplementation((puts) => {
+      if (puts.length > 0) return Promise.resolve();
+      removing.resolve();
+      return Promise.reject(new Error('the process dies here'));
+    });
+    content.merger.request();
+    await removing.promise;
+    expect((await content.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
+    writer.close();
+    await running.stopDaemon(0);
+    await running.startDaemon(0);
+    content = contentOf(running);
+    expect(content.merger.mark.lsn).toBe(writer.end.lsn);
+    expect((await content.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
+    await until(() => !content.merger.isRunning);
+    expect(await content.store.get(page)).toBeUndefined();
+    expect(await content.store.removals()).toBeUndefined();
   }, 30_000);
 
   it('leaves nothing stored of a page that was dropped', async () => {

@@ -7,7 +7,7 @@ import { LogReadError } from '../redo-log/log-errors.ts';
 import type { Ingest } from './ingest.ts';
 import { LongChains } from './long-chains.ts';
 import { isMergeDue, type MergeLimits } from './merge-turn.ts';
-import { covers, type Cut, type DatabaseCopy } from './page-cuts.ts';
+import { covers, encodeCuts, type Cut, type DatabaseCopy } from './page-cuts.ts';
 import { PageWriter } from './page-writer.ts';
 
 /**
@@ -16,8 +16,10 @@ import { PageWriter } from './page-writer.ts';
  * redo up to L is no longer needed here.
  *
  * Order that makes a crash at any point harmless: copied databases first (they need their source's pages as of the
- * copy), then pages (each version carries its LSN, so redo is never applied twice), then removals, then the mark, then the
- * pages of zeros that stood in for removed ones that had redo.
+ * copy), then pages (each version carries its LSN, so redo is never applied twice), then the mark, and with it in one batch what it
+ * owes: the removal of what was dropped below it. Only then may anything be removed: until the mark stands, redo is read again
+ * from the last one after a crash, and a dropped page's redo needs what was stored of it. Until everything is removed its cuts stay
+ * in memory, so that nothing of it shows; a crash before that leaves the debt in the store, and it is paid after the next open.
  */
 
 const SLICE_PAGES = 32;
@@ -28,6 +30,8 @@ export interface MergerParts extends PageSources {
   readonly limits: MergeLimits;
   readonly turns: Turns;
   readonly mark: Mark;
+  /** Does the mark still owe removals? They are those of the cuts below it. */
+  readonly owesRemovals: boolean;
   /** Lowest LSN that anyone may still read at. */
   readonly readFloor: () => number;
   /** Reads a page, and has it repaired where stored data of it is damaged. */
@@ -52,12 +56,14 @@ export class Merger {
   #mark: Mark;
   #target: Target | undefined;
   #asked = false;
+  #owesRemovals: boolean;
   #running: Promise<void> | undefined;
   merges = 0;
 
   constructor(parts: MergerParts) {
     this.#parts = parts;
     this.#mark = parts.mark;
+    this.#owesRemovals = parts.owesRemovals;
     this.#writer = new PageWriter(parts);
     this.#chains = new LongChains({ ...parts, writer: this.#writer, clock: parts.turns.clock, onFailure: (error) => this.#fail(error) });
   }
@@ -101,9 +107,13 @@ export class Merger {
       this.#asked = false;
     }
     const target = this.#target;
-    if (target === undefined || readFloor() < target.lsn) return;
-    this.#target = undefined;
-    this.#running = this.#merge(target)
+    let work: Promise<void>;
+    if (this.#owesRemovals) work = this.#payRemovals();
+    else if (target !== undefined && readFloor() >= target.lsn) {
+      this.#target = undefined;
+      work = this.#merge(target);
+    } else return;
+    this.#running = work
       .catch((error: unknown) => this.#fail(error))
       .finally(() => {
         this.#running = undefined;
@@ -140,19 +150,34 @@ export class Merger {
     const limit = table.lowerBound(target.lsn);
     for (const copy of cuts.copies.filter((one) => one.lsn < target.lsn)) await this.#copyDatabase(copy);
     await this.#writer.write(inKeyOrder(index.pagesBelow(limit)), () => ({ lsn: target.lsn, limit }));
-    for (const cut of cuts.below(target.lsn)) await this.#removeCut(cut);
     if (this.#writer.stopped) return;
     const mark = { lsn: BigInt(target.lsn), epoch: target.epoch };
-    await store.setMark(mark, target.state);
+    const owed = cuts.below(target.lsn);
+    await store.setMark(mark, target.state, owed.length === 0 ? undefined : encodeCuts(owed));
     this.#mark = mark;
+    this.#owesRemovals = owed.length > 0;
     this.#parts.reader.invalidate();
-    // Pages in memory may be as of before a cut that is forgotten now.
-    if (cuts.below(target.lsn).length > 0 || cuts.copies.length > 0) cache.clear();
+    // Pages in memory may be as of before a copy that is forgotten now.
+    if (cuts.copies.length > 0) cache.clear();
+    cuts.dropCopiesBelow(target.lsn);
     table.dropBelow(limit);
-    cuts.dropBelow(target.lsn);
     this.merges++;
-    await this.#writer.removeZeroed(target.lsn);
     if (log.failure === undefined) await this.#parts.onMerged(mark);
+    if (this.#owesRemovals) await this.#payRemovals();
+  }
+
+  /** Removes what the mark owes. Until it is done a crash, or a stop, leaves the debt where it is. */
+  async #payRemovals(): Promise<void> {
+    const { cuts, store, cache, reader } = this.#parts;
+    const markLsn = Number(this.#mark.lsn);
+    for (const cut of cuts.below(markLsn)) await this.#removeCut(cut);
+    if (this.#writer.stopped) return;
+    await this.#writer.exclusive(() => store.removalsDone());
+    this.#owesRemovals = false;
+    reader.invalidate();
+    // Pages in memory may be as of before a cut that is forgotten now.
+    cache.clear();
+    cuts.dropCutsBelow(markLsn);
   }
 
   async #copyDatabase(copy: DatabaseCopy): Promise<void> {

@@ -83,8 +83,13 @@ export class PageCuts {
     return cuts.filter((cut) => cut.lsn < lsn).toSorted((a, b) => a.lsn - b.lsn);
   }
 
-  dropBelow(lsn: number): void {
+  /** Forgets copies below `lsn`: their pages are stored. */
+  dropCopiesBelow(lsn: number): void {
     this.#copies = this.#copies.filter((copy) => copy.lsn >= lsn);
+  }
+
+  /** Forgets cuts below `lsn`: what they cover is not stored any more. */
+  dropCutsBelow(lsn: number): void {
     this.#slru.splice(0, this.#slru.findLastIndex((cut) => cut.lsn < lsn) + 1);
     for (const map of [this.#byRelation, this.#byDatabase]) {
       for (const [key, cuts] of map) {
@@ -129,4 +134,14 @@ export function covers(cut: Cut, page: PageId): boolean {
       return fromPage <= beforePage ? page.block >= fromPage && page.block < beforePage : page.block >= fromPage || page.block < beforePage;
     }
   }
+}
+
+/** Cuts as bytes: JSON, their LSNs as numbers (below 2^53). */
+export function encodeCuts(cuts: readonly Cut[]): Buffer {
+  return Buffer.from(JSON.stringify(cuts));
+}
+
+/** What `encodeCuts` made, read back from behind a CRC. */
+export function decodeCuts(bytes: Buffer): Cut[] {
+  return JSON.parse(bytes.toString('utf8')) as Cut[];
 }

@@ -8,14 +8,14 @@ import { refSeq } from './redo-index.ts';
  * Stores pages as of an LSN and drops the references they no longer need, a slice at a time. Whoever changes stored pages and their
  * references does it in here or under `exclusive`.
  *
- * Invariant: references to a page are dropped only after a version with their redo was written, and never does an older
- * version come after it.
+ * Invariant: references to a page are dropped only after a version with their redo was written, or when they count for nothing because
+ * the page was dropped after them; and never does an older version come after a newer one. What is stored of a dropped page stays: a crash
+ * before the next mark has its redo read again, which needs it.
  */
 
 /** Pages and references that are worked on at once: what a slice holds in memory, and what others wait for. */
 const SLICE_PAGES = Math.min(64, BUILD_PAGES_MAX);
 const SLICE_REFS = 4096;
-const ZERO_PAGE = Buffer.alloc(8192);
 
 export interface PageWriterParts extends PageSources {
   readonly reader: PageReader;
@@ -33,7 +33,6 @@ export interface WriteTo {
 export class PageWriter {
   readonly #parts: PageWriterParts;
   #last: Promise<unknown> = Promise.resolve();
-  #zeroed: { readonly page: PageId; readonly lsn: number }[] = [];
   stopped = false;
   pagesWritten = 0;
 
@@ -48,11 +47,7 @@ export class PageWriter {
     return done;
   }
 
-  /**
-   * Writes pages as of an LSN and drops their references to records before it. `to` is asked when a slice begins. Pages that do not exist
-   * then get a version of zeros if they had one: with its LSN, a merge that is begun anew after a crash leaves them alone too, and
-   * `removeZeroed` removes them once none can be.
-   */
+  /** Writes pages as of an LSN and drops their references to records before it. `to` is asked when a slice begins. */
   async write(pages: readonly PageId[], to: () => WriteTo): Promise<void> {
     for (let at = 0; at < pages.length && !this.stopped;) {
       const end = this.#sliceEnd(pages, at);
@@ -87,10 +82,7 @@ export class PageWriter {
     const puts: { page: PageId; version: PageVersion }[] = [];
     for (const one of built) {
       if (one.kind === 'page') puts.push({ page: one.page, version: { lsn, page: one.bytes } });
-      else if (one.kind === 'none' && one.wasStored) {
-        puts.push({ page: one.page, version: { lsn, page: ZERO_PAGE } });
-        this.#zeroed.push({ page: one.page, lsn });
-      } else if (one.kind === 'apart') apart.push(one.page);
+      else if (one.kind === 'apart') apart.push(one.page);
     }
     await store.write(puts);
     this.pagesWritten += puts.length;
@@ -118,9 +110,10 @@ export class PageWriter {
       if (refSeq(index.refsOf(page)?.[0] ?? Infinity) >= limit) return;
       try {
         const { page: bytes } = await reader.pageAt(page, lsn);
-        if (bytes === undefined) this.#zeroed.push({ page, lsn });
-        await store.write([{ page, version: { lsn, page: bytes ?? ZERO_PAGE } }]);
-        this.pagesWritten++;
+        if (bytes !== undefined) {
+          await store.write([{ page, version: { lsn, page: bytes } }]);
+          this.pagesWritten++;
+        }
       } catch (error) {
         // A newer version has this redo already.
         if (!(error instanceof TooOldError)) throw error;
@@ -128,25 +121,5 @@ export class PageWriter {
       reader.invalidate();
       this.#trim(page, lsn, limit);
     });
-  }
-
-  /** Removes pages that still hold the zeros that `write` gave them as of `markLsn` or before. */
-  async removeZeroed(markLsn: number): Promise<void> {
-    const { store } = this.#parts;
-    const zeroed = this.#zeroed.filter(({ lsn }) => lsn <= markLsn);
-    this.#zeroed = this.#zeroed.filter(({ lsn }) => lsn > markLsn);
-    for (let at = 0; at < zeroed.length && !this.stopped; at += SLICE_PAGES) {
-      const slice = zeroed.slice(at, at + SLICE_PAGES);
-      await this.exclusive(async () => {
-        const versions = await store.getMany(slice.map(({ page }) => page));
-        const isZeroed = (version: (typeof versions)[number], lsn: number): boolean =>
-          version !== undefined && !(version instanceof Error) && version.lsn === lsn;
-        const removed = slice.filter(({ lsn }, index) => isZeroed(versions[index], lsn));
-        await store.write(
-          [],
-          removed.map(({ page }) => page),
-        );
-      });
-    }
   }
 }

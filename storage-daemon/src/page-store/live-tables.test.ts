@@ -30,7 +30,7 @@ async function filled(): Promise<void> {
       await store.write(puts);
     }
   }
-  await store.setMark({ lsn: 6n, epoch: 1n }, Buffer.alloc(8));
+  await store.setMark({ lsn: 6n, epoch: 1n }, Buffer.alloc(8), undefined);
   await store.close();
 }
 

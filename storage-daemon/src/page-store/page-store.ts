@@ -11,12 +11,14 @@ import { checkTableFile, TableDamageError, tableNames } from './table-check.ts';
  *   'p' page key (17 bytes)   u64 LSN (big-endian): the page has all redo that ends at or below it; 8192 bytes of page
  *   'm'                       the mark: all pages have at least all redo up to it; u64 LSN, u64 epoch of the batch that ends there
  *   's'                       VolumeState at the mark
+ *   'r'                       removals that the mark owes: what was dropped up to it and may still be stored; absent: nothing
  *
  * Writes are not synced: the log makes them again. `setMark` makes everything before it durable, then itself.
  */
 const PAGE_PREFIX = 0x70;
 const MARK_KEY = Buffer.from('m');
 const STATE_KEY = Buffer.from('s');
+const REMOVALS_KEY = Buffer.from('r');
 const PAGE_BYTES = 8192;
 /** Tables that are checked before the store opens; the scrubber gets round to the rest. A disk reads this in seconds. */
 const CHECKED_AT_OPEN_BYTES = 2 * 1024 * 1024 * 1024;
@@ -163,8 +165,22 @@ export class PageStore {
     return sealed === undefined ? undefined : openValue(STATE_KEY, sealed);
   }
 
-  /** Makes every write before it durable (LevelDB flushes its write buffer before it compacts a range), then mark and state. */
-  async setMark(mark: Mark, state: Buffer): Promise<void> {
+  /** The removals that the last mark owes, as they were given to `setMark`; undefined when all are done. */
+  async removals(): Promise<Buffer | undefined> {
+    const sealed = await this.#read(REMOVALS_KEY);
+    return sealed === undefined ? undefined : openValue(REMOVALS_KEY, sealed);
+  }
+
+  /** What the last mark owed is removed. */
+  async removalsDone(): Promise<void> {
+    await this.#db.batch([{ type: 'del', key: REMOVALS_KEY }]);
+  }
+
+  /**
+   * Makes every write before it durable (LevelDB flushes its write buffer before it compacts a range), then mark and state, and with them, in
+   * one batch, which removals are owed from now on. Nothing that the log before the mark needs may be removed sooner.
+   */
+  async setMark(mark: Mark, state: Buffer, removals: Buffer | undefined): Promise<void> {
     await this.#db.compactRange(MARK_KEY, MARK_KEY);
     const value = Buffer.alloc(16);
     value.writeBigUInt64BE(mark.lsn, 0);
@@ -173,6 +189,9 @@ export class PageStore {
       [
         { type: 'put', key: STATE_KEY, value: sealValue(STATE_KEY, state) },
         { type: 'put', key: MARK_KEY, value: sealValue(MARK_KEY, value) },
+        removals === undefined
+          ? { type: 'del', key: REMOVALS_KEY }
+          : { type: 'put', key: REMOVALS_KEY, value: sealValue(REMOVALS_KEY, removals) },
       ],
       { sync: true },
     );

@@ -73,7 +73,8 @@ export async function copyFromPeer(segment: Segment, peer: Peer, owesLsn: bigint
       if (source === undefined || mark === undefined || state === undefined)
         throw new AuroraRpcError('INVALID', `${peer.id} sent an incomplete copy`);
       if (source.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `${peer.id} offers a copy of a segment that is ${source.phase}`);
-      await store.setMark(mark, Buffer.from(state));
+      const removals = await store.removals();
+      await store.setMark(mark, Buffer.from(state), removals === undefined ? undefined : Buffer.from(removals));
     } finally {
       await store.close();
     }

@@ -20,8 +20,8 @@ const PAGE_SLOTS = 1024;
 
 export type Built =
   | { readonly kind: 'page'; readonly page: PageId; readonly bytes: Buffer }
-  /** It does not exist at that LSN. `wasStored`: there is a version from before it was dropped. */
-  | { readonly kind: 'none'; readonly page: PageId; readonly wasStored: boolean }
+  /** It does not exist at that LSN; what may be stored of it is from before it was dropped. */
+  | { readonly kind: 'none'; readonly page: PageId }
   /** The stored version is newer. */
   | { readonly kind: 'newer'; readonly page: PageId }
   /** To be asked for with `pageAt`: a page of a database that was copied, or one whose data is damaged. */
@@ -43,7 +43,6 @@ interface Slot {
   bytes: Buffer | undefined;
   baseLsn: number;
   outcome: 'page' | 'newer' | 'apart';
-  wasStored: boolean;
 }
 
 /** Throws RedoError. */
@@ -60,7 +59,7 @@ function slotOf({ cuts, cache, index, table }: PageSources, page: PageId, lsn: n
   const cut = cuts.lastCut(page, lsn);
   const copy = cuts.lastCopyInto(page, lsn);
   const floor = Math.max(cut, copy?.lsn ?? -1);
-  const slot: Slot = { page, refs: [], floor, bytes: undefined, baseLsn: floor, outcome: 'page', wasStored: false };
+  const slot: Slot = { page, refs: [], floor, bytes: undefined, baseLsn: floor, outcome: 'page' };
   if (copy !== undefined) return { ...slot, outcome: 'apart' };
   const cached = cache.peek(encodePageKey(page).toString('latin1'));
   if (cached !== undefined && cached.lsn <= lsn && cached.lsn > floor) {
@@ -92,7 +91,7 @@ async function readBases({ store }: PageSources, slots: readonly Slot[], lsn: nu
     else if (version.lsn > slot.floor) {
       slot.bytes = version.page;
       slot.baseLsn = version.lsn;
-    } else slot.wasStored = true;
+    }
   });
 }
 
@@ -177,7 +176,7 @@ class RecordPlan {
   }
 }
 
-function builtOf({ page, outcome, bytes, wasStored }: Slot): Built {
+function builtOf({ page, outcome, bytes }: Slot): Built {
   if (outcome !== 'page') return { kind: outcome, page };
-  return bytes === undefined ? { kind: 'none', page, wasStored } : { kind: 'page', page, bytes };
+  return bytes === undefined ? { kind: 'none', page } : { kind: 'page', page, bytes };
 }

@@ -4,7 +4,7 @@ import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
 import { annulPoint, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
 import { AnnulledAppliedError, Ingest } from '../apply/ingest.ts';
 import { Merger } from '../apply/merger.ts';
-import { PageCuts } from '../apply/page-cuts.ts';
+import { decodeCuts, PageCuts, type Cut } from '../apply/page-cuts.ts';
 import { RecordTable } from '../apply/record-table.ts';
 import { RedoIndex } from '../apply/redo-index.ts';
 import { PageStore, type Mark } from '../page-store/page-store.ts';
@@ -45,6 +45,8 @@ export interface ContentHooks {
   readonly onRepair: (kind: 'page' | 'log' | 'copy') => void;
 }
 
+const ZERO_PAGE = Buffer.alloc(8192);
+
 interface Accepted {
   readonly header: RedoBatchHeader;
   readonly batch: Buffer;
@@ -83,6 +85,7 @@ export class SegmentContent {
     cuts: PageCuts;
     ingest: Ingest;
     mark: Mark;
+    owesRemovals: boolean;
     limits: SegmentLimits;
     hooks: ContentHooks;
     damage: LogDamage | undefined;
@@ -111,6 +114,7 @@ export class SegmentContent {
       limits: { bytes: limits.mergeBytes, refs: limits.mergeRefs, phase: limits.mergePhase },
       turns: { clock: hooks.clock, sliceMs: limits.sliceMs },
       mark: parts.mark,
+      owesRemovals: parts.owesRemovals,
       readFloor: () => this.#pgmrpl,
       mend: (page, lsn) => this.#mend(page, lsn),
       repairPage: (page) => this.repairPage(page),
@@ -140,10 +144,11 @@ export class SegmentContent {
     }
     let log: RedoLog | undefined;
     try {
-      const { mark, state } = await readMarkAndState(store, hooks);
+      const { mark, state, removals } = await readMarkAndState(store, hooks);
       const table = new RecordTable();
       const index = new RedoIndex();
       const cuts = new PageCuts();
+      for (const { lsn, effect } of removals) cuts.add(lsn, effect);
       const startLsn = Number(mark.lsn);
       let ingest: Ingest | undefined;
       const parts = (opened: RedoLog): Ingest =>
@@ -172,7 +177,21 @@ export class SegmentContent {
         opened.addNow(header, log.reader.batch(position, header.totalBytes), position);
         if (opened.recordsIndexed % 4096 < header.recordCount) await hooks.clock.turn();
       }
-      return new SegmentContent({ log, store, table, index, cuts, ingest: opened, mark, limits, hooks, damage });
+      const content = new SegmentContent({
+        log,
+        store,
+        table,
+        index,
+        cuts,
+        ingest: opened,
+        mark,
+        owesRemovals: removals.length > 0,
+        limits,
+        hooks,
+        damage,
+      });
+      content.merger.poke();
+      return content;
     } catch (error) {
       await log?.close();
       await store.close();
@@ -253,8 +272,8 @@ export class SegmentContent {
     await this.merger.exclusive(async () => {
       // A merge may have written a sound and newer one meanwhile.
       if ((await this.#storedLsn(page)) > lsn) return;
-      if (bytes === undefined) await this.store.write([], [page]);
-      else await this.store.write([{ page, version: { lsn, page: bytes } }]);
+      // One that is gone by then gets a version all the same: redo from before it went is read again after a crash, and must be skipped.
+      await this.store.write([{ page, version: { lsn, page: bytes ?? ZERO_PAGE } }]);
       this.reader.invalidate();
       this.cache.clear();
       this.index.trimPage(page, this.table.lowerBound(lsn));
@@ -293,12 +312,13 @@ export class SegmentContent {
 async function readMarkAndState(
   store: PageStore,
   hooks: ContentHooks,
-): Promise<{ mark: Mark; state: ReturnType<typeof decodeVolumeState> }> {
+): Promise<{ mark: Mark; state: ReturnType<typeof decodeVolumeState>; removals: Cut[] }> {
   try {
     const mark = await store.mark();
     const bytes = await store.state();
     if (mark === undefined || bytes === undefined) throw new StoreUnusableError('the page store has no mark or no state');
-    return { mark, state: decodeVolumeState(bytes) };
+    const removals = await store.removals();
+    return { mark, state: decodeVolumeState(bytes), removals: removals === undefined ? [] : decodeCuts(removals) };
   } catch (error) {
     if (error instanceof StoreUnusableError || error instanceof RedoError) throw error;
     const reason = error instanceof Error ? error : new Error(String(error));

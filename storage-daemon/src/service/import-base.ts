@@ -37,7 +37,7 @@ export async function importBase(
         if (finished) break;
       }
       if (!finished) throw new AuroraRpcError('INVALID', 'finish: the stream ended without it; nothing was imported');
-      await store.setMark({ lsn: begin.baseLsn, epoch: begin.epoch }, begin.volumeState);
+      await store.setMark({ lsn: begin.baseLsn, epoch: begin.epoch }, begin.volumeState, undefined);
     } finally {
       await store.close();
     }
