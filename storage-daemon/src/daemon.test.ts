@@ -151,7 +151,7 @@ describe('six daemons', () => {
     fs.writeSync(handle, Buffer.from([0xff, 0x00, 0xff]), 0, 3, 60_000);
     fs.closeSync(handle);
     await cluster.startDaemon(0);
-    await cluster.until(0, (state) => state.scl === lsn && state.message === '');
+    await cluster.until(0, (state) => state.scl === lsn && state.fault === undefined);
     // The page store as a whole.
     await cluster.stopDaemon(0);
     for (const name of fs.readdirSync(pages)) if (/CURRENT|MANIFEST/.test(name)) fs.writeFileSync(join(pages, name), 'nonsense');

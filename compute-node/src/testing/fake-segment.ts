@@ -53,7 +53,16 @@ export class FakeSegment {
 
   state(): SegmentState {
     const { phase, epoch, scl, lastBatchEpoch, history, baseLsn, id } = this;
-    const zeros = { appliedLsn: scl, vdl: this.highestVdl, logStartLsn: baseLsn, systemIdentifier: 1n, pgmrpl: 0n, bytesUsed: 0n };
+    const zeros = {
+      appliedLsn: scl,
+      vdl: this.highestVdl,
+      logStartLsn: baseLsn,
+      systemIdentifier: 1n,
+      pgmrpl: 0n,
+      bytesUsed: 0n,
+      owesLsn: 0n,
+      fault: undefined,
+    };
     return { ...zeros, phase, epoch, scl, lastBatchEpoch, baseEpoch: 1n, baseLsn, history, message: '', daemonId: id, zone: 'z' };
   }
 

@@ -14,6 +14,23 @@ export interface EpochStart {
 
 export type SegmentPhase = 'EMPTY' | 'IMPORTING' | 'READY' | 'DAMAGED';
 
+/** What is wrong with a segment; decisions are made by this and never by a message. Absent while it is sound. */
+export type SegmentFault =
+  /** Stopped for a reason without a kind of its own, or one that a later release has. */
+  | { kind: 'UNKNOWN' }
+  /** Stored bytes fail their check; a copy from a peer mends it. */
+  | { kind: 'DAMAGED_DATA'; part: 'page' | 'log' | 'state' | 'control' }
+  /** Redo that cannot be applied here, nor by any copy of the same bytes. `page` is '' when the record concerns none. */
+  | { kind: 'REDO_FAILED'; lsn: bigint; record: string; page: string }
+  /** May have acknowledged redo up to `lsn`, and has it up to `heldLsn`; it is no proof of anything until it has it again. */
+  | { kind: 'LOST_REDO'; lsn: bigint; heldLsn: bigint }
+  /** Its own epoch history lets `epoch` start at `startLsn`, and redo is durable up to `durableLsn`. */
+  | { kind: 'HISTORY_REFUSED'; epoch: bigint; startLsn: bigint; durableLsn: bigint }
+  /** Takes no redo until there is room; serves reads and peers. Not damage. */
+  | { kind: 'DISK_FULL'; freeBytes: bigint; neededBytes: bigint }
+  /** The operating system refused a read or write; `error` is the errno's name. */
+  | { kind: 'DISK_ERROR'; error: string; operation: string };
+
 export interface SegmentState {
   phase: SegmentPhase;
   epoch: bigint;
@@ -26,11 +43,15 @@ export interface SegmentState {
   logStartLsn: bigint;
   systemIdentifier: bigint;
   history: EpochStart[];
+  /** For people only. */
   message: string;
   daemonId: string;
   zone: string;
   pgmrpl: bigint;
   bytesUsed: bigint;
+  fault: SegmentFault | undefined;
+  /** The segment may have acknowledged redo up to here; until its SCL is there it proves nothing. 0n: owes nothing. */
+  owesLsn: bigint;
 }
 
 export interface AppendHello {

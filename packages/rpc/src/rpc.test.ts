@@ -33,6 +33,8 @@ const STATE: SegmentState = {
   zone: 'zone-a',
   pgmrpl: 1n,
   bytesUsed: 9n,
+  fault: { kind: 'LOST_REDO', lsn: 2n ** 63n + 5n, heldLsn: 3n },
+  owesLsn: 2n ** 63n + 5n,
 };
 const SEGMENT = { volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11', pg: 0 };
 const server = createServer();

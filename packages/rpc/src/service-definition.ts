@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 import type { AppendHello, AppendRequest } from './messages.ts';
+import { faultFromMessage } from './segment-fault.ts';
 import {
   decodeAppendRequest,
   decodeAppendResponse,
@@ -35,12 +36,17 @@ function isPlain(value: unknown): value is Plain {
   return typeof value === 'object' && value !== null && !Buffer.isBuffer(value);
 }
 
-function converterFor(descriptors: ReadonlyMap<string, FieldDescriptor[]>, convertWide: (value: unknown) => unknown) {
+function converterFor(
+  descriptors: ReadonlyMap<string, FieldDescriptor[]>,
+  convertWide: (value: unknown) => unknown,
+  special: ReadonlyMap<string, Convert> = new Map(),
+) {
   const byType = new Map<string, Convert>();
   const build = (typeName: string): Convert => {
     const known = byType.get(typeName);
     if (known !== undefined) return known;
     const fields = descriptors.get(typeName) ?? [];
+    const finish = special.get(typeName.slice(typeName.lastIndexOf('.') + 1));
     const convert: Convert = (message) => {
       const out: Plain = { ...message };
       for (const field of fields) {
@@ -55,7 +61,7 @@ function converterFor(descriptors: ReadonlyMap<string, FieldDescriptor[]>, conve
           out[key] = Array.isArray(value) ? value.filter(isPlain).map(inner) : isPlain(value) ? inner(value) : value;
         }
       }
-      return out;
+      return finish === undefined ? out : finish(out);
     };
     byType.set(typeName, convert);
     return convert;
@@ -85,7 +91,9 @@ function load() {
 }
 
 const { definition, descriptors } = load();
-const toWide = converterFor(descriptors, (value) => BigInt(String(value)));
+/** Messages that are unions to TypeScript. */
+const UNIONS = new Map<string, Convert>([['SegmentFault', faultFromMessage]]);
+const toWide = converterFor(descriptors, (value) => BigInt(String(value)), UNIONS);
 const fromWide = converterFor(descriptors, String);
 
 function typeName(type: MessageTypeDefinition<object, object>): string {

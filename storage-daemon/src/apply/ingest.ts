@@ -32,11 +32,20 @@ interface WaitingBatch {
   readonly position: number;
 }
 
-/** Redo was applied that a history annuls: state and pages are wrong from there on, and only a copy from a peer helps. */
+/** Redo was applied that a history annuls: one of the two is wrong, and only a person can tell which. */
 export class AnnulledAppliedError extends Error {
-  constructor(lsn: number, appliedLsn: number) {
-    super(`redo past ${formatLsn(BigInt(lsn))} is annulled, but was applied up to ${formatLsn(BigInt(appliedLsn))}`);
+  readonly startLsn: bigint;
+  readonly durableLsn: bigint;
+  /** The history's last epoch. */
+  readonly epoch: bigint;
+  constructor(startLsn: bigint, durableLsn: bigint, epoch: bigint) {
+    super(
+      `the history of epoch ${epoch} annuls redo past ${formatLsn(startLsn)}, but it is durable and applied up to ${formatLsn(durableLsn)}`,
+    );
     this.name = 'AnnulledAppliedError';
+    this.startLsn = startLsn;
+    this.durableLsn = durableLsn;
+    this.epoch = epoch;
   }
 }
 
@@ -262,9 +271,8 @@ export class Ingest {
     return decodeRecord(log.reader.record(table.position(seq), table.recordBytes(seq), at), at);
   }
 
-  /** Forgets indexed records that start at or past `lsn`: they were annulled. Throws AnnulledAppliedError. */
+  /** Forgets indexed records that start at or past `lsn`, which is not below what was applied: they were annulled. */
   truncate(lsn: number): void {
-    if (lsn < this.#appliedLsn) throw new AnnulledAppliedError(lsn, this.#appliedLsn);
     const { table, index } = this.#parts;
     this.#waiting = this.#waiting.filter((waiting) => Number(waiting.header.endLsn) <= lsn);
     this.#waitingBytes = this.#waiting.reduce((sum, waiting) => sum + waiting.batch.length, 0);

@@ -28,7 +28,7 @@ export const NO_EXCHANGE: Exchange = { told: '', at: -Infinity, failures: 0, fai
 
 /** All that peers act on; what moves without meaning anything to them (bytes used) is left out. */
 export function fingerprint(state: SegmentState): string {
-  const { phase, epoch, scl, lastBatchEpoch, baseEpoch, appliedLsn, vdl, logStartLsn, pgmrpl, history } = state;
+  const { phase, epoch, scl, lastBatchEpoch, baseEpoch, appliedLsn, vdl, logStartLsn, pgmrpl, history, fault, owesLsn } = state;
   return [
     phase,
     epoch,
@@ -41,6 +41,8 @@ export function fingerprint(state: SegmentState): string {
     pgmrpl,
     history.length,
     history.at(-1)?.epoch ?? 0n,
+    fault?.kind ?? '',
+    owesLsn,
   ].join(' ');
 }
 

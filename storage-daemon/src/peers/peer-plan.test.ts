@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SegmentState } from '@kube-aurora/rpc';
-import { GapWatch, pageSources, planSync, redoSources, type PeerView } from './peer-plan.ts';
+import { GapWatch, isProof, pageSources, planSync, redoSources, type PeerView } from './peer-plan.ts';
 
 const MIB = 1024n * 1024n;
 
@@ -26,6 +26,8 @@ function state(change: Partial<SegmentState> = {}): SegmentState {
     zone: 'a',
     pgmrpl: 100n,
     bytesUsed: 0n,
+    fault: undefined,
+    owesLsn: 0n,
     ...change,
   };
 }
@@ -89,7 +91,9 @@ describe('planSync', () => {
 
   it('copies to an empty segment once three sound peers were heard, and it owes what they hold', () => {
     expect(plan(state(EMPTY), peers({}, {}), 'empty').kind).toBe('wait');
-    expect(plan(state(EMPTY), peers({}, {}, { message: 'lost redo' }), 'empty').kind).toBe('wait');
+    expect(
+      plan(state(EMPTY), peers({}, {}, { owesLsn: 1200n, fault: { kind: 'LOST_REDO', lsn: 1200n, heldLsn: 1000n } }), 'empty').kind,
+    ).toBe('wait');
     expect(plan(state(EMPTY), peers({}, EMPTY, EMPTY, EMPTY), 'empty').kind).toBe('wait');
     const three = plan(state(EMPTY), peers({}, { scl: 1700n }, { scl: 1200n, zone: 'a' }), 'empty');
     expect(three).toMatchObject({ kind: 'copy', owesLsn: 1700n, sources: ['p3', 'p1', 'p2'] });
@@ -150,5 +154,26 @@ describe('GapWatch', () => {
     expect(watch.isDue(299n, 400n, 1900)).toBe(true);
     expect(watch.isDue(400n, 400n, 2000)).toBe(false);
     expect(watch.isDue(400n, 500n, 3000)).toBe(false);
+  });
+});
+
+describe('isProof', () => {
+  it.each<[string, Partial<SegmentState>, boolean]>([
+    ['a sound segment', {}, true],
+    ['whatever its message says to people', { message: 'any words' }, true],
+    ['a full disk keeps what it has', { fault: { kind: 'DISK_FULL', freeBytes: 0n, neededBytes: 1n } }, true],
+    [
+      'a disk that cannot be written keeps what it has',
+      { fault: { kind: 'DISK_ERROR', error: 'EROFS', operation: 'write redo log' } },
+      true,
+    ],
+    ['lost redo', { fault: { kind: 'LOST_REDO', lsn: 1200n, heldLsn: 1000n } }, false],
+    ['owed redo behind another fault', { owesLsn: 1200n, fault: { kind: 'DISK_FULL', freeBytes: 0n, neededBytes: 1n } }, false],
+    ['owed redo that it has again', { owesLsn: 1000n }, true],
+    ['a fault of a later release', { fault: { kind: 'UNKNOWN' } }, false],
+    ['a damaged segment', { phase: 'DAMAGED', fault: { kind: 'DAMAGED_DATA', part: 'page' } }, false],
+    ['an empty one', EMPTY, false],
+  ])('%s', (_name, change, expected) => {
+    expect(isProof(state(change))).toBe(expected);
   });
 });

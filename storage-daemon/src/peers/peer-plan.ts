@@ -12,6 +12,26 @@ export interface PeerView {
   readonly state: SegmentState;
 }
 
+/**
+ * Does this segment hold everything that it may ever have acknowledged? Only then does it show, together with others, what
+ * was durable. A full disk takes nothing away from what is stored.
+ */
+export function isProof(state: SegmentState): boolean {
+  if (state.phase !== 'READY' || state.owesLsn > state.scl) return false;
+  switch (state.fault?.kind) {
+    case undefined:
+    case 'DISK_FULL':
+    case 'DISK_ERROR':
+      return true;
+    case 'LOST_REDO':
+    case 'DAMAGED_DATA':
+    case 'REDO_FAILED':
+    case 'HISTORY_REFUSED':
+    case 'UNKNOWN':
+      return false;
+  }
+}
+
 function holdsVolume(state: SegmentState): boolean {
   return state.phase === 'READY' || state.phase === 'DAMAGED';
 }
@@ -100,7 +120,7 @@ function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: r
 /**
  * A copy makes a segment count again although it may have acknowledged redo that it no longer has. So it owes what any
  * three sound peers together hold: redo acknowledged to a client is on three segments besides this one, and of five peers
- * any three share one with those. A peer that owes redo itself (its message says so) proves nothing. With fewer than three,
+ * any three share one with those. A peer that owes redo itself proves nothing (`isProof`). With fewer than three,
  * all peers must have been heard: then no more can be known.
  * `among`: only these may be copied from.
  */
@@ -109,7 +129,7 @@ function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] =
   const ready = peers.filter((peer) => peer.state.phase === 'READY');
   const baseEpoch = highest(ready.map((peer) => peer.state.baseEpoch));
   const members = ready.filter((peer) => peer.state.baseEpoch === baseEpoch);
-  const sound = members.filter((peer) => peer.state.message === '');
+  const sound = members.filter((peer) => isProof(peer.state));
   if (sound.length < READ_QUORUM && peers.length < peerCount) {
     return { kind: 'wait', reason: `${reason}; ${sound.length} sound peers were heard, a copy needs ${READ_QUORUM} or word from all` };
   }

@@ -123,7 +123,7 @@ describe('peers', () => {
     await cluster.startDaemon(0);
     const { lsn } = writer.end;
     for (const i of [4, 5]) {
-      await cluster.until(i, (state) => state.phase === 'READY' && state.scl === lsn && state.message === '');
+      await cluster.until(i, (state) => state.phase === 'READY' && state.scl === lsn && state.fault === undefined);
       expect((await segmentOf(i)).control.owesLsn).toBe(lsn);
       expect(await cluster.page(i, page(5), lsn, 2n)).toBe(65);
     }

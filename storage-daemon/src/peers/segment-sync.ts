@@ -5,7 +5,7 @@ import { lastEpoch, READ_QUORUM } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
 import { copyFromPeer } from './copy-segment.ts';
 import { fetchMissingRedo } from './fill-gaps.ts';
-import { GapWatch, planSync, type SyncPlan } from './peer-plan.ts';
+import { GapWatch, isProof, planSync, type SyncPlan } from './peer-plan.ts';
 import type { Peer } from './peer-set.ts';
 import type { PeerTable } from './peer-table.ts';
 
@@ -74,9 +74,7 @@ export class SegmentSync {
   #forgive(): void {
     const { segment, table, logger } = this.#parts;
     if (!segment.held.owes) return;
-    const sound = table
-      .views(segment)
-      .filter(({ state }) => state.phase === 'READY' && state.message === '' && state.baseEpoch === segment.control.baseEpoch);
+    const sound = table.views(segment).filter(({ state }) => isProof(state) && state.baseEpoch === segment.control.baseEpoch);
     if (sound.length < READ_QUORUM || sound.some(({ state }) => state.scl > segment.scl)) return;
     logger.warn(
       { volume: segment.volumeId, scl: segment.scl, owesLsn: segment.control.owesLsn },

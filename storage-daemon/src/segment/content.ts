@@ -1,7 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
-import { annulPoint, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
+import { annulPoint, lastEpoch, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
 import { AnnulledAppliedError, Ingest } from '../apply/ingest.ts';
 import { Merger } from '../apply/merger.ts';
 import { decodeCuts, PageCuts, type Cut } from '../apply/page-cuts.ts';
@@ -131,7 +131,10 @@ export class SegmentContent {
     ingest.onLongChain = (page) => this.merger.addLongChain(page);
   }
 
-  /** Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer. */
+  /**
+   * Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer, and
+   * AnnulledAppliedError when its history rules out what its pages hold.
+   */
   static async open(directory: string, control: SegmentControl, limits: SegmentLimits, hooks: ContentHooks): Promise<SegmentContent> {
     let store: PageStore;
     try {
@@ -168,7 +171,7 @@ export class SegmentContent {
       if (log.startLsn > mark.lsn) throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' mark ${mark.lsn}`);
       if (log.tail.lsn < mark.lsn) await log.restart(mark);
       const annul = annulPoint(control.history, log.runs);
-      if (annul !== undefined && annul < mark.lsn) throw new StoreUnusableError(new AnnulledAppliedError(Number(annul), startLsn).message);
+      if (annul !== undefined && annul < mark.lsn) throw new AnnulledAppliedError(annul, mark.lsn, lastEpoch(control.history));
       if (annul !== undefined) await log.truncate(annul);
       const end = log.tail.lsn;
       const opened = parts(log);
@@ -232,7 +235,8 @@ export class SegmentContent {
     await this.log.flushed();
     const point = annulPoint(history, this.log.runs);
     if (point === undefined) return false;
-    if (point < this.merger.mark.lsn) throw new AnnulledAppliedError(Number(point), Number(this.merger.mark.lsn));
+    const applied = BigInt(this.ingest.appliedLsn);
+    if (point < applied) throw new AnnulledAppliedError(point, applied, lastEpoch(history));
     const lsn = point;
     this.reader.invalidate();
     this.ingest.truncate(Number(lsn));

@@ -143,7 +143,10 @@ export class Epochs {
         logger.info({ volume: before.volumeId, epoch, scl: formatLsn(held.scl) }, 'annulled redo past the new epoch’s start');
       }
     } catch (error) {
-      if (error instanceof AnnulledAppliedError) held.setDamage(error.message, true);
+      if (error instanceof AnnulledAppliedError) {
+        const { epoch: refused, startLsn, durableLsn } = error;
+        held.stop({ kind: 'HISTORY_REFUSED', epoch: refused, startLsn, durableLsn }, error.message);
+      }
       throw error;
     } finally {
       this.#cutting = undefined;

@@ -3,7 +3,8 @@ import fs from 'node:fs';
 import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { RedoError, type PageId } from '@kube-aurora/redo';
-import { AuroraRpcError, type SegmentPhase } from '@kube-aurora/rpc';
+import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
+import { AnnulledAppliedError } from '../apply/ingest.ts';
 import type { Mark } from '../page-store/page-store.ts';
 import { StoredValueError } from '../page-store/stored-value.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
@@ -44,7 +45,7 @@ export class HeldContent {
   readonly #volumeId: string;
   #content: SegmentContent | undefined;
   #isImporting = false;
-  #damage: { message: string; needsCopy: boolean } | undefined;
+  #failure: { readonly fault: SegmentFault; readonly message: string } | undefined;
   #storeBytes = 0;
   /** While a peer copies from here, the log stays. */
   copiesOut = 0;
@@ -60,18 +61,26 @@ export class HeldContent {
 
   get phase(): SegmentPhase {
     if (this.#isImporting) return 'IMPORTING';
-    if (this.#damage !== undefined) return 'DAMAGED';
+    if (this.#failure !== undefined) return 'DAMAGED';
     return this.#content === undefined ? 'EMPTY' : 'READY';
   }
 
   /** Why reads are refused; undefined when they are not. */
   get damage(): string | undefined {
-    return this.#damage?.message;
+    return this.#failure?.message;
+  }
+
+  /** What is wrong, and in words; undefined while nothing is. */
+  get fault(): { readonly fault: SegmentFault; readonly message: string } | undefined {
+    if (this.#failure !== undefined || !this.owes) return this.#failure;
+    const { owesLsn } = this.#parts.control.value;
+    return { fault: { kind: 'LOST_REDO', lsn: owesLsn, heldLsn: this.scl }, message: `lost redo up to ${formatLsn(owesLsn)} to damage` };
   }
 
   /** Empty, or with a store that only a copy from a peer can replace. */
   get needsCopy(): boolean {
-    return !this.#isImporting && (this.#damage?.needsCopy === true || (this.#content === undefined && this.#damage === undefined));
+    if (this.#isImporting) return false;
+    return this.#failure === undefined ? this.#content === undefined : this.#failure.fault.kind === 'DAMAGED_DATA';
   }
 
   /** Durable SCL; 0n when there is no log. */
@@ -117,9 +126,13 @@ export class HeldContent {
       }
       await this.measure();
     } catch (error) {
+      if (error instanceof AnnulledAppliedError) {
+        this.#onDamage(error);
+        return;
+      }
       if (!(error instanceof StoreUnusableError || error instanceof StoredValueError || error instanceof LogReadError)) throw error;
       events.corruption('state');
-      this.setDamage(error.message, true);
+      this.stop({ kind: 'DAMAGED_DATA', part: 'state' }, error.message);
     }
   }
 
@@ -131,20 +144,14 @@ export class HeldContent {
   // Damage ---------------------------------------------------------------------------------------------------------
 
   /** Reads are refused from now on. */
-  setDamage(message: string, needsCopy: boolean): void {
-    this.#damage = { message, needsCopy };
-    this.#parts.logger.error({ volume: this.#volumeId, damage: message }, 'segment damaged; reads are refused');
+  stop(fault: SegmentFault, message: string): void {
+    this.#failure = { fault, message };
+    this.#parts.logger.error({ volume: this.#volumeId, fault, damage: message }, 'segment damaged; reads are refused');
     this.#parts.progress.moved();
   }
 
   #onDamage(error: Error): void {
-    // Redo that fails fails on every copy of the same bytes: only damaged bytes are worth a copy.
-    const ownData = error instanceof StoredValueError || error instanceof LogReadError;
-    const where =
-      error instanceof RedoError
-        ? `LSN ${formatLsn(error.lsn)}, ${error.record}${error.page === undefined ? '' : `, ${error.page}`}: `
-        : '';
-    this.setDamage(`${where}${error.message}`, ownData);
+    this.stop(faultOf(error), describeFailure(error));
   }
 
   #hooks(): ContentHooks {
@@ -156,7 +163,11 @@ export class HeldContent {
         progress.moved();
       },
       onProgress: () => progress.moved(),
-      onLogFailure: (error) => this.setDamage(`the redo log cannot be written: ${error.message}`, false),
+      onLogFailure: (error) =>
+        this.stop(
+          { kind: 'DISK_ERROR', error: errnoName(error), operation: 'write redo log' },
+          `the redo log cannot be written: ${error.message}`,
+        ),
       onDamage: (error) => this.#onDamage(error),
       fetchPage,
       dropLimit: (mark) => this.#dropLimit(mark),
@@ -211,7 +222,7 @@ export class HeldContent {
     const before = this.#content;
     this.#content = undefined;
     await before?.close();
-    this.#damage = undefined;
+    this.#failure = undefined;
     await control.save({
       ...change,
       ready: true,
@@ -221,7 +232,7 @@ export class HeldContent {
     await this.open();
     if (this.damage !== undefined && old.ready) {
       // The log does not reach the new pages: what it held is fetched again.
-      this.#damage = undefined;
+      this.#failure = undefined;
       await control.save({
         logGeneration: control.value.logGeneration + 1,
         owesLsn: heldTo > control.value.owesLsn ? heldTo : control.value.owesLsn,
@@ -234,4 +245,27 @@ export class HeldContent {
     }
     this.#isImporting = false;
   }
+}
+
+/** Redo that fails fails on every copy of the same bytes: only damaged bytes are worth a copy. */
+function faultOf(error: Error): SegmentFault {
+  if (error instanceof LogReadError) return { kind: 'DAMAGED_DATA', part: 'log' };
+  if (error instanceof StoredValueError) return { kind: 'DAMAGED_DATA', part: 'page' };
+  if (error instanceof AnnulledAppliedError) {
+    const { epoch, startLsn, durableLsn } = error;
+    return { kind: 'HISTORY_REFUSED', epoch, startLsn, durableLsn };
+  }
+  if (error instanceof RedoError) return { kind: 'REDO_FAILED', lsn: error.lsn, record: error.record, page: error.page ?? '' };
+  const name = errnoName(error);
+  return name === '' ? { kind: 'UNKNOWN' } : { kind: 'DISK_ERROR', error: name, operation: 'apply redo' };
+}
+
+function describeFailure(error: Error): string {
+  if (!(error instanceof RedoError)) return error.message;
+  return `LSN ${formatLsn(error.lsn)}, ${error.record}${error.page === undefined ? '' : `, ${error.page}`}: ${error.message}`;
+}
+
+/** The errno's name, '' when the operating system had no part in it. */
+function errnoName(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' && 'errno' in error ? error.code : '';
 }

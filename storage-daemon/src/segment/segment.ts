@@ -105,6 +105,7 @@ export class Segment {
   state(): SegmentState {
     const { epoch, baseEpoch, baseLsn, systemIdentifier, history, owesLsn } = this.control;
     const { content, held } = this;
+    const fault = held.fault;
     return {
       phase: this.phase,
       epoch,
@@ -117,11 +118,13 @@ export class Segment {
       logStartLsn: content?.log.startLsn ?? 0n,
       systemIdentifier,
       history: history.map((entry) => ({ ...entry })),
-      message: held.damage ?? (held.owes ? `lost redo up to ${formatLsn(owesLsn)} to damage` : ''),
+      message: fault?.message ?? '',
       daemonId: this.deps.identity.daemonId,
       zone: this.deps.identity.zone,
       pgmrpl: BigInt(content?.pgmrpl ?? 0),
       bytesUsed: BigInt(held.bytesUsed),
+      fault: fault?.fault,
+      owesLsn: held.owes ? owesLsn : 0n,
     };
   }
 
