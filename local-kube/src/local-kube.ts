@@ -112,7 +112,7 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
     runScheduler(registry, recorder, logger),
     runVolumes(registry, recorder, logger, path.join(home, 'volumes')),
     runEndpoints(registry, logger),
-    runDisruptionBudgets(registry, logger),
+    runDisruptionBudgets(registry, recorder, logger),
     runEventTtl(registry),
     runDnsTable(registry, logger, hostsFile),
     runProxies(registry, recorder, logger),

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../store/object.ts';
 
 /** One thing wrong with an object; `field` is its path. kubectl prints `field: message`. */
-export type Cause = { reason: string; message: string; field: string };
+export type Cause = { reason: string; message: string; field?: string };
 
 export type StatusDetails = { name?: string; group?: string; kind?: string; uid?: string; causes?: Cause[]; retryAfterSeconds?: number };
 
@@ -59,11 +59,17 @@ export const refuse = {
   forbidden: (group: string, plural: string, name: string, why: string) =>
     new ApiError(403, 'Forbidden', `${groupResource(group, plural)} "${name}" is forbidden: ${why}`, { name, group, kind: plural }),
   invalid: (group: string, kind: string, name: string, causes: Cause[]) => {
-    const told = causes.map((cause) => `${cause.field}: ${cause.message}`);
+    const told = causes.map((cause) => `${cause.field ?? ''}: ${cause.message}`);
     const shown = told.length === 1 ? (told[0] ?? '') : `[${told.join(', ')}]`;
     const full = group === '' ? kind : `${kind}.${group}`;
     return new ApiError(422, 'Invalid', `${full} "${name}" is invalid: ${shown}`, { name, group, kind, causes });
   },
+  /** A budget does not let a pod go now. `retryAfterSeconds` 0 leaves the pace to the client. */
+  disruption: (why: string, retryAfterSeconds: number) =>
+    new ApiError(429, 'TooManyRequests', "Cannot evict pod as it would violate the pod's disruption budget.", {
+      causes: [{ reason: 'DisruptionBudget', message: why }],
+      ...(retryAfterSeconds > 0 ? { retryAfterSeconds } : {}),
+    }),
   expired: (asked: number, oldest: number) => new ApiError(410, 'Expired', `too old resource version: ${asked} (${oldest})`),
   methodNotAllowed: () => new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource'),
   unsupportedMediaType: (what: string) =>

@@ -6,10 +6,11 @@ import type { IncludeObject } from '../print/table.ts';
 import { isObject, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersions } from './discovery.ts';
 import { ApiError, refuse } from './errors.ts';
+import { evict } from './eviction.ts';
 import { openApiDocument, openApiIndex } from './openapi.ts';
 import { listObjects, present, select, watchObjects } from './read.ts';
 import type { Registry, WriteContext } from './registry.ts';
-import type { DeleteOptions } from './removal.ts';
+import { deleteOptionsOf } from './removal.ts';
 import { asKubeObject, parseBody, parseResourcePath, readBody, wantedForm, type ResourcePath } from './request.ts';
 import type { Resource } from './resources.ts';
 
@@ -232,7 +233,7 @@ async function remove(
 ): Promise<void> {
   const bytes = await readBody(request);
   const body = bytes.length === 0 ? {} : parseBody(bytes, request.headers['content-type'] ?? '');
-  const options = deleteOptions(isObject(body) ? body : {}, url.searchParams);
+  const options = deleteOptionsOf(isObject(body) ? body : {}, url.searchParams);
   if (path.name === undefined) {
     const found = registry.store.list(resource.storage).filter(select(resource, path.namespace, undefined, url.searchParams).matches);
     for (const object of found) registry.remove(resource, object.metadata.namespace, object.metadata.name, options);
@@ -241,19 +242,6 @@ async function remove(
   const { object, gone } = registry.remove(resource, path.namespace, path.name, options);
   const details: JsonObject = { name: object.metadata.name, group: resource.group, kind: resource.plural, uid: object.metadata.uid ?? '' };
   return sendJson(response, 200, gone ? { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details } : object);
-}
-
-function deleteOptions(body: JsonObject, query: URLSearchParams): DeleteOptions {
-  const grace = body['gracePeriodSeconds'] ?? query.get('gracePeriodSeconds');
-  const preconditions = objectAt(body, 'preconditions');
-  const dryRun = Array.isArray(body['dryRun']) ? body['dryRun'] : query.getAll('dryRun');
-  const orphan = body['orphanDependents'] === true ? 'Orphan' : undefined;
-  return {
-    gracePeriodSeconds: grace === null || grace === undefined ? undefined : Number(grace),
-    propagationPolicy: stringAt(body, 'propagationPolicy') ?? query.get('propagationPolicy') ?? orphan,
-    preconditions: { uid: stringAt(preconditions, 'uid'), resourceVersion: stringAt(preconditions, 'resourceVersion') },
-    dryRun: dryRun.includes('All'),
-  };
 }
 
 async function subresource(
@@ -277,7 +265,7 @@ async function subresource(
     case 'log':
       return logs(registry.get(resource, namespace, name), url.searchParams, response);
     case 'eviction':
-      registry.remove(resource, namespace, name);
+      evict(registry, namespace, name, parseBody(await readBody(request), request.headers['content-type'] ?? ''));
       return sendJson(response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
     case 'binding': {
       const body = parseBody(await readBody(request), request.headers['content-type'] ?? '');

@@ -5,6 +5,7 @@ import type { Json, JsonObject, KubeObject } from '../store/object.ts';
 import type { Change } from '../store/store.ts';
 import { ApiError, refuse } from './errors.ts';
 import { fromStored } from './events-conversion.ts';
+import { checkField, selectedText } from './field-labels.ts';
 import type { Registry } from './registry.ts';
 import { apiVersionOf, type Resource } from './resources.ts';
 
@@ -20,7 +21,7 @@ export interface Selection {
 export function select(resource: Resource, namespace: string | undefined, name: string | undefined, query: URLSearchParams): Selection {
   try {
     const label = parseLabelSelector(query.get('labelSelector') ?? '');
-    const field = parseFieldSelector(query.get('fieldSelector') ?? '');
+    const field = parseFieldSelector(query.get('fieldSelector') ?? '', (name) => checkField(resource, name), selectedText);
     // Field selectors speak the resource's own names (`regarding.name`), labels and names are the same everywhere.
     const matches = (object: KubeObject): boolean =>
       (namespace === undefined || object.metadata.namespace === namespace) &&

@@ -1,5 +1,5 @@
 import type { JsonObject, KubeObject, ObjectMeta } from '../store/object.ts';
-import { numberAt, stringAt } from '../store/object.ts';
+import { numberAt, objectAt, stringAt } from '../store/object.ts';
 import type { Store } from '../store/store.ts';
 import { refuse } from './errors.ts';
 import { instant } from './metadata.ts';
@@ -10,6 +10,20 @@ export interface DeleteOptions {
   readonly propagationPolicy?: string | undefined;
   readonly preconditions?: { readonly uid?: string | undefined; readonly resourceVersion?: string | undefined } | undefined;
   readonly dryRun?: boolean;
+}
+
+/** DeleteOptions out of a body, or out of the query for clients that send none. */
+export function deleteOptionsOf(body: JsonObject, query: URLSearchParams): DeleteOptions {
+  const grace = body['gracePeriodSeconds'] ?? query.get('gracePeriodSeconds');
+  const preconditions = objectAt(body, 'preconditions');
+  const dryRun = Array.isArray(body['dryRun']) ? body['dryRun'] : query.getAll('dryRun');
+  const orphan = body['orphanDependents'] === true ? 'Orphan' : undefined;
+  return {
+    gracePeriodSeconds: grace === null || grace === undefined ? undefined : Number(grace),
+    propagationPolicy: stringAt(body, 'propagationPolicy') ?? query.get('propagationPolicy') ?? orphan,
+    preconditions: { uid: stringAt(preconditions, 'uid'), resourceVersion: stringAt(preconditions, 'resourceVersion') },
+    dryRun: dryRun.includes('All'),
+  };
 }
 
 export interface Removal {

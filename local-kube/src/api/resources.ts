@@ -2,8 +2,10 @@ import { builtinDefinition } from '../schema/builtin-types.ts';
 import type { OpenSchema } from '../schema/open-schema.ts';
 import type { Printer } from '../print/column.ts';
 import { customPrinter, PLAIN_PRINTER, PRINTERS } from '../print/columns.ts';
-import { arrayAt, isObject, objectAt, stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
+import { arrayAt, isObject, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 import type { Store } from '../store/store.ts';
+import { customFields, selectableFieldsOf } from './field-labels.ts';
+import { scalePath, type ScalePaths } from './scale.ts';
 
 /** One version of one kind, as the API serves it. */
 export interface Resource {
@@ -20,6 +22,10 @@ export interface Resource {
   readonly storage: string;
   readonly schema: OpenSchema | undefined;
   readonly subresources: ReadonlySet<string>;
+  /** Where the scale subresource finds its numbers; undefined for kinds without one. */
+  readonly scale: ScalePaths | undefined;
+  /** Fields that a field selector may name. */
+  readonly selectableFields: readonly string[];
   readonly printer: Printer;
   readonly custom: boolean;
 }
@@ -37,7 +43,7 @@ type Builtin = readonly [
   plural: string,
   namespaced: boolean,
   shortNames: string,
-  options?: { subresources?: string; categories?: string; model?: string; storage?: string; singular?: string },
+  options?: { subresources?: string; categories?: string; model?: string; storage?: string; singular?: string; scale?: ScalePaths },
 ];
 
 const RBAC = 'rbac.authorization.k8s.io';
@@ -95,6 +101,8 @@ function builtinResource([group, version, kind, plural, namespaced, shortNames, 
       return (schema ??= builtinDefinition(options.model ?? `V1${kind}`));
     },
     subresources: new Set(words(options.subresources)),
+    scale: options.scale,
+    selectableFields: selectableFieldsOf(group, plural),
     printer: PRINTERS[storage] ?? PLAIN_PRINTER,
     custom: false,
   };
@@ -122,9 +130,21 @@ export function customResources(crd: KubeObject): Resource[] {
       storage: `${group}/${plural}`,
       schema: customSchema(objectAt(version, 'schema', 'openAPIV3Schema')),
       subresources: new Set(Object.keys(objectAt(version, 'subresources'))),
+      scale: customScale(objectAt(version, 'subresources')['scale']),
+      selectableFields: customFields(stringAt(crd, 'spec', 'scope') !== 'Cluster', arrayAt(version, 'selectableFields')),
       printer: customPrinter(version['additionalPrinterColumns']),
       custom: true,
     }));
+}
+
+function customScale(declared: Json | undefined): ScalePaths | undefined {
+  if (!isObject(declared)) return undefined;
+  const selector = stringAt(declared, 'labelSelectorPath');
+  return {
+    specReplicas: scalePath(stringAt(declared, 'specReplicasPath') ?? ''),
+    statusReplicas: scalePath(stringAt(declared, 'statusReplicasPath') ?? ''),
+    ...(selector === undefined ? {} : { selector: scalePath(selector) }),
+  };
 }
 
 /** A CRD's schema with the parts that every object has, whatever the CRD says of them. */

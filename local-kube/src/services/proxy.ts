@@ -11,7 +11,6 @@ interface Backend {
   readonly port: number;
 }
 
-const keyOf = (backend: Backend): string => `${backend.ip}:${backend.port}`;
 /** An address that could not be taken is tried again after this long. */
 const RETRY_MS = 5_000;
 
@@ -24,41 +23,58 @@ export function backendsOf(endpoints: KubeObject | undefined, portName: string |
   });
 }
 
-/** Listens on one address of a Service and carries each connection to a backend, in turn. Connections end with their backend. */
-class PortProxy {
-  readonly #server: net.Server;
-  readonly #connections = new Map<net.Socket, string>();
+/**
+ * Listens on one address of a Service and carries each new connection to a ready backend, in turn. As with kube-proxy, connections
+ * that exist are left alone whatever becomes of their backend's readiness: they end when one of their ends does. While there is
+ * no ready backend nobody listens, so that clients are refused instead of being let in and cut off.
+ */
+export class PortProxy {
+  readonly #host: string;
+  readonly #port: number;
+  readonly #failed: (error: Error) => void;
+  readonly #connections = new Set<net.Socket>();
+  #server: net.Server | undefined;
   #backends: readonly Backend[] = [];
   #turn = 0;
 
   constructor(host: string, port: number, failed: (error: Error) => void) {
-    // Half-open connections stay possible: some protocols end one direction first.
-    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
-    this.#server.on('error', failed);
-    this.#server.listen({ host, port });
+    this.#host = host;
+    this.#port = port;
+    this.#failed = failed;
   }
 
   update(backends: readonly Backend[]): void {
     this.#backends = backends;
-    const present = new Set(backends.map(keyOf));
-    for (const [socket, key] of this.#connections) if (!present.has(key)) socket.resetAndDestroy();
+    if (backends.length === 0) this.#refuse();
+    else if (this.#server === undefined) this.#listen();
   }
 
   close(): void {
-    this.#server.close();
-    for (const socket of this.#connections.keys()) socket.destroy();
+    this.#refuse();
+    for (const socket of this.#connections) socket.destroy();
+  }
+
+  #listen(): void {
+    // Half-open connections stay possible: some protocols end one direction first.
+    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
+    this.#server.on('error', this.#failed);
+    this.#server.listen({ host: this.#host, port: this.#port });
+  }
+
+  #refuse(): void {
+    this.#server?.close();
+    this.#server = undefined;
   }
 
   #accept(client: net.Socket): void {
     const backend = this.#backends[this.#turn % Math.max(1, this.#backends.length)];
     this.#turn += 1;
     if (backend === undefined) {
-      // What a client sees of a Service without endpoints on a real cluster: connection refused.
       client.resetAndDestroy();
       return;
     }
     const server = net.connect({ host: backend.ip, port: backend.port, noDelay: true, allowHalfOpen: true });
-    this.#connections.set(client, keyOf(backend));
+    this.#connections.add(client);
     client.on('close', () => {
       this.#connections.delete(client);
       server.destroy();
@@ -104,6 +120,7 @@ export function runProxies(registry: Registry, recorder: EventRecorder, logger: 
     new PortProxy(ip, port, (error) => {
       logger.warn({ err: error, address: key }, "a Service's address cannot be taken");
       recorder.record(service, 'Warning', 'ListenFailed', `cannot listen on ${key}: ${error.message}`, 'service-proxy');
+      proxies.get(key)?.close();
       proxies.delete(key);
       const retry = (): void => {
         blocked.delete(key);

@@ -37,8 +37,24 @@ function splitOutsideParentheses(text: string): string[] {
   return text.split(/,(?![^(]*\))/).filter((part) => part.trim() !== '');
 }
 
-/** Field selectors: `metadata.name=x,status.phase!=Running`. Absent fields compare as the empty string. */
-export function parseFieldSelector(text: string): Predicate {
+/** What a field selector compares: a field of an object as text. */
+export type FieldReader = (object: KubeObject, field: string) => string;
+
+/** Any field by its path; an absent one is the empty string. */
+export function fieldText(object: KubeObject, field: string): string {
+  const found = valueAt(object, ...field.split('.'));
+  return found === undefined || found === null ? '' : String(found);
+}
+
+/**
+ * Field selectors: `metadata.name=x,status.phase!=Running`. `checkField` throws for a field that the kind cannot be selected by;
+ * without that check a selector with a slip of the pen in it would match nothing, or everything.
+ */
+export function parseFieldSelector(
+  text: string,
+  checkField: (field: string) => void = () => undefined,
+  read: FieldReader = fieldText,
+): Predicate {
   const tests = text
     .split(',')
     .filter((part) => part !== '')
@@ -46,12 +62,8 @@ export function parseFieldSelector(text: string): Predicate {
       const match = /^([^=!]+)(==|=|!=)(.*)$/.exec(part);
       if (match === null) throw new SelectorError(`invalid field selector '${part}'; expected path=value or path!=value`);
       const [, field = '', operator, value = ''] = match;
-      const path = field.trim().split('.');
-      return (object) => {
-        const found = valueAt(object, ...path);
-        const text = found === undefined || found === null ? '' : String(found);
-        return operator === '!=' ? text !== value : text === value;
-      };
+      checkField(field.trim());
+      return (object) => (read(object, field.trim()) === value) === (operator !== '!=');
     });
   return (object) => tests.every((test) => test(object));
 }
@@ -63,6 +75,19 @@ export function matchesLabelSelector(selector: JsonObject | undefined, labels: {
   if (isObject(matchLabels) && !matchesLabels(matchLabels, labels)) return false;
   const expressions = selector['matchExpressions'];
   return !Array.isArray(expressions) || expressions.every((expression) => isObject(expression) && matchesExpression(expression, labels));
+}
+
+/** A LabelSelector as the text that URLs carry. */
+export function labelSelectorText(selector: JsonObject): string {
+  const labels = selector['matchLabels'];
+  const equal = isObject(labels) ? Object.entries(labels).map(([key, value]) => `${key}=${String(value)}`) : [];
+  const expressions = Array.isArray(selector['matchExpressions']) ? selector['matchExpressions'].filter(isObject) : [];
+  const others = expressions.map(({ key, operator, values }) => {
+    const listed = Array.isArray(values) ? values.map(String).toSorted().join(',') : '';
+    if (operator === 'In' || operator === 'NotIn') return `${String(key)} ${operator === 'In' ? 'in' : 'notin'} (${listed})`;
+    return operator === 'DoesNotExist' ? `!${String(key)}` : String(key);
+  });
+  return [...equal, ...others].toSorted().join(',');
 }
 
 export function matchesLabels(wanted: JsonObject, labels: { [key: string]: string } = {}): boolean {
