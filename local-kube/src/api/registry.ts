@@ -6,7 +6,7 @@ import type { Store } from '../store/store.ts';
 import { ApiError, refuse, type Cause } from './errors.ts';
 import { fromStored, toStored } from './events-conversion.ts';
 import { generatedName, instant, keptMetadata, metadataCauses } from './metadata.ts';
-import { apiVersionOf, CRDS, ResourceCatalog, type Resource } from './resources.ts';
+import { apiVersionOf, ResourceCatalog, type Resource } from './resources.ts';
 import { strategyOf } from './strategies.ts';
 import type { StrategyContext } from './strategy.ts';
 import { clusterIpAllocator } from '../services/cluster-ip.ts';
@@ -294,5 +294,3 @@ function isHeldNamespace(object: KubeObject): boolean {
   const spec = object['spec'];
   return isObject(spec) && Array.isArray(spec['finalizers']) && spec['finalizers'].length > 0;
 }
-
-export { CRDS };

@@ -1,4 +1,3 @@
-import type { Labels } from './objects.ts';
 import { API_GROUP, API_VERSION, CLUSTER_PLURAL } from '../api/types.ts';
 
 /** A kind of object at the API server: where its collection is. */
@@ -30,12 +29,4 @@ export function collectionPath(resource: Resource, namespace?: string): string {
 
 export function objectPath(resource: Resource, namespace: string | undefined, name: string, subresource?: 'status'): string {
   return `${collectionPath(resource, namespace)}/${name}${subresource === undefined ? '' : `/${subresource}`}`;
-}
-
-/** `a=b,c=d`, sorted. */
-export function labelSelector(labels: Labels): string {
-  return Object.entries(labels)
-    .map(([key, value]) => `${key}=${value}`)
-    .sort()
-    .join(',');
 }

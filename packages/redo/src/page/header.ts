@@ -85,13 +85,3 @@ export function checkPagePointers(page: Buffer): void {
     throw new PageLayoutError(`corrupted page pointers: lower = ${lower}, upper = ${upper}, special = ${special}`);
   }
 }
-
-/** PageGetExactFreeSpace: bytes between the line pointers and the items, no room for a line pointer set aside. */
-export function exactFreeSpace(page: Buffer): number {
-  return Math.max(0, pageUpper(page) - pageLower(page));
-}
-
-/** PageGetFreeSpace: bytes free for one more item, its line pointer already set aside. */
-export function freeSpace(page: Buffer): number {
-  return Math.max(0, pageUpper(page) - pageLower(page) - 4);
-}

@@ -13,17 +13,7 @@ export function writeBlockId(bytes: Buffer, at: number, block: number): void {
   bytes.writeUInt16LE(block & 0xffff, at + 2);
 }
 
-export function readItemOffsetNumber(bytes: Buffer, at: number): number {
-  return bytes.readUInt16LE(at + 4);
-}
-
 export function writeItemPointer(bytes: Buffer, at: number, block: number, offsetNumber: number): void {
   writeBlockId(bytes, at, block);
   bytes.writeUInt16LE(offsetNumber, at + 4);
-}
-
-/** Orders two item pointers: by block, then offset number. Negative, zero or positive. */
-export function compareItemPointers(a: Buffer, aAt: number, b: Buffer, bAt: number): number {
-  const block = readBlockId(a, aAt) - readBlockId(b, bAt);
-  return block !== 0 ? block : a.readUInt16LE(aAt + 4) - b.readUInt16LE(bAt + 4);
 }

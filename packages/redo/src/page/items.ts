@@ -33,9 +33,6 @@ import {
  * follows the placement rules of storage/page/bufpage.c: items grow down from the special space in steps of 8 bytes.
  */
 
-/** MaxHeapTuplesPerPage: (8192 - 24) / (24 + 4). */
-export const MAX_HEAP_TUPLES = 291;
-
 /** PageAddItem with `overwrite`: what happens when the offset number is already taken. */
 export type Placement =
   /** Later line pointers shift up by one; index pages. */
@@ -83,22 +80,6 @@ export function reserveItem(page: Buffer, length: number, offsetNumber: number, 
   setPageLower(page, newLower);
   setPageUpper(page, upper);
   return upper;
-}
-
-/**
- * PageAddItem without an offset number: takes the first unused line pointer when the page's hint says there may be one,
- * else appends. Returns the offset number. Throws PageLayoutError when the item does not fit.
- */
-export function addItemAnywhere(page: Buffer, item: Uint8Array): number {
-  const limit = lineCount(page) + 1;
-  let offsetNumber = limit;
-  if ((pageFlags(page) & PD_HAS_FREE_LINES) !== 0) {
-    offsetNumber = 1;
-    while (offsetNumber < limit && itemFlags(linePointer(page, offsetNumber)) !== LP_UNUSED) offsetNumber++;
-    if (offsetNumber === limit) setPageFlags(page, pageFlags(page) & ~PD_HAS_FREE_LINES);
-  }
-  addItem(page, item, offsetNumber, 'overwrite');
-  return offsetNumber;
 }
 
 /** Checks that an index item exists and lies inside the item area; returns its line pointer. */

@@ -14,11 +14,6 @@ export function tempPageWithSpecial(page: Buffer): Buffer {
   return temp;
 }
 
-/** A copy of a whole page (PageGetTempPageCopy). */
-export function tempPageCopy(page: Buffer): Buffer {
-  return Buffer.from(page);
-}
-
 /** Puts the rebuilt page in the old one's place. */
 export function restoreTempPage(temp: Buffer, page: Buffer): void {
   temp.copy(page, 0, 0, PAGE_SIZE);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from './verify-workload.ts';
+import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from '../verify/verify-workload.ts';
 
 function* statements(): Generator<string> {
   // Rows of 2 kB and one page a range, so that few rows need a second revmap page; it takes the place of a regular one.

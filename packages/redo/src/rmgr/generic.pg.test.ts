@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from './verify-workload.ts';
+import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from '../verify/verify-workload.ts';
 
 const statements = [
   'create extension bloom',

@@ -1,7 +1,7 @@
 import { OPCODE, RMGR, type WalRecord } from '@kube-aurora/pg-format';
 import { expect, test } from 'vitest';
 import { segmentSize } from './gin/posting-list.ts';
-import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from './verify-workload.ts';
+import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from '../verify/verify-workload.ts';
 
 /** Much of the same: replayed as all, but compared only when the pages are changed next. Spares gigabytes of images. */
 function* unchecked(statement: string): Generator<string> {

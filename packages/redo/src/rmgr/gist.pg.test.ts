@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from './verify-workload.ts';
+import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from '../verify/verify-workload.ts';
 
 function* statements(): Generator<string> {
   yield 'create table points(id int, p point); create index points_p on points using gist(p)';

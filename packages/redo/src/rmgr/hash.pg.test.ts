@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from './verify-workload.ts';
+import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from '../verify/verify-workload.ts';
 
 function* statements(): Generator<string> {
   // Splits at a low fill factor, chains of overflow pages, and vacuum that squeezes them.

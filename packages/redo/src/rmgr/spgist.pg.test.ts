@@ -1,6 +1,6 @@
 import { OPCODE, RMGR, type WalRecord } from '@kube-aurora/pg-format';
 import { expect, test } from 'vitest';
-import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from './verify-workload.ts';
+import { coverageOf, type ImageMode, recordsNotMet, verifyWorkload } from '../verify/verify-workload.ts';
 
 function* statements(): Generator<string> {
   // Radix trees: prefixes, many labels, nulls.

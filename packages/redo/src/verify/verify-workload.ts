@@ -2,10 +2,10 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Lsn, OPCODE, RMGR, type RmgrName, rmgrName, type WalRecord } from '@kube-aurora/pg-format';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
-import { compareWithFiles } from '../verify/compare-files.ts';
-import { readVolume } from '../verify/data-directory.ts';
-import { formatCoverage, RedoVerifier } from '../verify/redo-verifier.ts';
-import { walRecords } from '../verify/wal-files.ts';
+import { compareWithFiles } from './compare-files.ts';
+import { readVolume } from './data-directory.ts';
+import { formatCoverage, RedoVerifier } from './redo-verifier.ts';
+import { walRecords } from './wal-files.ts';
 
 /** Full images never, so that every page is replayed from records; or with images after frequent checkpoints. */
 export type ImageMode = 'no images' | 'images';

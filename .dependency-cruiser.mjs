@@ -1,0 +1,47 @@
+// The rules of who may import whom. Tests and what serves them stand outside: they may reach for anything.
+const PROGRAMS = ['storage-daemon', 'compute-node', 'operator', 'local-kube'];
+
+/**
+ * Folders that import one another in circles still. Nothing may join them; whatever is untangled is taken off this list.
+ * Storage's apply, read and segment are one knot; peers hangs on it through segment.
+ */
+const KNOWN_KNOTS = [
+  '^storage-daemon/src/(apply|read|segment)$',
+  '^operator/src/(api|kube|status|controller)$',
+  '^local-kube/src/(api|schema|patch|services|controllers)$',
+];
+
+export default {
+  forbidden: [
+    { name: 'no-file-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-folder-cycles', severity: 'error', scope: 'folder', from: { pathNot: KNOWN_KNOTS }, to: { circular: true } },
+    ...PROGRAMS.map((program) => ({
+      name: `${program}-stands-alone`,
+      comment: 'Programs never import one another; what two of them share is a package.',
+      severity: 'error',
+      from: { path: `^${program}/` },
+      to: { path: `^(${PROGRAMS.filter((other) => other !== program).join('|')}|test)/` },
+    })),
+    {
+      name: 'packages-know-no-program',
+      severity: 'error',
+      from: { path: '^packages/', pathNot: '^packages/quickstart/' },
+      to: { path: `^(${PROGRAMS.join('|')}|test)/` },
+    },
+    {
+      name: 'pure-packages-do-no-io',
+      comment: 'pg-format, redo and volume decide; sockets, files, processes and clocks are their callers’.',
+      severity: 'error',
+      from: { path: '^packages/(pg-format|redo|volume)/', pathNot: '^packages/redo/src/verify/' },
+      to: { path: '^(node:)?(fs|net|http|https|child_process|dgram|tls|timers|os|worker_threads)(/|$)' },
+    },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    parser: 'swc',
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: ['\\.test\\.ts$', '/testing/', '/fixture[^/]*\\.ts$'] },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+    builtInModules: {},
+  },
+};
