@@ -1,5 +1,5 @@
+import type { Disk } from './disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
-import fs from 'node:fs';
 import { join } from 'node:path';
 import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
@@ -10,7 +10,7 @@ import { connectPeers } from './peers/peer-set.ts';
 import { Peers } from './peers/peers.ts';
 import type { SegmentLimits } from './segment/limits.ts';
 import { Segment, type SegmentDeps } from './segment/segment.ts';
-import { segmentHandlers } from './service/segment-service.ts';
+import { segmentHandlers, VOLUME_ID } from './service/segment-service.ts';
 
 /** A storage daemon without its process: segments, services and peers. What main runs and tests run many of. */
 
@@ -23,6 +23,7 @@ export interface DaemonOptions {
   readonly limits: SegmentLimits;
   readonly scrubBytesPerSecond: number;
   readonly logger: Logger;
+  readonly disk: Disk;
   readonly clock: Clock;
 }
 
@@ -72,8 +73,8 @@ export class Daemon {
   /** Opens every segment in the data directory, then serves. */
   static async start(options: DaemonOptions): Promise<Daemon> {
     const daemon = new Daemon(options);
-    await fs.promises.mkdir(options.dataDirectory, { recursive: true });
-    for (const { volumeId, pg } of findSegments(options.dataDirectory)) await daemon.segment(volumeId, pg);
+    await options.disk.makeDirectory(options.dataDirectory);
+    for (const { volumeId, pg } of findSegments(options.disk, options.dataDirectory)) await daemon.segment(volumeId, pg);
     daemon.port = await listen(daemon.#server, options.listen);
     daemon.#health.setStatus('', 'SERVING');
     daemon.peers.start();
@@ -103,11 +104,12 @@ export class Daemon {
   }
 
   #segmentDeps(): SegmentDeps {
-    const { dataDirectory, daemonId, zone, peers, logger, clock } = this.#options;
+    const { dataDirectory, daemonId, zone, peers, logger, disk, clock } = this.#options;
     const ids = peers.map((peer) => peer.id).toSorted();
     const limits = { ...this.#options.limits, mergePhase: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };
     return {
       directory: dataDirectory,
+      disk,
       identity: { daemonId, zone },
       limits,
       logger: logger.child({ part: 'segment' }),
@@ -139,13 +141,12 @@ export class Daemon {
 }
 
 /** Segments that have a control file: <data>/<volume>/<pg>/control. */
-function findSegments(dataDirectory: string): { volumeId: string; pg: number }[] {
+function findSegments(disk: Disk, dataDirectory: string): { volumeId: string; pg: number }[] {
   const found: { volumeId: string; pg: number }[] = [];
-  for (const volume of fs.readdirSync(dataDirectory, { withFileTypes: true })) {
-    if (!volume.isDirectory()) continue;
-    for (const pg of fs.readdirSync(join(dataDirectory, volume.name))) {
-      if (/^\d+$/.test(pg) && fs.existsSync(join(dataDirectory, volume.name, pg, 'control')))
-        found.push({ volumeId: volume.name, pg: Number(pg) });
+  for (const volumeId of disk.list(dataDirectory)) {
+    if (!VOLUME_ID.test(volumeId)) continue;
+    for (const pg of disk.list(join(dataDirectory, volumeId))) {
+      if (/^\d+$/.test(pg) && disk.exists(join(dataDirectory, volumeId, pg, 'control'))) found.push({ volumeId, pg: Number(pg) });
     }
   }
   return found;

@@ -2,6 +2,7 @@ import { systemClock } from '@kube-aurora/clock';
 import { ConfigError, createLogger, describeConfig, readConfig, runMain, serveStatus, Shutdown } from '@kube-aurora/process';
 import { DAEMON_CONFIG } from './config.ts';
 import { Daemon } from './daemon.ts';
+import { systemDisk } from './disk/system-disk.ts';
 import { parsePeers, PeerListError } from './peers/peer-set.ts';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
 
@@ -35,6 +36,7 @@ await runMain(logger, async () => {
     limits: { ...DEFAULT_LIMITS, mergeBytes: config.mergeMib * MIB, logRetainBytes: config.logRetainMib * MIB },
     scrubBytesPerSecond: config.scrubBytesPerSecond,
     logger,
+    disk: systemDisk(),
     clock: systemClock(),
   });
   shutdown.add('daemon', () => daemon.stop());

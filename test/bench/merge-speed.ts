@@ -14,6 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { SLRU_FORK, type PageId } from '@kube-aurora/redo';
 import { decodeRedoBatchHeader } from '@kube-aurora/volume';
+import { systemDisk } from '../../storage-daemon/src/disk/system-disk.ts';
 import { PageStore } from '../../storage-daemon/src/page-store/page-store.ts';
 import { readPages } from '../../storage-daemon/src/read/read-pages.ts';
 import { pagesDirectory, SegmentContent } from '../../storage-daemon/src/segment/content.ts';
@@ -42,7 +43,7 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
   const baseLsn = decodeRedoBatchHeader(first).backlink;
   const pages = pagesDirectory(directory, 1);
   fs.mkdirSync(pages, { recursive: true });
-  const store = await PageStore.open(pages, {
+  const store = await PageStore.open(systemDisk(), pages, {
     cacheBytes: DEFAULT_LIMITS.levelCacheBytes,
     writeBufferBytes: DEFAULT_LIMITS.levelWriteBufferBytes,
   });
@@ -67,7 +68,7 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
     owesLsn: 0n,
   };
   const limits = { ...DEFAULT_LIMITS, mergeBytes: 4096 * MIB, mergeRefs: 1e9, chainMax: 1e9 };
-  return SegmentContent.open(directory, control, limits, {
+  return SegmentContent.open(systemDisk(), directory, control, limits, {
     clock: systemClock(),
     onDurable: () => {},
     onProgress: () => {},

@@ -1,11 +1,10 @@
-import { ClassicLevel } from 'classic-level';
+import type { Disk } from '../disk/disk.ts';
+import { StoreDamageError, type KeyedStore, type KeyedStoreOptions, type StoreEntry } from '../disk/keyed-store.ts';
 import { encodePageKey, decodePageKey, PAGE_KEY_BYTES, type PageId } from '@kube-aurora/redo';
-import { liveTables } from './live-tables.ts';
 import { openValue, roomFor, sealInPlace, sealValue, StoredValueError } from './stored-value.ts';
-import { checkTableFile, TableDamageError, tableNames } from './table-check.ts';
 
 /**
- * Page versions and the state they belong to, in LevelDB. One version a page: nothing reads below PGMRPL, so a merge
+ * Page versions and the state they belong to, by key. One version a page: nothing reads below PGMRPL, so a merge
  * replaces the version before it.
  *
  *   'p' page key (17 bytes)   u64 LSN (big-endian): the page has all redo that ends at or below it; 8192 bytes of page
@@ -20,8 +19,7 @@ const MARK_KEY = Buffer.from('m');
 const STATE_KEY = Buffer.from('s');
 const REMOVALS_KEY = Buffer.from('r');
 const PAGE_BYTES = 8192;
-/** Tables that are checked before the store opens; the scrubber gets round to the rest. A disk reads this in seconds. */
-const CHECKED_AT_OPEN_BYTES = 2 * 1024 * 1024 * 1024;
+const NO_KEY = Buffer.alloc(0);
 
 export interface PageVersion {
   readonly lsn: number;
@@ -34,16 +32,6 @@ export type StoredPages = readonly (PageVersion | StoredValueError | undefined)[
 export interface Mark {
   readonly lsn: bigint;
   readonly epoch: bigint;
-}
-
-export interface RawEntry {
-  readonly key: Buffer;
-  readonly value: Buffer;
-}
-
-export interface PageStoreOptions {
-  readonly cacheBytes: number;
-  readonly writeBufferBytes: number;
 }
 
 export function pageStoreKey(page: PageId): Buffer {
@@ -69,36 +57,15 @@ function openVersion(key: Buffer, sealed: Buffer): PageVersion {
 }
 
 export class PageStore {
-  readonly #db: ClassicLevel<Buffer, Buffer>;
-  readonly #directory: string;
-  /** The last table that was scrubbed. */
-  #scrubbed = '';
-  /** A table that failed its check once: LevelDB may have been writing it. */
-  #suspect = '';
+  readonly #store: KeyedStore;
 
-  private constructor(db: ClassicLevel<Buffer, Buffer>, directory: string) {
-    this.#db = db;
-    this.#directory = directory;
+  private constructor(store: KeyedStore) {
+    this.#store = store;
   }
 
-  /** Throws TableDamageError when a table is damaged: LevelDB itself would lose entries of it without a word. */
-  static async open(directory: string, options: PageStoreOptions): Promise<PageStore> {
-    let checked = 0;
-    const live = new Set(liveTables(directory));
-    // A table that the store does not have was being written when the process ended: it is removed as the store opens.
-    const names = tableNames(directory).filter((name) => live.has(Number.parseInt(name, 10)));
-    for (const name of names.toReversed()) {
-      checked += (await checkTableFile(directory, name)) ?? 0;
-      if (checked > CHECKED_AT_OPEN_BYTES) break;
-    }
-    const db = new ClassicLevel<Buffer, Buffer>(directory, {
-      keyEncoding: 'buffer',
-      valueEncoding: 'buffer',
-      cacheSize: options.cacheBytes,
-      writeBufferSize: options.writeBufferBytes,
-    });
-    await db.open();
-    return new PageStore(db, directory);
+  /** Throws what the disk's openStore throws. */
+  static async open(disk: Disk, directory: string, options: KeyedStoreOptions): Promise<PageStore> {
+    return new PageStore(await disk.openStore(directory, options));
   }
 
   /** The page's version, the caller's own; undefined when there is none. Throws StoredValueError on damage. */
@@ -112,13 +79,7 @@ export class PageStore {
   async getMany(pages: readonly PageId[]): Promise<StoredPages> {
     if (pages.length === 0) return [];
     const keys = pages.map(pageStoreKey);
-    let values: (Buffer | undefined)[];
-    try {
-      values = await this.#db.getMany(keys);
-    } catch (error) {
-      if (isCorruption(error)) throw new StoredValueError(keys[0] ?? MARK_KEY, `LevelDB: ${error.message}`);
-      throw error;
-    }
+    const values = await damageOf(keys[0] ?? MARK_KEY, () => this.#store.getMany(keys));
     return values.map((sealed, index) => {
       const key = keys[index] ?? MARK_KEY;
       try {
@@ -130,20 +91,15 @@ export class PageStore {
     });
   }
 
-  /** LevelDB finds damage of its own blocks too; both are reported as one kind of error. */
-  async #read(key: Buffer): Promise<Buffer | undefined> {
-    try {
-      return await this.#db.get(key);
-    } catch (error) {
-      if (isCorruption(error)) throw new StoredValueError(key, `LevelDB: ${error.message}`);
-      throw error;
-    }
+  /** The store finds damage of its own files too; both are reported as one kind of error. */
+  #read(key: Buffer): Promise<Buffer | undefined> {
+    return damageOf(key, () => this.#store.get(key));
   }
 
   /** Writes versions and removes others, in one batch. */
   async write(puts: readonly { page: PageId; version: PageVersion }[], removes: readonly PageId[] = []): Promise<void> {
     if (puts.length === 0 && removes.length === 0) return;
-    await this.#db.batch([
+    await this.#store.batch([
       ...puts.map(({ page, version }) => {
         const key = pageStoreKey(page);
         return { type: 'put' as const, key, value: sealedVersion(key, version.lsn, version.page) };
@@ -173,19 +129,19 @@ export class PageStore {
 
   /** What the last mark owed is removed. */
   async removalsDone(): Promise<void> {
-    await this.#db.batch([{ type: 'del', key: REMOVALS_KEY }]);
+    await this.#store.batch([{ type: 'del', key: REMOVALS_KEY }]);
   }
 
   /**
-   * Makes every write before it durable (LevelDB flushes its write buffer before it compacts a range), then mark and state, and with them, in
+   * Makes every write before it durable, then mark and state, and with them, in
    * one batch, which removals are owed from now on. Nothing that the log before the mark needs may be removed sooner.
    */
   async setMark(mark: Mark, state: Buffer, removals: Buffer | undefined): Promise<void> {
-    await this.#db.compactRange(MARK_KEY, MARK_KEY);
+    await this.#store.makeDurable();
     const value = Buffer.alloc(16);
     value.writeBigUInt64BE(mark.lsn, 0);
     value.writeBigUInt64BE(mark.epoch, 8);
-    await this.#db.batch(
+    await this.#store.batch(
       [
         { type: 'put', key: STATE_KEY, value: sealValue(STATE_KEY, state) },
         { type: 'put', key: MARK_KEY, value: sealValue(MARK_KEY, value) },
@@ -199,71 +155,35 @@ export class PageStore {
 
   /** Stored pages between two pages (inclusive, exclusive), in key order. */
   async *pagesBetween(from: PageId, to: PageId): AsyncGenerator<PageId> {
-    for await (const key of this.#db.keys({ gte: pageStoreKey(from), lt: pageStoreKey(to) })) yield decodePageKey(key.subarray(1));
+    for await (const key of this.#store.keys(pageStoreKey(from), pageStoreKey(to))) yield decodePageKey(key.subarray(1));
   }
 
   /** Everything as stored, as of the call, in key order, from past `after` on. CRCs are not checked. */
-  async *entries(after?: Buffer): AsyncGenerator<RawEntry> {
-    const iterator = this.#db.iterator(after === undefined ? {} : { gt: after });
+  async *entries(after?: Buffer): AsyncGenerator<StoreEntry> {
     try {
-      for await (const [key, value] of iterator) yield { key, value };
+      yield* this.#store.entries(after);
     } catch (error) {
-      if (isCorruption(error)) throw new StoredValueError(Buffer.alloc(0), `LevelDB: ${error.message}`);
-      throw error;
+      throw asStoredValueError(NO_KEY, error);
     }
   }
 
-  /**
-   * Checks about `bytes` of tables from where the last call stopped, at least one, and gives how many bytes. Throws
-   * StoredValueError when a table fails twice.
-   */
-  async scrubTables(bytes: number): Promise<number> {
-    let done = 0;
-    const names = tableNames(this.#directory);
-    const later = names.filter((name) => name > this.#scrubbed);
-    for (const name of later.length === 0 ? names : later) {
-      try {
-        done += (await checkTableFile(this.#directory, name)) ?? 0;
-        if (this.#suspect === name) this.#suspect = '';
-      } catch (error) {
-        if (!(error instanceof TableDamageError)) throw error;
-        // It is being written, which may take long on a busy machine.
-        if (!this.#isLive(name)) {
-          this.#scrubbed = name;
-          continue;
-        }
-        if (this.#suspect === name) throw new StoredValueError(Buffer.alloc(0), `LevelDB: ${error.message}`);
-        this.#suspect = name;
-        return done;
-      }
-      this.#scrubbed = name;
-      if (done >= bytes) break;
-    }
-    return done;
-  }
-
-  /** Is a table part of the store? True when that cannot be told: the manifest is being written too. */
-  #isLive(name: string): boolean {
-    try {
-      return liveTables(this.#directory).includes(Number.parseInt(name, 10));
-    } catch (error) {
-      if (error instanceof TableDamageError) return true;
-      throw error;
-    }
+  /** Reads about `bytes` of the store's own files back; gives how many bytes. Throws StoredValueError. */
+  scrubFiles(bytes: number): Promise<number> {
+    return damageOf(NO_KEY, () => this.#store.checkFiles(bytes));
   }
 
   /** Takes entries from another store as they are; each must pass its CRC (StoredValueError otherwise). */
-  async putRaw(entries: readonly RawEntry[]): Promise<void> {
+  async putRaw(entries: readonly StoreEntry[]): Promise<void> {
     for (const { key, value } of entries) openValue(key, value);
-    await this.#db.batch(entries.map(({ key, value }) => ({ type: 'put', key, value })));
+    await this.#store.batch(entries.map(({ key, value }) => ({ type: 'put', key, value })));
   }
 
-  async approximateBytes(): Promise<number> {
-    return this.#db.approximateSize(Buffer.from([0]), Buffer.from([0xff]));
+  approximateBytes(): Promise<number> {
+    return this.#store.approximateBytes();
   }
 
-  async close(): Promise<void> {
-    await this.#db.close();
+  close(): Promise<void> {
+    return this.#store.close();
   }
 }
 
@@ -272,8 +192,14 @@ export function pageOfKey(key: Buffer): PageId | undefined {
   return key[0] === PAGE_PREFIX ? decodePageKey(key.subarray(1)) : undefined;
 }
 
-function isCorruption(error: unknown): error is Error {
-  if (!(error instanceof Error)) return false;
-  const { code } = error as Error & { code?: unknown };
-  return code === 'LEVEL_CORRUPTION' || /corrupt|checksum/i.test(error.message);
+async function damageOf<T>(key: Buffer, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asStoredValueError(key, error);
+  }
+}
+
+function asStoredValueError(key: Buffer, error: unknown): unknown {
+  return error instanceof StoreDamageError ? new StoredValueError(key, error.message) : error;
 }

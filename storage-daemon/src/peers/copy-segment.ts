@@ -52,10 +52,13 @@ export async function* serveCopy(segment: Segment, clock: Clock): AsyncGenerator
  * Throws AuroraRpcError; StoredValueError when a value fails its CRC on arrival.
  */
 export async function copyFromPeer(segment: Segment, peer: Peer, owesLsn: bigint, clock: Clock, stop: AbortSignal): Promise<number> {
-  const { limits } = segment.deps;
+  const { disk, limits } = segment.deps;
   let bytes = 0;
   await segment.held.replace(async (directory) => {
-    const store = await PageStore.open(directory, { cacheBytes: limits.levelCacheBytes, writeBufferBytes: limits.levelWriteBufferBytes });
+    const store = await PageStore.open(disk, directory, {
+      cacheBytes: limits.levelCacheBytes,
+      writeBufferBytes: limits.levelWriteBufferBytes,
+    });
     let source: SegmentState | undefined;
     try {
       const chunks = unstalled(

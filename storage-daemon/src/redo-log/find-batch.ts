@@ -19,7 +19,7 @@ export function offsetOfBatch(file: LogFile, lsn: number): number {
   const header = Buffer.allocUnsafe(REDO_BATCH_HEADER_BYTES);
   let offset = file.lookup(lsn);
   while (offset < file.used) {
-    file.readSync(header, 0, header.length, offset);
+    file.readHere(header, 0, header.length, offset);
     const { backlink, totalBytes } = checkedAt(BigInt(lsn), () => decodeRedoBatchHeader(header));
     if (Number(backlink) === lsn) return offset;
     if (Number(backlink) > lsn) break;
@@ -38,7 +38,7 @@ export function offsetOfDamagedBatch(file: LogFile, lsn: number): number | undef
   let expected: number | undefined;
   while (offset < file.used) {
     if (expected === lsn) return offset;
-    file.readSync(header, 0, header.length, offset);
+    file.readHere(header, 0, header.length, offset);
     try {
       const { backlink, endLsn, totalBytes } = decodeRedoBatchHeader(header);
       if (Number(backlink) === lsn) return offset;

@@ -1,6 +1,6 @@
-import type { Clock } from '@kube-aurora/clock';
 import type { ChainLink, LogChain } from './log-chain.ts';
-import { syncDirectory, type LogFile } from './log-file.ts';
+import type { LogFile } from './log-file.ts';
+import type { LogSource } from './log-recovery.ts';
 import { SyncPace } from './sync-pace.ts';
 
 /**
@@ -26,9 +26,8 @@ export interface GroupCommitEvents {
 }
 
 export class GroupCommit {
-  readonly #directory: string;
+  readonly #place: LogSource;
   readonly #chain: LogChain;
-  readonly #clock: Clock;
   readonly #events: GroupCommitEvents;
   #waiting: WaitingBatch[] = [];
   #waitingBytes = 0;
@@ -37,10 +36,9 @@ export class GroupCommit {
   readonly #pace = new SyncPace();
   syncs = 0;
 
-  constructor(directory: string, chain: LogChain, clock: Clock, events: GroupCommitEvents) {
-    this.#directory = directory;
+  constructor(place: LogSource, chain: LogChain, events: GroupCommitEvents) {
+    this.#place = place;
     this.#chain = chain;
-    this.#clock = clock;
     this.#events = events;
   }
 
@@ -86,7 +84,7 @@ export class GroupCommit {
   async #writeGroup(): Promise<void> {
     const isQuick = this.#pace.isQuick(this.#waitingBytes);
     // While the pool syncs, more gathers; on this thread, what arrived together must be let in first.
-    if (isQuick) await this.#clock.turn();
+    if (isQuick) await this.#place.clock.turn();
     const first = this.#waiting[0];
     if (first === undefined) return;
     const { file } = first;
@@ -103,10 +101,10 @@ export class GroupCommit {
       first.offset,
       bytes,
     );
-    const startedAt = this.#clock.now();
+    const startedAt = this.#place.clock.now();
     if (isQuick) file.syncHere();
     else await file.sync();
-    this.#pace.note(this.#clock.now() - startedAt);
+    this.#pace.note(this.#place.clock.now() - startedAt);
     this.syncs++;
     this.#chain.durable = (group.at(-1) ?? first).end;
     this.#waitingBytes -= bytes;
@@ -118,6 +116,6 @@ export class GroupCommit {
     const before = this.#chain.files[this.#chain.files.indexOf(file) - 1];
     if (before !== undefined) await before.seal();
     await file.create();
-    await syncDirectory(this.#directory);
+    await this.#place.disk.syncDirectory(this.#place.directory);
   }
 }

@@ -1,3 +1,4 @@
+import type { Disk } from '../disk/disk.ts';
 import type { EpochRun, RedoBatchHeader } from '@kube-aurora/volume';
 import { LogFile } from './log-file.ts';
 
@@ -57,10 +58,10 @@ export class LogChain {
   }
 
   /** Plans the next file, for batches from the one whose backlink is given on. */
-  planFile(path: string, backlink: number, capacity: number): LogFile {
+  planFile(disk: Disk, path: string, backlink: number, capacity: number): LogFile {
     const newest = this.files.at(-1);
     const base = newest === undefined ? this.#nextBase : Math.max(this.#nextBase, newest.base + newest.used);
-    const file = LogFile.planned(path, backlink, base, capacity);
+    const file = LogFile.planned(disk, path, backlink, base, capacity);
     this.addFile(file);
     return file;
   }

@@ -1,5 +1,4 @@
-import fs from 'node:fs';
-import { promisify } from 'node:util';
+import type { Disk, DiskFile } from '../disk/disk.ts';
 
 /**
  * One file of a redo log: batches one after another from byte 0, then zeros. `<first LSN, 16 hex digits>.redo`, where the
@@ -16,13 +15,6 @@ const WRITE_SYNC_MAX_BYTES = 256 * 1024;
 const LOOKUP_STRIDE_BYTES = 64 * 1024;
 const ZEROS = Buffer.alloc(ZERO_AHEAD_BYTES);
 
-const fdatasync = promisify(fs.fdatasync);
-const ftruncate = promisify(fs.ftruncate);
-const write = promisify(fs.write);
-const writev = promisify(fs.writev);
-const open = promisify(fs.open);
-const close = promisify(fs.close);
-
 export function logFileName(firstLsn: number): string {
   return `${firstLsn.toString(16).padStart(16, '0')}.redo`;
 }
@@ -31,16 +23,6 @@ export function logFileName(firstLsn: number): string {
 export function parseLogFileName(name: string): number | undefined {
   const match = /^([0-9a-f]{16})\.redo$/.exec(name);
   return match === null ? undefined : Number.parseInt(match[1] ?? '', 16);
-}
-
-/** Makes a directory's entries durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const handle = await fs.promises.open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 export class LogFile {
@@ -54,44 +36,45 @@ export class LogFile {
   endLsn: number;
   #capacity: number;
   #zeroedTo: number;
-  #fd: number | undefined;
+  readonly #disk: Disk;
+  #file: DiskFile | undefined;
   readonly #lookupLsns: number[] = [];
   readonly #lookupOffsets: number[] = [];
 
-  private constructor(path: string, firstLsn: number, base: number, fd: number | undefined, capacity: number) {
+  private constructor(disk: Disk, path: string, firstLsn: number, base: number, file: DiskFile | undefined, capacity: number) {
+    this.#disk = disk;
     this.path = path;
     this.firstLsn = firstLsn;
     this.base = base;
     this.endLsn = firstLsn;
-    this.#fd = fd;
+    this.#file = file;
     this.#capacity = capacity;
     this.#zeroedTo = 0;
   }
 
   /** A file that is to be: `create` makes it before its first write. */
-  static planned(path: string, firstLsn: number, base: number, capacity: number): LogFile {
-    return new LogFile(path, firstLsn, base, undefined, capacity);
+  static planned(disk: Disk, path: string, firstLsn: number, base: number, capacity: number): LogFile {
+    return new LogFile(disk, path, firstLsn, base, undefined, capacity);
   }
 
   get isCreated(): boolean {
-    return this.#fd !== undefined;
+    return this.#file !== undefined;
   }
 
   /** Makes the file; the caller syncs the directory. */
   async create(): Promise<void> {
-    this.#fd = await open(this.path, 'w+');
-    await ftruncate(this.#fd, this.#capacity);
+    this.#file = await this.#disk.openFile(this.path, 'create');
+    await this.#file.truncate(this.#capacity);
   }
 
-  get #open(): number {
-    if (this.#fd === undefined) throw new Error(`${this.path} is not open`);
-    return this.#fd;
+  get #open(): DiskFile {
+    if (this.#file === undefined) throw new Error(`${this.path} is not open`);
+    return this.#file;
   }
 
-  static async open(path: string, firstLsn: number, base: number): Promise<LogFile> {
-    const fd = await open(path, 'r+');
-    const { size } = fs.fstatSync(fd);
-    return new LogFile(path, firstLsn, base, fd, size);
+  static async open(disk: Disk, path: string, firstLsn: number, base: number): Promise<LogFile> {
+    const file = await disk.openFile(path, 'existing');
+    return new LogFile(disk, path, firstLsn, base, file, file.size);
   }
 
   get capacity(): number {
@@ -142,53 +125,36 @@ export class LogFile {
 
   /** Writes over bytes that are in use; what follows them stays. Not synced. */
   async overwrite(buffers: Buffer[], offset: number, bytes: number): Promise<void> {
-    if (bytes <= WRITE_SYNC_MAX_BYTES) {
-      const written = fs.writevSync(this.#open, buffers, offset);
-      if (written === bytes) return;
-    }
-    let at = offset;
-    for (const buffer of buffers) {
-      let done = 0;
-      while (done < buffer.length) {
-        const { bytesWritten } = await writev(this.#open, [buffer.subarray(done)], at + done);
-        done += bytesWritten;
-      }
-      at += buffer.length;
-    }
+    if (bytes <= WRITE_SYNC_MAX_BYTES) this.#open.writeHere(buffers, offset);
+    else await this.#open.write(buffers, offset);
   }
 
   async #zeroAhead(from: number): Promise<void> {
     const to = Math.min(this.#capacity, from + ZERO_AHEAD_BYTES);
-    if (to > from) await write(this.#open, ZEROS, 0, to - from, from);
+    if (to > from) await this.#open.write([ZEROS.subarray(0, to - from)], from);
     this.#zeroedTo = to;
   }
 
   sync(): Promise<void> {
-    return fdatasync(this.#open);
+    return this.#open.sync();
   }
 
   /** On the caller's thread. */
   syncHere(): void {
-    fs.fdatasyncSync(this.#open);
+    this.#open.syncHere();
   }
 
   /** Reads exactly `bytes`; short only at the file's end. */
-  readSync(into: Buffer, intoOffset: number, bytes: number, offset: number): number {
-    let done = 0;
-    while (done < bytes) {
-      const got = fs.readSync(this.#open, into, intoOffset + done, bytes - done, offset + done);
-      if (got === 0) break;
-      done += got;
-    }
-    return done;
+  readHere(into: Buffer, intoOffset: number, bytes: number, offset: number): number {
+    return this.#open.readHere(into, intoOffset, bytes, offset);
   }
 
   /** Forgets, durably, everything from `offset` on; `endLsn` is where the log then ends. */
   async cut(offset: number, endLsn: number): Promise<void> {
     const capacity = this.#capacity;
-    await ftruncate(this.#open, offset);
-    await ftruncate(this.#open, capacity);
-    await fdatasync(this.#open);
+    await this.#open.truncate(offset);
+    await this.#open.truncate(capacity);
+    await this.#open.sync();
     this.used = offset;
     this.endLsn = endLsn;
     this.#zeroedTo = offset;
@@ -200,19 +166,19 @@ export class LogFile {
 
   /** No more batches will come: gives the room behind them back. */
   async seal(): Promise<void> {
-    await ftruncate(this.#open, this.used);
+    await this.#open.truncate(this.used);
     this.#capacity = this.used;
-    await fdatasync(this.#open);
+    await this.#open.sync();
   }
 
   async close(): Promise<void> {
-    const fd = this.#fd;
-    this.#fd = undefined;
-    if (fd !== undefined) await close(fd);
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
   }
 
   async remove(): Promise<void> {
-    await fs.promises.rm(this.path, { force: true });
+    await this.#disk.removeFile(this.path);
     await this.close();
   }
 }

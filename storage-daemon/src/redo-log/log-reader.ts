@@ -22,7 +22,7 @@ export class LogReader {
     const file = this.#chain.fileAt(position);
     if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
     const bytes = Buffer.allocUnsafe(8 + recordBytes);
-    const got = file.readSync(bytes, 0, bytes.length, position - file.base);
+    const got = file.readHere(bytes, 0, bytes.length, position - file.base);
     const raw = bytes.subarray(8);
     if (got < bytes.length || bytes.readBigUInt64LE(0) !== lsn || raw.readUInt32LE(0) !== recordBytes || !recordCrcIsValid(raw)) {
       throw new LogReadError(lsn, 'the stored record fails its CRC');
@@ -34,14 +34,14 @@ export class LogReader {
   readInto(into: Buffer, position: number, bytes: number, lsn: bigint): number {
     const file = this.#chain.fileAt(position);
     if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
-    return file.readSync(into, 0, bytes, position - file.base);
+    return file.readHere(into, 0, bytes, position - file.base);
   }
 
   /** A whole batch by its position, checked. Throws LogReadError. */
   batch(position: number, totalBytes: number): Buffer {
     const file = this.#chain.fileAt(position);
     const bytes = Buffer.allocUnsafe(totalBytes);
-    if (file === undefined || file.readSync(bytes, 0, totalBytes, position - file.base) < totalBytes) {
+    if (file === undefined || file.readHere(bytes, 0, totalBytes, position - file.base) < totalBytes) {
       throw new LogReadError(this.#chain.tail.lsn, `no batch at byte ${position}`);
     }
     checkedAt(this.#chain.tail.lsn, () => checkRedoBatch(bytes));
@@ -61,11 +61,11 @@ export class LogReader {
     if (file === undefined) throw new LogGoneError(lsn, start.lsn);
     const offset = offsetOfBatch(file, target);
     let bytes = Buffer.allocUnsafe(Math.min(Math.max(maxBytes, REDO_BATCH_HEADER_BYTES), file.used - offset));
-    let got = file.readSync(bytes, 0, bytes.length, offset);
+    let got = file.readHere(bytes, 0, bytes.length, offset);
     const first = checkedAt(lsn, () => decodeRedoBatchHeader(bytes));
     if (first.totalBytes > bytes.length) {
       bytes = Buffer.allocUnsafe(first.totalBytes);
-      got = file.readSync(bytes, 0, bytes.length, offset);
+      got = file.readHere(bytes, 0, bytes.length, offset);
     }
     let whole = 0;
     let next = lsn;

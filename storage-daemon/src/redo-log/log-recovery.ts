@@ -1,5 +1,5 @@
+import type { Disk } from '../disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
-import fs from 'node:fs';
 import { join } from 'node:path';
 import type { RedoBatchHeader } from '@kube-aurora/volume';
 import { LogChain, type ChainLink } from './log-chain.ts';
@@ -28,11 +28,18 @@ export interface RecoveredLog {
   readonly damage: LogDamage | undefined;
 }
 
-/** Recovers the log in `directory` (made when absent). `start` is where the chain stands when there are no files. */
-export async function recoverLog(directory: string, start: ChainLink, clock: Clock, onBatch: OnScannedBatch): Promise<RecoveredLog> {
-  await fs.promises.mkdir(directory, { recursive: true });
-  const names = fs
-    .readdirSync(directory)
+export interface LogSource {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly directory: string;
+}
+
+/** Recovers the log in the directory (made when absent). `start` is where the chain stands when there are no files. */
+export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnScannedBatch): Promise<RecoveredLog> {
+  const { disk, clock, directory } = from;
+  await disk.makeDirectory(directory);
+  const names = disk
+    .list(directory)
     .filter((name) => parseLogFileName(name) !== undefined)
     .toSorted();
   const chain = new LogChain(start);
@@ -42,10 +49,10 @@ export async function recoverLog(directory: string, start: ChainLink, clock: Clo
     const path = join(directory, name);
     const firstLsn = parseLogFileName(name) ?? 0;
     if (damage !== undefined) {
-      damage = await removeBehind(damage, path, firstLsn);
+      damage = await removeBehind(disk, damage, path, firstLsn);
       continue;
     }
-    const file = await LogFile.open(path, firstLsn, chain.nextBase);
+    const file = await LogFile.open(disk, path, firstLsn, chain.nextBase);
     const { offset, damage: fault } = await recoverFile(chain, file, isEmpty, clock, onBatch);
     isEmpty &&= file.used === 0;
     const end = isEmpty ? BigInt(file.firstLsn) : chain.tail.lsn;
@@ -79,8 +86,8 @@ async function recoverFile(chain: LogChain, file: LogFile, isFirst: boolean, clo
 }
 
 /** Removes a file behind damage, after a look at what it says the log once held. */
-async function removeBehind(damage: LogDamage, path: string, firstLsn: number): Promise<LogDamage> {
-  const file = await LogFile.open(path, firstLsn, 0);
+async function removeBehind(disk: Disk, damage: LogDamage, path: string, firstLsn: number): Promise<LogDamage> {
+  const file = await LogFile.open(disk, path, firstLsn, 0);
   const claimed = findLaterBatch(file, 0, damage.lsn);
   await file.remove();
   return claimed !== undefined && claimed > damage.claimedLsn ? { ...damage, claimedLsn: claimed } : damage;

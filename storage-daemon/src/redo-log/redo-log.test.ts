@@ -7,10 +7,11 @@ import { systemClock } from '@kube-aurora/clock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Lsn } from '@kube-aurora/pg-format';
 import { checkRedoBatch, encodeRedoBatch } from '@kube-aurora/volume';
+import { systemDisk } from '../disk/system-disk.ts';
 import { RedoLog } from './redo-log.ts';
 import { syntheticRecord } from '../testing/synthetic-records.ts';
 
-const OPTIONS = { fileBytes: 4096, tailCacheBytes: 2048, clock: systemClock() };
+const OPTIONS = { fileBytes: 4096, tailCacheBytes: 2048, disk: systemDisk(), clock: systemClock() };
 const START = { lsn: 1000n, epoch: 1n };
 let directory: string;
 

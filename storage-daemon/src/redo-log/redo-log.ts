@@ -1,3 +1,4 @@
+import type { Disk } from '../disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format';
@@ -6,7 +7,7 @@ import { offsetOfBatch, offsetOfDamagedBatch } from './find-batch.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { ChainLink, LogChain } from './log-chain.ts';
 import { LogGoneError } from './log-errors.ts';
-import { logFileName, syncDirectory, type LogFile } from './log-file.ts';
+import { logFileName, type LogFile } from './log-file.ts';
 import { LogReader } from './log-reader.ts';
 import { recoverLog, type LogDamage, type OnScannedBatch, type RecoveredLog } from './log-recovery.ts';
 import { TailCache } from './tail-cache.ts';
@@ -22,6 +23,7 @@ import { TailCache } from './tail-cache.ts';
 export interface RedoLogOptions {
   readonly fileBytes: number;
   readonly tailCacheBytes: number;
+  readonly disk: Disk;
   readonly clock: Clock;
 }
 
@@ -30,6 +32,7 @@ export class RedoLog {
   /** What recovery found damaged in the middle and cut off. */
   readonly damage: LogDamage | undefined;
   readonly #directory: string;
+  readonly #disk: Disk;
   readonly #fileBytes: number;
   readonly #chain: LogChain;
   readonly #cache: TailCache;
@@ -40,12 +43,13 @@ export class RedoLog {
 
   private constructor(directory: string, options: RedoLogOptions, { chain, damage }: RecoveredLog) {
     this.#directory = directory;
+    this.#disk = options.disk;
     this.#fileBytes = options.fileBytes;
     this.#chain = chain;
     this.damage = damage;
     this.#cache = new TailCache(options.tailCacheBytes);
     this.reader = new LogReader(chain, this.#cache);
-    this.#commit = new GroupCommit(directory, chain, options.clock, {
+    this.#commit = new GroupCommit({ directory, disk: options.disk, clock: options.clock }, chain, {
       onDurable: () => this.onDurable(),
       onFailure: (error) => this.onFailure(error),
     });
@@ -56,7 +60,7 @@ export class RedoLog {
    * are no files. A torn last write is cut off; damage before sound batches is reported in `damage` and cut off too.
    */
   static async open(directory: string, options: RedoLogOptions, start: ChainLink, onBatch: OnScannedBatch): Promise<RedoLog> {
-    return new RedoLog(directory, options, await recoverLog(directory, start, options.clock, onBatch));
+    return new RedoLog(directory, options, await recoverLog({ directory, disk: options.disk, clock: options.clock }, start, onBatch));
   }
 
   /** End of the chain, written or about to be. A new batch must link to it. */
@@ -125,7 +129,7 @@ export class RedoLog {
   #fileFor(backlink: number, bytes: number): LogFile {
     const current = this.#chain.files.at(-1);
     if (current !== undefined && current.room >= bytes) return current;
-    return this.#chain.planFile(join(this.#directory, logFileName(backlink)), backlink, Math.max(this.#fileBytes, bytes));
+    return this.#chain.planFile(this.#disk, join(this.#directory, logFileName(backlink)), backlink, Math.max(this.#fileBytes, bytes));
   }
 
   /** Resolves when everything appended so far is on disk; rejects when the disk failed. */
@@ -156,7 +160,7 @@ export class RedoLog {
       cutPosition = file.base + offset;
       await file.cut(offset, target);
     }
-    await syncDirectory(this.#directory);
+    await this.#disk.syncDirectory(this.#directory);
     this.#chain.endAt(lsn);
     if (cutPosition !== undefined) this.#cache.truncate(cutPosition);
     return cutPosition;
@@ -173,7 +177,7 @@ export class RedoLog {
     // What follows must link to it, or it is another length than the batch that stood here.
     if (offset + header.totalBytes < file.used) {
       const next = Buffer.alloc(REDO_BATCH_HEADER_BYTES);
-      file.readSync(next, 0, next.length, offset + header.totalBytes);
+      file.readHere(next, 0, next.length, offset + header.totalBytes);
       if (decodeRedoBatchHeader(next).backlink !== header.endLsn) return false;
     }
     await file.overwrite([batch.subarray(0, header.totalBytes)], offset, header.totalBytes);
@@ -193,7 +197,7 @@ export class RedoLog {
       dropped += file.used;
       await file.remove();
     }
-    if (dropped > 0) await syncDirectory(this.#directory);
+    if (dropped > 0) await this.#disk.syncDirectory(this.#directory);
     return dropped;
   }
 
@@ -202,7 +206,7 @@ export class RedoLog {
     await this.#commit.flushed();
     const { files } = this.#chain;
     for (let file = files.pop(); file !== undefined; file = files.pop()) await file.remove();
-    await syncDirectory(this.#directory);
+    await this.#disk.syncDirectory(this.#directory);
     this.#chain.restart(start);
     this.#cache.truncate(0);
   }

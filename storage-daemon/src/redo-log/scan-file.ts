@@ -35,7 +35,7 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined, cloc
       buffer.copy(bigger, 0, 0, length);
       buffer = bigger;
     }
-    length += file.readSync(buffer, length, buffer.length - length, start + length);
+    length += file.readHere(buffer, length, buffer.length - length, start + length);
     return length;
   };
   let within = 0;
@@ -85,7 +85,7 @@ export function findLaterBatch(file: LogFile, offset: number, lsn: bigint): bigi
   const overlap = REDO_BATCH_HEADER_BYTES;
   const buffer = Buffer.allocUnsafe(READ_BYTES);
   for (let at = offset; at < file.capacity; at += READ_BYTES - overlap) {
-    const got = file.readSync(buffer, 0, READ_BYTES, at);
+    const got = file.readHere(buffer, 0, READ_BYTES, at);
     for (
       let hit = buffer.indexOf(MAGIC_BYTES);
       hit >= 0 && hit + REDO_BATCH_HEADER_BYTES <= got;

@@ -1,3 +1,4 @@
+import type { Disk } from '../disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
@@ -135,10 +136,16 @@ export class SegmentContent {
    * Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer, and
    * AnnulledAppliedError when its history rules out what its pages hold.
    */
-  static async open(directory: string, control: SegmentControl, limits: SegmentLimits, hooks: ContentHooks): Promise<SegmentContent> {
+  static async open(
+    disk: Disk,
+    directory: string,
+    control: SegmentControl,
+    limits: SegmentLimits,
+    hooks: ContentHooks,
+  ): Promise<SegmentContent> {
     let store: PageStore;
     try {
-      store = await PageStore.open(pagesDirectory(directory, control.pagesGeneration), {
+      store = await PageStore.open(disk, pagesDirectory(directory, control.pagesGeneration), {
         cacheBytes: limits.levelCacheBytes,
         writeBufferBytes: limits.levelWriteBufferBytes,
       });
@@ -160,7 +167,7 @@ export class SegmentContent {
       // Batches past the mark are indexed after the scan, read back through the log in pieces.
       log = await RedoLog.open(
         logDirectory(directory, control.logGeneration),
-        { fileBytes: limits.logFileBytes, tailCacheBytes: limits.tailCacheBytes, clock: hooks.clock },
+        { fileBytes: limits.logFileBytes, tailCacheBytes: limits.tailCacheBytes, disk, clock: hooks.clock },
         mark,
         (header, _bytes, position) => {
           if (header.endLsn > mark.lsn) later.push({ header, batch: Buffer.alloc(0), position });
@@ -261,7 +268,7 @@ export class SegmentContent {
   /** Checks about `bytes` of the store's own files; damage there can only be made good by a copy. Gives the bytes checked. */
   async scrubTables(bytes: number): Promise<number> {
     try {
-      return await this.store.scrubTables(bytes);
+      return await this.store.scrubFiles(bytes);
     } catch (error) {
       if (!(error instanceof StoredValueError)) throw error;
       this.#hooks.onCorruption('page', error);

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import fc from 'fast-check';
+import { systemDisk } from '../disk/system-disk.ts';
 import { ControlFileError, emptyControl, readControl, writeControl } from './control-file.ts';
 
+const DISK = systemDisk();
 const CONTROL = {
   ...emptyControl('7f4f1834-7325-4e48-917f-444731d53b89', 0),
   epoch: 2n ** 60n,
@@ -22,13 +24,13 @@ beforeEach(() => {
 afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 it('is read as it was written', async () => {
-  expect(readControl(path)).toBeUndefined();
-  await writeControl(path, CONTROL);
-  expect(readControl(path)).toEqual({ control: CONTROL, damage: undefined });
+  expect(readControl(DISK, path)).toBeUndefined();
+  await writeControl(DISK, path, CONTROL);
+  expect(readControl(DISK, path)).toEqual({ control: CONTROL, damage: undefined });
 });
 
 it('survives any damage to one of its copies, and says so', async () => {
-  await writeControl(path, CONTROL);
+  await writeControl(DISK, path, CONTROL);
   const sound = readFileSync(path);
   const half = sound.length / 2;
   fc.assert(
@@ -36,7 +38,7 @@ it('survives any damage to one of its copies, and says so', async () => {
       const bytes = Buffer.from(sound);
       for (const [at, bits] of flips) bytes[at + (second ? half : 0)] = (sound[at] ?? 0) ^ bits;
       writeFileSync(path, bytes);
-      const read = readControl(path);
+      const read = readControl(DISK, path);
       expect(read?.control).toEqual(CONTROL);
       expect(read?.damage).toBeInstanceOf(ControlFileError);
     }),
@@ -44,15 +46,15 @@ it('survives any damage to one of its copies, and says so', async () => {
 });
 
 it('is refused when both copies are damaged, or it is cut', async () => {
-  await writeControl(path, CONTROL);
+  await writeControl(DISK, path, CONTROL);
   const bytes = readFileSync(path);
   const half = bytes.length / 2;
   bytes[100] = (bytes[100] ?? 0) ^ 1;
   bytes[half + 200] = (bytes[half + 200] ?? 0) ^ 1;
   writeFileSync(path, bytes);
-  expect(() => readControl(path)).toThrow(/fails its CRC; move the segment's directory away/);
+  expect(() => readControl(DISK, path)).toThrow(/fails its CRC; move the segment's directory away/);
   for (const length of [0, 10, 4096]) {
     writeFileSync(path, bytes.subarray(0, length));
-    expect(() => readControl(path)).toThrow(ControlFileError);
+    expect(() => readControl(DISK, path)).toThrow(ControlFileError);
   }
 });

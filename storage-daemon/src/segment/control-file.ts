@@ -1,8 +1,7 @@
-import fs from 'node:fs';
 import { dirname } from 'node:path';
 import { crc32c } from '@kube-aurora/pg-format';
 import type { EpochStart } from '@kube-aurora/volume';
-import { syncDirectory } from '../redo-log/log-file.ts';
+import type { Disk } from '../disk/disk.ts';
 
 /**
  * What a segment has promised and where its data is: `<segment>/control`, replaced whole (write, fsync, rename, fsync of
@@ -88,18 +87,18 @@ function crcOf(body: string): string {
   return (crc32c(Buffer.from(body)) >>> 0).toString(16);
 }
 
-export async function writeControl(path: string, control: SegmentControl): Promise<void> {
+export async function writeControl(disk: Disk, path: string, control: SegmentControl): Promise<void> {
   const copy = copyOf(control);
   const next = `${path}.next`;
-  const handle = await fs.promises.open(next, 'w');
+  const file = await disk.openFile(next, 'create');
   try {
-    await handle.writeFile(Buffer.concat([copy, copy]));
-    await handle.sync();
+    await file.write([copy, copy], 0);
+    await file.sync();
   } finally {
-    await handle.close();
+    await file.close();
   }
-  await fs.promises.rename(next, path);
-  await syncDirectory(dirname(path));
+  await disk.rename(next, path);
+  await disk.syncDirectory(dirname(path));
 }
 
 function parseCopy(path: string, copy: Buffer): SegmentControl {
@@ -123,9 +122,12 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
  * The control file, and the error of the copy that could not be used, if one could not; undefined when there is no file.
  * Throws ControlFileError when neither copy is sound.
  */
-export function readControl(path: string): { readonly control: SegmentControl; readonly damage: ControlFileError | undefined } | undefined {
-  if (!fs.existsSync(path)) return undefined;
-  const bytes = fs.readFileSync(path);
+export function readControl(
+  disk: Disk,
+  path: string,
+): { readonly control: SegmentControl; readonly damage: ControlFileError | undefined } | undefined {
+  const bytes = disk.readFile(path);
+  if (bytes === undefined) return undefined;
   const half = bytes.length / 2;
   let damage: ControlFileError | undefined;
   for (const copy of [bytes.subarray(0, half), bytes.subarray(half)]) {

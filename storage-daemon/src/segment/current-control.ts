@@ -1,25 +1,27 @@
-import fs from 'node:fs';
+import type { Disk } from '../disk/disk.ts';
 import { join } from 'node:path';
 import { emptyControl, readControl, writeControl, type ControlFileError, type SegmentControl } from './control-file.ts';
 
 /** A segment's control file as it stands, and the turn that whoever changes it takes: one at a time. */
 export class CurrentControl {
+  readonly #disk: Disk;
   readonly #directory: string;
   #value: SegmentControl;
   #queue: Promise<unknown> = Promise.resolve();
   /** One of the file's two copies was damaged; `save` makes both anew. */
   readonly damage: ControlFileError | undefined;
 
-  private constructor(directory: string, value: SegmentControl, damage: ControlFileError | undefined) {
+  private constructor(disk: Disk, directory: string, value: SegmentControl, damage: ControlFileError | undefined) {
+    this.#disk = disk;
     this.#directory = directory;
     this.#value = value;
     this.damage = damage;
   }
 
   /** Reads it, or makes an empty one in memory: the file comes with the first promise. Throws ControlFileError. */
-  static read(directory: string, volumeId: string, pg: number): CurrentControl {
-    const read = readControl(join(directory, 'control'));
-    return new CurrentControl(directory, read?.control ?? emptyControl(volumeId, pg), read?.damage);
+  static read(disk: Disk, directory: string, volumeId: string, pg: number): CurrentControl {
+    const read = readControl(disk, join(directory, 'control'));
+    return new CurrentControl(disk, directory, read?.control ?? emptyControl(volumeId, pg), read?.damage);
   }
 
   get value(): SegmentControl {
@@ -46,7 +48,7 @@ export class CurrentControl {
   /** Durable when it resolves. */
   async save(change: Partial<SegmentControl>): Promise<void> {
     this.#value = { ...this.#value, ...change };
-    await fs.promises.mkdir(this.#directory, { recursive: true });
-    await writeControl(join(this.#directory, 'control'), this.#value);
+    await this.#disk.makeDirectory(this.#directory);
+    await writeControl(this.#disk, join(this.#directory, 'control'), this.#value);
   }
 }

@@ -1,5 +1,5 @@
+import type { Disk } from '../disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
-import fs from 'node:fs';
 import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { RedoError, type PageId } from '@kube-aurora/redo';
@@ -28,6 +28,7 @@ export interface SegmentEvents {
 
 export interface HeldContentParts {
   readonly directory: string;
+  readonly disk: Disk;
   readonly control: CurrentControl;
   readonly sessions: WriterSessions;
   readonly progress: Progress;
@@ -111,9 +112,9 @@ export class HeldContent {
 
   /** Opens what the control file points to. What cannot be used is reported as damage. */
   async open(): Promise<void> {
-    const { directory, control, limits, events, logger } = this.#parts;
+    const { directory, disk, control, limits, events, logger } = this.#parts;
     try {
-      const content = await SegmentContent.open(directory, control.value, limits, this.#hooks());
+      const content = await SegmentContent.open(disk, directory, control.value, limits, this.#hooks());
       this.#content = content;
       if (content.damage !== undefined) {
         const { claimedLsn, message } = content.damage;
@@ -201,12 +202,12 @@ export class HeldContent {
   replace(fill: (pagesDirectory: string) => Promise<Partial<SegmentControl>>): Promise<void> {
     if (this.#isImporting) throw new AuroraRpcError('NOT_READY', 'an import or copy is under way already');
     this.#isImporting = true;
-    const { directory, control } = this.#parts;
+    const { directory, disk, control } = this.#parts;
     const generation = control.value.pagesGeneration + 1;
     const work = async (): Promise<void> => {
       const target = pagesDirectory(directory, generation);
-      await fs.promises.rm(target, { recursive: true, force: true });
-      await fs.promises.mkdir(target, { recursive: true });
+      await disk.removeTree(target);
+      await disk.makeDirectory(target);
       const change = await fill(target);
       await control.exclusive(() => this.#switch(generation, change));
     };
@@ -216,7 +217,7 @@ export class HeldContent {
   }
 
   async #switch(generation: number, change: Partial<SegmentControl>): Promise<void> {
-    const { directory, control } = this.#parts;
+    const { directory, disk, control } = this.#parts;
     const heldTo = this.scl;
     const old = control.value;
     const before = this.#content;
@@ -239,9 +240,9 @@ export class HeldContent {
       });
       await this.open();
     }
-    await fs.promises.rm(pagesDirectory(directory, old.pagesGeneration), { recursive: true, force: true });
+    await disk.removeTree(pagesDirectory(directory, old.pagesGeneration));
     if (control.value.logGeneration !== old.logGeneration) {
-      await fs.promises.rm(logDirectory(directory, old.logGeneration), { recursive: true, force: true });
+      await disk.removeTree(logDirectory(directory, old.logGeneration));
     }
     this.#isImporting = false;
   }

@@ -1,3 +1,4 @@
+import type { Disk } from '../disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format';
@@ -21,6 +22,7 @@ export interface SegmentIdentity {
 
 export interface SegmentDeps {
   readonly directory: string;
+  readonly disk: Disk;
   readonly identity: SegmentIdentity;
   readonly limits: SegmentLimits;
   readonly logger: Logger;
@@ -48,7 +50,7 @@ export class Segment {
   readonly #control: CurrentControl;
 
   private constructor(deps: SegmentDeps, directory: string, control: CurrentControl) {
-    const { limits, logger, clock, events } = deps;
+    const { disk, limits, logger, clock, events } = deps;
     this.progress = new Progress(clock);
     const { sessions, progress } = this;
     this.deps = deps;
@@ -57,6 +59,7 @@ export class Segment {
     this.pg = control.value.pg;
     this.held = new HeldContent({
       directory,
+      disk,
       control,
       sessions,
       progress,
@@ -73,7 +76,7 @@ export class Segment {
   /** Opens a segment, or makes an empty one in memory (its directory comes with its first promise). */
   static async open(deps: SegmentDeps, volumeId: string, pg: number): Promise<Segment> {
     const directory = join(deps.directory, volumeId, String(pg));
-    const control = CurrentControl.read(directory, volumeId, pg);
+    const control = CurrentControl.read(deps.disk, directory, volumeId, pg);
     const segment = new Segment(deps, directory, control);
     if (control.damage !== undefined) {
       deps.events.corruption('control');

@@ -26,9 +26,12 @@ export async function importBase(
   checkBegin(begin);
   if (isRepetition(segment, begin)) return drain(iterator, segment);
   checkEmpty(segment, begin);
-  const { limits } = segment.deps;
+  const { disk, limits } = segment.deps;
   await segment.held.replace(async (directory) => {
-    const store = await PageStore.open(directory, { cacheBytes: limits.levelCacheBytes, writeBufferBytes: limits.levelWriteBufferBytes });
+    const store = await PageStore.open(disk, directory, {
+      cacheBytes: limits.levelCacheBytes,
+      writeBufferBytes: limits.levelWriteBufferBytes,
+    });
     try {
       let finished = false;
       for (let next: IteratorResult<ImportBaseRequest> = first; next.done !== true && !finished; next = await iterator.next()) {

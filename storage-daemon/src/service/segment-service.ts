@@ -20,7 +20,8 @@ const PAGES_MAX = 256;
 const DEADLINE_DEFAULT_MS = 30_000;
 /** The answer must still travel after a wait. */
 const ANSWER_MARGIN_MS = 5;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+/** UUID in lower case. */
+export const VOLUME_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const PG_MAX = 65_535;
 
 export interface SegmentServiceDeps {
@@ -36,7 +37,7 @@ export interface SegmentServiceDeps {
 /** Checks a segment's name. Throws AuroraRpcError INVALID that names the field. */
 export function checkSegmentId(id: SegmentId | undefined): SegmentId {
   if (id === undefined) throw new AuroraRpcError('INVALID', 'segment: is missing');
-  if (!UUID.test(id.volumeId)) throw new AuroraRpcError('INVALID', `segment.volume_id: '${id.volumeId}' is not a UUID in lower case`);
+  if (!VOLUME_ID.test(id.volumeId)) throw new AuroraRpcError('INVALID', `segment.volume_id: '${id.volumeId}' is not a UUID in lower case`);
   if (!Number.isInteger(id.pg) || id.pg < 0 || id.pg > PG_MAX)
     throw new AuroraRpcError('INVALID', `segment.pg: ${id.pg} is not from 0 to ${PG_MAX}`);
   return id;

@@ -13,6 +13,7 @@ import {
   type SegmentState,
 } from '@kube-aurora/rpc';
 import { Daemon } from '../daemon.ts';
+import { systemDisk } from '../disk/system-disk.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
 import { freePort } from './free-port.ts';
 import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
@@ -66,6 +67,7 @@ export class TestCluster {
       limits: this.limits,
       scrubBytesPerSecond: 0,
       logger: silentLogger(),
+      disk: systemDisk(),
       clock: systemClock(),
     });
     this.daemons[i] = daemon;

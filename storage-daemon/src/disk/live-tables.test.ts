@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PageId } from '@kube-aurora/redo';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemDisk } from './system-disk.ts';
 import { liveTables } from './live-tables.ts';
-import { PageStore } from './page-store.ts';
+import { PageStore } from '../page-store/page-store.ts';
 import { TableDamageError, tableNames } from './table-check.ts';
 
 let directory: string;
@@ -19,7 +20,7 @@ const page = (block: number): PageId => ({ spcOid: 1663, dbOid: 5, relNumber: 16
 
 /** Several rounds over the same pages, so that tables come and go. */
 async function filled(): Promise<void> {
-  const store = await PageStore.open(directory, OPTIONS);
+  const store = await PageStore.open(systemDisk(), directory, OPTIONS);
   for (let round = 1; round <= 6; round++) {
     for (let at = 0; at < 200; at += 20) {
       const puts = Array.from({ length: 20 }, (_, i) => {
@@ -49,7 +50,7 @@ describe('the tables that a store has', () => {
     await filled();
     const half = join(directory, `${String(Math.max(...numbers()) + 1000).padStart(6, '0')}.ldb`);
     fs.writeFileSync(half, Buffer.alloc(5000, 7));
-    const store = await PageStore.open(directory, OPTIONS);
+    const store = await PageStore.open(systemDisk(), directory, OPTIONS);
     expect((await store.get(page(3)))?.lsn).toBe(6);
     await store.close();
     expect(fs.existsSync(half)).toBe(false);
@@ -57,15 +58,15 @@ describe('the tables that a store has', () => {
 
   it('are those that the scrubber goes by: what a compaction is writing is no damage, however long it takes', async () => {
     await filled();
-    const store = await PageStore.open(directory, OPTIONS);
+    const store = await PageStore.open(systemDisk(), directory, OPTIONS);
     const last = Math.max(...numbers());
     fs.writeFileSync(join(directory, `${String(last + 1000).padStart(6, '0')}.ldb`), Buffer.alloc(5000, 7));
-    for (let pass = 0; pass < 6; pass++) expect(await store.scrubTables(1e9)).toBeGreaterThanOrEqual(0);
+    for (let pass = 0; pass < 6; pass++) expect(await store.scrubFiles(1e9)).toBeGreaterThanOrEqual(0);
     const path = join(directory, `${String(liveTables(directory)[0]).padStart(6, '0')}.ldb`);
     fs.writeFileSync(path, fs.readFileSync(path).subarray(0, 1000));
     await expect(
       (async () => {
-        for (let pass = 0; pass < 6; pass++) await store.scrubTables(1e9);
+        for (let pass = 0; pass < 6; pass++) await store.scrubFiles(1e9);
       })(),
     ).rejects.toThrow(/no footer/);
     await store.close();
@@ -78,7 +79,7 @@ describe('the tables that a store has', () => {
     const bytes = fs.readFileSync(path);
     bytes[100] = (bytes[100] ?? 0) ^ 1;
     fs.writeFileSync(path, bytes);
-    await expect(PageStore.open(directory, OPTIONS)).rejects.toThrow(TableDamageError);
+    await expect(PageStore.open(systemDisk(), directory, OPTIONS)).rejects.toThrow(TableDamageError);
   });
 
   it('are read up to where a manifest is torn; a flipped bit before that is damage', async () => {

@@ -1,0 +1,118 @@
+import fs from 'node:fs';
+import { promisify } from 'node:util';
+import type { Disk, DiskFile, OpenMode } from './disk.ts';
+import { LevelStore } from './level-store.ts';
+
+const FLAGS: Record<OpenMode, string> = { create: 'w+', existing: 'r+' };
+
+const open = promisify(fs.open);
+const close = promisify(fs.close);
+const ftruncate = promisify(fs.ftruncate);
+const fdatasync = promisify(fs.fdatasync);
+const writev = promisify(fs.writev);
+
+class SystemFile implements DiskFile {
+  readonly size: number;
+  readonly #descriptor: number;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+    this.size = fs.fstatSync(descriptor).size;
+  }
+
+  readHere(into: Buffer, intoOffset: number, bytes: number, offset: number): number {
+    let done = 0;
+    while (done < bytes) {
+      const got = fs.readSync(this.#descriptor, into, intoOffset + done, bytes - done, offset + done);
+      if (got === 0) break;
+      done += got;
+    }
+    return done;
+  }
+
+  writeHere(buffers: readonly Buffer[], offset: number): void {
+    let written = fs.writevSync(this.#descriptor, buffers, offset);
+    let at = offset + written;
+    for (const buffer of buffers) {
+      const skipped = Math.min(written, buffer.length);
+      written -= skipped;
+      for (let done = skipped; done < buffer.length;) {
+        const more = fs.writeSync(this.#descriptor, buffer, done, buffer.length - done, at);
+        done += more;
+        at += more;
+      }
+    }
+  }
+
+  async write(buffers: readonly Buffer[], offset: number): Promise<void> {
+    let at = offset;
+    for (const buffer of buffers) {
+      for (let done = 0; done < buffer.length;) {
+        const { bytesWritten } = await writev(this.#descriptor, [buffer.subarray(done)], at);
+        done += bytesWritten;
+        at += bytesWritten;
+      }
+    }
+  }
+
+  truncate(bytes: number): Promise<void> {
+    return ftruncate(this.#descriptor, bytes);
+  }
+
+  sync(): Promise<void> {
+    return fdatasync(this.#descriptor);
+  }
+
+  syncHere(): void {
+    fs.fdatasyncSync(this.#descriptor);
+  }
+
+  close(): Promise<void> {
+    return close(this.#descriptor);
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+const SYSTEM: Disk = {
+  async makeDirectory(path) {
+    await fs.promises.mkdir(path, { recursive: true });
+  },
+  list(path) {
+    try {
+      return fs.readdirSync(path);
+    } catch (error) {
+      if (isAbsent(error)) return [];
+      throw error;
+    }
+  },
+  exists: (path) => fs.existsSync(path),
+  readFile(path) {
+    try {
+      return fs.readFileSync(path);
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  },
+  openFile: async (path, mode) => new SystemFile(await open(path, FLAGS[mode])),
+  rename: (from, to) => fs.promises.rename(from, to),
+  removeFile: (path) => fs.promises.rm(path, { force: true }),
+  removeTree: (path) => fs.promises.rm(path, { recursive: true, force: true }),
+  async syncDirectory(path) {
+    const handle = await fs.promises.open(path, 'r');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+  openStore: (directory, options) => LevelStore.open(directory, options),
+};
+
+/** The machine's own file system, with LevelDB for keyed values. */
+export function systemDisk(): Disk {
+  return SYSTEM;
+}
