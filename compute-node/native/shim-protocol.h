@@ -12,7 +12,7 @@
 #define SHIM_MAX_BLOCKS 128
 
 enum shim_operation { SHIM_FLUSH = 1, SHIM_READ_PAGES = 2 };
-enum shim_status { SHIM_OK = 0, SHIM_FENCED = 1, SHIM_FAILED = 2 };
+enum shim_status { SHIM_OK = 0, SHIM_FENCED = 1, SHIM_FAILED = 2, SHIM_DAMAGED = 3, SHIM_STOPPED = 4 };
 
 struct shim_request {
     uint32_t magic;

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Backoff, type Clock } from '@kube-aurora/clock';
-import { EXIT, type Health, type Logger } from '@kube-aurora/process';
+import type { Health, Logger } from '@kube-aurora/process';
 import { encodePageKey, encodeVolumeState } from '@kube-aurora/redo';
 import type { PageImage } from '@kube-aurora/rpc';
+import { AgentState, exitCodeOf, type AgentPhase, type AgentSituation } from './agent-state.ts';
 import { ImportFailedError, importBase } from './bootstrap/import-base.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
@@ -13,11 +14,11 @@ import { killStrays } from './postgres/strays.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
 import { WriterSession } from './session.ts';
 
-export type AgentPhase = 'bootstrapping' | 'opening' | 'running' | 'fenced' | 'stopping';
-
 /** A session that lived this long was healthy; shorter ones count towards backing off. */
 const HEALTHY_SESSION_MS = 10_000;
 const RAPID_FAILURES_FREE = 3;
+/** A flush that waits for longer than this waits for daemons that are away. */
+const QUORUM_LATE_MS = 3000;
 
 /**
  * Keeps a writer running on the volume: bootstraps it when there is none, opens it, supervises PostgreSQL, opens it anew
@@ -32,8 +33,7 @@ export class Agent {
   readonly #logger: Logger;
   readonly #startedAt = new Date();
   readonly #stopping = new AbortController();
-  #phase: AgentPhase = 'opening';
-  #message = 'starting';
+  readonly #state: AgentState;
   #session: WriterSession | undefined;
   #heldEpoch: bigint | undefined;
   #epoch = 0n;
@@ -50,6 +50,7 @@ export class Agent {
     this.#volumeExists = options.config.volumeExists;
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#state = new AgentState(options.clock);
     this.#identity = { segment: { volumeId: options.config.volumeId, pg: 0 }, writerId: `${options.config.instance}/${randomUUID()}` };
   }
 
@@ -74,16 +75,15 @@ export class Agent {
   };
 
   get phase(): AgentPhase {
-    return this.#phase;
+    return this.#state.situation.phase;
   }
   get exitCode(): number {
-    if (this.#phase === 'fenced' || this.#message === 'fenced') return EXIT.fenced;
-    return this.#message === 'no quorum' ? EXIT.noQuorum : EXIT.ok;
+    return exitCodeOf(this.#state.situation);
   }
 
   ready(): Health {
-    const ok = this.#phase === 'running' && this.#session?.ready === true;
-    return { ok, message: ok ? 'running' : `${this.#phase}: ${this.#message}` };
+    const ok = this.phase === 'running' && this.#session?.ready === true;
+    return { ok, message: ok ? 'running' : `${this.phase}: ${this.#state.message}` };
   }
 
   status(): unknown {
@@ -92,8 +92,8 @@ export class Agent {
     return {
       role: 'writer',
       instance: this.#config.instance,
-      phase: this.#phase,
-      message: this.#message,
+      ...this.#situation(),
+      lastFailure: this.#state.lastFailure,
       epoch: this.#epoch,
       vdl: writePath?.vdl ?? 0n,
       startedAt: this.#startedAt.toISOString(),
@@ -115,6 +115,19 @@ export class Agent {
     };
   }
 
+  /** A writer whose commits wait for storage is running, and says that they do. */
+  #situation(): AgentSituation & { readonly since: string; readonly message: string } {
+    const { situation, since, message } = this.#state;
+    const waitedMs = this.#session?.writePath.oldestFlushMs ?? 0;
+    if (situation.phase !== 'running' || waitedMs < QUORUM_LATE_MS) return { ...situation, since, message };
+    return {
+      phase: 'running',
+      reason: 'noQuorum',
+      since: new Date(this.#clock.wallTime() - waitedMs).toISOString(),
+      message: 'commits wait: fewer than four storage daemons take redo',
+    };
+  }
+
   /** Resolves when it is fenced or was stopped. */
   run(metrics: AgentMetrics): Promise<void> {
     this.#running = this.#loop(metrics);
@@ -123,14 +136,12 @@ export class Agent {
 
   /** Ordered stop: PostgreSQL's last WAL becomes durable first. Waits `quorumWaitMs` for that, no longer. */
   async stop(quorumWaitMs: number): Promise<void> {
-    const fenced = this.#phase === 'fenced';
-    this.#phase = 'stopping';
-    this.#message = fenced ? 'fenced' : 'stopping';
+    this.#state.enter({ phase: 'stopping', reason: 'stopping' }, 'stopping');
     this.#stopping.abort();
     const session = this.#session;
     if (session !== undefined) {
       const late = setTimeout(() => {
-        this.#message = 'no quorum';
+        this.#state.enter({ phase: 'stopping', reason: 'noQuorum' }, 'storage did not take the shutdown checkpoint in time');
         this.#logger.error(
           { quorumWaitMs },
           'storage has no quorum for the shutdown checkpoint; stopping without it (nothing acknowledged is lost)',
@@ -150,8 +161,7 @@ export class Agent {
     let rapidFailures = 0;
     while (!this.#stopping.signal.aborted) {
       const startedAt = this.#clock.now();
-      this.#phase = 'opening';
-      this.#message = 'asking storage for the volume';
+      this.#state.enter({ phase: 'opening', reason: 'waitingForStorage' }, 'asking storage for the volume');
       const opened = await openVolume({
         segments: this.#segments,
         identity: this.#identity,
@@ -161,7 +171,7 @@ export class Agent {
         logger: this.#logger,
         signal: this.#stopping.signal,
         onWaiting: (reason) => {
-          if (reason !== '') this.#message = `waiting for storage: ${reason}`;
+          if (reason !== '') this.#state.enter({ phase: 'opening', reason: 'waitingForStorage' }, `waiting for storage: ${reason}`);
         },
       });
       metrics.opens.inc({ outcome: opened.kind });
@@ -196,14 +206,13 @@ export class Agent {
       logger: this.#logger,
     };
     const openedMs = this.#clock.now() - startedAt;
-    this.#message = 'starting PostgreSQL';
+    this.#state.enter({ phase: 'opening', reason: 'startingPostgres' }, 'starting PostgreSQL');
     const session = new WriterSession({ config, place: this.#place, segments, identity, opened, metrics, clock: this.#clock, logger });
     this.#session = session;
     this.#opens++;
     await session.start();
     if (session.ready && !this.#stopping.signal.aborted) {
-      this.#phase = 'running';
-      this.#message = 'running';
+      this.#state.enter({ phase: 'running', reason: 'none' }, 'running');
       this.#lastOpenMs = Math.round(this.#clock.now() - startedAt);
       metrics.openSeconds.observe(this.#lastOpenMs / 1000);
       logger.info({ epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs }, 'writer is running');
@@ -215,20 +224,18 @@ export class Agent {
       this.#fenced(end.message);
       return 'fenced';
     }
-    if (end.kind === 'failed') this.#message = end.message;
+    if (end.kind === 'failed' && !this.#stopping.signal.aborted) this.#state.failed(end.reason, end.message);
     return 'ended';
   }
 
   #fenced(message: string): void {
-    this.#phase = 'fenced';
-    this.#message = message;
+    this.#state.enter({ phase: 'fenced', reason: 'fenced' }, message);
     this.#logger.fatal({ epoch: this.#epoch, reason: message }, 'fenced: another writer owns the volume; this one stays down');
   }
 
   /** Makes a volume and gives it to storage. False when storage did not take it: the next open decides again. */
   async #bootstrap(epoch: bigint): Promise<boolean> {
-    this.#phase = 'bootstrapping';
-    this.#message = 'making a new volume';
+    this.#state.enter({ phase: 'bootstrapping', reason: 'none' }, 'making a new volume');
     const { installation, account, scratchDir } = this.#place;
     const { appUser, appDatabase } = this.#config;
     this.#logger.info({ epoch }, 'there is no volume yet, making one');

@@ -130,7 +130,7 @@ async function startWriter(writerId = 'w', ringBytesMax = 8 * 1024 * 1024) {
   });
   writePath.start();
   const first = postgres.insert();
-  expect(await writePath.appendFirst([first])).toBe('durable');
+  expect(await writePath.appendFirst([first])).toMatchObject({ kind: 'durable' });
   writePath.follow(wal, first.lsn, SYSTEM);
   return { volume, writePath, postgres, onFenced, onDamagedWal };
 }
@@ -233,7 +233,7 @@ describe('the write path', () => {
     const records = [postgres.insert(), postgres.insert(20_000), postgres.insert()];
     const outcome = await writePath.flush(postgres.write());
     const end = records.at(-1)?.endLsn;
-    expect(outcome).toEqual({ durableLsn: end });
+    expect(outcome).toEqual({ kind: 'durable', durableLsn: end });
     expect(writePath.vdl).toBe(end);
     await vi.waitFor(() => expect(fakes.map((fake) => fake.scl)).toEqual(fakes.map(() => end)));
     for (const fake of fakes) expect(lsnsOf(fake).slice(1)).toEqual(records.map((record) => record.lsn));
@@ -247,7 +247,7 @@ describe('the write path', () => {
     const flush = writePath.flush(postgres.write());
     expect(await settled(flush, 300)).toBe(false);
     await fakes[1]?.start();
-    expect(await flush).toEqual({ durableLsn: postgres.writer.position });
+    expect(await flush).toEqual({ kind: 'durable', durableLsn: postgres.writer.position });
   });
 
   it('goes on without those that hang: all are sent what the quorum is late with', async () => {
@@ -256,7 +256,7 @@ describe('the write path', () => {
     for (const index of [0, 2]) if (fakes[index] !== undefined) fakes[index].hung = true;
     for (let round = 0; round < 5; round++) {
       postgres.insert();
-      expect(await writePath.flush(postgres.write())).toEqual({ durableLsn: postgres.writer.position });
+      expect(await writePath.flush(postgres.write())).toEqual({ kind: 'durable', durableLsn: postgres.writer.position });
     }
     for (const index of [0, 2]) fakes[index]?.wake();
     await vi.waitFor(() => expect(fakes.map((fake) => fake.scl)).toEqual(fakes.map(() => postgres.writer.position)));
@@ -272,10 +272,10 @@ describe('the write path', () => {
     const at = Number(torn.lsn % 8192n) + 50;
     const kept = Buffer.from(page.bytes.subarray(at, at + 8));
     page.bytes.fill(0, at, at + 8);
-    expect(await writePath.flush(postgres.write())).toEqual({ durableLsn: whole.endLsn });
+    expect(await writePath.flush(postgres.write())).toEqual({ kind: 'durable', durableLsn: whole.endLsn });
     kept.copy(page.bytes, at);
     expect(written).toBe(postgres.write());
-    expect(await writePath.flush(postgres.write())).toEqual({ durableLsn: torn.endLsn });
+    expect(await writePath.flush(postgres.write())).toEqual({ kind: 'durable', durableLsn: torn.endLsn });
   });
 
   it('bounds its memory: a segment that fell off the ring comes back through its peers', async () => {
@@ -302,9 +302,9 @@ describe('the write path', () => {
     const second = await opened('second');
     expect(second.epoch).toBe(3n);
     postgres.insert();
-    expect(await writePath.flush(postgres.write())).toBe('fenced');
+    expect(await writePath.flush(postgres.write())).toEqual({ kind: 'fenced' });
     expect(onFenced).toHaveBeenCalled();
-    expect(await writePath.flush(postgres.write())).toBe('fenced');
+    expect(await writePath.flush(postgres.write())).toEqual({ kind: 'fenced' });
   });
 
   it('never acknowledges WAL that is not what PostgreSQL said it wrote', async () => {
@@ -315,9 +315,24 @@ describe('the write path', () => {
     const file = join(postgres.directory, walSegmentFileName(1, BASE));
     const bytes = Buffer.alloc(WAL_SEGMENT_BYTES);
     writeFileSync(file, bytes);
-    expect(await writePath.flush(written)).toBe('fenced');
+    expect(await writePath.flush(written)).toEqual({ kind: 'damaged' });
     expect(onDamagedWal).toHaveBeenCalled();
+    // What came first stays the reason.
+    writePath.stop();
+    expect(await writePath.flush(written)).toEqual({ kind: 'damaged' });
+    expect(await writePath.appendFirst([])).toEqual({ kind: 'damaged' });
   });
+});
+
+it('a write path that is stopped says so to those who wait, and is not fenced', async () => {
+  const { writePath, postgres, onFenced, onDamagedWal } = await startWriter();
+  for (const fake of fakes.slice(0, 3)) fake.stop();
+  postgres.insert();
+  const flush = writePath.flush(postgres.write());
+  writePath.stop();
+  expect(await flush).toEqual({ kind: 'stopped' });
+  expect(onFenced).not.toHaveBeenCalled();
+  expect(onDamagedWal).not.toHaveBeenCalled();
 });
 
 describe('PGMRPL', () => {
@@ -326,7 +341,7 @@ describe('PGMRPL', () => {
     // Held down by a read until nothing more is to be announced.
     oldestRead = BASE;
     postgres.insert();
-    expect(await writePath.flush(postgres.write())).not.toBe('fenced');
+    expect(await writePath.flush(postgres.write())).toMatchObject({ kind: 'durable' });
     await vi.waitFor(() => expect(fakes.map((fake) => fake.highestVdl)).toEqual(fakes.map(() => writePath.vdl)));
     expect(writePath.announcedPgmrpl).toBeLessThan(writePath.vdl);
     oldestRead = undefined;

@@ -4,6 +4,7 @@ import type { Clock } from '@kube-aurora/clock';
 import { DB_STATE, INVALID_LSN, PAGE_BYTES, encodePgControl, formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { RMGRS_NEEDING_IMAGES, SLRU_KINDS, SLRU_NAMES, decodePageKey, type ForkSize, type VolumeState } from '@kube-aurora/redo';
+import type { FailureReason } from './agent-state.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentMetrics } from './metrics.ts';
 import { fetchComputeImage } from './open/compute-image.ts';
@@ -26,7 +27,7 @@ const PAGES_PER_READ = 128;
 export type SessionEnd =
   | { readonly kind: 'fenced'; readonly message: string }
   | { readonly kind: 'stopped' }
-  | { readonly kind: 'failed'; readonly message: string };
+  | { readonly kind: 'failed'; readonly reason: FailureReason; readonly message: string };
 
 export interface SessionOptions {
   readonly config: AgentConfig;
@@ -79,7 +80,7 @@ export class WriterSession {
       onFenced,
       onDamagedWal: (error) => {
         logger.error({ err: error }, 'local WAL is not what PostgreSQL said it wrote; opening the volume anew');
-        void this.#finish({ kind: 'failed', message: error.message });
+        void this.#finish({ kind: 'failed', reason: 'damagedWal', message: error.message });
       },
       onFlushed: (seconds) => metrics.flushSeconds.observe(seconds),
       clock,
@@ -122,7 +123,7 @@ export class WriterSession {
       // A stop in the middle of the start breaks it, and sees to the rest itself.
       if (this.#stopping) return;
       if (!this.#cancel.signal.aborted) this.#options.logger.error({ err: error }, 'could not start on the opened volume');
-      await this.#finish({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+      await this.#finish({ kind: 'failed', reason: 'postgresFailed', message: error instanceof Error ? error.message : String(error) });
     }
   }
 
@@ -171,7 +172,7 @@ export class WriterSession {
     });
     discarded.catch((error: unknown) => logger.warn({ err: error }, 'the old data directory could not be deleted'));
     const directoryMs = elapsedMs();
-    if ((await durable) === 'fenced' || this.#cancel.signal.aborted) return;
+    if ((await durable).kind !== 'durable' || this.#cancel.signal.aborted) return;
 
     this.#wal = new LocalWal(join(place.dataDir, 'pg_wal'), first.checkpoint.timeline);
     this.writePath.follow(this.#wal, first.checkpointLsn, state.control.systemIdentifier);
@@ -240,7 +241,7 @@ export class WriterSession {
 
   #postgresExited({ code, signal }: PostgresExit): void {
     if (this.#ending !== undefined || this.#stopping) return;
-    void this.#finish({ kind: 'failed', message: `PostgreSQL ended with ${signal ?? `code ${code}`}` });
+    void this.#finish({ kind: 'failed', reason: 'postgresFailed', message: `PostgreSQL ended with ${signal ?? `code ${code}`}` });
   }
 
   #finish(end: SessionEnd): Promise<void> {

@@ -41,7 +41,11 @@ export interface ClusterOptions {
 /** What /status of the agent says. LSNs and epochs are decimal texts. */
 export interface AgentStatus {
   readonly phase: 'bootstrapping' | 'opening' | 'running' | 'fenced' | 'stopping';
+  readonly reason: string;
+  /** Since when phase and reason are so, as an ISO 8601 text. */
+  readonly since: string;
   readonly message: string;
+  readonly lastFailure?: { readonly reason: string; readonly message: string; readonly at: string };
   readonly epoch: string;
   readonly vdl: string;
   readonly lastOpenMs?: number;

@@ -23,13 +23,14 @@ import { createLogger, type Logger } from '@kube-aurora/process';
 import { checkpointAt, encodePageKey, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type VolumeState } from '@kube-aurora/redo';
 import { Client } from 'pg';
 import { buildShim } from '../../native/build.mjs';
+import type { FlushOutcome } from '../flush-outcome.ts';
 import { type Account, postgresAccount } from './account.ts';
 import { readBaseImage } from './base-image.ts';
 import { buildDataDirectory, type SlruPage } from './data-directory.ts';
 import { createInitialVolume } from './initdb.ts';
 import { type Installation, postgresInstallation } from './installation.ts';
 import { checkParameters, type ParameterValue } from './parameters.ts';
-import { type FlushOutcome, type FlushRequest, type ReadPagesRequest, ShimServer } from './shim-server.ts';
+import { type FlushRequest, type ReadPagesRequest, ShimServer } from './shim-server.ts';
 import { LOCAL_PORT, type RunningPostgres, startPostgres } from './supervise.ts';
 
 export interface FixtureVolume {
@@ -184,9 +185,9 @@ export class FixtureAgent {
   async #flush(request: FlushRequest): Promise<FlushOutcome> {
     this.flushes.push(request);
     if (this.heldUntil !== undefined) await this.heldUntil;
-    if (this.fenced) return 'fenced';
+    if (this.fenced) return { kind: 'fenced' };
     this.#checkWalIsThere(request);
-    return { durableLsn: request.writtenLsn };
+    return { kind: 'durable', durableLsn: request.writtenLsn };
   }
 
   /** The bytes that a flush names must be in the local WAL file by then: the agent ships them from there. */

@@ -26,7 +26,7 @@
  * | ------ | ---- | ------------ | ------------------------------------------------------------------- |
  * | 0      | u32  | magic        | 'ASRS' (0x53525341)                                                 |
  * | 4      | u32  | id           | the request's                                                       |
- * | 8      | u32  | status       | 0 ok, 1 fenced, 2 failed (both reach PostgreSQL as EIO)             |
+ * | 8      | u32  | status       | 0 ok; anything else reaches PostgreSQL as an error, see STATUS      |
  * | 12     | u32  | payloadBytes | count * 8192 for pages, otherwise 0                                 |
  * | 16     | u64  | durableLsn   | flush: everything below is durable in the volume; otherwise 0       |
  */
@@ -39,7 +39,18 @@ export const MAX_BLOCKS_PER_REQUEST = 128;
 const REQUEST_MAGIC = 0x51525341;
 const RESPONSE_MAGIC = 0x53525341;
 const OPERATION = { flush: 1, readPages: 2 } as const;
-export const STATUS = { ok: 0, fenced: 1, failed: 2 } as const;
+/**
+ * How a request ended. `durable` answers a read as well: the pages follow.
+ *
+ * | status    | flush                                                    | read pages                       |
+ * | --------- | -------------------------------------------------------- | -------------------------------- |
+ * | 0 durable | the volume has it                                        | the pages follow                 |
+ * | 1 fenced  | another writer owns the volume: no flush succeeds again  | -                                |
+ * | 2 failed  | a fault of the agent; the volume may have it or not      | the pages cannot be had          |
+ * | 3 damaged | the local WAL is not what was written                    | -                                |
+ * | 4 stopped | the agent is stopping                                    | the agent is stopping            |
+ */
+export const STATUS = { durable: 0, fenced: 1, failed: 2, damaged: 3, stopped: 4 } as const;
 
 export interface FlushRequest {
   /** End of the highest WAL byte PostgreSQL has written. Whole WAL pages are written: the last record ends at or below it. */

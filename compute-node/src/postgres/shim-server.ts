@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, chown, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
+import type { FlushOutcome } from '../flush-outcome.ts';
 import {
   encodeResponse,
   PAGE_BYTES,
@@ -12,12 +13,6 @@ import {
 } from './shim-protocol.ts';
 
 export type { FlushRequest, ReadPagesRequest } from './shim-protocol.ts';
-
-/**
- * How a flush ended. `durableLsn`: the volume holds every record below it on a write quorum, at least up to the end of the
- * last complete record at or below `writtenLsn`. 'fenced': another writer owns the volume; PostgreSQL stops with a PANIC.
- */
-export type FlushOutcome = { readonly durableLsn: bigint } | 'fenced';
 
 /** The volume driver's side. A rejected promise reaches PostgreSQL as EIO: PANIC for a flush, ERROR for a read. */
 export interface ShimHandlers {
@@ -124,11 +119,8 @@ export class ShimServer {
       if (request.operation === 'flush') {
         this.counters.flushes++;
         const outcome = await this.#handlers.flush(request);
-        const header =
-          outcome === 'fenced'
-            ? { id, status: STATUS.fenced, payloadBytes: 0, durableLsn: 0n }
-            : { id, status: STATUS.ok, payloadBytes: 0, durableLsn: outcome.durableLsn };
-        if (!socket.destroyed) socket.write(encodeResponse(header));
+        const durableLsn = outcome.kind === 'durable' ? outcome.durableLsn : 0n;
+        if (!socket.destroyed) socket.write(encodeResponse({ id, status: STATUS[outcome.kind], payloadBytes: 0, durableLsn }));
         return;
       }
       this.counters.readRequests++;
@@ -139,7 +131,7 @@ export class ShimServer {
       }
       if (socket.destroyed) return;
       socket.cork();
-      socket.write(encodeResponse({ id, status: STATUS.ok, payloadBytes: pages.length, durableLsn: 0n }));
+      socket.write(encodeResponse({ id, status: STATUS.durable, payloadBytes: pages.length, durableLsn: 0n }));
       socket.write(pages);
       socket.uncork();
     } catch (error) {

@@ -3,6 +3,7 @@ import { WAL_PAGE_BYTES, WalFormatError, WalStreamDecoder, formatLsn, type Lsn, 
 import { encodeAppendRequest, type EpochStart } from '@kube-aurora/rpc';
 import { QuorumTracker, RedoRing, WRITE_QUORUM, encodeRedoBatch, recordBytesInBatch } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
+import type { FlushOutcome, WriteEnd } from '../flush-outcome.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import { FanOut } from './fan-out.ts';
 import { SegmentStream, heartbeatMessage, type StreamPhase } from './segment-stream.ts';
@@ -44,7 +45,7 @@ interface WaitingFlush {
   /** End of the last complete record at or below writtenLsn, known when all of it was read. */
   target: bigint | undefined;
   readonly startedAt: number;
-  readonly resolve: (outcome: { durableLsn: bigint } | 'fenced') => void;
+  readonly resolve: (outcome: FlushOutcome) => void;
 }
 
 /**
@@ -68,11 +69,11 @@ export class WritePath {
   #previousEpoch: bigint;
   #flushes: WaitingFlush[] = [];
   #reading: bigint;
-  #over: 'fenced' | 'damaged' | 'stopped' | undefined;
+  #over: WriteEnd | undefined;
   #announcedVdl: bigint;
   #announcedPgmrpl = 0n;
   #heartbeat: Timer | undefined;
-  #durableWaiters: { readonly lsn: bigint; readonly resolve: (outcome: 'durable' | 'fenced') => void }[] = [];
+  #durableWaiters: { readonly lsn: bigint; readonly resolve: (outcome: FlushOutcome) => void }[] = [];
 
   constructor(options: WritePathOptions) {
     this.#options = options;
@@ -114,6 +115,11 @@ export class WritePath {
   get waitingFlushes(): number {
     return this.#flushes.length;
   }
+  /** Milliseconds that the oldest flush has waited for its quorum. */
+  get oldestFlushMs(): number {
+    const [oldest] = this.#flushes;
+    return oldest === undefined ? 0 : this.#options.clock.now() - oldest.startedAt;
+  }
   /** The lowest LSN storage was told it must still serve: reads ask at this or higher. */
   get announcedPgmrpl(): bigint {
     return this.#announcedPgmrpl;
@@ -135,13 +141,12 @@ export class WritePath {
   }
 
   stop(): void {
-    this.#over ??= 'stopped';
-    for (const stream of this.#streams) stream.stop();
-    this.#giveUp();
+    this.#end('stopped');
   }
 
   /** Appends records that did not come from PostgreSQL (the first batch of an epoch) and waits until they are durable. */
-  appendFirst(records: readonly StreamRecord[]): Promise<'durable' | 'fenced'> {
+  appendFirst(records: readonly StreamRecord[]): Promise<FlushOutcome> {
+    if (this.#over !== undefined) return Promise.resolve({ kind: this.#over });
     const end = records.at(-1)?.endLsn ?? this.#ring.endLsn;
     this.#push(records);
     return new Promise((resolve) => {
@@ -157,9 +162,9 @@ export class WritePath {
     this.#reading = this.#ring.endLsn;
   }
 
-  /** Resolves when every complete record at or below writtenLsn is durable, or 'fenced' when that can never be. */
-  flush(writtenLsn: bigint): Promise<{ durableLsn: bigint } | 'fenced'> {
-    if (this.#over !== undefined) return Promise.resolve('fenced');
+  /** Resolves when every complete record at or below writtenLsn is durable, or with the reason why that can never be. */
+  flush(writtenLsn: bigint): Promise<FlushOutcome> {
+    if (this.#over !== undefined) return Promise.resolve({ kind: this.#over });
     return new Promise((resolve) => {
       this.#flushes.push({ writtenLsn, target: undefined, startedAt: this.#options.clock.now(), resolve });
       this.#read();
@@ -179,9 +184,7 @@ export class WritePath {
         flush.target = decoder.position < flush.writtenLsn ? decoder.position : flush.writtenLsn;
       }
     } catch (error) {
-      this.#over ??= 'damaged';
-      this.#options.onDamagedWal(error instanceof Error ? error : new Error(String(error)));
-      this.#giveUp();
+      if (this.#end('damaged')) this.#options.onDamagedWal(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
@@ -249,13 +252,13 @@ export class WritePath {
     const durableLsn = this.#tracker.point;
     for (let flush = this.#flushes[0]; flush?.target !== undefined && flush.target <= durableLsn; flush = this.#flushes[0]) {
       this.#flushes.shift();
-      flush.resolve({ durableLsn });
+      flush.resolve({ kind: 'durable', durableLsn });
       this.#options.onFlushed((this.#options.clock.now() - flush.startedAt) / 1000);
     }
     if (this.#durableWaiters.length > 0) {
       const reached = this.#durableWaiters.filter((waiter) => waiter.lsn <= durableLsn);
       this.#durableWaiters = this.#durableWaiters.filter((waiter) => waiter.lsn > durableLsn);
-      for (const waiter of reached) waiter.resolve('durable');
+      for (const waiter of reached) waiter.resolve({ kind: 'durable', durableLsn });
     }
   }
 
@@ -285,21 +288,20 @@ export class WritePath {
   }
 
   #fence(message: string): void {
-    if (this.#over === 'fenced') return;
-    this.#over = 'fenced';
-    for (const stream of this.#streams) stream.stop();
-    this.#giveUp();
-    this.#options.onFenced(message);
+    if (this.#end('fenced')) this.#options.onFenced(message);
   }
 
-  #giveUp(): void {
+  /** Nothing is acknowledged from here on, and whoever waits hears why. False when it had ended already: the first reason counts. */
+  #end(end: WriteEnd): boolean {
+    const first = this.#over === undefined;
+    this.#over ??= end;
+    for (const stream of this.#streams) stream.stop();
     this.#heartbeat?.cancel();
     this.#fanOut.stop();
-    const flushes = this.#flushes;
-    const waiters = this.#durableWaiters;
+    const waiting = [...this.#flushes, ...this.#durableWaiters];
     this.#flushes = [];
     this.#durableWaiters = [];
-    for (const flush of flushes) flush.resolve('fenced');
-    for (const waiter of waiters) waiter.resolve('fenced');
+    for (const one of waiting) one.resolve({ kind: this.#over });
+    return first;
   }
 }
