@@ -35,7 +35,6 @@ export type AgentSituation =
   | { readonly phase: 'stopping'; readonly reason: 'stopping' | 'noQuorum' | 'fenced' };
 
 export type AgentPhase = AgentSituation['phase'];
-export type AgentReason = AgentSituation['reason'];
 
 /** A PostgreSQL that was lost or did not start; it stays in the status while the next ones are tried. */
 export interface AgentFailure {
