@@ -131,12 +131,17 @@ export class Daemon {
     };
   }
 
+  /**
+   * Invariant: a segment closes only when nobody can ask it any more. One that has let go of its content looks empty: it must neither
+   * answer an opener, who would believe that it holds nothing, nor take redo that it could not write.
+   */
   async stop(): Promise<void> {
     this.#health.setStatus('', 'NOT_SERVING');
     const segments = [...this.#segments.values()];
+    for (const segment of segments) segment.sessions.closeAll();
     await this.peers.stop();
-    await Promise.all(segments.map((segment) => segment.close()));
     this.#server.forceShutdown();
+    await Promise.all(segments.map((segment) => segment.close()));
   }
 }
 

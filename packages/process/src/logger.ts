@@ -1,10 +1,14 @@
-import { pino, type Logger } from 'pino';
+import { pino, type Logger, type LoggerOptions } from 'pino';
 
 export type { Logger } from 'pino';
 
-/** A program's root logger: JSON lines on stdout, one object an event; level by LOG_LEVEL. bigint fields become text. */
-export function createLogger(component: string, level = process.env['LOG_LEVEL'] ?? 'info'): Logger {
-  return pino({
+/** A program's root logger: JSON lines, one object an event, on stdout unless told otherwise; level by LOG_LEVEL. bigint fields become text. */
+export function createLogger(
+  component: string,
+  level = process.env['LOG_LEVEL'] ?? 'info',
+  destination?: { write(line: string): void },
+): Logger {
+  const options: LoggerOptions = {
     level,
     base: { component },
     timestamp: pino.stdTimeFunctions.isoTime,
@@ -13,7 +17,8 @@ export function createLogger(component: string, level = process.env['LOG_LEVEL']
       log: (fields) =>
         Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, typeof value === 'bigint' ? value.toString() : value])),
     },
-  });
+  };
+  return destination === undefined ? pino(options) : pino(options, destination);
 }
 
 /** For tests and tools that must stay quiet. */

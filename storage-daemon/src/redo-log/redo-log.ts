@@ -6,7 +6,7 @@ import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, type Ep
 import { offsetOfBatch, offsetOfDamagedBatch } from './find-batch.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { ChainLink, LogChain } from './log-chain.ts';
-import { LogGoneError } from './log-errors.ts';
+import { LogClosedError, LogGoneError } from './log-errors.ts';
 import { logFileName, type LogFile } from './log-file.ts';
 import { LogReader } from './log-reader.ts';
 import { recoverLog, type LogDamage, type OnScannedBatch, type RecoveredLog } from './log-recovery.ts';
@@ -37,6 +37,7 @@ export class RedoLog {
   readonly #chain: LogChain;
   readonly #cache: TailCache;
   readonly #commit: GroupCommit;
+  #isClosed = false;
   /** Called after each fdatasync, when `durable` has moved. */
   onDurable: () => void = () => {};
   onFailure: (error: Error) => void = () => {};
@@ -112,6 +113,7 @@ export class RedoLog {
    * has reached its end.
    */
   append(header: RedoBatchHeader, batch: Buffer): number {
+    if (this.#isClosed) throw new LogClosedError();
     if (this.#commit.failure !== undefined) throw this.#commit.failure;
     const chain = this.#chain;
     if (header.backlink !== chain.tail.lsn || header.previousEpoch !== chain.tail.epoch) {
@@ -211,7 +213,9 @@ export class RedoLog {
     this.#cache.truncate(0);
   }
 
+  /** What was appended before is on disk when it resolves; nothing is taken any more. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#commit.settled();
     for (const file of this.#chain.files) await file.close();
   }

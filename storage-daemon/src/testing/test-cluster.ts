@@ -38,6 +38,8 @@ export class TestCluster {
   readonly daemons: (Daemon | undefined)[] = [];
   readonly clients: SegmentClient[] = [];
   readonly limits: SegmentLimits;
+  /** Of daemons that start from now on. */
+  logger = silentLogger();
 
   private constructor(limits: SegmentLimits) {
     this.limits = limits;
@@ -66,7 +68,7 @@ export class TestCluster {
       peers: this.list,
       limits: this.limits,
       scrubBytesPerSecond: 0,
-      logger: silentLogger(),
+      logger: this.logger,
       disk: systemDisk(),
       clock: systemClock(),
     });
