@@ -181,3 +181,7 @@ export type Claim = Kind<
   },
   { phase?: string; capacity?: JsonObject; accessModes?: string[] }
 >;
+
+export function podIsReady(pod: Pod): boolean {
+  return pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
+}

@@ -18,7 +18,7 @@ import type { ImageMap } from './kubelet/image-map.ts';
 import { Kubelet } from './kubelet/kubelet.ts';
 import { logHandler } from './kubelet/logs.ts';
 import { startTicks } from './kubelet/process-table.ts';
-import { API_SERVICE_PORT, apiServiceAddress, chooseNetwork } from './services/network.ts';
+import { API_SERVICE_PORT, apiServiceAddress, chooseNetwork } from './network/network.ts';
 import { runDnsTable } from './services/dns-table.ts';
 import { runProxies } from './services/proxy.ts';
 import { FileJournal } from './store/journal.ts';

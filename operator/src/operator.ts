@@ -4,7 +4,7 @@ import type { Health, Logger } from '@kube-aurora/process';
 import { Caches } from './controller/caches.ts';
 import { ClusterController, statusPort } from './controller/cluster-controller.ts';
 import { EventRecorder } from './controller/event-recorder.ts';
-import type { DefaultImages } from './controller/plan.ts';
+import type { DefaultImages } from './plan/plan.ts';
 import { StatusProber } from './controller/status-prober.ts';
 import { WorkQueue } from './controller/work-queue.ts';
 import type { KubeApi } from './kube/client.ts';

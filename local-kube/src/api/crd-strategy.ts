@@ -1,4 +1,4 @@
-import type { Cause } from './errors.ts';
+import type { Cause } from '../schema/cause.ts';
 import type { StrategyContext } from './strategy.ts';
 import { arrayAt, isObject, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 

@@ -1,7 +1,5 @@
+import type { Cause } from '../schema/cause.ts';
 import type { JsonObject } from '../store/object.ts';
-
-/** One thing wrong with an object; `field` is its path. kubectl prints `field: message`. */
-export type Cause = { reason: string; message: string; field?: string };
 
 export type StatusDetails = { name?: string; group?: string; kind?: string; uid?: string; causes?: Cause[]; retryAfterSeconds?: number };
 

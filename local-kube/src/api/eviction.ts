@@ -1,7 +1,6 @@
-import { BUDGETS, podsOfBudget } from '../controllers/disruption-budgets.ts';
-import { disruptionCondition } from '../controllers/disruption-count.ts';
-import { podIsReady } from '../controllers/endpoints.ts';
-import type { Pod } from '../kinds.ts';
+import { disruptionCondition } from '../disruption/disruption-count.ts';
+import { BUDGETS, podsOfBudget } from '../disruption/pods-of-budget.ts';
+import { podIsReady, type Pod } from '../kinds.ts';
 import { arrayAt, isObject, numberAt, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 import { ApiError, refuse } from './errors.ts';
 import { instant } from './metadata.ts';
@@ -53,7 +52,7 @@ export function evict(registry: Registry, namespace: string | undefined, name: s
   if (!ended) {
     const budgets = registry.store
       .list(BUDGETS, namespace)
-      .filter((budget) => podsOfBudget(registry, budget).some((one) => one.metadata.uid === pod.metadata.uid));
+      .filter((budget) => podsOfBudget(registry.store, budget).some((one) => one.metadata.uid === pod.metadata.uid));
     if (budgets.length > 1)
       throw new ApiError(500, '', 'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.');
     const budget = budgets[0];

@@ -1,4 +1,4 @@
-import type { Cause } from './errors.ts';
+import type { Cause } from '../schema/cause.ts';
 import type { KubeObject, ObjectMeta } from '../store/object.ts';
 
 const LABEL_NAME = /^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/;

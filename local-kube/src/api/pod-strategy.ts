@@ -1,4 +1,4 @@
-import type { Cause } from './errors.ts';
+import type { Cause } from '../schema/cause.ts';
 import { arrayAt, isObject, jsonEqual, objectAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 
 const withDefaults = (defaults: JsonObject, value: Json | undefined): JsonObject => ({ ...defaults, ...(isObject(value) ? value : {}) });

@@ -3,13 +3,14 @@ import { trackUpdate } from '../patch/managed-fields.ts';
 import { applyDefaults, pruneUnknown, validate } from '../schema/validate.ts';
 import { isObject, jsonEqual, type Json, type KubeObject, type ObjectMeta } from '../store/object.ts';
 import type { Store } from '../store/store.ts';
-import { ApiError, refuse, type Cause } from './errors.ts';
+import { ApiError, refuse } from './errors.ts';
+import type { Cause } from '../schema/cause.ts';
 import { fromStored, toStored } from './events-conversion.ts';
 import { generatedName, instant, keptMetadata, metadataCauses } from './metadata.ts';
 import { apiVersionOf, ResourceCatalog, type Resource } from './resources.ts';
 import { strategyOf } from './strategies.ts';
 import type { StrategyContext } from './strategy.ts';
-import { clusterIpAllocator } from '../services/cluster-ip.ts';
+import { clusterIpAllocator } from '../network/cluster-ip.ts';
 import { removeObject, type DeleteOptions, type Removal } from './removal.ts';
 
 export interface WriteContext {

@@ -1,4 +1,4 @@
-import type { Cause } from './errors.ts';
+import type { Cause } from '../schema/cause.ts';
 import { customResourceCauses, prepareCustomResourceDefinition } from './crd-strategy.ts';
 import { defaultPod, podUpdateCauses } from './pod-strategy.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';

@@ -1,5 +1,5 @@
 import type { KubeObject } from '../store/object.ts';
-import type { Cause } from './errors.ts';
+import type { Cause } from '../schema/cause.ts';
 
 /** What a built-in kind adds to the common path of every write. */
 export interface Strategy {

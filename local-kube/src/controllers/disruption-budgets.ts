@@ -3,24 +3,15 @@ import { instant } from '../api/metadata.ts';
 import type { Registry } from '../api/registry.ts';
 import { groupResource } from '../api/errors.ts';
 import { scaleOf } from '../api/scale.ts';
-import type { Pod } from '../kinds.ts';
-import { jsonEqual, numberAt, objectAt, valueAt, type KubeObject, type OwnerReference } from '../store/object.ts';
-import { matchesLabelSelector } from '../store/selectors.ts';
-import { budgetStatus, controllerOf, countBudget, type ControllerScale } from './disruption-count.ts';
+import { jsonEqual, numberAt, type OwnerReference } from '../store/object.ts';
+import { budgetStatus, controllerOf, countBudget, type ControllerScale } from '../disruption/disruption-count.ts';
+import { BUDGETS, podsOfBudget } from '../disruption/pods-of-budget.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { reconcileOn, type Running } from './reconcile.ts';
 
-export const BUDGETS = 'policy/poddisruptionbudgets';
 const COMPONENT = 'controllermanager';
 /** How often granted evictions that led to nothing are looked at again. */
 const RECHECK_MS = 30_000;
-
-/** The pods that a budget is about. */
-export function podsOfBudget(registry: Registry, budget: KubeObject): Pod[] {
-  const selector = valueAt(budget, 'spec', 'selector') === undefined ? undefined : objectAt(budget, 'spec', 'selector');
-  const pods = registry.store.list('pods', budget.metadata.namespace) as Pod[];
-  return pods.filter((pod) => matchesLabelSelector(selector, pod.metadata.labels));
-}
 
 /** Keeps the status of PodDisruptionBudgets: how many pods may be taken now. */
 export function runDisruptionBudgets(registry: Registry, recorder: EventRecorder, logger: Logger): Running {
@@ -30,7 +21,7 @@ export function runDisruptionBudgets(registry: Registry, recorder: EventRecorder
     if (resource === undefined) return;
     for (const budget of store.list(BUDGETS)) {
       const { namespace, name } = budget.metadata;
-      const pods = podsOfBudget(registry, budget);
+      const pods = podsOfBudget(store, budget);
       const counted = countBudget(budget, pods, (controller) => scaleOfController(registry, controller, namespace), registry.now());
       const status = budgetStatus(budget, counted, instant(registry.now()));
       if (jsonEqual(budget['status'], status)) continue;

@@ -1,6 +1,6 @@
 import type { Logger } from '@kube-aurora/process';
 import type { Registry } from '../api/registry.ts';
-import type { Pod, Service, ServicePort } from '../kinds.ts';
+import { podIsReady, type Pod, type Service, type ServicePort } from '../kinds.ts';
 import { jsonEqual, type JsonObject, type KubeObject } from '../store/object.ts';
 import { matchesLabels } from '../store/selectors.ts';
 import { reconcileOn, type Running } from './reconcile.ts';
@@ -9,10 +9,6 @@ export interface ServiceEndpoint {
   readonly pod: Pod;
   readonly ip: string;
   readonly ready: boolean;
-}
-
-export function podIsReady(pod: Pod): boolean {
-  return pod.status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
 }
 
 /** The pods behind a Service, whether ready or not. Pods that ended or have no address are none. */

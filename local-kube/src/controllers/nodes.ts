@@ -3,7 +3,7 @@ import type { Logger } from '@kube-aurora/process';
 import { instant } from '../api/metadata.ts';
 import type { Registry } from '../api/registry.ts';
 import type { Node, Pod } from '../kinds.ts';
-import type { Network } from '../services/network.ts';
+import type { Network } from '../network/network.ts';
 import { jsonEqual, objectAt, type JsonObject, type KubeObject } from '../store/object.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { reconcileOn, type Running } from './reconcile.ts';

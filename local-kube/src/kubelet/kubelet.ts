@@ -5,7 +5,7 @@ import type { Registry } from '../api/registry.ts';
 import type { EventRecorder } from '../controllers/event-recorder.ts';
 import { outageOf, type Outage } from '../controllers/nodes.ts';
 import type { Pod, PodStatus } from '../kinds.ts';
-import { podAddress, type Network } from '../services/network.ts';
+import { podAddress, type Network } from '../network/network.ts';
 import { jsonEqual, type KubeObject } from '../store/object.ts';
 import type { ImageMap } from './image-map.ts';
 import { PodRunner, type PodHost } from './pod-runner.ts';

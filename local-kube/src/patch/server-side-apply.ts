@@ -1,4 +1,4 @@
-import type { Cause } from '../api/errors.ts';
+import type { Cause } from '../schema/cause.ts';
 import { propertySchema, type OpenSchema } from '../schema/open-schema.ts';
 import { isObject, type Json, type JsonObject, type KubeObject, type ManagedFieldsEntry } from '../store/object.ts';
 import {

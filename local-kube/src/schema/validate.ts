@@ -1,4 +1,4 @@
-import type { Cause } from '../api/errors.ts';
+import type { Cause } from './cause.ts';
 import { isObject, jsonEqual, type Json, type JsonObject } from '../store/object.ts';
 import { allowsUnknown, propertySchema, type OpenSchema } from './open-schema.ts';
 

@@ -26,7 +26,6 @@ export const ANNOTATION = {
 
 /** On a cluster while its computes may still write: they end before storage does. */
 export const FINALIZER = `${API_GROUP}/computes-first`;
-export const FIELD_MANAGER = 'kube-aurora-operator';
 export const MANAGER_SELECTOR = `${LABEL.managedBy}=kube-aurora`;
 export const ZONE_TOPOLOGY = 'topology.kubernetes.io/zone';
 export const HOST_TOPOLOGY = 'kubernetes.io/hostname';

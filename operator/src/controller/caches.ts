@@ -1,5 +1,6 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Logger } from '@kube-aurora/process';
+import { CLUSTERS } from '../api/cluster-resource.ts';
 import { LABEL, MANAGER_SELECTOR, segmentIndexes, storageName, ZONE_TOPOLOGY } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { KubeApi } from '../kube/client.ts';
@@ -62,7 +63,7 @@ export class Caches {
       });
     this.clusters = new KindInformer<AuroraCluster>({
       ...common,
-      resource: RESOURCE.clusters,
+      resource: CLUSTERS,
       namespace: options.namespace,
       onChange: (cluster) => onCluster(objectKey(cluster)),
     });

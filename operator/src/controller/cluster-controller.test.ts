@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '@kube-aurora/process';
+import { CLUSTERS } from '../api/cluster-resource.ts';
 import { ANNOTATION, FINALIZER, LABEL, segmentIndexes, storageName } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { ApiError } from '../kube/api-error.ts';
@@ -38,7 +39,7 @@ class World {
     api: this.api,
     caches: {
       clusters: {
-        get: (namespace, name) => this.api.objects.get(objectPath(RESOURCE.clusters, namespace, name)) as AuroraCluster | undefined,
+        get: (namespace, name) => this.api.objects.get(objectPath(CLUSTERS, namespace, name)) as AuroraCluster | undefined,
       },
       nodes: { list: () => this.nodes },
       partsOf: () => {
@@ -71,11 +72,11 @@ class World {
   });
 
   async put(cluster: AuroraCluster): Promise<void> {
-    await this.api.create(RESOURCE.clusters, cluster);
+    await this.api.create(CLUSTERS, cluster);
   }
 
   get cluster(): AuroraCluster {
-    return this.api.objects.get(objectPath(RESOURCE.clusters, 'default', 'demo')) as AuroraCluster;
+    return this.api.objects.get(objectPath(CLUSTERS, 'default', 'demo')) as AuroraCluster;
   }
 
   /** The kubelet's part: every pod runs and is ready, and its program answers. */
@@ -158,7 +159,7 @@ test('a deleted cluster goes when its writer is gone, and nothing is made anew m
   await world.reconcile();
   expect(world.cluster.metadata.finalizers).toEqual(['other', FINALIZER]);
   world.runPods();
-  const path = objectPath(RESOURCE.clusters, 'default', 'demo');
+  const path = objectPath(CLUSTERS, 'default', 'demo');
   world.api.objects.set(path, {
     ...world.cluster,
     metadata: { ...world.cluster.metadata, finalizers: [FINALIZER], deletionTimestamp: new Date(NOW).toISOString() },

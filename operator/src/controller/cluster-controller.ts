@@ -1,4 +1,5 @@
 import type { Logger } from '@kube-aurora/process';
+import { CLUSTERS } from '../api/cluster-resource.ts';
 import { withDefaults } from '../api/defaults.ts';
 import { PORT } from '../api/names.ts';
 import { API_GROUP_VERSION, CLUSTER_KIND, type AuroraCluster, type AuroraClusterStatus } from '../api/types.ts';
@@ -11,13 +12,13 @@ import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { storageDisruptionBudget } from '../specs/services.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { noticesOf } from '../status/transitions.ts';
-import type { Obstacle } from './actions.ts';
+import type { Obstacle } from '../plan/actions.ts';
 import type { ClusterParts } from './caches.ts';
 import type { EventRecorder } from './event-recorder.ts';
-import { TRUST_READINESS_MS, writerPod, writerState, type Observed } from './observed.ts';
-import { deadNode } from './pod-health.ts';
+import { TRUST_READINESS_MS, writerPod, writerState, type Observed } from '../observed/observed.ts';
+import { deadNode } from '../plan/pod-health.ts';
 import { perform, type Outcome } from './perform.ts';
-import { planCluster, type ClusterPlan, type DefaultImages } from './plan.ts';
+import { planCluster, type ClusterPlan, type DefaultImages } from '../plan/plan.ts';
 import type { ProbeTarget, StatusProber } from './status-prober.ts';
 
 /** While something changes, agents and daemons are asked this often; when all is well, this seldom. */
@@ -183,7 +184,7 @@ export class ClusterController {
     if (canonicalJson(status) === canonicalJson(cluster.status)) return;
     const { name, namespace, uid } = cluster.metadata;
     try {
-      await api.applyStatus(RESOURCE.clusters, {
+      await api.applyStatus(CLUSTERS, {
         apiVersion: API_GROUP_VERSION,
         kind: CLUSTER_KIND,
         metadata: { name, ...(namespace === undefined ? {} : { namespace }), ...(uid === undefined ? {} : { uid }) },

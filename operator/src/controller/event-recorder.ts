@@ -1,12 +1,13 @@
 import type { Logger } from '@kube-aurora/process';
-import { ANNOTATION, FIELD_MANAGER } from '../api/names.ts';
+import { ANNOTATION } from '../api/names.ts';
 import { API_GROUP_VERSION, CLUSTER_KIND, type AuroraCluster } from '../api/types.ts';
 import { isConflict, isNotFound } from '../kube/api-error.ts';
 import type { KubeApi } from '../kube/client.ts';
+import { FIELD_MANAGER } from '../kube/field-manager.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { clusterNamespace, fingerprint } from '../specs/metadata.ts';
-import type { Notice } from './actions.ts';
+import type { Notice } from '../plan/actions.ts';
 
 /** core/v1 Event, with the fields that kubectl shows. */
 export interface ClusterEvent extends KubeObject {

@@ -1,3 +1,4 @@
+import { CLUSTERS } from '../api/cluster-resource.ts';
 import { FINALIZER, LABEL } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { ApiError, isConflict, isNotFound, isTransient } from '../kube/api-error.ts';
@@ -5,8 +6,8 @@ import type { KubeApi } from '../kube/client.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { RESOURCE, type Resource } from '../kube/resources.ts';
 import { connectionSecret } from '../specs/secrets.ts';
-import type { Action, Obstacle } from './actions.ts';
-import { foreign } from './plan-storage-pods.ts';
+import type { Action, Obstacle } from '../plan/actions.ts';
+import { foreign } from '../plan/plan-storage-pods.ts';
 
 export type Outcome =
   | { readonly kind: 'done' }
@@ -60,7 +61,7 @@ async function act(action: Action, context: PerformContext): Promise<Outcome> {
     const { namespace, name, resourceVersion, finalizers = [] } = cluster.metadata;
     const others = finalizers.filter((finalizer) => finalizer !== FINALIZER);
     // The list is replaced whole: with the version it was read at, nobody else's finalizer can be lost.
-    await api.merge(RESOURCE.clusters, namespace, name, {
+    await api.merge(CLUSTERS, namespace, name, {
       metadata: { resourceVersion, finalizers: action.kind === 'hold-cluster' ? [...others, FINALIZER] : others },
     });
     return { kind: 'done' };

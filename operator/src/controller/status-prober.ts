@@ -1,5 +1,5 @@
-import { isSilent, silent, type AgentReport, type DaemonReport } from '../status/reports.ts';
-import { readAgentStatus, readDaemonStatus } from '../status/reports.ts';
+import { isSilent, silent, type AgentReport, type DaemonReport } from '../observed/reports.ts';
+import { readAgentStatus, readDaemonStatus } from '../observed/reports.ts';
 import { canonicalJson } from '../specs/metadata.ts';
 
 /** A pod to ask, by the uid it has now. */

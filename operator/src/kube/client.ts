@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { FIELD_MANAGER } from '../api/names.ts';
+import { FIELD_MANAGER } from './field-manager.ts';
 import { ApiError } from './api-error.ts';
 import type { KubeObject } from './objects.ts';
 import { collectionPath, objectPath, type Resource } from './resources.ts';

@@ -1,5 +1,3 @@
-import { API_GROUP, API_VERSION, CLUSTER_PLURAL } from '../api/types.ts';
-
 /** A kind of object at the API server: where its collection is. */
 export interface Resource {
   /** `/api/v1` or `/apis/GROUP/VERSION`. */
@@ -9,7 +7,6 @@ export interface Resource {
 }
 
 export const RESOURCE = {
-  clusters: { root: `/apis/${API_GROUP}/${API_VERSION}`, plural: CLUSTER_PLURAL, namespaced: true },
   pods: { root: '/api/v1', plural: 'pods', namespaced: true },
   volumeClaims: { root: '/api/v1', plural: 'persistentvolumeclaims', namespaced: true },
   services: { root: '/api/v1', plural: 'services', namespaced: true },

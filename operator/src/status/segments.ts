@@ -1,8 +1,8 @@
 import { segmentIndexes, storageName } from '../api/names.ts';
 import type { InstanceStatus, SegmentStatus } from '../api/types.ts';
-import { freshAgent, isSegmentUp, zoneOfSegment, type Observed } from '../controller/observed.ts';
+import { freshAgent, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { isPodReady, isTerminating, podCondition, type Pod } from '../kube/objects.ts';
-import { isSilent } from './reports.ts';
+import { isSilent } from '../observed/reports.ts';
 
 /** Keeps optional fields absent instead of undefined: server-side apply would otherwise be sent holes. */
 export function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {

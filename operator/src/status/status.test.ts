@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION } from '../api/names.ts';
 import type { AuroraClusterStatus } from '../api/types.ts';
-import type { Observed } from '../controller/observed.ts';
+import type { Observed } from '../observed/observed.ts';
 import { checkManifest } from '../testing/manifest-check.ts';
 import {
   agentReport,
@@ -19,7 +19,7 @@ import {
   without,
 } from '../testing/picture.ts';
 import { computeStatus } from './compute-status.ts';
-import { readAgentStatus, readDaemonStatus } from './reports.ts';
+import { readAgentStatus, readDaemonStatus } from '../observed/reports.ts';
 import { noticesOf } from './transitions.ts';
 
 const statusOf = (observed: Observed): AuroraClusterStatus => computeStatus(observed, plan(observed));

@@ -1,6 +1,6 @@
 import type { ConditionType } from '../api/conditions.ts';
 import { WRITE_QUORUM, type AuroraClusterStatus, type SegmentStatus } from '../api/types.ts';
-import type { Notice } from '../controller/actions.ts';
+import type { Notice } from '../plan/actions.ts';
 import { describeMissing } from './compute-status.ts';
 
 /**

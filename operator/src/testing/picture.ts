@@ -1,15 +1,15 @@
 import { withDefaults } from '../api/defaults.ts';
 import { ANNOTATION, computeName, FINALIZER, LABEL, segmentIndexes, storageName } from '../api/names.ts';
 import type { AuroraCluster, AuroraClusterStatus } from '../api/types.ts';
-import { planCluster, type ClusterPlan } from '../controller/plan.ts';
-import type { Observed } from '../controller/observed.ts';
+import { planCluster, type ClusterPlan } from '../plan/plan.ts';
+import type { Observed } from '../observed/observed.ts';
 import type { ContainerStatus, Node, Pod, PodCondition, VolumeClaim } from '../kube/objects.ts';
 import { computePod } from '../specs/compute-pod.ts';
 import { connectionSecret, appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { readWriteService, storageService } from '../specs/services.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import { volumeClaim } from '../specs/volume-claim.ts';
-import type { AgentReport, DaemonReport } from '../status/reports.ts';
+import type { AgentReport, DaemonReport } from '../observed/reports.ts';
 
 /** Pictures of clusters for tests: a healthy one, to be changed one thing at a time. */
 export const NOW = Date.parse('2026-11-21T12:00:00Z');

@@ -1,6 +1,5 @@
-import type { Condition, Pod } from '../kinds.ts';
+import { podIsReady, type Condition, type Pod } from '../kinds.ts';
 import { arrayAt, isObject, numberAt, objectAt, stringAt, type Json, type JsonObject, type OwnerReference } from '../store/object.ts';
-import { podIsReady } from './endpoints.ts';
 
 /**
  * How many pods a controller is meant to have, or why that cannot be known. Kubernetes asks Deployments, ReplicaSets and, for

@@ -4,7 +4,7 @@ import { ANNOTATION, segmentIndexes, storageName } from '../api/names.ts';
 import { READ_QUORUM } from '../api/types.ts';
 import { isPodReady, type Pod, type VolumeClaim } from '../kube/objects.ts';
 import { daemonReport, healthy, makeNode, NOW, outdatedPod, plan, running } from '../testing/picture.ts';
-import { holdsData, isSegmentUp, type Observed } from './observed.ts';
+import { holdsData, isSegmentUp, type Observed } from '../observed/observed.ts';
 
 /** Any mixture of troubles: what a plan must never do, whatever is seen. */
 const podState = fc.constantFrom(

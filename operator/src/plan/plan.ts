@@ -1,13 +1,13 @@
 import { describeProblems, validateCluster, type SpecProblem } from '../api/validate.ts';
 import { ANNOTATION, LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
-import { isInitialized, volumeIdentity, type Observed } from './observed.ts';
+import { isInitialized, volumeIdentity, type Observed } from '../observed/observed.ts';
 import { planAccess } from './plan-access.ts';
 import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePod } from './plan-compute-pod.ts';
 import { planDeletion, planHold } from './plan-deletion.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
-import { isSilent } from '../status/reports.ts';
+import { isSilent } from '../observed/reports.ts';
 import { WRITE_QUORUM } from '../api/types.ts';
 
 export interface DefaultImages {

@@ -4,7 +4,7 @@ import { isTerminating } from '../kube/objects.ts';
 import { isOwnedBy } from '../specs/metadata.ts';
 import type { Action, Plan } from './actions.ts';
 import { EMPTY_PLAN, joinPlans } from './actions.ts';
-import { isSegmentUp, type Observed } from './observed.ts';
+import { isSegmentUp, type Observed } from '../observed/observed.ts';
 import { overdue } from './plan-compute-pod.ts';
 
 /** Without four segments the last checkpoint cannot be stored: waiting for it would only take time. */

@@ -4,7 +4,7 @@ import { covers } from '../specs/metadata.ts';
 import { appCredentials, connectionSecret, secretPassword, superuserCredentials } from '../specs/secrets.ts';
 import { readWriteService, storageService } from '../specs/services.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
-import type { Observed } from './observed.ts';
+import type { Observed } from '../observed/observed.ts';
 
 /** Services and Secrets: how clients and pods find the cluster and log in. */
 export function planAccess(observed: Observed): Plan {

@@ -5,10 +5,10 @@ import { computePod } from '../specs/compute-pod.ts';
 import { covers, isLeftover, isOwnedBy } from '../specs/metadata.ts';
 import type { Action, Notice, Plan } from './actions.ts';
 import { EMPTY_PLAN } from './actions.ts';
-import { isInitialized, isSegmentUp, writerPod, zoneOfSegment, type Observed } from './observed.ts';
+import { isInitialized, isSegmentUp, writerPod, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { foreign } from './plan-storage-pods.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
-import { isSilent } from '../status/reports.ts';
+import { isSilent } from '../observed/reports.ts';
 
 /** An agent that was fenced this soon after its start has a rival that starts again as well: wait, or they would take turns. */
 const FENCED_PAUSE_MS = 10_000;

@@ -4,7 +4,7 @@ import type { Pod } from '../kube/objects.ts';
 import { agentReport, healthy, makeCluster, makeNode, NOW, plan, running, told, untouched } from '../testing/picture.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { noticesOf } from '../status/transitions.ts';
-import type { Observed } from './observed.ts';
+import type { Observed } from '../observed/observed.ts';
 
 function deleted(finalizers: readonly string[] = [FINALIZER]): Observed {
   const cluster = makeCluster();

@@ -17,7 +17,7 @@ import {
   withEntry,
   without,
 } from '../testing/picture.ts';
-import type { Observed } from './observed.ts';
+import type { Observed } from '../observed/observed.ts';
 
 const initializedStatus = {
   storage: { summary: '6/6', ready: 6, desired: 6, initialized: true, segments: [] },

@@ -12,7 +12,7 @@ import {
   type Service,
   type VolumeClaim,
 } from '../kube/objects.ts';
-import { isSilent, type AgentReport, type DaemonReport } from '../status/reports.ts';
+import { isSilent, type AgentReport, type DaemonReport } from './reports.ts';
 
 /** Everything decisions are taken from: the cluster, and what was last seen of its parts. Never changed in place. */
 export interface Observed {

@@ -3,7 +3,7 @@ import { isNodeReady, isPodReady, isTerminating, timeMs, type Node, type Pod } f
 import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import type { Action, Notice, Obstacle, Plan } from './actions.ts';
-import { isInitialized, isSegmentSettled, zoneOfSegment, type Observed } from './observed.ts';
+import { isInitialized, isSegmentSettled, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { mayMakeClaims } from './plan-claims.ts';
 import { podTrouble } from './pod-health.ts';
 

@@ -6,7 +6,7 @@ import { sizeBytes } from '../api/quantity.ts';
 import { covers } from '../specs/metadata.ts';
 import { volumeClaim } from '../specs/volume-claim.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
-import { copiesHeld, holdsData, isInitialized, zoneOfSegment, type Observed } from './observed.ts';
+import { copiesHeld, holdsData, isInitialized, zoneOfSegment, type Observed } from '../observed/observed.ts';
 
 /**
  * May claims be made anew? An empty claim in place of a lost one is filled from its peers, as long as a read quorum
