@@ -64,63 +64,92 @@ static bool has_init_fork(const char *path, size_t relation_length)
         return false;
     memcpy(sibling, path, relation_length);
     strcpy(sibling + relation_length, "_init");
-    return stat(sibling, &st) == 0;
+    return fstatat(AT_FDCWD, sibling, &st, 0) == 0;
+}
+
+/* base/DB, global, or pg_tblspc/SPC/PG_VERSION_DIR/DB; moves past it. */
+static bool take_database(const char **at, uint32_t *spc_oid, uint32_t *db_oid)
+{
+    take_text(at, "./");
+    *db_oid = 0;
+    if (take_text(at, "base/")) {
+        *spc_oid = DEFAULT_TABLESPACE;
+        return take_number(at, db_oid);
+    }
+    if (take_text(at, "global")) {
+        *spc_oid = GLOBAL_TABLESPACE;
+        return true;
+    }
+    if (!take_text(at, "pg_tblspc/") || !take_number(at, spc_oid) || !take_text(at, "/PG_"))
+        return false;
+    while (**at != '\0' && **at != '/')
+        (*at)++;
+    return take_text(at, "/") && take_number(at, db_oid);
+}
+
+bool parse_database_path(const char *path, uint32_t *spc_oid, uint32_t *db_oid)
+{
+    if (!take_database(&path, spc_oid, db_oid))
+        return false;
+    while (*path == '/')
+        path++;
+    return *path == '\0';
 }
 
 /*
- * Relation files: base/DB/REL, global/REL, pg_tblspc/SPC/PG_VERSION_DIR/DB/REL, then [_vm|_init][.SEGMENT].
- * Temporary relations (tN_REL) and pgsql_tmp fail the number syntax; the free-space map is not in WAL and stays local.
+ * A database's directory, then /REL[_fsm|_vm|_init][.SEGMENT]. Temporary relations (tN_REL) and pgsql_tmp fail the number
+ * syntax.
  */
+bool parse_relation_path(const char *path, struct relation_path *found)
+{
+    const char *p = path;
+    if (!take_database(&p, &found->spc_oid, &found->db_oid))
+        return false;
+    found->directory_length = (size_t)(p - path);
+    if (!take_text(&p, "/") || !take_number(&p, &found->rel_number))
+        return false;
+    found->relation_length = (size_t)(p - path);
+    found->fork = MAIN_FORK;
+    found->segment = 0;
+    if (take_text(&p, "_fsm"))
+        found->fork = FREE_SPACE_MAP;
+    else if (take_text(&p, "_vm"))
+        found->fork = VISIBILITY_MAP;
+    else if (take_text(&p, "_init"))
+        found->fork = INIT_FORK;
+    if (*p == '.') {
+        p++;
+        if (!take_number(&p, &found->segment) || found->segment > UINT32_MAX / BLOCKS_PER_FILE)
+            return false;
+    }
+    return *p == '\0';
+}
+
+/* The free-space map is not in WAL and stays local. */
 struct file_entry classify_path(const char *path)
 {
-    struct file_entry entry = {.kind = FILE_OTHER};
-    const struct file_entry other = entry;
+    const struct file_entry other = {.kind = FILE_OTHER};
+    struct relation_path relation;
     const char *p = path;
-    uint32_t segment = 0;
     take_text(&p, "./");
     if (take_text(&p, "pg_wal/")) {
         uint64_t timeline, high, low;
         if (!take_hex8(&p, &timeline) || !take_hex8(&p, &high) || !take_hex8(&p, &low) || *p != '\0')
             return other;
-        entry.kind = FILE_WAL;
-        entry.wal_base = (high << 32) + low * WAL_SEGMENT_BYTES;
-        return entry;
+        return (struct file_entry){.kind = FILE_WAL, .wal_base = (high << 32) + low * WAL_SEGMENT_BYTES};
     }
-    if (take_text(&p, "base/")) {
-        entry.spc_oid = DEFAULT_TABLESPACE;
-        if (!take_number(&p, &entry.db_oid) || !take_text(&p, "/"))
-            return other;
-    } else if (take_text(&p, "global/")) {
-        entry.spc_oid = GLOBAL_TABLESPACE;
-    } else if (take_text(&p, "pg_tblspc/")) {
-        if (!take_number(&p, &entry.spc_oid) || !take_text(&p, "/PG_"))
-            return other;
-        while (*p != '\0' && *p != '/')
-            p++;
-        if (!take_text(&p, "/") || !take_number(&p, &entry.db_oid) || !take_text(&p, "/"))
-            return other;
-    } else {
+    if (!parse_relation_path(path, &relation) || relation.fork == FREE_SPACE_MAP)
         return other;
-    }
-    if (!take_number(&p, &entry.rel_number))
+    if (relation.fork != INIT_FORK && has_init_fork(path, relation.relation_length))
         return other;
-    size_t relation_length = (size_t)(p - path);
-    if (take_text(&p, "_vm"))
-        entry.fork = 2;
-    else if (take_text(&p, "_init"))
-        entry.fork = 3;
-    if (*p == '.') {
-        p++;
-        if (!take_number(&p, &segment))
-            return other;
-    }
-    if (*p != '\0' || segment > UINT32_MAX / BLOCKS_PER_FILE)
-        return other;
-    if (entry.fork != 3 && has_init_fork(path, relation_length))
-        return other;
-    entry.kind = FILE_RELATION;
-    entry.first_block = segment * BLOCKS_PER_FILE;
-    return entry;
+    return (struct file_entry){
+        .kind = FILE_RELATION,
+        .fork = relation.fork,
+        .spc_oid = relation.spc_oid,
+        .db_oid = relation.db_oid,
+        .rel_number = relation.rel_number,
+        .first_block = relation.segment * BLOCKS_PER_FILE,
+    };
 }
 
 bool path_is_relation(const char *path)

@@ -89,6 +89,23 @@ static void lock_blocks(const struct file_entry *file, uint32_t block, uint32_t 
         lock_stripe(held->stripe[i]);
 }
 
+/*
+ * One relation's files are made by one process at a time. A stripe like any other: whoever holds it takes no second one, and
+ * nobody opens a file while holding stripes.
+ */
+uint32_t lock_relation(uint32_t spc_oid, uint32_t db_oid, uint32_t rel_number)
+{
+    const struct file_entry whole = {.fork = UINT8_MAX, .spc_oid = spc_oid, .db_oid = db_oid, .rel_number = rel_number};
+    uint32_t stripe = stripe_of(&whole, 0);
+    lock_stripe(stripe);
+    return stripe;
+}
+
+void unlock_relation(uint32_t stripe)
+{
+    shared->stripes[stripe] = 0;
+}
+
 static void unlock_blocks(const struct stripes_held *held)
 {
     for (int i = held->count - 1; i >= 0; i--)
@@ -113,11 +130,17 @@ static void cache_pages(int fd, const struct file_entry *file, uint32_t block, i
     unlock_blocks(&held);
 }
 
-static int fetch(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages)
+/* The LSN that a page from the volume must be as new as. */
+uint64_t read_lsn(void)
 {
     uint64_t lsn = shared->request_lsn;
     uint64_t durable = shared->wal_durable;
-    if (agent_read_pages(file, block, (uint16_t)count, lsn < durable ? lsn : durable, pages) != 0)
+    return lsn < durable ? lsn : durable;
+}
+
+static int fetch(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages)
+{
+    if (agent_read_pages(file, block, (uint16_t)count, read_lsn(), pages) != 0)
         return -1;
     if (file->writable)
         cache_pages(fd, file, block, count, pages);

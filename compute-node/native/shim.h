@@ -2,6 +2,7 @@
 #ifndef AURORA_SHIM_H
 #define AURORA_SHIM_H
 
+#include <dirent.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +33,16 @@ struct shared_state {
 
 enum file_kind { FILE_OTHER = 0, FILE_WAL, FILE_RELATION };
 
+enum fork { MAIN_FORK = 0, FREE_SPACE_MAP = 1, VISIBILITY_MAP = 2, INIT_FORK = 3 };
+
+/* A relation file's path, taken apart. */
+struct relation_path {
+    uint32_t spc_oid, db_oid, rel_number, segment;
+    uint8_t fork;
+    size_t directory_length; /* of the path up to and without the slash before the file's name */
+    size_t relation_length;  /* of the path up to and with the relation's number */
+};
+
 /* What the shim knows of an open file. */
 struct file_entry {
     uint8_t kind;
@@ -58,6 +69,8 @@ struct real_calls {
     int (*ftruncate)(int, off_t);
     int (*truncate)(const char *, off_t);
     int (*unlink)(const char *);
+    int (*access)(const char *, int);
+    DIR *(*opendir)(const char *);
     ssize_t (*copy_file_range)(int, off64_t *, int, off64_t *, size_t, unsigned);
 };
 
@@ -78,7 +91,14 @@ struct file_entry *file_entry(int fd); /* NULL when the shim does not care for t
 bool remember_file(int fd, const char *path, int flags); /* false: one of ours, with a descriptor too high to keep track of */
 void forget_file(int fd);
 bool path_is_relation(const char *path);
+bool parse_relation_path(const char *path, struct relation_path *found);
+bool parse_database_path(const char *path, uint32_t *spc_oid, uint32_t *db_oid);
 struct file_entry classify_path(const char *path);
+
+/* relations.c: 0, or -1 with errno when the files cannot be made. */
+bool map_relation_table(const char *file);
+int relation_arrives(const char *path);
+int database_arrives(const char *path);
 
 /* agent.c: both return 0 or -1 with errno = EIO. Neither returns when the postmaster is gone. */
 int agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn, bool *fenced);
@@ -89,6 +109,9 @@ ssize_t relation_read(int fd, struct file_entry *file, const struct iovec *parts
 ssize_t relation_read_sequential(int fd, struct file_entry *file, void *buffer, size_t bytes);
 ssize_t relation_write(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset);
 void raise_request_lsn(uint64_t lsn);
+uint64_t read_lsn(void);
+uint32_t lock_relation(uint32_t spc_oid, uint32_t db_oid, uint32_t rel_number);
+void unlock_relation(uint32_t stripe);
 
 /* connections.c */
 bool watch_connections(void);

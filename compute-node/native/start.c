@@ -2,7 +2,8 @@
  * Comes to life once, in the process that the agent starts (the postmaster); all other PostgreSQL processes are its
  * forks and inherit what is set up here. Anything else that happens to load the library passes through untouched.
  *
- * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN decimal, AURORA_SHIM_AGENT_PID.
+ * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_RELATIONS path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN decimal,
+ * AURORA_SHIM_AGENT_PID.
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -39,6 +40,8 @@ void resolve_real_calls(void)
     real.ftruncate = dlsym(RTLD_NEXT, "ftruncate");
     real.truncate = dlsym(RTLD_NEXT, "truncate");
     real.unlink = dlsym(RTLD_NEXT, "unlink");
+    real.access = dlsym(RTLD_NEXT, "access");
+    real.opendir = dlsym(RTLD_NEXT, "opendir");
     real.copy_file_range = dlsym(RTLD_NEXT, "copy_file_range");
 }
 
@@ -87,6 +90,9 @@ __attribute__((constructor)) static void start(void)
         resolve_real_calls();
     if (!watch_connections())
         refuse("this is not the PostgreSQL that the shim knows");
+    const char *relations = getenv("AURORA_SHIM_RELATIONS");
+    if (relations == NULL || !map_relation_table(relations))
+        refuse("AURORA_SHIM_RELATIONS names no table of the volume's relations");
     /* Programs that PostgreSQL runs (COPY ... PROGRAM, archive_command) are not part of the volume. */
     unsetenv("LD_PRELOAD");
     unsetenv("AURORA_SHIM_TOKEN");

@@ -1,6 +1,9 @@
 /*
  * The libc calls that the stock postgres binary imports and the shim stands before. It imports no *64 names.
- * Not here, because they stay local: lseek, stat, posix_fallocate, rename, and all I/O on SLRUs, pg_control, relation maps.
+ * Not here, because they stay local: lseek, posix_fallocate, rename, and all I/O on SLRUs, pg_control, relation maps.
+ *
+ * Every call that names a relation file lets the relation arrive first, so that what PostgreSQL finds, or removes, is what a
+ * directory with all files in it would have shown. Who walks a database's directory needs all of it.
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -8,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -30,6 +34,8 @@ EXPORT int open(const char *path, int flags, ...)
     va_start(arguments, flags);
     mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
+    if (relation_arrives(path) != 0)
+        return -1;
     int fd = real.open(path, flags, mode);
     int saved_errno = errno;
     if (!remember_file(fd, path, flags)) {
@@ -150,6 +156,8 @@ EXPORT int ftruncate(int fd, off_t bytes)
 EXPORT int truncate(const char *path, off_t bytes)
 {
     RESOLVE();
+    if (relation_arrives(path) != 0)
+        return -1;
     if (shared != NULL && path_is_relation(path))
         raise_request_lsn(shared->wal_durable);
     return real.truncate(path, bytes);
@@ -158,9 +166,51 @@ EXPORT int truncate(const char *path, off_t bytes)
 EXPORT int unlink(const char *path)
 {
     RESOLVE();
+    if (relation_arrives(path) != 0)
+        return -1;
     if (shared != NULL && path_is_relation(path))
         raise_request_lsn(shared->wal_durable);
     return real.unlink(path);
+}
+
+EXPORT int access(const char *path, int mode)
+{
+    RESOLVE();
+    return relation_arrives(path) == 0 ? real.access(path, mode) : -1;
+}
+
+/* Builds for a glibc before 2.33 import __xstat and __lxstat, later ones stat and lstat. */
+EXPORT int stat(const char *restrict path, struct stat *restrict found)
+{
+    RESOLVE();
+    return relation_arrives(path) == 0 ? fstatat(AT_FDCWD, path, found, 0) : -1;
+}
+
+EXPORT int lstat(const char *restrict path, struct stat *restrict found)
+{
+    RESOLVE();
+    return relation_arrives(path) == 0 ? fstatat(AT_FDCWD, path, found, AT_SYMLINK_NOFOLLOW) : -1;
+}
+
+EXPORT int __xstat(int version, const char *path, struct stat *found)
+{
+    (void)version; /* of struct stat: there is one on 64-bit machines */
+    return stat(path, found);
+}
+
+EXPORT int __lxstat(int version, const char *path, struct stat *found)
+{
+    (void)version;
+    return lstat(path, found);
+}
+
+/* The postmaster only looks for temporary files, at its start, in every database. */
+EXPORT DIR *opendir(const char *path)
+{
+    RESOLVE();
+    if (shared != NULL && getpid() != config.postmaster && database_arrives(path) != 0)
+        return NULL;
+    return real.opendir(path);
 }
 
 /* The kernel would copy holes as holes (file_copy_method = clone). Read through the volume and write instead. */

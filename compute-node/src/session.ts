@@ -1,9 +1,9 @@
 import { chmod, copyFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '@kube-aurora/clock';
-import { DB_STATE, INVALID_LSN, PAGE_BYTES, encodePgControl, formatLsn } from '@kube-aurora/pg-format';
+import { DB_STATE, INVALID_LSN, encodePgControl, formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
-import { RMGRS_NEEDING_IMAGES, SLRU_KINDS, SLRU_NAMES, decodePageKey, type ForkSize, type VolumeState } from '@kube-aurora/redo';
+import { RMGRS_NEEDING_IMAGES, SLRU_KINDS, SLRU_NAMES, decodePageKey, type VolumeState } from '@kube-aurora/redo';
 import type { FailureReason } from './agent-state.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentMetrics } from './metrics.ts';
@@ -19,9 +19,6 @@ import { PageReader } from './read-path/page-reader.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
 import { LocalWal } from './write-path/local-wal.ts';
 import { WritePath } from './write-path/write-path.ts';
-
-/** Largest run of pages in one GetPages. */
-const PAGES_PER_READ = 128;
 
 /** Why an epoch of ours ended. */
 export type SessionEnd =
@@ -159,14 +156,13 @@ export class WriterSession {
     const imageMs = elapsedMs();
     const first = makeFirstBatch(state, slruPages, clock.wallTime());
     const durable = this.writePath.appendFirst(first.records);
-    const { discarded } = await buildDataDirectory({
+    const { discarded } = buildDataDirectory({
       dir: place.dataDir,
       account: place.account,
       state,
       controlFile: controlFile(state, first),
       walPages: first.walPages,
       slruPages: slruPagesOf(slruPages),
-      readInitFork: (fork) => this.#readFork(fork, opened.startLsn),
       parameters: config.pgParameters,
       hba: config.pgHba,
     });
@@ -227,16 +223,6 @@ export class WriterSession {
       },
       'PostgreSQL is up',
     );
-  }
-
-  async #readFork(fork: ForkSize, lsn: bigint): Promise<Buffer> {
-    const runs: Buffer[] = [];
-    for (let block = 0; block < fork.blocks; block += PAGES_PER_READ) {
-      const count = Math.min(PAGES_PER_READ, fork.blocks - block);
-      const { spcOid, dbOid, relNumber } = fork;
-      runs.push(await this.pageReader.read({ spcOid, dbOid, relNumber, fork: fork.fork, block, count }, lsn));
-    }
-    return Buffer.concat(runs, fork.blocks * PAGE_BYTES);
   }
 
   #postgresExited({ code, signal }: PostgresExit): void {

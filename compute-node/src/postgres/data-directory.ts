@@ -1,6 +1,7 @@
 /**
- * Builds the data directory that PostgreSQL starts from, without any replay: relation files are holes of the right size
- * (the shim fills them), and the rest is written out from the volume's state. Nothing here is durable or has to be.
+ * Builds the data directory that PostgreSQL starts from, without any replay and without relation files: the shim makes those,
+ * holes of the right size, when PostgreSQL first names one. The rest is written out from the volume's state. Nothing here is
+ * durable or has to be.
  */
 import {
   chownSync,
@@ -9,7 +10,6 @@ import {
   fchownSync,
   ftruncateSync,
   mkdirSync,
-  open,
   openSync,
   readdirSync,
   renameSync,
@@ -17,7 +17,6 @@ import {
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import {
   crc32c,
   decodePgControl,
@@ -26,7 +25,6 @@ import {
   offsetInSegment,
   PAGE_BYTES,
   PG_CATALOG_VERSION,
-  type RelFork,
   segmentStart,
   WAL_SEGMENT_BYTES,
   walSegmentFileName,
@@ -34,16 +32,11 @@ import {
 import { type ForkSize, SLRU_NAMES, SLRU_PAGES_PER_SEGMENT, type SlruName, type VolumeState } from '@kube-aurora/redo';
 import type { Account } from './account.ts';
 import { configurationFile, hbaFile } from './parameters.ts';
+import { encodeRelationTable, RELATION_TABLE_FILE } from './relation-table.ts';
 
 const DEFAULT_TABLESPACE = 1663;
 const GLOBAL_TABLESPACE = 1664;
-/** RELSEG_SIZE: blocks of a relation file, 1 GiB. */
-const BLOCKS_PER_FILE = 131_072;
-const FORK = { main: 0, freeSpaceMap: 1, init: 3 } as const;
-const FORK_SUFFIX = ['', '_fsm', '_vm', '_init'];
 const TABLESPACE_VERSION = `PG_18_${PG_CATALOG_VERSION}`;
-/** Directories that are filled at the same time; Node has four threads for files. */
-const LANES = 4;
 /** REPLICATION_STATE_MAGIC (replication/logical/origin.c). */
 const ORIGINS_MAGIC = 0x1257dade;
 
@@ -99,20 +92,13 @@ export interface DataDirectoryImage {
   readonly walPages: readonly { readonly lsn: Lsn; readonly bytes: Buffer }[];
   /** Every page that state.slrus names. */
   readonly slruPages: Iterable<SlruPage>;
-  /** The whole fork (3, init) of an unlogged relation, `fork.blocks` pages. PostgreSQL does not reset these on a clean start. */
-  readonly readInitFork: (fork: ForkSize) => Promise<Buffer>;
   /** Checked parameters (parameters.ts). */
   readonly parameters: ReadonlyMap<string, string>;
   /** Lines of pg_hba.conf for others than the agent; undefined: passwords from everywhere. */
   readonly hba?: string | undefined;
 }
 
-/** A relation file's path within the data directory, as PostgreSQL opens it (common/relpath.c). */
-export function relationPath(fork: RelFork, segment = 0): string {
-  const file = `${fork.relNumber}${FORK_SUFFIX[fork.fork] ?? ''}${segment === 0 ? '' : `.${segment}`}`;
-  return `${databasePath(fork.spcOid, fork.dbOid)}/${file}`;
-}
-
+/** A database's directory in a tablespace, within the data directory (common/relpath.c). */
 export function databasePath(spcOid: number, dbOid: number): string {
   if (spcOid === GLOBAL_TABLESPACE) return 'global';
   if (spcOid === DEFAULT_TABLESPACE) return `base/${dbOid}`;
@@ -120,10 +106,10 @@ export function databasePath(spcOid: number, dbOid: number): string {
 }
 
 /**
- * Builds the directory. Resolves when it can be started from; `discarded` settles when the old one is gone.
+ * Builds the directory, which can be started from then; `discarded` settles when the old one is gone.
  * Throws {@link DataDirectoryError} when the image is not whole.
  */
-export async function buildDataDirectory(image: DataDirectoryImage): Promise<{ discarded: Promise<void> }> {
+export function buildDataDirectory(image: DataDirectoryImage): { discarded: Promise<void> } {
   const discarded = moveAside(image.dir);
   // Whoever gets it hears of a failure; when the build itself fails, nobody does, and the next start deletes the rest.
   discarded.catch(() => undefined);
@@ -139,7 +125,7 @@ export async function buildDataDirectory(image: DataDirectoryImage): Promise<{ d
   writeTransactionFiles(tree, image.state);
   writeSlrus(tree, image.state, image.slruPages);
   writeWal(tree, image);
-  await writeRelations(tree, image);
+  writeRelations(tree, image.state);
   return { discarded };
 }
 
@@ -147,8 +133,6 @@ interface Piece {
   readonly offset: number;
   readonly bytes: Buffer;
 }
-
-const openFile = promisify(open);
 
 /** Files and directories below the data directory, with PostgreSQL's modes and owner. */
 class FileTree {
@@ -179,15 +163,7 @@ class FileTree {
 
   /** A file of `length` bytes that is holes but for `pieces`. */
   sparse(name: string, length: number, pieces: readonly Piece[] = []): void {
-    this.#fill(openSync(join(this.#root, name), 'wx', 0o600), length, pieces);
-  }
-
-  /** As {@link sparse}. Creating the file is what costs (an inode, a directory entry), so only that leaves this thread. */
-  async sparseInBackground(name: string, length: number, pieces: readonly Piece[] = []): Promise<void> {
-    this.#fill(await openFile(join(this.#root, name), 'wx', 0o600), length, pieces);
-  }
-
-  #fill(fd: number, length: number, pieces: readonly Piece[]): void {
+    const fd = openSync(join(this.#root, name), 'wx', 0o600);
     try {
       if (length > 0) ftruncateSync(fd, length);
       for (const piece of pieces) {
@@ -290,37 +266,15 @@ function writeWal(tree: FileTree, { controlFile, walPages }: DataDirectoryImage)
   }
 }
 
-/** Each lane takes a directory at a time: two threads creating files in one directory would wait for each other. */
-async function writeRelations(tree: FileTree, image: DataDirectoryImage): Promise<void> {
-  const directories = new Map<string, ForkSize[]>();
-  for (const fork of image.state.relations.forks()) {
-    const name = databasePath(fork.spcOid, fork.dbOid);
-    const forks = directories.get(name);
-    if (forks === undefined) directories.set(name, [fork]);
-    else forks.push(fork);
+/**
+ * The table that the shim makes relation files from, and their directories: a database has one in each tablespace that holds
+ * relations of it.
+ */
+function writeRelations(tree: FileTree, state: VolumeState): void {
+  let last: ForkSize | undefined;
+  for (const fork of state.relations.forks()) {
+    if (last?.spcOid !== fork.spcOid || last.dbOid !== fork.dbOid) tree.directory(databasePath(fork.spcOid, fork.dbOid));
+    last = fork;
   }
-  for (const name of directories.keys()) tree.directory(name);
-  const queue = directories.values();
-  const lane = async (): Promise<void> => {
-    for (const forks of queue) for (const fork of forks) await writeFork(tree, image, fork);
-  };
-  await Promise.all(Array.from({ length: LANES }, lane));
-}
-
-async function writeFork(tree: FileTree, { state, readInitFork }: DataDirectoryImage, fork: ForkSize): Promise<void> {
-  // PostgreSQL makes free-space maps anew where there are none; they are hints.
-  if (fork.fork === FORK.freeSpaceMap) return;
-  if (fork.fork === FORK.init) {
-    const bytes = await readInitFork(fork);
-    if (bytes.length !== fork.blocks * PAGE_BYTES) {
-      throw new DataDirectoryError(`${relationPath(fork)} has ${bytes.length} bytes, expected ${fork.blocks} pages`);
-    }
-    tree.file(relationPath(fork), bytes);
-    tree.file(relationPath({ ...fork, fork: FORK.main }), bytes);
-    return;
-  }
-  if (state.relations.blocks({ ...fork, fork: FORK.init }) !== undefined) return;
-  for (let segment = 0, blocks = fork.blocks; segment === 0 || blocks > 0; segment++, blocks -= BLOCKS_PER_FILE) {
-    await tree.sparseInBackground(relationPath(fork, segment), Math.min(blocks, BLOCKS_PER_FILE) * PAGE_BYTES);
-  }
+  tree.file(RELATION_TABLE_FILE, encodeRelationTable(state.relations.forks()));
 }

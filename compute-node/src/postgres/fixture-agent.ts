@@ -15,6 +15,7 @@ import {
   type Lsn,
   PAGE_BYTES,
   recordStart,
+  type RelFork,
   WAL_SEGMENT_BYTES,
   walSegmentFileName,
   WalPageWriter,
@@ -29,6 +30,7 @@ import { readBaseImage } from './base-image.ts';
 import { buildDataDirectory, type SlruPage } from './data-directory.ts';
 import { createInitialVolume } from './initdb.ts';
 import { type Installation, postgresInstallation } from './installation.ts';
+import { readRelationTable } from './fixture-relation-table.ts';
 import { checkParameters, type ParameterValue } from './parameters.ts';
 import { type FlushRequest, type ReadPagesRequest, ShimServer } from './shim-server.ts';
 import { LOCAL_PORT, type RunningPostgres, startPostgres } from './supervise.ts';
@@ -58,9 +60,16 @@ export async function fixtureVolume(): Promise<FixtureVolume> {
   return { dir, account, installation, state: volume.state, pages, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }
 
-/** The volume as a cleanly stopped PostgreSQL left it: its own pages over those it never asked for. */
+/** The volume as a cleanly stopped PostgreSQL left it: its own pages and relations over those it never asked for. */
 export function volumeAfter(volume: FixtureVolume, dataDir: string): FixtureVolume {
   const { state, pages: changed } = readBaseImage(dataDir);
+  const name = ({ spcOid, dbOid, relNumber }: Omit<RelFork, 'fork'>): string => `${spcOid}/${dbOid}/${relNumber}`;
+  const local = new Set(
+    readRelationTable(dataDir)
+      .filter((entry) => entry.local === 1)
+      .map(name),
+  );
+  for (const fork of volume.state.relations.forks()) if (!local.has(name(fork))) state.relations.setBlocks(fork, fork.blocks);
   const pages = new Map(volume.pages);
   for (const { page, bytes } of changed()) pages.set(encodePageKey(page).toString('hex'), bytes);
   return { ...volume, state, pages };
@@ -149,14 +158,13 @@ export class FixtureAgent {
     });
     const { lsn, endLsn } = writer.append(buildCheckpointRecord({ checkpoint, shutdown: true, prev: state.lastRecordLsn }));
     const control = { ...state.control, state: DB_STATE.SHUTDOWNED, checkPoint: lsn, checkPointCopy: checkpoint };
-    await buildDataDirectory({
+    buildDataDirectory({
       dir: this.dataDir,
       account,
       state,
       controlFile: encodePgControl(control),
       walPages: writer.pages(),
       slruPages: this.#slruPages(),
-      readInitFork: (fork) => this.#readPages({ ...fork, block: 0, count: fork.blocks, lsn: state.endLsn }),
       parameters: checkParameters({ max_connections: 30, ...parameters }),
     });
     return endLsn;

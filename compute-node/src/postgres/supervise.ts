@@ -1,11 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@kube-aurora/process';
 import type { Account } from './account.ts';
 import { LineLog } from './line-log.ts';
 import { OWNED_PARAMETERS } from './parameters.ts';
 import { killStrays } from './strays.ts';
+import { RELATION_TABLE_FILE } from './relation-table.ts';
 import { probeUntilReady } from './readiness.ts';
 import { SOCKET_PATH_MAX } from './run-directory.ts';
 
@@ -164,13 +166,14 @@ function commandLine(options: StartPostgresOptions, port: number): string[] {
   return ['-D', options.dataDir, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
 }
 
-function environment({ shim }: StartPostgresOptions): NodeJS.ProcessEnv {
+function environment({ shim, dataDir }: StartPostgresOptions): NodeJS.ProcessEnv {
   const base = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: process.env['TZ'] ?? 'UTC' };
   if (shim === undefined) return base;
   return {
     ...base,
     LD_PRELOAD: shim.library,
     AURORA_SHIM_SOCKET: shim.socketPath,
+    AURORA_SHIM_RELATIONS: join(dataDir, RELATION_TABLE_FILE),
     AURORA_SHIM_TOKEN: String(shim.token),
     AURORA_SHIM_START_LSN: String(shim.startLsn),
     AURORA_SHIM_AGENT_PID: String(process.pid),
