@@ -1,15 +1,13 @@
 import type { Disk } from './disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
-import type { Server } from '@grpc/grpc-js';
-import { HealthImplementation } from 'grpc-health-check';
 import type { Logger } from '@kube-aurora/process';
-import { addPeerService, addSegmentService, createServer, listen } from '@kube-aurora/rpc';
 import { DaemonMetrics } from './metrics.ts';
 import { connectPeers } from './peers/peer-set.ts';
 import { Peers } from './peers/peers.ts';
 import type { SegmentLimits } from './segment/limits.ts';
 import { Segment, type SegmentDeps } from './segment/segment.ts';
+import type { DaemonListener, DaemonNetwork, DaemonServices } from './service/daemon-network.ts';
 import { segmentHandlers, VOLUME_ID } from './service/segment-service.ts';
 
 /** A storage daemon without its process: segments, services and peers. What main runs and tests run many of. */
@@ -24,6 +22,7 @@ export interface DaemonOptions {
   readonly scrubBytesPerSecond: number;
   readonly logger: Logger;
   readonly disk: Disk;
+  readonly network: DaemonNetwork;
   readonly clock: Clock;
 }
 
@@ -33,9 +32,8 @@ export class Daemon {
   readonly #options: DaemonOptions;
   readonly #segments = new Map<string, Segment>();
   readonly #opening = new Map<string, Promise<Segment>>();
-  readonly #server: Server = createServer();
-  readonly #health = new HealthImplementation({ '': 'NOT_SERVING' });
-  port = 0;
+  readonly #services: DaemonServices;
+  #listener: DaemonListener | undefined;
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
@@ -43,7 +41,7 @@ export class Daemon {
     const find = (volumeId: string, pg: number): Promise<Segment> => this.segment(volumeId, pg);
     this.peers = new Peers({
       ownId: options.daemonId,
-      peers: connectPeers(options.peers, options.daemonId),
+      peers: connectPeers(options.peers, options.daemonId, options.network),
       logger: options.logger.child({ part: 'peers' }),
       metrics: this.metrics,
       segments: () => this.#segments.values(),
@@ -51,9 +49,8 @@ export class Daemon {
       scrubBytesPerSecond: options.scrubBytesPerSecond,
       clock: options.clock,
     });
-    addSegmentService(
-      this.#server,
-      segmentHandlers({
+    this.#services = {
+      segment: segmentHandlers({
         logger: options.logger.child({ part: 'service' }),
         clock: options.clock,
         find,
@@ -64,10 +61,8 @@ export class Daemon {
           this.metrics.pagesRead.inc(pages);
         },
       }),
-      options.clock,
-    );
-    addPeerService(this.#server, this.peers.handlers(), options.clock);
-    this.#health.addToServer(this.#server);
+      peer: this.peers.handlers(),
+    };
   }
 
   /** Opens every segment in the data directory, then serves. */
@@ -75,10 +70,14 @@ export class Daemon {
     const daemon = new Daemon(options);
     await options.disk.makeDirectory(options.dataDirectory);
     for (const { volumeId, pg } of findSegments(options.disk, options.dataDirectory)) await daemon.segment(volumeId, pg);
-    daemon.port = await listen(daemon.#server, options.listen);
-    daemon.#health.setStatus('', 'SERVING');
+    daemon.#listener = await options.network.serve(daemon.#services, options.listen);
     daemon.peers.start();
     return daemon;
+  }
+
+  /** The port it is reached at. */
+  get port(): number {
+    return this.#listener?.port ?? 0;
   }
 
   get segments(): Iterable<Segment> {
@@ -136,11 +135,11 @@ export class Daemon {
    * answer an opener, who would believe that it holds nothing, nor take redo that it could not write.
    */
   async stop(): Promise<void> {
-    this.#health.setStatus('', 'NOT_SERVING');
+    this.#listener?.leaving();
     const segments = [...this.#segments.values()];
     for (const segment of segments) segment.sessions.closeAll();
     await this.peers.stop();
-    this.#server.forceShutdown();
+    this.#listener?.close();
     await Promise.all(segments.map((segment) => segment.close()));
   }
 }

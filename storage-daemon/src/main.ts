@@ -1,8 +1,18 @@
 import { systemClock } from '@kube-aurora/clock';
-import { ConfigError, createLogger, describeConfig, readConfig, runMain, serveStatus, Shutdown } from '@kube-aurora/process';
+import {
+  collectProcessMetrics,
+  ConfigError,
+  createLogger,
+  describeConfig,
+  readConfig,
+  runMain,
+  serveStatus,
+  Shutdown,
+} from '@kube-aurora/process';
 import { DAEMON_CONFIG } from './config.ts';
 import { Daemon } from './daemon.ts';
 import { systemDisk } from './disk/system-disk.ts';
+import { grpcNetwork } from './service/daemon-network.ts';
 import { parsePeers, PeerListError } from './peers/peer-set.ts';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
 
@@ -27,6 +37,7 @@ await runMain(logger, async () => {
   const config = readConfig(DAEMON_CONFIG, process.env, argv);
   const shutdown = new Shutdown(logger);
   shutdown.onSignals();
+  const clock = systemClock();
   const daemon = await Daemon.start({
     dataDirectory: config.dataDir,
     listen: config.listen,
@@ -37,8 +48,10 @@ await runMain(logger, async () => {
     scrubBytesPerSecond: config.scrubBytesPerSecond,
     logger,
     disk: systemDisk(),
-    clock: systemClock(),
+    network: grpcNetwork(clock),
+    clock,
   });
+  collectProcessMetrics(daemon.metrics.registry);
   shutdown.add('daemon', () => daemon.stop());
   const status = await serveStatus({
     listen: config.metricsListen,

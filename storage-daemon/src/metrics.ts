@@ -1,4 +1,3 @@
-import { collectProcessMetrics } from '@kube-aurora/process';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Segment } from './segment/segment.ts';
 
@@ -15,7 +14,6 @@ export class DaemonMetrics {
 
   constructor(segments: () => Iterable<Segment>) {
     const registers = [this.registry];
-    collectProcessMetrics(this.registry);
     const seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
     this.appendSeconds = new Histogram({
       name: 'aurora_storage_append_seconds',

@@ -1,4 +1,4 @@
-import { PeerClient, type PeerApi } from '@kube-aurora/rpc';
+import type { PeerApi } from '@kube-aurora/rpc';
 
 /** The other storage daemons, with one lazy connection each. */
 export interface Peer {
@@ -26,6 +26,11 @@ export function parsePeers(text: string): { id: string; address: string }[] {
     });
 }
 
-export function connectPeers(list: readonly { id: string; address: string }[], ownId: string): Peer[] {
-  return list.filter(({ id }) => id !== ownId).map(({ id, address }) => ({ id, client: new PeerClient(address) }));
+/** `network` makes the connections. */
+export function connectPeers(
+  list: readonly { id: string; address: string }[],
+  ownId: string,
+  network: { connect(address: string): PeerApi },
+): Peer[] {
+  return list.filter(({ id }) => id !== ownId).map(({ id, address }) => ({ id, client: network.connect(address) }));
 }

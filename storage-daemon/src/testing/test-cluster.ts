@@ -14,6 +14,7 @@ import {
 } from '@kube-aurora/rpc';
 import { Daemon } from '../daemon.ts';
 import { systemDisk } from '../disk/system-disk.ts';
+import { grpcNetwork } from '../service/daemon-network.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
 import { freePort } from './free-port.ts';
 import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
@@ -70,6 +71,7 @@ export class TestCluster {
       scrubBytesPerSecond: 0,
       logger: this.logger,
       disk: systemDisk(),
+      network: grpcNetwork(systemClock()),
       clock: systemClock(),
     });
     this.daemons[i] = daemon;
