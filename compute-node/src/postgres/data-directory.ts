@@ -29,7 +29,7 @@ import {
   WAL_SEGMENT_BYTES,
   walSegmentFileName,
 } from '@kube-aurora/pg-format';
-import { type ForkSize, SLRU_NAMES, SLRU_PAGES_PER_SEGMENT, type SlruName, type VolumeState } from '@kube-aurora/redo';
+import { PACKED_FORK, SLRU_NAMES, SLRU_PAGES_PER_SEGMENT, type SlruName, type VolumeState } from '@kube-aurora/redo';
 import type { Account } from './account.ts';
 import { configurationFile, hbaFile } from './parameters.ts';
 import { encodeRelationTable, RELATION_TABLE_FILE } from './relation-table.ts';
@@ -271,10 +271,10 @@ function writeWal(tree: FileTree, { controlFile, walPages }: DataDirectoryImage)
  * relations of it.
  */
 function writeRelations(tree: FileTree, state: VolumeState): void {
-  let last: ForkSize | undefined;
-  for (const fork of state.relations.forks()) {
-    if (last?.spcOid !== fork.spcOid || last.dbOid !== fork.dbOid) tree.directory(databasePath(fork.spcOid, fork.dbOid));
-    last = fork;
+  const forks = state.relations.packed();
+  for (let at = 0; at < forks.length; at += PACKED_FORK) {
+    if (forks[at] === forks[at - PACKED_FORK] && forks[at + 1] === forks[at + 1 - PACKED_FORK]) continue;
+    tree.directory(databasePath(forks[at] ?? 0, forks[at + 1] ?? 0));
   }
-  tree.file(RELATION_TABLE_FILE, encodeRelationTable(state.relations.forks()));
+  tree.file(RELATION_TABLE_FILE, encodeRelationTable(forks));
 }

@@ -8,7 +8,7 @@ export { touchedPages } from './touched-pages.ts';
 export { type PreparedTransaction, preparedTransaction } from './xact-record.ts';
 export { applyEffects } from './state/apply-effects.ts';
 export { decodeVolumeState, encodeVolumeState, VolumeStateError } from './state/codec.ts';
-export { type ForkSize, RelationTable } from './state/relation-table.ts';
+export { type ForkSize, PACKED_FORK, RelationTable } from './state/relation-table.ts';
 export { SlruRange } from './state/slru-range.ts';
 export { TransactionTable, xidPrecedes } from './state/transaction-table.ts';
 export {

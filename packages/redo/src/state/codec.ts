@@ -1,5 +1,6 @@
 import { BinaryReader, crc32c, decodePgControl, encodePgControl, lsn, type PgControl } from '@kube-aurora/pg-format';
 import { ByteWriter } from './byte-writer.ts';
+import { PACKED_FORK, RelationTable } from './relation-table.ts';
 import { SlruRange } from './slru-range.ts';
 import { TransactionTable } from './transaction-table.ts';
 import { addDatabase, addPrepared, emptySlrus, emptyVolumeState, setRelationMap, SLRU_NAMES, type VolumeState } from './volume-state.ts';
@@ -73,11 +74,9 @@ function encodePayload(state: VolumeState): Buffer {
   const prepared = [...state.prepared.values()].sort((a, b) => Number(a.fullXid - b.fullXid));
   out.u32(prepared.length);
   for (const { data } of prepared) out.sized(data);
-  const forks = [...state.relations.forks()];
-  out.u32(forks.length);
-  for (const { spcOid, dbOid, relNumber, fork, blocks } of forks) {
-    for (const value of [spcOid, dbOid, relNumber, fork, blocks]) out.u32(value);
-  }
+  const forks = state.relations.packed();
+  out.u32(forks.length / PACKED_FORK);
+  out.bytes(new Uint8Array(forks.buffer, forks.byteOffset, forks.byteLength));
   const maps = [...state.relationMaps.values()].sort(byDirectory);
   out.u32(maps.length);
   for (const { spcOid, dbOid, image } of maps) {
@@ -141,19 +140,18 @@ function decodePayload(input: BinaryReader): VolumeState {
   empty.maxPageLsn = lsn(input.u64('highest page'));
   const nextFullXid = input.u64('next xid');
   const running = list(input, 'running', () => input.u32('running xid'));
-  const state: VolumeState = { ...empty, transactions: new TransactionTable(nextFullXid, running), slrus: emptySlrus() };
+  const locks: VolumeState['locks'] = new Map();
   list(input, 'locks', () => {
     const xid = input.u32('lock holder');
-    state.locks.set(
+    locks.set(
       xid,
       list(input, 'held locks', () => ({ dbOid: input.u32('lock database'), relOid: input.u32('lock relation') })),
     );
   });
-  list(input, 'prepared', () => addPrepared(state, sized(input, 'prepared data')));
-  list(input, 'forks', () => {
-    const fork = { spcOid: input.u32('fork'), dbOid: input.u32('fork'), relNumber: input.u32('fork'), fork: input.u32('fork') };
-    state.relations.setBlocks(fork, input.u32('fork blocks'));
-  });
+  const prepared = list(input, 'prepared', () => sized(input, 'prepared data'));
+  const transactions = new TransactionTable(nextFullXid, running);
+  const state: VolumeState = { ...empty, transactions, locks, relations: packedForks(input), slrus: emptySlrus() };
+  for (const data of prepared) addPrepared(state, data);
   list(input, 'relation maps', () => {
     const directory = { spcOid: input.u32('relation map'), dbOid: input.u32('relation map') };
     setRelationMap(state, directory, sized(input, 'relation map'));
@@ -171,6 +169,14 @@ function decodePayload(input: BinaryReader): VolumeState {
   });
   if (input.remaining !== 0) throw new VolumeStateError('payload', `${input.remaining} bytes left over`);
   return { ...state, slrus };
+}
+
+/** Numbers of 32 bits, little-endian as all hosts that this runs on; copied, since they must be aligned. */
+function packedForks(input: BinaryReader): RelationTable {
+  const bytes = input.view(input.u32('forks') * PACKED_FORK * 4, 'forks');
+  const packed = new Uint32Array(bytes.length / 4);
+  new Uint8Array(packed.buffer).set(bytes);
+  return RelationTable.fromPacked(packed);
 }
 
 function list<T>(input: BinaryReader, field: string, read: () => T): T[] {

@@ -10,6 +10,9 @@ export interface ForkSize extends RelFork {
 
 type Forks = [number, number, number, number];
 
+/** Numbers in a packed fork: tablespace, database, relation, fork, blocks. */
+export const PACKED_FORK = 5;
+
 /**
  * Relations and the sizes of their forks. A fork is as long as the highest block that the log ever touched, plus one,
  * less truncations: extension by zeros is not logged. Looked up for each block of each record, hence nested maps of
@@ -17,10 +20,19 @@ type Forks = [number, number, number, number];
  */
 export class RelationTable {
   readonly #spaces = new Map<number, Map<number, Map<number, Forks>>>();
+  /** What is not in the maps yet: nobody may ever ask, and a volume can have a hundred thousand relations. */
+  #unread: Uint32Array | undefined;
   #lastSpc = -1;
   #lastDb = -1;
   #lastRel = -1;
   #lastForks: Forks = [-1, -1, -1, -1];
+
+  /** The table that {@link packed} gave. */
+  static fromPacked(packed: Uint32Array): RelationTable {
+    const table = new RelationTable();
+    table.#unread = packed;
+    return table;
+  }
 
   /** Notes that a block of a fork was written. */
   touch(spcOid: number, dbOid: number, relNumber: number, fork: number, block: number): void {
@@ -42,22 +54,26 @@ export class RelationTable {
 
   /** Blocks of a fork, or undefined when there is no such fork. */
   blocks(fork: RelFork): number | undefined {
+    this.#read();
     const blocks = this.#spaces.get(fork.spcOid)?.get(fork.dbOid)?.get(fork.relNumber)?.[fork.fork];
     return blocks === undefined || blocks < 0 ? undefined : blocks;
   }
 
   drop(spcOid: number, dbOid: number, relNumber: number): void {
+    this.#read();
     this.#spaces.get(spcOid)?.get(dbOid)?.delete(relNumber);
     this.#forget();
   }
 
   /** Drops everything in one database's directory of one tablespace. */
   dropDatabase(spcOid: number, dbOid: number): void {
+    this.#read();
     this.#spaces.get(spcOid)?.delete(dbOid);
     this.#forget();
   }
 
   copyDatabase(from: { spcOid: number; dbOid: number }, to: { spcOid: number; dbOid: number }): void {
+    this.#read();
     for (const [relNumber, forks] of this.#spaces.get(from.spcOid)?.get(from.dbOid) ?? []) {
       for (let fork = 0; fork < FORKS; fork++) {
         const blocks = forks[fork] ?? -1;
@@ -68,23 +84,55 @@ export class RelationTable {
 
   /** Every fork, ordered by tablespace, database, relation, fork. */
   *forks(): Generator<ForkSize> {
-    for (const spcOid of ascending(this.#spaces.keys())) {
-      const databases = this.#spaces.get(spcOid);
-      for (const dbOid of ascending(databases?.keys() ?? [])) {
-        const relations = databases?.get(dbOid);
-        for (const relNumber of ascending(relations?.keys() ?? [])) {
-          const forks = relations?.get(relNumber);
+    const packed = this.packed();
+    for (let at = 0; at < packed.length; at += PACKED_FORK) {
+      const [spcOid = 0, dbOid = 0, relNumber = 0, fork = 0, blocks = 0] = packed.subarray(at, at + PACKED_FORK);
+      yield { spcOid, dbOid, relNumber, fork, blocks };
+    }
+  }
+
+  /** The same as {@link PACKED_FORK} numbers for each fork. Not to be changed. */
+  packed(): Uint32Array {
+    if (this.#unread !== undefined) return this.#unread;
+    let relations = 0;
+    for (const databases of this.#spaces.values()) for (const each of databases.values()) relations += each.size;
+    const packed = new Uint32Array(relations * FORKS * PACKED_FORK);
+    let at = 0;
+    for (const spcOid of ascending(this.#spaces)) {
+      const databases = this.#spaces.get(spcOid) ?? new Map<number, Map<number, Forks>>();
+      for (const dbOid of ascending(databases)) {
+        const each = databases.get(dbOid) ?? new Map<number, Forks>();
+        for (const relNumber of ascending(each)) {
+          const forks = each.get(relNumber);
           for (let fork = 0; fork < FORKS; fork++) {
             const blocks = forks?.[fork] ?? -1;
-            if (blocks >= 0) yield { spcOid, dbOid, relNumber, fork, blocks };
+            if (blocks < 0) continue;
+            packed[at++] = spcOid;
+            packed[at++] = dbOid;
+            packed[at++] = relNumber;
+            packed[at++] = fork;
+            packed[at++] = blocks;
           }
         }
       }
+    }
+    return packed.subarray(0, at);
+  }
+
+  /** Brings what came packed into the maps. */
+  #read(): void {
+    const packed = this.#unread;
+    if (packed === undefined) return;
+    this.#unread = undefined;
+    for (let at = 0; at < packed.length; at += PACKED_FORK) {
+      const forks = this.#forksOf(packed[at] ?? 0, packed[at + 1] ?? 0, packed[at + 2] ?? 0);
+      forks[packed[at + 3] ?? 0] = packed[at + 4] ?? 0;
     }
   }
 
   #forksOf(spcOid: number, dbOid: number, relNumber: number): Forks {
     if (relNumber === this.#lastRel && dbOid === this.#lastDb && spcOid === this.#lastSpc) return this.#lastForks;
+    this.#read();
     let databases = this.#spaces.get(spcOid);
     if (databases === undefined) this.#spaces.set(spcOid, (databases = new Map()));
     let relations = databases.get(dbOid);
@@ -103,6 +151,7 @@ export class RelationTable {
   }
 }
 
-function ascending(keys: Iterable<number>): number[] {
-  return [...keys].sort((a, b) => a - b);
+/** The keys of a map, in a form that sorts fast. */
+function ascending(map: ReadonlyMap<number, unknown>): Uint32Array {
+  return Uint32Array.from(map.keys()).sort();
 }
