@@ -33,7 +33,7 @@ export default {
   options: {
     parser: 'swc',
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: ['\\.test\\.ts$', '/testing/', '/fixture[^/]*\\.ts$'] },
+    exclude: { path: ['\\.d\\.mts$', '\\.test\\.ts$', '/testing/', '/fixture[^/]*\\.ts$'] },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
     builtInModules: {},
   },

