@@ -3,6 +3,7 @@ import { Backoff, type Clock } from '@kube-aurora/clock';
 import type { Health, Logger } from '@kube-aurora/process';
 import { encodePageKey, encodeVolumeState } from '@kube-aurora/redo';
 import type { PageImage } from '@kube-aurora/rpc';
+import { absenceOf } from './absence.ts';
 import { AgentState, exitCodeOf, type AgentPhase, type AgentSituation } from './agent-state.ts';
 import { ImportFailedError, importBase } from './bootstrap/import-base.ts';
 import type { AgentConfig } from './config.ts';
@@ -10,6 +11,7 @@ import type { AgentGauges, AgentMetrics } from './metrics.ts';
 import { openVolume, type OpenedVolume } from './open/open-volume.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { createInitialVolume, type InitialVolume } from './postgres/initdb.ts';
+import { StandIn } from './postgres/stand-in.ts';
 import { killStrays } from './postgres/strays.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
 import { WriterSession } from './session.ts';
@@ -34,6 +36,7 @@ export class Agent {
   readonly #startedAt = new Date();
   readonly #stopping = new AbortController();
   readonly #state: AgentState;
+  readonly #standIn: StandIn;
   #session: WriterSession | undefined;
   #heldEpoch: bigint | undefined;
   #epoch = 0n;
@@ -51,6 +54,12 @@ export class Agent {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#state = new AgentState(options.clock);
+    this.#standIn = new StandIn({
+      listen: options.config.pgListen,
+      absence: () => absenceOf(this.#state.situation),
+      clock: options.clock,
+      logger: options.logger,
+    });
     this.#identity = { segment: { volumeId: options.config.volumeId, pg: 0 }, writerId: `${options.config.instance}/${randomUUID()}` };
   }
 
@@ -81,9 +90,13 @@ export class Agent {
     return exitCodeOf(this.#state.situation);
   }
 
-  ready(): Health {
-    const ok = this.phase === 'running' && this.#session?.ready === true;
-    return { ok, message: ok ? 'running' : `${this.phase}: ${this.#state.message}` };
+  /** Asks PostgreSQL itself, for a bounded time. */
+  async ready(): Promise<Health> {
+    if (this.phase !== 'running' || this.#session?.ready !== true) {
+      return { ok: false, message: `${this.phase}: ${this.#state.message}` };
+    }
+    const ok = await this.#session.answers();
+    return { ok, message: ok ? 'running' : 'PostgreSQL does not take connections' };
   }
 
   status(): unknown {
@@ -152,11 +165,13 @@ export class Agent {
       clearTimeout(late);
     }
     await this.#running;
+    await this.#standIn.close();
   }
 
   async #loop(metrics: AgentMetrics): Promise<void> {
     const strays = killStrays(this.#place.dataDir);
     if (strays.length > 0) this.#logger.warn({ pids: strays }, 'killed the PostgreSQL that an earlier agent left');
+    this.#standIn.take();
     const backoff = new Backoff(200, 10_000, () => this.#clock.random());
     let rapidFailures = 0;
     while (!this.#stopping.signal.aborted) {
@@ -207,7 +222,17 @@ export class Agent {
     };
     const openedMs = this.#clock.now() - startedAt;
     this.#state.enter({ phase: 'opening', reason: 'startingPostgres' }, 'starting PostgreSQL');
-    const session = new WriterSession({ config, place: this.#place, segments, identity, opened, metrics, clock: this.#clock, logger });
+    const session = new WriterSession({
+      config,
+      place: this.#place,
+      segments,
+      identity,
+      opened,
+      metrics,
+      freePort: () => this.#standIn.release(),
+      clock: this.#clock,
+      logger,
+    });
     this.#session = session;
     this.#opens++;
     await session.start();
@@ -219,6 +244,7 @@ export class Agent {
     }
     if (this.#stopping.signal.aborted) void session.stop();
     const end = await session.ended;
+    this.#standIn.take();
     this.#session = undefined;
     if (end.kind === 'fenced') {
       this.#fenced(end.message);

@@ -20,6 +20,11 @@ import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
 import { LocalWal } from './write-path/local-wal.ts';
 import { WritePath } from './write-path/write-path.ts';
 
+/** A PostgreSQL that says nothing to a new connection for this long is not ready; the kubelet's probe waits for 2 s. */
+const ANSWER_WITHIN_MS = 1000;
+/** A backend that hears in its commit that the epoch is over has this long to tell its client before PostgreSQL is killed. */
+const LAST_WORDS_MS = 250;
+
 /** Why an epoch of ours ended. */
 export type SessionEnd =
   | { readonly kind: 'fenced'; readonly message: string }
@@ -33,6 +38,8 @@ export interface SessionOptions {
   readonly identity: WriterIdentity;
   readonly opened: OpenedVolume;
   readonly metrics: AgentMetrics;
+  /** Gives PostgreSQL its port, which somebody else answers until then. */
+  readonly freePort: () => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -56,6 +63,7 @@ export class WriterSession {
   #shim: ShimServer | undefined;
   #wal: LocalWal | undefined;
   #ready = false;
+  #asking: Promise<boolean> | undefined;
   #stopping = false;
 
   constructor(options: SessionOptions) {
@@ -107,6 +115,15 @@ export class WriterSession {
 
   get ready(): boolean {
     return this.#ready;
+  }
+  /** Does PostgreSQL take connections? Asks it, for at most a bounded time; whoever asks meanwhile shares the answer. */
+  answers(): Promise<boolean> {
+    if (!this.#ready || this.#postgres === undefined) return Promise.resolve(false);
+    this.#asking ??= this.#postgres.ask(ANSWER_WITHIN_MS).then((answer) => {
+      this.#asking = undefined;
+      return answer === 'open' && this.#ready;
+    });
+    return this.#asking;
   }
   get postgresPid(): number | undefined {
     return this.#postgres?.pid;
@@ -190,6 +207,9 @@ export class WriterSession {
     await copyFile(place.shimLibrary, `${library}.new`);
     await chmod(`${library}.new`, 0o755);
     await rename(`${library}.new`, library);
+    await this.#options.freePort();
+    // A stop or a fence that came during the last steps has seen no PostgreSQL to end.
+    if (this.#ending !== undefined || this.#stopping) return;
     const postgres = startPostgres({
       postgres: place.installation.postgres,
       dataDir: place.dataDir,
@@ -227,7 +247,9 @@ export class WriterSession {
 
   #postgresExited({ code, signal }: PostgresExit): void {
     if (this.#ending !== undefined || this.#stopping) return;
-    void this.#finish({ kind: 'failed', reason: 'postgresFailed', message: `PostgreSQL ended with ${signal ?? `code ${code}`}` });
+    const fatal = this.#postgres?.lastFatal();
+    const message = `PostgreSQL ended with ${signal ?? `code ${code}`}${fatal === undefined ? '' : `: ${fatal}`}`;
+    void this.#finish({ kind: 'failed', reason: 'postgresFailed', message });
   }
 
   #finish(end: SessionEnd): Promise<void> {
@@ -243,11 +265,13 @@ export class WriterSession {
         { epoch: this.#options.opened.epoch, reason: end.message },
         end.kind === 'fenced' ? 'another writer owns the volume' : 'PostgreSQL is lost',
       );
-    this.pageReader.stop();
-    // No answer "durable" can reach a dying PostgreSQL that another writer has overtaken: its connections go first.
-    await this.#shim?.close();
-    await this.#postgres?.kill();
+    // First, so that every flush that waits hears that it is over, and why: nothing is acknowledged from here on.
     this.writePath.stop();
+    this.pageReader.stop();
+    const told = (await this.#shim?.close()) ?? 0;
+    // A backend that was told passes it on to its client; the postmaster ends by itself then.
+    if (told > 0 && this.#postgres !== undefined) await Promise.race([this.#postgres.exited, this.#options.clock.sleep(LAST_WORDS_MS)]);
+    await this.#postgres?.kill();
     this.#wal?.close();
     this.#end(end);
   }

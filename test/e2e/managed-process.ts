@@ -21,6 +21,7 @@ export class ManagedProcess {
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #paused = false;
+  #exitCode: number | null = null;
 
   constructor(options: ManagedProcessOptions) {
     this.#options = options;
@@ -33,6 +34,10 @@ export class ManagedProcess {
   }
   get paused(): boolean {
     return this.#paused;
+  }
+  /** Of the last run; null when a signal ended it. */
+  get exitCode(): number | null {
+    return this.#exitCode;
   }
   get pid(): number | undefined {
     return this.#child?.pid;
@@ -55,7 +60,10 @@ export class ManagedProcess {
         if (this.#child === child) this.#child = undefined;
         resolve();
       };
-      child.once('exit', done);
+      child.once('exit', (code) => {
+        this.#exitCode = code;
+        done();
+      });
       child.once('error', done);
     });
   }

@@ -9,6 +9,7 @@ export class LineLog {
   readonly #logger: Logger;
   #partial = '';
   #lines: string[] = [];
+  #lastFatal: string | undefined;
 
   constructor(logger: Logger) {
     this.#logger = logger;
@@ -30,14 +31,21 @@ export class LineLog {
     return this.#lines.slice(-count);
   }
 
+  /** The last FATAL or PANIC, without the time and process id before it. */
+  get lastFatal(): string | undefined {
+    return this.#lastFatal;
+  }
+
   #line(text: string): void {
     if (text.trim() === '') return;
     this.#lines.push(text);
     if (this.#lines.length > LINES_KEPT * 2) this.#lines = this.#lines.slice(-LINES_KEPT);
     // The answer to each of our own readiness probes.
     if (text.endsWith('FATAL:  the database system is starting up')) this.#logger.debug({ postgres: true }, text);
-    else if (/ (PANIC|FATAL): {2}/.test(text)) this.#logger.error({ postgres: true }, text);
-    else if (/ (ERROR|WARNING): {2}/.test(text)) this.#logger.warn({ postgres: true }, text);
+    else if (/ (PANIC|FATAL): {2}/.test(text)) {
+      this.#lastFatal = /(?:PANIC|FATAL): {2}.*/.exec(text)?.[0];
+      this.#logger.error({ postgres: true }, text);
+    } else if (/ (ERROR|WARNING): {2}/.test(text)) this.#logger.warn({ postgres: true }, text);
     else this.#logger.info({ postgres: true }, text);
   }
 }

@@ -10,41 +10,58 @@ const SUPERUSER = 'postgres';
 const CANNOT_CONNECT_NOW = '57P03';
 
 /**
- * Resolves when PostgreSQL takes a connection on its local socket (protocol 3.0, "Start-up"). It asks for a replication
- * connection, which belongs to no database: an ordinary one would first read some sixty catalog pages from the volume.
- * Rejects after `timeoutMs`; settles quietly when aborted.
+ * What PostgreSQL says to a new connection:
+ * - open: it takes connections, or refuses this one for a reason that is its client's (too many of them, say);
+ * - notNow: it is starting up or stopping;
+ * - absent: nobody listens, or the connection was cut;
+ * - silent: connected, and no answer in time: its postmaster hangs.
+ */
+export type PostgresAnswer = 'open' | 'notNow' | 'absent' | 'silent';
+
+/**
+ * Resolves when PostgreSQL takes a connection on its local socket. Rejects after `timeoutMs`; settles quietly when aborted.
  */
 export async function probeUntilReady(socketPath: string, options: { timeoutMs: number; signal: AbortSignal }): Promise<void> {
   const deadline = performance.now() + options.timeoutMs;
   while (!options.signal.aborted) {
-    if (await answers(socketPath)) return;
+    if ((await askPostgres(socketPath, SILENCE_MS)) === 'open') return;
     if (performance.now() > deadline) throw new Error(`PostgreSQL did not answer on ${socketPath} within ${options.timeoutMs} ms`);
     await delay(POLL_MS);
   }
 }
 
-/** One attempt: true at ReadyForQuery, and at a refusal for another reason than "starting up"; false for anything else. */
-function answers(socketPath: string): Promise<boolean> {
+/**
+ * Asks once, by a connection (protocol 3.0, "Start-up"), and answers within `withinMs`. It asks for a replication connection,
+ * which belongs to no database: an ordinary one would first read some sixty catalog pages from the volume.
+ */
+export function askPostgres(socketPath: string, withinMs: number): Promise<PostgresAnswer> {
   return new Promise((resolve) => {
     const socket = connect(socketPath);
     let received: Buffer = Buffer.alloc(0);
-    const done = (ready: boolean): void => {
-      if (ready) socket.end(Buffer.from([0x58, 0, 0, 0, 4]));
+    let connected = false;
+    // Whole: one that sends a byte now and then is as silent as one that sends none.
+    const timer = setTimeout(() => done('silent'), withinMs);
+    const done = (answer: PostgresAnswer): void => {
+      clearTimeout(timer);
+      if (answer === 'open') socket.end(Buffer.from([0x58, 0, 0, 0, 4]));
       else socket.destroy();
-      resolve(ready);
+      resolve(answer);
     };
-    socket.setTimeout(SILENCE_MS, () => done(false));
-    socket.on('error', () => done(false));
-    socket.on('close', () => resolve(false));
-    socket.on('connect', () => socket.write(startupMessage()));
+    // EAGAIN: the postmaster's queue of connections is full, and nobody empties it.
+    socket.on('error', (error) => done(!connected && 'code' in error && error.code === 'EAGAIN' ? 'silent' : 'absent'));
+    socket.on('close', () => done('absent'));
+    socket.on('connect', () => {
+      connected = true;
+      socket.write(startupMessage());
+    });
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk]);
       while (received.length >= 5) {
         const type = String.fromCharCode(received[0] ?? 0);
         const end = 1 + received.readUInt32BE(1);
-        if (type === 'Z') return done(true);
+        if (type === 'Z') return done('open');
         if (received.length < end) return;
-        if (type === 'E') return done(sqlState(received.subarray(5, end)) !== CANNOT_CONNECT_NOW);
+        if (type === 'E') return done(sqlState(received.subarray(5, end)) === CANNOT_CONNECT_NOW ? 'notNow' : 'open');
         received = received.subarray(end);
       }
     });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { silentLogger } from '@kube-aurora/process';
 import { Client } from 'pg';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
 import { encodeRequest } from './shim-protocol.ts';
 import { LOCAL_PORT, startPostgres } from './supervise.ts';
@@ -116,6 +116,28 @@ test('a postmaster that is killed takes along backends that wait for a flush', a
   expect(await insert).toBe('failed');
   await untilGone(agent.dataDir, 10_000);
 }, 20_000);
+
+test('a postmaster that is killed is seen though a stopped child holds its pipes, and nothing of it is left', async () => {
+  const { agent, client } = await start();
+  const { rows } = await client.query("select pid from pg_stat_activity where backend_type = 'walwriter'");
+  process.kill(rows[0].pid, 'SIGSTOP');
+  const postmaster = agent.postgres.pid;
+  process.kill(postmaster, 'SIGKILL');
+  expect(await agent.postgres.exited).toEqual({ code: null, signal: 'SIGKILL' });
+  expect(await agent.postgres.ask(1000)).toBe('absent');
+  await untilGone(agent.dataDir, 10_000);
+}, 20_000);
+
+test('readiness asks PostgreSQL itself: one that hangs answers nothing, within a bounded time', async () => {
+  const { agent } = await start();
+  expect(await agent.postgres.ask(10_000)).toBe('open');
+  process.kill(agent.postgres.pid, 'SIGSTOP');
+  const startedAt = performance.now();
+  expect(await agent.postgres.ask(500)).toBe('silent');
+  expect(performance.now() - startedAt).toBeLessThan(10_000);
+  process.kill(agent.postgres.pid, 'SIGCONT');
+  await vi.waitFor(async () => expect(await agent.postgres.ask(10_000)).toBe('open'), 20_000);
+}, 60_000);
 
 test('stops in order with a checkpoint, and again at once when killed', async () => {
   const { agent, client } = await start();

@@ -14,6 +14,9 @@ import {
 
 export type { FlushRequest, ReadPagesRequest } from './shim-protocol.ts';
 
+/** A backend that does not take its answer is not waited for. */
+const CLOSE_WITHIN_MS = 100;
+
 /** The volume driver's side. A rejected promise reaches PostgreSQL as EIO: PANIC for a flush, ERROR for a read. */
 export interface ShimHandlers {
   /**
@@ -51,7 +54,7 @@ export class ShimServer {
   readonly socketPath: string;
   /** Secret of this start, handed to PostgreSQL in its environment. */
   readonly token: bigint = randomBytes(8).readBigUInt64LE();
-  readonly counters = { flushes: 0, readRequests: 0, pagesRead: 0, failures: 0 };
+  readonly counters = { flushes: 0, flushesRefused: 0, readRequests: 0, pagesRead: 0, failures: 0 };
   readonly #handlers: ShimHandlers;
   readonly #options: ShimServerOptions;
   readonly #server: Server;
@@ -84,14 +87,24 @@ export class ShimServer {
     if (owner !== undefined) await chown(this.socketPath, owner.uid, owner.gid);
   }
 
-  /** Drops every connection: a flush that waits fails in PostgreSQL (PANIC), it never succeeds. */
-  async close(): Promise<void> {
+  /**
+   * Ends every connection once what was answered is on its way: a flush that still waits fails in PostgreSQL (PANIC), it never
+   * succeeds. Gives the number of flushes that were answered with anything but 'durable'.
+   */
+  async close(): Promise<number> {
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
-    for (const socket of this.#connections) socket.destroy();
+    // What the handlers have resolved by now is written in this turn of the event loop.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    for (const socket of this.#connections) socket.destroySoon();
+    const late = setTimeout(() => {
+      for (const socket of this.#connections) socket.destroy();
+    }, CLOSE_WITHIN_MS);
     await closed;
+    clearTimeout(late);
     await rm(this.socketPath, { force: true });
+    return this.counters.flushesRefused;
   }
 
   #accept(socket: Socket): void {
@@ -119,6 +132,7 @@ export class ShimServer {
       if (request.operation === 'flush') {
         this.counters.flushes++;
         const outcome = await this.#handlers.flush(request);
+        if (outcome.kind !== 'durable') this.counters.flushesRefused++;
         const durableLsn = outcome.kind === 'durable' ? outcome.durableLsn : 0n;
         if (!socket.destroyed) socket.write(encodeResponse({ id, status: STATUS[outcome.kind], payloadBytes: 0, durableLsn }));
         return;

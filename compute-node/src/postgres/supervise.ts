@@ -8,7 +8,7 @@ import { LineLog } from './line-log.ts';
 import { OWNED_PARAMETERS } from './parameters.ts';
 import { killStrays } from './strays.ts';
 import { RELATION_TABLE_FILE } from './relation-table.ts';
-import { probeUntilReady } from './readiness.ts';
+import { askPostgres, probeUntilReady, type PostgresAnswer } from './readiness.ts';
 import { SOCKET_PATH_MAX } from './run-directory.ts';
 
 /** smart waits for clients to leave, fast ends their sessions and checkpoints, immediate just stops. */
@@ -17,6 +17,10 @@ const STOP_SIGNAL = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT' } a
 /** After an immediate stop; PostgreSQL itself waits 5 s before it kills its children. */
 const KILL_AFTER_MS = 500;
 const READY_WITHIN_MS = 60_000;
+/** Backends that outlive their postmaster tell their clients and end; those that have not by then are killed. */
+const STRAYS_END_WITHIN_MS = 300;
+/** After that only strangers (a COPY ... PROGRAM) can hold PostgreSQL's log open. */
+const LOG_END_WITHIN_MS = 100;
 
 export interface PostgresExit {
   readonly code: number | null;
@@ -45,9 +49,14 @@ export interface RunningPostgres {
   readonly pid: number;
   /** Resolves at the first answered connection. Rejects with {@link PostgresStartError} when it exits before that. */
   readonly ready: Promise<void>;
+  /** Its postmaster has ended, and no process of it is left. Never waits for what such a process does or does not do. */
   readonly exited: Promise<PostgresExit>;
+  /** What it says to a new connection, within `withinMs`. */
+  ask(withinMs: number): Promise<PostgresAnswer>;
   /** The last lines of PostgreSQL's log. */
   recentLog(): string[];
+  /** The last FATAL or PANIC in it, which says why PostgreSQL ended. */
+  lastFatal(): string | undefined;
   stop(mode: StopMode): Promise<PostgresExit>;
   /** Ends every process of it, at once and whatever their state. */
   kill(): Promise<PostgresExit>;
@@ -92,12 +101,19 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
   child.stdout.on('data', (chunk: Buffer) => log.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => log.push(chunk));
   let ended = false;
+  const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  // 'exit', not 'close': 'close' waits until nobody holds the pipes any more, and a stopped child of the postmaster holds them
+  // for ever.
   const exited = new Promise<PostgresExit>((resolve, reject) => {
     child.once('error', reject);
-    child.once('close', (code, signal) => {
+    child.once('exit', (code, signal) => {
       ended = true;
-      log.end();
-      resolve({ code, signal });
+      void withoutStrays(options, closed).then(() => {
+        log.end();
+        child.stdout.destroy();
+        child.stderr.destroy();
+        resolve({ code, signal });
+      }, reject);
     });
   });
   const { pid } = child;
@@ -120,21 +136,37 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
     pid,
     ready,
     exited,
+    ask: (withinMs) => askPostgres(localSocket, withinMs),
     recentLog: () => log.recent(),
+    lastFatal: () => log.lastFatal,
     stop(mode) {
       if (!ended) child.kill(STOP_SIGNAL[mode]);
       return exited;
     },
     async kill() {
       if (!ended) child.kill('SIGQUIT');
-      const timer = new AbortController();
-      await Promise.race([exited, delay(KILL_AFTER_MS, undefined, { signal: timer.signal, ref: false }).catch(() => undefined)]);
-      timer.abort();
+      await within(exited, KILL_AFTER_MS);
       killStrays(options.dataDir);
       if (!ended) child.kill('SIGKILL');
       return exited;
     },
   };
+}
+
+/** Ends what the dead postmaster left, and waits for the end of its log; both within a bounded time. */
+async function withoutStrays({ dataDir, logger }: StartPostgresOptions, closed: Promise<void>): Promise<void> {
+  if (await within(closed, STRAYS_END_WITHIN_MS)) return;
+  const strays = killStrays(dataDir);
+  if (strays.length > 0) logger.warn({ pids: strays }, 'killed processes that PostgreSQL left when it ended');
+  await within(closed, LOG_END_WITHIN_MS);
+}
+
+async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const timer = new AbortController();
+  const late = delay(ms, false, { signal: timer.signal, ref: false }).catch(() => false);
+  const inTime = await Promise.race([promise.then(() => true), late]);
+  timer.abort();
+  return inTime;
 }
 
 /**

@@ -15,7 +15,7 @@ export interface StatusServerOptions {
   /** Should the process go on living? A false answer gets it restarted. */
   readonly live: () => Health;
   /** May it get work? A false answer takes it out of its Services. */
-  readonly ready: () => Health;
+  readonly ready: () => Health | Promise<Health>;
   /** Anything JSON; bigint becomes text. */
   readonly status: () => unknown;
 }
@@ -34,8 +34,12 @@ export async function serveStatus(options: StatusServerOptions): Promise<{ port:
   const server: Server = createServer((request, response) => {
     const path = request.url?.split('?')[0];
     if (path === '/healthz') health(response, options.live());
-    else if (path === '/readyz') health(response, options.ready());
-    else if (path === '/status') {
+    else if (path === '/readyz') {
+      Promise.resolve(options.ready()).then(
+        (state) => health(response, state),
+        (error: unknown) => health(response, { ok: false, message: String(error) }),
+      );
+    } else if (path === '/status') {
       answer(
         response,
         200,

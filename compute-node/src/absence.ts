@@ -1,0 +1,28 @@
+import type { AgentSituation } from './agent-state.ts';
+import type { Absence } from './postgres/stand-in.ts';
+
+const NOTHING_LOST = 'No commit that was acknowledged is lost. Try again in a moment.';
+
+/** What a client that finds no PostgreSQL is told. Whoever asks has shown no password: nothing of our inside is in it. */
+export function absenceOf(situation: AgentSituation): Absence {
+  const told = (message: string, detail = NOTHING_LOST): Absence => ({ sqlState: '57P03', message, detail });
+  switch (situation.reason) {
+    case 'waitingForStorage':
+      return told('the database is waiting for its storage');
+    case 'postgresFailed':
+    case 'damagedWal':
+      return told('the database server failed and is being started again');
+    case 'settingsRefused':
+      return told('the database server does not start with its settings', 'The status of the cluster says which setting is wrong.');
+    case 'fenced':
+      return told('another server has taken over this database', 'Connect again to reach it.');
+    case 'stopping':
+      return told('the database server is shutting down', 'Connect again to reach the next one.');
+    case 'startingPostgres':
+    case 'noQuorum':
+    case 'none':
+      return situation.phase === 'bootstrapping'
+        ? told('the database is being made', 'Try again in a moment.')
+        : told('the database is being opened');
+  }
+}

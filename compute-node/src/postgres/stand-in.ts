@@ -1,0 +1,118 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Clock, Timer } from '@kube-aurora/clock';
+import type { Logger } from '@kube-aurora/process';
+
+/** The longest startup packet that PostgreSQL itself reads (MAX_STARTUP_PACKET_LENGTH). */
+const PACKET_BYTES_MAX = 10_000;
+/** Clients that say nothing keep a connection for no longer. */
+const SILENCE_MS = 5000;
+const CONNECTIONS_MAX = 500;
+const RETRY_MS = 100;
+
+/** Codes that stand where a startup packet has its protocol version. */
+const REQUEST = { cancel: 80_877_102, ssl: 80_877_103, gss: 80_877_104 } as const;
+
+/** Why there is no PostgreSQL, as its clients are told. */
+export interface Absence {
+  /** cannot_connect_now: drivers and poolers try again. */
+  readonly sqlState: '57P03';
+  readonly message: string;
+  readonly detail: string;
+}
+
+/**
+ * Answers PostgreSQL's port while PostgreSQL is away, so that a client hears what is going on instead of being let in and cut
+ * off. It speaks the start of the protocol only: no to encryption, and then a FATAL. At most one of it and PostgreSQL listens.
+ */
+export class StandIn {
+  readonly #listen: { readonly host: string; readonly port: number };
+  readonly #absence: () => Absence;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #connections = new Set<Socket>();
+  #server: Server | undefined;
+  #retry: Timer | undefined;
+
+  constructor(options: { listen: { readonly host: string; readonly port: number }; absence: () => Absence; clock: Clock; logger: Logger }) {
+    this.#listen = options.listen;
+    this.#absence = options.absence;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+  }
+
+  /** The port it listens on now; undefined when it does not. */
+  get port(): number | undefined {
+    const address = this.#server?.address();
+    return typeof address === 'object' ? address?.port : undefined;
+  }
+
+  /** Takes the port, or as soon as it is free. */
+  take(): void {
+    if (this.#server !== undefined) return;
+    const server = createServer((socket) => this.#accept(socket));
+    this.#server = server;
+    server.maxConnections = CONNECTIONS_MAX;
+    server.on('error', (error) => {
+      if (this.#server !== server) return;
+      this.#server = undefined;
+      this.#logger.debug({ err: error }, "PostgreSQL's port is not free yet");
+      this.#retry = this.#clock.after(RETRY_MS, () => this.take());
+    });
+    server.listen(this.#listen);
+  }
+
+  /** Gives the port back. Clients that are connected are still answered. */
+  async release(): Promise<void> {
+    this.#retry?.cancel();
+    const server = this.#server;
+    this.#server = undefined;
+    if (server === undefined) return;
+    // Resolves with the last connection; the port is free at once.
+    server.close();
+    await this.#clock.turn();
+  }
+
+  /** Ends everything. */
+  async close(): Promise<void> {
+    await this.release();
+    for (const socket of this.#connections) socket.destroy();
+  }
+
+  #accept(socket: Socket): void {
+    this.#connections.add(socket);
+    socket.on('close', () => this.#connections.delete(socket));
+    // A client that went away; there is nobody to tell.
+    socket.on('error', () => socket.destroy());
+    socket.setTimeout(SILENCE_MS, () => socket.destroy());
+    let received: Buffer = Buffer.alloc(0);
+    socket.on('data', (chunk) => {
+      received = Buffer.concat([received, chunk]);
+      while (received.length >= 8) {
+        const length = received.readUInt32BE(0);
+        if (length < 8 || length > PACKET_BYTES_MAX) {
+          socket.destroy();
+          return;
+        }
+        if (received.length < length) return;
+        const code = received.readUInt32BE(4);
+        received = received.subarray(length);
+        if (code === REQUEST.ssl || code === REQUEST.gss) socket.write('N');
+        else if (code === REQUEST.cancel) socket.end();
+        else {
+          socket.end(encodeFatal(this.#absence()));
+          return;
+        }
+      }
+    });
+  }
+}
+
+/** ErrorResponse: 'E', length, fields of a type byte and a zero-terminated text, a zero. */
+export function encodeFatal({ sqlState, message, detail }: Absence): Buffer {
+  const fields = [`SFATAL`, `VFATAL`, `C${sqlState}`, `M${message}`, `D${detail}`].map((field) => `${field}\0`).join('');
+  const body = Buffer.from(`${fields}\0`, 'utf8');
+  const head = Buffer.alloc(5);
+  head.write('E');
+  head.writeUInt32BE(4 + body.length, 1);
+  return Buffer.concat([head, body]);
+}
