@@ -2,13 +2,20 @@ import type { Disk } from './disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import type { Logger } from '@kube-aurora/process';
+import { AuroraRpcError } from '@kube-aurora/rpc';
 import { DaemonMetrics } from './metrics.ts';
 import { connectPeers } from './peers/peer-set.ts';
 import { Peers } from './peers/peers.ts';
 import type { SegmentLimits } from './segment/limits.ts';
+import type { SegmentDirectory } from './segment/segment-directory.ts';
 import { Segment, type SegmentDeps } from './segment/segment.ts';
 import type { DaemonListener, DaemonNetwork, DaemonServices } from './service/daemon-network.ts';
-import { segmentHandlers, VOLUME_ID } from './service/segment-service.ts';
+import { VOLUME_ID } from './service/message-rules.ts';
+import { Refusals } from './service/refusals.ts';
+import { segmentHandlers } from './service/segment-service.ts';
+
+/** So that strangers cannot fill its memory and disk with volumes that they make up. */
+export const SEGMENTS_MAX = 64;
 
 /** A storage daemon without its process: segments, services and peers. What main runs and tests run many of. */
 
@@ -20,6 +27,8 @@ export interface DaemonOptions {
   readonly peers: readonly { id: string; address: string }[];
   readonly limits: SegmentLimits;
   readonly scrubBytesPerSecond: number;
+  /** Segments that this daemon holds at most; SEGMENTS_MAX unless given. */
+  readonly segmentsMax?: number;
   readonly logger: Logger;
   readonly disk: Disk;
   readonly network: DaemonNetwork;
@@ -38,14 +47,24 @@ export class Daemon {
   private constructor(options: DaemonOptions) {
     this.#options = options;
     this.metrics = new DaemonMetrics(() => this.#segments.values());
-    const find = (volumeId: string, pg: number): Promise<Segment> => this.segment(volumeId, pg);
+    const refusals = new Refusals({
+      logger: options.logger.child({ part: 'service' }),
+      clock: options.clock,
+      count: (rpc, reason) => this.metrics.refusals.inc({ rpc, reason }),
+    });
+    const segments: SegmentDirectory = {
+      all: () => this.#segments.values(),
+      known: ({ volumeId, pg }) => this.#segments.get(`${volumeId}/${pg}`),
+      take: ({ volumeId, pg }) => this.segment(volumeId, pg),
+      identity: { daemonId: options.daemonId, zone: options.zone },
+    };
     this.peers = new Peers({
       ownId: options.daemonId,
       peers: connectPeers(options.peers, options.daemonId, options.network),
       logger: options.logger.child({ part: 'peers' }),
       metrics: this.metrics,
-      segments: () => this.#segments.values(),
-      find,
+      segments,
+      refusals,
       scrubBytesPerSecond: options.scrubBytesPerSecond,
       clock: options.clock,
     });
@@ -53,7 +72,8 @@ export class Daemon {
       segment: segmentHandlers({
         logger: options.logger.child({ part: 'service' }),
         clock: options.clock,
-        find,
+        segments,
+        refusals,
         onGap: (segment) => this.peers.onGap(segment),
         onAcknowledged: (seconds) => this.metrics.appendSeconds.observe(seconds),
         onRead: (seconds, pages) => {
@@ -90,6 +110,11 @@ export class Daemon {
     const known = this.#segments.get(key);
     if (known !== undefined) return Promise.resolve(known);
     let opening = this.#opening.get(key);
+    const max = this.#options.segmentsMax ?? SEGMENTS_MAX;
+    if (opening === undefined && this.#segments.size + this.#opening.size >= max && !this.#hasFiles(volumeId, pg)) {
+      const message = `segment.volume_id: this daemon holds ${max} segments and takes no more`;
+      return Promise.reject(new AuroraRpcError('REFUSED', message, 'too-many-segments'));
+    }
     if (opening === undefined) {
       opening = Segment.open(this.#segmentDeps(), volumeId, pg).then((segment) => {
         this.#segments.set(key, segment);
@@ -100,6 +125,10 @@ export class Daemon {
       opening.then(forget, forget);
     }
     return opening;
+  }
+
+  #hasFiles(volumeId: string, pg: number): boolean {
+    return this.#options.disk.exists(join(this.#options.dataDirectory, volumeId, String(pg), 'control'));
   }
 
   #segmentDeps(): SegmentDeps {
@@ -118,6 +147,8 @@ export class Daemon {
         repair: (kind) => this.metrics.repairs.inc({ kind }),
       },
       fetchPage: (segment, page, lsn) => this.peers.fetchPage(segment, page, lsn),
+      highestOfPeers: (segment) => this.peers.highest(segment),
+      hearPeers: (segment) => this.peers.hear(segment),
       lowestPeerScl: (segment) => (this.#options.peers.length <= 1 ? segment.scl : this.peers.gossip.lowestScl(segment)),
     };
   }

@@ -9,6 +9,7 @@ export class DaemonMetrics {
   readonly pagesRead: Counter;
   readonly corruptions: Counter<'kind'>;
   readonly repairs: Counter<'kind'>;
+  readonly refusals: Counter<'rpc' | 'reason'>;
   readonly scrubbedBytes: Counter;
   readonly fetchedBytes: Counter;
 
@@ -37,6 +38,12 @@ export class DaemonMetrics {
     });
     for (const kind of ['page', 'log', 'state', 'control']) this.corruptions.inc({ kind }, 0);
     for (const kind of ['page', 'log', 'copy', 'control']) this.repairs.inc({ kind }, 0);
+    this.refusals = new Counter({
+      name: 'aurora_storage_refused_messages_total',
+      help: 'Messages of which nothing was taken, by call and by the rule that they broke',
+      labelNames: ['rpc', 'reason'],
+      registers,
+    });
     this.scrubbedBytes = new Counter({
       name: 'aurora_storage_scrubbed_bytes_total',
       help: 'Stored bytes read back by the scrubber',

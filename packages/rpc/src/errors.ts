@@ -9,6 +9,7 @@ export type AuroraErrorCode =
   | 'TOO_OLD'
   | 'DAMAGED'
   | 'INVALID'
+  | 'REFUSED'
   | 'UNREACHABLE'
   | 'DEADLINE'
   | 'INTERNAL';
@@ -21,6 +22,7 @@ const GRPC_STATUS: Record<AuroraErrorCode, status> = {
   TOO_OLD: status.OUT_OF_RANGE,
   DAMAGED: status.DATA_LOSS,
   INVALID: status.INVALID_ARGUMENT,
+  REFUSED: status.FAILED_PRECONDITION,
   UNREACHABLE: status.UNAVAILABLE,
   DEADLINE: status.DEADLINE_EXCEEDED,
   INTERNAL: status.INTERNAL,
@@ -31,10 +33,13 @@ const ERROR_KEY = 'aurora-error';
 /** An answer that is not a result, on either side of the wire. */
 export class AuroraRpcError extends Error {
   readonly code: AuroraErrorCode;
-  constructor(code: AuroraErrorCode, message: string) {
+  /** Which rule a refusal rests on, for the refuser's metrics; not sent. */
+  readonly reason: string;
+  constructor(code: AuroraErrorCode, message: string, reason = code === 'INVALID' ? 'malformed' : '') {
     super(message);
     this.name = 'AuroraRpcError';
     this.code = code;
+    this.reason = reason;
   }
 }
 

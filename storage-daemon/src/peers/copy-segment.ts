@@ -4,6 +4,7 @@ import { newestHistory } from '@kube-aurora/volume';
 import { PageStore, pageOfKey } from '../page-store/page-store.ts';
 import { openValue, StoredValueError } from '../page-store/stored-value.ts';
 import type { Segment } from '../segment/segment.ts';
+import { checkMessage } from '../service/message-rules.ts';
 import type { Peer } from './peer-set.ts';
 import { STREAM_DEADLINE_MS, unstalled } from './stalled-stream.ts';
 
@@ -67,7 +68,11 @@ export async function copyFromPeer(segment: Segment, peer: Peer, owesLsn: bigint
         stop,
       );
       for await (const chunk of chunks) {
-        source ??= chunk.state;
+        if (source === undefined && chunk.state !== undefined) {
+          source = chunk.state;
+          checkMessage('SegmentState', source, 'state');
+          await segment.epochs.checkCopy(source);
+        }
         await store.putRaw(chunk.values);
         for (const { value } of chunk.values) bytes += value.length;
       }

@@ -2,8 +2,9 @@ import type { SegmentState } from '@kube-aurora/rpc';
 
 /**
  * When a peer is spoken to, as a pure decision. Every daemon looks once a second. It speaks when what it last told that
- * peer is no longer true, or when nothing was said for a while; what the peer told us in its own call counts as said, as
- * each call informs both. So a quiet volume costs a call now and then, and a peer that is gone costs a bounded backoff.
+ * peer is no longer true, when the peer has news, or when nothing was said for a while; a call of the peer's own, which was
+ * told how things stand here, counts as said. So a quiet volume costs a call now and then, and a peer that is gone costs a
+ * bounded backoff.
  */
 export const GOSSIP_TICK_MS = 1000;
 /** Even when nothing changes, so that a lost peer shows. Long, since fifteen pairs of daemons do this for an idle volume. */
@@ -44,6 +45,19 @@ export function fingerprint(state: SegmentState): string {
     fault?.kind ?? '',
     owesLsn,
   ].join(' ');
+}
+
+/** Is what a caller says of itself so new, against what the peer answered last, that the peer is asked at once? */
+export function isUrgentNews(said: SegmentState, known: SegmentState | undefined): boolean {
+  if (known === undefined) return true;
+  return (
+    said.phase !== known.phase ||
+    said.epoch !== known.epoch ||
+    said.fault?.kind !== known.fault?.kind ||
+    said.owesLsn !== known.owesLsn ||
+    said.history.length !== known.history.length ||
+    said.history.at(-1)?.epoch !== known.history.at(-1)?.epoch
+  );
 }
 
 /** Milliseconds to leave a peer alone after so many failures in a row; `random` in [0, 1) spreads it. */

@@ -2,11 +2,17 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
 import type { Segment } from '../segment/segment.ts';
-import { fingerprint, isGossipDue, tickDelayMs } from './gossip-schedule.ts';
+import { checkMessage } from '../service/message-rules.ts';
+import { fingerprint, GOSSIP_TICK_MS, isGossipDue, isUrgentNews, tickDelayMs } from './gossip-schedule.ts';
 import type { Peer } from './peer-set.ts';
 import type { PeerTable } from './peer-table.ts';
 
-/** Tells every peer how this daemon's segments stand, and hears how theirs do. When: gossip-schedule.ts. */
+/**
+ * Tells every peer how this daemon's segments stand, and asks how theirs do. When: gossip-schedule.ts.
+ *
+ * Invariant: only answers to this daemon's own calls are acted on. A caller's word is no more than a reason to ask the peer
+ * whose name it gave, at the address in the peer list: a stranger's message changes nothing.
+ */
 
 const CALL_DEADLINE_MS = 2000;
 
@@ -18,6 +24,8 @@ export interface GossipParts {
   readonly stop: AbortSignal;
   /** Takes what a peer said; called after the table knows it. */
   readonly observe: (segment: Segment, peer: SegmentState) => Promise<void>;
+  /** What a peer answered was not taken. */
+  readonly onRefusal: (segment: Segment, peerId: string, error: unknown) => void;
   /** Once a tick and segment: time passes even when nobody says anything. */
   readonly onTick: (segment: Segment) => void;
 }
@@ -25,6 +33,9 @@ export interface GossipParts {
 export class Gossip {
   readonly #parts: GossipParts;
   readonly #calls = new Map<Segment, Map<string, Promise<void>>>();
+  /** Peers that have something new to say, by segment: asked at the next tick. */
+  readonly #wanted = new Map<Segment, Set<string>>();
+  readonly #askedAt = new Map<string, number>();
   #loop: Promise<void> | undefined;
   /** Calls made since start. */
   calls = 0;
@@ -59,7 +70,9 @@ export class Gossip {
     const { table, clock } = this.#parts;
     const print = fingerprint(segment.state());
     for (const peer of table.peers) {
-      if (isGossipDue(table.exchange(segment, peer.id), print, clock.now(), clock.random())) void this.#exchange(segment, peer);
+      const exchange = table.exchange(segment, peer.id);
+      const isWanted = exchange.failures === 0 && this.#wanted.get(segment)?.has(peer.id) === true;
+      if (isWanted || isGossipDue(exchange, print, clock.now(), clock.random())) void this.#exchange(segment, peer);
     }
   }
 
@@ -72,12 +85,26 @@ export class Gossip {
     await Promise.all(peers.map((peer) => this.#exchange(segment, peer)));
   }
 
-  /** A peer called us; gives the answer. Both sides are informed by it. */
+  /** Somebody called as the peer `state.daemonId`: answers, and asks that peer itself when there is news. Throws AuroraRpcError INVALID. */
   hear(segment: Segment, state: SegmentState): SegmentState {
+    const { table, clock } = this.#parts;
+    const peer = table.find(state.daemonId);
+    if (peer === undefined) throw new AuroraRpcError('INVALID', `state.daemon_id: '${state.daemonId}' is not a peer of this daemon`);
     const answer = segment.state();
-    this.#parts.table.exchanged(segment, state.daemonId, state, fingerprint(answer));
-    void this.#observe(segment, state);
+    const known = table.heard(segment, peer.id);
+    table.told(segment, peer.id, fingerprint(answer));
+    if (known === undefined || fingerprint(known) !== fingerprint(state)) {
+      const lastAsked = this.#askedAt.get(peer.id) ?? -Infinity;
+      if (isUrgentNews(state, known) && clock.now() - lastAsked >= GOSSIP_TICK_MS / 2) void this.#exchange(segment, peer);
+      else this.#want(segment, peer.id);
+    }
     return answer;
+  }
+
+  #want(segment: Segment, peerId: string): void {
+    const wanted = this.#wanted.get(segment);
+    if (wanted === undefined) this.#wanted.set(segment, new Set([peerId]));
+    else wanted.add(peerId);
   }
 
   /** Peers heard lately, with what they said. */
@@ -107,22 +134,29 @@ export class Gossip {
   }
 
   async #call(segment: Segment, peer: Peer): Promise<void> {
-    const { table, logger, stop } = this.#parts;
+    const { table, clock, logger, stop } = this.#parts;
     if (stop.aborted) return;
     this.calls++;
+    this.#askedAt.set(peer.id, clock.now());
+    this.#wanted.get(segment)?.delete(peer.id);
     const state = segment.state();
     let answer: SegmentState;
     try {
       answer = await peer.client.gossip({ segment: segment.id, state }, { deadlineMs: CALL_DEADLINE_MS, signal: stop });
+      checkMessage('SegmentState', answer, 'state');
+      if (answer.daemonId !== peer.id)
+        throw new AuroraRpcError('INVALID', `state.daemon_id: '${answer.daemonId}' answers at the address of ${peer.id}`);
     } catch (error) {
       const isNews = table.exchange(segment, peer.id).failures === 0;
       table.failed(segment, peer.id);
       const code = error instanceof AuroraRpcError ? error.code : 'INTERNAL';
-      if (isNews && !stop.aborted) logger.warn({ volume: segment.volumeId, peer: peer.id, code, err: error }, 'a peer does not answer');
+      if (code === 'INVALID') this.#parts.onRefusal(segment, peer.id, error);
+      else if (isNews && !stop.aborted)
+        logger.warn({ volume: segment.volumeId, peer: peer.id, code, err: error }, 'a peer does not answer');
       return;
     }
     const wasAway = table.exchange(segment, peer.id).failures > 0;
-    table.exchanged(segment, peer.id, answer, fingerprint(state));
+    table.answered(segment, peer.id, answer, fingerprint(state));
     if (wasAway) logger.info({ volume: segment.volumeId, peer: peer.id }, 'the peer answers again');
     await this.#observe(segment, answer);
   }
@@ -131,7 +165,7 @@ export class Gossip {
     try {
       await this.#parts.observe(segment, state);
     } catch (error) {
-      this.#parts.logger.error({ volume: segment.volumeId, peer: state.daemonId, err: error }, 'what a peer said could not be taken');
+      this.#parts.onRefusal(segment, state.daemonId, error);
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
 import { formatLsn, type Lsn } from '@kube-aurora/pg-format';
-import { decodePageKey, PAGE_KEY_BYTES } from '@kube-aurora/redo';
+import { decodePageKey } from '@kube-aurora/redo';
 import {
   AuroraRpcError,
   type FetchRedoRequest,
@@ -11,8 +11,11 @@ import {
 } from '@kube-aurora/rpc';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { SegmentContent } from '../segment/content.ts';
+import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
 import type { Segment } from '../segment/segment.ts';
-import { asRpcError, checkSegmentId, deadlineOf } from '../service/segment-service.ts';
+import { checkMessage } from '../service/message-rules.ts';
+import type { Refusals } from '../service/refusals.ts';
+import { asRpcError, deadlineOf } from '../service/segment-service.ts';
 import { serveCopy } from './copy-segment.ts';
 
 /** What this daemon gives to its peers. It only sends what passes its CRC: damage is refused here, and repaired. */
@@ -21,55 +24,65 @@ const REDO_CHUNK_BYTES = 512 * 1024;
 
 export interface PeerServiceParts {
   readonly clock: Clock;
-  /** The segment, made empty when it is not there: a peer has one, so this daemon should too. */
-  readonly find: (volumeId: string, pg: number) => Promise<Segment>;
+  readonly segments: SegmentDirectory;
+  readonly refusals: Refusals;
   readonly hear: (segment: Segment, state: SegmentState) => SegmentState;
+  /** A caller says that it is a peer and holds a volume that is not here. */
+  readonly hearOfVolume: (id: SegmentId, state: SegmentState) => void;
   readonly onLogDamage: (segment: Segment, error: LogReadError) => void;
 }
 
 export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
-  const find = (id: SegmentId | undefined): Promise<Segment> => {
-    const { volumeId, pg } = checkSegmentId(id);
-    return parts.find(volumeId, pg);
-  };
+  const { segments, refusals } = parts;
+  const find = (id: SegmentId): Segment => heldSegment(segments, id);
   return {
-    async gossip({ segment: id, state }) {
-      const segment = await find(id);
-      if (state === undefined) throw new AuroraRpcError('INVALID', 'state: is missing');
-      return parts.hear(segment, state);
-    },
+    gossip: (request) =>
+      refusals.call('Gossip', () => {
+        checkMessage('GossipRequest', request);
+        const { segment: id, state } = request;
+        const segment = segments.known(id);
+        if (segment !== undefined) return Promise.resolve(parts.hear(segment, state));
+        parts.hearOfVolume(id, state);
+        return Promise.resolve(emptyState(segments.identity));
+      }),
 
-    async *fetchRedo(request, context) {
-      const segment = await find(request.segment);
-      try {
-        yield* redoFrom(segment, request, context.signal);
-      } catch (error) {
-        if (error instanceof LogReadError) parts.onLogDamage(segment, error);
-        throw asRpcError(error);
-      }
-    },
+    fetchRedo: (request, context) =>
+      refusals.stream('FetchRedo', async function* () {
+        checkMessage('FetchRedoRequest', request);
+        const segment = find(request.segment);
+        try {
+          yield* redoFrom(segment, request, context.signal);
+        } catch (error) {
+          if (error instanceof LogReadError) parts.onLogDamage(segment, error);
+          throw asRpcError(error);
+        }
+      }),
 
-    async *copySegment({ segment }) {
-      yield* serveCopy(await find(segment), parts.clock);
-    },
+    copySegment: (request) =>
+      refusals.stream('CopySegment', async function* () {
+        checkMessage('CopySegmentRequest', request);
+        yield* serveCopy(find(request.segment), parts.clock);
+      }),
 
-    async getPeerPage({ segment: id, key, lsn }, context) {
-      const segment = await find(id);
-      if (key.length !== PAGE_KEY_BYTES) throw new AuroraRpcError('INVALID', `key: ${key.length} bytes, not ${PAGE_KEY_BYTES}`);
-      const content = contentOf(segment);
-      content.ingest.want(Number(lsn));
-      // Applied, not merely held: what is past VDL may still be annulled, and must not get into a peer's store.
-      if (!(await segment.progress.until(() => content.ingest.hasApplied(Number(lsn)), deadlineOf(context, parts.clock)))) {
-        throw new AuroraRpcError('BEHIND', `redo is applied up to ${text(BigInt(content.ingest.appliedLsn))}, not ${text(lsn)}`);
-      }
-      try {
-        // The reader's own pageAt, which asks no peer: two damaged copies must not ask each other in circles.
-        const { page } = await content.reader.pageAt(decodePageKey(key), Number(lsn));
-        return { key, page: page ?? Buffer.alloc(0) };
-      } catch (error) {
-        throw asRpcError(error);
-      }
-    },
+    getPeerPage: (request, context) =>
+      refusals.call('GetPeerPage', async () => {
+        checkMessage('GetPeerPageRequest', request);
+        const { key, lsn } = request;
+        const segment = find(request.segment);
+        const content = contentOf(segment);
+        content.ingest.want(Number(lsn));
+        // Applied, not merely held: what is past VDL may still be annulled, and must not get into a peer's store.
+        if (!(await segment.progress.until(() => content.ingest.hasApplied(Number(lsn)), deadlineOf(context, parts.clock)))) {
+          throw new AuroraRpcError('BEHIND', `redo is applied up to ${text(BigInt(content.ingest.appliedLsn))}, not ${text(lsn)}`);
+        }
+        try {
+          // The reader's own pageAt, which asks no peer: two damaged copies must not ask each other in circles.
+          const { page } = await content.reader.pageAt(decodePageKey(key), Number(lsn));
+          return { key, page: page ?? Buffer.alloc(0) };
+        } catch (error) {
+          throw asRpcError(error);
+        }
+      }),
   };
 }
 

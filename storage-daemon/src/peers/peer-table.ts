@@ -1,11 +1,14 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { SegmentState } from '@kube-aurora/rpc';
 import type { Segment } from '../segment/segment.ts';
-import { HEARD_LATELY_MS, NO_EXCHANGE, type Exchange } from './gossip-schedule.ts';
+import { GOSSIP_QUIET_MS, HEARD_LATELY_MS, NO_EXCHANGE, type Exchange } from './gossip-schedule.ts';
 import type { PeerView } from './peer-plan.ts';
 import type { Peer } from './peer-set.ts';
 
-/** Who the peers are, and what they last said of each segment. Memory only. */
+/**
+ * Who the peers are, and what they last answered of each segment, at the addresses that this daemon has for them. Memory only.
+ * What a caller says of itself is not kept: anybody may call, under any name.
+ */
 
 interface Heard {
   readonly state: SegmentState;
@@ -45,13 +48,26 @@ export class PeerTable {
     return this.#of(segment).exchanges.get(peerId) ?? NO_EXCHANGE;
   }
 
-  /** A call in either direction went well: the peer said `state`, and was told what `told` stands for. */
-  exchanged(segment: Segment, peerId: string, state: SegmentState, told: string): void {
-    if (this.find(peerId) === undefined) return;
+  /** The peer answered a call: it said `state`, and was told what `told` stands for. */
+  answered(segment: Segment, peerId: string, state: SegmentState, told: string): void {
     const at = this.#clock.now();
     const { exchanges, heard } = this.#of(segment);
     exchanges.set(peerId, { told, at, failures: 0, failedAt: -Infinity });
     heard.set(peerId, { state, at });
+  }
+
+  /** Somebody called as this peer, and was told what `told` stands for. That counts while the peer itself was heard lately. */
+  told(segment: Segment, peerId: string, told: string): void {
+    const { exchanges, heard } = this.#of(segment);
+    const now = this.#clock.now();
+    const before = this.exchange(segment, peerId);
+    if (before.failures > 0 || now - (heard.get(peerId)?.at ?? -Infinity) >= GOSSIP_QUIET_MS) return;
+    exchanges.set(peerId, { ...before, told, at: now });
+  }
+
+  /** What the peer last answered; undefined when it did not lately. */
+  heard(segment: Segment, peerId: string): SegmentState | undefined {
+    return this.views(segment).find((view) => view.peerId === peerId)?.state;
   }
 
   /** A call failed: the peer is not counted on until it is heard again. */

@@ -1,10 +1,13 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { PageId } from '@kube-aurora/redo';
-import type { PeerHandlers } from '@kube-aurora/rpc';
+import { AuroraRpcError, type PeerHandlers, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
 import type { DaemonMetrics } from '../metrics.ts';
 import type { LogReadError } from '../redo-log/log-errors.ts';
-import type { Segment } from '../segment/segment.ts';
+import { emptyState, type SegmentDirectory } from '../segment/segment-directory.ts';
+import type { PeersHighest, Segment } from '../segment/segment.ts';
+import { checkMessage } from '../service/message-rules.ts';
+import type { Refusals } from '../service/refusals.ts';
 import { Gossip } from './gossip.ts';
 import { pageSources, redoSources } from './peer-plan.ts';
 import { peerHandlers } from './peer-service.ts';
@@ -17,15 +20,18 @@ import { SegmentSync } from './segment-sync.ts';
 /** The peers' side of a daemon, wired up: gossip, gap filling, copies, repair and scrub for every segment. */
 
 const SCRUB_INTERVAL_MS = 5000;
+/** Volumes that are asked about at a time. */
+const PROBES_MAX = 4;
+const PROBE_MS = 2000;
+const HEAR_MS = 500;
 
 export interface PeersDeps {
   readonly ownId: string;
   readonly peers: readonly Peer[];
   readonly logger: Logger;
   readonly metrics: DaemonMetrics;
-  readonly segments: () => Iterable<Segment>;
-  /** The segment, made empty when it is not there. */
-  readonly find: (volumeId: string, pg: number) => Promise<Segment>;
+  readonly segments: SegmentDirectory;
+  readonly refusals: Refusals;
   readonly scrubBytesPerSecond: number;
   readonly clock: Clock;
 }
@@ -39,6 +45,7 @@ export class Peers {
   readonly #syncs = new Map<Segment, SegmentSync>();
   readonly #scrubbers = new Map<Segment, Scrubber>();
   readonly #repairing = new Map<Segment, Promise<boolean>>();
+  readonly #probing = new Set<Promise<void>>();
   #scrubLoop: Promise<void> | undefined;
   #scrubbing: Promise<void> | undefined;
 
@@ -47,12 +54,16 @@ export class Peers {
     this.#clock = deps.clock;
     this.#table = new PeerTable(deps.peers, deps.ownId, this.#clock);
     this.gossip = new Gossip({
-      segments: deps.segments,
+      segments: deps.segments.all,
       table: this.#table,
       clock: this.#clock,
       logger: deps.logger,
       stop: this.#stop.signal,
       observe: (segment, state) => this.#sync(segment).observe(state),
+      onRefusal: (segment, peerId, error) => {
+        if (!deps.refusals.note('Gossip', error, { volume: segment.volumeId, peer: peerId }))
+          deps.logger.error({ volume: segment.volumeId, peer: peerId, err: error }, 'what a peer answered could not be taken');
+      },
       onTick: (segment) => void this.#sync(segment).run(),
     });
   }
@@ -66,6 +77,7 @@ export class Peers {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.gossip.stopped();
+    await Promise.all(this.#probing);
     for (const sync of this.#syncs.values()) await sync.stopped();
     await this.#scrubLoop;
     await this.#scrubbing;
@@ -109,8 +121,7 @@ export class Peers {
   async fetchPage(segment: Segment, page: PageId, lsn: number): Promise<Buffer | undefined> {
     const sources = (): Peer[] => this.#peersNamed(pageSources(segment.state(), this.#table.views(segment), BigInt(lsn)));
     // What was last heard may be seconds old, and is nothing at all right after a start.
-    if (sources().length < this.#table.peers.length)
-      await Promise.race([this.gossip.askAll(segment), this.#clock.sleep(500, this.#stop.signal)]);
+    if (sources().length < this.#table.peers.length) await this.hear(segment);
     return fetchPage(segment, page, lsn, sources(), this.#deps.logger);
   }
 
@@ -127,7 +138,7 @@ export class Peers {
   async #repairLog(segment: Segment, lsn: bigint): Promise<boolean> {
     const { metrics, logger } = this.#deps;
     const from = segment.content?.log.reader.boundaryBefore(lsn)?.lsn ?? lsn;
-    await Promise.race([this.gossip.askAll(segment), this.#clock.sleep(500, this.#stop.signal)]);
+    await this.hear(segment);
     const sources = this.#peersNamed(redoSources(segment.state(), this.#table.views(segment), { fromLsn: from, pastLsn: lsn }));
     if (!(await repairLog(segment, lsn, sources, logger))) return false;
     metrics.repairs.inc({ kind: 'log' });
@@ -161,7 +172,7 @@ export class Peers {
   }
 
   async #scrubStep(bytes: number): Promise<void> {
-    for (const segment of this.#deps.segments()) {
+    for (const segment of this.#deps.segments.all()) {
       try {
         await this.#scrubber(segment).step(bytes);
         await segment.held.measure();
@@ -188,11 +199,52 @@ export class Peers {
     return scrubber;
   }
 
+  /** Somebody said that a peer holds a volume that is not here: when that peer itself says so too, this daemon gets a copy. */
+  #hearOfVolume(id: SegmentId, said: SegmentState): void {
+    const peer = this.#table.find(said.daemonId);
+    if (peer === undefined) throw new AuroraRpcError('INVALID', `state.daemon_id: '${said.daemonId}' is not a peer of this daemon`);
+    // Empty ones are nothing to ask about: two daemons without a volume would ask each other for ever.
+    if (said.phase !== 'READY' && said.phase !== 'DAMAGED') return;
+    if (this.#probing.size >= PROBES_MAX || this.#stop.signal.aborted) return;
+    const probe = this.#probe(id, peer)
+      .catch((error: unknown) =>
+        this.#deps.logger.warn({ volume: id.volumeId, peer: peer.id, err: error }, 'a volume that a peer may hold could not be asked for'),
+      )
+      .finally(() => this.#probing.delete(probe));
+    this.#probing.add(probe);
+  }
+
+  async #probe(id: SegmentId, peer: Peer): Promise<void> {
+    const { segments } = this.#deps;
+    const state = emptyState(segments.identity);
+    const answer = await peer.client.gossip({ segment: id, state }, { deadlineMs: PROBE_MS, signal: this.#stop.signal });
+    checkMessage('SegmentState', answer, 'state');
+    if (answer.phase === 'READY' || answer.phase === 'DAMAGED') await segments.take(id);
+  }
+
+  /** What the peers last answered of a segment. */
+  highest(segment: Segment): PeersHighest {
+    let [scl, epoch, isWritten] = [0n, 0n, false];
+    for (const { state } of this.#table.views(segment)) {
+      if (state.scl > scl) scl = state.scl;
+      if (state.epoch > epoch) epoch = state.epoch;
+      isWritten ||= state.scl > state.baseLsn;
+    }
+    return { scl, epoch, isWritten };
+  }
+
+  /** Asks every peer now; who is silent is not waited for. */
+  hear(segment: Segment): Promise<void> {
+    return Promise.race([this.gossip.askAll(segment), this.#clock.sleep(HEAR_MS, this.#stop.signal)]);
+  }
+
   handlers(): PeerHandlers {
     return peerHandlers({
       clock: this.#clock,
-      find: this.#deps.find,
+      segments: this.#deps.segments,
+      refusals: this.#deps.refusals,
       hear: (segment, state) => this.gossip.hear(segment, state),
+      hearOfVolume: (id, state) => this.#hearOfVolume(id, state),
       onLogDamage: (segment, error) => this.#onLogDamage(segment, error),
     });
   }

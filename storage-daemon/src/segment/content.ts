@@ -134,12 +134,13 @@ export class SegmentContent {
 
   /**
    * Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer, and
-   * AnnulledAppliedError when its history rules out what its pages hold.
+   * AnnulledAppliedError when its history rules out what its pages hold, or what is durable (`durableLsn`).
    */
   static async open(
     disk: Disk,
     directory: string,
     control: SegmentControl,
+    durableLsn: bigint,
     limits: SegmentLimits,
     hooks: ContentHooks,
   ): Promise<SegmentContent> {
@@ -178,7 +179,8 @@ export class SegmentContent {
       if (log.startLsn > mark.lsn) throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' mark ${mark.lsn}`);
       if (log.tail.lsn < mark.lsn) await log.restart(mark);
       const annul = annulPoint(control.history, log.runs);
-      if (annul !== undefined && annul < mark.lsn) throw new AnnulledAppliedError(annul, mark.lsn, lastEpoch(control.history));
+      const durable = durableLsn > mark.lsn ? durableLsn : mark.lsn;
+      if (annul !== undefined && annul < durable) throw new AnnulledAppliedError(annul, durable, lastEpoch(control.history));
       if (annul !== undefined) await log.truncate(annul);
       const end = log.tail.lsn;
       const opened = parts(log);
@@ -237,7 +239,7 @@ export class SegmentContent {
     this.#hooks.onDurable();
   }
 
-  /** Annuls what `history` rules out. Returns whether anything was. */
+  /** Annuls what `history` rules out, which is nothing that was applied: the caller asked (`refuseHistory`). Returns whether anything was. */
   async annul(history: readonly EpochStart[]): Promise<boolean> {
     await this.log.flushed();
     const point = annulPoint(history, this.log.runs);

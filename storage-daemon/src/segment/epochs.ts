@@ -1,7 +1,15 @@
 import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
-import { checkHistory, EpochHistoryError, lastEpoch, mergeHistories, type EpochStart } from '@kube-aurora/volume';
+import {
+  lastEpoch,
+  mergeHistories,
+  refuseEpoch,
+  refuseForm,
+  refuseHistory,
+  type EpochStart,
+  type HistoryRefusal,
+} from '@kube-aurora/volume';
 import { AnnulledAppliedError } from '../apply/ingest.ts';
 import type { CurrentControl } from './current-control.ts';
 import type { HeldContent } from './held-content.ts';
@@ -12,7 +20,8 @@ import type { AppendSession, WriterSessions } from './writer-sessions.ts';
  * Which writer a segment obeys, and which redo the epoch history leaves standing.
  *
  * Invariants: an epoch or history counts only once it is in the control file; a history is written before the log is cut
- * by it, so that a crash in between is made good at open; nothing is appended while the log is being cut.
+ * by it, so that a crash in between is made good at open; nothing is appended while the log is being cut. Epochs and histories
+ * are held against the rules (history-rules.ts) before anything of them is saved, shown or passed on.
  */
 
 export interface EpochsParts {
@@ -22,6 +31,10 @@ export interface EpochsParts {
   readonly progress: Progress;
   readonly logger: Logger;
   readonly state: () => SegmentState;
+  /** The highest epoch among the peers, as they last answered. */
+  readonly highestPeerEpoch: () => bigint;
+  /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
+  readonly hearPeers: () => Promise<void>;
 }
 
 export class Epochs {
@@ -49,9 +62,30 @@ export class Epochs {
     if (epoch < promised) throw new AuroraRpcError('FENCED', `epoch ${epoch} is over; the segment has promised ${promised}`);
   }
 
+  get #highestEpoch(): bigint {
+    const own = this.#parts.control.value.epoch;
+    const peers = this.#parts.highestPeerEpoch();
+    return own > peers ? own : peers;
+  }
+
+  /** Throws AuroraRpcError when `epoch` is too far ahead; first asks the peers, who may have gone on without us. */
+  async refuseJump(epoch: bigint, field: string): Promise<void> {
+    if (refuseEpoch(epoch, this.#highestEpoch) === undefined) return;
+    await this.#parts.hearPeers();
+    throwRefusal(refuseEpoch(epoch, this.#highestEpoch), field);
+  }
+
+  /** What is wrong with a history that would take the place of ours. */
+  #refusalOf(history: readonly EpochStart[]): HistoryRefusal | undefined {
+    const { control, held } = this.#parts;
+    const fromLsn = held.content?.log.startLsn ?? 0n;
+    return refuseHistory(control.value.history, history, { highestEpoch: this.#highestEpoch, fromLsn, durableLsn: held.durableLsn });
+  }
+
   /** Promises `epoch` to `writerId`: durable when it resolves. */
-  open(epoch: bigint, writerId: string): Promise<SegmentState> {
+  async open(epoch: bigint, writerId: string): Promise<SegmentState> {
     const { control, held, logger, state } = this.#parts;
+    await this.refuseJump(epoch, 'epoch');
     return control.exclusive(async () => {
       this.refuseLower(epoch);
       const before = control.value;
@@ -75,47 +109,65 @@ export class Epochs {
   }
 
   /** Installs an opener's history, which ends with its epoch, and annuls what it rules out. */
-  truncate(epoch: bigint, history: readonly EpochStart[]): Promise<SegmentState> {
+  async truncate(epoch: bigint, history: readonly EpochStart[]): Promise<SegmentState> {
     const { control, held, state } = this.#parts;
+    await this.refuseJump(epoch, 'epoch');
     return control.exclusive(async () => {
       this.refuseLower(epoch);
-      checkIncoming(history);
+      throwRefusal(refuseForm(history, this.#highestEpoch), 'history');
       if (lastEpoch(history) !== epoch) throw new AuroraRpcError('INVALID', `history: ends with epoch ${lastEpoch(history)}, not ${epoch}`);
       if (held.content === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${held.phase}`);
-      await this.#install(history);
+      await this.#install(history, 'history');
       return state();
     });
   }
 
   /** A writer's stream begins: raises the epoch and takes its history where this segment was away. */
-  attach(session: AppendSession, writerId: string, history: readonly EpochStart[]): Promise<void> {
+  async attach(session: AppendSession, writerId: string, history: readonly EpochStart[]): Promise<void> {
     const { control, held, sessions } = this.#parts;
+    await this.refuseJump(session.epoch, 'hello.epoch');
     return control.exclusive(async () => {
       this.refuseLower(session.epoch);
       if (held.content === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${held.phase}`);
-      checkIncoming(history);
+      throwRefusal(refuseForm(history, this.#highestEpoch), 'hello.history');
       if (lastEpoch(history) !== session.epoch)
         throw new AuroraRpcError('INVALID', `hello.history: ends with epoch ${lastEpoch(history)}, not ${session.epoch}`);
+      // Before the promise: a writer whose history is refused gets nothing.
+      if (this.#isNews(history)) throwRefusal(this.#refusalOf(history), 'hello.history');
       // A history that ends with the epoch is written only after four segments promised it to one writer. Whoever else holds
       // this segment's promise of the same epoch raced for it and lost, and never gets to write.
       if (session.epoch > control.value.epoch || writerId !== control.value.writerId) {
         this.#raise(session.epoch, writerId);
         await control.save({});
       }
-      await this.#install(history);
+      await this.#install(history, 'hello.history');
       sessions.add(session);
     });
   }
 
-  /** Takes a history heard from a peer, when it is the newer one; annuls what it rules out. */
-  takeHistory(history: readonly EpochStart[]): Promise<void> {
+  /**
+   * Takes a history that a peer answered with, when it is the newer one; annuls what it rules out. Throws AuroraRpcError
+   * when it breaks a rule.
+   */
+  async takeHistory(history: readonly EpochStart[]): Promise<void> {
+    if (!this.#isNews(history)) return;
+    await this.refuseJump(lastEpoch(history), 'state.history');
+    await this.#parts.control.exclusive(() => this.#install(history, 'state.history'));
+  }
+
+  /** Throws AuroraRpcError when a copy from this peer would bring in an epoch or history that breaks a rule. */
+  async checkCopy({ epoch, baseEpoch, history }: SegmentState): Promise<void> {
     const { control } = this.#parts;
-    const { history: own, epoch } = control.value;
-    if (mergeHistories(own, history, epoch) === own) return Promise.resolve();
-    return control.exclusive(() => {
-      checkIncoming(history);
-      return this.#install(history);
-    });
+    await this.refuseJump(epoch, 'state.epoch');
+    throwRefusal(refuseForm(history, this.#highestEpoch), 'state.history');
+    const isSameBase = control.value.ready && control.value.baseEpoch === baseEpoch;
+    // Ours stays where it is the newer one.
+    if (isSameBase && lastEpoch(history) > lastEpoch(control.value.history)) throwRefusal(this.#refusalOf(history), 'state.history');
+  }
+
+  #isNews(history: readonly EpochStart[]): boolean {
+    const { history: own, epoch } = this.#parts.control.value;
+    return mergeHistories(own, history, epoch) !== own;
   }
 
   #raise(epoch: bigint, writerId: string): void {
@@ -123,12 +175,14 @@ export class Epochs {
     this.#parts.sessions.fenceBelow(epoch);
   }
 
-  async #install(incoming: readonly EpochStart[]): Promise<void> {
+  /** Throws AuroraRpcError, with nothing changed, when the history breaks a rule. */
+  async #install(incoming: readonly EpochStart[], field: string): Promise<void> {
     const { control, held, progress, logger } = this.#parts;
     const before = control.value;
     const { content } = held;
     const merged = mergeHistories(before.history, incoming, before.epoch);
     if (merged === before.history || content === undefined) return;
+    throwRefusal(this.#refusalOf(incoming), field);
     const epoch = lastEpoch(merged);
     // From before the new history shows until the log is cut by it: nothing is appended, and no VDL is believed.
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -156,14 +210,15 @@ export class Epochs {
   }
 }
 
-/** Throws AuroraRpcError INVALID. */
-function checkIncoming(history: readonly EpochStart[]): void {
-  try {
-    checkHistory(history);
-  } catch (error) {
-    if (error instanceof EpochHistoryError) throw new AuroraRpcError('INVALID', `history: ${error.message}`);
-    throw error;
-  }
+/** Throws AuroraRpcError that names the field. */
+function throwRefusal(refusal: HistoryRefusal | undefined, field: string): void {
+  if (refusal === undefined) return;
+  const code = refusal.reason === 'history-malformed' ? 'INVALID' : 'REFUSED';
+  throw new AuroraRpcError(
+    code,
+    refusal.message.startsWith('[') ? `${field}${refusal.message}` : `${field}: ${refusal.message}`,
+    refusal.reason,
+  );
 }
 
 /** What is owed of redo that a history annuls is no longer owed. */

@@ -1,5 +1,6 @@
 import type { Disk } from '../disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
+import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { RedoError, type PageId } from '@kube-aurora/redo';
@@ -11,6 +12,7 @@ import { LogReadError } from '../redo-log/log-errors.ts';
 import { logDirectory, pagesDirectory, SegmentContent, StoreUnusableError, type ContentHooks } from './content.ts';
 import type { SegmentControl } from './control-file.ts';
 import type { CurrentControl } from './current-control.ts';
+import { DurablePoint } from './durable-point.ts';
 import type { SegmentLimits } from './limits.ts';
 import type { Progress } from './progress.ts';
 import type { WriterSessions } from './writer-sessions.ts';
@@ -39,6 +41,8 @@ export interface HeldContentParts {
   readonly fetchPage: (page: PageId, lsn: number) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
   readonly lowestPeerScl: () => bigint | undefined;
+  /** Highest SCL among the peers, as last heard; 0n when none was. */
+  readonly highestPeerScl: () => bigint;
 }
 
 export class HeldContent {
@@ -48,6 +52,7 @@ export class HeldContent {
   #isImporting = false;
   #failure: { readonly fault: SegmentFault; readonly message: string } | undefined;
   #storeBytes = 0;
+  #durable: DurablePoint | undefined;
   /** While a peer copies from here, the log stays. */
   copiesOut = 0;
 
@@ -89,6 +94,20 @@ export class HeldContent {
     return this.#content?.log.durable.lsn ?? 0n;
   }
 
+  /**
+   * Redo up to here is durable on a quorum, as far as is known here: no history may annul it. What a writer says of VDL counts
+   * as far as somebody is known to hold redo.
+   */
+  get durableLsn(): bigint {
+    const content = this.#content;
+    const floor = this.#durable?.lsn ?? 0n;
+    if (content === undefined) return floor;
+    // With what is on its way to the disk: it may be applied as soon as it is there.
+    const held = highest(content.log.tail.lsn, this.#parts.highestPeerScl());
+    const vdl = BigInt(content.ingest.vdl);
+    return highest(floor, content.merger.mark.lsn, BigInt(content.ingest.appliedLsn), vdl < held ? vdl : held);
+  }
+
   /** Bytes on disk, the page store's as last measured. */
   get bytesUsed(): number {
     return (this.#content?.log.bytes ?? 0) + this.#storeBytes;
@@ -114,8 +133,15 @@ export class HeldContent {
   async open(): Promise<void> {
     const { directory, disk, control, limits, events, logger } = this.#parts;
     try {
-      const content = await SegmentContent.open(disk, directory, control.value, limits, this.#hooks());
+      this.#durable = await DurablePoint.open(disk, join(directory, 'durable'), control.value.baseEpoch, (error) =>
+        logger.error({ volume: this.#volumeId, err: error }, 'what is durable cannot be noted; after a restart less of it is known'),
+      );
+      const known = this.#durable.lsn;
+      const content = await SegmentContent.open(disk, directory, control.value, known, limits, this.#hooks());
       this.#content = content;
+      content.ingest.noteVdl(Number(known < this.scl ? known : this.scl));
+      // What was durable was on this disk: its log has lost it since, whatever the log itself says.
+      if (known > this.scl && known > control.value.owesLsn) await control.save({ owesLsn: known });
       if (content.damage !== undefined) {
         const { claimedLsn, message } = content.damage;
         events.corruption('log');
@@ -140,6 +166,8 @@ export class HeldContent {
   async close(): Promise<void> {
     await this.#content?.close();
     this.#content = undefined;
+    await this.#durable?.close();
+    this.#durable = undefined;
   }
 
   // Damage ---------------------------------------------------------------------------------------------------------
@@ -163,7 +191,10 @@ export class HeldContent {
         sessions.acknowledge(this.scl);
         progress.moved();
       },
-      onProgress: () => progress.moved(),
+      onProgress: () => {
+        this.#noteDurable();
+        progress.moved();
+      },
       onLogFailure: (error) =>
         this.stop(
           { kind: 'DISK_ERROR', error: errnoName(error), operation: 'write redo log' },
@@ -181,6 +212,11 @@ export class HeldContent {
         logger.warn({ volume: this.#volumeId, kind }, 'repaired from a peer');
       },
     };
+  }
+
+  #noteDurable(): void {
+    const vdl = BigInt(this.#content?.ingest.vdl ?? 0);
+    this.#durable?.note(vdl < this.scl ? vdl : this.scl);
   }
 
   /** Log that every peer has too may go; beyond the retention limit it goes anyway. */
@@ -220,9 +256,7 @@ export class HeldContent {
     const { directory, disk, control } = this.#parts;
     const heldTo = this.scl;
     const old = control.value;
-    const before = this.#content;
-    this.#content = undefined;
-    await before?.close();
+    await this.close();
     this.#failure = undefined;
     await control.save({
       ...change,
@@ -233,6 +267,7 @@ export class HeldContent {
     await this.open();
     if (this.damage !== undefined && old.ready) {
       // The log does not reach the new pages: what it held is fetched again.
+      await this.close();
       this.#failure = undefined;
       await control.save({
         logGeneration: control.value.logGeneration + 1,
@@ -269,4 +304,8 @@ function describeFailure(error: Error): string {
 /** The errno's name, '' when the operating system had no part in it. */
 function errnoName(error: Error): string {
   return 'code' in error && typeof error.code === 'string' && 'errno' in error ? error.code : '';
+}
+
+function highest(...lsns: readonly bigint[]): bigint {
+  return lsns.reduce((best, lsn) => (lsn > best ? lsn : best), 0n);
 }

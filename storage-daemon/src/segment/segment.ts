@@ -20,6 +20,14 @@ export interface SegmentIdentity {
   readonly zone: string;
 }
 
+/** What peers last answered; zeros when none did. */
+export interface PeersHighest {
+  readonly scl: bigint;
+  readonly epoch: bigint;
+  /** Does one of them have redo of this volume? */
+  readonly isWritten: boolean;
+}
+
 export interface SegmentDeps {
   readonly directory: string;
   readonly disk: Disk;
@@ -31,7 +39,13 @@ export interface SegmentDeps {
   readonly fetchPage: (segment: Segment, page: PageId, lsn: number) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
   readonly lowestPeerScl: (segment: Segment) => bigint | undefined;
+  readonly highestOfPeers: (segment: Segment) => PeersHighest;
+  /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
+  readonly hearPeers: (segment: Segment) => Promise<void>;
 }
+
+/** LSNs are numbers in memory, exact up to here. */
+const MAX_LSN = BigInt(Number.MAX_SAFE_INTEGER);
 
 export type AppendOutcome = 'appended' | 'duplicate' | 'gap';
 
@@ -69,8 +83,18 @@ export class Segment {
       events,
       fetchPage: (page, lsn) => deps.fetchPage(this, page, lsn),
       lowestPeerScl: () => deps.lowestPeerScl(this),
+      highestPeerScl: () => deps.highestOfPeers(this).scl,
     });
-    this.epochs = new Epochs({ control, held: this.held, sessions, progress, logger, state: () => this.state() });
+    this.epochs = new Epochs({
+      control,
+      held: this.held,
+      sessions,
+      progress,
+      logger,
+      state: () => this.state(),
+      highestPeerEpoch: () => deps.highestOfPeers(this).epoch,
+      hearPeers: () => deps.hearPeers(this),
+    });
   }
 
   /** Opens a segment, or makes an empty one in memory (its directory comes with its first promise). */
@@ -137,6 +161,8 @@ export class Segment {
    */
   append(header: RedoBatchHeader, batch: Buffer): AppendOutcome {
     const { content } = this.held;
+    if (header.endLsn > MAX_LSN)
+      throw new AuroraRpcError('INVALID', `batch.end_lsn: ${formatLsn(header.endLsn)} is past ${formatLsn(MAX_LSN)}`);
     if (content === undefined || this.epochs.settling !== undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${this.phase}`);
     if (header.pg !== this.pg) throw new AuroraRpcError('INVALID', `batch.pg: ${header.pg}, this segment is of ${this.pg}`);
     if (!isBatchValid(this.control.history, header)) {

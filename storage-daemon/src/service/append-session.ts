@@ -1,15 +1,19 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import { AuroraRpcError, toServiceError, type AppendCall, type AppendRequest, type AppendResult } from '@kube-aurora/rpc';
+import { AuroraRpcError, toServiceError, type AppendCall, type AppendRequest, type AppendResult, type SegmentId } from '@kube-aurora/rpc';
 import { checkRedoBatch, RedoBatchError } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
+import { checkMessage } from './message-rules.ts';
+import type { Refusals } from './refusals.ts';
 import type { AppendSession } from '../segment/writer-sessions.ts';
 
 /** One writer's Append stream to one segment. Requests are taken in order; acknowledgements name the durable SCL. */
 
 export interface AppendStreamDeps {
   readonly logger: Logger;
-  readonly find: (volumeId: string, pg: number) => Promise<Segment>;
+  /** Throws AuroraRpcError NOT_READY when there is no such segment. */
+  readonly find: (id: SegmentId) => Segment;
+  readonly refusals: Refusals;
   /** Redo is missing here: fetch it from peers. */
   readonly onGap: (segment: Segment) => void;
   /** Seconds from a batch's arrival to its acknowledgement. */
@@ -84,9 +88,9 @@ class AppendStream implements AppendSession {
   async #hello(request: AppendRequest): Promise<void> {
     const { hello } = request;
     if (hello === undefined) throw new AuroraRpcError('INVALID', 'hello: the first message must carry it');
-    const segment = await this.#deps.find(hello.segment?.volumeId ?? '', hello.segment?.pg ?? 0);
+    checkMessage('AppendHello', hello, 'hello');
+    const segment = this.#deps.find(hello.segment);
     this.epoch = hello.epoch;
-    if (hello.writerId === '') throw new AuroraRpcError('INVALID', 'hello.writer_id: is empty');
     try {
       await segment.epochs.attach(this, hello.writerId, hello.history);
     } catch (error) {
@@ -113,6 +117,7 @@ class AppendStream implements AppendSession {
     const segment = this.#segment;
     if (segment === undefined || this.#ended) return;
     const { batches, vdl, pgmrpl } = request;
+    checkMessage('AppendPoints', request);
     if (batches !== undefined && batches.length > 0) this.#takeBatches(segment, batches);
     if (vdl > 0n) segment.noteVdl(vdl, this.epoch);
     if (pgmrpl > 0n) segment.notePgmrpl(pgmrpl, this.epoch);
@@ -138,7 +143,8 @@ class AppendStream implements AppendSession {
       else if (this.#timed.length < TIMED_MAX) this.#timed.push({ endLsn, at: this.#deps.clock.now() });
     } catch (error) {
       if (error instanceof RedoBatchError || (error instanceof AuroraRpcError && error.code === 'INVALID')) {
-        this.#deps.logger.warn({ volume: segment.volumeId, err: error }, 'refused a redo batch');
+        const refusal = new AuroraRpcError('INVALID', error.message, 'batch');
+        this.#deps.refusals.note('Append', refusal, { volume: segment.volumeId });
         this.#respond(segment.scl, 'REFUSED', error.message);
       } else throw error;
     }
@@ -187,6 +193,7 @@ class AppendStream implements AppendSession {
   #fail(error: unknown): void {
     if (this.#ended) return;
     this.#stop();
+    this.#deps.refusals.note('Append', error);
     this.#call.emit('error', toServiceError(error));
   }
 

@@ -1,31 +1,23 @@
-import { decodePageKey, decodeVolumeState, PAGE_KEY_BYTES, VolumeStateError } from '@kube-aurora/redo';
-import {
-  AuroraRpcError,
-  type ImportBaseRequest,
-  type ImportBegin,
-  type PageImage,
-  type SegmentId,
-  type SegmentState,
-} from '@kube-aurora/rpc';
+import { decodePageKey, decodeVolumeState, VolumeStateError } from '@kube-aurora/redo';
+import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImage, type SegmentState } from '@kube-aurora/rpc';
 import { PageStore } from '../page-store/page-store.ts';
+import type { SegmentDirectory } from '../segment/segment-directory.ts';
 import type { Segment } from '../segment/segment.ts';
+import { checkMessage } from './message-rules.ts';
 
 /** ImportBase: the first pages of a new volume, into a directory of their own that counts once `finish` was read. */
 
-const PAGE_BYTES = 8192;
-
-export async function importBase(
-  requests: AsyncIterable<ImportBaseRequest>,
-  find: (id: SegmentId | undefined) => Promise<Segment>,
-): Promise<SegmentState> {
+export async function importBase(requests: AsyncIterable<ImportBaseRequest>, segments: SegmentDirectory): Promise<SegmentState> {
   const iterator = requests[Symbol.asyncIterator]();
   const first = await iterator.next();
   const begin = first.done === true ? undefined : first.value.begin;
   if (begin === undefined) throw new AuroraRpcError('INVALID', 'begin: the first message must carry it');
-  const segment = await find(begin.segment);
   checkBegin(begin);
+  const segment = await segments.take(begin.segment);
   if (isRepetition(segment, begin)) return drain(iterator, segment);
+  await segment.epochs.refuseJump(begin.epoch, 'begin.epoch');
   checkEmpty(segment, begin);
+  await refuseSecondVolume(segment);
   const { disk, limits } = segment.deps;
   await segment.held.replace(async (directory) => {
     const store = await PageStore.open(disk, directory, {
@@ -63,10 +55,15 @@ function checkEmpty(segment: Segment, begin: ImportBegin): void {
   if (segment.control.ready) throw new AuroraRpcError('INVALID', 'begin: the segment holds a volume already');
 }
 
+/** A daemon that lost its disk is empty, and so is a stranger's idea of the volume: what was written to is copied, never imported. */
+async function refuseSecondVolume(segment: Segment): Promise<void> {
+  await segment.deps.hearPeers(segment);
+  if (!segment.deps.highestOfPeers(segment).isWritten) return;
+  throw new AuroraRpcError('REFUSED', 'begin: peers hold this volume already, with redo; it is copied from them', 'volume-exists');
+}
+
 function checkBegin(begin: ImportBegin): void {
-  if (begin.epoch <= 0n) throw new AuroraRpcError('INVALID', 'begin.epoch: must be 1 or more');
-  if (begin.baseLsn === 0n) throw new AuroraRpcError('INVALID', 'begin.base_lsn: is 0');
-  if (begin.systemIdentifier === 0n) throw new AuroraRpcError('INVALID', 'begin.system_identifier: is 0');
+  checkMessage('ImportBegin', begin, 'begin');
   try {
     decodeVolumeState(begin.volumeState);
   } catch (error) {
@@ -87,12 +84,6 @@ async function drain(iterator: AsyncIterator<ImportBaseRequest>, segment: Segmen
 }
 
 async function writePages(store: PageStore, pages: readonly PageImage[], lsn: bigint): Promise<void> {
-  await store.write(
-    pages.map(({ key, page }, index) => {
-      if (key.length !== PAGE_KEY_BYTES)
-        throw new AuroraRpcError('INVALID', `pages[${index}].key: ${key.length} bytes, not ${PAGE_KEY_BYTES}`);
-      if (page.length !== PAGE_BYTES) throw new AuroraRpcError('INVALID', `pages[${index}].page: ${page.length} bytes, not ${PAGE_BYTES}`);
-      return { page: decodePageKey(key), version: { lsn: Number(lsn), page } };
-    }),
-  );
+  checkMessage('ImportPages', { pages });
+  await store.write(pages.map(({ key, page }) => ({ page: decodePageKey(key), version: { lsn: Number(lsn), page } })));
 }

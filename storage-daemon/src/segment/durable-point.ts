@@ -1,0 +1,97 @@
+import { dirname } from 'node:path';
+import { crc32c } from '@kube-aurora/pg-format';
+import type { Disk, DiskFile } from '../disk/disk.ts';
+
+/**
+ * Up to where a segment's redo is known to be durable on a quorum: `<segment>/durable`, so that a restart does not forget what
+ * no history may annul. It may lag behind, and is never ahead: it is written after the fact and, as it only raises a floor that
+ * the stored pages' mark gives anyway, not synced; a process that dies loses nothing of it, a machine at most the last seconds.
+ *
+ *   two slots, 512 bytes apart, written in turn, so that a torn write leaves the other one
+ *   offset  bytes
+ *        0      8  base epoch: of another import's redo it says nothing
+ *        8      8  LSN
+ *       16      4  CRC32C of the bytes before
+ */
+const SLOT_BYTES = 512;
+const BODY_BYTES = 16;
+const USED_BYTES = BODY_BYTES + 4;
+
+export class DurablePoint {
+  readonly #file: DiskFile;
+  readonly #baseEpoch: bigint;
+  readonly #onError: (error: Error) => void;
+  #lsn: bigint;
+  #written: bigint;
+  #slot = 0;
+  #writing: Promise<void> | undefined;
+  #failed = false;
+
+  private constructor(file: DiskFile, baseEpoch: bigint, lsn: bigint, onError: (error: Error) => void) {
+    this.#file = file;
+    this.#baseEpoch = baseEpoch;
+    this.#lsn = lsn;
+    this.#written = lsn;
+    this.#onError = onError;
+  }
+
+  /** Reads what was known, 0n when nothing was. `onError` is called once when it cannot be written any more. */
+  static async open(disk: Disk, path: string, baseEpoch: bigint, onError: (error: Error) => void): Promise<DurablePoint> {
+    const isNew = !disk.exists(path);
+    const file = await disk.openFile(path, isNew ? 'create' : 'existing');
+    const bytes = Buffer.alloc(2 * SLOT_BYTES);
+    if (isNew) {
+      await file.write([bytes], 0);
+      await file.sync();
+      await disk.syncDirectory(dirname(path));
+    } else file.readHere(bytes, 0, bytes.length, 0);
+    const lsns = [0, SLOT_BYTES].map((at) => slotLsn(bytes.subarray(at, at + USED_BYTES), baseEpoch));
+    const best = lsns.reduce((highest, lsn) => (lsn > highest ? lsn : highest), 0n);
+    const point = new DurablePoint(file, baseEpoch, best, onError);
+    // The older slot is written next.
+    point.#slot = lsns[0] === best ? 1 : 0;
+    return point;
+  }
+
+  get lsn(): bigint {
+    return this.#lsn;
+  }
+
+  /** Redo is durable up to `lsn`. Returns at once; one write at a time, of the latest. */
+  note(lsn: bigint): void {
+    if (lsn <= this.#lsn) return;
+    this.#lsn = lsn;
+    if (!this.#failed) this.#writing ??= this.#write();
+  }
+
+  async #write(): Promise<void> {
+    try {
+      while (this.#written < this.#lsn) {
+        const lsn = this.#lsn;
+        const slot = Buffer.alloc(USED_BYTES);
+        slot.writeBigUInt64LE(this.#baseEpoch, 0);
+        slot.writeBigUInt64LE(lsn, 8);
+        slot.writeUInt32LE(crc32c(slot.subarray(0, BODY_BYTES)) >>> 0, BODY_BYTES);
+        await this.#file.write([slot], this.#slot * SLOT_BYTES);
+        this.#slot = 1 - this.#slot;
+        this.#written = lsn;
+      }
+    } catch (error) {
+      this.#failed = true;
+      this.#onError(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    await this.#file.close();
+  }
+}
+
+/** LSN of a slot; 0n when it is empty, torn, or of another import. */
+function slotLsn(slot: Buffer, baseEpoch: bigint): bigint {
+  if (slot.readUInt32LE(BODY_BYTES) !== crc32c(slot.subarray(0, BODY_BYTES)) >>> 0) return 0n;
+  return slot.readBigUInt64LE(0) === baseEpoch ? slot.readBigUInt64LE(8) : 0n;
+}

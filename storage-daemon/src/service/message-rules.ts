@@ -1,0 +1,205 @@
+import { decodePageKey, PAGE_KEY_BYTES, SLRU_FORK } from '@kube-aurora/redo';
+import {
+  AuroraRpcError,
+  type AppendHello,
+  type CatchUpRequest,
+  type ComputeImageRequest,
+  type CopySegmentRequest,
+  type EpochStart,
+  type FetchRedoRequest,
+  type GetPagesRequest,
+  type GetPeerPageRequest,
+  type GossipRequest,
+  type ImportBegin,
+  type OpenEpochRequest,
+  type PageImage,
+  type SegmentId,
+  type SegmentState,
+  type TruncateRequest,
+} from '@kube-aurora/rpc';
+import { EPOCH_MAX, HISTORY_MAX, lastEpoch } from '@kube-aurora/volume';
+
+/**
+ * What every field of every message must be, in one place, asked before anything is looked up, saved or passed on. A message's
+ * table has a line for each of its fields, or it does not compile. What depends on the segment's own state is asked there.
+ */
+
+/** What is wrong with the value at `path`; undefined when nothing is. */
+type Check<T> = (value: T, path: string) => string | undefined;
+type Table<T> = { readonly [K in keyof T]-?: Check<T[K]> };
+
+/** LSNs are kept as numbers in memory: exact up to here, which is 8 PiB of WAL. */
+const LSN_MAX = BigInt(Number.MAX_SAFE_INTEGER);
+const U32_MAX = 0xffff_ffff;
+const U64_MAX = 2n ** 64n - 1n;
+const PG_MAX = 65_535;
+const PAGE_BYTES = 8192;
+const PAGES_MAX = 256;
+/** Pages in one message of an import. */
+const IMPORT_PAGES_MAX = 4096;
+const WRITER_ID_MAX = 253;
+const NAME_MAX = 253;
+const MESSAGE_MAX = 16 * 1024;
+/** UUID in lower case. */
+export const VOLUME_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+/** No control characters: these end up in logs and status. */
+const PRINTABLE = /^[^\p{Cc}]*$/u;
+const FORK_MAX = 3;
+
+const fieldName = (key: string): string => key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+function fields<T extends object>(table: Table<T>): Check<T | undefined> {
+  const lines = Object.keys(table).map((key) => ({ key: key as keyof T & string, name: fieldName(key) }));
+  return (value, path) => {
+    if (value === undefined) return `${path === '' ? 'the message' : path}: is missing`;
+    for (const { key, name } of lines) {
+      const wrong = table[key](value[key], path === '' ? name : `${path}.${name}`);
+      if (wrong !== undefined) return wrong;
+    }
+    return undefined;
+  };
+}
+
+/** All of them, in order; the first that finds something. */
+function all<T>(...checks: readonly Check<T>[]): Check<T> {
+  return (value, path) => {
+    for (const check of checks) {
+      const wrong = check(value, path);
+      if (wrong !== undefined) return wrong;
+    }
+    return undefined;
+  };
+}
+
+function list<T>(max: number, each: Check<T>): Check<readonly T[]> {
+  return (values, path) => {
+    if (values.length > max) return `${path}: has ${values.length} entries, at most ${max} are taken`;
+    for (const [index, value] of values.entries()) {
+      const wrong = each(value, `${path}[${index}]`);
+      if (wrong !== undefined) return wrong;
+    }
+    return undefined;
+  };
+}
+
+function wide(min: bigint, max: bigint): Check<bigint> {
+  return (value, path) => (value >= min && value <= max ? undefined : `${path}: ${value} is not from ${min} to ${max}`);
+}
+
+function whole(min: number, max: number): Check<number> {
+  return (value, path) =>
+    Number.isInteger(value) && value >= min && value <= max ? undefined : `${path}: ${value} is not from ${min} to ${max}`;
+}
+
+function text(min: number, max: number): Check<string> {
+  return (value, path) => {
+    if (value.length < min) return `${path}: is empty`;
+    if (value.length > max) return `${path}: has ${value.length} characters, at most ${max} are taken`;
+    return PRINTABLE.test(value) ? undefined : `${path}: has control characters`;
+  };
+}
+
+const any: Check<unknown> = () => undefined;
+const epoch = wide(1n, EPOCH_MAX);
+const epochOrNone = wide(0n, EPOCH_MAX);
+const lsn = wide(1n, LSN_MAX);
+const lsnOrNone = wide(0n, LSN_MAX);
+
+const uuid: Check<string> = (value, path) =>
+  VOLUME_ID.test(value) ? undefined : `${path}: '${value.slice(0, 64)}' is not a UUID in lower case`;
+const segment = fields<SegmentId>({ volumeId: uuid, pg: whole(0, PG_MAX) });
+const fork: Check<number> = (value, path) =>
+  value <= FORK_MAX || value === SLRU_FORK ? undefined : `${path}: ${value} is not a relation's fork (0 to ${FORK_MAX}) or ${SLRU_FORK}`;
+const pageKey: Check<Buffer> = (value, path) => {
+  if (value.length !== PAGE_KEY_BYTES) return `${path}: ${value.length} bytes, not ${PAGE_KEY_BYTES}`;
+  return fork(decodePageKey(value).fork, `${path}.fork`);
+};
+const page: Check<Buffer> = (value, path) =>
+  value.length === PAGE_BYTES ? undefined : `${path}: ${value.length} bytes, not ${PAGE_BYTES}`;
+
+/** Ascending order and the rest of a history's form are part of its own rules (history-rules.ts). */
+const history = list(HISTORY_MAX, fields<EpochStart>({ epoch, startLsn: lsnOrNone }));
+
+const PHASES: readonly SegmentState['phase'][] = ['EMPTY', 'IMPORTING', 'READY', 'DAMAGED'];
+const stateFields = fields<SegmentState>({
+  phase: (value, path) => (PHASES.includes(value) ? undefined : `${path}: ${String(value)} is no phase`),
+  epoch: epochOrNone,
+  scl: lsnOrNone,
+  lastBatchEpoch: epochOrNone,
+  baseEpoch: epochOrNone,
+  baseLsn: lsnOrNone,
+  appliedLsn: lsnOrNone,
+  vdl: lsnOrNone,
+  logStartLsn: lsnOrNone,
+  systemIdentifier: wide(0n, U64_MAX),
+  history,
+  message: (value, path) =>
+    value.length <= MESSAGE_MAX ? undefined : `${path}: has ${value.length} characters, at most ${MESSAGE_MAX} are taken`,
+  daemonId: text(1, NAME_MAX),
+  zone: text(0, NAME_MAX),
+  pgmrpl: lsnOrNone,
+  bytesUsed: wide(0n, U64_MAX),
+  fault: any,
+  owesLsn: lsnOrNone,
+});
+/** What cannot be true of any segment, whatever happened to it. */
+const stateWhole: Check<SegmentState | undefined> = (state, path) => {
+  if (state === undefined) return undefined;
+  const last = lastEpoch(state.history);
+  if (last > state.epoch) return `${path}.epoch: ${state.epoch} is below its own history's last epoch ${last}`;
+  if (state.lastBatchEpoch > state.epoch) return `${path}.last_batch_epoch: ${state.lastBatchEpoch} is past its epoch ${state.epoch}`;
+  if (state.phase !== 'READY') return undefined;
+  if (state.scl < state.baseLsn) return `${path}.scl: ${state.scl} is before its base ${state.baseLsn}`;
+  if (state.logStartLsn > state.scl) return `${path}.log_start_lsn: ${state.logStartLsn} is past its SCL ${state.scl}`;
+  return undefined;
+};
+const segmentState = all<SegmentState | undefined>(stateFields, stateWhole);
+
+const hello = fields<AppendHello>({ segment, epoch, writerId: text(1, WRITER_ID_MAX), history });
+const pageImage = fields<PageImage>({ key: pageKey, page });
+
+/** By message. The names are the proto's. */
+export const MESSAGE_RULES = {
+  SegmentId: segment,
+  SegmentState: segmentState,
+  AppendHello: hello,
+  AppendPoints: fields<{ vdl: bigint; pgmrpl: bigint }>({ vdl: lsnOrNone, pgmrpl: lsnOrNone }),
+  OpenEpochRequest: fields<OpenEpochRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX) }),
+  TruncateRequest: fields<TruncateRequest>({ segment, epoch, history }),
+  CatchUpRequest: fields<CatchUpRequest>({ segment, lsn }),
+  GetPagesRequest: all<GetPagesRequest | undefined>(
+    fields<GetPagesRequest>({
+      segment,
+      epoch,
+      lsn,
+      spcOid: whole(0, U32_MAX),
+      dbOid: whole(0, U32_MAX),
+      relNumber: whole(0, U32_MAX),
+      fork,
+      block: whole(0, U32_MAX),
+      count: whole(1, PAGES_MAX),
+    }),
+    (request) =>
+      request !== undefined && request.block + request.count > U32_MAX
+        ? `block: ${request.block} + ${request.count} is past the last block`
+        : undefined,
+  ),
+  ComputeImageRequest: fields<ComputeImageRequest>({ segment, epoch, lsn }),
+  ImportBegin: fields<ImportBegin>({ segment, epoch, baseLsn: lsn, systemIdentifier: wide(1n, U64_MAX), volumeState: any }),
+  ImportPages: fields<{ pages: readonly PageImage[] }>({ pages: list(IMPORT_PAGES_MAX, pageImage) }),
+  GossipRequest: fields<GossipRequest>({ segment, state: segmentState }),
+  FetchRedoRequest: fields<FetchRedoRequest>({ segment, fromLsn: lsnOrNone, fromEpoch: epochOrNone, toLsn: lsnOrNone }),
+  CopySegmentRequest: fields<CopySegmentRequest>({ segment }),
+  GetPeerPageRequest: fields<GetPeerPageRequest>({ segment, key: pageKey, lsn }),
+} as const;
+
+/** Throws AuroraRpcError INVALID that names the field; `path`: where in the message the value stands. */
+export function checkMessage<K extends keyof typeof MESSAGE_RULES>(
+  name: K,
+  value: Parameters<(typeof MESSAGE_RULES)[K]>[0],
+  path = '',
+): void {
+  const check = MESSAGE_RULES[name] as Check<unknown>;
+  const wrong = check(value, path);
+  if (wrong !== undefined) throw new AuroraRpcError('INVALID', wrong);
+}
