@@ -44,6 +44,7 @@ export type Probe = {
 export type ContainerPort = { name?: string; containerPort: number; protocol?: string };
 export type VolumeMount = { name: string; mountPath: string; subPath?: string; readOnly?: boolean };
 export type Container = {
+  terminationMessagePolicy?: string;
   name: string;
   image?: string;
   command?: string[];

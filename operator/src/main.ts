@@ -41,8 +41,6 @@ async function main(): Promise<void> {
     },
     concurrency: settings.concurrency,
     leading,
-    // Unknown while the server cannot be asked: then drains are simply not limited by us until the next start.
-    disruptionBudgets: await api.serves('/apis/policy/v1').catch(() => false),
     now: Date.now,
     random: Math.random,
     newPassword: () => randomBytes(24).toString('base64url'),

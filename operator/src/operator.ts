@@ -26,7 +26,6 @@ export interface OperatorOptions {
   readonly images: DefaultImages;
   readonly concurrency: number;
   readonly leading: () => boolean;
-  readonly disruptionBudgets: boolean;
   /** Wall clock, chance, passwords: injected so that tests can say what they are. */
   readonly now: () => number;
   readonly random: () => number;
@@ -89,7 +88,6 @@ export class Operator {
       now,
       newPassword: options.newPassword,
       again: (key, afterMs) => this.#queue.addAfter(key, afterMs),
-      disruptionBudgets: options.disruptionBudgets,
     });
     this.metrics = createMetrics({
       queueDepth: () => this.#queue.depth,

@@ -6,6 +6,10 @@ const ROTATE_AT_BYTES = 8 * 1024 * 1024;
 /** A line longer than this is cut into pieces. */
 const LINE_LIMIT = 64 * 1024;
 
+/** Of a failed container's log, so much is its termination message. */
+const TAIL_LINES = 80;
+const TAIL_BYTES = 2048;
+
 /** One line as written: when it came, and what it says. In the file: `TIME TEXT`. */
 export type LineListener = (line: string) => void;
 
@@ -51,6 +55,14 @@ export class ContainerLog {
   /** What has been written so far, oldest first. */
   lines(): string[] {
     return readLog(this.#file);
+  }
+
+  /** The last lines as they were printed, as much as a kubelet keeps of them in a termination message. */
+  tail(): string {
+    const lines = this.lines()
+      .slice(-TAIL_LINES)
+      .map((line) => line.slice(line.indexOf(' ') + 1));
+    return Buffer.from(lines.join('\n')).subarray(-TAIL_BYTES).toString();
   }
 
   /** Hears of later lines until `end`; returns how to stop. */

@@ -147,7 +147,10 @@ export class ContainerRunner {
         this.#ended(code, signal);
         resolve();
       });
-      child.once('close', () => log.end());
+      child.once('close', () => {
+        log.end();
+        this.#keepLastWords(`process://${child.pid}`, log);
+      });
     });
     if (child.pid === undefined) return;
     this.#host.table.add(child.pid);
@@ -237,6 +240,19 @@ export class ContainerRunner {
       this.#backOff = state;
       this.#startAgain(delayMs);
     }
+    this.#host.changed();
+  }
+
+  /** Under FallbackToLogsOnError the end of a failed container's log is its termination message. The log is whole only now. */
+  #keepLastWords(containerID: string, log: ContainerLog): void {
+    if (this.container.terminationMessagePolicy !== 'FallbackToLogsOnError') return;
+    const explained = (state: ContainerState): ContainerState => {
+      const { terminated } = state;
+      if (terminated?.containerID !== containerID || terminated.exitCode === 0 || terminated.message !== undefined) return state;
+      return { terminated: { ...terminated, message: log.tail() } };
+    };
+    this.#state = explained(this.#state);
+    this.#last = explained(this.#last);
     this.#host.changed();
   }
 

@@ -64,6 +64,7 @@ describe('pods', () => {
     await cluster.kubectl('wait --for=condition=Ready pod/web-1 --timeout=10s');
     expect(await field('pod web-1', '.status.containerStatuses[0].lastState.terminated.exitCode')).toBe('3');
     expect(await cluster.kubectl('logs web-1 --previous')).toBe('started web-1\n');
+    expect(await field('pod web-1', '.status.containerStatuses[0].lastState.terminated.message')).toBe('started web-1');
     expect(await field('pod web-1', '.status.podIP')).toBe(ip);
     expect(await get(ip, 8080, '/starts')).toBe('xx');
   });

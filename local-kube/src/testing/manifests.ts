@@ -73,6 +73,7 @@ spec:
   containers:
     - name: web
       image: test/web:1
+      terminationMessagePolicy: FallbackToLogsOnError
       env:
         - { name: POD_NAME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
         - { name: POD_IP, valueFrom: { fieldRef: { fieldPath: status.podIP } } }

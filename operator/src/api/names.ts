@@ -20,6 +20,8 @@ export const ANNOTATION = {
   holdsData: `${API_GROUP}/holds-data`,
   /** On a compute pod: `true` once its volume held a database, which the agent then never makes anew. Read at each start of its container. */
   volumeExists: `${API_GROUP}/volume-exists`,
+  /** On a cluster, by a person: another value restarts its pods, storage one at a time, the writer last. On a pod: the one it was made after. */
+  restartedAt: `${API_GROUP}/restartedAt`,
   /** On a cluster, by a person: go on although the volume's data is gone. */
   acceptDataLoss: `${API_GROUP}/accept-data-loss`,
 } as const;

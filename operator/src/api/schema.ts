@@ -1,5 +1,6 @@
 import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from './conditions.ts';
 import { DEFAULTS } from './defaults.ts';
+import { INSTANCE_PHASES, SEGMENT_STATES } from './types.ts';
 
 /**
  * OpenAPI v3 structural schema of AuroraCluster.
@@ -209,8 +210,10 @@ const instance: Schema = {
     node: { type: 'string', description: 'Node it runs on.' },
     phase: {
       type: 'string',
-      description: 'bootstrapping, opening, running, fenced, stopping; Pending or Unreachable when the agent cannot be asked.',
+      description: 'What the agent says of itself; Pending or Unreachable when it cannot be asked.',
+      enum: INSTANCE_PHASES,
     },
+    reason: { type: 'string', description: 'Why it is in that phase, as one word: postgresFailed, waitingForStorage ...', maxLength: 64 },
     ready: { type: 'boolean', description: 'Whether it takes connections.' },
     restarts: { type: 'integer', description: 'How often its container was started again in place.' },
     epoch: { type: 'integer', format: 'int64', description: 'Volume epoch it opened with.' },
@@ -226,7 +229,13 @@ const segment: Schema = {
     zone: { type: 'string', description: 'Zone it stands in.' },
     node: { type: 'string', description: 'Node it runs on.' },
     ready: { type: 'boolean', description: 'Whether its pod is ready.' },
-    state: { type: 'string', description: 'READY, COPYING, EMPTY, IMPORTING, DAMAGED or UNREACHABLE.' },
+    state: { type: 'string', description: 'What its daemon says of it; UNREACHABLE when it cannot be asked.', enum: SEGMENT_STATES },
+    fault: {
+      type: 'string',
+      description: 'What is wrong with it, as one word: DISK_FULL, DAMAGED_DATA ... Absent while it is sound.',
+      maxLength: 64,
+    },
+    message: { type: 'string', description: "What is wrong with it, in its daemon's words.", maxLength: 1000 },
     scl: { type: 'string', description: 'Segment complete LSN: it has all redo up to here.' },
     behindBytes: { type: 'integer', format: 'int64', description: 'Redo it has yet to get, in bytes.' },
     bytesUsed: { type: 'integer', format: 'int64', description: 'Bytes it holds on disk.' },

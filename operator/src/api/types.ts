@@ -42,14 +42,25 @@ export interface AuroraClusterSpec {
   readonly images: { readonly storageDaemon?: string; readonly computeNode?: string };
 }
 
+/** UNREACHABLE: its daemon cannot be asked; UNKNOWN: it says something that this operator does not know. */
+export const SEGMENT_STATES = ['READY', 'COPYING', 'EMPTY', 'IMPORTING', 'DAMAGED', 'UNREACHABLE', 'UNKNOWN'] as const;
+export type SegmentStateName = (typeof SEGMENT_STATES)[number];
+
+/** The agent's own phases, and what is said where it cannot be asked. */
+export const INSTANCE_PHASES = ['bootstrapping', 'opening', 'running', 'fenced', 'stopping', 'Pending', 'Unreachable', 'unknown'] as const;
+export type InstancePhase = (typeof INSTANCE_PHASES)[number];
+
 /** What one segment (copy) of the volume reports, as far as it could be reached. */
 export interface SegmentStatus {
   readonly id: string;
   readonly zone: string;
   readonly node?: string;
   readonly ready: boolean;
-  /** READY, COPYING (from a peer), EMPTY, IMPORTING, DAMAGED, or UNREACHABLE. */
-  readonly state: string;
+  readonly state: SegmentStateName;
+  /** What is wrong with it, in one word (see FAULT_KINDS). */
+  readonly fault?: string;
+  /** The same in its daemon's words. */
+  readonly message?: string;
   readonly scl?: string;
   readonly behindBytes?: number;
   readonly bytesUsed?: number;
@@ -60,8 +71,9 @@ export interface InstanceStatus {
   readonly role: 'writer' | 'reader';
   readonly zone?: string;
   readonly node?: string;
-  /** What the agent says of itself (bootstrapping, opening, running, fenced, stopping), else Pending or Unreachable. */
-  readonly phase: string;
+  readonly phase: InstancePhase;
+  /** Why it is in that phase, as one word; `none` when there is nothing to say (see AGENT_REASONS). */
+  readonly reason?: string;
   readonly ready: boolean;
   readonly restarts: number;
   readonly epoch?: number;

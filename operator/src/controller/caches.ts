@@ -8,6 +8,7 @@ import { KindInformer } from '../kube/informer.ts';
 import {
   isNodeReady,
   objectKey,
+  type DisruptionBudget,
   type KubeObject,
   type Node,
   type Pod,
@@ -35,6 +36,7 @@ export interface ClusterParts {
   readonly computePods: readonly Pod[];
   readonly services: ReadonlyMap<string, Service>;
   readonly secrets: ReadonlyMap<string, Secret>;
+  readonly budgets: ReadonlyMap<string, DisruptionBudget>;
 }
 
 /** One informer per kind for all clusters, and the parts of one cluster picked out of them. */
@@ -44,6 +46,7 @@ export class Caches {
   readonly claims: KindInformer<VolumeClaim>;
   readonly services: KindInformer<Service>;
   readonly secrets: KindInformer<Secret>;
+  readonly budgets: KindInformer<DisruptionBudget>;
   readonly nodes: KindInformer<Node>;
   readonly #nodeDigests = new Map<string, string>();
 
@@ -71,6 +74,7 @@ export class Caches {
     this.claims = managed<VolumeClaim>(RESOURCE.volumeClaims);
     this.services = managed<Service>(RESOURCE.services);
     this.secrets = managed<Secret>(RESOURCE.secrets);
+    this.budgets = managed<DisruptionBudget>(RESOURCE.disruptionBudgets);
     this.nodes = new KindInformer<Node>({
       ...common,
       resource: RESOURCE.nodes,
@@ -88,7 +92,7 @@ export class Caches {
     start: () => void;
     stop: () => void;
   }[] {
-    return [this.nodes, this.clusters, this.pods, this.claims, this.services, this.secrets];
+    return [this.nodes, this.clusters, this.pods, this.claims, this.services, this.secrets, this.budgets];
   }
 
   get synced(): boolean {
@@ -126,6 +130,7 @@ export class Caches {
         .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1)),
       services: named(ours(this.services)),
       secrets: named(ours(this.secrets)),
+      budgets: named(ours(this.budgets)),
     };
   }
 

@@ -4,7 +4,7 @@ import { CLUSTERS } from '../api/cluster-resource.ts';
 import { ANNOTATION, FINALIZER, LABEL, segmentIndexes, storageName } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { ApiError } from '../kube/api-error.ts';
-import type { KubeObject, Node, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
+import type { DisruptionBudget, KubeObject, Node, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
 import { objectPath, RESOURCE } from '../kube/resources.ts';
 import { FakeApi } from '../testing/fake-api.ts';
 import { IMAGES, makeCluster, makeNode, NOW, running } from '../testing/picture.ts';
@@ -19,6 +19,8 @@ class World {
   readonly api = new FakeApi();
   readonly again: number[] = [];
   now = NOW;
+  /** Objects without our label are in no cache. */
+  strangeBudgets = false;
   nodes: Node[] = ['zone-a', 'zone-b', 'zone-c'].map((zone) => makeNode(zone));
   answers = new Map<string, unknown>();
   readonly events = new EventRecorder({ api: this.api, logger: silentLogger(), now: () => this.now });
@@ -58,6 +60,7 @@ class World {
           computePods: pods.filter(({ metadata }) => metadata.labels?.[LABEL.component] === 'compute'),
           services: new Map(all<Service>('services').map((it) => [it.metadata.name, it])),
           secrets: new Map(all<Secret>('secrets').map((it) => [it.metadata.name, it])),
+          budgets: new Map((this.strangeBudgets ? [] : all<DisruptionBudget>('poddisruptionbudgets')).map((it) => [it.metadata.name, it])),
         };
       },
     },
@@ -68,7 +71,6 @@ class World {
     now: () => this.now,
     newPassword: () => 'generated',
     again: (_key, afterMs) => this.again.push(afterMs),
-    disruptionBudgets: true,
   });
 
   async put(cluster: AuroraCluster): Promise<void> {
@@ -203,6 +205,61 @@ test('a fenced writer is told, removed and made again', async () => {
   expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(false);
   await world.reconcile();
   expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(true);
+});
+
+test('a status that somebody else wrote is put right at the next look', async () => {
+  await bringUp();
+  const path = objectPath(CLUSTERS, 'default', 'demo');
+  const right = world.cluster.status;
+  const wrong = { ...right, phase: 'Blocked', writer: 'nobody', secrets: { ...right?.secrets, app: 'other', extra: 'mine' } };
+  world.api.objects.set(path, { ...world.cluster, status: wrong } as unknown as AuroraCluster);
+  await world.reconcile();
+  expect(world.cluster.status).toEqual(right);
+  expect(world.reasons().filter((reason) => reason === 'WriterReady')).toHaveLength(1);
+});
+
+test('a writer is called unavailable before it is taken away', async () => {
+  await bringUp();
+  await world.reconcile();
+  const path = objectPath(CLUSTERS, 'default', 'demo');
+  const { metadata } = world.cluster;
+  world.api.objects.set(path, {
+    ...world.cluster,
+    metadata: { ...metadata, annotations: { [ANNOTATION.restartedAt]: 'now' } },
+  });
+  let ready: unknown;
+  world.api.fault = (request) => {
+    if (request.startsWith('delete') && request.endsWith('/demo-1'))
+      ready ??= world.cluster.status?.conditions?.find(({ type }) => type === 'Ready');
+    return undefined;
+  };
+  for (let round = 0; round < 20 && ready === undefined; round += 1) {
+    await world.reconcile();
+    world.runPods();
+    await world.poll();
+  }
+  expect(ready).toMatchObject({ status: 'False', reason: 'WriterReplaced', message: expect.stringContaining('a restart was asked for') });
+});
+
+test("a stranger's disruption budget of that name is left alone and told, and the cluster works", async () => {
+  const strange = { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name: 'demo-storage', namespace: 'default' } };
+  await world.api.create(RESOURCE.disruptionBudgets, strange);
+  world.strangeBudgets = true;
+  await bringUp();
+  expect(world.api.objects.get(objectPath(RESOURCE.disruptionBudgets, 'default', 'demo-storage'))).toMatchObject(strange);
+  expect(world.cluster.status).toMatchObject({
+    phase: 'Ready',
+    message: expect.stringContaining('PodDisruptionBudget demo-storage exists'),
+  });
+  expect(world.reasons()).toContain('NameConflict');
+});
+
+test('a deleted disruption budget comes back', async () => {
+  await bringUp();
+  const path = objectPath(RESOURCE.disruptionBudgets, 'default', 'demo-storage');
+  world.api.objects.delete(path);
+  await world.reconcile();
+  expect(world.api.objects.has(path)).toBe(true);
 });
 
 describe('the API server says no', () => {

@@ -3,13 +3,13 @@ import { CLUSTERS } from '../api/cluster-resource.ts';
 import { withDefaults } from '../api/defaults.ts';
 import { PORT } from '../api/names.ts';
 import { API_GROUP_VERSION, CLUSTER_KIND, type AuroraCluster, type AuroraClusterStatus } from '../api/types.ts';
-import { isConflict, isNotFound } from '../kube/api-error.ts';
+import { ApiError, isConflict, isNotFound } from '../kube/api-error.ts';
 import type { KubeApi } from '../kube/client.ts';
 import { isTerminating, type Pod, type Secret } from '../kube/objects.ts';
+import { mergePatch } from '../kube/merge-patch.ts';
 import { RESOURCE } from '../kube/resources.ts';
-import { canonicalJson, fingerprint } from '../specs/metadata.ts';
+import { canonicalJson } from '../specs/metadata.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
-import { storageDisruptionBudget } from '../specs/services.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { noticesOf } from '../status/transitions.ts';
 import type { Obstacle } from '../plan/actions.ts';
@@ -18,7 +18,7 @@ import type { EventRecorder } from './event-recorder.ts';
 import { TRUST_READINESS_MS, writerPod, writerState, type Observed } from '../observed/observed.ts';
 import { deadNode } from '../plan/pod-health.ts';
 import { perform, type Outcome } from './perform.ts';
-import { planCluster, type ClusterPlan, type DefaultImages } from '../plan/plan.ts';
+import { planCluster, takesWriterAway, type ClusterPlan, type DefaultImages } from '../plan/plan.ts';
 import type { ProbeTarget, StatusProber } from './status-prober.ts';
 
 /** While something changes, agents and daemons are asked this often; when all is well, this seldom. */
@@ -42,8 +42,6 @@ export interface ControllerOptions {
   readonly now: () => number;
   readonly newPassword: () => string;
   readonly again: (key: string, afterMs: number) => void;
-  /** policy/v1 is served (Kubernetes 1.21 and later). */
-  readonly disruptionBudgets: boolean;
 }
 
 /** What one operator process remembers of a cluster between two reconciles: all of it can be lost. */
@@ -52,7 +50,6 @@ interface Memory {
   /** The status last written: the cache may be behind our own write. */
   status?: AuroraClusterStatus;
   avoidZone?: string;
-  budgetFingerprint?: string;
 }
 
 /** Brings each cluster to its spec: look, plan, act, tell. */
@@ -86,9 +83,10 @@ export class ClusterController {
     }
     const observed = await this.#observe(key, cached, memory);
     const plan = planCluster(observed, this.#options.images);
+    const shown = await this.#announce(observed, plan, cached.status, memory);
     const outcome = await this.#act(observed, plan, memory);
     const fullPlan = { ...plan, obstacles: [...plan.obstacles, ...outcome.obstacles] };
-    await this.#tell(observed, fullPlan, memory);
+    await this.#tell(observed, fullPlan, shown, memory);
     this.#keepAsking(key, observed, fullPlan, memory);
     const againInMs = outcome.stale ? Math.min(STALE_RETRY_MS, plan.againInMs ?? STALE_RETRY_MS) : plan.againInMs;
     if (againInMs !== undefined) again(key, againInMs);
@@ -153,51 +151,59 @@ export class ClusterController {
       else if (outcome.kind === 'stale') stale = true;
       else failure ??= outcome.error;
     }
-    await this.#protectFromDrains(cluster, plan, memory);
     return { obstacles, stale, ...(failure === undefined ? {} : { failure }) };
   }
 
-  /** The budget is in no cache: it is applied once per content and operator process. */
-  async #protectFromDrains(cluster: AuroraCluster, plan: ClusterPlan, memory: Memory): Promise<void> {
-    if (!this.#options.disruptionBudgets || plan.volumeId === undefined) return;
-    const budget = storageDisruptionBudget(cluster);
-    const print = fingerprint(budget);
-    if (memory.budgetFingerprint === print) return;
-    const outcome = await perform(
-      { kind: 'apply', resource: RESOURCE.disruptionBudgets, object: budget, live: budget },
-      { api: this.#options.api, cluster, newPassword: this.#options.newPassword },
-    );
-    if (outcome.kind === 'done') memory.budgetFingerprint = print;
-    else
-      this.#options.logger.warn({ cluster: cluster.metadata.name, outcome: outcome.kind }, 'the PodDisruptionBudget could not be applied');
+  /** A writer that works and is about to be taken away is called unavailable first: clients that watch see it before they feel it. */
+  async #announce(
+    observed: Observed,
+    plan: ClusterPlan,
+    shown: AuroraClusterStatus | undefined,
+    memory: Memory,
+  ): Promise<AuroraClusterStatus | undefined> {
+    if (!takesWriterAway(plan) || writerState(observed) !== 'available') return shown;
+    try {
+      return await this.#tell(observed, plan, shown, memory);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.#options.logger.warn({ cluster: observed.cluster.metadata.name, err: error }, 'the status could not be written ahead');
+      return shown;
+    }
   }
 
-  /** Writes the status when it differs, and tells what changed. */
-  async #tell(observed: Observed, plan: ClusterPlan, memory: Memory): Promise<void> {
+  /**
+   * Writes the status when it differs from `shown`, what the API server has as far as we know, and tells what changed since
+   * our own last word. Whatever somebody else wrote there is put right by that. Resolves to what is shown now.
+   */
+  async #tell(
+    observed: Observed,
+    plan: ClusterPlan,
+    shown: AuroraClusterStatus | undefined,
+    memory: Memory,
+  ): Promise<AuroraClusterStatus | undefined> {
     const { api, events } = this.#options;
     const { cluster } = observed;
     for (const obstacle of plan.obstacles) {
       if (obstacle.reason !== 'SpecInvalid')
         events.recordOnce(cluster, { type: 'Warning', reason: obstacle.reason, message: obstacle.message });
     }
+    const before = memory.status ?? cluster.status;
     const status = computeStatus(observed, plan);
-    if (canonicalJson(status) === canonicalJson(cluster.status)) return;
-    const { name, namespace, uid } = cluster.metadata;
-    try {
-      await api.applyStatus(CLUSTERS, {
-        apiVersion: API_GROUP_VERSION,
-        kind: CLUSTER_KIND,
-        metadata: { name, ...(namespace === undefined ? {} : { namespace }), ...(uid === undefined ? {} : { uid }) },
-        status,
-      });
-    } catch (error) {
-      // Deleted, or deleted and made again: the next look decides.
-      if (isNotFound(error) || isConflict(error)) return;
-      throw error;
+    if (canonicalJson(status) !== canonicalJson(shown)) {
+      const { name, namespace, uid } = cluster.metadata;
+      try {
+        // A merge patch and no apply: fields that others put there go as well.
+        await api.mergeStatus(CLUSTERS, namespace, name, { metadata: { uid }, status: mergePatch(shown, status) });
+      } catch (error) {
+        // Deleted, or deleted and made again: the next look decides.
+        if (isNotFound(error) || isConflict(error)) return shown;
+        throw error;
+      }
     }
-    for (const notice of noticesOf(cluster.status, status, observed.now)) events.record(cluster, notice);
+    for (const notice of noticesOf(before, status, observed.now)) events.record(cluster, notice);
     memory.status = status;
     if (status.phase === 'Ready') delete memory.avoidZone;
+    return status;
   }
 
   #keepAsking(key: string, observed: Observed, plan: ClusterPlan, memory: Memory): void {

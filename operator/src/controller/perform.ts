@@ -44,7 +44,11 @@ async function act(action: Action, context: PerformContext): Promise<Outcome> {
   if (action.kind === 'apply') {
     if (action.live === undefined) {
       const taken = await existing(context, action.resource, action.object);
-      if (taken === 'foreign') return { kind: 'refused', obstacle: foreign(action.object.kind, action.object.metadata.name) };
+      if (taken === 'foreign')
+        return {
+          kind: 'refused',
+          obstacle: { ...foreign(action.object.kind, action.object.metadata.name), blocking: action.blocking ?? true },
+        };
     }
     await api.apply(action.resource, action.object);
     return { kind: 'done' };

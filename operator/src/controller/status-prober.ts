@@ -140,10 +140,12 @@ function significance({ agents, daemons }: Reports): string {
       report.uid,
       isSilent(report),
       report.phase,
+      report.reason,
+      report.failure?.at,
       report.epoch,
       report.segments.map(({ id, state }) => [id, state]),
     ]),
-    [...daemons].map(([name, report]) => [name, report.uid, isSilent(report), report.state]),
+    [...daemons].map(([name, report]) => [name, report.uid, isSilent(report), report.state, report.fault?.kind, report.owes]),
   ]);
 }
 
@@ -151,6 +153,6 @@ function significance({ agents, daemons }: Reports): string {
 function progress({ agents, daemons }: Reports): string {
   return canonicalJson([
     [...agents].map(([, { vdl, message }]) => [vdl, message]),
-    [...daemons].map(([, { scl, bytesUsed }]) => [scl, bytesUsed]),
+    [...daemons].map(([, { scl, bytesUsed, message, fault }]) => [scl, bytesUsed, message, fault]),
   ]);
 }

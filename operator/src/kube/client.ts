@@ -29,11 +29,9 @@ export interface KubeApi {
   replace<T extends KubeObject>(resource: Resource, object: T): Promise<T>;
   /** Server-side apply: makes the object or takes over the fields it names. */
   apply<T extends KubeObject>(resource: Resource, object: T): Promise<T>;
-  applyStatus<T extends KubeObject>(resource: Resource, object: T): Promise<T>;
   merge<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, patch: object): Promise<T>;
+  mergeStatus<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, patch: object): Promise<T>;
   remove(resource: Resource, namespace: string | undefined, name: string, options?: DeleteOptions): Promise<void>;
-  /** Does the server serve this API at all? */
-  serves(root: string): Promise<boolean>;
 }
 
 const TIMEOUT_MS = 15_000;
@@ -88,14 +86,13 @@ export class KubeClient implements KubeApi {
     return this.#json('PATCH', path, object, 'application/apply-patch+yaml');
   }
 
-  applyStatus<T extends KubeObject>(resource: Resource, object: T): Promise<T> {
-    const { namespace, name } = object.metadata;
-    const path = `${objectPath(resource, namespace, name, 'status')}?fieldManager=${FIELD_MANAGER}-status&force=true`;
-    return this.#json('PATCH', path, object, 'application/apply-patch+yaml');
-  }
-
   merge<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, patch: object): Promise<T> {
     const path = `${objectPath(resource, namespace, name)}?fieldManager=${FIELD_MANAGER}`;
+    return this.#json('PATCH', path, patch, 'application/merge-patch+json');
+  }
+
+  mergeStatus<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, patch: object): Promise<T> {
+    const path = `${objectPath(resource, namespace, name, 'status')}?fieldManager=${FIELD_MANAGER}-status`;
     return this.#json('PATCH', path, patch, 'application/merge-patch+json');
   }
 
@@ -107,16 +104,6 @@ export class KubeClient implements KubeApi {
       ...(options.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: options.gracePeriodSeconds }),
       ...(options.uid === undefined ? {} : { preconditions: { uid: options.uid } }),
     });
-  }
-
-  async serves(root: string): Promise<boolean> {
-    try {
-      await this.#json('GET', root);
-      return true;
-    } catch (error) {
-      if (error instanceof ApiError && error.code === 404) return false;
-      throw error;
-    }
   }
 
   async #json<T>(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<T> {

@@ -56,6 +56,8 @@ export interface Container {
   readonly name: string;
   readonly image: string;
   readonly imagePullPolicy?: string;
+  /** FallbackToLogsOnError: the end of a failed container's log says why it ended. */
+  readonly terminationMessagePolicy?: 'FallbackToLogsOnError';
   readonly env: readonly EnvVar[];
   readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
   readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string; readonly readOnly?: boolean }[];
@@ -168,7 +170,7 @@ export interface Node extends KubeObject {
 }
 
 export interface DisruptionBudget extends KubeObject {
-  readonly spec: { readonly maxUnavailable: number; readonly selector: { readonly matchLabels: Labels } };
+  readonly spec: { readonly minAvailable: number; readonly selector: { readonly matchLabels: Labels } };
 }
 
 /** `namespace/name`: how a queue and a map name an object. */

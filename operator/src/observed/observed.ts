@@ -6,12 +6,14 @@ import {
   isTerminating,
   podCondition,
   timeMs,
+  type DisruptionBudget,
   type Node,
   type Pod,
   type Secret,
   type Service,
   type VolumeClaim,
 } from '../kube/objects.ts';
+import { isSoundWith, type ReportedFault } from './faults.ts';
 import { isSilent, type AgentReport, type DaemonReport } from './reports.ts';
 
 /** Everything decisions are taken from: the cluster, and what was last seen of its parts. Never changed in place. */
@@ -22,6 +24,7 @@ export interface Observed {
   readonly computePods: readonly Pod[];
   readonly services: ReadonlyMap<string, Service>;
   readonly secrets: ReadonlyMap<string, Secret>;
+  readonly budgets: ReadonlyMap<string, DisruptionBudget>;
   readonly nodes: readonly Node[];
   /** By pod name; only reports about the pods above (same uid). */
   readonly daemons: ReadonlyMap<string, DaemonReport>;
@@ -94,12 +97,65 @@ function mustHoldData(observed: Observed, index: number): boolean {
   return isInitialized(observed) && (observed.now - worksSince > FIRST_REPORTS_MS || claim === undefined || holdsData(claim));
 }
 
-/** Ready for Kubernetes and, where its daemon says so, with a copy that counts. */
-export function isSegmentUp(observed: Observed, index: number): boolean {
+/** A daemon that was silent for this long while others answer is down, whatever its pod's readiness says as yet. */
+export const SILENT_MS = 5_000;
+
+/** How a segment is. Only `up` counts for the write quorum. */
+export type SegmentHealth =
+  | { readonly kind: 'up' }
+  /** No pod, not ready, being stopped, or silent while others answer. */
+  | { readonly kind: 'down' }
+  /** Runs, and has no whole copy yet. */
+  | { readonly kind: 'filling' }
+  /** Its daemon names what is wrong with it. */
+  | { readonly kind: 'faulty'; readonly fault: ReportedFault };
+
+/** What a daemon last said, if that was since its container started: an older answer is its predecessor's. */
+export function freshDaemon(observed: Observed, index: number): DaemonReport | undefined {
   const pod = observed.storagePods.get(index);
-  if (pod === undefined || !isPodReady(pod)) return false;
-  const report = observed.daemons.get(pod.metadata.name);
-  return !mustHoldData(observed, index) || report === undefined || report.state === 'READY' || report.state === 'UNKNOWN';
+  const report = pod === undefined ? undefined : observed.daemons.get(pod.metadata.name);
+  if (pod === undefined || report?.answeredAt === undefined) return undefined;
+  return isSinceStart(pod, report.answeredAt) ? report : undefined;
+}
+
+function isSinceStart(pod: Pod, answeredAt: number): boolean {
+  const startedAt = timeMs(pod.status?.containerStatuses?.[0]?.state?.running?.startedAt);
+  return startedAt === undefined || answeredAt >= startedAt;
+}
+
+/**
+ * Kubernetes' word and the daemon's own together. Where no daemon can be asked at all (a network policy, an operator that
+ * has just started), readiness has to do.
+ */
+export function segmentHealth(observed: Observed, index: number): SegmentHealth {
+  const pod = observed.storagePods.get(index);
+  const report = freshDaemon(observed, index);
+  if (pod === undefined || isTerminating(pod)) return { kind: 'down' };
+  if (report !== undefined && !isSilent(report)) {
+    if (report.fault !== undefined) return { kind: 'faulty', fault: report.fault };
+    if (report.state === 'DAMAGED') return { kind: 'faulty', fault: { kind: 'UNKNOWN' } };
+  }
+  if (!isPodReady(pod)) return { kind: 'down' };
+  const othersAnswer = [...observed.daemons.values()].some((other) => !isSilent(other));
+  if (othersAnswer) {
+    const asked = observed.daemons.has(pod.metadata.name);
+    if (asked && report === undefined) return { kind: 'down' };
+    if (report?.silentSince !== undefined && observed.now - report.silentSince >= SILENT_MS) return { kind: 'down' };
+  }
+  if (!mustHoldData(observed, index) || report === undefined) return { kind: 'up' };
+  if (report.owes === true) return { kind: 'filling' };
+  return report.state === 'READY' || report.state === 'UNKNOWN' ? { kind: 'up' } : { kind: 'filling' };
+}
+
+/** Takes part in the write quorum. */
+export function isSegmentUp(observed: Observed, index: number): boolean {
+  return segmentHealth(observed, index).kind === 'up';
+}
+
+/** Its daemon says, now, that it holds all that it ever acknowledged. Any three such copies have every acknowledged commit. */
+export function isSegmentSound(observed: Observed, index: number): boolean {
+  const report = freshDaemon(observed, index);
+  return report !== undefined && !isSilent(report) && report.state === 'READY' && report.owes !== true && isSoundWith(report.fault);
 }
 
 /** Redo that a segment may still have to fetch and count as caught up: the writer sends the last of it anyway. */
@@ -123,8 +179,7 @@ export function freshAgent(observed: Observed): AgentReport | undefined {
   const pod = writerPod(observed);
   const report = pod === undefined ? undefined : observed.agents.get(pod.metadata.name);
   if (pod === undefined || report === undefined || isSilent(report)) return undefined;
-  const startedAt = timeMs(pod.status?.containerStatuses?.[0]?.state?.running?.startedAt);
-  return startedAt !== undefined && (report.answeredAt ?? 0) < startedAt ? undefined : report;
+  return isSinceStart(pod, report.answeredAt ?? 0) ? report : undefined;
 }
 
 /** An agent that cannot be asked (a network policy, say) is taken for running when its pod has been ready this long. */

@@ -1,4 +1,5 @@
 import { formatLsn, parseLsn } from '@kube-aurora/pg-format';
+import { FAULT_KINDS, type ReportedFault } from './faults.ts';
 
 /** One poll of a program's /status. Replies are data from the network: every field is checked, none is trusted. */
 interface Poll {
@@ -23,15 +24,38 @@ export interface AgentReport extends Poll {
   readonly vdl?: string;
   readonly startedAt?: string;
   readonly segments: readonly ReportedSegment[];
-  /** Why it is not running, in its own words. */
+  readonly reason?: AgentReason;
+  /** RFC 3339: since when phase and reason are what they are. */
+  readonly since?: string;
+  /** Why it is not running, in its own words; for people only. */
   readonly message?: string;
+  /** The last PostgreSQL that was lost or did not start, while others are tried. */
+  readonly failure?: { readonly reason: AgentReason; readonly message: string; readonly at?: string };
 }
+
+/** Why a compute agent is in its phase; decisions are made by this and never by its message. */
+export const AGENT_REASONS = [
+  'none',
+  'waitingForStorage',
+  'startingPostgres',
+  'postgresFailed',
+  'settingsRefused',
+  'damagedWal',
+  'noQuorum',
+  'fenced',
+  'stopping',
+] as const;
+export type AgentReason = (typeof AGENT_REASONS)[number];
 
 export interface DaemonReport extends Poll {
   readonly state: string;
   readonly scl?: string;
   readonly vdl?: string;
   readonly bytesUsed?: number;
+  readonly fault?: ReportedFault;
+  /** It may have acknowledged redo that it does not hold: no proof of anything until it has it again. */
+  readonly owes?: boolean;
+  /** For people only. */
   readonly message?: string;
 }
 
@@ -68,6 +92,11 @@ function anyLsnOf(value: unknown): string | undefined {
   }
 }
 
+/** Both in PostgreSQL's notation; absent is 0. */
+function isAhead(a: string | undefined, b: string | undefined): boolean {
+  return parseLsn(a ?? '0/0') > parseLsn(b ?? '0/0');
+}
+
 /** Drops what is undefined, so that optional fields are absent. */
 function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
   return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
@@ -75,6 +104,48 @@ function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }):
 
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
+}
+
+function reasonOf(value: unknown): AgentReason | undefined {
+  return AGENT_REASONS.find((reason) => reason === value);
+}
+
+function failureOf(value: unknown): AgentReport['failure'] {
+  const failure = fields(value);
+  const reason = reasonOf(failure['reason']);
+  const message = textOf(failure['message']);
+  const at = textOf(failure['at']);
+  return reason === undefined || message === undefined ? undefined : { reason, message, ...(at === undefined ? {} : { at }) };
+}
+
+/** A segment's fault: absent when there is none; of kind UNKNOWN when it is of no kind that we know. */
+export function readFault(value: unknown): ReportedFault | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const fault = fields(value);
+  const kind = FAULT_KINDS.find((one) => one === fault['kind']);
+  const text = (key: string): string => textOf(fault[key]) ?? '';
+  const lsn = (key: string): string => lsnOf(fault[key]) ?? '?';
+  switch (kind) {
+    case 'DAMAGED_DATA':
+      return { kind, part: text('part') };
+    case 'REDO_FAILED':
+      return { kind, lsn: lsn('lsn'), record: text('record'), page: text('page') };
+    case 'LOST_REDO':
+      return { kind, lsn: lsn('lsn'), heldLsn: lsn('heldLsn') };
+    case 'HISTORY_REFUSED':
+      return { kind, epoch: text('epoch') };
+    case 'DISK_FULL':
+      return present<Extract<ReportedFault, { kind: 'DISK_FULL' }>>({
+        kind,
+        freeBytes: numberOf(fault['freeBytes']),
+        neededBytes: numberOf(fault['neededBytes']),
+      });
+    case 'DISK_ERROR':
+      return { kind, error: text('error'), operation: text('operation') };
+    case 'UNKNOWN':
+    case undefined:
+      return { kind: 'UNKNOWN' };
+  }
 }
 
 /** Reads a compute agent's /status. */
@@ -89,7 +160,10 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     epoch: numberOf(status['epoch']) || undefined,
     vdl: lsnOf(status['vdl']),
     startedAt: textOf(status['startedAt']),
+    reason: reasonOf(status['reason']),
+    since: textOf(status['since']),
     message: textOf(status['message']),
+    failure: failureOf(status['lastFailure']),
     segments: listOf(status['segments']).flatMap((entry) => {
       const segment = fields(entry);
       const id = textOf(segment['id']);
@@ -120,6 +194,8 @@ export function readDaemonStatus(body: unknown, uid: string, volumeId: string, n
     scl: lsnOf(segment?.['scl']),
     vdl: lsnOf(segment?.['vdl']),
     bytesUsed: numberOf(segment?.['bytesUsed']),
+    fault: readFault(segment?.['fault']),
+    owes: isAhead(lsnOf(segment?.['owesLsn']), lsnOf(segment?.['scl'])) || undefined,
     message: textOf(segment?.['message']) ?? textOf(status['message']),
   });
 }

@@ -18,6 +18,8 @@ export type Action =
       readonly resource: Resource;
       readonly object: KubeObject;
       readonly live: KubeObject | undefined;
+      /** False: the cluster works without it, should its name be taken. */
+      readonly blocking?: false;
       readonly notice?: Notice;
     }
   | { readonly kind: 'create-pod'; readonly pod: Pod; readonly notice?: Notice }

@@ -6,6 +6,7 @@ import { covers, isLeftover, isOwnedBy } from '../specs/metadata.ts';
 import type { Action, Notice, Plan } from './actions.ts';
 import { EMPTY_PLAN } from './actions.ts';
 import { isInitialized, isSegmentUp, writerPod, zoneOfSegment, type Observed } from '../observed/observed.ts';
+import { outdatedBecause } from './outdated.ts';
 import { foreign } from './plan-storage-pods.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
 import { isSilent } from '../observed/reports.ts';
@@ -53,8 +54,8 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
     zoneOfSegment: (index) => zoneOfSegment(observed, index),
   });
   if (pod === undefined) return { ...EMPTY_PLAN, actions: [{ kind: 'create-pod', pod: desired, ...recreated(observed, desired) }] };
-  const isOutdated = pod.metadata.annotations?.[ANNOTATION.specHash] !== desired.metadata.annotations?.[ANNOTATION.specHash];
-  const outdated = isOutdated ? [pod.metadata.name] : [];
+  const outdatedWhy = outdatedBecause(pod, desired);
+  const outdated = outdatedWhy === undefined ? [] : [pod.metadata.name];
   if (isTerminating(pod)) return { ...overdue(observed, pod), outdated };
   if (!isOwnedBy(pod, cluster)) {
     if (!isLeftover(pod, cluster)) return { ...EMPTY_PLAN, obstacles: [foreign('Pod', pod.metadata.name)] };
@@ -63,13 +64,13 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
   const gone = goneReason(observed, pod);
   if (gone !== undefined) return gone;
   const ready = podCondition(pod, 'Ready')?.status === 'True';
-  if (isOutdated && (storageSettled || !ready)) {
+  if (outdatedWhy !== undefined && (storageSettled || !ready)) {
     const notice: Notice = {
       type: 'Normal',
       reason: 'ReplacingWriter',
-      message: `Replacing ${pod.metadata.name}: its spec changed; clients connect again when it is back`,
+      message: `Replacing ${pod.metadata.name}: ${outdatedWhy}; clients connect again when it is back`,
     };
-    return { ...remove({ pod, why: 'its spec changed', notice }), outdated };
+    return { ...remove({ pod, why: outdatedWhy, notice }), outdated };
   }
   if (!ready && !volumeExists && pod.metadata.annotations?.[ANNOTATION.volumeExists] === 'true') {
     return remove({ pod, why: 'the loss of its data was accepted: the next one may make a new database' });

@@ -1,9 +1,10 @@
-import { ANNOTATION, segmentIndexes, storageName, ZONE_TOPOLOGY } from '../api/names.ts';
+import { segmentIndexes, storageName, ZONE_TOPOLOGY } from '../api/names.ts';
 import { isNodeReady, isPodReady, isTerminating, timeMs, type Node, type Pod } from '../kube/objects.ts';
 import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import type { Action, Notice, Obstacle, Plan } from './actions.ts';
 import { isInitialized, isSegmentSettled, zoneOfSegment, type Observed } from '../observed/observed.ts';
+import { outdatedBecause } from './outdated.ts';
 import { mayMakeClaims } from './plan-claims.ts';
 import { podTrouble } from './pod-health.ts';
 
@@ -35,7 +36,8 @@ export function planStoragePods(observed: Observed, image: string): Plan {
       if (claimComes) actions.push({ kind: 'create-pod', pod: desired, ...recreated(observed, desired) });
       continue;
     }
-    const isOutdated = pod.metadata.annotations?.[ANNOTATION.specHash] !== desired.metadata.annotations?.[ANNOTATION.specHash];
+    const outdatedWhy = outdatedBecause(pod, desired);
+    const isOutdated = outdatedWhy !== undefined;
     if (isOutdated) outdated.push(pod.metadata.name);
     if (isTerminating(pod)) continue;
     if (!isOwnedBy(pod, cluster)) {
@@ -61,10 +63,10 @@ export function planStoragePods(observed: Observed, image: string): Plan {
           : {}),
       });
     } else if (isOutdated && !isPodReady(pod)) {
-      actions.push({ kind: 'delete-pod', pod, why: 'outdated and not ready' });
+      actions.push({ kind: 'delete-pod', pod, why: `not ready, and ${outdatedWhy}` });
     } else if ((isOutdated || claimGoes) && !replacing && othersAreUp(observed, index)) {
       replacing = true;
-      const why = claimGoes ? 'its claim is being deleted' : 'its spec changed';
+      const why = claimGoes ? 'its claim is being deleted' : (outdatedWhy ?? '');
       actions.push({
         kind: 'delete-pod',
         pod,

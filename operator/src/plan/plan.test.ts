@@ -33,6 +33,7 @@ describe('a cluster from nothing', () => {
       'create Secret demo-superuser',
       'create Secret demo-app',
       ...[0, 1, 2, 3, 4, 5].map((index) => `apply PersistentVolumeClaim demo-storage-${index}`),
+      'apply PodDisruptionBudget demo-storage',
       ...[0, 1, 2, 3, 4, 5].map((index) => `create pod demo-storage-${index}`),
       'create pod demo-1',
     ]);
@@ -190,7 +191,7 @@ describe('storage pods', () => {
     [
       'an outdated one that is not ready is replaced in any case',
       (it) => ({ ...it, storagePods: withEntry(it.storagePods, 4, outdatedPod(running(at(it.storagePods, 4), { ready: false }))) }),
-      ['delete pod demo-storage-4: outdated and not ready'],
+      ['delete pod demo-storage-4: not ready, and its spec changed'],
     ],
     [
       'one whose claim is being deleted goes when the others are up',
@@ -399,3 +400,57 @@ function backOff(startedAt: string, finishedAt: string) {
     lastState: { terminated: { exitCode: 137, startedAt, finishedAt } },
   };
 }
+
+describe('the disruption budget', () => {
+  test('counts pods that stay, and comes back when it was deleted or changed', () => {
+    const observed = healthy();
+    const live = at(observed.budgets, 'demo-storage');
+    expect(live.spec).toEqual({ minAvailable: 5, selector: { matchLabels: { [LABEL.cluster]: 'demo', [LABEL.component]: 'storage' } } });
+    expect(told({ ...observed, budgets: new Map() })).toEqual(['apply PodDisruptionBudget demo-storage']);
+    const loosened = { ...live, spec: { ...live.spec, minAvailable: 0 } };
+    expect(told({ ...observed, budgets: new Map([['demo-storage', loosened]]) })).toEqual(['apply PodDisruptionBudget demo-storage']);
+  });
+});
+
+describe('a restart that was asked for', () => {
+  const asked = (value: string): Observed => ({ ...healthy(), cluster: makeCluster({ annotations: { [ANNOTATION.restartedAt]: value } }) });
+
+  test('takes the storage pods one at a time, the writer last', () => {
+    let observed = asked('1');
+    const order: string[] = [];
+    for (let round = 0; round < 7; round += 1) {
+      const actions = plan(observed).actions.filter((action) => action.kind === 'delete-pod');
+      expect(actions).toHaveLength(1);
+      const name = actions[0]?.pod.metadata.name ?? '';
+      order.push(name);
+      // The pod goes, is made anew from the plan, and is ready.
+      const gone: Observed = {
+        ...observed,
+        storagePods: new Map([...observed.storagePods].filter(([, pod]) => pod.metadata.name !== name)),
+        computePods: observed.computePods.filter((pod) => pod.metadata.name !== name),
+      };
+      const made = plan(gone).actions.flatMap((action) => (action.kind === 'create-pod' ? [running(action.pod)] : []));
+      expect(made.map(({ metadata }) => metadata.name)).toEqual([name]);
+      observed = {
+        ...gone,
+        storagePods: new Map(
+          [0, 1, 2, 3, 4, 5].map((index) => [index, gone.storagePods.get(index) ?? at(new Map(made.map((pod) => [index, pod])), index)]),
+        ),
+        computePods: gone.computePods.length === 0 ? made : gone.computePods,
+      };
+    }
+    expect(order).toEqual([...[0, 1, 2, 3, 4, 5].map((index) => `demo-storage-${index}`), 'demo-1']);
+    expect(told(observed)).toEqual([]);
+    // Another value restarts again; the annotation taken off, or the same one once more, does not.
+    expect(told({ ...observed, cluster: asked('2').cluster })).toHaveLength(1);
+    expect(told({ ...observed, cluster: makeCluster() })).toEqual([]);
+  });
+
+  test('waits while a segment is down', () => {
+    const observed = asked('1');
+    const down = withEntry(observed.storagePods, 3, running(at(observed.storagePods, 3), { ready: false }));
+    expect(told({ ...observed, storagePods: down }).filter((line) => line.includes('delete'))).toEqual([
+      `delete pod demo-storage-3: not ready, and a restart was asked for (${ANNOTATION.restartedAt}=1)`,
+    ]);
+  });
+});

@@ -5,6 +5,7 @@ import { isInitialized, volumeIdentity, type Observed } from '../observed/observ
 import { planAccess } from './plan-access.ts';
 import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePod } from './plan-compute-pod.ts';
+import { planDisruptionBudget } from './plan-disruption-budget.ts';
 import { planDeletion, planHold } from './plan-deletion.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
 import { isSilent } from '../observed/reports.ts';
@@ -49,10 +50,23 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
       ? EMPTY_PLAN
       : planComputePod(observed, volumeId, cluster.spec.images.computeNode ?? images.computeNode, isStorageSettled(observed, storage));
   return {
-    ...joinPlans([planHold(observed), access, claims, storage, compute, { ...EMPTY_PLAN, obstacles: empty === undefined ? [] : [empty] }]),
+    ...joinPlans([
+      planHold(observed),
+      access,
+      claims,
+      planDisruptionBudget(observed),
+      storage,
+      compute,
+      { ...EMPTY_PLAN, obstacles: empty === undefined ? [] : [empty] },
+    ]),
     problems,
     volumeId,
   };
+}
+
+/** Does the plan remove the writer's pod? */
+export function takesWriterAway({ actions }: Plan): boolean {
+  return actions.some((action) => action.kind === 'delete-pod' && action.pod.metadata.labels?.[LABEL.role] === 'writer');
 }
 
 /**

@@ -1,8 +1,11 @@
-import { isTerminating, podCondition, timeMs, type Node, type Pod } from '../kube/objects.ts';
-import { isNodeReady } from '../kube/objects.ts';
+import { isNodeReady, isPodReady, isTerminating, podCondition, timeMs, type Node, type Pod } from '../kube/objects.ts';
+import { lastWords } from '../kube/termination.ts';
 
 /** A container that ran at least this long did not crash on start: the kubelet's back-off is only in the way. */
 const RAN_WELL_MS = 20_000;
+
+/** So many restarts of a container that never ran well are a loop. */
+const RESTARTS_MIN = 3;
 
 export type PodTrouble =
   | { readonly kind: 'none' }
@@ -38,12 +41,15 @@ export function podTrouble(pod: Pod): PodTrouble {
     };
   }
   const waiting = container?.state?.waiting;
-  if (waiting?.reason === 'CrashLoopBackOff') {
-    const last = container?.lastState?.terminated;
-    const ranMs = (timeMs(last?.finishedAt) ?? 0) - (timeMs(last?.startedAt) ?? 0);
-    const why = `its container ended with exit code ${last?.exitCode ?? '?'}${last?.reason === undefined ? '' : ` (${last.reason})`}`;
-    return { kind: last !== undefined && ranMs >= RAN_WELL_MS ? 'backed-off' : 'crash-loop', why };
-  }
+  const last = container?.lastState?.terminated;
+  const ranWell = last !== undefined && (timeMs(last.finishedAt) ?? 0) - (timeMs(last.startedAt) ?? 0) >= RAN_WELL_MS;
+  const words = lastWords(last);
+  const reason = last?.reason === undefined ? '' : ` (${last.reason})`;
+  const why = `its container ended with exit code ${last?.exitCode ?? '?'}${words === undefined ? reason : `: ${words}`}`;
+  if (waiting?.reason === 'CrashLoopBackOff') return { kind: ranWell ? 'backed-off' : 'crash-loop', why };
+  // Between two crashes it runs for a moment: that is no recovery.
+  const again = container?.state?.running !== undefined && !isPodReady(pod) && (container.restartCount ?? 0) >= RESTARTS_MIN;
+  if (again && last !== undefined && last.exitCode !== 0 && !ranWell) return { kind: 'crash-loop', why };
   if (waiting?.reason === 'ErrImagePull' || waiting?.reason === 'ImagePullBackOff' || waiting?.reason === 'InvalidImageName') {
     return { kind: 'image', why: waiting.message ?? waiting.reason };
   }

@@ -13,7 +13,7 @@ import {
 import { splitParameters } from '../api/parameters.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
-import { canonicalJson, clusterNamespace, fingerprint, ownerReference } from './metadata.ts';
+import { canonicalJson, clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
 import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
 import { appCredentials, superuserCredentials } from './secrets.ts';
 
@@ -65,6 +65,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
         name: 'compute-node',
         image: input.image,
         imagePullPolicy: 'IfNotPresent',
+        terminationMessagePolicy: 'FallbackToLogsOnError',
         env: [
           ...env({
             AURORA_INSTANCE: podName,
@@ -112,7 +113,11 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
       name: podName,
       namespace: clusterNamespace(cluster),
       labels: { ...clusterLabels(name, 'compute'), [LABEL.role]: 'writer', [LABEL.zone]: input.zone },
-      annotations: { [ANNOTATION.specHash]: fingerprint(build('')), [ANNOTATION.volumeExists]: String(input.volumeExists ?? false) },
+      annotations: {
+        [ANNOTATION.specHash]: fingerprint(build('')),
+        [ANNOTATION.volumeExists]: String(input.volumeExists ?? false),
+        ...restartMark(cluster),
+      },
       ownerReferences: [ownerReference(cluster)],
     },
     spec: build(input.zone),

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ANNOTATION } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { API_GROUP_VERSION, CLUSTER_KIND } from '../api/types.ts';
 import type { KubeObject, OwnerReference } from '../kube/objects.ts';
@@ -23,6 +24,12 @@ export function isOwnedBy(object: KubeObject, cluster: AuroraCluster): boolean {
 export function isLeftover(object: KubeObject, cluster: AuroraCluster): boolean {
   const owners = object.metadata.ownerReferences ?? [];
   return !isOwnedBy(object, cluster) && owners.some((owner) => owner.kind === CLUSTER_KIND && owner.name === cluster.metadata.name);
+}
+
+/** A pod carries the restart that was last asked for when it was made: another one since means that it is due. */
+export function restartMark(cluster: AuroraCluster): Readonly<Record<string, string>> {
+  const asked = cluster.metadata.annotations?.[ANNOTATION.restartedAt];
+  return asked === undefined ? {} : { [ANNOTATION.restartedAt]: asked };
 }
 
 /** JSON with sorted keys and without absent fields: equal values give equal text. */

@@ -1,6 +1,6 @@
 import { MEMORY_ENVIRONMENT } from '@kube-aurora/process';
 import { HOST_TOPOLOGY, ZONE_TOPOLOGY } from '../api/names.ts';
-import type { Container, EnvVar, Labels, Probe } from '../kube/objects.ts';
+import type { Container, EnvVar, Labels } from '../kube/objects.ts';
 
 /** Parts that storage and compute pods share. */
 
@@ -42,27 +42,30 @@ export const containerSecurity: NonNullable<Container['securityContext']> = {
   capabilities: { drop: ['ALL'] },
 };
 
-function probe(path: string, port: string, periodSeconds: number, failureThreshold: number): Probe {
-  return { httpGet: { path, port }, periodSeconds, timeoutSeconds: 2, failureThreshold };
-}
+/** A process that answers nothing for this long is killed. Machines stall for many seconds; a kill makes a stall longer. */
+export const HUNG_SECONDS = 80;
 
 export interface ProbeTimes {
   readonly readinessSeconds: number;
-  /** For a program that answers only once it has read its disks: how long that may take. Without it, there is no startup probe. */
-  readonly startSeconds?: number;
 }
 
+/** How long a program may take until it answers at all: it reads its disks, or the machine starts everything at once. */
+const START_SECONDS = 600;
+
 /**
- * A killed process is seen by the kubelet at once; probes find one that lives and does not do its work. Killed only after
- * 30 s of silence, since a slow disk is no reason. After a startup probe the kubelet asks for readiness at once; where
- * readiness itself is waited for there is none, as it would only delay.
+ * A killed process is seen by the kubelet at once; probes find one that lives and does not do its work.
+ * - startup: once a second until the first answer. Readiness is asked for only after it, so it has to be quick to see.
+ * - readiness: one "no" is enough, so that clients stay away at once; an answer may take five seconds, so that a slow
+ *   machine's "yes" still counts as one.
+ * - liveness: `HUNG_SECONDS` without a single answer. After a kill the startup probe's time begins anew, so a slow machine
+ *   cannot turn the two into a restart loop.
  */
 export function probes(port: string, times: ProbeTimes): Pick<Container, 'startupProbe' | 'readinessProbe' | 'livenessProbe'> {
-  const { readinessSeconds, startSeconds } = times;
+  const get = (path: string) => ({ httpGet: { path, port } });
   return {
-    ...(startSeconds === undefined ? {} : { startupProbe: probe('/healthz', port, 1, startSeconds) }),
-    readinessProbe: probe('/readyz', port, readinessSeconds, readinessSeconds === 1 ? 3 : 2),
-    livenessProbe: probe('/healthz', port, 15, 2),
+    startupProbe: { ...get('/healthz'), periodSeconds: 1, timeoutSeconds: 5, failureThreshold: START_SECONDS },
+    readinessProbe: { ...get('/readyz'), periodSeconds: times.readinessSeconds, timeoutSeconds: 5, failureThreshold: 1 },
+    livenessProbe: { ...get('/healthz'), periodSeconds: 20, timeoutSeconds: 20, failureThreshold: HUNG_SECONDS / 20 + 1 },
   };
 }
 

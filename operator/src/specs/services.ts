@@ -1,5 +1,5 @@
 import { clusterLabels, LABEL, PORT, readWriteServiceName, selectorLabels, storageServiceName } from '../api/names.ts';
-import type { AuroraCluster } from '../api/types.ts';
+import { SEGMENTS, type AuroraCluster } from '../api/types.ts';
 import type { DisruptionBudget, Service } from '../kube/objects.ts';
 import { clusterNamespace, ownerReference } from './metadata.ts';
 
@@ -48,7 +48,10 @@ export function storageService(cluster: AuroraCluster): Service {
   };
 }
 
-/** Drains take one storage pod at a time: with a zone already down the write quorum of four survives one more only by waiting. */
+/**
+ * Drains take one storage pod at a time, and only from a whole volume. As a number of pods that stay: for pods that a custom
+ * resource owns, the disruption controller cannot count `maxUnavailable` (there is no scale to ask) and would allow none at all.
+ */
 export function storageDisruptionBudget(cluster: AuroraCluster): DisruptionBudget {
   const { name } = cluster.metadata;
   return {
@@ -60,6 +63,6 @@ export function storageDisruptionBudget(cluster: AuroraCluster): DisruptionBudge
       labels: clusterLabels(name, 'storage'),
       ownerReferences: [ownerReference(cluster)],
     },
-    spec: { maxUnavailable: 1, selector: { matchLabels: selectorLabels(name, 'storage') } },
+    spec: { minAvailable: SEGMENTS - 1, selector: { matchLabels: selectorLabels(name, 'storage') } },
   };
 }

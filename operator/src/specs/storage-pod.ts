@@ -11,7 +11,7 @@ import {
 } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
-import { clusterNamespace, fingerprint, ownerReference } from './metadata.ts';
+import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
 import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
 
 const DATA_DIR = '/var/lib/kube-aurora/data';
@@ -43,6 +43,7 @@ export function storagePod(cluster: AuroraCluster, index: number, zone: string, 
         name: 'storage-daemon',
         image,
         imagePullPolicy: 'IfNotPresent',
+        terminationMessagePolicy: 'FallbackToLogsOnError',
         env: env({
           AURORA_DAEMON_ID: podName,
           AURORA_ZONE: zone,
@@ -58,7 +59,7 @@ export function storagePod(cluster: AuroraCluster, index: number, zone: string, 
         volumeMounts: [{ name: 'data', mountPath: DATA_DIR }, compileCache.mount],
         ...(cluster.spec.storage.resources === undefined ? {} : { resources: cluster.spec.storage.resources }),
         securityContext: containerSecurity,
-        ...probes('metrics', { startSeconds: 300, readinessSeconds: 5 }),
+        ...probes('metrics', { readinessSeconds: 2 }),
       },
     ],
     volumes: [{ name: 'data', persistentVolumeClaim: { claimName: podName } }, compileCache.volume],
@@ -70,7 +71,7 @@ export function storagePod(cluster: AuroraCluster, index: number, zone: string, 
       name: podName,
       namespace: clusterNamespace(cluster),
       labels: { ...clusterLabels(name, 'storage'), [LABEL.segment]: String(index), [LABEL.zone]: zone },
-      annotations: { [ANNOTATION.specHash]: fingerprint(spec) },
+      annotations: { [ANNOTATION.specHash]: fingerprint(spec), ...restartMark(cluster) },
       ownerReferences: [ownerReference(cluster)],
     },
     spec,

@@ -1,91 +1,15 @@
-import type { Condition, ConditionReason, ConditionType, Phase } from '../api/conditions.ts';
+import type { Condition, ConditionType, Phase } from '../api/conditions.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { PORT, readWriteServiceName, segmentIndexes, storageName, storageServiceName } from '../api/names.ts';
-import { SEGMENTS, WRITE_QUORUM, type AuroraClusterStatus, type SegmentStatus } from '../api/types.ts';
+import { SEGMENTS, type AuroraClusterStatus } from '../api/types.ts';
 import { describeProblems } from '../api/validate.ts';
-import { freshAgent, isInitialized, writerPod, writerState, type Observed } from '../observed/observed.ts';
+import { isInitialized, writerPod, type Observed } from '../observed/observed.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
-import { isTerminating } from '../kube/objects.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
-import { instanceStatuses, podState, present, segmentStatuses } from './segments.ts';
-
-interface Verdict {
-  readonly status: 'True' | 'False';
-  readonly reason: ConditionReason;
-  readonly message: string;
-}
-
-const good = (message: string): Verdict => ({ status: 'True', reason: 'AllGood', message });
-const bad = (reason: ConditionReason, message: string): Verdict => ({ status: 'False', reason, message });
-
-/** "zone-b is down" rather than two names, where a whole zone is missing. */
-export function describeMissing(segments: readonly SegmentStatus[]): string {
-  const parts: string[] = [];
-  for (const zone of new Set(segments.map((segment) => segment.zone))) {
-    const here = segments.filter((segment) => segment.zone === zone);
-    const down = here.filter((segment) => !segment.ready);
-    if (down.length > 0 && down.length === here.length) parts.push(`all of ${zone} (${down.map(({ id }) => id).join(', ')})`);
-    else parts.push(...down.map(({ id }) => id));
-  }
-  return parts.join(', ');
-}
-
-function storageVerdicts(observed: Observed, segments: readonly SegmentStatus[]): { quorum: Verdict; redundant: Verdict } {
-  const up = segments.filter((segment) => segment.ready).length;
-  const begun = isInitialized(observed) && observed.cluster.status?.firstReadyAt !== undefined;
-  const missing = describeMissing(segments);
-  const damaged = segments.filter(({ state }) => state === 'DAMAGED').map(({ id }) => id);
-  const quorum =
-    up >= WRITE_QUORUM
-      ? good(`${up} of ${SEGMENTS} segments are up; four are enough`)
-      : bad(
-          begun ? 'QuorumLost' : 'Creating',
-          `${up} of ${SEGMENTS} segments are up and four are needed; ${begun ? 'writes wait, nothing is lost; missing' : 'to come'}: ${missing}`,
-        );
-  if (damaged.length > 0) {
-    return {
-      quorum,
-      redundant: bad(
-        'SegmentDamaged',
-        `${damaged.join(', ')} found damaged data and stopped; its log says where. To have the copy made anew from its peers, delete its claim and pod`,
-      ),
-    };
-  }
-  const redundant =
-    up === SEGMENTS
-      ? good('all six copies are up, two in each zone')
-      : bad(
-          begun ? 'SegmentsMissing' : 'Creating',
-          `${up} of ${SEGMENTS} segments are up; missing: ${missing}${begun ? '; they catch up by themselves when they are back' : ''}`,
-        );
-  return { quorum, redundant };
-}
-
-/** Why there is no writer to talk to, and what it waits for. */
-function writerVerdict(observed: Observed, segmentsUp: number): Verdict {
-  const pod = writerPod(observed);
-  const report = freshAgent(observed);
-  if (pod !== undefined && writerState(observed) === 'available') return good(`${pod.metadata.name} takes connections`);
-  const name = pod?.metadata.name ?? 'the writer';
-  if (report !== undefined) {
-    const because = report.message === undefined ? '' : `: ${report.message}`;
-    if (report.phase === 'bootstrapping') return bad('Bootstrapping', `${name} makes the first database`);
-    if (report.phase === 'opening') return bad('OpeningVolume', `${name} opens the volume${because}`);
-    if (report.phase === 'running' && observed.cluster.status?.firstReadyAt === undefined)
-      return bad('OpeningVolume', `${name} runs PostgreSQL and is about to be ready`);
-    if (report.phase === 'fenced') return bad('WriterFenced', `${name} was fenced by a writer of a higher epoch and is made anew`);
-  }
-  if (observed.cluster.metadata.deletionTimestamp !== undefined) return bad('Deleting', `${name} ${podState(pod)}`);
-  if (pod !== undefined && pod.status?.phase === 'Running' && !isTerminating(pod) && segmentsUp < WRITE_QUORUM) {
-    const waits = `${name} waits for storage: ${segmentsUp} of ${SEGMENTS} segments are up, ${WRITE_QUORUM} are needed`;
-    return bad('OpeningVolume', waits);
-  }
-  const everRan = observed.cluster.status?.firstReadyAt !== undefined;
-  return bad(
-    everRan ? 'WriterLost' : 'WriterStarting',
-    `${name} ${podState(pod)}; ${everRan ? 'it comes back by itself' : 'it is starting'}`,
-  );
-}
+import { instanceStatuses, present, segmentStatuses } from './segments.ts';
+import { storageVerdicts } from './storage-verdict.ts';
+import { bad, good, type Verdict } from './verdict.ts';
+import { writerVerdict } from './writer-verdict.ts';
 
 function describeDeletion({ cluster, computePods }: Observed): string {
   const claims = cluster.spec.storage.reclaimPolicy === 'Retain' ? 'its claims stay, with the data' : 'its claims and their data go too';
@@ -122,7 +46,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
   const pod = writerPod(observed);
   const agent = pod === undefined ? undefined : observed.agents.get(pod.metadata.name);
   const { quorum, redundant } = storageVerdicts(observed, segments);
-  const writer = writerVerdict(observed, up);
+  const writer = writerVerdict(observed, plan, up);
   const blocker = plan.obstacles.find(({ blocking }) => blocking);
   const hindrance = plan.obstacles.map(({ message }) => message).join('; ');
   const phase = phaseOf(observed, plan, { quorum, redundant, writer });
@@ -152,18 +76,11 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     ['UpToDate', upToDate],
   ];
   const bytes = segments.flatMap(({ bytesUsed }) => (bytesUsed === undefined ? [] : [bytesUsed]));
-  const summary =
-    phase === 'Ready' || phase === 'Degraded'
-      ? phase === 'Ready'
-        ? ready.message
-        : `${redundant.message}; reads and writes go on`
-      : phase === 'Updating'
-        ? upToDate.message
-        : ready.message;
+  const aside = firstBad === undefined && hindrance !== '' ? `; ${hindrance}` : '';
   return present<AuroraClusterStatus>({
     observedGeneration: cluster.metadata.generation,
     phase,
-    message: blocker?.message ?? summary,
+    message: blocker?.message ?? `${summaryOf(phase, { ready, redundant, upToDate })}${aside}`,
     volumeId: plan.volumeId ?? previous?.volumeId,
     writer: pod?.metadata.name ?? previous?.writer,
     firstReadyAt: previous?.firstReadyAt ?? (writer.status === 'True' ? new Date(observed.now).toISOString() : undefined),
@@ -185,6 +102,12 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     secrets: { superuser: superuserCredentials(cluster).secretName, app: appCredentials(cluster).secretName },
     conditions: verdicts.map(([type, verdict]) => conditionOf(observed, type, verdict)),
   });
+}
+
+/** The phase as a sentence. */
+function summaryOf(phase: Phase, verdicts: { ready: Verdict; redundant: Verdict; upToDate: Verdict }): string {
+  if (phase === 'Degraded') return `${verdicts.redundant.message}; reads and writes go on`;
+  return phase === 'Updating' ? verdicts.upToDate.message : verdicts.ready.message;
 }
 
 function conditionOf(observed: Observed, type: ConditionType, verdict: Verdict): Condition {

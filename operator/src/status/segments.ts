@@ -1,5 +1,5 @@
 import { segmentIndexes, storageName } from '../api/names.ts';
-import type { InstanceStatus, SegmentStatus } from '../api/types.ts';
+import { INSTANCE_PHASES, SEGMENT_STATES, type InstancePhase, type InstanceStatus, type SegmentStatus } from '../api/types.ts';
 import { freshAgent, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { isPodReady, isTerminating, podCondition, type Pod } from '../kube/objects.ts';
 import { isSilent } from '../observed/reports.ts';
@@ -7,6 +7,11 @@ import { isSilent } from '../observed/reports.ts';
 /** Keeps optional fields absent instead of undefined: server-side apply would otherwise be sent holes. */
 export function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
   return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
+}
+
+/** The value where it is one of a list; programs of other releases may say others. */
+function known<T extends string>(list: readonly T[], value: string | undefined, other: T): T {
+  return list.find((one) => one === value) ?? other;
 }
 
 /** The six copies, from what the daemons say of themselves and what the writer knows of them. */
@@ -23,7 +28,9 @@ export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
       zone: zoneOfSegment(observed, index),
       node: pod?.spec.nodeName,
       ready: isSegmentUp(observed, index),
-      state: answers ? daemon.state : 'UNREACHABLE',
+      state: answers ? known(SEGMENT_STATES, daemon.state, 'UNKNOWN') : 'UNREACHABLE',
+      fault: answers ? (daemon.fault?.kind ?? (daemon.state === 'DAMAGED' ? 'UNKNOWN' : undefined)) : undefined,
+      message: answers ? daemon.message : undefined,
       scl: (answers ? daemon.scl : undefined) ?? seen?.scl ?? daemon?.scl,
       behindBytes: seen?.behindBytes,
       bytesUsed: daemon?.bytesUsed,
@@ -32,11 +39,11 @@ export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
 }
 
 /** In one word what a compute pod does: its agent's own when it can be asked. */
-function instancePhase(observed: Observed, pod: Pod): string {
+function instancePhase(observed: Observed, pod: Pod): InstancePhase {
   if (isTerminating(pod)) return 'stopping';
   const report = observed.agents.get(pod.metadata.name);
-  if (!isSilent(report)) return report?.phase ?? 'unknown';
-  return pod.status?.phase === 'Running' ? 'Unreachable' : (pod.status?.phase ?? 'Pending');
+  if (!isSilent(report)) return known(INSTANCE_PHASES, report?.phase, 'unknown');
+  return pod.status?.phase === 'Running' ? 'Unreachable' : 'Pending';
 }
 
 export function instanceStatuses(observed: Observed): readonly InstanceStatus[] {
@@ -50,6 +57,7 @@ export function instanceStatuses(observed: Observed): readonly InstanceStatus[] 
       phase: instancePhase(observed, pod),
       ready: isPodReady(pod),
       restarts: pod.status?.containerStatuses?.[0]?.restartCount ?? 0,
+      reason: isSilent(report) ? undefined : report?.reason,
       epoch: report?.epoch,
       startedAt: report?.startedAt,
     });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ANNOTATION } from '../api/names.ts';
 import type { AuroraClusterStatus } from '../api/types.ts';
 import type { Observed } from '../observed/observed.ts';
+import type { Pod } from '../kube/objects.ts';
 import { checkManifest } from '../testing/manifest-check.ts';
 import {
   agentReport,
@@ -19,7 +20,8 @@ import {
   without,
 } from '../testing/picture.ts';
 import { computeStatus } from './compute-status.ts';
-import { readAgentStatus, readDaemonStatus } from '../observed/reports.ts';
+import { FAULT_KINDS, type ReportedFault } from '../observed/faults.ts';
+import { readAgentStatus, readDaemonStatus, readFault, type AgentReport } from '../observed/reports.ts';
 import { noticesOf } from './transitions.ts';
 
 const statusOf = (observed: Observed): AuroraClusterStatus => computeStatus(observed, plan(observed));
@@ -115,7 +117,236 @@ test('messages name the zone and say what to do', () => {
   expect(condition(lost, 'Ready')).toMatchObject({
     status: 'False',
     reason: 'QuorumLost',
-    message: expect.stringContaining('writes wait, nothing is lost'),
+    message: expect.stringContaining('writes wait; missing: demo-storage-0, demo-storage-1, demo-storage-2; nothing acknowledged is lost'),
+  });
+});
+
+/** Pods that are not there, with daemons that nobody can ask. */
+const gone = (observed: Observed, ...indexes: readonly number[]): Observed => ({
+  ...observed,
+  storagePods: without(observed.storagePods, ...indexes),
+  daemons: without(observed.daemons, ...indexes.map((index) => `demo-storage-${index}`)),
+});
+const faulty = (observed: Observed, fault: ReportedFault, ...indexes: readonly number[]): Observed => ({
+  ...observed,
+  daemons: new Map([
+    ...observed.daemons,
+    ...indexes.map((index) => {
+      const state = ['DISK_FULL', 'DISK_ERROR', 'LOST_REDO'].includes(fault.kind) ? 'READY' : 'DAMAGED';
+      return [`demo-storage-${index}`, daemonReport(index, { state, fault, message: `in its own words ${index}` })] as const;
+    }),
+  ]),
+});
+
+describe('what is lost is said only where it is known', () => {
+  const begun = (): Observed => healthy(makeCluster({ status: ran() }));
+  const quorum = (observed: Observed): string => condition(statusOf(observed), 'StorageQuorum')?.message ?? '';
+
+  test('three sound copies have every acknowledged commit', () => {
+    expect(quorum(gone(begun(), 0, 1, 2))).toBe(
+      '3 of 6 segments are up and four are needed: writes wait; missing: demo-storage-0, demo-storage-1, demo-storage-2; nothing acknowledged is lost: 3 sound copies answer',
+    );
+  });
+
+  test('two do not; damage is counted and named beside what is missing', () => {
+    const message = quorum(
+      faulty(gone(begun(), 0, 1), { kind: 'REDO_FAILED', lsn: '0/99', record: 'Btree/INSERT_LEAF', page: '1663/5/6 block 7' }, 2, 3),
+    );
+    expect(message).toBe(
+      '2 of 6 segments are up and four are needed: writes wait; missing: demo-storage-0, demo-storage-1; demo-storage-2 has redo that cannot be applied (Btree/INSERT_LEAF, page 1663/5/6 block 7, at 0/99); demo-storage-3 has redo that cannot be applied (Btree/INSERT_LEAF, page 1663/5/6 block 7, at 0/99); whether anything acknowledged is lost is not known while fewer than 3 sound copies answer (now 2): keep all claims and disks',
+    );
+    expect(message).not.toContain('nothing acknowledged is lost');
+  });
+
+  test('copies that owe redo prove nothing', () => {
+    const observed = gone(begun(), 0, 1);
+    const daemons = new Map([...observed.daemons].map(([name, report], at) => [name, at < 2 ? { ...report, owes: true } : report]));
+    expect(quorum({ ...observed, daemons })).toContain('(now 2): keep all claims');
+  });
+});
+
+describe('a full disk', () => {
+  const full = { kind: 'DISK_FULL', freeBytes: 12 * 2 ** 20, neededBytes: 64 * 2 ** 20 } as const;
+
+  test('is no damage: which one, how much, what to do, and never "delete its claim"', () => {
+    const status = statusOf(faulty(healthy(makeCluster({ status: ran() })), full, 1));
+    expect(status.phase).toBe('Degraded');
+    expect(condition(status, 'StorageRedundant')).toMatchObject({
+      reason: 'DiskFull',
+      message:
+        '5 of 6 segments are up; demo-storage-1 has a full disk (12 MiB free, 64 MiB needed): in its own words 1; give it room (raise spec.storage.size where the storage class can grow volumes, or remove what else is on that disk); it takes redo again by itself',
+    });
+    expect(status.storage?.segments[1]).toMatchObject({ ready: false, state: 'READY', fault: 'DISK_FULL', message: 'in its own words 1' });
+  });
+
+  test('on a quorum: writes wait and why, reads go on, and no word of deleting', () => {
+    const status = statusOf(faulty(healthy(makeCluster({ status: ran() })), full, 0, 1, 2, 3, 4, 5));
+    expect(status.phase).toBe('QuorumLost');
+    expect(condition(status, 'Ready')).toMatchObject({ status: 'False', reason: 'DiskFull' });
+    expect(status.message).toContain(
+      'writes wait because disks are full: 0 of 6 segments take redo and four are needed; demo-storage-0 has a full disk',
+    );
+    expect(status.message).toContain('Reads go on, nothing acknowledged is lost: 6 sound copies answer');
+    expect(JSON.stringify(status)).not.toMatch(/delete (its|pvc)|kubectl delete/);
+  });
+});
+
+describe('other faults', () => {
+  const redundant = (observed: Observed) => condition(statusOf(observed), 'StorageRedundant');
+  const begun = (): Observed => healthy(makeCluster({ status: ran() }));
+
+  test('damaged data is made anew from peers, while four others are sound', () => {
+    const damaged = { kind: 'DAMAGED_DATA', part: 'log' } as const;
+    expect(redundant(faulty(begun(), damaged, 1))).toMatchObject({
+      reason: 'SegmentDamaged',
+      message:
+        '5 of 6 segments are up; demo-storage-1 has damaged data in its log: in its own words 1; to have its copy made anew from its peers: kubectl delete pvc demo-storage-1',
+    });
+    const many = redundant(faulty(begun(), damaged, 1, 2, 3))?.message;
+    expect(many).toContain('keep its claim: fewer than four other copies are up and sound');
+    expect(many).not.toContain('kubectl delete');
+  });
+
+  test('of the disk, and of redo, are told apart', () => {
+    expect(redundant(faulty(begun(), { kind: 'DISK_ERROR', error: 'EIO', operation: 'write redo log' }, 0))).toMatchObject({
+      reason: 'DiskError',
+      message: expect.stringContaining('demo-storage-0 has a disk error (EIO: write redo log)'),
+    });
+    expect(redundant(faulty(begun(), { kind: 'REDO_FAILED', lsn: '0/1', record: 'Heap/INSERT', page: '' }, 0))?.message).not.toContain(
+      'kubectl delete',
+    );
+    expect(redundant(faulty(begun(), { kind: 'LOST_REDO', lsn: '0/2', heldLsn: '0/1' }, 0))?.message).toContain('by itself');
+  });
+
+  test('every kind has a reason, words and advice', () => {
+    for (const kind of FAULT_KINDS) {
+      const fault = readFault({ kind });
+      expect(fault?.kind).toBe(kind);
+      expect(redundant(faulty(begun(), fault ?? { kind: 'UNKNOWN' }, 0))?.message).toMatch(/demo-storage-0 has .+; .+/);
+    }
+    expect(readFault({ kind: 'OF_A_LATER_RELEASE' })).toEqual({ kind: 'UNKNOWN' });
+    expect(readFault(undefined)).toBeUndefined();
+  });
+});
+
+describe('no redundancy while a segment is down', () => {
+  const redundant = (observed: Observed): string | undefined => condition(statusOf(observed), 'StorageRedundant')?.status;
+
+  test('a daemon that is silent while others answer is down after five seconds, though its pod still counts as ready', () => {
+    const silentFor = (ms: number): Observed => ({
+      ...healthy(),
+      daemons: withEntry(healthy().daemons, 'demo-storage-2', daemonReport(2, { silentSince: NOW - ms })),
+    });
+    expect(redundant(silentFor(1_000))).toBe('True');
+    expect(redundant(silentFor(5_000))).toBe('False');
+  });
+
+  test('what a container said before it was started again does not count', () => {
+    const observed = healthy();
+    const container = { name: 'main', ready: true, restartCount: 1, state: { running: { startedAt: new Date(NOW).toISOString() } } };
+    const restarted = running(at(observed.storagePods, 2), { container });
+    expect(redundant({ ...observed, storagePods: withEntry(observed.storagePods, 2, restarted) })).toBe('False');
+  });
+
+  test('a pod that is being stopped is not up', () => {
+    const observed = healthy();
+    const pod = at(observed.storagePods, 2);
+    const leaving = { ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW).toISOString() } };
+    expect(redundant({ ...observed, storagePods: withEntry(observed.storagePods, 2, leaving) })).toBe('False');
+  });
+
+  test('where no daemon can be asked at all, readiness has to do', () => {
+    expect(redundant({ ...healthy(), daemons: new Map() })).toBe('True');
+  });
+});
+
+describe('nothing "comes back by itself" that keeps failing', () => {
+  const log = [
+    '{"level":"info","component":"storage-daemon","msg":"starting"}',
+    '{"level":"fatal","component":"storage-daemon","err":{"message":"the data directory belongs to another daemon"},"msg":"stopped by an error"}',
+    '',
+  ].join('\n');
+  const crashing = (pod: Pod, waiting: boolean): Pod =>
+    running(pod, {
+      ready: false,
+      container: {
+        name: 'main',
+        ready: false,
+        restartCount: 4,
+        state: waiting ? { waiting: { reason: 'CrashLoopBackOff' } } : { running: { startedAt: new Date(NOW - 500).toISOString() } },
+        lastState: {
+          terminated: {
+            exitCode: 70,
+            reason: 'Error',
+            message: log,
+            startedAt: '2026-11-21T11:59:50Z',
+            finishedAt: '2026-11-21T11:59:51Z',
+          },
+        },
+      },
+    });
+
+  test.each([true, false])('a storage pod, with its own last words (in back-off: %s)', (waiting) => {
+    const observed = healthy(makeCluster({ status: ran() }));
+    const status = statusOf({
+      ...observed,
+      storagePods: withEntry(observed.storagePods, 2, crashing(at(observed.storagePods, 2), waiting)),
+      daemons: without(observed.daemons, 'demo-storage-2'),
+    });
+    expect(status.message).toContain(
+      'demo-storage-2 keeps failing: its container ended with exit code 70: the data directory belongs to another daemon',
+    );
+    expect(JSON.stringify(status)).not.toContain('by themselves');
+  });
+
+  test('the writer', () => {
+    const observed = healthy(makeCluster({ status: ran() }));
+    const status = statusOf({
+      ...observed,
+      computePods: observed.computePods.map((pod) => crashing(pod, true)),
+      agents: new Map(),
+    });
+    expect(status.message).toContain('demo-1 keeps failing');
+    expect(JSON.stringify(status)).not.toContain('by itself');
+  });
+});
+
+describe("PostgreSQL's own words", () => {
+  const observed = healthy(makeCluster({ status: ran() }));
+  const told = (change: Partial<AgentReport>): ReturnType<typeof condition> =>
+    condition(
+      statusOf({
+        ...observed,
+        computePods: observed.computePods.map((pod) => running(pod, { ready: false })),
+        agents: new Map([['demo-1', agentReport(change)]]),
+      }),
+      'Ready',
+    );
+
+  test('reach the status when it does not start, with a reason of its own', () => {
+    expect(told({ phase: 'opening', reason: 'postgresFailed', message: 'FATAL: could not map anonymous shared memory' })).toMatchObject({
+      reason: 'PostgresFailed',
+      message: 'PostgreSQL on demo-1 is not up and is tried again: FATAL: could not map anonymous shared memory',
+    });
+    expect(told({ phase: 'opening', reason: 'settingsRefused', message: 'x' })).toMatchObject({ reason: 'SettingsRefused' });
+  });
+
+  test('stay there while the next try is under way', () => {
+    const failure = { reason: 'postgresFailed', message: 'PANIC: oops', at: '2026-11-21T11:59:00Z' } as const;
+    expect(told({ phase: 'opening', reason: 'startingPostgres', message: 'starting PostgreSQL', failure })?.message).toBe(
+      'demo-1 opens the volume: starting PostgreSQL; before that PostgreSQL failed: PANIC: oops',
+    );
+  });
+});
+
+test('a writer that gets no answer from four segments is not called ready, however many are up', () => {
+  const agents = new Map([['demo-1', agentReport({ reason: 'noQuorum', since: '2026-11-21T11:59:00Z', message: 'no quorum for 12 s' })]]);
+  const status = statusOf({ ...healthy(makeCluster({ status: ran() })), agents });
+  expect(status.phase).toBe('QuorumLost');
+  expect(condition(status, 'Ready')).toMatchObject({
+    status: 'False',
+    reason: 'QuorumLost',
+    message: expect.stringContaining('no quorum for 12 s'),
   });
 });
 
@@ -242,7 +473,7 @@ describe('events', () => {
   test('damage', () => {
     expect(
       tell(healthy(), { ...healthy(), daemons: withEntry(healthy().daemons, 'demo-storage-1', daemonReport(1, { state: 'DAMAGED' })) }),
-    ).toEqual(['SegmentDamaged: demo-storage-1 found damaged data and stopped; its log says where']);
+    ).toEqual(['SegmentDamaged: demo-storage-1 is faulty (UNKNOWN)']);
   });
 });
 

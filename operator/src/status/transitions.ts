@@ -1,7 +1,8 @@
 import type { ConditionType } from '../api/conditions.ts';
 import { WRITE_QUORUM, type AuroraClusterStatus, type SegmentStatus } from '../api/types.ts';
 import type { Notice } from '../plan/actions.ts';
-import { describeMissing } from './compute-status.ts';
+import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
+import { describeMissing } from './storage-verdict.ts';
 
 /**
  * What became different between two statuses, told as events. From statuses alone, so that an operator that was
@@ -87,12 +88,10 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
   }
   for (const segment of after) {
     const earlier = before.find(({ id }) => id === segment.id);
-    if (segment.state === 'DAMAGED' && earlier?.state !== 'DAMAGED') {
-      notices.push({
-        type: 'Warning',
-        reason: 'SegmentDamaged',
-        message: `${segment.id} found damaged data and stopped; its log says where`,
-      });
+    const kind = FAULT_KINDS.find((one) => one === segment.fault);
+    if (kind !== undefined && earlier?.fault !== segment.fault) {
+      const words = segment.message === undefined ? '' : `: ${segment.message}`;
+      notices.push({ type: 'Warning', reason: FAULT_REASON[kind], message: `${segment.id} is faulty (${kind})${words}` });
     } else if (!replacing && !told.has(segment.id) && earlier !== undefined && earlier.ready !== segment.ready) {
       if (segment.ready) notices.push({ type: 'Normal', reason: 'SegmentUp', message: `${segment.id} is up again` });
       else

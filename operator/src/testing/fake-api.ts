@@ -73,11 +73,13 @@ export class FakeApi implements KubeApi {
     return this.#store(path, live === undefined ? object : { ...live, ...object }, live?.metadata.uid);
   }
 
-  async applyStatus<T extends KubeObject>(resource: Resource, object: T): Promise<T> {
-    const path = objectPath(resource, object.metadata.namespace, object.metadata.name);
+  async mergeStatus<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, patch: object): Promise<T> {
+    const path = objectPath(resource, namespace, name);
     this.#enter('status', path);
     const live = this.#find<T>(path);
-    return this.#store<T>(path, { ...live, ...object, metadata: live.metadata }, live.metadata.uid);
+    const { metadata, status } = patch as { metadata?: ObjectMeta; status?: unknown };
+    if (metadata?.uid !== undefined && metadata.uid !== live.metadata.uid) throw new ApiError(path, 422, 'Invalid', 'uid is immutable');
+    return this.#store<T>(path, { ...live, status: mergedJson('status' in live ? live.status : undefined, status) }, live.metadata.uid);
   }
 
   async merge<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, patch: object): Promise<T> {
@@ -111,8 +113,15 @@ export class FakeApi implements KubeApi {
     if (options.uid !== undefined && live.metadata.uid !== options.uid) throw new ApiError(path, 409, 'Conflict', 'another uid');
     this.objects.delete(path);
   }
+}
 
-  async serves(): Promise<boolean> {
-    return true;
+/** RFC 7386, as a server does it. */
+function mergedJson(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  const result: Record<string, unknown> = typeof target === 'object' && target !== null && !Array.isArray(target) ? { ...target } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else result[key] = mergedJson(result[key], value);
   }
+  return result;
 }

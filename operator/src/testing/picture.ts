@@ -6,7 +6,7 @@ import type { Observed } from '../observed/observed.ts';
 import type { ContainerStatus, Node, Pod, PodCondition, VolumeClaim } from '../kube/objects.ts';
 import { computePod } from '../specs/compute-pod.ts';
 import { connectionSecret, appCredentials, superuserCredentials } from '../specs/secrets.ts';
-import { readWriteService, storageService } from '../specs/services.ts';
+import { readWriteService, storageDisruptionBudget, storageService } from '../specs/services.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import { volumeClaim } from '../specs/volume-claim.ts';
 import type { AgentReport, DaemonReport } from '../observed/reports.ts';
@@ -115,6 +115,7 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
     computePods: [compute],
     services: new Map([readWriteService(cluster), storageService(cluster)].map((service) => [service.metadata.name, service])),
     secrets: new Map(secrets.map((secret) => [secret.metadata.name, secret])),
+    budgets: new Map([storageDisruptionBudget(cluster)].map((budget) => [budget.metadata.name, budget])),
     nodes: zones.map((zone) => makeNode(zone)),
     agents: new Map([[computeName(cluster.metadata.name, 1), agentReport()]]),
     daemons,
@@ -131,6 +132,7 @@ export function untouched(cluster: AuroraCluster = makeCluster()): Observed {
     computePods: [],
     services: new Map(),
     secrets: new Map(),
+    budgets: new Map(),
     agents: new Map(),
     daemons: new Map(),
   };

@@ -1,0 +1,124 @@
+import { segmentIndexes, storageName } from '../api/names.ts';
+import { READ_QUORUM, SEGMENTS, WRITE_QUORUM, type SegmentStatus } from '../api/types.ts';
+import { freshAgent, freshDaemon, isInitialized, isSegmentSound, segmentHealth, type Observed } from '../observed/observed.ts';
+import { podTrouble } from '../plan/pod-health.ts';
+import { FAULT_REASON, faultAdvice, faultInWords, type FaultKind, type ReportedFault } from '../observed/faults.ts';
+import { bad, good, type Verdict } from './verdict.ts';
+
+/** "zone-b is down" rather than two names, where a whole zone is missing. */
+export function describeMissing(segments: readonly SegmentStatus[]): string {
+  const parts: string[] = [];
+  for (const zone of new Set(segments.map((segment) => segment.zone))) {
+    const here = segments.filter((segment) => segment.zone === zone);
+    const down = here.filter((segment) => !segment.ready && segment.fault === undefined);
+    if (down.length > 0 && down.length === here.length) parts.push(`all of ${zone} (${down.map(({ id }) => id).join(', ')})`);
+    else parts.push(...down.map(({ id }) => id));
+  }
+  return parts.join(', ');
+}
+
+interface FaultySegment {
+  readonly index: number;
+  readonly id: string;
+  readonly fault: ReportedFault;
+  /** The daemon's own words. */
+  readonly message: string | undefined;
+}
+
+function faultySegments(observed: Observed): readonly FaultySegment[] {
+  return segmentIndexes.flatMap((index) => {
+    const health = segmentHealth(observed, index);
+    if (health.kind !== 'faulty') return [];
+    const id = storageName(observed.cluster.metadata.name, index);
+    return [{ index, id, fault: health.fault, message: freshDaemon(observed, index)?.message }];
+  });
+}
+
+/** The kind of fault that a person should see first. */
+const GRAVITY: readonly FaultKind[] = ['REDO_FAILED', 'HISTORY_REFUSED', 'DAMAGED_DATA', 'UNKNOWN', 'DISK_ERROR', 'DISK_FULL', 'LOST_REDO'];
+
+/**
+ * Every acknowledged commit is on four segments, so any three that hold all they acknowledged have it. With fewer that say
+ * so, nobody knows; then nothing is promised.
+ */
+function safety(observed: Observed): string {
+  const sound = segmentIndexes.filter((index) => isSegmentSound(observed, index)).length;
+  return sound >= READ_QUORUM
+    ? `nothing acknowledged is lost: ${sound} sound copies answer`
+    : `whether anything acknowledged is lost is not known while fewer than ${READ_QUORUM} sound copies answer (now ${sound}): keep all claims and disks`;
+}
+
+/** Segments that are missing and come back without anybody's doing. */
+function comeBackByThemselves(observed: Observed): boolean {
+  return segmentIndexes.every((index) => {
+    const pod = observed.storagePods.get(index);
+    return pod === undefined || podTrouble(pod).kind === 'none';
+  });
+}
+
+/** Is there a write quorum, and are all six copies there? */
+export function storageVerdicts(observed: Observed, segments: readonly SegmentStatus[]): { quorum: Verdict; redundant: Verdict } {
+  const up = segments.filter((segment) => segment.ready).length;
+  const begun = isInitialized(observed) && observed.cluster.status?.firstReadyAt !== undefined;
+  const missing = describeMissing(segments);
+  const faulty = faultySegments(observed);
+  return {
+    quorum: quorumVerdict({ observed, up, begun, missing, faulty }),
+    redundant: redundantVerdict({ observed, up, begun, missing, faulty }),
+  };
+}
+
+interface Seen {
+  readonly observed: Observed;
+  readonly up: number;
+  readonly begun: boolean;
+  readonly missing: string;
+  readonly faulty: readonly FaultySegment[];
+}
+
+function quorumVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict {
+  if (up >= WRITE_QUORUM) {
+    const agent = freshAgent(observed);
+    if (agent?.reason !== 'noQuorum' || agent.phase !== 'running') return good(`${up} of ${SEGMENTS} segments are up; four are enough`);
+    const since = agent.since === undefined ? '' : ` since ${agent.since}`;
+    const words = agent.message === undefined ? '' : `: ${agent.message}`;
+    return bad(
+      'QuorumLost',
+      `writes wait${since}: the writer gets no answer from four segments, although ${up} of ${SEGMENTS} are up${words}`,
+    );
+  }
+  if (!begun) {
+    const faults = faulty.map(({ id, fault }) => `; ${id} reports ${faultInWords(fault)}`).join('');
+    return bad('Creating', `${up} of ${SEGMENTS} segments are up and four are needed; to come: ${missing}${faults}`);
+  }
+  const full = faulty.filter(({ fault }) => fault.kind === 'DISK_FULL');
+  const wrong = [
+    ...(missing === '' ? [] : [`missing: ${missing}`]),
+    ...faulty.map(({ id, fault }) => `${id} has ${faultInWords(fault)}`),
+  ].join('; ');
+  if (up + full.length >= WRITE_QUORUM) {
+    const advice = full[0] === undefined ? '' : faultAdvice(observed.cluster.metadata.name, full[0].index, full[0].fault, false);
+    const message = `writes wait because disks are full: ${up} of ${SEGMENTS} segments take redo and four are needed; ${wrong}. Reads go on, ${safety(observed)}. What to do: ${advice}`;
+    return bad('DiskFull', message);
+  }
+  return bad('QuorumLost', `${up} of ${SEGMENTS} segments are up and four are needed: writes wait; ${wrong}; ${safety(observed)}`);
+}
+
+function redundantVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict {
+  if (faulty.length === 0 && up === SEGMENTS) return good('all six copies are up, two in each zone');
+  const parts = [`${up} of ${SEGMENTS} segments are up`];
+  for (const { index, id, fault, message } of faulty) {
+    const sound = segmentIndexes.filter((other) => other !== index && isSegmentSound(observed, other)).length;
+    const words = message === undefined ? '' : `: ${message}`;
+    parts.push(
+      `${id} has ${faultInWords(fault)}${words}; ${faultAdvice(observed.cluster.metadata.name, index, fault, sound >= WRITE_QUORUM)}`,
+    );
+  }
+  if (missing !== '') {
+    const hope = begun && comeBackByThemselves(observed) ? '; they catch up by themselves when they are back' : '';
+    parts.push(`missing: ${missing}${hope}`);
+  }
+  const gravest = GRAVITY.find((kind) => faulty.some(({ fault }) => fault.kind === kind));
+  const reason = gravest !== undefined ? FAULT_REASON[gravest] : begun ? 'SegmentsMissing' : 'Creating';
+  return bad(reason, parts.join('; '));
+}

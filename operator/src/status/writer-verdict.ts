@@ -1,0 +1,65 @@
+import type { ConditionReason } from '../api/conditions.ts';
+import { SEGMENTS, WRITE_QUORUM } from '../api/types.ts';
+import { freshAgent, writerPod, writerState, type Observed } from '../observed/observed.ts';
+import { takesWriterAway, type ClusterPlan } from '../plan/plan.ts';
+import { podTrouble } from '../plan/pod-health.ts';
+import { isTerminating } from '../kube/objects.ts';
+import type { AgentReason, AgentReport } from '../observed/reports.ts';
+import { podState } from './segments.ts';
+import { bad, good, type Verdict } from './verdict.ts';
+
+/** Reasons of an agent whose PostgreSQL did not start or was lost. */
+const FAILED: Readonly<Partial<Record<AgentReason, ConditionReason>>> = {
+  postgresFailed: 'PostgresFailed',
+  settingsRefused: 'SettingsRefused',
+  damagedWal: 'WalDamaged',
+};
+
+/** Is there a writer to talk to? If not, why, and what it waits for. */
+export function writerVerdict(observed: Observed, plan: ClusterPlan, segmentsUp: number): Verdict {
+  const pod = writerPod(observed);
+  const report = freshAgent(observed);
+  const name = pod?.metadata.name ?? 'the writer';
+  if (pod !== undefined && takesWriterAway(plan)) {
+    const why = plan.actions.flatMap((action) => (action.kind === 'delete-pod' && action.pod === pod ? [action.why] : []));
+    return bad('WriterReplaced', `${name} is replaced: ${why.join(', ')}; clients connect again when the new one is up`);
+  }
+  if (pod !== undefined && writerState(observed) === 'available') return good(`${name} takes connections`);
+  const told = report === undefined ? undefined : agentVerdict(observed, name, report);
+  if (told !== undefined) return told;
+  if (observed.cluster.metadata.deletionTimestamp !== undefined) return bad('Deleting', `${name} ${podState(pod)}`);
+  if (pod !== undefined && pod.status?.phase === 'Running' && !isTerminating(pod) && segmentsUp < WRITE_QUORUM) {
+    const waits = `${name} waits for storage: ${segmentsUp} of ${SEGMENTS} segments are up, ${WRITE_QUORUM} are needed`;
+    return bad('OpeningVolume', waits);
+  }
+  const everRan = observed.cluster.status?.firstReadyAt !== undefined;
+  // What ails the pod is told beside this, as an obstacle: then nothing comes back by itself.
+  const hope = pod !== undefined && podTrouble(pod).kind !== 'none' ? '' : everRan ? '; it comes back by itself' : '; it is starting';
+  return bad(everRan ? 'WriterLost' : 'WriterStarting', `${name} ${podState(pod)}${hope}`);
+}
+
+/** What the agent says of itself, while its pod does not take connections; undefined when it says nothing to the point. */
+function agentVerdict(observed: Observed, name: string, report: AgentReport): Verdict | undefined {
+  const because = report.message === undefined ? '' : `: ${report.message}`;
+  switch (report.phase) {
+    case 'bootstrapping':
+      return bad('Bootstrapping', `${name} makes the first database`);
+    case 'opening': {
+      const failed = report.reason === undefined ? undefined : FAILED[report.reason];
+      if (failed !== undefined) return bad(failed, `PostgreSQL on ${name} is not up and is tried again${because}`);
+      const { failure } = report;
+      const before = failure === undefined ? '' : `; before that PostgreSQL failed: ${failure.message}`;
+      return bad('OpeningVolume', `${name} opens the volume${because}${before}`);
+    }
+    case 'running':
+      return observed.cluster.status?.firstReadyAt === undefined
+        ? bad('OpeningVolume', `${name} runs PostgreSQL and is about to be ready`)
+        : undefined;
+    case 'fenced':
+      return bad('WriterFenced', `${name} was fenced by a writer of a higher epoch and is made anew`);
+    case 'stopping':
+      return bad(report.reason === 'fenced' ? 'WriterFenced' : 'WriterLost', `${name} is stopping${because}`);
+    default:
+      return undefined;
+  }
+}
