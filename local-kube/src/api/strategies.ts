@@ -19,7 +19,12 @@ function prepareService(object: KubeObject, live: KubeObject | undefined, contex
   const spec: JsonObject = { type: 'ClusterIP', sessionAffinity: 'None', ...objectAt(object, 'spec') };
   const ports = Array.isArray(spec['ports']) ? spec['ports'] : [];
   if (ports.length > 0)
-    spec['ports'] = ports.map((port) => (isObject(port) ? { protocol: 'TCP', targetPort: port['port'] ?? null, ...port } : port));
+    spec['ports'] = ports.map((port) => {
+      if (!isObject(port)) return port;
+      // Go clients send the zero of a target port that was not given.
+      const unset = port['targetPort'] === undefined || port['targetPort'] === 0 || port['targetPort'] === '';
+      return { protocol: 'TCP', ...port, targetPort: (unset ? port['port'] : port['targetPort']) ?? null };
+    });
   if (spec['type'] === 'ExternalName') return { ...withSpec(object, spec), status: object['status'] ?? { loadBalancer: {} } };
   const kept = stringAt(live, 'spec', 'clusterIP');
   const asked = typeof spec['clusterIP'] === 'string' && spec['clusterIP'] !== '' ? spec['clusterIP'] : undefined;

@@ -29,7 +29,7 @@ describe('JSON patch', () => {
         { op: 'remove', path: '/a/b' },
         { op: 'test', path: '/a', value: 2 },
       ]),
-    ).toThrow('testing value /a failed');
+    ).toThrow('operation 1 ({"op":"test","path":"/a","value":2}): the test failed');
     expect(() => applyJsonPatch(target, [{ op: 'replace', path: '/x/y', value: 2 }])).toThrow('does not exist');
     expect(target).toEqual({ a: { b: 1 } });
   });
