@@ -105,6 +105,7 @@ export type PodSpec = {
   hostname?: string;
   subdomain?: string;
   serviceAccountName?: string;
+  automountServiceAccountToken?: boolean;
   schedulingGates?: { name: string }[];
 };
 export type ContainerState = {

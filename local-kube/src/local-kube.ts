@@ -5,6 +5,7 @@ import type { Logger } from '@kube-aurora/process';
 import { loadOrMakeIdentity, writeKubeconfig } from './api/certificates.ts';
 import { Registry } from './api/registry.ts';
 import { serveApi } from './api/server.ts';
+import { runDeployments } from './controllers/deployments.ts';
 import { runDisruptionBudgets } from './controllers/disruption-budgets.ts';
 import { runEndpoints } from './controllers/endpoints.ts';
 import { EventRecorder } from './controllers/event-recorder.ts';
@@ -12,6 +13,7 @@ import { runEventTtl } from './controllers/event-ttl.ts';
 import { runGarbageCollector } from './controllers/garbage-collector.ts';
 import { make, runNamespaces } from './controllers/namespaces.ts';
 import { runNodes } from './controllers/nodes.ts';
+import { runReplicaSets } from './controllers/replica-sets.ts';
 import { runScheduler } from './controllers/scheduler.ts';
 import { runVolumes } from './controllers/volumes.ts';
 import type { ImageMap } from './kubelet/image-map.ts';
@@ -53,7 +55,9 @@ export interface LocalKube {
 /** Another local-kube works in this data directory. */
 export class AlreadyRunningError extends Error {}
 
-const CLUSTER_DNS = path.join(path.dirname(fileURLToPath(import.meta.url)), 'services', 'cluster-dns.mjs');
+const SERVICES = path.join(path.dirname(fileURLToPath(import.meta.url)), 'services');
+const CLUSTER_DNS = path.join(SERVICES, 'cluster-dns.mjs');
+const POD_NETWORK = path.join(SERVICES, 'pod-network.mjs');
 /** What a process may need of the environment that local-kube itself was started in. */
 const PASSED_ON = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'USER'];
 
@@ -80,12 +84,13 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
     images: options.images,
     dataDirectory: home,
     network,
+    writeKubeconfig: (pod, file) => writeKubeconfig(file, url, identity, pod.metadata.namespace),
     baseEnvironment: (pod) => ({
       ...Object.fromEntries(PASSED_ON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
       HOSTNAME: pod.spec.hostname ?? pod.metadata.name,
       KUBERNETES_SERVICE_HOST: apiServiceAddress(network),
       KUBERNETES_SERVICE_PORT: String(API_SERVICE_PORT),
-      NODE_OPTIONS: `--import=${CLUSTER_DNS}`,
+      NODE_OPTIONS: `--import=${CLUSTER_DNS} --import=${POD_NETWORK}`,
       NODE_COMPILE_CACHE: compileCache,
       LOCAL_KUBE_HOSTS: hostsFile,
       LOCAL_KUBE_NAMESPACE: pod.metadata.namespace ?? 'default',
@@ -113,6 +118,8 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
     runVolumes(registry, recorder, logger, path.join(home, 'volumes')),
     runEndpoints(registry, logger),
     runDisruptionBudgets(registry, recorder, logger),
+    runReplicaSets(registry, recorder, logger),
+    runDeployments(registry, recorder, logger),
     runEventTtl(registry),
     runDnsTable(registry, logger, hostsFile),
     runProxies(registry, recorder, logger),

@@ -69,13 +69,13 @@ function serial(): string {
 }
 
 /** Writes a kubeconfig (0600) that has all of it inside, so that the file alone is enough. */
-export function writeKubeconfig(file: string, server: string, identity: Identity): void {
+export function writeKubeconfig(file: string, server: string, identity: Identity, namespace = 'default'): void {
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [{ name: 'local-kube', cluster: { server, 'certificate-authority-data': Buffer.from(identity.ca).toString('base64') } }],
     users: [{ name: 'local-kube', user: { token: identity.token } }],
-    contexts: [{ name: 'local-kube', context: { cluster: 'local-kube', user: 'local-kube', namespace: 'default' } }],
+    contexts: [{ name: 'local-kube', context: { cluster: 'local-kube', user: 'local-kube', namespace } }],
     'current-context': 'local-kube',
   };
   writeFileSync(file, stringify(config), { mode: 0o600 });

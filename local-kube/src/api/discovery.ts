@@ -2,10 +2,24 @@ import type { Json, JsonObject } from '../store/object.ts';
 import { apiVersionOf, type Resource } from './resources.ts';
 
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+const verbsOf = (resource: Resource): string[] => (resource.review ? ['create'] : VERBS);
 const subresourceVerbs = (name: string): string[] =>
   name === 'log' ? ['get'] : name === 'binding' || name === 'eviction' ? ['create'] : ['get', 'patch', 'update'];
 /** Not served; listed nowhere. */
 const HIDDEN = new Set(['exec', 'attach', 'portforward', 'finalize']);
+
+interface SubresourceKind {
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+}
+
+/** What a subresource speaks, where that is not its resource's own kind; `kubectl drain` looks for Eviction, `kubectl scale` for Scale. */
+const KINDS: { readonly [subresource: string]: SubresourceKind } = {
+  eviction: { group: 'policy', version: 'v1', kind: 'Eviction' },
+  binding: { group: '', version: 'v1', kind: 'Binding' },
+  scale: { group: 'autoscaling', version: 'v1', kind: 'Scale' },
+};
 
 interface Group {
   readonly name: string;
@@ -43,12 +57,12 @@ function discovered(resource: Resource): Json {
     responseKind: kind,
     scope: resource.namespaced ? 'Namespaced' : 'Cluster',
     singularResource: resource.singular,
-    verbs: VERBS,
+    verbs: verbsOf(resource),
     ...(resource.shortNames.length > 0 ? { shortNames: [...resource.shortNames] } : {}),
     ...(resource.categories.length > 0 ? { categories: [...resource.categories] } : {}),
     subresources: [...resource.subresources]
       .filter((name) => !HIDDEN.has(name))
-      .map((name) => ({ subresource: name, responseKind: kind, verbs: subresourceVerbs(name) })),
+      .map((name) => ({ subresource: name, responseKind: { ...(KINDS[name] ?? kind) }, verbs: subresourceVerbs(name) })),
   };
 }
 
@@ -89,7 +103,7 @@ export function apiResourceList(resources: readonly Resource[], group: string, v
         singularName: resource.singular,
         namespaced: resource.namespaced,
         kind: resource.kind,
-        verbs: VERBS,
+        verbs: verbsOf(resource),
         ...(resource.shortNames.length > 0 ? { shortNames: [...resource.shortNames] } : {}),
         ...(resource.categories.length > 0 ? { categories: [...resource.categories] } : {}),
       },
@@ -99,7 +113,7 @@ export function apiResourceList(resources: readonly Resource[], group: string, v
           name: `${resource.plural}/${name}`,
           singularName: '',
           namespaced: resource.namespaced,
-          kind: resource.kind,
+          ...(KINDS[name] ?? { kind: resource.kind }),
           verbs: subresourceVerbs(name),
         })),
     ]),

@@ -3,6 +3,7 @@ import { applyJsonPatch, PatchError } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '../patch/strategic-merge.ts';
 import type { IncludeObject } from '../print/table.ts';
+import type { OpenSchema } from '../schema/open-schema.ts';
 import { isObject, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersions } from './discovery.ts';
 import { ApiError, refuse } from './errors.ts';
@@ -13,6 +14,8 @@ import type { Registry, WriteContext } from './registry.ts';
 import { deleteOptionsOf } from './removal.ts';
 import { asKubeObject, parseBody, parseResourcePath, readBody, wantedForm, type ResourcePath } from './request.ts';
 import type { Resource } from './resources.ts';
+import { review, reviewProblem } from './reviews.ts';
+import { scaleOf, withScale } from './scale.ts';
 
 /** Answers `kubectl logs`; the kubelet's part of the API. */
 export type LogHandler = (pod: KubeObject, query: URLSearchParams, response: ServerResponse) => void;
@@ -79,6 +82,7 @@ async function route(request: IncomingMessage, response: ServerResponse, url: UR
   const path = parseResourcePath(url.pathname);
   const resource = path === undefined ? undefined : registry.catalog.find(path.group, path.version, path.plural);
   if (path === undefined || resource === undefined) throw refuse.noSuchPath();
+  if (resource.review) return ask(request, response, resource, registry);
   if (path.subresource !== undefined) return subresource(request, response, url, path, resource, options);
   switch (request.method) {
     case 'GET':
@@ -152,6 +156,14 @@ function read(
   );
 }
 
+async function ask(request: IncomingMessage, response: ServerResponse, resource: Resource, registry: Registry): Promise<void> {
+  if (request.method !== 'POST') throw refuse.methodNotAllowed();
+  const asked = asKubeObject(parseBody(await readBody(request), request.headers['content-type'] ?? 'application/json'));
+  const problem = reviewProblem(resource, asked);
+  if (problem !== undefined) throw refuse.invalid(resource.group, resource.kind, '', [{ reason: 'FieldValueInvalid', ...problem }]);
+  sendJson(response, 201, review(resource, asked, registry.now()));
+}
+
 function writeContext(
   request: IncomingMessage,
   query: URLSearchParams,
@@ -208,19 +220,20 @@ async function write(
 }
 
 function patched(live: KubeObject, patch: Json, contentType: string, resource: Resource): KubeObject {
-  let result: Json | undefined;
-  if (contentType.includes('json-patch')) result = applyJsonPatch(live, patch);
-  else if (contentType.includes('strategic-merge-patch')) {
-    if (resource.custom)
-      throw refuse.unsupportedMediaType('application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml');
-    result = applyStrategicMergePatch(live, patch, resource.schema);
-  } else if (contentType.includes('merge-patch')) result = applyMergePatch(live, patch);
-  else
-    throw refuse.unsupportedMediaType(
-      'application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml',
-    );
+  if (contentType.includes('strategic-merge-patch') && resource.custom)
+    throw refuse.unsupportedMediaType('application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml');
+  const result = patchedJson(live, patch, contentType, resource.schema);
   if (!isObject(result)) throw refuse.badRequest('the patch leaves no object');
   return asKubeObject(result);
+}
+
+function patchedJson(live: JsonObject, patch: Json, contentType: string, schema: OpenSchema | undefined): Json {
+  if (contentType.includes('json-patch')) return applyJsonPatch(live, patch);
+  if (contentType.includes('strategic-merge-patch')) return applyStrategicMergePatch(live, patch, schema) ?? null;
+  if (contentType.includes('merge-patch')) return applyMergePatch(live, patch);
+  throw refuse.unsupportedMediaType(
+    'application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml',
+  );
 }
 
 async function remove(
@@ -244,6 +257,32 @@ async function remove(
   return sendJson(response, 200, gone ? { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details } : object);
 }
 
+/** The scale subresource: one number of the object, whatever the kind. */
+async function scale(
+  request: IncomingMessage,
+  response: ServerResponse,
+  url: URL,
+  { namespace, name = '' }: ResourcePath,
+  resource: Resource,
+  registry: Registry,
+): Promise<void> {
+  if (request.method === 'GET') return sendJson(response, 200, scaleOf(registry.get(resource, namespace, name), resource));
+  if (request.method !== 'PUT' && request.method !== 'PATCH') throw refuse.methodNotAllowed();
+  const contentType = request.headers['content-type'] ?? 'application/json';
+  const body = parseBody(await readBody(request), contentType);
+  const changed = registry.change(
+    resource,
+    namespace,
+    name,
+    (live) => {
+      const before = scaleOf(live, resource);
+      return withScale(live, request.method === 'PUT' ? body : patchedJson(before, body, contentType, undefined), resource);
+    },
+    writeContext(request, url.searchParams, undefined, []),
+  );
+  return sendJson(response, 200, scaleOf(changed, resource));
+}
+
 async function subresource(
   request: IncomingMessage,
   response: ServerResponse,
@@ -260,6 +299,8 @@ async function subresource(
       return request.method === 'GET'
         ? read(request, response, url, path, resource, registry)
         : write(request, response, url, path, resource, registry);
+    case 'scale':
+      return scale(request, response, url, path, resource, registry);
     case 'finalize':
       return write(request, response, url, { ...path, subresource: undefined }, resource, registry);
     case 'log':

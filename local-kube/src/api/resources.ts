@@ -28,6 +28,8 @@ export interface Resource {
   readonly selectableFields: readonly string[];
   readonly printer: Printer;
   readonly custom: boolean;
+  /** A question, answered and never kept. */
+  readonly review: boolean;
 }
 
 export const CRDS = 'apiextensions.k8s.io/customresourcedefinitions';
@@ -43,9 +45,22 @@ type Builtin = readonly [
   plural: string,
   namespaced: boolean,
   shortNames: string,
-  options?: { subresources?: string; categories?: string; model?: string; storage?: string; singular?: string; scale?: ScalePaths },
+  options?: {
+    subresources?: string;
+    categories?: string;
+    model?: string;
+    storage?: string;
+    singular?: string;
+    scale?: ScalePaths;
+    review?: true;
+  },
 ];
 
+const WORKLOAD_SCALE: ScalePaths = {
+  specReplicas: ['spec', 'replicas'],
+  statusReplicas: ['status', 'replicas'],
+  selector: ['spec', 'selector'],
+};
 const RBAC = 'rbac.authorization.k8s.io';
 const BUILTINS: readonly Builtin[] = [
   ['', 'v1', 'Namespace', 'namespaces', false, 'ns', { subresources: 'status finalize' }],
@@ -62,9 +77,15 @@ const BUILTINS: readonly Builtin[] = [
   ['events.k8s.io', 'v1', 'Event', 'events', true, 'ev', { model: 'EventsV1Event', storage: 'events' }],
   ['coordination.k8s.io', 'v1', 'Lease', 'leases', true, ''],
   ['discovery.k8s.io', 'v1', 'EndpointSlice', 'endpointslices', true, ''],
+  ['apps', 'v1', 'Deployment', 'deployments', true, 'deploy', { subresources: 'status scale', categories: 'all', scale: WORKLOAD_SCALE }],
+  ['apps', 'v1', 'ReplicaSet', 'replicasets', true, 'rs', { subresources: 'status scale', categories: 'all', scale: WORKLOAD_SCALE }],
   ['policy', 'v1', 'PodDisruptionBudget', 'poddisruptionbudgets', true, 'pdb', { subresources: 'status' }],
   ['storage.k8s.io', 'v1', 'StorageClass', 'storageclasses', false, 'sc'],
   ['scheduling.k8s.io', 'v1', 'PriorityClass', 'priorityclasses', false, 'pc'],
+  ['authorization.k8s.io', 'v1', 'SelfSubjectAccessReview', 'selfsubjectaccessreviews', false, '', { review: true }],
+  ['authorization.k8s.io', 'v1', 'SelfSubjectRulesReview', 'selfsubjectrulesreviews', false, '', { review: true }],
+  ['authorization.k8s.io', 'v1', 'SubjectAccessReview', 'subjectaccessreviews', false, '', { review: true }],
+  ['authentication.k8s.io', 'v1', 'SelfSubjectReview', 'selfsubjectreviews', false, '', { review: true }],
   [RBAC, 'v1', 'Role', 'roles', true, ''],
   [RBAC, 'v1', 'RoleBinding', 'rolebindings', true, ''],
   [RBAC, 'v1', 'ClusterRole', 'clusterroles', false, ''],
@@ -105,6 +126,7 @@ function builtinResource([group, version, kind, plural, namespaced, shortNames, 
     selectableFields: selectableFieldsOf(group, plural),
     printer: PRINTERS[storage] ?? PLAIN_PRINTER,
     custom: false,
+    review: options.review === true,
   };
 }
 
@@ -134,6 +156,7 @@ export function customResources(crd: KubeObject): Resource[] {
       selectableFields: customFields(stringAt(crd, 'spec', 'scope') !== 'Cluster', arrayAt(version, 'selectableFields')),
       printer: customPrinter(version['additionalPrinterColumns']),
       custom: true,
+      review: false,
     }));
 }
 

@@ -1,6 +1,7 @@
 import type { Cause } from '../schema/cause.ts';
 import { customResourceCauses, prepareCustomResourceDefinition } from './crd-strategy.ts';
 import { defaultPod, podUpdateCauses } from './pod-strategy.ts';
+import { prepareDeployment, prepareReplicaSet, workloadCauses } from './workload-strategy.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';
 import { isObject, jsonEqual, objectAt, stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
 
@@ -134,6 +135,8 @@ const STRATEGIES: { readonly [storage: string]: Strategy } = {
       status: object['status'] ?? { phase: 'Pending' },
     }),
   },
+  'apps/deployments': { prepare: prepareDeployment, causes: workloadCauses },
+  'apps/replicasets': { prepare: prepareReplicaSet, causes: workloadCauses },
   'apiextensions.k8s.io/customresourcedefinitions': { prepare: prepareCustomResourceDefinition, causes: customResourceCauses },
 };
 

@@ -20,6 +20,8 @@ export interface KubeletOptions {
   readonly dataDirectory: string;
   readonly network: Network;
   readonly baseEnvironment: (pod: Pod) => { [name: string]: string };
+  /** Writes a pod's way to the API into a file. */
+  readonly writeKubeconfig: (pod: Pod, file: string) => void;
 }
 
 /** Runs the pods of all nodes as processes of this machine. */
@@ -154,6 +156,7 @@ export class Kubelet {
       logsDirectory: path.join(dataDirectory, 'logs'),
       sourcesOf,
       baseEnvironment,
+      writeKubeconfig: this.#options.writeKubeconfig,
       publish: (pod, status) => this.#publish(pod, status),
       event: (pod, type, reason, message, fieldPath) =>
         recorder.record(pod, type, reason, message, 'kubelet', pod.spec.nodeName, fieldPath),

@@ -20,6 +20,8 @@ export interface PodHost {
   sourcesOf(namespace: string | undefined): VolumeSources;
   /** Environment that every process gets: PATH, where the API is, cluster DNS. */
   baseEnvironment(pod: Pod): { [name: string]: string };
+  /** Writes a pod's way to the API into a file. */
+  writeKubeconfig(pod: Pod, file: string): void;
   publish(pod: Pod, status: PodStatus): void;
   event(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string, fieldPath?: string): void;
 }
@@ -198,7 +200,15 @@ export class PodRunner {
     const own = containerEnvironment(this.#pod, container, this.#host.sourcesOf(this.#pod.metadata.namespace));
     const rewritten = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, rewrite(value)]));
     const base = this.#host.baseEnvironment(this.#pod);
-    const env: { [name: string]: string } = { ...base, ...known?.env, LOCAL_KUBE_ROOT: root, HOME: root, ...rewritten };
+    const env: { [name: string]: string } = {
+      ...base,
+      ...this.#apiAccess(),
+      ...known?.env,
+      LOCAL_KUBE_ROOT: root,
+      LOCAL_KUBE_POD_IP: this.ip,
+      HOME: root,
+      ...rewritten,
+    };
     // Options of the image or the pod come after the cluster's own, which make Services' names resolvable.
     const nodeOptions = [base['NODE_OPTIONS'], rewritten['NODE_OPTIONS'] ?? known?.env?.['NODE_OPTIONS']].filter(
       (text) => text !== undefined,
@@ -209,6 +219,14 @@ export class PodRunner {
     const words = [...(container.command ?? known?.command ?? []), ...(container.args ?? [])];
     const cwd = container.workingDir === undefined ? root : rewrite(container.workingDir);
     return { command: words.map((word) => rewrite(expand(word, own))), env, cwd, ip: this.ip, rewrite };
+  }
+
+  /** What a pod's service account gives it on a cluster: a kubeconfig, since nothing can be mounted at the usual absolute path. */
+  #apiAccess(): { [name: string]: string } {
+    if (this.#pod.spec.automountServiceAccountToken === false) return {};
+    const file = path.join(this.#home, 'kubeconfig');
+    this.#host.writeKubeconfig(this.#pod, file);
+    return { KUBECONFIG: file };
   }
 
   #changed(): void {

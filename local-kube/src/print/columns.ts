@@ -1,4 +1,5 @@
 import { arrayAt, isObject, numberAt, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
+import { labelSelectorText } from '../store/selectors.ts';
 import { age } from './duration.ts';
 import { jsonPath } from './json-path.ts';
 import { podCells, POD_COLUMNS } from './pod-columns.ts';
@@ -92,6 +93,16 @@ const roleBinding: Printer = printer(
 const createdAt: Printer = {
   columns: [column('Name'), column('Created At', 0, 'date')],
   cells: (object) => [object.metadata.name, object.metadata.creationTimestamp ?? ''],
+};
+
+const containerTexts = (object: KubeObject, key: string): string =>
+  arrayAt(object, 'spec', 'template', 'spec', 'containers')
+    .map((container) => stringAt(container, key) ?? '')
+    .join(',');
+const templateCells = {
+  Containers: (object: KubeObject): Json => containerTexts(object, 'name'),
+  Images: (object: KubeObject): Json => containerTexts(object, 'image'),
+  Selector: (object: KubeObject): Json => labelSelectorText(objectAt(object, 'spec', 'selector')),
 };
 
 const eventPrinter: Printer = {
@@ -208,6 +219,22 @@ export const PRINTERS: { readonly [storage: string]: Printer } = {
     { VolumeMode: (object) => stringAt(object, 'spec', 'volumeMode') ?? 'Filesystem' },
   ),
   'coordination.k8s.io/leases': printer({ Holder: (object) => stringAt(object, 'spec', 'holderIdentity') ?? '' }),
+  'apps/deployments': printer(
+    {
+      Ready: (object) => `${numberAt(object, 'status', 'readyReplicas') ?? 0}/${numberAt(object, 'spec', 'replicas') ?? 0}`,
+      'Up-to-date': (object) => numberAt(object, 'status', 'updatedReplicas') ?? 0,
+      Available: (object) => numberAt(object, 'status', 'availableReplicas') ?? 0,
+    },
+    templateCells,
+  ),
+  'apps/replicasets': printer(
+    {
+      Desired: (object) => numberAt(object, 'spec', 'replicas') ?? 0,
+      Current: (object) => numberAt(object, 'status', 'replicas') ?? 0,
+      Ready: (object) => numberAt(object, 'status', 'readyReplicas') ?? 0,
+    },
+    templateCells,
+  ),
   'policy/poddisruptionbudgets': printer({
     'Min Available': (object) => String(objectAt(object, 'spec')['minAvailable'] ?? 'N/A'),
     'Max Unavailable': (object) => String(objectAt(object, 'spec')['maxUnavailable'] ?? 'N/A'),

@@ -46,6 +46,8 @@ export const MERGE_RULES: { readonly [field: string]: MergeRule } = {
   'V1PersistentVolumeClaimStatus.conditions': byType,
   'V1PodDisruptionBudgetStatus.conditions': byType,
   'V1CustomResourceDefinitionStatus.conditions': byType,
+  'V1DeploymentStatus.conditions': byType,
+  'V1ReplicaSetStatus.conditions': byType,
   V1LabelSelector: { atomic: true },
   V1SecretKeySelector: { atomic: true },
   V1ConfigMapKeySelector: { atomic: true },

@@ -25,6 +25,8 @@ process.on('SIGTERM', () => { console.log('ending'); process.exit(0); });
 const IMAGES = parseImageMap(
   {
     'test/web': { command: [process.execPath, '-e', WEB] },
+    // Listens on every address, as programs in containers do.
+    'test/anywhere': { command: [process.execPath, '-e', WEB] },
     'test/fails': { command: ['/bin/sh', '-c', 'echo about to fail; exit 3'] },
     'test/job': { command: ['/bin/sh', '-c', 'echo done'] },
   },
