@@ -1,6 +1,6 @@
 import { isObject, jsonEqual, numberAt, objectAt, stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
 import { matchesLabelSelector } from '../store/selectors.ts';
-import type { Cause } from './errors.ts';
+import type { Cause } from '../schema/cause.ts';
 import { defaultPod, podUpdateCauses } from './pod-strategy.ts';
 
 /** The pod template of a Deployment or ReplicaSet as a pod, for what pods are defaulted and checked by. */

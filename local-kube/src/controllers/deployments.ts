@@ -3,7 +3,7 @@ import { instant } from '../api/metadata.ts';
 import type { Registry } from '../api/registry.ts';
 import type { Condition } from '../kinds.ts';
 import { arrayAt, jsonEqual, numberAt, objectAt, valueAt, type JsonObject, type KubeObject } from '../store/object.ts';
-import { controllerOf } from './disruption-count.ts';
+import { controllerOf } from '../disruption/disruption-count.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { reconcileOn, type Running } from './reconcile.ts';
 import { REPLICA_SETS } from './replica-sets.ts';

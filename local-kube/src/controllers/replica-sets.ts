@@ -1,11 +1,10 @@
 import type { Logger } from '@kube-aurora/process';
 import { ApiError } from '../api/errors.ts';
 import type { Registry } from '../api/registry.ts';
-import type { Pod } from '../kinds.ts';
+import { podIsReady, type Pod } from '../kinds.ts';
 import { isObject, jsonEqual, numberAt, objectAt, type JsonObject, type KubeObject } from '../store/object.ts';
 import { matchesLabelSelector } from '../store/selectors.ts';
-import { controllerOf } from './disruption-count.ts';
-import { podIsReady } from './endpoints.ts';
+import { controllerOf } from '../disruption/disruption-count.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { reconcileOn, type Running } from './reconcile.ts';
 
