@@ -33,6 +33,8 @@ const COMMANDS = {
   check: CHECKS,
   format: [[bin('oxfmt/bin/oxfmt'), '.']],
   test: [...CHECKS, [bin('vitest/vitest.mjs'), 'run']],
+  docs: [[bin('vitepress/bin/vitepress.js'), 'build', 'docs']],
+  'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],
   bench: [['test/bench/main.ts']],
   faults: [['test/faults/main.ts']],
   'faults:pgbench': [['test/faults/pgbench-on-service.ts']],

@@ -1,0 +1,54 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { defineConfig } from 'vitepress';
+
+const DOCS = path.resolve(import.meta.dirname, '..');
+
+/** The decisions in the order of their numbers, with the titles that their pages have. */
+function decisions(): { text: string; link: string }[] {
+  return readdirSync(path.join(DOCS, 'decisions'))
+    .filter((name) => /^\d{4}-.*\.md$/.test(name))
+    .toSorted((a, b) => a.localeCompare(b))
+    .map((name) => {
+      const title = /^# (.*)$/m.exec(readFileSync(path.join(DOCS, 'decisions', name), 'utf8'));
+      return { text: title?.[1] ?? name, link: `/decisions/${name.replace(/\.md$/, '')}` };
+    });
+}
+
+export default defineConfig({
+  title: 'kube-aurora',
+  description: 'An open Amazon Aurora for Kubernetes: stock PostgreSQL on a six-copy, three-zone volume',
+  cleanUrls: true,
+  lastUpdated: false,
+  themeConfig: {
+    search: { provider: 'local' },
+    outline: [2, 3],
+    nav: [
+      { text: 'Get started', link: '/getting-started' },
+      { text: 'Failure modes', link: '/failure-modes' },
+      { text: 'Reference', link: '/reference/auroracluster' },
+    ],
+    sidebar: [
+      {
+        text: 'Using it',
+        items: [
+          { text: 'Getting started', link: '/getting-started' },
+          { text: 'Concepts', link: '/concepts' },
+          { text: 'Operations', link: '/operations' },
+          { text: 'Failure modes', link: '/failure-modes' },
+          { text: 'Differences from PostgreSQL', link: '/differences' },
+        ],
+      },
+      {
+        text: 'Reference',
+        items: [
+          { text: 'AuroraCluster', link: '/reference/auroracluster' },
+          { text: 'Metrics', link: '/reference/metrics' },
+          { text: 'Glossary', link: '/glossary' },
+        ],
+      },
+      { text: 'How it works', items: [{ text: 'Protocol', link: '/protocol' }] },
+      { text: 'Decisions', collapsed: true, items: decisions() },
+    ],
+  },
+});
