@@ -56,7 +56,8 @@ export function applyDatabase(state: VolumeState, record: WalRecord): Effect[] |
     // The target directory is made anew: PostgreSQL removes one that is in the way.
     state.relations.dropDatabase(to.spcOid, to.dbOid);
     state.relations.copyDatabase(from, to);
-    addDatabase(state, to);
+    // A database has one directory of its own and, with tables in other tablespaces, one there: each is copied by a record.
+    if (state.databases.has(directoryKey(from))) addDatabase(state, to);
     const map = state.relationMaps.get(directoryKey(from));
     if (map !== undefined) setRelationMap(state, to, map.image);
     return [

@@ -57,7 +57,7 @@ function* filePages(file: string, id: Omit<PageId, 'block'>, firstBlock: number)
   }
 }
 
-function* databaseDirectories(dataDir: string): Generator<{ directory: string; spcOid: number; dbOid: number }> {
+export function* databaseDirectories(dataDir: string): Generator<{ directory: string; spcOid: number; dbOid: number }> {
   yield { directory: path.join(dataDir, 'global'), spcOid: GLOBAL_TABLESPACE, dbOid: 0 };
   yield* databasesIn(path.join(dataDir, 'base'), DEFAULT_TABLESPACE);
   for (const spcOid of numbered(path.join(dataDir, 'pg_tblspc'))) {
