@@ -12,15 +12,29 @@ import { openVolume, type OpenedVolume } from './open/open-volume.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { createInitialVolume, type InitialVolume } from './postgres/initdb.ts';
 import { StandIn } from './postgres/stand-in.ts';
+import type { RolePasswords } from './postgres/role-passwords.ts';
 import { killStrays } from './postgres/strays.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
 import { WriterSession } from './session.ts';
+import type { PostgresSettings } from './settings/postgres-settings.ts';
 
 /** A session that lived this long was healthy; shorter ones count towards backing off. */
 const HEALTHY_SESSION_MS = 10_000;
 const RAPID_FAILURES_FREE = 3;
+/** Longest pause before another start of a PostgreSQL that never came to take a connection. */
+const START_BACKOFF_MAX_MS = 60_000;
 /** A flush that waits for longer than this waits for daemons that are away. */
 const QUORUM_LATE_MS = 3000;
+
+export interface AgentOptions {
+  readonly config: AgentConfig;
+  readonly place: PostgresPlace;
+  readonly segments: readonly SegmentEndpoint[];
+  readonly settings: PostgresSettings;
+  readonly passwords: RolePasswords;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
 
 /**
  * Keeps a writer running on the volume: bootstraps it when there is none, opens it, supervises PostgreSQL, opens it anew
@@ -33,6 +47,8 @@ export class Agent {
   readonly #identity: WriterIdentity;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #settings: PostgresSettings;
+  readonly #passwords: RolePasswords;
   readonly #startedAt = new Date();
   readonly #stopping = new AbortController();
   readonly #state: AgentState;
@@ -46,7 +62,7 @@ export class Agent {
   #lastOpenMs: number | undefined;
   #running: Promise<void> | undefined;
 
-  constructor(options: { config: AgentConfig; place: PostgresPlace; segments: readonly SegmentEndpoint[]; clock: Clock; logger: Logger }) {
+  constructor(options: AgentOptions) {
     this.#config = options.config;
     this.#place = options.place;
     this.#segments = options.segments;
@@ -60,6 +76,8 @@ export class Agent {
       clock: options.clock,
       logger: options.logger,
     });
+    this.#settings = options.settings;
+    this.#passwords = options.passwords;
     this.#identity = { segment: { volumeId: options.config.volumeId, pg: 0 }, writerId: `${options.config.instance}/${randomUUID()}` };
   }
 
@@ -113,6 +131,8 @@ export class Agent {
       opens: this.#opens,
       lastOpenMs: this.#lastOpenMs,
       postgres: { pid: this.#session?.postgresPid, ready: this.#session?.ready ?? false },
+      settings: this.#settings.status,
+      passwords: this.#passwords.status,
       segments: this.#segments.map(({ index, id, zone }) => {
         const state = writePath?.segment(index);
         const scl = state?.scl ?? 0n;
@@ -173,6 +193,8 @@ export class Agent {
     if (strays.length > 0) this.#logger.warn({ pids: strays }, 'killed the PostgreSQL that an earlier agent left');
     this.#standIn.take();
     const backoff = new Backoff(200, 10_000, () => this.#clock.random());
+    // Each start takes an epoch, and an epoch is for ever: one that cannot succeed is tried ever more seldom.
+    const startBackoff = new Backoff(200, START_BACKOFF_MAX_MS, () => this.#clock.random());
     let rapidFailures = 0;
     while (!this.#stopping.signal.aborted) {
       const startedAt = this.#clock.now();
@@ -205,15 +227,22 @@ export class Agent {
       }
       const end = await this.#runSession(opened, startedAt, metrics);
       if (end === 'fenced' || this.#stopping.signal.aborted) return;
+      if (end === 'restarting') continue;
       if (this.#clock.now() - startedAt > HEALTHY_SESSION_MS) {
         rapidFailures = 0;
         backoff.reset();
       }
-      if (++rapidFailures >= RAPID_FAILURES_FREE) await this.#clock.sleep(backoff.next(), this.#stopping.signal);
+      if (end === 'ended') startBackoff.reset();
+      if (++rapidFailures >= RAPID_FAILURES_FREE)
+        await this.#clock.sleep((end === 'ended' ? backoff : startBackoff).next(), this.#stopping.signal);
     }
   }
 
-  async #runSession(opened: OpenedVolume, startedAt: number, metrics: AgentMetrics): Promise<'fenced' | 'ended'> {
+  async #runSession(
+    opened: OpenedVolume,
+    startedAt: number,
+    metrics: AgentMetrics,
+  ): Promise<'fenced' | 'restarting' | 'not-started' | 'ended'> {
     const { config, segments, identity, logger } = {
       config: this.#config,
       segments: this.#segments,
@@ -228,6 +257,8 @@ export class Agent {
       segments,
       identity,
       opened,
+      settings: this.#settings,
+      passwords: this.#passwords,
       metrics,
       freePort: () => this.#standIn.release(),
       clock: this.#clock,
@@ -236,7 +267,8 @@ export class Agent {
     this.#session = session;
     this.#opens++;
     await session.start();
-    if (session.ready && !this.#stopping.signal.aborted) {
+    const started = session.ready;
+    if (started && !this.#stopping.signal.aborted) {
       this.#state.enter({ phase: 'running', reason: 'none' }, 'running');
       this.#lastOpenMs = Math.round(this.#clock.now() - startedAt);
       metrics.openSeconds.observe(this.#lastOpenMs / 1000);
@@ -251,7 +283,11 @@ export class Agent {
       return 'fenced';
     }
     if (end.kind === 'failed' && !this.#stopping.signal.aborted) this.#state.failed(end.reason, end.message);
-    return 'ended';
+    if (end.kind === 'restarting') {
+      this.#state.enter({ phase: 'opening', reason: 'startingPostgres' }, `restarting PostgreSQL: ${end.why}`);
+      return 'restarting';
+    }
+    return started ? 'ended' : 'not-started';
   }
 
   #fenced(message: string): void {

@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { ConfigError, parseAddress, readConfig, setting, type ConfigSchema } from '@kube-aurora/process';
 import { COPIES } from '@kube-aurora/volume';
-import { parseParameters } from './postgres/parameters.ts';
 import type { StorageAddress } from './segments.ts';
 
 /** The agent's settings; also their documentation. */
@@ -32,15 +30,19 @@ export const CONFIG_SCHEMA = {
   instance: { env: 'AURORA_INSTANCE', description: 'name of this instance (the pod)', type: setting.text() },
   superuserPasswordFile: {
     env: 'AURORA_SUPERUSER_PASSWORD_FILE',
-    description: 'file with the password of the role postgres',
+    description: 'file with the password of the role postgres; looked at while we run',
     type: setting.text(),
   },
-  appPasswordFile: { env: 'AURORA_APP_PASSWORD_FILE', description: 'file with the password of the application role', type: setting.text() },
+  appPasswordFile: {
+    env: 'AURORA_APP_PASSWORD_FILE',
+    description: 'file with the password of the application role; looked at while we run',
+    type: setting.text(),
+  },
   appUser: { env: 'AURORA_APP_USER', description: 'application role, owner of the application database', type: setting.text() },
   appDatabase: { env: 'AURORA_APP_DATABASE', description: 'application database', type: setting.text() },
-  pgParameters: {
-    env: 'AURORA_PG_PARAMETERS',
-    description: 'JSON object of PostgreSQL parameters, all texts',
+  settingsDir: {
+    env: 'AURORA_SETTINGS_DIR',
+    description: "directory with the cluster's PostgreSQL parameters (parameters.json, accepted.json); looked at while we run",
     type: setting.optionalText(),
   },
   pgHba: {
@@ -68,7 +70,8 @@ export interface AgentConfig {
   readonly appPasswordFile: string;
   readonly appUser: string;
   readonly appDatabase: string;
-  readonly pgParameters: ReadonlyMap<string, string>;
+  /** Undefined: PostgreSQL's own values. */
+  readonly settingsDir: string | undefined;
   /** Undefined: passwords from everywhere. */
   readonly pgHba: string | undefined;
   readonly ringBytesMax: number;
@@ -98,11 +101,11 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     metricsListen: raw.metricsListen,
     zone: raw.zone,
     instance: raw.instance,
-    superuserPasswordFile: attempt('--superuser-password-file', '', () => checkSecret(raw.superuserPasswordFile)),
-    appPasswordFile: attempt('--app-password-file', '', () => checkSecret(raw.appPasswordFile)),
+    superuserPasswordFile: raw.superuserPasswordFile,
+    appPasswordFile: raw.appPasswordFile,
     appUser: raw.appUser,
     appDatabase: raw.appDatabase,
-    pgParameters: attempt('--pg-parameters (AURORA_PG_PARAMETERS)', new Map<string, string>(), () => parseParameters(raw.pgParameters)),
+    settingsDir: raw.settingsDir,
     pgHba: raw.pgHba,
     ringBytesMax: raw.ringMib * 1024 * 1024,
   };
@@ -130,9 +133,4 @@ function parseStorage(text: string): StorageAddress[] {
     if (new Set(storage.map((one) => one[key])).size !== COPIES) throw new Error(`the same ${key} twice`);
   }
   return storage;
-}
-
-function checkSecret(file: string): string {
-  if (readFileSync(file, 'utf8').trim() === '') throw new Error(`${file} is empty`);
-  return file;
 }

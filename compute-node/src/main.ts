@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, runMain, serveStatus } from '@kube-aurora/process';
@@ -5,7 +6,12 @@ import { Agent } from './agent.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import { preparePostgresPlace } from './postgres-place.ts';
+import { SUPERUSER } from './postgres/local-client.ts';
+import { RolePasswords } from './postgres/role-passwords.ts';
 import { connectSegments } from './segments.ts';
+import { PostgresSettings } from './settings/postgres-settings.ts';
+import { settingsFiles } from './settings/settings-files.ts';
+import { trySettings } from './settings/settings-trial.ts';
 
 /** How long a stop waits for storage to take PostgreSQL's last WAL; pods get 30 s to end. */
 const QUORUM_WAIT_MS = 25_000;
@@ -21,13 +27,26 @@ await runMain(logger, async () => {
   const registry = new Registry();
   collectProcessMetrics(registry);
   const segments = connectSegments(config.storage);
-  const agent = new Agent({
-    config,
-    place: await preparePostgresPlace(config.dataDir, process.env),
-    segments,
-    clock: systemClock(),
+  const place = await preparePostgresPlace(config.dataDir, process.env);
+  const clock = systemClock();
+  const { installation, account, trialDir } = place;
+  // The container's limit where there is one.
+  const memoryBytes = Math.min(process.constrainedMemory() || Infinity, totalmem());
+  const settings = new PostgresSettings({
+    files: settingsFiles(config.settingsDir),
+    trial: (parameters) => trySettings({ postgres: installation.postgres, account, scratchDir: trialDir, memoryBytes }, parameters),
+    clock,
     logger,
   });
+  const passwords = new RolePasswords({
+    roles: [
+      { role: SUPERUSER, passwordFile: config.superuserPasswordFile },
+      { role: config.appUser, passwordFile: config.appPasswordFile },
+    ],
+    clock,
+    logger,
+  });
+  const agent = new Agent({ config, place, segments, settings, passwords, clock, logger });
   const metrics = createMetrics(registry, agent.gauges);
   const shutdown = new Shutdown(logger);
   const server = await serveStatus({

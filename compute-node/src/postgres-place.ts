@@ -17,6 +17,8 @@ export interface PostgresPlace {
   readonly shimLibrary: string;
   /** For the making of a new volume. */
   readonly scratchDir: string;
+  /** For trials of settings. */
+  readonly trialDir: string;
 }
 
 /** Prepares the scratch directory `dir`. Images carry the shim ready made; elsewhere it is compiled when its sources changed. */
@@ -34,6 +36,7 @@ export async function preparePostgresPlace(dir: string, env: NodeJS.ProcessEnv):
     shimSocket: join(runDir, 'agent.sock'),
     shimLibrary: env['AURORA_SHIM_LIBRARY'] ?? (await compileShim()),
     scratchDir: join(dir, 'new'),
+    trialDir: join(dir, 'trial'),
   };
 }
 

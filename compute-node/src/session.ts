@@ -12,11 +12,15 @@ import { makeFirstBatch, type FirstBatch } from './open/first-batch.ts';
 import type { OpenedVolume } from './open/open-volume.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { buildDataDirectory, type SlruPage } from './postgres/data-directory.ts';
-import { applyPasswords, SUPERUSER } from './postgres/roles.ts';
+import type { RolePasswords } from './postgres/role-passwords.ts';
+import { configurationFile } from './postgres/parameters.ts';
 import { ShimServer } from './postgres/shim-server.ts';
 import { startPostgres, type PostgresExit, type RunningPostgres } from './postgres/supervise.ts';
 import { PageReader } from './read-path/page-reader.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
+import type { PostgresSettings } from './settings/postgres-settings.ts';
+import { reloadSettings } from './settings/reload-settings.ts';
+import type { SettingsSet } from './settings/settings-files.ts';
 import { LocalWal } from './write-path/local-wal.ts';
 import { WritePath } from './write-path/write-path.ts';
 
@@ -24,11 +28,15 @@ import { WritePath } from './write-path/write-path.ts';
 const ANSWER_WITHIN_MS = 1000;
 /** A backend that hears in its commit that the epoch is over has this long to tell its client before PostgreSQL is killed. */
 const LAST_WORDS_MS = 250;
+/** After this an ordered restart becomes one without a shutdown checkpoint: nothing acknowledged is lost by it. */
+const RESTART_WITHIN_MS = 60_000;
 
 /** Why an epoch of ours ended. */
 export type SessionEnd =
   | { readonly kind: 'fenced'; readonly message: string }
   | { readonly kind: 'stopped' }
+  /** In order, to be started again with other settings. */
+  | { readonly kind: 'restarting'; readonly why: string }
   | { readonly kind: 'failed'; readonly reason: FailureReason; readonly message: string };
 
 export interface SessionOptions {
@@ -37,6 +45,8 @@ export interface SessionOptions {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
   readonly opened: OpenedVolume;
+  readonly settings: PostgresSettings;
+  readonly passwords: RolePasswords;
   readonly metrics: AgentMetrics;
   /** Gives PostgreSQL its port, which somebody else answers until then. */
   readonly freePort: () => Promise<void>;
@@ -62,6 +72,8 @@ export class WriterSession {
   #postgres: RunningPostgres | undefined;
   #shim: ShimServer | undefined;
   #wal: LocalWal | undefined;
+  /** From the choice of PostgreSQL's settings until it takes connections with them. */
+  #settingsInTrial: SettingsSet | undefined;
   #ready = false;
   #asking: Promise<boolean> | undefined;
   #stopping = false;
@@ -148,14 +160,29 @@ export class WriterSession {
     await this.#finish({ kind: 'stopped' });
   }
 
+  /** As `stop`, so that PostgreSQL is started again at once. Connections are refused meanwhile. */
+  async restart(why: string): Promise<void> {
+    if (this.#ending !== undefined || this.#stopping) return;
+    this.#stopping = true;
+    this.#ready = false;
+    this.#options.logger.info({ why }, 'PostgreSQL restarts');
+    const late = this.#options.clock.after(RESTART_WITHIN_MS, () => void this.#finish({ kind: 'restarting', why }));
+    await this.#postgres?.stop('fast');
+    late.cancel();
+    await this.#finish({ kind: 'restarting', why });
+  }
+
   /** Ends PostgreSQL at once, whatever waits. */
   kill(): Promise<void> {
     return this.#finish({ kind: 'stopped' });
   }
 
   async #start(): Promise<void> {
-    const { config, place, segments, identity, opened, clock, logger } = this.#options;
+    const { config, place, segments, identity, opened, settings, passwords, clock, logger } = this.#options;
     const startedAt = clock.now();
+    // A trial of new settings runs while storage is asked.
+    const chosen = settings.choose();
+    chosen.catch(() => undefined);
     const elapsedMs = (): number => Math.round(clock.now() - startedAt);
     // The streams' hellos tell the segments that X is durable, which lets them apply up to it.
     this.writePath.start();
@@ -173,6 +200,8 @@ export class WriterSession {
     const imageMs = elapsedMs();
     const first = makeFirstBatch(state, slruPages, clock.wallTime());
     const durable = this.writePath.appendFirst(first.records);
+    const set = await chosen;
+    this.#settingsInTrial = set;
     const { discarded } = buildDataDirectory({
       dir: place.dataDir,
       account: place.account,
@@ -180,7 +209,7 @@ export class WriterSession {
       controlFile: controlFile(state, first),
       walPages: first.walPages,
       slruPages: slruPagesOf(slruPages),
-      parameters: config.pgParameters,
+      parameters: set.parameters,
       hba: config.pgHba,
     });
     discarded.catch((error: unknown) => logger.warn({ err: error }, 'the old data directory could not be deleted'));
@@ -225,11 +254,21 @@ export class WriterSession {
     const spawnedMs = elapsedMs();
     await postgres.ready;
     const answersMs = elapsedMs();
-    await applyPasswords({ dir: place.runDir, port: config.pgListen.port }, [
-      { role: SUPERUSER, passwordFile: config.superuserPasswordFile },
-      { role: config.appUser, passwordFile: config.appPasswordFile },
-    ]);
+    this.#settingsInTrial = undefined;
+    settings.started(set);
+    const socket = { dir: place.runDir, port: config.pgListen.port };
+    await passwords.applyAll(socket);
     this.#ready = this.#ending === undefined;
+    const { signal } = this.#cancel;
+    const target = { dataDir: place.dataDir, account: place.account, socket, clock };
+    void passwords.keep(socket, signal);
+    void settings.keep(
+      {
+        reload: (parameters) => reloadSettings(target, configurationFile(parameters)),
+        restart: (why) => void this.restart(why),
+      },
+      signal,
+    );
     logger.info(
       {
         epoch: opened.epoch,
@@ -249,7 +288,10 @@ export class WriterSession {
     if (this.#ending !== undefined || this.#stopping) return;
     const fatal = this.#postgres?.lastFatal();
     const message = `PostgreSQL ended with ${signal ?? `code ${code}`}${fatal === undefined ? '' : `: ${fatal}`}`;
-    void this.#finish({ kind: 'failed', reason: 'postgresFailed', message });
+    // It never answered: the settings it started with may be why.
+    const set = this.#settingsInTrial;
+    const givesWay = set !== undefined && this.#options.settings.failed(set, this.#postgres?.recentLog() ?? []);
+    void this.#finish({ kind: 'failed', reason: givesWay ? 'settingsRefused' : 'postgresFailed', message });
   }
 
   #finish(end: SessionEnd): Promise<void> {
@@ -260,7 +302,8 @@ export class WriterSession {
   async #tearDown(end: SessionEnd): Promise<void> {
     this.#ready = false;
     this.#cancel.abort();
-    if (end.kind !== 'stopped')
+    this.#options.settings.stopped();
+    if (end.kind === 'fenced' || end.kind === 'failed')
       this.#options.logger.error(
         { epoch: this.#options.opened.epoch, reason: end.message },
         end.kind === 'fenced' ? 'another writer owns the volume' : 'PostgreSQL is lost',

@@ -5,11 +5,14 @@ import { Caches } from './controller/caches.ts';
 import { ClusterController, statusPort } from './controller/cluster-controller.ts';
 import { EventRecorder } from './controller/event-recorder.ts';
 import type { DefaultImages } from './plan/plan.ts';
+import { GivenSecrets } from './controller/given-secrets.ts';
 import { StatusProber } from './controller/status-prober.ts';
 import { WorkQueue } from './controller/work-queue.ts';
 import type { KubeApi } from './kube/client.ts';
 import { fetchStatus } from './kube/fetch-status.ts';
-import { objectKey } from './kube/objects.ts';
+import { KindInformer } from './kube/informer.ts';
+import { objectKey, type Secret } from './kube/objects.ts';
+import { RESOURCE } from './kube/resources.ts';
 import { createMetrics, type OperatorMetrics } from './metrics.ts';
 
 const RESYNC_MS = 5 * 60_000;
@@ -44,6 +47,7 @@ export class Operator {
   readonly #caches: Caches;
   readonly #queue: WorkQueue;
   readonly #prober: StatusProber;
+  readonly #givenSecrets: GivenSecrets;
   readonly #events: EventRecorder;
   readonly #controller: ClusterController;
   #resync: NodeJS.Timeout | undefined;
@@ -77,11 +81,27 @@ export class Operator {
       now,
       random,
     });
+    this.#givenSecrets = new GivenSecrets({
+      watch: (namespace, name, onChange) =>
+        new KindInformer<Secret>({
+          api,
+          config: options.config,
+          resource: RESOURCE.secrets,
+          namespace,
+          fieldSelector: `metadata.name=${name}`,
+          logger,
+          onChange,
+          now,
+          random,
+        }),
+      onCluster: (key) => this.#enqueue(key),
+    });
     this.#events = new EventRecorder({ api, logger, now });
     this.#controller = new ClusterController({
       api,
       caches: this.#caches,
       prober: this.#prober,
+      givenSecrets: this.#givenSecrets,
       events: this.#events,
       images: options.images,
       logger,
@@ -112,6 +132,7 @@ export class Operator {
     this.#stopped = true;
     clearInterval(this.#resync);
     this.#prober.stop();
+    this.#givenSecrets.stop();
     this.#caches.stop();
     await this.#queue.stop();
     await this.#events.flush();

@@ -10,13 +10,16 @@
  *   await cluster.writerReady();
  *   await cluster.destroy();
  */
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { randomInt, randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, type ClientConfig, type QueryResult, type QueryResultRow } from 'pg';
+import type { PasswordStatus } from '../../compute-node/src/postgres/role-passwords.ts';
 import { killStrays } from '../../compute-node/src/postgres/strays.ts';
+import type { SettingsStatus } from '../../compute-node/src/settings/postgres-settings.ts';
+import { fingerprintOf } from '../../compute-node/src/settings/settings-files.ts';
 import { MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
 import { ManagedProcess } from './managed-process.ts';
 
@@ -50,6 +53,8 @@ export interface AgentStatus {
   readonly vdl: string;
   readonly lastOpenMs?: number;
   readonly postgres: { readonly pid?: number; readonly ready: boolean };
+  readonly settings: SettingsStatus;
+  readonly passwords: readonly PasswordStatus[];
   readonly segments: readonly {
     readonly id: string;
     readonly zone: string;
@@ -89,6 +94,7 @@ export class Writer extends ManagedProcess {
 
 export class Cluster {
   readonly directory: string;
+  readonly settingsDir: string;
   readonly volumeId = randomUUID();
   /** In pairs by zone: 0 and 1 in zone-a, 2 and 3 in zone-b, 4 and 5 in zone-c. */
   readonly daemons: readonly ManagedProcess[];
@@ -105,7 +111,10 @@ export class Cluster {
     // PostgreSQL runs as another account when the tests run as root.
     chmodSync(this.directory, 0o755);
     this.#network = `127.${randomInt(64, 250)}.${randomInt(1, 250)}`;
-    writeFileSync(join(this.directory, 'password'), `${PASSWORD}\n`, { mode: 0o644 });
+    this.settingsDir = join(this.directory, 'settings');
+    mkdirSync(this.settingsDir);
+    this.setParameters({ shared_buffers: '32MB', ...options.pgParameters });
+    this.setPassword(PASSWORD);
     const peers = Array.from({ length: DAEMONS }, (_, index) => `d${index}=${this.#daemonHost(index)}:7001`).join(',');
     this.daemons = Array.from({ length: DAEMONS }, (_, index) => {
       const dataDir = join(this.directory, `d${index}`);
@@ -145,6 +154,23 @@ export class Cluster {
     }
   }
 
+  /** Changes the PostgreSQL parameters that the writers are to run with. */
+  setParameters(parameters: Readonly<Record<string, string>>): void {
+    replaceFile(join(this.settingsDir, 'parameters.json'), JSON.stringify(parameters));
+  }
+
+  /** How the agent names the parameters of {@link setParameters} in its status. */
+  settingsFingerprint(): string {
+    return fingerprintOf(readFileSync(join(this.settingsDir, 'parameters.json'), 'utf8'));
+  }
+
+  /** Changes the password that both roles are to have; undefined takes its file away. */
+  setPassword(password: string | undefined): void {
+    const file = join(this.directory, 'password');
+    if (password === undefined) rmSync(file);
+    else replaceFile(file, `${password}\n`);
+  }
+
   #daemonHost(index: number): string {
     return `${this.#network}.${10 + index}`;
   }
@@ -174,7 +200,7 @@ export class Cluster {
         AURORA_APP_PASSWORD_FILE: password,
         AURORA_APP_USER: 'app',
         AURORA_APP_DATABASE: 'app',
-        AURORA_PG_PARAMETERS: JSON.stringify({ shared_buffers: '32MB', ...this.#options.pgParameters }),
+        AURORA_SETTINGS_DIR: this.settingsDir,
         ...this.#options.env,
       },
     });
@@ -249,6 +275,12 @@ export class Cluster {
     for (const writer of this.#writers) writer.killPostgres();
     if (options.keep !== true) rmSync(this.directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   }
+}
+
+/** As a kubelet replaces files of a ConfigMap or Secret: nobody reads half of one. */
+function replaceFile(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text, { mode: 0o644 });
+  renameSync(`${path}.new`, path);
 }
 
 export function zoneOf(daemon: number): Zone {

@@ -1,10 +1,12 @@
 import { readdirSync, statSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { systemClock } from '@kube-aurora/clock';
+import { silentLogger } from '@kube-aurora/process';
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FixtureAgent, fixtureVolume, type FixtureVolume, volumeAfter } from './fixture-agent.ts';
-import { applyPasswords } from './roles.ts';
+import { RolePasswords } from './role-passwords.ts';
 import { LOCAL_PORT } from './supervise.ts';
 
 let volume: FixtureVolume;
@@ -100,17 +102,25 @@ test('applies passwords from files, once, and follows a changed file', async () 
     const { rows } = await client.query("select rolpassword from pg_authid where rolname = 'app'");
     return rows[0].rolpassword;
   };
+  const passwords = new RolePasswords({ roles: [{ role: 'app', passwordFile }], clock: systemClock(), logger: silentLogger() });
+  const applied = async (): Promise<string | undefined> => {
+    await passwords.applyAll(socket);
+    return passwords.status[0]?.state;
+  };
+  expect(await applied()).toBe('missing');
   await writeFile(passwordFile, "it's a secret\n");
-  await applyPasswords(socket, [{ role: 'app', passwordFile }]);
+  expect(await applied()).toBe('applied');
   const before = await verifier();
   expect(before).toMatch(/^SCRAM-SHA-256\$4096:/);
-  await applyPasswords(socket, [{ role: 'app', passwordFile }]);
+  expect(await applied()).toBe('applied');
   expect(await verifier()).toBe(before);
   await writeFile(passwordFile, 'another');
-  await applyPasswords(socket, [{ role: 'app', passwordFile }]);
+  expect(await applied()).toBe('applied');
   expect(await verifier()).not.toBe(before);
   await writeFile(passwordFile, '');
-  await expect(applyPasswords(socket, [{ role: 'app', passwordFile }])).rejects.toThrow(/app.*is empty/);
+  const last = await verifier();
+  expect(await applied()).toBe('empty');
+  expect(await verifier()).toBe(last);
   await client.end();
   await rm(dir, { recursive: true });
 });

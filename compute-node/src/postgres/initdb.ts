@@ -9,7 +9,8 @@ import type { PageId, VolumeState } from '@kube-aurora/redo';
 import type { Account } from './account.ts';
 import { readBaseImage } from './base-image.ts';
 import type { Installation } from './installation.ts';
-import { createApplication, SUPERUSER } from './roles.ts';
+import { createApplication } from './initial-database.ts';
+import { SUPERUSER } from './local-client.ts';
 import { makeRunDirectory } from './run-directory.ts';
 import { LOCAL_PORT, startPostgres } from './supervise.ts';
 
@@ -42,7 +43,7 @@ export class InitdbError extends Error {
   }
 }
 
-/** Roles have no passwords yet: applyPasswords sets them at each start. Throws {@link InitdbError}, PostgresStartError. */
+/** Roles have no passwords yet: RolePasswords sets them at each start. Throws {@link InitdbError}, PostgresStartError. */
 export async function createInitialVolume(options: InitialVolumeOptions): Promise<InitialVolume> {
   const { installation, account, scratchDir, logger } = options;
   const dataDir = join(scratchDir, 'pgdata');

@@ -1,83 +1,42 @@
 import { readFile } from 'node:fs/promises';
-import { Client, escapeIdentifier, escapeLiteral } from 'pg';
+import { escapeIdentifier, escapeLiteral } from 'pg';
+import { withSuperuser, type LocalSocket } from './local-client.ts';
 import { scramVerifier, verifierMatches } from './scram.ts';
-
-export const SUPERUSER = 'postgres';
-
-/** PostgreSQL's local socket, which only the agent and PostgreSQL's account reach. */
-export interface LocalSocket {
-  readonly dir: string;
-  readonly port: number;
-}
-
-export class RoleError extends Error {
-  constructor(role: string, why: string) {
-    super(`role '${role}': ${why}`);
-    this.name = 'RoleError';
-  }
-}
 
 export interface RolePassword {
   readonly role: string;
   readonly passwordFile: string;
 }
 
-/**
- * Brings roles' passwords to what their files say, and makes roles that are missing (without rights of their own). Writes
- * nothing when they match already. Throws {@link RoleError} for an unreadable or empty file.
- */
-export async function applyPasswords(socket: LocalSocket, roles: readonly RolePassword[]): Promise<void> {
-  const wanted = await Promise.all(roles.map(async (each) => ({ role: each.role, password: await readPassword(each) })));
-  await withSuperuser(socket, async (client) => {
-    for (const { role, password } of wanted) {
-      const found = await client.query<{ rolpassword: string | null }>('select rolpassword from pg_authid where rolname = $1', [role]);
-      const current = found.rows[0];
-      if (current?.rolpassword != null && verifierMatches(current.rolpassword, password)) continue;
-      const verb = current === undefined ? 'create role' : 'alter role';
-      await client.query(`${verb} ${escapeIdentifier(role)} login password ${escapeLiteral(scramVerifier(password))}`);
-    }
-  });
-}
+export type PasswordFile =
+  | { readonly kind: 'read'; readonly password: string }
+  /** There is no such file, or nothing in it. */
+  | { readonly kind: 'missing' | 'empty' };
 
-/** The application's role and its database, which the role owns. Makes what is missing. */
-export async function createApplication(socket: LocalSocket, application: { user: string; database: string }): Promise<void> {
-  const { user, database } = application;
-  await withSuperuser(socket, async (client) => {
-    if ((await client.query('select from pg_roles where rolname = $1', [user])).rowCount === 0) {
-      await client.query(`create role ${escapeIdentifier(user)} login`);
-    }
-    if ((await client.query('select from pg_database where datname = $1', [database])).rowCount === 0) {
-      await client.query(`create database ${escapeIdentifier(database)} owner ${escapeIdentifier(user)}`);
-    }
-  });
-}
-
-async function withSuperuser(socket: LocalSocket, work: (client: Client) => Promise<void>): Promise<void> {
-  const client = new Client({
-    host: socket.dir,
-    port: socket.port,
-    user: SUPERUSER,
-    database: 'postgres',
-    connectionTimeoutMillis: 10_000,
-  });
-  // A PostgreSQL that ends meanwhile fails the query under way; an unheard event would end the agent.
-  client.on('error', () => undefined);
-  await client.connect();
-  try {
-    await work(client);
-  } finally {
-    await client.end();
-  }
-}
-
-async function readPassword({ role, passwordFile }: RolePassword): Promise<string> {
+/** A password as a Secret's file holds it: the last line break is not part of it. */
+export async function readPassword(file: string): Promise<PasswordFile> {
   let text: string;
   try {
-    text = await readFile(passwordFile, 'utf8');
+    text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new RoleError(role, `cannot read its password: ${error instanceof Error ? error.message : String(error)}`);
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { kind: 'missing' };
+    throw error;
   }
   const password = text.replace(/\r?\n$/, '');
-  if (password === '') throw new RoleError(role, `password file ${passwordFile} is empty`);
-  return password;
+  return password === '' ? { kind: 'empty' } : { kind: 'read', password };
+}
+
+/**
+ * Gives a role its password and makes the role when it is missing (without rights of its own). True when that changed
+ * something: a password that matches already is left as it is, with its salt.
+ */
+export async function applyPassword(socket: LocalSocket, role: string, password: string): Promise<boolean> {
+  return withSuperuser(socket, async (client) => {
+    const found = await client.query<{ rolpassword: string | null }>('select rolpassword from pg_authid where rolname = $1', [role]);
+    const current = found.rows[0];
+    if (current?.rolpassword != null && verifierMatches(current.rolpassword, password)) return false;
+    const verb = current === undefined ? 'create role' : 'alter role';
+    await client.query(`${verb} ${escapeIdentifier(role)} login password ${escapeLiteral(scramVerifier(password))}`);
+    return true;
+  });
 }

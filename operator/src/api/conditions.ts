@@ -13,7 +13,15 @@ export const PHASES = [
 ] as const;
 export type Phase = (typeof PHASES)[number];
 
-export const CONDITION_TYPES = ['Ready', 'SpecAccepted', 'StorageQuorum', 'StorageRedundant', 'WriterAvailable', 'UpToDate'] as const;
+export const CONDITION_TYPES = [
+  'Ready',
+  'SpecAccepted',
+  'StorageQuorum',
+  'StorageRedundant',
+  'WriterAvailable',
+  'UpToDate',
+  'CredentialsApplied',
+] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
 export const CONDITION_REASONS = [
@@ -23,6 +31,7 @@ export const CONDITION_REASONS = [
   'OpeningVolume',
   'SpecInvalid',
   'ParameterNotAllowed',
+  'ParameterRefused',
   'SegmentsMissing',
   'SegmentDamaged',
   'DiskFull',
@@ -41,6 +50,7 @@ export const CONDITION_REASONS = [
   'DataLossRisk',
   'NameConflict',
   'SecretMissing',
+  'PasswordNotApplied',
   'RequestRefused',
   'Deleting',
 ] as const;

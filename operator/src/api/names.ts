@@ -22,6 +22,8 @@ export const ANNOTATION = {
   volumeExists: `${API_GROUP}/volume-exists`,
   /** On a cluster, by a person: another value restarts its pods, storage one at a time, the writer last. On a pod: the one it was made after. */
   restartedAt: `${API_GROUP}/restartedAt`,
+  /** On a compute pod: stands for the versions of what is mounted into it and may change while it runs. */
+  mountedVersions: `${API_GROUP}/mounted-versions`,
   /** On a cluster, by a person: go on although the volume's data is gone. */
   acceptDataLoss: `${API_GROUP}/accept-data-loss`,
 } as const;
@@ -51,6 +53,11 @@ export function storageServiceName(cluster: string): string {
 
 export function readWriteServiceName(cluster: string): string {
   return `${cluster}-rw`;
+}
+
+/** The ConfigMap with PostgreSQL's parameters. */
+export function settingsName(cluster: string): string {
+  return `${cluster}-settings`;
 }
 
 export function superuserSecretName(cluster: string): string {

@@ -221,6 +221,23 @@ const instance: Schema = {
   },
 };
 
+const credential: Schema = {
+  type: 'object',
+  required: ['role', 'secret', 'state'],
+  properties: {
+    role: { type: 'string', description: 'The role.' },
+    secret: { type: 'string', description: 'Secret that its password comes from.' },
+    state: {
+      type: 'string',
+      description:
+        'Applied: the role has the password that the Secret holds. Missing, Empty: the Secret; the role keeps the password it has.',
+      enum: ['Applied', 'Pending', 'Missing', 'Empty', 'Failed'],
+    },
+    passwordChangedAt: { type: 'string', description: 'When a changed password was last given to the role.' },
+    message: { type: 'string', description: 'Why it failed.' },
+  },
+};
+
 const segment: Schema = {
   type: 'object',
   required: ['id'],
@@ -294,6 +311,13 @@ const status: Schema = {
         superuser: { type: 'string', description: 'For the role postgres.' },
         app: { type: 'string', description: 'For the application.' },
       },
+    },
+    credentials: {
+      type: 'array',
+      description: "The roles' passwords.",
+      items: credential,
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['role'],
     },
     conditions: {
       type: 'array',

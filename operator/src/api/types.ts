@@ -80,6 +80,17 @@ export interface InstanceStatus {
   readonly startedAt?: string;
 }
 
+/** A role's password, in its Secret and in the database. */
+export interface CredentialStatus {
+  readonly role: string;
+  readonly secret: string;
+  /** Missing and Empty: the Secret; the role keeps the password it has. */
+  readonly state: 'Applied' | 'Pending' | 'Missing' | 'Empty' | 'Failed';
+  /** RFC 3339: when a changed password was last given to the role. */
+  readonly passwordChangedAt?: string;
+  readonly message?: string;
+}
+
 export interface AuroraClusterStatus {
   readonly observedGeneration?: number;
   readonly phase?: Phase;
@@ -102,6 +113,7 @@ export interface AuroraClusterStatus {
   };
   readonly endpoints?: { readonly readWrite: string; readonly storage: string };
   readonly secrets?: { readonly superuser: string; readonly app: string };
+  readonly credentials?: readonly CredentialStatus[];
   readonly conditions?: readonly Condition[];
 }
 

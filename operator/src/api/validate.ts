@@ -1,3 +1,4 @@
+import type { ConditionReason } from './conditions.ts';
 import { splitParameters } from './parameters.ts';
 import { sizeBytes } from './quantity.ts';
 import type { AuroraCluster } from './types.ts';
@@ -6,6 +7,7 @@ import type { AuroraCluster } from './types.ts';
 export interface SpecProblem {
   readonly field: string;
   readonly message: string;
+  readonly reason?: ConditionReason;
   /** True: nothing may be made from this spec. False: the field is left out and the rest is done. */
   readonly fatal: boolean;
 }

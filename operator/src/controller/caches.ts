@@ -9,6 +9,7 @@ import {
   isNodeReady,
   objectKey,
   type DisruptionBudget,
+  type ConfigMap,
   type KubeObject,
   type Node,
   type Pod,
@@ -37,6 +38,7 @@ export interface ClusterParts {
   readonly services: ReadonlyMap<string, Service>;
   readonly secrets: ReadonlyMap<string, Secret>;
   readonly budgets: ReadonlyMap<string, DisruptionBudget>;
+  readonly configMaps: ReadonlyMap<string, ConfigMap>;
 }
 
 /** One informer per kind for all clusters, and the parts of one cluster picked out of them. */
@@ -47,6 +49,7 @@ export class Caches {
   readonly services: KindInformer<Service>;
   readonly secrets: KindInformer<Secret>;
   readonly budgets: KindInformer<DisruptionBudget>;
+  readonly configMaps: KindInformer<ConfigMap>;
   readonly nodes: KindInformer<Node>;
   readonly #nodeDigests = new Map<string, string>();
 
@@ -75,6 +78,7 @@ export class Caches {
     this.services = managed<Service>(RESOURCE.services);
     this.secrets = managed<Secret>(RESOURCE.secrets);
     this.budgets = managed<DisruptionBudget>(RESOURCE.disruptionBudgets);
+    this.configMaps = managed<ConfigMap>(RESOURCE.configMaps);
     this.nodes = new KindInformer<Node>({
       ...common,
       resource: RESOURCE.nodes,
@@ -92,7 +96,7 @@ export class Caches {
     start: () => void;
     stop: () => void;
   }[] {
-    return [this.nodes, this.clusters, this.pods, this.claims, this.services, this.secrets, this.budgets];
+    return [this.nodes, this.clusters, this.pods, this.claims, this.services, this.secrets, this.configMaps, this.budgets];
   }
 
   get synced(): boolean {
@@ -131,6 +135,7 @@ export class Caches {
       services: named(ours(this.services)),
       secrets: named(ours(this.secrets)),
       budgets: named(ours(this.budgets)),
+      configMaps: named(ours(this.configMaps)),
     };
   }
 

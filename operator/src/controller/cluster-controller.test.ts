@@ -4,12 +4,13 @@ import { CLUSTERS } from '../api/cluster-resource.ts';
 import { ANNOTATION, FINALIZER, LABEL, segmentIndexes, storageName } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { ApiError } from '../kube/api-error.ts';
-import type { DisruptionBudget, KubeObject, Node, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
+import type { ConfigMap, DisruptionBudget, KubeObject, Node, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
 import { objectPath, RESOURCE } from '../kube/resources.ts';
 import { FakeApi } from '../testing/fake-api.ts';
 import { IMAGES, makeCluster, makeNode, NOW, running } from '../testing/picture.ts';
 import { ClusterController } from './cluster-controller.ts';
 import { EventRecorder, type ClusterEvent } from './event-recorder.ts';
+import { GivenSecrets } from './given-secrets.ts';
 import { StatusProber, type ProbeTarget } from './status-prober.ts';
 
 const KEY = 'default/demo';
@@ -61,10 +62,12 @@ class World {
           services: new Map(all<Service>('services').map((it) => [it.metadata.name, it])),
           secrets: new Map(all<Secret>('secrets').map((it) => [it.metadata.name, it])),
           budgets: new Map((this.strangeBudgets ? [] : all<DisruptionBudget>('poddisruptionbudgets')).map((it) => [it.metadata.name, it])),
+          configMaps: new Map(all<ConfigMap>('configmaps').map((it) => [it.metadata.name, it])),
         };
       },
     },
     prober: this.prober,
+    givenSecrets: new GivenSecrets({ watch: () => ({ start: () => undefined, stop: () => undefined }), onCluster: () => undefined }),
     events: this.events,
     images: IMAGES,
     logger: silentLogger(),

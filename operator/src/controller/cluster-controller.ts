@@ -14,10 +14,12 @@ import { computeStatus } from '../status/compute-status.ts';
 import { noticesOf } from '../status/transitions.ts';
 import type { Obstacle } from '../plan/actions.ts';
 import type { ClusterParts } from './caches.ts';
+import type { GivenSecrets } from './given-secrets.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { TRUST_READINESS_MS, writerPod, writerState, type Observed } from '../observed/observed.ts';
 import { deadNode } from '../plan/pod-health.ts';
 import { perform, type Outcome } from './perform.ts';
+import { settingsVerdict } from '../plan/plan-settings.ts';
 import { planCluster, takesWriterAway, type ClusterPlan, type DefaultImages } from '../plan/plan.ts';
 import type { ProbeTarget, StatusProber } from './status-prober.ts';
 
@@ -36,6 +38,7 @@ export interface ControllerOptions {
     partsOf: (namespace: string, name: string) => ClusterParts;
   };
   readonly prober: StatusProber;
+  readonly givenSecrets: Pick<GivenSecrets, 'follow' | 'forget'>;
   readonly events: EventRecorder;
   readonly images: DefaultImages;
   readonly logger: Logger;
@@ -68,12 +71,13 @@ export class ClusterController {
 
   /** Works on one cluster. Rejects when the API server could not be asked; then it is to be called again. */
   async reconcile(key: string): Promise<void> {
-    const { caches, prober, again } = this.#options;
+    const { caches, prober, givenSecrets, again } = this.#options;
     const [namespace = '', name = ''] = key.split('/');
     const cached = caches.clusters.get(namespace, name);
     if (cached === undefined) {
       this.#memories.delete(key);
       prober.forget(key);
+      givenSecrets.forget(key);
       return;
     }
     let memory = this.#memories.get(key);
@@ -94,7 +98,7 @@ export class ClusterController {
   }
 
   async #observe(key: string, cached: AuroraCluster, memory: Memory): Promise<Observed> {
-    const { caches, prober, now } = this.#options;
+    const { caches, prober, givenSecrets, now } = this.#options;
     const { namespace = '', name } = cached.metadata;
     const status = memory.status ?? cached.status;
     const { status: _old, ...rest } = cached;
@@ -107,8 +111,13 @@ export class ClusterController {
     };
     const parts = caches.partsOf(namespace, name);
     const secrets = new Map(parts.secrets);
-    for (const credentials of [superuserCredentials(cluster), appCredentials(cluster)]) {
-      if (credentials.generated) continue;
+    const given = [superuserCredentials(cluster), appCredentials(cluster)].filter(({ generated }) => !generated);
+    givenSecrets.follow(
+      key,
+      namespace,
+      given.map(({ secretName }) => secretName),
+    );
+    for (const credentials of given) {
       const secret = await this.#givenSecret(namespace, credentials.secretName);
       if (secret !== undefined) secrets.set(credentials.secretName, secret);
     }
@@ -223,13 +232,14 @@ export class ClusterController {
     ];
     const writer = writerPod(observed);
     const asking = writerState(observed) === 'asking';
+    const applying = settingsVerdict(observed)?.state !== 'applied' && settingsVerdict(observed)?.state !== 'refused';
     const doubted = writer !== undefined && deadNode(writer, observed.nodes) !== undefined;
     if (asking) again(key, TRUST_READINESS_MS);
     prober.track(
       key,
       targets,
       plan.volumeId,
-      asking || doubted ? POLL_URGENT_MS : memory.status?.phase === 'Ready' ? POLL_STEADY_MS : POLL_CHANGING_MS,
+      asking || doubted ? POLL_URGENT_MS : memory.status?.phase === 'Ready' && !applying ? POLL_STEADY_MS : POLL_CHANGING_MS,
     );
   }
 }

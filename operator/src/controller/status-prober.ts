@@ -144,6 +144,8 @@ function significance({ agents, daemons }: Reports): string {
       report.failure?.at,
       report.epoch,
       report.segments.map(({ id, state }) => [id, state]),
+      report.settings,
+      report.passwords,
     ]),
     [...daemons].map(([name, report]) => [name, report.uid, isSilent(report), report.state, report.fault?.kind, report.owes]),
   ]);

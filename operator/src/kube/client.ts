@@ -11,6 +11,12 @@ export interface ObjectList<T> {
   readonly metadata?: { readonly resourceVersion?: string; readonly continue?: string };
 }
 
+/** Which objects of a collection. */
+interface Selector {
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+}
+
 export interface DeleteOptions {
   /** Delete only this very object, not one made since under its name. */
   readonly uid?: string | undefined;
@@ -22,7 +28,7 @@ export interface DeleteOptions {
  * content type by default and discover kinds before each first use. Every method throws ApiError.
  */
 export interface KubeApi {
-  list<T extends KubeObject>(resource: Resource, namespace?: string, labelSelector?: string): Promise<ObjectList<T>>;
+  list<T extends KubeObject>(resource: Resource, namespace?: string, selector?: Selector): Promise<ObjectList<T>>;
   get<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string): Promise<T>;
   create<T extends KubeObject>(resource: Resource, object: T): Promise<T>;
   /** PUT with the object's resourceVersion: a Conflict says that somebody else wrote first. */
@@ -62,9 +68,13 @@ export class KubeClient implements KubeApi {
     return this.#config;
   }
 
-  list<T extends KubeObject>(resource: Resource, namespace?: string, labelSelector?: string): Promise<ObjectList<T>> {
-    const query = labelSelector === undefined ? '' : `?labelSelector=${encodeURIComponent(labelSelector)}`;
-    return this.#json('GET', `${collectionPath(resource, namespace)}${query}`);
+  list<T extends KubeObject>(resource: Resource, namespace?: string, selector: Selector = {}): Promise<ObjectList<T>> {
+    const query = Object.entries(selector)
+      .filter(([, text]) => text !== undefined)
+      .map(([kind, text]) => `${kind}=${encodeURIComponent(String(text))}`)
+      .join('&');
+    if (query !== '') return this.#json('GET', `${collectionPath(resource, namespace)}?${query}`);
+    return this.#json('GET', collectionPath(resource, namespace));
   }
 
   get<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string): Promise<T> {

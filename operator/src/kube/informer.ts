@@ -22,6 +22,7 @@ export interface InformerOptions<T extends KubeObject> {
   readonly resource: Resource;
   readonly namespace: string;
   readonly labelSelector?: string;
+  readonly fieldSelector?: string;
   readonly logger: Logger;
   /** Called after the cache changed. It may only note what to look at: what it throws is logged and gone. */
   readonly onChange: (object: T) => void;
@@ -73,16 +74,23 @@ export class KindInformer<T extends KubeObject> {
 
   start(): void {
     if (this.#stopped || this.#watch !== undefined) return;
-    const { resource, namespace, labelSelector } = this.#options;
+    const { resource, namespace, labelSelector, fieldSelector } = this.#options;
     const path = collectionPath(resource, namespace);
     let alive = true;
     this.#startedAt = this.#options.now();
     const list = async (): Promise<KubernetesListObject<KubernetesObject>> => {
-      const found = await this.#options.api.list<T>(resource, namespace, labelSelector);
+      const found = await this.#options.api.list<T>(resource, namespace, { labelSelector, fieldSelector });
       if (alive) this.#adopt(found.items);
       return wire<KubernetesListObject<KubernetesObject>>(found);
     };
-    const watch = new ListWatch<KubernetesObject>(path, new BookmarkWatch(this.#options.config()), list, false, labelSelector);
+    const watch = new ListWatch<KubernetesObject>(
+      path,
+      new BookmarkWatch(this.#options.config()),
+      list,
+      false,
+      labelSelector,
+      fieldSelector,
+    );
     const stop = (): void => {
       alive = false;
       void watch.stop();

@@ -76,7 +76,9 @@ export interface PodVolume {
     readonly secretName: string;
     readonly items?: readonly { readonly key: string; readonly path: string }[];
     readonly defaultMode?: number;
+    readonly optional?: boolean;
   };
+  readonly configMap?: { readonly name: string; readonly optional?: boolean };
 }
 
 export interface PodSpec {
@@ -161,6 +163,10 @@ export interface Service extends KubeObject {
 export interface Secret extends KubeObject {
   readonly type?: string;
   /** Base64 on the wire. */
+  readonly data?: Readonly<Record<string, string>>;
+}
+
+export interface ConfigMap extends KubeObject {
   readonly data?: Readonly<Record<string, string>>;
 }
 

@@ -11,6 +11,7 @@ export const RESOURCE = {
   volumeClaims: { root: '/api/v1', plural: 'persistentvolumeclaims', namespaced: true },
   services: { root: '/api/v1', plural: 'services', namespaced: true },
   secrets: { root: '/api/v1', plural: 'secrets', namespaced: true },
+  configMaps: { root: '/api/v1', plural: 'configmaps', namespaced: true },
   events: { root: '/api/v1', plural: 'events', namespaced: true },
   nodes: { root: '/api/v1', plural: 'nodes', namespaced: false },
   leases: { root: '/apis/coordination.k8s.io/v1', plural: 'leases', namespaced: true },

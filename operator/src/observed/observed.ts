@@ -7,6 +7,7 @@ import {
   podCondition,
   timeMs,
   type DisruptionBudget,
+  type ConfigMap,
   type Node,
   type Pod,
   type Secret,
@@ -25,6 +26,7 @@ export interface Observed {
   readonly services: ReadonlyMap<string, Service>;
   readonly secrets: ReadonlyMap<string, Secret>;
   readonly budgets: ReadonlyMap<string, DisruptionBudget>;
+  readonly configMaps: ReadonlyMap<string, ConfigMap>;
   readonly nodes: readonly Node[];
   /** By pod name; only reports about the pods above (same uid). */
   readonly daemons: ReadonlyMap<string, DaemonReport>;

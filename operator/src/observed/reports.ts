@@ -18,12 +18,34 @@ export interface ReportedSegment {
   readonly behindBytes?: number;
 }
 
+/** What an agent says of PostgreSQL's parameters; sets are named by a fingerprint of their text. */
+export interface ReportedSettings {
+  readonly wanted: string;
+  readonly running?: string;
+  /** applied, pending or refused. */
+  readonly state: string;
+  /** Why it was refused, in PostgreSQL's own words. */
+  readonly message: string;
+}
+
+/** What an agent says of a role's password. */
+export interface ReportedPassword {
+  readonly role: string;
+  /** waiting, applied, missing, empty or failed. */
+  readonly state: string;
+  /** RFC 3339: when it was last changed in the database. */
+  readonly changedAt?: string;
+  readonly message: string;
+}
+
 export interface AgentReport extends Poll {
   readonly phase: string;
   readonly epoch?: number;
   readonly vdl?: string;
   readonly startedAt?: string;
   readonly segments: readonly ReportedSegment[];
+  readonly settings?: ReportedSettings;
+  readonly passwords?: readonly ReportedPassword[];
   readonly reason?: AgentReason;
   /** RFC 3339: since when phase and reason are what they are. */
   readonly since?: string;
@@ -148,6 +170,23 @@ export function readFault(value: unknown): ReportedFault | undefined {
   }
 }
 
+function settingsOf(value: unknown): ReportedSettings | undefined {
+  const settings = fields(value);
+  const wanted = textOf(settings['wanted']);
+  const state = textOf(settings['state']);
+  if (wanted === undefined || state === undefined) return undefined;
+  return present<ReportedSettings>({ wanted, running: textOf(settings['running']), state, message: textOf(settings['message']) ?? '' });
+}
+
+function passwordOf(value: unknown): readonly ReportedPassword[] {
+  const password = fields(value);
+  const role = textOf(password['role']);
+  const state = textOf(password['state']);
+  if (role === undefined || state === undefined) return [];
+  const message = textOf(password['message']) ?? '';
+  return [present<ReportedPassword>({ role, state, changedAt: textOf(password['changedAt']), message })];
+}
+
 /** Reads a compute agent's /status. */
 export function readAgentStatus(body: unknown, uid: string, now: number): AgentReport {
   const status = fields(body);
@@ -164,6 +203,8 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     since: textOf(status['since']),
     message: textOf(status['message']),
     failure: failureOf(status['lastFailure']),
+    settings: settingsOf(status['settings']),
+    passwords: Array.isArray(status['passwords']) ? status['passwords'].flatMap(passwordOf) : undefined,
     segments: listOf(status['segments']).flatMap((entry) => {
       const segment = fields(entry);
       const id = textOf(segment['id']);

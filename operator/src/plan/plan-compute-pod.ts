@@ -7,6 +7,7 @@ import type { Action, Notice, Plan } from './actions.ts';
 import { EMPTY_PLAN } from './actions.ts';
 import { isInitialized, isSegmentUp, writerPod, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { outdatedBecause } from './outdated.ts';
+import { mountedVersions } from './plan-settings.ts';
 import { foreign } from './plan-storage-pods.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
 import { isSilent } from '../observed/reports.ts';
@@ -51,6 +52,7 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
     volumeExists,
     zone,
     image,
+    mountedVersions: mountedVersions(observed),
     zoneOfSegment: (index) => zoneOfSegment(observed, index),
   });
   if (pod === undefined) return { ...EMPTY_PLAN, actions: [{ kind: 'create-pod', pod: desired, ...recreated(observed, desired) }] };
@@ -105,7 +107,10 @@ function mayNotBeMadeAnew(observed: Observed): boolean {
 /** Labels and annotations that change while a pod lives. */
 function marks(pod: Pod, desired: Pod): Action[] {
   const labels = { [LABEL.role]: 'writer' };
-  const annotations = { [ANNOTATION.volumeExists]: desired.metadata.annotations?.[ANNOTATION.volumeExists] ?? 'false' };
+  const annotations = {
+    [ANNOTATION.volumeExists]: desired.metadata.annotations?.[ANNOTATION.volumeExists] ?? 'false',
+    [ANNOTATION.mountedVersions]: desired.metadata.annotations?.[ANNOTATION.mountedVersions] ?? '',
+  };
   const live = { labels: pod.metadata.labels, annotations: pod.metadata.annotations };
   return covers(live, { labels, annotations }) ? [] : [{ kind: 'mark-pod', pod, labels, annotations }];
 }

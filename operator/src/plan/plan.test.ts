@@ -32,6 +32,7 @@ describe('a cluster from nothing', () => {
       'apply Service demo-storage',
       'create Secret demo-superuser',
       'create Secret demo-app',
+      'apply ConfigMap demo-settings',
       ...[0, 1, 2, 3, 4, 5].map((index) => `apply PersistentVolumeClaim demo-storage-${index}`),
       'apply PodDisruptionBudget demo-storage',
       ...[0, 1, 2, 3, 4, 5].map((index) => `create pod demo-storage-${index}`),
@@ -385,10 +386,8 @@ test('a parameter of ours is left out, the rest is done', () => {
   expect(made.problems).toEqual([
     { field: 'spec.postgresql.parameters.fsync', fatal: false, message: expect.stringContaining('remove it') },
   ]);
-  const pod = made.actions.flatMap((action) =>
-    action.kind === 'create-pod' && action.pod.metadata.name === 'demo-1' ? [action.pod] : [],
-  )[0];
-  expect(pod?.spec.containers[0]?.env.find(({ name }) => name === 'AURORA_PG_PARAMETERS')?.value).toBe('{"work_mem":"8MB"}');
+  const settings = made.actions.find((action) => action.kind === 'apply' && action.object.kind === 'ConfigMap');
+  expect(settings).toMatchObject({ object: { data: { 'parameters.json': '{"work_mem":"8MB"}' } } });
 });
 
 function backOff(startedAt: string, finishedAt: string) {

@@ -7,6 +7,7 @@ import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePod } from './plan-compute-pod.ts';
 import { planDisruptionBudget } from './plan-disruption-budget.ts';
 import { planDeletion, planHold } from './plan-deletion.ts';
+import { planSettings, settingsProblems } from './plan-settings.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
 import { isSilent } from '../observed/reports.ts';
 import { WRITE_QUORUM } from '../api/types.ts';
@@ -27,7 +28,7 @@ export interface ClusterPlan extends Plan {
  */
 export function planCluster(observed: Observed, images: DefaultImages): ClusterPlan {
   const { cluster } = observed;
-  const problems = [...validateCluster(cluster), ...zoneProblems(observed)];
+  const problems = [...validateCluster(cluster), ...zoneProblems(observed), ...settingsProblems(observed)];
   if (cluster.metadata.deletionTimestamp !== undefined) return { ...planDeletion(observed), problems };
   if (problems.some(({ fatal }) => fatal)) {
     const obstacle: Obstacle = { reason: 'SpecInvalid', message: describeProblems(problems.filter(({ fatal }) => fatal)), blocking: true };
@@ -44,7 +45,9 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
   const blocked = empty !== undefined || claims.obstacles.some(({ blocking }) => blocking);
   const storage = planStoragePods(observed, cluster.spec.images.storageDaemon ?? images.storageDaemon);
   // Without enough copies a writer could take six empty segments for a new volume: none is started.
-  const secretsMissing = access.obstacles.some(({ reason }) => reason === 'SecretMissing');
+  // Once it ran, the database has its passwords: a Secret that goes missing keeps no writer down.
+  const everRan = cluster.status?.firstReadyAt !== undefined || isInitialized(observed);
+  const secretsMissing = !everRan && access.obstacles.some(({ reason }) => reason === 'SecretMissing');
   const compute =
     blocked || secretsMissing
       ? EMPTY_PLAN
@@ -53,6 +56,7 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
     ...joinPlans([
       planHold(observed),
       access,
+      planSettings(observed),
       claims,
       planDisruptionBudget(observed),
       storage,

@@ -7,18 +7,19 @@ import {
   segmentIndexes,
   segmentZone,
   selectorLabels,
+  settingsName,
   storageHost,
   storageName,
 } from '../api/names.ts';
-import { splitParameters } from '../api/parameters.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
-import { canonicalJson, clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
+import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
 import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
 import { appCredentials, superuserCredentials } from './secrets.ts';
 
 const DATA_DIR = '/var/lib/kube-aurora/pgdata';
 const SUPERUSER_DIR = '/etc/kube-aurora/superuser';
+const SETTINGS_DIR = '/etc/kube-aurora/settings';
 const APP_DIR = '/etc/kube-aurora/app';
 
 /** `id=zone=host:port` of all six daemons, with the zone each claim really stands in. */
@@ -29,11 +30,6 @@ export function storageAddresses(cluster: AuroraCluster, zoneOf: (index: number)
     .join(',');
 }
 
-/** Kubernetes expands $(NAME) in an environment's values; doubled, a dollar stands for itself. */
-function literal(text: string): string {
-  return text.replaceAll('$', '$$$$');
-}
-
 export interface ComputePodInput {
   readonly ordinal: number;
   readonly volumeId: string;
@@ -42,6 +38,8 @@ export interface ComputePodInput {
   /** Zone to run in: compute keeps no data, so any zone will do, and reads are shortest in its own. */
   readonly zone: string;
   readonly image: string;
+  /** Stands for the versions of what is mounted and may change while the pod runs. */
+  readonly mountedVersions: string;
   readonly zoneOfSegment?: (index: number) => string;
 }
 
@@ -79,7 +77,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
             AURORA_APP_PASSWORD_FILE: `${APP_DIR}/password`,
             AURORA_APP_USER: cluster.spec.bootstrap.initdb.owner,
             AURORA_APP_DATABASE: cluster.spec.bootstrap.initdb.database,
-            AURORA_PG_PARAMETERS: literal(canonicalJson(splitParameters(cluster.spec.postgresql.parameters).accepted)),
+            AURORA_SETTINGS_DIR: SETTINGS_DIR,
           }),
           // From the pod's annotation, so that a container that starts again in a pod that once made the volume knows.
           { name: 'AURORA_VOLUME_EXISTS', valueFrom: { fieldRef: { fieldPath: `metadata.annotations['${ANNOTATION.volumeExists}']` } } },
@@ -93,6 +91,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
           compileCache.mount,
           { name: 'superuser', mountPath: SUPERUSER_DIR, readOnly: true },
           { name: 'app', mountPath: APP_DIR, readOnly: true },
+          { name: 'settings', mountPath: SETTINGS_DIR, readOnly: true },
         ],
         ...(cluster.spec.compute.resources === undefined ? {} : { resources: cluster.spec.compute.resources }),
         securityContext: containerSecurity,
@@ -101,8 +100,10 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
     ],
     volumes: [
       { name: 'cache', emptyDir: {} },
-      { name: 'superuser', secret: { secretName: superuserCredentials(cluster).secretName, defaultMode: 0o440 } },
-      { name: 'app', secret: { secretName: appCredentials(cluster).secretName, defaultMode: 0o440 } },
+      // Optional: a Secret that is gone must not keep a writer from starting; its role keeps the password it has.
+      { name: 'superuser', secret: { secretName: superuserCredentials(cluster).secretName, defaultMode: 0o440, optional: true } },
+      { name: 'app', secret: { secretName: appCredentials(cluster).secretName, defaultMode: 0o440, optional: true } },
+      { name: 'settings', configMap: { name: settingsName(name) } },
       compileCache.volume,
     ],
   });
@@ -116,6 +117,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
       annotations: {
         [ANNOTATION.specHash]: fingerprint(build('')),
         [ANNOTATION.volumeExists]: String(input.volumeExists ?? false),
+        [ANNOTATION.mountedVersions]: input.mountedVersions,
         ...restartMark(cluster),
       },
       ownerReferences: [ownerReference(cluster)],

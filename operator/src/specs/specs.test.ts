@@ -7,13 +7,14 @@ import { computePod } from './compute-pod.ts';
 import { canonicalJson, covers, fingerprint } from './metadata.ts';
 import { appCredentials, connectionKeys, connectionSecret, secretPassword, superuserCredentials } from './secrets.ts';
 import { readWriteService, storageService } from './services.ts';
+import { settingsMap } from './settings-map.ts';
 import { storagePod } from './storage-pod.ts';
 
 const envOf = (pod: Pod): Readonly<Record<string, string | undefined>> =>
   Object.fromEntries((pod.spec.containers[0]?.env ?? []).map(({ name, value }) => [name, value]));
 const cluster = makeCluster();
 const compute = (change: Partial<Parameters<typeof computePod>[1]> = {}): Pod =>
-  computePod(cluster, { ordinal: 1, volumeId: VOLUME, zone: 'zone-a', image: 'c:1', ...change });
+  computePod(cluster, { ordinal: 1, volumeId: VOLUME, zone: 'zone-a', image: 'c:1', mountedVersions: '', ...change });
 
 describe('storage pods', () => {
   test('know themselves and all six peers by names that last', () => {
@@ -77,13 +78,14 @@ describe('the compute pod', () => {
       AURORA_SUPERUSER_PASSWORD_FILE: '/etc/kube-aurora/superuser/password',
       AURORA_APP_USER: 'app',
       AURORA_APP_DATABASE: 'app',
-      AURORA_PG_PARAMETERS: '{}',
+      AURORA_SETTINGS_DIR: '/etc/kube-aurora/settings',
     });
     expect(envOf(compute())['AURORA_STORAGE']?.split(',')[1]).toBe('demo-storage-1=zone-b=demo-storage-1.demo-storage.default.svc:7001');
     expect(compute().spec.volumes).toMatchObject([
       { emptyDir: {} },
-      { secret: { secretName: 'demo-superuser' } },
-      { secret: { secretName: 'demo-app' } },
+      { secret: { secretName: 'demo-superuser', optional: true } },
+      { secret: { secretName: 'demo-app', optional: true } },
+      { configMap: { name: 'demo-settings' } },
       { name: 'compile-cache' },
     ]);
   });
@@ -96,10 +98,14 @@ describe('the compute pod', () => {
     expect(before?.[ANNOTATION.specHash]).toBe(after?.[ANNOTATION.specHash]);
   });
 
-  test('hands dollars in settings on as they are', () => {
-    const dollars = makeCluster({ spec: { storage: { size: '1Gi' }, postgresql: { parameters: { search_path: '"$user", $(POD_IP)' } } } });
-    const pod = computePod(dollars, { ordinal: 1, volumeId: VOLUME, zone: 'zone-a', image: 'c:1' });
-    expect(envOf(pod)['AURORA_PG_PARAMETERS']).toBe('{"search_path":"\\"$$user\\", $$(POD_IP)"}');
+  test('is the same whatever PostgreSQL parameters are wanted: they come in a ConfigMap', () => {
+    const parameters = { search_path: '"$user", $(POD_IP)', Work_Mem: '8MB', fsync: 'off' };
+    const changed = makeCluster({ spec: { storage: { size: '10Gi' }, postgresql: { parameters } } });
+    const input = { ordinal: 1, volumeId: VOLUME, zone: 'zone-a', image: 'c:1', mountedVersions: '' };
+    expect(computePod(changed, input)).toEqual(computePod(makeCluster(), input));
+    expect(settingsMap(changed, undefined).data).toEqual({
+      'parameters.json': '{"search_path":"\\"$user\\", $(POD_IP)","work_mem":"8MB"}',
+    });
   });
 
   test('is what NAME-rw selects', () => {

@@ -6,6 +6,7 @@ import { describeProblems } from '../api/validate.ts';
 import { isInitialized, writerPod, type Observed } from '../observed/observed.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
+import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts';
 import { instanceStatuses, present, segmentStatuses } from './segments.ts';
 import { storageVerdicts } from './storage-verdict.ts';
 import { bad, good, type Verdict } from './verdict.ts';
@@ -62,7 +63,21 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
   const accepted: Verdict =
     plan.problems.length === 0
       ? good('every field is carried out')
-      : bad(plan.problems.some(({ fatal }) => fatal) ? 'SpecInvalid' : 'ParameterNotAllowed', describeProblems(plan.problems));
+      : bad(
+          plan.problems.some(({ fatal }) => fatal)
+            ? 'SpecInvalid'
+            : (plan.problems.find(({ reason }) => reason !== undefined)?.reason ?? 'ParameterNotAllowed'),
+          describeProblems(plan.problems),
+        );
+  const credentials = credentialStatuses(observed);
+  const trouble = credentialTrouble(credentials);
+  const waiting = credentials.filter(({ state }) => state !== 'Applied').map(({ role }) => role);
+  const applied: Verdict =
+    trouble !== undefined
+      ? bad(credentials.some(({ state }) => state === 'Failed') ? 'PasswordNotApplied' : 'SecretMissing', trouble)
+      : waiting.length > 0
+        ? bad('WriterStarting', `the database has not said yet that it has the passwords of ${waiting.join(' and ')}`)
+        : good('every role has the password that its Secret holds');
   const upToDate: Verdict =
     plan.outdated.length === 0
       ? good('every pod runs the spec as it is')
@@ -74,6 +89,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     ['StorageRedundant', redundant],
     ['WriterAvailable', writer],
     ['UpToDate', upToDate],
+    ['CredentialsApplied', applied],
   ];
   const bytes = segments.flatMap(({ bytesUsed }) => (bytesUsed === undefined ? [] : [bytesUsed]));
   const aside = firstBad === undefined && hindrance !== '' ? `; ${hindrance}` : '';
@@ -100,6 +116,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
       storage: `${storageServiceName(name)}.${namespace}.svc:${PORT.storage}`,
     },
     secrets: { superuser: superuserCredentials(cluster).secretName, app: appCredentials(cluster).secretName },
+    credentials,
     conditions: verdicts.map(([type, verdict]) => conditionOf(observed, type, verdict)),
   });
 }

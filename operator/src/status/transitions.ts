@@ -28,6 +28,7 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   if (after.storage?.initialized === true && before?.storage?.initialized === false)
     tell('Normal', 'VolumeCreated', 'The volume holds a database now');
 
+  const begunOnce = before?.firstReadyAt !== undefined;
   const writer = is('WriterAvailable');
   const epoch = after.epoch === undefined ? '' : ` (epoch ${after.epoch})`;
   if (was('WriterAvailable') === 'True' && writer?.status === 'False') tell('Warning', 'WriterUnavailable', writer.message);
@@ -37,6 +38,26 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   } else if (writer?.status === 'True' && before?.epoch !== undefined && after.epoch !== undefined && after.epoch > before.epoch) {
     tell('Normal', 'WriterReopened', `Writer ${after.writer ?? ''} opened the volume again${epoch}`);
   }
+
+  for (const { role, secret, passwordChangedAt } of after.credentials ?? []) {
+    const known = before?.credentials?.find((credential) => credential.role === role);
+    if (
+      before?.firstReadyAt !== undefined &&
+      known !== undefined &&
+      passwordChangedAt !== undefined &&
+      known.passwordChangedAt !== passwordChangedAt
+    )
+      tell('Normal', 'PasswordChanged', `Role ${role} has the new password of Secret ${secret}`);
+  }
+  const credentials = is('CredentialsApplied');
+  const credentialsBefore = before?.conditions?.find((condition) => condition.type === 'CredentialsApplied');
+  if (
+    begunOnce &&
+    credentials?.status === 'False' &&
+    credentials.reason !== 'WriterStarting' &&
+    credentialsBefore?.message !== credentials.message
+  )
+    tell('Warning', credentials.reason, credentials.message);
 
   const quorum = is('StorageQuorum');
   // While it comes up for the first time, segments appearing are no news.

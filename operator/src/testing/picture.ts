@@ -7,6 +7,8 @@ import type { ContainerStatus, Node, Pod, PodCondition, VolumeClaim } from '../k
 import { computePod } from '../specs/compute-pod.ts';
 import { connectionSecret, appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { readWriteService, storageDisruptionBudget, storageService } from '../specs/services.ts';
+import { fingerprint } from '../specs/metadata.ts';
+import { settingsMap } from '../specs/settings-map.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import { volumeClaim } from '../specs/volume-claim.ts';
 import type { AgentReport, DaemonReport } from '../observed/reports.ts';
@@ -82,6 +84,7 @@ export function agentReport(change: Partial<AgentReport> = {}): AgentReport {
     vdl: '0/2000',
     startedAt: '2026-11-21T10:59:06Z',
     segments: [],
+    passwords: ['postgres', 'app'].map((role) => ({ role, state: 'applied', message: '' })),
     ...change,
   };
 }
@@ -103,8 +106,16 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
     daemons.set(storageName(cluster.metadata.name, index), daemonReport(index));
   }
   const compute = running(
-    computePod(cluster, { ordinal: 1, volumeId: VOLUME, volumeExists: true, zone: zones[0] ?? '', image: IMAGES.computeNode }),
+    computePod(cluster, {
+      ordinal: 1,
+      volumeId: VOLUME,
+      volumeExists: true,
+      zone: zones[0] ?? '',
+      image: IMAGES.computeNode,
+      mountedVersions: fingerprint(['', '', '']),
+    }),
   );
+  const settings = settingsMap(cluster, undefined);
   const secrets = [superuserCredentials(cluster), appCredentials(cluster)].map((credentials) =>
     connectionSecret(cluster, credentials, 'secret'),
   );
@@ -116,6 +127,7 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
     services: new Map([readWriteService(cluster), storageService(cluster)].map((service) => [service.metadata.name, service])),
     secrets: new Map(secrets.map((secret) => [secret.metadata.name, secret])),
     budgets: new Map([storageDisruptionBudget(cluster)].map((budget) => [budget.metadata.name, budget])),
+    configMaps: new Map([[settings.metadata.name, settings]]),
     nodes: zones.map((zone) => makeNode(zone)),
     agents: new Map([[computeName(cluster.metadata.name, 1), agentReport()]]),
     daemons,
@@ -133,6 +145,7 @@ export function untouched(cluster: AuroraCluster = makeCluster()): Observed {
     services: new Map(),
     secrets: new Map(),
     budgets: new Map(),
+    configMaps: new Map(),
     agents: new Map(),
     daemons: new Map(),
   };

@@ -1,0 +1,95 @@
+import { expect, test } from 'vitest';
+import { ANNOTATION } from '../api/names.ts';
+import type { AuroraClusterStatus } from '../api/types.ts';
+import type { Observed } from '../observed/observed.ts';
+import type { AgentReport } from '../observed/reports.ts';
+import { connectionSecret, appCredentials } from '../specs/secrets.ts';
+import { settingsFingerprint, settingsMap } from '../specs/settings-map.ts';
+import { computeStatus } from '../status/compute-status.ts';
+import { noticesOf } from '../status/transitions.ts';
+import { agentReport, healthy, makeCluster, NOW, plan, told, withEntry, without } from '../testing/picture.ts';
+
+const OLD = '{"work_mem":"8MB"}';
+const NEW = '{"work_mem":"banana"}';
+const ran: AuroraClusterStatus = { firstReadyAt: '2026-11-21T09:00:00Z' };
+const wanting = (value: string) =>
+  makeCluster({ spec: { storage: { size: '10Gi' }, postgresql: { parameters: { work_mem: value } } }, status: ran });
+
+function saying(observed: Observed, change: Partial<AgentReport>): Observed {
+  return { ...observed, agents: new Map([['demo-1', agentReport(change)]]) };
+}
+
+test('a changed parameter changes the ConfigMap, and no pod', () => {
+  const before = healthy(wanting('8MB'));
+  expect(told(before)).toEqual([]);
+  expect(told({ ...before, cluster: wanting('banana') })).toEqual(['apply ConfigMap demo-settings']);
+});
+
+test('what an agent says it runs is recorded as accepted, and stays so while others are refused', () => {
+  const running = saying(healthy(wanting('8MB')), {
+    settings: { wanted: settingsFingerprint(OLD), running: settingsFingerprint(OLD), state: 'applied', message: '' },
+  });
+  expect(plan(running).actions).toMatchObject([{ object: { data: { 'parameters.json': OLD, 'accepted.json': OLD } } }]);
+  const recorded = settingsMap(wanting('banana'), OLD);
+  const refused = saying(
+    { ...healthy(wanting('banana')), configMaps: new Map([['demo-settings', recorded]]) },
+    { settings: { wanted: settingsFingerprint(NEW), running: settingsFingerprint(OLD), state: 'refused', message: 'no bananas' } },
+  );
+  expect(told(refused)).toEqual([]);
+});
+
+test("a refusal is told in PostgreSQL's words, and only for what is wanted now", () => {
+  const refusal = { wanted: settingsFingerprint(NEW), running: settingsFingerprint(OLD), state: 'refused', message: 'no bananas' };
+  const observed = saying(healthy(wanting('banana')), { settings: refusal });
+  const status = computeStatus(observed, plan(observed));
+  expect(status.phase).toBe('Ready');
+  expect(status.conditions?.find(({ type }) => type === 'SpecAccepted')).toMatchObject({
+    status: 'False',
+    reason: 'ParameterRefused',
+    message: 'spec.postgresql.parameters are refused by PostgreSQL, and those before stay in force: no bananas',
+  });
+  expect(plan(saying(healthy(wanting('9MB')), { settings: refusal })).problems).toEqual([]);
+});
+
+test('a pod is told that something mounted into it changed, without a digest of what it is', () => {
+  const observed = healthy(wanting('8MB'));
+  const app = appCredentials(observed.cluster);
+  const secret = connectionSecret(observed.cluster, app, 'changed');
+  const versioned = { ...secret, metadata: { ...secret.metadata, resourceVersion: '77' } };
+  const changed = { ...observed, secrets: withEntry(observed.secrets, app.secretName, versioned) };
+  expect(told(changed)).toEqual(['mark pod demo-1']);
+  const same = { ...secret, data: { ...secret.data, password: 'b3RoZXI=' } };
+  const annotation = (secrets: Observed['secrets']): unknown =>
+    plan({ ...changed, secrets }).actions.flatMap((action) =>
+      action.kind === 'mark-pod' ? [action.annotations[ANNOTATION.mountedVersions]] : [],
+    )[0];
+  const other = { ...same, metadata: { ...same.metadata, resourceVersion: '77' } };
+  expect(annotation(withEntry(observed.secrets, app.secretName, other))).toBe(annotation(changed.secrets));
+});
+
+test('a Secret that goes missing keeps no writer down once the cluster ran, and is told', () => {
+  const cluster = makeCluster({ spec: { storage: { size: '10Gi' }, superuserSecret: { name: 'mine' } }, status: ran });
+  const observed = { ...healthy(cluster), computePods: [], secrets: without(healthy(cluster).secrets, 'mine') };
+  expect(told(observed)).toContain('create pod demo-1');
+  const status = computeStatus(observed, plan(observed));
+  expect(status.conditions?.find(({ type }) => type === 'CredentialsApplied')).toMatchObject({
+    status: 'False',
+    reason: 'SecretMissing',
+    message: expect.stringContaining('Secret mine does not exist: role postgres keeps the password it has'),
+  });
+});
+
+test('a password that was changed in the database is told once', () => {
+  const passwords = (changedAt: string): NonNullable<AgentReport['passwords']> =>
+    ['postgres', 'app'].map((role) => ({ role, state: 'applied', changedAt, message: '' }));
+  const first = saying(healthy(wanting('8MB')), { passwords: passwords('2026-11-21T10:00:00Z') });
+  const before = computeStatus(first, plan(first));
+  expect(before.conditions?.find(({ type }) => type === 'CredentialsApplied')?.status).toBe('True');
+  const second = saying({ ...first, cluster: { ...first.cluster, status: before } }, { passwords: passwords('2026-11-21T11:00:00Z') });
+  const after = computeStatus(second, plan(second));
+  expect(noticesOf(before, after, NOW).map(({ reason, message }) => `${reason}: ${message}`)).toEqual([
+    'PasswordChanged: Role postgres has the new password of Secret demo-superuser',
+    'PasswordChanged: Role app has the new password of Secret demo-app',
+  ]);
+  expect(noticesOf(after, after, NOW)).toEqual([]);
+});

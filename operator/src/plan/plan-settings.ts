@@ -1,0 +1,65 @@
+import { settingsName } from '../api/names.ts';
+import type { SpecProblem } from '../api/validate.ts';
+import { isTerminating, type ConfigMap } from '../kube/objects.ts';
+import { RESOURCE } from '../kube/resources.ts';
+import { freshAgent, type Observed } from '../observed/observed.ts';
+import { covers, fingerprint } from '../specs/metadata.ts';
+import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
+import { SETTINGS_KEY, settingsFingerprint, settingsMap, wantedParameters } from '../specs/settings-map.ts';
+import { EMPTY_PLAN, type Plan } from './actions.ts';
+
+/** PostgreSQL's parameters, on their way to the agent. */
+export function planSettings(observed: Observed): Plan {
+  const live = observed.configMaps.get(settingsName(observed.cluster.metadata.name));
+  if (live !== undefined && isTerminating(live)) return EMPTY_PLAN;
+  const desired = settingsMap(observed.cluster, acceptedParameters(observed, live));
+  if (live !== undefined && covers({ metadata: live.metadata, data: live.data }, { metadata: desired.metadata, data: desired.data }))
+    return EMPTY_PLAN;
+  return { ...EMPTY_PLAN, actions: [{ kind: 'apply', resource: RESOURCE.configMaps, object: desired, live }] };
+}
+
+/**
+ * The last set of parameters that was seen running. It only ever becomes a set that an agent says it runs, so it is known
+ * to work; what was recorded before stays until then.
+ */
+function acceptedParameters(observed: Observed, live: ConfigMap | undefined): string | undefined {
+  const recorded = live?.data?.[SETTINGS_KEY.accepted];
+  const running = freshAgent(observed)?.settings?.running;
+  const delivered = live?.data?.[SETTINGS_KEY.wanted];
+  return delivered !== undefined && running === settingsFingerprint(delivered) ? delivered : recorded;
+}
+
+/** What the agent says of the parameters that are wanted now; undefined when it has not seen them yet. */
+export function settingsVerdict(observed: Observed): { readonly state: string; readonly message: string } | undefined {
+  const settings = freshAgent(observed)?.settings;
+  return settings?.wanted === settingsFingerprint(wantedParameters(observed.cluster)) ? settings : undefined;
+}
+
+/** Parameters that PostgreSQL itself refuses: what ran before goes on. */
+export function settingsProblems(observed: Observed): readonly SpecProblem[] {
+  const verdict = settingsVerdict(observed);
+  if (verdict?.state !== 'refused') return [];
+  const words = verdict.message === '' ? 'PostgreSQL does not start with them' : verdict.message;
+  return [
+    {
+      field: 'spec.postgresql.parameters',
+      message: `are refused by PostgreSQL, and those before stay in force: ${words}`,
+      reason: 'ParameterRefused',
+      fatal: false,
+    },
+  ];
+}
+
+/**
+ * Stands for the versions of everything that is mounted into a compute pod and may change while it runs. Written to the
+ * pod's annotations: a change of the pod makes its kubelet look at once, where a mount alone may wait for a minute.
+ * Versions and not contents, since a digest of a password could be guessed at.
+ */
+export function mountedVersions(observed: Observed): string {
+  const { cluster } = observed;
+  const objects = [
+    observed.configMaps.get(settingsName(cluster.metadata.name)),
+    ...[superuserCredentials(cluster), appCredentials(cluster)].map(({ secretName }) => observed.secrets.get(secretName)),
+  ];
+  return fingerprint(objects.map((object) => object?.metadata.resourceVersion ?? ''));
+}

@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+import { clusterLabels, settingsName } from '../api/names.ts';
+import { splitParameters } from '../api/parameters.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { ConfigMap } from '../kube/objects.ts';
+import { canonicalJson, clusterNamespace, ownerReference } from './metadata.ts';
+
+/** Keys of the ConfigMap, which are the files that the compute agent reads (its settings/settings-files.ts). */
+export const SETTINGS_KEY = { wanted: 'parameters.json', accepted: 'accepted.json' } as const;
+
+/** The PostgreSQL parameters of the manifest as the agent gets them: those that may be set, by name. */
+export function wantedParameters(cluster: AuroraCluster): string {
+  return canonicalJson(splitParameters(cluster.spec.postgresql.parameters).accepted);
+}
+
+/** How an agent names a set of parameters in its status: 16 hex digits of its text. */
+export function settingsFingerprint(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+/**
+ * The ConfigMap that carries PostgreSQL's parameters into the running pod: a change of them is no change of the pod, so
+ * the agent can try them, reload what needs no restart, and keep the old ones where PostgreSQL refuses. `accepted` is the
+ * last set that was seen running, for a pod that starts anew while the wanted one is refused.
+ */
+export function settingsMap(cluster: AuroraCluster, accepted: string | undefined): ConfigMap {
+  const { name } = cluster.metadata;
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: {
+      name: settingsName(name),
+      namespace: clusterNamespace(cluster),
+      labels: clusterLabels(name, 'compute'),
+      ownerReferences: [ownerReference(cluster)],
+    },
+    data: {
+      [SETTINGS_KEY.wanted]: wantedParameters(cluster),
+      ...(accepted === undefined ? {} : { [SETTINGS_KEY.accepted]: accepted }),
+    },
+  };
+}
