@@ -50,6 +50,7 @@ export class Kubelet {
     for (const pod of registry.store.list('pods')) this.#podChanged(pod);
     this.#unsubscribe = registry.store.subscribe((change) => {
       if (change.resource === 'nodes' && change.type !== 'DELETED') this.#nodeChanged(change.object);
+      if (change.resource === 'secrets' || change.resource === 'configmaps') this.#sourceChanged(change.object);
       if (change.resource !== 'pods') return;
       if (change.type === 'DELETED') this.#podGone(change.object);
       else this.#podChanged(change.object);
@@ -72,6 +73,11 @@ export class Kubelet {
 
   runnerOf(pod: KubeObject): PodRunner | undefined {
     return this.#runners.get(pod.metadata.uid ?? '');
+  }
+
+  /** A Secret or ConfigMap: pods of its namespace may show it. */
+  #sourceChanged(object: KubeObject): void {
+    for (const runner of this.#runners.values()) if (runner.pod.metadata.namespace === object.metadata.namespace) runner.refreshVolumes();
   }
 
   #podChanged(object: KubeObject): void {

@@ -8,7 +8,7 @@ import { containerEnvironment, ContainerConfigError, expand, rewriteMounts } fro
 import { imageName, programOf, type ImageMap } from './image-map.ts';
 import { podStatus } from './pod-status.ts';
 import type { ProcessTable } from './process-table.ts';
-import { mountPaths, prepareVolumes, VolumeError, type VolumeSources } from './volumes.ts';
+import { mountPaths, prepareVolumes, refreshVolumes, VolumeError, type VolumeSources } from './volumes.ts';
 
 export interface PodHost {
   readonly now: () => number;
@@ -67,6 +67,13 @@ export class PodRunner {
   /** The pod has changed in the API (labels, deletion). */
   refresh(pod: Pod): void {
     this.#pod = { ...pod, status: { ...pod.status, podIP: this.ip } };
+    this.refreshVolumes();
+  }
+
+  /** Something that its volumes show may have changed. */
+  refreshVolumes(): void {
+    if (this.#volumes === undefined || this.#ended || this.#lost) return;
+    refreshVolumes(this.#pod, this.#home, this.#host.sourcesOf(this.#pod.metadata.namespace));
   }
 
   start(): void {
@@ -117,6 +124,7 @@ export class PodRunner {
   /** The node is back. */
   restore(wasPaused: boolean): void {
     this.#lost = false;
+    this.refreshVolumes();
     // Not begun yet, or local-kube was restarted meanwhile: there is nothing to go on with.
     if (this.#volumes === undefined) this.start();
     else {

@@ -44,6 +44,20 @@ describe('pods', () => {
     expect(await cluster.kubectl('get pvc web-0')).toMatch(/web-0 +Bound +pvc-/);
   });
 
+  it('see a changed Secret while they run, and keep what they have when it is gone', async () => {
+    const ip = await field('pod web-0', '.status.podIP');
+    const password = async (): Promise<string> => String((JSON.parse(await get(ip, 8080)) as { password: string }).password);
+    const patch = (text: string): string => JSON.stringify({ stringData: { password: text } });
+    const secret = await cluster.kubectl('get secret login -o json');
+    await cluster.kubectl(`patch secret login --type=merge -p ${patch('changed')}`);
+    await eventually(async () => expect(await password()).toBe('changed'));
+    await cluster.kubectl('delete secret login');
+    expect(await password()).toBe('changed');
+    await cluster.kubectl('create -f -', secret);
+    await eventually(async () => expect(await password()).toBe('hunter2'));
+    expect(await field('pod web-0', '.status.containerStatuses[0].restartCount')).toBe('0');
+  });
+
   it('are reached through Services, and find each other by name', async () => {
     const names = new Set<string>();
     for (let index = 0; index < 4; index += 1) names.add(String((JSON.parse(await get(web, 80)) as { name: string }).name));

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Container, KeyToPath, Pod, Volume } from '../kinds.ts';
 import { objectAt, stringAt, type KubeObject } from '../store/object.ts';
@@ -35,15 +35,42 @@ function prepareVolume(pod: Pod, volume: Volume, directory: string, sources: Vol
     chmodSync(directory, 0o777);
     return directory;
   }
-  rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true, mode: 0o711 });
-  for (const file of filesOf(pod, volume, sources)) {
-    const target = path.join(directory, file.path);
-    if (!target.startsWith(`${directory}/`)) throw new VolumeError(`volume "${volume.name}": path ${file.path} leads outside`);
-    mkdirSync(path.dirname(target), { recursive: true, mode: 0o711 });
-    writeFileSync(target, file.bytes, { mode: file.secret ? 0o600 : 0o644 });
-  }
+  writeFiles(volume.name, directory, filesOf(pod, volume, sources));
   return directory;
+}
+
+/**
+ * Brings what a running pod sees of ConfigMaps, Secrets and its own metadata up to date. A source that is gone leaves its
+ * files as they were, as a kubelet does; an optional one leaves none.
+ */
+export function refreshVolumes(pod: Pod, home: string, sources: VolumeSources): void {
+  for (const volume of pod.spec.volumes ?? []) {
+    if ([volume.secret, volume.configMap, volume.projected, volume.downwardAPI].every((source) => source === undefined)) continue;
+    try {
+      writeFiles(volume.name, path.join(home, 'volumes', volume.name), filesOf(pod, volume, sources));
+    } catch (error) {
+      if (!(error instanceof VolumeError)) throw error;
+    }
+  }
+}
+
+/** Makes the directory hold these files and no others. Each is replaced whole: a reader sees the old one or the new one. */
+function writeFiles(volume: string, directory: string, files: readonly VolumeFile[]): void {
+  const wanted = new Map(files.map((file) => [path.join(directory, file.path), file]));
+  for (const target of wanted.keys())
+    if (!target.startsWith(`${directory}/`))
+      throw new VolumeError(`volume "${volume}": path ${path.relative(directory, target)} leads outside`);
+  for (const [target, file] of wanted) {
+    if (existsSync(target) && readFileSync(target).equals(file.bytes)) continue;
+    mkdirSync(path.dirname(target), { recursive: true, mode: 0o711 });
+    writeFileSync(`${target}.new`, file.bytes, { mode: file.secret ? 0o600 : 0o644 });
+    renameSync(`${target}.new`, target);
+  }
+  for (const entry of readdirSync(directory, { recursive: true, withFileTypes: true })) {
+    const found = path.join(entry.parentPath, entry.name);
+    if (!entry.isDirectory() && !wanted.has(found)) rmSync(found);
+  }
 }
 
 interface VolumeFile {
