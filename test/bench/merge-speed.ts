@@ -76,6 +76,7 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
     onDamage: failed,
     fetchPage: () => Promise.reject(new Error('there is no peer')),
     dropLimit: () => 0n,
+    onLogDamage: ({ message }) => failed(new Error(message)),
     onCorruption: (_kind, error) => failed(error),
     onRepair: () => {},
   });

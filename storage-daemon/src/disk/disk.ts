@@ -11,7 +11,7 @@ import type { KeyedStore, KeyedStoreOptions } from './keyed-store.ts';
  * Errors are Node's own, with `code` (ENOSPC, EIO, EROFS, EMFILE, ENOENT …). After a failed sync it is unknown what was kept.
  */
 export interface Disk {
-  /** With all directories above it; nothing happens when it is there. */
+  /** With all directories above it, their entries durable when it resolves; nothing happens when it is there. */
   makeDirectory(path: string): Promise<void>;
   /** Names in a directory, in no order; none when it does not exist. */
   list(path: string): string[];

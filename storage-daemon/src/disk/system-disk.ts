@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { Disk, DiskFile, OpenMode } from './disk.ts';
 import { LevelStore } from './level-store.ts';
@@ -76,9 +77,21 @@ function isAbsent(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await fs.promises.open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
 const SYSTEM: Disk = {
   async makeDirectory(path) {
-    await fs.promises.mkdir(path, { recursive: true });
+    const first = await fs.promises.mkdir(path, { recursive: true });
+    if (first === undefined) return;
+    // Each new one's entry stands in the directory above it.
+    for (let at = resolve(path); at.length >= resolve(first).length; at = dirname(at)) await syncDirectory(dirname(at));
   },
   list(path) {
     try {
@@ -101,14 +114,7 @@ const SYSTEM: Disk = {
   rename: (from, to) => fs.promises.rename(from, to),
   removeFile: (path) => fs.promises.rm(path, { force: true }),
   removeTree: (path) => fs.promises.rm(path, { recursive: true, force: true }),
-  async syncDirectory(path) {
-    const handle = await fs.promises.open(path, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  },
+  syncDirectory,
   openStore: (directory, options) => LevelStore.open(directory, options),
 };
 

@@ -23,19 +23,22 @@ export interface LogDamage {
 /** What the scan gives for each batch; `bytes` is valid until the callback's promise settles. */
 export type OnScannedBatch = (header: RedoBatchHeader, bytes: Buffer, position: number) => Promise<void>;
 
-export interface RecoveredLog {
-  readonly chain: LogChain;
-  readonly damage: LogDamage | undefined;
-}
-
 export interface LogSource {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly directory: string;
 }
 
-/** Recovers the log in the directory (made when absent). `start` is where the chain stands when there are no files. */
-export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnScannedBatch): Promise<RecoveredLog> {
+/** Told of damage while all of it is still there to be seen. Nothing is cut off before its promise resolves. */
+export type OnLogDamage = (damage: LogDamage) => Promise<void>;
+
+/**
+ * Recovers the log in the directory (made when absent). `start` is where the chain stands when there are no files.
+ *
+ * Invariant: what shows that redo was lost goes only after `onDamage` has noted it elsewhere; after a crash in between the damage
+ * is found again.
+ */
+export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnScannedBatch, onDamage: OnLogDamage): Promise<LogChain> {
   const { disk, clock, directory } = from;
   await disk.makeDirectory(directory);
   const names = disk
@@ -45,14 +48,16 @@ export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnS
   const chain = new LogChain(start);
   let damage: LogDamage | undefined;
   let isEmpty = true;
+  /** Files that hold nothing of the chain, oldest first, and the one that holds its end. */
+  const superfluous: LogFile[] = [];
+  let unsound: { file: LogFile; offset: number; end: bigint } | undefined;
   for (const [index, name] of names.entries()) {
-    const path = join(directory, name);
-    const firstLsn = parseLogFileName(name) ?? 0;
+    const file = await LogFile.open(disk, join(directory, name), parseLogFileName(name) ?? 0, chain.nextBase);
     if (damage !== undefined) {
-      damage = await removeBehind(disk, damage, path, firstLsn);
+      damage = claimsOf(file, damage);
+      superfluous.push(file);
       continue;
     }
-    const file = await LogFile.open(disk, path, firstLsn, chain.nextBase);
     const { offset, damage: fault } = await recoverFile(chain, file, isEmpty, clock, onBatch);
     isEmpty &&= file.used === 0;
     const end = isEmpty ? BigInt(file.firstLsn) : chain.tail.lsn;
@@ -61,14 +66,21 @@ export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnS
       damage = { lsn: end, claimedLsn: claimed ?? end, message: fault ?? 'zeros where a batch should be' };
     }
     if (file.used === 0) {
-      await file.remove();
+      superfluous.push(file);
       continue;
     }
-    if (fault !== undefined || damage !== undefined) await file.cut(offset, Number(end));
+    if (fault !== undefined || damage !== undefined) unsound = { file, offset, end };
     chain.addFile(file);
   }
+  if (damage !== undefined) await onDamage(damage);
+  // Newest first and one after the other, so that what a crash leaves is a chain with something behind it, never one with a hole.
+  for (const file of superfluous.toReversed()) {
+    await file.remove();
+    await disk.syncDirectory(directory);
+  }
+  await unsound?.file.cut(unsound.offset, Number(unsound.end));
   chain.durable = chain.tail;
-  return { chain, damage };
+  return chain;
 }
 
 /** Extends the chain by a file's sound batches. The first batch of all says where the chain starts. */
@@ -85,10 +97,8 @@ async function recoverFile(chain: LogChain, file: LogFile, isFirst: boolean, clo
   return step.value;
 }
 
-/** Removes a file behind damage, after a look at what it says the log once held. */
-async function removeBehind(disk: Disk, damage: LogDamage, path: string, firstLsn: number): Promise<LogDamage> {
-  const file = await LogFile.open(disk, path, firstLsn, 0);
+/** The damage, with what a file behind it says that the log once held. */
+function claimsOf(file: LogFile, damage: LogDamage): LogDamage {
   const claimed = findLaterBatch(file, 0, damage.lsn);
-  await file.remove();
   return claimed !== undefined && claimed > damage.claimedLsn ? { ...damage, claimedLsn: claimed } : damage;
 }

@@ -9,7 +9,7 @@ import type { ChainLink, LogChain } from './log-chain.ts';
 import { LogClosedError, LogGoneError } from './log-errors.ts';
 import { logFileName, type LogFile } from './log-file.ts';
 import { LogReader } from './log-reader.ts';
-import { recoverLog, type LogDamage, type OnScannedBatch, type RecoveredLog } from './log-recovery.ts';
+import { recoverLog, type OnLogDamage, type OnScannedBatch } from './log-recovery.ts';
 import { TailCache } from './tail-cache.ts';
 
 /**
@@ -29,8 +29,6 @@ export interface RedoLogOptions {
 
 export class RedoLog {
   readonly reader: LogReader;
-  /** What recovery found damaged in the middle and cut off. */
-  readonly damage: LogDamage | undefined;
   readonly #directory: string;
   readonly #disk: Disk;
   readonly #fileBytes: number;
@@ -42,12 +40,11 @@ export class RedoLog {
   onDurable: () => void = () => {};
   onFailure: (error: Error) => void = () => {};
 
-  private constructor(directory: string, options: RedoLogOptions, { chain, damage }: RecoveredLog) {
+  private constructor(directory: string, options: RedoLogOptions, chain: LogChain) {
     this.#directory = directory;
     this.#disk = options.disk;
     this.#fileBytes = options.fileBytes;
     this.#chain = chain;
-    this.damage = damage;
     this.#cache = new TailCache(options.tailCacheBytes);
     this.reader = new LogReader(chain, this.#cache);
     this.#commit = new GroupCommit({ directory, disk: options.disk, clock: options.clock }, chain, {
@@ -58,10 +55,17 @@ export class RedoLog {
 
   /**
    * Opens the log in `directory` (made when absent), checking every batch. `start` is where the chain stands when there
-   * are no files. A torn last write is cut off; damage before sound batches is reported in `damage` and cut off too.
+   * are no files. A torn last write is cut off; damage before sound batches is told to `onDamage`, and cut off once that has resolved.
    */
-  static async open(directory: string, options: RedoLogOptions, start: ChainLink, onBatch: OnScannedBatch): Promise<RedoLog> {
-    return new RedoLog(directory, options, await recoverLog({ directory, disk: options.disk, clock: options.clock }, start, onBatch));
+  static async open(
+    directory: string,
+    options: RedoLogOptions,
+    start: ChainLink,
+    onBatch: OnScannedBatch,
+    onDamage: OnLogDamage,
+  ): Promise<RedoLog> {
+    const { disk, clock } = options;
+    return new RedoLog(directory, options, await recoverLog({ directory, disk, clock }, start, onBatch, onDamage));
   }
 
   /** End of the chain, written or about to be. A new batch must link to it. */
@@ -154,7 +158,7 @@ export class RedoLog {
     for (let file = files.at(-1); file !== undefined && file.firstLsn >= target; file = files.at(-1)) {
       cutPosition = file.base;
       files.pop();
-      await file.remove();
+      await this.#remove(file);
     }
     const file = files.at(-1);
     if (file !== undefined && file.endLsn > target) {
@@ -162,7 +166,6 @@ export class RedoLog {
       cutPosition = file.base + offset;
       await file.cut(offset, target);
     }
-    await this.#disk.syncDirectory(this.#directory);
     this.#chain.endAt(lsn);
     if (cutPosition !== undefined) this.#cache.truncate(cutPosition);
     return cutPosition;
@@ -197,9 +200,8 @@ export class RedoLog {
       this.#chain.startAt(BigInt(file.endLsn));
       files.shift();
       dropped += file.used;
-      await file.remove();
+      await this.#remove(file);
     }
-    if (dropped > 0) await this.#disk.syncDirectory(this.#directory);
     return dropped;
   }
 
@@ -207,10 +209,15 @@ export class RedoLog {
   async restart(start: ChainLink): Promise<void> {
     await this.#commit.flushed();
     const { files } = this.#chain;
-    for (let file = files.pop(); file !== undefined; file = files.pop()) await file.remove();
-    await this.#disk.syncDirectory(this.#directory);
+    for (let file = files.pop(); file !== undefined; file = files.pop()) await this.#remove(file);
     this.#chain.restart(start);
     this.#cache.truncate(0);
+  }
+
+  /** Durable before the next one goes: files vanish in the order in which they are removed, and the chain never has a hole. */
+  async #remove(file: LogFile): Promise<void> {
+    await file.remove();
+    await this.#disk.syncDirectory(this.#directory);
   }
 
   /** What was appended before is on disk when it resolves; nothing is taken any more. */

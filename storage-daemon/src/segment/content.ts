@@ -34,6 +34,8 @@ export interface ContentHooks {
   readonly onDurable: () => void;
   /** Ingest moved. */
   readonly onProgress: () => void;
+  /** The log was found damaged in the middle, and is cut there once this has resolved. */
+  readonly onLogDamage: (damage: LogDamage) => Promise<void>;
   /** The log's disk failed: nothing more can be accepted. */
   readonly onLogFailure: (error: Error) => void;
   /** Redo could not be applied, or stored data not be read: reads must stop. */
@@ -75,8 +77,6 @@ export class SegmentContent {
   readonly #hooks: ContentHooks;
   #accepted: Accepted[] = [];
   #pgmrpl: number;
-  /** Log that was damaged in the middle and cut there at open. */
-  readonly damage: LogDamage | undefined;
 
   private constructor(parts: {
     log: RedoLog;
@@ -89,7 +89,6 @@ export class SegmentContent {
     owesRemovals: boolean;
     limits: SegmentLimits;
     hooks: ContentHooks;
-    damage: LogDamage | undefined;
   }) {
     const { log, store, table, index, cuts, ingest, limits, hooks } = parts;
     this.log = log;
@@ -98,7 +97,6 @@ export class SegmentContent {
     this.index = index;
     this.cuts = cuts;
     this.ingest = ingest;
-    this.damage = parts.damage;
     this.#hooks = hooks;
     this.#pgmrpl = Number(parts.mark.lsn);
     this.cache = new PageCache(limits.pageCacheBytes);
@@ -174,8 +172,8 @@ export class SegmentContent {
           if (header.endLsn > mark.lsn) later.push({ header, batch: Buffer.alloc(0), position });
           return Promise.resolve();
         },
+        hooks.onLogDamage,
       );
-      const { damage } = log;
       if (log.startLsn > mark.lsn) throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' mark ${mark.lsn}`);
       if (log.tail.lsn < mark.lsn) await log.restart(mark);
       const annul = annulPoint(control.history, log.runs);
@@ -200,7 +198,6 @@ export class SegmentContent {
         owesRemovals: removals.length > 0,
         limits,
         hooks,
-        damage,
       });
       content.merger.poke();
       return content;

@@ -9,6 +9,7 @@ import { AnnulledAppliedError } from '../apply/ingest.ts';
 import type { Mark } from '../page-store/page-store.ts';
 import { StoredValueError } from '../page-store/stored-value.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
+import type { LogDamage } from '../redo-log/log-recovery.ts';
 import { logDirectory, pagesDirectory, SegmentContent, StoreUnusableError, type ContentHooks } from './content.ts';
 import type { SegmentControl } from './control-file.ts';
 import type { CurrentControl } from './current-control.ts';
@@ -76,6 +77,10 @@ export class HeldContent {
     return this.#failure?.message;
   }
 
+  get #damageKind(): SegmentFault['kind'] | undefined {
+    return this.#failure?.fault.kind;
+  }
+
   /** What is wrong, and in words; undefined while nothing is. */
   get fault(): { readonly fault: SegmentFault; readonly message: string } | undefined {
     if (this.#failure !== undefined || !this.owes) return this.#failure;
@@ -86,7 +91,7 @@ export class HeldContent {
   /** Empty, or with a store that only a copy from a peer can replace. */
   get needsCopy(): boolean {
     if (this.#isImporting) return false;
-    return this.#failure === undefined ? this.#content === undefined : this.#failure.fault.kind === 'DAMAGED_DATA';
+    return this.#failure === undefined ? this.#content === undefined : this.#damageKind === 'DAMAGED_DATA';
   }
 
   /** Durable SCL; 0n when there is no log. */
@@ -129,6 +134,16 @@ export class HeldContent {
     this.#storeBytes = (await this.#content?.store.approximateBytes()) ?? 0;
   }
 
+  /** Removes what a copy or import that did not come to its end left, or one that did and could not remove what it replaced. At start only. */
+  async removeLeftovers(): Promise<void> {
+    const { directory, disk, control } = this.#parts;
+    const { ready, pagesGeneration, logGeneration } = control.value;
+    const used = ready ? [pagesDirectory('', pagesGeneration), logDirectory('', logGeneration)] : [];
+    for (const name of disk.list(directory)) {
+      if (/^(pages|log)-\d+$/.test(name) && !used.includes(name)) await disk.removeTree(join(directory, name));
+    }
+  }
+
   /** Opens what the control file points to. What cannot be used is reported as damage. */
   async open(): Promise<void> {
     const { directory, disk, control, limits, events, logger } = this.#parts;
@@ -142,15 +157,6 @@ export class HeldContent {
       content.ingest.noteVdl(Number(known < this.scl ? known : this.scl));
       // What was durable was on this disk: its log has lost it since, whatever the log itself says.
       if (known > this.scl && known > control.value.owesLsn) await control.save({ owesLsn: known });
-      if (content.damage !== undefined) {
-        const { claimedLsn, message } = content.damage;
-        events.corruption('log');
-        logger.error(
-          { volume: this.#volumeId, scl: formatLsn(this.scl), lostTo: formatLsn(claimedLsn), why: message },
-          'the redo log is damaged; fetching the rest from peers',
-        );
-        if (claimedLsn > this.scl && claimedLsn > control.value.owesLsn) await control.save({ owesLsn: claimedLsn });
-      }
       await this.measure();
     } catch (error) {
       if (error instanceof AnnulledAppliedError) {
@@ -161,6 +167,17 @@ export class HeldContent {
       events.corruption('state');
       this.stop({ kind: 'DAMAGED_DATA', part: 'state' }, error.message);
     }
+  }
+
+  /** What the log may have acknowledged is noted before the log forgets that it ever had it. */
+  async #noteLogDamage({ lsn, claimedLsn, message }: LogDamage): Promise<void> {
+    const { control, events, logger } = this.#parts;
+    events.corruption('log');
+    logger.error(
+      { volume: this.#volumeId, scl: formatLsn(lsn), lostTo: formatLsn(claimedLsn), why: message },
+      'the redo log is damaged; fetching the rest from peers',
+    );
+    if (claimedLsn > lsn && claimedLsn > control.value.owesLsn) await control.save({ owesLsn: claimedLsn });
   }
 
   async close(): Promise<void> {
@@ -195,6 +212,7 @@ export class HeldContent {
         this.#noteDurable();
         progress.moved();
       },
+      onLogDamage: (damage) => this.#noteLogDamage(damage),
       onLogFailure: (error) =>
         this.stop(
           { kind: 'DISK_ERROR', error: errnoName(error), operation: 'write redo log' },
@@ -254,18 +272,28 @@ export class HeldContent {
 
   async #switch(generation: number, change: Partial<SegmentControl>): Promise<void> {
     const { directory, disk, control } = this.#parts;
-    const heldTo = this.scl;
     const old = control.value;
-    await this.close();
+    // Away before the new history shows: redo that it annuls may be in the old log, and no VDL of the new epoch may be believed there.
+    const before = this.#content;
+    this.#content = undefined;
+    try {
+      await control.save({
+        ...change,
+        ready: true,
+        pagesGeneration: generation,
+        ...(old.ready ? {} : { logGeneration: old.logGeneration + 1 }),
+      });
+    } catch (error) {
+      this.#content = before;
+      throw error;
+    }
+    await before?.close();
+    await this.#durable?.close();
+    this.#durable = undefined;
+    const heldTo = before?.log.durable.lsn ?? 0n;
     this.#failure = undefined;
-    await control.save({
-      ...change,
-      ready: true,
-      pagesGeneration: generation,
-      ...(old.ready ? {} : { logGeneration: old.logGeneration + 1 }),
-    });
     await this.open();
-    if (this.damage !== undefined && old.ready) {
+    if (this.#damageKind === 'DAMAGED_DATA' && old.ready) {
       // The log does not reach the new pages: what it held is fetched again.
       await this.close();
       this.#failure = undefined;

@@ -108,6 +108,7 @@ export class Segment {
       await control.save({});
       deps.events.repair('control');
     }
+    await segment.held.removeLeftovers();
     if (control.value.ready) await segment.held.open();
     return segment;
   }

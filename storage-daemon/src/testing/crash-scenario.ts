@@ -1,0 +1,427 @@
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { systemClock } from '@kube-aurora/clock';
+import { silentLogger } from '@kube-aurora/process';
+import { encodePageKey, encodeVolumeState, type PageId } from '@kube-aurora/redo';
+import { AuroraRpcError, type CopySegmentChunk, type ImportBaseRequest, type PeerApi } from '@kube-aurora/rpc';
+import { decodeRedoBatchHeader } from '@kube-aurora/volume';
+import type { Disk } from '../disk/disk.ts';
+import { copyFromPeer, serveCopy } from '../peers/copy-segment.ts';
+import { TooOldError } from '../read/page-reader.ts';
+import { logDirectory, type SegmentContent } from '../segment/content.ts';
+import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
+import { Segment } from '../segment/segment.ts';
+import { importBase } from '../service/import-base.ts';
+import {
+  batchAfter,
+  copyDatabaseRecord,
+  deltaRecord,
+  dropDatabaseRecord,
+  filledPage,
+  imageRecord,
+  syntheticState,
+  truncateRecord,
+  type ChainEnd,
+} from './synthetic-records.ts';
+
+/**
+ * The life of one segment, as steps that bring about every kind of write to its log, its store and its control file. Each
+ * starts the segment anew and can be taken again after a crash in the middle of it; what the segment said before counts afterwards.
+ */
+
+const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
+const ID = { volumeId: VOLUME, pg: 0 };
+const TABLE = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
+const INDEX = { ...TABLE, relNumber: 16_385 };
+const DATABASE = { spcOid: 1663, dbOid: 5 };
+const COPY = { spcOid: 1663, dbOid: 6 };
+const CHAIN_MAX = 4;
+const PD_LOWER = 12;
+const WAIT_MS = 20_000;
+
+const LIMITS: SegmentLimits = {
+  ...DEFAULT_LIMITS,
+  logFileBytes: 24 * 1024,
+  tailCacheBytes: 16 * 1024,
+  chainMax: CHAIN_MAX,
+  mergeBytes: 1024 * 1024 * 1024,
+};
+
+/** Every page that the scenario knows. */
+export const PAGES: readonly PageId[] = [TABLE, INDEX, { ...TABLE, ...COPY }, { ...INDEX, ...COPY }].flatMap((fork) =>
+  Array.from({ length: 6 }, (_, block) => ({ ...fork, block })),
+);
+
+/** No hole in the page: its redo would fill it with zeros. */
+const whole = (fork: typeof TABLE, block: number): Buffer => deltaRecord(fork, block, PD_LOWER, Buffer.from([0x00, 0x20]));
+const chain = (fork: typeof TABLE, block: number, value: number): Buffer[] =>
+  Array.from({ length: CHAIN_MAX * 2 }, (_, i) => deltaRecord(fork, block, 100 + i, Buffer.from([value + i])));
+
+/** What the volume's writer knows, whatever becomes of this segment: its peers have it. */
+interface WrittenBatch {
+  readonly batch: Buffer;
+  readonly end: ChainEnd;
+}
+
+export class CrashScenario {
+  readonly directory: string;
+  #disk: Disk;
+  readonly #known: Map<string, string>;
+  #segment: Segment | undefined;
+  /** The chain of the volume. */
+  written: WrittenBatch[] = [];
+  epoch = 0n;
+  history: { epoch: bigint; startLsn: bigint }[] = [];
+  isDamaged = false;
+  /** What the segment has said, and may not take back. */
+  said = { scl: 0n, epoch: 0n, ready: false };
+  /** Set when the disk has died: waits end. */
+  isOver: () => boolean = () => false;
+
+  /** `known`: pages at LSNs, as they were first seen. */
+  constructor(directory: string, disk: Disk, known = new Map<string, string>()) {
+    this.#known = known;
+    this.directory = directory;
+    this.#disk = disk;
+  }
+
+  /** The same segment and volume, with its files copied to another directory. This one must be closed. */
+  fork(directory: string, disk: Disk): CrashScenario {
+    fs.cpSync(this.directory, directory, { recursive: true });
+    const other = new CrashScenario(directory, disk, this.#known);
+    const { written, epoch, history, isDamaged, said } = this;
+    Object.assign(other, { written: [...written], epoch, history, isDamaged, said: { ...said } });
+    return other;
+  }
+
+  get disk(): Disk {
+    return this.#disk;
+  }
+
+  /** Throws when the segment has taken back what it said. */
+  check(): void {
+    if (!this.said.ready && this.segment.phase === 'EMPTY') return;
+    const { phase, epoch, scl, owesLsn, fault, message } = this.segment.state();
+    const isSound = fault === undefined || (fault.kind === 'LOST_REDO' && this.isDamaged);
+    if (phase !== 'READY' || !isSound) throw new Error(`the segment is ${phase}: ${message}`);
+    if (epoch < this.said.epoch) throw new Error(`epoch ${this.said.epoch} was promised, and is ${epoch}`);
+    const known = scl > owesLsn ? scl : owesLsn;
+    if (known < this.said.scl)
+      throw new Error(`redo was acknowledged up to ${this.said.scl}; it is held up to ${scl} and owed up to ${owesLsn}`);
+  }
+
+  get segment(): Segment {
+    if (this.#segment === undefined) throw new Error('the segment is not open');
+    return this.#segment;
+  }
+
+  get content(): SegmentContent {
+    const { content } = this.segment;
+    if (content === undefined) throw new Error(`the segment has no content: ${this.segment.state().message}`);
+    return content;
+  }
+
+  get end(): ChainEnd {
+    return this.written.at(-1)?.end ?? { lsn: this.history[0]?.startLsn ?? 0n, epoch: this.history[0]?.epoch ?? 0n };
+  }
+
+  /** Starts the segment. */
+  async open(disk = this.#disk): Promise<void> {
+    this.#disk = disk;
+    this.#segment = await Segment.open(
+      {
+        directory: this.directory,
+        disk,
+        identity: { daemonId: 'd0', zone: 'a' },
+        limits: LIMITS,
+        logger: silentLogger(),
+        clock: systemClock(),
+        events: { corruption: () => {}, repair: () => {} },
+        fetchPage: () => Promise.reject(new AuroraRpcError('DAMAGED', 'there are no peers')),
+        lowestPeerScl: (segment) => segment.scl,
+        highestOfPeers: () => ({ scl: 0n, epoch: 0n, isWritten: false }),
+        hearPeers: () => Promise.resolve(),
+      },
+      VOLUME,
+      0,
+    );
+  }
+
+  async close(): Promise<void> {
+    const segment = this.#segment;
+    this.#segment = undefined;
+    await segment?.close();
+  }
+
+  async until(isThere: () => boolean): Promise<void> {
+    const deadline = Date.now() + WAIT_MS;
+    while (!isThere()) {
+      if (this.isOver()) throw new Error('the disk is gone');
+      if (this.segment.state().fault?.kind === 'REDO_FAILED') throw new Error(this.segment.state().message);
+      if (Date.now() > deadline) throw new Error(`it did not come to that: ${this.segment.state().message}`);
+      await new Promise(setImmediate);
+    }
+  }
+
+  /** Has the segment take all that it lacks of the volume's log, which its writer or its peers send. */
+  async feed(): Promise<void> {
+    for (const { batch, end } of this.written) {
+      if (end.lsn > this.content.log.tail.lsn) this.segment.append(decodeRedoBatchHeader(batch), batch);
+    }
+    await this.until(() => this.segment.scl >= this.end.lsn);
+    if (this.segment.scl > this.said.scl) this.said.scl = this.segment.scl;
+  }
+
+  /**
+   * Makes what was written so far durable for the volume, batch by batch, with computes that read at the end of each. What they see
+   * must be what was seen there the first time.
+   */
+  async apply(): Promise<void> {
+    const { content, segment } = this;
+    for (const { end } of this.written) {
+      const at = Number(end.lsn);
+      if (at <= content.merger.mark.lsn) continue;
+      segment.noteVdl(end.lsn, this.epoch);
+      content.ingest.want(at);
+      await this.until(() => content.ingest.hasApplied(at));
+      await this.#lookAt(at);
+      segment.notePgmrpl(end.lsn, this.epoch);
+      await new Promise(setImmediate);
+    }
+  }
+
+  async #lookAt(lsn: number): Promise<void> {
+    for (const [index, page] of PAGES.entries()) {
+      const bytes = await this.#pageAt(page, lsn);
+      if (bytes === 'newer') continue;
+      const key = `${index} ${lsn}`;
+      const hash = bytes === undefined ? 'none' : createHash('sha1').update(bytes).digest('hex');
+      if (this.#known.get(key) === undefined) this.#known.set(key, hash);
+      else if (this.#known.get(key) !== hash) throw new Error(`page ${index} at ${lsn} is not what it was`);
+    }
+  }
+
+  /** 'newer' where computes had read past it before the crash. */
+  async #pageAt(page: PageId, lsn: number): Promise<Buffer | undefined | 'newer'> {
+    try {
+      return (await this.content.pageAt(page, lsn)).page;
+    } catch (error) {
+      if (error instanceof TooOldError) return 'newer';
+      throw error;
+    }
+  }
+
+  /** Until nothing is being written. A store that waits for no mark merges at once. */
+  async merge(): Promise<void> {
+    const { merger } = this.content;
+    const before = merger.merges;
+    if (merger.mark.lsn < this.end.lsn) {
+      merger.request();
+      await this.until(() => merger.merges > before && merger.mark.lsn >= this.end.lsn);
+    }
+    await this.until(() => !merger.isRunning);
+  }
+
+  write(raws: readonly Buffer[]): void {
+    const { batch, end } = batchAfter(this.end, this.epoch, raws);
+    this.written.push({ batch, end });
+  }
+
+  async openEpoch(epoch: bigint): Promise<void> {
+    await this.segment.epochs.open(epoch, `w/${epoch}`);
+    if (epoch > this.said.epoch) this.said.epoch = epoch;
+    if (this.history.at(-1)?.epoch !== epoch) this.history = [...this.history, { epoch, startLsn: this.end.lsn }];
+    this.epoch = epoch;
+    await this.segment.epochs.truncate(epoch, this.history);
+  }
+
+  /** Pages as of the volume's end. */
+  async pages(): Promise<(string | undefined)[]> {
+    const found: (string | undefined)[] = [];
+    for (const page of PAGES) found.push((await this.content.pageAt(page, Number(this.end.lsn))).page?.toString('latin1'));
+    return found;
+  }
+
+  /** State, stored pages, and which directories there are. */
+  async held(): Promise<{ state: string; stored: string[]; directories: string[] }> {
+    const { content } = this;
+    const stored: string[] = [];
+    for (const page of PAGES) {
+      const version = await content.store.get(page);
+      if (version !== undefined) stored.push(`${encodePageKey(page).toString('hex')} ${version.page.toString('latin1')}`);
+    }
+    const names = this.#disk.list(join(this.directory, VOLUME, '0'));
+    const directories = names.flatMap((name) => /^(pages|log)-/.exec(name)?.[1] ?? []).toSorted();
+    return { state: encodeVolumeState(content.ingest.state).toString('hex'), stored, directories };
+  }
+
+  /** The file that holds the batch after `lsn`. */
+  logFileOf(lsn: bigint): { readonly path: string; readonly offset: number } {
+    const { log } = this.content;
+    const { logGeneration } = this.segment.control;
+    const batch = log.reader.batchesFrom(lsn, 1);
+    const directory = logDirectory(join(this.directory, VOLUME, '0'), logGeneration);
+    for (const name of this.#disk.list(directory)) {
+      const bytes = this.#disk.readFile(join(directory, name));
+      const offset = bytes?.indexOf(batch.subarray(0, 64)) ?? -1;
+      if (offset >= 0) return { path: join(directory, name), offset };
+    }
+    throw new Error('no log file holds that batch');
+  }
+
+  async copyItself(): Promise<void> {
+    const { segment } = this;
+    // A peer that has the same.
+    const chunks: CopySegmentChunk[] = [];
+    for await (const chunk of serveCopy(segment, systemClock())) chunks.push(chunk);
+    const client: Pick<PeerApi, 'copySegment'> = {
+      copySegment: async function* () {
+        yield* await Promise.resolve(chunks);
+      },
+    };
+    await copyFromPeer(segment, { id: 'd1', client: client as PeerApi }, 0n, systemClock(), new AbortController().signal);
+  }
+
+  async import(): Promise<void> {
+    const { encoded, baseLsn } = syntheticState(0x150_0028n, [
+      { fork: TABLE, blocks: 3 },
+      { fork: INDEX, blocks: 6 },
+    ]);
+    const pages = [TABLE, INDEX].flatMap((fork) =>
+      Array.from({ length: fork === TABLE ? 3 : 6 }, (_, block) => ({
+        key: encodePageKey({ ...fork, block }),
+        page: filledPage(10 + block),
+      })),
+    );
+    const begin = { segment: ID, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded };
+    const requests = async function* (): AsyncGenerator<ImportBaseRequest> {
+      yield await Promise.resolve({ begin, pages: [], finish: false });
+      yield { begin: undefined, pages, finish: true };
+    };
+    await importBase(requests(), {
+      all: () => [this.segment],
+      known: () => this.segment,
+      take: () => Promise.resolve(this.segment),
+      identity: this.segment.deps.identity,
+    });
+    this.history = [{ epoch: 1n, startLsn: baseLsn }];
+    this.epoch = 1n;
+    this.said.ready = true;
+  }
+}
+
+export interface ScenarioStep {
+  readonly name: string;
+  /** What the writer adds to the volume's log; once. */
+  readonly prepare?: (scenario: CrashScenario) => void;
+  /** May be begun anew. */
+  readonly take: (scenario: CrashScenario) => Promise<void>;
+}
+
+function flipByte(path: string, offset: number): void {
+  const bytes = fs.readFileSync(path);
+  bytes[offset] = (bytes[offset] ?? 0) ^ 0x40;
+  fs.writeFileSync(path, bytes);
+}
+
+const feedApplyMerge = async (scenario: CrashScenario): Promise<void> => {
+  await scenario.feed();
+  await scenario.apply();
+  await scenario.merge();
+};
+
+export const STEPS: readonly ScenarioStep[] = [
+  { name: 'import', take: (scenario) => scenario.import() },
+  { name: 'open an epoch', take: (scenario) => scenario.openEpoch(2n) },
+  {
+    name: 'store a long chain ahead of the mark',
+    prepare: (scenario) => scenario.write([whole(INDEX, 5), ...chain(INDEX, 5, 20), whole(TABLE, 0), imageRecord(TABLE, 1, 31)]),
+    take: async (scenario) => {
+      await scenario.feed();
+      await scenario.apply();
+      const { content } = scenario;
+      await scenario.until(() => content.index.refsOf({ ...INDEX, block: 5 }) === undefined);
+    },
+  },
+  {
+    name: 'drop what is stored ahead of the mark, and merge',
+    prepare: (scenario) => scenario.write([truncateRecord(INDEX, 2), imageRecord(TABLE, 2, 32)]),
+    take: feedApplyMerge,
+  },
+  {
+    name: 'go through log files, merge, and drop them',
+    prepare: (scenario) => {
+      for (let i = 0; i < 6; i++) scenario.write([imageRecord(TABLE, i % 5, 40 + i)]);
+      scenario.write([whole(TABLE, 0), ...chain(TABLE, 0, 60)]);
+    },
+    take: feedApplyMerge,
+  },
+  {
+    name: 'copy a database',
+    prepare: (scenario) => {
+      scenario.write([copyDatabaseRecord(DATABASE, COPY), deltaRecord(TABLE, 0, 100, Buffer.from([77]))]);
+      scenario.write([imageRecord({ ...TABLE, ...COPY }, 5, 55)]);
+    },
+    take: feedApplyMerge,
+  },
+  {
+    name: 'drop a database that was just copied again',
+    prepare: (scenario) => {
+      scenario.write([dropDatabaseRecord(COPY), imageRecord(TABLE, 4, 71)]);
+      scenario.write([copyDatabaseRecord(DATABASE, COPY), truncateRecord(TABLE, 4)]);
+    },
+    take: feedApplyMerge,
+  },
+  {
+    name: 'annul what only this segment has, over two log files',
+    take: async (scenario) => {
+      if (scenario.said.epoch < 3n) {
+        const { segment, content, end, epoch } = scenario;
+        let link = end;
+        for (let i = 0; i < 4; i++) {
+          const made = batchAfter(link, epoch, [imageRecord(TABLE, 1, 90 + i)]);
+          if (made.end.lsn > content.log.tail.lsn) segment.append(decodeRedoBatchHeader(made.batch), made.batch);
+          link = made.end;
+        }
+        await scenario.until(() => segment.scl >= link.lsn);
+      }
+      await scenario.openEpoch(3n);
+    },
+  },
+  {
+    name: 'go on in the new epoch',
+    prepare: (scenario) => {
+      for (let i = 0; i < 4; i++) scenario.write([imageRecord(TABLE, i, 100 + i), deltaRecord(TABLE, i, 100, Buffer.from([i]))]);
+    },
+    take: (scenario) => scenario.feed(),
+  },
+  {
+    name: 'lose the middle of the log to damage, and get it again',
+    take: async (scenario) => {
+      if (!scenario.isDamaged) {
+        await scenario.feed();
+        const at = scenario.logFileOf(scenario.written.at(-4)?.end.lsn ?? 0n);
+        await scenario.close();
+        scenario.isDamaged = true;
+        flipByte(at.path, at.offset + 200);
+        await scenario.open();
+      }
+      await feedApplyMerge(scenario);
+    },
+  },
+  {
+    name: 'be replaced by a copy',
+    prepare: (scenario) => scenario.write([imageRecord(TABLE, 0, 120)]),
+    take: async (scenario) => {
+      await scenario.feed();
+      await scenario.copyItself();
+      await feedApplyMerge(scenario);
+    },
+  },
+  {
+    name: 'raise the last mark',
+    prepare: (scenario) => scenario.write([imageRecord(TABLE, 3, 121), truncateRecord(INDEX, 1)]),
+    take: feedApplyMerge,
+  },
+];
