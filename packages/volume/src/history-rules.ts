@@ -7,6 +7,7 @@
  *               and at most EPOCH_MAX. Openers take the highest epoch they see and add one, so an honest one is never refused;
  *               a made-up one cannot use up the numbers, however often it is sent. (A bound from what only a quorum has would
  *               be a trap: one segment brought to the bound would keep every honest opener, who must pass it, out.)
+ *   boundary    It cuts a segment's log where a batch ends. A start inside a batch is nobody's: openers begin at the end of one.
  *   durable     All redo at or below a durable LSN that counts under the segment's own history counts under the other too.
  *
  * Why an honest history never breaks the last rule: redo at or below VDL was on four segments under the history of an epoch e
@@ -15,7 +16,7 @@
  * and no redo depends on those.
  */
 import { formatLsn, type Lsn } from '@kube-aurora/pg-format';
-import { epochLimit, lastEpoch, type EpochStart } from './epoch-history.ts';
+import { annulPoint, epochLimit, lastEpoch, type EpochRun, type EpochStart } from './epoch-history.ts';
 
 /** Every opening of a volume adds an entry. */
 export const HISTORY_MAX = 4096;
@@ -25,7 +26,7 @@ export const EPOCH_MAX = 2n ** 62n;
 
 /** Why a history was refused. `reason` is what metrics count by. */
 export interface HistoryRefusal {
-  readonly reason: 'history-malformed' | 'history-too-long' | 'epoch-jump' | 'history-contradicts-durable';
+  readonly reason: 'history-cuts-a-batch' | 'history-malformed' | 'history-too-long' | 'epoch-jump' | 'history-contradicts-durable';
   readonly message: string;
 }
 
@@ -94,7 +95,18 @@ export function contradiction(
   return undefined;
 }
 
-/** The whole set of rules, for a history that a segment is about to take. */
+/** Does a history cut the log (`runs`) where no batch of it ends? `isBatchEnd` is asked of an LSN inside the log. */
+export function refuseCut(
+  incoming: readonly EpochStart[],
+  runs: readonly EpochRun[],
+  isBatchEnd: (lsn: bigint) => boolean,
+): HistoryRefusal | undefined {
+  const cut = annulPoint(incoming, runs);
+  if (cut === undefined || isBatchEnd(cut)) return undefined;
+  return { reason: 'history-cuts-a-batch', message: `ends an epoch at ${text(cut)}, inside a batch of it; no writer starts there` };
+}
+
+/** The set of rules that need no look at the log, for a history that a segment is about to take. */
 export function refuseHistory(
   own: readonly EpochStart[],
   incoming: readonly EpochStart[],

@@ -6,6 +6,7 @@ const claim = (change: Partial<SegmentClaim> = {}): SegmentClaim => ({
   phase: 'READY',
   epoch: 1n,
   scl: 100n,
+  appliedLsn: 0n,
   lastBatchEpoch: 1n,
   baseEpoch: 1n,
   baseLsn: 100n,
@@ -151,6 +152,25 @@ describe('chooseStart', () => {
     const history = [BASE, { epoch: 9n, startLsn: 700n }];
     const choice = chooseStart([claim({ scl: 650n }), claim({ history }), claim(), claim(), undefined, undefined]);
     expect(choice).toEqual({ kind: 'start', startLsn: 650n, history: [BASE] });
+  });
+
+  it('leaves out one segment that a stranger talked into annulling what another knows to be durable', () => {
+    const lied = claim({ scl: 200n, history: [BASE, { epoch: 7n, startLsn: 200n }] });
+    const sound = claim({ scl: 300n, appliedLsn: 280n });
+    expect(chooseStart([lied, sound, sound, sound, undefined, undefined])).toMatchObject({
+      kind: 'start',
+      startLsn: 300n,
+      history: [BASE],
+    });
+    // Two that have it may be all that a writer's four have left here: nobody is left out, and the others refuse the start.
+    expect(chooseStart([lied, lied, sound, sound, undefined, undefined])).toMatchObject({ kind: 'start', startLsn: 200n });
+    // Without the contradiction it may well be a writer's.
+    expect(
+      chooseStart([lied, claim({ scl: 300n }), sound, claim(), undefined, undefined].map((one) => one && { ...one, appliedLsn: 150n })),
+    ).toMatchObject({
+      kind: 'start',
+      startLsn: 200n,
+    });
   });
 
   it('ignores the remains of an import that was given up', () => {

@@ -23,6 +23,7 @@
  * knew it: its X' was the end of a batch of e, or e's own start. Both are boundaries in every log of epoch e.
  */
 import { epochLimit, extendHistory, lastEpoch, newestHistory, type EpochStart } from './epoch-history.ts';
+import { contradiction } from './history-rules.ts';
 import { COPIES, READ_QUORUM, WRITE_QUORUM } from './quorum.ts';
 
 /** What a segment says of itself, as in proto/segment.proto. */
@@ -30,6 +31,8 @@ export interface SegmentClaim {
   readonly phase: 'EMPTY' | 'IMPORTING' | 'READY' | 'DAMAGED';
   readonly epoch: bigint;
   readonly scl: bigint;
+  /** Redo that is applied, and so durable on a quorum. */
+  readonly appliedLsn: bigint;
   readonly lastBatchEpoch: bigint;
   readonly baseEpoch: bigint;
   readonly baseLsn: bigint;
@@ -85,7 +88,7 @@ export function chooseStart(promises: readonly (SegmentClaim | undefined)[]): St
   const ready = promised.filter((claim) => claim.phase === 'READY');
   // An import that died before four segments had it may leave a READY segment of an older base; it was never written to.
   const baseEpoch = ready.reduce((highest, claim) => (claim.baseEpoch > highest ? claim.baseEpoch : highest), 0n);
-  const members = ready.filter((claim) => claim.baseEpoch === baseEpoch);
+  const members = withoutLoneContradiction(ready.filter((claim) => claim.baseEpoch === baseEpoch));
   if (members.length < READ_QUORUM) {
     return {
       kind: 'wait',
@@ -100,6 +103,20 @@ export function chooseStart(promises: readonly (SegmentClaim | undefined)[]): St
   // An opener may have died after it found more redo than any of these segments holds, before four held it. It wrote
   // nothing (it never opened), so its entry says nothing, and starts may not go back.
   return { kind: 'start', startLsn, history: history.filter((entry) => entry.startLsn <= startLsn) };
+}
+
+/**
+ * Leaves out a segment whose newest history annuls what another one knows to be durable, when no third has that history. A
+ * stranger may have talked a segment that was behind into it; if it is a writer's, that writer never had it on four, wrote
+ * nothing, and the segment might as well not have answered. Of four that promised three are left, enough for what is durable.
+ */
+function withoutLoneContradiction(members: readonly SegmentClaim[]): readonly SegmentClaim[] {
+  const newest = newestHistory(members.map((claim) => claim.history));
+  const holders = members.filter((claim) => lastEpoch(claim.history) === lastEpoch(newest));
+  const others = members.filter((claim) => !holders.includes(claim));
+  if (holders.length !== 1) return members;
+  const contradicts = others.some((claim) => contradiction(claim.history, newest, 0n, claim.appliedLsn) !== undefined);
+  return contradicts ? withoutLoneContradiction(others) : members;
 }
 
 export interface OpenOptions {

@@ -16,6 +16,13 @@ export function checkedAt<T>(lsn: bigint, read: () => T): T {
 
 /** Offset in `file` of the batch whose backlink is `lsn`. Throws LogReadError. */
 export function offsetOfBatch(file: LogFile, lsn: number): number {
+  const offset = findBatch(file, lsn);
+  if (offset === undefined) throw new LogReadError(BigInt(lsn), 'no batch starts there');
+  return offset;
+}
+
+/** The same, undefined when no batch starts there. Throws LogReadError where a header on the way is damaged. */
+export function findBatch(file: LogFile, lsn: number): number | undefined {
   const header = Buffer.allocUnsafe(REDO_BATCH_HEADER_BYTES);
   let offset = file.lookup(lsn);
   while (offset < file.used) {
@@ -25,7 +32,7 @@ export function offsetOfBatch(file: LogFile, lsn: number): number {
     if (Number(backlink) > lsn) break;
     offset += totalBytes;
   }
-  throw new LogReadError(BigInt(lsn), 'no batch starts there');
+  return undefined;
 }
 
 /**

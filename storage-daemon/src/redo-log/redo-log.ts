@@ -3,7 +3,7 @@ import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format';
 import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, type EpochRun, type RedoBatchHeader } from '@kube-aurora/volume';
-import { offsetOfBatch, offsetOfDamagedBatch } from './find-batch.ts';
+import { findBatch, offsetOfBatch, offsetOfDamagedBatch } from './find-batch.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { ChainLink, LogChain } from './log-chain.ts';
 import { LogClosedError, LogGoneError } from './log-errors.ts';
@@ -110,6 +110,14 @@ export class RedoLog {
   /** Epoch of the batch that ends at or covers `lsn`; undefined outside the log. */
   epochAt(lsn: bigint): bigint | undefined {
     return lsn < this.#chain.start.lsn || lsn > this.#chain.tail.lsn ? undefined : this.#chain.epochOf(lsn);
+  }
+
+  /** Does a batch end at `lsn`, or the log start there? Of what is on disk. Throws LogReadError where a header is damaged. */
+  isBatchEnd(lsn: bigint): boolean {
+    const { start, durable } = this.#chain;
+    if (lsn === start.lsn || lsn === durable.lsn) return true;
+    const file = lsn < start.lsn || lsn > durable.lsn ? undefined : this.#chain.fileFrom(Number(lsn));
+    return file !== undefined && findBatch(file, Number(lsn)) !== undefined;
   }
 
   /**

@@ -4,6 +4,7 @@ import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
 import {
   lastEpoch,
   mergeHistories,
+  refuseCut,
   refuseEpoch,
   refuseForm,
   refuseHistory,
@@ -132,15 +133,14 @@ export class Epochs {
       throwRefusal(refuseForm(history, this.#highestEpoch), 'hello.history');
       if (lastEpoch(history) !== session.epoch)
         throw new AuroraRpcError('INVALID', `hello.history: ends with epoch ${lastEpoch(history)}, not ${session.epoch}`);
-      // Before the promise: a writer whose history is refused gets nothing.
-      if (this.#isNews(history)) throwRefusal(this.#refusalOf(history), 'hello.history');
+      // First: a writer whose history is refused gets no promise.
+      await this.#install(history, 'hello.history');
       // A history that ends with the epoch is written only after four segments promised it to one writer. Whoever else holds
       // this segment's promise of the same epoch raced for it and lost, and never gets to write.
       if (session.epoch > control.value.epoch || writerId !== control.value.writerId) {
         this.#raise(session.epoch, writerId);
         await control.save({});
       }
-      await this.#install(history, 'hello.history');
       sessions.add(session);
     });
   }
@@ -188,6 +188,11 @@ export class Epochs {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#cutting = promise;
     try {
+      await content.log.flushed();
+      throwRefusal(
+        refuseCut(incoming, content.log.runs, (lsn) => content.log.isBatchEnd(lsn)),
+        field,
+      );
       if (epoch > before.epoch) this.#raise(epoch, '');
       await control.save({
         history: merged.map((entry) => ({ epoch: entry.epoch, startLsn: entry.startLsn })),

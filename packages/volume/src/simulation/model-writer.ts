@@ -85,7 +85,8 @@ export class ModelWriter {
 
   #opening(index: number, request: OpenRequest, answer: SegmentClaim | Refusal): void {
     if (this.#tracker !== undefined) return;
-    if (answer === 'fenced' || answer === 'taken') this.#protocol.fail(index, request, 'overtaken');
+    if (answer === 'refused') this.#protocol.fail(index, request, 'unavailable');
+    else if (answer === 'fenced' || answer === 'taken') this.#protocol.fail(index, request, 'overtaken');
     else this.#protocol.answer(index, request, answer);
     if (this.#protocol.inGrace && this.#world.chance(0.5)) this.#protocol.endGrace();
     if (this.#protocol.step === 'overtaken') this.fenced = true;
@@ -152,7 +153,7 @@ export class ModelWriter {
           segment,
           () => {
             const greeted = segment.install(this.epoch, history);
-            return typeof greeted === 'string' ? greeted : segment.append(this.epoch, batch);
+            return typeof greeted === 'string' ? greeted : segment.append(this.epoch, batch, this.#tracker?.point ?? 0n);
           },
           (answer) => this.#fed(index, answer),
         );
@@ -163,7 +164,7 @@ export class ModelWriter {
 
   #fed(index: number, answer: SegmentClaim | Refusal): void {
     const tracker = this.#tracker;
-    if (tracker === undefined) return;
+    if (tracker === undefined || answer === 'refused') return;
     if (answer === 'fenced' || answer === 'taken') {
       this.fenced = true;
       return;

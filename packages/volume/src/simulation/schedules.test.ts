@@ -41,14 +41,14 @@ function batchAfter(before: ModelBatch | undefined, epoch: bigint, id: string): 
 function append(segments: readonly ModelSegment[], to: readonly number[], writer: OpenProtocol, batch: ModelBatch): void {
   for (const index of to) {
     segments[index]?.install(writer.epoch, writer.history);
-    segments[index]?.append(writer.epoch, batch);
+    segments[index]?.append(writer.epoch, batch, 0n);
   }
 }
 
 function gossip(segments: readonly ModelSegment[], from: number, to: readonly number[]): void {
   const source = segments[from];
   if (source === undefined) return;
-  for (const index of to) segments[index]?.pullFrom(source.history, source.log);
+  for (const index of to) segments[index]?.pullFrom(source.history, source.log, source.vdl);
 }
 
 function holders(segments: readonly ModelSegment[], batch: ModelBatch): string[] {

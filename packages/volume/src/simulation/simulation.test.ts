@@ -40,13 +40,36 @@ class Ledger implements Witness {
   }
 }
 
+/** Where promises are not the question: a stranger's epoch may take a volume from its writer, as any writer's may. */
+class Onlooker implements Witness {
+  opened(): void {}
+  acknowledged(): void {}
+}
+
+/** A stranger: now and then somebody gets a history or an epoch that nobody chose. */
+function lie(world: World, segments: readonly ModelSegment[]): void {
+  const victim = segments[world.pick(segments.length)];
+  const model = segments[world.pick(segments.length)];
+  if (victim !== undefined && model !== undefined) {
+    const known = model.history.slice(0, 1 + world.pick(model.history.length));
+    const epoch = victim.epoch + (world.chance(0.1) ? 2n ** 60n : BigInt(world.pick(4)));
+    const startLsn = BigInt(world.pick(Number(victim.scl) + 20));
+    const history = [...known, { epoch, startLsn }];
+    const what = world.random();
+    if (what < 0.2) victim.openEpoch(epoch, 'stranger');
+    else if (what < 0.6) victim.install(epoch, history);
+    else victim.pullFrom(history, [], 0n);
+  }
+  world.after(20 + world.random() * 200, () => lie(world, segments));
+}
+
 function gossip(world: World, segments: readonly ModelSegment[]): void {
   const from = segments[world.pick(segments.length)];
   const to = segments[world.pick(segments.length)];
   if (from !== undefined && to !== undefined && from !== to) {
-    const { history } = from;
+    const { history, vdl } = from;
     const log = [...from.log];
-    world.send(from.name, to.name, () => to.pullFrom(history, log));
+    world.send(from.name, to.name, () => to.pullFrom(history, log, vdl));
   }
   world.after(20 * world.random() + 5, () => gossip(world, segments));
 }
@@ -135,6 +158,7 @@ function hold(seed: number, rules: Rules = RULES): Ledger {
   for (const log of logs) expect(log).toEqual(logs[0]);
   const ids = new Set(logs[0]);
   for (const id of ledger.kept.keys()) expect(ids.has(id), `${id} was promised`).toBe(true);
+  for (const { name, refusals } of segments) expect(refusals, `${name} refused an honest writer's history`).toBe(0);
   return ledger;
 }
 
@@ -158,6 +182,46 @@ describe('six segments and successive writers', () => {
     expect(acknowledgements).toBeGreaterThan(SEEDS * 10);
     expect(opens).toBeGreaterThan(SEEDS * 2);
   }, 120_000);
+
+  it('lose nothing durable to a stranger who sends any history and epoch to any of them', () => {
+    let refusals = 0;
+    for (let seed = 1; seed <= 100; seed++) {
+      const world = new World(seed);
+      const segments = Array.from({ length: COPIES }, (_, index) => new ModelSegment(`s${index}`));
+      const writers = [new ModelWriter('w0', world, segments, new Onlooker())];
+      const load = (): void => {
+        for (const writer of writers) writer.write();
+        if (writers.at(-1)?.fenced === true) writers.push(new ModelWriter(`w${writers.length}`, world, segments, new Onlooker()));
+        world.after(world.random() * 40, load);
+      };
+      load();
+      gossip(world, segments);
+      world.after(500, () => lie(world, segments));
+      // A segment that annuls durable redo throws.
+      world.runUntil(4000);
+      refusals += segments.reduce((sum, segment) => sum + segment.refusals, 0);
+    }
+    expect(refusals).toBeGreaterThan(1000);
+    const unguarded = (): void => {
+      for (let seed = 1; seed <= 20; seed++) {
+        const world = new World(seed);
+        const segments = Array.from(
+          { length: COPIES },
+          (_, index) => new ModelSegment(`s${index}`, { ...RULES, refuses: () => undefined }),
+        );
+        const writer = new ModelWriter('w0', world, segments, new Onlooker());
+        const load = (): void => {
+          writer.write();
+          world.after(20, load);
+        };
+        load();
+        gossip(world, segments);
+        world.after(500, () => lie(world, segments));
+        world.runUntil(2000);
+      }
+    };
+    expect(unguarded).toThrow(/is durable and was annulled/);
+  });
 
   it('is the same run for the same seed', () => {
     const ids = (): string[] => [...simulate(7).ledger.kept.keys()];

@@ -1,0 +1,248 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AuroraRpcError, fromServiceError, PeerClient, type EpochStart, type SegmentState } from '@kube-aurora/rpc';
+import { EPOCH_STEP_MAX, HISTORY_MAX } from '@kube-aurora/volume';
+import { batchAfter, imageRecord, syntheticState, type ChainEnd } from './testing/synthetic-records.ts';
+import { DEADLINE, SEGMENT, TestCluster, VOLUME, type TestWriter } from './testing/test-cluster.ts';
+
+/**
+ * Messages that nobody honest sends, of every kind, to real daemons that hold acknowledged redo: nothing of them is saved, shown
+ * or passed on, they are counted and named, and a restart of all changes nothing about that.
+ */
+
+const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
+const ALL = [0, 1, 2];
+const HUGE = 2n ** 64n - 1n;
+
+let cluster: TestCluster;
+let base: ChainEnd;
+let writer: TestWriter;
+let peer: PeerClient;
+
+/** What the daemons have promised and hold: control files byte by byte, and what they say. */
+async function standing(): Promise<unknown[]> {
+  const all: unknown[] = [];
+  for (const i of ALL) {
+    const { epoch, history, scl, appliedLsn, vdl, phase, lastBatchEpoch, fault } = await cluster.status(i);
+    const control = fs.readFileSync(join(cluster.dataOf(i), VOLUME, '0', 'control')).toString('latin1');
+    all.push({ i, epoch, history, scl, appliedLsn, vdl, phase, lastBatchEpoch, fault, control });
+  }
+  return all;
+}
+
+async function refusals(i: number): Promise<number> {
+  const metrics = await cluster.daemon(i).metrics.registry.metrics();
+  const counts = metrics.matchAll(/^aurora_storage_refused_messages_total\{[^}]*\} (\d+)$/gm);
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+async function errorOf(call: Promise<unknown>): Promise<AuroraRpcError> {
+  const error = await call.then(
+    () => undefined,
+    (failure: unknown) => failure,
+  );
+  if (!(error instanceof AuroraRpcError)) throw new Error(`was taken: ${String(error)}`);
+  return error;
+}
+
+/** The error that an Append stream ends with, or the text of the answer that refuses. */
+function hello(epoch: bigint, history: EpochStart[], writerId = 'stranger'): Promise<unknown> {
+  const stream = cluster.client(0).append();
+  return new Promise((resolve, reject) => {
+    stream.on('error', (error: unknown) => reject(fromServiceError(error, 'd0')));
+    stream.on('data', (answer) => {
+      if (answer.result === 'FENCED') reject(new AuroraRpcError('FENCED', answer.message));
+      else resolve(answer);
+    });
+    stream.write({ hello: { segment: SEGMENT, epoch, writerId, history }, batches: undefined, vdl: 0n, pgmrpl: 0n });
+  }).finally(() => {
+    stream.on('error', () => undefined);
+    stream.cancel();
+  });
+}
+
+async function drain(stream: AsyncIterable<unknown>): Promise<void> {
+  for await (const _chunk of stream);
+}
+
+beforeEach(async () => {
+  cluster = await TestCluster.start(3);
+  base = await cluster.import(1n, ALL);
+  writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);
+  for (let i = 0; i < 20; i++) await writer.append([imageRecord(REL, i, i + 1)], ALL);
+  writer.points(ALL);
+  for (const i of ALL) await cluster.until(i, (state) => state.appliedLsn === writer.end.lsn);
+  peer = new PeerClient(cluster.list[0]?.address ?? '');
+});
+
+afterEach(async () => {
+  peer.close();
+  writer.close();
+  await cluster.stop();
+});
+
+/** Histories that no honest opener can come with, and the rule that each breaks. */
+function badHistories(): [string, EpochStart[]][] {
+  const { lsn } = writer.end;
+  const own = writer.history;
+  return [
+    ['annuls acknowledged redo', [...own, { epoch: 3n, startLsn: lsn - 4000n }]],
+    ['annuls all of it', [...own, { epoch: 3n, startLsn: base.lsn }]],
+    [
+      'has not seen the writer',
+      [
+        { epoch: 1n, startLsn: base.lsn },
+        { epoch: 3n, startLsn: lsn },
+      ],
+    ],
+    ['jumps', [...own, { epoch: 3n + EPOCH_STEP_MAX, startLsn: lsn }]],
+    ['uses up the numbers', [...own, { epoch: HUGE, startLsn: lsn }]],
+    ['goes back', [...own, { epoch: 3n, startLsn: 1n }]],
+    ['has an LSN that is none', [...own, { epoch: 3n, startLsn: HUGE }]],
+    ['is too long', [...own, ...Array.from({ length: HISTORY_MAX }, (_, index) => ({ epoch: BigInt(index + 3), startLsn: lsn }))]],
+  ];
+}
+
+/** Every message, with something in it that is not to be believed. */
+async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
+  const client = cluster.client(0);
+  const errors: { what: string; error: AuroraRpcError }[] = [];
+  const refused = async (what: string, call: () => Promise<unknown>): Promise<void> => {
+    try {
+      errors.push({ what, error: await errorOf(call()) });
+    } catch (error) {
+      throw new Error(`${what}: ${String(error)}`, { cause: error });
+    }
+  };
+  for (const [what, history] of badHistories()) {
+    const epoch = history.at(-1)?.epoch ?? 0n;
+    await refused(`Truncate ${what}`, () => client.truncate({ segment: SEGMENT, epoch, history }, DEADLINE));
+    await refused(`AppendHello ${what}`, () => hello(epoch, history));
+  }
+  await refused('Truncate empty', () => client.truncate({ segment: SEGMENT, epoch: 3n, history: [] }, DEADLINE));
+  for (const epoch of [HUGE, 2n ** 62n, 3n + EPOCH_STEP_MAX])
+    await refused(`OpenEpoch ${epoch}`, () => client.openEpoch({ segment: SEGMENT, epoch, writerId: 'stranger' }, DEADLINE));
+  await refused('OpenEpoch writer_id', () => client.openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'a'.repeat(100_000) }, DEADLINE));
+  await refused('AppendHello writer_id', () => hello(2n, writer.history, 'a\nb'));
+  await refused('CatchUp', () => client.catchUp({ segment: SEGMENT, lsn: HUGE }, { deadlineMs: 2000 }));
+  const pages = { segment: SEGMENT, epoch: 2n, lsn: writer.end.lsn, ...REL, block: 0, count: 1 };
+  for (const change of [
+    { count: 0 },
+    { count: 100_000 },
+    { fork: 77 },
+    { lsn: HUGE },
+    { lsn: 0n },
+    { epoch: 0n },
+    { block: 0xffff_ffff, count: 9 },
+  ])
+    await refused(`GetPages ${Object.keys(change).join()}`, () => client.getPages({ ...pages, ...change }, DEADLINE));
+  await refused('ComputeImage', () => drain(client.computeImage({ segment: SEGMENT, epoch: 2n, lsn: HUGE }, DEADLINE)));
+  const { encoded } = syntheticState(base.lsn);
+  for (const epoch of [3n, HUGE])
+    await refused(`ImportBase ${epoch}`, () => {
+      const { call, answer } = client.importBase(DEADLINE);
+      call.write({
+        begin: { segment: SEGMENT, epoch, baseLsn: base.lsn, systemIdentifier: 9n, volumeState: encoded },
+        pages: [],
+        finish: true,
+      });
+      call.end();
+      return answer;
+    });
+  await refused('FetchRedo', () => drain(peer.fetchRedo({ segment: SEGMENT, fromLsn: HUGE, fromEpoch: 2n, toLsn: 0n }, DEADLINE)));
+  await refused('FetchRedo epoch', () =>
+    drain(peer.fetchRedo({ segment: SEGMENT, fromLsn: base.lsn, fromEpoch: HUGE, toLsn: 0n }, DEADLINE)),
+  );
+  await refused('CopySegment', () => drain(peer.copySegment({ segment: { volumeId: '../../etc', pg: 0 } }, DEADLINE)));
+  await refused('GetPeerPage', () => peer.getPeerPage({ segment: SEGMENT, key: Buffer.alloc(17, 0xaa), lsn: 1n }, DEADLINE));
+  await refused('Status', () => client.status({ volumeId: 'x', pg: 0 }, DEADLINE));
+  const state: SegmentState = { ...(await cluster.status(1)), daemonId: 'd1' };
+  for (const change of [{ daemonId: 'nobody' }, { vdl: HUGE }, { scl: 1n }, { epoch: HUGE }, { epoch: 1n }, { zone: 'z'.repeat(9999) }])
+    await refused(`Gossip ${Object.keys(change).join()}`, () =>
+      peer.gossip({ segment: SEGMENT, state: { ...state, ...change } }, DEADLINE),
+    );
+  return errors;
+}
+
+/** Gossip in a peer's name that has the right form: it is answered, and the peer itself asked. */
+async function gossipInDisguise(): Promise<void> {
+  const { lsn } = writer.end;
+  for (const name of ['d1', 'd2']) {
+    const state: SegmentState = { ...(await cluster.status(1)), daemonId: name };
+    for (const [, history] of badHistories().slice(0, 3)) {
+      const epoch = history.at(-1)?.epoch ?? 0n;
+      await peer.gossip({ segment: SEGMENT, state: { ...state, epoch, history } }, DEADLINE);
+    }
+    // A later epoch that would fence the writer, and points ahead of all.
+    const later = [...writer.history, { epoch: 3n, startLsn: lsn }];
+    await peer.gossip({ segment: SEGMENT, state: { ...state, epoch: 3n, history: later } }, DEADLINE);
+    await peer.gossip({ segment: SEGMENT, state: { ...state, scl: lsn + 9000n, vdl: lsn + 9000n, pgmrpl: lsn + 9000n } }, DEADLINE);
+  }
+}
+
+describe('strangers', () => {
+  it('change nothing, are named and counted, before and after a restart of all', async () => {
+    const before = await standing();
+    const errors = await attack();
+    for (const { what, error } of errors) {
+      expect(['INVALID', 'REFUSED'], `${what}: ${error.message}`).toContain(error.code);
+      expect(error.message, what).toMatch(/[a-z_.]+(\[\d+\])?[a-z_.]*: /);
+    }
+    expect(await refusals(0)).toBe(errors.length);
+    await gossipInDisguise();
+    expect(await standing()).toEqual(before);
+    for (const i of ALL) {
+      await cluster.stopDaemon(i);
+      writer.drop(i);
+    }
+    for (const i of ALL) await cluster.startDaemon(i);
+    // Nobody has told them since what is durable, and no redo was merged: they know it of themselves.
+    await attack();
+    await gossipInDisguise();
+    for (const i of ALL) await cluster.until(i, (state) => state.appliedLsn === writer.end.lsn && state.scl === writer.end.lsn);
+    expect(await standing()).toEqual(before);
+    // The writer goes on where it was, on all of them.
+    const lsns = await writer.append([imageRecord(REL, 3, 99)], ALL);
+    writer.points(ALL);
+    for (const i of ALL) expect(await cluster.page(i, { ...REL, block: 3 }, lsns.at(-1) ?? 0n, 2n)).toBe(99);
+  });
+
+  it('refuses a batch that does not fit, by its field, and goes on', async () => {
+    const { batch } = batchAfter({ lsn: writer.end.lsn, epoch: 1n }, 2n, [imageRecord(REL, 0, 7)]);
+    const before = await standing();
+    writer.stream(0).stream.write({ hello: undefined, batches: batch, vdl: 0n, pgmrpl: 0n });
+    await expect.poll(() => writer.stream(0).answers.at(-1)).toMatchObject({ result: 'REFUSED', message: /batch\.backlink/ });
+    const torn = Buffer.from(batch);
+    torn[80] = (torn[80] ?? 0) ^ 1;
+    writer.stream(0).stream.write({ hello: undefined, batches: torn, vdl: 0n, pgmrpl: 0n });
+    await expect.poll(() => writer.stream(0).answers.at(-1)?.message).toMatch(/payloadCrc/);
+    expect(await standing()).toEqual(before);
+  });
+
+  it('make no state and no metrics with volumes that they make up', async () => {
+    const client = cluster.client(0);
+    const made = (index: number): string => `00000000-0000-4000-8000-${index.toString(16).padStart(12, '0')}`;
+    const state = await cluster.status(1);
+    for (let index = 0; index < 300; index++) {
+      const segment = { volumeId: made(index), pg: index };
+      expect(await client.status(segment, DEADLINE)).toMatchObject({ phase: 'EMPTY', epoch: 0n });
+      expect((await errorOf(client.catchUp({ segment, lsn: 1n }, DEADLINE))).code).toBe('NOT_READY');
+      await peer.gossip({ segment, state: { ...state, daemonId: 'd1' } }, DEADLINE);
+    }
+    expect([...cluster.daemon(0).segments]).toHaveLength(1);
+    expect(fs.readdirSync(cluster.dataOf(0))).toEqual([VOLUME]);
+    expect(await cluster.daemon(0).metrics.registry.metrics()).not.toContain('00000000-0000-4000-8000');
+    // A promise makes a segment: only so many.
+    let refused = 0;
+    for (let index = 0; index < 80; index++) {
+      await client
+        .openEpoch({ segment: { volumeId: made(index), pg: 0 }, epoch: 1n, writerId: 'stranger' }, DEADLINE)
+        .catch((error: unknown) => {
+          expect(error).toMatchObject({ code: 'REFUSED', message: /takes no more/ });
+          refused++;
+        });
+    }
+    expect(refused).toBe(17);
+  });
+});
