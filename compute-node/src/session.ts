@@ -3,15 +3,16 @@ import { join } from 'node:path';
 import type { Clock } from '@kube-aurora/clock';
 import { DB_STATE, INVALID_LSN, encodePgControl, formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
-import { RMGRS_NEEDING_IMAGES, SLRU_KINDS, SLRU_NAMES, decodePageKey, type VolumeState } from '@kube-aurora/redo';
+import { RMGRS_NEEDING_IMAGES, SLRU_KINDS, SLRU_NAMES, decodePageKey, type DatabaseDirectory, type VolumeState } from '@kube-aurora/redo';
 import type { FailureReason } from './agent-state.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentMetrics } from './metrics.ts';
 import { fetchComputeImage } from './open/compute-image.ts';
 import { makeFirstBatch, type FirstBatch } from './open/first-batch.ts';
+import { committedIn, databaseHomes, databasesInTwoPlaces, leftoverDirectories, pgDatabaseFork } from './open/leftover-directories.ts';
 import type { OpenedVolume } from './open/open-volume.ts';
 import type { PostgresPlace } from './postgres-place.ts';
-import { buildDataDirectory, type SlruPage } from './postgres/data-directory.ts';
+import { buildDataDirectory, discardOld, type SlruPage } from './postgres/data-directory.ts';
 import type { RolePasswords } from './postgres/role-passwords.ts';
 import { configurationFile } from './postgres/parameters.ts';
 import { ShimServer } from './postgres/shim-server.ts';
@@ -30,6 +31,9 @@ const ANSWER_WITHIN_MS = 1000;
 const LAST_WORDS_MS = 250;
 /** After this an ordered restart becomes one without a shutdown checkpoint: nothing acknowledged is lost by it. */
 const RESTART_WITHIN_MS = 60_000;
+
+/** Largest run of pages in one GetPages. */
+const PAGES_PER_READ = 128;
 
 /** Why an epoch of ours ended. */
 export type SessionEnd =
@@ -198,11 +202,12 @@ export class WriterSession {
       signal: this.#cancel.signal,
     });
     const imageMs = elapsedMs();
-    const first = makeFirstBatch(state, slruPages, clock.wallTime());
+    const leftovers = await this.#findLeftovers(state, slruPages);
+    const first = makeFirstBatch(state, slruPages, clock.wallTime(), leftovers);
     const durable = this.writePath.appendFirst(first.records);
     const set = await chosen;
     this.#settingsInTrial = set;
-    const { discarded } = buildDataDirectory({
+    buildDataDirectory({
       dir: place.dataDir,
       account: place.account,
       state,
@@ -212,7 +217,6 @@ export class WriterSession {
       parameters: set.parameters,
       hba: config.pgHba,
     });
-    discarded.catch((error: unknown) => logger.warn({ err: error }, 'the old data directory could not be deleted'));
     const directoryMs = elapsedMs();
     if ((await durable).kind !== 'durable' || this.#cancel.signal.aborted) return;
 
@@ -269,6 +273,8 @@ export class WriterSession {
       },
       signal,
     );
+    // Only now: a hundred thousand files take seconds to delete, and a start should not share the disk with that.
+    this.#discardOld();
     logger.info(
       {
         epoch: opened.epoch,
@@ -282,6 +288,31 @@ export class WriterSession {
       },
       'PostgreSQL is up',
     );
+  }
+
+  /** In the background. */
+  #discardOld(): void {
+    discardOld(this.#options.place.dataDir).catch((error: unknown) =>
+      this.#options.logger.warn({ err: error }, 'the old data directory could not be deleted'),
+    );
+  }
+
+  /** Directories that an interrupted move of a database left; they are dropped before PostgreSQL starts. */
+  async #findLeftovers(state: VolumeState, slruPages: ReadonlyMap<string, Buffer>): Promise<readonly DatabaseDirectory[]> {
+    if (databasesInTwoPlaces(state).size === 0) return [];
+    const { opened, logger } = this.#options;
+    const fork = pgDatabaseFork(state);
+    const runs: Buffer[] = [];
+    for (let block = 0; fork !== undefined && block < fork.blocks; block += PAGES_PER_READ) {
+      const count = Math.min(PAGES_PER_READ, fork.blocks - block);
+      runs.push(await this.pageReader.read({ ...fork, block, count }, opened.startLsn));
+    }
+    const { dropped, doubtful } = leftoverDirectories(state, databaseHomes(Buffer.concat(runs), committedIn(slruPages)));
+    if (dropped.length > 0) logger.warn({ directories: dropped }, 'dropped what an interrupted move of a database left');
+    if (doubtful.length > 0) {
+      logger.warn({ directories: doubtful }, 'a database has a second directory, with relations that it has nowhere else; left alone');
+    }
+    return dropped;
   }
 
   #postgresExited({ code, signal }: PostgresExit): void {
@@ -316,6 +347,8 @@ export class WriterSession {
     if (told > 0 && this.#postgres !== undefined) await Promise.race([this.#postgres.exited, this.#options.clock.sleep(LAST_WORDS_MS)]);
     await this.#postgres?.kill();
     this.#wal?.close();
+    // A start that failed, perhaps for want of room, must not leave it either.
+    this.#discardOld();
     this.#end(end);
   }
 }

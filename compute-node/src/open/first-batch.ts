@@ -13,15 +13,29 @@ import {
   type StreamRecord,
   type WalPiece,
 } from '@kube-aurora/pg-format';
-import { applyEffects, checkpointAt, encodePageKey, orphanedXids, redo, touchedPages, type VolumeState } from '@kube-aurora/redo';
+import {
+  applyEffects,
+  checkpointAt,
+  type DatabaseDirectory,
+  encodePageKey,
+  orphanedXids,
+  redo,
+  touchedPages,
+  type VolumeState,
+} from '@kube-aurora/redo';
 
 /** XACT_XINFO_HAS_AE_LOCKS (access/xact.h): a hot standby releases the dead transaction's AccessExclusive locks. */
 const XINFO_HAS_AE_LOCKS = 0x40;
+/** XLR_SPECIAL_REL_UPDATE (access/xlogrecord.h): changes relations that the record does not name. */
+const INFO_SPECIAL_REL_UPDATE = 0x01;
 /** Seconds from 1970 to 2000, PostgreSQL's epoch for timestamps (datatype/timestamp.h). */
 const POSTGRES_EPOCH_S = 946_684_800;
 
 export interface FirstBatch {
-  /** Aborts of the transactions that died with the last writer, then the shutdown checkpoint. */
+  /**
+   * Drops of directories that a move of a database left (leftover-directories.ts), aborts of the transactions that died with
+   * the last writer, then the shutdown checkpoint.
+   */
   readonly records: readonly StreamRecord[];
   readonly checkpoint: CheckPoint;
   readonly checkpointLsn: Lsn;
@@ -36,8 +50,14 @@ export interface FirstBatch {
  * without replay. Brings `state` and the SLRU pages forward over it.
  *
  * @param nowMs milliseconds since 1970, for the records' times
+ * @param leftovers directories to drop
  */
-export function makeFirstBatch(state: VolumeState, slruPages: Map<string, Buffer>, nowMs: number): FirstBatch {
+export function makeFirstBatch(
+  state: VolumeState,
+  slruPages: Map<string, Buffer>,
+  nowMs: number,
+  leftovers: readonly DatabaseDirectory[] = [],
+): FirstBatch {
   const writer = new WalPageWriter({
     systemIdentifier: state.control.systemIdentifier,
     timeline: state.control.checkPointCopy.timeline,
@@ -51,6 +71,15 @@ export function makeFirstBatch(state: VolumeState, slruPages: Map<string, Buffer
     bringForward(state, slruPages, record);
     return record;
   };
+
+  for (const { spcOid, dbOid } of leftovers) {
+    // xl_dbase_drop_rec: 0 database u32, 4 count i32, 8 tablespaces.
+    const mainData = Buffer.alloc(12);
+    mainData.writeUInt32LE(dbOid, 0);
+    mainData.writeInt32LE(1, 4);
+    mainData.writeUInt32LE(spcOid, 8);
+    add(buildRecord({ rmid: RMGR.DBASE, info: OPCODE.DBASE.DROP | INFO_SPECIAL_REL_UPDATE, xid: 0, prev: state.lastRecordLsn, mainData }));
+  }
 
   const abortData = Buffer.alloc(12);
   abortData.writeBigInt64LE(BigInt(Math.round((nowMs - POSTGRES_EPOCH_S * 1000) * 1000)), 0);

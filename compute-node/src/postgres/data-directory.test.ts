@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { crc32c, encodePgControl, lsn, PAGE_BYTES, segmentStart, WAL_SEGMENT_BYTES, walSegmentFileName } from '@kube-aurora/pg-format';
 import { setRelationMap, type VolumeState } from '@kube-aurora/redo';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { buildDataDirectory, DataDirectoryError, type DataDirectoryImage, type SlruPage } from './data-directory.ts';
+import { buildDataDirectory, DataDirectoryError, discardOld, type DataDirectoryImage, type SlruPage } from './data-directory.ts';
 import { fixtureState } from './fixture-state.ts';
 import { readRelationTable } from './fixture-relation-table.ts';
 
@@ -125,8 +125,8 @@ test('what stood there before is moved aside and deleted', async () => {
   mkdirSync(`${dir}.old-1-2`);
   mkdirSync(dir);
   writeFileSync(join(dir, 'old'), 'x');
-  const { discarded } = buildDataDirectory(image());
+  buildDataDirectory(image());
   expect(() => size('old')).toThrow(/ENOENT/);
-  await discarded;
+  await discardOld(dir);
   expect(readdirSync(root).filter((name) => name.startsWith(basename(dir)) && name !== basename(dir))).toEqual([]);
 });

@@ -3,18 +3,7 @@
  * holes of the right size, when PostgreSQL first names one. The rest is written out from the volume's state. Nothing here is
  * durable or has to be.
  */
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  fchownSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  writeSync,
-} from 'node:fs';
+import { chownSync, closeSync, fchownSync, ftruncateSync, mkdirSync, openSync, readdirSync, renameSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import {
@@ -106,13 +95,11 @@ export function databasePath(spcOid: number, dbOid: number): string {
 }
 
 /**
- * Builds the directory, which can be started from then; `discarded` settles when the old one is gone.
+ * Builds the directory, which can be started from then. What stood there before is beside it until {@link discardOld}.
  * Throws {@link DataDirectoryError} when the image is not whole.
  */
-export function buildDataDirectory(image: DataDirectoryImage): { discarded: Promise<void> } {
-  const discarded = moveAside(image.dir);
-  // Whoever gets it hears of a failure; when the build itself fails, nobody does, and the next start deletes the rest.
-  discarded.catch(() => undefined);
+export function buildDataDirectory(image: DataDirectoryImage): void {
+  moveAside(image.dir);
   const tree = new FileTree(image.dir, image.account);
   for (const name of DIRECTORIES) tree.directory(name);
   tree.file('PG_VERSION', Buffer.from('18\n'));
@@ -126,7 +113,6 @@ export function buildDataDirectory(image: DataDirectoryImage): { discarded: Prom
   writeSlrus(tree, image.state, image.slruPages);
   writeWal(tree, image);
   writeRelations(tree, image.state);
-  return { discarded };
 }
 
 interface Piece {
@@ -178,20 +164,23 @@ class FileTree {
   }
 }
 
-/**
- * Renaming is one call whatever the size; deleting may take seconds and nobody waits for it. Takes along what an agent that
- * was killed meanwhile did not get to delete.
- */
-async function moveAside(dir: string): Promise<void> {
-  const prefix = `${basename(dir)}.old-`;
+/** Renaming is one call whatever the size, deleting may take seconds. */
+function moveAside(dir: string): void {
   try {
-    renameSync(dir, join(dirname(dir), `${prefix}${process.pid}-${process.hrtime.bigint()}`));
+    renameSync(dir, join(dirname(dir), `${asidePrefix(dir)}${process.pid}-${process.hrtime.bigint()}`));
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
   }
-  if (!existsSync(dirname(dir))) return;
-  const old = readdirSync(dirname(dir)).filter((name) => name.startsWith(prefix));
+}
+
+/** Deletes the directories that were here before, and what earlier agents did not get to delete. */
+export async function discardOld(dir: string): Promise<void> {
+  const old = readdirSync(dirname(dir)).filter((name) => name.startsWith(asidePrefix(dir)));
   await Promise.all(old.map((name) => rm(join(dirname(dir), name), { recursive: true, force: true })));
+}
+
+function asidePrefix(dir: string): string {
+  return `${basename(dir)}.old-`;
 }
 
 function writeDatabases(tree: FileTree, state: VolumeState): void {

@@ -38,7 +38,7 @@ import { buildSanitizedShim, buildShim } from '../../native/build.mjs';
 import type { FlushOutcome } from '../flush-outcome.ts';
 import { type Account, postgresAccount } from './account.ts';
 import { readBaseImage } from './base-image.ts';
-import { buildDataDirectory, type SlruPage } from './data-directory.ts';
+import { buildDataDirectory, discardOld, type SlruPage } from './data-directory.ts';
 import { createInitialVolume } from './initdb.ts';
 import { type Installation, postgresInstallation } from './installation.ts';
 import { readRelationTable } from './fixture-relation-table.ts';
@@ -194,6 +194,7 @@ export class FixtureAgent {
       slruPages: this.#slruPages(),
       parameters: checkParameters({ max_connections: 30, ...parameters }),
     });
+    await discardOld(this.dataDir);
     return endLsn;
   }
 
