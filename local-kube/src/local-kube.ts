@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync, writeFileSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from '@kube-aurora/process';
@@ -25,6 +25,7 @@ import { runDnsTable } from './services/dns-table.ts';
 import { runProxies } from './services/proxy.ts';
 import { FileJournal } from './store/journal.ts';
 import { Store } from './store/store.ts';
+import { writeWhole } from './store/whole-file.ts';
 
 export interface LocalKubeOptions {
   readonly dataDirectory: string;
@@ -98,7 +99,9 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
   });
   let server: Awaited<ReturnType<typeof serveApi>>;
   try {
-    server = await serveApi({ registry, logs: logHandler(kubelet, registry.now), identity, port: options.port, logger });
+    server = await serveOnKeptPort(path.join(home, 'port'), options.port, (port) =>
+      serveApi({ registry, logs: logHandler(kubelet, registry.now), identity, port, logger }),
+    );
   } catch (error) {
     store.close();
     unlock();
@@ -140,6 +143,25 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
   };
 }
 
+/**
+ * A free port is chosen once: after a restart, clients that know the old one find the same. Somebody else may have taken it
+ * meanwhile; then another is chosen.
+ */
+async function serveOnKeptPort<Server extends { readonly port: number }>(
+  file: string,
+  port: number,
+  serve: (port: number) => Promise<Server>,
+): Promise<Server> {
+  const kept = port === 0 && existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  const server = await serve(port === 0 ? kept : port).catch((error: unknown) => {
+    const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+    if (kept === 0 || !taken) throw error;
+    return serve(0);
+  });
+  if (port === 0) writeWhole(file, String(server.port));
+  return server;
+}
+
 /** How long pods have to end when local-kube does. */
 const STOP_GRACE_MS = 8_000;
 
@@ -173,6 +195,6 @@ function lock(file: string): () => void {
         `another local-kube (process ${pid}) works in ${path.dirname(file)}; stop it, or give another --data-dir`,
       );
   }
-  writeFileSync(file, JSON.stringify({ pid: process.pid, ticks: startTicks(process.pid) }), { mode: 0o600 });
+  writeWhole(file, JSON.stringify({ pid: process.pid, ticks: startTicks(process.pid) }));
   return () => rmSync(file, { force: true });
 }

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { stringify } from 'yaml';
+import { writeWhole } from '../store/whole-file.ts';
 
 /** What the server needs to be reached and believed. All of it is made at the first start and kept. */
 export interface Identity {
@@ -21,7 +22,7 @@ export async function loadOrMakeIdentity(directory: string, nowMs: number): Prom
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Identity;
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const identity = await makeIdentity(nowMs);
-  writeFileSync(file, JSON.stringify(identity), { mode: 0o600 });
+  writeWhole(file, JSON.stringify(identity));
   return identity;
 }
 
@@ -78,5 +79,5 @@ export function writeKubeconfig(file: string, server: string, identity: Identity
     contexts: [{ name: 'local-kube', context: { cluster: 'local-kube', user: 'local-kube', namespace } }],
     'current-context': 'local-kube',
   };
-  writeFileSync(file, stringify(config), { mode: 0o600 });
+  writeWhole(file, stringify(config));
 }

@@ -44,7 +44,7 @@ export class Kubelet {
 
   start(): void {
     const { registry, logger } = this.#options;
-    const killed = this.#table.killLeftovers();
+    const killed = this.#table.killLeftovers(path.join(this.#options.dataDirectory, 'pods'));
     if (killed > 0) logger.info({ killed }, 'ended processes that an earlier run left');
     for (const node of registry.store.list('nodes')) this.#nodeChanged(node);
     for (const pod of registry.store.list('pods')) this.#podChanged(pod);

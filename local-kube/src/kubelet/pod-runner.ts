@@ -7,7 +7,7 @@ import { ContainerRunner, type Program, type RunnerHost } from './container-runn
 import { containerEnvironment, ContainerConfigError, expand, rewriteMounts } from './environment.ts';
 import { imageName, programOf, type ImageMap } from './image-map.ts';
 import { podStatus } from './pod-status.ts';
-import type { ProcessTable } from './process-table.ts';
+import { killStrays, type ProcessTable } from './process-table.ts';
 import { mountPaths, prepareVolumes, refreshVolumes, VolumeError, type VolumeSources } from './volumes.ts';
 
 export interface PodHost {
@@ -137,7 +137,9 @@ export class PodRunner {
     this.#changed();
   }
 
+  /** The pod is gone: nothing of it may go on running, and its files go. */
   removeFiles(): void {
+    killStrays(this.#home);
     rmSync(this.#home, { recursive: true, force: true });
     rmSync(this.#logHome(), { recursive: true, force: true });
   }

@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { writeWhole } from '../store/whole-file.ts';
 
 /** A process, told from a later one with the same number by when it started. */
 interface ProcessMark {
@@ -18,9 +19,13 @@ function statFields(pid: number): string[] | undefined {
   }
 }
 
-/** Clock ticks since boot at which a process started. */
+/**
+ * Clock ticks since boot at which a process started; undefined when it has ended, also when nobody has asked for its exit code yet
+ * (a zombie, which stays for ever where process 1 is no init).
+ */
 export function startTicks(pid: number): string | undefined {
-  return statFields(pid)?.[19];
+  const fields = statFields(pid);
+  return fields?.[0] === 'Z' || fields?.[0] === 'X' ? undefined : fields?.[19];
 }
 
 /** Signals a process group; one that is gone already is fine. */
@@ -69,24 +74,59 @@ export class ProcessTable {
     const ticks = startTicks(pid);
     if (ticks === undefined) return;
     const mark: ProcessMark = { pid, startTicks: ticks };
-    writeFileSync(path.join(this.#directory, String(pid)), JSON.stringify(mark), { mode: 0o600 });
+    writeWhole(path.join(this.#directory, String(pid)), JSON.stringify(mark));
   }
 
   remove(pid: number): void {
     rmSync(path.join(this.#directory, String(pid)), { force: true });
   }
 
-  /** Kills the process groups that an earlier run left; returns how many there were. */
-  killLeftovers(): number {
+  /**
+   * Kills what an earlier run left; returns how many processes it found. Besides those that it knows, everything that works in or
+   * was started for a directory of the pods: a process that was killed may have left others, in sessions of their own.
+   */
+  killLeftovers(podsDirectory: string): number {
     let killed = 0;
     for (const name of readdirSync(this.#directory)) {
-      const mark = JSON.parse(readFileSync(path.join(this.#directory, name), 'utf8')) as ProcessMark;
-      if (startTicks(mark.pid) === mark.startTicks) {
-        signalTree(mark.pid, 'SIGKILL');
-        killed += 1;
+      const file = path.join(this.#directory, name);
+      if (/^\d+$/.test(name)) {
+        const mark = JSON.parse(readFileSync(file, 'utf8')) as ProcessMark;
+        if (startTicks(mark.pid) === mark.startTicks) {
+          signalTree(mark.pid, 'SIGKILL');
+          killed += 1;
+        }
       }
-      this.remove(mark.pid);
+      rmSync(file, { force: true });
     }
-    return killed;
+    return killed + killStrays(podsDirectory);
+  }
+}
+
+/** Kills every process that works below a directory, or whose container's root is there; returns how many there were. */
+export function killStrays(directory: string): number {
+  if (!existsSync(directory)) return 0;
+  // The kernel tells working directories without symbolic links; the environment has them as they were given.
+  const places = [directory, realpathSync(directory)];
+  const within = (place: string | undefined): boolean => place !== undefined && places.some((one) => `${place}/`.startsWith(`${one}/`));
+  const strays = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((name) => within(ofProcess(() => readlinkSync(`/proc/${name}/cwd`))) || within(containerRoot(name)));
+  for (const name of strays) signalTree(Number(name), 'SIGKILL');
+  return strays.length;
+}
+
+function containerRoot(pid: string): string | undefined {
+  const environment = ofProcess(() => readFileSync(`/proc/${pid}/environ`, 'latin1'));
+  const variable = environment?.split('\0').find((one) => one.startsWith('LOCAL_KUBE_ROOT='));
+  return variable?.slice('LOCAL_KUBE_ROOT='.length);
+}
+
+/** What /proc says of a process; undefined when it is gone or not ours to look at. */
+function ofProcess<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && ['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(String(error.code))) return undefined;
+    throw error;
   }
 }

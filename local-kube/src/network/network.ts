@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
 import type { Store } from '../store/store.ts';
+import { writeWhole } from '../store/whole-file.ts';
 
 /**
  * The addresses of one local-kube, all within 127.0.0.0/8, which Linux's loopback answers without any setup: Services get
@@ -41,7 +42,7 @@ export async function chooseNetwork(file: string, dataDirectory: string, store: 
   for (let step = 0; step < SLOTS; step += 1) {
     const slot = (first + step) % SLOTS;
     if (!(await isFree(apiServiceAddress(networkOf(slot))))) continue;
-    writeFileSync(file, String(slot), { mode: 0o600 });
+    writeWhole(file, String(slot));
     if (kept !== undefined && kept !== slot) renumber(store, networkOf(kept), networkOf(slot));
     return networkOf(slot);
   }

@@ -40,6 +40,14 @@ export class FileJournal implements Journal {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     this.#directory = directory;
     this.#fd = openSync(this.#path('journal.jsonl'), 'a', 0o600);
+    this.#dropTornLine();
+  }
+
+  /** What is appended next must begin a line of its own: behind a torn one it could not be read, and everything after it neither. */
+  #dropTornLine(): void {
+    const written = readFileSync(this.#path('journal.jsonl'));
+    const whole = written.lastIndexOf(0x0a) + 1;
+    if (whole < written.length) ftruncateSync(this.#fd, whole);
   }
 
   get appendedBytes(): number {

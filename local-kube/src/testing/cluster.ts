@@ -46,7 +46,6 @@ export interface TestCluster {
 /** A local-kube of its own on a free port, with kubectl pointed at it. */
 export async function startTestCluster(options: Partial<LocalKubeOptions> = {}): Promise<TestCluster> {
   const directory = mkdtempSync(path.join(tmpdir(), 'local-kube-test-'));
-  const tool = kubectlPath();
   const start = (port = 0): Promise<LocalKube> =>
     startLocalKube({
       dataDirectory: directory,
@@ -62,7 +61,7 @@ export async function startTestCluster(options: Partial<LocalKubeOptions> = {}):
       return kube;
     },
     directory,
-    kubectl: (args, input) => run(tool, args.split(' '), kube.kubeconfig, input),
+    kubectl: (args, input) => runKubectl(args.split(' '), kube.kubeconfig, input),
     restart: async () => {
       const { port } = kube;
       await kube.stop();
@@ -75,9 +74,10 @@ export async function startTestCluster(options: Partial<LocalKubeOptions> = {}):
   };
 }
 
-function run(tool: string, args: string[], kubeconfig: string, input: string | undefined): Promise<string> {
+/** Resolves with what kubectl printed; rejects with its standard error. */
+export function runKubectl(args: string[], kubeconfig: string, input: string | undefined): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(tool, args, { env: { ...process.env, KUBECONFIG: kubeconfig }, timeout: 30_000 });
+    const child = spawn(kubectlPath(), args, { env: { ...process.env, KUBECONFIG: kubeconfig }, timeout: 30_000 });
     let out = '';
     let problem = '';
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk));
