@@ -3,7 +3,7 @@
  * PostgreSQL, all as processes of this machine.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -113,10 +113,44 @@ describe('npm start', () => {
     return expect(eventually('select count(*) from kept')).resolves.toBe('3');
   });
 
+  const pidOf = (name: string): number => (JSON.parse(readFileSync(path.join(home, 'run', `${name}.json`), 'utf8')) as { pid: number }).pid;
+  const until = async (holds: () => boolean): Promise<void> => {
+    const end = performance.now() + READY_WITHIN_MS;
+    while (!holds()) {
+      if (performance.now() > end) throw new Error(`it did not come; npm start printed:\n${printed}`);
+      await delay(100);
+    }
+  };
+
+  it('brings local-kube and the operator back when they are killed', async () => {
+    for (const name of ['local-kube', 'operator']) {
+      const pid = pidOf(name);
+      process.kill(pid, 'SIGKILL');
+      await until(() => printed.includes(`${name} was ended by SIGKILL; it is started again`));
+      await until(() => existsSync(path.join(home, 'run', `${name}.json`)) && pidOf(name) !== pid);
+    }
+    expect(await eventually('select count(*) from kept')).toBe('3');
+    // The same kubeconfig still works, and somebody heals.
+    await until(() => run('kubectl', 'delete', 'pod', 'demo-1', '--grace-period=0', '--force').status === 0);
+    await eventually("insert into kept values (4, 'after everything was killed')");
+  });
+
+  it('ends what an npm start that was killed has left, and goes on', async () => {
+    const left = ['local-kube', 'operator'].map(pidOf);
+    const exited = new Promise((resolve) => running?.once('exit', resolve));
+    running?.kill('SIGKILL');
+    await exited;
+    // Nobody minds the programs, and the database answers all the same.
+    expect(await eventually('select count(*) from kept')).toBe('4');
+    await start();
+    for (const pid of left) expect(printed).toContain(`(process ${pid}) of an npm start that was killed has been stopped`);
+    expect(await eventually('select count(*) from kept')).toBe('4');
+  });
+
   it('stops at Ctrl-C and finds its data at the next start', async () => {
     await stop();
     expect(printed).toContain("Stopped. 'npm start' finds everything again.");
     await start();
-    expect(await eventually('select count(*) from kept')).toBe('3');
+    expect(await eventually('select count(*) from kept')).toBe('4');
   });
 });

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { applyFile, clusterStatus, type ClusterStatus } from './apply.ts';
-import { ChildProgram } from './child-program.ts';
+import { ChildProgram, endOrphan, type ProgramEnd } from './child-program.ts';
 import { answeringConnection } from './cluster-connection.ts';
 import { compileAhead } from './compile-ahead.ts';
 import { HOME, REPOSITORY } from './home.ts';
@@ -17,6 +17,7 @@ const SAMPLE = process.argv[2] ?? path.join(REPOSITORY, 'deploy/samples/demo.yam
 const KUBECONFIG = path.join(HOME, 'kubeconfig');
 const PID_FILE = path.join(HOME, 'start.pid');
 const CONTROL_PLANE_TIMEOUT_MS = 30_000;
+const STOP_MS = 30_000;
 const CLUSTER_TIMEOUT_MS = 180_000;
 
 class StartError extends Error {}
@@ -75,25 +76,44 @@ function describe(status: ClusterStatus): string {
   return parts.join(' · ');
 }
 
+/** What ended is started again by itself; people are told, with the reason that its own last run gave. */
+function tellEnd({ program, how, againInMs }: ProgramEnd): void {
+  if (againInMs === undefined) return;
+  progress.interrupt();
+  const reason = program.lastLines(1);
+  process.stdout.write(`  ! ${program.name} ${how}; it is started again${reason === '' ? '' : `. The last line of its log: ${reason}`}\n`);
+}
+
+/** An `npm start` that was killed leaves its programs running: they are ended, the operator first, and then started by us. */
+async function endOrphans(): Promise<void> {
+  for (const name of ['operator', 'local-kube']) {
+    const pid = await endOrphan(name, STOP_MS);
+    if (pid !== undefined) progress.done('left over', `${name} (process ${pid}) of an npm start that was killed has been stopped`);
+  }
+}
+
 const programs: ChildProgram[] = [];
 let stopping = false;
 
 /** The operator first, so that it does not heal what we take down; the control plane then stops the pods it runs. */
 async function stopAll(): Promise<void> {
-  for (const program of programs.toReversed()) await program.stop(30_000);
+  for (const program of programs.toReversed()) await program.stop(STOP_MS);
   rmSync(PID_FILE, { force: true });
 }
 
 async function start(progress: Progress): Promise<void> {
   process.stdout.write('\nkube-aurora: a PostgreSQL that survives the loss of a zone and one disk more\n\n');
   claimHome();
+  await endOrphans();
   void compileAhead(process.env['NODE_COMPILE_CACHE']);
-  const controlPlane = new ChildProgram('local-kube', 'local-kube/src/main.ts', {
-    LOCAL_KUBE_DATA_DIR: path.join(HOME, 'local-kube'),
-    LOCAL_KUBE_KUBECONFIG: KUBECONFIG,
-    KUBECONFIG: '',
-  });
-  programs.push(controlPlane);
+  programs.push(
+    new ChildProgram(
+      'local-kube',
+      'local-kube/src/main.ts',
+      { LOCAL_KUBE_DATA_DIR: path.join(HOME, 'local-kube'), LOCAL_KUBE_KUBECONFIG: KUBECONFIG, KUBECONFIG: '' },
+      tellEnd,
+    ),
+  );
   process.env['KUBECONFIG'] = KUBECONFIG;
   progress.waiting('control plane', 'local-kube is starting');
   await waitFor('the control plane', CONTROL_PLANE_TIMEOUT_MS, programs, async () => {
@@ -105,7 +125,7 @@ async function start(progress: Progress): Promise<void> {
   });
   progress.done('control plane', 'local-kube, three pretend nodes in zone-a, zone-b, zone-c');
   programs.push(
-    new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: '127.0.0.1:0' }),
+    new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: '127.0.0.1:0' }, tellEnd),
   );
   const cluster = await applyFile(SAMPLE);
   progress.done('manifest', `${path.relative(REPOSITORY, SAMPLE)} applied (AuroraCluster ${cluster.namespace}/${cluster.name})`);
