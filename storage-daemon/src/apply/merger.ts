@@ -76,6 +76,10 @@ export class Merger {
     return this.#running !== undefined;
   }
 
+  get writtenTo(): number {
+    return this.#writer.writtenTo;
+  }
+
   get pagesWritten(): number {
     return this.#writer.pagesWritten;
   }

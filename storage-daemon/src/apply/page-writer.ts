@@ -35,6 +35,8 @@ export class PageWriter {
   #last: Promise<unknown> = Promise.resolve();
   stopped = false;
   pagesWritten = 0;
+  /** Highest LSN that pages were written as of. */
+  writtenTo = 0;
 
   constructor(parts: PageWriterParts) {
     this.#parts = parts;
@@ -73,6 +75,7 @@ export class PageWriter {
   async #writeSlice(slice: readonly PageId[], to: WriteTo): Promise<PageId[]> {
     const { store, index, turns } = this.#parts;
     const { lsn, limit } = to;
+    this.writtenTo = Math.max(this.writtenTo, lsn);
     const due = slice.filter((page) => {
       const first = index.refsOf(page)?.[0];
       return first !== undefined && refSeq(first) < limit;

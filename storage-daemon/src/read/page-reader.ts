@@ -34,6 +34,10 @@ export interface PageSources {
   readonly cuts: PageCuts;
   readonly store: PageStore;
   readonly cache: PageCache;
+  /** The mark: what was removed at or below it is not known to have been there. */
+  readonly keptFrom: () => number;
+  /** Pages were written as of LSNs up to this: of those that a cut below it removed the redo before the cut may be gone. */
+  readonly writtenTo: () => number;
 }
 
 export class PageReader {
@@ -56,6 +60,8 @@ export class PageReader {
     const { index, cuts, cache, store, table } = this.#from;
     const generation = this.#generation;
     const key = encodePageKey(page).toString('latin1');
+    const later = cuts.lastCut(page, this.#from.writtenTo());
+    if (later >= lsn) throw new TooOldError(page, lsn, later);
     const cut = cuts.lastCut(page, lsn);
     const copy = cuts.lastCopyInto(page, lsn);
     const floor = Math.max(cut, copy?.lsn ?? -1);
@@ -119,6 +125,8 @@ export class PageReader {
       current = this.#applyOne(current, page, record);
       applied++;
     }
+    // Of what is removed below the mark nothing is left to tell what it was before.
+    if (current === undefined && lsn < this.#from.keptFrom()) throw new TooOldError(page, lsn, this.#from.keptFrom());
     if (current !== undefined && applied > 0 && generation === this.#generation) this.#from.cache.put(key, lsn, Buffer.from(current));
     return { page: current, applied };
   }

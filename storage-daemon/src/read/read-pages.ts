@@ -42,6 +42,7 @@ export async function readPages(content: SegmentContent, request: GetPagesReques
       const version = versions?.[index];
       if (versions === undefined || version instanceof StoredValueError) damaged.push(at);
       else if (version !== undefined && version.lsn > lsn) throw new TooOldError(idOf(at), lsn, version.lsn);
+      else if (version === undefined && lsn < content.keptFrom) throw new TooOldError(idOf(at), lsn, content.keptFrom);
       else put(at, version?.page);
     });
     await Promise.all(damaged.map(readAlone));

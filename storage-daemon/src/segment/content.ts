@@ -100,14 +100,19 @@ export class SegmentContent {
     this.#hooks = hooks;
     this.#pgmrpl = Number(parts.mark.lsn);
     this.cache = new PageCache(limits.pageCacheBytes);
-    this.reader = new PageReader({ log, table, index, cuts, store, cache: this.cache });
-    this.merger = new Merger({
+    const sources = {
       log,
       table,
       index,
       cuts,
       store,
       cache: this.cache,
+      keptFrom: () => this.keptFrom,
+      writtenTo: () => this.merger.writtenTo,
+    };
+    this.reader = new PageReader(sources);
+    this.merger = new Merger({
+      ...sources,
       reader: this.reader,
       ingest,
       limits: { bytes: limits.mergeBytes, refs: limits.mergeRefs, phase: limits.mergePhase },
@@ -206,6 +211,11 @@ export class SegmentContent {
       await store.close();
       throw error;
     }
+  }
+
+  /** Below this LSN, the mark, not every page can be told any more. */
+  get keptFrom(): number {
+    return Number(this.merger.mark.lsn);
   }
 
   get pgmrpl(): number {
