@@ -36,6 +36,7 @@ const COMMANDS = {
   docs: [[bin('vitepress/bin/vitepress.js'), 'build', 'docs']],
   'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],
   bench: [['test/bench/main.ts']],
+  simulate: [['test/simulation/main.ts']],
   faults: [['test/faults/main.ts']],
   'faults:pgbench': [['test/faults/pgbench-on-service.ts']],
 };

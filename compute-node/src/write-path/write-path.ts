@@ -64,6 +64,7 @@ export class WritePath {
   readonly #tracker: QuorumTracker;
   readonly #streams: SegmentStream[];
   readonly #fanOut: FanOut;
+  readonly #batchBytesMax: number;
   #decoder: WalStreamDecoder | undefined;
   #wal: WalSource | undefined;
   #previousEpoch: bigint;
@@ -81,6 +82,8 @@ export class WritePath {
     // Four segments held X when the volume was opened.
     this.#tracker = new QuorumTracker(options.startLsn, options.segments.length);
     this.#previousEpoch = options.previousEpoch;
+    // The ring holds several: it fills while one is on its way.
+    this.#batchBytesMax = Math.min(BATCH_BYTES_MAX, Math.floor(options.ringBytesMax / 4));
     this.#announcedVdl = options.startLsn;
     this.#reading = options.startLsn;
     this.#streams = options.segments.map(
@@ -198,12 +201,12 @@ export class WritePath {
     let bytes = 0;
     try {
       for (;;) {
-        if (bytes === 0 && !this.#ring.hasRoom(BATCH_BYTES_MAX, this.#tracker.point)) return false;
+        if (bytes === 0 && !this.#ring.hasRoom(this.#batchBytesMax, this.#tracker.point)) return false;
         const record = decoder.next();
         if (record !== undefined) {
           records.push(record);
           bytes += recordBytesInBatch(record.raw.length);
-          if (bytes >= BATCH_BYTES_MAX) {
+          if (bytes >= this.#batchBytesMax) {
             this.#push(records);
             records = [];
             bytes = 0;

@@ -22,9 +22,14 @@ export interface ScanEnd {
   readonly damage: string | undefined;
 }
 
+/** Bytes that are read at once. */
+function stretchOf(file: LogFile): number {
+  return Math.min(READ_BYTES, Math.max(2 * REDO_BATCH_HEADER_BYTES, file.capacity));
+}
+
 /** Steps through sound, chained batches. `link` is where the chain stands before the file; undefined takes the first batch's word. */
 export async function* scanFile(file: LogFile, link: ChainLink | undefined, clock: Clock): AsyncGenerator<ScannedBatch, ScanEnd> {
-  let buffer = Buffer.allocUnsafe(READ_BYTES);
+  let buffer = Buffer.allocUnsafe(stretchOf(file));
   let start = 0;
   let length = 0;
   let last = link;
@@ -46,7 +51,7 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined, cloc
       length -= within;
       start = offset;
       within = 0;
-      fill(READ_BYTES);
+      fill(buffer.length);
       await clock.turn();
     }
     if (length - within < REDO_BATCH_HEADER_BYTES) {
@@ -63,7 +68,7 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined, cloc
         start = offset;
         within = 0;
         if (offset + totalBytes > file.capacity) return { offset, damage: `a batch of ${totalBytes} bytes runs past the end of the file` };
-        fill(Math.max(READ_BYTES, totalBytes));
+        fill(Math.max(buffer.length, totalBytes));
         await clock.turn();
       }
       const header = checkRedoBatch(buffer, within);
@@ -83,9 +88,9 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined, cloc
 export function findLaterBatch(file: LogFile, offset: number, lsn: bigint): bigint | undefined {
   let highest: bigint | undefined;
   const overlap = REDO_BATCH_HEADER_BYTES;
-  const buffer = Buffer.allocUnsafe(READ_BYTES);
-  for (let at = offset; at < file.capacity; at += READ_BYTES - overlap) {
-    const got = file.readHere(buffer, 0, READ_BYTES, at);
+  const buffer = Buffer.allocUnsafe(stretchOf(file));
+  for (let at = offset; at < file.capacity; at += buffer.length - overlap) {
+    const got = file.readHere(buffer, 0, buffer.length, at);
     for (
       let hit = buffer.indexOf(MAGIC_BYTES);
       hit >= 0 && hit + REDO_BATCH_HEADER_BYTES <= got;
@@ -100,7 +105,7 @@ export function findLaterBatch(file: LogFile, offset: number, lsn: bigint): bigi
         if (!(error instanceof RedoBatchError)) throw error;
       }
     }
-    if (got < READ_BYTES) break;
+    if (got < buffer.length) break;
   }
   return highest;
 }

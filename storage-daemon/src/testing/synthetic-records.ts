@@ -142,6 +142,7 @@ export function syntheticState(
   file.writeInt32LE(1, 16);
   file.writeBigUInt64LE(checkPoint, 32);
   file.writeBigUInt64LE(checkPoint, 40);
+  file.writeUInt32LE(1, 40 + 8);
   file.writeBigUInt64LE(1000n, 40 + 24);
   file.writeUInt32LE(crc32c(file.subarray(0, 292)), 292);
   const state = emptyVolumeState(decodePgControl(file));

@@ -1,0 +1,203 @@
+import { decodeRecord, formatLsn, type Lsn } from '@kube-aurora/pg-format';
+import { applyEffects, encodeVolumeState, redo, touchedPages, type PageId, type VolumeState } from '@kube-aurora/redo';
+import type { BatchRecord } from '@kube-aurora/volume';
+
+/**
+ * What the volume has promised to whom, kept by someone who sees everything and forgets nothing; and what every page is at every
+ * LSN of every epoch. Whatever the volume says is held against it.
+ *
+ *   - no acknowledged record is ever lost, and none that was shown: an epoch starts at or past everything that the epochs before
+ *     it acknowledged, and an older writer acknowledges nothing past the start of a later one;
+ *   - one writer an epoch;
+ *   - a page that is read is the page as of an LSN that may be read, and the state a writer starts from is the one at its start.
+ */
+
+/** The volume broke a promise. */
+export class BrokenPromise extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'BrokenPromise';
+  }
+}
+
+interface PageAt {
+  /** Start of the record that made it so. */
+  readonly lsn: bigint;
+  readonly page: Buffer | undefined;
+}
+
+/** The records of one epoch, and the pages they made. */
+class Branch {
+  readonly epoch: bigint;
+  readonly writer: string;
+  /** Its records follow this; what its parent has past it is annulled. */
+  readonly startLsn: bigint;
+  readonly parent: Branch | undefined;
+  readonly pages = new Map<string, PageAt[]>();
+  /** The volume's state at the end of each record, encoded. */
+  readonly states = new Map<bigint, Buffer>();
+  acknowledgedLsn = 0n;
+
+  constructor(epoch: bigint, writer: string, startLsn: bigint, parent: Branch | undefined) {
+    this.epoch = epoch;
+    this.writer = writer;
+    this.startLsn = startLsn;
+    this.parent = parent;
+  }
+
+  /** The page with every record that starts below `lsn`. */
+  page(key: string, lsn: bigint): Buffer | undefined {
+    const own = this.pages.get(key)?.findLast((version) => version.lsn < lsn);
+    if (own !== undefined) return own.page;
+    return this.parent?.page(key, lsn < this.startLsn ? lsn : this.startLsn);
+  }
+
+  /** Undefined where no record ends. */
+  state(lsn: bigint): Buffer | undefined {
+    return this.states.get(lsn) ?? (lsn <= this.startLsn ? this.parent?.state(lsn) : undefined);
+  }
+}
+
+export class VolumeHistory {
+  readonly #branches = new Map<bigint, Branch>();
+  /** Every page that anything was ever said of. */
+  readonly #known = new Set<string>();
+  acknowledgements = 0;
+  records = 0;
+  pagesCompared = 0;
+
+  /** The volume's first content, at `lsn`. */
+  imported(epoch: bigint, lsn: bigint, state: Buffer, pages: readonly { readonly page: PageId; readonly bytes: Buffer }[]): void {
+    const base = new Branch(epoch, 'initdb', lsn, undefined);
+    base.states.set(lsn, state);
+    for (const { page, bytes } of pages) base.pages.set(this.#keyOf(page), [{ lsn: lsn - 1n, page: bytes }]);
+    this.#branches.set(epoch, base);
+  }
+
+  get isImported(): boolean {
+    return this.#branches.size > 0;
+  }
+
+  /** `writer` has the volume, from `startLsn` on, which is the end of a batch of `previousEpoch`. */
+  began(epoch: bigint, writer: string, startLsn: bigint, previousEpoch: bigint, state: VolumeState): void {
+    const parent = this.#branches.get(previousEpoch);
+    if (parent === undefined) throw new BrokenPromise(`epoch ${epoch} follows epoch ${previousEpoch}, which nobody had`);
+    const known = this.#branches.get(epoch);
+    if (known !== undefined) throw new BrokenPromise(`epoch ${epoch} is ${known.writer}'s, and ${writer} was given it too`);
+    const stateThere = parent.state(startLsn);
+    if (stateThere === undefined)
+      throw new BrokenPromise(`epoch ${epoch} starts at ${at(startLsn)}, where epoch ${previousEpoch} has no record's end`);
+    if (!stateThere.equals(encodeVolumeState(state)))
+      throw new BrokenPromise(`epoch ${epoch} is given a state that is not the one at its start ${at(startLsn)}`);
+    for (const branch of this.#branches.values()) {
+      if (branch.epoch < epoch && branch.acknowledgedLsn > startLsn) {
+        throw new BrokenPromise(
+          `epoch ${epoch} of ${writer} starts at ${at(startLsn)}; epoch ${branch.epoch} of ${branch.writer} had acknowledged up to ${at(branch.acknowledgedLsn)}`,
+        );
+      }
+    }
+    this.#branches.set(epoch, new Branch(epoch, writer, startLsn, parent));
+  }
+
+  /** A record that the writer of `epoch` made; nothing is promised of it yet. Brings its `state` forward. */
+  wrote(epoch: bigint, record: BatchRecord, state: VolumeState): void {
+    const branch = this.#branchOf(epoch);
+    const decoded = decodeRecord(record.raw, record.lsn, record.endLsn);
+    for (const touched of touchedPages(decoded, true)) {
+      const key = this.#keyOf(touched);
+      this.#set(branch, key, record.lsn, redo(copyOf(branch.page(key, record.lsn)), decoded, touched));
+    }
+    for (const effect of applyEffects(state, decoded)) {
+      if (effect.kind !== 'truncate') continue;
+      const { spcOid, dbOid, relNumber, fork } = effect.fork;
+      for (const key of this.#known) {
+        const page = JSON.parse(key) as PageId;
+        const isCut = page.spcOid === spcOid && page.dbOid === dbOid && page.relNumber === relNumber && page.fork === fork;
+        if (isCut && page.block >= effect.blocks) this.#set(branch, key, record.lsn, undefined);
+      }
+    }
+    branch.states.set(record.endLsn, encodeVolumeState(state));
+    this.records++;
+  }
+
+  #set(branch: Branch, key: string, lsn: bigint, page: Buffer | undefined): void {
+    const versions = branch.pages.get(key);
+    if (versions === undefined) branch.pages.set(key, [{ lsn, page }]);
+    else versions.push({ lsn, page });
+  }
+
+  /** Storage told the writer of `epoch` that everything up to `lsn` is durable. */
+  acknowledged(epoch: bigint, writer: string, lsn: bigint): void {
+    const branch = this.#branchOf(epoch);
+    if (branch.writer !== writer) throw new BrokenPromise(`${writer} was acknowledged redo in epoch ${epoch}, which is ${branch.writer}'s`);
+    for (const later of this.#branches.values()) {
+      if (later.epoch > epoch && later.startLsn < lsn) {
+        throw new BrokenPromise(
+          `epoch ${epoch} of ${writer} was acknowledged up to ${at(lsn)}, past the start ${at(later.startLsn)} of epoch ${later.epoch}`,
+        );
+      }
+    }
+    if (lsn > branch.acknowledgedLsn) branch.acknowledgedLsn = lsn;
+    this.acknowledgements++;
+  }
+
+  /** The newest epoch that had anything acknowledged, and up to where: what anyone may read. */
+  get newest(): { readonly epoch: bigint; readonly lsn: bigint } | undefined {
+    const acknowledged = [...this.#branches.values()].filter((branch) => branch.acknowledgedLsn > 0n);
+    const branch = acknowledged.reduce<Branch | undefined>(
+      (best, one) => (best === undefined || one.epoch > best.epoch ? one : best),
+      undefined,
+    );
+    return branch === undefined ? undefined : { epoch: branch.epoch, lsn: branch.acknowledgedLsn };
+  }
+
+  /** The page as the writer of `epoch` must see it at `lsn`; undefined: it does not exist. */
+  page(epoch: bigint, page: PageId, lsn: bigint): Buffer | undefined {
+    return this.#branchOf(epoch).page(this.#keyOf(page), lsn);
+  }
+
+  /** Someone was given `bytes` (zeros: it does not exist) for a page as of an LSN from `fromLsn` to `toLsn`. */
+  read(who: string, epoch: bigint, page: PageId, bytes: Buffer, fromLsn: bigint, toLsn: bigint): void {
+    this.pagesCompared++;
+    const branch = this.#branchOf(epoch);
+    const key = this.#keyOf(page);
+    const candidates = [branch.page(key, fromLsn), ...this.#between(branch, key, fromLsn, toLsn)];
+    if (candidates.some((candidate) => (candidate ?? ZERO_PAGE).equals(bytes))) return;
+    const { relNumber, block } = page;
+    throw new BrokenPromise(
+      `${who} gives for block ${block} of ${relNumber} in epoch ${epoch} as of ${at(fromLsn)}..${at(toLsn)} a page of LSN ${lsnOf(bytes)}; it should be of ${candidates.map((one) => (one === undefined ? 'none' : lsnOf(one))).join(' or ')}`,
+    );
+  }
+
+  #between(branch: Branch, key: string, fromLsn: bigint, toLsn: bigint): (Buffer | undefined)[] {
+    const own = (branch.pages.get(key) ?? []).filter((version) => version.lsn >= fromLsn && version.lsn < toLsn).map(({ page }) => page);
+    if (branch.parent === undefined || fromLsn >= branch.startLsn) return own;
+    return [...own, ...this.#between(branch.parent, key, fromLsn, toLsn < branch.startLsn ? toLsn : branch.startLsn)];
+  }
+
+  #branchOf(epoch: bigint): Branch {
+    const branch = this.#branches.get(epoch);
+    if (branch === undefined) throw new RangeError(`nobody began epoch ${epoch}`);
+    return branch;
+  }
+
+  #keyOf({ spcOid, dbOid, relNumber, fork, block }: PageId): string {
+    const key = JSON.stringify({ spcOid, dbOid, relNumber, fork, block });
+    this.#known.add(key);
+    return key;
+  }
+}
+
+const ZERO_PAGE = Buffer.alloc(8192);
+
+function copyOf(page: Buffer | undefined): Buffer | undefined {
+  return page === undefined ? undefined : Buffer.from(page);
+}
+
+function at(lsn: bigint): string {
+  return formatLsn(lsn as Lsn);
+}
+
+function lsnOf(page: Buffer): string {
+  return page.every((byte) => byte === 0) ? 'none' : at((BigInt(page.readUInt32LE(0)) << 32n) | BigInt(page.readUInt32LE(4)));
+}

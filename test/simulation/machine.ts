@@ -1,0 +1,97 @@
+import { createLogger, silentLogger, type Logger } from '@kube-aurora/process';
+import { sleepOn, type Clock, type Timer } from '@kube-aurora/clock';
+import { SeededRandom } from '../faults/random.ts';
+import type { Owner, World } from './world.ts';
+
+/** A computer of the simulation: its clocks, its log, and that it can be stopped, killed and started again. */
+
+/** 2026-01-01: where the calendar of a run begins, in milliseconds since 1970. */
+const CALENDAR_START_MS = 1_767_225_600_000;
+/** What `soon` and `turn` take. */
+const TURN_MS = 0.005;
+
+export class Machine implements Owner {
+  readonly id: string;
+  readonly zone: string;
+  readonly world: World;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly #random: SeededRandom;
+  readonly #deathWatch = new Set<() => void>();
+  life = 0;
+  pausedUntil = 0;
+  isUp = false;
+  /** Its clock's seconds in a second of the world. */
+  rate = 1;
+  #calendarOffset = 0;
+  #base = { world: 0, own: 0 };
+
+  constructor(world: World, id: string, zone: string, traced: boolean) {
+    this.world = world;
+    this.id = id;
+    this.zone = zone;
+    this.#random = new SeededRandom(world.random.integer(1, 2 ** 31));
+    this.clock = this.#makeClock();
+    this.logger = traced ? createLogger(id, 'debug', { write: (line) => world.note(id, readable(line)) }) : silentLogger();
+  }
+
+  #makeClock(): Clock {
+    const after = (ms: number, work: () => void): Timer => ({ cancel: this.world.after(ms / this.rate, work, this) });
+    return {
+      now: () => this.#now(),
+      wallTime: () => CALENDAR_START_MS + Math.floor(this.world.now) + this.#calendarOffset,
+      random: () => this.#random.next(),
+      after,
+      soon: (work) => void this.world.after(TURN_MS, work, this),
+      turn: () => new Promise((resolve) => void this.world.after(TURN_MS, resolve, this)),
+      sleep: (ms, signal) => sleepOn(after, ms, signal),
+    };
+  }
+
+  #now(): number {
+    return this.#base.own + (this.world.now - this.#base.world) * this.rate;
+  }
+
+  /** Its clock runs faster or slower from now on; it never goes back. */
+  drift(rate: number): void {
+    this.#base = { world: this.world.now, own: this.#now() };
+    this.rate = rate;
+  }
+
+  /** Someone sets its calendar. */
+  setCalendar(offsetMs: number): void {
+    this.#calendarOffset = offsetMs;
+  }
+
+  start(): void {
+    this.isUp = true;
+  }
+
+  /** Everything that it has in memory and under way is gone. */
+  die(): void {
+    if (!this.isUp) return;
+    this.isUp = false;
+    this.life++;
+    this.pausedUntil = 0;
+    const watch = [...this.#deathWatch];
+    this.#deathWatch.clear();
+    for (const onDeath of watch) onDeath();
+  }
+
+  pause(ms: number): void {
+    this.pausedUntil = Math.max(this.pausedUntil, this.world.now + ms);
+  }
+
+  /** Calls `onDeath` when it dies; gives what takes it back. */
+  watch(onDeath: () => void): () => void {
+    this.#deathWatch.add(onDeath);
+    return () => void this.#deathWatch.delete(onDeath);
+  }
+}
+
+function readable(line: string): string {
+  const { time: _time, component: _component, level, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  const reason = typeof err === 'object' && err !== null && 'message' in err ? ` (${String(err.message)})` : '';
+  const rest = Object.keys(fields).length === 0 ? '' : ` ${JSON.stringify(fields)}`;
+  return `${String(level)}: ${String(msg)}${reason}${rest}`;
+}

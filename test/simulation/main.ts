@@ -1,0 +1,60 @@
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { runSeed, type RunOutcome } from './run.ts';
+
+/**
+ * The storage that ships under simulation: `npm run simulate -- --seeds 1000 [--first N]`. A seed that fails is run again with its
+ * trace, which is printed to its end and kept whole in `simulation-<seed>.txt`.
+ */
+
+const TRACE_LINES = 80;
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '200' },
+    first: { type: 'string', default: '1' },
+    trace: { type: 'boolean', default: false },
+  },
+});
+const seeds = Number(values.seeds);
+const first = Number(values.first);
+if (!Number.isInteger(seeds) || seeds < 1) throw new RangeError(`--seeds ${values.seeds}: give a whole number of 1 or more`);
+if (!Number.isInteger(first) || first < 0) throw new RangeError(`--first ${values.first}: give a whole number`);
+
+const startedAt = performance.now();
+const failed: number[] = [];
+const sums = { events: 0, records: 0, acknowledgements: 0, pagesCompared: 0 };
+const faults = new Map<string, number>();
+
+async function show(seed: number): Promise<void> {
+  const { failure, trace } = await runSeed(seed, { traced: true });
+  const file = `simulation-${seed}.txt`;
+  writeFileSync(file, `${trace.join('\n')}\n`);
+  print(trace.slice(-TRACE_LINES).join('\n'));
+  print(`seed ${seed}: ${failure?.message ?? 'passed, the second time: the simulation is not deterministic'}; whole trace in ${file}`);
+}
+
+function add(outcome: RunOutcome): void {
+  for (const key of ['events', 'records', 'acknowledgements', 'pagesCompared'] as const) sums[key] += outcome[key];
+  for (const [name, count] of outcome.faults) faults.set(name, (faults.get(name) ?? 0) + count);
+}
+
+for (let seed = first; seed < first + seeds; seed++) {
+  const outcome = await runSeed(seed, { traced: false });
+  add(outcome);
+  if (outcome.failure !== undefined || values.trace) {
+    if (outcome.failure !== undefined) failed.push(seed);
+    await show(seed);
+  }
+}
+const seconds = (performance.now() - startedAt) / 1000;
+print(`${seeds} seeds in ${seconds.toFixed(1)} s (${(seeds / seconds).toFixed(2)} a second): ${JSON.stringify(sums)}`);
+print([...faults].map(([name, count]) => `${name} ${count}`).join(', '));
+if (failed.length > 0) {
+  print(`${failed.length} seeds failed: ${failed.join(' ')}; again: npm run simulate -- --seeds 1 --first ${failed[0]}`);
+  process.exit(1);
+}

@@ -1,0 +1,108 @@
+import { AuroraRpcError } from '@kube-aurora/rpc';
+import type { Machine } from './machine.ts';
+import type { World } from './world.ts';
+
+/**
+ * What lies between machines: delays, links that are cut one way or both, and connections that notice after a while. As TCP
+ * has it: what one connection carries arrives in order and once, or the connection breaks; connections overtake one another.
+ */
+
+/** A connection whose messages do not get through breaks after this long (gRPC's keep-alive). */
+const KEEPALIVE_MS = 15_000;
+const RETRANSMIT_MS = 200;
+const LATENCY_MS: readonly [number, number] = [0.05, 2];
+/** How often a message takes much longer, and how much. */
+const LATE = { probability: 0.01, latency: [5, 400] } as const;
+
+export class Network {
+  readonly world: World;
+  /** `from|to`, by machine. */
+  readonly #cut = new Set<string>();
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  cut(from: Machine, to: Machine): void {
+    this.#cut.add(`${from.id}|${to.id}`);
+  }
+
+  heal(): void {
+    this.#cut.clear();
+  }
+
+  get isWhole(): boolean {
+    return this.#cut.size === 0;
+  }
+
+  isCut(from: Machine, to: Machine): boolean {
+    return this.#cut.has(`${from.id}|${to.id}`);
+  }
+
+  latency(): number {
+    const { world } = this;
+    return world.chance(LATE.probability) ? world.spread(...LATE.latency) : world.spread(...LATENCY_MS);
+  }
+}
+
+/** One direction of one connection. */
+export class Channel {
+  readonly #network: Network;
+  readonly #from: Machine;
+  readonly #to: Machine;
+  readonly #onBroken: (reason: AuroraRpcError) => void;
+  readonly #queue: { readonly deliver: () => void; readonly sentAt: number; readonly at: number }[] = [];
+  #lastAt = 0;
+  #scheduled = false;
+  #closed = false;
+
+  constructor(network: Network, from: Machine, to: Machine, onBroken: (reason: AuroraRpcError) => void) {
+    this.#network = network;
+    this.#from = from;
+    this.#to = to;
+    this.#onBroken = onBroken;
+  }
+
+  /** `deliver` runs at the other end, after everything that was sent before. */
+  send(deliver: () => void): void {
+    const { world } = this.#network;
+    // Even an answer that is ready at once comes later than its question.
+    this.#lastAt = Math.max(this.#lastAt, world.now + this.#network.latency());
+    this.#queue.push({ deliver, sentAt: world.now, at: this.#lastAt });
+    this.#schedule();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#queue.length = 0;
+  }
+
+  #schedule(delayMs?: number): void {
+    const [first] = this.#queue;
+    if (this.#scheduled || this.#closed || first === undefined) return;
+    this.#scheduled = true;
+    const { world } = this.#network;
+    world.after(
+      delayMs ?? first.at - world.now,
+      () => {
+        this.#scheduled = false;
+        this.#arrive();
+      },
+      this.#to,
+    );
+  }
+
+  #arrive(): void {
+    const [first] = this.#queue;
+    if (this.#closed || first === undefined) return;
+    const { world } = this.#network;
+    if (this.#network.isCut(this.#from, this.#to)) {
+      if (world.now - first.sentAt > KEEPALIVE_MS) this.#onBroken(new AuroraRpcError('UNREACHABLE', 'the connection broke'));
+      else this.#schedule(RETRANSMIT_MS);
+      return;
+    }
+    this.#queue.shift();
+    first.deliver();
+    this.#schedule();
+  }
+}

@@ -1,0 +1,90 @@
+import { Cluster } from './cluster.ts';
+import { Faults } from './faults.ts';
+import { BrokenPromise } from './history.ts';
+import { World } from './world.ts';
+
+/** One seed, from empty disks through whatever goes wrong to six level copies again. */
+
+const FAULTS_FOR_MS = 12_000;
+const HEALS_WITHIN_MS = 120_000;
+/** The load goes on for as long after the last fault: healing is not given peace. */
+const LOADED_FOR_MS = 3000;
+const PAGE_CHECK_MS: readonly [number, number] = [50, 600];
+
+export interface RunOutcome {
+  readonly seed: number;
+  readonly failure: Error | undefined;
+  readonly trace: readonly string[];
+  readonly events: number;
+  readonly records: number;
+  readonly acknowledgements: number;
+  readonly pagesCompared: number;
+  readonly faults: ReadonlyMap<string, number>;
+}
+
+export interface RunOptions {
+  /** Notes what every part logs. */
+  readonly traced: boolean;
+}
+
+/** Never rejects for what the system does: that is the outcome's failure. */
+export async function runSeed(seed: number, { traced }: RunOptions): Promise<RunOutcome> {
+  const world = new World(seed);
+  const cluster = new Cluster(world, traced);
+  const faults = new Faults(cluster);
+  // What a part of the system, or a check, throws where nobody waits for it.
+  const unhandled: unknown[] = [];
+  const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+  process.on('unhandledRejection', onUnhandled);
+  const afterEvent = (): void => {
+    if (unhandled.length > 0) throw unhandled[0];
+    cluster.check();
+  };
+  let failure: Error | undefined;
+  try {
+    cluster.startWriter();
+    checkNowAndThen(cluster);
+    faults.start();
+    await world.run(FAULTS_FOR_MS, afterEvent);
+    faults.stop();
+    world.note('world', 'nothing more goes wrong');
+    await heal(cluster, afterEvent);
+  } catch (error) {
+    failure = error instanceof Error ? error : new Error(String(error));
+    world.note('world', String(failure.stack));
+  } finally {
+    process.off('unhandledRejection', onUnhandled);
+  }
+  const { records, acknowledgements, pagesCompared } = cluster.history;
+  return { seed, failure, trace: world.trace, events: world.events, records, acknowledgements, pagesCompared, faults: faults.counts };
+}
+
+function checkNowAndThen(cluster: Cluster): void {
+  const { world, storage } = cluster;
+  const next = (): void => {
+    void cluster.checkPages(world.random.pick(storage));
+    world.after(world.spread(...PAGE_CHECK_MS), next);
+  };
+  next();
+}
+
+/** Everything works: then six level copies and a writer must come of it, and every page be right on each. */
+async function heal(cluster: Cluster, afterEvent: () => void): Promise<void> {
+  const { world } = cluster;
+  const deadline = world.now + HEALS_WITHIN_MS;
+  const keepOneWriter = (): void => {
+    if (cluster.livingComputes.length === 0) cluster.startWriter();
+    for (const { machine } of cluster.livingComputes.slice(0, -1)) machine.die();
+    if (!cluster.isHealthy) world.after(1000, keepOneWriter);
+  };
+  world.after(0, keepOneWriter);
+  world.after(LOADED_FOR_MS, () => {
+    cluster.isLoaded = false;
+  });
+  await world.run(deadline, afterEvent, () => cluster.isHealthy);
+  if (!cluster.isHealthy)
+    throw new BrokenPromise(`${HEALS_WITHIN_MS / 1000} s after the last fault it has not healed:\n${cluster.describe()}`);
+  let checked = 0;
+  for (const machine of cluster.storage) void cluster.checkPages(machine, 10).finally(() => checked++);
+  await world.run(world.now + 10_000, afterEvent, () => checked === cluster.storage.length);
+}

@@ -1,0 +1,16 @@
+import { runSeed } from './run.ts';
+
+/** What every `npm test` tries, in two files so that two run at once; `npm run simulate` tries any number of others. */
+
+const COUNT = 200;
+
+export const SEEDS: readonly number[] = Array.from({ length: COUNT }, (_, index) => index + 1);
+/** Virtual time does not care how busy the machine is; the test runner must not either. */
+export const TIMEOUT_MS = 300_000;
+
+/** Throws what the seed failed with, and how to see it again. */
+export async function passes(seed: number): Promise<void> {
+  const { failure } = await runSeed(seed, { traced: false });
+  if (failure === undefined) return;
+  throw new Error(`seed ${seed}: ${failure.message}; its trace: npm run simulate -- --seeds 1 --first ${seed}`, { cause: failure });
+}

@@ -1,0 +1,118 @@
+import type { SegmentEndpoint } from '../../compute-node/src/segments.ts';
+import { Daemon } from '../../storage-daemon/src/daemon.ts';
+import { ControlFileError } from '../../storage-daemon/src/segment/control-file.ts';
+import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/segment/limits.ts';
+import type { Segment } from '../../storage-daemon/src/segment/segment.ts';
+import { Machine } from './machine.ts';
+import { segmentApi, type Exchange } from './simulated-api.ts';
+import { SimulatedDisk } from './simulated-disk.ts';
+
+/** Six machines with a storage daemon each: the daemon that ships, on a disk and a network that do what the seed says. */
+
+export const SEGMENT = { volumeId: '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10', pg: 0 };
+const DATA = '/data';
+const RESTART_MS: readonly [number, number] = [20, 1500];
+const SCRUB_BYTES_PER_SECOND = 32 * 1024;
+const KIB = 1024;
+
+/** Small, so that a few hundred records go through everything: new files, merges, long chains, copies. */
+const LIMITS: SegmentLimits = {
+  ...DEFAULT_LIMITS,
+  logFileBytes: 24 * KIB,
+  tailCacheBytes: 16 * KIB,
+  pageCacheBytes: 6 * 8400,
+  mergeBytes: 20 * KIB,
+  mergeRefs: 200,
+  chainMax: 12,
+  logRetainBytes: 160 * KIB,
+  queueBytes: 64 * KIB,
+};
+
+export class StorageMachine extends Machine {
+  readonly disk = new SimulatedDisk(this);
+  readonly index: number;
+  readonly address: string;
+  #exchange: Exchange;
+  #addresses: readonly string[];
+  daemon: Daemon | undefined;
+  /** Somebody wants it to run. */
+  isWanted = true;
+
+  constructor(exchange: Exchange, index: number, addresses: readonly string[], traced: boolean) {
+    super(exchange.network.world, `d${index}`, `zone-${index >> 1}`, traced);
+    this.#exchange = exchange;
+    this.index = index;
+    this.#addresses = addresses;
+    this.address = addresses[index] ?? '';
+  }
+
+  override start(): void {
+    if (this.isUp) return;
+    super.start();
+    const { life } = this;
+    const { world } = this;
+    world.note(this.id, 'starts');
+    Daemon.start({
+      dataDirectory: DATA,
+      listen: this.address,
+      daemonId: this.id,
+      zone: this.zone,
+      peers: this.#addresses.map((address, index) => ({ id: `d${index}`, address })),
+      limits: LIMITS,
+      scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
+      logger: this.logger,
+      disk: this.disk,
+      network: this.#exchange.networkOf(this),
+      clock: this.clock,
+    }).then(
+      (daemon) => {
+        if (this.life === life) this.daemon = daemon;
+      },
+      (error: unknown) => {
+        if (this.life !== life) return;
+        world.note(this.id, `cannot start: ${String(error)}`);
+        // What its message says is to be done.
+        if (error instanceof ControlFileError) this.disk.wipe();
+        else if (!isDiskError(error)) throw error;
+        this.stop('process');
+        this.restartSoon();
+      },
+    );
+  }
+
+  /** Its process ends, or its power does. */
+  stop(how: 'process' | 'power'): void {
+    if (!this.isUp) return;
+    this.world.note(this.id, how === 'power' ? 'loses power' : 'is killed');
+    this.die();
+    this.daemon = undefined;
+    if (how === 'power') this.disk.crash();
+    else this.disk.processDied();
+  }
+
+  restartSoon(): void {
+    this.world.after(this.world.spread(...RESTART_MS), () => {
+      if (this.isWanted) this.start();
+    });
+  }
+
+  get segment(): Segment | undefined {
+    if (this.daemon === undefined) return undefined;
+    for (const segment of this.daemon.segments) if (segment.volumeId === SEGMENT.volumeId) return segment;
+    return undefined;
+  }
+}
+
+function isDiskError(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && ['EIO', 'ENOSPC', 'EROFS'].includes(String(error.code));
+}
+
+export function storageMachines(exchange: Exchange, traced: boolean): StorageMachine[] {
+  const addresses = [0, 1, 2, 3, 4, 5].map((index) => `d${index}:1`);
+  return addresses.map((_address, index) => new StorageMachine(exchange, index, addresses, traced));
+}
+
+/** The daemons as a compute on `machine` reaches them. */
+export function endpointsFor(machine: Machine, exchange: Exchange, storage: readonly StorageMachine[]): SegmentEndpoint[] {
+  return storage.map(({ index, id, zone, address }) => ({ index, id, zone, client: segmentApi(exchange, machine, address) }));
+}

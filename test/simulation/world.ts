@@ -1,0 +1,154 @@
+import { SeededRandom } from '../faults/random.ts';
+
+/**
+ * Everything that happens in one simulated run: a queue of events in virtual time, and the seed that decides what comes.
+ *
+ * Invariant: nothing in a run depends on the machine it runs on. No real timer, thread, socket or file is waited for, so between
+ * two events only promises' own steps run, and those are all done when the process's event loop has turned once. The same seed
+ * therefore gives the same run, event by event.
+ */
+
+export interface Owner {
+  /** Moves when the machine dies: what it had in mind dies with it. */
+  readonly life: number;
+  /** A stopped machine (SIGSTOP) gets its events when it goes on. */
+  readonly pausedUntil: number;
+}
+
+interface Event {
+  readonly at: number;
+  readonly order: number;
+  readonly work: () => void;
+  readonly owner: Owner | undefined;
+  readonly life: number;
+  cancelled: boolean;
+}
+
+const TRACE_LINES_MAX = 20_000;
+
+export class World {
+  readonly seed: number;
+  /** For whoever is not a part of the system: faults, loads, latencies. */
+  readonly random: SeededRandom;
+  readonly #heap: Event[] = [];
+  #now = 0;
+  #order = 0;
+  #trace: string[] = [];
+  events = 0;
+
+  constructor(seed: number) {
+    this.seed = seed;
+    this.random = new SeededRandom(seed);
+  }
+
+  /** Milliseconds since the run began. */
+  get now(): number {
+    return this.#now;
+  }
+
+  /** The last lines that were noted, oldest first. */
+  get trace(): readonly string[] {
+    return this.#trace;
+  }
+
+  note(who: string, what: string): void {
+    if (this.#trace.length >= TRACE_LINES_MAX) this.#trace = this.#trace.slice(TRACE_LINES_MAX / 2);
+    this.#trace.push(`${(this.#now / 1000).toFixed(4).padStart(9)} ${who.padEnd(9)} ${what}`);
+  }
+
+  chance(probability: number): boolean {
+    return this.random.next() < probability;
+  }
+
+  /** Between the two, with as much weight on each order of magnitude. */
+  spread(min: number, max: number): number {
+    return min * (max / min) ** this.random.next();
+  }
+
+  /** Runs `work` at now + ms; never, when `owner` dies before. Gives what takes it back. */
+  after(ms: number, work: () => void, owner?: Owner): () => void {
+    const event: Event = {
+      at: this.#now + Math.max(0, ms),
+      order: this.#order++,
+      work,
+      owner,
+      life: owner?.life ?? 0,
+      cancelled: false,
+    };
+    this.#push(event);
+    return () => {
+      event.cancelled = true;
+    };
+  }
+
+  /** Resolves at now + ms. */
+  wait(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.after(ms, resolve));
+  }
+
+  /** Runs events until `until` holds after one of them, or virtual time has reached `deadline`; `afterEach` is called after each. */
+  async run(deadline: number, afterEach: () => void, until: () => boolean = () => false): Promise<void> {
+    for (let event = this.#next(deadline); event !== undefined; event = this.#next(deadline)) {
+      this.#now = Math.max(this.#now, event.at);
+      const { owner } = event;
+      if (event.cancelled || (owner !== undefined && owner.life !== event.life)) continue;
+      if (owner !== undefined && owner.pausedUntil > this.#now) {
+        this.#push({ ...event, at: owner.pausedUntil });
+        continue;
+      }
+      this.events++;
+      event.work();
+      // All steps of promises that this event set off.
+      await new Promise(setImmediate);
+      afterEach();
+      if (until()) return;
+    }
+    this.#now = deadline;
+  }
+
+  #next(deadline: number): Event | undefined {
+    const first = this.#heap[0];
+    if (first === undefined || first.at > deadline) return undefined;
+    const last = this.#heap.pop();
+    if (last !== undefined && last !== first) {
+      this.#heap[0] = last;
+      this.#sink();
+    }
+    return first;
+  }
+
+  #push(event: Event): void {
+    const heap = this.#heap;
+    let at = heap.push(event) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      const above = heap[parent];
+      if (above === undefined || !isBefore(event, above)) break;
+      heap[at] = above;
+      at = parent;
+    }
+    heap[at] = event;
+  }
+
+  #sink(): void {
+    const heap = this.#heap;
+    const event = heap[0];
+    if (event === undefined) return;
+    let at = 0;
+    for (;;) {
+      const left = 2 * at + 1;
+      const right = left + 1;
+      const [a, b] = [heap[left], heap[right]];
+      const child = b !== undefined && a !== undefined && isBefore(b, a) ? right : left;
+      const below = heap[child];
+      if (below === undefined || !isBefore(below, event)) break;
+      heap[at] = below;
+      at = child;
+    }
+    heap[at] = event;
+  }
+}
+
+function isBefore(a: Event, b: Event): boolean {
+  return a.at < b.at || (a.at === b.at && a.order < b.order);
+}
