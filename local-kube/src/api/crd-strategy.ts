@@ -1,4 +1,5 @@
 import type { Cause } from '../schema/cause.ts';
+import { ruleProblem } from '../schema/cel-rules.ts';
 import type { StrategyContext } from './strategy.ts';
 import { arrayAt, isObject, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 
@@ -86,6 +87,16 @@ function structuralCauses(schema: JsonObject, path: string): Cause[] {
       field: `${path}.type`,
       message: 'Required value: must not be empty for specified object fields',
     });
+  arrayAt(schema, 'x-kubernetes-validations').forEach((rule, index) => {
+    const expression = stringAt(rule, 'rule') ?? '';
+    const problem = ruleProblem(expression);
+    if (problem !== undefined)
+      causes.push({
+        reason: 'FieldValueInvalid',
+        field: `${path}.x-kubernetes-validations[${index}].rule`,
+        message: `Invalid value: ${JSON.stringify(expression)}: compilation failed: ${problem}`,
+      });
+  });
   for (const [key, field] of Object.entries(objectAt(schema, 'properties'))) {
     if (isObject(field)) causes.push(...structuralCauses(field, `${path}.properties[${key}]`));
   }

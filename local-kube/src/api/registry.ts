@@ -1,6 +1,6 @@
 import { ApplyConflict, serverSideApply } from '../patch/server-side-apply.ts';
 import { trackUpdate } from '../patch/managed-fields.ts';
-import { applyDefaults, pruneUnknown, validate } from '../schema/validate.ts';
+import { applyDefaults, pruneUnknown, validate, validateCustom } from '../schema/validate.ts';
 import { isObject, jsonEqual, type Json, type KubeObject, type ObjectMeta } from '../store/object.ts';
 import type { Store } from '../store/store.ts';
 import { ApiError, refuse } from './errors.ts';
@@ -239,7 +239,11 @@ export class Registry {
     const prepared = strategy.prepare?.(full, live, this.#strategyContext()) ?? full;
     const causes: Cause[] = [
       ...metadataCauses(prepared, resource.storage),
-      ...(schema === undefined ? [] : validate(prepared, schema)),
+      ...(schema === undefined
+        ? []
+        : schema.definition === undefined
+          ? validateCustom(prepared, schema, live)
+          : validate(prepared, schema)),
       ...(strategy.causes?.(prepared, live) ?? []),
     ];
     if (causes.length > 0) throw refuse.invalid(resource.group, resource.kind, prepared.metadata.name, causes);

@@ -3,6 +3,7 @@ import { customResourceCauses, prepareCustomResourceDefinition } from './crd-str
 import { defaultPod, podUpdateCauses } from './pod-strategy.ts';
 import { prepareDeployment, prepareReplicaSet, workloadCauses } from './workload-strategy.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';
+import { Quantity } from '../schema/quantity.ts';
 import { isObject, jsonEqual, objectAt, stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
 
 const forbidden = (field: string, message: string): Cause => ({ reason: 'FieldValueForbidden', field, message: `Forbidden: ${message}` });
@@ -111,6 +112,11 @@ function claimCauses(object: KubeObject, live: KubeObject | undefined): Cause[] 
   const fixed = (claim: KubeObject): JsonObject => ({ ...objectAt(claim, 'spec'), resources: undefined, volumeName: undefined });
   if (!jsonEqual(fixed(object), fixed(live)))
     causes.push(forbidden('spec', 'spec is immutable after creation except resources.requests for bound claims'));
+  const storage = (quantities: JsonObject): Quantity | undefined => Quantity.parse(String(quantities['storage'] ?? ''));
+  const asked = storage(objectAt(object, 'spec', 'resources', 'requests'));
+  const has = storage(objectAt(live, 'status', 'capacity'));
+  if (asked !== undefined && has !== undefined && asked.compareTo(has) < 0)
+    causes.push(forbidden('spec.resources.requests.storage', 'field can not be less than status.capacity'));
   return causes;
 }
 

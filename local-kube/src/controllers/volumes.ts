@@ -7,6 +7,7 @@ import { objectAt, stringAt, type KubeObject } from '../store/object.ts';
 import { dropFinalizer } from './garbage-collector.ts';
 import { make } from './namespaces.ts';
 import type { EventRecorder } from './event-recorder.ts';
+import { Quantity } from '../schema/quantity.ts';
 import { reconcileOn, type Running } from './reconcile.ts';
 
 const PROTECTION = 'kubernetes.io/pvc-protection';
@@ -30,10 +31,13 @@ export function runVolumes(registry: Registry, recorder: EventRecorder, logger: 
         provisioner: PROVISIONER,
         reclaimPolicy: 'Delete',
         volumeBindingMode: 'Immediate',
+        allowVolumeExpansion: true,
       });
       for (const object of store.list('persistentvolumeclaims')) {
-        if (object.metadata.deletionTimestamp === undefined) bind(registry, recorder, object as Claim, object, directory);
-        else if (!inUse(registry, object)) dropFinalizer(registry, 'persistentvolumeclaims', object, PROTECTION);
+        if (object.metadata.deletionTimestamp === undefined) {
+          bind(registry, recorder, object as Claim, object, directory);
+          grow(registry, recorder, object as Claim, object);
+        } else if (!inUse(registry, object)) dropFinalizer(registry, 'persistentvolumeclaims', object, PROTECTION);
       }
       for (const volume of store.list('persistentvolumes')) reclaim(registry, volume);
     },
@@ -90,6 +94,29 @@ function bind(registry: Registry, recorder: EventRecorder, claim: Claim, object:
     subresource: 'status',
   });
   recorder.record(object, 'Normal', 'ProvisioningSucceeded', `Successfully provisioned volume ${volumeName}`, PROVISIONER);
+}
+
+/** A directory is as large as it is asked to be: the claim's and the volume's capacity follow the request. */
+function grow(registry: Registry, recorder: EventRecorder, claim: Claim, object: KubeObject): void {
+  const wanted = stringAt(object, 'spec', 'resources', 'requests', 'storage');
+  const { namespace, name } = claim.metadata;
+  const { volumeName } = claim.spec;
+  const claims = registry.catalog.byStorage('persistentvolumeclaims');
+  const volumes = registry.catalog.byStorage('persistentvolumes');
+  if (claim.status?.phase !== 'Bound' || wanted === undefined || volumeName === undefined || claims === undefined || volumes === undefined)
+    return;
+  const asked = Quantity.parse(wanted);
+  const has = Quantity.parse(stringAt(object, 'status', 'capacity', 'storage') ?? '0');
+  if (asked === undefined || has === undefined || asked.compareTo(has) <= 0) return;
+  const capacity = { storage: wanted };
+  registry.change(volumes, undefined, volumeName, (live) => ({ ...live, spec: { ...objectAt(live, 'spec'), capacity } }), {
+    manager: 'volumes',
+  });
+  registry.change(claims, namespace, name, (live) => ({ ...live, status: { ...objectAt(live, 'status'), capacity } }), {
+    manager: 'volumes',
+    subresource: 'status',
+  });
+  recorder.record(object, 'Normal', 'FileSystemResizeSuccessful', `Resized volume ${volumeName} to ${wanted}`, PROVISIONER);
 }
 
 function reclaim(registry: Registry, volume: KubeObject): void {

@@ -93,6 +93,14 @@ describe('pods', () => {
     await cluster.kubectl('delete pod fails job');
   });
 
+  it('have disks that grow and never shrink', async () => {
+    const resize = (size: string): Promise<string> =>
+      cluster.kubectl(`patch pvc web-1 --type=merge -p {"spec":{"resources":{"requests":{"storage":"${size}"}}}}`);
+    await resize('2Gi');
+    await eventually(async () => expect(await field('pvc web-1', '.status.capacity.storage')).toBe('2Gi'));
+    await expect(resize('1Gi')).rejects.toThrow('field can not be less than status.capacity');
+  });
+
   it('say what they wait for', async () => {
     await cluster.kubectl('run strange --image=test/unknown');
     await eventually(async () => expect(await cluster.kubectl('get pod strange')).toContain('CreateContainerConfigError'));

@@ -1,20 +1,18 @@
 import type { Cause } from './cause.ts';
 import { isObject, jsonEqual, type Json, type JsonObject } from '../store/object.ts';
+import { brokenRules, hasRules, oldItems } from './cel-rules.ts';
+import { child, type FieldPath } from './field-path.ts';
 import { allowsUnknown, propertySchema, type OpenSchema } from './open-schema.ts';
-
-/** Where a value stands, as messages write it: `spec.instances[0].name`. */
-export type FieldPath = string;
-
-export function child(path: FieldPath, key: string): FieldPath {
-  const plain = /^[A-Za-z_$][\w$-]*$/.test(key);
-  if (!plain) return `${path}[${key}]`;
-  return path === '' ? key : `${path}.${key}`;
-}
 
 const invalid = (field: FieldPath, value: Json, problem: string): Cause => ({
   reason: 'FieldValueInvalid',
   field,
   message: `Invalid value: ${shown(value)}: ${problem}`,
+});
+
+const wrongType = (field: FieldPath, value: Json, problem: string): Cause => ({
+  ...invalid(field, value, problem),
+  reason: 'FieldValueTypeInvalid',
 });
 
 function shown(value: Json): string {
@@ -31,15 +29,17 @@ function typeOf(value: Json): string {
 
 /**
  * Checks a value against its schema; every problem names its field and says what was expected, in the words of the
- * Kubernetes API server, so that people and tools that know those recognise them.
+ * Kubernetes API server, so that people and tools that know those recognise them. With `old`, what stood there before: a part
+ * that did not change is not held against an update (the API server calls it ratcheting).
  */
-export function validate(value: Json, schema: OpenSchema, path: FieldPath = ''): Cause[] {
+export function validate(value: Json, schema: OpenSchema, path: FieldPath = '', old?: Json): Cause[] {
+  if (old !== undefined && jsonEqual(value, old)) return [];
   if (value === null) {
     if (schema.nullable === true || schema.type === undefined) return [];
-    return [invalid(path, 'null', `${path} in body must be of type ${schema.type}: "null"`)];
+    return [wrongType(path, 'null', `${path} in body must be of type ${schema.type}: "null"`)];
   }
-  const wrongType = typeProblem(value, schema, path);
-  if (wrongType !== undefined) return [wrongType];
+  const badType = typeProblem(value, schema, path);
+  if (badType !== undefined) return [badType];
   const causes: Cause[] = [];
   if (schema.enum !== undefined && !schema.enum.some((allowed) => jsonEqual(allowed, value))) {
     causes.push({
@@ -50,8 +50,8 @@ export function validate(value: Json, schema: OpenSchema, path: FieldPath = ''):
   }
   if (typeof value === 'string') causes.push(...stringProblems(value, schema, path));
   else if (typeof value === 'number') causes.push(...numberProblems(value, schema, path));
-  else if (Array.isArray(value)) causes.push(...arrayProblems(value, schema, path));
-  else if (isObject(value)) causes.push(...objectProblems(value, schema, path));
+  else if (Array.isArray(value)) causes.push(...arrayProblems(value, schema, path, old));
+  else if (isObject(value)) causes.push(...objectProblems(value, schema, path, old));
   causes.push(...combinationProblems(value, schema, path));
   return causes;
 }
@@ -62,10 +62,10 @@ function typeProblem(value: Json, schema: OpenSchema, path: FieldPath): Cause | 
     const number = schema.format === 'quantity' ? type === 'number' : false;
     return type === 'integer' || type === 'string' || number
       ? undefined
-      : invalid(path, type, `${path} in body must be of type integer,string: "${type}"`);
+      : wrongType(path, type, `${path} in body must be of type integer,string: "${type}"`);
   }
   if (schema.type === undefined || schema.type === type || (schema.type === 'number' && type === 'integer')) return undefined;
-  return invalid(path, type, `${path} in body must be of type ${schema.type}: "${type}"`);
+  return wrongType(path, type, `${path} in body must be of type ${schema.type}: "${type}"`);
 }
 
 function stringProblems(value: string, schema: OpenSchema, path: FieldPath): Cause[] {
@@ -98,7 +98,8 @@ function numberProblems(value: number, schema: OpenSchema, path: FieldPath): Cau
   return causes;
 }
 
-function arrayProblems(value: Json[], schema: OpenSchema, path: FieldPath): Cause[] {
+function arrayProblems(value: Json[], schema: OpenSchema, path: FieldPath, old: Json | undefined): Cause[] {
+  const before = oldItems(schema, old);
   const causes: Cause[] = [];
   if (schema.minItems !== undefined && value.length < schema.minItems)
     causes.push(invalid(path, value.length, `${path} in body should have at least ${schema.minItems} items`));
@@ -121,12 +122,12 @@ function arrayProblems(value: Json[], schema: OpenSchema, path: FieldPath): Caus
     if (identity !== undefined && seen.has(identity))
       causes.push({ reason: 'FieldValueDuplicate', field: `${path}[${index}]`, message: `Duplicate value: ${JSON.stringify(item)}` });
     if (identity !== undefined) seen.add(identity);
-    if (schema.items !== undefined) causes.push(...validate(item, schema.items, `${path}[${index}]`));
+    if (schema.items !== undefined) causes.push(...validate(item, schema.items, `${path}[${index}]`, before(item)));
   });
   return causes;
 }
 
-function objectProblems(value: JsonObject, schema: OpenSchema, path: FieldPath): Cause[] {
+function objectProblems(value: JsonObject, schema: OpenSchema, path: FieldPath, old: Json | undefined): Cause[] {
   const causes: Cause[] = [];
   const entries = Object.entries(value).filter((entry): entry is [string, Json] => entry[1] !== undefined);
   if (schema.minProperties !== undefined && entries.length < schema.minProperties)
@@ -142,9 +143,31 @@ function objectProblems(value: JsonObject, schema: OpenSchema, path: FieldPath):
   }
   for (const [key, field] of entries) {
     const fieldSchema = propertySchema(schema, key);
-    if (fieldSchema !== undefined) causes.push(...validate(field, fieldSchema, child(path, key)));
+    if (fieldSchema !== undefined) causes.push(...validate(field, fieldSchema, child(path, key), isObject(old) ? old[key] : undefined));
   }
   return causes;
+}
+
+/** Problems after which the API server checks no rules: a value may not even be what its rules expect. */
+const BLOCKING: ReadonlySet<string> = new Set([
+  'FieldValueRequired',
+  'FieldValueTooLong',
+  'FieldValueTooMany',
+  'FieldValueTypeInvalid',
+  'FieldValueNotSupported',
+]);
+const NOT_CHECKED: Cause = {
+  reason: 'FieldValueInvalid',
+  field: '<nil>',
+  message:
+    'Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
+};
+
+/** A custom resource against its schema and its rules. */
+export function validateCustom(value: Json, schema: OpenSchema, old: Json | undefined): Cause[] {
+  const causes = validate(value, schema, '', old);
+  if (causes.some(({ reason }) => BLOCKING.has(reason))) return hasRules(schema) ? [...causes, NOT_CHECKED] : causes;
+  return [...causes, ...brokenRules(value, schema, '', old)];
 }
 
 /** allOf, anyOf, oneOf and not carry only value checks in a structural schema. */

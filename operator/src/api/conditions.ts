@@ -47,6 +47,8 @@ export const CONDITION_REASONS = [
   'Unschedulable',
   'ImageUnavailable',
   'PodsOutdated',
+  'StorageGrowing',
+  'FieldIgnored',
   'DataLossRisk',
   'NameConflict',
   'SecretMissing',

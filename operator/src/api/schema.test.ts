@@ -98,6 +98,17 @@ describe('refused, with the field named', () => {
       manifest({ storage, compute: { resources: { requests: { cpu: 'lots' } } } }),
       'spec.compute.resources.requests.cpu: pattern',
     ],
+    [
+      'a negative quantity',
+      manifest({ storage, compute: { resources: { requests: { cpu: '-1' } } } }),
+      'spec.compute.resources.requests.cpu: pattern',
+    ],
+    [
+      'a negative number',
+      manifest({ storage, compute: { resources: { requests: { cpu: -1 } } } }),
+      'spec.compute.resources.requests.cpu: minimum',
+    ],
+    ['an image with a space', manifest({ storage, images: { computeNode: 'a b' } }), 'spec.images.computeNode: pattern'],
     ['a name that no Service could carry', manifest({ storage }, '9lives'), 'metadata.name: pattern'],
     ['a name that is too long', manifest({ storage }, 'a'.repeat(41)), 'metadata.name: maxLength'],
   ])('%s', (_what, bad, expected) => {

@@ -1,12 +1,19 @@
 import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from './conditions.ts';
 import { DEFAULTS } from './defaults.ts';
+import { SIZE_MAX, SIZE_MIN } from './quantity.ts';
 import { INSTANCE_PHASES, SEGMENT_STATES } from './types.ts';
 
 /**
  * OpenAPI v3 structural schema of AuroraCluster.
  * Source of the dialect: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
- * No CEL: API servers from before it refuse the whole definition for an unknown field, and nothing here needs it.
+ * Rules in CEL (x-kubernetes-validations) say what patterns cannot; quantity() in them needs Kubernetes 1.29.
  */
+export interface Rule {
+  /** `self` is the value; a rule with `oldSelf` counts for updates only. */
+  readonly rule: string;
+  readonly message: string;
+}
+
 export interface Schema {
   readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
   readonly description?: string;
@@ -29,24 +36,38 @@ export interface Schema {
   readonly 'x-kubernetes-int-or-string'?: boolean;
   readonly 'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
+  readonly 'x-kubernetes-validations'?: readonly Rule[];
 }
 
-const quantityPattern =
-  '^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$';
+/** A quantity that is not negative. */
+const quantityPattern = '^(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$';
+
+/** Resources that rules compare by name; an API server bounds what a rule may cost, so no rule walks over all of them. */
+const COMPARED_RESOURCES = ['cpu', 'memory', 'ephemeral-storage'] as const;
 
 function quantities(description: string): Schema {
   return {
     type: 'object',
     description,
+    maxProperties: 16,
     additionalProperties: {
       anyOf: [{ type: 'integer' }, { type: 'string' }],
       pattern: quantityPattern,
+      minimum: 0,
+      maxLength: 32,
       'x-kubernetes-int-or-string': true,
     },
+    'x-kubernetes-validations': [
+      {
+        rule: "self.all(name, name in ['cpu', 'memory', 'ephemeral-storage'] || name.startsWith('hugepages-') || name.contains('/'))",
+        message: 'resources are cpu, memory, ephemeral-storage, hugepages-SIZE, or DOMAIN/NAME for others',
+      },
+    ],
   };
 }
 
 function resources(of: string): Schema {
+  const quantity = (list: string, name: string): string => `quantity(string(self.${list}['${name}']))`;
   return {
     type: 'object',
     description: `CPU and memory that each ${of} asks for and may use, as in any pod.`,
@@ -54,6 +75,10 @@ function resources(of: string): Schema {
       requests: quantities('The least that must be there, by resource name (cpu, memory).'),
       limits: quantities('The most that may be used, by resource name (cpu, memory).'),
     },
+    'x-kubernetes-validations': COMPARED_RESOURCES.map((name) => ({
+      rule: `!has(self.requests) || !has(self.limits) || !('${name}' in self.requests) || !('${name}' in self.limits) || ${quantity('requests', name)}.compareTo(${quantity('limits', name)}) <= 0`,
+      message: `requests.${name} must not be above limits.${name}`,
+    })),
   };
 }
 
@@ -81,6 +106,7 @@ const image = (what: string): Schema => ({
   description: `Image of the ${what}. The operator's own default when absent.`,
   minLength: 1,
   maxLength: 512,
+  pattern: '^\\S+$',
 });
 
 const storage: Schema = {
@@ -93,6 +119,20 @@ const storage: Schema = {
       description: 'Size of each of the six persistent volume claims, for example 10Gi. It can grow and never shrink.',
       pattern: '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$',
       maxLength: 20,
+      'x-kubernetes-validations': [
+        {
+          rule: `!isQuantity(self) || quantity(self).compareTo(quantity('${SIZE_MIN}')) >= 0`,
+          message: `too small for a redo log and a database: use at least ${SIZE_MIN}`,
+        },
+        {
+          rule: `!isQuantity(self) || quantity(self).compareTo(quantity('${SIZE_MAX}')) <= 0`,
+          message: `larger than any volume: use at most ${SIZE_MAX}`,
+        },
+        {
+          rule: '!isQuantity(self) || quantity(self).compareTo(quantity(oldSelf)) >= 0',
+          message: 'volumes grow and never shrink: keep the size, or give a larger one',
+        },
+      ],
     },
     storageClassName: {
       type: 'string',
@@ -103,12 +143,15 @@ const storage: Schema = {
     zones: {
       type: 'array',
       description:
-        'Three different zones, as the nodes carry them in their label topology.kubernetes.io/zone. Copies stay where they are: other zones later are ignored.',
+        'Three different zones, as the nodes carry them in their label topology.kubernetes.io/zone. Copies stay where they are, so the zones of a cluster cannot change.',
       default: DEFAULTS.zones,
       minItems: 3,
       maxItems: 3,
       items: { type: 'string', minLength: 1, maxLength: 63, pattern: '^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$' },
       'x-kubernetes-list-type': 'set',
+      'x-kubernetes-validations': [
+        { rule: 'self == oldSelf', message: 'copies stay in the zones they were made in: put the old zones back' },
+      ],
     },
     reclaimPolicy: {
       type: 'string',
@@ -256,6 +299,7 @@ const segment: Schema = {
     scl: { type: 'string', description: 'Segment complete LSN: it has all redo up to here.' },
     behindBytes: { type: 'integer', format: 'int64', description: 'Redo it has yet to get, in bytes.' },
     bytesUsed: { type: 'integer', format: 'int64', description: 'Bytes it holds on disk.' },
+    size: { type: 'string', description: 'What its claim has.', maxLength: 32 },
   },
 };
 

@@ -64,6 +64,8 @@ export interface SegmentStatus {
   readonly scl?: string;
   readonly behindBytes?: number;
   readonly bytesUsed?: number;
+  /** What its claim has, as a quantity. */
+  readonly size?: string;
 }
 
 export interface InstanceStatus {

@@ -21,6 +21,25 @@ test('what an older schema let through is named', () => {
   expect(fieldsOf(makeCluster({ name: 'Demo' }))).toEqual(['metadata.name']);
 });
 
+test('sizes and quantities that cannot be, with their fields', () => {
+  const size = '1Gi';
+  expect(fieldsOf(makeCluster({ spec: { storage: { size: '99999Ti' } } }))).toEqual(['spec.storage.size']);
+  expect(fieldsOf(makeCluster({ spec: { storage: { size: '-1Gi' } } }))).toEqual(['spec.storage.size']);
+  const resources = {
+    requests: { cpu: 2, memory: '-1Gi', 'example.com/gpu': 2 },
+    limits: { cpu: '1500m', memory: 'lots', 'example.com/gpu': 1 },
+  };
+  expect(fieldsOf(makeCluster({ spec: { storage: { size }, compute: { resources } } }))).toEqual([
+    'spec.compute.resources.requests.memory',
+    'spec.compute.resources.limits.memory',
+    'spec.compute.resources.requests.cpu',
+    'spec.compute.resources.requests.example.com/gpu',
+  ]);
+  expect(fieldsOf(makeCluster({ spec: { storage: { size, resources: { requests: { cpu: '1000m' }, limits: { cpu: 1 } } } } }))).toEqual([]);
+  const long = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`a.b${index}`, 'x'.repeat(16_000)]));
+  expect(fieldsOf(makeCluster({ spec: { storage: { size }, postgresql: { parameters: long } } }))).toEqual(['spec.postgresql.parameters']);
+});
+
 test('parameters: ours are refused in any spelling, the others handed on in lower case', () => {
   const { accepted, refused } = splitParameters({
     FSYNC: 'off',

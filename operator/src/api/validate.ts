@@ -1,7 +1,7 @@
 import type { ConditionReason } from './conditions.ts';
 import { splitParameters } from './parameters.ts';
-import { sizeBytes } from './quantity.ts';
-import type { AuroraCluster } from './types.ts';
+import { quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
+import type { AuroraCluster, Resources } from './types.ts';
 
 /** One thing in a manifest that cannot be done, with the path of its field and what would be right. */
 export interface SpecProblem {
@@ -12,7 +12,8 @@ export interface SpecProblem {
   readonly fatal: boolean;
 }
 
-const SIZE_MIN_BYTES = 256 * 2 ** 20;
+/** Settings travel to the agent in one environment variable, which Linux bounds at 128 KiB. */
+const PARAMETERS_BYTES_MAX = 100_000;
 
 /**
  * What the schema cannot say, or what an API server that knew an older schema let through. Pure; the order is the
@@ -30,8 +31,15 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
   if (spec.replicas !== 1) fatal('spec.replicas', `${spec.replicas} is not supported: this release runs one writer and no readers; use 1`);
   const bytes = sizeBytes(spec.storage.size);
   if (bytes === undefined) fatal('spec.storage.size', `'${spec.storage.size}' is not a size; use for example 10Gi`);
-  else if (bytes < SIZE_MIN_BYTES)
-    fatal('spec.storage.size', `'${spec.storage.size}' is too small for a redo log and a database; use at least 256Mi`);
+  else if (bytes < (sizeBytes(SIZE_MIN) ?? 0))
+    fatal('spec.storage.size', `'${spec.storage.size}' is too small for a redo log and a database; use at least ${SIZE_MIN}`);
+  else if (bytes > (sizeBytes(SIZE_MAX) ?? 0))
+    fatal('spec.storage.size', `'${spec.storage.size}' is larger than any volume; use at most ${SIZE_MAX}`);
+  for (const [field, message] of [
+    ...resourceProblems('spec.storage.resources', spec.storage.resources),
+    ...resourceProblems('spec.compute.resources', spec.compute.resources),
+  ])
+    fatal(field, message);
   if (spec.storage.zones.length !== 3 || new Set(spec.storage.zones).size !== 3) {
     fatal('spec.storage.zones', `[${spec.storage.zones.join(', ')}] must be three different zones: two of the six copies stand in each`);
   }
@@ -40,6 +48,8 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     fatal('spec.bootstrap.initdb.database', `'${database}' is one of PostgreSQL's own; choose another name`);
   if (owner === 'postgres' || owner.startsWith('pg_'))
     fatal('spec.bootstrap.initdb.owner', `'${owner}' is one of PostgreSQL's own; choose another name`);
+  if (Buffer.byteLength(JSON.stringify(spec.postgresql.parameters)) > PARAMETERS_BYTES_MAX)
+    fatal('spec.postgresql.parameters', `are longer than ${PARAMETERS_BYTES_MAX} bytes together; shorten them`);
   for (const { name: parameter, why } of splitParameters(spec.postgresql.parameters).refused) {
     problems.push({
       field: `spec.postgresql.parameters.${parameter}`,
@@ -48,6 +58,23 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     });
   }
   return problems;
+}
+
+/** As an API server would refuse the pod: quantities that are none or negative, and requests above limits. */
+function* resourceProblems(field: string, resources: Resources | undefined): Generator<readonly [string, string]> {
+  const { requests = {}, limits = {} } = resources ?? {};
+  for (const [list, quantities] of Object.entries({ requests, limits })) {
+    for (const [name, quantity] of Object.entries(quantities)) {
+      const value = quantityValue(String(quantity));
+      if (value === undefined) yield [`${field}.${list}.${name}`, `'${quantity}' is not a quantity; use for example 500m or 2Gi`];
+      else if (value < 0) yield [`${field}.${list}.${name}`, `'${quantity}' is negative; use a quantity of at least 0`];
+    }
+  }
+  for (const [name, request] of Object.entries(requests)) {
+    const limit = limits[name];
+    if (limit !== undefined && (quantityValue(String(request)) ?? 0) > (quantityValue(String(limit)) ?? 0))
+      yield [`${field}.requests.${name}`, `'${request}' is above the limit '${limit}'; lower it or raise limits.${name}`];
+  }
 }
 
 export function describeProblems(problems: readonly SpecProblem[]): string {

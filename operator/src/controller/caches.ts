@@ -15,6 +15,7 @@ import {
   type Pod,
   type Secret,
   type Service,
+  type StorageClass,
   type VolumeClaim,
 } from '../kube/objects.ts';
 import { RESOURCE, type Resource } from '../kube/resources.ts';
@@ -51,6 +52,7 @@ export class Caches {
   readonly budgets: KindInformer<DisruptionBudget>;
   readonly configMaps: KindInformer<ConfigMap>;
   readonly nodes: KindInformer<Node>;
+  readonly storageClasses: KindInformer<StorageClass>;
   readonly #nodeDigests = new Map<string, string>();
 
   constructor(options: CachesOptions) {
@@ -79,6 +81,15 @@ export class Caches {
     this.secrets = managed<Secret>(RESOURCE.secrets);
     this.budgets = managed<DisruptionBudget>(RESOURCE.disruptionBudgets);
     this.configMaps = managed<ConfigMap>(RESOURCE.configMaps);
+    this.storageClasses = new KindInformer<StorageClass>({
+      ...common,
+      resource: RESOURCE.storageClasses,
+      namespace: '',
+      // Classes change seldom, and then a size may come within reach.
+      onChange: () => {
+        for (const cluster of this.clusters.list()) onCluster(objectKey(cluster));
+      },
+    });
     this.nodes = new KindInformer<Node>({
       ...common,
       resource: RESOURCE.nodes,
@@ -96,7 +107,17 @@ export class Caches {
     start: () => void;
     stop: () => void;
   }[] {
-    return [this.nodes, this.clusters, this.pods, this.claims, this.services, this.secrets, this.configMaps, this.budgets];
+    return [
+      this.nodes,
+      this.storageClasses,
+      this.clusters,
+      this.pods,
+      this.claims,
+      this.services,
+      this.secrets,
+      this.configMaps,
+      this.budgets,
+    ];
   }
 
   get synced(): boolean {

@@ -45,6 +45,7 @@ class World {
         get: (namespace, name) => this.api.objects.get(objectPath(CLUSTERS, namespace, name)) as AuroraCluster | undefined,
       },
       nodes: { list: () => this.nodes },
+      storageClasses: { list: () => [] },
       partsOf: () => {
         const all = <T extends KubeObject>(plural: string): T[] =>
           [...this.api.objects].flatMap(([path, object]) => (path.includes(`/${plural}/`) ? [object as T] : []));

@@ -35,6 +35,7 @@ export interface ControllerOptions {
   readonly caches: {
     readonly clusters: { get: (namespace: string, name: string) => AuroraCluster | undefined };
     readonly nodes: { list: () => Observed['nodes'] };
+    readonly storageClasses: { list: () => Observed['storageClasses'] };
     partsOf: (namespace: string, name: string) => ClusterParts;
   };
   readonly prober: StatusProber;
@@ -121,7 +122,16 @@ export class ClusterController {
       const secret = await this.#givenSecret(namespace, credentials.secretName);
       if (secret !== undefined) secrets.set(credentials.secretName, secret);
     }
-    return { cluster, ...parts, secrets, nodes: caches.nodes.list(), ...prober.reports(key), now: now(), avoidZone: memory.avoidZone };
+    return {
+      cluster,
+      ...parts,
+      secrets,
+      nodes: caches.nodes.list(),
+      storageClasses: caches.storageClasses.list(),
+      ...prober.reports(key),
+      now: now(),
+      avoidZone: memory.avoidZone,
+    };
   }
 
   /** Secrets that people made carry no label of ours, so no cache holds them. */

@@ -142,7 +142,15 @@ export interface VolumeClaim extends KubeObject {
     readonly resources: { readonly requests: { readonly storage: string } };
     readonly volumeName?: string;
   };
-  readonly status?: { readonly phase?: string };
+  readonly status?: {
+    readonly phase?: string;
+    readonly capacity?: { readonly storage?: string };
+    readonly conditions?: readonly PodCondition[];
+  };
+}
+
+export interface StorageClass extends KubeObject {
+  readonly allowVolumeExpansion?: boolean;
 }
 
 export interface Service extends KubeObject {

@@ -13,6 +13,7 @@ export const RESOURCE = {
   secrets: { root: '/api/v1', plural: 'secrets', namespaced: true },
   configMaps: { root: '/api/v1', plural: 'configmaps', namespaced: true },
   events: { root: '/api/v1', plural: 'events', namespaced: true },
+  storageClasses: { root: '/apis/storage.k8s.io/v1', plural: 'storageclasses', namespaced: false },
   nodes: { root: '/api/v1', plural: 'nodes', namespaced: false },
   leases: { root: '/apis/coordination.k8s.io/v1', plural: 'leases', namespaced: true },
   disruptionBudgets: { root: '/apis/policy/v1', plural: 'poddisruptionbudgets', namespaced: true },

@@ -12,6 +12,7 @@ import {
   type Pod,
   type Secret,
   type Service,
+  type StorageClass,
   type VolumeClaim,
 } from '../kube/objects.ts';
 import { isSoundWith, type ReportedFault } from './faults.ts';
@@ -28,6 +29,7 @@ export interface Observed {
   readonly budgets: ReadonlyMap<string, DisruptionBudget>;
   readonly configMaps: ReadonlyMap<string, ConfigMap>;
   readonly nodes: readonly Node[];
+  readonly storageClasses: readonly StorageClass[];
   /** By pod name; only reports about the pods above (same uid). */
   readonly daemons: ReadonlyMap<string, DaemonReport>;
   readonly agents: ReadonlyMap<string, AgentReport>;

@@ -6,6 +6,7 @@ import { sizeBytes } from '../api/quantity.ts';
 import { covers } from '../specs/metadata.ts';
 import { volumeClaim } from '../specs/volume-claim.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
+import { claimGrowth } from './growth.ts';
 import { copiesHeld, holdsData, isInitialized, zoneOfSegment, type Observed } from '../observed/observed.ts';
 
 /**
@@ -58,6 +59,7 @@ export function planClaims(observed: Observed, volumeId: string): Plan {
       volumeId,
       holdsData: (live !== undefined && holdsData(live)) || report?.state === 'READY',
       existing: live,
+      mayGrow: live !== undefined && claimGrowth(observed, live).kind === 'wanted',
     });
     const { spec: _spec, ...rest } = desired;
     const sizeKept =

@@ -80,10 +80,47 @@ describe('claims', () => {
     expect(told({ ...healthy(deleting), cluster: makeCluster() }).filter((line) => line.includes('PersistentVolumeClaim'))).toHaveLength(6);
   });
 
-  test('grow and never shrink', () => {
-    const bigger = { ...healthy(), cluster: makeCluster({ spec: { storage: { size: '20Gi' } } }) };
-    expect(told(bigger)).toHaveLength(6);
-    expect(told({ ...healthy(), cluster: makeCluster({ spec: { storage: { size: '1Gi' } } }) })).toEqual([]);
+  describe('of another size', () => {
+    const sized = (size: string): Observed => ({ ...healthy(), cluster: makeCluster({ spec: { storage: { size } } }) });
+    const inClass = (observed: Observed, allowVolumeExpansion: boolean): Observed => ({
+      ...observed,
+      storageClasses: [{ apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', metadata: { name: 'fast' }, allowVolumeExpansion }],
+      claims: new Map(
+        [...observed.claims].map(([index, claim]) => [index, { ...claim, spec: { ...claim.spec, storageClassName: 'fast' } }]),
+      ),
+    });
+
+    test('grow where their class allows it', () => {
+      expect(told(sized('20Gi'))).toHaveLength(6);
+      expect(told(inClass(sized('20Gi'), true))).toHaveLength(6);
+    });
+
+    test('are left alone where it does not, and the field is named', () => {
+      const observed = inClass(sized('20Gi'), false);
+      expect(told(observed)).toEqual([]);
+      expect(plan(observed).problems).toEqual([
+        {
+          field: 'spec.storage.size',
+          reason: 'FieldIgnored',
+          fatal: false,
+          message:
+            "'20Gi' is not reached: StorageClass fast does not let volumes grow (allowVolumeExpansion), so the claims stay at 10Gi; allow it in the class",
+        },
+      ]);
+    });
+
+    test('never shrink, and the field is named', () => {
+      expect(told(sized('1Gi'))).toEqual([]);
+      expect(plan(sized('1Gi')).problems.map(({ field, message }) => `${field} ${message}`)).toEqual([
+        "spec.storage.size '1Gi' is less than the claims that are there have and is ignored: volumes never shrink; use 10Gi or more",
+      ]);
+    });
+
+    test('grow once they have a volume', () => {
+      const observed = sized('20Gi');
+      const claims = new Map([...observed.claims].map(([index, claim]) => [index, { ...claim, status: { phase: 'Pending' } }]));
+      expect(told({ ...observed, claims })).toEqual([]);
+    });
   });
 
   test('a lost one is made anew while three copies are left', () => {

@@ -2,6 +2,7 @@ import { describeProblems, validateCluster, type SpecProblem } from '../api/vali
 import { ANNOTATION, LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
 import { isInitialized, volumeIdentity, type Observed } from '../observed/observed.ts';
+import { sizeProblems } from './growth.ts';
 import { planAccess } from './plan-access.ts';
 import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePod } from './plan-compute-pod.ts';
@@ -28,7 +29,7 @@ export interface ClusterPlan extends Plan {
  */
 export function planCluster(observed: Observed, images: DefaultImages): ClusterPlan {
   const { cluster } = observed;
-  const problems = [...validateCluster(cluster), ...zoneProblems(observed), ...settingsProblems(observed)];
+  const problems = [...validateCluster(cluster), ...zoneProblems(observed), ...sizeProblems(observed), ...settingsProblems(observed)];
   if (cluster.metadata.deletionTimestamp !== undefined) return { ...planDeletion(observed), problems };
   if (problems.some(({ fatal }) => fatal)) {
     const obstacle: Obstacle = { reason: 'SpecInvalid', message: describeProblems(problems.filter(({ fatal }) => fatal)), blocking: true };
@@ -98,6 +99,7 @@ function zoneProblems(observed: Observed): readonly SpecProblem[] {
     {
       field: 'spec.storage.zones',
       message: 'differs from where the copies stand and is ignored: copies stay where they are; put the old zones back',
+      reason: 'FieldIgnored',
       fatal: false,
     },
   ];

@@ -11,6 +11,8 @@ export interface VolumeClaimInput {
   readonly holdsData: boolean;
   /** The claim as it stands: what cannot change is taken from it. */
   readonly existing?: VolumeClaim | undefined;
+  /** Ask for the size that the manifest says, where the claim that is there asks for less. */
+  readonly mayGrow?: boolean;
 }
 
 /**
@@ -21,7 +23,8 @@ export function volumeClaim(cluster: AuroraCluster, input: VolumeClaimInput): Vo
   const { name } = cluster.metadata;
   const { size, storageClassName, reclaimPolicy } = cluster.spec.storage;
   const className = input.existing === undefined ? storageClassName : input.existing.spec.storageClassName;
-  const request = input.existing === undefined ? size : largerSize(input.existing.spec.resources.requests.storage, size);
+  const asked = input.existing?.spec.resources.requests.storage;
+  const request = asked === undefined ? size : input.mayGrow === true ? largerSize(asked, size) : asked;
   return {
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',

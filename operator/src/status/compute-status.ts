@@ -5,6 +5,7 @@ import { SEGMENTS, type AuroraClusterStatus } from '../api/types.ts';
 import { describeProblems } from '../api/validate.ts';
 import { isInitialized, writerPod, type Observed } from '../observed/observed.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
+import { growingVolumes } from '../plan/growth.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
 import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts';
 import { instanceStatuses, present, segmentStatuses } from './segments.ts';
@@ -78,10 +79,13 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
       : waiting.length > 0
         ? bad('WriterStarting', `the database has not said yet that it has the passwords of ${waiting.join(' and ')}`)
         : good('every role has the password that its Secret holds');
+  const growing = growingVolumes(observed);
   const upToDate: Verdict =
-    plan.outdated.length === 0
-      ? good('every pod runs the spec as it is')
-      : bad('PodsOutdated', `to be replaced, one at a time: ${plan.outdated.join(', ')}`);
+    plan.outdated.length > 0
+      ? bad('PodsOutdated', `to be replaced, one at a time: ${plan.outdated.join(', ')}`)
+      : growing.length > 0
+        ? bad('StorageGrowing', `volumes grow: ${growing.join('; ')}`)
+        : good('every pod and claim is as the spec says');
   const verdicts: readonly (readonly [ConditionType, Verdict])[] = [
     ['Ready', ready],
     ['SpecAccepted', accepted],
@@ -92,7 +96,8 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     ['CredentialsApplied', applied],
   ];
   const bytes = segments.flatMap(({ bytesUsed }) => (bytesUsed === undefined ? [] : [bytesUsed]));
-  const aside = firstBad === undefined && hindrance !== '' ? `; ${hindrance}` : '';
+  const asides = [...(upToDate.reason === 'StorageGrowing' ? [upToDate.message] : []), ...(hindrance === '' ? [] : [hindrance])];
+  const aside = firstBad === undefined ? asides.map((text) => `; ${text}`).join('') : '';
   return present<AuroraClusterStatus>({
     observedGeneration: cluster.metadata.generation,
     phase,

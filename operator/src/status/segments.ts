@@ -34,6 +34,7 @@ export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
       scl: (answers ? daemon.scl : undefined) ?? seen?.scl ?? daemon?.scl,
       behindBytes: seen?.behindBytes,
       bytesUsed: daemon?.bytesUsed,
+      size: observed.claims.get(index)?.status?.capacity?.storage,
     });
   });
 }

@@ -229,6 +229,35 @@ describe('other faults', () => {
   });
 });
 
+test('volumes that grow: where each is, and two events', () => {
+  const cluster = (status?: AuroraClusterStatus) =>
+    makeCluster({ spec: { storage: { size: '20Gi' } }, ...(status === undefined ? {} : { status }) });
+  const at = (capacity: string, type?: string): Observed => {
+    const observed = healthy(cluster());
+    const conditions = type === undefined ? [] : [{ type, status: 'True', message: '' }];
+    const claims = new Map(
+      [...observed.claims].map(([index, claim]) => [
+        index,
+        { ...claim, status: { phase: 'Bound', capacity: { storage: index === 0 ? capacity : '20Gi' }, conditions } },
+      ]),
+    );
+    return { ...observed, claims };
+  };
+  const growing = statusOf(at('10Gi', 'FileSystemResizePending'));
+  expect(growing.phase).toBe('Ready');
+  expect(condition(growing, 'UpToDate')).toMatchObject({
+    status: 'False',
+    reason: 'StorageGrowing',
+    message: 'volumes grow: demo-storage-0 from 10Gi to 20Gi (its node has yet to grow the file system)',
+  });
+  expect(growing.message).toContain('; volumes grow: demo-storage-0');
+  expect(growing.storage?.segments.map(({ size }) => size)).toEqual(['10Gi', ...Array.from({ length: 5 }, () => '20Gi')]);
+  const grown = statusOf({ ...at('20Gi'), cluster: cluster(growing) });
+  expect(condition(grown, 'UpToDate')?.status).toBe('True');
+  expect(noticesOf(statusOf(at('20Gi')), growing, NOW).map(({ reason }) => reason)).toEqual(['StorageGrowing']);
+  expect(noticesOf(growing, grown, NOW).map(({ reason }) => reason)).toEqual(['StorageGrown']);
+});
+
 describe('no redundancy while a segment is down', () => {
   const redundant = (observed: Observed): string | undefined => condition(statusOf(observed), 'StorageRedundant')?.status;
 

@@ -75,7 +75,14 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   const accepted = is('SpecAccepted');
   const acceptedBefore = before?.conditions?.find((condition) => condition.type === 'SpecAccepted');
   if (accepted?.status === 'False' && acceptedBefore?.message !== accepted.message) tell('Warning', accepted.reason, accepted.message);
-  if (was('UpToDate') === 'False' && is('UpToDate')?.status === 'True') tell('Normal', 'Updated', 'Every pod runs the new spec');
+  const upToDate = is('UpToDate');
+  const upToDateBefore = before?.conditions?.find((condition) => condition.type === 'UpToDate');
+  if (upToDate?.reason === 'StorageGrowing' && upToDateBefore?.reason !== 'StorageGrowing')
+    tell('Normal', 'StorageGrowing', upToDate.message);
+  if (upToDateBefore?.status === 'False' && upToDate?.status === 'True') {
+    if (upToDateBefore.reason === 'StorageGrowing') tell('Normal', 'StorageGrown', `All volumes have their new size${lasted('UpToDate')}`);
+    else tell('Normal', 'Updated', 'Every pod runs the new spec');
+  }
   return notices;
 }
 

@@ -129,6 +129,7 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
     budgets: new Map([storageDisruptionBudget(cluster)].map((budget) => [budget.metadata.name, budget])),
     configMaps: new Map([[settings.metadata.name, settings]]),
     nodes: zones.map((zone) => makeNode(zone)),
+    storageClasses: [],
     agents: new Map([[computeName(cluster.metadata.name, 1), agentReport()]]),
     daemons,
     now: NOW,
