@@ -14,6 +14,8 @@ export function absenceOf(situation: AgentSituation): Absence {
       return told('the database server failed and is being started again');
     case 'settingsRefused':
       return told('the database server does not start with its settings', 'The status of the cluster says which setting is wrong.');
+    case 'initdbRefused':
+      return told('the database cannot be made as it is wanted', 'The status of the cluster says why.');
     case 'fenced':
       return told('another server has taken over this database', 'Connect again to reach it.');
     case 'stopping':

@@ -16,6 +16,7 @@ export type FailureReason =
  * | phase         | reason            |                                                                                 |
  * | ------------- | ----------------- | ------------------------------------------------------------------------------- |
  * | bootstrapping | none              | makes a volume's first database                                                 |
+ * | bootstrapping | initdbRefused     | cannot make it as it is wanted; tries again                                     |
  * | opening       | none              | has just begun                                                                  |
  * | opening       | waitingForStorage | asks storage for the volume                                                     |
  * | opening       | startingPostgres  | the volume is open, PostgreSQL is on its way                                    |
@@ -28,7 +29,7 @@ export type FailureReason =
  * | stopping      | fenced            | ends, having been fenced                                                        |
  */
 export type AgentSituation =
-  | { readonly phase: 'bootstrapping'; readonly reason: 'none' }
+  | { readonly phase: 'bootstrapping'; readonly reason: 'none' | 'initdbRefused' }
   | { readonly phase: 'opening'; readonly reason: 'none' | 'waitingForStorage' | 'startingPostgres' | FailureReason }
   | { readonly phase: 'running'; readonly reason: 'none' | 'noQuorum' }
   | { readonly phase: 'fenced'; readonly reason: 'fenced' }

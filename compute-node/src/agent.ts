@@ -6,11 +6,12 @@ import type { PageImage } from '@kube-aurora/rpc';
 import { absenceOf } from './absence.ts';
 import { AgentState, exitCodeOf, type AgentPhase, type AgentSituation } from './agent-state.ts';
 import { ImportFailedError, importBase } from './bootstrap/import-base.ts';
+import { makeVolume } from './bootstrap/make-volume.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
 import { openVolume, type OpenedVolume } from './open/open-volume.ts';
 import type { PostgresPlace } from './postgres-place.ts';
-import { createInitialVolume, type InitialVolume } from './postgres/initdb.ts';
+import type { InitialVolume } from './postgres/initdb.ts';
 import { StandIn } from './postgres/stand-in.ts';
 import type { RolePasswords } from './postgres/role-passwords.ts';
 import { killStrays } from './postgres/strays.ts';
@@ -297,17 +298,21 @@ export class Agent {
 
   /** Makes a volume and gives it to storage. False when storage did not take it: the next open decides again. */
   async #bootstrap(epoch: bigint): Promise<boolean> {
-    this.#state.enter({ phase: 'bootstrapping', reason: 'none' }, 'making a new volume');
-    const { installation, account, scratchDir } = this.#place;
-    const { appUser, appDatabase } = this.#config;
+    const { appUser, appDatabase, settingsDir, initSqlDir } = this.#config;
     this.#logger.info({ epoch }, 'there is no volume yet, making one');
-    const volume = await createInitialVolume({
-      installation,
-      account,
-      scratchDir,
+    const volume = await makeVolume({
+      place: this.#place,
       application: { user: appUser, database: appDatabase },
+      settingsDir,
+      sqlDir: initSqlDir,
+      settings: this.#settings,
+      onTrying: () => this.#state.enter({ phase: 'bootstrapping', reason: 'none' }, 'making a new volume'),
+      onRefused: (why) => this.#state.enter({ phase: 'bootstrapping', reason: 'initdbRefused' }, why),
+      clock: this.#clock,
       logger: this.#logger.child({ part: 'initdb' }),
+      signal: this.#stopping.signal,
     });
+    if (volume === undefined) return false;
     try {
       await importBase({
         segments: this.#segments,

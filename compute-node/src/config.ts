@@ -42,7 +42,13 @@ export const CONFIG_SCHEMA = {
   appDatabase: { env: 'AURORA_APP_DATABASE', description: 'application database', type: setting.text() },
   settingsDir: {
     env: 'AURORA_SETTINGS_DIR',
-    description: "directory with the cluster's PostgreSQL parameters (parameters.json, accepted.json); looked at while we run",
+    description:
+      "directory with the cluster's PostgreSQL parameters (parameters.json, accepted.json), looked at while we run, and initdb.json",
+    type: setting.optionalText(),
+  },
+  initSqlDir: {
+    env: 'AURORA_INIT_SQL_DIR',
+    description: 'directory with the statements that initdb.json in the settings directory refers to; only for a new volume',
     type: setting.optionalText(),
   },
   pgHba: {
@@ -72,6 +78,7 @@ export interface AgentConfig {
   readonly appDatabase: string;
   /** Undefined: PostgreSQL's own values. */
   readonly settingsDir: string | undefined;
+  readonly initSqlDir: string | undefined;
   /** Undefined: passwords from everywhere. */
   readonly pgHba: string | undefined;
   readonly ringBytesMax: number;
@@ -106,6 +113,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     appUser: raw.appUser,
     appDatabase: raw.appDatabase,
     settingsDir: raw.settingsDir,
+    initSqlDir: raw.initSqlDir,
     pgHba: raw.pgHba,
     ringBytesMax: raw.ringMib * 1024 * 1024,
   };

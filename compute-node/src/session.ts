@@ -268,7 +268,7 @@ export class WriterSession {
     void passwords.keep(socket, signal);
     void settings.keep(
       {
-        reload: (parameters) => reloadSettings(target, configurationFile(parameters)),
+        reload: (parameters) => reloadSettings(target, configurationFile(parameters, state.settings)),
         restart: (why) => void this.restart(why),
       },
       signal,

@@ -43,6 +43,7 @@ export default defineConfig({
         text: 'Reference',
         items: [
           { text: 'AuroraCluster', link: '/reference/auroracluster' },
+          { text: 'PostgreSQL settings', link: '/reference/postgresql-settings' },
           { text: 'Metrics', link: '/reference/metrics' },
           { text: 'Glossary', link: '/glossary' },
         ],

@@ -35,6 +35,8 @@ export interface ClusterOptions {
   /** Environment of all processes, over the harness's own (AURORA_RING_MIB and the like). */
   readonly env?: Readonly<Record<string, string>>;
   readonly pgParameters?: Readonly<Record<string, string>>;
+  /** How the volume begins: initdb.json of the settings directory. */
+  readonly initdb?: Readonly<Record<string, unknown>>;
   /** Milliseconds until the first writer must answer. */
   readonly readyWithinMs?: number;
   /** Start nothing but make everything; start processes one by one. */
@@ -114,6 +116,7 @@ export class Cluster {
     this.settingsDir = join(this.directory, 'settings');
     mkdirSync(this.settingsDir);
     this.setParameters({ shared_buffers: '32MB', ...options.pgParameters });
+    this.setInitdb(options.initdb ?? {});
     this.setPassword(PASSWORD);
     const peers = Array.from({ length: DAEMONS }, (_, index) => `d${index}=${this.#daemonHost(index)}:7001`).join(',');
     this.daemons = Array.from({ length: DAEMONS }, (_, index) => {
@@ -159,6 +162,11 @@ export class Cluster {
     replaceFile(join(this.settingsDir, 'parameters.json'), JSON.stringify(parameters));
   }
 
+  /** Changes how a volume that is not there yet is to begin. */
+  setInitdb(initdb: Readonly<Record<string, unknown>>): void {
+    replaceFile(join(this.settingsDir, 'initdb.json'), JSON.stringify(initdb));
+  }
+
   /** How the agent names the parameters of {@link setParameters} in its status. */
   settingsFingerprint(): string {
     return fingerprintOf(readFileSync(join(this.settingsDir, 'parameters.json'), 'utf8'));
@@ -201,6 +209,7 @@ export class Cluster {
         AURORA_APP_USER: 'app',
         AURORA_APP_DATABASE: 'app',
         AURORA_SETTINGS_DIR: this.settingsDir,
+        AURORA_INIT_SQL_DIR: this.settingsDir,
         ...this.#options.env,
       },
     });

@@ -104,7 +104,7 @@ export function buildDataDirectory(image: DataDirectoryImage): void {
   for (const name of DIRECTORIES) tree.directory(name);
   tree.file('PG_VERSION', Buffer.from('18\n'));
   tree.file('global/pg_control', image.controlFile);
-  tree.file('postgresql.conf', Buffer.from(configurationFile(image.parameters)));
+  tree.file('postgresql.conf', Buffer.from(configurationFile(image.parameters, image.state.settings)));
   tree.file('postgresql.auto.conf', Buffer.alloc(0));
   tree.file('pg_hba.conf', Buffer.from(hbaFile(image.hba)));
   tree.file('pg_ident.conf', Buffer.alloc(0));

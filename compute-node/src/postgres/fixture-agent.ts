@@ -36,6 +36,7 @@ import { checkpointAt, encodePageKey, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type Vo
 import { Client } from 'pg';
 import { buildSanitizedShim, buildShim } from '../../native/build.mjs';
 import type { FlushOutcome } from '../flush-outcome.ts';
+import { readInitdbOptions } from './initdb-options.ts';
 import { type Account, postgresAccount } from './account.ts';
 import { readBaseImage } from './base-image.ts';
 import { buildDataDirectory, discardOld, type SlruPage } from './data-directory.ts';
@@ -66,7 +67,9 @@ export async function fixtureVolume(): Promise<FixtureVolume> {
   if (account !== undefined) chownSync(dir, account.uid, account.gid);
   const installation = postgresInstallation(dirname(postgresProgram), account, join(dir, 'programs'));
   const application = { user: 'app', database: 'app' };
-  const volume = await createInitialVolume({ installation, account, scratchDir: join(dir, 'initdb'), application, logger });
+  const initdb = await readInitdbOptions(undefined, undefined);
+  const scratchDir = join(dir, 'initdb');
+  const volume = await createInitialVolume({ installation, account, scratchDir, application, initdb, parameters: new Map(), logger });
   const pages = new Map<string, Buffer>();
   for (const { page, bytes } of volume.pages()) pages.set(encodePageKey(page).toString('hex'), bytes);
   await volume.discard();

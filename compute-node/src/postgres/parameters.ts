@@ -110,9 +110,9 @@ export function parseParameters(json: string | undefined): Map<string, string> {
   return checkParameters(parameters);
 }
 
-/** The text of postgresql.conf. */
-export function configurationFile(parameters: ReadonlyMap<string, string>): string {
-  const lines = [...Object.entries(DEFAULT_PARAMETERS), ...parameters].map(
+/** The text of postgresql.conf. `initial` is what initdb chose for the volume; a later line counts. */
+export function configurationFile(parameters: ReadonlyMap<string, string>, initial: ReadonlyMap<string, string> = new Map()): string {
+  const lines = [...initial, ...Object.entries(DEFAULT_PARAMETERS), ...parameters].map(
     ([name, value]) => `${name} = '${value.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`,
   );
   return ['# Written by the kube-aurora agent at every start: set parameters in the AuroraCluster.', ...lines, ''].join('\n');

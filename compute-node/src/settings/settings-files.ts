@@ -4,11 +4,10 @@
  *
  *   parameters.json   what the manifest wants now: an object of texts
  *   accepted.json     the last set that was seen running, for a pod that starts anew while the manifest's is refused
- *   initdb.json       how a new volume begins (bootstrap/initdb-options.ts)
+ *   initdb.json       how a new volume begins (postgres/initdb-options.ts)
  */
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { textOf } from '../postgres/mounted-file.ts';
 import { parseParameters } from '../postgres/parameters.ts';
 
 /** Parameters that are set together or not at all. */
@@ -57,16 +56,5 @@ function readSet(text: string): ReadSettings {
     return { kind: 'read', set: { fingerprint, parameters: parseParameters(text) } };
   } catch (error) {
     return { kind: 'malformed', fingerprint, why: error instanceof Error ? error.message : String(error) };
-  }
-}
-
-/** A file's text; undefined when it is not there. */
-export async function textOf(directory: string | undefined, name: string): Promise<string | undefined> {
-  if (directory === undefined) return undefined;
-  try {
-    return await readFile(join(directory, name), 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
   }
 }

@@ -32,6 +32,7 @@ export const CONDITION_REASONS = [
   'SpecInvalid',
   'ParameterNotAllowed',
   'ParameterRefused',
+  'BootstrapRefused',
   'SegmentsMissing',
   'SegmentDamaged',
   'DiskFull',

@@ -1,4 +1,4 @@
-import type { AuroraClusterSpec } from './types.ts';
+import type { AuroraClusterSpec, InitdbSpec } from './types.ts';
 
 /** One place for every default: the schema publishes them, withDefaults applies them to objects that never met it. */
 export const DEFAULTS = {
@@ -35,6 +35,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     },
     bootstrap: {
       initdb: {
+        ...(initdb as Partial<InitdbSpec> | undefined),
         database: initdb?.database ?? DEFAULTS.database,
         owner: initdb?.owner ?? DEFAULTS.owner,
         ...(secretName === undefined ? {} : { secret: { name: secretName } }),

@@ -22,6 +22,8 @@ export const ANNOTATION = {
   volumeExists: `${API_GROUP}/volume-exists`,
   /** On a cluster, by a person: another value restarts its pods, storage one at a time, the writer last. On a pod: the one it was made after. */
   restartedAt: `${API_GROUP}/restartedAt`,
+  /** On a compute pod: stands for where the first database's statements come from; it counts until there is a database. */
+  initSql: `${API_GROUP}/init-sql`,
   /** On a compute pod: stands for the versions of what is mounted into it and may change while it runs. */
   mountedVersions: `${API_GROUP}/mounted-versions`,
   /** On a cluster, by a person: go on although the volume's data is gone. */

@@ -109,6 +109,49 @@ const image = (what: string): Schema => ({
   pattern: '^\\S+$',
 });
 
+/** A locale's or an encoding's name, as initdb takes it. */
+function localeName(description: string): Schema {
+  return { type: 'string', description, minLength: 1, maxLength: 128, pattern: '^[A-Za-z0-9_.@-]+$' };
+}
+
+function statements(description: string): Schema {
+  return {
+    type: 'array',
+    description,
+    maxItems: 100,
+    items: { type: 'string', minLength: 1, maxLength: 16384 },
+    'x-kubernetes-list-type': 'atomic',
+  };
+}
+
+function statementReferences(where: string): Schema {
+  const references = (kind: string): Schema => ({
+    type: 'array',
+    description: `Keys of ${kind} in the same namespace.`,
+    maxItems: 100,
+    items: {
+      type: 'object',
+      required: ['name', 'key'],
+      properties: {
+        name: {
+          type: 'string',
+          description: 'Name of the object.',
+          minLength: 1,
+          maxLength: 253,
+          pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+        },
+        key: { type: 'string', description: 'Its key.', minLength: 1, maxLength: 253, pattern: '^[-._a-zA-Z0-9]+$' },
+      },
+    },
+    'x-kubernetes-list-type': 'atomic',
+  });
+  return {
+    type: 'object',
+    description: `SQL that stands in Secrets and ConfigMaps, run ${where} after what is written here; Secrets first.`,
+    properties: { secretRefs: references('Secrets'), configMapRefs: references('ConfigMaps') },
+  };
+}
+
 const storage: Schema = {
   type: 'object',
   description: 'The volume: six copies, two in each of three zones. A write counts once four of them hold it.',
@@ -179,6 +222,24 @@ const bootstrap: Schema = {
         secret: secretReference(
           "Secret of type kubernetes.io/basic-auth with the owner's username and password. Made as NAME-app when absent.",
         ),
+        encoding: localeName('Encoding of the databases. UTF8 when absent.'),
+        locale: localeName("Locale of initdb's --locale. C when absent."),
+        localeCollate: localeName("Order of texts (initdb's --lc-collate)."),
+        localeCType: localeName("Kinds of characters (initdb's --lc-ctype)."),
+        localeProvider: {
+          type: 'string',
+          description: 'Who provides the locale. When nothing is said of locales, builtin with C.UTF-8, which no system library changes.',
+          enum: ['builtin', 'icu', 'libc'],
+        },
+        icuLocale: localeName('ICU locale, with localeProvider icu.'),
+        icuRules: { type: 'string', description: 'Rules added to the ICU locale.', minLength: 1, maxLength: 4096 },
+        builtinLocale: localeName('C, C.UTF-8 or PG_UNICODE_FAST, with localeProvider builtin.'),
+        postInitSQL: statements('SQL that runs once in the database postgres, as superuser.'),
+        postInitTemplateSQL: statements('SQL that runs once in template1, as superuser, before the application database is made from it.'),
+        postInitApplicationSQL: statements("SQL that runs once in the application's database, as superuser."),
+        postInitSQLRefs: statementReferences('in the database postgres'),
+        postInitTemplateSQLRefs: statementReferences('in template1'),
+        postInitApplicationSQLRefs: statementReferences("in the application's database"),
       },
     },
   },

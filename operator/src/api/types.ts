@@ -20,6 +20,39 @@ export interface Resources {
   readonly limits?: Readonly<Record<string, string | number>>;
 }
 
+/** Keys of objects in the cluster's namespace. */
+export interface KeyReference {
+  readonly name: string;
+  readonly key: string;
+}
+
+/** Statements that stand in Secrets and ConfigMaps; those of the Secrets run first. */
+export interface SqlReferences {
+  readonly secretRefs?: readonly KeyReference[];
+  readonly configMapRefs?: readonly KeyReference[];
+}
+
+/** How a new database system is made; names as CloudNativePG has them. */
+export interface InitdbSpec {
+  readonly database: string;
+  readonly owner: string;
+  readonly secret?: { readonly name: string };
+  readonly encoding?: string;
+  readonly locale?: string;
+  readonly localeCollate?: string;
+  readonly localeCType?: string;
+  readonly localeProvider?: 'builtin' | 'icu' | 'libc';
+  readonly icuLocale?: string;
+  readonly icuRules?: string;
+  readonly builtinLocale?: string;
+  readonly postInitSQL?: readonly string[];
+  readonly postInitTemplateSQL?: readonly string[];
+  readonly postInitApplicationSQL?: readonly string[];
+  readonly postInitSQLRefs?: SqlReferences;
+  readonly postInitTemplateSQLRefs?: SqlReferences;
+  readonly postInitApplicationSQLRefs?: SqlReferences;
+}
+
 export type ReclaimPolicy = 'Retain' | 'Delete';
 
 /** The spec as it stands after the API server has filled in the defaults (see withDefaults). */
@@ -34,7 +67,7 @@ export interface AuroraClusterSpec {
     readonly resources?: Resources;
   };
   readonly bootstrap: {
-    readonly initdb: { readonly database: string; readonly owner: string; readonly secret?: { readonly name: string } };
+    readonly initdb: InitdbSpec;
   };
   readonly superuserSecret?: { readonly name: string };
   readonly postgresql: { readonly parameters: Readonly<Record<string, string>> };

@@ -68,6 +68,12 @@ export interface Container {
   readonly livenessProbe?: Probe;
 }
 
+interface KeyProjection {
+  readonly name: string;
+  readonly items: readonly { readonly key: string; readonly path: string }[];
+  readonly optional?: boolean;
+}
+
 export interface PodVolume {
   readonly name: string;
   readonly persistentVolumeClaim?: { readonly claimName: string };
@@ -79,6 +85,10 @@ export interface PodVolume {
     readonly optional?: boolean;
   };
   readonly configMap?: { readonly name: string; readonly optional?: boolean };
+  readonly projected?: {
+    readonly sources: readonly { readonly secret?: KeyProjection; readonly configMap?: KeyProjection }[];
+    readonly defaultMode?: number;
+  };
 }
 
 export interface PodSpec {

@@ -58,6 +58,7 @@ export interface AgentReport extends Poll {
 /** Why a compute agent is in its phase; decisions are made by this and never by its message. */
 export const AGENT_REASONS = [
   'none',
+  'initdbRefused',
   'waitingForStorage',
   'startingPostgres',
   'postgresFailed',

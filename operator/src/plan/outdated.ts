@@ -5,6 +5,8 @@ import type { Pod } from '../kube/objects.ts';
 export function outdatedBecause(pod: Pod, desired: Pod): string | undefined {
   const differs = (annotation: string): boolean => pod.metadata.annotations?.[annotation] !== desired.metadata.annotations?.[annotation];
   if (differs(ANNOTATION.specHash)) return 'its spec changed';
+  if (desired.metadata.annotations?.[ANNOTATION.volumeExists] === 'false' && differs(ANNOTATION.initSql))
+    return 'what its first database is made with changed';
   // Taking the request back, or never having made one, restarts nothing.
   const asked = desired.metadata.annotations?.[ANNOTATION.restartedAt];
   return asked !== undefined && differs(ANNOTATION.restartedAt)

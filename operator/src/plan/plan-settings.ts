@@ -50,6 +50,14 @@ export function settingsProblems(observed: Observed): readonly SpecProblem[] {
   ];
 }
 
+/** A first database that cannot be made as the manifest wants it. */
+export function initdbProblems(observed: Observed): readonly SpecProblem[] {
+  const report = freshAgent(observed);
+  if (report?.phase !== 'bootstrapping' || report.reason !== 'initdbRefused') return [];
+  const message = `cannot be carried out: ${report.message ?? 'initdb says no more'}; correct it, nothing is lost`;
+  return [{ field: 'spec.bootstrap.initdb', message, reason: 'BootstrapRefused', fatal: false }];
+}
+
 /**
  * Stands for the versions of everything that is mounted into a compute pod and may change while it runs. Written to the
  * pod's annotations: a change of the pod makes its kubelet look at once, where a mount alone may wait for a minute.

@@ -8,7 +8,7 @@ import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePod } from './plan-compute-pod.ts';
 import { planDisruptionBudget } from './plan-disruption-budget.ts';
 import { planDeletion, planHold } from './plan-deletion.ts';
-import { planSettings, settingsProblems } from './plan-settings.ts';
+import { initdbProblems, planSettings, settingsProblems } from './plan-settings.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
 import { isSilent } from '../observed/reports.ts';
 import { WRITE_QUORUM } from '../api/types.ts';
@@ -29,7 +29,13 @@ export interface ClusterPlan extends Plan {
  */
 export function planCluster(observed: Observed, images: DefaultImages): ClusterPlan {
   const { cluster } = observed;
-  const problems = [...validateCluster(cluster), ...zoneProblems(observed), ...sizeProblems(observed), ...settingsProblems(observed)];
+  const problems = [
+    ...validateCluster(cluster),
+    ...zoneProblems(observed),
+    ...sizeProblems(observed),
+    ...settingsProblems(observed),
+    ...initdbProblems(observed),
+  ];
   if (cluster.metadata.deletionTimestamp !== undefined) return { ...planDeletion(observed), problems };
   if (problems.some(({ fatal }) => fatal)) {
     const obstacle: Obstacle = { reason: 'SpecInvalid', message: describeProblems(problems.filter(({ fatal }) => fatal)), blocking: true };

@@ -12,7 +12,8 @@ import {
   storageName,
 } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
-import type { Pod } from '../kube/objects.ts';
+import type { Pod, PodVolume } from '../kube/objects.ts';
+import { initSqlVolume } from './initdb-options.ts';
 import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
 import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
 import { appCredentials, superuserCredentials } from './secrets.ts';
@@ -20,6 +21,7 @@ import { appCredentials, superuserCredentials } from './secrets.ts';
 const DATA_DIR = '/var/lib/kube-aurora/pgdata';
 const SUPERUSER_DIR = '/etc/kube-aurora/superuser';
 const SETTINGS_DIR = '/etc/kube-aurora/settings';
+const INIT_SQL_DIR = '/etc/kube-aurora/init-sql';
 const APP_DIR = '/etc/kube-aurora/app';
 
 /** `id=zone=host:port` of all six daemons, with the zone each claim really stands in. */
@@ -51,7 +53,9 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
   const { name } = cluster.metadata;
   const podName = computeName(name, input.ordinal);
   const zoneOf = input.zoneOfSegment ?? ((index: number) => segmentZone(cluster.spec.storage.zones, index));
-  const build = (zone: string): Pod['spec'] => ({
+  // Statements for the first database are mounted, and no reason to replace a pod once there is one: see initSql below.
+  const sqlVolume = initSqlVolume(cluster);
+  const build = (zone: string, sql: PodVolume | undefined): Pod['spec'] => ({
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: 30,
     automountServiceAccountToken: false,
@@ -78,6 +82,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
             AURORA_APP_USER: cluster.spec.bootstrap.initdb.owner,
             AURORA_APP_DATABASE: cluster.spec.bootstrap.initdb.database,
             AURORA_SETTINGS_DIR: SETTINGS_DIR,
+            ...(sql === undefined ? {} : { AURORA_INIT_SQL_DIR: INIT_SQL_DIR }),
           }),
           // From the pod's annotation, so that a container that starts again in a pod that once made the volume knows.
           { name: 'AURORA_VOLUME_EXISTS', valueFrom: { fieldRef: { fieldPath: `metadata.annotations['${ANNOTATION.volumeExists}']` } } },
@@ -92,6 +97,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
           { name: 'superuser', mountPath: SUPERUSER_DIR, readOnly: true },
           { name: 'app', mountPath: APP_DIR, readOnly: true },
           { name: 'settings', mountPath: SETTINGS_DIR, readOnly: true },
+          ...(sql === undefined ? [] : [{ name: sql.name, mountPath: INIT_SQL_DIR, readOnly: true }]),
         ],
         ...(cluster.spec.compute.resources === undefined ? {} : { resources: cluster.spec.compute.resources }),
         securityContext: containerSecurity,
@@ -105,6 +111,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
       { name: 'app', secret: { secretName: appCredentials(cluster).secretName, defaultMode: 0o440, optional: true } },
       { name: 'settings', configMap: { name: settingsName(name) } },
       compileCache.volume,
+      ...(sql === undefined ? [] : [sql]),
     ],
   });
   return {
@@ -115,13 +122,14 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
       namespace: clusterNamespace(cluster),
       labels: { ...clusterLabels(name, 'compute'), [LABEL.role]: 'writer', [LABEL.zone]: input.zone },
       annotations: {
-        [ANNOTATION.specHash]: fingerprint(build('')),
+        [ANNOTATION.specHash]: fingerprint(build('', undefined)),
         [ANNOTATION.volumeExists]: String(input.volumeExists ?? false),
         [ANNOTATION.mountedVersions]: input.mountedVersions,
+        ...(sqlVolume === undefined ? {} : { [ANNOTATION.initSql]: fingerprint(sqlVolume) }),
         ...restartMark(cluster),
       },
       ownerReferences: [ownerReference(cluster)],
     },
-    spec: build(input.zone),
+    spec: build(input.zone, sqlVolume),
   };
 }

@@ -3,10 +3,11 @@ import { clusterLabels, settingsName } from '../api/names.ts';
 import { splitParameters } from '../api/parameters.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { ConfigMap } from '../kube/objects.ts';
+import { initdbOptions } from './initdb-options.ts';
 import { canonicalJson, clusterNamespace, ownerReference } from './metadata.ts';
 
 /** Keys of the ConfigMap, which are the files that the compute agent reads (its settings/settings-files.ts). */
-export const SETTINGS_KEY = { wanted: 'parameters.json', accepted: 'accepted.json' } as const;
+export const SETTINGS_KEY = { wanted: 'parameters.json', accepted: 'accepted.json', initdb: 'initdb.json' } as const;
 
 /** The PostgreSQL parameters of the manifest as the agent gets them: those that may be set, by name. */
 export function wantedParameters(cluster: AuroraCluster): string {
@@ -36,6 +37,7 @@ export function settingsMap(cluster: AuroraCluster, accepted: string | undefined
     },
     data: {
       [SETTINGS_KEY.wanted]: wantedParameters(cluster),
+      [SETTINGS_KEY.initdb]: initdbOptions(cluster),
       ...(accepted === undefined ? {} : { [SETTINGS_KEY.accepted]: accepted }),
     },
   };

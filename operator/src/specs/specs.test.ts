@@ -103,7 +103,7 @@ describe('the compute pod', () => {
     const changed = makeCluster({ spec: { storage: { size: '10Gi' }, postgresql: { parameters } } });
     const input = { ordinal: 1, volumeId: VOLUME, zone: 'zone-a', image: 'c:1', mountedVersions: '' };
     expect(computePod(changed, input)).toEqual(computePod(makeCluster(), input));
-    expect(settingsMap(changed, undefined).data).toEqual({
+    expect(settingsMap(changed, undefined).data).toMatchObject({
       'parameters.json': '{"search_path":"\\"$user\\", $(POD_IP)","work_mem":"8MB"}',
     });
   });

@@ -43,7 +43,12 @@ function agentVerdict(observed: Observed, name: string, report: AgentReport): Ve
   const because = report.message === undefined ? '' : `: ${report.message}`;
   switch (report.phase) {
     case 'bootstrapping':
-      return bad('Bootstrapping', `${name} makes the first database`);
+      return bad(
+        'Bootstrapping',
+        report.reason === 'initdbRefused'
+          ? `${name} cannot make the first database, and tries again${because}`
+          : `${name} makes the first database`,
+      );
     case 'opening': {
       const failed = report.reason === undefined ? undefined : FAILED[report.reason];
       if (failed !== undefined) return bad(failed, `PostgreSQL on ${name} is not up and is tried again${because}`);

@@ -12,10 +12,11 @@ import { addDatabase, addPrepared, emptySlrus, emptyVolumeState, setRelationMap,
  *
  * Payload, little-endian, collections with a u32 count before them: pg_control (296 bytes); last record, end and highest
  * page LSN, next full xid (u64); running xids; locks; prepared transactions; forks; relation maps; databases; tablespaces;
- * first and last page of each SLRU (i32); replication origins.
+ * first and last page of each SLRU (i32); replication origins; settings (name and value; only in version 2, which is
+ * written when there are any).
  */
 const MAGIC = 0x5356414b;
-const VERSION = 1;
+const VERSION = { plain: 1, withSettings: 2 } as const;
 const HEADER_SIZE = 16;
 /** ControlFileData with its CRC; the rest of the file is zeros. */
 const CONTROL_SIZE = 296;
@@ -34,7 +35,7 @@ export function encodeVolumeState(state: VolumeState): Buffer {
   const payload = encodePayload(state);
   const header = Buffer.alloc(HEADER_SIZE);
   header.writeUInt32LE(MAGIC, 0);
-  header.writeUInt32LE(VERSION, 4);
+  header.writeUInt32LE(state.settings.size === 0 ? VERSION.plain : VERSION.withSettings, 4);
   header.writeUInt32LE(payload.length, 8);
   header.writeUInt32LE(crc32c(payload), 12);
   return Buffer.concat([header, payload]);
@@ -46,14 +47,15 @@ export function decodeVolumeState(bytes: Buffer): VolumeState {
   if (bytes.readUInt32LE(0) !== MAGIC)
     throw new VolumeStateError('magic', `0x${bytes.readUInt32LE(0).toString(16)} is not a volume state's`);
   const version = bytes.readUInt32LE(4);
-  if (version !== VERSION) throw new VolumeStateError('version', `${version}, this program reads ${VERSION}`);
+  if (version !== VERSION.plain && version !== VERSION.withSettings)
+    throw new VolumeStateError('version', `${version}, this program reads ${VERSION.plain} and ${VERSION.withSettings}`);
   const length = bytes.readUInt32LE(8);
   if (bytes.length !== HEADER_SIZE + length)
     throw new VolumeStateError('length', `${bytes.length - HEADER_SIZE} bytes, expected ${length}`);
   const payload = bytes.subarray(HEADER_SIZE);
   if (crc32c(payload) !== bytes.readUInt32LE(12)) throw new VolumeStateError('crc', 'checksum does not match; the bytes are damaged');
   try {
-    return decodePayload(new BinaryReader(payload));
+    return decodePayload(new BinaryReader(payload), version);
   } catch (error) {
     if (error instanceof VolumeStateError) throw error;
     throw new VolumeStateError('payload', error instanceof Error ? error.message : String(error));
@@ -107,6 +109,14 @@ function encodePayload(state: VolumeState): Buffer {
     out.u64(remoteLsn);
     out.u64(localLsn);
   }
+  if (state.settings.size > 0) {
+    const settings = [...state.settings].sort(([a], [b]) => (a < b ? -1 : 1));
+    out.u32(settings.length);
+    for (const [name, value] of settings) {
+      out.sized(Buffer.from(name));
+      out.sized(Buffer.from(value));
+    }
+  }
   return out.finish();
 }
 
@@ -132,7 +142,7 @@ function byDirectory(a: { spcOid: number; dbOid: number }, b: { spcOid: number; 
   return a.spcOid - b.spcOid || a.dbOid - b.dbOid;
 }
 
-function decodePayload(input: BinaryReader): VolumeState {
+function decodePayload(input: BinaryReader, version: number): VolumeState {
   const control = decodePgControl(input.view(CONTROL_SIZE, 'control'));
   const empty = emptyVolumeState(control);
   empty.lastRecordLsn = lsn(input.u64('last record'));
@@ -167,6 +177,8 @@ function decodePayload(input: BinaryReader): VolumeState {
     const origin = input.u32('origin');
     state.origins.set(origin, { remoteLsn: lsn(input.u64('origin')), localLsn: lsn(input.u64('origin')) });
   });
+  if (version === VERSION.withSettings)
+    list(input, 'settings', () => state.settings.set(sized(input, 'setting').toString(), sized(input, 'setting').toString()));
   if (input.remaining !== 0) throw new VolumeStateError('payload', `${input.remaining} bytes left over`);
   return { ...state, slrus };
 }

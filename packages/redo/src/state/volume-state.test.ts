@@ -321,3 +321,19 @@ describe('stored state', () => {
     expect(() => decodeVolumeState(bytes.subarray(0, 10))).toThrow(/header/);
   });
 });
+
+test('settings that initdb chose are kept; a state without any has the bytes it always had', () => {
+  const plain = encodeVolumeState(emptyVolumeState(control));
+  expect(plain.readUInt32LE(4)).toBe(1);
+  const state = emptyVolumeState(control);
+  state.settings.set('timezone', 'Europe/Berlin');
+  state.settings.set('datestyle', 'iso, mdy');
+  const bytes = encodeVolumeState(state);
+  expect(bytes.readUInt32LE(4)).toBe(2);
+  expect([...decodeVolumeState(bytes).settings]).toEqual([
+    ['datestyle', 'iso, mdy'],
+    ['timezone', 'Europe/Berlin'],
+  ]);
+  expect(encodeVolumeState(decodeVolumeState(bytes))).toEqual(bytes);
+  expect(decodeVolumeState(plain).settings.size).toBe(0);
+});

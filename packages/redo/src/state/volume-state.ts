@@ -63,6 +63,8 @@ export interface VolumeState {
   /** Location by oid; pg_default and pg_global are not among them. */
   readonly tablespaces: Map<number, string>;
   readonly slrus: Readonly<Record<SlruName, SlruRange>>;
+  /** What initdb worked out from locale and time zone, by the setting's name: every start has the same. No record changes it. */
+  readonly settings: Map<string, string>;
   /** By replication origin id. */
   readonly origins: Map<number, OriginProgress>;
 }
@@ -102,6 +104,7 @@ export function emptyVolumeState(control: PgControl): VolumeState {
     databases: new Map(),
     tablespaces: new Map(),
     slrus: emptySlrus(),
+    settings: new Map(),
     origins: new Map(),
   };
 }
