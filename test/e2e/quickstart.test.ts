@@ -102,6 +102,10 @@ describe('npm start', () => {
     expect(status).not.toBe(0);
     expect(output).toContain('spec.replicas');
     expect(output).toContain('spec.storage.size');
+    // A rule in CEL: the definition that npm start applies is whole.
+    const shrunk = run('kubectl', 'patch', 'ac', 'demo', '--type=merge', '-p', '{"spec":{"storage":{"size":"256Mi"}}}');
+    expect(shrunk.status).not.toBe(0);
+    expect(shrunk.output).toContain('spec.storage.size: Invalid value: "256Mi": volumes grow and never shrink');
   });
 
   it('deletes a cluster in seconds, writer first, and finds its data when it is made anew', () => {

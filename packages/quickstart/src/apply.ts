@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { CustomObjectsApi, KubernetesObjectApi, PatchStrategy, type KubernetesObject } from '@kubernetes/client-node';
+import { CustomObjectsApi, KubernetesObjectApi, PatchStrategy, setHeaderOptions, type KubernetesObject } from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
 import { loadKubeConfig } from './cluster-connection.ts';
 
@@ -27,11 +27,29 @@ export async function applyFile(file: string): Promise<ClusterName> {
     if (manifest === null) continue;
     const namespace = manifest.metadata?.namespace ?? 'default';
     const object: KubernetesObject = { ...manifest, metadata: { ...manifest.metadata, ...(isNamespaced(manifest) ? { namespace } : {}) } };
-    await api.patch(object, undefined, undefined, FIELD_MANAGER, true, PatchStrategy.ServerSideApply);
+    if (manifest.kind === 'CustomResourceDefinition') await applyDefinition(object);
+    else await api.patch(object, undefined, undefined, FIELD_MANAGER, true, PatchStrategy.ServerSideApply);
     name.name = manifest.metadata?.name ?? '';
     name.namespace = namespace;
   }
   return name;
+}
+
+/** The client's typed classes drop every `x-kubernetes-…` of a schema; as a custom object it is sent as it is. */
+async function applyDefinition(definition: KubernetesObject): Promise<void> {
+  const api = loadKubeConfig().makeApiClient(CustomObjectsApi);
+  await api.patchClusterCustomObject(
+    {
+      group: 'apiextensions.k8s.io',
+      version: 'v1',
+      plural: 'customresourcedefinitions',
+      name: definition.metadata?.name ?? '',
+      body: definition,
+      fieldManager: FIELD_MANAGER,
+      force: true,
+    },
+    setHeaderOptions('Content-Type', PatchStrategy.ServerSideApply),
+  );
 }
 
 function isNamespaced(manifest: KubernetesObject): boolean {
