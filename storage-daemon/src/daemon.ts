@@ -82,6 +82,7 @@ export class Daemon {
         },
       }),
       peer: this.peers.handlers(),
+      turnedAway: () => this.metrics.refusals.inc({ rpc: 'connection', reason: 'too-many' }),
     };
   }
 

@@ -32,14 +32,15 @@ import type {
   SegmentState,
   TruncateRequest,
 } from './messages.ts';
+import { SplitAppendStream } from './append-parts.ts';
 import { PEER_SERVICE, SEGMENT_SERVICE, type PreparedAppend } from './service-definition.ts';
 
-/** One message may carry a whole redo batch (a WAL record is at most 1020 MiB, most are tiny) or 256 pages. */
-export const MAX_MESSAGE_BYTES = 1100 * 1024 * 1024;
+/** What a peer that this process chose to call may answer: whole redo batches (a WAL record is at most 1020 MiB). */
+export const MAX_ANSWER_BYTES = 1100 * 1024 * 1024;
 
 export const CHANNEL_OPTIONS: ChannelOptions = {
-  'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-  'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+  'grpc.max_receive_message_length': MAX_ANSWER_BYTES,
+  'grpc.max_send_message_length': MAX_ANSWER_BYTES,
   'grpc.initial_reconnect_backoff_ms': 50,
   'grpc.min_reconnect_backoff_ms': 50,
   'grpc.max_reconnect_backoff_ms': 300,
@@ -164,7 +165,7 @@ export class SegmentClient implements SegmentApi {
   }
   /** Raw stream: the write path owns its flow control. Errors arrive as 'error' events; pass them through fromServiceError. */
   append(): AppendStream {
-    return this.#rpc.duplex<AppendRequest | PreparedAppend, AppendResponse>('Append');
+    return new SplitAppendStream(this.#rpc.duplex<AppendRequest | PreparedAppend, AppendResponse>('Append'));
   }
   openEpoch(request: OpenEpochRequest, options: CallOptions): Promise<SegmentState> {
     return this.#rpc.unary('OpenEpoch', request, options);

@@ -1,4 +1,5 @@
 export * from './api.ts';
+export { APPEND_PART_BYTES } from './append-parts.ts';
 export * from './errors.ts';
 export * from './messages.ts';
 export * from './client.ts';

@@ -67,6 +67,8 @@ export interface AppendRequest {
   batches: Buffer | undefined;
   vdl: bigint;
   pgmrpl: bigint;
+  /** The batches go on in the next message. Servers put them together before anybody sees them. */
+  more?: boolean;
 }
 
 export type AppendResult = 'OK' | 'FENCED' | 'GAP' | 'REFUSED';

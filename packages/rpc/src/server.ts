@@ -9,6 +9,8 @@ import {
   type ServerWritableStream,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { createServer as createTcpServer, type Socket } from 'node:net';
+import { JoinedAppendCall } from './append-parts.ts';
 import { CHANNEL_OPTIONS } from './client.ts';
 import type { AppendCall } from './api.ts';
 import { toServiceError } from './errors.ts';
@@ -115,13 +117,31 @@ function clientStream<Request, Response>(
   };
 }
 
+/** One redo batch, whatever its size: the longest that a batch may be (packages/volume). It comes in parts. */
+const APPEND_BYTES_MAX = 1056 * 1024 * 1024;
+
+/**
+ * What anybody who can reach a server may have of it. A message: the longest are an import's first, with a new database's
+ * VolumeState, and its pages. Streams of one connection: reads that wait; further ones wait at the caller's end.
+ */
+export const SERVER_LIMITS = {
+  messageBytes: 16 * 1024 * 1024,
+  streamsPerConnection: 128,
+  connections: 256,
+  connectionsPerAddress: 64,
+} as const;
+
 export function createServer(): Server {
-  return new Server(CHANNEL_OPTIONS);
+  return new Server({
+    ...CHANNEL_OPTIONS,
+    'grpc.max_receive_message_length': SERVER_LIMITS.messageBytes,
+    'grpc.max_concurrent_streams': SERVER_LIMITS.streamsPerConnection,
+  });
 }
 
 export function addSegmentService(server: Server, handlers: SegmentHandlers, clock: Clock): void {
   const implementation: UntypedServiceImplementation = {
-    Append: (call: ServerDuplexStream<AppendRequest, AppendResponse>) => handlers.append(call),
+    Append: (call: ServerDuplexStream<AppendRequest, AppendResponse>) => handlers.append(new JoinedAppendCall(call, APPEND_BYTES_MAX)),
     OpenEpoch: unary(handlers.openEpoch.bind(handlers), clock),
     Truncate: unary(handlers.truncate.bind(handlers), clock),
     CatchUp: unary(handlers.catchUp.bind(handlers), clock),
@@ -141,6 +161,64 @@ export function addPeerService(server: Server, handlers: PeerHandlers, clock: Cl
     GetPeerPage: unary(handlers.getPeerPage.bind(handlers), clock),
   };
   server.addService(PEER_SERVICE, implementation);
+}
+
+/** A server that is listening. */
+export interface Listening {
+  readonly port: number;
+  /** Ends every connection. */
+  close(): void;
+}
+
+/** Serves with bounds on connections: all of them, and those of one address. `onRefused` is told of each that is turned away. */
+export function listenBounded(
+  server: Server,
+  address: string,
+  onRefused: () => void,
+  limits: { readonly connections: number; readonly connectionsPerAddress: number } = SERVER_LIMITS,
+): Promise<Listening> {
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const open = new Map<string, number>();
+  const sockets = new Set<Socket>();
+  const listener = createTcpServer((socket) => {
+    const from = socket.remoteAddress ?? '';
+    const count = open.get(from) ?? 0;
+    if (sockets.size >= limits.connections || count >= limits.connectionsPerAddress) {
+      onRefused();
+      socket.destroy();
+      return;
+    }
+    open.set(from, count + 1);
+    sockets.add(socket);
+    socket.on('close', () => {
+      sockets.delete(socket);
+      const left = (open.get(from) ?? 1) - 1;
+      if (left > 0) open.set(from, left);
+      else open.delete(from);
+    });
+    // A connection that breaks is closed; its calls end with it, and say so to whoever made them.
+    socket.on('error', () => socket.destroy());
+    socket.setNoDelay(true);
+    injector.injectConnection(socket);
+  });
+  const at = address.lastIndexOf(':');
+  const host = address.slice(0, at).replace(/^\[(.*)\]$/, '$1');
+  return new Promise((resolve, reject) => {
+    listener.once('error', reject);
+    listener.listen({ host, port: Number(address.slice(at + 1)) }, () => {
+      listener.off('error', reject);
+      const bound = listener.address();
+      resolve({
+        port: typeof bound === 'object' && bound !== null ? bound.port : 0,
+        close: () => {
+          listener.close();
+          injector.destroy();
+          server.forceShutdown();
+          for (const socket of sockets) socket.destroy();
+        },
+      });
+    });
+  });
 }
 
 /** Binds and starts; resolves with the port taken (of use when `address` asks for port 0). */

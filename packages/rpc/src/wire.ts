@@ -103,6 +103,29 @@ export function encodeAppendRequest(batches: readonly Buffer[], vdl: bigint, pgm
   return out;
 }
 
+/** One of several messages that together carry one request's batches. */
+export interface AppendPart {
+  readonly bytes: Buffer;
+  readonly vdl: bigint;
+  readonly pgmrpl: bigint;
+  /** More parts follow. */
+  readonly more: boolean;
+}
+
+/** Cuts an encoded AppendRequest without a hello into parts of at most `bytesMax` of batches. */
+export function* splitBatches(message: Buffer, bytesMax: number): Generator<AppendPart> {
+  const { batches = Buffer.alloc(0), vdl, pgmrpl } = decodeAppendRequest(message, () => undefined);
+  for (let at = 0; at < batches.length; at += bytesMax) {
+    const bytes = batches.subarray(at, at + bytesMax);
+    yield { bytes, vdl, pgmrpl, more: at + bytes.length < batches.length };
+  }
+}
+
+export function encodeAppendPart({ bytes, vdl, pgmrpl, more }: AppendPart): Buffer {
+  const message = encodeAppendRequest([bytes], vdl, pgmrpl);
+  return more ? Buffer.concat([message, Buffer.from([(5 << 3) | VARINT, 1])]) : message;
+}
+
 /** One request with the batches of several, in their order, and the last one's VDL and PGMRPL. None may carry a hello. */
 export function joinAppendRequests(messages: readonly Buffer[]): Buffer {
   const requests = messages.map((message) => decodeAppendRequest(message, () => undefined));
@@ -120,6 +143,7 @@ export function decodeAppendRequest(message: Buffer, decodeHello: (whole: Buffer
     else if (fields.field === 2) request.batches = fields.bytes;
     else if (fields.field === 3) request.vdl = fields.fixed;
     else if (fields.field === 4) request.pgmrpl = fields.fixed;
+    else if (fields.field === 5) request.more = fields.number !== 0;
   }
   return request;
 }

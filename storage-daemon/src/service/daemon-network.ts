@@ -4,7 +4,7 @@ import {
   addPeerService,
   addSegmentService,
   createServer,
-  listen,
+  listenBounded,
   PeerClient,
   type PeerApi,
   type PeerHandlers,
@@ -22,6 +22,8 @@ export interface DaemonNetwork {
 export interface DaemonServices {
   readonly segment: SegmentHandlers;
   readonly peer: PeerHandlers;
+  /** A connection was one too many. */
+  readonly turnedAway: () => void;
 }
 
 export interface DaemonListener {
@@ -35,15 +37,15 @@ export interface DaemonListener {
 export function grpcNetwork(clock: Clock): DaemonNetwork {
   return {
     connect: (address) => new PeerClient(address),
-    async serve({ segment, peer }, address) {
+    async serve({ segment, peer, turnedAway }, address) {
       const server = createServer();
       const health = new HealthImplementation({ '': 'NOT_SERVING' });
       addSegmentService(server, segment, clock);
       addPeerService(server, peer, clock);
       health.addToServer(server);
-      const port = await listen(server, address);
+      const { port, close } = await listenBounded(server, address, turnedAway);
       health.setStatus('', 'SERVING');
-      return { port, leaving: () => health.setStatus('', 'NOT_SERVING'), close: () => server.forceShutdown() };
+      return { port, leaving: () => health.setStatus('', 'NOT_SERVING'), close };
     },
   };
 }
