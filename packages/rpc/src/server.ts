@@ -167,7 +167,7 @@ export function addPeerService(server: Server, handlers: PeerHandlers, clock: Cl
 export interface Listening {
   readonly port: number;
   /** Ends every connection. */
-  close(): void;
+  readonly close: () => void;
 }
 
 /** Serves with bounds on connections: all of them, and those of one address. `onRefused` is told of each that is turned away. */
