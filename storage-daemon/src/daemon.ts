@@ -6,12 +6,12 @@ import { AuroraRpcError } from '@kube-aurora/rpc';
 import { DaemonMetrics } from './metrics.ts';
 import { connectPeers } from './peers/peer-set.ts';
 import { Peers } from './peers/peers.ts';
+import { findSegments } from './segment/find-segments.ts';
 import type { SegmentLimits } from './segment/limits.ts';
 import type { SegmentDirectory } from './segment/segment-directory.ts';
 import { Segment, type SegmentDeps } from './segment/segment.ts';
 import type { DaemonListener, DaemonNetwork, DaemonServices } from './service/daemon-network.ts';
-import { VOLUME_ID } from './service/message-rules.ts';
-import { Refusals } from './service/refusals.ts';
+import { Refusals } from './edge/refusals.ts';
 import { segmentHandlers } from './service/segment-service.ts';
 
 /** So that strangers cannot fill its memory and disk with volumes that they make up. */
@@ -174,16 +174,4 @@ export class Daemon {
     this.#listener?.close();
     await Promise.all(segments.map((segment) => segment.close()));
   }
-}
-
-/** Segments that have a control file: <data>/<volume>/<pg>/control. */
-function findSegments(disk: Disk, dataDirectory: string): { volumeId: string; pg: number }[] {
-  const found: { volumeId: string; pg: number }[] = [];
-  for (const volumeId of disk.list(dataDirectory)) {
-    if (!VOLUME_ID.test(volumeId)) continue;
-    for (const pg of disk.list(join(dataDirectory, volumeId))) {
-      if (/^\d+$/.test(pg) && disk.exists(join(dataDirectory, volumeId, pg, 'control'))) found.push({ volumeId, pg: Number(pg) });
-    }
-  }
-  return found;
 }

@@ -13,6 +13,7 @@ import { DAEMON_CONFIG } from './config.ts';
 import { Daemon } from './daemon.ts';
 import { systemDisk } from './disk/system-disk.ts';
 import { grpcNetwork } from './service/daemon-network.ts';
+import { REPAIR_COMMAND, REPAIR_HELP, repairEpochs } from './repair/command.ts';
 import { parsePeers, PeerListError } from './peers/peer-set.ts';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
 
@@ -30,8 +31,13 @@ function readPeers(text: string): ReturnType<typeof parsePeers> {
 
 await runMain(logger, async () => {
   const argv = process.argv.slice(2);
+  if (argv[0] === REPAIR_COMMAND) {
+    const lines = argv.includes('--help') ? [REPAIR_HELP] : await repairEpochs(systemDisk(), process.env, argv.slice(1));
+    process.stdout.write(`${lines.join('\n')}\n`);
+    return;
+  }
   if (argv.includes('--help')) {
-    process.stdout.write(`Keeps one copy of volumes' redo and pages.\n\n${describeConfig(DAEMON_CONFIG)}\n`);
+    process.stdout.write(`Keeps one copy of volumes' redo and pages.\n\n${describeConfig(DAEMON_CONFIG)}\n\n${REPAIR_HELP}\n`);
     return;
   }
   const config = readConfig(DAEMON_CONFIG, process.env, argv);

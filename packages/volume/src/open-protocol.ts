@@ -23,7 +23,7 @@
  * knew it: its X' was the end of a batch of e, or e's own start. Both are boundaries in every log of epoch e.
  */
 import { epochLimit, extendHistory, lastEpoch, newestHistory, type EpochStart } from './epoch-history.ts';
-import { contradiction } from './history-rules.ts';
+import { contradiction, EPOCH_MAX } from './history-rules.ts';
 import { COPIES, READ_QUORUM, WRITE_QUORUM } from './quorum.ts';
 
 /** What a segment says of itself, as in proto/segment.proto. */
@@ -245,9 +245,18 @@ export class OpenProtocol {
   }
 
   #truncated: boolean[] = [];
+  /** Segments that have promised an epoch past EPOCH_MAX. */
+  readonly #beyondReach = new Set<number>();
 
   /** A segment's answer to `request`. Answers to an earlier step or epoch are ignored. */
   answer(segment: number, request: OpenRequest, claim: SegmentClaim): void {
+    // A promise that no opener can go past: this segment takes part again once it was repaired.
+    if (claim.epoch > EPOCH_MAX) {
+      this.#beyondReach.add(segment);
+      this.fail(segment, request, 'unavailable');
+      return;
+    }
+    this.#beyondReach.delete(segment);
     if (claim.epoch > this.#highestSeen) this.#highestSeen = claim.epoch;
     if (!this.#isCurrent(request)) return;
     if (request.kind !== 'status' && claim.epoch > request.epoch) {
@@ -330,6 +339,8 @@ export class OpenProtocol {
         this.#lacking !== ''
           ? this.#lacking
           : `${answered} of ${this.copies} segments ${DONE[this.#step] ?? 'answered'}, ${WRITE_QUORUM} are needed`;
+      if (this.#beyondReach.size > 0)
+        this.#waiting += `; ${this.#beyondReach.size} have promised an epoch past ${EPOCH_MAX}: run 'storage-daemon repair-epoch' there`;
       return;
     }
     const everyoneSpoke = this.#answers.every((claim, segment) => claim !== undefined || this.#failed[segment] === true);

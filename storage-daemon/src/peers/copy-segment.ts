@@ -4,7 +4,7 @@ import { newestHistory } from '@kube-aurora/volume';
 import { PageStore, pageOfKey } from '../page-store/page-store.ts';
 import { openValue, StoredValueError } from '../page-store/stored-value.ts';
 import type { Segment } from '../segment/segment.ts';
-import { checkMessage } from '../service/message-rules.ts';
+import { checkMessage } from '../edge/message-rules.ts';
 import type { Peer } from './peer-set.ts';
 import { STREAM_DEADLINE_MS, unstalled } from './stalled-stream.ts';
 

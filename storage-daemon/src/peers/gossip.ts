@@ -2,7 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
 import type { Segment } from '../segment/segment.ts';
-import { checkMessage } from '../service/message-rules.ts';
+import { checkMessage } from '../edge/message-rules.ts';
 import { fingerprint, GOSSIP_TICK_MS, isGossipDue, isUrgentNews, tickDelayMs } from './gossip-schedule.ts';
 import type { Peer } from './peer-set.ts';
 import type { PeerTable } from './peer-table.ts';

@@ -13,8 +13,8 @@ import { LogReadError } from '../redo-log/log-errors.ts';
 import type { SegmentContent } from '../segment/content.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
 import type { Segment } from '../segment/segment.ts';
-import { checkMessage } from '../service/message-rules.ts';
-import type { Refusals } from '../service/refusals.ts';
+import { checkMessage } from '../edge/message-rules.ts';
+import type { Refusals } from '../edge/refusals.ts';
 import { asRpcError, deadlineOf } from '../service/segment-service.ts';
 import { serveCopy } from './copy-segment.ts';
 

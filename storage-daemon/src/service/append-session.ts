@@ -3,8 +3,8 @@ import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, toServiceError, type AppendCall, type AppendRequest, type AppendResult, type SegmentId } from '@kube-aurora/rpc';
 import { checkRedoBatch, RedoBatchError } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
-import { checkMessage } from './message-rules.ts';
-import type { Refusals } from './refusals.ts';
+import { checkMessage } from '../edge/message-rules.ts';
+import type { Refusals } from '../edge/refusals.ts';
 import type { AppendSession } from '../segment/writer-sessions.ts';
 
 /** One writer's Append stream to one segment. Requests are taken in order; acknowledgements name the durable SCL. */

@@ -3,7 +3,7 @@ import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImag
 import { PageStore } from '../page-store/page-store.ts';
 import type { SegmentDirectory } from '../segment/segment-directory.ts';
 import type { Segment } from '../segment/segment.ts';
-import { checkMessage } from './message-rules.ts';
+import { checkMessage } from '../edge/message-rules.ts';
 
 /** ImportBase: the first pages of a new volume, into a directory of their own that counts once `finish` was read. */
 

@@ -13,8 +13,8 @@ import type { Segment } from '../segment/segment.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
 import { serveAppend } from './append-session.ts';
 import { importBase } from './import-base.ts';
-import { checkMessage } from './message-rules.ts';
-import type { Refusals } from './refusals.ts';
+import { checkMessage } from '../edge/message-rules.ts';
+import type { Refusals } from '../edge/refusals.ts';
 
 /** SegmentService: the translation between messages, which message-rules.ts checks, and segments. */
 
