@@ -5,7 +5,6 @@
  * since nobody knows any more whether the volume has the WAL. A read may be asked again on a new connection.
  */
 #define _GNU_SOURCE
-#include "shim-protocol.h"
 #include "shim.h"
 
 #include <errno.h>
@@ -33,9 +32,11 @@ static void exit_when_orphaned(void)
 
 static void disconnect(void)
 {
+    int saved_errno = errno;
     if (connection >= 0)
         real.close(connection);
     connection = -1;
+    errno = saved_errno;
 }
 
 static bool connect_to_agent(void)
@@ -74,10 +75,15 @@ static bool send_all(const void *bytes, size_t length)
     return true;
 }
 
-static bool receive_all(void *bytes, size_t length)
+/* ECANCELED in errno: `gives_up` said so. */
+static bool receive_all(void *bytes, size_t length, bool (*gives_up)(void))
 {
     char *p = bytes;
     while (length > 0) {
+        if (gives_up != NULL && gives_up()) {
+            errno = ECANCELED;
+            return false;
+        }
         struct pollfd ready = {.fd = connection, .events = POLLIN};
         int events = poll(&ready, 1, POLL_MS);
         if (events == 0)
@@ -89,8 +95,10 @@ static bool receive_all(void *bytes, size_t length)
         ssize_t n = recv(connection, p, length, 0);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        if (n <= 0) {
+            errno = EIO;
             return false;
+        }
         p += n;
         length -= (size_t)n;
     }
@@ -105,9 +113,11 @@ static void prepare(struct shim_request *request)
 }
 
 /* Sends and waits for the header; false, disconnected, when the connection or the protocol broke. */
-static bool exchange(const struct shim_request *request, size_t expected_payload, struct shim_response *response)
+static bool exchange(const struct shim_request *request, size_t expected_payload, struct shim_response *response,
+                     bool (*gives_up)(void))
 {
-    if (connect_to_agent() && send_all(request, sizeof *request) && receive_all(response, sizeof *response) &&
+    errno = 0;
+    if (connect_to_agent() && send_all(request, sizeof *request) && receive_all(response, sizeof *response, gives_up) &&
         response->magic == SHIM_RESPONSE_MAGIC && response->id == request->id &&
         response->payload_bytes == (response->status == SHIM_OK ? expected_payload : 0))
         return true;
@@ -115,26 +125,21 @@ static bool exchange(const struct shim_request *request, size_t expected_payload
     return false;
 }
 
-int agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn, bool *fenced)
+enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn)
 {
     struct shim_request request = {.operation = SHIM_FLUSH, .lsn = written_lsn, .dirty_lsn = dirty_lsn};
     struct shim_response response;
     prepare(&request);
-    *fenced = false;
-    if (exchange(&request, 0, &response)) {
-        if (response.status == SHIM_OK) {
-            *durable_lsn = response.durable_lsn;
-            return 0;
-        }
-        *fenced = response.status == SHIM_FENCED;
-    } else {
+    if (!exchange(&request, 0, &response, NULL)) {
         exit_when_orphaned();
+        return SHIM_FAILED;
     }
-    errno = EIO;
-    return -1;
+    *durable_lsn = response.durable_lsn;
+    return (enum shim_status)response.status;
 }
 
-int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, uint64_t lsn, char *const *pages)
+int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, uint64_t lsn, char *const *pages,
+                     bool (*gives_up)(void))
 {
     struct shim_request request = {
         .operation = SHIM_READ_PAGES,
@@ -154,16 +159,18 @@ int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t cou
             nanosleep(&pause, NULL);
         }
         prepare(&request);
-        if (!exchange(&request, (size_t)count * BLOCK_BYTES, &response))
-            continue;
-        if (response.status != SHIM_OK)
-            break;
-        int received = 0;
-        while (received < count && receive_all(pages[received], BLOCK_BYTES))
-            received++;
-        if (received == count)
-            return 0;
-        disconnect();
+        if (exchange(&request, (size_t)count * BLOCK_BYTES, &response, gives_up)) {
+            if (response.status != SHIM_OK)
+                break;
+            int received = 0;
+            while (received < count && receive_all(pages[received], BLOCK_BYTES, gives_up))
+                received++;
+            if (received == count)
+                return 0;
+            disconnect();
+        }
+        if (errno == ECANCELED)
+            return -1;
     }
     errno = EIO;
     return -1;

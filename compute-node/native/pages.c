@@ -3,7 +3,6 @@
  * gets it, so that it is asked for once. Zeros can be real (a file just extended); the price is one more request.
  */
 #define _GNU_SOURCE
-#include "shim-protocol.h"
 #include "shim.h"
 
 #include <errno.h>
@@ -138,17 +137,18 @@ uint64_t read_lsn(void)
     return lsn < durable ? lsn : durable;
 }
 
-static int fetch(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages)
+static int fetch(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages, bool (*gives_up)(void))
 {
-    if (agent_read_pages(file, block, (uint16_t)count, read_lsn(), pages) != 0)
+    if (agent_read_pages(file, block, (uint16_t)count, read_lsn(), pages, gives_up) != 0)
         return -1;
     if (file->writable)
         cache_pages(fd, file, block, count, pages);
     return 0;
 }
 
-/* Replaces the zero blocks of what was just read, run by run. -1 with errno EIO when the volume cannot be read. */
-static int fill_holes(int fd, const struct file_entry *file, const struct iovec *parts, int count, off_t offset, ssize_t got)
+/* Replaces the zero blocks of what was just read, run by run. -1 with errno as agent_read_pages gives it. */
+static int fill_holes(int fd, const struct file_entry *file, const struct iovec *parts, int count, off_t offset, ssize_t got,
+                      bool (*gives_up)(void))
 {
     char *run[SHIM_MAX_BLOCKS];
     int length = 0;
@@ -161,7 +161,7 @@ static int fill_holes(int fd, const struct file_entry *file, const struct iovec 
         for (; left >= BLOCK_BYTES && got >= BLOCK_BYTES; left -= BLOCK_BYTES, got -= BLOCK_BYTES, page += BLOCK_BYTES, block++) {
             bool hole = is_zero(page);
             if (length > 0 && (!hole || length == SHIM_MAX_BLOCKS)) {
-                if (fetch(fd, file, run_start, length, run) != 0)
+                if (fetch(fd, file, run_start, length, run, gives_up) != 0)
                     return -1;
                 length = 0;
             }
@@ -174,7 +174,7 @@ static int fill_holes(int fd, const struct file_entry *file, const struct iovec 
         if (left > 0)
             break; /* PostgreSQL reads whole pages into whole pages */
     }
-    if (length > 0 && fetch(fd, file, run_start, length, run) != 0)
+    if (length > 0 && fetch(fd, file, run_start, length, run, gives_up) != 0)
         return -1;
     errno = saved_errno;
     return 0;
@@ -185,7 +185,7 @@ ssize_t relation_read(int fd, struct file_entry *file, const struct iovec *parts
     ssize_t got = count == 1 ? real.pread(fd, parts[0].iov_base, parts[0].iov_len, offset) : real.preadv(fd, parts, count, offset);
     if (got < BLOCK_BYTES || offset % BLOCK_BYTES != 0)
         return got;
-    return fill_holes(fd, file, parts, count, offset, got) == 0 ? got : -1;
+    return fill_holes(fd, file, parts, count, offset, got, page_read_gives_up) == 0 ? got : -1;
 }
 
 /* read(2): how copy_file (CREATE DATABASE ... STRATEGY file_copy) goes through a relation. */
@@ -196,7 +196,7 @@ ssize_t relation_read_sequential(int fd, struct file_entry *file, void *buffer, 
     if (got < BLOCK_BYTES || offset < 0 || offset % BLOCK_BYTES != 0)
         return got;
     struct iovec part = {.iov_base = buffer, .iov_len = (size_t)got};
-    return fill_holes(fd, file, &part, 1, offset, got) == 0 ? got : -1;
+    return fill_holes(fd, file, &part, 1, offset, got, file_read_gives_up) == 0 ? got : -1;
 }
 
 /* ---- writing ---- */

@@ -2,11 +2,15 @@
 #ifndef AURORA_SHIM_H
 #define AURORA_SHIM_H
 
+#include "shim-protocol.h"
+
 #include <dirent.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/shm.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -16,6 +20,8 @@
 #define STRIPES 1024
 /* Neighbouring blocks share a lock: a PostgreSQL I/O of up to 128 blocks takes one or two. */
 #define BLOCKS_PER_STRIPE 128
+/* Of PostgreSQL's process numbers, those that are kept track of; a server with more connections than this is not met. */
+#define MAX_PROCESSES 32768
 
 /* Shared by the postmaster and all that it forks; made anew, zeroed, by every start. */
 struct shared_state {
@@ -29,6 +35,7 @@ struct shared_state {
     /* Pages read from the volume must be at least this new: see raise_request_lsn. */
     _Atomic uint64_t request_lsn;
     _Atomic int32_t stripes[STRIPES];  /* 0 or the holder's pid */
+    _Atomic uint8_t exiting[MAX_PROCESSES]; /* by PostgreSQL's process number: it ends, and waits for something */
 };
 
 enum file_kind { FILE_OTHER = 0, FILE_WAL, FILE_RELATION };
@@ -71,12 +78,19 @@ struct real_calls {
     int (*unlink)(const char *);
     int (*access)(const char *, int);
     DIR *(*opendir)(const char *);
+    int (*shm_open)(const char *, int, mode_t);
+    int (*shm_unlink)(const char *);
+    int (*shmget)(key_t, size_t, int);
+    void *(*shmat)(int, const void *, int);
+    int (*shmctl)(int, int, struct shmid_ds *);
+    int (*epoll_wait)(int, struct epoll_event *, int, int);
     ssize_t (*copy_file_range)(int, off64_t *, int, off64_t *, size_t, unsigned);
 };
 
 struct shim_config {
     char socket_path[104];
     uint64_t token;
+    char memory_tag[32]; /* in the names of this data directory's shared memory */
     pid_t postmaster; /* the process the agent started; everybody else is its fork */
 };
 
@@ -100,9 +114,20 @@ bool map_relation_table(const char *file);
 int relation_arrives(const char *path);
 int database_arrives(const char *path);
 
-/* agent.c: both return 0 or -1 with errno = EIO. Neither returns when the postmaster is gone. */
-int agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn, bool *fenced);
-int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, uint64_t lsn, char *const *pages);
+/*
+ * agent.c: neither returns when the postmaster is gone.
+ * A flush gives what the agent said, SHIM_FAILED when it said nothing. A read gives 0, or -1 with errno EIO, or ECANCELED when
+ * `gives_up` said so; without it nothing but the agent ends the wait.
+ */
+enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn);
+int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, uint64_t lsn, char *const *pages,
+                     bool (*gives_up)(void));
+
+/* cancel.c */
+bool page_read_gives_up(void); /* in pread and preadv, by which PostgreSQL reads pages */
+bool file_read_gives_up(void); /* in read, by which it copies files */
+void note_wait(void);
+void note_relation_open(void);
 
 /* pages.c */
 ssize_t relation_read(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset);
@@ -113,8 +138,17 @@ uint64_t read_lsn(void);
 uint32_t lock_relation(uint32_t spc_oid, uint32_t db_oid, uint32_t rel_number);
 void unlock_relation(uint32_t stripe);
 
+/* memory.c */
+void segment_made(int id);
+void segment_attached(int id);
+bool segment_is_going(int id);
+const char *memory_name(const char *name, char *own, size_t bytes);
+
 /* connections.c */
-bool watch_connections(void);
+void watch_connections(void);
+
+/* verdict.c */
+_Noreturn void die_by_verdict(enum shim_status status);
 
 /* wal.c */
 void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes);

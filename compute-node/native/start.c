@@ -3,9 +3,10 @@
  * forks and inherit what is set up here. Anything else that happens to load the library passes through untouched.
  *
  * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_RELATIONS path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN decimal,
- * AURORA_SHIM_AGENT_PID.
+ * AURORA_SHIM_AGENT_PID, AURORA_SHIM_MEMORY_TAG.
  */
 #define _GNU_SOURCE
+#include "postgres.h"
 #include "shim.h"
 
 #include <dlfcn.h>
@@ -42,6 +43,12 @@ void resolve_real_calls(void)
     real.unlink = dlsym(RTLD_NEXT, "unlink");
     real.access = dlsym(RTLD_NEXT, "access");
     real.opendir = dlsym(RTLD_NEXT, "opendir");
+    real.shm_open = dlsym(RTLD_NEXT, "shm_open");
+    real.shm_unlink = dlsym(RTLD_NEXT, "shm_unlink");
+    real.shmget = dlsym(RTLD_NEXT, "shmget");
+    real.shmat = dlsym(RTLD_NEXT, "shmat");
+    real.shmctl = dlsym(RTLD_NEXT, "shmctl");
+    real.epoll_wait = dlsym(RTLD_NEXT, "epoll_wait");
     real.copy_file_range = dlsym(RTLD_NEXT, "copy_file_range");
 }
 
@@ -72,6 +79,10 @@ __attribute__((constructor)) static void start(void)
     if (strlen(socket_path) >= sizeof config.socket_path)
         refuse("AURORA_SHIM_SOCKET is longer than a Unix socket's path may be");
     strcpy(config.socket_path, socket_path);
+    const char *tag = getenv("AURORA_SHIM_MEMORY_TAG");
+    if (tag == NULL || *tag == '\0' || strlen(tag) >= sizeof config.memory_tag)
+        refuse("AURORA_SHIM_MEMORY_TAG is not a tag");
+    strcpy(config.memory_tag, tag);
     config.token = number_from_environment("AURORA_SHIM_TOKEN");
     config.postmaster = getpid();
     uint64_t start_lsn = number_from_environment("AURORA_SHIM_START_LSN");
@@ -88,8 +99,9 @@ __attribute__((constructor)) static void start(void)
         refuse("no shared memory");
     if (real.open == NULL)
         resolve_real_calls();
-    if (!watch_connections())
+    if (!find_postgres())
         refuse("this is not the PostgreSQL that the shim knows");
+    watch_connections();
     const char *relations = getenv("AURORA_SHIM_RELATIONS");
     if (relations == NULL || !map_relation_table(relations))
         refuse("AURORA_SHIM_RELATIONS names no table of the volume's relations");

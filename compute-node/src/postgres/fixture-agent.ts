@@ -35,7 +35,7 @@ import { createLogger, type Logger } from '@kube-aurora/process';
 import { checkpointAt, encodePageKey, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type VolumeState } from '@kube-aurora/redo';
 import { Client } from 'pg';
 import { buildSanitizedShim, buildShim } from '../../native/build.mjs';
-import type { FlushOutcome } from '../flush-outcome.ts';
+import type { FlushOutcome, WriteEnd } from '../flush-outcome.ts';
 import { readInitdbOptions } from './initdb-options.ts';
 import { type Account, postgresAccount } from './account.ts';
 import { readBaseImage } from './base-image.ts';
@@ -95,8 +95,11 @@ export function volumeAfter(volume: FixtureVolume, dataDir: string): FixtureVolu
 export class FixtureAgent {
   /** Resolve or reject it to let held flushes go on; undefined: flushes succeed at once. */
   heldUntil: Promise<void> | undefined;
-  fenced = false;
+  /** What flushes are answered with, in place of success. */
+  ending: WriteEnd | undefined;
   failReads = false;
+  /** Reads whose backend went away before they were answered. */
+  abandonedReads = 0;
   /** Reads asked for, as `spc/db/rel/fork`. */
   readonly reads: ReadPagesRequest[] = [];
   readonly flushes: FlushRequest[] = [];
@@ -105,6 +108,7 @@ export class FixtureAgent {
   readonly #volume: FixtureVolume;
   readonly #server: ShimServer;
   #postgres: RunningPostgres | undefined;
+  #readsHeld: PromiseWithResolvers<void> | undefined;
 
   constructor(volume: FixtureVolume) {
     this.#volume = volume;
@@ -112,7 +116,7 @@ export class FixtureAgent {
     if (volume.account !== undefined) chownSync(this.socketDir, volume.account.uid, volume.account.gid);
     this.#server = new ShimServer(
       join(this.socketDir, 'agent.sock'),
-      { flush: (request) => this.#flush(request), readPages: (request) => this.#readPages(request) },
+      { flush: (request) => this.#flush(request), readPages: (request, signal) => this.#heldRead(request, signal) },
       { owner: volume.account, onError: (error) => this.errors.push(error) },
     );
   }
@@ -152,6 +156,17 @@ export class FixtureAgent {
     return this;
   }
 
+  /** From now on storage gives no page. */
+  holdReads(): void {
+    this.#readsHeld ??= Promise.withResolvers<void>();
+  }
+
+  /** Storage is back, also for reads that wait. */
+  releaseReads(): void {
+    this.#readsHeld?.resolve();
+    this.#readsHeld = undefined;
+  }
+
   async connect(database = 'app'): Promise<Client> {
     const client = new Client({ host: this.socketDir, port: LOCAL_PORT, user: 'postgres', database });
     // A PostgreSQL that is killed breaks its connections; the query that waits says so.
@@ -162,6 +177,7 @@ export class FixtureAgent {
 
   async stop(): Promise<void> {
     this.heldUntil = undefined;
+    this.releaseReads();
     await this.#postgres?.kill();
     await this.#server.close();
     this.#checkSanitizers();
@@ -232,7 +248,7 @@ export class FixtureAgent {
   async #flush(request: FlushRequest): Promise<FlushOutcome> {
     this.flushes.push(request);
     if (this.heldUntil !== undefined) await this.heldUntil;
-    if (this.fenced) return { kind: 'fenced' };
+    if (this.ending !== undefined) return { kind: this.ending };
     this.#checkWalIsThere(request);
     return { kind: 'durable', durableLsn: request.writtenLsn };
   }
@@ -248,8 +264,17 @@ export class FixtureAgent {
     if (magic.readUInt16LE() !== 0xd118 || dirtyLsn >= writtenLsn) throw new Error(`flush [${dirtyLsn}, ${writtenLsn}) names no WAL page`);
   }
 
-  async #readPages(request: ReadPagesRequest): Promise<Buffer> {
+  async #heldRead(request: ReadPagesRequest, signal: AbortSignal): Promise<Buffer> {
     this.reads.push(request);
+    if (this.#readsHeld !== undefined) {
+      const gone = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+      await Promise.race([this.#readsHeld.promise, gone]);
+    }
+    if (signal.aborted) this.abandonedReads++;
+    return this.#readPages(request);
+  }
+
+  async #readPages(request: ReadPagesRequest): Promise<Buffer> {
     if (this.failReads) throw new Error('reads are switched off');
     const pages = Buffer.alloc(request.count * PAGE_BYTES);
     for (let i = 0; i < request.count; i++) this.#page({ ...request, block: request.block + i })?.copy(pages, i * PAGE_BYTES);

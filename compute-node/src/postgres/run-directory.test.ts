@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeRunDirectory, RunDirectoryError, SOCKET_PATH_MAX } from './run-directory.ts';
+import { makeRunDirectory, removeAbandonedRunDirectories, RunDirectoryError, SOCKET_PATH_MAX } from './run-directory.ts';
 
 const made: string[] = [];
 afterEach(() => {
@@ -23,6 +23,24 @@ describe('makeRunDirectory', () => {
     made.push(directory);
     expect(`${directory}/.s.PGSQL.65535`.length).toBeLessThanOrEqual(SOCKET_PATH_MAX);
     expect(makeRunDirectory(dir, undefined)).toBe(directory);
+  });
+
+  it('goes when what it belongs to is gone, and no other does', () => {
+    const root = mkdtempSync(join(tmpdir(), 'ka-'));
+    const stranger = join(tmpdir(), `kube-aurora-stranger-${process.pid}`);
+    made.push(root, stranger);
+    const [here, gone] = ['here', 'gone'].map((name) => join(root, name, 'long/'.repeat(30)));
+    if (here === undefined || gone === undefined) throw new Error('no paths');
+    for (const dir of [here, gone]) mkdirSync(dir, { recursive: true });
+    const [kept, abandoned] = [here, gone].map((dir) => makeRunDirectory(dir, undefined));
+    if (kept === undefined || abandoned === undefined) throw new Error('no directories');
+    made.push(kept, abandoned);
+    mkdirSync(stranger);
+    rmSync(join(root, 'gone'), { recursive: true });
+    const removed = removeAbandonedRunDirectories(undefined);
+    expect(removed).toContain(abandoned);
+    expect(existsSync(abandoned)).toBe(false);
+    expect([kept, stranger].map((directory) => existsSync(directory))).toEqual([true, true]);
   });
 
   it('refuses what somebody else may have put there', () => {

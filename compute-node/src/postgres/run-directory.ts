@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, chownSync, lstatSync, mkdirSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Account } from './account.ts';
@@ -7,6 +7,9 @@ import type { Account } from './account.ts';
 /** sockaddr_un.sun_path holds 108 bytes with its NUL; PostgreSQL itself stops at 103 (`.s.PGSQL.65535.lock` beside it). */
 export const SOCKET_PATH_MAX = 103;
 
+const PREFIX = 'kube-aurora-';
+/** In a run directory away from its data: the path that it belongs to. */
+const OWNER_FILE = 'belongs-to';
 const LONGEST_SOCKET_NAME = '/.s.PGSQL.65535';
 
 export class RunDirectoryError extends Error {
@@ -24,7 +27,7 @@ export class RunDirectoryError extends Error {
 export function makeRunDirectory(dir: string, account: Account | undefined): string {
   const beside = join(dir, 'run');
   const short = Buffer.byteLength(beside + LONGEST_SOCKET_NAME) <= SOCKET_PATH_MAX;
-  const directory = short ? beside : join(tmpdir(), `kube-aurora-${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`);
+  const directory = short ? beside : join(tmpdir(), `${PREFIX}${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const owners = [process.getuid?.(), account?.uid];
   const found = lstatSync(directory);
@@ -32,5 +35,30 @@ export function makeRunDirectory(dir: string, account: Account | undefined): str
   if (!owners.includes(found.uid)) throw new RunDirectoryError(directory, `it belongs to uid ${found.uid}`);
   chmodSync(directory, 0o700);
   if (account !== undefined) chownSync(directory, account.uid, account.gid);
+  if (!short) writeFileSync(join(directory, OWNER_FILE), dir);
   return directory;
+}
+
+/**
+ * Removes the directories that makeRunDirectory made below the system's temporary directory for what is gone since: a pod that
+ * was killed cannot remove its own. Gives their paths.
+ */
+export function removeAbandonedRunDirectories(account: Account | undefined, root = tmpdir()): string[] {
+  const owners = [process.getuid?.(), account?.uid];
+  const abandoned = readdirSync(root)
+    .filter((name) => name.startsWith(PREFIX))
+    .map((name) => join(root, name))
+    .filter((directory) => {
+      try {
+        const found = lstatSync(directory);
+        if (!found.isDirectory() || !owners.includes(found.uid)) return false;
+        return !existsSync(readFileSync(join(directory, OWNER_FILE), 'utf8'));
+      } catch (error) {
+        // Just being made or removed, or not one of these.
+        if (error instanceof Error && 'code' in error) return false;
+        throw error;
+      }
+    });
+  for (const directory of abandoned) rmSync(directory, { recursive: true, force: true });
+  return abandoned;
 }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,6 +8,7 @@ import { silentLogger } from '@kube-aurora/process';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
+import { memoryTag } from './shared-memory.ts';
 import { encodeRequest } from './shim-protocol.ts';
 import { LOCAL_PORT, startPostgres } from './supervise.ts';
 
@@ -81,26 +82,46 @@ test('a commit waits for its flush, can be neither cancelled nor seen before it,
   await observer.end();
 }, 20_000);
 
-test('fenced: the flush fails, PostgreSQL panics, and every process of it ends', async () => {
+test('fenced: the commit hears who has the volume, PostgreSQL panics, and every process of it ends', async () => {
   const { agent, client } = await start();
-  agent.fenced = true;
-  await expect(client.query('insert into t values (1)')).rejects.toThrow();
+  agent.ending = 'fenced';
+  await expect(client.query('insert into t values (1)')).rejects.toMatchObject({
+    severity: 'PANIC',
+    code: '57P01',
+    message: 'another writer has taken over this database',
+    detail: 'If a transaction was being committed, it is not known whether it was.',
+  });
   const { code, signal } = await agent.postgres.exited;
   expect(code !== 0 || signal !== null).toBe(true);
-  expect(agent.postgres.recentLog().join('\n')).toMatch(/PANIC: {2}could not fdatasync file/);
+  expect(agent.postgres.lastFatal()).toMatch(/PANIC: {2}another writer has taken over/);
   await untilGone(agent.dataDir, 10_000);
 }, 20_000);
+
+test.each([
+  ['damaged', '57P02', /cannot be read back, so that the database is opened anew/],
+  ['stopped', '57P01', /ends before storage has taken its log/],
+] as const)(
+  'a flush that ends with %s says so: it is no fence',
+  async (ending, code, message) => {
+    const { agent, client } = await start();
+    agent.ending = ending;
+    await expect(client.query('insert into t values (1)')).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    await agent.postgres.exited;
+  },
+  20_000,
+);
 
 test('an agent that goes away during a flush never makes it a success', async () => {
   const { agent, client } = await start();
   agent.heldUntil = new Promise(() => undefined);
+  const flushed = agent.flushes.length;
   const insert = client.query('insert into t values (1)').then(
     () => 'committed',
-    () => 'failed',
+    (error: { code?: string }) => error.code,
   );
-  await delay(100);
+  await vi.waitFor(() => expect(agent.flushes.length).toBeGreaterThan(flushed), 10_000);
   await agent.server.close();
-  expect(await insert).toBe('failed');
+  expect(await insert).toBe('57P02');
   await agent.postgres.exited;
 }, 20_000);
 
@@ -127,6 +148,28 @@ test('a postmaster that is killed is seen though a stopped child holds its pipes
   expect(await agent.postgres.ask(1000)).toBe('absent');
   await untilGone(agent.dataDir, 10_000);
 }, 20_000);
+
+test('a PostgreSQL that is killed leaves no shared memory: no System V segment, no parallel query', async () => {
+  const { agent, client } = await start();
+  const segments = (): string[] => readFileSync('/proc/sysvipc/shm', 'utf8').trimEnd().split('\n').slice(1);
+  const ours = Number(readFileSync(join(agent.dataDir, 'postmaster.pid'), 'utf8').split('\n')[6]?.trim().split(/\s+/)[1]);
+  const known = (): boolean => segments().some((line) => Number(line.trim().split(/\s+/)[1]) === ours);
+  expect(known()).toBe(true);
+  const memory = (): string[] => readdirSync('/dev/shm').filter((name) => name.startsWith(`PostgreSQL.${memoryTag(agent.dataDir)}.`));
+  expect(memory().length).toBeGreaterThan(0);
+  // Memory of another server that happens to be there.
+  const stranger = `/dev/shm/PostgreSQL.${process.pid}`;
+  writeFileSync(stranger, '');
+  await client.query('set debug_parallel_query = on; set parallel_setup_cost = 0; set min_parallel_table_scan_size = 0');
+  await client.query('select count(*) from pg_class');
+  process.kill(agent.postgres.pid, 'SIGKILL');
+  await agent.postgres.exited;
+  await untilGone(agent.dataDir, 10_000);
+  expect(memory()).toEqual([]);
+  await vi.waitFor(() => expect(known()).toBe(false), 10_000);
+  expect(existsSync(stranger)).toBe(true);
+  rmSync(stranger);
+}, 30_000);
 
 test('readiness asks PostgreSQL itself: one that hangs answers nothing, within a bounded time', async () => {
   const { agent } = await start();

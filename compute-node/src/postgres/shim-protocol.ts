@@ -26,7 +26,7 @@
  * | ------ | ---- | ------------ | ------------------------------------------------------------------- |
  * | 0      | u32  | magic        | 'ASRS' (0x53525341)                                                 |
  * | 4      | u32  | id           | the request's                                                       |
- * | 8      | u32  | status       | 0 ok; anything else reaches PostgreSQL as an error, see STATUS      |
+ * | 8      | u32  | status       | 0 ok; anything else is an error in PostgreSQL, see STATUS           |
  * | 12     | u32  | payloadBytes | count * 8192 for pages, otherwise 0                                 |
  * | 16     | u64  | durableLsn   | flush: everything below is durable in the volume; otherwise 0       |
  */
@@ -48,7 +48,7 @@ const OPERATION = { flush: 1, readPages: 2 } as const;
  * | 1 fenced  | another writer owns the volume: no flush succeeds again  | -                                |
  * | 2 failed  | a fault of the agent; the volume may have it or not      | the pages cannot be had          |
  * | 3 damaged | the local WAL is not what was written                    | -                                |
- * | 4 stopped | the agent is stopping                                    | the agent is stopping            |
+ * | 4 stopped | the agent is stopping                                    | -                                |
  */
 export const STATUS = { durable: 0, fenced: 1, failed: 2, damaged: 3, stopped: 4 } as const;
 

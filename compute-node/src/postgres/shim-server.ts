@@ -26,9 +26,9 @@ export interface ShimHandlers {
   flush(request: FlushRequest): Promise<FlushOutcome>;
   /**
    * `count * 8192` bytes: the blocks as of any one LSN in [request.lsn, durable LSN]. Zeros for a block or relation that
-   * the volume does not have (just extended, or not logged).
+   * the volume does not have (just extended, or not logged). Aborted: the backend does not wait any more (cancelled, or gone).
    */
-  readPages(request: ReadPagesRequest): Promise<Buffer>;
+  readPages(request: ReadPagesRequest, signal: AbortSignal): Promise<Buffer>;
 }
 
 export interface ShimServerOptions {
@@ -59,6 +59,7 @@ export class ShimServer {
   readonly #options: ShimServerOptions;
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
+  #closing = false;
 
   constructor(socketPath: string, handlers: ShimHandlers, options: ShimServerOptions) {
     this.socketPath = socketPath;
@@ -92,6 +93,7 @@ export class ShimServer {
    * succeeds. Gives the number of flushes that were answered with anything but 'durable'.
    */
   async close(): Promise<number> {
+    this.#closing = true;
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
@@ -109,15 +111,19 @@ export class ShimServer {
 
   #accept(socket: Socket): void {
     const parser = new RequestParser();
+    const gone = new AbortController();
     this.#connections.add(socket);
-    socket.on('close', () => this.#connections.delete(socket));
+    socket.on('close', () => {
+      this.#connections.delete(socket);
+      gone.abort();
+    });
     // A backend that ends resets its connection; that is its ordinary goodbye.
     socket.on('error', () => socket.destroy());
     socket.on('data', (chunk) => {
       try {
         for (const request of parser.push(chunk)) {
           if (request.token !== this.token) throw new StaleShimError();
-          void this.#answer(socket, request);
+          void this.#answer(socket, request, gone.signal);
         }
       } catch (error) {
         this.#fail(error, undefined);
@@ -126,7 +132,7 @@ export class ShimServer {
     });
   }
 
-  async #answer(socket: Socket, request: ShimRequest): Promise<void> {
+  async #answer(socket: Socket, request: ShimRequest, gone: AbortSignal): Promise<void> {
     const { id } = request;
     try {
       if (request.operation === 'flush') {
@@ -139,7 +145,7 @@ export class ShimServer {
       }
       this.counters.readRequests++;
       this.counters.pagesRead += request.count;
-      const pages = await this.#handlers.readPages(request);
+      const pages = await this.#handlers.readPages(request, gone);
       if (pages.length !== request.count * PAGE_BYTES) {
         throw new RangeError(`readPages gave ${pages.length} bytes for ${request.count} pages of ${PAGE_BYTES}`);
       }
@@ -149,6 +155,8 @@ export class ShimServer {
       socket.write(pages);
       socket.uncork();
     } catch (error) {
+      // Nobody to answer, or a PostgreSQL that is ended: it must not take the end for a page that cannot be read.
+      if (gone.aborted || (this.#closing && request.operation === 'readPages')) return;
       this.#fail(error, request);
       if (!socket.destroyed) socket.write(encodeResponse({ id, status: STATUS.failed, payloadBytes: 0, durableLsn: 0n }));
     }

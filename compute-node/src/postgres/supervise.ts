@@ -6,6 +6,7 @@ import type { Logger } from '@kube-aurora/process';
 import type { Account } from './account.ts';
 import { LineLog } from './line-log.ts';
 import { OWNED_PARAMETERS } from './parameters.ts';
+import { memoryTag, removeSharedMemory } from './shared-memory.ts';
 import { killStrays } from './strays.ts';
 import { RELATION_TABLE_FILE } from './relation-table.ts';
 import { askPostgres, probeUntilReady, type PostgresAnswer } from './readiness.ts';
@@ -86,6 +87,8 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
   const strays = killStrays(options.dataDir);
   if (strays.length > 0) options.logger.warn({ pids: strays }, 'killed processes that an earlier PostgreSQL left');
 
+  removeSharedMemory(options.dataDir);
+
   const log = new LineLog(options.logger);
   // Left by a PostgreSQL that was killed: until someone reaps it its pid looks alive, and PostgreSQL would refuse to start.
   // The directory is ours alone, and strays were killed.
@@ -109,6 +112,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
     child.once('exit', (code, signal) => {
       ended = true;
       void withoutStrays(options, closed).then(() => {
+        removeSharedMemory(options.dataDir);
         log.end();
         child.stdout.destroy();
         child.stderr.destroy();
@@ -209,5 +213,6 @@ function environment({ shim, dataDir }: StartPostgresOptions): NodeJS.ProcessEnv
     AURORA_SHIM_TOKEN: String(shim.token),
     AURORA_SHIM_START_LSN: String(shim.startLsn),
     AURORA_SHIM_AGENT_PID: String(process.pid),
+    AURORA_SHIM_MEMORY_TAG: memoryTag(dataDir),
   };
 }

@@ -40,18 +40,26 @@ export interface PageReaderOptions {
   readonly logger: Logger;
 }
 
+/** A read under way. */
+interface Reading {
+  /** The LSN that it reads at. */
+  readonly at: bigint;
+  readonly over: AbortController;
+}
+
+const readIsOver = (): AuroraRpcError => new AuroraRpcError('UNREACHABLE', 'nobody waits for this read any more');
+
 /**
  * Reads pages as of an LSN from one segment that holds redo up to it; never a quorum. A slow one is hedged with a second,
- * a failing one is passed over. PostgreSQL waits for as long as it takes; only `stop` ends it.
+ * a failing one is passed over. It takes as long as it takes: a read ends early only when its reader gives up, or with `stop`.
  */
 export class PageReader {
   readonly #options: PageReaderOptions;
   readonly #latency: LatencyEstimate[];
   readonly #overall = new LatencyEstimate();
-  readonly #reading = new Map<number, bigint>();
+  readonly #reading = new Set<Reading>();
   readonly #queue: (() => void)[] = [];
-  readonly #stopping = new AbortController();
-  #nextRead = 0;
+  #stopped = false;
   #active = 0;
   #lastRefusal = '';
 
@@ -63,45 +71,81 @@ export class PageReader {
   /** Lowest LSN asked for by a read under way; the write path keeps PGMRPL at or below it. */
   oldestRead(): bigint | undefined {
     let oldest: bigint | undefined;
-    for (const position of this.#reading.values()) if (oldest === undefined || position < oldest) oldest = position;
+    for (const { at } of this.#reading) if (oldest === undefined || at < oldest) oldest = at;
     return oldest;
   }
 
   stop(): void {
-    this.#stopping.abort();
+    this.#stopped = true;
+    for (const { over } of this.#reading) over.abort();
   }
 
-  /** `count` pages of 8 KiB as of `lsn` or later; zeros where there is none. Rejects only after `stop` or fencing. */
-  async read(range: PageRange, lsn: bigint): Promise<Buffer> {
+  /**
+   * `count` pages of 8 KiB as of `lsn` or later; zeros where there is none. Rejects only when `signal` aborts (nobody waits for
+   * it any more), after `stop`, or fenced.
+   */
+  async read(range: PageRange, lsn: bigint, signal?: AbortSignal): Promise<Buffer> {
     // Pages change through our PostgreSQL alone, and what it changed since the start it has locally: any LSN from the
     // one asked for on gives the same page. Below PGMRPL storage may not have it any more.
     const lowest = this.#options.lowestLsn();
-    const at = lsn > lowest ? lsn : lowest;
-    const ticket = this.#nextRead++;
-    this.#reading.set(ticket, at);
+    const reading: Reading = { at: lsn > lowest ? lsn : lowest, over: new AbortController() };
+    const end = (): void => reading.over.abort();
+    if (this.#stopped || signal?.aborted === true) end();
+    signal?.addEventListener('abort', end, { once: true });
+    this.#reading.add(reading);
     try {
-      if (this.#active >= CONCURRENT_READS_MAX) await new Promise<void>((resolve) => this.#queue.push(resolve));
-      this.#active++;
+      await this.#turn(reading.over.signal);
       try {
-        return await this.#readUntilDone(range, at);
+        return await this.#readUntilDone(range, reading.at, reading.over.signal);
       } finally {
-        this.#active--;
-        this.#queue.shift()?.();
+        this.#passOn();
       }
     } finally {
-      this.#reading.delete(ticket);
+      this.#reading.delete(reading);
+      signal?.removeEventListener('abort', end);
     }
   }
 
-  async #readUntilDone(range: PageRange, at: bigint): Promise<Buffer> {
+  /** Waits for a turn. Rejects, and has none, when it is over before that. */
+  async #turn(over: AbortSignal): Promise<void> {
+    if (this.#active < CONCURRENT_READS_MAX) {
+      this.#active++;
+      return;
+    }
+    const given = await new Promise<boolean>((resolve) => {
+      const take = (): void => {
+        over.removeEventListener('abort', leave);
+        resolve(true);
+      };
+      const leave = (): void => {
+        const place = this.#queue.indexOf(take);
+        if (place >= 0) this.#queue.splice(place, 1);
+        resolve(false);
+      };
+      this.#queue.push(take);
+      if (over.aborted) leave();
+      else over.addEventListener('abort', leave, { once: true });
+    });
+    if (!given) throw readIsOver();
+  }
+
+  /** Gives a turn to the next in the queue. */
+  #passOn(): void {
+    const next = this.#queue.shift();
+    if (next === undefined) this.#active--;
+    else next();
+  }
+
+  async #readUntilDone(range: PageRange, at: bigint, over: AbortSignal): Promise<Buffer> {
     const startedAt = this.#options.clock.now();
     for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
-      if (this.#stopping.signal.aborted) throw new AuroraRpcError('UNREACHABLE', 'the agent is stopping');
-      const outcome = await this.#race(range, at, this.#order(at));
+      if (over.aborted) throw readIsOver();
+      const outcome = await this.#race(range, at, this.#order(at), over);
       if (outcome !== undefined) {
         this.#options.onRead({ seconds: (this.#options.clock.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
         return outcome.pages;
       }
+      if (over.aborted) continue;
       if (waitMs === RETRY_MAX_MS) {
         const { spcOid, dbOid, relNumber, fork, block, count } = range;
         this.#options.logger.warn(
@@ -109,7 +153,7 @@ export class PageReader {
           'no segment serves these pages, asking again',
         );
       }
-      await this.#options.clock.sleep(waitMs, this.#stopping.signal);
+      await this.#options.clock.sleep(waitMs, over);
     }
   }
 
@@ -127,9 +171,14 @@ export class PageReader {
 
   /**
    * One round over the segments: the first alone, the next when one fails or is slower than nearly all reads are. Every
-   * further one is given twice the time, so that a zone that hangs costs milliseconds. Undefined when all failed.
+   * further one is given twice the time, so that a zone that hangs costs milliseconds. Undefined when all failed, or it is over.
    */
-  #race(range: PageRange, at: bigint, order: readonly SegmentEndpoint[]): Promise<{ pages: Buffer; hedged: boolean } | undefined> {
+  #race(
+    range: PageRange,
+    at: bigint,
+    order: readonly SegmentEndpoint[],
+    over: AbortSignal,
+  ): Promise<{ pages: Buffer; hedged: boolean } | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<{ pages: Buffer; hedged: boolean } | undefined>();
     const cancel = new AbortController();
     const asked = new Set<SegmentEndpoint>();
@@ -142,11 +191,14 @@ export class PageReader {
       if (settled) return;
       settled = true;
       timer?.cancel();
+      over.removeEventListener('abort', end);
       finish();
       cancel.abort();
       // Those that were asked first and have still not answered.
       if (hedged) for (const endpoint of asked) this.#latency[endpoint.index]?.penalise(this.#options.clock.now());
     };
+    const end = (): void => settle(() => resolve(undefined));
+    over.addEventListener('abort', end, { once: true });
     const ask = (): void => {
       const endpoint = order[next++];
       if (endpoint === undefined) {

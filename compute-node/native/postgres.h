@@ -1,0 +1,59 @@
+/*
+ * What the shim uses of PostgreSQL itself: variables and functions that it exports to its extensions, found by name in the
+ * running binary. PostgreSQL 18; it is not compiled against.
+ */
+#ifndef AURORA_POSTGRES_H
+#define AURORA_POSTGRES_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* elog.h */
+#define FATAL 22
+#define PANIC 23
+#define SQLSTATE(a, b, c, d, e)                                                                                                \
+    (((a) - '0') | ((b) - '0') << 6 | ((c) - '0') << 12 | ((d) - '0') << 18 | ((e) - '0') << 24)
+
+/* ErrorContextCallback: functions that are asked, innermost first, to say what was being done when an error came up. */
+struct error_context {
+    struct error_context *previous;
+    void (*callback)(void *argument);
+    void *argument;
+};
+
+/* Port (libpq/libpq-be.h) begins with the connection's socket; nothing else of it is looked at. */
+typedef void (*authentication_hook)(const int *port, int status);
+
+struct postgres {
+    /* elog.h */
+    bool (*errstart)(int level, const char *domain);
+    int (*errcode)(int code);
+    int (*errmsg)(const char *format, ...);
+    int (*errdetail)(const char *format, ...);
+    int (*errhint)(const char *format, ...);
+    void (*errfinish)(const char *file, int line, const char *function);
+    struct error_context **error_context_stack;
+    /* miscadmin.h */
+    const volatile sig_atomic_t *InterruptPending, *QueryCancelPending, *ProcDiePending, *TransactionTimeoutPending;
+    const volatile sig_atomic_t *ClientConnectionLost;
+    volatile uint32_t *InterruptHoldoffCount;
+    const volatile uint32_t *QueryCancelHoldoffCount, *CritSectionCount;
+    void (*ProcessInterrupts)(void);
+    const int *MyBackendType;
+    const char *(*GetBackendTypeDesc)(int type);
+    /* storage */
+    const int *MyProcNumber;
+    const bool *proc_exit_inprogress;
+    int (*pgaio_io_get_owner)(void *handle);
+    /* libpq/auth.h, replication/walsender.h */
+    authentication_hook *ClientAuthentication_hook;
+    const bool *am_walsender;
+};
+
+extern struct postgres postgres;
+
+/* False: this PostgreSQL does not have all of it. */
+bool find_postgres(void);
+
+#endif
