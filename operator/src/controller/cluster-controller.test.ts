@@ -211,6 +211,20 @@ test('a fenced writer is told, removed and made again', async () => {
   expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(true);
 });
 
+test('a daemon that falls silent is looked at again when it counts as down', async () => {
+  await bringUp();
+  world.again.length = 0;
+  world.answers.delete('demo-storage-2');
+  await world.poll();
+  world.now += 1_000;
+  await world.reconcile();
+  expect(world.cluster.status?.storage?.summary).toBe('6/6');
+  expect(world.again).toContain(4_000);
+  world.now += 4_000;
+  await world.reconcile();
+  expect(world.cluster.status).toMatchObject({ phase: 'Degraded', storage: { summary: '5/6' } });
+});
+
 test('a status that somebody else wrote is put right at the next look', async () => {
   await bringUp();
   const path = objectPath(CLUSTERS, 'default', 'demo');

@@ -16,7 +16,7 @@ import type { Obstacle } from '../plan/actions.ts';
 import type { ClusterParts } from './caches.ts';
 import type { GivenSecrets } from './given-secrets.ts';
 import type { EventRecorder } from './event-recorder.ts';
-import { TRUST_READINESS_MS, writerPod, writerState, type Observed } from '../observed/observed.ts';
+import { SILENT_MS, TRUST_READINESS_MS, writerPod, writerState, type Observed } from '../observed/observed.ts';
 import { deadNode } from '../plan/pod-health.ts';
 import { perform, type Outcome } from './perform.ts';
 import { settingsVerdict } from '../plan/plan-settings.ts';
@@ -245,13 +245,26 @@ export class ClusterController {
     const applying = settingsVerdict(observed)?.state !== 'applied' && settingsVerdict(observed)?.state !== 'refused';
     const doubted = writer !== undefined && deadNode(writer, observed.nodes) !== undefined;
     if (asking) again(key, TRUST_READINESS_MS);
+    const fresh = silenceLeftMs(observed);
+    if (fresh !== undefined) again(key, fresh);
     prober.track(
       key,
       targets,
       plan.volumeId,
-      asking || doubted ? POLL_URGENT_MS : memory.status?.phase === 'Ready' && !applying ? POLL_STEADY_MS : POLL_CHANGING_MS,
+      asking || doubted
+        ? POLL_URGENT_MS
+        : memory.status?.phase === 'Ready' && !applying && fresh === undefined
+          ? POLL_STEADY_MS
+          : POLL_CHANGING_MS,
     );
   }
+}
+
+/** Milliseconds until a daemon that has just fallen silent counts as down; undefined when none has. */
+function silenceLeftMs({ daemons, now }: Observed): number | undefined {
+  const left = [...daemons.values()].flatMap(({ silentSince }) => (silentSince === undefined ? [] : [silentSince + SILENT_MS - now]));
+  const coming = left.filter((ms) => ms > 0);
+  return coming.length === 0 ? undefined : Math.min(...coming);
 }
 
 export function statusPort(target: ProbeTarget): number {
