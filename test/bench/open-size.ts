@@ -5,9 +5,10 @@
  */
 import { parseArgs } from 'node:util';
 import { readFileSync } from 'node:fs';
-import { loadavg } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster } from '../e2e/cluster-harness.ts';
+import { settled } from './cluster-usage.ts';
+import { machineLoad } from './process-usage.ts';
 import { markdownTable, print, quantile } from './table.ts';
 
 const { values } = parseArgs({
@@ -70,9 +71,16 @@ async function commitOnce(): Promise<void> {
 }
 
 const rows: string[][] = [];
+/** Once as it stands, with the daemons still at work on what was just written, then with that behind them. */
 async function measure(what: string): Promise<void> {
+  await measureOpening(`${what}, just made`, 1);
+  await settled(cluster);
+  await measureOpening(what, runs);
+}
+
+async function measureOpening(what: string, times: number): Promise<void> {
   const took: { ms: number; steps: number[] }[] = [];
-  for (let run = 0; run < runs; run++) {
+  for (let run = 0; run < times; run++) {
     await commitOnce();
     const killedAt = performance.now();
     await cluster.writer.kill();
@@ -100,7 +108,7 @@ async function measure(what: string): Promise<void> {
       ...medianSteps,
     ].map(String),
   ]);
-  print(`${what}: ${took.map(({ ms, steps: each }) => `${ms} (${each.join(' ')})`).join(', ')}; load ${loadavg()[0]?.toFixed(1)}`);
+  print(`${what}: ${took.map(({ ms, steps: each }) => `${ms} (${each.join(' ')})`).join(', ')}; ${machineLoad()}`);
 }
 
 try {
