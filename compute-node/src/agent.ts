@@ -10,6 +10,7 @@ import { makeVolume } from './bootstrap/make-volume.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
 import { openVolume, type OpenedVolume } from './open/open-volume.ts';
+import { openingMessage, openingProgress, type OpeningProgress, type OpeningStep } from './open/opening-steps.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import type { InitialVolume } from './postgres/initdb.ts';
 import { StandIn } from './postgres/stand-in.ts';
@@ -58,6 +59,7 @@ export class Agent {
   #heldEpoch: bigint | undefined;
   #epoch = 0n;
   #opens = 0;
+  #opening: OpeningProgress | undefined;
   /** Said from outside, or seen by this process. */
   #volumeExists: boolean;
   #lastOpenMs: number | undefined;
@@ -130,6 +132,7 @@ export class Agent {
       vdl: writePath?.vdl ?? 0n,
       startedAt: this.#startedAt.toISOString(),
       opens: this.#opens,
+      ...(this.#state.situation.phase === 'opening' ? { opening: this.#opening } : {}),
       lastOpenMs: this.#lastOpenMs,
       postgres: { pid: this.#session?.postgresPid, ready: this.#session?.ready ?? false },
       settings: this.#settings.status,
@@ -199,7 +202,7 @@ export class Agent {
     let rapidFailures = 0;
     while (!this.#stopping.signal.aborted) {
       const startedAt = this.#clock.now();
-      this.#state.enter({ phase: 'opening', reason: 'waitingForStorage' }, 'asking storage for the volume');
+      this.#enterStep('volume', 'waitingForStorage');
       const opened = await openVolume({
         segments: this.#segments,
         identity: this.#identity,
@@ -251,13 +254,13 @@ export class Agent {
       logger: this.#logger,
     };
     const openedMs = this.#clock.now() - startedAt;
-    this.#state.enter({ phase: 'opening', reason: 'startingPostgres' }, 'starting PostgreSQL');
     const session = new WriterSession({
       config,
       place: this.#place,
       segments,
       identity,
       opened,
+      onStep: (step) => this.#enterStep(step, 'startingPostgres'),
       settings: this.#settings,
       passwords: this.#passwords,
       metrics,
@@ -289,6 +292,11 @@ export class Agent {
       return 'restarting';
     }
     return started ? 'ended' : 'not-started';
+  }
+
+  #enterStep(step: OpeningStep, reason: 'waitingForStorage' | 'startingPostgres'): void {
+    this.#opening = openingProgress(step, this.#clock.wallTime());
+    this.#state.enter({ phase: 'opening', reason }, openingMessage(this.#opening));
   }
 
   #fenced(message: string): void {

@@ -11,6 +11,7 @@ import { fetchComputeImage } from './open/compute-image.ts';
 import { makeFirstBatch, type FirstBatch } from './open/first-batch.ts';
 import { committedIn, databaseHomes, databasesInTwoPlaces, leftoverDirectories, pgDatabaseFork } from './open/leftover-directories.ts';
 import type { OpenedVolume } from './open/open-volume.ts';
+import type { OpeningStep } from './open/opening-steps.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { buildDataDirectory, discardOld, type SlruPage } from './postgres/data-directory.ts';
 import type { RolePasswords } from './postgres/role-passwords.ts';
@@ -49,6 +50,8 @@ export interface SessionOptions {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
   readonly opened: OpenedVolume;
+  /** Told as each step of the opening begins. */
+  readonly onStep: (step: OpeningStep) => void;
   readonly settings: PostgresSettings;
   readonly passwords: RolePasswords;
   readonly metrics: AgentMetrics;
@@ -182,7 +185,7 @@ export class WriterSession {
   }
 
   async #start(): Promise<void> {
-    const { config, place, segments, identity, opened, settings, passwords, clock, logger } = this.#options;
+    const { config, place, segments, identity, opened, onStep, settings, passwords, clock, logger } = this.#options;
     const startedAt = clock.now();
     // A trial of new settings runs while storage is asked.
     const chosen = settings.choose();
@@ -192,6 +195,7 @@ export class WriterSession {
     this.writePath.start();
     const sources = [...opened.upToDate].map((index) => segments[index]).filter((one) => one !== undefined);
     sources.sort((a, b) => Number(b.zone === config.zone) - Number(a.zone === config.zone));
+    onStep('image');
     const { state, slruPages } = await fetchComputeImage({
       segments: sources,
       identity,
@@ -202,6 +206,7 @@ export class WriterSession {
       signal: this.#cancel.signal,
     });
     const imageMs = elapsedMs();
+    onStep('directory');
     const leftovers = await this.#findLeftovers(state, slruPages);
     const first = makeFirstBatch(state, slruPages, clock.wallTime(), leftovers);
     const durable = this.writePath.appendFirst(first.records);
@@ -218,6 +223,7 @@ export class WriterSession {
       hba: config.pgHba,
     });
     const directoryMs = elapsedMs();
+    onStep('firstBatch');
     if ((await durable).kind !== 'durable' || this.#cancel.signal.aborted) return;
 
     this.#wal = new LocalWal(join(place.dataDir, 'pg_wal'), first.checkpoint.timeline);
@@ -243,6 +249,7 @@ export class WriterSession {
     await this.#options.freePort();
     // A stop or a fence that came during the last steps has seen no PostgreSQL to end.
     if (this.#ending !== undefined || this.#stopping) return;
+    onStep('postgres');
     const postgres = startPostgres({
       postgres: place.installation.postgres,
       dataDir: place.dataDir,
@@ -258,6 +265,7 @@ export class WriterSession {
     const spawnedMs = elapsedMs();
     await postgres.ready;
     const answersMs = elapsedMs();
+    onStep('roles');
     this.#settingsInTrial = undefined;
     settings.started(set);
     const socket = { dir: place.runDir, port: config.pgListen.port };

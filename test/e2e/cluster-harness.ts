@@ -54,6 +54,8 @@ export interface AgentStatus {
   readonly epoch: string;
   readonly vdl: string;
   readonly lastOpenMs?: number;
+  /** While it opens: how far it is. */
+  readonly opening?: { readonly step: string; readonly number: number; readonly steps: number; readonly since: string };
   readonly postgres: { readonly pid?: number; readonly ready: boolean };
   readonly settings: SettingsStatus;
   readonly passwords: readonly PasswordStatus[];

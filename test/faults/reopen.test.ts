@@ -37,6 +37,18 @@ describe('a writer killed -9 under load', () => {
     const logBefore = readFileSync(cluster.writer.logFile, 'utf8').length;
     await cluster.writer.kill();
     cluster.writer.start();
+    const steps = new Set<string>();
+    await cluster.until(
+      'the writer runs, having said how far it was',
+      async () => {
+        const status = await cluster.writer.status();
+        if (status?.opening !== undefined) steps.add(`${status.opening.number} of ${status.opening.steps}`);
+        if (status?.phase === 'running') expect(status.opening).toBeUndefined();
+        return status?.phase === 'running';
+      },
+      30_000,
+    );
+    expect(steps.size).toBeGreaterThan(0);
     await cluster.writerReady();
     const acknowledged = await Promise.all(loads);
     const log = readFileSync(cluster.writer.logFile, 'utf8').slice(logBefore);
