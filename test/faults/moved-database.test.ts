@@ -8,7 +8,8 @@ let cluster: Cluster;
 beforeAll(async () => {
   // Nothing but a commit that waits brings WAL out: what follows the last one dies with the server.
   cluster = await Cluster.start({ readyWithinMs: 90_000, pgParameters: { wal_writer_delay: '10s', autovacuum: 'off' } });
-}, 120_000);
+  await running();
+}, 400_000);
 afterAll(() => cluster?.destroy(), 30_000);
 
 /** As superuser, one statement after another. */
@@ -29,7 +30,12 @@ async function killAndReopen(): Promise<void> {
   await cluster.writer.kill();
   cluster.writer.killPostgres();
   cluster.writer.start();
-  await cluster.writerReady(60_000);
+  await running();
+}
+
+/** The superuser has its password by then. */
+function running(): Promise<void> {
+  return cluster.until('the writer runs', async () => (await cluster.writer.status())?.phase === 'running', 90_000);
 }
 
 it('a database moved to another tablespace just before a kill -9 can move back, and its tablespace be dropped', async () => {
@@ -52,4 +58,4 @@ it('a database moved to another tablespace just before a kill -9 can move back, 
     { names: null },
   ]);
   expect(await run(['select count(*)::int as n from t'], 'moving')).toEqual([{ n: 1000 }]);
-}, 180_000);
+}, 400_000);
