@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, rmSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Logger } from '@kube-aurora/process';
 import { loadOrMakeIdentity, writeKubeconfig } from './api/certificates.ts';
 import { Registry } from './api/registry.ts';
@@ -57,8 +57,9 @@ export interface LocalKube {
 export class AlreadyRunningError extends Error {}
 
 const SERVICES = path.join(path.dirname(fileURLToPath(import.meta.url)), 'services');
-const CLUSTER_DNS = path.join(SERVICES, 'cluster-dns.mjs');
-const POD_NETWORK = path.join(SERVICES, 'pod-network.mjs');
+/** As URLs: NODE_OPTIONS are cut at spaces. */
+const CLUSTER_DNS = pathToFileURL(path.join(SERVICES, 'cluster-dns.mjs')).href;
+const POD_NETWORK = pathToFileURL(path.join(SERVICES, 'pod-network.mjs')).href;
 /** What a process may need of the environment that local-kube itself was started in. */
 const PASSED_ON = ['PATH', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'USER'];
 

@@ -3,36 +3,57 @@
  * PostgreSQL, all as processes of this machine.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
+/** Where checkouts are, there are such names; everything of ours runs from a copy there. */
+const AWKWARD = 'Ünï cödé dir';
 const READY_WITHIN_MS = 120_000;
 
+let place: string;
 let home: string;
+let ROOT: string;
 let running: ChildProcess | undefined;
 let printed = '';
+
+/** The sources, with the installed packages linked to. */
+function copyCheckout(directory: string): string {
+  const target = path.join(directory, 'kube-aurora');
+  const left = new Set(['.git', '.kube-aurora', 'docs', 'test']);
+  cpSync(REPOSITORY, target, {
+    recursive: true,
+    filter: (from) => path.basename(from) !== 'node_modules' && !left.has(path.relative(REPOSITORY, from)),
+  });
+  for (const installed of globSync('{.,*,packages/*}/node_modules', { cwd: REPOSITORY }))
+    if (existsSync(path.dirname(path.join(target, installed)))) symlinkSync(path.join(REPOSITORY, installed), path.join(target, installed));
+  return target;
+}
 
 function environment(): NodeJS.ProcessEnv {
   const { KUBECONFIG: _other, ...env } = process.env;
   return { ...env, KUBE_AURORA_HOME: home, LOCAL_KUBE_PORT: '0', NODE_NO_WARNINGS: '1' };
 }
 
-async function start(): Promise<void> {
+/** Starts and waits until `until` was printed. */
+async function start(
+  until = 'Ctrl-C stops everything',
+  options: { readonly arguments?: readonly string[]; readonly env?: NodeJS.ProcessEnv } = {},
+): Promise<void> {
   printed = '';
-  const child = spawn(process.execPath, ['packages/quickstart/src/start.ts'], {
+  const child = spawn(process.execPath, ['packages/quickstart/src/start.ts', ...(options.arguments ?? [])], {
     cwd: ROOT,
-    env: environment(),
+    env: { ...environment(), ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running = child;
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (printed += chunk.toString()));
   const end = performance.now() + READY_WITHIN_MS;
-  while (!printed.includes('Ctrl-C stops everything')) {
+  while (!printed.includes(until)) {
     if (child.exitCode !== null || performance.now() > end) throw new Error(`npm start did not come up; it printed:\n${printed}`);
     await delay(100);
   }
@@ -69,14 +90,16 @@ async function eventually(sql: string, withinMs = 60_000): Promise<string> {
 }
 
 beforeAll(async () => {
-  home = mkdtempSync(path.join(tmpdir(), 'ka-home-'));
-  chmodSync(home, 0o711);
+  place = mkdtempSync(path.join(tmpdir(), 'ka-home-'));
+  chmodSync(place, 0o711);
+  ROOT = copyCheckout(path.join(place, AWKWARD));
+  home = path.join(place, AWKWARD, 'home');
   await start();
 });
 
 afterAll(async () => {
   await stop();
-  rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+  rmSync(place, { recursive: true, force: true, maxRetries: 5 });
 });
 
 describe('npm start', () => {
@@ -97,7 +120,7 @@ describe('npm start', () => {
   });
 
   it('refuses a bad manifest and names the field', () => {
-    const manifest = path.join(ROOT, 'test/e2e/bad-cluster.yaml');
+    const manifest = path.join(REPOSITORY, 'test/e2e/bad-cluster.yaml');
     const { status, output } = run('kubectl', 'apply', '-f', manifest);
     expect(status).not.toBe(0);
     expect(output).toContain('spec.replicas');
@@ -156,5 +179,15 @@ describe('npm start', () => {
     expect(printed).toContain("Stopped. 'npm start' finds everything again.");
     await start();
     expect(await eventually('select count(*) from kept')).toBe('4');
+  });
+
+  it('says, while one waits, which pods do not stay up and why', async () => {
+    await stop();
+    const images = path.join(home, 'images.json');
+    const script = "console.error('the disk is not there'); process.exit(66)";
+    const own = JSON.parse(readFileSync(path.join(ROOT, 'local-kube/images.json'), 'utf8')) as object;
+    writeFileSync(images, JSON.stringify({ ...own, 'kube-aurora/storage-daemon': { command: ['{node}', '-e', script] } }));
+    await start('ended with code 66', { env: { LOCAL_KUBE_IMAGES: images } });
+    expect(printed).toMatch(/! demo-storage-\d ended with code 66: the disk is not there/);
   });
 });

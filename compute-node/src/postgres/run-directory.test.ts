@@ -43,6 +43,15 @@ describe('makeRunDirectory', () => {
     expect([kept, stranger].map((directory) => existsSync(directory))).toEqual([true, true]);
   });
 
+  it('moves to a plain path when this one would be cut in a list of libraries or of directories', () => {
+    for (const name of ['with space', 'with:colon', 'with,comma', 'Ünï']) {
+      const dir = mkdtempSync(join(tmpdir(), `ka ${name}-`));
+      const directory = makeRunDirectory(dir, undefined);
+      made.push(dir, directory);
+      expect(directory).toMatch(/^[\w./-]+$/);
+    }
+  });
+
   it('refuses what somebody else may have put there', () => {
     const dir = `/srv/${'other/'.repeat(30)}`;
     const directory = makeRunDirectory(dir, undefined);

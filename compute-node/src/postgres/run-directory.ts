@@ -10,6 +10,8 @@ export const SOCKET_PATH_MAX = 103;
 const PREFIX = 'kube-aurora-';
 /** In a run directory away from its data: the path that it belongs to. */
 const OWNER_FILE = 'belongs-to';
+/** LD_PRELOAD is cut at spaces and colons, PostgreSQL's list of socket directories at commas; and quotes want no thinking about. */
+const PLAIN = /^[A-Za-z0-9_./+@=-]+$/;
 const LONGEST_SOCKET_NAME = '/.s.PGSQL.65535';
 
 export class RunDirectoryError extends Error {
@@ -19,15 +21,20 @@ export class RunDirectoryError extends Error {
   }
 }
 
+function plainTmpdir(): string {
+  return PLAIN.test(tmpdir()) ? tmpdir() : '/tmp';
+}
+
 /**
  * The directory for the sockets of what lives in `dir`; only `account` (or we) may enter. `dir/run` where its path is
- * short enough for a socket, else one below the system's temporary directory, the same for the same `dir` each time.
+ * short enough for a socket and plain enough for lists of paths, else one below the system's temporary directory, the same for the
+ * same `dir` each time.
  * Throws {@link RunDirectoryError} when somebody else has put something there.
  */
 export function makeRunDirectory(dir: string, account: Account | undefined): string {
   const beside = join(dir, 'run');
-  const short = Buffer.byteLength(beside + LONGEST_SOCKET_NAME) <= SOCKET_PATH_MAX;
-  const directory = short ? beside : join(tmpdir(), `${PREFIX}${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`);
+  const usable = PLAIN.test(beside) && Buffer.byteLength(beside + LONGEST_SOCKET_NAME) <= SOCKET_PATH_MAX;
+  const directory = usable ? beside : join(plainTmpdir(), `${PREFIX}${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const owners = [process.getuid?.(), account?.uid];
   const found = lstatSync(directory);
@@ -35,7 +42,7 @@ export function makeRunDirectory(dir: string, account: Account | undefined): str
   if (!owners.includes(found.uid)) throw new RunDirectoryError(directory, `it belongs to uid ${found.uid}`);
   chmodSync(directory, 0o700);
   if (account !== undefined) chownSync(directory, account.uid, account.gid);
-  if (!short) writeFileSync(join(directory, OWNER_FILE), dir);
+  if (!usable) writeFileSync(join(directory, OWNER_FILE), dir);
   return directory;
 }
 
@@ -43,7 +50,7 @@ export function makeRunDirectory(dir: string, account: Account | undefined): str
  * Removes the directories that makeRunDirectory made below the system's temporary directory for what is gone since: a pod that
  * was killed cannot remove its own. Gives their paths.
  */
-export function removeAbandonedRunDirectories(account: Account | undefined, root = tmpdir()): string[] {
+export function removeAbandonedRunDirectories(account: Account | undefined, root = plainTmpdir()): string[] {
   const owners = [process.getuid?.(), account?.uid];
   const abandoned = readdirSync(root)
     .filter((name) => name.startsWith(PREFIX))

@@ -1,66 +1,89 @@
-/** psql's backslash commands that a first look needs, each one query on the catalogs (or an action of the session). */
+import { catalogList, relationList, type CatalogList } from './catalog-lists.ts';
+import { parseCopy, type CopyCommand } from './copy-command.ts';
+
+/** What a backslash command asks for; the session carries it out. */
 export type MetaCommand =
-  | { readonly kind: 'query'; readonly sql: string }
-  | { readonly kind: 'quit' | 'help' | 'timing' | 'expanded' | 'conninfo' }
+  | { readonly kind: 'list'; readonly list: CatalogList }
+  | { readonly kind: 'describe'; readonly pattern: string }
+  | { readonly kind: 'quit' | 'help' | 'conninfo' }
+  | { readonly kind: 'toggle'; readonly what: Toggle; readonly to: boolean | undefined }
   | { readonly kind: 'connect'; readonly database: string }
+  | { readonly kind: 'watch'; readonly everyMs: number; readonly times: number }
+  | { readonly kind: 'go'; readonly expanded: boolean }
+  | (CopyCommand & { readonly kind: 'copy' })
   | { readonly kind: 'unknown'; readonly message: string };
 
-const RELATION_KINDS = `CASE c.relkind WHEN 'r' THEN 'table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'i' THEN 'index'
-  WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' WHEN 'p' THEN 'partitioned table' WHEN 'I' THEN 'partitioned index' END`;
+export type Toggle = 'timing' | 'expanded' | 'unaligned' | 'tuplesOnly';
+const TOGGLES: Readonly<Record<string, Toggle>> = { '\\timing': 'timing', '\\x': 'expanded', '\\a': 'unaligned', '\\t': 'tuplesOnly' };
 
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}
+const WATCH_EVERY_S = 2;
 
-function relations(kinds: string): string {
-  return `SELECT n.nspname AS "Schema", c.relname AS "Name", ${RELATION_KINDS} AS "Type", pg_get_userbyid(c.relowner) AS "Owner",
-    pg_size_pretty(pg_table_size(c.oid)) AS "Size"
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN (${kinds}) AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
-    AND pg_table_is_visible(c.oid) ORDER BY 1, 2`;
-}
+export const META_HELP = `  \\d [NAME]  relations, or all of one           \\dt \\di \\dv \\dm \\ds [PATTERN]  tables, indexes, views …; + for more
+  \\df  functions     \\dn  schemas     \\du  roles     \\dx  extensions     \\l  databases
+  \\copy TABLE from|to 'FILE' [OPTIONS]           \\watch [SECONDS]  the last query again and again; Ctrl-C ends it
+  \\c DATABASE  connect to another database       \\conninfo  where we are connected
+  \\timing [on|off]  how long statements take     \\x [on|off]  one column a line     \\gx  run it so once
+  \\a  unaligned     \\t  rows only     \\q  quit`;
 
-function columns(name: string): string {
-  return `SELECT a.attname AS "Column", format_type(a.atttypid, a.atttypmod) AS "Type",
-    CASE WHEN a.attnotnull THEN 'not null' ELSE '' END AS "Nullable", coalesce(pg_get_expr(d.adbin, d.adrelid), '') AS "Default"
-  FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-  WHERE a.attrelid = ${literal(name)}::regclass AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`;
-}
-
-const QUERIES: Readonly<Record<string, string>> = {
-  '\\d': relations("'r','p','v','m','S','f'"),
-  '\\dt': relations("'r','p'"),
-  '\\di': relations("'i','I'"),
-  '\\dv': relations("'v','m'"),
-  '\\ds': relations("'S'"),
-  '\\dn': `SELECT nspname AS "Name", pg_get_userbyid(nspowner) AS "Owner" FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1`,
-  '\\du': `SELECT rolname AS "Role name", concat_ws(', ', CASE WHEN rolsuper THEN 'Superuser' END, CASE WHEN rolcreaterole THEN 'Create role' END,
-    CASE WHEN rolcreatedb THEN 'Create DB' END, CASE WHEN NOT rolcanlogin THEN 'Cannot login' END) AS "Attributes" FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1`,
-  '\\dx': `SELECT extname AS "Name", extversion AS "Version", nspname AS "Schema" FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace ORDER BY 1`,
-  '\\l': `SELECT datname AS "Name", pg_get_userbyid(datdba) AS "Owner", pg_encoding_to_char(encoding) AS "Encoding", pg_size_pretty(pg_database_size(oid)) AS "Size" FROM pg_database WHERE datallowconn ORDER BY 1`,
-};
-
-export const META_HELP = `  \\d [NAME]  relations, or the columns of one      \\dt \\di \\dv \\ds  tables, indexes, views, sequences
-  \\dn  schemas     \\du  roles     \\dx  extensions     \\l  databases
-  \\c DATABASE  connect to another database             \\conninfo  where we are connected
-  \\timing  how long statements take                    \\x  one column a line
-  \\q  quit`;
+const unknown = (message: string): MetaCommand => ({ kind: 'unknown', message });
 
 /** Reads one backslash command. */
 export function metaCommand(line: string): MetaCommand {
-  const [command = '', argument] = line.trim().replace(/;$/, '').split(/\s+/);
-  if (command === '\\q') return { kind: 'quit' };
-  if (command === '\\?' || command === '\\h') return { kind: 'help' };
-  if (command === '\\timing') return { kind: 'timing' };
-  if (command === '\\x') return { kind: 'expanded' };
-  if (command === '\\conninfo') return { kind: 'conninfo' };
-  if (command === '\\c' || command === '\\connect') {
-    return argument === undefined
-      ? { kind: 'unknown', message: '\\c needs the name of a database' }
-      : { kind: 'connect', database: argument };
+  const text = line.trim();
+  if (/^\\copy(\s|$)/i.test(text)) {
+    const copy = parseCopy(text.slice('\\copy'.length).replace(/;\s*$/, ''));
+    return copy.kind === 'copy' ? copy : unknown(copy.message);
   }
-  if (command === '\\d' && argument !== undefined) return { kind: 'query', sql: columns(argument) };
-  const sql = QUERIES[command.replace(/\+$/, '')];
-  if (sql !== undefined) return { kind: 'query', sql };
-  return { kind: 'unknown', message: `invalid command ${command}\nTry \\? for help.` };
+  const [command = '', argument, ...more] = text.replace(/;$/, '').split(/\s+/);
+  const toggle = TOGGLES[command];
+  if (toggle !== undefined) return readToggle(command, toggle, argument);
+  switch (command) {
+    case '\\q':
+      return { kind: 'quit' };
+    case '\\?':
+    case '\\h':
+      return { kind: 'help' };
+    case '\\conninfo':
+      return { kind: 'conninfo' };
+    case '\\g':
+      return { kind: 'go', expanded: false };
+    case '\\gx':
+      return { kind: 'go', expanded: true };
+    case '\\watch':
+      return readWatch([...(argument === undefined ? [] : [argument]), ...more]);
+    case '\\c':
+    case '\\connect':
+      return argument === undefined ? unknown('\\c needs the name of a database') : { kind: 'connect', database: argument };
+    case '\\d':
+    case '\\d+': {
+      if (argument !== undefined) return { kind: 'describe', pattern: argument };
+      const list = relationList('', command.endsWith('+'), undefined);
+      return list === undefined ? unknown(`invalid command ${command}`) : { kind: 'list', list };
+    }
+    default: {
+      const list = catalogList(command, argument);
+      return list === undefined ? unknown(`invalid command ${command}\nTry \\? for help.`) : { kind: 'list', list };
+    }
+  }
+}
+
+function readToggle(command: string, what: Toggle, argument: string | undefined): MetaCommand {
+  if (argument === undefined) return { kind: 'toggle', what, to: undefined };
+  if (/^(on|true|yes|1)$/i.test(argument)) return { kind: 'toggle', what, to: true };
+  if (/^(off|false|no|0)$/i.test(argument)) return { kind: 'toggle', what, to: false };
+  return unknown(`unrecognized value "${argument}" for "${command}": Boolean expected`);
+}
+
+/** `\watch 5`, `\watch i=5 c=10`. */
+function readWatch(words: readonly string[]): MetaCommand {
+  let every = WATCH_EVERY_S;
+  let times = Infinity;
+  for (const word of words) {
+    const [, name, value = ''] = /^(?:(i|interval|c|count)=)?(.*)$/.exec(word) ?? [];
+    const number = Number(value);
+    if (value === '' || !Number.isFinite(number) || number < 0) return unknown(`\\watch: incorrect interval value "${word}"`);
+    if (name === 'c' || name === 'count') times = number;
+    else every = number;
+  }
+  return { kind: 'watch', everyMs: every * 1000, times };
 }

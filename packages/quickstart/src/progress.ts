@@ -27,6 +27,13 @@ export class Progress {
     this.#open = '';
   }
 
+  /** Something worth knowing that is no step: a line of its own, which stays. */
+  note(text: string): void {
+    const open = this.#open;
+    this.#out.write(`${this.#out.isTTY ? '\r\x1b[2K' : ''}  ! ${text}\n`);
+    if (open !== '' && this.#out.isTTY) this.#out.write(open.slice(0, Math.max(20, this.#out.columns - 1)));
+  }
+
   /** Leaves the line that is being rewritten, so that other text can follow. */
   interrupt(): void {
     if (this.#open !== '' && this.#out.isTTY) this.#out.write('\n');

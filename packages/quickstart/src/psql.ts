@@ -5,9 +5,8 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
 import { clusterConnection } from './cluster-connection.ts';
-import { META_HELP, metaCommand } from './meta-commands.ts';
+import { Interpreter, runScript } from './psql-interpreter.ts';
 import { PsqlSession } from './psql-session.ts';
-import { isBlank, splitSql } from './split-sql.ts';
 
 const USAGE = `usage: npm run psql -- [-c SQL]... [-f FILE] [-d DATABASE] [-U superuser] [-A] [-t] [-x]
                        [--cluster NAME] [--namespace NAME] [--superuser]
@@ -30,82 +29,22 @@ function readArguments() {
   }).values;
 }
 
-/** Runs one backslash command; false means quit. */
-async function runMeta(session: PsqlSession, line: string): Promise<boolean> {
-  const meta = metaCommand(line);
-  switch (meta.kind) {
-    case 'quit':
-      return false;
-    case 'help':
-      session.print(META_HELP);
-      break;
-    case 'timing':
-      session.timing = !session.timing;
-      session.print(`Timing is ${session.timing ? 'on' : 'off'}.`);
-      break;
-    case 'expanded':
-      session.style = { ...session.style, expanded: !session.style.expanded };
-      session.print(`Expanded display is ${session.style.expanded ? 'on' : 'off'}.`);
-      break;
-    case 'conninfo':
-      session.print(session.describe());
-      break;
-    case 'connect':
-      await session.connectTo(meta.database);
-      session.print(`You are now connected to database "${meta.database}".`);
-      break;
-    case 'query':
-      await session.run(meta.sql);
-      break;
-    case 'unknown':
-      session.printError(meta.message);
-      break;
-  }
-  return true;
-}
-
-/** A script: statements and backslash lines in order; an error is printed and the rest goes on, as psql does. True when all went well. */
-async function runScript(session: PsqlSession, script: string): Promise<boolean> {
-  let ok = true;
-  let pending = '';
-  for (const line of script.split('\n')) {
-    if (isBlank(pending) && line.trimStart().startsWith('\\')) {
-      if (!(await runMeta(session, line))) return ok;
-      continue;
-    }
-    pending += `${line}\n`;
-    const { statements, rest } = splitSql(pending);
-    for (const statement of statements) ok = (await session.run(statement)) && ok;
-    pending = rest;
-  }
-  if (!isBlank(pending)) ok = (await session.run(pending)) && ok;
-  return ok;
-}
-
 async function prompt(session: PsqlSession): Promise<void> {
   session.print(`${await session.banner()}\nType \\? for help, \\q to quit.\n`);
+  const interpreter = new Interpreter(session);
   const terminal = createInterface({ input: process.stdin, output: process.stdout, historySize: 1000 });
-  let pending = '';
-  terminal.setPrompt(session.prompt(false));
-  terminal.prompt();
+  const ask = (): void => {
+    terminal.setPrompt(session.prompt(interpreter.midStatement));
+    terminal.prompt();
+  };
+  ask();
   terminal.on('SIGINT', () => {
-    pending = '';
+    interpreter.interrupt();
     void session.cancel();
     process.stdout.write('\n');
-    terminal.setPrompt(session.prompt(false));
-    terminal.prompt();
+    ask();
   });
-  for await (const line of terminal) {
-    if (isBlank(pending) && line.trimStart().startsWith('\\')) {
-      if (!(await runMeta(session, line))) break;
-    } else {
-      const { statements, rest } = splitSql(`${pending}${line}\n`);
-      for (const statement of statements) await session.run(statement);
-      pending = isBlank(rest) ? '' : rest;
-    }
-    terminal.setPrompt(session.prompt(pending !== ''));
-    terminal.prompt();
-  }
+  await interpreter.read(terminal, ask);
   terminal.close();
 }
 

@@ -47,7 +47,7 @@ describe('formatTable', () => {
   };
   it('looks like psql', () => {
     expect(formatTable(table, { tuplesOnly: false, unaligned: false, expanded: false })).toBe(
-      ' id | name \n----+------\n  1 | ann\n 20 |\n(2 rows)\n',
+      ' id | name \n----+------\n  1 | ann\n 20 | \n(2 rows)\n',
     );
     expect(formatTable(table, { tuplesOnly: true, unaligned: true, expanded: false })).toBe('1|ann\n20|');
   });

@@ -99,3 +99,30 @@ export function isBlank(sql: string): boolean {
   }
   return true;
 }
+
+export interface EmbeddedMeta {
+  /** SQL before it. */
+  readonly before: string;
+  /** The command, from its backslash to the end of its line. */
+  readonly command: string;
+  readonly after: string;
+}
+
+/** The first backslash command in a script that begins where a statement does; undefined when it has none. */
+export function findMeta(sql: string): EmbeddedMeta | undefined {
+  for (let at = 0; at < sql.length;) {
+    const end = skipToken(sql, at);
+    if (end < 0) return undefined;
+    if (end > at) {
+      at = end;
+      continue;
+    }
+    if (sql[at] === '\\') {
+      const newline = sql.indexOf('\n', at);
+      const stop = newline < 0 ? sql.length : newline;
+      return { before: sql.slice(0, at), command: sql.slice(at, stop), after: sql.slice(stop + 1) };
+    }
+    at++;
+  }
+  return undefined;
+}

@@ -10,6 +10,7 @@ import { ChildProgram, endOrphan, type ProgramEnd } from './child-program.ts';
 import { answeringConnection } from './cluster-connection.ts';
 import { compileAhead } from './compile-ahead.ts';
 import { HOME, REPOSITORY } from './home.ts';
+import { podTroubles } from './pod-trouble.ts';
 import { Progress } from './progress.ts';
 import { welcome } from './welcome.ts';
 
@@ -20,7 +21,21 @@ const CONTROL_PLANE_TIMEOUT_MS = 30_000;
 const STOP_MS = 30_000;
 const CLUSTER_TIMEOUT_MS = 180_000;
 
+const API_PORT = 6443;
+const LOOK_AT_PODS_MS = 1000;
+
 class StartError extends Error {}
+
+/** The API's address of the last start, as its kubeconfig has it. */
+function apiUrl(): string | undefined {
+  return existsSync(KUBECONFIG) ? /server:\s*"?(https:\/\/[^\s"]+)/.exec(readFileSync(KUBECONFIG, 'utf8'))?.[1] : undefined;
+}
+
+/** The port that kubeconfigs out there know, the usual one, any: two starts on one machine do not get in each other's way. */
+function portsToTry(): string {
+  const before = apiUrl();
+  return [...(before === undefined ? [] : [new URL(before).port]), API_PORT, 0].join(',');
+}
 
 /** One `npm start` per home: two would fight for the same disks. Throws StartError that names the other one. */
 function claimHome(): void {
@@ -29,7 +44,7 @@ function claimHome(): void {
     const pid = Number(readFileSync(PID_FILE, 'utf8'));
     if (isOurs(pid)) {
       throw new StartError(
-        `kube-aurora runs already here (process ${pid}). Connect with 'npm run psql', stop it with Ctrl-C there, ` +
+        `kube-aurora runs already here (process ${pid}). Connect with 'npm run psql', stop it with Ctrl-C there or 'kill ${pid}', ` +
           `or set KUBE_AURORA_HOME to another folder for a second one.`,
       );
     }
@@ -79,9 +94,8 @@ function describe(status: ClusterStatus): string {
 /** What ended is started again by itself; people are told, with the reason that its own last run gave. */
 function tellEnd({ program, how, againInMs }: ProgramEnd): void {
   if (againInMs === undefined) return;
-  progress.interrupt();
   const reason = program.lastLines(1);
-  process.stdout.write(`  ! ${program.name} ${how}; it is started again${reason === '' ? '' : `. The last line of its log: ${reason}`}\n`);
+  progress.note(`${program.name} ${how}; it is started again${reason === '' ? '' : `. The last line of its log: ${reason}`}`);
 }
 
 /** An `npm start` that was killed leaves its programs running: they are ended, the operator first, and then started by us. */
@@ -101,6 +115,21 @@ async function stopAll(): Promise<void> {
   rmSync(PID_FILE, { force: true });
 }
 
+/** Says, once for each cause, which pods do not stay up, while there is still hope that they will. */
+function troubleTeller(cluster: { readonly name: string; readonly namespace: string }): () => Promise<void> {
+  const told = new Map<string, string>();
+  let lastLook = 0;
+  return async () => {
+    if (performance.now() - lastLook < LOOK_AT_PODS_MS) return;
+    lastLook = performance.now();
+    for (const { pod, cause, sentence } of await podTroubles(cluster)) {
+      if (told.get(pod) === cause) continue;
+      told.set(pod, cause);
+      progress.note(sentence);
+    }
+  };
+}
+
 async function start(progress: Progress): Promise<void> {
   process.stdout.write('\nkube-aurora: a PostgreSQL that survives the loss of a zone and one disk more\n\n');
   claimHome();
@@ -110,7 +139,12 @@ async function start(progress: Progress): Promise<void> {
     new ChildProgram(
       'local-kube',
       'local-kube/src/main.ts',
-      { LOCAL_KUBE_DATA_DIR: path.join(HOME, 'local-kube'), LOCAL_KUBE_KUBECONFIG: KUBECONFIG, KUBECONFIG: '' },
+      {
+        LOCAL_KUBE_DATA_DIR: path.join(HOME, 'local-kube'),
+        LOCAL_KUBE_KUBECONFIG: KUBECONFIG,
+        LOCAL_KUBE_PORT: process.env['LOCAL_KUBE_PORT'] ?? portsToTry(),
+        KUBECONFIG: '',
+      },
       tellEnd,
     ),
   );
@@ -123,18 +157,22 @@ async function start(progress: Progress): Promise<void> {
       () => undefined,
     );
   });
-  progress.done('control plane', 'local-kube, three pretend nodes in zone-a, zone-b, zone-c');
+  progress.done('control plane', `local-kube at ${apiUrl() ?? KUBECONFIG}, three pretend nodes in zone-a, zone-b, zone-c`);
   programs.push(
     new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: '127.0.0.1:0' }, tellEnd),
   );
   const cluster = await applyFile(SAMPLE);
   progress.done('manifest', `${path.relative(REPOSITORY, SAMPLE)} applied (AuroraCluster ${cluster.namespace}/${cluster.name})`);
+  const tellTroubles = troubleTeller(cluster);
   const connection = await waitFor('the cluster', CLUSTER_TIMEOUT_MS, programs, async () => {
     const status = await clusterStatus(cluster);
     if (status === undefined) return undefined;
     // After a second start the status is still the last one of the first; only an answered query counts.
     const connection = status.ready ? await answeringConnection(cluster) : undefined;
-    if (connection === undefined) progress.waiting('cluster', describe(status));
+    if (connection === undefined) {
+      await tellTroubles();
+      progress.waiting('cluster', describe(status));
+    }
     return connection;
   });
   progress.done('cluster', 'PostgreSQL 18 on six storage daemons, two in each zone');

@@ -10,7 +10,7 @@ Connect
 
 Look around
   npm run kubectl -- get auroracluster,pods,services
-  export KUBECONFIG=${kubeconfig}     for your own kubectl
+  export KUBECONFIG=${quoted(kubeconfig)}     for your own kubectl
 
 Three things to try (leave a psql open and go on typing)
   1. Kill the writer, and commit again a moment later:
@@ -24,4 +24,9 @@ Three things to try (leave a psql open and go on typing)
 
 Ctrl-C stops everything and keeps the data.
 `;
+}
+
+/** As a shell takes it for one word. */
+function quoted(text: string): string {
+  return /^[\w./+@=-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

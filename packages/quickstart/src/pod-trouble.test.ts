@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { causeInLog } from './pod-trouble.ts';
+
+test('the cause is the last error of the log, in its own words', () => {
+  const info = '{"level":"info","time":"2026-11-26T10:00:00Z","msg":"starting"}';
+  const fatal = '{"level":"fatal","err":{"type":"Error","message":"EROFS: read-only file system"},"msg":"stopped by an error"}';
+  expect(causeInLog(`${info}\n${fatal}\n${info}\n`)).toBe('stopped by an error: EROFS: read-only file system');
+  expect(causeInLog(`${info}\nconfiguration: --storage (AURORA_STORAGE) is required\n`)).toBe(
+    'configuration: --storage (AURORA_STORAGE) is required',
+  );
+  expect(causeInLog(`${info}\n`)).toBe('');
+  expect(causeInLog('{"level":"fa')).toBe('{"level":"fa');
+});
