@@ -3,6 +3,10 @@ import type { KubeObject, ObjectMeta } from '../store/object.ts';
 
 const LABEL_NAME = /^(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?$/;
 const LABEL_VALUE = /^(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/;
+const NAME_PART =
+  "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE_RULE =
+  "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 const SUBDOMAIN = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
 const LABEL = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
 
@@ -26,20 +30,16 @@ export function metadataCauses(object: KubeObject, storage: string): Cause[] {
     bad(
       'metadata.name',
       name,
-      "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+      "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
     );
   }
   for (const [key, value] of Object.entries(labels)) {
-    if (!LABEL_NAME.test(key)) bad('metadata.labels', key, "name part must consist of alphanumeric characters, '-', '_' or '.'");
-    if (!LABEL_VALUE.test(value) || value.length > 63)
-      bad(
-        'metadata.labels',
-        value,
-        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', at most 63 of them",
-      );
+    if (!LABEL_NAME.test(key)) bad('metadata.labels', key, NAME_PART);
+    if (value.length > 63) bad('metadata.labels', value, 'must be no more than 63 bytes');
+    if (!LABEL_VALUE.test(value)) bad('metadata.labels', value, LABEL_VALUE_RULE);
   }
   for (const key of Object.keys(annotations)) {
-    if (!LABEL_NAME.test(key)) bad('metadata.annotations', key, "name part must consist of alphanumeric characters, '-', '_' or '.'");
+    if (!LABEL_NAME.test(key)) bad('metadata.annotations', key, NAME_PART);
   }
   return causes;
 }

@@ -88,10 +88,14 @@ export function podUpdateCauses(object: KubeObject, live: KubeObject | undefined
   containers.forEach((container, index) => {
     if (objectAt(container)['image'] === undefined || objectAt(container)['image'] === '')
       causes.push({ reason: 'FieldValueRequired', field: `spec.containers[${index}].image`, message: 'Required value' });
-    for (const mount of arrayAt(container, 'volumeMounts')) {
+    for (const [at, mount] of arrayAt(container, 'volumeMounts').entries()) {
       const volume = String(objectAt(mount)['name']);
       if (!arrayAt(object, 'spec', 'volumes').some((one) => objectAt(one)['name'] === volume))
-        causes.push({ reason: 'FieldValueNotFound', field: `spec.containers[${index}].volumeMounts`, message: `Not found: "${volume}"` });
+        causes.push({
+          reason: 'FieldValueNotFound',
+          field: `spec.containers[${index}].volumeMounts[${at}].name`,
+          message: `Not found: "${volume}"`,
+        });
     }
   });
   if (live === undefined) return causes;

@@ -261,7 +261,7 @@ export class Registry {
     )
       if (!track || jsonEqual(given.metadata.managedFields, live.metadata.managedFields) || given.metadata.managedFields === undefined)
         return fromStored(live, resource);
-    if (prepared['spec'] !== undefined && !jsonEqual(prepared['spec'], live?.['spec']))
+    if (prepared['spec'] !== undefined && !WITHOUT_GENERATION.has(resource.storage) && !jsonEqual(prepared['spec'], live?.['spec']))
       metadata.generation = (live?.metadata.generation ?? 0) + 1;
     if (track) {
       // A client that sends no managedFields leaves them as they are; an explicit list replaces them.
@@ -285,6 +285,16 @@ export class Registry {
     return fromStored(kept, resource);
   }
 }
+
+/** Kinds whose changes of spec Kubernetes does not count. */
+const WITHOUT_GENERATION = new Set([
+  'services',
+  'nodes',
+  'namespaces',
+  'persistentvolumes',
+  'persistentvolumeclaims',
+  'coordination.k8s.io/leases',
+]);
 
 /** Empty maps and lists of metadata are as good as none, and are shown as none. */
 function withoutEmpty(given: ObjectMeta): ObjectMeta {

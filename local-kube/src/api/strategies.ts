@@ -37,7 +37,7 @@ function prepareService(object: KubeObject, live: KubeObject | undefined, contex
   return {
     ...withSpec(object, {
       ...spec,
-      clusterIPs: [spec['clusterIP'] ?? ''],
+      clusterIPs: [asked ?? spec['clusterIP'] ?? ''],
       ipFamilies: ['IPv4'],
       ipFamilyPolicy: 'SingleStack',
       internalTrafficPolicy: 'Cluster',
@@ -49,6 +49,10 @@ function prepareService(object: KubeObject, live: KubeObject | undefined, contex
 function serviceCauses(object: KubeObject, live: KubeObject | undefined): Cause[] {
   const ip = stringAt(object, 'spec', 'clusterIP');
   const before = stringAt(live, 'spec', 'clusterIP');
+  if (before !== undefined && ip !== before) {
+    const message = `Invalid value: ${JSON.stringify(objectAt(object, 'spec')['clusterIPs'])}: may not change once set`;
+    return [{ reason: 'FieldValueInvalid', field: 'spec.clusterIPs[0]', message }];
+  }
   if (ip === 'taken')
     return [
       {
@@ -57,7 +61,7 @@ function serviceCauses(object: KubeObject, live: KubeObject | undefined): Cause[
         message: 'Invalid value: the address must be a free one of this cluster (leave it out to get one, or use None)',
       },
     ];
-  return before !== undefined && ip !== before ? [immutable('spec.clusterIPs[0]', ip ?? '')] : [];
+  return [];
 }
 
 function prepareSecret(object: KubeObject): KubeObject {
@@ -76,6 +80,19 @@ function prepareSecret(object: KubeObject): KubeObject {
   };
 }
 
+/** Keys become the names of files and variables. */
+function keyCauses(object: KubeObject): Cause[] {
+  return ['data', 'binaryData'].flatMap((map) =>
+    Object.keys(objectAt(object, map))
+      .filter((key) => !/^[-._a-zA-Z0-9]+$/.test(key))
+      .map((key): Cause => ({
+        reason: 'FieldValueInvalid',
+        field: `${map}[${key}]`,
+        message: `Invalid value: ${JSON.stringify(key)}: a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')`,
+      })),
+  );
+}
+
 function frozenDataCauses(object: KubeObject, live: KubeObject | undefined): Cause[] {
   if (live?.['immutable'] !== true) return [];
   const same = ['data', 'binaryData', 'immutable'].every((key) => jsonEqual(object[key], live[key]));
@@ -92,7 +109,7 @@ function secretCauses(object: KubeObject, live: KubeObject | undefined): Cause[]
     message: 'Invalid value: must be base64 (use stringData for plain text)',
   }));
   if (live !== undefined && live['type'] !== object['type']) causes.push(immutable('type', String(object['type'])));
-  return [...causes, ...frozenDataCauses(object, live)];
+  return [...keyCauses(object), ...causes, ...frozenDataCauses(object, live)];
 }
 
 function prepareClaim(object: KubeObject): KubeObject {
@@ -132,7 +149,7 @@ const STRATEGIES: { readonly [storage: string]: Strategy } = {
   pods: { prepare: defaultPod, causes: podUpdateCauses },
   services: { prepare: prepareService, causes: serviceCauses },
   secrets: { prepare: prepareSecret, causes: secretCauses },
-  configmaps: { causes: frozenDataCauses },
+  configmaps: { causes: (object, live) => [...keyCauses(object), ...frozenDataCauses(object, live)] },
   persistentvolumeclaims: { prepare: prepareClaim, causes: claimCauses },
   namespaces: { prepare: prepareNamespace },
   persistentvolumes: {

@@ -41,7 +41,8 @@ export function workloadCauses(object: KubeObject, live: KubeObject | undefined)
   const causes: Cause[] = [];
   const spec = objectAt(object, 'spec');
   const selector = spec['selector'];
-  const labels = objectAt(spec, 'template', 'metadata', 'labels') as { [key: string]: string };
+  const given = objectAt(spec, 'template', 'metadata')['labels'];
+  const labels = objectAt(given) as { [key: string]: string };
   if ((numberAt(spec, 'replicas') ?? 0) < 0)
     causes.push({
       reason: 'FieldValueInvalid',
@@ -54,11 +55,11 @@ export function workloadCauses(object: KubeObject, live: KubeObject | undefined)
       field: 'spec.selector',
       message: `Invalid value: {}: empty selector is invalid for ${object.kind.toLowerCase()}`,
     });
-  else if (isObject(selector) && !matchesLabelSelector(selector, labels))
+  else if (!isObject(selector) || !matchesLabelSelector(selector, labels))
     causes.push({
       reason: 'FieldValueInvalid',
       field: 'spec.template.metadata.labels',
-      message: `Invalid value: ${JSON.stringify(labels)}: \`selector\` does not match template \`labels\``,
+      message: `Invalid value: ${JSON.stringify(given ?? null)}: \`selector\` does not match template \`labels\``,
     });
   if (live !== undefined && !jsonEqual(selector, objectAt(live, 'spec')['selector']))
     causes.push({

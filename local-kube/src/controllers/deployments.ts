@@ -126,7 +126,13 @@ function makeNewest(registry: Registry, deployment: KubeObject, set: KubeObject,
   const highest = Math.max(0, ...known.filter((one) => one.metadata.uid !== set.metadata.uid).map(revisionOf));
   const revision = String(revisionOf(set) > highest ? revisionOf(set) : highest + 1);
   const cause = deployment.metadata.annotations?.['kubernetes.io/change-cause'];
-  annotate(registry, REPLICA_SETS, set, { [REVISION]: revision, ...(cause === undefined ? {} : { 'kubernetes.io/change-cause': cause }) });
+  const goal = rolloutGoal(deployment);
+  annotate(registry, REPLICA_SETS, set, {
+    [REVISION]: revision,
+    'deployment.kubernetes.io/desired-replicas': String(goal.replicas),
+    'deployment.kubernetes.io/max-replicas': String(goal.replicas + (goal.recreate ? 0 : goal.maxSurge)),
+    ...(cause === undefined ? {} : { 'kubernetes.io/change-cause': cause }),
+  });
   annotate(registry, DEPLOYMENTS, deployment, { [REVISION]: revision });
 }
 
@@ -187,6 +193,7 @@ function publish(registry: Registry, given: KubeObject, sets: readonly KubeObjec
   const status: JsonObject = {
     observedGeneration: deployment.metadata.generation ?? 1,
     ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value > 0)),
+    terminatingReplicas: sum('terminatingReplicas'),
   };
   const conditions = conditionsOf(registry, deployment, status, current, available >= goal.replicas - goal.maxUnavailable);
   status['conditions'] = conditions;

@@ -53,7 +53,8 @@ export function runReplicaSets(registry: Registry, recorder: EventRecorder, logg
 }
 
 function keep(registry: Registry, recorder: EventRecorder, set: KubeObject): void {
-  const pods = (adopt(registry, set) as Pod[]).filter((pod) => !ended(pod) && pod.metadata.deletionTimestamp === undefined);
+  const alive = (adopt(registry, set) as Pod[]).filter((pod) => !ended(pod));
+  const pods = alive.filter((pod) => pod.metadata.deletionTimestamp === undefined);
   const missing = (numberAt(set, 'spec', 'replicas') ?? 1) - pods.length;
   let failure: string | undefined;
   for (let index = 0; index < missing && failure === undefined; index += 1) failure = createPod(registry, recorder, set);
@@ -62,7 +63,7 @@ function keep(registry: Registry, recorder: EventRecorder, set: KubeObject): voi
     if (resource !== undefined) registry.remove(resource, pod.metadata.namespace, pod.metadata.name);
     recorder.record(set, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`, COMPONENT);
   }
-  publish(registry, set, pods, failure);
+  publish(registry, set, pods, alive.length - pods.length, failure);
 }
 
 /** The ReplicaSet's own pods, and those that match its selector and that nobody controls, which become its own. */
@@ -118,7 +119,13 @@ function createPod(registry: Registry, recorder: EventRecorder, set: KubeObject)
   }
 }
 
-function publish(registry: Registry, set: KubeObject, pods: readonly Pod[], failure: string | undefined): void {
+function publish(
+  registry: Registry,
+  set: KubeObject,
+  pods: readonly Pod[],
+  terminatingReplicas: number,
+  failure: string | undefined,
+): void {
   const resource = registry.catalog.byStorage(REPLICA_SETS);
   if (resource === undefined) return;
   const minReadySeconds = numberAt(set, 'spec', 'minReadySeconds') ?? 0;
@@ -132,6 +139,7 @@ function publish(registry: Registry, set: KubeObject, pods: readonly Pod[], fail
     ...(fullyLabeledReplicas > 0 ? { fullyLabeledReplicas } : {}),
     ...(readyReplicas > 0 ? { readyReplicas } : {}),
     ...(availableReplicas > 0 ? { availableReplicas } : {}),
+    terminatingReplicas,
     observedGeneration: set.metadata.generation ?? 1,
     ...(failure === undefined
       ? {}

@@ -114,7 +114,7 @@ export function disruptionCondition(
     reason: problem !== undefined ? 'SyncFailed' : allowed > 0 ? 'SufficientPods' : 'InsufficientPods',
     message: problem ?? '',
     lastTransitionTime: since ?? now,
-    observedGeneration: generation,
+    ...(generation === 0 ? {} : { observedGeneration: generation }),
   };
 }
 

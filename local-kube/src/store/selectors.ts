@@ -22,11 +22,13 @@ function labelTest(part: string): (labels: { [key: string]: string }) => boolean
     const listed = (labels: { [key: string]: string }): boolean => labels[key] !== undefined && values.has(labels[key]);
     return operator === 'in' ? listed : (labels) => !listed(labels);
   }
-  const equal = /^([^\s=!]+)\s*(==|=|!=)\s*(\S*)$/.exec(part);
+  const equal = /^([^\s=!]+)\s*(==|=|!=)\s*([^\s=!]*)$/.exec(part);
   if (equal !== null) {
     const [, key = '', operator, value = ''] = equal;
     return operator === '!=' ? (labels) => labels[key] !== value : (labels) => labels[key] === value;
   }
+  const twice = /^[^\s=!]+\s*(?:==|=|!=)\s*[^\s=!]+\s*(==|=|!=)/.exec(part);
+  if (twice !== null) throw new SelectorError(`found '${twice[1] ?? ''}', expected: ',' or 'end of string'`);
   const absent = /^!\s*([^\s=!(),]+)$/.exec(part);
   if (absent !== null) return (labels) => labels[absent[1] ?? ''] === undefined;
   if (/^[^\s=!(),]+$/.test(part)) return (labels) => labels[part] !== undefined;
@@ -60,7 +62,7 @@ export function parseFieldSelector(
     .filter((part) => part !== '')
     .map((part): Predicate => {
       const match = /^([^=!]+)(==|=|!=)(.*)$/.exec(part);
-      if (match === null) throw new SelectorError(`invalid field selector '${part}'; expected path=value or path!=value`);
+      if (match === null) throw new SelectorError(`invalid selector: '${text}'; can't understand '${part}'`);
       const [, field = '', operator, value = ''] = match;
       checkField(field.trim());
       return (object) => (read(object, field.trim()) === value) === (operator !== '!=');

@@ -75,7 +75,8 @@ describe('selectors', () => {
   });
 
   it('refuses what it cannot read', () => {
-    expect(() => parseLabelSelector('a=b=c d')).toThrow('unable to parse requirement');
+    expect(() => parseLabelSelector('a=b=c d')).toThrow("found '=', expected: ',' or 'end of string'");
+    expect(() => parseLabelSelector('a b')).toThrow('unable to parse requirement');
   });
 
   it('reads fields, absent ones as empty', () => {
