@@ -14,7 +14,7 @@ afterAll(() => cluster?.destroy(), 30_000);
 
 /** As superuser, one statement after another. */
 async function run(statements: readonly string[], database = 'postgres'): Promise<Record<string, unknown>[]> {
-  const client = new Client({ ...cluster.connection(), user: 'postgres', database });
+  const client = new Client({ ...cluster.connection(), user: 'postgres', database, connectionTimeoutMillis: 60_000 });
   client.on('error', () => undefined);
   await client.connect();
   try {
