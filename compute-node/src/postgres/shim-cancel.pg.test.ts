@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vi
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
 
 /** No answer comes from storage while these tests wait. On a busy machine a step takes seconds, never this long. */
-const LONG_MS = 15_000;
+const LONG_MS = 30_000;
 
 let volume: FixtureVolume;
 let agent: FixtureAgent;
