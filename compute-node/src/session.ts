@@ -21,7 +21,7 @@ import { startPostgres, type PostgresExit, type RunningPostgres } from './postgr
 import { PageReader } from './read-path/page-reader.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
 import type { PostgresSettings } from './settings/postgres-settings.ts';
-import { reloadSettings } from './settings/reload-settings.ts';
+import { ignoredSettings, reloadSettings } from './settings/reload-settings.ts';
 import type { SettingsSet } from './settings/settings-files.ts';
 import { LocalWal } from './write-path/local-wal.ts';
 import { WritePath } from './write-path/write-path.ts';
@@ -277,6 +277,7 @@ export class WriterSession {
     void settings.keep(
       {
         reload: (parameters) => reloadSettings(target, configurationFile(parameters, state.settings)),
+        ignored: (names) => ignoredSettings(socket, names),
         restart: (why) => void this.restart(why),
       },
       signal,

@@ -78,6 +78,16 @@ test('what needs a restart gets one, by itself', async () => {
   expect([await show('shared_buffers'), await show('max_connections')]).toEqual(['48MB', '60']);
 }, 90_000);
 
+test('a value that only the library which owns it can refuse is told', async () => {
+  const library = { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.max': 'banana', 'app.note': 'x' };
+  cluster.setParameters({ shared_buffers: '48MB', ...library });
+  const told = 'pg_stat_statements.max: the library that owns it refuses the value';
+  await cluster.until('it is told', async () => (await status()).settings.message.startsWith(told), LONG_MS);
+  cluster.setParameters({ shared_buffers: '48MB', work_mem: '7MB' });
+  await untilSettings('applied');
+  await cluster.until('all is well', async () => (await status()).settings.message === '', LONG_MS);
+}, 120_000);
+
 test('settings that pass the trial and fail at the start give way to those before', async () => {
   const before = BigInt((await status()).epoch);
   // Without reserved huge pages the trial cannot know: PostgreSQL asks for them when it starts.

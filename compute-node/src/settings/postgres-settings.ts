@@ -11,6 +11,8 @@ const LOOK_EVERY_MS = 1000;
 export interface AdjustableServer {
   /** Gives it the set; resolves to the names of settings that wait for a restart. */
   reload(parameters: ReadonlyMap<string, string>): Promise<readonly string[]>;
+  /** Names, of these, whose values PostgreSQL did not take although it started with them. */
+  ignored(names: readonly string[]): Promise<readonly string[]>;
   /** Ends it in order, so that it is started again with settings chosen anew. */
   restart(why: string): void;
 }
@@ -23,7 +25,7 @@ export interface SettingsStatus {
   readonly state: 'applied' | 'pending' | 'refused';
   /** RFC 3339: since when it is so. */
   readonly since: string;
-  /** Why it was refused, in PostgreSQL's own words. */
+  /** Why it was refused, in PostgreSQL's own words; of an applied set, what of it has no effect. Empty when all is well. */
   readonly message: string;
 }
 
@@ -43,6 +45,8 @@ export class PostgresSettings {
   #accepted: SettingsSet | undefined;
   #lastGood: SettingsSet | undefined;
   #running: SettingsSet | undefined;
+  /** What of the running set has no effect; undefined until PostgreSQL was asked. */
+  #ignored: string | undefined;
   #since: { readonly what: string; readonly at: string } | undefined;
 
   constructor(options: {
@@ -62,7 +66,7 @@ export class PostgresSettings {
     const wanted = this.#wanted.kind === 'read' ? this.#wanted.set.fingerprint : this.#wanted.fingerprint;
     const what = `${wanted} ${state.kind}`;
     if (this.#since?.what !== what) this.#since = { what, at: new Date(this.#clock.wallTime()).toISOString() };
-    const message = state.kind === 'refused' ? state.words : '';
+    const message = state.kind === 'refused' ? state.words : state.kind === 'applied' ? (this.#ignored ?? '') : '';
     return { wanted, running: this.#running?.fingerprint, state: state.kind, since: this.#since.at, message };
   }
 
@@ -81,6 +85,7 @@ export class PostgresSettings {
   /** PostgreSQL takes connections with this set. */
   started(set: SettingsSet): void {
     this.#running = set;
+    this.#ignored = undefined;
     // Nothing but what everybody has: no set that a later one should give way to.
     if (set !== NO_SETTINGS || this.#lastGood === undefined) this.#lastGood = set;
     this.#findings.set(set.fingerprint, { kind: 'ran' });
@@ -119,6 +124,11 @@ export class PostgresSettings {
 
   /** True when PostgreSQL was told to restart. */
   async #look(server: AdjustableServer): Promise<boolean> {
+    if (this.#running !== undefined && this.#ignored === undefined) {
+      const names = await server.ignored([...this.#running.parameters.keys()]);
+      this.#ignored =
+        names.length === 0 ? '' : `${names.join(', ')}: the library that owns it refuses the value, so its default is in force`;
+    }
     this.#wanted = await this.#files.wanted();
     if (this.#wanted.kind === 'malformed') return false;
     const { set } = this.#wanted;

@@ -44,3 +44,17 @@ export async function reloadSettings(target: ReloadTarget, file: string): Promis
     await clock.sleep(POLL_MS);
   }
 }
+
+/**
+ * Settings of the file that have no effect although PostgreSQL knows them. It checks those of a library only when it loads the
+ * library, and then warns and goes on with their defaults.
+ */
+export async function ignoredSettings(socket: LocalSocket, names: readonly string[]): Promise<readonly string[]> {
+  return withSuperuser(socket, async (client) => {
+    const { rows } = await client.query<{ name: string }>(
+      `select name from pg_settings where lower(name) = any ($1) and source = 'default' order by name`,
+      [names],
+    );
+    return rows.map(({ name }) => name);
+  });
+}

@@ -38,6 +38,10 @@ export function settingsVerdict(observed: Observed): { readonly state: string; r
 /** Parameters that PostgreSQL itself refuses: what ran before goes on. */
 export function settingsProblems(observed: Observed): readonly SpecProblem[] {
   const verdict = settingsVerdict(observed);
+  if (verdict?.state === 'applied' && verdict.message !== '')
+    return [
+      { field: 'spec.postgresql.parameters', message: `are in force but for ${verdict.message}`, reason: 'ParameterRefused', fatal: false },
+    ];
   if (verdict?.state !== 'refused') return [];
   const words = verdict.message === '' ? 'PostgreSQL does not start with them' : verdict.message;
   return [
