@@ -27,4 +27,9 @@ export const DAEMON_CONFIG = {
     description: 'merged redo (MiB) kept for peers that are behind; beyond it they copy the segment',
     type: setting.integer(64, 1_048_576, 1024),
   },
+  diskReserveMib: {
+    env: 'AURORA_DISK_RESERVE_MIB',
+    description: 'free disk (MiB) below which no redo is taken, a tenth of the disk where that is less; reads and peers are served',
+    type: setting.integer(16, 1_048_576, 256),
+  },
 } satisfies ConfigSchema;

@@ -1,4 +1,5 @@
 import type { Disk } from './disk/disk.ts';
+import { roomOf, type DiskRoom } from './disk/disk-room.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import type { Logger } from '@kube-aurora/process';
@@ -13,6 +14,9 @@ import { Segment, type SegmentDeps } from './segment/segment.ts';
 import type { DaemonListener, DaemonNetwork, DaemonServices } from './service/daemon-network.ts';
 import { Refusals } from './edge/refusals.ts';
 import { segmentHandlers } from './service/segment-service.ts';
+
+/** At the speed of a fast disk, less than the reserve is written between two looks. */
+const DISK_LOOK_MS = 500;
 
 /** So that strangers cannot fill its memory and disk with volumes that they make up. */
 export const SEGMENTS_MAX = 64;
@@ -43,6 +47,9 @@ export class Daemon {
   readonly #opening = new Map<string, Promise<Segment>>();
   readonly #services: DaemonServices;
   #listener: DaemonListener | undefined;
+  readonly #stop = new AbortController();
+  #watching: Promise<void> | undefined;
+  #room: DiskRoom | undefined;
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
@@ -93,6 +100,8 @@ export class Daemon {
     for (const { volumeId, pg } of findSegments(options.disk, options.dataDirectory)) await daemon.segment(volumeId, pg);
     daemon.#listener = await options.network.serve(daemon.#services, options.listen);
     daemon.peers.start();
+    await daemon.#lookAtDisk();
+    daemon.#watching = daemon.#watchDisk();
     return daemon;
   }
 
@@ -154,6 +163,35 @@ export class Daemon {
     };
   }
 
+  async #watchDisk(): Promise<void> {
+    const { clock, logger } = this.#options;
+    while (!this.#stop.signal.aborted) {
+      await clock.sleep(DISK_LOOK_MS, this.#stop.signal);
+      try {
+        if (!this.#stop.signal.aborted) await this.#lookAtDisk();
+      } catch (error) {
+        logger.warn({ err: error }, 'how much room the disk has could not be asked');
+      }
+    }
+  }
+
+  async #lookAtDisk(): Promise<void> {
+    const { disk, dataDirectory, limits } = this.#options;
+    const space = await disk.space(dataDirectory);
+    this.metrics.diskFreeBytes.set(space.freeBytes);
+    this.#room = roomOf(space, limits.diskReserveBytes, this.#room);
+    for (const segment of this.#segments.values()) segment.held.noteRoom(this.#room);
+  }
+
+  /** Does every segment take redo and serve reads? One that fetches what it lost counts as on its way. */
+  readiness(): { ok: boolean; message: string } {
+    const wrong = [...this.#segments.values()].flatMap((segment) => {
+      const { fault, message } = segment.state();
+      return fault === undefined || fault.kind === 'LOST_REDO' ? [] : [`volume ${segment.volumeId}: ${message}`];
+    });
+    return wrong.length === 0 ? { ok: true, message: 'ready' } : { ok: false, message: wrong.join('; ') };
+  }
+
   status(): unknown {
     return {
       daemonId: this.#options.daemonId,
@@ -167,6 +205,8 @@ export class Daemon {
    * answer an opener, who would believe that it holds nothing, nor take redo that it could not write.
    */
   async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#watching;
     this.#listener?.leaving();
     const segments = [...this.#segments.values()];
     for (const segment of segments) segment.sessions.closeAll();

@@ -50,7 +50,12 @@ await runMain(logger, async () => {
     daemonId: config.daemonId,
     zone: config.zone,
     peers: readPeers(config.peers),
-    limits: { ...DEFAULT_LIMITS, mergeBytes: config.mergeMib * MIB, logRetainBytes: config.logRetainMib * MIB },
+    limits: {
+      ...DEFAULT_LIMITS,
+      mergeBytes: config.mergeMib * MIB,
+      logRetainBytes: config.logRetainMib * MIB,
+      diskReserveBytes: config.diskReserveMib * MIB,
+    },
     scrubBytesPerSecond: config.scrubBytesPerSecond,
     logger,
     disk: systemDisk(),
@@ -63,7 +68,7 @@ await runMain(logger, async () => {
     listen: config.metricsListen,
     registry: daemon.metrics.registry,
     live: () => ({ ok: true, message: 'ok' }),
-    ready: () => ({ ok: true, message: 'ready' }),
+    ready: () => daemon.readiness(),
     status: () => daemon.status(),
   });
   shutdown.add('status server', () => status.close());

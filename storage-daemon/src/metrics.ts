@@ -12,6 +12,7 @@ export class DaemonMetrics {
   readonly refusals: Counter<'rpc' | 'reason'>;
   readonly scrubbedBytes: Counter;
   readonly fetchedBytes: Counter;
+  readonly diskFreeBytes: Gauge;
 
   constructor(segments: () => Iterable<Segment>) {
     const registers = [this.registry];
@@ -51,6 +52,8 @@ export class DaemonMetrics {
     });
     this.fetchedBytes = new Counter({ name: 'aurora_storage_fetched_bytes_total', help: 'Redo and copies fetched from peers', registers });
 
+    this.diskFreeBytes = new Gauge({ name: 'aurora_storage_disk_free_bytes', help: 'Free bytes of the data directory’s disk', registers });
+
     const gauge = (name: string, help: string, read: (segment: Segment) => number): void => {
       new Gauge({
         name: `aurora_storage_${name}`,
@@ -88,6 +91,9 @@ export class DaemonMetrics {
     gauge('tail_cache_bytes', 'Newest redo in memory', (segment) => segment.content?.log.cachedBytes ?? 0);
     gauge('page_cache_bytes', 'Materialised pages in memory', (segment) => segment.content?.cache.bytes ?? 0);
     gauge('merges', 'Merges of redo into pages since start', (segment) => segment.content?.merger.merges ?? 0);
+    gauge('unwritable', '1 when no redo is taken because the disk is full or fails', (segment) =>
+      segment.held.unwritable === undefined ? 0 : 1,
+    );
     gauge('damaged', '1 when the segment refuses reads', (segment) => (segment.phase === 'DAMAGED' ? 1 : 0));
   }
 }

@@ -68,7 +68,7 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
     owesLsn: 0n,
   };
   const limits = { ...DEFAULT_LIMITS, mergeBytes: 4096 * MIB, mergeRefs: 1e9, chainMax: 1e9 };
-  return SegmentContent.open(systemDisk(), directory, control, baseLsn, limits, {
+  return SegmentContent.open(systemDisk(), directory, control, { durableLsn: baseLsn }, limits, {
     clock: systemClock(),
     onDurable: () => {},
     onProgress: () => {},

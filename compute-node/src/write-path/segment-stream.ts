@@ -187,6 +187,13 @@ export class SegmentStream implements Sink {
       return;
     }
     if (response.epoch !== epoch) return;
+    if (response.result === 'UNWRITABLE') {
+      // It hears VDL and PGMRPL on this stream, takes nothing, and says when that is over. What else is in flight it refuses too.
+      this.#noteError(`${this.endpoint.id} takes no redo: ${response.message}`);
+      this.#acknowledged(response.scl);
+      if (this.#phase !== 'lagging') this.#lag();
+      return;
+    }
     this.#acknowledged(response.scl);
     if (this.#phase === 'connecting') {
       this.#backoff.reset();
@@ -234,7 +241,7 @@ export class SegmentStream implements Sink {
     if (this.#phase !== 'lagging') {
       this.#context.logger.warn(
         { segment: this.endpoint.id, scl: this.#scl, ringStart: this.#context.ring.startLsn },
-        'segment is too far behind, its peers feed it',
+        'segment is not fed: it is too far behind, or takes nothing; its peers feed it, and it is asked how far it is',
       );
     }
     this.#phase = 'lagging';
@@ -257,6 +264,12 @@ export class SegmentStream implements Sink {
       }
       if (countsForWriter(state, epoch)) {
         this.#acknowledged(state.scl);
+        if (state.fault?.kind === 'DISK_FULL' || state.fault?.kind === 'DISK_ERROR') {
+          this.#noteError(`${this.endpoint.id} takes no redo: ${state.message}`);
+          onAcknowledged(this.endpoint.index, state.scl);
+          this.#lag();
+          return;
+        }
         this.#resume(state.scl);
         onAcknowledged(this.endpoint.index, state.scl);
         return;

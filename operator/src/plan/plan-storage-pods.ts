@@ -3,7 +3,7 @@ import { isNodeReady, isPodReady, isTerminating, timeMs, type Node, type Pod } f
 import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import type { Action, Notice, Obstacle, Plan } from './actions.ts';
-import { isInitialized, isSegmentSettled, zoneOfSegment, type Observed } from '../observed/observed.ts';
+import { isInitialized, isSegmentSettled, segmentHealth, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { outdatedBecause } from './outdated.ts';
 import { mayMakeClaims } from './plan-claims.ts';
 import { podTrouble } from './pod-health.ts';
@@ -62,7 +62,7 @@ export function planStoragePods(observed: Observed, image: string): Plan {
             }
           : {}),
       });
-    } else if (isOutdated && !isPodReady(pod)) {
+    } else if (isOutdated && !isPodReady(pod) && mayInterrupt(observed, index)) {
       actions.push({ kind: 'delete-pod', pod, why: `not ready, and ${outdatedWhy}` });
     } else if ((isOutdated || claimGoes) && !replacing && othersAreUp(observed, index)) {
       replacing = true;
@@ -91,6 +91,12 @@ export function planStoragePods(observed: Observed, image: string): Plan {
   }
   const storageNames = new Set(segmentIndexes.map((index) => storageName(name, index)));
   return { actions, obstacles, outdated: outdated.filter((pod) => storageNames.has(pod)) };
+}
+
+/** One that answers with a fault (a full disk, say) still serves: of those one at a time goes, and only while all others answer. */
+function mayInterrupt(observed: Observed, index: number): boolean {
+  if (segmentHealth(observed, index).kind !== 'faulty') return true;
+  return segmentIndexes.every((other) => other === index || segmentHealth(observed, other).kind !== 'down');
 }
 
 /** After the beginning, a pod that has to be made is news. */

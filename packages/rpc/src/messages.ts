@@ -71,7 +71,7 @@ export interface AppendRequest {
   more?: boolean;
 }
 
-export type AppendResult = 'OK' | 'FENCED' | 'GAP' | 'REFUSED';
+export type AppendResult = 'OK' | 'FENCED' | 'GAP' | 'REFUSED' | 'UNWRITABLE';
 
 export interface AppendResponse {
   scl: bigint;

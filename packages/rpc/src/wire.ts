@@ -10,7 +10,7 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
-const APPEND_RESULTS: readonly AppendResult[] = ['OK', 'FENCED', 'GAP', 'REFUSED'];
+const APPEND_RESULTS: readonly AppendResult[] = ['OK', 'FENCED', 'GAP', 'REFUSED', 'UNWRITABLE'];
 
 /** Thrown for bytes that are not the message they should be. */
 export class WireError extends Error {

@@ -26,7 +26,16 @@ export interface Disk {
   removeTree(path: string): Promise<void>;
   /** Makes a directory's entries durable. */
   syncDirectory(path: string): Promise<void>;
+  /** Of the file system that holds a directory. */
+  space(directory: string): Promise<DiskSpace>;
   openStore(directory: string, options: KeyedStoreOptions): Promise<KeyedStore>;
+}
+
+/** In bytes. */
+export interface DiskSpace {
+  /** What this process may still write. */
+  readonly freeBytes: number;
+  readonly totalBytes: number;
 }
 
 /** create: made anew, empty. existing: must be there. */

@@ -115,6 +115,10 @@ const SYSTEM: Disk = {
   removeFile: (path) => fs.promises.rm(path, { force: true }),
   removeTree: (path) => fs.promises.rm(path, { recursive: true, force: true }),
   syncDirectory,
+  async space(directory) {
+    const { bsize, bavail, blocks } = await fs.promises.statfs(directory);
+    return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
+  },
   openStore: (directory, options) => LevelStore.open(directory, options),
 };
 

@@ -72,6 +72,9 @@ export async function copyFromPeer(segment: Segment, peer: Peer, owesLsn: bigint
           source = chunk.state;
           checkMessage('SegmentState', source, 'state');
           await segment.epochs.checkCopy(source);
+          const { freeBytes } = await disk.space(directory);
+          if (freeBytes < Number(source.bytesUsed))
+            throw new AuroraRpcError('NOT_READY', `the copy may take ${source.bytesUsed} bytes, and the disk has ${freeBytes} free`);
         }
         await store.putRaw(chunk.values);
         for (const { value } of chunk.values) bytes += value.length;

@@ -30,7 +30,9 @@ export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Cloc
     for (let at = 0; at < batches.length;) {
       const header = checkRedoBatch(batches, at);
       while (segment.epochs.settling !== undefined) await segment.epochs.settling;
-      if (segment.append(header, batches.subarray(at, at + header.totalBytes)) === 'gap') {
+      const outcome = segment.append(header, batches.subarray(at, at + header.totalBytes));
+      if (outcome === 'unwritable') throw new AuroraRpcError('NOT_READY', segment.held.unwritable ?? '');
+      if (outcome === 'gap') {
         throw new AuroraRpcError('INVALID', `${peer.id}: redo is missing before ${header.backlink}`);
       }
       at += header.totalBytes;

@@ -144,7 +144,9 @@ export class SegmentSync {
   #plan(since: number): SyncPlan {
     const { segment, table } = this.#parts;
     const needsCopy = segment.held.needsCopy ? (segment.held.damage ?? 'the segment is empty') : undefined;
-    return planSync({ own: segment.state(), needsCopy, peers: table.views(segment, since), peerCount: table.peers.length });
+    const plan = planSync({ own: segment.state(), needsCopy, peers: table.views(segment, since), peerCount: table.peers.length });
+    const { unwritable } = segment.held;
+    return unwritable !== undefined && (plan.kind === 'fetch' || plan.kind === 'copy') ? { kind: 'wait', reason: unwritable } : plan;
   }
 
   #isDue(aheadLsn: bigint): boolean {

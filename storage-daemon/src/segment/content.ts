@@ -1,4 +1,5 @@
 import type { Disk } from '../disk/disk.ts';
+import { errnoOf, isStoreIoError } from '../disk/disk-room.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
@@ -137,13 +138,14 @@ export class SegmentContent {
 
   /**
    * Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer, and
-   * AnnulledAppliedError when its history rules out what its pages hold, or what is durable (`durableLsn`).
+   * AnnulledAppliedError when its history rules out what its pages hold, or what is durable (`durableLsn`). Redo past `endLsn` is cut off:
+   * it may look sound and never have reached the disk. Errors of the disk are thrown as they are.
    */
   static async open(
     disk: Disk,
     directory: string,
     control: SegmentControl,
-    durableLsn: bigint,
+    { durableLsn, endLsn }: { readonly durableLsn: bigint; readonly endLsn?: bigint | undefined },
     limits: SegmentLimits,
     hooks: ContentHooks,
   ): Promise<SegmentContent> {
@@ -154,6 +156,7 @@ export class SegmentContent {
         writeBufferBytes: limits.levelWriteBufferBytes,
       });
     } catch (error) {
+      if (errnoOf(error) !== '' || isStoreIoError(error)) throw error;
       throw new StoreUnusableError(`the page store cannot be opened: ${String(error instanceof Error ? (error.cause ?? error) : error)}`);
     }
     let log: RedoLog | undefined;
@@ -180,6 +183,7 @@ export class SegmentContent {
         hooks.onLogDamage,
       );
       if (log.startLsn > mark.lsn) throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' mark ${mark.lsn}`);
+      if (endLsn !== undefined && endLsn < log.tail.lsn && endLsn >= log.startLsn) await log.truncate(endLsn);
       if (log.tail.lsn < mark.lsn) await log.restart(mark);
       const annul = annulPoint(control.history, log.runs);
       const durable = durableLsn > mark.lsn ? durableLsn : mark.lsn;
@@ -340,7 +344,7 @@ async function readMarkAndState(
     const removals = await store.removals();
     return { mark, state: decodeVolumeState(bytes), removals: removals === undefined ? [] : decodeCuts(removals) };
   } catch (error) {
-    if (error instanceof StoreUnusableError || error instanceof RedoError) throw error;
+    if (error instanceof StoreUnusableError || error instanceof RedoError || errnoOf(error) !== '' || isStoreIoError(error)) throw error;
     const reason = error instanceof Error ? error : new Error(String(error));
     hooks.onCorruption('state', reason);
     throw new StoreUnusableError(reason.message);

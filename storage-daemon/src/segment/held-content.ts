@@ -1,4 +1,5 @@
 import type { Disk } from '../disk/disk.ts';
+import { errnoOf, isNoRoom, isStoreIoError, probeDisk, type DiskRoom } from '../disk/disk-room.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format';
@@ -54,6 +55,8 @@ export class HeldContent {
   #failure: { readonly fault: SegmentFault; readonly message: string } | undefined;
   #storeBytes = 0;
   #durable: DurablePoint | undefined;
+  #room: DiskRoom | undefined;
+  #isRecovering = false;
   /** While a peer copies from here, the log stays. */
   copiesOut = 0;
 
@@ -68,13 +71,28 @@ export class HeldContent {
 
   get phase(): SegmentPhase {
     if (this.#isImporting) return 'IMPORTING';
-    if (this.#failure !== undefined) return 'DAMAGED';
-    return this.#content === undefined ? 'EMPTY' : 'READY';
+    if (this.#failure === undefined) return this.#content === undefined ? 'EMPTY' : 'READY';
+    return this.#canRead ? 'READY' : 'DAMAGED';
   }
 
   /** Why reads are refused; undefined when they are not. */
   get damage(): string | undefined {
-    return this.#failure?.message;
+    return this.#canRead ? undefined : this.#failure?.message;
+  }
+
+  /** A disk that cannot be written takes nothing away from what is stored. */
+  get #canRead(): boolean {
+    return this.#failure === undefined || (this.#content !== undefined && isOfDisk(this.#failure.fault));
+  }
+
+  /** Why no redo is taken although it could be read: the disk is full or fails. Undefined while redo is taken. */
+  get unwritable(): string | undefined {
+    if (this.#failure !== undefined && isOfDisk(this.#failure.fault)) return this.#failure.message;
+    return this.#room?.isFull === true ? fullMessage(this.#room) : undefined;
+  }
+
+  get #hasDiskFault(): boolean {
+    return this.#failure !== undefined && isOfDisk(this.#failure.fault);
   }
 
   get #damageKind(): SegmentFault['kind'] | undefined {
@@ -83,7 +101,9 @@ export class HeldContent {
 
   /** What is wrong, and in words; undefined while nothing is. */
   get fault(): { readonly fault: SegmentFault; readonly message: string } | undefined {
-    if (this.#failure !== undefined || !this.owes) return this.#failure;
+    if (this.#failure !== undefined) return this.#failure;
+    if (this.#room?.isFull === true) return { fault: fullFault(this.#room), message: fullMessage(this.#room) };
+    if (!this.owes) return undefined;
     const { owesLsn } = this.#parts.control.value;
     return { fault: { kind: 'LOST_REDO', lsn: owesLsn, heldLsn: this.scl }, message: `lost redo up to ${formatLsn(owesLsn)} to damage` };
   }
@@ -144,15 +164,15 @@ export class HeldContent {
     }
   }
 
-  /** Opens what the control file points to. What cannot be used is reported as damage. */
-  async open(): Promise<void> {
+  /** Opens what the control file points to; the log up to `endLsn` where it is given. What cannot be used is reported as damage. */
+  async open(endLsn?: bigint): Promise<void> {
     const { directory, disk, control, limits, events, logger } = this.#parts;
     try {
       this.#durable = await DurablePoint.open(disk, join(directory, 'durable'), control.value.baseEpoch, (error) =>
         logger.error({ volume: this.#volumeId, err: error }, 'what is durable cannot be noted; after a restart less of it is known'),
       );
       const known = this.#durable.lsn;
-      const content = await SegmentContent.open(disk, directory, control.value, known, limits, this.#hooks());
+      const content = await SegmentContent.open(disk, directory, control.value, { durableLsn: known, endLsn }, limits, this.#hooks());
       this.#content = content;
       content.ingest.noteVdl(Number(known < this.scl ? known : this.scl));
       // What was durable was on this disk: its log has lost it since, whatever the log itself says.
@@ -161,6 +181,10 @@ export class HeldContent {
     } catch (error) {
       if (error instanceof AnnulledAppliedError) {
         this.#onDamage(error);
+        return;
+      }
+      if (errnoOf(error) !== '' || isStoreIoError(error)) {
+        await this.#onDiskError(error, 'open');
         return;
       }
       if (!(error instanceof StoreUnusableError || error instanceof StoredValueError || error instanceof LogReadError)) throw error;
@@ -180,6 +204,89 @@ export class HeldContent {
     if (claimedLsn > lsn && claimedLsn > control.value.owesLsn) await control.save({ owesLsn: claimedLsn });
   }
 
+  // The disk -------------------------------------------------------------------------------------------------------
+
+  /**
+   * Takes a look at the disk. While there is no room for redo, what is merged is dropped whoever lacks it, and what is not is merged: that
+   * gives room back. Once what failed can be written again, the content is opened anew.
+   */
+  noteRoom(room: DiskRoom): void {
+    const { control, logger, progress } = this.#parts;
+    const wasFull = this.#room?.isFull === true;
+    this.#room = room;
+    if (room.isFull !== wasFull) {
+      const fields = { volume: this.#volumeId, freeBytes: room.freeBytes, neededBytes: room.neededBytes };
+      if (room.isFull) logger.error(fields, 'the disk is full: no redo is taken until there is room; reads and peers are served');
+      else logger.info(fields, 'the disk has room again: redo is taken');
+      progress.moved();
+    }
+    if (this.#failure?.fault.kind === 'DISK_FULL') this.#failure = { fault: fullFault(room), message: this.#failure.message };
+    const content = this.#content;
+    if (room.isFull && content !== undefined && this.#failure === undefined) {
+      content.merger.request();
+      void control
+        .exclusive(async () => void (this.#content === content && (await content.log.dropBelow(this.#dropLimit(content.merger.mark)))))
+        .catch((error: unknown) => this.#onDiskError(error, 'drop redo log'));
+    }
+    if (this.#hasDiskFault && !room.isFull && !this.#isImporting && !this.#isRecovering) {
+      this.#isRecovering = true;
+      void control
+        .exclusive(() => this.#recover())
+        .catch((error: unknown) => logger.error({ volume: this.#volumeId, err: error }, 'the segment could not be opened again'))
+        .finally(() => {
+          this.#isRecovering = false;
+        });
+    }
+  }
+
+  /**
+   * After a write failed nobody knows what the disk kept past the last sync. So the content is closed, opened as after a start, and its
+   * log cut to what was synced, which is all that was acknowledged; peers have the rest.
+   */
+  async #recover(): Promise<void> {
+    const { directory, disk, logger, progress } = this.#parts;
+    if (!this.#hasDiskFault || this.#isImporting) return;
+    if ((await probeDisk(disk, directory)) !== '') return;
+    const syncedTo = this.#content?.log.durable.lsn;
+    await this.close();
+    // Its fault stays until it is open: it must not look as if it never held anything.
+    try {
+      await this.open(syncedTo);
+    } catch (error) {
+      this.stop({ kind: 'UNKNOWN' }, `it cannot be opened again: ${describeCause(error)}`);
+    }
+    if (this.#content !== undefined && this.#content.log.failure === undefined && this.#hasDiskFault) {
+      this.#failure = undefined;
+      logger.info({ volume: this.#volumeId, scl: formatLsn(this.scl) }, 'the disk can be written again: redo is taken');
+    }
+    progress.moved();
+  }
+
+  /** A read or write failed. LevelDB does not say why: then the disk is asked. */
+  async #onDiskError(error: unknown, operation: string): Promise<void> {
+    const { directory, disk } = this.#parts;
+    const words = `${operation}: ${describeCause(error)}`;
+    const known = errnoOf(error);
+    // At once, whatever the disk says: nothing may be taken now.
+    this.#stopForDisk(known === '' ? 'EIO' : known, operation, words);
+    if (known !== '') return;
+    const probed = await probeDisk(disk, directory);
+    if (isNoRoom(probed) || (probed !== '' && probed !== 'EIO')) this.#stopForDisk(probed, operation, words);
+  }
+
+  #stopForDisk(errno: string, operation: string, words: string): void {
+    const room = this.#room ?? { isFull: true, freeBytes: 0, neededBytes: this.#parts.limits.diskReserveBytes };
+    const fault: SegmentFault = isNoRoom(errno) ? fullFault(room) : { kind: 'DISK_ERROR', error: errno, operation };
+    const message = isNoRoom(errno) ? fullMessage(room) : `the disk fails (${errno}): ${words}`;
+    if (this.#failure !== undefined && (this.#failure.message === message || !isOfDisk(this.#failure.fault))) return;
+    this.#failure = { fault, message };
+    this.#parts.logger.error(
+      { volume: this.#volumeId, fault, reason: words },
+      'the disk cannot be written: no redo is taken until it can; what is stored is served',
+    );
+    this.#parts.progress.moved();
+  }
+
   async close(): Promise<void> {
     await this.#content?.close();
     this.#content = undefined;
@@ -197,6 +304,10 @@ export class HeldContent {
   }
 
   #onDamage(error: Error): void {
+    if (errnoOf(error) !== '' || isStoreIoError(error)) {
+      void this.#onDiskError(error, 'store pages').catch((failure: unknown) => this.stop({ kind: 'UNKNOWN' }, String(failure)));
+      return;
+    }
     this.stop(faultOf(error), describeFailure(error));
   }
 
@@ -213,11 +324,7 @@ export class HeldContent {
         progress.moved();
       },
       onLogDamage: (damage) => this.#noteLogDamage(damage),
-      onLogFailure: (error) =>
-        this.stop(
-          { kind: 'DISK_ERROR', error: errnoName(error), operation: 'write redo log' },
-          `the redo log cannot be written: ${error.message}`,
-        ),
+      onLogFailure: (error) => this.#stopForDisk(errnoOf(error) || 'EIO', 'write redo log', error.message),
       onDamage: (error) => this.#onDamage(error),
       fetchPage,
       dropLimit: (mark) => this.#dropLimit(mark),
@@ -241,6 +348,7 @@ export class HeldContent {
   #dropLimit(mark: Mark): bigint {
     if (this.copiesOut > 0) return 0n;
     const content = this.#content;
+    if (this.#room?.isFull === true) return mark.lsn;
     if (content !== undefined && content.log.bytes > this.#parts.limits.logRetainBytes) return mark.lsn;
     const lowest = this.#parts.lowestPeerScl();
     if (lowest === undefined) return 0n;
@@ -255,6 +363,7 @@ export class HeldContent {
    */
   replace(fill: (pagesDirectory: string) => Promise<Partial<SegmentControl>>): Promise<void> {
     if (this.#isImporting) throw new AuroraRpcError('NOT_READY', 'an import or copy is under way already');
+    if (this.unwritable !== undefined) throw new AuroraRpcError('NOT_READY', this.unwritable);
     this.#isImporting = true;
     const { directory, disk, control } = this.#parts;
     const generation = control.value.pagesGeneration + 1;
@@ -265,9 +374,15 @@ export class HeldContent {
       const change = await fill(target);
       await control.exclusive(() => this.#switch(generation, change));
     };
-    return work().finally(() => {
-      this.#isImporting = false;
-    });
+    return work()
+      .catch(async (error: unknown) => {
+        // What did not come to its end takes no room.
+        if (control.value.pagesGeneration !== generation) await disk.removeTree(pagesDirectory(directory, generation));
+        throw error;
+      })
+      .finally(() => {
+        this.#isImporting = false;
+      });
   }
 
   async #switch(generation: number, change: Partial<SegmentControl>): Promise<void> {
@@ -320,8 +435,7 @@ function faultOf(error: Error): SegmentFault {
     return { kind: 'HISTORY_REFUSED', epoch, startLsn, durableLsn };
   }
   if (error instanceof RedoError) return { kind: 'REDO_FAILED', lsn: error.lsn, record: error.record, page: error.page ?? '' };
-  const name = errnoName(error);
-  return name === '' ? { kind: 'UNKNOWN' } : { kind: 'DISK_ERROR', error: name, operation: 'apply redo' };
+  return { kind: 'UNKNOWN' };
 }
 
 function describeFailure(error: Error): string {
@@ -329,9 +443,23 @@ function describeFailure(error: Error): string {
   return `LSN ${formatLsn(error.lsn)}, ${error.record}${error.page === undefined ? '' : `, ${error.page}`}: ${error.message}`;
 }
 
-/** The errno's name, '' when the operating system had no part in it. */
-function errnoName(error: Error): string {
-  return 'code' in error && typeof error.code === 'string' && 'errno' in error ? error.code : '';
+function describeCause(error: unknown): string {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** Faults that end when the disk can be written again. */
+function isOfDisk(fault: SegmentFault): boolean {
+  return fault.kind === 'DISK_FULL' || fault.kind === 'DISK_ERROR';
+}
+
+function fullFault({ freeBytes, neededBytes }: DiskRoom): SegmentFault {
+  return { kind: 'DISK_FULL', freeBytes: BigInt(freeBytes), neededBytes: BigInt(neededBytes) };
+}
+
+/** Without the bytes that are free, so that the same words mean that nothing has changed. */
+function fullMessage({ neededBytes }: DiskRoom): string {
+  return `the disk is full: redo is taken again once ${neededBytes} bytes of it are free`;
 }
 
 function highest(...lsns: readonly bigint[]): bigint {

@@ -19,6 +19,8 @@ export interface SegmentLimits {
   readonly logRetainBytes: number;
   /** Bytes that may wait for the disk or the index before a stream is paused. */
   readonly queueBytes: number;
+  /** Free bytes of the disk below which no redo is taken; a tenth of the disk where that is less. */
+  readonly diskReserveBytes: number;
 }
 
 const MIB = 1024 * 1024;
@@ -36,4 +38,5 @@ export const DEFAULT_LIMITS: SegmentLimits = {
   chainMax: 256,
   logRetainBytes: 1024 * MIB,
   queueBytes: 16 * MIB,
+  diskReserveBytes: 256 * MIB,
 };

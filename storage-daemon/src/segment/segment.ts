@@ -47,7 +47,8 @@ export interface SegmentDeps {
 /** LSNs are numbers in memory, exact up to here. */
 const MAX_LSN = BigInt(Number.MAX_SAFE_INTEGER);
 
-export type AppendOutcome = 'appended' | 'duplicate' | 'gap';
+/** unwritable: the disk is full or fails. */
+export type AppendOutcome = 'appended' | 'duplicate' | 'gap' | 'unwritable';
 
 /**
  * One copy of one protection group: the epochs it obeys, the content it holds, and those who write to it and wait for it.
@@ -181,6 +182,7 @@ export class Segment {
         `batch.backlink: ${formatLsn(header.backlink)} of epoch ${header.previousEpoch} does not link to the log's end ${formatLsn(tail.lsn)} of epoch ${tail.epoch}`,
       );
     }
+    if (this.held.unwritable !== undefined) return 'unwritable';
     content.append(header, batch);
     return 'appended';
   }

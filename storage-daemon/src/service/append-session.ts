@@ -131,6 +131,10 @@ class AppendStream implements AppendSession {
         const header = checkRedoBatch(batches, at);
         if (header.epoch > this.epoch) throw new RedoBatchError('epoch', `${header.epoch} is past the stream's epoch ${this.epoch}`);
         const outcome = segment.append(header, batches.subarray(at, at + header.totalBytes));
+        if (outcome === 'unwritable') {
+          this.#respond(segment.scl, 'UNWRITABLE', segment.held.unwritable ?? '');
+          return;
+        }
         if (outcome === 'gap') {
           this.#respond(segment.scl, 'GAP', '');
           this.#deps.onGap(segment);

@@ -1,4 +1,4 @@
-import type { Disk, DiskFile, OpenMode } from '../disk/disk.ts';
+import type { Disk, DiskFile, DiskSpace, OpenMode } from '../disk/disk.ts';
 import type { BatchOperation, KeyedStore, KeyedStoreOptions, StoreEntry } from '../disk/keyed-store.ts';
 
 /** A disk that does what another one does, until it is told to fail: before any change to a file, a directory or a store. */
@@ -42,6 +42,8 @@ export class FaultDisk implements Disk {
   readonly #faultOf: FaultOf;
   readonly #open = new Set<{ close(): Promise<void> }>();
   #pending: Promise<unknown> = Promise.resolve();
+  /** What it says is free; the real disk's when undefined. */
+  freeBytes: number | undefined;
 
   constructor(real: Disk, faultOf: FaultOf) {
     this.#real = real;
@@ -104,6 +106,11 @@ export class FaultDisk implements Disk {
   }
   syncDirectory(path: string): Promise<void> {
     return this.change('sync directory', path, () => this.#real.syncDirectory(path));
+  }
+  space(directory: string): Promise<DiskSpace> {
+    return this.freeBytes === undefined
+      ? this.#real.space(directory)
+      : Promise.resolve({ freeBytes: this.freeBytes, totalBytes: 1024 * 1024 * 1024 * 1024 });
   }
   async openStore(directory: string, options: KeyedStoreOptions): Promise<KeyedStore> {
     const store = await this.change('open store', directory, () => this.#real.openStore(directory, options));
@@ -216,6 +223,7 @@ export function unsyncedDisk(real: Disk): Disk {
     removeFile: (path) => real.removeFile(path),
     removeTree: (path) => real.removeTree(path),
     syncDirectory: none,
+    space: (directory) => real.space(directory),
     async openFile(path, mode) {
       const file = await real.openFile(path, mode);
       return {

@@ -13,6 +13,7 @@ import {
   type SegmentState,
 } from '@kube-aurora/rpc';
 import { Daemon } from '../daemon.ts';
+import type { Disk } from '../disk/disk.ts';
 import { systemDisk } from '../disk/system-disk.ts';
 import { grpcNetwork } from '../service/daemon-network.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
@@ -41,6 +42,8 @@ export class TestCluster {
   readonly limits: SegmentLimits;
   /** Of daemons that start from now on. */
   logger = silentLogger();
+  /** By daemon, of those that start from now on; the machine's own unless given. */
+  readonly disks = new Map<number, Disk>();
 
   private constructor(limits: SegmentLimits) {
     this.limits = limits;
@@ -70,7 +73,7 @@ export class TestCluster {
       limits: this.limits,
       scrubBytesPerSecond: 0,
       logger: this.logger,
-      disk: systemDisk(),
+      disk: this.disks.get(i) ?? systemDisk(),
       network: grpcNetwork(systemClock()),
       clock: systemClock(),
     });
@@ -99,6 +102,19 @@ export class TestCluster {
     for (const client of this.clients) client.close();
     for (let i = 0; i < this.daemons.length; i++) await this.stopDaemon(i);
     fs.rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  /** Waits until a daemon answers: a client's channel rests after a refused connection. */
+  async reachable(i: number): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        await this.status(i);
+        return;
+      } catch (error) {
+        if (!(error instanceof AuroraRpcError) || error.code !== 'UNREACHABLE' || tries > 200) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
   }
 
   status(i: number): Promise<SegmentState> {
