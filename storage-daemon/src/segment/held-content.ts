@@ -270,7 +270,10 @@ export class HeldContent {
     // At once, whatever the disk says: nothing may be taken now.
     this.#stopForDisk(known === '' ? 'EIO' : known, operation, words);
     if (known !== '') return;
+    const failure = this.#failure;
     const probed = await probeDisk(disk, directory);
+    // It may have been opened again meanwhile.
+    if (this.#failure !== failure) return;
     if (isNoRoom(probed) || (probed !== '' && probed !== 'EIO')) this.#stopForDisk(probed, operation, words);
   }
 
