@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import type { Disk, DiskFile, OpenMode } from '../../storage-daemon/src/disk/disk.ts';
+import type { Disk, DiskFile, DiskSpace, OpenMode } from '../../storage-daemon/src/disk/disk.ts';
 import type { KeyedStore, KeyedStoreOptions } from '../../storage-daemon/src/disk/keyed-store.ts';
 import type { SeededRandom } from '../faults/random.ts';
 import type { Machine } from './machine.ts';
@@ -96,6 +96,8 @@ function changed(content: Buffer, change: Change): Buffer {
   return next;
 }
 
+const CAPACITY_BYTES = 2 ** 40;
+
 /** A file's content, a store, or undefined for a directory. */
 type Content = FileContent | StoreContent | undefined;
 type Entries = Map<string, Content>;
@@ -187,7 +189,7 @@ export class SimulatedDisk implements Disk {
 
   #check(): void {
     const { failure } = this.faults;
-    if (failure !== undefined) throw Object.assign(new Error(`${failure}: simulated`), { code: failure });
+    if (failure !== undefined) throw Object.assign(new Error(`${failure}: simulated`), { code: failure, errno: -1 });
   }
 
   #change(directory: string, change: (entries: Entries) => void): void {
@@ -205,6 +207,11 @@ export class SimulatedDisk implements Disk {
       this.#change(dirname(one), (entries) => entries.set(one, undefined));
       this.#sync(dirname(one));
     }
+  }
+
+  /** It never fills by itself. */
+  space(): Promise<DiskSpace> {
+    return Promise.resolve({ freeBytes: CAPACITY_BYTES - this.bytes, totalBytes: CAPACITY_BYTES });
   }
 
   list(path: string): string[] {
