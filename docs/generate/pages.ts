@@ -1,0 +1,20 @@
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
+import { clusterSchema } from '../../operator/src/api/schema.ts';
+import { clusterReference } from './cluster-reference.ts';
+import { metricsReference } from './metrics-reference.ts';
+
+const REFERENCE = path.resolve(import.meta.dirname, '../reference');
+const FORMATTER = path.resolve(import.meta.dirname, '../../node_modules/oxfmt/bin/oxfmt');
+
+/** The pages that are made from the code, formatted as all of the repository is. */
+export function generatedPages(): { readonly file: string; readonly content: string }[] {
+  return [
+    { file: path.join(REFERENCE, 'auroracluster.md'), content: clusterReference(clusterSchema) },
+    { file: path.join(REFERENCE, 'metrics.md'), content: metricsReference() },
+  ].map(({ file, content }) => ({ file, content: formatted(file, content) }));
+}
+
+function formatted(file: string, content: string): string {
+  return execFileSync(process.execPath, [FORMATTER, '--stdin-filepath', file], { input: content, encoding: 'utf8' });
+}
