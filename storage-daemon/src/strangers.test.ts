@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AuroraRpcError, fromServiceError, PeerClient, type EpochStart, type SegmentState } from '@kube-aurora/rpc';
 import { EPOCH_STEP_MAX, HISTORY_MAX } from '@kube-aurora/volume';
+import { systemDisk } from './disk/system-disk.ts';
+import { readControl, writeControl } from './segment/control-file.ts';
 import { batchAfter, imageRecord, syntheticState, type ChainEnd } from './testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TestCluster, VOLUME, type TestWriter } from './testing/test-cluster.ts';
 
@@ -206,6 +208,28 @@ describe('strangers', () => {
     const lsns = await writer.append([imageRecord(REL, 3, 99)], ALL);
     writer.points(ALL);
     for (const i of ALL) expect(await cluster.page(i, { ...REL, block: 3 }, lsns.at(-1) ?? 0n, 2n)).toBe(99);
+  });
+
+  it('leave nothing behind that a restart annuls redo by: a history on disk that contradicts it stops that segment, whole', async () => {
+    await cluster.stopDaemon(0);
+    writer.drop(0);
+    // What a release that saved before it checked has on its disk.
+    const path = join(cluster.dataOf(0), VOLUME, '0', 'control');
+    const read = readControl(systemDisk(), path);
+    if (read === undefined) throw new Error('d0 has no control file');
+    const history = [...read.control.history, { epoch: 3n, startLsn: base.lsn }];
+    await writeControl(systemDisk(), path, { ...read.control, epoch: 3n, history });
+    await cluster.startDaemon(0);
+    const state = await cluster.until(0, (one) => one.phase === 'DAMAGED');
+    expect(state.fault).toEqual({ kind: 'HISTORY_REFUSED', epoch: 3n, startLsn: base.lsn, durableLsn: writer.end.lsn });
+    // Its peers go on without it, and take nothing of it.
+    await writer.append([imageRecord(REL, 1, 50)], [1, 2]);
+    for (const i of [1, 2]) expect((await cluster.status(i)).history).toEqual(writer.history);
+    // Its redo is all there: with the right history it is as before.
+    await cluster.stopDaemon(0);
+    await writeControl(systemDisk(), path, read.control);
+    await cluster.startDaemon(0);
+    await cluster.until(0, (one) => one.phase === 'READY' && one.scl === writer.end.lsn && one.fault === undefined);
   });
 
   it('refuses a batch that does not fit, by its field, and goes on', async () => {
