@@ -38,6 +38,7 @@ const COMMANDS = {
   'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],
   bench: [['test/bench/main.ts']],
   simulate: [['test/simulation/main.ts']],
+  'simulate:mutations': [['test/simulation/find-mutations.ts']],
   faults: [['test/faults/main.ts']],
   'faults:pgbench': [['test/faults/pgbench-on-service.ts']],
 };

@@ -18,6 +18,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '200' },
     first: { type: 'string', default: '1' },
     trace: { type: 'boolean', default: false },
+    'until-failure': { type: 'boolean', default: false },
   },
 });
 const seeds = Number(values.seeds);
@@ -46,6 +47,10 @@ function add(outcome: RunOutcome): void {
 for (let seed = first; seed < first + seeds; seed++) {
   const outcome = await runSeed(seed, { traced: false });
   add(outcome);
+  if (outcome.failure !== undefined && values['until-failure']) {
+    print(`seed ${seed} fails: ${outcome.failure.message.split('\n', 1)[0]}`);
+    process.exit(1);
+  }
   if (outcome.failure !== undefined || values.trace) {
     if (outcome.failure !== undefined) failed.push(seed);
     await show(seed);

@@ -1,0 +1,8 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { MUTATIONS } from './mutations.ts';
+
+it.each(MUTATIONS)('$name can still be made: $rule', ({ file, find }) => {
+  const source = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+  expect(source.split(find)).toHaveLength(2);
+});
