@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
 import type { PageWriter, WriteTo } from './page-writer.ts';
+import { NoSoundCopyError } from '../page-store/stored-value.ts';
 import type { PageCuts } from './page-cuts.ts';
 import type { Ingest } from './ingest.ts';
 import type { RecordTable } from './record-table.ts';
@@ -14,6 +15,8 @@ import type { RedoIndex } from './redo-index.ts';
 
 /** A chain is worth a write once so much of it can go. */
 const WORTH = 0.5;
+/** When peers could not help with a damaged page, they are asked again so much later. */
+const REST_MS = 1000;
 
 export interface LongChainParts {
   readonly ingest: Ingest;
@@ -48,13 +51,25 @@ export class LongChains {
     if (due.length === 0) return;
     this.#running = this.#parts.writer
       .write(due, () => this.#mergeable())
-      .catch(this.#parts.onFailure)
-      .finally(() => {
-        this.#running = undefined;
-        // Little could go, or much came meanwhile: they are still long.
-        for (const page of due) if (this.#isLong(page)) this.add(page);
-        this.#parts.clock.soon(() => this.poke());
-      });
+      .then(
+        () => this.#done(due, 0),
+        (error: unknown) => {
+          if (!(error instanceof NoSoundCopyError)) this.#parts.onFailure(error);
+          this.#done(due, REST_MS);
+        },
+      );
+  }
+
+  #done(due: readonly PageId[], restMs: number): void {
+    const { clock } = this.#parts;
+    // Little could go, or much came meanwhile, or a peer's help is needed: they are still long.
+    for (const page of due) if (this.#isLong(page)) this.add(page);
+    const goOn = (): void => {
+      this.#running = undefined;
+      this.poke();
+    };
+    if (restMs === 0) clock.soon(goOn);
+    else clock.after(restMs, goOn);
   }
 
   /** Until nothing is being written. */

@@ -1,6 +1,6 @@
 import { encodePageKey, encodeVolumeState, type PageId, SLRU_FORK, SLRU_KINDS, SLRU_MAX_PAGE } from '@kube-aurora/redo';
 import type { Mark, PageVersion } from '../page-store/page-store.ts';
-import { StoredValueError } from '../page-store/stored-value.ts';
+import { NoSoundCopyError, StoredValueError } from '../page-store/stored-value.ts';
 import type { Turns } from '../read/build-pages.ts';
 import { TooOldError, type PageReader, type PageSources } from '../read/page-reader.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
@@ -23,6 +23,8 @@ import { PageWriter } from './page-writer.ts';
  */
 
 const SLICE_PAGES = 32;
+/** When peers could not help with a damaged page, they are asked again so much later. */
+const REST_MS = 1000;
 
 export interface MergerParts extends PageSources {
   readonly reader: PageReader;
@@ -56,6 +58,7 @@ export class Merger {
   #mark: Mark;
   #target: Target | undefined;
   #asked = false;
+  #restUntil = -Infinity;
   #owesRemovals: boolean;
   #running: Promise<void> | undefined;
   merges = 0;
@@ -103,7 +106,7 @@ export class Merger {
   /** Looks whether there is something to do; called as ingest and PGMRPL move. */
   poke(): void {
     this.#chains.poke();
-    if (this.#writer.stopped || this.#running !== undefined) return;
+    if (this.#writer.stopped || this.#running !== undefined || this.#parts.turns.clock.now() < this.#restUntil) return;
     const { ingest, table, readFloor } = this.#parts;
     if (this.#target === undefined && ingest.onSnapshot === undefined && (this.#asked || this.#isDue())) {
       if (ingest.isAtBatchEnd) this.#snapshot(ingest.state, ingest.appliedLsn);
@@ -118,11 +121,25 @@ export class Merger {
       work = this.#merge(target);
     } else return;
     this.#running = work
-      .catch((error: unknown) => this.#fail(error))
+      .catch((error: unknown) => {
+        if (error instanceof NoSoundCopyError) this.#rest();
+        else this.#fail(error);
+      })
       .finally(() => {
         this.#running = undefined;
         if (this.#target !== undefined) this.#parts.turns.clock.soon(() => this.poke());
       });
+  }
+
+  /**
+   * A page has to wait for its peers. Pages that were written keep their versions, and the next try is as of a newer LSN: by then
+   * peers may have merged past this one.
+   */
+  #rest(): void {
+    const { clock } = this.#parts.turns;
+    this.#restUntil = clock.now() + REST_MS;
+    this.#asked = true;
+    clock.after(REST_MS, () => this.poke());
   }
 
   #snapshot(state: Ingest['state'], lsn: number): void {

@@ -16,6 +16,14 @@ export class StoredValueError extends Error {
   }
 }
 
+/** What is stored of a page is damaged, and no peer can replace it at present: they are away, behind, or past the LSN asked for. */
+export class NoSoundCopyError extends Error {
+  constructor() {
+    super('a stored page is damaged and no peer can replace it now');
+    this.name = 'NoSoundCopyError';
+  }
+}
+
 export function sealValue(key: Buffer, value: Buffer): Buffer {
   const sealed = roomFor(value.length);
   value.copy(sealed);

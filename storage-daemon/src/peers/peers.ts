@@ -117,7 +117,7 @@ export class Peers {
     return ids.flatMap((id) => this.#table.find(id) ?? []);
   }
 
-  /** A page as of `lsn`; undefined: it does not exist. Throws AuroraRpcError DAMAGED when no peer can give it. */
+  /** A page as of `lsn`; undefined: it does not exist. Throws NoSoundCopyError when no peer can give it. */
   async fetchPage(segment: Segment, page: PageId, lsn: number): Promise<Buffer | undefined> {
     const sources = (): Peer[] => this.#peersNamed(pageSources(segment.state(), this.#table.views(segment), BigInt(lsn)));
     // What was last heard may be seconds old, and is nothing at all right after a start.

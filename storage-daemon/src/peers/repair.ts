@@ -1,7 +1,7 @@
 import type { Logger } from '@kube-aurora/process';
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
-import { AuroraRpcError } from '@kube-aurora/rpc';
 import { checkRedoBatch, decodeRedoBatchHeader } from '@kube-aurora/volume';
+import { NoSoundCopyError } from '../page-store/stored-value.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { Segment } from '../segment/segment.ts';
 import type { Peer } from './peer-set.ts';
@@ -11,7 +11,7 @@ import type { Peer } from './peer-set.ts';
 const CALL_MS = 10_000;
 const PAGE_BYTES = 8192;
 
-/** A page as of `lsn` from the first of `sources` that can; undefined: it does not exist. Throws AuroraRpcError DAMAGED when none can. */
+/** A page as of `lsn` from the first of `sources` that can; undefined: it does not exist. Throws NoSoundCopyError when none can. */
 export async function fetchPage(
   segment: Segment,
   page: PageId,
@@ -29,7 +29,7 @@ export async function fetchPage(
       logger.warn({ volume: segment.volumeId, peer: peer.id, err: error }, 'a peer could not give a page for a repair');
     }
   }
-  throw new AuroraRpcError('DAMAGED', 'a stored page is damaged and no peer can replace it now');
+  throw new NoSoundCopyError();
 }
 
 /** Replaces the damaged batches around `lsn` in the stored log. True when the log reads soundly there again. */

@@ -2,7 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { RedoError } from '@kube-aurora/redo';
 import { AuroraRpcError, type CallContext, type SegmentHandlers, type SegmentId } from '@kube-aurora/rpc';
-import { StoredValueError } from '../page-store/stored-value.ts';
+import { NoSoundCopyError, StoredValueError } from '../page-store/stored-value.ts';
 import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
 import { computeImage } from '../read/compute-image.ts';
 import { TooOldError } from '../read/page-reader.ts';
@@ -41,7 +41,7 @@ export function deadlineOf(context: CallContext, clock: Clock): number {
 /** Gives failures of reads the code that the protocol has for them. */
 export function asRpcError(error: unknown): unknown {
   if (error instanceof TooOldError || error instanceof LogGoneError) return new AuroraRpcError('TOO_OLD', error.message);
-  if (error instanceof StoredValueError || error instanceof LogReadError || error instanceof RedoError)
+  if (error instanceof StoredValueError || error instanceof NoSoundCopyError || error instanceof LogReadError || error instanceof RedoError)
     return new AuroraRpcError('DAMAGED', error.message);
   return error;
 }
