@@ -72,7 +72,8 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
   chmodSync(home, 0o711);
   const unlock = lock(path.join(home, 'lock'));
   const store = new Store(new FileJournal(path.join(home, 'state')), options.historyLimit);
-  const network = await chooseNetwork(path.join(home, 'network'), home, store);
+  const held = await chooseNetwork(path.join(home, 'network'), home, store);
+  const { network } = held;
   const registry = new Registry(store, { servicePrefix: network.servicePrefix });
   const recorder = new EventRecorder(registry);
   const identity = await loadOrMakeIdentity(path.join(home, 'identity'), Date.now());
@@ -104,6 +105,7 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
       serveApi({ registry, logs: logHandler(kubelet, registry.now), identity, port, logger }),
     );
   } catch (error) {
+    held.release();
     store.close();
     unlock();
     throw error;
@@ -139,6 +141,7 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
       for (const controller of controllers) controller.stop();
       await server.close();
       store.close();
+      held.release();
       unlock();
     },
   };

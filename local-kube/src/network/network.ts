@@ -15,8 +15,16 @@ export interface Network {
 }
 
 const SLOTS = 32;
-/** The Service `kubernetes` has this port on the first address; whoever holds it has the slot. */
+/** The Service `kubernetes` has this port on the first address. */
 export const API_SERVICE_PORT = 6443;
+/** Whoever listens here, on the first address, has the slot: from the choice on, while its Services are not there yet. */
+const SLOT_PORT = 6442;
+
+/** A network that is ours until it is released. */
+export interface HeldNetwork {
+  readonly network: Network;
+  release(): void;
+}
 
 export function networkOf(slot: number): Network {
   return { servicePrefix: `127.${96 + slot}.`, podPrefix: `127.${128 + slot}.` };
@@ -35,25 +43,35 @@ export function podAddress(network: Network, node: number, index: number): strin
  * The slot that this data directory has always had, or a free one: by the directory's name, so that it stays the same when
  * the data is deleted, else the next. Remembered in `file`.
  */
-export async function chooseNetwork(file: string, dataDirectory: string, store: Store): Promise<Network> {
+export async function chooseNetwork(file: string, dataDirectory: string, store: Store): Promise<HeldNetwork> {
   const kept = existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined;
   const preferred = createHash('sha256').update(dataDirectory).digest().readUInt16LE(0) % SLOTS;
   const first = kept ?? preferred;
   for (let step = 0; step < SLOTS; step += 1) {
     const slot = (first + step) % SLOTS;
-    if (!(await isFree(apiServiceAddress(networkOf(slot))))) continue;
+    const network = networkOf(slot);
+    const holder = await listen(apiServiceAddress(network), SLOT_PORT);
+    if (holder === undefined) continue;
+    // What a local-kube that was killed has left may still serve there.
+    const service = await listen(apiServiceAddress(network), API_SERVICE_PORT);
+    if (service === undefined) {
+      holder.close();
+      continue;
+    }
+    service.close();
     writeWhole(file, String(slot));
-    if (kept !== undefined && kept !== slot) renumber(store, networkOf(kept), networkOf(slot));
-    return networkOf(slot);
+    if (kept !== undefined && kept !== slot) renumber(store, networkOf(kept), network);
+    return { network, release: () => holder.close() };
   }
   throw new Error(`all ${SLOTS} address ranges (127.96.0.0/16 and on) are taken by other local-kubes; stop one`);
 }
 
-function isFree(host: string): Promise<boolean> {
+/** Undefined when somebody else listens there. */
+function listen(host: string, port: number): Promise<net.Server | undefined> {
   return new Promise((resolve) => {
-    const server = net.createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host, port: API_SERVICE_PORT }, () => server.close(() => resolve(true)));
+    const server = net.createServer((socket) => socket.destroy()).unref();
+    server.once('error', () => resolve(undefined));
+    server.listen({ host, port }, () => resolve(server));
   });
 }
 

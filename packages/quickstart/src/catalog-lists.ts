@@ -4,6 +4,8 @@ import { parsePattern, patternCondition, literal } from './name-pattern.ts';
 export interface CatalogList {
   readonly title: string;
   readonly sql: string;
+  /** Said in place of an empty list. */
+  readonly none?: string;
   /** psql ends a few lists without their number of rows. */
   readonly noCount?: boolean;
 }
@@ -43,6 +45,7 @@ export function relationList(letters: string, more: boolean, patternText: string
   const tables = letters.includes('i') ? ' LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class c2 ON i.indrelid = c2.oid' : '';
   return {
     title: 'List of relations',
+    none: patternText === undefined ? 'Did not find any relations.' : `Did not find any relation named "${patternText}".`,
     sql: `SELECT ${columns.join(', ')}
       FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_am am ON am.oid = c.relam${tables}
       WHERE c.relkind IN (${kinds

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { causeInLog } from './pod-trouble.ts';
+import { causeInLog, failedContainer } from './pod-trouble.ts';
 
 test('the cause is the last error of the log, in its own words', () => {
   const info = '{"level":"info","time":"2026-11-26T10:00:00Z","msg":"starting"}';
@@ -10,4 +10,24 @@ test('the cause is the last error of the log, in its own words', () => {
   );
   expect(causeInLog(`${info}\n`)).toBe('');
   expect(causeInLog('{"level":"fa')).toBe('{"level":"fa');
+});
+
+test('what failed before this start is not told', () => {
+  const ended = (at: string) => ({
+    status: {
+      containerStatuses: [
+        {
+          name: 'x',
+          image: '',
+          imageID: '',
+          ready: false,
+          restartCount: 1,
+          lastState: { terminated: { exitCode: 137, finishedAt: new Date(at) } },
+        },
+      ],
+    },
+  });
+  const since = new Date('2026-11-26T10:00:00Z');
+  expect(failedContainer(ended('2026-11-26T09:59:59Z'), since)).toBeUndefined();
+  expect(failedContainer(ended('2026-11-26T10:00:01Z'), since)?.name).toBe('x');
 });

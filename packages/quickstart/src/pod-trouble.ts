@@ -11,15 +11,18 @@ export interface PodTrouble {
 
 const LOG_LINES = 40;
 
-/** The pods of a cluster that failed at least once and do not run now. Empty while the API does not answer. */
-export async function podTroubles(cluster: { readonly name: string; readonly namespace: string }): Promise<PodTrouble[]> {
+/**
+ * The pods of a cluster that failed since then and do not run now; what failed before is of an earlier start. Empty while the API does
+ * not answer.
+ */
+export async function podTroubles(cluster: { readonly name: string; readonly namespace: string }, since: Date): Promise<PodTrouble[]> {
   const core = loadKubeConfig().makeApiClient(CoreV1Api);
   const { name, namespace } = cluster;
   try {
     const { items } = await core.listNamespacedPod({ namespace, labelSelector: `kube-aurora.dev/cluster=${name}` });
     return await Promise.all(
       items.flatMap((pod) => {
-        const failed = failedContainer(pod);
+        const failed = failedContainer(pod, since);
         return failed === undefined ? [] : [describe(core, pod, failed)];
       }),
     );
@@ -29,11 +32,12 @@ export async function podTroubles(cluster: { readonly name: string; readonly nam
   }
 }
 
-/** The container whose last run failed and that has not been ready since. */
-export function failedContainer(pod: V1Pod): V1ContainerStatus | undefined {
-  return pod.status?.containerStatuses?.find(
-    (status) => !status.ready && (status.state?.terminated?.exitCode ?? status.lastState?.terminated?.exitCode ?? 0) !== 0,
-  );
+/** The container whose last run failed since then and that has not been ready after it. */
+export function failedContainer(pod: V1Pod, since: Date): V1ContainerStatus | undefined {
+  return pod.status?.containerStatuses?.find((status) => {
+    const ended = status.state?.terminated ?? status.lastState?.terminated;
+    return !status.ready && ended !== undefined && ended.exitCode !== 0 && (ended.finishedAt === undefined || ended.finishedAt >= since);
+  });
 }
 
 async function describe(core: CoreV1Api, pod: V1Pod, container: V1ContainerStatus): Promise<PodTrouble> {

@@ -113,9 +113,11 @@ export class PsqlSession {
   }
 
   /** One of psql's lists. */
-  list({ title, sql, noCount }: CatalogList): Promise<boolean> {
+  list({ title, sql, noCount, none }: CatalogList): Promise<boolean> {
     return this.#attempt(sql, async () => {
-      this.print(formatTable(await this.#ask(sql), this.style, { title, ...(noCount === true ? { footers: [] } : {}) }));
+      const table = await this.#ask(sql);
+      if (none !== undefined && table.rows.length === 0) this.printError(none);
+      else this.print(formatTable(table, this.style, { title, ...(noCount === true ? { footers: [] } : {}) }));
     });
   }
 

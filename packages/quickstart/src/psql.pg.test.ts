@@ -102,5 +102,6 @@ test('switches tell how they stand, and \\timing times what runs', async () => {
 
 test('a relation that is not there', async () => {
   expect(await type('\\d nothing\n')).toBe('Did not find any relation named "nothing".\n');
+  expect(await type('\\dt nothing*\n')).toBe('Did not find any relation named "nothing*".\n');
   expect(await type(`\\d "it's"\n`)).toContain('Did not find any relation');
 });

@@ -22,6 +22,8 @@ const STOP_MS = 30_000;
 const CLUSTER_TIMEOUT_MS = 180_000;
 
 const API_PORT = 6443;
+/** Kubernetes' times are whole seconds. */
+const STARTED_AT = new Date(Math.floor(Date.now() / 1000) * 1000);
 const LOOK_AT_PODS_MS = 1000;
 
 class StartError extends Error {}
@@ -122,7 +124,7 @@ function troubleTeller(cluster: { readonly name: string; readonly namespace: str
   return async () => {
     if (performance.now() - lastLook < LOOK_AT_PODS_MS) return;
     lastLook = performance.now();
-    for (const { pod, cause, sentence } of await podTroubles(cluster)) {
+    for (const { pod, cause, sentence } of await podTroubles(cluster, STARTED_AT)) {
       if (told.get(pod) === cause) continue;
       told.set(pod, cause);
       progress.note(sentence);
