@@ -106,6 +106,14 @@ describe('planSync', () => {
     expect(plan(state(EMPTY), peers({ scl: 1000n }, newer, newer), 'empty')).toMatchObject({ kind: 'copy', owesLsn: 900n });
   });
 
+  it('copies when the one peer that keeps the redo has it damaged, and nobody can mend it', () => {
+    const own = state();
+    const views = peers({ scl: 1600n, logStartLsn: 900n }, { scl: 1600n, logStartLsn: 1500n }, { scl: 1600n, logStartLsn: 1500n });
+    const input = { own, needsCopy: undefined, peers: views, peerCount: 5 };
+    expect(planSync(input)).toMatchObject({ kind: 'fetch', sources: ['p1'] });
+    expect(planSync({ ...input, unableToServe: new Set(['p1']) })).toMatchObject({ kind: 'copy', owesLsn: 1600n });
+  });
+
   it('copies when its store is damaged, when its import was superseded, when it is too far behind', () => {
     expect(plan(state({ phase: 'DAMAGED', scl: 0n }), peers({}, {}, {}), 'the store is damaged').kind).toBe('copy');
     const dead = state({ baseEpoch: 1n, baseLsn: 100n, scl: 100n, lastBatchEpoch: 1n, history: [{ epoch: 1n, startLsn: 100n }] });

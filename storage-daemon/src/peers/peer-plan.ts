@@ -52,6 +52,8 @@ export interface SyncInput {
   readonly peers: readonly PeerView[];
   /** How many peers there are, heard or not. */
   readonly peerCount: number;
+  /** Peers whose redo from our end on is damaged, and stayed so: they have been asked several times. */
+  readonly unableToServe?: ReadonlySet<string>;
 }
 
 /** Sources whose SCLs differ by less than this (bytes of WAL) are as good as each other: the nearer one is taken. */
@@ -68,7 +70,7 @@ function highest(values: readonly bigint[]): bigint {
 }
 
 export function planSync(input: SyncInput): SyncPlan {
-  const { own, needsCopy, peers } = input;
+  const { own, needsCopy, peers, unableToServe } = input;
   if (own.phase === 'IMPORTING') return { kind: 'idle' };
   const isReady = (peer: PeerView): boolean => peer.state.phase === 'READY';
   // Nobody has it: there is no volume yet, and nothing to wait for.
@@ -82,12 +84,12 @@ export function planSync(input: SyncInput): SyncPlan {
   }
   const ahead = peers.filter((peer) => isAhead(own, peer.state));
   if (ahead.length === 0) return { kind: 'idle' };
-  const serving = ahead.filter((peer) => peer.state.logStartLsn <= own.scl);
+  const serving = ahead.filter((peer) => peer.state.logStartLsn <= own.scl && unableToServe?.has(peer.peerId) !== true);
   if (serving.length > 0) return planFetch(own, serving);
   if (ahead.every((peer) => lastEpoch(peer.state.history) < own.epoch && lastEpoch(peer.state.history) !== lastEpoch(own.history))) {
     return { kind: 'wait', reason: `epoch ${own.epoch} was promised; its history must come before a copy is taken` };
   }
-  return planCopy(input, `redo from ${own.scl} on is no longer kept by any peer`, ahead);
+  return planCopy(input, `redo from ${own.scl} on is no longer kept soundly by any peer`, ahead);
 }
 
 /** Does this peer hold redo past ours that counts under our history? */

@@ -17,6 +17,8 @@ import type { PeerTable } from './peer-table.ts';
 /** A peer's redo may be on its way to us from the writer for this long before it is a gap. */
 const GAP_PATIENCE_MS = 900;
 const SOURCE_REST_MS = 2000;
+/** A peer's damaged redo is asked for so often before it is given up. */
+const REFUSALS_MAX = 3;
 /** When someone waits for redo: how long gaps are closed without patience, and how often peers are asked. */
 const HURRY_MS = 2000;
 const HURRY_STEP_MS = 150;
@@ -38,6 +40,8 @@ export class SegmentSync {
   readonly #parts: SegmentSyncParts;
   readonly #gap = new GapWatch(GAP_PATIENCE_MS);
   readonly #restUntil = new Map<string, number>();
+  /** By peer: how often its redo from `fromLsn` on, our end, turned out to be damaged. It has it repaired, if anyone can. */
+  readonly #refused = new Map<string, { readonly fromLsn: bigint; readonly times: number }>();
   #hurryUntil = -Infinity;
   #hurrying: Promise<void> | undefined;
   #running: Promise<void> | undefined;
@@ -144,9 +148,28 @@ export class SegmentSync {
   #plan(since: number): SyncPlan {
     const { segment, table } = this.#parts;
     const needsCopy = segment.held.needsCopy ? (segment.held.damage ?? 'the segment is empty') : undefined;
-    const plan = planSync({ own: segment.state(), needsCopy, peers: table.views(segment, since), peerCount: table.peers.length });
+    const plan = planSync({
+      own: segment.state(),
+      needsCopy,
+      peers: table.views(segment, since),
+      peerCount: table.peers.length,
+      unableToServe: this.#unableToServe(),
+    });
     const { unwritable } = segment.held;
     return unwritable !== undefined && (plan.kind === 'fetch' || plan.kind === 'copy') ? { kind: 'wait', reason: unwritable } : plan;
+  }
+
+  #unableToServe(): ReadonlySet<string> {
+    const { scl } = this.#parts.segment;
+    return new Set(
+      [...this.#refused].filter(([, { fromLsn, times }]) => fromLsn === scl && times >= REFUSALS_MAX).map(([peerId]) => peerId),
+    );
+  }
+
+  #noteRefusal(peerId: string): void {
+    const { scl } = this.#parts.segment;
+    const before = this.#refused.get(peerId);
+    this.#refused.set(peerId, { fromLsn: scl, times: before?.fromLsn === scl ? before.times + 1 : 1 });
   }
 
   #isDue(aheadLsn: bigint): boolean {
@@ -216,13 +239,14 @@ export class SegmentSync {
   }
 
   /** What `take` gives; undefined when that peer failed, which is logged and rests it. */
-  async #from<T>(peer: Peer, what: string, take: () => Promise<T>): Promise<T | undefined> {
+  async #from<T>(peer: Peer, what: 'redo' | 'copy', take: () => Promise<T>): Promise<T | undefined> {
     const { stop, logger, segment } = this.#parts;
     try {
       return await take();
     } catch (error) {
       this.#rest(peer);
       const code = error instanceof AuroraRpcError ? error.code : 'INTERNAL';
+      if (what === 'redo' && code === 'DAMAGED') this.#noteRefusal(peer.id);
       if (!stop.aborted)
         logger.warn({ volume: segment.volumeId, peer: peer.id, what, code, err: error }, 'a peer could not give what the segment lacks');
       return undefined;
