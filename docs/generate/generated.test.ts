@@ -21,8 +21,8 @@ test('every abbreviation of the protocol and every word of the metrics is in the
     'segment',
     'redo batch',
     'protection group',
-    'merge',
-    'mark',
+    'checkpoint',
+    'checkpoint',
     'fence',
   ])
     expect(glossary, word).toContain(word);

@@ -17,14 +17,14 @@ export const DAEMON_CONFIG = {
     description: 'stored bytes that the scrubber reads back a second; 0 turns it off',
     type: setting.integer(0, 1_000_000_000, 131_072),
   },
-  mergeMib: {
-    env: 'AURORA_MERGE_MIB',
+  checkpointMib: {
+    env: 'AURORA_CHECKPOINT_MIB',
     description: 'redo (MiB) after which pages are written and the log may go',
     type: setting.integer(1, 4096, 48),
   },
   logRetainMib: {
     env: 'AURORA_LOG_RETAIN_MIB',
-    description: 'merged redo (MiB) kept for peers that are behind; beyond it they copy the segment',
+    description: 'redo (MiB) kept after it is in stored pages, for peers that are behind; beyond it they copy the segment',
     type: setting.integer(64, 1_048_576, 1024),
   },
   diskReserveMib: {

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { decodeVolumeState } from '@kube-aurora/redo';
-import { pageStoreKey } from './page-store/page-store.ts';
+import { pageStoreKey } from './pages/page-store.ts';
 import { damageStoredValue } from './testing/damage-stored-value.ts';
 import { copyDatabaseRecord, dropDatabaseRecord, imageRecord, syntheticRecord, truncateRecord } from './testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TestCluster, VOLUME } from './testing/test-cluster.ts';
@@ -13,20 +13,20 @@ const page = (block: number): typeof REL & { block: number } => ({ ...REL, block
 
 let cluster: TestCluster;
 
-async function segmentOf(i: number): Promise<NonNullable<Awaited<ReturnType<ReturnType<TestCluster['daemon']>['segment']>>['content']>> {
-  const { content } = await cluster.daemon(i).segment(VOLUME, 0);
-  if (content === undefined) throw new Error('no content');
-  return content;
+async function segmentOf(i: number): Promise<NonNullable<Awaited<ReturnType<ReturnType<TestCluster['daemon']>['segment']>>['storage']>> {
+  const { storage } = await cluster.daemon(i).segment(VOLUME, 0);
+  if (storage === undefined) throw new Error('no content');
+  return storage;
 }
 
 async function merge(i: number): Promise<void> {
-  const content = await segmentOf(i);
-  const before = content.merger.merges;
-  content.merger.request();
-  for (let wait = 0; content.merger.merges === before; wait++) {
-    if (wait > 500) throw new Error('no merge');
+  const storage = await segmentOf(i);
+  const before = storage.checkpointer.checkpoints;
+  storage.checkpointer.request();
+  for (let wait = 0; storage.checkpointer.checkpoints === before; wait++) {
+    if (wait > 500) throw new Error('no checkpoint');
     await new Promise((resolve) => setTimeout(resolve, 10));
-    content.merger.poke();
+    storage.checkpointer.maybeStart();
   }
 }
 
@@ -128,7 +128,7 @@ describe('six daemons', () => {
     for (const block of [3, 4]) await damageStoredValue(pages, pageStoreKey(page(block)));
     await cluster.startDaemon(0);
     await cluster.until(0, () => cluster.daemon(0).peers.gossip.fresh([...cluster.daemon(0).segments][0] as never).length === 5);
-    const content = await segmentOf(0);
+    const storage = await segmentOf(0);
     // One is read.
     expect(await cluster.page(0, page(3), lsn, 2n)).toBe(43);
     // The other only the scrubber sees.
@@ -136,7 +136,7 @@ describe('six daemons', () => {
     const count = async (): Promise<string> => cluster.daemon(0).metrics.registry.metrics();
     expect(await count()).toContain('aurora_storage_corruptions_detected_total{kind="page"} 2');
     expect(await count()).toContain('aurora_storage_repairs_total{kind="page"} 2');
-    content.cache.clear();
+    storage.cache.clear();
     expect(await cluster.page(0, page(4), lsn, 2n)).toBe(44);
     // The log, under the scrubber.
     const logDirectory = join(cluster.dataOf(0), VOLUME, '0', 'log-1');
@@ -145,7 +145,7 @@ describe('six daemons', () => {
     fs.writeSync(handle, Buffer.from([0xff, 0x00, 0xff]), 0, 3, 30_000);
     await cluster.daemon(0).peers.scrub(100_000_000);
     expect(await count()).toContain('aurora_storage_repairs_total{kind="log"} 1');
-    expect(content.log.reader.batchesFrom(base.lsn, 100_000_000).length).toBeGreaterThan(12 * 8192);
+    expect(storage.log.reader.batchesFrom(base.lsn, 100_000_000).length).toBeGreaterThan(12 * 8192);
     // The log, at open: cut there, no promise until it is whole again.
     await cluster.stopDaemon(0);
     fs.writeSync(handle, Buffer.from([0xff, 0x00, 0xff]), 0, 3, 60_000);
@@ -168,7 +168,7 @@ describe('one daemon', () => {
   });
   afterEach(() => cluster.stop());
 
-  it('serves the same pages before and after a merge and a restart, truncations included', async () => {
+  it('serves the same pages before and after a checkpoint and a restart, truncations included', async () => {
     const base = await cluster.import(
       1n,
       [0],
@@ -207,11 +207,11 @@ describe('one daemon', () => {
       if (round % 5 === 0) await check();
       if (round % 9 === 8) {
         await cluster.until(0, (state) => state.appliedLsn === writer.end.lsn && state.pgmrpl === writer.end.lsn);
-        const merged = (await segmentOf(0)).merger.merges;
-        (await segmentOf(0)).merger.request();
+        const merged = (await segmentOf(0)).checkpointer.checkpoints;
+        (await segmentOf(0)).checkpointer.request();
         await writer.append([syntheticRecord(5)], [0]);
         writer.points([0]);
-        for (let wait = 0; (await segmentOf(0)).merger.merges === merged && wait < 500; wait++)
+        for (let wait = 0; (await segmentOf(0)).checkpointer.checkpoints === merged && wait < 500; wait++)
           await new Promise((resolve) => setTimeout(resolve, 10));
         await check();
       }
@@ -232,7 +232,7 @@ describe('a database copied file by file', () => {
   });
   afterEach(() => cluster.stop());
 
-  it('has the source as of the copy, before and after merge and restart; states of the past can be had', async () => {
+  it('has the source as of the copy, before and after checkpoint and restart; states of the past can be had', async () => {
     const base = await cluster.import(
       1n,
       [0],
@@ -257,7 +257,7 @@ describe('a database copied file by file', () => {
     expect(await cluster.page(0, copy(2), copied, 2n)).toBe(22);
     await check();
     expect(end).toBe(writer.end.lsn);
-    // The live state is past the copy: the state there comes from the mark and the log.
+    // The live state is past the copy: the state there comes from the checkpoint and the log.
     const chunks = [];
     for await (const chunk of cluster.client(0).computeImage({ segment: SEGMENT, epoch: 2n, lsn: copied }, DEADLINE))
       chunks.push(chunk.volumeState);
@@ -270,7 +270,7 @@ describe('a database copied file by file', () => {
     await cluster.until(0, (state) => state.pgmrpl === writer.end.lsn);
     await merge(0);
     await check();
-    // Dropped, merged, and made again from another state of the source.
+    // Dropped, a checkpoint made, and made again from another state of the source.
     await writer.append([dropDatabaseRecord({ spcOid: 1663, dbOid: 77 })], [0]);
     await writer.append([copyDatabaseRecord(REL, { spcOid: 1663, dbOid: 77 })], [0]);
     writer.points([0]);

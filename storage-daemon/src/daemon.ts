@@ -11,7 +11,7 @@ import { findSegments } from './segment/find-segments.ts';
 import type { SegmentLimits } from './segment/limits.ts';
 import type { SegmentDirectory } from './segment/segment-directory.ts';
 import { Segment, type SegmentDeps } from './segment/segment.ts';
-import type { DaemonListener, DaemonNetwork, DaemonServices } from './service/daemon-network.ts';
+import type { DaemonListener, DaemonNetwork, DaemonServices } from './edge/daemon-network.ts';
 import { Refusals } from './edge/refusals.ts';
 import { segmentHandlers } from './service/segment-service.ts';
 
@@ -144,7 +144,7 @@ export class Daemon {
   #segmentDeps(): SegmentDeps {
     const { dataDirectory, daemonId, zone, peers, logger, disk, clock } = this.#options;
     const ids = peers.map((peer) => peer.id).toSorted();
-    const limits = { ...this.#options.limits, mergePhase: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };
+    const limits = { ...this.#options.limits, checkpointStagger: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };
     return {
       directory: dataDirectory,
       disk,
@@ -158,7 +158,7 @@ export class Daemon {
       },
       fetchPage: (segment, page, lsn) => this.peers.fetchPage(segment, page, lsn),
       highestOfPeers: (segment) => this.peers.highest(segment),
-      hearPeers: (segment) => this.peers.hear(segment),
+      askPeers: (segment) => this.peers.askPeers(segment),
       lowestPeerScl: (segment) => (this.#options.peers.length <= 1 ? segment.scl : this.peers.gossip.lowestScl(segment)),
     };
   }
@@ -180,7 +180,7 @@ export class Daemon {
     const space = await disk.space(dataDirectory);
     this.metrics.diskFreeBytes.set(space.freeBytes);
     this.#room = roomOf(space, limits.diskReserveBytes, this.#room);
-    for (const segment of this.#segments.values()) segment.held.noteRoom(this.#room);
+    for (const segment of this.#segments.values()) segment.lifecycle.noteRoom(this.#room);
   }
 
   /** Does every segment take redo and serve reads? One that fetches what it lost counts as on its way. */

@@ -95,20 +95,20 @@ describe('a disk that is full', () => {
     writer.close();
   }, 60_000);
 
-  it('merges and drops what it can to make room', async () => {
+  it('makes a checkpoint and drops what it can to make room', async () => {
     const { running, patient, writer } = await started(1);
     for (let i = 0; i < 60; i++) await writer.append([imageRecord(REL, i % 4, i)], [0]);
     writer.points([0]);
-    const { content } = await running.daemon(0).segment(VOLUME, 0);
-    if (content === undefined) throw new Error('no content');
-    const before = content.log.bytes;
+    const { storage } = await running.daemon(0).segment(VOLUME, 0);
+    if (storage === undefined) throw new Error('no content');
+    const before = storage.log.bytes;
     expect(before).toBeGreaterThan(256 * 1024);
     patient.disk.freeBytes = 100 * MIB;
-    for (let tries = 0; content.log.bytes > before / 2; tries++) {
-      if (tries > 1000) throw new Error(`the log has ${content.log.bytes} of ${before} bytes still`);
+    for (let tries = 0; storage.log.bytes > before / 2; tries++) {
+      if (tries > 1000) throw new Error(`the log has ${storage.log.bytes} of ${before} bytes still`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    expect(content.merger.merges).toBeGreaterThan(0);
+    expect(storage.checkpointer.checkpoints).toBeGreaterThan(0);
     writer.close();
   }, 60_000);
 });
@@ -157,7 +157,7 @@ describe('a write that fails', () => {
     ['ENOSPC', 'DISK_FULL'],
     ['EROFS', 'DISK_ERROR'],
   ] as const)(
-    'in the page store, where the disk says %s, is %s, and the merge is made once it can be',
+    'in the page store, where the disk says %s, is %s, and the checkpoint is made once it can be',
     async (errno, kind) => {
       const { running, patient, writer } = await started(1);
       let isBroken = true;
@@ -170,20 +170,20 @@ describe('a write that fails', () => {
       await writer.append([truncateRecord(REL, 1)], [0]);
       writer.points([0]);
       const segment = await running.daemon(0).segment(VOLUME, 0);
-      const { content } = segment;
-      for (let tries = 0; (content?.ingest.appliedLsn ?? 0) < Number(writer.end.lsn); tries++) {
+      const { storage } = segment;
+      for (let tries = 0; (storage?.applier.appliedLsn ?? 0) < Number(writer.end.lsn); tries++) {
         if (tries > 1000) throw new Error('it was not applied');
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
-      content?.merger.request();
+      storage?.checkpointer.request();
       const state = await running.until(0, (one) => one.fault?.kind === kind);
       expect([state.phase, state.scl]).toEqual(['READY', writer.end.lsn]);
       isBroken = false;
       await running.until(0, (one) => one.fault === undefined);
       expect(segment.scl).toBe(writer.end.lsn);
       writer.points([0]);
-      segment.content?.merger.request();
-      await running.until(0, () => segment.content?.merger.mark.lsn === writer.end.lsn);
+      segment.storage?.checkpointer.request();
+      await running.until(0, () => segment.storage?.checkpointer.checkpoint.lsn === writer.end.lsn);
       writer.close();
     },
     60_000,

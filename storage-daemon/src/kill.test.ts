@@ -37,7 +37,7 @@ async function startDaemon(port: number): Promise<void> {
       AURORA_DAEMON_ID: 'd0',
       AURORA_ZONE: 'zone-a',
       AURORA_PEERS: `d0=127.0.0.1:${port}`,
-      AURORA_MERGE_MIB: '1',
+      AURORA_CHECKPOINT_MIB: '1',
     },
   });
   child = started;

@@ -12,7 +12,7 @@ import {
 import { DAEMON_CONFIG } from './config.ts';
 import { Daemon } from './daemon.ts';
 import { systemDisk } from './disk/system-disk.ts';
-import { grpcNetwork } from './service/daemon-network.ts';
+import { grpcNetwork } from './edge/daemon-network.ts';
 import { REPAIR_COMMAND, REPAIR_HELP, repairEpochs } from './repair/command.ts';
 import { parsePeers, PeerListError } from './peers/peer-set.ts';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
@@ -52,7 +52,7 @@ await runMain(logger, async () => {
     peers: readPeers(config.peers),
     limits: {
       ...DEFAULT_LIMITS,
-      mergeBytes: config.mergeMib * MIB,
+      checkpointBytes: config.checkpointMib * MIB,
       logRetainBytes: config.logRetainMib * MIB,
       diskReserveBytes: config.diskReserveMib * MIB,
     },

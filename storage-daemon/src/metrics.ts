@@ -67,32 +67,38 @@ export class DaemonMetrics {
       });
     };
     gauge('scl', 'Segment complete LSN: end of the redo held without a gap', (segment) => Number(segment.scl));
-    gauge('applied_lsn', 'Redo applied up to here', (segment) => segment.content?.ingest.appliedLsn ?? 0);
-    gauge('vdl', 'Highest volume durable LSN heard of', (segment) => segment.content?.ingest.vdl ?? 0);
-    gauge('pgmrpl', 'Lowest LSN that a compute may read at', (segment) => segment.content?.pgmrpl ?? 0);
-    gauge('mark_lsn', 'Redo merged into stored pages up to here', (segment) => Number(segment.content?.merger.mark.lsn ?? 0n));
+    gauge('applied_lsn', 'Redo applied up to here', (segment) => segment.storage?.applier.appliedLsn ?? 0);
+    gauge('vdl', 'Highest volume durable LSN heard of', (segment) => segment.storage?.applier.vdl ?? 0);
+    gauge('pgmrpl', 'Lowest LSN that a compute may read at', (segment) => segment.storage?.pgmrpl ?? 0);
+    gauge('checkpoint_lsn', 'Checkpoint: stored pages have all redo up to here', (segment) =>
+      Number(segment.storage?.checkpointer.checkpoint.lsn ?? 0n),
+    );
     gauge('epoch', 'Volume epoch promised', (segment) => Number(segment.control.epoch));
     gauge('bytes_used', 'Bytes on disk', (segment) => Number(segment.state().bytesUsed));
-    gauge('log_bytes', 'Bytes of redo log', (segment) => segment.content?.log.bytes ?? 0);
+    gauge('log_bytes', 'Bytes of redo log', (segment) => segment.storage?.log.bytes ?? 0);
     gauge('queue_bytes', 'Redo that waits for the disk or the index', (segment) => segment.queuedBytes);
-    gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.content?.log.syncs ?? 0);
-    gauge('records_indexed', 'Redo records taken in since start', (segment) => segment.content?.ingest.recordsIndexed ?? 0);
+    gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.storage?.log.syncs ?? 0);
+    gauge('records_indexed', 'Redo records taken in since start', (segment) => segment.storage?.applier.recordsIndexed ?? 0);
     gauge(
       'records_applied_to_pages',
       'Redo records applied to pages since start',
-      (segment) => segment.content?.reader.recordsApplied ?? 0,
+      (segment) => segment.storage?.reader.recordsApplied ?? 0,
     );
-    gauge('index_refs', 'Un-merged page references in memory', (segment) => segment.content?.index.refs ?? 0);
+    gauge('index_refs', 'References of pages to redo past the checkpoint, in memory', (segment) => segment.storage?.index.refs ?? 0);
     gauge(
       'longest_chain',
-      'Most un-merged references that one page had since this was last asked: records that a read of it applies',
-      (segment) => segment.content?.index.takeLongest() ?? 0,
+      'Most references to redo past the checkpoint that one page had since this was last asked: records that a read of it applies',
+      (segment) => segment.storage?.index.takeLongest() ?? 0,
     );
-    gauge('tail_cache_bytes', 'Newest redo in memory', (segment) => segment.content?.log.cachedBytes ?? 0);
-    gauge('page_cache_bytes', 'Materialised pages in memory', (segment) => segment.content?.cache.bytes ?? 0);
-    gauge('merges', 'Merges of redo into pages since start', (segment) => segment.content?.merger.merges ?? 0);
+    gauge('tail_cache_bytes', 'Newest redo in memory', (segment) => segment.storage?.log.cachedBytes ?? 0);
+    gauge('page_cache_bytes', 'Materialised pages in memory', (segment) => segment.storage?.cache.bytes ?? 0);
+    gauge(
+      'checkpoints',
+      'Checkpoints since start: how often redo was written into stored pages',
+      (segment) => segment.storage?.checkpointer.checkpoints ?? 0,
+    );
     gauge('unwritable', '1 when no redo is taken because the disk is full or fails', (segment) =>
-      segment.held.unwritable === undefined ? 0 : 1,
+      segment.lifecycle.unwritable === undefined ? 0 : 1,
     );
     gauge('damaged', '1 when the segment refuses reads', (segment) => (segment.phase === 'DAMAGED' ? 1 : 0));
   }

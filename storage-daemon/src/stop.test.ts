@@ -39,11 +39,11 @@ it('a daemon that stops under load tells nobody that it is damaged or empty', as
     const writer = await running.open(BigInt(round + 2), `w/${round}`, end, history, [0]);
     for (let i = 0; i < 20; i++) await writer.append([imageRecord(REL, i, round)], [0]);
     const { lsn } = writer.end;
-    const { content } = await running.daemon(0).segment(VOLUME, 0);
-    if (content === undefined) throw new Error('no content');
+    const { storage } = await running.daemon(0).segment(VOLUME, 0);
+    if (storage === undefined) throw new Error('no content');
     // The store takes its time to close, when the log is closed already.
-    const close = content.store.close.bind(content.store);
-    vi.spyOn(content.store, 'close').mockImplementation(() => new Promise((resolve) => setTimeout(resolve, 100)).then(close));
+    const close = storage.store.close.bind(storage.store);
+    vi.spyOn(storage.store, 'close').mockImplementation(() => new Promise((resolve) => setTimeout(resolve, 100)).then(close));
     const heard: SegmentState[] = [];
     let isStopped = false;
     const ask = async (): Promise<void> => {

@@ -199,7 +199,7 @@ describe('strangers', () => {
       writer.drop(i);
     }
     for (const i of ALL) await cluster.startDaemon(i);
-    // Nobody has told them since what is durable, and no redo was merged: they know it of themselves.
+    // Nobody has told them since what is durable, and no checkpoint was made: they know it of themselves.
     await attack();
     await gossipInDisguise();
     for (const i of ALL) await cluster.until(i, (state) => state.appliedLsn === writer.end.lsn && state.scl === writer.end.lsn);

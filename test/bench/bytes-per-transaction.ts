@@ -7,7 +7,7 @@
  * Stock: pg_current_wal_lsn() before and after. A checkpoint comes right before each run; "several checkpoints" has one
  * after each tenth of the transactions, and with it pages whose first change after it puts them into the WAL whole.
  * "disk" is what the disk was given to write by the whole machine, a copy: true only while nothing else writes. Ours has the page
- * store's writes in it, about every 40,000 of these transactions: only a run of several merges says what it is in the long run.
+ * store's writes in it, about every 40,000 of these transactions: only a run of several checkpoints says what it is in the long run.
  * Autovacuum is off on both sides: pgbench's -n runs no VACUUM either, and a run of it in one row only would blur the rest.
  */
 import { execFile } from 'node:child_process';
@@ -41,7 +41,7 @@ interface Row {
   readonly disk?: number | undefined;
   readonly kept?: number;
   /** Times that a daemon wrote pages in the run, not a transaction. */
-  readonly merges?: number;
+  readonly checkpoints?: number;
 }
 
 const rows: Row[] = [];
@@ -51,9 +51,9 @@ function add(row: Row): void {
   print(cells(row).join('  '));
 }
 
-function cells({ what, clients, wal, redo, wire, disk, kept, merges }: Row): string[] {
+function cells({ what, clients, wal, redo, wire, disk, kept, checkpoints }: Row): string[] {
   const figure = (value: number | undefined): string => (value === undefined ? '' : shown(value));
-  return [what, String(clients), ...[wal, redo, wire, disk, kept].map(figure), merges === undefined ? '' : shown(merges, 1)];
+  return [what, String(clients), ...[wal, redo, wire, disk, kept].map(figure), checkpoints === undefined ? '' : shown(checkpoints, 1)];
 }
 
 const mean = (figures: readonly number[]): number => figures.reduce((sum, each) => sum + each, 0) / figures.length;
@@ -72,7 +72,7 @@ interface Totals {
   readonly lsn: number;
   readonly logs: readonly number[];
   /** Mean of the six. */
-  readonly merges: number;
+  readonly checkpoints: number;
   readonly disk: number | undefined;
   readonly kept: readonly number[];
   readonly sent: number;
@@ -83,7 +83,7 @@ async function totals(cluster: Cluster, meter: LogMeter): Promise<Totals> {
   return {
     lsn: await volumeLsn(cluster),
     logs: await meter.written(),
-    merges: mean(metrics.map((each) => each.get('aurora_storage_merges') ?? 0)),
+    checkpoints: mean(metrics.map((each) => each.get('aurora_storage_checkpoints') ?? 0)),
     disk: diskBytesWritten(cluster.directory),
     kept: cluster.daemons.map((_daemon, index) => directoryUse(cluster, index).all),
     sent: await bytesSentToDaemons(cluster),
@@ -112,7 +112,7 @@ async function ours(): Promise<void> {
         wire: (after.sent - before.sent) / cluster.daemons.length / transactions,
         disk: perTransaction(before.disk, after.disk, transactions * cluster.daemons.length),
         kept: each('kept'),
-        merges: after.merges - before.merges,
+        checkpoints: after.checkpoints - before.checkpoints,
       });
     }
   } finally {
@@ -176,7 +176,9 @@ await stock('stock, full_page_writes off', { full_page_writes: 'off' }, 1);
 await stock('before: page images on every record', { full_page_writes: 'off', wal_consistency_checking: 'all' }, 1);
 
 print(`\nbytes a transaction; ${machineLoad()}\n`);
-print(markdownTable(['', 'clients', 'WAL (LSN)', 'redo in the log', 'wire', 'disk', 'kept on disk', 'merges in the run'], rows.map(cells)));
+print(
+  markdownTable(['', 'clients', 'WAL (LSN)', 'redo in the log', 'wire', 'disk', 'kept on disk', 'checkpoints in the run'], rows.map(cells)),
+);
 const most = Math.max(...rows.flatMap(({ redo }) => (redo === undefined ? [] : [redo])));
 const least = Math.min(...rows.filter(({ what }) => what.includes('writes on')).map(({ wal }) => wal));
 print(`\nredo a transaction and copy: at most ${shown(most)}; stock PostgreSQL's WAL a transaction: at least ${shown(least)}`);

@@ -23,14 +23,14 @@ export function writerMetrics(cluster: Cluster): Promise<Metrics> {
   return scrape(`${cluster.writer.host}:7003`);
 }
 
-/** No daemon ended a merge or wrote what it has of redo into pages for so long: none is under way. */
+/** No daemon ended a checkpoint or wrote what it has of redo into pages for so long: none is under way. */
 const SETTLED_MS = 5000;
 
-/** Waits until the daemons have merged what they are going to merge: work that belongs to what was done before. */
+/** Waits until the daemons have made the checkpoints that they are going to make: work that belongs to what was done before. */
 export async function settled(cluster: Cluster): Promise<void> {
   const done = async (): Promise<string> =>
     (await daemonMetrics(cluster))
-      .map((each) => `${each.get('aurora_storage_merges') ?? 0}/${each.get('aurora_storage_index_refs') ?? 0}`)
+      .map((each) => `${each.get('aurora_storage_checkpoints') ?? 0}/${each.get('aurora_storage_index_refs') ?? 0}`)
       .join(' ');
   for (let before = '', now = await done(); before !== now; now = await done()) {
     before = now;

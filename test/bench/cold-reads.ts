@@ -74,7 +74,7 @@ async function ours(): Promise<Server> {
       const total = (name: string): number => daemons.reduce((sum, each) => sum + (each.get(`aurora_storage_${name}`) ?? 0), 0);
       print(
         `the daemons served ${shown(total('pages_read_total'))} pages and applied ${shown(total('records_applied_to_pages'))} records, ` +
-          `merges included`,
+          `checkpoints included`,
       );
       await cluster.destroy();
     },

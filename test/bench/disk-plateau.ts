@@ -40,11 +40,11 @@ interface Sample {
   /** Of the daemon that uses most: page store, and everything on disk. */
   readonly pages: number;
   readonly all: number;
-  /** Highest of the six: redo that is not merged yet, references to it, most of them for one page since the last sample, merges so far. */
-  readonly unmerged: number;
+  /** Highest of the six: redo past the checkpoint, references to it, most of them for one page since the last sample, checkpoints so far. */
+  readonly pastCheckpoint: number;
   readonly refs: number;
   readonly longestChain: number;
-  readonly merges: number;
+  readonly checkpoints: number;
   readonly database: number;
 }
 
@@ -85,10 +85,12 @@ async function sample(startLsn: number, startedAt: number): Promise<Sample> {
     log: highest(uses.map((use) => use.log)),
     pages: highest(uses.map((use) => use.pages)),
     all: highest(uses.map((use) => use.all)),
-    unmerged: highest(metrics.map((each) => (each.get('aurora_storage_scl') ?? 0) - (each.get('aurora_storage_mark_lsn') ?? 0))),
+    pastCheckpoint: highest(
+      metrics.map((each) => (each.get('aurora_storage_scl') ?? 0) - (each.get('aurora_storage_checkpoint_lsn') ?? 0)),
+    ),
     refs: gauge('index_refs'),
     longestChain: gauge('longest_chain'),
-    merges: gauge('merges'),
+    checkpoints: gauge('checkpoints'),
     database: Number(size[0]?.bytes),
   };
 }
@@ -96,8 +98,8 @@ async function sample(startLsn: number, startedAt: number): Promise<Sample> {
 function cells(each: Sample): string[] {
   const mib = (bytes: number): string => shown(bytes / MIB);
   const log = `${mib(each.leastLog)} to ${mib(each.log)}`;
-  const use = [mib(each.advanced), mib(each.database), log, mib(each.pages), mib(each.all), mib(each.unmerged)];
-  return [shown(each.seconds), ...use, shown(each.refs), shown(each.longestChain), shown(each.merges)];
+  const use = [mib(each.advanced), mib(each.database), log, mib(each.pages), mib(each.all), mib(each.pastCheckpoint)];
+  return [shown(each.seconds), ...use, shown(each.refs), shown(each.longestChain), shown(each.checkpoints)];
 }
 
 const samples: Sample[] = [];
@@ -131,10 +133,10 @@ const head = [
   'redo log of the six',
   'page store',
   'all on disk',
-  'not merged',
+  'past the checkpoint',
   'references',
   'longest chain',
-  'merges',
+  'checkpoints',
 ];
 print(`\n${values.minutes} min, ${values.clients} clients, ${dead} daemons dead, ${machineLoad()}; MiB, of the daemon that uses most\n`);
 print(
@@ -151,5 +153,5 @@ print(
   `\nhighest use on disk: ${shown(first / MIB)} MiB in the first half, ${shown(second / MIB)} MiB in the second; ` +
     `the log advanced by ${shown(advanced / MIB)} MiB, ${shown(advanced / second, 1)} times that`,
 );
-// Log goes in files of 64 MiB and at the end of a merge, so use is a sawtooth, of which either half may have missed the tip.
+// Log goes in files of 64 MiB and at the end of a checkpoint, so use is a sawtooth, of which either half may have missed the tip.
 if (second > first * 1.5 || advanced < second) process.exitCode = 1;

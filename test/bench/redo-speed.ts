@@ -6,7 +6,7 @@
  * threads included), so that other work on the machine counts little:
  *   ingest   what a daemon does with every record as it arrives: CRC of the batch, decode, touchedPages, index of pages,
  *            applyEffects on the volume's state
- *   pages    what it does later, page after page, for a read or a merge: record read back with its CRC, decode, touchedPages, redo;
+ *   pages    what it does later, page after page, for a read or a checkpoint: record read back with its CRC, decode, touchedPages, redo;
  *            every page of the stream is built, from an in-memory map of pages as they were before it
  *   both     the two after one another: all work on a record but disk, network and LevelDB
  *   in order one pass without an index, decode once, redo as the records come: what a verifier or a page server would do
@@ -17,7 +17,7 @@ import { decodeRecord, recordCrcIsValid, type Lsn } from '@kube-aurora/pg-format
 import { applyEffects, decodeVolumeState, redo, touchedPages } from '@kube-aurora/redo';
 import { checkRedoBatch, recordsOf } from '@kube-aurora/volume';
 import { Bench } from 'tinybench';
-import { RedoIndex, refSeq } from '../../storage-daemon/src/apply/redo-index.ts';
+import { RedoIndex, refSeq } from '../../storage-daemon/src/pages/redo-index.ts';
 import { PageStore } from '../../packages/redo/src/verify/page-store.ts';
 import { machineLoad } from './process-usage.ts';
 import { markdownTable, MIB, print, shown } from './table.ts';

@@ -16,7 +16,7 @@ const random = new SeededRandom(SEED);
 
 beforeAll(async () => {
   cluster = await Cluster.start({
-    env: { AURORA_MERGE_MIB: '1', AURORA_SCRUB_BYTES_PER_SECOND: '20000000' },
+    env: { AURORA_CHECKPOINT_MIB: '1', AURORA_SCRUB_BYTES_PER_SECOND: '20000000' },
     pgParameters: { autovacuum: 'off' },
   });
   await cluster.query('create table item (id int primary key, version int, filler text)');

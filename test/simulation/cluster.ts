@@ -77,17 +77,17 @@ export class Cluster {
 
   #checkSegment(machine: StorageMachine, segment: Segment): void {
     const { epoch } = segment.control;
-    const { content } = segment;
+    const { storage } = segment;
     let held = this.#held.get(machine);
     if (held === undefined) this.#held.set(machine, (held = { epoch: 0n, durableLsn: 0n }));
     if (epoch < held.epoch) throw new BrokenPromise(`${machine.id} had promised epoch ${held.epoch} and knows of ${epoch}`);
     // Raised in memory and not yet saved: what a crash now undoes nobody was told.
-    if (content === undefined || segment.phase !== 'READY') return;
+    if (storage === undefined || segment.phase !== 'READY') return;
     const { scl } = segment;
     // What it says that it lost to damage it is honest about.
-    if (scl < held.durableLsn && segment.control.owesLsn < held.durableLsn)
+    if (scl < held.durableLsn && segment.control.recoverToLsn < held.durableLsn)
       throw new BrokenPromise(`${machine.id} had durable redo up to ${held.durableLsn.toString(16)} and has it up to ${scl.toString(16)}`);
-    const vdl = BigInt(content.ingest.vdl);
+    const vdl = BigInt(storage.applier.vdl);
     const durable = vdl < scl ? vdl : scl;
     if (durable > held.durableLsn) held.durableLsn = durable;
   }
@@ -138,7 +138,7 @@ export class Cluster {
       if (segment === undefined || segment.phase !== 'READY') return false;
       const state = segment.state();
       return (
-        state.fault === undefined && state.scl === vdl && state.epoch === epoch && BigInt(segment.content?.ingest.appliedLsn ?? 0) === vdl
+        state.fault === undefined && state.scl === vdl && state.epoch === epoch && BigInt(segment.storage?.applier.appliedLsn ?? 0) === vdl
       );
     });
   }

@@ -24,7 +24,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'promise-not-durable',
     rule: 'an epoch counts only once it is in the control file',
     file: 'storage-daemon/src/segment/epochs.ts',
-    find: `await held.content?.log.flushed();
+    find: `await lifecycle.storage?.log.flushed();
         await control.save({});`,
     replace: '',
   },
@@ -80,7 +80,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'applied-past-vdl',
     rule: 'nothing past VDL reaches the state or a stored page',
-    file: 'storage-daemon/src/apply/ingest.ts',
+    file: 'storage-daemon/src/checkpoint/applier.ts',
     find: `    const limit = Math.min(this.#vdl, this.#indexedLsn);
     let count = 0;`,
     replace: `    const limit = this.#indexedLsn;
@@ -90,42 +90,42 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'vdl-of-another-history',
     rule: 'a VDL counts only from someone with the same history',
     file: 'storage-daemon/src/segment/epochs.ts',
-    find: 'return this.#cutting === undefined && epoch === lastEpoch(this.#parts.control.value.history);',
+    find: 'return this.#annulling === undefined && epoch === lastEpoch(this.#parts.control.value.history);',
     replace: 'return epoch >= 0n;',
   },
   {
-    name: 'merged-past-pgmrpl',
-    rule: 'page versions that a compute may still read are not merged away',
-    file: 'storage-daemon/src/apply/merger.ts',
+    name: 'checkpoint-past-pgmrpl',
+    rule: 'page versions that a compute may still read are not replaced',
+    file: 'storage-daemon/src/checkpoint/checkpointer.ts',
     find: 'readFloor() >= target.lsn',
     replace: 'readFloor() >= 0',
   },
   {
     name: 'redo-applied-twice',
     rule: 'redo that a stored page has already is not applied to it again',
-    file: 'storage-daemon/src/read/page-reader.ts',
+    file: 'storage-daemon/src/pages/page-builder.ts',
     find: 'if (record.lsn < baseLsn) continue;',
     replace: '',
   },
   {
-    name: 'removed-before-mark',
-    rule: 'what was dropped shows no more once its removal is owed',
-    file: 'storage-daemon/src/apply/page-cuts.ts',
+    name: 'removed-before-checkpoint',
+    rule: 'what was dropped shows no more once its removal is due',
+    file: 'storage-daemon/src/pages/tombstones.ts',
     find: 'return last;\n    }\n    if (this.#byRelation.size > 0) {',
     replace: 'return last;\n    }\n    if (this.#byRelation.size > 1e9) {',
   },
   {
-    name: 'mark-not-durable',
-    rule: 'the mark is set only when every page before it is durable',
-    file: 'storage-daemon/src/page-store/page-store.ts',
+    name: 'checkpoint-not-durable',
+    rule: 'the checkpoint is set only when every page before it is durable',
+    file: 'storage-daemon/src/pages/page-store.ts',
     find: 'await this.#store.makeDurable();',
     replace: '',
   },
   {
-    name: 'owing-segment-promises',
+    name: 'recovering-segment-promises',
     rule: 'a segment that may have lost acknowledged redo promises nothing until it has it again',
     file: 'storage-daemon/src/segment/epochs.ts',
-    find: 'if (held.owes) {',
+    find: 'if (lifecycle.mustRecover) {',
     replace: 'if (epoch < 0n) {',
   },
   {
@@ -173,15 +173,15 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'damage-served',
     rule: 'a stored value whose CRC fails is never used',
-    file: 'storage-daemon/src/page-store/stored-value.ts',
+    file: 'storage-daemon/src/pages/stored-value.ts',
     find: 'if (crc32c(key, value) >>> 0 !== sealed.readUInt32LE(value.length)) throw',
     replace: 'if (sealed.length < 0) throw',
   },
   {
     name: 'read-before-applied',
     rule: 'a page is served only when all redo below its LSN is applied',
-    file: 'storage-daemon/src/read/readable-at.ts',
-    find: 'if (content.ingest.hasApplied(at)) return content;',
-    replace: 'if (at >= 0) return content;',
+    file: 'storage-daemon/src/segment/readable-at.ts',
+    find: 'if (storage.applier.hasApplied(at)) return storage;',
+    replace: 'if (at >= 0) return storage;',
   },
 ];

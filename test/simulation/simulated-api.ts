@@ -19,7 +19,7 @@ import {
   type SegmentHandlers,
   type SegmentState,
 } from '@kube-aurora/rpc';
-import type { DaemonNetwork, DaemonServices } from '../../storage-daemon/src/service/daemon-network.ts';
+import type { DaemonNetwork, DaemonServices } from '../../storage-daemon/src/edge/daemon-network.ts';
 import type { Machine } from './machine.ts';
 import { Channel, type Network } from './network.ts';
 

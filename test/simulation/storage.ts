@@ -15,14 +15,14 @@ const RESTART_MS: readonly [number, number] = [20, 1500];
 const SCRUB_BYTES_PER_SECOND = 32 * 1024;
 const KIB = 1024;
 
-/** Small, so that a few hundred records go through everything: new files, merges, long chains, copies. */
+/** Small, so that a few hundred records go through everything: new files, checkpoints, long chains, copies. */
 const LIMITS: SegmentLimits = {
   ...DEFAULT_LIMITS,
   logFileBytes: 24 * KIB,
   tailCacheBytes: 16 * KIB,
   pageCacheBytes: 6 * 8400,
-  mergeBytes: 20 * KIB,
-  mergeRefs: 200,
+  checkpointBytes: 20 * KIB,
+  checkpointRefs: 200,
   chainMax: 12,
   logRetainBytes: 160 * KIB,
   queueBytes: 64 * KIB,

@@ -60,7 +60,7 @@ export class FakeSegment {
       systemIdentifier: 1n,
       pgmrpl: 0n,
       bytesUsed: 0n,
-      owesLsn: 0n,
+      recoverToLsn: 0n,
       fault: undefined,
     };
     return { ...zeros, phase, epoch, scl, lastBatchEpoch, baseEpoch: 1n, baseLsn, history, message: '', daemonId: id, zone: 'z' };

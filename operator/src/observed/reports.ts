@@ -237,7 +237,7 @@ export function readDaemonStatus(body: unknown, uid: string, volumeId: string, n
     vdl: lsnOf(segment?.['vdl']),
     bytesUsed: numberOf(segment?.['bytesUsed']),
     fault: readFault(segment?.['fault']),
-    owes: isAhead(lsnOf(segment?.['owesLsn']), lsnOf(segment?.['scl'])) || undefined,
+    owes: isAhead(lsnOf(segment?.['recoverToLsn']), lsnOf(segment?.['scl'])) || undefined,
     message: textOf(segment?.['message']) ?? textOf(status['message']),
   });
 }

@@ -50,8 +50,8 @@ export interface SegmentState {
   pgmrpl: bigint;
   bytesUsed: bigint;
   fault: SegmentFault | undefined;
-  /** The segment may have acknowledged redo up to here; until its SCL is there it proves nothing. 0n: owes nothing. */
-  owesLsn: bigint;
+  /** The segment may have acknowledged redo up to here; until its SCL is there it proves nothing. 0n: lost nothing. */
+  recoverToLsn: bigint;
 }
 
 export interface AppendHello {
@@ -175,7 +175,6 @@ export interface StoredValue {
 export interface CopySegmentChunk {
   state: SegmentState | undefined;
   values: StoredValue[];
-  markLsn: bigint;
 }
 
 export interface GetPeerPageRequest {

@@ -5,7 +5,7 @@ import type { PageId } from '@kube-aurora/redo';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemDisk } from './system-disk.ts';
 import { liveTables } from './live-tables.ts';
-import { PageStore } from '../page-store/page-store.ts';
+import { PageStore } from '../pages/page-store.ts';
 import { TableDamageError, tableNames } from './table-check.ts';
 
 let directory: string;
@@ -31,7 +31,7 @@ async function filled(): Promise<void> {
       await store.write(puts);
     }
   }
-  await store.setMark({ lsn: 6n, epoch: 1n }, Buffer.alloc(8), undefined);
+  await store.setCheckpoint({ lsn: 6n, epoch: 1n }, Buffer.alloc(8), undefined);
   await store.close();
 }
 

@@ -140,7 +140,7 @@ const stateFields = fields<SegmentState>({
   pgmrpl: lsnOrNone,
   bytesUsed: wide(0n, U64_MAX),
   fault: any,
-  owesLsn: lsnOrNone,
+  recoverToLsn: lsnOrNone,
 });
 /** What cannot be true of any segment, whatever happened to it. */
 const stateWhole: Check<SegmentState | undefined> = (state, path) => {

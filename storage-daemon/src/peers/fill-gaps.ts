@@ -17,7 +17,7 @@ const QUEUE_WAIT_MS = 60_000;
  * Throws AuroraRpcError, RedoBatchError; what was stored until then stays, it is as good as any redo.
  */
 export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Clock, stop: AbortSignal): Promise<number> {
-  const log = segment.content?.log;
+  const log = segment.storage?.log;
   if (log === undefined) return 0;
   const { lsn, epoch } = log.tail;
   const request = { segment: segment.id, fromLsn: lsn, fromEpoch: epoch, toLsn: 0n };
@@ -31,15 +31,15 @@ export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Cloc
       const header = checkRedoBatch(batches, at);
       while (segment.epochs.settling !== undefined) await segment.epochs.settling;
       const outcome = segment.append(header, batches.subarray(at, at + header.totalBytes));
-      if (outcome === 'unwritable') throw new AuroraRpcError('NOT_READY', segment.held.unwritable ?? '');
+      if (outcome === 'unwritable') throw new AuroraRpcError('NOT_READY', segment.lifecycle.unwritable ?? '');
       if (outcome === 'gap') {
         throw new AuroraRpcError('INVALID', `${peer.id}: redo is missing before ${header.backlink}`);
       }
       at += header.totalBytes;
     }
     bytes += batches.length;
-    await segment.progress.until(() => segment.queuedBytes < segment.deps.limits.queueBytes, clock.now() + QUEUE_WAIT_MS);
+    await segment.conditions.until(() => segment.queuedBytes < segment.deps.limits.queueBytes, clock.now() + QUEUE_WAIT_MS);
   }
-  await segment.content?.log.flushed();
+  await segment.storage?.log.flushed();
   return bytes;
 }

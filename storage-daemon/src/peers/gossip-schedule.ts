@@ -29,7 +29,7 @@ export const NO_EXCHANGE: Exchange = { told: '', at: -Infinity, failures: 0, fai
 
 /** All that peers act on; what moves without meaning anything to them (bytes used) is left out. */
 export function fingerprint(state: SegmentState): string {
-  const { phase, epoch, scl, lastBatchEpoch, baseEpoch, appliedLsn, vdl, logStartLsn, pgmrpl, history, fault, owesLsn } = state;
+  const { phase, epoch, scl, lastBatchEpoch, baseEpoch, appliedLsn, vdl, logStartLsn, pgmrpl, history, fault, recoverToLsn } = state;
   return [
     phase,
     epoch,
@@ -43,7 +43,7 @@ export function fingerprint(state: SegmentState): string {
     history.length,
     history.at(-1)?.epoch ?? 0n,
     fault?.kind ?? '',
-    owesLsn,
+    recoverToLsn,
   ].join(' ');
 }
 
@@ -54,7 +54,7 @@ export function isUrgentNews(said: SegmentState, known: SegmentState | undefined
     said.phase !== known.phase ||
     said.epoch !== known.epoch ||
     said.fault?.kind !== known.fault?.kind ||
-    said.owesLsn !== known.owesLsn ||
+    said.recoverToLsn !== known.recoverToLsn ||
     said.history.length !== known.history.length ||
     said.history.at(-1)?.epoch !== known.history.at(-1)?.epoch
   );

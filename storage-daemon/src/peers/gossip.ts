@@ -59,7 +59,7 @@ export class Gossip {
     while (!stop.aborted) {
       for (const segment of segments()) {
         // Of a segment that somebody merely asked about there is nothing to tell.
-        if (segment.control.epoch > 0n || segment.content !== undefined) this.#tick(segment);
+        if (segment.control.epoch > 0n || segment.storage !== undefined) this.#tick(segment);
         onTick(segment);
       }
       await clock.sleep(tickDelayMs(clock.random()), stop);
@@ -86,7 +86,7 @@ export class Gossip {
   }
 
   /** Somebody called as the peer `state.daemonId`: answers, and asks that peer itself when there is news. Throws AuroraRpcError INVALID. */
-  hear(segment: Segment, state: SegmentState): SegmentState {
+  receive(segment: Segment, state: SegmentState): SegmentState {
     const { table, clock } = this.#parts;
     const peer = table.find(state.daemonId);
     if (peer === undefined) throw new AuroraRpcError('INVALID', `state.daemon_id: '${state.daemonId}' is not a peer of this daemon`);

@@ -27,7 +27,7 @@ function state(change: Partial<SegmentState> = {}): SegmentState {
     pgmrpl: 100n,
     bytesUsed: 0n,
     fault: undefined,
-    owesLsn: 0n,
+    recoverToLsn: 0n,
     ...change,
   };
 }
@@ -89,21 +89,21 @@ describe('planSync', () => {
     if (decided.kind === 'fetch') expect(decided.sources).toEqual(sources);
   });
 
-  it('copies to an empty segment once three sound peers were heard, and it owes what they hold', () => {
+  it('copies to an empty segment once three sound peers were heard, and it must recover what they hold', () => {
     expect(plan(state(EMPTY), peers({}, {}), 'empty').kind).toBe('wait');
     expect(
-      plan(state(EMPTY), peers({}, {}, { owesLsn: 1200n, fault: { kind: 'LOST_REDO', lsn: 1200n, heldLsn: 1000n } }), 'empty').kind,
+      plan(state(EMPTY), peers({}, {}, { recoverToLsn: 1200n, fault: { kind: 'LOST_REDO', lsn: 1200n, heldLsn: 1000n } }), 'empty').kind,
     ).toBe('wait');
     expect(plan(state(EMPTY), peers({}, EMPTY, EMPTY, EMPTY), 'empty').kind).toBe('wait');
     const three = plan(state(EMPTY), peers({}, { scl: 1700n }, { scl: 1200n, zone: 'a' }), 'empty');
-    expect(three).toMatchObject({ kind: 'copy', owesLsn: 1700n, sources: ['p3', 'p1', 'p2'] });
+    expect(three).toMatchObject({ kind: 'copy', recoverToLsn: 1700n, sources: ['p3', 'p1', 'p2'] });
     // An import that died half way: all were heard, no more can be known.
     expect(plan(state(EMPTY), peers({}, EMPTY, EMPTY, EMPTY, EMPTY), 'empty')).toMatchObject({ kind: 'copy', sources: ['p1'] });
   });
 
-  it('owes nothing that the newest history annuls', () => {
+  it('must recover nothing that the newest history annuls', () => {
     const newer = { epoch: 3n, lastBatchEpoch: 2n, scl: 900n, history: [...state().history, { epoch: 3n, startLsn: 900n }] };
-    expect(plan(state(EMPTY), peers({ scl: 1000n }, newer, newer), 'empty')).toMatchObject({ kind: 'copy', owesLsn: 900n });
+    expect(plan(state(EMPTY), peers({ scl: 1000n }, newer, newer), 'empty')).toMatchObject({ kind: 'copy', recoverToLsn: 900n });
   });
 
   it('copies when the one peer that keeps the redo has it damaged, and nobody can mend it', () => {
@@ -111,7 +111,7 @@ describe('planSync', () => {
     const views = peers({ scl: 1600n, logStartLsn: 900n }, { scl: 1600n, logStartLsn: 1500n }, { scl: 1600n, logStartLsn: 1500n });
     const input = { own, needsCopy: undefined, peers: views, peerCount: 5 };
     expect(planSync(input)).toMatchObject({ kind: 'fetch', sources: ['p1'] });
-    expect(planSync({ ...input, unableToServe: new Set(['p1']) })).toMatchObject({ kind: 'copy', owesLsn: 1600n });
+    expect(planSync({ ...input, unableToServe: new Set(['p1']) })).toMatchObject({ kind: 'copy', recoverToLsn: 1600n });
   });
 
   it('copies when its store is damaged, when its import was superseded, when it is too far behind', () => {
@@ -122,7 +122,11 @@ describe('planSync', () => {
     expect(plan(state(), peers(later, later, later)).kind).toBe('idle');
     const gone = { scl: 5000n, logStartLsn: 2000n };
     // p3 is level with us: a copy from it would be of no use.
-    expect(plan(state(), peers(gone, { ...gone, scl: 4000n }, {}))).toMatchObject({ kind: 'copy', owesLsn: 5000n, sources: ['p1', 'p2'] });
+    expect(plan(state(), peers(gone, { ...gone, scl: 4000n }, {}))).toMatchObject({
+      kind: 'copy',
+      recoverToLsn: 5000n,
+      sources: ['p1', 'p2'],
+    });
   });
 
   it('having promised an epoch takes no copy under an older history that is not its own', () => {
@@ -176,8 +180,8 @@ describe('isProof', () => {
       true,
     ],
     ['lost redo', { fault: { kind: 'LOST_REDO', lsn: 1200n, heldLsn: 1000n } }, false],
-    ['owed redo behind another fault', { owesLsn: 1200n, fault: { kind: 'DISK_FULL', freeBytes: 0n, neededBytes: 1n } }, false],
-    ['owed redo that it has again', { owesLsn: 1000n }, true],
+    ['lost redo behind another fault', { recoverToLsn: 1200n, fault: { kind: 'DISK_FULL', freeBytes: 0n, neededBytes: 1n } }, false],
+    ['lost redo that it has again', { recoverToLsn: 1000n }, true],
     ['a fault of a later release', { fault: { kind: 'UNKNOWN' } }, false],
     ['a damaged segment', { phase: 'DAMAGED', fault: { kind: 'DAMAGED_DATA', part: 'page' } }, false],
     ['an empty one', EMPTY, false],

@@ -17,7 +17,7 @@ export interface PeerView {
  * was durable. A full disk takes nothing away from what is stored.
  */
 export function isProof(state: SegmentState): boolean {
-  if (state.phase !== 'READY' || state.owesLsn > state.scl) return false;
+  if (state.phase !== 'READY' || state.recoverToLsn > state.scl) return false;
   switch (state.fault?.kind) {
     case undefined:
     case 'DISK_FULL':
@@ -42,7 +42,7 @@ export type SyncPlan =
   | { readonly kind: 'wait'; readonly reason: string }
   /** Peers in the order to try; the first of them has redo up to `toLsn`. */
   | { readonly kind: 'fetch'; readonly sources: readonly string[]; readonly toLsn: bigint }
-  | { readonly kind: 'copy'; readonly sources: readonly string[]; readonly owesLsn: bigint; readonly reason: string };
+  | { readonly kind: 'copy'; readonly sources: readonly string[]; readonly recoverToLsn: bigint; readonly reason: string };
 
 export interface SyncInput {
   readonly own: SegmentState;
@@ -120,9 +120,9 @@ function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: r
 }
 
 /**
- * A copy makes a segment count again although it may have acknowledged redo that it no longer has. So it owes what any
+ * A copy makes a segment count again although it may have acknowledged redo that it no longer has. So it must recover what any
  * three sound peers together hold: redo acknowledged to a client is on three segments besides this one, and of five peers
- * any three share one with those. A peer that owes redo itself proves nothing (`isProof`). With fewer than three,
+ * any three share one with those. A peer that must recover redo itself proves nothing (`isProof`). With fewer than three,
  * all peers must have been heard: then no more can be known.
  * `among`: only these may be copied from.
  */
@@ -142,8 +142,8 @@ function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] =
     newest,
   );
   if (sources.length === 0) return { kind: 'wait', reason: `${reason}; no peer has a sound copy` };
-  const owesLsn = highest(members.map((peer) => countedScl(newest, peer.state)));
-  return { kind: 'copy', sources: sources.map((peer) => peer.peerId), owesLsn, reason };
+  const recoverToLsn = highest(members.map((peer) => countedScl(newest, peer.state)));
+  return { kind: 'copy', sources: sources.map((peer) => peer.peerId), recoverToLsn, reason };
 }
 
 /**

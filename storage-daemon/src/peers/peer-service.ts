@@ -10,12 +10,12 @@ import {
   type SegmentState,
 } from '@kube-aurora/rpc';
 import { LogReadError } from '../redo-log/log-errors.ts';
-import type { SegmentContent } from '../segment/content.ts';
+import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import type { Refusals } from '../edge/refusals.ts';
-import { asRpcError, deadlineOf } from '../service/segment-service.ts';
+import { asRpcError, deadlineOf } from '../edge/calls.ts';
 import { serveCopy } from './copy-segment.ts';
 
 /** What this daemon gives to its peers. It only sends what passes its CRC: damage is refused here, and repaired. */
@@ -26,9 +26,9 @@ export interface PeerServiceParts {
   readonly clock: Clock;
   readonly segments: SegmentDirectory;
   readonly refusals: Refusals;
-  readonly hear: (segment: Segment, state: SegmentState) => SegmentState;
+  readonly receive: (segment: Segment, state: SegmentState) => SegmentState;
   /** A caller says that it is a peer and holds a volume that is not here. */
-  readonly hearOfVolume: (id: SegmentId, state: SegmentState) => void;
+  readonly learnOfVolume: (id: SegmentId, state: SegmentState) => void;
   readonly onLogDamage: (segment: Segment, error: LogReadError) => void;
 }
 
@@ -41,8 +41,8 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
         checkMessage('GossipRequest', request);
         const { segment: id, state } = request;
         const segment = segments.known(id);
-        if (segment !== undefined) return Promise.resolve(parts.hear(segment, state));
-        parts.hearOfVolume(id, state);
+        if (segment !== undefined) return Promise.resolve(parts.receive(segment, state));
+        parts.learnOfVolume(id, state);
         return Promise.resolve(emptyState(segments.identity));
       }),
 
@@ -69,15 +69,15 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
         checkMessage('GetPeerPageRequest', request);
         const { key, lsn } = request;
         const segment = find(request.segment);
-        const content = contentOf(segment);
-        content.ingest.want(Number(lsn));
+        const storage = contentOf(segment);
+        storage.applier.want(Number(lsn));
         // Applied, not merely held: what is past VDL may still be annulled, and must not get into a peer's store.
-        if (!(await segment.progress.until(() => content.ingest.hasApplied(Number(lsn)), deadlineOf(context, parts.clock)))) {
-          throw new AuroraRpcError('BEHIND', `redo is applied up to ${text(BigInt(content.ingest.appliedLsn))}, not ${text(lsn)}`);
+        if (!(await segment.conditions.until(() => storage.applier.hasApplied(Number(lsn)), deadlineOf(context, parts.clock)))) {
+          throw new AuroraRpcError('BEHIND', `redo is applied up to ${text(BigInt(storage.applier.appliedLsn))}, not ${text(lsn)}`);
         }
         try {
           // The reader's own pageAt, which asks no peer: two damaged copies must not ask each other in circles.
-          const { page } = await content.reader.pageAt(decodePageKey(key), Number(lsn));
+          const { page } = await storage.reader.pageAt(decodePageKey(key), Number(lsn));
           return { key, page: page ?? Buffer.alloc(0) };
         } catch (error) {
           throw asRpcError(error);
@@ -86,14 +86,14 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
   };
 }
 
-function contentOf(segment: Segment): SegmentContent {
-  const { content, phase } = segment;
-  if (content === undefined || phase !== 'READY') throw new AuroraRpcError('NOT_READY', `the segment is ${phase}`);
-  return content;
+function contentOf(segment: Segment): SegmentStorage {
+  const { storage, phase } = segment;
+  if (storage === undefined || phase !== 'READY') throw new AuroraRpcError('NOT_READY', `the segment is ${phase}`);
+  return storage;
 }
 
 async function* redoFrom(segment: Segment, request: FetchRedoRequest, signal: AbortSignal): AsyncGenerator<RedoChunk> {
-  const log = segment.content?.log;
+  const log = segment.storage?.log;
   if (log === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
   const end = request.toLsn === 0n || request.toLsn > log.durable.lsn ? log.durable.lsn : request.toLsn;
   let at = request.fromLsn;
@@ -105,7 +105,7 @@ async function* redoFrom(segment: Segment, request: FetchRedoRequest, signal: Ab
     throw new AuroraRpcError('INVALID', `from_epoch: redo that ends at ${text(at)} is of epoch ${here ?? 'none'} here, not of ${epoch}`);
   while (at < end && !signal.aborted) {
     // Redo that was annulled in between ends the stream: what was sent of it, the receiver annuls by its own history.
-    if (segment.content?.log !== log || log.epochAt(at) !== epoch) return;
+    if (segment.storage?.log !== log || log.epochAt(at) !== epoch) return;
     const batches = log.reader.batchesFrom(at, REDO_CHUNK_BYTES);
     if (batches.length === 0) return;
     ({ at, epoch } = endOf(batches, at, epoch));

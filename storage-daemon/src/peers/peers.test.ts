@@ -2,7 +2,7 @@ import { systemClock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { addPeerService, AuroraRpcError, createServer, listen, PeerClient, type SegmentState } from '@kube-aurora/rpc';
-import { StoredValueError } from '../page-store/stored-value.ts';
+import { StoredValueError } from '../pages/stored-value.ts';
 import { imageRecord, syntheticRecord, type ChainEnd } from '../testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from '../testing/test-cluster.ts';
 import type { Segment } from '../segment/segment.ts';
@@ -32,21 +32,21 @@ async function loseDisk(i: number): Promise<void> {
 
 async function mergeAll(members: readonly number[]): Promise<void> {
   for (const i of members) {
-    const { content } = await segmentOf(i);
-    if (content === undefined) throw new Error(`d${i} has no content`);
-    const before = content.merger.merges;
-    content.merger.request();
-    for (let wait = 0; content.merger.merges === before; wait++) {
-      if (wait > 500) throw new Error(`d${i} does not merge`);
+    const { storage } = await segmentOf(i);
+    if (storage === undefined) throw new Error(`d${i} has no content`);
+    const before = storage.checkpointer.checkpoints;
+    storage.checkpointer.request();
+    for (let wait = 0; storage.checkpointer.checkpoints === before; wait++) {
+      if (wait > 500) throw new Error(`d${i} does not checkpoint`);
       await pause(10);
-      content.merger.poke();
+      storage.checkpointer.maybeStart();
     }
   }
 }
 
 describe('peers', () => {
   beforeEach(async () => {
-    // Files of one batch and no retention: merged redo goes at once.
+    // Files of one batch and no retention: redo before a checkpoint goes at once.
     cluster = await TestCluster.start(6, { ...TEST_LIMITS, logFileBytes: 16 * 1024, logRetainBytes: 0 });
     base = await cluster.import(1n, ALL, [{ page: page(0), fill: 9 }]);
     writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);
@@ -90,7 +90,7 @@ describe('peers', () => {
     next.close();
   });
 
-  it('are not believed a VDL before the log is cut by its history', async () => {
+  it('are not believed a VDL before redo is annulled by its history', async () => {
     await writer.append([imageRecord(REL, 1, 1)], [0]);
     const agreed = writer.end.lsn;
     await writer.append([imageRecord(REL, 1, 2)], [0]);
@@ -103,8 +103,8 @@ describe('peers', () => {
     segment.noteVdl(writer.end.lsn + 80n, 3n);
     segment.notePgmrpl(writer.end.lsn + 80n, 3n);
     await installed;
-    segment.content?.ingest.want(Number(agreed));
-    await segment.progress.until(() => segment.state().appliedLsn >= agreed, Date.now() + 5000);
+    segment.storage?.applier.want(Number(agreed));
+    await segment.conditions.until(() => segment.state().appliedLsn >= agreed, Date.now() + 5000);
     expect(segment.state()).toMatchObject({ phase: 'READY', scl: agreed, appliedLsn: agreed, vdl: agreed });
   });
 
@@ -125,7 +125,7 @@ describe('peers', () => {
     const { lsn } = writer.end;
     for (const i of [4, 5]) {
       await cluster.until(i, (state) => state.phase === 'READY' && state.scl === lsn && state.fault === undefined);
-      expect((await segmentOf(i)).control.owesLsn).toBe(lsn);
+      expect((await segmentOf(i)).control.recoverToLsn).toBe(lsn);
       expect(await cluster.page(i, page(5), lsn, 2n)).toBe(65);
     }
   });
@@ -167,11 +167,11 @@ describe('peers', () => {
       expect(await copy(source)).toBeGreaterThan(50 * 8192);
       expect(segment.phase).toBe('READY');
       expect(segment.control.history).toEqual(writer.history);
-      // It stands at the mark, and promises nothing before it has what it owes.
+      // It stands at the checkpoint, and promises nothing before it has what it lost.
       await expect(segment.epochs.open(9n, 'w/9')).rejects.toMatchObject({ code: 'NOT_READY' });
       await fetchMissingRedo(segment, { id: 'x', client: source }, systemClock(), new AbortController().signal);
       expect(segment.scl).toBe(writer.end.lsn);
-      expect(segment.held.owes).toBe(false);
+      expect(segment.lifecycle.mustRecover).toBe(false);
       expect(await other.page(0, page(59), writer.end.lsn, 2n)).toBe(159);
     } finally {
       client.close();

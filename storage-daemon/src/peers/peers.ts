@@ -23,7 +23,7 @@ const SCRUB_INTERVAL_MS = 5000;
 /** Volumes that are asked about at a time. */
 const PROBES_MAX = 4;
 const PROBE_MS = 2000;
-const HEAR_MS = 500;
+const ASK_MS = 500;
 
 export interface PeersDeps {
   readonly ownId: string;
@@ -105,7 +105,7 @@ export class Peers {
 
   /** Redo is missing and someone waits for it: asks around at once, and fetches. */
   onGap(segment: Segment): void {
-    if (!this.#stop.signal.aborted) this.#sync(segment).hurry();
+    if (!this.#stop.signal.aborted) this.#sync(segment).expedite();
   }
 
   /** What the segment lacks and no peer can give at present; '' otherwise. */
@@ -121,7 +121,7 @@ export class Peers {
   async fetchPage(segment: Segment, page: PageId, lsn: number): Promise<Buffer | undefined> {
     const sources = (): Peer[] => this.#peersNamed(pageSources(segment.state(), this.#table.views(segment), BigInt(lsn)));
     // What was last heard may be seconds old, and is nothing at all right after a start.
-    if (sources().length < this.#table.peers.length) await this.hear(segment);
+    if (sources().length < this.#table.peers.length) await this.askPeers(segment);
     return fetchPage(segment, page, lsn, sources(), this.#deps.logger);
   }
 
@@ -137,8 +137,8 @@ export class Peers {
 
   async #repairLog(segment: Segment, lsn: bigint): Promise<boolean> {
     const { metrics, logger } = this.#deps;
-    const from = segment.content?.log.reader.boundaryBefore(lsn)?.lsn ?? lsn;
-    await this.hear(segment);
+    const from = segment.storage?.log.reader.boundaryBefore(lsn)?.lsn ?? lsn;
+    await this.askPeers(segment);
     const sources = this.#peersNamed(redoSources(segment.state(), this.#table.views(segment), { fromLsn: from, pastLsn: lsn }));
     if (!(await repairLog(segment, lsn, sources, logger))) return false;
     metrics.repairs.inc({ kind: 'log' });
@@ -175,7 +175,7 @@ export class Peers {
     for (const segment of this.#deps.segments.all()) {
       try {
         await this.#scrubber(segment).step(bytes);
-        await segment.held.measure();
+        await segment.lifecycle.measure();
       } catch (error) {
         this.#deps.logger.warn({ volume: segment.volumeId, err: error }, 'a scrub step failed');
       }
@@ -200,7 +200,7 @@ export class Peers {
   }
 
   /** Somebody said that a peer holds a volume that is not here: when that peer itself says so too, this daemon gets a copy. */
-  #hearOfVolume(id: SegmentId, said: SegmentState): void {
+  #learnOfVolume(id: SegmentId, said: SegmentState): void {
     const peer = this.#table.find(said.daemonId);
     if (peer === undefined) throw new AuroraRpcError('INVALID', `state.daemon_id: '${said.daemonId}' is not a peer of this daemon`);
     // Empty ones are nothing to ask about: two daemons without a volume would ask each other for ever.
@@ -234,8 +234,8 @@ export class Peers {
   }
 
   /** Asks every peer now; who is silent is not waited for. */
-  hear(segment: Segment): Promise<void> {
-    return Promise.race([this.gossip.askAll(segment), this.#clock.sleep(HEAR_MS, this.#stop.signal)]);
+  askPeers(segment: Segment): Promise<void> {
+    return Promise.race([this.gossip.askAll(segment), this.#clock.sleep(ASK_MS, this.#stop.signal)]);
   }
 
   handlers(): PeerHandlers {
@@ -243,8 +243,8 @@ export class Peers {
       clock: this.#clock,
       segments: this.#deps.segments,
       refusals: this.#deps.refusals,
-      hear: (segment, state) => this.gossip.hear(segment, state),
-      hearOfVolume: (id, state) => this.#hearOfVolume(id, state),
+      receive: (segment, state) => this.gossip.receive(segment, state),
+      learnOfVolume: (id, state) => this.#learnOfVolume(id, state),
       onLogDamage: (segment, error) => this.#onLogDamage(segment, error),
     });
   }

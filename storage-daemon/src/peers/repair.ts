@@ -1,7 +1,7 @@
 import type { Logger } from '@kube-aurora/process';
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
 import { checkRedoBatch, decodeRedoBatchHeader } from '@kube-aurora/volume';
-import { NoSoundCopyError } from '../page-store/stored-value.ts';
+import { NoSoundCopyError } from '../pages/stored-value.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { Segment } from '../segment/segment.ts';
 import type { Peer } from './peer-set.ts';
@@ -34,7 +34,7 @@ export async function fetchPage(
 
 /** Replaces the damaged batches around `lsn` in the stored log. True when the log reads soundly there again. */
 export async function repairLog(segment: Segment, lsn: bigint, sources: readonly Peer[], logger: Logger): Promise<boolean> {
-  const log = segment.content?.log;
+  const log = segment.storage?.log;
   const from = log?.reader.boundaryBefore(lsn);
   if (log === undefined || from === undefined) return false;
   for (const peer of sources) {
@@ -57,7 +57,7 @@ export async function repairLog(segment: Segment, lsn: bigint, sources: readonly
 
 function readsSoundly(segment: Segment, backlink: bigint): boolean {
   try {
-    segment.content?.log.reader.batchesFrom(backlink, 1);
+    segment.storage?.log.reader.batchesFrom(backlink, 1);
     return true;
   } catch (error) {
     if (error instanceof LogReadError) return false;

@@ -1,6 +1,6 @@
 import { checkRedoBatch } from '@kube-aurora/volume';
-import { pageOfKey } from '../page-store/page-store.ts';
-import { openValue, StoredValueError } from '../page-store/stored-value.ts';
+import { pageOfKey } from '../pages/page-store.ts';
+import { openValue, StoredValueError } from '../pages/stored-value.ts';
 import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
 import type { Segment } from '../segment/segment.ts';
 
@@ -33,15 +33,15 @@ export class Scrubber {
     if (this.#segment.phase !== 'READY') return;
     await this.#scrubPages(bytes);
     await this.#scrubLog(bytes);
-    this.#hooks.onScrubbed((await this.#segment.content?.scrubTables(bytes)) ?? 0);
+    this.#hooks.onScrubbed((await this.#segment.storage?.scrubTables(bytes)) ?? 0);
   }
 
   async #scrubPages(bytes: number): Promise<void> {
-    const { content } = this.#segment;
-    if (content === undefined) return;
+    const { storage } = this.#segment;
+    if (storage === undefined) return;
     let done = 0;
     const damaged: Buffer[] = [];
-    for await (const { key, value } of content.store.entries(this.#afterKey)) {
+    for await (const { key, value } of storage.store.entries(this.#afterKey)) {
       done += value.length;
       this.#afterKey = key;
       try {
@@ -60,14 +60,14 @@ export class Scrubber {
     }
     for (const key of damaged) {
       const page = pageOfKey(key);
-      // The mark and the state are written anew by every merge.
-      if (page === undefined) content.merger.request();
-      else await content.repairPage(page);
+      // The checkpoint’s own values are written anew by the next one.
+      if (page === undefined) storage.checkpointer.request();
+      else await storage.repairPage(page);
     }
   }
 
   async #scrubLog(bytes: number): Promise<void> {
-    const log = this.#segment.content?.log;
+    const log = this.#segment.storage?.log;
     if (log === undefined) return;
     const { startLsn } = log;
     if (this.#logLsn < startLsn || this.#logLsn >= log.durable.lsn) this.#logLsn = startLsn;

@@ -20,8 +20,8 @@ const SOURCE_REST_MS = 2000;
 /** A peer's damaged redo is asked for so often before it is given up. */
 const REFUSALS_MAX = 3;
 /** When someone waits for redo: how long gaps are closed without patience, and how often peers are asked. */
-const HURRY_MS = 2000;
-const HURRY_STEP_MS = 150;
+const EXPEDITE_MS = 2000;
+const EXPEDITE_STEP_MS = 150;
 
 export interface SegmentSyncParts {
   readonly segment: Segment;
@@ -42,8 +42,8 @@ export class SegmentSync {
   readonly #restUntil = new Map<string, number>();
   /** By peer: how often its redo from `fromLsn` on, our end, turned out to be damaged. It has it repaired, if anyone can. */
   readonly #refused = new Map<string, { readonly fromLsn: bigint; readonly times: number }>();
-  #hurryUntil = -Infinity;
-  #hurrying: Promise<void> | undefined;
+  #expediteUntil = -Infinity;
+  #expediting: Promise<void> | undefined;
   #running: Promise<void> | undefined;
   #waitingFor = '';
 
@@ -63,52 +63,52 @@ export class SegmentSync {
   async observe(peer: SegmentState): Promise<void> {
     const { segment } = this.#parts;
     const isOfThisVolume =
-      segment.content !== undefined && peer.phase !== 'EMPTY' && peer.phase !== 'IMPORTING' && peer.baseEpoch === segment.control.baseEpoch;
+      segment.storage !== undefined && peer.phase !== 'EMPTY' && peer.phase !== 'IMPORTING' && peer.baseEpoch === segment.control.baseEpoch;
     if (isOfThisVolume) {
       await segment.epochs.takeHistory(peer.history);
       const epoch = lastEpoch(peer.history);
       segment.noteVdl(peer.vdl, epoch);
       segment.notePgmrpl(peer.pgmrpl, epoch);
-      this.#forgive();
+      this.#clearRecovery();
     }
     void this.run();
   }
 
-  /** Three sound peers that do not have what is owed show that it was never on four segments. */
-  #forgive(): void {
+  /** Three sound peers that do not have what was lost show that it was never on four segments. */
+  #clearRecovery(): void {
     const { segment, table, logger } = this.#parts;
-    if (!segment.held.owes) return;
+    if (!segment.lifecycle.mustRecover) return;
     const sound = table.views(segment).filter(({ state }) => isProof(state) && state.baseEpoch === segment.control.baseEpoch);
     if (sound.length < READ_QUORUM || sound.some(({ state }) => state.scl > segment.scl)) return;
     logger.warn(
-      { volume: segment.volumeId, scl: segment.scl, owesLsn: segment.control.owesLsn },
-      'no three peers hold what is owed: it was never durable',
+      { volume: segment.volumeId, scl: segment.scl, recoverToLsn: segment.control.recoverToLsn },
+      'no three peers hold what was lost: it was never durable',
     );
-    segment.held
-      .forgiveOwed()
+    segment.lifecycle
+      .clearRecovery()
       .catch((error: unknown) => logger.error({ volume: segment.volumeId, err: error }, 'the control file could not be written'));
   }
 
   /** Someone waits for redo: asks around at once and closes gaps without patience. Returns at once; may be called often. */
-  hurry(): void {
+  expedite(): void {
     const { clock, logger, segment } = this.#parts;
-    this.#hurryUntil = clock.now() + HURRY_MS;
-    this.#hurrying ??= this.#hurryOn()
+    this.#expediteUntil = clock.now() + EXPEDITE_MS;
+    this.#expediting ??= this.#expediteOn()
       .catch((error: unknown) => logger.error({ volume: segment.volumeId, err: error }, 'catching up failed'))
       .finally(() => {
-        this.#hurrying = undefined;
+        this.#expediting = undefined;
       });
   }
 
-  async #hurryOn(): Promise<void> {
+  async #expediteOn(): Promise<void> {
     const { segment, clock, askAll, stop } = this.#parts;
     const { scl } = segment;
-    while (clock.now() < this.#hurryUntil && !stop.aborted) {
+    while (clock.now() < this.#expediteUntil && !stop.aborted) {
       // A peer that is gone must not hold up what the others can give.
-      await Promise.race([askAll(segment), clock.sleep(HURRY_STEP_MS, stop)]);
+      await Promise.race([askAll(segment), clock.sleep(EXPEDITE_STEP_MS, stop)]);
       await this.run();
       if (segment.scl > scl && this.#plan(-Infinity).kind === 'idle') return;
-      await clock.sleep(HURRY_STEP_MS, stop);
+      await clock.sleep(EXPEDITE_STEP_MS, stop);
     }
   }
 
@@ -129,7 +129,7 @@ export class SegmentSync {
 
   /** Resolves when nothing is under way; `stop` must be aborted first. */
   async stopped(): Promise<void> {
-    await this.#hurrying;
+    await this.#expediting;
     await this.#running;
   }
 
@@ -147,7 +147,7 @@ export class SegmentSync {
 
   #plan(since: number): SyncPlan {
     const { segment, table } = this.#parts;
-    const needsCopy = segment.held.needsCopy ? (segment.held.damage ?? 'the segment is empty') : undefined;
+    const needsCopy = segment.lifecycle.needsCopy ? (segment.lifecycle.damage ?? 'the segment is empty') : undefined;
     const plan = planSync({
       own: segment.state(),
       needsCopy,
@@ -155,7 +155,7 @@ export class SegmentSync {
       peerCount: table.peers.length,
       unableToServe: this.#unableToServe(),
     });
-    const { unwritable } = segment.held;
+    const { unwritable } = segment.lifecycle;
     return unwritable !== undefined && (plan.kind === 'fetch' || plan.kind === 'copy') ? { kind: 'wait', reason: unwritable } : plan;
   }
 
@@ -174,7 +174,7 @@ export class SegmentSync {
 
   #isDue(aheadLsn: bigint): boolean {
     const now = this.#parts.clock.now();
-    return this.#gap.isDue(this.#parts.segment.scl, aheadLsn, now) || now < this.#hurryUntil;
+    return this.#gap.isDue(this.#parts.segment.scl, aheadLsn, now) || now < this.#expediteUntil;
   }
 
   #report(plan: SyncPlan): void {
@@ -201,7 +201,7 @@ export class SegmentSync {
     return false;
   }
 
-  /** True when there is more to do. Plans on what peers say now: what they said before may be out of date, and more be owed. */
+  /** True when there is more to do. Plans on what peers say now: what they said before may be out of date, and more have to be recovered. */
   async #copy(): Promise<boolean> {
     const { segment, clock, logger, askAll, stop, onFetched, onCopied } = this.#parts;
     const since = clock.now();
@@ -211,10 +211,10 @@ export class SegmentSync {
     if (plan.kind !== 'copy') return plan.kind === 'fetch';
     for (const peer of this.#rested(plan.sources)) {
       logger.info(
-        { volume: segment.volumeId, peer: peer.id, reason: plan.reason, owesLsn: plan.owesLsn },
+        { volume: segment.volumeId, peer: peer.id, reason: plan.reason, recoverToLsn: plan.recoverToLsn },
         'copying the segment from a peer',
       );
-      const bytes = await this.#from(peer, 'copy', () => copyFromPeer(segment, peer, plan.owesLsn, clock, stop));
+      const bytes = await this.#from(peer, 'copy', () => copyFromPeer(segment, peer, plan.recoverToLsn, clock, stop));
       if (bytes === undefined) continue;
       onFetched(bytes);
       onCopied();
@@ -222,8 +222,8 @@ export class SegmentSync {
         { volume: segment.volumeId, peer: peer.id, bytes, ms: Math.round(clock.now() - since), scl: segment.scl },
         'copied the segment from a peer',
       );
-      // What is missing after the mark is no redo on its way.
-      this.#hurryUntil = clock.now() + HURRY_MS;
+      // Redo past the copied checkpoint is not on its way from the writer.
+      this.#expediteUntil = clock.now() + EXPEDITE_MS;
       return true;
     }
     return false;

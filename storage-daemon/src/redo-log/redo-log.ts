@@ -161,22 +161,22 @@ export class RedoLog {
     const target = Number(lsn);
     if (lsn >= tail.lsn) return undefined;
     if (lsn < start.lsn) throw new LogGoneError(lsn, start.lsn);
-    let cutPosition: number | undefined;
+    let removedFrom: number | undefined;
     // Later files first, so that a crash in between leaves a shorter chain and never a hole.
     for (let file = files.at(-1); file !== undefined && file.firstLsn >= target; file = files.at(-1)) {
-      cutPosition = file.base;
+      removedFrom = file.base;
       files.pop();
       await this.#remove(file);
     }
     const file = files.at(-1);
     if (file !== undefined && file.endLsn > target) {
       const offset = offsetOfBatch(file, target);
-      cutPosition = file.base + offset;
+      removedFrom = file.base + offset;
       await file.cut(offset, target);
     }
     this.#chain.endAt(lsn);
-    if (cutPosition !== undefined) this.#cache.truncate(cutPosition);
-    return cutPosition;
+    if (removedFrom !== undefined) this.#cache.truncate(removedFrom);
+    return removedFrom;
   }
 
   /** Puts a sound copy in the place of a damaged batch: same backlink, same length. Durable when it resolves. */

@@ -31,7 +31,7 @@ export interface SegmentControl {
    * The segment may have acknowledged redo up to here that its log lost to damage. Until it has it again from its peers
    * it makes no promise to an opener, who could otherwise believe that it never existed.
    */
-  readonly owesLsn: bigint;
+  readonly recoverToLsn: bigint;
 }
 
 /** A control file that cannot be read; the segment has to be removed by hand, or its disk replaced. */
@@ -55,7 +55,7 @@ export function emptyControl(volumeId: string, pg: number): SegmentControl {
     systemIdentifier: 0n,
     pagesGeneration: 0,
     logGeneration: 0,
-    owesLsn: 0n,
+    recoverToLsn: 0n,
   };
 }
 
@@ -71,12 +71,15 @@ interface StoredControl {
   systemIdentifier: string;
   pagesGeneration: number;
   logGeneration: number;
+  /** Of SegmentControl’s recoverToLsn. */
   owesLsn: string;
 }
 
 /** One copy: whole blocks, so that a bad sector does not reach into the next copy. */
 function copyOf(control: SegmentControl): Buffer {
-  const body = `${JSON.stringify(control, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`;
+  const { recoverToLsn, ...rest } = control;
+  const stored = { ...rest, owesLsn: recoverToLsn };
+  const body = `${JSON.stringify(stored, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`;
   const text = Buffer.from(`${FORMAT} ${crcOf(body)}\n${body}`);
   const copy = Buffer.alloc(Math.ceil(text.length / BLOCK_BYTES) * BLOCK_BYTES, '\n');
   text.copy(copy);
@@ -106,7 +109,7 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
   const [format, crc] = head.split(' ');
   if (format !== FORMAT) throw new ControlFileError(path, `'${format}' is not ${FORMAT}`);
   if (crcOf(`${json}\n`) !== crc) throw new ControlFileError(path, 'fails its CRC');
-  const stored = JSON.parse(json) as StoredControl;
+  const { owesLsn, ...stored } = JSON.parse(json) as StoredControl;
   return {
     ...stored,
     epoch: BigInt(stored.epoch),
@@ -114,7 +117,7 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
     baseEpoch: BigInt(stored.baseEpoch),
     baseLsn: BigInt(stored.baseLsn),
     systemIdentifier: BigInt(stored.systemIdentifier),
-    owesLsn: BigInt(stored.owesLsn),
+    recoverToLsn: BigInt(owesLsn),
   };
 }
 

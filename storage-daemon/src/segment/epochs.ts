@@ -11,37 +11,37 @@ import {
   type EpochStart,
   type HistoryRefusal,
 } from '@kube-aurora/volume';
-import { AnnulledAppliedError } from '../apply/ingest.ts';
+import { AnnulledAppliedError } from '../checkpoint/applier.ts';
 import type { CurrentControl } from './current-control.ts';
-import type { HeldContent } from './held-content.ts';
-import type { Progress } from './progress.ts';
+import type { SegmentLifecycle } from './segment-lifecycle.ts';
+import type { ConditionWaiter } from './condition-waiter.ts';
 import type { AppendSession, WriterSessions } from './writer-sessions.ts';
 
 /**
  * Which writer a segment obeys, and which redo the epoch history leaves standing.
  *
- * Invariants: an epoch or history counts only once it is in the control file; a history is written before the log is cut
- * by it, so that a crash in between is made good at open; nothing is appended while the log is being cut. Epochs and histories
+ * Invariants: an epoch or history counts only once it is in the control file; a history is written before the log is annulled
+ * by it, so that a crash in between is made good at open; nothing is appended while redo is being annulled. Epochs and histories
  * are held against the rules (history-rules.ts) before anything of them is saved, shown or passed on.
  */
 
 export interface EpochsParts {
   readonly control: CurrentControl;
-  readonly held: HeldContent;
+  readonly lifecycle: SegmentLifecycle;
   readonly sessions: WriterSessions;
-  readonly progress: Progress;
+  readonly conditions: ConditionWaiter;
   readonly logger: Logger;
   readonly state: () => SegmentState;
   /** The highest epoch among the peers, as they last answered. */
   readonly highestPeerEpoch: () => bigint;
   /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
-  readonly hearPeers: () => Promise<void>;
+  readonly askPeers: () => Promise<void>;
 }
 
 export class Epochs {
   readonly #parts: EpochsParts;
-  /** Set while the log is being cut: appends wait for it. */
-  #cutting: Promise<unknown> | undefined;
+  /** Set while redo is being annulled: appends wait for it. */
+  #annulling: Promise<unknown> | undefined;
 
   constructor(parts: EpochsParts) {
     this.#parts = parts;
@@ -49,12 +49,12 @@ export class Epochs {
 
   /** Resolves when the log may be appended to; undefined when it may be now. */
   get settling(): Promise<unknown> | undefined {
-    return this.#cutting;
+    return this.#annulling;
   }
 
   /** Do points that someone of `epoch` gives count here? Only under the same history as ours. */
   isCurrent(epoch: bigint): boolean {
-    return this.#cutting === undefined && epoch === lastEpoch(this.#parts.control.value.history);
+    return this.#annulling === undefined && epoch === lastEpoch(this.#parts.control.value.history);
   }
 
   /** Throws FENCED when `epoch` was overtaken. */
@@ -72,20 +72,20 @@ export class Epochs {
   /** Throws AuroraRpcError when `epoch` is too far ahead; first asks the peers, who may have gone on without us. */
   async refuseJump(epoch: bigint, field: string): Promise<void> {
     if (refuseEpoch(epoch, this.#highestEpoch) === undefined) return;
-    await this.#parts.hearPeers();
+    await this.#parts.askPeers();
     throwRefusal(refuseEpoch(epoch, this.#highestEpoch), field);
   }
 
   /** What is wrong with a history that would take the place of ours. */
   #refusalOf(history: readonly EpochStart[]): HistoryRefusal | undefined {
-    const { control, held } = this.#parts;
-    const fromLsn = held.content?.log.startLsn ?? 0n;
-    return refuseHistory(control.value.history, history, { highestEpoch: this.#highestEpoch, fromLsn, durableLsn: held.durableLsn });
+    const { control, lifecycle } = this.#parts;
+    const fromLsn = lifecycle.storage?.log.startLsn ?? 0n;
+    return refuseHistory(control.value.history, history, { highestEpoch: this.#highestEpoch, fromLsn, durableLsn: lifecycle.durableLsn });
   }
 
   /** Promises `epoch` to `writerId`: durable when it resolves. */
   async open(epoch: bigint, writerId: string): Promise<SegmentState> {
-    const { control, held, logger, state } = this.#parts;
+    const { control, lifecycle, logger, state } = this.#parts;
     await this.refuseJump(epoch, 'epoch');
     return control.exclusive(async () => {
       this.refuseLower(epoch);
@@ -93,17 +93,17 @@ export class Epochs {
       if (epoch === before.epoch && before.writerId !== '' && before.writerId !== writerId) {
         throw new AuroraRpcError('EPOCH_TAKEN', `epoch ${epoch} belongs to ${before.writerId}`);
       }
-      if (held.owes) {
+      if (lifecycle.mustRecover) {
         throw new AuroraRpcError(
           'NOT_READY',
-          `redo up to ${formatLsn(before.owesLsn)} was lost to damage and is being fetched from peers; have ${formatLsn(held.scl)}`,
+          `redo up to ${formatLsn(before.recoverToLsn)} was lost to damage and is being fetched from peers; have ${formatLsn(lifecycle.scl)}`,
         );
       }
       if (epoch !== before.epoch || before.writerId !== writerId) {
         this.#raise(epoch, writerId);
-        await held.content?.log.flushed();
+        await lifecycle.storage?.log.flushed();
         await control.save({});
-        logger.info({ volume: before.volumeId, epoch, writerId, scl: formatLsn(held.scl) }, 'promised an epoch');
+        logger.info({ volume: before.volumeId, epoch, writerId, scl: formatLsn(lifecycle.scl) }, 'promised an epoch');
       }
       return state();
     });
@@ -111,13 +111,13 @@ export class Epochs {
 
   /** Installs an opener's history, which ends with its epoch, and annuls what it rules out. */
   async truncate(epoch: bigint, history: readonly EpochStart[]): Promise<SegmentState> {
-    const { control, held, state } = this.#parts;
+    const { control, lifecycle, state } = this.#parts;
     await this.refuseJump(epoch, 'epoch');
     return control.exclusive(async () => {
       this.refuseLower(epoch);
       throwRefusal(refuseForm(history, this.#highestEpoch), 'history');
       if (lastEpoch(history) !== epoch) throw new AuroraRpcError('INVALID', `history: ends with epoch ${lastEpoch(history)}, not ${epoch}`);
-      if (held.content === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${held.phase}`);
+      if (lifecycle.storage === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${lifecycle.phase}`);
       await this.#install(history, 'history');
       return state();
     });
@@ -125,11 +125,11 @@ export class Epochs {
 
   /** A writer's stream begins: raises the epoch and takes its history where this segment was away. */
   async attach(session: AppendSession, writerId: string, history: readonly EpochStart[]): Promise<void> {
-    const { control, held, sessions } = this.#parts;
+    const { control, lifecycle, sessions } = this.#parts;
     await this.refuseJump(session.epoch, 'hello.epoch');
     return control.exclusive(async () => {
       this.refuseLower(session.epoch);
-      if (held.content === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${held.phase}`);
+      if (lifecycle.storage === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${lifecycle.phase}`);
       throwRefusal(refuseForm(history, this.#highestEpoch), 'hello.history');
       if (lastEpoch(history) !== session.epoch)
         throw new AuroraRpcError('INVALID', `hello.history: ends with epoch ${lastEpoch(history)}, not ${session.epoch}`);
@@ -177,40 +177,40 @@ export class Epochs {
 
   /** Throws AuroraRpcError, with nothing changed, when the history breaks a rule. */
   async #install(incoming: readonly EpochStart[], field: string): Promise<void> {
-    const { control, held, progress, logger } = this.#parts;
+    const { control, lifecycle, conditions, logger } = this.#parts;
     const before = control.value;
-    const { content } = held;
+    const { storage } = lifecycle;
     const merged = mergeHistories(before.history, incoming, before.epoch);
-    if (merged === before.history || content === undefined) return;
+    if (merged === before.history || storage === undefined) return;
     throwRefusal(this.#refusalOf(incoming), field);
     const epoch = lastEpoch(merged);
-    // From before the new history shows until the log is cut by it: nothing is appended, and no VDL is believed.
+    // From before the new history shows until redo is annulled by it: nothing is appended, and no VDL is believed.
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#cutting = promise;
+    this.#annulling = promise;
     try {
-      await content.log.flushed();
+      await storage.log.flushed();
       throwRefusal(
-        refuseCut(incoming, content.log.runs, (lsn) => content.log.isBatchEnd(lsn)),
+        refuseCut(incoming, storage.log.runs, (lsn) => storage.log.isBatchEnd(lsn)),
         field,
       );
       if (epoch > before.epoch) this.#raise(epoch, '');
       await control.save({
         history: merged.map((entry) => ({ epoch: entry.epoch, startLsn: entry.startLsn })),
-        owesLsn: owedUnder(merged, before.owesLsn),
+        recoverToLsn: recoverToUnder(merged, before.recoverToLsn),
       });
-      if (await content.annul(merged)) {
-        logger.info({ volume: before.volumeId, epoch, scl: formatLsn(held.scl) }, 'annulled redo past the new epoch’s start');
+      if (await storage.annul(merged)) {
+        logger.info({ volume: before.volumeId, epoch, scl: formatLsn(lifecycle.scl) }, 'annulled redo past the new epoch’s start');
       }
     } catch (error) {
       if (error instanceof AnnulledAppliedError) {
         const { epoch: refused, startLsn, durableLsn } = error;
-        held.stop({ kind: 'HISTORY_REFUSED', epoch: refused, startLsn, durableLsn }, error.message);
+        lifecycle.stop({ kind: 'HISTORY_REFUSED', epoch: refused, startLsn, durableLsn }, error.message);
       }
       throw error;
     } finally {
-      this.#cutting = undefined;
+      this.#annulling = undefined;
       resolve();
-      progress.moved();
+      conditions.recheck();
     }
   }
 }
@@ -226,8 +226,8 @@ function throwRefusal(refusal: HistoryRefusal | undefined, field: string): void 
   );
 }
 
-/** What is owed of redo that a history annuls is no longer owed. */
-function owedUnder(history: readonly EpochStart[], owesLsn: bigint): bigint {
+/** Redo that a history annuls need not be recovered. */
+function recoverToUnder(history: readonly EpochStart[], recoverToLsn: bigint): bigint {
   const start = history.at(-1)?.startLsn ?? 0n;
-  return owesLsn > start ? start : owesLsn;
+  return recoverToLsn > start ? start : recoverToLsn;
 }

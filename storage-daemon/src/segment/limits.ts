@@ -6,11 +6,11 @@ export interface SegmentLimits {
   readonly pageCacheBytes: number;
   readonly levelCacheBytes: number;
   readonly levelWriteBufferBytes: number;
-  /** Un-merged redo that starts a merge: bytes of it, or page references. */
-  readonly mergeBytes: number;
-  readonly mergeRefs: number;
-  /** 0 to 1: where in each stretch of `mergeBytes` this daemon merges, so that daemons of a volume take turns. */
-  readonly mergePhase: number;
+  /** Redo past the last checkpoint that starts the next: bytes of it, or page references. */
+  readonly checkpointBytes: number;
+  readonly checkpointRefs: number;
+  /** 0 to 1: where in each stretch of `checkpointBytes` this daemon makes its checkpoint, so that daemons of a volume take turns. */
+  readonly checkpointStagger: number;
   /** Milliseconds that work in the background may hold up appends and reads for. */
   readonly sliceMs: number;
   /** References to one page after which it is written in the background. */
@@ -31,9 +31,9 @@ export const DEFAULT_LIMITS: SegmentLimits = {
   pageCacheBytes: 8 * MIB,
   levelCacheBytes: 4 * MIB,
   levelWriteBufferBytes: 2 * MIB,
-  mergeBytes: 48 * MIB,
-  mergeRefs: 300_000,
-  mergePhase: 0,
+  checkpointBytes: 48 * MIB,
+  checkpointRefs: 300_000,
+  checkpointStagger: 0,
   sliceMs: 2,
   chainMax: 256,
   logRetainBytes: 1024 * MIB,

@@ -38,6 +38,6 @@ export function emptyState({ daemonId, zone }: SegmentIdentity): SegmentState {
     pgmrpl: 0n,
     bytesUsed: 0n,
     fault: undefined,
-    owesLsn: 0n,
+    recoverToLsn: 0n,
   };
 }

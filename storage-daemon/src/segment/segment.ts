@@ -6,13 +6,13 @@ import type { Logger } from '@kube-aurora/process';
 import type { PageId } from '@kube-aurora/redo';
 import { AuroraRpcError, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
 import { isBatchValid, type RedoBatchHeader } from '@kube-aurora/volume';
-import type { SegmentContent } from './content.ts';
+import type { SegmentStorage } from './segment-storage.ts';
 import type { SegmentControl } from './control-file.ts';
 import { CurrentControl } from './current-control.ts';
 import { Epochs } from './epochs.ts';
-import { HeldContent, type SegmentEvents } from './held-content.ts';
+import { SegmentLifecycle, type SegmentEvents } from './segment-lifecycle.ts';
 import type { SegmentLimits } from './limits.ts';
-import { Progress } from './progress.ts';
+import { ConditionWaiter } from './condition-waiter.ts';
 import { WriterSessions } from './writer-sessions.ts';
 
 export interface SegmentIdentity {
@@ -41,7 +41,7 @@ export interface SegmentDeps {
   readonly lowestPeerScl: (segment: Segment) => bigint | undefined;
   readonly highestOfPeers: (segment: Segment) => PeersHighest;
   /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
-  readonly hearPeers: (segment: Segment) => Promise<void>;
+  readonly askPeers: (segment: Segment) => Promise<void>;
 }
 
 /** LSNs are numbers in memory, exact up to here. */
@@ -59,25 +59,25 @@ export class Segment {
   readonly pg: number;
   readonly deps: SegmentDeps;
   readonly epochs: Epochs;
-  readonly held: HeldContent;
+  readonly lifecycle: SegmentLifecycle;
   readonly sessions = new WriterSessions();
-  readonly progress: Progress;
+  readonly conditions: ConditionWaiter;
   readonly #control: CurrentControl;
 
   private constructor(deps: SegmentDeps, directory: string, control: CurrentControl) {
     const { disk, limits, logger, clock, events } = deps;
-    this.progress = new Progress(clock);
-    const { sessions, progress } = this;
+    this.conditions = new ConditionWaiter(clock);
+    const { sessions, conditions } = this;
     this.deps = deps;
     this.#control = control;
     this.volumeId = control.value.volumeId;
     this.pg = control.value.pg;
-    this.held = new HeldContent({
+    this.lifecycle = new SegmentLifecycle({
       directory,
       disk,
       control,
       sessions,
-      progress,
+      conditions,
       limits,
       logger,
       clock,
@@ -88,13 +88,13 @@ export class Segment {
     });
     this.epochs = new Epochs({
       control,
-      held: this.held,
+      lifecycle: this.lifecycle,
       sessions,
-      progress,
+      conditions,
       logger,
       state: () => this.state(),
       highestPeerEpoch: () => deps.highestOfPeers(this).epoch,
-      hearPeers: () => deps.hearPeers(this),
+      askPeers: () => deps.askPeers(this),
     });
   }
 
@@ -109,8 +109,8 @@ export class Segment {
       await control.save({});
       deps.events.repair('control');
     }
-    await segment.held.removeLeftovers();
-    if (control.value.ready) await segment.held.open();
+    await segment.lifecycle.removeLeftovers();
+    if (control.value.ready) await segment.lifecycle.open();
     return segment;
   }
 
@@ -120,40 +120,40 @@ export class Segment {
   get control(): SegmentControl {
     return this.#control.value;
   }
-  get content(): SegmentContent | undefined {
-    return this.held.content;
+  get storage(): SegmentStorage | undefined {
+    return this.lifecycle.storage;
   }
   get phase(): SegmentPhase {
-    return this.held.phase;
+    return this.lifecycle.phase;
   }
   /** Durable SCL; 0n when there is no log. */
   get scl(): bigint {
-    return this.held.scl;
+    return this.lifecycle.scl;
   }
 
   state(): SegmentState {
-    const { epoch, baseEpoch, baseLsn, systemIdentifier, history, owesLsn } = this.control;
-    const { content, held } = this;
-    const fault = held.fault;
+    const { epoch, baseEpoch, baseLsn, systemIdentifier, history, recoverToLsn } = this.control;
+    const { storage, lifecycle } = this;
+    const fault = lifecycle.fault;
     return {
       phase: this.phase,
       epoch,
       scl: this.scl,
-      lastBatchEpoch: content?.log.durable.epoch ?? baseEpoch,
+      lastBatchEpoch: storage?.log.durable.epoch ?? baseEpoch,
       baseEpoch,
       baseLsn,
-      appliedLsn: BigInt(content?.ingest.appliedLsn ?? 0),
-      vdl: BigInt(content?.ingest.vdl ?? 0),
-      logStartLsn: content?.log.startLsn ?? 0n,
+      appliedLsn: BigInt(storage?.applier.appliedLsn ?? 0),
+      vdl: BigInt(storage?.applier.vdl ?? 0),
+      logStartLsn: storage?.log.startLsn ?? 0n,
       systemIdentifier,
       history: history.map((entry) => ({ ...entry })),
       message: fault?.message ?? '',
       daemonId: this.deps.identity.daemonId,
       zone: this.deps.identity.zone,
-      pgmrpl: BigInt(content?.pgmrpl ?? 0),
-      bytesUsed: BigInt(held.bytesUsed),
+      pgmrpl: BigInt(storage?.pgmrpl ?? 0),
+      bytesUsed: BigInt(lifecycle.bytesUsed),
       fault: fault?.fault,
-      owesLsn: held.owes ? owesLsn : 0n,
+      recoverToLsn: lifecycle.mustRecover ? recoverToLsn : 0n,
     };
   }
 
@@ -162,10 +162,10 @@ export class Segment {
    * Throws AuroraRpcError INVALID when it cannot belong to this log, NOT_READY while it cannot be told.
    */
   append(header: RedoBatchHeader, batch: Buffer): AppendOutcome {
-    const { content } = this.held;
+    const { storage } = this.lifecycle;
     if (header.endLsn > MAX_LSN)
       throw new AuroraRpcError('INVALID', `batch.end_lsn: ${formatLsn(header.endLsn)} is past ${formatLsn(MAX_LSN)}`);
-    if (content === undefined || this.epochs.settling !== undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${this.phase}`);
+    if (storage === undefined || this.epochs.settling !== undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${this.phase}`);
     if (header.pg !== this.pg) throw new AuroraRpcError('INVALID', `batch.pg: ${header.pg}, this segment is of ${this.pg}`);
     if (!isBatchValid(this.control.history, header)) {
       throw new AuroraRpcError(
@@ -173,7 +173,7 @@ export class Segment {
         `batch.epoch: epoch ${header.epoch} ends at ${formatLsn(header.endLsn)}, which the epoch history rules out`,
       );
     }
-    const { tail } = content.log;
+    const { tail } = storage.log;
     if (header.endLsn <= tail.lsn) return 'duplicate';
     if (header.backlink > tail.lsn) return 'gap';
     if (header.backlink < tail.lsn || header.previousEpoch !== tail.epoch) {
@@ -182,30 +182,30 @@ export class Segment {
         `batch.backlink: ${formatLsn(header.backlink)} of epoch ${header.previousEpoch} does not link to the log's end ${formatLsn(tail.lsn)} of epoch ${tail.epoch}`,
       );
     }
-    if (this.held.unwritable !== undefined) return 'unwritable';
-    content.append(header, batch);
+    if (this.lifecycle.unwritable !== undefined) return 'unwritable';
+    storage.append(header, batch);
     return 'appended';
   }
 
   /** Bytes that wait for the disk or the index. */
   get queuedBytes(): number {
-    const { content } = this.held;
-    return content === undefined ? 0 : content.log.pendingBytes + content.ingest.waitingBytes;
+    const { storage } = this.lifecycle;
+    return storage === undefined ? 0 : storage.log.pendingBytes + storage.applier.waitingBytes;
   }
 
   /** A VDL heard from someone of `epoch`. */
   noteVdl(vdl: bigint, epoch: bigint): void {
-    if (this.epochs.isCurrent(epoch)) this.held.content?.ingest.noteVdl(Number(vdl));
+    if (this.epochs.isCurrent(epoch)) this.lifecycle.storage?.applier.noteVdl(Number(vdl));
   }
 
   /** The lowest LSN that a compute may still read at, heard from someone of `epoch`. */
   notePgmrpl(pgmrpl: bigint, epoch: bigint): void {
-    if (this.epochs.isCurrent(epoch)) this.held.content?.notePgmrpl(Number(pgmrpl));
+    if (this.epochs.isCurrent(epoch)) this.lifecycle.storage?.notePgmrpl(Number(pgmrpl));
   }
 
   async close(): Promise<void> {
     this.sessions.closeAll();
     await this.#control.idle();
-    await this.held.close();
+    await this.lifecycle.close();
   }
 }

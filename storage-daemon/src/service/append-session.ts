@@ -66,7 +66,7 @@ class AppendStream implements AppendSession {
     if (!this.#working) void this.#work();
   }
 
-  /** Requests that must wait: for the hello to be settled, or for the log to be cut. */
+  /** Requests that must wait: for the hello to be settled, or for redo to be annulled. */
   async #work(): Promise<void> {
     this.#working = true;
     this.#call.pause();
@@ -132,7 +132,7 @@ class AppendStream implements AppendSession {
         if (header.epoch > this.epoch) throw new RedoBatchError('epoch', `${header.epoch} is past the stream's epoch ${this.epoch}`);
         const outcome = segment.append(header, batches.subarray(at, at + header.totalBytes));
         if (outcome === 'unwritable') {
-          this.#respond(segment.scl, 'UNWRITABLE', segment.held.unwritable ?? '');
+          this.#respond(segment.scl, 'UNWRITABLE', segment.lifecycle.unwritable ?? '');
           return;
         }
         if (outcome === 'gap') {
@@ -160,7 +160,7 @@ class AppendStream implements AppendSession {
     if (segment === undefined || segment.queuedBytes <= segment.deps.limits.queueBytes) return;
     this.#call.pause();
     const half = segment.deps.limits.queueBytes / 2;
-    void segment.progress
+    void segment.conditions
       .until(() => segment.queuedBytes <= half, this.#deps.clock.now() + 1000)
       .then(() => {
         if (!this.#working) this.#call.resume();

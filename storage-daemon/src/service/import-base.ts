@@ -1,6 +1,6 @@
 import { decodePageKey, decodeVolumeState, VolumeStateError } from '@kube-aurora/redo';
 import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImage, type SegmentState } from '@kube-aurora/rpc';
-import { PageStore } from '../page-store/page-store.ts';
+import { PageStore } from '../pages/page-store.ts';
 import type { SegmentDirectory } from '../segment/segment-directory.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
@@ -19,7 +19,7 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
   checkEmpty(segment, begin);
   await refuseSecondVolume(segment);
   const { disk, limits } = segment.deps;
-  await segment.held.replace(async (directory) => {
+  await segment.lifecycle.replace(async (directory) => {
     const store = await PageStore.open(disk, directory, {
       cacheBytes: limits.levelCacheBytes,
       writeBufferBytes: limits.levelWriteBufferBytes,
@@ -32,7 +32,7 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
         if (finished) break;
       }
       if (!finished) throw new AuroraRpcError('INVALID', 'finish: the stream ended without it; nothing was imported');
-      await store.setMark({ lsn: begin.baseLsn, epoch: begin.epoch }, begin.volumeState, undefined);
+      await store.setCheckpoint({ lsn: begin.baseLsn, epoch: begin.epoch }, begin.volumeState, undefined);
     } finally {
       await store.close();
     }
@@ -57,7 +57,7 @@ function checkEmpty(segment: Segment, begin: ImportBegin): void {
 
 /** A daemon that lost its disk is empty, and so is a stranger's idea of the volume: what was written to is copied, never imported. */
 async function refuseSecondVolume(segment: Segment): Promise<void> {
-  await segment.deps.hearPeers(segment);
+  await segment.deps.askPeers(segment);
   if (!segment.deps.highestOfPeers(segment).isWritten) return;
   throw new AuroraRpcError('REFUSED', 'begin: peers hold this volume already, with redo; it is copied from them', 'volume-exists');
 }

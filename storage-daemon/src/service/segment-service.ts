@@ -1,27 +1,19 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import { RedoError } from '@kube-aurora/redo';
-import { AuroraRpcError, type CallContext, type SegmentHandlers, type SegmentId } from '@kube-aurora/rpc';
-import { NoSoundCopyError, StoredValueError } from '../page-store/stored-value.ts';
-import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
-import { computeImage } from '../read/compute-image.ts';
-import { TooOldError } from '../read/page-reader.ts';
-import { readPages } from '../read/read-pages.ts';
-import { readableAt } from '../read/readable-at.ts';
-import type { SegmentContent } from '../segment/content.ts';
+import type { CallContext, SegmentHandlers, SegmentId } from '@kube-aurora/rpc';
+import { computeImage } from '../segment/compute-image.ts';
+import { readPages } from '../segment/read-pages.ts';
+import { readableAt } from '../segment/readable-at.ts';
+import type { SegmentStorage } from '../segment/segment-storage.ts';
 import type { Segment } from '../segment/segment.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
 import { serveAppend } from './append-session.ts';
 import { importBase } from './import-base.ts';
+import { asRpcError, deadlineOf } from '../edge/calls.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import type { Refusals } from '../edge/refusals.ts';
 
 /** SegmentService: the translation between messages, which message-rules.ts checks, and segments. */
-
-/** A call without a deadline gets this one. */
-const DEADLINE_DEFAULT_MS = 30_000;
-/** The answer must still travel after a wait. */
-const ANSWER_MARGIN_MS = 5;
 
 export interface SegmentServiceDeps {
   readonly logger: Logger;
@@ -31,19 +23,6 @@ export interface SegmentServiceDeps {
   readonly onGap: (segment: Segment) => void;
   readonly onAcknowledged: (seconds: number) => void;
   readonly onRead: (seconds: number, pages: number) => void;
-}
-
-/** On the clock's `now`. */
-export function deadlineOf(context: CallContext, clock: Clock): number {
-  return Math.min(context.deadline, clock.now() + DEADLINE_DEFAULT_MS) - ANSWER_MARGIN_MS;
-}
-
-/** Gives failures of reads the code that the protocol has for them. */
-export function asRpcError(error: unknown): unknown {
-  if (error instanceof TooOldError || error instanceof LogGoneError) return new AuroraRpcError('TOO_OLD', error.message);
-  if (error instanceof StoredValueError || error instanceof NoSoundCopyError || error instanceof LogReadError || error instanceof RedoError)
-    return new AuroraRpcError('DAMAGED', error.message);
-  return error;
 }
 
 export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
@@ -72,7 +51,7 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
         const { lsn } = request;
         if (found.scl < lsn) {
           deps.onGap(found);
-          await found.progress.until(() => found.scl >= lsn, deadlineOf(context, deps.clock));
+          await found.conditions.until(() => found.scl >= lsn, deadlineOf(context, deps.clock));
         }
         return found.state();
       }),
@@ -81,9 +60,9 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
       refusals.call('GetPages', async () => {
         const started = deps.clock.now();
         checkMessage('GetPagesRequest', request);
-        const content = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
+        const storage = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
         try {
-          const answer = await readPages(content, request);
+          const answer = await readPages(storage, request);
           deps.onRead((deps.clock.now() - started) / 1000, request.count);
           return answer;
         } catch (error) {
@@ -94,9 +73,9 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
     computeImage: (request, context) =>
       refusals.stream('ComputeImage', async function* () {
         checkMessage('ComputeImageRequest', request);
-        const content = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
+        const storage = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
         try {
-          yield* computeImage(content, request.lsn, deps.clock);
+          yield* computeImage(storage, request.lsn, deps.clock);
         } catch (error) {
           throw asRpcError(error);
         }
@@ -118,7 +97,7 @@ function readable(
   lsn: bigint,
   context: CallContext,
   deps: Pick<SegmentServiceDeps, 'onGap' | 'clock'>,
-): Promise<SegmentContent> {
+): Promise<SegmentStorage> {
   if (segment.scl < lsn && segment.phase === 'READY') deps.onGap(segment);
   return readableAt(segment, epoch, lsn, deadlineOf(context, deps.clock));
 }

@@ -8,8 +8,8 @@ import { AuroraRpcError, type CopySegmentChunk, type ImportBaseRequest, type Pee
 import { decodeRedoBatchHeader } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 import { copyFromPeer, serveCopy } from '../peers/copy-segment.ts';
-import { TooOldError } from '../read/page-reader.ts';
-import { logDirectory, type SegmentContent } from '../segment/content.ts';
+import { TooOldError } from '../pages/page-builder.ts';
+import { logDirectory, type SegmentStorage } from '../segment/segment-storage.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
 import { Segment } from '../segment/segment.ts';
 import { importBase } from '../service/import-base.ts';
@@ -45,7 +45,7 @@ const LIMITS: SegmentLimits = {
   logFileBytes: 24 * 1024,
   tailCacheBytes: 16 * 1024,
   chainMax: CHAIN_MAX,
-  mergeBytes: 1024 * 1024 * 1024,
+  checkpointBytes: 1024 * 1024 * 1024,
 };
 
 /** Every page that the scenario knows. */
@@ -102,13 +102,13 @@ export class CrashScenario {
   /** Throws when the segment has taken back what it said. */
   check(): void {
     if (!this.said.ready && this.segment.phase === 'EMPTY') return;
-    const { phase, epoch, scl, owesLsn, fault, message } = this.segment.state();
+    const { phase, epoch, scl, recoverToLsn, fault, message } = this.segment.state();
     const isSound = fault === undefined || (fault.kind === 'LOST_REDO' && this.isDamaged);
     if (phase !== 'READY' || !isSound) throw new Error(`the segment is ${phase}: ${message}`);
     if (epoch < this.said.epoch) throw new Error(`epoch ${this.said.epoch} was promised, and is ${epoch}`);
-    const known = scl > owesLsn ? scl : owesLsn;
+    const known = scl > recoverToLsn ? scl : recoverToLsn;
     if (known < this.said.scl)
-      throw new Error(`redo was acknowledged up to ${this.said.scl}; it is held up to ${scl} and owed up to ${owesLsn}`);
+      throw new Error(`redo was acknowledged up to ${this.said.scl}; it is held up to ${scl} and to be recovered up to ${recoverToLsn}`);
   }
 
   get segment(): Segment {
@@ -116,10 +116,10 @@ export class CrashScenario {
     return this.#segment;
   }
 
-  get content(): SegmentContent {
-    const { content } = this.segment;
-    if (content === undefined) throw new Error(`the segment has no content: ${this.segment.state().message}`);
-    return content;
+  get storage(): SegmentStorage {
+    const { storage } = this.segment;
+    if (storage === undefined) throw new Error(`the segment has no content: ${this.segment.state().message}`);
+    return storage;
   }
 
   get end(): ChainEnd {
@@ -141,7 +141,7 @@ export class CrashScenario {
         fetchPage: () => Promise.reject(new AuroraRpcError('DAMAGED', 'there are no peers')),
         lowestPeerScl: (segment) => segment.scl,
         highestOfPeers: () => ({ scl: 0n, epoch: 0n, isWritten: false }),
-        hearPeers: () => Promise.resolve(),
+        askPeers: () => Promise.resolve(),
       },
       VOLUME,
       0,
@@ -167,7 +167,7 @@ export class CrashScenario {
   /** Has the segment take all that it lacks of the volume's log, which its writer or its peers send. */
   async feed(): Promise<void> {
     for (const { batch, end } of this.written) {
-      if (end.lsn > this.content.log.tail.lsn) this.segment.append(decodeRedoBatchHeader(batch), batch);
+      if (end.lsn > this.storage.log.tail.lsn) this.segment.append(decodeRedoBatchHeader(batch), batch);
     }
     await this.until(() => this.segment.scl >= this.end.lsn);
     if (this.segment.scl > this.said.scl) this.said.scl = this.segment.scl;
@@ -178,13 +178,13 @@ export class CrashScenario {
    * must be what was seen there the first time.
    */
   async apply(): Promise<void> {
-    const { content, segment } = this;
+    const { storage, segment } = this;
     for (const { end } of this.written) {
       const at = Number(end.lsn);
-      if (at <= content.merger.mark.lsn) continue;
+      if (at <= storage.checkpointer.checkpoint.lsn) continue;
       segment.noteVdl(end.lsn, this.epoch);
-      content.ingest.want(at);
-      await this.until(() => content.ingest.hasApplied(at));
+      storage.applier.want(at);
+      await this.until(() => storage.applier.hasApplied(at));
       await this.#lookAt(at);
       segment.notePgmrpl(end.lsn, this.epoch);
       await new Promise(setImmediate);
@@ -205,22 +205,22 @@ export class CrashScenario {
   /** 'newer' where computes had read past it before the crash. */
   async #pageAt(page: PageId, lsn: number): Promise<Buffer | undefined | 'newer'> {
     try {
-      return (await this.content.pageAt(page, lsn)).page;
+      return (await this.storage.pageAt(page, lsn)).page;
     } catch (error) {
       if (error instanceof TooOldError) return 'newer';
       throw error;
     }
   }
 
-  /** Until nothing is being written. A store that waits for no mark merges at once. */
+  /** Until nothing is being written. A store whose checkpoint is behind makes one at once. */
   async merge(): Promise<void> {
-    const { merger } = this.content;
-    const before = merger.merges;
-    if (merger.mark.lsn < this.end.lsn) {
-      merger.request();
-      await this.until(() => merger.merges > before && merger.mark.lsn >= this.end.lsn);
+    const { checkpointer } = this.storage;
+    const before = checkpointer.checkpoints;
+    if (checkpointer.checkpoint.lsn < this.end.lsn) {
+      checkpointer.request();
+      await this.until(() => checkpointer.checkpoints > before && checkpointer.checkpoint.lsn >= this.end.lsn);
     }
-    await this.until(() => !merger.isRunning);
+    await this.until(() => !checkpointer.isRunning);
   }
 
   write(raws: readonly Buffer[]): void {
@@ -239,26 +239,26 @@ export class CrashScenario {
   /** Pages as of the volume's end. */
   async pages(): Promise<(string | undefined)[]> {
     const found: (string | undefined)[] = [];
-    for (const page of PAGES) found.push((await this.content.pageAt(page, Number(this.end.lsn))).page?.toString('latin1'));
+    for (const page of PAGES) found.push((await this.storage.pageAt(page, Number(this.end.lsn))).page?.toString('latin1'));
     return found;
   }
 
   /** State, stored pages, and which directories there are. */
   async held(): Promise<{ state: string; stored: string[]; directories: string[] }> {
-    const { content } = this;
+    const { storage } = this;
     const stored: string[] = [];
     for (const page of PAGES) {
-      const version = await content.store.get(page);
+      const version = await storage.store.get(page);
       if (version !== undefined) stored.push(`${encodePageKey(page).toString('hex')} ${version.page.toString('latin1')}`);
     }
     const names = this.#disk.list(join(this.directory, VOLUME, '0'));
     const directories = names.flatMap((name) => /^(pages|log)-/.exec(name)?.[1] ?? []).toSorted();
-    return { state: encodeVolumeState(content.ingest.state).toString('hex'), stored, directories };
+    return { state: encodeVolumeState(storage.applier.state).toString('hex'), stored, directories };
   }
 
   /** The file that holds the batch after `lsn`. */
   logFileOf(lsn: bigint): { readonly path: string; readonly offset: number } {
-    const { log } = this.content;
+    const { log } = this.storage;
     const { logGeneration } = this.segment.control;
     const batch = log.reader.batchesFrom(lsn, 1);
     const directory = logDirectory(join(this.directory, VOLUME, '0'), logGeneration);
@@ -335,22 +335,22 @@ export const STEPS: readonly ScenarioStep[] = [
   { name: 'import', take: (scenario) => scenario.import() },
   { name: 'open an epoch', take: (scenario) => scenario.openEpoch(2n) },
   {
-    name: 'store a long chain ahead of the mark',
+    name: 'store a long chain ahead of the checkpoint',
     prepare: (scenario) => scenario.write([whole(INDEX, 5), ...chain(INDEX, 5, 20), whole(TABLE, 0), imageRecord(TABLE, 1, 31)]),
     take: async (scenario) => {
       await scenario.feed();
       await scenario.apply();
-      const { content } = scenario;
-      await scenario.until(() => content.index.refsOf({ ...INDEX, block: 5 }) === undefined);
+      const { storage } = scenario;
+      await scenario.until(() => storage.index.refsOf({ ...INDEX, block: 5 }) === undefined);
     },
   },
   {
-    name: 'drop what is stored ahead of the mark, and merge',
+    name: 'drop what is stored ahead of the checkpoint, and checkpoint',
     prepare: (scenario) => scenario.write([truncateRecord(INDEX, 2), imageRecord(TABLE, 2, 32)]),
     take: feedApplyMerge,
   },
   {
-    name: 'go through log files, merge, and drop them',
+    name: 'go through log files, checkpoint, and drop them',
     prepare: (scenario) => {
       for (let i = 0; i < 6; i++) scenario.write([imageRecord(TABLE, i % 5, 40 + i)]);
       scenario.write([whole(TABLE, 0), ...chain(TABLE, 0, 60)]);
@@ -377,11 +377,11 @@ export const STEPS: readonly ScenarioStep[] = [
     name: 'annul what only this segment has, over two log files',
     take: async (scenario) => {
       if (scenario.said.epoch < 3n) {
-        const { segment, content, end, epoch } = scenario;
+        const { segment, storage, end, epoch } = scenario;
         let link = end;
         for (let i = 0; i < 4; i++) {
           const made = batchAfter(link, epoch, [imageRecord(TABLE, 1, 90 + i)]);
-          if (made.end.lsn > content.log.tail.lsn) segment.append(decodeRedoBatchHeader(made.batch), made.batch);
+          if (made.end.lsn > storage.log.tail.lsn) segment.append(decodeRedoBatchHeader(made.batch), made.batch);
           link = made.end;
         }
         await scenario.until(() => segment.scl >= link.lsn);
@@ -420,7 +420,7 @@ export const STEPS: readonly ScenarioStep[] = [
     },
   },
   {
-    name: 'raise the last mark',
+    name: 'raise the last checkpoint',
     prepare: (scenario) => scenario.write([imageRecord(TABLE, 3, 121), truncateRecord(INDEX, 1)]),
     take: feedApplyMerge,
   },

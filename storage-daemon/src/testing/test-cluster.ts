@@ -15,7 +15,7 @@ import {
 import { Daemon } from '../daemon.ts';
 import type { Disk } from '../disk/disk.ts';
 import { systemDisk } from '../disk/system-disk.ts';
-import { grpcNetwork } from '../service/daemon-network.ts';
+import { grpcNetwork } from '../edge/daemon-network.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
 import { freePort } from './free-port.ts';
 import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';

@@ -1,9 +1,9 @@
 import { decodeRecord, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
 import { encodePageKey, formatPage, redo, RedoError, touchedPages, type PageId, type TouchedPage } from '@kube-aurora/redo';
-import { refReplaces, refSeq, type RedoIndex } from '../apply/redo-index.ts';
-import type { PageCuts } from '../apply/page-cuts.ts';
-import type { RecordTable } from '../apply/record-table.ts';
-import type { PageStore } from '../page-store/page-store.ts';
+import { refReplaces, refSeq, type RedoIndex } from './redo-index.ts';
+import type { Tombstones } from './tombstones.ts';
+import type { RecordTable } from './record-table.ts';
+import type { PageStore } from './page-store.ts';
 import type { RedoLog } from '../redo-log/redo-log.ts';
 import type { PageCache } from './page-cache.ts';
 
@@ -31,12 +31,12 @@ export interface PageSources {
   readonly log: RedoLog;
   readonly table: RecordTable;
   readonly index: RedoIndex;
-  readonly cuts: PageCuts;
+  readonly tombstones: Tombstones;
   readonly store: PageStore;
   readonly cache: PageCache;
-  /** The mark: what was removed at or below it is not known to have been there. */
+  /** The checkpoint: what was removed at or below it is not known to have been there. */
   readonly keptFrom: () => number;
-  /** Pages were written as of LSNs up to this: of those that a cut below it removed the redo before the cut may be gone. */
+  /** Pages were written as of LSNs up to this: of those that a tombstone below it removed the redo before the tombstone may be gone. */
   readonly writtenTo: () => number;
 }
 
@@ -57,14 +57,14 @@ export class PageReader {
 
   /** Throws TooOldError, StoredValueError, LogReadError, RedoError. */
   async pageAt(page: PageId, lsn: number): Promise<PageAt> {
-    const { index, cuts, cache, store, table } = this.#from;
+    const { index, tombstones, cache, store, table } = this.#from;
     const generation = this.#generation;
     const key = encodePageKey(page).toString('latin1');
-    const later = cuts.lastCut(page, this.#from.writtenTo());
+    const later = tombstones.lastTombstone(page, this.#from.writtenTo());
     if (later >= lsn) throw new TooOldError(page, lsn, later);
-    const cut = cuts.lastCut(page, lsn);
-    const copy = cuts.lastCopyInto(page, lsn);
-    const floor = Math.max(cut, copy?.lsn ?? -1);
+    const tombstone = tombstones.lastTombstone(page, lsn);
+    const copy = tombstones.lastCopyInto(page, lsn);
+    const floor = Math.max(tombstone, copy?.lsn ?? -1);
 
     const cached = cache.get(key);
     if (cached !== undefined && cached.lsn <= lsn && cached.lsn > floor) {
@@ -80,7 +80,7 @@ export class PageReader {
       return { page: Buffer.from(cached.page), applied };
     }
 
-    // Taken before the store is asked: a merge in between makes the version newer, and the references it has are skipped.
+    // Taken before the store is asked: a checkpoint in between makes the version newer, and the references it has are skipped.
     const refs = collectRefs(index.refsOf(page), table, floor, lsn);
     let base: Buffer | undefined;
     let baseLsn = floor;
@@ -91,7 +91,7 @@ export class PageReader {
       if (version !== undefined && version.lsn > floor) {
         base = version.page;
         baseLsn = version.lsn;
-      } else if (copy !== undefined && copy.lsn >= cut) {
+      } else if (copy !== undefined && copy.lsn >= tombstone) {
         const source = await this.pageAt({ ...page, spcOid: copy.from.spcOid, dbOid: copy.from.dbOid }, copy.lsn);
         base = source.page;
       }
@@ -125,7 +125,7 @@ export class PageReader {
       current = this.#applyOne(current, page, record);
       applied++;
     }
-    // Of what is removed below the mark nothing is left to tell what it was before.
+    // Of what is removed below the checkpoint nothing is left to tell what it was before.
     if (current === undefined && lsn < this.#from.keptFrom()) throw new TooOldError(page, lsn, this.#from.keptFrom());
     if (current !== undefined && applied > 0 && generation === this.#generation) this.#from.cache.put(key, lsn, Buffer.from(current));
     return { page: current, applied };

@@ -1,11 +1,11 @@
 import { SLRU_FORK, SLRU_KINDS, type Effect, type PageId } from '@kube-aurora/redo';
 
 /**
- * Drops, truncations and copies of the un-merged part of the log, by LSN: what a page held before the last one that
+ * Drops, truncations and copies in the part of the log past the checkpoint, by LSN: what a page held before the last one that
  * covers it must never be served after it. Filled in LSN order.
  */
 
-export interface Cut {
+export interface Tombstone {
   /** Start of the record that did it. */
   readonly lsn: number;
   readonly effect: Exclude<Effect, { kind: 'copy-database' }>;
@@ -19,10 +19,10 @@ export interface DatabaseCopy {
 
 const SLRU_WRAP_HALF = 0x4000_0000;
 
-export class PageCuts {
-  readonly #byRelation = new Map<string, Cut[]>();
-  readonly #byDatabase = new Map<string, Cut[]>();
-  readonly #slru: Cut[] = [];
+export class Tombstones {
+  readonly #byRelation = new Map<string, Tombstone[]>();
+  readonly #byDatabase = new Map<string, Tombstone[]>();
+  readonly #slru: Tombstone[] = [];
   #copies: DatabaseCopy[] = [];
 
   get copies(): readonly DatabaseCopy[] {
@@ -34,24 +34,26 @@ export class PageCuts {
       this.#copies.push({ lsn, from: effect.from, to: effect.to });
       return;
     }
-    const cut: Cut = { lsn, effect };
-    if (effect.kind === 'slru-truncate') this.#slru.push(cut);
-    else if (effect.kind === 'drop-database') append(this.#byDatabase, `${effect.spcOid}/${effect.dbOid}`, cut);
-    else append(this.#byRelation, relationKey(effect.kind === 'drop' ? effect.relation : effect.fork), cut);
+    const tombstone: Tombstone = { lsn, effect };
+    if (effect.kind === 'slru-truncate') this.#slru.push(tombstone);
+    else if (effect.kind === 'drop-database') append(this.#byDatabase, `${effect.spcOid}/${effect.dbOid}`, tombstone);
+    else append(this.#byRelation, relationKey(effect.kind === 'drop' ? effect.relation : effect.fork), tombstone);
   }
 
-  /** LSN of the last cut at or below `lsn` that covers the page; -1 for none. */
-  lastCut(page: PageId, lsn: number): number {
+  /** LSN of the last tombstone at or below `lsn` that covers the page; -1 for none. */
+  lastTombstone(page: PageId, lsn: number): number {
     let last = -1;
     if (page.fork === SLRU_FORK) {
-      for (const cut of this.#slru) if (cut.lsn < lsn && covers(cut, page)) last = cut.lsn;
+      for (const tombstone of this.#slru) if (tombstone.lsn < lsn && covers(tombstone, page)) last = tombstone.lsn;
       return last;
     }
     if (this.#byRelation.size > 0) {
-      for (const cut of this.#byRelation.get(relationKey(page)) ?? []) if (cut.lsn < lsn && covers(cut, page)) last = cut.lsn;
+      for (const tombstone of this.#byRelation.get(relationKey(page)) ?? [])
+        if (tombstone.lsn < lsn && covers(tombstone, page)) last = tombstone.lsn;
     }
     if (this.#byDatabase.size > 0) {
-      for (const cut of this.#byDatabase.get(`${page.spcOid}/${page.dbOid}`) ?? []) if (cut.lsn < lsn && cut.lsn > last) last = cut.lsn;
+      for (const tombstone of this.#byDatabase.get(`${page.spcOid}/${page.dbOid}`) ?? [])
+        if (tombstone.lsn < lsn && tombstone.lsn > last) last = tombstone.lsn;
     }
     return last;
   }
@@ -63,7 +65,7 @@ export class PageCuts {
   }
 
   /** Does nothing that is noted here bear on any page of this one's fork? */
-  spares(page: PageId): boolean {
+  hasNone(page: PageId): boolean {
     if (page.fork === SLRU_FORK) return this.#slru.length === 0;
     return (
       (this.#byRelation.size === 0 || !this.#byRelation.has(relationKey(page))) &&
@@ -72,15 +74,15 @@ export class PageCuts {
     );
   }
 
-  /** Is a copy out of this page's database still to be merged? Then its pages may not be merged past that copy. */
+  /** Is a copy out of this page's database still to be stored? Then its pages may not be written as of a later LSN. */
   isCopySource(page: PageId): boolean {
     return this.#copies.some((copy) => copy.from.dbOid === page.dbOid && copy.from.spcOid === page.spcOid);
   }
 
-  /** Cuts below `lsn`, oldest first. */
-  below(lsn: number): Cut[] {
-    const cuts = [...this.#slru, ...[...this.#byRelation.values()].flat(), ...[...this.#byDatabase.values()].flat()];
-    return cuts.filter((cut) => cut.lsn < lsn).toSorted((a, b) => a.lsn - b.lsn);
+  /** Tombstones below `lsn`, oldest first. */
+  below(lsn: number): Tombstone[] {
+    const tombstones = [...this.#slru, ...[...this.#byRelation.values()].flat(), ...[...this.#byDatabase.values()].flat()];
+    return tombstones.filter((tombstone) => tombstone.lsn < lsn).toSorted((a, b) => a.lsn - b.lsn);
   }
 
   /** Forgets copies below `lsn`: their pages are stored. */
@@ -88,12 +90,12 @@ export class PageCuts {
     this.#copies = this.#copies.filter((copy) => copy.lsn >= lsn);
   }
 
-  /** Forgets cuts below `lsn`: what they cover is not stored any more. */
-  dropCutsBelow(lsn: number): void {
-    this.#slru.splice(0, this.#slru.findLastIndex((cut) => cut.lsn < lsn) + 1);
+  /** Forgets tombstones below `lsn`: what they cover is not stored any more. */
+  dropTombstonesBelow(lsn: number): void {
+    this.#slru.splice(0, this.#slru.findLastIndex((tombstone) => tombstone.lsn < lsn) + 1);
     for (const map of [this.#byRelation, this.#byDatabase]) {
-      for (const [key, cuts] of map) {
-        const kept = cuts.filter((cut) => cut.lsn >= lsn);
+      for (const [key, tombstones] of map) {
+        const kept = tombstones.filter((tombstone) => tombstone.lsn >= lsn);
         if (kept.length > 0) map.set(key, kept);
         else map.delete(key);
       }
@@ -112,15 +114,15 @@ function relationKey(relation: { spcOid: number; dbOid: number; relNumber: numbe
   return `${relation.spcOid}/${relation.dbOid}/${relation.relNumber}`;
 }
 
-function append(map: Map<string, Cut[]>, key: string, cut: Cut): void {
-  const cuts = map.get(key);
-  if (cuts === undefined) map.set(key, [cut]);
-  else cuts.push(cut);
+function append(map: Map<string, Tombstone[]>, key: string, tombstone: Tombstone): void {
+  const tombstones = map.get(key);
+  if (tombstones === undefined) map.set(key, [tombstone]);
+  else tombstones.push(tombstone);
 }
 
-/** Given that the relation or database fits: is this page among what the cut removed? */
-export function covers(cut: Cut, page: PageId): boolean {
-  const { effect } = cut;
+/** Given that the relation or database fits: is this page among what the tombstone removed? */
+export function covers(tombstone: Tombstone, page: PageId): boolean {
+  const { effect } = tombstone;
   switch (effect.kind) {
     case 'drop':
     case 'drop-database':
@@ -136,12 +138,12 @@ export function covers(cut: Cut, page: PageId): boolean {
   }
 }
 
-/** Cuts as bytes: JSON, their LSNs as numbers (below 2^53). */
-export function encodeCuts(cuts: readonly Cut[]): Buffer {
-  return Buffer.from(JSON.stringify(cuts));
+/** Tombstones as bytes: JSON, their LSNs as numbers (below 2^53). */
+export function encodeTombstones(tombstones: readonly Tombstone[]): Buffer {
+  return Buffer.from(JSON.stringify(tombstones));
 }
 
 /** What `encodeCuts` made, read back from behind a CRC. */
-export function decodeCuts(bytes: Buffer): Cut[] {
-  return JSON.parse(bytes.toString('utf8')) as Cut[];
+export function decodeTombstones(bytes: Buffer): Tombstone[] {
+  return JSON.parse(bytes.toString('utf8')) as Tombstone[];
 }

@@ -1,47 +1,47 @@
 import { encodePageKey, encodeVolumeState, type PageId, SLRU_FORK, SLRU_KINDS, SLRU_MAX_PAGE } from '@kube-aurora/redo';
-import type { Mark, PageVersion } from '../page-store/page-store.ts';
-import { NoSoundCopyError, StoredValueError } from '../page-store/stored-value.ts';
-import type { Turns } from '../read/build-pages.ts';
-import { TooOldError, type PageReader, type PageSources } from '../read/page-reader.ts';
+import type { Checkpoint, PageVersion } from '../pages/page-store.ts';
+import { NoSoundCopyError, StoredValueError } from '../pages/stored-value.ts';
+import type { Turns } from '../pages/build-pages.ts';
+import { TooOldError, type PageReader, type PageSources } from '../pages/page-builder.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
-import type { Ingest } from './ingest.ts';
+import type { Applier } from './applier.ts';
 import { LongChains } from './long-chains.ts';
-import { isMergeDue, type MergeLimits } from './merge-turn.ts';
-import { covers, encodeCuts, type Cut, type DatabaseCopy } from './page-cuts.ts';
+import { isCheckpointDue, type CheckpointLimits } from './checkpoint-schedule.ts';
+import { covers, encodeTombstones, type Tombstone, type DatabaseCopy } from '../pages/tombstones.ts';
 import { PageWriter } from './page-writer.ts';
 
 /**
- * Turns redo into stored pages ("page checkpoint"). When a merge is due, the state is taken at the next
- * batch end L; once PGMRPL has reached L every page with redo below it is written as of L, then state and mark, and the
+ * Turns redo into stored pages ("page checkpoint"). When a checkpoint is due, the state is taken at the next
+ * batch end L; once PGMRPL has reached L every page with redo below it is written as of L, then state and checkpoint, and the
  * redo up to L is no longer needed here.
  *
  * Order that makes a crash at any point harmless: copied databases first (they need their source's pages as of the
- * copy), then pages (each version carries its LSN, so redo is never applied twice), then the mark, and with it in one batch what it
- * owes: the removal of what was dropped below it. Only then may anything be removed: until the mark stands, redo is read again
- * from the last one after a crash, and a dropped page's redo needs what was stored of it. Until everything is removed its cuts stay
- * in memory, so that nothing of it shows; a crash before that leaves the debt in the store, and it is paid after the next open.
+ * copy), then pages (each version carries its LSN, so redo is never applied twice), then the checkpoint, and with it in one batch what is
+ * due: the removal of what was dropped below it. Only then may anything be removed: until the checkpoint stands, redo is read again
+ * from the last one after a crash, and a dropped page's redo needs what was stored of it. Until everything is removed its tombstones stay
+ * in memory, so that nothing of it shows; a crash before that leaves the removals noted in the store, and they are made after the next open.
  */
 
 const SLICE_PAGES = 32;
 /** When peers could not help with a damaged page, they are asked again so much later. */
 const REST_MS = 1000;
 
-export interface MergerParts extends PageSources {
+export interface CheckpointerParts extends PageSources {
   readonly reader: PageReader;
-  readonly ingest: Ingest;
-  readonly limits: MergeLimits;
+  readonly applier: Applier;
+  readonly limits: CheckpointLimits;
   readonly turns: Turns;
-  readonly mark: Mark;
-  /** Does the mark still owe removals? They are those of the cuts below it. */
-  readonly owesRemovals: boolean;
+  readonly checkpoint: Checkpoint;
+  /** Has the checkpoint removals left to be made? They are those of the tombstones below it. */
+  readonly hasRemovalsDue: boolean;
   /** Lowest LSN that anyone may still read at. */
   readonly readFloor: () => number;
   /** Reads a page, and has it repaired where stored data of it is damaged. */
-  readonly mend: (page: PageId, lsn: number) => Promise<void>;
+  readonly repairThenRead: (page: PageId, lsn: number) => Promise<void>;
   /** Replaces what is stored of a page by a peer's. */
   readonly repairPage: (page: PageId) => Promise<void>;
-  /** After a mark was set. */
-  readonly onMerged: (mark: Mark) => Promise<void>;
+  /** After a checkpoint was set. */
+  readonly onCheckpoint: (checkpoint: Checkpoint) => Promise<void>;
   readonly onFailure: (error: Error) => void;
 }
 
@@ -51,28 +51,28 @@ interface Target {
   readonly state: Buffer;
 }
 
-export class Merger {
-  readonly #parts: MergerParts;
+export class Checkpointer {
+  readonly #parts: CheckpointerParts;
   readonly #writer: PageWriter;
   readonly #chains: LongChains;
-  #mark: Mark;
+  #checkpoint: Checkpoint;
   #target: Target | undefined;
   #asked = false;
   #restUntil = -Infinity;
-  #owesRemovals: boolean;
+  #hasRemovalsDue: boolean;
   #running: Promise<void> | undefined;
-  merges = 0;
+  checkpoints = 0;
 
-  constructor(parts: MergerParts) {
+  constructor(parts: CheckpointerParts) {
     this.#parts = parts;
-    this.#mark = parts.mark;
-    this.#owesRemovals = parts.owesRemovals;
+    this.#checkpoint = parts.checkpoint;
+    this.#hasRemovalsDue = parts.hasRemovalsDue;
     this.#writer = new PageWriter(parts);
     this.#chains = new LongChains({ ...parts, writer: this.#writer, clock: parts.turns.clock, onFailure: (error) => this.#fail(error) });
   }
 
-  get mark(): Mark {
-    return this.#mark;
+  get checkpoint(): Checkpoint {
+    return this.#checkpoint;
   }
 
   get isRunning(): boolean {
@@ -97,28 +97,28 @@ export class Merger {
     return this.#writer.exclusive(work);
   }
 
-  /** Asks for a merge whatever the limits say. */
+  /** Asks for a checkpoint whatever the limits say. */
   request(): void {
     this.#asked = true;
-    this.poke();
+    this.maybeStart();
   }
 
-  /** Looks whether there is something to do; called as ingest and PGMRPL move. */
-  poke(): void {
-    this.#chains.poke();
+  /** Looks whether there is something to do; called as applier and PGMRPL move. */
+  maybeStart(): void {
+    this.#chains.maybeStart();
     if (this.#writer.stopped || this.#running !== undefined || this.#parts.turns.clock.now() < this.#restUntil) return;
-    const { ingest, table, readFloor } = this.#parts;
-    if (this.#target === undefined && ingest.onSnapshot === undefined && (this.#asked || this.#isDue())) {
-      if (ingest.isAtBatchEnd) this.#snapshot(ingest.state, ingest.appliedLsn);
-      else if (table.size > 0) ingest.onSnapshot = (state, lsn) => this.#snapshot(state, lsn);
+    const { applier, table, readFloor } = this.#parts;
+    if (this.#target === undefined && applier.onSnapshot === undefined && (this.#asked || this.#isDue())) {
+      if (applier.isAtBatchEnd) this.#snapshot(applier.state, applier.appliedLsn);
+      else if (table.size > 0) applier.onSnapshot = (state, lsn) => this.#snapshot(state, lsn);
       this.#asked = false;
     }
     const target = this.#target;
     let work: Promise<void>;
-    if (this.#owesRemovals) work = this.#payRemovals();
+    if (this.#hasRemovalsDue) work = this.#makeRemovals();
     else if (target !== undefined && readFloor() >= target.lsn) {
       this.#target = undefined;
-      work = this.#merge(target);
+      work = this.#make(target);
     } else return;
     this.#running = work
       .catch((error: unknown) => {
@@ -127,31 +127,31 @@ export class Merger {
       })
       .finally(() => {
         this.#running = undefined;
-        if (this.#target !== undefined) this.#parts.turns.clock.soon(() => this.poke());
+        if (this.#target !== undefined) this.#parts.turns.clock.soon(() => this.maybeStart());
       });
   }
 
   /**
    * A page has to wait for its peers. Pages that were written keep their versions, and the next try is as of a newer LSN: by then
-   * peers may have merged past this one.
+   * peers may have made checkpoints past this one.
    */
   #rest(): void {
     const { clock } = this.#parts.turns;
     this.#restUntil = clock.now() + REST_MS;
     this.#asked = true;
-    clock.after(REST_MS, () => this.poke());
+    clock.after(REST_MS, () => this.maybeStart());
   }
 
-  #snapshot(state: Ingest['state'], lsn: number): void {
-    this.#parts.ingest.onSnapshot = undefined;
+  #snapshot(state: Applier['state'], lsn: number): void {
+    this.#parts.applier.onSnapshot = undefined;
     const epoch = this.#parts.log.epochAt(BigInt(lsn));
     if (epoch !== undefined) this.#target = { lsn, epoch, state: encodeVolumeState(state) };
   }
 
   #isDue(): boolean {
-    const { table, index, ingest, limits } = this.#parts;
+    const { table, index, applier, limits } = this.#parts;
     const bytes = table.size === 0 ? 0 : table.position(table.next - 1) - table.position(table.first);
-    return isMergeDue(limits, { mark: this.#mark, appliedLsn: ingest.appliedLsn, bytes, refs: index.refs });
+    return isCheckpointDue(limits, { checkpoint: this.#checkpoint, appliedLsn: applier.appliedLsn, bytes, refs: index.refs });
   }
 
   #fail(error: unknown): void {
@@ -166,39 +166,39 @@ export class Merger {
     await this.#chains.idle();
   }
 
-  async #merge(target: Target): Promise<void> {
-    const { cuts, index, table, store, log, cache } = this.#parts;
+  async #make(target: Target): Promise<void> {
+    const { tombstones, index, table, store, log, cache } = this.#parts;
     const limit = table.lowerBound(target.lsn);
-    for (const copy of cuts.copies.filter((one) => one.lsn < target.lsn)) await this.#copyDatabase(copy);
+    for (const copy of tombstones.copies.filter((one) => one.lsn < target.lsn)) await this.#copyDatabase(copy);
     await this.#writer.write(inKeyOrder(index.pagesBelow(limit)), () => ({ lsn: target.lsn, limit }));
     if (this.#writer.stopped) return;
-    const mark = { lsn: BigInt(target.lsn), epoch: target.epoch };
-    const owed = cuts.below(target.lsn);
-    await store.setMark(mark, target.state, owed.length === 0 ? undefined : encodeCuts(owed));
-    this.#mark = mark;
-    this.#owesRemovals = owed.length > 0;
+    const checkpoint = { lsn: BigInt(target.lsn), epoch: target.epoch };
+    const due = tombstones.below(target.lsn);
+    await store.setCheckpoint(checkpoint, target.state, due.length === 0 ? undefined : encodeTombstones(due));
+    this.#checkpoint = checkpoint;
+    this.#hasRemovalsDue = due.length > 0;
     this.#parts.reader.invalidate();
     // Pages in memory may be as of before a copy that is forgotten now.
-    if (cuts.copies.length > 0) cache.clear();
-    cuts.dropCopiesBelow(target.lsn);
+    if (tombstones.copies.length > 0) cache.clear();
+    tombstones.dropCopiesBelow(target.lsn);
     table.dropBelow(limit);
-    this.merges++;
-    if (log.failure === undefined) await this.#parts.onMerged(mark);
-    if (this.#owesRemovals) await this.#payRemovals();
+    this.checkpoints++;
+    if (log.failure === undefined) await this.#parts.onCheckpoint(checkpoint);
+    if (this.#hasRemovalsDue) await this.#makeRemovals();
   }
 
-  /** Removes what the mark owes. Until it is done a crash, or a stop, leaves the debt where it is. */
-  async #payRemovals(): Promise<void> {
-    const { cuts, store, cache, reader } = this.#parts;
-    const markLsn = Number(this.#mark.lsn);
-    for (const cut of cuts.below(markLsn)) await this.#removeCut(cut);
+  /** Removes what the checkpoint left. Until it is done a crash, or a stop, leaves the note of it where it is. */
+  async #makeRemovals(): Promise<void> {
+    const { tombstones, store, cache, reader } = this.#parts;
+    const checkpointLsn = Number(this.#checkpoint.lsn);
+    for (const tombstone of tombstones.below(checkpointLsn)) await this.#removeCovered(tombstone);
     if (this.#writer.stopped) return;
     await this.#writer.exclusive(() => store.removalsDone());
-    this.#owesRemovals = false;
+    this.#hasRemovalsDue = false;
     reader.invalidate();
-    // Pages in memory may be as of before a cut that is forgotten now.
+    // Pages in memory may be as of before a tombstone that is forgotten now.
     cache.clear();
-    cuts.dropCutsBelow(markLsn);
+    tombstones.dropTombstonesBelow(checkpointLsn);
   }
 
   async #copyDatabase(copy: DatabaseCopy): Promise<void> {
@@ -242,25 +242,25 @@ export class Merger {
     return damaged;
   }
 
-  /** Removes stored pages that a cut covers and that nothing wrote since. */
-  async #removeCut(cut: Cut): Promise<void> {
+  /** Removes stored pages that a tombstone covers and that nothing wrote since. */
+  async #removeCovered(tombstone: Tombstone): Promise<void> {
     const { store } = this.#parts;
     const remove = (pages: readonly PageId[]): Promise<void> =>
       this.#writer.exclusive(async () => {
         const versions = await store.getMany(pages);
         // A damaged one may be newer: it stays, to be found and repaired when it is read.
         const isOld = (version: (typeof versions)[number]): boolean =>
-          version !== undefined && !(version instanceof Error) && version.lsn <= cut.lsn;
+          version !== undefined && !(version instanceof Error) && version.lsn <= tombstone.lsn;
         await store.write(
           [],
           pages.filter((_page, index) => isOld(versions[index])),
         );
       });
-    for (const [from, to] of rangesOf(cut)) {
+    for (const [from, to] of rangesOf(tombstone)) {
       let pages: PageId[] = [];
       for await (const page of store.pagesBetween(from, to)) {
         if (this.#writer.stopped) return;
-        if (!covers(cut, page)) continue;
+        if (!covers(tombstone, page)) continue;
         pages.push(page);
         if (pages.length >= SLICE_PAGES) {
           await remove(pages);
@@ -279,7 +279,7 @@ function inKeyOrder(pages: PageId[]): PageId[] {
   );
 }
 
-function rangesOf({ effect }: Cut): [PageId, PageId][] {
+function rangesOf({ effect }: Tombstone): [PageId, PageId][] {
   switch (effect.kind) {
     case 'drop': {
       const { spcOid, dbOid, relNumber } = effect.relation;

@@ -4,18 +4,18 @@ import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
 import { annulPoint, lastEpoch, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
-import { AnnulledAppliedError, Ingest } from '../apply/ingest.ts';
-import { Merger } from '../apply/merger.ts';
-import { decodeCuts, PageCuts, type Cut } from '../apply/page-cuts.ts';
-import { RecordTable } from '../apply/record-table.ts';
-import { RedoIndex } from '../apply/redo-index.ts';
-import { PageStore, type Mark } from '../page-store/page-store.ts';
-import { StoredValueError } from '../page-store/stored-value.ts';
+import { AnnulledAppliedError, Applier } from '../checkpoint/applier.ts';
+import { Checkpointer } from '../checkpoint/checkpointer.ts';
+import { decodeTombstones, Tombstones, type Tombstone } from '../pages/tombstones.ts';
+import { RecordTable } from '../pages/record-table.ts';
+import { RedoIndex } from '../pages/redo-index.ts';
+import { PageStore, type Checkpoint } from '../pages/page-store.ts';
+import { StoredValueError } from '../pages/stored-value.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { LogDamage } from '../redo-log/log-recovery.ts';
 import { RedoLog } from '../redo-log/redo-log.ts';
-import { PageCache } from '../read/page-cache.ts';
-import { PageReader, TooOldError, type PageAt } from '../read/page-reader.ts';
+import { PageCache } from '../pages/page-cache.ts';
+import { PageReader, TooOldError, type PageAt } from '../pages/page-builder.ts';
 import type { SegmentLimits } from './limits.ts';
 import type { SegmentControl } from './control-file.ts';
 
@@ -29,11 +29,11 @@ export class StoreUnusableError extends Error {
   }
 }
 
-export interface ContentHooks {
+export interface SegmentStorageHooks {
   readonly clock: Clock;
   /** Redo is on disk up to the log's durable end. */
   readonly onDurable: () => void;
-  /** Ingest moved. */
+  /** The applier moved. */
   readonly onProgress: () => void;
   /** The log was found damaged in the middle, and is cut there once this has resolved. */
   readonly onLogDamage: (damage: LogDamage) => Promise<void>;
@@ -43,8 +43,8 @@ export interface ContentHooks {
   readonly onDamage: (error: Error) => void;
   /** Fetches one page as of the LSN from a peer; undefined result page: it does not exist. Rejects when no peer can. */
   readonly fetchPage: (page: PageId, lsn: number) => Promise<Buffer | undefined>;
-  /** Redo up to the mark is merged; the holder says up to where the log may be dropped. */
-  readonly dropLimit: (mark: Mark) => bigint;
+  /** A checkpoint was made; the holder says up to where the log may be dropped. */
+  readonly dropLimit: (checkpoint: Checkpoint) => bigint;
   readonly onCorruption: (kind: 'page' | 'log' | 'state', error: Error) => void;
   readonly onRepair: (kind: 'page' | 'log' | 'copy') => void;
 }
@@ -65,17 +65,17 @@ export function logDirectory(directory: string, generation: number): string {
   return join(directory, `log-${generation}`);
 }
 
-export class SegmentContent {
+export class SegmentStorage {
   readonly log: RedoLog;
   readonly store: PageStore;
   readonly table: RecordTable;
   readonly index: RedoIndex;
-  readonly cuts: PageCuts;
+  readonly tombstones: Tombstones;
   readonly cache: PageCache;
   readonly reader: PageReader;
-  readonly ingest: Ingest;
-  readonly merger: Merger;
-  readonly #hooks: ContentHooks;
+  readonly applier: Applier;
+  readonly checkpointer: Checkpointer;
+  readonly #hooks: SegmentStorageHooks;
   #accepted: Accepted[] = [];
   #pgmrpl: number;
 
@@ -84,56 +84,56 @@ export class SegmentContent {
     store: PageStore;
     table: RecordTable;
     index: RedoIndex;
-    cuts: PageCuts;
-    ingest: Ingest;
-    mark: Mark;
-    owesRemovals: boolean;
+    tombstones: Tombstones;
+    applier: Applier;
+    checkpoint: Checkpoint;
+    hasRemovalsDue: boolean;
     limits: SegmentLimits;
-    hooks: ContentHooks;
+    hooks: SegmentStorageHooks;
   }) {
-    const { log, store, table, index, cuts, ingest, limits, hooks } = parts;
+    const { log, store, table, index, tombstones, applier, limits, hooks } = parts;
     this.log = log;
     this.store = store;
     this.table = table;
     this.index = index;
-    this.cuts = cuts;
-    this.ingest = ingest;
+    this.tombstones = tombstones;
+    this.applier = applier;
     this.#hooks = hooks;
-    this.#pgmrpl = Number(parts.mark.lsn);
+    this.#pgmrpl = Number(parts.checkpoint.lsn);
     this.cache = new PageCache(limits.pageCacheBytes);
     const sources = {
       log,
       table,
       index,
-      cuts,
+      tombstones,
       store,
       cache: this.cache,
       keptFrom: () => this.keptFrom,
-      writtenTo: () => this.merger.writtenTo,
+      writtenTo: () => this.checkpointer.writtenTo,
     };
     this.reader = new PageReader(sources);
-    this.merger = new Merger({
+    this.checkpointer = new Checkpointer({
       ...sources,
       reader: this.reader,
-      ingest,
-      limits: { bytes: limits.mergeBytes, refs: limits.mergeRefs, phase: limits.mergePhase },
+      applier,
+      limits: { bytes: limits.checkpointBytes, refs: limits.checkpointRefs, stagger: limits.checkpointStagger },
       turns: { clock: hooks.clock, sliceMs: limits.sliceMs },
-      mark: parts.mark,
-      owesRemovals: parts.owesRemovals,
+      checkpoint: parts.checkpoint,
+      hasRemovalsDue: parts.hasRemovalsDue,
       readFloor: () => this.#pgmrpl,
-      mend: (page, lsn) => this.#mend(page, lsn),
+      repairThenRead: (page, lsn) => this.#repairThenRead(page, lsn),
       repairPage: (page) => this.repairPage(page),
-      onMerged: async (mark) => void (await log.dropBelow(hooks.dropLimit(mark))),
+      onCheckpoint: async (checkpoint) => void (await log.dropBelow(hooks.dropLimit(checkpoint))),
       onFailure: hooks.onDamage,
     });
     log.onDurable = () => this.#onDurable();
     log.onFailure = hooks.onLogFailure;
-    ingest.onProgress = () => {
-      this.merger.poke();
+    applier.onProgress = () => {
+      this.checkpointer.maybeStart();
       hooks.onProgress();
     };
-    ingest.onFailure = hooks.onDamage;
-    ingest.onLongChain = (page) => this.merger.addLongChain(page);
+    applier.onFailure = hooks.onDamage;
+    applier.onLongChain = (page) => this.checkpointer.addLongChain(page);
   }
 
   /**
@@ -147,8 +147,8 @@ export class SegmentContent {
     control: SegmentControl,
     { durableLsn, endLsn }: { readonly durableLsn: bigint; readonly endLsn?: bigint | undefined },
     limits: SegmentLimits,
-    hooks: ContentHooks,
-  ): Promise<SegmentContent> {
+    hooks: SegmentStorageHooks,
+  ): Promise<SegmentStorage> {
     let store: PageStore;
     try {
       store = await PageStore.open(disk, pagesDirectory(directory, control.pagesGeneration), {
@@ -161,32 +161,33 @@ export class SegmentContent {
     }
     let log: RedoLog | undefined;
     try {
-      const { mark, state, removals } = await readMarkAndState(store, hooks);
+      const { checkpoint, state, removals } = await readCheckpoint(store, hooks);
       const table = new RecordTable();
       const index = new RedoIndex();
-      const cuts = new PageCuts();
-      for (const { lsn, effect } of removals) cuts.add(lsn, effect);
-      const startLsn = Number(mark.lsn);
-      let ingest: Ingest | undefined;
-      const parts = (opened: RedoLog): Ingest =>
-        (ingest ??= new Ingest({ log: opened, table, index, cuts, clock: hooks.clock }, state, startLsn, limits.chainMax));
+      const tombstones = new Tombstones();
+      for (const { lsn, effect } of removals) tombstones.add(lsn, effect);
+      const startLsn = Number(checkpoint.lsn);
+      let applier: Applier | undefined;
+      const parts = (opened: RedoLog): Applier =>
+        (applier ??= new Applier({ log: opened, table, index, tombstones, clock: hooks.clock }, state, startLsn, limits.chainMax));
       const later: Accepted[] = [];
-      // Batches past the mark are indexed after the scan, read back through the log in pieces.
+      // Batches past the checkpoint are indexed after the scan, read back through the log in pieces.
       log = await RedoLog.open(
         logDirectory(directory, control.logGeneration),
         { fileBytes: limits.logFileBytes, tailCacheBytes: limits.tailCacheBytes, disk, clock: hooks.clock },
-        mark,
+        checkpoint,
         (header, _bytes, position) => {
-          if (header.endLsn > mark.lsn) later.push({ header, batch: Buffer.alloc(0), position });
+          if (header.endLsn > checkpoint.lsn) later.push({ header, batch: Buffer.alloc(0), position });
           return Promise.resolve();
         },
         hooks.onLogDamage,
       );
-      if (log.startLsn > mark.lsn) throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' mark ${mark.lsn}`);
+      if (log.startLsn > checkpoint.lsn)
+        throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' checkpoint at ${checkpoint.lsn}`);
       if (endLsn !== undefined && endLsn < log.tail.lsn && endLsn >= log.startLsn) await log.truncate(endLsn);
-      if (log.tail.lsn < mark.lsn) await log.restart(mark);
+      if (log.tail.lsn < checkpoint.lsn) await log.restart(checkpoint);
       const annul = annulPoint(control.history, log.runs);
-      const durable = durableLsn > mark.lsn ? durableLsn : mark.lsn;
+      const durable = durableLsn > checkpoint.lsn ? durableLsn : checkpoint.lsn;
       if (annul !== undefined && annul < durable) throw new AnnulledAppliedError(annul, durable, lastEpoch(control.history));
       if (annul !== undefined) await log.truncate(annul);
       const end = log.tail.lsn;
@@ -196,20 +197,20 @@ export class SegmentContent {
         opened.addNow(header, log.reader.batch(position, header.totalBytes), position);
         if (opened.recordsIndexed % 4096 < header.recordCount) await hooks.clock.turn();
       }
-      const content = new SegmentContent({
+      const storage = new SegmentStorage({
         log,
         store,
         table,
         index,
-        cuts,
-        ingest: opened,
-        mark,
-        owesRemovals: removals.length > 0,
+        tombstones,
+        applier: opened,
+        checkpoint,
+        hasRemovalsDue: removals.length > 0,
         limits,
         hooks,
       });
-      content.merger.poke();
-      return content;
+      storage.checkpointer.maybeStart();
+      return storage;
     } catch (error) {
       await log?.close();
       await store.close();
@@ -217,9 +218,9 @@ export class SegmentContent {
     }
   }
 
-  /** Below this LSN, the mark, not every page can be told any more. */
+  /** Below this LSN, the checkpoint, not every page can be told any more. */
   get keptFrom(): number {
-    return Number(this.merger.mark.lsn);
+    return Number(this.checkpointer.checkpoint.lsn);
   }
 
   get pgmrpl(): number {
@@ -229,7 +230,7 @@ export class SegmentContent {
   notePgmrpl(lsn: number): void {
     if (lsn <= this.#pgmrpl) return;
     this.#pgmrpl = lsn;
-    this.merger.poke();
+    this.checkpointer.maybeStart();
   }
 
   /** Appends a checked batch that links to the log's tail. */
@@ -243,7 +244,7 @@ export class SegmentContent {
     let count = 0;
     for (const { header, batch, position } of this.#accepted) {
       if (header.endLsn > end) break;
-      this.ingest.add(header, batch, position);
+      this.applier.add(header, batch, position);
       count++;
     }
     this.#accepted.splice(0, count);
@@ -255,11 +256,11 @@ export class SegmentContent {
     await this.log.flushed();
     const point = annulPoint(history, this.log.runs);
     if (point === undefined) return false;
-    const applied = BigInt(this.ingest.appliedLsn);
+    const applied = BigInt(this.applier.appliedLsn);
     if (point < applied) throw new AnnulledAppliedError(point, applied, lastEpoch(history));
     const lsn = point;
     this.reader.invalidate();
-    this.ingest.truncate(Number(lsn));
+    this.applier.truncate(Number(lsn));
     this.cache.deletePast(Number(lsn));
     await this.log.truncate(lsn);
     return true;
@@ -291,10 +292,10 @@ export class SegmentContent {
   }
 
   /** Replaces the stored version of a page by a peer's as of `lsn`, at most what is applied here. */
-  async repairPage(page: PageId, lsn = this.ingest.appliedLsn): Promise<void> {
+  async repairPage(page: PageId, lsn = this.applier.appliedLsn): Promise<void> {
     const bytes = await this.#hooks.fetchPage(page, lsn);
-    await this.merger.exclusive(async () => {
-      // A merge may have written a sound and newer one meanwhile.
+    await this.checkpointer.exclusive(async () => {
+      // A checkpoint may have written a sound and newer one meanwhile.
       if ((await this.#storedLsn(page)) > lsn) return;
       // One that is gone by then gets a version all the same: redo from before it went is read again after a crash, and must be skipped.
       await this.store.write([{ page, version: { lsn, page: bytes ?? ZERO_PAGE } }]);
@@ -316,7 +317,7 @@ export class SegmentContent {
   }
 
   /** Has a page repaired whose stored data cannot be read. */
-  async #mend(page: PageId, lsn: number): Promise<void> {
+  async #repairThenRead(page: PageId, lsn: number): Promise<void> {
     try {
       await this.pageAt(page, lsn);
     } catch (error) {
@@ -326,23 +327,23 @@ export class SegmentContent {
   }
 
   async close(): Promise<void> {
-    this.ingest.stop();
-    await this.merger.stop();
+    this.applier.stop();
+    await this.checkpointer.stop();
     await this.log.close();
     await this.store.close();
   }
 }
 
-async function readMarkAndState(
+async function readCheckpoint(
   store: PageStore,
-  hooks: ContentHooks,
-): Promise<{ mark: Mark; state: ReturnType<typeof decodeVolumeState>; removals: Cut[] }> {
+  hooks: SegmentStorageHooks,
+): Promise<{ checkpoint: Checkpoint; state: ReturnType<typeof decodeVolumeState>; removals: Tombstone[] }> {
   try {
-    const mark = await store.mark();
+    const checkpoint = await store.checkpoint();
     const bytes = await store.state();
-    if (mark === undefined || bytes === undefined) throw new StoreUnusableError('the page store has no mark or no state');
+    if (checkpoint === undefined || bytes === undefined) throw new StoreUnusableError('the page store has no checkpoint or no state');
     const removals = await store.removals();
-    return { mark, state: decodeVolumeState(bytes), removals: removals === undefined ? [] : decodeCuts(removals) };
+    return { checkpoint, state: decodeVolumeState(bytes), removals: removals === undefined ? [] : decodeTombstones(removals) };
   } catch (error) {
     if (error instanceof StoreUnusableError || error instanceof RedoError || errnoOf(error) !== '' || isStoreIoError(error)) throw error;
     const reason = error instanceof Error ? error : new Error(String(error));

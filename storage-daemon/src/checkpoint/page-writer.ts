@@ -1,8 +1,8 @@
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
-import type { PageVersion } from '../page-store/page-store.ts';
-import { buildPages, BUILD_PAGES_MAX, type Built, type Turns } from '../read/build-pages.ts';
-import { TooOldError, type PageReader, type PageSources } from '../read/page-reader.ts';
-import { refSeq } from './redo-index.ts';
+import type { PageVersion } from '../pages/page-store.ts';
+import { buildPages, BUILD_PAGES_MAX, type Built, type Turns } from '../pages/build-pages.ts';
+import { TooOldError, type PageReader, type PageSources } from '../pages/page-builder.ts';
+import { refSeq } from '../pages/redo-index.ts';
 
 /**
  * Stores pages as of an LSN and drops the references they no longer need, a slice at a time. Whoever changes stored pages and their
@@ -10,7 +10,7 @@ import { refSeq } from './redo-index.ts';
  *
  * Invariant: references to a page are dropped only after a version with their redo was written, or when they count for nothing because
  * the page was dropped after them; and never does an older version come after a newer one. What is stored of a dropped page stays: a crash
- * before the next mark has its redo read again, which needs it.
+ * before the next checkpoint has its redo read again, which needs it.
  */
 
 /** Pages and references that are worked on at once: what a slice holds in memory, and what others wait for. */
@@ -21,7 +21,7 @@ export interface PageWriterParts extends PageSources {
   readonly reader: PageReader;
   readonly turns: Turns;
   /** Replaces what is stored of a page by a peer's, under `exclusive`, if it is damaged. */
-  readonly mend: (page: PageId, lsn: number) => Promise<void>;
+  readonly repairThenRead: (page: PageId, lsn: number) => Promise<void>;
 }
 
 /** An LSN that pages are written as of, and the first record at or past it. */
@@ -107,8 +107,8 @@ export class PageWriter {
   }
 
   async #writeApart(page: PageId, { lsn, limit }: WriteTo): Promise<void> {
-    const { mend, store, index, reader } = this.#parts;
-    await mend(page, lsn);
+    const { repairThenRead, store, index, reader } = this.#parts;
+    await repairThenRead(page, lsn);
     await this.exclusive(async () => {
       if (refSeq(index.refsOf(page)?.[0] ?? Infinity) >= limit) return;
       try {

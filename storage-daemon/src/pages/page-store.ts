@@ -4,18 +4,18 @@ import { encodePageKey, decodePageKey, PAGE_KEY_BYTES, type PageId } from '@kube
 import { openValue, roomFor, sealInPlace, sealValue, StoredValueError } from './stored-value.ts';
 
 /**
- * Page versions and the state they belong to, by key. One version a page: nothing reads below PGMRPL, so a merge
+ * Page versions and the state they belong to, by key. One version a page: nothing reads below PGMRPL, so a checkpoint
  * replaces the version before it.
  *
  *   'p' page key (17 bytes)   u64 LSN (big-endian): the page has all redo that ends at or below it; 8192 bytes of page
- *   'm'                       the mark: all pages have at least all redo up to it; u64 LSN, u64 epoch of the batch that ends there
- *   's'                       VolumeState at the mark
- *   'r'                       removals that the mark owes: what was dropped up to it and may still be stored; absent: nothing
+ *   'm'                       the checkpoint: all pages have at least all redo up to it; u64 LSN, u64 epoch of the batch that ends there
+ *   's'                       VolumeState at the checkpoint
+ *   'r'                       removals that the checkpoint left: what was dropped up to it and may still be stored; absent: nothing
  *
- * Writes are not synced: the log makes them again. `setMark` makes everything before it durable, then itself.
+ * Writes are not synced: the log makes them again. `setCheckpoint` makes everything before it durable, then itself.
  */
 const PAGE_PREFIX = 0x70;
-const MARK_KEY = Buffer.from('m');
+const CHECKPOINT_KEY = Buffer.from('m');
 const STATE_KEY = Buffer.from('s');
 const REMOVALS_KEY = Buffer.from('r');
 const PAGE_BYTES = 8192;
@@ -29,7 +29,7 @@ export interface PageVersion {
 /** Versions of pages, in the order asked for; a damaged one is its error. */
 export type StoredPages = readonly (PageVersion | StoredValueError | undefined)[];
 
-export interface Mark {
+export interface Checkpoint {
   readonly lsn: bigint;
   readonly epoch: bigint;
 }
@@ -79,9 +79,9 @@ export class PageStore {
   async getMany(pages: readonly PageId[]): Promise<StoredPages> {
     if (pages.length === 0) return [];
     const keys = pages.map(pageStoreKey);
-    const values = await damageOf(keys[0] ?? MARK_KEY, () => this.#store.getMany(keys));
+    const values = await damageOf(keys[0] ?? CHECKPOINT_KEY, () => this.#store.getMany(keys));
     return values.map((sealed, index) => {
-      const key = keys[index] ?? MARK_KEY;
+      const key = keys[index] ?? CHECKPOINT_KEY;
       try {
         return sealed === undefined ? undefined : openVersion(key, sealed);
       } catch (error) {
@@ -108,43 +108,43 @@ export class PageStore {
     ]);
   }
 
-  async mark(): Promise<Mark | undefined> {
-    const sealed = await this.#read(MARK_KEY);
+  async checkpoint(): Promise<Checkpoint | undefined> {
+    const sealed = await this.#read(CHECKPOINT_KEY);
     if (sealed === undefined) return undefined;
-    const value = openValue(MARK_KEY, sealed);
+    const value = openValue(CHECKPOINT_KEY, sealed);
     return { lsn: value.readBigUInt64BE(0), epoch: value.readBigUInt64BE(8) };
   }
 
-  /** VolumeState at the mark, as encodeVolumeState made it. */
+  /** VolumeState at the checkpoint, as encodeVolumeState made it. */
   async state(): Promise<Buffer | undefined> {
     const sealed = await this.#read(STATE_KEY);
     return sealed === undefined ? undefined : openValue(STATE_KEY, sealed);
   }
 
-  /** The removals that the last mark owes, as they were given to `setMark`; undefined when all are done. */
+  /** The removals that the last checkpoint left, as they were given to `setCheckpoint`; undefined when all are done. */
   async removals(): Promise<Buffer | undefined> {
     const sealed = await this.#read(REMOVALS_KEY);
     return sealed === undefined ? undefined : openValue(REMOVALS_KEY, sealed);
   }
 
-  /** What the last mark owed is removed. */
+  /** What the last checkpoint left is removed. */
   async removalsDone(): Promise<void> {
     await this.#store.batch([{ type: 'del', key: REMOVALS_KEY }]);
   }
 
   /**
-   * Makes every write before it durable, then mark and state, and with them, in
-   * one batch, which removals are owed from now on. Nothing that the log before the mark needs may be removed sooner.
+   * Makes every write before it durable, then checkpoint and state, and with them, in
+   * one batch, which removals are due from now on. Nothing that the log before the checkpoint needs may be removed sooner.
    */
-  async setMark(mark: Mark, state: Buffer, removals: Buffer | undefined): Promise<void> {
+  async setCheckpoint(checkpoint: Checkpoint, state: Buffer, removals: Buffer | undefined): Promise<void> {
     await this.#store.makeDurable();
     const value = Buffer.alloc(16);
-    value.writeBigUInt64BE(mark.lsn, 0);
-    value.writeBigUInt64BE(mark.epoch, 8);
+    value.writeBigUInt64BE(checkpoint.lsn, 0);
+    value.writeBigUInt64BE(checkpoint.epoch, 8);
     await this.#store.batch(
       [
         { type: 'put', key: STATE_KEY, value: sealValue(STATE_KEY, state) },
-        { type: 'put', key: MARK_KEY, value: sealValue(MARK_KEY, value) },
+        { type: 'put', key: CHECKPOINT_KEY, value: sealValue(CHECKPOINT_KEY, value) },
         removals === undefined
           ? { type: 'del', key: REMOVALS_KEY }
           : { type: 'put', key: REMOVALS_KEY, value: sealValue(REMOVALS_KEY, removals) },
@@ -187,7 +187,7 @@ export class PageStore {
   }
 }
 
-/** The page that a raw key names; undefined for the mark and the state. */
+/** The page that a raw key names; undefined for the checkpoint and the state. */
 export function pageOfKey(key: Buffer): PageId | undefined {
   return key[0] === PAGE_PREFIX ? decodePageKey(key.subarray(1)) : undefined;
 }

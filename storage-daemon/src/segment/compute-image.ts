@@ -11,7 +11,7 @@ import {
   type PageId,
 } from '@kube-aurora/redo';
 import { AuroraRpcError, type ComputeImageChunk, type PageImage } from '@kube-aurora/rpc';
-import type { SegmentContent } from '../segment/content.ts';
+import type { SegmentStorage } from './segment-storage.ts';
 
 /** Everything but relation pages as of exactly one LSN, which the caller has waited for. */
 
@@ -20,8 +20,8 @@ const PAGES_PER_CHUNK = 32;
 const REPLAY_STRIDE = 512;
 const EMPTY = Buffer.alloc(0);
 
-export async function* computeImage(content: SegmentContent, lsn: bigint, clock: Clock): AsyncGenerator<ComputeImageChunk> {
-  const { encoded, pages } = await stateAt(content, lsn, clock);
+export async function* computeImage(storage: SegmentStorage, lsn: bigint, clock: Clock): AsyncGenerator<ComputeImageChunk> {
+  const { encoded, pages } = await stateAt(storage, lsn, clock);
   for (let at = 0; at < encoded.length; at += STATE_CHUNK_BYTES) {
     const end = Math.min(encoded.length, at + STATE_CHUNK_BYTES);
     yield { volumeState: encoded.subarray(at, end), stateComplete: end === encoded.length, slruPages: [], lsn };
@@ -29,7 +29,7 @@ export async function* computeImage(content: SegmentContent, lsn: bigint, clock:
   for (let at = 0; at < pages.length; at += PAGES_PER_CHUNK) {
     const slruPages: PageImage[] = [];
     for (const id of pages.slice(at, at + PAGES_PER_CHUNK)) {
-      const { page } = await content.pageAt(id, Number(lsn));
+      const { page } = await storage.pageAt(id, Number(lsn));
       slruPages.push({ key: encodePageKey(id), page: page ?? Buffer.alloc(8192) });
     }
     yield { volumeState: EMPTY, stateComplete: true, slruPages, lsn };
@@ -41,23 +41,23 @@ interface StateAt {
   readonly pages: PageId[];
 }
 
-async function stateAt(content: SegmentContent, lsn: bigint, clock: Clock): Promise<StateAt> {
-  const { ingest, merger, store, table, log } = content;
+async function stateAt(storage: SegmentStorage, lsn: bigint, clock: Clock): Promise<StateAt> {
+  const { applier, checkpointer, store, table, log } = storage;
   const target = Number(lsn);
-  if (ingest.appliedLsn <= target) return describe(ingest.state);
-  // The live state has gone past: the stored one is brought forward from the mark instead.
+  if (applier.appliedLsn <= target) return describe(applier.state);
+  // The live state has gone past: the stored one is brought forward from the checkpoint instead.
   for (let attempt = 0; attempt < 3; attempt++) {
-    const { mark } = merger;
-    if (lsn < mark.lsn) throw new AuroraRpcError('TOO_OLD', `the segment keeps states from ${mark.lsn} on, not ${lsn}`);
+    const { checkpoint } = checkpointer;
+    if (lsn < checkpoint.lsn) throw new AuroraRpcError('TOO_OLD', `the segment keeps states from ${checkpoint.lsn} on, not ${lsn}`);
     const bytes = await store.state();
-    if (merger.mark !== mark || bytes === undefined) continue;
+    if (checkpointer.checkpoint !== checkpoint || bytes === undefined) continue;
     const state = decodeVolumeState(bytes);
     const end = table.lowerBound(target);
     let moved = false;
-    for (let seq = table.lowerBound(Number(mark.lsn)); seq < end; seq++) {
+    for (let seq = table.lowerBound(Number(checkpoint.lsn)); seq < end; seq++) {
       if (seq % REPLAY_STRIDE === 0) {
         await clock.turn();
-        moved = merger.mark !== mark;
+        moved = checkpointer.checkpoint !== checkpoint;
         if (moved) break;
       }
       const at = BigInt(table.lsn(seq)) as Lsn;
@@ -65,7 +65,7 @@ async function stateAt(content: SegmentContent, lsn: bigint, clock: Clock): Prom
     }
     if (!moved) return describe(state);
   }
-  throw new AuroraRpcError('BEHIND', 'the segment is merging; ask again');
+  throw new AuroraRpcError('BEHIND', 'the segment is making a checkpoint; ask again');
 }
 
 function describe(state: Parameters<typeof encodeVolumeState>[0]): StateAt {

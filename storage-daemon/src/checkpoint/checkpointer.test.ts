@@ -1,11 +1,11 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { SegmentContent } from '../segment/content.ts';
+import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { deltaRecord, imageRecord, truncateRecord } from '../testing/synthetic-records.ts';
 import { SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from '../testing/test-cluster.ts';
 
-/** Merges of a real segment: what happens beside one that is slow, and after one that did not come to its end. */
+/** Checkpoints of a real segment: what happens beside one that is slow, and after one that did not come to its end. */
 
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
 const HOT = { ...REL, relNumber: 16_385, block: 0 };
@@ -24,10 +24,10 @@ afterEach(async () => {
   cluster = undefined;
 });
 
-function contentOf(running: TestCluster): SegmentContent {
-  const content = [...running.daemon(0).segments].find((segment) => segment.volumeId === VOLUME)?.content;
-  if (content === undefined) throw new Error('the segment has no content');
-  return content;
+function contentOf(running: TestCluster): SegmentStorage {
+  const storage = [...running.daemon(0).segments].find((segment) => segment.volumeId === VOLUME)?.storage;
+  if (storage === undefined) throw new Error('the segment has no content');
+  return storage;
 }
 
 async function until(isThere: () => boolean): Promise<void> {
@@ -69,17 +69,17 @@ class HotPage {
   }
 }
 
-function slowWrites(content: SegmentContent, ms: number): void {
-  const write = content.store.write.bind(content.store);
-  vi.spyOn(content.store, 'write').mockImplementation(async (...given) => {
+function slowWrites(storage: SegmentStorage, ms: number): void {
+  const write = storage.store.write.bind(storage.store);
+  vi.spyOn(storage.store, 'write').mockImplementation(async (...given) => {
     await new Promise((resolve) => setTimeout(resolve, ms));
     return write(...given);
   });
 }
 
-describe('a merge that is slow', () => {
+describe('a checkpoint that is slow', () => {
   it('does not let the chain of a hot page grow; nor is redo lost when it ends half way, or applied twice', async () => {
-    const limits = { ...TEST_LIMITS, chainMax: CHAIN_MAX, mergeBytes: 1024 * 1024 * 1024 };
+    const limits = { ...TEST_LIMITS, chainMax: CHAIN_MAX, checkpointBytes: 1024 * 1024 * 1024 };
     const running = (cluster = await TestCluster.start(1, limits));
     const start = await running.import(1n, [0], [{ page: HOT, fill: 1 }]);
     let writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
@@ -97,50 +97,50 @@ describe('a merge that is slow', () => {
     // No hole in the page: replay would fill it with zeros.
     await writer.append([deltaRecord(HOT, 0, PD_LOWER, Buffer.from([0x00, 0x20]))], [0]);
     await hot.write(8);
-    let content = contentOf(running);
-    slowWrites(content, 20);
-    content.merger.request();
-    await until(() => content.merger.isRunning);
+    let storage = contentOf(running);
+    slowWrites(storage, 20);
+    storage.checkpointer.request();
+    await until(() => storage.checkpointer.isRunning);
     const before = hot.written;
-    while (content.merger.merges === 0) await hot.write(8);
+    while (storage.checkpointer.checkpoints === 0) await hot.write(8);
     const during = hot.written - before;
     expect(during).toBeGreaterThan(CHAIN_MAX * 8);
-    expect(content.index.takeLongest()).toBeLessThan(CHAIN_MAX * 4);
+    expect(storage.index.takeLongest()).toBeLessThan(CHAIN_MAX * 4);
     await hot.check(running);
 
-    // Half way through the next one, with the hot page written past its mark, the daemon stops.
+    // Half way through the next one, with the hot page written ahead of it, the daemon stops.
     await writeCold(12);
     await hot.write(8);
-    content.merger.request();
-    await until(() => content.merger.isRunning);
-    const written = content.merger.pagesWritten;
+    storage.checkpointer.request();
+    await until(() => storage.checkpointer.isRunning);
+    const written = storage.checkpointer.pagesWritten;
     const from = hot.written;
-    while (content.merger.pagesWritten < written + 64 || hot.written < from + CHAIN_MAX * 3) await hot.write(8);
-    expect(content.merger.merges).toBe(1);
-    const { mark } = content.merger;
-    expect((await content.store.get(HOT))?.lsn).toBeGreaterThan(Number(mark.lsn));
+    while (storage.checkpointer.pagesWritten < written + 64 || hot.written < from + CHAIN_MAX * 3) await hot.write(8);
+    expect(storage.checkpointer.checkpoints).toBe(1);
+    const { checkpoint } = storage.checkpointer;
+    expect((await storage.store.get(HOT))?.lsn).toBeGreaterThan(Number(checkpoint.lsn));
     writer.close();
     await running.stopDaemon(0);
     await running.startDaemon(0);
-    content = contentOf(running);
-    expect(content.merger.mark).toEqual(mark);
+    storage = contentOf(running);
+    expect(storage.checkpointer.checkpoint).toEqual(checkpoint);
     const { epoch, end, history } = writer;
     writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
     writer.points([0]);
     await hot.check(running);
     // The chain that came back from the log goes too.
     await hot.write(8);
-    await until(() => (content.index.refsOf(HOT)?.length ?? 0) < CHAIN_MAX * 2);
-    content.merger.request();
-    await until(() => content.merger.merges === 1);
+    await until(() => (storage.index.refsOf(HOT)?.length ?? 0) < CHAIN_MAX * 2);
+    storage.checkpointer.request();
+    await until(() => storage.checkpointer.checkpoints === 1);
     await hot.write(8);
     await hot.check(running);
     expect(await running.page(0, { ...REL, block: 7 }, writer.end.lsn, writer.epoch)).toBe(12);
     writer.close();
   }, 60_000);
 
-  it('that ended before its mark can be begun anew at a lower LSN, where pages were dropped since', async () => {
-    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, mergeBytes: 1024 * 1024 * 1024 }));
+  it('that ended before its checkpoint can be begun anew at a lower LSN, where pages were dropped since', async () => {
+    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, checkpointBytes: 1024 * 1024 * 1024 }));
     const page = { ...REL, block: 5 };
     const start = await running.import(1n, [0], [{ page, fill: 3 }]);
     let writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
@@ -149,42 +149,42 @@ describe('a merge that is slow', () => {
     await writer.append([truncateRecord(REL, 2)], [0]);
     const dropped = writer.end.lsn;
     writer.points([0]);
-    let content = contentOf(running);
-    await until(() => content.ingest.appliedLsn >= Number(dropped));
-    const { store } = content;
+    let storage = contentOf(running);
+    await until(() => storage.applier.appliedLsn >= Number(dropped));
+    const { store } = storage;
     const marked = new Promise<void>((resolve) => {
-      vi.spyOn(store, 'setMark').mockImplementation(() => {
+      vi.spyOn(store, 'setCheckpoint').mockImplementation(() => {
         resolve();
         return Promise.reject(new Error('the process dies here'));
       });
     });
-    content.merger.request();
+    storage.checkpointer.request();
     await marked;
     writer.close();
     await running.stopDaemon(0);
     // Its machine lost power: what is not synced of what was known to be durable is gone.
     fs.rmSync(join(running.dataOf(0), VOLUME, '0', 'durable'));
     await running.startDaemon(0);
-    content = contentOf(running);
-    expect((await content.store.get(page))?.lsn).toBe(Number(start.lsn));
+    storage = contentOf(running);
+    expect((await storage.store.get(page))?.lsn).toBe(Number(start.lsn));
     const { epoch, end, history } = writer;
     writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
-    content.ingest.noteVdl(Number(changed));
-    await until(() => content.ingest.appliedLsn >= Number(changed));
-    content.notePgmrpl(Number(changed));
-    content.merger.request();
-    await until(() => content.merger.merges === 1);
-    expect(content.merger.mark.lsn).toBe(changed);
-    const version = await content.store.get(page);
+    storage.applier.noteVdl(Number(changed));
+    await until(() => storage.applier.appliedLsn >= Number(changed));
+    storage.notePgmrpl(Number(changed));
+    storage.checkpointer.request();
+    await until(() => storage.checkpointer.checkpoints === 1);
+    expect(storage.checkpointer.checkpoint.lsn).toBe(changed);
+    const version = await storage.store.get(page);
     expect([version?.lsn, version?.page[100]]).toEqual([Number(changed), 9]);
     writer.points([0]);
-    await until(() => content.ingest.appliedLsn >= Number(dropped));
+    await until(() => storage.applier.appliedLsn >= Number(dropped));
     expect(await running.page(0, page, writer.end.lsn, writer.epoch)).not.toBe(3);
     writer.close();
   }, 30_000);
 
-  it('that ended before its mark left what was stored ahead of it of a page that was dropped: its redo needs that', async () => {
-    const limits = { ...TEST_LIMITS, chainMax: 8, mergeBytes: 1024 * 1024 * 1024 };
+  it('that ended before its checkpoint left what was stored ahead of it of a page that was dropped: its redo needs that', async () => {
+    const limits = { ...TEST_LIMITS, chainMax: 8, checkpointBytes: 1024 * 1024 * 1024 };
     const running = (cluster = await TestCluster.start(1, limits));
     const page = { ...REL, block: 5 };
     const start = await running.import(1n, [0], [{ page, fill: 3 }]);
@@ -193,84 +193,84 @@ describe('a merge that is slow', () => {
     await writer.append([deltaRecord(REL, 5, PD_LOWER, Buffer.from([0x00, 0x20])), ...chain(9)], [0]);
     const changed = writer.end.lsn;
     writer.points([0]);
-    let content = contentOf(running);
-    const storedLsn = async (): Promise<number | undefined> => (await content.store.get(page))?.lsn;
+    let storage = contentOf(running);
+    const storedLsn = async (): Promise<number | undefined> => (await storage.store.get(page))?.lsn;
     const marked = Promise.withResolvers<void>();
     const dieAtMark = (): void => {
-      vi.spyOn(content.store, 'setMark').mockImplementation(() => {
+      vi.spyOn(storage.store, 'setCheckpoint').mockImplementation(() => {
         marked.resolve();
         return Promise.reject(new Error('the process dies here'));
       });
     };
     dieAtMark();
-    await until(() => content.merger.pagesWritten > 0 && content.index.refsOf(page) === undefined);
+    await until(() => storage.checkpointer.pagesWritten > 0 && storage.index.refsOf(page) === undefined);
     expect(await storedLsn()).toBe(Number(changed));
     await writer.append([truncateRecord(REL, 2)], [0]);
     writer.points([0]);
-    await until(() => content.ingest.appliedLsn >= Number(writer.end.lsn));
-    content.merger.request();
+    await until(() => storage.applier.appliedLsn >= Number(writer.end.lsn));
+    storage.checkpointer.request();
     await marked.promise;
     writer.close();
     await running.stopDaemon(0);
     await running.startDaemon(0);
-    content = contentOf(running);
+    storage = contentOf(running);
     expect(await storedLsn()).toBe(Number(changed));
     const { epoch, end, history } = writer;
     writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
-    content.ingest.noteVdl(Number(changed));
-    await until(() => content.ingest.appliedLsn >= Number(changed));
-    expect((await content.pageAt(page, Number(changed))).page?.[105]).toBe(9);
+    storage.applier.noteVdl(Number(changed));
+    await until(() => storage.applier.appliedLsn >= Number(changed));
+    expect((await storage.pageAt(page, Number(changed))).page?.[105]).toBe(9);
     writer.points([0]);
-    await until(() => content.ingest.appliedLsn >= Number(end.lsn));
-    expect((await content.pageAt(page, Number(end.lsn))).page).toBeUndefined();
-    content.merger.request();
-    await until(() => content.merger.merges === 1 && !content.merger.isRunning);
+    await until(() => storage.applier.appliedLsn >= Number(end.lsn));
+    expect((await storage.pageAt(page, Number(end.lsn))).page).toBeUndefined();
+    storage.checkpointer.request();
+    await until(() => storage.checkpointer.checkpoints === 1 && !storage.checkpointer.isRunning);
     expect(await storedLsn()).toBeUndefined();
     expect((await running.status(0)).phase).toBe('READY');
     writer.close();
   }, 30_000);
 
-  it('that ended after its mark owes its removals: nothing of them shows after the next start, and they are made', async () => {
-    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, mergeBytes: 1024 * 1024 * 1024 }));
+  it('that ended after its checkpoint has its removals left: nothing of them shows after the next start, and they are made', async () => {
+    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, checkpointBytes: 1024 * 1024 * 1024 }));
     const page = { ...REL, block: 5 };
     const start = await running.import(1n, [0], [{ page, fill: 3 }]);
     const writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
     await writer.append([truncateRecord(REL, 2)], [0]);
     writer.points([0]);
-    let content = contentOf(running);
-    await until(() => content.ingest.appliedLsn >= Number(writer.end.lsn));
+    let storage = contentOf(running);
+    await until(() => storage.applier.appliedLsn >= Number(writer.end.lsn));
     const removing = Promise.withResolvers<void>();
-    vi.spyOn(content.store, 'write').mockImplementation((puts) => {
+    vi.spyOn(storage.store, 'write').mockImplementation((puts) => {
       if (puts.length > 0) return Promise.resolve();
       removing.resolve();
       return Promise.reject(new Error('the process dies here'));
     });
-    content.merger.request();
+    storage.checkpointer.request();
     await removing.promise;
-    expect((await content.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
+    expect((await storage.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
     writer.close();
     await running.stopDaemon(0);
     await running.startDaemon(0);
-    content = contentOf(running);
-    expect(content.merger.mark.lsn).toBe(writer.end.lsn);
-    expect((await content.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
-    await until(() => !content.merger.isRunning);
-    expect(await content.store.get(page)).toBeUndefined();
-    expect(await content.store.removals()).toBeUndefined();
+    storage = contentOf(running);
+    expect(storage.checkpointer.checkpoint.lsn).toBe(writer.end.lsn);
+    expect((await storage.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
+    await until(() => !storage.checkpointer.isRunning);
+    expect(await storage.store.get(page)).toBeUndefined();
+    expect(await storage.store.removals()).toBeUndefined();
   }, 30_000);
 
   it('leaves nothing stored of a page that was dropped', async () => {
-    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, mergeBytes: 1024 * 1024 * 1024 }));
+    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, checkpointBytes: 1024 * 1024 * 1024 }));
     const page = { ...REL, block: 5 };
     const start = await running.import(1n, [0], [{ page, fill: 3 }]);
     const writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
     await writer.append([deltaRecord(REL, 5, 100, Buffer.from([9])), truncateRecord(REL, 2)], [0]);
     writer.points([0]);
-    const content = contentOf(running);
-    await until(() => content.ingest.appliedLsn >= Number(writer.end.lsn));
-    content.merger.request();
-    await until(() => content.merger.merges === 1 && !content.merger.isRunning);
-    expect(await content.store.get(page)).toBeUndefined();
+    const storage = contentOf(running);
+    await until(() => storage.applier.appliedLsn >= Number(writer.end.lsn));
+    storage.checkpointer.request();
+    await until(() => storage.checkpointer.checkpoints === 1 && !storage.checkpointer.isRunning);
+    expect(await storage.store.get(page)).toBeUndefined();
     writer.close();
   }, 30_000);
 });

@@ -6,17 +6,17 @@ import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { RedoError, type PageId } from '@kube-aurora/redo';
 import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
-import { AnnulledAppliedError } from '../apply/ingest.ts';
-import type { Mark } from '../page-store/page-store.ts';
-import { StoredValueError } from '../page-store/stored-value.ts';
+import { AnnulledAppliedError } from '../checkpoint/applier.ts';
+import type { Checkpoint } from '../pages/page-store.ts';
+import { StoredValueError } from '../pages/stored-value.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { LogDamage } from '../redo-log/log-recovery.ts';
-import { logDirectory, pagesDirectory, SegmentContent, StoreUnusableError, type ContentHooks } from './content.ts';
+import { logDirectory, pagesDirectory, SegmentStorage, StoreUnusableError, type SegmentStorageHooks } from './segment-storage.ts';
 import type { SegmentControl } from './control-file.ts';
 import type { CurrentControl } from './current-control.ts';
 import { DurablePoint } from './durable-point.ts';
 import type { SegmentLimits } from './limits.ts';
-import type { Progress } from './progress.ts';
+import type { ConditionWaiter } from './condition-waiter.ts';
 import type { WriterSessions } from './writer-sessions.ts';
 
 /**
@@ -30,12 +30,12 @@ export interface SegmentEvents {
   repair(kind: 'page' | 'log' | 'copy' | 'control'): void;
 }
 
-export interface HeldContentParts {
+export interface SegmentLifecycleParts {
   readonly directory: string;
   readonly disk: Disk;
   readonly control: CurrentControl;
   readonly sessions: WriterSessions;
-  readonly progress: Progress;
+  readonly conditions: ConditionWaiter;
   readonly limits: SegmentLimits;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -47,31 +47,31 @@ export interface HeldContentParts {
   readonly highestPeerScl: () => bigint;
 }
 
-export class HeldContent {
-  readonly #parts: HeldContentParts;
+export class SegmentLifecycle {
+  readonly #parts: SegmentLifecycleParts;
   readonly #volumeId: string;
-  #content: SegmentContent | undefined;
+  #storage: SegmentStorage | undefined;
   #isImporting = false;
   #failure: { readonly fault: SegmentFault; readonly message: string } | undefined;
   #storeBytes = 0;
   #durable: DurablePoint | undefined;
   #room: DiskRoom | undefined;
-  #isRecovering = false;
+  #isReopening = false;
   /** While a peer copies from here, the log stays. */
   copiesOut = 0;
 
-  constructor(parts: HeldContentParts) {
+  constructor(parts: SegmentLifecycleParts) {
     this.#parts = parts;
     this.#volumeId = parts.control.value.volumeId;
   }
 
-  get content(): SegmentContent | undefined {
-    return this.#content;
+  get storage(): SegmentStorage | undefined {
+    return this.#storage;
   }
 
   get phase(): SegmentPhase {
     if (this.#isImporting) return 'IMPORTING';
-    if (this.#failure === undefined) return this.#content === undefined ? 'EMPTY' : 'READY';
+    if (this.#failure === undefined) return this.#storage === undefined ? 'EMPTY' : 'READY';
     return this.#canRead ? 'READY' : 'DAMAGED';
   }
 
@@ -82,7 +82,7 @@ export class HeldContent {
 
   /** A disk that cannot be written takes nothing away from what is stored. */
   get #canRead(): boolean {
-    return this.#failure === undefined || (this.#content !== undefined && isOfDisk(this.#failure.fault));
+    return this.#failure === undefined || (this.#storage !== undefined && isOfDisk(this.#failure.fault));
   }
 
   /** Why no redo is taken although it could be read: the disk is full or fails. Undefined while redo is taken. */
@@ -103,20 +103,23 @@ export class HeldContent {
   get fault(): { readonly fault: SegmentFault; readonly message: string } | undefined {
     if (this.#failure !== undefined) return this.#failure;
     if (this.#room?.isFull === true) return { fault: fullFault(this.#room), message: fullMessage(this.#room) };
-    if (!this.owes) return undefined;
-    const { owesLsn } = this.#parts.control.value;
-    return { fault: { kind: 'LOST_REDO', lsn: owesLsn, heldLsn: this.scl }, message: `lost redo up to ${formatLsn(owesLsn)} to damage` };
+    if (!this.mustRecover) return undefined;
+    const { recoverToLsn } = this.#parts.control.value;
+    return {
+      fault: { kind: 'LOST_REDO', lsn: recoverToLsn, heldLsn: this.scl },
+      message: `lost redo up to ${formatLsn(recoverToLsn)} to damage`,
+    };
   }
 
   /** Empty, or with a store that only a copy from a peer can replace. */
   get needsCopy(): boolean {
     if (this.#isImporting) return false;
-    return this.#failure === undefined ? this.#content === undefined : this.#damageKind === 'DAMAGED_DATA';
+    return this.#failure === undefined ? this.#storage === undefined : this.#damageKind === 'DAMAGED_DATA';
   }
 
   /** Durable SCL; 0n when there is no log. */
   get scl(): bigint {
-    return this.#content?.log.durable.lsn ?? 0n;
+    return this.#storage?.log.durable.lsn ?? 0n;
   }
 
   /**
@@ -124,34 +127,34 @@ export class HeldContent {
    * as far as somebody is known to hold redo.
    */
   get durableLsn(): bigint {
-    const content = this.#content;
+    const storage = this.#storage;
     const floor = this.#durable?.lsn ?? 0n;
-    if (content === undefined) return floor;
+    if (storage === undefined) return floor;
     // With what is on its way to the disk: it may be applied as soon as it is there.
-    const held = highest(content.log.tail.lsn, this.#parts.highestPeerScl());
-    const vdl = BigInt(content.ingest.vdl);
-    return highest(floor, content.merger.mark.lsn, BigInt(content.ingest.appliedLsn), vdl < held ? vdl : held);
+    const held = highest(storage.log.tail.lsn, this.#parts.highestPeerScl());
+    const vdl = BigInt(storage.applier.vdl);
+    return highest(floor, storage.checkpointer.checkpoint.lsn, BigInt(storage.applier.appliedLsn), vdl < held ? vdl : held);
   }
 
   /** Bytes on disk, the page store's as last measured. */
   get bytesUsed(): number {
-    return (this.#content?.log.bytes ?? 0) + this.#storeBytes;
+    return (this.#storage?.log.bytes ?? 0) + this.#storeBytes;
   }
 
   /** Must it get redo back that it may have acknowledged once? */
-  get owes(): boolean {
-    return this.#parts.control.value.owesLsn > this.scl && this.#content !== undefined;
+  get mustRecover(): boolean {
+    return this.#parts.control.value.recoverToLsn > this.scl && this.#storage !== undefined;
   }
 
   /** Peers have shown that what was lost here was never durable. */
-  forgiveOwed(): Promise<void> {
+  clearRecovery(): Promise<void> {
     const { control } = this.#parts;
-    return control.exclusive(() => (control.value.owesLsn > 0n ? control.save({ owesLsn: 0n }) : Promise.resolve()));
+    return control.exclusive(() => (control.value.recoverToLsn > 0n ? control.save({ recoverToLsn: 0n }) : Promise.resolve()));
   }
 
   /** Refreshes the size on disk. */
   async measure(): Promise<void> {
-    this.#storeBytes = (await this.#content?.store.approximateBytes()) ?? 0;
+    this.#storeBytes = (await this.#storage?.store.approximateBytes()) ?? 0;
   }
 
   /** Removes what a copy or import that did not come to its end left, or one that did and could not remove what it replaced. At start only. */
@@ -172,11 +175,11 @@ export class HeldContent {
         logger.error({ volume: this.#volumeId, err: error }, 'what is durable cannot be noted; after a restart less of it is known'),
       );
       const known = this.#durable.lsn;
-      const content = await SegmentContent.open(disk, directory, control.value, { durableLsn: known, endLsn }, limits, this.#hooks());
-      this.#content = content;
-      content.ingest.noteVdl(Number(known < this.scl ? known : this.scl));
+      const storage = await SegmentStorage.open(disk, directory, control.value, { durableLsn: known, endLsn }, limits, this.#hooks());
+      this.#storage = storage;
+      storage.applier.noteVdl(Number(known < this.scl ? known : this.scl));
       // What was durable was on this disk: its log has lost it since, whatever the log itself says.
-      if (known > this.scl && known > control.value.owesLsn) await control.save({ owesLsn: known });
+      if (known > this.scl && known > control.value.recoverToLsn) await control.save({ recoverToLsn: known });
       await this.measure();
     } catch (error) {
       if (error instanceof AnnulledAppliedError) {
@@ -201,40 +204,42 @@ export class HeldContent {
       { volume: this.#volumeId, scl: formatLsn(lsn), lostTo: formatLsn(claimedLsn), why: message },
       'the redo log is damaged; fetching the rest from peers',
     );
-    if (claimedLsn > lsn && claimedLsn > control.value.owesLsn) await control.save({ owesLsn: claimedLsn });
+    if (claimedLsn > lsn && claimedLsn > control.value.recoverToLsn) await control.save({ recoverToLsn: claimedLsn });
   }
 
   // The disk -------------------------------------------------------------------------------------------------------
 
   /**
-   * Takes a look at the disk. While there is no room for redo, what is merged is dropped whoever lacks it, and what is not is merged: that
-   * gives room back. Once what failed can be written again, the content is opened anew.
+   * Takes a look at the disk. While there is no room for redo, redo before the checkpoint is dropped whoever lacks it, and a new checkpoint is
+   * made: that gives room back. Once what failed can be written again, the content is opened anew.
    */
   noteRoom(room: DiskRoom): void {
-    const { control, logger, progress } = this.#parts;
+    const { control, logger, conditions } = this.#parts;
     const wasFull = this.#room?.isFull === true;
     this.#room = room;
     if (room.isFull !== wasFull) {
       const fields = { volume: this.#volumeId, freeBytes: room.freeBytes, neededBytes: room.neededBytes };
       if (room.isFull) logger.error(fields, 'the disk is full: no redo is taken until there is room; reads and peers are served');
       else logger.info(fields, 'the disk has room again: redo is taken');
-      progress.moved();
+      conditions.recheck();
     }
     if (this.#failure?.fault.kind === 'DISK_FULL') this.#failure = { fault: fullFault(room), message: this.#failure.message };
-    const content = this.#content;
-    if (room.isFull && content !== undefined && this.#failure === undefined) {
-      content.merger.request();
+    const storage = this.#storage;
+    if (room.isFull && storage !== undefined && this.#failure === undefined) {
+      storage.checkpointer.request();
       void control
-        .exclusive(async () => void (this.#content === content && (await content.log.dropBelow(this.#dropLimit(content.merger.mark)))))
+        .exclusive(
+          async () => void (this.#storage === storage && (await storage.log.dropBelow(this.#dropLimit(storage.checkpointer.checkpoint)))),
+        )
         .catch((error: unknown) => this.#onDiskError(error, 'drop redo log'));
     }
-    if (this.#hasDiskFault && !room.isFull && !this.#isImporting && !this.#isRecovering) {
-      this.#isRecovering = true;
+    if (this.#hasDiskFault && !room.isFull && !this.#isImporting && !this.#isReopening) {
+      this.#isReopening = true;
       void control
-        .exclusive(() => this.#recover())
+        .exclusive(() => this.#reopen())
         .catch((error: unknown) => logger.error({ volume: this.#volumeId, err: error }, 'the segment could not be opened again'))
         .finally(() => {
-          this.#isRecovering = false;
+          this.#isReopening = false;
         });
     }
   }
@@ -243,11 +248,11 @@ export class HeldContent {
    * After a write failed nobody knows what the disk kept past the last sync. So the content is closed, opened as after a start, and its
    * log cut to what was synced, which is all that was acknowledged; peers have the rest.
    */
-  async #recover(): Promise<void> {
-    const { directory, disk, logger, progress } = this.#parts;
+  async #reopen(): Promise<void> {
+    const { directory, disk, logger, conditions } = this.#parts;
     if (!this.#hasDiskFault || this.#isImporting) return;
     if ((await probeDisk(disk, directory)) !== '') return;
-    const syncedTo = this.#content?.log.durable.lsn;
+    const syncedTo = this.#storage?.log.durable.lsn;
     await this.close();
     // Its fault stays until it is open: it must not look as if it never held anything.
     try {
@@ -255,11 +260,11 @@ export class HeldContent {
     } catch (error) {
       this.stop({ kind: 'UNKNOWN' }, `it cannot be opened again: ${describeCause(error)}`);
     }
-    if (this.#content !== undefined && this.#content.log.failure === undefined && this.#hasDiskFault) {
+    if (this.#storage !== undefined && this.#storage.log.failure === undefined && this.#hasDiskFault) {
       this.#failure = undefined;
       logger.info({ volume: this.#volumeId, scl: formatLsn(this.scl) }, 'the disk can be written again: redo is taken');
     }
-    progress.moved();
+    conditions.recheck();
   }
 
   /** A read or write failed. LevelDB does not say why: then the disk is asked. */
@@ -287,12 +292,12 @@ export class HeldContent {
       { volume: this.#volumeId, fault, reason: words },
       'the disk cannot be written: no redo is taken until it can; what is stored is served',
     );
-    this.#parts.progress.moved();
+    this.#parts.conditions.recheck();
   }
 
   async close(): Promise<void> {
-    await this.#content?.close();
-    this.#content = undefined;
+    await this.#storage?.close();
+    this.#storage = undefined;
     await this.#durable?.close();
     this.#durable = undefined;
   }
@@ -303,7 +308,7 @@ export class HeldContent {
   stop(fault: SegmentFault, message: string): void {
     this.#failure = { fault, message };
     this.#parts.logger.error({ volume: this.#volumeId, fault, damage: message }, 'segment damaged; reads are refused');
-    this.#parts.progress.moved();
+    this.#parts.conditions.recheck();
   }
 
   #onDamage(error: Error): void {
@@ -314,23 +319,23 @@ export class HeldContent {
     this.stop(faultOf(error), describeFailure(error));
   }
 
-  #hooks(): ContentHooks {
-    const { clock, sessions, progress, events, logger, fetchPage } = this.#parts;
+  #hooks(): SegmentStorageHooks {
+    const { clock, sessions, conditions, events, logger, fetchPage } = this.#parts;
     return {
       clock,
       onDurable: () => {
         sessions.acknowledge(this.scl);
-        progress.moved();
+        conditions.recheck();
       },
       onProgress: () => {
         this.#noteDurable();
-        progress.moved();
+        conditions.recheck();
       },
       onLogDamage: (damage) => this.#noteLogDamage(damage),
       onLogFailure: (error) => this.#stopForDisk(errnoOf(error) || 'EIO', 'write redo log', error.message),
       onDamage: (error) => this.#onDamage(error),
       fetchPage,
-      dropLimit: (mark) => this.#dropLimit(mark),
+      dropLimit: (checkpoint) => this.#dropLimit(checkpoint),
       onCorruption: (kind, error) => {
         events.corruption(kind);
         logger.error({ volume: this.#volumeId, kind, err: error }, 'stored data is damaged');
@@ -343,19 +348,19 @@ export class HeldContent {
   }
 
   #noteDurable(): void {
-    const vdl = BigInt(this.#content?.ingest.vdl ?? 0);
+    const vdl = BigInt(this.#storage?.applier.vdl ?? 0);
     this.#durable?.note(vdl < this.scl ? vdl : this.scl);
   }
 
   /** Log that every peer has too may go; beyond the retention limit it goes anyway. */
-  #dropLimit(mark: Mark): bigint {
+  #dropLimit(checkpoint: Checkpoint): bigint {
     if (this.copiesOut > 0) return 0n;
-    const content = this.#content;
-    if (this.#room?.isFull === true) return mark.lsn;
-    if (content !== undefined && content.log.bytes > this.#parts.limits.logRetainBytes) return mark.lsn;
+    const storage = this.#storage;
+    if (this.#room?.isFull === true) return checkpoint.lsn;
+    if (storage !== undefined && storage.log.bytes > this.#parts.limits.logRetainBytes) return checkpoint.lsn;
     const lowest = this.#parts.lowestPeerScl();
     if (lowest === undefined) return 0n;
-    return lowest < mark.lsn ? lowest : mark.lsn;
+    return lowest < checkpoint.lsn ? lowest : checkpoint.lsn;
   }
 
   // Replacement ----------------------------------------------------------------------------------------------------
@@ -392,8 +397,8 @@ export class HeldContent {
     const { directory, disk, control } = this.#parts;
     const old = control.value;
     // Away before the new history shows: redo that it annuls may be in the old log, and no VDL of the new epoch may be believed there.
-    const before = this.#content;
-    this.#content = undefined;
+    const before = this.#storage;
+    this.#storage = undefined;
     try {
       await control.save({
         ...change,
@@ -402,7 +407,7 @@ export class HeldContent {
         ...(old.ready ? {} : { logGeneration: old.logGeneration + 1 }),
       });
     } catch (error) {
-      this.#content = before;
+      this.#storage = before;
       throw error;
     }
     await before?.close();
@@ -417,7 +422,7 @@ export class HeldContent {
       this.#failure = undefined;
       await control.save({
         logGeneration: control.value.logGeneration + 1,
-        owesLsn: heldTo > control.value.owesLsn ? heldTo : control.value.owesLsn,
+        recoverToLsn: heldTo > control.value.recoverToLsn ? heldTo : control.value.recoverToLsn,
       });
       await this.open();
     }

@@ -1,5 +1,5 @@
 /**
- * Where each record of the log's un-merged part stands, by a running number (`seq`), so that an index entry is one small
+ * Where each record past the checkpoint stands in the log, by a running number (`seq`), so that an index entry is one small
  * number. LSNs are plain numbers here: they stay below 2^53 for 8 PiB of WAL, and bigints in these loops cost ten times more.
  */
 

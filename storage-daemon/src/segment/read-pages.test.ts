@@ -16,7 +16,7 @@ afterEach(async () => {
 
 describe('neighbouring pages', () => {
   it('are those that are read one by one: stored, with redo on them, not there, dropped', async () => {
-    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, mergeBytes: 1024 * 1024 * 1024 }));
+    const running = (cluster = await TestCluster.start(1, { ...TEST_LIMITS, checkpointBytes: 1024 * 1024 * 1024 }));
     const pages = [REL, CUT].flatMap((fork) =>
       Array.from({ length: BLOCKS }, (_, block) => ({ page: { ...fork, block }, fill: block + 1 })).filter(
         ({ page }) => page.block % 7 !== 0,
@@ -24,16 +24,16 @@ describe('neighbouring pages', () => {
     );
     const start = await running.import(1n, [0], pages);
     const writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
-    const content = [...running.daemon(0).segments].find((segment) => segment.volumeId === VOLUME)?.content;
-    if (content === undefined) throw new Error('no content');
+    const storage = [...running.daemon(0).segments].find((segment) => segment.volumeId === VOLUME)?.storage;
+    if (storage === undefined) throw new Error('no content');
     const expectSame = async (): Promise<void> => {
       writer.points([0], start.lsn);
       await running.until(0, ({ appliedLsn }) => appliedLsn >= writer.end.lsn);
       const { lsn } = writer.end;
       for (const fork of [REL, CUT]) {
-        const answer = await readPages(content, { segment: SEGMENT, epoch: 2n, lsn, ...fork, block: 0, count: BLOCKS });
+        const answer = await readPages(storage, { segment: SEGMENT, epoch: 2n, lsn, ...fork, block: 0, count: BLOCKS });
         for (let block = 0; block < BLOCKS; block++) {
-          const { page } = await content.reader.pageAt({ ...fork, block }, Number(lsn));
+          const { page } = await storage.reader.pageAt({ ...fork, block }, Number(lsn));
           expect([block, answer.present[block]]).toEqual([block, page === undefined ? 0 : 1]);
           expect(answer.pages.subarray(block * 8192, (block + 1) * 8192).equals(page ?? Buffer.alloc(8192))).toBe(true);
         }
@@ -44,8 +44,8 @@ describe('neighbouring pages', () => {
     await writer.append([truncateRecord(CUT, 10), imageRecord(CUT, 30, 78)], [0]);
     await expectSame();
     writer.points([0]);
-    content.merger.request();
-    while (content.merger.merges === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    storage.checkpointer.request();
+    while (storage.checkpointer.checkpoints === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     await expectSame();
     writer.close();
   }, 30_000);

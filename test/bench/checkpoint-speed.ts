@@ -1,10 +1,10 @@
 /**
- * `node test/bench/merge-speed.ts --rows 60000`: what a daemon pays to turn redo into stored pages, and to give pages without
+ * `node test/bench/checkpoint-speed.ts --rows 60000`: what a daemon pays to turn redo into stored pages, and to give pages without
  * redo on them away. Each stream is WAL of a real PostgreSQL 18 (wal-streams.ts), in a segment's real log and page store.
  *
- *   merge      everything indexed and applied, then one merge: CPU of the process (all threads), and of its main thread
+ *   checkpoint everything indexed and applied, then one checkpoint: CPU of the process (all threads), and of its main thread
  *   longest    the longest stretch meanwhile in which the event loop did not turn: for so long an acknowledgement may wait
- *   cold reads the pages of the volume in requests of 16 blocks, after the merge: no redo is on them
+ *   cold reads the pages of the volume in requests of 16 blocks, after the checkpoint: no redo is on them
  */
 import { systemClock } from '@kube-aurora/clock';
 import fs from 'node:fs';
@@ -15,9 +15,9 @@ import { parseArgs } from 'node:util';
 import { SLRU_FORK, type PageId } from '@kube-aurora/redo';
 import { decodeRedoBatchHeader } from '@kube-aurora/volume';
 import { systemDisk } from '../../storage-daemon/src/disk/system-disk.ts';
-import { PageStore } from '../../storage-daemon/src/page-store/page-store.ts';
-import { readPages } from '../../storage-daemon/src/read/read-pages.ts';
-import { pagesDirectory, SegmentContent } from '../../storage-daemon/src/segment/content.ts';
+import { PageStore } from '../../storage-daemon/src/pages/page-store.ts';
+import { readPages } from '../../storage-daemon/src/segment/read-pages.ts';
+import { pagesDirectory, SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
 import { DEFAULT_LIMITS } from '../../storage-daemon/src/segment/limits.ts';
 import { machineLoad } from './process-usage.ts';
 import { markdownTable, MIB, print, shown } from './table.ts';
@@ -37,7 +37,7 @@ function failed(error: Error): never {
   throw error;
 }
 
-async function openSegment(directory: string, stream: WalStream): Promise<SegmentContent> {
+async function openSegment(directory: string, stream: WalStream): Promise<SegmentStorage> {
   const first = stream.batches[0];
   if (first === undefined) throw new Error('the stream is empty');
   const baseLsn = decodeRedoBatchHeader(first).backlink;
@@ -51,7 +51,7 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
   for (let at = 0; at < all.length; at += 256) {
     await store.write(all.slice(at, at + 256).map(({ id, page }) => ({ page: id, version: { lsn: Number(baseLsn), page } })));
   }
-  await store.setMark({ lsn: baseLsn, epoch: 1n }, stream.state, undefined);
+  await store.setCheckpoint({ lsn: baseLsn, epoch: 1n }, stream.state, undefined);
   await store.close();
   const control = {
     volumeId: VOLUME,
@@ -65,10 +65,10 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
     systemIdentifier: 7n,
     pagesGeneration: 1,
     logGeneration: 1,
-    owesLsn: 0n,
+    recoverToLsn: 0n,
   };
-  const limits = { ...DEFAULT_LIMITS, mergeBytes: 4096 * MIB, mergeRefs: 1e9, chainMax: 1e9 };
-  return SegmentContent.open(systemDisk(), directory, control, { durableLsn: baseLsn }, limits, {
+  const limits = { ...DEFAULT_LIMITS, checkpointBytes: 4096 * MIB, checkpointRefs: 1e9, chainMax: 1e9 };
+  return SegmentStorage.open(systemDisk(), directory, control, { durableLsn: baseLsn }, limits, {
     clock: systemClock(),
     onDurable: () => {},
     onProgress: () => {},
@@ -82,12 +82,12 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
   });
 }
 
-async function ingest(content: SegmentContent, stream: WalStream): Promise<void> {
-  for (const batch of stream.batches) content.append(decodeRedoBatchHeader(batch), batch);
-  const end = Number(content.log.tail.lsn);
-  while (Number(content.log.durable.lsn) < end) await delay(5);
-  content.ingest.noteVdl(end);
-  while (content.ingest.appliedLsn < end) await delay(5);
+async function take(storage: SegmentStorage, stream: WalStream): Promise<void> {
+  for (const batch of stream.batches) storage.append(decodeRedoBatchHeader(batch), batch);
+  const end = Number(storage.log.tail.lsn);
+  while (Number(storage.log.durable.lsn) < end) await delay(5);
+  storage.applier.noteVdl(end);
+  while (storage.applier.appliedLsn < end) await delay(5);
 }
 
 /** Milliseconds: CPU of the process, of its main thread, and the longest turn of the event loop. */
@@ -108,13 +108,13 @@ async function measured(work: () => Promise<void>): Promise<{ cpu: number; main:
   return { cpu: (user + system) / 1000, main: (main.user + main.system) / 1000, longest };
 }
 
-async function readAll(content: SegmentContent, ids: readonly PageId[]): Promise<number> {
-  const lsn = content.log.tail.lsn;
+async function readAll(storage: SegmentStorage, ids: readonly PageId[]): Promise<number> {
+  const lsn = storage.log.tail.lsn;
   let pages = 0;
   for (const id of ids) {
     if (id.block % PAGES_A_REQUEST !== 0) continue;
     const { spcOid, dbOid, relNumber, fork, block } = id;
-    const answer = await readPages(content, {
+    const answer = await readPages(storage, {
       segment: { volumeId: VOLUME, pg: 0 },
       epoch: 1n,
       lsn,
@@ -134,35 +134,35 @@ const rowsOut: string[][] = [];
 for (const name of values.only?.split(',') ?? Object.keys(STREAMS)) {
   const stream = await writeStream(name, Number(values.rows));
   for (let pass = 0; pass < Number(values.passes); pass++) {
-    const directory = fs.mkdtempSync(join(tmpdir(), 'aurora-merge-'));
-    const content = await openSegment(directory, stream);
+    const directory = fs.mkdtempSync(join(tmpdir(), 'aurora-checkpoint-'));
+    const storage = await openSegment(directory, stream);
     try {
-      await ingest(content, stream);
-      const { refs, pages } = content.index;
-      const ids = content.index.pagesBelow(content.table.next).filter((id) => id.fork !== SLRU_FORK);
-      content.notePgmrpl(Number(content.log.tail.lsn));
-      const merge = await measured(async () => {
-        content.merger.request();
-        while (content.merger.merges === 0) await delay(1);
+      await take(storage, stream);
+      const { refs, pages } = storage.index;
+      const ids = storage.index.pagesBelow(storage.table.next).filter((id) => id.fork !== SLRU_FORK);
+      storage.notePgmrpl(Number(storage.log.tail.lsn));
+      const checkpoint = await measured(async () => {
+        storage.checkpointer.request();
+        while (storage.checkpointer.checkpoints === 0) await delay(1);
       });
       let read = 0;
       const cold = await measured(async () => {
-        for (let turn = 0; turn < 3; turn++) read += await readAll(content, ids);
+        for (let turn = 0; turn < 3; turn++) read += await readAll(storage, ids);
       });
       rowsOut.push([
         `${name}: ${stream.mix}`,
         `${shown(stream.records / 1000)} k, ${shown(stream.walBytes / MIB)} MiB, ${refs} refs, ${pages} pages`,
-        `${shown(merge.cpu)} / ${shown(merge.main)}`,
-        shown(merge.longest, 1),
+        `${shown(checkpoint.cpu)} / ${shown(checkpoint.main)}`,
+        shown(checkpoint.longest, 1),
         `${shown(read)} pages, ${shown(read / (cold.cpu / 1000))} / ${shown(read / (cold.main / 1000))}`,
       ]);
       print(rowsOut.at(-1)?.join('  ') ?? '');
     } finally {
-      await content.close();
+      await storage.close();
       fs.rmSync(directory, { recursive: true, force: true });
     }
   }
 }
 print(`\n${machineLoad()}\n`);
-const head = ['stream', 'redo', 'merge: CPU / main thread, ms', 'longest turn, ms', 'cold reads: pages per s of CPU / of main thread'];
+const head = ['stream', 'redo', 'checkpoint: CPU / main thread, ms', 'longest turn, ms', 'cold reads: pages per s of CPU / of main thread'];
 print(markdownTable(head, rowsOut));

@@ -1,5 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
-/** Those who wait for a segment to get somewhere: their conditions are looked at whenever its log, ingest or phase moves. */
+/** Those who wait for a segment to get somewhere: their conditions are looked at whenever its log, applier or phase moves. */
 
 interface Waiter {
   readonly isMet: () => boolean;
@@ -8,7 +8,7 @@ interface Waiter {
 
 const WAIT_MAX_MS = 60_000;
 
-export class Progress {
+export class ConditionWaiter {
   readonly #clock: Clock;
   #waiters: Waiter[] = [];
 
@@ -37,7 +37,7 @@ export class Progress {
   }
 
   /** Something moved. */
-  moved(): void {
+  recheck(): void {
     if (this.#waiters.length === 0) return;
     const met = this.#waiters.filter((waiter) => waiter.isMet());
     if (met.length === 0) return;

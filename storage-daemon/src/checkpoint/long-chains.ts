@@ -1,16 +1,16 @@
 import type { Clock } from '@kube-aurora/clock';
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
 import type { PageWriter, WriteTo } from './page-writer.ts';
-import { NoSoundCopyError } from '../page-store/stored-value.ts';
-import type { PageCuts } from './page-cuts.ts';
-import type { Ingest } from './ingest.ts';
-import type { RecordTable } from './record-table.ts';
-import type { RedoIndex } from './redo-index.ts';
+import { NoSoundCopyError } from '../pages/stored-value.ts';
+import type { Tombstones } from '../pages/tombstones.ts';
+import type { Applier } from './applier.ts';
+import type { RecordTable } from '../pages/record-table.ts';
+import type { RedoIndex } from '../pages/redo-index.ts';
 
 /**
- * Pages with a long chain of redo are written by themselves, whether a merge runs or not, so that no read has to apply more than about
- * `chainMax` records. Such a page is ahead of the mark then; its version's LSN says by how much, and what it has is
- * skipped when the log is read again from the mark on.
+ * Pages with a long chain of redo are written by themselves, whether a checkpoint runs or not, so that no read has to apply more than about
+ * `chainMax` records. Such a page is ahead of the checkpoint then; its version's LSN says by how much, and what it has is
+ * skipped when the log is read again from the checkpoint on.
  */
 
 /** A chain is worth a write once so much of it can go. */
@@ -19,10 +19,10 @@ const WORTH = 0.5;
 const REST_MS = 1000;
 
 export interface LongChainParts {
-  readonly ingest: Ingest;
+  readonly applier: Applier;
   readonly table: RecordTable;
   readonly index: RedoIndex;
-  readonly cuts: PageCuts;
+  readonly tombstones: Tombstones;
   readonly writer: PageWriter;
   readonly clock: Clock;
   readonly readFloor: () => number;
@@ -36,7 +36,7 @@ export class LongChains {
 
   constructor(parts: LongChainParts) {
     this.#parts = parts;
-    for (const page of parts.index.pagesWith(parts.ingest.chainMax)) this.add(page);
+    for (const page of parts.index.pagesWith(parts.applier.chainMax)) this.add(page);
   }
 
   add({ spcOid, dbOid, relNumber, fork, block }: PageId): void {
@@ -44,8 +44,8 @@ export class LongChains {
     this.#pages.set(encodePageKey(page).toString('latin1'), page);
   }
 
-  /** Looks whether some can be written; called as ingest and PGMRPL move. */
-  poke(): void {
+  /** Looks whether some can be written; called as applier and PGMRPL move. */
+  maybeStart(): void {
     if (this.#pages.size === 0 || this.#running !== undefined || this.#parts.writer.stopped) return;
     const due = this.#takeDue(this.#mergeable().limit);
     if (due.length === 0) return;
@@ -66,7 +66,7 @@ export class LongChains {
     for (const page of due) if (this.#isLong(page)) this.add(page);
     const goOn = (): void => {
       this.#running = undefined;
-      this.poke();
+      this.maybeStart();
     };
     if (restMs === 0) clock.soon(goOn);
     else clock.after(restMs, goOn);
@@ -79,21 +79,21 @@ export class LongChains {
 
   /** What is past VDL may be annulled, and what is past PGMRPL may be read as it was. */
   #mergeable(): WriteTo {
-    const lsn = Math.min(this.#parts.ingest.appliedLsn, this.#parts.readFloor());
+    const lsn = Math.min(this.#parts.applier.appliedLsn, this.#parts.readFloor());
     return { lsn, limit: this.#parts.table.lowerBound(lsn) };
   }
 
   #isLong(page: PageId): boolean {
-    return (this.#parts.index.refsOf(page)?.length ?? 0) >= this.#parts.ingest.chainMax;
+    return (this.#parts.index.refsOf(page)?.length ?? 0) >= this.#parts.applier.chainMax;
   }
 
   #takeDue(limit: number): PageId[] {
-    const { index, ingest, cuts } = this.#parts;
+    const { index, applier, tombstones } = this.#parts;
     const due: PageId[] = [];
     for (const [key, page] of this.#pages) {
-      // Such a page must stay as it was when the copy was made; the merge takes care of both.
-      if (cuts.isCopySource(page)) continue;
-      if (index.countBelow(page, limit) >= ingest.chainMax * WORTH) {
+      // Such a page must stay as it was when the copy was made; the checkpoint takes care of both.
+      if (tombstones.isCopySource(page)) continue;
+      if (index.countBelow(page, limit) >= applier.chainMax * WORTH) {
         due.push(page);
         this.#pages.delete(key);
       } else if (!this.#isLong(page)) this.#pages.delete(key);

@@ -3,9 +3,9 @@ import { decodeRecord, formatLsn, RMGR, type Lsn, type WalRecord } from '@kube-a
 import { applyEffects, touchedPages, type VolumeState } from '@kube-aurora/redo';
 import { REDO_BATCH_HEADER_BYTES, recordsOf, type RedoBatchHeader } from '@kube-aurora/volume';
 import type { RedoLog } from '../redo-log/redo-log.ts';
-import type { PageCuts } from './page-cuts.ts';
-import type { RecordTable } from './record-table.ts';
-import type { RedoIndex } from './redo-index.ts';
+import type { Tombstones } from '../pages/tombstones.ts';
+import type { RecordTable } from '../pages/record-table.ts';
+import type { RedoIndex } from '../pages/redo-index.ts';
 
 /**
  * From the log into memory: durable batches are indexed (which record changes which page), and what is at or below VDL
@@ -49,16 +49,16 @@ export class AnnulledAppliedError extends Error {
   }
 }
 
-export interface IngestParts {
+export interface ApplierParts {
   readonly log: RedoLog;
   readonly table: RecordTable;
   readonly index: RedoIndex;
-  readonly cuts: PageCuts;
+  readonly tombstones: Tombstones;
   readonly clock: Clock;
 }
 
-export class Ingest {
-  readonly #parts: IngestParts;
+export class Applier {
+  readonly #parts: ApplierParts;
   #state: VolumeState;
   #waiting: WaitingBatch[] = [];
   #waitingBytes = 0;
@@ -89,7 +89,7 @@ export class Ingest {
   onFailure: (error: Error) => void = () => {};
 
   /** `state` is the one at `lsn`. */
-  constructor(parts: IngestParts, state: VolumeState, lsn: number, chainMax: number) {
+  constructor(parts: ApplierParts, state: VolumeState, lsn: number, chainMax: number) {
     this.#parts = parts;
     this.#state = state;
     this.#applySeq = parts.table.next;
@@ -239,7 +239,7 @@ export class Ingest {
   }
 
   #applySome(until: number): void {
-    const { table, cuts, clock } = this.#parts;
+    const { table, tombstones, clock } = this.#parts;
     const limit = Math.min(this.#vdl, this.#indexedLsn);
     let count = 0;
     let taken = 0;
@@ -253,7 +253,7 @@ export class Ingest {
         taken++;
         this.#decodedBytes -= record.raw.length;
       }
-      for (const effect of applyEffects(this.#state, record)) cuts.add(lsn, effect);
+      for (const effect of applyEffects(this.#state, record)) tombstones.add(lsn, effect);
       this.#applySeq++;
       this.#appliedLsn = Number(record.endLsn);
       if (this.onSnapshot !== undefined && table.isLastOfBatch(seq)) this.onSnapshot(this.#state, this.#appliedLsn);

@@ -1,14 +1,14 @@
 import type { Clock } from '@kube-aurora/clock';
 import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
 import { encodePageKey, redo, touchedPages, type PageId } from '@kube-aurora/redo';
-import { refReplaces, refSeq } from '../apply/redo-index.ts';
-import { StoredValueError } from '../page-store/stored-value.ts';
+import { refReplaces, refSeq } from './redo-index.ts';
+import { StoredValueError } from './stored-value.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import { RecordWindow } from '../redo-log/record-window.ts';
-import { collectRefs, touchedOf, type PageSources } from './page-reader.ts';
+import { collectRefs, touchedOf, type PageSources } from './page-builder.ts';
 
 /**
- * Many pages as of one LSN, for merges: their stored versions are fetched together, and the log is read once, in its order, for all of
+ * Many pages as of one LSN, for checkpoints: their stored versions are fetched together, and the log is read once, in its order, for all of
  * them. What `PageReader.pageAt` gives for each, without its cache of results.
  */
 
@@ -55,10 +55,10 @@ export async function buildPages(from: PageSources, pages: readonly PageId[], ls
   return slots.map(builtOf);
 }
 
-function slotOf({ cuts, cache, index, table }: PageSources, page: PageId, lsn: number): Slot {
-  const cut = cuts.lastCut(page, lsn);
-  const copy = cuts.lastCopyInto(page, lsn);
-  const floor = Math.max(cut, copy?.lsn ?? -1);
+function slotOf({ tombstones, cache, index, table }: PageSources, page: PageId, lsn: number): Slot {
+  const tombstone = tombstones.lastTombstone(page, lsn);
+  const copy = tombstones.lastCopyInto(page, lsn);
+  const floor = Math.max(tombstone, copy?.lsn ?? -1);
   const slot: Slot = { page, refs: [], floor, bytes: undefined, baseLsn: floor, outcome: 'page' };
   if (copy !== undefined) return { ...slot, outcome: 'apart' };
   const cached = cache.peek(encodePageKey(page).toString('latin1'));

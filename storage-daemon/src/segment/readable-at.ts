@@ -1,16 +1,16 @@
 import { formatLsn } from '@kube-aurora/pg-format';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 import { lastEpoch } from '@kube-aurora/volume';
-import type { SegmentContent } from '../segment/content.ts';
-import type { Segment } from '../segment/segment.ts';
+import type { SegmentStorage } from './segment-storage.ts';
+import type { Segment } from './segment.ts';
 
 /**
  * Content of a segment that can be read at `lsn` by someone of `epoch`; waits until `deadline` (ms, the clock's `now`). Throws
  * AuroraRpcError: FENCED, DAMAGED, NOT_READY, or BEHIND when the segment does not get there in time.
  */
-export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, deadline: number): Promise<SegmentContent> {
+export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, deadline: number): Promise<SegmentStorage> {
   segment.epochs.refuseLower(epoch);
-  const content = readableNow(segment);
+  const storage = readableNow(segment);
   const known = lastEpoch(segment.control.history);
   if (epoch > known) {
     throw new AuroraRpcError('BEHIND', `the segment has not heard how epoch ${epoch} starts; its history ends with ${known}`);
@@ -21,26 +21,26 @@ export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, d
     if (lsn <= segment.scl) segment.noteVdl(lsn, epoch);
   };
   noteDurable();
-  if (content.ingest.hasApplied(at)) return content;
-  content.ingest.want(at);
-  await segment.progress.until(() => {
-    if (segment.content === undefined || segment.held.damage !== undefined || segment.content.ingest.hasApplied(at)) return true;
+  if (storage.applier.hasApplied(at)) return storage;
+  storage.applier.want(at);
+  await segment.conditions.until(() => {
+    if (segment.storage === undefined || segment.lifecycle.damage !== undefined || segment.storage.applier.hasApplied(at)) return true;
     noteDurable();
     return false;
   }, deadline);
   const after = readableNow(segment);
-  if (!after.ingest.hasApplied(at)) {
+  if (!after.applier.hasApplied(at)) {
     throw new AuroraRpcError(
       'BEHIND',
-      `the segment has redo applied up to ${formatLsn(BigInt(after.ingest.appliedLsn))}, not ${formatLsn(lsn)}`,
+      `the segment has redo applied up to ${formatLsn(BigInt(after.applier.appliedLsn))}, not ${formatLsn(lsn)}`,
     );
   }
   return after;
 }
 
-function readableNow(segment: Segment): SegmentContent {
-  const { damage, content } = segment.held;
+function readableNow(segment: Segment): SegmentStorage {
+  const { damage, storage } = segment.lifecycle;
   if (damage !== undefined) throw new AuroraRpcError('DAMAGED', damage);
-  if (content === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
-  return content;
+  if (storage === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
+  return storage;
 }

@@ -1,7 +1,7 @@
 import type { PageId, TouchedPage } from '@kube-aurora/redo';
 
 /**
- * Which records change which page, for the part of the log that is not merged into stored pages yet. A reference is
+ * Which records change which page, for the part of the log past the checkpoint. A reference is
  * `seq * 2`, plus 1 when the record replaces the page whatever it held. Lists ascend by seq.
  */
 export type PageRefs = number[];

@@ -1,0 +1,35 @@
+import type { Checkpoint } from '../pages/page-store.ts';
+
+/**
+ * When a checkpoint is due. Daemons of a volume hold the same redo, so if only its amount counted they would all make theirs at the same moment, and every write
+ * to the volume would wait for four busy ones. Each has its own places in the log instead: one in every stretch of
+ * `bytes`, moved by its `stagger`.
+ */
+export interface CheckpointLimits {
+  /** Redo between two checkpoints. */
+  readonly bytes: number;
+  /** References in memory that start one wherever the log stands. */
+  readonly refs: number;
+  /** 0 to 1: which part of a stretch comes before this daemon's place. */
+  readonly stagger: number;
+}
+
+export interface SinceCheckpoint {
+  readonly checkpoint: Checkpoint;
+  readonly appliedLsn: number;
+  /** Of log. */
+  readonly bytes: number;
+  readonly refs: number;
+}
+
+/** Redo below this part of a stretch is not worth a checkpoint: WAL was skipped, or references have just forced one. */
+const LEAST = 0.25;
+/** The log has more bytes than LSNs, and need not move through a place for long. */
+const MOST = 1.5;
+
+export function isCheckpointDue(limits: CheckpointLimits, { checkpoint, appliedLsn, bytes, refs }: SinceCheckpoint): boolean {
+  if (appliedLsn <= Number(checkpoint.lsn)) return false;
+  if (refs > limits.refs || bytes > limits.bytes * MOST) return true;
+  const stretch = (lsn: number): number => Math.floor((lsn - limits.stagger * limits.bytes) / limits.bytes);
+  return bytes > limits.bytes * LEAST && stretch(appliedLsn) > stretch(Number(checkpoint.lsn));
+}
