@@ -39,7 +39,7 @@ export class Cluster {
     this.#traced = traced;
     this.network = new Network(world);
     this.exchange = new Exchange(this.network);
-    this.storage = storageMachines(this.exchange, traced);
+    this.storage = storageMachines(this.exchange, (machine, epoch) => this.#promised(machine, epoch), traced);
     this.#checker = new Machine(world, 'checker', 'zone-x', false);
     this.#checker.start();
     for (const machine of this.storage) machine.start();
@@ -78,10 +78,8 @@ export class Cluster {
   #checkSegment(machine: StorageMachine, segment: Segment): void {
     const { epoch } = segment.control;
     const { storage } = segment;
-    let held = this.#held.get(machine);
-    if (held === undefined) this.#held.set(machine, (held = { epoch: 0n, durableLsn: 0n }));
+    const held = this.#heldBy(machine);
     if (epoch < held.epoch) throw new BrokenPromise(`${machine.id} had promised epoch ${held.epoch} and knows of ${epoch}`);
-    // Raised in memory and not yet saved: what a crash now undoes nobody was told.
     if (storage === undefined || segment.phase !== 'READY') return;
     const { scl } = segment;
     // What it says that it lost to damage it is honest about.
@@ -92,10 +90,16 @@ export class Cluster {
     if (durable > held.durableLsn) held.durableLsn = durable;
   }
 
-  /** Notes what each segment has promised durably; called before a machine dies. */
-  promised(machine: StorageMachine, epoch: bigint): void {
-    const held = this.#held.get(machine);
-    if (held !== undefined && epoch > held.epoch) held.epoch = epoch;
+  /** The segment has answered that it promised the epoch. */
+  #promised(machine: StorageMachine, epoch: bigint): void {
+    const held = this.#heldBy(machine);
+    if (epoch > held.epoch) held.epoch = epoch;
+  }
+
+  #heldBy(machine: StorageMachine): Held {
+    let held = this.#held.get(machine);
+    if (held === undefined) this.#held.set(machine, (held = { epoch: 0n, durableLsn: 0n }));
+    return held;
   }
 
   // Now and then -----------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ interface Tried {
   /** A directory that is not there yet. */
   readonly root: string;
   /** Waits for what the disk is asked, in whatever time it lives in. */
-  done<T>(asked: Promise<T>): Promise<T>;
-  dispose(): void;
+  readonly done: <T>(asked: Promise<T>) => Promise<T>;
+  readonly dispose: () => void;
 }
 
 function system(): Tried {

@@ -3,6 +3,7 @@ import { Daemon } from '../../storage-daemon/src/daemon.ts';
 import { ControlFileError } from '../../storage-daemon/src/segment/control-file.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/segment/limits.ts';
 import type { Segment } from '../../storage-daemon/src/segment/segment.ts';
+import type { DaemonNetwork } from '../../storage-daemon/src/edge/daemon-network.ts';
 import { Machine } from './machine.ts';
 import { segmentApi, type Exchange } from './simulated-api.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
@@ -33,14 +34,22 @@ export class StorageMachine extends Machine {
   readonly index: number;
   readonly address: string;
   #exchange: Exchange;
+  readonly #onPromise: (machine: StorageMachine, epoch: bigint) => void;
   #addresses: readonly string[];
   daemon: Daemon | undefined;
   /** Somebody wants it to run. */
   isWanted = true;
 
-  constructor(exchange: Exchange, index: number, addresses: readonly string[], traced: boolean) {
+  constructor(
+    exchange: Exchange,
+    index: number,
+    addresses: readonly string[],
+    onPromise: (machine: StorageMachine, epoch: bigint) => void,
+    traced: boolean,
+  ) {
     super(exchange.network.world, `d${index}`, `zone-${index >> 1}`, traced);
     this.#exchange = exchange;
+    this.#onPromise = onPromise;
     this.index = index;
     this.#addresses = addresses;
     this.address = addresses[index] ?? '';
@@ -62,7 +71,7 @@ export class StorageMachine extends Machine {
       scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
       logger: this.logger,
       disk: this.disk,
-      network: this.#exchange.networkOf(this),
+      network: this.#network(),
       clock: this.clock,
     }).then(
       (daemon) => {
@@ -78,6 +87,23 @@ export class StorageMachine extends Machine {
         this.restartSoon();
       },
     );
+  }
+
+  /** The network, with an ear for promises: one that was given is not to be forgotten. */
+  #network(): DaemonNetwork {
+    const network = this.#exchange.networkOf(this);
+    return {
+      ...network,
+      serve: (services, address) => {
+        const { segment } = services;
+        const openEpoch: typeof segment.openEpoch = async (request, context) => {
+          const answer = await segment.openEpoch(request, context);
+          this.#onPromise(this, request.epoch);
+          return answer;
+        };
+        return network.serve({ ...services, segment: { ...segment, openEpoch } }, address);
+      },
+    };
   }
 
   /** Its process ends, or its power does. */
@@ -107,9 +133,13 @@ function isDiskError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && ['EIO', 'ENOSPC', 'EROFS'].includes(String(error.code));
 }
 
-export function storageMachines(exchange: Exchange, traced: boolean): StorageMachine[] {
+export function storageMachines(
+  exchange: Exchange,
+  onPromise: (machine: StorageMachine, epoch: bigint) => void,
+  traced: boolean,
+): StorageMachine[] {
   const addresses = [0, 1, 2, 3, 4, 5].map((index) => `d${index}:1`);
-  return addresses.map((_address, index) => new StorageMachine(exchange, index, addresses, traced));
+  return addresses.map((_address, index) => new StorageMachine(exchange, index, addresses, onPromise, traced));
 }
 
 /** The daemons as a compute on `machine` reaches them. */
