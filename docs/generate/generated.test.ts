@@ -22,7 +22,7 @@ test('every abbreviation of the protocol and every word of the metrics is in the
     'redo batch',
     'protection group',
     'checkpoint',
-    'checkpoint',
+    'tombstone',
     'fence',
   ])
     expect(glossary, word).toContain(word);

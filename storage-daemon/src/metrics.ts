@@ -1,8 +1,9 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { PeerCounters } from './peers/peers.ts';
 import type { Segment } from './segment/segment.ts';
 
 /** The daemon's Prometheus metrics. Gauges are read from the segments when someone asks. */
-export class DaemonMetrics {
+export class DaemonMetrics implements PeerCounters {
   readonly registry = new Registry();
   readonly appendSeconds: Histogram;
   readonly readSeconds: Histogram;
@@ -82,7 +83,7 @@ export class DaemonMetrics {
     gauge(
       'records_applied_to_pages',
       'Redo records applied to pages since start',
-      (segment) => segment.storage?.reader.recordsApplied ?? 0,
+      (segment) => segment.storage?.builder.recordsApplied ?? 0,
     );
     gauge('index_refs', 'References of pages to redo past the checkpoint, in memory', (segment) => segment.storage?.index.refs ?? 0);
     gauge(
@@ -101,5 +102,21 @@ export class DaemonMetrics {
       segment.lifecycle.unwritable === undefined ? 0 : 1,
     );
     gauge('damaged', '1 when the segment refuses reads', (segment) => (segment.phase === 'DAMAGED' ? 1 : 0));
+  }
+
+  corruption(kind: string): void {
+    this.corruptions.inc({ kind });
+  }
+
+  repair(kind: string): void {
+    this.repairs.inc({ kind });
+  }
+
+  fetched(bytes: number): void {
+    this.fetchedBytes.inc(bytes);
+  }
+
+  scrubbed(bytes: number): void {
+    this.scrubbedBytes.inc(bytes);
   }
 }

@@ -16,7 +16,6 @@ import { SLRU_FORK, type PageId } from '@kube-aurora/redo';
 import { decodeRedoBatchHeader } from '@kube-aurora/volume';
 import { systemDisk } from '../../storage-daemon/src/disk/system-disk.ts';
 import { PageStore } from '../../storage-daemon/src/pages/page-store.ts';
-import { readPages } from '../../storage-daemon/src/segment/read-pages.ts';
 import { pagesDirectory, SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
 import { DEFAULT_LIMITS } from '../../storage-daemon/src/segment/limits.ts';
 import { machineLoad } from './process-usage.ts';
@@ -114,17 +113,7 @@ async function readAll(storage: SegmentStorage, ids: readonly PageId[]): Promise
   for (const id of ids) {
     if (id.block % PAGES_A_REQUEST !== 0) continue;
     const { spcOid, dbOid, relNumber, fork, block } = id;
-    const answer = await readPages(storage, {
-      segment: { volumeId: VOLUME, pg: 0 },
-      epoch: 1n,
-      lsn,
-      spcOid,
-      dbOid,
-      relNumber,
-      fork,
-      block,
-      count: PAGES_A_REQUEST,
-    });
+    const answer = await storage.reader.pagesAt({ spcOid, dbOid, relNumber, fork, block }, PAGES_A_REQUEST, Number(lsn));
     for (const one of answer.present) pages += one;
   }
   return pages;

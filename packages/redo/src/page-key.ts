@@ -30,6 +30,11 @@ export function encodePageKey(page: PageId): Buffer {
   return key;
 }
 
+/** The same as a string, for maps. */
+export function pageKeyText(page: PageId): string {
+  return encodePageKey(page).toString('latin1');
+}
+
 /** Inverse of {@link encodePageKey}. Throws RangeError on a key of the wrong length. */
 export function decodePageKey(key: Buffer): PageId {
   if (key.length !== PAGE_KEY_BYTES) throw new RangeError(`page key has ${key.length} bytes, expected ${PAGE_KEY_BYTES}`);

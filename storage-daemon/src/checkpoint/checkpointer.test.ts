@@ -219,10 +219,10 @@ describe('a checkpoint that is slow', () => {
     writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
     storage.applier.noteVdl(Number(changed));
     await until(() => storage.applier.appliedLsn >= Number(changed));
-    expect((await storage.pageAt(page, Number(changed))).page?.[105]).toBe(9);
+    expect((await storage.reader.pageAt(page, Number(changed))).page?.[105]).toBe(9);
     writer.points([0]);
     await until(() => storage.applier.appliedLsn >= Number(end.lsn));
-    expect((await storage.pageAt(page, Number(end.lsn))).page).toBeUndefined();
+    expect((await storage.reader.pageAt(page, Number(end.lsn))).page).toBeUndefined();
     storage.checkpointer.request();
     await until(() => storage.checkpointer.checkpoints === 1 && !storage.checkpointer.isRunning);
     expect(await storedLsn()).toBeUndefined();
@@ -247,13 +247,13 @@ describe('a checkpoint that is slow', () => {
     });
     storage.checkpointer.request();
     await removing.promise;
-    expect((await storage.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
+    expect((await storage.reader.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
     writer.close();
     await running.stopDaemon(0);
     await running.startDaemon(0);
     storage = contentOf(running);
     expect(storage.checkpointer.checkpoint.lsn).toBe(writer.end.lsn);
-    expect((await storage.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
+    expect((await storage.reader.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
     await until(() => !storage.checkpointer.isRunning);
     expect(await storage.store.get(page)).toBeUndefined();
     expect(await storage.store.removals()).toBeUndefined();

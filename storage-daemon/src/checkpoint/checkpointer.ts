@@ -1,14 +1,13 @@
-import { encodePageKey, encodeVolumeState, type PageId, SLRU_FORK, SLRU_KINDS, SLRU_MAX_PAGE } from '@kube-aurora/redo';
+import { encodeVolumeState, pageKeyText, type PageId, SLRU_FORK, SLRU_KINDS, SLRU_MAX_PAGE } from '@kube-aurora/redo';
 import type { Checkpoint, PageVersion } from '../pages/page-store.ts';
 import { NoSoundCopyError, StoredValueError } from '../pages/stored-value.ts';
-import type { Turns } from '../pages/build-pages.ts';
-import { TooOldError, type PageReader, type PageSources } from '../pages/page-builder.ts';
+import { TooOldError } from '../pages/page-plan.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { Applier } from './applier.ts';
 import { LongChains } from './long-chains.ts';
 import { isCheckpointDue, type CheckpointLimits } from './checkpoint-schedule.ts';
 import { covers, encodeTombstones, type Tombstone, type DatabaseCopy } from '../pages/tombstones.ts';
-import { PageWriter } from './page-writer.ts';
+import { PageWriter, type PageWriterParts } from './page-writer.ts';
 
 /**
  * Turns redo into stored pages ("page checkpoint"). When a checkpoint is due, the state is taken at the next
@@ -26,20 +25,14 @@ const SLICE_PAGES = 32;
 /** When peers could not help with a damaged page, they are asked again so much later. */
 const REST_MS = 1000;
 
-export interface CheckpointerParts extends PageSources {
-  readonly reader: PageReader;
+export interface CheckpointerParts extends PageWriterParts {
   readonly applier: Applier;
   readonly limits: CheckpointLimits;
-  readonly turns: Turns;
   readonly checkpoint: Checkpoint;
   /** Has the checkpoint removals left to be made? They are those of the tombstones below it. */
   readonly hasRemovalsDue: boolean;
   /** Lowest LSN that anyone may still read at. */
   readonly readFloor: () => number;
-  /** Reads a page, and has it repaired where stored data of it is damaged. */
-  readonly repairThenRead: (page: PageId, lsn: number) => Promise<void>;
-  /** Replaces what is stored of a page by a peer's. */
-  readonly repairPage: (page: PageId) => Promise<void>;
   /** After a checkpoint was set. */
   readonly onCheckpoint: (checkpoint: Checkpoint) => Promise<void>;
   readonly onFailure: (error: Error) => void;
@@ -90,11 +83,6 @@ export class Checkpointer {
   /** A page's chain grew long: it is written in the background. */
   addLongChain(page: PageId): void {
     this.#chains.add(page);
-  }
-
-  /** Runs `work` while nobody else changes stored pages. Not to be nested. */
-  exclusive<T>(work: () => Promise<T>): Promise<T> {
-    return this.#writer.exclusive(work);
   }
 
   /** Asks for a checkpoint whatever the limits say. */
@@ -177,7 +165,7 @@ export class Checkpointer {
     await store.setCheckpoint(checkpoint, target.state, due.length === 0 ? undefined : encodeTombstones(due));
     this.#checkpoint = checkpoint;
     this.#hasRemovalsDue = due.length > 0;
-    this.#parts.reader.invalidate();
+    this.#parts.builder.invalidate();
     // Pages in memory may be as of before a copy that is forgotten now.
     if (tombstones.copies.length > 0) cache.clear();
     tombstones.dropCopiesBelow(target.lsn);
@@ -189,38 +177,36 @@ export class Checkpointer {
 
   /** Removes what the checkpoint left. Until it is done a crash, or a stop, leaves the note of it where it is. */
   async #makeRemovals(): Promise<void> {
-    const { tombstones, store, cache, reader } = this.#parts;
+    const { tombstones, store, cache, builder, turn } = this.#parts;
     const checkpointLsn = Number(this.#checkpoint.lsn);
     for (const tombstone of tombstones.below(checkpointLsn)) await this.#removeCovered(tombstone);
     if (this.#writer.stopped) return;
-    await this.#writer.exclusive(() => store.removalsDone());
+    await turn.exclusive(() => store.removalsDone());
     this.#hasRemovalsDue = false;
-    reader.invalidate();
+    builder.invalidate();
     // Pages in memory may be as of before a tombstone that is forgotten now.
     cache.clear();
     tombstones.dropTombstonesBelow(checkpointLsn);
   }
 
   async #copyDatabase(copy: DatabaseCopy): Promise<void> {
-    const { store, index, table } = this.#parts;
+    const { store, index, table, turn, reader } = this.#parts;
     const { spcOid, dbOid } = copy.from;
     const sources = new Map<string, PageId>();
     const first: PageId = { spcOid, dbOid, relNumber: 0, fork: 0, block: 0 };
-    for await (const page of store.pagesBetween(first, { ...first, dbOid: dbOid + 1 }))
-      sources.set(encodePageKey(page).toString('latin1'), page);
-    for (const page of index.pagesOfDatabase(spcOid, dbOid, table.lowerBound(copy.lsn)))
-      sources.set(encodePageKey(page).toString('latin1'), page);
+    for await (const page of store.pagesBetween(first, { ...first, dbOid: dbOid + 1 })) sources.set(pageKeyText(page), page);
+    for (const page of index.pagesOfDatabase(spcOid, dbOid, table.lowerBound(copy.lsn))) sources.set(pageKeyText(page), page);
     const pages = [...sources.values()];
     for (let at = 0; at < pages.length && !this.#writer.stopped; at += SLICE_PAGES) {
-      const damaged = await this.#writer.exclusive(() => this.#copyPages(copy, pages.slice(at, at + SLICE_PAGES)));
+      const damaged = await turn.exclusive(() => this.#copyPages(copy, pages.slice(at, at + SLICE_PAGES)));
       // A repaired source would be newer than the copy: the copy itself is fetched.
-      for (const page of damaged) await this.#parts.repairPage(page);
+      for (const page of damaged) await reader.repairPage(page);
     }
   }
 
   /** Copies pages that are not there yet. Gives copies whose source cannot be read. */
   async #copyPages(copy: DatabaseCopy, sources: readonly PageId[]): Promise<PageId[]> {
-    const { store, reader } = this.#parts;
+    const { store, builder } = this.#parts;
     const puts: { page: PageId; version: PageVersion }[] = [];
     const damaged: PageId[] = [];
     const copies = sources.map((source) => ({ ...source, spcOid: copy.to.spcOid, dbOid: copy.to.dbOid }));
@@ -230,7 +216,7 @@ export class Checkpointer {
       const version = existing[at];
       if (page === undefined || (version !== undefined && !(version instanceof Error) && version.lsn > copy.lsn)) continue;
       try {
-        const { page: bytes } = await reader.pageAt(source, copy.lsn);
+        const { page: bytes } = await builder.pageAt(source, copy.lsn);
         if (bytes !== undefined) puts.push({ page, version: { lsn: copy.lsn + 1, page: bytes } });
       } catch (error) {
         if (error instanceof StoredValueError || error instanceof LogReadError) damaged.push(page);
@@ -244,9 +230,9 @@ export class Checkpointer {
 
   /** Removes stored pages that a tombstone covers and that nothing wrote since. */
   async #removeCovered(tombstone: Tombstone): Promise<void> {
-    const { store } = this.#parts;
+    const { store, turn } = this.#parts;
     const remove = (pages: readonly PageId[]): Promise<void> =>
-      this.#writer.exclusive(async () => {
+      turn.exclusive(async () => {
         const versions = await store.getMany(pages);
         // A damaged one may be newer: it stays, to be found and repaired when it is read.
         const isOld = (version: (typeof versions)[number]): boolean =>

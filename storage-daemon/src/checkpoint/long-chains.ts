@@ -1,5 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
-import { encodePageKey, type PageId } from '@kube-aurora/redo';
+import { pageKeyText, type PageId } from '@kube-aurora/redo';
 import type { PageWriter, WriteTo } from './page-writer.ts';
 import { NoSoundCopyError } from '../pages/stored-value.ts';
 import type { Tombstones } from '../pages/tombstones.ts';
@@ -41,7 +41,7 @@ export class LongChains {
 
   add({ spcOid, dbOid, relNumber, fork, block }: PageId): void {
     const page = { spcOid, dbOid, relNumber, fork, block };
-    this.#pages.set(encodePageKey(page).toString('latin1'), page);
+    this.#pages.set(pageKeyText(page), page);
   }
 
   /** Looks whether some can be written; called as applier and PGMRPL move. */

@@ -1,12 +1,15 @@
-import { encodePageKey, type PageId } from '@kube-aurora/redo';
+import { pageKeyText, type PageId } from '@kube-aurora/redo';
 import type { PageVersion } from '../pages/page-store.ts';
-import { buildPages, BUILD_PAGES_MAX, type Built, type Turns } from '../pages/build-pages.ts';
-import { TooOldError, type PageReader, type PageSources } from '../pages/page-builder.ts';
+import { BUILD_PAGES_MAX, type Built, type PageBuilder } from '../pages/page-builder.ts';
+import { TooOldError, type PageSources } from '../pages/page-plan.ts';
+import type { PageTurn } from '../pages/page-turn.ts';
+import type { Turns } from '../pages/redo-run.ts';
+import type { RepairingReader } from '../pages/repairing-reader.ts';
 import { refSeq } from '../pages/redo-index.ts';
 
 /**
  * Stores pages as of an LSN and drops the references they no longer need, a slice at a time. Whoever changes stored pages and their
- * references does it in here or under `exclusive`.
+ * references does it in here or in its own turn (PageTurn).
  *
  * Invariant: references to a page are dropped only after a version with their redo was written, or when they count for nothing because
  * the page was dropped after them; and never does an older version come after a newer one. What is stored of a dropped page stays: a crash
@@ -18,10 +21,10 @@ const SLICE_PAGES = Math.min(64, BUILD_PAGES_MAX);
 const SLICE_REFS = 4096;
 
 export interface PageWriterParts extends PageSources {
-  readonly reader: PageReader;
+  readonly builder: PageBuilder;
+  readonly reader: RepairingReader;
+  readonly turn: PageTurn;
   readonly turns: Turns;
-  /** Replaces what is stored of a page by a peer's, under `exclusive`, if it is damaged. */
-  readonly repairThenRead: (page: PageId, lsn: number) => Promise<void>;
 }
 
 /** An LSN that pages are written as of, and the first record at or past it. */
@@ -32,7 +35,6 @@ export interface WriteTo {
 
 export class PageWriter {
   readonly #parts: PageWriterParts;
-  #last: Promise<unknown> = Promise.resolve();
   stopped = false;
   pagesWritten = 0;
   /** Highest LSN that pages were written as of. */
@@ -42,20 +44,13 @@ export class PageWriter {
     this.#parts = parts;
   }
 
-  /** Runs `work` while nobody else changes stored pages. Not to be nested. */
-  exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => undefined);
-    return done;
-  }
-
   /** Writes pages as of an LSN and drops their references to records before it. `to` is asked when a slice begins. */
   async write(pages: readonly PageId[], to: () => WriteTo): Promise<void> {
     for (let at = 0; at < pages.length && !this.stopped;) {
       const end = this.#sliceEnd(pages, at);
       const slice = pages.slice(at, end);
       at = end;
-      const apart = await this.exclusive(() => this.#writeSlice(slice, to()));
+      const apart = await this.#parts.turn.exclusive(() => this.#writeSlice(slice, to()));
       for (const page of apart) if (!this.stopped) await this.#writeApart(page, to());
       await this.#parts.turns.clock.turn();
     }
@@ -73,14 +68,14 @@ export class PageWriter {
 
   /** Gives the pages that have to be read apart. */
   async #writeSlice(slice: readonly PageId[], to: WriteTo): Promise<PageId[]> {
-    const { store, index, turns } = this.#parts;
+    const { store, index, builder, turns } = this.#parts;
     const { lsn, limit } = to;
     this.writtenTo = Math.max(this.writtenTo, lsn);
     const due = slice.filter((page) => {
       const first = index.refsOf(page)?.[0];
       return first !== undefined && refSeq(first) < limit;
     });
-    const built = await buildPages(this.#parts, due, lsn, turns);
+    const built = await builder.build(due, lsn, turns);
     const apart: PageId[] = [];
     const puts: { page: PageId; version: PageVersion }[] = [];
     for (const one of built) {
@@ -94,25 +89,25 @@ export class PageWriter {
   }
 
   #forget(part: readonly Built[], lsn: number, limit: number): void {
-    this.#parts.reader.invalidate();
+    this.#parts.builder.invalidate();
     for (const { kind, page } of part) if (kind !== 'apart') this.#trim(page, lsn, limit);
   }
 
   #trim(page: PageId, lsn: number, limit: number): void {
     const { cache, index } = this.#parts;
-    const key = encodePageKey(page).toString('latin1');
+    const key = pageKeyText(page);
     const cached = cache.peek(key);
     if (cached !== undefined && cached.lsn < lsn) cache.delete(key);
     index.trimPage(page, limit);
   }
 
   async #writeApart(page: PageId, { lsn, limit }: WriteTo): Promise<void> {
-    const { repairThenRead, store, index, reader } = this.#parts;
-    await repairThenRead(page, lsn);
-    await this.exclusive(async () => {
+    const { turn, store, index, builder, reader } = this.#parts;
+    await reader.repairIfDamaged(page, lsn);
+    await turn.exclusive(async () => {
       if (refSeq(index.refsOf(page)?.[0] ?? Infinity) >= limit) return;
       try {
-        const { page: bytes } = await reader.pageAt(page, lsn);
+        const { page: bytes } = await builder.pageAt(page, lsn);
         if (bytes !== undefined) {
           await store.write([{ page, version: { lsn, page: bytes } }]);
           this.pagesWritten++;
@@ -121,7 +116,7 @@ export class PageWriter {
         // A newer version has this redo already.
         if (!(error instanceof TooOldError)) throw error;
       }
-      reader.invalidate();
+      builder.invalidate();
       this.#trim(page, lsn, limit);
     });
   }

@@ -1,7 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import { RedoError } from '@kube-aurora/redo';
 import { AuroraRpcError, type CallContext } from '@kube-aurora/rpc';
-import { TooOldError } from '../pages/page-builder.ts';
+import { TooOldError } from '../pages/page-plan.ts';
 import { NoSoundCopyError, StoredValueError } from '../pages/stored-value.ts';
 import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
 

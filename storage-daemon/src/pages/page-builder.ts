@@ -1,24 +1,15 @@
-import { decodeRecord, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
-import { encodePageKey, formatPage, redo, RedoError, touchedPages, type PageId, type TouchedPage } from '@kube-aurora/redo';
-import { refReplaces, refSeq, type RedoIndex } from './redo-index.ts';
-import type { Tombstones } from './tombstones.ts';
-import type { RecordTable } from './record-table.ts';
-import type { PageStore } from './page-store.ts';
-import type { RedoLog } from '../redo-log/redo-log.ts';
-import type { PageCache } from './page-cache.ts';
+import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
+import { redo, touchedPages, type PageId } from '@kube-aurora/redo';
+import { baseOf, needsStored, planPage, TooOldError, touchedOf, type PagePlan, type PageSources } from './page-plan.ts';
+import type { StoredPages } from './page-store.ts';
+import { PAGE_SLOTS, RedoRun, type PageDraft, type Turns } from './redo-run.ts';
+import { refSeq } from './redo-index.ts';
+import { StoredValueError } from './stored-value.ts';
 
 /**
- * A page at an LSN: its stored version and the redo between the two, or nothing where it was dropped or never was.
- * LSNs here are ends: "at lsn" means with every record that starts below it.
+ * Makes pages as of an LSN: one for a read, with what it made kept in memory; many for a checkpoint; neighbours that have no redo.
+ * All by one plan (page-plan.ts). What is damaged is reported, never repaired here: two damaged copies must not ask each other in circles.
  */
-
-/** The stored version is newer than the LSN asked for. */
-export class TooOldError extends Error {
-  constructor(page: PageId, lsn: number, have: number) {
-    super(`${formatPage(page)} is kept from LSN ${have.toString(16)} on, not at ${lsn.toString(16)}`);
-    this.name = 'TooOldError';
-  }
-}
 
 export interface PageAt {
   /** Undefined: it does not exist at that LSN. The caller owns the buffer. */
@@ -27,20 +18,19 @@ export interface PageAt {
   readonly applied: number;
 }
 
-export interface PageSources {
-  readonly log: RedoLog;
-  readonly table: RecordTable;
-  readonly index: RedoIndex;
-  readonly tombstones: Tombstones;
-  readonly store: PageStore;
-  readonly cache: PageCache;
-  /** The checkpoint: what was removed at or below it is not known to have been there. */
-  readonly keptFrom: () => number;
-  /** Pages were written as of LSNs up to this: of those that a tombstone below it removed the redo before the tombstone may be gone. */
-  readonly writtenTo: () => number;
-}
+export type Built =
+  | { readonly kind: 'page'; readonly page: PageId; readonly bytes: Buffer }
+  /** It does not exist at that LSN; what may be stored of it is from before it was dropped. */
+  | { readonly kind: 'none'; readonly page: PageId }
+  /** The stored version is newer. */
+  | { readonly kind: 'newer'; readonly page: PageId }
+  /** To be asked for with `pageAt`: a page of a database that was copied, or one whose data is damaged. */
+  | { readonly kind: 'apart'; readonly page: PageId };
 
-export class PageReader {
+/** At most so many pages at once. */
+export const BUILD_PAGES_MAX = PAGE_SLOTS;
+
+export class PageBuilder {
   readonly #from: PageSources;
   /** Moves whenever references are dropped, so that a read that was waiting does not cache what it began with. */
   #generation = 0;
@@ -55,49 +45,88 @@ export class PageReader {
     this.#generation++;
   }
 
-  /** Throws TooOldError, StoredValueError, LogReadError, RedoError. */
+  /** One page. Throws TooOldError, StoredValueError, LogReadError, RedoError. */
   async pageAt(page: PageId, lsn: number): Promise<PageAt> {
-    const { index, tombstones, cache, store, table } = this.#from;
+    const { tombstones, store } = this.#from;
     const generation = this.#generation;
-    const key = encodePageKey(page).toString('latin1');
     const later = tombstones.lastTombstone(page, this.#from.writtenTo());
     if (later >= lsn) throw new TooOldError(page, lsn, later);
-    const tombstone = tombstones.lastTombstone(page, lsn);
-    const copy = tombstones.lastCopyInto(page, lsn);
-    const floor = Math.max(tombstone, copy?.lsn ?? -1);
-
-    const cached = cache.get(key);
-    if (cached !== undefined && cached.lsn <= lsn && cached.lsn > floor) {
-      const refs = index.refsOf(page);
-      let applied = 0;
-      try {
-        applied = refs === undefined ? 0 : this.#apply(cached.page, page, refs, cached.lsn, lsn).applied;
-      } catch (error) {
-        cache.delete(key);
-        throw error;
-      }
-      cached.lsn = lsn;
-      return { page: Buffer.from(cached.page), applied };
-    }
-
+    const plan = planPage(this.#from, page, lsn, true);
+    if (plan.cached !== undefined) return this.#fromCache(plan, plan.cached);
     // Taken before the store is asked: a checkpoint in between makes the version newer, and the references it has are skipped.
-    const refs = collectRefs(index.refsOf(page), table, floor, lsn);
-    let base: Buffer | undefined;
-    let baseLsn = floor;
-    if (refs.length === 0 || !refReplaces(refs[0] ?? 0)) {
-      const records = this.#pin(refs);
-      const version = await store.get(page);
-      if (version !== undefined && version.lsn > lsn) throw new TooOldError(page, lsn, version.lsn);
-      if (version !== undefined && version.lsn > floor) {
-        base = version.page;
-        baseLsn = version.lsn;
-      } else if (copy !== undefined && copy.lsn >= tombstone) {
-        const source = await this.pageAt({ ...page, spcOid: copy.from.spcOid, dbOid: copy.from.dbOid }, copy.lsn);
-        base = source.page;
-      }
-      return this.#finish(page, key, base, records, baseLsn, lsn, generation);
+    const records = this.#pin(plan.refs);
+    if (!needsStored(plan)) return this.#finish(plan, undefined, records, plan.floor, generation);
+    const base = baseOf(plan, await store.get(page));
+    if (base.kind === 'newer') throw new TooOldError(page, lsn, base.lsn);
+    if (base.kind === 'version') return this.#finish(plan, base.version.page, records, base.version.lsn, generation);
+    return this.#finish(plan, await this.#copied(plan), records, plan.floor, generation);
+  }
+
+  /** Many pages, with one pass over the log; not kept in memory. At most BUILD_PAGES_MAX. Throws RedoError. */
+  async build(pages: readonly PageId[], lsn: number, turns: Turns): Promise<Built[]> {
+    if (pages.length > PAGE_SLOTS) throw new RangeError(`${pages.length} pages at once are more than ${PAGE_SLOTS}`);
+    const drafts = pages.map((page) => draftOf(planPage(this.#from, page, lsn, false)));
+    const run = new RedoRun(this.#from, drafts);
+    await this.#readBases(drafts);
+    await run.apply(this.#from.log.reader, drafts, turns);
+    return drafts.map(builtOf);
+  }
+
+  /** Which of `count` blocks from `first` on are as stored: with no redo, and nothing dropped or copied, past the checkpoint. As offsets. */
+  asStoredAmong(first: PageId, count: number): ReadonlySet<number> {
+    const { index, tombstones } = this.#from;
+    const found = new Set<number>();
+    if (!tombstones.hasNone(first)) return found;
+    for (let at = 0; at < count; at++) if (index.refsOf({ ...first, block: first.block + at }) === undefined) found.add(at);
+    return found;
+  }
+
+  /**
+   * Pages that are as stored (`asStoredAmong`), fetched together: each one's bytes, undefined when it does not exist, or the error of what is
+   * damaged. Throws TooOldError.
+   */
+  async asStored(pages: readonly PageId[], lsn: number): Promise<(Buffer | StoredValueError | undefined)[]> {
+    const versions = await this.#versions(pages);
+    return pages.map((page, at) => {
+      const version = versions[at];
+      if (version instanceof StoredValueError) return version;
+      const base = baseOf({ floor: -1, lsn }, version);
+      if (base.kind === 'newer') throw new TooOldError(page, lsn, base.lsn);
+      return this.#kept(page, base.kind === 'version' ? base.version.page : undefined, lsn);
+    });
+  }
+
+  /** What is stored of many pages. Where the store itself is damaged, and cannot say which of them, all are. */
+  async #versions(pages: readonly PageId[]): Promise<StoredPages> {
+    try {
+      return await this.#from.store.getMany(pages);
+    } catch (error) {
+      if (error instanceof StoredValueError) return pages.map(() => error);
+      throw error;
     }
-    return this.#finish(page, key, undefined, this.#pin(refs), baseLsn, lsn, generation);
+  }
+
+  /** Of what is removed below the checkpoint nothing is left to tell what it was before. Throws TooOldError. */
+  #kept(page: PageId, bytes: Buffer | undefined, lsn: number): Buffer | undefined {
+    if (bytes === undefined && lsn < this.#from.keptFrom()) throw new TooOldError(page, lsn, this.#from.keptFrom());
+    return bytes;
+  }
+
+  /** A page of a copied database that was not stored since is what its source was. */
+  async #copied({ page, copy }: PagePlan): Promise<Buffer | undefined> {
+    if (copy === undefined) return undefined;
+    return (await this.pageAt({ ...page, spcOid: copy.from.spcOid, dbOid: copy.from.dbOid }, copy.lsn)).page;
+  }
+
+  #fromCache({ page, key, lsn, refs }: PagePlan, cached: NonNullable<PagePlan['cached']>): PageAt {
+    try {
+      for (const record of this.#pin(refs)) this.#applyOne(cached.page, page, record);
+    } catch (error) {
+      this.#from.cache.delete(key);
+      throw error;
+    }
+    cached.lsn = lsn;
+    return { page: Buffer.from(cached.page), applied: refs.length };
   }
 
   /** Record numbers mean nothing once the table has moved on, so what they stand for is taken before any wait. */
@@ -109,15 +138,8 @@ export class PageReader {
     });
   }
 
-  #finish(
-    page: PageId,
-    key: string,
-    base: Buffer | undefined,
-    records: PinnedRecord[],
-    baseLsn: number,
-    lsn: number,
-    generation: number,
-  ): PageAt {
+  #finish(plan: PagePlan, base: Buffer | undefined, records: PinnedRecord[], baseLsn: number, generation: number): PageAt {
+    const { page, key, lsn } = plan;
     let current = base;
     let applied = 0;
     for (const record of records) {
@@ -125,23 +147,9 @@ export class PageReader {
       current = this.#applyOne(current, page, record);
       applied++;
     }
-    // Of what is removed below the checkpoint nothing is left to tell what it was before.
-    if (current === undefined && lsn < this.#from.keptFrom()) throw new TooOldError(page, lsn, this.#from.keptFrom());
+    this.#kept(page, current, lsn);
     if (current !== undefined && applied > 0 && generation === this.#generation) this.#from.cache.put(key, lsn, Buffer.from(current));
     return { page: current, applied };
-  }
-
-  #apply(base: Buffer, page: PageId, refs: readonly number[], fromLsn: number, toLsn: number): { applied: number } {
-    const { table } = this.#from;
-    let applied = 0;
-    for (let at = firstRefAt(refs, table, fromLsn); at < refs.length; at++) {
-      const seq = refSeq(refs[at] ?? 0);
-      const lsn = table.lsn(seq);
-      if (lsn >= toLsn) break;
-      this.#applyOne(base, page, { lsn, position: table.position(seq), bytes: table.recordBytes(seq) });
-      applied++;
-    }
-    return { applied };
   }
 
   #applyOne(current: Buffer | undefined, page: PageId, at: PinnedRecord): Buffer {
@@ -150,26 +158,25 @@ export class PageReader {
     this.recordsApplied++;
     return redo(current, record, touchedOf(touchedPages(record, true), page, record));
   }
-}
 
-/** The one of a record's touched pages that is `page`. Throws RedoError when there is none. */
-export function touchedOf(touched: readonly TouchedPage[], page: PageId, record: WalRecord): TouchedPage {
-  for (const one of touched) {
-    if (
-      one.block === page.block &&
-      one.relNumber === page.relNumber &&
-      one.fork === page.fork &&
-      one.dbOid === page.dbOid &&
-      one.spcOid === page.spcOid
-    ) {
-      return one;
-    }
+  /** Fetches the stored versions of those that need one. */
+  async #readBases(drafts: readonly PageDraft[]): Promise<void> {
+    const wanting = drafts.filter((draft) => draft.outcome === 'built' && needsStored(draft.plan));
+    const versions = await this.#versions(wanting.map(({ plan }) => plan.page));
+    wanting.forEach((draft, at) => {
+      const version = versions[at];
+      if (version instanceof StoredValueError) {
+        draft.outcome = 'apart';
+        return;
+      }
+      const base = baseOf(draft.plan, version);
+      if (base.kind === 'newer') draft.outcome = 'newer';
+      else if (base.kind === 'version') {
+        draft.bytes = base.version.page;
+        draft.baseLsn = base.version.lsn;
+      }
+    });
   }
-  throw new RedoError('the index names a record that does not change the page', {
-    lsn: record.lsn,
-    record: `rmgr ${record.rmid}`,
-    page: formatPage(page),
-  });
 }
 
 interface PinnedRecord {
@@ -178,29 +185,13 @@ interface PinnedRecord {
   readonly bytes: number;
 }
 
-/** Index of the first reference whose record starts at or past `lsn`. */
-function firstRefAt(refs: readonly number[], table: RecordTable, lsn: number): number {
-  let low = 0;
-  let high = refs.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (table.lsn(refSeq(refs[middle] ?? 0)) < lsn) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+function draftOf(plan: PagePlan): PageDraft {
+  const { cached, floor, copy } = plan;
+  if (copy !== undefined) return { plan: { ...plan, refs: [] }, bytes: undefined, baseLsn: floor, outcome: 'apart' };
+  return { plan, bytes: cached && Buffer.from(cached.page), baseLsn: cached?.lsn ?? floor, outcome: 'built' };
 }
 
-/** References with floor < LSN < lsn, from the last one that replaces the page on. */
-export function collectRefs(refs: readonly number[] | undefined, table: RecordTable, floor: number, lsn: number): number[] {
-  if (refs === undefined) return [];
-  const end = firstRefAt(refs, table, lsn);
-  const start = firstRefAt(refs, table, floor + 1);
-  let from = start;
-  for (let at = end - 1; at > start; at--) {
-    if (refReplaces(refs[at] ?? 0)) {
-      from = at;
-      break;
-    }
-  }
-  return refs.slice(from, end);
+function builtOf({ plan: { page }, outcome, bytes }: PageDraft): Built {
+  if (outcome !== 'built') return { kind: outcome, page };
+  return bytes === undefined ? { kind: 'none', page } : { kind: 'page', page, bytes };
 }

@@ -1,10 +1,12 @@
+import { PAGE_BYTES } from '@kube-aurora/pg-format';
+
 /** Pages as of an LSN, newest used last, bounded in bytes: a hot page costs only the redo since it was last read. */
 export interface CachedPage {
   lsn: number;
   readonly page: Buffer;
 }
 
-const ENTRY_BYTES = 8192 + 200;
+const ENTRY_BYTES = PAGE_BYTES + 200;
 
 export class PageCache {
   readonly #limit: number;

@@ -1,5 +1,6 @@
 import type { Disk } from '../disk/disk.ts';
 import { StoreDamageError, type KeyedStore, type KeyedStoreOptions, type StoreEntry } from '../disk/keyed-store.ts';
+import { PAGE_BYTES } from '@kube-aurora/pg-format';
 import { encodePageKey, decodePageKey, PAGE_KEY_BYTES, type PageId } from '@kube-aurora/redo';
 import { openValue, roomFor, sealInPlace, sealValue, StoredValueError } from './stored-value.ts';
 
@@ -18,7 +19,6 @@ const PAGE_PREFIX = 0x70;
 const CHECKPOINT_KEY = Buffer.from('m');
 const STATE_KEY = Buffer.from('s');
 const REMOVALS_KEY = Buffer.from('r');
-const PAGE_BYTES = 8192;
 const NO_KEY = Buffer.alloc(0);
 
 export interface PageVersion {

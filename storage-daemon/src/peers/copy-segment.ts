@@ -28,7 +28,7 @@ export async function* serveCopy(segment: Segment, clock: Clock): AsyncGenerator
         openValue(key, value);
       } catch (error) {
         const page = pageOfKey(key);
-        if (error instanceof StoredValueError && page !== undefined) await storage.repairPage(page);
+        if (error instanceof StoredValueError && page !== undefined) await storage.reader.repairPage(page);
         throw new AuroraRpcError('DAMAGED', error instanceof Error ? error.message : String(error));
       }
       values.push({ key, value });

@@ -76,8 +76,8 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
           throw new AuroraRpcError('BEHIND', `redo is applied up to ${text(BigInt(storage.applier.appliedLsn))}, not ${text(lsn)}`);
         }
         try {
-          // The reader's own pageAt, which asks no peer: two damaged copies must not ask each other in circles.
-          const { page } = await storage.reader.pageAt(decodePageKey(key), Number(lsn));
+          // The builder asks no peer: two damaged copies must not ask each other in circles.
+          const { page } = await storage.builder.pageAt(decodePageKey(key), Number(lsn));
           return { key, page: page ?? Buffer.alloc(0) };
         } catch (error) {
           throw asRpcError(error);

@@ -2,9 +2,9 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { PageId } from '@kube-aurora/redo';
 import { AuroraRpcError, type PeerHandlers, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
-import type { DaemonMetrics } from '../metrics.ts';
 import type { LogReadError } from '../redo-log/log-errors.ts';
 import { emptyState, type SegmentDirectory } from '../segment/segment-directory.ts';
+import type { SegmentEvents } from '../segment/segment-lifecycle.ts';
 import type { PeersHighest, Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import type { Refusals } from '../edge/refusals.ts';
@@ -25,11 +25,17 @@ const PROBES_MAX = 4;
 const PROBE_MS = 2000;
 const ASK_MS = 500;
 
+/** What the peers' side counts; the daemon's metrics implement it. */
+export interface PeerCounters extends SegmentEvents {
+  fetched(bytes: number): void;
+  scrubbed(bytes: number): void;
+}
+
 export interface PeersDeps {
   readonly ownId: string;
   readonly peers: readonly Peer[];
   readonly logger: Logger;
-  readonly metrics: DaemonMetrics;
+  readonly counters: PeerCounters;
   readonly segments: SegmentDirectory;
   readonly refusals: Refusals;
   readonly scrubBytesPerSecond: number;
@@ -87,7 +93,7 @@ export class Peers {
   #sync(segment: Segment): SegmentSync {
     let sync = this.#syncs.get(segment);
     if (sync === undefined) {
-      const { logger, metrics } = this.#deps;
+      const { logger, counters } = this.#deps;
       sync = new SegmentSync({
         segment,
         table: this.#table,
@@ -95,8 +101,8 @@ export class Peers {
         logger,
         stop: this.#stop.signal,
         askAll: (one) => this.gossip.askAll(one),
-        onFetched: (bytes) => metrics.fetchedBytes.inc(bytes),
-        onCopied: () => metrics.repairs.inc({ kind: 'copy' }),
+        onFetched: (bytes) => counters.fetched(bytes),
+        onCopied: () => counters.repair('copy'),
       });
       this.#syncs.set(segment, sync);
     }
@@ -136,19 +142,19 @@ export class Peers {
   }
 
   async #repairLog(segment: Segment, lsn: bigint): Promise<boolean> {
-    const { metrics, logger } = this.#deps;
+    const { counters, logger } = this.#deps;
     const from = segment.storage?.log.reader.boundaryBefore(lsn)?.lsn ?? lsn;
     await this.askPeers(segment);
     const sources = this.#peersNamed(redoSources(segment.state(), this.#table.views(segment), { fromLsn: from, pastLsn: lsn }));
     if (!(await repairLog(segment, lsn, sources, logger))) return false;
-    metrics.repairs.inc({ kind: 'log' });
+    counters.repair('log');
     logger.warn({ volume: segment.volumeId, lsn }, 'repaired the redo log from a peer');
     return true;
   }
 
   #onLogDamage(segment: Segment, error: LogReadError): void {
-    const { metrics, logger } = this.#deps;
-    metrics.corruptions.inc({ kind: 'log' });
+    const { counters, logger } = this.#deps;
+    counters.corruption('log');
     logger.error({ volume: segment.volumeId, err: error }, 'a peer was refused redo that is damaged here');
     this.repairLog(segment, error.lsn).catch((failure: unknown) =>
       logger.error({ volume: segment.volumeId, err: failure }, 'the redo log could not be repaired'),
@@ -185,14 +191,14 @@ export class Peers {
   #scrubber(segment: Segment): Scrubber {
     let scrubber = this.#scrubbers.get(segment);
     if (scrubber === undefined) {
-      const { metrics, logger } = this.#deps;
+      const { counters, logger } = this.#deps;
       scrubber = new Scrubber(segment, {
         onCorruption: (kind, error) => {
-          metrics.corruptions.inc({ kind });
+          counters.corruption(kind);
           logger.error({ volume: segment.volumeId, kind, err: error }, 'the scrubber found damaged data');
         },
         repairLog: (one, lsn) => this.repairLog(one, lsn),
-        onScrubbed: (count) => metrics.scrubbedBytes.inc(count),
+        onScrubbed: (count) => counters.scrubbed(count),
       });
       this.#scrubbers.set(segment, scrubber);
     }

@@ -1,3 +1,4 @@
+import { PAGE_BYTES } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
 import { checkRedoBatch, decodeRedoBatchHeader } from '@kube-aurora/volume';
@@ -9,7 +10,6 @@ import type { Peer } from './peer-set.ts';
 /** Sound copies of single pages and batches, from peers. */
 
 const CALL_MS = 10_000;
-const PAGE_BYTES = 8192;
 
 /** A page as of `lsn` from the first of `sources` that can; undefined: it does not exist. Throws NoSoundCopyError when none can. */
 export async function fetchPage(

@@ -62,7 +62,7 @@ export class Scrubber {
       const page = pageOfKey(key);
       // The checkpoint’s own values are written anew by the next one.
       if (page === undefined) storage.checkpointer.request();
-      else await storage.repairPage(page);
+      else await storage.reader.repairPage(page);
     }
   }
 

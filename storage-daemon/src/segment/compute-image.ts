@@ -1,5 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
-import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
+import { decodeRecord, PAGE_BYTES, type Lsn } from '@kube-aurora/pg-format';
 import {
   applyEffects,
   decodeVolumeState,
@@ -29,8 +29,8 @@ export async function* computeImage(storage: SegmentStorage, lsn: bigint, clock:
   for (let at = 0; at < pages.length; at += PAGES_PER_CHUNK) {
     const slruPages: PageImage[] = [];
     for (const id of pages.slice(at, at + PAGES_PER_CHUNK)) {
-      const { page } = await storage.pageAt(id, Number(lsn));
-      slruPages.push({ key: encodePageKey(id), page: page ?? Buffer.alloc(8192) });
+      const { page } = await storage.reader.pageAt(id, Number(lsn));
+      slruPages.push({ key: encodePageKey(id), page: page ?? Buffer.alloc(PAGE_BYTES) });
     }
     yield { volumeState: EMPTY, stateComplete: true, slruPages, lsn };
   }

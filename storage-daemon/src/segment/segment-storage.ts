@@ -11,11 +11,12 @@ import { RecordTable } from '../pages/record-table.ts';
 import { RedoIndex } from '../pages/redo-index.ts';
 import { PageStore, type Checkpoint } from '../pages/page-store.ts';
 import { StoredValueError } from '../pages/stored-value.ts';
-import { LogReadError } from '../redo-log/log-errors.ts';
 import type { LogDamage } from '../redo-log/log-recovery.ts';
 import { RedoLog } from '../redo-log/redo-log.ts';
 import { PageCache } from '../pages/page-cache.ts';
-import { PageReader, TooOldError, type PageAt } from '../pages/page-builder.ts';
+import { PageBuilder } from '../pages/page-builder.ts';
+import { PageTurn } from '../pages/page-turn.ts';
+import { RepairingReader } from '../pages/repairing-reader.ts';
 import type { SegmentLimits } from './limits.ts';
 import type { SegmentControl } from './control-file.ts';
 
@@ -49,8 +50,6 @@ export interface SegmentStorageHooks {
   readonly onRepair: (kind: 'page' | 'log' | 'copy') => void;
 }
 
-const ZERO_PAGE = Buffer.alloc(8192);
-
 interface Accepted {
   readonly header: RedoBatchHeader;
   readonly batch: Buffer;
@@ -72,7 +71,8 @@ export class SegmentStorage {
   readonly index: RedoIndex;
   readonly tombstones: Tombstones;
   readonly cache: PageCache;
-  readonly reader: PageReader;
+  readonly builder: PageBuilder;
+  readonly reader: RepairingReader;
   readonly applier: Applier;
   readonly checkpointer: Checkpointer;
   readonly #hooks: SegmentStorageHooks;
@@ -111,18 +111,28 @@ export class SegmentStorage {
       keptFrom: () => this.keptFrom,
       writtenTo: () => this.checkpointer.writtenTo,
     };
-    this.reader = new PageReader(sources);
+    this.builder = new PageBuilder(sources);
+    const turn = new PageTurn();
+    this.reader = new RepairingReader({
+      ...sources,
+      builder: this.builder,
+      turn,
+      appliedLsn: () => applier.appliedLsn,
+      fetchPage: hooks.fetchPage,
+      onCorruption: hooks.onCorruption,
+      onRepair: () => hooks.onRepair('page'),
+    });
     this.checkpointer = new Checkpointer({
       ...sources,
+      builder: this.builder,
       reader: this.reader,
+      turn,
       applier,
       limits: { bytes: limits.checkpointBytes, refs: limits.checkpointRefs, stagger: limits.checkpointStagger },
       turns: { clock: hooks.clock, sliceMs: limits.sliceMs },
       checkpoint: parts.checkpoint,
       hasRemovalsDue: parts.hasRemovalsDue,
       readFloor: () => this.#pgmrpl,
-      repairThenRead: (page, lsn) => this.#repairThenRead(page, lsn),
-      repairPage: (page) => this.repairPage(page),
       onCheckpoint: async (checkpoint) => void (await log.dropBelow(hooks.dropLimit(checkpoint))),
       onFailure: hooks.onDamage,
     });
@@ -259,24 +269,11 @@ export class SegmentStorage {
     const applied = BigInt(this.applier.appliedLsn);
     if (point < applied) throw new AnnulledAppliedError(point, applied, lastEpoch(history));
     const lsn = point;
-    this.reader.invalidate();
+    this.builder.invalidate();
     this.applier.truncate(Number(lsn));
     this.cache.deletePast(Number(lsn));
     await this.log.truncate(lsn);
     return true;
-  }
-
-  /** A page as of `lsn`; a stored copy or log entry that is damaged is replaced by a peer's page first. */
-  async pageAt(page: PageId, lsn: number): Promise<PageAt> {
-    try {
-      return await this.reader.pageAt(page, lsn);
-    } catch (error) {
-      if (!(error instanceof StoredValueError || error instanceof LogReadError)) throw error;
-      this.#hooks.onCorruption(error instanceof LogReadError ? 'log' : 'page', error);
-      // As of this LSN and no later one: a newer version could not answer.
-      await this.repairPage(page, lsn);
-      return this.reader.pageAt(page, lsn);
-    }
   }
 
   /** Checks about `bytes` of the store's own files; damage there can only be made good by a copy. Gives the bytes checked. */
@@ -288,41 +285,6 @@ export class SegmentStorage {
       this.#hooks.onCorruption('page', error);
       this.#hooks.onDamage(error);
       return 0;
-    }
-  }
-
-  /** Replaces the stored version of a page by a peer's as of `lsn`, at most what is applied here. */
-  async repairPage(page: PageId, lsn = this.applier.appliedLsn): Promise<void> {
-    const bytes = await this.#hooks.fetchPage(page, lsn);
-    await this.checkpointer.exclusive(async () => {
-      // A checkpoint may have written a sound and newer one meanwhile.
-      if ((await this.#storedLsn(page)) > lsn) return;
-      // One that is gone by then gets a version all the same: redo from before it went is read again after a crash, and must be skipped.
-      await this.store.write([{ page, version: { lsn, page: bytes ?? ZERO_PAGE } }]);
-      this.reader.invalidate();
-      this.cache.clear();
-      this.index.trimPage(page, this.table.lowerBound(lsn));
-    });
-    this.#hooks.onRepair('page');
-  }
-
-  /** LSN of what is stored of a page; -1 when there is nothing, or nothing sound. */
-  async #storedLsn(page: PageId): Promise<number> {
-    try {
-      return (await this.store.get(page))?.lsn ?? -1;
-    } catch (error) {
-      if (error instanceof StoredValueError) return -1;
-      throw error;
-    }
-  }
-
-  /** Has a page repaired whose stored data cannot be read. */
-  async #repairThenRead(page: PageId, lsn: number): Promise<void> {
-    try {
-      await this.pageAt(page, lsn);
-    } catch (error) {
-      // What is stored is newer, and so needs no repair.
-      if (!(error instanceof TooOldError)) throw error;
     }
   }
 

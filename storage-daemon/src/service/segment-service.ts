@@ -2,7 +2,6 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { CallContext, SegmentHandlers, SegmentId } from '@kube-aurora/rpc';
 import { computeImage } from '../segment/compute-image.ts';
-import { readPages } from '../segment/read-pages.ts';
 import { readableAt } from '../segment/readable-at.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
 import type { Segment } from '../segment/segment.ts';
@@ -62,9 +61,10 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
         checkMessage('GetPagesRequest', request);
         const storage = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
         try {
-          const answer = await readPages(storage, request);
+          const { spcOid, dbOid, relNumber, fork, block, count, lsn } = request;
+          const found = await storage.reader.pagesAt({ spcOid, dbOid, relNumber, fork, block }, count, Number(lsn));
           deps.onRead((deps.clock.now() - started) / 1000, request.count);
-          return answer;
+          return { ...found, lsn };
         } catch (error) {
           throw asRpcError(error);
         }

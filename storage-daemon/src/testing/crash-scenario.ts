@@ -8,7 +8,7 @@ import { AuroraRpcError, type CopySegmentChunk, type ImportBaseRequest, type Pee
 import { decodeRedoBatchHeader } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 import { copyFromPeer, serveCopy } from '../peers/copy-segment.ts';
-import { TooOldError } from '../pages/page-builder.ts';
+import { TooOldError } from '../pages/page-plan.ts';
 import { logDirectory, type SegmentStorage } from '../segment/segment-storage.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
 import { Segment } from '../segment/segment.ts';
@@ -205,7 +205,7 @@ export class CrashScenario {
   /** 'newer' where computes had read past it before the crash. */
   async #pageAt(page: PageId, lsn: number): Promise<Buffer | undefined | 'newer'> {
     try {
-      return (await this.storage.pageAt(page, lsn)).page;
+      return (await this.storage.reader.pageAt(page, lsn)).page;
     } catch (error) {
       if (error instanceof TooOldError) return 'newer';
       throw error;
@@ -239,7 +239,7 @@ export class CrashScenario {
   /** Pages as of the volume's end. */
   async pages(): Promise<(string | undefined)[]> {
     const found: (string | undefined)[] = [];
-    for (const page of PAGES) found.push((await this.storage.pageAt(page, Number(this.end.lsn))).page?.toString('latin1'));
+    for (const page of PAGES) found.push((await this.storage.reader.pageAt(page, Number(this.end.lsn))).page?.toString('latin1'));
     return found;
   }
 

@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { deltaRecord, imageRecord, truncateRecord } from '../testing/synthetic-records.ts';
-import { SEGMENT, TEST_LIMITS, TestCluster, VOLUME } from '../testing/test-cluster.ts';
-import { readPages } from './read-pages.ts';
+import { TEST_LIMITS, TestCluster, VOLUME } from '../testing/test-cluster.ts';
 
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
 const CUT = { ...REL, relNumber: 16_385 };
@@ -31,9 +30,9 @@ describe('neighbouring pages', () => {
       await running.until(0, ({ appliedLsn }) => appliedLsn >= writer.end.lsn);
       const { lsn } = writer.end;
       for (const fork of [REL, CUT]) {
-        const answer = await readPages(storage, { segment: SEGMENT, epoch: 2n, lsn, ...fork, block: 0, count: BLOCKS });
+        const answer = await storage.reader.pagesAt({ ...fork, block: 0 }, BLOCKS, Number(lsn));
         for (let block = 0; block < BLOCKS; block++) {
-          const { page } = await storage.reader.pageAt({ ...fork, block }, Number(lsn));
+          const { page } = await storage.builder.pageAt({ ...fork, block }, Number(lsn));
           expect([block, answer.present[block]]).toEqual([block, page === undefined ? 0 : 1]);
           expect(answer.pages.subarray(block * 8192, (block + 1) * 8192).equals(page ?? Buffer.alloc(8192))).toBe(true);
         }

@@ -1,0 +1,114 @@
+import type { Clock } from '@kube-aurora/clock';
+import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
+import { redo, touchedPages } from '@kube-aurora/redo';
+import { LogReadError } from '../redo-log/log-errors.ts';
+import type { LogReader } from '../redo-log/log-reader.ts';
+import { RecordWindow } from '../redo-log/record-window.ts';
+import { touchedOf, type PagePlan, type PageSources } from './page-plan.ts';
+import { refSeq } from './redo-index.ts';
+
+/** Applies the redo of many pages in one pass over the log, in its order: each record is read and decoded once. */
+
+/** Records further apart than this are not read in one stretch. */
+const GAP_BYTES = 8 * 1024;
+/** Records between two looks at the clock. */
+const CLOCK_STRIDE = 16;
+/** Pages of one run, at most. */
+export const PAGE_SLOTS = 1024;
+
+/** The clock, and what a turn of the event loop may take. */
+export interface Turns {
+  readonly clock: Clock;
+  readonly sliceMs: number;
+}
+
+/** A page on its way from its base to its LSN. */
+export interface PageDraft {
+  readonly plan: PagePlan;
+  bytes: Buffer | undefined;
+  /** `bytes` has all redo below it. */
+  baseLsn: number;
+  /** newer: the stored version is. apart: it is a copied database’s, or what it needs is damaged. */
+  outcome: 'built' | 'newer' | 'apart';
+}
+
+/** Which record changes which draft. Record numbers mean nothing once the table has moved on: they are looked up before any wait. */
+export class RedoRun {
+  /** seq * PAGE_SLOTS + slot, ascending. */
+  readonly #steps: Float64Array;
+  readonly #lsns: Float64Array;
+  readonly #positions: Float64Array;
+  readonly #lengths: Float64Array;
+
+  constructor({ table }: Pick<PageSources, 'table'>, slots: readonly PageDraft[]) {
+    const count = slots.reduce((sum, slot) => sum + slot.plan.refs.length, 0);
+    const steps = new Float64Array(count);
+    let next = 0;
+    slots.forEach((slot, at) => {
+      for (const ref of slot.plan.refs) steps[next++] = refSeq(ref) * PAGE_SLOTS + at;
+    });
+    this.#steps = steps.sort();
+    this.#lsns = steps.map((step) => table.lsn(Math.floor(step / PAGE_SLOTS)));
+    this.#positions = steps.map((step) => table.position(Math.floor(step / PAGE_SLOTS)));
+    this.#lengths = steps.map((step) => table.recordBytes(Math.floor(step / PAGE_SLOTS)));
+  }
+
+  async apply(log: LogReader, slots: readonly PageDraft[], { clock, sliceMs }: Turns): Promise<void> {
+    const window = new RecordWindow(log);
+    let until = clock.now() + sliceMs;
+    let done = 0;
+    for (let at = 0; at < this.#steps.length;) {
+      at = this.#applyRecord(window, slots, at);
+      if (++done % CLOCK_STRIDE !== 0 || clock.now() < until) continue;
+      await clock.turn();
+      until = clock.now() + sliceMs;
+    }
+  }
+
+  /** Applies the record of step `at` to every slot that it changes; gives the first step of the next one. */
+  #applyRecord(window: RecordWindow, slots: readonly PageDraft[], at: number): number {
+    const seq = this.#seq(at);
+    const start = this.#lsns[at] ?? 0;
+    const lsn = BigInt(start) as Lsn;
+    let record: ReturnType<typeof decodeRecord> | undefined;
+    let touched: ReturnType<typeof touchedPages> = [];
+    let next = at;
+    for (; next < this.#steps.length && this.#seq(next) === seq; next++) {
+      const slot = slots[(this.#steps[next] ?? 0) % PAGE_SLOTS];
+      if (slot === undefined || slot.outcome !== 'built' || start < slot.baseLsn) continue;
+      if (record === undefined) {
+        try {
+          const raw = window.record(this.#positions[at] ?? 0, this.#lengths[at] ?? 0, lsn, () => this.#reach(at));
+          record = decodeRecord(raw, lsn);
+          touched = touchedPages(record, true);
+        } catch (error) {
+          if (!(error instanceof LogReadError)) throw error;
+          slot.outcome = 'apart';
+          continue;
+        }
+      }
+      slot.bytes = redo(slot.bytes, record, touchedOf(touched, slot.plan.page, record));
+    }
+    return next;
+  }
+
+  #seq(at: number): number {
+    return Math.floor((this.#steps[at] ?? 0) / PAGE_SLOTS);
+  }
+
+  /** Where the run of records ends that stand close to the one of step `at`. */
+  #reach(at: number): number {
+    const limit = (this.#positions[at] ?? 0) + RecordWindow.reach;
+    let end = this.#end(at);
+    for (let next = at + 1; next < this.#steps.length; next++) {
+      const position = this.#positions[next] ?? 0;
+      if (position - end > GAP_BYTES || position > limit) break;
+      end = Math.max(end, this.#end(next));
+    }
+    return end;
+  }
+
+  #end(at: number): number {
+    return (this.#positions[at] ?? 0) + 8 + (this.#lengths[at] ?? 0);
+  }
+}
