@@ -17,6 +17,7 @@ import { buildDataDirectory, discardOld, type SlruPage } from './postgres/data-d
 import type { RolePasswords } from './postgres/role-passwords.ts';
 import { configurationFile } from './postgres/parameters.ts';
 import { ShimServer } from './postgres/shim-server.ts';
+import { watchForHang } from './postgres/hang-watch.ts';
 import { startPostgres, type PostgresExit, type RunningPostgres } from './postgres/supervise.ts';
 import { PageReader } from './read-path/page-reader.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
@@ -274,6 +275,7 @@ export class WriterSession {
     const { signal } = this.#cancel;
     const target = { dataDir: place.dataDir, account: place.account, socket, clock };
     void passwords.keep(socket, signal);
+    void this.#endWhenHung(postgres, signal);
     void settings.keep(
       {
         reload: (parameters) => reloadSettings(target, configurationFile(parameters, state.settings)),
@@ -322,6 +324,17 @@ export class WriterSession {
       logger.warn({ directories: doubtful }, 'a database has a second directory, with relations that it has nowhere else; left alone');
     }
     return dropped;
+  }
+
+  /** A postmaster that hangs ends by nobody else's hand: without this its database would be away for good. */
+  async #endWhenHung(postgres: RunningPostgres, signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#options;
+    if (!(await watchForHang({ greets: (withinMs) => postgres.greets(withinMs), clock, logger, signal })) || this.#stopping) return;
+    await this.#finish({
+      kind: 'failed',
+      reason: 'postgresFailed',
+      message: 'PostgreSQL hung: it said nothing to new connections for a minute, and was killed',
+    });
   }
 
   #postgresExited({ code, signal }: PostgresExit): void {

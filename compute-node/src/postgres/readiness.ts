@@ -5,6 +5,8 @@ const POLL_MS = 2;
 /** A connection that says nothing for this long is given up; the next one asks again. */
 const SILENCE_MS = 2000;
 const PROTOCOL_3_0 = 196_608;
+/** Length 8, code 80877103. */
+const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 const SUPERUSER = 'postgres';
 /** ERRCODE_CANNOT_CONNECT_NOW: it is starting up, or stopping. */
 const CANNOT_CONNECT_NOW = '57P03';
@@ -65,6 +67,31 @@ export function askPostgres(socketPath: string, withinMs: number): Promise<Postg
         received = received.subarray(end);
       }
     });
+  });
+}
+
+/**
+ * A sign of life of the postmaster, within `withinMs`: it answers a request for encryption with one byte, from a child that has
+ * neither read a page nor taken a lock, so that one which waits for storage answers as well. A connection that is refused or cut
+ * is an answer, too: only silence is none.
+ */
+export function greetsPostgres(socketPath: string, withinMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath);
+    let connected = false;
+    const done = (greeted: boolean): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(greeted);
+    };
+    const timer = setTimeout(() => done(false), withinMs);
+    socket.on('error', (error) => done(connected || !('code' in error) || error.code !== 'EAGAIN'));
+    socket.on('close', () => done(true));
+    socket.on('connect', () => {
+      connected = true;
+      socket.write(SSL_REQUEST);
+    });
+    socket.on('data', () => done(true));
   });
 }
 

@@ -4,10 +4,12 @@ import { existsSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileS
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
+import { watchForHang } from './hang-watch.ts';
 import { memoryTag } from './shared-memory.ts';
 import { encodeRequest } from './shim-protocol.ts';
 import { LOCAL_PORT, startPostgres } from './supervise.ts';
@@ -178,8 +180,21 @@ test('readiness asks PostgreSQL itself: one that hangs answers nothing, within a
   const startedAt = performance.now();
   expect(await agent.postgres.ask(500)).toBe('silent');
   expect(performance.now() - startedAt).toBeLessThan(10_000);
+  expect(await agent.postgres.greets(500)).toBe(false);
   process.kill(agent.postgres.pid, 'SIGCONT');
   await vi.waitFor(async () => expect(await agent.postgres.ask(10_000)).toBe('open'), 20_000);
+  expect(await agent.postgres.greets(10_000)).toBe(true);
+}, 60_000);
+
+test('a PostgreSQL that hangs is ended, and nothing of it is left', async () => {
+  const { agent } = await start();
+  process.kill(agent.postgres.pid, 'SIGSTOP');
+  const clock = { ...systemClock(), sleep: () => Promise.resolve() };
+  const { signal } = new AbortController();
+  const hung = await watchForHang({ greets: () => agent.postgres.greets(200), clock, logger: silentLogger(), signal });
+  expect(hung).toBe(true);
+  expect(await agent.postgres.kill()).toEqual({ code: null, signal: 'SIGKILL' });
+  await untilGone(agent.dataDir, 10_000);
 }, 60_000);
 
 test('stops in order with a checkpoint, and again at once when killed', async () => {

@@ -9,7 +9,7 @@ import { OWNED_PARAMETERS } from './parameters.ts';
 import { memoryTag, removeSharedMemory } from './shared-memory.ts';
 import { killStrays } from './strays.ts';
 import { RELATION_TABLE_FILE } from './relation-table.ts';
-import { askPostgres, probeUntilReady, type PostgresAnswer } from './readiness.ts';
+import { askPostgres, greetsPostgres, probeUntilReady, type PostgresAnswer } from './readiness.ts';
 import { SOCKET_PATH_MAX } from './run-directory.ts';
 
 /** smart waits for clients to leave, fast ends their sessions and checkpoints, immediate just stops. */
@@ -54,6 +54,8 @@ export interface RunningPostgres {
   readonly exited: Promise<PostgresExit>;
   /** What it says to a new connection, within `withinMs`. */
   ask(withinMs: number): Promise<PostgresAnswer>;
+  /** Does its postmaster show a sign of life within `withinMs`? */
+  greets(withinMs: number): Promise<boolean>;
   /** The last lines of PostgreSQL's log. */
   recentLog(): string[];
   /** The last FATAL or PANIC in it, which says why PostgreSQL ended. */
@@ -141,6 +143,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
     ready,
     exited,
     ask: (withinMs) => askPostgres(localSocket, withinMs),
+    greets: (withinMs) => greetsPostgres(localSocket, withinMs),
     recentLog: () => log.recent(),
     lastFatal: () => log.lastFatal,
     stop(mode) {

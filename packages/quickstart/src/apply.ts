@@ -1,5 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { CustomObjectsApi, KubernetesObjectApi, PatchStrategy, setHeaderOptions, type KubernetesObject } from '@kubernetes/client-node';
+import {
+  ApiException,
+  CustomObjectsApi,
+  KubernetesObjectApi,
+  PatchStrategy,
+  setHeaderOptions,
+  type KubernetesObject,
+} from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
 import { loadKubeConfig } from './cluster-connection.ts';
 
@@ -18,7 +25,32 @@ export interface ClusterStatus {
   readonly message: string;
 }
 
-/** Applies every document of a manifest, server-side; answers the last object's name. Rejects when the API is not there. */
+/** The API server refused a manifest; the message is its own, with the field's name. */
+export class ManifestRefusedError extends Error {
+  readonly cluster: ClusterName;
+  constructor(message: string, cluster: ClusterName) {
+    super(message);
+    this.name = 'ManifestRefusedError';
+    this.cluster = cluster;
+  }
+}
+
+/** The words of a refusal that the manifest is to blame for (4xx); undefined for any other error. */
+export function refusalOf(error: unknown): string | undefined {
+  if (!(error instanceof ApiException) || error.code < 400 || error.code >= 500) return undefined;
+  try {
+    const { message } = JSON.parse(String(error.body)) as { message?: unknown };
+    return typeof message === 'string' ? message : undefined;
+  } catch (parseError) {
+    if (parseError instanceof SyntaxError) return undefined;
+    throw parseError;
+  }
+}
+
+/**
+ * Applies every document of a manifest, server-side; answers the last object's name. Rejects when the API is not there, and with
+ * {@link ManifestRefusedError} when it refuses one.
+ */
 export async function applyFile(file: string): Promise<ClusterName> {
   const api = KubernetesObjectApi.makeApiClient(loadKubeConfig());
   const name = { name: '', namespace: 'default' };
@@ -27,10 +59,16 @@ export async function applyFile(file: string): Promise<ClusterName> {
     if (manifest === null) continue;
     const namespace = manifest.metadata?.namespace ?? 'default';
     const object: KubernetesObject = { ...manifest, metadata: { ...manifest.metadata, ...(isNamespaced(manifest) ? { namespace } : {}) } };
-    if (manifest.kind === 'CustomResourceDefinition') await applyDefinition(object);
-    else await api.patch(object, undefined, undefined, FIELD_MANAGER, true, PatchStrategy.ServerSideApply);
     name.name = manifest.metadata?.name ?? '';
     name.namespace = namespace;
+    try {
+      if (manifest.kind === 'CustomResourceDefinition') await applyDefinition(object);
+      else await api.patch(object, undefined, undefined, FIELD_MANAGER, true, PatchStrategy.ServerSideApply);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal === undefined) throw error;
+      throw new ManifestRefusedError(refusal, { ...name });
+    }
   }
   return name;
 }

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { applyFile, clusterStatus, type ClusterStatus } from './apply.ts';
+import { applyFile, clusterStatus, ManifestRefusedError, type ClusterName, type ClusterStatus } from './apply.ts';
 import { ChildProgram, endOrphan, type ProgramEnd } from './child-program.ts';
 import { answeringConnection } from './cluster-connection.ts';
 import { compileAhead } from './compile-ahead.ts';
@@ -132,6 +132,22 @@ function troubleTeller(cluster: { readonly name: string; readonly namespace: str
   };
 }
 
+/** A cluster that people have changed since (a volume that grew, say) may not go back to the sample: it goes on as it is. */
+async function applySample(): Promise<ClusterName> {
+  const sample = path.relative(REPOSITORY, SAMPLE);
+  try {
+    const cluster = await applyFile(SAMPLE);
+    progress.done('manifest', `${sample} applied (AuroraCluster ${cluster.namespace}/${cluster.name})`);
+    return cluster;
+  } catch (error) {
+    if (!(error instanceof ManifestRefusedError)) throw error;
+    const { cluster, message } = error;
+    if ((await clusterStatus(cluster)) === undefined) throw new StartError(`${sample} is refused: ${message}`);
+    progress.note(`${sample} is not applied, and AuroraCluster ${cluster.namespace}/${cluster.name} goes on as it is: ${message}`);
+    return cluster;
+  }
+}
+
 async function start(progress: Progress): Promise<void> {
   process.stdout.write('\nkube-aurora: a PostgreSQL that survives the loss of a zone and one disk more\n\n');
   claimHome();
@@ -163,8 +179,7 @@ async function start(progress: Progress): Promise<void> {
   programs.push(
     new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: '127.0.0.1:0' }, tellEnd),
   );
-  const cluster = await applyFile(SAMPLE);
-  progress.done('manifest', `${path.relative(REPOSITORY, SAMPLE)} applied (AuroraCluster ${cluster.namespace}/${cluster.name})`);
+  const cluster = await applySample();
   const tellTroubles = troubleTeller(cluster);
   const connection = await waitFor('the cluster', CLUSTER_TIMEOUT_MS, programs, async () => {
     const status = await clusterStatus(cluster);
