@@ -11,6 +11,7 @@ import type { AgentConfig } from './config.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
 import { openVolume, type OpenedVolume } from './open/open-volume.ts';
 import { openingMessage, openingProgress, type OpeningProgress, type OpeningStep } from './open/opening-steps.ts';
+import { HOME_GROUP, homeSegment } from './placement.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import type { InitialVolume } from './postgres/initdb.ts';
 import { StandIn } from './postgres/stand-in.ts';
@@ -81,7 +82,7 @@ export class Agent {
     });
     this.#settings = options.settings;
     this.#passwords = options.passwords;
-    this.#identity = { segment: { volumeId: options.config.volumeId, pg: 0 }, writerId: `${options.config.instance}/${randomUUID()}` };
+    this.#identity = { segment: homeSegment(options.config.volumeId), writerId: `${options.config.instance}/${randomUUID()}` };
   }
 
   /** What the metrics read when they are scraped. */
@@ -92,7 +93,7 @@ export class Agent {
     waitingFlushes: () => this.#session?.writePath.waitingFlushes ?? 0,
     segments: () =>
       this.#segments.map(({ index, id, zone }) => {
-        const state = this.#session?.writePath.segment(index);
+        const state = this.#session?.writePath.segment(HOME_GROUP, index);
         return {
           id,
           zone,
@@ -138,7 +139,7 @@ export class Agent {
       settings: this.#settings.status,
       passwords: this.#passwords.status,
       segments: this.#segments.map(({ index, id, zone }) => {
-        const state = writePath?.segment(index);
+        const state = writePath?.segment(HOME_GROUP, index);
         const scl = state?.scl ?? 0n;
         return {
           id,

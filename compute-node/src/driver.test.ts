@@ -17,6 +17,7 @@ import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { recordsOf } from '@kube-aurora/volume';
 import { openVolume, type OpenOutcome, type OpenedVolume } from './open/open-volume.ts';
+import { HOME_GROUP, SINGLE_GROUP, homeSegment } from './placement.ts';
 import { PageReader } from './read-path/page-reader.ts';
 import { connectSegments, type SegmentEndpoint, type WriterIdentity } from './segments.ts';
 import { startFakeSegments, type FakeSegment } from './testing/fake-segment.ts';
@@ -63,7 +64,7 @@ let fakes: FakeSegment[];
 let oldestRead: bigint | undefined;
 let endpoints: SegmentEndpoint[];
 const cleanups: (() => void)[] = [];
-const identity = (writerId: string): WriterIdentity => ({ segment: { volumeId: VOLUME, pg: 0 }, writerId });
+const identity = (writerId: string): WriterIdentity => ({ segment: homeSegment(VOLUME), writerId });
 
 beforeEach(async () => {
   oldestRead = undefined;
@@ -114,6 +115,7 @@ async function startWriter(writerId = 'w', ringBytesMax = 8 * 1024 * 1024) {
     startLsn: volume.startLsn,
     previousEpoch: volume.previousEpoch,
     ringBytesMax,
+    placement: SINGLE_GROUP,
     oldestRead: () => oldestRead,
     onFenced,
     onDamagedWal,
@@ -289,9 +291,9 @@ describe('the write path', () => {
       expect(writePath.ringBytes).toBeLessThan(6 * 1024 * 1024);
     }
     await behind.start();
-    await vi.waitFor(() => expect(writePath.segment(5).phase).toBe('lagging'), 5000);
+    await vi.waitFor(() => expect(writePath.segment(HOME_GROUP, 5).phase).toBe('lagging'), 5000);
     behind.batches = [...(fakes[0]?.batches ?? [])];
-    await vi.waitFor(() => expect(writePath.segment(5).phase).toBe('streaming'), 3000);
+    await vi.waitFor(() => expect(writePath.segment(HOME_GROUP, 5).phase).toBe('streaming'), 3000);
     postgres.insert();
     await writePath.flush(postgres.write());
     await vi.waitFor(() => expect(behind.scl).toBe(postgres.writer.position));
@@ -343,13 +345,13 @@ describe('PGMRPL', () => {
     postgres.insert();
     expect(await writePath.flush(postgres.write())).toMatchObject({ kind: 'durable' });
     await vi.waitFor(() => expect(fakes.map((fake) => fake.highestVdl)).toEqual(fakes.map(() => writePath.vdl)));
-    expect(writePath.announcedPgmrpl).toBeLessThan(writePath.vdl);
+    expect(writePath.readFloor).toBeLessThan(writePath.vdl);
     oldestRead = undefined;
     const [fake] = fakes;
     fake?.stop();
     await fake?.start();
     await vi.waitFor(() => expect(fake?.highestPgmrpl).toBe(writePath.vdl), 5000);
-    expect(writePath.announcedPgmrpl).toBe(writePath.vdl);
+    expect(writePath.readFloor).toBe(writePath.vdl);
   });
 });
 
@@ -361,8 +363,8 @@ describe('the read path', () => {
       identity: identity('w'),
       epoch: 1n,
       zone: 'z1',
-      scl: () => BASE,
-      lowestLsn: () => lowestLsn,
+      volume: { vdl: BASE, scl: () => BASE, readFloor: lowestLsn },
+      placement: SINGLE_GROUP,
       onFenced,
       onRead: () => undefined,
       onError: () => undefined,

@@ -12,6 +12,7 @@ import { makeFirstBatch, type FirstBatch } from './open/first-batch.ts';
 import { committedIn, databaseHomes, databasesInTwoPlaces, leftoverDirectories, pgDatabaseFork } from './open/leftover-directories.ts';
 import type { OpenedVolume } from './open/open-volume.ts';
 import type { OpeningStep } from './open/opening-steps.ts';
+import { SINGLE_GROUP } from './placement.ts';
 import type { PostgresPlace } from './postgres-place.ts';
 import { buildDataDirectory, discardOld, type SlruPage } from './postgres/data-directory.ts';
 import type { RolePasswords } from './postgres/role-passwords.ts';
@@ -101,6 +102,7 @@ export class WriterSession {
       startLsn: opened.startLsn,
       previousEpoch: opened.previousEpoch,
       ringBytesMax: config.ringBytesMax,
+      placement: SINGLE_GROUP,
       oldestRead: () => this.pageReader.oldestRead(),
       onFenced,
       onDamagedWal: (error) => {
@@ -116,11 +118,8 @@ export class WriterSession {
       identity,
       epoch: opened.epoch,
       zone: config.zone,
-      scl: (index) => {
-        const { phase, scl } = this.writePath.segment(index);
-        return phase === 'connecting' ? 0n : scl;
-      },
-      lowestLsn: () => this.writePath.announcedPgmrpl,
+      volume: this.writePath,
+      placement: SINGLE_GROUP,
       onFenced,
       onRead: ({ seconds, pages, hedged }) => {
         metrics.pageReadSeconds.observe(seconds);

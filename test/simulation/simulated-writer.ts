@@ -14,6 +14,7 @@ import { ImportFailedError, importBase } from '../../compute-node/src/bootstrap/
 import { fetchComputeImage } from '../../compute-node/src/open/compute-image.ts';
 import { makeFirstBatch, type FirstBatch } from '../../compute-node/src/open/first-batch.ts';
 import { openVolume, type OpenedVolume } from '../../compute-node/src/open/open-volume.ts';
+import { SINGLE_GROUP } from '../../compute-node/src/placement.ts';
 import { PageReader } from '../../compute-node/src/read-path/page-reader.ts';
 import type { SegmentEndpoint } from '../../compute-node/src/segments.ts';
 import { WritePath, type WalSource } from '../../compute-node/src/write-path/write-path.ts';
@@ -155,6 +156,7 @@ class WriterSession {
       startLsn: opened.startLsn,
       previousEpoch: opened.previousEpoch,
       ringBytesMax: RING_BYTES_MAX,
+      placement: SINGLE_GROUP,
       oldestRead: () => this.#reader.oldestRead(),
       onFenced,
       onDamagedWal: (error) => {
@@ -169,8 +171,8 @@ class WriterSession {
       identity,
       epoch: opened.epoch,
       zone: machine.zone,
-      scl: (index) => this.#writePath.segment(index).scl,
-      lowestLsn: () => this.#writePath.announcedPgmrpl,
+      volume: this.#writePath,
+      placement: SINGLE_GROUP,
       onFenced,
       onRead: () => undefined,
       onError: () => undefined,

@@ -2,8 +2,10 @@ import type { Clock, Timer } from '@kube-aurora/clock';
 import { PAGE_BYTES, formatLsn, pageIsNew, pageLsn } from '@kube-aurora/pg-format';
 import { AuroraRpcError, fromServiceError, type GetPagesRequest } from '@kube-aurora/rpc';
 import type { Logger } from '@kube-aurora/process';
+import type { Placement } from '../placement.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import { LatencyEstimate } from './latency-estimate.ts';
+import type { VolumeView } from './volume-view.ts';
 
 /** Requests under way at once; the rest wait in order. Each holds up to 1 MiB of pages. */
 const CONCURRENT_READS_MAX = 64;
@@ -29,10 +31,8 @@ export interface PageReaderOptions {
   readonly epoch: bigint;
   /** Our own zone: a segment in it is asked first. */
   readonly zone: string;
-  /** Last known SCL of a segment, 0n when it can't be spoken to. */
-  readonly scl: (segment: number) => bigint;
-  /** Storage may have merged page versions below this LSN. */
-  readonly lowestLsn: () => bigint;
+  readonly volume: VolumeView;
+  readonly placement: Placement;
   readonly onFenced: (message: string) => void;
   readonly onRead: (outcome: { seconds: number; pages: number; hedged: boolean }) => void;
   readonly onError: (segment: string, code: string) => void;
@@ -68,7 +68,7 @@ export class PageReader {
     this.#latency = options.segments.map(() => new LatencyEstimate());
   }
 
-  /** Lowest LSN asked for by a read under way; the write path keeps PGMRPL at or below it. */
+  /** Lowest LSN asked for by a read under way: what this compute's read floor keeps to. */
   oldestRead(): bigint | undefined {
     let oldest: bigint | undefined;
     for (const { at } of this.#reading) if (oldest === undefined || at < oldest) oldest = at;
@@ -87,7 +87,7 @@ export class PageReader {
   async read(range: PageRange, lsn: bigint, signal?: AbortSignal): Promise<Buffer> {
     // Pages change through our PostgreSQL alone, and what it changed since the start it has locally: any LSN from the
     // one asked for on gives the same page. Below PGMRPL storage may not have it any more.
-    const lowest = this.#options.lowestLsn();
+    const lowest = this.#options.volume.readFloor;
     const reading: Reading = { at: lsn > lowest ? lsn : lowest, over: new AbortController() };
     const end = (): void => reading.over.abort();
     if (this.#stopped || signal?.aborted === true) end();
@@ -140,7 +140,7 @@ export class PageReader {
     const startedAt = this.#options.clock.now();
     for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
       if (over.aborted) throw readIsOver();
-      const outcome = await this.#race(range, at, this.#order(at), over);
+      const outcome = await this.#race(range, at, this.#order(this.#options.placement.groupOf(range), at), over);
       if (outcome !== undefined) {
         this.#options.onRead({ seconds: (this.#options.clock.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
         return outcome.pages;
@@ -158,13 +158,16 @@ export class PageReader {
   }
 
   /** Segments by promise: those that hold the LSN, our zone, the quicker; the others after them, for SCLs known here are late. */
-  #order(at: bigint): SegmentEndpoint[] {
-    const { segments, scl, zone } = this.#options;
+  #order(group: number, at: bigint): SegmentEndpoint[] {
+    const { segments, volume, zone } = this.#options;
     const now = this.#options.clock.now();
     const ranked = segments.map((endpoint) => {
       const latency = this.#latency[endpoint.index];
       const slowness = (latency?.meanMs ?? 0) + (latency?.penaltyMs(now) ?? 0);
-      return { endpoint, rank: (scl(endpoint.index) >= at ? 0 : 1e9) + (endpoint.zone === zone ? 0 : OTHER_ZONE_MS) + slowness };
+      return {
+        endpoint,
+        rank: (volume.scl(group, endpoint.index) >= at ? 0 : 1e9) + (endpoint.zone === zone ? 0 : OTHER_ZONE_MS) + slowness,
+      };
     });
     return ranked.sort((a, b) => a.rank - b.rank).map(({ endpoint }) => endpoint);
   }
@@ -240,10 +243,11 @@ export class PageReader {
   }
 
   async #ask(endpoint: SegmentEndpoint, range: PageRange, at: bigint, signal: AbortSignal): Promise<Buffer> {
-    const { identity, epoch } = this.#options;
+    const { identity, epoch, placement } = this.#options;
+    const segment = { volumeId: identity.segment.volumeId, pg: placement.groupOf(range) };
     // Field by field: callers' ranges carry an LSN of their own, which is not the one to read at.
     const { spcOid, dbOid, relNumber, fork, block, count } = range;
-    const request: GetPagesRequest = { segment: identity.segment, epoch, lsn: at, spcOid, dbOid, relNumber, fork, block, count };
+    const request: GetPagesRequest = { segment, epoch, lsn: at, spcOid, dbOid, relNumber, fork, block, count };
     const startedAt = this.#options.clock.now();
     const response = await endpoint.client.getPages(request, { deadlineMs: ATTEMPT_DEADLINE_MS, signal });
     const elapsedMs = this.#options.clock.now() - startedAt;

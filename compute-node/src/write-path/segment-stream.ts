@@ -23,6 +23,20 @@ const STATUS_DEADLINE_MS = 1000;
 /** connecting: no hello answered yet. streaming: fed from the ring. lagging: fell off the ring, its peers feed it. */
 export type StreamPhase = 'connecting' | 'streaming' | 'lagging' | 'stopped';
 
+/** One segment as its stream knows it. */
+export interface SegmentStreamState {
+  readonly phase: StreamPhase;
+  /** Highest SCL it acknowledged to us. */
+  readonly scl: bigint;
+  /** Failures of the stream since the epoch began. */
+  readonly errors: number;
+  readonly lastError: string;
+  /** Its disk takes no redo, as it said last. */
+  readonly isUnwritable: boolean;
+  /** Sent and not acknowledged. */
+  readonly inFlightBytes: number;
+}
+
 export interface StreamContext {
   readonly identity: WriterIdentity;
   readonly epoch: bigint;
@@ -64,6 +78,7 @@ export class SegmentStream implements Sink {
   #scl = 0n;
   #timer: Timer | undefined;
   #lastError = '';
+  #isUnwritable = false;
   #errors = 0;
 
   constructor(endpoint: SegmentEndpoint, context: StreamContext) {
@@ -85,14 +100,15 @@ export class SegmentStream implements Sink {
   get scl(): bigint {
     return this.#scl;
   }
-  get inFlightBytes(): number {
-    return this.#inFlightBytes;
-  }
-  get lastError(): string {
-    return this.#lastError;
-  }
-  get errors(): number {
-    return this.#errors;
+  get state(): SegmentStreamState {
+    return {
+      phase: this.#phase,
+      scl: this.#scl,
+      errors: this.#errors,
+      lastError: this.#lastError,
+      isUnwritable: this.#isUnwritable,
+      inFlightBytes: this.#inFlightBytes,
+    };
   }
 
   start(): void {
@@ -189,6 +205,7 @@ export class SegmentStream implements Sink {
     if (response.epoch !== epoch) return;
     if (response.result === 'UNWRITABLE') {
       // It hears VDL and PGMRPL on this stream, takes nothing, and says when that is over. What else is in flight it refuses too.
+      this.#isUnwritable = true;
       this.#noteError(`${this.endpoint.id} takes no redo: ${response.message}`);
       this.#acknowledged(response.scl);
       if (this.#phase !== 'lagging') this.#lag();
@@ -232,6 +249,7 @@ export class SegmentStream implements Sink {
     }
     if (this.#phase === 'lagging') this.#context.logger.info({ segment: this.endpoint.id, scl }, 'segment has caught up, feeding it again');
     this.#cursor = sequence;
+    this.#isUnwritable = false;
     this.#phase = 'streaming';
     this.#timer?.cancel();
     this.pump();
@@ -265,6 +283,7 @@ export class SegmentStream implements Sink {
       if (countsForWriter(state, epoch)) {
         this.#acknowledged(state.scl);
         if (state.fault?.kind === 'DISK_FULL' || state.fault?.kind === 'DISK_ERROR') {
+          this.#isUnwritable = true;
           this.#noteError(`${this.endpoint.id} takes no redo: ${state.message}`);
           onAcknowledged(this.endpoint.index, state.scl);
           this.#lag();

@@ -1,12 +1,9 @@
-import type { Clock, Timer } from '@kube-aurora/clock';
 import { WAL_PAGE_BYTES, WalFormatError, WalStreamDecoder, formatLsn, type Lsn, type StreamRecord } from '@kube-aurora/pg-format';
-import { encodeAppendRequest, type EpochStart } from '@kube-aurora/rpc';
-import { QuorumTracker, RedoRing, WRITE_QUORUM, encodeRedoBatch, recordBytesInBatch } from '@kube-aurora/volume';
-import type { Logger } from '@kube-aurora/process';
+import { recordBytesInBatch } from '@kube-aurora/volume';
 import type { FlushOutcome, WriteEnd } from '../flush-outcome.ts';
-import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
-import { FanOut } from './fan-out.ts';
-import { SegmentStream, heartbeatMessage, type StreamPhase } from './segment-stream.ts';
+import type { VolumeView } from '../read-path/volume-view.ts';
+import type { SegmentStreamState } from './segment-stream.ts';
+import { VolumeWriter, type VolumeWriterOptions } from './volume-writer.ts';
 
 /** Where WAL bytes come from: pg_wal of our PostgreSQL (LocalWal). */
 export interface WalSource {
@@ -17,27 +14,11 @@ export interface WalSource {
 /** Records gather in a batch up to this; a bigger record is a batch of its own. */
 const BATCH_BYTES_MAX = 1024 * 1024;
 const READ_BYTES_MAX = 1024 * 1024;
-/** Segments hear of a new VDL this soon even when no redo follows to carry it. */
-const HEARTBEAT_MS = 50;
 
-export interface WritePathOptions {
-  readonly segments: readonly SegmentEndpoint[];
-  readonly identity: WriterIdentity;
-  readonly epoch: bigint;
-  readonly history: readonly EpochStart[];
-  /** X: redo of this epoch follows it. */
-  readonly startLsn: bigint;
-  /** Epoch of the batch that ends at X. */
-  readonly previousEpoch: bigint;
-  readonly ringBytesMax: number;
-  /** Lowest LSN that a page read under way may still ask for, or undefined when there is none. */
-  readonly oldestRead: () => bigint | undefined;
-  readonly onFenced: (message: string) => void;
+export interface WritePathOptions extends Omit<VolumeWriterOptions, 'onDurable'> {
   /** The local WAL can't be what PostgreSQL wrote. Nothing is acknowledged from then on. */
   readonly onDamagedWal: (error: Error) => void;
   readonly onFlushed: (seconds: number) => void;
-  readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 interface WaitingFlush {
@@ -49,71 +30,54 @@ interface WaitingFlush {
 }
 
 /**
- * Makes redo durable: local WAL → records → batches → ring → six streams; a flush resolves when PGCL covers it.
- *
- * With one protection group VCL is PGCL, and every record ends a mini-transaction, so VDL is PGCL too.
+ * Makes PostgreSQL's WAL durable: local WAL → records → the volume's writer; a flush resolves when VDL covers it.
  *
  * Invariants:
- * - a flush resolves with a durableLsn only when four segments hold, on disk, all redo up to it in our epoch;
+ * - a flush resolves with a durableLsn only when the volume holds, durably and in our epoch, all redo up to it;
  * - after fencing or damage none resolves with one;
- * - WAL is read only while the ring has room: memory is bounded whatever the segments do.
+ * - WAL is read only while the rings have room: memory is bounded whatever the segments do.
  */
-export class WritePath {
+export class WritePath implements VolumeView {
   readonly #options: WritePathOptions;
-  readonly #ring: RedoRing;
-  readonly #tracker: QuorumTracker;
-  readonly #streams: SegmentStream[];
-  readonly #fanOut: FanOut;
+  readonly #volume: VolumeWriter;
   readonly #batchBytesMax: number;
   #decoder: WalStreamDecoder | undefined;
   #wal: WalSource | undefined;
-  #previousEpoch: bigint;
   #flushes: WaitingFlush[] = [];
   #reading: bigint;
   #over: WriteEnd | undefined;
-  #announcedVdl: bigint;
-  #announcedPgmrpl = 0n;
-  #heartbeat: Timer | undefined;
   #durableWaiters: { readonly lsn: bigint; readonly resolve: (outcome: FlushOutcome) => void }[] = [];
 
   constructor(options: WritePathOptions) {
     this.#options = options;
-    this.#ring = new RedoRing(options.startLsn, options.ringBytesMax);
-    // Four segments held X when the volume was opened.
-    this.#tracker = new QuorumTracker(options.startLsn, options.segments.length);
-    this.#previousEpoch = options.previousEpoch;
     // The ring holds several: it fills while one is on its way.
     this.#batchBytesMax = Math.min(BATCH_BYTES_MAX, Math.floor(options.ringBytesMax / 4));
-    this.#announcedVdl = options.startLsn;
     this.#reading = options.startLsn;
-    this.#streams = options.segments.map(
-      (endpoint) =>
-        new SegmentStream(endpoint, {
-          identity: options.identity,
-          epoch: options.epoch,
-          history: options.history,
-          ring: this.#ring,
-          vdl: () => this.vdl,
-          // Announced, not just told: reads that begin later must be at or above it.
-          pgmrpl: () => this.#announcePgmrpl(),
-          onAcknowledged: (segment, scl) => this.#acknowledged(segment, scl),
-          onFenced: (message) => this.#fence(message),
-          clock: options.clock,
-          logger: options.logger,
-        }),
-    );
-    this.#fanOut = new FanOut({ sinks: this.#streams, quorum: WRITE_QUORUM, clock: options.clock });
+    this.#volume = new VolumeWriter({
+      ...options,
+      onDurable: () => this.#durable(),
+      onFenced: (message) => this.#fence(message),
+    });
   }
 
   get vdl(): bigint {
-    return this.#tracker.point;
+    return this.#volume.vdl;
+  }
+  get readFloor(): bigint {
+    return this.#volume.readFloor;
+  }
+  scl(group: number, segment: number): bigint {
+    return this.#volume.scl(group, segment);
+  }
+  segment(group: number, index: number): SegmentStreamState {
+    return this.#volume.segment(group, index);
   }
   get ringBytes(): number {
-    return this.#ring.bytes;
+    return this.#volume.ringBytes;
   }
   /** End of the redo that was sent, durable or not. */
   get sentLsn(): bigint {
-    return this.#ring.endLsn;
+    return this.#volume.sentLsn;
   }
   get waitingFlushes(): number {
     return this.#flushes.length;
@@ -123,24 +87,9 @@ export class WritePath {
     const [oldest] = this.#flushes;
     return oldest === undefined ? 0 : this.#options.clock.now() - oldest.startedAt;
   }
-  /** The lowest LSN storage was told it must still serve: reads ask at this or higher. */
-  get announcedPgmrpl(): bigint {
-    return this.#announcedPgmrpl;
-  }
-  segment(index: number): { phase: StreamPhase; scl: bigint; errors: number; lastError: string; inFlightBytes: number } {
-    const stream = this.#streams[index];
-    if (stream === undefined) return { phase: 'stopped', scl: 0n, errors: 0, lastError: '', inFlightBytes: 0 };
-    return {
-      phase: stream.phase,
-      scl: stream.scl,
-      errors: stream.errors,
-      lastError: stream.lastError,
-      inFlightBytes: stream.inFlightBytes,
-    };
-  }
 
   start(): void {
-    for (const stream of this.#streams) stream.start();
+    this.#volume.start();
   }
 
   stop(): void {
@@ -150,8 +99,8 @@ export class WritePath {
   /** Appends records that did not come from PostgreSQL (the first batch of an epoch) and waits until they are durable. */
   appendFirst(records: readonly StreamRecord[]): Promise<FlushOutcome> {
     if (this.#over !== undefined) return Promise.resolve({ kind: this.#over });
-    const end = records.at(-1)?.endLsn ?? this.#ring.endLsn;
-    this.#push(records);
+    const end = records.at(-1)?.endLsn ?? this.#volume.sentLsn;
+    this.#volume.append(records);
     return new Promise((resolve) => {
       this.#durableWaiters.push({ lsn: end, resolve });
       this.#settle();
@@ -161,8 +110,8 @@ export class WritePath {
   /** From now on `flush` reads WAL from `source`, beginning after the record at `prev`, which ends where the ring does. */
   follow(source: WalSource, prev: Lsn, systemIdentifier: bigint): void {
     this.#wal = source;
-    this.#decoder = new WalStreamDecoder(this.#ring.endLsn as Lsn, { prev, systemIdentifier });
-    this.#reading = this.#ring.endLsn;
+    this.#decoder = new WalStreamDecoder(this.#volume.sentLsn as Lsn, { prev, systemIdentifier });
+    this.#reading = this.#volume.sentLsn;
   }
 
   /** Resolves when every complete record at or below writtenLsn is durable, or with the reason why that can never be. */
@@ -201,13 +150,13 @@ export class WritePath {
     let bytes = 0;
     try {
       for (;;) {
-        if (bytes === 0 && !this.#ring.hasRoom(this.#batchBytesMax, this.#tracker.point)) return false;
+        if (bytes === 0 && !this.#volume.hasRoom(this.#batchBytesMax)) return false;
         const record = decoder.next();
         if (record !== undefined) {
           records.push(record);
           bytes += recordBytesInBatch(record.raw.length);
           if (bytes >= this.#batchBytesMax) {
-            this.#push(records);
+            this.#volume.append(records);
             records = [];
             bytes = 0;
           }
@@ -223,36 +172,23 @@ export class WritePath {
     } catch (error) {
       if (!(error instanceof WalFormatError) || decoder.position < lastPage) throw error;
     }
-    if (records.length > 0) this.#push(records);
+    if (records.length > 0) this.#volume.append(records);
     decoder.rewind();
     this.#reading = decoder.position;
     return true;
   }
 
-  #push(records: readonly StreamRecord[]): void {
-    const { epoch } = this.#options;
-    const backlink = this.#ring.endLsn;
-    const batch = encodeRedoBatch({ pg: this.#options.identity.segment.pg, epoch, backlink, previousEpoch: this.#previousEpoch, records });
-    const endLsn = records[records.length - 1]?.endLsn ?? backlink;
-    const message = encodeAppendRequest([batch], this.#announceVdl(), this.#announcePgmrpl());
-    this.#ring.push({ backlink, endLsn, message });
-    this.#previousEpoch = epoch;
-    this.#fanOut.pushed(endLsn, message.length);
-  }
-
-  #acknowledged(segment: number, scl: bigint): void {
-    if (this.#over !== undefined || !this.#tracker.acknowledge(segment, scl)) return;
-    this.#fanOut.durable(this.#tracker.point);
+  #durable(): void {
+    if (this.#over !== undefined) return;
     this.#settle();
     if (this.#flushes.some((flush) => flush.target === undefined)) {
       this.#read();
       this.#settle();
     }
-    this.#heartbeat ??= this.#options.clock.after(HEARTBEAT_MS, () => this.#beat());
   }
 
   #settle(): void {
-    const durableLsn = this.#tracker.point;
+    const durableLsn = this.#volume.vdl;
     for (let flush = this.#flushes[0]; flush?.target !== undefined && flush.target <= durableLsn; flush = this.#flushes[0]) {
       this.#flushes.shift();
       flush.resolve({ kind: 'durable', durableLsn });
@@ -265,31 +201,6 @@ export class WritePath {
     }
   }
 
-  #beat(): void {
-    this.#heartbeat = undefined;
-    if (this.#over !== undefined) return;
-    if (this.#announcedVdl < this.vdl) {
-      const message = heartbeatMessage(this.#announceVdl(), this.#announcePgmrpl());
-      for (const stream of this.#streams) stream.heartbeat(message);
-    }
-  }
-
-  #announceVdl(): bigint {
-    this.#announcedVdl = this.vdl;
-    return this.#announcedVdl;
-  }
-
-  #announcePgmrpl(): bigint {
-    const point = this.#pgmrpl();
-    if (point > this.#announcedPgmrpl) this.#announcedPgmrpl = point;
-    return this.#announcedPgmrpl;
-  }
-
-  #pgmrpl(): bigint {
-    const oldest = this.#options.oldestRead();
-    return oldest !== undefined && oldest < this.vdl ? oldest : this.vdl;
-  }
-
   #fence(message: string): void {
     if (this.#end('fenced')) this.#options.onFenced(message);
   }
@@ -298,9 +209,7 @@ export class WritePath {
   #end(end: WriteEnd): boolean {
     const first = this.#over === undefined;
     this.#over ??= end;
-    for (const stream of this.#streams) stream.stop();
-    this.#heartbeat?.cancel();
-    this.#fanOut.stop();
+    this.#volume.stop();
     const waiting = [...this.#flushes, ...this.#durableWaiters];
     this.#flushes = [];
     this.#durableWaiters = [];

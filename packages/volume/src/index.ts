@@ -4,3 +4,4 @@ export * from './history-rules.ts';
 export * from './quorum.ts';
 export * from './redo-ring.ts';
 export * from './open-protocol.ts';
+export * from './volume-complete.ts';

@@ -1,0 +1,126 @@
+import type { Clock, Timer } from '@kube-aurora/clock';
+import type { StreamRecord } from '@kube-aurora/pg-format';
+import { volumeCompleteLsn } from '@kube-aurora/volume';
+import type { Placement } from '../placement.ts';
+import { ReadFloor } from '../read-path/read-floor.ts';
+import type { VolumeView } from '../read-path/volume-view.ts';
+import { GroupWriter, type GroupWriterOptions, type VolumePoints } from './group-writer.ts';
+import { heartbeatMessage, type SegmentStreamState } from './segment-stream.ts';
+
+/** Segments hear of a new VDL this soon even when no redo follows to carry it. */
+const HEARTBEAT_MS = 50;
+
+export interface VolumeWriterOptions extends Omit<GroupWriterOptions, 'points' | 'onComplete'> {
+  readonly placement: Placement;
+  /** Lowest LSN that a page read under way may still ask for, or undefined when there is none. */
+  readonly oldestRead: () => bigint | undefined;
+  /** VDL has moved. */
+  readonly onDurable: () => void;
+  readonly clock: Clock;
+}
+
+/**
+ * Makes redo durable in the volume: gives each protection group its records and computes from their PGCLs how far the whole
+ * volume is durable.
+ *
+ * Invariant: VDL is at or below VCL, up to which no group misses anything, and it never goes back. Every record ends a
+ * mini-transaction and every PGCL is a record's end, so that VDL is VCL.
+ */
+export class VolumeWriter implements VolumeView, VolumePoints {
+  readonly #options: VolumeWriterOptions;
+  readonly #groups = new Map<number, GroupWriter>();
+  readonly #writers: readonly GroupWriter[];
+  readonly #floor: ReadFloor;
+  /** Kept, so that a batch makes no function. */
+  readonly #appendTo = (group: number, records: readonly StreamRecord[]): void => this.#group(group).append(records);
+  #vdl: bigint;
+  #sentLsn: bigint;
+  #announcedVdl: bigint;
+  #heartbeat: Timer | undefined;
+  #isStopped = false;
+
+  constructor(options: VolumeWriterOptions) {
+    this.#options = options;
+    this.#vdl = options.startLsn;
+    this.#sentLsn = options.startLsn;
+    this.#announcedVdl = options.startLsn;
+    this.#floor = new ReadFloor(options.oldestRead);
+    const { identity, placement } = options;
+    for (const pg of placement.groups) {
+      const ofGroup = { ...identity, segment: { ...identity.segment, pg } };
+      this.#groups.set(pg, new GroupWriter({ ...options, identity: ofGroup, points: this, onComplete: () => this.#completed() }));
+    }
+    this.#writers = [...this.#groups.values()];
+  }
+
+  get vdl(): bigint {
+    return this.#vdl;
+  }
+  get readFloor(): bigint {
+    return this.#floor.announced;
+  }
+  scl(group: number, segment: number): bigint {
+    return this.#groups.get(group)?.scl(segment) ?? 0n;
+  }
+  segment(group: number, index: number): SegmentStreamState {
+    return this.#group(group).segment(index);
+  }
+  /** End of the redo that was sent, durable or not. */
+  get sentLsn(): bigint {
+    return this.#sentLsn;
+  }
+  get ringBytes(): number {
+    return this.#writers.reduce((sum, writer) => sum + writer.ringBytes, 0);
+  }
+  /** Does a batch of `bytes` fit, whichever groups it is for? */
+  hasRoom(bytes: number): boolean {
+    for (const writer of this.#writers) if (!writer.hasRoom(bytes)) return false;
+    return true;
+  }
+
+  start(): void {
+    for (const writer of this.#writers) writer.start();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#heartbeat?.cancel();
+    for (const writer of this.#writers) writer.stop();
+  }
+
+  /** Sends records, at least one, that follow those sent before. On the path of every commit. */
+  append(records: readonly StreamRecord[]): void {
+    this.#sentLsn = records[records.length - 1]?.endLsn ?? this.#sentLsn;
+    this.#options.placement.route(records, this.#appendTo);
+  }
+
+  announceVdl(): bigint {
+    this.#announcedVdl = this.#vdl;
+    return this.#announcedVdl;
+  }
+
+  announceReadFloor(): bigint {
+    return this.#floor.announce(this.#vdl);
+  }
+
+  #group(group: number): GroupWriter {
+    const writer = this.#groups.get(group);
+    if (writer === undefined) throw new RangeError(`protection group ${group} is not one of the volume's`);
+    return writer;
+  }
+
+  #completed(): void {
+    const vcl = volumeCompleteLsn(this.#writers, this.#sentLsn);
+    if (vcl <= this.#vdl) return;
+    this.#vdl = vcl;
+    this.#options.onDurable();
+    if (!this.#isStopped) this.#heartbeat ??= this.#options.clock.after(HEARTBEAT_MS, () => this.#beat());
+  }
+
+  #beat(): void {
+    this.#heartbeat = undefined;
+    if (this.#isStopped || this.#announcedVdl >= this.#vdl) return;
+    const message = heartbeatMessage(this.announceVdl(), this.announceReadFloor());
+    for (const writer of this.#writers) writer.heartbeat(message);
+  }
+}
