@@ -1,40 +1,23 @@
-import { randomUUID } from 'node:crypto';
-import { Backoff, type Clock } from '@kube-aurora/clock';
+import type { Clock } from '@kube-aurora/clock';
 import type { Health, Logger } from '@kube-aurora/process';
-import { encodePageKey, encodeVolumeState } from '@kube-aurora/redo';
-import type { PageImage } from '@kube-aurora/rpc';
 import { absenceOf } from './absence.ts';
-import { AgentState, exitCodeOf, type AgentPhase, type AgentSituation } from './agent-state.ts';
-import { ImportFailedError, importBase } from './bootstrap/import-base.ts';
-import { makeVolume } from './bootstrap/make-volume.ts';
-import type { AgentConfig } from './config.ts';
+import type { AgentPhases, Door, Session } from './agent-phases.ts';
+import { AgentState, exitCodeOf, type AgentPhase } from './agent-state.ts';
+import { segmentStatuses, situationStatus, type SegmentPlace } from './agent-status.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
-import { openVolume, type OpenedVolume } from './open/open-volume.ts';
+import type { OpenedVolume } from './open/open-volume.ts';
 import { openingMessage, openingProgress, type OpeningProgress, type OpeningStep } from './open/opening-steps.ts';
-import { HOME_GROUP, homeSegment } from './placement.ts';
-import type { PostgresPlace } from './postgres-place.ts';
-import type { InitialVolume } from './postgres/initdb.ts';
-import { StandIn } from './postgres/stand-in.ts';
-import type { RolePasswords } from './postgres/role-passwords.ts';
-import { killStrays } from './postgres/strays.ts';
-import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
-import { WriterSession } from './session.ts';
-import type { PostgresSettings } from './settings/postgres-settings.ts';
-
-/** A session that lived this long was healthy; shorter ones count towards backing off. */
-const HEALTHY_SESSION_MS = 10_000;
-const RAPID_FAILURES_FREE = 3;
-/** Longest pause before another start of a PostgreSQL that never came to take a connection. */
-const START_BACKOFF_MAX_MS = 60_000;
-/** A flush that waits for longer than this waits for daemons that are away. */
-const QUORUM_LATE_MS = 3000;
+import { HOME_GROUP } from './placement.ts';
+import { RestartPace, type SessionOutcome } from './restart-pace.ts';
 
 export interface AgentOptions {
-  readonly config: AgentConfig;
-  readonly place: PostgresPlace;
-  readonly segments: readonly SegmentEndpoint[];
-  readonly settings: PostgresSettings;
-  readonly passwords: RolePasswords;
+  readonly instance: string;
+  readonly volumeExists: boolean;
+  readonly segments: readonly SegmentPlace[];
+  readonly phases: AgentPhases;
+  /** What the status says of them. */
+  readonly settings: { readonly status: unknown };
+  readonly passwords: { readonly status: unknown };
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -44,19 +27,16 @@ export interface AgentOptions {
  * when PostgreSQL is lost. Fenced, it stays where it is: another writer has taken over, and whoever runs us decides.
  */
 export class Agent {
-  readonly #config: AgentConfig;
-  readonly #place: PostgresPlace;
-  readonly #segments: readonly SegmentEndpoint[];
-  readonly #identity: WriterIdentity;
+  readonly #options: AgentOptions;
+  readonly #phases: AgentPhases;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #settings: PostgresSettings;
-  readonly #passwords: RolePasswords;
-  readonly #startedAt = new Date();
+  readonly #startedAt: string;
   readonly #stopping = new AbortController();
   readonly #state: AgentState;
-  readonly #standIn: StandIn;
-  #session: WriterSession | undefined;
+  readonly #door: Door;
+  readonly #pace: RestartPace;
+  #session: Session | undefined;
   #heldEpoch: bigint | undefined;
   #epoch = 0n;
   #opens = 0;
@@ -67,33 +47,26 @@ export class Agent {
   #running: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
-    this.#config = options.config;
-    this.#place = options.place;
-    this.#segments = options.segments;
-    this.#volumeExists = options.config.volumeExists;
+    this.#options = options;
+    this.#phases = options.phases;
+    this.#volumeExists = options.volumeExists;
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#startedAt = new Date(options.clock.wallTime()).toISOString();
     this.#state = new AgentState(options.clock);
-    this.#standIn = new StandIn({
-      listen: options.config.pgListen,
-      absence: () => absenceOf(this.#state.situation),
-      clock: options.clock,
-      logger: options.logger,
-    });
-    this.#settings = options.settings;
-    this.#passwords = options.passwords;
-    this.#identity = { segment: homeSegment(options.config.volumeId), writerId: `${options.config.instance}/${randomUUID()}` };
+    this.#door = options.phases.door(() => absenceOf(this.#state.situation));
+    this.#pace = new RestartPace(() => options.clock.random());
   }
 
   /** What the metrics read when they are scraped. */
   readonly gauges: AgentGauges = {
-    vdl: () => this.#session?.writePath.vdl ?? 0n,
+    vdl: () => this.#session?.volume.vdl ?? 0n,
     epoch: () => this.#epoch,
-    ringBytes: () => this.#session?.writePath.ringBytes ?? 0,
-    waitingFlushes: () => this.#session?.writePath.waitingFlushes ?? 0,
+    ringBytes: () => this.#session?.writePath?.ringBytes ?? 0,
+    waitingFlushes: () => this.#session?.writePath?.waitingFlushes ?? 0,
     segments: () =>
-      this.#segments.map(({ index, id, zone }) => {
-        const state = this.#session?.writePath.segment(HOME_GROUP, index);
+      this.#options.segments.map(({ index, id, zone }) => {
+        const state = this.#session?.writePath?.segment(HOME_GROUP, index);
         return {
           id,
           zone,
@@ -122,47 +95,24 @@ export class Agent {
   }
 
   status(): unknown {
-    const writePath = this.#session?.writePath;
-    const sent = writePath?.sentLsn ?? 0n;
+    const { instance, settings, passwords } = this.#options;
+    const writing = this.#session?.writePath;
+    const segments = segmentStatuses(this.#options.segments, writing);
     return {
       role: 'writer',
-      instance: this.#config.instance,
-      ...this.#situation(),
+      instance,
+      ...situationStatus(this.#state, segments, writing?.oldestFlushMs ?? 0, this.#clock.wallTime()),
       lastFailure: this.#state.lastFailure,
       epoch: this.#epoch,
-      vdl: writePath?.vdl ?? 0n,
-      startedAt: this.#startedAt.toISOString(),
+      vdl: this.#session?.volume.vdl ?? 0n,
+      startedAt: this.#startedAt,
       opens: this.#opens,
-      ...(this.#state.situation.phase === 'opening' ? { opening: this.#opening } : {}),
+      ...(this.phase === 'opening' ? { opening: this.#opening } : {}),
       lastOpenMs: this.#lastOpenMs,
       postgres: { pid: this.#session?.postgresPid, ready: this.#session?.ready ?? false },
-      settings: this.#settings.status,
-      passwords: this.#passwords.status,
-      segments: this.#segments.map(({ index, id, zone }) => {
-        const state = writePath?.segment(HOME_GROUP, index);
-        const scl = state?.scl ?? 0n;
-        return {
-          id,
-          zone,
-          scl,
-          state: state?.phase ?? 'unknown',
-          behindBytes: Number(sent > scl ? sent - scl : 0n),
-          error: state?.lastError ?? '',
-        };
-      }),
-    };
-  }
-
-  /** A writer whose commits wait for storage is running, and says that they do. */
-  #situation(): AgentSituation & { readonly since: string; readonly message: string } {
-    const { situation, since, message } = this.#state;
-    const waitedMs = this.#session?.writePath.oldestFlushMs ?? 0;
-    if (situation.phase !== 'running' || waitedMs < QUORUM_LATE_MS) return { ...situation, since, message };
-    return {
-      phase: 'running',
-      reason: 'noQuorum',
-      since: new Date(this.#clock.wallTime() - waitedMs).toISOString(),
-      message: 'commits wait: fewer than four storage daemons take redo',
+      settings: settings.status,
+      passwords: passwords.status,
+      segments,
     };
   }
 
@@ -178,116 +128,105 @@ export class Agent {
     this.#stopping.abort();
     const session = this.#session;
     if (session !== undefined) {
-      const late = setTimeout(() => {
+      const late = this.#clock.after(quorumWaitMs, () => {
         this.#state.enter({ phase: 'stopping', reason: 'noQuorum' }, 'storage did not take the shutdown checkpoint in time');
         this.#logger.error(
           { quorumWaitMs },
           'storage has no quorum for the shutdown checkpoint; stopping without it (nothing acknowledged is lost)',
         );
         void session.kill();
-      }, quorumWaitMs);
+      });
       await session.stop();
-      clearTimeout(late);
+      late.cancel();
     }
     await this.#running;
-    await this.#standIn.close();
+    await this.#door.close();
   }
 
   async #loop(metrics: AgentMetrics): Promise<void> {
-    const strays = killStrays(this.#place.dataDir);
+    const strays = this.#phases.clear();
     if (strays.length > 0) this.#logger.warn({ pids: strays }, 'killed the PostgreSQL that an earlier agent left');
-    this.#standIn.take();
-    const backoff = new Backoff(200, 10_000, () => this.#clock.random());
-    // Each start takes an epoch, and an epoch is for ever: one that cannot succeed is tried ever more seldom.
-    const startBackoff = new Backoff(200, START_BACKOFF_MAX_MS, () => this.#clock.random());
-    let rapidFailures = 0;
-    while (!this.#stopping.signal.aborted) {
+    this.#door.take();
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
       const startedAt = this.#clock.now();
-      this.#enterStep('volume', 'waitingForStorage');
-      const opened = await openVolume({
-        segments: this.#segments,
-        identity: this.#identity,
-        heldEpoch: this.#heldEpoch,
-        clock: this.#clock,
-        volumeExists: this.#volumeExists,
-        logger: this.#logger,
-        signal: this.#stopping.signal,
-        onWaiting: (reason) => {
-          if (reason !== '') this.#state.enter({ phase: 'opening', reason: 'waitingForStorage' }, `waiting for storage: ${reason}`);
-        },
-      });
-      metrics.opens.inc({ outcome: opened.kind });
-      if (opened.kind === 'stopped') return;
-      if (opened.kind === 'overtaken') {
-        this.#fenced('another writer opened the volume while we did');
-        return;
-      }
-      // From here on a higher epoch than ours can only be another writer's.
-      this.#heldEpoch = opened.epoch;
-      this.#epoch = opened.epoch;
-      if (opened.kind === 'opened') this.#volumeExists = true;
+      const opened = await this.#open(metrics);
+      if (opened === undefined) return;
+      let pauseMs: number;
       if (opened.kind === 'bootstrap') {
-        if (!(await this.#bootstrap(opened.epoch))) await this.#clock.sleep(backoff.next(), this.#stopping.signal);
-        continue;
+        const made = await this.#bootstrap(opened.epoch);
+        if (made) this.#volumeExists = true;
+        pauseMs = made ? 0 : this.#pace.afterBootstrap();
+      } else {
+        this.#volumeExists = true;
+        const end = await this.#runSession(opened, startedAt, metrics);
+        if (end === 'fenced' || signal.aborted) return;
+        pauseMs = this.#pace.afterSession(end, this.#clock.now() - startedAt);
       }
-      const end = await this.#runSession(opened, startedAt, metrics);
-      if (end === 'fenced' || this.#stopping.signal.aborted) return;
-      if (end === 'restarting') continue;
-      if (this.#clock.now() - startedAt > HEALTHY_SESSION_MS) {
-        rapidFailures = 0;
-        backoff.reset();
-      }
-      if (end === 'ended') startBackoff.reset();
-      if (++rapidFailures >= RAPID_FAILURES_FREE)
-        await this.#clock.sleep((end === 'ended' ? backoff : startBackoff).next(), this.#stopping.signal);
+      if (pauseMs > 0) await this.#clock.sleep(pauseMs, signal);
     }
   }
 
-  async #runSession(
-    opened: OpenedVolume,
-    startedAt: number,
-    metrics: AgentMetrics,
-  ): Promise<'fenced' | 'restarting' | 'not-started' | 'ended'> {
-    const { config, segments, identity, logger } = {
-      config: this.#config,
-      segments: this.#segments,
-      identity: this.#identity,
-      logger: this.#logger,
-    };
+  /** Undefined when it was stopped or is fenced. */
+  async #open(metrics: AgentMetrics): Promise<OpenedVolume | { readonly kind: 'bootstrap'; readonly epoch: bigint } | undefined> {
+    this.#enterStep('volume', 'waitingForStorage');
+    const opened = await this.#phases.open({
+      heldEpoch: this.#heldEpoch,
+      volumeExists: this.#volumeExists,
+      signal: this.#stopping.signal,
+      onWaiting: (reason) => {
+        if (reason !== '') this.#state.enter({ phase: 'opening', reason: 'waitingForStorage' }, `waiting for storage: ${reason}`);
+      },
+    });
+    metrics.opens.inc({ outcome: opened.kind });
+    if (opened.kind === 'stopped') return undefined;
+    if (opened.kind === 'overtaken') {
+      this.#fenced('another writer opened the volume while we did');
+      return undefined;
+    }
+    // From here on a higher epoch than ours can only be another writer's.
+    this.#heldEpoch = opened.epoch;
+    this.#epoch = opened.epoch;
+    return opened;
+  }
+
+  #bootstrap(epoch: bigint): Promise<boolean> {
+    return this.#phases.bootstrap({
+      epoch,
+      signal: this.#stopping.signal,
+      onTrying: () => this.#state.enter({ phase: 'bootstrapping', reason: 'none' }, 'making a new volume'),
+      onRefused: (why) => this.#state.enter({ phase: 'bootstrapping', reason: 'initdbRefused' }, why),
+    });
+  }
+
+  async #runSession(opened: OpenedVolume, startedAt: number, metrics: AgentMetrics): Promise<'fenced' | SessionOutcome> {
     const openedMs = this.#clock.now() - startedAt;
-    const session = new WriterSession({
-      config,
-      place: this.#place,
-      segments,
-      identity,
+    const { signal } = this.#stopping;
+    const session = this.#phases.session({
       opened,
-      onStep: (step) => this.#enterStep(step, 'startingPostgres'),
-      settings: this.#settings,
-      passwords: this.#passwords,
       metrics,
-      freePort: () => this.#standIn.release(),
-      clock: this.#clock,
-      logger,
+      onStep: (step) => this.#enterStep(step, 'startingPostgres'),
+      freePort: () => this.#door.release(),
     });
     this.#session = session;
     this.#opens++;
     await session.start();
     const started = session.ready;
-    if (started && !this.#stopping.signal.aborted) {
+    if (started && !signal.aborted) {
       this.#state.enter({ phase: 'running', reason: 'none' }, 'running');
       this.#lastOpenMs = Math.round(this.#clock.now() - startedAt);
       metrics.openSeconds.observe(this.#lastOpenMs / 1000);
-      logger.info({ epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs }, 'writer is running');
+      this.#logger.info({ epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs }, 'writer is running');
     }
-    if (this.#stopping.signal.aborted) void session.stop();
+    if (signal.aborted) void session.stop();
     const end = await session.ended;
-    this.#standIn.take();
+    this.#door.take();
     this.#session = undefined;
     if (end.kind === 'fenced') {
       this.#fenced(end.message);
       return 'fenced';
     }
-    if (end.kind === 'failed' && !this.#stopping.signal.aborted) this.#state.failed(end.reason, end.message);
+    if (end.kind === 'failed' && !signal.aborted) this.#state.failed(end.reason, end.message);
     if (end.kind === 'restarting') {
       this.#state.enter({ phase: 'opening', reason: 'startingPostgres' }, `restarting PostgreSQL: ${end.why}`);
       return 'restarting';
@@ -304,50 +243,4 @@ export class Agent {
     this.#state.enter({ phase: 'fenced', reason: 'fenced' }, message);
     this.#logger.fatal({ epoch: this.#epoch, reason: message }, 'fenced: another writer owns the volume; this one stays down');
   }
-
-  /** Makes a volume and gives it to storage. False when storage did not take it: the next open decides again. */
-  async #bootstrap(epoch: bigint): Promise<boolean> {
-    const { appUser, appDatabase, settingsDir, initSqlDir } = this.#config;
-    this.#logger.info({ epoch }, 'there is no volume yet, making one');
-    const volume = await makeVolume({
-      place: this.#place,
-      application: { user: appUser, database: appDatabase },
-      settingsDir,
-      sqlDir: initSqlDir,
-      settings: this.#settings,
-      onTrying: () => this.#state.enter({ phase: 'bootstrapping', reason: 'none' }, 'making a new volume'),
-      onRefused: (why) => this.#state.enter({ phase: 'bootstrapping', reason: 'initdbRefused' }, why),
-      clock: this.#clock,
-      logger: this.#logger.child({ part: 'initdb' }),
-      signal: this.#stopping.signal,
-    });
-    if (volume === undefined) return false;
-    try {
-      await importBase({
-        segments: this.#segments,
-        identity: this.#identity,
-        epoch,
-        content: {
-          systemIdentifier: volume.systemIdentifier,
-          baseLsn: volume.baseLsn,
-          volumeState: encodeVolumeState(volume.state),
-          pages: pageImages(volume),
-        },
-        clock: this.#clock,
-        logger: this.#logger,
-      });
-      this.#volumeExists = true;
-      return true;
-    } catch (error) {
-      if (!(error instanceof ImportFailedError)) throw error;
-      this.#logger.warn({ reason: error.message }, 'storage did not take the new volume; trying again');
-      return false;
-    } finally {
-      await volume.discard();
-    }
-  }
-}
-
-function* pageImages(volume: InitialVolume): Generator<PageImage> {
-  for (const { page, bytes } of volume.pages()) yield { key: encodePageKey(page), page: bytes };
 }

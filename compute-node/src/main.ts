@@ -3,6 +3,7 @@ import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, runMain, serveStatus } from '@kube-aurora/process';
 import { Agent } from './agent.ts';
+import { writerPhases } from './agent-phases.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import { preparePostgresPlace } from './postgres-place.ts';
@@ -46,7 +47,9 @@ await runMain(logger, async () => {
     clock,
     logger,
   });
-  const agent = new Agent({ config, place, segments, settings, passwords, clock, logger });
+  const { instance, volumeExists } = config;
+  const phases = writerPhases({ config, place, segments, settings, passwords, clock, logger });
+  const agent = new Agent({ instance, volumeExists, segments, phases, settings, passwords, clock, logger });
   const metrics = createMetrics(registry, agent.gauges);
   const shutdown = new Shutdown(logger);
   const server = await serveStatus({

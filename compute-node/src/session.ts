@@ -21,6 +21,7 @@ import { ShimServer } from './postgres/shim-server.ts';
 import { watchForHang } from './postgres/hang-watch.ts';
 import { startPostgres, type PostgresExit, type RunningPostgres } from './postgres/supervise.ts';
 import { PageReader } from './read-path/page-reader.ts';
+import type { VolumeView } from './read-path/volume-view.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
 import type { PostgresSettings } from './settings/postgres-settings.ts';
 import { ignoredSettings, reloadSettings } from './settings/reload-settings.ts';
@@ -132,6 +133,9 @@ export class WriterSession {
     });
   }
 
+  get volume(): VolumeView {
+    return this.writePath;
+  }
   get ready(): boolean {
     return this.#ready;
   }

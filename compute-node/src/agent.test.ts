@@ -1,0 +1,223 @@
+import { Registry } from 'prom-client';
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '@kube-aurora/clock';
+import { EXIT, silentLogger } from '@kube-aurora/process';
+import type { AgentPhases, Session } from './agent-phases.ts';
+import { Agent } from './agent.ts';
+import { createMetrics } from './metrics.ts';
+import type { OpenOutcome, OpenedVolume } from './open/open-volume.ts';
+import type { SessionEnd } from './session.ts';
+
+const opened = (epoch: bigint): OpenedVolume => ({
+  kind: 'opened',
+  epoch,
+  history: [{ epoch, startLsn: 100n }],
+  startLsn: 100n,
+  previousEpoch: epoch - 1n,
+  upToDate: [0, 1, 2, 3],
+});
+
+class ScriptedSession implements Session {
+  readonly #ended = Promise.withResolvers<SessionEnd>();
+  readonly ended = this.#ended.promise;
+  readonly postgresPid = 4711;
+  readonly volume = { vdl: 100n, scl: () => 100n, readFloor: 100n };
+  writePath: Session['writePath'];
+  ready = false;
+  readonly #starts: boolean;
+  /** What it was told, in order. */
+  readonly told: string[] = [];
+
+  constructor(starts = true) {
+    this.#starts = starts;
+  }
+  start(): Promise<void> {
+    this.ready = this.#starts;
+    return Promise.resolve();
+  }
+  answers(): Promise<boolean> {
+    return Promise.resolve(this.ready);
+  }
+  stop(): Promise<void> {
+    this.told.push('stop');
+    this.end({ kind: 'stopped' });
+    return Promise.resolve();
+  }
+  kill(): Promise<void> {
+    this.told.push('kill');
+    this.end({ kind: 'stopped' });
+    return Promise.resolve();
+  }
+  end(end: SessionEnd): void {
+    this.ready = false;
+    this.#ended.resolve(end);
+  }
+}
+
+interface Script {
+  readonly opens: OpenOutcome[];
+  readonly sessions?: ScriptedSession[];
+  readonly bootstraps?: boolean[];
+}
+
+/** An agent whose phases answer as the script says. What it asks of them is noted; when the script is at its end it is stopped. */
+function agentOf({ opens, sessions = [], bootstraps = [] }: Script) {
+  const asked: { heldEpoch: bigint | undefined; volumeExists: boolean }[] = [];
+  const door: string[] = [];
+  const pauses: number[] = [];
+  const phases: AgentPhases = {
+    door: () => ({
+      take: () => void door.push('take'),
+      release: () => Promise.resolve(void door.push('release')),
+      close: () => Promise.resolve(void door.push('close')),
+    }),
+    clear: () => [],
+    open: ({ heldEpoch, volumeExists }) => {
+      asked.push({ heldEpoch, volumeExists });
+      return Promise.resolve(opens.shift() ?? { kind: 'stopped' });
+    },
+    bootstrap: ({ onTrying }) => {
+      onTrying();
+      return Promise.resolve(bootstraps.shift() ?? false);
+    },
+    session: () => {
+      const next = sessions.shift();
+      if (next === undefined) throw new Error('the script has no session more');
+      return next;
+    },
+  };
+  const agent = new Agent({
+    instance: 'demo-1',
+    volumeExists: false,
+    segments: Array.from({ length: 6 }, (_, index) => ({ index, id: `s${index}`, zone: 'z' })),
+    phases,
+    settings: { status: {} },
+    passwords: { status: {} },
+    clock: { ...systemClock(), sleep: (ms) => Promise.resolve(void pauses.push(ms)) },
+    logger: silentLogger(),
+  });
+  return { agent, asked, door, pauses, run: () => agent.run(createMetrics(new Registry(), agent.gauges)) };
+}
+
+const FAILED = { kind: 'failed', reason: 'postgresFailed', message: 'PostgreSQL ended with SIGKILL' } as const;
+
+describe('the agent', () => {
+  it('opens again when PostgreSQL is lost, with the epoch it held and a volume that it knows to exist', async () => {
+    const lost = new ScriptedSession();
+    lost.end(FAILED);
+    const { agent, asked, run } = agentOf({ opens: [opened(2n)], sessions: [lost] });
+    await run();
+    expect(asked).toEqual([
+      { heldEpoch: undefined, volumeExists: false },
+      { heldEpoch: 2n, volumeExists: true },
+    ]);
+    expect(agent.status()).toMatchObject({ lastFailure: { reason: 'postgresFailed' }, opens: 1, epoch: 2n });
+  });
+
+  it('stays down once another writer has the volume, whether it hears so while it opens or while it runs', async () => {
+    const fenced = new ScriptedSession();
+    fenced.end({ kind: 'fenced', message: 'epoch 9 took over' });
+    for (const script of [{ opens: [{ kind: 'overtaken' as const }] }, { opens: [opened(2n)], sessions: [fenced] }]) {
+      const { agent, asked, run } = agentOf(script);
+      await run();
+      expect(asked).toHaveLength(1);
+      expect(agent.phase).toBe('fenced');
+      expect(agent.exitCode).toBe(EXIT.fenced);
+    }
+  });
+
+  it('is not fenced by damage of its own WAL: it opens anew and says what happened', async () => {
+    const damaged = new ScriptedSession();
+    damaged.end({ kind: 'failed', reason: 'damagedWal', message: 'xl_tot_len' });
+    const { agent, asked, run } = agentOf({ opens: [opened(2n)], sessions: [damaged] });
+    await run();
+    expect(asked).toHaveLength(2);
+    expect(agent.status()).toMatchObject({ lastFailure: { reason: 'damagedWal', message: 'xl_tot_len' } });
+    expect(agent.exitCode).toBe(EXIT.ok);
+  });
+
+  it('restarts at once for other settings, without a failure', async () => {
+    const sessions = Array.from({ length: 5 }, () => new ScriptedSession());
+    for (const one of sessions) one.end({ kind: 'restarting', why: 'shared_buffers' });
+    const { agent, pauses, run } = agentOf({ opens: sessions.map((_, index) => opened(BigInt(index + 2))), sessions: [...sessions] });
+    await run();
+    expect(pauses).toEqual([]);
+    expect(agent.status()).toMatchObject({ opens: 5, lastFailure: undefined });
+  });
+
+  it('backs off when PostgreSQL does not come up', async () => {
+    const sessions = Array.from({ length: 5 }, () => new ScriptedSession(false));
+    for (const one of sessions) one.end(FAILED);
+    const { pauses, run } = agentOf({ opens: sessions.map((_, index) => opened(BigInt(index + 2))), sessions: [...sessions] });
+    await run();
+    expect(pauses).toHaveLength(3);
+  });
+
+  it('tries a bootstrap that storage did not take again after a pause, and opens what it did take as a volume that exists', async () => {
+    const bootstrap = { kind: 'bootstrap', epoch: 2n } as const;
+    const { asked, pauses, run } = agentOf({ opens: [bootstrap, { ...bootstrap, epoch: 3n }], bootstraps: [false, true] });
+    await run();
+    expect(pauses).toHaveLength(1);
+    expect(asked.map(({ volumeExists }) => volumeExists)).toEqual([false, false, true]);
+  });
+
+  it('is ready only while PostgreSQL answers, and stands in for it when it is gone', async () => {
+    const session = new ScriptedSession();
+    const { agent, door, run } = agentOf({ opens: [opened(2n)], sessions: [session] });
+    expect((await agent.ready()).ok).toBe(false);
+    const running = run();
+    await expect.poll(() => agent.phase).toBe('running');
+    expect((await agent.ready()).ok).toBe(true);
+    session.ready = false;
+    expect((await agent.ready()).ok).toBe(false);
+    session.end(FAILED);
+    await running;
+    expect(door).toEqual(['take', 'take']);
+  });
+
+  it('says that commits wait, and on which disks, while a quorum takes nothing', async () => {
+    const session = new ScriptedSession();
+    const state = { phase: 'lagging' as const, scl: 50n, errors: 1, lastError: 'full', isUnwritable: true, inFlightBytes: 0 };
+    session.writePath = { sentLsn: 200n, oldestFlushMs: 9000, ringBytes: 0, waitingFlushes: 1, segment: () => state };
+    const { agent, run } = agentOf({ opens: [opened(2n)], sessions: [session] });
+    const running = run();
+    await expect.poll(() => agent.phase).toBe('running');
+    expect(agent.status()).toMatchObject({
+      phase: 'running',
+      reason: 'noQuorum',
+      message: expect.stringContaining('the disk takes nothing on s0, s1') as unknown,
+    });
+    session.end(FAILED);
+    await running;
+  });
+
+  it('tells of a compute without a write path what it knows: VDL, and nothing of streams', async () => {
+    const session = new ScriptedSession();
+    const { agent, run } = agentOf({ opens: [opened(2n)], sessions: [session] });
+    const running = run();
+    await expect.poll(() => agent.phase).toBe('running');
+    expect(agent.status()).toMatchObject({ vdl: 100n, reason: 'none' });
+    expect(agent.gauges.vdl()).toBe(100n);
+    expect(agent.gauges.ringBytes()).toBe(0);
+    session.end(FAILED);
+    await running;
+  });
+
+  it('stops in order, and kills what storage keeps waiting', async () => {
+    const session = new ScriptedSession();
+    const { agent, door, run } = agentOf({ opens: [opened(2n)], sessions: [session] });
+    const running = run();
+    await expect.poll(() => agent.phase).toBe('running');
+    const held = Promise.withResolvers<void>();
+    session.stop = () => held.promise;
+    session.kill = () => {
+      session.end({ kind: 'stopped' });
+      held.resolve();
+      return Promise.resolve();
+    };
+    await agent.stop(10);
+    await running;
+    expect(agent.exitCode).toBe(EXIT.noQuorum);
+    expect(door.at(-1)).toBe('close');
+  });
+});
