@@ -24,9 +24,9 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'promise-not-durable',
     rule: 'an epoch counts only once it is in the control file',
     file: 'storage-daemon/src/segment/epochs.ts',
-    find: `await lifecycle.storage?.log.flushed();
-        await control.save({});`,
-    replace: '',
+    find: `        await control.save({});
+        logger.info(`,
+    replace: '        logger.info(',
   },
   {
     name: 'lower-epochs-served',

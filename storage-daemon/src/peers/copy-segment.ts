@@ -88,17 +88,19 @@ export async function copyFromPeer(segment: Segment, peer: Peer, recoverToLsn: b
     } finally {
       await store.close();
     }
-    const { control } = segment;
-    const sameBase = control.ready && control.baseEpoch === source.baseEpoch;
-    return {
-      epoch: source.epoch > control.epoch ? source.epoch : control.epoch,
-      writerId: source.epoch > control.epoch ? '' : control.writerId,
-      // Ours stays when it is the newer one: the copy was applied up to a checkpoint at or below VDL, which no history annuls.
-      history: sameBase ? newestHistory([control.history, source.history]) : source.history,
-      baseEpoch: source.baseEpoch,
-      baseLsn: source.baseLsn,
-      systemIdentifier: source.systemIdentifier,
-      recoverToLsn: sameBase && control.recoverToLsn > recoverToLsn ? control.recoverToLsn : recoverToLsn,
+    const { epoch, history, baseEpoch, baseLsn, systemIdentifier } = source;
+    return (current) => {
+      const sameBase = current.ready && current.baseEpoch === baseEpoch;
+      return {
+        epoch: epoch > current.epoch ? epoch : current.epoch,
+        writerId: epoch > current.epoch ? '' : current.writerId,
+        // Ours stays when it is the newer one: the copy was applied up to a checkpoint at or below VDL, which no history annuls.
+        history: sameBase ? newestHistory([current.history, history]) : history,
+        baseEpoch,
+        baseLsn,
+        systemIdentifier,
+        recoverToLsn: sameBase && current.recoverToLsn > recoverToLsn ? current.recoverToLsn : recoverToLsn,
+      };
     };
   });
   return bytes;

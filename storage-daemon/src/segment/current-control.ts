@@ -7,6 +7,8 @@ export class CurrentControl {
   readonly #disk: Disk;
   readonly #directory: string;
   #value: SegmentControl;
+  /** What the file holds, as far as this process knows. */
+  #saved: SegmentControl;
   #queue: Promise<unknown> = Promise.resolve();
   /** One of the file's two copies was damaged; `save` makes both anew. */
   readonly damage: ControlFileError | undefined;
@@ -15,6 +17,7 @@ export class CurrentControl {
     this.#disk = disk;
     this.#directory = directory;
     this.#value = value;
+    this.#saved = value;
     this.damage = damage;
   }
 
@@ -40,15 +43,30 @@ export class CurrentControl {
     await this.#queue;
   }
 
-  /** Refuses more at once; durable only with the next `save`. */
+  /** Refuses more at once; durable only with the next `save`, and to be taken back when that cannot come. */
   raiseEpoch(epoch: bigint, writerId: string): void {
     this.#value = { ...this.#value, epoch, writerId };
   }
 
-  /** Durable when it resolves. */
+  /**
+   * Invariant: what could not be saved is not known either. Else the same request would be answered the next time as one that
+   * was carried out before, and a promise or a history count that a restart forgets.
+   */
+  takeBack(): void {
+    this.#value = this.#saved;
+  }
+
+  /** Durable when it resolves; as if it had never been asked for when it rejects, raised epochs included. */
   async save(change: Partial<SegmentControl>): Promise<void> {
-    this.#value = { ...this.#value, ...change };
-    await this.#disk.makeDirectory(this.#directory);
-    await writeControl(this.#disk, join(this.#directory, 'control'), this.#value);
+    const next = { ...this.#value, ...change };
+    this.#value = next;
+    try {
+      await this.#disk.makeDirectory(this.#directory);
+      await writeControl(this.#disk, join(this.#directory, 'control'), next);
+      this.#saved = next;
+    } catch (error) {
+      this.takeBack();
+      throw error;
+    }
   }
 }

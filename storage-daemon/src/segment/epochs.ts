@@ -101,7 +101,10 @@ export class Epochs {
       }
       if (epoch !== before.epoch || before.writerId !== writerId) {
         this.#raise(epoch, writerId);
-        await lifecycle.storage?.log.flushed();
+        await lifecycle.storage?.log.flushed().catch((error: unknown) => {
+          control.takeBack();
+          throw error;
+        });
         await control.save({});
         logger.info({ volume: before.volumeId, epoch, writerId, scl: formatLsn(lifecycle.scl) }, 'promised an epoch');
       }

@@ -47,6 +47,9 @@ export interface SegmentLifecycleParts {
   readonly highestPeerScl: () => bigint;
 }
 
+/** What changes in the control file with new pages, given what it holds by then. Throws AuroraRpcError when they came too late. */
+export type Replacement = (current: SegmentControl) => Partial<SegmentControl>;
+
 export class SegmentLifecycle {
   readonly #parts: SegmentLifecycleParts;
   readonly #volumeId: string;
@@ -369,7 +372,7 @@ export class SegmentLifecycle {
    * Replaces the pages by what `fill` writes into a new directory, then opens them with the log where that fits, and with
    * an empty one where not. For imports and copies from peers. On failure everything is as it was.
    */
-  replace(fill: (pagesDirectory: string) => Promise<Partial<SegmentControl>>): Promise<void> {
+  replace(fill: (pagesDirectory: string) => Promise<Replacement>): Promise<void> {
     if (this.#isImporting) throw new AuroraRpcError('NOT_READY', 'an import or copy is under way already');
     if (this.unwritable !== undefined) throw new AuroraRpcError('NOT_READY', this.unwritable);
     this.#isImporting = true;
@@ -379,8 +382,9 @@ export class SegmentLifecycle {
       const target = pagesDirectory(directory, generation);
       await disk.removeTree(target);
       await disk.makeDirectory(target);
-      const change = await fill(target);
-      await control.exclusive(() => this.#switch(generation, change));
+      const replacement = await fill(target);
+      // Invariant: what the control file becomes is worked out in its own turn. A promise given since the pages came is kept.
+      await control.exclusive(() => this.#switch(generation, replacement(control.value)));
     };
     return work()
       .catch(async (error: unknown) => {

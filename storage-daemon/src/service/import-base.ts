@@ -36,13 +36,15 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
     } finally {
       await store.close();
     }
-    segment.epochs.refuseLower(begin.epoch);
-    return {
-      epoch: begin.epoch,
-      history: [{ epoch: begin.epoch, startLsn: begin.baseLsn }],
-      baseEpoch: begin.epoch,
-      baseLsn: begin.baseLsn,
-      systemIdentifier: begin.systemIdentifier,
+    return () => {
+      segment.epochs.refuseLower(begin.epoch);
+      return {
+        epoch: begin.epoch,
+        history: [{ epoch: begin.epoch, startLsn: begin.baseLsn }],
+        baseEpoch: begin.epoch,
+        baseLsn: begin.baseLsn,
+        systemIdentifier: begin.systemIdentifier,
+      };
     };
   });
   return segment.state();

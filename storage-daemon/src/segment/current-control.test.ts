@@ -1,0 +1,42 @@
+import fs from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Disk } from '../disk/disk.ts';
+import { systemDisk } from '../disk/system-disk.ts';
+import { CurrentControl } from './current-control.ts';
+
+const VOLUME = '7f4f1834-7325-4e48-917f-444731d53b89';
+let directory: string;
+
+beforeEach(() => {
+  directory = fs.mkdtempSync(join(tmpdir(), 'aurora-control-'));
+});
+afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
+
+it('forgets what could not be saved: it is not taken for done when it is asked for again', async () => {
+  let isBroken = false;
+  const disk: Disk = {
+    ...systemDisk(),
+    rename: (from, to) => (isBroken ? Promise.reject(new Error('EIO')) : systemDisk().rename(from, to)),
+  };
+  const read = (): CurrentControl => CurrentControl.read(disk, directory, VOLUME, 0);
+  const control = read();
+  control.raiseEpoch(3n, 'w/1');
+  await control.save({ history: [{ epoch: 3n, startLsn: 100n }] });
+
+  isBroken = true;
+  control.raiseEpoch(4n, 'w/2');
+  expect(control.value.epoch).toBe(4n);
+  await expect(control.save({ history: [{ epoch: 4n, startLsn: 200n }] })).rejects.toThrow('EIO');
+  expect(control.value).toMatchObject({ epoch: 3n, writerId: 'w/1', history: [{ epoch: 3n, startLsn: 100n }] });
+  expect(read().value).toMatchObject({ epoch: 3n, writerId: 'w/1' });
+
+  isBroken = false;
+  control.raiseEpoch(4n, 'w/2');
+  control.takeBack();
+  expect(control.value.epoch).toBe(3n);
+  control.raiseEpoch(5n, 'w/3');
+  await control.save({});
+  expect(read().value).toMatchObject({ epoch: 5n, writerId: 'w/3' });
+});
