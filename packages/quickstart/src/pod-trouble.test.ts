@@ -31,3 +31,23 @@ test('what failed before this start is not told', () => {
   expect(failedContainer(ended('2026-11-26T09:59:59Z'), since)).toBeUndefined();
   expect(failedContainer(ended('2026-11-26T10:00:01Z'), since)?.name).toBe('x');
 });
+
+test('a run of before this start, whose end is only noted now, is not told', () => {
+  const run = (startedAt: string) => ({
+    status: {
+      containerStatuses: [
+        {
+          name: 'x',
+          image: 'x',
+          imageID: '',
+          ready: false,
+          restartCount: 1,
+          lastState: { terminated: { exitCode: 137, startedAt: new Date(startedAt), finishedAt: new Date('2026-11-26T10:00:01Z') } },
+        },
+      ],
+    },
+  });
+  const since = new Date('2026-11-26T10:00:00Z');
+  expect(failedContainer(run('2026-11-26T09:00:00Z'), since)).toBeUndefined();
+  expect(failedContainer(run('2026-11-26T10:00:00Z'), since)?.name).toBe('x');
+});

@@ -32,11 +32,15 @@ export async function podTroubles(cluster: { readonly name: string; readonly nam
   }
 }
 
-/** The container whose last run failed since then and that has not been ready after it. */
+/**
+ * The container whose last run began and failed since then, and that has not been ready after it. A run that began before ended with
+ * the control plane that ran it, and the new one only notes that: its log says nothing of today.
+ */
 export function failedContainer(pod: V1Pod, since: Date): V1ContainerStatus | undefined {
   return pod.status?.containerStatuses?.find((status) => {
     const ended = status.state?.terminated ?? status.lastState?.terminated;
-    return !status.ready && ended !== undefined && ended.exitCode !== 0 && (ended.finishedAt === undefined || ended.finishedAt >= since);
+    if (status.ready || ended === undefined || ended.exitCode === 0) return false;
+    return [ended.startedAt, ended.finishedAt].every((at) => at === undefined || at >= since);
   });
 }
 
