@@ -1,6 +1,6 @@
 import { ConfigError, parseAddress, readConfig, setting, type ConfigSchema } from '@kube-aurora/process';
+import { parseEndpoints, type Endpoint } from '@kube-aurora/rpc';
 import { COPIES } from '@kube-aurora/volume';
-import type { StorageAddress } from './segments.ts';
 
 /** The agent's settings; also their documentation. */
 export const CONFIG_SCHEMA = {
@@ -66,7 +66,7 @@ export const CONFIG_SCHEMA = {
 export interface AgentConfig {
   readonly volumeId: string;
   readonly volumeExists: boolean;
-  readonly storage: readonly StorageAddress[];
+  readonly storage: readonly Endpoint[];
   readonly dataDir: string;
   readonly pgListen: { readonly host: string; readonly port: number };
   readonly metricsListen: string;
@@ -121,24 +121,8 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
   return config;
 }
 
-function parseStorage(text: string): StorageAddress[] {
-  const storage = text.split(',').map((entry) => {
-    const [id, zone, address, ...rest] = entry.trim().split('=');
-    if (
-      id === undefined ||
-      id === '' ||
-      zone === undefined ||
-      address === undefined ||
-      rest.length > 0 ||
-      parseAddress(address) === undefined
-    ) {
-      throw new Error(`'${entry}' is not id=zone=host:port`);
-    }
-    return { id, zone, address };
-  });
+function parseStorage(text: string): Endpoint[] {
+  const storage = parseEndpoints(text, 'zoned');
   if (storage.length !== COPIES) throw new Error(`names ${storage.length} daemons, a volume has ${COPIES}`);
-  for (const key of ['id', 'address'] as const) {
-    if (new Set(storage.map((one) => one[key])).size !== COPIES) throw new Error(`the same ${key} twice`);
-  }
   return storage;
 }

@@ -15,6 +15,7 @@ import {
 } from '@kube-aurora/pg-format';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
+import { PLAIN_TEXT } from '@kube-aurora/rpc';
 import { recordsOf } from '@kube-aurora/volume';
 import { openVolume, type OpenOutcome, type OpenedVolume } from './open/open-volume.ts';
 import { HOME_GROUP, SINGLE_GROUP, homeSegment } from './placement.ts';
@@ -69,7 +70,8 @@ const identity = (writerId: string): WriterIdentity => ({ segment: homeSegment(V
 beforeEach(async () => {
   oldestRead = undefined;
   fakes = await startFakeSegments(BASE);
-  endpoints = connectSegments(fakes.map((fake, index) => ({ id: fake.id, zone: `z${index >> 1}`, address: fake.address })));
+  const list = fakes.map(({ id, address }, index) => ({ id, zone: `z${index >> 1}`, address }));
+  endpoints = connectSegments(list, PLAIN_TEXT);
 });
 afterEach(() => {
   for (const cleanup of cleanups.splice(0).toReversed()) cleanup();

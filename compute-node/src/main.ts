@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, runMain, serveStatus } from '@kube-aurora/process';
+import { PLAIN_TEXT } from '@kube-aurora/rpc';
 import { Agent } from './agent.ts';
 import { writerPhases } from './agent-phases.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
@@ -27,7 +28,7 @@ await runMain(logger, async () => {
   const config = readAgentConfig(process.env, process.argv.slice(2));
   const registry = new Registry();
   collectProcessMetrics(registry);
-  const segments = connectSegments(config.storage);
+  const segments = connectSegments(config.storage, PLAIN_TEXT);
   const place = await preparePostgresPlace(config.dataDir, process.env);
   const clock = systemClock();
   const { installation, account, trialDir } = place;

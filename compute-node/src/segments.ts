@@ -1,4 +1,4 @@
-import { SegmentClient, type SegmentApi, type SegmentId } from '@kube-aurora/rpc';
+import { SegmentClient, type Credentials, type Endpoint, type SegmentApi, type SegmentId } from '@kube-aurora/rpc';
 
 /** One storage daemon that holds a copy of the volume. */
 export interface SegmentEndpoint {
@@ -15,13 +15,7 @@ export interface WriterIdentity {
   readonly writerId: string;
 }
 
-export interface StorageAddress {
-  readonly id: string;
-  readonly zone: string;
-  readonly address: string;
-}
-
 /** Connects lazily: a daemon that is away costs nothing until it is spoken to. */
-export function connectSegments(storage: readonly StorageAddress[]): SegmentEndpoint[] {
-  return storage.map(({ id, zone, address }, index) => ({ index, id, zone, client: new SegmentClient(address) }));
+export function connectSegments(storage: readonly Endpoint[], credentials: Credentials): SegmentEndpoint[] {
+  return storage.map(({ id, zone, address }, index) => ({ index, id, zone, client: new SegmentClient(address, credentials) }));
 }

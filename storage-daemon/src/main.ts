@@ -14,18 +14,17 @@ import { Daemon } from './daemon.ts';
 import { systemDisk } from './disk/system-disk.ts';
 import { grpcNetwork } from './edge/daemon-network.ts';
 import { REPAIR_COMMAND, REPAIR_HELP, repairEpochs } from './repair/command.ts';
-import { parsePeers, PeerListError } from './peers/peer-set.ts';
+import { parseEndpoints, PLAIN_TEXT, type Endpoint } from '@kube-aurora/rpc';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
 
 const logger = createLogger('storage-daemon');
 const MIB = 1024 * 1024;
 
-function readPeers(text: string): ReturnType<typeof parsePeers> {
+function readPeers(text: string): Endpoint[] {
   try {
-    return parsePeers(text);
+    return parseEndpoints(text, 'plain');
   } catch (error) {
-    if (error instanceof PeerListError) throw new ConfigError([`--peers (AURORA_PEERS): ${error.message}`]);
-    throw error;
+    throw new ConfigError([`--peers (AURORA_PEERS): ${error instanceof Error ? error.message : String(error)}`]);
   }
 }
 
@@ -59,7 +58,7 @@ await runMain(logger, async () => {
     scrubBytesPerSecond: config.scrubBytesPerSecond,
     logger,
     disk: systemDisk(),
-    network: grpcNetwork(clock),
+    network: grpcNetwork(clock, PLAIN_TEXT),
     clock,
   });
   collectProcessMetrics(daemon.metrics.registry);

@@ -4,6 +4,7 @@ import { systemClock } from '@kube-aurora/clock';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { APPEND_PART_BYTES } from './append-parts.ts';
 import { SegmentClient } from './client.ts';
+import { PLAIN_TEXT } from './credentials.ts';
 import { AuroraRpcError } from './errors.ts';
 import type { AppendRequest } from './messages.ts';
 import { addSegmentService, createServer, listenBounded, SERVER_LIMITS, type Listening } from './server.ts';
@@ -106,5 +107,14 @@ it('connections of one address are bounded, and have room again when some end', 
       timeout: 20_000,
     })
     .toMatch(/is here/);
+  client.close();
+});
+
+it('a client speaks with the credentials it was given', async () => {
+  const { server } = PLAIN_TEXT;
+  const client = new SegmentClient(`127.0.0.1:${listening.port}`, { client: credentials.createSsl(), server });
+  await expect(client.status({ volumeId: 'x', pg: 0 }, { deadlineMs: 2000 })).rejects.toMatchObject({
+    code: expect.stringMatching(/UNREACHABLE|DEADLINE/) as string,
+  });
   client.close();
 });

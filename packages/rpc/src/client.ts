@@ -1,7 +1,7 @@
 import {
   Client,
-  credentials,
   Metadata,
+  type ChannelCredentials,
   type ChannelOptions,
   type ClientDuplexStream,
   type ClientReadableStream,
@@ -10,6 +10,7 @@ import {
   type ServiceDefinition,
 } from '@grpc/grpc-js';
 import type { AppendStream, CallOptions, ImportCall, PeerApi, SegmentApi } from './api.ts';
+import { PLAIN_TEXT, type Credentials } from './credentials.ts';
 import { AuroraRpcError, fromServiceError } from './errors.ts';
 import type {
   AppendRequest,
@@ -58,10 +59,10 @@ class ServiceClient {
   readonly #client: Client;
   readonly #service: ServiceDefinition;
 
-  constructor(address: string, service: ServiceDefinition) {
+  constructor(address: string, service: ServiceDefinition, credentials: ChannelCredentials) {
     this.address = address;
     this.#service = service;
-    this.#client = new Client(address, credentials.createInsecure(), CHANNEL_OPTIONS);
+    this.#client = new Client(address, credentials, CHANNEL_OPTIONS);
   }
 
   method<Request, Response>(name: string): MethodDefinition<Request, Response> {
@@ -157,8 +158,8 @@ async function* readAll<Response>(stream: ClientReadableStream<Response>, peer: 
 /** The compute's view of one storage daemon. Every failure is an AuroraRpcError. */
 export class SegmentClient implements SegmentApi {
   readonly #rpc: ServiceClient;
-  constructor(address: string) {
-    this.#rpc = new ServiceClient(address, SEGMENT_SERVICE);
+  constructor(address: string, credentials: Credentials = PLAIN_TEXT) {
+    this.#rpc = new ServiceClient(address, SEGMENT_SERVICE, credentials.client);
   }
   get address(): string {
     return this.#rpc.address;
@@ -196,8 +197,8 @@ export class SegmentClient implements SegmentApi {
 /** One storage daemon's view of another. Every failure is an AuroraRpcError. */
 export class PeerClient implements PeerApi {
   readonly #rpc: ServiceClient;
-  constructor(address: string) {
-    this.#rpc = new ServiceClient(address, PEER_SERVICE);
+  constructor(address: string, credentials: Credentials = PLAIN_TEXT) {
+    this.#rpc = new ServiceClient(address, PEER_SERVICE, credentials.client);
   }
   get address(): string {
     return this.#rpc.address;

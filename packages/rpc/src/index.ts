@@ -1,5 +1,7 @@
 export * from './api.ts';
 export { APPEND_PART_BYTES } from './append-parts.ts';
+export { PLAIN_TEXT, type Credentials } from './credentials.ts';
+export { parseEndpoints, type Endpoint } from './endpoint-list.ts';
 export * from './errors.ts';
 export * from './messages.ts';
 export * from './client.ts';

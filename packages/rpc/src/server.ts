@@ -1,7 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
 import {
   Server,
-  ServerCredentials,
   type sendUnaryData,
   type ServerDuplexStream,
   type ServerReadableStream,
@@ -13,6 +12,7 @@ import { createServer as createTcpServer, type Socket } from 'node:net';
 import { JoinedAppendCall } from './append-parts.ts';
 import { CHANNEL_OPTIONS } from './client.ts';
 import type { AppendCall } from './api.ts';
+import { PLAIN_TEXT, type Credentials } from './credentials.ts';
 import { toServiceError } from './errors.ts';
 import type {
   AppendRequest,
@@ -176,8 +176,9 @@ export function listenBounded(
   address: string,
   onRefused: () => void,
   limits: { readonly connections: number; readonly connectionsPerAddress: number } = SERVER_LIMITS,
+  credentials: Credentials = PLAIN_TEXT,
 ): Promise<Listening> {
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const injector = server.createConnectionInjector(credentials.server);
   const open = new Map<string, number>();
   const sockets = new Set<Socket>();
   const listener = createTcpServer((socket) => {
@@ -222,9 +223,9 @@ export function listenBounded(
 }
 
 /** Binds and starts; resolves with the port taken (of use when `address` asks for port 0). */
-export function listen(server: Server, address: string): Promise<number> {
+export function listen(server: Server, address: string, credentials: Credentials = PLAIN_TEXT): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(address, credentials.server, (error, port) => {
       if (error !== null) reject(error);
       else resolve(port);
     });

@@ -6,6 +6,8 @@ import {
   createServer,
   listenBounded,
   PeerClient,
+  SERVER_LIMITS,
+  type Credentials,
   type PeerApi,
   type PeerHandlers,
   type SegmentHandlers,
@@ -34,16 +36,16 @@ export interface DaemonListener {
   close(): void;
 }
 
-export function grpcNetwork(clock: Clock): DaemonNetwork {
+export function grpcNetwork(clock: Clock, credentials: Credentials): DaemonNetwork {
   return {
-    connect: (address) => new PeerClient(address),
+    connect: (address) => new PeerClient(address, credentials),
     async serve({ segment, peer, turnedAway }, address) {
       const server = createServer();
       const health = new HealthImplementation({ '': 'NOT_SERVING' });
       addSegmentService(server, segment, clock);
       addPeerService(server, peer, clock);
       health.addToServer(server);
-      const { port, close } = await listenBounded(server, address, turnedAway);
+      const { port, close } = await listenBounded(server, address, turnedAway, SERVER_LIMITS, credentials);
       health.setStatus('', 'SERVING');
       return { port, leaving: () => health.setStatus('', 'NOT_SERVING'), close };
     },

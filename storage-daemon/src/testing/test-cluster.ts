@@ -11,6 +11,7 @@ import {
   type AppendResponse,
   type AppendStream,
   type SegmentState,
+  PLAIN_TEXT,
 } from '@kube-aurora/rpc';
 import { Daemon } from '../daemon.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -74,7 +75,7 @@ export class TestCluster {
       scrubBytesPerSecond: 0,
       logger: this.logger,
       disk: this.disks.get(i) ?? systemDisk(),
-      network: grpcNetwork(systemClock()),
+      network: grpcNetwork(systemClock(), PLAIN_TEXT),
       clock: systemClock(),
     });
     this.daemons[i] = daemon;
