@@ -73,9 +73,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'unlinked-batch-taken',
     rule: 'a batch is taken only when it links to the end of the log, in place and in epoch',
-    file: 'storage-daemon/src/segment/segment.ts',
-    find: 'if (header.backlink < tail.lsn || header.previousEpoch !== tail.epoch) {',
-    replace: 'if (header.backlink < tail.lsn) {',
+    file: 'storage-daemon/src/redo-log/log-chain.ts',
+    find: "if (header.backlink < end.lsn || header.previousEpoch !== end.epoch) return 'forked';",
+    replace: "if (header.backlink < end.lsn) return 'forked';",
   },
   {
     name: 'applied-past-vdl',

@@ -1,4 +1,5 @@
 import type { Disk } from '../disk/disk.ts';
+import { formatLsn } from '@kube-aurora/pg-format';
 import type { EpochRun, RedoBatchHeader } from '@kube-aurora/volume';
 import { LogFile } from './log-file.ts';
 
@@ -13,12 +14,20 @@ export interface ChainLink {
   readonly epoch: bigint;
 }
 
-/** Does `header` continue the chain that ends at `link`? Says what is wrong, or undefined. */
-export function chainFault(link: ChainLink, header: RedoBatchHeader): string | undefined {
-  if (header.backlink !== link.lsn) return `backlink ${header.backlink} does not match the end ${link.lsn} of the batch before it`;
-  if (header.previousEpoch !== link.epoch)
-    return `previous epoch ${header.previousEpoch} does not match epoch ${link.epoch} of the batch before it`;
-  return undefined;
+/** How a batch stands to the end of a chain. forked: it follows another batch than the chain's last. */
+export type Link = 'next' | 'duplicate' | 'gap' | 'forked';
+
+/** The rule of the chain: a batch is next when it links to the end, in place and in epoch. */
+export function linkTo(end: ChainLink, header: RedoBatchHeader): Link {
+  if (header.endLsn <= end.lsn) return 'duplicate';
+  if (header.backlink > end.lsn) return 'gap';
+  if (header.backlink < end.lsn || header.previousEpoch !== end.epoch) return 'forked';
+  return 'next';
+}
+
+/** Why a batch is not next, for people. */
+export function describeLink(end: ChainLink, { backlink, previousEpoch }: RedoBatchHeader): string {
+  return `${formatLsn(backlink)} of epoch ${previousEpoch} does not link to the log's end ${formatLsn(end.lsn)} of epoch ${end.epoch}`;
 }
 
 export class LogChain {

@@ -12,7 +12,14 @@ import type { LogDamage } from './log-recovery.ts';
 import { RedoLog } from './redo-log.ts';
 import { syntheticRecord } from '../testing/synthetic-records.ts';
 
-const OPTIONS = { fileBytes: 4096, tailCacheBytes: 2048, disk: systemDisk(), clock: systemClock() };
+const OPTIONS = {
+  fileBytes: 4096,
+  tailCacheBytes: 2048,
+  disk: systemDisk(),
+  clock: systemClock(),
+  onDurable: () => {},
+  onFailure: () => {},
+};
 const START = { lsn: 1000n, epoch: 1n };
 let directory: string;
 

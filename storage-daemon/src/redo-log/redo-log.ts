@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format';
 import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, type EpochRun, type RedoBatchHeader } from '@kube-aurora/volume';
 import { findBatch, offsetOfBatch, offsetOfDamagedBatch } from './find-batch.ts';
-import { GroupCommit } from './group-commit.ts';
-import type { ChainLink, LogChain } from './log-chain.ts';
+import { GroupCommit, type GroupCommitEvents } from './group-commit.ts';
+import { describeLink, linkTo, type ChainLink, type LogChain } from './log-chain.ts';
 import { LogClosedError, LogGoneError } from './log-errors.ts';
 import { logFileName, type LogFile } from './log-file.ts';
 import { LogReader } from './log-reader.ts';
@@ -20,7 +20,7 @@ import { TailCache } from './tail-cache.ts';
  * `durable` only names what an fdatasync has covered.
  */
 
-export interface RedoLogOptions {
+export interface RedoLogOptions extends GroupCommitEvents {
   readonly fileBytes: number;
   readonly tailCacheBytes: number;
   readonly disk: Disk;
@@ -36,9 +36,6 @@ export class RedoLog {
   readonly #cache: TailCache;
   readonly #commit: GroupCommit;
   #isClosed = false;
-  /** Called after each fdatasync, when `durable` has moved. */
-  onDurable: () => void = () => {};
-  onFailure: (error: Error) => void = () => {};
 
   private constructor(directory: string, options: RedoLogOptions, chain: LogChain) {
     this.#directory = directory;
@@ -47,10 +44,7 @@ export class RedoLog {
     this.#chain = chain;
     this.#cache = new TailCache(options.tailCacheBytes);
     this.reader = new LogReader(chain, this.#cache);
-    this.#commit = new GroupCommit({ directory, disk: options.disk, clock: options.clock }, chain, {
-      onDurable: () => this.onDurable(),
-      onFailure: (error) => this.onFailure(error),
-    });
+    this.#commit = new GroupCommit({ directory, disk: options.disk, clock: options.clock }, chain, options);
   }
 
   /**
@@ -128,9 +122,8 @@ export class RedoLog {
     if (this.#isClosed) throw new LogClosedError();
     if (this.#commit.failure !== undefined) throw this.#commit.failure;
     const chain = this.#chain;
-    if (header.backlink !== chain.tail.lsn || header.previousEpoch !== chain.tail.epoch) {
-      throw new Error(`batch at ${formatLsn(header.startLsn)} does not link to the log's end ${formatLsn(chain.tail.lsn)}`);
-    }
+    if (linkTo(chain.tail, header) !== 'next')
+      throw new Error(`batch at ${formatLsn(header.startLsn)}: ${describeLink(chain.tail, header)}`);
     const file = this.#fileFor(Number(header.backlink), batch.length);
     const offset = file.used;
     chain.extend(file, header);

@@ -1,6 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
 import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError, type RedoBatchHeader } from '@kube-aurora/volume';
-import { chainFault, type ChainLink } from './log-chain.ts';
+import { describeLink, linkTo, type ChainLink } from './log-chain.ts';
 import type { LogFile } from './log-file.ts';
 
 /** Reads a log file from the start and says where its sound batches end, and why. */
@@ -72,8 +72,7 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined, cloc
         await clock.turn();
       }
       const header = checkRedoBatch(buffer, within);
-      const fault = last === undefined ? undefined : chainFault(last, header);
-      if (fault !== undefined) return { offset, damage: fault };
+      if (last !== undefined && linkTo(last, header) !== 'next') return { offset, damage: describeLink(last, header) };
       last = { lsn: header.endLsn, epoch: header.epoch };
       yield { header, bytes: buffer.subarray(within, within + header.totalBytes), offset };
       within += header.totalBytes;

@@ -136,8 +136,6 @@ export class SegmentStorage {
       onCheckpoint: async (checkpoint) => void (await log.dropBelow(hooks.dropLimit(checkpoint))),
       onFailure: hooks.onDamage,
     });
-    log.onDurable = () => this.#onDurable();
-    log.onFailure = hooks.onLogFailure;
     applier.onProgress = () => {
       this.checkpointer.maybeStart();
       hooks.onProgress();
@@ -170,6 +168,8 @@ export class SegmentStorage {
       throw new StoreUnusableError(`the page store cannot be opened: ${String(error instanceof Error ? (error.cause ?? error) : error)}`);
     }
     let log: RedoLog | undefined;
+    // Nothing is appended, and so nothing becomes durable, before it is there.
+    let storage: SegmentStorage | undefined;
     try {
       const { checkpoint, state, removals } = await readCheckpoint(store, hooks);
       const table = new RecordTable();
@@ -184,7 +184,16 @@ export class SegmentStorage {
       // Batches past the checkpoint are indexed after the scan, read back through the log in pieces.
       log = await RedoLog.open(
         logDirectory(directory, control.logGeneration),
-        { fileBytes: limits.logFileBytes, tailCacheBytes: limits.tailCacheBytes, disk, clock: hooks.clock },
+        {
+          fileBytes: limits.logFileBytes,
+          tailCacheBytes: limits.tailCacheBytes,
+          disk,
+          clock: hooks.clock,
+          onDurable: () => {
+            if (storage !== undefined) storage.#onDurable();
+          },
+          onFailure: hooks.onLogFailure,
+        },
         checkpoint,
         (header, _bytes, position) => {
           if (header.endLsn > checkpoint.lsn) later.push({ header, batch: Buffer.alloc(0), position });
@@ -207,7 +216,7 @@ export class SegmentStorage {
         opened.addNow(header, log.reader.batch(position, header.totalBytes), position);
         if (opened.recordsIndexed % 4096 < header.recordCount) await hooks.clock.turn();
       }
-      const storage = new SegmentStorage({
+      storage = new SegmentStorage({
         log,
         store,
         table,

@@ -6,6 +6,7 @@ import type { Logger } from '@kube-aurora/process';
 import type { PageId } from '@kube-aurora/redo';
 import { AuroraRpcError, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
 import { isBatchValid, type RedoBatchHeader } from '@kube-aurora/volume';
+import { describeLink, linkTo } from '../redo-log/log-chain.ts';
 import type { SegmentStorage } from './segment-storage.ts';
 import type { SegmentControl } from './control-file.ts';
 import { CurrentControl } from './current-control.ts';
@@ -174,14 +175,9 @@ export class Segment {
       );
     }
     const { tail } = storage.log;
-    if (header.endLsn <= tail.lsn) return 'duplicate';
-    if (header.backlink > tail.lsn) return 'gap';
-    if (header.backlink < tail.lsn || header.previousEpoch !== tail.epoch) {
-      throw new AuroraRpcError(
-        'INVALID',
-        `batch.backlink: ${formatLsn(header.backlink)} of epoch ${header.previousEpoch} does not link to the log's end ${formatLsn(tail.lsn)} of epoch ${tail.epoch}`,
-      );
-    }
+    const link = linkTo(tail, header);
+    if (link === 'forked') throw new AuroraRpcError('INVALID', `batch.backlink: ${describeLink(tail, header)}`);
+    if (link !== 'next') return link;
     if (this.lifecycle.unwritable !== undefined) return 'unwritable';
     storage.append(header, batch);
     return 'appended';
