@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import type { Clock } from '@kube-aurora/clock';
 import { DB_STATE, INVALID_LSN, encodePgControl, formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
-import { RMGRS_NEEDING_IMAGES, SLRU_KINDS, SLRU_NAMES, decodePageKey, type DatabaseDirectory, type VolumeState } from '@kube-aurora/redo';
+import { RMGRS_NEEDING_IMAGES, SLRU_KINDS, SLRU_NAMES, decodePageKey, type VolumeState } from '@kube-aurora/redo';
 import type { FailureReason } from './agent-state.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentMetrics } from './metrics.ts';
 import { fetchComputeImage } from './open/compute-image.ts';
 import { makeFirstBatch, type FirstBatch } from './open/first-batch.ts';
-import { committedIn, databaseHomes, databasesInTwoPlaces, leftoverDirectories, pgDatabaseFork } from './open/leftover-directories.ts';
+import { findLeftovers } from './open/dropped-leftovers.ts';
 import type { OpenedVolume } from './open/open-volume.ts';
 import type { OpeningStep } from './open/opening-steps.ts';
 import { SINGLE_GROUP } from './placement.ts';
@@ -35,9 +35,6 @@ const ANSWER_WITHIN_MS = 1000;
 const LAST_WORDS_MS = 250;
 /** After this an ordered restart becomes one without a shutdown checkpoint: nothing acknowledged is lost by it. */
 const RESTART_WITHIN_MS = 60_000;
-
-/** Largest run of pages in one GetPages. */
-const PAGES_PER_READ = 128;
 
 /** Why an epoch of ours ended. */
 export type SessionEnd =
@@ -211,7 +208,7 @@ export class WriterSession {
     });
     const imageMs = elapsedMs();
     onStep('directory');
-    const leftovers = await this.#findLeftovers(state, slruPages);
+    const leftovers = await findLeftovers({ state, slruPages }, (range) => this.pageReader.read(range, opened.startLsn), logger);
     const first = makeFirstBatch(state, slruPages, clock.wallTime(), leftovers);
     const durable = this.writePath.appendFirst(first.records);
     const set = await chosen;
@@ -309,24 +306,6 @@ export class WriterSession {
     discardOld(this.#options.place.dataDir).catch((error: unknown) =>
       this.#options.logger.warn({ err: error }, 'the old data directory could not be deleted'),
     );
-  }
-
-  /** Directories that an interrupted move of a database left; they are dropped before PostgreSQL starts. */
-  async #findLeftovers(state: VolumeState, slruPages: ReadonlyMap<string, Buffer>): Promise<readonly DatabaseDirectory[]> {
-    if (databasesInTwoPlaces(state).size === 0) return [];
-    const { opened, logger } = this.#options;
-    const fork = pgDatabaseFork(state);
-    const runs: Buffer[] = [];
-    for (let block = 0; fork !== undefined && block < fork.blocks; block += PAGES_PER_READ) {
-      const count = Math.min(PAGES_PER_READ, fork.blocks - block);
-      runs.push(await this.pageReader.read({ ...fork, block, count }, opened.startLsn));
-    }
-    const { dropped, doubtful } = leftoverDirectories(state, databaseHomes(Buffer.concat(runs), committedIn(slruPages)));
-    if (dropped.length > 0) logger.warn({ directories: dropped }, 'dropped what an interrupted move of a database left');
-    if (doubtful.length > 0) {
-      logger.warn({ directories: doubtful }, 'a database has a second directory, with relations that it has nowhere else; left alone');
-    }
-    return dropped;
   }
 
   /** A postmaster that hangs ends by nobody else's hand: without this its database would be away for good. */
