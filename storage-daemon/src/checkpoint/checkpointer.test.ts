@@ -69,10 +69,12 @@ class HotPage {
   }
 }
 
-function slowWrites(storage: SegmentStorage, ms: number): void {
+/** Every write of the store lets `steps` of something else happen first, or a second pass: slow beside it, on whatever machine. */
+function slowWrites(storage: SegmentStorage, counted: () => number, steps: number): void {
   const write = storage.store.write.bind(storage.store);
   vi.spyOn(storage.store, 'write').mockImplementation(async (...given) => {
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    const enough = counted() + steps;
+    for (let waited = 0; waited < 1000 && counted() < enough; waited += 2) await new Promise((resolve) => setTimeout(resolve, 2));
     return write(...given);
   });
 }
@@ -98,7 +100,7 @@ describe('a checkpoint that is slow', () => {
     await writer.append([deltaRecord(HOT, 0, PD_LOWER, Buffer.from([0x00, 0x20]))], [0]);
     await hot.write(8);
     let storage = contentOf(running);
-    slowWrites(storage, 20);
+    slowWrites(storage, () => hot.written, 24);
     storage.checkpointer.request();
     await until(() => storage.checkpointer.isRunning);
     const before = hot.written;
