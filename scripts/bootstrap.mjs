@@ -15,8 +15,9 @@ const INSTALL_INPUTS = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json']
 
 const SOURCES = ['packages', 'storage-daemon', 'compute-node', 'operator', 'local-kube', 'docs/generate', 'test'];
 const bin = (file) => path.join(ROOT, 'node_modules', file);
-/** Types, lint, who may import whom, what nobody uses, format: the order is that of what one wants to know first. */
+/** The protocol, types, lint, who may import whom, what nobody uses, format: the order is that of what one wants to know first. */
 const CHECKS = [
+  ['packages/rpc/src/schema/main.ts', '--check'],
   [bin('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json'],
   [bin('oxlint/bin/oxlint'), '--deny-warnings'],
   [bin('dependency-cruiser/bin/dependency-cruiser.mjs'), '--config', '.dependency-cruiser.mjs', '--output-type', 'err', ...SOURCES],
@@ -36,6 +37,7 @@ const COMMANDS = {
   docs: [[bin('vitepress/bin/vitepress.js'), 'build', 'docs']],
   'docs:generate': [['docs/generate/main.ts']],
   'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],
+  'proto:generate': [['packages/rpc/src/schema/main.ts']],
   bench: [['test/bench/main.ts']],
   simulate: [['test/simulation/main.ts']],
   'simulate:mutations': [['test/simulation/find-mutations.ts']],

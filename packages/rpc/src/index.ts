@@ -6,5 +6,7 @@ export * from './errors.ts';
 export * from './messages.ts';
 export * from './client.ts';
 export * from './server.ts';
-export { encodeAppendRequest, joinAppendRequests, WireError } from './wire.ts';
+export type { SegmentFault } from './segment-fault.ts';
+export { encodeAppendRequest, joinAppendRequests } from './wire.ts';
+export { WireError } from './wire-fields.ts';
 export { PEER_SERVICE, SEGMENT_SERVICE, type PreparedAppend } from './service-definition.ts';

@@ -1,56 +1,53 @@
-/**
- * The messages of proto/segment.proto and proto/peer.proto as TypeScript sees them. 64-bit fields are bigint, bytes are
- * Buffer, and absent messages are undefined. Field names are the proto's, in camel case.
- */
+// Made from proto/*.proto by `npm run proto:generate`: change those, not this.
+
+import type { SegmentFault } from './segment-fault.ts';
+
+/** 64-bit fields are bigint, bytes are Buffer, and what is absent is undefined. */
+
+export type SegmentPhase = 'EMPTY' | 'IMPORTING' | 'READY' | 'DAMAGED';
+
+export type AppendResult = 'OK' | 'FENCED' | 'GAP' | 'REFUSED' | 'UNWRITABLE';
+
 export interface SegmentId {
+  /** UUID */
   volumeId: string;
+  /** protection group index */
   pg: number;
 }
 
 export interface EpochStart {
   epoch: bigint;
+  /** batches of lower epochs that end past it are annulled */
   startLsn: bigint;
 }
 
-export type SegmentPhase = 'EMPTY' | 'IMPORTING' | 'READY' | 'DAMAGED';
-
-/** What is wrong with a segment; decisions are made by this and never by a message. Absent while it is sound. */
-export type SegmentFault =
-  /** Stopped for a reason without a kind of its own, or one that a later release has. */
-  | { kind: 'UNKNOWN' }
-  /** Stored bytes fail their check; a copy from a peer mends it. */
-  | { kind: 'DAMAGED_DATA'; part: 'page' | 'log' | 'state' | 'control' }
-  /** Redo that cannot be applied here, nor by any copy of the same bytes. `page` is '' when the record concerns none. */
-  | { kind: 'REDO_FAILED'; lsn: bigint; record: string; page: string }
-  /** May have acknowledged redo up to `lsn`, and has it up to `heldLsn`; it is no proof of anything until it has it again. */
-  | { kind: 'LOST_REDO'; lsn: bigint; heldLsn: bigint }
-  /** Its own epoch history lets `epoch` start at `startLsn`, and redo is durable up to `durableLsn`. */
-  | { kind: 'HISTORY_REFUSED'; epoch: bigint; startLsn: bigint; durableLsn: bigint }
-  /** Takes no redo until there is room; serves reads and peers. Not damage. */
-  | { kind: 'DISK_FULL'; freeBytes: bigint; neededBytes: bigint }
-  /** The operating system refused a read or write; `error` is the errno's name. */
-  | { kind: 'DISK_ERROR'; error: string; operation: string };
-
 export interface SegmentState {
   phase: SegmentPhase;
+  /** volume epoch: lower ones are refused */
   epoch: bigint;
+  /** end of the last batch held without a gap */
   scl: bigint;
+  /** epoch that wrote that batch (base_epoch when there is none) */
   lastBatchEpoch: bigint;
+  /** epoch of the import this segment stands on */
   baseEpoch: bigint;
   baseLsn: bigint;
+  /** pages and state can be read up to here */
   appliedLsn: bigint;
+  /** highest VDL heard of */
   vdl: bigint;
+  /** redo can be fetched from here */
   logStartLsn: bigint;
   systemIdentifier: bigint;
   history: EpochStart[];
-  /** For people only. */
+  /** for people only */
   message: string;
   daemonId: string;
   zone: string;
   pgmrpl: bigint;
   bytesUsed: bigint;
   fault: SegmentFault | undefined;
-  /** The segment may have acknowledged redo up to here; until its SCL is there it proves nothing. 0n: lost nothing. */
+  /** until its SCL is there the segment makes no promise to an opener, and proves nothing; 0: lost nothing */
   recoverToLsn: bigint;
 }
 
@@ -58,20 +55,21 @@ export interface AppendHello {
   segment: SegmentId;
   epoch: bigint;
   writerId: string;
+  /** a segment that was away during Truncate annuls now */
   history: EpochStart[];
 }
 
 export interface AppendRequest {
   hello: AppendHello | undefined;
-  /** Whole redo batches, back to back, or undefined when only the points are reported. A view into the received message. */
+  /** redo batches, back to back; layout in packages/volume/src/redo-batch.ts; marshalled by hand */
   batches: Buffer | undefined;
+  /** everything at or below is durable on a write quorum and may be applied */
   vdl: bigint;
+  /** no compute reads below this */
   pgmrpl: bigint;
-  /** The batches go on in the next message. Servers put them together before anybody sees them. */
+  /** `batches` go on in the next message: no message has to be longer than a few MiB */
   more?: boolean;
 }
-
-export type AppendResult = 'OK' | 'FENCED' | 'GAP' | 'REFUSED' | 'UNWRITABLE';
 
 export interface AppendResponse {
   scl: bigint;
@@ -83,12 +81,14 @@ export interface AppendResponse {
 export interface OpenEpochRequest {
   segment: SegmentId;
   epoch: bigint;
+  /** the same writer may repeat itself; another one gets EPOCH_TAKEN */
   writerId: string;
 }
 
 export interface TruncateRequest {
   segment: SegmentId;
   epoch: bigint;
+  /** whole, ascending; the last entry is (epoch, start of the new epoch) */
   history: EpochStart[];
 }
 
@@ -106,11 +106,14 @@ export interface GetPagesRequest {
   relNumber: number;
   fork: number;
   block: number;
+  /** 1..256 consecutive blocks */
   count: number;
 }
 
 export interface GetPagesResponse {
+  /** one byte a page: 1 it exists at that LSN, 0 it does not (its 8 KiB are zeros) */
   present: Buffer;
+  /** count × 8192 bytes */
   pages: Buffer;
   lsn: bigint;
 }
@@ -121,16 +124,25 @@ export interface ComputeImageRequest {
   lsn: bigint;
 }
 
-export interface PageImage {
-  key: Buffer;
-  page: Buffer;
-}
-
 export interface ComputeImageChunk {
+  /** encodeVolumeState (packages/redo); whole, in the first chunk or split over the first few */
   volumeState: Buffer;
   stateComplete: boolean;
   slruPages: PageImage[];
   lsn: bigint;
+}
+
+export interface PageImage {
+  /** encodePageKey (packages/redo) */
+  key: Buffer;
+  /** 8192 bytes */
+  page: Buffer;
+}
+
+export interface ImportBaseRequest {
+  begin: ImportBegin | undefined;
+  pages: PageImage[];
+  finish: boolean;
 }
 
 export interface ImportBegin {
@@ -141,12 +153,6 @@ export interface ImportBegin {
   volumeState: Buffer;
 }
 
-export interface ImportBaseRequest {
-  begin: ImportBegin | undefined;
-  pages: PageImage[];
-  finish: boolean;
-}
-
 export interface GossipRequest {
   segment: SegmentId;
   state: SegmentState;
@@ -155,11 +161,14 @@ export interface GossipRequest {
 export interface FetchRedoRequest {
   segment: SegmentId;
   fromLsn: bigint;
+  /** epoch of the batch that ends at from_lsn; a mismatch is refused */
   fromEpoch: bigint;
+  /** 0: all */
   toLsn: bigint;
 }
 
 export interface RedoChunk {
+  /** whole redo batches, one after another */
   batches: Buffer;
 }
 
@@ -167,18 +176,48 @@ export interface CopySegmentRequest {
   segment: SegmentId;
 }
 
-export interface StoredValue {
-  key: Buffer;
-  value: Buffer;
-}
-
 export interface CopySegmentChunk {
+  /** first chunk only: what the copy stands for */
   state: SegmentState | undefined;
   values: StoredValue[];
+}
+
+export interface StoredValue {
+  key: Buffer;
+  /** as stored, with its CRC */
+  value: Buffer;
 }
 
 export interface GetPeerPageRequest {
   segment: SegmentId;
   key: Buffer;
   lsn: bigint;
+}
+
+/** Every message by its name. */
+export interface Messages {
+  SegmentId: SegmentId;
+  EpochStart: EpochStart;
+  SegmentFault: SegmentFault;
+  SegmentState: SegmentState;
+  AppendHello: AppendHello;
+  AppendRequest: AppendRequest;
+  AppendResponse: AppendResponse;
+  OpenEpochRequest: OpenEpochRequest;
+  TruncateRequest: TruncateRequest;
+  CatchUpRequest: CatchUpRequest;
+  GetPagesRequest: GetPagesRequest;
+  GetPagesResponse: GetPagesResponse;
+  ComputeImageRequest: ComputeImageRequest;
+  ComputeImageChunk: ComputeImageChunk;
+  PageImage: PageImage;
+  ImportBaseRequest: ImportBaseRequest;
+  ImportBegin: ImportBegin;
+  GossipRequest: GossipRequest;
+  FetchRedoRequest: FetchRedoRequest;
+  RedoChunk: RedoChunk;
+  CopySegmentRequest: CopySegmentRequest;
+  CopySegmentChunk: CopySegmentChunk;
+  StoredValue: StoredValue;
+  GetPeerPageRequest: GetPeerPageRequest;
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { SegmentFault, SegmentState } from './messages.ts';
-import { faultFromMessage } from './segment-fault.ts';
+import type { SegmentState } from './messages.ts';
+import { faultFromMessage, type SegmentFault } from './segment-fault.ts';
 import { SEGMENT_SERVICE } from './service-definition.ts';
 
 const FAULTS: { readonly [kind in SegmentFault['kind']]: Extract<SegmentFault, { kind: kind }> } = {

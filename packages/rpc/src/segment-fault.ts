@@ -1,6 +1,21 @@
-import type { SegmentFault } from './messages.ts';
-
 /** SegmentFault between its flat message (proto/segment.proto) and the union: each kind has its own fields and no others. */
+
+/** What is wrong with a segment; decisions are made by this and never by a message. Absent while it is sound. */
+export type SegmentFault =
+  /** Stopped for a reason without a kind of its own, or one that a later release has. */
+  | { kind: 'UNKNOWN' }
+  /** Stored bytes fail their check; a copy from a peer mends it. */
+  | { kind: 'DAMAGED_DATA'; part: 'page' | 'log' | 'state' | 'control' }
+  /** Redo that cannot be applied here, nor by any copy of the same bytes. `page` is '' when the record concerns none. */
+  | { kind: 'REDO_FAILED'; lsn: bigint; record: string; page: string }
+  /** May have acknowledged redo up to `lsn`, and has it up to `heldLsn`; it is no proof of anything until it has it again. */
+  | { kind: 'LOST_REDO'; lsn: bigint; heldLsn: bigint }
+  /** Its own epoch history lets `epoch` start at `startLsn`, and redo is durable up to `durableLsn`. */
+  | { kind: 'HISTORY_REFUSED'; epoch: bigint; startLsn: bigint; durableLsn: bigint }
+  /** Takes no redo until there is room; serves reads and peers. Not damage. */
+  | { kind: 'DISK_FULL'; freeBytes: bigint; neededBytes: bigint }
+  /** The operating system refused a read or write; `error` is the errno's name. */
+  | { kind: 'DISK_ERROR'; error: string; operation: string };
 
 type Plain = Record<string, unknown>;
 
