@@ -1,11 +1,9 @@
-import { EventEmitter } from 'node:events';
 import {
   AuroraRpcError,
   fromServiceError,
   PEER_SERVICE,
   SEGMENT_SERVICE,
   toServiceError,
-  type AppendCall,
   type AppendRequest,
   type AppendResponse,
   type AppendStream,
@@ -22,10 +20,10 @@ import {
 import type { DaemonNetwork, DaemonServices } from '../../storage-daemon/src/edge/daemon-network.ts';
 import type { Machine } from './machine.ts';
 import { Channel, type Network } from './network.ts';
+import { ClientEnd, Inbox, ServerEnd } from './simulated-streams.ts';
 
 /** SegmentApi and PeerApi over the simulated network: the daemons' own handlers, and every message through the codec that ships. */
 
-const WRITE_BUFFER_BYTES = 64 * 1024;
 /** Messages of a server's stream that may be under way. */
 const STREAM_WINDOW = 4;
 
@@ -301,117 +299,6 @@ class Caller {
     );
     end.cancel = () => call.cancel(new AuroraRpcError('UNREACHABLE', 'cancelled'));
     return end;
-  }
-}
-
-/** The client's end of a stream that it writes. */
-class ClientEnd extends EventEmitter implements AppendStream, ImportCall {
-  channel: Channel | undefined;
-  onMessage: (message: unknown) => void = () => undefined;
-  onEnd: () => void = () => undefined;
-  cancel: () => void = () => undefined;
-  #waiting = 0;
-
-  write(message: unknown): boolean {
-    const bytes = Buffer.isBuffer(message) ? message.length : 1000;
-    this.#waiting += bytes;
-    this.channel?.send(() => {
-      const wasFull = this.#waiting > WRITE_BUFFER_BYTES;
-      this.#waiting -= bytes;
-      this.onMessage(message);
-      if (wasFull && this.#waiting <= WRITE_BUFFER_BYTES) this.emit('drain');
-    });
-    return this.#waiting <= WRITE_BUFFER_BYTES;
-  }
-
-  end(): void {
-    this.channel?.send(() => this.onEnd());
-  }
-}
-
-/** The daemon's end of an Append stream. */
-class ServerEnd extends EventEmitter implements AppendCall {
-  readonly #send: (response: AppendResponse) => void;
-  onEnd: () => void = () => undefined;
-  onError: (error: unknown) => void = () => undefined;
-  #paused = false;
-  #received: (AppendRequest | 'end')[] = [];
-
-  constructor(send: (response: AppendResponse) => void) {
-    super();
-    this.#send = send;
-    this.on('error', (error) => this.onError(error));
-  }
-
-  receive(request: AppendRequest | 'end'): void {
-    this.#received.push(request);
-    this.#flow();
-  }
-
-  #flow(): void {
-    while (!this.#paused) {
-      const next = this.#received.shift();
-      if (next === undefined) return;
-      if (next === 'end') this.emit('end');
-      else this.emit('data', next);
-    }
-  }
-
-  write(response: AppendResponse): boolean {
-    this.#send(response);
-    return true;
-  }
-
-  pause(): void {
-    this.#paused = true;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    this.#flow();
-  }
-
-  end(): void {
-    this.onEnd();
-  }
-}
-
-/** Messages that arrived and wait to be taken. */
-class Inbox<T> {
-  readonly #messages: T[] = [];
-  #end: 'open' | 'ended' | AuroraRpcError = 'open';
-  #wake: () => void = () => undefined;
-
-  push(message: T): void {
-    this.#messages.push(message);
-    this.#wake();
-  }
-
-  end(): void {
-    if (this.#end === 'open') this.#end = 'ended';
-    this.#wake();
-  }
-
-  fail(error: AuroraRpcError): void {
-    if (this.#end === 'open') this.#end = error;
-    this.#wake();
-  }
-
-  /** Undefined at the end. Throws what it failed with. */
-  async next(): Promise<{ readonly message: T } | undefined> {
-    while (this.#messages.length === 0 && this.#end === 'open') {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-    const message = this.#messages.shift();
-    if (message !== undefined) return { message };
-    if (this.#end instanceof AuroraRpcError) throw this.#end;
-    return undefined;
-  }
-
-  async *all(): AsyncGenerator<T> {
-    for (let next = await this.next(); next !== undefined; next = await this.next()) yield next.message;
   }
 }
 

@@ -1,0 +1,125 @@
+import { EventEmitter } from 'node:events';
+import {
+  AuroraRpcError,
+  type AppendCall,
+  type AppendRequest,
+  type AppendResponse,
+  type AppendStream,
+  type ImportCall,
+} from '@kube-aurora/rpc';
+import type { Channel } from './network.ts';
+
+/** Both ends of streams over the simulated network, and messages that arrived and wait to be taken. */
+
+const WRITE_BUFFER_BYTES = 64 * 1024;
+
+/** The client's end of a stream that it writes. */
+export class ClientEnd extends EventEmitter implements AppendStream, ImportCall {
+  channel: Channel | undefined;
+  onMessage: (message: unknown) => void = () => undefined;
+  onEnd: () => void = () => undefined;
+  cancel: () => void = () => undefined;
+  #waiting = 0;
+
+  write(message: unknown): boolean {
+    const bytes = Buffer.isBuffer(message) ? message.length : 1000;
+    this.#waiting += bytes;
+    this.channel?.send(() => {
+      const wasFull = this.#waiting > WRITE_BUFFER_BYTES;
+      this.#waiting -= bytes;
+      this.onMessage(message);
+      if (wasFull && this.#waiting <= WRITE_BUFFER_BYTES) this.emit('drain');
+    });
+    return this.#waiting <= WRITE_BUFFER_BYTES;
+  }
+
+  end(): void {
+    this.channel?.send(() => this.onEnd());
+  }
+}
+
+/** The daemon's end of an Append stream. */
+export class ServerEnd extends EventEmitter implements AppendCall {
+  readonly #send: (response: AppendResponse) => void;
+  onEnd: () => void = () => undefined;
+  onError: (error: unknown) => void = () => undefined;
+  #paused = false;
+  #received: (AppendRequest | 'end')[] = [];
+
+  constructor(send: (response: AppendResponse) => void) {
+    super();
+    this.#send = send;
+    this.on('error', (error) => this.onError(error));
+  }
+
+  receive(request: AppendRequest | 'end'): void {
+    this.#received.push(request);
+    this.#flow();
+  }
+
+  #flow(): void {
+    while (!this.#paused) {
+      const next = this.#received.shift();
+      if (next === undefined) return;
+      if (next === 'end') this.emit('end');
+      else this.emit('data', next);
+    }
+  }
+
+  write(response: AppendResponse): boolean {
+    this.#send(response);
+    return true;
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#flow();
+  }
+
+  end(): void {
+    this.onEnd();
+  }
+}
+
+/** Messages that arrived and wait to be taken. */
+export class Inbox<T> {
+  readonly #messages: T[] = [];
+  #end: 'open' | 'ended' | AuroraRpcError = 'open';
+  #wake: () => void = () => undefined;
+
+  push(message: T): void {
+    this.#messages.push(message);
+    this.#wake();
+  }
+
+  end(): void {
+    if (this.#end === 'open') this.#end = 'ended';
+    this.#wake();
+  }
+
+  fail(error: AuroraRpcError): void {
+    if (this.#end === 'open') this.#end = error;
+    this.#wake();
+  }
+
+  /** Undefined at the end. Throws what it failed with. */
+  async next(): Promise<{ readonly message: T } | undefined> {
+    while (this.#messages.length === 0 && this.#end === 'open') {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const message = this.#messages.shift();
+    if (message !== undefined) return { message };
+    if (this.#end instanceof AuroraRpcError) throw this.#end;
+    return undefined;
+  }
+
+  async *all(): AsyncGenerator<T> {
+    for (let next = await this.next(); next !== undefined; next = await this.next()) yield next.message;
+  }
+}
