@@ -117,10 +117,10 @@ describe(`flipped bits on one daemon's disk (seed ${SEED})`, () => {
     'in the stored pages of a stopped daemon (%i)',
     async () => {
       await damageStopped(/\.ldb$/, 4);
-      await cluster.until('found and repaired', async () => (await count(CORRUPTIONS)) > 0 && (await count(REPAIRS)) > 0, 20_000);
+      await cluster.until('found and repaired', async () => (await count(CORRUPTIONS)) > 0 && (await count(REPAIRS)) > 0, 60_000);
       await expectSamePages();
     },
-    60_000,
+    120_000,
   );
 
   it('in what LevelDB has not yet sorted, and in its list of files', async () => {
