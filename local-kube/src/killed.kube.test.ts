@@ -69,8 +69,10 @@ describe('a local-kube that was killed', () => {
     const strayFile = await fileOfClaim('stray-pid');
     const first = await eventually(() => {
       expect(existsSync(strayFile)).toBe(true);
-      expect(readFileSync(strayFile, 'utf8')).toMatch(/^\d+\n/);
-      return Number(readFileSync(strayFile, 'utf8'));
+      // Read once: the pod writes it anew all the time.
+      const text = readFileSync(strayFile, 'utf8');
+      expect(text).toMatch(/^\d+\n/);
+      return Number(text);
     });
     const container = Number((await kubectl('get pod leaves -o jsonpath={.status.containerStatuses[0].containerID}')).split('//')[1]);
     const config = readFileSync(path.join(directory, 'kubeconfig'), 'utf8');
