@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { chown, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -124,6 +124,7 @@ class RunningPostgres implements TestPostgres {
 
   async stop(mode: StopMode = 'fast'): Promise<void> {
     await stop(this.#child, SIGNAL[mode]);
+    if (mode === 'kill') await childrenGone(this.#place.dataDir);
   }
 
   async restart(settings: StartOptions['settings'] = {}): Promise<void> {
@@ -200,6 +201,23 @@ async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> 
   const late = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
   await exited;
   clearTimeout(late);
+}
+
+/**
+ * A killed postmaster's children see it within moments, and hold its shared memory until then: another one would refuse to start.
+ * All of them work in the data directory. Throws when they stay.
+ */
+async function childrenGone(dataDir: string): Promise<void> {
+  const directory = await realpath(dataDir);
+  const deadline = Date.now() + STOP_TIMEOUT_MS;
+  for (;;) {
+    const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+    // One that ended meanwhile, or is another user's, works nowhere that concerns us.
+    const places = await Promise.all(processes.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => '')));
+    if (!places.includes(directory)) return;
+    if (Date.now() > deadline) throw new Error(`processes of the killed server still work in ${dataDir}`);
+    await delay(10);
+  }
 }
 
 function hasExited(child: ChildProcess): boolean {
