@@ -60,15 +60,15 @@ describe('pods', () => {
 
   it('are reached through Services, and find each other by name', async () => {
     const names = new Set<string>();
-    for (let index = 0; index < 4; index += 1) names.add(String((JSON.parse(await get(web, 80)) as { name: string }).name));
+    for (let index = 0; index < 4; index += 1) names.add(String((JSON.parse(await get(web, 8088)) as { name: string }).name));
     expect(names).toEqual(new Set(['web-0', 'web-1']));
     const [zero, one] = [await field('pod web-0', '.status.podIP'), await field('pod web-1', '.status.podIP')];
     for (const name of ['web', 'web.default', 'web.default.svc', 'web.default.svc.cluster.local'])
-      expect(await get(web, 80, `/dns/${name}`)).toBe(web);
-    expect(await get(web, 80, '/dns/web-1.peers.default.svc')).toBe(one);
-    expect((await get(web, 80, '/dns/peers')).split(',').toSorted()).toEqual([zero, one].toSorted());
-    expect(await get(web, 80, '/dns/none.default.svc')).toBe('ENOTFOUND');
-    expect(await get(web, 80, '/dns/localhost')).toMatch(/127\.0\.0\.1|::1/);
+      expect(await get(web, 8088, `/dns/${name}`)).toBe(web);
+    expect(await get(web, 8088, '/dns/web-1.peers.default.svc')).toBe(one);
+    expect((await get(web, 8088, '/dns/peers')).split(',').toSorted()).toEqual([zero, one].toSorted());
+    expect(await get(web, 8088, '/dns/none.default.svc')).toBe('ENOTFOUND');
+    expect(await get(web, 8088, '/dns/localhost')).toMatch(/127\.0\.0\.1|::1/);
   });
 
   it('start again when their process ends, with the previous log and the reason', async () => {
@@ -110,7 +110,7 @@ describe('pods', () => {
   });
 
   it('are lost with their zone at once, their connections too, and come back with their disks', async () => {
-    const socket = net.connect({ host: web, port: 80 });
+    const socket = net.connect({ host: web, port: 8088 });
     const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()).on('error', () => undefined));
     await outage('node-zone-a', '=fail');
     await outage('node-zone-b', '=fail');
@@ -121,7 +121,7 @@ describe('pods', () => {
     // A lost node's pods are neither done nor failed.
     await eventually(async () => expect(await field('pod web-0', '.status.containerStatuses[0].state.terminated.exitCode')).toBe('137'));
     expect(await field('pod web-0', '.status.phase')).toBe('Running');
-    await expect(get(web, 80)).rejects.toThrow('ECONNREFUSED');
+    await expect(get(web, 8088)).rejects.toThrow('ECONNREFUSED');
     expect(await cluster.kubectl('describe node node-zone-a')).toContain('NodeNotReady');
     await outage('node-zone-a', '-');
     await outage('node-zone-b', '-');
@@ -143,7 +143,7 @@ describe('pods', () => {
     await cluster.restart();
     await eventually(async () => expect(await get(ip, 8080, '/starts')).toBe('xxx'));
     expect(await field('svc web', '.spec.clusterIP')).toBe(web);
-    await eventually(() => get(web, 80));
+    await eventually(() => get(web, 8088));
   });
 
   it('end gracefully when they are deleted, and give their address back', async () => {

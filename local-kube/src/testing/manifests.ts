@@ -48,7 +48,7 @@ stringData: { password: hunter2 }
 apiVersion: v1
 kind: Service
 metadata: { name: web }
-spec: { selector: { app: web }, ports: [{ name: http, port: 80, targetPort: http }] }
+spec: { selector: { app: web }, ports: [{ name: http, port: 8088, targetPort: http }] }
 ---
 apiVersion: v1
 kind: Service
