@@ -1,5 +1,6 @@
 import type { Labels } from '../kube/objects.ts';
-import { API_GROUP, SEGMENTS } from './types.ts';
+import { segmentOrdinal, type SegmentId } from './segment-id.ts';
+import { API_GROUP } from './types.ts';
 
 /** Labels on everything the operator makes; informers select by the first. */
 export const LABEL = {
@@ -38,11 +39,9 @@ export const HOST_TOPOLOGY = 'kubernetes.io/hostname';
 
 export const PORT = { postgres: 5432, storage: 7001, storageStatus: 7002, agentStatus: 7003 } as const;
 
-export const segmentIndexes: readonly number[] = Array.from({ length: SEGMENTS }, (_, index) => index);
-
-/** Pod, PVC, daemon and segment share one name: `NAME-storage-0` to `-5`. */
-export function storageName(cluster: string, index: number): string {
-  return `${cluster}-storage-${index}`;
+/** Pod, PVC, daemon and segment share one name: `NAME-storage-0` to `-5` are those of the first protection group. */
+export function storageName(cluster: string, segment: SegmentId): string {
+  return `${cluster}-storage-${segmentOrdinal(segment)}`;
 }
 
 export function computeName(cluster: string, ordinal: number): string {
@@ -71,12 +70,12 @@ export function appSecretName(cluster: string): string {
 }
 
 /** The address of a storage pod that holds across its re-creation. */
-export function storageHost(cluster: string, namespace: string, index: number): string {
-  return `${storageName(cluster, index)}.${storageServiceName(cluster)}.${namespace}.svc`;
+export function storageHost(cluster: string, namespace: string, segment: SegmentId): string {
+  return `${storageName(cluster, segment)}.${storageServiceName(cluster)}.${namespace}.svc`;
 }
 
-/** Zone of segment `index`: 0 and 3 in the first, 1 and 4 in the second, 2 and 5 in the third. */
-export function segmentZone(zones: readonly string[], index: number): string {
+/** Zone of a segment by its index: 0 and 3 in the first, 1 and 4 in the second, 2 and 5 in the third. */
+export function segmentZone(zones: readonly string[], { index }: SegmentId): string {
   const zone = zones[index % zones.length];
   if (zone === undefined) throw new RangeError('spec.storage.zones is empty');
   return zone;

@@ -101,9 +101,12 @@ export interface SegmentStatus {
   readonly size?: string;
 }
 
+/** What an instance is to the volume. Pods carry it as a label, and Services select by it. */
+export type InstanceRole = 'writer' | 'reader';
+
 export interface InstanceStatus {
   readonly name: string;
-  readonly role: 'writer' | 'reader';
+  readonly role: InstanceRole;
   readonly zone?: string;
   readonly node?: string;
   readonly phase: InstancePhase;

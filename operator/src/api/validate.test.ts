@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { makeCluster } from '../testing/picture.ts';
+import { makeCluster } from '../testing/fixtures.ts';
 import { OWNED_PARAMETERS, splitParameters } from './parameters.ts';
 import { largerSize, sizeBytes } from './quantity.ts';
 import { validateCluster } from './validate.ts';

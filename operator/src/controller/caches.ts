@@ -1,7 +1,8 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Logger } from '@kube-aurora/process';
 import { CLUSTERS } from '../api/cluster-resource.ts';
-import { LABEL, MANAGER_SELECTOR, segmentIndexes, storageName, ZONE_TOPOLOGY } from '../api/names.ts';
+import { LABEL, MANAGER_SELECTOR, storageName, ZONE_TOPOLOGY } from '../api/names.ts';
+import { segmentIds, SegmentMap } from '../api/segment-id.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { KubeApi } from '../kube/client.ts';
 import { KindInformer } from '../kube/informer.ts';
@@ -33,8 +34,8 @@ export interface CachesOptions {
 }
 
 export interface ClusterParts {
-  readonly claims: ReadonlyMap<number, VolumeClaim>;
-  readonly storagePods: ReadonlyMap<number, Pod>;
+  readonly claims: SegmentMap<VolumeClaim>;
+  readonly storagePods: SegmentMap<Pod>;
   readonly computePods: readonly Pod[];
   readonly services: ReadonlyMap<string, Service>;
   readonly secrets: ReadonlyMap<string, Secret>;
@@ -135,12 +136,12 @@ export class Caches {
   partsOf(namespace: string, name: string): ClusterParts {
     const ours = <T extends KubeObject>(informer: KindInformer<T>): readonly T[] =>
       informer.list().filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.[LABEL.cluster] === name);
-    const indexed = <T extends KubeObject>(objects: readonly T[]): ReadonlyMap<number, T> => {
+    const indexed = <T extends KubeObject>(objects: readonly T[]): SegmentMap<T> => {
       const byName = new Map(objects.map((object) => [object.metadata.name, object]));
-      return new Map(
-        segmentIndexes.flatMap((index) => {
-          const object = byName.get(storageName(name, index));
-          return object === undefined ? [] : [[index, object] as const];
+      return new SegmentMap(
+        segmentIds.flatMap((segment) => {
+          const object = byName.get(storageName(name, segment));
+          return object === undefined ? [] : [[segment, object] as const];
         }),
       );
     };

@@ -1,13 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '@kube-aurora/process';
 import { CLUSTERS } from '../api/cluster-resource.ts';
-import { ANNOTATION, FINALIZER, LABEL, segmentIndexes, storageName } from '../api/names.ts';
+import { ANNOTATION, FINALIZER, LABEL, storageName } from '../api/names.ts';
+import { segmentIds, SegmentMap } from '../api/segment-id.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { ApiError } from '../kube/api-error.ts';
 import type { ConfigMap, DisruptionBudget, KubeObject, Node, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
 import { objectPath, RESOURCE } from '../kube/resources.ts';
 import { FakeApi } from '../testing/fake-api.ts';
-import { IMAGES, makeCluster, makeNode, NOW, running } from '../testing/picture.ts';
+import { IMAGES, makeCluster, makeNode, NOW, running } from '../testing/fixtures.ts';
 import { ClusterController } from './cluster-controller.ts';
 import { EventRecorder, type ClusterEvent } from './event-recorder.ts';
 import { GivenSecrets } from './given-secrets.ts';
@@ -49,10 +50,10 @@ class World {
       partsOf: () => {
         const all = <T extends KubeObject>(plural: string): T[] =>
           [...this.api.objects].flatMap(([path, object]) => (path.includes(`/${plural}/`) ? [object as T] : []));
-        const indexed = <T extends KubeObject>(objects: readonly T[]): Map<number, T> =>
-          new Map(
-            segmentIndexes.flatMap((index) =>
-              objects.filter(({ metadata }) => metadata.name === storageName('demo', index)).map((object) => [index, object] as const),
+        const indexed = <T extends KubeObject>(objects: readonly T[]): SegmentMap<T> =>
+          new SegmentMap(
+            segmentIds.flatMap((segment) =>
+              objects.filter(({ metadata }) => metadata.name === storageName('demo', segment)).map((object) => [segment, object] as const),
             ),
           );
         const pods = all<Pod>('pods');
@@ -97,7 +98,7 @@ class World {
         object.metadata.name,
         object.metadata.name === 'demo-1'
           ? { phase: 'running', epoch: 1, vdl: '0/5000' }
-          : { segments: [{ volumeId, phase: 'READY', scl: '0/5000' }] },
+          : { segments: [{ volumeId, pg: 0, phase: 'READY', scl: '0/5000' }] },
       );
     }
   }

@@ -16,8 +16,9 @@ import type { Obstacle } from '../plan/actions.ts';
 import type { ClusterParts } from './caches.ts';
 import type { GivenSecrets } from './given-secrets.ts';
 import type { EventRecorder } from './event-recorder.ts';
-import { SILENT_MS, TRUST_READINESS_MS, writerPod, writerState, type Observed } from '../observed/observed.ts';
+import { computeState, SILENT_MS, TRUST_READINESS_MS, type Observed } from '../observed/observed.ts';
 import { deadNode } from '../plan/pod-health.ts';
+import { planInstances, writerOf } from '../plan/plan-instances.ts';
 import { perform, type Outcome } from './perform.ts';
 import { settingsVerdict } from '../plan/plan-settings.ts';
 import { planCluster, takesWriterAway, type ClusterPlan, type DefaultImages } from '../plan/plan.ts';
@@ -53,7 +54,8 @@ interface Memory {
   readonly uid: string | undefined;
   /** The status last written: the cache may be behind our own write. */
   status?: AuroraClusterStatus;
-  avoidZone?: string;
+  /** By an instance's name. */
+  readonly avoidZones: Map<string, string>;
 }
 
 /** Brings each cluster to its spec: look, plan, act, tell. */
@@ -83,7 +85,7 @@ export class ClusterController {
     }
     let memory = this.#memories.get(key);
     if (memory === undefined || memory.uid !== cached.metadata.uid) {
-      memory = { uid: cached.metadata.uid };
+      memory = { uid: cached.metadata.uid, avoidZones: new Map() };
       this.#memories.set(key, memory);
     }
     const observed = await this.#observe(key, cached, memory);
@@ -130,7 +132,7 @@ export class ClusterController {
       storageClasses: caches.storageClasses.list(),
       ...prober.reports(key),
       now: now(),
-      avoidZone: memory.avoidZone,
+      avoidZones: new Map(memory.avoidZones),
     };
   }
 
@@ -164,7 +166,8 @@ export class ClusterController {
           },
           'did',
         );
-        if (action.kind === 'delete-pod' && action.avoidZone !== undefined) memory.avoidZone = action.avoidZone;
+        if (action.kind === 'delete-pod' && action.avoidZone !== undefined)
+          memory.avoidZones.set(action.pod.metadata.name, action.avoidZone);
         if ('notice' in action && action.notice !== undefined) events.record(cluster, action.notice);
       } else if (outcome.kind === 'refused') obstacles.push(outcome.obstacle);
       else if (outcome.kind === 'stale') stale = true;
@@ -180,7 +183,7 @@ export class ClusterController {
     shown: AuroraClusterStatus | undefined,
     memory: Memory,
   ): Promise<AuroraClusterStatus | undefined> {
-    if (!takesWriterAway(plan) || writerState(observed) !== 'available') return shown;
+    if (!takesWriterAway(plan) || computeState(observed, writerOf(observed).pod) !== 'available') return shown;
     try {
       return await this.#tell(observed, plan, shown, memory);
     } catch (error) {
@@ -221,7 +224,7 @@ export class ClusterController {
     }
     for (const notice of noticesOf(before, status, observed.now)) events.record(cluster, notice);
     memory.status = status;
-    if (status.phase === 'Ready') delete memory.avoidZone;
+    if (status.phase === 'Ready') memory.avoidZones.clear();
     return status;
   }
 
@@ -231,19 +234,14 @@ export class ClusterController {
       prober.forget(key);
       return;
     }
-    const target = (pod: Pod, kind: ProbeTarget['kind']): readonly ProbeTarget[] => {
-      const { name, uid } = pod.metadata;
-      const ip = pod.status?.podIP;
-      return ip === undefined || ip === '' || uid === undefined || isTerminating(pod) ? [] : [{ kind, name, uid, ip }];
-    };
-    const targets = [
-      ...observed.computePods.flatMap((pod) => target(pod, 'agent')),
-      ...[...observed.storagePods.values()].flatMap((pod) => target(pod, 'daemon')),
+    const pods = planInstances(observed).flatMap(({ pod }) => pod ?? []);
+    const targets: readonly ProbeTarget[] = [
+      ...pods.flatMap((pod) => askable(pod).map((asked) => ({ kind: 'agent' as const, ...asked }))),
+      ...[...observed.storagePods].flatMap(([{ pg }, pod]) => askable(pod).map((asked) => ({ kind: 'daemon' as const, pg, ...asked }))),
     ];
-    const writer = writerPod(observed);
-    const asking = writerState(observed) === 'asking';
+    const asking = pods.some((pod) => computeState(observed, pod) === 'asking');
     const applying = settingsVerdict(observed)?.state !== 'applied' && settingsVerdict(observed)?.state !== 'refused';
-    const doubted = writer !== undefined && deadNode(writer, observed.nodes) !== undefined;
+    const doubted = pods.some((pod) => deadNode(pod, observed.nodes) !== undefined);
     if (asking) again(key, TRUST_READINESS_MS);
     const fresh = silenceLeftMs(observed);
     if (fresh !== undefined) again(key, fresh);
@@ -258,6 +256,13 @@ export class ClusterController {
           : POLL_CHANGING_MS,
     );
   }
+}
+
+/** A pod that a program answers from: at most one. */
+function askable(pod: Pod): readonly { readonly name: string; readonly uid: string; readonly ip: string }[] {
+  const { name, uid } = pod.metadata;
+  const ip = pod.status?.podIP;
+  return ip === undefined || ip === '' || uid === undefined || isTerminating(pod) ? [] : [{ name, uid, ip }];
 }
 
 /** Milliseconds until a daemon that has just fallen silent counts as down; undefined when none has. */

@@ -2,13 +2,14 @@ import { isSilent, silent, type AgentReport, type DaemonReport } from '../observ
 import { readAgentStatus, readDaemonStatus } from '../observed/reports.ts';
 import { canonicalJson } from '../specs/metadata.ts';
 
-/** A pod to ask, by the uid it has now. */
-export interface ProbeTarget {
-  readonly kind: 'agent' | 'daemon';
+interface AskedPod {
   readonly name: string;
   readonly uid: string;
   readonly ip: string;
 }
+
+/** A pod to ask, by the uid it has now; a daemon is asked about one protection group. */
+export type ProbeTarget = (AskedPod & { readonly kind: 'agent' }) | (AskedPod & { readonly kind: 'daemon'; readonly pg: number });
 
 export interface ProberOptions {
   /** GET /status of a pod; rejects when it does not answer in time. */
@@ -119,7 +120,10 @@ export class StatusProber {
       watched.agents.set(name, answered ? readAgentStatus(body, uid, now) : silent(previous, now));
     } else {
       const previous: DaemonReport = sameUid(watched.daemons.get(name), uid) ?? { uid, state: 'UNKNOWN' };
-      watched.daemons.set(name, answered ? readDaemonStatus(body, uid, watched.volumeId, now) : silent(previous, now));
+      watched.daemons.set(
+        name,
+        answered ? readDaemonStatus(body, uid, { volumeId: watched.volumeId, pg: target.pg }, now) : silent(previous, now),
+      );
     }
   }
 }
@@ -147,7 +151,7 @@ function significance({ agents, daemons }: Reports): string {
       report.settings,
       report.passwords,
     ]),
-    [...daemons].map(([name, report]) => [name, report.uid, isSilent(report), report.state, report.fault?.kind, report.owes]),
+    [...daemons].map(([name, report]) => [name, report.uid, isSilent(report), report.state, report.fault?.kind, report.mustRecover]),
   ]);
 }
 

@@ -1,4 +1,5 @@
 import { storageName } from '../api/names.ts';
+import type { SegmentId } from '../api/segment-id.ts';
 import type { ConditionReason } from '../api/conditions.ts';
 
 /**
@@ -81,8 +82,8 @@ export function faultInWords(fault: ReportedFault): string {
  * What to do about it. `othersSound`: four other copies are up and sound, so that this one may be thrown away and made anew.
  * A full disk is never a reason to throw a copy away: disks of one size fill together.
  */
-export function faultAdvice(cluster: string, index: number, fault: ReportedFault, othersSound: boolean): string {
-  const name = storageName(cluster, index);
+export function faultAdvice(cluster: string, segment: SegmentId, fault: ReportedFault, othersSound: boolean): string {
+  const name = storageName(cluster, segment);
   const anew = othersSound
     ? `to have its copy made anew from its peers: kubectl delete pvc ${name}`
     : `keep its claim: fewer than four other copies are up and sound`;

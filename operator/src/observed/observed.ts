@@ -1,5 +1,6 @@
 import { parseLsn } from '@kube-aurora/pg-format';
-import { ANNOTATION, computeName, LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
+import { ANNOTATION, LABEL, segmentZone } from '../api/names.ts';
+import { fewestInGroup, segmentIds, type SegmentId, type SegmentMap } from '../api/segment-id.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import {
   isPodReady,
@@ -21,8 +22,8 @@ import { isSilent, type AgentReport, type DaemonReport } from './reports.ts';
 /** Everything decisions are taken from: the cluster, and what was last seen of its parts. Never changed in place. */
 export interface Observed {
   readonly cluster: AuroraCluster;
-  readonly claims: ReadonlyMap<number, VolumeClaim>;
-  readonly storagePods: ReadonlyMap<number, Pod>;
+  readonly claims: SegmentMap<VolumeClaim>;
+  readonly storagePods: SegmentMap<Pod>;
   readonly computePods: readonly Pod[];
   readonly services: ReadonlyMap<string, Service>;
   readonly secrets: ReadonlyMap<string, Secret>;
@@ -35,18 +36,13 @@ export interface Observed {
   readonly agents: ReadonlyMap<string, AgentReport>;
   /** Milliseconds since 1970. */
   readonly now: number;
-  /** Zone where the last compute pod found no place. */
-  readonly avoidZone?: string | undefined;
-}
-
-export function writerPod(observed: Observed): Pod | undefined {
-  const name = computeName(observed.cluster.metadata.name, 1);
-  return observed.computePods.find((pod) => pod.metadata.name === name);
+  /** By an instance's name: the zone where its last pod found no place. */
+  readonly avoidZones: ReadonlyMap<string, string>;
 }
 
 /** Zone of a segment: a claim stays where it was made, whatever the manifest says now. */
-export function zoneOfSegment(observed: Observed, index: number): string {
-  return observed.claims.get(index)?.metadata.labels?.[LABEL.zone] ?? segmentZone(observed.cluster.spec.storage.zones, index);
+export function zoneOfSegment(observed: Observed, segment: SegmentId): string {
+  return observed.claims.get(segment)?.metadata.labels?.[LABEL.zone] ?? segmentZone(observed.cluster.spec.storage.zones, segment);
 }
 
 export function holdsData(claim: VolumeClaim): boolean {
@@ -55,13 +51,15 @@ export function holdsData(claim: VolumeClaim): boolean {
 
 /** Was there ever a database on this volume? Told by the claims, which outlive the cluster, or by the status. */
 export function isInitialized(observed: Observed): boolean {
-  return observed.cluster.status?.storage?.initialized === true || [...observed.claims.values()].some(holdsData);
+  return observed.cluster.status?.storage?.initialized === true || observed.claims.values().some(holdsData);
 }
 
-/** Claims that are there to stay and hold a copy that counts. */
+/** Claims that are there to stay and hold a copy that counts, of the protection group that has the fewest. */
 export function copiesHeld(observed: Observed): number {
-  return [...observed.claims.values()].filter((claim) => holdsData(claim) && !isTerminating(claim) && claim.status?.phase !== 'Lost')
-    .length;
+  return fewestInGroup((segment) => {
+    const claim = observed.claims.get(segment);
+    return claim !== undefined && holdsData(claim) && !isTerminating(claim) && claim.status?.phase !== 'Lost';
+  });
 }
 
 export type VolumeIdentity =
@@ -74,8 +72,8 @@ export type VolumeIdentity =
  */
 export function volumeIdentity(observed: Observed): VolumeIdentity {
   const owners = new Map<string, string>();
-  for (const index of segmentIndexes) {
-    const claim = observed.claims.get(index);
+  for (const segment of segmentIds) {
+    const claim = observed.claims.get(segment);
     const id = claim?.metadata.annotations?.[ANNOTATION.volumeId];
     if (claim !== undefined && id !== undefined) owners.set(id, claim.metadata.name);
   }
@@ -95,8 +93,8 @@ export function volumeIdentity(observed: Observed): VolumeIdentity {
 const FIRST_REPORTS_MS = 15_000;
 
 /** A copy is expected of this segment: its claim was seen to hold one, or the cluster has worked for a while. */
-function mustHoldData(observed: Observed, index: number): boolean {
-  const claim = observed.claims.get(index);
+function mustHoldData(observed: Observed, segment: SegmentId): boolean {
+  const claim = observed.claims.get(segment);
   const worksSince = timeMs(observed.cluster.status?.firstReadyAt) ?? observed.now;
   return isInitialized(observed) && (observed.now - worksSince > FIRST_REPORTS_MS || claim === undefined || holdsData(claim));
 }
@@ -115,8 +113,8 @@ export type SegmentHealth =
   | { readonly kind: 'faulty'; readonly fault: ReportedFault };
 
 /** What a daemon last said, if that was since its container started: an older answer is its predecessor's. */
-export function freshDaemon(observed: Observed, index: number): DaemonReport | undefined {
-  const pod = observed.storagePods.get(index);
+export function freshDaemon(observed: Observed, segment: SegmentId): DaemonReport | undefined {
+  const pod = observed.storagePods.get(segment);
   const report = pod === undefined ? undefined : observed.daemons.get(pod.metadata.name);
   if (pod === undefined || report?.answeredAt === undefined) return undefined;
   return isSinceStart(pod, report.answeredAt) ? report : undefined;
@@ -131,9 +129,9 @@ function isSinceStart(pod: Pod, answeredAt: number): boolean {
  * Kubernetes' word and the daemon's own together. Where no daemon can be asked at all (a network policy, an operator that
  * has just started), readiness has to do.
  */
-export function segmentHealth(observed: Observed, index: number): SegmentHealth {
-  const pod = observed.storagePods.get(index);
-  const report = freshDaemon(observed, index);
+export function segmentHealth(observed: Observed, segment: SegmentId): SegmentHealth {
+  const pod = observed.storagePods.get(segment);
+  const report = freshDaemon(observed, segment);
   if (pod === undefined || isTerminating(pod)) return { kind: 'down' };
   if (report !== undefined && !isSilent(report)) {
     if (report.fault !== undefined) return { kind: 'faulty', fault: report.fault };
@@ -146,41 +144,40 @@ export function segmentHealth(observed: Observed, index: number): SegmentHealth 
     if (asked && report === undefined) return { kind: 'down' };
     if (report?.silentSince !== undefined && observed.now - report.silentSince >= SILENT_MS) return { kind: 'down' };
   }
-  if (!mustHoldData(observed, index) || report === undefined) return { kind: 'up' };
-  if (report.owes === true) return { kind: 'filling' };
+  if (!mustHoldData(observed, segment) || report === undefined) return { kind: 'up' };
+  if (report.mustRecover === true) return { kind: 'filling' };
   return report.state === 'READY' || report.state === 'UNKNOWN' ? { kind: 'up' } : { kind: 'filling' };
 }
 
 /** Takes part in the write quorum. */
-export function isSegmentUp(observed: Observed, index: number): boolean {
-  return segmentHealth(observed, index).kind === 'up';
+export function isSegmentUp(observed: Observed, segment: SegmentId): boolean {
+  return segmentHealth(observed, segment).kind === 'up';
 }
 
 /** Its daemon says, now, that it holds all that it ever acknowledged. Any three such copies have every acknowledged commit. */
-export function isSegmentSound(observed: Observed, index: number): boolean {
-  const report = freshDaemon(observed, index);
-  return report !== undefined && !isSilent(report) && report.state === 'READY' && report.owes !== true && isSoundWith(report.fault);
+export function isSegmentSound(observed: Observed, segment: SegmentId): boolean {
+  const report = freshDaemon(observed, segment);
+  return report !== undefined && !isSilent(report) && report.state === 'READY' && report.mustRecover !== true && isSoundWith(report.fault);
 }
 
 /** Redo that a segment may still have to fetch and count as caught up: the writer sends the last of it anyway. */
 const CAUGHT_UP_BYTES = 1_048_576n;
 
 /** Up, and with nothing substantial left to fetch: the next one may be taken away. */
-export function isSegmentSettled(observed: Observed, index: number): boolean {
-  if (!isSegmentUp(observed, index)) return false;
+export function isSegmentSettled(observed: Observed, segment: SegmentId): boolean {
+  if (!isSegmentUp(observed, segment)) return false;
   const answers = [...observed.daemons.values()].filter((report) => !isSilent(report));
   // Where no daemon can be asked at all (a network policy, say), readiness has to do.
   if (!isInitialized(observed) || answers.length === 0) return true;
-  const pod = observed.storagePods.get(index);
+  const pod = observed.storagePods.get(segment);
   const report = pod === undefined ? undefined : observed.daemons.get(pod.metadata.name);
   if (report === undefined || isSilent(report) || report.state !== 'READY') return false;
   const position = ({ scl }: DaemonReport): bigint => (scl === undefined ? 0n : parseLsn(scl));
   return answers.every((other) => position(other) - position(report) <= CAUGHT_UP_BYTES);
 }
 
-/** What the writer's agent says, if it was asked since its container started: an older answer is its predecessor's. */
-export function freshAgent(observed: Observed): AgentReport | undefined {
-  const pod = writerPod(observed);
+/** What a compute pod's agent says, if it was asked since its container started: an older answer is its predecessor's. */
+export function freshAgent(observed: Observed, pod: Pod | undefined): AgentReport | undefined {
   const report = pod === undefined ? undefined : observed.agents.get(pod.metadata.name);
   if (pod === undefined || report === undefined || isSilent(report)) return undefined;
   return isSinceStart(pod, report.answeredAt ?? 0) ? report : undefined;
@@ -189,13 +186,12 @@ export function freshAgent(observed: Observed): AgentReport | undefined {
 /** An agent that cannot be asked (a network policy, say) is taken for running when its pod has been ready this long. */
 export const TRUST_READINESS_MS = 5_000;
 
-export type WriterState = 'available' | 'unavailable' | 'asking';
+export type ComputeState = 'available' | 'unavailable' | 'asking';
 
-/** Does the writer take connections? `asking`: its pod is ready, and its agent has yet to say what it opened. */
-export function writerState(observed: Observed): WriterState {
-  const pod = writerPod(observed);
+/** Does a compute pod take connections? `asking`: it is ready, and its agent has yet to say what it opened. */
+export function computeState(observed: Observed, pod: Pod | undefined): ComputeState {
   if (pod === undefined || !isPodReady(pod)) return 'unavailable';
-  const report = freshAgent(observed);
+  const report = freshAgent(observed, pod);
   if (report !== undefined) return report.phase === 'running' ? 'available' : report.phase === 'fenced' ? 'unavailable' : 'asking';
   const readySince = timeMs(podCondition(pod, 'Ready')?.lastTransitionTime) ?? observed.now;
   return observed.now - readySince >= TRUST_READINESS_MS ? 'available' : 'asking';

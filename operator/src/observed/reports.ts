@@ -76,8 +76,8 @@ export interface DaemonReport extends Poll {
   readonly vdl?: string;
   readonly bytesUsed?: number;
   readonly fault?: ReportedFault;
-  /** It may have acknowledged redo that it does not hold: no proof of anything until it has it again. */
-  readonly owes?: boolean;
+  /** It may have acknowledged redo that it does not hold: no proof of anything until it has recovered it from its peers. */
+  readonly mustRecover?: boolean;
   /** For people only. */
   readonly message?: string;
 }
@@ -222,12 +222,12 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
   });
 }
 
-/** Reads a storage daemon's /status: of its segments, the one of this volume (EMPTY when it has none). */
-export function readDaemonStatus(body: unknown, uid: string, volumeId: string, now: number): DaemonReport {
+/** Reads a storage daemon's /status: of its segments, the one of this volume and protection group (EMPTY when it has none). */
+export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: string; pg: number }, now: number): DaemonReport {
   const status = fields(body);
   const segment = listOf(status['segments'])
     .map(fields)
-    .find((entry) => textOf(entry['volumeId']) === volumeId && (numberOf(entry['pg']) ?? 0) === 0);
+    .find((entry) => textOf(entry['volumeId']) === of.volumeId && numberOf(entry['pg']) === of.pg);
   return present<DaemonReport>({
     uid,
     answeredAt: now,
@@ -237,7 +237,7 @@ export function readDaemonStatus(body: unknown, uid: string, volumeId: string, n
     vdl: lsnOf(segment?.['vdl']),
     bytesUsed: numberOf(segment?.['bytesUsed']),
     fault: readFault(segment?.['fault']),
-    owes: isAhead(lsnOf(segment?.['recoverToLsn']), lsnOf(segment?.['scl'])) || undefined,
+    mustRecover: isAhead(lsnOf(segment?.['recoverToLsn']), lsnOf(segment?.['scl'])) || undefined,
     message: textOf(segment?.['message']) ?? textOf(status['message']),
   });
 }

@@ -1,5 +1,5 @@
-import { segmentIndexes } from '../api/names.ts';
 import { sizeBytes } from '../api/quantity.ts';
+import { segmentIds } from '../api/segment-id.ts';
 import type { SpecProblem } from '../api/validate.ts';
 import type { VolumeClaim } from '../kube/objects.ts';
 import type { Observed } from '../observed/observed.ts';
@@ -44,8 +44,8 @@ export function claimGrowth(observed: Observed, claim: VolumeClaim): Growth {
 
 /** Volumes that grow now, one line each. */
 export function growingVolumes(observed: Observed): readonly string[] {
-  return segmentIndexes.flatMap((index) => {
-    const claim = observed.claims.get(index);
+  return segmentIds.flatMap((segment) => {
+    const claim = observed.claims.get(segment);
     const growth: Growth = claim === undefined ? { kind: 'none' } : claimGrowth(observed, claim);
     if (claim === undefined || (growth.kind !== 'wanted' && growth.kind !== 'under-way')) return [];
     const { name } = claim.metadata;

@@ -2,7 +2,7 @@ import { isTerminating, type Service } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { covers } from '../specs/metadata.ts';
 import { appCredentials, connectionSecret, secretPassword, superuserCredentials } from '../specs/secrets.ts';
-import { readWriteService, storageService } from '../specs/services.ts';
+import { clientServices, storageService } from '../specs/services.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
 import type { Observed } from '../observed/observed.ts';
 
@@ -11,7 +11,7 @@ export function planAccess(observed: Observed): Plan {
   const { cluster } = observed;
   const actions: Action[] = [];
   const obstacles: Obstacle[] = [];
-  for (const service of [readWriteService(cluster), storageService(cluster)]) {
+  for (const service of [...clientServices(cluster), storageService(cluster)]) {
     const live: Service | undefined = observed.services.get(service.metadata.name);
     if (
       live !== undefined &&

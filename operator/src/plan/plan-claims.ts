@@ -1,5 +1,6 @@
-import { ANNOTATION, segmentIndexes, storageName } from '../api/names.ts';
-import { READ_QUORUM, SEGMENTS } from '../api/types.ts';
+import { ANNOTATION, storageName } from '../api/names.ts';
+import { segmentIds } from '../api/segment-id.ts';
+import { READ_QUORUM } from '../api/types.ts';
 import { isTerminating } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { sizeBytes } from '../api/quantity.ts';
@@ -23,18 +24,18 @@ export function planClaims(observed: Observed, volumeId: string): Plan {
   const { cluster } = observed;
   const actions: Action[] = [];
   const obstacles: Obstacle[] = [];
-  const missing = segmentIndexes.filter((index) => !observed.claims.has(index));
+  const missing = segmentIds.filter((segment) => !observed.claims.has(segment));
   const allowed = mayMakeClaims(observed);
   if (missing.length > 0 && !allowed) {
-    const names = missing.map((index) => storageName(cluster.metadata.name, index)).join(', ');
+    const names = missing.map((segment) => storageName(cluster.metadata.name, segment)).join(', ');
     obstacles.push({
       reason: 'DataLossRisk',
-      message: `${missing.length} of ${SEGMENTS} claims are gone (${names}) and ${copiesHeld(observed)} copies are left, too few to rebuild from; restore the claims, or accept the loss with: kubectl annotate ac ${cluster.metadata.name} ${ANNOTATION.acceptDataLoss}=true`,
+      message: `${missing.length} of ${segmentIds.length} claims are gone (${names}) and ${copiesHeld(observed)} copies are left, too few to rebuild from; restore the claims, or accept the loss with: kubectl annotate ac ${cluster.metadata.name} ${ANNOTATION.acceptDataLoss}=true`,
       blocking: true,
     });
   }
-  for (const index of segmentIndexes) {
-    const live = observed.claims.get(index);
+  for (const segment of segmentIds) {
+    const live = observed.claims.get(segment);
     if (live === undefined && !allowed) continue;
     if (live !== undefined && isTerminating(live)) continue;
     if (live?.status?.phase === 'Lost') {
@@ -52,10 +53,10 @@ export function planClaims(observed: Observed, volumeId: string): Plan {
       }
       continue;
     }
-    const report = observed.daemons.get(storageName(cluster.metadata.name, index));
+    const report = observed.daemons.get(storageName(cluster.metadata.name, segment));
     const desired = volumeClaim(cluster, {
-      index,
-      zone: zoneOfSegment(observed, index),
+      segment,
+      zone: zoneOfSegment(observed, segment),
       volumeId,
       holdsData: (live !== undefined && holdsData(live)) || report?.state === 'READY',
       existing: live,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { FINALIZER } from '../api/names.ts';
 import type { Pod } from '../kube/objects.ts';
-import { agentReport, healthy, makeCluster, makeNode, NOW, plan, running, told, untouched } from '../testing/picture.ts';
+import { agentReport, healthy, makeCluster, makeNode, mapSegments, NOW, plan, running, told, untouched } from '../testing/fixtures.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { noticesOf } from '../status/transitions.ts';
 import type { Observed } from '../observed/observed.ts';
@@ -54,7 +54,7 @@ test('a compute that does not end is given up', () => {
 
 test('without a quorum there is no last checkpoint to wait for', () => {
   const observed = deleted();
-  const storagePods = new Map([...observed.storagePods].map(([index, pod]) => [index, index < 3 ? running(pod, { ready: false }) : pod]));
+  const storagePods = mapSegments(observed.storagePods, (pod, index) => (index < 3 ? running(pod, { ready: false }) : pod));
   expect(plan({ ...observed, storagePods }).actions).toMatchObject([{ kind: 'delete-pod', gracePeriodSeconds: 2 }]);
 });
 

@@ -1,11 +1,12 @@
-import { FINALIZER, segmentIndexes } from '../api/names.ts';
+import { FINALIZER } from '../api/names.ts';
+import { fewestInGroup } from '../api/segment-id.ts';
 import { WRITE_QUORUM } from '../api/types.ts';
 import { isTerminating } from '../kube/objects.ts';
 import { isOwnedBy } from '../specs/metadata.ts';
 import type { Action, Plan } from './actions.ts';
 import { EMPTY_PLAN, joinPlans } from './actions.ts';
 import { isSegmentUp, type Observed } from '../observed/observed.ts';
-import { overdue } from './plan-compute-pod.ts';
+import { overdue } from './plan-compute-pods.ts';
 
 /** Without four segments the last checkpoint cannot be stored: waiting for it would only take time. */
 const HOPELESS_GRACE_SECONDS = 2;
@@ -25,7 +26,7 @@ export function planDeletion(observed: Observed): Plan {
   if (cluster.metadata.finalizers?.includes(FINALIZER) !== true) return EMPTY_PLAN;
   const ours = computePods.filter((pod) => isOwnedBy(pod, cluster));
   if (ours.length === 0) return { ...EMPTY_PLAN, actions: [{ kind: 'release-cluster' }] };
-  const hopeless = segmentIndexes.filter((index) => isSegmentUp(observed, index)).length < WRITE_QUORUM;
+  const hopeless = fewestInGroup((segment) => isSegmentUp(observed, segment)) < WRITE_QUORUM;
   return joinPlans(
     ours.map((pod) => {
       if (isTerminating(pod)) return overdue(observed, pod);

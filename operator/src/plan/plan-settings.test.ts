@@ -7,7 +7,7 @@ import { connectionSecret, appCredentials } from '../specs/secrets.ts';
 import { settingsFingerprint, settingsMap } from '../specs/settings-map.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { noticesOf } from '../status/transitions.ts';
-import { agentReport, healthy, makeCluster, NOW, plan, told, withEntry, without } from '../testing/picture.ts';
+import { agentReport, healthy, makeCluster, NOW, plan, told, withEntry, without } from '../testing/fixtures.ts';
 
 const OLD = '{"work_mem":"8MB"}';
 const NEW = '{"work_mem":"banana"}';

@@ -7,6 +7,7 @@ import { covers, fingerprint } from '../specs/metadata.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { SETTINGS_KEY, settingsFingerprint, settingsMap, wantedParameters } from '../specs/settings-map.ts';
 import { EMPTY_PLAN, type Plan } from './actions.ts';
+import { writerOf } from './plan-instances.ts';
 
 /** PostgreSQL's parameters, on their way to the agent. */
 export function planSettings(observed: Observed): Plan {
@@ -24,14 +25,14 @@ export function planSettings(observed: Observed): Plan {
  */
 function acceptedParameters(observed: Observed, live: ConfigMap | undefined): string | undefined {
   const recorded = live?.data?.[SETTINGS_KEY.accepted];
-  const running = freshAgent(observed)?.settings?.running;
+  const running = freshAgent(observed, writerOf(observed).pod)?.settings?.running;
   const delivered = live?.data?.[SETTINGS_KEY.wanted];
   return delivered !== undefined && running === settingsFingerprint(delivered) ? delivered : recorded;
 }
 
 /** What the agent says of the parameters that are wanted now; undefined when it has not seen them yet. */
 export function settingsVerdict(observed: Observed): { readonly state: string; readonly message: string } | undefined {
-  const settings = freshAgent(observed)?.settings;
+  const settings = freshAgent(observed, writerOf(observed).pod)?.settings;
   return settings?.wanted === settingsFingerprint(wantedParameters(observed.cluster)) ? settings : undefined;
 }
 
@@ -56,7 +57,7 @@ export function settingsProblems(observed: Observed): readonly SpecProblem[] {
 
 /** A first database that cannot be made as the manifest wants it. */
 export function initdbProblems(observed: Observed): readonly SpecProblem[] {
-  const report = freshAgent(observed);
+  const report = freshAgent(observed, writerOf(observed).pod);
   if (report?.phase !== 'bootstrapping' || report.reason !== 'initdbRefused') return [];
   const message = `cannot be carried out: ${report.message ?? 'initdb says no more'}; correct it, nothing is lost`;
   return [{ field: 'spec.bootstrap.initdb', message, reason: 'BootstrapRefused', fatal: false }];

@@ -1,4 +1,5 @@
-import { segmentIndexes, storageName, ZONE_TOPOLOGY } from '../api/names.ts';
+import { ZONE_TOPOLOGY } from '../api/names.ts';
+import { groupPeers, segmentIds, type SegmentId } from '../api/segment-id.ts';
 import { isNodeReady, isPodReady, isTerminating, timeMs, type Node, type Pod } from '../kube/objects.ts';
 import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
 import { storagePod } from '../specs/storage-pod.ts';
@@ -11,8 +12,8 @@ import { podTrouble } from './pod-health.ts';
 const FRESH_NODE_MS = 15_000;
 
 /** Taking this segment away on purpose is safe only while all the others are up and caught up: one more may fail meanwhile. */
-function othersAreUp(observed: Observed, index: number): boolean {
-  return segmentIndexes.every((other) => other === index || isSegmentSettled(observed, other));
+function othersAreUp(observed: Observed, segment: SegmentId): boolean {
+  return groupPeers(segment).every((peer) => isSegmentSettled(observed, peer));
 }
 
 /**
@@ -21,16 +22,15 @@ function othersAreUp(observed: Observed, index: number): boolean {
  */
 export function planStoragePods(observed: Observed, image: string): Plan {
   const { cluster } = observed;
-  const { name } = cluster.metadata;
   const actions: Action[] = [];
   const obstacles: Obstacle[] = [];
   const outdated: string[] = [];
   let replacing = false;
-  for (const index of segmentIndexes) {
-    const zone = zoneOfSegment(observed, index);
-    const desired = storagePod(cluster, index, zone, image);
-    const pod = observed.storagePods.get(index);
-    const claim = observed.claims.get(index);
+  for (const segment of segmentIds) {
+    const zone = zoneOfSegment(observed, segment);
+    const desired = storagePod(cluster, segment, zone, image);
+    const pod = observed.storagePods.get(segment);
+    const claim = observed.claims.get(segment);
     if (pod === undefined) {
       const claimComes = claim !== undefined ? !isTerminating(claim) : mayMakeClaims(observed);
       if (claimComes) actions.push({ kind: 'create-pod', pod: desired, ...recreated(observed, desired) });
@@ -62,9 +62,9 @@ export function planStoragePods(observed: Observed, image: string): Plan {
             }
           : {}),
       });
-    } else if (isOutdated && !isPodReady(pod) && mayInterrupt(observed, index)) {
+    } else if (isOutdated && !isPodReady(pod) && mayInterrupt(observed, segment)) {
       actions.push({ kind: 'delete-pod', pod, why: `not ready, and ${outdatedWhy}` });
-    } else if ((isOutdated || claimGoes) && !replacing && othersAreUp(observed, index)) {
+    } else if ((isOutdated || claimGoes) && !replacing && othersAreUp(observed, segment)) {
       replacing = true;
       const why = claimGoes ? 'its claim is being deleted' : (outdatedWhy ?? '');
       actions.push({
@@ -89,14 +89,13 @@ export function planStoragePods(observed: Observed, image: string): Plan {
       });
     }
   }
-  const storageNames = new Set(segmentIndexes.map((index) => storageName(name, index)));
-  return { actions, obstacles, outdated: outdated.filter((pod) => storageNames.has(pod)) };
+  return { actions, obstacles, outdated };
 }
 
 /** One that answers with a fault (a full disk, say) still serves: of those one at a time goes, and only while all others answer. */
-function mayInterrupt(observed: Observed, index: number): boolean {
-  if (segmentHealth(observed, index).kind !== 'faulty') return true;
-  return segmentIndexes.every((other) => other === index || segmentHealth(observed, other).kind !== 'down');
+function mayInterrupt(observed: Observed, segment: SegmentId): boolean {
+  if (segmentHealth(observed, segment).kind !== 'faulty') return true;
+  return groupPeers(segment).every((peer) => segmentHealth(observed, peer).kind !== 'down');
 }
 
 /** After the beginning, a pod that has to be made is news. */

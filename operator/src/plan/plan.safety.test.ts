@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ANNOTATION, segmentIndexes, storageName } from '../api/names.ts';
+import { ANNOTATION, storageName } from '../api/names.ts';
+import { groupPeers, segmentIds, SegmentMap, type SegmentId } from '../api/segment-id.ts';
 import { READ_QUORUM } from '../api/types.ts';
 import { isPodReady, type Pod, type VolumeClaim } from '../kube/objects.ts';
-import { daemonReport, healthy, makeNode, NOW, outdatedPod, plan, running } from '../testing/picture.ts';
+import { daemonReport, healthy, makeNode, NOW, outdatedPod, plan, running } from '../testing/fixtures.ts';
 import { holdsData, isSegmentUp, type Observed } from '../observed/observed.ts';
 
 /** Any mixture of troubles: what a plan must never do, whatever is seen. */
@@ -30,22 +31,22 @@ const picture = fc
   })
   .map(({ segments, compute, nodesReady }): Observed => {
     const base = healthy();
-    const pods = new Map<number, Pod>();
-    const claims = new Map<number, VolumeClaim>();
+    const pods: [SegmentId, Pod][] = [];
+    const claims: [SegmentId, VolumeClaim][] = [];
     const daemons = new Map(base.daemons);
-    for (const index of segmentIndexes) {
-      const state = segments[index];
-      const pod = base.storagePods.get(index);
-      const claim = base.claims.get(index);
+    for (const segment of segmentIds) {
+      const state = segments[segment.index];
+      const pod = base.storagePods.get(segment);
+      const claim = base.claims.get(segment);
       if (state === undefined || pod === undefined || claim === undefined) continue;
       const changed = bend(pod, state.pod);
-      if (changed !== undefined) pods.set(index, changed);
-      if (state.claim !== 'absent') claims.set(index, bendClaim(claim, state.claim));
-      daemons.set(storageName('demo', index), daemonReport(index, { state: state.daemon }));
+      if (changed !== undefined) pods.push([segment, changed]);
+      if (state.claim !== 'absent') claims.push([segment, bendClaim(claim, state.claim)]);
+      daemons.set(storageName('demo', segment), daemonReport(segment.index, { state: state.daemon }));
     }
     const writer = base.computePods.flatMap((pod) => bend(pod, compute) ?? []);
     const nodes = ['zone-a', 'zone-b', 'zone-c'].map((zone, index) => makeNode(zone, nodesReady[index] === true));
-    return { ...base, storagePods: pods, claims, daemons, computePods: writer, nodes };
+    return { ...base, storagePods: new SegmentMap(pods), claims: new SegmentMap(claims), daemons, computePods: writer, nodes };
   });
 
 function bend(pod: Pod, state: string): Pod | undefined {
@@ -81,8 +82,9 @@ test('whatever is seen, no plan endangers the quorum or the data', () => {
       // We take at most one ready segment away, and only from a volume whose five others are up.
       expect(takenDown.length).toBeLessThanOrEqual(1);
       for (const { pod } of takenDown) {
-        const others = segmentIndexes.filter((index) => storageName('demo', index) !== pod.metadata.name);
-        expect(others.every((index) => isSegmentUp(observed, index))).toBe(true);
+        const segment = segmentIds.find((candidate) => storageName('demo', candidate) === pod.metadata.name);
+        expect(segment).toBeDefined();
+        expect(segment !== undefined && groupPeers(segment).every((peer) => isSegmentUp(observed, peer))).toBe(true);
       }
       // Two daemons never share a disk: no storage pod is removed by force.
       expect(storageDeletes.every(({ gracePeriodSeconds }) => gracePeriodSeconds === undefined)).toBe(true);
@@ -101,10 +103,10 @@ test('whatever is seen, no plan endangers the quorum or the data', () => {
       // Never two pods of one name, and never one made while its claim is going.
       for (const action of made.actions) {
         if (action.kind !== 'create-pod') continue;
-        const index = segmentIndexes.find((candidate) => storageName('demo', candidate) === action.pod.metadata.name);
-        if (index === undefined) continue;
-        expect(observed.storagePods.has(index)).toBe(false);
-        expect(observed.claims.get(index)?.metadata.deletionTimestamp).toBeUndefined();
+        const segment = segmentIds.find((candidate) => storageName('demo', candidate) === action.pod.metadata.name);
+        if (segment === undefined) continue;
+        expect(observed.storagePods.has(segment)).toBe(false);
+        expect(observed.claims.get(segment)?.metadata.deletionTimestamp).toBeUndefined();
       }
     }),
     { numRuns: 500 },

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION, LABEL } from '../api/names.ts';
+import { segmentIds, SegmentMap } from '../api/segment-id.ts';
 import {
   agentReport,
   at,
@@ -7,16 +8,20 @@ import {
   healthy,
   makeCluster,
   makeNode,
+  mapSegments,
   NOW,
   outdatedPod,
   plan,
   running,
+  segmentAt,
   told,
   untouched,
   VOLUME,
   withEntry,
   without,
-} from '../testing/picture.ts';
+  withoutSegments,
+  withSegment,
+} from '../testing/fixtures.ts';
 import type { Observed } from '../observed/observed.ts';
 
 const initializedStatus = {
@@ -47,10 +52,10 @@ describe('a cluster from nothing', () => {
   test('marks a claim once its segment holds data', () => {
     const observed = healthy();
     const bare = {
-      ...at(observed.claims, 2),
-      metadata: { ...at(observed.claims, 2).metadata, annotations: { [ANNOTATION.volumeId]: VOLUME } },
+      ...segmentAt(observed.claims, 2),
+      metadata: { ...segmentAt(observed.claims, 2).metadata, annotations: { [ANNOTATION.volumeId]: VOLUME } },
     };
-    expect(told({ ...observed, claims: withEntry(observed.claims, 2, bare) })).toEqual(['apply PersistentVolumeClaim demo-storage-2']);
+    expect(told({ ...observed, claims: withSegment(observed.claims, 2, bare) })).toEqual(['apply PersistentVolumeClaim demo-storage-2']);
   });
 
   test('makes nothing while the cluster is being deleted', () => {
@@ -85,9 +90,7 @@ describe('claims', () => {
     const inClass = (observed: Observed, allowVolumeExpansion: boolean): Observed => ({
       ...observed,
       storageClasses: [{ apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', metadata: { name: 'fast' }, allowVolumeExpansion }],
-      claims: new Map(
-        [...observed.claims].map(([index, claim]) => [index, { ...claim, spec: { ...claim.spec, storageClassName: 'fast' } }]),
-      ),
+      claims: mapSegments(observed.claims, (claim) => ({ ...claim, spec: { ...claim.spec, storageClassName: 'fast' } })),
     });
 
     test('grow where their class allows it', () => {
@@ -118,14 +121,18 @@ describe('claims', () => {
 
     test('grow once they have a volume', () => {
       const observed = sized('20Gi');
-      const claims = new Map([...observed.claims].map(([index, claim]) => [index, { ...claim, status: { phase: 'Pending' } }]));
+      const claims = mapSegments(observed.claims, (claim) => ({ ...claim, status: { phase: 'Pending' } }));
       expect(told({ ...observed, claims })).toEqual([]);
     });
   });
 
   test('a lost one is made anew while three copies are left', () => {
     const observed = healthy(makeCluster({ status: initializedStatus }));
-    const three = { ...observed, claims: without(observed.claims, 0, 1, 2), storagePods: without(observed.storagePods, 0, 1, 2) };
+    const three = {
+      ...observed,
+      claims: withoutSegments(observed.claims, 0, 1, 2),
+      storagePods: withoutSegments(observed.storagePods, 0, 1, 2),
+    };
     expect(told(three).filter((line) => line.startsWith('apply Pers'))).toHaveLength(3);
   });
 
@@ -133,8 +140,8 @@ describe('claims', () => {
     const observed = healthy(makeCluster({ status: initializedStatus }));
     const lost = {
       ...observed,
-      claims: without(observed.claims, 0, 1, 2, 3),
-      storagePods: without(observed.storagePods, 0, 1, 2, 3),
+      claims: withoutSegments(observed.claims, 0, 1, 2, 3),
+      storagePods: withoutSegments(observed.storagePods, 0, 1, 2, 3),
       computePods: [],
     };
     expect(told(lost)).toEqual([]);
@@ -164,9 +171,9 @@ describe('claims', () => {
 
   test('of two volumes under one name nothing is touched', () => {
     const observed = healthy();
-    const claim = at(observed.claims, 5);
+    const claim = segmentAt(observed.claims, 5);
     const stranger = { ...claim, metadata: { ...claim.metadata, annotations: { [ANNOTATION.volumeId]: 'another' } } };
-    const mixed = { ...observed, claims: withEntry(observed.claims, 5, stranger), computePods: [] };
+    const mixed = { ...observed, claims: withSegment(observed.claims, 5, stranger), computePods: [] };
     expect(told(mixed)).toEqual([]);
     expect(plan(mixed).obstacles[0]).toMatchObject({ reason: 'NameConflict', blocking: true });
   });
@@ -174,35 +181,41 @@ describe('claims', () => {
 
 describe('storage pods', () => {
   const cases: readonly (readonly [string, (observed: Observed) => Observed, readonly string[]])[] = [
-    ['a missing one is made', (it) => ({ ...it, storagePods: without(it.storagePods, 3) }), ['create pod demo-storage-3']],
+    ['a missing one is made', (it) => ({ ...it, storagePods: withoutSegments(it.storagePods, 3) }), ['create pod demo-storage-3']],
     [
       'a failed one is made anew',
-      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { phase: 'Failed', ready: false })) }),
+      (it) => ({
+        ...it,
+        storagePods: withSegment(it.storagePods, 3, running(segmentAt(it.storagePods, 3), { phase: 'Failed', ready: false })),
+      }),
       ['delete pod demo-storage-3: phase Failed'],
     ],
     [
       'so is one of phase Unknown, without force: two daemons must never share a disk',
-      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { phase: 'Unknown', ready: false })) }),
+      (it) => ({
+        ...it,
+        storagePods: withSegment(it.storagePods, 3, running(segmentAt(it.storagePods, 3), { phase: 'Unknown', ready: false })),
+      }),
       ['delete pod demo-storage-3: its node lost contact'],
     ],
     [
       'one that is not ready is left to its kubelet',
-      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 3, running(at(it.storagePods, 3), { ready: false })) }),
+      (it) => ({ ...it, storagePods: withSegment(it.storagePods, 3, running(segmentAt(it.storagePods, 3), { ready: false })) }),
       [],
     ],
     [
       'an outdated one is replaced, one at a time',
-      (it) => ({ ...it, storagePods: new Map([...it.storagePods].map(([index, pod]) => [index, outdatedPod(pod)])) }),
+      (it) => ({ ...it, storagePods: mapSegments(it.storagePods, outdatedPod) }),
       ['delete pod demo-storage-0: its spec changed'],
     ],
     [
       'but not while another is down',
       (it) => ({
         ...it,
-        storagePods: withEntry(
-          withEntry(it.storagePods, 0, outdatedPod(at(it.storagePods, 0))),
+        storagePods: withSegment(
+          withSegment(it.storagePods, 0, outdatedPod(segmentAt(it.storagePods, 0))),
           4,
-          running(at(it.storagePods, 4), { ready: false }),
+          running(segmentAt(it.storagePods, 4), { ready: false }),
         ),
       }),
       [],
@@ -211,7 +224,7 @@ describe('storage pods', () => {
       'nor while another has an empty copy',
       (it) => ({
         ...it,
-        storagePods: withEntry(it.storagePods, 0, outdatedPod(at(it.storagePods, 0))),
+        storagePods: withSegment(it.storagePods, 0, outdatedPod(segmentAt(it.storagePods, 0))),
         daemons: withEntry(it.daemons, 'demo-storage-4', daemonReport(4, { state: 'EMPTY' })),
       }),
       [],
@@ -220,7 +233,7 @@ describe('storage pods', () => {
       'nor while another has far to catch up',
       (it) => ({
         ...it,
-        storagePods: withEntry(it.storagePods, 0, outdatedPod(at(it.storagePods, 0))),
+        storagePods: withSegment(it.storagePods, 0, outdatedPod(segmentAt(it.storagePods, 0))),
         daemons: withEntry(it.daemons, 'demo-storage-4', daemonReport(4, { scl: '0/10' })),
         now: NOW,
       }),
@@ -228,16 +241,19 @@ describe('storage pods', () => {
     ],
     [
       'an outdated one that is not ready is replaced in any case',
-      (it) => ({ ...it, storagePods: withEntry(it.storagePods, 4, outdatedPod(running(at(it.storagePods, 4), { ready: false }))) }),
+      (it) => ({
+        ...it,
+        storagePods: withSegment(it.storagePods, 4, outdatedPod(running(segmentAt(it.storagePods, 4), { ready: false }))),
+      }),
       ['delete pod demo-storage-4: not ready, and its spec changed'],
     ],
     [
       'one whose claim is being deleted goes when the others are up',
       (it) => ({
         ...it,
-        claims: withEntry(it.claims, 1, {
-          ...at(it.claims, 1),
-          metadata: { ...at(it.claims, 1).metadata, deletionTimestamp: '2026-11-21T12:00:00Z' },
+        claims: withSegment(it.claims, 1, {
+          ...segmentAt(it.claims, 1),
+          metadata: { ...segmentAt(it.claims, 1).metadata, deletionTimestamp: '2026-11-21T12:00:00Z' },
         }),
       }),
       ['delete pod demo-storage-1: its claim is being deleted'],
@@ -246,10 +262,10 @@ describe('storage pods', () => {
       'a killed one that had run well does not wait for its back-off',
       (it) => ({
         ...it,
-        storagePods: withEntry(
+        storagePods: withSegment(
           it.storagePods,
           2,
-          running(at(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:00:00Z', '2026-11-21T11:50:00Z') }),
+          running(segmentAt(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:00:00Z', '2026-11-21T11:50:00Z') }),
         ),
       }),
       ['delete pod demo-storage-2: its container ended with exit code 137'],
@@ -258,10 +274,10 @@ describe('storage pods', () => {
       'one that crashes on start does',
       (it) => ({
         ...it,
-        storagePods: withEntry(
+        storagePods: withSegment(
           it.storagePods,
           2,
-          running(at(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:50:00Z', '2026-11-21T11:50:01Z') }),
+          running(segmentAt(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:50:00Z', '2026-11-21T11:50:01Z') }),
         ),
       }),
       [],
@@ -273,25 +289,25 @@ describe('storage pods', () => {
 
   test('a pod of a deleted cluster of the same name is removed; one of somebody else is not', () => {
     const observed = healthy();
-    const pod = at(observed.storagePods, 0);
+    const pod = segmentAt(observed.storagePods, 0);
     const leftover = {
       ...pod,
       metadata: { ...pod.metadata, ownerReferences: pod.metadata.ownerReferences?.map((owner) => ({ ...owner, uid: 'old' })) ?? [] },
     };
-    expect(told({ ...observed, storagePods: withEntry(observed.storagePods, 0, leftover) })).toEqual([
+    expect(told({ ...observed, storagePods: withSegment(observed.storagePods, 0, leftover) })).toEqual([
       'delete pod demo-storage-0: left over from a deleted cluster of this name',
     ]);
     const { ownerReferences: _gone, ...metadata } = pod.metadata;
-    const strange = plan({ ...observed, storagePods: withEntry(observed.storagePods, 0, { ...pod, metadata }) });
+    const strange = plan({ ...observed, storagePods: withSegment(observed.storagePods, 0, { ...pod, metadata }) });
     expect(strange.actions).toEqual([]);
     expect(strange.obstacles[0]).toMatchObject({ reason: 'NameConflict' });
   });
 
   test('one without a node says which label is missing', () => {
     const observed = healthy();
-    const pod = running(at(observed.storagePods, 1), { phase: 'Pending', ready: false });
+    const pod = running(segmentAt(observed.storagePods, 1), { phase: 'Pending', ready: false });
     const stuck = { ...pod, status: { phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'False', message: '0/3 nodes' }] } };
-    const made = plan({ ...observed, nodes: [makeNode('elsewhere')], storagePods: withEntry(observed.storagePods, 1, stuck) });
+    const made = plan({ ...observed, nodes: [makeNode('elsewhere')], storagePods: withSegment(observed.storagePods, 1, stuck) });
     expect(made.obstacles[0]?.message).toContain('topology.kubernetes.io/zone=zone-b');
   });
 });
@@ -324,7 +340,7 @@ describe('the compute pod', () => {
       agents: new Map([['demo-1', silentAgent]]),
     });
     expect(told(observed)).toEqual(['force-delete pod demo-1: its node is down']);
-    const next = plan({ ...observed, computePods: [], avoidZone: 'zone-a' }).actions[0];
+    const next = plan({ ...observed, computePods: [], avoidZones: new Map([['demo-1', 'zone-a']]) }).actions[0];
     expect(next).toMatchObject({ kind: 'create-pod', pod: { metadata: { labels: { [LABEL.zone]: 'zone-b' } } } });
   });
 
@@ -349,9 +365,9 @@ describe('the compute pod', () => {
   test('outdated: replaced after storage', () => {
     expect(told(withCompute(outdatedPod))).toEqual(['delete pod demo-1: its spec changed']);
     const observed = withCompute(outdatedPod);
-    expect(told({ ...observed, storagePods: withEntry(observed.storagePods, 5, outdatedPod(at(observed.storagePods, 5))) })).toEqual([
-      'delete pod demo-storage-5: its spec changed',
-    ]);
+    expect(
+      told({ ...observed, storagePods: withSegment(observed.storagePods, 5, outdatedPod(segmentAt(observed.storagePods, 5))) }),
+    ).toEqual(['delete pod demo-storage-5: its spec changed']);
   });
 
   test('gets the role that the Service selects by', () => {
@@ -462,16 +478,14 @@ describe('a restart that was asked for', () => {
       // The pod goes, is made anew from the plan, and is ready.
       const gone: Observed = {
         ...observed,
-        storagePods: new Map([...observed.storagePods].filter(([, pod]) => pod.metadata.name !== name)),
+        storagePods: new SegmentMap([...observed.storagePods].filter(([, pod]) => pod.metadata.name !== name)),
         computePods: observed.computePods.filter((pod) => pod.metadata.name !== name),
       };
       const made = plan(gone).actions.flatMap((action) => (action.kind === 'create-pod' ? [running(action.pod)] : []));
       expect(made.map(({ metadata }) => metadata.name)).toEqual([name]);
       observed = {
         ...gone,
-        storagePods: new Map(
-          [0, 1, 2, 3, 4, 5].map((index) => [index, gone.storagePods.get(index) ?? at(new Map(made.map((pod) => [index, pod])), index)]),
-        ),
+        storagePods: new SegmentMap(segmentIds.flatMap((id) => [gone.storagePods.get(id) ?? made].flat().map((pod) => [id, pod] as const))),
         computePods: gone.computePods.length === 0 ? made : gone.computePods,
       };
     }
@@ -484,7 +498,7 @@ describe('a restart that was asked for', () => {
 
   test('waits while a segment is down', () => {
     const observed = asked('1');
-    const down = withEntry(observed.storagePods, 3, running(at(observed.storagePods, 3), { ready: false }));
+    const down = withSegment(observed.storagePods, 3, running(segmentAt(observed.storagePods, 3), { ready: false }));
     expect(told({ ...observed, storagePods: down }).filter((line) => line.includes('delete'))).toEqual([
       `delete pod demo-storage-3: not ready, and a restart was asked for (${ANNOTATION.restartedAt}=1)`,
     ]);

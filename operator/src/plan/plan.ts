@@ -1,11 +1,12 @@
 import { describeProblems, validateCluster, type SpecProblem } from '../api/validate.ts';
-import { ANNOTATION, LABEL, segmentIndexes, segmentZone } from '../api/names.ts';
+import { ANNOTATION, LABEL, segmentZone, storageName } from '../api/names.ts';
+import { byGroup, segmentIds } from '../api/segment-id.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
 import { isInitialized, volumeIdentity, type Observed } from '../observed/observed.ts';
 import { sizeProblems } from './growth.ts';
 import { planAccess } from './plan-access.ts';
 import { planClaims } from './plan-claims.ts';
-import { isStorageSettled, planComputePod } from './plan-compute-pod.ts';
+import { isStorageSettled, planComputePods } from './plan-compute-pods.ts';
 import { planDisruptionBudget } from './plan-disruption-budget.ts';
 import { planDeletion, planHold } from './plan-deletion.ts';
 import { initdbProblems, planSettings, settingsProblems } from './plan-settings.ts';
@@ -58,7 +59,11 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
   const compute =
     blocked || secretsMissing
       ? EMPTY_PLAN
-      : planComputePod(observed, volumeId, cluster.spec.images.computeNode ?? images.computeNode, isStorageSettled(observed, storage));
+      : planComputePods(observed, {
+          volumeId,
+          image: cluster.spec.images.computeNode ?? images.computeNode,
+          storageSettled: isStorageSettled(observed, storage),
+        });
   return {
     ...joinPlans([
       planHold(observed),
@@ -86,9 +91,13 @@ export function takesWriterAway({ actions }: Plan): boolean {
  */
 function emptyDisks(observed: Observed): Obstacle | undefined {
   if (!isInitialized(observed) || observed.cluster.metadata.annotations?.[ANNOTATION.acceptDataLoss] === 'true') return undefined;
-  const empty = [...observed.daemons].filter(([, report]) => !isSilent(report) && report.state === 'EMPTY').map(([name]) => name);
-  if (empty.length < WRITE_QUORUM) return undefined;
-  const message = `${empty.join(', ')} hold nothing although the volume held a database; put their disks back, or accept the loss with: kubectl annotate ac ${observed.cluster.metadata.name} ${ANNOTATION.acceptDataLoss}=true`;
+  const { name } = observed.cluster.metadata;
+  const empty = byGroup((segment) => {
+    const report = observed.daemons.get(storageName(name, segment));
+    return !isSilent(report) && report?.state === 'EMPTY';
+  }).find((segments) => segments.length >= WRITE_QUORUM);
+  if (empty === undefined) return undefined;
+  const message = `${empty.map((segment) => storageName(name, segment)).join(', ')} hold nothing although the volume held a database; put their disks back, or accept the loss with: kubectl annotate ac ${name} ${ANNOTATION.acceptDataLoss}=true`;
   return { reason: 'DataLossRisk', message, blocking: true };
 }
 
@@ -96,9 +105,9 @@ function emptyDisks(observed: Observed): Obstacle | undefined {
 function zoneProblems(observed: Observed): readonly SpecProblem[] {
   const { zones } = observed.cluster.spec.storage;
   if (zones.length === 0) return [];
-  const moved = segmentIndexes.filter((index) => {
-    const zone = observed.claims.get(index)?.metadata.labels?.[LABEL.zone];
-    return zone !== undefined && zone !== segmentZone(zones, index);
+  const moved = segmentIds.filter((segment) => {
+    const zone = observed.claims.get(segment)?.metadata.labels?.[LABEL.zone];
+    return zone !== undefined && zone !== segmentZone(zones, segment);
   });
   if (moved.length === 0) return [];
   return [

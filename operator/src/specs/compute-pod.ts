@@ -4,14 +4,14 @@ import {
   computeName,
   LABEL,
   PORT,
-  segmentIndexes,
   segmentZone,
   selectorLabels,
   settingsName,
   storageHost,
   storageName,
 } from '../api/names.ts';
-import type { AuroraCluster } from '../api/types.ts';
+import { segmentIds, type SegmentId } from '../api/segment-id.ts';
+import type { AuroraCluster, InstanceRole } from '../api/types.ts';
 import type { Pod, PodVolume } from '../kube/objects.ts';
 import { initSqlVolume } from './initdb-options.ts';
 import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
@@ -25,15 +25,19 @@ const INIT_SQL_DIR = '/etc/kube-aurora/init-sql';
 const APP_DIR = '/etc/kube-aurora/app';
 
 /** `id=zone=host:port` of all six daemons, with the zone each claim really stands in. */
-export function storageAddresses(cluster: AuroraCluster, zoneOf: (index: number) => string): string {
+export function storageAddresses(cluster: AuroraCluster, zoneOf: (segment: SegmentId) => string): string {
   const { name } = cluster.metadata;
-  return segmentIndexes
-    .map((index) => `${storageName(name, index)}=${zoneOf(index)}=${storageHost(name, clusterNamespace(cluster), index)}:${PORT.storage}`)
+  return segmentIds
+    .map(
+      (segment) =>
+        `${storageName(name, segment)}=${zoneOf(segment)}=${storageHost(name, clusterNamespace(cluster), segment)}:${PORT.storage}`,
+    )
     .join(',');
 }
 
 export interface ComputePodInput {
   readonly ordinal: number;
+  readonly role: InstanceRole;
   readonly volumeId: string;
   /** The volume held a database: an agent that finds nothing must not make a new one. */
   readonly volumeExists?: boolean;
@@ -42,17 +46,17 @@ export interface ComputePodInput {
   readonly image: string;
   /** Stands for the versions of what is mounted and may change while the pod runs. */
   readonly mountedVersions: string;
-  readonly zoneOfSegment?: (index: number) => string;
+  readonly zoneOfSegment?: (segment: SegmentId) => string;
 }
 
 /**
- * The compute pod. Its hash leaves out the zone: a pod in another zone than a new one would get is not outdated.
+ * An instance's pod. Its hash leaves out the zone: a pod in another zone than a new one would get is not outdated.
  * Role is a label that Services select by; it is not part of the pod's spec, so a promotion moves it.
  */
 export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod {
   const { name } = cluster.metadata;
   const podName = computeName(name, input.ordinal);
-  const zoneOf = input.zoneOfSegment ?? ((index: number) => segmentZone(cluster.spec.storage.zones, index));
+  const zoneOf = input.zoneOfSegment ?? ((segment: SegmentId) => segmentZone(cluster.spec.storage.zones, segment));
   // Statements for the first database are mounted, and no reason to replace a pod once there is one: see initSql below.
   const sqlVolume = initSqlVolume(cluster);
   const build = (zone: string, sql: PodVolume | undefined): Pod['spec'] => ({
@@ -120,7 +124,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod 
     metadata: {
       name: podName,
       namespace: clusterNamespace(cluster),
-      labels: { ...clusterLabels(name, 'compute'), [LABEL.role]: 'writer', [LABEL.zone]: input.zone },
+      labels: { ...clusterLabels(name, 'compute'), [LABEL.role]: input.role, [LABEL.zone]: input.zone },
       annotations: {
         [ANNOTATION.specHash]: fingerprint(build('', undefined)),
         [ANNOTATION.volumeExists]: String(input.volumeExists ?? false),

@@ -3,7 +3,7 @@ import { ANNOTATION } from '../api/names.ts';
 import type { InitdbSpec } from '../api/types.ts';
 import { outdatedBecause } from '../plan/outdated.ts';
 import { initdbProblems } from '../plan/plan-settings.ts';
-import { agentReport, healthy, makeCluster, plan, VOLUME } from '../testing/picture.ts';
+import { agentReport, healthy, makeCluster, plan, VOLUME } from '../testing/fixtures.ts';
 import { computePod } from './compute-pod.ts';
 import { initdbOptions, initSqlVolume } from './initdb-options.ts';
 
@@ -38,7 +38,15 @@ test('the agent gets what concerns it, with a file for each reference; Secrets c
 
 test('other references replace a pod until there is a database, and none after that', () => {
   const pod = (initdb: Partial<InitdbSpec>, volumeExists: boolean) =>
-    computePod(wanting(initdb), { ordinal: 1, volumeId: VOLUME, volumeExists, zone: 'zone-a', image: 'c:1', mountedVersions: '' });
+    computePod(wanting(initdb), {
+      ordinal: 1,
+      role: 'writer',
+      volumeId: VOLUME,
+      volumeExists,
+      zone: 'zone-a',
+      image: 'c:1',
+      mountedVersions: '',
+    });
   expect(outdatedBecause(pod({}, false), pod(references, false))).toBe('what its first database is made with changed');
   expect(outdatedBecause(pod({}, true), pod(references, true))).toBeUndefined();
   const made = pod(references, false);

@@ -1,26 +1,31 @@
 import { clusterLabels, LABEL, PORT, readWriteServiceName, selectorLabels, storageServiceName } from '../api/names.ts';
-import { SEGMENTS, type AuroraCluster } from '../api/types.ts';
+import { segmentIds } from '../api/segment-id.ts';
+import type { AuroraCluster, InstanceRole } from '../api/types.ts';
 import type { DisruptionBudget, Service } from '../kube/objects.ts';
 import { clusterNamespace, ownerReference } from './metadata.ts';
 
-/** Where clients connect: the ready pod that carries the writer's role. */
-export function readWriteService(cluster: AuroraCluster): Service {
+/** Where clients connect: each Service leads to the ready instances of one role. */
+const CLIENT_ENDPOINTS: readonly { readonly serviceName: (cluster: string) => string; readonly role: InstanceRole }[] = [
+  { serviceName: readWriteServiceName, role: 'writer' },
+];
+
+export function clientServices(cluster: AuroraCluster): readonly Service[] {
   const { name } = cluster.metadata;
-  return {
+  return CLIENT_ENDPOINTS.map(({ serviceName, role }) => ({
     apiVersion: 'v1',
     kind: 'Service',
     metadata: {
-      name: readWriteServiceName(name),
+      name: serviceName(name),
       namespace: clusterNamespace(cluster),
       labels: clusterLabels(name, 'compute'),
       ownerReferences: [ownerReference(cluster)],
     },
     spec: {
       type: 'ClusterIP',
-      selector: { [LABEL.cluster]: name, [LABEL.role]: 'writer' },
+      selector: { [LABEL.cluster]: name, [LABEL.role]: role },
       ports: [{ name: 'postgres', port: PORT.postgres, targetPort: 'postgres', protocol: 'TCP' }],
     },
-  };
+  }));
 }
 
 /** Names for the storage pods. Pods that are not ready have one too: a daemon that catches up must be reached by its peers. */
@@ -63,6 +68,6 @@ export function storageDisruptionBudget(cluster: AuroraCluster): DisruptionBudge
       labels: clusterLabels(name, 'storage'),
       ownerReferences: [ownerReference(cluster)],
     },
-    spec: { minAvailable: SEGMENTS - 1, selector: { matchLabels: selectorLabels(name, 'storage') } },
+    spec: { minAvailable: segmentIds.length - 1, selector: { matchLabels: selectorLabels(name, 'storage') } },
   };
 }

@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION, LABEL } from '../api/names.ts';
 import type { Pod } from '../kube/objects.ts';
-import { makeCluster, VOLUME } from '../testing/picture.ts';
+import { makeCluster, segment, VOLUME } from '../testing/fixtures.ts';
 import { computePod } from './compute-pod.ts';
 import { canonicalJson, covers, fingerprint } from './metadata.ts';
 import { appCredentials, connectionKeys, connectionSecret, secretPassword, superuserCredentials } from './secrets.ts';
-import { readWriteService, storageService } from './services.ts';
+import { clientServices, storageService } from './services.ts';
 import { settingsMap } from './settings-map.ts';
 import { storagePod } from './storage-pod.ts';
 
@@ -14,11 +14,11 @@ const envOf = (pod: Pod): Readonly<Record<string, string | undefined>> =>
   Object.fromEntries((pod.spec.containers[0]?.env ?? []).map(({ name, value }) => [name, value]));
 const cluster = makeCluster();
 const compute = (change: Partial<Parameters<typeof computePod>[1]> = {}): Pod =>
-  computePod(cluster, { ordinal: 1, volumeId: VOLUME, zone: 'zone-a', image: 'c:1', mountedVersions: '', ...change });
+  computePod(cluster, { ordinal: 1, role: 'writer', volumeId: VOLUME, zone: 'zone-a', image: 'c:1', mountedVersions: '', ...change });
 
 describe('storage pods', () => {
   test('know themselves and all six peers by names that last', () => {
-    const pod = storagePod(cluster, 4, 'zone-b', 's:1');
+    const pod = storagePod(cluster, segment(4), 'zone-b', 's:1');
     expect(envOf(pod)).toMatchObject({
       AURORA_DAEMON_ID: 'demo-storage-4',
       AURORA_ZONE: 'zone-b',
@@ -36,21 +36,21 @@ describe('storage pods', () => {
   });
 
   test('stand in the zone of their claim, two in each', () => {
-    expect(canonicalJson(storagePod(cluster, 4, 'zone-b', 's:1').spec.affinity)).toContain('"values":["zone-b"]');
+    expect(canonicalJson(storagePod(cluster, segment(4), 'zone-b', 's:1').spec.affinity)).toContain('"values":["zone-b"]');
     expect(storageService(cluster).spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true });
   });
 
   test('carry a hash that changes with what they run', () => {
     const hash = (pod: Pod): string | undefined => pod.metadata.annotations?.[ANNOTATION.specHash];
-    expect(hash(storagePod(cluster, 0, 'zone-a', 's:1'))).toBe(hash(storagePod(makeCluster(), 0, 'zone-a', 's:1')));
-    expect(hash(storagePod(cluster, 0, 'zone-a', 's:1'))).not.toBe(hash(storagePod(cluster, 0, 'zone-a', 's:2')));
+    expect(hash(storagePod(cluster, segment(0), 'zone-a', 's:1'))).toBe(hash(storagePod(makeCluster(), segment(0), 'zone-a', 's:1')));
+    expect(hash(storagePod(cluster, segment(0), 'zone-a', 's:1'))).not.toBe(hash(storagePod(cluster, segment(0), 'zone-a', 's:2')));
     expect(hash(compute())).toBe(hash(compute({ zone: 'zone-c' })));
     expect(hash(compute())).not.toBe(hash(compute({ volumeId: 'other' })));
   });
 });
 
 test('probes: a stall of a minute kills nothing, one "no" takes a pod out of its Services, a start may take ten minutes', () => {
-  for (const { spec } of [compute(), storagePod(cluster, 0, 'zone-a', 's:1')]) {
+  for (const { spec } of [compute(), storagePod(cluster, segment(0), 'zone-a', 's:1')]) {
     const { startupProbe, readinessProbe, livenessProbe } = spec.containers[0] ?? {};
     // The shortest silence that kills: the first failing probe comes at once, the last one failureThreshold - 1 periods later.
     expect(((livenessProbe?.failureThreshold ?? 0) - 1) * (livenessProbe?.periodSeconds ?? 0)).toBeGreaterThanOrEqual(60);
@@ -62,7 +62,7 @@ test('probes: a stall of a minute kills nothing, one "no" takes a pod out of its
 });
 
 test('compiled code lies on a volume that outlives the container', () => {
-  for (const { spec } of [compute(), storagePod(cluster, 0, 'zone-a', 's:1')]) {
+  for (const { spec } of [compute(), storagePod(cluster, segment(0), 'zone-a', 's:1')]) {
     const directory = spec.containers[0]?.env.find(({ name }) => name === 'NODE_COMPILE_CACHE')?.value;
     const mount = spec.containers[0]?.volumeMounts.find(({ mountPath }) => mountPath === directory);
     expect(spec.volumes?.find(({ name }) => name === mount?.name)?.emptyDir).toBeDefined();
@@ -101,19 +101,22 @@ describe('the compute pod', () => {
   test('is the same whatever PostgreSQL parameters are wanted: they come in a ConfigMap', () => {
     const parameters = { search_path: '"$user", $(POD_IP)', Work_Mem: '8MB', fsync: 'off' };
     const changed = makeCluster({ spec: { storage: { size: '10Gi' }, postgresql: { parameters } } });
-    const input = { ordinal: 1, volumeId: VOLUME, zone: 'zone-a', image: 'c:1', mountedVersions: '' };
+    const input = { ordinal: 1, role: 'writer', volumeId: VOLUME, zone: 'zone-a', image: 'c:1', mountedVersions: '' } as const;
     expect(computePod(changed, input)).toEqual(computePod(makeCluster(), input));
     expect(settingsMap(changed, undefined).data).toMatchObject({
       'parameters.json': '{"search_path":"\\"$user\\", $(POD_IP)","work_mem":"8MB"}',
     });
   });
 
-  test('is what NAME-rw selects', () => {
-    const labels = compute().metadata.labels ?? {};
-    expect(covers(labels, readWriteService(cluster).spec.selector)).toBe(true);
-    expect(labels[LABEL.role]).toBe('writer');
-    expect(covers(storagePod(cluster, 0, 'zone-a', 's:1').metadata.labels, readWriteService(cluster).spec.selector)).toBe(false);
-  });
+  test.each(clientServices(cluster).map((service) => [service.metadata.name, service.spec.selector] as const))(
+    '%s selects the instances of its role, and no other pods',
+    (_name, selector) => {
+      const role = selector?.[LABEL.role];
+      expect(covers(compute().metadata.labels, selector)).toBe(role === 'writer');
+      expect(covers(compute({ role: 'reader' }).metadata.labels, selector)).toBe(role === 'reader');
+      expect(covers(storagePod(cluster, segment(0), 'zone-a', 's:1').metadata.labels, selector)).toBe(false);
+    },
+  );
 });
 
 describe('secrets', () => {

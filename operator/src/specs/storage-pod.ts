@@ -1,14 +1,5 @@
-import {
-  ANNOTATION,
-  clusterLabels,
-  LABEL,
-  PORT,
-  segmentIndexes,
-  selectorLabels,
-  storageHost,
-  storageName,
-  storageServiceName,
-} from '../api/names.ts';
+import { ANNOTATION, clusterLabels, LABEL, PORT, selectorLabels, storageHost, storageName, storageServiceName } from '../api/names.ts';
+import { segmentIds, segmentOrdinal, type SegmentId } from '../api/segment-id.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
@@ -19,15 +10,15 @@ const DATA_DIR = '/var/lib/kube-aurora/data';
 /** `id=host:port` of all six daemons, the asker's own included: a daemon needs no other discovery. */
 export function storagePeers(cluster: AuroraCluster): string {
   const { name } = cluster.metadata;
-  return segmentIndexes
-    .map((index) => `${storageName(name, index)}=${storageHost(name, clusterNamespace(cluster), index)}:${PORT.storage}`)
+  return segmentIds
+    .map((segment) => `${storageName(name, segment)}=${storageHost(name, clusterNamespace(cluster), segment)}:${PORT.storage}`)
     .join(',');
 }
 
-/** Pod of segment `index`, in the zone of its claim. */
-export function storagePod(cluster: AuroraCluster, index: number, zone: string, image: string): Pod {
+/** Pod of a segment, in the zone of its claim. */
+export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: string, image: string): Pod {
   const { name } = cluster.metadata;
-  const podName = storageName(name, index);
+  const podName = storageName(name, segment);
   const labels = selectorLabels(name, 'storage');
   const spec: Pod['spec'] = {
     hostname: podName,
@@ -70,7 +61,7 @@ export function storagePod(cluster: AuroraCluster, index: number, zone: string, 
     metadata: {
       name: podName,
       namespace: clusterNamespace(cluster),
-      labels: { ...clusterLabels(name, 'storage'), [LABEL.segment]: String(index), [LABEL.zone]: zone },
+      labels: { ...clusterLabels(name, 'storage'), [LABEL.segment]: String(segmentOrdinal(segment)), [LABEL.zone]: zone },
       annotations: { [ANNOTATION.specHash]: fingerprint(spec), ...restartMark(cluster) },
       ownerReferences: [ownerReference(cluster)],
     },

@@ -1,11 +1,12 @@
 import { ANNOTATION, clusterLabels, LABEL, storageName } from '../api/names.ts';
+import { segmentOrdinal, type SegmentId } from '../api/segment-id.ts';
 import { largerSize } from '../api/quantity.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { VolumeClaim } from '../kube/objects.ts';
 import { clusterNamespace, ownerReference } from './metadata.ts';
 
 export interface VolumeClaimInput {
-  readonly index: number;
+  readonly segment: SegmentId;
   readonly zone: string;
   readonly volumeId: string;
   readonly holdsData: boolean;
@@ -16,7 +17,7 @@ export interface VolumeClaimInput {
 }
 
 /**
- * The claim of segment `index`. Under Retain it has no owner, so it outlives the cluster and is found again by its
+ * The claim of a segment. Under Retain it has no owner, so it outlives the cluster and is found again by its
  * name; under Delete it goes with the cluster.
  */
 export function volumeClaim(cluster: AuroraCluster, input: VolumeClaimInput): VolumeClaim {
@@ -29,9 +30,9 @@ export function volumeClaim(cluster: AuroraCluster, input: VolumeClaimInput): Vo
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',
     metadata: {
-      name: storageName(name, input.index),
+      name: storageName(name, input.segment),
       namespace: clusterNamespace(cluster),
-      labels: { ...clusterLabels(name, 'storage'), [LABEL.segment]: String(input.index), [LABEL.zone]: input.zone },
+      labels: { ...clusterLabels(name, 'storage'), [LABEL.segment]: String(segmentOrdinal(input.segment)), [LABEL.zone]: input.zone },
       annotations: { [ANNOTATION.volumeId]: input.volumeId, ...(input.holdsData ? { [ANNOTATION.holdsData]: 'true' } : {}) },
       ownerReferences: reclaimPolicy === 'Delete' ? [ownerReference(cluster)] : [],
     },

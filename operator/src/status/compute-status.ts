@@ -1,10 +1,12 @@
 import type { Condition, ConditionType, Phase } from '../api/conditions.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
-import { PORT, readWriteServiceName, segmentIndexes, storageName, storageServiceName } from '../api/names.ts';
-import { SEGMENTS, type AuroraClusterStatus } from '../api/types.ts';
+import { PORT, readWriteServiceName, storageName, storageServiceName } from '../api/names.ts';
+import { segmentIds } from '../api/segment-id.ts';
+import type { AuroraClusterStatus } from '../api/types.ts';
 import { describeProblems } from '../api/validate.ts';
-import { isInitialized, writerPod, type Observed } from '../observed/observed.ts';
+import { isInitialized, type Observed } from '../observed/observed.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
+import { writerOf } from '../plan/plan-instances.ts';
 import { growingVolumes } from '../plan/growth.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
 import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts';
@@ -45,10 +47,10 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
   const namespace = clusterNamespace(cluster);
   const segments = segmentStatuses(observed);
   const up = segments.filter((segment) => segment.ready).length;
-  const pod = writerPod(observed);
+  const { pod } = writerOf(observed);
   const agent = pod === undefined ? undefined : observed.agents.get(pod.metadata.name);
   const { quorum, redundant } = storageVerdicts(observed, segments);
-  const writer = writerVerdict(observed, plan, up);
+  const writer = writerVerdict(observed, plan);
   const blocker = plan.obstacles.find(({ blocking }) => blocking);
   const hindrance = plan.obstacles.map(({ message }) => message).join('; ');
   const phase = phaseOf(observed, plan, { quorum, redundant, writer });
@@ -109,9 +111,9 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     vdl: agent?.vdl ?? newestVdl(observed) ?? previous?.vdl,
     instances: instanceStatuses(observed),
     storage: {
-      summary: `${up}/${SEGMENTS}`,
+      summary: `${up}/${segmentIds.length}`,
       ready: up,
-      desired: SEGMENTS,
+      desired: segmentIds.length,
       initialized: isInitialized(observed) || [...observed.daemons.values()].some(({ state }) => state === 'READY'),
       ...(bytes.length === 0 ? {} : { bytesUsed: bytes.reduce((sum, value) => sum + value, 0) }),
       segments,
@@ -152,6 +154,6 @@ function newestVdl(observed: Observed): string | undefined {
         .map((half) => half.padStart(8, '0'))
         .join('')}`,
     );
-  const known = segmentIndexes.flatMap((index) => observed.daemons.get(storageName(observed.cluster.metadata.name, index))?.vdl ?? []);
+  const known = segmentIds.flatMap((segment) => observed.daemons.get(storageName(observed.cluster.metadata.name, segment))?.vdl ?? []);
   return known.length === 0 ? undefined : known.reduce((a, b) => (order(b) > order(a) ? b : a));
 }

@@ -1,5 +1,6 @@
 import type { CredentialStatus } from '../api/types.ts';
-import { freshAgent, writerState, type Observed } from '../observed/observed.ts';
+import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
+import { writerOf } from '../plan/plan-instances.ts';
 import { appCredentials, secretPassword, superuserCredentials, type Credentials } from '../specs/secrets.ts';
 
 /** How each role's password stands: in its Secret, and in the database. */
@@ -9,7 +10,8 @@ export function credentialStatuses(observed: Observed): readonly CredentialStatu
 
 function statusOf(observed: Observed, { username, secretName }: Credentials): CredentialStatus {
   const secret = observed.secrets.get(secretName);
-  const told = freshAgent(observed)?.passwords?.find(({ role }) => role === username);
+  const { pod } = writerOf(observed);
+  const told = freshAgent(observed, pod)?.passwords?.find(({ role }) => role === username);
   const before = observed.cluster.status?.credentials?.find(({ role }) => role === username);
   const changedAt = told?.changedAt ?? before?.passwordChangedAt;
   const state: CredentialStatus['state'] =
@@ -19,7 +21,7 @@ function statusOf(observed: Observed, { username, secretName }: Credentials): Cr
         ? 'Empty'
         : told?.state === 'failed'
           ? 'Failed'
-          : told?.state === 'applied' && writerState(observed) === 'available'
+          : told?.state === 'applied' && computeState(observed, pod) === 'available'
             ? 'Applied'
             : 'Pending';
   return {

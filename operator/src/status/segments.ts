@@ -1,7 +1,9 @@
-import { segmentIndexes, storageName } from '../api/names.ts';
+import { LABEL, storageName } from '../api/names.ts';
+import { segmentIds } from '../api/segment-id.ts';
 import { INSTANCE_PHASES, SEGMENT_STATES, type InstancePhase, type InstanceStatus, type SegmentStatus } from '../api/types.ts';
 import { freshAgent, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { isPodReady, isTerminating, podCondition, type Pod } from '../kube/objects.ts';
+import { planInstances, writerOf } from '../plan/plan-instances.ts';
 import { isSilent } from '../observed/reports.ts';
 
 /** Keeps optional fields absent instead of undefined: server-side apply would otherwise be sent holes. */
@@ -16,25 +18,25 @@ function known<T extends string>(list: readonly T[], value: string | undefined, 
 
 /** The six copies, from what the daemons say of themselves and what the writer knows of them. */
 export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
-  const agent = freshAgent(observed);
-  return segmentIndexes.map((index) => {
-    const id = storageName(observed.cluster.metadata.name, index);
-    const pod = observed.storagePods.get(index);
+  const agent = freshAgent(observed, writerOf(observed).pod);
+  return segmentIds.map((segment) => {
+    const id = storageName(observed.cluster.metadata.name, segment);
+    const pod = observed.storagePods.get(segment);
     const daemon = observed.daemons.get(id);
-    const seen = agent?.segments.find((segment) => segment.id === id);
+    const seen = agent?.segments.find((reported) => reported.id === id);
     const answers = daemon !== undefined && !isSilent(daemon);
     return present<SegmentStatus>({
       id,
-      zone: zoneOfSegment(observed, index),
+      zone: zoneOfSegment(observed, segment),
       node: pod?.spec.nodeName,
-      ready: isSegmentUp(observed, index),
+      ready: isSegmentUp(observed, segment),
       state: answers ? known(SEGMENT_STATES, daemon.state, 'UNKNOWN') : 'UNREACHABLE',
       fault: answers ? (daemon.fault?.kind ?? (daemon.state === 'DAMAGED' ? 'UNKNOWN' : undefined)) : undefined,
       message: answers ? daemon.message : undefined,
       scl: (answers ? daemon.scl : undefined) ?? seen?.scl ?? daemon?.scl,
       behindBytes: seen?.behindBytes,
       bytesUsed: daemon?.bytesUsed,
-      size: observed.claims.get(index)?.status?.capacity?.storage,
+      size: observed.claims.get(segment)?.status?.capacity?.storage,
     });
   });
 }
@@ -47,13 +49,15 @@ function instancePhase(observed: Observed, pod: Pod): InstancePhase {
   return pod.status?.phase === 'Running' ? 'Unreachable' : 'Pending';
 }
 
+/** The instances that have a pod. */
 export function instanceStatuses(observed: Observed): readonly InstanceStatus[] {
-  return observed.computePods.map((pod) => {
-    const report = observed.agents.get(pod.metadata.name);
-    return present<InstanceStatus>({
-      name: pod.metadata.name,
-      role: 'writer',
-      zone: pod.metadata.labels?.['kube-aurora.dev/zone'],
+  return planInstances(observed).flatMap(({ name, role, pod }) => {
+    if (pod === undefined) return [];
+    const report = observed.agents.get(name);
+    const status = present<InstanceStatus>({
+      name,
+      role,
+      zone: pod.metadata.labels?.[LABEL.zone],
       node: pod.spec.nodeName,
       phase: instancePhase(observed, pod),
       ready: isPodReady(pod),
@@ -62,6 +66,7 @@ export function instanceStatuses(observed: Observed): readonly InstanceStatus[] 
       epoch: report?.epoch,
       startedAt: report?.startedAt,
     });
+    return [status];
   });
 }
 

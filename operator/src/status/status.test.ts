@@ -6,19 +6,22 @@ import type { Pod } from '../kube/objects.ts';
 import { checkManifest } from '../testing/manifest-check.ts';
 import {
   agentReport,
-  at,
   daemonReport,
   healthy,
   makeCluster,
+  mapSegments,
   NOW,
   outdatedPod,
   plan,
   running,
+  segmentAt,
   untouched,
   VOLUME,
   withEntry,
   without,
-} from '../testing/picture.ts';
+  withoutSegments,
+  withSegment,
+} from '../testing/fixtures.ts';
 import { computeStatus } from './compute-status.ts';
 import { FAULT_KINDS, type ReportedFault } from '../observed/faults.ts';
 import { readAgentStatus, readDaemonStatus, readFault, type AgentReport } from '../observed/reports.ts';
@@ -28,9 +31,7 @@ const statusOf = (observed: Observed): AuroraClusterStatus => computeStatus(obse
 const condition = (status: AuroraClusterStatus, type: string) => status.conditions?.find((one) => one.type === type);
 const down = (observed: Observed, ...indexes: readonly number[]): Observed => ({
   ...observed,
-  storagePods: new Map(
-    [...observed.storagePods].map(([index, pod]) => [index, indexes.includes(index) ? running(pod, { ready: false }) : pod]),
-  ),
+  storagePods: mapSegments(observed.storagePods, (pod, index) => (indexes.includes(index) ? running(pod, { ready: false }) : pod)),
 });
 const ran = (status: AuroraClusterStatus = {}): AuroraClusterStatus => ({
   epoch: 3,
@@ -55,7 +56,7 @@ describe('phases', () => {
     ['later open', { ...healthy(before), agents: new Map([['demo-1', agentReport({ phase: 'opening' })]]) }, 'WriterUnavailable'],
     [
       'being replaced',
-      { ...healthy(), storagePods: withEntry(healthy().storagePods, 0, outdatedPod(at(healthy().storagePods, 0))) },
+      { ...healthy(), storagePods: withSegment(healthy().storagePods, 0, outdatedPod(segmentAt(healthy().storagePods, 0))) },
       'Updating',
     ],
     ['a spec that cannot be', untouched(makeCluster({ spec: { storage: { size: 'x' } } })), 'Blocked'],
@@ -124,7 +125,7 @@ test('messages name the zone and say what to do', () => {
 /** Pods that are not there, with daemons that nobody can ask. */
 const gone = (observed: Observed, ...indexes: readonly number[]): Observed => ({
   ...observed,
-  storagePods: without(observed.storagePods, ...indexes),
+  storagePods: withoutSegments(observed.storagePods, ...indexes),
   daemons: without(observed.daemons, ...indexes.map((index) => `demo-storage-${index}`)),
 });
 const faulty = (observed: Observed, fault: ReportedFault, ...indexes: readonly number[]): Observed => ({
@@ -158,9 +159,9 @@ describe('what is lost is said only where it is known', () => {
     expect(message).not.toContain('nothing acknowledged is lost');
   });
 
-  test('copies that owe redo prove nothing', () => {
+  test('copies that have redo to recover prove nothing', () => {
     const observed = gone(begun(), 0, 1);
-    const daemons = new Map([...observed.daemons].map(([name, report], at) => [name, at < 2 ? { ...report, owes: true } : report]));
+    const daemons = new Map([...observed.daemons].map(([name, report], at) => [name, at < 2 ? { ...report, mustRecover: true } : report]));
     expect(quorum({ ...observed, daemons })).toContain('(now 2): keep all claims');
   });
 });
@@ -235,12 +236,10 @@ test('volumes that grow: where each is, and two events', () => {
   const at = (capacity: string, type?: string): Observed => {
     const observed = healthy(cluster());
     const conditions = type === undefined ? [] : [{ type, status: 'True', message: '' }];
-    const claims = new Map(
-      [...observed.claims].map(([index, claim]) => [
-        index,
-        { ...claim, status: { phase: 'Bound', capacity: { storage: index === 0 ? capacity : '20Gi' }, conditions } },
-      ]),
-    );
+    const claims = mapSegments(observed.claims, (claim, index) => ({
+      ...claim,
+      status: { phase: 'Bound', capacity: { storage: index === 0 ? capacity : '20Gi' }, conditions },
+    }));
     return { ...observed, claims };
   };
   const growing = statusOf(at('10Gi', 'FileSystemResizePending'));
@@ -273,15 +272,15 @@ describe('no redundancy while a segment is down', () => {
   test('what a container said before it was started again does not count', () => {
     const observed = healthy();
     const container = { name: 'main', ready: true, restartCount: 1, state: { running: { startedAt: new Date(NOW).toISOString() } } };
-    const restarted = running(at(observed.storagePods, 2), { container });
-    expect(redundant({ ...observed, storagePods: withEntry(observed.storagePods, 2, restarted) })).toBe('False');
+    const restarted = running(segmentAt(observed.storagePods, 2), { container });
+    expect(redundant({ ...observed, storagePods: withSegment(observed.storagePods, 2, restarted) })).toBe('False');
   });
 
   test('a pod that is being stopped is not up', () => {
     const observed = healthy();
-    const pod = at(observed.storagePods, 2);
+    const pod = segmentAt(observed.storagePods, 2);
     const leaving = { ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW).toISOString() } };
-    expect(redundant({ ...observed, storagePods: withEntry(observed.storagePods, 2, leaving) })).toBe('False');
+    expect(redundant({ ...observed, storagePods: withSegment(observed.storagePods, 2, leaving) })).toBe('False');
   });
 
   test('where no daemon can be asked at all, readiness has to do', () => {
@@ -319,7 +318,7 @@ describe('nothing "comes back by itself" that keeps failing', () => {
     const observed = healthy(makeCluster({ status: ran() }));
     const status = statusOf({
       ...observed,
-      storagePods: withEntry(observed.storagePods, 2, crashing(at(observed.storagePods, 2), waiting)),
+      storagePods: withSegment(observed.storagePods, 2, crashing(segmentAt(observed.storagePods, 2), waiting)),
       daemons: without(observed.daemons, 'demo-storage-2'),
     });
     expect(status.message).toContain(
@@ -432,8 +431,8 @@ describe('a writer that is not ready says what it waits for', () => {
 
 test('while the first volume is made, segments that have yet to take it are up', () => {
   const observed = healthy();
-  const bare = at(observed.claims, 1);
-  const claims = withEntry(observed.claims, 1, {
+  const bare = segmentAt(observed.claims, 1);
+  const claims = withSegment(observed.claims, 1, {
     ...bare,
     metadata: { ...bare.metadata, annotations: { [ANNOTATION.volumeId]: VOLUME } },
   });
@@ -538,15 +537,17 @@ describe('what programs say is checked', () => {
     });
   });
 
-  test('a daemon, about our volume only', () => {
+  test('a daemon, about our volume and group only', () => {
     const body = {
       segments: [
         { volumeId: 'other', phase: 'READY' },
+        { volumeId: 'v', pg: 1, phase: 'EMPTY' },
         { volumeId: 'v', pg: 0, phase: 'READY', scl: '8192', bytesUsed: '77' },
       ],
     };
-    expect(readDaemonStatus(body, 'u', 'v', 5)).toEqual({ uid: 'u', answeredAt: 5, state: 'READY', scl: '0/2000', bytesUsed: 77 });
-    expect(readDaemonStatus({}, 'u', 'v', 5)).toEqual({ uid: 'u', answeredAt: 5, state: 'EMPTY' });
+    const of = { volumeId: 'v', pg: 0 };
+    expect(readDaemonStatus(body, 'u', of, 5)).toEqual({ uid: 'u', answeredAt: 5, state: 'READY', scl: '0/2000', bytesUsed: 77 });
+    expect(readDaemonStatus({}, 'u', of, 5)).toEqual({ uid: 'u', answeredAt: 5, state: 'EMPTY' });
   });
 });
 

@@ -1,6 +1,8 @@
-import { segmentIndexes, storageName } from '../api/names.ts';
+import { storageName } from '../api/names.ts';
+import { fewestInGroup, groupPeers, segmentIds, type SegmentId } from '../api/segment-id.ts';
 import { READ_QUORUM, SEGMENTS, WRITE_QUORUM, type SegmentStatus } from '../api/types.ts';
-import { freshAgent, freshDaemon, isInitialized, isSegmentSound, segmentHealth, type Observed } from '../observed/observed.ts';
+import { freshAgent, freshDaemon, isInitialized, isSegmentSound, isSegmentUp, segmentHealth, type Observed } from '../observed/observed.ts';
+import { writerOf } from '../plan/plan-instances.ts';
 import { podTrouble } from '../plan/pod-health.ts';
 import { FAULT_REASON, faultAdvice, faultInWords, type FaultKind, type ReportedFault } from '../observed/faults.ts';
 import { bad, good, type Verdict } from './verdict.ts';
@@ -18,7 +20,7 @@ export function describeMissing(segments: readonly SegmentStatus[]): string {
 }
 
 interface FaultySegment {
-  readonly index: number;
+  readonly segment: SegmentId;
   readonly id: string;
   readonly fault: ReportedFault;
   /** The daemon's own words. */
@@ -26,11 +28,11 @@ interface FaultySegment {
 }
 
 function faultySegments(observed: Observed): readonly FaultySegment[] {
-  return segmentIndexes.flatMap((index) => {
-    const health = segmentHealth(observed, index);
+  return segmentIds.flatMap((segment) => {
+    const health = segmentHealth(observed, segment);
     if (health.kind !== 'faulty') return [];
-    const id = storageName(observed.cluster.metadata.name, index);
-    return [{ index, id, fault: health.fault, message: freshDaemon(observed, index)?.message }];
+    const id = storageName(observed.cluster.metadata.name, segment);
+    return [{ segment, id, fault: health.fault, message: freshDaemon(observed, segment)?.message }];
   });
 }
 
@@ -42,7 +44,7 @@ const GRAVITY: readonly FaultKind[] = ['REDO_FAILED', 'HISTORY_REFUSED', 'DAMAGE
  * so, nobody knows; then nothing is promised.
  */
 function safety(observed: Observed): string {
-  const sound = segmentIndexes.filter((index) => isSegmentSound(observed, index)).length;
+  const sound = fewestInGroup((segment) => isSegmentSound(observed, segment));
   return sound >= READ_QUORUM
     ? `nothing acknowledged is lost: ${sound} sound copies answer`
     : `whether anything acknowledged is lost is not known while fewer than ${READ_QUORUM} sound copies answer (now ${sound}): keep all claims and disks`;
@@ -50,15 +52,15 @@ function safety(observed: Observed): string {
 
 /** Segments that are missing and come back without anybody's doing. */
 function comeBackByThemselves(observed: Observed): boolean {
-  return segmentIndexes.every((index) => {
-    const pod = observed.storagePods.get(index);
+  return segmentIds.every((segment) => {
+    const pod = observed.storagePods.get(segment);
     return pod === undefined || podTrouble(pod).kind === 'none';
   });
 }
 
 /** Is there a write quorum, and are all six copies there? */
 export function storageVerdicts(observed: Observed, segments: readonly SegmentStatus[]): { quorum: Verdict; redundant: Verdict } {
-  const up = segments.filter((segment) => segment.ready).length;
+  const up = fewestInGroup((segment) => isSegmentUp(observed, segment));
   const begun = isInitialized(observed) && observed.cluster.status?.firstReadyAt !== undefined;
   const missing = describeMissing(segments);
   const faulty = faultySegments(observed);
@@ -78,7 +80,7 @@ interface Seen {
 
 function quorumVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict {
   if (up >= WRITE_QUORUM) {
-    const agent = freshAgent(observed);
+    const agent = freshAgent(observed, writerOf(observed).pod);
     if (agent?.reason !== 'noQuorum' || agent.phase !== 'running') return good(`${up} of ${SEGMENTS} segments are up; four are enough`);
     const since = agent.since === undefined ? '' : ` since ${agent.since}`;
     const words = agent.message === undefined ? '' : `: ${agent.message}`;
@@ -97,7 +99,7 @@ function quorumVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict 
     ...faulty.map(({ id, fault }) => `${id} has ${faultInWords(fault)}`),
   ].join('; ');
   if (up + full.length >= WRITE_QUORUM) {
-    const advice = full[0] === undefined ? '' : faultAdvice(observed.cluster.metadata.name, full[0].index, full[0].fault, false);
+    const advice = full[0] === undefined ? '' : faultAdvice(observed.cluster.metadata.name, full[0].segment, full[0].fault, false);
     const message = `writes wait because disks are full: ${up} of ${SEGMENTS} segments take redo and four are needed; ${wrong}. Reads go on, ${safety(observed)}. What to do: ${advice}`;
     return bad('DiskFull', message);
   }
@@ -107,11 +109,11 @@ function quorumVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict 
 function redundantVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict {
   if (faulty.length === 0 && up === SEGMENTS) return good('all six copies are up, two in each zone');
   const parts = [`${up} of ${SEGMENTS} segments are up`];
-  for (const { index, id, fault, message } of faulty) {
-    const sound = segmentIndexes.filter((other) => other !== index && isSegmentSound(observed, other)).length;
+  for (const { segment, id, fault, message } of faulty) {
+    const sound = groupPeers(segment).filter((peer) => isSegmentSound(observed, peer)).length;
     const words = message === undefined ? '' : `: ${message}`;
     parts.push(
-      `${id} has ${faultInWords(fault)}${words}; ${faultAdvice(observed.cluster.metadata.name, index, fault, sound >= WRITE_QUORUM)}`,
+      `${id} has ${faultInWords(fault)}${words}; ${faultAdvice(observed.cluster.metadata.name, segment, fault, sound >= WRITE_QUORUM)}`,
     );
   }
   if (missing !== '') {

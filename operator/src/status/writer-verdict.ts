@@ -1,7 +1,9 @@
 import type { ConditionReason } from '../api/conditions.ts';
+import { fewestInGroup } from '../api/segment-id.ts';
 import { SEGMENTS, WRITE_QUORUM } from '../api/types.ts';
-import { freshAgent, writerPod, writerState, type Observed } from '../observed/observed.ts';
+import { computeState, freshAgent, isSegmentUp, type Observed } from '../observed/observed.ts';
 import { takesWriterAway, type ClusterPlan } from '../plan/plan.ts';
+import { writerOf } from '../plan/plan-instances.ts';
 import { podTrouble } from '../plan/pod-health.ts';
 import { isTerminating } from '../kube/objects.ts';
 import type { AgentReason, AgentReport } from '../observed/reports.ts';
@@ -16,18 +18,19 @@ const FAILED: Readonly<Partial<Record<AgentReason, ConditionReason>>> = {
 };
 
 /** Is there a writer to talk to? If not, why, and what it waits for. */
-export function writerVerdict(observed: Observed, plan: ClusterPlan, segmentsUp: number): Verdict {
-  const pod = writerPod(observed);
-  const report = freshAgent(observed);
-  const name = pod?.metadata.name ?? 'the writer';
+export function writerVerdict(observed: Observed, plan: ClusterPlan): Verdict {
+  const { name: planned, pod } = writerOf(observed);
+  const report = freshAgent(observed, pod);
+  const name = pod === undefined ? 'the writer' : planned;
   if (pod !== undefined && takesWriterAway(plan)) {
     const why = plan.actions.flatMap((action) => (action.kind === 'delete-pod' && action.pod === pod ? [action.why] : []));
     return bad('WriterReplaced', `${name} is replaced: ${why.join(', ')}; clients connect again when the new one is up`);
   }
-  if (pod !== undefined && writerState(observed) === 'available') return good(`${name} takes connections`);
+  if (pod !== undefined && computeState(observed, pod) === 'available') return good(`${name} takes connections`);
   const told = report === undefined ? undefined : agentVerdict(observed, name, report);
   if (told !== undefined) return told;
   if (observed.cluster.metadata.deletionTimestamp !== undefined) return bad('Deleting', `${name} ${podState(pod)}`);
+  const segmentsUp = fewestInGroup((segment) => isSegmentUp(observed, segment));
   if (pod !== undefined && pod.status?.phase === 'Running' && !isTerminating(pod) && segmentsUp < WRITE_QUORUM) {
     const waits = `${name} waits for storage: ${segmentsUp} of ${SEGMENTS} segments are up, ${WRITE_QUORUM} are needed`;
     return bad('OpeningVolume', waits);

@@ -1,12 +1,14 @@
-import { ANNOTATION, LABEL, segmentIndexes, segmentZone, ZONE_TOPOLOGY } from '../api/names.ts';
-import { WRITE_QUORUM } from '../api/types.ts';
+import { ANNOTATION, LABEL, ZONE_TOPOLOGY } from '../api/names.ts';
+import { fewestInGroup, segmentIds } from '../api/segment-id.ts';
+import { WRITE_QUORUM, type InstanceRole } from '../api/types.ts';
 import { isNodeReady, isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
 import { computePod } from '../specs/compute-pod.ts';
 import { covers, isLeftover, isOwnedBy } from '../specs/metadata.ts';
 import type { Action, Notice, Plan } from './actions.ts';
-import { EMPTY_PLAN } from './actions.ts';
-import { isInitialized, isSegmentUp, writerPod, zoneOfSegment, type Observed } from '../observed/observed.ts';
+import { EMPTY_PLAN, joinPlans } from './actions.ts';
+import { isInitialized, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { outdatedBecause } from './outdated.ts';
+import { planInstances, type Instance } from './plan-instances.ts';
 import { mountedVersions } from './plan-settings.ts';
 import { foreign } from './plan-storage-pods.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
@@ -22,40 +24,59 @@ const OVERDUE_MS = 5_000;
 
 /**
  * Zone for a new compute pod: one of the volume's zones with a usable node; rather where segments are up, since reads
- * are shortest there; not where the last one found no place.
+ * are shortest there; not where this instance's last one found no place.
  */
-export function chooseComputeZone(observed: Observed): string {
+export function chooseComputeZone(observed: Observed, avoidZone: string | undefined): string {
   const zones = observed.cluster.spec.storage.zones;
   const usable = zones.filter((zone) =>
     observed.nodes.some((node) => node.metadata.labels?.[ZONE_TOPOLOGY] === zone && isNodeReady(node) && node.spec?.unschedulable !== true),
   );
   const candidates = usable.length === 0 ? zones : usable;
-  const others = candidates.filter((zone) => zone !== observed.avoidZone);
+  const others = candidates.filter((zone) => zone !== avoidZone);
   const up = (zone: string): number =>
-    segmentIndexes.filter((index) => zoneOfSegment(observed, index) === zone && isSegmentUp(observed, index)).length;
+    segmentIds.filter((segment) => zoneOfSegment(observed, segment) === zone && isSegmentUp(observed, segment)).length;
   const [best] = [...(others.length === 0 ? candidates : others)].sort((a, b) => up(b) - up(a));
-  return best ?? segmentZone(zones, 0);
+  if (best === undefined) throw new RangeError('spec.storage.zones is empty');
+  return best;
+}
+
+/** What an instance is called in events: their reasons begin with it. */
+const TITLE: Readonly<Record<InstanceRole, string>> = { writer: 'Writer', reader: 'Reader' };
+
+/** What pods of the cluster's instances are made from. */
+export interface ComputeInput {
+  readonly volumeId: string;
+  readonly image: string;
+  /** No storage pod is on the move: an instance may be taken away on purpose. */
+  readonly storageSettled: boolean;
+}
+
+/** The pods of all instances. */
+export function planComputePods(observed: Observed, input: ComputeInput): Plan {
+  return joinPlans(planInstances(observed).map((instance) => planComputePod(observed, instance, input)));
 }
 
 /**
- * The writer's pod. It holds nothing, and an epoch fences whoever is still alive elsewhere: so it may be removed by
+ * One instance's pod. It holds nothing, and an epoch fences a writer that is still alive elsewhere: so it may be removed by
  * force and made anew in another zone as soon as there is reason to.
  */
-export function planComputePod(observed: Observed, volumeId: string, image: string, storageSettled: boolean): Plan {
+function planComputePod(observed: Observed, instance: Instance, { volumeId, image, storageSettled }: ComputeInput): Plan {
   const { cluster } = observed;
-  const pod = writerPod(observed);
-  const zone = pod?.metadata.labels?.[LABEL.zone] ?? chooseComputeZone(observed);
+  const { ordinal, role, pod } = instance;
+  const zone = pod?.metadata.labels?.[LABEL.zone] ?? chooseComputeZone(observed, observed.avoidZones.get(instance.name));
   const volumeExists = mayNotBeMadeAnew(observed);
   const desired = computePod(cluster, {
-    ordinal: 1,
+    ordinal,
+    role,
     volumeId,
     volumeExists,
     zone,
     image,
     mountedVersions: mountedVersions(observed),
-    zoneOfSegment: (index) => zoneOfSegment(observed, index),
+    zoneOfSegment: (segment) => zoneOfSegment(observed, segment),
   });
-  if (pod === undefined) return { ...EMPTY_PLAN, actions: [{ kind: 'create-pod', pod: desired, ...recreated(observed, desired) }] };
+  if (pod === undefined)
+    return { ...EMPTY_PLAN, actions: [{ kind: 'create-pod', pod: desired, ...recreated(observed, instance, desired) }] };
   const outdatedWhy = outdatedBecause(pod, desired);
   const outdated = outdatedWhy === undefined ? [] : [pod.metadata.name];
   if (isTerminating(pod)) return { ...overdue(observed, pod), outdated };
@@ -63,13 +84,13 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
     if (!isLeftover(pod, cluster)) return { ...EMPTY_PLAN, obstacles: [foreign('Pod', pod.metadata.name)] };
     return remove({ pod, why: 'left over from a deleted cluster of this name' });
   }
-  const gone = goneReason(observed, pod);
+  const gone = goneReason(observed, instance, pod);
   if (gone !== undefined) return gone;
   const ready = podCondition(pod, 'Ready')?.status === 'True';
   if (outdatedWhy !== undefined && (storageSettled || !ready)) {
     const notice: Notice = {
       type: 'Normal',
-      reason: 'ReplacingWriter',
+      reason: `Replacing${TITLE[role]}`,
       message: `Replacing ${pod.metadata.name}: ${outdatedWhy}; clients connect again when it is back`,
     };
     return { ...remove({ pod, why: outdatedWhy, notice }), outdated };
@@ -78,7 +99,7 @@ export function planComputePod(observed: Observed, volumeId: string, image: stri
     return remove({ pod, why: 'the loss of its data was accepted: the next one may make a new database' });
   }
   const trouble = podTrouble(pod);
-  const actions = marks(pod, desired);
+  const actions = marks(pod, desired, role);
   if (trouble.kind === 'image') {
     return {
       actions,
@@ -105,8 +126,8 @@ function mayNotBeMadeAnew(observed: Observed): boolean {
 }
 
 /** Labels and annotations that change while a pod lives. */
-function marks(pod: Pod, desired: Pod): Action[] {
-  const labels = { [LABEL.role]: 'writer' };
+function marks(pod: Pod, desired: Pod, role: InstanceRole): Action[] {
+  const labels = { [LABEL.role]: role };
   const annotations = {
     [ANNOTATION.volumeExists]: desired.metadata.annotations?.[ANNOTATION.volumeExists] ?? 'false',
     [ANNOTATION.mountedVersions]: desired.metadata.annotations?.[ANNOTATION.mountedVersions] ?? '',
@@ -116,8 +137,8 @@ function marks(pod: Pod, desired: Pod): Action[] {
 }
 
 /** Reasons to remove a pod that is not asked to go yet; undefined when there is none. */
-function goneReason(observed: Observed, pod: Pod): Plan | undefined {
-  const { name } = pod.metadata;
+function goneReason(observed: Observed, { name, role }: Instance, pod: Pod): Plan | undefined {
+  const title = TITLE[role];
   const report = observed.agents.get(name);
   const trouble = podTrouble(pod);
   const dead = deadNode(pod, observed.nodes);
@@ -128,20 +149,20 @@ function goneReason(observed: Observed, pod: Pod): Plan | undefined {
       pod,
       why: trouble.why,
       force: lost,
-      notice: { type: 'Warning', reason: 'WriterLost', message: `Writer ${name} is over (${trouble.why}); a new one is made` },
+      notice: { type: 'Warning', reason: `${title}Lost`, message: `${title} ${name} is over (${trouble.why}); a new one is made` },
     });
   }
   if (dead !== undefined && isSilent(report)) {
     const since = report?.silentSince ?? timeMs(podCondition(pod, 'Ready')?.lastTransitionTime) ?? observed.now;
     const leftMs = since + NODE_SILENCE_MS - observed.now;
     if (leftMs > 0) return { ...EMPTY_PLAN, againInMs: leftMs };
-    const message = `Node ${dead.metadata.name} of writer ${name} is down; a new writer is made in another zone`;
+    const message = `Node ${dead.metadata.name} of ${role} ${name} is down; a new ${role} is made in another zone`;
     return remove({
       pod,
       why: 'its node is down',
       force: true,
       avoidZone: zone,
-      notice: { type: 'Warning', reason: 'WriterNodeDown', message },
+      notice: { type: 'Warning', reason: `${title}NodeDown`, message },
     });
   }
   if (report?.phase === 'fenced' && !isSilent(report)) {
@@ -153,7 +174,7 @@ function goneReason(observed: Observed, pod: Pod): Plan | undefined {
   if (trouble.kind === 'unschedulable') {
     const waitedMs = observed.now - trouble.sinceMs;
     if (waitedMs < UNSCHEDULABLE_MS) return { ...EMPTY_PLAN, againInMs: UNSCHEDULABLE_MS - waitedMs };
-    const elsewhere = chooseComputeZone({ ...observed, avoidZone: zone });
+    const elsewhere = chooseComputeZone(observed, zone);
     if (elsewhere !== zone) return remove({ pod, why: `unschedulable in ${zone ?? 'its zone'}`, avoidZone: zone });
     return { ...EMPTY_PLAN, obstacles: [{ reason: 'Unschedulable', message: `${name} finds no node: ${trouble.why}`, blocking: false }] };
   }
@@ -182,27 +203,27 @@ function remove(what: { pod: Pod; why: string; force?: boolean; avoidZone?: stri
   return { ...EMPTY_PLAN, actions: [action] };
 }
 
-function recreated(observed: Observed, pod: Pod): { notice?: Notice } {
+function recreated(observed: Observed, { name, role }: Instance, pod: Pod): { notice?: Notice } {
   if (observed.cluster.status?.firstReadyAt === undefined) return {};
   return {
     notice: {
       type: 'Normal',
-      reason: 'WriterCreated',
-      message: `Made writer ${pod.metadata.name} anew in ${pod.metadata.labels?.[LABEL.zone] ?? 'some zone'}`,
+      reason: `${TITLE[role]}Created`,
+      message: `Made ${role} ${name} anew in ${pod.metadata.labels?.[LABEL.zone] ?? 'some zone'}`,
     },
   };
 }
 
-/** A storage pod that is not up after this long is not on its way: waiting for it would hold the writer's update back. */
+/** A storage pod that is not up after this long is not on its way: waiting for it would hold the instances' update back. */
 const ON_ITS_WAY_MS = 60_000;
 
-/** May the writer be replaced on purpose: no storage pod is on the move, and the writer can open the volume again at once. */
+/** May an instance be replaced on purpose: no storage pod is on the move, and a writer can open the volume again at once. */
 export function isStorageSettled(observed: Observed, storagePlan: Plan): boolean {
   if (storagePlan.outdated.length > 0) return false;
-  const still = segmentIndexes.every((index) => {
-    const pod = observed.storagePods.get(index);
+  const still = segmentIds.every((segment) => {
+    const pod = observed.storagePods.get(segment);
     if (pod === undefined || isTerminating(pod)) return false;
-    return isSegmentUp(observed, index) || observed.now - (timeMs(pod.metadata.creationTimestamp) ?? 0) > ON_ITS_WAY_MS;
+    return isSegmentUp(observed, segment) || observed.now - (timeMs(pod.metadata.creationTimestamp) ?? 0) > ON_ITS_WAY_MS;
   });
-  return still && segmentIndexes.filter((index) => isSegmentUp(observed, index)).length >= WRITE_QUORUM;
+  return still && fewestInGroup((segment) => isSegmentUp(observed, segment)) >= WRITE_QUORUM;
 }

@@ -1,19 +1,20 @@
 import { withDefaults } from '../api/defaults.ts';
-import { ANNOTATION, computeName, FINALIZER, LABEL, segmentIndexes, storageName } from '../api/names.ts';
+import { ANNOTATION, computeName, FINALIZER, LABEL, segmentZone, storageName } from '../api/names.ts';
+import { segmentIds, SegmentMap, type SegmentId } from '../api/segment-id.ts';
 import type { AuroraCluster, AuroraClusterStatus } from '../api/types.ts';
 import { planCluster, type ClusterPlan } from '../plan/plan.ts';
 import type { Observed } from '../observed/observed.ts';
 import type { ContainerStatus, Node, Pod, PodCondition, VolumeClaim } from '../kube/objects.ts';
 import { computePod } from '../specs/compute-pod.ts';
 import { connectionSecret, appCredentials, superuserCredentials } from '../specs/secrets.ts';
-import { readWriteService, storageDisruptionBudget, storageService } from '../specs/services.ts';
+import { clientServices, storageDisruptionBudget, storageService } from '../specs/services.ts';
 import { fingerprint } from '../specs/metadata.ts';
 import { settingsMap } from '../specs/settings-map.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import { volumeClaim } from '../specs/volume-claim.ts';
 import type { AgentReport, DaemonReport } from '../observed/reports.ts';
 
-/** Pictures of clusters for tests: a healthy one, to be changed one thing at a time. */
+/** Clusters as they are seen, for tests: a healthy one, to be changed one thing at a time. */
 export const NOW = Date.parse('2026-11-21T12:00:00Z');
 export const IMAGES = { storageDaemon: 'storage:1', computeNode: 'compute:1' };
 export const VOLUME = '6f1c2f0e-8a53-4f0c-9a3e-1d2c3b4a5f60';
@@ -96,18 +97,12 @@ export function daemonReport(index: number, change: Partial<DaemonReport> = {}):
 /** A cluster where all is well: six copies with data, a running writer, everything applied. */
 export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
   const zones = cluster.spec.storage.zones;
-  const claims = new Map<number, VolumeClaim>();
-  const storagePods = new Map<number, Pod>();
-  const daemons = new Map<string, DaemonReport>();
-  for (const index of segmentIndexes) {
-    const zone = zones[index % 3] ?? '';
-    claims.set(index, { ...volumeClaim(cluster, { index, zone, volumeId: VOLUME, holdsData: true }), status: { phase: 'Bound' } });
-    storagePods.set(index, running(storagePod(cluster, index, zone, IMAGES.storageDaemon)));
-    daemons.set(storageName(cluster.metadata.name, index), daemonReport(index));
-  }
+  const ofEach = <T>(make: (segment: SegmentId, zone: string) => T): SegmentMap<T> =>
+    new SegmentMap(segmentIds.map((segment) => [segment, make(segment, segmentZone(zones, segment))]));
   const compute = running(
     computePod(cluster, {
       ordinal: 1,
+      role: 'writer',
       volumeId: VOLUME,
       volumeExists: true,
       zone: zones[0] ?? '',
@@ -121,18 +116,22 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
   );
   return {
     cluster,
-    claims,
-    storagePods,
+    claims: ofEach((segment, zone): VolumeClaim => ({
+      ...volumeClaim(cluster, { segment, zone, volumeId: VOLUME, holdsData: true }),
+      status: { phase: 'Bound' },
+    })),
+    storagePods: ofEach((segment, zone) => running(storagePod(cluster, segment, zone, IMAGES.storageDaemon))),
     computePods: [compute],
-    services: new Map([readWriteService(cluster), storageService(cluster)].map((service) => [service.metadata.name, service])),
+    services: new Map([...clientServices(cluster), storageService(cluster)].map((service) => [service.metadata.name, service])),
     secrets: new Map(secrets.map((secret) => [secret.metadata.name, secret])),
     budgets: new Map([storageDisruptionBudget(cluster)].map((budget) => [budget.metadata.name, budget])),
     configMaps: new Map([[settings.metadata.name, settings]]),
     nodes: zones.map((zone) => makeNode(zone)),
     storageClasses: [],
     agents: new Map([[computeName(cluster.metadata.name, 1), agentReport()]]),
-    daemons,
+    daemons: new Map(segmentIds.map((segment) => [storageName(cluster.metadata.name, segment), daemonReport(segment.index)])),
     now: NOW,
+    avoidZones: new Map(),
   };
 }
 
@@ -140,8 +139,8 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
 export function untouched(cluster: AuroraCluster = makeCluster()): Observed {
   return {
     ...healthy(cluster),
-    claims: new Map(),
-    storagePods: new Map(),
+    claims: new SegmentMap(),
+    storagePods: new SegmentMap(),
     computePods: [],
     services: new Map(),
     secrets: new Map(),
@@ -162,8 +161,34 @@ export function withEntry<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): Reado
 
 export function at<K, V>(map: ReadonlyMap<K, V>, key: K): V {
   const value = map.get(key);
-  if (value === undefined) throw new Error(`the picture has no ${String(key)}`);
+  if (value === undefined) throw new Error(`nothing is there of ${String(key)}`);
   return value;
+}
+
+/** Segment `index` of the first protection group. */
+export function segment(index: number): SegmentId {
+  const found = segmentIds.find((id) => id.pg === 0 && id.index === index);
+  if (found === undefined) throw new RangeError(`a group has no segment ${index}`);
+  return found;
+}
+
+export function segmentAt<V>(map: SegmentMap<V>, index: number): V {
+  const value = map.get(segment(index));
+  if (value === undefined) throw new Error(`nothing is there of segment ${index}`);
+  return value;
+}
+
+export function withSegment<V>(map: SegmentMap<V>, index: number, value: V): SegmentMap<V> {
+  return new SegmentMap([...map, [segment(index), value]]);
+}
+
+export function withoutSegments<V>(map: SegmentMap<V>, ...indexes: readonly number[]): SegmentMap<V> {
+  return new SegmentMap([...map].filter(([{ index }]) => !indexes.includes(index)));
+}
+
+/** The same of every segment, changed by its index. */
+export function mapSegments<V>(map: SegmentMap<V>, change: (value: V, index: number) => V): SegmentMap<V> {
+  return new SegmentMap([...map].map(([id, value]) => [id, change(value, id.index)]));
 }
 
 export function plan(observed: Observed): ClusterPlan {
