@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { encodePageKey } from '@kube-aurora/redo';
 import { encodeAppendRequest, SegmentClient, type AppendResponse } from '@kube-aurora/rpc';
 import { batchAfter, imageRecord, syntheticRecord, syntheticState, type ChainEnd } from './testing/synthetic-records.ts';
 import { freePort } from './testing/free-port.ts';
@@ -110,7 +111,7 @@ describe('a daemon that is killed -9 while it appends', () => {
           history.filter(({ lsn }) => lsn <= state.scl),
         );
       for (const block of fills.keys()) {
-        const page = await client.getPages({ segment: SEGMENT, epoch, lsn: state.scl, ...REL, block, count: 1 }, DEADLINE);
+        const page = await client.getPages({ segment: SEGMENT, epoch, lsn: state.scl, keys: [encodePageKey({ ...REL, block })] }, DEADLINE);
         const last = fills.get(block)?.at(-1);
         expect([block, page.present[0] === 1 ? page.pages[8000] : undefined]).toEqual([block, last?.fill]);
       }

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { encodePageKey } from '@kube-aurora/redo';
 import { AuroraRpcError, fromServiceError, PeerClient, type EpochStart, type SegmentState } from '@kube-aurora/rpc';
 import { EPOCH_STEP_MAX, HISTORY_MAX } from '@kube-aurora/volume';
 import { systemDisk } from './disk/system-disk.ts';
@@ -128,16 +129,10 @@ async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
   await refused('OpenEpoch writer_id', () => client.openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'a'.repeat(100_000) }, DEADLINE));
   await refused('AppendHello writer_id', () => hello(2n, writer.history, 'a\nb'));
   await refused('CatchUp', () => client.catchUp({ segment: SEGMENT, lsn: HUGE }, { deadlineMs: 2000 }));
-  const pages = { segment: SEGMENT, epoch: 2n, lsn: writer.end.lsn, ...REL, block: 0, count: 1 };
-  for (const change of [
-    { count: 0 },
-    { count: 100_000 },
-    { fork: 77 },
-    { lsn: HUGE },
-    { lsn: 0n },
-    { epoch: 0n },
-    { block: 0xffff_ffff, count: 9 },
-  ])
+  const pageKey = encodePageKey({ ...REL, block: 0 });
+  const pages = { segment: SEGMENT, epoch: 2n, lsn: writer.end.lsn, keys: [pageKey] };
+  const badKeys = [[], Array.from({ length: 10_000 }, () => pageKey), [encodePageKey({ ...REL, fork: 77, block: 0 })], [Buffer.alloc(16)]];
+  for (const change of [...badKeys.map((keys) => ({ keys })), { lsn: HUGE }, { lsn: 0n }, { epoch: 0n }])
     await refused(`GetPages ${Object.keys(change).join()}`, () => client.getPages({ ...pages, ...change }, DEADLINE));
   await refused('ComputeImage', () => drain(client.computeImage({ segment: SEGMENT, epoch: 2n, lsn: HUGE }, DEADLINE)));
   const { encoded } = syntheticState(base.lsn);

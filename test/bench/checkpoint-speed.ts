@@ -112,8 +112,8 @@ async function readAll(storage: SegmentStorage, ids: readonly PageId[]): Promise
   let pages = 0;
   for (const id of ids) {
     if (id.block % PAGES_A_REQUEST !== 0) continue;
-    const { spcOid, dbOid, relNumber, fork, block } = id;
-    const answer = await storage.reader.pagesAt({ spcOid, dbOid, relNumber, fork, block }, PAGES_A_REQUEST, Number(lsn));
+    const run = Array.from({ length: PAGES_A_REQUEST }, (_, at) => ({ ...id, block: id.block + at }));
+    const answer = await storage.reader.pagesAt(run, Number(lsn));
     for (const one of answer.present) pages += one;
   }
   return pages;

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { encodePageKeys } from '@kube-aurora/redo';
 import { SegmentClient } from '@kube-aurora/rpc';
 import type { Cluster } from '../e2e/cluster-harness.ts';
 import type { ManagedProcess } from '../e2e/managed-process.ts';
@@ -75,7 +76,8 @@ export async function servedPages(
     for (let block = 0; block < blocks; block += CALL_PAGES) {
       const count = Math.min(CALL_PAGES, blocks - block);
       const segment = { volumeId: cluster.volumeId, pg: 0 };
-      const answer = await client.getPages({ segment, ...at, spcOid, dbOid, relNumber, fork: 0, block, count }, { deadlineMs: 20_000 });
+      const keys = encodePageKeys({ spcOid, dbOid, relNumber, fork: 0, block }, count);
+      const answer = await client.getPages({ segment, ...at, keys }, { deadlineMs: 20_000 });
       parts.push(answer.present, answer.pages);
     }
     return Buffer.concat(parts);

@@ -1,3 +1,4 @@
+import { encodePageKey } from '@kube-aurora/redo';
 import type { Segment } from '../../storage-daemon/src/segment/segment.ts';
 import { BrokenPromise, VolumeHistory } from './history.ts';
 import { Machine } from './machine.ts';
@@ -111,7 +112,7 @@ export class Cluster {
     const api = segmentApi(this.exchange, this.#checker, machine.address);
     for (let i = 0; i < blocks; i++) {
       const page = { ...RELATION, block: this.world.random.integer(0, 9) };
-      const request = { segment: SEGMENT, ...newest, ...page, count: 1 };
+      const request = { segment: SEGMENT, ...newest, keys: [encodePageKey(page)] };
       let bytes: Buffer;
       try {
         bytes = (await api.getPages(request, { deadlineMs: CHECK_DEADLINE_MS })).pages;

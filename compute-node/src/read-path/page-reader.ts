@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
 import { PAGE_BYTES, formatLsn, pageIsNew, pageLsn } from '@kube-aurora/pg-format';
-import { AuroraRpcError, fromServiceError, type GetPagesRequest } from '@kube-aurora/rpc';
 import type { Logger } from '@kube-aurora/process';
+import { encodePageKeys } from '@kube-aurora/redo';
+import { AuroraRpcError, fromServiceError, type GetPagesRequest } from '@kube-aurora/rpc';
 import type { Placement } from '../placement.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import { LatencyEstimate } from './latency-estimate.ts';
@@ -245,9 +246,7 @@ export class PageReader {
   async #ask(endpoint: SegmentEndpoint, range: PageRange, at: bigint, signal: AbortSignal): Promise<Buffer> {
     const { identity, epoch, placement } = this.#options;
     const segment = { volumeId: identity.segment.volumeId, pg: placement.groupOf(range) };
-    // Field by field: callers' ranges carry an LSN of their own, which is not the one to read at.
-    const { spcOid, dbOid, relNumber, fork, block, count } = range;
-    const request: GetPagesRequest = { segment, epoch, lsn: at, spcOid, dbOid, relNumber, fork, block, count };
+    const request: GetPagesRequest = { segment, epoch, lsn: at, keys: encodePageKeys(range, range.count) };
     const startedAt = this.#options.clock.now();
     const response = await endpoint.client.getPages(request, { deadlineMs: ATTEMPT_DEADLINE_MS, signal });
     const elapsedMs = this.#options.clock.now() - startedAt;

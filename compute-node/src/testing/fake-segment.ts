@@ -79,7 +79,8 @@ export class FakeSegment {
           this.pageRequests++;
           this.lastReadLsn = request.lsn;
           if (request.epoch < this.epoch) throw new AuroraRpcError('FENCED', 'an older epoch');
-          return { present: Buffer.alloc(request.count, 1), pages: await this.onGetPages(request.count), lsn: request.lsn };
+          const count = request.keys.length;
+          return { present: Buffer.alloc(count, 1), pages: await this.onGetPages(count) };
         },
         computeImage: () => {
           throw new AuroraRpcError('NOT_READY', 'has no image');

@@ -30,6 +30,11 @@ export function encodePageKey(page: PageId): Buffer {
   return key;
 }
 
+/** Keys of `count` neighbours, `first` being the first of them: what a request for a run of blocks names. */
+export function encodePageKeys(first: PageId, count: number): Buffer[] {
+  return Array.from({ length: count }, (_, index) => encodePageKey({ ...first, block: first.block + index }));
+}
+
 /** The same as a string, for maps. */
 export function pageKeyText(page: PageId): string {
   return encodePageKey(page).toString('latin1');

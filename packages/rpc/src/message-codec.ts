@@ -54,6 +54,10 @@ function writtenScalar(name: MessageName, row: ScalarRow | EnumRow, value: unkno
   throw wrong(name, row, value);
 }
 
+function isListed(row: ScalarRow | EnumRow | MessageRow): boolean {
+  return 'repeated' in row && row.repeated;
+}
+
 /** A field without `optional` is left out when it is its type's zero, as proto3 has it. */
 function isZero(written: Written): boolean {
   if ('number' in written) return written.number === 0;
@@ -80,6 +84,9 @@ function encoded(name: MessageName, message: Plain): Encoded {
         if (typeof one !== 'object' || one === null) throw wrong(name, row, one);
         fields.push({ number: row.number, value: { message: encoded(row.message, one as Plain) } });
       }
+    } else if (isListed(row)) {
+      if (!Array.isArray(value)) throw wrong(name, row, value);
+      for (const one of value as unknown[]) fields.push({ number: row.number, value: writtenScalar(name, row, one) });
     } else {
       const written = writtenScalar(name, row, value);
       if (row.optional || !isZero(written)) fields.push({ number: row.number, value: written });
@@ -122,6 +129,7 @@ function enumValue(name: MessageName, row: EnumRow, number: number): string {
 
 function zero(row: ScalarRow | EnumRow | MessageRow): unknown {
   if (row.optional) return undefined;
+  if (isListed(row)) return [];
   switch (row.kind) {
     case 'fixed64':
       return 0n;
@@ -136,7 +144,7 @@ function zero(row: ScalarRow | EnumRow | MessageRow): unknown {
     case 'enum':
       return Object.keys(row.values).find((value) => row.values[value] === 0);
     case 'message':
-      return row.repeated ? [] : undefined;
+      return undefined;
   }
 }
 
@@ -175,7 +183,7 @@ export function decodeMessage<N extends MessageName>(name: N, bytes: Buffer): Me
     const row = table.find(({ number }) => number === reader.field);
     if (row === undefined) continue;
     const value = readValue(name, row, reader);
-    if (row.kind === 'message' && row.repeated) (message[row.name] as unknown[]).push(value);
+    if (isListed(row)) (message[row.name] as unknown[]).push(value);
     else message[row.name] = value;
   }
   return (name === 'SegmentFault' ? faultFromMessage(message) : message) as Messages[N];

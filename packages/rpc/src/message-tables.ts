@@ -90,17 +90,11 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
     { number: 2, name: 'epoch', kind: 'fixed64' },
     { number: 3, name: 'lsn', kind: 'fixed64' },
-    { number: 4, name: 'spcOid', kind: 'uint32' },
-    { number: 5, name: 'dbOid', kind: 'uint32' },
-    { number: 6, name: 'relNumber', kind: 'uint32' },
-    { number: 7, name: 'fork', kind: 'uint32' },
-    { number: 8, name: 'block', kind: 'uint32' },
-    { number: 9, name: 'count', kind: 'uint32' },
+    { number: 10, name: 'keys', kind: 'bytes', repeated: true },
   ],
   GetPagesResponse: [
     { number: 1, name: 'present', kind: 'bytes' },
     { number: 2, name: 'pages', kind: 'bytes' },
-    { number: 3, name: 'lsn', kind: 'fixed64' },
   ],
   ComputeImageRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },

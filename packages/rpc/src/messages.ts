@@ -101,21 +101,15 @@ export interface GetPagesRequest {
   segment: SegmentId;
   epoch: bigint;
   lsn: bigint;
-  spcOid: number;
-  dbOid: number;
-  relNumber: number;
-  fork: number;
-  block: number;
-  /** 1..256 consecutive blocks */
-  count: number;
+  /** 1..256 page keys, as the volume's engine makes them (PostgreSQL: encodePageKey in packages/redo) */
+  keys: Buffer[];
 }
 
 export interface GetPagesResponse {
-  /** one byte a page: 1 it exists at that LSN, 0 it does not (its 8 KiB are zeros) */
+  /** one byte a key, in the request's order: 1 the page exists at that LSN, 0 it does not (its bytes are zeros) */
   present: Buffer;
-  /** count × 8192 bytes */
+  /** the pages back to back, in the same order, each of the engine's page size */
   pages: Buffer;
-  lsn: bigint;
 }
 
 export interface ComputeImageRequest {

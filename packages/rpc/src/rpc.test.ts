@@ -62,7 +62,10 @@ beforeAll(async () => {
       truncate: (request) => Promise.resolve({ ...STATE, history: request.history }),
       catchUp: () => new Promise(() => {}),
       getPages: (request) =>
-        Promise.resolve({ present: Buffer.alloc(request.count, 1), pages: Buffer.alloc(8192 * request.count, 7), lsn: request.lsn }),
+        Promise.resolve({
+          present: Buffer.alloc(request.keys.length, 1),
+          pages: Buffer.concat(request.keys.map((key) => Buffer.alloc(8192, key))),
+        }),
       async *computeImage(request) {
         yield {
           volumeState: Buffer.from('state'),
@@ -116,12 +119,11 @@ describe('rpc over a real connection', () => {
 
   it('carries pages', async () => {
     const answer = await segment.getPages(
-      { segment: SEGMENT, epoch: 1n, lsn: 99n, spcOid: 1663, dbOid: 5, relNumber: 7, fork: 0, block: 0, count: 3 },
+      { segment: SEGMENT, epoch: 1n, lsn: 99n, keys: [Buffer.from([7]), Buffer.from([8, 8]), Buffer.from([9])] },
       { deadlineMs: 5000 },
     );
-    expect(answer.lsn).toBe(99n);
     expect(answer.present).toEqual(Buffer.alloc(3, 1));
-    expect(answer.pages.equals(Buffer.alloc(3 * 8192, 7))).toBe(true);
+    expect(answer.pages.equals(Buffer.concat([Buffer.alloc(8192, 7), Buffer.alloc(8192, 8), Buffer.alloc(8192, 9)]))).toBe(true);
   });
 
   it('streams appends: hello through protobuf, batches as they are', async () => {

@@ -105,25 +105,22 @@ export function decodeAppendResponse(message: Buffer): AppendResponse {
 
 export function encodeGetPagesResponse(response: GetPagesResponse): Buffer {
   const { present, pages } = response;
-  const out = Buffer.allocUnsafe(1 + varintBytes(present.length) + present.length + 1 + varintBytes(pages.length) + pages.length + 9);
+  const out = Buffer.allocUnsafe(1 + varintBytes(present.length) + present.length + 1 + varintBytes(pages.length) + pages.length);
   out[0] = tag(1, BYTES);
   let at = putVarint(out, 1, present.length);
   at += present.copy(out, at);
   out[at++] = tag(2, BYTES);
   at = putVarint(out, at, pages.length);
-  at += pages.copy(out, at);
-  out[at] = tag(3, FIXED64);
-  out.writeBigUInt64LE(response.lsn, at + 1);
+  pages.copy(out, at);
   return out;
 }
 
 export function decodeGetPagesResponse(message: Buffer): GetPagesResponse {
-  const response: GetPagesResponse = { present: Buffer.alloc(0), pages: Buffer.alloc(0), lsn: 0n };
+  const response: GetPagesResponse = { present: Buffer.alloc(0), pages: Buffer.alloc(0) };
   const fields = new FieldReader(message);
   while (fields.next()) {
     if (fields.field === 1) response.present = fields.bytes();
     else if (fields.field === 2) response.pages = fields.bytes();
-    else if (fields.field === 3) response.lsn = fields.fixed64();
   }
   return response;
 }

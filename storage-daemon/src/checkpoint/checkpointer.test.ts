@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { encodePageKey } from '@kube-aurora/redo';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { deltaRecord, imageRecord, truncateRecord } from '../testing/synthetic-records.ts';
 import { SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from '../testing/test-cluster.ts';
@@ -64,7 +65,9 @@ class HotPage {
 
   async check(running: TestCluster): Promise<void> {
     const { end, epoch } = this.#writer();
-    const answer = await running.client(0).getPages({ segment: SEGMENT, epoch, lsn: end.lsn, ...HOT, count: 1 }, { deadlineMs: 10_000 });
+    const answer = await running
+      .client(0)
+      .getPages({ segment: SEGMENT, epoch, lsn: end.lsn, keys: [encodePageKey(HOT)] }, { deadlineMs: 10_000 });
     expect(answer.pages.subarray(FIRST_BYTE, FIRST_BYTE + BYTES).equals(this.expected)).toBe(true);
   }
 }

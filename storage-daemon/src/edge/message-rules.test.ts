@@ -21,7 +21,7 @@ const GOOD: { readonly [K in keyof typeof MESSAGE_RULES]: NonNullable<Parameters
   OpenEpochRequest: { segment, epoch: 3n, writerId: 'demo-1/a' },
   TruncateRequest: { segment, epoch: 2n, history },
   CatchUpRequest: { segment, lsn: 5n },
-  GetPagesRequest: { segment, epoch: 2n, lsn: 5n, spcOid: 1663, dbOid: 5, relNumber: 2 ** 32 - 1, fork: 240, block: 0, count: 256 },
+  GetPagesRequest: { segment, epoch: 2n, lsn: 5n, keys: Array.from({ length: 256 }, () => key) },
   ComputeImageRequest: { segment, epoch: 2n, lsn: 5n },
   ImportBegin: { segment, epoch: 1n, baseLsn: 100n, systemIdentifier: U64_MAX, volumeState: Buffer.alloc(1) },
   ImportPages: { pages: [{ key, page: Buffer.alloc(8192) }] },
@@ -47,12 +47,7 @@ const BAD: Record<string, unknown> = {
   state: undefined,
   key: Buffer.alloc(16),
   pages: [{ key, page: Buffer.alloc(8191) }],
-  fork: 9,
-  count: 257,
-  spcOid: -1,
-  dbOid: 2 ** 32,
-  relNumber: 0.5,
-  block: -1,
+  keys: [],
   systemIdentifier: 2n ** 64n,
   bytesUsed: 2n ** 64n,
 };
@@ -85,6 +80,13 @@ it('a state that cannot be is refused, whoever says so', () => {
     [{ epoch: EPOCH_MAX + 1n }, 'state.epoch'],
   ] as const)
     expect(() => checkMessage('GossipRequest', { segment, state: { ...state, ...change } })).toThrow(new RegExp(`^${field}: `));
+});
+
+it('pages are asked for by 1 to 256 keys, each of its right length', () => {
+  const request = GOOD.GetPagesRequest;
+  const many = Array.from({ length: 257 }, () => key);
+  expect(() => checkMessage('GetPagesRequest', { ...request, keys: many })).toThrow(/^keys: has 257 entries/);
+  expect(() => checkMessage('GetPagesRequest', { ...request, keys: [key, Buffer.alloc(16)] })).toThrow(/^keys\[1\]: 16 bytes/);
 });
 
 it('a nested field is named with its place', () => {

@@ -30,7 +30,6 @@ type Table<T> = { readonly [K in keyof T]-?: Check<T[K]> };
 
 /** LSNs are kept as numbers in memory: exact up to here, which is 8 PiB of WAL. */
 const LSN_MAX = BigInt(Number.MAX_SAFE_INTEGER);
-const U32_MAX = 0xffff_ffff;
 const U64_MAX = 2n ** 64n - 1n;
 const PG_MAX = 65_535;
 const PAGE_BYTES = 8192;
@@ -99,6 +98,7 @@ function text(min: number, max: number): Check<string> {
   };
 }
 
+const notEmpty: Check<readonly unknown[]> = (values, path) => (values.length === 0 ? `${path}: is empty` : undefined);
 const any: Check<unknown> = () => undefined;
 const epoch = wide(1n, EPOCH_MAX);
 const epochOrNone = wide(0n, EPOCH_MAX);
@@ -167,23 +167,7 @@ export const MESSAGE_RULES = {
   OpenEpochRequest: fields<OpenEpochRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX) }),
   TruncateRequest: fields<TruncateRequest>({ segment, epoch, history }),
   CatchUpRequest: fields<CatchUpRequest>({ segment, lsn }),
-  GetPagesRequest: all<GetPagesRequest | undefined>(
-    fields<GetPagesRequest>({
-      segment,
-      epoch,
-      lsn,
-      spcOid: whole(0, U32_MAX),
-      dbOid: whole(0, U32_MAX),
-      relNumber: whole(0, U32_MAX),
-      fork,
-      block: whole(0, U32_MAX),
-      count: whole(1, PAGES_MAX),
-    }),
-    (request) =>
-      request !== undefined && request.block + request.count > U32_MAX
-        ? `block: ${request.block} + ${request.count} is past the last block`
-        : undefined,
-  ),
+  GetPagesRequest: fields<GetPagesRequest>({ segment, epoch, lsn, keys: all(notEmpty, list(PAGES_MAX, pageKey)) }),
   ComputeImageRequest: fields<ComputeImageRequest>({ segment, epoch, lsn }),
   ImportBegin: fields<ImportBegin>({ segment, epoch, baseLsn: lsn, systemIdentifier: wide(1n, U64_MAX), volumeState: any }),
   ImportPages: fields<{ pages: readonly PageImage[] }>({ pages: list(IMPORT_PAGES_MAX, pageImage) }),

@@ -72,17 +72,14 @@ export class PageBuilder {
     return drafts.map(builtOf);
   }
 
-  /** Which of `count` blocks from `first` on are as stored: with no redo, and nothing dropped or copied, past the checkpoint. As offsets. */
-  asStoredAmong(first: PageId, count: number): ReadonlySet<number> {
+  /** Is the page as stored: with no redo, and nothing dropped or copied, past the checkpoint? */
+  isAsStored(page: PageId): boolean {
     const { index, tombstones } = this.#from;
-    const found = new Set<number>();
-    if (!tombstones.hasNone(first)) return found;
-    for (let at = 0; at < count; at++) if (index.refsOf({ ...first, block: first.block + at }) === undefined) found.add(at);
-    return found;
+    return index.refsOf(page) === undefined && tombstones.hasNone(page);
   }
 
   /**
-   * Pages that are as stored (`asStoredAmong`), fetched together: each one's bytes, undefined when it does not exist, or the error of what is
+   * Pages that are as stored (`isAsStored`), fetched together: each one's bytes, undefined when it does not exist, or the error of what is
    * damaged. Throws TooOldError.
    */
   async asStored(pages: readonly PageId[], lsn: number): Promise<(Buffer | StoredValueError | undefined)[]> {

@@ -1,10 +1,12 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import type { PageId } from '@kube-aurora/redo';
 import { deltaRecord, imageRecord, truncateRecord } from '../testing/synthetic-records.ts';
 import { TEST_LIMITS, TestCluster, VOLUME } from '../testing/test-cluster.ts';
 
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
 const CUT = { ...REL, relNumber: 16_385 };
 const BLOCKS = 40;
+const blocksOf = (fork: typeof REL): PageId[] => Array.from({ length: BLOCKS }, (_, block) => ({ ...fork, block }));
 
 let cluster: TestCluster | undefined;
 
@@ -30,7 +32,7 @@ describe('neighbouring pages', () => {
       await running.until(0, ({ appliedLsn }) => appliedLsn >= writer.end.lsn);
       const { lsn } = writer.end;
       for (const fork of [REL, CUT]) {
-        const answer = await storage.reader.pagesAt({ ...fork, block: 0 }, BLOCKS, Number(lsn));
+        const answer = await storage.reader.pagesAt(blocksOf(fork), Number(lsn));
         for (let block = 0; block < BLOCKS; block++) {
           const { page } = await storage.builder.pageAt({ ...fork, block }, Number(lsn));
           expect([block, answer.present[block]]).toEqual([block, page === undefined ? 0 : 1]);

@@ -21,8 +21,8 @@ export interface RepairingReaderParts extends Pick<PageSources, 'store' | 'cache
   readonly onRepair: () => void;
 }
 
-/** Neighbouring pages as of one LSN. */
-export interface PageRun {
+/** Pages as of one LSN, in the order asked for. */
+export interface PagesAt {
   /** One byte a page: 1 it exists, 0 it does not and its bytes are zeros. */
   readonly present: Buffer;
   readonly pages: Buffer;
@@ -52,14 +52,13 @@ export class RepairingReader {
   }
 
   /**
-   * `count` pages from `first` on. Most have no redo past the checkpoint: their stored versions are fetched together and copied once, into
+   * Many pages, in their order. Most have no redo past the checkpoint: their stored versions are fetched together and copied once, into
    * the answer. The rest goes page by page. Throws what `pageAt` throws.
    */
-  async pagesAt(first: PageId, count: number, lsn: number): Promise<PageRun> {
+  async pagesAt(ids: readonly PageId[], lsn: number): Promise<PagesAt> {
     const { builder } = this.#parts;
-    const present = Buffer.alloc(count);
-    const pages = Buffer.allocUnsafe(count * PAGE_BYTES);
-    const idOf = (at: number): PageId => ({ ...first, block: first.block + at });
+    const present = Buffer.alloc(ids.length);
+    const pages = Buffer.allocUnsafe(ids.length * PAGE_BYTES);
     const put = (at: number, page: Buffer | undefined): void => {
       if (page === undefined) pages.fill(0, at * PAGE_BYTES, (at + 1) * PAGE_BYTES);
       else {
@@ -67,20 +66,25 @@ export class RepairingReader {
         pages.set(page, at * PAGE_BYTES);
       }
     };
-    const readAlone = async (at: number): Promise<void> => put(at, (await this.pageAt(idOf(at), lsn)).page);
-    const asStored = builder.asStoredAmong(first, count);
-    const stored = [...asStored];
+    const readAlone = async (page: PageId, at: number): Promise<void> => put(at, (await this.pageAt(page, lsn)).page);
+    const stored: { page: PageId; at: number }[] = [];
     const reads: Promise<unknown>[] = [];
-    for (let at = 0; at < count; at++) if (!asStored.has(at)) reads.push(readAlone(at));
+    ids.forEach((page, at) => {
+      if (builder.isAsStored(page)) stored.push({ page, at });
+      else reads.push(readAlone(page, at));
+    });
     const readStored = async (): Promise<void> => {
-      const found = await builder.asStored(stored.map(idOf), lsn);
-      const damaged = stored.filter((at, index) => {
+      const found = await builder.asStored(
+        stored.map(({ page }) => page),
+        lsn,
+      );
+      const damaged = stored.filter(({ at }, index) => {
         const page = found[index];
         if (page instanceof StoredValueError) return true;
         put(at, page);
         return false;
       });
-      await Promise.all(damaged.map(readAlone));
+      await Promise.all(damaged.map(({ page, at }) => readAlone(page, at)));
     };
     if (stored.length > 0) reads.push(readStored());
     await Promise.all(reads);

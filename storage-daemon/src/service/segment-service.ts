@@ -1,5 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
+import { decodePageKey } from '@kube-aurora/redo';
 import type { CallContext, SegmentHandlers, SegmentId } from '@kube-aurora/rpc';
 import { computeImage } from '../segment/compute-image.ts';
 import { readableAt } from '../segment/readable-at.ts';
@@ -61,10 +62,9 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
         checkMessage('GetPagesRequest', request);
         const storage = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
         try {
-          const { spcOid, dbOid, relNumber, fork, block, count, lsn } = request;
-          const found = await storage.reader.pagesAt({ spcOid, dbOid, relNumber, fork, block }, count, Number(lsn));
-          deps.onRead((deps.clock.now() - started) / 1000, request.count);
-          return { ...found, lsn };
+          const found = await storage.reader.pagesAt(request.keys.map(decodePageKey), Number(request.lsn));
+          deps.onRead((deps.clock.now() - started) / 1000, request.keys.length);
+          return found;
         } catch (error) {
           throw asRpcError(error);
         }

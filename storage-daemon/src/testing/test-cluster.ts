@@ -174,7 +174,7 @@ export class TestCluster {
   }
 
   async page(i: number, page: PageId, lsn: bigint, epoch: bigint): Promise<number | undefined> {
-    const answer = await this.client(i).getPages({ segment: SEGMENT, epoch, lsn, ...page, count: 1 }, DEADLINE);
+    const answer = await this.client(i).getPages({ segment: SEGMENT, epoch, lsn, keys: [encodePageKey(page)] }, DEADLINE);
     return answer.present[0] === 1 ? answer.pages[8000] : undefined;
   }
 }
