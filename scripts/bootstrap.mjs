@@ -15,7 +15,10 @@ const INSTALL_INPUTS = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json']
 
 const SOURCES = ['packages', 'storage-daemon', 'compute-node', 'operator', 'local-kube', 'docs/generate', 'test'];
 const bin = (file) => path.join(ROOT, 'node_modules', file);
-/** The protocol, types, lint, who may import whom, what nobody uses, format: the order is that of what one wants to know first. */
+/**
+ * The protocol, types, lint, who may import whom, what nobody uses, format: the order is that of what one wants to know
+ * first.
+ */
 const CHECKS = [
   ['packages/rpc/src/schema/main.ts', '--check'],
   [bin('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json'],
@@ -86,7 +89,8 @@ function runPinned(args) {
   return new Promise((resolve) => {
     const env = { ...process.env, NODE_NO_WARNINGS: '1', NODE_COMPILE_CACHE: COMPILE_CACHE };
     const child = spawn(PINNED_NODE, args, { cwd: ROOT, stdio: 'inherit', env });
-    // The terminal sends Ctrl-C to the whole group; a supervisor's TERM reaches this process alone. The child decides when to go.
+    // The terminal sends Ctrl-C to the whole group; a supervisor's TERM reaches this process alone. The child decides
+    // when to go.
     process.on('SIGINT', () => {});
     const forward = () => child.kill('SIGTERM');
     process.on('SIGTERM', forward);

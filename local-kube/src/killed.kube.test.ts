@@ -8,7 +8,10 @@ import { startTicks } from './kubelet/process-table.ts';
 import { eventually, runKubectl } from './testing/cluster.ts';
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
-/** Leaves a process in a session of its own, whose parent is not ours: it works in the pod's directory and forgets its environment. */
+/**
+ * Leaves a process in a session of its own, whose parent is not ours: it works in the pod's directory and forgets its
+ * environment.
+ */
 const LEAVES = `
 const { spawn } = require('node:child_process'), fs = require('node:fs');
 const stray = spawn('/bin/sh', ['-c', 'env -i sleep 1000 & echo $! > stray-pid; wait'], { detached: true, stdio: 'ignore' });

@@ -68,7 +68,8 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
   const { logger } = options;
   const home = path.resolve(options.dataDirectory);
   mkdirSync(home, { recursive: true, mode: 0o711 });
-  // Processes that drop to another user pass through here to their volumes; everything secret below is closed by itself.
+  // Processes that drop to another user pass through here to their volumes; everything secret below is closed by
+  // itself.
   chmodSync(home, 0o711);
   const unlock = lock(path.join(home, 'lock'));
   const store = new Store(new FileJournal(path.join(home, 'state')), options.historyLimit);
@@ -148,8 +149,8 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
 }
 
 /**
- * A free port is chosen once: after a restart, clients that know the old one find the same. Somebody else may have taken it
- * meanwhile; then another is chosen.
+ * A free port is chosen once: after a restart, clients that know the old one find the same. Somebody else may have
+ * taken it meanwhile; then another is chosen.
  */
 async function serveOnKeptPort<Server extends { readonly port: number }>(
   file: string,
@@ -190,7 +191,9 @@ function serveOwnService(registry: Registry, port: number, clusterIP: string): v
     registry.change(resource, 'default', 'kubernetes', (live) => ({ ...live, subsets: endpoints.subsets }), { manager: 'local-kube' });
 }
 
-/** One local-kube a data directory: the file names the process and when it started, so that a stale one is told apart. */
+/**
+ * One local-kube a data directory: the file names the process and when it started, so that a stale one is told apart.
+ */
 function lock(file: string): () => void {
   if (existsSync(file)) {
     const { pid, ticks } = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; ticks: string };

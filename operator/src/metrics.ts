@@ -3,7 +3,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { PHASES } from './api/conditions.ts';
 import type { AuroraClusterStatus } from './api/types.ts';
 
-export interface MetricSources {
+export interface MetricsOptions {
   readonly queueDepth: () => number;
   readonly informers: () => readonly { readonly plural: string; readonly brokenForMs: number }[];
   readonly leading: () => boolean;
@@ -17,7 +17,7 @@ export interface OperatorMetrics {
 }
 
 /** Prometheus metrics of the operator; gauges ask their source when they are scraped. */
-export function createMetrics(sources: MetricSources): OperatorMetrics {
+export function createMetrics(sources: MetricsOptions): OperatorMetrics {
   const registry = new Registry();
   collectProcessMetrics(registry);
   const registers = [registry];

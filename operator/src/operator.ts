@@ -18,7 +18,9 @@ import { createMetrics, type OperatorMetrics } from './metrics.ts';
 const RESYNC_MS = 5 * 60_000;
 /** Progress of LSNs alone is shown this often at most. */
 const PROGRESS_MS = 10_000;
-/** A cache that was not fed for this long makes the process unhealthy: whatever is wrong, a fresh one may not have it. */
+/**
+ * A cache that was not fed for this long makes the process unhealthy: whatever is wrong, a fresh one may not have it.
+ */
 const STALE_MAX_MS = 10 * 60_000;
 
 export interface OperatorOptions {

@@ -112,7 +112,7 @@ const RECORDED: readonly (readonly [string, Json, Json | undefined, readonly str
     of(GOOD, { storage: { segments: [{ id: 'a', state: 'ODD' }, { id: 'a' }] } }),
     of(GOOD),
     [
-      'status.storage.segments[0].state: Unsupported value: "ODD": supported values: "READY", "COPYING", "EMPTY", "IMPORTING", "DAMAGED", "UNREACHABLE", "UNKNOWN"',
+      'status.storage.segments[0].state: Unsupported value: "ODD": supported values: "READY", "EMPTY", "IMPORTING", "DAMAGED", "UNREACHABLE", "UNKNOWN"',
       'status.storage.segments[1]: Duplicate value: {"id":"a"}',
       NOT_CHECKED,
     ],

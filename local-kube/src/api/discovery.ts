@@ -14,7 +14,10 @@ interface SubresourceKind {
   readonly kind: string;
 }
 
-/** What a subresource speaks, where that is not its resource's own kind; `kubectl drain` looks for Eviction, `kubectl scale` for Scale. */
+/**
+ * What a subresource speaks, where that is not its resource's own kind; `kubectl drain` looks for Eviction, `kubectl
+ * scale` for Scale.
+ */
 const KINDS: { readonly [subresource: string]: SubresourceKind } = {
   eviction: { group: 'policy', version: 'v1', kind: 'Eviction' },
   binding: { group: '', version: 'v1', kind: 'Binding' },

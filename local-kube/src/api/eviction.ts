@@ -38,7 +38,10 @@ export function judgeEviction(pod: Pod, budget: KubeObject): EvictionVerdict {
   return { kind: 'refused', message, retryAfterSeconds: 0 };
 }
 
-/** `POST …/pods/NAME/eviction`: deletes the pod if its disruption budget allows it. Throws ApiError 429 when it does not. */
+/**
+ * `POST …/pods/NAME/eviction`: deletes the pod if its disruption budget allows it. Throws ApiError 429 when it does
+ * not.
+ */
 export function evict(registry: Registry, namespace: string | undefined, name: string, body: Json): void {
   const resource = registry.catalog.byStorage('pods');
   if (resource === undefined) throw refuse.noSuchPath();

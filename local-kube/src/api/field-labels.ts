@@ -2,8 +2,8 @@ import { stringAt, valueAt, type Json, type KubeObject } from '../store/object.t
 import { fieldText, SelectorError } from '../store/selectors.ts';
 
 /**
- * Fields that `--field-selector` may name: each built-in kind has its own short list, everything else has its name and namespace.
- * https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/
+ * Fields that `--field-selector` may name: each built-in kind has its own short list, everything else has its name and
+ * namespace. https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selectors/
  */
 const COMMON = ['metadata.name', 'metadata.namespace'];
 const INVOLVED = ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourceVersion', 'fieldPath'];

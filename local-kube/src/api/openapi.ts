@@ -3,7 +3,10 @@ import type { OpenSchema } from '../schema/open-schema.ts';
 import { isObject, type Json, type JsonObject } from '../store/object.ts';
 import { apiVersionOf, type Resource } from './resources.ts';
 
-/** /openapi/v3: one document a group version; kubectl reads them for explain, patches and to learn that the server validates fields. */
+/**
+ * /openapi/v3: one document a group version; kubectl reads them for explain, patches and to learn that the server
+ * validates fields.
+ */
 export function openApiIndex(resources: readonly Resource[], revision: number): JsonObject {
   const paths: JsonObject = {};
   for (const resource of resources) {

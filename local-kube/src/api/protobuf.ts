@@ -5,9 +5,10 @@ import { isObject, type Json, type JsonObject } from '../store/object.ts';
 import { refuse } from './errors.ts';
 
 /**
- * kubectl sends some objects as protobuf, which no header can talk it out of: what `kubectl create role|service|deployment …` makes,
- * evictions, `auth can-i`. They are turned into the JSON that other clients send. Answers are always JSON, which kubectl takes.
- * Envelope: https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding ; messages: the `.proto` files that
+ * kubectl sends some objects as protobuf, which no header can talk it out of: what `kubectl create
+ * role|service|deployment …` makes, evictions, `auth can-i`. They are turned into the JSON that other clients send.
+ * Answers are always JSON, which kubectl takes. Envelope:
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding ; messages: the `.proto` files that
  * Kubernetes publishes with its Go types, in local-kube/proto.
  */
 const MAGIC = Buffer.from('k8s\0');
@@ -29,8 +30,8 @@ const GROUPS = [
 const META = 'k8s.io.apimachinery.pkg.apis.meta.v1';
 
 /**
- * Go writes plain fields even when they are empty, and its JSON leaves those out. In these fields, pointers in Go, zero says
- * something and is kept.
+ * Go writes plain fields even when they are empty, and its JSON leaves those out. In these fields, pointers in Go, zero
+ * says something and is kept.
  */
 const ZERO_COUNTS = new Set([
   'replicas',

@@ -80,8 +80,9 @@ export interface WatchOptions {
 }
 
 /**
- * Streams changes, one JSON event a line. From version N it sends what came after N; without a version (or from 0) first
- * everything there is as ADDED. A version that the history no longer reaches gets the error 410 and the client lists again.
+ * Streams changes, one JSON event a line. From version N it sends what came after N; without a version (or from 0)
+ * first everything there is as ADDED. A version that the history no longer reaches gets the error 410 and the client
+ * lists again.
  */
 export function watchObjects(registry: Registry, selection: Selection, options: WatchOptions, response: ServerResponse): void {
   const { store } = registry;

@@ -32,8 +32,9 @@ export interface RegistryOptions {
 }
 
 /**
- * The one way in which objects are made, changed and removed, for clients and controllers alike: strict decoding, defaults,
- * validation, field management, generations, finalizers. Everything is synchronous: a write sees the store as it is.
+ * The one way in which objects are made, changed and removed, for clients and controllers alike: strict decoding,
+ * defaults, validation, field management, generations, finalizers. Everything is synchronous: a write sees the store as
+ * it is.
  */
 export class Registry {
   readonly store: Store;

@@ -35,7 +35,10 @@ export interface Removal {
 export const FOREGROUND = 'foregroundDeletion';
 export const ORPHAN = 'orphan';
 
-/** Removes an object, or marks it for deletion when something must happen first: a pod's graceful end, finalizers, a namespace's content. */
+/**
+ * Removes an object, or marks it for deletion when something must happen first: a pod's graceful end, finalizers, a
+ * namespace's content.
+ */
 export function removeObject(
   store: Store,
   resource: Resource,

@@ -6,8 +6,8 @@ import type { Resource } from './resources.ts';
 const USER = { username: 'local-kube-admin', groups: ['system:masters', 'system:authenticated'] } as const;
 
 /**
- * Answers questions about rights, which are asked by creating an object that is never kept (`kubectl auth can-i|whoami`). Rights are
- * not limited here, for anybody: the answer is always yes, with that as its reason.
+ * Answers questions about rights, which are asked by creating an object that is never kept (`kubectl auth
+ * can-i|whoami`). Rights are not limited here, for anybody: the answer is always yes, with that as its reason.
  */
 export function review(resource: Resource, asked: KubeObject, nowMs: number): JsonObject {
   const metadata: JsonObject = { creationTimestamp: instant(nowMs) };

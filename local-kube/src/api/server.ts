@@ -12,7 +12,10 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
-/** Serves the API on loopback, over TLS, to whoever has the token. Resolves when it listens; rejects when the port is taken. */
+/**
+ * Serves the API on loopback, over TLS, to whoever has the token. Resolves when it listens; rejects when the port is
+ * taken.
+ */
 export async function serveApi(
   options: Omit<HandlerOptions, 'address'> & { identity: Identity; port: number; logger: Logger },
 ): Promise<ApiServer> {

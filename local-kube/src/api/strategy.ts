@@ -10,7 +10,10 @@ export interface Strategy {
 }
 
 export interface StrategyContext {
-  /** An unused address for a Service, or the one asked for; undefined when that one is taken or not one of the cluster's. */
+  /**
+   * An unused address for a Service, or the one asked for; undefined when that one is taken or not one of the
+   * cluster's.
+   */
   readonly allocateClusterIp: (wanted: string | undefined) => string | undefined;
   readonly nowIso: string;
 }

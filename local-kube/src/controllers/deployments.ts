@@ -16,7 +16,10 @@ const REVISION = 'deployment.kubernetes.io/revision';
 /** How often a rollout that stands still is looked at for its deadline. */
 const RECHECK_MS = 1000;
 
-/** Keeps a ReplicaSet for the current pod template of each Deployment, moves pods to it step by step, and tells how far it is. */
+/**
+ * Keeps a ReplicaSet for the current pod template of each Deployment, moves pods to it step by step, and tells how far
+ * it is.
+ */
 export function runDeployments(registry: Registry, recorder: EventRecorder, logger: Logger): Running {
   const { store } = registry;
   const reconcile = (): void => {

@@ -50,7 +50,8 @@ export function runDisruptionBudgets(registry: Registry, recorder: EventRecorder
     store,
     logger,
     'disruption-budgets',
-    // Any kind can be the controller of pods, and its scale is part of the count; what nobody controls or budgets is skipped fast.
+    // Any kind can be the controller of pods, and its scale is part of the count; what nobody controls or budgets is
+    // skipped fast.
     (change) =>
       change.resource === 'pods' || change.resource === BUDGETS || registry.catalog.byStorage(change.resource)?.scale !== undefined,
     reconcile,
@@ -64,7 +65,10 @@ export function runDisruptionBudgets(registry: Registry, recorder: EventRecorder
   };
 }
 
-/** The scale of a pod's controller; of a ReplicaSet's Deployment when it has one. Undefined when the controller is not there. */
+/**
+ * The scale of a pod's controller; of a ReplicaSet's Deployment when it has one. Undefined when the controller is not
+ * there.
+ */
 function scaleOfController(registry: Registry, controller: OwnerReference, namespace: string | undefined): ControllerScale | undefined {
   const resource = registry.catalog.byKind(controller.apiVersion, controller.kind);
   if (resource === undefined) return { problem: `no matches for kind "${controller.kind}" in version "${controller.apiVersion}"` };

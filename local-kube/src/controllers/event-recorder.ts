@@ -10,7 +10,9 @@ export type EventType = 'Normal' | 'Warning';
 /** Tells people what happens to an object; the same event again counts up. */
 export class EventRecorder {
   readonly #registry: Registry;
-  /** Name of the event that says this of this object. Names grow with time, so that events of one second list in order. */
+  /**
+   * Name of the event that says this of this object. Names grow with time, so that events of one second list in order.
+   */
   readonly #names = new Map<string, string>();
   #made = 0;
 

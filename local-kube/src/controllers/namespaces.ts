@@ -8,7 +8,10 @@ import { reconcileOn, type Running } from './reconcile.ts';
 
 const SYSTEM_NAMESPACES = ['default', 'kube-system', 'kube-public', 'kube-node-lease'];
 
-/** Keeps each namespace furnished (a default service account, the CA), empties the ones being deleted, and does the same for deleted CRDs. */
+/**
+ * Keeps each namespace furnished (a default service account, the CA), empties the ones being deleted, and does the same
+ * for deleted CRDs.
+ */
 export function runNamespaces(registry: Registry, logger: Logger, ca: string): Running {
   const { store } = registry;
   return reconcileOn(

@@ -7,8 +7,8 @@ export interface Running {
 }
 
 /**
- * Runs a level-triggered controller: once at the start, then after every burst of changes that concern it. It looks at the
- * store as it is and makes it so; an error is logged and the next change tries again.
+ * Runs a level-triggered controller: once at the start, then after every burst of changes that concern it. It looks at
+ * the store as it is and makes it so; an error is logged and the next change tries again.
  */
 export function reconcileOn(
   store: Store,

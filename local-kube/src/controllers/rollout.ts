@@ -18,7 +18,10 @@ export interface RolloutGoal {
   readonly recreate: boolean;
 }
 
-/** Of a Deployment's spec; percentages of surge are rounded up, of unavailability down. Never both zero: nothing could move. */
+/**
+ * Of a Deployment's spec; percentages of surge are rounded up, of unavailability down. Never both zero: nothing could
+ * move.
+ */
 export function rolloutGoal(deployment: KubeObject): RolloutGoal {
   const replicas = numberAt(deployment, 'spec', 'replicas') ?? 1;
   const rolling = objectAt(deployment, 'spec', 'strategy', 'rollingUpdate');
@@ -38,9 +41,10 @@ function portion(value: Json, of: number, round: (part: number) => number): numb
 }
 
 /**
- * The next step of a rollout: how many pods each ReplicaSet is asked for, oldest first, the current one last. Never more than
- * replicas + maxSurge pods in all, never fewer than replicas - maxUnavailable available ones by what the step takes away; pods
- * that are not available anyway go first. Pure. https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
+ * The next step of a rollout: how many pods each ReplicaSet is asked for, oldest first, the current one last. Never
+ * more than replicas + maxSurge pods in all, never fewer than replicas - maxUnavailable available ones by what the step
+ * takes away; pods that are not available anyway go first. Pure.
+ * https://kubernetes.io/docs/concepts/workloads/controllers/deployment/
  */
 export function rolloutStep(goal: RolloutGoal, old: readonly RolloutPart[], current: RolloutPart): Map<string, number> {
   const wanted = new Map([...old, current].map((part) => [part.name, part.wanted]));
@@ -78,7 +82,10 @@ export function rolloutStep(goal: RolloutGoal, old: readonly RolloutPart[], curr
 
 const HASH_LETTERS = 'bcdfghjklmnpqrstvwxz2456789';
 
-/** A short name for a pod template: the same for the same template, whatever the order of its keys; null is as good as absent. */
+/**
+ * A short name for a pod template: the same for the same template, whatever the order of its keys; null is as good as
+ * absent.
+ */
 export function templateHash(template: Json | undefined): string {
   const digest = createHash('sha256')
     .update(JSON.stringify(sorted(template)))

@@ -5,8 +5,8 @@ import { matchesExpression, matchesLabelSelector, matchesLabels } from '../store
 export type Placement = { readonly node: string } | { readonly problem: string };
 
 /**
- * Chooses a node: those that the pod may run on (ready, selector, affinity, anti-affinity, the zone of its disks), then the best by
- * preferences, then the one with the fewest pods, then by name. Pure.
+ * Chooses a node: those that the pod may run on (ready, selector, affinity, anti-affinity, the zone of its disks), then
+ * the best by preferences, then the one with the fewest pods, then by name. Pure.
  */
 export function placePod(pod: Pod, nodes: readonly Node[], pods: readonly Pod[], boundNode?: string): Placement {
   const reasons = new Map<string, number>();

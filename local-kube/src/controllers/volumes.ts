@@ -13,7 +13,10 @@ import { reconcileOn, type Running } from './reconcile.ts';
 const PROTECTION = 'kubernetes.io/pvc-protection';
 const PROVISIONER = 'local-kube.kube-aurora.dev/directory';
 
-/** Gives every claim a directory of its own (as a PersistentVolume of the class `local`), and removes it with the claim unless its policy is Retain. */
+/**
+ * Gives every claim a directory of its own (as a PersistentVolume of the class `local`), and removes it with the claim
+ * unless its policy is Retain.
+ */
 export function runVolumes(registry: Registry, recorder: EventRecorder, logger: Logger, directory: string): Running {
   const { store } = registry;
   return reconcileOn(

@@ -2,8 +2,8 @@ import { podIsReady, type Condition, type Pod } from '../kinds.ts';
 import { arrayAt, isObject, numberAt, objectAt, stringAt, type Json, type JsonObject, type OwnerReference } from '../store/object.ts';
 
 /**
- * How many pods a controller is meant to have, or why that cannot be known. Kubernetes asks Deployments, ReplicaSets and, for
- * all other kinds, the scale subresource; a kind without one cannot be counted.
+ * How many pods a controller is meant to have, or why that cannot be known. Kubernetes asks Deployments, ReplicaSets
+ * and, for all other kinds, the scale subresource; a kind without one cannot be counted.
  */
 export type ControllerScale = { readonly uid: string; readonly replicas: number } | { readonly problem: string };
 
@@ -28,8 +28,9 @@ export function controllerOf(references: readonly OwnerReference[] | undefined):
 }
 
 /**
- * Counts a PodDisruptionBudget as the disruption controller of Kubernetes does. An absolute minAvailable needs the pods alone;
- * maxUnavailable and percentages need to know how many pods there should be, which only the pods' controllers can say. Pure.
+ * Counts a PodDisruptionBudget as the disruption controller of Kubernetes does. An absolute minAvailable needs the pods
+ * alone; maxUnavailable and percentages need to know how many pods there should be, which only the pods' controllers
+ * can say. Pure.
  */
 export function countBudget(
   budget: Json,

@@ -1,4 +1,6 @@
-/** Restarts of a container: the first at once, then after 0.5 s, doubling to 10 s; ten seconds of running start it over. */
+/**
+ * Restarts of a container: the first at once, then after 0.5 s, doubling to 10 s; ten seconds of running start it over.
+ */
 export const FIRST_DELAY_MS = 500;
 export const LONGEST_DELAY_MS = 10_000;
 export const HEALTHY_AFTER_MS = 10_000;

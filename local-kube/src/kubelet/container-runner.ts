@@ -16,7 +16,7 @@ export interface Program {
   readonly rewrite: (text: string) => string;
 }
 
-export interface RunnerHost {
+export interface ContainerRunnerOptions {
   readonly now: () => number;
   readonly table: ProcessTable;
   /** Resolves the program afresh for each start; throws with what is missing. */
@@ -28,11 +28,13 @@ export interface RunnerHost {
   event(type: 'Normal' | 'Warning', reason: string, message: string): void;
 }
 
-/** Runs one container of a pod: starts it, probes it, starts it again by the pod's restart policy, ends it gracefully. */
+/**
+ * Runs one container of a pod: starts it, probes it, starts it again by the pod's restart policy, ends it gracefully.
+ */
 export class ContainerRunner {
   readonly container: Container;
   readonly #policy: string;
-  readonly #host: RunnerHost;
+  readonly #options: ContainerRunnerOptions;
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #probes: ProbeLoop[] = [];
@@ -49,10 +51,10 @@ export class ContainerRunner {
   /** Set once it is being ended: nothing starts it again. */
   #stopping = false;
 
-  constructor(container: Container, policy: string, host: RunnerHost, before: ContainerStatus | undefined) {
+  constructor(container: Container, policy: string, options: ContainerRunnerOptions, before: ContainerStatus | undefined) {
     this.container = container;
     this.#policy = policy;
-    this.#host = host;
+    this.#options = options;
     // A pod that outlives local-kube goes on counting.
     const ended = before?.state.terminated;
     const cut = before?.state.running;
@@ -68,7 +70,7 @@ export class ContainerRunner {
               reason: 'Unknown',
               message: 'local-kube was restarted',
               startedAt: cut.startedAt,
-              finishedAt: instant(host.now()),
+              finishedAt: instant(options.now()),
             },
           };
   }
@@ -116,17 +118,17 @@ export class ContainerRunner {
     if (this.#stopping) return;
     let program: Program;
     try {
-      program = this.#host.program();
+      program = this.#options.program();
     } catch (error) {
       this.#wait('CreateContainerConfigError', error instanceof Error ? error.message : String(error));
       return;
     }
     const [file = '', ...args] = program.command;
-    const log = this.#host.openLog(this.#restarts);
+    const log = this.#options.openLog(this.#restarts);
     const child = spawn(file, args, { cwd: program.cwd, env: { ...program.env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
     this.#child = child;
     this.#log = log;
-    this.#startedMs = this.#host.now();
+    this.#startedMs = this.#options.now();
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => log.write('stdout', chunk));
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => log.write('stderr', chunk));
     this.#exited = new Promise((resolve) => {
@@ -142,7 +144,7 @@ export class ContainerRunner {
       child.once('exit', (code, signal) => {
         if (child.pid !== undefined) {
           signalGroup(child.pid, 'SIGKILL');
-          this.#host.table.remove(child.pid);
+          this.#options.table.remove(child.pid);
         }
         this.#ended(code, signal);
         resolve();
@@ -153,12 +155,12 @@ export class ContainerRunner {
       });
     });
     if (child.pid === undefined) return;
-    this.#host.table.add(child.pid);
+    this.#options.table.add(child.pid);
     this.#state = { running: { startedAt: instant(this.#startedMs) } };
-    this.#host.event('Normal', 'Started', `Started container ${this.container.name}`);
+    this.#options.event('Normal', 'Started', `Started container ${this.container.name}`);
     this.#target = { ip: program.ip, container: this.container, env: program.env, cwd: program.cwd, rewrite: program.rewrite };
     this.#beginProbes(this.#target);
-    this.#host.changed();
+    this.#options.changed();
   }
 
   /** Ends it: TERM to its process, KILL to the whole group after the grace period. Resolves when it is gone. */
@@ -231,19 +233,22 @@ export class ContainerRunner {
         reason: reason ?? (exitCode === 0 ? 'Completed' : 'Error'),
         ...(message === undefined ? {} : { message }),
         startedAt: instant(this.#startedMs),
-        finishedAt: instant(this.#host.now()),
+        finishedAt: instant(this.#options.now()),
         ...(this.#child?.pid === undefined ? {} : { containerID: `process://${this.#child.pid}` }),
       },
     };
     if (!this.#stopping && this.#restartsAfter(exitCode)) {
-      const { state, delayMs } = nextRestart(this.#backOff, this.#host.now() - this.#startedMs);
+      const { state, delayMs } = nextRestart(this.#backOff, this.#options.now() - this.#startedMs);
       this.#backOff = state;
       this.#startAgain(delayMs);
     }
-    this.#host.changed();
+    this.#options.changed();
   }
 
-  /** Under FallbackToLogsOnError the end of a failed container's log is its termination message. The log is whole only now. */
+  /**
+   * Under FallbackToLogsOnError the end of a failed container's log is its termination message. The log is whole only
+   * now.
+   */
   #keepLastWords(containerID: string, log: ContainerLog): void {
     if (this.container.terminationMessagePolicy !== 'FallbackToLogsOnError') return;
     const explained = (state: ContainerState): ContainerState => {
@@ -253,7 +258,7 @@ export class ContainerRunner {
     };
     this.#state = explained(this.#state);
     this.#last = explained(this.#last);
-    this.#host.changed();
+    this.#options.changed();
   }
 
   #startAgain(delayMs: number): void {
@@ -264,7 +269,7 @@ export class ContainerRunner {
     if (delayMs > 0) {
       const message = `back-off ${delayMs / 1000}s restarting failed container=${this.container.name}`;
       this.#state = { waiting: { reason: 'CrashLoopBackOff', message } };
-      this.#host.event('Warning', 'BackOff', `Back-off restarting failed container ${this.container.name}`);
+      this.#options.event('Warning', 'BackOff', `Back-off restarting failed container ${this.container.name}`);
     }
     this.#retry = setTimeout(() => this.start(), delayMs);
   }
@@ -276,17 +281,17 @@ export class ContainerRunner {
   #wait(reason: string, message: string): void {
     const told = this.#state.waiting;
     this.#state = { waiting: { reason, message } };
-    if (told?.message !== message) this.#host.event('Warning', 'Failed', `Error: ${message}`);
+    if (told?.message !== message) this.#options.event('Warning', 'Failed', `Error: ${message}`);
     this.#retry = setTimeout(() => this.start(), 1000);
-    this.#host.changed();
+    this.#options.changed();
   }
 
   #beginProbes(target: ProbeTarget): void {
     const { startupProbe, livenessProbe, readinessProbe } = this.container;
-    const failed = (kind: string) => (message: string) => this.#host.event('Warning', 'Unhealthy', `${kind} probe failed: ${message}`);
+    const failed = (kind: string) => (message: string) => this.#options.event('Warning', 'Unhealthy', `${kind} probe failed: ${message}`);
     const restart = (kind: string) => (ok: boolean) => {
       if (ok) return;
-      this.#host.event('Normal', 'Killing', `Container ${this.container.name} failed ${kind} probe, will be restarted`);
+      this.#options.event('Normal', 'Killing', `Container ${this.container.name} failed ${kind} probe, will be restarted`);
       this.#endProbes();
       void this.#terminate(30_000);
     };
@@ -296,12 +301,12 @@ export class ContainerRunner {
       else {
         const turned = (ok: boolean): void => {
           this.#ready = ok;
-          this.#host.changed();
+          this.#options.changed();
         };
         this.#probes.push(new ProbeLoop(readinessProbe, target, turned, failed('Readiness'), true));
       }
       if (livenessProbe !== undefined) this.#probes.push(new ProbeLoop(livenessProbe, target, restart('liveness'), failed('Liveness')));
-      this.#host.changed();
+      this.#options.changed();
     };
     if (startupProbe === undefined) {
       begin();

@@ -56,7 +56,10 @@ export function configMapBytes(map: KubeObject, key: string): Buffer | undefined
   return binary === undefined ? undefined : Buffer.from(binary, 'base64');
 }
 
-/** The variables of a container in order, envFrom first, with `$(NAME)` expanded. Throws ContainerConfigError that names what is missing. */
+/**
+ * The variables of a container in order, envFrom first, with `$(NAME)` expanded. Throws ContainerConfigError that names
+ * what is missing.
+ */
 export function containerEnvironment(pod: Pod, container: Container, references: References): { [name: string]: string } {
   const env: { [name: string]: string } = {};
   for (const source of container.envFrom ?? []) {
@@ -110,8 +113,8 @@ export interface MountedPath {
 }
 
 /**
- * Pods share this machine's files, so nothing can be mounted at absolute paths: a text that begins with a mount path (or
- * has one right after `=`, as flags do) gets the host's directory in its place. The longest mount path wins.
+ * Pods share this machine's files, so nothing can be mounted at absolute paths: a text that begins with a mount path
+ * (or has one right after `=`, as flags do) gets the host's directory in its place. The longest mount path wins.
  */
 export function rewriteMounts(text: string, mounts: readonly MountedPath[]): string {
   const equals = text.indexOf('=');

@@ -10,8 +10,8 @@ export type ImageMap = ReadonlyMap<string, ImageProgram>;
 export class ImageMapError extends Error {}
 
 /**
- * Reads `{"IMAGE": {"command": ["program", "arg"], "env": {"NAME": "value"}}}`. In a command `{node}` stands for the Node that
- * runs local-kube and `{repository}` for the directory above this program's.
+ * Reads `{"IMAGE": {"command": ["program", "arg"], "env": {"NAME": "value"}}}`. In a command `{node}` stands for the
+ * Node that runs local-kube and `{repository}` for the directory above this program's.
  */
 export function readImageMap(file: string): ImageMap {
   const images = parseImageMap(JSON.parse(readFileSync(file, 'utf8')), file);

@@ -8,7 +8,7 @@ import type { Pod, PodStatus } from '../kinds.ts';
 import { podAddress, type Network } from '../network/network.ts';
 import { jsonEqual, type KubeObject } from '../store/object.ts';
 import type { ImageMap } from './image-map.ts';
-import { PodRunner, type PodHost } from './pod-runner.ts';
+import { PodRunner, type PodRunnerOptions } from './pod-runner.ts';
 import { ProcessTable } from './process-table.ts';
 import { claimDirectory, type VolumeSources } from './volumes.ts';
 
@@ -93,7 +93,7 @@ export class Kubelet {
         return;
       }
       if (pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed') return;
-      runner = new PodRunner(pod, pod.status?.podIP ?? this.#freeIp(node), this.#host());
+      runner = new PodRunner(pod, pod.status?.podIP ?? this.#freeIp(node), this.#runnerOptions());
       this.#runners.set(uid, runner);
       const started = runner;
       if (!this.#outages.has(node)) setImmediate(() => started.start());
@@ -145,7 +145,7 @@ export class Kubelet {
     }
   }
 
-  #host(): PodHost {
+  #runnerOptions(): PodRunnerOptions {
     const { registry, recorder, images, dataDirectory, baseEnvironment } = this.#options;
     const { store } = registry;
     const sourcesOf = (namespace: string | undefined): VolumeSources => ({

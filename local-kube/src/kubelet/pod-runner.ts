@@ -3,14 +3,14 @@ import path from 'node:path';
 import type { Container, ContainerStatus, Pod, PodStatus } from '../kinds.ts';
 import { instant } from '../api/metadata.ts';
 import { ContainerLog, readLog, removeLog } from './container-log.ts';
-import { ContainerRunner, type Program, type RunnerHost } from './container-runner.ts';
+import { ContainerRunner, type Program, type ContainerRunnerOptions } from './container-runner.ts';
 import { containerEnvironment, ContainerConfigError, expand, rewriteMounts } from './environment.ts';
 import { imageName, programOf, type ImageMap } from './image-map.ts';
 import { podStatus } from './pod-status.ts';
 import { killStrays, type ProcessTable } from './process-table.ts';
 import { mountPaths, prepareVolumes, refreshVolumes, VolumeError, type VolumeSources } from './volumes.ts';
 
-export interface PodHost {
+export interface PodRunnerOptions {
   readonly now: () => number;
   readonly table: ProcessTable;
   readonly images: ImageMap;
@@ -32,7 +32,7 @@ const VOLUME_RETRY_MS = 1000;
 export class PodRunner {
   #pod: Pod;
   readonly ip: string;
-  readonly #host: PodHost;
+  readonly #options: PodRunnerOptions;
   readonly #home: string;
   readonly #inits: ContainerRunner[];
   readonly #mains: ContainerRunner[];
@@ -42,21 +42,21 @@ export class PodRunner {
   #lost = false;
   #ended = false;
 
-  constructor(pod: Pod, ip: string, host: PodHost) {
+  constructor(pod: Pod, ip: string, options: PodRunnerOptions) {
     this.ip = ip;
     this.#pod = { ...pod, status: { ...pod.status, podIP: ip } };
-    this.#host = host;
-    this.#home = path.join(host.podsDirectory, pod.metadata.uid ?? pod.metadata.name);
+    this.#options = options;
+    this.#home = path.join(options.podsDirectory, pod.metadata.uid ?? pod.metadata.name);
     const before = (list: ContainerStatus[] | undefined, name: string): ContainerStatus | undefined =>
       list?.find((status) => status.name === name);
     const policy = pod.spec.restartPolicy ?? 'Always';
     const initPolicy = policy === 'Never' ? 'Never' : 'OnFailure';
     this.#inits = (pod.spec.initContainers ?? []).map(
-      (container) => new ContainerRunner(container, initPolicy, this.#runnerHost(container), undefined),
+      (container) => new ContainerRunner(container, initPolicy, this.#runnerOptions(container), undefined),
     );
     this.#mains = pod.spec.containers.map(
       (container) =>
-        new ContainerRunner(container, policy, this.#runnerHost(container), before(pod.status?.containerStatuses, container.name)),
+        new ContainerRunner(container, policy, this.#runnerOptions(container), before(pod.status?.containerStatuses, container.name)),
     );
   }
 
@@ -73,17 +73,17 @@ export class PodRunner {
   /** Something that its volumes show may have changed. */
   refreshVolumes(): void {
     if (this.#volumes === undefined || this.#ended || this.#lost) return;
-    refreshVolumes(this.#pod, this.#home, this.#host.sourcesOf(this.#pod.metadata.namespace));
+    refreshVolumes(this.#pod, this.#home, this.#options.sourcesOf(this.#pod.metadata.namespace));
   }
 
   start(): void {
     if (this.#ended || this.#lost) return;
     try {
       mkdirSync(this.#home, { recursive: true, mode: 0o711 });
-      this.#volumes = prepareVolumes(this.#pod, this.#home, this.#host.sourcesOf(this.#pod.metadata.namespace));
+      this.#volumes = prepareVolumes(this.#pod, this.#home, this.#options.sourcesOf(this.#pod.metadata.namespace));
     } catch (error) {
       if (!(error instanceof VolumeError || error instanceof ContainerConfigError)) throw error;
-      this.#host.event(this.#pod, 'Warning', 'FailedMount', `MountVolume.SetUp failed: ${error.message}`);
+      this.#options.event(this.#pod, 'Warning', 'FailedMount', `MountVolume.SetUp failed: ${error.message}`);
       this.#retry = setTimeout(() => this.start(), VOLUME_RETRY_MS);
       this.#changed();
       return;
@@ -98,7 +98,7 @@ export class PodRunner {
     clearTimeout(this.#retry);
     const running = [...this.#inits, ...this.#mains].filter((runner) => runner.running);
     for (const runner of running)
-      this.#host.event(this.#pod, 'Normal', 'Killing', `Stopping container ${runner.container.name}`, fieldPathOf(runner.container));
+      this.#options.event(this.#pod, 'Normal', 'Killing', `Stopping container ${runner.container.name}`, fieldPathOf(runner.container));
     await Promise.all([...this.#inits, ...this.#mains].map((runner) => runner.stop(graceMs)));
   }
 
@@ -166,21 +166,21 @@ export class PodRunner {
 
   #launch(runner: ContainerRunner): void {
     const { image = '' } = runner.container;
-    if (programOf(this.#host.images, image) !== undefined) {
-      this.#host.event(
+    if (programOf(this.#options.images, image) !== undefined) {
+      this.#options.event(
         this.#pod,
         'Normal',
         'Pulled',
         `Container image "${image}" already present on machine`,
         fieldPathOf(runner.container),
       );
-      this.#host.event(this.#pod, 'Normal', 'Created', `Created container: ${runner.container.name}`, fieldPathOf(runner.container));
+      this.#options.event(this.#pod, 'Normal', 'Created', `Created container: ${runner.container.name}`, fieldPathOf(runner.container));
     }
     runner.start();
   }
 
-  #runnerHost(container: Container): RunnerHost {
-    const { now, table } = this.#host;
+  #runnerOptions(container: Container): ContainerRunnerOptions {
+    const { now, table } = this.#options;
     return {
       now,
       table,
@@ -191,25 +191,25 @@ export class PodRunner {
         return new ContainerLog(this.#logFile(container, restarts), now);
       },
       changed: () => this.#changed(),
-      event: (type, reason, message) => this.#host.event(this.#pod, type, reason, message, fieldPathOf(container)),
+      event: (type, reason, message) => this.#options.event(this.#pod, type, reason, message, fieldPathOf(container)),
     };
   }
 
   #program(container: Container): Program {
     const image = container.image ?? '';
-    const known = programOf(this.#host.images, image);
+    const known = programOf(this.#options.images, image);
     if (known === undefined && container.command === undefined)
       throw new ContainerConfigError(
-        `image "${imageName(image)}" is not in local-kube's image map; known are: ${[...this.#host.images.keys()].join(', ') || 'none'}`,
+        `image "${imageName(image)}" is not in local-kube's image map; known are: ${[...this.#options.images.keys()].join(', ') || 'none'}`,
       );
     const root = path.join(this.#home, 'containers', container.name);
     mkdirSync(root, { recursive: true, mode: 0o711 });
     chmodSync(root, 0o711);
     const mounts = mountPaths(container, this.#volumes ?? new Map(), root);
     const rewrite = (text: string): string => rewriteMounts(text, mounts);
-    const own = containerEnvironment(this.#pod, container, this.#host.sourcesOf(this.#pod.metadata.namespace));
+    const own = containerEnvironment(this.#pod, container, this.#options.sourcesOf(this.#pod.metadata.namespace));
     const rewritten = Object.fromEntries(Object.entries(own).map(([name, value]) => [name, rewrite(value)]));
-    const base = this.#host.baseEnvironment(this.#pod);
+    const base = this.#options.baseEnvironment(this.#pod);
     const env: { [name: string]: string } = {
       ...base,
       ...this.#apiAccess(),
@@ -224,18 +224,22 @@ export class PodRunner {
       (text) => text !== undefined,
     );
     if (nodeOptions.length > 0) env['NODE_OPTIONS'] = nodeOptions.join(' ');
-    // Of a pod's own volume every new pod would begin with an empty one; here all run the same files, so one cache serves all.
+    // Of a pod's own volume every new pod would begin with an empty one; here all run the same files, so one cache
+    // serves all.
     if (base['NODE_COMPILE_CACHE'] !== undefined) env['NODE_COMPILE_CACHE'] = base['NODE_COMPILE_CACHE'];
     const words = [...(container.command ?? known?.command ?? []), ...(container.args ?? [])];
     const cwd = container.workingDir === undefined ? root : rewrite(container.workingDir);
     return { command: words.map((word) => rewrite(expand(word, own))), env, cwd, ip: this.ip, rewrite };
   }
 
-  /** What a pod's service account gives it on a cluster: a kubeconfig, since nothing can be mounted at the usual absolute path. */
+  /**
+   * What a pod's service account gives it on a cluster: a kubeconfig, since nothing can be mounted at the usual
+   * absolute path.
+   */
   #apiAccess(): { [name: string]: string } {
     if (this.#pod.spec.automountServiceAccountToken === false) return {};
     const file = path.join(this.#home, 'kubeconfig');
-    this.#host.writeKubeconfig(this.#pod, file);
+    this.#options.writeKubeconfig(this.#pod, file);
     return { KUBECONFIG: file };
   }
 
@@ -246,7 +250,7 @@ export class PodRunner {
     queueMicrotask(() => {
       this.#publishing = false;
       if (!this.#ended && !this.#lost && this.#volumes !== undefined) this.#advance();
-      this.#host.publish(
+      this.#options.publish(
         this.#pod,
         podStatus(
           this.#pod,
@@ -257,7 +261,7 @@ export class PodRunner {
             finished: this.#mains.map((runner) => runner.finished),
             initFailed: this.#inits.some((runner) => (runner.finished ?? 0) !== 0),
             lost: this.#lost,
-            now: instant(this.#host.now()),
+            now: instant(this.#options.now()),
           },
         ),
       );
@@ -266,7 +270,7 @@ export class PodRunner {
 
   #logHome(): string {
     const { namespace = 'default', name, uid = '' } = this.#pod.metadata;
-    return path.join(this.#host.logsDirectory, `${namespace}_${name}_${uid}`);
+    return path.join(this.#options.logsDirectory, `${namespace}_${name}_${uid}`);
   }
 
   #logFile(container: Container, restarts: number): string {

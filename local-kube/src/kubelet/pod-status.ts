@@ -9,7 +9,9 @@ export interface PodProgress {
   readonly now: string;
 }
 
-/** A pod's status from those of its containers. Pure. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ */
+/**
+ * A pod's status from those of its containers. Pure. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
+ */
 export function podStatus(pod: Pod, ip: string, inits: ContainerStatus[], mains: ContainerStatus[], progress: PodProgress): PodStatus {
   const initialised = inits.every((status) => status.state.terminated?.exitCode === 0);
   const shown = initialised ? mains : mains.map((status) => ({ ...status, state: { waiting: { reason: 'PodInitializing' } } }));

@@ -114,7 +114,10 @@ function execProbe(command: readonly string[], target: ProbeTarget, timeoutMs: n
 const EAGER_MS = 200;
 const EAGER_LOOKS = 150;
 
-/** Runs a probe over and over and tells when its verdict turns: after failureThreshold failures, or successThreshold successes. */
+/**
+ * Runs a probe over and over and tells when its verdict turns: after failureThreshold failures, or successThreshold
+ * successes.
+ */
 export class ProbeLoop {
   readonly #probe: Probe;
   readonly #target: ProbeTarget;
@@ -131,7 +134,9 @@ export class ProbeLoop {
   /** Looks since the last one that counted. */
   #extra = 0;
 
-  /** `failed` hears of each failure; `verdict` of each change of mind, and `eager` asks often until the first success. */
+  /**
+   * `failed` hears of each failure; `verdict` of each change of mind, and `eager` asks often until the first success.
+   */
   constructor(
     probe: Probe,
     target: ProbeTarget,

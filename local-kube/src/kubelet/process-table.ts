@@ -8,7 +8,10 @@ interface ProcessMark {
   readonly startTicks: string;
 }
 
-/** What follows the name in /proc/PID/stat: state, parent, group … (proc(5), fields 3 and on); undefined when it is gone. */
+/**
+ * What follows the name in /proc/PID/stat: state, parent, group … (proc(5), fields 3 and on); undefined when it is
+ * gone.
+ */
 function statFields(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
@@ -20,8 +23,8 @@ function statFields(pid: number): string[] | undefined {
 }
 
 /**
- * Clock ticks since boot at which a process started; undefined when it has ended, also when nobody has asked for its exit code yet
- * (a zombie, which stays for ever where process 1 is no init).
+ * Clock ticks since boot at which a process started; undefined when it has ended, also when nobody has asked for its
+ * exit code yet (a zombie, which stays for ever where process 1 is no init).
  */
 export function startTicks(pid: number): string | undefined {
   const fields = statFields(pid);
@@ -61,7 +64,9 @@ export function signalTree(pid: number, signal: NodeJS.Signals): void {
   for (const one of below) signalProcess(one, signal);
 }
 
-/** Remembers on disk which processes belong to pods, so that a later local-kube can end what a killed one left behind. */
+/**
+ * Remembers on disk which processes belong to pods, so that a later local-kube can end what a killed one left behind.
+ */
 export class ProcessTable {
   readonly #directory: string;
 
@@ -82,8 +87,9 @@ export class ProcessTable {
   }
 
   /**
-   * Kills what an earlier run left; returns how many processes it found. Besides those that it knows, everything that works in or
-   * was started for a directory of the pods: a process that was killed may have left others, in sessions of their own.
+   * Kills what an earlier run left; returns how many processes it found. Besides those that it knows, everything that
+   * works in or was started for a directory of the pods: a process that was killed may have left others, in sessions of
+   * their own.
    */
   killLeftovers(podsDirectory: string): number {
     let killed = 0;
@@ -102,7 +108,9 @@ export class ProcessTable {
   }
 }
 
-/** Kills every process that works below a directory, or whose container's root is there; returns how many there were. */
+/**
+ * Kills every process that works below a directory, or whose container's root is there; returns how many there were.
+ */
 export function killStrays(directory: string): number {
   if (!existsSync(directory)) return 0;
   // The kernel tells working directories without symbolic links; the environment has them as they were given.

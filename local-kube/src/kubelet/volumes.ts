@@ -41,8 +41,8 @@ function prepareVolume(pod: Pod, volume: Volume, directory: string, sources: Vol
 }
 
 /**
- * Brings what a running pod sees of ConfigMaps, Secrets and its own metadata up to date. A source that is gone leaves its
- * files as they were, as a kubelet does; an optional one leaves none.
+ * Brings what a running pod sees of ConfigMaps, Secrets and its own metadata up to date. A source that is gone leaves
+ * its files as they were, as a kubelet does; an optional one leaves none.
  */
 export function refreshVolumes(pod: Pod, home: string, sources: VolumeSources): void {
   for (const volume of pod.spec.volumes ?? []) {
@@ -55,7 +55,9 @@ export function refreshVolumes(pod: Pod, home: string, sources: VolumeSources): 
   }
 }
 
-/** Makes the directory hold these files and no others. Each is replaced whole: a reader sees the old one or the new one. */
+/**
+ * Makes the directory hold these files and no others. Each is replaced whole: a reader sees the old one or the new one.
+ */
 function writeFiles(volume: string, directory: string, files: readonly VolumeFile[]): void {
   const wanted = new Map(files.map((file) => [path.join(directory, file.path), file]));
   for (const target of wanted.keys())

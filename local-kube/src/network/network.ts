@@ -6,8 +6,8 @@ import type { Store } from '../store/store.ts';
 import { writeWhole } from '../store/whole-file.ts';
 
 /**
- * The addresses of one local-kube, all within 127.0.0.0/8, which Linux's loopback answers without any setup: Services get
- * 127.(96+n).0.0/16, pods 127.(128+n).(64*node).0/18. `n` sets apart the local-kubes of one machine.
+ * The addresses of one local-kube, all within 127.0.0.0/8, which Linux's loopback answers without any setup: Services
+ * get 127.(96+n).0.0/16, pods 127.(128+n).(64*node).0/18. `n` sets apart the local-kubes of one machine.
  */
 export interface Network {
   readonly servicePrefix: string;
@@ -17,7 +17,9 @@ export interface Network {
 const SLOTS = 32;
 /** The Service `kubernetes` has this port on the first address. */
 export const API_SERVICE_PORT = 6443;
-/** Whoever listens here, on the first address, has the slot: from the choice on, while its Services are not there yet. */
+/**
+ * Whoever listens here, on the first address, has the slot: from the choice on, while its Services are not there yet.
+ */
 const SLOT_PORT = 6442;
 
 /** A network that is ours until it is released. */
@@ -40,8 +42,8 @@ export function podAddress(network: Network, node: number, index: number): strin
 }
 
 /**
- * The slot that this data directory has always had, or a free one: by the directory's name, so that it stays the same when
- * the data is deleted, else the next. Remembered in `file`.
+ * The slot that this data directory has always had, or a free one: by the directory's name, so that it stays the same
+ * when the data is deleted, else the next. Remembered in `file`.
  */
 export async function chooseNetwork(file: string, dataDirectory: string, store: Store): Promise<HeldNetwork> {
   const kept = existsSync(file) ? Number(readFileSync(file, 'utf8')) : undefined;

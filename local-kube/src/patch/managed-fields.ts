@@ -63,8 +63,8 @@ export function without(entry: ManagedFieldsEntry, gone: FieldSet | undefined): 
 }
 
 /**
- * managedFields after an ordinary write (create, update, patch): whoever changed a field owns it alone; fields that went
- * are nobody's.
+ * managedFields after an ordinary write (create, update, patch): whoever changed a field owns it alone; fields that
+ * went are nobody's.
  */
 export function trackUpdate(
   before: KubeObject | undefined,

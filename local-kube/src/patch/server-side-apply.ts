@@ -15,7 +15,7 @@ import {
 } from './field-set.ts';
 import { entryFields, isSame, makeEntry, ownablePart, without, type Manager } from './managed-fields.ts';
 
-export interface ApplyInput {
+export interface ApplyOptions {
   /** The object as it is; undefined makes a new one. */
   readonly live: KubeObject | undefined;
   readonly applied: KubeObject;
@@ -40,11 +40,11 @@ export class ApplyConflict extends Error {
 }
 
 /**
- * Server-side apply: merges the applied configuration into the live object, removes what this manager applied before and
- * left out now (unless another manager owns it), and keeps the books of who owns what. Throws ApplyConflict.
+ * Server-side apply: merges the applied configuration into the live object, removes what this manager applied before
+ * and left out now (unless another manager owns it), and keeps the books of who owns what. Throws ApplyConflict.
  * https://kubernetes.io/docs/reference/using-api/server-side-apply/
  */
-export function serverSideApply(input: ApplyInput): KubeObject {
+export function serverSideApply(input: ApplyOptions): KubeObject {
   const { live, manager, schema } = input;
   const subresource = manager.subresource;
   const applied = ownablePart(input.applied, input.statusSeparate, subresource);
@@ -89,7 +89,7 @@ function conflictsOf(others: ManagedFieldsEntry[], touched: FieldSet | undefined
   return taken;
 }
 
-function assemble(input: ApplyInput, part: JsonObject, managedFields: ManagedFieldsEntry[]): KubeObject {
+function assemble(input: ApplyOptions, part: JsonObject, managedFields: ManagedFieldsEntry[]): KubeObject {
   const { live, applied } = input;
   const { metadata: ownableMetadata, ...fields } = part;
   const system: JsonObject = Object.fromEntries(

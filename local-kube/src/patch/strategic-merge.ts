@@ -2,8 +2,8 @@ import { propertySchema, type OpenSchema } from '../schema/open-schema.ts';
 import { isObject, jsonEqual, type Json, type JsonObject } from '../store/object.ts';
 
 /**
- * Strategic merge patch for built-in kinds: like a merge patch, but lists with a merge key are merged item by item, and the
- * directives $patch, $setElementOrder/…, $deleteFromPrimitiveList/… and $retainKeys are followed.
+ * Strategic merge patch for built-in kinds: like a merge patch, but lists with a merge key are merged item by item, and
+ * the directives $patch, $setElementOrder/…, $deleteFromPrimitiveList/… and $retainKeys are followed.
  * https://github.com/kubernetes/community/blob/main/contributors/devel/sig-api-machinery/strategic-merge-patch.md
  */
 export function applyStrategicMergePatch(target: Json | undefined, patch: Json, schema: OpenSchema | undefined): Json | undefined {

@@ -8,7 +8,10 @@ export function partialMetadata(object: KubeObject): JsonObject {
   return { kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: object.metadata };
 }
 
-/** meta.k8s.io/v1 Table: what `kubectl get` prints. https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables */
+/**
+ * meta.k8s.io/v1 Table: what `kubectl get` prints.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
+ */
 export function table(
   objects: readonly KubeObject[],
   printer: Printer,

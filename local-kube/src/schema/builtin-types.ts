@@ -5,9 +5,9 @@ import { KEY_DEFAULTS, MERGE_RULES, QUANTITY_FIELDS } from './merge-keys.ts';
 import type { OpenSchema } from './open-schema.ts';
 
 /**
- * Schemas of the built-in kinds, read from the generated models of the pinned @kubernetes/client-node: the `.js` file of a
- * model tells each attribute's name on the wire, type and format, its `.d.ts` what is required and the descriptions.
- * Each definition is read once, when it is first asked for.
+ * Schemas of the built-in kinds, read from the generated models of the pinned @kubernetes/client-node: the `.js` file
+ * of a model tells each attribute's name on the wire, type and format, its `.d.ts` what is required and the
+ * descriptions. Each definition is read once, when it is first asked for.
  */
 const definitions = new Map<string, OpenSchema>();
 const modelsDirectory = path.join(path.dirname(fileURLToPath(import.meta.resolve('@kubernetes/client-node'))), 'gen', 'models');

@@ -7,7 +7,8 @@ import { child, type FieldPath } from './field-path.ts';
 
 /**
  * x-kubernetes-validations of custom resources: rules in CEL, with `self`, `oldSelf` and Kubernetes' quantities.
- * Not here: the API server's other CEL libraries (URLs, IPs, regex extensions), optionalOldSelf, and its bounds on what a rule may cost.
+ * Not here: the API server's other CEL libraries (URLs, IPs, regex extensions), optionalOldSelf, and its bounds on what
+ * a rule may cost.
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
  */
 const environment = new Environment({ homogeneousAggregateLiterals: false })
@@ -68,8 +69,9 @@ export function hasRules(schema: OpenSchema): boolean {
 }
 
 /**
- * The rules that a value breaks. `old` is what the object had there before; rules about oldSelf count only then. What did not
- * change is not held against an update, so that a stricter schema does not lock objects that are stored already.
+ * The rules that a value breaks. `old` is what the object had there before; rules about oldSelf count only then. What
+ * did not change is not held against an update, so that a stricter schema does not lock objects that are stored
+ * already.
  */
 export function brokenRules(value: Json, schema: OpenSchema, path: FieldPath = '', old?: Json): Cause[] {
   if (value === null) return [];

@@ -1,8 +1,8 @@
 import type { Json } from '../store/object.ts';
 
 /**
- * The part of OpenAPI v3 that Kubernetes schemas use. Definitions of built-in kinds are graphs of shared objects (a schema
- * may contain itself), named by `definition`.
+ * The part of OpenAPI v3 that Kubernetes schemas use. Definitions of built-in kinds are graphs of shared objects (a
+ * schema may contain itself), named by `definition`.
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema
  */
 export interface OpenSchema {

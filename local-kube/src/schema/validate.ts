@@ -29,8 +29,8 @@ function typeOf(value: Json): string {
 
 /**
  * Checks a value against its schema; every problem names its field and says what was expected, in the words of the
- * Kubernetes API server, so that people and tools that know those recognise them. With `old`, what stood there before: a part
- * that did not change is not held against an update (the API server calls it ratcheting).
+ * Kubernetes API server, so that people and tools that know those recognise them. With `old`, what stood there before:
+ * a part that did not change is not held against an update (the API server calls it ratcheting).
  */
 export function validate(value: Json, schema: OpenSchema, path: FieldPath = '', old?: Json): Cause[] {
   if (old !== undefined && jsonEqual(value, old)) return [];
@@ -200,7 +200,10 @@ export function pruneUnknown(value: Json, schema: OpenSchema | undefined, unknow
   return kept;
 }
 
-/** The value with its schema's defaults filled in. Null where null is not allowed counts as absent when there is a default. */
+/**
+ * The value with its schema's defaults filled in. Null where null is not allowed counts as absent when there is a
+ * default.
+ */
 export function applyDefaults(value: Json, schema: OpenSchema): Json {
   if (Array.isArray(value)) {
     const { items } = schema;

@@ -1,5 +1,5 @@
-// Loaded into every Node process of a pod by NODE_OPTIONS=--import: makes the names of Services and pods resolvable, as a
-// cluster's DNS does. Everything else is left to the machine's resolver. Plain JavaScript: any Node may load it.
+// Loaded into every Node process of a pod by NODE_OPTIONS=--import: makes the names of Services and pods resolvable, as
+// a cluster's DNS does. Everything else is left to the machine's resolver. Plain JavaScript: any Node may load it.
 import dns from 'node:dns';
 import { readFileSync, statSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';

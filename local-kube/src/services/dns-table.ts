@@ -7,7 +7,10 @@ import type { Service } from '../kinds.ts';
 import { arrayAt, stringAt } from '../store/object.ts';
 import type { Store } from '../store/store.ts';
 
-/** Names of the cluster to addresses: `service.namespace.svc`, and `hostname.service.namespace.svc` of pods behind headless Services. */
+/**
+ * Names of the cluster to addresses: `service.namespace.svc`, and `hostname.service.namespace.svc` of pods behind
+ * headless Services.
+ */
 export type HostsTable = { [name: string]: string[] };
 
 /** https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/ */

@@ -1,5 +1,6 @@
-// Loaded into every Node process of a pod by NODE_OPTIONS=--import: what listens on every address (`:7000`) listens on the pod's
-// own one, as it would in a pod's network namespace; two pods with the same port do not meet. Plain JavaScript: any Node may load it.
+// Loaded into every Node process of a pod by NODE_OPTIONS=--import: what listens on every address (`:7000`) listens on
+// the pod's own one, as it would in a pod's network namespace; two pods with the same port do not meet. Plain
+// JavaScript: any Node may load it.
 import net from 'node:net';
 
 const podAddress = process.env['LOCAL_KUBE_POD_IP'];

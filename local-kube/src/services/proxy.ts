@@ -24,9 +24,10 @@ export function backendsOf(endpoints: KubeObject | undefined, portName: string |
 }
 
 /**
- * Listens on one address of a Service and carries each new connection to a ready backend, in turn. As with kube-proxy, connections
- * that exist are left alone whatever becomes of their backend's readiness: they end when one of their ends does. While there is
- * no ready backend nobody listens, so that clients are refused instead of being let in and cut off.
+ * Listens on one address of a Service and carries each new connection to a ready backend, in turn. As with kube-proxy,
+ * connections that exist are left alone whatever becomes of their backend's readiness: they end when one of their ends
+ * does. While there is no ready backend nobody listens, so that clients are refused instead of being let in and cut
+ * off.
  */
 export class PortProxy {
   readonly #host: string;

@@ -28,8 +28,8 @@ export function memoryJournal(): Journal {
 
 /**
  * State on disk: `snapshot.jsonl` (written whole, renamed into place) and `journal.jsonl` (appended). Writes reach the
- * operating system before the API answers, so killing the process loses nothing; they are not synced, so a power cut may
- * cost the last moments. A torn last line is dropped on load. Files are 0600: they hold Secrets.
+ * operating system before the API answers, so killing the process loses nothing; they are not synced, so a power cut
+ * may cost the last moments. A torn last line is dropped on load. Files are 0600: they hold Secrets.
  */
 export class FileJournal implements Journal {
   readonly #directory: string;
@@ -43,7 +43,10 @@ export class FileJournal implements Journal {
     this.#dropTornLine();
   }
 
-  /** What is appended next must begin a line of its own: behind a torn one it could not be read, and everything after it neither. */
+  /**
+   * What is appended next must begin a line of its own: behind a torn one it could not be read, and everything after it
+   * neither.
+   */
   #dropTornLine(): void {
     const written = readFileSync(this.#path('journal.jsonl'));
     const whole = written.lastIndexOf(0x0a) + 1;
@@ -62,7 +65,10 @@ export class FileJournal implements Journal {
     this.#appended += writeSync(this.#fd, `${JSON.stringify(entry)}\n`);
   }
 
-  /** Replaying a journal over the snapshot that was made from it gives the same state, so a kill between the two steps is harmless. */
+  /**
+   * Replaying a journal over the snapshot that was made from it gives the same state, so a kill between the two steps
+   * is harmless.
+   */
   snapshot(entries: Iterable<JournalEntry>): void {
     const lines: string[] = [];
     for (const entry of entries) lines.push(JSON.stringify(entry));

@@ -38,7 +38,9 @@ export type ObjectMeta = {
   managedFields?: ManagedFieldsEntry[];
 };
 
-/** Any Kubernetes object. The typed views (Pod, Service …) in kinds.ts are casts of it, made after schema validation. */
+/**
+ * Any Kubernetes object. The typed views (Pod, Service …) in kinds.ts are casts of it, made after schema validation.
+ */
 export type KubeObject = {
   apiVersion: string;
   kind: string;

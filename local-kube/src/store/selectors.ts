@@ -49,8 +49,8 @@ export function fieldText(object: KubeObject, field: string): string {
 }
 
 /**
- * Field selectors: `metadata.name=x,status.phase!=Running`. `checkField` throws for a field that the kind cannot be selected by;
- * without that check a selector with a slip of the pen in it would match nothing, or everything.
+ * Field selectors: `metadata.name=x,status.phase!=Running`. `checkField` throws for a field that the kind cannot be
+ * selected by; without that check a selector with a slip of the pen in it would match nothing, or everything.
  */
 export function parseFieldSelector(
   text: string,
@@ -70,7 +70,10 @@ export function parseFieldSelector(
   return (object) => tests.every((test) => test(object));
 }
 
-/** The LabelSelector of specs: matchLabels and matchExpressions. An empty selector matches everything, an absent one nothing. */
+/**
+ * The LabelSelector of specs: matchLabels and matchExpressions. An empty selector matches everything, an absent one
+ * nothing.
+ */
 export function matchesLabelSelector(selector: JsonObject | undefined, labels: { [key: string]: string } = {}): boolean {
   if (selector === undefined) return false;
   const matchLabels = selector['matchLabels'];

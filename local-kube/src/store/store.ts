@@ -19,9 +19,9 @@ export type ChangeListener = (change: Change) => void;
 const SNAPSHOT_AFTER_BYTES = 16 * 1024 * 1024;
 
 /**
- * All objects of all resources, in memory, with a journal behind. Every change gets the next resourceVersion, is journaled,
- * remembered in a bounded history (for watches that resume) and told to the listeners, in that order and synchronously: a
- * listener sees changes in the order of their versions.
+ * All objects of all resources, in memory, with a journal behind. Every change gets the next resourceVersion, is
+ * journaled, remembered in a bounded history (for watches that resume) and told to the listeners, in that order and
+ * synchronously: a listener sees changes in the order of their versions.
  */
 export class Store {
   readonly #resources = new Map<string, Map<string, KubeObject>>();
@@ -92,7 +92,9 @@ export class Store {
     return object;
   }
 
-  /** Changes of a resource after a version, or undefined when the history no longer reaches back that far (410 Gone). */
+  /**
+   * Changes of a resource after a version, or undefined when the history no longer reaches back that far (410 Gone).
+   */
   changesSince(resource: string, rv: number): Change[] | undefined {
     if (rv < this.#forgotten) return undefined;
     return this.#history.filter((change) => change.rv > rv && change.resource === resource);

@@ -36,7 +36,9 @@ const IMAGES = parseImageMap(
 export interface TestCluster {
   readonly kube: LocalKube;
   readonly directory: string;
-  /** Runs kubectl; resolves with what it printed, rejects with its standard error. `input` goes to its standard input. */
+  /**
+   * Runs kubectl; resolves with what it printed, rejects with its standard error. `input` goes to its standard input.
+   */
   kubectl(args: string, input?: string): Promise<string>;
   /** Stops it and starts it again on the same data and port. */
   restart(): Promise<void>;

@@ -19,11 +19,19 @@ export const ANNOTATION = {
   volumeId: `${API_GROUP}/volume-id`,
   /** On a PVC: its segment was seen READY, so it holds data that counts. */
   holdsData: `${API_GROUP}/holds-data`,
-  /** On a compute pod: `true` once its volume held a database, which the agent then never makes anew. Read at each start of its container. */
+  /**
+   * On a compute pod: `true` once its volume held a database, which the agent then never makes anew. Read at each start
+   * of its container.
+   */
   volumeExists: `${API_GROUP}/volume-exists`,
-  /** On a cluster, by a person: another value restarts its pods, storage one at a time, the writer last. On a pod: the one it was made after. */
+  /**
+   * On a cluster, by a person: another value restarts its pods, storage one at a time, the writer last. On a pod: the
+   * one it was made after.
+   */
   restartedAt: `${API_GROUP}/restartedAt`,
-  /** On a compute pod: stands for where the first database's statements come from; it counts until there is a database. */
+  /**
+   * On a compute pod: stands for where the first database's statements come from; it counts until there is a database.
+   */
   initSql: `${API_GROUP}/init-sql`,
   /** On a compute pod: stands for the versions of what is mounted into it and may change while it runs. */
   mountedVersions: `${API_GROUP}/mounted-versions`,

@@ -18,7 +18,9 @@ const FACTOR: Readonly<Record<string, number>> = {
   Ei: 2 ** 60,
 };
 
-/** Bounds of one copy's claim: a redo log and a database need the least, and no provider has volumes beyond the most. */
+/**
+ * Bounds of one copy's claim: a redo log and a database need the least, and no provider has volumes beyond the most.
+ */
 export const SIZE_MIN = '256Mi';
 export const SIZE_MAX = '64Ti';
 

@@ -5,8 +5,9 @@ import { INSTANCE_PHASES, SEGMENT_STATES } from './types.ts';
 
 /**
  * OpenAPI v3 structural schema of AuroraCluster.
- * Source of the dialect: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
- * Rules in CEL (x-kubernetes-validations) say what patterns cannot; quantity() in them needs Kubernetes 1.29.
+ * Source of the dialect:
+ * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/ Rules in CEL
+ * (x-kubernetes-validations) say what patterns cannot; quantity() in them needs Kubernetes 1.29.
  */
 export interface Rule {
   /** `self` is the value; a rule with `oldSelf` counts for updates only. */
@@ -42,7 +43,9 @@ export interface Schema {
 /** A quantity that is not negative. */
 const quantityPattern = '^(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$';
 
-/** Resources that rules compare by name; an API server bounds what a rule may cost, so no rule walks over all of them. */
+/**
+ * Resources that rules compare by name; an API server bounds what a rule may cost, so no rule walks over all of them.
+ */
 const COMPARED_RESOURCES = ['cpu', 'memory', 'ephemeral-storage'] as const;
 
 function quantities(description: string): Schema {

@@ -21,7 +21,10 @@ export function groupPeers(segment: SegmentId): readonly SegmentId[] {
   return (members.get(segment.pg) ?? []).filter(({ index }) => index !== segment.index);
 }
 
-/** For each protection group, its segments of which something is true. A quorum is a matter of one group, never of the volume. */
+/**
+ * For each protection group, its segments of which something is true. A quorum is a matter of one group, never of the
+ * volume.
+ */
 export function byGroup(is: (segment: SegmentId) => boolean): readonly (readonly SegmentId[])[] {
   return [...members.values()].map((segments) => segments.filter(is));
 }

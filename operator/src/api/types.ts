@@ -76,7 +76,7 @@ export interface AuroraClusterSpec {
 }
 
 /** UNREACHABLE: its daemon cannot be asked; UNKNOWN: it says something that this operator does not know. */
-export const SEGMENT_STATES = ['READY', 'COPYING', 'EMPTY', 'IMPORTING', 'DAMAGED', 'UNREACHABLE', 'UNKNOWN'] as const;
+export const SEGMENT_STATES = ['READY', 'EMPTY', 'IMPORTING', 'DAMAGED', 'UNREACHABLE', 'UNKNOWN'] as const;
 export type SegmentStateName = (typeof SEGMENT_STATES)[number];
 
 /** The agent's own phases, and what is said where it cannot be asked. */

@@ -16,7 +16,7 @@ import { StatusProber, type ProbeTarget } from './status-prober.ts';
 
 const KEY = 'default/demo';
 
-/** A world of one cluster: an API server of maps, pods that run when told, programs that answer as told. */
+/** A world of one cluster: an API server of maps, pods that run when they are bidden, programs that answer as they are set. */
 class World {
   readonly api = new FakeApi();
   readonly again: number[] = [];
@@ -200,7 +200,7 @@ test('a killed pod is made again', async () => {
   expect(world.reasons()).toEqual(expect.arrayContaining(['SegmentDown', 'StoragePodCreated']));
 });
 
-test('a fenced writer is told, removed and made again', async () => {
+test('a fenced writer is named in an event, removed and made again', async () => {
   await bringUp();
   world.now += 60_000;
   world.answers.set('demo-1', { phase: 'fenced', epoch: 1 });
@@ -260,7 +260,7 @@ test('a writer is called unavailable before it is taken away', async () => {
   expect(ready).toMatchObject({ status: 'False', reason: 'WriterReplaced', message: expect.stringContaining('a restart was asked for') });
 });
 
-test("a stranger's disruption budget of that name is left alone and told, and the cluster works", async () => {
+test("a stranger's disruption budget of that name is left alone and named, and the cluster works", async () => {
   const strange = { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name: 'demo-storage', namespace: 'default' } };
   await world.api.create(RESOURCE.disruptionBudgets, strange);
   world.strangeBudgets = true;

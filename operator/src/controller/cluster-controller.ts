@@ -58,7 +58,7 @@ interface Memory {
   readonly avoidZones: Map<string, string>;
 }
 
-/** Brings each cluster to its spec: look, plan, act, tell. */
+/** Brings each cluster to its spec: observe, plan, act, write the status. */
 export class ClusterController {
   readonly #options: ControllerOptions;
   readonly #memories = new Map<string, Memory>();
@@ -93,7 +93,7 @@ export class ClusterController {
     const shown = await this.#announce(observed, plan, cached.status, memory);
     const outcome = await this.#act(observed, plan, memory);
     const fullPlan = { ...plan, obstacles: [...plan.obstacles, ...outcome.obstacles] };
-    await this.#tell(observed, fullPlan, shown, memory);
+    await this.#writeStatus(observed, fullPlan, shown, memory);
     this.#keepAsking(key, observed, fullPlan, memory);
     const againInMs = outcome.stale ? Math.min(STALE_RETRY_MS, plan.againInMs ?? STALE_RETRY_MS) : plan.againInMs;
     if (againInMs !== undefined) again(key, againInMs);
@@ -176,7 +176,10 @@ export class ClusterController {
     return { obstacles, stale, ...(failure === undefined ? {} : { failure }) };
   }
 
-  /** A writer that works and is about to be taken away is called unavailable first: clients that watch see it before they feel it. */
+  /**
+   * A writer that works and is about to be taken away is called unavailable first: clients that watch see it before
+   * they feel it.
+   */
   async #announce(
     observed: Observed,
     plan: ClusterPlan,
@@ -185,7 +188,7 @@ export class ClusterController {
   ): Promise<AuroraClusterStatus | undefined> {
     if (!takesWriterAway(plan) || computeState(observed, writerOf(observed).pod) !== 'available') return shown;
     try {
-      return await this.#tell(observed, plan, shown, memory);
+      return await this.#writeStatus(observed, plan, shown, memory);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.#options.logger.warn({ cluster: observed.cluster.metadata.name, err: error }, 'the status could not be written ahead');
@@ -194,10 +197,10 @@ export class ClusterController {
   }
 
   /**
-   * Writes the status when it differs from `shown`, what the API server has as far as we know, and tells what changed since
-   * our own last word. Whatever somebody else wrote there is put right by that. Resolves to what is shown now.
+   * Writes the status when it differs from `shown`, what the API server has as far as we know, and tells what changed
+   * since our own last word. Whatever somebody else wrote there is put right by that. Resolves to what is shown now.
    */
-  async #tell(
+  async #writeStatus(
     observed: Observed,
     plan: ClusterPlan,
     shown: AuroraClusterStatus | undefined,

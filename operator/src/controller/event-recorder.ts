@@ -29,7 +29,7 @@ export interface ClusterEvent extends KubeObject {
   readonly reportingInstance: string;
 }
 
-/** A lasting obstacle is told again only after this long. */
+/** A lasting obstacle is written again only after this long. */
 const REPEAT_MS = 10 * 60_000;
 const MEMORY_MAX = 2_000;
 const BACKLOG_MAX = 500;
@@ -42,7 +42,7 @@ export class EventRecorder {
   readonly #api: KubeApi;
   readonly #logger: Logger;
   readonly #now: () => number;
-  readonly #told = new Map<string, number>();
+  readonly #recordedAt = new Map<string, number>();
   #tail: Promise<void> = Promise.resolve();
   #backlog = 0;
 
@@ -52,14 +52,14 @@ export class EventRecorder {
     this.#now = options.now;
   }
 
-  /** Tells it now. */
+  /** Writes it now. */
   record(cluster: AuroraCluster, notice: Notice): void {
     const name = eventName(cluster, notice);
-    this.#told.delete(name);
-    this.#told.set(name, this.#now());
-    if (this.#told.size > MEMORY_MAX)
-      for (const oldest of this.#told.keys()) {
-        this.#told.delete(oldest);
+    this.#recordedAt.delete(name);
+    this.#recordedAt.set(name, this.#now());
+    if (this.#recordedAt.size > MEMORY_MAX)
+      for (const oldest of this.#recordedAt.keys()) {
+        this.#recordedAt.delete(oldest);
         break;
       }
     if (this.#backlog >= BACKLOG_MAX) {
@@ -75,9 +75,9 @@ export class EventRecorder {
       });
   }
 
-  /** Tells it unless it was told in the last ten minutes. For what is seen again at every reconcile. */
+  /** Writes it unless it was written in the last ten minutes. For what is seen again at every reconcile. */
   recordOnce(cluster: AuroraCluster, notice: Notice): void {
-    const last = this.#told.get(eventName(cluster, notice));
+    const last = this.#recordedAt.get(eventName(cluster, notice));
     if (last === undefined || this.#now() - last >= REPEAT_MS) this.record(cluster, notice);
   }
 

@@ -1,4 +1,7 @@
-/** An API server's refusal, or its silence (code 0). `reason` is Kubernetes' own word (NotFound, AlreadyExists, Conflict …). */
+/**
+ * An API server's refusal, or its silence (code 0). `reason` is Kubernetes' own word (NotFound, AlreadyExists, Conflict
+ * …).
+ */
 export class ApiError extends Error {
   readonly code: number;
   readonly reason: string;

@@ -3,8 +3,9 @@ import type { ContainerTermination } from './objects.ts';
 const TEXT_MAX = 300;
 
 /**
- * Why a container ended, in its own words: the kubelet keeps the end of a failed container's log as its termination message
- * (terminationMessagePolicy FallbackToLogsOnError), and our programs log JSON lines, the fatal one last. For people only.
+ * Why a container ended, in its own words: the kubelet keeps the end of a failed container's log as its termination
+ * message (terminationMessagePolicy FallbackToLogsOnError), and our programs log JSON lines, the fatal one last. For
+ * people only.
  */
 export function lastWords(terminated: ContainerTermination | undefined): string | undefined {
   const lines = (terminated?.message ?? '')

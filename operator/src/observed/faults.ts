@@ -3,15 +3,15 @@ import type { SegmentId } from '../api/segment-id.ts';
 import type { ConditionReason } from '../api/conditions.ts';
 
 /**
- * What a daemon says is wrong with its segment (proto/segment.proto, SegmentFault). Texts and numbers are for people; only
- * the kind is decided by. A kind that this operator does not know is UNKNOWN.
+ * What a daemon says is wrong with its segment (proto/segment.proto, SegmentFault). Texts and numbers are for people;
+ * only the kind is decided by. A kind that this operator does not know is UNKNOWN.
  */
 export type ReportedFault =
   | { readonly kind: 'UNKNOWN' }
   | { readonly kind: 'DAMAGED_DATA'; readonly part: string }
   | { readonly kind: 'REDO_FAILED'; readonly lsn: string; readonly record: string; readonly page: string }
   | { readonly kind: 'LOST_REDO'; readonly lsn: string; readonly heldLsn: string }
-  | { readonly kind: 'HISTORY_REFUSED'; readonly epoch: string }
+  | { readonly kind: 'HISTORY_REFUSED'; readonly epoch: string; readonly startLsn: string; readonly durableLsn: string }
   | { readonly kind: 'DISK_FULL'; readonly freeBytes?: number; readonly neededBytes?: number }
   | { readonly kind: 'DISK_ERROR'; readonly error: string; readonly operation: string };
 
@@ -65,7 +65,7 @@ export function faultInWords(fault: ReportedFault): string {
     case 'LOST_REDO':
       return `lost redo: it had acknowledged up to ${fault.lsn} and holds up to ${fault.heldLsn}`;
     case 'HISTORY_REFUSED':
-      return `an epoch history that contradicts durable redo (epoch ${fault.epoch})`;
+      return `an epoch history that contradicts durable redo (epoch ${fault.epoch} starts at ${fault.startLsn}, redo is durable up to ${fault.durableLsn})`;
     case 'DISK_FULL': {
       const free = fault.freeBytes === undefined ? '' : ` (${formatBytes(fault.freeBytes)} free`;
       const needed = free === '' ? '' : fault.neededBytes === undefined ? ')' : `, ${formatBytes(fault.neededBytes)} needed)`;
@@ -79,8 +79,8 @@ export function faultInWords(fault: ReportedFault): string {
 }
 
 /**
- * What to do about it. `othersSound`: four other copies are up and sound, so that this one may be thrown away and made anew.
- * A full disk is never a reason to throw a copy away: disks of one size fill together.
+ * What to do about it. `othersSound`: four other copies are up and sound, so that this one may be thrown away and made
+ * anew. A full disk is never a reason to throw a copy away: disks of one size fill together.
  */
 export function faultAdvice(cluster: string, segment: SegmentId, fault: ReportedFault, othersSound: boolean): string {
   const name = storageName(cluster, segment);

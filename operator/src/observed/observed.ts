@@ -126,8 +126,8 @@ function isSinceStart(pod: Pod, answeredAt: number): boolean {
 }
 
 /**
- * Kubernetes' word and the daemon's own together. Where no daemon can be asked at all (a network policy, an operator that
- * has just started), readiness has to do.
+ * Kubernetes' word and the daemon's own together. Where no daemon can be asked at all (a network policy, an operator
+ * that has just started), readiness has to do.
  */
 export function segmentHealth(observed: Observed, segment: SegmentId): SegmentHealth {
   const pod = observed.storagePods.get(segment);
@@ -154,7 +154,10 @@ export function isSegmentUp(observed: Observed, segment: SegmentId): boolean {
   return segmentHealth(observed, segment).kind === 'up';
 }
 
-/** Its daemon says, now, that it holds all that it ever acknowledged. Any three such copies have every acknowledged commit. */
+/**
+ * Its daemon says, now, that it holds all that it ever acknowledged. Any three such copies have every acknowledged
+ * commit.
+ */
 export function isSegmentSound(observed: Observed, segment: SegmentId): boolean {
   const report = freshDaemon(observed, segment);
   return report !== undefined && !isSilent(report) && report.state === 'READY' && report.mustRecover !== true && isSoundWith(report.fault);
@@ -176,7 +179,9 @@ export function isSegmentSettled(observed: Observed, segment: SegmentId): boolea
   return answers.every((other) => position(other) - position(report) <= CAUGHT_UP_BYTES);
 }
 
-/** What a compute pod's agent says, if it was asked since its container started: an older answer is its predecessor's. */
+/**
+ * What a compute pod's agent says, if it was asked since its container started: an older answer is its predecessor's.
+ */
 export function freshAgent(observed: Observed, pod: Pod | undefined): AgentReport | undefined {
   const report = pod === undefined ? undefined : observed.agents.get(pod.metadata.name);
   if (pod === undefined || report === undefined || isSilent(report)) return undefined;

@@ -76,7 +76,9 @@ export interface DaemonReport extends Poll {
   readonly vdl?: string;
   readonly bytesUsed?: number;
   readonly fault?: ReportedFault;
-  /** It may have acknowledged redo that it does not hold: no proof of anything until it has recovered it from its peers. */
+  /**
+   * It may have acknowledged redo that it does not hold: no proof of anything until it has recovered it from its peers.
+   */
   readonly mustRecover?: boolean;
   /** For people only. */
   readonly message?: string;
@@ -156,7 +158,7 @@ export function readFault(value: unknown): ReportedFault | undefined {
     case 'LOST_REDO':
       return { kind, lsn: lsn('lsn'), heldLsn: lsn('heldLsn') };
     case 'HISTORY_REFUSED':
-      return { kind, epoch: text('epoch') };
+      return { kind, epoch: text('epoch'), startLsn: lsn('startLsn'), durableLsn: lsn('durableLsn') };
     case 'DISK_FULL':
       return present<Extract<ReportedFault, { kind: 'DISK_FULL' }>>({
         kind,
@@ -222,7 +224,10 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
   });
 }
 
-/** Reads a storage daemon's /status: of its segments, the one of this volume and protection group (EMPTY when it has none). */
+/**
+ * Reads a storage daemon's /status: of its segments, the one of this volume and protection group (EMPTY when it has
+ * none).
+ */
 export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: string; pg: number }, now: number): DaemonReport {
   const status = fields(body);
   const segment = listOf(status['segments'])

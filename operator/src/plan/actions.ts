@@ -11,7 +11,9 @@ export interface Notice {
   readonly message: string;
 }
 
-/** What a reconcile does to the world. Decided purely, done by the shell, each on its own: one refusal stops no other. */
+/**
+ * What a reconcile does to the world. Decided purely, done by the shell, each on its own: one refusal stops no other.
+ */
 export type Action =
   | {
       readonly kind: 'apply';

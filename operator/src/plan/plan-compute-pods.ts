@@ -14,7 +14,10 @@ import { foreign } from './plan-storage-pods.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
 import { isSilent } from '../observed/reports.ts';
 
-/** An agent that was fenced this soon after its start has a rival that starts again as well: wait, or they would take turns. */
+/**
+ * An agent that was fenced this soon after its start has a rival that starts again as well: wait, or they would take
+ * turns.
+ */
 const FENCED_PAUSE_MS = 10_000;
 /** Silence of the agent after which a pod on a dead node is given up: an epoch fences it, should it live after all. */
 const NODE_SILENCE_MS = 1_000;
@@ -44,7 +47,7 @@ export function chooseComputeZone(observed: Observed, avoidZone: string | undefi
 const TITLE: Readonly<Record<InstanceRole, string>> = { writer: 'Writer', reader: 'Reader' };
 
 /** What pods of the cluster's instances are made from. */
-export interface ComputeInput {
+export interface ComputePodsOptions {
   readonly volumeId: string;
   readonly image: string;
   /** No storage pod is on the move: an instance may be taken away on purpose. */
@@ -52,15 +55,15 @@ export interface ComputeInput {
 }
 
 /** The pods of all instances. */
-export function planComputePods(observed: Observed, input: ComputeInput): Plan {
+export function planComputePods(observed: Observed, input: ComputePodsOptions): Plan {
   return joinPlans(planInstances(observed).map((instance) => planComputePod(observed, instance, input)));
 }
 
 /**
- * One instance's pod. It holds nothing, and an epoch fences a writer that is still alive elsewhere: so it may be removed by
- * force and made anew in another zone as soon as there is reason to.
+ * One instance's pod. It holds nothing, and an epoch fences a writer that is still alive elsewhere: so it may be
+ * removed by force and made anew in another zone as soon as there is reason to.
  */
-function planComputePod(observed: Observed, instance: Instance, { volumeId, image, storageSettled }: ComputeInput): Plan {
+function planComputePod(observed: Observed, instance: Instance, { volumeId, image, storageSettled }: ComputePodsOptions): Plan {
   const { cluster } = observed;
   const { ordinal, role, pod } = instance;
   const zone = pod?.metadata.labels?.[LABEL.zone] ?? chooseComputeZone(observed, observed.avoidZones.get(instance.name));
@@ -214,10 +217,15 @@ function recreated(observed: Observed, { name, role }: Instance, pod: Pod): { no
   };
 }
 
-/** A storage pod that is not up after this long is not on its way: waiting for it would hold the instances' update back. */
+/**
+ * A storage pod that is not up after this long is not on its way: waiting for it would hold the instances' update back.
+ */
 const ON_ITS_WAY_MS = 60_000;
 
-/** May an instance be replaced on purpose: no storage pod is on the move, and a writer can open the volume again at once. */
+/**
+ * May an instance be replaced on purpose: no storage pod is on the move, and a writer can open the volume again at
+ * once.
+ */
 export function isStorageSettled(observed: Observed, storagePlan: Plan): boolean {
   if (storagePlan.outdated.length > 0) return false;
   const still = segmentIds.every((segment) => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { FINALIZER } from '../api/names.ts';
 import type { Pod } from '../kube/objects.ts';
-import { agentReport, healthy, makeCluster, makeNode, mapSegments, NOW, plan, running, told, untouched } from '../testing/fixtures.ts';
+import { agentReport, healthy, makeCluster, makeNode, mapSegments, NOW, plan, running, inWords, untouched } from '../testing/fixtures.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { noticesOf } from '../status/transitions.ts';
 import type { Observed } from '../observed/observed.ts';
@@ -18,17 +18,17 @@ function terminating(pod: Pod, deadlineMs: number): Pod {
 test('the finalizer is there before anything else is made', () => {
   const cluster = makeCluster();
   const fresh = untouched({ ...cluster, metadata: { ...cluster.metadata, finalizers: ['other'] } });
-  expect(told(fresh)[0]).toBe('add our finalizer');
-  expect(told(healthy())).toEqual([]);
+  expect(inWords(fresh)[0]).toBe('add our finalizer');
+  expect(inWords(healthy())).toEqual([]);
 });
 
 test('computes go first, and storage stays until they are gone', () => {
   const observed = deleted();
-  expect(told(observed)).toEqual(['delete pod demo-1: the cluster is being deleted; storage follows']);
+  expect(inWords(observed)).toEqual(['delete pod demo-1: the cluster is being deleted; storage follows']);
   const ending = { ...observed, computePods: observed.computePods.map((pod) => terminating(pod, NOW + 20_000)) };
-  expect(told(ending)).toEqual([]);
+  expect(inWords(ending)).toEqual([]);
   expect(plan(ending).againInMs).toBe(25_000);
-  expect(told({ ...observed, computePods: [] })).toEqual(['take our finalizer off']);
+  expect(inWords({ ...observed, computePods: [] })).toEqual(['take our finalizer off']);
 });
 
 test('the status says what is going on, and that the data stays', () => {
@@ -42,14 +42,14 @@ test('the status says what is going on, and that the data stays', () => {
 test('a compute that does not end is given up', () => {
   const observed = deleted();
   const late = { ...observed, computePods: observed.computePods.map((pod) => terminating(pod, NOW - 5_000)) };
-  expect(told(late)).toEqual(['force-delete pod demo-1: it should be gone by now']);
+  expect(inWords(late)).toEqual(['force-delete pod demo-1: it should be gone by now']);
   const lost = {
     ...observed,
     computePods: observed.computePods.map((pod) => terminating(pod, NOW + 20_000)),
     nodes: [makeNode('zone-a', false), makeNode('zone-b'), makeNode('zone-c')],
     agents: new Map([['demo-1', agentReport({ silentSince: NOW - 2_000 })]]),
   };
-  expect(told(lost)).toEqual(['force-delete pod demo-1: it should be gone by now']);
+  expect(inWords(lost)).toEqual(['force-delete pod demo-1: it should be gone by now']);
 });
 
 test('without a quorum there is no last checkpoint to wait for', () => {
@@ -59,5 +59,5 @@ test('without a quorum there is no last checkpoint to wait for', () => {
 });
 
 test('a cluster that others hold is left to them', () => {
-  expect(told(deleted(['other']))).toEqual([]);
+  expect(inWords(deleted(['other']))).toEqual([]);
 });

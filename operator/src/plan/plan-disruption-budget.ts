@@ -5,7 +5,10 @@ import { storageDisruptionBudget } from '../specs/services.ts';
 import { EMPTY_PLAN, type Plan } from './actions.ts';
 import type { Observed } from '../observed/observed.ts';
 
-/** The budget that makes drains wait for one another. A cluster without it works: a stranger's object of that name is told, and no more. */
+/**
+ * The budget that makes drains wait for one another. A cluster without it works: a stranger's object of that name is
+ * named, and no more.
+ */
 export function planDisruptionBudget(observed: Observed): Plan {
   const desired = storageDisruptionBudget(observed.cluster);
   const live = observed.budgets.get(desired.metadata.name);

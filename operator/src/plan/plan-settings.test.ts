@@ -7,7 +7,7 @@ import { connectionSecret, appCredentials } from '../specs/secrets.ts';
 import { settingsFingerprint, settingsMap } from '../specs/settings-map.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { noticesOf } from '../status/transitions.ts';
-import { agentReport, healthy, makeCluster, NOW, plan, told, withEntry, without } from '../testing/fixtures.ts';
+import { agentReport, healthy, makeCluster, NOW, plan, inWords, withEntry, without } from '../testing/fixtures.ts';
 
 const OLD = '{"work_mem":"8MB"}';
 const NEW = '{"work_mem":"banana"}';
@@ -21,8 +21,8 @@ function saying(observed: Observed, change: Partial<AgentReport>): Observed {
 
 test('a changed parameter changes the ConfigMap, and no pod', () => {
   const before = healthy(wanting('8MB'));
-  expect(told(before)).toEqual([]);
-  expect(told({ ...before, cluster: wanting('banana') })).toEqual(['apply ConfigMap demo-settings']);
+  expect(inWords(before)).toEqual([]);
+  expect(inWords({ ...before, cluster: wanting('banana') })).toEqual(['apply ConfigMap demo-settings']);
 });
 
 test('what an agent says it runs is recorded as accepted, and stays so while others are refused', () => {
@@ -35,7 +35,7 @@ test('what an agent says it runs is recorded as accepted, and stays so while oth
     { ...healthy(wanting('banana')), configMaps: new Map([['demo-settings', recorded]]) },
     { settings: { wanted: settingsFingerprint(NEW), running: settingsFingerprint(OLD), state: 'refused', message: 'no bananas' } },
   );
-  expect(told(refused)).toEqual([]);
+  expect(inWords(refused)).toEqual([]);
 });
 
 test("a refusal is told in PostgreSQL's words, and only for what is wanted now", () => {
@@ -57,7 +57,7 @@ test('a pod is told that something mounted into it changed, without a digest of 
   const secret = connectionSecret(observed.cluster, app, 'changed');
   const versioned = { ...secret, metadata: { ...secret.metadata, resourceVersion: '77' } };
   const changed = { ...observed, secrets: withEntry(observed.secrets, app.secretName, versioned) };
-  expect(told(changed)).toEqual(['mark pod demo-1']);
+  expect(inWords(changed)).toEqual(['mark pod demo-1']);
   const same = { ...secret, data: { ...secret.data, password: 'b3RoZXI=' } };
   const annotation = (secrets: Observed['secrets']): unknown =>
     plan({ ...changed, secrets }).actions.flatMap((action) =>
@@ -70,7 +70,7 @@ test('a pod is told that something mounted into it changed, without a digest of 
 test('a Secret that goes missing keeps no writer down once the cluster ran, and is told', () => {
   const cluster = makeCluster({ spec: { storage: { size: '10Gi' }, superuserSecret: { name: 'mine' } }, status: ran });
   const observed = { ...healthy(cluster), computePods: [], secrets: without(healthy(cluster).secrets, 'mine') };
-  expect(told(observed)).toContain('create pod demo-1');
+  expect(inWords(observed)).toContain('create pod demo-1');
   const status = computeStatus(observed, plan(observed));
   expect(status.conditions?.find(({ type }) => type === 'CredentialsApplied')).toMatchObject({
     status: 'False',

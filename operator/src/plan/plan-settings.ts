@@ -20,8 +20,8 @@ export function planSettings(observed: Observed): Plan {
 }
 
 /**
- * The last set of parameters that was seen running. It only ever becomes a set that an agent says it runs, so it is known
- * to work; what was recorded before stays until then.
+ * The last set of parameters that was seen running. It only ever becomes a set that an agent says it runs, so it is
+ * known to work; what was recorded before stays until then.
  */
 function acceptedParameters(observed: Observed, live: ConfigMap | undefined): string | undefined {
   const recorded = live?.data?.[SETTINGS_KEY.accepted];

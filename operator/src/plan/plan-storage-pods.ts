@@ -11,7 +11,10 @@ import { podTrouble } from './pod-health.ts';
 
 const FRESH_NODE_MS = 15_000;
 
-/** Taking this segment away on purpose is safe only while all the others are up and caught up: one more may fail meanwhile. */
+/**
+ * Taking this segment away on purpose is safe only while all the others are up and caught up: one more may fail
+ * meanwhile.
+ */
 function othersAreUp(observed: Observed, segment: SegmentId): boolean {
   return groupPeers(segment).every((peer) => isSegmentSettled(observed, peer));
 }
@@ -92,7 +95,10 @@ export function planStoragePods(observed: Observed, image: string): Plan {
   return { actions, obstacles, outdated };
 }
 
-/** One that answers with a fault (a full disk, say) still serves: of those one at a time goes, and only while all others answer. */
+/**
+ * One that answers with a fault (a full disk, say) still serves: of those one at a time goes, and only while all others
+ * answer.
+ */
 function mayInterrupt(observed: Observed, segment: SegmentId): boolean {
   if (segmentHealth(observed, segment).kind !== 'faulty') return true;
   return groupPeers(segment).every((peer) => segmentHealth(observed, peer).kind !== 'down');

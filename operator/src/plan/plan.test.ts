@@ -14,7 +14,7 @@ import {
   plan,
   running,
   segmentAt,
-  told,
+  inWords,
   untouched,
   VOLUME,
   withEntry,
@@ -32,7 +32,7 @@ const initializedStatus = {
 
 describe('a cluster from nothing', () => {
   test('gets everything at once', () => {
-    expect(told(untouched())).toEqual([
+    expect(inWords(untouched())).toEqual([
       'apply Service demo-rw',
       'apply Service demo-storage',
       'create Secret demo-superuser',
@@ -55,12 +55,12 @@ describe('a cluster from nothing', () => {
       ...segmentAt(observed.claims, 2),
       metadata: { ...segmentAt(observed.claims, 2).metadata, annotations: { [ANNOTATION.volumeId]: VOLUME } },
     };
-    expect(told({ ...observed, claims: withSegment(observed.claims, 2, bare) })).toEqual(['apply PersistentVolumeClaim demo-storage-2']);
+    expect(inWords({ ...observed, claims: withSegment(observed.claims, 2, bare) })).toEqual(['apply PersistentVolumeClaim demo-storage-2']);
   });
 
   test('makes nothing while the cluster is being deleted', () => {
     const cluster = makeCluster();
-    expect(told(untouched({ ...cluster, metadata: { ...cluster.metadata, deletionTimestamp: '2026-11-21T12:00:00Z' } }))).toEqual([
+    expect(inWords(untouched({ ...cluster, metadata: { ...cluster.metadata, deletionTimestamp: '2026-11-21T12:00:00Z' } }))).toEqual([
       'take our finalizer off',
     ]);
   });
@@ -73,16 +73,18 @@ describe('claims', () => {
     const observed: Observed = { ...untouched(again), claims: old.claims };
     const made = plan(observed);
     expect(made.volumeId).toBe(VOLUME);
-    expect(told(observed).filter((line) => line.includes('PersistentVolumeClaim'))).toEqual([]);
-    expect(told(observed)).toContain('create pod demo-1');
+    expect(inWords(observed).filter((line) => line.includes('PersistentVolumeClaim'))).toEqual([]);
+    expect(inWords(observed)).toContain('create pod demo-1');
   });
 
   test('get an owner under Delete and lose it under Retain', () => {
     const deleting = makeCluster({ spec: { storage: { size: '10Gi', reclaimPolicy: 'Delete' } } });
     const observed = { ...healthy(), cluster: deleting };
-    expect(told(observed).filter((line) => line.includes('PersistentVolumeClaim'))).toHaveLength(6);
-    expect(told(healthy(deleting))).toEqual([]);
-    expect(told({ ...healthy(deleting), cluster: makeCluster() }).filter((line) => line.includes('PersistentVolumeClaim'))).toHaveLength(6);
+    expect(inWords(observed).filter((line) => line.includes('PersistentVolumeClaim'))).toHaveLength(6);
+    expect(inWords(healthy(deleting))).toEqual([]);
+    expect(inWords({ ...healthy(deleting), cluster: makeCluster() }).filter((line) => line.includes('PersistentVolumeClaim'))).toHaveLength(
+      6,
+    );
   });
 
   describe('of another size', () => {
@@ -94,13 +96,13 @@ describe('claims', () => {
     });
 
     test('grow where their class allows it', () => {
-      expect(told(sized('20Gi'))).toHaveLength(6);
-      expect(told(inClass(sized('20Gi'), true))).toHaveLength(6);
+      expect(inWords(sized('20Gi'))).toHaveLength(6);
+      expect(inWords(inClass(sized('20Gi'), true))).toHaveLength(6);
     });
 
     test('are left alone where it does not, and the field is named', () => {
       const observed = inClass(sized('20Gi'), false);
-      expect(told(observed)).toEqual([]);
+      expect(inWords(observed)).toEqual([]);
       expect(plan(observed).problems).toEqual([
         {
           field: 'spec.storage.size',
@@ -113,7 +115,7 @@ describe('claims', () => {
     });
 
     test('never shrink, and the field is named', () => {
-      expect(told(sized('1Gi'))).toEqual([]);
+      expect(inWords(sized('1Gi'))).toEqual([]);
       expect(plan(sized('1Gi')).problems.map(({ field, message }) => `${field} ${message}`)).toEqual([
         "spec.storage.size '1Gi' is less than the claims that are there have and is ignored: volumes never shrink; use 10Gi or more",
       ]);
@@ -122,7 +124,7 @@ describe('claims', () => {
     test('grow once they have a volume', () => {
       const observed = sized('20Gi');
       const claims = mapSegments(observed.claims, (claim) => ({ ...claim, status: { phase: 'Pending' } }));
-      expect(told({ ...observed, claims })).toEqual([]);
+      expect(inWords({ ...observed, claims })).toEqual([]);
     });
   });
 
@@ -133,7 +135,7 @@ describe('claims', () => {
       claims: withoutSegments(observed.claims, 0, 1, 2),
       storagePods: withoutSegments(observed.storagePods, 0, 1, 2),
     };
-    expect(told(three).filter((line) => line.startsWith('apply Pers'))).toHaveLength(3);
+    expect(inWords(three).filter((line) => line.startsWith('apply Pers'))).toHaveLength(3);
   });
 
   test('with fewer left nothing is made, a person must decide', () => {
@@ -144,7 +146,7 @@ describe('claims', () => {
       storagePods: withoutSegments(observed.storagePods, 0, 1, 2, 3),
       computePods: [],
     };
-    expect(told(lost)).toEqual([]);
+    expect(inWords(lost)).toEqual([]);
     expect(plan(lost).obstacles).toEqual([
       {
         reason: 'DataLossRisk',
@@ -153,7 +155,7 @@ describe('claims', () => {
       },
     ]);
     const accepted = { ...lost, cluster: makeCluster({ status: initializedStatus, annotations: { [ANNOTATION.acceptDataLoss]: 'true' } }) };
-    expect(told(accepted)).toHaveLength(9);
+    expect(inWords(accepted)).toHaveLength(9);
   });
 
   test('that are there with nothing on them start no writer', () => {
@@ -163,10 +165,10 @@ describe('claims', () => {
       computePods: [],
       daemons: new Map([0, 1, 2, 3].map((index) => [`demo-storage-${index}`, daemonReport(index, { state: 'EMPTY' })])),
     };
-    expect(told(wiped)).toEqual([]);
+    expect(inWords(wiped)).toEqual([]);
     expect(plan(wiped).obstacles).toMatchObject([{ reason: 'DataLossRisk', blocking: true }]);
     const three = { ...wiped, daemons: without(wiped.daemons, 'demo-storage-0') };
-    expect(told(three)).toEqual(['create pod demo-1']);
+    expect(inWords(three)).toEqual(['create pod demo-1']);
   });
 
   test('of two volumes under one name nothing is touched', () => {
@@ -174,7 +176,7 @@ describe('claims', () => {
     const claim = segmentAt(observed.claims, 5);
     const stranger = { ...claim, metadata: { ...claim.metadata, annotations: { [ANNOTATION.volumeId]: 'another' } } };
     const mixed = { ...observed, claims: withSegment(observed.claims, 5, stranger), computePods: [] };
-    expect(told(mixed)).toEqual([]);
+    expect(inWords(mixed)).toEqual([]);
     expect(plan(mixed).obstacles[0]).toMatchObject({ reason: 'NameConflict', blocking: true });
   });
 });
@@ -284,7 +286,7 @@ describe('storage pods', () => {
     ],
   ];
   test.each(cases)('%s', (_what, change, expected) => {
-    expect(told(change(healthy()))).toEqual(expected);
+    expect(inWords(change(healthy()))).toEqual(expected);
   });
 
   test('a pod of a deleted cluster of the same name is removed; one of somebody else is not', () => {
@@ -294,7 +296,7 @@ describe('storage pods', () => {
       ...pod,
       metadata: { ...pod.metadata, ownerReferences: pod.metadata.ownerReferences?.map((owner) => ({ ...owner, uid: 'old' })) ?? [] },
     };
-    expect(told({ ...observed, storagePods: withSegment(observed.storagePods, 0, leftover) })).toEqual([
+    expect(inWords({ ...observed, storagePods: withSegment(observed.storagePods, 0, leftover) })).toEqual([
       'delete pod demo-storage-0: left over from a deleted cluster of this name',
     ]);
     const { ownerReferences: _gone, ...metadata } = pod.metadata;
@@ -323,7 +325,9 @@ describe('the compute pod', () => {
   const silentAgent = agentReport({ silentSince: NOW - 5_000 });
 
   test('fenced: removed and made anew', () => {
-    expect(told({ ...healthy(), agents: new Map([['demo-1', agentReport({ phase: 'fenced' })]]) })).toEqual(['delete pod demo-1: fenced']);
+    expect(inWords({ ...healthy(), agents: new Map([['demo-1', agentReport({ phase: 'fenced' })]]) })).toEqual([
+      'delete pod demo-1: fenced',
+    ]);
   });
 
   test('fenced right after its start: a rival is restarting too, so wait', () => {
@@ -339,22 +343,22 @@ describe('the compute pod', () => {
       nodes: [makeNode('zone-a', false), makeNode('zone-b'), makeNode('zone-c')],
       agents: new Map([['demo-1', silentAgent]]),
     });
-    expect(told(observed)).toEqual(['force-delete pod demo-1: its node is down']);
+    expect(inWords(observed)).toEqual(['force-delete pod demo-1: its node is down']);
     const next = plan({ ...observed, computePods: [], avoidZones: new Map([['demo-1', 'zone-a']]) }).actions[0];
     expect(next).toMatchObject({ kind: 'create-pod', pod: { metadata: { labels: { [LABEL.zone]: 'zone-b' } } } });
   });
 
   test('its node is said to be down and it answers: it stays', () => {
-    expect(told(withCompute((pod) => pod, { nodes: [makeNode('zone-a', false), makeNode('zone-b')] }))).toEqual([]);
+    expect(inWords(withCompute((pod) => pod, { nodes: [makeNode('zone-a', false), makeNode('zone-b')] }))).toEqual([]);
   });
 
   test('silent on a healthy node: its kubelet decides', () => {
-    expect(told(withCompute((pod) => pod, { agents: new Map([['demo-1', silentAgent]]) }))).toEqual([]);
+    expect(inWords(withCompute((pod) => pod, { agents: new Map([['demo-1', silentAgent]]) }))).toEqual([]);
   });
 
   test('terminating for too long: by force', () => {
     const late = withCompute((pod) => ({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW - 6_000).toISOString() } }));
-    expect(told(late)).toEqual(['force-delete pod demo-1: it should be gone by now']);
+    expect(inWords(late)).toEqual(['force-delete pod demo-1: it should be gone by now']);
     const early = withCompute((pod) => ({
       ...pod,
       metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW + 10_000).toISOString() },
@@ -363,10 +367,10 @@ describe('the compute pod', () => {
   });
 
   test('outdated: replaced after storage', () => {
-    expect(told(withCompute(outdatedPod))).toEqual(['delete pod demo-1: its spec changed']);
+    expect(inWords(withCompute(outdatedPod))).toEqual(['delete pod demo-1: its spec changed']);
     const observed = withCompute(outdatedPod);
     expect(
-      told({ ...observed, storagePods: withSegment(observed.storagePods, 5, outdatedPod(segmentAt(observed.storagePods, 5))) }),
+      inWords({ ...observed, storagePods: withSegment(observed.storagePods, 5, outdatedPod(segmentAt(observed.storagePods, 5))) }),
     ).toEqual(['delete pod demo-storage-5: its spec changed']);
   });
 
@@ -375,7 +379,7 @@ describe('the compute pod', () => {
       ...pod,
       metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, [LABEL.role]: 'none' } },
     }));
-    expect(told(observed)).toEqual(['mark pod demo-1']);
+    expect(inWords(observed)).toEqual(['mark pod demo-1']);
   });
 
   test('is told once its volume holds a database, and made anew when the loss of that was accepted', () => {
@@ -386,11 +390,11 @@ describe('the compute pod', () => {
     expect(plan(bootstrapping).actions).toMatchObject([{ kind: 'mark-pod', annotations: { [ANNOTATION.volumeExists]: 'true' } }]);
     const accepting = makeCluster({ annotations: { [ANNOTATION.acceptDataLoss]: 'true' } });
     const refusing = { ...withCompute((pod) => running(pod, { ready: false })), cluster: accepting };
-    expect(told(refusing)).toEqual(['delete pod demo-1: the loss of its data was accepted: the next one may make a new database']);
+    expect(inWords(refusing)).toEqual(['delete pod demo-1: the loss of its data was accepted: the next one may make a new database']);
     expect(plan({ ...refusing, computePods: [] }).actions).toMatchObject([
       { kind: 'create-pod', pod: { metadata: { annotations: { [ANNOTATION.volumeExists]: 'false' } } } },
     ]);
-    expect(told({ ...healthy(), cluster: accepting })).toEqual(['mark pod demo-1']);
+    expect(inWords({ ...healthy(), cluster: accepting })).toEqual(['mark pod demo-1']);
   });
 });
 
@@ -398,8 +402,8 @@ describe('access', () => {
   test('a given Secret that is missing is named, and no writer starts without it', () => {
     const cluster = makeCluster({ spec: { storage: { size: '10Gi' }, superuserSecret: { name: 'mine' } } });
     const observed = untouched(cluster);
-    expect(told(observed)).not.toContain('create pod demo-1');
-    expect(told(observed)).not.toContain('create Secret demo-superuser');
+    expect(inWords(observed)).not.toContain('create pod demo-1');
+    expect(inWords(observed)).not.toContain('create Secret demo-superuser');
     expect(plan(observed).obstacles[0]).toMatchObject({
       reason: 'SecretMissing',
       message: expect.stringContaining('kubectl create secret generic mine'),
@@ -422,7 +426,7 @@ describe('access', () => {
     const observed = healthy();
     const service = at(observed.services, 'demo-rw');
     const bent = { ...service, spec: { ...service.spec, selector: { app: 'else' } } };
-    expect(told({ ...observed, services: withEntry(observed.services, 'demo-rw', bent) })).toEqual(['apply Service demo-rw']);
+    expect(inWords({ ...observed, services: withEntry(observed.services, 'demo-rw', bent) })).toEqual(['apply Service demo-rw']);
   });
 });
 
@@ -458,9 +462,9 @@ describe('the disruption budget', () => {
     const observed = healthy();
     const live = at(observed.budgets, 'demo-storage');
     expect(live.spec).toEqual({ minAvailable: 5, selector: { matchLabels: { [LABEL.cluster]: 'demo', [LABEL.component]: 'storage' } } });
-    expect(told({ ...observed, budgets: new Map() })).toEqual(['apply PodDisruptionBudget demo-storage']);
+    expect(inWords({ ...observed, budgets: new Map() })).toEqual(['apply PodDisruptionBudget demo-storage']);
     const loosened = { ...live, spec: { ...live.spec, minAvailable: 0 } };
-    expect(told({ ...observed, budgets: new Map([['demo-storage', loosened]]) })).toEqual(['apply PodDisruptionBudget demo-storage']);
+    expect(inWords({ ...observed, budgets: new Map([['demo-storage', loosened]]) })).toEqual(['apply PodDisruptionBudget demo-storage']);
   });
 });
 
@@ -490,16 +494,16 @@ describe('a restart that was asked for', () => {
       };
     }
     expect(order).toEqual([...[0, 1, 2, 3, 4, 5].map((index) => `demo-storage-${index}`), 'demo-1']);
-    expect(told(observed)).toEqual([]);
+    expect(inWords(observed)).toEqual([]);
     // Another value restarts again; the annotation taken off, or the same one once more, does not.
-    expect(told({ ...observed, cluster: asked('2').cluster })).toHaveLength(1);
-    expect(told({ ...observed, cluster: makeCluster() })).toEqual([]);
+    expect(inWords({ ...observed, cluster: asked('2').cluster })).toHaveLength(1);
+    expect(inWords({ ...observed, cluster: makeCluster() })).toEqual([]);
   });
 
   test('waits while a segment is down', () => {
     const observed = asked('1');
     const down = withSegment(observed.storagePods, 3, running(segmentAt(observed.storagePods, 3), { ready: false }));
-    expect(told({ ...observed, storagePods: down }).filter((line) => line.includes('delete'))).toEqual([
+    expect(inWords({ ...observed, storagePods: down }).filter((line) => line.includes('delete'))).toEqual([
       `delete pod demo-storage-3: not ready, and a restart was asked for (${ANNOTATION.restartedAt}=1)`,
     ]);
   });

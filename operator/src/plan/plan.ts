@@ -25,7 +25,7 @@ export interface ClusterPlan extends Plan {
 }
 
 /**
- * What to do about a cluster, from what was seen of it. Pure: the same picture gives the same plan, and doing a plan
+ * What to do about a cluster, from what was seen of it. Pure: what is seen alone decides the plan, and doing a plan
  * twice does no harm.
  */
 export function planCluster(observed: Observed, images: DefaultImages): ClusterPlan {

@@ -35,7 +35,7 @@ export function storageAddresses(cluster: AuroraCluster, zoneOf: (segment: Segme
     .join(',');
 }
 
-export interface ComputePodInput {
+export interface ComputePodOptions {
   readonly ordinal: number;
   readonly role: InstanceRole;
   readonly volumeId: string;
@@ -53,7 +53,7 @@ export interface ComputePodInput {
  * An instance's pod. Its hash leaves out the zone: a pod in another zone than a new one would get is not outdated.
  * Role is a label that Services select by; it is not part of the pod's spec, so a promotion moves it.
  */
-export function computePod(cluster: AuroraCluster, input: ComputePodInput): Pod {
+export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Pod {
   const { name } = cluster.metadata;
   const podName = computeName(name, input.ordinal);
   const zoneOf = input.zoneOfSegment ?? ((segment: SegmentId) => segmentZone(cluster.spec.storage.zones, segment));

@@ -42,14 +42,18 @@ export const containerSecurity: NonNullable<Container['securityContext']> = {
   capabilities: { drop: ['ALL'] },
 };
 
-/** A process that answers nothing for this long is killed. Machines stall for many seconds; a kill makes a stall longer. */
+/**
+ * A process that answers nothing for this long is killed. Machines stall for many seconds; a kill makes a stall longer.
+ */
 export const HUNG_SECONDS = 80;
 
 export interface ProbeTimes {
   readonly readinessSeconds: number;
 }
 
-/** How long a program may take until it answers at all: it reads its disks, or the machine starts everything at once. */
+/**
+ * How long a program may take until it answers at all: it reads its disks, or the machine starts everything at once.
+ */
 const START_SECONDS = 600;
 
 /**

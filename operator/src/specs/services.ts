@@ -28,7 +28,10 @@ export function clientServices(cluster: AuroraCluster): readonly Service[] {
   }));
 }
 
-/** Names for the storage pods. Pods that are not ready have one too: a daemon that catches up must be reached by its peers. */
+/**
+ * Names for the storage pods. Pods that are not ready have one too: a daemon that catches up must be reached by its
+ * peers.
+ */
 export function storageService(cluster: AuroraCluster): Service {
   const { name } = cluster.metadata;
   return {
@@ -54,8 +57,9 @@ export function storageService(cluster: AuroraCluster): Service {
 }
 
 /**
- * Drains take one storage pod at a time, and only from a whole volume. As a number of pods that stay: for pods that a custom
- * resource owns, the disruption controller cannot count `maxUnavailable` (there is no scale to ask) and would allow none at all.
+ * Drains take one storage pod at a time, and only from a whole volume. As a number of pods that stay: for pods that a
+ * custom resource owns, the disruption controller cannot count `maxUnavailable` (there is no scale to ask) and would
+ * allow none at all.
  */
 export function storageDisruptionBudget(cluster: AuroraCluster): DisruptionBudget {
   const { name } = cluster.metadata;

@@ -21,8 +21,8 @@ export function settingsFingerprint(text: string): string {
 
 /**
  * The ConfigMap that carries PostgreSQL's parameters into the running pod: a change of them is no change of the pod, so
- * the agent can try them, reload what needs no restart, and keep the old ones where PostgreSQL refuses. `accepted` is the
- * last set that was seen running, for a pod that starts anew while the wanted one is refused.
+ * the agent can try them, reload what needs no restart, and keep the old ones where PostgreSQL refuses. `accepted` is
+ * the last set that was seen running, for a pod that starts anew while the wanted one is refused.
  */
 export function settingsMap(cluster: AuroraCluster, accepted: string | undefined): ConfigMap {
   const { name } = cluster.metadata;

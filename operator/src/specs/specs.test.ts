@@ -52,7 +52,8 @@ describe('storage pods', () => {
 test('probes: a stall of a minute kills nothing, one "no" takes a pod out of its Services, a start may take ten minutes', () => {
   for (const { spec } of [compute(), storagePod(cluster, segment(0), 'zone-a', 's:1')]) {
     const { startupProbe, readinessProbe, livenessProbe } = spec.containers[0] ?? {};
-    // The shortest silence that kills: the first failing probe comes at once, the last one failureThreshold - 1 periods later.
+    // The shortest silence that kills: the first failing probe comes at once, the last one failureThreshold - 1 periods
+    // later.
     expect(((livenessProbe?.failureThreshold ?? 0) - 1) * (livenessProbe?.periodSeconds ?? 0)).toBeGreaterThanOrEqual(60);
     expect(livenessProbe?.timeoutSeconds).toBeGreaterThanOrEqual(10);
     expect((startupProbe?.failureThreshold ?? 0) * (startupProbe?.periodSeconds ?? 0)).toBeGreaterThanOrEqual(600);

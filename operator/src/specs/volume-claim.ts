@@ -5,7 +5,7 @@ import type { AuroraCluster } from '../api/types.ts';
 import type { VolumeClaim } from '../kube/objects.ts';
 import { clusterNamespace, ownerReference } from './metadata.ts';
 
-export interface VolumeClaimInput {
+export interface VolumeClaimOptions {
   readonly segment: SegmentId;
   readonly zone: string;
   readonly volumeId: string;
@@ -20,7 +20,7 @@ export interface VolumeClaimInput {
  * The claim of a segment. Under Retain it has no owner, so it outlives the cluster and is found again by its
  * name; under Delete it goes with the cluster.
  */
-export function volumeClaim(cluster: AuroraCluster, input: VolumeClaimInput): VolumeClaim {
+export function volumeClaim(cluster: AuroraCluster, input: VolumeClaimOptions): VolumeClaim {
   const { name } = cluster.metadata;
   const { size, storageClassName, reclaimPolicy } = cluster.spec.storage;
   const className = input.existing === undefined ? storageClassName : input.existing.spec.storageClassName;

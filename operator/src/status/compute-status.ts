@@ -39,7 +39,7 @@ function phaseOf(observed: Observed, plan: ClusterPlan, verdicts: { quorum: Verd
   return redundant.status === 'True' ? 'Ready' : 'Degraded';
 }
 
-/** The status as it should be shown. Pure: the same picture, plan and clock give the same status. */
+/** The status as it should be shown. Pure: the same observation, plan and clock give the same status. */
 export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClusterStatus {
   const { cluster } = observed;
   const { name } = cluster.metadata;

@@ -341,7 +341,7 @@ describe('nothing "comes back by itself" that keeps failing', () => {
 
 describe("PostgreSQL's own words", () => {
   const observed = healthy(makeCluster({ status: ran() }));
-  const told = (change: Partial<AgentReport>): ReturnType<typeof condition> =>
+  const readyWith = (change: Partial<AgentReport>): ReturnType<typeof condition> =>
     condition(
       statusOf({
         ...observed,
@@ -352,16 +352,18 @@ describe("PostgreSQL's own words", () => {
     );
 
   test('reach the status when it does not start, with a reason of its own', () => {
-    expect(told({ phase: 'opening', reason: 'postgresFailed', message: 'FATAL: could not map anonymous shared memory' })).toMatchObject({
+    expect(
+      readyWith({ phase: 'opening', reason: 'postgresFailed', message: 'FATAL: could not map anonymous shared memory' }),
+    ).toMatchObject({
       reason: 'PostgresFailed',
       message: 'PostgreSQL on demo-1 is not up and is tried again: FATAL: could not map anonymous shared memory',
     });
-    expect(told({ phase: 'opening', reason: 'settingsRefused', message: 'x' })).toMatchObject({ reason: 'SettingsRefused' });
+    expect(readyWith({ phase: 'opening', reason: 'settingsRefused', message: 'x' })).toMatchObject({ reason: 'SettingsRefused' });
   });
 
   test('stay there while the next try is under way', () => {
     const failure = { reason: 'postgresFailed', message: 'PANIC: oops', at: '2026-11-21T11:59:00Z' } as const;
-    expect(told({ phase: 'opening', reason: 'startingPostgres', message: 'starting PostgreSQL', failure })?.message).toBe(
+    expect(readyWith({ phase: 'opening', reason: 'startingPostgres', message: 'starting PostgreSQL', failure })?.message).toBe(
       'demo-1 opens the volume: starting PostgreSQL; before that PostgreSQL failed: PANIC: oops',
     );
   });
@@ -442,14 +444,14 @@ test('while the first volume is made, segments that have yet to take it are up',
 });
 
 describe('events', () => {
-  const tell = (from: Observed, to: Observed): readonly string[] => {
+  const events = (from: Observed, to: Observed): readonly string[] => {
     const before = statusOf(from);
     const later = { ...to, now: NOW + 2_300, cluster: { ...to.cluster, status: before } };
     return noticesOf(before, statusOf(later), later.now).map(({ reason, message }) => `${reason}: ${message}`);
   };
 
-  test('nothing changed, nothing told', () => {
-    expect(tell(healthy(), healthy())).toEqual([]);
+  test('nothing changed, nothing to say', () => {
+    expect(events(healthy(), healthy())).toEqual([]);
   });
 
   test('creation', () => {
@@ -457,26 +459,26 @@ describe('events', () => {
   });
 
   test('a zone goes and comes back', () => {
-    expect(tell(healthy(), down(healthy(), 0, 3))).toEqual([
+    expect(events(healthy(), down(healthy(), 0, 3))).toEqual([
       'ZoneDown: No segment in zone-a is up: demo-storage-0, demo-storage-3; reads and writes go on',
     ]);
-    expect(tell(down(healthy(), 0, 3), healthy())).toEqual([
+    expect(events(down(healthy(), 0, 3), healthy())).toEqual([
       'ZoneRecovered: Both segments in zone-a are up again',
       'FullyRedundant: All six copies are up again after 2.3 s',
     ]);
   });
 
   test('a segment goes and comes back', () => {
-    expect(tell(healthy(), down(healthy(), 2))).toEqual(['SegmentDown: demo-storage-2 in zone-c is down; missing now: demo-storage-2']);
-    expect(tell(down(healthy(), 2), healthy())).toEqual([
+    expect(events(healthy(), down(healthy(), 2))).toEqual(['SegmentDown: demo-storage-2 in zone-c is down; missing now: demo-storage-2']);
+    expect(events(down(healthy(), 2), healthy())).toEqual([
       'SegmentUp: demo-storage-2 is up again',
       'FullyRedundant: All six copies are up again after 2.3 s',
     ]);
   });
 
   test('the quorum goes and comes back', () => {
-    expect(tell(healthy(), down(healthy(), 0, 1, 2))[0]).toContain('QuorumLost: 3 of 6 segments are up and four are needed');
-    expect(tell(down(healthy(), 0, 1, 2), healthy())[0]).toBe(
+    expect(events(healthy(), down(healthy(), 0, 1, 2))[0]).toContain('QuorumLost: 3 of 6 segments are up and four are needed');
+    expect(events(down(healthy(), 0, 1, 2), healthy())[0]).toBe(
       'QuorumRegained: Writes go on after 2.3 s: 6 of 6 segments are up; four are enough',
     );
   });
@@ -486,21 +488,21 @@ describe('events', () => {
       ...healthy(makeCluster({ status: ran() })),
       computePods: healthy().computePods.map((pod) => running(pod, { ready: false })),
     };
-    expect(tell(healthy(), gone)[0]).toMatch(/^WriterUnavailable: demo-1 runs and is not ready/);
-    expect(tell(gone, { ...healthy(), agents: new Map([['demo-1', agentReport({ epoch: 4 })]]) })).toEqual([
+    expect(events(healthy(), gone)[0]).toMatch(/^WriterUnavailable: demo-1 runs and is not ready/);
+    expect(events(gone, { ...healthy(), agents: new Map([['demo-1', agentReport({ epoch: 4 })]]) })).toEqual([
       'WriterRecovered: Writer demo-1 takes connections again after 2.3 s (epoch 4)',
     ]);
   });
 
   test('the writer opened again so fast that nobody saw it gone', () => {
-    expect(tell(healthy(), { ...healthy(), agents: new Map([['demo-1', agentReport({ epoch: 4 })]]) })).toEqual([
+    expect(events(healthy(), { ...healthy(), agents: new Map([['demo-1', agentReport({ epoch: 4 })]]) })).toEqual([
       'WriterReopened: Writer demo-1 opened the volume again (epoch 4)',
     ]);
   });
 
   test('damage', () => {
     expect(
-      tell(healthy(), { ...healthy(), daemons: withEntry(healthy().daemons, 'demo-storage-1', daemonReport(1, { state: 'DAMAGED' })) }),
+      events(healthy(), { ...healthy(), daemons: withEntry(healthy().daemons, 'demo-storage-1', daemonReport(1, { state: 'DAMAGED' })) }),
     ).toEqual(['SegmentDamaged: demo-storage-1 is faulty (UNKNOWN)']);
   });
 });

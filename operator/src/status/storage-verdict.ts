@@ -40,8 +40,8 @@ function faultySegments(observed: Observed): readonly FaultySegment[] {
 const GRAVITY: readonly FaultKind[] = ['REDO_FAILED', 'HISTORY_REFUSED', 'DAMAGED_DATA', 'UNKNOWN', 'DISK_ERROR', 'DISK_FULL', 'LOST_REDO'];
 
 /**
- * Every acknowledged commit is on four segments, so any three that hold all they acknowledged have it. With fewer that say
- * so, nobody knows; then nothing is promised.
+ * Every acknowledged commit is on four segments, so any three that hold all they acknowledged have it. With fewer that
+ * say so, nobody knows; then nothing is promised.
  */
 function safety(observed: Observed): string {
   const sound = fewestInGroup((segment) => isSegmentSound(observed, segment));

@@ -5,15 +5,15 @@ import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
 import { describeMissing } from './storage-verdict.ts';
 
 /**
- * What became different between two statuses, told as events. From statuses alone, so that an operator that was
- * restarted in between tells the same story.
+ * What became different between two statuses, as events. From statuses alone, so that an operator that was
+ * restarted in between gives the same events.
  */
 export function noticesOf(before: AuroraClusterStatus | undefined, after: AuroraClusterStatus, now: number): readonly Notice[] {
   if (after.phase === 'Deleting') {
     return before?.phase === 'Deleting' ? [] : [{ type: 'Normal', reason: 'Deleting', message: after.message ?? 'Deleting the cluster' }];
   }
   const notices: Notice[] = [];
-  const tell = (type: Notice['type'], reason: string, message: string): void => void notices.push({ type, reason, message });
+  const add = (type: Notice['type'], reason: string, message: string): void => void notices.push({ type, reason, message });
   const was = (type: ConditionType): string | undefined => before?.conditions?.find((condition) => condition.type === type)?.status;
   const is = (type: ConditionType) => after.conditions?.find((condition) => condition.type === type);
   const lasted = (type: ConditionType): string => {
@@ -22,21 +22,21 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   };
   if (before?.phase === undefined) {
     if (after.storage?.initialized === true)
-      tell('Normal', 'VolumeFound', `Found the data of volume ${after.volumeId ?? ''} in the retained claims; opening it`);
-    else tell('Normal', 'Creating', `Creating the cluster; volume ${after.volumeId ?? 'not chosen yet'}`);
+      add('Normal', 'VolumeFound', `Found the data of volume ${after.volumeId ?? ''} in the retained claims; opening it`);
+    else add('Normal', 'Creating', `Creating the cluster; volume ${after.volumeId ?? 'not chosen yet'}`);
   }
   if (after.storage?.initialized === true && before?.storage?.initialized === false)
-    tell('Normal', 'VolumeCreated', 'The volume holds a database now');
+    add('Normal', 'VolumeCreated', 'The volume holds a database now');
 
   const begunOnce = before?.firstReadyAt !== undefined;
   const writer = is('WriterAvailable');
   const epoch = after.epoch === undefined ? '' : ` (epoch ${after.epoch})`;
-  if (was('WriterAvailable') === 'True' && writer?.status === 'False') tell('Warning', 'WriterUnavailable', writer.message);
+  if (was('WriterAvailable') === 'True' && writer?.status === 'False') add('Warning', 'WriterUnavailable', writer.message);
   else if (was('WriterAvailable') === 'False' && writer?.status === 'True') {
-    if (before?.firstReadyAt === undefined) tell('Normal', 'WriterReady', `Writer ${after.writer ?? ''} takes connections${epoch}`);
-    else tell('Normal', 'WriterRecovered', `Writer ${after.writer ?? ''} takes connections again${lasted('WriterAvailable')}${epoch}`);
+    if (before?.firstReadyAt === undefined) add('Normal', 'WriterReady', `Writer ${after.writer ?? ''} takes connections${epoch}`);
+    else add('Normal', 'WriterRecovered', `Writer ${after.writer ?? ''} takes connections again${lasted('WriterAvailable')}${epoch}`);
   } else if (writer?.status === 'True' && before?.epoch !== undefined && after.epoch !== undefined && after.epoch > before.epoch) {
-    tell('Normal', 'WriterReopened', `Writer ${after.writer ?? ''} opened the volume again${epoch}`);
+    add('Normal', 'WriterReopened', `Writer ${after.writer ?? ''} opened the volume again${epoch}`);
   }
 
   for (const { role, secret, passwordChangedAt } of after.credentials ?? []) {
@@ -47,7 +47,7 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
       passwordChangedAt !== undefined &&
       known.passwordChangedAt !== passwordChangedAt
     )
-      tell('Normal', 'PasswordChanged', `Role ${role} has the new password of Secret ${secret}`);
+      add('Normal', 'PasswordChanged', `Role ${role} has the new password of Secret ${secret}`);
   }
   const credentials = is('CredentialsApplied');
   const credentialsBefore = before?.conditions?.find((condition) => condition.type === 'CredentialsApplied');
@@ -57,31 +57,31 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
     credentials.reason !== 'WriterStarting' &&
     credentialsBefore?.message !== credentials.message
   )
-    tell('Warning', credentials.reason, credentials.message);
+    add('Warning', credentials.reason, credentials.message);
 
   const quorum = is('StorageQuorum');
   // While it comes up for the first time, segments appearing are no news.
   const begun = before?.storage?.initialized === true && before.firstReadyAt !== undefined;
-  if (begun && was('StorageQuorum') === 'True' && quorum?.status === 'False') tell('Warning', 'QuorumLost', quorum.message);
+  if (begun && was('StorageQuorum') === 'True' && quorum?.status === 'False') add('Warning', 'QuorumLost', quorum.message);
   if (begun && was('StorageQuorum') === 'False' && quorum?.status === 'True')
-    tell('Normal', 'QuorumRegained', `Writes go on${lasted('StorageQuorum')}: ${quorum.message}`);
+    add('Normal', 'QuorumRegained', `Writes go on${lasted('StorageQuorum')}: ${quorum.message}`);
   const replacing = before?.phase === 'Updating' || after.phase === 'Updating';
   if (begun) notices.push(...segmentNotices(before?.storage?.segments ?? [], after.storage?.segments ?? [], replacing));
 
   const redundant = is('StorageRedundant');
   if (begun && !replacing && was('StorageRedundant') === 'False' && redundant?.status === 'True')
-    tell('Normal', 'FullyRedundant', `All six copies are up again${lasted('StorageRedundant')}`);
+    add('Normal', 'FullyRedundant', `All six copies are up again${lasted('StorageRedundant')}`);
 
   const accepted = is('SpecAccepted');
   const acceptedBefore = before?.conditions?.find((condition) => condition.type === 'SpecAccepted');
-  if (accepted?.status === 'False' && acceptedBefore?.message !== accepted.message) tell('Warning', accepted.reason, accepted.message);
+  if (accepted?.status === 'False' && acceptedBefore?.message !== accepted.message) add('Warning', accepted.reason, accepted.message);
   const upToDate = is('UpToDate');
   const upToDateBefore = before?.conditions?.find((condition) => condition.type === 'UpToDate');
   if (upToDate?.reason === 'StorageGrowing' && upToDateBefore?.reason !== 'StorageGrowing')
-    tell('Normal', 'StorageGrowing', upToDate.message);
+    add('Normal', 'StorageGrowing', upToDate.message);
   if (upToDateBefore?.status === 'False' && upToDate?.status === 'True') {
-    if (upToDateBefore.reason === 'StorageGrowing') tell('Normal', 'StorageGrown', `All volumes have their new size${lasted('UpToDate')}`);
-    else tell('Normal', 'Updated', 'Every pod runs the new spec');
+    if (upToDateBefore.reason === 'StorageGrowing') add('Normal', 'StorageGrown', `All volumes have their new size${lasted('UpToDate')}`);
+    else add('Normal', 'Updated', 'Every pod runs the new spec');
   }
   return notices;
 }
@@ -91,7 +91,7 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
   const notices: Notice[] = [];
   const wasReady = (id: string): boolean => before.find((segment) => segment.id === id)?.ready === true;
   const zones = [...new Set(after.map(({ zone }) => zone))];
-  const told = new Set<string>();
+  const mentioned = new Set<string>();
   for (const zone of zones) {
     const here = after.filter((segment) => segment.zone === zone);
     const upNow = here.filter(({ ready }) => ready).length;
@@ -102,7 +102,7 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
         reason: 'ZoneDown',
         message: `No segment in ${zone} is up: ${here.map(({ id }) => id).join(', ')}; ${after.filter(({ ready }) => ready).length >= WRITE_QUORUM ? 'reads and writes go on' : 'writes wait'}`,
       });
-      for (const { id } of here) told.add(id);
+      for (const { id } of here) mentioned.add(id);
     }
     if (
       upBefore < here.length &&
@@ -111,7 +111,7 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
       before.filter((segment) => segment.zone === zone).every(({ ready }) => !ready)
     ) {
       notices.push({ type: 'Normal', reason: 'ZoneRecovered', message: `Both segments in ${zone} are up again` });
-      for (const { id } of here) told.add(id);
+      for (const { id } of here) mentioned.add(id);
     }
   }
   for (const segment of after) {
@@ -120,7 +120,7 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
     if (kind !== undefined && earlier?.fault !== segment.fault) {
       const words = segment.message === undefined ? '' : `: ${segment.message}`;
       notices.push({ type: 'Warning', reason: FAULT_REASON[kind], message: `${segment.id} is faulty (${kind})${words}` });
-    } else if (!replacing && !told.has(segment.id) && earlier !== undefined && earlier.ready !== segment.ready) {
+    } else if (!replacing && !mentioned.has(segment.id) && earlier !== undefined && earlier.ready !== segment.ready) {
       if (segment.ready) notices.push({ type: 'Normal', reason: 'SegmentUp', message: `${segment.id} is up again` });
       else
         notices.push({

@@ -41,7 +41,9 @@ export function writerVerdict(observed: Observed, plan: ClusterPlan): Verdict {
   return bad(everRan ? 'WriterLost' : 'WriterStarting', `${name} ${podState(pod)}${hope}`);
 }
 
-/** What the agent says of itself, while its pod does not take connections; undefined when it says nothing to the point. */
+/**
+ * What the agent says of itself, while its pod does not take connections; undefined when it says nothing to the point.
+ */
 function agentVerdict(observed: Observed, name: string, report: AgentReport): Verdict | undefined {
   const because = report.message === undefined ? '' : `: ${report.message}`;
   switch (report.phase) {

@@ -196,7 +196,7 @@ export function plan(observed: Observed): ClusterPlan {
 }
 
 /** A plan in words, one line an action. */
-export function told(observed: Observed): readonly string[] {
+export function inWords(observed: Observed): readonly string[] {
   return plan(observed).actions.map((action) => {
     if (action.kind === 'apply') return `apply ${action.object.kind} ${action.object.metadata.name}`;
     if (action.kind === 'hold-cluster' || action.kind === 'release-cluster')

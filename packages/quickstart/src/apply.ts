@@ -48,8 +48,8 @@ export function refusalOf(error: unknown): string | undefined {
 }
 
 /**
- * Applies every document of a manifest, server-side; answers the last object's name. Rejects when the API is not there, and with
- * {@link ManifestRefusedError} when it refuses one.
+ * Applies every document of a manifest, server-side; answers the last object's name. Rejects when the API is not there,
+ * and with {@link ManifestRefusedError} when it refuses one.
  */
 export async function applyFile(file: string): Promise<ClusterName> {
   const api = KubernetesObjectApi.makeApiClient(loadKubeConfig());

@@ -17,8 +17,8 @@ export interface ProgramEnd {
 }
 
 /**
- * A program that `npm start` runs beside itself and starts again when it ends, unless that is of no use: its settings are wrong, or
- * it ended time and again right after its start. Its output goes to `<home>/logs/<name>.log`.
+ * A program that `npm start` runs beside itself and starts again when it ends, unless that is of no use: its settings
+ * are wrong, or it ended time and again right after its start. Its output goes to `<home>/logs/<name>.log`.
  */
 export class ChildProgram {
   readonly name: string;
@@ -137,8 +137,8 @@ function forget(name: string): void {
 }
 
 /**
- * Ends a program that an `npm start` which was killed has left running: gracefully, then by force after `graceMs`. Returns its
- * process id, or undefined when there is none.
+ * Ends a program that an `npm start` which was killed has left running: gracefully, then by force after `graceMs`.
+ * Returns its process id, or undefined when there is none.
  */
 export async function endOrphan(name: string, graceMs: number): Promise<number | undefined> {
   if (!existsSync(markFile(name))) return undefined;

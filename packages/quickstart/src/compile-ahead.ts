@@ -7,8 +7,8 @@ import { REPOSITORY } from './home.ts';
 const PROGRAMS = ['storage-daemon/src/main.ts', 'compute-node/src/main.ts'];
 
 /**
- * Before the first pods: compiles what they run while the control plane comes up, so that not seven of them do it at the
- * same time. Does nothing when earlier pods left their code. That it fails costs time only.
+ * Before the first pods: compiles what they run while the control plane comes up, so that not seven of them do it at
+ * the same time. Does nothing when earlier pods left their code. That it fails costs time only.
  */
 export async function compileAhead(cache: string | undefined): Promise<void> {
   if (cache === undefined || existsSync(path.join(cache, 'pods'))) return;

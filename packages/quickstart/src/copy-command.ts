@@ -7,8 +7,8 @@ export type CopyCommand =
 const WORD = /\s*('(?:[^']|'')*'|"(?:[^"]|"")*"(?:\."(?:[^"]|"")*"|\.[^\s(]+)?|[^\s('"]+)/y;
 
 /**
- * Reads what follows `\copy`: `TABLE [(columns)]` or `(query)`, FROM or TO, `'file'`, stdin or stdout, options. The options are the
- * server's own (`with (format csv, header)`, `csv header`).
+ * Reads what follows `\copy`: `TABLE [(columns)]` or `(query)`, FROM or TO, `'file'`, stdin or stdout, options. The
+ * options are the server's own (`with (format csv, header)`, `csv header`).
  */
 export function parseCopy(text: string): CopyCommand {
   const brackets = (at: number): number => {

@@ -13,8 +13,8 @@ function isOpenToPass(directory: string): boolean {
 }
 
 /**
- * Everything `npm start` keeps: control plane state, disks of the pretend nodes, logs. Beside the code, unless we are root and
- * the code lies where only root may go: PostgreSQL runs as another account and has to reach its files.
+ * Everything `npm start` keeps: control plane state, disks of the pretend nodes, logs. Beside the code, unless we are
+ * root and the code lies where only root may go: PostgreSQL runs as another account and has to reach its files.
  */
 function home(): string {
   const chosen = process.env['KUBE_AURORA_HOME'];

@@ -1,4 +1,7 @@
-/** `npm run kubectl -- ARGS`: a real kubectl, the machine's own or the one in our packages, pointed at the local control plane. */
+/**
+ * `npm run kubectl -- ARGS`: a real kubectl, the machine's own or the one in our packages, pointed at the local control
+ * plane.
+ */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { kubectlPath } from '../../../scripts/kubectl.mjs';

@@ -5,8 +5,9 @@ export interface NamePattern {
 }
 
 /**
- * psql's patterns: `*` is any text, `?` any character, a dot parts schema and name, names fold to lower case unless they stand in
- * double quotes. The results are regular expressions for the whole name. https://www.postgresql.org/docs/18/app-psql.html (Patterns)
+ * psql's patterns: `*` is any text, `?` any character, a dot parts schema and name, names fold to lower case unless
+ * they stand in double quotes. The results are regular expressions for the whole name.
+ * https://www.postgresql.org/docs/18/app-psql.html (Patterns)
  */
 export function parsePattern(text: string | undefined): NamePattern {
   if (text === undefined) return { schema: undefined, name: undefined };
@@ -39,7 +40,10 @@ export function literal(text: string): string {
   return text.includes('\\') ? `E'${doubled.replaceAll('\\', '\\\\')}'` : `'${doubled}'`;
 }
 
-/** ` AND …` for a query in which `n` is pg_namespace; without a schema only what the search path finds, `visible` says how. */
+/**
+ * ` AND …` for a query in which `n` is pg_namespace; without a schema only what the search path finds, `visible` says
+ * how.
+ */
 export function patternCondition(pattern: NamePattern, nameColumn: string, visible: string): string {
   const name =
     pattern.name === undefined ? '' : ` AND ${nameColumn} OPERATOR(pg_catalog.~) ${literal(pattern.name)} COLLATE pg_catalog.default`;

@@ -12,8 +12,8 @@ export interface PodTrouble {
 const LOG_LINES = 40;
 
 /**
- * The pods of a cluster that failed since then and do not run now; what failed before is of an earlier start. Empty while the API does
- * not answer.
+ * The pods of a cluster that failed since then and do not run now; what failed before is of an earlier start. Empty
+ * while the API does not answer.
  */
 export async function podTroubles(cluster: { readonly name: string; readonly namespace: string }, since: Date): Promise<PodTrouble[]> {
   const core = loadKubeConfig().makeApiClient(CoreV1Api);
@@ -33,8 +33,8 @@ export async function podTroubles(cluster: { readonly name: string; readonly nam
 }
 
 /**
- * The container whose last run began and failed since then, and that has not been ready after it. A run that began before ended with
- * the control plane that ran it, and the new one only notes that: its log says nothing of today.
+ * The container whose last run began and failed since then, and that has not been ready after it. A run that began
+ * before ended with the control plane that ran it, and the new one only notes that: its log says nothing of today.
  */
 export function failedContainer(pod: V1Pod, since: Date): V1ContainerStatus | undefined {
   return pod.status?.containerStatuses?.find((status) => {
@@ -61,7 +61,10 @@ async function describe(core: CoreV1Api, pod: V1Pod, container: V1ContainerStatu
   return { pod: name, cause, sentence: `${name} ${cause}${times}` };
 }
 
-/** The last line that tells of an error, as a person reads it; the programs log JSON, their first lines before that are plain. */
+/**
+ * The last line that tells of an error, as a person reads it; the programs log JSON, their first lines before that are
+ * plain.
+ */
 export function causeInLog(log: string): string {
   const lines = log.split('\n').filter((line) => line.trim() !== '');
   const told = lines.map((line) => ({ line, entry: entryOf(line) }));

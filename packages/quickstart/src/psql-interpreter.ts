@@ -130,7 +130,10 @@ async function* linesOf(script: string): AsyncGenerator<string> {
   yield* script.replace(/\n$/, '').split('\n');
 }
 
-/** Statements and backslash lines in order; an error is printed and the rest goes on, as psql does. True when all went well. */
+/**
+ * Statements and backslash lines in order; an error is printed and the rest goes on, as psql does. True when all went
+ * well.
+ */
 export async function runScript(session: PsqlSession, script: string): Promise<boolean> {
   const interpreter = new Interpreter(session);
   await interpreter.read(linesOf(script), () => undefined);

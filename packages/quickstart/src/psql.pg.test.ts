@@ -42,7 +42,10 @@ afterAll(async () => {
   rmSync(files, { recursive: true, force: true });
 });
 
-/** psql 15's own words on the same database (psql -X -q): `>>> ` begins each line that was typed, `<<<` ends what was printed. */
+/**
+ * psql 15's own words on the same database (psql -X -q): `>>> ` begins each line that was typed, `<<<` ends what was
+ * printed.
+ */
 const recorded = readFileSync(new URL('./psql-recorded.txt', import.meta.url), 'utf8')
   .split(/^<<<\n/m)
   .filter((entry) => entry !== '')

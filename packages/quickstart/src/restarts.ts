@@ -11,8 +11,8 @@ const FIRST_DELAY_MS = 200;
 const GIVE_UP_AFTER = 6;
 
 /**
- * When a program that has ended is started again: soon, later each time it ends right after its start (0.2 s doubling), and not at all
- * after six such runs. Pure.
+ * When a program that has ended is started again: soon, later each time it ends right after its start (0.2 s doubling),
+ * and not at all after six such runs. Pure.
  */
 export function nextStart(history: StartHistory, ranMs: number): { history: StartHistory; againInMs: number | undefined } {
   const shortRuns = ranMs >= HEALTHY_MS ? 0 : history.shortRuns + 1;

@@ -10,7 +10,10 @@ export interface TableStyle {
   readonly expanded: boolean;
 }
 
-/** Type oids that psql right-aligns (pg_type.dat): int2, int4, int8, oid, xid, cid, float4, float8, money, numeric, xid8. */
+/**
+ * Type oids that psql right-aligns (pg_type.dat): int2, int4, int8, oid, xid, cid, float4, float8, money, numeric,
+ * xid8.
+ */
 const RIGHT_ALIGNED = new Set([20, 21, 23, 26, 28, 29, 700, 701, 790, 1700, 5069]);
 
 function width(text: string): number {
@@ -41,7 +44,9 @@ function expanded(table: ResultTable): string {
     .join('\n');
 }
 
-/** What stands around a table: psql's lists have a title, descriptions have lines below instead of the number of rows. */
+/**
+ * What stands around a table: psql's lists have a title, descriptions have lines below instead of the number of rows.
+ */
 export interface Surroundings {
   readonly title?: string;
   /** In place of the number of rows. */
@@ -76,7 +81,9 @@ function centre(text: string, size: number): string {
   return pad(' '.repeat(left) + text, size, false);
 }
 
-/** A row of cells; one with several lines goes on below, marked with a plus. The last column has no blanks behind it. */
+/**
+ * A row of cells; one with several lines goes on below, marked with a plus. The last column has no blanks behind it.
+ */
 function alignedRow(row: readonly (string | null)[], table: ResultTable, sizes: readonly number[]): string {
   const cells = row.map((value) => (value ?? '').split('\n'));
   const height = Math.max(1, ...cells.map((lines) => lines.length));

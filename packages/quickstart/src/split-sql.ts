@@ -36,7 +36,10 @@ function endOfBlockComment(sql: string, start: number): number {
   return -1;
 }
 
-/** The end of the token that starts at `at` when it may hide a semicolon; `at` itself when it cannot; -1 when it is unfinished. */
+/**
+ * The end of the token that starts at `at` when it may hide a semicolon; `at` itself when it cannot; -1 when it is
+ * unfinished.
+ */
 function skipToken(sql: string, at: number): number {
   const char = sql[at];
   if (char === "'") {

@@ -33,7 +33,10 @@ function apiUrl(): string | undefined {
   return existsSync(KUBECONFIG) ? /server:\s*"?(https:\/\/[^\s"]+)/.exec(readFileSync(KUBECONFIG, 'utf8'))?.[1] : undefined;
 }
 
-/** The port that kubeconfigs out there know, the usual one, any: two starts on one machine do not get in each other's way. */
+/**
+ * The port that kubeconfigs out there know, the usual one, any: two starts on one machine do not get in each other's
+ * way.
+ */
 function portsToTry(): string {
   const before = apiUrl();
   return [...(before === undefined ? [] : [new URL(before).port]), API_PORT, 0].join(',');
@@ -100,7 +103,10 @@ function tellEnd({ program, how, againInMs }: ProgramEnd): void {
   progress.note(`${program.name} ${how}; it is started again${reason === '' ? '' : `. The last line of its log: ${reason}`}`);
 }
 
-/** An `npm start` that was killed leaves its programs running: they are ended, the operator first, and then started by us. */
+/**
+ * An `npm start` that was killed leaves its programs running: they are ended, the operator first, and then started by
+ * us.
+ */
 async function endOrphans(): Promise<void> {
   for (const name of ['operator', 'local-kube']) {
     const pid = await endOrphan(name, STOP_MS);
@@ -132,7 +138,10 @@ function troubleTeller(cluster: { readonly name: string; readonly namespace: str
   };
 }
 
-/** A cluster that people have changed since (a volume that grew, say) may not go back to the sample: it goes on as it is. */
+/**
+ * A cluster that people have changed since (a volume that grew, say) may not go back to the sample: it goes on as it
+ * is.
+ */
 async function applySample(): Promise<ClusterName> {
   const sample = path.relative(REPOSITORY, SAMPLE);
   try {

@@ -105,7 +105,6 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 1, name: 'volumeState', kind: 'bytes' },
     { number: 2, name: 'stateComplete', kind: 'bool' },
     { number: 3, name: 'slruPages', kind: 'message', message: 'PageImage', repeated: true },
-    { number: 4, name: 'lsn', kind: 'fixed64' },
   ],
   PageImage: [
     { number: 1, name: 'key', kind: 'bytes' },

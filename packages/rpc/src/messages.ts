@@ -47,7 +47,7 @@ export interface SegmentState {
   pgmrpl: bigint;
   bytesUsed: bigint;
   fault: SegmentFault | undefined;
-  /** until its SCL is there the segment makes no promise to an opener, and proves nothing; 0: lost nothing */
+  /** until its SCL is there it makes no promise and proves nothing; 0: it lost nothing */
   recoverToLsn: bigint;
 }
 
@@ -123,7 +123,6 @@ export interface ComputeImageChunk {
   volumeState: Buffer;
   stateComplete: boolean;
   slruPages: PageImage[];
-  lsn: bigint;
 }
 
 export interface PageImage {
@@ -155,9 +154,9 @@ export interface GossipRequest {
 export interface FetchRedoRequest {
   segment: SegmentId;
   fromLsn: bigint;
-  /** epoch of the batch that ends at from_lsn; a mismatch is refused */
+  /** epoch of the batch that ends at from_lsn; a mismatch is refused (INVALID) */
   fromEpoch: bigint;
-  /** 0: all */
+  /** the last batch wanted is the one that reaches it; 0: all */
   toLsn: bigint;
 }
 

@@ -66,12 +66,11 @@ beforeAll(async () => {
           present: Buffer.alloc(request.keys.length, 1),
           pages: Buffer.concat(request.keys.map((key) => Buffer.alloc(8192, key))),
         }),
-      async *computeImage(request) {
+      async *computeImage() {
         yield {
           volumeState: Buffer.from('state'),
           stateComplete: true,
           slruPages: [{ key: Buffer.from('k'), page: Buffer.from('p') }],
-          lsn: request.lsn,
         };
       },
       async importBase(requests) {

@@ -24,7 +24,7 @@ export async function* computeImage(storage: SegmentStorage, lsn: bigint, clock:
   const { encoded, pages } = await stateAt(storage, lsn, clock);
   for (let at = 0; at < encoded.length; at += STATE_CHUNK_BYTES) {
     const end = Math.min(encoded.length, at + STATE_CHUNK_BYTES);
-    yield { volumeState: encoded.subarray(at, end), stateComplete: end === encoded.length, slruPages: [], lsn };
+    yield { volumeState: encoded.subarray(at, end), stateComplete: end === encoded.length, slruPages: [] };
   }
   for (let at = 0; at < pages.length; at += PAGES_PER_CHUNK) {
     const slruPages: PageImage[] = [];
@@ -32,7 +32,7 @@ export async function* computeImage(storage: SegmentStorage, lsn: bigint, clock:
       const { page } = await storage.reader.pageAt(id, Number(lsn));
       slruPages.push({ key: encodePageKey(id), page: page ?? Buffer.alloc(PAGE_BYTES) });
     }
-    yield { volumeState: EMPTY, stateComplete: true, slruPages, lsn };
+    yield { volumeState: EMPTY, stateComplete: true, slruPages };
   }
 }
 
