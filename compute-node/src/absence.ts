@@ -1,4 +1,4 @@
-import type { AgentSituation } from './agent-state.ts';
+import type { AgentSituation } from './agent-situation.ts';
 import type { Absence } from './postgres/stand-in.ts';
 
 const NOTHING_LOST = 'No commit that was acknowledged is lost. Try again in a moment.';
@@ -10,6 +10,7 @@ export function absenceOf(situation: AgentSituation): Absence {
     case 'waitingForStorage':
       return told('the database is waiting for its storage');
     case 'postgresFailed':
+    case 'imageFailed':
     case 'damagedWal':
       return told('the database server failed and is being started again');
     case 'settingsRefused':

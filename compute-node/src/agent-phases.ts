@@ -4,36 +4,20 @@ import type { Logger } from '@kube-aurora/process';
 import { bootstrapVolume } from './bootstrap/bootstrap-volume.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentMetrics } from './metrics.ts';
+import { fetchComputeImage } from './open/compute-image.ts';
 import { openVolume, type OpenOutcome, type OpenedVolume } from './open/open-volume.ts';
 import type { OpeningStep } from './open/opening-steps.ts';
-import { homeSegment } from './placement.ts';
-import type { PostgresPlace } from './postgres-place.ts';
+import { SINGLE_GROUP, homeSegment } from './placement.ts';
+import type { PostgresPaths } from './postgres-paths.ts';
 import type { RolePasswords } from './postgres/role-passwords.ts';
 import { StandIn, type Absence } from './postgres/stand-in.ts';
 import { killStrays } from './postgres/strays.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
-import { WriterSession, type SessionEnd } from './session.ts';
+import { PostgresDatabase } from './session/postgres-database.ts';
+import { volumeDriver, type VolumeDriverOptions } from './session/volume-driver.ts';
+import type { Session } from './session/session.ts';
+import { WriterSession } from './session/writer-session.ts';
 import type { PostgresSettings } from './settings/postgres-settings.ts';
-import type { VolumeView } from './read-path/volume-view.ts';
-import type { WriteProgress } from './agent-status.ts';
-
-/** One epoch of a compute, as the agent sees it. */
-export interface Session {
-  /** Settles once, when this epoch is over; PostgreSQL is dead by then. */
-  readonly ended: Promise<SessionEnd>;
-  /** PostgreSQL takes connections. */
-  readonly ready: boolean;
-  readonly postgresPid: number | undefined;
-  readonly volume: VolumeView;
-  /** Undefined for a compute that only reads. */
-  readonly writePath: (WriteProgress & { readonly ringBytes: number; readonly waitingFlushes: number }) | undefined;
-  /** Never rejects: failures end the session. */
-  start(): Promise<void>;
-  /** Does PostgreSQL take connections? Asks it, for a bounded time. */
-  answers(): Promise<boolean>;
-  stop(): Promise<void>;
-  kill(): Promise<void>;
-}
 
 /** Who answers at PostgreSQL's address while there is no PostgreSQL. */
 export interface Door {
@@ -72,7 +56,7 @@ export interface AgentPhases {
 
 export interface WriterPhasesOptions {
   readonly config: AgentConfig;
-  readonly place: PostgresPlace;
+  readonly paths: PostgresPaths;
   readonly segments: readonly SegmentEndpoint[];
   readonly settings: PostgresSettings;
   readonly passwords: RolePasswords;
@@ -82,21 +66,21 @@ export interface WriterPhasesOptions {
 
 /** The phases of a writer. */
 export function writerPhases(options: WriterPhasesOptions): AgentPhases {
-  const { config, place, segments, settings, clock, logger } = options;
+  const { config, paths, segments, settings, clock, logger } = options;
   const identity: WriterIdentity = {
     segment: homeSegment(config.volumeId),
     writerId: `${config.instance}/${randomUUID()}`,
   };
   return {
     door: (absence) => new StandIn({ listen: config.pgListen, absence, clock, logger }),
-    clear: () => killStrays(place.dataDir),
+    clear: () => killStrays(paths.dataDir),
     open: (how) => openVolume({ ...how, segments, identity, clock, logger }),
     bootstrap: (how) =>
       bootstrapVolume({
         ...how,
         segments,
         identity,
-        place,
+        paths,
         application: { user: config.appUser, database: config.appDatabase },
         settingsDir: config.settingsDir,
         sqlDir: config.initSqlDir,
@@ -104,6 +88,56 @@ export function writerPhases(options: WriterPhasesOptions): AgentPhases {
         clock,
         logger,
       }),
-    session: (how) => new WriterSession({ ...options, ...how, identity }),
+    session: ({ opened, metrics, onStep, freePort }) => {
+      const database = new PostgresDatabase({
+        paths,
+        listen: config.pgListen,
+        hba: config.pgHba,
+        settings,
+        passwords: options.passwords,
+        freePort,
+        clock,
+        logger,
+      });
+      const { zone, ringBytesMax } = config;
+      const access = { segments, identity, opened, placement: SINGLE_GROUP, ringBytesMax, zone, clock, logger };
+      return new WriterSession({
+        opened,
+        driver: (events) => volumeDriver({ ...access, ...observed(metrics) }, events),
+        fetchImage: (signal) =>
+          fetchComputeImage({
+            segments: nearest(opened.upToDate, segments, zone),
+            identity,
+            epoch: opened.epoch,
+            lsn: opened.startLsn,
+            clock,
+            logger,
+            signal,
+          }),
+        database,
+        onStep,
+        clock,
+        logger,
+      });
+    },
+  };
+}
+
+/** Those of the segments, our own zone's first. */
+function nearest(indexes: readonly number[], segments: readonly SegmentEndpoint[], zone: string): SegmentEndpoint[] {
+  const some = indexes.flatMap((index) => segments[index] ?? []);
+  return some.sort((a, b) => Number(b.zone === zone) - Number(a.zone === zone));
+}
+
+/** What the metrics count of reads and flushes. */
+function observed(metrics: AgentMetrics): Pick<VolumeDriverOptions, 'onFlushed' | 'onRead' | 'onError'> {
+  return {
+    onFlushed: (seconds) => metrics.flushSeconds.observe(seconds),
+    onRead: ({ seconds, pages, hedged }) => {
+      metrics.pageReadSeconds.observe(seconds);
+      metrics.pagesRead.inc(pages);
+      if (hedged) metrics.pageReadsHedged.inc();
+    },
+    onError: (segment, code) => metrics.pageReadErrors.inc({ segment, code }),
   };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { segmentStatuses, situationStatus, type SegmentPlace, type WriteProgress } from './agent-status.ts';
-import type { AgentSituation } from './agent-state.ts';
+import type { AgentSituation } from './agent-situation.ts';
 import type { SegmentStreamState } from './write-path/segment-stream.ts';
 
 const places: SegmentPlace[] = Array.from({ length: 6 }, (_, index) => ({ index, id: `s${index}`, zone: `z${index >> 1}` }));

@@ -1,4 +1,5 @@
-import type { AgentSituation, AgentState } from './agent-state.ts';
+import type { AgentSituation } from './agent-situation.ts';
+import type { AgentState } from './agent-state.ts';
 import { HOME_GROUP } from './placement.ts';
 import type { SegmentStreamState } from './write-path/segment-stream.ts';
 

@@ -2,11 +2,11 @@ import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { EXIT, silentLogger } from '@kube-aurora/process';
-import type { AgentPhases, Session } from './agent-phases.ts';
+import type { AgentPhases } from './agent-phases.ts';
 import { Agent } from './agent.ts';
 import { createMetrics } from './metrics.ts';
 import type { OpenOutcome, OpenedVolume } from './open/open-volume.ts';
-import type { SessionEnd } from './session.ts';
+import type { Session, SessionEnd } from './session/session.ts';
 
 const opened = (epoch: bigint): OpenedVolume => ({
   kind: 'opened',
@@ -128,7 +128,7 @@ describe('the agent', () => {
 
   it('is not fenced by damage of its own WAL: it opens anew and says what happened', async () => {
     const damaged = new ScriptedSession();
-    damaged.end({ kind: 'failed', reason: 'damagedWal', message: 'xl_tot_len' });
+    damaged.end({ kind: 'damaged', message: 'xl_tot_len' });
     const { agent, asked, run } = agentOf({ opens: [opened(2n)], sessions: [damaged] });
     await run();
     expect(asked).toHaveLength(2);

@@ -1,14 +1,17 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Health, Logger } from '@kube-aurora/process';
 import { absenceOf } from './absence.ts';
-import type { AgentPhases, Door, Session } from './agent-phases.ts';
-import { AgentState, exitCodeOf, type AgentPhase } from './agent-state.ts';
+import type { AgentPhases, Door } from './agent-phases.ts';
+import { exitCodeOf, type AgentPhase } from './agent-situation.ts';
+import { AgentState } from './agent-state.ts';
+import type { AgentEvent } from './agent-table.ts';
 import { segmentStatuses, situationStatus, type SegmentPlace } from './agent-status.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
 import type { OpenedVolume } from './open/open-volume.ts';
 import { openingMessage, openingProgress, type OpeningProgress, type OpeningStep } from './open/opening-steps.ts';
 import { HOME_GROUP } from './placement.ts';
-import { RestartPace, type SessionOutcome } from './restart-pace.ts';
+import { RestartPace } from './restart-pace.ts';
+import type { Session, SessionEnd } from './session/session.ts';
 
 export interface AgentOptions {
   readonly instance: string;
@@ -41,6 +44,11 @@ export class Agent {
   #epoch = 0n;
   #opens = 0;
   #opening: OpeningProgress | undefined;
+  #opened: OpenedVolume | undefined;
+  #openedAtMs = 0;
+  /** The present session, or the last, came to take connections. */
+  #hasStarted = false;
+  #pauseMs = 0;
   /** Said from outside, or seen by this process. */
   #volumeExists: boolean;
   #lastOpenMs: number | undefined;
@@ -124,12 +132,12 @@ export class Agent {
 
   /** Ordered stop: PostgreSQL's last WAL becomes durable first. Waits `quorumWaitMs` for that, no longer. */
   async stop(quorumWaitMs: number): Promise<void> {
-    this.#state.enter({ phase: 'stopping', reason: 'stopping' }, 'stopping');
+    this.#state.on('stop', 'stopping');
     this.#stopping.abort();
     const session = this.#session;
     if (session !== undefined) {
       const late = this.#clock.after(quorumWaitMs, () => {
-        this.#state.enter({ phase: 'stopping', reason: 'noQuorum' }, 'storage did not take the shutdown checkpoint in time');
+        this.#state.on('noQuorum', 'storage did not take the shutdown checkpoint in time');
         this.#logger.error(
           { quorumWaitMs },
           'storage has no quorum for the shutdown checkpoint; stopping without it (nothing acknowledged is lost)',
@@ -143,104 +151,162 @@ export class Agent {
     await this.#door.close();
   }
 
+  /** Does the work of the step that the table says, until that is none. */
   async #loop(metrics: AgentMetrics): Promise<void> {
     const strays = this.#phases.clear();
     if (strays.length > 0) this.#logger.warn({ pids: strays }, 'killed the PostgreSQL that an earlier agent left');
     this.#door.take();
-    const { signal } = this.#stopping;
-    while (!signal.aborted) {
-      const startedAt = this.#clock.now();
-      const opened = await this.#open(metrics);
-      if (opened === undefined) return;
-      let pauseMs: number;
-      if (opened.kind === 'bootstrap') {
-        const made = await this.#bootstrap(opened.epoch);
-        if (made) this.#volumeExists = true;
-        pauseMs = made ? 0 : this.#pace.afterBootstrap();
-      } else {
-        this.#volumeExists = true;
-        const end = await this.#runSession(opened, startedAt, metrics);
-        if (end === 'fenced' || signal.aborted) return;
-        pauseMs = this.#pace.afterSession(end, this.#clock.now() - startedAt);
+    for (;;) {
+      switch (this.#state.step) {
+        case 'asking':
+          await this.#open(metrics);
+          break;
+        case 'bootstrapping':
+          await this.#bootstrap();
+          break;
+        case 'starting':
+          await this.#startSession(metrics);
+          break;
+        case 'running':
+          await this.#sessionEnds();
+          break;
+        case 'pausing':
+          if (this.#pauseMs > 0) await this.#clock.sleep(this.#pauseMs, this.#stopping.signal);
+          this.#state.on('resumed');
+          break;
+        case 'fenced':
+          return;
+        case 'stopping':
+        case 'stoppingFenced':
+          if (this.#session !== undefined) await this.#sessionEnds();
+          return;
       }
-      if (pauseMs > 0) await this.#clock.sleep(pauseMs, signal);
     }
   }
 
-  /** Undefined when it was stopped or is fenced. */
-  async #open(metrics: AgentMetrics): Promise<OpenedVolume | { readonly kind: 'bootstrap'; readonly epoch: bigint } | undefined> {
-    this.#enterStep('volume', 'waitingForStorage');
+  async #open(metrics: AgentMetrics): Promise<void> {
+    this.#openedAtMs = this.#clock.now();
+    this.#step('volume');
     const opened = await this.#phases.open({
       heldEpoch: this.#heldEpoch,
       volumeExists: this.#volumeExists,
       signal: this.#stopping.signal,
       onWaiting: (reason) => {
-        if (reason !== '') this.#state.enter({ phase: 'opening', reason: 'waitingForStorage' }, `waiting for storage: ${reason}`);
+        if (reason !== '') this.#state.on('progress', `waiting for storage: ${reason}`);
       },
     });
     metrics.opens.inc({ outcome: opened.kind });
-    if (opened.kind === 'stopped') return undefined;
-    if (opened.kind === 'overtaken') {
-      this.#fenced('another writer opened the volume while we did');
-      return undefined;
+    if (opened.kind === 'opened' || opened.kind === 'bootstrap') {
+      // From here on a higher epoch than ours can only be another writer's.
+      this.#heldEpoch = opened.epoch;
+      this.#epoch = opened.epoch;
     }
-    // From here on a higher epoch than ours can only be another writer's.
-    this.#heldEpoch = opened.epoch;
-    this.#epoch = opened.epoch;
-    return opened;
+    switch (opened.kind) {
+      case 'opened':
+        this.#volumeExists = true;
+        this.#opened = opened;
+        this.#state.on('opened');
+        break;
+      case 'bootstrap':
+        this.#state.on('absent');
+        break;
+      case 'overtaken':
+        this.#fenced('another writer opened the volume while we did');
+        break;
+      case 'stopped':
+        this.#state.on('stopped', 'stopping');
+        break;
+    }
   }
 
-  #bootstrap(epoch: bigint): Promise<boolean> {
-    return this.#phases.bootstrap({
-      epoch,
+  async #bootstrap(): Promise<void> {
+    const made = await this.#phases.bootstrap({
+      epoch: this.#epoch,
       signal: this.#stopping.signal,
-      onTrying: () => this.#state.enter({ phase: 'bootstrapping', reason: 'none' }, 'making a new volume'),
-      onRefused: (why) => this.#state.enter({ phase: 'bootstrapping', reason: 'initdbRefused' }, why),
+      onTrying: () => this.#state.on('progress', 'making a new volume'),
+      onRefused: (why) => this.#state.on('refused', why),
     });
+    if (made) {
+      this.#volumeExists = true;
+      this.#state.on('made');
+    } else {
+      this.#pauseMs = this.#pace.afterBootstrap();
+      this.#state.on('notMade', 'storage did not take the new volume; trying again');
+    }
   }
 
-  async #runSession(opened: OpenedVolume, startedAt: number, metrics: AgentMetrics): Promise<'fenced' | SessionOutcome> {
-    const openedMs = this.#clock.now() - startedAt;
-    const { signal } = this.#stopping;
+  async #startSession(metrics: AgentMetrics): Promise<void> {
+    const opened = this.#opened;
+    if (opened === undefined) throw new Error('a session without a volume');
+    const openedMs = this.#clock.now() - this.#openedAtMs;
     const session = this.#phases.session({
       opened,
       metrics,
-      onStep: (step) => this.#enterStep(step, 'startingPostgres'),
+      onStep: (step) => this.#step(step),
       freePort: () => this.#door.release(),
     });
     this.#session = session;
     this.#opens++;
+    this.#hasStarted = false;
     await session.start();
-    const started = session.ready;
-    if (started && !signal.aborted) {
-      this.#state.enter({ phase: 'running', reason: 'none' }, 'running');
-      this.#lastOpenMs = Math.round(this.#clock.now() - startedAt);
-      metrics.openSeconds.observe(this.#lastOpenMs / 1000);
-      this.#logger.info({ epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs }, 'writer is running');
+    if (!session.ready) {
+      await this.#sessionEnds();
+      return;
     }
-    if (signal.aborted) void session.stop();
-    const end = await session.ended;
-    this.#door.take();
-    this.#session = undefined;
-    if (end.kind === 'fenced') {
-      this.#fenced(end.message);
-      return 'fenced';
-    }
-    if (end.kind === 'failed' && !signal.aborted) this.#state.failed(end.reason, end.message);
-    if (end.kind === 'restarting') {
-      this.#state.enter({ phase: 'opening', reason: 'startingPostgres' }, `restarting PostgreSQL: ${end.why}`);
-      return 'restarting';
-    }
-    return started ? 'ended' : 'not-started';
+    this.#hasStarted = true;
+    this.#state.on('ready', 'running');
+    this.#lastOpenMs = Math.round(this.#clock.now() - this.#openedAtMs);
+    metrics.openSeconds.observe(this.#lastOpenMs / 1000);
+    this.#logger.info({ epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs }, 'writer is running');
   }
 
-  #enterStep(step: OpeningStep, reason: 'waitingForStorage' | 'startingPostgres'): void {
+  /** Waits for it. */
+  async #sessionEnds(): Promise<void> {
+    const end = await this.#session?.ended;
+    if (end === undefined) throw new Error('no session to wait for');
+    this.#session = undefined;
+    this.#door.take();
+    const livedMs = this.#clock.now() - this.#openedAtMs;
+    if (end.kind === 'restarting') this.#pauseMs = this.#pace.afterSession('restarting', livedMs);
+    else this.#pauseMs = this.#pace.afterSession(this.#hasStarted ? 'ended' : 'not-started', livedMs);
+    if (end.kind === 'fenced') this.#fenced(end.message);
+    else this.#state.on(eventOf(end), messageOf(end));
+  }
+
+  #step(step: OpeningStep): void {
     this.#opening = openingProgress(step, this.#clock.wallTime());
-    this.#state.enter({ phase: 'opening', reason }, openingMessage(this.#opening));
+    this.#state.on('progress', openingMessage(this.#opening));
   }
 
   #fenced(message: string): void {
-    this.#state.enter({ phase: 'fenced', reason: 'fenced' }, message);
+    this.#state.on('fenced', message);
     this.#logger.fatal({ epoch: this.#epoch, reason: message }, 'fenced: another writer owns the volume; this one stays down');
+  }
+}
+
+/** What the end of a session is to the agent. */
+function eventOf(end: SessionEnd): AgentEvent {
+  switch (end.kind) {
+    case 'failed':
+      return end.reason;
+    case 'damaged':
+      return 'damagedWal';
+    case 'fenced':
+    case 'restarting':
+    case 'stopped':
+      return end.kind;
+  }
+}
+
+function messageOf(end: SessionEnd): string {
+  switch (end.kind) {
+    case 'failed':
+    case 'damaged':
+    case 'fenced':
+      return end.message;
+    case 'restarting':
+      return `restarting PostgreSQL: ${end.why}`;
+    case 'stopped':
+      return 'stopping';
   }
 }

@@ -7,7 +7,7 @@ import { Agent } from './agent.ts';
 import { writerPhases } from './agent-phases.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
-import { preparePostgresPlace } from './postgres-place.ts';
+import { preparePostgresPaths } from './postgres-paths.ts';
 import { SUPERUSER } from './postgres/local-client.ts';
 import { RolePasswords } from './postgres/role-passwords.ts';
 import { connectSegments } from './segments.ts';
@@ -29,9 +29,9 @@ await runMain(logger, async () => {
   const registry = new Registry();
   collectProcessMetrics(registry);
   const segments = connectSegments(config.storage, PLAIN_TEXT);
-  const place = await preparePostgresPlace(config.dataDir, process.env);
+  const paths = await preparePostgresPaths(config.dataDir, process.env);
   const clock = systemClock();
-  const { installation, account, trialDir } = place;
+  const { installation, account, trialDir } = paths;
   // The container's limit where there is one.
   const memoryBytes = Math.min(process.constrainedMemory() || Infinity, totalmem());
   const settings = new PostgresSettings({
@@ -49,7 +49,7 @@ await runMain(logger, async () => {
     logger,
   });
   const { instance, volumeExists } = config;
-  const phases = writerPhases({ config, place, segments, settings, passwords, clock, logger });
+  const phases = writerPhases({ config, paths, segments, settings, passwords, clock, logger });
   const agent = new Agent({ instance, volumeExists, segments, phases, settings, passwords, clock, logger });
   const metrics = createMetrics(registry, agent.gauges);
   const shutdown = new Shutdown(logger);

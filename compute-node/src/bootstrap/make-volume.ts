@@ -1,6 +1,6 @@
 import { Backoff, type Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import type { PostgresPlace } from '../postgres-place.ts';
+import type { PostgresPaths } from '../postgres-paths.ts';
 import { BaseImageError } from '../postgres/base-image.ts';
 import { createInitialVolume, InitdbError, type InitialVolume } from '../postgres/initdb.ts';
 import { InitialSqlError, type Application } from '../postgres/initial-database.ts';
@@ -13,7 +13,7 @@ const LOOK_EVERY_MS = 1000;
 const RETRY_MAX_MS = 60_000;
 
 export interface MakeVolumeOptions {
-  readonly place: PostgresPlace;
+  readonly paths: PostgresPaths;
   readonly application: Application;
   /** Of initdb.json and of the statements that it refers to. */
   readonly settingsDir: string | undefined;
@@ -32,7 +32,7 @@ export interface MakeVolumeOptions {
  * options change, and ever more seldom without; the volume's epoch is not touched by that. Undefined when stopped.
  */
 export async function makeVolume(options: MakeVolumeOptions): Promise<InitialVolume | undefined> {
-  const { place, application, settingsDir, sqlDir, settings, clock, logger, signal } = options;
+  const { paths, application, settingsDir, sqlDir, settings, clock, logger, signal } = options;
   const backoff = new Backoff(2000, RETRY_MAX_MS, () => clock.random());
   while (!signal.aborted) {
     const before = await textOf(settingsDir, 'initdb.json');
@@ -40,7 +40,7 @@ export async function makeVolume(options: MakeVolumeOptions): Promise<InitialVol
     try {
       const initdb = await readInitdbOptions(settingsDir, sqlDir);
       const { parameters } = await settings.choose();
-      const { installation, account, scratchDir } = place;
+      const { installation, account, scratchDir } = paths;
       return await createInitialVolume({ installation, account, scratchDir, application, initdb, parameters, logger });
     } catch (error) {
       if (!isRefusal(error)) throw error;

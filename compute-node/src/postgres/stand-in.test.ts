@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { absenceOf } from '../absence.ts';
-import type { AgentSituation } from '../agent-state.ts';
+import type { AgentSituation } from '../agent-situation.ts';
 import { StandIn } from './stand-in.ts';
 
 let situation: AgentSituation;

@@ -63,6 +63,7 @@ export const AGENT_REASONS = [
   'startingPostgres',
   'postgresFailed',
   'settingsRefused',
+  'imageFailed',
   'damagedWal',
   'noQuorum',
   'fenced',

@@ -6,7 +6,7 @@ import { postgresInstallation, type Installation } from './postgres/installation
 import { makeRunDirectory, removeAbandonedRunDirectories } from './postgres/run-directory.ts';
 
 /** Where PostgreSQL's programs and files are on this machine. */
-export interface PostgresPlace {
+export interface PostgresPaths {
   readonly installation: Installation;
   /** Undefined: PostgreSQL runs as we do. */
   readonly account: Account | undefined;
@@ -22,7 +22,7 @@ export interface PostgresPlace {
 }
 
 /** Prepares the scratch directory `dir`. Images carry the shim ready made; elsewhere it is compiled when its sources changed. */
-export async function preparePostgresPlace(dir: string, env: NodeJS.ProcessEnv): Promise<PostgresPlace> {
+export async function preparePostgresPaths(dir: string, env: NodeJS.ProcessEnv): Promise<PostgresPaths> {
   const account = postgresAccount();
   mkdirSync(dir, { recursive: true });
   // PostgreSQL's account has to pass through, no more.

@@ -1,0 +1,57 @@
+import type { FlushOutcome } from '../flush-outcome.ts';
+import type { ComputeImage } from '../open/compute-image.ts';
+import type { FirstBatch } from '../open/first-batch.ts';
+import type { OpeningStep } from '../open/opening-steps.ts';
+import type { PageRange } from '../read-path/page-reader.ts';
+import type { WalSource } from '../write-path/write-path.ts';
+
+/** Why PostgreSQL is not up although the volume was opened. */
+export type StartFailure =
+  /** PostgreSQL did not start, or ended by itself. */
+  | 'postgresFailed'
+  /** PostgreSQL refuses its settings: the same settings fail again. */
+  | 'settingsRefused'
+  /** No segment gave what PostgreSQL starts from. */
+  | 'imageFailed';
+
+/** What a database starts from: the volume at X, and the first redo after it. */
+export interface StartPoint {
+  /** As of the first batch's end. */
+  readonly image: ComputeImage;
+  readonly first: FirstBatch;
+}
+
+/** What a database asks of the volume while it runs. */
+export interface VolumeAccess {
+  flush(writtenLsn: bigint): Promise<FlushOutcome>;
+  /** Pages as of `lsn` or later. Rejects when `signal` aborts, or when this compute is fenced or stopped. */
+  readPages(range: PageRange, lsn: bigint, signal?: AbortSignal): Promise<Buffer>;
+}
+
+/** What a database tells its session while it runs. */
+export interface DatabaseEvents {
+  readonly onStep: (step: OpeningStep) => void;
+  /** It ended by itself. */
+  readonly onExited: (reason: StartFailure, message: string) => void;
+  readonly onHung: (message: string) => void;
+  /** It wants to be ended in order and started again. */
+  readonly onRestartWanted: (why: string) => void;
+}
+
+/**
+ * What runs on an opened volume: PostgreSQL in an agent, a load in the simulation. A session calls `prepare`, then `start`,
+ * each at most once, and `kill` always, at any time, also while one of them is under way.
+ */
+export interface Database {
+  /** Lays down what it starts from, and gives the WAL that it will write. Nothing of it runs when this resolves. */
+  prepare(start: StartPoint, signal: AbortSignal): Promise<WalSource>;
+  /** Starts it. Resolves once it takes connections, or when it was ended meanwhile; rejects when it does not come up. */
+  start(start: StartPoint, volume: VolumeAccess, events: DatabaseEvents): Promise<void>;
+  /** Ends it in order: its last WAL is made durable. Starts nothing any more. */
+  shutDown(): Promise<void>;
+  /** Ends it at once. Nothing of it runs when this resolves, and nothing of it will. */
+  kill(): Promise<void>;
+  /** Does it take connections? Asks it, for a bounded time. */
+  answers(): Promise<boolean>;
+  readonly pid: number | undefined;
+}

@@ -1,0 +1,60 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { silentLogger } from '@kube-aurora/process';
+import type { FlushOutcome } from '../flush-outcome.ts';
+import { encodeRequest, RESPONSE_BYTES, STATUS } from '../postgres/shim-protocol.ts';
+import { serveShim, type ShimAccess } from './serve-shim.ts';
+
+let runDir: string;
+let shim: ShimAccess | undefined;
+beforeEach(() => {
+  runDir = mkdtempSync('/tmp/aurora-shim-');
+  writeFileSync(join(runDir, 'built.so'), 'the shim');
+});
+afterEach(async () => {
+  await shim?.close();
+  shim = undefined;
+  rmSync(runDir, { recursive: true });
+});
+
+async function serve(outcome: FlushOutcome, shimLibrary = join(runDir, 'built.so')): Promise<ShimAccess> {
+  const paths = { shimSocket: join(runDir, 'agent.sock'), shimLibrary, runDir, account: undefined };
+  const readPages = (): Promise<Buffer> => Promise.reject(new Error('not read'));
+  shim = await serveShim(paths, { flush: () => Promise.resolve(outcome), readPages }, silentLogger());
+  return shim;
+}
+
+async function answerTo(request: Buffer): Promise<Buffer> {
+  const socket = connect(join(runDir, 'agent.sock'));
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  socket.on('data', resolve);
+  socket.on('error', reject);
+  socket.write(request);
+  try {
+    return await promise;
+  } finally {
+    socket.destroy();
+  }
+}
+
+it.each(['durable', 'fenced', 'damaged', 'stopped'] as const)('a flush that ends %s reaches the shim as just that', async (kind) => {
+  const { token } = await serve(kind === 'durable' ? { kind, durableLsn: 300n } : { kind });
+  const answer = await answerTo(encodeRequest({ operation: 'flush', id: 5, token, writtenLsn: 300n, dirtyLsn: 200n }));
+  expect(answer).toHaveLength(RESPONSE_BYTES);
+  expect(answer.readUInt32LE(8)).toBe(STATUS[kind]);
+  expect(answer.readBigUInt64LE(16)).toBe(kind === 'durable' ? 300n : 0n);
+});
+
+it('the library stands whole beside the socket, and may be loaded by another account', async () => {
+  writeFileSync(join(runDir, 'libaurora_shim.so'), 'an old one');
+  const { library } = await serve({ kind: 'stopped' });
+  expect(readFileSync(library, 'utf8')).toBe('the shim');
+  expect(statSync(library).mode & 0o777).toBe(0o755);
+});
+
+it('without a library nothing is left listening', async () => {
+  await expect(serve({ kind: 'stopped' }, join(runDir, 'none.so'))).rejects.toThrow(/ENOENT/);
+  await expect(answerTo(Buffer.alloc(1))).rejects.toThrow(/ENOENT|ECONNREFUSED/);
+});

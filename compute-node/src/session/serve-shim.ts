@@ -1,0 +1,47 @@
+import { chmod, copyFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '@kube-aurora/process';
+import { ShimServer } from '../postgres/shim-server.ts';
+import type { PostgresPaths } from '../postgres-paths.ts';
+import type { VolumeAccess } from './database.ts';
+
+/** The shim's side of one PostgreSQL start, ready before PostgreSQL is. */
+export interface ShimAccess {
+  /** The library to preload. */
+  readonly library: string;
+  /** Secret of this start. */
+  readonly token: bigint;
+  /** Ends every connection. Gives how many flushes were answered with anything but 'durable'. */
+  close(): Promise<number>;
+}
+
+/** Answers the shims of one PostgreSQL start from the volume, and puts the library where PostgreSQL may load it. */
+export async function serveShim(
+  { shimSocket, shimLibrary, runDir, account }: Pick<PostgresPaths, 'shimSocket' | 'shimLibrary' | 'runDir' | 'account'>,
+  volume: VolumeAccess,
+  logger: Logger,
+): Promise<ShimAccess> {
+  const server = new ShimServer(
+    shimSocket,
+    {
+      flush: ({ writtenLsn }) => volume.flush(writtenLsn),
+      readPages: (request, signal) => volume.readPages(request, request.lsn, signal),
+    },
+    {
+      owner: account,
+      onError: (error, request) => logger.warn({ err: error, operation: request?.operation }, 'a request of PostgreSQL failed'),
+    },
+  );
+  await server.listen();
+  const library = join(runDir, 'libaurora_shim.so');
+  try {
+    // Written anew and renamed: a PostgreSQL that is still ending may have the old one mapped.
+    await copyFile(shimLibrary, `${library}.new`);
+    await chmod(`${library}.new`, 0o755);
+    await rename(`${library}.new`, library);
+  } catch (error) {
+    await server.close();
+    throw error;
+  }
+  return { library, token: server.token, close: () => server.close() };
+}

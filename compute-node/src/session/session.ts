@@ -1,0 +1,31 @@
+import type { VolumeView } from '../read-path/volume-view.ts';
+import type { StartFailure } from './database.ts';
+import type { WriteCounters } from './volume-driver.ts';
+
+/** Why an epoch of ours ended. */
+export type SessionEnd =
+  | { readonly kind: 'fenced'; readonly message: string }
+  /** The local WAL was not what PostgreSQL said it wrote. The volume is sound. */
+  | { readonly kind: 'damaged'; readonly message: string }
+  | { readonly kind: 'stopped' }
+  /** In order, to be started again with other settings. */
+  | { readonly kind: 'restarting'; readonly why: string }
+  | { readonly kind: 'failed'; readonly reason: StartFailure; readonly message: string };
+
+/** One epoch of a compute, as the agent sees it. */
+export interface Session {
+  /** Settles once, when this epoch is over; PostgreSQL is dead by then. */
+  readonly ended: Promise<SessionEnd>;
+  /** PostgreSQL takes connections. */
+  readonly ready: boolean;
+  readonly postgresPid: number | undefined;
+  readonly volume: VolumeView;
+  /** Undefined for a compute that only reads. */
+  readonly writePath: WriteCounters | undefined;
+  /** Never rejects: failures end the session. */
+  start(): Promise<void>;
+  /** Does PostgreSQL take connections? Asks it, for a bounded time. */
+  answers(): Promise<boolean>;
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+}

@@ -1,0 +1,54 @@
+import type { Clock } from '@kube-aurora/clock';
+import type { Logger } from '@kube-aurora/process';
+import type { OpenedVolume } from '../open/open-volume.ts';
+import type { Placement } from '../placement.ts';
+import { PageReader, type PageReaderOptions } from '../read-path/page-reader.ts';
+import type { VolumeView } from '../read-path/volume-view.ts';
+import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
+import { WritePath, type WritePathOptions } from '../write-path/write-path.ts';
+
+/** What ends an epoch from the volume's side. */
+export interface VolumeDriverEvents {
+  /** Another writer owns the volume. */
+  readonly onFenced: (message: string) => void;
+  readonly onDamagedWal: (error: Error) => void;
+}
+
+/** Both ways to the volume in one epoch. */
+export interface VolumeDriver {
+  readonly writePath: Pick<WritePath, 'start' | 'stop' | 'appendFirst' | 'follow' | 'flush'> & VolumeView & WriteCounters;
+  readonly pageReader: Pick<PageReader, 'read' | 'stop'>;
+}
+
+/** What the status and the metrics read of a write path. */
+export type WriteCounters = Pick<WritePath, 'sentLsn' | 'oldestFlushMs' | 'ringBytes' | 'waitingFlushes' | 'segment'>;
+
+export interface VolumeDriverOptions extends Pick<PageReaderOptions, 'onRead' | 'onError'>, Pick<WritePathOptions, 'onFlushed'> {
+  readonly segments: readonly SegmentEndpoint[];
+  readonly identity: WriterIdentity;
+  readonly opened: OpenedVolume;
+  readonly placement: Placement;
+  readonly ringBytesMax: number;
+  readonly zone: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The driver of an opened volume. Page reads under way hold the write path's read floor down. */
+export function volumeDriver(
+  options: VolumeDriverOptions,
+  events: VolumeDriverEvents,
+): { readonly writePath: WritePath; readonly pageReader: PageReader } {
+  const { opened } = options;
+  const writePath: WritePath = new WritePath({
+    ...options,
+    ...events,
+    epoch: opened.epoch,
+    history: opened.history,
+    startLsn: opened.startLsn,
+    previousEpoch: opened.previousEpoch,
+    oldestRead: () => pageReader.oldestRead(),
+  });
+  const pageReader = new PageReader({ ...options, ...events, epoch: opened.epoch, volume: writePath });
+  return { writePath, pageReader };
+}
