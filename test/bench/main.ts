@@ -8,11 +8,9 @@
  * on how busy the machine is as times do; `--only ours,alone,quorum` leaves systems out.
  */
 import { parseArgs } from 'node:util';
-import { Cluster } from '../e2e/cluster-harness.ts';
-import { clusterTarget, initialise, requirePgbench, tpcb } from './pgbench.ts';
-import { stockAlone, stockQuorum, type Peer } from './peers.ts';
-import { settled } from './cluster-usage.ts';
-import { cpuSeconds, machineLoad, residentMib, treeCpuSeconds } from './process-usage.ts';
+import { initialise, requirePgbench, tpcb } from './pgbench.ts';
+import { machineLoad } from './process-usage.ts';
+import { chosenSystems, type CpuReading } from './systems.ts';
 import { markdownTable, print, shown } from './table.ts';
 
 const { values } = parseArgs({
@@ -29,64 +27,7 @@ const seconds = Number(values.seconds);
 const scale = Number(values.scale);
 const clientCounts = values.clients.split(',').map(Number);
 
-/** CPU seconds so far of each part of a system, by the part's name. */
-type CpuReading = ReadonlyMap<string, number>;
-
-const sum = (figures: readonly number[]): number => figures.reduce((total, each) => total + each, 0);
-
-/** Single parts, the mean of the copies, and all together. */
-function reading(copiesName: string, copies: readonly number[], parts: readonly (readonly [string, number])[]): CpuReading {
-  const all = sum(copies) + sum(parts.map(([, seconds]) => seconds));
-  return new Map([...parts, ...(copies.length > 0 ? [[copiesName, sum(copies) / copies.length] as const] : []), ['all', all]]);
-}
-
-interface Measured extends Pick<Peer, 'target' | 'stop'> {
-  memoryMib?(): number;
-  /** Waits until what filling the tables left to be done in the background is done. */
-  settle(): Promise<void>;
-  cpu(): Promise<CpuReading>;
-}
-
-async function ours(): Promise<Measured> {
-  const cluster = await Cluster.start({ pgParameters: { shared_buffers: '256MB', max_connections: '100' }, readyWithinMs: 120_000 });
-  const processes = [cluster.writer, ...cluster.daemons];
-  return {
-    target: clusterTarget(cluster),
-    settle: () => settled(cluster),
-    stop: () => cluster.destroy(),
-    memoryMib: () => processes.reduce((sum, { pid }) => sum + (pid === undefined ? 0 : residentMib(pid)), 0),
-    cpu: async () => {
-      const postgres = (await cluster.writer.status())?.postgres.pid;
-      return reading(
-        'each of six daemons',
-        cluster.daemons.map(({ pid }) => cpuSeconds(pid ?? 0)),
-        [
-          ['PostgreSQL', postgres === undefined ? Number.NaN : treeCpuSeconds(postgres)],
-          ['agent', cpuSeconds(cluster.writer.pid ?? 0)],
-        ],
-      );
-    },
-  };
-}
-
-/** A stock system: the server that is asked, and its standbys. */
-function stock(start: () => Promise<Peer>): () => Promise<Measured> {
-  return async () => {
-    const peer = await start();
-    const cpu = (): Promise<CpuReading> =>
-      Promise.resolve(
-        reading(`each of ${peer.standbyPids.length} standbys`, peer.standbyPids.map(treeCpuSeconds), [
-          ['PostgreSQL', treeCpuSeconds(peer.primaryPid)],
-        ]),
-      );
-    return { ...peer, cpu, settle: () => Promise.resolve() };
-  };
-}
-
-const SYSTEMS: Readonly<Record<string, () => Promise<Measured>>> = { ours, alone: stock(stockAlone), quorum: stock(stockQuorum) };
-
-const only = values.only?.split(',') ?? Object.keys(SYSTEMS);
-for (const key of only) if (SYSTEMS[key] === undefined) throw new RangeError(`--only takes ${Object.keys(SYSTEMS).join(', ')}, not ${key}`);
+const systems = chosenSystems(values.only);
 
 print(await requirePgbench());
 print(`scale ${scale}, ${seconds} s each, ${clientCounts.join(' / ')} clients; at the start ${machineLoad()}\n`);
@@ -103,8 +44,7 @@ function addCpuRows(name: string, readings: readonly { before: CpuReading; after
   }
 }
 
-for (const [key, start] of Object.entries(SYSTEMS)) {
-  if (!only.includes(key)) continue;
+for (const start of systems) {
   const system = await start();
   const { target } = system;
   try {

@@ -1,0 +1,78 @@
+/** The systems that a benchmark compares in one run: ours, stock PostgreSQL alone, and stock PostgreSQL with quorum standbys. */
+import { Cluster } from '../e2e/cluster-harness.ts';
+import { settled } from './cluster-usage.ts';
+import { stockAlone, stockQuorum, type Peer } from './peers.ts';
+import { clusterTarget, type BenchTarget } from './pgbench.ts';
+import { cpuSeconds, residentMib, treeCpuSeconds } from './process-usage.ts';
+
+/** CPU seconds so far of each part of a system, by the part's name. */
+export type CpuReading = ReadonlyMap<string, number>;
+
+export interface BenchSystem {
+  readonly target: BenchTarget;
+  /** As the superuser, who may read files of the server and make databases. */
+  readonly superuser: BenchTarget;
+  /** Of our Node processes. */
+  memoryMib?(): number;
+  /** Waits until what was done so far has left nothing to be done in the background. */
+  settle(): Promise<void>;
+  cpu(): Promise<CpuReading>;
+  stop(): Promise<void>;
+}
+
+const sum = (figures: readonly number[]): number => figures.reduce((total, each) => total + each, 0);
+
+/** Single parts, the mean of the copies, and all together. */
+function reading(copiesName: string, copies: readonly number[], parts: readonly (readonly [string, number])[]): CpuReading {
+  const all = sum(copies) + sum(parts.map(([, seconds]) => seconds));
+  return new Map([...parts, ...(copies.length > 0 ? [[copiesName, sum(copies) / copies.length] as const] : []), ['all', all]]);
+}
+
+async function ours(): Promise<BenchSystem> {
+  const cluster = await Cluster.start({ pgParameters: { shared_buffers: '256MB', max_connections: '100' }, readyWithinMs: 120_000 });
+  const processes = [cluster.writer, ...cluster.daemons];
+  const target = clusterTarget(cluster);
+  return {
+    target,
+    superuser: { ...target, user: 'postgres', database: 'postgres' },
+    settle: () => settled(cluster),
+    stop: () => cluster.destroy(),
+    memoryMib: () => sum(processes.map(({ pid }) => (pid === undefined ? 0 : residentMib(pid)))),
+    cpu: async () => {
+      const postgres = (await cluster.writer.status())?.postgres.pid;
+      return reading(
+        'each of six daemons',
+        cluster.daemons.map(({ pid }) => cpuSeconds(pid ?? 0)),
+        [
+          ['PostgreSQL', postgres === undefined ? Number.NaN : treeCpuSeconds(postgres)],
+          ['agent', cpuSeconds(cluster.writer.pid ?? 0)],
+        ],
+      );
+    },
+  };
+}
+
+/** A stock system: the server that is asked, and its standbys. */
+function stock(start: () => Promise<Peer>): () => Promise<BenchSystem> {
+  return async () => {
+    const peer = await start();
+    const cpu = (): Promise<CpuReading> =>
+      Promise.resolve(
+        reading(`each of ${peer.standbyPids.length} standbys`, peer.standbyPids.map(treeCpuSeconds), [
+          ['PostgreSQL', treeCpuSeconds(peer.primaryPid)],
+        ]),
+      );
+    return { ...peer, superuser: peer.target, cpu, settle: () => Promise.resolve() };
+  };
+}
+
+const SYSTEMS: Readonly<Record<string, () => Promise<BenchSystem>>> = { ours, alone: stock(stockAlone), quorum: stock(stockQuorum) };
+
+/** How to start those that `only` names (a comma list), or all. Throws RangeError on an unknown one. */
+export function chosenSystems(only: string | undefined): (() => Promise<BenchSystem>)[] {
+  return (only?.split(',') ?? Object.keys(SYSTEMS)).map((key) => {
+    const start = SYSTEMS[key];
+    if (start === undefined) throw new RangeError(`--only takes ${Object.keys(SYSTEMS).join(', ')}, not ${key}`);
+    return start;
+  });
+}
