@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startTicks } from './kubelet/process-table.ts';
+import { processMark } from '@kube-aurora/process';
 import { eventually, runKubectl } from './testing/cluster.ts';
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
@@ -82,13 +82,13 @@ describe('a local-kube that was killed', () => {
     // Twice: what the second one reads was written behind the first one's end.
     for (const round of [1, 2]) {
       await kill();
-      expect(startTicks(first) !== undefined || round > 1).toBe(true);
+      expect(processMark(first) !== undefined || round > 1).toBe(true);
       await start();
       expect(readFileSync(path.join(directory, 'kubeconfig'), 'utf8')).toBe(config);
       await eventually(async () => expect(readFileSync(await fileOfClaim('starts'), 'utf8')).toBe('x'.repeat(round + 1)));
       await kubectl(`create configmap round-${round}`);
     }
-    expect([startTicks(first), startTicks(container)]).toEqual([undefined, undefined]);
+    expect([processMark(first), processMark(container)]).toEqual([undefined, undefined]);
     expect(await kubectl('get cm round-1 round-2 -o name')).toBe('configmap/round-1\nconfigmap/round-2\n');
     expect(await kubectl('get pod leaves -o jsonpath={.status.containerStatuses[0].lastState.terminated.message}')).toBe(
       'local-kube was restarted',
@@ -98,10 +98,10 @@ describe('a local-kube that was killed', () => {
   it('leaves nothing running of a pod that is deleted', async () => {
     const stray = await eventually(async () => {
       const pid = Number(readFileSync(await fileOfClaim('stray-pid'), 'utf8'));
-      expect(startTicks(pid)).toBeDefined();
+      expect(processMark(pid)).toBeDefined();
       return pid;
     });
     await kubectl('delete pod leaves --timeout=20s');
-    await eventually(() => expect(startTicks(stray)).toBeUndefined());
+    await eventually(() => expect(processMark(stray)).toBeUndefined());
   });
 });

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, rmSync, existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { Logger } from '@kube-aurora/process';
+import { isRunning, processMark, type Logger, type ProcessMark } from '@kube-aurora/process';
 import { loadOrMakeIdentity, writeKubeconfig } from './api/certificates.ts';
 import { Registry } from './api/registry.ts';
 import { serveApi } from './api/server.ts';
@@ -19,7 +19,6 @@ import { runVolumes } from './controllers/volumes.ts';
 import type { ImageMap } from './kubelet/image-map.ts';
 import { Kubelet } from './kubelet/kubelet.ts';
 import { logHandler } from './kubelet/logs.ts';
-import { startTicks } from './kubelet/process-table.ts';
 import { API_SERVICE_PORT, apiServiceAddress, chooseNetwork } from './network/network.ts';
 import { runDnsTable } from './services/dns-table.ts';
 import { runProxies } from './services/proxy.ts';
@@ -192,16 +191,16 @@ function serveOwnService(registry: Registry, port: number, clusterIP: string): v
 }
 
 /**
- * One local-kube a data directory: the file names the process and when it started, so that a stale one is told apart.
+ * One local-kube a data directory: the file names the process and when it started, so that a stale one is recognised.
  */
 function lock(file: string): () => void {
   if (existsSync(file)) {
-    const { pid, ticks } = JSON.parse(readFileSync(file, 'utf8')) as { pid: number; ticks: string };
-    if (startTicks(pid) === ticks)
+    const mark = JSON.parse(readFileSync(file, 'utf8')) as ProcessMark;
+    if (isRunning(mark))
       throw new AlreadyRunningError(
-        `another local-kube (process ${pid}) works in ${path.dirname(file)}; stop it, or give another --data-dir`,
+        `another local-kube (process ${mark.pid}) works in ${path.dirname(file)}; stop it, or give another --data-dir`,
       );
   }
-  writeWhole(file, JSON.stringify({ pid: process.pid, ticks: startTicks(process.pid) }));
+  writeWhole(file, JSON.stringify(processMark(process.pid)));
   return () => rmSync(file, { force: true });
 }

@@ -1,35 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, realpathSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { isRunning, processMark, statFields, type ProcessMark } from '@kube-aurora/process';
 import { writeWhole } from '../store/whole-file.ts';
-
-/** A process, told from a later one with the same number by when it started. */
-interface ProcessMark {
-  readonly pid: number;
-  readonly startTicks: string;
-}
-
-/**
- * What follows the name in /proc/PID/stat: state, parent, group … (proc(5), fields 3 and on); undefined when it is
- * gone.
- */
-function statFields(pid: number): string[] | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return undefined;
-    throw error;
-  }
-}
-
-/**
- * Clock ticks since boot at which a process started; undefined when it has ended, also when nobody has asked for its
- * exit code yet (a zombie, which stays for ever where process 1 is no init).
- */
-export function startTicks(pid: number): string | undefined {
-  const fields = statFields(pid);
-  return fields?.[0] === 'Z' || fields?.[0] === 'X' ? undefined : fields?.[19];
-}
 
 /** Signals a process group; one that is gone already is fine. */
 export function signalGroup(pid: number, signal: NodeJS.Signals): void {
@@ -58,7 +30,7 @@ function descendants(pid: number): number[] {
 
 /** Signals a process, its group and everything that it started. */
 export function signalTree(pid: number, signal: NodeJS.Signals): void {
-  // Collected first: once their parent is dead they cannot be told any more.
+  // Collected first: once their parent is dead nothing shows whose children they were.
   const below = descendants(pid);
   signalGroup(pid, signal);
   for (const one of below) signalProcess(one, signal);
@@ -76,9 +48,8 @@ export class ProcessTable {
   }
 
   add(pid: number): void {
-    const ticks = startTicks(pid);
-    if (ticks === undefined) return;
-    const mark: ProcessMark = { pid, startTicks: ticks };
+    const mark = processMark(pid);
+    if (mark === undefined) return;
     writeWhole(path.join(this.#directory, String(pid)), JSON.stringify(mark));
   }
 
@@ -97,7 +68,7 @@ export class ProcessTable {
       const file = path.join(this.#directory, name);
       if (/^\d+$/.test(name)) {
         const mark = JSON.parse(readFileSync(file, 'utf8')) as ProcessMark;
-        if (startTicks(mark.pid) === mark.startTicks) {
+        if (isRunning(mark)) {
           signalTree(mark.pid, 'SIGKILL');
           killed += 1;
         }

@@ -1,8 +1,8 @@
 import { describeProblems, validateCluster, type SpecProblem } from '../api/validate.ts';
 import { ANNOTATION, LABEL, segmentZone, storageName } from '../api/names.ts';
-import { byGroup, segmentIds } from '../api/segment-id.ts';
+import { byGroup, segmentIds, type SegmentId } from '../api/segment-id.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
-import { isInitialized, volumeIdentity, type Observed } from '../observed/observed.ts';
+import { isInitialized, segmentHealth, volumeIdentity, type Observed } from '../observed/observed.ts';
 import { sizeProblems } from './growth.ts';
 import { planAccess } from './plan-access.ts';
 import { planClaims } from './plan-claims.ts';
@@ -97,7 +97,14 @@ function emptyDisks(observed: Observed): Obstacle | undefined {
     return !isSilent(report) && report?.state === 'EMPTY';
   }).find((segments) => segments.length >= WRITE_QUORUM);
   if (empty === undefined) return undefined;
-  const message = `${empty.map((segment) => storageName(name, segment)).join(', ')} hold nothing although the volume held a database; put their disks back, or accept the loss with: kubectl annotate ac ${name} ${ANNOTATION.acceptDataLoss}=true`;
+  const list = (segments: readonly SegmentId[]): string => segments.map((segment) => storageName(name, segment)).join(', ');
+  // What is left of the data comes first: the loss is a person's last resort.
+  const full = segmentIds.filter((segment) => {
+    const health = segmentHealth(observed, segment);
+    return health.kind === 'faulty' && health.fault.kind === 'DISK_FULL';
+  });
+  const room = full.length === 0 ? '' : `give the full disks of ${list(full)} room (raise spec.storage.size): their copies are sound; `;
+  const message = `${list(empty)} hold nothing although the volume held a database; ${room}put the lost disks back, or, where nothing can bring them back, accept the loss with: kubectl annotate ac ${name} ${ANNOTATION.acceptDataLoss}=true`;
   return { reason: 'DataLossRisk', message, blocking: true };
 }
 

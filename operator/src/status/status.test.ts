@@ -180,6 +180,23 @@ describe('a full disk', () => {
     expect(status.storage?.segments[1]).toMatchObject({ ready: false, state: 'READY', fault: 'DISK_FULL', message: 'in its own words 1' });
   });
 
+  test('on several: each is named, and what to do is said once', () => {
+    const message = condition(statusOf(faulty(healthy(makeCluster({ status: ran() })), full, 1, 4)), 'StorageRedundant')?.message ?? '';
+    expect(message).toContain(
+      'demo-storage-1 has a full disk (12 MiB free, 64 MiB needed): in its own words 1; demo-storage-4 has a full disk',
+    );
+    expect(message.split('give it room')).toHaveLength(2);
+  });
+
+  test('beside lost disks: room first, accepting the loss last', () => {
+    const observed = faulty(healthy(makeCluster({ status: ran() })), full, 4, 5);
+    const empty = [0, 1, 2, 3].map((index) => [`demo-storage-${index}`, daemonReport(index, { state: 'EMPTY' })] as const);
+    const { phase, message = '' } = statusOf({ ...observed, daemons: new Map([...observed.daemons, ...empty]) });
+    expect(phase).toBe('Blocked');
+    const steps = ['give the full disks of demo-storage-4, demo-storage-5 room', 'put the lost disks back', 'accept the loss'];
+    expect(steps.map((step) => message.indexOf(step)).every((at, index, all) => at > (all[index - 1] ?? 0))).toBe(true);
+  });
+
   test('on a quorum: writes wait and why, reads go on, and no word of deleting', () => {
     const status = statusOf(faulty(healthy(makeCluster({ status: ran() })), full, 0, 1, 2, 3, 4, 5));
     expect(status.phase).toBe('QuorumLost');

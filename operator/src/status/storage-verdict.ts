@@ -109,13 +109,15 @@ function quorumVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict 
 function redundantVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict {
   if (faulty.length === 0 && up === SEGMENTS) return good('all six copies are up, two in each zone');
   const parts = [`${up} of ${SEGMENTS} segments are up`];
+  // Segments with the same advice stand together before it: six full disks are not to be told six times.
+  const byAdvice = new Map<string, string[]>();
   for (const { segment, id, fault, message } of faulty) {
     const sound = groupPeers(segment).filter((peer) => isSegmentSound(observed, peer)).length;
+    const advice = faultAdvice(observed.cluster.metadata.name, segment, fault, sound >= WRITE_QUORUM);
     const words = message === undefined ? '' : `: ${message}`;
-    parts.push(
-      `${id} has ${faultInWords(fault)}${words}; ${faultAdvice(observed.cluster.metadata.name, segment, fault, sound >= WRITE_QUORUM)}`,
-    );
+    byAdvice.set(advice, [...(byAdvice.get(advice) ?? []), `${id} has ${faultInWords(fault)}${words}`]);
   }
+  for (const [advice, segments] of byAdvice) parts.push(...segments, advice);
   if (missing !== '') {
     const hope = begun && comeBackByThemselves(observed) ? '; they catch up by themselves when they are back' : '';
     parts.push(`missing: ${missing}${hope}`);

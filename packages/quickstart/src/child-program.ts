@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { EXIT } from '@kube-aurora/process';
+import { EXIT, isRunning, processMark, type ProcessMark } from '@kube-aurora/process';
 import { HOME, REPOSITORY } from './home.ts';
 import { FRESH, nextStart, type StartHistory } from './restarts.ts';
 
@@ -104,29 +104,13 @@ export class ChildProgram {
   }
 }
 
-/** A process, told from a later one with the same number by when it started (in clock ticks since boot). */
-interface Mark {
-  readonly pid: number;
-  readonly startTicks: string;
-}
-
 const MARKS = path.join(HOME, 'run');
 const markFile = (name: string): string => path.join(MARKS, `${name}.json`);
 
-/** proc(5): field 22 of /proc/PID/stat; undefined when the process is gone, or dead and not asked for its exit code. */
-function startTicks(pid: number): string | undefined {
-  const file = `/proc/${pid}/stat`;
-  if (!existsSync(file)) return undefined;
-  const stat = readFileSync(file, 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return fields[0] === 'Z' ? undefined : fields[19];
-}
-
 function remember(name: string, pid: number): void {
-  const ticks = startTicks(pid);
-  if (ticks === undefined) return;
+  const mark = processMark(pid);
+  if (mark === undefined) return;
   mkdirSync(MARKS, { recursive: true, mode: 0o700 });
-  const mark: Mark = { pid, startTicks: ticks };
   // Aside and renamed: a kill in between leaves no half file.
   writeFileSync(`${markFile(name)}.partial`, JSON.stringify(mark), { mode: 0o600 });
   renameSync(`${markFile(name)}.partial`, markFile(name));
@@ -142,8 +126,9 @@ function forget(name: string): void {
  */
 export async function endOrphan(name: string, graceMs: number): Promise<number | undefined> {
   if (!existsSync(markFile(name))) return undefined;
-  const { pid, startTicks: ticks } = JSON.parse(readFileSync(markFile(name), 'utf8')) as Mark;
-  const alive = (): boolean => startTicks(pid) === ticks;
+  const mark = JSON.parse(readFileSync(markFile(name), 'utf8')) as ProcessMark;
+  const { pid } = mark;
+  const alive = (): boolean => isRunning(mark);
   const found = alive();
   if (found) process.kill(pid, 'SIGTERM');
   const until = performance.now() + graceMs;
