@@ -1,13 +1,24 @@
 import { OPCODE, RMGR } from '@kube-aurora/pg-format';
 import { describe, expect, test } from 'vitest';
-import { RedoError, type TouchedPage } from './contract.ts';
+import { RedoError } from '@kube-aurora/redo-engine';
+import type { TouchedPage } from './contract.ts';
+import { spaceOf } from './page-space.ts';
 import { addItem, getPageLsn, initPage, PAGE_SIZE, PD_ALL_VISIBLE, pageFlags, setPageFlags, setPageLsn } from './page/index.ts';
 import { NATIVE_RMGRS, redo, RMGRS_NEEDING_IMAGES } from './redo.ts';
 import { setVisibilityBits, VM_BLOCKS_PER_PAGE, VM_FORK, visibilityBits } from './rmgr/visibility-map.ts';
 import { madeRecord, packed } from './test-record.ts';
 import { touchedPages } from './touched-pages.ts';
 
-const heapPage: TouchedPage = { spcOid: 1663, dbOid: 5, relNumber: 16384, fork: 0, block: 7, blockIndex: 0, replaces: false };
+const heapPage: TouchedPage = {
+  space: spaceOf(1663, 5, 16384, 0),
+  spcOid: 1663,
+  dbOid: 5,
+  relNumber: 16384,
+  fork: 0,
+  block: 7,
+  blockIndex: 0,
+  replaces: false,
+};
 
 function heapPageWithTuple(): Buffer {
   const page = Buffer.alloc(PAGE_SIZE);

@@ -1,5 +1,6 @@
 import { type BlockRef, recordName, restoreBlockImage, RMGR, type WalRecord } from '@kube-aurora/pg-format';
-import { type Redo, RedoError, type TouchedPage } from './contract.ts';
+import { RedoError } from '@kube-aurora/redo-engine';
+import type { Redo, TouchedPage } from './contract.ts';
 import { formatPage, SLRU_FORK } from './page-key.ts';
 import { getPageLsn, isNewPage, PAGE_SIZE, setPageLsn } from './page/header.ts';
 import { brinMask, brinRedo } from './rmgr/brin.ts';

@@ -1,4 +1,4 @@
-import { type BlockRef, lsn, type WalRecord } from '@kube-aurora/pg-format';
+import { type BlockRef, DB_STATE, lsn, type PgControl, type WalRecord } from '@kube-aurora/pg-format';
 
 /** Records made by hand, for tests of what no real log holds at will: other minor versions, wrap-around, damage. */
 export type MadeRecord = Partial<Omit<WalRecord, 'blocks' | 'lsn' | 'endLsn'>> & {
@@ -45,3 +45,60 @@ export function packed(...numbers: readonly (readonly [1 | 2 | 4 | 8, number])[]
     }),
   );
 }
+
+/** pg_control of a volume that was just made. */
+export const MADE_CONTROL: PgControl = {
+  systemIdentifier: 7n,
+  pgControlVersion: 1800,
+  catalogVersion: 202506291,
+  state: DB_STATE.SHUTDOWNED,
+  time: 0n,
+  checkPoint: lsn(0x100_0028),
+  unloggedLsn: lsn(1000),
+  minRecoveryPoint: lsn(0),
+  minRecoveryPointTimeline: 0,
+  backupStartPoint: lsn(0),
+  backupEndPoint: lsn(0),
+  backupEndRequired: false,
+  walLevel: 1,
+  walLogHints: false,
+  maxConnections: 100,
+  maxWorkerProcesses: 8,
+  maxWalSenders: 10,
+  maxPreparedXacts: 0,
+  maxLocksPerXact: 64,
+  trackCommitTimestamp: false,
+  maxAlign: 8,
+  floatFormat: 1234567,
+  blockBytes: 8192,
+  blocksPerSegmentFile: 131_072,
+  walBlockBytes: 8192,
+  walSegmentBytes: 1 << 24,
+  nameDataLength: 64,
+  indexMaxKeys: 32,
+  toastMaxChunkBytes: 1996,
+  largeObjectBlockBytes: 2048,
+  float8ByValue: true,
+  dataChecksumVersion: 0,
+  defaultCharSignedness: true,
+  checkPointCopy: {
+    redo: lsn(0x100_0028),
+    timeline: 1,
+    prevTimeline: 1,
+    fullPageWrites: false,
+    walLevel: 1,
+    nextXid: 750n,
+    nextOid: 16384,
+    nextMulti: 1,
+    nextMultiOffset: 0,
+    oldestXid: 744,
+    oldestXidDb: 1,
+    oldestMulti: 1,
+    oldestMultiDb: 1,
+    time: 0n,
+    oldestCommitTsXid: 0,
+    newestCommitTsXid: 0,
+    oldestActiveXid: 0,
+  },
+  mockAuthenticationNonce: Buffer.alloc(32, 1),
+};

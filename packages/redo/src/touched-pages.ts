@@ -1,5 +1,6 @@
 import { OPCODE, opcodeOf, RMGR, type WalRecord } from '@kube-aurora/pg-format';
 import type { TouchedPage } from './contract.ts';
+import { spaceOf } from './page-space.ts';
 import { hashChangesBlock } from './rmgr/hash.ts';
 import { cutsVisibilityMapPage, truncatedTo } from './rmgr/smgr.ts';
 import { VM_FORK, visibilityCleared, vmPageOf } from './rmgr/visibility-map.ts';
@@ -25,11 +26,15 @@ export function touchedPages(record: WalRecord, commitTimestamps = false): Touch
   }
   if (rmid === RMGR.SMGR && opcodeOf(rmid, record.info) === OPCODE.SMGR.TRUNCATE && cutsVisibilityMapPage(record)) {
     const { mainData } = record;
+    const spcOid = mainData.readUInt32LE(4);
+    const dbOid = mainData.readUInt32LE(8);
+    const relNumber = mainData.readUInt32LE(12);
     return [
       {
-        spcOid: mainData.readUInt32LE(4),
-        dbOid: mainData.readUInt32LE(8),
-        relNumber: mainData.readUInt32LE(12),
+        space: spaceOf(spcOid, dbOid, relNumber, VM_FORK),
+        spcOid,
+        dbOid,
+        relNumber,
         fork: VM_FORK,
         block: vmPageOf(truncatedTo(record)),
         blockIndex: undefined,
@@ -53,6 +58,7 @@ function touchedByBlocks(record: WalRecord): TouchedPage[] {
     if (!restored && rmid === RMGR.HASH && !hashChangesBlock(record, block.id)) continue;
     if (block.fork === VM_FORK) namesVisibilityMap = true;
     touched.push({
+      space: spaceOf(block.spcOid, block.dbOid, block.relNumber, block.fork),
       spcOid: block.spcOid,
       dbOid: block.dbOid,
       relNumber: block.relNumber,
@@ -76,6 +82,7 @@ function addMapPage(touched: TouchedPage[], record: WalRecord, block: number): v
   const heap = record.blocks[0];
   if (heap === undefined) return;
   touched.push({
+    space: spaceOf(heap.spcOid, heap.dbOid, heap.relNumber, VM_FORK),
     spcOid: heap.spcOid,
     dbOid: heap.dbOid,
     relNumber: heap.relNumber,

@@ -1,5 +1,6 @@
 import { type BlockRef, lsn, type WalRecord } from '@kube-aurora/pg-format';
 import type { TouchedPage } from '../contract.ts';
+import { spaceOf } from '../page-space.ts';
 
 /** A record put together by hand, for cases that a real server reaches only with gigabytes of data. */
 export function testRecord(
@@ -40,5 +41,14 @@ export function touchedBy(record: WalRecord, blockId: number): TouchedPage {
   const block = record.blocks[blockIndex];
   if (block === undefined) throw new Error(`the record has no block ${blockId}`);
   const { spcOid, dbOid, relNumber, fork, blockNumber } = block;
-  return { spcOid, dbOid, relNumber, fork, block: blockNumber, blockIndex, replaces: block.willInit };
+  return {
+    space: spaceOf(spcOid, dbOid, relNumber, fork),
+    spcOid,
+    dbOid,
+    relNumber,
+    fork,
+    block: blockNumber,
+    blockIndex,
+    replaces: block.willInit,
+  };
 }

@@ -1,4 +1,5 @@
 import { SLRU_FORK, SLRU_KINDS, type SlruName } from '../page-key.ts';
+import { spaceOf } from '../page-space.ts';
 import type { TouchedPage } from '../contract.ts';
 
 /**
@@ -59,7 +60,21 @@ export const SLRU_MAX_PAGE: Readonly<Record<SlruName, number>> = {
   pg_commit_ts: commitTsPage(0xffff_ffff),
 };
 
+/** The space that an SLRU's pages are in. */
+export function slruSpace(slru: SlruName): string {
+  return spaceOf(0, SLRU_KINDS[slru], 0, SLRU_FORK);
+}
+
 /** How a record names an SLRU page it touches. */
 export function slruPage(slru: SlruName, block: number, replaces: boolean): TouchedPage {
-  return { spcOid: 0, dbOid: SLRU_KINDS[slru], relNumber: 0, fork: SLRU_FORK, block, blockIndex: undefined, replaces };
+  return {
+    space: slruSpace(slru),
+    spcOid: 0,
+    dbOid: SLRU_KINDS[slru],
+    relNumber: 0,
+    fork: SLRU_FORK,
+    block,
+    blockIndex: undefined,
+    replaces,
+  };
 }

@@ -1,5 +1,5 @@
 import { recordName, RMGR, RMGR_CUSTOM_MIN, type WalRecord } from '@kube-aurora/pg-format';
-import { RedoError } from '../contract.ts';
+import { RedoError } from '@kube-aurora/redo-engine';
 import { applyDatabase, applyRelationMap, applyStorage, applyTablespace } from './catalog-effects.ts';
 import { applyControl } from './control-effects.ts';
 import { applyClog, applyCommitTimestamps, applyMultixact } from './slru-effects.ts';

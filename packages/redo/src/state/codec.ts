@@ -1,4 +1,5 @@
 import { BinaryReader, crc32c, decodePgControl, encodePgControl, lsn, type PgControl } from '@kube-aurora/pg-format';
+import { EngineStateError } from '@kube-aurora/redo-engine';
 import { ByteWriter } from './byte-writer.ts';
 import { PACKED_FORK, RelationTable } from './relation-table.ts';
 import { SlruRange } from './slru-range.ts';
@@ -21,16 +22,6 @@ const HEADER_SIZE = 16;
 /** ControlFileData with its CRC; the rest of the file is zeros. */
 const CONTROL_SIZE = 296;
 
-/** Stored state that cannot be read: damaged, cut short, or of a version this program does not know. */
-export class VolumeStateError extends Error {
-  readonly field: string;
-  constructor(field: string, message: string) {
-    super(`volume state, ${field}: ${message}`);
-    this.name = 'VolumeStateError';
-    this.field = field;
-  }
-}
-
 export function encodeVolumeState(state: VolumeState): Buffer {
   const payload = encodePayload(state);
   const header = Buffer.alloc(HEADER_SIZE);
@@ -41,24 +32,24 @@ export function encodeVolumeState(state: VolumeState): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-/** Inverse of {@link encodeVolumeState}. Throws VolumeStateError; the state has to come from another copy then. */
+/** Inverse of {@link encodeVolumeState}. Throws EngineStateError; the state has to come from another copy then. */
 export function decodeVolumeState(bytes: Buffer): VolumeState {
-  if (bytes.length < HEADER_SIZE) throw new VolumeStateError('header', `${bytes.length} bytes, needs ${HEADER_SIZE}`);
+  if (bytes.length < HEADER_SIZE) throw new EngineStateError('header', `${bytes.length} bytes, needs ${HEADER_SIZE}`);
   if (bytes.readUInt32LE(0) !== MAGIC)
-    throw new VolumeStateError('magic', `0x${bytes.readUInt32LE(0).toString(16)} is not a volume state's`);
+    throw new EngineStateError('magic', `0x${bytes.readUInt32LE(0).toString(16)} is not a volume state's`);
   const version = bytes.readUInt32LE(4);
   if (version !== VERSION.plain && version !== VERSION.withSettings)
-    throw new VolumeStateError('version', `${version}, this program reads ${VERSION.plain} and ${VERSION.withSettings}`);
+    throw new EngineStateError('version', `${version}, this program reads ${VERSION.plain} and ${VERSION.withSettings}`);
   const length = bytes.readUInt32LE(8);
   if (bytes.length !== HEADER_SIZE + length)
-    throw new VolumeStateError('length', `${bytes.length - HEADER_SIZE} bytes, expected ${length}`);
+    throw new EngineStateError('length', `${bytes.length - HEADER_SIZE} bytes, expected ${length}`);
   const payload = bytes.subarray(HEADER_SIZE);
-  if (crc32c(payload) !== bytes.readUInt32LE(12)) throw new VolumeStateError('crc', 'checksum does not match; the bytes are damaged');
+  if (crc32c(payload) !== bytes.readUInt32LE(12)) throw new EngineStateError('crc', 'checksum does not match; the bytes are damaged');
   try {
     return decodePayload(new BinaryReader(payload), version);
   } catch (error) {
-    if (error instanceof VolumeStateError) throw error;
-    throw new VolumeStateError('payload', error instanceof Error ? error.message : String(error));
+    if (error instanceof EngineStateError) throw error;
+    throw new EngineStateError('payload', error instanceof Error ? error.message : String(error));
   }
 }
 
@@ -179,7 +170,7 @@ function decodePayload(input: BinaryReader, version: number): VolumeState {
   });
   if (version === VERSION.withSettings)
     list(input, 'settings', () => state.settings.set(sized(input, 'setting').toString(), sized(input, 'setting').toString()));
-  if (input.remaining !== 0) throw new VolumeStateError('payload', `${input.remaining} bytes left over`);
+  if (input.remaining !== 0) throw new EngineStateError('payload', `${input.remaining} bytes left over`);
   return { ...state, slrus };
 }
 

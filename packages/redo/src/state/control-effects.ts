@@ -1,4 +1,4 @@
-import { type CheckPoint, decodeCheckpoint, OPCODE, opcodeOf, type WalRecord } from '@kube-aurora/pg-format';
+import { type CheckPoint, decodeCheckpoint, OPCODE, opcodeOf, RMGR, type WalRecord } from '@kube-aurora/pg-format';
 import { unknownOpcode } from '../rmgr/resource-manager.ts';
 import { commitTsPage } from '../slru/layout.ts';
 import { xidPrecedes } from './transaction-table.ts';
@@ -79,6 +79,14 @@ export function raiseMulti(counters: CheckPoint, nextMulti: number, nextOffset: 
   if (xidPrecedes(counters.nextMultiOffset, nextOffset)) counters.nextMultiOffset = nextOffset;
 }
 
+const TRACK_COMMIT_TIMESTAMP_AT = 25;
+
+/** Whether track_commit_timestamp is on after a record that sets parameters; undefined for any other. */
+export function commitTimestampsAfter({ rmid, info, mainData }: WalRecord): boolean | undefined {
+  if (rmid !== RMGR.XLOG || opcodeOf(rmid, info) !== OPCODE.XLOG.PARAMETER_CHANGE) return undefined;
+  return mainData.length > TRACK_COMMIT_TIMESTAMP_AT ? mainData[TRACK_COMMIT_TIMESTAMP_AT] !== 0 : undefined;
+}
+
 /**
  * xl_parameter_change: MaxConnections, max_worker_processes, max_wal_senders, max_prepared_xacts, max_locks_per_xact,
  * wal_level (i32 each), wal_log_hints, track_commit_timestamp (bool).
@@ -94,7 +102,7 @@ function applyParameters(state: VolumeState, data: Buffer): Effect[] | undefined
   control.checkPointCopy.walLevel = control.walLevel;
   control.walLogHints = data.readUInt8(24) !== 0;
   const tracked = control.trackCommitTimestamp;
-  control.trackCommitTimestamp = data.readUInt8(25) !== 0;
+  control.trackCommitTimestamp = data.readUInt8(TRACK_COMMIT_TIMESTAMP_AT) !== 0;
   if (control.trackCommitTimestamp === tracked) return undefined;
   return control.trackCommitTimestamp ? startCommitTimestamps(state) : stopCommitTimestamps(state);
 }

@@ -1,12 +1,12 @@
-import { DB_STATE, encodeCheckpoint, lsn, OPCODE, type PgControl, RMGR } from '@kube-aurora/pg-format';
+import { encodeCheckpoint, lsn, OPCODE, RMGR } from '@kube-aurora/pg-format';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RedoError } from '../contract.ts';
+import { EngineStateError, RedoError } from '@kube-aurora/redo-engine';
 import { SLRU_MAX_PAGE } from '../slru/layout.ts';
-import { type MadeRecord, madeRecord, packed } from '../test-record.ts';
+import { MADE_CONTROL, type MadeRecord, madeRecord, packed } from '../test-record.ts';
 import { touchedPages } from '../touched-pages.ts';
 import { applyEffects } from './apply-effects.ts';
-import { decodeVolumeState, encodeVolumeState, VolumeStateError } from './codec.ts';
+import { decodeVolumeState, encodeVolumeState } from './codec.ts';
 import { SlruRange } from './slru-range.ts';
 import { TransactionTable } from './transaction-table.ts';
 import {
@@ -18,62 +18,6 @@ import {
   setRelationMap,
   type VolumeState,
 } from './volume-state.ts';
-
-const control: PgControl = {
-  systemIdentifier: 7n,
-  pgControlVersion: 1800,
-  catalogVersion: 202506291,
-  state: DB_STATE.SHUTDOWNED,
-  time: 0n,
-  checkPoint: lsn(0x100_0028),
-  unloggedLsn: lsn(1000),
-  minRecoveryPoint: lsn(0),
-  minRecoveryPointTimeline: 0,
-  backupStartPoint: lsn(0),
-  backupEndPoint: lsn(0),
-  backupEndRequired: false,
-  walLevel: 1,
-  walLogHints: false,
-  maxConnections: 100,
-  maxWorkerProcesses: 8,
-  maxWalSenders: 10,
-  maxPreparedXacts: 0,
-  maxLocksPerXact: 64,
-  trackCommitTimestamp: false,
-  maxAlign: 8,
-  floatFormat: 1234567,
-  blockBytes: 8192,
-  blocksPerSegmentFile: 131_072,
-  walBlockBytes: 8192,
-  walSegmentBytes: 1 << 24,
-  nameDataLength: 64,
-  indexMaxKeys: 32,
-  toastMaxChunkBytes: 1996,
-  largeObjectBlockBytes: 2048,
-  float8ByValue: true,
-  dataChecksumVersion: 0,
-  defaultCharSignedness: true,
-  checkPointCopy: {
-    redo: lsn(0x100_0028),
-    timeline: 1,
-    prevTimeline: 1,
-    fullPageWrites: false,
-    walLevel: 1,
-    nextXid: 750n,
-    nextOid: 16384,
-    nextMulti: 1,
-    nextMultiOffset: 0,
-    oldestXid: 744,
-    oldestXidDb: 1,
-    oldestMulti: 1,
-    oldestMultiDb: 1,
-    time: 0n,
-    oldestCommitTsXid: 0,
-    newestCommitTsXid: 0,
-    oldestActiveXid: 0,
-  },
-  mockAuthenticationNonce: Buffer.alloc(32, 1),
-};
 
 function apply(state: VolumeState, ...records: MadeRecord[]): Effect[] {
   return records.flatMap((record) => [...applyEffects(state, madeRecord(record))]);
@@ -110,7 +54,7 @@ function prepare(xid: number, subxid: number): MadeRecord {
 
 describe('transactions', () => {
   test('an xid in a gap runs until its end is logged', () => {
-    const state = emptyVolumeState(control);
+    const state = emptyVolumeState(MADE_CONTROL);
     apply(state, insert(753));
     expect([...state.transactions.running]).toEqual([750, 751, 752, 753]);
     apply(state, commit(751), commit(753));
@@ -121,7 +65,7 @@ describe('transactions', () => {
   });
 
   test('prepared transactions, their subtransactions and locks outlive shutdown and pruning', () => {
-    const state = emptyVolumeState(control);
+    const state = emptyVolumeState(MADE_CONTROL);
     apply(state, insert(750), insert(751), insert(752), lock(750, 99), lock(752, 98), prepare(750, 751));
     expect(orphanedXids(state)).toEqual([752]);
     apply(state, runningXacts(753, 753));
@@ -153,7 +97,7 @@ test('XLOG/NOOP, which replay knows though nothing writes it, moves the state on
     state.endLsn = lsn(0);
     return encodeVolumeState(state);
   };
-  const state = emptyVolumeState(control);
+  const state = emptyVolumeState(MADE_CONTROL);
   apply(state, insert(750), lock(750, 99));
   const before = encodeVolumeState(state);
   const noop = madeRecord({ rmid: RMGR.XLOG, info: OPCODE.XLOG.NOOP, mainData: packed([4, 0]), lsn: 0x100_2000 });
@@ -172,7 +116,7 @@ describe('relations', () => {
   const main = { spcOid: 1663, dbOid: 5, relNumber: 16384, fork: 0 };
 
   test('are as long as the highest block touched, less truncations', () => {
-    const state = emptyVolumeState(control);
+    const state = emptyVolumeState(MADE_CONTROL);
     apply(state, insert(750, 9), insert(750, 3), { ...insert(750), blocks: [{ id: 0, blockNumber: 1, fork: 2 }] });
     expect(state.relations.blocks(main)).toBe(10);
     expect(apply(state, truncate(4))).toEqual([
@@ -185,7 +129,7 @@ describe('relations', () => {
   });
 
   test('go with the transaction that drops them, and may come back', () => {
-    const state = emptyVolumeState(control);
+    const state = emptyVolumeState(MADE_CONTROL);
     apply(state, insert(750, 9));
     const relation = { spcOid: 1663, dbOid: 5, relNumber: 16384 };
     const data = packed([8, 0], [4, 0x04], [4, 1], [4, 1663], [4, 5], [4, 16384]);
@@ -198,7 +142,7 @@ describe('relations', () => {
   });
 
   test('are copied and dropped with their database', () => {
-    const state = emptyVolumeState(control);
+    const state = emptyVolumeState(MADE_CONTROL);
     addDatabase(state, { spcOid: 1663, dbOid: 5 });
     setRelationMap(state, { spcOid: 1663, dbOid: 5 }, Buffer.alloc(524, 3));
     apply(state, insert(750, 9));
@@ -215,7 +159,7 @@ describe('relations', () => {
 
 describe('SLRU pages', () => {
   test('are cut by whole segments', () => {
-    const state = emptyVolumeState(control);
+    const state = emptyVolumeState(MADE_CONTROL);
     for (let page = 0; page < 70; page++) apply(state, { rmid: RMGR.CLOG, info: OPCODE.CLOG.ZEROPAGE, mainData: packed([8, page]) });
     const cut = { rmid: RMGR.CLOG, info: OPCODE.CLOG.TRUNCATE, mainData: packed([8, 65], [4, 2_130_000], [4, 5]) };
     expect(apply(state, cut)).toEqual([{ kind: 'slru-truncate', slru: 'pg_xact', fromPage: 0, beforePage: 64 }]);
@@ -240,7 +184,7 @@ describe('SLRU pages', () => {
   });
 
   test('of commit times come and go with the setting', () => {
-    const state = emptyVolumeState(control);
+    const state = emptyVolumeState(MADE_CONTROL);
     const parameters = (track: number): MadeRecord => ({
       rmid: RMGR.XLOG,
       info: OPCODE.XLOG.PARAMETER_CHANGE,
@@ -261,7 +205,7 @@ describe('SLRU pages', () => {
 });
 
 test('a record that PostgreSQL 18 does not write stops', () => {
-  const state = emptyVolumeState(control);
+  const state = emptyVolumeState(MADE_CONTROL);
   expect(() => apply(state, { rmid: RMGR.SMGR, info: 0x70, mainData: Buffer.alloc(20) })).toThrow(RedoError);
   for (const [rmid, info] of [
     [RMGR.BTREE, 0xf0],
@@ -276,7 +220,7 @@ test('a record that PostgreSQL 18 does not write stops', () => {
 
 describe('stored state', () => {
   function filled(order: 1 | -1): VolumeState {
-    const state = emptyVolumeState(control);
+    const state = emptyVolumeState(MADE_CONTROL);
     const steps: MadeRecord[] = [
       { rmid: RMGR.TBLSPC, info: OPCODE.TBLSPC.CREATE, mainData: Buffer.concat([packed([4, 1700]), Buffer.from('/there\0')]) },
       { rmid: RMGR.TBLSPC, info: OPCODE.TBLSPC.CREATE, mainData: Buffer.concat([packed([4, 1600]), Buffer.from('/here\0')]) },
@@ -313,7 +257,7 @@ describe('stored state', () => {
       fc.property(fc.nat(bytes.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
         const damaged = Buffer.from(bytes);
         damaged.writeUInt8(damaged.readUInt8(at) ^ flip, at);
-        expect(() => decodeVolumeState(damaged)).toThrow(VolumeStateError);
+        expect(() => decodeVolumeState(damaged)).toThrow(EngineStateError);
       }),
       { numRuns: 200 },
     );
@@ -323,9 +267,9 @@ describe('stored state', () => {
 });
 
 test('settings that initdb chose are kept; a state without any has the bytes it always had', () => {
-  const plain = encodeVolumeState(emptyVolumeState(control));
+  const plain = encodeVolumeState(emptyVolumeState(MADE_CONTROL));
   expect(plain.readUInt32LE(4)).toBe(1);
-  const state = emptyVolumeState(control);
+  const state = emptyVolumeState(MADE_CONTROL);
   state.settings.set('timezone', 'Europe/Berlin');
   state.settings.set('datestyle', 'iso, mdy');
   const bytes = encodeVolumeState(state);

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { formatLsn } from '@kube-aurora/pg-format';
-import { RedoError } from '../contract.ts';
+import { RedoError } from '@kube-aurora/redo-engine';
 import { compareWithFiles } from './compare-files.ts';
 import { readVolume } from './data-directory.ts';
 import { formatCoverage, RedoVerifier } from './redo-verifier.ts';

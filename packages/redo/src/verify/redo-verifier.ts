@@ -1,5 +1,6 @@
 import { type BlockRef, type Lsn, recordName, restoreBlockImage, type WalRecord } from '@kube-aurora/pg-format';
-import { RedoError, type TouchedPage } from '../contract.ts';
+import { RedoError } from '@kube-aurora/redo-engine';
+import type { TouchedPage } from '../contract.ts';
 import { formatPage, type PageId, SLRU_FORK } from '../page-key.ts';
 import { setPageLsn } from '../page/header.ts';
 import { redo } from '../redo.ts';

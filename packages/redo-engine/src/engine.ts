@@ -1,0 +1,106 @@
+import type { PageKey } from './page-key.ts';
+
+/**
+ * A database engine as storage sees it: which pages a record of its redo changes and how, and what a volume has beside its pages.
+ * Storage keeps records, pages and states without understanding any of them. LSNs are of the engine's log, ends of records exclusive.
+ */
+
+/** Which engine, and which major version of it: layouts of records, pages and state are one engine's and one major version's. */
+export interface EngineId {
+  readonly engine: string;
+  readonly major: number;
+}
+
+/** 'postgres 18' */
+export function formatEngine({ engine, major }: EngineId): string {
+  return `${engine} ${major}`;
+}
+
+/** A decoded record. What else it has is its engine's. */
+export interface RedoRecord {
+  readonly lsn: bigint;
+  readonly endLsn: bigint;
+  /** As it stands in the log. */
+  readonly raw: Buffer;
+}
+
+/** A page that a record changes. */
+export interface TouchedPage extends PageKey {
+  /** The result does not depend on what the page held before. */
+  readonly replaces: boolean;
+}
+
+/** What becomes of pages beyond what the record does to those that it touches. Pages that come into being need nothing. */
+export type PageEffect =
+  /** Every page of the spaces that begin with `spaces` is gone. */
+  | { readonly kind: 'drop-spaces'; readonly spaces: string }
+  /** Blocks of a space are gone, from `from` up to, not including, `before`. */
+  | { readonly kind: 'drop-blocks'; readonly space: string; readonly from: number; readonly before: number }
+  /** Every page of the spaces that begin with `from` exists, as of this record, in the space that begins with `to` instead as well. */
+  | { readonly kind: 'copy-spaces'; readonly from: string; readonly to: string };
+
+/** Thrown when a record cannot be applied: unknown type, or a page that does not fit. Stops the segment; never skipped. */
+export class RedoError extends Error {
+  readonly lsn: bigint;
+  readonly record: string;
+  readonly page: string | undefined;
+  constructor(what: string, where: { lsn: bigint; record: string; page: string | undefined }) {
+    super(what);
+    this.name = 'RedoError';
+    this.lsn = where.lsn;
+    this.record = where.record;
+    this.page = where.page;
+  }
+}
+
+/** A state that cannot be read: damaged, incomplete, or of a version that this program does not know. */
+export class EngineStateError extends Error {
+  readonly field: string;
+  constructor(field: string, message: string) {
+    super(`volume state, ${field}: ${message}`);
+    this.name = 'EngineStateError';
+    this.field = field;
+  }
+}
+
+/**
+ * Which pages records change, asked in the log's order from the state's LSN on, ahead of the state: it may hang on settings that
+ * records in between changed.
+ */
+export interface TouchedPages {
+  of(record: RedoRecord): readonly TouchedPage[];
+}
+
+/** What a volume has beside its pages, as of one LSN. */
+export interface EngineState {
+  /** Brings it forward by one record. Records come in order, each once. Throws RedoError; it is of no use then. */
+  apply(record: RedoRecord): readonly PageEffect[];
+  /** Equal states give equal bytes. */
+  encode(): Buffer;
+  /** The pages that a compute is given with it, before it starts. */
+  imagePages(): PageKey[];
+  touchedPages(): TouchedPages;
+}
+
+export interface RedoEngine {
+  readonly id: EngineId;
+  /** Bytes of every page. */
+  readonly pageBytes: number;
+  /** Is a record, with what it carries, as its engine wrote it? */
+  isRecordSound(raw: Buffer): boolean;
+  /** Throws when it is no record of this engine's. */
+  decode(raw: Buffer, lsn: bigint): RedoRecord;
+  /** Every page that a record changes, whatever the settings were when it was written. */
+  touched(record: RedoRecord): readonly TouchedPage[];
+  /**
+   * Applies a record to one of the pages that it touches, given as `touched` gave it. `page` is undefined or all zero when it did not
+   * exist; it is changed in place and returned. Throws RedoError.
+   */
+  redo(page: Buffer | undefined, record: RedoRecord, touched: TouchedPage): Buffer;
+  /** Throws EngineStateError. */
+  decodeState(bytes: Buffer): EngineState;
+  /** What is wrong with a key that somebody sent; undefined when it can name a page. */
+  keyProblem(page: PageKey): string | undefined;
+  /** A page's name, for people. */
+  describePage(page: PageKey): string;
+}

@@ -1,0 +1,24 @@
+/** What storage needs of a database engine whose redo it keeps. Pure, and of no engine in particular. */
+export {
+  EngineStateError,
+  type EngineId,
+  formatEngine,
+  type EngineState,
+  type PageEffect,
+  RedoError,
+  type RedoEngine,
+  type RedoRecord,
+  type TouchedPage,
+  type TouchedPages,
+} from './engine.ts';
+export { EngineRegistry, EngineUnknownError } from './engine-registry.ts';
+export {
+  decodeKey,
+  encodeKey,
+  PAGE_KEY_BYTES_MAX,
+  PAGE_KEY_BYTES_MIN,
+  type PageKey,
+  PageKeyError,
+  spaceBytes,
+  spaceOfBytes,
+} from './page-key.ts';
