@@ -10,7 +10,7 @@ import { Peers } from './peers/peers.ts';
 import { findSegments } from './segment/find-segments.ts';
 import type { SegmentLimits } from './segment/limits.ts';
 import type { SegmentDirectory } from './segment/segment-directory.ts';
-import { Segment, type SegmentDeps } from './segment/segment.ts';
+import { Segment, type SegmentParts } from './segment/segment.ts';
 import type { DaemonListener, DaemonNetwork, DaemonServices } from './edge/daemon-network.ts';
 import { Refusals } from './edge/refusals.ts';
 import { segmentHandlers } from './service/segment-service.ts';
@@ -126,7 +126,7 @@ export class Daemon {
       return Promise.reject(new AuroraRpcError('REFUSED', message, 'too-many-segments'));
     }
     if (opening === undefined) {
-      opening = Segment.open(this.#segmentDeps(), volumeId, pg).then((segment) => {
+      opening = Segment.open(this.#segmentParts(), volumeId, pg).then((segment) => {
         this.#segments.set(key, segment);
         return segment;
       });
@@ -141,7 +141,7 @@ export class Daemon {
     return this.#options.disk.exists(join(this.#options.dataDirectory, volumeId, String(pg), 'control'));
   }
 
-  #segmentDeps(): SegmentDeps {
+  #segmentParts(): SegmentParts {
     const { dataDirectory, daemonId, zone, peers, logger, disk, clock } = this.#options;
     const ids = peers.map((peer) => peer.id).toSorted();
     const limits = { ...this.#options.limits, checkpointStagger: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };
@@ -177,7 +177,7 @@ export class Daemon {
     const space = await disk.space(dataDirectory);
     this.metrics.diskFreeBytes.set(space.freeBytes);
     this.#room = roomOf(space, limits.diskReserveBytes, this.#room);
-    for (const segment of this.#segments.values()) segment.lifecycle.noteRoom(this.#room);
+    for (const segment of this.#segments.values()) segment.noteRoom(this.#room);
   }
 
   /** Does every segment take redo and serve reads? One that fetches what it lost counts as on its way. */
@@ -193,7 +193,7 @@ export class Daemon {
     return {
       daemonId: this.#options.daemonId,
       zone: this.#options.zone,
-      segments: [...this.#segments.values()].map((segment) => ({ ...segment.id, ...segment.state() })),
+      segments: [...this.#segments.values()].map((segment) => ({ ...segment.id, ...segment.state(), heldRedo: segment.heldRedo })),
     };
   }
 
@@ -206,7 +206,7 @@ export class Daemon {
     await this.#watching;
     this.#listener?.leaving();
     const segments = [...this.#segments.values()];
-    for (const segment of segments) segment.sessions.closeAll();
+    for (const segment of segments) segment.closeSessions();
     await this.peers.stop();
     this.#listener?.close();
     await Promise.all(segments.map((segment) => segment.close()));

@@ -101,14 +101,14 @@ describe('a disk that is full', () => {
     writer.points([0]);
     const { storage } = await running.daemon(0).segment(VOLUME, 0);
     if (storage === undefined) throw new Error('no content');
-    const before = storage.log.bytes;
+    const before = storage.logBytes;
     expect(before).toBeGreaterThan(256 * 1024);
     patient.disk.freeBytes = 100 * MIB;
-    for (let tries = 0; storage.log.bytes > before / 2; tries++) {
-      if (tries > 1000) throw new Error(`the log has ${storage.log.bytes} of ${before} bytes still`);
+    for (let tries = 0; storage.logBytes > before / 2; tries++) {
+      if (tries > 1000) throw new Error(`the log has ${storage.logBytes} of ${before} bytes still`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    expect(storage.checkpointer.checkpoints).toBeGreaterThan(0);
+    expect(storage.stats().checkpoints).toBeGreaterThan(0);
     writer.close();
   }, 60_000);
 });
@@ -171,11 +171,11 @@ describe('a write that fails', () => {
       writer.points([0]);
       const segment = await running.daemon(0).segment(VOLUME, 0);
       const { storage } = segment;
-      for (let tries = 0; (storage?.applier.appliedLsn ?? 0) < Number(writer.end.lsn); tries++) {
+      for (let tries = 0; (storage?.appliedLsn ?? 0n) < writer.end.lsn; tries++) {
         if (tries > 1000) throw new Error('it was not applied');
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
-      storage?.checkpointer.request();
+      storage?.requestCheckpoint();
       const state = await running.until(0, (one) => one.fault?.kind === kind);
       expect([state.phase, state.scl]).toEqual(['READY', writer.end.lsn]);
       isBroken = false;
@@ -185,8 +185,8 @@ describe('a write that fails', () => {
       writer.drop(0);
       writer.points([0]);
       await running.until(0, () => {
-        segment.storage?.checkpointer.request();
-        return segment.storage?.checkpointer.checkpoint.lsn === writer.end.lsn;
+        segment.storage?.requestCheckpoint();
+        return segment.storage?.checkpointLsn === writer.end.lsn;
       });
       writer.close();
     },

@@ -68,38 +68,50 @@ export class DaemonMetrics implements PeerCounters {
       });
     };
     gauge('scl', 'Segment complete LSN: end of the redo held without a gap', (segment) => Number(segment.scl));
-    gauge('applied_lsn', 'Redo applied up to here', (segment) => segment.storage?.applier.appliedLsn ?? 0);
-    gauge('vdl', 'Highest volume durable LSN heard of', (segment) => segment.storage?.applier.vdl ?? 0);
-    gauge('pgmrpl', 'Lowest LSN that a compute may read at', (segment) => segment.storage?.pgmrpl ?? 0);
-    gauge('checkpoint_lsn', 'Checkpoint: stored pages have all redo up to here', (segment) =>
-      Number(segment.storage?.checkpointer.checkpoint.lsn ?? 0n),
-    );
+    gauge('applied_lsn', 'Redo applied up to here', (segment) => Number(segment.storage?.appliedLsn ?? 0n));
+    gauge('vdl', 'Highest volume durable LSN heard of', (segment) => Number(segment.storage?.vdl ?? 0n));
+    gauge('pgmrpl', 'Lowest LSN that a compute may read at', (segment) => Number(segment.storage?.pgmrpl ?? 0n));
+    gauge('checkpoint_lsn', 'Checkpoint: stored pages have all redo up to here', (segment) => Number(segment.storage?.checkpointLsn ?? 0n));
     gauge('epoch', 'Volume epoch promised', (segment) => Number(segment.control.epoch));
     gauge('bytes_used', 'Bytes on disk', (segment) => Number(segment.state().bytesUsed));
-    gauge('log_bytes', 'Bytes of redo log', (segment) => segment.storage?.log.bytes ?? 0);
+    gauge('log_bytes', 'Bytes of redo log', (segment) => segment.storage?.logBytes ?? 0);
+    new Gauge({
+      name: 'aurora_storage_redo_held_lsn',
+      help: 'Redo past this LSN stays in the log for the holder: the peers that may lack it, or a copy under way',
+      labelNames: ['volume', 'pg', 'holder'],
+      registers,
+      collect() {
+        this.reset();
+        for (const segment of segments()) {
+          // The lowest floor first: of several of one name it is the one that counts.
+          for (const { name, floorLsn } of segment.heldRedo.toReversed())
+            this.set({ volume: segment.volumeId, pg: String(segment.pg), holder: name }, Number(floorLsn));
+        }
+      },
+    });
     gauge('queue_bytes', 'Redo that waits for the disk or the index', (segment) => segment.queuedBytes);
-    gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.storage?.log.syncs ?? 0);
-    gauge('records_indexed', 'Redo records taken in since start', (segment) => segment.storage?.applier.recordsIndexed ?? 0);
+    gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.storage?.stats().logSyncs ?? 0);
+    gauge('records_indexed', 'Redo records taken in since start', (segment) => segment.storage?.stats().recordsIndexed ?? 0);
     gauge(
       'records_applied_to_pages',
       'Redo records applied to pages since start',
-      (segment) => segment.storage?.builder.recordsApplied ?? 0,
+      (segment) => segment.storage?.stats().recordsAppliedToPages ?? 0,
     );
-    gauge('index_refs', 'References of pages to redo past the checkpoint, in memory', (segment) => segment.storage?.index.refs ?? 0);
+    gauge('index_refs', 'References of pages to redo past the checkpoint, in memory', (segment) => segment.storage?.stats().indexRefs ?? 0);
     gauge(
       'longest_chain',
       'Most references to redo past the checkpoint that one page had since this was last asked: records that a read of it applies',
-      (segment) => segment.storage?.index.takeLongest() ?? 0,
+      (segment) => segment.storage?.takeLongestChain() ?? 0,
     );
-    gauge('tail_cache_bytes', 'Newest redo in memory', (segment) => segment.storage?.log.cachedBytes ?? 0);
-    gauge('page_cache_bytes', 'Materialised pages in memory', (segment) => segment.storage?.cache.bytes ?? 0);
+    gauge('tail_cache_bytes', 'Newest redo in memory', (segment) => segment.storage?.stats().tailCacheBytes ?? 0);
+    gauge('page_cache_bytes', 'Materialised pages in memory', (segment) => segment.storage?.stats().pageCacheBytes ?? 0);
     gauge(
       'checkpoints',
       'Checkpoints since start: how often redo was written into stored pages',
-      (segment) => segment.storage?.checkpointer.checkpoints ?? 0,
+      (segment) => segment.storage?.stats().checkpoints ?? 0,
     );
     gauge('unwritable', '1 when no redo is taken because the disk is full or fails', (segment) =>
-      segment.lifecycle.unwritable === undefined ? 0 : 1,
+      segment.unwritable === undefined ? 0 : 1,
     );
     gauge('damaged', '1 when the segment refuses reads', (segment) => (segment.phase === 'DAMAGED' ? 1 : 0));
   }

@@ -1,8 +1,9 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import { createLogger } from '@kube-aurora/process';
 import type { SegmentState } from '@kube-aurora/rpc';
+import { PageStore } from './pages/page-store.ts';
 import { imageRecord } from './testing/synthetic-records.ts';
-import { SEGMENT, TestCluster, VOLUME } from './testing/test-cluster.ts';
+import { SEGMENT, TestCluster } from './testing/test-cluster.ts';
 
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
 const ROUNDS = 4;
@@ -35,15 +36,16 @@ it('a daemon that stops under load tells nobody that it is damaged or empty', as
   const start = await running.import(1n, [0]);
   let end = start;
   let history = [{ epoch: 1n, startLsn: start.lsn }];
+  // The store takes its time to close, when the log is closed already.
+  const close = Reflect.get(PageStore.prototype, 'close') as (this: PageStore) => Promise<void>;
+  vi.spyOn(PageStore.prototype, 'close').mockImplementation(async function (this: PageStore) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return close.call(this);
+  });
   for (let round = 0; round < ROUNDS; round++) {
     const writer = await running.open(BigInt(round + 2), `w/${round}`, end, history, [0]);
     for (let i = 0; i < 20; i++) await writer.append([imageRecord(REL, i, round)], [0]);
     const { lsn } = writer.end;
-    const { storage } = await running.daemon(0).segment(VOLUME, 0);
-    if (storage === undefined) throw new Error('no content');
-    // The store takes its time to close, when the log is closed already.
-    const close = storage.store.close.bind(storage.store);
-    vi.spyOn(storage.store, 'close').mockImplementation(() => new Promise((resolve) => setTimeout(resolve, 100)).then(close));
     const heard: SegmentState[] = [];
     let isStopped = false;
     const ask = async (): Promise<void> => {

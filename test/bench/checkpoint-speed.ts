@@ -12,11 +12,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { SLRU_FORK, type PageId } from '@kube-aurora/redo';
-import { decodeRedoBatchHeader } from '@kube-aurora/volume';
+import { decodeRecord } from '@kube-aurora/pg-format';
+import { pageKeyText, SLRU_FORK, touchedPages, type PageId } from '@kube-aurora/redo';
+import { decodeRedoBatchHeader, recordsOf } from '@kube-aurora/volume';
 import { systemDisk } from '../../storage-daemon/src/disk/system-disk.ts';
 import { PageStore } from '../../storage-daemon/src/pages/page-store.ts';
-import { pagesDirectory, SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
+import { DurableEvent } from '../../storage-daemon/src/redo-log/durable-event.ts';
+import { pagesDirectory } from '../../storage-daemon/src/segment/open-storage.ts';
+import { SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
 import { DEFAULT_LIMITS } from '../../storage-daemon/src/segment/limits.ts';
 import { machineLoad } from './process-usage.ts';
 import { markdownTable, MIB, print, shown } from './table.ts';
@@ -67,26 +70,40 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
     recoverToLsn: 0n,
   };
   const limits = { ...DEFAULT_LIMITS, checkpointBytes: 4096 * MIB, checkpointRefs: 1e9, chainMax: 1e9 };
-  return SegmentStorage.open(systemDisk(), directory, control, { durableLsn: baseLsn }, limits, {
+  const parts = {
+    disk: systemDisk(),
+    directory,
+    limits,
     clock: systemClock(),
-    onDurable: () => {},
+    durable: new DurableEvent(),
     onProgress: () => {},
     onLogFailure: failed,
     onDamage: failed,
     fetchPage: () => Promise.reject(new Error('there is no peer')),
     dropLimit: () => 0n,
-    onLogDamage: ({ message }) => failed(new Error(message)),
-    onCorruption: (_kind, error) => failed(error),
+    onLogDamage: ({ message }: { message: string }) => failed(new Error(message)),
+    onCorruption: (_kind: string, error: Error) => failed(error),
     onRepair: () => {},
-  });
+  };
+  return SegmentStorage.open(parts, control, { durableLsn: baseLsn });
 }
 
 async function take(storage: SegmentStorage, stream: WalStream): Promise<void> {
   for (const batch of stream.batches) storage.append(decodeRedoBatchHeader(batch), batch);
-  const end = Number(storage.log.tail.lsn);
-  while (Number(storage.log.durable.lsn) < end) await delay(5);
-  storage.applier.noteVdl(end);
-  while (storage.applier.appliedLsn < end) await delay(5);
+  const end = storage.tail.lsn;
+  while (storage.durable.lsn < end) await delay(5);
+  storage.noteVdl(end);
+  while (storage.appliedLsn < end) await delay(5);
+}
+
+/** The pages that the stream's redo changes. */
+function touchedIn(stream: WalStream): PageId[] {
+  const found = new Map<string, PageId>();
+  for (const batch of stream.batches) {
+    for (const { lsn, raw } of recordsOf(batch))
+      for (const page of touchedPages(decodeRecord(raw, lsn), true)) found.set(pageKeyText(page), page);
+  }
+  return [...found.values()];
 }
 
 /** Milliseconds: CPU of the process, of its main thread, and the longest turn of the event loop. */
@@ -108,12 +125,12 @@ async function measured(work: () => Promise<void>): Promise<{ cpu: number; main:
 }
 
 async function readAll(storage: SegmentStorage, ids: readonly PageId[]): Promise<number> {
-  const lsn = storage.log.tail.lsn;
+  const { lsn } = storage.tail;
   let pages = 0;
   for (const id of ids) {
     if (id.block % PAGES_A_REQUEST !== 0) continue;
     const run = Array.from({ length: PAGES_A_REQUEST }, (_, at) => ({ ...id, block: id.block + at }));
-    const answer = await storage.reader.pagesAt(run, Number(lsn));
+    const answer = await storage.readPages(run, lsn);
     for (const one of answer.present) pages += one;
   }
   return pages;
@@ -127,12 +144,13 @@ for (const name of values.only?.split(',') ?? Object.keys(STREAMS)) {
     const storage = await openSegment(directory, stream);
     try {
       await take(storage, stream);
-      const { refs, pages } = storage.index;
-      const ids = storage.index.pagesBelow(storage.table.next).filter((id) => id.fork !== SLRU_FORK);
-      storage.notePgmrpl(Number(storage.log.tail.lsn));
+      const { indexRefs } = storage.stats();
+      const touched = touchedIn(stream);
+      const ids = touched.filter((id) => id.fork !== SLRU_FORK);
+      storage.notePgmrpl(storage.tail.lsn);
       const checkpoint = await measured(async () => {
-        storage.checkpointer.request();
-        while (storage.checkpointer.checkpoints === 0) await delay(1);
+        storage.requestCheckpoint();
+        while (storage.stats().checkpoints === 0) await delay(1);
       });
       let read = 0;
       const cold = await measured(async () => {
@@ -140,7 +158,7 @@ for (const name of values.only?.split(',') ?? Object.keys(STREAMS)) {
       });
       rowsOut.push([
         `${name}: ${stream.mix}`,
-        `${shown(stream.records / 1000)} k, ${shown(stream.walBytes / MIB)} MiB, ${refs} refs, ${pages} pages`,
+        `${shown(stream.records / 1000)} k, ${shown(stream.walBytes / MIB)} MiB, ${indexRefs} refs, ${touched.length} pages`,
         `${shown(checkpoint.cpu)} / ${shown(checkpoint.main)}`,
         shown(checkpoint.longest, 1),
         `${shown(read)} pages, ${shown(read / (cold.cpu / 1000))} / ${shown(read / (cold.main / 1000))}`,

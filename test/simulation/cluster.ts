@@ -86,8 +86,7 @@ export class Cluster {
     // What it says that it lost to damage it is honest about.
     if (scl < held.durableLsn && segment.control.recoverToLsn < held.durableLsn)
       throw new BrokenPromise(`${machine.id} had durable redo up to ${held.durableLsn.toString(16)} and has it up to ${scl.toString(16)}`);
-    const vdl = BigInt(storage.applier.vdl);
-    const durable = vdl < scl ? vdl : scl;
+    const durable = storage.vdl < scl ? storage.vdl : scl;
     if (durable > held.durableLsn) held.durableLsn = durable;
   }
 
@@ -142,9 +141,7 @@ export class Cluster {
     return this.storage.every(({ segment }) => {
       if (segment === undefined || segment.phase !== 'READY') return false;
       const state = segment.state();
-      return (
-        state.fault === undefined && state.scl === vdl && state.epoch === epoch && BigInt(segment.storage?.applier.appliedLsn ?? 0) === vdl
-      );
+      return state.fault === undefined && state.scl === vdl && state.epoch === epoch && state.appliedLsn === vdl;
     });
   }
 

@@ -131,7 +131,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'redo-of-another-log-fetched',
     rule: 'redo is fetched only from a log that has the same batch where ours ends',
-    file: 'storage-daemon/src/peers/peer-service.ts',
+    file: 'storage-daemon/src/segment/redo-from.ts',
     find: 'if (here !== epoch)',
     replace: 'if (epoch < 0n)',
   },
@@ -181,7 +181,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'read-before-applied',
     rule: 'a page is served only when all redo below its LSN is applied',
     file: 'storage-daemon/src/segment/readable-at.ts',
-    find: 'if (storage.applier.hasApplied(at)) return storage;',
-    replace: 'if (at >= 0) return storage;',
+    find: 'if (storage.hasApplied(lsn)) return storage;',
+    replace: 'if (lsn >= 0n) return storage;',
   },
 ];

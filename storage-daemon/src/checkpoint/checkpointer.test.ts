@@ -2,7 +2,9 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { encodePageKey } from '@kube-aurora/redo';
+import { PageStore } from '../pages/page-store.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
+import { storedValue, storedVersion } from '../testing/stored-version.ts';
 import { deltaRecord, imageRecord, truncateRecord } from '../testing/synthetic-records.ts';
 import { SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from '../testing/test-cluster.ts';
 
@@ -73,12 +75,12 @@ class HotPage {
 }
 
 /** Every write of the store lets `steps` of something else happen first, or a second pass: slow beside it, on whatever machine. */
-function slowWrites(storage: SegmentStorage, counted: () => number, steps: number): void {
-  const write = storage.store.write.bind(storage.store);
-  vi.spyOn(storage.store, 'write').mockImplementation(async (...given) => {
+function slowWrites(counted: () => number, steps: number): void {
+  const write = Reflect.get(PageStore.prototype, 'write') as (this: PageStore, ...given: Parameters<PageStore['write']>) => Promise<void>;
+  vi.spyOn(PageStore.prototype, 'write').mockImplementation(async function (this: PageStore, ...given) {
     const enough = counted() + steps;
     for (let waited = 0; waited < 1000 && counted() < enough; waited += 2) await new Promise((resolve) => setTimeout(resolve, 2));
-    return write(...given);
+    return write.apply(this, given);
   });
 }
 
@@ -103,41 +105,42 @@ describe('a checkpoint that is slow', () => {
     await writer.append([deltaRecord(HOT, 0, PD_LOWER, Buffer.from([0x00, 0x20]))], [0]);
     await hot.write(8);
     let storage = contentOf(running);
-    slowWrites(storage, () => hot.written, 24);
-    storage.checkpointer.request();
-    await until(() => storage.checkpointer.isRunning);
+    slowWrites(() => hot.written, 24);
+    storage.requestCheckpoint();
+    await until(() => storage.stats().isCheckpointing);
     const before = hot.written;
-    while (storage.checkpointer.checkpoints === 0) await hot.write(8);
+    while (storage.stats().checkpoints === 0) await hot.write(8);
     const during = hot.written - before;
     expect(during).toBeGreaterThan(CHAIN_MAX * 8);
-    expect(storage.index.takeLongest()).toBeLessThan(CHAIN_MAX * 4);
+    expect(storage.takeLongestChain()).toBeLessThan(CHAIN_MAX * 4);
     await hot.check(running);
 
     // Half way through the next one, with the hot page written ahead of it, the daemon stops.
     await writeCold(12);
     await hot.write(8);
-    storage.checkpointer.request();
-    await until(() => storage.checkpointer.isRunning);
-    const written = storage.checkpointer.pagesWritten;
+    storage.requestCheckpoint();
+    await until(() => storage.stats().isCheckpointing);
+    const written = storage.stats().pagesWritten;
     const from = hot.written;
-    while (storage.checkpointer.pagesWritten < written + 64 || hot.written < from + CHAIN_MAX * 3) await hot.write(8);
-    expect(storage.checkpointer.checkpoints).toBe(1);
-    const { checkpoint } = storage.checkpointer;
-    expect((await storage.store.get(HOT))?.lsn).toBeGreaterThan(Number(checkpoint.lsn));
+    while (storage.stats().pagesWritten < written + 64 || hot.written < from + CHAIN_MAX * 3) await hot.write(8);
+    expect(storage.stats().checkpoints).toBe(1);
+    const { checkpointLsn } = storage;
+    expect((await storedVersion(storage, HOT))?.lsn).toBeGreaterThan(checkpointLsn);
     writer.close();
     await running.stopDaemon(0);
+    vi.restoreAllMocks();
     await running.startDaemon(0);
     storage = contentOf(running);
-    expect(storage.checkpointer.checkpoint).toEqual(checkpoint);
+    expect(storage.checkpointLsn).toBe(checkpointLsn);
     const { epoch, end, history } = writer;
     writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
     writer.points([0]);
     await hot.check(running);
     // The chain that came back from the log goes too.
     await hot.write(8);
-    await until(() => (storage.index.refsOf(HOT)?.length ?? 0) < CHAIN_MAX * 2);
-    storage.checkpointer.request();
-    await until(() => storage.checkpointer.checkpoints === 1);
+    await until(() => storage.takeLongestChain() < CHAIN_MAX * 2);
+    storage.requestCheckpoint();
+    await until(() => storage.stats().checkpoints === 1);
     await hot.write(8);
     await hot.check(running);
     expect(await running.page(0, { ...REL, block: 7 }, writer.end.lsn, writer.epoch)).toBe(12);
@@ -155,35 +158,35 @@ describe('a checkpoint that is slow', () => {
     const dropped = writer.end.lsn;
     writer.points([0]);
     let storage = contentOf(running);
-    await until(() => storage.applier.appliedLsn >= Number(dropped));
-    const { store } = storage;
+    await until(() => storage.appliedLsn >= dropped);
     const marked = new Promise<void>((resolve) => {
-      vi.spyOn(store, 'setCheckpoint').mockImplementation(() => {
+      vi.spyOn(PageStore.prototype, 'setCheckpoint').mockImplementation(() => {
         resolve();
         return Promise.reject(new Error('the process dies here'));
       });
     });
-    storage.checkpointer.request();
+    storage.requestCheckpoint();
     await marked;
     writer.close();
     await running.stopDaemon(0);
     // Its machine lost power: what is not synced of what was known to be durable is gone.
     fs.rmSync(join(running.dataOf(0), VOLUME, '0', 'durable'));
+    vi.restoreAllMocks();
     await running.startDaemon(0);
     storage = contentOf(running);
-    expect((await storage.store.get(page))?.lsn).toBe(Number(start.lsn));
+    expect((await storedVersion(storage, page))?.lsn).toBe(start.lsn);
     const { epoch, end, history } = writer;
     writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
-    storage.applier.noteVdl(Number(changed));
-    await until(() => storage.applier.appliedLsn >= Number(changed));
-    storage.notePgmrpl(Number(changed));
-    storage.checkpointer.request();
-    await until(() => storage.checkpointer.checkpoints === 1);
-    expect(storage.checkpointer.checkpoint.lsn).toBe(changed);
-    const version = await storage.store.get(page);
-    expect([version?.lsn, version?.page[100]]).toEqual([Number(changed), 9]);
+    storage.noteVdl(changed);
+    await until(() => storage.appliedLsn >= changed);
+    storage.notePgmrpl(changed);
+    storage.requestCheckpoint();
+    await until(() => storage.stats().checkpoints === 1);
+    expect(storage.checkpointLsn).toBe(changed);
+    const version = await storedVersion(storage, page);
+    expect([version?.lsn, version?.page[100]]).toEqual([changed, 9]);
     writer.points([0]);
-    await until(() => storage.applier.appliedLsn >= Number(dropped));
+    await until(() => storage.appliedLsn >= dropped);
     expect(await running.page(0, page, writer.end.lsn, writer.epoch)).not.toBe(3);
     writer.close();
   }, 30_000);
@@ -199,37 +202,38 @@ describe('a checkpoint that is slow', () => {
     const changed = writer.end.lsn;
     writer.points([0]);
     let storage = contentOf(running);
-    const storedLsn = async (): Promise<number | undefined> => (await storage.store.get(page))?.lsn;
+    const storedLsn = async (): Promise<bigint | undefined> => (await storedVersion(storage, page))?.lsn;
     const marked = Promise.withResolvers<void>();
     const dieAtMark = (): void => {
-      vi.spyOn(storage.store, 'setCheckpoint').mockImplementation(() => {
+      vi.spyOn(PageStore.prototype, 'setCheckpoint').mockImplementation(() => {
         marked.resolve();
         return Promise.reject(new Error('the process dies here'));
       });
     };
     dieAtMark();
-    await until(() => storage.checkpointer.pagesWritten > 0 && storage.index.refsOf(page) === undefined);
-    expect(await storedLsn()).toBe(Number(changed));
+    await until(() => storage.stats().pagesWritten > 0 && storage.stats().indexRefs === 0);
+    expect(await storedLsn()).toBe(changed);
     await writer.append([truncateRecord(REL, 2)], [0]);
     writer.points([0]);
-    await until(() => storage.applier.appliedLsn >= Number(writer.end.lsn));
-    storage.checkpointer.request();
+    await until(() => storage.appliedLsn >= writer.end.lsn);
+    storage.requestCheckpoint();
     await marked.promise;
     writer.close();
     await running.stopDaemon(0);
+    vi.restoreAllMocks();
     await running.startDaemon(0);
     storage = contentOf(running);
-    expect(await storedLsn()).toBe(Number(changed));
+    expect(await storedLsn()).toBe(changed);
     const { epoch, end, history } = writer;
     writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
-    storage.applier.noteVdl(Number(changed));
-    await until(() => storage.applier.appliedLsn >= Number(changed));
-    expect((await storage.reader.pageAt(page, Number(changed))).page?.[105]).toBe(9);
+    storage.noteVdl(changed);
+    await until(() => storage.appliedLsn >= changed);
+    expect((await storage.readPage(page, changed))?.[105]).toBe(9);
     writer.points([0]);
-    await until(() => storage.applier.appliedLsn >= Number(end.lsn));
-    expect((await storage.reader.pageAt(page, Number(end.lsn))).page).toBeUndefined();
-    storage.checkpointer.request();
-    await until(() => storage.checkpointer.checkpoints === 1 && !storage.checkpointer.isRunning);
+    await until(() => storage.appliedLsn >= end.lsn);
+    expect(await storage.readPage(page, end.lsn)).toBeUndefined();
+    storage.requestCheckpoint();
+    await until(() => storage.stats().checkpoints === 1 && !storage.stats().isCheckpointing);
     expect(await storedLsn()).toBeUndefined();
     expect((await running.status(0)).phase).toBe('READY');
     writer.close();
@@ -243,25 +247,26 @@ describe('a checkpoint that is slow', () => {
     await writer.append([truncateRecord(REL, 2)], [0]);
     writer.points([0]);
     let storage = contentOf(running);
-    await until(() => storage.applier.appliedLsn >= Number(writer.end.lsn));
+    await until(() => storage.appliedLsn >= writer.end.lsn);
     const removing = Promise.withResolvers<void>();
-    vi.spyOn(storage.store, 'write').mockImplementation((puts) => {
+    vi.spyOn(PageStore.prototype, 'write').mockImplementation((puts) => {
       if (puts.length > 0) return Promise.resolve();
       removing.resolve();
       return Promise.reject(new Error('the process dies here'));
     });
-    storage.checkpointer.request();
+    storage.requestCheckpoint();
     await removing.promise;
-    expect((await storage.reader.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
+    expect(await storage.readPage(page, writer.end.lsn)).toBeUndefined();
     writer.close();
     await running.stopDaemon(0);
+    vi.restoreAllMocks();
     await running.startDaemon(0);
     storage = contentOf(running);
-    expect(storage.checkpointer.checkpoint.lsn).toBe(writer.end.lsn);
-    expect((await storage.reader.pageAt(page, Number(writer.end.lsn))).page).toBeUndefined();
-    await until(() => !storage.checkpointer.isRunning);
-    expect(await storage.store.get(page)).toBeUndefined();
-    expect(await storage.store.removals()).toBeUndefined();
+    expect(storage.checkpointLsn).toBe(writer.end.lsn);
+    expect(await storage.readPage(page, writer.end.lsn)).toBeUndefined();
+    await until(() => !storage.stats().isCheckpointing);
+    expect(await storedVersion(storage, page)).toBeUndefined();
+    expect(await storedValue(storage, Buffer.from('r'))).toBeUndefined();
   }, 30_000);
 
   it('leaves nothing stored of a page that was dropped', async () => {
@@ -272,10 +277,10 @@ describe('a checkpoint that is slow', () => {
     await writer.append([deltaRecord(REL, 5, 100, Buffer.from([9])), truncateRecord(REL, 2)], [0]);
     writer.points([0]);
     const storage = contentOf(running);
-    await until(() => storage.applier.appliedLsn >= Number(writer.end.lsn));
-    storage.checkpointer.request();
-    await until(() => storage.checkpointer.checkpoints === 1 && !storage.checkpointer.isRunning);
-    expect(await storage.store.get(page)).toBeUndefined();
+    await until(() => storage.appliedLsn >= writer.end.lsn);
+    storage.requestCheckpoint();
+    await until(() => storage.stats().checkpoints === 1 && !storage.stats().isCheckpointing);
+    expect(await storedVersion(storage, page)).toBeUndefined();
     writer.close();
   }, 30_000);
 });

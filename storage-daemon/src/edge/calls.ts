@@ -3,7 +3,7 @@ import { RedoError } from '@kube-aurora/redo';
 import { AuroraRpcError, type CallContext } from '@kube-aurora/rpc';
 import { TooOldError } from '../pages/page-plan.ts';
 import { NoSoundCopyError, StoredValueError } from '../pages/stored-value.ts';
-import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
+import { LogAheadError, LogForkedError, LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
 
 /** What every call that is answered has: a deadline, and errors by the protocol's names. */
 
@@ -20,6 +20,8 @@ export function deadlineOf(context: CallContext, clock: Clock): number {
 /** Gives failures of reads the code that the protocol has for them. */
 export function asRpcError(error: unknown): unknown {
   if (error instanceof TooOldError || error instanceof LogGoneError) return new AuroraRpcError('TOO_OLD', error.message);
+  if (error instanceof LogAheadError) return new AuroraRpcError('BEHIND', error.message);
+  if (error instanceof LogForkedError) return new AuroraRpcError('INVALID', `from_epoch: ${error.message}`);
   if (error instanceof StoredValueError || error instanceof NoSoundCopyError || error instanceof LogReadError || error instanceof RedoError)
     return new AuroraRpcError('DAMAGED', error.message);
   return error;

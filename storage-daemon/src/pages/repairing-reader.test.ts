@@ -32,9 +32,9 @@ describe('neighbouring pages', () => {
       await running.until(0, ({ appliedLsn }) => appliedLsn >= writer.end.lsn);
       const { lsn } = writer.end;
       for (const fork of [REL, CUT]) {
-        const answer = await storage.reader.pagesAt(blocksOf(fork), Number(lsn));
+        const answer = await storage.readPages(blocksOf(fork), lsn);
         for (let block = 0; block < BLOCKS; block++) {
-          const { page } = await storage.builder.pageAt({ ...fork, block }, Number(lsn));
+          const page = await storage.readPageForPeer({ ...fork, block }, lsn);
           expect([block, answer.present[block]]).toEqual([block, page === undefined ? 0 : 1]);
           expect(answer.pages.subarray(block * 8192, (block + 1) * 8192).equals(page ?? Buffer.alloc(8192))).toBe(true);
         }
@@ -45,8 +45,8 @@ describe('neighbouring pages', () => {
     await writer.append([truncateRecord(CUT, 10), imageRecord(CUT, 30, 78)], [0]);
     await expectSame();
     writer.points([0]);
-    storage.checkpointer.request();
-    while (storage.checkpointer.checkpoints === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    storage.requestCheckpoint();
+    while (storage.stats().checkpoints === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     await expectSame();
     writer.close();
   }, 30_000);

@@ -17,9 +17,9 @@ const QUEUE_WAIT_MS = 60_000;
  * Throws AuroraRpcError, RedoBatchError; what was stored until then stays, it is as good as any redo.
  */
 export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Clock, stop: AbortSignal): Promise<number> {
-  const log = segment.storage?.log;
-  if (log === undefined) return 0;
-  const { lsn, epoch } = log.tail;
+  const { storage } = segment;
+  if (storage === undefined) return 0;
+  const { lsn, epoch } = storage.tail;
   const request = { segment: segment.id, fromLsn: lsn, fromEpoch: epoch, toLsn: 0n };
   let bytes = 0;
   for await (const { batches } of unstalled(
@@ -29,17 +29,17 @@ export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Cloc
   )) {
     for (let at = 0; at < batches.length;) {
       const header = checkRedoBatch(batches, at);
-      while (segment.epochs.settling !== undefined) await segment.epochs.settling;
+      while (segment.annulling !== undefined) await segment.annulling;
       const outcome = segment.append(header, batches.subarray(at, at + header.totalBytes));
-      if (outcome === 'unwritable') throw new AuroraRpcError('NOT_READY', segment.lifecycle.unwritable ?? '');
+      if (outcome === 'unwritable') throw new AuroraRpcError('NOT_READY', segment.unwritable ?? '');
       if (outcome === 'gap') {
         throw new AuroraRpcError('INVALID', `${peer.id}: redo is missing before ${header.backlink}`);
       }
       at += header.totalBytes;
     }
     bytes += batches.length;
-    await segment.conditions.until(() => segment.queuedBytes < segment.deps.limits.queueBytes, clock.now() + QUEUE_WAIT_MS);
+    await segment.until(() => segment.queuedBytes < segment.limits.queueBytes, clock.now() + QUEUE_WAIT_MS);
   }
-  await segment.storage?.log.flushed();
+  await segment.storage?.flushed();
   return bytes;
 }

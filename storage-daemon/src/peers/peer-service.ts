@@ -1,14 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
-import { formatLsn, type Lsn } from '@kube-aurora/pg-format';
+import { formatLsn } from '@kube-aurora/pg-format';
 import { decodePageKey } from '@kube-aurora/redo';
-import {
-  AuroraRpcError,
-  type FetchRedoRequest,
-  type PeerHandlers,
-  type RedoChunk,
-  type SegmentId,
-  type SegmentState,
-} from '@kube-aurora/rpc';
+import { AuroraRpcError, type PeerHandlers, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
@@ -19,8 +12,6 @@ import { asRpcError, deadlineOf } from '../edge/calls.ts';
 import { serveCopy } from './copy-segment.ts';
 
 /** What this daemon gives to its peers. It only sends what passes its CRC: damage is refused here, and repaired. */
-
-const REDO_CHUNK_BYTES = 512 * 1024;
 
 export interface PeerServiceParts {
   readonly clock: Clock;
@@ -51,7 +42,13 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
         checkMessage('FetchRedoRequest', request);
         const segment = find(request.segment);
         try {
-          yield* redoFrom(segment, request, context.signal);
+          const { fromLsn, fromEpoch, toLsn } = request;
+          const { storage } = segment;
+          if (storage === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
+          for await (const batches of storage.redoFrom({ lsn: fromLsn, epoch: fromEpoch }, toLsn === 0n ? undefined : toLsn)) {
+            yield { batches };
+            if (context.signal.aborted) return;
+          }
         } catch (error) {
           if (error instanceof LogReadError) parts.onLogDamage(segment, error);
           throw asRpcError(error);
@@ -61,7 +58,11 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
     copySegment: (request) =>
       refusals.stream('CopySegment', async function* () {
         checkMessage('CopySegmentRequest', request);
-        yield* serveCopy(find(request.segment), parts.clock);
+        try {
+          yield* serveCopy(find(request.segment), parts.clock);
+        } catch (error) {
+          throw asRpcError(error);
+        }
       }),
 
     getPeerPage: (request, context) =>
@@ -69,16 +70,14 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
         checkMessage('GetPeerPageRequest', request);
         const { key, lsn } = request;
         const segment = find(request.segment);
-        const storage = contentOf(segment);
-        storage.applier.want(Number(lsn));
+        const storage = storageOf(segment);
+        storage.expediteTo(lsn);
         // Applied, not merely held: what is past VDL may still be annulled, and must not get into a peer's store.
-        if (!(await segment.conditions.until(() => storage.applier.hasApplied(Number(lsn)), deadlineOf(context, parts.clock)))) {
-          throw new AuroraRpcError('BEHIND', `redo is applied up to ${text(BigInt(storage.applier.appliedLsn))}, not ${text(lsn)}`);
+        if (!(await segment.until(() => storage.hasApplied(lsn), deadlineOf(context, parts.clock)))) {
+          throw new AuroraRpcError('BEHIND', `redo is applied up to ${formatLsn(storage.appliedLsn)}, not ${formatLsn(lsn)}`);
         }
         try {
-          // The builder asks no peer: two damaged copies must not ask each other in circles.
-          const { page } = await storage.builder.pageAt(decodePageKey(key), Number(lsn));
-          return { key, page: page ?? Buffer.alloc(0) };
+          return { key, page: (await storage.readPageForPeer(decodePageKey(key), lsn)) ?? Buffer.alloc(0) };
         } catch (error) {
           throw asRpcError(error);
         }
@@ -86,44 +85,8 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
   };
 }
 
-function contentOf(segment: Segment): SegmentStorage {
+function storageOf(segment: Segment): SegmentStorage {
   const { storage, phase } = segment;
   if (storage === undefined || phase !== 'READY') throw new AuroraRpcError('NOT_READY', `the segment is ${phase}`);
   return storage;
-}
-
-async function* redoFrom(segment: Segment, request: FetchRedoRequest, signal: AbortSignal): AsyncGenerator<RedoChunk> {
-  const log = segment.storage?.log;
-  if (log === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
-  const end = request.toLsn === 0n || request.toLsn > log.durable.lsn ? log.durable.lsn : request.toLsn;
-  let at = request.fromLsn;
-  let epoch = request.fromEpoch;
-  if (at < log.startLsn) throw new AuroraRpcError('TOO_OLD', `redo is here from ${text(log.startLsn)} on, not from ${text(at)}`);
-  if (at > log.durable.lsn) throw new AuroraRpcError('BEHIND', `redo is here up to ${text(log.durable.lsn)}, not to ${text(at)}`);
-  const here = log.epochAt(at);
-  if (here !== epoch)
-    throw new AuroraRpcError('INVALID', `from_epoch: redo that ends at ${text(at)} is of epoch ${here ?? 'none'} here, not of ${epoch}`);
-  while (at < end && !signal.aborted) {
-    // Redo that was annulled in between ends the stream: what was sent of it, the receiver annuls by its own history.
-    if (segment.storage?.log !== log || log.epochAt(at) !== epoch) return;
-    const batches = log.reader.batchesFrom(at, REDO_CHUNK_BYTES);
-    if (batches.length === 0) return;
-    ({ at, epoch } = endOf(batches, at, epoch));
-    yield { batches };
-  }
-}
-
-/** End LSN and epoch of the last of some whole, checked batches. */
-function endOf(batches: Buffer, fromLsn: bigint, fromEpoch: bigint): { at: bigint; epoch: bigint } {
-  let at = fromLsn;
-  let epoch = fromEpoch;
-  for (let offset = 0; offset < batches.length; offset += batches.readUInt32LE(offset + 4)) {
-    epoch = batches.readBigUInt64LE(offset + 8);
-    at = batches.readBigUInt64LE(offset + 24);
-  }
-  return { at, epoch };
-}
-
-function text(lsn: bigint): string {
-  return formatLsn(lsn as Lsn);
 }

@@ -34,12 +34,11 @@ async function mergeAll(members: readonly number[]): Promise<void> {
   for (const i of members) {
     const { storage } = await segmentOf(i);
     if (storage === undefined) throw new Error(`d${i} has no content`);
-    const before = storage.checkpointer.checkpoints;
-    storage.checkpointer.request();
-    for (let wait = 0; storage.checkpointer.checkpoints === before; wait++) {
+    const before = storage.stats().checkpoints;
+    storage.requestCheckpoint();
+    for (let wait = 0; storage.stats().checkpoints === before; wait++) {
       if (wait > 500) throw new Error(`d${i} does not checkpoint`);
       await pause(10);
-      storage.checkpointer.maybeStart();
     }
   }
 }
@@ -96,15 +95,15 @@ describe('peers', () => {
     await writer.append([imageRecord(REL, 1, 2)], [0]);
     const segment = await segmentOf(0);
     const history = [...writer.history, { epoch: 3n, startLsn: agreed }];
-    const installed = segment.epochs.takeHistory(history);
+    const installed = segment.takeHistory(history);
     // While the control file is being written, another one says the same, and where the volume's VDL is.
     for (let turn = 0; turn < 20 && segment.control.history.at(-1)?.epoch !== 3n; turn++) await Promise.resolve();
     expect(segment.control.history.at(-1)?.epoch).toBe(3n);
     segment.noteVdl(writer.end.lsn + 80n, 3n);
     segment.notePgmrpl(writer.end.lsn + 80n, 3n);
     await installed;
-    segment.storage?.applier.want(Number(agreed));
-    await segment.conditions.until(() => segment.state().appliedLsn >= agreed, Date.now() + 5000);
+    segment.storage?.expediteTo(agreed);
+    await segment.until(() => segment.state().appliedLsn >= agreed, Date.now() + 5000);
     expect(segment.state()).toMatchObject({ phase: 'READY', scl: agreed, appliedLsn: agreed, vdl: agreed });
   });
 
@@ -168,10 +167,10 @@ describe('peers', () => {
       expect(segment.phase).toBe('READY');
       expect(segment.control.history).toEqual(writer.history);
       // It stands at the checkpoint, and promises nothing before it has what it lost.
-      await expect(segment.epochs.open(9n, 'w/9')).rejects.toMatchObject({ code: 'NOT_READY' });
+      await expect(segment.openEpoch(9n, 'w/9')).rejects.toMatchObject({ code: 'NOT_READY' });
       await fetchMissingRedo(segment, { id: 'x', client: source }, systemClock(), new AbortController().signal);
       expect(segment.scl).toBe(writer.end.lsn);
-      expect(segment.lifecycle.mustRecover).toBe(false);
+      expect(segment.mustRecover).toBe(false);
       expect(await other.page(0, page(59), writer.end.lsn, 2n)).toBe(159);
     } finally {
       client.close();

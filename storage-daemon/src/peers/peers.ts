@@ -14,7 +14,6 @@ import { peerHandlers } from './peer-service.ts';
 import type { Peer } from './peer-set.ts';
 import { PeerTable } from './peer-table.ts';
 import { fetchPage, repairLog } from './repair.ts';
-import { Scrubber } from './scrubber.ts';
 import { SegmentSync } from './segment-sync.ts';
 
 /** The peers' side of a daemon, wired up: gossip, gap filling, copies, repair and scrub for every segment. */
@@ -49,7 +48,6 @@ export class Peers {
   readonly #table: PeerTable;
   readonly #stop = new AbortController();
   readonly #syncs = new Map<Segment, SegmentSync>();
-  readonly #scrubbers = new Map<Segment, Scrubber>();
   readonly #repairing = new Map<Segment, Promise<boolean>>();
   readonly #probing = new Set<Promise<void>>();
   #scrubLoop: Promise<void> | undefined;
@@ -124,8 +122,8 @@ export class Peers {
   }
 
   /** A page as of `lsn`; undefined: it does not exist. Throws NoSoundCopyError when no peer can give it. */
-  async fetchPage(segment: Segment, page: PageId, lsn: number): Promise<Buffer | undefined> {
-    const sources = (): Peer[] => this.#peersNamed(pageSources(segment.state(), this.#table.views(segment), BigInt(lsn)));
+  async fetchPage(segment: Segment, page: PageId, lsn: bigint): Promise<Buffer | undefined> {
+    const sources = (): Peer[] => this.#peersNamed(pageSources(segment.state(), this.#table.views(segment), lsn));
     // What was last heard may be seconds old, and is nothing at all right after a start.
     if (sources().length < this.#table.peers.length) await this.askPeers(segment);
     return fetchPage(segment, page, lsn, sources(), this.#deps.logger);
@@ -143,7 +141,7 @@ export class Peers {
 
   async #repairLog(segment: Segment, lsn: bigint): Promise<boolean> {
     const { counters, logger } = this.#deps;
-    const from = segment.storage?.log.reader.boundaryBefore(lsn)?.lsn ?? lsn;
+    const from = segment.storage?.boundaryBefore(lsn)?.lsn ?? lsn;
     await this.askPeers(segment);
     const sources = this.#peersNamed(redoSources(segment.state(), this.#table.views(segment), { fromLsn: from, pastLsn: lsn }));
     if (!(await repairLog(segment, lsn, sources, logger))) return false;
@@ -178,31 +176,16 @@ export class Peers {
   }
 
   async #scrubStep(bytes: number): Promise<void> {
+    const { counters } = this.#deps;
     for (const segment of this.#deps.segments.all()) {
       try {
-        await this.#scrubber(segment).step(bytes);
-        await segment.lifecycle.measure();
+        if (segment.phase === 'READY' && segment.storage !== undefined)
+          counters.scrubbed(await segment.storage.scrubStep(bytes, (lsn) => this.repairLog(segment, lsn)));
+        await segment.measure();
       } catch (error) {
         this.#deps.logger.warn({ volume: segment.volumeId, err: error }, 'a scrub step failed');
       }
     }
-  }
-
-  #scrubber(segment: Segment): Scrubber {
-    let scrubber = this.#scrubbers.get(segment);
-    if (scrubber === undefined) {
-      const { counters, logger } = this.#deps;
-      scrubber = new Scrubber(segment, {
-        onCorruption: (kind, error) => {
-          counters.corruption(kind);
-          logger.error({ volume: segment.volumeId, kind, err: error }, 'the scrubber found damaged data');
-        },
-        repairLog: (one, lsn) => this.repairLog(one, lsn),
-        onScrubbed: (count) => counters.scrubbed(count),
-      });
-      this.#scrubbers.set(segment, scrubber);
-    }
-    return scrubber;
   }
 
   /** Somebody said that a peer holds a volume that is not here: when that peer itself says so too, this daemon gets a copy. */

@@ -3,7 +3,6 @@ import type { Logger } from '@kube-aurora/process';
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
 import { checkRedoBatch, decodeRedoBatchHeader } from '@kube-aurora/volume';
 import { NoSoundCopyError } from '../pages/stored-value.ts';
-import { LogReadError } from '../redo-log/log-errors.ts';
 import type { Segment } from '../segment/segment.ts';
 import type { Peer } from './peer-set.ts';
 
@@ -15,14 +14,14 @@ const CALL_MS = 10_000;
 export async function fetchPage(
   segment: Segment,
   page: PageId,
-  lsn: number,
+  lsn: bigint,
   sources: readonly Peer[],
   logger: Logger,
 ): Promise<Buffer | undefined> {
   const key = encodePageKey(page);
   for (const peer of sources) {
     try {
-      const image = await peer.client.getPeerPage({ segment: segment.id, key, lsn: BigInt(lsn) }, { deadlineMs: CALL_MS });
+      const image = await peer.client.getPeerPage({ segment: segment.id, key, lsn }, { deadlineMs: CALL_MS });
       if (!image.key.equals(key) || (image.page.length !== 0 && image.page.length !== PAGE_BYTES)) continue;
       return image.page.length === 0 ? undefined : image.page;
     } catch (error) {
@@ -34,33 +33,23 @@ export async function fetchPage(
 
 /** Replaces the damaged batches around `lsn` in the stored log. True when the log reads soundly there again. */
 export async function repairLog(segment: Segment, lsn: bigint, sources: readonly Peer[], logger: Logger): Promise<boolean> {
-  const log = segment.storage?.log;
-  const from = log?.reader.boundaryBefore(lsn);
-  if (log === undefined || from === undefined) return false;
+  const { storage } = segment;
+  const from = storage?.boundaryBefore(lsn);
+  if (storage === undefined || from === undefined) return false;
   for (const peer of sources) {
     try {
       const request = { segment: segment.id, fromLsn: from.lsn, fromEpoch: from.epoch, toLsn: lsn + 1n };
       for await (const { batches } of peer.client.fetchRedo(request, { deadlineMs: CALL_MS })) {
         for (let at = 0; at < batches.length; at += decodeRedoBatchHeader(batches, at).totalBytes) {
           const header = checkRedoBatch(batches, at);
-          if (readsSoundly(segment, header.backlink)) continue;
-          await log.replaceBatch(batches.subarray(at, at + header.totalBytes));
+          if (storage.isSoundAt(header.backlink)) continue;
+          await storage.replaceBatch(batches.subarray(at, at + header.totalBytes));
         }
       }
-      if (readsSoundly(segment, lsn)) return true;
+      if (storage.isSoundAt(lsn)) return true;
     } catch (error) {
       logger.warn({ volume: segment.volumeId, peer: peer.id, err: error }, 'a peer could not give redo for a repair');
     }
   }
   return false;
-}
-
-function readsSoundly(segment: Segment, backlink: bigint): boolean {
-  try {
-    segment.storage?.log.reader.batchesFrom(backlink, 1);
-    return true;
-  } catch (error) {
-    if (error instanceof LogReadError) return false;
-    throw error;
-  }
 }

@@ -65,7 +65,7 @@ export class SegmentSync {
     const isOfThisVolume =
       segment.storage !== undefined && peer.phase !== 'EMPTY' && peer.phase !== 'IMPORTING' && peer.baseEpoch === segment.control.baseEpoch;
     if (isOfThisVolume) {
-      await segment.epochs.takeHistory(peer.history);
+      await segment.takeHistory(peer.history);
       const epoch = lastEpoch(peer.history);
       segment.noteVdl(peer.vdl, epoch);
       segment.notePgmrpl(peer.pgmrpl, epoch);
@@ -77,14 +77,14 @@ export class SegmentSync {
   /** Three sound peers that do not have what was lost show that it was never on four segments. */
   #clearRecovery(): void {
     const { segment, table, logger } = this.#parts;
-    if (!segment.lifecycle.mustRecover) return;
+    if (!segment.mustRecover) return;
     const sound = table.views(segment).filter(({ state }) => isProof(state) && state.baseEpoch === segment.control.baseEpoch);
     if (sound.length < READ_QUORUM || sound.some(({ state }) => state.scl > segment.scl)) return;
     logger.warn(
       { volume: segment.volumeId, scl: segment.scl, recoverToLsn: segment.control.recoverToLsn },
       'no three peers hold what was lost: it was never durable',
     );
-    segment.lifecycle
+    segment
       .clearRecovery()
       .catch((error: unknown) => logger.error({ volume: segment.volumeId, err: error }, 'the control file could not be written'));
   }
@@ -147,7 +147,7 @@ export class SegmentSync {
 
   #plan(since: number): SyncPlan {
     const { segment, table } = this.#parts;
-    const needsCopy = segment.lifecycle.needsCopy ? (segment.lifecycle.damage ?? 'the segment is empty') : undefined;
+    const needsCopy = segment.needsCopy ? (segment.damage ?? 'the segment is empty') : undefined;
     const plan = planSync({
       own: segment.state(),
       needsCopy,
@@ -155,7 +155,7 @@ export class SegmentSync {
       peerCount: table.peers.length,
       unableToServe: this.#unableToServe(),
     });
-    const { unwritable } = segment.lifecycle;
+    const { unwritable } = segment;
     return unwritable !== undefined && (plan.kind === 'fetch' || plan.kind === 'copy') ? { kind: 'wait', reason: unwritable } : plan;
   }
 

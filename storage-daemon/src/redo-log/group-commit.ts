@@ -1,6 +1,8 @@
+import type { Clock } from '@kube-aurora/clock';
+import type { Disk } from '../disk/disk.ts';
+import type { DurableEvent } from './durable-event.ts';
 import type { ChainLink, LogChain } from './log-chain.ts';
 import type { LogFile } from './log-file.ts';
-import type { LogSource } from './log-recovery.ts';
 import { SyncPace } from './sync-pace.ts';
 
 /**
@@ -19,16 +21,18 @@ interface WaitingBatch {
   readonly end: ChainLink;
 }
 
-export interface GroupCommitEvents {
-  /** After each fdatasync, when `durable` has moved. */
-  readonly onDurable: () => void;
+export interface GroupCommitParts {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly directory: string;
+  readonly chain: LogChain;
+  /** Told after each fdatasync, when the chain's `durable` has moved. */
+  readonly durable: DurableEvent;
   readonly onFailure: (error: Error) => void;
 }
 
 export class GroupCommit {
-  readonly #place: LogSource;
-  readonly #chain: LogChain;
-  readonly #events: GroupCommitEvents;
+  readonly #parts: GroupCommitParts;
   #waiting: WaitingBatch[] = [];
   #waitingBytes = 0;
   #writing: Promise<void> | undefined;
@@ -36,10 +40,8 @@ export class GroupCommit {
   readonly #pace = new SyncPace();
   syncs = 0;
 
-  constructor(place: LogSource, chain: LogChain, events: GroupCommitEvents) {
-    this.#place = place;
-    this.#chain = chain;
-    this.#events = events;
+  constructor(parts: GroupCommitParts) {
+    this.#parts = parts;
   }
 
   /** Bytes that are not on disk yet. */
@@ -75,16 +77,17 @@ export class GroupCommit {
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error));
       this.#waiting = [];
-      this.#events.onFailure(this.#failure);
+      this.#parts.onFailure(this.#failure);
     } finally {
       this.#writing = undefined;
     }
   }
 
   async #writeGroup(): Promise<void> {
+    const { chain, clock, durable } = this.#parts;
     const isQuick = this.#pace.isQuick(this.#waitingBytes);
     // While the pool syncs, more gathers; on this thread, what arrived together must be let in first.
-    if (isQuick) await this.#place.clock.turn();
+    if (isQuick) await clock.turn();
     const first = this.#waiting[0];
     if (first === undefined) return;
     const { file } = first;
@@ -101,21 +104,22 @@ export class GroupCommit {
       first.offset,
       bytes,
     );
-    const startedAt = this.#place.clock.now();
+    const startedAt = clock.now();
     if (isQuick) file.syncHere();
     else await file.sync();
-    this.#pace.note(this.#place.clock.now() - startedAt);
+    this.#pace.note(clock.now() - startedAt);
     this.syncs++;
-    this.#chain.durable = (group.at(-1) ?? first).end;
+    chain.durable = (group.at(-1) ?? first).end;
     this.#waitingBytes -= bytes;
-    this.#events.onDurable();
+    durable.emit(chain.durable);
   }
 
   /** Makes a planned file, once the one before it is sealed. */
   async #create(file: LogFile): Promise<void> {
-    const before = this.#chain.files[this.#chain.files.indexOf(file) - 1];
+    const { chain, disk, directory } = this.#parts;
+    const before = chain.files[chain.files.indexOf(file) - 1];
     if (before !== undefined) await before.seal();
     await file.create();
-    await this.#place.disk.syncDirectory(this.#place.directory);
+    await disk.syncDirectory(directory);
   }
 }

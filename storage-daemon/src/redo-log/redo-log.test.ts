@@ -8,16 +8,17 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Lsn } from '@kube-aurora/pg-format';
 import { checkRedoBatch, encodeRedoBatch, type RedoBatchHeader } from '@kube-aurora/volume';
 import { systemDisk } from '../disk/system-disk.ts';
+import { DurableEvent } from './durable-event.ts';
 import type { LogDamage } from './log-recovery.ts';
 import { RedoLog } from './redo-log.ts';
 import { syntheticRecord } from '../testing/synthetic-records.ts';
 
-const OPTIONS = {
+const PARTS = {
   fileBytes: 4096,
   tailCacheBytes: 2048,
   disk: systemDisk(),
   clock: systemClock(),
-  onDurable: () => {},
+  durable: new DurableEvent(),
   onFailure: () => {},
 };
 const START = { lsn: 1000n, epoch: 1n };
@@ -48,7 +49,7 @@ async function reopen(): Promise<{ log: RedoLog; ends: bigint[]; damage: LogDama
     ends.push(header.endLsn);
     return Promise.resolve();
   };
-  const log = await RedoLog.open(directory, OPTIONS, START, onBatch, (found) => {
+  const log = await RedoLog.open(directory, PARTS, START, onBatch, (found) => {
     damage = found;
     return Promise.resolve();
   });
@@ -104,7 +105,7 @@ describe('RedoLog', () => {
           ends.push(log.tail.lsn);
         }
         const cut = ends[pick % ends.length] ?? START.lsn;
-        await log.truncate(cut);
+        await log.annul(cut);
         expect(log.tail.lsn).toBe(cut);
         append(log, 2n, 33);
         await log.flushed();

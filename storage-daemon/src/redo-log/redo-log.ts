@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format';
 import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, type EpochRun, type RedoBatchHeader } from '@kube-aurora/volume';
 import { findBatch, offsetOfBatch, offsetOfDamagedBatch } from './find-batch.ts';
-import { GroupCommit, type GroupCommitEvents } from './group-commit.ts';
+import type { DurableEvent } from './durable-event.ts';
+import { GroupCommit } from './group-commit.ts';
 import { describeLink, linkTo, type ChainLink, type LogChain } from './log-chain.ts';
 import { LogClosedError, LogGoneError } from './log-errors.ts';
 import { logFileName, type LogFile } from './log-file.ts';
@@ -20,7 +21,11 @@ import { TailCache } from './tail-cache.ts';
  * `durable` only names what an fdatasync has covered.
  */
 
-export interface RedoLogOptions extends GroupCommitEvents {
+export interface RedoLogParts {
+  /** Told after each sync. */
+  readonly durable: DurableEvent;
+  /** The disk failed: nothing more is appended. */
+  readonly onFailure: (error: Error) => void;
   readonly fileBytes: number;
   readonly tailCacheBytes: number;
   readonly disk: Disk;
@@ -37,14 +42,15 @@ export class RedoLog {
   readonly #commit: GroupCommit;
   #isClosed = false;
 
-  private constructor(directory: string, options: RedoLogOptions, chain: LogChain) {
+  private constructor(directory: string, parts: RedoLogParts, chain: LogChain) {
     this.#directory = directory;
-    this.#disk = options.disk;
-    this.#fileBytes = options.fileBytes;
+    this.#disk = parts.disk;
+    this.#fileBytes = parts.fileBytes;
     this.#chain = chain;
-    this.#cache = new TailCache(options.tailCacheBytes);
+    this.#cache = new TailCache(parts.tailCacheBytes);
     this.reader = new LogReader(chain, this.#cache);
-    this.#commit = new GroupCommit({ directory, disk: options.disk, clock: options.clock }, chain, options);
+    const { disk, clock, durable, onFailure } = parts;
+    this.#commit = new GroupCommit({ directory, disk, clock, chain, durable, onFailure });
   }
 
   /**
@@ -53,13 +59,13 @@ export class RedoLog {
    */
   static async open(
     directory: string,
-    options: RedoLogOptions,
+    parts: RedoLogParts,
     start: ChainLink,
     onBatch: OnScannedBatch,
     onDamage: OnLogDamage,
   ): Promise<RedoLog> {
-    const { disk, clock } = options;
-    return new RedoLog(directory, options, await recoverLog({ directory, disk, clock }, start, onBatch, onDamage));
+    const { disk, clock } = parts;
+    return new RedoLog(directory, parts, await recoverLog({ directory, disk, clock }, start, onBatch, onDamage));
   }
 
   /** End of the chain, written or about to be. A new batch must link to it. */
@@ -84,8 +90,9 @@ export class RedoLog {
     return this.#chain.bytes;
   }
 
-  get pendingBytes(): number {
-    return this.#commit.waitingBytes;
+  /** Nothing is taken any more, and nothing given. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   get cachedBytes(): number {
@@ -148,7 +155,7 @@ export class RedoLog {
    * Annuls, durably, every batch that ends past `lsn`, a batch boundary at or after the log's start. Returns the byte
    * position from which on records are gone, or undefined when none was.
    */
-  async truncate(lsn: bigint): Promise<number | undefined> {
+  async annul(lsn: bigint): Promise<number | undefined> {
     await this.#commit.flushed();
     const { files, start, tail } = this.#chain;
     const target = Number(lsn);

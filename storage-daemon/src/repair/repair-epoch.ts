@@ -9,7 +9,7 @@ import {
 } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 import { readControl, writeControl, type SegmentControl } from '../segment/control-file.ts';
-import { logDirectory } from '../segment/segment-storage.ts';
+import { logDirectory } from '../segment/open-storage.ts';
 
 /**
  * `storage-daemon repair-epoch`: a segment that has promised an epoch past EPOCH_MAX can promise no other any more, and no honest

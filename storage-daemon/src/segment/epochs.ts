@@ -47,8 +47,8 @@ export class Epochs {
     this.#parts = parts;
   }
 
-  /** Resolves when the log may be appended to; undefined when it may be now. */
-  get settling(): Promise<unknown> | undefined {
+  /** Resolves when the log may be appended to again; undefined when it may be now. */
+  get annulling(): Promise<unknown> | undefined {
     return this.#annulling;
   }
 
@@ -79,7 +79,7 @@ export class Epochs {
   /** What is wrong with a history that would take the place of ours. */
   #refusalOf(history: readonly EpochStart[]): HistoryRefusal | undefined {
     const { control, lifecycle } = this.#parts;
-    const fromLsn = lifecycle.storage?.log.startLsn ?? 0n;
+    const fromLsn = lifecycle.storage?.startLsn ?? 0n;
     return refuseHistory(control.value.history, history, { highestEpoch: this.#highestEpoch, fromLsn, durableLsn: lifecycle.durableLsn });
   }
 
@@ -101,7 +101,7 @@ export class Epochs {
       }
       if (epoch !== before.epoch || before.writerId !== writerId) {
         this.#raise(epoch, writerId);
-        await lifecycle.storage?.log.flushed().catch((error: unknown) => {
+        await lifecycle.storage?.flushed().catch((error: unknown) => {
           control.takeBack();
           throw error;
         });
@@ -113,7 +113,7 @@ export class Epochs {
   }
 
   /** Installs an opener's history, which ends with its epoch, and annuls what it rules out. */
-  async truncate(epoch: bigint, history: readonly EpochStart[]): Promise<SegmentState> {
+  async install(epoch: bigint, history: readonly EpochStart[]): Promise<SegmentState> {
     const { control, lifecycle, state } = this.#parts;
     await this.refuseJump(epoch, 'epoch');
     return control.exclusive(async () => {
@@ -159,7 +159,7 @@ export class Epochs {
   }
 
   /** Throws AuroraRpcError when a copy from this peer would bring in an epoch or history that breaks a rule. */
-  async checkCopy({ epoch, baseEpoch, history }: SegmentState): Promise<void> {
+  async refuseCopy({ epoch, baseEpoch, history }: SegmentState): Promise<void> {
     const { control } = this.#parts;
     await this.refuseJump(epoch, 'state.epoch');
     throwRefusal(refuseForm(history, this.#highestEpoch), 'state.history');
@@ -191,9 +191,9 @@ export class Epochs {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#annulling = promise;
     try {
-      await storage.log.flushed();
+      await storage.flushed();
       throwRefusal(
-        refuseCut(incoming, storage.log.runs, (lsn) => storage.log.isBatchEnd(lsn)),
+        refuseCut(incoming, storage.runs, (lsn) => storage.isBatchEnd(lsn)),
         field,
       );
       if (epoch > before.epoch) this.#raise(epoch, '');

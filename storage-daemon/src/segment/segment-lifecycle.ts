@@ -7,17 +7,19 @@ import type { Logger } from '@kube-aurora/process';
 import { RedoError, type PageId } from '@kube-aurora/redo';
 import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
 import { AnnulledAppliedError } from '../checkpoint/applier.ts';
-import type { Checkpoint } from '../pages/page-store.ts';
+import { PageStore } from '../pages/page-store.ts';
 import { StoredValueError } from '../pages/stored-value.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { LogDamage } from '../redo-log/log-recovery.ts';
-import { logDirectory, pagesDirectory, SegmentStorage, StoreUnusableError, type SegmentStorageHooks } from './segment-storage.ts';
+import type { DurableEvent } from '../redo-log/durable-event.ts';
+import { logDirectory, pagesDirectory, StoreUnusableError, type StorageParts } from './open-storage.ts';
+import { SegmentStorage } from './segment-storage.ts';
 import type { SegmentControl } from './control-file.ts';
 import type { CurrentControl } from './current-control.ts';
 import { DurablePoint } from './durable-point.ts';
+import { Retention, type HeldRedo } from './retention.ts';
 import type { SegmentLimits } from './limits.ts';
 import type { ConditionWaiter } from './condition-waiter.ts';
-import type { WriterSessions } from './writer-sessions.ts';
 
 /**
  * Whether a segment has content, and which: opened from disk, found damaged, or replaced as a whole by an import or a
@@ -34,13 +36,14 @@ export interface SegmentLifecycleParts {
   readonly directory: string;
   readonly disk: Disk;
   readonly control: CurrentControl;
-  readonly sessions: WriterSessions;
+  /** Told when redo of this segment has got to its disk. */
+  readonly durable: DurableEvent;
   readonly conditions: ConditionWaiter;
   readonly limits: SegmentLimits;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly events: SegmentEvents;
-  readonly fetchPage: (page: PageId, lsn: number) => Promise<Buffer | undefined>;
+  readonly fetchPage: (page: PageId, lsn: bigint) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
   readonly lowestPeerScl: () => bigint | undefined;
   /** Highest SCL among the peers, as last heard; 0n when none was. */
@@ -49,6 +52,16 @@ export interface SegmentLifecycleParts {
 
 /** What changes in the control file with new pages, given what it holds by then. Throws AuroraRpcError when they came too late. */
 export type Replacement = (current: SegmentControl) => Partial<SegmentControl>;
+
+/** Where new pages are written, before they take the place of the old ones. */
+export interface NewPages {
+  readonly store: PageStore;
+  /** Free bytes of the disk that it is on. */
+  readonly freeBytes: () => Promise<number>;
+}
+
+/** Writes all of the new pages, their checkpoint included. */
+export type Fill = (pages: NewPages) => Promise<Replacement>;
 
 export class SegmentLifecycle {
   readonly #parts: SegmentLifecycleParts;
@@ -60,12 +73,25 @@ export class SegmentLifecycle {
   #durable: DurablePoint | undefined;
   #room: DiskRoom | undefined;
   #isReopening = false;
-  /** While a peer copies from here, the log stays. */
-  copiesOut = 0;
+  /** Who else needs redo that is here. */
+  readonly #retention = new Retention();
 
   constructor(parts: SegmentLifecycleParts) {
     this.#parts = parts;
     this.#volumeId = parts.control.value.volumeId;
+    // One that was not heard lately may lack everything.
+    this.#retention.hold({ name: 'peers', floor: () => parts.lowestPeerScl() ?? 0n, givesWay: true });
+  }
+
+  /** Holds redo from the checkpoint on, for who will come for it, whatever becomes of the disk; until what this gives is called. */
+  holdRedo(name: string): () => void {
+    const floor = this.#storage?.checkpointLsn ?? 0n;
+    return this.#retention.hold({ name, floor: () => floor, givesWay: false });
+  }
+
+  /** Who holds redo here, from the lowest floor on. */
+  get heldRedo(): readonly HeldRedo[] {
+    return this.#storage === undefined ? [] : this.#retention.holders();
   }
 
   get storage(): SegmentStorage | undefined {
@@ -122,7 +148,7 @@ export class SegmentLifecycle {
 
   /** Durable SCL; 0n when there is no log. */
   get scl(): bigint {
-    return this.#storage?.log.durable.lsn ?? 0n;
+    return this.#storage?.durable.lsn ?? 0n;
   }
 
   /**
@@ -134,14 +160,13 @@ export class SegmentLifecycle {
     const floor = this.#durable?.lsn ?? 0n;
     if (storage === undefined) return floor;
     // With what is on its way to the disk: it may be applied as soon as it is there.
-    const held = highest(storage.log.tail.lsn, this.#parts.highestPeerScl());
-    const vdl = BigInt(storage.applier.vdl);
-    return highest(floor, storage.checkpointer.checkpoint.lsn, BigInt(storage.applier.appliedLsn), vdl < held ? vdl : held);
+    const held = highest(storage.tail.lsn, this.#parts.highestPeerScl());
+    return highest(floor, storage.checkpointLsn, storage.appliedLsn, storage.vdl < held ? storage.vdl : held);
   }
 
   /** Bytes on disk, the page store's as last measured. */
   get bytesUsed(): number {
-    return (this.#storage?.log.bytes ?? 0) + this.#storeBytes;
+    return (this.#storage?.logBytes ?? 0) + this.#storeBytes;
   }
 
   /** Must it get redo back that it may have acknowledged once? */
@@ -157,7 +182,7 @@ export class SegmentLifecycle {
 
   /** Refreshes the size on disk. */
   async measure(): Promise<void> {
-    this.#storeBytes = (await this.#storage?.store.approximateBytes()) ?? 0;
+    this.#storeBytes = (await this.#storage?.storeBytes()) ?? 0;
   }
 
   /** Removes what a copy or import that did not come to its end left, or one that did and could not remove what it replaced. At start only. */
@@ -172,15 +197,15 @@ export class SegmentLifecycle {
 
   /** Opens what the control file points to; the log up to `endLsn` where it is given. What cannot be used is reported as damage. */
   async open(endLsn?: bigint): Promise<void> {
-    const { directory, disk, control, limits, events, logger } = this.#parts;
+    const { directory, disk, control, events, logger } = this.#parts;
     try {
       this.#durable = await DurablePoint.open(disk, join(directory, 'durable'), control.value.baseEpoch, (error) =>
         logger.error({ volume: this.#volumeId, err: error }, 'what is durable cannot be noted; after a restart less of it is known'),
       );
       const known = this.#durable.lsn;
-      const storage = await SegmentStorage.open(disk, directory, control.value, { durableLsn: known, endLsn }, limits, this.#hooks());
+      const storage = await SegmentStorage.open(this.#storageParts(), control.value, { durableLsn: known, endLsn });
       this.#storage = storage;
-      storage.applier.noteVdl(Number(known < this.scl ? known : this.scl));
+      storage.noteVdl(known < this.scl ? known : this.scl);
       // What was durable was on this disk: its log has lost it since, whatever the log itself says.
       if (known > this.scl && known > control.value.recoverToLsn) await control.save({ recoverToLsn: known });
       await this.measure();
@@ -229,11 +254,9 @@ export class SegmentLifecycle {
     if (this.#failure?.fault.kind === 'DISK_FULL') this.#failure = { fault: fullFault(room), message: this.#failure.message };
     const storage = this.#storage;
     if (room.isFull && storage !== undefined && this.#failure === undefined) {
-      storage.checkpointer.request();
+      storage.requestCheckpoint();
       void control
-        .exclusive(
-          async () => void (this.#storage === storage && (await storage.log.dropBelow(this.#dropLimit(storage.checkpointer.checkpoint)))),
-        )
+        .exclusive(async () => void (this.#storage === storage && (await storage.dropRedo())))
         .catch((error: unknown) => this.#onDiskError(error, 'drop redo log'));
     }
     if (this.#hasDiskFault && !room.isFull && !this.#isImporting && !this.#isReopening) {
@@ -255,7 +278,7 @@ export class SegmentLifecycle {
     const { directory, disk, logger, conditions } = this.#parts;
     if (!this.#hasDiskFault || this.#isImporting) return;
     if ((await probeDisk(disk, directory)) !== '') return;
-    const syncedTo = this.#storage?.log.durable.lsn;
+    const syncedTo = this.#storage?.durable.lsn;
     await this.close();
     // Its fault stays until it is open: it must not look as if it never held anything.
     try {
@@ -263,7 +286,7 @@ export class SegmentLifecycle {
     } catch (error) {
       this.stop({ kind: 'UNKNOWN' }, `it cannot be opened again: ${describeCause(error)}`);
     }
-    if (this.#storage !== undefined && this.#storage.log.failure === undefined && this.#hasDiskFault) {
+    if (this.#storage !== undefined && this.#storage.logFailure === undefined && this.#hasDiskFault) {
       this.#failure = undefined;
       logger.info({ volume: this.#volumeId, scl: formatLsn(this.scl) }, 'the disk can be written again: redo is taken');
     }
@@ -322,14 +345,14 @@ export class SegmentLifecycle {
     this.stop(faultOf(error), describeFailure(error));
   }
 
-  #hooks(): SegmentStorageHooks {
-    const { clock, sessions, conditions, events, logger, fetchPage } = this.#parts;
+  #storageParts(): StorageParts {
+    const { disk, directory, limits, clock, durable, conditions, events, logger, fetchPage } = this.#parts;
     return {
+      disk,
+      directory,
+      limits,
       clock,
-      onDurable: () => {
-        sessions.acknowledge(this.scl);
-        conditions.recheck();
-      },
+      durable,
       onProgress: () => {
         this.#noteDurable();
         conditions.recheck();
@@ -338,7 +361,7 @@ export class SegmentLifecycle {
       onLogFailure: (error) => this.#stopForDisk(errnoOf(error) || 'EIO', 'write redo log', error.message),
       onDamage: (error) => this.#onDamage(error),
       fetchPage,
-      dropLimit: (checkpoint) => this.#dropLimit(checkpoint),
+      dropLimit: (checkpointLsn) => this.#dropLimit(checkpointLsn),
       onCorruption: (kind, error) => {
         events.corruption(kind);
         logger.error({ volume: this.#volumeId, kind, err: error }, 'stored data is damaged');
@@ -351,38 +374,43 @@ export class SegmentLifecycle {
   }
 
   #noteDurable(): void {
-    const vdl = BigInt(this.#storage?.applier.vdl ?? 0);
+    const vdl = this.#storage?.vdl ?? 0n;
     this.#durable?.note(vdl < this.scl ? vdl : this.scl);
   }
 
-  /** Log that every peer has too may go; beyond the retention limit it goes anyway. */
-  #dropLimit(checkpoint: Checkpoint): bigint {
-    if (this.copiesOut > 0) return 0n;
-    const storage = this.#storage;
-    if (this.#room?.isFull === true) return checkpoint.lsn;
-    if (storage !== undefined && storage.log.bytes > this.#parts.limits.logRetainBytes) return checkpoint.lsn;
-    const lowest = this.#parts.lowestPeerScl();
-    if (lowest === undefined) return 0n;
-    return lowest < checkpoint.lsn ? lowest : checkpoint.lsn;
+  /** Beyond the retention limit, and on a full disk, redo goes although a peer lacks it: it will copy the pages. */
+  #dropLimit(checkpointLsn: bigint): bigint {
+    const isLong = (this.#storage?.logBytes ?? 0) > this.#parts.limits.logRetainBytes;
+    return this.#retention.dropLimit(checkpointLsn, isLong || this.#room?.isFull === true);
   }
 
   // Replacement ----------------------------------------------------------------------------------------------------
 
   /**
-   * Replaces the pages by what `fill` writes into a new directory, then opens them with the log where that fits, and with
+   * Replaces the pages by what `fill` writes into a new store, then opens them with the log where that fits, and with
    * an empty one where not. For imports and copies from peers. On failure everything is as it was.
    */
-  replace(fill: (pagesDirectory: string) => Promise<Replacement>): Promise<void> {
+  replace(fill: Fill): Promise<void> {
     if (this.#isImporting) throw new AuroraRpcError('NOT_READY', 'an import or copy is under way already');
     if (this.unwritable !== undefined) throw new AuroraRpcError('NOT_READY', this.unwritable);
     this.#isImporting = true;
-    const { directory, disk, control } = this.#parts;
+    const { directory, disk, control, limits } = this.#parts;
     const generation = control.value.pagesGeneration + 1;
     const work = async (): Promise<void> => {
       const target = pagesDirectory(directory, generation);
       await disk.removeTree(target);
       await disk.makeDirectory(target);
-      const replacement = await fill(target);
+      const store = await PageStore.open(disk, target, {
+        cacheBytes: limits.levelCacheBytes,
+        writeBufferBytes: limits.levelWriteBufferBytes,
+      });
+      const freeBytes = async (): Promise<number> => (await disk.space(target)).freeBytes;
+      let replacement: Replacement;
+      try {
+        replacement = await fill({ store, freeBytes });
+      } finally {
+        await store.close();
+      }
       // Invariant: what the control file becomes is worked out in its own turn. A promise given since the pages came is kept.
       await control.exclusive(() => this.#switch(generation, replacement(control.value)));
     };
@@ -417,7 +445,7 @@ export class SegmentLifecycle {
     await before?.close();
     await this.#durable?.close();
     this.#durable = undefined;
-    const heldTo = before?.log.durable.lsn ?? 0n;
+    const heldTo = before?.durable.lsn ?? 0n;
     this.#failure = undefined;
     await this.open();
     if (this.#damageKind === 'DAMAGED_DATA' && old.ready) {

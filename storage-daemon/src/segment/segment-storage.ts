@@ -1,53 +1,38 @@
-import type { Disk } from '../disk/disk.ts';
-import { errnoOf, isStoreIoError } from '../disk/disk-room.ts';
-import type { Clock } from '@kube-aurora/clock';
-import { join } from 'node:path';
-import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
-import { annulPoint, lastEpoch, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
-import { AnnulledAppliedError, Applier } from '../checkpoint/applier.ts';
+import type { PageId } from '@kube-aurora/redo';
+import { annulPoint, lastEpoch, type EpochRun, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
+import { AnnulledAppliedError, type Applier } from '../checkpoint/applier.ts';
 import { Checkpointer } from '../checkpoint/checkpointer.ts';
-import { decodeTombstones, Tombstones, type Tombstone } from '../pages/tombstones.ts';
-import { RecordTable } from '../pages/record-table.ts';
-import { RedoIndex } from '../pages/redo-index.ts';
-import { PageStore, type Checkpoint } from '../pages/page-store.ts';
-import { StoredValueError } from '../pages/stored-value.ts';
-import type { LogDamage } from '../redo-log/log-recovery.ts';
-import { RedoLog } from '../redo-log/redo-log.ts';
-import { PageCache } from '../pages/page-cache.ts';
+import type { StoreEntry } from '../disk/keyed-store.ts';
 import { PageBuilder } from '../pages/page-builder.ts';
+import { PageCache } from '../pages/page-cache.ts';
 import { PageTurn } from '../pages/page-turn.ts';
-import { RepairingReader } from '../pages/repairing-reader.ts';
-import type { SegmentLimits } from './limits.ts';
+import { RepairingReader, type PagesAt } from '../pages/repairing-reader.ts';
+import type { ChainLink } from '../redo-log/log-chain.ts';
+import { LogReadError } from '../redo-log/log-errors.ts';
+import { exportCopy } from './export-copy.ts';
+import { openStorage, type KnownOfLog, type OpenedStorage, type StorageParts } from './open-storage.ts';
 import type { SegmentControl } from './control-file.ts';
+import { redoFrom } from './redo-from.ts';
+import { Scrub } from './scrub.ts';
+import { stateAt, type StateAt } from './state-at.ts';
 
-/** What a segment holds once it has a volume's data: log, pages, and what ties them together in memory. */
+/**
+ * What a segment holds once it has a volume's data: its log, its pages, and what ties them together in memory. It gives verbs and values, no
+ * parts. LSNs are bigint from here upwards and in the log; pages and checkpoints have them as numbers, and this is where they change.
+ */
 
-/** The stored pages or state cannot be used: they have to be copied from a peer. */
-export class StoreUnusableError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'StoreUnusableError';
-  }
-}
-
-export interface SegmentStorageHooks {
-  readonly clock: Clock;
-  /** Redo is on disk up to the log's durable end. */
-  readonly onDurable: () => void;
-  /** The applier moved. */
-  readonly onProgress: () => void;
-  /** The log was found damaged in the middle, and is cut there once this has resolved. */
-  readonly onLogDamage: (damage: LogDamage) => Promise<void>;
-  /** The log's disk failed: nothing more can be accepted. */
-  readonly onLogFailure: (error: Error) => void;
-  /** Redo could not be applied, or stored data not be read: reads must stop. */
-  readonly onDamage: (error: Error) => void;
-  /** Fetches one page as of the LSN from a peer; undefined result page: it does not exist. Rejects when no peer can. */
-  readonly fetchPage: (page: PageId, lsn: number) => Promise<Buffer | undefined>;
-  /** A checkpoint was made; the holder says up to where the log may be dropped. */
-  readonly dropLimit: (checkpoint: Checkpoint) => bigint;
-  readonly onCorruption: (kind: 'page' | 'log' | 'state', error: Error) => void;
-  readonly onRepair: (kind: 'page' | 'log' | 'copy') => void;
+/** Counts and sizes, for metrics. */
+export interface StorageStats {
+  readonly logBytes: number;
+  readonly logSyncs: number;
+  readonly tailCacheBytes: number;
+  readonly pageCacheBytes: number;
+  readonly recordsIndexed: number;
+  readonly recordsAppliedToPages: number;
+  readonly indexRefs: number;
+  readonly checkpoints: number;
+  readonly pagesWritten: number;
+  readonly isCheckpointing: boolean;
 }
 
 interface Accepted {
@@ -56,269 +41,316 @@ interface Accepted {
   readonly position: number;
 }
 
-export function pagesDirectory(directory: string, generation: number): string {
-  return join(directory, `pages-${generation}`);
-}
-
-export function logDirectory(directory: string, generation: number): string {
-  return join(directory, `log-${generation}`);
-}
-
 export class SegmentStorage {
-  readonly log: RedoLog;
-  readonly store: PageStore;
-  readonly table: RecordTable;
-  readonly index: RedoIndex;
-  readonly tombstones: Tombstones;
-  readonly cache: PageCache;
-  readonly builder: PageBuilder;
-  readonly reader: RepairingReader;
-  readonly applier: Applier;
-  readonly checkpointer: Checkpointer;
-  readonly #hooks: SegmentStorageHooks;
+  readonly #parts: StorageParts;
+  readonly #opened: OpenedStorage;
+  readonly #applier: Applier;
+  readonly #cache: PageCache;
+  readonly #builder: PageBuilder;
+  readonly #reader: RepairingReader;
+  readonly #checkpointer: Checkpointer;
+  readonly #scrub: Scrub;
+  readonly #unsubscribe: () => void;
+  /** Appended and not yet with the applier, oldest first. */
   #accepted: Accepted[] = [];
+  #acceptedBytes = 0;
   #pgmrpl: number;
 
-  private constructor(parts: {
-    log: RedoLog;
-    store: PageStore;
-    table: RecordTable;
-    index: RedoIndex;
-    tombstones: Tombstones;
-    applier: Applier;
-    checkpoint: Checkpoint;
-    hasRemovalsDue: boolean;
-    limits: SegmentLimits;
-    hooks: SegmentStorageHooks;
-  }) {
-    const { log, store, table, index, tombstones, applier, limits, hooks } = parts;
-    this.log = log;
-    this.store = store;
-    this.table = table;
-    this.index = index;
-    this.tombstones = tombstones;
-    this.applier = applier;
-    this.#hooks = hooks;
-    this.#pgmrpl = Number(parts.checkpoint.lsn);
-    this.cache = new PageCache(limits.pageCacheBytes);
-    const sources = {
-      log,
-      table,
-      index,
-      tombstones,
-      store,
-      cache: this.cache,
-      keptFrom: () => this.keptFrom,
-      writtenTo: () => this.checkpointer.writtenTo,
-    };
-    this.builder = new PageBuilder(sources);
+  private constructor(parts: StorageParts, opened: OpenedStorage) {
+    const { log, store, table, index, tombstones, applier } = opened;
+    const { clock, limits, onDamage, onProgress } = parts;
+    this.#parts = parts;
+    this.#opened = opened;
+    this.#applier = applier;
+    this.#pgmrpl = Number(opened.checkpoint.lsn);
+    const cache = new PageCache(limits.pageCacheBytes);
+    this.#cache = cache;
+    const keptFrom = (): number => Number(this.#checkpointer.checkpoint.lsn);
+    const writtenTo = (): number => this.#checkpointer.writtenTo;
+    const sources = { log, table, index, tombstones, store, cache, keptFrom, writtenTo };
+    const builder = new PageBuilder(sources);
+    this.#builder = builder;
     const turn = new PageTurn();
-    this.reader = new RepairingReader({
+    this.#reader = new RepairingReader({
       ...sources,
-      builder: this.builder,
+      builder,
       turn,
       appliedLsn: () => applier.appliedLsn,
-      fetchPage: hooks.fetchPage,
-      onCorruption: hooks.onCorruption,
-      onRepair: () => hooks.onRepair('page'),
+      fetchPage: (page, lsn) => parts.fetchPage(page, BigInt(lsn)),
+      onCorruption: parts.onCorruption,
+      onRepair: () => parts.onRepair('page'),
     });
-    this.checkpointer = new Checkpointer({
+    this.#checkpointer = new Checkpointer({
       ...sources,
-      builder: this.builder,
-      reader: this.reader,
+      builder,
+      reader: this.#reader,
       turn,
       applier,
       limits: { bytes: limits.checkpointBytes, refs: limits.checkpointRefs, stagger: limits.checkpointStagger },
-      turns: { clock: hooks.clock, sliceMs: limits.sliceMs },
-      checkpoint: parts.checkpoint,
-      hasRemovalsDue: parts.hasRemovalsDue,
+      turns: { clock, sliceMs: limits.sliceMs },
+      checkpoint: opened.checkpoint,
+      hasRemovalsDue: opened.hasRemovalsDue,
       readFloor: () => this.#pgmrpl,
-      onCheckpoint: async (checkpoint) => void (await log.dropBelow(hooks.dropLimit(checkpoint))),
-      onFailure: hooks.onDamage,
+      onCheckpoint: () => this.dropRedo(),
+      onFailure: onDamage,
+    });
+    this.#scrub = new Scrub({
+      store,
+      log,
+      repairPage: (page) => this.#reader.repairPage(page),
+      renewCheckpoint: () => this.#checkpointer.request(),
+      onCorruption: parts.onCorruption,
+      onDamage,
     });
     applier.onProgress = () => {
-      this.checkpointer.maybeStart();
-      hooks.onProgress();
+      this.#checkpointer.maybeStart();
+      onProgress();
     };
-    applier.onFailure = hooks.onDamage;
-    applier.onLongChain = (page) => this.checkpointer.addLongChain(page);
+    applier.onFailure = onDamage;
+    applier.onLongChain = (page) => this.#checkpointer.addLongChain(page);
+    this.#unsubscribe = parts.durable.subscribe((end) => this.#takeDurable(end.lsn));
   }
 
-  /**
-   * Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer, and
-   * AnnulledAppliedError when its history rules out what its pages hold, or what is durable (`durableLsn`). Redo past `endLsn` is cut off:
-   * it may look sound and never have reached the disk. Errors of the disk are thrown as they are.
-   */
-  static async open(
-    disk: Disk,
-    directory: string,
-    control: SegmentControl,
-    { durableLsn, endLsn }: { readonly durableLsn: bigint; readonly endLsn?: bigint | undefined },
-    limits: SegmentLimits,
-    hooks: SegmentStorageHooks,
-  ): Promise<SegmentStorage> {
-    let store: PageStore;
-    try {
-      store = await PageStore.open(disk, pagesDirectory(directory, control.pagesGeneration), {
-        cacheBytes: limits.levelCacheBytes,
-        writeBufferBytes: limits.levelWriteBufferBytes,
-      });
-    } catch (error) {
-      if (errnoOf(error) !== '' || isStoreIoError(error)) throw error;
-      throw new StoreUnusableError(`the page store cannot be opened: ${String(error instanceof Error ? (error.cause ?? error) : error)}`);
-    }
-    let log: RedoLog | undefined;
-    // Nothing is appended, and so nothing becomes durable, before it is there.
-    let storage: SegmentStorage | undefined;
-    try {
-      const { checkpoint, state, removals } = await readCheckpoint(store, hooks);
-      const table = new RecordTable();
-      const index = new RedoIndex();
-      const tombstones = new Tombstones();
-      for (const { lsn, effect } of removals) tombstones.add(lsn, effect);
-      const startLsn = Number(checkpoint.lsn);
-      let applier: Applier | undefined;
-      const parts = (opened: RedoLog): Applier =>
-        (applier ??= new Applier({ log: opened, table, index, tombstones, clock: hooks.clock }, state, startLsn, limits.chainMax));
-      const later: Accepted[] = [];
-      // Batches past the checkpoint are indexed after the scan, read back through the log in pieces.
-      log = await RedoLog.open(
-        logDirectory(directory, control.logGeneration),
-        {
-          fileBytes: limits.logFileBytes,
-          tailCacheBytes: limits.tailCacheBytes,
-          disk,
-          clock: hooks.clock,
-          onDurable: () => {
-            if (storage !== undefined) storage.#onDurable();
-          },
-          onFailure: hooks.onLogFailure,
-        },
-        checkpoint,
-        (header, _bytes, position) => {
-          if (header.endLsn > checkpoint.lsn) later.push({ header, batch: Buffer.alloc(0), position });
-          return Promise.resolve();
-        },
-        hooks.onLogDamage,
-      );
-      if (log.startLsn > checkpoint.lsn)
-        throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' checkpoint at ${checkpoint.lsn}`);
-      if (endLsn !== undefined && endLsn < log.tail.lsn && endLsn >= log.startLsn) await log.truncate(endLsn);
-      if (log.tail.lsn < checkpoint.lsn) await log.restart(checkpoint);
-      const annul = annulPoint(control.history, log.runs);
-      const durable = durableLsn > checkpoint.lsn ? durableLsn : checkpoint.lsn;
-      if (annul !== undefined && annul < durable) throw new AnnulledAppliedError(annul, durable, lastEpoch(control.history));
-      if (annul !== undefined) await log.truncate(annul);
-      const end = log.tail.lsn;
-      const opened = parts(log);
-      for (const { header, position } of later) {
-        if (header.endLsn > end) break;
-        opened.addNow(header, log.reader.batch(position, header.totalBytes), position);
-        if (opened.recordsIndexed % 4096 < header.recordCount) await hooks.clock.turn();
-      }
-      storage = new SegmentStorage({
-        log,
-        store,
-        table,
-        index,
-        tombstones,
-        applier: opened,
-        checkpoint,
-        hasRemovalsDue: removals.length > 0,
-        limits,
-        hooks,
-      });
-      storage.checkpointer.maybeStart();
-      return storage;
-    } catch (error) {
-      await log?.close();
-      await store.close();
-      throw error;
-    }
+  /** Opens what the control file points to. Throws what `openStorage` throws. */
+  static async open(parts: StorageParts, control: SegmentControl, known: KnownOfLog): Promise<SegmentStorage> {
+    const storage = new SegmentStorage(parts, await openStorage(parts, control, known));
+    storage.#checkpointer.maybeStart();
+    return storage;
   }
 
-  /** Below this LSN, the checkpoint, not every page can be told any more. */
-  get keptFrom(): number {
-    return Number(this.checkpointer.checkpoint.lsn);
+  // Where it stands -------------------------------------------------------------------------------------------------
+
+  /** Redo can be read from here on. */
+  get startLsn(): bigint {
+    return this.#opened.log.startLsn;
   }
 
-  get pgmrpl(): number {
-    return this.#pgmrpl;
+  /** End of the log, written or about to be: a new batch must link to it. */
+  get tail(): ChainLink {
+    return this.#opened.log.tail;
   }
 
-  notePgmrpl(lsn: number): void {
-    if (lsn <= this.#pgmrpl) return;
-    this.#pgmrpl = lsn;
-    this.checkpointer.maybeStart();
+  /** End of what is on disk. */
+  get durable(): ChainLink {
+    return this.#opened.log.durable;
   }
 
-  /** Appends a checked batch that links to the log's tail. */
+  /** Which epoch wrote what, oldest first. */
+  get runs(): readonly EpochRun[] {
+    return this.#opened.log.runs;
+  }
+
+  get appliedLsn(): bigint {
+    return BigInt(this.#applier.appliedLsn);
+  }
+
+  /** The highest VDL that was heard and counts. */
+  get vdl(): bigint {
+    return BigInt(this.#applier.vdl);
+  }
+
+  get pgmrpl(): bigint {
+    return BigInt(this.#pgmrpl);
+  }
+
+  /** Stored pages have all redo up to here. Below it, not every page can be told any more. */
+  get checkpointLsn(): bigint {
+    return this.#checkpointer.checkpoint.lsn;
+  }
+
+  /** Why nothing can be appended; undefined while it can. */
+  get logFailure(): Error | undefined {
+    return this.#opened.log.failure;
+  }
+
+  get logBytes(): number {
+    return this.#opened.log.bytes;
+  }
+
+  /** Bytes that wait for the disk or the index. */
+  get queuedBytes(): number {
+    return this.#acceptedBytes + this.#applier.waitingBytes;
+  }
+
+  stats(): StorageStats {
+    const { log, index } = this.#opened;
+    const { checkpoints, pagesWritten, isRunning } = this.#checkpointer;
+    return {
+      logBytes: log.bytes,
+      logSyncs: log.syncs,
+      tailCacheBytes: log.cachedBytes,
+      pageCacheBytes: this.#cache.bytes,
+      recordsIndexed: this.#applier.recordsIndexed,
+      recordsAppliedToPages: this.#builder.recordsApplied,
+      indexRefs: index.refs,
+      checkpoints,
+      pagesWritten,
+      isCheckpointing: isRunning,
+    };
+  }
+
+  /** The most references to redo past the checkpoint that one page had since this was last asked. */
+  takeLongestChain(): number {
+    return this.#opened.index.takeLongest();
+  }
+
+  /** Bytes of the page store, about. */
+  storeBytes(): Promise<number> {
+    return this.#opened.store.approximateBytes();
+  }
+
+  // Redo in ---------------------------------------------------------------------------------------------------------
+
+  /** Appends a checked batch that links to the tail. It is durable once `durable` has reached its end. */
   append(header: RedoBatchHeader, batch: Buffer): void {
-    const position = this.log.append(header, batch);
+    const position = this.#opened.log.append(header, batch);
     this.#accepted.push({ header, batch, position });
+    this.#acceptedBytes += batch.length;
   }
 
-  #onDurable(): void {
-    const end = this.log.durable.lsn;
+  #takeDurable(end: bigint): void {
     let count = 0;
     for (const { header, batch, position } of this.#accepted) {
       if (header.endLsn > end) break;
-      this.applier.add(header, batch, position);
+      this.#applier.add(header, batch, position);
+      this.#acceptedBytes -= batch.length;
       count++;
     }
     this.#accepted.splice(0, count);
-    this.#hooks.onDurable();
+  }
+
+  /** Resolves when everything appended so far is on disk; rejects when the disk failed. */
+  flushed(): Promise<void> {
+    return this.#opened.log.flushed();
+  }
+
+  /** Redo up to `lsn` is durable on a quorum, and may be applied. */
+  noteVdl(lsn: bigint): void {
+    this.#applier.noteVdl(Number(lsn));
+  }
+
+  /** Nobody reads below `lsn` any more: pages may be stored as of it. */
+  notePgmrpl(lsn: bigint): void {
+    const at = Number(lsn);
+    if (at <= this.#pgmrpl) return;
+    this.#pgmrpl = at;
+    this.#checkpointer.maybeStart();
+  }
+
+  /** Does a batch end at `lsn`, or the log start there? Throws LogReadError where a header is damaged. */
+  isBatchEnd(lsn: bigint): boolean {
+    return this.#opened.log.isBatchEnd(lsn);
   }
 
   /** Annuls what `history` rules out, which is nothing that was applied: the caller asked (`refuseHistory`). Returns whether anything was. */
   async annul(history: readonly EpochStart[]): Promise<boolean> {
-    await this.log.flushed();
-    const point = annulPoint(history, this.log.runs);
+    const { log } = this.#opened;
+    await log.flushed();
+    const point = annulPoint(history, log.runs);
     if (point === undefined) return false;
-    const applied = BigInt(this.applier.appliedLsn);
-    if (point < applied) throw new AnnulledAppliedError(point, applied, lastEpoch(history));
-    const lsn = point;
-    this.builder.invalidate();
-    this.applier.truncate(Number(lsn));
-    this.cache.deletePast(Number(lsn));
-    await this.log.truncate(lsn);
+    if (point < this.appliedLsn) throw new AnnulledAppliedError(point, this.appliedLsn, lastEpoch(history));
+    this.#builder.invalidate();
+    this.#applier.truncate(Number(point));
+    this.#cache.deletePast(Number(point));
+    await log.annul(point);
     return true;
   }
 
-  /** Checks about `bytes` of the store's own files; damage there can only be made good by a copy. Gives the bytes checked. */
-  async scrubTables(bytes: number): Promise<number> {
+  // Pages out -------------------------------------------------------------------------------------------------------
+
+  /** Is every record that starts below `lsn` applied? Then pages can be read as of it. */
+  hasApplied(lsn: bigint): boolean {
+    return this.#applier.hasApplied(Number(lsn));
+  }
+
+  /** Someone waits to read as of `lsn`: redo up to it is applied without delay. */
+  expediteTo(lsn: bigint): void {
+    this.#applier.want(Number(lsn));
+  }
+
+  /** Pages as of `lsn`, in the order asked for; what is damaged is repaired first. Throws TooOldError, NoSoundCopyError, RedoError. */
+  readPages(pages: readonly PageId[], lsn: bigint): Promise<PagesAt> {
+    return this.#reader.pagesAt(pages, Number(lsn));
+  }
+
+  /** One page as of `lsn`, undefined when it does not exist; what is damaged is repaired first. Throws what `readPages` throws. */
+  async readPage(page: PageId, lsn: bigint): Promise<Buffer | undefined> {
+    return (await this.#reader.pageAt(page, Number(lsn))).page;
+  }
+
+  /**
+   * The same with no peer asked: two damaged copies must not ask each other in circles. Throws StoredValueError or LogReadError where it is
+   * damaged.
+   */
+  async readPageForPeer(page: PageId, lsn: bigint): Promise<Buffer | undefined> {
+    return (await this.#builder.pageAt(page, Number(lsn))).page;
+  }
+
+  /** The volume's state as of exactly `lsn`, up to which redo is applied. Throws AuroraRpcError TOO_OLD, BEHIND. */
+  stateAt(lsn: bigint): Promise<StateAt> {
+    const { store, table, log } = this.#opened;
+    const checkpointer = this.#checkpointer;
+    return stateAt({ applier: this.#applier, checkpointer, store, table, log, clock: this.#parts.clock }, Number(lsn));
+  }
+
+  /** Asks for a checkpoint whatever the limits say. It is made once PGMRPL has got to what is applied now. */
+  requestCheckpoint(): void {
+    this.#checkpointer.request();
+  }
+
+  // Redo and pages out, for peers and backups -----------------------------------------------------------------------
+
+  /** Redo from a batch's end on: see redo-from.ts for what it promises. */
+  redoFrom(from: ChainLink, toLsn?: bigint): AsyncIterable<Buffer> {
+    return redoFrom(this.#opened.log, from, toLsn);
+  }
+
+  /** Everything stored as of one checkpoint: see export-copy.ts for what it promises. */
+  exportCopy(): AsyncIterable<StoreEntry[]> {
+    return exportCopy(this.#opened.store, (page) => this.#reader.repairPage(page));
+  }
+
+  // Keeping it sound ------------------------------------------------------------------------------------------------
+
+  /**
+   * Reads about `bytes` of pages, of the log and of the store's own files back, from where the last step ended, and has repaired what is
+   * damaged. `repairLog` has a damaged stretch of the log repaired and says whether it was. Gives the bytes that were checked.
+   */
+  scrubStep(bytes: number, repairLog: (lsn: bigint) => Promise<boolean>): Promise<number> {
+    return this.#scrub.step(bytes, repairLog);
+  }
+
+  /** A batch boundary at or before `lsn` that is known without reading the log; undefined outside it. */
+  boundaryBefore(lsn: bigint): ChainLink | undefined {
+    return this.#opened.log.reader.boundaryBefore(lsn);
+  }
+
+  /** Is the batch that follows `lsn` as it was written? */
+  isSoundAt(lsn: bigint): boolean {
     try {
-      return await this.store.scrubFiles(bytes);
+      this.#opened.log.reader.batchesFrom(lsn, 1);
+      return true;
     } catch (error) {
-      if (!(error instanceof StoredValueError)) throw error;
-      this.#hooks.onCorruption('page', error);
-      this.#hooks.onDamage(error);
-      return 0;
+      if (error instanceof LogReadError) return false;
+      throw error;
     }
   }
 
-  async close(): Promise<void> {
-    this.applier.stop();
-    await this.checkpointer.stop();
-    await this.log.close();
-    await this.store.close();
+  /** Puts a sound copy in the place of a damaged batch: same backlink, same length. Gives whether it fitted. */
+  replaceBatch(batch: Buffer): Promise<boolean> {
+    return this.#opened.log.replaceBatch(batch);
   }
-}
 
-async function readCheckpoint(
-  store: PageStore,
-  hooks: SegmentStorageHooks,
-): Promise<{ checkpoint: Checkpoint; state: ReturnType<typeof decodeVolumeState>; removals: Tombstone[] }> {
-  try {
-    const checkpoint = await store.checkpoint();
-    const bytes = await store.state();
-    if (checkpoint === undefined || bytes === undefined) throw new StoreUnusableError('the page store has no checkpoint or no state');
-    const removals = await store.removals();
-    return { checkpoint, state: decodeVolumeState(bytes), removals: removals === undefined ? [] : decodeTombstones(removals) };
-  } catch (error) {
-    if (error instanceof StoreUnusableError || error instanceof RedoError || errnoOf(error) !== '' || isStoreIoError(error)) throw error;
-    const reason = error instanceof Error ? error : new Error(String(error));
-    hooks.onCorruption('state', reason);
-    throw new StoreUnusableError(reason.message);
+  /** Drops redo before the checkpoint that nobody holds, whole files of it. */
+  async dropRedo(): Promise<void> {
+    await this.#opened.log.dropBelow(this.#parts.dropLimit(this.checkpointLsn));
+  }
+
+  async close(): Promise<void> {
+    this.#applier.stop();
+    await this.#checkpointer.stop();
+    await this.#opened.log.close();
+    this.#unsubscribe();
+    await this.#opened.store.close();
   }
 }

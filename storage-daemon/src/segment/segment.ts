@@ -1,20 +1,23 @@
-import type { Disk } from '../disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import type { PageId } from '@kube-aurora/redo';
 import { AuroraRpcError, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
-import { isBatchValid, type RedoBatchHeader } from '@kube-aurora/volume';
+import { isBatchValid, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
+import type { Disk } from '../disk/disk.ts';
+import type { DiskRoom } from '../disk/disk-room.ts';
+import { DurableEvent } from '../redo-log/durable-event.ts';
 import { describeLink, linkTo } from '../redo-log/log-chain.ts';
-import type { SegmentStorage } from './segment-storage.ts';
+import { ConditionWaiter } from './condition-waiter.ts';
 import type { SegmentControl } from './control-file.ts';
 import { CurrentControl } from './current-control.ts';
 import { Epochs } from './epochs.ts';
-import { SegmentLifecycle, type SegmentEvents } from './segment-lifecycle.ts';
 import type { SegmentLimits } from './limits.ts';
-import { ConditionWaiter } from './condition-waiter.ts';
-import { WriterSessions } from './writer-sessions.ts';
+import type { HeldRedo } from './retention.ts';
+import { SegmentLifecycle, type Fill, type SegmentEvents } from './segment-lifecycle.ts';
+import type { SegmentStorage } from './segment-storage.ts';
+import { WriterSessions, type AppendSession } from './writer-sessions.ts';
 
 export interface SegmentIdentity {
   readonly daemonId: string;
@@ -29,7 +32,7 @@ export interface PeersHighest {
   readonly isWritten: boolean;
 }
 
-export interface SegmentDeps {
+export interface SegmentParts {
   readonly directory: string;
   readonly disk: Disk;
   readonly identity: SegmentIdentity;
@@ -37,7 +40,7 @@ export interface SegmentDeps {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly events: SegmentEvents;
-  readonly fetchPage: (segment: Segment, page: PageId, lsn: number) => Promise<Buffer | undefined>;
+  readonly fetchPage: (segment: Segment, page: PageId, lsn: bigint) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
   readonly lowestPeerScl: (segment: Segment) => bigint | undefined;
   readonly highestOfPeers: (segment: Segment) => PeersHighest;
@@ -58,115 +61,156 @@ export type AppendOutcome = 'appended' | 'duplicate' | 'gap' | 'unwritable';
 export class Segment {
   readonly volumeId: string;
   readonly pg: number;
-  readonly deps: SegmentDeps;
-  readonly epochs: Epochs;
-  readonly lifecycle: SegmentLifecycle;
-  readonly sessions = new WriterSessions();
-  readonly conditions: ConditionWaiter;
+  readonly #parts: SegmentParts;
   readonly #control: CurrentControl;
+  readonly #conditions: ConditionWaiter;
+  readonly #sessions: WriterSessions;
+  readonly #lifecycle: SegmentLifecycle;
+  readonly #epochs: Epochs;
 
-  private constructor(deps: SegmentDeps, directory: string, control: CurrentControl) {
-    const { disk, limits, logger, clock, events } = deps;
-    this.conditions = new ConditionWaiter(clock);
-    const { sessions, conditions } = this;
-    this.deps = deps;
+  private constructor(parts: SegmentParts, directory: string, control: CurrentControl) {
+    const { disk, limits, logger, clock, events } = parts;
+    const durable = new DurableEvent();
+    const conditions = new ConditionWaiter(clock);
+    const sessions = new WriterSessions(durable);
+    durable.subscribe(() => conditions.recheck());
+    this.#parts = parts;
     this.#control = control;
+    this.#conditions = conditions;
+    this.#sessions = sessions;
     this.volumeId = control.value.volumeId;
     this.pg = control.value.pg;
-    this.lifecycle = new SegmentLifecycle({
+    this.#lifecycle = new SegmentLifecycle({
       directory,
       disk,
       control,
-      sessions,
+      durable,
       conditions,
       limits,
       logger,
       clock,
       events,
-      fetchPage: (page, lsn) => deps.fetchPage(this, page, lsn),
-      lowestPeerScl: () => deps.lowestPeerScl(this),
-      highestPeerScl: () => deps.highestOfPeers(this).scl,
+      fetchPage: (page, lsn) => parts.fetchPage(this, page, lsn),
+      lowestPeerScl: () => parts.lowestPeerScl(this),
+      highestPeerScl: () => parts.highestOfPeers(this).scl,
     });
-    this.epochs = new Epochs({
+    this.#epochs = new Epochs({
       control,
-      lifecycle: this.lifecycle,
+      lifecycle: this.#lifecycle,
       sessions,
       conditions,
       logger,
       state: () => this.state(),
-      highestPeerEpoch: () => deps.highestOfPeers(this).epoch,
-      askPeers: () => deps.askPeers(this),
+      highestPeerEpoch: () => parts.highestOfPeers(this).epoch,
+      askPeers: () => parts.askPeers(this),
     });
   }
 
   /** Opens a segment, or makes an empty one in memory (its directory comes with its first promise). */
-  static async open(deps: SegmentDeps, volumeId: string, pg: number): Promise<Segment> {
-    const directory = join(deps.directory, volumeId, String(pg));
-    const control = CurrentControl.read(deps.disk, directory, volumeId, pg);
-    const segment = new Segment(deps, directory, control);
+  static async open(parts: SegmentParts, volumeId: string, pg: number): Promise<Segment> {
+    const directory = join(parts.directory, volumeId, String(pg));
+    const control = CurrentControl.read(parts.disk, directory, volumeId, pg);
+    const segment = new Segment(parts, directory, control);
     if (control.damage !== undefined) {
-      deps.events.corruption('control');
-      deps.logger.error({ volume: volumeId, err: control.damage }, 'one copy of the control file is damaged; writing both anew');
+      parts.events.corruption('control');
+      parts.logger.error({ volume: volumeId, err: control.damage }, 'one copy of the control file is damaged; writing both anew');
       await control.save({});
-      deps.events.repair('control');
+      parts.events.repair('control');
     }
-    await segment.lifecycle.removeLeftovers();
-    if (control.value.ready) await segment.lifecycle.open();
+    await segment.#lifecycle.removeLeftovers();
+    if (control.value.ready) await segment.#lifecycle.open();
     return segment;
   }
+
+  // What it says of itself ------------------------------------------------------------------------------------------
 
   get id(): { volumeId: string; pg: number } {
     return { volumeId: this.volumeId, pg: this.pg };
   }
+  get identity(): SegmentIdentity {
+    return this.#parts.identity;
+  }
+  get limits(): SegmentLimits {
+    return this.#parts.limits;
+  }
   get control(): SegmentControl {
     return this.#control.value;
   }
+  /** What it holds; undefined while it is empty or cannot be used. Another one after a copy or when it was opened anew: not to be kept. */
   get storage(): SegmentStorage | undefined {
-    return this.lifecycle.storage;
+    return this.#lifecycle.storage;
   }
   get phase(): SegmentPhase {
-    return this.lifecycle.phase;
+    return this.#lifecycle.phase;
   }
   /** Durable SCL; 0n when there is no log. */
   get scl(): bigint {
-    return this.lifecycle.scl;
+    return this.#lifecycle.scl;
+  }
+  /** Why reads are refused; undefined when they are not. */
+  get damage(): string | undefined {
+    return this.#lifecycle.damage;
+  }
+  /** Why no redo is taken although it could be read: the disk is full or fails. Undefined while redo is taken. */
+  get unwritable(): string | undefined {
+    return this.#lifecycle.unwritable;
+  }
+  /** Must it get redo back that it may have acknowledged once? */
+  get mustRecover(): boolean {
+    return this.#lifecycle.mustRecover;
+  }
+  /** Empty, or with a store that only a copy from a peer can replace. */
+  get needsCopy(): boolean {
+    return this.#lifecycle.needsCopy;
+  }
+  /** Bytes that wait for the disk or the index. */
+  get queuedBytes(): number {
+    return this.storage?.queuedBytes ?? 0;
   }
 
   state(): SegmentState {
     const { epoch, baseEpoch, baseLsn, systemIdentifier, history, recoverToLsn } = this.control;
-    const { storage, lifecycle } = this;
-    const fault = lifecycle.fault;
+    const { storage } = this;
+    const { daemonId, zone } = this.identity;
+    const fault = this.#lifecycle.fault;
     return {
       phase: this.phase,
       epoch,
       scl: this.scl,
-      lastBatchEpoch: storage?.log.durable.epoch ?? baseEpoch,
+      lastBatchEpoch: storage?.durable.epoch ?? baseEpoch,
       baseEpoch,
       baseLsn,
-      appliedLsn: BigInt(storage?.applier.appliedLsn ?? 0),
-      vdl: BigInt(storage?.applier.vdl ?? 0),
-      logStartLsn: storage?.log.startLsn ?? 0n,
+      appliedLsn: storage?.appliedLsn ?? 0n,
+      vdl: storage?.vdl ?? 0n,
+      logStartLsn: storage?.startLsn ?? 0n,
       systemIdentifier,
       history: history.map((entry) => ({ ...entry })),
       message: fault?.message ?? '',
-      daemonId: this.deps.identity.daemonId,
-      zone: this.deps.identity.zone,
-      pgmrpl: BigInt(storage?.pgmrpl ?? 0),
-      bytesUsed: BigInt(lifecycle.bytesUsed),
+      daemonId,
+      zone,
+      pgmrpl: storage?.pgmrpl ?? 0n,
+      bytesUsed: BigInt(this.#lifecycle.bytesUsed),
       fault: fault?.fault,
-      recoverToLsn: lifecycle.mustRecover ? recoverToLsn : 0n,
+      recoverToLsn: this.mustRecover ? recoverToLsn : 0n,
     };
   }
+
+  /** Resolves true once the condition holds, which is looked at whenever something moves here; false at the deadline (ms, the clock's `now`). */
+  until(isMet: () => boolean, deadline: number): Promise<boolean> {
+    return this.#conditions.until(isMet, deadline);
+  }
+
+  // Redo ------------------------------------------------------------------------------------------------------------
 
   /**
    * Takes a checked batch, from a writer or a peer. 'appended' and 'duplicate' are durable only once SCL says so.
    * Throws AuroraRpcError INVALID when it cannot belong to this log, NOT_READY while it cannot be told.
    */
   append(header: RedoBatchHeader, batch: Buffer): AppendOutcome {
-    const { storage } = this.lifecycle;
+    const { storage } = this;
     if (header.endLsn > MAX_LSN)
       throw new AuroraRpcError('INVALID', `batch.end_lsn: ${formatLsn(header.endLsn)} is past ${formatLsn(MAX_LSN)}`);
-    if (storage === undefined || this.epochs.settling !== undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${this.phase}`);
+    if (storage === undefined || this.annulling !== undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${this.phase}`);
     if (header.pg !== this.pg) throw new AuroraRpcError('INVALID', `batch.pg: ${header.pg}, this segment is of ${this.pg}`);
     if (!isBatchValid(this.control.history, header)) {
       throw new AuroraRpcError(
@@ -174,34 +218,111 @@ export class Segment {
         `batch.epoch: epoch ${header.epoch} ends at ${formatLsn(header.endLsn)}, which the epoch history rules out`,
       );
     }
-    const { tail } = storage.log;
+    const { tail } = storage;
     const link = linkTo(tail, header);
     if (link === 'forked') throw new AuroraRpcError('INVALID', `batch.backlink: ${describeLink(tail, header)}`);
     if (link !== 'next') return link;
-    if (this.lifecycle.unwritable !== undefined) return 'unwritable';
+    if (this.unwritable !== undefined) return 'unwritable';
     storage.append(header, batch);
     return 'appended';
   }
 
-  /** Bytes that wait for the disk or the index. */
-  get queuedBytes(): number {
-    const { storage } = this.lifecycle;
-    return storage === undefined ? 0 : storage.log.pendingBytes + storage.applier.waitingBytes;
-  }
-
   /** A VDL heard from someone of `epoch`. */
   noteVdl(vdl: bigint, epoch: bigint): void {
-    if (this.epochs.isCurrent(epoch)) this.lifecycle.storage?.applier.noteVdl(Number(vdl));
+    if (this.#epochs.isCurrent(epoch)) this.storage?.noteVdl(vdl);
   }
 
   /** The lowest LSN that a compute may still read at, heard from someone of `epoch`. */
   notePgmrpl(pgmrpl: bigint, epoch: bigint): void {
-    if (this.epochs.isCurrent(epoch)) this.lifecycle.storage?.notePgmrpl(Number(pgmrpl));
+    if (this.#epochs.isCurrent(epoch)) this.storage?.notePgmrpl(pgmrpl);
+  }
+
+  // Epochs: see epochs.ts -------------------------------------------------------------------------------------------
+
+  /** Resolves when the log may be appended to again; undefined when it may be now. */
+  get annulling(): Promise<unknown> | undefined {
+    return this.#epochs.annulling;
+  }
+  /** Throws AuroraRpcError FENCED when `epoch` was overtaken. */
+  refuseLower(epoch: bigint): void {
+    this.#epochs.refuseLower(epoch);
+  }
+  /** Throws AuroraRpcError when `epoch` is too far ahead of every epoch that is known; peers are asked first. */
+  refuseJump(epoch: bigint, field: string): Promise<void> {
+    return this.#epochs.refuseJump(epoch, field);
+  }
+  /** Throws AuroraRpcError when a copy of what `peer` holds would bring in an epoch or history that breaks a rule. */
+  refuseCopy(peer: SegmentState): Promise<void> {
+    return this.#epochs.refuseCopy(peer);
+  }
+  /** Promises `epoch` to `writerId`: durable when it resolves. */
+  openEpoch(epoch: bigint, writerId: string): Promise<SegmentState> {
+    return this.#epochs.open(epoch, writerId);
+  }
+  /** Takes an opener's history, which ends with its epoch, and annuls what it rules out. */
+  installHistory(epoch: bigint, history: readonly EpochStart[]): Promise<SegmentState> {
+    return this.#epochs.install(epoch, history);
+  }
+  /** Takes the history that a peer answered with, when it is the newer one. */
+  takeHistory(history: readonly EpochStart[]): Promise<void> {
+    return this.#epochs.takeHistory(history);
+  }
+  /** A writer's stream begins: it hears of what is durable, and that it was overtaken, until `detach`. */
+  attach(session: AppendSession, writerId: string, history: readonly EpochStart[]): Promise<void> {
+    return this.#epochs.attach(session, writerId, history);
+  }
+  detach(session: AppendSession): void {
+    this.#sessions.remove(session);
+  }
+
+  // What it holds: see segment-lifecycle.ts -------------------------------------------------------------------------
+
+  /** Replaces the pages by what `fill` writes. */
+  replace(fill: Fill): Promise<void> {
+    return this.#lifecycle.replace(fill);
+  }
+  /** Peers have shown that what was lost here was never durable. */
+  clearRecovery(): Promise<void> {
+    return this.#lifecycle.clearRecovery();
+  }
+  /** Holds redo from the checkpoint on for `name`, who will come for it; until what this gives is called. */
+  holdRedo(name: string): () => void {
+    return this.#lifecycle.holdRedo(name);
+  }
+  /** Who holds redo here, from the lowest floor on. */
+  get heldRedo(): readonly HeldRedo[] {
+    return this.#lifecycle.heldRedo;
+  }
+  /** Takes a look at the disk. */
+  noteRoom(room: DiskRoom): void {
+    this.#lifecycle.noteRoom(room);
+  }
+  /** Refreshes the size on disk. */
+  measure(): Promise<void> {
+    return this.#lifecycle.measure();
+  }
+
+  // Its peers -------------------------------------------------------------------------------------------------------
+
+  /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
+  askPeers(): Promise<void> {
+    return this.#parts.askPeers(this);
+  }
+  /** What the peers last answered. */
+  get highestOfPeers(): PeersHighest {
+    return this.#parts.highestOfPeers(this);
+  }
+
+  // Its end ---------------------------------------------------------------------------------------------------------
+
+  /** Ends every writer's stream. */
+  closeSessions(): void {
+    this.#sessions.closeAll();
   }
 
   async close(): Promise<void> {
-    this.sessions.closeAll();
+    this.closeSessions();
     await this.#control.idle();
-    await this.lifecycle.close();
+    await this.#lifecycle.close();
   }
 }

@@ -1,3 +1,5 @@
+import type { DurableEvent } from '../redo-log/durable-event.ts';
+
 /** A writer's stream, as the segment sees it. */
 export interface AppendSession {
   readonly epoch: bigint;
@@ -9,33 +11,42 @@ export interface AppendSession {
   close(): void;
 }
 
-/** The writers that are attached to a segment. None is of a lower epoch than the segment's. */
+/** The writers that are attached to a segment: while they are, they hear what is durable. None is of a lower epoch than the segment's. */
 export class WriterSessions {
-  readonly #sessions = new Set<AppendSession>();
+  readonly #durable: DurableEvent;
+  /** With what ends their subscription. */
+  readonly #sessions = new Map<AppendSession, () => void>();
+
+  constructor(durable: DurableEvent) {
+    this.#durable = durable;
+  }
 
   add(session: AppendSession): void {
-    this.#sessions.add(session);
+    this.remove(session);
+    this.#sessions.set(
+      session,
+      this.#durable.subscribe(({ lsn }) => session.acknowledge(lsn)),
+    );
   }
 
   remove(session: AppendSession): void {
+    this.#sessions.get(session)?.();
     this.#sessions.delete(session);
   }
 
   /** Fences and lets go of every writer of a lower epoch. */
   fenceBelow(epoch: bigint): void {
-    for (const session of this.#sessions) {
+    for (const session of this.#sessions.keys()) {
       if (session.epoch >= epoch) continue;
-      this.#sessions.delete(session);
+      this.remove(session);
       session.fence(epoch);
     }
   }
 
-  acknowledge(scl: bigint): void {
-    for (const session of this.#sessions) session.acknowledge(scl);
-  }
-
   closeAll(): void {
-    for (const session of this.#sessions) session.close();
-    this.#sessions.clear();
+    for (const session of this.#sessions.keys()) {
+      this.remove(session);
+      session.close();
+    }
   }
 }

@@ -57,7 +57,7 @@ class AppendStream implements AppendSession {
   #receive(request: AppendRequest): void {
     if (this.#ended) return;
     // Most requests need no waiting: they are taken here and now.
-    if (!this.#working && this.#segment !== undefined && this.#segment.epochs.settling === undefined) {
+    if (!this.#working && this.#segment !== undefined && this.#segment.annulling === undefined) {
       this.#guard(() => this.#take(request));
       this.#throttle();
       return;
@@ -73,7 +73,7 @@ class AppendStream implements AppendSession {
     try {
       for (let request = this.#backlog.shift(); request !== undefined && !this.#ended; request = this.#backlog.shift()) {
         if (this.#segment === undefined) await this.#hello(request);
-        await this.#segment?.epochs.settling;
+        await this.#segment?.annulling;
         const one = request;
         this.#guard(() => this.#take(one));
       }
@@ -92,7 +92,7 @@ class AppendStream implements AppendSession {
     const segment = this.#deps.find(hello.segment);
     this.epoch = hello.epoch;
     try {
-      await segment.epochs.attach(this, hello.writerId, hello.history);
+      await segment.attach(this, hello.writerId, hello.history);
     } catch (error) {
       if (error instanceof AuroraRpcError && error.code === 'FENCED') {
         this.#segment = segment;
@@ -132,7 +132,7 @@ class AppendStream implements AppendSession {
         if (header.epoch > this.epoch) throw new RedoBatchError('epoch', `${header.epoch} is past the stream's epoch ${this.epoch}`);
         const outcome = segment.append(header, batches.subarray(at, at + header.totalBytes));
         if (outcome === 'unwritable') {
-          this.#respond(segment.scl, 'UNWRITABLE', segment.lifecycle.unwritable ?? '');
+          this.#respond(segment.scl, 'UNWRITABLE', segment.unwritable ?? '');
           return;
         }
         if (outcome === 'gap') {
@@ -157,10 +157,10 @@ class AppendStream implements AppendSession {
   /** Holds the stream back while the disk or the index is behind. */
   #throttle(): void {
     const segment = this.#segment;
-    if (segment === undefined || segment.queuedBytes <= segment.deps.limits.queueBytes) return;
+    if (segment === undefined || segment.queuedBytes <= segment.limits.queueBytes) return;
     this.#call.pause();
-    const half = segment.deps.limits.queueBytes / 2;
-    void segment.conditions
+    const half = segment.limits.queueBytes / 2;
+    void segment
       .until(() => segment.queuedBytes <= half, this.#deps.clock.now() + 1000)
       .then(() => {
         if (!this.#working) this.#call.resume();
@@ -210,6 +210,6 @@ class AppendStream implements AppendSession {
   #stop(): void {
     this.#ended = true;
     this.#backlog = [];
-    this.#segment?.sessions.remove(this);
+    this.#segment?.detach(this);
   }
 }

@@ -1,6 +1,6 @@
 import { decodePageKey, decodeVolumeState, VolumeStateError } from '@kube-aurora/redo';
 import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImage, type SegmentState } from '@kube-aurora/rpc';
-import { PageStore } from '../pages/page-store.ts';
+import type { PageStore } from '../pages/page-store.ts';
 import type { SegmentDirectory } from '../segment/segment-directory.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
@@ -15,29 +15,20 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
   checkBegin(begin);
   const segment = await segments.take(begin.segment);
   if (isRepetition(segment, begin)) return drain(iterator, segment);
-  await segment.epochs.refuseJump(begin.epoch, 'begin.epoch');
+  await segment.refuseJump(begin.epoch, 'begin.epoch');
   checkEmpty(segment, begin);
   await refuseSecondVolume(segment);
-  const { disk, limits } = segment.deps;
-  await segment.lifecycle.replace(async (directory) => {
-    const store = await PageStore.open(disk, directory, {
-      cacheBytes: limits.levelCacheBytes,
-      writeBufferBytes: limits.levelWriteBufferBytes,
-    });
-    try {
-      let finished = false;
-      for (let next: IteratorResult<ImportBaseRequest> = first; next.done !== true && !finished; next = await iterator.next()) {
-        await writePages(store, next.value.pages, begin.baseLsn);
-        finished = next.value.finish;
-        if (finished) break;
-      }
-      if (!finished) throw new AuroraRpcError('INVALID', 'finish: the stream ended without it; nothing was imported');
-      await store.setCheckpoint({ lsn: begin.baseLsn, epoch: begin.epoch }, begin.volumeState, undefined);
-    } finally {
-      await store.close();
+  await segment.replace(async ({ store }) => {
+    let finished = false;
+    for (let next: IteratorResult<ImportBaseRequest> = first; next.done !== true && !finished; next = await iterator.next()) {
+      await writePages(store, next.value.pages, begin.baseLsn);
+      finished = next.value.finish;
+      if (finished) break;
     }
+    if (!finished) throw new AuroraRpcError('INVALID', 'finish: the stream ended without it; nothing was imported');
+    await store.setCheckpoint({ lsn: begin.baseLsn, epoch: begin.epoch }, begin.volumeState, undefined);
     return () => {
-      segment.epochs.refuseLower(begin.epoch);
+      segment.refuseLower(begin.epoch);
       return {
         epoch: begin.epoch,
         history: [{ epoch: begin.epoch, startLsn: begin.baseLsn }],
@@ -52,15 +43,15 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
 
 /** Refuses what the segment could not take, before any page is read. */
 function checkEmpty(segment: Segment, begin: ImportBegin): void {
-  segment.epochs.refuseLower(begin.epoch);
+  segment.refuseLower(begin.epoch);
   if (segment.phase === 'IMPORTING') throw new AuroraRpcError('NOT_READY', 'an import or copy is under way already');
   if (segment.control.ready) throw new AuroraRpcError('INVALID', 'begin: the segment holds a volume already');
 }
 
 /** A daemon that lost its disk is empty, and so is a stranger's idea of the volume: what was written to is copied, never imported. */
 async function refuseSecondVolume(segment: Segment): Promise<void> {
-  await segment.deps.askPeers(segment);
-  if (!segment.deps.highestOfPeers(segment).isWritten) return;
+  await segment.askPeers();
+  if (!segment.highestOfPeers.isWritten) return;
   throw new AuroraRpcError('REFUSED', 'begin: peers hold this volume already, with redo; it is copied from them', 'volume-exists');
 }
 

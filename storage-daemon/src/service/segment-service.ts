@@ -35,13 +35,13 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
       refusals.call('OpenEpoch', async () => {
         checkMessage('OpenEpochRequest', request);
         const found = await segments.take(request.segment);
-        return found.epochs.open(request.epoch, request.writerId);
+        return found.openEpoch(request.epoch, request.writerId);
       }),
 
     truncate: (request) =>
       refusals.call('Truncate', async () => {
         checkMessage('TruncateRequest', request);
-        return find(request.segment).epochs.truncate(request.epoch, request.history);
+        return find(request.segment).installHistory(request.epoch, request.history);
       }),
 
     catchUp: (request, context) =>
@@ -51,7 +51,7 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
         const { lsn } = request;
         if (found.scl < lsn) {
           deps.onGap(found);
-          await found.conditions.until(() => found.scl >= lsn, deadlineOf(context, deps.clock));
+          await found.until(() => found.scl >= lsn, deadlineOf(context, deps.clock));
         }
         return found.state();
       }),
@@ -62,7 +62,7 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
         checkMessage('GetPagesRequest', request);
         const storage = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
         try {
-          const found = await storage.reader.pagesAt(request.keys.map(decodePageKey), Number(request.lsn));
+          const found = await storage.readPages(request.keys.map(decodePageKey), request.lsn);
           deps.onRead((deps.clock.now() - started) / 1000, request.keys.length);
           return found;
         } catch (error) {
@@ -75,7 +75,7 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
         checkMessage('ComputeImageRequest', request);
         const storage = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
         try {
-          yield* computeImage(storage, request.lsn, deps.clock);
+          yield* computeImage(storage, request.lsn);
         } catch (error) {
           throw asRpcError(error);
         }

@@ -3,13 +3,14 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
-import { encodePageKey, encodeVolumeState, type PageId } from '@kube-aurora/redo';
+import { encodePageKey, type PageId } from '@kube-aurora/redo';
 import { AuroraRpcError, type CopySegmentChunk, type ImportBaseRequest, type PeerApi } from '@kube-aurora/rpc';
 import { decodeRedoBatchHeader } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 import { copyFromPeer, serveCopy } from '../peers/copy-segment.ts';
 import { TooOldError } from '../pages/page-plan.ts';
-import { logDirectory, type SegmentStorage } from '../segment/segment-storage.ts';
+import { logDirectory } from '../segment/open-storage.ts';
+import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
 import { Segment } from '../segment/segment.ts';
 import { importBase } from '../service/import-base.ts';
@@ -24,6 +25,7 @@ import {
   truncateRecord,
   type ChainEnd,
 } from './synthetic-records.ts';
+import { storedVersion } from './stored-version.ts';
 
 /**
  * The life of one segment, as steps that bring about every kind of write to its log, its store and its control file. Each
@@ -167,7 +169,7 @@ export class CrashScenario {
   /** Has the segment take all that it lacks of the volume's log, which its writer or its peers send. */
   async feed(): Promise<void> {
     for (const { batch, end } of this.written) {
-      if (end.lsn > this.storage.log.tail.lsn) this.segment.append(decodeRedoBatchHeader(batch), batch);
+      if (end.lsn > this.storage.tail.lsn) this.segment.append(decodeRedoBatchHeader(batch), batch);
     }
     await this.until(() => this.segment.scl >= this.end.lsn);
     if (this.segment.scl > this.said.scl) this.said.scl = this.segment.scl;
@@ -180,18 +182,18 @@ export class CrashScenario {
   async apply(): Promise<void> {
     const { storage, segment } = this;
     for (const { end } of this.written) {
-      const at = Number(end.lsn);
-      if (at <= storage.checkpointer.checkpoint.lsn) continue;
+      const at = end.lsn;
+      if (at <= storage.checkpointLsn) continue;
       segment.noteVdl(end.lsn, this.epoch);
-      storage.applier.want(at);
-      await this.until(() => storage.applier.hasApplied(at));
+      storage.expediteTo(at);
+      await this.until(() => storage.hasApplied(at));
       await this.#lookAt(at);
       segment.notePgmrpl(end.lsn, this.epoch);
       await new Promise(setImmediate);
     }
   }
 
-  async #lookAt(lsn: number): Promise<void> {
+  async #lookAt(lsn: bigint): Promise<void> {
     for (const [index, page] of PAGES.entries()) {
       const bytes = await this.#pageAt(page, lsn);
       if (bytes === 'newer') continue;
@@ -203,9 +205,9 @@ export class CrashScenario {
   }
 
   /** 'newer' where computes had read past it before the crash. */
-  async #pageAt(page: PageId, lsn: number): Promise<Buffer | undefined | 'newer'> {
+  async #pageAt(page: PageId, lsn: bigint): Promise<Buffer | undefined | 'newer'> {
     try {
-      return (await this.storage.reader.pageAt(page, lsn)).page;
+      return await this.storage.readPage(page, lsn);
     } catch (error) {
       if (error instanceof TooOldError) return 'newer';
       throw error;
@@ -214,13 +216,13 @@ export class CrashScenario {
 
   /** Until nothing is being written. A store whose checkpoint is behind makes one at once. */
   async merge(): Promise<void> {
-    const { checkpointer } = this.storage;
-    const before = checkpointer.checkpoints;
-    if (checkpointer.checkpoint.lsn < this.end.lsn) {
-      checkpointer.request();
-      await this.until(() => checkpointer.checkpoints > before && checkpointer.checkpoint.lsn >= this.end.lsn);
+    const { storage } = this;
+    const before = storage.stats().checkpoints;
+    if (storage.checkpointLsn < this.end.lsn) {
+      storage.requestCheckpoint();
+      await this.until(() => storage.stats().checkpoints > before && storage.checkpointLsn >= this.end.lsn);
     }
-    await this.until(() => !checkpointer.isRunning);
+    await this.until(() => !storage.stats().isCheckpointing);
   }
 
   write(raws: readonly Buffer[]): void {
@@ -229,17 +231,17 @@ export class CrashScenario {
   }
 
   async openEpoch(epoch: bigint): Promise<void> {
-    await this.segment.epochs.open(epoch, `w/${epoch}`);
+    await this.segment.openEpoch(epoch, `w/${epoch}`);
     if (epoch > this.said.epoch) this.said.epoch = epoch;
     if (this.history.at(-1)?.epoch !== epoch) this.history = [...this.history, { epoch, startLsn: this.end.lsn }];
     this.epoch = epoch;
-    await this.segment.epochs.truncate(epoch, this.history);
+    await this.segment.installHistory(epoch, this.history);
   }
 
   /** Pages as of the volume's end. */
   async pages(): Promise<(string | undefined)[]> {
     const found: (string | undefined)[] = [];
-    for (const page of PAGES) found.push((await this.storage.reader.pageAt(page, Number(this.end.lsn))).page?.toString('latin1'));
+    for (const page of PAGES) found.push((await this.storage.readPage(page, this.end.lsn))?.toString('latin1'));
     return found;
   }
 
@@ -248,19 +250,19 @@ export class CrashScenario {
     const { storage } = this;
     const stored: string[] = [];
     for (const page of PAGES) {
-      const version = await storage.store.get(page);
+      const version = await storedVersion(storage, page);
       if (version !== undefined) stored.push(`${encodePageKey(page).toString('hex')} ${version.page.toString('latin1')}`);
     }
     const names = this.#disk.list(join(this.directory, VOLUME, '0'));
     const directories = names.flatMap((name) => /^(pages|log)-/.exec(name)?.[1] ?? []).toSorted();
-    return { state: encodeVolumeState(storage.applier.state).toString('hex'), stored, directories };
+    return { state: (await storage.stateAt(storage.appliedLsn)).encoded.toString('hex'), stored, directories };
   }
 
   /** The file that holds the batch after `lsn`. */
   logFileOf(lsn: bigint): { readonly path: string; readonly offset: number } {
-    const { log } = this.storage;
     const { logGeneration } = this.segment.control;
-    const batch = log.reader.batchesFrom(lsn, 1);
+    const batch = this.written.find(({ batch: one }) => decodeRedoBatchHeader(one).backlink === lsn)?.batch;
+    if (batch === undefined) throw new Error('there is no such batch');
     const directory = logDirectory(join(this.directory, VOLUME, '0'), logGeneration);
     for (const name of this.#disk.list(directory)) {
       const bytes = this.#disk.readFile(join(directory, name));
@@ -303,7 +305,7 @@ export class CrashScenario {
       all: () => [this.segment],
       known: () => this.segment,
       take: () => Promise.resolve(this.segment),
-      identity: this.segment.deps.identity,
+      identity: this.segment.identity,
     });
     this.history = [{ epoch: 1n, startLsn: baseLsn }];
     this.epoch = 1n;
@@ -341,7 +343,7 @@ export const STEPS: readonly ScenarioStep[] = [
       await scenario.feed();
       await scenario.apply();
       const { storage } = scenario;
-      await scenario.until(() => storage.index.refsOf({ ...INDEX, block: 5 }) === undefined);
+      await scenario.until(() => storage.takeLongestChain() <= 1);
     },
   },
   {
@@ -381,7 +383,7 @@ export const STEPS: readonly ScenarioStep[] = [
         let link = end;
         for (let i = 0; i < 4; i++) {
           const made = batchAfter(link, epoch, [imageRecord(TABLE, 1, 90 + i)]);
-          if (made.end.lsn > storage.log.tail.lsn) segment.append(decodeRedoBatchHeader(made.batch), made.batch);
+          if (made.end.lsn > storage.tail.lsn) segment.append(decodeRedoBatchHeader(made.batch), made.batch);
           link = made.end;
         }
         await scenario.until(() => segment.scl >= link.lsn);

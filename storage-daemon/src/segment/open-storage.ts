@@ -1,0 +1,178 @@
+import { join } from 'node:path';
+import type { Clock } from '@kube-aurora/clock';
+import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
+import { annulPoint, lastEpoch, type RedoBatchHeader } from '@kube-aurora/volume';
+import { AnnulledAppliedError, Applier } from '../checkpoint/applier.ts';
+import type { Disk } from '../disk/disk.ts';
+import { errnoOf, isStoreIoError } from '../disk/disk-room.ts';
+import { PageStore, type Checkpoint } from '../pages/page-store.ts';
+import { RecordTable } from '../pages/record-table.ts';
+import { RedoIndex } from '../pages/redo-index.ts';
+import { decodeTombstones, Tombstones, type Tombstone } from '../pages/tombstones.ts';
+import type { DurableEvent } from '../redo-log/durable-event.ts';
+import type { LogDamage } from '../redo-log/log-recovery.ts';
+import { RedoLog } from '../redo-log/redo-log.ts';
+import type { SegmentControl } from './control-file.ts';
+import type { SegmentLimits } from './limits.ts';
+
+/** Opens what a segment's control file points to: the page store, the log, and from the two what is kept in memory. */
+
+/** The stored pages or state cannot be used: they have to be copied from a peer. */
+export class StoreUnusableError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'StoreUnusableError';
+  }
+}
+
+export interface StorageParts {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly limits: SegmentLimits;
+  readonly clock: Clock;
+  /** Told whenever redo has got to the disk. */
+  readonly durable: DurableEvent;
+  /** The applier moved. */
+  readonly onProgress: () => void;
+  /** The log was found damaged in the middle, and is cut off there once this has resolved. */
+  readonly onLogDamage: (damage: LogDamage) => Promise<void>;
+  /** The log's disk failed: nothing more can be accepted. */
+  readonly onLogFailure: (error: Error) => void;
+  /** Redo could not be applied, or stored data not be read: reads must stop. */
+  readonly onDamage: (error: Error) => void;
+  /** Fetches one page as of the LSN from a peer; undefined result page: it does not exist. Rejects when no peer can. */
+  readonly fetchPage: (page: PageId, lsn: bigint) => Promise<Buffer | undefined>;
+  /** Up to where redo may go, now that pages are stored as of the checkpoint. */
+  readonly dropLimit: (checkpointLsn: bigint) => bigint;
+  readonly onCorruption: (kind: 'page' | 'log' | 'state', error: Error) => void;
+  readonly onRepair: (kind: 'page' | 'log' | 'copy') => void;
+}
+
+/** What was opened; `SegmentStorage` ties it together. */
+export interface OpenedStorage {
+  readonly log: RedoLog;
+  readonly store: PageStore;
+  readonly table: RecordTable;
+  readonly index: RedoIndex;
+  readonly tombstones: Tombstones;
+  readonly applier: Applier;
+  readonly checkpoint: Checkpoint;
+  readonly hasRemovalsDue: boolean;
+}
+
+/** What is known elsewhere of the log that is opened. */
+export interface KnownOfLog {
+  /** Redo up to here is durable on a quorum: no history may annul it. */
+  readonly durableLsn: bigint;
+  /** What this process had synced, after a write failed: redo past it may look sound and never have reached the disk. */
+  readonly endLsn?: bigint | undefined;
+}
+
+export function pagesDirectory(directory: string, generation: number): string {
+  return join(directory, `pages-${generation}`);
+}
+
+export function logDirectory(directory: string, generation: number): string {
+  return join(directory, `log-${generation}`);
+}
+
+/**
+ * Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer, and
+ * AnnulledAppliedError when its history rules out what its pages hold, or what is durable. Redo past `endLsn` is cut off. Errors of the disk
+ * are thrown as they are.
+ */
+export async function openStorage(parts: StorageParts, control: SegmentControl, known: KnownOfLog): Promise<OpenedStorage> {
+  const { clock, limits } = parts;
+  const store = await openStore(parts, control);
+  let log: RedoLog | undefined;
+  try {
+    const { checkpoint, state, removals } = await readCheckpoint(store, parts);
+    const table = new RecordTable();
+    const index = new RedoIndex();
+    const tombstones = new Tombstones();
+    for (const { lsn, effect } of removals) tombstones.add(lsn, effect);
+    /** Batches past the checkpoint are indexed after the scan, read back through the log in pieces. */
+    const later: { header: RedoBatchHeader; position: number }[] = [];
+    log = await openLog(parts, control, checkpoint, (header, position) => {
+      if (header.endLsn > checkpoint.lsn) later.push({ header, position });
+    });
+    if (log.startLsn > checkpoint.lsn)
+      throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' checkpoint at ${checkpoint.lsn}`);
+    await cutToWhatCounts(log, control, checkpoint, known);
+    const applier = new Applier({ log, table, index, tombstones, clock }, state, Number(checkpoint.lsn), limits.chainMax);
+    const end = log.tail.lsn;
+    for (const { header, position } of later) {
+      if (header.endLsn > end) break;
+      applier.addNow(header, log.reader.batch(position, header.totalBytes), position);
+      if (applier.recordsIndexed % 4096 < header.recordCount) await clock.turn();
+    }
+    return { log, store, table, index, tombstones, applier, checkpoint, hasRemovalsDue: removals.length > 0 };
+  } catch (error) {
+    await log?.close();
+    await store.close();
+    throw error;
+  }
+}
+
+async function openStore({ disk, directory, limits }: StorageParts, control: SegmentControl): Promise<PageStore> {
+  try {
+    return await PageStore.open(disk, pagesDirectory(directory, control.pagesGeneration), {
+      cacheBytes: limits.levelCacheBytes,
+      writeBufferBytes: limits.levelWriteBufferBytes,
+    });
+  } catch (error) {
+    if (errnoOf(error) !== '' || isStoreIoError(error)) throw error;
+    throw new StoreUnusableError(`the page store cannot be opened: ${String(error instanceof Error ? (error.cause ?? error) : error)}`);
+  }
+}
+
+function openLog(
+  { disk, directory, limits, clock, durable, onLogFailure, onLogDamage }: StorageParts,
+  control: SegmentControl,
+  checkpoint: Checkpoint,
+  onBatch: (header: RedoBatchHeader, position: number) => void,
+): Promise<RedoLog> {
+  return RedoLog.open(
+    logDirectory(directory, control.logGeneration),
+    { fileBytes: limits.logFileBytes, tailCacheBytes: limits.tailCacheBytes, disk, clock, durable, onFailure: onLogFailure },
+    checkpoint,
+    (header, _bytes, position) => {
+      onBatch(header, position);
+      return Promise.resolve();
+    },
+    onLogDamage,
+  );
+}
+
+/** Leaves of the log what was synced, what the pages do not hold already, and what the epoch history lets stand. */
+async function cutToWhatCounts(
+  log: RedoLog,
+  { history }: SegmentControl,
+  checkpoint: Checkpoint,
+  { durableLsn, endLsn }: KnownOfLog,
+): Promise<void> {
+  if (endLsn !== undefined && endLsn < log.tail.lsn && endLsn >= log.startLsn) await log.annul(endLsn);
+  if (log.tail.lsn < checkpoint.lsn) await log.restart(checkpoint);
+  const annulTo = annulPoint(history, log.runs);
+  const durable = durableLsn > checkpoint.lsn ? durableLsn : checkpoint.lsn;
+  if (annulTo !== undefined && annulTo < durable) throw new AnnulledAppliedError(annulTo, durable, lastEpoch(history));
+  if (annulTo !== undefined) await log.annul(annulTo);
+}
+
+async function readCheckpoint(
+  store: PageStore,
+  { onCorruption }: StorageParts,
+): Promise<{ checkpoint: Checkpoint; state: ReturnType<typeof decodeVolumeState>; removals: Tombstone[] }> {
+  try {
+    const checkpoint = await store.checkpoint();
+    const bytes = await store.state();
+    if (checkpoint === undefined || bytes === undefined) throw new StoreUnusableError('the page store has no checkpoint or no state');
+    const removals = await store.removals();
+    return { checkpoint, state: decodeVolumeState(bytes), removals: removals === undefined ? [] : decodeTombstones(removals) };
+  } catch (error) {
+    if (error instanceof StoreUnusableError || error instanceof RedoError || errnoOf(error) !== '' || isStoreIoError(error)) throw error;
+    const reason = error instanceof Error ? error : new Error(String(error));
+    onCorruption('state', reason);
+    throw new StoreUnusableError(reason.message);
+  }
+}

@@ -1,0 +1,98 @@
+import { checkRedoBatch } from '@kube-aurora/volume';
+import type { PageId } from '@kube-aurora/redo';
+import { pageOfKey, type PageStore } from '../pages/page-store.ts';
+import { openValue, StoredValueError } from '../pages/stored-value.ts';
+import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
+import type { RedoLog } from '../redo-log/redo-log.ts';
+
+/**
+ * Reads everything that is stored back, slowly and for ever, and has what fails its check repaired before someone needs
+ * it. A few pages, a stretch of log and of the store's own files a step; the steps come from a timer outside.
+ */
+
+export interface ScrubParts {
+  readonly store: PageStore;
+  readonly log: RedoLog;
+  readonly repairPage: (page: PageId) => Promise<void>;
+  /** Has the checkpoint's own values written anew. */
+  readonly renewCheckpoint: () => void;
+  readonly onCorruption: (kind: 'page' | 'log', error: Error) => void;
+  /** The store's own files are damaged: only a copy can make that good. */
+  readonly onDamage: (error: Error) => void;
+}
+
+export class Scrub {
+  readonly #parts: ScrubParts;
+  #afterKey: Buffer | undefined;
+  #logLsn = 0n;
+
+  constructor(parts: ScrubParts) {
+    this.#parts = parts;
+  }
+
+  /** Checks about `bytes` of each; gives the bytes checked. */
+  async step(bytes: number, repairLog: (lsn: bigint) => Promise<boolean>): Promise<number> {
+    return (await this.#pages(bytes)) + (await this.#redo(bytes, repairLog)) + (await this.#files(bytes));
+  }
+
+  async #pages(bytes: number): Promise<number> {
+    const { store, onCorruption, repairPage, renewCheckpoint } = this.#parts;
+    let done = 0;
+    const damaged: Buffer[] = [];
+    for await (const { key, value } of store.entries(this.#afterKey)) {
+      done += value.length;
+      this.#afterKey = key;
+      try {
+        openValue(key, value);
+      } catch (error) {
+        if (!(error instanceof StoredValueError)) throw error;
+        onCorruption('page', error);
+        damaged.push(key);
+      }
+      if (done >= bytes) break;
+    }
+    if (done < bytes) this.#afterKey = undefined;
+    for (const key of damaged) {
+      const page = pageOfKey(key);
+      if (page === undefined) renewCheckpoint();
+      else await repairPage(page);
+    }
+    return done;
+  }
+
+  async #redo(bytes: number, repairLog: (lsn: bigint) => Promise<boolean>): Promise<number> {
+    const { log, onCorruption } = this.#parts;
+    const { startLsn } = log;
+    if (this.#logLsn < startLsn || this.#logLsn >= log.durable.lsn) this.#logLsn = startLsn;
+    try {
+      const batches = log.reader.batchesFrom(this.#logLsn, bytes);
+      for (let at = 0; at < batches.length;) {
+        const header = checkRedoBatch(batches, at);
+        this.#logLsn = header.endLsn;
+        at += header.totalBytes;
+      }
+      return batches.length;
+    } catch (error) {
+      if (error instanceof LogGoneError) {
+        this.#logLsn = 0n;
+        return 0;
+      }
+      if (!(error instanceof LogReadError)) throw error;
+      onCorruption('log', error);
+      if (!(await repairLog(error.lsn))) this.#logLsn = 0n;
+      return 0;
+    }
+  }
+
+  async #files(bytes: number): Promise<number> {
+    const { store, onCorruption, onDamage } = this.#parts;
+    try {
+      return await store.scrubFiles(bytes);
+    } catch (error) {
+      if (!(error instanceof StoredValueError)) throw error;
+      onCorruption('page', error);
+      onDamage(error);
+      return 0;
+    }
+  }
+}
