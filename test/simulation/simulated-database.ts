@@ -1,0 +1,158 @@
+import { buildRecord, RECORD_HEADER, recordCrc, RMGR, WAL_PAGE_BYTES, WalPageWriter, type Lsn } from '@kube-aurora/pg-format';
+import type { PageId } from '@kube-aurora/redo';
+import { AuroraRpcError } from '@kube-aurora/rpc';
+import type { BatchRecord } from '@kube-aurora/volume';
+import type { Database, StartPoint, VolumeAccess } from '../../compute-node/src/session/database.ts';
+import type { WalSource } from '../../compute-node/src/write-path/write-path.ts';
+import { deltaRecord, imageRecord, truncateRecord } from '../../storage-daemon/src/testing/synthetic-records.ts';
+import type { VolumeHistory } from './history.ts';
+import type { Machine } from './machine.ts';
+import { BLOCKS, RELATION } from './synthetic-volume.ts';
+
+/** In PostgreSQL's place: a load that writes WAL, asks for flushes and reads pages. What it is told it tells the history. */
+
+const NOOP = 0x20;
+const PAUSE_MS: readonly [number, number] = [2, 150];
+const WAL_PAGE = BigInt(WAL_PAGE_BYTES);
+
+export interface SimulatedDatabaseOptions {
+  readonly writer: string;
+  readonly epoch: bigint;
+  readonly machine: Machine;
+  readonly history: VolumeHistory;
+  readonly isLoaded: () => boolean;
+  readonly vdl: () => bigint;
+  /** Told of each record that the load makes, before anybody is sent it. */
+  readonly onRecord: (record: BatchRecord) => void;
+}
+
+export class SimulatedDatabase implements Database {
+  readonly #options: SimulatedDatabaseOptions;
+  #wal: SimulatedWal | undefined;
+  #isOver = false;
+  /** It writes and reads. */
+  isStarted = false;
+  readonly pid = undefined;
+
+  constructor(options: SimulatedDatabaseOptions) {
+    this.#options = options;
+  }
+
+  prepare(start: StartPoint): Promise<WalSource> {
+    this.#wal = new SimulatedWal(start, this.#options.onRecord);
+    return Promise.resolve(this.#wal);
+  }
+
+  start({ first }: StartPoint, volume: VolumeAccess): Promise<void> {
+    const { history, epoch, writer } = this.#options;
+    history.acknowledged(epoch, writer, first.endLsn);
+    if (this.#wal !== undefined) void this.#work(this.#wal, volume);
+    this.isStarted = true;
+    return Promise.resolve();
+  }
+
+  shutDown(): Promise<void> {
+    return this.kill();
+  }
+
+  kill(): Promise<void> {
+    this.#isOver = true;
+    return Promise.resolve();
+  }
+
+  answers(): Promise<boolean> {
+    return Promise.resolve(this.isStarted && !this.#isOver);
+  }
+
+  async #work(wal: SimulatedWal, volume: VolumeAccess): Promise<void> {
+    const { machine, isLoaded } = this.#options;
+    const { world, clock } = machine;
+    const { random } = world;
+    while (!this.#isOver) {
+      const count = isLoaded() ? random.integer(1, 6) : 0;
+      for (let i = 0; i < count; i++) wal.write(this.#nextRecord(wal));
+      if (world.chance(0.8)) void this.#flush(volume, wal.writtenLsn);
+      if (world.chance(0.4)) void this.#read(volume);
+      await clock.sleep(world.spread(...PAUSE_MS));
+    }
+  }
+
+  #nextRecord(wal: SimulatedWal): Buffer {
+    const { machine, history, epoch } = this.#options;
+    const { random } = machine.world;
+    const block = random.integer(0, BLOCKS - 1);
+    const dice = random.next();
+    if (dice < 0.06) return truncateRecord(RELATION, random.integer(0, BLOCKS - 1));
+    if (dice < 0.12)
+      return buildRecord({ rmid: RMGR.XLOG, info: NOOP, xid: 0, prev: 0n as Lsn, mainData: Buffer.alloc(random.integer(0, 3000), 7) });
+    const exists = history.page(epoch, { ...RELATION, block }, wal.endLsn + 1n) !== undefined;
+    if (!exists || dice < 0.25) return imageRecord(RELATION, block, random.integer(1, 255));
+    return deltaRecord(RELATION, block, random.integer(100, 8000), Buffer.alloc(random.integer(1, 100), random.integer(1, 255)));
+  }
+
+  async #flush(volume: VolumeAccess, writtenLsn: bigint): Promise<void> {
+    const outcome = await volume.flush(writtenLsn);
+    const { history, epoch, writer } = this.#options;
+    if (outcome.kind === 'durable') history.acknowledged(epoch, writer, outcome.durableLsn);
+  }
+
+  async #read(volume: VolumeAccess): Promise<void> {
+    const { machine, history, epoch, writer, vdl } = this.#options;
+    const page: PageId = { ...RELATION, block: machine.world.random.integer(0, BLOCKS - 1) };
+    const lsn = vdl();
+    try {
+      const bytes = await volume.readPages({ ...page, count: 1 }, lsn);
+      if (!this.#isOver) history.read(writer, epoch, page, bytes, lsn, vdl());
+    } catch (error) {
+      if (!(error instanceof AuroraRpcError)) throw error;
+    }
+  }
+}
+
+/** What PostgreSQL would do with WAL: records into pages, pages into a file, whole pages at a time. */
+export class SimulatedWal implements WalSource {
+  readonly #wal: WalPageWriter;
+  readonly #onRecord: (record: BatchRecord) => void;
+  #previous: Lsn;
+
+  constructor({ image, first }: StartPoint, onRecord: (record: BatchRecord) => void = () => undefined) {
+    const firstPage = first.walPages.at(-1)?.bytes;
+    const { control } = image.state;
+    this.#wal = new WalPageWriter({
+      systemIdentifier: control.systemIdentifier,
+      timeline: control.checkPointCopy.timeline,
+      startLsn: first.endLsn,
+      ...(firstPage === undefined || first.endLsn % WAL_PAGE === 0n ? {} : { firstPage }),
+    });
+    this.#previous = first.checkpointLsn;
+    this.#onRecord = onRecord;
+  }
+
+  get endLsn(): bigint {
+    return this.#wal.position;
+  }
+
+  /** End of the WAL page that the last record ends in: so much is in the file. */
+  get writtenLsn(): bigint {
+    const { position } = this.#wal;
+    return position % WAL_PAGE === 0n ? position : position - (position % WAL_PAGE) + WAL_PAGE;
+  }
+
+  /** Gives the record its place: its link to the one before, and its CRC. */
+  write(raw: Buffer): BatchRecord {
+    raw.writeBigUInt64LE(this.#previous, RECORD_HEADER.prev.at);
+    raw.writeUInt32LE(recordCrc(raw), RECORD_HEADER.crc.at);
+    const record = { ...this.#wal.append(raw), raw };
+    this.#previous = record.lsn;
+    this.#onRecord(record);
+    return record;
+  }
+
+  read(from: Lsn, to: bigint, bytesMax: number): Buffer {
+    const inPage = Number(from % WAL_PAGE);
+    const page = this.#wal.pages().find(({ lsn }) => lsn === from - BigInt(inPage));
+    if (page === undefined) throw new RangeError(`WAL at ${from} was not written`);
+    const length = Math.min(Number(to - from), bytesMax, WAL_PAGE_BYTES - inPage);
+    return Buffer.from(page.bytes.subarray(inPage, inPage + length));
+  }
+}
