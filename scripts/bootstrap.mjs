@@ -39,6 +39,7 @@ const COMMANDS = {
   test: [...CHECKS, [bin('vitest/vitest.mjs'), 'run']],
   docs: [[bin('vitepress/bin/vitepress.js'), 'build', 'docs']],
   'docs:generate': [['docs/generate/main.ts']],
+  'docs:pictures': [['docs/generate/pictures.ts']],
   'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],
   'proto:generate': [['packages/rpc/src/schema/main.ts']],
   bench: [['test/bench/main.ts']],

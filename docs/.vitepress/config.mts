@@ -48,7 +48,13 @@ export default defineConfig({
           { text: 'Glossary', link: '/glossary' },
         ],
       },
-      { text: 'How it works', items: [{ text: 'Protocol', link: '/protocol' }] },
+      {
+        text: 'How it works',
+        items: [
+          { text: 'Protocol', link: '/protocol' },
+          { text: 'Who imports whom', link: '/dependencies' },
+        ],
+      },
       { text: 'Decisions', collapsed: true, items: decisions() },
     ],
   },
