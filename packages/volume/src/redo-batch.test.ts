@@ -1,7 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { lsn, type Lsn } from '@kube-aurora/pg-format';
-import { RedoBatchError, checkRedoBatch, decodeRedoBatchHeader, encodeRedoBatch, recordsOf, type BatchRecord } from './redo-batch.ts';
+import {
+  RedoBatchError,
+  batchesIn,
+  checkRedoBatch,
+  decodeRedoBatchHeader,
+  encodeRedoBatch,
+  recordsOf,
+  type BatchRecord,
+} from './redo-batch.ts';
 
 /** Records with a true tot_len and random content: the batch looks no deeper. */
 const records = fc
@@ -53,6 +61,26 @@ describe('redo batch', () => {
         flipped.writeUInt8(flipped.readUInt8(at) ^ (1 << bit), at);
         expect(() => checkRedoBatch(flipped)).toThrow(RedoBatchError);
         expect(() => checkRedoBatch(batch.subarray(0, cut % batch.length))).toThrow(RedoBatchError);
+      }),
+    );
+  });
+
+  it('stands among others: all of them come back, in order; one that is cut short is an error, or left out', () => {
+    fc.assert(
+      fc.property(fc.array(records, { minLength: 1, maxLength: 5 }), fc.nat(), (lists, cut) => {
+        const batches = lists.map((list) => encodeRedoBatch(parts(list)));
+        const bytes = Buffer.concat(batches);
+        for (const ending of ['whole', 'cut-short'] as const)
+          expect([...batchesIn(bytes, ending)].map(({ batch }) => batch.toString('hex'))).toEqual(
+            batches.map((one) => one.toString('hex')),
+          );
+        const kept = bytes.subarray(0, cut % bytes.length);
+        let whole = 0;
+        for (let end = 0; whole < batches.length && (end += batches[whole]?.length ?? 0) <= kept.length;) whole++;
+        expect([...batchesIn(kept, 'cut-short')]).toHaveLength(whole);
+        const isBetween = kept.length === Buffer.concat(batches.slice(0, whole)).length;
+        if (isBetween) expect([...batchesIn(kept)]).toHaveLength(whole);
+        else expect(() => [...batchesIn(kept)]).toThrow(RedoBatchError);
       }),
     );
   });

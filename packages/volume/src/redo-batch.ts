@@ -170,6 +170,27 @@ export function checkRedoBatch(bytes: Buffer, offset = 0): RedoBatchHeader {
   return header;
 }
 
+/** A batch among others in a buffer. */
+export interface BatchInBuffer {
+  readonly header: RedoBatchHeader;
+  /** A view of its bytes. */
+  readonly batch: Buffer;
+}
+
+/**
+ * The batches that stand back to back in `bytes`, each checked when it is come to. `ending`: whether the last one must be whole, or the buffer may
+ * end within one, which is then left out. Throws RedoBatchError at the first that is not sound.
+ */
+export function* batchesIn(bytes: Buffer, ending: 'whole' | 'cut-short' = 'whole'): Generator<BatchInBuffer, void, undefined> {
+  for (let at = 0; at < bytes.length;) {
+    const left = bytes.length - at;
+    if (ending === 'cut-short' && (left < REDO_BATCH_HEADER_BYTES || decodeRedoBatchHeader(bytes, at).totalBytes > left)) return;
+    const header = checkRedoBatch(bytes, at);
+    yield { header, batch: bytes.subarray(at, at + header.totalBytes) };
+    at += header.totalBytes;
+  }
+}
+
 /** The records of a batch that was checked; `raw` are views into it. */
 export function* recordsOf(batch: Buffer, offset = 0): Generator<{ lsn: Lsn; raw: Buffer }> {
   const end = offset + batch.readUInt32LE(offset + 4);

@@ -1,6 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
 import { AuroraRpcError } from '@kube-aurora/rpc';
-import { checkRedoBatch } from '@kube-aurora/volume';
+import { batchesIn } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
 import type { Peer } from './peer-set.ts';
 import { STREAM_DEADLINE_MS, unstalled } from './stalled-stream.ts';
@@ -27,15 +27,13 @@ export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Cloc
     clock,
     stop,
   )) {
-    for (let at = 0; at < batches.length;) {
-      const header = checkRedoBatch(batches, at);
+    for (const { header, batch } of batchesIn(batches)) {
       while (segment.annulling !== undefined) await segment.annulling;
-      const outcome = segment.append(header, batches.subarray(at, at + header.totalBytes));
+      const outcome = segment.append(header, batch);
       if (outcome === 'unwritable') throw new AuroraRpcError('NOT_READY', segment.unwritable ?? '');
       if (outcome === 'gap') {
         throw new AuroraRpcError('INVALID', `${peer.id}: redo is missing before ${header.backlink}`);
       }
-      at += header.totalBytes;
     }
     bytes += batches.length;
     await segment.until(() => segment.queuedBytes < segment.limits.queueBytes, clock.now() + QUEUE_WAIT_MS);

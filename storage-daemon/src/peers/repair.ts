@@ -1,7 +1,7 @@
 import { PAGE_BYTES } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { encodePageKey, type PageId } from '@kube-aurora/redo';
-import { checkRedoBatch, decodeRedoBatchHeader } from '@kube-aurora/volume';
+import { batchesIn } from '@kube-aurora/volume';
 import { NoSoundCopyError } from '../pages/stored-value.ts';
 import type { Segment } from '../segment/segment.ts';
 import type { Peer } from './peer-set.ts';
@@ -40,10 +40,8 @@ export async function repairLog(segment: Segment, lsn: bigint, sources: readonly
     try {
       const request = { segment: segment.id, fromLsn: from.lsn, fromEpoch: from.epoch, toLsn: lsn + 1n };
       for await (const { batches } of peer.client.fetchRedo(request, { deadlineMs: CALL_MS })) {
-        for (let at = 0; at < batches.length; at += decodeRedoBatchHeader(batches, at).totalBytes) {
-          const header = checkRedoBatch(batches, at);
-          if (storage.isSoundAt(header.backlink)) continue;
-          await storage.replaceBatch(batches.subarray(at, at + header.totalBytes));
+        for (const { header, batch } of batchesIn(batches)) {
+          if (!storage.isSoundAt(header.backlink)) await storage.replaceBatch(batch);
         }
       }
       if (storage.isSoundAt(lsn)) return true;

@@ -9,27 +9,31 @@ export function checkedAt<T>(lsn: bigint, read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof RedoBatchError) throw new LogReadError(lsn, error.message);
-    throw error;
+    throw asLogReadError(lsn, error);
   }
 }
 
+/** The error of a check of stored bytes as damage of the log at `lsn`; any other as it is. */
+export function asLogReadError(lsn: bigint, error: unknown): unknown {
+  return error instanceof RedoBatchError ? new LogReadError(lsn, error.message) : error;
+}
+
 /** Offset in `file` of the batch whose backlink is `lsn`. Throws LogReadError. */
-export function offsetOfBatch(file: LogFile, lsn: number): number {
+export function offsetOfBatch(file: LogFile, lsn: bigint): number {
   const offset = findBatch(file, lsn);
-  if (offset === undefined) throw new LogReadError(BigInt(lsn), 'no batch starts there');
+  if (offset === undefined) throw new LogReadError(lsn, 'no batch starts there');
   return offset;
 }
 
 /** The same, undefined when no batch starts there. Throws LogReadError where a header on the way is damaged. */
-export function findBatch(file: LogFile, lsn: number): number | undefined {
+export function findBatch(file: LogFile, lsn: bigint): number | undefined {
   const header = Buffer.allocUnsafe(REDO_BATCH_HEADER_BYTES);
   let offset = file.lookup(lsn);
   while (offset < file.used) {
     file.readHere(header, 0, header.length, offset);
-    const { backlink, totalBytes } = checkedAt(BigInt(lsn), () => decodeRedoBatchHeader(header));
-    if (Number(backlink) === lsn) return offset;
-    if (Number(backlink) > lsn) break;
+    const { backlink, totalBytes } = checkedAt(lsn, () => decodeRedoBatchHeader(header));
+    if (backlink === lsn) return offset;
+    if (backlink > lsn) break;
     offset += totalBytes;
   }
   return undefined;
@@ -39,18 +43,18 @@ export function findBatch(file: LogFile, lsn: number): number | undefined {
  * The same for a batch whose own header may be damaged: then the batch before it says where it must stand. Undefined when
  * that cannot be known.
  */
-export function offsetOfDamagedBatch(file: LogFile, lsn: number): number | undefined {
+export function offsetOfDamagedBatch(file: LogFile, lsn: bigint): number | undefined {
   const header = Buffer.alloc(REDO_BATCH_HEADER_BYTES);
   let offset = file.lookup(lsn);
-  let expected: number | undefined;
+  let expected: bigint | undefined;
   while (offset < file.used) {
     if (expected === lsn) return offset;
     file.readHere(header, 0, header.length, offset);
     try {
       const { backlink, endLsn, totalBytes } = decodeRedoBatchHeader(header);
-      if (Number(backlink) === lsn) return offset;
-      if (Number(backlink) > lsn) return undefined;
-      expected = Number(endLsn);
+      if (backlink === lsn) return offset;
+      if (backlink > lsn) return undefined;
+      expected = endLsn;
       offset += totalBytes;
     } catch (error) {
       if (!(error instanceof RedoBatchError)) throw error;

@@ -67,7 +67,7 @@ export class LogChain {
   }
 
   /** Plans the next file, for batches from the one whose backlink is given on. */
-  planFile(disk: Disk, path: string, backlink: number, capacity: number): LogFile {
+  planFile(disk: Disk, path: string, backlink: bigint, capacity: number): LogFile {
     const newest = this.files.at(-1);
     const base = newest === undefined ? this.#nextBase : Math.max(this.#nextBase, newest.base + newest.used);
     const file = LogFile.planned(disk, path, backlink, base, capacity);
@@ -77,7 +77,7 @@ export class LogChain {
 
   /** Counts a batch that links to `tail` and stands, or is about to be written, at the end of `file`. */
   extend(file: LogFile, header: RedoBatchHeader): void {
-    file.note(Number(header.backlink), Number(header.endLsn), header.totalBytes);
+    file.note(header.backlink, header.endLsn, header.totalBytes);
     const last = this.runs.at(-1);
     if (last !== undefined && last.epoch === header.epoch) this.runs[this.runs.length - 1] = { ...last, toLsn: header.endLsn };
     else this.runs.push({ epoch: header.epoch, fromLsn: header.backlink, toLsn: header.endLsn });
@@ -114,7 +114,7 @@ export class LogChain {
   }
 
   /** The file in which the batch starts that follows `lsn`; undefined before the chain. */
-  fileFrom(lsn: number): LogFile | undefined {
+  fileFrom(lsn: bigint): LogFile | undefined {
     return this.files.findLast((candidate) => candidate.firstLsn <= lsn);
   }
 

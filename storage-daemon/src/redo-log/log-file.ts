@@ -5,7 +5,7 @@ import type { Disk, DiskFile } from '../disk/disk.ts';
  * first LSN is the backlink of its first batch. The file has its full length from the start and is filled with zeros a
  * stretch ahead of the writes, so that fdatasync has no metadata to write.
  *
- * Invariant: a file is sealed (cut to what it holds, and synced) before the next one gets its first byte.
+ * Invariant: a file is sealed (cut off behind what it holds, and synced) before the next one gets its first byte.
  */
 
 const ZERO_AHEAD_BYTES = 1024 * 1024;
@@ -15,33 +15,33 @@ const WRITE_SYNC_MAX_BYTES = 256 * 1024;
 const LOOKUP_STRIDE_BYTES = 64 * 1024;
 const ZEROS = Buffer.alloc(ZERO_AHEAD_BYTES);
 
-export function logFileName(firstLsn: number): string {
+export function logFileName(firstLsn: bigint): string {
   return `${firstLsn.toString(16).padStart(16, '0')}.redo`;
 }
 
 /** The first LSN in a log file's name; undefined for other files. */
-export function parseLogFileName(name: string): number | undefined {
+export function parseLogFileName(name: string): bigint | undefined {
   const match = /^([0-9a-f]{16})\.redo$/.exec(name);
-  return match === null ? undefined : Number.parseInt(match[1] ?? '', 16);
+  return match === null ? undefined : BigInt(`0x${match[1]}`);
 }
 
 export class LogFile {
   readonly path: string;
-  readonly firstLsn: number;
+  readonly firstLsn: bigint;
   /** Where byte 0 of this file stands in the log's own numbering of bytes; grows from file to file. */
   readonly base: number;
   /** Bytes that hold batches. */
   used = 0;
   /** End of the last batch in it. */
-  endLsn: number;
+  endLsn: bigint;
   #capacity: number;
   #zeroedTo: number;
   readonly #disk: Disk;
   #file: DiskFile | undefined;
-  readonly #lookupLsns: number[] = [];
+  readonly #lookupLsns: bigint[] = [];
   readonly #lookupOffsets: number[] = [];
 
-  private constructor(disk: Disk, path: string, firstLsn: number, base: number, file: DiskFile | undefined, capacity: number) {
+  private constructor(disk: Disk, path: string, firstLsn: bigint, base: number, file: DiskFile | undefined, capacity: number) {
     this.#disk = disk;
     this.path = path;
     this.firstLsn = firstLsn;
@@ -53,7 +53,7 @@ export class LogFile {
   }
 
   /** A file that is to be: `create` makes it before its first write. */
-  static planned(disk: Disk, path: string, firstLsn: number, base: number, capacity: number): LogFile {
+  static planned(disk: Disk, path: string, firstLsn: bigint, base: number, capacity: number): LogFile {
     return new LogFile(disk, path, firstLsn, base, undefined, capacity);
   }
 
@@ -72,7 +72,7 @@ export class LogFile {
     return this.#file;
   }
 
-  static async open(disk: Disk, path: string, firstLsn: number, base: number): Promise<LogFile> {
+  static async open(disk: Disk, path: string, firstLsn: bigint, base: number): Promise<LogFile> {
     const file = await disk.openFile(path, 'existing');
     return new LogFile(disk, path, firstLsn, base, file, file.size);
   }
@@ -86,7 +86,7 @@ export class LogFile {
   }
 
   /** Counts a batch that stands (or is about to be written) at the end of what is used. */
-  note(backlink: number, endLsn: number, bytes: number): void {
+  note(backlink: bigint, endLsn: bigint, bytes: number): void {
     const last = this.#lookupOffsets.at(-1);
     if (last === undefined || this.used - last >= LOOKUP_STRIDE_BYTES) {
       this.#lookupLsns.push(backlink);
@@ -97,21 +97,21 @@ export class LogFile {
   }
 
   /** Backlink of a batch at or before the one whose backlink is `lsn`. */
-  lookupLsn(lsn: number): number | undefined {
+  lookupLsn(lsn: bigint): bigint | undefined {
     return this.#lookupLsns[this.#lookupIndex(lsn)];
   }
 
   /** Offset of that batch. */
-  lookup(lsn: number): number {
+  lookup(lsn: bigint): number {
     return this.#lookupOffsets[this.#lookupIndex(lsn)] ?? 0;
   }
 
-  #lookupIndex(lsn: number): number {
+  #lookupIndex(lsn: bigint): number {
     let low = 0;
     let high = this.#lookupLsns.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#lookupLsns[middle] ?? 0) <= lsn) low = middle + 1;
+      if ((this.#lookupLsns[middle] ?? 0n) <= lsn) low = middle + 1;
       else high = middle;
     }
     return low - 1;
@@ -150,7 +150,7 @@ export class LogFile {
   }
 
   /** Forgets, durably, everything from `offset` on; `endLsn` is where the log then ends. */
-  async cut(offset: number, endLsn: number): Promise<void> {
+  async cutOff(offset: number, endLsn: bigint): Promise<void> {
     const capacity = this.#capacity;
     await this.#open.truncate(offset);
     await this.#open.truncate(capacity);

@@ -1,9 +1,12 @@
 import { recordCrcIsValid } from '@kube-aurora/pg-format';
-import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES } from '@kube-aurora/volume';
-import { checkedAt, offsetOfBatch } from './find-batch.ts';
-import type { ChainLink, LogChain } from './log-chain.ts';
+import { batchesIn, checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES } from '@kube-aurora/volume';
+import { asLogReadError, checkedAt, offsetOfBatch } from './find-batch.ts';
+import { describeLink, linkTo, type ChainLink, type LogChain } from './log-chain.ts';
 import { LogGoneError, LogReadError } from './log-errors.ts';
+import type { LogFile } from './log-file.ts';
 import type { TailCache } from './tail-cache.ts';
+
+const NONE = Buffer.alloc(0);
 
 /** Reads redo back from a log, from memory where it is new. Whatever comes from disk is checked again. */
 export class LogReader {
@@ -50,41 +53,45 @@ export class LogReader {
 
   /**
    * Whole, checked batches from the one whose backlink is `lsn` on, about `maxBytes` of them (at least one), durable ones
-   * only. Empty at the end. Throws LogGoneError before the log's start, LogReadError on damage.
+   * only, and where the last of them ends. Empty at the end. Throws LogGoneError before the log's start, LogReadError on damage.
    */
-  batchesFrom(lsn: bigint, maxBytes: number): Buffer {
+  batchesFrom(lsn: bigint, maxBytes: number): { readonly batches: Buffer; readonly end: ChainLink } {
     const { start, durable } = this.#chain;
     if (lsn < start.lsn) throw new LogGoneError(lsn, start.lsn);
-    if (lsn >= durable.lsn) return Buffer.alloc(0);
-    const target = Number(lsn);
-    const file = this.#chain.fileFrom(target);
+    let end: ChainLink = { lsn, epoch: this.#chain.epochOf(lsn) };
+    if (lsn >= durable.lsn) return { batches: NONE, end };
+    const file = this.#chain.fileFrom(lsn);
     if (file === undefined) throw new LogGoneError(lsn, start.lsn);
-    const offset = offsetOfBatch(file, target);
-    let bytes = Buffer.allocUnsafe(Math.min(Math.max(maxBytes, REDO_BATCH_HEADER_BYTES), file.used - offset));
-    let got = file.readHere(bytes, 0, bytes.length, offset);
-    const first = checkedAt(lsn, () => decodeRedoBatchHeader(bytes));
-    if (first.totalBytes > bytes.length) {
-      bytes = Buffer.allocUnsafe(first.totalBytes);
-      got = file.readHere(bytes, 0, bytes.length, offset);
-    }
+    const bytes = readStretch(file, offsetOfBatch(file, lsn), maxBytes, lsn);
     let whole = 0;
-    let next = lsn;
-    while (got - whole >= REDO_BATCH_HEADER_BYTES && next < durable.lsn) {
-      const header = checkedAt(next, () => decodeRedoBatchHeader(bytes, whole));
-      if (whole + header.totalBytes > got) break;
-      checkedAt(next, () => checkRedoBatch(bytes, whole));
-      if (header.backlink !== next) throw new LogReadError(next, 'the chain of stored batches is broken');
-      next = header.endLsn;
-      whole += header.totalBytes;
+    try {
+      for (const { header } of batchesIn(bytes, 'cut-short')) {
+        if (linkTo(end, header) !== 'next') throw new LogReadError(end.lsn, describeLink(end, header));
+        end = { lsn: header.endLsn, epoch: header.epoch };
+        whole += header.totalBytes;
+        if (end.lsn >= durable.lsn) break;
+      }
+    } catch (error) {
+      throw asLogReadError(end.lsn, error);
     }
-    return bytes.subarray(0, whole);
+    return { batches: bytes.subarray(0, whole), end };
   }
 
   /** A batch boundary at or before `lsn` that is known without reading the log; undefined outside it. */
   boundaryBefore(lsn: bigint): ChainLink | undefined {
-    const target = Number(lsn);
-    const boundary = this.#chain.fileFrom(target)?.lookupLsn(target);
-    if (boundary === undefined) return undefined;
-    return { lsn: BigInt(boundary), epoch: this.#chain.epochOf(BigInt(boundary)) };
+    const boundary = this.#chain.fileFrom(lsn)?.lookupLsn(lsn);
+    return boundary === undefined ? undefined : { lsn: boundary, epoch: this.#chain.epochOf(boundary) };
   }
+}
+
+/** About `maxBytes` from a batch on, and that batch whole. */
+function readStretch(file: LogFile, offset: number, maxBytes: number, lsn: bigint): Buffer {
+  let bytes = Buffer.allocUnsafe(Math.min(Math.max(maxBytes, REDO_BATCH_HEADER_BYTES), file.used - offset));
+  let got = file.readHere(bytes, 0, bytes.length, offset);
+  const first = checkedAt(lsn, () => decodeRedoBatchHeader(bytes));
+  if (first.totalBytes > bytes.length) {
+    bytes = Buffer.allocUnsafe(first.totalBytes);
+    got = file.readHere(bytes, 0, bytes.length, offset);
+  }
+  return bytes.subarray(0, got);
 }

@@ -52,7 +52,7 @@ export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnS
   const superfluous: LogFile[] = [];
   let unsound: { file: LogFile; offset: number; end: bigint } | undefined;
   for (const [index, name] of names.entries()) {
-    const file = await LogFile.open(disk, join(directory, name), parseLogFileName(name) ?? 0, chain.nextBase);
+    const file = await LogFile.open(disk, join(directory, name), parseLogFileName(name) ?? 0n, chain.nextBase);
     if (damage !== undefined) {
       damage = claimsOf(file, damage);
       superfluous.push(file);
@@ -60,7 +60,7 @@ export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnS
     }
     const { offset, damage: fault } = await recoverFile(chain, file, isEmpty, clock, onBatch);
     isEmpty &&= file.used === 0;
-    const end = isEmpty ? BigInt(file.firstLsn) : chain.tail.lsn;
+    const end = isEmpty ? file.firstLsn : chain.tail.lsn;
     const claimed = findLaterBatch(file, offset, end);
     if (claimed !== undefined || (index < names.length - 1 && offset < file.capacity)) {
       damage = { lsn: end, claimedLsn: claimed ?? end, message: fault ?? 'zeros where a batch should be' };
@@ -78,7 +78,7 @@ export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnS
     await file.remove();
     await disk.syncDirectory(directory);
   }
-  await unsound?.file.cut(unsound.offset, Number(unsound.end));
+  await unsound?.file.cutOff(unsound.offset, unsound.end);
   chain.durable = chain.tail;
   return chain;
 }

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { systemClock } from '@kube-aurora/clock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Lsn } from '@kube-aurora/pg-format';
-import { checkRedoBatch, encodeRedoBatch, type RedoBatchHeader } from '@kube-aurora/volume';
+import { batchesIn, checkRedoBatch, encodeRedoBatch, type RedoBatchHeader } from '@kube-aurora/volume';
 import { systemDisk } from '../disk/system-disk.ts';
 import { DurableEvent } from './durable-event.ts';
 import type { LogDamage } from './log-recovery.ts';
@@ -74,13 +74,12 @@ describe('RedoLog', () => {
     expect(again.damage).toBeUndefined();
     let from = START.lsn;
     const read: Buffer[] = [];
-    for (let chunk = again.log.reader.batchesFrom(from, 3000); chunk.length > 0; chunk = again.log.reader.batchesFrom(from, 3000)) {
+    for (;;) {
+      const { batches: chunk, end: reached } = again.log.reader.batchesFrom(from, 3000);
+      if (chunk.length === 0) break;
       read.push(Buffer.from(chunk));
-      for (let at = 0; at < chunk.length;) {
-        const header = checkRedoBatch(chunk, at);
-        from = header.endLsn;
-        at += header.totalBytes;
-      }
+      expect([...batchesIn(chunk)].at(-1)?.header.endLsn).toBe(reached.lsn);
+      from = reached.lsn;
     }
     expect(Buffer.concat(read).equals(Buffer.concat(batches))).toBe(true);
     await again.log.close();
@@ -217,7 +216,7 @@ describe('RedoLog', () => {
     expect(await again.log.replaceBatch(damaged)).toBe(true);
     let from = START.lsn;
     for (const batch of batches) {
-      expect(again.log.reader.batchesFrom(from, 64)).toEqual(batch);
+      expect(again.log.reader.batchesFrom(from, 64).batches).toEqual(batch);
       from = checkRedoBatch(batch).endLsn;
     }
     await again.log.close();

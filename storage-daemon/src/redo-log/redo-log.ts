@@ -117,8 +117,8 @@ export class RedoLog {
   isBatchEnd(lsn: bigint): boolean {
     const { start, durable } = this.#chain;
     if (lsn === start.lsn || lsn === durable.lsn) return true;
-    const file = lsn < start.lsn || lsn > durable.lsn ? undefined : this.#chain.fileFrom(Number(lsn));
-    return file !== undefined && findBatch(file, Number(lsn)) !== undefined;
+    const file = lsn < start.lsn || lsn > durable.lsn ? undefined : this.#chain.fileFrom(lsn);
+    return file !== undefined && findBatch(file, lsn) !== undefined;
   }
 
   /**
@@ -131,7 +131,7 @@ export class RedoLog {
     const chain = this.#chain;
     if (linkTo(chain.tail, header) !== 'next')
       throw new Error(`batch at ${formatLsn(header.startLsn)}: ${describeLink(chain.tail, header)}`);
-    const file = this.#fileFor(Number(header.backlink), batch.length);
+    const file = this.#fileFor(header.backlink, batch.length);
     const offset = file.used;
     chain.extend(file, header);
     const position = file.base + offset;
@@ -140,7 +140,7 @@ export class RedoLog {
     return position;
   }
 
-  #fileFor(backlink: number, bytes: number): LogFile {
+  #fileFor(backlink: bigint, bytes: number): LogFile {
     const current = this.#chain.files.at(-1);
     if (current !== undefined && current.room >= bytes) return current;
     return this.#chain.planFile(this.#disk, join(this.#directory, logFileName(backlink)), backlink, Math.max(this.#fileBytes, bytes));
@@ -158,21 +158,20 @@ export class RedoLog {
   async annul(lsn: bigint): Promise<number | undefined> {
     await this.#commit.flushed();
     const { files, start, tail } = this.#chain;
-    const target = Number(lsn);
     if (lsn >= tail.lsn) return undefined;
     if (lsn < start.lsn) throw new LogGoneError(lsn, start.lsn);
     let removedFrom: number | undefined;
     // Later files first, so that a crash in between leaves a shorter chain and never a hole.
-    for (let file = files.at(-1); file !== undefined && file.firstLsn >= target; file = files.at(-1)) {
+    for (let file = files.at(-1); file !== undefined && file.firstLsn >= lsn; file = files.at(-1)) {
       removedFrom = file.base;
       files.pop();
       await this.#remove(file);
     }
     const file = files.at(-1);
-    if (file !== undefined && file.endLsn > target) {
-      const offset = offsetOfBatch(file, target);
+    if (file !== undefined && file.endLsn > lsn) {
+      const offset = offsetOfBatch(file, lsn);
       removedFrom = file.base + offset;
-      await file.cut(offset, target);
+      await file.cutOff(offset, lsn);
     }
     this.#chain.endAt(lsn);
     if (removedFrom !== undefined) this.#cache.truncate(removedFrom);
@@ -182,10 +181,9 @@ export class RedoLog {
   /** Puts a sound copy in the place of a damaged batch: same backlink, same length. Durable when it resolves. */
   async replaceBatch(batch: Buffer): Promise<boolean> {
     const header = checkRedoBatch(batch);
-    const target = Number(header.backlink);
-    const file = this.#chain.fileFrom(target);
+    const file = this.#chain.fileFrom(header.backlink);
     if (file === undefined || header.endLsn > this.#chain.durable.lsn) return false;
-    const offset = offsetOfDamagedBatch(file, target);
+    const offset = offsetOfDamagedBatch(file, header.backlink);
     if (offset === undefined || offset + header.totalBytes > file.used) return false;
     // What follows must link to it, or it is another length than the batch that stood here.
     if (offset + header.totalBytes < file.used) {
@@ -202,10 +200,10 @@ export class RedoLog {
   async dropBelow(lsn: bigint): Promise<number> {
     const { files } = this.#chain;
     let dropped = 0;
-    for (let file = files[0]; file !== undefined && files.length > 1 && file.endLsn <= Number(lsn); file = files[0]) {
+    for (let file = files[0]; file !== undefined && files.length > 1 && file.endLsn <= lsn; file = files[0]) {
       const next = files[1];
       if (next === undefined || !next.isCreated) break;
-      this.#chain.startAt(BigInt(file.endLsn));
+      this.#chain.startAt(file.endLsn);
       files.shift();
       dropped += file.used;
       await this.#remove(file);

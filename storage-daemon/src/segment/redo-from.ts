@@ -5,12 +5,12 @@ import type { RedoLog } from '../redo-log/redo-log.ts';
 /**
  * A segment's redo, for whoever keeps it elsewhere: a peer that lacks it, a backup.
  *
- *   - Gives whole, checked batches in order, back to back, in stretches of about STRETCH_BYTES: from the batch that follows `from` to the one that
+ *   - Gives whole, checked batches in order, back to back, in stretches of about STRETCH_BYTES: from the batch that follows `from` to the stretch that
  *     covers `toLsn`, or to what was on disk when reading began. What is not on disk is never given.
  *   - `from` must be a place of this very log: a batch ends there, and it is of that epoch (Raft's prevLogIndex and prevLogTerm). What is given
  *     therefore continues the reader's own redo.
  *   - Throws, before anything is given: LogGoneError when the log starts later, LogAheadError when it ends earlier, LogForkedError when it
- *     has another batch there. Throws LogReadError at damaged redo, after all that is sound before it.
+ *     has another batch there. Throws LogReadError instead of the stretch with damaged redo.
  *   - Ends early, without an error, once redo that it was about to give is annulled, or the log is closed. The reader may hold redo that was annulled
  *     since; by its own epoch history it tells.
  *   - It holds nothing back: whoever needs redo to stay says so to Retention.
@@ -27,18 +27,9 @@ export async function* redoFrom(log: RedoLog, from: ChainLink, toLsn?: bigint): 
   if (here !== epoch) throw new LogForkedError(from, here);
   while (at < end) {
     if (log.isClosed || log.epochAt(at) !== epoch) return;
-    const batches = log.reader.batchesFrom(at, STRETCH_BYTES);
+    const { batches, end: reached } = log.reader.batchesFrom(at, STRETCH_BYTES);
     if (batches.length === 0) return;
-    ({ lsn: at, epoch } = endOf(batches, { lsn: at, epoch }));
+    ({ lsn: at, epoch } = reached);
     yield batches;
   }
-}
-
-/** Where the last of some whole, checked batches ends. */
-function endOf(batches: Buffer, from: ChainLink): ChainLink {
-  let end = from;
-  for (let offset = 0; offset < batches.length; offset += batches.readUInt32LE(offset + 4)) {
-    end = { lsn: batches.readBigUInt64LE(offset + 24), epoch: batches.readBigUInt64LE(offset + 8) };
-  }
-  return end;
 }

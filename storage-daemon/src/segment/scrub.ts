@@ -1,4 +1,3 @@
-import { checkRedoBatch } from '@kube-aurora/volume';
 import type { PageId } from '@kube-aurora/redo';
 import { pageOfKey, type PageStore } from '../pages/page-store.ts';
 import { openValue, StoredValueError } from '../pages/stored-value.ts';
@@ -65,12 +64,8 @@ export class Scrub {
     const { startLsn } = log;
     if (this.#logLsn < startLsn || this.#logLsn >= log.durable.lsn) this.#logLsn = startLsn;
     try {
-      const batches = log.reader.batchesFrom(this.#logLsn, bytes);
-      for (let at = 0; at < batches.length;) {
-        const header = checkRedoBatch(batches, at);
-        this.#logLsn = header.endLsn;
-        at += header.totalBytes;
-      }
+      const { batches, end } = log.reader.batchesFrom(this.#logLsn, bytes);
+      this.#logLsn = end.lsn;
       return batches.length;
     } catch (error) {
       if (error instanceof LogGoneError) {

@@ -1,7 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, toServiceError, type AppendCall, type AppendRequest, type AppendResult, type SegmentId } from '@kube-aurora/rpc';
-import { checkRedoBatch, RedoBatchError } from '@kube-aurora/volume';
+import { batchesIn, RedoBatchError } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import type { Refusals } from '../edge/refusals.ts';
@@ -127,10 +127,9 @@ class AppendStream implements AppendSession {
   #takeBatches(segment: Segment, batches: Buffer): void {
     let endLsn = 0n;
     try {
-      for (let at = 0; at < batches.length;) {
-        const header = checkRedoBatch(batches, at);
+      for (const { header, batch } of batchesIn(batches)) {
         if (header.epoch > this.epoch) throw new RedoBatchError('epoch', `${header.epoch} is past the stream's epoch ${this.epoch}`);
-        const outcome = segment.append(header, batches.subarray(at, at + header.totalBytes));
+        const outcome = segment.append(header, batch);
         if (outcome === 'unwritable') {
           this.#respond(segment.scl, 'UNWRITABLE', segment.unwritable ?? '');
           return;
@@ -140,7 +139,6 @@ class AppendStream implements AppendSession {
           this.#deps.onGap(segment);
           return;
         }
-        at += header.totalBytes;
         endLsn = header.endLsn;
       }
       if (endLsn <= segment.scl) this.#respond(segment.scl, 'OK', '');
