@@ -8,14 +8,15 @@
 #include "shim.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#define POLL_MS 100
+/* How often a process that waits looks whether it still should. */
+#define LOOK_MS 100
 #define RECONNECT_MS 20
 #define READ_ATTEMPTS 50
 
@@ -55,6 +56,11 @@ static bool connect_to_agent(void)
         real.close(fd);
         return false;
     }
+    const struct timeval timeout = {.tv_usec = LOOK_MS * 1000};
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout) != 0) {
+        real.close(fd);
+        return false;
+    }
     connection = fd;
     connection_owner = getpid();
     return true;
@@ -75,32 +81,38 @@ static bool send_all(const void *bytes, size_t length)
     return true;
 }
 
-/* ECANCELED in errno: `gives_up` said so. */
-static bool receive_all(void *bytes, size_t length, bool (*gives_up)(void))
+/* Past `bytes` of what `parts` have room for. */
+static void advance(struct iovec **parts, int *count, size_t bytes)
 {
-    char *p = bytes;
-    while (length > 0) {
+    while (*count > 0 && bytes >= (*parts)->iov_len) {
+        bytes -= (*parts)->iov_len;
+        (*parts)++;
+        (*count)--;
+    }
+    if (*count > 0) {
+        (*parts)->iov_base = (char *)(*parts)->iov_base + bytes;
+        (*parts)->iov_len -= bytes;
+    }
+}
+
+/* Fills `parts`, which it changes. ECANCELED in errno: `gives_up` said so. The connection has a timeout, so that it is asked. */
+static bool receive_all(struct iovec *parts, int count, bool (*gives_up)(void))
+{
+    while (count > 0) {
         if (gives_up != NULL && gives_up()) {
             errno = ECANCELED;
             return false;
         }
-        struct pollfd ready = {.fd = connection, .events = POLLIN};
-        int events = poll(&ready, 1, POLL_MS);
-        if (events == 0)
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+        ssize_t n = recvmsg(connection, &message, MSG_WAITALL);
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             exit_when_orphaned();
-        if (events == 0 || (events < 0 && errno == EINTR))
-            continue;
-        if (events < 0)
-            return false;
-        ssize_t n = recv(connection, p, length, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
+        else if (n == 0 || (n < 0 && errno != EINTR)) {
             errno = EIO;
             return false;
         }
-        p += n;
-        length -= (size_t)n;
+        if (n > 0)
+            advance(&parts, &count, (size_t)n);
     }
     return true;
 }
@@ -116,8 +128,9 @@ static void prepare(struct shim_request *request)
 static bool exchange(const struct shim_request *request, size_t expected_payload, struct shim_response *response,
                      bool (*gives_up)(void))
 {
+    struct iovec head = {.iov_base = response, .iov_len = sizeof *response};
     errno = 0;
-    if (connect_to_agent() && send_all(request, sizeof *request) && receive_all(response, sizeof *response, gives_up) &&
+    if (connect_to_agent() && send_all(request, sizeof *request) && receive_all(&head, 1, gives_up) &&
         response->magic == SHIM_RESPONSE_MAGIC && response->id == request->id &&
         response->payload_bytes == (response->status == SHIM_OK ? expected_payload : 0))
         return true;
@@ -138,21 +151,27 @@ enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t 
     return (enum shim_status)response.status;
 }
 
-int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, uint64_t lsn, char *const *pages,
-                     bool (*gives_up)(void))
+static struct shim_request about_pages(uint8_t operation, const struct file_entry *file, uint32_t block, uint16_t count)
 {
-    struct shim_request request = {
-        .operation = SHIM_READ_PAGES,
+    return (struct shim_request){
+        .operation = operation,
         .fork = file->fork,
         .count = count,
         .spc_oid = file->spc_oid,
         .db_oid = file->db_oid,
         .rel_number = file->rel_number,
         .block = block,
-        .lsn = lsn,
+        .lsn = read_lsn(),
+        .holes_lsn = shared->holes_lsn,
     };
+}
+
+int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, char *const *pages, bool (*gives_up)(void))
+{
+    struct shim_request request = about_pages(SHIM_READ_PAGES, file, block, count);
     const struct timespec pause = {.tv_nsec = RECONNECT_MS * 1000000L};
     struct shim_response response;
+    struct iovec parts[SHIM_MAX_BLOCKS];
     for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
         if (attempt > 0) {
             exit_when_orphaned();
@@ -162,10 +181,9 @@ int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t cou
         if (exchange(&request, (size_t)count * BLOCK_BYTES, &response, gives_up)) {
             if (response.status != SHIM_OK)
                 break;
-            int received = 0;
-            while (received < count && receive_all(pages[received], BLOCK_BYTES, gives_up))
-                received++;
-            if (received == count)
+            for (uint16_t i = 0; i < count; i++)
+                parts[i] = (struct iovec){.iov_base = pages[i], .iov_len = BLOCK_BYTES};
+            if (receive_all(parts, count, gives_up))
                 return 0;
             disconnect();
         }
@@ -174,4 +192,16 @@ int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t cou
     }
     errno = EIO;
     return -1;
+}
+
+/* Nobody waits for anything: there is no answer. */
+void agent_expect_pages(const struct file_entry *file, uint32_t block, uint16_t count)
+{
+    struct shim_request request = about_pages(SHIM_EXPECT_PAGES, file, block, count);
+    prepare(&request);
+    if (!connect_to_agent())
+        return;
+    ssize_t sent = send(connection, &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0 ? sent < (ssize_t)sizeof request : errno != EAGAIN && errno != EINTR)
+        disconnect();
 }

@@ -27,11 +27,31 @@ static bool is_zero(const char *page)
  * could be dropped, and truncations. Those were flushed first (WAL before data). The one exception are files of a relation
  * just being built (smgr_bulk_write), which nobody drops: a request is capped at the durable LSN because of them.
  */
-void raise_request_lsn(uint64_t lsn)
+static void raise_lsn(_Atomic uint64_t *lsn, uint64_t to)
 {
-    uint64_t now = shared->request_lsn;
-    while (lsn > now && !atomic_compare_exchange_weak(&shared->request_lsn, &now, lsn))
+    uint64_t now = *lsn;
+    while (to > now && !atomic_compare_exchange_weak(lsn, &now, to))
         ;
+}
+
+/*
+ * Around the truncation or removal of a relation file: its blocks may come back as zeros, and then neither the volume nor what the
+ * agent has read ahead may fill them with what was there before. PostgreSQL has flushed the record of it, so the durable LSN covers it.
+ *
+ * Invariant: a block that is a hole now has not been changed since holes_lsn. It was not written to the file since the file last lost
+ * blocks, and PostgreSQL writes a page that it changed before it lets go of it, unless the file loses the block.
+ */
+void begin_loss(void)
+{
+    uint64_t durable = shared->wal_durable;
+    raise_lsn(&shared->request_lsn, durable);
+    raise_lsn(&shared->holes_lsn, durable);
+    shared->losses_begun++;
+}
+
+void end_loss(void)
+{
+    shared->losses_ended++;
 }
 
 /* ---- stripes: a page from the volume must not overwrite one that another process writes at the same time ---- */
@@ -113,19 +133,68 @@ static void unlock_blocks(const struct stripes_held *held)
 
 /* ---- reading ---- */
 
-/* Keeps fetched pages in the local file, unless somebody has written there since. A failure costs the next reader a request. */
-static void cache_pages(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages)
+/* What had happened to a range of blocks when they were about to be looked at. Unchanged later, what was a hole then still is. */
+struct moment {
+    uint32_t block, blocks;
+    uint64_t writes;
+    uint32_t losses;
+    bool losing;
+};
+
+static uint64_t writes_to(const struct file_entry *file, uint32_t block, uint32_t blocks)
+{
+    uint64_t writes = 0;
+    for (uint32_t group = block / BLOCKS_PER_STRIPE; group <= (block + blocks - 1) / BLOCKS_PER_STRIPE; group++)
+        writes += shared->writes[stripe_of(file, group * BLOCKS_PER_STRIPE)];
+    return writes;
+}
+
+static struct moment moment_of(const struct file_entry *file, uint32_t block, uint32_t blocks)
+{
+    uint32_t ended = shared->losses_ended;
+    uint32_t begun = shared->losses_begun;
+    return (struct moment){
+        .block = block, .blocks = blocks, .writes = writes_to(file, block, blocks), .losses = begun, .losing = begun != ended};
+}
+
+static bool write_run(int fd, const struct iovec *parts, int count, off_t offset)
+{
+    return count == 0 || real.pwritev(fd, parts, count, offset) == (ssize_t)count * BLOCK_BYTES;
+}
+
+static bool is_hole(int fd, off_t offset)
+{
+    char now[BLOCK_BYTES] __attribute__((aligned(8)));
+    return real.pread(fd, now, BLOCK_BYTES, offset) == BLOCK_BYTES && is_zero(now);
+}
+
+/*
+ * Keeps fetched pages in the local file, unless somebody has written there since. A failure costs the next reader a request.
+ * Where a file lost blocks meanwhile nothing is kept: a block may have come back that the pages do not belong to.
+ */
+static void cache_pages(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages,
+                        const struct moment *before)
 {
     struct stripes_held held;
-    char now[BLOCK_BYTES] __attribute__((aligned(8)));
+    struct iovec run[SHIM_MAX_BLOCKS];
+    int length = 0;
+    off_t offset = (off_t)(block - file->first_block) * BLOCK_BYTES;
+    off_t run_offset = offset;
     lock_blocks(file, block, (uint32_t)count, &held);
-    for (int i = 0; i < count; i++) {
-        off_t offset = (off_t)(block - file->first_block + (uint32_t)i) * BLOCK_BYTES;
-        if (is_zero(pages[i]) || real.pread(fd, now, BLOCK_BYTES, offset) != BLOCK_BYTES || !is_zero(now))
+    bool unwritten = writes_to(file, before->block, before->blocks) == before->writes;
+    bool kept = !before->losing && shared->losses_begun == before->losses;
+    for (int i = 0; kept && i < count; i++, offset += BLOCK_BYTES) {
+        if (!is_zero(pages[i]) && (unwritten || is_hole(fd, offset))) {
+            if (length == 0)
+                run_offset = offset;
+            run[length++] = (struct iovec){.iov_base = pages[i], .iov_len = BLOCK_BYTES};
             continue;
-        if (real.pwrite(fd, pages[i], BLOCK_BYTES, offset) != BLOCK_BYTES)
-            break;
+        }
+        kept = write_run(fd, run, length, run_offset);
+        length = 0;
     }
+    if (kept)
+        write_run(fd, run, length, run_offset);
     unlock_blocks(&held);
 }
 
@@ -137,22 +206,23 @@ uint64_t read_lsn(void)
     return lsn < durable ? lsn : durable;
 }
 
-static int fetch(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages, bool (*gives_up)(void))
+static int fetch(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages, const struct moment *before,
+                 bool (*gives_up)(void))
 {
-    if (agent_read_pages(file, block, (uint16_t)count, read_lsn(), pages, gives_up) != 0)
+    if (agent_read_pages(file, block, (uint16_t)count, pages, gives_up) != 0)
         return -1;
     if (file->writable)
-        cache_pages(fd, file, block, count, pages);
+        cache_pages(fd, file, block, count, pages, before);
     return 0;
 }
 
 /* Replaces the zero blocks of what was just read, run by run. -1 with errno as agent_read_pages gives it. */
-static int fill_holes(int fd, const struct file_entry *file, const struct iovec *parts, int count, off_t offset, ssize_t got,
-                      bool (*gives_up)(void))
+static int fill_holes(int fd, const struct file_entry *file, const struct iovec *parts, int count, ssize_t got,
+                      const struct moment *before, bool (*gives_up)(void))
 {
     char *run[SHIM_MAX_BLOCKS];
     int length = 0;
-    uint32_t block = file->first_block + (uint32_t)(offset / BLOCK_BYTES);
+    uint32_t block = before->block;
     uint32_t run_start = block;
     int saved_errno = errno;
     for (int i = 0; i < count && got >= BLOCK_BYTES; i++) {
@@ -161,7 +231,7 @@ static int fill_holes(int fd, const struct file_entry *file, const struct iovec 
         for (; left >= BLOCK_BYTES && got >= BLOCK_BYTES; left -= BLOCK_BYTES, got -= BLOCK_BYTES, page += BLOCK_BYTES, block++) {
             bool hole = is_zero(page);
             if (length > 0 && (!hole || length == SHIM_MAX_BLOCKS)) {
-                if (fetch(fd, file, run_start, length, run, gives_up) != 0)
+                if (fetch(fd, file, run_start, length, run, before, gives_up) != 0)
                     return -1;
                 length = 0;
             }
@@ -174,29 +244,71 @@ static int fill_holes(int fd, const struct file_entry *file, const struct iovec 
         if (left > 0)
             break; /* PostgreSQL reads whole pages into whole pages */
     }
-    if (length > 0 && fetch(fd, file, run_start, length, run, gives_up) != 0)
+    if (length > 0 && fetch(fd, file, run_start, length, run, before, gives_up) != 0)
         return -1;
     errno = saved_errno;
     return 0;
 }
 
+static size_t room_of(const struct iovec *parts, int count)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < count; i++)
+        bytes += parts[i].iov_len;
+    return bytes;
+}
+
+static uint32_t block_at(const struct file_entry *file, off_t offset)
+{
+    return file->first_block + (uint32_t)(offset / BLOCK_BYTES);
+}
+
 ssize_t relation_read(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset)
 {
+    size_t blocks = room_of(parts, count) / BLOCK_BYTES;
+    if (blocks == 0 || offset % BLOCK_BYTES != 0)
+        return real.preadv(fd, parts, count, offset);
+    struct moment before = moment_of(file, block_at(file, offset), (uint32_t)blocks);
     ssize_t got = count == 1 ? real.pread(fd, parts[0].iov_base, parts[0].iov_len, offset) : real.preadv(fd, parts, count, offset);
-    if (got < BLOCK_BYTES || offset % BLOCK_BYTES != 0)
+    if (got < BLOCK_BYTES)
         return got;
-    return fill_holes(fd, file, parts, count, offset, got, page_read_gives_up) == 0 ? got : -1;
+    return fill_holes(fd, file, parts, count, got, &before, page_read_gives_up) == 0 ? got : -1;
 }
 
 /* read(2): how copy_file (CREATE DATABASE ... STRATEGY file_copy) goes through a relation. */
 ssize_t relation_read_sequential(int fd, struct file_entry *file, void *buffer, size_t bytes)
 {
     off_t offset = lseek(fd, 0, SEEK_CUR);
+    if (bytes < BLOCK_BYTES || offset < 0 || offset % BLOCK_BYTES != 0)
+        return real.read(fd, buffer, bytes);
+    struct moment before = moment_of(file, block_at(file, offset), (uint32_t)(bytes / BLOCK_BYTES));
     ssize_t got = real.read(fd, buffer, bytes);
-    if (got < BLOCK_BYTES || offset < 0 || offset % BLOCK_BYTES != 0)
+    if (got < BLOCK_BYTES)
         return got;
     struct iovec part = {.iov_base = buffer, .iov_len = (size_t)got};
-    return fill_holes(fd, file, &part, 1, offset, got, file_read_gives_up) == 0 ? got : -1;
+    return fill_holes(fd, file, &part, 1, got, &before, file_read_gives_up) == 0 ? got : -1;
+}
+
+/* PostgreSQL is going to read these blocks: the agent reads those ahead that are not here. The first words of a page tell. */
+void relation_expect(int fd, const struct file_entry *file, off_t offset, off_t bytes)
+{
+    uint64_t head[3];
+    int saved_errno = errno;
+    uint32_t length = 0;
+    off_t end = offset + bytes;
+    offset -= offset % BLOCK_BYTES;
+    for (; offset < end; offset += BLOCK_BYTES) {
+        bool hole = real.pread(fd, head, sizeof head, offset) == sizeof head && (head[0] | head[1] | head[2]) == 0;
+        if (length > 0 && (!hole || length == SHIM_MAX_BLOCKS)) {
+            agent_expect_pages(file, block_at(file, offset) - length, (uint16_t)length);
+            length = 0;
+        }
+        if (hole)
+            length++;
+    }
+    if (length > 0)
+        agent_expect_pages(file, block_at(file, offset) - length, (uint16_t)length);
+    errno = saved_errno;
 }
 
 /* ---- writing ---- */
@@ -213,23 +325,29 @@ static void note_page_lsns(const struct iovec *parts, int count)
                 newest = value;
         }
     }
-    raise_request_lsn(newest);
+    raise_lsn(&shared->request_lsn, newest);
+}
+
+/* Counted when it is done, under the lock: who saw a hole before it finds the count changed, who looks after it finds no hole. */
+static void count_writes(const struct stripes_held *held)
+{
+    for (int i = 0; i < held->count; i++)
+        shared->writes[held->stripe[i]]++;
 }
 
 ssize_t relation_write(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset)
 {
-    size_t bytes = 0;
+    size_t bytes = room_of(parts, count);
     struct stripes_held held;
-    for (int i = 0; i < count; i++)
-        bytes += parts[i].iov_len;
     if (bytes == 0 || bytes > (size_t)(MAX_STRIPES_HELD - 1) * BLOCKS_PER_STRIPE * BLOCK_BYTES)
         return real.pwritev(fd, parts, count, offset); /* PostgreSQL writes at most 128 pages at once: only zeros come here */
     note_page_lsns(parts, count);
-    uint32_t first = file->first_block + (uint32_t)(offset / BLOCK_BYTES);
-    uint32_t last = file->first_block + (uint32_t)((offset + (off_t)bytes - 1) / BLOCK_BYTES);
+    uint32_t first = block_at(file, offset);
+    uint32_t last = block_at(file, offset + (off_t)bytes - 1);
     lock_blocks(file, first, last - first + 1, &held);
     ssize_t wrote = count == 1 ? real.pwrite(fd, parts[0].iov_base, bytes, offset) : real.pwritev(fd, parts, count, offset);
     int saved_errno = errno;
+    count_writes(&held);
     unlock_blocks(&held);
     errno = saved_errno;
     return wrote;

@@ -11,7 +11,7 @@
 #define SHIM_RESPONSE_MAGIC 0x53525341u /* "ASRS" */
 #define SHIM_MAX_BLOCKS 128
 
-enum shim_operation { SHIM_FLUSH = 1, SHIM_READ_PAGES = 2 };
+enum shim_operation { SHIM_FLUSH = 1, SHIM_READ_PAGES = 2, SHIM_EXPECT_PAGES = 3 };
 enum shim_status { SHIM_OK = 0, SHIM_FENCED = 1, SHIM_FAILED = 2, SHIM_DAMAGED = 3, SHIM_STOPPED = 4 };
 
 struct shim_request {
@@ -27,7 +27,10 @@ struct shim_request {
     uint32_t block;
     uint32_t zero;
     uint64_t lsn;
-    uint64_t dirty_lsn;
+    union {
+        uint64_t dirty_lsn; /* of a flush */
+        uint64_t holes_lsn; /* of a read */
+    };
 };
 _Static_assert(sizeof(struct shim_request) == 56, "wire layout");
 

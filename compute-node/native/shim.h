@@ -34,7 +34,10 @@ struct shared_state {
     _Atomic uint32_t fenced;           /* latched: no flush succeeds after it */
     /* Pages read from the volume must be at least this new: see raise_request_lsn. */
     _Atomic uint64_t request_lsn;
+    _Atomic uint64_t holes_lsn;        /* no relation file has lost blocks since: see begin_loss */
+    _Atomic uint32_t losses_begun, losses_ended;
     _Atomic int32_t stripes[STRIPES];  /* 0 or the holder's pid */
+    _Atomic uint32_t writes[STRIPES];  /* PostgreSQL's writes, counted by those that hold the stripe */
     _Atomic uint8_t exiting[MAX_PROCESSES]; /* by PostgreSQL's process number: it ends, and waits for something */
 };
 
@@ -84,6 +87,7 @@ struct real_calls {
     void *(*shmat)(int, const void *, int);
     int (*shmctl)(int, int, struct shmid_ds *);
     int (*epoll_wait)(int, struct epoll_event *, int, int);
+    int (*posix_fadvise)(int, off_t, off_t, int);
     ssize_t (*copy_file_range)(int, off64_t *, int, off64_t *, size_t, unsigned);
 };
 
@@ -120,8 +124,8 @@ int database_arrives(const char *path);
  * `gives_up` said so; without it nothing but the agent ends the wait.
  */
 enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn);
-int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, uint64_t lsn, char *const *pages,
-                     bool (*gives_up)(void));
+int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, char *const *pages, bool (*gives_up)(void));
+void agent_expect_pages(const struct file_entry *file, uint32_t block, uint16_t count);
 
 /* cancel.c */
 bool page_read_gives_up(void); /* in pread and preadv, by which PostgreSQL reads pages */
@@ -133,7 +137,9 @@ void note_relation_open(void);
 ssize_t relation_read(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset);
 ssize_t relation_read_sequential(int fd, struct file_entry *file, void *buffer, size_t bytes);
 ssize_t relation_write(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset);
-void raise_request_lsn(uint64_t lsn);
+void relation_expect(int fd, const struct file_entry *file, off_t offset, off_t bytes);
+void begin_loss(void);
+void end_loss(void);
 uint64_t read_lsn(void);
 uint32_t lock_relation(uint32_t spc_oid, uint32_t db_oid, uint32_t rel_number);
 void unlock_relation(uint32_t stripe);

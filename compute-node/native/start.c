@@ -49,6 +49,7 @@ void resolve_real_calls(void)
     real.shmat = dlsym(RTLD_NEXT, "shmat");
     real.shmctl = dlsym(RTLD_NEXT, "shmctl");
     real.epoll_wait = dlsym(RTLD_NEXT, "epoll_wait");
+    real.posix_fadvise = dlsym(RTLD_NEXT, "posix_fadvise");
     real.copy_file_range = dlsym(RTLD_NEXT, "copy_file_range");
 }
 
@@ -110,6 +111,7 @@ __attribute__((constructor)) static void start(void)
     unsetenv("AURORA_SHIM_TOKEN");
     struct shared_state *state = memory;
     state->request_lsn = start_lsn;
+    state->holes_lsn = start_lsn;
     state->wal_durable = start_lsn;
     state->wal_dirty_from = UINT64_MAX;
     shared = state;

@@ -151,9 +151,22 @@ EXPORT int sync_file_range(int fd, off64_t offset, off64_t bytes, unsigned flags
 EXPORT int ftruncate(int fd, off_t bytes)
 {
     RESOLVE();
-    if (relation(fd) != NULL)
-        raise_request_lsn(shared->wal_durable);
-    return real.ftruncate(fd, bytes);
+    if (relation(fd) == NULL)
+        return real.ftruncate(fd, bytes);
+    begin_loss();
+    int result = real.ftruncate(fd, bytes);
+    end_loss();
+    return result;
+}
+
+/* A wish: PostgreSQL is going to read here. */
+EXPORT int posix_fadvise(int fd, off_t offset, off_t bytes, int advice)
+{
+    RESOLVE();
+    struct file_entry *file = relation(fd);
+    if (file != NULL && advice == POSIX_FADV_WILLNEED)
+        relation_expect(fd, file, offset, bytes);
+    return real.posix_fadvise(fd, offset, bytes, advice);
 }
 
 EXPORT int truncate(const char *path, off_t bytes)
@@ -161,9 +174,12 @@ EXPORT int truncate(const char *path, off_t bytes)
     RESOLVE();
     if (relation_arrives(path) != 0)
         return -1;
-    if (shared != NULL && path_is_relation(path))
-        raise_request_lsn(shared->wal_durable);
-    return real.truncate(path, bytes);
+    if (shared == NULL || !path_is_relation(path))
+        return real.truncate(path, bytes);
+    begin_loss();
+    int result = real.truncate(path, bytes);
+    end_loss();
+    return result;
 }
 
 EXPORT int unlink(const char *path)
@@ -171,9 +187,12 @@ EXPORT int unlink(const char *path)
     RESOLVE();
     if (relation_arrives(path) != 0)
         return -1;
-    if (shared != NULL && path_is_relation(path))
-        raise_request_lsn(shared->wal_durable);
-    return real.unlink(path);
+    if (shared == NULL || !path_is_relation(path))
+        return real.unlink(path);
+    begin_loss();
+    int result = real.unlink(path);
+    end_loss();
+    return result;
 }
 
 EXPORT int access(const char *path, int mode)

@@ -99,8 +99,8 @@ export function writerPhases(options: WriterPhasesOptions): AgentPhases {
         clock,
         logger,
       });
-      const { zone, ringBytesMax } = config;
-      const access = { segments, identity, opened, placement: SINGLE_GROUP, ringBytesMax, zone, clock, logger };
+      const { zone, ringBytesMax, readAheadBytesMax: aheadBytesMax } = config;
+      const access = { segments, identity, opened, placement: SINGLE_GROUP, ringBytesMax, aheadBytesMax, zone, clock, logger };
       return new WriterSession({
         opened,
         driver: (events) => volumeDriver({ ...access, ...observed(metrics) }, events),
@@ -130,13 +130,17 @@ function nearest(indexes: readonly number[], segments: readonly SegmentEndpoint[
 }
 
 /** What the metrics count of reads and flushes. */
-function observed(metrics: AgentMetrics): Pick<VolumeDriverOptions, 'onFlushed' | 'onRead' | 'onError'> {
+function observed(metrics: AgentMetrics): Pick<VolumeDriverOptions, 'onFlushed' | 'onRead' | 'onAheadGone' | 'onError'> {
   return {
     onFlushed: (seconds) => metrics.flushSeconds.observe(seconds),
     onRead: ({ seconds, pages, hedged }) => {
       metrics.pageReadSeconds.observe(seconds);
       metrics.pagesRead.inc(pages);
       if (hedged) metrics.pageReadsHedged.inc();
+    },
+    onAheadGone: (pages, used) => {
+      metrics.pagesReadAhead.inc(pages);
+      metrics.pagesReadAheadUnused.inc(Math.max(0, pages - used));
     },
     onError: (segment, code) => metrics.pageReadErrors.inc({ segment, code }),
   };

@@ -61,6 +61,11 @@ export const CONFIG_SCHEMA = {
     description: 'MiB of recent redo kept in memory for segments that are behind',
     type: setting.integer(4, 4096, 32),
   },
+  readAheadMib: {
+    env: 'AURORA_READ_AHEAD_MIB',
+    description: 'MiB of pages held for PostgreSQL before it asks for them, when it reads in sequence; 0 reads nothing ahead',
+    type: setting.integer(0, 4096, 16),
+  },
 } satisfies ConfigSchema;
 
 export interface AgentConfig {
@@ -82,6 +87,7 @@ export interface AgentConfig {
   /** Undefined: passwords from everywhere. */
   readonly pgHba: string | undefined;
   readonly ringBytesMax: number;
+  readonly readAheadBytesMax: number;
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -116,6 +122,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     initSqlDir: raw.initSqlDir,
     pgHba: raw.pgHba,
     ringBytesMax: raw.ringMib * 1024 * 1024,
+    readAheadBytesMax: raw.readAheadMib * 1024 * 1024,
   };
   if (problems.length > 0) throw new ConfigError(problems);
   return config;

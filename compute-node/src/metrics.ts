@@ -7,6 +7,8 @@ export interface AgentMetrics {
   readonly flushSeconds: Histogram;
   readonly pageReadSeconds: Histogram;
   readonly pagesRead: Counter;
+  readonly pagesReadAhead: Counter;
+  readonly pagesReadAheadUnused: Counter;
   readonly pageReadsHedged: Counter;
   readonly pageReadErrors: Counter<'segment' | 'code'>;
   readonly opens: Counter<'outcome'>;
@@ -61,6 +63,16 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
     }),
     pageReadSeconds: new Histogram({ name: 'aurora_page_read_seconds', help: 'Page reads from storage', buckets: SECONDS, registers }),
     pagesRead: new Counter({ name: 'aurora_pages_read_total', help: 'Pages read from storage', registers }),
+    pagesReadAhead: new Counter({
+      name: 'aurora_pages_read_ahead_total',
+      help: 'Pages read from storage before PostgreSQL asked for them, once they are given or let go of',
+      registers,
+    }),
+    pagesReadAheadUnused: new Counter({
+      name: 'aurora_pages_read_ahead_unused_total',
+      help: 'Pages read ahead that PostgreSQL did not ask for',
+      registers,
+    }),
     pageReadsHedged: new Counter({
       name: 'aurora_page_reads_hedged_total',
       help: 'Page reads for which a second segment was asked',

@@ -1,6 +1,7 @@
 /**
- * `node test/bench/cold-reads.ts --mib 128 --lookups 4000`: how fast PostgreSQL gets pages that it does not have: a sequential scan of
- * a table, and lookups by primary key at random places, with 1 and 8 clients.
+ * `node test/bench/cold-reads.ts --mib 128 --lookups 4000 --rounds 3`: how fast PostgreSQL gets pages that it does not have: a sequential
+ * scan of a table, and lookups by primary key at random places, with 1 and 8 clients. Both systems run all the time and take turns; each
+ * figure is the median of the rounds.
  *
  * Ours: before each measurement the writer (agent and PostgreSQL) is killed with -9 and started anew: it has neither a cache nor a data
  * directory, so each page comes from a storage daemon the first time. The daemons go on running; what they read from their page stores
@@ -9,7 +10,7 @@
  *
  * "pages" is what was fetched for the measured queries alone: from storage (aurora_pages_read_total), or for stock what
  * pg_stat_database counts as read. The latency of a storage read (request of one or more pages, agent's side) is given as the
- * histogram's bound at or above the quantile; that of a lookup is the client's own.
+ * histogram's bound at or above the quantile; that of a lookup is the client's own. CPU is microseconds a page, of all processes of a part.
  */
 import { parseArgs } from 'node:util';
 import type { Client } from 'pg';
@@ -17,14 +18,15 @@ import { startPostgres } from '@kube-aurora/test-postgres';
 import { Cluster } from '../e2e/cluster-harness.ts';
 import { daemonMetrics, settled, writerMetrics } from './cluster-usage.ts';
 import { histogramQuantile, moved, type Metrics } from './metrics.ts';
-import { machineLoad } from './process-usage.ts';
-import { markdownTable, MIB, print, quantile, shown } from './table.ts';
+import { cpuSeconds, machineLoad, treeCpuSeconds } from './process-usage.ts';
+import { markdownTable, print, quantile, shown } from './table.ts';
 
 const { values } = parseArgs({
   options: {
     mib: { type: 'string', default: '128' },
     lookups: { type: 'string', default: '4000' },
     clients: { type: 'string', default: '1,8' },
+    rounds: { type: 'string', default: '1' },
     only: { type: 'string' },
   },
 });
@@ -33,7 +35,6 @@ const ROWS_PER_MIB = 2250;
 const rows = Number(values.mib) * ROWS_PER_MIB;
 const INSERT_ROWS = 50_000;
 const SHARED_BUFFERS = '32MB';
-const PAGE_BYTES = 8192;
 
 /** What is measured, one of ours or a stock PostgreSQL. */
 interface Server {
@@ -43,7 +44,7 @@ interface Server {
   settle(): Promise<void>;
   /** Forgets every page that PostgreSQL has in memory or, ours, in its data directory; resolves when it answers. */
   makeCold(): Promise<void>;
-  /** Pages fetched since it was made cold, and how long requests to storage took. */
+  /** Pages fetched since it was made cold, how long requests to storage took, and CPU used. */
   mark(): Promise<Mark>;
   stop(): Promise<void>;
 }
@@ -51,6 +52,8 @@ interface Server {
 interface Mark {
   readonly pages: number;
   readonly metrics?: Metrics;
+  /** CPU seconds so far. */
+  readonly cpu: { readonly postgres: number; readonly agent?: number; readonly daemons?: number };
 }
 
 async function ours(): Promise<Server> {
@@ -67,7 +70,13 @@ async function ours(): Promise<Server> {
     },
     mark: async () => {
       const metrics = await writerMetrics(cluster);
-      return { pages: metrics.get('aurora_pages_read_total') ?? 0, metrics };
+      const postgres = (await cluster.writer.status())?.postgres.pid;
+      const cpu = {
+        postgres: postgres === undefined ? Number.NaN : treeCpuSeconds(postgres),
+        agent: cpuSeconds(cluster.writer.pid ?? 0),
+        daemons: cluster.daemons.reduce((sum, { pid }) => sum + cpuSeconds(pid ?? 0), 0),
+      };
+      return { pages: metrics.get('aurora_pages_read_total') ?? 0, metrics, cpu };
     },
     stop: async () => {
       const daemons = await daemonMetrics(cluster);
@@ -98,7 +107,7 @@ async function stock(): Promise<Server> {
         'select blks_read read from pg_stat_database where datname = current_database()',
       );
       await client.end();
-      return { pages: Number(rows[0]?.read) };
+      return { pages: Number(rows[0]?.read), cpu: { postgres: treeCpuSeconds(postgres.pid) } };
     },
     stop: () => postgres.remove(),
   };
@@ -173,50 +182,85 @@ async function lookUp(server: Server, clients: number): Promise<{ seconds: numbe
   }
 }
 
-function cells(server: Server, { what, seconds, fetched, before, after, latencies }: Figures): string[] {
-  const ms = (value: number): string => (Number.isNaN(value) ? '' : `${shown(value, 2)} ms`);
-  const storage = (part: number): string => {
-    if (before.metrics === undefined || after.metrics === undefined) return '';
-    return `≤ ${shown(1000 * histogramQuantile(before.metrics, after.metrics, 'aurora_page_read_seconds', part), 1)} ms`;
-  };
-  const requests =
-    after.metrics === undefined ? '' : shown(moved(before.metrics ?? new Map(), after.metrics, 'aurora_page_read_seconds_count'));
-  const rate = `${shown(fetched / seconds)} (${shown((fetched * PAGE_BYTES) / MIB / seconds)} MiB/s)`;
-  const queries =
-    latencies.length === 0
-      ? ['', '']
-      : [shown(latencies.length / seconds), `${ms(quantile(latencies, 0.5))} / ${ms(quantile(latencies, 0.99))}`];
+/** What a row of the table is made of, in numbers, so that rounds can be compared; NaN for what a system does not have. */
+function numbers({ seconds, fetched, before, after, latencies }: Figures): number[] {
+  const cpu = (part: keyof Mark['cpu']): number => ((after.cpu[part] ?? Number.NaN) - (before.cpu[part] ?? Number.NaN)) * 1e6;
+  const ofStorage = (measure: (was: Metrics, is: Metrics) => number): number =>
+    before.metrics === undefined || after.metrics === undefined ? Number.NaN : measure(before.metrics, after.metrics);
+  const storageMs = (part: number): number => ofStorage((was, is) => 1000 * histogramQuantile(was, is, 'aurora_page_read_seconds', part));
   return [
-    server.name,
-    what,
-    `${shown(seconds, 2)} s`,
-    shown(fetched),
-    rate,
-    ...queries,
-    requests,
-    requests === '' ? '' : `${storage(0.5)} / ${storage(0.99)}`,
+    seconds,
+    fetched,
+    fetched / seconds,
+    latencies.length === 0 ? Number.NaN : latencies.length / seconds,
+    quantile(latencies, 0.5),
+    quantile(latencies, 0.99),
+    ofStorage((was, is) => moved(was, is, 'aurora_page_read_seconds_count')),
+    storageMs(0.5),
+    storageMs(0.99),
+    cpu('postgres') / fetched,
+    cpu('agent') / fetched,
+    cpu('daemons') / fetched,
   ];
 }
 
-const table: string[][] = [];
-for (const [key, start] of Object.entries({ ours, stock })) {
-  if (values.only !== undefined && values.only !== key) continue;
-  const server = await start();
-  try {
+const COLUMNS: readonly (readonly [string, number])[] = [
+  ['s', 2],
+  ['pages fetched', 0],
+  ['pages/s', 0],
+  ['lookups/s', 0],
+  ['lookup p50, ms', 2],
+  ['p99', 2],
+  ['storage reads', 0],
+  ['storage read p50 ≤, ms', 1],
+  ['p99 ≤', 1],
+  ['CPU µs a page: PostgreSQL', 0],
+  ['agent', 0],
+  ['daemons', 0],
+];
+
+const cells = (row: readonly number[]): string[] =>
+  row.map((value, column) => (Number.isNaN(value) ? '' : shown(value, COLUMNS[column]?.[1] ?? 0)));
+
+/** The median of each column. */
+const medians = (rows: readonly (readonly number[])[]): number[] =>
+  COLUMNS.map((_, column) =>
+    quantile(
+      rows.map((row) => row[column] ?? Number.NaN),
+      0.5,
+    ),
+  );
+
+const servers: Server[] = [];
+const results = new Map<string, { readonly server: string; readonly what: string; readonly rows: number[][] }>();
+
+async function measure(server: Server, what: string, work: () => Promise<{ seconds: number; latencies: number[] }>): Promise<void> {
+  const row = numbers(await measured(server, what, work));
+  const key = `${what}, ${server.name}`;
+  const result = results.get(key) ?? { server: server.name, what, rows: [] };
+  result.rows.push(row);
+  results.set(key, result);
+  print(`${key}: ${cells(row).join('  ')}`);
+}
+
+try {
+  for (const [key, start] of Object.entries({ ours, stock })) {
+    if (values.only !== undefined && values.only !== key) continue;
+    const server = await start();
+    servers.push(server);
     await fill(server);
     await server.settle();
-    const figures = [await measured(server, 'sequential scan', () => scan(server))];
-    for (const clients of values.clients.split(',').map(Number)) {
-      figures.push(await measured(server, `lookups, ${clients} ${clients === 1 ? 'client' : 'clients'}`, () => lookUp(server, clients)));
-    }
-    for (const each of figures) {
-      table.push(cells(server, each));
-      print(table.at(-1)?.join('  ') ?? '');
-    }
-  } finally {
-    await server.stop();
   }
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const server of servers) await measure(server, 'sequential scan', () => scan(server));
+    for (const clients of values.clients.split(',').filter(Boolean).map(Number)) {
+      const what = `lookups, ${clients} ${clients === 1 ? 'client' : 'clients'}`;
+      for (const server of servers) await measure(server, what, () => lookUp(server, clients));
+    }
+  }
+} finally {
+  for (const server of servers) await server.stop();
 }
-print(`\ntable of ${values.mib} MiB, shared_buffers ${SHARED_BUFFERS}, ${machineLoad()}\n`);
-const head = ['', '', 'took', 'pages fetched', 'pages/s', 'lookups/s', 'lookup p50 / p99', 'storage reads', 'storage read p50 / p99'];
-print(markdownTable(head, table));
+print(`\ntable of ${values.mib} MiB, shared_buffers ${SHARED_BUFFERS}, ${values.rounds} rounds, ${machineLoad()}\n`);
+const table = [...results.values()].map(({ server, what, rows: all }) => [what, server, ...cells(medians(all))]);
+print(markdownTable(['', '', ...COLUMNS.map(([name]) => name)], table));

@@ -100,8 +100,11 @@ export class SimulatedDatabase implements Database {
     const { machine, history, epoch, writer, vdl } = this.#options;
     const page: PageId = { ...RELATION, block: machine.world.random.integer(0, BLOCKS - 1) };
     const lsn = vdl();
+    const request = { ...page, count: 1, lsn, holesSince: lsn };
     try {
-      const bytes = await volume.readPages({ ...page, count: 1 }, lsn);
+      // Read ahead and asked for again: whichever of the two this is given, it is of the LSN or later.
+      if (machine.world.chance(0.5)) volume.expectPages({ ...request, count: Math.min(4, BLOCKS - page.block) });
+      const bytes = Buffer.concat(await volume.readPages(request));
       if (!this.#isOver) history.read(writer, epoch, page, bytes, lsn, vdl());
     } catch (error) {
       if (!(error instanceof AuroraRpcError)) throw error;

@@ -23,6 +23,7 @@ import { syntheticVolume } from './synthetic-volume.ts';
  */
 
 const RING_BYTES_MAX = 96 * 1024;
+const AHEAD_BYTES_MAX = 256 * 1024;
 
 /** What a session shows of itself while it lasts. */
 export interface SimulatedSession {
@@ -116,16 +117,18 @@ export class SimulatedWriter {
     const session: WriterSession = new WriterSession({
       opened,
       driver: (events) => {
-        const { writePath, pageReader } = volumeDriver(
+        const { writePath, pageReader, pageSource } = volumeDriver(
           {
             segments: this.#segments,
             identity: this.#identity,
             opened,
             placement: SINGLE_GROUP,
             ringBytesMax: RING_BYTES_MAX,
+            aheadBytesMax: AHEAD_BYTES_MAX,
             zone,
             onFlushed: () => undefined,
             onRead: () => undefined,
+            onAheadGone: () => undefined,
             onError: () => undefined,
             clock,
             logger,
@@ -142,7 +145,7 @@ export class SimulatedWriter {
           for (const record of records) onRecord(record);
           return append(records);
         };
-        return { writePath, pageReader };
+        return { writePath, pageReader, pageSource };
       },
       fetchImage: async (signal) => {
         const image = await this.#fetchImage(opened, signal);

@@ -1,6 +1,6 @@
 import type { Logger } from '@kube-aurora/process';
 import type { DatabaseDirectory } from '@kube-aurora/redo';
-import type { PageRange } from '../read-path/page-reader.ts';
+import type { PageRange } from '../read-path/page-range.ts';
 import type { ComputeImage } from './compute-image.ts';
 import { committedIn, databaseHomes, databasesInTwoPlaces, leftoverDirectories, pgDatabaseFork } from './leftover-directories.ts';
 

@@ -102,6 +102,8 @@ export class FixtureAgent {
   abandonedReads = 0;
   /** Reads asked for, as `spc/db/rel/fork`. */
   readonly reads: ReadPagesRequest[] = [];
+  /** What PostgreSQL said it is going to read. */
+  readonly expected: ReadPagesRequest[] = [];
   readonly flushes: FlushRequest[] = [];
   readonly errors: Error[] = [];
   readonly socketDir: string;
@@ -116,7 +118,11 @@ export class FixtureAgent {
     if (volume.account !== undefined) chownSync(this.socketDir, volume.account.uid, volume.account.gid);
     this.#server = new ShimServer(
       join(this.socketDir, 'agent.sock'),
-      { flush: (request) => this.#flush(request), readPages: (request, signal) => this.#heldRead(request, signal) },
+      {
+        flush: (request) => this.#flush(request),
+        readPages: async (request, signal) => [await this.#heldRead(request, signal)],
+        expectPages: (request) => void this.expected.push(request),
+      },
       { owner: volume.account, onError: (error) => this.errors.push(error) },
     );
   }

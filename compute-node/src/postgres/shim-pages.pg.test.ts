@@ -81,6 +81,43 @@ test('truncate, vacuum full, drop and create bring back no page of before', asyn
   await client.end();
 }, 30_000);
 
+test('says since when no file has lost blocks, and what it is going to read', async () => {
+  const client = await agent.connect();
+  // What is not in the buffers or files of anybody yet: a request for it says what the shim knows now.
+  const holesSince = async (catalog: string): Promise<bigint> => {
+    const asked = agent.reads.length;
+    await client.query(`select count(*) from ${catalog}`);
+    expect(agent.reads.length).toBeGreaterThan(asked);
+    return agent.reads.at(-1)?.holesSince ?? 0n;
+  };
+  const before = await holesSince('pg_ts_config_map');
+  await run(
+    client,
+    "create table h as select g, repeat('x', 300) as filler from generate_series(1, 3000) g; checkpoint; update h set g = g + 1; checkpoint",
+  );
+  expect(await holesSince('pg_ts_dict')).toBe(before);
+  await run(client, 'truncate h');
+  const truncated = await holesSince('pg_foreign_data_wrapper, pg_collation');
+  expect(truncated).toBeGreaterThan(before);
+  await run(client, "insert into h select g, repeat('x', 300) from generate_series(1, 3000) g; delete from h where g > 10; vacuum h");
+  expect(await holesSince('pg_range')).toBeGreaterThan(truncated);
+  await run(client, "create extension pg_prewarm; select pg_prewarm('information_schema.sql_features', 'prefetch')");
+  const { rows } = await client.query("select pg_relation_filenode('information_schema.sql_features')::int as rel");
+  const expected = agent.expected.filter(({ relNumber }) => relNumber === rows[0].rel);
+  expect(
+    expected
+      .map(({ block, count }) => block + count)
+      .toSorted((a, b) => a - b)
+      .at(-1),
+  ).toBeGreaterThan(3);
+  // It is here now: nothing to be expected any more.
+  await client.query('select count(*) from information_schema.sql_features');
+  agent.expected.length = 0;
+  await client.query("select pg_prewarm('information_schema.sql_features', 'prefetch')");
+  expect(agent.expected).toEqual([]);
+  await client.end();
+}, 30_000);
+
 test.each(['wal_log', 'file_copy'])(
   'creates a database by %s from pages that are not local yet',
   async (strategy) => {

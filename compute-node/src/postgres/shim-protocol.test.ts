@@ -7,7 +7,7 @@ const u64 = fc.bigInt({ min: 0n, max: 0xffff_ffff_ffff_ffffn });
 const requests: fc.Arbitrary<ShimRequest> = fc.oneof(
   fc.record({ operation: fc.constant('flush' as const), id: u32, token: u64, writtenLsn: u64, dirtyLsn: u64 }),
   fc.record({
-    operation: fc.constant('readPages' as const),
+    operation: fc.constantFrom('readPages' as const, 'expectPages' as const),
     id: u32,
     token: u64,
     spcOid: u32,
@@ -17,6 +17,7 @@ const requests: fc.Arbitrary<ShimRequest> = fc.oneof(
     block: u32,
     count: fc.integer({ min: 1, max: 128 }),
     lsn: u64,
+    holesSince: u64,
   }),
 );
 
@@ -55,6 +56,7 @@ test.each([
     block: 0,
     count: 1,
     lsn: 1n,
+    holesSince: 1n,
   });
   bytes.writeUInt8(value, offset);
   expect(() => decodeRequest(bytes)).toThrow(new ShimProtocolError(field, offset === 0 ? '0x51525301' : String(value)));

@@ -1,13 +1,14 @@
 /**
  * Bytes between the shim inside PostgreSQL (compute-node/native/shim-protocol.h) and the agent, over a Unix socket.
- * Little-endian. One request is outstanding per connection; each backend has its own connection.
+ * Little-endian. One request is outstanding per connection; each backend has its own connection. "Expect pages" says which pages
+ * PostgreSQL is going to read; it has no answer.
  *
  * Request, 56 bytes, nothing follows:
  *
- * | offset | type | field     | flush                                      | read pages                                 |
+ * | offset | type | field     | flush                                      | read pages, expect pages                   |
  * | ------ | ---- | --------- | ------------------------------------------ | ------------------------------------------ |
  * | 0      | u32  | magic     | 'ASRQ' (0x51525341)                        | same                                       |
- * | 4      | u8   | operation | 1                                          | 2                                          |
+ * | 4      | u8   | operation | 1                                          | 2, 3                                       |
  * | 5      | u8   | fork      | 0                                          | 0 main, 2 visibility map, 3 init           |
  * | 6      | u16  | count     | 0                                          | blocks wanted, 1..128                      |
  * | 8      | u64  | token     | the server's; a stale PostgreSQL has another | same                                     |
@@ -18,7 +19,8 @@
  * | 32     | u32  | block     | 0                                          | first block, counted over the whole fork   |
  * | 36     | u32  | zero      | 0                                          | 0                                          |
  * | 40     | u64  | lsn       | end of the highest WAL byte written        | pages must be at least as new as this      |
- * | 48     | u64  | dirtyLsn  | lowest WAL byte (re)written since a flush  | 0                                          |
+ * | 48     | u64  | dirtyLsn, | lowest WAL byte (re)written since a flush  | no relation file has lost blocks since     |
+ * |        |      | holesSince |                                           |                                            |
  *
  * Response, 24 bytes and then the payload:
  *
@@ -38,7 +40,7 @@ export const MAX_BLOCKS_PER_REQUEST = 128;
 
 const REQUEST_MAGIC = 0x51525341;
 const RESPONSE_MAGIC = 0x53525341;
-const OPERATION = { flush: 1, readPages: 2 } as const;
+const OPERATION = { flush: 1, readPages: 2, expectPages: 3 } as const;
 /**
  * How a request ended. `durable` answers a read as well: the pages follow.
  *
@@ -69,11 +71,16 @@ export interface ReadPagesRequest {
   readonly count: number;
   /** Pages must hold every change below this. Never past what the volume has made durable. */
   readonly lsn: bigint;
+  /**
+   * No relation file has been truncated or removed since, so that pages read at it or later are as good as those read now: the blocks are
+   * holes in PostgreSQL's files, and what it changed it has written.
+   */
+  readonly holesSince: bigint;
 }
 
 export type ShimRequest =
   | ({ readonly operation: 'flush'; readonly id: number; readonly token: bigint } & FlushRequest)
-  | ({ readonly operation: 'readPages'; readonly id: number; readonly token: bigint } & ReadPagesRequest);
+  | ({ readonly operation: 'readPages' | 'expectPages'; readonly id: number; readonly token: bigint } & ReadPagesRequest);
 
 /** The bytes are not the protocol's: another program, or a shim of another build, is on the socket. */
 export class ShimProtocolError extends Error {
@@ -96,13 +103,13 @@ export function decodeRequest(bytes: Buffer, offset = 0): ShimRequest {
   if (operation === OPERATION.flush) {
     return { operation: 'flush', id, token, writtenLsn: lsn, dirtyLsn: bytes.readBigUInt64LE(offset + 48) };
   }
-  if (operation !== OPERATION.readPages) throw new ShimProtocolError('operation', String(operation));
+  if (operation !== OPERATION.readPages && operation !== OPERATION.expectPages) throw new ShimProtocolError('operation', String(operation));
   const fork = bytes.readUInt8(offset + 5);
   if (fork > 3 || fork === 1) throw new ShimProtocolError('fork', String(fork));
   const count = bytes.readUInt16LE(offset + 6);
   if (count < 1 || count > MAX_BLOCKS_PER_REQUEST) throw new ShimProtocolError('count', String(count));
   return {
-    operation: 'readPages',
+    operation: operation === OPERATION.readPages ? 'readPages' : 'expectPages',
     id,
     token,
     spcOid: bytes.readUInt32LE(offset + 20),
@@ -112,6 +119,7 @@ export function decodeRequest(bytes: Buffer, offset = 0): ShimRequest {
     block: bytes.readUInt32LE(offset + 32),
     count,
     lsn,
+    holesSince: bytes.readBigUInt64LE(offset + 48),
   };
 }
 
@@ -134,6 +142,7 @@ export function encodeRequest(request: ShimRequest): Buffer {
   bytes.writeUInt32LE(request.relNumber, 28);
   bytes.writeUInt32LE(request.block, 32);
   bytes.writeBigUInt64LE(request.lsn, 40);
+  bytes.writeBigUInt64LE(request.holesSince, 48);
   return bytes;
 }
 

@@ -25,10 +25,13 @@ export interface ShimHandlers {
    */
   flush(request: FlushRequest): Promise<FlushOutcome>;
   /**
-   * `count * 8192` bytes: the blocks as of any one LSN in [request.lsn, durable LSN]. Zeros for a block or relation that
-   * the volume does not have (just extended, or not logged). Aborted: the backend does not wait any more (cancelled, or gone).
+   * `count * 8192` bytes, in buffers of one or more blocks: each block as of an LSN in [request.lsn, durable LSN], or read earlier but not
+   * below request.holesSince. Zeros for a block or relation that the volume does not have (just extended, or not logged). Aborted: the
+   * backend does not wait any more (cancelled, or gone).
    */
-  readPages(request: ReadPagesRequest, signal: AbortSignal): Promise<Buffer>;
+  readPages(request: ReadPagesRequest, signal: AbortSignal): Promise<readonly Buffer[]>;
+  /** PostgreSQL is going to read these blocks. */
+  expectPages(request: ReadPagesRequest): void;
 }
 
 export interface ShimServerOptions {
@@ -123,7 +126,8 @@ export class ShimServer {
       try {
         for (const request of parser.push(chunk)) {
           if (request.token !== this.token) throw new StaleShimError();
-          void this.#answer(socket, request, gone.signal);
+          if (request.operation === 'expectPages') this.#handlers.expectPages(request);
+          else void this.#answer(socket, request, gone.signal);
         }
       } catch (error) {
         this.#fail(error, undefined);
@@ -146,13 +150,14 @@ export class ShimServer {
       this.counters.readRequests++;
       this.counters.pagesRead += request.count;
       const pages = await this.#handlers.readPages(request, gone);
-      if (pages.length !== request.count * PAGE_BYTES) {
-        throw new RangeError(`readPages gave ${pages.length} bytes for ${request.count} pages of ${PAGE_BYTES}`);
+      const payloadBytes = pages.reduce((sum, each) => sum + each.length, 0);
+      if (payloadBytes !== request.count * PAGE_BYTES) {
+        throw new RangeError(`readPages gave ${payloadBytes} bytes for ${request.count} pages of ${PAGE_BYTES}`);
       }
       if (socket.destroyed) return;
       socket.cork();
-      socket.write(encodeResponse({ id, status: STATUS.durable, payloadBytes: pages.length, durableLsn: 0n }));
-      socket.write(pages);
+      socket.write(encodeResponse({ id, status: STATUS.durable, payloadBytes, durableLsn: 0n }));
+      for (const each of pages) socket.write(each);
       socket.uncork();
     } catch (error) {
       // Nobody to answer, or a PostgreSQL that is ended: it must not take the end for a page that cannot be read.

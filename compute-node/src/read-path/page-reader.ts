@@ -5,26 +5,17 @@ import { encodePageKeys } from '@kube-aurora/redo';
 import { AuroraRpcError, fromServiceError, type GetPagesRequest } from '@kube-aurora/rpc';
 import type { Placement } from '../placement.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
-import { LatencyEstimate } from './latency-estimate.ts';
+import type { PageRange } from './page-range.ts';
+import type { PagesRead } from './pages-ahead.ts';
+import { readWeight, SegmentLoads } from './segment-loads.ts';
 import type { VolumeView } from './volume-view.ts';
 
 /** Requests under way at once; the rest wait in order. Each holds up to 1 MiB of pages. */
 const CONCURRENT_READS_MAX = 64;
 const ATTEMPT_DEADLINE_MS = 5000;
 const HEDGE_MIN_MS = 10;
-/** What another zone costs when segments are compared: a segment of our own that is this much slower is passed over. */
-const OTHER_ZONE_MS = 20;
 const RETRY_MIN_MS = 20;
 const RETRY_MAX_MS = 500;
-
-export interface PageRange {
-  readonly spcOid: number;
-  readonly dbOid: number;
-  readonly relNumber: number;
-  readonly fork: number;
-  readonly block: number;
-  readonly count: number;
-}
 
 export interface PageReaderOptions {
   readonly segments: readonly SegmentEndpoint[];
@@ -41,11 +32,33 @@ export interface PageReaderOptions {
   readonly logger: Logger;
 }
 
-/** A read under way. */
-interface Reading {
+/** A read under way. One thing at a time waits for its end: its turn, its answer, or the next attempt. */
+class Reading {
   /** The LSN that it reads at. */
   readonly at: bigint;
-  readonly over: AbortController;
+  over = false;
+  #whenOver: (() => void) | undefined;
+
+  constructor(at: bigint) {
+    this.at = at;
+  }
+
+  /** Called once when nobody waits for it any more, also when that is so already; until `watch` is given something else. */
+  watch(whenOver: (() => void) | undefined): void {
+    this.#whenOver = whenOver;
+    if (this.over) whenOver?.();
+  }
+
+  readonly end = (): void => {
+    if (this.over) return;
+    this.over = true;
+    this.#whenOver?.();
+  };
+}
+
+interface Answered {
+  readonly read: PagesRead;
+  readonly hedged: boolean;
 }
 
 const readIsOver = (): AuroraRpcError => new AuroraRpcError('UNREACHABLE', 'nobody waits for this read any more');
@@ -56,8 +69,7 @@ const readIsOver = (): AuroraRpcError => new AuroraRpcError('UNREACHABLE', 'nobo
  */
 export class PageReader {
   readonly #options: PageReaderOptions;
-  readonly #latency: LatencyEstimate[];
-  readonly #overall = new LatencyEstimate();
+  readonly #loads: SegmentLoads;
   readonly #reading = new Set<Reading>();
   readonly #queue: (() => void)[] = [];
   #stopped = false;
@@ -66,7 +78,12 @@ export class PageReader {
 
   constructor(options: PageReaderOptions) {
     this.#options = options;
-    this.#latency = options.segments.map(() => new LatencyEstimate());
+    this.#loads = new SegmentLoads(options.segments.length);
+  }
+
+  /** Reads that have not ended, with those that wait for their turn. */
+  get underWay(): number {
+    return this.#reading.size;
   }
 
   /** Lowest LSN asked for by a read under way: what this compute's read floor keeps to. */
@@ -78,54 +95,59 @@ export class PageReader {
 
   stop(): void {
     this.#stopped = true;
-    for (const { over } of this.#reading) over.abort();
+    for (const reading of this.#reading) reading.end();
   }
 
   /**
-   * `count` pages of 8 KiB as of `lsn` or later; zeros where there is none. Rejects only when `signal` aborts (nobody waits for
-   * it any more), after `stop`, or fenced.
+   * The LSN to read at for pages as of `lsn` or later. Pages change through our PostgreSQL alone, and what it changed since the start
+   * it has locally: any LSN from the one asked for on gives the same page. Below PGMRPL storage may not have it any more.
    */
-  async read(range: PageRange, lsn: bigint, signal?: AbortSignal): Promise<Buffer> {
-    // Pages change through our PostgreSQL alone, and what it changed since the start it has locally: any LSN from the
-    // one asked for on gives the same page. Below PGMRPL storage may not have it any more.
+  lsnToReadAt(lsn: bigint): bigint {
     const lowest = this.#options.volume.readFloor;
-    const reading: Reading = { at: lsn > lowest ? lsn : lowest, over: new AbortController() };
-    const end = (): void => reading.over.abort();
-    if (this.#stopped || signal?.aborted === true) end();
-    signal?.addEventListener('abort', end, { once: true });
+    return lsn > lowest ? lsn : lowest;
+  }
+
+  /** `count` pages of 8 KiB as of `lsn` or later; zeros where there is none. Rejects as `readAt` does. */
+  async read(range: PageRange, lsn: bigint, signal?: AbortSignal): Promise<Buffer> {
+    return (await this.readAt(range, this.lsnToReadAt(lsn), signal)).pages;
+  }
+
+  /**
+   * Pages as of an LSN that `lsnToReadAt` gave in this turn of the event loop. Rejects only when `signal` aborts (nobody waits for them any
+   * more), after `stop`, or fenced.
+   */
+  async readAt(range: PageRange, at: bigint, signal?: AbortSignal): Promise<PagesRead> {
+    const reading = new Reading(at);
+    if (this.#stopped || signal?.aborted === true) throw readIsOver();
+    signal?.addEventListener('abort', reading.end, { once: true });
     this.#reading.add(reading);
     try {
-      await this.#turn(reading.over.signal);
+      if (this.#active < CONCURRENT_READS_MAX) this.#active++;
+      else await this.#turn(reading);
       try {
-        return await this.#readUntilDone(range, reading.at, reading.over.signal);
+        return await this.#readUntilDone(range, reading);
       } finally {
         this.#passOn();
       }
     } finally {
       this.#reading.delete(reading);
-      signal?.removeEventListener('abort', end);
+      signal?.removeEventListener('abort', reading.end);
     }
   }
 
   /** Waits for a turn. Rejects, and has none, when it is over before that. */
-  async #turn(over: AbortSignal): Promise<void> {
-    if (this.#active < CONCURRENT_READS_MAX) {
-      this.#active++;
-      return;
-    }
+  async #turn(reading: Reading): Promise<void> {
     const given = await new Promise<boolean>((resolve) => {
       const take = (): void => {
-        over.removeEventListener('abort', leave);
+        reading.watch(undefined);
         resolve(true);
       };
-      const leave = (): void => {
+      this.#queue.push(take);
+      reading.watch(() => {
         const place = this.#queue.indexOf(take);
         if (place >= 0) this.#queue.splice(place, 1);
         resolve(false);
-      };
-      this.#queue.push(take);
-      if (over.aborted) leave();
-      else over.addEventListener('abort', leave, { once: true });
+      });
     });
     if (!given) throw readIsOver();
   }
@@ -137,39 +159,38 @@ export class PageReader {
     else next();
   }
 
-  async #readUntilDone(range: PageRange, at: bigint, over: AbortSignal): Promise<Buffer> {
-    const startedAt = this.#options.clock.now();
+  async #readUntilDone(range: PageRange, reading: Reading): Promise<PagesRead> {
+    const { clock, logger, placement, onRead } = this.#options;
+    const startedAt = clock.now();
     for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
-      if (over.aborted) throw readIsOver();
-      const outcome = await this.#race(range, at, this.#order(this.#options.placement.groupOf(range), at), over);
+      if (reading.over) throw readIsOver();
+      const outcome = await this.#race(range, reading, this.#order(placement.groupOf(range), reading.at));
       if (outcome !== undefined) {
-        this.#options.onRead({ seconds: (this.#options.clock.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
-        return outcome.pages;
+        onRead({ seconds: (clock.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
+        return outcome.read;
       }
-      if (over.aborted) continue;
+      if (reading.over) continue;
       if (waitMs === RETRY_MAX_MS) {
         const { spcOid, dbOid, relNumber, fork, block, count } = range;
-        this.#options.logger.warn(
-          { page: `${spcOid}/${dbOid}/${relNumber} fork ${fork}`, block, count, lsn: formatLsn(at), reason: this.#lastRefusal },
+        logger.warn(
+          { page: `${spcOid}/${dbOid}/${relNumber} fork ${fork}`, block, count, lsn: formatLsn(reading.at), reason: this.#lastRefusal },
           'no segment serves these pages, asking again',
         );
       }
-      await this.#options.clock.sleep(waitMs, over);
+      const awake = new AbortController();
+      reading.watch(() => awake.abort());
+      await clock.sleep(waitMs, awake.signal);
     }
   }
 
-  /** Segments by promise: those that hold the LSN, our zone, the quicker; the others after them, for SCLs known here are late. */
+  /** Segments by promise: those that hold the LSN, the quicker first; the others after them, for SCLs known here are late. */
   #order(group: number, at: bigint): SegmentEndpoint[] {
-    const { segments, volume, zone } = this.#options;
-    const now = this.#options.clock.now();
-    const ranked = segments.map((endpoint) => {
-      const latency = this.#latency[endpoint.index];
-      const slowness = (latency?.meanMs ?? 0) + (latency?.penaltyMs(now) ?? 0);
-      return {
-        endpoint,
-        rank: (volume.scl(group, endpoint.index) >= at ? 0 : 1e9) + (endpoint.zone === zone ? 0 : OTHER_ZONE_MS) + slowness,
-      };
-    });
+    const { segments, volume, zone, clock } = this.#options;
+    const now = clock.now();
+    const ranked = segments.map((endpoint) => ({
+      endpoint,
+      rank: (volume.scl(group, endpoint.index) >= at ? 0 : 1e9) + this.#loads.expectedMs(endpoint.index, endpoint.zone === zone, now),
+    }));
     return ranked.sort((a, b) => a.rank - b.rank).map(({ endpoint }) => endpoint);
   }
 
@@ -177,17 +198,12 @@ export class PageReader {
    * One round over the segments: the first alone, the next when one fails or is slower than nearly all reads are. Every
    * further one is given twice the time, so that a zone that hangs costs milliseconds. Undefined when all failed, or it is over.
    */
-  #race(
-    range: PageRange,
-    at: bigint,
-    order: readonly SegmentEndpoint[],
-    over: AbortSignal,
-  ): Promise<{ pages: Buffer; hedged: boolean } | undefined> {
-    const { promise, resolve, reject } = Promise.withResolvers<{ pages: Buffer; hedged: boolean } | undefined>();
-    const cancel = new AbortController();
-    const asked = new Set<SegmentEndpoint>();
+  #race(range: PageRange, reading: Reading, order: readonly SegmentEndpoint[]): Promise<Answered | undefined> {
+    const { clock } = this.#options;
+    const { promise, resolve, reject } = Promise.withResolvers<Answered | undefined>();
+    const asked = new Map<SegmentEndpoint, AbortController>();
     let next = 0;
-    let waitMs = Math.max(HEDGE_MIN_MS, this.#overall.p99Ms);
+    let waitMs = Math.max(HEDGE_MIN_MS, this.#loads.nearlyAllWithinMs(readWeight(range.count)));
     let hedged = false;
     let settled = false;
     let timer: Timer | undefined;
@@ -195,25 +211,26 @@ export class PageReader {
       if (settled) return;
       settled = true;
       timer?.cancel();
-      over.removeEventListener('abort', end);
+      reading.watch(undefined);
       finish();
-      cancel.abort();
-      // Those that were asked first and have still not answered.
-      if (hedged) for (const endpoint of asked) this.#latency[endpoint.index]?.penalise(this.#options.clock.now());
+      for (const [endpoint, call] of asked) {
+        call.abort();
+        // Those that were asked first and have still not answered.
+        if (hedged) this.#loads.penalise(endpoint.index, clock.now());
+      }
     };
-    const end = (): void => settle(() => resolve(undefined));
-    over.addEventListener('abort', end, { once: true });
     const ask = (): void => {
       const endpoint = order[next++];
       if (endpoint === undefined) {
         if (asked.size === 0) settle(() => resolve(undefined));
         return;
       }
-      asked.add(endpoint);
-      this.#ask(endpoint, range, at, cancel.signal).then(
-        (pages) => {
+      const call = new AbortController();
+      asked.set(endpoint, call);
+      this.#ask(endpoint, range, reading.at, call.signal).then(
+        (read) => {
           asked.delete(endpoint);
-          settle(() => resolve({ pages, hedged }));
+          settle(() => resolve({ read, hedged }));
         },
         (error: unknown) => {
           asked.delete(endpoint);
@@ -221,7 +238,7 @@ export class PageReader {
           const known = fromServiceError(error, endpoint.id);
           this.#options.onError(endpoint.id, known.code);
           this.#lastRefusal = `${endpoint.id}: ${known.message}`;
-          this.#latency[endpoint.index]?.penalise(this.#options.clock.now());
+          this.#loads.penalise(endpoint.index, clock.now());
           if (known.code === 'FENCED') {
             this.#options.onFenced(known.message);
             settle(() => reject(known));
@@ -230,7 +247,7 @@ export class PageReader {
       );
     };
     const hedge = (): void => {
-      timer = this.#options.clock.after(waitMs, () => {
+      timer = clock.after(waitMs, () => {
         if (next >= order.length) return;
         hedged = true;
         ask();
@@ -240,31 +257,36 @@ export class PageReader {
     };
     hedge();
     ask();
+    reading.watch(() => settle(() => resolve(undefined)));
     return promise;
   }
 
-  async #ask(endpoint: SegmentEndpoint, range: PageRange, at: bigint, signal: AbortSignal): Promise<Buffer> {
-    const { identity, epoch, placement } = this.#options;
+  async #ask(endpoint: SegmentEndpoint, range: PageRange, at: bigint, signal: AbortSignal): Promise<PagesRead> {
+    const { identity, epoch, placement, clock } = this.#options;
     const segment = { volumeId: identity.segment.volumeId, pg: placement.groupOf(range) };
     const request: GetPagesRequest = { segment, epoch, lsn: at, keys: encodePageKeys(range, range.count) };
-    const startedAt = this.#options.clock.now();
-    const response = await endpoint.client.getPages(request, { deadlineMs: ATTEMPT_DEADLINE_MS, signal });
-    const elapsedMs = this.#options.clock.now() - startedAt;
-    this.#latency[endpoint.index]?.observe(elapsedMs);
-    this.#overall.observe(elapsedMs);
-    checkPages(response.pages, range, at, endpoint.id);
-    return response.pages;
+    const weight = readWeight(range.count);
+    const startedAt = clock.now();
+    this.#loads.began(endpoint.index, weight);
+    try {
+      const response = await endpoint.client.getPages(request, { deadlineMs: ATTEMPT_DEADLINE_MS, signal });
+      this.#loads.observe(endpoint.index, weight, clock.now() - startedAt, clock.now());
+      checkPages(response, range, at, endpoint.id);
+      return response;
+    } finally {
+      this.#loads.ended(endpoint.index, weight);
+    }
   }
 }
 
 /** A page from the future, or not a page: never give it to PostgreSQL; the next segment may have the right one. */
-function checkPages(pages: Buffer, range: PageRange, at: bigint, peer: string): void {
-  if (pages.length !== range.count * PAGE_BYTES) {
+function checkPages({ pages, present }: PagesRead, range: PageRange, at: bigint, peer: string): void {
+  if (pages.length !== range.count * PAGE_BYTES || present.length !== range.count) {
     throw new AuroraRpcError('DAMAGED', `${peer}: ${pages.length} bytes for ${range.count} pages`);
   }
   for (let index = 0; index < range.count; index++) {
     const page = pages.subarray(index * PAGE_BYTES, (index + 1) * PAGE_BYTES);
-    if (!pageIsNew(page) && pageLsn(page) > at) {
+    if (pageLsn(page) > at && !pageIsNew(page)) {
       throw new AuroraRpcError(
         'DAMAGED',
         `${peer}: block ${range.block + index} of ${range.relNumber} has LSN ${formatLsn(pageLsn(page))}, asked at ${formatLsn(at)}`,

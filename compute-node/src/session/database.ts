@@ -2,7 +2,7 @@ import type { FlushOutcome } from '../flush-outcome.ts';
 import type { ComputeImage } from '../open/compute-image.ts';
 import type { FirstBatch } from '../open/first-batch.ts';
 import type { OpeningStep } from '../open/opening-steps.ts';
-import type { PageRange } from '../read-path/page-reader.ts';
+import type { PageRequest } from '../read-path/page-source.ts';
 import type { WalSource } from '../write-path/write-path.ts';
 
 /** Why PostgreSQL is not up although the volume was opened. */
@@ -24,8 +24,10 @@ export interface StartPoint {
 /** What a database asks of the volume while it runs. */
 export interface VolumeAccess {
   flush(writtenLsn: bigint): Promise<FlushOutcome>;
-  /** Pages as of `lsn` or later. Rejects when `signal` aborts, or when this compute is fenced or stopped. */
-  readPages(range: PageRange, lsn: bigint, signal?: AbortSignal): Promise<Buffer>;
+  /** In buffers of one or more pages. Rejects when `signal` aborts, or when this compute is fenced or stopped. */
+  readPages(request: PageRequest, signal?: AbortSignal): Promise<readonly Buffer[]>;
+  /** These are going to be read. */
+  expectPages(request: PageRequest): void;
 }
 
 /** What a database tells its session while it runs. */

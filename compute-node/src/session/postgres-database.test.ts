@@ -116,7 +116,11 @@ class Rig {
       await this.database.prepare(this.#start, this.#over.signal);
       await this.database.start(
         this.#start,
-        { flush: () => Promise.resolve({ kind: 'stopped' }), readPages: () => Promise.reject(new Error('not read')) },
+        {
+          flush: () => Promise.resolve({ kind: 'stopped' }),
+          readPages: () => Promise.reject(new Error('not read')),
+          expectPages: () => undefined,
+        },
         {
           onStep: (one) => this.told.push(`step ${one}`),
           onExited: (reason, message) => this.told.push(`${reason}: ${message}`),

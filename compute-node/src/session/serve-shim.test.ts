@@ -21,8 +21,9 @@ afterEach(async () => {
 
 async function serve(outcome: FlushOutcome, shimLibrary = join(runDir, 'built.so')): Promise<ShimAccess> {
   const paths = { shimSocket: join(runDir, 'agent.sock'), shimLibrary, runDir, account: undefined };
-  const readPages = (): Promise<Buffer> => Promise.reject(new Error('not read'));
-  shim = await serveShim(paths, { flush: () => Promise.resolve(outcome), readPages }, silentLogger());
+  const readPages = (): Promise<readonly Buffer[]> => Promise.reject(new Error('not read'));
+  const expectPages = (): void => undefined;
+  shim = await serveShim(paths, { flush: () => Promise.resolve(outcome), readPages, expectPages }, silentLogger());
   return shim;
 }
 

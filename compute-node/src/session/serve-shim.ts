@@ -25,7 +25,8 @@ export async function serveShim(
     shimSocket,
     {
       flush: ({ writtenLsn }) => volume.flush(writtenLsn),
-      readPages: (request, signal) => volume.readPages(request, request.lsn, signal),
+      readPages: (request, signal) => volume.readPages(request, signal),
+      expectPages: (request) => volume.expectPages(request),
     },
     {
       owner: account,

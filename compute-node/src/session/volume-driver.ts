@@ -3,6 +3,7 @@ import type { Logger } from '@kube-aurora/process';
 import type { OpenedVolume } from '../open/open-volume.ts';
 import type { Placement } from '../placement.ts';
 import { PageReader, type PageReaderOptions } from '../read-path/page-reader.ts';
+import { PageSource, type PageSourceOptions } from '../read-path/page-source.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import { WritePath, type WritePathOptions } from '../write-path/write-path.ts';
@@ -18,12 +19,18 @@ export interface VolumeDriverEvents {
 export interface VolumeDriver {
   readonly writePath: Pick<WritePath, 'start' | 'stop' | 'appendFirst' | 'follow' | 'flush'> & VolumeView & WriteCounters;
   readonly pageReader: Pick<PageReader, 'read' | 'stop'>;
+  /** For PostgreSQL: with what was read ahead. */
+  readonly pageSource: Pick<PageSource, 'read' | 'expect' | 'stop'>;
 }
 
 /** What the status and the metrics read of a write path. */
 export type WriteCounters = Pick<WritePath, 'sentLsn' | 'oldestFlushMs' | 'ringBytes' | 'waitingFlushes' | 'segment'>;
 
-export interface VolumeDriverOptions extends Pick<PageReaderOptions, 'onRead' | 'onError'>, Pick<WritePathOptions, 'onFlushed'> {
+export interface VolumeDriverOptions
+  extends
+    Pick<PageReaderOptions, 'onRead' | 'onError'>,
+    Pick<PageSourceOptions, 'aheadBytesMax' | 'onAheadGone'>,
+    Pick<WritePathOptions, 'onFlushed'> {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
   readonly opened: OpenedVolume;
@@ -38,7 +45,7 @@ export interface VolumeDriverOptions extends Pick<PageReaderOptions, 'onRead' | 
 export function volumeDriver(
   options: VolumeDriverOptions,
   events: VolumeDriverEvents,
-): { readonly writePath: WritePath; readonly pageReader: PageReader } {
+): { readonly writePath: WritePath; readonly pageReader: PageReader; readonly pageSource: PageSource } {
   const { opened } = options;
   const writePath: WritePath = new WritePath({
     ...options,
@@ -50,5 +57,6 @@ export function volumeDriver(
     oldestRead: () => pageReader.oldestRead(),
   });
   const pageReader = new PageReader({ ...options, ...events, epoch: opened.epoch, volume: writePath });
-  return { writePath, pageReader };
+  const pageSource = new PageSource({ ...options, reader: pageReader });
+  return { writePath, pageReader, pageSource };
 }

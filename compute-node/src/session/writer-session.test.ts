@@ -81,6 +81,7 @@ class Rig {
         flush: () => Promise.resolve({ kind: 'stopped' }),
       },
       pageReader: { read: () => Promise.reject(new Error('not read')), stop: () => void this.journal.push('no reads') },
+      pageSource: { read: () => Promise.reject(new Error('not read')), expect: () => undefined, stop: () => undefined },
     };
   }
 

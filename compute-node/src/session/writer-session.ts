@@ -176,7 +176,7 @@ export class WriterSession implements Session {
 
   async #start(): Promise<void> {
     const { opened, database, clock, logger } = this.#options;
-    const { writePath, pageReader } = this.#driver;
+    const { writePath, pageReader, pageSource } = this.#driver;
     const { signal } = this.#cancel;
     const startedAt = clock.now();
     const elapsedMs = (): number => Math.round(clock.now() - startedAt);
@@ -207,7 +207,8 @@ export class WriterSession implements Session {
       start,
       {
         flush: (writtenLsn) => writePath.flush(writtenLsn),
-        readPages: (range, lsn, over) => pageReader.read(range, lsn, over),
+        readPages: (request, over) => pageSource.read(request, over),
+        expectPages: (request) => pageSource.expect(request),
       },
       {
         onStep,
@@ -262,6 +263,7 @@ export class WriterSession implements Session {
     // Every flush that waits hears that it is over, and why.
     this.#driver.writePath.stop();
     this.#driver.pageReader.stop();
+    this.#driver.pageSource.stop();
     await database.kill();
     this.#end(end);
   }

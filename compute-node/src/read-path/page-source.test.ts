@@ -1,0 +1,306 @@
+import fc from 'fast-check';
+import { systemClock } from '@kube-aurora/clock';
+import { PAGE_BYTES } from '@kube-aurora/pg-format';
+import { createLogger } from '@kube-aurora/process';
+import { decodePageKey } from '@kube-aurora/redo';
+import { AuroraRpcError, type CallOptions, type GetPagesRequest, type GetPagesResponse, type SegmentApi } from '@kube-aurora/rpc';
+import { expect, it, vi } from 'vitest';
+import { SINGLE_GROUP } from '../placement.ts';
+import { PageReader } from './page-reader.ts';
+import { PageSource } from './page-source.ts';
+
+const FORK = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
+const { signal: NEVER } = new AbortController();
+
+type GetPages = (request: GetPagesRequest, options: CallOptions) => Promise<GetPagesResponse>;
+
+function sourceOn(getPages: GetPages, vdl: () => bigint, aheadBytesMax = 4 << 20) {
+  const segments = Array.from({ length: 6 }, (_, index) => ({
+    index,
+    id: `d${index}`,
+    zone: `z${index >> 1}`,
+    client: { getPages } as Partial<SegmentApi> as SegmentApi,
+  }));
+  const gone = { pages: 0, used: 0 };
+  const reader = new PageReader({
+    segments,
+    identity: { segment: { volumeId: '0', pg: 0 }, writerId: 'w' },
+    epoch: 1n,
+    zone: 'z0',
+    volume: {
+      get vdl() {
+        return vdl();
+      },
+      scl: () => vdl(),
+      get readFloor() {
+        return vdl() > 50n ? vdl() - 50n : 0n;
+      },
+    },
+    placement: SINGLE_GROUP,
+    onFenced: () => undefined,
+    onRead: () => undefined,
+    onError: () => undefined,
+    clock: systemClock(),
+    logger: createLogger('test', 'silent'),
+  });
+  const source = new PageSource({
+    reader,
+    aheadBytesMax,
+    onAheadGone: (pages, used) => {
+      gone.pages += pages;
+      gone.used += used;
+    },
+    clock: systemClock(),
+  });
+  return { source, reader, gone };
+}
+
+/** A page that says what it is. */
+function pageOf(block: number, lsn: bigint): Buffer {
+  const page = Buffer.alloc(PAGE_BYTES);
+  page.writeUInt32LE(Number(lsn >> 32n), 0);
+  page.writeUInt32LE(Number(lsn & 0xffff_ffffn), 4);
+  page.writeUInt16LE(1, 14);
+  page.writeUInt32LE(block, 100);
+  return page;
+}
+
+/** Blocks that exist up to `blocks`, all as of LSN 1. */
+function constantVolume(blocks: number) {
+  const asked: string[] = [];
+  const getPages: GetPages = ({ keys }) => {
+    const found = keys.map((key) => decodePageKey(key).block);
+    asked.push(`${found[0]}+${found.length}`);
+    return Promise.resolve({
+      present: Buffer.from(found.map((block) => (block < blocks ? 1 : 0))),
+      pages: Buffer.concat(found.map((block) => (block < blocks ? pageOf(block, 1n) : Buffer.alloc(PAGE_BYTES)))),
+    });
+  };
+  return { asked, getPages };
+}
+
+const blocksIn = (pages: readonly Buffer[]): number[] => {
+  const all = Buffer.concat(pages);
+  return Array.from({ length: all.length / PAGE_BYTES }, (_, at) => all.readUInt32LE(at * PAGE_BYTES + 100));
+};
+
+it('gives a scan what was read ahead, every page once and none past the end', async () => {
+  const { asked, getPages } = constantVolume(500);
+  const { source, gone } = sourceOn(getPages, () => 10n);
+  for (let block = 0; block < 500; block += 10) {
+    const pages = await source.read({ ...FORK, block, count: 10, lsn: 5n, holesSince: 1n }, NEVER);
+    expect(blocksIn(pages)).toEqual(Array.from({ length: 10 }, (_, at) => block + at));
+  }
+  expect(asked.length).toBeLessThan(20);
+  const total = asked.reduce((sum, each) => sum + Number(each.split('+')[1]), 0);
+  expect(total).toBeLessThan(500 + 128);
+  expect(gone.used).toBeGreaterThan(400);
+  source.stop();
+  expect(source.bytesAhead).toBe(0);
+});
+
+it('holds no more than it may, and lets go of what nobody asks for', async () => {
+  vi.useFakeTimers();
+  try {
+    const { getPages } = constantVolume(1e6);
+    const { source } = sourceOn(getPages, () => 10n, 64 * PAGE_BYTES);
+    for (let block = 0; block < 3000; block += 16) {
+      await source.read({ ...FORK, block, count: 16, lsn: 5n, holesSince: 1n }, NEVER);
+      expect(source.bytesAhead).toBeLessThanOrEqual(64 * PAGE_BYTES);
+    }
+    expect(source.bytesAhead).toBeGreaterThan(0);
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(source.bytesAhead).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+it('has what PostgreSQL says it will read, and reads nothing ahead when it is told not to', async () => {
+  const { asked, getPages } = constantVolume(1000);
+  const { source } = sourceOn(getPages, () => 10n);
+  source.expect({ ...FORK, block: 700, count: 3, lsn: 5n, holesSince: 1n });
+  expect(blocksIn(await source.read({ ...FORK, block: 699, count: 5, lsn: 5n, holesSince: 1n }, NEVER))).toEqual([699, 700, 701, 702, 703]);
+  expect(asked).toEqual(['700+3', '699+1', '703+1']);
+  source.stop();
+  const without = constantVolume(1000);
+  const { source: plain } = sourceOn(without.getPages, () => 10n, 0);
+  for (let block = 0; block < 100; block += 10) await plain.read({ ...FORK, block, count: 10, lsn: 5n, holesSince: 1n }, NEVER);
+  expect(without.asked).toHaveLength(10);
+});
+
+it('a request that is given up waits for nothing; pages that could not be read ahead are asked for again', async () => {
+  const { getPages } = constantVolume(1000);
+  let held = Promise.withResolvers<void>();
+  let fails = false;
+  const { source, reader } = sourceOn(
+    async (request, options) => {
+      if (request.keys.length > 2) await held.promise;
+      if (fails) throw new AuroraRpcError('BEHIND', 'not yet');
+      return getPages(request, options);
+    },
+    () => 10n,
+  );
+  const one = { ...FORK, lsn: 5n, holesSince: 1n };
+  await source.read({ ...one, block: 0, count: 1 }, NEVER);
+  await source.read({ ...one, block: 1, count: 2 }, NEVER);
+  const over = new AbortController();
+  const waits = source.read({ ...one, block: 3, count: 2 }, over.signal);
+  over.abort();
+  await expect(waits).rejects.toThrow(/nobody waits/);
+  fails = true;
+  held.resolve();
+  held = Promise.withResolvers();
+  held.resolve();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  fails = false;
+  expect(blocksIn(await source.read({ ...one, block: 3, count: 2 }, NEVER))).toEqual([3, 4]);
+  reader.stop();
+  source.stop();
+});
+
+/**
+ * PostgreSQL as far as its pages go: buffers, a local file with holes, a volume with every version. It reads, changes, writes out, cuts off
+ * and extends at random while storage answers in its own time; every page that it is given must be the one that is right.
+ */
+class ModelPostgres {
+  readonly #turns: () => number;
+  readonly source: PageSource;
+  readonly reader: PageReader;
+  lsn = 1n;
+  holesSince = 1n;
+  requestLsn = 1n;
+  blocks: number;
+  /** By block, ascending: content from an LSN on; undefined is cut off. */
+  readonly #versions: { readonly lsn: bigint; readonly page: Buffer | undefined }[][] = [];
+  readonly #buffers = new Map<number, { page: Buffer; dirty: boolean }>();
+  readonly #file = new Map<number, Buffer>();
+
+  constructor(blocks: number, turns: () => number) {
+    this.#turns = turns;
+    this.blocks = blocks;
+    for (let block = 0; block < blocks; block++) this.#versions.push([{ lsn: 1n, page: pageOf(block, 1n) }]);
+    const { source, reader } = sourceOn(
+      (request) => this.#serve(request),
+      () => this.lsn,
+    );
+    this.source = source;
+    this.reader = reader;
+  }
+
+  async #serve({ keys, lsn }: GetPagesRequest): Promise<GetPagesResponse> {
+    for (let turn = this.#turns(); turn > 0; turn--) await Promise.resolve();
+    const pages = keys.map((key) => this.#versions[decodePageKey(key).block]?.findLast((each) => each.lsn <= lsn)?.page);
+    return {
+      present: Buffer.from(pages.map((page) => (page === undefined ? 0 : 1))),
+      pages: Buffer.concat(pages.map((page) => page ?? Buffer.alloc(PAGE_BYTES))),
+    };
+  }
+
+  #changed(block: number, page: Buffer | undefined): void {
+    (this.#versions[block] ??= []).push({ lsn: this.lsn, page });
+  }
+
+  async read(block: number, count: number): Promise<void> {
+    const past = Math.min(block + count, this.blocks);
+    const holes: number[] = [];
+    for (let at = block; at < past; at++) if (!this.#buffers.has(at) && !this.#file.has(at)) holes.push(at);
+    // As the shim does: runs of neighbouring holes.
+    for (let from = 0; from < holes.length;) {
+      let to = from + 1;
+      while (to < holes.length && holes[to] === (holes[to - 1] ?? 0) + 1) to++;
+      const first = holes[from] ?? 0;
+      const lsn = this.requestLsn < this.lsn ? this.requestLsn : this.lsn;
+      const pages = Buffer.concat(
+        await this.source.read({ ...FORK, block: first, count: to - from, lsn, holesSince: this.holesSince }, NEVER),
+      );
+      for (let at = 0; at < to - from; at++) {
+        const page = pages.subarray(at * PAGE_BYTES, (at + 1) * PAGE_BYTES);
+        const right = this.#versions[first + at]?.at(-1)?.page ?? Buffer.alloc(PAGE_BYTES);
+        if (!page.equals(right)) throw new Error(`block ${first + at} is of LSN ${page.readUInt32LE(4)}, not ${right.readUInt32LE(4)}`);
+        this.#buffers.set(first + at, { page: Buffer.from(page), dirty: false });
+        if (!page.equals(Buffer.alloc(PAGE_BYTES))) this.#file.set(first + at, Buffer.from(page));
+      }
+      from = to;
+    }
+    for (let at = block; at < past; at++) {
+      const page = this.#file.get(at);
+      if (page !== undefined && !this.#buffers.has(at)) this.#buffers.set(at, { page, dirty: false });
+    }
+  }
+
+  async change(block: number): Promise<void> {
+    if (block >= this.blocks) return;
+    await this.read(block, 1);
+    this.lsn += 1n;
+    const page = pageOf(block, this.lsn);
+    this.#buffers.set(block, { page, dirty: true });
+    this.#changed(block, page);
+  }
+
+  evict(block: number): void {
+    const buffer = this.#buffers.get(block);
+    if (buffer === undefined) return;
+    if (buffer.dirty) {
+      this.#file.set(block, buffer.page);
+      const lsn = BigInt(buffer.page.readUInt32LE(4));
+      if (lsn > this.requestLsn) this.requestLsn = lsn;
+    }
+    this.#buffers.delete(block);
+  }
+
+  truncate(blocks: number): void {
+    if (blocks >= this.blocks) return;
+    this.lsn += 1n;
+    for (let block = blocks; block < this.blocks; block++) {
+      this.#changed(block, undefined);
+      this.#buffers.delete(block);
+      this.#file.delete(block);
+    }
+    this.holesSince = this.lsn;
+    this.requestLsn = this.lsn;
+    this.blocks = blocks;
+  }
+
+  /** As zeros; pages that PostgreSQL fills are changes of their own. */
+  extend(by: number): void {
+    this.blocks += by;
+  }
+}
+
+it('never gives a page that is not the right one, whatever PostgreSQL does meanwhile', async () => {
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant('scan' as const),
+        block: fc.nat(150),
+        count: fc.integer({ min: 1, max: 16 }),
+        requests: fc.integer({ min: 1, max: 8 }),
+      }),
+    },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('change' as const), block: fc.nat(200) }) },
+    { weight: 3, arbitrary: fc.record({ kind: fc.constant('evict' as const), from: fc.nat(200), count: fc.nat(60) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('truncate' as const), blocks: fc.nat(150) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('extend' as const), by: fc.integer({ min: 1, max: 60 }) }) },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), fc.infiniteStream(fc.nat(40)), async (steps, delays) => {
+      const postgres = new ModelPostgres(160, () => delays.next().value ?? 0);
+      try {
+        for (const one of steps) {
+          if (one.kind === 'scan') {
+            for (let request = 0; request < one.requests; request++) await postgres.read(one.block + request * one.count, one.count);
+          } else if (one.kind === 'change') await postgres.change(one.block);
+          else if (one.kind === 'evict') for (let at = one.from; at < one.from + one.count; at++) postgres.evict(at);
+          else if (one.kind === 'truncate') postgres.truncate(one.blocks);
+          else postgres.extend(one.by);
+        }
+      } finally {
+        postgres.reader.stop();
+        postgres.source.stop();
+      }
+    }),
+    { numRuns: 150 },
+  );
+}, 60_000);

@@ -1,0 +1,96 @@
+import type { Clock } from '@kube-aurora/clock';
+import { PAGE_BYTES } from '@kube-aurora/pg-format';
+import type { PageReader } from './page-reader.ts';
+import { partOf, type PageRange } from './page-range.ts';
+import { PagesAhead, type Extent, type Piece } from './pages-ahead.ts';
+import { SequentialReads } from './sequential-reads.ts';
+
+/** With so many reads under way nothing is read ahead: what PostgreSQL waits for comes first. */
+const READS_BEFORE_AHEAD = 24;
+
+export interface PageRequest extends PageRange {
+  /** Pages must hold every change below this. */
+  readonly lsn: bigint;
+  /** No relation file has lost blocks since: see PagesAhead. */
+  readonly holesSince: bigint;
+}
+
+export interface PageSourceOptions {
+  readonly reader: PageReader;
+  /** Bytes of pages that may be held before they are asked for; 0 for none. */
+  readonly aheadBytesMax: number;
+  /** Told of pages that were read ahead and are let go of, and how many of them were used. */
+  readonly onAheadGone: (pages: number, used: number) => void;
+  readonly clock: Clock;
+}
+
+/** Gives PostgreSQL the pages that it asks for: those that were read ahead at once, the others from storage. */
+export class PageSource {
+  readonly #reader: PageReader;
+  readonly #sequential: SequentialReads;
+  readonly #ahead: PagesAhead;
+  readonly #readsAhead: boolean;
+
+  constructor({ reader, aheadBytesMax, onAheadGone, clock }: PageSourceOptions) {
+    this.#reader = reader;
+    this.#sequential = new SequentialReads(aheadBytesMax / PAGE_BYTES);
+    this.#readsAhead = aheadBytesMax > 0;
+    this.#ahead = new PagesAhead({
+      bytesMax: aheadBytesMax,
+      onGone: (range, used) => {
+        onAheadGone(range.count, used);
+        if (used * 2 < range.count) this.#sequential.wasted(range);
+      },
+      clock,
+    });
+  }
+
+  get bytesAhead(): number {
+    return this.#ahead.bytes;
+  }
+
+  stop(): void {
+    this.#ahead.stop();
+  }
+
+  /** The pages of a request, in order, in buffers of one or more; zeros where there is none. Rejects as PageReader does. */
+  read(request: PageRequest, signal?: AbortSignal): Promise<readonly Buffer[]> {
+    const pieces = this.#ahead.pieces(request, request.holesSince);
+    const pages = Promise.all(pieces.map((piece) => this.#readPiece(request, piece, signal)));
+    if (this.#readsAhead) for (const range of this.#sequential.note(request)) this.#readAhead(range, request.lsn);
+    return pages;
+  }
+
+  /** PostgreSQL says that it is going to ask for these. */
+  expect(request: PageRequest): void {
+    for (const { block, count, extent } of this.#ahead.pieces(request, request.holesSince)) {
+      if (extent === undefined) this.#readAhead(partOf(request, block, count), request.lsn);
+    }
+  }
+
+  async #readPiece(request: PageRequest, piece: Piece, signal: AbortSignal | undefined): Promise<Buffer> {
+    if (piece.extent?.state === 'reading') await piece.extent.settled(signal);
+    return this.#ahead.take(piece) ?? (await this.#reader.read(partOf(request, piece.block, piece.count), request.lsn, signal));
+  }
+
+  #readAhead(range: PageRange, lsn: bigint): void {
+    if (this.#reader.underWay >= READS_BEFORE_AHEAD) return;
+    const at = this.#reader.lsnToReadAt(lsn);
+    const extent = this.#ahead.begin(range, at);
+    if (extent !== undefined) void this.#fill(extent);
+  }
+
+  /** A failure is nobody's yet: whoever needs the pages asks for them, and hears of it. */
+  async #fill(extent: Extent): Promise<void> {
+    const { range, at } = extent;
+    try {
+      const { pages, present } = await this.#reader.readAt(range, at);
+      const last = present.lastIndexOf(1);
+      if (last < range.count - 1) this.#sequential.ended(range, range.block + last + 1);
+      extent.settle(pages);
+    } catch (error) {
+      extent.settle(undefined);
+      if (!(error instanceof Error)) throw error;
+    }
+  }
+}
