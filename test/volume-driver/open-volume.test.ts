@@ -1,0 +1,86 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { syntheticVolume } from '../simulation/synthetic-volume.ts';
+import { DriverWorld } from './driver-world.ts';
+
+const { baseLsn } = syntheticVolume();
+let world: DriverWorld;
+
+describe('opening a volume', () => {
+  beforeEach(async () => {
+    world = new DriverWorld();
+    await world.importVolume();
+  });
+
+  it('takes the next epoch at the highest LSN that counts, and tells all six', async () => {
+    const volume = await world.compute().opened();
+    expect(volume).toMatchObject({ epoch: 2n, startLsn: baseLsn, previousEpoch: 1n });
+    await world.holds(() => world.states().every((state) => state?.history.length === 2));
+  });
+
+  it('works with a dead and a hanging daemon, without waiting long for either', async () => {
+    world.stop(0);
+    world.hang(600_000, 1);
+    const { now } = world.world;
+    expect((await world.compute().opened()).upToDate).toHaveLength(4);
+    expect(world.world.now - now).toBeLessThan(1000);
+  });
+
+  it('waits while three are down, and goes on when one is back', async () => {
+    world.stop(0, 1, 2);
+    const opening = world.compute().opened();
+    expect(await world.hasSettled(opening, 20_000)).toBe(false);
+    world.start(2);
+    expect((await opening).startLsn).toBe(baseLsn);
+  });
+
+  it('says overtaken when another has a higher epoch than we ever held', async () => {
+    expect((await world.compute().opened()).epoch).toBe(2n);
+    expect(await world.until(world.compute().open({ heldEpoch: 1n }))).toEqual({ kind: 'overtaken' });
+  });
+});
+
+it('says bootstrap when all are empty, and never again once the volume is there', async () => {
+  world = new DriverWorld();
+  expect(await world.until(world.compute().open())).toEqual({ kind: 'bootstrap', epoch: 1n });
+  await world.importVolume();
+  expect((await world.compute().opened()).epoch).toBeGreaterThan(1n);
+});
+
+describe('with two segments silent and the others empty', () => {
+  beforeEach(async () => {
+    world = new DriverWorld();
+    await world.importVolume();
+    world.stop(4, 5);
+    world.wipe(0, 1, 2, 3);
+    await world.pass(500);
+  });
+
+  it('waits for the two before it says bootstrap', async () => {
+    const { now } = world.world;
+    expect(await world.until(world.compute().open({ doubtMs: 700 }))).toMatchObject({ kind: 'bootstrap' });
+    expect(world.world.now - now).toBeGreaterThan(700);
+  });
+
+  it('finds the volume when the two come back, of whom the others copy it', async () => {
+    const reasons: string[] = [];
+    const opening = world.compute().open({ doubtMs: 400_000, onWaiting: (reason) => void reasons.push(reason) });
+    await world.pass(500);
+    expect(reasons.at(-1)).toContain('4 of 6 segments answered and are empty; the others may hold the volume');
+    world.cutPeers();
+    world.start(4, 5);
+    await world.holds(() => reasons.some((reason) => reason.includes('hold the volume, 3 are needed')));
+    world.network.heal();
+    expect(await world.until(opening)).toMatchObject({ kind: 'opened', startLsn: baseLsn });
+  });
+
+  it('never says bootstrap for a volume that exists, and says what to do', async () => {
+    const reasons: string[] = [];
+    const opening = world.compute().open({ volumeExists: true, doubtMs: 100, onWaiting: (reason) => void reasons.push(reason) });
+    expect(await world.hasSettled(opening, 20_000)).toBe(false);
+    expect(reasons.at(-1)).toMatch(
+      /segments answered and all of them are empty, but this volume held a database.*Bring back.*AURORA_VOLUME_EXISTS=false/,
+    );
+    world.start(4, 5);
+    expect(await world.until(opening)).toMatchObject({ kind: 'opened' });
+  });
+});

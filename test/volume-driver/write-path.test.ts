@@ -1,0 +1,130 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { HOME_GROUP } from '../../compute-node/src/placement.ts';
+import { DriverWorld, type Compute, type Writing } from './driver-world.ts';
+
+const ALL = [0, 1, 2, 3, 4, 5];
+let world: DriverWorld;
+let compute: Compute;
+let writer: Writing;
+
+beforeEach(async () => {
+  world = new DriverWorld();
+  await world.importVolume();
+  compute = world.compute();
+  writer = await compute.write();
+});
+
+const sclOf = (index: number): bigint | undefined => world.state(index)?.scl;
+
+describe('the write path', () => {
+  it('makes flushed WAL durable on four segments and tells them the VDL', async () => {
+    const records = [writer.insert(), writer.insert(20_000), writer.insert()];
+    const outcome = await world.until(writer.flush());
+    const end = records.at(-1)?.endLsn;
+    expect(outcome).toEqual({ kind: 'durable', durableLsn: end });
+    expect(ALL.filter((index) => sclOf(index) === end).length).toBeGreaterThanOrEqual(4);
+    expect(writer.writePath.vdl).toBe(end);
+    await world.holds(() => world.states().every((state) => state?.scl === end && state?.vdl === end));
+  });
+
+  it('acknowledges nothing with three down, and all of it when one is back', async () => {
+    world.stop(0, 1, 2);
+    writer.insert();
+    const flush = writer.flush();
+    expect(await world.hasSettled(flush, 20_000)).toBe(false);
+    world.start(1);
+    expect(await world.until(flush)).toEqual({ kind: 'durable', durableLsn: writer.wal.endLsn });
+  });
+
+  it('goes on without those that hang: all are sent what the quorum is late with', async () => {
+    // Two of the four that are sent redo first.
+    world.hang(3000, 0, 2);
+    for (let round = 0; round < 5; round++) {
+      writer.insert();
+      expect(await world.until(writer.flush(), 500)).toEqual({ kind: 'durable', durableLsn: writer.wal.endLsn });
+    }
+    expect(sclOf(0)).toBeLessThan(writer.wal.endLsn);
+    await world.holds(() => ALL.every((index) => sclOf(index) === writer.wal.endLsn));
+  });
+
+  it('leaves out a record that is still being copied into the last page', async () => {
+    const whole = writer.insert();
+    const torn = writer.insert(60);
+    writer.hole = { from: torn.lsn + 50n, to: torn.lsn + 58n };
+    expect(await world.until(writer.flush())).toEqual({ kind: 'durable', durableLsn: whole.endLsn });
+    writer.hole = undefined;
+    expect(await world.until(writer.flush())).toEqual({ kind: 'durable', durableLsn: torn.endLsn });
+  });
+
+  it('never acknowledges WAL that is not what PostgreSQL said it wrote', async () => {
+    const { lsn } = writer.insert(30_000);
+    writer.insert(30_000);
+    writer.hole = { from: lsn, to: writer.wal.writtenLsn };
+    const before = writer.writePath.vdl;
+    expect(await world.until(writer.flush())).toEqual({ kind: 'damaged' });
+    expect(writer.damages).toHaveLength(1);
+    // What came first stays the reason.
+    writer.writePath.stop();
+    expect(await world.until(writer.flush())).toEqual({ kind: 'damaged' });
+    expect(await world.until(writer.writePath.appendFirst([]))).toEqual({ kind: 'damaged' });
+    await world.pass(1000);
+    expect(ALL.map(sclOf)).toEqual(ALL.map(() => before));
+  });
+
+  it('fails everything that waits when another writer opens the volume', async () => {
+    const second = await world.compute().opened();
+    expect(second.epoch).toBe(writer.opened.epoch + 1n);
+    writer.insert();
+    expect(await world.until(writer.flush())).toEqual({ kind: 'fenced' });
+    expect(writer.fences).not.toEqual([]);
+    expect(await world.until(writer.flush())).toEqual({ kind: 'fenced' });
+    await world.pass(1000);
+    expect(world.states().every((state) => state?.scl === second.startLsn)).toBe(true);
+  });
+
+  it('that is stopped says so to those who wait, and is not fenced', async () => {
+    world.stop(0, 1, 2);
+    writer.insert();
+    const flush = writer.flush();
+    writer.writePath.stop();
+    expect(await world.until(flush)).toEqual({ kind: 'stopped' });
+    expect(writer.fences).toEqual([]);
+    expect(writer.damages).toEqual([]);
+  });
+
+  it('tells a segment that is connected again a PGMRPL that later reads keep to', async () => {
+    // Held down by a read until nothing more is to be announced.
+    writer.oldestRead = writer.opened.startLsn;
+    writer.insert();
+    expect(await world.until(writer.flush())).toMatchObject({ kind: 'durable' });
+    await world.holds(() => world.states().every((state) => state?.vdl === writer.writePath.vdl));
+    expect(writer.writePath.readFloor).toBeLessThan(writer.writePath.vdl);
+    writer.oldestRead = undefined;
+    world.stop(0);
+    world.start(0);
+    await world.holds(() => world.state(0)?.pgmrpl === writer.writePath.vdl);
+    expect(writer.writePath.readFloor).toBe(writer.writePath.vdl);
+  });
+});
+
+it('a write path bounds its memory: a segment that fell off the ring comes back through its peers', async () => {
+  const ringBytesMax = 96 * 1024;
+  writer.writePath.stop();
+  writer = await compute.write(ringBytesMax);
+  world.stop(5);
+  for (let round = 0; round < 12; round++) {
+    for (let count = 0; count < 8; count++) writer.insert(3000);
+    expect(await world.until(writer.flush())).toMatchObject({ kind: 'durable' });
+    expect(writer.writePath.ringBytes).toBeLessThan(1.5 * ringBytesMax);
+  }
+  const phases = new Set<string>();
+  world.start(5);
+  await world.holds(() => {
+    const { phase } = writer.writePath.segment(HOME_GROUP, 5);
+    phases.add(phase);
+    return phases.has('lagging') && phase === 'streaming';
+  });
+  writer.insert();
+  await world.until(writer.flush());
+  await world.holds(() => sclOf(5) === writer.wal.endLsn);
+});
