@@ -75,7 +75,7 @@ describe('a daemon that is killed -9 while it appends', () => {
       const epoch = BigInt(round + 2);
       await client.openEpoch({ segment: SEGMENT, epoch, writerId: `w/${round}` }, DEADLINE);
       history.push({ epoch, startLsn: start.lsn });
-      await client.truncate({ segment: SEGMENT, epoch, history }, DEADLINE);
+      await client.installHistory({ segment: SEGMENT, epoch, history }, DEADLINE);
       const stream = client.append();
       let acknowledged = start.lsn;
       stream.on('data', (response: AppendResponse) => {

@@ -120,10 +120,10 @@ async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
   };
   for (const [what, history] of badHistories()) {
     const epoch = history.at(-1)?.epoch ?? 0n;
-    await refused(`Truncate ${what}`, () => client.truncate({ segment: SEGMENT, epoch, history }, DEADLINE));
+    await refused(`InstallHistory ${what}`, () => client.installHistory({ segment: SEGMENT, epoch, history }, DEADLINE));
     await refused(`AppendHello ${what}`, () => hello(epoch, history));
   }
-  await refused('Truncate empty', () => client.truncate({ segment: SEGMENT, epoch: 3n, history: [] }, DEADLINE));
+  await refused('InstallHistory empty', () => client.installHistory({ segment: SEGMENT, epoch: 3n, history: [] }, DEADLINE));
   for (const epoch of [HUGE, 2n ** 62n, 3n + EPOCH_STEP_MAX])
     await refused(`OpenEpoch ${epoch}`, () => client.openEpoch({ segment: SEGMENT, epoch, writerId: 'stranger' }, DEADLINE));
   await refused('OpenEpoch writer_id', () => client.openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'a'.repeat(100_000) }, DEADLINE));

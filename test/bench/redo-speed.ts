@@ -4,7 +4,7 @@
  *
  * A stream lies in memory as redo batches of 64 KiB. Measured, with tinybench, as CPU time of the process (its garbage collector's
  * threads included), so that other work on the machine counts little:
- *   ingest   what a daemon does with every record as it arrives: CRC of the batch, decode, touchedPages, index of pages,
+ *   apply    what a daemon does with every record as it arrives: CRC of the batch, decode, touchedPages, index of pages,
  *            applyEffects on the volume's state
  *   pages    what it does later, page after page, for a read or a checkpoint: record read back with its CRC, decode, touchedPages, redo;
  *            every page of the stream is built, from an in-memory map of pages as they were before it
@@ -47,7 +47,7 @@ class Pass {
     for (const { id, page } of stream.pages.pages()) this.pages.put(id, Buffer.from(page));
   }
 
-  ingest(): void {
+  apply(): void {
     for (const batch of this.#stream.batches) {
       checkRedoBatch(batch);
       for (const { lsn, raw } of recordsOf(batch)) {
@@ -97,7 +97,7 @@ function missing(): never {
 /** The pages that a pass by index makes are those that a pass in order makes: otherwise the speed of nonsense is measured. */
 function checkPasses(stream: WalStream): void {
   const byIndex = new Pass(stream);
-  byIndex.ingest();
+  byIndex.apply();
   byIndex.buildPages();
   const inOrder = new Pass(stream);
   inOrder.inOrder();
@@ -109,11 +109,11 @@ function checkPasses(stream: WalStream): void {
 type Work = (pass: Pass) => void;
 
 const TASKS: Readonly<Record<string, { readonly before?: Work; readonly timed: Work }>> = {
-  ingest: { timed: (pass) => pass.ingest() },
-  pages: { before: (pass) => pass.ingest(), timed: (pass) => pass.buildPages() },
+  apply: { timed: (pass) => pass.apply() },
+  pages: { before: (pass) => pass.apply(), timed: (pass) => pass.buildPages() },
   both: {
     timed: (pass) => {
-      pass.ingest();
+      pass.apply();
       pass.buildPages();
     },
   },

@@ -318,7 +318,7 @@ export function segmentApi(exchange: Exchange, machine: Machine, address: string
   return {
     append: () => caller.append(),
     openEpoch: (request, options) => caller.unary('OpenEpoch', request, options, (s, r, c) => to(s).openEpoch(r, c)),
-    truncate: (request, options) => caller.unary('Truncate', request, options, (s, r, c) => to(s).truncate(r, c)),
+    installHistory: (request, options) => caller.unary('InstallHistory', request, options, (s, r, c) => to(s).installHistory(r, c)),
     catchUp: (request, options) => caller.unary('CatchUp', request, options, (s, r, c) => to(s).catchUp(r, c)),
     getPages: (request, options) => caller.unary('GetPages', request, options, (s, r, c) => to(s).getPages(r, c)),
     computeImage: (request, options) => caller.serverStream('ComputeImage', request, options, (s, r, c) => to(s).computeImage(r, c)),

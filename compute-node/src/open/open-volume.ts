@@ -10,7 +10,7 @@ const GRACE_MS = 120;
 const DOUBT_MS = 10_000;
 /** Two openers that took the same epoch both step back; this much later at most they try again. */
 const RACE_PAUSE_MS = 200;
-const DEADLINE_MS = { status: 1000, 'open-epoch': 2000, truncate: 10_000, 'catch-up': 30_000 } as const;
+const DEADLINE_MS = { status: 1000, 'open-epoch': 2000, 'install-history': 10_000, 'catch-up': 30_000 } as const;
 const WAITING_LOG_MS = 3000;
 const HOW_TO_GIVE_UP =
   '; to give its data up and begin anew, start with AURORA_VOLUME_EXISTS=false (the operator does so for a cluster with the annotation kube-aurora.dev/accept-data-loss=true)';
@@ -174,8 +174,8 @@ class OpenRun {
         return endpoint.client.status(segment, options);
       case 'open-epoch':
         return endpoint.client.openEpoch({ segment, epoch: request.epoch, writerId }, options);
-      case 'truncate':
-        return endpoint.client.truncate({ segment, epoch: request.epoch, history: [...request.history] }, options);
+      case 'install-history':
+        return endpoint.client.installHistory({ segment, epoch: request.epoch, history: [...request.history] }, options);
       case 'catch-up':
         return endpoint.client.catchUp({ segment, lsn: request.lsn }, options);
     }

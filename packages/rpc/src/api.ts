@@ -17,7 +17,7 @@ import type {
   RedoChunk,
   SegmentId,
   SegmentState,
-  TruncateRequest,
+  InstallHistoryRequest,
 } from './messages.ts';
 import type { PreparedAppend } from './service-definition.ts';
 
@@ -73,7 +73,7 @@ export interface ImportCall {
 export interface SegmentApi {
   append(): AppendStream;
   openEpoch(request: OpenEpochRequest, options: CallOptions): Promise<SegmentState>;
-  truncate(request: TruncateRequest, options: CallOptions): Promise<SegmentState>;
+  installHistory(request: InstallHistoryRequest, options: CallOptions): Promise<SegmentState>;
   catchUp(request: CatchUpRequest, options: CallOptions): Promise<SegmentState>;
   getPages(request: GetPagesRequest, options: CallOptions): Promise<GetPagesResponse>;
   computeImage(request: ComputeImageRequest, options: CallOptions): AsyncIterable<ComputeImageChunk>;

@@ -35,7 +35,7 @@ beforeEach(async () => {
         call.on('end', () => call.end());
       },
       openEpoch: nothing,
-      truncate: nothing,
+      installHistory: nothing,
       catchUp: nothing,
       getPages: nothing,
       computeImage: nothing,

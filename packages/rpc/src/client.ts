@@ -31,7 +31,7 @@ import type {
   RedoChunk,
   SegmentId,
   SegmentState,
-  TruncateRequest,
+  InstallHistoryRequest,
 } from './messages.ts';
 import { SplitAppendStream } from './append-parts.ts';
 import { PEER_SERVICE, SEGMENT_SERVICE, type PreparedAppend } from './service-definition.ts';
@@ -171,8 +171,8 @@ export class SegmentClient implements SegmentApi {
   openEpoch(request: OpenEpochRequest, options: CallOptions): Promise<SegmentState> {
     return this.#rpc.unary('OpenEpoch', request, options);
   }
-  truncate(request: TruncateRequest, options: CallOptions): Promise<SegmentState> {
-    return this.#rpc.unary('Truncate', request, options);
+  installHistory(request: InstallHistoryRequest, options: CallOptions): Promise<SegmentState> {
+    return this.#rpc.unary('InstallHistory', request, options);
   }
   catchUp(request: CatchUpRequest, options: CallOptions): Promise<SegmentState> {
     return this.#rpc.unary('CatchUp', request, options);

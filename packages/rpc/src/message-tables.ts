@@ -77,7 +77,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 2, name: 'epoch', kind: 'fixed64' },
     { number: 3, name: 'writerId', kind: 'string' },
   ],
-  TruncateRequest: [
+  InstallHistoryRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
     { number: 2, name: 'epoch', kind: 'fixed64' },
     { number: 3, name: 'history', kind: 'message', message: 'EpochStart', repeated: true },
@@ -165,9 +165,9 @@ export const SERVICE_TABLES = {
       response: 'SegmentState',
       responseStream: false,
     },
-    Truncate: {
-      path: '/kubeaurora.v1.SegmentService/Truncate',
-      request: 'TruncateRequest',
+    InstallHistory: {
+      path: '/kubeaurora.v1.SegmentService/InstallHistory',
+      request: 'InstallHistoryRequest',
       requestStream: false,
       response: 'SegmentState',
       responseStream: false,

@@ -55,7 +55,7 @@ export interface AppendHello {
   segment: SegmentId;
   epoch: bigint;
   writerId: string;
-  /** a segment that was away during Truncate annuls now */
+  /** a segment that was away during InstallHistory annuls now */
   history: EpochStart[];
 }
 
@@ -85,7 +85,7 @@ export interface OpenEpochRequest {
   writerId: string;
 }
 
-export interface TruncateRequest {
+export interface InstallHistoryRequest {
   segment: SegmentId;
   epoch: bigint;
   /** whole, ascending; the last entry is (epoch, start of the new epoch) */
@@ -197,7 +197,7 @@ export interface Messages {
   AppendRequest: AppendRequest;
   AppendResponse: AppendResponse;
   OpenEpochRequest: OpenEpochRequest;
-  TruncateRequest: TruncateRequest;
+  InstallHistoryRequest: InstallHistoryRequest;
   CatchUpRequest: CatchUpRequest;
   GetPagesRequest: GetPagesRequest;
   GetPagesResponse: GetPagesResponse;

@@ -59,7 +59,7 @@ beforeAll(async () => {
         call.on('end', () => call.end());
       },
       openEpoch: () => Promise.reject(new AuroraRpcError('EPOCH_TAKEN', 'epoch 7 belongs to another writer')),
-      truncate: (request) => Promise.resolve({ ...STATE, history: request.history }),
+      installHistory: (request) => Promise.resolve({ ...STATE, history: request.history }),
       catchUp: () => new Promise(() => {}),
       getPages: (request) =>
         Promise.resolve({
@@ -113,7 +113,7 @@ describe('rpc over a real connection', () => {
     expect(await segment.status(SEGMENT, { deadlineMs: 5000 })).toEqual(STATE);
     expect(await peer.gossip({ segment: SEGMENT, state: STATE }, { deadlineMs: 5000 })).toEqual(STATE);
     const history = [{ epoch: 2n, startLsn: 0xfedc_ba98_7654_3210n }];
-    expect((await segment.truncate({ segment: SEGMENT, epoch: 2n, history }, { deadlineMs: 5000 })).history).toEqual(history);
+    expect((await segment.installHistory({ segment: SEGMENT, epoch: 2n, history }, { deadlineMs: 5000 })).history).toEqual(history);
   });
 
   it('carries pages', async () => {

@@ -33,7 +33,7 @@ import type {
   RedoChunk,
   SegmentId,
   SegmentState,
-  TruncateRequest,
+  InstallHistoryRequest,
 } from './messages.ts';
 import { PEER_SERVICE, SEGMENT_SERVICE } from './service-definition.ts';
 
@@ -48,7 +48,7 @@ export interface SegmentHandlers {
   /** Owns the stream: reads requests, writes responses, ends it. */
   append(call: AppendCall): void;
   openEpoch(request: OpenEpochRequest, context: CallContext): Promise<SegmentState>;
-  truncate(request: TruncateRequest, context: CallContext): Promise<SegmentState>;
+  installHistory(request: InstallHistoryRequest, context: CallContext): Promise<SegmentState>;
   catchUp(request: CatchUpRequest, context: CallContext): Promise<SegmentState>;
   getPages(request: GetPagesRequest, context: CallContext): Promise<GetPagesResponse>;
   computeImage(request: ComputeImageRequest, context: CallContext): AsyncIterable<ComputeImageChunk>;
@@ -143,7 +143,7 @@ export function addSegmentService(server: Server, handlers: SegmentHandlers, clo
   const implementation: UntypedServiceImplementation = {
     Append: (call: ServerDuplexStream<AppendRequest, AppendResponse>) => handlers.append(new JoinedAppendCall(call, APPEND_BYTES_MAX)),
     OpenEpoch: unary(handlers.openEpoch.bind(handlers), clock),
-    Truncate: unary(handlers.truncate.bind(handlers), clock),
+    InstallHistory: unary(handlers.installHistory.bind(handlers), clock),
     CatchUp: unary(handlers.catchUp.bind(handlers), clock),
     GetPages: unary(handlers.getPages.bind(handlers), clock),
     ComputeImage: serverStream(handlers.computeImage.bind(handlers), clock),

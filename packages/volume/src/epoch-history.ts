@@ -5,7 +5,7 @@
  *   batches of epoch 1 count up to 180, of epoch 4 up to 300, of epoch 5 without end; of 2 and 3 none.
  *
  * The first entry is the import that the volume stands on; epochs that were opened but never got their history onto four
- * segments are missing, and wrote nothing (a writer appends only after Truncate on four).
+ * segments are missing, and wrote nothing (a writer appends only after InstallHistory on four).
  *
  * Which of two histories is right: the one whose last epoch is higher, whole (`newestHistory`). They must NOT be joined
  * entry by entry: an opener may have left {epoch 4, start 100} on three segments and died; the next one, who saw none
@@ -14,7 +14,7 @@
  *
  * Invariants that make this safe:
  * 1. An epoch has one writer (EPOCH_TAKEN), and it decides its start once. So histories with equal last epochs are equal.
- * 2. A segment takes a history, from Truncate, from a hello or from a peer, only when its last epoch is not below the
+ * 2. A segment takes a history, from InstallHistory, from a hello or from a peer, only when its last epoch is not below the
  *    segment's own volume epoch. What it said in its OpenEpoch answer therefore stays true until that opener comes back.
  * 3. A segment's volume epoch is never below the last epoch of its history: taking a history raises it, durably, with it.
  *    (Else it could promise epoch 9 while it holds, from a peer, the history of epoch 10.)
@@ -99,9 +99,9 @@ export function isBatchValid(history: readonly EpochStart[], batch: { readonly e
 }
 
 /**
- * The LSN at which a segment's log must be cut under `history`: every batch that ends past it is annulled, and it is the
+ * The LSN past which a segment's log is annulled under `history`: no batch that ends past it counts, and it is the
  * new SCL. Undefined when all of the log counts. `runs` in log order; what stands before the first run is the base.
- * The cut is a batch boundary of the log (proof: open-protocol.ts).
+ * It is a batch boundary of the log (proof: open-protocol.ts).
  */
 export function annulPoint(history: readonly EpochStart[], runs: readonly EpochRun[]): bigint | undefined {
   for (const run of runs) {

@@ -7,7 +7,7 @@
  *               and at most EPOCH_MAX. Openers take the highest epoch they see and add one, so an honest one is never refused;
  *               a made-up one cannot use up the numbers, however often it is sent. (A bound from what only a quorum has would
  *               be a trap: one segment brought to the bound would keep every honest opener, who must pass it, out.)
- *   boundary    It cuts a segment's log where a batch ends. A start inside a batch is nobody's: openers begin at the end of one.
+ *   boundary    It ends a segment's log where a batch ends. A start inside a batch is nobody's: openers begin at the end of one.
  *   durable     All redo at or below a durable LSN that counts under the segment's own history counts under the other too.
  *
  * Why an honest history never breaks the last rule: redo at or below VDL was on four segments under the history of an epoch e
@@ -26,7 +26,7 @@ export const EPOCH_MAX = 2n ** 62n;
 
 /** Why a history was refused. `reason` is what metrics count by. */
 export interface HistoryRefusal {
-  readonly reason: 'history-cuts-a-batch' | 'history-malformed' | 'history-too-long' | 'epoch-jump' | 'history-contradicts-durable';
+  readonly reason: 'history-splits-a-batch' | 'history-malformed' | 'history-too-long' | 'epoch-jump' | 'history-contradicts-durable';
   readonly message: string;
 }
 
@@ -95,15 +95,15 @@ export function contradiction(
   return undefined;
 }
 
-/** Does a history cut the log (`runs`) where no batch of it ends? `isBatchEnd` is asked of an LSN inside the log. */
-export function refuseCut(
+/** Does a history end the log (`runs`) inside a batch? `isBatchEnd` is asked of an LSN inside the log. */
+export function refuseSplitBatch(
   incoming: readonly EpochStart[],
   runs: readonly EpochRun[],
   isBatchEnd: (lsn: bigint) => boolean,
 ): HistoryRefusal | undefined {
-  const cut = annulPoint(incoming, runs);
-  if (cut === undefined || isBatchEnd(cut)) return undefined;
-  return { reason: 'history-cuts-a-batch', message: `ends an epoch at ${text(cut)}, inside a batch of it; no writer starts there` };
+  const end = annulPoint(incoming, runs);
+  if (end === undefined || isBatchEnd(end)) return undefined;
+  return { reason: 'history-splits-a-batch', message: `ends an epoch at ${text(end)}, inside a batch of it; no writer starts there` };
 }
 
 /** The set of rules that need no look at the log, for a history that a segment is about to take. */

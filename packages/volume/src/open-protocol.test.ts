@@ -31,7 +31,7 @@ function respond(protocol: OpenProtocol, segments: SegmentClaim[], indices: numb
 
 function apply(segment: SegmentClaim, request: OpenRequest): SegmentClaim {
   if (request.kind === 'open-epoch') return { ...segment, epoch: request.epoch };
-  if (request.kind === 'truncate') return { ...segment, scl: countedScl(request.history, segment), history: request.history };
+  if (request.kind === 'install-history') return { ...segment, scl: countedScl(request.history, segment), history: request.history };
   if (request.kind === 'catch-up') return { ...segment, scl: request.lsn };
   return segment;
 }
@@ -49,8 +49,8 @@ describe('OpenProtocol', () => {
     }
     expect(transcript).toEqual([
       'status: status status status status -> promise',
-      'promise: open-epoch open-epoch open-epoch open-epoch -> truncate',
-      'truncate: truncate truncate truncate truncate -> catch-up',
+      'promise: open-epoch open-epoch open-epoch open-epoch -> install-history',
+      'install-history: install-history install-history install-history install-history -> catch-up',
       'catch-up: catch-up catch-up catch-up -> opened',
     ]);
     expect(protocol).toMatchObject({ epoch: 2n, startLsn: 180n, history: [BASE, { epoch: 2n, startLsn: 180n }] });
@@ -79,7 +79,7 @@ describe('OpenProtocol', () => {
     segments[2] = claim({ epoch: 2n });
     segments[3] = claim({ epoch: 2n });
     respond(protocol, segments, [2, 3, 4, 5]);
-    expect(protocol.step).toBe('truncate');
+    expect(protocol.step).toBe('install-history');
   });
 
   it('bootstraps only when nobody that promised holds anything', () => {
@@ -122,7 +122,7 @@ describe('OpenProtocol', () => {
     for (const index of [0, 1, 2, 3]) segments[index] = claim();
     respond(protocol, segments, [0, 1, 2, 3]);
     protocol.endGrace();
-    expect(protocol).toMatchObject({ step: 'truncate', refuses: false });
+    expect(protocol).toMatchObject({ step: 'install-history', refuses: false });
   });
 
   it('runs again for a higher epoch when it lost the race, and gives up once four had promised', () => {
@@ -135,7 +135,7 @@ describe('OpenProtocol', () => {
     expect(protocol).toMatchObject({ step: 'promise', epoch: 3n });
     respond(protocol, segments, [0, 1, 2, 3]);
     protocol.endGrace();
-    protocol.fail(4, { kind: 'truncate', epoch: 3n, history: [] }, 'overtaken');
+    protocol.fail(4, { kind: 'install-history', epoch: 3n, history: [] }, 'overtaken');
     expect(protocol.step).toBe('overtaken');
   });
 });

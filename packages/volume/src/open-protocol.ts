@@ -8,7 +8,8 @@
  *   bootstrap  None of those that promised holds anything: there is no volume yet. Import one with this epoch, then open.
  *              The arithmetic needs four for this; but should disks have been lost or swapped, those that are silent may
  *              hold the volume, so all six are waited for, and some only for so long. Never when the volume is known to exist.
- *   truncate   X = where the volume ends, from the promises (`chooseStart`). Truncate(history + {epoch, X}) on all.
+ *   install-history
+ *              X = where the volume ends, from the promises (`chooseStart`). InstallHistory(history + {epoch, X}) on all.
  *              Four must have it, durably, so that every later opener sees it.
  *   catch-up   CatchUp(X) until four hold all redo up to X. Their peers have it, and their histories let none but it in.
  *   opened     Redo of this epoch starts at X. (Its first batch makes the choice final; PostgreSQL starts after it.)
@@ -18,7 +19,7 @@
  * promise and an acknowledgement carry the segment's epoch), so at least two of our four promises come from its holders and
  * count it, unless a history annuls it; and histories annul only past a start that its opener chose in this same way.
  *
- * Why the cut at X is a batch boundary everywhere: a claim (last batch of epoch e, SCL s) that the newest history bounds at
+ * Why X is a batch boundary everywhere: a claim (last batch of epoch e, SCL s) that the newest history bounds at
  * X' < s is the log of writer e through X'. Epoch e wrote, so four segments had e's history, so the opener that chose X'
  * knew it: its X' was the end of a batch of e, or e's own start. Both are boundaries in every log of epoch e.
  */
@@ -39,19 +40,19 @@ export interface SegmentClaim {
   readonly history: readonly EpochStart[];
 }
 
-export type OpenStep = 'status' | 'promise' | 'truncate' | 'catch-up' | 'opened' | 'bootstrap' | 'overtaken';
+export type OpenStep = 'status' | 'promise' | 'install-history' | 'catch-up' | 'opened' | 'bootstrap' | 'overtaken';
 
 export type OpenRequest =
   | { readonly kind: 'status' }
   | { readonly kind: 'open-epoch'; readonly epoch: bigint }
-  | { readonly kind: 'truncate'; readonly epoch: bigint; readonly history: readonly EpochStart[] }
+  | { readonly kind: 'install-history'; readonly epoch: bigint; readonly history: readonly EpochStart[] }
   | { readonly kind: 'catch-up'; readonly epoch: bigint; readonly lsn: bigint };
 
 /** What a quorum has to have done for a step to end, for people. */
 const DONE: Partial<Record<OpenStep, string>> = {
   status: 'answered',
   promise: 'promised to follow this writer',
-  truncate: 'know where the volume ends',
+  'install-history': 'know where the volume ends',
   'catch-up': 'hold all of the volume',
 };
 
@@ -165,11 +166,11 @@ export class OpenProtocol {
   get epoch(): bigint {
     return this.#epoch;
   }
-  /** Whole, with our own entry last; from 'truncate' on. */
+  /** Whole, with our own entry last; from 'install-history' on. */
   get history(): readonly EpochStart[] {
     return this.#history;
   }
-  /** X. From 'truncate' on. */
+  /** X. From 'install-history' on. */
   get startLsn(): bigint {
     return this.#startLsn;
   }
@@ -232,19 +233,19 @@ export class OpenProtocol {
         return { kind: 'status' };
       case 'promise':
         return { kind: 'open-epoch', epoch: this.#epoch };
-      case 'truncate':
-        return { kind: 'truncate', epoch: this.#epoch, history: this.#history };
+      case 'install-history':
+        return { kind: 'install-history', epoch: this.#epoch, history: this.#history };
       case 'catch-up':
-        // Installs the history first where Truncate has not been answered: redo may only flow in under it.
-        return this.#truncated[segment] === true
+        // Installs the history first where InstallHistory has not been answered: redo may only flow in under it.
+        return this.#installed[segment] === true
           ? { kind: 'catch-up', epoch: this.#epoch, lsn: this.#startLsn }
-          : { kind: 'truncate', epoch: this.#epoch, history: this.#history };
+          : { kind: 'install-history', epoch: this.#epoch, history: this.#history };
       default:
         return undefined;
     }
   }
 
-  #truncated: boolean[] = [];
+  #installed: boolean[] = [];
   /** Segments that have promised an epoch past EPOCH_MAX. */
   readonly #beyondReach = new Set<number>();
 
@@ -264,10 +265,10 @@ export class OpenProtocol {
       return;
     }
     this.#failed[segment] = false;
-    if (request.kind === 'truncate') this.#truncated[segment] = lastEpoch(claim.history) === this.#epoch;
+    if (request.kind === 'install-history') this.#installed[segment] = lastEpoch(claim.history) === this.#epoch;
     const done =
-      request.kind === 'truncate'
-        ? this.#truncated[segment] === true && (this.#step === 'truncate' || this.#holdsStart(claim))
+      request.kind === 'install-history'
+        ? this.#installed[segment] === true && (this.#step === 'install-history' || this.#holdsStart(claim))
         : request.kind === 'catch-up'
           ? this.#holdsStart(claim)
           : true;
@@ -311,8 +312,8 @@ export class OpenProtocol {
         return this.#step === 'status';
       case 'open-epoch':
         return this.#step === 'promise' && request.epoch === this.#epoch;
-      case 'truncate':
-        return (this.#step === 'truncate' || this.#step === 'catch-up') && request.epoch === this.#epoch;
+      case 'install-history':
+        return (this.#step === 'install-history' || this.#step === 'catch-up') && request.epoch === this.#epoch;
       case 'catch-up':
         return this.#step === 'catch-up' && request.epoch === this.#epoch;
     }
@@ -329,7 +330,7 @@ export class OpenProtocol {
     if (keep) return;
     this.#answers = Array.from({ length: this.copies }, () => undefined);
     this.#failed = Array.from({ length: this.copies }, () => false);
-    if (step === 'promise') this.#truncated = Array.from({ length: this.copies }, () => false);
+    if (step === 'promise') this.#installed = Array.from({ length: this.copies }, () => false);
   }
 
   #advance(): void {
@@ -354,7 +355,7 @@ export class OpenProtocol {
     } else if (this.#step === 'promise') {
       if (!everyoneSpoke && !this.#graceOver) return;
       this.#decide();
-    } else if (this.#step === 'truncate') {
+    } else if (this.#step === 'install-history') {
       const claims = this.#answers;
       this.#enter('catch-up');
       // Most hold all of it already and need not be asked again.
@@ -392,6 +393,6 @@ export class OpenProtocol {
     }
     this.#startLsn = choice.startLsn;
     this.#history = extendHistory(choice.history, { epoch: this.#epoch, startLsn: choice.startLsn });
-    this.#enter('truncate');
+    this.#enter('install-history');
   }
 }

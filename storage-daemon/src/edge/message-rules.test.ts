@@ -19,7 +19,7 @@ const GOOD: { readonly [K in keyof typeof MESSAGE_RULES]: NonNullable<Parameters
   AppendHello: { segment, epoch: 2n, writerId: 'demo-1/a', history },
   AppendPoints: { vdl: 0n, pgmrpl: 5n },
   OpenEpochRequest: { segment, epoch: 3n, writerId: 'demo-1/a' },
-  TruncateRequest: { segment, epoch: 2n, history },
+  InstallHistoryRequest: { segment, epoch: 2n, history },
   CatchUpRequest: { segment, lsn: 5n },
   GetPagesRequest: { segment, epoch: 2n, lsn: 5n, keys: Array.from({ length: 256 }, () => key) },
   ComputeImageRequest: { segment, epoch: 2n, lsn: 5n },

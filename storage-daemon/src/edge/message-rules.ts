@@ -15,7 +15,7 @@ import {
   type PageImage,
   type SegmentId,
   type SegmentState,
-  type TruncateRequest,
+  type InstallHistoryRequest,
 } from '@kube-aurora/rpc';
 import { EPOCH_MAX, HISTORY_MAX, lastEpoch } from '@kube-aurora/volume';
 
@@ -165,7 +165,7 @@ export const MESSAGE_RULES = {
   AppendHello: hello,
   AppendPoints: fields<{ vdl: bigint; pgmrpl: bigint }>({ vdl: lsnOrNone, pgmrpl: lsnOrNone }),
   OpenEpochRequest: fields<OpenEpochRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX) }),
-  TruncateRequest: fields<TruncateRequest>({ segment, epoch, history }),
+  InstallHistoryRequest: fields<InstallHistoryRequest>({ segment, epoch, history }),
   CatchUpRequest: fields<CatchUpRequest>({ segment, lsn }),
   GetPagesRequest: fields<GetPagesRequest>({ segment, epoch, lsn, keys: all(notEmpty, list(PAGES_MAX, pageKey)) }),
   ComputeImageRequest: fields<ComputeImageRequest>({ segment, epoch, lsn }),

@@ -4,7 +4,7 @@ import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
 import {
   lastEpoch,
   mergeHistories,
-  refuseCut,
+  refuseSplitBatch,
   refuseEpoch,
   refuseForm,
   refuseHistory,
@@ -193,7 +193,7 @@ export class Epochs {
     try {
       await storage.flushed();
       throwRefusal(
-        refuseCut(incoming, storage.runs, (lsn) => storage.isBatchEnd(lsn)),
+        refuseSplitBatch(incoming, storage.runs, (lsn) => storage.isBatchEnd(lsn)),
         field,
       );
       if (epoch > before.epoch) this.#raise(epoch, '');

@@ -38,9 +38,9 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
         return found.openEpoch(request.epoch, request.writerId);
       }),
 
-    truncate: (request) =>
-      refusals.call('Truncate', async () => {
-        checkMessage('TruncateRequest', request);
+    installHistory: (request) =>
+      refusals.call('InstallHistory', async () => {
+        checkMessage('InstallHistoryRequest', request);
         return find(request.segment).installHistory(request.epoch, request.history);
       }),
 

@@ -169,7 +169,7 @@ export class TestCluster {
   ): Promise<TestWriter> {
     for (const i of members) await this.client(i).openEpoch({ segment: SEGMENT, epoch, writerId }, DEADLINE);
     const whole = [...history, { epoch, startLsn: start.lsn }];
-    for (const i of members) await this.client(i).truncate({ segment: SEGMENT, epoch, history: whole }, DEADLINE);
+    for (const i of members) await this.client(i).installHistory({ segment: SEGMENT, epoch, history: whole }, DEADLINE);
     return new TestWriter(this, epoch, writerId, whole, start);
   }
 

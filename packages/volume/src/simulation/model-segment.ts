@@ -1,5 +1,5 @@
 import { annulPoint, isBatchValid, lastEpoch, mergeHistories, type EpochRun, type EpochStart } from '../epoch-history.ts';
-import { refuseCut, refuseEpoch, refuseHistory } from '../history-rules.ts';
+import { refuseSplitBatch, refuseEpoch, refuseHistory } from '../history-rules.ts';
 import { countsForWriter, type SegmentClaim } from '../open-protocol.ts';
 
 /** A redo batch without its bytes; `id` tells two batches at the same place apart. */
@@ -76,7 +76,7 @@ export class ModelSegment {
     return this.claim();
   }
 
-  /** Truncate, and the hello of a stream: only the holder of a quorum's promises sends them, so the holder is not asked. */
+  /** InstallHistory, and the hello of a stream: only the holder of a quorum's promises sends them, so the holder is not asked. */
   install(epoch: bigint, history: readonly EpochStart[]): SegmentClaim | Refusal {
     if (epoch < this.epoch) return 'fenced';
     if (lastEpoch(history) !== epoch || !this.#adopt(history)) return this.#refuse();
@@ -125,7 +125,7 @@ export class ModelSegment {
     const known = { highestEpoch: this.epoch, fromLsn: 0n, durableLsn: this.vdl };
     if (this.#rules.refuses(this.history, history, known) !== undefined) return false;
     const ends = (lsn: bigint): boolean => lsn === BASE_LSN || this.log.some((batch) => batch.endLsn === lsn);
-    if (refuseCut(merged, this.#runs(), ends) !== undefined) return false;
+    if (refuseSplitBatch(merged, this.#runs(), ends) !== undefined) return false;
     const durable = this.durableLsn;
     this.history = merged;
     this.#raise(lastEpoch(merged));

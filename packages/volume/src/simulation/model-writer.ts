@@ -53,7 +53,7 @@ export class ModelWriter {
   /** Where it wants to begin, from when it has chosen until it is fenced or begins: the volume must not lose that again. */
   get chosen(): { readonly epoch: bigint; readonly startLsn: bigint; readonly history: readonly EpochStart[] } | undefined {
     const { step, epoch, startLsn, history } = this.#protocol;
-    const waits = !this.dead && !this.fenced && (step === 'truncate' || step === 'catch-up');
+    const waits = !this.dead && !this.fenced && (step === 'install-history' || step === 'catch-up');
     return waits ? { epoch, startLsn, history } : undefined;
   }
 
@@ -193,7 +193,7 @@ export function handleOpen(segment: ModelSegment, request: OpenRequest, writer: 
       return segment.claim();
     case 'open-epoch':
       return segment.openEpoch(request.epoch, writer);
-    case 'truncate':
+    case 'install-history':
       return segment.install(request.epoch, request.history);
     case 'catch-up':
       return request.epoch < segment.epoch ? 'fenced' : segment.claim();

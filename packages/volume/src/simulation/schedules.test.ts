@@ -78,7 +78,7 @@ function redoThatCameAfterThePromise(rules: Rules): void {
   append(segments, [4, 5], first, two);
 
   const second = new OpenProtocol({ copies: COPIES });
-  open('second', second, segments, [0, 1, 2, 3], 'truncate');
+  open('second', second, segments, [0, 1, 2, 3], 'install-history');
   gossip(segments, 4, [0, 1]);
   const acknowledged = isAcknowledged(segments, first, two, rules);
   open('second', second, segments, [0, 1, 2, 3]);
@@ -131,10 +131,10 @@ function historyThatCameAfterThePromise(rules: Rules): void {
   append(segments, [0], first, two);
 
   const died = new OpenProtocol({ copies: COPIES });
-  open('died', died, segments, [1, 2, 3, 4], 'truncate');
+  open('died', died, segments, [1, 2, 3, 4], 'install-history');
   segments[4]?.install(died.epoch, died.history);
   const second = new OpenProtocol({ copies: COPIES });
-  open('second', second, segments, [0, 1, 2, 3], 'truncate');
+  open('second', second, segments, [0, 1, 2, 3], 'install-history');
   expect(second.startLsn).toBe(two.endLsn);
   gossip(segments, 4, [0]);
   open('second', second, segments, [0, 1, 2, 3], 'catch-up');
