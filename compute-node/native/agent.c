@@ -138,6 +138,25 @@ static bool exchange(const struct shim_request *request, size_t expected_payload
     return false;
 }
 
+/*
+ * Nothing may wait here: PostgreSQL holds its WAL write lock and has asked for nothing. What an agent that is busy or paused has no
+ * room for is left out, since the next message says more.
+ */
+void agent_wrote(uint64_t written_lsn)
+{
+    int saved_errno = errno;
+    struct shim_request request = {.operation = SHIM_WROTE, .lsn = written_lsn};
+    prepare(&request);
+    if (connect_to_agent()) {
+        ssize_t sent = send(connection, &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
+        bool has_no_room = sent < 0 && (errno == EAGAIN || errno == EINTR);
+        /* Half a message would be taken for the head of the next. */
+        if (sent != (ssize_t)sizeof request && !has_no_room)
+            disconnect();
+    }
+    errno = saved_errno;
+}
+
 enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn)
 {
     struct shim_request request = {.operation = SHIM_FLUSH, .lsn = written_lsn, .dirty_lsn = dirty_lsn};

@@ -11,7 +11,7 @@
 #define SHIM_RESPONSE_MAGIC 0x53525341u /* "ASRS" */
 #define SHIM_MAX_BLOCKS 128
 
-enum shim_operation { SHIM_FLUSH = 1, SHIM_READ_PAGES = 2, SHIM_EXPECT_PAGES = 3 };
+enum shim_operation { SHIM_FLUSH = 1, SHIM_READ_PAGES = 2, SHIM_EXPECT_PAGES = 3, SHIM_WROTE = 4 };
 enum shim_status { SHIM_OK = 0, SHIM_FENCED = 1, SHIM_FAILED = 2, SHIM_DAMAGED = 3, SHIM_STOPPED = 4 };
 
 struct shim_request {

@@ -30,6 +30,7 @@ struct shared_state {
     _Atomic uint64_t wal_dirty_from;   /* lowest byte (re)written since the last flush; UINT64_MAX for none */
     _Atomic uint64_t wal_writes;       /* write sequence number: a tail page is rewritten in place, position alone would miss it */
     _Atomic uint64_t wal_writes_durable;
+    _Atomic uint64_t wal_told;         /* how far the agent was last told that WAL is written */
     _Atomic uint64_t wal_durable;      /* what the agent last reported durable */
     _Atomic uint32_t fenced;           /* latched: no flush succeeds after it */
     /* Pages read from the volume must be at least this new: see raise_request_lsn. */
@@ -119,10 +120,11 @@ int relation_arrives(const char *path);
 int database_arrives(const char *path);
 
 /*
- * agent.c: neither returns when the postmaster is gone.
+ * agent.c: a flush and a read do not return when the postmaster is gone.
  * A flush gives what the agent said, SHIM_FAILED when it said nothing. A read gives 0, or -1 with errno EIO, or ECANCELED when
  * `gives_up` said so; without it nothing but the agent ends the wait.
  */
+void agent_wrote(uint64_t written_lsn); /* never waits for the agent; may be lost */
 enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn);
 int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, char *const *pages, bool (*gives_up)(void));
 void agent_expect_pages(const struct file_entry *file, uint32_t block, uint16_t count);

@@ -113,6 +113,7 @@ __attribute__((constructor)) static void start(void)
     state->request_lsn = start_lsn;
     state->holes_lsn = start_lsn;
     state->wal_durable = start_lsn;
+    state->wal_told = start_lsn;
     state->wal_dirty_from = UINT64_MAX;
     shared = state;
 }

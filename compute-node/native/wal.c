@@ -1,11 +1,18 @@
 /*
  * Durability: fdatasync of a WAL file asks the agent to make everything written so far durable in the volume.
  * PostgreSQL writes and flushes WAL under WALWriteLock, so these fields have one writer at a time.
+ *
+ * A bulk load writes many megabytes before it asks for a flush. The agent is told of them meanwhile, so that they are on their way
+ * when the flush comes, which then waits for the rest alone. It is told what is in the file, never what will be: a process that dies
+ * between the two has told nothing. Small commits are flushed at once and tell nothing extra.
  */
 #define _GNU_SOURCE
 #include "shim.h"
 
 #include <errno.h>
+
+/* Worth a message and a batch of its own. */
+#define TELL_EVERY_BYTES (256u << 10)
 
 void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes)
 {
@@ -16,6 +23,10 @@ void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes)
     if (end > shared->wal_written)
         shared->wal_written = end;
     shared->wal_writes++;
+    if (shared->wal_written - shared->wal_told >= TELL_EVERY_BYTES && shared->wal_written > shared->wal_told && !shared->fenced) {
+        shared->wal_told = shared->wal_written;
+        agent_wrote(shared->wal_written);
+    }
 }
 
 /* Returns only when the volume has everything that was written. PostgreSQL would end with a PANIC too, without saying why. */
@@ -28,6 +39,8 @@ int wal_flush(void)
     uint64_t writes = shared->wal_writes;
     if (writes == shared->wal_writes_durable)
         return 0;
+    if (shared->wal_written > shared->wal_told)
+        shared->wal_told = shared->wal_written;
     enum shim_status status = agent_flush(shared->wal_written, shared->wal_dirty_from, &durable_lsn);
     if (status == SHIM_FENCED)
         shared->fenced = 1;

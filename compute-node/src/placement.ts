@@ -1,6 +1,6 @@
-import type { StreamRecord } from '@kube-aurora/pg-format';
 import type { PageId } from '@kube-aurora/redo';
 import type { SegmentId } from '@kube-aurora/rpc';
+import type { RecordRun } from '@kube-aurora/volume';
 
 /**
  * The protection group that every volume has: it holds what belongs to no page (transactions' ends, checkpoints, the state that
@@ -14,13 +14,13 @@ export const homeSegment = (volumeId: string): SegmentId => ({ volumeId, pg: HOM
 export interface Placement {
   readonly groups: readonly number[];
   groupOf(page: PageId): number;
-  /** Gives each group the records that it must hold, in their order. */
-  route(records: readonly StreamRecord[], append: (group: number, records: readonly StreamRecord[]) => void): void;
+  /** Gives each group the records that it must hold, in their order. Runs hold until the next one is routed. */
+  route(run: RecordRun, append: (group: number, run: RecordRun) => void): void;
 }
 
 /** The whole volume in one group. */
 export const SINGLE_GROUP: Placement = {
   groups: [HOME_GROUP],
   groupOf: () => HOME_GROUP,
-  route: (records, append) => append(HOME_GROUP, records),
+  route: (run, append) => append(HOME_GROUP, run),
 };

@@ -105,6 +105,8 @@ export class FixtureAgent {
   /** What PostgreSQL said it is going to read. */
   readonly expected: ReadPagesRequest[] = [];
   readonly flushes: FlushRequest[] = [];
+  /** How far PostgreSQL said, without a flush, that it has written. */
+  readonly notices: bigint[] = [];
   readonly errors: Error[] = [];
   readonly socketDir: string;
   readonly #volume: FixtureVolume;
@@ -119,6 +121,7 @@ export class FixtureAgent {
     this.#server = new ShimServer(
       join(this.socketDir, 'agent.sock'),
       {
+        wrote: ({ writtenLsn }) => void this.notices.push(writtenLsn),
         flush: (request) => this.#flush(request),
         readPages: async (request, signal) => [await this.#heldRead(request, signal)],
         expectPages: (request) => void this.expected.push(request),

@@ -6,6 +6,7 @@ const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const u64 = fc.bigInt({ min: 0n, max: 0xffff_ffff_ffff_ffffn });
 const requests: fc.Arbitrary<ShimRequest> = fc.oneof(
   fc.record({ operation: fc.constant('flush' as const), id: u32, token: u64, writtenLsn: u64, dirtyLsn: u64 }),
+  fc.record({ operation: fc.constant('wrote' as const), id: u32, token: u64, writtenLsn: u64 }),
   fc.record({
     operation: fc.constantFrom('readPages' as const, 'expectPages' as const),
     id: u32,

@@ -5,6 +5,8 @@
  *
  * Request, 56 bytes, nothing follows:
  *
+ * A fourth operation, 4 "wrote", has the layout of a flush without dirtyLsn and is never answered: WAL was written up to `lsn`.
+ *
  * | offset | type | field     | flush                                      | read pages, expect pages                   |
  * | ------ | ---- | --------- | ------------------------------------------ | ------------------------------------------ |
  * | 0      | u32  | magic     | 'ASRQ' (0x51525341)                        | same                                       |
@@ -40,7 +42,7 @@ export const MAX_BLOCKS_PER_REQUEST = 128;
 
 const REQUEST_MAGIC = 0x51525341;
 const RESPONSE_MAGIC = 0x53525341;
-const OPERATION = { flush: 1, readPages: 2, expectPages: 3 } as const;
+const OPERATION = { flush: 1, readPages: 2, expectPages: 3, wrote: 4 } as const;
 /**
  * How a request ended. `durable` answers a read as well: the pages follow.
  *
@@ -59,6 +61,11 @@ export interface FlushRequest {
   readonly writtenLsn: bigint;
   /** Lowest WAL byte written or rewritten in place since the last flush; read again from here. */
   readonly dirtyLsn: bigint;
+}
+
+export interface WroteNotice {
+  /** As in a flush: so much is in the WAL files. Nobody waits, and it may be flushed or not. */
+  readonly writtenLsn: bigint;
 }
 
 export interface ReadPagesRequest {
@@ -80,6 +87,7 @@ export interface ReadPagesRequest {
 
 export type ShimRequest =
   | ({ readonly operation: 'flush'; readonly id: number; readonly token: bigint } & FlushRequest)
+  | ({ readonly operation: 'wrote'; readonly id: number; readonly token: bigint } & WroteNotice)
   | ({ readonly operation: 'readPages' | 'expectPages'; readonly id: number; readonly token: bigint } & ReadPagesRequest);
 
 /** The bytes are not the protocol's: another program, or a shim of another build, is on the socket. */
@@ -103,6 +111,7 @@ export function decodeRequest(bytes: Buffer, offset = 0): ShimRequest {
   if (operation === OPERATION.flush) {
     return { operation: 'flush', id, token, writtenLsn: lsn, dirtyLsn: bytes.readBigUInt64LE(offset + 48) };
   }
+  if (operation === OPERATION.wrote) return { operation: 'wrote', id, token, writtenLsn: lsn };
   if (operation !== OPERATION.readPages && operation !== OPERATION.expectPages) throw new ShimProtocolError('operation', String(operation));
   const fork = bytes.readUInt8(offset + 5);
   if (fork > 3 || fork === 1) throw new ShimProtocolError('fork', String(fork));
@@ -130,9 +139,9 @@ export function encodeRequest(request: ShimRequest): Buffer {
   bytes.writeUInt8(OPERATION[request.operation], 4);
   bytes.writeBigUInt64LE(request.token, 8);
   bytes.writeUInt32LE(request.id, 16);
-  if (request.operation === 'flush') {
+  if (request.operation !== 'readPages') {
     bytes.writeBigUInt64LE(request.writtenLsn, 40);
-    bytes.writeBigUInt64LE(request.dirtyLsn, 48);
+    if (request.operation === 'flush') bytes.writeBigUInt64LE(request.dirtyLsn, 48);
     return bytes;
   }
   bytes.writeUInt8(request.fork, 5);

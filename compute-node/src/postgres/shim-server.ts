@@ -10,6 +10,7 @@ import {
   type FlushRequest,
   type ReadPagesRequest,
   type ShimRequest,
+  type WroteNotice,
 } from './shim-protocol.ts';
 
 export type { FlushRequest, ReadPagesRequest } from './shim-protocol.ts';
@@ -19,6 +20,8 @@ const CLOSE_WITHIN_MS = 100;
 
 /** The volume driver's side. A rejected promise reaches PostgreSQL as EIO: PANIC for a flush, ERROR for a read. */
 export interface ShimHandlers {
+  /** PostgreSQL has written WAL that it has not flushed. Does not throw. */
+  wrote(notice: WroteNotice): void;
   /**
    * PostgreSQL holds its WAL write lock meanwhile: at most one flush is open at a time, and nobody writes WAL below it.
    * Resolve as soon as the volume is durable; commits wait for exactly this.
@@ -127,6 +130,7 @@ export class ShimServer {
         for (const request of parser.push(chunk)) {
           if (request.token !== this.token) throw new StaleShimError();
           if (request.operation === 'expectPages') this.#handlers.expectPages(request);
+          else if (request.operation === 'wrote') this.#handlers.wrote(request);
           else void this.#answer(socket, request, gone.signal);
         }
       } catch (error) {
@@ -136,7 +140,7 @@ export class ShimServer {
     });
   }
 
-  async #answer(socket: Socket, request: ShimRequest, gone: AbortSignal): Promise<void> {
+  async #answer(socket: Socket, request: Exclude<ShimRequest, { operation: 'wrote' }>, gone: AbortSignal): Promise<void> {
     const { id } = request;
     try {
       if (request.operation === 'flush') {

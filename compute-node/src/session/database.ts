@@ -3,7 +3,7 @@ import type { ComputeImage } from '../open/compute-image.ts';
 import type { FirstBatch } from '../open/first-batch.ts';
 import type { OpeningStep } from '../open/opening-steps.ts';
 import type { PageRequest } from '../read-path/page-source.ts';
-import type { WalSource } from '../write-path/write-path.ts';
+import type { WalSource } from '../write-path/wal-reader.ts';
 
 /** Why PostgreSQL is not up although the volume was opened. */
 export type StartFailure =
@@ -23,6 +23,8 @@ export interface StartPoint {
 
 /** What a database asks of the volume while it runs. */
 export interface VolumeAccess {
+  /** WAL is in its files up to here; it may go to storage before it is flushed. */
+  wrote(writtenLsn: bigint): void;
   flush(writtenLsn: bigint): Promise<FlushOutcome>;
   /** In buffers of one or more pages. Rejects when `signal` aborts, or when this compute is fenced or stopped. */
   readPages(request: PageRequest, signal?: AbortSignal): Promise<readonly Buffer[]>;

@@ -117,6 +117,7 @@ class Rig {
       await this.database.start(
         this.#start,
         {
+          wrote: () => undefined,
           flush: () => Promise.resolve({ kind: 'stopped' }),
           readPages: () => Promise.reject(new Error('not read')),
           expectPages: () => undefined,

@@ -12,7 +12,7 @@ import type { PostgresSettings } from '../settings/postgres-settings.ts';
 import { ignoredSettings, reloadSettings } from '../settings/reload-settings.ts';
 import type { SettingsSet } from '../settings/settings-files.ts';
 import { LocalWal } from '../write-path/local-wal.ts';
-import type { WalSource } from '../write-path/write-path.ts';
+import type { WalSource } from '../write-path/wal-reader.ts';
 import type { Database, DatabaseEvents, StartPoint, VolumeAccess } from './database.ts';
 import { layDataDirectory } from './lay-data-directory.ts';
 import { serveShim, type ShimAccess } from './serve-shim.ts';

@@ -9,7 +9,9 @@ import { serveShim, type ShimAccess } from './serve-shim.ts';
 
 let runDir: string;
 let shim: ShimAccess | undefined;
+let written: bigint[] = [];
 beforeEach(() => {
+  written = [];
   runDir = mkdtempSync('/tmp/aurora-shim-');
   writeFileSync(join(runDir, 'built.so'), 'the shim');
 });
@@ -23,7 +25,8 @@ async function serve(outcome: FlushOutcome, shimLibrary = join(runDir, 'built.so
   const paths = { shimSocket: join(runDir, 'agent.sock'), shimLibrary, runDir, account: undefined };
   const readPages = (): Promise<readonly Buffer[]> => Promise.reject(new Error('not read'));
   const expectPages = (): void => undefined;
-  shim = await serveShim(paths, { flush: () => Promise.resolve(outcome), readPages, expectPages }, silentLogger());
+  const wrote = (writtenLsn: bigint): void => void written.push(writtenLsn);
+  shim = await serveShim(paths, { wrote, flush: () => Promise.resolve(outcome), readPages, expectPages }, silentLogger());
   return shim;
 }
 
@@ -46,6 +49,16 @@ it.each(['durable', 'fenced', 'damaged', 'stopped'] as const)('a flush that ends
   expect(answer).toHaveLength(RESPONSE_BYTES);
   expect(answer.readUInt32LE(8)).toBe(STATUS[kind]);
   expect(answer.readBigUInt64LE(16)).toBe(kind === 'durable' ? 300n : 0n);
+});
+
+it('that WAL was written is passed on and not answered', async () => {
+  const { token } = await serve({ kind: 'stopped' });
+  const wrote = encodeRequest({ operation: 'wrote', id: 5, token, writtenLsn: 300n });
+  const answer = await answerTo(
+    Buffer.concat([wrote, encodeRequest({ operation: 'flush', id: 6, token, writtenLsn: 400n, dirtyLsn: 200n })]),
+  );
+  expect(written).toEqual([300n]);
+  expect(answer.readUInt32LE(4)).toBe(6);
 });
 
 it('the library stands whole beside the socket, and may be loaded by another account', async () => {

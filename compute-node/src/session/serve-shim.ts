@@ -24,6 +24,7 @@ export async function serveShim(
   const server = new ShimServer(
     shimSocket,
     {
+      wrote: ({ writtenLsn }) => volume.wrote(writtenLsn),
       flush: ({ writtenLsn }) => volume.flush(writtenLsn),
       readPages: (request, signal) => volume.readPages(request, signal),
       expectPages: (request) => volume.expectPages(request),

@@ -5,7 +5,7 @@ import { AuroraRpcError } from '@kube-aurora/rpc';
 import type { FlushOutcome } from '../flush-outcome.ts';
 import type { ComputeImage } from '../open/compute-image.ts';
 import { fixtureState } from '../postgres/fixture-state.ts';
-import type { WalSource } from '../write-path/write-path.ts';
+import type { WalSource } from '../write-path/wal-reader.ts';
 import type { Database, DatabaseEvents } from './database.ts';
 import type { SessionEnd } from './session.ts';
 import { SESSION_TABLE, type SessionEventKind, type SessionState } from './session-table.ts';
@@ -78,6 +78,7 @@ class Rig {
         },
         appendFirst: () => this.#step('firstBatch') as Promise<FlushOutcome>,
         follow: () => void this.journal.push('follow'),
+        wrote: () => undefined,
         flush: () => Promise.resolve({ kind: 'stopped' }),
       },
       pageReader: { read: () => Promise.reject(new Error('not read')), stop: () => void this.journal.push('no reads') },

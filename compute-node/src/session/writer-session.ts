@@ -206,6 +206,7 @@ export class WriterSession implements Session {
     await database.start(
       start,
       {
+        wrote: (writtenLsn) => writePath.wrote(writtenLsn),
         flush: (writtenLsn) => writePath.flush(writtenLsn),
         readPages: (request, over) => pageSource.read(request, over),
         expectPages: (request) => pageSource.expect(request),

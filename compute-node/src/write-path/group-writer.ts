@@ -1,7 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
-import type { StreamRecord } from '@kube-aurora/pg-format';
 import { encodeAppendRequest, type EpochStart } from '@kube-aurora/rpc';
-import { QuorumTracker, RedoRing, WRITE_QUORUM, encodeRedoBatch } from '@kube-aurora/volume';
+import { QuorumTracker, RedoRing, WRITE_QUORUM, sealRedoBatch, type RecordRun } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import { FanOut } from './fan-out.ts';
@@ -114,11 +113,12 @@ export class GroupWriter {
   }
 
   /** Sends records, at least one, as one batch that follows the last. On the path of every commit. */
-  append(records: readonly StreamRecord[]): void {
+  append(run: RecordRun): void {
     const { identity, epoch, points } = this.#options;
     const backlink = this.#ring.endLsn;
-    const batch = encodeRedoBatch({ pg: identity.segment.pg, epoch, backlink, previousEpoch: this.#previousEpoch, records });
-    const endLsn = records[records.length - 1]?.endLsn ?? backlink;
+    const { endLsn } = run;
+    // The batch lies in the run's memory, which is used again: the message is a copy.
+    const batch = sealRedoBatch(run, { pg: identity.segment.pg, epoch, backlink, previousEpoch: this.#previousEpoch });
     const message = encodeAppendRequest([batch], points.announceVdl(), points.announceReadFloor());
     this.#ring.push({ backlink, endLsn, message });
     this.#previousEpoch = epoch;

@@ -1,9 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { WAL_SEGMENT_BYTES, offsetInSegment, segmentStart, walSegmentFileName, type Lsn } from '@kube-aurora/pg-format';
-
-/** Reads are cut from slabs of this size: an allocation for each would cost more than the read. */
-const SLAB_BYTES = 256 * 1024;
+import { WAL_PAGE_BYTES, WAL_SEGMENT_BYTES, offsetInSegment, segmentStart, walSegmentFileName, type Lsn } from '@kube-aurora/pg-format';
 
 /** A WAL segment file that is shorter than PostgreSQL said it wrote. */
 export class LocalWalError extends Error {
@@ -20,8 +17,8 @@ export class LocalWalError extends Error {
 export class LocalWal {
   readonly #directory: string;
   readonly #timeline: number;
-  #slab = Buffer.alloc(0);
-  #slabUsed = 0;
+  /** Read into again and again: an allocation for each read would cost more than the read. */
+  #buffer = Buffer.alloc(0);
   #file: { readonly start: Lsn; readonly descriptor: number } | undefined;
 
   constructor(directory: string, timeline: number) {
@@ -29,11 +26,17 @@ export class LocalWal {
     this.#timeline = timeline;
   }
 
-  /** Bytes [from, min(to, from + bytesMax, end of the segment file)); at least one. Throws LocalWalError, or the file system's error. */
+  /**
+   * Bytes [from, min(to, from + bytesMax, end of the segment file)); at least one, and up to a page's end when `to` is one. They
+   * hold until the next call. Throws LocalWalError, or the file system's error.
+   */
   read(from: Lsn, to: bigint, bytesMax: number): Buffer {
     const offset = offsetInSegment(from);
-    const length = Math.min(Number(to - from), bytesMax, WAL_SEGMENT_BYTES - offset);
-    const bytes = this.#take(length);
+    // No page header lies in two reads.
+    const wholePages = Math.floor((offset + bytesMax) / WAL_PAGE_BYTES) * WAL_PAGE_BYTES - offset;
+    const length = Math.min(Number(to - from), wholePages > 0 ? wholePages : bytesMax, WAL_SEGMENT_BYTES - offset);
+    if (this.#buffer.length < length) this.#buffer = Buffer.allocUnsafeSlow(bytesMax);
+    const bytes = this.#buffer.subarray(0, length);
     const descriptor = this.#open(from);
     let at = 0;
     while (at < length) {
@@ -44,17 +47,6 @@ export class LocalWal {
         );
       at += taken;
     }
-    return bytes;
-  }
-
-  #take(length: number): Buffer {
-    if (length > SLAB_BYTES / 2) return Buffer.allocUnsafeSlow(length);
-    if (this.#slabUsed + length > this.#slab.length) {
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-      this.#slabUsed = 0;
-    }
-    const bytes = this.#slab.subarray(this.#slabUsed, this.#slabUsed + length);
-    this.#slabUsed += length;
     return bytes;
   }
 

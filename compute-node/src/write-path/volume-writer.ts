@@ -1,6 +1,5 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
-import type { StreamRecord } from '@kube-aurora/pg-format';
-import { volumeCompleteLsn } from '@kube-aurora/volume';
+import { volumeCompleteLsn, type RecordRun } from '@kube-aurora/volume';
 import type { Placement } from '../placement.ts';
 import { ReadFloor } from '../read-path/read-floor.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
@@ -32,7 +31,7 @@ export class VolumeWriter implements VolumeView, VolumePoints {
   readonly #writers: readonly GroupWriter[];
   readonly #floor: ReadFloor;
   /** Kept, so that a batch makes no function. */
-  readonly #appendTo = (group: number, records: readonly StreamRecord[]): void => this.#group(group).append(records);
+  readonly #appendTo = (group: number, run: RecordRun): void => this.#group(group).append(run);
   #vdl: bigint;
   #sentLsn: bigint;
   #announcedVdl: bigint;
@@ -89,9 +88,9 @@ export class VolumeWriter implements VolumeView, VolumePoints {
   }
 
   /** Sends records, at least one, that follow those sent before. On the path of every commit. */
-  append(records: readonly StreamRecord[]): void {
-    this.#sentLsn = records[records.length - 1]?.endLsn ?? this.#sentLsn;
-    this.#options.placement.route(records, this.#appendTo);
+  append(run: RecordRun): void {
+    this.#sentLsn = run.endLsn;
+    this.#options.placement.route(run, this.#appendTo);
   }
 
   announceVdl(): bigint {

@@ -1,19 +1,13 @@
-import { WAL_PAGE_BYTES, WalFormatError, WalStreamDecoder, formatLsn, type Lsn, type StreamRecord } from '@kube-aurora/pg-format';
-import { recordBytesInBatch } from '@kube-aurora/volume';
+import type { Lsn, StreamRecord } from '@kube-aurora/pg-format';
+import { RecordRun } from '@kube-aurora/volume';
 import type { FlushOutcome, WriteEnd } from '../flush-outcome.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { SegmentStreamState } from './segment-stream.ts';
 import { VolumeWriter, type VolumeWriterOptions } from './volume-writer.ts';
-
-/** Where WAL bytes come from: pg_wal of our PostgreSQL (LocalWal). */
-export interface WalSource {
-  /** At least one byte of [from, to), at most `bytesMax`. */
-  read(from: Lsn, to: bigint, bytesMax: number): Buffer;
-}
+import { WalReader, type WalSource } from './wal-reader.ts';
 
 /** Records gather in a batch up to this; a bigger record is a batch of its own. */
 const BATCH_BYTES_MAX = 1024 * 1024;
-const READ_BYTES_MAX = 1024 * 1024;
 
 export interface WritePathOptions extends Omit<VolumeWriterOptions, 'onDurable'> {
   /** The local WAL can't be what PostgreSQL wrote. Nothing is acknowledged from then on. */
@@ -23,6 +17,8 @@ export interface WritePathOptions extends Omit<VolumeWriterOptions, 'onDurable'>
 
 interface WaitingFlush {
   readonly writtenLsn: bigint;
+  /** Only a pass over the WAL that began with this report, or later, has seen all that this flush is for. */
+  readonly report: number;
   /** End of the last complete record at or below writtenLsn, known when all of it was read. */
   target: bigint | undefined;
   readonly startedAt: number;
@@ -32,8 +28,15 @@ interface WaitingFlush {
 /**
  * Makes PostgreSQL's WAL durable: local WAL → records → the volume's writer; a flush resolves when VDL covers it.
  *
+ * WAL is sent as soon as PostgreSQL says that it has written it (`wrote`), many batches at a time; a flush waits for what is left.
+ * What is sent and not flushed is like any redo whose quorum is awaited: whoever opens the volume next may find it or not, and as
+ * nobody was told of it either is right.
+ *
  * Invariants:
+ * - only WAL that PostgreSQL has written to its files is sent, in whole records;
  * - a flush resolves with a durableLsn only when the volume holds, durably and in our epoch, all redo up to it;
+ * - what a flush is for is read after the flush came: the last page is written again in place, and what was read
+ *   of it before may be old;
  * - after fencing or damage none resolves with one;
  * - WAL is read only while the rings have room: memory is bounded whatever the segments do.
  */
@@ -41,10 +44,16 @@ export class WritePath implements VolumeView {
   readonly #options: WritePathOptions;
   readonly #volume: VolumeWriter;
   readonly #batchBytesMax: number;
-  #decoder: WalStreamDecoder | undefined;
-  #wal: WalSource | undefined;
+  readonly #run = new RecordRun();
+  #reader: WalReader | undefined;
+  /** How far PostgreSQL said that it has written, and how many times it has said something. */
+  #writtenLsn: bigint;
+  #reports = 0;
+  /** The newest report when the last pass over the WAL began. */
+  #passReport = 0;
+  /** The rest of a pass is read in a later turn of the event loop. */
+  #isScheduled = false;
   #flushes: WaitingFlush[] = [];
-  #reading: bigint;
   #over: WriteEnd | undefined;
   #durableWaiters: { readonly lsn: bigint; readonly resolve: (outcome: FlushOutcome) => void }[] = [];
 
@@ -52,7 +61,7 @@ export class WritePath implements VolumeView {
     this.#options = options;
     // The ring holds several: it fills while one is on its way.
     this.#batchBytesMax = Math.min(BATCH_BYTES_MAX, Math.floor(options.ringBytesMax / 4));
-    this.#reading = options.startLsn;
+    this.#writtenLsn = options.startLsn;
     this.#volume = new VolumeWriter({
       ...options,
       onDurable: () => this.#durable(),
@@ -100,91 +109,103 @@ export class WritePath implements VolumeView {
   appendFirst(records: readonly StreamRecord[]): Promise<FlushOutcome> {
     if (this.#over !== undefined) return Promise.resolve({ kind: this.#over });
     const end = records.at(-1)?.endLsn ?? this.#volume.sentLsn;
-    this.#volume.append(records);
+    for (const { lsn, endLsn, raw } of records) this.#run.add(Number(lsn), Number(endLsn), raw, 0, raw.length);
+    this.#send();
     return new Promise((resolve) => {
       this.#durableWaiters.push({ lsn: end, resolve });
       this.#settle();
     });
   }
 
-  /** From now on `flush` reads WAL from `source`, beginning after the record at `prev`, which ends where the ring does. */
+  /** From now on WAL is read from `source`, beginning after the record at `prev`, which ends where the ring does. */
   follow(source: WalSource, prev: Lsn, systemIdentifier: bigint): void {
-    this.#wal = source;
-    this.#decoder = new WalStreamDecoder(this.#volume.sentLsn as Lsn, { prev, systemIdentifier });
-    this.#reading = this.#volume.sentLsn;
+    this.#reader = new WalReader(source, this.#volume.sentLsn as Lsn, prev, systemIdentifier);
+  }
+
+  /** PostgreSQL has written its WAL up to here, and goes on: what is complete is sent. A hint, which may come late or not at all. */
+  wrote(writtenLsn: bigint): void {
+    if (this.#over !== undefined || writtenLsn <= this.#writtenLsn) return;
+    this.#report(writtenLsn);
+    this.#read();
   }
 
   /** Resolves when every complete record at or below writtenLsn is durable, or with the reason why that can never be. */
   flush(writtenLsn: bigint): Promise<FlushOutcome> {
     if (this.#over !== undefined) return Promise.resolve({ kind: this.#over });
     return new Promise((resolve) => {
-      this.#flushes.push({ writtenLsn, target: undefined, startedAt: this.#options.clock.now(), resolve });
+      this.#report(writtenLsn);
+      this.#flushes.push({ writtenLsn, report: this.#reports, target: undefined, startedAt: this.#options.clock.now(), resolve });
       this.#read();
       this.#settle();
     });
   }
 
-  /** Reads and sends WAL for the flushes that wait, as far as the ring has room. */
+  #report(writtenLsn: bigint): void {
+    if (writtenLsn > this.#writtenLsn) this.#writtenLsn = writtenLsn;
+    this.#reports++;
+  }
+
+  /** Reads and sends what PostgreSQL has written, a batch in a turn of the event loop, as far as the ring has room. */
   #read(): void {
-    const decoder = this.#decoder;
-    const wal = this.#wal;
-    if (decoder === undefined || wal === undefined || this.#over !== undefined) return;
+    const reader = this.#reader;
+    if (reader === undefined || this.#isScheduled) return;
     try {
-      for (const flush of this.#flushes) {
-        if (flush.target !== undefined) continue;
-        if (!this.#readUpTo(flush.writtenLsn, decoder, wal)) return;
-        flush.target = decoder.position < flush.writtenLsn ? decoder.position : flush.writtenLsn;
+      while (this.#over === undefined && (reader.inPass || this.#begins(reader))) {
+        // Called again when it has room.
+        if (!this.#volume.hasRoom(this.#batchBytesMax)) return;
+        const state = reader.fill(this.#run, this.#batchBytesMax);
+        this.#send();
+        if (state === 'full') {
+          this.#goOn();
+          return;
+        }
+        this.#passed(reader);
       }
     } catch (error) {
       if (this.#end('damaged')) this.#options.onDamagedWal(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
-  /** False when the ring is full; called again when it has room. */
-  #readUpTo(writtenLsn: bigint, decoder: WalStreamDecoder, wal: WalSource): boolean {
-    if (writtenLsn <= this.#reading) return true;
-    // PostgreSQL writes whole pages. The last may end in zeros or in a record that another backend is still copying in;
-    // before it everything is complete.
-    const lastPage = writtenLsn - BigInt(WAL_PAGE_BYTES);
-    let records: StreamRecord[] = [];
-    let bytes = 0;
-    try {
-      for (;;) {
-        if (bytes === 0 && !this.#volume.hasRoom(this.#batchBytesMax)) return false;
-        const record = decoder.next();
-        if (record !== undefined) {
-          records.push(record);
-          bytes += recordBytesInBatch(record.raw.length);
-          if (bytes >= this.#batchBytesMax) {
-            this.#volume.append(records);
-            records = [];
-            bytes = 0;
-          }
-        } else if (decoder.reachedZeros || decoder.receivedLsn >= writtenLsn) {
-          if (decoder.reachedZeros && decoder.position < lastPage) {
-            throw new WalFormatError(decoder.position, 'xl_tot_len', `WAL is zero here, PostgreSQL wrote up to ${formatLsn(writtenLsn)}`);
-          }
-          break;
-        } else {
-          decoder.push(wal.read(decoder.receivedLsn, writtenLsn, READ_BYTES_MAX));
-        }
-      }
-    } catch (error) {
-      if (!(error instanceof WalFormatError) || decoder.position < lastPage) throw error;
+  /** Begins a pass when there is something to read that was reported since the last one. */
+  #begins(reader: WalReader): boolean {
+    if (this.#passReport === this.#reports) return false;
+    this.#passReport = this.#reports;
+    if (reader.hasNews(this.#writtenLsn)) {
+      reader.begin(this.#writtenLsn);
+      return true;
     }
-    if (records.length > 0) this.#volume.append(records);
-    decoder.rewind();
-    this.#reading = decoder.position;
-    return true;
+    this.#passed(reader);
+    return false;
+  }
+
+  /** All that was reported when the pass began was read. */
+  #passed(reader: WalReader): void {
+    for (const flush of this.#flushes) {
+      if (flush.target === undefined && flush.report <= this.#passReport)
+        flush.target = reader.position < flush.writtenLsn ? reader.position : flush.writtenLsn;
+    }
+  }
+
+  #goOn(): void {
+    this.#isScheduled = true;
+    this.#options.clock.soon(() => {
+      this.#isScheduled = false;
+      this.#read();
+      this.#settle();
+    });
+  }
+
+  #send(): void {
+    if (this.#run.count === 0) return;
+    this.#volume.append(this.#run);
+    this.#run.clear();
   }
 
   #durable(): void {
     if (this.#over !== undefined) return;
     this.#settle();
-    if (this.#flushes.some((flush) => flush.target === undefined)) {
-      this.#read();
-      this.#settle();
-    }
+    this.#read();
+    this.#settle();
   }
 
   #settle(): void {

@@ -4,13 +4,13 @@ import { BLOCK_ID, RECORD_HEADER, RECORD_HEADER_BYTES, RECORD_MAX_BYTES } from '
 
 const CRC_AT = RECORD_HEADER.crc.at;
 
-/** The CRC a record must carry: over its payload first, then over its header up to the crc field. */
-export function recordCrc(raw: Buffer): number {
-  return crc32cRange(raw, 0, CRC_AT, crc32cRange(raw, RECORD_HEADER_BYTES, raw.length));
+/** The CRC a record must carry: over its payload first, then over its header up to the crc field. The record is [start, end) of `raw`. */
+export function recordCrc(raw: Buffer, start = 0, end = raw.length): number {
+  return crc32cRange(raw, start, start + CRC_AT, crc32cRange(raw, start + RECORD_HEADER_BYTES, end));
 }
 
-export function recordCrcIsValid(raw: Buffer): boolean {
-  return recordCrc(raw) === raw.readUInt32LE(CRC_AT);
+export function recordCrcIsValid(raw: Buffer, start = 0, end = raw.length): boolean {
+  return recordCrc(raw, start, end) === raw.readUInt32LE(start + CRC_AT);
 }
 
 export interface RecordFields {

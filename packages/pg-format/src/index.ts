@@ -86,4 +86,4 @@ export {
   walSegmentFileName,
 } from './wal-position.ts';
 export type { BlockImage, BlockRef, RelFork, WalRecord } from './wal-record.ts';
-export { type StreamRecord, WalStreamDecoder, type WalStreamOptions } from './wal-stream-decoder.ts';
+export { type BegunRecord, type RecordInPlace, type StreamRecord, WalStreamDecoder, type WalStreamOptions } from './wal-stream-decoder.ts';

@@ -24,6 +24,31 @@ export interface StreamRecord {
   readonly raw: Buffer;
 }
 
+/**
+ * A record where it stands: its bytes are [start, start + length) of `bytes`, which holds until the decoder moves on. LSNs are
+ * numbers, exact below 2^53 (eight petabytes of WAL).
+ */
+export interface RecordInPlace {
+  readonly lsn: number;
+  readonly endLsn: number;
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly length: number;
+}
+
+/** A record of which not all bytes have come. */
+export interface BegunRecord {
+  readonly lsn: Lsn;
+  /** Where it ends, if its length is what it will be. */
+  readonly endLsn: Lsn;
+}
+
+/** Records that lie in more than one piece are put together here; what a long one needed is given back. */
+const GATHER_BYTES = 16 * 1024;
+const GATHER_BYTES_KEPT = 1024 * 1024;
+
+const EMPTY = Buffer.alloc(0);
+
 export interface WalStreamOptions {
   /** Checked against the header of each segment's first page. */
   readonly systemIdentifier?: bigint;
@@ -40,11 +65,14 @@ export interface WalStreamOptions {
  * `reachedZeros` is true. The tail of a log that is still being written may also hold half a record, which shows as a
  * WalFormatError. After either call {@link rewind} and push again from `position`.
  *
- * Pushed chunks belong to the decoder: records that lie within one page are views into them.
+ * There are two ways to take records: `next` gives each as values of its own, `advance` only moves on to it, which costs
+ * no allocation: `record` is then where it stands. Pushed chunks belong to the decoder until it was moved past them; records that
+ * `next` gives and that lie within one page are views into them.
  */
 export class WalStreamDecoder {
   /** Start of the segment that startLsn is in. Positions below are offsets from it, which stay exact as numbers. */
   readonly #base: bigint;
+  readonly #baseNumber: number;
   readonly #systemIdentifier: bigint | undefined;
 
   #queue: Buffer[] = [];
@@ -56,16 +84,19 @@ export class WalStreamDecoder {
   /** End of the last complete record. */
   #position: number;
   #timeline = 0;
-  #prev: Lsn | undefined;
-  #last: Lsn | undefined;
+  /** Start of the last complete record, or what was given for it; -1 when neither is known. */
+  #last: number;
   /** A page header is due once `#at` reaches this offset. */
   #nextPage: number;
 
-  /** The record being put together: its start (-1: none), length, and the pieces had so far. */
+  /** The record being put together: its start (-1: none), length, and how much of it has been gathered. */
   #recordAt = -1;
   #recordLength = 0;
-  #pieces: Buffer[] = [];
   #gathered = 0;
+  #gather: Buffer = EMPTY;
+  /** End of what was looked at last: a header, or a whole record. */
+  #unitEnd = 0;
+  readonly #record: { -readonly [K in keyof RecordInPlace]: RecordInPlace[K] } = { lsn: 0, endLsn: 0, bytes: EMPTY, start: 0, length: 0 };
 
   #reachedZeros = false;
   #failure: WalFormatError | undefined;
@@ -77,11 +108,14 @@ export class WalStreamDecoder {
     if (offset % 8 !== 0 || (inPage !== 0 && inPage < pageHeaderBytes(offset - inPage))) {
       throw new RangeError(`${formatLsn(startLsn)} is not where a WAL record can start or end`);
     }
+    if (startLsn > BigInt(Number.MAX_SAFE_INTEGER))
+      throw new RangeError(`${formatLsn(startLsn)} is past the eight petabytes that are counted`);
     this.#base = startLsn - BigInt(offset);
+    this.#baseNumber = Number(this.#base);
     this.#systemIdentifier = options.systemIdentifier;
     this.#at = this.#received = this.#position = offset;
     this.#nextPage = Math.ceil(offset / WAL_PAGE_BYTES) * WAL_PAGE_BYTES;
-    this.#prev = options.prev;
+    this.#last = options.prev === undefined ? -1 : Number(options.prev);
   }
 
   /** End of the last complete record; at first the start position. */
@@ -96,7 +130,7 @@ export class WalStreamDecoder {
 
   /** Start of the last complete record, the xl_prev of the one to come; undefined when none is known. */
   get lastRecordLsn(): Lsn | undefined {
-    return this.#last ?? this.#prev;
+    return this.#last < 0 ? undefined : toLsn(BigInt(this.#last));
   }
 
   /** Timeline of the last page header seen, 0 before the first. */
@@ -107,6 +141,26 @@ export class WalStreamDecoder {
   /** True when the log ends in zeros here; see the class. */
   get reachedZeros(): boolean {
     return this.#reachedZeros;
+  }
+
+  /** The record that `advance` has moved to. One object for all of them. */
+  get record(): RecordInPlace {
+    return this.#record;
+  }
+
+  /** The record that was begun after `position` and is not complete. */
+  get begun(): BegunRecord | undefined {
+    if (this.#recordAt < 0) return undefined;
+    const lsn = this.#lsn(this.#recordAt);
+    return { lsn, endLsn: this.#lsn(recordEndOffset(this.#recordAt, this.#recordLength, false)) };
+  }
+
+  /**
+   * When `advance` or `next` stopped at zeros or threw: end of the bytes that made it stop. Where they are final, the
+   * log ends there or is damaged; where they may still be written, it just ends before them for now.
+   */
+  get stoppedLsn(): Lsn {
+    return this.#lsn(this.#unitEnd);
   }
 
   /** Takes the next bytes of the stream, those that belong at `receivedLsn`. */
@@ -136,25 +190,32 @@ export class WalStreamDecoder {
    * `position` stays at the last good record and the error comes again until {@link rewind}.
    */
   next(): StreamRecord | undefined {
+    if (!this.advance()) return undefined;
+    const { lsn, bytes, start, length } = this.#record;
+    const raw = bytes === this.#gather ? Buffer.from(bytes.subarray(start, start + length)) : bytes.subarray(start, start + length);
+    return { lsn: toLsn(BigInt(lsn)), endLsn: this.position, raw };
+  }
+
+  /** As {@link next}, but the record is to be had from `record`. False when more bytes are needed. */
+  advance(): boolean {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#reachedZeros) return undefined;
+    if (this.#reachedZeros) return false;
     try {
-      return this.#next();
+      return this.#advanceRecord();
     } catch (error) {
       if (error instanceof WalFormatError) this.#failure = error;
       throw error;
     }
   }
 
-  #next(): StreamRecord | undefined {
+  #advanceRecord(): boolean {
     for (;;) {
       // Padding after a record, or the rest of a segment after XLOG_SWITCH.
-      if (this.#at < this.#position && !this.#discardTo(this.#position)) return undefined;
-      if (this.#at === this.#nextPage && !this.#readPageHeader()) return undefined;
-      if (this.#recordAt < 0 && !this.#beginRecord()) return undefined;
-      const record = this.#gather();
-      if (record !== undefined) return record;
-      if (this.#at !== this.#nextPage) return undefined;
+      if (this.#at < this.#position && !this.#discardTo(this.#position)) return false;
+      if (this.#at === this.#nextPage && !this.#readPageHeader()) return false;
+      if (this.#recordAt < 0 && !this.#beginRecord()) return false;
+      if (this.#gatherRecord()) return true;
+      if (this.#at !== this.#nextPage) return false;
     }
   }
 
@@ -164,6 +225,7 @@ export class WalStreamDecoder {
     const header = this.#peek(length);
     if (header === undefined) return false;
     const { bytes, offset } = header;
+    this.#unitEnd = this.#at + length;
     const magic = bytes.readUInt16LE(offset + WAL_PAGE_HEADER.magic.at);
     if (magic === 0) {
       this.#reachedZeros = true;
@@ -225,6 +287,7 @@ export class WalStreamDecoder {
     const header = this.#peek(4);
     if (header === undefined) return false;
     const totalLength = header.bytes.readUInt32LE(header.offset);
+    this.#unitEnd = this.#at + 4;
     if (totalLength === 0) {
       this.#reachedZeros = true;
       return false;
@@ -237,49 +300,71 @@ export class WalStreamDecoder {
     return true;
   }
 
-  /** Takes the record's bytes that this page has. Gives the record once it is whole. */
-  #gather(): StreamRecord | undefined {
+  /** Takes the record's bytes that this page has. True once it is whole. */
+  #gatherRecord(): boolean {
     for (;;) {
       const wanted = Math.min(this.#recordLength - this.#gathered, this.#nextPage - this.#at);
-      if (wanted === 0) return undefined;
+      if (wanted === 0) return false;
       const chunk = this.#queue[0];
-      if (chunk === undefined) return undefined;
-      const taken = Math.min(wanted, chunk.length - this.#head);
-      const piece = chunk.subarray(this.#head, this.#head + taken);
+      if (chunk === undefined) return false;
+      const head = this.#head;
+      const taken = Math.min(wanted, chunk.length - head);
       this.#advance(taken);
-      if (taken === this.#recordLength) return this.#finish(piece);
-      this.#pieces.push(piece);
+      if (taken === this.#recordLength) {
+        this.#finish(chunk, head);
+        return true;
+      }
+      this.#makeRoom(this.#gathered + taken);
+      chunk.copy(this.#gather, this.#gathered, head, head + taken);
       this.#gathered += taken;
-      if (this.#gathered === this.#recordLength) return this.#finish(Buffer.concat(this.#pieces, this.#recordLength));
+      if (this.#gathered === this.#recordLength) {
+        this.#finish(this.#gather, 0);
+        return true;
+      }
     }
   }
 
-  #finish(raw: Buffer): StreamRecord {
-    const lsn = this.#lsn(this.#recordAt);
-    const rmid = raw.readUInt8(RECORD_HEADER.rmid.at);
-    const prev = raw.readBigUInt64LE(RECORD_HEADER.prev.at);
-    if (rmid > RMGR_BUILTIN_MAX && rmid < RMGR_CUSTOM_MIN) throw new WalFormatError(lsn, 'xl_rmid', `${rmid} is not a resource manager`);
-    const expected = this.lastRecordLsn;
-    if (expected === undefined ? prev >= lsn : prev !== expected) {
-      throw new WalFormatError(
-        lsn,
-        'xl_prev',
-        `${formatLsn(prev)}, expected ${expected === undefined ? 'one before it' : formatLsn(expected)}`,
-      );
+  /** Grows with the bytes that have come, not with the length that a record claims. */
+  #makeRoom(bytes: number): void {
+    if (this.#gathered === 0 && this.#gather.length > GATHER_BYTES_KEPT) this.#gather = EMPTY;
+    if (bytes <= this.#gather.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(GATHER_BYTES, 2 * this.#gather.length, bytes));
+    this.#gather.copy(larger, 0, 0, this.#gathered);
+    this.#gather = larger;
+  }
+
+  #finish(bytes: Buffer, start: number): void {
+    const at = this.#recordAt;
+    const length = this.#recordLength;
+    this.#unitEnd = this.#at;
+    const rmid = bytes.readUInt8(start + RECORD_HEADER.rmid.at);
+    const prev = bytes.readUInt32LE(start + RECORD_HEADER.prev.at) + bytes.readUInt32LE(start + RECORD_HEADER.prev.at + 4) * 2 ** 32;
+    if (rmid > RMGR_BUILTIN_MAX && rmid < RMGR_CUSTOM_MIN) {
+      throw new WalFormatError(this.#lsn(at), 'xl_rmid', `${rmid} is not a resource manager`);
     }
-    if (!recordCrcIsValid(raw)) throw new WalFormatError(lsn, 'xl_crc', 'checksum does not match');
-    const isSwitch = isSwitchRecord(rmid, raw.readUInt8(RECORD_HEADER.info.at));
-    this.#position = recordEndOffset(this.#recordAt, raw.length, isSwitch);
+    if (this.#last < 0 ? prev >= this.#baseNumber + at : prev !== this.#last) {
+      const expected = this.lastRecordLsn;
+      const found = bytes.readBigUInt64LE(start + RECORD_HEADER.prev.at);
+      const wanted = expected === undefined ? 'one before it' : formatLsn(expected);
+      throw new WalFormatError(this.#lsn(at), 'xl_prev', `${formatLsn(toLsn(found))}, expected ${wanted}`);
+    }
+    if (!recordCrcIsValid(bytes, start, start + length)) throw new WalFormatError(this.#lsn(at), 'xl_crc', 'checksum does not match');
+    const isSwitch = isSwitchRecord(rmid, bytes.readUInt8(start + RECORD_HEADER.info.at));
+    this.#position = recordEndOffset(at, length, isSwitch);
     if (isSwitch) this.#nextPage = this.#position;
-    this.#last = lsn;
+    this.#last = this.#baseNumber + at;
+    const record = this.#record;
+    record.lsn = this.#last;
+    record.endLsn = this.#baseNumber + this.#position;
+    record.bytes = bytes;
+    record.start = start;
+    record.length = length;
     this.#dropPartialRecord();
-    return { lsn, endLsn: this.position, raw };
   }
 
   #dropPartialRecord(): void {
     this.#recordAt = -1;
     this.#recordLength = 0;
-    this.#pieces = [];
     this.#gathered = 0;
   }
 

@@ -1,27 +1,13 @@
-/**
- * A redo batch: consecutive WAL records of one protection group, sent, stored and fetched as one run of bytes. The same
- * bytes are in AppendRequest.batch, in a segment's redo log and in RedoChunk.batches.
- *
- *   header, 64 bytes, little-endian
- *    0 u32 magic 'RDB1'        24 u64 end LSN of last record    48 u32 protection group
- *    4 u32 bytes, all told     32 u64 backlink                  52 u32 records
- *    8 u64 epoch               40 u64 epoch of the batch that   56 u32 CRC32C of the payload
- *   16 u64 LSN of first record        ends at the backlink      60 u32 CRC32C of bytes 0..59
- *   payload, per record: u64 LSN, the raw record (tot_len bytes, no page headers), zeros up to a multiple of 8
- *
- * Invariant: backlink is the end of the batch before it in the same protection group, so a missing batch shows; with
- * previousEpoch it also shows when the batch before it is another writer's (Raft's prevLogIndex and prevLogTerm).
- */
-import { crc32c, formatLsn, type Lsn } from '@kube-aurora/pg-format';
-
-export const REDO_BATCH_MAGIC = 0x31424452;
-export const REDO_BATCH_HEADER_BYTES = 64;
-/** The longest batch that is taken: one WAL record is at most 1020 MiB (XLogRecordMaxSize, access/xlogrecord.h). */
-export const REDO_BATCH_BYTES_MAX = 1056 * 1024 * 1024;
-
-const RECORD_LSN_BYTES = 8;
-/** tot_len of the smallest record: an XLogRecord header alone (access/xlogrecord.h). */
-const RECORD_BYTES_MIN = 24;
+import { crc32c, crc32cRange, formatLsn, type Lsn } from '@kube-aurora/pg-format';
+import { RecordRun } from './record-run.ts';
+import {
+  RECORD_BYTES_MIN,
+  RECORD_LSN_BYTES,
+  REDO_BATCH_BYTES_MAX,
+  REDO_BATCH_HEADER_BYTES,
+  REDO_BATCH_MAGIC,
+  recordBytesInBatch,
+} from './redo-batch-layout.ts';
 
 /** A batch whose bytes are not what they should be: damaged, cut short, or not a batch. Field names follow the layout above. */
 export class RedoBatchError extends Error {
@@ -53,53 +39,50 @@ export interface BatchRecord {
   readonly raw: Buffer;
 }
 
-export interface RedoBatchParts {
-  readonly pg: number;
-  readonly epoch: bigint;
-  readonly backlink: bigint;
-  readonly previousEpoch: bigint;
+export interface RedoBatchParts extends RedoBatchPlace {
   /** At least one, ascending, each starting at or after the end of the one before. */
   readonly records: readonly BatchRecord[];
 }
 
-/** Bytes that a record of `rawBytes` takes in a batch's payload. */
-export function recordBytesInBatch(rawBytes: number): number {
-  return (RECORD_LSN_BYTES + rawBytes + 7) & ~7;
+/** What a run of records is told about its place, to make a batch of it. */
+export interface RedoBatchPlace {
+  readonly pg: number;
+  readonly epoch: bigint;
+  readonly backlink: bigint;
+  readonly previousEpoch: bigint;
+}
+
+/**
+ * Completes a run to a batch: fills in its header. The bytes are the run's own and hold until it is changed. Throws RangeError
+ * for an empty run or one that begins before its backlink: the caller's mistake.
+ */
+export function sealRedoBatch(run: RecordRun, place: RedoBatchPlace): Buffer {
+  const { bytes, startLsn } = run;
+  if (run.count === 0) throw new RangeError('a redo batch needs at least one record');
+  if (startLsn < place.backlink)
+    throw new RangeError(`the batch starts at ${formatLsn(startLsn)}, before its backlink ${formatLsn(place.backlink as Lsn)}`);
+  bytes.writeUInt32LE(REDO_BATCH_MAGIC, 0);
+  bytes.writeUInt32LE(bytes.length, 4);
+  bytes.writeBigUInt64LE(place.epoch, 8);
+  bytes.writeBigUInt64LE(startLsn, 16);
+  bytes.writeBigUInt64LE(run.endLsn, 24);
+  bytes.writeBigUInt64LE(place.backlink, 32);
+  bytes.writeBigUInt64LE(place.previousEpoch, 40);
+  bytes.writeUInt32LE(place.pg, 48);
+  bytes.writeUInt32LE(run.count, 52);
+  bytes.writeUInt32LE(crc32cRange(bytes, REDO_BATCH_HEADER_BYTES, bytes.length), 56);
+  bytes.writeUInt32LE(crc32cRange(bytes, 0, 60), 60);
+  return bytes;
 }
 
 /** Lays records out as one batch. Throws RangeError on an empty or oversized list: the caller's mistake. */
 export function encodeRedoBatch(parts: RedoBatchParts): Buffer {
-  const { records } = parts;
-  const first = records[0];
-  const last = records[records.length - 1];
-  if (first === undefined || last === undefined) throw new RangeError('a redo batch needs at least one record');
-  let totalBytes = REDO_BATCH_HEADER_BYTES;
-  for (const record of records) totalBytes += recordBytesInBatch(record.raw.length);
-  if (totalBytes > REDO_BATCH_BYTES_MAX)
-    throw new RangeError(`a redo batch of ${totalBytes} bytes is over the limit of ${REDO_BATCH_BYTES_MAX}`);
-  if (first.lsn < parts.backlink)
-    throw new RangeError(`the batch starts at ${formatLsn(first.lsn)}, before its backlink ${formatLsn(parts.backlink)}`);
-
-  const out = Buffer.allocUnsafe(totalBytes);
-  let at = REDO_BATCH_HEADER_BYTES;
-  for (const record of records) {
-    out.writeBigUInt64LE(record.lsn, at);
-    const rawEnd = at + RECORD_LSN_BYTES + record.raw.copy(out, at + RECORD_LSN_BYTES);
-    at += recordBytesInBatch(record.raw.length);
-    if (rawEnd < at) out.fill(0, rawEnd, at);
-  }
-  out.writeUInt32LE(REDO_BATCH_MAGIC, 0);
-  out.writeUInt32LE(totalBytes, 4);
-  out.writeBigUInt64LE(parts.epoch, 8);
-  out.writeBigUInt64LE(first.lsn, 16);
-  out.writeBigUInt64LE(last.endLsn, 24);
-  out.writeBigUInt64LE(parts.backlink, 32);
-  out.writeBigUInt64LE(parts.previousEpoch, 40);
-  out.writeUInt32LE(parts.pg, 48);
-  out.writeUInt32LE(records.length, 52);
-  out.writeUInt32LE(crc32c(out.subarray(REDO_BATCH_HEADER_BYTES)), 56);
-  out.writeUInt32LE(crc32c(out.subarray(0, 60)), 60);
-  return out;
+  let bytes = REDO_BATCH_HEADER_BYTES;
+  for (const record of parts.records) bytes += recordBytesInBatch(record.raw.length);
+  if (bytes > REDO_BATCH_BYTES_MAX) throw new RangeError(`a redo batch of ${bytes} bytes is over the limit of ${REDO_BATCH_BYTES_MAX}`);
+  const run = new RecordRun(bytes);
+  for (const { lsn, endLsn, raw } of parts.records) run.add(Number(lsn), Number(endLsn), raw, 0, raw.length);
+  return sealRedoBatch(run, parts);
 }
 
 /**
