@@ -3,13 +3,13 @@ import type { PageId } from '@kube-aurora/redo';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 import type { BatchRecord } from '@kube-aurora/volume';
 import type { Database, StartPoint, VolumeAccess } from '../../compute-node/src/session/database.ts';
-import type { WalSource } from '../../compute-node/src/write-path/write-path.ts';
+import type { WalSource } from '../../compute-node/src/write-path/wal-reader.ts';
 import { deltaRecord, imageRecord, truncateRecord } from '../../storage-daemon/src/testing/synthetic-records.ts';
 import type { VolumeHistory } from './history.ts';
 import type { Machine } from './machine.ts';
 import { BLOCKS, RELATION } from './synthetic-volume.ts';
 
-/** In PostgreSQL's place: a load that writes WAL, asks for flushes and reads pages. What it is told it tells the history. */
+/** In PostgreSQL's place: a load that writes WAL, says so now and then, asks for flushes and reads pages. What it is told it tells the history. */
 
 const NOOP = 0x20;
 const PAUSE_MS: readonly [number, number] = [2, 150];
@@ -70,7 +70,11 @@ export class SimulatedDatabase implements Database {
     const { random } = world;
     while (!this.#isOver) {
       const count = isLoaded() ? random.integer(1, 6) : 0;
-      for (let i = 0; i < count; i++) wal.write(this.#nextRecord(wal));
+      for (let i = 0; i < count; i++) {
+        wal.write(this.#nextRecord(wal));
+        // Written, and whether it is ever flushed is open.
+        if (world.chance(0.3)) volume.wrote(wal.writtenLsn);
+      }
       if (world.chance(0.8)) void this.#flush(volume, wal.writtenLsn);
       if (world.chance(0.4)) void this.#read(volume);
       await clock.sleep(world.spread(...PAUSE_MS));

@@ -70,7 +70,7 @@ class Postgres implements WalSource {
   }
 }
 
-function readerOf(postgres: Postgres): { pass(written: bigint, runBytes?: number): bigint[]; reader: WalReader } {
+function readerOf(postgres: Postgres): { readonly pass: (written: bigint, runBytes?: number) => bigint[]; readonly reader: WalReader } {
   const reader = new WalReader(postgres, START, lsn(START - 64n), SYSTEM);
   const run = new RecordRun();
   const pass = (written: bigint, runBytes = 1 << 20): bigint[] => {
