@@ -107,6 +107,8 @@ export class FixtureAgent {
   readonly flushes: FlushRequest[] = [];
   /** How far PostgreSQL said, without a flush, that it has written. */
   readonly notices: bigint[] = [];
+  /** Those that named bytes which were not in the WAL file then. */
+  readonly noticesAhead: bigint[] = [];
   readonly errors: Error[] = [];
   readonly socketDir: string;
   readonly #volume: FixtureVolume;
@@ -121,7 +123,7 @@ export class FixtureAgent {
     this.#server = new ShimServer(
       join(this.socketDir, 'agent.sock'),
       {
-        wrote: ({ writtenLsn }) => void this.notices.push(writtenLsn),
+        wrote: ({ writtenLsn }) => this.#wrote(writtenLsn),
         flush: (request) => this.#flush(request),
         readPages: async (request, signal) => [await this.#heldRead(request, signal)],
         expectPages: (request) => void this.expected.push(request),
@@ -254,6 +256,11 @@ export class FixtureAgent {
       .join(':');
   }
 
+  #wrote(writtenLsn: bigint): void {
+    this.notices.push(writtenLsn);
+    if (!this.#isWalPage(writtenLsn - BigInt(PAGE_BYTES))) this.noticesAhead.push(writtenLsn);
+  }
+
   async #flush(request: FlushRequest): Promise<FlushOutcome> {
     this.flushes.push(request);
     if (this.heldUntil !== undefined) await this.heldUntil;
@@ -264,13 +271,15 @@ export class FixtureAgent {
 
   /** The bytes that a flush names must be in the local WAL file by then: the agent ships them from there. */
   #checkWalIsThere({ dirtyLsn, writtenLsn }: FlushRequest): void {
-    const name = walSegmentFileName(1, dirtyLsn as Lsn);
-    const fd = openSync(join(this.dataDir, 'pg_wal', name), 'r');
+    if (!this.#isWalPage(dirtyLsn) || dirtyLsn >= writtenLsn) throw new Error(`flush [${dirtyLsn}, ${writtenLsn}) names no WAL page`);
+  }
+
+  #isWalPage(lsn: bigint): boolean {
+    const fd = openSync(join(this.dataDir, 'pg_wal', walSegmentFileName(1, lsn as Lsn)), 'r');
     const magic = Buffer.alloc(2);
-    const offset = Number(dirtyLsn % BigInt(WAL_SEGMENT_BYTES));
-    readSync(fd, magic, 0, 2, offset);
+    readSync(fd, magic, 0, 2, Number(lsn % BigInt(WAL_SEGMENT_BYTES)));
     closeSync(fd);
-    if (magic.readUInt16LE() !== 0xd118 || dirtyLsn >= writtenLsn) throw new Error(`flush [${dirtyLsn}, ${writtenLsn}) names no WAL page`);
+    return magic.readUInt16LE() === 0xd118;
   }
 
   async #heldRead(request: ReadPagesRequest, signal: AbortSignal): Promise<Buffer> {

@@ -84,6 +84,44 @@ test('a commit waits for its flush, can be neither cancelled nor seen before it,
   await observer.end();
 }, 20_000);
 
+test('WAL that was written is told of before it is flushed, in steps, and never more than is in the files; a small commit tells nothing', async () => {
+  agent = await new FixtureAgent(volume).start({ shared_buffers: '8MB', wal_buffers: '128kB', wal_writer_delay: '10s', autovacuum: 'off' });
+  const client = await agent.connect();
+  await client.query('create table t (id int, filler text)');
+  for (let id = 0; id < 20; id++) await client.query('insert into t values ($1)', [id]);
+  expect(agent.notices).toEqual([]);
+
+  const flushesBefore = agent.flushes.length;
+  await client.query("insert into t select g, repeat('f', 1000) from generate_series(1, 5000) g");
+  const { notices } = agent;
+  expect(notices.length).toBeGreaterThan(3);
+  for (const [index, lsn] of notices.entries()) expect(lsn - (notices[index - 1] ?? 0n)).toBeGreaterThanOrEqual(256n * 1024n);
+  expect(agent.noticesAhead).toEqual([]);
+  // It wrote five megabytes, was asked for few flushes and told of most of it before.
+  expect(agent.flushes.length - flushesBefore).toBeLessThan(notices.length);
+  await client.end();
+}, 20_000);
+
+test('an agent that is away or busy holds up no write of WAL, only the flush', async () => {
+  agent = await new FixtureAgent(volume).start({ shared_buffers: '8MB', wal_buffers: '128kB', wal_writer_delay: '10s', autovacuum: 'off' });
+  const client = await agent.connect();
+  const observer = await agent.connect();
+  await client.query('create table t (id int, filler text)');
+  const { held, open } = gate();
+  agent.heldUntil = held;
+  const flushes = agent.flushes.length;
+  const load = client.query("insert into t select g, repeat('f', 1000) from generate_series(1, 2000) g");
+  await vi.waitFor(() => expect(agent?.notices.length).toBeGreaterThan(2), 10_000);
+  await vi.waitFor(() => expect(agent?.flushes.length).toBeGreaterThan(flushes), 10_000);
+  expect((await observer.query('select count(*)::int n from t')).rows).toEqual([{ n: 0 }]);
+  agent.heldUntil = undefined;
+  open();
+  await load;
+  expect((await observer.query('select count(*)::int n from t')).rows).toEqual([{ n: 2000 }]);
+  await observer.end();
+  await client.end();
+}, 30_000);
+
 test('fenced: the commit hears who has the volume, PostgreSQL panics, and every process of it ends', async () => {
   const { agent, client } = await start();
   agent.ending = 'fenced';
