@@ -227,7 +227,14 @@ export class Writing {
   }
 
   read(from: Parameters<SimulatedWal['read']>[0], to: bigint, bytesMax: number): Buffer {
-    const bytes = this.wal.read(from, to, bytesMax);
+    // As from a file: not a page at a time.
+    const pieces: Buffer[] = [];
+    for (let at = from; at < to && at - from < BigInt(bytesMax);) {
+      const piece = this.wal.read(at, to, bytesMax - Number(at - from));
+      pieces.push(piece);
+      at = (at + BigInt(piece.length)) as typeof at;
+    }
+    const bytes = Buffer.concat(pieces);
     if (this.hole !== undefined) {
       const start = Math.max(0, Number(this.hole.from - from));
       const end = Math.min(bytes.length, Number(this.hole.to - from));

@@ -47,6 +47,51 @@ describe('the write path', () => {
     await world.holds(() => ALL.every((index) => sclOf(index) === writer.wal.endLsn));
   });
 
+  it('sends what was written before anybody asks for a flush, which then has nothing to wait for', async () => {
+    for (let count = 0; count < 40; count++) writer.insert(4000);
+    writer.writePath.wrote(writer.wal.writtenLsn);
+    await world.holds(() => writer.writePath.vdl === writer.wal.endLsn);
+    const { ringBytes } = writer.writePath;
+    world.stop(...ALL);
+    expect(await writer.flush()).toEqual({ kind: 'durable', durableLsn: writer.wal.endLsn });
+    expect(writer.writePath.ringBytes).toBe(ringBytes);
+  });
+
+  it('has many batches on their way at once', async () => {
+    writer.insert();
+    await world.until(writer.flush());
+    world.hang(3000, ...ALL);
+    const { vdl } = writer.writePath;
+    for (let round = 0; round < 6; round++) {
+      for (let count = 0; count < 4; count++) writer.insert(4000);
+      writer.writePath.wrote(writer.wal.writtenLsn);
+    }
+    expect(writer.writePath.vdl).toBe(vdl);
+    expect(writer.writePath.sentLsn).toBe(writer.wal.endLsn);
+    await world.holds(() => writer.writePath.vdl === writer.wal.endLsn);
+  });
+
+  it('reads what a flush is for after the flush came, also amid a pass that has read the last page', async () => {
+    // A batch, and a few pages, the last of which was read with it.
+    for (let count = 0; count < 17; count++) writer.insert(4000);
+    const before = writer.insert();
+    writer.writePath.wrote(writer.wal.writtenLsn);
+    expect(writer.writePath.sentLsn).toBeLessThan(before.endLsn);
+    const late = writer.insert();
+    expect(late.lsn / 8192n).toBe((before.endLsn - 1n) / 8192n);
+    expect(await world.until(writer.flush())).toEqual({ kind: 'durable', durableLsn: late.endLsn });
+  });
+
+  it('takes a word that comes late, twice or not at all', async () => {
+    writer.insert();
+    const early = writer.wal.writtenLsn;
+    for (let count = 0; count < 3; count++) writer.insert(9000);
+    expect(await world.until(writer.flush())).toEqual({ kind: 'durable', durableLsn: writer.wal.endLsn });
+    for (const lsn of [early, writer.wal.writtenLsn, writer.wal.writtenLsn]) writer.writePath.wrote(lsn);
+    writer.insert();
+    expect(await world.until(writer.flush())).toEqual({ kind: 'durable', durableLsn: writer.wal.endLsn });
+  });
+
   it('leaves out a record that is still being copied into the last page', async () => {
     const whole = writer.insert();
     const torn = writer.insert(60);

@@ -139,7 +139,7 @@ export function encodeRequest(request: ShimRequest): Buffer {
   bytes.writeUInt8(OPERATION[request.operation], 4);
   bytes.writeBigUInt64LE(request.token, 8);
   bytes.writeUInt32LE(request.id, 16);
-  if (request.operation !== 'readPages') {
+  if (request.operation === 'flush' || request.operation === 'wrote') {
     bytes.writeBigUInt64LE(request.writtenLsn, 40);
     if (request.operation === 'flush') bytes.writeBigUInt64LE(request.dirtyLsn, 48);
     return bytes;

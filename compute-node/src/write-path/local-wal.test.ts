@@ -21,12 +21,11 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-it('gives what was asked for, up to the most that was wanted and to the end of the file, and keeps what it gave', () => {
-  const first = wal.read(lsn(START + 100n), START + 300n, 1000);
-  expect(first.equals(content.subarray(100, 300))).toBe(true);
-  for (let i = 0; i < 40; i++) wal.read(lsn(START + 8192n), START + 100_000n, 20_000);
-  expect(first.equals(content.subarray(100, 300))).toBe(true);
-  expect(wal.read(lsn(START + 4n), START + 1_000_000n, 200_000).equals(content.subarray(4, 200_004))).toBe(true);
+it('gives what was asked for, up to the most that was wanted, in whole pages, and to the end of the file', () => {
+  expect(wal.read(lsn(START + 104n), START + 304n, 1000).equals(content.subarray(104, 304))).toBe(true);
+  expect(wal.read(lsn(START + 8n), START + 1_000_000n, 200_000).equals(content.subarray(8, 24 * 8192))).toBe(true);
+  // Less than a page is wanted.
+  expect(wal.read(lsn(START + 8n), START + 1_000_000n, 200).equals(content.subarray(8, 208))).toBe(true);
   const last = BigInt(WAL_SEGMENT_BYTES - 64);
   expect(wal.read(lsn(START + last), START + last + 8192n, 8192)).toHaveLength(64);
 });
