@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { annulPoint, isBatchValid, type EpochRun, type EpochStart } from './epoch-history.ts';
-import { contradiction, EPOCH_MAX, EPOCH_STEP_MAX, HISTORY_MAX, refuseEpoch, refuseForm, refuseHistory } from './history-rules.ts';
+import {
+  contradiction,
+  EPOCH_MAX,
+  EPOCH_STEP_MAX,
+  HISTORY_MAX,
+  refuseEpoch,
+  refuseForm,
+  refuseHistory,
+  refuseSplitBatch,
+} from './history-rules.ts';
 
 const OWN = [
   { epoch: 1n, startLsn: 100n },
@@ -119,4 +128,14 @@ it('asks nothing of redo that is gone from the log', () => {
   const later = [entry(5n, 300n), entry(6n, 400n)];
   expect(contradiction(OWN, later, 100n, 400n)).toEqual({ epoch: 1n, limitLsn: 0n, durableLsn: 400n });
   expect(contradiction(OWN, later, 300n, 400n)).toBeUndefined();
+});
+
+it('a history ends a log where a batch ends, and nowhere else', () => {
+  const runs: EpochRun[] = [{ epoch: 5n, fromLsn: 300n, toLsn: 400n }];
+  const ends = new Set([300n, 350n, 400n]);
+  const refusal = (startLsn: bigint) => refuseSplitBatch([...OWN, entry(6n, startLsn)], runs, (lsn) => ends.has(lsn));
+  for (const end of ends) expect(refusal(end)).toBeUndefined();
+  // Past the log: nothing of it is annulled.
+  expect(refusal(500n)).toBeUndefined();
+  for (const inside of [301n, 349n, 351n, 399n]) expect(refusal(inside)?.reason).toBe('history-splits-a-batch');
 });

@@ -1,7 +1,7 @@
 import { systemClock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { addPeerService, AuroraRpcError, createServer, listen, PeerClient, type SegmentState } from '@kube-aurora/rpc';
+import { addPeerService, AuroraRpcError, createServer, listen, PeerClient, type PeerApi, type SegmentState } from '@kube-aurora/rpc';
 import { StoredValueError } from '../pages/stored-value.ts';
 import { imageRecord, syntheticRecord, type ChainEnd } from '../testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from '../testing/test-cluster.ts';
@@ -176,6 +176,35 @@ describe('peers', () => {
       client.close();
       source.close();
       relay.forceShutdown();
+      await other.stop();
+    }
+  });
+
+  it('a promise that was given while a copy came is kept', async () => {
+    await writer.append([imageRecord(REL, 1, 101)], ALL);
+    const source = new PeerClient(cluster.list[0]?.address ?? '');
+    const other = await TestCluster.start(1);
+    try {
+      const segment = await other.daemon(0).segment(VOLUME, 0);
+      const slow: PeerApi = {
+        gossip: (...call) => source.gossip(...call),
+        fetchRedo: (...call) => source.fetchRedo(...call),
+        getPeerPage: (...call) => source.getPeerPage(...call),
+        async *copySegment(...call) {
+          for await (const chunk of source.copySegment(...call)) {
+            yield chunk;
+            await segment.openEpoch(7n, 'w/7');
+          }
+        },
+        close: () => undefined,
+      };
+      await copyFromPeer(segment, { id: 'x', client: slow }, 0n, systemClock(), new AbortController().signal);
+      expect(segment.phase).toBe('READY');
+      expect(segment.control).toMatchObject({ epoch: 7n, writerId: 'w/7', history: writer.history });
+      await expect(segment.openEpoch(7n, 'w/8')).rejects.toMatchObject({ code: 'EPOCH_TAKEN' });
+      await expect(segment.openEpoch(6n, 'w/6')).rejects.toMatchObject({ code: 'FENCED' });
+    } finally {
+      source.close();
       await other.stop();
     }
   });
