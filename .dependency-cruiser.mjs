@@ -26,6 +26,13 @@ export default {
       },
     })),
     {
+      name: 'storage-knows-no-engine',
+      comment: 'Whose redo and pages they are, only main.ts says: the rest sees redo-engine’s interface. LSNs and CRCs are nobody’s own.',
+      severity: 'error',
+      from: { path: '^storage-daemon/src/', pathNot: '^storage-daemon/src/main\\.ts$' },
+      to: { path: '^packages/(redo|pg-format)/', pathNot: '^packages/pg-format/src/(lsn|crc32c)\\.ts$' },
+    },
+    {
       name: 'packages-know-no-program',
       severity: 'error',
       from: { path: '^packages/', pathNot: '^packages/quickstart/' },

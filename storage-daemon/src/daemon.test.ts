@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { decodeVolumeState } from '@kube-aurora/redo';
+import { decodeVolumeState, pageKeyOf } from '@kube-aurora/redo';
 import { pageStoreKey } from './pages/page-store.ts';
 import { damageStoredValue } from './testing/damage-stored-value.ts';
 import { copyDatabaseRecord, dropDatabaseRecord, imageRecord, syntheticRecord, truncateRecord } from './testing/synthetic-records.ts';
@@ -124,7 +124,7 @@ describe('six daemons', () => {
     const pages = join(cluster.dataOf(0), VOLUME, '0', 'pages-1');
     await cluster.stopDaemon(0);
     writer.drop(0);
-    for (const block of [3, 4]) await damageStoredValue(pages, pageStoreKey(page(block)));
+    for (const block of [3, 4]) await damageStoredValue(pages, pageStoreKey(pageKeyOf(page(block))));
     await cluster.startDaemon(0);
     await cluster.until(0, () => cluster.daemon(0).peers.gossip.fresh([...cluster.daemon(0).segments][0] as never).length === 5);
     const storage = await segmentOf(0);

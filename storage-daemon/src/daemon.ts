@@ -3,6 +3,7 @@ import { roomOf, type DiskRoom } from './disk/disk-room.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import type { Logger } from '@kube-aurora/process';
+import type { EngineRegistry } from '@kube-aurora/redo-engine';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 import { DaemonMetrics } from './metrics.ts';
 import { connectPeers } from './peers/peer-set.ts';
@@ -35,6 +36,8 @@ export interface DaemonOptions {
   readonly segmentsMax?: number;
   readonly logger: Logger;
   readonly disk: Disk;
+  /** Those whose volumes it can hold. */
+  readonly engines: EngineRegistry;
   readonly network: DaemonNetwork;
   readonly clock: Clock;
 }
@@ -142,12 +145,13 @@ export class Daemon {
   }
 
   #segmentParts(): SegmentParts {
-    const { dataDirectory, daemonId, zone, peers, logger, disk, clock } = this.#options;
+    const { dataDirectory, daemonId, zone, peers, logger, disk, engines, clock } = this.#options;
     const ids = peers.map((peer) => peer.id).toSorted();
     const limits = { ...this.#options.limits, checkpointStagger: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };
     return {
       directory: dataDirectory,
       disk,
+      engines,
       identity: { daemonId, zone },
       limits,
       logger: logger.child({ part: 'segment' }),

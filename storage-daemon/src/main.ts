@@ -9,6 +9,8 @@ import {
   serveStatus,
   Shutdown,
 } from '@kube-aurora/process';
+import { postgres18 } from '@kube-aurora/redo';
+import { EngineRegistry } from '@kube-aurora/redo-engine';
 import { DAEMON_CONFIG } from './config.ts';
 import { Daemon } from './daemon.ts';
 import { systemDisk } from './disk/system-disk.ts';
@@ -58,6 +60,7 @@ await runMain(logger, async () => {
     scrubBytesPerSecond: config.scrubBytesPerSecond,
     logger,
     disk: systemDisk(),
+    engines: new EngineRegistry([postgres18]),
     network: grpcNetwork(clock, PLAIN_TEXT),
     clock,
   });

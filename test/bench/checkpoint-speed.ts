@@ -13,7 +13,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { decodeRecord } from '@kube-aurora/pg-format';
-import { pageKeyText, SLRU_FORK, touchedPages, type PageId } from '@kube-aurora/redo';
+import { pageKeyOf, postgres18, SLRU_FORK, touchedPages, type TouchedPage } from '@kube-aurora/redo';
+import { keyText, type PageKey } from '@kube-aurora/redo-engine';
 import { decodeRedoBatchHeader, recordsOf } from '@kube-aurora/volume';
 import { systemDisk } from '../../storage-daemon/src/disk/system-disk.ts';
 import { PageStore } from '../../storage-daemon/src/pages/page-store.ts';
@@ -51,7 +52,7 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
   });
   const all = [...stream.pages.pages()];
   for (let at = 0; at < all.length; at += 256) {
-    await store.write(all.slice(at, at + 256).map(({ id, page }) => ({ page: id, version: { lsn: Number(baseLsn), page } })));
+    await store.write(all.slice(at, at + 256).map(({ id, page }) => ({ page: pageKeyOf(id), version: { lsn: Number(baseLsn), page } })));
   }
   await store.setCheckpoint({ lsn: baseLsn, epoch: 1n }, stream.state, undefined);
   await store.close();
@@ -65,12 +66,14 @@ async function openSegment(directory: string, stream: WalStream): Promise<Segmen
     baseEpoch: 1n,
     baseLsn,
     systemIdentifier: 7n,
+    engine: postgres18.id,
     pagesGeneration: 1,
     logGeneration: 1,
     recoverToLsn: 0n,
   };
   const limits = { ...DEFAULT_LIMITS, checkpointBytes: 4096 * MIB, checkpointRefs: 1e9, chainMax: 1e9 };
   const parts = {
+    engine: postgres18,
     disk: systemDisk(),
     directory,
     limits,
@@ -97,11 +100,11 @@ async function take(storage: SegmentStorage, stream: WalStream): Promise<void> {
 }
 
 /** The pages that the stream's redo changes. */
-function touchedIn(stream: WalStream): PageId[] {
-  const found = new Map<string, PageId>();
+function touchedIn(stream: WalStream): TouchedPage[] {
+  const found = new Map<string, TouchedPage>();
   for (const batch of stream.batches) {
     for (const { lsn, raw } of recordsOf(batch))
-      for (const page of touchedPages(decodeRecord(raw, lsn), true)) found.set(pageKeyText(page), page);
+      for (const page of touchedPages(decodeRecord(raw, lsn), true)) found.set(keyText(page), page);
   }
   return [...found.values()];
 }
@@ -124,12 +127,12 @@ async function measured(work: () => Promise<void>): Promise<{ cpu: number; main:
   return { cpu: (user + system) / 1000, main: (main.user + main.system) / 1000, longest };
 }
 
-async function readAll(storage: SegmentStorage, ids: readonly PageId[]): Promise<number> {
+async function readAll(storage: SegmentStorage, ids: readonly PageKey[]): Promise<number> {
   const { lsn } = storage.tail;
   let pages = 0;
   for (const id of ids) {
     if (id.block % PAGES_A_REQUEST !== 0) continue;
-    const run = Array.from({ length: PAGES_A_REQUEST }, (_, at) => ({ ...id, block: id.block + at }));
+    const run = Array.from({ length: PAGES_A_REQUEST }, (_, at) => ({ space: id.space, block: id.block + at }));
     const answer = await storage.readPages(run, lsn);
     for (const one of answer.present) pages += one;
   }

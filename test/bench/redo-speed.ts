@@ -13,8 +13,8 @@
  * Not included: the disk, gRPC and LevelDB; tinybench's own setup copies the pages before each pass, untimed.
  */
 import { parseArgs } from 'node:util';
-import { decodeRecord, recordCrcIsValid, type Lsn } from '@kube-aurora/pg-format';
-import { applyEffects, decodeVolumeState, redo, touchedPages } from '@kube-aurora/redo';
+import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
+import { applyEffects, decodeVolumeState, pageIdOf, postgres18, redo, touchedPages } from '@kube-aurora/redo';
 import { checkRedoBatch, recordsOf } from '@kube-aurora/volume';
 import { Bench } from 'tinybench';
 import { RedoIndex, refSeq } from '../../storage-daemon/src/pages/redo-index.ts';
@@ -48,29 +48,30 @@ class Pass {
   }
 
   apply(): void {
+    const state = postgres18.decodeState(this.#stream.state);
+    const ahead = state.touchedPages();
     for (const batch of this.#stream.batches) {
       checkRedoBatch(batch);
       for (const { lsn, raw } of recordsOf(batch)) {
-        const record = decodeRecord(raw, lsn);
+        const record = postgres18.decode(raw, lsn);
         const seq = this.raws.push({ lsn, raw }) - 1;
-        for (const touched of touchedPages(record, this.state.control.trackCommitTimestamp)) this.index.add(touched, seq);
+        for (const touched of ahead.of(record)) this.index.add(touched, seq);
         // Nothing in the streams is dropped and made anew, so what effects say about pages has no bearing here.
-        this.effects += applyEffects(this.state, record).length;
+        this.effects += state.apply(record).length;
       }
     }
   }
 
   buildPages(): void {
-    for (const id of this.index.pagesBelow(this.raws.length)) {
+    for (const key of this.index.pagesBelow(this.raws.length)) {
+      const id = pageIdOf(key) ?? missing();
       let page = this.pages.get(id);
-      for (const ref of this.index.refsOf(id) ?? []) {
+      for (const ref of this.index.refsOf(key) ?? []) {
         const { lsn, raw } = this.raws[refSeq(ref)] ?? missing();
-        if (!recordCrcIsValid(raw)) throw new Error('a record failed its CRC');
-        const record = decodeRecord(raw, lsn);
-        const touched = touchedPages(record, true).find(
-          (one) => one.block === id.block && one.relNumber === id.relNumber && one.fork === id.fork,
-        );
-        page = redo(page, record, touched ?? missing());
+        if (!postgres18.isRecordSound(raw)) throw new Error('a record failed its CRC');
+        const record = postgres18.decode(raw, lsn);
+        const touched = postgres18.touched(record).find((one) => one.block === key.block && one.space === key.space);
+        page = postgres18.redo(page, record, touched ?? missing());
       }
       if (page !== undefined) this.pages.put(id, page);
     }

@@ -1,3 +1,5 @@
+import { postgres18 } from '@kube-aurora/redo';
+import { EngineRegistry } from '@kube-aurora/redo-engine';
 import type { SegmentEndpoint } from '../../compute-node/src/segments.ts';
 import { Daemon } from '../../storage-daemon/src/daemon.ts';
 import { ControlFileError } from '../../storage-daemon/src/segment/control-file.ts';
@@ -71,6 +73,7 @@ export class StorageMachine extends Machine {
       scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
       logger: this.logger,
       disk: this.disk,
+      engines: new EngineRegistry([postgres18]),
       network: this.#network(),
       clock: this.clock,
     }).then(

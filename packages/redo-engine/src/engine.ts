@@ -20,7 +20,7 @@ export function formatEngine({ engine, major }: EngineId): string {
 export interface RedoRecord {
   readonly lsn: bigint;
   readonly endLsn: bigint;
-  /** As it stands in the log. */
+  /** As it stands in the log. Its first four bytes are its length (u32, little-endian), whatever the engine. */
   readonly raw: Buffer;
 }
 
@@ -101,6 +101,8 @@ export interface RedoEngine {
   decodeState(bytes: Buffer): EngineState;
   /** What is wrong with a key that somebody sent; undefined when it can name a page. */
   keyProblem(page: PageKey): string | undefined;
+  /** What kind of record it is, for people. */
+  describeRecord(record: RedoRecord): string;
   /** A page's name, for people. */
   describePage(page: PageKey): string;
 }

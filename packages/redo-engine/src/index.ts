@@ -15,6 +15,7 @@ export { EngineRegistry, EngineUnknownError } from './engine-registry.ts';
 export {
   decodeKey,
   encodeKey,
+  keyText,
   PAGE_KEY_BYTES_MAX,
   PAGE_KEY_BYTES_MIN,
   type PageKey,

@@ -43,6 +43,11 @@ export function decodeKey(key: Buffer): PageKey {
   return { space: key.toString('latin1', 0, end), block: key.readUInt32BE(end) };
 }
 
+/** One string for a page, as the key of a Map; it has no order. A block's digits end at the colon, so no two pages share one. */
+export function keyText({ space, block }: PageKey): string {
+  return `${block}:${space}`;
+}
+
 /** A space, or the beginning of one, as bytes. */
 export function spaceBytes(space: string): Buffer {
   return Buffer.from(space, 'latin1');

@@ -2,7 +2,7 @@
 export { EngineStateError as VolumeStateError, RedoError } from '@kube-aurora/redo-engine';
 export type { Redo, TouchedPage } from './contract.ts';
 export * from './page-key.ts';
-export { pageKeyOf } from './page-space.ts';
+export { pageIdOf, pageKeyOf } from './page-space.ts';
 export { postgres18 } from './postgres18.ts';
 export { NATIVE_RMGRS, redo, resourceManager, RMGRS_NEEDING_IMAGES } from './redo.ts';
 export type { PageMask, PageRedo, ResourceManager } from './rmgr/resource-manager.ts';

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
-import { decodeRecord, formatLsn, RMGR, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
-import { applyEffects, touchedPages, type VolumeState } from '@kube-aurora/redo';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
+import type { EngineState, PageKey, RedoEngine, RedoRecord, TouchedPages } from '@kube-aurora/redo-engine';
 import { REDO_BATCH_HEADER_BYTES, recordsOf, type RedoBatchHeader } from '@kube-aurora/volume';
 import type { RedoLog } from '../redo-log/redo-log.ts';
 import type { Tombstones } from '../pages/tombstones.ts';
@@ -9,7 +9,7 @@ import type { RedoIndex } from '../pages/redo-index.ts';
 
 /**
  * From the log into memory: durable batches are indexed (which record changes which page), and what is at or below VDL
- * is applied to the VolumeState, in LSN order. Both run in slices, so that appends and their acknowledgements go first, and
+ * is applied to the engine's state, in LSN order. Both run in slices, so that appends and their acknowledgements go first, and
  * neither runs for every batch: redo gathers for a moment, unless a read waits for it.
  *
  * Invariant: nothing past VDL reaches the state or a stored page; what is past it may still be annulled.
@@ -24,7 +24,6 @@ const CLOCK_STRIDE = 64;
 /** Decoded records that wait for VDL, and their bytes, at most; the rest is read and decoded again. */
 const DECODED_MAX = 8192;
 const DECODED_BYTES_MAX = 4 * 1024 * 1024;
-const PARAMETER_CHANGE = 0x60;
 
 interface WaitingBatch {
   readonly header: RedoBatchHeader;
@@ -50,57 +49,60 @@ export class AnnulledAppliedError extends Error {
 }
 
 export interface ApplierParts {
+  readonly engine: RedoEngine;
   readonly log: RedoLog;
   readonly table: RecordTable;
   readonly index: RedoIndex;
   readonly tombstones: Tombstones;
   readonly clock: Clock;
+  /** A page that has a multiple of so many references has a long chain. */
+  readonly chainMax: number;
+  /** Indexed or applied moved. */
+  readonly onProgress: () => void;
+  readonly onLongChain: (page: PageKey) => void;
+  /** Redo cannot be read or applied: the applier has stopped. */
+  readonly onFailure: (error: Error) => void;
 }
+
+/** Is given the state as of an LSN at which a batch ends. */
+export type TakeSnapshot = (state: EngineState, lsn: number) => void;
 
 export class Applier {
   readonly #parts: ApplierParts;
-  #state: VolumeState;
+  #state: EngineState;
   #waiting: WaitingBatch[] = [];
   #waitingBytes = 0;
-  #records: Generator<{ lsn: Lsn; raw: Buffer }> | undefined;
+  #records: Generator<{ lsn: bigint; raw: Buffer }> | undefined;
   #recordsLeft = 0;
   #recordPosition = 0;
-  #decoded: WalRecord[] = [];
+  #decoded: RedoRecord[] = [];
   #decodedFirst = 0;
   #decodedBytes = 0;
   #applySeq: number;
   #indexedLsn: number;
   #appliedLsn: number;
   #vdl: number;
-  #commitTimestamps: boolean;
+  #touched: TouchedPages;
+  #takeSnapshot: TakeSnapshot | undefined;
   #gathering: Timer | undefined;
   #scheduled = false;
   /** Somebody waits until all below is applied. */
   #wantedLsn = 0;
   #stopped = false;
   recordsIndexed = 0;
-  /** Called when indexed or applied moved. */
-  onProgress: () => void = () => {};
-  /** Called with the state after a record that ends a batch, while a snapshot is wanted. */
-  onSnapshot: ((state: VolumeState, lsn: number) => void) | undefined;
-  /** A page got this many references. */
-  onLongChain: (page: Parameters<RedoIndex['add']>[0]) => void = () => {};
-  readonly chainMax: number;
-  onFailure: (error: Error) => void = () => {};
 
   /** `state` is the one at `lsn`. */
-  constructor(parts: ApplierParts, state: VolumeState, lsn: number, chainMax: number) {
+  constructor(parts: ApplierParts, state: EngineState, lsn: number) {
     this.#parts = parts;
     this.#state = state;
+    this.#touched = state.touchedPages();
     this.#applySeq = parts.table.next;
     this.#indexedLsn = lsn;
     this.#appliedLsn = lsn;
     this.#vdl = lsn;
-    this.chainMax = chainMax;
-    this.#commitTimestamps = state.control.trackCommitTimestamp;
   }
 
-  get state(): VolumeState {
+  get state(): EngineState {
     return this.#state;
   }
   get indexedLsn(): number {
@@ -108,6 +110,10 @@ export class Applier {
   }
   get appliedLsn(): number {
     return this.#appliedLsn;
+  }
+  /** References from which on a page's chain is long. */
+  get chainMax(): number {
+    return this.#parts.chainMax;
   }
   get vdl(): number {
     return this.#vdl;
@@ -124,6 +130,17 @@ export class Applier {
     const { table } = this.#parts;
     return this.#indexedLsn >= lsn && (this.#applySeq >= table.next || table.lsn(this.#applySeq) >= lsn);
   }
+
+  /** Has the state of the next batch's end its taker? */
+  get isSnapshotWanted(): boolean {
+    return this.#takeSnapshot !== undefined;
+  }
+
+  /** Gives `take` the state once, at the end of the next batch that is applied. */
+  wantSnapshot(take: TakeSnapshot): void {
+    this.#takeSnapshot = take;
+  }
+
   get waitingBytes(): number {
     return this.#waitingBytes;
   }
@@ -185,13 +202,13 @@ export class Applier {
       if (!this.#scheduled && (this.#waiting.length > 0 || this.#canApply())) this.#goOn();
     } catch (error) {
       this.#stopped = true;
-      this.onFailure(error instanceof Error ? error : new Error(String(error)));
+      this.#parts.onFailure(error instanceof Error ? error : new Error(String(error)));
     }
-    this.onProgress();
+    this.#parts.onProgress();
   }
 
   #indexSome(until: number): void {
-    const { table, index, clock } = this.#parts;
+    const { engine, table, index, clock, chainMax, onLongChain } = this.#parts;
     let count = 0;
     while (this.#waiting.length > 0) {
       const waiting = this.#waiting[0];
@@ -204,15 +221,12 @@ export class Applier {
       for (let next = this.#records.next(); next.done !== true; next = this.#records.next()) {
         const { lsn, raw } = next.value;
         this.#recordsLeft--;
-        const record = decodeRecord(raw, lsn);
-        if (record.rmid === RMGR.XLOG && (record.info & 0xf0) === PARAMETER_CHANGE && record.mainData.length > 25) {
-          this.#commitTimestamps = record.mainData[25] !== 0;
-        }
+        const record = engine.decode(raw, lsn);
         const seq = table.push(Number(lsn), this.#recordPosition, raw.length, this.#recordsLeft === 0);
         this.#recordPosition += (8 + raw.length + 7) & ~7;
-        for (const page of touchedPages(record, this.#commitTimestamps)) {
+        for (const page of this.#touched.of(record)) {
           const refs = index.add(page, seq);
-          if (refs >= this.chainMax && refs % this.chainMax === 0) this.onLongChain(page);
+          if (refs >= chainMax && refs % chainMax === 0) onLongChain(page);
         }
         if (this.#decoded.length === 0) this.#decodedFirst = seq;
         if (
@@ -253,10 +267,14 @@ export class Applier {
         taken++;
         this.#decodedBytes -= record.raw.length;
       }
-      for (const effect of applyEffects(this.#state, record)) tombstones.add(lsn, effect);
+      for (const effect of this.#state.apply(record)) tombstones.add(lsn, effect);
       this.#applySeq++;
       this.#appliedLsn = Number(record.endLsn);
-      if (this.onSnapshot !== undefined && table.isLastOfBatch(seq)) this.onSnapshot(this.#state, this.#appliedLsn);
+      if (this.#takeSnapshot !== undefined && table.isLastOfBatch(seq)) {
+        const take = this.#takeSnapshot;
+        this.#takeSnapshot = undefined;
+        take(this.#state, this.#appliedLsn);
+      }
       if (++count % CLOCK_STRIDE === 0 && clock.now() > until) break;
     }
     if (taken > 0) {
@@ -265,26 +283,32 @@ export class Applier {
     }
   }
 
-  #read(seq: number, lsn: number): WalRecord {
-    const { table, log } = this.#parts;
-    const at = BigInt(lsn) as Lsn;
-    return decodeRecord(log.reader.record(table.position(seq), table.recordBytes(seq), at), at);
+  #read(seq: number, lsn: number): RedoRecord {
+    const { engine, table, log } = this.#parts;
+    const at = BigInt(lsn);
+    return engine.decode(log.reader.record(table.position(seq), table.recordBytes(seq), at), at);
   }
 
   /** Forgets indexed records that start at or past `lsn`, which is not below what was applied: they were annulled. */
-  truncate(lsn: number): void {
+  annul(lsn: number): void {
     const { table, index } = this.#parts;
     this.#waiting = this.#waiting.filter((waiting) => Number(waiting.header.endLsn) <= lsn);
     this.#waitingBytes = this.#waiting.reduce((sum, waiting) => sum + waiting.batch.length, 0);
     // A batch that was half indexed either stays whole or goes whole.
     if (this.#waiting.length === 0) this.#records = undefined;
     const seq = table.lowerBound(lsn);
-    index.truncateFrom(seq);
-    table.truncateFrom(seq);
+    index.annulFrom(seq);
+    table.annulFrom(seq);
     if (this.#decodedFirst + this.#decoded.length > seq) this.#decoded.length = Math.max(0, seq - this.#decodedFirst);
     this.#decodedBytes = this.#decoded.reduce((sum, record) => sum + record.raw.length, 0);
     this.#indexedLsn = Math.min(this.#indexedLsn, lsn);
     this.#vdl = Math.min(this.#vdl, lsn);
-    this.#commitTimestamps = this.#state.control.trackCommitTimestamp;
+    this.#followAnew();
+  }
+  /** What records after the state have set is what counts for those to come; what the annulled ones had set does not. */
+  #followAnew(): void {
+    const { table } = this.#parts;
+    this.#touched = this.#state.touchedPages();
+    for (let seq = this.#applySeq; seq < table.next; seq++) this.#touched.of(this.#read(seq, table.lsn(seq)));
   }
 }

@@ -6,6 +6,7 @@ import { PageStore } from '../pages/page-store.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { storedValue, storedVersion } from '../testing/stored-version.ts';
 import { deltaRecord, imageRecord, truncateRecord } from '../testing/synthetic-records.ts';
+import { readPage } from '../testing/postgres-pages.ts';
 import { SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from '../testing/test-cluster.ts';
 
 /** Checkpoints of a real segment: what happens beside one that is slow, and after one that did not come to its end. */
@@ -228,10 +229,10 @@ describe('a checkpoint that is slow', () => {
     writer = await running.open(epoch + 1n, 'w/2', end, history, [0]);
     storage.noteVdl(changed);
     await until(() => storage.appliedLsn >= changed);
-    expect((await storage.readPage(page, changed))?.[105]).toBe(9);
+    expect((await readPage(storage, page, changed))?.[105]).toBe(9);
     writer.points([0]);
     await until(() => storage.appliedLsn >= end.lsn);
-    expect(await storage.readPage(page, end.lsn)).toBeUndefined();
+    expect(await readPage(storage, page, end.lsn)).toBeUndefined();
     storage.requestCheckpoint();
     await until(() => storage.stats().checkpoints === 1 && !storage.stats().isCheckpointing);
     expect(await storedLsn()).toBeUndefined();
@@ -256,14 +257,14 @@ describe('a checkpoint that is slow', () => {
     });
     storage.requestCheckpoint();
     await removing.promise;
-    expect(await storage.readPage(page, writer.end.lsn)).toBeUndefined();
+    expect(await readPage(storage, page, writer.end.lsn)).toBeUndefined();
     writer.close();
     await running.stopDaemon(0);
     vi.restoreAllMocks();
     await running.startDaemon(0);
     storage = contentOf(running);
     expect(storage.checkpointLsn).toBe(writer.end.lsn);
-    expect(await storage.readPage(page, writer.end.lsn)).toBeUndefined();
+    expect(await readPage(storage, page, writer.end.lsn)).toBeUndefined();
     await until(() => !storage.stats().isCheckpointing);
     expect(await storedVersion(storage, page)).toBeUndefined();
     expect(await storedValue(storage, Buffer.from('r'))).toBeUndefined();

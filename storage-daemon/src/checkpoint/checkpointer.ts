@@ -1,12 +1,10 @@
-import { encodeVolumeState, pageKeyText, type PageId, SLRU_FORK, SLRU_KINDS, SLRU_MAX_PAGE } from '@kube-aurora/redo';
+import { keyText, type EngineState, type PageKey } from '@kube-aurora/redo-engine';
 import type { Checkpoint, PageVersion } from '../pages/page-store.ts';
-import { NoSoundCopyError, StoredValueError } from '../pages/stored-value.ts';
-import { TooOldError } from '../pages/page-plan.ts';
-import { LogReadError } from '../redo-log/log-errors.ts';
+import { NoSoundCopyError } from '../pages/stored-value.ts';
 import type { Applier } from './applier.ts';
 import { LongChains } from './long-chains.ts';
 import { isCheckpointDue, type CheckpointLimits } from './checkpoint-schedule.ts';
-import { covers, encodeTombstones, type Tombstone, type DatabaseCopy } from '../pages/tombstones.ts';
+import { encodeTombstones, type SpaceCopy, type Tombstone } from '../pages/tombstones.ts';
 import { PageWriter, type PageWriterParts } from './page-writer.ts';
 
 /**
@@ -14,7 +12,7 @@ import { PageWriter, type PageWriterParts } from './page-writer.ts';
  * batch end L; once PGMRPL has reached L every page with redo below it is written as of L, then state and checkpoint, and the
  * redo up to L is no longer needed here.
  *
- * Order that makes a crash at any point harmless: copied databases first (they need their source's pages as of the
+ * Order that makes a crash at any point harmless: copied spaces first (they need their source's pages as of the
  * copy), then pages (each version carries its LSN, so redo is never applied twice), then the checkpoint, and with it in one batch what is
  * due: the removal of what was dropped below it. Only then may anything be removed: until the checkpoint stands, redo is read again
  * from the last one after a crash, and a dropped page's redo needs what was stored of it. Until everything is removed its tombstones stay
@@ -81,7 +79,7 @@ export class Checkpointer {
   }
 
   /** A page's chain grew long: it is written in the background. */
-  addLongChain(page: PageId): void {
+  addLongChain(page: PageKey): void {
     this.#chains.add(page);
   }
 
@@ -96,9 +94,9 @@ export class Checkpointer {
     this.#chains.maybeStart();
     if (this.#writer.stopped || this.#running !== undefined || this.#parts.turns.clock.now() < this.#restUntil) return;
     const { applier, table, readFloor } = this.#parts;
-    if (this.#target === undefined && applier.onSnapshot === undefined && (this.#asked || this.#isDue())) {
+    if (this.#target === undefined && !applier.isSnapshotWanted && (this.#asked || this.#isDue())) {
       if (applier.isAtBatchEnd) this.#snapshot(applier.state, applier.appliedLsn);
-      else if (table.size > 0) applier.onSnapshot = (state, lsn) => this.#snapshot(state, lsn);
+      else if (table.size > 0) applier.wantSnapshot((state, lsn) => this.#snapshot(state, lsn));
       this.#asked = false;
     }
     const target = this.#target;
@@ -130,10 +128,9 @@ export class Checkpointer {
     clock.after(REST_MS, () => this.maybeStart());
   }
 
-  #snapshot(state: Applier['state'], lsn: number): void {
-    this.#parts.applier.onSnapshot = undefined;
+  #snapshot(state: EngineState, lsn: number): void {
     const epoch = this.#parts.log.epochAt(BigInt(lsn));
-    if (epoch !== undefined) this.#target = { lsn, epoch, state: encodeVolumeState(state) };
+    if (epoch !== undefined) this.#target = { lsn, epoch, state: state.encode() };
   }
 
   #isDue(): boolean {
@@ -157,8 +154,8 @@ export class Checkpointer {
   async #make(target: Target): Promise<void> {
     const { tombstones, index, table, store, log, cache } = this.#parts;
     const limit = table.lowerBound(target.lsn);
-    for (const copy of tombstones.copies.filter((one) => one.lsn < target.lsn)) await this.#copyDatabase(copy);
-    await this.#writer.write(inKeyOrder(index.pagesBelow(limit)), () => ({ lsn: target.lsn, limit }));
+    for (const copy of tombstones.copies.filter((one) => one.lsn < target.lsn)) await this.#copySpaces(copy);
+    await this.#writer.write(index.pagesBelow(limit), () => ({ lsn: target.lsn, limit }));
     if (this.#writer.stopped) return;
     const checkpoint = { lsn: BigInt(target.lsn), epoch: target.epoch };
     const due = tombstones.below(target.lsn);
@@ -189,13 +186,11 @@ export class Checkpointer {
     tombstones.dropTombstonesBelow(checkpointLsn);
   }
 
-  async #copyDatabase(copy: DatabaseCopy): Promise<void> {
+  async #copySpaces(copy: SpaceCopy): Promise<void> {
     const { store, index, table, turn, reader } = this.#parts;
-    const { spcOid, dbOid } = copy.from;
-    const sources = new Map<string, PageId>();
-    const first: PageId = { spcOid, dbOid, relNumber: 0, fork: 0, block: 0 };
-    for await (const page of store.pagesBetween(first, { ...first, dbOid: dbOid + 1 })) sources.set(pageKeyText(page), page);
-    for (const page of index.pagesOfDatabase(spcOid, dbOid, table.lowerBound(copy.lsn))) sources.set(pageKeyText(page), page);
+    const sources = new Map<string, PageKey>();
+    for await (const page of store.pagesOfSpaces(copy.from)) sources.set(keyText(page), page);
+    for (const page of index.pagesBelow(table.lowerBound(copy.lsn), copy.from)) sources.set(keyText(page), page);
     const pages = [...sources.values()];
     for (let at = 0; at < pages.length && !this.#writer.stopped; at += SLICE_PAGES) {
       const damaged = await turn.exclusive(() => this.#copyPages(copy, pages.slice(at, at + SLICE_PAGES)));
@@ -205,24 +200,21 @@ export class Checkpointer {
   }
 
   /** Copies pages that are not there yet. Gives copies whose source cannot be read. */
-  async #copyPages(copy: DatabaseCopy, sources: readonly PageId[]): Promise<PageId[]> {
+  async #copyPages(copy: SpaceCopy, sources: readonly PageKey[]): Promise<PageKey[]> {
     const { store, builder } = this.#parts;
-    const puts: { page: PageId; version: PageVersion }[] = [];
-    const damaged: PageId[] = [];
-    const copies = sources.map((source) => ({ ...source, spcOid: copy.to.spcOid, dbOid: copy.to.dbOid }));
-    const existing = await store.getMany(copies);
-    for (const [at, source] of sources.entries()) {
-      const page = copies[at];
+    const copyOf = ({ space, block }: PageKey): PageKey => ({ space: copy.to + space.slice(copy.from.length), block });
+    const existing = await store.getMany(sources.map(copyOf));
+    const wanting = sources.filter((_source, at) => {
       const version = existing[at];
-      if (page === undefined || (version !== undefined && !(version instanceof Error) && version.lsn > copy.lsn)) continue;
-      try {
-        const { page: bytes } = await builder.pageAt(source, copy.lsn);
-        if (bytes !== undefined) puts.push({ page, version: { lsn: copy.lsn + 1, page: bytes } });
-      } catch (error) {
-        if (error instanceof StoredValueError || error instanceof LogReadError) damaged.push(page);
-        // The source went on only after this copy was complete, before a crash.
-        else if (!(error instanceof TooOldError)) throw error;
-      }
+      return version === undefined || version instanceof Error || version.lsn <= copy.lsn;
+    });
+    const puts: { page: PageKey; version: PageVersion }[] = [];
+    const damaged: PageKey[] = [];
+    for (const built of await builder.build(wanting, copy.lsn, 'store')) {
+      const page = copyOf(built.page);
+      if (built.kind === 'page') puts.push({ page, version: { lsn: copy.lsn + 1, page: built.bytes } });
+      else if (built.kind === 'damaged') damaged.push(page);
+      // A newer source went on only after this copy was complete, before a crash.
     }
     await store.write(puts);
     return damaged;
@@ -231,7 +223,7 @@ export class Checkpointer {
   /** Removes stored pages that a tombstone covers and that nothing wrote since. */
   async #removeCovered(tombstone: Tombstone): Promise<void> {
     const { store, turn } = this.#parts;
-    const remove = (pages: readonly PageId[]): Promise<void> =>
+    const remove = (pages: readonly PageKey[]): Promise<void> =>
       turn.exclusive(async () => {
         const versions = await store.getMany(pages);
         // A damaged one may be newer: it stays, to be found and repaired when it is read.
@@ -242,54 +234,17 @@ export class Checkpointer {
           pages.filter((_page, index) => isOld(versions[index])),
         );
       });
-    for (const [from, to] of rangesOf(tombstone)) {
-      let pages: PageId[] = [];
-      for await (const page of store.pagesBetween(from, to)) {
-        if (this.#writer.stopped) return;
-        if (!covers(tombstone, page)) continue;
-        pages.push(page);
-        if (pages.length >= SLICE_PAGES) {
-          await remove(pages);
-          pages = [];
-        }
-      }
+    const { effect } = tombstone;
+    const covered =
+      effect.kind === 'drop-spaces' ? store.pagesOfSpaces(effect.spaces) : store.pagesOfBlocks(effect.space, effect.from, effect.before);
+    let pages: PageKey[] = [];
+    for await (const page of covered) {
+      if (this.#writer.stopped) return;
+      pages.push(page);
+      if (pages.length < SLICE_PAGES) continue;
       await remove(pages);
+      pages = [];
     }
-  }
-}
-
-/** Neighbours together: they tend to share records, and tables of the store. */
-function inKeyOrder(pages: PageId[]): PageId[] {
-  return pages.sort(
-    (a, b) => a.relNumber - b.relNumber || a.fork - b.fork || a.block - b.block || a.dbOid - b.dbOid || a.spcOid - b.spcOid,
-  );
-}
-
-function rangesOf({ effect }: Tombstone): [PageId, PageId][] {
-  switch (effect.kind) {
-    case 'drop': {
-      const { spcOid, dbOid, relNumber } = effect.relation;
-      const from = { spcOid, dbOid, relNumber, fork: 0, block: 0 };
-      return [[from, { ...from, relNumber: relNumber + 1 }]];
-    }
-    case 'drop-database': {
-      const from = { spcOid: effect.spcOid, dbOid: effect.dbOid, relNumber: 0, fork: 0, block: 0 };
-      return [[from, { ...from, dbOid: effect.dbOid + 1 }]];
-    }
-    case 'truncate': {
-      const { spcOid, dbOid, relNumber, fork } = effect.fork;
-      const from = { spcOid, dbOid, relNumber, fork, block: effect.blocks };
-      return [[from, { ...from, fork: fork + 1, block: 0 }]];
-    }
-    case 'slru-truncate': {
-      const page = (block: number): PageId => ({ spcOid: 0, dbOid: SLRU_KINDS[effect.slru], relNumber: 0, fork: SLRU_FORK, block });
-      const end = SLRU_MAX_PAGE[effect.slru] + 1;
-      const from = Math.max(0, effect.fromPage);
-      if (from <= effect.beforePage) return [[page(from), page(effect.beforePage)]];
-      return [
-        [page(from), page(end)],
-        [page(0), page(effect.beforePage)],
-      ];
-    }
+    await remove(pages);
   }
 }

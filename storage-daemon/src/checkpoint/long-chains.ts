@@ -1,5 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
-import { pageKeyText, type PageId } from '@kube-aurora/redo';
+import { keyText, type PageKey } from '@kube-aurora/redo-engine';
 import type { PageWriter, WriteTo } from './page-writer.ts';
 import { NoSoundCopyError } from '../pages/stored-value.ts';
 import type { Tombstones } from '../pages/tombstones.ts';
@@ -31,7 +31,7 @@ export interface LongChainParts {
 
 export class LongChains {
   readonly #parts: LongChainParts;
-  readonly #pages = new Map<string, PageId>();
+  readonly #pages = new Map<string, PageKey>();
   #running: Promise<void> | undefined;
 
   constructor(parts: LongChainParts) {
@@ -39,9 +39,9 @@ export class LongChains {
     for (const page of parts.index.pagesWith(parts.applier.chainMax)) this.add(page);
   }
 
-  add({ spcOid, dbOid, relNumber, fork, block }: PageId): void {
-    const page = { spcOid, dbOid, relNumber, fork, block };
-    this.#pages.set(pageKeyText(page), page);
+  add({ space, block }: PageKey): void {
+    const page = { space, block };
+    this.#pages.set(keyText(page), page);
   }
 
   /** Looks whether some can be written; called as applier and PGMRPL move. */
@@ -60,7 +60,7 @@ export class LongChains {
       );
   }
 
-  #done(due: readonly PageId[], restMs: number): void {
+  #done(due: readonly PageKey[], restMs: number): void {
     const { clock } = this.#parts;
     // Little could go, or much came meanwhile, or a peer's help is needed: they are still long.
     for (const page of due) if (this.#isLong(page)) this.add(page);
@@ -83,13 +83,13 @@ export class LongChains {
     return { lsn, limit: this.#parts.table.lowerBound(lsn) };
   }
 
-  #isLong(page: PageId): boolean {
+  #isLong(page: PageKey): boolean {
     return (this.#parts.index.refsOf(page)?.length ?? 0) >= this.#parts.applier.chainMax;
   }
 
-  #takeDue(limit: number): PageId[] {
+  #takeDue(limit: number): PageKey[] {
     const { index, applier, tombstones } = this.#parts;
-    const due: PageId[] = [];
+    const due: PageKey[] = [];
     for (const [key, page] of this.#pages) {
       // Such a page must stay as it was when the copy was made; the checkpoint takes care of both.
       if (tombstones.isCopySource(page)) continue;

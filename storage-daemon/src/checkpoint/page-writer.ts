@@ -1,7 +1,7 @@
-import { pageKeyText, type PageId } from '@kube-aurora/redo';
+import type { PageKey } from '@kube-aurora/redo-engine';
 import type { PageVersion } from '../pages/page-store.ts';
 import { BUILD_PAGES_MAX, type Built, type PageBuilder } from '../pages/page-builder.ts';
-import { TooOldError, type PageSources } from '../pages/page-plan.ts';
+import type { PageSources } from '../pages/page-plan.ts';
 import type { PageTurn } from '../pages/page-turn.ts';
 import type { Turns } from '../pages/redo-run.ts';
 import type { RepairingReader } from '../pages/repairing-reader.ts';
@@ -33,6 +33,8 @@ export interface WriteTo {
   readonly limit: number;
 }
 
+type Damaged = Extract<Built, { kind: 'damaged' }>;
+
 export class PageWriter {
   readonly #parts: PageWriterParts;
   stopped = false;
@@ -45,18 +47,19 @@ export class PageWriter {
   }
 
   /** Writes pages as of an LSN and drops their references to records before it. `to` is asked when a slice begins. */
-  async write(pages: readonly PageId[], to: () => WriteTo): Promise<void> {
+  async write(pages: readonly PageKey[], to: () => WriteTo): Promise<void> {
+    const { turn, turns } = this.#parts;
     for (let at = 0; at < pages.length && !this.stopped;) {
       const end = this.#sliceEnd(pages, at);
       const slice = pages.slice(at, end);
       at = end;
-      const apart = await this.#parts.turn.exclusive(() => this.#writeSlice(slice, to()));
-      for (const page of apart) if (!this.stopped) await this.#writeApart(page, to());
-      await this.#parts.turns.clock.turn();
+      const damaged = await turn.exclusive(() => this.#writeSlice(slice, to()));
+      for (const one of damaged) if (!this.stopped) await this.#repairThenWrite(one, to());
+      await turns.clock.turn();
     }
   }
 
-  #sliceEnd(pages: readonly PageId[], from: number): number {
+  #sliceEnd(pages: readonly PageKey[], from: number): number {
     let refs = 0;
     let end = from;
     while (end < pages.length && end - from < SLICE_PAGES && refs < SLICE_REFS) {
@@ -66,58 +69,40 @@ export class PageWriter {
     return end;
   }
 
-  /** Gives the pages that have to be read apart. */
-  async #writeSlice(slice: readonly PageId[], to: WriteTo): Promise<PageId[]> {
-    const { store, index, builder, turns } = this.#parts;
-    const { lsn, limit } = to;
+  /** Gives the pages that could not be made because what they need is damaged. */
+  async #writeSlice(slice: readonly PageKey[], { lsn, limit }: WriteTo): Promise<Damaged[]> {
+    const { store, index, builder } = this.#parts;
     this.writtenTo = Math.max(this.writtenTo, lsn);
     const due = slice.filter((page) => {
       const first = index.refsOf(page)?.[0];
       return first !== undefined && refSeq(first) < limit;
     });
-    const built = await builder.build(due, lsn, turns);
-    const apart: PageId[] = [];
-    const puts: { page: PageId; version: PageVersion }[] = [];
+    const built = await builder.build(due, lsn, 'store');
+    const damaged: Damaged[] = [];
+    const puts: { page: PageKey; version: PageVersion }[] = [];
     for (const one of built) {
       if (one.kind === 'page') puts.push({ page: one.page, version: { lsn, page: one.bytes } });
-      else if (one.kind === 'apart') apart.push(one.page);
+      else if (one.kind === 'damaged') damaged.push(one);
     }
     await store.write(puts);
     this.pagesWritten += puts.length;
-    this.#forget(built, lsn, limit);
-    return apart;
+    builder.invalidate();
+    // A newer version has this redo already.
+    for (const { kind, page } of built) if (kind !== 'damaged') this.#trim(page, lsn, limit);
+    return damaged;
   }
 
-  #forget(part: readonly Built[], lsn: number, limit: number): void {
-    this.#parts.builder.invalidate();
-    for (const { kind, page } of part) if (kind !== 'apart') this.#trim(page, lsn, limit);
-  }
-
-  #trim(page: PageId, lsn: number, limit: number): void {
+  #trim(page: PageKey, lsn: number, limit: number): void {
     const { cache, index } = this.#parts;
-    const key = pageKeyText(page);
-    const cached = cache.peek(key);
-    if (cached !== undefined && cached.lsn < lsn) cache.delete(key);
+    const cached = cache.peek(page);
+    if (cached !== undefined && cached.lsn < lsn) cache.delete(page);
     index.trimPage(page, limit);
   }
 
-  async #writeApart(page: PageId, { lsn, limit }: WriteTo): Promise<void> {
-    const { turn, store, index, builder, reader } = this.#parts;
-    await reader.repairIfDamaged(page, lsn);
-    await turn.exclusive(async () => {
-      if (refSeq(index.refsOf(page)?.[0] ?? Infinity) >= limit) return;
-      try {
-        const { page: bytes } = await builder.pageAt(page, lsn);
-        if (bytes !== undefined) {
-          await store.write([{ page, version: { lsn, page: bytes } }]);
-          this.pagesWritten++;
-        }
-      } catch (error) {
-        // A newer version has this redo already.
-        if (!(error instanceof TooOldError)) throw error;
-      }
-      builder.invalidate();
-      this.#trim(page, lsn, limit);
-    });
+  async #repairThenWrite(one: Damaged, to: WriteTo): Promise<void> {
+    const { turn, reader } = this.#parts;
+    await reader.repair(one, to.lsn);
+    const [still] = await turn.exclusive(() => this.#writeSlice([one.page], to));
+    if (still !== undefined) throw still.error;
   }
 }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { PageId } from '@kube-aurora/redo';
+import type { PageKey } from '@kube-aurora/redo-engine';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemDisk } from './system-disk.ts';
 import { liveTables } from './live-tables.ts';
@@ -16,7 +16,7 @@ beforeEach(() => {
 afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
 
 const OPTIONS = { cacheBytes: 1024 * 1024, writeBufferBytes: 256 * 1024 };
-const page = (block: number): PageId => ({ spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0, block });
+const page = (block: number): PageKey => ({ space: 'a space', block });
 
 /** Several rounds over the same pages, so that tables come and go. */
 async function filled(): Promise<void> {

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { crc32c } from '@kube-aurora/pg-format';
+import { crc32c } from '@kube-aurora/pg-format/crc32c';
 import { ByteCursor, TableDamageError, unmaskedCrc } from './table-check.ts';
 
 /**

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { crc32c } from '@kube-aurora/pg-format';
+import { crc32c } from '@kube-aurora/pg-format/crc32c';
 
 /**
  * LevelDB keeps a CRC for every block of its table files, but checks it only when told to, which its binding for Node cannot.

@@ -1,5 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
-import { RedoError } from '@kube-aurora/redo';
+import { RedoError } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type CallContext } from '@kube-aurora/rpc';
 import { TooOldError } from '../pages/page-plan.ts';
 import { NoSoundCopyError, StoredValueError } from '../pages/stored-value.ts';

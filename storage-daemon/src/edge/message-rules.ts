@@ -1,4 +1,4 @@
-import { decodePageKey, PAGE_KEY_BYTES, SLRU_FORK } from '@kube-aurora/redo';
+import { PAGE_KEY_BYTES_MAX, PAGE_KEY_BYTES_MIN } from '@kube-aurora/redo-engine';
 import {
   AuroraRpcError,
   type AppendHello,
@@ -32,7 +32,8 @@ type Table<T> = { readonly [K in keyof T]-?: Check<T[K]> };
 const LSN_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 const U64_MAX = 2n ** 64n - 1n;
 const PG_MAX = 65_535;
-const PAGE_BYTES = 8192;
+/** Of any engine. */
+const PAGE_BYTES_MAX = 64 * 1024;
 const PAGES_MAX = 256;
 /** Pages in one message of an import. */
 const IMPORT_PAGES_MAX = 4096;
@@ -43,7 +44,6 @@ const MESSAGE_MAX = 16 * 1024;
 export const VOLUME_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** No control characters: these end up in logs and status. */
 const PRINTABLE = /^[^\p{Cc}]*$/u;
-const FORK_MAX = 3;
 
 const fieldName = (key: string): string => key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
@@ -108,14 +108,13 @@ const lsnOrNone = wide(0n, LSN_MAX);
 const uuid: Check<string> = (value, path) =>
   VOLUME_ID.test(value) ? undefined : `${path}: '${value.slice(0, 64)}' is not a UUID in lower case`;
 const segment = fields<SegmentId>({ volumeId: uuid, pg: whole(0, PG_MAX) });
-const fork: Check<number> = (value, path) =>
-  value <= FORK_MAX || value === SLRU_FORK ? undefined : `${path}: ${value} is not a relation's fork (0 to ${FORK_MAX}) or ${SLRU_FORK}`;
-const pageKey: Check<Buffer> = (value, path) => {
-  if (value.length !== PAGE_KEY_BYTES) return `${path}: ${value.length} bytes, not ${PAGE_KEY_BYTES}`;
-  return fork(decodePageKey(value).fork, `${path}.fork`);
-};
-const page: Check<Buffer> = (value, path) =>
-  value.length === PAGE_BYTES ? undefined : `${path}: ${value.length} bytes, not ${PAGE_BYTES}`;
+const bytes =
+  (min: number, max: number): Check<Buffer> =>
+  ({ length }, path) =>
+    length >= min && length <= max ? undefined : `${path}: has ${length} bytes, not ${min} to ${max}`;
+/** What else they must be the volume's engine knows: page-keys.ts. */
+const pageKey = bytes(PAGE_KEY_BYTES_MIN, PAGE_KEY_BYTES_MAX);
+const page = bytes(1, PAGE_BYTES_MAX);
 
 /** Ascending order and the rest of a history's form are part of its own rules (history-rules.ts). */
 const history = list(HISTORY_MAX, fields<EpochStart>({ epoch, startLsn: lsnOrNone }));

@@ -1,43 +1,43 @@
-import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
-import { redo, touchedPages, type PageId } from '@kube-aurora/redo';
-import { baseOf, needsStored, planPage, TooOldError, touchedOf, type PagePlan, type PageSources } from './page-plan.ts';
+import type { PageKey } from '@kube-aurora/redo-engine';
+import type { LogReadError } from '../redo-log/log-errors.ts';
+import { baseOf, needsStored, planPage, TooOldError, type PageSources } from './page-plan.ts';
 import type { StoredPages } from './page-store.ts';
 import { PAGE_SLOTS, RedoRun, type PageDraft, type Turns } from './redo-run.ts';
-import { refSeq } from './redo-index.ts';
 import { StoredValueError } from './stored-value.ts';
 
 /**
- * Makes pages as of an LSN: one for a read, with what it made kept in memory; many for a checkpoint; neighbours that have no redo.
- * All by one plan (page-plan.ts). What is damaged is reported, never repaired here: two damaged copies must not ask each other in circles.
+ * Makes pages as of an LSN, by one plan (page-plan.ts): their bases are fetched together, and their redo is applied in one pass over the
+ * log. What is damaged is reported, never repaired here: two damaged copies must not ask each other in circles.
  */
 
-export interface PageAt {
-  /** Undefined: it does not exist at that LSN. The caller owns the buffer. */
-  readonly page: Buffer | undefined;
-  /** How many records were applied to get it. */
-  readonly applied: number;
-}
-
 export type Built =
-  | { readonly kind: 'page'; readonly page: PageId; readonly bytes: Buffer }
+  | { readonly kind: 'page'; readonly page: PageKey; /** The caller's own. */ readonly bytes: Buffer }
   /** It does not exist at that LSN; what may be stored of it is from before it was dropped. */
-  | { readonly kind: 'none'; readonly page: PageId }
-  /** The stored version is newer. */
-  | { readonly kind: 'newer'; readonly page: PageId }
-  /** To be asked for with `pageAt`: a page of a database that was copied, or one whose data is damaged. */
-  | { readonly kind: 'apart'; readonly page: PageId };
+  | { readonly kind: 'none'; readonly page: PageKey }
+  /** It can be told from `lsn` on alone. */
+  | { readonly kind: 'newer'; readonly page: PageKey; readonly lsn: number }
+  | { readonly kind: 'damaged'; readonly page: PageKey; readonly error: StoredValueError | LogReadError };
+
+/**
+ * What pages are made for.
+ *   read    somebody reads them: what is made is kept in memory, and never is a page told whose redo is not all here any more
+ *   store   they are stored, as of an LSN up to which the index has all the redo that matters for them
+ */
+export type Purpose = 'read' | 'store';
 
 /** At most so many pages at once. */
 export const BUILD_PAGES_MAX = PAGE_SLOTS;
 
 export class PageBuilder {
   readonly #from: PageSources;
-  /** Moves whenever references are dropped, so that a read that was waiting does not cache what it began with. */
+  readonly #turns: Turns;
+  /** Moves whenever references are dropped, so that a read that was waiting does not keep what it began with in memory. */
   #generation = 0;
   recordsApplied = 0;
 
-  constructor(sources: PageSources) {
+  constructor(sources: PageSources, turns: Turns) {
     this.#from = sources;
+    this.#turns = turns;
   }
 
   /** Must be told before references are dropped or annulled. */
@@ -45,56 +45,73 @@ export class PageBuilder {
     this.#generation++;
   }
 
-  /** One page. Throws TooOldError, StoredValueError, LogReadError, RedoError. */
-  async pageAt(page: PageId, lsn: number): Promise<PageAt> {
-    const { tombstones, store } = this.#from;
-    const generation = this.#generation;
-    const later = tombstones.lastTombstone(page, this.#from.writtenTo());
-    if (later >= lsn) throw new TooOldError(page, lsn, later);
-    const plan = planPage(this.#from, page, lsn, true);
-    if (plan.cached !== undefined) return this.#fromCache(plan, plan.cached);
-    // Taken before the store is asked: a checkpoint in between makes the version newer, and the references it has are skipped.
-    const records = this.#pin(plan.refs);
-    if (!needsStored(plan)) return this.#finish(plan, undefined, records, plan.floor, generation);
-    const base = baseOf(plan, await store.get(page));
-    if (base.kind === 'newer') throw new TooOldError(page, lsn, base.lsn);
-    if (base.kind === 'version') return this.#finish(plan, base.version.page, records, base.version.lsn, generation);
-    return this.#finish(plan, await this.#copied(plan), records, plan.floor, generation);
-  }
-
-  /** Many pages, with one pass over the log; not kept in memory. At most BUILD_PAGES_MAX. Throws RedoError. */
-  async build(pages: readonly PageId[], lsn: number, turns: Turns): Promise<Built[]> {
+  /** Pages in the order asked for. At most BUILD_PAGES_MAX. Throws RedoError, LogGoneError. */
+  async build(pages: readonly PageKey[], lsn: number, purpose: Purpose): Promise<Built[]> {
     if (pages.length > PAGE_SLOTS) throw new RangeError(`${pages.length} pages at once are more than ${PAGE_SLOTS}`);
-    const drafts = pages.map((page) => draftOf(planPage(this.#from, page, lsn, false)));
+    const isRead = purpose === 'read';
+    const generation = this.#generation;
+    const drafts = pages.map((page) => this.#draft(page, lsn, isRead));
+    // Which records they need is looked up before any wait: a checkpoint meanwhile makes a version newer, and skips those that it has.
     const run = new RedoRun(this.#from, drafts);
     await this.#readBases(drafts);
-    await run.apply(this.#from.log.reader, drafts, turns);
-    return drafts.map(builtOf);
+    await run.apply(this.#turns, isRead);
+    return drafts.map((draft) => this.#finish(draft, isRead && generation === this.#generation));
   }
 
-  /** Is the page as stored: with no redo, and nothing dropped or copied, past the checkpoint? */
-  isAsStored(page: PageId): boolean {
-    const { index, tombstones } = this.#from;
-    return index.refsOf(page) === undefined && tombstones.hasNone(page);
+  #draft(page: PageKey, lsn: number, isRead: boolean): PageDraft {
+    const plan = planPage(this.#from, page, lsn, isRead);
+    const draft: PageDraft = { plan, bytes: undefined, baseLsn: plan.floor, applied: 0, failure: undefined };
+    if (isRead) {
+      const later = this.#from.tombstones.lastTombstone(page, this.#from.writtenTo());
+      if (later >= lsn) draft.failure = { kind: 'newer', lsn: later };
+    }
+    if (plan.cached !== undefined) {
+      draft.bytes = Buffer.from(plan.cached.page);
+      draft.baseLsn = plan.cached.lsn;
+    }
+    return draft;
+  }
+
+  /** Fetches the stored versions of those that need one, and makes what they were copied from where they were. */
+  async #readBases(drafts: readonly PageDraft[]): Promise<void> {
+    const wanting = drafts.filter((draft) => draft.failure === undefined && needsStored(draft.plan));
+    if (wanting.length === 0) return;
+    const versions = await this.#versions(wanting.map(({ plan }) => plan.page));
+    const copied: PageDraft[] = [];
+    wanting.forEach((draft, at) => {
+      const version = versions[at];
+      if (version instanceof StoredValueError) {
+        draft.failure = { kind: 'damaged', error: version };
+        return;
+      }
+      const base = baseOf(draft.plan, version);
+      if (base.kind === 'newer') draft.failure = base;
+      else if (base.kind === 'version') {
+        draft.bytes = base.version.page;
+        draft.baseLsn = base.version.lsn;
+      } else if (draft.plan.copy !== undefined) copied.push(draft);
+    });
+    if (copied.length > 0) await this.#copySources(copied);
   }
 
   /**
-   * Pages that are as stored (`isAsStored`), fetched together: each one's bytes, undefined when it does not exist, or the error of what is
-   * damaged. Throws TooOldError.
+   * A page that was copied and not stored since is what its source was. The source's redo is all here: until the copy is stored, a source is
+   * not written as of a later LSN, whatever became of it.
    */
-  async asStored(pages: readonly PageId[], lsn: number): Promise<(Buffer | StoredValueError | undefined)[]> {
-    const versions = await this.#versions(pages);
-    return pages.map((page, at) => {
-      const version = versions[at];
-      if (version instanceof StoredValueError) return version;
-      const base = baseOf({ floor: -1, lsn }, version);
-      if (base.kind === 'newer') throw new TooOldError(page, lsn, base.lsn);
-      return this.#kept(page, base.kind === 'version' ? base.version.page : undefined, lsn);
-    });
+  async #copySources(drafts: readonly PageDraft[]): Promise<void> {
+    for (const draft of drafts) {
+      const { copy, page } = draft.plan;
+      if (copy === undefined) continue;
+      const source = { space: copy.from + page.space.slice(copy.to.length), block: page.block };
+      const [built] = await this.build([source], copy.lsn, 'store');
+      if (built?.kind === 'page') draft.bytes = built.bytes;
+      else if (built?.kind === 'newer') draft.failure = { kind: 'newer', lsn: built.lsn };
+      else if (built?.kind === 'damaged') draft.failure = { kind: 'damaged', error: built.error };
+    }
   }
 
   /** What is stored of many pages. Where the store itself is damaged, and cannot say which of them, all are. */
-  async #versions(pages: readonly PageId[]): Promise<StoredPages> {
+  async #versions(pages: readonly PageKey[]): Promise<StoredPages> {
     try {
       return await this.#from.store.getMany(pages);
     } catch (error) {
@@ -103,92 +120,29 @@ export class PageBuilder {
     }
   }
 
-  /** Of what is removed below the checkpoint nothing is left to tell what it was before. Throws TooOldError. */
-  #kept(page: PageId, bytes: Buffer | undefined, lsn: number): Buffer | undefined {
-    if (bytes === undefined && lsn < this.#from.keptFrom()) throw new TooOldError(page, lsn, this.#from.keptFrom());
-    return bytes;
-  }
-
-  /** A page of a copied database that was not stored since is what its source was. */
-  async #copied({ page, copy }: PagePlan): Promise<Buffer | undefined> {
-    if (copy === undefined) return undefined;
-    return (await this.pageAt({ ...page, spcOid: copy.from.spcOid, dbOid: copy.from.dbOid }, copy.lsn)).page;
-  }
-
-  #fromCache({ page, key, lsn, refs }: PagePlan, cached: NonNullable<PagePlan['cached']>): PageAt {
-    try {
-      for (const record of this.#pin(refs)) this.#applyOne(cached.page, page, record);
-    } catch (error) {
-      this.#from.cache.delete(key);
-      throw error;
+  #finish({ plan: { page, lsn }, bytes, failure, applied }: PageDraft, isKept: boolean): Built {
+    this.recordsApplied += applied;
+    if (failure !== undefined) return { ...failure, page };
+    if (bytes === undefined) {
+      // Of what is removed below the checkpoint nothing is left to tell what it was before.
+      const keptFrom = this.#from.keptFrom();
+      return lsn < keptFrom ? { kind: 'newer', page, lsn: keptFrom } : { kind: 'none', page };
     }
-    cached.lsn = lsn;
-    return { page: Buffer.from(cached.page), applied: refs.length };
-  }
-
-  /** Record numbers mean nothing once the table has moved on, so what they stand for is taken before any wait. */
-  #pin(refs: readonly number[]): PinnedRecord[] {
-    const { table } = this.#from;
-    return refs.map((ref) => {
-      const seq = refSeq(ref);
-      return { lsn: table.lsn(seq), position: table.position(seq), bytes: table.recordBytes(seq) };
-    });
-  }
-
-  #finish(plan: PagePlan, base: Buffer | undefined, records: PinnedRecord[], baseLsn: number, generation: number): PageAt {
-    const { page, key, lsn } = plan;
-    let current = base;
-    let applied = 0;
-    for (const record of records) {
-      if (record.lsn < baseLsn) continue;
-      current = this.#applyOne(current, page, record);
-      applied++;
-    }
-    this.#kept(page, current, lsn);
-    if (current !== undefined && applied > 0 && generation === this.#generation) this.#from.cache.put(key, lsn, Buffer.from(current));
-    return { page: current, applied };
-  }
-
-  #applyOne(current: Buffer | undefined, page: PageId, at: PinnedRecord): Buffer {
-    const lsn = BigInt(at.lsn) as Lsn;
-    const record = decodeRecord(this.#from.log.reader.record(at.position, at.bytes, lsn), lsn);
-    this.recordsApplied++;
-    return redo(current, record, touchedOf(touchedPages(record, true), page, record));
-  }
-
-  /** Fetches the stored versions of those that need one. */
-  async #readBases(drafts: readonly PageDraft[]): Promise<void> {
-    const wanting = drafts.filter((draft) => draft.outcome === 'built' && needsStored(draft.plan));
-    const versions = await this.#versions(wanting.map(({ plan }) => plan.page));
-    wanting.forEach((draft, at) => {
-      const version = versions[at];
-      if (version instanceof StoredValueError) {
-        draft.outcome = 'apart';
-        return;
-      }
-      const base = baseOf(draft.plan, version);
-      if (base.kind === 'newer') draft.outcome = 'newer';
-      else if (base.kind === 'version') {
-        draft.bytes = base.version.page;
-        draft.baseLsn = base.version.lsn;
-      }
-    });
+    if (isKept && applied > 0) this.#from.cache.put(page, lsn, Buffer.from(bytes));
+    return { kind: 'page', page, bytes };
   }
 }
 
-interface PinnedRecord {
-  readonly lsn: number;
-  readonly position: number;
-  readonly bytes: number;
-}
-
-function draftOf(plan: PagePlan): PageDraft {
-  const { cached, floor, copy } = plan;
-  if (copy !== undefined) return { plan: { ...plan, refs: [] }, bytes: undefined, baseLsn: floor, outcome: 'apart' };
-  return { plan, bytes: cached && Buffer.from(cached.page), baseLsn: cached?.lsn ?? floor, outcome: 'built' };
-}
-
-function builtOf({ plan: { page }, outcome, bytes }: PageDraft): Built {
-  if (outcome !== 'built') return { kind: outcome, page };
-  return bytes === undefined ? { kind: 'none', page } : { kind: 'page', page, bytes };
+/** A page's bytes; undefined when it does not exist. Throws TooOldError, and what is damaged as it is. */
+export function bytesOf(built: Built, lsn: number, describe: (page: PageKey) => string): Buffer | undefined {
+  switch (built.kind) {
+    case 'page':
+      return built.bytes;
+    case 'none':
+      return undefined;
+    case 'newer':
+      throw new TooOldError(describe(built.page), lsn, built.lsn);
+    case 'damaged':
+      throw built.error;
+  }
 }

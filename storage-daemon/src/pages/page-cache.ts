@@ -1,28 +1,32 @@
-import { PAGE_BYTES } from '@kube-aurora/pg-format';
+import { keyText, type PageKey } from '@kube-aurora/redo-engine';
 
 /** Pages as of an LSN, newest used last, bounded in bytes: a hot page costs only the redo since it was last read. */
 export interface CachedPage {
-  lsn: number;
+  readonly lsn: number;
   readonly page: Buffer;
 }
 
-const ENTRY_BYTES = PAGE_BYTES + 200;
+/** What an entry takes beside its page. */
+const ENTRY_BYTES = 200;
 
 export class PageCache {
+  readonly #entryBytes: number;
   readonly #limit: number;
   readonly #pages = new Map<string, CachedPage>();
   hits = 0;
   misses = 0;
 
-  constructor(limitBytes: number) {
-    this.#limit = Math.max(1, Math.floor(limitBytes / ENTRY_BYTES));
+  constructor(limitBytes: number, pageBytes: number) {
+    this.#entryBytes = pageBytes + ENTRY_BYTES;
+    this.#limit = Math.max(1, Math.floor(limitBytes / this.#entryBytes));
   }
 
   get bytes(): number {
-    return this.#pages.size * ENTRY_BYTES;
+    return this.#pages.size * this.#entryBytes;
   }
 
-  get(key: string): CachedPage | undefined {
+  get(page: PageKey): CachedPage | undefined {
+    const key = keyText(page);
     const entry = this.#pages.get(key);
     if (entry === undefined) {
       this.misses++;
@@ -35,21 +39,22 @@ export class PageCache {
   }
 
   /** Looks without counting as a use. */
-  peek(key: string): CachedPage | undefined {
-    return this.#pages.get(key);
+  peek(page: PageKey): CachedPage | undefined {
+    return this.#pages.size === 0 ? undefined : this.#pages.get(keyText(page));
   }
 
   /** Takes the buffer over. */
-  put(key: string, lsn: number, page: Buffer): void {
+  put(page: PageKey, lsn: number, bytes: Buffer): void {
+    const key = keyText(page);
     this.#pages.delete(key);
-    this.#pages.set(key, { lsn, page });
+    this.#pages.set(key, { lsn, page: bytes });
     if (this.#pages.size <= this.#limit) return;
     const oldest = this.#pages.keys().next();
     if (oldest.done !== true) this.#pages.delete(oldest.value);
   }
 
-  delete(key: string): void {
-    this.#pages.delete(key);
+  delete(page: PageKey): void {
+    this.#pages.delete(keyText(page));
   }
 
   /** Forgets pages that have redo past `lsn`. */

@@ -1,11 +1,11 @@
-import type { WalRecord } from '@kube-aurora/pg-format';
-import { formatPage, pageKeyText, RedoError, type PageId, type TouchedPage } from '@kube-aurora/redo';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
+import type { PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import type { RedoLog } from '../redo-log/redo-log.ts';
 import type { CachedPage, PageCache } from './page-cache.ts';
 import type { PageStore, PageVersion } from './page-store.ts';
 import type { RecordTable } from './record-table.ts';
 import { refReplaces, refSeq, type RedoIndex } from './redo-index.ts';
-import type { DatabaseCopy, Tombstones } from './tombstones.ts';
+import type { SpaceCopy, Tombstones } from './tombstones.ts';
 
 /**
  * What a page at an LSN is made from: a base, which is in memory, stored or nothing, and the redo between it and the LSN.
@@ -16,16 +16,17 @@ import type { DatabaseCopy, Tombstones } from './tombstones.ts';
  *   up to here is gone  below its LSN
  */
 
-/** The stored version is newer than the LSN asked for. */
+/** The page cannot be told as of the LSN asked for any more. */
 export class TooOldError extends Error {
-  constructor(page: PageId, lsn: number, have: number) {
-    super(`${formatPage(page)} is kept from LSN ${have.toString(16)} on, not at ${lsn.toString(16)}`);
+  constructor(page: string, lsn: number, have: number) {
+    super(`${page} is kept from LSN ${formatLsn(BigInt(have))} on, not at ${formatLsn(BigInt(lsn))}`);
     this.name = 'TooOldError';
   }
 }
 
 /** Where everything about pages stands. */
 export interface PageSources {
+  readonly engine: RedoEngine;
   readonly log: RedoLog;
   readonly table: RecordTable;
   readonly index: RedoIndex;
@@ -39,13 +40,12 @@ export interface PageSources {
 }
 
 export interface PagePlan {
-  readonly page: PageId;
-  readonly key: string;
+  readonly page: PageKey;
   readonly lsn: number;
-  /** The last drop, truncation or copy that made the page anew, -1 for none: no base at or below it counts. */
+  /** The last drop or copy that made the page anew, -1 for none: no base at or below it counts. */
   readonly floor: number;
-  /** The copy of a database that the page came into being by, where nothing dropped it since. */
-  readonly copy: DatabaseCopy | undefined;
+  /** The copy of spaces that the page came into being by, where nothing dropped it since. */
+  readonly copy: SpaceCopy | undefined;
   /** The base where it is in memory; the cache's own. */
   readonly cached: CachedPage | undefined;
   /** References past the floor or the cached base, from the last one that replaces the page on. Not to be kept across a wait. */
@@ -53,15 +53,14 @@ export interface PagePlan {
 }
 
 /** `counts`: a page in memory counts as used, and stays there longer. */
-export function planPage({ tombstones, cache, index, table }: PageSources, page: PageId, lsn: number, counts: boolean): PagePlan {
+export function planPage({ tombstones, cache, index, table }: PageSources, page: PageKey, lsn: number, counts: boolean): PagePlan {
   const dropped = tombstones.lastTombstone(page, lsn);
   const copied = tombstones.lastCopyInto(page, lsn);
   const floor = Math.max(dropped, copied?.lsn ?? -1);
-  const key = pageKeyText(page);
-  const held = counts ? cache.get(key) : cache.peek(key);
+  const held = counts ? cache.get(page) : cache.peek(page);
   const cached = held !== undefined && held.lsn <= lsn && held.lsn > floor ? held : undefined;
   const refs = collectRefs(index.refsOf(page), table, cached === undefined ? floor : cached.lsn - 1, lsn);
-  return { page, key, lsn, floor, copy: copied !== undefined && copied.lsn >= dropped ? copied : undefined, cached, refs };
+  return { page, lsn, floor, copy: copied !== undefined && copied.lsn >= dropped ? copied : undefined, cached, refs };
 }
 
 /** Must the stored version be asked for? Not where the page is in memory, or its first record replaces it whatever it held. */
@@ -80,26 +79,6 @@ export type Base =
 export function baseOf({ floor, lsn }: Pick<PagePlan, 'floor' | 'lsn'>, version: PageVersion | undefined): Base {
   if (version === undefined || version.lsn <= floor) return { kind: 'none' };
   return version.lsn > lsn ? { kind: 'newer', lsn: version.lsn } : { kind: 'version', version };
-}
-
-/** The one of a record's touched pages that is `page`. Throws RedoError when there is none. */
-export function touchedOf(touched: readonly TouchedPage[], page: PageId, record: WalRecord): TouchedPage {
-  for (const one of touched) {
-    if (
-      one.block === page.block &&
-      one.relNumber === page.relNumber &&
-      one.fork === page.fork &&
-      one.dbOid === page.dbOid &&
-      one.spcOid === page.spcOid
-    ) {
-      return one;
-    }
-  }
-  throw new RedoError('the index names a record that does not change the page', {
-    lsn: record.lsn,
-    record: `rmgr ${record.rmid}`,
-    page: formatPage(page),
-  });
 }
 
 /** Index of the first reference whose record starts at or past `lsn`. */

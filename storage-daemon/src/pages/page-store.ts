@@ -1,16 +1,15 @@
 import type { Disk } from '../disk/disk.ts';
 import { StoreDamageError, type KeyedStore, type KeyedStoreOptions, type StoreEntry } from '../disk/keyed-store.ts';
-import { PAGE_BYTES } from '@kube-aurora/pg-format';
-import { encodePageKey, decodePageKey, PAGE_KEY_BYTES, type PageId } from '@kube-aurora/redo';
+import { decodeKey, encodeKey, spaceBytes, type PageKey } from '@kube-aurora/redo-engine';
 import { openValue, roomFor, sealInPlace, sealValue, StoredValueError } from './stored-value.ts';
 
 /**
  * Page versions and the state they belong to, by key. One version a page: nothing reads below PGMRPL, so a checkpoint
  * replaces the version before it.
  *
- *   'p' page key (17 bytes)   u64 LSN (big-endian): the page has all redo that ends at or below it; 8192 bytes of page
+ *   'p' page key              u64 LSN (big-endian): the page has all redo that ends at or below it; the page
  *   'm'                       the checkpoint: all pages have at least all redo up to it; u64 LSN, u64 epoch of the batch that ends there
- *   's'                       VolumeState at the checkpoint
+ *   's'                       the engine's state at the checkpoint
  *   'r'                       removals that the checkpoint left: what was dropped up to it and may still be stored; absent: nothing
  *
  * Writes are not synced: the log makes them again. `setCheckpoint` makes everything before it durable, then itself.
@@ -20,6 +19,8 @@ const CHECKPOINT_KEY = Buffer.from('m');
 const STATE_KEY = Buffer.from('s');
 const REMOVALS_KEY = Buffer.from('r');
 const NO_KEY = Buffer.alloc(0);
+const VERSION_LSN_BYTES = 8;
+const BLOCK_MAX = 0xffff_ffff;
 
 export interface PageVersion {
   readonly lsn: number;
@@ -34,26 +35,38 @@ export interface Checkpoint {
   readonly epoch: bigint;
 }
 
-export function pageStoreKey(page: PageId): Buffer {
-  const key = Buffer.allocUnsafe(1 + PAGE_KEY_BYTES);
+export function pageStoreKey(page: PageKey): Buffer {
+  const key = encodeKey(page, 1);
   key[0] = PAGE_PREFIX;
-  encodePageKey(page).copy(key, 1);
   return key;
 }
 
+/** The first key of spaces that begin so. */
+function firstKeyOf(spaces: string): Buffer {
+  return Buffer.concat([Buffer.from([PAGE_PREFIX]), spaceBytes(spaces)]);
+}
+
+/** The first key after those of spaces that begin so: its last byte that can be counted up is, and what follows goes. */
+function keyAfter(spaces: string): Buffer {
+  const key = firstKeyOf(spaces);
+  let last = key.length - 1;
+  while (key[last] === 0xff) last--;
+  key.writeUInt8(key.readUInt8(last) + 1, last);
+  return key.subarray(0, last + 1);
+}
+
 function sealedVersion(key: Buffer, lsn: number, page: Buffer): Buffer {
-  if (page.length !== PAGE_BYTES) throw new RangeError(`a page has ${PAGE_BYTES} bytes, not ${page.length}`);
-  const sealed = roomFor(8 + PAGE_BYTES);
+  const sealed = roomFor(VERSION_LSN_BYTES + page.length);
   sealed.writeBigUInt64BE(BigInt(lsn), 0);
-  page.copy(sealed, 8);
+  page.copy(sealed, VERSION_LSN_BYTES);
   return sealInPlace(key, sealed);
 }
 
 /** Throws StoredValueError. */
 function openVersion(key: Buffer, sealed: Buffer): PageVersion {
   const value = openValue(key, sealed);
-  if (value.length !== 8 + PAGE_BYTES) throw new StoredValueError(key, `a page version has ${8 + PAGE_BYTES} bytes, not ${value.length}`);
-  return { lsn: value.readUInt32BE(0) * 2 ** 32 + value.readUInt32BE(4), page: value.subarray(8) };
+  if (value.length <= VERSION_LSN_BYTES) throw new StoredValueError(key, `${value.length} bytes are no page version`);
+  return { lsn: value.readUInt32BE(0) * 2 ** 32 + value.readUInt32BE(4), page: value.subarray(VERSION_LSN_BYTES) };
 }
 
 export class PageStore {
@@ -69,14 +82,14 @@ export class PageStore {
   }
 
   /** The page's version, the caller's own; undefined when there is none. Throws StoredValueError on damage. */
-  async get(page: PageId): Promise<PageVersion | undefined> {
+  async get(page: PageKey): Promise<PageVersion | undefined> {
     const key = pageStoreKey(page);
     const sealed = await this.#read(key);
     return sealed === undefined ? undefined : openVersion(key, sealed);
   }
 
   /** The versions of many pages, in their order; a damaged one is its error. Throws StoredValueError when LevelDB finds damage. */
-  async getMany(pages: readonly PageId[]): Promise<StoredPages> {
+  async getMany(pages: readonly PageKey[]): Promise<StoredPages> {
     if (pages.length === 0) return [];
     const keys = pages.map(pageStoreKey);
     const values = await damageOf(keys[0] ?? CHECKPOINT_KEY, () => this.#store.getMany(keys));
@@ -97,7 +110,7 @@ export class PageStore {
   }
 
   /** Writes versions and removes others, in one batch. */
-  async write(puts: readonly { page: PageId; version: PageVersion }[], removes: readonly PageId[] = []): Promise<void> {
+  async write(puts: readonly { page: PageKey; version: PageVersion }[], removes: readonly PageKey[] = []): Promise<void> {
     if (puts.length === 0 && removes.length === 0) return;
     await this.#store.batch([
       ...puts.map(({ page, version }) => {
@@ -115,7 +128,7 @@ export class PageStore {
     return { lsn: value.readBigUInt64BE(0), epoch: value.readBigUInt64BE(8) };
   }
 
-  /** VolumeState at the checkpoint, as encodeVolumeState made it. */
+  /** The engine's state at the checkpoint, as its engine encoded it. */
   async state(): Promise<Buffer | undefined> {
     const sealed = await this.#read(STATE_KEY);
     return sealed === undefined ? undefined : openValue(STATE_KEY, sealed);
@@ -153,9 +166,15 @@ export class PageStore {
     );
   }
 
-  /** Stored pages between two pages (inclusive, exclusive), in key order. */
-  async *pagesBetween(from: PageId, to: PageId): AsyncGenerator<PageId> {
-    for await (const key of this.#store.keys(pageStoreKey(from), pageStoreKey(to))) yield decodePageKey(key.subarray(1));
+  /** Stored pages of the spaces that begin with `spaces`, in key order. */
+  async *pagesOfSpaces(spaces: string): AsyncGenerator<PageKey> {
+    for await (const key of this.#store.keys(firstKeyOf(spaces), keyAfter(spaces))) yield decodeKey(key.subarray(1));
+  }
+
+  /** Stored pages of one space, from block `from` up to, not including, `before`. */
+  async *pagesOfBlocks(space: string, from: number, before: number): AsyncGenerator<PageKey> {
+    const end = before > BLOCK_MAX ? keyAfter(space) : pageStoreKey({ space, block: before });
+    for await (const key of this.#store.keys(pageStoreKey({ space, block: from }), end)) yield decodeKey(key.subarray(1));
   }
 
   /** Everything as stored, as of the call, in key order, from past `after` on. CRCs are not checked. */
@@ -188,8 +207,8 @@ export class PageStore {
 }
 
 /** The page that a raw key names; undefined for the checkpoint and the state. */
-export function pageOfKey(key: Buffer): PageId | undefined {
-  return key[0] === PAGE_PREFIX ? decodePageKey(key.subarray(1)) : undefined;
+export function pageOfKey(key: Buffer): PageKey | undefined {
+  return key[0] === PAGE_PREFIX ? decodeKey(key.subarray(1)) : undefined;
 }
 
 async function damageOf<T>(key: Buffer, work: () => Promise<T>): Promise<T> {

@@ -104,8 +104,8 @@ export class RecordTable {
     }
   }
 
-  /** Forgets records from `seq` on. */
-  truncateFrom(seq: number): void {
+  /** Forgets records from `seq` on: they were annulled. */
+  annulFrom(seq: number): void {
     this.#next = Math.max(this.#first, Math.min(seq, this.#next));
     this.#chunks.length = Math.min(this.#chunks.length, Math.ceil(this.#next / CHUNK) - this.#firstChunk);
   }

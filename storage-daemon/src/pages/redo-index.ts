@@ -1,4 +1,4 @@
-import type { PageId, TouchedPage } from '@kube-aurora/redo';
+import type { PageKey, TouchedPage } from '@kube-aurora/redo-engine';
 
 /**
  * Which records change which page, for the part of the log past the checkpoint. A reference is
@@ -6,11 +6,9 @@ import type { PageId, TouchedPage } from '@kube-aurora/redo';
  */
 export type PageRefs = number[];
 
-interface ForkIndex {
-  readonly spcOid: number;
-  readonly dbOid: number;
-  readonly relNumber: number;
-  readonly fork: number;
+interface SpaceIndex {
+  readonly space: string;
+  /** By block. */
   readonly pages: Map<number, PageRefs>;
 }
 
@@ -23,9 +21,9 @@ export function refReplaces(ref: number): boolean {
 }
 
 export class RedoIndex {
-  /** By relation number first: nearly always one small list. */
-  readonly #forks = new Map<number, ForkIndex[]>();
-  #last: ForkIndex | undefined;
+  readonly #spaces = new Map<string, SpaceIndex>();
+  /** Records in a row tend to change one space. */
+  #last: SpaceIndex | undefined;
   #refs = 0;
   #pages = 0;
   #longest = 0;
@@ -38,30 +36,27 @@ export class RedoIndex {
     return this.#pages;
   }
 
-  #find(page: Omit<PageId, 'block'>): ForkIndex | undefined {
+  #find(space: string): SpaceIndex | undefined {
     const last = this.#last;
-    if (last !== undefined && isSame(last, page)) return last;
-    const candidates = this.#forks.get(page.relNumber);
-    if (candidates === undefined) return undefined;
-    for (const candidate of candidates) if (isSame(candidate, page)) return (this.#last = candidate);
-    return undefined;
+    if (last !== undefined && last.space === space) return last;
+    const found = this.#spaces.get(space);
+    if (found !== undefined) this.#last = found;
+    return found;
   }
 
   /** Notes that record `seq` changes the page. Returns how many references the page has now. */
-  add(page: TouchedPage, seq: number): number {
-    let fork = this.#find(page);
-    if (fork === undefined) {
-      fork = { spcOid: page.spcOid, dbOid: page.dbOid, relNumber: page.relNumber, fork: page.fork, pages: new Map() };
-      const candidates = this.#forks.get(page.relNumber);
-      if (candidates === undefined) this.#forks.set(page.relNumber, [fork]);
-      else candidates.push(fork);
-      this.#last = fork;
+  add({ space, block, replaces }: TouchedPage, seq: number): number {
+    let found = this.#find(space);
+    if (found === undefined) {
+      found = { space, pages: new Map() };
+      this.#spaces.set(space, found);
+      this.#last = found;
     }
-    const ref = seq * 2 + (page.replaces ? 1 : 0);
-    const refs = fork.pages.get(page.block);
+    const ref = seq * 2 + (replaces ? 1 : 0);
+    const refs = found.pages.get(block);
     this.#refs++;
     if (refs === undefined) {
-      fork.pages.set(page.block, [ref]);
+      found.pages.set(block, [ref]);
       this.#pages++;
       return 1;
     }
@@ -71,41 +66,39 @@ export class RedoIndex {
   }
 
   /** The page's references; undefined for none. Not to be kept across turns of the event loop. */
-  refsOf(page: PageId): PageRefs | undefined {
-    return this.#find(page)?.pages.get(page.block);
+  refsOf({ space, block }: PageKey): PageRefs | undefined {
+    return this.#find(space)?.pages.get(block);
   }
 
   /** Drops a page's references to records below `seq`. */
-  trimPage(page: PageId, seq: number): void {
-    const fork = this.#find(page);
-    const refs = fork?.pages.get(page.block);
-    if (fork === undefined || refs === undefined) return;
+  trimPage({ space, block }: PageKey, seq: number): void {
+    const found = this.#find(space);
+    const refs = found?.pages.get(block);
+    if (found === undefined || refs === undefined) return;
     let count = 0;
     while (count < refs.length && refSeq(refs[count] ?? 0) < seq) count++;
     if (count === 0) return;
     this.#refs -= count;
-    if (count < refs.length) fork.pages.set(page.block, refs.slice(count));
-    else this.#removePage(fork, page.block);
+    if (count < refs.length) found.pages.set(block, refs.slice(count));
+    else this.#removePage(found, block);
   }
 
-  #removePage(fork: ForkIndex, block: number): void {
-    fork.pages.delete(block);
+  #removePage(of: SpaceIndex, block: number): void {
+    of.pages.delete(block);
     this.#pages--;
-    if (fork.pages.size > 0) return;
-    const rest = (this.#forks.get(fork.relNumber) ?? []).filter((candidate) => candidate !== fork);
-    if (rest.length > 0) this.#forks.set(fork.relNumber, rest);
-    else this.#forks.delete(fork.relNumber);
-    if (this.#last === fork) this.#last = undefined;
+    if (of.pages.size > 0) return;
+    this.#spaces.delete(of.space);
+    if (this.#last === of) this.#last = undefined;
   }
 
   /** Forgets references to records from `seq` on: they were annulled. */
-  truncateFrom(seq: number): void {
-    for (const fork of [...this.#forks.values()].flat()) {
-      for (const [block, refs] of fork.pages) {
+  annulFrom(seq: number): void {
+    for (const one of this.#spaces.values()) {
+      for (const [block, refs] of one.pages) {
         const before = refs.length;
         while (refs.length > 0 && refSeq(refs.at(-1) ?? 0) >= seq) refs.pop();
         this.#refs -= before - refs.length;
-        if (refs.length === 0) this.#removePage(fork, block);
+        if (refs.length === 0) this.#removePage(one, block);
       }
     }
   }
@@ -114,21 +107,23 @@ export class RedoIndex {
   takeLongest(): number {
     const longest = this.#longest;
     this.#longest = 0;
-    for (const fork of this.#allForks()) for (const refs of fork.pages.values()) this.#longest = Math.max(this.#longest, refs.length);
+    for (const { pages } of this.#spaces.values()) {
+      for (const refs of pages.values()) this.#longest = Math.max(this.#longest, refs.length);
+    }
     return Math.max(longest, this.#longest);
   }
 
   /** Pages with at least so many references. */
-  pagesWith(refsMin: number): PageId[] {
-    const pages: PageId[] = [];
-    for (const { spcOid, dbOid, relNumber, fork, pages: blocks } of this.#allForks()) {
-      for (const [block, refs] of blocks) if (refs.length >= refsMin) pages.push({ spcOid, dbOid, relNumber, fork, block });
+  pagesWith(refsMin: number): PageKey[] {
+    const found: PageKey[] = [];
+    for (const { space, pages } of this.#spaces.values()) {
+      for (const [block, refs] of pages) if (refs.length >= refsMin) found.push({ space, block });
     }
-    return pages;
+    return found;
   }
 
   /** How many of a page's references are to records below `seq`. */
-  countBelow(page: PageId, seq: number): number {
+  countBelow(page: PageKey, seq: number): number {
     const refs = this.refsOf(page) ?? [];
     let low = 0;
     let high = refs.length;
@@ -140,41 +135,25 @@ export class RedoIndex {
     return low;
   }
 
-  *#allForks(): Generator<ForkIndex> {
-    for (const forks of this.#forks.values()) yield* forks;
-  }
-
-  /** A copy of the list of pages that have references below `seq`. */
-  pagesBelow(seq: number): PageId[] {
-    const pages: PageId[] = [];
-    for (const fork of this.#allForks()) collect(pages, fork, seq);
-    return pages;
-  }
-
-  /** Pages of one database directory that have references below `seq`. */
-  pagesOfDatabase(spcOid: number, dbOid: number, seq: number): PageId[] {
-    const pages: PageId[] = [];
-    for (const forks of this.#forks.values()) {
-      for (const fork of forks) if (fork.spcOid === spcOid && fork.dbOid === dbOid) collect(pages, fork, seq);
+  /**
+   * A copy of the list of pages that have references below `seq`, in key order: neighbours tend to share records, and tables of the store.
+   * Of the spaces that begin with `spaces` alone, where it is given.
+   */
+  pagesBelow(seq: number, spaces = ''): PageKey[] {
+    const found: PageKey[] = [];
+    const matching = [...this.#spaces.values()].filter(({ space }) => space.startsWith(spaces));
+    for (const { space, pages } of matching.sort((a, b) => (a.space < b.space ? -1 : 1))) {
+      const blocks: number[] = [];
+      for (const [block, refs] of pages) if (refSeq(refs[0] ?? 0) < seq) blocks.push(block);
+      for (const block of Uint32Array.from(blocks).sort()) found.push({ space, block });
     }
-    return pages;
+    return found;
   }
 
   clear(): void {
-    this.#forks.clear();
+    this.#spaces.clear();
     this.#last = undefined;
     this.#refs = 0;
     this.#pages = 0;
-  }
-}
-
-function isSame(a: Omit<PageId, 'block'>, b: Omit<PageId, 'block'>): boolean {
-  return a.relNumber === b.relNumber && a.fork === b.fork && a.dbOid === b.dbOid && a.spcOid === b.spcOid;
-}
-
-function collect(pages: PageId[], fork: ForkIndex, seq: number): void {
-  const { spcOid, dbOid, relNumber } = fork;
-  for (const [block, refs] of fork.pages) {
-    if (refSeq(refs[0] ?? 0) < seq) pages.push({ spcOid, dbOid, relNumber, fork: fork.fork, block });
   }
 }

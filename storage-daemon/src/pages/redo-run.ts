@@ -1,11 +1,10 @@
 import type { Clock } from '@kube-aurora/clock';
-import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
-import { redo, touchedPages } from '@kube-aurora/redo';
+import { RedoError, type PageKey, type RedoEngine, type RedoRecord, type TouchedPage } from '@kube-aurora/redo-engine';
 import { LogReadError } from '../redo-log/log-errors.ts';
-import type { LogReader } from '../redo-log/log-reader.ts';
 import { RecordWindow } from '../redo-log/record-window.ts';
-import { touchedOf, type PagePlan, type PageSources } from './page-plan.ts';
+import type { PagePlan, PageSources } from './page-plan.ts';
 import { refSeq } from './redo-index.ts';
+import type { StoredValueError } from './stored-value.ts';
 
 /** Applies the redo of many pages in one pass over the log, in its order: each record is read and decoded once. */
 
@@ -28,19 +27,29 @@ export interface PageDraft {
   bytes: Buffer | undefined;
   /** `bytes` has all redo below it. */
   baseLsn: number;
-  /** newer: the stored version is. apart: it is a copied database’s, or what it needs is damaged. */
-  outcome: 'built' | 'newer' | 'apart';
+  /** Records that were applied. */
+  applied: number;
+  /** Why it cannot be made: what is stored is newer than its LSN, or what it needs is damaged. */
+  failure:
+    | { readonly kind: 'newer'; readonly lsn: number }
+    | { readonly kind: 'damaged'; readonly error: StoredValueError | LogReadError }
+    | undefined;
 }
 
 /** Which record changes which draft. Record numbers mean nothing once the table has moved on: they are looked up before any wait. */
 export class RedoRun {
+  readonly #from: Pick<PageSources, 'engine' | 'log'>;
+  readonly #slots: readonly PageDraft[];
   /** seq * PAGE_SLOTS + slot, ascending. */
   readonly #steps: Float64Array;
   readonly #lsns: Float64Array;
   readonly #positions: Float64Array;
   readonly #lengths: Float64Array;
 
-  constructor({ table }: Pick<PageSources, 'table'>, slots: readonly PageDraft[]) {
+  constructor(from: Pick<PageSources, 'engine' | 'log' | 'table'>, slots: readonly PageDraft[]) {
+    const { table } = from;
+    this.#from = from;
+    this.#slots = slots;
     const count = slots.reduce((sum, slot) => sum + slot.plan.refs.length, 0);
     const steps = new Float64Array(count);
     let next = 0;
@@ -53,12 +62,14 @@ export class RedoRun {
     this.#lengths = steps.map((step) => table.recordBytes(Math.floor(step / PAGE_SLOTS)));
   }
 
-  async apply(log: LogReader, slots: readonly PageDraft[], { clock, sliceMs }: Turns): Promise<void> {
-    const window = new RecordWindow(log);
+  /** `isRecent`: the redo is likely to be still in memory, where it is looked for first. */
+  async apply({ clock, sliceMs }: Turns, isRecent: boolean): Promise<void> {
+    if (this.#steps.length === 0) return;
+    const window = new RecordWindow(this.#from.log.reader, isRecent);
     let until = clock.now() + sliceMs;
     let done = 0;
     for (let at = 0; at < this.#steps.length;) {
-      at = this.#applyRecord(window, slots, at);
+      at = this.#applyRecord(window, at);
       if (++done % CLOCK_STRIDE !== 0 || clock.now() < until) continue;
       await clock.turn();
       until = clock.now() + sliceMs;
@@ -66,28 +77,30 @@ export class RedoRun {
   }
 
   /** Applies the record of step `at` to every slot that it changes; gives the first step of the next one. */
-  #applyRecord(window: RecordWindow, slots: readonly PageDraft[], at: number): number {
+  #applyRecord(window: RecordWindow, at: number): number {
+    const { engine } = this.#from;
     const seq = this.#seq(at);
     const start = this.#lsns[at] ?? 0;
-    const lsn = BigInt(start) as Lsn;
-    let record: ReturnType<typeof decodeRecord> | undefined;
-    let touched: ReturnType<typeof touchedPages> = [];
+    const lsn = BigInt(start);
+    let record: RedoRecord | undefined;
+    let touched: readonly TouchedPage[] = [];
     let next = at;
     for (; next < this.#steps.length && this.#seq(next) === seq; next++) {
-      const slot = slots[(this.#steps[next] ?? 0) % PAGE_SLOTS];
-      if (slot === undefined || slot.outcome !== 'built' || start < slot.baseLsn) continue;
+      const slot = this.#slots[(this.#steps[next] ?? 0) % PAGE_SLOTS];
+      if (slot === undefined || slot.failure !== undefined || start < slot.baseLsn) continue;
       if (record === undefined) {
         try {
           const raw = window.record(this.#positions[at] ?? 0, this.#lengths[at] ?? 0, lsn, () => this.#reach(at));
-          record = decodeRecord(raw, lsn);
-          touched = touchedPages(record, true);
+          record = engine.decode(raw, lsn);
+          touched = engine.touched(record);
         } catch (error) {
           if (!(error instanceof LogReadError)) throw error;
-          slot.outcome = 'apart';
+          slot.failure = { kind: 'damaged', error };
           continue;
         }
       }
-      slot.bytes = redo(slot.bytes, record, touchedOf(touched, slot.plan.page, record));
+      slot.bytes = engine.redo(slot.bytes, record, touchedOf(engine, touched, slot.plan.page, record));
+      slot.applied++;
     }
     return next;
   }
@@ -111,4 +124,14 @@ export class RedoRun {
   #end(at: number): number {
     return (this.#positions[at] ?? 0) + 8 + (this.#lengths[at] ?? 0);
   }
+}
+
+/** The one of a record's touched pages that is `page`. Throws RedoError when there is none. */
+function touchedOf(engine: RedoEngine, touched: readonly TouchedPage[], { space, block }: PageKey, record: RedoRecord): TouchedPage {
+  for (const one of touched) if (one.block === block && one.space === space) return one;
+  throw new RedoError('the index names a record that does not change the page', {
+    lsn: record.lsn,
+    record: engine.describeRecord(record),
+    page: engine.describePage({ space, block }),
+  });
 }

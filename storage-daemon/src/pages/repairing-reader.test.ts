@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { PageId } from '@kube-aurora/redo';
+import { pageKeyOf, type PageId } from '@kube-aurora/redo';
 import { deltaRecord, imageRecord, truncateRecord } from '../testing/synthetic-records.ts';
 import { TEST_LIMITS, TestCluster, VOLUME } from '../testing/test-cluster.ts';
 
@@ -32,9 +32,9 @@ describe('neighbouring pages', () => {
       await running.until(0, ({ appliedLsn }) => appliedLsn >= writer.end.lsn);
       const { lsn } = writer.end;
       for (const fork of [REL, CUT]) {
-        const answer = await storage.readPages(blocksOf(fork), lsn);
+        const answer = await storage.readPages(blocksOf(fork).map(pageKeyOf), lsn);
         for (let block = 0; block < BLOCKS; block++) {
-          const page = await storage.readPageForPeer({ ...fork, block }, lsn);
+          const page = await storage.readPageForPeer(pageKeyOf({ ...fork, block }), lsn);
           expect([block, answer.present[block]]).toEqual([block, page === undefined ? 0 : 1]);
           expect(answer.pages.subarray(block * 8192, (block + 1) * 8192).equals(page ?? Buffer.alloc(8192))).toBe(true);
         }

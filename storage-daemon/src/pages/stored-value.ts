@@ -1,4 +1,4 @@
-import { crc32c } from '@kube-aurora/pg-format';
+import { crc32c } from '@kube-aurora/pg-format/crc32c';
 
 /**
  * How values stand in the page store: the bytes, then the CRC32C of key and bytes (u32, little-endian). With the key in

@@ -1,12 +1,12 @@
 import type { Clock } from '@kube-aurora/clock';
-import { formatLsn } from '@kube-aurora/pg-format';
-import { decodePageKey } from '@kube-aurora/redo';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import { AuroraRpcError, type PeerHandlers, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
+import { pageKeyOf } from '../edge/page-keys.ts';
 import type { Refusals } from '../edge/refusals.ts';
 import { asRpcError, deadlineOf } from '../edge/calls.ts';
 import { serveCopy } from './copy-segment.ts';
@@ -71,13 +71,14 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
         const { key, lsn } = request;
         const segment = find(request.segment);
         const storage = storageOf(segment);
+        const page = pageKeyOf(storage.engine, key, 'key');
         storage.expediteTo(lsn);
         // Applied, not merely held: what is past VDL may still be annulled, and must not get into a peer's store.
         if (!(await segment.until(() => storage.hasApplied(lsn), deadlineOf(context, parts.clock)))) {
           throw new AuroraRpcError('BEHIND', `redo is applied up to ${formatLsn(storage.appliedLsn)}, not ${formatLsn(lsn)}`);
         }
         try {
-          return { key, page: (await storage.readPageForPeer(decodePageKey(key), lsn)) ?? Buffer.alloc(0) };
+          return { key, page: (await storage.readPageForPeer(page, lsn)) ?? Buffer.alloc(0) };
         } catch (error) {
           throw asRpcError(error);
         }

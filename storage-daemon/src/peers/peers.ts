@@ -1,6 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import type { PageId } from '@kube-aurora/redo';
+import type { PageKey } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type PeerHandlers, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
 import type { LogReadError } from '../redo-log/log-errors.ts';
 import { emptyState, type SegmentDirectory } from '../segment/segment-directory.ts';
@@ -122,7 +122,7 @@ export class Peers {
   }
 
   /** A page as of `lsn`; undefined: it does not exist. Throws NoSoundCopyError when no peer can give it. */
-  async fetchPage(segment: Segment, page: PageId, lsn: bigint): Promise<Buffer | undefined> {
+  async fetchPage(segment: Segment, page: PageKey, lsn: bigint): Promise<Buffer | undefined> {
     const sources = (): Peer[] => this.#peersNamed(pageSources(segment.state(), this.#table.views(segment), lsn));
     // What was last heard may be seconds old, and is nothing at all right after a start.
     if (sources().length < this.#table.peers.length) await this.askPeers(segment);

@@ -1,6 +1,5 @@
-import { PAGE_BYTES } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
-import { encodePageKey, type PageId } from '@kube-aurora/redo';
+import { encodeKey, type PageKey } from '@kube-aurora/redo-engine';
 import { batchesIn } from '@kube-aurora/volume';
 import { NoSoundCopyError } from '../pages/stored-value.ts';
 import type { Segment } from '../segment/segment.ts';
@@ -13,16 +12,17 @@ const CALL_MS = 10_000;
 /** A page as of `lsn` from the first of `sources` that can; undefined: it does not exist. Throws NoSoundCopyError when none can. */
 export async function fetchPage(
   segment: Segment,
-  page: PageId,
+  page: PageKey,
   lsn: bigint,
   sources: readonly Peer[],
   logger: Logger,
 ): Promise<Buffer | undefined> {
-  const key = encodePageKey(page);
+  const key = encodeKey(page);
+  const pageBytes = segment.storage?.engine.pageBytes;
   for (const peer of sources) {
     try {
       const image = await peer.client.getPeerPage({ segment: segment.id, key, lsn }, { deadlineMs: CALL_MS });
-      if (!image.key.equals(key) || (image.page.length !== 0 && image.page.length !== PAGE_BYTES)) continue;
+      if (!image.key.equals(key) || (image.page.length !== 0 && image.page.length !== pageBytes)) continue;
       return image.page.length === 0 ? undefined : image.page;
     } catch (error) {
       logger.warn({ volume: segment.volumeId, peer: peer.id, err: error }, 'a peer could not give a page for a repair');

@@ -1,5 +1,5 @@
 import type { Disk } from '../disk/disk.ts';
-import { formatLsn } from '@kube-aurora/pg-format';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { EpochRun, RedoBatchHeader } from '@kube-aurora/volume';
 import { LogFile } from './log-file.ts';
 

@@ -1,4 +1,4 @@
-import { formatLsn } from '@kube-aurora/pg-format';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { ChainLink } from './log-chain.ts';
 
 /** Why redo cannot be read from a log, or not be appended to it. */

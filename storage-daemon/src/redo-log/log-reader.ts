@@ -1,4 +1,3 @@
-import { recordCrcIsValid } from '@kube-aurora/pg-format';
 import { batchesIn, checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES } from '@kube-aurora/volume';
 import { asLogReadError, checkedAt, offsetOfBatch } from './find-batch.ts';
 import { describeLink, linkTo, type ChainLink, type LogChain } from './log-chain.ts';
@@ -12,22 +11,30 @@ const NONE = Buffer.alloc(0);
 export class LogReader {
   readonly #chain: LogChain;
   readonly #cache: TailCache;
+  /** Is a record as its engine wrote it? */
+  readonly isRecordSound: (raw: Buffer) => boolean;
 
-  constructor(chain: LogChain, cache: TailCache) {
+  constructor(chain: LogChain, cache: TailCache, isRecordSound: (raw: Buffer) => boolean) {
     this.#chain = chain;
     this.#cache = cache;
+    this.isRecordSound = isRecordSound;
+  }
+
+  /** One record by the position of its LSN field, where the newest redo that is in memory has it. */
+  recent(position: number, recordBytes: number): Buffer | undefined {
+    return this.#cache.get(position, 8 + recordBytes)?.subarray(8);
   }
 
   /** One record by the position of its LSN field; its LSN and its own CRC are checked. Throws LogReadError, LogGoneError. */
   record(position: number, recordBytes: number, lsn: bigint): Buffer {
-    const cached = this.#cache.get(position, 8 + recordBytes);
-    if (cached !== undefined) return cached.subarray(8);
+    const recent = this.recent(position, recordBytes);
+    if (recent !== undefined) return recent;
     const file = this.#chain.fileAt(position);
     if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
     const bytes = Buffer.allocUnsafe(8 + recordBytes);
     const got = file.readHere(bytes, 0, bytes.length, position - file.base);
     const raw = bytes.subarray(8);
-    if (got < bytes.length || bytes.readBigUInt64LE(0) !== lsn || raw.readUInt32LE(0) !== recordBytes || !recordCrcIsValid(raw)) {
+    if (got < bytes.length || bytes.readBigUInt64LE(0) !== lsn || raw.readUInt32LE(0) !== recordBytes || !this.isRecordSound(raw)) {
       throw new LogReadError(lsn, 'the stored record fails its CRC');
     }
     return raw;

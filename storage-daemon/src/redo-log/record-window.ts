@@ -1,4 +1,3 @@
-import { recordCrcIsValid } from '@kube-aurora/pg-format';
 import type { LogReader } from './log-reader.ts';
 import { LogReadError } from './log-errors.ts';
 
@@ -7,15 +6,20 @@ import { LogReadError } from './log-errors.ts';
  * gives are views that the next one may overwrite.
  */
 const WINDOW_BYTES = 128 * 1024;
+const NOTHING = Buffer.alloc(0);
 
 export class RecordWindow {
   readonly #log: LogReader;
-  readonly #bytes = Buffer.allocUnsafe(WINDOW_BYTES);
+  readonly #isRecent: boolean;
+  /** Made for the first stretch: what is read may all be in memory. */
+  #bytes: Buffer = NOTHING;
   #from = 0;
   #to = 0;
 
-  constructor(log: LogReader) {
+  /** `isRecent`: records are looked for in memory before a stretch is read. */
+  constructor(log: LogReader, isRecent: boolean) {
     this.#log = log;
+    this.#isRecent = isRecent;
   }
 
   /** How far beyond a position one stretch reaches. */
@@ -28,15 +32,18 @@ export class RecordWindow {
   record(position: number, recordBytes: number, lsn: bigint, until: () => number): Buffer {
     const end = position + 8 + recordBytes;
     if (position < this.#from || end > this.#to) {
+      const recent = this.#isRecent ? this.#log.recent(position, recordBytes) : undefined;
+      if (recent !== undefined) return recent;
       if (end - position > WINDOW_BYTES) return this.#log.record(position, recordBytes, lsn);
       const wanted = Math.min(WINDOW_BYTES, Math.max(end, until()) - position);
+      if (this.#bytes === NOTHING) this.#bytes = Buffer.allocUnsafe(WINDOW_BYTES);
       this.#from = position;
       this.#to = position + this.#log.readInto(this.#bytes, position, wanted, lsn);
     }
     if (end > this.#to) throw new LogReadError(lsn, 'the log ends before the record does');
     const at = position - this.#from;
     const raw = this.#bytes.subarray(at + 8, at + 8 + recordBytes);
-    if (this.#bytes.readBigUInt64LE(at) !== lsn || raw.readUInt32LE(0) !== recordBytes || !recordCrcIsValid(raw)) {
+    if (this.#bytes.readBigUInt64LE(at) !== lsn || raw.readUInt32LE(0) !== recordBytes || !this.#log.isRecordSound(raw)) {
       throw new LogReadError(lsn, 'the stored record fails its CRC');
     }
     return raw;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { systemClock } from '@kube-aurora/clock';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Lsn } from '@kube-aurora/pg-format';
+import { recordCrcIsValid, type Lsn } from '@kube-aurora/pg-format';
 import { batchesIn, checkRedoBatch, encodeRedoBatch, type RedoBatchHeader } from '@kube-aurora/volume';
 import { systemDisk } from '../disk/system-disk.ts';
 import { DurableEvent } from './durable-event.ts';
@@ -20,6 +20,7 @@ const PARTS = {
   clock: systemClock(),
   durable: new DurableEvent(),
   onFailure: () => {},
+  isRecordSound: recordCrcIsValid,
 };
 const START = { lsn: 1000n, epoch: 1n };
 let directory: string;

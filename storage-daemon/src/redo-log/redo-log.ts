@@ -1,7 +1,7 @@
 import type { Disk } from '../disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
-import { formatLsn } from '@kube-aurora/pg-format';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, type EpochRun, type RedoBatchHeader } from '@kube-aurora/volume';
 import { findBatch, offsetOfBatch, offsetOfDamagedBatch } from './find-batch.ts';
 import type { DurableEvent } from './durable-event.ts';
@@ -30,6 +30,8 @@ export interface RedoLogParts {
   readonly tailCacheBytes: number;
   readonly disk: Disk;
   readonly clock: Clock;
+  /** Is a record as its engine wrote it? */
+  readonly isRecordSound: (raw: Buffer) => boolean;
 }
 
 export class RedoLog {
@@ -48,7 +50,7 @@ export class RedoLog {
     this.#fileBytes = parts.fileBytes;
     this.#chain = chain;
     this.#cache = new TailCache(parts.tailCacheBytes);
-    this.reader = new LogReader(chain, this.#cache);
+    this.reader = new LogReader(chain, this.#cache, parts.isRecordSound);
     const { disk, clock, durable, onFailure } = parts;
     this.#commit = new GroupCommit({ directory, disk, clock, chain, durable, onFailure });
   }

@@ -1,5 +1,4 @@
-import { PAGE_BYTES } from '@kube-aurora/pg-format';
-import { encodePageKey } from '@kube-aurora/redo';
+import { encodeKey } from '@kube-aurora/redo-engine';
 import type { ComputeImageChunk, PageImage } from '@kube-aurora/rpc';
 import type { SegmentStorage } from './segment-storage.ts';
 
@@ -10,16 +9,19 @@ const PAGES_PER_CHUNK = 32;
 const EMPTY = Buffer.alloc(0);
 
 export async function* computeImage(storage: SegmentStorage, lsn: bigint): AsyncGenerator<ComputeImageChunk> {
-  const { encoded, slruPages: ids } = await storage.stateAt(lsn);
+  const { encoded, imagePages } = await storage.stateAt(lsn);
   for (let at = 0; at < encoded.length; at += STATE_CHUNK_BYTES) {
     const end = Math.min(encoded.length, at + STATE_CHUNK_BYTES);
     yield { volumeState: encoded.subarray(at, end), stateComplete: end === encoded.length, slruPages: [] };
   }
-  for (let at = 0; at < ids.length; at += PAGES_PER_CHUNK) {
-    const slruPages: PageImage[] = [];
-    for (const id of ids.slice(at, at + PAGES_PER_CHUNK)) {
-      slruPages.push({ key: encodePageKey(id), page: (await storage.readPage(id, lsn)) ?? Buffer.alloc(PAGE_BYTES) });
-    }
+  const { pageBytes } = storage.engine;
+  for (let at = 0; at < imagePages.length; at += PAGES_PER_CHUNK) {
+    const chunk = imagePages.slice(at, at + PAGES_PER_CHUNK);
+    const { pages } = await storage.readPages(chunk, lsn);
+    const slruPages: PageImage[] = chunk.map((page, index) => ({
+      key: encodeKey(page),
+      page: pages.subarray(index * pageBytes, (index + 1) * pageBytes),
+    }));
     yield { volumeState: EMPTY, stateComplete: true, slruPages };
   }
 }

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
-import { crc32c } from '@kube-aurora/pg-format';
+import { crc32c } from '@kube-aurora/pg-format/crc32c';
+import type { EngineId } from '@kube-aurora/redo-engine';
 import type { EpochStart } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 
@@ -10,6 +11,9 @@ import type { Disk } from '../disk/disk.ts';
  */
 const FORMAT = 'aurora-segment-2';
 const BLOCK_BYTES = 4096;
+
+/** The engine of volumes whose files and messages do not name one: there was no other then. */
+export const VOLUMES_BEFORE_ENGINES: EngineId = { engine: 'postgres', major: 18 };
 
 export interface SegmentControl {
   readonly volumeId: string;
@@ -24,6 +28,8 @@ export interface SegmentControl {
   readonly baseEpoch: bigint;
   readonly baseLsn: bigint;
   readonly systemIdentifier: bigint;
+  /** Whose redo it is; of no account until `ready`. */
+  readonly engine: EngineId;
   /** Subdirectories pages-N and log-N; a new import or copy takes new ones. */
   readonly pagesGeneration: number;
   readonly logGeneration: number;
@@ -53,6 +59,7 @@ export function emptyControl(volumeId: string, pg: number): SegmentControl {
     baseEpoch: 0n,
     baseLsn: 0n,
     systemIdentifier: 0n,
+    engine: VOLUMES_BEFORE_ENGINES,
     pagesGeneration: 0,
     logGeneration: 0,
     recoverToLsn: 0n,
@@ -69,6 +76,8 @@ interface StoredControl {
   baseEpoch: string;
   baseLsn: string;
   systemIdentifier: string;
+  /** Not in files of releases that had no other than VOLUMES_BEFORE_ENGINES. */
+  engine?: EngineId;
   pagesGeneration: number;
   logGeneration: number;
   /** Of SegmentControl’s recoverToLsn. */
@@ -117,6 +126,7 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
     baseEpoch: BigInt(stored.baseEpoch),
     baseLsn: BigInt(stored.baseLsn),
     systemIdentifier: BigInt(stored.systemIdentifier),
+    engine: stored.engine ?? VOLUMES_BEFORE_ENGINES,
     recoverToLsn: BigInt(owesLsn),
   };
 }

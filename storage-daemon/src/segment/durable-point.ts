@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { crc32c } from '@kube-aurora/pg-format';
+import { crc32c } from '@kube-aurora/pg-format/crc32c';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 
 /**

@@ -1,4 +1,4 @@
-import { formatLsn } from '@kube-aurora/pg-format';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
 import {

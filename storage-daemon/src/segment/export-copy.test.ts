@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { PageId } from '@kube-aurora/redo';
+import type { PageKey } from '@kube-aurora/redo-engine';
 import { systemDisk } from '../disk/system-disk.ts';
 import { PageStore, pageOfKey, pageStoreKey } from '../pages/page-store.ts';
 import { StoredValueError } from '../pages/stored-value.ts';
@@ -12,7 +12,7 @@ import { exportCopy } from './export-copy.ts';
 
 const PAGES = 100;
 const OPTIONS = { cacheBytes: 1024 * 1024, writeBufferBytes: 1024 * 1024 };
-const pageAt = (block: number): PageId => ({ spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0, block });
+const pageAt = (block: number): PageKey => ({ space: 'a space', block });
 const CHECKPOINT = { lsn: 5000n, epoch: 2n };
 let directory: string;
 let store: PageStore;
@@ -54,7 +54,7 @@ describe('exportCopy', () => {
     await store.close();
     await damageStoredValue(directory, pageStoreKey(pageAt(70)));
     store = await PageStore.open(systemDisk(), directory, OPTIONS);
-    const repaired: PageId[] = [];
+    const repaired: PageKey[] = [];
     const given: number[] = [];
     const read = async (): Promise<void> => {
       const copy = exportCopy(store, (page) => {

@@ -1,4 +1,4 @@
-import type { PageId } from '@kube-aurora/redo';
+import type { PageKey } from '@kube-aurora/redo-engine';
 import type { StoreEntry } from '../disk/keyed-store.ts';
 import { pageOfKey, type PageStore } from '../pages/page-store.ts';
 import { openValue, StoredValueError } from '../pages/stored-value.ts';
@@ -17,7 +17,7 @@ const STRETCH_BYTES = 256 * 1024;
 
 export async function* exportCopy(
   store: PageStore,
-  repairPage: (page: PageId) => Promise<void>,
+  repairPage: (page: PageKey) => Promise<void>,
 ): AsyncGenerator<StoreEntry[], void, undefined> {
   let entries: StoreEntry[] = [];
   let bytes = 0;

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Clock } from '@kube-aurora/clock';
-import { decodeVolumeState, type PageId, RedoError } from '@kube-aurora/redo';
+import { RedoError, type EngineState, type PageKey, type RedoEngine } from '@kube-aurora/redo-engine';
 import { annulPoint, lastEpoch, type RedoBatchHeader } from '@kube-aurora/volume';
 import { AnnulledAppliedError, Applier } from '../checkpoint/applier.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -26,6 +26,7 @@ export class StoreUnusableError extends Error {
 }
 
 export interface StorageParts {
+  readonly engine: RedoEngine;
   readonly disk: Disk;
   readonly directory: string;
   readonly limits: SegmentLimits;
@@ -41,7 +42,7 @@ export interface StorageParts {
   /** Redo could not be applied, or stored data not be read: reads must stop. */
   readonly onDamage: (error: Error) => void;
   /** Fetches one page as of the LSN from a peer; undefined result page: it does not exist. Rejects when no peer can. */
-  readonly fetchPage: (page: PageId, lsn: bigint) => Promise<Buffer | undefined>;
+  readonly fetchPage: (page: PageKey, lsn: bigint) => Promise<Buffer | undefined>;
   /** Up to where redo may go, now that pages are stored as of the checkpoint. */
   readonly dropLimit: (checkpointLsn: bigint) => bigint;
   readonly onCorruption: (kind: 'page' | 'log' | 'state', error: Error) => void;
@@ -81,8 +82,13 @@ export function logDirectory(directory: string, generation: number): string {
  * AnnulledAppliedError when its history rules out what its pages hold, or what is durable. Redo past `endLsn` is cut off. Errors of the disk
  * are thrown as they are.
  */
-export async function openStorage(parts: StorageParts, control: SegmentControl, known: KnownOfLog): Promise<OpenedStorage> {
-  const { clock, limits } = parts;
+export async function openStorage(
+  parts: StorageParts,
+  control: SegmentControl,
+  known: KnownOfLog,
+  onLongChain: (page: PageKey) => void,
+): Promise<OpenedStorage> {
+  const { engine, clock, limits, onProgress, onDamage } = parts;
   const store = await openStore(parts, control);
   let log: RedoLog | undefined;
   try {
@@ -99,7 +105,12 @@ export async function openStorage(parts: StorageParts, control: SegmentControl, 
     if (log.startLsn > checkpoint.lsn)
       throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' checkpoint at ${checkpoint.lsn}`);
     await cutToWhatCounts(log, control, checkpoint, known);
-    const applier = new Applier({ log, table, index, tombstones, clock }, state, Number(checkpoint.lsn), limits.chainMax);
+    const { chainMax } = limits;
+    const applier = new Applier(
+      { engine, log, table, index, tombstones, clock, chainMax, onProgress, onLongChain, onFailure: onDamage },
+      state,
+      Number(checkpoint.lsn),
+    );
     const end = log.tail.lsn;
     for (const { header, position } of later) {
       if (header.endLsn > end) break;
@@ -127,14 +138,22 @@ async function openStore({ disk, directory, limits }: StorageParts, control: Seg
 }
 
 function openLog(
-  { disk, directory, limits, clock, durable, onLogFailure, onLogDamage }: StorageParts,
+  { engine, disk, directory, limits, clock, durable, onLogFailure, onLogDamage }: StorageParts,
   control: SegmentControl,
   checkpoint: Checkpoint,
   onBatch: (header: RedoBatchHeader, position: number) => void,
 ): Promise<RedoLog> {
   return RedoLog.open(
     logDirectory(directory, control.logGeneration),
-    { fileBytes: limits.logFileBytes, tailCacheBytes: limits.tailCacheBytes, disk, clock, durable, onFailure: onLogFailure },
+    {
+      fileBytes: limits.logFileBytes,
+      tailCacheBytes: limits.tailCacheBytes,
+      disk,
+      clock,
+      durable,
+      onFailure: onLogFailure,
+      isRecordSound: (raw) => engine.isRecordSound(raw),
+    },
     checkpoint,
     (header, _bytes, position) => {
       onBatch(header, position);
@@ -161,14 +180,14 @@ async function cutToWhatCounts(
 
 async function readCheckpoint(
   store: PageStore,
-  { onCorruption }: StorageParts,
-): Promise<{ checkpoint: Checkpoint; state: ReturnType<typeof decodeVolumeState>; removals: Tombstone[] }> {
+  { engine, onCorruption }: StorageParts,
+): Promise<{ checkpoint: Checkpoint; state: EngineState; removals: Tombstone[] }> {
   try {
     const checkpoint = await store.checkpoint();
     const bytes = await store.state();
     if (checkpoint === undefined || bytes === undefined) throw new StoreUnusableError('the page store has no checkpoint or no state');
     const removals = await store.removals();
-    return { checkpoint, state: decodeVolumeState(bytes), removals: removals === undefined ? [] : decodeTombstones(removals) };
+    return { checkpoint, state: engine.decodeState(bytes), removals: removals === undefined ? [] : decodeTombstones(removals) };
   } catch (error) {
     if (error instanceof StoreUnusableError || error instanceof RedoError || errnoOf(error) !== '' || isStoreIoError(error)) throw error;
     const reason = error instanceof Error ? error : new Error(String(error));

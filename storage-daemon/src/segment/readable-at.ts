@@ -1,4 +1,4 @@
-import { formatLsn } from '@kube-aurora/pg-format';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 import { lastEpoch } from '@kube-aurora/volume';
 import type { SegmentStorage } from './segment-storage.ts';

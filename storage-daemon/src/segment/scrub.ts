@@ -1,4 +1,4 @@
-import type { PageId } from '@kube-aurora/redo';
+import type { PageKey } from '@kube-aurora/redo-engine';
 import { pageOfKey, type PageStore } from '../pages/page-store.ts';
 import { openValue, StoredValueError } from '../pages/stored-value.ts';
 import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
@@ -12,7 +12,7 @@ import type { RedoLog } from '../redo-log/redo-log.ts';
 export interface ScrubParts {
   readonly store: PageStore;
   readonly log: RedoLog;
-  readonly repairPage: (page: PageId) => Promise<void>;
+  readonly repairPage: (page: PageKey) => Promise<void>;
   /** Has the checkpoint's own values written anew. */
   readonly renewCheckpoint: () => void;
   readonly onCorruption: (kind: 'page' | 'log', error: Error) => void;

@@ -2,9 +2,9 @@ import type { Disk } from '../disk/disk.ts';
 import { errnoOf, isNoRoom, isStoreIoError, probeDisk, type DiskRoom } from '../disk/disk-room.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
-import { formatLsn } from '@kube-aurora/pg-format';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
-import { RedoError, type PageId } from '@kube-aurora/redo';
+import { RedoError, type EngineRegistry, type PageKey, type RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
 import { AnnulledAppliedError } from '../checkpoint/applier.ts';
 import { PageStore } from '../pages/page-store.ts';
@@ -35,6 +35,7 @@ export interface SegmentEvents {
 export interface SegmentLifecycleParts {
   readonly directory: string;
   readonly disk: Disk;
+  readonly engines: EngineRegistry;
   readonly control: CurrentControl;
   /** Told when redo of this segment has got to its disk. */
   readonly durable: DurableEvent;
@@ -43,7 +44,7 @@ export interface SegmentLifecycleParts {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly events: SegmentEvents;
-  readonly fetchPage: (page: PageId, lsn: bigint) => Promise<Buffer | undefined>;
+  readonly fetchPage: (page: PageKey, lsn: bigint) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
   readonly lowestPeerScl: () => bigint | undefined;
   /** Highest SCL among the peers, as last heard; 0n when none was. */
@@ -197,13 +198,14 @@ export class SegmentLifecycle {
 
   /** Opens what the control file points to; the log up to `endLsn` where it is given. What cannot be used is reported as damage. */
   async open(endLsn?: bigint): Promise<void> {
-    const { directory, disk, control, events, logger } = this.#parts;
+    const { directory, disk, engines, control, events, logger } = this.#parts;
     try {
       this.#durable = await DurablePoint.open(disk, join(directory, 'durable'), control.value.baseEpoch, (error) =>
         logger.error({ volume: this.#volumeId, err: error }, 'what is durable cannot be noted; after a restart less of it is known'),
       );
       const known = this.#durable.lsn;
-      const storage = await SegmentStorage.open(this.#storageParts(), control.value, { durableLsn: known, endLsn });
+      const engine = engines.get(control.value.engine);
+      const storage = await SegmentStorage.open(this.#storageParts(engine), control.value, { durableLsn: known, endLsn });
       this.#storage = storage;
       storage.noteVdl(known < this.scl ? known : this.scl);
       // What was durable was on this disk: its log has lost it since, whatever the log itself says.
@@ -345,9 +347,10 @@ export class SegmentLifecycle {
     this.stop(faultOf(error), describeFailure(error));
   }
 
-  #storageParts(): StorageParts {
+  #storageParts(engine: RedoEngine): StorageParts {
     const { disk, directory, limits, clock, durable, conditions, events, logger, fetchPage } = this.#parts;
     return {
+      engine,
       disk,
       directory,
       limits,

@@ -1,9 +1,9 @@
-import type { PageId } from '@kube-aurora/redo';
+import type { PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { annulPoint, lastEpoch, type EpochRun, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
 import { AnnulledAppliedError, type Applier } from '../checkpoint/applier.ts';
 import { Checkpointer } from '../checkpoint/checkpointer.ts';
 import type { StoreEntry } from '../disk/keyed-store.ts';
-import { PageBuilder } from '../pages/page-builder.ts';
+import { bytesOf, PageBuilder } from '../pages/page-builder.ts';
 import { PageCache } from '../pages/page-cache.ts';
 import { PageTurn } from '../pages/page-turn.ts';
 import { RepairingReader, type PagesAt } from '../pages/repairing-reader.ts';
@@ -58,17 +58,18 @@ export class SegmentStorage {
 
   private constructor(parts: StorageParts, opened: OpenedStorage) {
     const { log, store, table, index, tombstones, applier } = opened;
-    const { clock, limits, onDamage, onProgress } = parts;
+    const { engine, clock, limits, onDamage } = parts;
     this.#parts = parts;
     this.#opened = opened;
     this.#applier = applier;
     this.#pgmrpl = Number(opened.checkpoint.lsn);
-    const cache = new PageCache(limits.pageCacheBytes);
+    const cache = new PageCache(limits.pageCacheBytes, engine.pageBytes);
     this.#cache = cache;
     const keptFrom = (): number => Number(this.#checkpointer.checkpoint.lsn);
     const writtenTo = (): number => this.#checkpointer.writtenTo;
-    const sources = { log, table, index, tombstones, store, cache, keptFrom, writtenTo };
-    const builder = new PageBuilder(sources);
+    const sources = { engine, log, table, index, tombstones, store, cache, keptFrom, writtenTo };
+    const turns = { clock, sliceMs: limits.sliceMs };
+    const builder = new PageBuilder(sources, turns);
     this.#builder = builder;
     const turn = new PageTurn();
     this.#reader = new RepairingReader({
@@ -87,7 +88,7 @@ export class SegmentStorage {
       turn,
       applier,
       limits: { bytes: limits.checkpointBytes, refs: limits.checkpointRefs, stagger: limits.checkpointStagger },
-      turns: { clock, sliceMs: limits.sliceMs },
+      turns,
       checkpoint: opened.checkpoint,
       hasRemovalsDue: opened.hasRemovalsDue,
       readFloor: () => this.#pgmrpl,
@@ -102,23 +103,32 @@ export class SegmentStorage {
       onCorruption: parts.onCorruption,
       onDamage,
     });
-    applier.onProgress = () => {
-      this.#checkpointer.maybeStart();
-      onProgress();
-    };
-    applier.onFailure = onDamage;
-    applier.onLongChain = (page) => this.#checkpointer.addLongChain(page);
     this.#unsubscribe = parts.durable.subscribe((end) => this.#takeDurable(end.lsn));
   }
 
   /** Opens what the control file points to. Throws what `openStorage` throws. */
   static async open(parts: StorageParts, control: SegmentControl, known: KnownOfLog): Promise<SegmentStorage> {
-    const storage = new SegmentStorage(parts, await openStorage(parts, control, known));
+    // Nothing is applied, and so nothing moves, before it is there; what has a long chain by then the checkpointer finds itself.
+    let storage: SegmentStorage | undefined;
+    const onProgress = (): void => {
+      if (storage !== undefined) storage.#checkpointer.maybeStart();
+      parts.onProgress();
+    };
+    const onLongChain = (page: PageKey): void => {
+      if (storage !== undefined) storage.#checkpointer.addLongChain(page);
+    };
+    const opened = await openStorage({ ...parts, onProgress }, control, known, onLongChain);
+    storage = new SegmentStorage(parts, opened);
     storage.#checkpointer.maybeStart();
     return storage;
   }
 
   // Where it stands -------------------------------------------------------------------------------------------------
+
+  /** Whose redo it is. */
+  get engine(): RedoEngine {
+    return this.#parts.engine;
+  }
 
   /** Redo can be read from here on. */
   get startLsn(): bigint {
@@ -250,7 +260,7 @@ export class SegmentStorage {
     if (point === undefined) return false;
     if (point < this.appliedLsn) throw new AnnulledAppliedError(point, this.appliedLsn, lastEpoch(history));
     this.#builder.invalidate();
-    this.#applier.truncate(Number(point));
+    this.#applier.annul(Number(point));
     this.#cache.deletePast(Number(point));
     await log.annul(point);
     return true;
@@ -269,28 +279,24 @@ export class SegmentStorage {
   }
 
   /** Pages as of `lsn`, in the order asked for; what is damaged is repaired first. Throws TooOldError, NoSoundCopyError, RedoError. */
-  readPages(pages: readonly PageId[], lsn: bigint): Promise<PagesAt> {
-    return this.#reader.pagesAt(pages, Number(lsn));
-  }
-
-  /** One page as of `lsn`, undefined when it does not exist; what is damaged is repaired first. Throws what `readPages` throws. */
-  async readPage(page: PageId, lsn: bigint): Promise<Buffer | undefined> {
-    return (await this.#reader.pageAt(page, Number(lsn))).page;
+  readPages(pages: readonly PageKey[], lsn: bigint): Promise<PagesAt> {
+    return this.#reader.readPages(pages, Number(lsn));
   }
 
   /**
-   * The same with no peer asked: two damaged copies must not ask each other in circles. Throws StoredValueError or LogReadError where it is
-   * damaged.
+   * One page as of `lsn`, undefined when it does not exist, with no peer asked: two damaged copies must not ask each other in circles. Throws
+   * TooOldError, RedoError, and StoredValueError or LogReadError where it is damaged.
    */
-  async readPageForPeer(page: PageId, lsn: bigint): Promise<Buffer | undefined> {
-    return (await this.#builder.pageAt(page, Number(lsn))).page;
+  async readPageForPeer(page: PageKey, lsn: bigint): Promise<Buffer | undefined> {
+    const [built] = await this.#builder.build([page], Number(lsn), 'read');
+    return built === undefined ? undefined : bytesOf(built, Number(lsn), (one) => this.engine.describePage(one));
   }
 
   /** The volume's state as of exactly `lsn`, up to which redo is applied. Throws AuroraRpcError TOO_OLD, BEHIND. */
   stateAt(lsn: bigint): Promise<StateAt> {
     const { store, table, log } = this.#opened;
     const checkpointer = this.#checkpointer;
-    return stateAt({ applier: this.#applier, checkpointer, store, table, log, clock: this.#parts.clock }, Number(lsn));
+    return stateAt({ engine: this.engine, applier: this.#applier, checkpointer, store, table, log, clock: this.#parts.clock }, Number(lsn));
   }
 
   /** Asks for a checkpoint whatever the limits say. It is made once PGMRPL has got to what is applied now. */

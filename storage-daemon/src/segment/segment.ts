@@ -1,8 +1,8 @@
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
-import { formatLsn } from '@kube-aurora/pg-format';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
-import type { PageId } from '@kube-aurora/redo';
+import type { EngineId, EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
 import { isBatchValid, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
@@ -35,12 +35,13 @@ export interface PeersHighest {
 export interface SegmentParts {
   readonly directory: string;
   readonly disk: Disk;
+  readonly engines: EngineRegistry;
   readonly identity: SegmentIdentity;
   readonly limits: SegmentLimits;
   readonly logger: Logger;
   readonly clock: Clock;
   readonly events: SegmentEvents;
-  readonly fetchPage: (segment: Segment, page: PageId, lsn: bigint) => Promise<Buffer | undefined>;
+  readonly fetchPage: (segment: Segment, page: PageKey, lsn: bigint) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
   readonly lowestPeerScl: (segment: Segment) => bigint | undefined;
   readonly highestOfPeers: (segment: Segment) => PeersHighest;
@@ -69,7 +70,7 @@ export class Segment {
   readonly #epochs: Epochs;
 
   private constructor(parts: SegmentParts, directory: string, control: CurrentControl) {
-    const { disk, limits, logger, clock, events } = parts;
+    const { disk, engines, limits, logger, clock, events } = parts;
     const durable = new DurableEvent();
     const conditions = new ConditionWaiter(clock);
     const sessions = new WriterSessions(durable);
@@ -83,6 +84,7 @@ export class Segment {
     this.#lifecycle = new SegmentLifecycle({
       directory,
       disk,
+      engines,
       control,
       durable,
       conditions,
@@ -132,6 +134,10 @@ export class Segment {
   }
   get limits(): SegmentLimits {
     return this.#parts.limits;
+  }
+  /** The engine of a volume that is imported here. Throws EngineUnknownError. */
+  engineFor(id: EngineId): RedoEngine {
+    return this.#parts.engines.get(id);
   }
   get control(): SegmentControl {
     return this.#control.value;

@@ -1,15 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
-import { decodeRecord, formatLsn, type Lsn } from '@kube-aurora/pg-format';
-import {
-  applyEffects,
-  decodeVolumeState,
-  encodeVolumeState,
-  SLRU_FORK,
-  SLRU_KINDS,
-  SLRU_NAMES,
-  type PageId,
-  type VolumeState,
-} from '@kube-aurora/redo';
+import { formatLsn } from '@kube-aurora/pg-format/lsn';
+import type { EngineState, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 import type { Applier } from '../checkpoint/applier.ts';
 import type { Checkpointer } from '../checkpoint/checkpointer.ts';
@@ -24,11 +15,12 @@ const TRIES = 3;
 
 export interface StateAt {
   readonly encoded: Buffer;
-  /** The SLRU pages that there are. */
-  readonly slruPages: PageId[];
+  /** The pages that a compute is given with it. */
+  readonly imagePages: readonly PageKey[];
 }
 
 export interface StateSources {
+  readonly engine: RedoEngine;
   readonly applier: Applier;
   readonly checkpointer: Checkpointer;
   readonly store: PageStore;
@@ -39,7 +31,7 @@ export interface StateSources {
 
 /** Throws AuroraRpcError: TOO_OLD below the checkpoint, BEHIND when checkpoints come faster than the state can be worked out. */
 export async function stateAt(from: StateSources, lsn: number): Promise<StateAt> {
-  const { applier, checkpointer, store } = from;
+  const { engine, applier, checkpointer, store } = from;
   if (applier.appliedLsn <= lsn) return describe(applier.state);
   // The live state has gone past: the stored one is brought forward from the checkpoint instead.
   for (let attempt = 0; attempt < TRIES; attempt++) {
@@ -50,7 +42,7 @@ export async function stateAt(from: StateSources, lsn: number): Promise<StateAt>
     }
     const bytes = await store.state();
     if (checkpointer.checkpoint !== checkpoint || bytes === undefined) continue;
-    const state = decodeVolumeState(bytes);
+    const state = engine.decodeState(bytes);
     if (await replay(from, state, keptFrom, lsn, () => checkpointer.checkpoint === checkpoint)) return describe(state);
   }
   throw new AuroraRpcError('BEHIND', 'the segment is making a checkpoint; ask again');
@@ -58,8 +50,8 @@ export async function stateAt(from: StateSources, lsn: number): Promise<StateAt>
 
 /** Brings the state forward from one LSN to another; gives false when it could not, as the checkpoint moved meanwhile. */
 async function replay(
-  { table, log, clock }: StateSources,
-  state: VolumeState,
+  { engine, table, log, clock }: StateSources,
+  state: EngineState,
   from: number,
   to: number,
   isSame: () => boolean,
@@ -70,17 +62,12 @@ async function replay(
       await clock.turn();
       if (!isSame()) return false;
     }
-    const at = BigInt(table.lsn(seq)) as Lsn;
-    applyEffects(state, decodeRecord(log.reader.record(table.position(seq), table.recordBytes(seq), at), at));
+    const at = BigInt(table.lsn(seq));
+    state.apply(engine.decode(log.reader.record(table.position(seq), table.recordBytes(seq), at), at));
   }
   return true;
 }
 
-function describe(state: VolumeState): StateAt {
-  const slruPages: PageId[] = [];
-  for (const slru of SLRU_NAMES) {
-    for (const block of state.slrus[slru].pages())
-      slruPages.push({ spcOid: 0, dbOid: SLRU_KINDS[slru], relNumber: 0, fork: SLRU_FORK, block });
-  }
-  return { encoded: encodeVolumeState(state), slruPages };
+function describe(state: EngineState): StateAt {
+  return { encoded: state.encode(), imagePages: state.imagePages() };
 }

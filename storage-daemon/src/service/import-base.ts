@@ -1,9 +1,11 @@
-import { decodePageKey, decodeVolumeState, VolumeStateError } from '@kube-aurora/redo';
+import { EngineStateError, type RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImage, type SegmentState } from '@kube-aurora/rpc';
 import type { PageStore } from '../pages/page-store.ts';
+import { VOLUMES_BEFORE_ENGINES } from '../segment/control-file.ts';
 import type { SegmentDirectory } from '../segment/segment-directory.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
+import { pageOf } from '../edge/page-keys.ts';
 
 /** ImportBase: the first pages of a new volume, into a directory of their own that counts once `finish` was read. */
 
@@ -12,8 +14,10 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
   const first = await iterator.next();
   const begin = first.done === true ? undefined : first.value.begin;
   if (begin === undefined) throw new AuroraRpcError('INVALID', 'begin: the first message must carry it');
-  checkBegin(begin);
+  checkMessage('ImportBegin', begin, 'begin');
   const segment = await segments.take(begin.segment);
+  const engine = segment.engineFor(VOLUMES_BEFORE_ENGINES);
+  checkState(engine, begin);
   if (isRepetition(segment, begin)) return drain(iterator, segment);
   await segment.refuseJump(begin.epoch, 'begin.epoch');
   checkEmpty(segment, begin);
@@ -21,7 +25,7 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
   await segment.replace(async ({ store }) => {
     let finished = false;
     for (let next: IteratorResult<ImportBaseRequest> = first; next.done !== true && !finished; next = await iterator.next()) {
-      await writePages(store, next.value.pages, begin.baseLsn);
+      await writePages(engine, store, next.value.pages, begin.baseLsn);
       finished = next.value.finish;
       if (finished) break;
     }
@@ -35,6 +39,7 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
         baseEpoch: begin.epoch,
         baseLsn: begin.baseLsn,
         systemIdentifier: begin.systemIdentifier,
+        engine: engine.id,
       };
     };
   });
@@ -55,12 +60,11 @@ async function refuseSecondVolume(segment: Segment): Promise<void> {
   throw new AuroraRpcError('REFUSED', 'begin: peers hold this volume already, with redo; it is copied from them', 'volume-exists');
 }
 
-function checkBegin(begin: ImportBegin): void {
-  checkMessage('ImportBegin', begin, 'begin');
+function checkState(engine: RedoEngine, begin: ImportBegin): void {
   try {
-    decodeVolumeState(begin.volumeState);
+    engine.decodeState(begin.volumeState);
   } catch (error) {
-    if (error instanceof VolumeStateError) throw new AuroraRpcError('INVALID', `begin.volume_state: ${error.message}`);
+    if (error instanceof EngineStateError) throw new AuroraRpcError('INVALID', `begin.volume_state: ${error.message}`);
     throw error;
   }
 }
@@ -76,7 +80,8 @@ async function drain(iterator: AsyncIterator<ImportBaseRequest>, segment: Segmen
   return segment.state();
 }
 
-async function writePages(store: PageStore, pages: readonly PageImage[], lsn: bigint): Promise<void> {
+async function writePages(engine: RedoEngine, store: PageStore, pages: readonly PageImage[], lsn: bigint): Promise<void> {
   checkMessage('ImportPages', { pages });
-  await store.write(pages.map(({ key, page }) => ({ page: decodePageKey(key), version: { lsn: Number(lsn), page } })));
+  const checked = pages.map((image, at) => pageOf(engine, image, `pages[${at}]`));
+  await store.write(checked.map(({ page, bytes }) => ({ page, version: { lsn: Number(lsn), page: bytes } })));
 }

@@ -1,6 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import { decodePageKey } from '@kube-aurora/redo';
 import type { CallContext, SegmentHandlers, SegmentId } from '@kube-aurora/rpc';
 import { computeImage } from '../segment/compute-image.ts';
 import { readableAt } from '../segment/readable-at.ts';
@@ -11,6 +10,7 @@ import { serveAppend } from './append-session.ts';
 import { importBase } from './import-base.ts';
 import { asRpcError, deadlineOf } from '../edge/calls.ts';
 import { checkMessage } from '../edge/message-rules.ts';
+import { pageKeyOf } from '../edge/page-keys.ts';
 import type { Refusals } from '../edge/refusals.ts';
 
 /** SegmentService: the translation between messages, which message-rules.ts checks, and segments. */
@@ -62,7 +62,8 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
         checkMessage('GetPagesRequest', request);
         const storage = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
         try {
-          const found = await storage.readPages(request.keys.map(decodePageKey), request.lsn);
+          const pages = request.keys.map((key, at) => pageKeyOf(storage.engine, key, `keys[${at}]`));
+          const found = await storage.readPages(pages, request.lsn);
           deps.onRead((deps.clock.now() - started) / 1000, request.keys.length);
           return found;
         } catch (error) {

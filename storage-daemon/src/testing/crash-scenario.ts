@@ -25,6 +25,7 @@ import {
   truncateRecord,
   type ChainEnd,
 } from './synthetic-records.ts';
+import { ENGINES, readPage } from './postgres-pages.ts';
 import { storedVersion } from './stored-version.ts';
 
 /**
@@ -135,6 +136,7 @@ export class CrashScenario {
       {
         directory: this.directory,
         disk,
+        engines: ENGINES,
         identity: { daemonId: 'd0', zone: 'a' },
         limits: LIMITS,
         logger: silentLogger(),
@@ -207,7 +209,7 @@ export class CrashScenario {
   /** 'newer' where computes had read past it before the crash. */
   async #pageAt(page: PageId, lsn: bigint): Promise<Buffer | undefined | 'newer'> {
     try {
-      return await this.storage.readPage(page, lsn);
+      return await readPage(this.storage, page, lsn);
     } catch (error) {
       if (error instanceof TooOldError) return 'newer';
       throw error;
@@ -241,7 +243,7 @@ export class CrashScenario {
   /** Pages as of the volume's end. */
   async pages(): Promise<(string | undefined)[]> {
     const found: (string | undefined)[] = [];
-    for (const page of PAGES) found.push((await this.storage.readPage(page, this.end.lsn))?.toString('latin1'));
+    for (const page of PAGES) found.push((await readPage(this.storage, page, this.end.lsn))?.toString('latin1'));
     return found;
   }
 

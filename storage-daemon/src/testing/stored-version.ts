@@ -1,4 +1,4 @@
-import type { PageId } from '@kube-aurora/redo';
+import { pageKeyOf, type PageId } from '@kube-aurora/redo';
 import { pageStoreKey } from '../pages/page-store.ts';
 import { openValue } from '../pages/stored-value.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
@@ -13,6 +13,6 @@ export async function storedValue(storage: SegmentStorage, wanted: Buffer): Prom
 
 /** What it has stored of a page. */
 export async function storedVersion(storage: SegmentStorage, page: PageId): Promise<{ lsn: bigint; page: Buffer } | undefined> {
-  const version = await storedValue(storage, pageStoreKey(page));
+  const version = await storedValue(storage, pageStoreKey(pageKeyOf(page)));
   return version && { lsn: version.readBigUInt64BE(0), page: version.subarray(8) };
 }

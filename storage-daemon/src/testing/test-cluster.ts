@@ -18,6 +18,7 @@ import type { Disk } from '../disk/disk.ts';
 import { systemDisk } from '../disk/system-disk.ts';
 import { grpcNetwork } from '../edge/daemon-network.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
+import { ENGINES } from './postgres-pages.ts';
 import { freePort } from './free-port.ts';
 import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
 
@@ -75,6 +76,7 @@ export class TestCluster {
       scrubBytesPerSecond: 0,
       logger: this.logger,
       disk: this.disks.get(i) ?? systemDisk(),
+      engines: ENGINES,
       network: grpcNetwork(systemClock(), PLAIN_TEXT),
       clock: systemClock(),
     });
