@@ -1,25 +1,18 @@
 import { encodePageKey } from '@kube-aurora/redo';
-import type { Segment } from '../../storage-daemon/src/segment/segment.ts';
 import { BrokenPromise, VolumeHistory } from './history.ts';
+import { Invariants } from './invariants.ts';
 import { Machine } from './machine.ts';
 import { Network } from './network.ts';
 import { Exchange, segmentApi } from './simulated-api.ts';
 import { SimulatedWriter } from './simulated-writer.ts';
 import { endpointsFor, SEGMENT, storageMachines, type StorageMachine } from './storage.ts';
-import type { World } from './world.ts';
+import { RELATION } from './synthetic-volume.ts';
+import type { Owner, World } from './world.ts';
 
 /** The whole system of one run: six storage machines, computes that come and go, and what is looked at after every event. */
 
 const PAGES_CHECKED = 3;
 const CHECK_DEADLINE_MS = 400;
-const RELATION = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
-
-/** What a segment must never fall behind, as long as its disk keeps what it synced. */
-interface Held {
-  epoch: bigint;
-  /** It had redo up to here, and knew that it was durable on a quorum. */
-  durableLsn: bigint;
-}
 
 export class Cluster {
   readonly world: World;
@@ -30,19 +23,38 @@ export class Cluster {
   /** False: computes write nothing more. */
   isLoaded = true;
   readonly computes: { readonly machine: Machine; readonly writer: SimulatedWriter }[] = [];
-  readonly #held = new Map<StorageMachine, Held>();
+  readonly invariants: Invariants;
   readonly #traced: boolean;
   readonly #checker: Machine;
+  /** A machine of nobody's. */
+  readonly stranger: Machine;
+  /** Called once, when a writer is told that something is durable. */
+  onNextAcknowledgement: (() => void) | undefined;
+  /** What a check found where nobody would have heard it. */
+  #broken: BrokenPromise | undefined;
   #writers = 0;
 
   constructor(world: World, traced: boolean) {
     this.world = world;
     this.#traced = traced;
     this.network = new Network(world);
+    const blocks = Array.from({ length: world.mix.load.blocks }, (_, block) => ({ ...RELATION, block }));
+    this.invariants = new Invariants(this.history, blocks);
     this.exchange = new Exchange(this.network);
-    this.storage = storageMachines(this.exchange, (machine, epoch) => this.#promised(machine, epoch), traced);
+    this.storage = storageMachines(this.exchange, traced, {
+      promised: (machine, epoch, writerId, state) =>
+        this.#noticing(() => this.invariants.promised(machine, epoch, writerId, state, this.#writerViews)),
+      acknowledges: (machine, response) => this.#noticing(() => this.invariants.acknowledges(machine, response)),
+    });
     this.#checker = new Machine(world, 'checker', 'zone-x', false);
     this.#checker.start();
+    this.stranger = new Machine(world, 'stranger', 'zone-x', false);
+    this.stranger.start();
+    this.history.onAcknowledged = () => {
+      const { onNextAcknowledgement } = this;
+      this.onNextAcknowledgement = undefined;
+      onNextAcknowledgement?.();
+    };
     for (const machine of this.storage) machine.start();
   }
 
@@ -51,7 +63,11 @@ export class Cluster {
     const id = `w${++this.#writers}`;
     const machine = new Machine(this.world, id, `zone-${this.world.random.integer(0, 2)}`, this.#traced);
     machine.start();
-    const writer = new SimulatedWriter(id, machine, endpointsFor(machine, this.exchange, this.storage), this.history, () => this.isLoaded);
+    const endpoints = endpointsFor(machine, this.exchange, this.storage, {
+      answered: (index, response) => this.invariants.heard(id, response.epoch, index, response.scl),
+      state: (index, state) => this.invariants.heardState(id, state.epoch, index, state),
+    });
+    const writer = new SimulatedWriter(id, machine, endpoints, this.history, () => this.isLoaded);
     this.computes.push({ machine, writer });
     this.world.note(id, 'starts');
     void writer.run();
@@ -61,45 +77,30 @@ export class Cluster {
     return this.computes.filter(({ machine, writer }) => machine.isUp && !writer.isOver);
   }
 
-  /** The disk of this machine lost something that it had synced: what it held before is not asked of it again. */
-  forgive(machine: StorageMachine): void {
-    this.#held.delete(machine);
+  get #writerViews(): readonly SimulatedWriter[] {
+    return this.livingComputes.map(({ writer }) => writer);
   }
 
   // After every event ------------------------------------------------------------------------------------------------
 
-  /** Throws BrokenPromise. */
-  check(): void {
-    for (const machine of this.storage) {
-      const { segment } = machine;
-      if (segment !== undefined) this.#checkSegment(machine, segment);
+  #noticing(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      if (!(error instanceof BrokenPromise)) throw error;
+      this.#broken ??= error;
     }
   }
 
-  #checkSegment(machine: StorageMachine, segment: Segment): void {
-    const { epoch } = segment.control;
-    const { storage } = segment;
-    const held = this.#heldBy(machine);
-    if (epoch < held.epoch) throw new BrokenPromise(`${machine.id} had promised epoch ${held.epoch} and knows of ${epoch}`);
-    if (storage === undefined || segment.phase !== 'READY') return;
-    const { scl } = segment;
-    // What it says that it lost to damage it is honest about.
-    if (scl < held.durableLsn && segment.control.recoverToLsn < held.durableLsn)
-      throw new BrokenPromise(`${machine.id} had durable redo up to ${held.durableLsn.toString(16)} and has it up to ${scl.toString(16)}`);
-    const durable = storage.vdl < scl ? storage.vdl : scl;
-    if (durable > held.durableLsn) held.durableLsn = durable;
-  }
-
-  /** The segment has answered that it promised the epoch. */
-  #promised(machine: StorageMachine, epoch: bigint): void {
-    const held = this.#heldBy(machine);
-    if (epoch > held.epoch) held.epoch = epoch;
-  }
-
-  #heldBy(machine: StorageMachine): Held {
-    let held = this.#held.get(machine);
-    if (held === undefined) this.#held.set(machine, (held = { epoch: 0n, durableLsn: 0n }));
-    return held;
+  /** Looks at whom the event happened to. Throws BrokenPromise. */
+  check(owner: Owner | undefined): void {
+    if (this.#broken !== undefined) throw this.#broken;
+    for (const { machine, writer } of this.computes) if (machine === owner && machine.isUp) this.invariants.checkWriter(writer);
+    for (const machine of this.storage) {
+      if (owner !== undefined && owner !== machine) continue;
+      const { segment } = machine;
+      if (segment !== undefined) this.invariants.checkSegment(machine, segment, this.#writerViews);
+    }
   }
 
   // Now and then -----------------------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ export class Cluster {
     if (newest === undefined) return;
     const api = segmentApi(this.exchange, this.#checker, machine.address);
     for (let i = 0; i < blocks; i++) {
-      const page = { ...RELATION, block: this.world.random.integer(0, 9) };
+      const page = { ...RELATION, block: this.world.random.integer(0, this.world.mix.load.blocks - 1) };
       const request = { segment: SEGMENT, ...newest, keys: [encodePageKey(page)] };
       let bytes: Buffer;
       try {

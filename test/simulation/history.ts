@@ -1,5 +1,5 @@
-import { decodeRecord, formatLsn, type Lsn } from '@kube-aurora/pg-format';
-import { applyEffects, encodeVolumeState, redo, touchedPages, type PageId, type VolumeState } from '@kube-aurora/redo';
+import { decodeRecord, formatLsn, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
+import { applyEffects, decodeVolumeState, encodeVolumeState, redo, touchedPages, type Effect, type PageId, type VolumeState } from '@kube-aurora/redo';
 import type { BatchRecord } from '@kube-aurora/volume';
 
 /**
@@ -20,10 +20,11 @@ export class BrokenPromise extends Error {
   }
 }
 
-interface PageAt {
+/** A page from a record on. Made when somebody asks for it: most versions nobody ever does. */
+interface PageVersion {
   /** Start of the record that made it so. */
   readonly lsn: bigint;
-  readonly page: Buffer | undefined;
+  page: Buffer | undefined | (() => Buffer | undefined);
 }
 
 /** The records of one epoch, and the pages they made. */
@@ -33,43 +34,66 @@ class Branch {
   /** Its records follow this; what its parent has past it is annulled. */
   readonly startLsn: bigint;
   readonly parent: Branch | undefined;
-  readonly pages = new Map<string, PageAt[]>();
-  /** The volume's state at the end of each record, encoded. */
-  readonly states = new Map<bigint, Buffer>();
+  readonly pages = new Map<string, PageVersion[]>();
+  /** Up to here its writer was told that redo is durable. */
   acknowledgedLsn = 0n;
+  /** Up to here four segments had it, as its writer or a later opener could know: nobody may apply more of it, or annul less. */
+  provenLsn: bigint;
+  /** The volume's state where it starts, encoded. */
+  readonly #base: Buffer;
+  readonly #records: WalRecord[] = [];
+  /** The state with all of its records. */
+  readonly #state: VolumeState;
 
-  constructor(epoch: bigint, writer: string, startLsn: bigint, parent: Branch | undefined) {
+  constructor(epoch: bigint, writer: string, startLsn: bigint, parent: Branch | undefined, base: Buffer) {
     this.epoch = epoch;
     this.writer = writer;
     this.startLsn = startLsn;
+    this.provenLsn = startLsn;
     this.parent = parent;
+    this.#base = base;
+    this.#state = decodeVolumeState(base);
+  }
+
+  /** Takes its next record; gives what it does beside changing pages. */
+  push(record: WalRecord): readonly Effect[] {
+    this.#records.push(record);
+    return applyEffects(this.#state, record);
   }
 
   /** The page with every record that starts below `lsn`. */
   page(key: string, lsn: bigint): Buffer | undefined {
     const own = this.pages.get(key)?.findLast((version) => version.lsn < lsn);
-    if (own !== undefined) return own.page;
+    if (own !== undefined) return made(own);
     return this.parent?.page(key, lsn < this.startLsn ? lsn : this.startLsn);
   }
 
   /** Undefined where no record ends. */
   state(lsn: bigint): Buffer | undefined {
-    return this.states.get(lsn) ?? (lsn <= this.startLsn ? this.parent?.state(lsn) : undefined);
+    if (lsn === this.startLsn) return this.#base;
+    if (lsn < this.startLsn) return this.parent?.state(lsn);
+    const state = decodeVolumeState(this.#base);
+    for (const record of this.#records) {
+      applyEffects(state, record);
+      if (record.endLsn === lsn) return encodeVolumeState(state);
+    }
+    return undefined;
   }
 }
 
 export class VolumeHistory {
   readonly #branches = new Map<bigint, Branch>();
   /** Every page that anything was ever said of. */
-  readonly #known = new Set<string>();
+  readonly #known = new Map<string, PageId>();
+  /** Called whenever a writer was told that something is durable. */
+  onAcknowledged: () => void = () => undefined;
   acknowledgements = 0;
   records = 0;
   pagesCompared = 0;
 
   /** The volume's first content, at `lsn`. */
   imported(epoch: bigint, lsn: bigint, state: Buffer, pages: readonly { readonly page: PageId; readonly bytes: Buffer }[]): void {
-    const base = new Branch(epoch, 'initdb', lsn, undefined);
-    base.states.set(lsn, state);
+    const base = new Branch(epoch, 'initdb', lsn, undefined, state);
     for (const { page, bytes } of pages) base.pages.set(this.#keyOf(page), [{ lsn: lsn - 1n, page: bytes }]);
     this.#branches.set(epoch, base);
   }
@@ -96,31 +120,31 @@ export class VolumeHistory {
         );
       }
     }
-    this.#branches.set(epoch, new Branch(epoch, writer, startLsn, parent));
+    // Four held it when the epoch was opened.
+    this.proven(previousEpoch, startLsn);
+    this.#branches.set(epoch, new Branch(epoch, writer, startLsn, parent, stateThere));
   }
 
-  /** A record that the writer of `epoch` made; nothing is promised of it yet. Brings its `state` forward. */
-  wrote(epoch: bigint, record: BatchRecord, state: VolumeState): void {
+  /** A record that the writer of `epoch` made; nothing is promised of it yet. */
+  wrote(epoch: bigint, { lsn, endLsn, raw }: BatchRecord): void {
     const branch = this.#branchOf(epoch);
-    const decoded = decodeRecord(record.raw, record.lsn, record.endLsn);
-    for (const touched of touchedPages(decoded, true)) {
+    const record = decodeRecord(raw, lsn, endLsn);
+    for (const touched of touchedPages(record, true)) {
       const key = this.#keyOf(touched);
-      this.#set(branch, key, record.lsn, redo(copyOf(branch.page(key, record.lsn)), decoded, touched));
+      this.#set(branch, key, lsn, () => redo(copyOf(branch.page(key, lsn)), record, touched));
     }
-    for (const effect of applyEffects(state, decoded)) {
+    for (const effect of branch.push(record)) {
       if (effect.kind !== 'truncate') continue;
       const { spcOid, dbOid, relNumber, fork } = effect.fork;
-      for (const key of this.#known) {
-        const page = JSON.parse(key) as PageId;
+      for (const [key, page] of this.#known) {
         const isCut = page.spcOid === spcOid && page.dbOid === dbOid && page.relNumber === relNumber && page.fork === fork;
-        if (isCut && page.block >= effect.blocks) this.#set(branch, key, record.lsn, undefined);
+        if (isCut && page.block >= effect.blocks) this.#set(branch, key, lsn, undefined);
       }
     }
-    branch.states.set(record.endLsn, encodeVolumeState(state));
     this.records++;
   }
 
-  #set(branch: Branch, key: string, lsn: bigint, page: Buffer | undefined): void {
+  #set(branch: Branch, key: string, lsn: bigint, page: PageVersion['page']): void {
     const versions = branch.pages.get(key);
     if (versions === undefined) branch.pages.set(key, [{ lsn, page }]);
     else versions.push({ lsn, page });
@@ -138,7 +162,26 @@ export class VolumeHistory {
       }
     }
     if (lsn > branch.acknowledgedLsn) branch.acknowledgedLsn = lsn;
+    this.proven(epoch, lsn);
     this.acknowledgements++;
+    this.onAcknowledged();
+  }
+
+  /** Four segments had the redo of `epoch` up to `lsn`, and somebody could know it. */
+  proven(epoch: bigint, lsn: bigint): void {
+    const branch = this.#branches.get(epoch);
+    if (branch !== undefined && lsn > branch.provenLsn) branch.provenLsn = lsn;
+  }
+
+  /** Up to where redo of `epoch` is known to be on a quorum; undefined for an epoch that nobody began. */
+  provenLsn(epoch: bigint): bigint | undefined {
+    return this.#branches.get(epoch)?.provenLsn;
+  }
+
+  /** Where an epoch's redo begins, and after which one's. */
+  startOf(epoch: bigint): { readonly startLsn: bigint; readonly previousEpoch: bigint | undefined } | undefined {
+    const branch = this.#branches.get(epoch);
+    return branch === undefined ? undefined : { startLsn: branch.startLsn, previousEpoch: branch.parent?.epoch };
   }
 
   /** The newest epoch that had anything acknowledged, and up to where: what anyone may read. */
@@ -156,6 +199,12 @@ export class VolumeHistory {
     return this.#branchOf(epoch).page(this.#keyOf(page), lsn);
   }
 
+  /** Did any writer drop the page at or past the LSN? */
+  isDroppedPast(page: PageId, lsn: bigint): boolean {
+    const key = this.#keyOf(page);
+    return [...this.#branches.values()].some((branch) => branch.pages.get(key)?.some((one) => one.lsn >= lsn && one.page === undefined) === true);
+  }
+
   /** Someone was given `bytes` (zeros: it does not exist) for a page as of an LSN from `fromLsn` to `toLsn`. */
   read(who: string, epoch: bigint, page: PageId, bytes: Buffer, fromLsn: bigint, toLsn: bigint): void {
     this.pagesCompared++;
@@ -170,7 +219,7 @@ export class VolumeHistory {
   }
 
   #between(branch: Branch, key: string, fromLsn: bigint, toLsn: bigint): (Buffer | undefined)[] {
-    const own = (branch.pages.get(key) ?? []).filter((version) => version.lsn >= fromLsn && version.lsn < toLsn).map(({ page }) => page);
+    const own = (branch.pages.get(key) ?? []).filter((version) => version.lsn >= fromLsn && version.lsn < toLsn).map(made);
     if (branch.parent === undefined || fromLsn >= branch.startLsn) return own;
     return [...own, ...this.#between(branch.parent, key, fromLsn, toLsn < branch.startLsn ? toLsn : branch.startLsn)];
   }
@@ -182,13 +231,18 @@ export class VolumeHistory {
   }
 
   #keyOf({ spcOid, dbOid, relNumber, fork, block }: PageId): string {
-    const key = JSON.stringify({ spcOid, dbOid, relNumber, fork, block });
-    this.#known.add(key);
+    const key = `${spcOid}/${dbOid}/${relNumber}/${fork}/${block}`;
+    if (!this.#known.has(key)) this.#known.set(key, { spcOid, dbOid, relNumber, fork, block });
     return key;
   }
 }
 
 const ZERO_PAGE = Buffer.alloc(8192);
+
+function made(version: PageVersion): Buffer | undefined {
+  if (typeof version.page === 'function') version.page = version.page();
+  return version.page;
+}
 
 function copyOf(page: Buffer | undefined): Buffer | undefined {
   return page === undefined ? undefined : Buffer.from(page);

@@ -58,6 +58,11 @@ export class Machine implements Owner {
     this.rate = rate;
   }
 
+  /** Its clock leaps ahead, as after a sleep of the machine; what was to happen meanwhile happens as late as it would have. */
+  leap(ms: number): void {
+    this.#base = { world: this.world.now, own: this.#now() + ms };
+  }
+
   /** Someone sets its calendar. */
   setCalendar(offsetMs: number): void {
     this.#calendarOffset = offsetMs;

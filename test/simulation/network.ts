@@ -10,7 +10,6 @@ import type { World } from './world.ts';
 /** A connection whose messages do not get through breaks after this long (gRPC's keep-alive). */
 const KEEPALIVE_MS = 15_000;
 const RETRANSMIT_MS = 200;
-const LATENCY_MS: readonly [number, number] = [0.05, 2];
 /** How often a message takes much longer, and how much. */
 const LATE = { probability: 0.01, latency: [5, 400] } as const;
 
@@ -18,16 +17,32 @@ export class Network {
   readonly world: World;
   /** `from|to`, by machine. */
   readonly #cut = new Set<string>();
+  /** Those that are open. */
+  readonly channels = new Set<Channel>();
+  /** How often a message takes much longer; undefined: as usual. */
+  lateChance: number | undefined;
 
   constructor(world: World) {
     this.world = world;
   }
 
+  /** What is sent one way does not arrive. */
   cut(from: Machine, to: Machine): void {
     this.#cut.add(`${from.id}|${to.id}`);
   }
 
+  cutBoth(one: Machine, other: Machine): void {
+    this.cut(one, other);
+    this.cut(other, one);
+  }
+
+  /** All connections of a machine break: what was under way is lost, the rest arrived. */
+  reset(machine: Machine): void {
+    for (const channel of [...this.channels]) if (channel.from === machine || channel.to === machine) channel.break();
+  }
+
   heal(): void {
+    this.lateChance = undefined;
     this.#cut.clear();
   }
 
@@ -41,16 +56,18 @@ export class Network {
 
   latency(): number {
     const { world } = this;
-    return world.chance(LATE.probability) ? world.spread(...LATE.latency) : world.spread(...LATENCY_MS);
+    return world.chance(this.lateChance ?? LATE.probability) ? world.spread(...LATE.latency) : world.spread(...world.mix.latencyMs);
   }
 }
 
 /** One direction of one connection. */
 export class Channel {
   readonly #network: Network;
-  readonly #from: Machine;
-  readonly #to: Machine;
+  readonly from: Machine;
+  readonly to: Machine;
   readonly #onBroken: (reason: AuroraRpcError) => void;
+  /** Of the receiver: what was for its process is not for the next one. */
+  readonly #life: number;
   readonly #queue: { readonly deliver: () => void; readonly sentAt: number; readonly at: number }[] = [];
   #lastAt = 0;
   #scheduled = false;
@@ -58,9 +75,15 @@ export class Channel {
 
   constructor(network: Network, from: Machine, to: Machine, onBroken: (reason: AuroraRpcError) => void) {
     this.#network = network;
-    this.#from = from;
-    this.#to = to;
+    this.from = from;
+    this.to = to;
     this.#onBroken = onBroken;
+    this.#life = to.life;
+    network.channels.add(this);
+  }
+
+  break(): void {
+    if (!this.#closed) this.#onBroken(new AuroraRpcError('UNREACHABLE', 'the connection broke'));
   }
 
   /** `deliver` runs at the other end, after everything that was sent before. */
@@ -75,10 +98,12 @@ export class Channel {
   close(): void {
     this.#closed = true;
     this.#queue.length = 0;
+    this.#network.channels.delete(this);
   }
 
   #schedule(delayMs?: number): void {
     const [first] = this.#queue;
+    if (this.to.life !== this.#life) this.close();
     if (this.#scheduled || this.#closed || first === undefined) return;
     this.#scheduled = true;
     const { world } = this.#network;
@@ -88,7 +113,7 @@ export class Channel {
         this.#scheduled = false;
         this.#arrive();
       },
-      this.#to,
+      this.to,
     );
   }
 
@@ -96,7 +121,7 @@ export class Channel {
     const [first] = this.#queue;
     if (this.#closed || first === undefined) return;
     const { world } = this.#network;
-    if (this.#network.isCut(this.#from, this.#to)) {
+    if (this.#network.isCut(this.from, this.to)) {
       if (world.now - first.sentAt > KEEPALIVE_MS) this.#onBroken(new AuroraRpcError('UNREACHABLE', 'the connection broke'));
       else this.#schedule(RETRANSMIT_MS);
       return;

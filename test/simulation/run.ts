@@ -1,14 +1,13 @@
 import { Cluster } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { BrokenPromise } from './history.ts';
-import { World } from './world.ts';
+import { World, type Owner } from './world.ts';
 
 /** One seed, from empty disks through whatever goes wrong to six level copies again. */
 
-const FAULTS_FOR_MS = 12_000;
 const HEALS_WITHIN_MS = 120_000;
 /** The load goes on for as long after the last fault: healing is not given peace. */
-const LOADED_FOR_MS = 3000;
+const LOADED_FOR_MS = 600;
 const PAGE_CHECK_MS: readonly [number, number] = [50, 600];
 
 export interface RunOutcome {
@@ -36,16 +35,16 @@ export async function runSeed(seed: number, { traced }: RunOptions): Promise<Run
   const unhandled: unknown[] = [];
   const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
   process.on('unhandledRejection', onUnhandled);
-  const afterEvent = (): void => {
+  const afterEvent = (owner: Owner | undefined): void => {
     if (unhandled.length > 0) throw unhandled[0];
-    cluster.check();
+    cluster.check(owner);
   };
   let failure: Error | undefined;
   try {
     cluster.startWriter();
     checkNowAndThen(cluster);
     faults.start();
-    await world.run(FAULTS_FOR_MS, afterEvent);
+    await world.run(world.mix.faultsForMs, afterEvent);
     faults.stop();
     world.note('world', 'nothing more goes wrong');
     await heal(cluster, afterEvent);
@@ -69,7 +68,7 @@ function checkNowAndThen(cluster: Cluster): void {
 }
 
 /** Everything works: then six level copies and a writer must come of it, and every page be right on each. */
-async function heal(cluster: Cluster, afterEvent: () => void): Promise<void> {
+async function heal(cluster: Cluster, afterEvent: (owner: Owner | undefined) => void): Promise<void> {
   const { world } = cluster;
   const deadline = world.now + HEALS_WITHIN_MS;
   const keepOneWriter = (): void => {
@@ -85,6 +84,6 @@ async function heal(cluster: Cluster, afterEvent: () => void): Promise<void> {
   if (!cluster.isHealthy)
     throw new BrokenPromise(`${HEALS_WITHIN_MS / 1000} s after the last fault it has not healed:\n${cluster.describe()}`);
   let checked = 0;
-  for (const machine of cluster.storage) void cluster.checkPages(machine, 10).finally(() => checked++);
+  for (const machine of cluster.storage) void cluster.checkPages(machine, world.mix.load.blocks).finally(() => checked++);
   await world.run(world.now + 10_000, afterEvent, () => checked === cluster.storage.length);
 }

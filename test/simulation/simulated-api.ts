@@ -103,7 +103,10 @@ class Connection {
     this.#over = true;
     for (const unwatch of this.#unwatch) unwatch();
     this.toClient.close();
-    this.toServer.send(() => this.#abort.abort(GONE));
+    this.toServer.send(() => {
+      this.#abort.abort(GONE);
+      this.toServer.close();
+    });
   }
 
   get isOver(): boolean {

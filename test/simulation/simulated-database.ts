@@ -7,12 +7,11 @@ import type { WalSource } from '../../compute-node/src/write-path/wal-reader.ts'
 import { deltaRecord, imageRecord, truncateRecord } from '../../storage-daemon/src/testing/synthetic-records.ts';
 import type { VolumeHistory } from './history.ts';
 import type { Machine } from './machine.ts';
-import { BLOCKS, RELATION } from './synthetic-volume.ts';
+import { RELATION } from './synthetic-volume.ts';
 
 /** In PostgreSQL's place: a load that writes WAL, says so now and then, asks for flushes and reads pages. What it is told it tells the history. */
 
 const NOOP = 0x20;
-const PAUSE_MS: readonly [number, number] = [2, 150];
 const WAL_PAGE = BigInt(WAL_PAGE_BYTES);
 
 export interface SimulatedDatabaseOptions {
@@ -29,6 +28,7 @@ export interface SimulatedDatabaseOptions {
 export class SimulatedDatabase implements Database {
   readonly #options: SimulatedDatabaseOptions;
   #wal: SimulatedWal | undefined;
+  #volume: VolumeAccess | undefined;
   #isOver = false;
   /** It writes and reads. */
   isStarted = false;
@@ -46,6 +46,7 @@ export class SimulatedDatabase implements Database {
   start({ first }: StartPoint, volume: VolumeAccess): Promise<void> {
     const { history, epoch, writer } = this.#options;
     history.acknowledged(epoch, writer, first.endLsn);
+    this.#volume = volume;
     if (this.#wal !== undefined) void this.#work(this.#wal, volume);
     this.isStarted = true;
     return Promise.resolve();
@@ -67,30 +68,41 @@ export class SimulatedDatabase implements Database {
   async #work(wal: SimulatedWal, volume: VolumeAccess): Promise<void> {
     const { machine, isLoaded } = this.#options;
     const { world, clock } = machine;
-    const { random } = world;
+    const { recordsMax, flushChance, readChance, pauseMs } = world.mix.load;
     while (!this.#isOver) {
-      const count = isLoaded() ? random.integer(1, 6) : 0;
-      for (let i = 0; i < count; i++) {
-        wal.write(this.#nextRecord(wal));
-        // Written, and whether it is ever flushed is open.
-        if (world.chance(0.3)) volume.wrote(wal.writtenLsn);
-      }
-      if (world.chance(0.8)) void this.#flush(volume, wal.writtenLsn);
-      if (world.chance(0.4)) void this.#read(volume);
-      await clock.sleep(world.spread(...PAUSE_MS));
+      if (isLoaded()) this.#write(wal, volume, world.random.integer(1, recordsMax));
+      if (world.chance(flushChance) || !isLoaded()) void this.#flush(volume, wal.writtenLsn);
+      if (world.chance(readChance)) void this.#read(volume);
+      await clock.sleep(world.spread(...pauseMs));
     }
+  }
+
+  #write(wal: SimulatedWal, volume: VolumeAccess, count: number): void {
+    for (let i = 0; i < count; i++) {
+      wal.write(this.#nextRecord(wal));
+      // Written, and whether it is ever flushed is open.
+      if (this.#options.machine.world.chance(0.3)) volume.wrote(wal.writtenLsn);
+    }
+  }
+
+  /** Many records at once, and their flush. */
+  burst(count: number): void {
+    if (this.#wal === undefined || this.#volume === undefined || this.#isOver) return;
+    this.#write(this.#wal, this.#volume, count);
+    void this.#flush(this.#volume, this.#wal.writtenLsn);
   }
 
   #nextRecord(wal: SimulatedWal): Buffer {
     const { machine, history, epoch } = this.#options;
-    const { random } = machine.world;
-    const block = random.integer(0, BLOCKS - 1);
-    const dice = random.next();
-    if (dice < 0.06) return truncateRecord(RELATION, random.integer(0, BLOCKS - 1));
-    if (dice < 0.12)
+    const { world } = machine;
+    const { random } = world;
+    const { blocks, imageShare, truncateShare } = world.mix.load;
+    const block = random.integer(0, blocks - 1);
+    if (world.chance(truncateShare)) return truncateRecord(RELATION, random.integer(0, blocks - 1));
+    if (world.chance(0.06))
       return buildRecord({ rmid: RMGR.XLOG, info: NOOP, xid: 0, prev: 0n as Lsn, mainData: Buffer.alloc(random.integer(0, 3000), 7) });
     const exists = history.page(epoch, { ...RELATION, block }, wal.endLsn + 1n) !== undefined;
-    if (!exists || dice < 0.25) return imageRecord(RELATION, block, random.integer(1, 255));
+    if (!exists || world.chance(imageShare)) return imageRecord(RELATION, block, random.integer(1, 255));
     return deltaRecord(RELATION, block, random.integer(100, 8000), Buffer.alloc(random.integer(1, 100), random.integer(1, 255)));
   }
 
@@ -102,7 +114,7 @@ export class SimulatedDatabase implements Database {
 
   async #read(volume: VolumeAccess): Promise<void> {
     const { machine, history, epoch, writer, vdl } = this.#options;
-    const page: PageId = { ...RELATION, block: machine.world.random.integer(0, BLOCKS - 1) };
+    const page: PageId = { ...RELATION, block: machine.world.random.integer(0, machine.world.mix.load.blocks - 1) };
     const lsn = vdl();
     const request = { ...page, count: 1, lsn, holesSince: lsn };
     try {

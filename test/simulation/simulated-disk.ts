@@ -20,80 +20,159 @@ export interface DiskFaults {
   latency: readonly [number, number];
   /** Says that it has synced, and has not. */
   lies: boolean;
+  /** Says that it has no room. */
+  full: boolean;
+  /** So many of the next writes land somewhere else: at another place of their file, or in another file. */
+  misdirected: number;
 }
 
+/** Bytes that are not durable yet: a write, or the truncation to a length. */
 type Change =
   | { readonly kind: 'write'; readonly offset: number; readonly bytes: Buffer }
   | { readonly kind: 'truncate'; readonly bytes: number };
 
-class FileContent {
-  durable: Buffer = Buffer.alloc(0);
-  current: Buffer = Buffer.alloc(0);
-  changes: Change[] = [];
+/** A length of bytes that grows in place: what a file holds. */
+class Bytes {
+  #room: Buffer = Buffer.alloc(0);
+  length = 0;
 
-  apply(change: Change): void {
-    this.changes.push(change);
-    this.current = changed(this.current, change);
+  get view(): Buffer {
+    return this.#room.subarray(0, this.length);
+  }
+
+  write(bytes: Buffer, offset: number): void {
+    const end = offset + bytes.length;
+    this.#reserve(end);
+    bytes.copy(this.#room, offset);
+    if (end > this.length) this.length = end;
+  }
+
+  /** Invariant: what stands behind `length` is zeros. */
+  truncate(bytes: number): void {
+    if (bytes < this.length) this.#room.fill(0, bytes, this.length);
+    else this.#reserve(bytes);
+    this.length = bytes;
+  }
+
+  #reserve(bytes: number): void {
+    if (bytes <= this.#room.length) return;
+    const room = Buffer.alloc(Math.max(bytes, 2 * this.#room.length, SECTOR_BYTES));
+    this.#room.copy(room, 0, 0, this.length);
+    this.#room = room;
+  }
+
+  /** Makes this what `other` is between two offsets, and as long. */
+  take(other: Bytes, from: number, to: number): void {
+    this.truncate(other.length);
+    const end = Math.min(to, other.length);
+    if (from < end) other.#room.copy(this.#room, from, from, end);
+  }
+}
+
+class FileContent {
+  readonly #durable = new Bytes();
+  readonly #current = new Bytes();
+  #changes: Change[] = [];
+  /** Where the two differ, at most. */
+  #dirty = { from: Infinity, to: 0 };
+
+  get current(): Buffer {
+    return this.#current.view;
+  }
+
+  /** What a crash leaves at least, as the file is then. */
+  get durable(): Buffer {
+    return this.#durable.view;
+  }
+
+  write(bytes: Buffer, offset: number): void {
+    // The caller may use its buffer again.
+    this.#changes.push({ kind: 'write', offset, bytes: Buffer.from(bytes) });
+    this.#touch(Math.min(offset, this.#current.length), offset + bytes.length);
+    this.#current.write(bytes, offset);
+  }
+
+  truncate(bytes: number): void {
+    this.#changes.push({ kind: 'truncate', bytes });
+    this.#touch(Math.min(bytes, this.#current.length), Math.max(bytes, this.#current.length));
+    this.#current.truncate(bytes);
+  }
+
+  #touch(from: number, to: number): void {
+    this.#dirty = { from: Math.min(from, this.#dirty.from), to: Math.max(to, this.#dirty.to) };
   }
 
   sync(): void {
-    this.durable = Buffer.from(this.current);
-    this.changes = [];
+    if (this.#changes.length === 0) return;
+    this.#durable.take(this.#current, this.#dirty.from, this.#dirty.to);
+    this.#clean();
   }
 
-  processDied(): void {
-    this.sync();
+  #clean(): void {
+    this.#changes = [];
+    this.#dirty = { from: Infinity, to: 0 };
   }
 
+  /** What of it is durable, as another file. */
   copy(): FileContent {
     const copy = new FileContent();
-    copy.durable = Buffer.from(this.durable);
-    copy.current = Buffer.from(this.durable);
+    copy.#durable.take(this.#durable, 0, this.#durable.length);
+    copy.#current.take(this.#durable, 0, this.#durable.length);
     return copy;
   }
 
   get bytes(): number {
-    return this.current.length;
+    return this.#current.length;
   }
 
-  flipBit(random: SeededRandom): string {
-    const at = random.integer(0, this.current.length - 1);
-    this.current[at] = (this.current[at] ?? 0) ^ (1 << random.integer(0, 7));
-    if (at < this.durable.length) this.durable[at] = this.current[at] ?? 0;
-    return `byte ${at}`;
+  /** Flips one bit, on the disk and in the system's memory of it. */
+  flipBit(random: SeededRandom): number {
+    const at = random.integer(0, this.#current.length - 1);
+    const bit = 1 << random.integer(0, 7);
+    for (const { view } of [this.#current, this.#durable]) if (at < view.length) view[at] = (view[at] ?? 0) ^ bit;
+    return at;
   }
 
-  /** What of the unsynced changes is found after a crash: each sector of each write may have got there or not. */
-  crash(survives: () => boolean, _random: SeededRandom): void {
-    let content: Buffer = Buffer.from(this.durable);
-    for (const change of this.changes) {
+  /** Bytes that were written for somewhere else land here, and are on the disk. Gives where. */
+  misdirected(bytes: Buffer, random: SeededRandom): number {
+    const sectors = Math.floor(this.#current.length / SECTOR_BYTES);
+    const at = random.integer(0, Math.max(0, sectors - 1)) * SECTOR_BYTES;
+    const part = bytes.subarray(0, this.#current.length - at);
+    for (const content of [this.#current, this.#durable]) if (at + part.length <= content.length) content.write(part, at);
+    return at;
+  }
+
+  /** As long as if `bytes` had been written at `offset`, which they were not. */
+  lost(bytes: Buffer, offset: number): void {
+    if (offset + bytes.length > this.#current.length) this.truncate(offset + bytes.length);
+  }
+
+  /**
+   * What of the unsynced changes is found after a crash. Each sector of each write got there or did not, which covers every order in
+   * which they can have been written: whoever overtakes another one is there without it.
+   */
+  crash(random: SeededRandom): void {
+    if (this.#changes.length === 0) return;
+    // Nothing, all, what was written first, or any.
+    const mode = random.integer(0, 3);
+    const kept = random.integer(0, this.#changes.length);
+    const survives = (at: number): boolean => (mode === 0 ? false : mode === 1 ? true : mode === 2 ? at < kept : random.next() < 0.5);
+    for (const [index, change] of this.#changes.entries()) {
       if (change.kind === 'truncate') {
-        if (survives()) content = changed(content, change);
+        if (survives(index)) this.#durable.truncate(change.bytes);
         continue;
       }
-      for (let at = 0; at < change.bytes.length;) {
-        const end = Math.min(change.bytes.length, at + SECTOR_BYTES - ((change.offset + at) % SECTOR_BYTES));
-        const piece: Change = { kind: 'write', offset: change.offset + at, bytes: change.bytes.subarray(at, end) };
-        if (survives()) content = changed(content, piece);
+      const { offset, bytes } = change;
+      for (let at = 0; at < bytes.length;) {
+        const end = Math.min(bytes.length, at + SECTOR_BYTES - ((offset + at) % SECTOR_BYTES));
+        if (survives(index)) this.#durable.write(bytes.subarray(at, end), offset + at);
         at = end;
       }
     }
-    this.durable = content;
-    this.current = Buffer.from(content);
-    this.changes = [];
+    this.#current.truncate(0);
+    this.#current.take(this.#durable, 0, this.#durable.length);
+    this.#clean();
   }
-}
-
-function changed(content: Buffer, change: Change): Buffer {
-  if (change.kind === 'truncate') {
-    const next = Buffer.alloc(change.bytes);
-    content.copy(next, 0, 0, Math.min(content.length, change.bytes));
-    return next;
-  }
-  const end = change.offset + change.bytes.length;
-  const next = end > content.length ? Buffer.concat([content, Buffer.alloc(end - content.length)]) : content;
-  change.bytes.copy(next, change.offset);
-  return next;
 }
 
 const CAPACITY_BYTES = 2 ** 40;
@@ -103,7 +182,7 @@ type Content = FileContent | StoreContent | undefined;
 type Entries = Map<string, Content>;
 
 export class SimulatedDisk implements Disk {
-  readonly faults: DiskFaults = { failure: undefined, latency: [0.02, 0.4], lies: false };
+  readonly faults: DiskFaults = { failure: undefined, latency: [0, 0], lies: false, full: false, misdirected: 0 };
   readonly #machine: Machine;
   #entries: Entries = new Map();
   #durable: Entries = new Map();
@@ -112,31 +191,26 @@ export class SimulatedDisk implements Disk {
 
   constructor(machine: Machine) {
     this.#machine = machine;
+    this.faults.latency = machine.world.mix.diskMs;
   }
 
   // What happens to it -----------------------------------------------------------------------------------------------
 
   /** The power fails: of what was not made durable any part may be gone. */
   crash(): void {
-    const { world } = this.#machine;
-    const mode = world.random.integer(0, 3);
-    const survives = (): boolean => (mode === 0 ? false : mode === 1 ? true : world.chance(0.5));
+    const { random } = this.#machine.world;
     for (const changes of this.#pending.values()) {
-      const kept = mode === 0 ? 0 : mode === 1 ? changes.length : world.random.integer(0, changes.length);
+      const mode = random.integer(0, 3);
+      const kept = mode === 0 ? 0 : mode === 1 ? changes.length : random.integer(0, changes.length);
       for (const change of changes.slice(0, kept)) change(this.#durable);
     }
     this.#pending.clear();
     this.#entries = new Map(this.#durable);
     for (const [path, content] of this.#entries) {
       if (!this.#isReachable(path)) this.#entries.delete(path);
-      else content?.crash(survives, world.random);
+      else content?.crash(random);
     }
     this.#durable = new Map(this.#entries);
-  }
-
-  /** Only the process dies: what it wrote is in the system's memory, and gets to the disk. */
-  processDied(): void {
-    for (const content of this.#entries.values()) content?.processDied();
   }
 
   /** A new, empty disk in its place. */
@@ -158,6 +232,11 @@ export class SimulatedDisk implements Disk {
     this.#entries = new Map(this.#durable);
   }
 
+  /** Files whose path ends so. */
+  paths(end: string): string[] {
+    return [...this.#entries.keys()].filter((path) => path.endsWith(end));
+  }
+
   /** Flips one bit somewhere in the files whose path `matches`, or in a stored value. Says where; undefined when there is nothing. */
   flipBit(matches: (path: string) => boolean): string | undefined {
     const { random } = this.#machine.world;
@@ -165,6 +244,20 @@ export class SimulatedDisk implements Disk {
     if (targets.length === 0) return undefined;
     const [path, content] = random.pick(targets);
     return content === undefined ? undefined : `${path}: ${content.flipBit(random)}`;
+  }
+
+  /** Files that are directly in a directory, as a crash would leave them at least: by name. */
+  durableFiles(directory: string): Map<string, Buffer> {
+    const files = new Map<string, Buffer>();
+    for (const [path, content] of this.#durable)
+      if (content instanceof FileContent && dirname(path) === directory) files.set(path.slice(directory.length + 1), content.durable);
+    return files;
+  }
+
+  /** The store in a directory, as it stands; undefined when there is none. */
+  storeIn(directory: string): StoreContent | undefined {
+    const content = this.#entries.get(`${directory}/store`);
+    return content instanceof StoreContent ? content : undefined;
   }
 
   get bytes(): number {
@@ -183,7 +276,9 @@ export class SimulatedDisk implements Disk {
   /** Resolves when the disk has got to it. Throws the failure that is set. */
   async #delay(changes = true): Promise<void> {
     const { world, clock } = this.#machine;
-    await clock.sleep(world.spread(...this.faults.latency));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    clock.after(world.spread(...this.faults.latency), resolve);
+    await promise;
     if (changes) this.#check();
   }
 
@@ -211,7 +306,7 @@ export class SimulatedDisk implements Disk {
 
   /** It never fills by itself. */
   space(): Promise<DiskSpace> {
-    return Promise.resolve({ freeBytes: CAPACITY_BYTES - this.bytes, totalBytes: CAPACITY_BYTES });
+    return Promise.resolve({ freeBytes: this.faults.full ? 0 : CAPACITY_BYTES - this.bytes, totalBytes: CAPACITY_BYTES });
   }
 
   list(path: string): string[] {
@@ -232,7 +327,7 @@ export class SimulatedDisk implements Disk {
     let content = this.#entries.get(path);
     if (mode === 'create') {
       if (!this.#entries.has(dirname(path))) throw absent(path);
-      if (content instanceof FileContent) content.apply({ kind: 'truncate', bytes: 0 });
+      if (content instanceof FileContent) content.truncate(0);
       else {
         const made = new FileContent();
         content = made;
@@ -246,15 +341,16 @@ export class SimulatedDisk implements Disk {
   #fileOf(content: FileContent): DiskFile {
     const { life } = this.#machine;
     // A process that died writes nothing any more, whatever is left of it in memory.
-    const act = (change: Change): void => {
+    const act = (change: () => void): void => {
       if (this.#machine.life !== life) return;
       this.#check();
-      content.apply(change);
+      change();
     };
     const write = (buffers: readonly Buffer[], offset: number): void => {
       let at = offset;
       for (const buffer of buffers) {
-        act({ kind: 'write', offset: at, bytes: Buffer.from(buffer) });
+        const start = at;
+        act(() => this.#write(content, buffer, start));
         at += buffer.length;
       }
     };
@@ -269,7 +365,7 @@ export class SimulatedDisk implements Disk {
       },
       truncate: async (bytes) => {
         await this.#delay();
-        act({ kind: 'truncate', bytes });
+        act(() => content.truncate(bytes));
       },
       sync: async () => {
         await this.#delay();
@@ -281,6 +377,19 @@ export class SimulatedDisk implements Disk {
       },
       close: () => Promise.resolve(),
     };
+  }
+
+  #write(content: FileContent, bytes: Buffer, offset: number): void {
+    if (this.faults.misdirected === 0) {
+      content.write(bytes, offset);
+      return;
+    }
+    this.faults.misdirected--;
+    const { world } = this.#machine;
+    const files = [...this.#entries].filter((entry): entry is [string, FileContent] => entry[1] instanceof FileContent && entry[1].bytes > 0);
+    content.lost(bytes, offset);
+    const [path, victim] = files.length === 0 ? ['', content] : world.random.pick(files);
+    world.note(this.#machine.id, `${bytes.length} bytes for offset ${offset} land in ${path} at ${victim.misdirected(bytes, world.random)}`);
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -316,7 +425,6 @@ export class SimulatedDisk implements Disk {
   }
 
   async openStore(directory: string, options: KeyedStoreOptions): Promise<KeyedStore> {
-    void options;
     await this.#delay();
     const path = `${directory}/store`;
     let content = this.#entries.get(path);
@@ -328,6 +436,7 @@ export class SimulatedDisk implements Disk {
       // LevelDB syncs the directory as it makes its first files.
       await this.syncDirectory(directory);
     }
+    content.open(options.writeBufferBytes);
     return new SimulatedStore(
       content,
       this.#machine,

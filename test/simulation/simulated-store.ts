@@ -2,7 +2,11 @@ import type { BatchOperation, KeyedStore, StoreEntry } from '../../storage-daemo
 import type { SeededRandom } from '../faults/random.ts';
 import type { Machine } from './machine.ts';
 
-/** A KeyedStore whose crash leaves any prefix of its batches that its contract allows. */
+/**
+ * A KeyedStore whose crash leaves what LevelDB's would. Batches go to a log; when a write buffer's worth is in it, the next log begins,
+ * and the one before is made durable only later, as a table. A batch with `sync` syncs the log that it is in, and no other: of the one
+ * before any part may still be lost.
+ */
 
 type Values = Map<string, Buffer>;
 
@@ -17,43 +21,92 @@ function apply(values: Values, batch: readonly BatchOperation[]): void {
   }
 }
 
+type Batch = readonly BatchOperation[];
+
+interface Log {
+  readonly batches: Batch[];
+  /** So many of them are synced. */
+  synced: number;
+  bytes: number;
+}
+
+const emptyLog = (): Log => ({ batches: [], synced: 0, bytes: 0 });
+const bytesOf = (batch: Batch): number =>
+  batch.reduce((sum, one) => sum + one.key.length + (one.type === 'put' ? one.value.length : 0), 0);
+
 /** What a store has on disk, and in the system's memory on the way there. */
 export class StoreContent {
   #durable: Values = new Map();
   current: Values = new Map();
-  #pending: (readonly BatchOperation[])[] = [];
+  /** The log that is written, and the one before it while that is no table yet. */
+  #log = emptyLog();
+  #full: Log | undefined;
+  #writeBufferBytes = Infinity;
+  #wasLiedTo = false;
 
-  write(batch: readonly BatchOperation[]): void {
+  /** What is found becomes a table. */
+  open(writeBufferBytes: number): void {
+    this.#writeBufferBytes = writeBufferBytes;
+    this.makeDurable();
+  }
+
+  write(batch: Batch): void {
     // The caller may use its buffers again.
     const own = batch.map((one) =>
       one.type === 'put' ? { ...one, key: Buffer.from(one.key), value: Buffer.from(one.value) } : { ...one, key: Buffer.from(one.key) },
     );
+    if (this.#log.bytes > this.#writeBufferBytes) {
+      if (!this.#wasLiedTo) for (const full of this.#full?.batches ?? []) apply(this.#durable, full);
+      this.#full = this.#wasLiedTo ? { batches: [...(this.#full?.batches ?? []), ...this.#log.batches], synced: 0, bytes: 0 } : this.#log;
+      this.#log = emptyLog();
+    }
     apply(this.current, own);
-    this.#pending.push(own);
+    this.#log.batches.push(own);
+    this.#log.bytes += bytesOf(own);
   }
 
   sync(): void {
-    for (const batch of this.#pending) apply(this.#durable, batch);
-    this.#pending = [];
+    this.#log.synced = this.#log.batches.length;
   }
 
-  crash(_survives: () => boolean, random: SeededRandom): void {
-    const kept = random.integer(0, this.#pending.length);
-    for (const batch of this.#pending.slice(0, kept)) apply(this.#durable, batch);
-    this.#pending = [];
+  makeDurable(): void {
+    for (const { batches } of this.#logs) for (const batch of batches) apply(this.#durable, batch);
+    this.#full = undefined;
+    this.#log = emptyLog();
+  }
+
+  get #logs(): Log[] {
+    return this.#full === undefined ? [this.#log] : [this.#full, this.#log];
+  }
+
+  /** The disk says that something was synced which was not: it loses all from some moment on. */
+  lie(): void {
+    this.#wasLiedTo = true;
+  }
+
+  crash(random: SeededRandom): void {
+    for (const { batches, synced } of this.#logs) {
+      const kept = random.integer(synced, batches.length);
+      for (const batch of batches.slice(0, kept)) apply(this.#durable, batch);
+      if (this.#wasLiedTo && kept < batches.length) break;
+    }
+    this.#full = undefined;
+    this.#log = emptyLog();
+    this.#wasLiedTo = false;
     this.current = new Map(this.#durable);
-  }
-
-  /** LevelDB's own log is written, not synced: a process's death loses none of it. */
-  processDied(): void {
-    this.sync();
   }
 
   copy(): StoreContent {
     const copy = new StoreContent();
     copy.#durable = new Map(this.#durable);
-    copy.current = new Map(this.#durable);
+    for (const { batches, synced } of this.#logs) for (const batch of batches.slice(0, synced)) apply(copy.#durable, batch);
+    copy.current = new Map(copy.#durable);
     return copy;
+  }
+
+  /** A value by its key, the store's own bytes. */
+  value(key: Buffer): Buffer | undefined {
+    return this.current.get(textOf(key));
   }
 
   get bytes(): number {
@@ -108,16 +161,19 @@ export class SimulatedStore implements KeyedStore {
     this.#content.write(operations);
     if (options.sync !== true) return;
     await this.#delay();
-    this.#sync();
+    if (this.#isKept) this.#content.sync();
+    else if (this.#lies()) this.#content.lie();
   }
 
   async makeDurable(): Promise<void> {
     await this.#delay();
-    this.#sync();
+    if (this.#isKept) this.#content.makeDurable();
+    else if (this.#lies()) this.#content.lie();
   }
 
-  #sync(): void {
-    if (this.#machine.life === this.#life && !this.#lies()) this.#content.sync();
+  /** A process that died changes nothing any more; a disk that lies keeps nothing. */
+  get #isKept(): boolean {
+    return this.#machine.life === this.#life && !this.#lies();
   }
 
   async *keys(from: Buffer, to: Buffer): AsyncGenerator<Buffer> {

@@ -1,5 +1,4 @@
 import { Registry } from 'prom-client';
-import { decodeVolumeState, encodeVolumeState } from '@kube-aurora/redo';
 import type { BatchRecord } from '@kube-aurora/volume';
 import { ImportFailedError, importBase } from '../../compute-node/src/bootstrap/import-base.ts';
 import { Agent } from '../../compute-node/src/agent.ts';
@@ -22,18 +21,30 @@ import { syntheticVolume } from './synthetic-volume.ts';
  * initdb and PostgreSQL are others: a made-up volume, and a load (simulated-database.ts).
  */
 
-const RING_BYTES_MAX = 96 * 1024;
 const AHEAD_BYTES_MAX = 256 * 1024;
 
 /** What a session shows of itself while it lasts. */
 export interface SimulatedSession {
   readonly epoch: bigint;
   readonly vdl: bigint;
+  readonly startLsn: bigint;
+  /** It reads nothing below this any more, as it told storage. */
+  readonly readFloor: bigint;
+  /** LSN of the oldest read under way. */
+  readonly oldestRead: bigint | undefined;
+  /** Writes many records at once. */
+  burst(count: number): void;
   /** It writes and reads, and everything that was written so far is durable. */
   readonly isIdle: boolean;
 }
 
-export class SimulatedWriter {
+/** What checks look at of a writer. */
+export interface WriterView {
+  readonly id: string;
+  readonly session: SimulatedSession | undefined;
+}
+
+export class SimulatedWriter implements WriterView {
   readonly id: string;
   readonly #machine: Machine;
   readonly #segments: readonly SegmentEndpoint[];
@@ -83,10 +94,10 @@ export class SimulatedWriter {
   }
 
   async #bootstrap(epoch: bigint): Promise<boolean> {
-    const content = syntheticVolume();
+    const content = syntheticVolume(this.#machine.world.mix.load.blocks);
     const { baseLsn, volumeState, blocks } = content;
     // Known before it is attempted: who finds it done, though this writer never heard of it, must know what it is.
-    if (!this.#history.isImported) this.#history.imported(epoch, baseLsn, volumeState, blocks);
+    this.#history.imported(epoch, baseLsn, volumeState, blocks);
     const { clock, logger } = this.#machine;
     try {
       await importBase({ segments: this.#segments, identity: this.#identity, epoch, content, clock, logger });
@@ -102,9 +113,10 @@ export class SimulatedWriter {
     const history = this.#history;
     const { epoch, startLsn, previousEpoch } = opened;
     world.note(this.id, `opened epoch ${epoch} at ${startLsn.toString(16)}, after epoch ${previousEpoch}`);
-    // The state as the history brings it forward; the session's own copy is the session's.
-    let state = decodeVolumeState(syntheticVolume().volumeState);
-    const onRecord = (record: BatchRecord): void => history.wrote(epoch, record, state);
+    // Four hold all redo up to the start.
+    history.proven(previousEpoch, startLsn);
+    const onRecord = (record: BatchRecord): void => history.wrote(epoch, record);
+    let oldestRead: () => bigint | undefined = () => undefined;
     const database = new SimulatedDatabase({
       writer: this.id,
       epoch,
@@ -123,7 +135,7 @@ export class SimulatedWriter {
             identity: this.#identity,
             opened,
             placement: SINGLE_GROUP,
-            ringBytesMax: RING_BYTES_MAX,
+            ringBytesMax: world.mix.load.ringBytesMax,
             aheadBytesMax: AHEAD_BYTES_MAX,
             zone,
             onFlushed: () => undefined,
@@ -145,12 +157,12 @@ export class SimulatedWriter {
           for (const record of records) onRecord(record);
           return append(records);
         };
+        oldestRead = () => pageReader.oldestRead();
         return { writePath, pageReader, pageSource };
       },
       fetchImage: async (signal) => {
         const image = await this.#fetchImage(opened, signal);
         if (signal.aborted) return image;
-        state = decodeVolumeState(encodeVolumeState(image.state));
         history.began(epoch, this.id, startLsn, previousEpoch, image.state);
         return image;
       },
@@ -161,9 +173,17 @@ export class SimulatedWriter {
     });
     this.session = {
       epoch,
+      startLsn,
       get vdl() {
         return session.volume.vdl;
       },
+      get readFloor() {
+        return session.volume.readFloor;
+      },
+      get oldestRead() {
+        return oldestRead();
+      },
+      burst: (count) => database.burst(count),
       get isIdle() {
         return database.isStarted && session.volume.vdl === session.writePath.sentLsn;
       },

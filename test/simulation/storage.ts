@@ -1,9 +1,9 @@
 import { postgres18 } from '@kube-aurora/redo';
 import { EngineRegistry } from '@kube-aurora/redo-engine';
+import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
 import type { SegmentEndpoint } from '../../compute-node/src/segments.ts';
 import { Daemon } from '../../storage-daemon/src/daemon.ts';
 import { ControlFileError } from '../../storage-daemon/src/segment/control-file.ts';
-import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/segment/limits.ts';
 import type { Segment } from '../../storage-daemon/src/segment/segment.ts';
 import type { DaemonNetwork } from '../../storage-daemon/src/edge/daemon-network.ts';
 import { Machine } from './machine.ts';
@@ -16,27 +16,25 @@ export const SEGMENT = { volumeId: '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10', pg: 0
 const DATA = '/data';
 const RESTART_MS: readonly [number, number] = [20, 1500];
 const SCRUB_BYTES_PER_SECOND = 32 * 1024;
-const KIB = 1024;
+/** Those who listen to what daemons answer. */
+export interface AnswerWatch {
+  /** Before it is sent: an epoch was promised. */
+  readonly promised: (machine: StorageMachine, epoch: bigint, writerId: string, state: SegmentState) => void;
+  /** Before it is sent: an answer on a writer's stream. */
+  readonly acknowledges: (machine: StorageMachine, response: AppendResponse) => void;
+}
 
-/** Small, so that a few hundred records go through everything: new files, checkpoints, long chains, copies. */
-const LIMITS: SegmentLimits = {
-  ...DEFAULT_LIMITS,
-  logFileBytes: 24 * KIB,
-  tailCacheBytes: 16 * KIB,
-  pageCacheBytes: 6 * 8400,
-  checkpointBytes: 20 * KIB,
-  checkpointRefs: 200,
-  chainMax: 12,
-  logRetainBytes: 160 * KIB,
-  queueBytes: 64 * KIB,
-};
+/** Where a segment is on its machine's disk. */
+export function segmentDirectory(): string {
+  return `${DATA}/${SEGMENT.volumeId}/${SEGMENT.pg}`;
+}
 
 export class StorageMachine extends Machine {
   readonly disk = new SimulatedDisk(this);
   readonly index: number;
   readonly address: string;
   #exchange: Exchange;
-  readonly #onPromise: (machine: StorageMachine, epoch: bigint) => void;
+  readonly #watch: AnswerWatch;
   #addresses: readonly string[];
   daemon: Daemon | undefined;
   /** Somebody wants it to run. */
@@ -46,12 +44,12 @@ export class StorageMachine extends Machine {
     exchange: Exchange,
     index: number,
     addresses: readonly string[],
-    onPromise: (machine: StorageMachine, epoch: bigint) => void,
+    watch: AnswerWatch,
     traced: boolean,
   ) {
     super(exchange.network.world, `d${index}`, `zone-${index >> 1}`, traced);
     this.#exchange = exchange;
-    this.#onPromise = onPromise;
+    this.#watch = watch;
     this.index = index;
     this.#addresses = addresses;
     this.address = addresses[index] ?? '';
@@ -69,7 +67,7 @@ export class StorageMachine extends Machine {
       daemonId: this.id,
       zone: this.zone,
       peers: this.#addresses.map((address, index) => ({ id: `d${index}`, address })),
-      limits: LIMITS,
+      limits: { ...world.mix.limits, checkpointStagger: this.index / 6 },
       scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
       logger: this.logger,
       disk: this.disk,
@@ -92,7 +90,7 @@ export class StorageMachine extends Machine {
     );
   }
 
-  /** The network, with an ear for promises: one that was given is not to be forgotten. */
+  /** The network, with an ear for what is answered. */
   #network(): DaemonNetwork {
     const network = this.#exchange.networkOf(this);
     return {
@@ -101,10 +99,18 @@ export class StorageMachine extends Machine {
         const { segment } = services;
         const openEpoch: typeof segment.openEpoch = async (request, context) => {
           const answer = await segment.openEpoch(request, context);
-          this.#onPromise(this, request.epoch);
+          this.#watch.promised(this, request.epoch, request.writerId, answer);
           return answer;
         };
-        return network.serve({ ...services, segment: { ...segment, openEpoch } }, address);
+        const append: typeof segment.append = (call) => {
+          const write = call.write.bind(call);
+          call.write = (response) => {
+            this.#watch.acknowledges(this, response);
+            return write(response);
+          };
+          segment.append(call);
+        };
+        return network.serve({ ...services, segment: { ...segment, openEpoch, append } }, address);
       },
     };
   }
@@ -115,8 +121,8 @@ export class StorageMachine extends Machine {
     this.world.note(this.id, how === 'power' ? 'loses power' : 'is killed');
     this.die();
     this.daemon = undefined;
+    // What a dead process wrote stays in the system's memory: it is found after a start, and lost with the power.
     if (how === 'power') this.disk.crash();
-    else this.disk.processDied();
   }
 
   restartSoon(): void {
@@ -136,16 +142,36 @@ function isDiskError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && ['EIO', 'ENOSPC', 'EROFS'].includes(String(error.code));
 }
 
-export function storageMachines(
-  exchange: Exchange,
-  onPromise: (machine: StorageMachine, epoch: bigint) => void,
-  traced: boolean,
-): StorageMachine[] {
+export function storageMachines(exchange: Exchange, traced: boolean, watch: AnswerWatch): StorageMachine[] {
   const addresses = [0, 1, 2, 3, 4, 5].map((index) => `d${index}:1`);
-  return addresses.map((_address, index) => new StorageMachine(exchange, index, addresses, onPromise, traced));
+  return addresses.map((_address, index) => new StorageMachine(exchange, index, addresses, watch, traced));
+}
+
+/** Listens to what a compute hears of segments. */
+export interface HearingWatch {
+  readonly answered: (index: number, response: AppendResponse) => void;
+  readonly state: (index: number, state: SegmentState) => void;
 }
 
 /** The daemons as a compute on `machine` reaches them. */
-export function endpointsFor(machine: Machine, exchange: Exchange, storage: readonly StorageMachine[]): SegmentEndpoint[] {
-  return storage.map(({ index, id, zone, address }) => ({ index, id, zone, client: segmentApi(exchange, machine, address) }));
+export function endpointsFor(
+  machine: Machine,
+  exchange: Exchange,
+  storage: readonly StorageMachine[],
+  watch: HearingWatch,
+): SegmentEndpoint[] {
+  return storage.map(({ index, id, zone, address }) => {
+    const client = segmentApi(exchange, machine, address);
+    const append: typeof client.append = () => {
+      const stream = client.append();
+      stream.on('data', (response) => watch.answered(index, response));
+      return stream;
+    };
+    const status: typeof client.status = async (request, options) => {
+      const state = await client.status(request, options);
+      watch.state(index, state);
+      return state;
+    };
+    return { index, id, zone, client: { ...client, append, status } };
+  });
 }

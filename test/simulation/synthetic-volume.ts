@@ -8,7 +8,7 @@ import { filledPage, syntheticState } from '../../storage-daemon/src/testing/syn
 const CHECKPOINT = 0x150_0028n;
 const SYSTEM_IDENTIFIER = 7_000_000_000_000_000_001n;
 export const RELATION = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
-/** Blocks of the relation that are ever written. */
+/** Blocks of the relation that are ever written, where nothing else is said. */
 export const BLOCKS = 10;
 
 export interface SyntheticVolume extends BaseContent {
@@ -16,9 +16,10 @@ export interface SyntheticVolume extends BaseContent {
   readonly blocks: readonly { readonly page: PageId; readonly bytes: Buffer }[];
 }
 
-export function syntheticVolume(): SyntheticVolume {
-  const blocks = Array.from({ length: BLOCKS / 2 }, (_, block) => ({ page: { ...RELATION, block }, bytes: filledPage(block + 1) }));
-  const { encoded, baseLsn } = syntheticState(CHECKPOINT, [{ fork: RELATION, blocks: BLOCKS / 2 }]);
+export function syntheticVolume(blocksMax = BLOCKS): SyntheticVolume {
+  const count = Math.ceil(blocksMax / 2);
+  const blocks = Array.from({ length: count }, (_, block) => ({ page: { ...RELATION, block }, bytes: filledPage(block + 1) }));
+  const { encoded, baseLsn } = syntheticState(CHECKPOINT, [{ fork: RELATION, blocks: count }]);
   const pages = blocks.map(({ page, bytes }) => ({ key: encodePageKey(page), page: bytes }));
   return { systemIdentifier: SYSTEM_IDENTIFIER, baseLsn, volumeState: encoded, pages, blocks };
 }

@@ -1,4 +1,5 @@
 import { SeededRandom } from '../faults/random.ts';
+import { drawMix, type Mix } from './mix.ts';
 
 /**
  * Everything that happens in one simulated run: a queue of events in virtual time, and the seed that decides what comes.
@@ -30,6 +31,7 @@ export class World {
   readonly seed: number;
   /** For whoever is not a part of the system: faults, loads, latencies. */
   readonly random: SeededRandom;
+  readonly mix: Mix;
   readonly #heap: Event[] = [];
   #now = 0;
   #order = 0;
@@ -39,6 +41,7 @@ export class World {
   constructor(seed: number) {
     this.seed = seed;
     this.random = new SeededRandom(seed);
+    this.mix = drawMix(seed);
   }
 
   /** Milliseconds since the run began. */
@@ -86,8 +89,8 @@ export class World {
     return new Promise((resolve) => void this.after(ms, resolve));
   }
 
-  /** Runs events until `until` holds after one of them, or virtual time has reached `deadline`; `afterEach` is called after each. */
-  async run(deadline: number, afterEach: () => void, until: () => boolean = () => false): Promise<void> {
+  /** Runs events until `until` holds after one of them, or virtual time has reached `deadline`; `afterEach` is called after each, with whom it happened to. */
+  async run(deadline: number, afterEach: (owner: Owner | undefined) => void, until: () => boolean = () => false): Promise<void> {
     for (let event = this.#next(deadline); event !== undefined; event = this.#next(deadline)) {
       this.#now = Math.max(this.#now, event.at);
       const { owner } = event;
@@ -100,7 +103,7 @@ export class World {
       event.work();
       // All steps of promises that this event set off.
       await new Promise(setImmediate);
-      afterEach();
+      afterEach(owner);
       if (until()) return;
     }
     this.#now = deadline;

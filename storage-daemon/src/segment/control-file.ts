@@ -136,7 +136,7 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
  * Throws ControlFileError when neither copy is sound.
  */
 export function readControl(
-  disk: Disk,
+  disk: Pick<Disk, 'readFile'>,
   path: string,
 ): { readonly control: SegmentControl; readonly damage: ControlFileError | undefined } | undefined {
   const bytes = disk.readFile(path);

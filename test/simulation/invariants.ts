@@ -1,0 +1,287 @@
+import { annulPoint, countsForWriter, lastEpoch, type EpochRun } from '@kube-aurora/volume';
+import type { PageId } from '@kube-aurora/redo';
+import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
+import { pageStoreKey } from '../../storage-daemon/src/pages/page-store.ts';
+import { openValue, StoredValueError } from '../../storage-daemon/src/pages/stored-value.ts';
+import { pagesDirectory } from '../../storage-daemon/src/segment/open-storage.ts';
+import type { SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
+import type { Segment } from '../../storage-daemon/src/segment/segment.ts';
+import { durableControl, durableLogEnd } from './durable-view.ts';
+import { BrokenPromise, type VolumeHistory } from './history.ts';
+import type { WriterView } from './simulated-writer.ts';
+import type { StoreContent } from './simulated-store.ts';
+import { segmentDirectory, type StorageMachine } from './storage.ts';
+
+/**
+ * What must hold at every moment, checked where it can be seen: on the disk, in what a segment answers, in what a writer believes. Most
+ * broken rules show here at once, long before they cost anybody a commit.
+ *
+ * A disk that lost something without knowing (it lied, it is an old one, a write went astray) makes its segment say what is not so.
+ * Of a segment that is `untrusted` only that is asked which no disk can take away.
+ */
+
+/** What a segment must never fall behind. */
+interface Held {
+  /** It has answered that it promised this. */
+  epoch: bigint;
+  /** Who was promised it. */
+  readonly holders: Map<bigint, string>;
+  /** Redo that it had and knew to be durable on a quorum: the end, and whose it is. */
+  durable: { readonly lsn: bigint; readonly epoch: bigint | undefined };
+  /** By epoch, how far it has acknowledged redo of it. */
+  readonly acknowledged: Map<bigint, bigint>;
+  /** Of the stored pages that were looked at last. */
+  checkpointLsn: bigint;
+  pages: number;
+  /** What was looked at last of its log and history: nothing has changed since. */
+  seen: readonly unknown[];
+}
+
+/** Not the constant of the code that is tried. */
+const WRITE_QUORUM_OF_SIX = 4;
+
+/** The checkpoint's key in a page store. */
+const CHECKPOINT_KEY = Buffer.from('m');
+
+const hex = (lsn: bigint | number): string => lsn.toString(16);
+
+export class Invariants {
+  readonly #history: VolumeHistory;
+  readonly #blocks: readonly PageId[];
+  readonly #held = new Map<StorageMachine, Held>();
+  /** By machine, the life of its process in which a bit of its redo flipped. */
+  readonly #flippedIn = new Map<StorageMachine, number>();
+  readonly #untrusted = new Set<StorageMachine>();
+  /** By writer, and segment: what it heard in its present epoch. */
+  readonly #heard = new Map<string, { readonly epoch: bigint; readonly scl: Map<number, bigint> }>();
+  checks = 0;
+
+  constructor(history: VolumeHistory, blocks: readonly PageId[]) {
+    this.#history = history;
+    this.#blocks = blocks;
+  }
+
+  /** Its disk is another one: what it held before is not asked of it again. */
+  forget(machine: StorageMachine): void {
+    this.#held.delete(machine);
+  }
+
+  /** A bit of its redo flipped: until its process reads all of it again, what it holds is not what is on its disk. */
+  noteFlip(machine: StorageMachine): void {
+    this.#flippedIn.set(machine, machine.life);
+  }
+
+  distrust(machine: StorageMachine): void {
+    this.#untrusted.add(machine);
+  }
+
+  trust(machine: StorageMachine): void {
+    if (this.#untrusted.delete(machine)) this.forget(machine);
+  }
+
+  isTrusted(machine: StorageMachine): boolean {
+    return !this.#untrusted.has(machine);
+  }
+
+  // What is answered ---------------------------------------------------------------------------------------------------
+
+  /** The segment is about to answer that it promised `epoch` to `writerId`. */
+  promised(machine: StorageMachine, epoch: bigint, writerId: string, state: SegmentState, writers: readonly WriterView[]): void {
+    if (!this.isTrusted(machine)) return;
+    const held = this.#of(machine);
+    if (epoch < held.epoch) throw new BrokenPromise(`${machine.id} promises epoch ${epoch} to ${writerId}, and had promised ${held.epoch}`);
+    const holder = held.holders.get(epoch);
+    // Who opened the volume with the epoch has it from four others, whoever this segment had promised it.
+    const hasWon = writers.some((writer) => writer.id === writerId && writer.session?.epoch === epoch);
+    if (holder !== undefined && holder !== writerId && !hasWon)
+      throw new BrokenPromise(`${machine.id} promises epoch ${epoch} to ${writerId}, and had promised it to ${holder}`);
+    held.epoch = epoch;
+    held.holders.set(epoch, writerId);
+    const durable = durableControl(machine.disk, segmentDirectory())?.epoch ?? 0n;
+    if (durable < epoch) throw new BrokenPromise(`${machine.id} answers that it promised epoch ${epoch}; its disk has ${durable}`);
+    if (state.phase !== 'READY') return;
+    for (const [of, scl] of held.acknowledged) {
+      const proven = this.#history.provenLsn(of) ?? 0n;
+      const lsn = scl < proven ? scl : proven;
+      if (state.scl < lsn)
+        throw new BrokenPromise(
+          `${machine.id} promises epoch ${epoch} with redo up to ${hex(state.scl)}; it had acknowledged ${hex(lsn)} of epoch ${of}, which is durable`,
+        );
+    }
+  }
+
+  /** The segment is about to answer on a writer's stream. */
+  acknowledges(machine: StorageMachine, { scl, epoch, result }: AppendResponse): void {
+    if (!this.isTrusted(machine) || result !== 'OK') return;
+    const held = this.#of(machine);
+    if (epoch < held.epoch)
+      throw new BrokenPromise(`${machine.id} acknowledges redo in epoch ${epoch}, and has promised epoch ${held.epoch}`);
+    const control = durableControl(machine.disk, segmentDirectory());
+    if (control === undefined || control.epoch < epoch)
+      throw new BrokenPromise(`${machine.id} acknowledges redo in epoch ${epoch}; its disk has ${control?.epoch ?? 'none'}`);
+    if (this.#flippedIn.get(machine) === machine.life) return;
+    const end = durableLogEnd(machine.disk, segmentDirectory(), control.logGeneration);
+    if (typeof end === 'string') throw new BrokenPromise(`${machine.id} acknowledges redo up to ${hex(scl)}; on its disk ${end}`);
+    if (end !== undefined && end < scl)
+      throw new BrokenPromise(`${machine.id} acknowledges redo up to ${hex(scl)}; its disk has it up to ${hex(end)}`);
+    const before = held.acknowledged.get(epoch) ?? 0n;
+    if (scl > before) held.acknowledged.set(epoch, scl);
+    this.checks++;
+  }
+
+  /** Something of a segment has come to a writer of `epoch`. */
+  heard(writerId: string, epoch: bigint, index: number, scl: bigint): void {
+    let heard = this.#heard.get(writerId);
+    if (heard?.epoch !== epoch) this.#heard.set(writerId, (heard = { epoch, scl: new Map() }));
+    const before = heard.scl.get(index) ?? 0n;
+    if (scl > before) heard.scl.set(index, scl);
+  }
+
+  heardState(writerId: string, epoch: bigint, index: number, state: SegmentState): void {
+    if (countsForWriter(state, epoch)) this.heard(writerId, epoch, index, state.scl);
+  }
+
+  /** What a writer believes to be durable has been acknowledged to it by four, in its own epoch. */
+  checkWriter({ id, session }: WriterView): void {
+    if (session === undefined) return;
+    const { vdl, epoch, startLsn, readFloor, oldestRead } = session;
+    this.#history.proven(epoch, vdl);
+    if (oldestRead !== undefined && readFloor > oldestRead)
+      throw new BrokenPromise(`${id} gives up what is below ${hex(readFloor)}, and reads at ${hex(oldestRead)}`);
+    if (vdl <= startLsn) return;
+    const heard = this.#heard.get(id);
+    const count = heard?.epoch === epoch ? [...heard.scl.values()].filter((scl) => scl >= vdl).length : 0;
+    if (count < WRITE_QUORUM_OF_SIX)
+      throw new BrokenPromise(`${id} takes ${hex(vdl)} of epoch ${epoch} for durable; ${count} segments have told it so`);
+  }
+
+  // What is held -------------------------------------------------------------------------------------------------------
+
+  checkSegment(machine: StorageMachine, segment: Segment, writers: readonly WriterView[]): void {
+    const { control, storage, annulling, scl } = segment;
+    const held = this.#of(machine);
+    if (this.isTrusted(machine) && control.epoch < held.epoch)
+      throw new BrokenPromise(`${machine.id} had promised epoch ${held.epoch} and knows of ${control.epoch}`);
+    if (storage === undefined || annulling !== undefined) return;
+    const { appliedLsn, vdl, tail, checkpointLsn } = storage;
+    const seen = [storage, control.history, tail, scl, appliedLsn, vdl, checkpointLsn, segment.phase];
+    if (seen.every((one, at) => one === held.seen[at])) return;
+    held.seen = seen;
+    this.checks++;
+    this.#checkLine(machine, segment, storage);
+    this.#checkApplied(machine, storage);
+    if (segment.phase !== 'READY') return;
+    if (this.isTrusted(machine)) this.#checkDurable(machine, segment, storage, held);
+    if ((held.checkpointLsn === checkpointLsn && held.pages === control.pagesGeneration) || !this.isTrusted(machine)) return;
+    held.checkpointLsn = checkpointLsn;
+    held.pages = control.pagesGeneration;
+    this.#checkFloor(machine, segment, checkpointLsn, writers);
+    this.#checkStored(machine, segment, storage);
+  }
+
+  /** The log is one line of the volume's history, and holds nothing that the segment's own epoch history rules out. */
+  #checkLine(machine: StorageMachine, { control }: Segment, { runs }: SegmentStorage): void {
+    const point = annulPoint(control.history, runs);
+    if (point !== undefined)
+      throw new BrokenPromise(`${machine.id} keeps redo past ${hex(point)} that its history up to epoch ${lastEpoch(control.history)} annuls`);
+    for (const [at, run] of runs.entries()) {
+      const before = runs[at - 1];
+      const start = this.#history.startOf(run.epoch);
+      if (before === undefined || start === undefined) continue;
+      if (run.fromLsn !== before.toLsn) throw new BrokenPromise(`${machine.id} has a hole in its redo from ${hex(before.toLsn)} to ${hex(run.fromLsn)}`);
+      if (start.startLsn !== run.fromLsn || start.previousEpoch !== before.epoch)
+        throw new BrokenPromise(
+          `${machine.id} has redo of epoch ${run.epoch} follow epoch ${before.epoch} at ${hex(run.fromLsn)}; it follows epoch ${start.previousEpoch} at ${hex(start.startLsn)}`,
+        );
+    }
+  }
+
+  /** Nothing is applied that nobody could know to be durable. */
+  #checkApplied(machine: StorageMachine, { appliedLsn: applied, runs }: SegmentStorage): void {
+    const epoch = epochAt(runs, applied);
+    const proven = epoch === undefined ? undefined : this.#history.provenLsn(epoch);
+    if (proven !== undefined && applied > proven)
+      throw new BrokenPromise(`${machine.id} has applied epoch ${epoch} up to ${hex(applied)}; it is durable up to ${hex(proven)}`);
+  }
+
+  /** What it had and knew to be durable it has still, unless it says that it lost it. */
+  #checkDurable(machine: StorageMachine, { scl, control }: Segment, { vdl, runs }: SegmentStorage, held: Held): void {
+    const { lsn, epoch } = held.durable;
+    if (scl < lsn && control.recoverToLsn < lsn)
+      throw new BrokenPromise(`${machine.id} had durable redo up to ${hex(lsn)} and has it up to ${hex(scl)}`);
+    const there = scl < lsn ? undefined : epochAt(runs, lsn);
+    if (there !== undefined && epoch !== undefined && there !== epoch)
+      throw new BrokenPromise(`${machine.id} had redo of epoch ${epoch} at ${hex(lsn)}, which was durable, and has redo of epoch ${there} there`);
+    const durable = vdl < scl ? vdl : scl;
+    if (durable > lsn) held.durable = { lsn: durable, epoch: epochAt(runs, durable) };
+  }
+
+  /** Pages as somebody may still read them are not replaced by newer ones. */
+  #checkFloor(machine: StorageMachine, { control }: Segment, lsn: bigint, writers: readonly WriterView[]): void {
+    const epoch = lastEpoch(control.history);
+    for (const { id, session } of writers) {
+      if (session?.epoch === epoch && lsn > session.startLsn && lsn > session.readFloor)
+        throw new BrokenPromise(`${machine.id} has made a checkpoint at ${hex(lsn)}; ${id} may read from ${hex(session.readFloor)} on`);
+    }
+  }
+
+  /** A checkpoint's pages are the volume's pages there, and none is missing. */
+  #checkStored(machine: StorageMachine, { control }: Segment, { runs, checkpointLsn: lsn }: SegmentStorage): void {
+    const store = machine.disk.storeIn(pagesDirectory(segmentDirectory(), control.pagesGeneration));
+    const checkpoint = store === undefined ? undefined : opened(store, CHECKPOINT_KEY);
+    if (store === undefined || checkpoint === undefined) return;
+    const epoch = checkpoint.readBigUInt64BE(8);
+    if (this.#history.startOf(epoch) === undefined || checkpoint.readBigUInt64BE(0) !== lsn) return;
+    for (const page of this.#blocks) {
+      // What was dropped past the checkpoint may be gone ahead of the next one.
+      if (this.#history.isDroppedPast(page, lsn)) continue;
+      const there = this.#history.page(epoch, page, lsn);
+      const key = pageStoreKey(page);
+      if (isDamaged(store, key)) continue;
+      const value = opened(store, key);
+      const stored = value === undefined ? undefined : { lsn: value.readBigUInt64BE(0), bytes: value.subarray(8) };
+      const where = `${machine.id}, block ${page.block}, checkpoint ${hex(lsn)} of epoch ${epoch}`;
+      if (stored === undefined) {
+        if (there !== undefined) throw new BrokenPromise(`${where}: the page is not stored`);
+        continue;
+      }
+      const of = stored.lsn > lsn ? epochAt(runs, stored.lsn) : epoch;
+      if (of === undefined || this.#history.startOf(of) === undefined) continue;
+      const right = this.#history.page(of, page, stored.lsn);
+      // What was dropped since is removed later.
+      if (right !== undefined && !right.equals(stored.bytes))
+        throw new BrokenPromise(`${where}: the stored page is not the one at its LSN ${hex(stored.lsn)}`);
+      if (stored.lsn <= lsn && there !== undefined && !there.equals(stored.bytes))
+        throw new BrokenPromise(`${where}: the stored page, of LSN ${hex(stored.lsn)}, lacks redo below the checkpoint`);
+    }
+  }
+
+  #of(machine: StorageMachine): Held {
+    let held = this.#held.get(machine);
+    if (held === undefined) {
+      held = { epoch: 0n, holders: new Map(), durable: { lsn: 0n, epoch: 0n }, acknowledged: new Map(), checkpointLsn: -1n, pages: 0, seen: [] };
+      this.#held.set(machine, held);
+    }
+    return held;
+  }
+}
+
+/** Whose redo ends at or covers the LSN; undefined where the log does not say. */
+function epochAt(runs: readonly EpochRun[], lsn: bigint): bigint | undefined {
+  return runs.find((run) => run.fromLsn < lsn && lsn <= run.toLsn)?.epoch;
+}
+
+/** A stored value by its key; undefined when there is none, or when it is damaged, which the daemon finds out by itself. */
+function opened(store: StoreContent, key: Buffer): Buffer | undefined {
+  const sealed = store.value(key);
+  try {
+    return sealed === undefined ? undefined : openValue(key, sealed);
+  } catch (error) {
+    if (error instanceof StoredValueError) return undefined;
+    throw error;
+  }
+}
+
+function isDamaged(store: StoreContent, key: Buffer): boolean {
+  return store.value(key) !== undefined && opened(store, key) === undefined;
+}

@@ -1,0 +1,88 @@
+import { SeededRandom } from '../faults/random.ts';
+import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/segment/limits.ts';
+
+/**
+ * What a seed's run is made of. Every seed has its own: some faults never happen in it and others often, its files and checkpoints
+ * are of another size, its writers write much or little. Rare paths need a mixture that is far from the mean: were all faults equally likely
+ * in all runs, each run would be like the next one.
+ */
+export interface Mix {
+  readonly faultsForMs: number;
+  /** Between two faults. */
+  readonly gapMs: readonly [number, number];
+  /** How often a kind of fault happens here, as a factor of how often it happens otherwise. */
+  readonly rate: (fault: string) => number;
+  readonly load: LoadMix;
+  /** Small, so that a few hundred records go through everything: new files, checkpoints, long chains, copies. */
+  readonly limits: SegmentLimits;
+  readonly latencyMs: readonly [number, number];
+  readonly diskMs: readonly [number, number];
+}
+
+export interface LoadMix {
+  readonly blocks: number;
+  /** Between two lots of records. */
+  readonly pauseMs: readonly [number, number];
+  readonly recordsMax: number;
+  readonly flushChance: number;
+  readonly readChance: number;
+  /** Of the records, these are whole pages, and these cut the relation. */
+  readonly imageShare: number;
+  readonly truncateShare: number;
+  readonly ringBytesMax: number;
+}
+
+const KIB = 1024;
+/** Of the kinds of faults, so many happen in a run. */
+const KIND_CHANCE = 0.6;
+
+export function drawMix(seed: number): Mix {
+  const random = new SeededRandom(Math.imul(seed + 1, 0x9e37_79b1));
+  const chance = (probability: number): boolean => random.next() < probability;
+  const spread = (min: number, max: number): number => min * (max / min) ** random.next();
+  const rates = new Map<string, number>();
+  const longestGap = spread(100, 1200);
+  return {
+    faultsForMs: spread(2000, 8000),
+    gapMs: [spread(3, 30), longestGap],
+    rate: (fault) => {
+      const known = rates.get(fault);
+      if (known !== undefined) return known;
+      // By name, so that a new kind of fault leaves the rates of the others as they are.
+      const own = new SeededRandom(Math.imul(seed + 1, 0x85eb_ca6b) ^ hash(fault));
+      const rate = own.next() < KIND_CHANCE ? 0.25 * 16 ** own.next() : 0;
+      rates.set(fault, rate);
+      return rate;
+    },
+    load: {
+      blocks: random.integer(1, 10),
+      pauseMs: [2, spread(15, 200)],
+      recordsMax: random.integer(2, 8),
+      flushChance: chance(0.3) ? 0.3 : 0.8,
+      readChance: chance(0.3) ? 0.9 : 0.4,
+      imageShare: chance(0.5) ? 0.03 : 0.15,
+      truncateShare: chance(0.4) ? 0 : 0.06,
+      ringBytesMax: chance(0.25) ? 40 * KIB : 96 * KIB,
+    },
+    limits: {
+      ...DEFAULT_LIMITS,
+      logFileBytes: random.pick([12, 24, 64]) * KIB,
+      tailCacheBytes: random.pick([4, 16]) * KIB,
+      pageCacheBytes: random.pick([1, 6]) * 8400,
+      levelWriteBufferBytes: random.pick([8, 40, 200]) * KIB,
+      checkpointBytes: random.pick([4, 10, 20, 60]) * KIB,
+      checkpointRefs: random.pick([20, 60, 200]),
+      chainMax: random.pick([3, 6, 12, 40]),
+      logRetainBytes: random.pick([30, 80, 160]) * KIB,
+      queueBytes: random.pick([16, 64]) * KIB,
+    },
+    latencyMs: chance(0.2) ? [0.5, 20] : [0.05, 2],
+    diskMs: chance(0.2) ? [0.2, 4] : [0.02, 0.4],
+  };
+}
+
+function hash(text: string): number {
+  let sum = 0;
+  for (let at = 0; at < text.length; at++) sum = Math.imul(sum ^ text.charCodeAt(at), 0x0100_0193);
+  return sum;
+}
