@@ -35,8 +35,9 @@ export type OnLogDamage = (damage: LogDamage) => Promise<void>;
 /**
  * Recovers the log in the directory (made when absent). `start` is where the chain stands when there are no files.
  *
- * Invariant: what shows that redo was lost goes only after `onDamage` has noted it elsewhere; after a crash in between the damage
- * is found again.
+ * Invariants: what shows that redo was lost goes only after `onDamage` has noted it elsewhere; after a crash in between the damage is
+ * found again. What is found counts as durable only once it was synced: a process that died may have written it and no more, and then the
+ * system's memory shows what the power would take. Files before the newest were synced when they were sealed.
  */
 export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnScannedBatch, onDamage: OnLogDamage): Promise<LogChain> {
   const { disk, clock, directory } = from;
@@ -79,6 +80,8 @@ export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnS
     await disk.syncDirectory(directory);
   }
   await unsound?.file.cutOff(unsound.offset, unsound.end);
+  await chain.files.at(-1)?.sync();
+  await disk.syncDirectory(directory);
   chain.durable = chain.tail;
   return chain;
 }

@@ -11,6 +11,7 @@ import { systemDisk } from '../disk/system-disk.ts';
 import { DurableEvent } from './durable-event.ts';
 import type { LogDamage } from './log-recovery.ts';
 import { RedoLog } from './redo-log.ts';
+import { diskError, FaultDisk } from '../testing/fault-disk.ts';
 import { syntheticRecord } from '../testing/synthetic-records.ts';
 
 const PARTS = {
@@ -143,6 +144,34 @@ describe('RedoLog', () => {
       expect(again.damage).toBeUndefined();
       await again.log.close();
     }
+  });
+
+  it('takes what it finds for durable only once it was synced: a dead process may have written it and no more', async () => {
+    const { log } = await reopen();
+    for (let i = 0; i < 20; i++) append(log, 1n, 500);
+    await log.flushed();
+    await log.close();
+    const newest = join(directory, fs.readdirSync(directory).toSorted().at(-1) ?? '');
+    const synced: string[] = [];
+    let isFailing = false;
+    const disk = new FaultDisk(systemDisk(), ({ kind, path }) => {
+      if (kind === 'sync' || kind === 'sync directory') synced.push(`${kind} ${path}`);
+      return isFailing && kind === 'sync' ? { error: diskError('EIO') } : undefined;
+    });
+    const open = (): Promise<RedoLog> =>
+      RedoLog.open(
+        directory,
+        { ...PARTS, disk },
+        START,
+        () => Promise.resolve(),
+        () => Promise.resolve(),
+      );
+    const again = await open();
+    expect(synced).toEqual([`sync ${newest}`, `sync directory ${directory}`]);
+    expect(again.durable).toEqual(log.tail);
+    await again.close();
+    isFailing = true;
+    await expect(open()).rejects.toThrow('EIO');
   });
 
   it('reports a flipped bit anywhere but in the last batch as damage, and keeps what is before it', async () => {

@@ -40,3 +40,28 @@ it('forgets what could not be saved: it is not taken for done when it is asked f
   await control.save({});
   expect(read().value).toMatchObject({ epoch: 5n, writerId: 'w/3' });
 });
+
+it('answers by nothing that a dead process put in its place and did not live to make durable', async () => {
+  const control = CurrentControl.read(systemDisk(), directory, VOLUME, 0);
+  control.raiseEpoch(3n, 'w/1');
+  await control.save({});
+  const done: string[] = [];
+  let isBroken = true;
+  const disk: Disk = {
+    ...systemDisk(),
+    syncDirectory: (path) => {
+      done.push(`sync ${path}`);
+      return isBroken ? Promise.reject(new Error('EIO')) : systemDisk().syncDirectory(path);
+    },
+  };
+  const answer = (): Promise<void> => {
+    done.push('answer');
+    return Promise.resolve();
+  };
+  const found = CurrentControl.read(disk, directory, VOLUME, 0);
+  await expect(found.exclusive(answer)).rejects.toThrow('EIO');
+  isBroken = false;
+  await found.exclusive(answer);
+  await found.exclusive(answer);
+  expect(done).toEqual([`sync ${directory}`, `sync ${directory}`, 'answer', 'answer']);
+});

@@ -10,30 +10,50 @@ export class CurrentControl {
   /** What the file holds, as far as this process knows. */
   #saved: SegmentControl;
   #queue: Promise<unknown> = Promise.resolve();
+  /** Would the file as it was read, or written, survive the loss of power? */
+  #isDurable: boolean;
   /** One of the file's two copies was damaged; `save` makes both anew. */
   readonly damage: ControlFileError | undefined;
 
-  private constructor(disk: Disk, directory: string, value: SegmentControl, damage: ControlFileError | undefined) {
+  private constructor(
+    disk: Disk,
+    directory: string,
+    value: SegmentControl,
+    { damage, isDurable }: { readonly damage: ControlFileError | undefined; readonly isDurable: boolean },
+  ) {
     this.#disk = disk;
     this.#directory = directory;
     this.#value = value;
     this.#saved = value;
+    this.#isDurable = isDurable;
     this.damage = damage;
   }
 
   /** Reads it, or makes an empty one in memory: the file comes with the first promise. Throws ControlFileError. */
   static read(disk: Disk, directory: string, volumeId: string, pg: number): CurrentControl {
     const read = readControl(disk, join(directory, 'control'));
-    return new CurrentControl(disk, directory, read?.control ?? emptyControl(volumeId, pg), read?.damage);
+    return new CurrentControl(disk, directory, read?.control ?? emptyControl(volumeId, pg), {
+      damage: read?.damage,
+      isDurable: read === undefined,
+    });
   }
 
   get value(): SegmentControl {
     return this.#value;
   }
 
-  /** One at a time: everything that changes promises or replaces content. */
+  /**
+   * One at a time: everything that changes promises or replaces content. Rejects while the disk cannot say that the file is durable.
+   *
+   * Invariant: nothing is answered by a file that the loss of power would take back. A process that died may have put it in its place
+   * and not lived to sync the directory; what it promised there is not to be promised again as a thing of the past.
+   */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#queue.then(work);
+    const result = this.#queue.then(async () => {
+      if (!this.#isDurable) await this.#disk.syncDirectory(this.#directory);
+      this.#isDurable = true;
+      return work();
+    });
     this.#queue = result.catch(() => {});
     return result;
   }
@@ -64,6 +84,7 @@ export class CurrentControl {
       await this.#disk.makeDirectory(this.#directory);
       await writeControl(this.#disk, join(this.#directory, 'control'), next);
       this.#saved = next;
+      this.#isDurable = true;
     } catch (error) {
       this.takeBack();
       throw error;
