@@ -77,10 +77,7 @@ export function contentFaults(cluster: Cluster, budget: FaultBudget): Fault[] {
     kind('zone and one more disk replaced', 0.4, () => {
       if (!budget.isLevel) return undefined;
       const one = random.pick(storage);
-      const victims = [
-        ...storage.filter(({ zone }) => zone === one.zone),
-        random.pick(storage.filter(({ zone }) => zone !== one.zone)),
-      ];
+      const victims = [...storage.filter(({ zone }) => zone === one.zone), random.pick(storage.filter(({ zone }) => zone !== one.zone))];
       for (const machine of victims) replaceDisk(machine, LOSSES_MAX);
       return namesOf(victims);
     }),

@@ -25,7 +25,8 @@ export function durableLogEnd(disk: SimulatedDisk, directory: string, generation
     .toSorted((a, b) => (a.firstLsn < b.firstLsn ? -1 : 1));
   let end: bigint | undefined;
   for (const { firstLsn, bytes } of files.slice(-2)) {
-    if (end !== undefined && end !== firstLsn) return `a file begins at ${firstLsn.toString(16)}, the one before it ends at ${end.toString(16)}`;
+    if (end !== undefined && end !== firstLsn)
+      return `a file begins at ${firstLsn.toString(16)}, the one before it ends at ${end.toString(16)}`;
     end = chainEnd(bytes, firstLsn);
   }
   return end;

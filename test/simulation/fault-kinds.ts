@@ -15,7 +15,13 @@ export interface Fault {
 }
 
 export function faultKinds(cluster: Cluster, budget: FaultBudget): Fault[] {
-  return [...machineFaults(cluster), ...networkFaults(cluster), ...diskFaults(cluster), ...contentFaults(cluster, budget), ...writerFaults(cluster)];
+  return [
+    ...machineFaults(cluster),
+    ...networkFaults(cluster),
+    ...diskFaults(cluster),
+    ...contentFaults(cluster, budget),
+    ...writerFaults(cluster),
+  ];
 }
 
 export function kind(name: string, weight: number, strike: () => string | undefined): Fault {

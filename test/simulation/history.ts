@@ -1,5 +1,14 @@
 import { decodeRecord, formatLsn, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
-import { applyEffects, decodeVolumeState, encodeVolumeState, redo, touchedPages, type Effect, type PageId, type VolumeState } from '@kube-aurora/redo';
+import {
+  applyEffects,
+  decodeVolumeState,
+  encodeVolumeState,
+  redo,
+  touchedPages,
+  type Effect,
+  type PageId,
+  type VolumeState,
+} from '@kube-aurora/redo';
 import type { BatchRecord } from '@kube-aurora/volume';
 
 /**
@@ -202,7 +211,9 @@ export class VolumeHistory {
   /** Did any writer drop the page at or past the LSN? */
   isDroppedPast(page: PageId, lsn: bigint): boolean {
     const key = this.#keyOf(page);
-    return [...this.#branches.values()].some((branch) => branch.pages.get(key)?.some((one) => one.lsn >= lsn && one.page === undefined) === true);
+    return [...this.#branches.values()].some(
+      (branch) => branch.pages.get(key)?.some((one) => one.lsn >= lsn && one.page === undefined) === true,
+    );
   }
 
   /** Someone was given `bytes` (zeros: it does not exist) for a page as of an LSN from `fromLsn` to `toLsn`. */

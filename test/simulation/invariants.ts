@@ -183,12 +183,15 @@ export class Invariants {
   #checkLine(machine: StorageMachine, { control }: Segment, { runs }: SegmentStorage): void {
     const point = annulPoint(control.history, runs);
     if (point !== undefined)
-      throw new BrokenPromise(`${machine.id} keeps redo past ${hex(point)} that its history up to epoch ${lastEpoch(control.history)} annuls`);
+      throw new BrokenPromise(
+        `${machine.id} keeps redo past ${hex(point)} that its history up to epoch ${lastEpoch(control.history)} annuls`,
+      );
     for (const [at, run] of runs.entries()) {
       const before = runs[at - 1];
       const start = this.#history.startOf(run.epoch);
       if (before === undefined || start === undefined) continue;
-      if (run.fromLsn !== before.toLsn) throw new BrokenPromise(`${machine.id} has a hole in its redo from ${hex(before.toLsn)} to ${hex(run.fromLsn)}`);
+      if (run.fromLsn !== before.toLsn)
+        throw new BrokenPromise(`${machine.id} has a hole in its redo from ${hex(before.toLsn)} to ${hex(run.fromLsn)}`);
       if (start.startLsn !== run.fromLsn || start.previousEpoch !== before.epoch)
         throw new BrokenPromise(
           `${machine.id} has redo of epoch ${run.epoch} follow epoch ${before.epoch} at ${hex(run.fromLsn)}; it follows epoch ${start.previousEpoch} at ${hex(start.startLsn)}`,
@@ -211,7 +214,9 @@ export class Invariants {
       throw new BrokenPromise(`${machine.id} had durable redo up to ${hex(lsn)} and has it up to ${hex(scl)}`);
     const there = scl < lsn ? undefined : epochAt(runs, lsn);
     if (there !== undefined && epoch !== undefined && there !== epoch)
-      throw new BrokenPromise(`${machine.id} had redo of epoch ${epoch} at ${hex(lsn)}, which was durable, and has redo of epoch ${there} there`);
+      throw new BrokenPromise(
+        `${machine.id} had redo of epoch ${epoch} at ${hex(lsn)}, which was durable, and has redo of epoch ${there} there`,
+      );
     const durable = vdl < scl ? vdl : scl;
     if (durable > lsn) held.durable = { lsn: durable, epoch: epochAt(runs, durable) };
   }
@@ -259,7 +264,15 @@ export class Invariants {
   #of(machine: StorageMachine): Held {
     let held = this.#held.get(machine);
     if (held === undefined) {
-      held = { epoch: 0n, holders: new Map(), durable: { lsn: 0n, epoch: 0n }, acknowledged: new Map(), checkpointLsn: -1n, pages: 0, seen: [] };
+      held = {
+        epoch: 0n,
+        holders: new Map(),
+        durable: { lsn: 0n, epoch: 0n },
+        acknowledged: new Map(),
+        checkpointLsn: -1n,
+        pages: 0,
+        seen: [],
+      };
       this.#held.set(machine, held);
     }
     return held;

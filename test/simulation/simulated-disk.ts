@@ -386,10 +386,15 @@ export class SimulatedDisk implements Disk {
     }
     this.faults.misdirected--;
     const { world } = this.#machine;
-    const files = [...this.#entries].filter((entry): entry is [string, FileContent] => entry[1] instanceof FileContent && entry[1].bytes > 0);
+    const files = [...this.#entries].filter(
+      (entry): entry is [string, FileContent] => entry[1] instanceof FileContent && entry[1].bytes > 0,
+    );
     content.lost(bytes, offset);
     const [path, victim] = files.length === 0 ? ['', content] : world.random.pick(files);
-    world.note(this.#machine.id, `${bytes.length} bytes for offset ${offset} land in ${path} at ${victim.misdirected(bytes, world.random)}`);
+    world.note(
+      this.#machine.id,
+      `${bytes.length} bytes for offset ${offset} land in ${path} at ${victim.misdirected(bytes, world.random)}`,
+    );
   }
 
   async rename(from: string, to: string): Promise<void> {

@@ -31,8 +31,7 @@ interface Log {
 }
 
 const emptyLog = (): Log => ({ batches: [], synced: 0, bytes: 0 });
-const bytesOf = (batch: Batch): number =>
-  batch.reduce((sum, one) => sum + one.key.length + (one.type === 'put' ? one.value.length : 0), 0);
+const bytesOf = (batch: Batch): number => batch.reduce((sum, one) => sum + one.key.length + (one.type === 'put' ? one.value.length : 0), 0);
 
 /** What a store has on disk, and in the system's memory on the way there. */
 export class StoreContent {

@@ -40,13 +40,7 @@ export class StorageMachine extends Machine {
   /** Somebody wants it to run. */
   isWanted = true;
 
-  constructor(
-    exchange: Exchange,
-    index: number,
-    addresses: readonly string[],
-    watch: AnswerWatch,
-    traced: boolean,
-  ) {
+  constructor(exchange: Exchange, index: number, addresses: readonly string[], watch: AnswerWatch, traced: boolean) {
     super(exchange.network.world, `d${index}`, `zone-${index >> 1}`, traced);
     this.#exchange = exchange;
     this.#watch = watch;

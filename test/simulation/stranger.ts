@@ -28,7 +28,12 @@ export function strangersHistory(cluster: Cluster): string | undefined {
     return `${machine.id}, epoch ${epoch + 1n} from ${startLsn.toString(16)} on`;
   }
   const stream = api.append();
-  stream.write({ hello: { segment: SEGMENT, epoch: epoch + 1n, writerId: stranger.id, history: forged }, batches: undefined, vdl: 0n, pgmrpl: 0n });
+  stream.write({
+    hello: { segment: SEGMENT, epoch: epoch + 1n, writerId: stranger.id, history: forged },
+    batches: undefined,
+    vdl: 0n,
+    pgmrpl: 0n,
+  });
   world.after(1000, () => stream.cancel());
   return `${machine.id}, hello of epoch ${epoch + 1n} from ${startLsn.toString(16)} on`;
 }

@@ -54,7 +54,8 @@ export function writerFaults(cluster: Cluster): Fault[] {
       const isHidden = world.chance(0.7);
       world.after(livesMs, () => {
         if (world.chance(0.8)) writer.machine.die();
-        if (isHidden) for (const holder of holders) world.chance(0.5) ? isolate(holder) : down(holder, world.chance(0.5) ? 'power' : 'process');
+        if (isHidden)
+          for (const holder of holders) world.chance(0.5) ? isolate(holder) : down(holder, world.chance(0.5) ? 'power' : 'process');
         cluster.startWriter();
       });
       world.after(livesMs + world.spread(50, 3000), () => network.heal());
