@@ -33,6 +33,37 @@ export interface LoadMix {
 }
 
 const KIB = 1024;
+
+/** Nothing out of the ordinary: for tests that say themselves what happens. */
+export const PLAIN_MIX: Mix = {
+  faultsForMs: 0,
+  gapMs: [20, 1200],
+  rate: () => 1,
+  load: {
+    blocks: 10,
+    pauseMs: [2, 150],
+    recordsMax: 6,
+    flushChance: 0.8,
+    readChance: 0.4,
+    imageShare: 0.15,
+    truncateShare: 0.06,
+    ringBytesMax: 96 * KIB,
+  },
+  limits: {
+    ...DEFAULT_LIMITS,
+    logFileBytes: 24 * KIB,
+    tailCacheBytes: 16 * KIB,
+    pageCacheBytes: 6 * 8400,
+    checkpointBytes: 20 * KIB,
+    checkpointRefs: 200,
+    chainMax: 12,
+    logRetainBytes: 160 * KIB,
+    queueBytes: 64 * KIB,
+  },
+  latencyMs: [0.05, 2],
+  diskMs: [0.02, 0.4],
+};
+
 /** Of the kinds of faults, so many happen in a run. */
 const KIND_CHANCE = 0.6;
 

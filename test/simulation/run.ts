@@ -1,6 +1,7 @@
 import { Cluster } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { BrokenPromise } from './history.ts';
+import { drawMix } from './mix.ts';
 import { World, type Owner } from './world.ts';
 
 /** One seed, from empty disks through whatever goes wrong to six level copies again. */
@@ -28,7 +29,7 @@ export interface RunOptions {
 
 /** Never rejects for what the system does: that is the outcome's failure. */
 export async function runSeed(seed: number, { traced }: RunOptions): Promise<RunOutcome> {
-  const world = new World(seed);
+  const world = new World(seed, drawMix(seed));
   const cluster = new Cluster(world, traced);
   const faults = new Faults(cluster);
   // What a part of the system, or a check, throws where nobody waits for it.

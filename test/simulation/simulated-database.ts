@@ -119,7 +119,7 @@ export class SimulatedDatabase implements Database {
     const request = { ...page, count: 1, lsn, holesSince: lsn };
     try {
       // Read ahead and asked for again: whichever of the two this is given, it is of the LSN or later.
-      if (machine.world.chance(0.5)) volume.expectPages({ ...request, count: Math.min(4, BLOCKS - page.block) });
+      if (machine.world.chance(0.5)) volume.expectPages({ ...request, count: Math.min(4, machine.world.mix.load.blocks - page.block) });
       const bytes = Buffer.concat(await volume.readPages(request));
       if (!this.#isOver) history.read(writer, epoch, page, bytes, lsn, vdl());
     } catch (error) {

@@ -24,6 +24,8 @@ export interface AnswerWatch {
   readonly acknowledges: (machine: StorageMachine, response: AppendResponse) => void;
 }
 
+const NOBODY: AnswerWatch = { promised: () => undefined, acknowledges: () => undefined };
+
 /** Where a segment is on its machine's disk. */
 export function segmentDirectory(): string {
   return `${DATA}/${SEGMENT.volumeId}/${SEGMENT.pg}`;
@@ -136,7 +138,7 @@ function isDiskError(error: unknown): boolean {
   return error instanceof Error && 'code' in error && ['EIO', 'ENOSPC', 'EROFS'].includes(String(error.code));
 }
 
-export function storageMachines(exchange: Exchange, traced: boolean, watch: AnswerWatch): StorageMachine[] {
+export function storageMachines(exchange: Exchange, traced: boolean, watch: AnswerWatch = NOBODY): StorageMachine[] {
   const addresses = [0, 1, 2, 3, 4, 5].map((index) => `d${index}:1`);
   return addresses.map((_address, index) => new StorageMachine(exchange, index, addresses, watch, traced));
 }
@@ -152,10 +154,11 @@ export function endpointsFor(
   machine: Machine,
   exchange: Exchange,
   storage: readonly StorageMachine[],
-  watch: HearingWatch,
+  watch?: HearingWatch,
 ): SegmentEndpoint[] {
   return storage.map(({ index, id, zone, address }) => {
     const client = segmentApi(exchange, machine, address);
+    if (watch === undefined) return { index, id, zone, client };
     const append: typeof client.append = () => {
       const stream = client.append();
       stream.on('data', (response) => watch.answered(index, response));

@@ -24,7 +24,7 @@ export function strangersHistory(cluster: Cluster): string | undefined {
   );
   const api = segmentApi(exchange, stranger, machine.address);
   if (world.chance(0.5)) {
-    api.truncate({ segment: SEGMENT, epoch: epoch + 1n, history: forged }, { deadlineMs: 1000 }).catch(() => undefined);
+    api.installHistory({ segment: SEGMENT, epoch: epoch + 1n, history: forged }, { deadlineMs: 1000 }).catch(() => undefined);
     return `${machine.id}, epoch ${epoch + 1n} from ${startLsn.toString(16)} on`;
   }
   const stream = api.append();

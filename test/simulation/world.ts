@@ -1,5 +1,5 @@
 import { SeededRandom } from '../faults/random.ts';
-import { drawMix, type Mix } from './mix.ts';
+import { PLAIN_MIX, type Mix } from './mix.ts';
 
 /**
  * Everything that happens in one simulated run: a queue of events in virtual time, and the seed that decides what comes.
@@ -38,10 +38,10 @@ export class World {
   #trace: string[] = [];
   events = 0;
 
-  constructor(seed: number) {
+  constructor(seed: number, mix: Mix = PLAIN_MIX) {
     this.seed = seed;
     this.random = new SeededRandom(seed);
-    this.mix = drawMix(seed);
+    this.mix = mix;
   }
 
   /** Milliseconds since the run began. */

@@ -23,7 +23,7 @@ export class DriverWorld {
   readonly world = new World(1);
   readonly network = new Network(this.world);
   readonly exchange = new Exchange(this.network);
-  readonly storage: readonly StorageMachine[] = storageMachines(this.exchange, () => undefined, false);
+  readonly storage: readonly StorageMachine[] = storageMachines(this.exchange, false);
   #computes = 0;
 
   constructor() {
