@@ -104,6 +104,8 @@ export function drawMix(seed: number): Mix {
       checkpointBytes: random.pick([4, 10, 20, 60]) * KIB,
       checkpointRefs: random.pick([20, 60, 200]),
       chainMax: random.pick([3, 6, 12, 40]),
+      // A daemon's own is this for each before it.
+      checkpointStagger: random.pick([0, 1 / 6]),
       logRetainBytes: random.pick([30, 80, 160]) * KIB,
       queueBytes: random.pick([16, 64]) * KIB,
     },

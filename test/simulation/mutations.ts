@@ -160,7 +160,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'log-file-not-in-directory',
     rule: 'a new log file’s directory entry is durable before its content is acknowledged',
     file: 'storage-daemon/src/redo-log/group-commit.ts',
-    find: 'await this.#place.disk.syncDirectory(this.#place.directory);',
+    find: 'await disk.syncDirectory(directory);',
     replace: '',
   },
   {

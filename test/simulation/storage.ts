@@ -63,7 +63,7 @@ export class StorageMachine extends Machine {
       daemonId: this.id,
       zone: this.zone,
       peers: this.#addresses.map((address, index) => ({ id: `d${index}`, address })),
-      limits: { ...world.mix.limits, checkpointStagger: this.index / 6 },
+      limits: { ...world.mix.limits, checkpointStagger: (world.mix.limits.checkpointStagger * this.index) % 1 },
       scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
       logger: this.logger,
       disk: this.disk,

@@ -113,7 +113,8 @@ describe('the write path', () => {
     expect(await world.until(writer.flush())).toEqual({ kind: 'damaged' });
     expect(await world.until(writer.writePath.appendFirst([]))).toEqual({ kind: 'damaged' });
     await world.pass(1000);
-    expect(ALL.map(sclOf)).toEqual(ALL.map(() => before));
+    // Some may not even have got what came before.
+    for (const index of ALL) expect(sclOf(index)).toBeLessThanOrEqual(before);
   });
 
   it('fails everything that waits when another writer opens the volume', async () => {
@@ -156,19 +157,17 @@ it('a write path bounds its memory: a segment that fell off the ring comes back 
   const ringBytesMax = 96 * 1024;
   writer.writePath.stop();
   writer = await compute.write(ringBytesMax);
+  const stoppedAt = sclOf(5);
   world.stop(5);
   for (let round = 0; round < 12; round++) {
     for (let count = 0; count < 8; count++) writer.insert(3000);
     expect(await world.until(writer.flush())).toMatchObject({ kind: 'durable' });
     expect(writer.writePath.ringBytes).toBeLessThan(1.5 * ringBytesMax);
   }
-  const phases = new Set<string>();
+  // More than the ring ever held: only peers can give it that.
+  expect(writer.wal.endLsn - (stoppedAt ?? 0n)).toBeGreaterThan(1.5 * ringBytesMax);
   world.start(5);
-  await world.holds(() => {
-    const { phase } = writer.writePath.segment(HOME_GROUP, 5);
-    phases.add(phase);
-    return phases.has('lagging') && phase === 'streaming';
-  });
+  await world.holds(() => writer.writePath.segment(HOME_GROUP, 5).phase === 'streaming');
   writer.insert();
   await world.until(writer.flush());
   await world.holds(() => sclOf(5) === writer.wal.endLsn);
