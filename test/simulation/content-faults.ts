@@ -1,6 +1,6 @@
 import type { Cluster } from './cluster.ts';
 import { LOSSES_MAX, type FaultBudget } from './fault-budget.ts';
-import { down, kind, namesOf, type Fault } from './fault-kinds.ts';
+import { down, kind, namesOf, type Fault } from './fault.ts';
 import type { StorageMachine } from './storage.ts';
 
 /** Disks that lose, damage or forge what they synced, as far as the volume promises to bear it. */

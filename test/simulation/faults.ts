@@ -1,6 +1,10 @@
 import type { Cluster } from './cluster.ts';
+import { contentFaults } from './content-faults.ts';
 import { FaultBudget } from './fault-budget.ts';
-import { faultKinds, type Fault } from './fault-kinds.ts';
+import type { Fault } from './fault.ts';
+import { diskFaults, machineFaults } from './machine-faults.ts';
+import { networkFaults } from './network-faults.ts';
+import { writerFaults } from './writer-faults.ts';
 
 /** What goes wrong in a run, and when: drawn from its seed, kinds as often as the seed's mixture says. */
 export class Faults {
@@ -15,7 +19,14 @@ export class Faults {
     this.#cluster = cluster;
     this.#budget = new FaultBudget(cluster);
     const { mix } = cluster.world;
-    this.#faults = faultKinds(cluster, this.#budget)
+    const kinds = [
+      ...machineFaults(cluster),
+      ...networkFaults(cluster),
+      ...diskFaults(cluster),
+      ...contentFaults(cluster, this.#budget),
+      ...writerFaults(cluster),
+    ];
+    this.#faults = kinds
       .map((fault) => ({ ...fault, weight: without.has(fault.name) ? 0 : fault.weight * mix.rate(fault.name) }))
       .filter(({ weight }) => weight > 0);
   }

@@ -38,7 +38,7 @@ export class Network {
 
   /** All connections of a machine break: what was under way is lost, the rest arrived. */
   reset(machine: Machine): void {
-    for (const channel of [...this.channels]) if (channel.from === machine || channel.to === machine) channel.break();
+    for (const channel of this.channels) if (channel.from === machine || channel.to === machine) channel.break();
   }
 
   heal(): void {

@@ -1,6 +1,7 @@
 import type { Cluster } from './cluster.ts';
-import { down, kind, namesOf, pickSome, type Fault } from './fault-kinds.ts';
+import { down, kind, namesOf, pickSome, type Fault } from './fault.ts';
 import type { Machine } from './machine.ts';
+import type { StorageMachine } from './storage.ts';
 import { strangersHistory } from './stranger.ts';
 
 /** What happens to writers, and what a stranger says in their name. */
@@ -54,8 +55,7 @@ export function writerFaults(cluster: Cluster): Fault[] {
       const isHidden = world.chance(0.7);
       world.after(livesMs, () => {
         if (world.chance(0.8)) writer.machine.die();
-        if (isHidden)
-          for (const holder of holders) world.chance(0.5) ? isolate(holder) : down(holder, world.chance(0.5) ? 'power' : 'process');
+        if (isHidden) for (const holder of holders) hide(holder);
         cluster.startWriter();
       });
       world.after(livesMs + world.spread(50, 3000), () => network.heal());
@@ -74,6 +74,11 @@ export function writerFaults(cluster: Cluster): Fault[] {
     }),
     kind('history of a stranger', 2, () => strangersHistory(cluster)),
   ];
+
+  function hide(holder: StorageMachine): void {
+    if (world.chance(0.5)) isolate(holder);
+    else down(holder, world.chance(0.5) ? 'power' : 'process');
+  }
 
   function isolate(machine: Machine): void {
     for (const other of [...storage, ...cluster.livingComputes.map((one) => one.machine)]) network.cutBoth(machine, other);
