@@ -1,5 +1,5 @@
 import { annulPoint, countsForWriter, lastEpoch, type EpochRun } from '@kube-aurora/volume';
-import type { PageId } from '@kube-aurora/redo';
+import { pageKeyOf, type PageId } from '@kube-aurora/redo';
 import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
 import { pageStoreKey } from '../../storage-daemon/src/pages/page-store.ts';
 import { openValue, StoredValueError } from '../../storage-daemon/src/pages/stored-value.ts';
@@ -241,7 +241,7 @@ export class Invariants {
       // What was dropped past the checkpoint may be gone ahead of the next one.
       if (this.#history.isDroppedPast(page, lsn)) continue;
       const there = this.#history.page(epoch, page, lsn);
-      const key = pageStoreKey(page);
+      const key = pageStoreKey(pageKeyOf(page));
       if (isDamaged(store, key)) continue;
       const value = opened(store, key);
       const stored = value === undefined ? undefined : { lsn: value.readBigUInt64BE(0), bytes: value.subarray(8) };
