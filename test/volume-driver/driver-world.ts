@@ -20,13 +20,17 @@ import { World } from '../simulation/world.ts';
  * beside them: a test says what goes wrong and when. Time is virtual: a test takes no longer on a busy machine, and none is flaky.
  */
 export class DriverWorld {
-  readonly world = new World(1);
-  readonly network = new Network(this.world);
-  readonly exchange = new Exchange(this.network);
-  readonly storage: readonly StorageMachine[] = storageMachines(this.exchange, false);
+  readonly world: World;
+  readonly network: Network;
+  readonly exchange: Exchange;
+  readonly storage: readonly StorageMachine[];
   #computes = 0;
 
-  constructor() {
+  constructor(seed = 1) {
+    this.world = new World(seed);
+    this.network = new Network(this.world);
+    this.exchange = new Exchange(this.network);
+    this.storage = storageMachines(this.exchange, false);
     for (const machine of this.storage) machine.start();
   }
 
@@ -118,14 +122,12 @@ export class DriverWorld {
 
 /** One compute: its own machine, its own connections, its own name. */
 export class Compute {
-  readonly #world: DriverWorld;
   readonly machine: Machine;
   readonly segments: readonly SegmentEndpoint[];
   /** Pages asked for, in order. */
   readonly asked: { readonly id: string; readonly request: GetPagesRequest }[] = [];
 
   constructor(world: DriverWorld, machine: Machine) {
-    this.#world = world;
     this.machine = machine;
     this.segments = endpointsFor(machine, world.exchange, world.storage).map(({ client, ...endpoint }) => ({
       ...endpoint,
@@ -159,7 +161,7 @@ export class Compute {
   }
 
   async opened(): Promise<OpenedVolume> {
-    const outcome = await this.#world.until(this.open());
+    const outcome = await this.open();
     if (outcome.kind !== 'opened') throw new Error(`not opened: ${outcome.kind}`);
     return outcome;
   }
@@ -187,9 +189,9 @@ export class Compute {
     const { signal } = new AbortController();
     const { epoch, startLsn: lsn } = opened;
     const upToDate = opened.upToDate.flatMap((index) => segments[index] ?? []);
-    const image = await this.#world.until(fetchComputeImage({ segments: upToDate, identity, epoch, lsn, clock, logger, signal }));
+    const image = await fetchComputeImage({ segments: upToDate, identity, epoch, lsn, clock, logger, signal });
     const first = makeFirstBatch(image.state, image.slruPages, clock.wallTime());
-    const outcome = await this.#world.until(writing.writePath.appendFirst(first.records));
+    const outcome = await writing.writePath.appendFirst(first.records);
     if (outcome.kind !== 'durable') throw new Error(`the first batch is ${outcome.kind}`);
     writing.wal = new SimulatedWal({ image, first });
     writing.writePath.follow(

@@ -12,7 +12,7 @@ describe('opening a volume', () => {
   });
 
   it('takes the next epoch at the highest LSN that counts, and tells all six', async () => {
-    const volume = await world.compute().opened();
+    const volume = await world.until(world.compute().opened());
     expect(volume).toMatchObject({ epoch: 2n, startLsn: baseLsn, previousEpoch: 1n });
     await world.holds(() => world.states().every((state) => state?.history.length === 2));
   });
@@ -21,7 +21,7 @@ describe('opening a volume', () => {
     world.stop(0);
     world.hang(600_000, 1);
     const { now } = world.world;
-    expect((await world.compute().opened()).upToDate).toHaveLength(4);
+    expect((await world.until(world.compute().opened())).upToDate).toHaveLength(4);
     expect(world.world.now - now).toBeLessThan(1000);
   });
 
@@ -30,11 +30,11 @@ describe('opening a volume', () => {
     const opening = world.compute().opened();
     expect(await world.hasSettled(opening, 20_000)).toBe(false);
     world.start(2);
-    expect((await opening).startLsn).toBe(baseLsn);
+    expect((await world.until(opening)).startLsn).toBe(baseLsn);
   });
 
   it('says overtaken when another has a higher epoch than we ever held', async () => {
-    expect((await world.compute().opened()).epoch).toBe(2n);
+    expect((await world.until(world.compute().opened())).epoch).toBe(2n);
     expect(await world.until(world.compute().open({ heldEpoch: 1n }))).toEqual({ kind: 'overtaken' });
   });
 });
@@ -43,7 +43,7 @@ it('says bootstrap when all are empty, and never again once the volume is there'
   world = new DriverWorld();
   expect(await world.until(world.compute().open())).toEqual({ kind: 'bootstrap', epoch: 1n });
   await world.importVolume();
-  expect((await world.compute().opened()).epoch).toBeGreaterThan(1n);
+  expect((await world.until(world.compute().opened())).epoch).toBeGreaterThan(1n);
 });
 
 describe('with two segments silent and the others empty', () => {

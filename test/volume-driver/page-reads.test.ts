@@ -67,7 +67,7 @@ describe('a page read', () => {
   });
 
   it('is no lower than storage was told it must serve, whatever LSN the request came with', async () => {
-    const writer = await compute.write();
+    const writer = await world.until(compute.write());
     writer.insert();
     await world.until(writer.flush());
     const floor = writer.writePath.vdl;
@@ -112,7 +112,7 @@ describe('a page read', () => {
   });
 
   it('hears that another writer has the volume, and reads nothing then', async () => {
-    await world.compute().opened();
+    await world.until(world.compute().opened());
     const read = reader().read(RANGE, baseLsn);
     await expect(world.until(read)).rejects.toThrow(/epoch/);
     expect(fences).toHaveLength(1);

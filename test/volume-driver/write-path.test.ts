@@ -11,7 +11,7 @@ beforeEach(async () => {
   world = new DriverWorld();
   await world.importVolume();
   compute = world.compute();
-  writer = await compute.write();
+  writer = await world.until(compute.write());
 });
 
 const sclOf = (index: number): bigint | undefined => world.state(index)?.scl;
@@ -118,7 +118,7 @@ describe('the write path', () => {
   });
 
   it('fails everything that waits when another writer opens the volume', async () => {
-    const second = await world.compute().opened();
+    const second = await world.until(world.compute().opened());
     expect(second.epoch).toBe(writer.opened.epoch + 1n);
     writer.insert();
     expect(await world.until(writer.flush())).toEqual({ kind: 'fenced' });
@@ -156,7 +156,7 @@ describe('the write path', () => {
 it('a write path bounds its memory: a segment that fell off the ring comes back through its peers', async () => {
   const ringBytesMax = 96 * 1024;
   writer.writePath.stop();
-  writer = await compute.write(ringBytesMax);
+  writer = await world.until(compute.write(ringBytesMax));
   const stoppedAt = sclOf(5);
   world.stop(5);
   for (let round = 0; round < 12; round++) {
