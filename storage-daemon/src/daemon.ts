@@ -197,7 +197,12 @@ export class Daemon {
     return {
       daemonId: this.#options.daemonId,
       zone: this.#options.zone,
-      segments: [...this.#segments.values()].map((segment) => ({ ...segment.id, ...segment.state(), heldRedo: segment.heldRedo })),
+      segments: [...this.#segments.values()].map((segment) => ({
+        ...segment.id,
+        ...segment.state(),
+        heldRedo: segment.heldRedo,
+        readers: segment.readers,
+      })),
     };
   }
 

@@ -8,6 +8,8 @@ import { heartbeatMessage, type SegmentStreamState } from './segment-stream.ts';
 
 /** Segments hear of a new VDL this soon even when no redo follows to carry it. */
 const HEARTBEAT_MS = 50;
+/** Even when nothing was written: storage takes a compute that says nothing for 30 s for dead, and keeps nothing for it any more. */
+const IDLE_BEAT_MS = 5000;
 
 export interface VolumeWriterOptions extends Omit<GroupWriterOptions, 'points' | 'onComplete'> {
   readonly placement: Placement;
@@ -36,6 +38,7 @@ export class VolumeWriter implements VolumeView, VolumePoints {
   #sentLsn: bigint;
   #announcedVdl: bigint;
   #heartbeat: Timer | undefined;
+  #idleBeat: Timer | undefined;
   #isStopped = false;
 
   constructor(options: VolumeWriterOptions) {
@@ -79,11 +82,13 @@ export class VolumeWriter implements VolumeView, VolumePoints {
 
   start(): void {
     for (const writer of this.#writers) writer.start();
+    this.#beatWhenIdle();
   }
 
   stop(): void {
     this.#isStopped = true;
     this.#heartbeat?.cancel();
+    this.#idleBeat?.cancel();
     for (const writer of this.#writers) writer.stop();
   }
 
@@ -118,7 +123,17 @@ export class VolumeWriter implements VolumeView, VolumePoints {
 
   #beat(): void {
     this.#heartbeat = undefined;
-    if (this.#isStopped || this.#announcedVdl >= this.#vdl) return;
+    if (!this.#isStopped && this.#announcedVdl < this.#vdl) this.#announce();
+  }
+
+  #beatWhenIdle(): void {
+    this.#idleBeat = this.#options.clock.after(IDLE_BEAT_MS, () => {
+      this.#announce();
+      this.#beatWhenIdle();
+    });
+  }
+
+  #announce(): void {
     const message = heartbeatMessage(this.announceVdl(), this.announceReadFloor());
     for (const writer of this.#writers) writer.heartbeat(message);
   }

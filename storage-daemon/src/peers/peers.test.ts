@@ -100,7 +100,7 @@ describe('peers', () => {
     for (let turn = 0; turn < 20 && segment.control.history.at(-1)?.epoch !== 3n; turn++) await Promise.resolve();
     expect(segment.control.history.at(-1)?.epoch).toBe(3n);
     segment.noteVdl(writer.end.lsn + 80n, 3n);
-    segment.notePgmrpl(writer.end.lsn + 80n, 3n);
+    segment.noteReadFloor('w/3', writer.end.lsn + 80n, 3n);
     await installed;
     segment.storage?.expediteTo(agreed);
     await segment.until(() => segment.state().appliedLsn >= agreed, Date.now() + 5000);

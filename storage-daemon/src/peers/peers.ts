@@ -68,7 +68,10 @@ export class Peers {
         if (!deps.refusals.note('Gossip', error, { volume: segment.volumeId, peer: peerId }))
           deps.logger.error({ volume: segment.volumeId, peer: peerId, err: error }, 'what a peer answered could not be taken');
       },
-      onTick: (segment) => void this.#sync(segment).run(),
+      onTick: (segment) => {
+        segment.raiseReadFloor();
+        void this.#sync(segment).run();
+      },
     });
   }
 

@@ -68,7 +68,7 @@ export class SegmentSync {
       await segment.takeHistory(peer.history);
       const epoch = lastEpoch(peer.history);
       segment.noteVdl(peer.vdl, epoch);
-      segment.notePgmrpl(peer.pgmrpl, epoch);
+      segment.notePeersReadFloor(peer.pgmrpl, epoch);
       this.#clearRecovery();
     }
     void this.run();

@@ -14,6 +14,7 @@ import type { SegmentControl } from './control-file.ts';
 import { CurrentControl } from './current-control.ts';
 import { Epochs } from './epochs.ts';
 import type { SegmentLimits } from './limits.ts';
+import { ReadFloors } from './read-floors.ts';
 import type { HeldRedo } from './retention.ts';
 import { SegmentLifecycle, type Fill, type SegmentEvents } from './segment-lifecycle.ts';
 import type { SegmentStorage } from './segment-storage.ts';
@@ -68,6 +69,7 @@ export class Segment {
   readonly #sessions: WriterSessions;
   readonly #lifecycle: SegmentLifecycle;
   readonly #epochs: Epochs;
+  readonly #readFloors = new ReadFloors();
 
   private constructor(parts: SegmentParts, directory: string, control: CurrentControl) {
     const { disk, engines, limits, logger, clock, events } = parts;
@@ -238,9 +240,33 @@ export class Segment {
     if (this.#epochs.isCurrent(epoch)) this.storage?.noteVdl(vdl);
   }
 
-  /** The lowest LSN that a compute may still read at, heard from someone of `epoch`. */
-  notePgmrpl(pgmrpl: bigint, epoch: bigint): void {
-    if (this.#epochs.isCurrent(epoch)) this.storage?.notePgmrpl(pgmrpl);
+  /** A compute of `epoch` says that it reads at `lsn` or later. */
+  noteReadFloor(compute: string, lsn: bigint, epoch: bigint): void {
+    if (!this.#epochs.isCurrent(epoch)) return;
+    this.#readFloors.note(compute, lsn, this.#parts.clock.now());
+    this.raiseReadFloor();
+  }
+
+  /** A peer whose history ends with `epoch` says that no compute reads below `lsn`. */
+  notePeersReadFloor(lsn: bigint, epoch: bigint): void {
+    if (!this.#epochs.isCurrent(epoch)) return;
+    this.#readFloors.notePeers(lsn);
+    this.raiseReadFloor();
+  }
+
+  /** A compute reads no more: it was overtaken. */
+  releaseReadFloor(compute: string): void {
+    this.#readFloors.release(compute);
+  }
+
+  /** Pages may be stored as of what nobody reads below. Called now and then too: time alone ends the hold of a compute that is silent. */
+  raiseReadFloor(): void {
+    this.storage?.notePgmrpl(this.#readFloors.lowest(this.#parts.clock.now()));
+  }
+
+  /** The computes that are heard, and from where on each reads. */
+  get readers(): readonly { readonly compute: string; readonly lsn: bigint }[] {
+    return this.#readFloors.holders();
   }
 
   // Epochs: see epochs.ts -------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ const TIMED_MAX = 1024;
 
 class AppendStream implements AppendSession {
   epoch = 0n;
+  /** Who reads at the floor that the stream announces. */
+  #compute = '';
   readonly #call: AppendCall;
   readonly #deps: AppendStreamDeps;
   #segment: Segment | undefined;
@@ -91,6 +93,7 @@ class AppendStream implements AppendSession {
     checkMessage('AppendHello', hello, 'hello');
     const segment = this.#deps.find(hello.segment);
     this.epoch = hello.epoch;
+    this.#compute = `${hello.writerId}@${hello.epoch}`;
     try {
       await segment.attach(this, hello.writerId, hello.history);
     } catch (error) {
@@ -120,7 +123,7 @@ class AppendStream implements AppendSession {
     checkMessage('AppendPoints', request);
     if (batches !== undefined && batches.length > 0) this.#takeBatches(segment, batches);
     if (vdl > 0n) segment.noteVdl(vdl, this.epoch);
-    if (pgmrpl > 0n) segment.notePgmrpl(pgmrpl, this.epoch);
+    if (pgmrpl > 0n) segment.noteReadFloor(this.#compute, pgmrpl, this.epoch);
   }
 
   /** Takes batches in order up to the first that does not fit: what follows it would not fit either. */
@@ -179,6 +182,7 @@ class AppendStream implements AppendSession {
   }
 
   fence(epoch: bigint): void {
+    this.#segment?.releaseReadFloor(this.#compute);
     this.#respond(this.#segment?.scl ?? 0n, 'FENCED', `epoch ${this.epoch} is over; the segment has promised ${epoch}`);
     this.#end();
   }

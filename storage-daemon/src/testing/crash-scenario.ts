@@ -190,7 +190,7 @@ export class CrashScenario {
       storage.expediteTo(at);
       await this.until(() => storage.hasApplied(at));
       await this.#lookAt(at);
-      segment.notePgmrpl(end.lsn, this.epoch);
+      segment.noteReadFloor('compute', end.lsn, this.epoch);
       await new Promise(setImmediate);
     }
   }

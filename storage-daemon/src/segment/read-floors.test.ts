@@ -1,0 +1,82 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { ReadFloors, SILENT_MS } from './read-floors.ts';
+
+describe('ReadFloors', () => {
+  it('is the minimum over the computes that are heard', () => {
+    const floors = new ReadFloors();
+    expect(floors.lowest(0)).toBe(0n);
+    floors.note('writer', 100n, 0);
+    expect(floors.lowest(0)).toBe(100n);
+    floors.note('reader', 40n, 1);
+    floors.note('writer', 200n, 2);
+    // It was at 100 already: what is below may be gone.
+    expect(floors.lowest(2)).toBe(100n);
+    floors.note('reader', 150n, 3);
+    expect(floors.lowest(3)).toBe(150n);
+    floors.note('reader', 120n, 4);
+    expect(floors.lowest(4)).toBe(150n);
+    expect(floors.holders()).toEqual([
+      { compute: 'reader', lsn: 150n },
+      { compute: 'writer', lsn: 200n },
+    ]);
+    floors.release('reader');
+    expect(floors.lowest(5)).toBe(200n);
+  });
+
+  it('ends the hold of one that is silent, and no sooner', () => {
+    const floors = new ReadFloors();
+    floors.note('reader', 40n, 0);
+    floors.note('writer', 200n, SILENT_MS - 1);
+    expect(floors.lowest(SILENT_MS - 1)).toBe(40n);
+    expect(floors.lowest(SILENT_MS)).toBe(200n);
+    expect(floors.holders()).toEqual([{ compute: 'writer', lsn: 200n }]);
+    // It lives after all, and holds what is left.
+    floors.note('reader', 40n, SILENT_MS);
+    floors.note('writer', 300n, SILENT_MS);
+    expect(floors.lowest(SILENT_MS)).toBe(200n);
+  });
+
+  it('takes the word of peers only while no compute is heard here', () => {
+    const floors = new ReadFloors();
+    floors.note('reader', 40n, 0);
+    floors.notePeers(90n);
+    expect(floors.lowest(0)).toBe(40n);
+    expect(floors.lowest(SILENT_MS)).toBe(90n);
+    floors.notePeers(70n);
+    expect(floors.lowest(SILENT_MS)).toBe(90n);
+  });
+
+  it('never goes back, and never past one that is heard, whatever comes', () => {
+    const event = fc.record({
+      what: fc.constantFrom('note', 'peers', 'release', 'time'),
+      compute: fc.constantFrom('a', 'b', 'c'),
+      lsn: fc.bigInt(0n, 1000n),
+      ms: fc.nat(SILENT_MS),
+    });
+    fc.assert(
+      fc.property(fc.array(event), (events) => {
+        const floors = new ReadFloors();
+        const heard = new Map<string, { lsn: bigint; at: number }>();
+        let now = 0;
+        let before = 0n;
+        for (const { what, compute, lsn, ms } of events) {
+          if (what === 'note') {
+            floors.note(compute, lsn, now);
+            const was = heard.get(compute)?.lsn ?? 0n;
+            heard.set(compute, { lsn: lsn > was ? lsn : was, at: now });
+          } else if (what === 'peers') floors.notePeers(lsn);
+          else if (what === 'release') {
+            floors.release(compute);
+            heard.delete(compute);
+          } else now += ms;
+          for (const [name, { at }] of heard) if (now - at >= SILENT_MS) heard.delete(name);
+          const lowest = floors.lowest(now);
+          expect(lowest).toBeGreaterThanOrEqual(before);
+          for (const one of heard.values()) expect(lowest <= one.lsn || lowest === before).toBe(true);
+          before = lowest;
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,55 @@
+/**
+ * The lowest LSN that any compute may still read at (PGMRPL): pages may be stored as of it, since nobody asks for what they were before.
+ * Each compute announces its own read floor, on its stream; this is the minimum over those that are heard. Pure: the clock is the caller's.
+ *
+ * Invariants: the minimum never goes back, as versions below it may be gone. A compute that is heard is never passed over. One that was
+ * silent for SILENT_MS is: a reader that died must not hold the volume's redo for ever. Whoever is silent for that long and lives may find
+ * what it reads gone (TOO_OLD). With nobody heard here what peers say counts: computes may be heard there.
+ */
+
+/** A compute says something every 5 seconds at least (IDLE_BEAT_MS in compute-node's volume-writer.ts); this is six times that. */
+export const SILENT_MS = 30_000;
+
+interface Heard {
+  readonly lsn: bigint;
+  readonly at: number;
+}
+
+export class ReadFloors {
+  readonly #computes = new Map<string, Heard>();
+  #ofPeers = 0n;
+  #lowest = 0n;
+
+  /** A compute reads at `lsn` or later; `now` in ms. */
+  note(compute: string, lsn: bigint, now: number): void {
+    const before = this.#computes.get(compute)?.lsn ?? 0n;
+    this.#computes.set(compute, { lsn: lsn > before ? lsn : before, at: now });
+  }
+
+  /** A peer's own minimum. */
+  notePeers(lsn: bigint): void {
+    if (lsn > this.#ofPeers) this.#ofPeers = lsn;
+  }
+
+  /** A compute reads no more. */
+  release(compute: string): void {
+    this.#computes.delete(compute);
+  }
+
+  /** The minimum; 0n while nobody was ever heard. */
+  lowest(now: number): bigint {
+    for (const [compute, { at }] of this.#computes) if (now - at >= SILENT_MS) this.#computes.delete(compute);
+    let lowest: bigint | undefined;
+    for (const { lsn } of this.#computes.values()) if (lowest === undefined || lsn < lowest) lowest = lsn;
+    lowest ??= this.#ofPeers;
+    if (lowest > this.#lowest) this.#lowest = lowest;
+    return this.#lowest;
+  }
+
+  /** Who is heard, with the lowest floor first. */
+  holders(): { readonly compute: string; readonly lsn: bigint }[] {
+    return [...this.#computes]
+      .map(([compute, { lsn }]) => ({ compute, lsn }))
+      .toSorted((a, b) => (a.lsn < b.lsn ? -1 : Number(a.lsn > b.lsn)));
+  }
+}
