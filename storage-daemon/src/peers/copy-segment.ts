@@ -36,7 +36,7 @@ export async function* serveCopy(segment: Segment, clock: Clock): AsyncGenerator
  */
 export async function copyFromPeer(segment: Segment, peer: Peer, recoverToLsn: bigint, clock: Clock, stop: AbortSignal): Promise<number> {
   let bytes = 0;
-  await segment.replace(async ({ store, freeBytes }) => {
+  await segment.replace(async (pages) => {
     let source: SegmentState | undefined;
     const chunks = unstalled(
       (signal) => peer.client.copySegment({ segment: segment.id }, { deadlineMs: STREAM_DEADLINE_MS, signal }),
@@ -48,20 +48,15 @@ export async function copyFromPeer(segment: Segment, peer: Peer, recoverToLsn: b
         source = chunk.state;
         checkMessage('SegmentState', source, 'state');
         await segment.refuseCopy(source);
-        const free = await freeBytes();
+        const free = await pages.freeBytes();
         if (free < Number(source.bytesUsed))
           throw new AuroraRpcError('NOT_READY', `the copy may take ${source.bytesUsed} bytes, and the disk has ${free} free`);
       }
-      await store.putRaw(chunk.values);
+      await pages.take(chunk.values);
       for (const { value } of chunk.values) bytes += value.length;
     }
-    const checkpoint = await store.checkpoint();
-    const state = await store.state();
-    if (source === undefined || checkpoint === undefined || state === undefined)
-      throw new AuroraRpcError('INVALID', `${peer.id} sent an incomplete copy`);
+    if (source === undefined || !(await pages.completeCopy())) throw new AuroraRpcError('INVALID', `${peer.id} sent an incomplete copy`);
     if (source.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `${peer.id} offers a copy of a segment that is ${source.phase}`);
-    const removals = await store.removals();
-    await store.setCheckpoint(checkpoint, Buffer.from(state), removals === undefined ? undefined : Buffer.from(removals));
     return (current) => controlAfterCopy(current, source, recoverToLsn);
   });
   return bytes;

@@ -13,6 +13,7 @@ import {
 } from '@kube-aurora/volume';
 import { AnnulledAppliedError } from '../checkpoint/applier.ts';
 import type { CurrentControl } from './current-control.ts';
+import { failureOf } from './segment-fault.ts';
 import type { SegmentLifecycle } from './segment-lifecycle.ts';
 import type { ConditionWaiter } from './condition-waiter.ts';
 import type { AppendSession, WriterSessions } from './writer-sessions.ts';
@@ -206,8 +207,7 @@ export class Epochs {
       }
     } catch (error) {
       if (error instanceof AnnulledAppliedError) {
-        const { epoch: refused, startLsn, durableLsn } = error;
-        lifecycle.stop({ kind: 'HISTORY_REFUSED', epoch: refused, startLsn, durableLsn }, error.message);
+        lifecycle.fail(failureOf(error));
       }
       throw error;
     } finally {

@@ -16,7 +16,8 @@ import { Epochs } from './epochs.ts';
 import type { SegmentLimits } from './limits.ts';
 import { ReadFloors } from './read-floors.ts';
 import type { HeldRedo } from './retention.ts';
-import { SegmentLifecycle, type Fill, type SegmentEvents } from './segment-lifecycle.ts';
+import type { Fill } from './replacement.ts';
+import { SegmentLifecycle, type SegmentEvents } from './segment-lifecycle.ts';
 import type { SegmentStorage } from './segment-storage.ts';
 import { WriterSessions, type AppendSession } from './writer-sessions.ts';
 
@@ -121,8 +122,7 @@ export class Segment {
       await control.save({});
       parts.events.repair('control');
     }
-    await segment.#lifecycle.removeLeftovers();
-    if (control.value.ready) await segment.#lifecycle.open();
+    await segment.#lifecycle.start();
     return segment;
   }
 

@@ -1,7 +1,7 @@
 import { EngineStateError, type RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImage, type SegmentState } from '@kube-aurora/rpc';
-import type { PageStore } from '../pages/page-store.ts';
 import { VOLUMES_BEFORE_ENGINES } from '../segment/control-file.ts';
+import type { NewPages } from '../segment/replacement.ts';
 import type { SegmentDirectory } from '../segment/segment-directory.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
@@ -22,15 +22,15 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
   await segment.refuseJump(begin.epoch, 'begin.epoch');
   checkEmpty(segment, begin);
   await refuseSecondVolume(segment);
-  await segment.replace(async ({ store }) => {
+  await segment.replace(async (pages) => {
     let finished = false;
     for (let next: IteratorResult<ImportBaseRequest> = first; next.done !== true && !finished; next = await iterator.next()) {
-      await writePages(engine, store, next.value.pages, begin.baseLsn);
+      await writePages(engine, pages, next.value.pages, begin.baseLsn);
       finished = next.value.finish;
       if (finished) break;
     }
     if (!finished) throw new AuroraRpcError('INVALID', 'finish: the stream ended without it; nothing was imported');
-    await store.setCheckpoint({ lsn: begin.baseLsn, epoch: begin.epoch }, begin.volumeState, undefined);
+    await pages.complete({ lsn: begin.baseLsn, epoch: begin.epoch }, begin.volumeState);
     return () => {
       segment.refuseLower(begin.epoch);
       return {
@@ -80,8 +80,10 @@ async function drain(iterator: AsyncIterator<ImportBaseRequest>, segment: Segmen
   return segment.state();
 }
 
-async function writePages(engine: RedoEngine, store: PageStore, pages: readonly PageImage[], lsn: bigint): Promise<void> {
+async function writePages(engine: RedoEngine, into: NewPages, pages: readonly PageImage[], lsn: bigint): Promise<void> {
   checkMessage('ImportPages', { pages });
-  const checked = pages.map((image, at) => pageOf(engine, image, `pages[${at}]`));
-  await store.write(checked.map(({ page, bytes }) => ({ page, version: { lsn: Number(lsn), page: bytes } })));
+  await into.write(
+    pages.map((image, at) => pageOf(engine, image, `pages[${at}]`)),
+    lsn,
+  );
 }
