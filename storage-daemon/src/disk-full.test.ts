@@ -153,6 +153,23 @@ describe('a write that fails', () => {
     60_000,
   );
 
+  it('in the redo log, and then opening it anew fails once more: what was not synced is still not there', async () => {
+    const { running, patient, writer } = await started(1);
+    const held = writer.end;
+    let isBroken = true;
+    let opens = 0;
+    patient.fails = (one) => {
+      if (isBroken) return (one.kind === 'sync' && isRedo(one)) || one.path.endsWith('probe') ? { error: diskError('EIO') } : undefined;
+      return one.kind === 'open store' && opens++ === 0 ? { error: diskError('EMFILE') } : undefined;
+    };
+    await writer.append([imageRecord(REL, 1, 12)], [0], false);
+    await running.until(0, (one) => one.fault !== undefined);
+    isBroken = false;
+    const after = await running.until(0, (one) => one.fault === undefined);
+    expect([opens > 1, after.phase, after.scl]).toEqual([true, 'READY', held.lsn]);
+    writer.close();
+  }, 60_000);
+
   it.each([
     ['ENOSPC', 'DISK_FULL'],
     ['EROFS', 'DISK_ERROR'],
