@@ -57,8 +57,7 @@ it('a writer that writes nothing says every few seconds that it is there, from w
     stream.written.length = 0;
   }
   const beat = (): void => {
-    for (const timer of [...timers]) {
-      if (timer.ms < 1000 || timer.ms > 10_000) continue;
+    for (const timer of [...timers].filter(({ ms }) => ms >= 1000 && ms <= 10_000)) {
       timers.delete(timer);
       timer.work();
     }
