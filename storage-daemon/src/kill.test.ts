@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { encodePageKey } from '@kube-aurora/redo';
+import { encodePageKey, postgres18 } from '@kube-aurora/redo';
 import { encodeAppendRequest, SegmentClient, type AppendResponse } from '@kube-aurora/rpc';
 import { batchAfter, imageRecord, syntheticRecord, syntheticState, type ChainEnd } from './testing/synthetic-records.ts';
 import { freePort } from './testing/free-port.ts';
@@ -63,7 +63,11 @@ describe('a daemon that is killed -9 while it appends', () => {
     let client = new SegmentClient(`127.0.0.1:${port}`);
     const { encoded, baseLsn } = syntheticState(0x150_0028n);
     const { call, answer } = client.importBase(DEADLINE);
-    call.write({ begin: { segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded }, pages: [], finish: true });
+    call.write({
+      begin: { segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
+      pages: [],
+      finish: true,
+    });
     call.end();
     await answer;
     let random = 20_261_121;

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { encodePageKey } from '@kube-aurora/redo';
+import { encodePageKey, postgres18 } from '@kube-aurora/redo';
 import { AuroraRpcError, fromServiceError, PeerClient, type EpochStart, type SegmentState } from '@kube-aurora/rpc';
 import { EPOCH_STEP_MAX, HISTORY_MAX } from '@kube-aurora/volume';
 import { systemDisk } from './disk/system-disk.ts';
@@ -140,7 +140,7 @@ async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
     await refused(`ImportBase ${epoch}`, () => {
       const { call, answer } = client.importBase(DEADLINE);
       call.write({
-        begin: { segment: SEGMENT, epoch, baseLsn: base.lsn, systemIdentifier: 9n, volumeState: encoded },
+        begin: { segment: SEGMENT, epoch, baseLsn: base.lsn, systemIdentifier: 9n, volumeState: encoded, engine: postgres18.id },
         pages: [],
         finish: true,
       });

@@ -1,4 +1,4 @@
-import { encodePageKey, type PageId } from '@kube-aurora/redo';
+import { encodePageKey, postgres18, type PageId } from '@kube-aurora/redo';
 import type { PageImage } from '@kube-aurora/rpc';
 import type { BaseContent } from '../../compute-node/src/bootstrap/import-base.ts';
 import { filledPage, syntheticState } from '../../storage-daemon/src/testing/synthetic-records.ts';
@@ -21,5 +21,5 @@ export function syntheticVolume(blocksMax = BLOCKS): SyntheticVolume {
   const blocks = Array.from({ length: count }, (_, block) => ({ page: { ...RELATION, block }, bytes: filledPage(block + 1) }));
   const { encoded, baseLsn } = syntheticState(CHECKPOINT, [{ fork: RELATION, blocks: count }]);
   const pages = blocks.map(({ page, bytes }) => ({ key: encodePageKey(page), page: bytes }));
-  return { systemIdentifier: SYSTEM_IDENTIFIER, baseLsn, volumeState: encoded, pages, blocks };
+  return { systemIdentifier: SYSTEM_IDENTIFIER, engine: postgres18.id, baseLsn, volumeState: encoded, pages, blocks };
 }

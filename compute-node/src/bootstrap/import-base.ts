@@ -1,5 +1,12 @@
 import type { Clock } from '@kube-aurora/clock';
-import { fromServiceError, type ImportBaseRequest, type ImportCall, type PageImage, type SegmentState } from '@kube-aurora/rpc';
+import {
+  fromServiceError,
+  type ImportBaseRequest,
+  type ImportCall,
+  type PageImage,
+  type SegmentState,
+  type VolumeEngine,
+} from '@kube-aurora/rpc';
 import { WRITE_QUORUM } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
@@ -7,6 +14,8 @@ import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 /** A new volume's first content, as initdb made it. */
 export interface BaseContent {
   readonly systemIdentifier: bigint;
+  /** Whose redo the volume will have. */
+  readonly engine: VolumeEngine;
   /** End of initdb's shutdown checkpoint: redo follows it. */
   readonly baseLsn: bigint;
   readonly volumeState: Buffer;
@@ -44,7 +53,7 @@ export class ImportFailedError extends Error {
 export async function importBase(options: ImportBaseOptions): Promise<void> {
   const { segments, identity, epoch, content, clock, logger } = options;
   const imports = segments.map((endpoint) => new SegmentImport(endpoint, clock, logger));
-  const { systemIdentifier, baseLsn, volumeState } = content;
+  const { systemIdentifier, engine, baseLsn, volumeState } = content;
   const alive = (): SegmentImport[] => imports.filter((one) => !one.failed);
   const send = async (request: ImportBaseRequest): Promise<void> => {
     await Promise.all(alive().map((one) => one.write(request)));
@@ -54,7 +63,7 @@ export async function importBase(options: ImportBaseOptions): Promise<void> {
       );
   };
   try {
-    await send({ begin: { segment: identity.segment, epoch, baseLsn, systemIdentifier, volumeState }, pages: [], finish: false });
+    await send({ begin: { segment: identity.segment, epoch, baseLsn, systemIdentifier, volumeState, engine }, pages: [], finish: false });
     let pages: PageImage[] = [];
     for await (const page of content.pages) {
       pages.push(page);

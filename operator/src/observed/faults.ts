@@ -13,7 +13,8 @@ export type ReportedFault =
   | { readonly kind: 'LOST_REDO'; readonly lsn: string; readonly heldLsn: string }
   | { readonly kind: 'HISTORY_REFUSED'; readonly epoch: string; readonly startLsn: string; readonly durableLsn: string }
   | { readonly kind: 'DISK_FULL'; readonly freeBytes?: number; readonly neededBytes?: number }
-  | { readonly kind: 'DISK_ERROR'; readonly error: string; readonly operation: string };
+  | { readonly kind: 'DISK_ERROR'; readonly error: string; readonly operation: string }
+  | { readonly kind: 'ENGINE_UNKNOWN'; readonly engine: string };
 
 export type FaultKind = ReportedFault['kind'];
 export const FAULT_KINDS = [
@@ -24,6 +25,7 @@ export const FAULT_KINDS = [
   'HISTORY_REFUSED',
   'DISK_FULL',
   'DISK_ERROR',
+  'ENGINE_UNKNOWN',
 ] as const satisfies readonly FaultKind[];
 
 /** The condition's reason for each kind. */
@@ -35,6 +37,7 @@ export const FAULT_REASON: Readonly<Record<FaultKind, ConditionReason>> = {
   DISK_ERROR: 'DiskError',
   DISK_FULL: 'DiskFull',
   LOST_REDO: 'SegmentsMissing',
+  ENGINE_UNKNOWN: 'SegmentsMissing',
 };
 
 /** Kinds from which the copy itself may be trusted: it holds what it acknowledged. */
@@ -73,6 +76,8 @@ export function faultInWords(fault: ReportedFault): string {
     }
     case 'DISK_ERROR':
       return `a disk error (${[fault.error, fault.operation].filter((part) => part !== '').join(': ')})`;
+    case 'ENGINE_UNKNOWN':
+      return `a volume of ${fault.engine}, which its daemon does not have`;
     case 'UNKNOWN':
       return 'a fault, and stopped';
   }
@@ -100,5 +105,7 @@ export function faultAdvice(cluster: string, segment: SegmentId, fault: Reported
       return 'give it room (raise spec.storage.size where the storage class can grow volumes, or remove what else is on that disk); it takes redo again by itself';
     case 'DISK_ERROR':
       return `look at the disk and its node; if the disk is broken, ${anew}`;
+    case 'ENGINE_UNKNOWN':
+      return `keep its claim, and give it the image of a release that has ${fault.engine}`;
   }
 }

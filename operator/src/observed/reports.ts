@@ -168,6 +168,10 @@ export function readFault(value: unknown): ReportedFault | undefined {
       });
     case 'DISK_ERROR':
       return { kind, error: text('error'), operation: text('operation') };
+    case 'ENGINE_UNKNOWN': {
+      const engine = fields(fault['engine']);
+      return { kind, engine: `${textOf(engine['engine']) ?? '?'} ${numberOf(engine['major']) ?? '?'}` };
+    }
     case 'UNKNOWN':
     case undefined:
       return { kind: 'UNKNOWN' };

@@ -143,6 +143,14 @@ describe('what is lost is said only where it is known', () => {
   const begun = (): Observed => healthy(makeCluster({ status: ran() }));
   const quorum = (observed: Observed): string => condition(statusOf(observed), 'StorageQuorum')?.message ?? '';
 
+  test('names the engine that a daemon does not have, and keeps the claim', () => {
+    const observed = faulty(begun(), { kind: 'ENGINE_UNKNOWN', engine: 'postgres 19' }, 0, 1, 2);
+    expect(quorum(observed)).toContain('a volume of postgres 19, which its daemon does not have');
+    const advice = condition(statusOf(observed), 'StorageRedundant')?.message ?? '';
+    expect(advice).toContain('keep its claim, and give it the image of a release that has postgres 19');
+    expect(advice).not.toContain('delete pvc');
+  });
+
   test('three sound copies have every acknowledged commit', () => {
     expect(quorum(gone(begun(), 0, 1, 2))).toBe(
       '3 of 6 segments are up and four are needed: writes wait; missing: demo-storage-0, demo-storage-1, demo-storage-2; nothing acknowledged is lost: 3 sound copies answer',

@@ -37,7 +37,16 @@ function faultySegments(observed: Observed): readonly FaultySegment[] {
 }
 
 /** The kind of fault that a person should see first. */
-const GRAVITY: readonly FaultKind[] = ['REDO_FAILED', 'HISTORY_REFUSED', 'DAMAGED_DATA', 'UNKNOWN', 'DISK_ERROR', 'DISK_FULL', 'LOST_REDO'];
+const GRAVITY: readonly FaultKind[] = [
+  'REDO_FAILED',
+  'HISTORY_REFUSED',
+  'DAMAGED_DATA',
+  'UNKNOWN',
+  'ENGINE_UNKNOWN',
+  'DISK_ERROR',
+  'DISK_FULL',
+  'LOST_REDO',
+];
 
 /**
  * Every acknowledged commit is on four segments, so any three that hold all they acknowledged have it. With fewer that

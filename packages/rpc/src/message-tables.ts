@@ -9,6 +9,10 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 1, name: 'volumeId', kind: 'string' },
     { number: 2, name: 'pg', kind: 'uint32' },
   ],
+  VolumeEngine: [
+    { number: 1, name: 'engine', kind: 'string' },
+    { number: 2, name: 'major', kind: 'uint32' },
+  ],
   EpochStart: [
     { number: 1, name: 'epoch', kind: 'fixed64' },
     { number: 2, name: 'startLsn', kind: 'fixed64' },
@@ -18,7 +22,16 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
       number: 1,
       name: 'kind',
       kind: 'enum',
-      values: { UNKNOWN: 0, DAMAGED_DATA: 1, REDO_FAILED: 2, LOST_REDO: 3, HISTORY_REFUSED: 4, DISK_FULL: 5, DISK_ERROR: 6 },
+      values: {
+        UNKNOWN: 0,
+        DAMAGED_DATA: 1,
+        REDO_FAILED: 2,
+        LOST_REDO: 3,
+        HISTORY_REFUSED: 4,
+        DISK_FULL: 5,
+        DISK_ERROR: 6,
+        ENGINE_UNKNOWN: 7,
+      },
     },
     { number: 2, name: 'part', kind: 'string' },
     { number: 3, name: 'lsn', kind: 'fixed64' },
@@ -32,6 +45,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 11, name: 'neededBytes', kind: 'fixed64' },
     { number: 12, name: 'error', kind: 'string' },
     { number: 13, name: 'operation', kind: 'string' },
+    { number: 14, name: 'engine', kind: 'message', message: 'VolumeEngine', repeated: false, optional: true },
   ],
   SegmentState: [
     { number: 1, name: 'phase', kind: 'enum', values: { EMPTY: 0, IMPORTING: 1, READY: 2, DAMAGED: 3 } },
@@ -52,6 +66,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 16, name: 'bytesUsed', kind: 'fixed64' },
     { number: 17, name: 'fault', kind: 'message', message: 'SegmentFault', repeated: false, optional: true },
     { number: 18, name: 'recoverToLsn', kind: 'fixed64' },
+    { number: 19, name: 'engine', kind: 'message', message: 'VolumeEngine', repeated: false, optional: true },
   ],
   AppendHello: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
@@ -121,6 +136,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 3, name: 'baseLsn', kind: 'fixed64' },
     { number: 4, name: 'systemIdentifier', kind: 'fixed64' },
     { number: 5, name: 'volumeState', kind: 'bytes' },
+    { number: 6, name: 'engine', kind: 'message', message: 'VolumeEngine', repeated: false, optional: true },
   ],
   GossipRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },

@@ -15,6 +15,14 @@ export interface SegmentId {
   pg: number;
 }
 
+/** Whose redo, pages and state a volume has; a daemon must have that engine to hold it. */
+export interface VolumeEngine {
+  /** 'postgres' */
+  engine: string;
+  /** its major version: layouts differ between them */
+  major: number;
+}
+
 export interface EpochStart {
   epoch: bigint;
   /** batches of lower epochs that end past it are annulled */
@@ -49,6 +57,8 @@ export interface SegmentState {
   fault: SegmentFault | undefined;
   /** until its SCL is there it makes no promise and proves nothing; 0: it lost nothing */
   recoverToLsn: bigint;
+  /** of the volume; absent while the segment is empty, and from releases that had only PostgreSQL 18 */
+  engine: VolumeEngine | undefined;
 }
 
 export interface AppendHello {
@@ -126,9 +136,9 @@ export interface ComputeImageChunk {
 }
 
 export interface PageImage {
-  /** encodePageKey (packages/redo) */
+  /** as the volume's engine makes it */
   key: Buffer;
-  /** 8192 bytes */
+  /** of its page size */
   page: Buffer;
 }
 
@@ -144,6 +154,8 @@ export interface ImportBegin {
   baseLsn: bigint;
   systemIdentifier: bigint;
   volumeState: Buffer;
+  /** whose redo the volume will have; absent from releases that had only PostgreSQL 18 */
+  engine: VolumeEngine | undefined;
 }
 
 export interface GossipRequest {
@@ -190,6 +202,7 @@ export interface GetPeerPageRequest {
 /** Every message by its name. */
 export interface Messages {
   SegmentId: SegmentId;
+  VolumeEngine: VolumeEngine;
   EpochStart: EpochStart;
   SegmentFault: SegmentFault;
   SegmentState: SegmentState;

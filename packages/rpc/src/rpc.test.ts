@@ -24,6 +24,7 @@ const STATE: SegmentState = {
   vdl: 4n,
   logStartLsn: 3n,
   systemIdentifier: 2n ** 63n + 1n,
+  engine: { engine: 'postgres', major: 18 },
   history: [
     { epoch: 1n, startLsn: 100n },
     { epoch: 6n, startLsn: 2n ** 60n },

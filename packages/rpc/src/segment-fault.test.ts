@@ -11,6 +11,7 @@ const FAULTS: { readonly [kind in SegmentFault['kind']]: Extract<SegmentFault, {
   HISTORY_REFUSED: { kind: 'HISTORY_REFUSED', epoch: 9n, startLsn: 1n, durableLsn: 2n },
   DISK_FULL: { kind: 'DISK_FULL', freeBytes: 1n, neededBytes: 2n ** 40n },
   DISK_ERROR: { kind: 'DISK_ERROR', error: 'EROFS', operation: 'write redo log' },
+  ENGINE_UNKNOWN: { kind: 'ENGINE_UNKNOWN', engine: { engine: 'postgres', major: 19 } },
 };
 
 const status = SEGMENT_SERVICE['Status'];
@@ -26,6 +27,7 @@ it('is absent when the segment is sound', () => {
 });
 
 it('reads what a later release may say as not sound', () => {
+  expect(faultFromMessage({ kind: 'ENGINE_UNKNOWN' })).toEqual({ kind: 'UNKNOWN' });
   expect(faultFromMessage({ kind: 77 })).toEqual({ kind: 'UNKNOWN' });
   expect(faultFromMessage({ kind: 'DAMAGED_DATA', part: 'index' })).toEqual({ kind: 'UNKNOWN' });
 });

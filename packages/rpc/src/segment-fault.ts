@@ -15,7 +15,9 @@ export type SegmentFault =
   /** Takes no redo until there is room; serves reads and peers. Not damage. */
   | { kind: 'DISK_FULL'; freeBytes: bigint; neededBytes: bigint }
   /** The operating system refused a read or write; `error` is the errno's name. */
-  | { kind: 'DISK_ERROR'; error: string; operation: string };
+  | { kind: 'DISK_ERROR'; error: string; operation: string }
+  /** The daemon does not have the engine whose redo the volume has. */
+  | { kind: 'ENGINE_UNKNOWN'; engine: { engine: string; major: number } };
 
 type Plain = Record<string, unknown>;
 
@@ -46,6 +48,10 @@ export function faultFromMessage(message: Plain): SegmentFault {
       return { kind: 'DISK_FULL', freeBytes: lsn(message['freeBytes']), neededBytes: lsn(message['neededBytes']) };
     case 'DISK_ERROR':
       return { kind: 'DISK_ERROR', error: text(message['error']), operation: text(message['operation']) };
+    case 'ENGINE_UNKNOWN': {
+      const engine = message['engine'] as { engine: string; major: number } | undefined;
+      return engine === undefined ? { kind: 'UNKNOWN' } : { kind: 'ENGINE_UNKNOWN', engine };
+    }
     default:
       return { kind: 'UNKNOWN' };
   }

@@ -23,7 +23,14 @@ const GOOD: { readonly [K in keyof typeof MESSAGE_RULES]: NonNullable<Parameters
   CatchUpRequest: { segment, lsn: 5n },
   GetPagesRequest: { segment, epoch: 2n, lsn: 5n, keys: Array.from({ length: 256 }, () => key) },
   ComputeImageRequest: { segment, epoch: 2n, lsn: 5n },
-  ImportBegin: { segment, epoch: 1n, baseLsn: 100n, systemIdentifier: U64_MAX, volumeState: Buffer.alloc(1) },
+  ImportBegin: {
+    segment,
+    epoch: 1n,
+    baseLsn: 100n,
+    systemIdentifier: U64_MAX,
+    volumeState: Buffer.alloc(1),
+    engine: { engine: 'postgres', major: 18 },
+  },
   ImportPages: { pages: [{ key, page: Buffer.alloc(8192) }] },
   GossipRequest: { segment, state },
   FetchRedoRequest: { segment, fromLsn: 0n, fromEpoch: 0n, toLsn: 0n },
@@ -48,6 +55,7 @@ const BAD: Record<string, unknown> = {
   key: Buffer.alloc(4),
   pages: [{ key, page: Buffer.alloc(0) }],
   keys: [],
+  engine: { engine: '', major: 18 },
   systemIdentifier: 2n ** 64n,
   bytesUsed: 2n ** 64n,
 };
@@ -63,7 +71,7 @@ describe.each(Object.entries(GOOD))('%s', (name, good) => {
     // Any other field is an epoch or an LSN.
     const wrong = field in BAD ? BAD[field] : U64_MAX;
     const snake = field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    expect(() => check({ ...good, [field]: wrong })).toThrow(new RegExp(`^${snake}(\\[0\\]\\.page)?: .+`));
+    expect(() => check({ ...good, [field]: wrong })).toThrow(new RegExp(`^${snake}(\\[0\\].page|\\.engine)?: .+`));
   });
 
   it('is refused when it is missing', () => {

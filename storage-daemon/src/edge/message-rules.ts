@@ -15,6 +15,7 @@ import {
   type PageImage,
   type SegmentId,
   type SegmentState,
+  type VolumeEngine,
   type InstallHistoryRequest,
 } from '@kube-aurora/rpc';
 import { EPOCH_MAX, HISTORY_MAX, lastEpoch } from '@kube-aurora/volume';
@@ -39,6 +40,7 @@ const PAGES_MAX = 256;
 const IMPORT_PAGES_MAX = 4096;
 const WRITER_ID_MAX = 253;
 const NAME_MAX = 253;
+const MAJOR_MAX = 65_535;
 const MESSAGE_MAX = 16 * 1024;
 /** UUID in lower case. */
 export const VOLUME_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -120,6 +122,8 @@ const page = bytes(1, PAGE_BYTES_MAX);
 const history = list(HISTORY_MAX, fields<EpochStart>({ epoch, startLsn: lsnOrNone }));
 
 const PHASES: readonly SegmentState['phase'][] = ['EMPTY', 'IMPORTING', 'READY', 'DAMAGED'];
+const engine = fields<VolumeEngine>({ engine: text(1, NAME_MAX), major: whole(1, MAJOR_MAX) });
+const engineOrNone: Check<VolumeEngine | undefined> = (value, path) => (value === undefined ? undefined : engine(value, path));
 const stateFields = fields<SegmentState>({
   phase: (value, path) => (PHASES.includes(value) ? undefined : `${path}: ${String(value)} is no phase`),
   epoch: epochOrNone,
@@ -131,6 +135,7 @@ const stateFields = fields<SegmentState>({
   vdl: lsnOrNone,
   logStartLsn: lsnOrNone,
   systemIdentifier: wide(0n, U64_MAX),
+  engine: engineOrNone,
   history,
   message: (value, path) =>
     value.length <= MESSAGE_MAX ? undefined : `${path}: has ${value.length} characters, at most ${MESSAGE_MAX} are taken`,
@@ -168,7 +173,14 @@ export const MESSAGE_RULES = {
   CatchUpRequest: fields<CatchUpRequest>({ segment, lsn }),
   GetPagesRequest: fields<GetPagesRequest>({ segment, epoch, lsn, keys: all(notEmpty, list(PAGES_MAX, pageKey)) }),
   ComputeImageRequest: fields<ComputeImageRequest>({ segment, epoch, lsn }),
-  ImportBegin: fields<ImportBegin>({ segment, epoch, baseLsn: lsn, systemIdentifier: wide(1n, U64_MAX), volumeState: any }),
+  ImportBegin: fields<ImportBegin>({
+    segment,
+    epoch,
+    baseLsn: lsn,
+    systemIdentifier: wide(1n, U64_MAX),
+    volumeState: any,
+    engine: engineOrNone,
+  }),
   ImportPages: fields<{ pages: readonly PageImage[] }>({ pages: list(IMPORT_PAGES_MAX, pageImage) }),
   GossipRequest: fields<GossipRequest>({ segment, state: segmentState }),
   FetchRedoRequest: fields<FetchRedoRequest>({ segment, fromLsn: lsnOrNone, fromEpoch: epochOrNone, toLsn: lsnOrNone }),

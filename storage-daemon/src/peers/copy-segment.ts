@@ -1,7 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import { AuroraRpcError, type CopySegmentChunk, type SegmentState } from '@kube-aurora/rpc';
 import { newestHistory } from '@kube-aurora/volume';
-import type { SegmentControl } from '../segment/control-file.ts';
+import { VOLUMES_BEFORE_ENGINES, type SegmentControl } from '../segment/control-file.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import type { Peer } from './peer-set.ts';
@@ -64,7 +64,7 @@ export async function copyFromPeer(segment: Segment, peer: Peer, recoverToLsn: b
 
 /** What the control file becomes with a copy of what `source` held. */
 function controlAfterCopy(current: SegmentControl, source: SegmentState, recoverToLsn: bigint): Partial<SegmentControl> {
-  const { epoch, history, baseEpoch, baseLsn, systemIdentifier } = source;
+  const { epoch, history, baseEpoch, baseLsn, systemIdentifier, engine = VOLUMES_BEFORE_ENGINES } = source;
   const isSameBase = current.ready && current.baseEpoch === baseEpoch;
   return {
     epoch: epoch > current.epoch ? epoch : current.epoch,
@@ -74,6 +74,7 @@ function controlAfterCopy(current: SegmentControl, source: SegmentState, recover
     baseEpoch,
     baseLsn,
     systemIdentifier,
+    engine,
     recoverToLsn: isSameBase && current.recoverToLsn > recoverToLsn ? current.recoverToLsn : recoverToLsn,
   };
 }

@@ -17,6 +17,7 @@ function state(change: Partial<SegmentState> = {}): SegmentState {
     vdl: 1000n,
     logStartLsn: 100n,
     systemIdentifier: 7n,
+    engine: undefined,
     history: [
       { epoch: 1n, startLsn: 100n },
       { epoch: 2n, startLsn: 100n },

@@ -27,6 +27,7 @@ export function isProof(state: SegmentState): boolean {
     case 'DAMAGED_DATA':
     case 'REDO_FAILED':
     case 'HISTORY_REFUSED':
+    case 'ENGINE_UNKNOWN':
     case 'UNKNOWN':
       return false;
   }

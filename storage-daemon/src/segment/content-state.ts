@@ -15,6 +15,7 @@ const EVENT_OF: Readonly<Record<ContentFault['kind'], FailureEvent>> = {
   DAMAGED_DATA: 'foundDamaged',
   REDO_FAILED: 'cannotGoOn',
   HISTORY_REFUSED: 'cannotGoOn',
+  ENGINE_UNKNOWN: 'cannotGoOn',
   UNKNOWN: 'cannotGoOn',
 };
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32c } from '@kube-aurora/pg-format/crc32c';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { systemDisk } from '../disk/system-disk.ts';
@@ -57,4 +58,16 @@ it('is refused when both copies are damaged, or it is cut', async () => {
     writeFileSync(path, bytes.subarray(0, length));
     expect(() => readControl(DISK, path)).toThrow(ControlFileError);
   }
+});
+
+it('of before volumes had an engine is of PostgreSQL 18', async () => {
+  await writeControl(DISK, path, { ...CONTROL, engine: { engine: 'postgres', major: 19 } });
+  expect(readControl(DISK, path)?.control.engine).toEqual({ engine: 'postgres', major: 19 });
+  const [, json = ''] = readFileSync(path, 'utf8').split('\n', 2);
+  const { engine: _engine, ...before } = JSON.parse(json) as Record<string, unknown>;
+  const body = `${JSON.stringify(before)}\n`;
+  const copy = Buffer.alloc(12_288, '\n');
+  copy.write(`aurora-segment-2 ${(crc32c(Buffer.from(body)) >>> 0).toString(16)}\n${body}`);
+  writeFileSync(path, Buffer.concat([copy, copy]));
+  expect(readControl(DISK, path)).toEqual({ control: { ...CONTROL, engine: { engine: 'postgres', major: 18 } }, damage: undefined });
 });

@@ -31,6 +31,7 @@ export function emptyState({ daemonId, zone }: SegmentIdentity): SegmentState {
     vdl: 0n,
     logStartLsn: 0n,
     systemIdentifier: 0n,
+    engine: undefined,
     history: [],
     message: '',
     daemonId,

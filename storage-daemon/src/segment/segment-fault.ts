@@ -1,5 +1,5 @@
 import { formatLsn } from '@kube-aurora/pg-format/lsn';
-import { RedoError } from '@kube-aurora/redo-engine';
+import { EngineUnknownError, RedoError } from '@kube-aurora/redo-engine';
 import type { SegmentFault } from '@kube-aurora/rpc';
 import { AnnulledAppliedError } from '../checkpoint/applier.ts';
 import { isNoRoom, type DiskRoom } from '../disk/disk-room.ts';
@@ -33,6 +33,7 @@ function faultOf(error: Error): ContentFault {
     const { epoch, startLsn, durableLsn } = error;
     return { kind: 'HISTORY_REFUSED', epoch, startLsn, durableLsn };
   }
+  if (error instanceof EngineUnknownError) return { kind: 'ENGINE_UNKNOWN', engine: { ...error.id } };
   return { kind: 'UNKNOWN' };
 }
 

@@ -4,7 +4,7 @@ import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
-import type { EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
+import { EngineUnknownError, type EngineRegistry, type PageKey, type RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
 import { AnnulledAppliedError } from '../checkpoint/applier.ts';
 import { StoredValueError } from '../pages/stored-value.ts';
@@ -199,7 +199,7 @@ export class SegmentLifecycle {
       if (known > this.scl && known > control.value.recoverToLsn) await control.save({ recoverToLsn: known });
       await this.measure();
     } catch (error) {
-      if (error instanceof AnnulledAppliedError) this.fail(failureOf(error));
+      if (error instanceof AnnulledAppliedError || error instanceof EngineUnknownError) this.fail(failureOf(error));
       else if (errnoOf(error) !== '' || isStoreIoError(error)) await this.#diskFaults.onError(error, 'open');
       else if (error instanceof StoreUnusableError || error instanceof StoredValueError || error instanceof LogReadError) {
         events.corruption('state');

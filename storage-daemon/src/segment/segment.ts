@@ -177,7 +177,7 @@ export class Segment {
   }
 
   state(): SegmentState {
-    const { epoch, baseEpoch, baseLsn, systemIdentifier, history, recoverToLsn } = this.control;
+    const { ready, epoch, baseEpoch, baseLsn, systemIdentifier, engine, history, recoverToLsn } = this.control;
     const { storage } = this;
     const { daemonId, zone } = this.identity;
     const fault = this.#lifecycle.fault;
@@ -192,6 +192,7 @@ export class Segment {
       vdl: storage?.vdl ?? 0n,
       logStartLsn: storage?.startLsn ?? 0n,
       systemIdentifier,
+      engine: ready ? engine : undefined,
       history: history.map((entry) => ({ ...entry })),
       message: fault?.message ?? '',
       daemonId,

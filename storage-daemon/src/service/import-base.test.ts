@@ -1,3 +1,4 @@
+import { postgres18 } from '@kube-aurora/redo';
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { imageRecord, syntheticState } from '../testing/synthetic-records.ts';
@@ -16,7 +17,11 @@ describe('the first content of a volume', () => {
   it('counts only when all of it has come', async () => {
     const { encoded, baseLsn } = syntheticState(0x150_0028n);
     const { call, answer } = cluster.client(0).importBase(DEADLINE);
-    call.write({ begin: { segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded }, pages: [], finish: false });
+    call.write({
+      begin: { segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
+      pages: [],
+      finish: false,
+    });
     call.end();
     await expect(answer).rejects.toMatchObject({ code: 'INVALID' });
     expect((await cluster.status(0)).phase).toBe('EMPTY');

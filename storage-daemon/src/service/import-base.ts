@@ -1,4 +1,4 @@
-import { EngineStateError, type RedoEngine } from '@kube-aurora/redo-engine';
+import { EngineStateError, EngineUnknownError, type RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImage, type SegmentState } from '@kube-aurora/rpc';
 import { VOLUMES_BEFORE_ENGINES } from '../segment/control-file.ts';
 import type { NewPages } from '../segment/replacement.ts';
@@ -16,7 +16,7 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
   if (begin === undefined) throw new AuroraRpcError('INVALID', 'begin: the first message must carry it');
   checkMessage('ImportBegin', begin, 'begin');
   const segment = await segments.take(begin.segment);
-  const engine = segment.engineFor(VOLUMES_BEFORE_ENGINES);
+  const engine = engineOf(segment, begin);
   checkState(engine, begin);
   if (isRepetition(segment, begin)) return drain(iterator, segment);
   await segment.refuseJump(begin.epoch, 'begin.epoch');
@@ -58,6 +58,16 @@ async function refuseSecondVolume(segment: Segment): Promise<void> {
   await segment.askPeers();
   if (!segment.highestOfPeers.isWritten) return;
   throw new AuroraRpcError('REFUSED', 'begin: peers hold this volume already, with redo; it is copied from them', 'volume-exists');
+}
+
+/** Whose redo the volume will have: it is kept with the volume from then on. */
+function engineOf(segment: Segment, begin: ImportBegin): RedoEngine {
+  try {
+    return segment.engineFor(begin.engine ?? VOLUMES_BEFORE_ENGINES);
+  } catch (error) {
+    if (error instanceof EngineUnknownError) throw new AuroraRpcError('REFUSED', `begin.engine: ${error.message}`, 'engine-unknown');
+    throw error;
+  }
 }
 
 function checkState(engine: RedoEngine, begin: ImportBegin): void {

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
-import { encodePageKey, type PageId } from '@kube-aurora/redo';
+import { encodePageKey, type PageId, postgres18 } from '@kube-aurora/redo';
 import { AuroraRpcError, type CopySegmentChunk, type ImportBaseRequest, type PeerApi } from '@kube-aurora/rpc';
 import { decodeRedoBatchHeader } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
@@ -298,7 +298,7 @@ export class CrashScenario {
         page: filledPage(10 + block),
       })),
     );
-    const begin = { segment: ID, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded };
+    const begin = { segment: ID, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id };
     const requests = async function* (): AsyncGenerator<ImportBaseRequest> {
       yield await Promise.resolve({ begin, pages: [], finish: false });
       yield { begin: undefined, pages, finish: true };

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '@kube-aurora/process';
-import { encodePageKey, type PageId } from '@kube-aurora/redo';
+import { encodePageKey, type PageId, postgres18 } from '@kube-aurora/redo';
 import {
   AuroraRpcError,
   encodeAppendRequest,
@@ -146,7 +146,11 @@ export class TestCluster {
     );
     const importInto = async (i: number): Promise<void> => {
       const { call, answer } = this.client(i).importBase(DEADLINE);
-      call.write({ begin: { segment: SEGMENT, epoch, baseLsn, systemIdentifier: 7n, volumeState: encoded }, pages: [], finish: false });
+      call.write({
+        begin: { segment: SEGMENT, epoch, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
+        pages: [],
+        finish: false,
+      });
       call.write({
         begin: undefined,
         pages: pages.map(({ page, fill }) => ({ key: encodePageKey(page), page: filledPage(fill) })),
