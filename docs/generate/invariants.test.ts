@@ -52,7 +52,7 @@ describe.each(invariants())('$rule', ({ places, tests, mutation }) => {
   test.runIf(mutation !== undefined)('has the mutation that it names, of a line in a place that it names', () => {
     const found = MUTATIONS.find(({ name }) => name === mutation);
     expect(found, mutation).toBeDefined();
-    expect(places.map(({ file }) => file)).toContain(found?.file);
+    expect(places.map(({ file }) => file)).toContain(found?.edits[0]?.file);
   });
 });
 

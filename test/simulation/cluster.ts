@@ -50,6 +50,9 @@ export class Cluster {
     this.#checker.start();
     this.stranger = new Machine(world, 'stranger', 'zone-x', false);
     this.stranger.start();
+    this.history.onBroken = (broken) => {
+      this.#broken ??= broken;
+    };
     this.history.onAcknowledged = () => {
       const { onNextAcknowledgement } = this;
       this.onNextAcknowledgement = undefined;

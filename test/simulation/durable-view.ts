@@ -9,8 +9,15 @@ import type { SimulatedDisk } from './simulated-disk.ts';
 /** The control file; undefined when there is none. Throws ControlFileError. */
 export function durableControl(disk: SimulatedDisk, directory: string): SegmentControl | undefined {
   const bytes = disk.durableFiles(directory).get('control');
-  return readControl({ readFile: () => bytes }, 'control')?.control;
+  const known = lastControl.get(disk);
+  if (bytes !== undefined && known?.bytes.equals(bytes) === true) return known.control;
+  const control = readControl({ readFile: () => bytes }, 'control')?.control;
+  if (bytes !== undefined && control !== undefined) lastControl.set(disk, { bytes: Buffer.from(bytes), control });
+  return control;
 }
+
+/** It seldom changes, and is asked for all the time. */
+const lastControl = new WeakMap<SimulatedDisk, { readonly bytes: Buffer; readonly control: SegmentControl }>();
 
 /**
  * End of the chain of batches in the newest two files of a log, or why there is no chain; undefined when there is no file. Older files were
@@ -34,7 +41,7 @@ export function durableLogEnd(disk: SimulatedDisk, directory: string, generation
 
 function chainEnd(bytes: Buffer, firstLsn: bigint): bigint {
   let end = firstLsn;
-  for (let at = 0; at + REDO_BATCH_HEADER_BYTES <= bytes.length;) {
+  for (let at = 0; at + REDO_BATCH_HEADER_BYTES <= bytes.length && bytes.readUInt32LE(at) !== 0;) {
     try {
       const header = decodeRedoBatchHeader(bytes, at);
       if (header.backlink !== end || at + header.totalBytes > bytes.length) return end;

@@ -42,6 +42,7 @@ export class FaultBudget {
     if (loss === 'unknown' ? this.#lost.size > 0 : [...this.#lost.values()].includes('unknown')) return false;
     if (others.length >= most) return false;
     this.#lost.set(machine, loss);
+    this.#cluster.invariants.noteLoss(machine);
     this.#levelAt = undefined;
     if (loss === 'known') return true;
     this.#cluster.invariants.distrust(machine);

@@ -94,6 +94,10 @@ export class VolumeHistory {
   readonly #branches = new Map<bigint, Branch>();
   /** Every page that anything was ever said of. */
   readonly #known = new Map<string, PageId>();
+  /** Called with what broke where nobody would hear an error. */
+  onBroken: (broken: BrokenPromise) => void = (broken) => {
+    throw broken;
+  };
   /** Called whenever a writer was told that something is durable. */
   onAcknowledged: () => void = () => undefined;
   acknowledgements = 0;
@@ -174,6 +178,10 @@ export class VolumeHistory {
     this.proven(epoch, lsn);
     this.acknowledgements++;
     this.onAcknowledged();
+  }
+
+  break(message: string): void {
+    this.onBroken(new BrokenPromise(message));
   }
 
   /** Four segments had the redo of `epoch` up to `lsn`, and somebody could know it. */

@@ -1,4 +1,4 @@
-import { annulPoint, countsForWriter, lastEpoch, type EpochRun } from '@kube-aurora/volume';
+import type { EpochRun, EpochStart } from '@kube-aurora/volume';
 import { pageKeyOf, type PageId } from '@kube-aurora/redo';
 import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
 import { pageStoreKey } from '../../storage-daemon/src/pages/page-store.ts';
@@ -30,9 +30,12 @@ interface Held {
   durable: { readonly lsn: bigint; readonly epoch: bigint | undefined };
   /** By epoch, how far it has acknowledged redo of it. */
   readonly acknowledged: Map<bigint, bigint>;
+  /** The same of the disks before, as far as it was durable on a quorum. */
+  readonly owed: Map<bigint, bigint>;
   /** Of the stored pages that were looked at last. */
   checkpointLsn: bigint;
   pages: number;
+  life: number;
   /** What was looked at last of its log and history: nothing has changed since. */
   seen: readonly unknown[];
 }
@@ -42,6 +45,8 @@ const WRITE_QUORUM_OF_SIX = 4;
 
 /** The checkpoint's key in a page store. */
 const CHECKPOINT_KEY = Buffer.from('m');
+/** And that of the note of what is to be removed. */
+const REMOVALS_KEY = Buffer.from('r');
 
 const hex = (lsn: bigint | number): string => lsn.toString(16);
 
@@ -51,6 +56,8 @@ export class Invariants {
   readonly #held = new Map<StorageMachine, Held>();
   /** By machine, the life of its process in which a bit of its redo flipped. */
   readonly #flippedIn = new Map<StorageMachine, number>();
+  /** Machines whose disk ever lost anything. */
+  readonly #lossy = new Set<StorageMachine>();
   readonly #untrusted = new Set<StorageMachine>();
   /** By writer, and segment: what it heard in its present epoch. */
   readonly #heard = new Map<string, { readonly epoch: bigint; readonly scl: Map<number, bigint> }>();
@@ -61,9 +68,28 @@ export class Invariants {
     this.#blocks = blocks;
   }
 
-  /** Its disk is another one: what it held before is not asked of it again. */
+  /** Its disk is another one: it must get back what was durable by then, and the rest is not asked of it again. */
   forget(machine: StorageMachine): void {
+    const owed = this.isTrusted(machine) ? this.#owedBy(machine) : new Map<bigint, bigint>();
     this.#held.delete(machine);
+    for (const [epoch, lsn] of owed) this.#of(machine).owed.set(epoch, lsn);
+  }
+
+  /** Its disk loses something: it may say so from now on. */
+  noteLoss(machine: StorageMachine): void {
+    this.#lossy.add(machine);
+  }
+
+  /** Of what it acknowledged, what is durable on a quorum: by epoch, up to where. */
+  #owedBy(machine: StorageMachine): Map<bigint, bigint> {
+    const { owed, acknowledged } = this.#of(machine);
+    const all = new Map(owed);
+    for (const [epoch, scl] of acknowledged) {
+      const proven = this.#history.provenLsn(epoch) ?? 0n;
+      const lsn = scl < proven ? scl : proven;
+      if (lsn > (all.get(epoch) ?? 0n)) all.set(epoch, lsn);
+    }
+    return all;
   }
 
   /** A bit of its redo flipped: until its process reads all of it again, what it holds is not what is on its disk. */
@@ -100,9 +126,7 @@ export class Invariants {
     const durable = durableControl(machine.disk, segmentDirectory())?.epoch ?? 0n;
     if (durable < epoch) throw new BrokenPromise(`${machine.id} answers that it promised epoch ${epoch}; its disk has ${durable}`);
     if (state.phase !== 'READY') return;
-    for (const [of, scl] of held.acknowledged) {
-      const proven = this.#history.provenLsn(of) ?? 0n;
-      const lsn = scl < proven ? scl : proven;
+    for (const [of, lsn] of this.#owedBy(machine)) {
       if (state.scl < lsn)
         throw new BrokenPromise(
           `${machine.id} promises epoch ${epoch} with redo up to ${hex(state.scl)}; it had acknowledged ${hex(lsn)} of epoch ${of}, which is durable`,
@@ -138,7 +162,8 @@ export class Invariants {
   }
 
   heardState(writerId: string, epoch: bigint, index: number, state: SegmentState): void {
-    if (countsForWriter(state, epoch)) this.heard(writerId, epoch, index, state.scl);
+    const { phase, history } = state;
+    if (phase === 'READY' && state.epoch === epoch && lastEpoch(history) === epoch) this.heard(writerId, epoch, index, state.scl);
   }
 
   /** What a writer believes to be durable has been acknowledged to it by four, in its own epoch. */
@@ -162,6 +187,13 @@ export class Invariants {
     const held = this.#of(machine);
     if (this.isTrusted(machine) && control.epoch < held.epoch)
       throw new BrokenPromise(`${machine.id} had promised epoch ${held.epoch} and knows of ${control.epoch}`);
+    if (control.epoch < lastEpoch(control.history))
+      throw new BrokenPromise(`${machine.id} is of epoch ${control.epoch}, and its history ends with ${lastEpoch(control.history)}`);
+    if (segment.damage !== undefined && !this.#lossy.has(machine)) {
+      const { fault, message } = segment.state();
+      if (fault !== undefined && fault.kind !== 'DISK_FULL' && fault.kind !== 'DISK_ERROR')
+        throw new BrokenPromise(`${machine.id} says that it is damaged, and its disk lost nothing: ${message}`);
+    }
     if (storage === undefined || annulling !== undefined) return;
     const { appliedLsn, vdl, tail, checkpointLsn } = storage;
     const seen = [storage, control.history, tail, scl, appliedLsn, vdl, checkpointLsn, segment.phase];
@@ -172,16 +204,21 @@ export class Invariants {
     this.#checkApplied(machine, storage);
     if (segment.phase !== 'READY') return;
     if (this.isTrusted(machine)) this.#checkDurable(machine, segment, storage, held);
-    if ((held.checkpointLsn === checkpointLsn && held.pages === control.pagesGeneration) || !this.isTrusted(machine)) return;
+    if (
+      (held.checkpointLsn === checkpointLsn && held.pages === control.pagesGeneration && held.life === machine.life) ||
+      !this.isTrusted(machine)
+    )
+      return;
     held.checkpointLsn = checkpointLsn;
     held.pages = control.pagesGeneration;
+    held.life = machine.life;
     this.#checkFloor(machine, segment, checkpointLsn, writers);
-    this.#checkStored(machine, segment, storage);
+    this.#checkStored(machine, segment, storage, writers);
   }
 
   /** The log is one line of the volume's history, and holds nothing that the segment's own epoch history rules out. */
   #checkLine(machine: StorageMachine, { control }: Segment, { runs }: SegmentStorage): void {
-    const point = annulPoint(control.history, runs);
+    const point = annulledFrom(control.history, runs);
     if (point !== undefined)
       throw new BrokenPromise(
         `${machine.id} keeps redo past ${hex(point)} that its history up to epoch ${lastEpoch(control.history)} annuls`,
@@ -210,7 +247,7 @@ export class Invariants {
   /** What it had and knew to be durable it has still, unless it says that it lost it. */
   #checkDurable(machine: StorageMachine, { scl, control }: Segment, { vdl, runs }: SegmentStorage, held: Held): void {
     const { lsn, epoch } = held.durable;
-    if (scl < lsn && control.recoverToLsn < lsn)
+    if (scl < lsn && (control.recoverToLsn < lsn || !this.#lossy.has(machine)))
       throw new BrokenPromise(`${machine.id} had durable redo up to ${hex(lsn)} and has it up to ${hex(scl)}`);
     const there = scl < lsn ? undefined : epochAt(runs, lsn);
     if (there !== undefined && epoch !== undefined && there !== epoch)
@@ -226,13 +263,18 @@ export class Invariants {
     const epoch = lastEpoch(control.history);
     for (const { id, session } of writers) {
       if (session?.epoch === epoch && lsn > session.startLsn && lsn > session.readFloor)
-        throw new BrokenPromise(`${machine.id} has made a checkpoint at ${hex(lsn)}; ${id} may read from ${hex(session.readFloor)} on`);
+        throw new BrokenPromise(`${machine.id} has stored pages as of ${hex(lsn)}; ${id} may read from ${hex(session.readFloor)} on`);
     }
   }
 
   /** A checkpoint's pages are the volume's pages there, and none is missing. */
-  #checkStored(machine: StorageMachine, { control }: Segment, { runs, checkpointLsn: lsn }: SegmentStorage): void {
-    const store = machine.disk.storeIn(pagesDirectory(segmentDirectory(), control.pagesGeneration));
+  #checkStored(
+    machine: StorageMachine,
+    segment: Segment,
+    { runs, checkpointLsn: lsn }: SegmentStorage,
+    writers: readonly WriterView[],
+  ): void {
+    const store = machine.disk.storeIn(pagesDirectory(segmentDirectory(), segment.control.pagesGeneration));
     const checkpoint = store === undefined ? undefined : opened(store, CHECKPOINT_KEY);
     if (store === undefined || checkpoint === undefined) return;
     const epoch = checkpoint.readBigUInt64BE(8);
@@ -250,12 +292,15 @@ export class Invariants {
         if (there !== undefined) throw new BrokenPromise(`${where}: the page is not stored`);
         continue;
       }
+      if (stored.lsn > lsn) this.#checkFloor(machine, segment, stored.lsn, writers);
       const of = stored.lsn > lsn ? epochAt(runs, stored.lsn) : epoch;
       if (of === undefined || this.#history.startOf(of) === undefined) continue;
       const right = this.#history.page(of, page, stored.lsn);
       // What was dropped since is removed later.
       if (right !== undefined && !right.equals(stored.bytes))
         throw new BrokenPromise(`${where}: the stored page is not the one at its LSN ${hex(stored.lsn)}`);
+      if (stored.lsn <= lsn && there === undefined && opened(store, REMOVALS_KEY) === undefined && !isDamaged(store, REMOVALS_KEY))
+        throw new BrokenPromise(`${where}: the stored page, of LSN ${hex(stored.lsn)}, was dropped, and nobody knows that it is to go`);
       if (stored.lsn <= lsn && there !== undefined && !there.equals(stored.bytes))
         throw new BrokenPromise(`${where}: the stored page, of LSN ${hex(stored.lsn)}, lacks redo below the checkpoint`);
     }
@@ -269,14 +314,28 @@ export class Invariants {
         holders: new Map(),
         durable: { lsn: 0n, epoch: 0n },
         acknowledged: new Map(),
+        owed: new Map(),
         checkpointLsn: -1n,
         pages: 0,
+        life: -1,
         seen: [],
       };
       this.#held.set(machine, held);
     }
     return held;
   }
+}
+
+const lastEpoch = (history: readonly EpochStart[]): bigint => history.at(-1)?.epoch ?? 0n;
+
+/** Where a log holds redo that a history rules out. Told apart from the code that is tried. */
+function annulledFrom(history: readonly EpochStart[], runs: readonly EpochRun[]): bigint | undefined {
+  for (const { epoch, fromLsn, toLsn } of runs) {
+    const at = history.findIndex((entry) => entry.epoch === epoch);
+    const limit = at < 0 ? fromLsn : (history[at + 1]?.startLsn ?? toLsn);
+    if (toLsn > limit) return limit;
+  }
+  return undefined;
 }
 
 /** Whose redo ends at or covers the LSN; undefined where the log does not say. */

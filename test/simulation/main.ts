@@ -26,12 +26,15 @@ const first = Number(values.first);
 if (!Number.isInteger(seeds) || seeds < 1) throw new RangeError(`--seeds ${values.seeds}: give a whole number of 1 or more`);
 if (!Number.isInteger(first) || first < 0) throw new RangeError(`--first ${values.first}: give a whole number`);
 
+// Nobody reads the stacks of the many errors that are a part of a run, and they cost; a seed that fails is run again with them.
+const STACK_LINES = Error.stackTraceLimit;
 const startedAt = performance.now();
 const failed: number[] = [];
 const sums = { events: 0, records: 0, acknowledgements: 0, pagesCompared: 0 };
 const faults = new Map<string, number>();
 
 async function show(seed: number): Promise<void> {
+  Error.stackTraceLimit = STACK_LINES;
   const { failure, trace } = await runSeed(seed, { traced: true });
   const file = `simulation-${seed}.txt`;
   writeFileSync(file, `${trace.join('\n')}\n`);
@@ -45,6 +48,7 @@ function add(outcome: RunOutcome): void {
 }
 
 for (let seed = first; seed < first + seeds; seed++) {
+  Error.stackTraceLimit = 0;
   const outcome = await runSeed(seed, { traced: false });
   add(outcome);
   if (outcome.failure !== undefined && values['until-failure']) {

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { MUTATIONS } from './mutations.ts';
 
-it.each(MUTATIONS)('$name can still be made: $rule', ({ file, find }) => {
-  const source = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
-  expect(source.split(find)).toHaveLength(2);
+it.each(MUTATIONS)('$name can still be made: $rule', ({ edits }) => {
+  for (const { file, find } of edits) {
+    const source = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+    expect(source.split(find)).toHaveLength(2);
+  }
 });

@@ -6,6 +6,11 @@ export interface Mutation {
   readonly name: string;
   /** The rule that is broken. */
   readonly rule: string;
+  /** One, unless a rule stands on several lines, each of which is enough. */
+  readonly edits: readonly Edit[];
+}
+
+export interface Edit {
   readonly file: string;
   /** Stands in the file exactly once. */
   readonly find: string;
@@ -16,172 +21,369 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'acknowledged-before-sync',
     rule: 'a segment acknowledges redo only when it is on its disk',
-    file: 'storage-daemon/src/redo-log/group-commit.ts',
-    find: 'else await file.sync();',
-    replace: '',
+    edits: [
+      {
+        file: 'storage-daemon/src/redo-log/group-commit.ts',
+        find: 'else await file.sync();',
+        replace: '',
+      },
+    ],
   },
   {
     name: 'promise-not-durable',
     rule: 'an epoch counts only once it is in the control file',
-    file: 'storage-daemon/src/segment/epochs.ts',
-    find: `        await control.save({});
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/epochs.ts',
+        find: `        await control.save({});
         logger.info(`,
-    replace: '        logger.info(',
+        replace: '        logger.info(',
+      },
+    ],
   },
   {
     name: 'lower-epochs-served',
     rule: 'a segment refuses every epoch below the one it has promised',
-    file: 'storage-daemon/src/segment/epochs.ts',
-    find: 'if (epoch < promised) throw',
-    replace: 'if (epoch < 0n) throw',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/epochs.ts',
+        find: 'if (epoch < promised) throw',
+        replace: 'if (epoch < 0n) throw',
+      },
+    ],
   },
   {
     name: 'two-writers-of-an-epoch',
     rule: 'an epoch has one writer',
-    file: 'storage-daemon/src/segment/epochs.ts',
-    find: "if (epoch === before.epoch && before.writerId !== '' && before.writerId !== writerId) {",
-    replace: 'if (epoch < 0n) {',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/epochs.ts',
+        find: "if (epoch === before.epoch && before.writerId !== '' && before.writerId !== writerId) {",
+        replace: 'if (epoch < 0n) {',
+      },
+    ],
   },
   {
     name: 'write-quorum-of-three',
     rule: 'redo is durable, and an epoch promised, on four of six',
-    file: 'packages/volume/src/quorum.ts',
-    find: 'export const WRITE_QUORUM = 4;',
-    replace: 'export const WRITE_QUORUM = 3;',
+    edits: [
+      {
+        file: 'packages/volume/src/quorum.ts',
+        find: 'export const WRITE_QUORUM = 4;',
+        replace: 'export const WRITE_QUORUM = 3;',
+      },
+    ],
   },
   {
     name: 'older-history-adopted',
     rule: 'a history counts over another only when its last epoch is the higher one, and not below the one promised',
-    file: 'packages/volume/src/epoch-history.ts',
-    find: 'const newer = lastEpoch(incoming) > lastEpoch(own) && lastEpoch(incoming) >= segmentEpoch;',
-    replace: 'const newer = incoming.length > 0 && lastEpoch(incoming) !== lastEpoch(own);',
+    edits: [
+      {
+        file: 'packages/volume/src/epoch-history.ts',
+        find: 'const newer = lastEpoch(incoming) > lastEpoch(own) && lastEpoch(incoming) >= segmentEpoch;',
+        replace: 'const newer = incoming.length > 0 && lastEpoch(incoming) !== lastEpoch(own);',
+      },
+    ],
   },
   {
     name: 'annulled-redo-kept',
     rule: 'a new history annuls what it rules out',
-    file: 'packages/volume/src/epoch-history.ts',
-    find: 'if (limit === undefined || run.toLsn <= limit) continue;',
-    replace: 'if (limit !== -2n) continue;',
+    edits: [
+      {
+        file: 'packages/volume/src/epoch-history.ts',
+        find: 'if (limit === undefined || run.toLsn <= limit) continue;',
+        replace: 'if (limit !== -2n) continue;',
+      },
+    ],
   },
   {
     name: 'shortest-log-chosen',
     rule: 'an epoch starts at the end of the longest log among those that promised',
-    file: 'packages/volume/src/open-protocol.ts',
-    find: 'return scl > highest ? scl : highest;',
-    replace: 'return highest === 0n || scl < highest ? scl : highest;',
-  },
-  {
-    name: 'unlinked-batch-taken',
-    rule: 'a batch is taken only when it links to the end of the log, in place and in epoch',
-    file: 'storage-daemon/src/redo-log/log-chain.ts',
-    find: "if (header.backlink < end.lsn || header.previousEpoch !== end.epoch) return 'forked';",
-    replace: "if (header.backlink < end.lsn) return 'forked';",
+    edits: [
+      {
+        file: 'packages/volume/src/open-protocol.ts',
+        find: 'return scl > highest ? scl : highest;',
+        replace: 'return highest === 0n || scl < highest ? scl : highest;',
+      },
+    ],
   },
   {
     name: 'applied-past-vdl',
     rule: 'nothing past VDL reaches the state or a stored page',
-    file: 'storage-daemon/src/checkpoint/applier.ts',
-    find: `    const limit = Math.min(this.#vdl, this.#indexedLsn);
+    edits: [
+      {
+        file: 'storage-daemon/src/checkpoint/applier.ts',
+        find: `    const limit = Math.min(this.#vdl, this.#indexedLsn);
     let count = 0;`,
-    replace: `    const limit = this.#indexedLsn;
+        replace: `    const limit = this.#indexedLsn;
     let count = 0;`,
+      },
+    ],
   },
   {
     name: 'vdl-of-another-history',
     rule: 'a VDL counts only from someone with the same history',
-    file: 'storage-daemon/src/segment/epochs.ts',
-    find: 'return this.#annulling === undefined && epoch === lastEpoch(this.#parts.control.value.history);',
-    replace: 'return epoch >= 0n;',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/epochs.ts',
+        find: 'return this.#annulling === undefined && epoch === lastEpoch(this.#parts.control.value.history);',
+        replace: 'return epoch >= 0n;',
+      },
+    ],
   },
   {
     name: 'checkpoint-past-pgmrpl',
     rule: 'page versions that a compute may still read are not replaced',
-    file: 'storage-daemon/src/checkpoint/checkpointer.ts',
-    find: 'readFloor() >= target.lsn',
-    replace: 'readFloor() >= 0',
-  },
-  {
-    name: 'redo-applied-twice',
-    rule: 'redo that a stored page has already is not applied to it again',
-    file: 'storage-daemon/src/pages/page-builder.ts',
-    find: 'if (record.lsn < baseLsn) continue;',
-    replace: '',
+    edits: [
+      {
+        file: 'storage-daemon/src/checkpoint/checkpointer.ts',
+        find: 'readFloor() >= target.lsn',
+        replace: 'readFloor() >= 0',
+      },
+    ],
   },
   {
     name: 'removed-before-checkpoint',
     rule: 'what was dropped shows no more once its removal is due',
-    file: 'storage-daemon/src/pages/tombstones.ts',
-    find: 'return last;\n    }\n    if (this.#byRelation.size > 0) {',
-    replace: 'return last;\n    }\n    if (this.#byRelation.size > 1e9) {',
+    edits: [
+      {
+        file: 'storage-daemon/src/pages/tombstones.ts',
+        find: 'if (this.#bySpace.size > 0) last =',
+        replace: 'if (this.#bySpace.size > 1e9) last =',
+      },
+    ],
   },
   {
     name: 'checkpoint-not-durable',
     rule: 'the checkpoint is set only when every page before it is durable',
-    file: 'storage-daemon/src/pages/page-store.ts',
-    find: 'await this.#store.makeDurable();',
-    replace: '',
+    edits: [
+      {
+        file: 'storage-daemon/src/pages/page-store.ts',
+        find: `await this.#store.makeDurable();
+    const value`,
+        replace: 'const value',
+      },
+    ],
   },
   {
     name: 'recovering-segment-promises',
     rule: 'a segment that may have lost acknowledged redo promises nothing until it has it again',
-    file: 'storage-daemon/src/segment/epochs.ts',
-    find: 'if (lifecycle.mustRecover) {',
-    replace: 'if (epoch < 0n) {',
-  },
-  {
-    name: 'redo-of-another-log-fetched',
-    rule: 'redo is fetched only from a log that has the same batch where ours ends',
-    file: 'storage-daemon/src/segment/redo-from.ts',
-    find: 'if (here !== epoch)',
-    replace: 'if (epoch < 0n)',
-  },
-  {
-    name: 'acknowledgement-of-another-epoch',
-    rule: 'an SCL counts towards the quorum only with the writer’s own epoch',
-    file: 'compute-node/src/write-path/segment-stream.ts',
-    find: 'if (response.epoch !== epoch) return;',
-    replace: '',
-  },
-  {
-    name: 'overtaken-writer-goes-on',
-    rule: 'a writer that hears of a later epoch acknowledges nothing more',
-    file: 'compute-node/src/write-path/segment-stream.ts',
-    find: 'if (response.epoch > epoch) {',
-    replace: 'if (epoch < 0n) {',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/epochs.ts',
+        find: 'if (lifecycle.mustRecover) {',
+        replace: 'if (epoch < 0n) {',
+      },
+    ],
   },
   {
     name: 'next-file-before-seal',
     rule: 'a log file is sealed before the next one gets its first byte',
-    file: 'storage-daemon/src/redo-log/group-commit.ts',
-    find: 'if (before !== undefined) await before.seal();',
-    replace: '',
+    edits: [
+      {
+        file: 'storage-daemon/src/redo-log/group-commit.ts',
+        find: 'if (before !== undefined) await before.seal();',
+        replace: '',
+      },
+    ],
   },
   {
     name: 'log-file-not-in-directory',
     rule: 'a new log file’s directory entry is durable before its content is acknowledged',
-    file: 'storage-daemon/src/redo-log/group-commit.ts',
-    find: 'await disk.syncDirectory(directory);',
-    replace: '',
+    edits: [
+      {
+        file: 'storage-daemon/src/redo-log/group-commit.ts',
+        find: 'await disk.syncDirectory(directory);',
+        replace: '',
+      },
+    ],
   },
   {
     name: 'control-file-not-in-directory',
     rule: 'the control file is replaced durably',
-    file: 'storage-daemon/src/segment/control-file.ts',
-    find: 'await disk.syncDirectory(dirname(path));',
-    replace: '',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/control-file.ts',
+        find: 'await disk.syncDirectory(dirname(path));',
+        replace: '',
+      },
+    ],
   },
   {
     name: 'damage-served',
     rule: 'a stored value whose CRC fails is never used',
-    file: 'storage-daemon/src/pages/stored-value.ts',
-    find: 'if (crc32c(key, value) >>> 0 !== sealed.readUInt32LE(value.length)) throw',
-    replace: 'if (sealed.length < 0) throw',
+    edits: [
+      {
+        file: 'storage-daemon/src/pages/stored-value.ts',
+        find: 'if (crc32c(key, value) >>> 0 !== sealed.readUInt32LE(value.length)) throw',
+        replace: 'if (sealed.length < 0) throw',
+      },
+    ],
   },
   {
     name: 'read-before-applied',
     rule: 'a page is served only when all redo below its LSN is applied',
-    file: 'storage-daemon/src/segment/readable-at.ts',
-    find: 'if (storage.hasApplied(lsn)) return storage;',
-    replace: 'if (lsn >= 0n) return storage;',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/readable-at.ts',
+        find: 'if (storage.hasApplied(lsn)) return storage;',
+        replace: 'if (lsn >= 0n) return storage;',
+      },
+    ],
+  },
+  {
+    name: 'unlinked-batch-taken',
+    rule: 'a batch is taken only when it links to the end of the log, in place and in epoch',
+    edits: [
+      {
+        file: 'storage-daemon/src/redo-log/log-chain.ts',
+        find: `  if (header.backlink > end.lsn) return 'gap';
+  if (header.backlink < end.lsn || header.previousEpoch !== end.epoch) return 'forked';
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'ruled-out-redo-taken',
+    rule: 'redo that the epoch history rules out is not taken, whoever it comes from',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/segment.ts',
+        find: 'if (!isBatchValid(this.control.history, header)) {',
+        replace: 'if (header.epoch < 0n) {',
+      },
+    ],
+  },
+  {
+    name: 'overtaken-writer-acknowledged',
+    rule: 'a writer that was overtaken is told so, and acknowledges nothing more',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/writer-sessions.ts',
+        find: 'if (session.epoch >= epoch) continue;',
+        replace: 'if (session.epoch >= 0n) continue;',
+      },
+      { file: 'compute-node/src/write-path/segment-stream.ts', find: 'if (response.epoch !== epoch) return;', replace: '' },
+      { file: 'compute-node/src/write-path/segment-stream.ts', find: 'if (response.epoch > epoch) {', replace: 'if (epoch < 0n) {' },
+    ],
+  },
+  {
+    name: 'page-of-before-drop',
+    rule: 'a page that was dropped is made anew from what came after: no version of before counts',
+    edits: [
+      {
+        file: 'storage-daemon/src/pages/page-plan.ts',
+        find: 'if (version === undefined || version.lsn <= floor) return',
+        replace: 'if (version === undefined) return',
+      },
+    ],
+  },
+  {
+    name: 'durable-redo-annulled',
+    rule: 'a history that annuls redo that is durable is refused',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/epochs.ts',
+        find: `    throwRefusal(this.#refusalOf(incoming), field);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'epoch-behind-history',
+    rule: 'a segment’s epoch is never below the last one of its history',
+    edits: [{ file: 'storage-daemon/src/segment/epochs.ts', find: "if (epoch > before.epoch) this.#raise(epoch, '');", replace: '' }],
+  },
+  {
+    name: 'copy-owes-nothing',
+    rule: 'a copied segment counts only once it has what its peers show to be acknowledged',
+    edits: [
+      {
+        file: 'storage-daemon/src/peers/peer-plan.ts',
+        find: 'const recoverToLsn = highest(members.map((peer) => countedScl(newest, peer.state)));',
+        replace: 'const recoverToLsn = members.length < 0 ? countedScl(newest, own) : 0n;',
+      },
+    ],
+  },
+  {
+    name: 'scl-without-history',
+    rule: 'a segment’s SCL counts only once it has the writer’s history',
+    edits: [
+      {
+        file: 'packages/volume/src/open-protocol.ts',
+        find: "return claim.phase === 'READY' && claim.epoch === epoch && lastEpoch(claim.history) === epoch;",
+        replace: "return claim.phase === 'READY' && claim.epoch === epoch;",
+      },
+    ],
+  },
+  {
+    name: 'redo-dropped-past-checkpoint',
+    rule: 'redo is dropped only when stored pages have it',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/retention.ts',
+        find: 'let limit = checkpointLsn;',
+        replace: 'let limit = 2n ** 62n + checkpointLsn;',
+      },
+    ],
+  },
+  {
+    name: 'read-floor-past-reads',
+    rule: 'the read floor is at or below every read under way',
+    edits: [
+      {
+        file: 'compute-node/src/read-path/read-floor.ts',
+        find: 'const floor = oldest !== undefined && oldest < vdl ? oldest : vdl;',
+        replace: 'const floor = oldest === -1n ? oldest : vdl;',
+      },
+    ],
+  },
+  {
+    name: 'long-chain-past-pgmrpl',
+    rule: 'a page that is stored ahead of the checkpoint is not past what may still be read',
+    edits: [
+      {
+        file: 'storage-daemon/src/checkpoint/long-chains.ts',
+        find: 'const lsn = Math.min(this.#parts.applier.appliedLsn, this.#parts.readFloor());',
+        replace: 'const lsn = this.#parts.applier.appliedLsn;',
+      },
+    ],
+  },
+  {
+    name: 'found-redo-not-synced',
+    rule: 'what a dead process wrote counts as durable only once it was synced',
+    edits: [
+      {
+        file: 'storage-daemon/src/redo-log/log-recovery.ts',
+        find: `  await chain.files.at(-1)?.sync();
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'found-promise-not-synced',
+    rule: 'what a dead process promised counts only once it is durable',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/current-control.ts',
+        find: 'if (!this.#isDurable) await this.#disk.syncDirectory(this.#directory);',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'removals-not-durable',
+    rule: 'the note of what is to be removed goes only once the removals are durable',
+    edits: [
+      {
+        file: 'storage-daemon/src/pages/page-store.ts',
+        find: `await this.#store.makeDurable();
+    await this.#store.batch([{ type: 'del'`,
+        replace: "await this.#store.batch([{ type: 'del'",
+      },
+    ],
   },
 ];

@@ -141,7 +141,10 @@ export class SimulatedWriter implements WriterView {
             onFlushed: () => undefined,
             onRead: () => undefined,
             onAheadGone: () => undefined,
-            onError: () => undefined,
+            onError: (id, code) => {
+              // It reads at or above what it told storage: nobody may have given that up.
+              if (code === 'TOO_OLD') history.break(`${id} no longer has a page at an LSN that ${this.id} may read`);
+            },
             clock,
             logger,
           },

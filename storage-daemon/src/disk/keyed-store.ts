@@ -1,8 +1,9 @@
 /**
  * Values by key in key order: what LevelDB is used for.
  *
- * Invariant, after a crash: the store holds what some prefix of its batches left, each batch whole or not at all, and the prefix
- * reaches at least to the last one that was written with `sync` or that a `makeDurable` covered.
+ * After a crash each batch is whole or not there at all, and all that a `makeDurable` covered is there. A process's death loses nothing.
+ * When the power goes, of what came later a batch with `sync` stays, but not what was written before it: LevelDB syncs the log that the batch
+ * is in, and a log that was full by then may be lost in part.
  */
 export interface KeyedStore {
   /** The caller's own bytes; undefined when there is none. Throws StoreDamageError. */

@@ -140,8 +140,12 @@ export class PageStore {
     return sealed === undefined ? undefined : openValue(REMOVALS_KEY, sealed);
   }
 
-  /** What the last checkpoint left is removed. */
+  /**
+   * What the last checkpoint left is removed. Invariant: the note of it goes only once the removals are durable. The store may keep the
+   * later of two batches and lose the earlier one, and what was dropped would be back with nobody who knows that it was.
+   */
   async removalsDone(): Promise<void> {
+    await this.#store.makeDurable();
     await this.#store.batch([{ type: 'del', key: REMOVALS_KEY }]);
   }
 
