@@ -146,6 +146,34 @@ describe('RedoLog', () => {
     }
   });
 
+  it('cuts nothing off before its damage is noted elsewhere: after a crash in between it is found again', async () => {
+    const { log } = await reopen();
+    for (let i = 0; i < 20; i++) append(log, 1n, 500);
+    await log.flushed();
+    await log.close();
+    const [first = ''] = fs.readdirSync(directory).toSorted();
+    const bytes = fs.readFileSync(join(directory, first));
+    bytes[1000] = (bytes[1000] ?? 0) ^ 1;
+    fs.writeFileSync(join(directory, first), bytes);
+    let noted: LogDamage | undefined;
+    const dying = RedoLog.open(
+      directory,
+      PARTS,
+      START,
+      () => Promise.resolve(),
+      (damage) => {
+        noted = damage;
+        return Promise.reject(new Error('died before it was noted'));
+      },
+    );
+    await expect(dying).rejects.toThrow('died before it was noted');
+    const again = await reopen();
+    expect(noted).toBeDefined();
+    expect(again.damage).toEqual(noted);
+    await again.log.close();
+    expect((await reopen()).damage).toBeUndefined();
+  });
+
   it('takes what it finds for durable only once it was synced: a dead process may have written it and no more', async () => {
     const { log } = await reopen();
     for (let i = 0; i < 20; i++) append(log, 1n, 500);
