@@ -12,7 +12,7 @@ export const CONFIG_SCHEMA = {
   },
   storage: {
     env: 'AURORA_STORAGE',
-    description: 'the six storage daemons: comma list of id=zone=host:port, in a fixed order',
+    description: 'the six storage daemons: comma list of id=zone=host:port/frames-port, in a fixed order',
     type: setting.text(),
   },
   dataDir: {

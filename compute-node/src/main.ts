@@ -28,9 +28,9 @@ await runMain(logger, async () => {
   const config = readAgentConfig(process.env, process.argv.slice(2));
   const registry = new Registry();
   collectProcessMetrics(registry);
-  const segments = connectSegments(config.storage, PLAIN_TEXT);
-  const paths = await preparePostgresPaths(config.dataDir, process.env);
   const clock = systemClock();
+  const segments = connectSegments(config.storage, clock, PLAIN_TEXT);
+  const paths = await preparePostgresPaths(config.dataDir, process.env);
   const { installation, account, trialDir } = paths;
   // The container's limit where there is one.
   const memoryBytes = Math.min(process.constrainedMemory() || Infinity, totalmem());

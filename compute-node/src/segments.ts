@@ -1,3 +1,4 @@
+import type { Clock } from '@kube-aurora/clock';
 import { SegmentClient, type Credentials, type Endpoint, type SegmentApi, type SegmentId } from '@kube-aurora/rpc';
 
 /** One storage daemon that holds a copy of the volume. */
@@ -16,6 +17,9 @@ export interface WriterIdentity {
 }
 
 /** Connects lazily: a daemon that is away costs nothing until it is spoken to. */
-export function connectSegments(storage: readonly Endpoint[], credentials: Credentials): SegmentEndpoint[] {
-  return storage.map(({ id, zone, address }, index) => ({ index, id, zone, client: new SegmentClient(address, credentials) }));
+export function connectSegments(storage: readonly Endpoint[], clock: Clock, credentials: Credentials): SegmentEndpoint[] {
+  return storage.map((endpoint, index) => {
+    const { id, zone } = endpoint;
+    return { index, id, zone, client: new SegmentClient(endpoint, clock, credentials) };
+  });
 }

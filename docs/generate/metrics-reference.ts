@@ -8,7 +8,10 @@ export function metricsReference(): string {
   const agent = new Registry();
   createAgentMetrics(agent, { vdl: () => 0n, epoch: () => 0n, ringBytes: () => 0, waitingFlushes: () => 0, segments: () => [] });
   const operator = createOperatorMetrics({ queueDepth: () => 0, informers: () => [], leading: () => true, clusters: () => new Map() });
-  const daemon = new DaemonMetrics(() => []);
+  const daemon = new DaemonMetrics(
+    () => [],
+    () => ({ connections: 0, receivedBytes: 0, sentBytes: 0 }),
+  );
   return [
     '# Metrics',
     '',

@@ -4,6 +4,11 @@ import { setting, type ConfigSchema } from '@kube-aurora/process';
 export const DAEMON_CONFIG = {
   dataDir: { env: 'AURORA_DATA_DIR', description: 'directory of the segments; one daemon at a time', type: setting.text() },
   listen: { env: 'AURORA_LISTEN', description: 'host:port of the gRPC services', type: setting.address('0.0.0.0:7001') },
+  framesListen: {
+    env: 'AURORA_FRAMES_LISTEN',
+    description: 'host:port of redo and page reads, which come from computes in frames (proto/frames.md)',
+    type: setting.address('0.0.0.0:7004'),
+  },
   metricsListen: {
     env: 'AURORA_METRICS_LISTEN',
     description: 'host:port of /metrics, /healthz, /readyz and /status',

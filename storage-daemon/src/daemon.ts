@@ -26,7 +26,9 @@ export const SEGMENTS_MAX = 64;
 
 export interface DaemonOptions {
   readonly dataDirectory: string;
+  /** host:port of gRPC, and of frames. */
   readonly listen: string;
+  readonly framesListen: string;
   readonly daemonId: string;
   readonly zone: string;
   readonly peers: readonly { id: string; address: string }[];
@@ -56,7 +58,10 @@ export class Daemon {
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
-    this.metrics = new DaemonMetrics(() => this.#segments.values());
+    this.metrics = new DaemonMetrics(
+      () => this.#segments.values(),
+      () => this.#listener?.traffic() ?? { connections: 0, receivedBytes: 0, sentBytes: 0 },
+    );
     const refusals = new Refusals({
       logger: options.logger.child({ part: 'service' }),
       clock: options.clock,
@@ -93,6 +98,7 @@ export class Daemon {
       }),
       peer: this.peers.handlers(),
       turnedAway: () => this.metrics.refusals.inc({ rpc: 'connection', reason: 'too-many' }),
+      refused: (rpc, error) => void refusals.note(rpc, error),
     };
   }
 
@@ -101,7 +107,7 @@ export class Daemon {
     const daemon = new Daemon(options);
     await options.disk.makeDirectory(options.dataDirectory);
     for (const { volumeId, pg } of findSegments(options.disk, options.dataDirectory)) await daemon.segment(volumeId, pg);
-    daemon.#listener = await options.network.serve(daemon.#services, options.listen);
+    daemon.#listener = await options.network.serve(daemon.#services, { address: options.listen, framesAddress: options.framesListen });
     daemon.peers.start();
     await daemon.#lookAtDisk();
     daemon.#watching = daemon.#watchDisk();
@@ -111,6 +117,11 @@ export class Daemon {
   /** The port it is reached at. */
   get port(): number {
     return this.#listener?.port ?? 0;
+  }
+
+  /** The port at which it speaks frames. */
+  get framesPort(): number {
+    return this.#listener?.framesPort ?? 0;
   }
 
   get segments(): Iterable<Segment> {

@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodePageKey, postgres18 } from '@kube-aurora/redo';
+import { systemClock } from '@kube-aurora/clock';
 import { encodeAppendRequest, SegmentClient, type AppendResponse } from '@kube-aurora/rpc';
 import { batchAfter, imageRecord, syntheticRecord, syntheticState, type ChainEnd } from './testing/synthetic-records.ts';
-import { freePort } from './testing/free-port.ts';
+import { freePorts } from './testing/free-port.ts';
 import { DEADLINE, SEGMENT } from './testing/test-cluster.ts';
 
 /** A real daemon process, killed -9 at random points of a stream of appends: what it acknowledged is there afterwards. */
@@ -27,13 +28,14 @@ afterEach(() => {
   fs.rmSync(directory, { recursive: true, force: true });
 });
 
-async function startDaemon(port: number): Promise<void> {
+async function startDaemon(port: number, framesPort: number): Promise<void> {
   const started = spawn(process.execPath, [MAIN], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'],
       AURORA_DATA_DIR: directory,
       AURORA_LISTEN: `127.0.0.1:${port}`,
+      AURORA_FRAMES_LISTEN: `127.0.0.1:${framesPort}`,
       AURORA_METRICS_LISTEN: '127.0.0.1:0',
       AURORA_DAEMON_ID: 'd0',
       AURORA_ZONE: 'zone-a',
@@ -58,9 +60,10 @@ async function kill(): Promise<void> {
 
 describe('a daemon that is killed -9 while it appends', () => {
   it('has every batch that it acknowledged, and goes on from there', async () => {
-    const port = await freePort();
-    await startDaemon(port);
-    let client = new SegmentClient(`127.0.0.1:${port}`);
+    const [port, framesPort] = await freePorts();
+    const addresses = { address: `127.0.0.1:${port}`, framesAddress: `127.0.0.1:${framesPort}` };
+    await startDaemon(port, framesPort);
+    let client = new SegmentClient(addresses, systemClock());
     const { encoded, baseLsn } = syntheticState(0x150_0028n);
     const { call, answer } = client.importBase(DEADLINE);
     call.write({
@@ -102,8 +105,8 @@ describe('a daemon that is killed -9 while it appends', () => {
       await kill();
       await broken;
       client.close();
-      await startDaemon(port);
-      client = new SegmentClient(`127.0.0.1:${port}`);
+      await startDaemon(port, framesPort);
+      client = new SegmentClient(addresses, systemClock());
       const state = await client.status(SEGMENT, DEADLINE);
       expect(state.phase).toBe('READY');
       expect(state.scl).toBeGreaterThanOrEqual(acknowledged);

@@ -14,7 +14,7 @@ import { EngineRegistry } from '@kube-aurora/redo-engine';
 import { DAEMON_CONFIG } from './config.ts';
 import { Daemon } from './daemon.ts';
 import { systemDisk } from './disk/system-disk.ts';
-import { grpcNetwork } from './edge/daemon-network.ts';
+import { systemNetwork } from './edge/daemon-network.ts';
 import { REPAIR_COMMAND, REPAIR_HELP, repairEpochs } from './repair/command.ts';
 import { parseEndpoints, PLAIN_TEXT, type Endpoint } from '@kube-aurora/rpc';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
@@ -48,6 +48,7 @@ await runMain(logger, async () => {
   const daemon = await Daemon.start({
     dataDirectory: config.dataDir,
     listen: config.listen,
+    framesListen: config.framesListen,
     daemonId: config.daemonId,
     zone: config.zone,
     peers: readPeers(config.peers),
@@ -61,7 +62,7 @@ await runMain(logger, async () => {
     logger,
     disk: systemDisk(),
     engines: new EngineRegistry([postgres18]),
-    network: grpcNetwork(clock, PLAIN_TEXT),
+    network: systemNetwork(clock, PLAIN_TEXT),
     clock,
   });
   collectProcessMetrics(daemon.metrics.registry);
@@ -75,7 +76,13 @@ await runMain(logger, async () => {
   });
   shutdown.add('status server', () => status.close());
   logger.info(
-    { daemonId: config.daemonId, zone: config.zone, port: daemon.port, segments: [...daemon.segments].length },
+    {
+      daemonId: config.daemonId,
+      zone: config.zone,
+      port: daemon.port,
+      framesPort: daemon.framesPort,
+      segments: [...daemon.segments].length,
+    },
     'storage daemon is ready',
   );
 });

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { FramesTraffic } from '@kube-aurora/rpc';
 import type { PeerCounters } from './peers/peers.ts';
 import type { Segment } from './segment/segment.ts';
 
@@ -15,7 +16,7 @@ export class DaemonMetrics implements PeerCounters {
   readonly fetchedBytes: Counter;
   readonly diskFreeBytes: Gauge;
 
-  constructor(segments: () => Iterable<Segment>) {
+  constructor(segments: () => Iterable<Segment>, traffic: () => FramesTraffic) {
     const registers = [this.registry];
     const seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
     this.appendSeconds = new Histogram({
@@ -54,6 +55,27 @@ export class DaemonMetrics implements PeerCounters {
     this.fetchedBytes = new Counter({ name: 'aurora_storage_fetched_bytes_total', help: 'Redo and copies fetched from peers', registers });
 
     this.diskFreeBytes = new Gauge({ name: 'aurora_storage_disk_free_bytes', help: 'Free bytes of the data directory’s disk', registers });
+
+    new Gauge({
+      name: 'aurora_storage_frame_connections',
+      help: 'Connections of computes that speak frames: one each',
+      registers,
+      collect() {
+        this.set(traffic().connections);
+      },
+    });
+    new Counter({
+      name: 'aurora_storage_frame_bytes_total',
+      help: 'Bytes of redo and page reads over frames, by direction',
+      labelNames: ['direction'],
+      registers,
+      collect() {
+        const { receivedBytes, sentBytes } = traffic();
+        this.reset();
+        this.inc({ direction: 'received' }, receivedBytes);
+        this.inc({ direction: 'sent' }, sentBytes);
+      },
+    });
 
     const gauge = (name: string, help: string, read: (segment: Segment) => number): void => {
       new Gauge({

@@ -131,7 +131,7 @@ async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
   await refused('CatchUp', () => client.catchUp({ segment: SEGMENT, lsn: HUGE }, { deadlineMs: 2000 }));
   const pageKey = encodePageKey({ ...REL, block: 0 });
   const pages = { segment: SEGMENT, epoch: 2n, lsn: writer.end.lsn, keys: [pageKey] };
-  const badKeys = [[], Array.from({ length: 10_000 }, () => pageKey), [encodePageKey({ ...REL, fork: 77, block: 0 })], [Buffer.alloc(16)]];
+  const badKeys = [[], Array.from({ length: 5000 }, () => pageKey), [encodePageKey({ ...REL, fork: 77, block: 0 })], [Buffer.alloc(16)]];
   for (const change of [...badKeys.map((keys) => ({ keys })), { lsn: HUGE }, { lsn: 0n }, { epoch: 0n }])
     await refused(`GetPages ${Object.keys(change).join()}`, () => client.getPages({ ...pages, ...change }, DEADLINE));
   await refused('ComputeImage', () => drain(client.computeImage({ segment: SEGMENT, epoch: 2n, lsn: HUGE }, DEADLINE)));

@@ -3,7 +3,7 @@
  * transaction: on the wire to a copy, in its log and on its disk, beside the WAL that stock PostgreSQL writes for the same.
  *
  * Ours: "redo" is what the agent's batches hold, payload and headers, as the daemons' logs grow by it; "wire" is what TCP carried from
- * agent to daemon (ss(8): gRPC's framing and heartbeats too); "kept" is how much its data directory grew.
+ * agent to daemon (ss(8): headers of frames and heartbeats too); "kept" is how much its data directory grew.
  * Stock: pg_current_wal_lsn() before and after. A checkpoint comes right before each run; "several checkpoints" has one
  * after each tenth of the transactions, and with it pages whose first change after it puts them into the WAL whole.
  * "disk" is what the disk was given to write by the whole machine, a copy: true only while nothing else writes. Ours has the page
@@ -58,10 +58,10 @@ function cells({ what, clients, wal, redo, wire, disk, kept, checkpoints }: Row)
 
 const mean = (figures: readonly number[]): number => figures.reduce((sum, each) => sum + each, 0) / figures.length;
 
-/** Bytes sent so far on the connections from one host's processes to each daemon's port 7001. */
+/** Bytes sent so far on the connections from one host's processes to each daemon's port for frames. */
 async function bytesSentToDaemons(cluster: Cluster): Promise<number> {
   const pid = cluster.writer.pid;
-  const { stdout } = await promisify(execFile)('ss', ['-tinpHO', 'state', 'established', 'dport', '=', ':7001']);
+  const { stdout } = await promisify(execFile)('ss', ['-tinpHO', 'state', 'established', 'dport', '=', ':7004']);
   return stdout
     .split('\n')
     .filter((line) => line.includes(`pid=${pid},`))

@@ -2,15 +2,13 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { parseEndpoints } from '@kube-aurora/rpc';
 import type { Cluster } from '../e2e/cluster-harness.ts';
 import { scrape, type Metrics } from './metrics.ts';
 
 /** host:port of each daemon's /metrics, in the harness's order. */
 export function daemonMetricsAddresses(cluster: Cluster): string[] {
-  return cluster
-    .daemonsAddress()
-    .split(',')
-    .map((each) => (each.split('=').at(-1) ?? '').replace(/:\d+$/, ':7002'));
+  return parseEndpoints(cluster.daemonsAddress(), 'zoned').map(({ address }) => address.replace(/:\d+$/, ':7002'));
 }
 
 /** Of each daemon that runs. */

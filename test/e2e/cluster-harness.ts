@@ -131,6 +131,7 @@ export class Cluster {
         env: {
           AURORA_DATA_DIR: dataDir,
           AURORA_LISTEN: `${this.#daemonHost(index)}:7001`,
+          AURORA_FRAMES_LISTEN: `${this.#daemonHost(index)}:7004`,
           AURORA_METRICS_LISTEN: `${this.#daemonHost(index)}:7002`,
           AURORA_DAEMON_ID: `d${index}`,
           AURORA_ZONE: zoneOf(index),
@@ -221,7 +222,7 @@ export class Cluster {
 
   /** The value of AURORA_STORAGE. */
   daemonsAddress(): string {
-    return Array.from({ length: DAEMONS }, (_, index) => `d${index}=${zoneOf(index)}=${this.#daemonHost(index)}:7001`).join(',');
+    return Array.from({ length: DAEMONS }, (_, index) => `d${index}=${zoneOf(index)}=${this.#daemonHost(index)}:7001/7004`).join(',');
   }
 
   /** The two daemons of a zone. */

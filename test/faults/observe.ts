@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { encodePageKeys } from '@kube-aurora/redo';
-import { SegmentClient } from '@kube-aurora/rpc';
+import { systemClock } from '@kube-aurora/clock';
+import { parseEndpoints, SegmentClient, type Endpoint } from '@kube-aurora/rpc';
 import type { Cluster } from '../e2e/cluster-harness.ts';
 import type { ManagedProcess } from '../e2e/managed-process.ts';
 
@@ -23,16 +24,15 @@ export async function metric(url: string, name: string, label = ''): Promise<num
   return sum;
 }
 
-/** Host of a daemon in AURORA_STORAGE's form. */
-function daemonAddress(cluster: Cluster, daemon: number): string {
-  const address = cluster.daemonsAddress().split(',')[daemon]?.split('=')[2];
-  if (address === undefined) throw new RangeError(`there is no daemon ${daemon}`);
-  return address;
+function endpoint(cluster: Cluster, daemon: number): Endpoint {
+  const found = parseEndpoints(cluster.daemonsAddress(), 'zoned')[daemon];
+  if (found === undefined) throw new RangeError(`there is no daemon ${daemon}`);
+  return found;
 }
 
 /** URL of a daemon's metrics. */
 export function daemonMetrics(cluster: Cluster, daemon: number): string {
-  return `http://${daemonAddress(cluster, daemon).replace(/:7001$/, ':7002')}/metrics`;
+  return `http://${endpoint(cluster, daemon).address.replace(/:7001$/, ':7002')}/metrics`;
 }
 
 /** Resident memory of a running process, MiB. */
@@ -69,7 +69,7 @@ export async function servedPages(
   where: ServedRelation,
   at: { epoch: bigint; lsn: bigint },
 ): Promise<Buffer> {
-  const client = new SegmentClient(daemonAddress(cluster, daemon));
+  const client = new SegmentClient(endpoint(cluster, daemon), systemClock());
   try {
     const { spcOid, dbOid, relNumber, blocks } = where;
     const parts: Buffer[] = [];

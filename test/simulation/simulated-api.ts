@@ -1,5 +1,15 @@
 import {
   AuroraRpcError,
+  decodeAppendHello,
+  decodeAppendRequest,
+  decodeAppendResponse,
+  decodeGetPagesRequest,
+  decodeGetPagesResponse,
+  encodeAppendHello,
+  encodeAppendRequest,
+  encodeAppendResponse,
+  encodeGetPagesRequest,
+  encodePagesHead,
   fromServiceError,
   PEER_SERVICE,
   SEGMENT_SERVICE,
@@ -9,10 +19,13 @@ import {
   type AppendStream,
   type CallContext,
   type CallOptions,
+  type GetPagesRequest,
+  type GetPagesResponse,
   type ImportBaseRequest,
   type ImportCall,
   type PeerApi,
   type PeerHandlers,
+  type PreparedAppend,
   type SegmentApi,
   type SegmentHandlers,
   type SegmentState,
@@ -39,11 +52,17 @@ export class Exchange {
   networkOf(machine: Machine): DaemonNetwork {
     return {
       connect: (address) => peerApi(this, machine, address),
-      serve: (services, address) => {
+      serve: (services, { address }) => {
         this.#listening.set(address, { machine, services });
         const close = (): void => void this.#listening.delete(address);
         machine.watch(close);
-        return Promise.resolve({ port: 0, leaving: () => undefined, close });
+        return Promise.resolve({
+          port: 0,
+          framesPort: 0,
+          traffic: () => ({ connections: 0, receivedBytes: 0, sentBytes: 0 }),
+          leaving: () => undefined,
+          close,
+        });
       },
     };
   }
@@ -54,10 +73,29 @@ export class Exchange {
   }
 }
 
+/** Of the messages that go over frames, what encodes and decodes them. */
+const HOT = {
+  Append: {
+    request: (message: AppendRequest | PreparedAppend): AppendRequest => {
+      if (Buffer.isBuffer(message)) return decodeAppendRequest(Buffer.from(message));
+      const { hello, batches, vdl, pgmrpl } = message;
+      if (hello !== undefined) return decodeAppendHello(encodeAppendHello(hello, vdl, pgmrpl));
+      return decodeAppendRequest(encodeAppendRequest(batches === undefined ? [] : [batches], vdl, pgmrpl));
+    },
+    response: (message: AppendResponse): AppendResponse => decodeAppendResponse(encodeAppendResponse(message)),
+  },
+  GetPages: {
+    request: (message: GetPagesRequest): GetPagesRequest => decodeGetPagesRequest(encodeGetPagesRequest(message)),
+    response: (message: GetPagesResponse): GetPagesResponse =>
+      decodeGetPagesResponse(Buffer.concat([encodePagesHead(message), message.pages])),
+  },
+};
+
 type Method = 'requestSerialize' | 'requestDeserialize' | 'responseSerialize' | 'responseDeserialize';
 
 /** A message as it comes out at the other end. */
 function carried<T>(service: typeof SEGMENT_SERVICE, name: string, direction: 'request' | 'response', message: unknown): T {
+  if (name === 'Append' || name === 'GetPages') return HOT[name][direction](message as never) as T;
   const method = service[name];
   if (method === undefined) throw new RangeError(`no method ${name}`);
   const encode = method[`${direction}Serialize` as Method] as (value: unknown) => Buffer;
@@ -277,7 +315,7 @@ class Caller {
 
   append(): AppendStream {
     const end = new ClientEnd();
-    // Nobody may listen any more.
+    // Whoever does not listen need not know.
     end.on('error', () => undefined);
     const call = this.connect(
       { deadlineMs: Infinity },
@@ -300,7 +338,7 @@ class Caller {
         connection.toServer.send(() => services.segment.append(server));
       },
     );
-    end.cancel = () => call.cancel(new AuroraRpcError('UNREACHABLE', 'cancelled'));
+    end.cancel = () => call.finish();
     return end;
   }
 }

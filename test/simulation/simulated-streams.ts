@@ -49,7 +49,6 @@ export class ServerEnd extends EventEmitter implements AppendCall {
   constructor(send: (response: AppendResponse) => void) {
     super();
     this.#send = send;
-    this.on('error', (error) => this.onError(error));
   }
 
   receive(request: AppendRequest | 'end'): void {
@@ -66,9 +65,8 @@ export class ServerEnd extends EventEmitter implements AppendCall {
     }
   }
 
-  write(response: AppendResponse): boolean {
+  write(response: AppendResponse): void {
     this.#send(response);
-    return true;
   }
 
   pause(): void {
@@ -82,6 +80,10 @@ export class ServerEnd extends EventEmitter implements AppendCall {
 
   end(): void {
     this.onEnd();
+  }
+
+  fail(error: unknown): void {
+    this.onError(error);
   }
 }
 

@@ -60,6 +60,7 @@ export class StorageMachine extends Machine {
     Daemon.start({
       dataDirectory: DATA,
       listen: this.address,
+      framesListen: '',
       daemonId: this.id,
       zone: this.zone,
       peers: this.#addresses.map((address, index) => ({ id: `d${index}`, address })),

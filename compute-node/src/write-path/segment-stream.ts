@@ -1,12 +1,5 @@
 import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
-import {
-  encodeAppendRequest,
-  fromServiceError,
-  joinAppendRequests,
-  type AppendResponse,
-  type AppendStream,
-  type EpochStart,
-} from '@kube-aurora/rpc';
+import { encodeAppendRequest, fromServiceError, type AppendResponse, type AppendStream, type EpochStart } from '@kube-aurora/rpc';
 import { countsForWriter, type RedoRing } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
@@ -14,8 +7,6 @@ import type { Sink } from './fan-out.ts';
 
 /** Redo sent to one segment and not yet acknowledged. More than a disk's moment of slowness, less than would hurt six times. */
 const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
-/** Batches that wait together go as one message up to this. */
-const MESSAGE_BYTES_MAX = 1024 * 1024;
 /** How often a segment that its peers feed is asked how far it is. */
 const LAGGING_POLL_MS = 1000;
 const STATUS_DEADLINE_MS = 1000;
@@ -135,20 +126,14 @@ export class SegmentStream implements Sink {
         this.#lag();
         return;
       }
-      const messages: Buffer[] = [];
-      let bytes = 0;
-      for (let entry = ring.get(this.#cursor); entry !== undefined; entry = ring.get(this.#cursor)) {
-        if (bytes > 0 && bytes + entry.message.length > MESSAGE_BYTES_MAX) break;
-        this.#cursor++;
-        messages.push(entry.message);
-        bytes += entry.message.length;
-        this.#unackedEnd.push(entry.endLsn);
-        this.#unackedBytes.push(entry.message.length);
-      }
-      const [only] = messages;
-      if (only === undefined) return;
-      this.#inFlightBytes += bytes;
-      if (!this.#stream.write(messages.length === 1 ? only : joinAppendRequests(messages))) this.#blocked = true;
+      const entry = ring.get(this.#cursor);
+      if (entry === undefined) return;
+      this.#cursor++;
+      this.#unackedEnd.push(entry.endLsn);
+      this.#unackedBytes.push(entry.message.length);
+      this.#inFlightBytes += entry.message.length;
+      // What is written in one turn goes as one write of the socket.
+      if (!this.#stream.write(entry.message)) this.#blocked = true;
     }
   }
 
@@ -323,11 +308,7 @@ export class SegmentStream implements Sink {
     this.#unackedBytes = [];
     this.#unackedHead = 0;
     this.#inFlightBytes = 0;
-    if (stream === undefined) return;
-    // Cancelling makes the call report an error that nobody waits for any more.
-    stream.removeAllListeners('error');
-    stream.on('error', () => undefined);
-    stream.cancel();
+    stream?.cancel();
   }
 }
 

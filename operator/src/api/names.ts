@@ -45,7 +45,7 @@ export const MANAGER_SELECTOR = `${LABEL.managedBy}=kube-aurora`;
 export const ZONE_TOPOLOGY = 'topology.kubernetes.io/zone';
 export const HOST_TOPOLOGY = 'kubernetes.io/hostname';
 
-export const PORT = { postgres: 5432, storage: 7001, storageStatus: 7002, agentStatus: 7003 } as const;
+export const PORT = { postgres: 5432, storage: 7001, storageStatus: 7002, agentStatus: 7003, storageFrames: 7004 } as const;
 
 /** Pod, PVC, daemon and segment share one name: `NAME-storage-0` to `-5` are those of the first protection group. */
 export function storageName(cluster: string, segment: SegmentId): string {

@@ -30,7 +30,7 @@ export function storageAddresses(cluster: AuroraCluster, zoneOf: (segment: Segme
   return segmentIds
     .map(
       (segment) =>
-        `${storageName(name, segment)}=${zoneOf(segment)}=${storageHost(name, clusterNamespace(cluster), segment)}:${PORT.storage}`,
+        `${storageName(name, segment)}=${zoneOf(segment)}=${storageHost(name, clusterNamespace(cluster), segment)}:${PORT.storage}/${PORT.storageFrames}`,
     )
     .join(',');
 }

@@ -50,6 +50,7 @@ export function storageService(cluster: AuroraCluster): Service {
       selector: selectorLabels(name, 'storage'),
       ports: [
         { name: 'storage', port: PORT.storage, targetPort: 'storage', protocol: 'TCP' },
+        { name: 'frames', port: PORT.storageFrames, targetPort: 'frames', protocol: 'TCP' },
         { name: 'metrics', port: PORT.storageStatus, targetPort: 'metrics', protocol: 'TCP' },
       ],
     },

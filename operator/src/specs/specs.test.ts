@@ -23,6 +23,7 @@ describe('storage pods', () => {
       AURORA_DAEMON_ID: 'demo-storage-4',
       AURORA_ZONE: 'zone-b',
       AURORA_LISTEN: '$(POD_IP):7001',
+      AURORA_FRAMES_LISTEN: '$(POD_IP):7004',
       AURORA_METRICS_LISTEN: '$(POD_IP):7002',
     });
     expect(envOf(pod)['AURORA_PEERS']?.split(',')).toHaveLength(6);
@@ -81,7 +82,9 @@ describe('the compute pod', () => {
       AURORA_APP_DATABASE: 'app',
       AURORA_SETTINGS_DIR: '/etc/kube-aurora/settings',
     });
-    expect(envOf(compute())['AURORA_STORAGE']?.split(',')[1]).toBe('demo-storage-1=zone-b=demo-storage-1.demo-storage.default.svc:7001');
+    expect(envOf(compute())['AURORA_STORAGE']?.split(',')[1]).toBe(
+      'demo-storage-1=zone-b=demo-storage-1.demo-storage.default.svc:7001/7004',
+    );
     expect(compute().spec.volumes).toMatchObject([
       { emptyDir: {} },
       { secret: { secretName: 'demo-superuser', optional: true } },

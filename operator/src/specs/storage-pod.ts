@@ -40,11 +40,13 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
           AURORA_ZONE: zone,
           AURORA_DATA_DIR: DATA_DIR,
           AURORA_LISTEN: `$(POD_IP):${PORT.storage}`,
+          AURORA_FRAMES_LISTEN: `$(POD_IP):${PORT.storageFrames}`,
           AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.storageStatus}`,
           AURORA_PEERS: storagePeers(cluster),
         }),
         ports: [
           { name: 'storage', containerPort: PORT.storage },
+          { name: 'frames', containerPort: PORT.storageFrames },
           { name: 'metrics', containerPort: PORT.storageStatus },
         ],
         volumeMounts: [{ name: 'data', mountPath: DATA_DIR }, compileCache.mount],

@@ -1,14 +1,11 @@
+import type { AppendRequest, AppendResponse, GetPagesRequest, GetPagesResponse, PreparedAppend } from './hot-messages.ts';
 import type {
-  AppendRequest,
-  AppendResponse,
   CatchUpRequest,
   ComputeImageChunk,
   ComputeImageRequest,
   CopySegmentChunk,
   CopySegmentRequest,
   FetchRedoRequest,
-  GetPagesRequest,
-  GetPagesResponse,
   GetPeerPageRequest,
   GossipRequest,
   ImportBaseRequest,
@@ -19,10 +16,9 @@ import type {
   SegmentState,
   InstallHistoryRequest,
 } from './messages.ts';
-import type { PreparedAppend } from './service-definition.ts';
 
 /**
- * A storage daemon as its callers see it, whatever carries the messages: gRPC in a cluster, a simulated network in a
+ * A storage daemon as its callers see it, whatever carries the messages: frames and gRPC in a cluster, a simulated network in a
  * simulation. Every failure of a call is an AuroraRpcError.
  */
 
@@ -32,31 +28,34 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
-/** The writer's end of an Append stream. Errors arrive as 'error' events; pass them through fromServiceError. */
+/** The writer's end of an Append stream. Errors arrive as 'error' events: AuroraRpcError. After `cancel` nothing is heard of it. */
 export interface AppendStream {
   on(event: 'data', listener: (response: AppendResponse) => void): unknown;
   on(event: 'error', listener: (error: unknown) => void): unknown;
   on(event: 'drain' | 'end', listener: () => void): unknown;
   once(event: 'error', listener: (error: unknown) => void): unknown;
-  removeAllListeners(event: 'error'): unknown;
-  /** False when the sender should wait for 'drain'. */
+  /** The first request carries the hello. False when the sender should wait for 'drain'. */
   write(request: AppendRequest | PreparedAppend): boolean;
   /** No more requests follow. */
   end(): unknown;
   cancel(): void;
 }
 
-/** The daemon's end of an Append stream. */
+/**
+ * The daemon's end of an Append stream. Of several answers that were not sent yet, an OK may give way to a later OK: an SCL covers
+ * all before it.
+ */
 export interface AppendCall {
   on(event: 'data', listener: (request: AppendRequest) => void): unknown;
-  on(event: 'error', listener: (error: unknown) => void): unknown;
+  /** end: the writer has sent all. cancelled: nobody is at the other end any more. */
   on(event: 'end' | 'cancelled', listener: () => void): unknown;
-  /** 'error' ends the stream: its other end gets the error. */
-  emit(event: 'error', error: unknown): unknown;
-  write(response: AppendResponse): boolean;
+  write(response: AppendResponse): unknown;
+  /** No requests are given until `resume`; how many may wait is bounded, and the writer is held back by it. */
   pause(): unknown;
   resume(): unknown;
   end(): unknown;
+  /** Ends the stream: its other end gets the error. */
+  fail(error: unknown): unknown;
 }
 
 /** The requests of an ImportBase call under way. */

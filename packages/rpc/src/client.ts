@@ -3,26 +3,25 @@ import {
   Metadata,
   type ChannelCredentials,
   type ChannelOptions,
-  type ClientDuplexStream,
   type ClientReadableStream,
   type ClientWritableStream,
   type MethodDefinition,
   type ServiceDefinition,
 } from '@grpc/grpc-js';
+import type { Clock } from '@kube-aurora/clock';
 import type { AppendStream, CallOptions, ImportCall, PeerApi, SegmentApi } from './api.ts';
 import { PLAIN_TEXT, type Credentials } from './credentials.ts';
+import type { Endpoint } from './endpoint-list.ts';
 import { AuroraRpcError, fromServiceError } from './errors.ts';
+import { FramesClient } from './frames-client.ts';
+import type { GetPagesRequest, GetPagesResponse } from './hot-messages.ts';
 import type {
-  AppendRequest,
-  AppendResponse,
   CatchUpRequest,
   ComputeImageChunk,
   ComputeImageRequest,
   CopySegmentChunk,
   CopySegmentRequest,
   FetchRedoRequest,
-  GetPagesRequest,
-  GetPagesResponse,
   GetPeerPageRequest,
   GossipRequest,
   ImportBaseRequest,
@@ -33,8 +32,7 @@ import type {
   SegmentState,
   InstallHistoryRequest,
 } from './messages.ts';
-import { SplitAppendStream } from './append-parts.ts';
-import { PEER_SERVICE, SEGMENT_SERVICE, type PreparedAppend } from './service-definition.ts';
+import { PEER_SERVICE, SEGMENT_SERVICE } from './service-definition.ts';
 
 /** What a peer that this process chose to call may answer: whole redo batches (a WAL record is at most 1020 MiB). */
 export const MAX_ANSWER_BYTES = 1100 * 1024 * 1024;
@@ -128,17 +126,6 @@ class ServiceClient {
     return { call, answer: promise };
   }
 
-  duplex<Request, Response>(name: string): ClientDuplexStream<Request, Response> {
-    const method = this.method<Request, Response>(name);
-    return this.#client.makeBidiStreamRequest<Request, Response>(
-      method.path,
-      method.requestSerialize,
-      method.responseDeserialize,
-      new Metadata(),
-      {},
-    );
-  }
-
   close(): void {
     this.#client.close();
   }
@@ -155,18 +142,22 @@ async function* readAll<Response>(stream: ClientReadableStream<Response>, peer: 
   }
 }
 
-/** The compute's view of one storage daemon. Every failure is an AuroraRpcError. */
+/** Where the two ports of a storage daemon are, as host:port. */
+export type SegmentAddress = Pick<Endpoint, 'address' | 'framesAddress'>;
+
+/** The compute's view of one storage daemon: Append and GetPages over frames, the rest over gRPC. Every failure is an AuroraRpcError. */
 export class SegmentClient implements SegmentApi {
   readonly #rpc: ServiceClient;
-  constructor(address: string, credentials: Credentials = PLAIN_TEXT) {
+  readonly #frames: FramesClient;
+  constructor({ address, framesAddress }: SegmentAddress, clock: Clock, credentials: Credentials = PLAIN_TEXT) {
     this.#rpc = new ServiceClient(address, SEGMENT_SERVICE, credentials.client);
+    this.#frames = new FramesClient(framesAddress, clock, credentials);
   }
   get address(): string {
     return this.#rpc.address;
   }
-  /** Raw stream: the write path owns its flow control. Errors arrive as 'error' events; pass them through fromServiceError. */
   append(): AppendStream {
-    return new SplitAppendStream(this.#rpc.duplex<AppendRequest | PreparedAppend, AppendResponse>('Append'));
+    return this.#frames.append();
   }
   openEpoch(request: OpenEpochRequest, options: CallOptions): Promise<SegmentState> {
     return this.#rpc.unary('OpenEpoch', request, options);
@@ -178,7 +169,7 @@ export class SegmentClient implements SegmentApi {
     return this.#rpc.unary('CatchUp', request, options);
   }
   getPages(request: GetPagesRequest, options: CallOptions): Promise<GetPagesResponse> {
-    return this.#rpc.unary('GetPages', request, options);
+    return this.#frames.getPages(request, options);
   }
   computeImage(request: ComputeImageRequest, options: CallOptions): AsyncGenerator<ComputeImageChunk> {
     return readAll(this.#rpc.serverStream<ComputeImageRequest, ComputeImageChunk>('ComputeImage', request, options), this.address);
@@ -190,6 +181,7 @@ export class SegmentClient implements SegmentApi {
     return this.#rpc.unary('Status', segment, options);
   }
   close(): void {
+    this.#frames.close();
     this.#rpc.close();
   }
 }

@@ -3,29 +3,48 @@ export interface Endpoint {
   readonly id: string;
   /** Empty where it is not known. */
   readonly zone: string;
-  /** host:port. */
+  /** host:port of its gRPC services. */
   readonly address: string;
+  /** host:port where it speaks frames; empty where it is not known. */
+  readonly framesAddress: string;
 }
 
 const FORMS = {
-  zoned: { text: 'id=zone=host:port', entry: /^(?<id>[^=\s]+)=(?<zone>[^=\s]*)=(?<address>[^=\s]+:(?<port>\d{1,5}))$/ },
-  plain: { text: 'id=host:port', entry: /^(?<id>[^=\s]+)=(?<address>[^=\s]+:(?<port>\d{1,5}))$/ },
+  zoned: {
+    text: 'id=zone=host:port/frames-port',
+    entry: /^(?<id>[^=\s]+)=(?<zone>[^=\s]*)=(?<host>[^=\s/]+):(?<port>\d{1,5})\/(?<frames>\d{1,5})$/,
+  },
+  plain: { text: 'id=host:port', entry: /^(?<id>[^=\s]+)=(?<host>[^=\s/]+):(?<port>\d{1,5})$/ },
 } as const;
 
+const isPort = (text: string | undefined): boolean => Number(text ?? 0) >= 1 && Number(text ?? 0) <= 65_535;
+
 /**
- * Reads a comma list of daemons, in one of two forms: zoned (`id=zone=host:port`, what computes are given) or plain (`id=host:port`,
- * what daemons are given of one another). Throws an Error that names the entry that is wrong, or what two of them share.
+ * Reads a comma list of daemons, in one of two forms: zoned (`id=zone=host:port/frames-port`, what computes are given) or plain
+ * (`id=host:port`, what daemons are given of one another). Throws an Error that names the entry that is wrong, or what two of them
+ * share.
  */
 export function parseEndpoints(text: string, form: keyof typeof FORMS): Endpoint[] {
   const endpoints = text.split(',').map((entry): Endpoint => {
     const groups = FORMS[form].entry.exec(entry.trim())?.groups;
-    const port = Number(groups?.['port'] ?? 0);
-    if (groups === undefined || port < 1 || port > 65_535) throw new Error(`'${entry.trim()}' is not ${FORMS[form].text}`);
-    return { id: groups['id'] ?? '', zone: groups['zone'] ?? '', address: groups['address'] ?? '' };
+    const frames = groups?.['frames'];
+    if (groups === undefined || !isPort(groups['port']) || (form === 'zoned' && !isPort(frames)))
+      throw new Error(`'${entry.trim()}' is not ${FORMS[form].text}`);
+    const host = groups['host'] ?? '';
+    const port = groups['port'] ?? '';
+    if (port === frames) throw new Error(`'${entry.trim()}': frames have a port of their own, and not that of gRPC`);
+    const framesAddress = frames === undefined ? '' : `${host}:${frames}`;
+    return { id: groups['id'] ?? '', zone: groups['zone'] ?? '', address: `${host}:${port}`, framesAddress };
   });
-  for (const key of ['id', 'address'] as const) {
-    const twice = endpoints.find((one, index) => endpoints.findIndex((other) => other[key] === one[key]) !== index);
-    if (twice !== undefined) throw new Error(`names the same ${key} twice: ${twice[key]}`);
+  for (const key of ['id', 'address', 'framesAddress'] as const) {
+    const twice = endpoints.find((one, index) => one[key] !== '' && endpoints.findIndex((other) => other[key] === one[key]) !== index);
+    if (twice !== undefined) throw new Error(`names the same ${key === 'framesAddress' ? 'frames address' : key} twice: ${twice[key]}`);
   }
   return endpoints;
+}
+
+/** The parts of `host:port`; an IPv6 host stands in brackets there. */
+export function splitAddress(address: string): { host: string; port: number } {
+  const at = address.lastIndexOf(':');
+  return { host: address.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port: Number(address.slice(at + 1)) };
 }

@@ -1,12 +1,14 @@
 export * from './api.ts';
-export { APPEND_PART_BYTES } from './append-parts.ts';
+export { SERVER_LIMITS, type ConnectionLimits, type Listening } from './bounded-listener.ts';
 export { PLAIN_TEXT, type Credentials } from './credentials.ts';
+export { listenFrames, FRAMES_LIMITS, type FramesListener, type FramesTraffic } from './frames-server.ts';
+export * from './hot-codec.ts';
+export * from './hot-messages.ts';
 export { parseEndpoints, type Endpoint } from './endpoint-list.ts';
 export * from './errors.ts';
 export * from './messages.ts';
 export * from './client.ts';
 export * from './server.ts';
 export type { SegmentFault } from './segment-fault.ts';
-export { encodeAppendRequest, joinAppendRequests } from './wire.ts';
 export { WireError } from './wire-fields.ts';
-export { PEER_SERVICE, SEGMENT_SERVICE, type PreparedAppend } from './service-definition.ts';
+export { PEER_SERVICE, SEGMENT_SERVICE } from './service-definition.ts';

@@ -3,22 +3,12 @@ import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
 import { decodeMessage, encodeMessage } from './message-codec.ts';
 import { MESSAGE_TABLES } from './message-tables.ts';
-import type { AppendRequest, Messages } from './messages.ts';
+import type { Messages } from './messages.ts';
 import { PROTO_FILES, currentSchema, textOf } from './schema/files.ts';
 import type { Field } from './schema/schema.ts';
 import { camelCase } from './schema/typescript.ts';
 import { faultFromMessage } from './segment-fault.ts';
-import {
-  decodeAppendRequest,
-  decodeAppendResponse,
-  decodeGetPagesResponse,
-  decodeRedoChunk,
-  encodeAppendPart,
-  encodeAppendRequest,
-  encodeAppendResponse,
-  encodeGetPagesResponse,
-  encodeRedoChunk,
-} from './wire.ts';
+import { decodeRedoChunk, encodeRedoChunk } from './wire.ts';
 import { tag, WireError } from './wire-fields.ts';
 
 /**
@@ -156,33 +146,16 @@ describe('the codec that goes by the tables', () => {
   });
 });
 
-/** The messages that wire.ts has by hand; `hello` is left to the tables on the way out, and read by both. */
+/** The messages that wire.ts has by hand. */
 const HAND_WRITTEN: Readonly<Record<string, { encode: (message: never) => Buffer; decode: (message: Buffer) => unknown }>> = {
-  AppendRequest: {
-    encode: ({ hello, batches, vdl, pgmrpl, more }: AppendRequest) => {
-      if (hello !== undefined)
-        return encodeMessage('AppendRequest', { hello, batches, vdl, pgmrpl, ...(more === undefined ? {} : { more }) });
-      return encodeAppendPart({ bytes: batches ?? Buffer.alloc(0), vdl, pgmrpl, more: more === true });
-    },
-    decode: decodeAppendRequest,
-  },
-  AppendResponse: { encode: encodeAppendResponse, decode: decodeAppendResponse },
-  GetPagesResponse: { encode: encodeGetPagesResponse, decode: decodeGetPagesResponse },
   RedoChunk: { encode: encodeRedoChunk, decode: decodeRedoChunk },
 };
-
-/** Empty batches are none, and `more` that is false is left out. */
-const plainAppend = (message: Plain): Plain => ({
-  ...message,
-  ...('batches' in message && Buffer.isBuffer(message['batches']) && message['batches'].length === 0 ? { batches: undefined } : {}),
-  ...(message['more'] === false ? { more: undefined } : {}),
-});
 
 describe.each(Object.entries(HAND_WRITTEN))('the hand-written codec of %s', (name, { encode, decode }) => {
   it('is read by any reader of the .proto file', () => {
     fc.assert(
       fc.property(anyMessage(name), (message) => {
-        expect(plainAppend(read(name, encode(message as never)))).toEqual(plainAppend(message));
+        expect(read(name, encode(message as never))).toEqual(message);
       }),
     );
   });
@@ -202,14 +175,4 @@ describe.each(Object.entries(HAND_WRITTEN))('the hand-written codec of %s', (nam
       expect(() => decode(value), `field ${number}`).toThrow(WireError);
     }
   });
-});
-
-it('redo in several pieces is one field', () => {
-  fc.assert(
-    fc.property(fc.array(bytes), wide, wide, (batches, vdl, pgmrpl) => {
-      const whole = Buffer.concat(batches);
-      const expected = { hello: undefined, batches: whole.length === 0 ? undefined : whole, vdl, pgmrpl, more: undefined };
-      expect(read('AppendRequest', encodeAppendRequest(batches, vdl, pgmrpl))).toEqual(expected);
-    }),
-  );
 });

@@ -5,8 +5,8 @@ import { faultFromMessage } from './segment-fault.ts';
 import { BYTES, FieldReader, FIXED64, putVarint, tag, VARINT, varintBytes, WireError } from './wire-fields.ts';
 
 /**
- * Any message to and from its bytes, by the table of its fields. The messages that carry redo and pages in bulk have a codec of
- * their own (wire.ts); what both say is the same.
+ * Any message to and from its bytes, by the table of its fields. The message that carries redo in bulk has a codec of
+ * its own (wire.ts); what both say is the same.
  *
  * Invariants: what this writes, every protobuf implementation reads, and the other way round; a field that only a later release
  * has is passed over; the bytes fields of what was read are views into the message.
@@ -54,10 +54,6 @@ function writtenScalar(name: MessageName, row: ScalarRow | EnumRow, value: unkno
   throw wrong(name, row, value);
 }
 
-function isListed(row: ScalarRow | EnumRow | MessageRow): boolean {
-  return 'repeated' in row && row.repeated;
-}
-
 /** A field without `optional` is left out when it is its type's zero, as proto3 has it. */
 function isZero(written: Written): boolean {
   if ('number' in written) return written.number === 0;
@@ -84,9 +80,6 @@ function encoded(name: MessageName, message: Plain): Encoded {
         if (typeof one !== 'object' || one === null) throw wrong(name, row, one);
         fields.push({ number: row.number, value: { message: encoded(row.message, one as Plain) } });
       }
-    } else if (isListed(row)) {
-      if (!Array.isArray(value)) throw wrong(name, row, value);
-      for (const one of value as unknown[]) fields.push({ number: row.number, value: writtenScalar(name, row, one) });
     } else {
       const written = writtenScalar(name, row, value);
       if (row.optional || !isZero(written)) fields.push({ number: row.number, value: written });
@@ -129,7 +122,6 @@ function enumValue(name: MessageName, row: EnumRow, number: number): string {
 
 function zero(row: ScalarRow | EnumRow | MessageRow): unknown {
   if (row.optional) return undefined;
-  if (isListed(row)) return [];
   switch (row.kind) {
     case 'fixed64':
       return 0n;
@@ -144,7 +136,7 @@ function zero(row: ScalarRow | EnumRow | MessageRow): unknown {
     case 'enum':
       return Object.keys(row.values).find((value) => row.values[value] === 0);
     case 'message':
-      return undefined;
+      return row.repeated ? [] : undefined;
   }
 }
 
@@ -183,7 +175,7 @@ export function decodeMessage<N extends MessageName>(name: N, bytes: Buffer): Me
     const row = table.find(({ number }) => number === reader.field);
     if (row === undefined) continue;
     const value = readValue(name, row, reader);
-    if (isListed(row)) (message[row.name] as unknown[]).push(value);
+    if (row.kind === 'message' && row.repeated) (message[row.name] as unknown[]).push(value);
     else message[row.name] = value;
   }
   return (name === 'SegmentFault' ? faultFromMessage(message) : message) as Messages[N];

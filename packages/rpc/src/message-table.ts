@@ -10,7 +10,7 @@ interface Row {
   readonly optional?: true;
 }
 
-export type ScalarRow = Row & { readonly kind: 'fixed64' | 'uint32' | 'bool' | 'string' | 'bytes'; readonly repeated?: true };
+export type ScalarRow = Row & { readonly kind: 'fixed64' | 'uint32' | 'bool' | 'string' | 'bytes' };
 export type EnumRow = Row & { readonly kind: 'enum'; readonly values: Readonly<Record<string, number>> };
 export type MessageRow = Row & { readonly kind: 'message'; readonly message: keyof Messages; readonly repeated: boolean };
 

@@ -68,25 +68,6 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 18, name: 'recoverToLsn', kind: 'fixed64' },
     { number: 19, name: 'engine', kind: 'message', message: 'VolumeEngine', repeated: false, optional: true },
   ],
-  AppendHello: [
-    { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
-    { number: 2, name: 'epoch', kind: 'fixed64' },
-    { number: 3, name: 'writerId', kind: 'string' },
-    { number: 4, name: 'history', kind: 'message', message: 'EpochStart', repeated: true },
-  ],
-  AppendRequest: [
-    { number: 1, name: 'hello', kind: 'message', message: 'AppendHello', repeated: false, optional: true },
-    { number: 2, name: 'batches', kind: 'bytes', optional: true },
-    { number: 3, name: 'vdl', kind: 'fixed64' },
-    { number: 4, name: 'pgmrpl', kind: 'fixed64' },
-    { number: 5, name: 'more', kind: 'bool', optional: true },
-  ],
-  AppendResponse: [
-    { number: 1, name: 'scl', kind: 'fixed64' },
-    { number: 2, name: 'result', kind: 'enum', values: { OK: 0, FENCED: 1, GAP: 2, REFUSED: 3, UNWRITABLE: 4 } },
-    { number: 3, name: 'epoch', kind: 'fixed64' },
-    { number: 4, name: 'message', kind: 'string' },
-  ],
   OpenEpochRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
     { number: 2, name: 'epoch', kind: 'fixed64' },
@@ -100,16 +81,6 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
   CatchUpRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
     { number: 2, name: 'lsn', kind: 'fixed64' },
-  ],
-  GetPagesRequest: [
-    { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
-    { number: 2, name: 'epoch', kind: 'fixed64' },
-    { number: 3, name: 'lsn', kind: 'fixed64' },
-    { number: 10, name: 'keys', kind: 'bytes', repeated: true },
-  ],
-  GetPagesResponse: [
-    { number: 1, name: 'present', kind: 'bytes' },
-    { number: 2, name: 'pages', kind: 'bytes' },
   ],
   ComputeImageRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
@@ -167,13 +138,6 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
 
 export const SERVICE_TABLES = {
   SegmentService: {
-    Append: {
-      path: '/kubeaurora.v1.SegmentService/Append',
-      request: 'AppendRequest',
-      requestStream: true,
-      response: 'AppendResponse',
-      responseStream: true,
-    },
     OpenEpoch: {
       path: '/kubeaurora.v1.SegmentService/OpenEpoch',
       request: 'OpenEpochRequest',
@@ -193,13 +157,6 @@ export const SERVICE_TABLES = {
       request: 'CatchUpRequest',
       requestStream: false,
       response: 'SegmentState',
-      responseStream: false,
-    },
-    GetPages: {
-      path: '/kubeaurora.v1.SegmentService/GetPages',
-      request: 'GetPagesRequest',
-      requestStream: false,
-      response: 'GetPagesResponse',
       responseStream: false,
     },
     ComputeImage: {

@@ -6,8 +6,6 @@ import type { SegmentFault } from './segment-fault.ts';
 
 export type SegmentPhase = 'EMPTY' | 'IMPORTING' | 'READY' | 'DAMAGED';
 
-export type AppendResult = 'OK' | 'FENCED' | 'GAP' | 'REFUSED' | 'UNWRITABLE';
-
 export interface SegmentId {
   /** UUID */
   volumeId: string;
@@ -61,33 +59,6 @@ export interface SegmentState {
   engine: VolumeEngine | undefined;
 }
 
-export interface AppendHello {
-  segment: SegmentId;
-  epoch: bigint;
-  writerId: string;
-  /** a segment that was away during InstallHistory annuls now */
-  history: EpochStart[];
-}
-
-export interface AppendRequest {
-  hello: AppendHello | undefined;
-  /** redo batches, back to back; layout in packages/volume/src/redo-batch.ts; marshalled by hand */
-  batches: Buffer | undefined;
-  /** everything at or below is durable on a write quorum and may be applied */
-  vdl: bigint;
-  /** no compute reads below this */
-  pgmrpl: bigint;
-  /** `batches` go on in the next message: no message has to be longer than a few MiB */
-  more?: boolean;
-}
-
-export interface AppendResponse {
-  scl: bigint;
-  result: AppendResult;
-  epoch: bigint;
-  message: string;
-}
-
 export interface OpenEpochRequest {
   segment: SegmentId;
   epoch: bigint;
@@ -105,21 +76,6 @@ export interface InstallHistoryRequest {
 export interface CatchUpRequest {
   segment: SegmentId;
   lsn: bigint;
-}
-
-export interface GetPagesRequest {
-  segment: SegmentId;
-  epoch: bigint;
-  lsn: bigint;
-  /** 1..256 page keys, as the volume's engine makes them (PostgreSQL: encodePageKey in packages/redo) */
-  keys: Buffer[];
-}
-
-export interface GetPagesResponse {
-  /** one byte a key, in the request's order: 1 the page exists at that LSN, 0 it does not (its bytes are zeros) */
-  present: Buffer;
-  /** the pages back to back, in the same order, each of the engine's page size */
-  pages: Buffer;
 }
 
 export interface ComputeImageRequest {
@@ -206,14 +162,9 @@ export interface Messages {
   EpochStart: EpochStart;
   SegmentFault: SegmentFault;
   SegmentState: SegmentState;
-  AppendHello: AppendHello;
-  AppendRequest: AppendRequest;
-  AppendResponse: AppendResponse;
   OpenEpochRequest: OpenEpochRequest;
   InstallHistoryRequest: InstallHistoryRequest;
   CatchUpRequest: CatchUpRequest;
-  GetPagesRequest: GetPagesRequest;
-  GetPagesResponse: GetPagesResponse;
   ComputeImageRequest: ComputeImageRequest;
   ComputeImageChunk: ComputeImageChunk;
   PageImage: PageImage;

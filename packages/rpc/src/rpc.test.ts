@@ -8,10 +8,10 @@ import {
   addSegmentService,
   createServer,
   encodeAppendRequest,
-  joinAppendRequests,
   listen,
+  listenFrames,
 } from './index.ts';
-import type { AppendRequest, AppendResponse, SegmentState } from './index.ts';
+import type { AppendRequest, AppendResponse, FramesListener, SegmentState } from './index.ts';
 
 const STATE: SegmentState = {
   phase: 'READY',
@@ -40,6 +40,7 @@ const STATE: SegmentState = {
 const SEGMENT = { volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11', pg: 0 };
 const server = createServer();
 const received: AppendRequest[] = [];
+let frames: FramesListener;
 let segment: SegmentClient;
 let peer: PeerClient;
 
@@ -47,26 +48,9 @@ beforeAll(async () => {
   addSegmentService(
     server,
     {
-      append(call) {
-        call.on('data', (request: AppendRequest) => {
-          received.push(request);
-          call.write({
-            scl: request.vdl,
-            result: request.batches === undefined ? 'OK' : 'GAP',
-            epoch: 3n,
-            message: request.batches?.toString() ?? '',
-          });
-        });
-        call.on('end', () => call.end());
-      },
       openEpoch: () => Promise.reject(new AuroraRpcError('EPOCH_TAKEN', 'epoch 7 belongs to another writer')),
       installHistory: (request) => Promise.resolve({ ...STATE, history: request.history }),
       catchUp: () => new Promise(() => {}),
-      getPages: (request) =>
-        Promise.resolve({
-          present: Buffer.alloc(request.keys.length, 1),
-          pages: Buffer.concat(request.keys.map((key) => Buffer.alloc(8192, key))),
-        }),
       async *computeImage() {
         yield {
           volumeState: Buffer.from('state'),
@@ -98,14 +82,38 @@ beforeAll(async () => {
     },
     systemClock(),
   );
+  frames = await listenFrames(
+    '127.0.0.1:0',
+    {
+      append(call) {
+        call.on('data', (request: AppendRequest) => {
+          received.push(request);
+          call.write({
+            scl: request.vdl,
+            result: request.batches === undefined ? 'OK' : 'GAP',
+            epoch: 3n,
+            message: request.batches?.toString() ?? '',
+          });
+        });
+        call.on('end', () => call.end());
+      },
+      getPages: (request) =>
+        Promise.resolve({
+          present: Buffer.alloc(request.keys.length, 1),
+          pages: Buffer.concat(request.keys.map((key) => Buffer.alloc(8192, key))),
+        }),
+    },
+    { clock: systemClock(), onTurnedAway: () => undefined, onRefused: () => undefined },
+  );
   const port = await listen(server, '127.0.0.1:0');
-  segment = new SegmentClient(`127.0.0.1:${port}`);
+  segment = new SegmentClient({ address: `127.0.0.1:${port}`, framesAddress: `127.0.0.1:${frames.port}` }, systemClock());
   peer = new PeerClient(`127.0.0.1:${port}`);
 });
 
 afterAll(() => {
   segment.close();
   peer.close();
+  frames.close();
   server.forceShutdown();
 });
 
@@ -126,7 +134,7 @@ describe('rpc over a real connection', () => {
     expect(answer.pages.equals(Buffer.concat([Buffer.alloc(8192, 7), Buffer.alloc(8192, 8), Buffer.alloc(8192, 9)]))).toBe(true);
   });
 
-  it('streams appends: hello through protobuf, batches as they are', async () => {
+  it('streams appends: a hello, and batches as they are', async () => {
     const stream = segment.append();
     const answers: AppendResponse[] = [];
     const done = new Promise<void>((resolve) => stream.on('end', () => resolve()));
@@ -135,7 +143,7 @@ describe('rpc over a real connection', () => {
     stream.write({ hello, batches: undefined, vdl: 1n, pgmrpl: 0n });
     stream.write(encodeAppendRequest([Buffer.from('batch bytes')], 2n ** 63n, 5n));
     const more = ['one', '', 'three'].map((text, index) => encodeAppendRequest([Buffer.from(text)], BigInt(index), 1n));
-    stream.write(joinAppendRequests(more));
+    for (const message of more) stream.write(message);
     stream.end();
     await done;
     expect(received[0]?.hello).toEqual(hello);
@@ -143,7 +151,9 @@ describe('rpc over a real connection', () => {
     expect(answers).toEqual([
       { scl: 1n, result: 'OK', epoch: 3n, message: '' },
       { scl: 2n ** 63n, result: 'GAP', epoch: 3n, message: 'batch bytes' },
-      { scl: 2n, result: 'GAP', epoch: 3n, message: 'onethree' },
+      { scl: 0n, result: 'GAP', epoch: 3n, message: 'one' },
+      { scl: 1n, result: 'OK', epoch: 3n, message: '' },
+      { scl: 2n, result: 'GAP', epoch: 3n, message: 'three' },
     ]);
   });
 
@@ -152,7 +162,7 @@ describe('rpc over a real connection', () => {
       code: 'EPOCH_TAKEN',
     });
     await expect(segment.catchUp({ segment: SEGMENT, lsn: 1n }, { deadlineMs: 50 })).rejects.toMatchObject({ code: 'DEADLINE' });
-    const nobody = new SegmentClient('127.0.0.1:1');
+    const nobody = new SegmentClient({ address: '127.0.0.1:1', framesAddress: '127.0.0.1:2' }, systemClock());
     await expect(nobody.status(SEGMENT, { deadlineMs: 2000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
     nobody.close();
   });

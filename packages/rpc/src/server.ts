@@ -2,29 +2,24 @@ import type { Clock } from '@kube-aurora/clock';
 import {
   Server,
   type sendUnaryData,
-  type ServerDuplexStream,
   type ServerReadableStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { createServer as createTcpServer, type Socket } from 'node:net';
-import { JoinedAppendCall } from './append-parts.ts';
-import { CHANNEL_OPTIONS } from './client.ts';
 import type { AppendCall } from './api.ts';
+import { listenBounded, SERVER_LIMITS, type ConnectionLimits, type Listening } from './bounded-listener.ts';
+import { CHANNEL_OPTIONS } from './client.ts';
 import { PLAIN_TEXT, type Credentials } from './credentials.ts';
 import { toServiceError } from './errors.ts';
+import type { GetPagesRequest, GetPagesResponse } from './hot-messages.ts';
 import type {
-  AppendRequest,
-  AppendResponse,
   CatchUpRequest,
   ComputeImageChunk,
   ComputeImageRequest,
   CopySegmentChunk,
   CopySegmentRequest,
   FetchRedoRequest,
-  GetPagesRequest,
-  GetPagesResponse,
   GetPeerPageRequest,
   GossipRequest,
   ImportBaseRequest,
@@ -44,17 +39,24 @@ export interface CallContext {
   readonly signal: AbortSignal;
 }
 
-export interface SegmentHandlers {
+/** What goes over frames. */
+export interface HotHandlers {
   /** Owns the stream: reads requests, writes responses, ends it. */
   append(call: AppendCall): void;
+  getPages(request: GetPagesRequest, context: CallContext): Promise<GetPagesResponse>;
+}
+
+/** What goes over gRPC. */
+export interface ControlHandlers {
   openEpoch(request: OpenEpochRequest, context: CallContext): Promise<SegmentState>;
   installHistory(request: InstallHistoryRequest, context: CallContext): Promise<SegmentState>;
   catchUp(request: CatchUpRequest, context: CallContext): Promise<SegmentState>;
-  getPages(request: GetPagesRequest, context: CallContext): Promise<GetPagesResponse>;
   computeImage(request: ComputeImageRequest, context: CallContext): AsyncIterable<ComputeImageChunk>;
   importBase(requests: AsyncIterable<ImportBaseRequest>, context: CallContext): Promise<SegmentState>;
   status(request: SegmentId, context: CallContext): Promise<SegmentState>;
 }
+
+export interface SegmentHandlers extends HotHandlers, ControlHandlers {}
 
 export interface PeerHandlers {
   gossip(request: GossipRequest, context: CallContext): Promise<SegmentState>;
@@ -117,20 +119,6 @@ function clientStream<Request, Response>(
   };
 }
 
-/** One redo batch, whatever its size: the longest that a batch may be (packages/volume). It comes in parts. */
-const APPEND_BYTES_MAX = 1056 * 1024 * 1024;
-
-/**
- * What anybody who can reach a server may have of it. A message: the longest are an import's first, with a new database's
- * VolumeState, and its pages. Streams of one connection: reads that wait; further ones wait at the caller's end.
- */
-export const SERVER_LIMITS = {
-  messageBytes: 16 * 1024 * 1024,
-  streamsPerConnection: 128,
-  connections: 256,
-  connectionsPerAddress: 64,
-} as const;
-
 export function createServer(): Server {
   return new Server({
     ...CHANNEL_OPTIONS,
@@ -139,13 +127,11 @@ export function createServer(): Server {
   });
 }
 
-export function addSegmentService(server: Server, handlers: SegmentHandlers, clock: Clock): void {
+export function addSegmentService(server: Server, handlers: ControlHandlers, clock: Clock): void {
   const implementation: UntypedServiceImplementation = {
-    Append: (call: ServerDuplexStream<AppendRequest, AppendResponse>) => handlers.append(new JoinedAppendCall(call, APPEND_BYTES_MAX)),
     OpenEpoch: unary(handlers.openEpoch.bind(handlers), clock),
     InstallHistory: unary(handlers.installHistory.bind(handlers), clock),
     CatchUp: unary(handlers.catchUp.bind(handlers), clock),
-    GetPages: unary(handlers.getPages.bind(handlers), clock),
     ComputeImage: serverStream(handlers.computeImage.bind(handlers), clock),
     ImportBase: clientStream(handlers.importBase.bind(handlers), clock),
     Status: unary(handlers.status.bind(handlers), clock),
@@ -163,63 +149,24 @@ export function addPeerService(server: Server, handlers: PeerHandlers, clock: Cl
   server.addService(PEER_SERVICE, implementation);
 }
 
-/** A server that is listening. */
-export interface Listening {
-  readonly port: number;
-  /** Ends every connection. */
-  readonly close: () => void;
-}
-
-/** Serves with bounds on connections: all of them, and those of one address. `onRefused` is told of each that is turned away. */
-export function listenBounded(
+/** Serves gRPC with bounds on connections. `onRefused` is told of each that is turned away. */
+export async function listenGrpc(
   server: Server,
   address: string,
   onRefused: () => void,
-  limits: { readonly connections: number; readonly connectionsPerAddress: number } = SERVER_LIMITS,
+  limits: ConnectionLimits = SERVER_LIMITS,
   credentials: Credentials = PLAIN_TEXT,
 ): Promise<Listening> {
   const injector = server.createConnectionInjector(credentials.server);
-  const open = new Map<string, number>();
-  const sockets = new Set<Socket>();
-  const listener = createTcpServer((socket) => {
-    const from = socket.remoteAddress ?? '';
-    const count = open.get(from) ?? 0;
-    if (sockets.size >= limits.connections || count >= limits.connectionsPerAddress) {
-      onRefused();
-      socket.destroy();
-      return;
-    }
-    open.set(from, count + 1);
-    sockets.add(socket);
-    socket.on('close', () => {
-      sockets.delete(socket);
-      const left = (open.get(from) ?? 1) - 1;
-      if (left > 0) open.set(from, left);
-      else open.delete(from);
-    });
-    // A connection that breaks is closed; its calls end with it, and say so to whoever made them.
-    socket.on('error', () => socket.destroy());
-    socket.setNoDelay(true);
-    injector.injectConnection(socket);
-  });
-  const at = address.lastIndexOf(':');
-  const host = address.slice(0, at).replace(/^\[(.*)\]$/, '$1');
-  return new Promise((resolve, reject) => {
-    listener.once('error', reject);
-    listener.listen({ host, port: Number(address.slice(at + 1)) }, () => {
-      listener.off('error', reject);
-      const bound = listener.address();
-      resolve({
-        port: typeof bound === 'object' && bound !== null ? bound.port : 0,
-        close: () => {
-          listener.close();
-          injector.destroy();
-          server.forceShutdown();
-          for (const socket of sockets) socket.destroy();
-        },
-      });
-    });
-  });
+  const listener = await listenBounded(address, limits, onRefused, (socket) => injector.injectConnection(socket));
+  return {
+    port: listener.port,
+    close: () => {
+      injector.destroy();
+      server.forceShutdown();
+      listener.close();
+    },
+  };
 }
 
 /** Binds and starts; resolves with the port taken (of use when `address` asks for port 0). */

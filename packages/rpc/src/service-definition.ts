@@ -2,17 +2,8 @@ import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { decodeMessage, encodeMessage } from './message-codec.ts';
 import type { ServiceTable } from './message-table.ts';
 import { SERVICE_TABLES } from './message-tables.ts';
-import type { AppendRequest, Messages } from './messages.ts';
-import {
-  decodeAppendRequest,
-  decodeAppendResponse,
-  decodeGetPagesResponse,
-  decodeRedoChunk,
-  encodeAppendRequest,
-  encodeAppendResponse,
-  encodeGetPagesResponse,
-  encodeRedoChunk,
-} from './wire.ts';
+import type { Messages } from './messages.ts';
+import { decodeRedoChunk, encodeRedoChunk } from './wire.ts';
 
 /** The methods of one service as gRPC takes them. */
 function serviceDefinition<T extends ServiceTable>(table: T): { readonly [name in keyof T]: MethodDefinition<object, object> } {
@@ -31,28 +22,9 @@ function serviceDefinition<T extends ServiceTable>(table: T): { readonly [name i
   return Object.fromEntries(methods) as { readonly [name in keyof T]: MethodDefinition<object, object> };
 }
 
-/** An append message that was marshalled once and goes to all six segments as it is. */
-export type PreparedAppend = Buffer;
-
-const segmentService = serviceDefinition(SERVICE_TABLES.SegmentService);
 const peerService = serviceDefinition(SERVICE_TABLES.PeerService);
 
-export const SEGMENT_SERVICE: ServiceDefinition = {
-  ...segmentService,
-  Append: {
-    ...segmentService.Append,
-    requestSerialize: (value: AppendRequest | PreparedAppend) => {
-      if (Buffer.isBuffer(value)) return value;
-      return value.hello === undefined
-        ? encodeAppendRequest(value.batches === undefined ? [] : [value.batches], value.vdl, value.pgmrpl)
-        : encodeMessage('AppendRequest', value);
-    },
-    requestDeserialize: decodeAppendRequest,
-    responseSerialize: encodeAppendResponse,
-    responseDeserialize: decodeAppendResponse,
-  },
-  GetPages: { ...segmentService.GetPages, responseSerialize: encodeGetPagesResponse, responseDeserialize: decodeGetPagesResponse },
-};
+export const SEGMENT_SERVICE: ServiceDefinition = serviceDefinition(SERVICE_TABLES.SegmentService);
 
 export const PEER_SERVICE: ServiceDefinition = {
   ...peerService,

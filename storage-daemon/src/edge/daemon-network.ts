@@ -4,21 +4,25 @@ import {
   addPeerService,
   addSegmentService,
   createServer,
-  listenBounded,
+  listenFrames,
+  listenGrpc,
   PeerClient,
   SERVER_LIMITS,
+  type AuroraRpcError,
   type Credentials,
+  type FramesTraffic,
   type PeerApi,
   type PeerHandlers,
+  type SegmentAddress,
   type SegmentHandlers,
 } from '@kube-aurora/rpc';
 
-/** How a daemon reaches its peers, and how it is reached. Injected: gRPC in a cluster, messages between objects in a simulation. */
+/** How a daemon reaches its peers, and how it is reached. Injected: gRPC and frames in a cluster, messages between objects in a simulation. */
 export interface DaemonNetwork {
   /** Connects lazily: a peer that is away costs nothing until it is spoken to. */
   connect(address: string): PeerApi;
-  /** Serves at `address` (`host:port`; port 0 takes a free one). */
-  serve(services: DaemonServices, address: string): Promise<DaemonListener>;
+  /** Serves at both addresses (`host:port`; port 0 takes a free one): gRPC at one, frames at the other. */
+  serve(services: DaemonServices, at: SegmentAddress): Promise<DaemonListener>;
 }
 
 export interface DaemonServices {
@@ -26,28 +30,48 @@ export interface DaemonServices {
   readonly peer: PeerHandlers;
   /** A connection was one too many. */
   readonly turnedAway: () => void;
+  /** A message, or what should have been one, of which nothing was taken. */
+  readonly refused: (rpc: string, error: AuroraRpcError) => void;
 }
 
 export interface DaemonListener {
   readonly port: number;
+  readonly framesPort: number;
+  traffic(): FramesTraffic;
   /** Says that the daemon is stopping; calls are still answered. */
   leaving(): void;
   /** Ends every connection. */
   close(): void;
 }
 
-export function grpcNetwork(clock: Clock, credentials: Credentials): DaemonNetwork {
+/** The machine's own network: gRPC for control calls and between daemons, frames for redo and page reads. */
+export function systemNetwork(clock: Clock, credentials: Credentials): DaemonNetwork {
   return {
     connect: (address) => new PeerClient(address, credentials),
-    async serve({ segment, peer, turnedAway }, address) {
+    async serve({ segment, peer, turnedAway, refused }, { address, framesAddress }) {
       const server = createServer();
       const health = new HealthImplementation({ '': 'NOT_SERVING' });
       addSegmentService(server, segment, clock);
       addPeerService(server, peer, clock);
       health.addToServer(server);
-      const { port, close } = await listenBounded(server, address, turnedAway, SERVER_LIMITS, credentials);
+      const frames = await listenFrames(framesAddress, segment, {
+        clock,
+        credentials,
+        onTurnedAway: turnedAway,
+        onRefused: refused,
+      });
+      const grpc = await listenGrpc(server, address, turnedAway, SERVER_LIMITS, credentials);
       health.setStatus('', 'SERVING');
-      return { port, leaving: () => health.setStatus('', 'NOT_SERVING'), close };
+      return {
+        port: grpc.port,
+        framesPort: frames.port,
+        traffic: () => frames.traffic(),
+        leaving: () => health.setStatus('', 'NOT_SERVING'),
+        close: () => {
+          frames.close();
+          grpc.close();
+        },
+      };
     },
   };
 }

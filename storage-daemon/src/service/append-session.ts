@@ -1,6 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import { AuroraRpcError, toServiceError, type AppendCall, type AppendRequest, type AppendResult, type SegmentId } from '@kube-aurora/rpc';
+import { AuroraRpcError, type AppendCall, type AppendRequest, type AppendResult, type SegmentId } from '@kube-aurora/rpc';
 import { batchesIn, RedoBatchError } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
@@ -53,7 +53,6 @@ class AppendStream implements AppendSession {
       if (!this.#working) this.#end();
     });
     call.on('cancelled', () => this.#stop());
-    call.on('error', () => this.#stop());
   }
 
   #receive(request: AppendRequest): void {
@@ -200,7 +199,7 @@ class AppendStream implements AppendSession {
     if (this.#ended) return;
     this.#stop();
     this.#deps.refusals.note('Append', error);
-    this.#call.emit('error', toServiceError(error));
+    this.#call.fail(error);
   }
 
   #end(): void {

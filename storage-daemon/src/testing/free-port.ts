@@ -21,3 +21,12 @@ export async function freePort(): Promise<number> {
   }
   throw new Error(`no free port between ${FIRST} and ${END} in ${TRIES} tries`);
 }
+
+/** Two of them: for a daemon's gRPC and its frames. */
+export async function freePorts(): Promise<[number, number]> {
+  const first = await freePort();
+  for (;;) {
+    const second = await freePort();
+    if (second !== first) return [first, second];
+  }
+}

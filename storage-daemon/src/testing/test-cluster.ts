@@ -10,19 +10,20 @@ import {
   SegmentClient,
   type AppendResponse,
   type AppendStream,
+  type SegmentAddress,
   type SegmentState,
   PLAIN_TEXT,
 } from '@kube-aurora/rpc';
 import { Daemon } from '../daemon.ts';
 import type { Disk } from '../disk/disk.ts';
 import { systemDisk } from '../disk/system-disk.ts';
-import { grpcNetwork } from '../edge/daemon-network.ts';
+import { systemNetwork } from '../edge/daemon-network.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
 import { ENGINES } from './postgres-pages.ts';
-import { freePort } from './free-port.ts';
+import { freePorts } from './free-port.ts';
 import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
 
-/** Daemons in this process, over real gRPC on loopback, and a writer that does the least a writer must. */
+/** Daemons in this process, over real gRPC and frames on loopback, and a writer that does the least a writer must. */
 
 export const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
 export const SEGMENT = { volumeId: VOLUME, pg: 0 };
@@ -38,7 +39,7 @@ export const TEST_LIMITS: SegmentLimits = {
 
 export class TestCluster {
   readonly directory = fs.mkdtempSync(join(tmpdir(), 'aurora-daemons-'));
-  readonly list: { id: string; address: string }[] = [];
+  readonly list: { id: string; address: string; framesAddress: string }[] = [];
   readonly daemons: (Daemon | undefined)[] = [];
   readonly clients: SegmentClient[] = [];
   readonly limits: SegmentLimits;
@@ -53,12 +54,21 @@ export class TestCluster {
 
   static async start(size: number, limits = TEST_LIMITS): Promise<TestCluster> {
     const cluster = new TestCluster(limits);
-    for (let i = 0; i < size; i++) cluster.list.push({ id: `d${i}`, address: `127.0.0.1:${await freePort()}` });
     for (let i = 0; i < size; i++) {
-      cluster.clients.push(new SegmentClient(cluster.list[i]?.address ?? ''));
+      const [port, framesPort] = await freePorts();
+      cluster.list.push({ id: `d${i}`, address: `127.0.0.1:${port}`, framesAddress: `127.0.0.1:${framesPort}` });
+    }
+    for (let i = 0; i < size; i++) {
+      cluster.clients.push(new SegmentClient(cluster.addresses(i), systemClock()));
       await cluster.startDaemon(i);
     }
     return cluster;
+  }
+
+  addresses(i: number): SegmentAddress {
+    const addresses = this.list[i];
+    if (addresses === undefined) throw new Error(`no daemon ${i}`);
+    return addresses;
   }
 
   dataOf(i: number): string {
@@ -68,7 +78,8 @@ export class TestCluster {
   async startDaemon(i: number): Promise<Daemon> {
     const daemon = await Daemon.start({
       dataDirectory: this.dataOf(i),
-      listen: this.list[i]?.address ?? '',
+      listen: this.addresses(i).address,
+      framesListen: this.addresses(i).framesAddress,
       daemonId: `d${i}`,
       zone: `zone-${i % 3}`,
       peers: this.list,
@@ -77,7 +88,7 @@ export class TestCluster {
       logger: this.logger,
       disk: this.disks.get(i) ?? systemDisk(),
       engines: ENGINES,
-      network: grpcNetwork(systemClock(), PLAIN_TEXT),
+      network: systemNetwork(systemClock(), PLAIN_TEXT),
       clock: systemClock(),
     });
     this.daemons[i] = daemon;

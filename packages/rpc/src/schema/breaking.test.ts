@@ -83,7 +83,7 @@ it.each([
   ['sint64 lsn = 1;', 'Ask.lsn: sint64 is not generated'],
   ['map<string, uint32> lsn = 1;', 'Ask.lsn: maps are not generated'],
   ['oneof one { uint32 lsn = 1; }', 'Ask.lsn: oneof is not generated'],
-  ['repeated uint32 lsn = 1;', 'Ask.lsn: lists of uint32 are not generated'],
+  ['repeated uint32 lsn = 1;', 'Ask.lsn: lists of scalars are not generated'],
 ])('refuses to generate %s rather than pass over it', (field, said) => {
   expect(() => readSchema([BEFORE.replace('fixed64 lsn = 1;', field)])).toThrow(said);
 });

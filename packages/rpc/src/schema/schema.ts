@@ -8,9 +8,6 @@ import protobuf from 'protobufjs';
 /** The scalar types that fields may have: 64 bits are always fixed64, which costs nobody a conversion. */
 export const SCALARS = ['fixed64', 'uint32', 'bool', 'string', 'bytes'] as const;
 
-/** Those that may stand in a list. Lists of numbers have an encoding of their own, which nothing needs. */
-const LISTED_SCALARS = ['bytes'] as const;
-
 export interface Field {
   readonly number: number;
   /** As in the .proto file: snake case. */
@@ -92,9 +89,7 @@ function fieldOf(field: protobuf.Field, owner: string): Field {
   if (resolved === null && !SCALARS.some((scalar) => scalar === type)) {
     throw new SchemaError(`${where}: ${type} is not generated; it takes ${SCALARS.join(', ')}`);
   }
-  if (resolved === null && field.repeated && !LISTED_SCALARS.some((scalar) => scalar === type)) {
-    throw new SchemaError(`${where}: lists of ${type} are not generated; make it a message`);
-  }
+  if (resolved === null && field.repeated) throw new SchemaError(`${where}: lists of scalars are not generated; make it a message`);
   const optional = field.partOf !== null || field.options?.['proto3_optional'] === true;
   return { number: field.id, name: field.name, type, repeated: field.repeated, optional, comment: field.comment ?? '' };
 }

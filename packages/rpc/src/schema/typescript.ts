@@ -88,7 +88,7 @@ export function printMessages(schema: Schema): string {
 function tableLine(schema: Schema, field: Field): string {
   const parts = [`number: ${field.number}`, `name: '${camelCase(field.name)}'`];
   const values = enumNamed(schema, field.type)?.values;
-  if (SCALARS.some((scalar) => scalar === field.type)) parts.push(`kind: '${field.type}'`, ...(field.repeated ? ['repeated: true'] : []));
+  if (SCALARS.some((scalar) => scalar === field.type)) parts.push(`kind: '${field.type}'`);
   else if (values === undefined) parts.push(`kind: 'message'`, `message: '${field.type}'`, `repeated: ${field.repeated}`);
   else parts.push(`kind: 'enum'`, `values: { ${values.map(({ name, number }) => `${name}: ${number}`).join(', ')} }`);
   if (field.optional) parts.push('optional: true');

@@ -1,0 +1,251 @@
+import { EventEmitter } from 'node:events';
+import { Backoff, type Clock } from '@kube-aurora/clock';
+import { ClientConnection, FIRST_MESSAGE_BYTES_MAX, FrameError, type ClientStream, type ClientStreamOwner } from '@kube-aurora/frames';
+import type { AppendStream, CallOptions } from './api.ts';
+import type { Credentials } from './credentials.ts';
+import { splitAddress } from './endpoint-list.ts';
+import { AuroraRpcError } from './errors.ts';
+import { answerBytesMax, errorCode, HELLO, HELLO_TIMEOUT_MS, STREAM_KINDS } from './frame-streams.ts';
+import {
+  decodeAppendResponse,
+  decodeGetPagesResponse,
+  encodeAppendHello,
+  encodeAppendRequest,
+  encodeGetPagesRequest,
+} from './hot-codec.ts';
+import type { AppendRequest, GetPagesRequest, GetPagesResponse, PreparedAppend } from './hot-messages.ts';
+import { WireError } from './wire-fields.ts';
+
+/** A peer that is back is found soon, and a refused connection costs little. */
+const RECONNECT_MS = [50, 300] as const;
+/** The longest acknowledgement: its text is for people. */
+const ACKNOWLEDGEMENT_BYTES_MAX = 64 * 1024;
+
+/** Bytes that are not the message they should be end the connection: whoever sends them cannot be spoken to. */
+function decoded<T>(decode: (message: Buffer) => T, message: Buffer): T {
+  try {
+    return decode(message);
+  } catch (error) {
+    if (error instanceof WireError) throw new FrameError('MALFORMED', error.message);
+    throw error;
+  }
+}
+
+/**
+ * The hot path to one daemon: Append streams and page reads over one connection, which is made when it is first needed and again
+ * after it broke. While a daemon is away calls fail at once.
+ */
+export class FramesClient {
+  readonly address: string;
+  readonly #clock: Clock;
+  readonly #credentials: Credentials;
+  readonly #backoff: Backoff;
+  #connection: ClientConnection | undefined;
+  #notBefore = -Infinity;
+  #lastError = '';
+  #isClosed = false;
+
+  constructor(address: string, clock: Clock, credentials: Credentials) {
+    this.address = address;
+    this.#clock = clock;
+    this.#credentials = credentials;
+    this.#backoff = new Backoff(...RECONNECT_MS, () => clock.random());
+  }
+
+  get clock(): Clock {
+    return this.#clock;
+  }
+
+  append(): AppendStream {
+    return new FramedAppendStream(this);
+  }
+
+  getPages(request: GetPagesRequest, options: CallOptions): Promise<GetPagesResponse> {
+    return new Promise((resolve, reject) => {
+      if (options.signal?.aborted === true)
+        reject(new AuroraRpcError('UNREACHABLE', `${this.address}: the call was given up before it was sent`));
+      else new PageRead(this, request, options, resolve, reject);
+    });
+  }
+
+  /** Throws AuroraRpcError when there is no connection to open a stream on, and none is to be tried at the moment. */
+  open(kind: number, first: Buffer, deadlineMs: number, owner: ClientStreamOwner): ClientStream {
+    if (first.length > FIRST_MESSAGE_BYTES_MAX)
+      throw new AuroraRpcError('INVALID', `message: ${first.length} bytes, at most ${FIRST_MESSAGE_BYTES_MAX} can open a stream`);
+    if (this.#isClosed) throw new AuroraRpcError('UNREACHABLE', `${this.address}: this client is closed`);
+    this.#connection ??= this.#connect();
+    return this.#connection.open(kind, first, deadlineMs, owner);
+  }
+
+  #connect(): ClientConnection {
+    if (this.#clock.now() < this.#notBefore) throw new AuroraRpcError('UNREACHABLE', `${this.address}: ${this.#lastError}`);
+    let isOpen = false;
+    const connection = new ClientConnection(this.#credentials.connect(splitAddress(this.address)), {
+      hello: HELLO,
+      helloTimeoutMs: HELLO_TIMEOUT_MS,
+      clock: this.#clock,
+      onOpened: () => {
+        isOpen = true;
+        this.#backoff.reset();
+      },
+      onClosed: (error) => {
+        if (this.#connection === connection) this.#connection = undefined;
+        this.#lastError = error.message;
+        if (!isOpen) this.#notBefore = this.#clock.now() + this.#backoff.next();
+      },
+    });
+    return connection;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#connection?.close();
+  }
+}
+
+class FramedAppendStream extends EventEmitter implements AppendStream, ClientStreamOwner {
+  readonly messageBytesMax = ACKNOWLEDGEMENT_BYTES_MAX;
+  readonly #client: FramesClient;
+  #stream: ClientStream | undefined;
+  #isOver = false;
+
+  constructor(client: FramesClient) {
+    super();
+    this.#client = client;
+    // Whoever does not listen need not know: an end of a stream is no fault of the process.
+    this.on('error', () => undefined);
+  }
+
+  write(request: AppendRequest | PreparedAppend): boolean {
+    if (this.#isOver) return true;
+    if (Buffer.isBuffer(request)) return this.#send(request);
+    const { hello, batches, vdl, pgmrpl } = request;
+    if (hello === undefined) return this.#send(encodeAppendRequest(batches === undefined ? [] : [batches], vdl, pgmrpl));
+    try {
+      this.#stream = this.#client.open(STREAM_KINDS.APPEND, encodeAppendHello(hello, vdl, pgmrpl), 0, this);
+    } catch (error) {
+      // As it would come from the other end: not before this call has returned.
+      this.#client.clock.soon(() => this.#fail(error));
+    }
+    return true;
+  }
+
+  #send(message: PreparedAppend): boolean {
+    if (this.#stream !== undefined) return this.#stream.write(message);
+    this.#client.clock.soon(() => this.#fail(new AuroraRpcError('INVALID', 'hello: the first message must carry it')));
+    return true;
+  }
+
+  end(): void {
+    this.#stream?.end();
+  }
+
+  /** Nothing is heard of it any more. */
+  cancel(): void {
+    this.#isOver = true;
+    this.#stream?.cancel();
+  }
+
+  message(message: Buffer): void {
+    if (!this.#isOver) this.emit('data', decoded(decodeAppendResponse, message));
+  }
+
+  ended(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.emit('end');
+  }
+
+  failed(code: number, text: string): void {
+    this.#fail(new AuroraRpcError(errorCode(code), `${this.#client.address}: ${text}`));
+  }
+
+  broken(error: FrameError): void {
+    this.#fail(new AuroraRpcError('UNREACHABLE', `${this.#client.address}: ${error.message}`));
+  }
+
+  drained(): void {
+    if (!this.#isOver) this.emit('drain');
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.emit('error', error);
+  }
+}
+
+/** One GetPages call. */
+class PageRead implements ClientStreamOwner {
+  readonly messageBytesMax: number;
+  readonly #client: FramesClient;
+  readonly #signal: AbortSignal | undefined;
+  readonly #stream: ClientStream | undefined;
+  readonly #resolve: (response: GetPagesResponse) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #cancelTimer: () => void = () => undefined;
+
+  constructor(
+    client: FramesClient,
+    request: GetPagesRequest,
+    { deadlineMs, signal }: CallOptions,
+    resolve: (response: GetPagesResponse) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.messageBytesMax = answerBytesMax(request.keys.length);
+    this.#client = client;
+    this.#signal = signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    try {
+      this.#stream = client.open(STREAM_KINDS.GET_PAGES, encodeGetPagesRequest(request), deadlineMs, this);
+    } catch (error) {
+      reject(error);
+      return;
+    }
+    const timer = client.clock.after(deadlineMs, () =>
+      this.#giveUp(new AuroraRpcError('DEADLINE', `${client.address}: no answer in ${deadlineMs} ms`)),
+    );
+    this.#cancelTimer = () => timer.cancel();
+    signal?.addEventListener('abort', this.#aborted, { once: true });
+  }
+
+  readonly #aborted = (): void => this.#giveUp(new AuroraRpcError('UNREACHABLE', `${this.#client.address}: the call was given up`));
+
+  #giveUp(error: AuroraRpcError): void {
+    this.#stream?.cancel();
+    this.#settle();
+    this.#reject(error);
+  }
+
+  #settle(): void {
+    this.#cancelTimer();
+    this.#signal?.removeEventListener('abort', this.#aborted);
+  }
+
+  message(message: Buffer): void {
+    const response = decoded(decodeGetPagesResponse, message);
+    this.#settle();
+    this.#resolve(response);
+  }
+
+  ended(): void {
+    // After an answer this is nothing.
+    this.#settle();
+    this.#reject(new AuroraRpcError('INTERNAL', `${this.#client.address}: GetPages answered nothing`));
+  }
+
+  failed(code: number, text: string): void {
+    this.#settle();
+    this.#reject(new AuroraRpcError(errorCode(code), `${this.#client.address}: ${text}`));
+  }
+
+  broken(error: FrameError): void {
+    this.#settle();
+    this.#reject(new AuroraRpcError('UNREACHABLE', `${this.#client.address}: ${error.message}`));
+  }
+
+  drained(): void {
+    // It writes nothing after its first message.
+  }
+}

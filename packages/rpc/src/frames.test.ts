@@ -1,0 +1,329 @@
+import { connect } from 'node:net';
+import { systemClock } from '@kube-aurora/clock';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { AppendCall } from './api.ts';
+import { PLAIN_TEXT, type Credentials } from './credentials.ts';
+import { AuroraRpcError } from './errors.ts';
+import { FramesClient } from './frames-client.ts';
+import { FRAMES_LIMITS, listenFrames, type FramesListener } from './frames-server.ts';
+import { encodeAppendRequest } from './hot-codec.ts';
+import type { AppendRequest, AppendResponse, GetPagesRequest } from './hot-messages.ts';
+import type { CallContext, HotHandlers } from './server.ts';
+import { tlsCredentials } from './testing/tls-pair.ts';
+
+/** The hot path over real connections, plain and inside TLS, and what anybody may have of a daemon's port. */
+
+const POLL = { timeout: 30_000 };
+const SEGMENT = { volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11', pg: 0 };
+const HELLO: AppendRequest = {
+  hello: { segment: SEGMENT, epoch: 7n, writerId: 'w', history: [] },
+  batches: undefined,
+  vdl: 1n,
+  pgmrpl: 2n,
+};
+const pagesOf = (count: number): GetPagesRequest => ({
+  segment: SEGMENT,
+  epoch: 1n,
+  lsn: 9n,
+  keys: Array.from({ length: count }, () => Buffer.alloc(17)),
+});
+
+let tls: Credentials;
+beforeAll(async () => {
+  tls = await tlsCredentials();
+});
+
+let listener: FramesListener;
+let client: FramesClient;
+const calls: AppendCall[] = [];
+const received: AppendRequest[] = [];
+const reads: { request: GetPagesRequest; context: CallContext; answer: () => void; fail: (error: Error) => void }[] = [];
+const refused: string[] = [];
+let turnedAway = 0;
+let holdsReads = false;
+
+const handlers: HotHandlers = {
+  append: (call) => {
+    calls.push(call);
+    call.on('data', (request) => {
+      received.push(request);
+      call.write({ scl: BigInt(request.batches?.length ?? 0), result: 'OK', epoch: 7n, message: '' });
+    });
+    call.on('end', () => call.end());
+  },
+  getPages: (request, context) =>
+    new Promise((resolve, reject) => {
+      const answer = (): void =>
+        resolve({ present: Buffer.alloc(request.keys.length, 1), pages: Buffer.alloc(8192 * request.keys.length, 7) });
+      reads.push({ request, context, answer, fail: reject });
+      if (!holdsReads) answer();
+    }),
+};
+
+async function listen(
+  credentials: Credentials,
+  port = 0,
+  limits = { connections: 20, connectionsPerAddress: 10 },
+): Promise<FramesListener> {
+  return listenFrames(`127.0.0.1:${port}`, handlers, {
+    clock: systemClock(),
+    credentials,
+    limits,
+    onTurnedAway: () => turnedAway++,
+    onRefused: (rpc, error) => refused.push(`${rpc} ${error.reason}: ${error.message}`),
+  });
+}
+
+const clientOf = (credentials: Credentials): FramesClient => new FramesClient(`127.0.0.1:${listener.port}`, systemClock(), credentials);
+
+function appendTo(to: FramesClient): {
+  write: (message: AppendRequest | Buffer) => boolean;
+  end: () => void;
+  cancel: () => void;
+  answers: AppendResponse[];
+  errors: unknown[];
+  ends: number;
+} {
+  const stream = to.append();
+  const heard = { answers: [] as AppendResponse[], errors: [] as unknown[], ends: 0 };
+  stream.on('data', (answer) => heard.answers.push(answer));
+  stream.on('error', (error) => heard.errors.push(error));
+  stream.on('end', () => heard.ends++);
+  return Object.assign(heard, {
+    write: (message: AppendRequest | Buffer) => stream.write(message),
+    end: () => void stream.end(),
+    cancel: () => stream.cancel(),
+  });
+}
+
+beforeEach(() => {
+  for (const list of [calls, received, reads, refused]) list.length = 0;
+  turnedAway = 0;
+  holdsReads = false;
+});
+afterEach(() => {
+  client.close();
+  listener.close();
+});
+
+describe.each([
+  ['plain', () => PLAIN_TEXT],
+  ['inside TLS', () => tls],
+])('%s', (_name, credentialsOf) => {
+  beforeEach(async () => {
+    listener = await listen(credentialsOf());
+    client = clientOf(credentialsOf());
+  });
+
+  it('redo and pages go over one connection', async () => {
+    const stream = appendTo(client);
+    stream.write(HELLO);
+    const batches = Buffer.alloc(9_000_000);
+    for (let at = 0; at < batches.length; at += 4096) batches.writeUInt32LE(at, at);
+    stream.write(encodeAppendRequest([Buffer.from('small')], 3n, 4n));
+    stream.write(encodeAppendRequest([batches], 5n, 6n));
+    const answers = await Promise.all([1, 256, 17].map((count) => client.getPages(pagesOf(count), { deadlineMs: 30_000 })));
+    expect(answers.map(({ present, pages }) => [present.length, pages.length, pages[8191]])).toEqual([
+      [1, 8192, 7],
+      [256, 256 * 8192, 7],
+      [17, 17 * 8192, 7],
+    ]);
+    stream.write(encodeAppendRequest([], 8n, 9n));
+    stream.end();
+    await expect.poll(() => stream.ends, POLL).toBe(1);
+    expect(received.map(({ hello, vdl, pgmrpl, batches: redo }) => [hello?.writerId, vdl, pgmrpl, redo?.length])).toEqual([
+      ['w', 1n, 2n, undefined],
+      [undefined, 3n, 4n, 5],
+      [undefined, 5n, 6n, 9_000_000],
+      [undefined, 8n, 9n, undefined],
+    ]);
+    expect(received[2]?.batches?.equals(batches)).toBe(true);
+    expect(stream.answers.at(-1)?.scl).toBe(0n);
+    expect(listener.traffic()).toMatchObject({ connections: 1 });
+    expect(listener.traffic().receivedBytes).toBeGreaterThan(9_000_000);
+    expect(listener.traffic().sentBytes).toBeGreaterThan(274 * 8192);
+  });
+
+  it('a daemon that went away is found again', async () => {
+    const { port } = listener;
+    const stream = appendTo(client);
+    stream.write(HELLO);
+    await expect.poll(() => stream.answers.length, POLL).toBe(1);
+    listener.close();
+    await expect.poll(() => stream.errors[0], POLL).toMatchObject({ code: 'UNREACHABLE' });
+    await expect(client.getPages(pagesOf(1), { deadlineMs: 5000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    listener = await listen(credentialsOf(), port);
+    await expect
+      .poll(
+        () =>
+          client.getPages(pagesOf(1), { deadlineMs: 5000 }).then(
+            ({ pages }) => pages.length,
+            () => 0,
+          ),
+        POLL,
+      )
+      .toBe(8192);
+  });
+});
+
+it('an end without TLS, or with another’s certificate, is not spoken to', async () => {
+  listener = await listen(tls);
+  client = clientOf(PLAIN_TEXT);
+  await expect(client.getPages(pagesOf(1), { deadlineMs: 10_000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
+  const other = clientOf(await tlsCredentials());
+  await expect(other.getPages(pagesOf(1), { deadlineMs: 10_000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
+  other.close();
+  expect(reads).toHaveLength(0);
+});
+
+describe('calls', () => {
+  beforeEach(async () => {
+    listener = await listen(PLAIN_TEXT);
+    client = clientOf(PLAIN_TEXT);
+  });
+
+  it('give errors their codes', async () => {
+    holdsReads = true;
+    const failed = client.getPages(pagesOf(1), { deadlineMs: 5000 });
+    await expect.poll(() => reads.length, POLL).toBe(1);
+    reads[0]?.fail(new AuroraRpcError('BEHIND', 'holds redo up to 5'));
+    await expect(failed).rejects.toMatchObject({ code: 'BEHIND', message: `127.0.0.1:${listener.port}: holds redo up to 5` });
+    const own = client.getPages(pagesOf(1), { deadlineMs: 5000 });
+    await expect.poll(() => reads.length, POLL).toBe(2);
+    reads[1]?.fail(new TypeError('of our own'));
+    await expect(own).rejects.toMatchObject({ code: 'INTERNAL' });
+    const stream = appendTo(client);
+    stream.write(HELLO);
+    await expect.poll(() => calls.length, POLL).toBe(1);
+    calls[0]?.fail(new AuroraRpcError('NOT_READY', 'the storage daemon is stopping'));
+    await expect.poll(() => stream.errors[0], POLL).toMatchObject({ code: 'NOT_READY' });
+    // What was acknowledged before the error was heard before it.
+    expect(stream.answers).toHaveLength(1);
+  });
+
+  it('end at their deadline, and with their caller; the daemon hears of both', async () => {
+    holdsReads = true;
+    const late = client.getPages(pagesOf(1), { deadlineMs: 300 });
+    await expect(late).rejects.toMatchObject({ code: 'DEADLINE' });
+    const caller = new AbortController();
+    const given = client.getPages(pagesOf(1), { deadlineMs: 60_000, signal: caller.signal });
+    await expect.poll(() => reads.length, POLL).toBe(2);
+    const { context } = reads[1] ?? {};
+    expect(context?.signal.aborted).toBe(false);
+    expect((context?.deadline ?? 0) - systemClock().now()).toBeGreaterThan(30_000);
+    caller.abort();
+    await expect(given).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    await expect.poll(() => context?.signal.aborted, POLL).toBe(true);
+    expect(reads[0]?.context.signal.aborted).toBe(true);
+    await expect(client.getPages(pagesOf(1), { deadlineMs: 1000, signal: caller.signal })).rejects.toMatchObject({ code: 'UNREACHABLE' });
+  });
+
+  it('fail at once while nobody listens, and a request that no frame holds before it is sent', async () => {
+    await expect(client.getPages(pagesOf(10_000), { deadlineMs: 1000 })).rejects.toMatchObject({ code: 'INVALID' });
+    const nobody = new FramesClient('127.0.0.1:1', systemClock(), PLAIN_TEXT);
+    await expect(nobody.getPages(pagesOf(1), { deadlineMs: 10_000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
+    const stream = appendTo(nobody);
+    stream.write(HELLO);
+    await expect.poll(() => stream.errors[0], POLL).toMatchObject({ code: 'UNREACHABLE' });
+    nobody.close();
+    const closed = appendTo(nobody);
+    closed.write(HELLO);
+    await expect.poll(() => closed.errors[0], POLL).toMatchObject({ code: 'UNREACHABLE' });
+  });
+
+  it('several acknowledgements that wait are one: the last', async () => {
+    const stream = appendTo(client);
+    stream.write(HELLO);
+    await expect.poll(() => stream.answers.length, POLL).toBe(1);
+    for (let scl = 1n; scl <= 50n; scl++) calls[0]?.write({ scl, result: 'OK', epoch: 7n, message: '' });
+    calls[0]?.write({ scl: 50n, result: 'GAP', epoch: 7n, message: '' });
+    calls[0]?.write({ scl: 51n, result: 'OK', epoch: 7n, message: '' });
+    await expect.poll(() => stream.answers.at(-1)?.scl, POLL).toBe(51n);
+    expect(stream.answers.slice(1).map(({ scl, result }) => `${result} ${scl}`)).toEqual(['OK 50', 'GAP 50', 'OK 51']);
+  });
+});
+
+describe('somebody whom nobody knows', () => {
+  beforeEach(async () => {
+    listener = await listen(PLAIN_TEXT);
+    client = clientOf(PLAIN_TEXT);
+  });
+
+  it('has so many reads worked on, given up or not, and the others after them', async () => {
+    holdsReads = true;
+    const caller = new AbortController();
+    const first = Array.from({ length: 100 }, () =>
+      client.getPages(pagesOf(1), { deadlineMs: 60_000, signal: caller.signal }).catch(() => undefined),
+    );
+    await expect.poll(() => reads.length, POLL).toBe(64);
+    caller.abort();
+    await Promise.all(first);
+    const second = client.getPages(pagesOf(2), { deadlineMs: 60_000 });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    // Work that cannot be stopped still counts: who asks and gives up gets no more done at once than who waits.
+    expect(reads).toHaveLength(64);
+    holdsReads = false;
+    for (const { answer } of reads) answer();
+    expect((await second).present).toHaveLength(2);
+    expect(reads).toHaveLength(65);
+  });
+
+  it('has so many bytes of pages made that it does not read', async () => {
+    const socket = connect(listener.port, '127.0.0.1');
+    const silent = new FramesClient(`127.0.0.1:${listener.port}`, systemClock(), { ...PLAIN_TEXT, connect: () => socket });
+    await silent.getPages(pagesOf(1), { deadlineMs: 60_000 });
+    socket.pause();
+    for (let index = 0; index < 100; index++) silent.getPages(pagesOf(256), { deadlineMs: 60_000 }).catch(() => undefined);
+    // What the kernel takes on both sides is not ours, and goes on being made until that is full.
+    await expect.poll(() => reads.length, POLL).toBeGreaterThan(8);
+    let before = 0;
+    await expect.poll(() => before === (before = reads.length), { ...POLL, interval: 300 }).toBe(true);
+    const made = reads.length * 256 * 8192;
+    expect(made - listener.traffic().sentBytes).toBeLessThanOrEqual(18 * 1024 * 1024);
+    expect(reads.length).toBeLessThan(60);
+    silent.close();
+    socket.destroy();
+  });
+
+  it('has so many Append streams', async () => {
+    const streams = Array.from({ length: FRAMES_LIMITS.appendStreams + 1 }, () => appendTo(client));
+    for (const stream of streams) stream.write(HELLO);
+    await expect.poll(() => streams.at(-1)?.errors[0], POLL).toMatchObject({ code: 'REFUSED' });
+    expect(refused[0]).toMatch(/^Append too-many: append: 32 streams/);
+    streams[0]?.cancel();
+    const another = appendTo(client);
+    another.write(HELLO);
+    await expect.poll(() => another.answers.length, POLL).toBe(1);
+  });
+
+  it('has so many connections, and is counted', async () => {
+    const sockets = Array.from({ length: 15 }, () => connect(listener.port, '127.0.0.1').on('error', () => undefined));
+    await expect.poll(() => turnedAway, POLL).toBe(5);
+    for (const socket of sockets) socket.destroy();
+    await expect
+      .poll(
+        () =>
+          client.getPages(pagesOf(1), { deadlineMs: 5000 }).then(
+            () => true,
+            () => false,
+          ),
+        POLL,
+      )
+      .toBe(true);
+  });
+
+  it('is told what is wrong with its messages, and counted by the rule', async () => {
+    const socket = connect(listener.port, '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\n\r\n');
+    await new Promise((resolve) => socket.on('data', () => undefined).once('close', resolve));
+    await expect.poll(() => refused[0], POLL).toMatch(/^frames not-frames: the other end does not speak frames/);
+    const stream = appendTo(client);
+    stream.write(HELLO);
+    await expect.poll(() => stream.answers.length, POLL).toBe(1);
+    stream.write(Buffer.from('short'));
+    await expect
+      .poll(() => stream.errors[0], POLL)
+      .toMatchObject({ code: 'INVALID', message: expect.stringContaining('append: 5 bytes') as string });
+    expect(refused[1]).toMatch(/^Append malformed: append: 5 bytes, at least 16 are due/);
+  });
+});

@@ -1,0 +1,202 @@
+import { LAYOUTS } from '@kube-aurora/frames';
+import { AuroraRpcError } from './errors.ts';
+import {
+  APPEND_RESULTS,
+  type AppendHello,
+  type AppendRequest,
+  type AppendResponse,
+  type GetPagesRequest,
+  type GetPagesResponse,
+  type PreparedAppend,
+} from './hot-messages.ts';
+import type { EpochStart, SegmentId } from './messages.ts';
+import { WireError } from './wire-fields.ts';
+
+/**
+ * The messages of the hot path to and from their bytes, by the tables in packages/frames. What was read are views of the message;
+ * redo and pages are never copied here.
+ */
+
+const VOLUME_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const NOTHING = Buffer.alloc(0);
+/** A segment knows its epochs, and a request its keys: more do not fit their count. */
+const U16_MAX = 0xffff;
+/** Characters of an acknowledgement's text: it is for people, and one frame has room for it. */
+const TEXT_MAX = 1024;
+
+interface SegmentFields {
+  readonly volumeId: { get(from: Buffer): Buffer; set(into: Buffer, value: Buffer): void };
+  readonly pg: { get(from: Buffer): number; set(into: Buffer, value: number): void };
+}
+
+function setSegment(fields: SegmentFields, out: Buffer, { volumeId, pg }: SegmentId): void {
+  if (!VOLUME_ID.test(volumeId)) throw new AuroraRpcError('INVALID', `segment.volume_id: '${volumeId.slice(0, 64)}' is not a UUID`);
+  fields.volumeId.set(out, Buffer.from(volumeId.replaceAll('-', ''), 'hex'));
+  fields.pg.set(out, pg);
+}
+
+function getSegment(fields: SegmentFields, message: Buffer): SegmentId {
+  const hex = fields.volumeId.get(message).toString('hex');
+  const volumeId = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  return { volumeId, pg: fields.pg.get(message) };
+}
+
+function count(name: string, value: number): number {
+  if (value > U16_MAX) throw new AuroraRpcError('INVALID', `${name}: ${value}, at most ${U16_MAX} can be sent`);
+  return value;
+}
+
+function atLeast(message: Buffer, size: number, name: string): void {
+  if (message.length < size) throw new WireError(`${name}: ${message.length} bytes, at least ${size} are due`);
+}
+
+/** The message that opens an Append stream. */
+export function encodeAppendHello({ segment, epoch, writerId, history }: AppendHello, vdl: bigint, pgmrpl: bigint): Buffer {
+  const { appendHello: at, historyEntry } = LAYOUTS;
+  const writer = Buffer.from(writerId, 'utf8');
+  const out = Buffer.allocUnsafe(at.size + history.length * historyEntry.size + writer.length);
+  setSegment(at, out, segment);
+  at.epoch.set(out, epoch);
+  at.vdl.set(out, vdl);
+  at.pgmrpl.set(out, pgmrpl);
+  at.historyCount.set(out, count('hello.history', history.length));
+  at.writerIdBytes.set(out, count('hello.writer_id', writer.length));
+  let start = at.size;
+  for (const entry of history) {
+    historyEntry.epoch.set(out, entry.epoch, start);
+    historyEntry.startLsn.set(out, entry.startLsn, start);
+    start += historyEntry.size;
+  }
+  writer.copy(out, start);
+  return out;
+}
+
+/** Throws WireError for bytes that are no such message. */
+export function decodeAppendHello(message: Buffer): AppendRequest {
+  const { appendHello: at, historyEntry } = LAYOUTS;
+  atLeast(message, at.size, 'hello');
+  const historyCount = at.historyCount.get(message);
+  const writerIdBytes = at.writerIdBytes.get(message);
+  const bytes = at.size + historyCount * historyEntry.size + writerIdBytes;
+  if (message.length !== bytes)
+    throw new WireError(`hello: ${message.length} bytes, ${bytes} with history_count ${historyCount} and writer_id_bytes ${writerIdBytes}`);
+  const history: EpochStart[] = [];
+  for (let index = 0, start = at.size; index < historyCount; index++, start += historyEntry.size)
+    history.push({ epoch: historyEntry.epoch.get(message, start), startLsn: historyEntry.startLsn.get(message, start) });
+  return {
+    hello: {
+      segment: getSegment(at, message),
+      epoch: at.epoch.get(message),
+      writerId: message.toString('utf8', bytes - writerIdBytes),
+      history,
+    },
+    batches: undefined,
+    vdl: at.vdl.get(message),
+    pgmrpl: at.pgmrpl.get(message),
+  };
+}
+
+/** Redo, or none, and the points, for any number of streams that are open. The batches are copied, once. */
+export function encodeAppendRequest(batches: readonly Buffer[], vdl: bigint, pgmrpl: bigint): PreparedAppend {
+  const { append: at } = LAYOUTS;
+  let bytes = at.size;
+  for (const batch of batches) bytes += batch.length;
+  // Memory of its own: the ring keeps it for long, and a slice of Node's shared pool would keep eight times as much alive.
+  const out = Buffer.allocUnsafeSlow(bytes);
+  at.vdl.set(out, vdl);
+  at.pgmrpl.set(out, pgmrpl);
+  let start = at.size;
+  for (const batch of batches) start += batch.copy(out, start);
+  return out;
+}
+
+/** Throws WireError for bytes that are no such message. */
+export function decodeAppendRequest(message: Buffer): AppendRequest {
+  const { append: at } = LAYOUTS;
+  atLeast(message, at.size, 'append');
+  return {
+    hello: undefined,
+    batches: message.length === at.size ? undefined : message.subarray(at.size),
+    vdl: at.vdl.get(message),
+    pgmrpl: at.pgmrpl.get(message),
+  };
+}
+
+export function encodeAppendResponse({ scl, epoch, result, message }: AppendResponse): Buffer {
+  const { acknowledgement: at } = LAYOUTS;
+  const text = message === '' ? NOTHING : Buffer.from(message.slice(0, TEXT_MAX), 'utf8');
+  const out = Buffer.allocUnsafe(at.size + text.length);
+  at.scl.set(out, scl);
+  at.epoch.set(out, epoch);
+  at.result.set(out, APPEND_RESULTS.indexOf(result));
+  text.copy(out, at.size);
+  return out;
+}
+
+/** Throws WireError for bytes that are no such message. */
+export function decodeAppendResponse(message: Buffer): AppendResponse {
+  const { acknowledgement: at } = LAYOUTS;
+  atLeast(message, at.size, 'acknowledgement');
+  const result = APPEND_RESULTS[at.result.get(message)];
+  if (result === undefined) throw new WireError(`acknowledgement.result: ${at.result.get(message)} is unknown`);
+  return {
+    scl: at.scl.get(message),
+    epoch: at.epoch.get(message),
+    result,
+    message: message.length === at.size ? '' : message.toString('utf8', at.size),
+  };
+}
+
+export function encodeGetPagesRequest({ segment, epoch, lsn, keys }: GetPagesRequest): Buffer {
+  const { getPages: at, pageKey } = LAYOUTS;
+  let bytes = at.size + count('keys', keys.length) * pageKey.size;
+  for (const key of keys) bytes += count('key', key.length);
+  const out = Buffer.allocUnsafe(bytes);
+  setSegment(at, out, segment);
+  at.epoch.set(out, epoch);
+  at.lsn.set(out, lsn);
+  at.keyCount.set(out, keys.length);
+  let start = at.size;
+  for (const key of keys) {
+    pageKey.length.set(out, key.length, start);
+    start += pageKey.size;
+    start += key.copy(out, start);
+  }
+  return out;
+}
+
+/** Throws WireError for bytes that are no such message. */
+export function decodeGetPagesRequest(message: Buffer): GetPagesRequest {
+  const { getPages: at, pageKey } = LAYOUTS;
+  atLeast(message, at.size, 'get_pages');
+  const keyCount = at.keyCount.get(message);
+  const keys: Buffer[] = [];
+  let start = at.size;
+  for (let index = 0; index < keyCount; index++) {
+    if (start + pageKey.size > message.length) throw new WireError(`get_pages.keys[${index}]: is missing`);
+    const end = start + pageKey.size + pageKey.length.get(message, start);
+    if (end > message.length) throw new WireError(`get_pages.keys[${index}]: runs ${end - message.length} bytes past the message`);
+    keys.push(message.subarray(start + pageKey.size, end));
+    start = end;
+  }
+  if (start !== message.length) throw new WireError(`get_pages: ${message.length - start} bytes follow its keys`);
+  return { segment: getSegment(at, message), epoch: at.epoch.get(message), lsn: at.lsn.get(message), keys };
+}
+
+/** What goes before the pages, which follow as they are. */
+export function encodePagesHead({ present }: GetPagesResponse): Buffer {
+  const { pages: at } = LAYOUTS;
+  const out = Buffer.allocUnsafe(at.size + present.length);
+  at.keyCount.set(out, present.length);
+  present.copy(out, at.size);
+  return out;
+}
+
+/** Throws WireError for bytes that are no such message. */
+export function decodeGetPagesResponse(message: Buffer): GetPagesResponse {
+  const { pages: at } = LAYOUTS;
+  atLeast(message, at.size, 'pages');
+  const start = at.size + at.keyCount.get(message);
+  atLeast(message, start, 'pages');
+  return { present: message.subarray(at.size, start), pages: message.subarray(start) };
+}
