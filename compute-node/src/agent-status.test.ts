@@ -5,8 +5,8 @@ import type { SegmentStreamState } from './write-path/segment-stream.ts';
 
 const places: SegmentPlace[] = Array.from({ length: 6 }, (_, index) => ({ index, id: `s${index}`, zone: `z${index >> 1}` }));
 const fed: SegmentStreamState = { phase: 'streaming', scl: 100n, errors: 0, lastError: '', isUnwritable: false, inFlightBytes: 0 };
-const full: SegmentStreamState = { ...fed, phase: 'lagging', scl: 40n, isUnwritable: true, lastError: 'takes no redo: 3 MiB are free' };
-const away: SegmentStreamState = { ...fed, phase: 'connecting', scl: 90n, lastError: 'connection refused' };
+const full: SegmentStreamState = { ...fed, phase: 'unwritable', scl: 40n, isUnwritable: true, lastError: 'takes no redo: 3 MiB are free' };
+const away: SegmentStreamState = { ...fed, phase: 'away', scl: 90n, lastError: 'connection refused' };
 
 const writing = (states: readonly SegmentStreamState[]): WriteProgress => ({
   sentLsn: 100n,
@@ -26,8 +26,8 @@ describe('the status of segments', () => {
   it('says which take nothing for want of room, and how far behind each is', () => {
     expect(segmentStatuses(places, writing([fed, full, away])).slice(0, 3)).toEqual([
       { id: 's0', zone: 'z0', scl: 100n, state: 'streaming', takesNoRedo: false, behindBytes: 0, error: '' },
-      { id: 's1', zone: 'z0', scl: 40n, state: 'lagging', takesNoRedo: true, behindBytes: 60, error: full.lastError },
-      { id: 's2', zone: 'z1', scl: 90n, state: 'connecting', takesNoRedo: false, behindBytes: 10, error: 'connection refused' },
+      { id: 's1', zone: 'z0', scl: 40n, state: 'unwritable', takesNoRedo: true, behindBytes: 60, error: full.lastError },
+      { id: 's2', zone: 'z1', scl: 90n, state: 'away', takesNoRedo: false, behindBytes: 10, error: 'connection refused' },
     ]);
   });
 

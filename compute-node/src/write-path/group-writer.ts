@@ -94,7 +94,7 @@ export class GroupWriter {
   /** Highest SCL known of a segment, 0n while it cannot be spoken to. */
   scl(segment: number): bigint {
     const stream = this.#streams[segment];
-    return stream === undefined || stream.phase === 'connecting' ? 0n : stream.scl;
+    return stream === undefined || stream.isAway ? 0n : stream.scl;
   }
 
   segment(index: number): SegmentStreamState {

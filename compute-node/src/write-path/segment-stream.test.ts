@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events';
-import { expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { encodeAppendRequest, type AppendResponse, type AppendStream, type SegmentApi, type SegmentState } from '@kube-aurora/rpc';
 import { RedoRing } from '@kube-aurora/volume';
 import { homeSegment } from '../placement.ts';
 import { SegmentStream } from './segment-stream.ts';
+import { STREAM_TABLE, type StreamEvent, type StreamPhase } from './stream-table.ts';
 
 const HISTORY = [{ epoch: 2n, startLsn: 100n }];
 
@@ -18,19 +19,26 @@ class Stream extends EventEmitter implements AppendStream {
   end(): void {
     this.emit('end');
   }
-  cancel(): void {}
+  isCancelled = false;
+  cancel(): void {
+    this.isCancelled = true;
+  }
 }
 
 function streamOf(state: () => Partial<SegmentState>) {
   const streams: Stream[] = [];
   const due: (() => void)[] = [];
+  const asked: string[] = [];
   const client = {
     append: () => {
       const stream = new Stream();
       streams.push(stream);
       return stream;
     },
-    status: () => Promise.resolve({ phase: 'READY', epoch: 2n, history: HISTORY, scl: 100n, message: '', fault: undefined, ...state() }),
+    status: () => (
+      asked.push('status'),
+      Promise.resolve({ phase: 'READY', epoch: 2n, history: HISTORY, scl: 100n, message: '', fault: undefined, ...state() })
+    ),
   } as unknown as SegmentApi;
   const ring = new RedoRing(100n, 1024 * 1024);
   const onAcknowledged = vi.fn();
@@ -57,7 +65,7 @@ function streamOf(state: () => Partial<SegmentState>) {
     ring.push({ backlink: ring.endLsn, endLsn, message: encodeAppendRequest([Buffer.alloc(64)], 100n, 100n) });
     stream.pump();
   };
-  return { stream, streams, answer, push, onAcknowledged, onFenced, tick: () => due.splice(0).forEach((work) => work()) };
+  return { stream, streams, asked, due, answer, push, onAcknowledged, onFenced, tick: () => due.splice(0).forEach((work) => work()) };
 }
 
 it('a segment that takes no redo keeps its stream, is sent nothing, says so, and is fed again when it has room', async () => {
@@ -68,7 +76,7 @@ it('a segment that takes no redo keeps its stream, is sent nothing, says so, and
   push(200n);
   expect(streams[0]?.written).toHaveLength(2);
   answer({ result: 'UNWRITABLE', message: '3 MiB are free' });
-  expect(stream.state).toMatchObject({ phase: 'lagging', isUnwritable: true, scl: 100n, inFlightBytes: 0 });
+  expect(stream.state).toMatchObject({ phase: 'unwritable', isUnwritable: true, scl: 100n, inFlightBytes: 0 });
   expect(stream.state.lastError).toContain('3 MiB are free');
   // One that takes nothing has taken nothing: it counts for no more than it holds.
   expect(onAcknowledged.mock.calls.every(([, scl]) => scl === 100n)).toBe(true);
@@ -78,7 +86,7 @@ it('a segment that takes no redo keeps its stream, is sent nothing, says so, and
   // Asked again, it is still full.
   tick();
   await expect.poll(() => stream.state.errors).toBe(2);
-  expect(stream.state).toMatchObject({ phase: 'lagging', isUnwritable: true });
+  expect(stream.state).toMatchObject({ phase: 'unwritable', isUnwritable: true });
   fault = undefined;
   tick();
   await expect.poll(() => stream.phase).toBe('streaming');
@@ -96,4 +104,78 @@ it('an answer of another epoch acknowledges nothing, one of a later epoch fences
   answer({ epoch: 3n, scl: 500n });
   expect(onFenced).toHaveBeenCalledOnce();
   expect(onAcknowledged).not.toHaveBeenCalled();
+});
+
+const PHASES = Object.keys(STREAM_TABLE) as StreamPhase[];
+const EVENTS = Object.keys(STREAM_TABLE.away) as StreamEvent[];
+
+/** A stream that came to the phase by what its segment said. */
+function streamIn(phase: StreamPhase): ReturnType<typeof streamOf> {
+  // What is asked is not answered.
+  const rig = streamOf(() => ({ epoch: 1n }));
+  const { stream, streams, answer } = rig;
+  if (phase === 'away') streams[0]?.emit('end');
+  if (phase === 'streaming' || phase === 'unwritable') answer({});
+  if (phase === 'unwritable') answer({ result: 'UNWRITABLE' });
+  // The ring begins at 100.
+  if (phase === 'lagging') answer({ scl: 50n });
+  if (phase === 'fenced') answer({ epoch: 3n });
+  if (phase === 'stopped') stream.stop();
+  expect(stream.phase).toBe(phase);
+  rig.due.length = 0;
+  rig.onAcknowledged.mockClear();
+  rig.onFenced.mockClear();
+  return rig;
+}
+
+describe.each(PHASES)('a stream that is %s', (phase) => {
+  it.each(EVENTS)('does what the table says when told %s', (event) => {
+    const { stream, streams, asked, due, onAcknowledged, onFenced } = streamIn(phase);
+    const action = STREAM_TABLE[phase][event];
+    const opened = streams.length;
+    const tell = (): void => stream.on(event, { scl: 100n, message: 'told' });
+    if (action === 'throw') expect(tell).toThrow(`the stream of s0, which is ${phase}, was told '${event}'`);
+    else tell();
+    const leads = { connect: 'connecting', resume: 'streaming', lag: 'lagging', hold: 'unwritable', reconnect: 'away' } as const;
+    const ends = { fence: 'fenced', stop: 'stopped' } as const;
+    const to: Partial<Record<typeof action, StreamPhase>> = { ...leads, ...ends };
+    expect(stream.phase).toBe(to[action] ?? phase);
+    expect(streams.length - opened).toBe(action === 'connect' ? 1 : 0);
+    expect(onAcknowledged.mock.calls).toEqual(action === 'acknowledge' || action === 'resume' ? [[0, 100n]] : []);
+    expect(onFenced.mock.calls).toEqual(action === 'fence' ? [['told']] : []);
+    expect(asked).toEqual(action === 'ask' ? ['status'] : []);
+    expect(due).toHaveLength(['lag', 'hold', 'askLater', 'reconnect'].includes(action) ? 1 : 0);
+    if (action === 'reconnect' || action === 'stop') expect(streams.at(-1)?.isCancelled).toBe(true);
+  });
+});
+
+describe('the table', () => {
+  it('counts nothing that a segment says once it has named a later writer, or our epoch is over', () => {
+    for (const phase of ['fenced', 'stopped'] as const)
+      for (const event of EVENTS) expect(['nothing', 'throw', 'stop']).toContain(STREAM_TABLE[phase][event]);
+  });
+  it('counts a segment that has not answered our hello by that answer alone', () => {
+    const counted = (phase: StreamPhase): StreamEvent[] =>
+      EVENTS.filter((event) => ['acknowledge', 'resume'].includes(STREAM_TABLE[phase][event]));
+    expect(counted('connecting')).toEqual(['answered']);
+    expect(counted('away')).toEqual([]);
+  });
+  it('fences from wherever a later writer is named, and lets a stop in everywhere', () => {
+    for (const phase of PHASES.filter((one) => one !== 'fenced' && one !== 'stopped'))
+      expect(STREAM_TABLE[phase]).toMatchObject({ overtaken: 'fence', stop: 'stop' });
+  });
+});
+
+it('what a segment answers is told to the table as what it is', () => {
+  const told = (response: Partial<AppendResponse>): StreamPhase => {
+    const { stream, answer } = streamIn('streaming');
+    answer(response);
+    return stream.phase;
+  };
+  expect(told({ result: 'GAP' })).toBe('away');
+  expect(told({ result: 'REFUSED' })).toBe('away');
+  expect(told({ result: 'FENCED' })).toBe('away');
+  expect(told({ result: 'FENCED', epoch: 3n })).toBe('fenced');
+  expect(told({ result: 'UNWRITABLE' })).toBe('unwritable');
+  expect(told({ result: 'OK' })).toBe('streaming');
 });

@@ -1,18 +1,23 @@
 import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
-import { encodeAppendRequest, fromServiceError, type AppendResponse, type AppendStream, type EpochStart } from '@kube-aurora/rpc';
+import {
+  encodeAppendRequest,
+  fromServiceError,
+  type AppendResponse,
+  type AppendStream,
+  type EpochStart,
+  type SegmentState,
+} from '@kube-aurora/rpc';
 import { countsForWriter, type RedoRing } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import type { Sink } from './fan-out.ts';
+import { STREAM_TABLE, type StreamEvent, type StreamPhase } from './stream-table.ts';
 
 /** Redo sent to one segment and not yet acknowledged. More than a disk's moment of slowness, less than would hurt six times. */
 const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
-/** How often a segment that its peers feed is asked how far it is. */
-const LAGGING_POLL_MS = 1000;
+/** How often a segment that is not fed is asked how far it is. */
+const ASK_EVERY_MS = 1000;
 const STATUS_DEADLINE_MS = 1000;
-
-/** connecting: no hello answered yet. streaming: fed from the ring. lagging: fell off the ring, its peers feed it. */
-export type StreamPhase = 'connecting' | 'streaming' | 'lagging' | 'stopped';
 
 /** One segment as its stream knows it. */
 export interface SegmentStreamState {
@@ -43,8 +48,18 @@ export interface StreamContext {
   readonly logger: Logger;
 }
 
+/** What came with an event. */
+interface Seen {
+  /** Its SCL, of an answer at our epoch. */
+  readonly scl?: bigint;
+  readonly message?: string;
+}
+
+/** Those that have heard our hello: they hear VDL and PGMRPL too. */
+const GREETED: ReadonlySet<StreamPhase> = new Set(['streaming', 'lagging', 'unwritable']);
+
 /**
- * Feeds one segment from the ring over one Append stream, and keeps that stream up.
+ * Feeds one segment from the ring over one Append stream, and keeps that stream up. stream-table.ts says what each event does.
  *
  * Invariant: an SCL is passed on only from answers that carry our epoch, on a stream whose hello (with our history) was
  * answered: see QuorumTracker.
@@ -54,7 +69,7 @@ export class SegmentStream implements Sink {
   readonly #context: StreamContext;
   /** Commits may be waiting for this very segment: a daemon that is back is found soon, and a refused connection costs little. */
   readonly #backoff: Backoff;
-  #phase: StreamPhase = 'connecting';
+  #phase: StreamPhase = 'away';
   #stream: AppendStream | undefined;
   #blocked = false;
   /** More could have been sent, but too much was in flight. */
@@ -84,6 +99,10 @@ export class SegmentStream implements Sink {
   get isStreaming(): boolean {
     return this.#phase === 'streaming';
   }
+  /** It cannot be spoken to at present. */
+  get isAway(): boolean {
+    return this.#phase === 'away' || this.#phase === 'connecting';
+  }
   get zone(): string {
     return this.endpoint.zone;
   }
@@ -103,13 +122,66 @@ export class SegmentStream implements Sink {
   }
 
   start(): void {
-    this.#connect();
+    this.on('due');
   }
 
   stop(): void {
-    this.#phase = 'stopped';
-    this.#timer?.cancel();
-    this.#drop();
+    this.on('stop');
+  }
+
+  /** Something happened to the segment or its stream. The table decides what comes of it. */
+  on(event: StreamEvent, { scl = this.#scl, message = '' }: Seen = {}): void {
+    const action = STREAM_TABLE[this.#phase][event];
+    switch (action) {
+      case 'nothing':
+        return;
+      case 'throw':
+        throw new Error(`the stream of ${this.endpoint.id}, which is ${this.#phase}, was told '${event}'`);
+      case 'connect':
+        this.#connect();
+        return;
+      case 'acknowledge':
+        this.#acknowledged(scl);
+        this.#context.onAcknowledged(this.endpoint.index, scl);
+        if (this.#isHeldBack) this.pump();
+        return;
+      case 'resume':
+        this.#acknowledged(scl);
+        this.#resume(scl);
+        this.#context.onAcknowledged(this.endpoint.index, scl);
+        return;
+      case 'lag':
+        this.#notFed('lagging');
+        return;
+      case 'hold':
+        // It hears VDL and PGMRPL on this stream, takes nothing, and says when that is over.
+        this.#isUnwritable = true;
+        this.#noteError(`${this.endpoint.id} takes no redo: ${message}`);
+        this.#acknowledged(scl);
+        this.#notFed('unwritable');
+        return;
+      case 'ask':
+        void this.#ask();
+        return;
+      case 'askLater':
+        this.#later(ASK_EVERY_MS);
+        return;
+      case 'reconnect':
+        this.#noteError(message);
+        this.#drop();
+        this.#phase = 'away';
+        this.#later(this.#backoff.next());
+        return;
+      case 'fence':
+        this.#phase = 'fenced';
+        this.#context.onFenced(message);
+        return;
+      case 'stop':
+        this.#phase = 'stopped';
+        this.#timer?.cancel();
+        this.#drop();
+        return;
+    }
   }
 
   /** Sends what the ring has and the segment may be sent. On the path of every commit. */
@@ -123,7 +195,7 @@ export class SegmentStream implements Sink {
         return;
       }
       if (this.#cursor < ring.nextSequence && ring.get(this.#cursor) === undefined) {
-        this.#lag();
+        this.on('fellOff');
         return;
       }
       const entry = ring.get(this.#cursor);
@@ -139,11 +211,10 @@ export class SegmentStream implements Sink {
 
   /** Tells the segment the present VDL and PGMRPL when there is no redo to carry them. */
   heartbeat(message: Buffer): void {
-    if (this.#phase !== 'connecting' && this.#phase !== 'stopped' && !this.#blocked) this.#stream?.write(message);
+    if (GREETED.has(this.#phase) && !this.#blocked) this.#stream?.write(message);
   }
 
   #connect(): void {
-    if (this.#phase === 'stopped') return;
     this.#phase = 'connecting';
     const { identity, epoch, history, vdl, pgmrpl } = this.#context;
     const stream = this.endpoint.client.append();
@@ -159,11 +230,10 @@ export class SegmentStream implements Sink {
     stream.on('error', (error: unknown) => {
       if (stream !== this.#stream) return;
       const known = fromServiceError(error, this.endpoint.id);
-      if (known.code === 'FENCED') this.#context.onFenced(known.message);
-      this.#reconnect(known.message);
+      this.on(known.code === 'FENCED' ? 'overtaken' : 'broke', known);
     });
     stream.on('end', () => {
-      if (stream === this.#stream) this.#reconnect(`${this.endpoint.id} ended the stream`);
+      if (stream === this.#stream) this.on('broke', { message: `${this.endpoint.id} ended the stream` });
     });
     stream.write({
       hello: { segment: identity.segment, epoch, writerId: identity.writerId, history: [...history] },
@@ -174,36 +244,21 @@ export class SegmentStream implements Sink {
   }
 
   #receive(response: AppendResponse): void {
-    const { epoch, onFenced, onAcknowledged } = this.#context;
+    const { epoch } = this.#context;
+    const { id } = this.endpoint;
+    const { result, scl } = response;
     if (response.epoch > epoch) {
-      onFenced(
-        `${this.endpoint.id} has volume epoch ${response.epoch}, ours is ${epoch}${response.message === '' ? '' : `: ${response.message}`}`,
-      );
+      const why = response.message === '' ? '' : `: ${response.message}`;
+      this.on('overtaken', { message: `${id} has volume epoch ${response.epoch}, ours is ${epoch}${why}` });
       return;
     }
-    // Refused at our own epoch: somebody who raced us for it and lost holds this segment's promise. Four hold ours.
-    if (response.result === 'FENCED' || response.result === 'REFUSED' || (response.result === 'GAP' && this.#phase === 'streaming')) {
-      // What was sent after it would be refused too: begin again from what the segment says it holds.
-      this.#reconnect(`${this.endpoint.id} answered ${response.result} at its SCL ${response.scl}: ${response.message}`);
-      return;
-    }
+    const message = `${id} answered ${result} at its SCL ${scl}: ${response.message}`;
+    // Four hold our epoch, so whoever refuses it is one that somebody else, who raced us for it and lost, was promised by.
+    if (result === 'FENCED' || result === 'REFUSED') this.on('refused', { message });
+    else if (result === 'GAP') this.on('gap', { message });
     if (response.epoch !== epoch) return;
-    if (response.result === 'UNWRITABLE') {
-      // It hears VDL and PGMRPL on this stream, takes nothing, and says when that is over. What else is in flight it refuses too.
-      this.#isUnwritable = true;
-      this.#noteError(`${this.endpoint.id} takes no redo: ${response.message}`);
-      this.#acknowledged(response.scl);
-      if (this.#phase !== 'lagging') this.#lag();
-      return;
-    }
-    this.#acknowledged(response.scl);
-    if (this.#phase === 'connecting') {
-      this.#backoff.reset();
-      this.#lastError = '';
-      this.#resume(response.scl);
-    }
-    onAcknowledged(this.endpoint.index, response.scl);
-    if (this.#isHeldBack) this.pump();
+    if (result === 'UNWRITABLE') this.on('diskFull', { scl, message: response.message });
+    else if (result === 'OK') this.on('answered', { scl });
   }
 
   #acknowledged(scl: bigint): void {
@@ -227,61 +282,62 @@ export class SegmentStream implements Sink {
 
   /** Goes on from the segment's SCL, or leaves it to its peers when the ring no longer has that redo. */
   #resume(scl: bigint): void {
+    if (this.#phase === 'connecting') {
+      this.#backoff.reset();
+      this.#lastError = '';
+    }
+    this.#isUnwritable = false;
     const sequence = this.#context.ring.sequenceAfter(scl);
     if (sequence === undefined) {
-      this.#lag();
+      this.#notFed('lagging');
       return;
     }
-    if (this.#phase === 'lagging') this.#context.logger.info({ segment: this.endpoint.id, scl }, 'segment has caught up, feeding it again');
+    if (this.#phase !== 'connecting')
+      this.#context.logger.info({ segment: this.endpoint.id, scl }, 'segment has caught up, feeding it again');
     this.#cursor = sequence;
-    this.#isUnwritable = false;
     this.#phase = 'streaming';
     this.#timer?.cancel();
     this.pump();
   }
 
-  #lag(): void {
-    if (this.#phase !== 'lagging') {
+  #notFed(phase: 'lagging' | 'unwritable'): void {
+    if (this.#phase !== 'lagging' && this.#phase !== 'unwritable') {
       this.#context.logger.warn(
         { segment: this.endpoint.id, scl: this.#scl, ringStart: this.#context.ring.startLsn },
         'segment is not fed: it is too far behind, or takes nothing; its peers feed it, and it is asked how far it is',
       );
     }
-    this.#phase = 'lagging';
+    this.#phase = phase;
     this.#unackedEnd = [];
     this.#unackedBytes = [];
     this.#unackedHead = 0;
     this.#inFlightBytes = 0;
-    this.#timer?.cancel();
-    this.#timer = this.#context.clock.after(LAGGING_POLL_MS, () => void this.#pollLagging());
+    this.#later(ASK_EVERY_MS);
   }
 
-  async #pollLagging(): Promise<void> {
-    const { identity, epoch, onAcknowledged, onFenced } = this.#context;
+  #later(ms: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#context.clock.after(ms, () => this.on('due'));
+  }
+
+  async #ask(): Promise<void> {
+    const { identity, epoch, onAcknowledged } = this.#context;
+    const { id, index, client } = this.endpoint;
+    let state: SegmentState;
     try {
-      const state = await this.endpoint.client.status(identity.segment, { deadlineMs: STATUS_DEADLINE_MS });
-      if (this.#phase !== 'lagging') return;
-      if (state.epoch > epoch) {
-        onFenced(`${this.endpoint.id} has volume epoch ${state.epoch}, ours is ${epoch}`);
-        return;
-      }
-      if (countsForWriter(state, epoch)) {
-        this.#acknowledged(state.scl);
-        if (state.fault?.kind === 'DISK_FULL' || state.fault?.kind === 'DISK_ERROR') {
-          this.#isUnwritable = true;
-          this.#noteError(`${this.endpoint.id} takes no redo: ${state.message}`);
-          onAcknowledged(this.endpoint.index, state.scl);
-          this.#lag();
-          return;
-        }
-        this.#resume(state.scl);
-        onAcknowledged(this.endpoint.index, state.scl);
-        return;
-      }
+      state = await client.status(identity.segment, { deadlineMs: STATUS_DEADLINE_MS });
     } catch (error) {
-      this.#noteError(fromServiceError(error, this.endpoint.id).message);
+      if (this.#phase === 'lagging' || this.#phase === 'unwritable') this.#noteError(fromServiceError(error, id).message);
+      this.on('statusUnknown');
+      return;
     }
-    if (this.#phase === 'lagging') this.#lag();
+    const { scl, message } = state;
+    if (state.epoch > epoch) this.on('overtaken', { message: `${id} has volume epoch ${state.epoch}, ours is ${epoch}` });
+    else if (!countsForWriter(state, epoch)) this.on('statusUnknown');
+    else if (state.fault?.kind === 'DISK_FULL' || state.fault?.kind === 'DISK_ERROR') {
+      this.on('statusFull', { scl, message });
+      if (GREETED.has(this.#phase)) onAcknowledged(index, scl);
+    } else this.on('statusWell', { scl });
   }
 
   #noteError(message: string): void {
@@ -289,15 +345,6 @@ export class SegmentStream implements Sink {
     if (message !== this.#lastError)
       this.#context.logger.warn({ segment: this.endpoint.id, reason: message }, 'append stream failed, connecting again');
     this.#lastError = message;
-  }
-
-  #reconnect(reason: string): void {
-    if (this.#phase === 'stopped') return;
-    this.#noteError(reason);
-    this.#drop();
-    this.#phase = 'connecting';
-    this.#timer?.cancel();
-    this.#timer = this.#context.clock.after(this.#backoff.next(), () => this.#connect());
   }
 
   #drop(): void {
