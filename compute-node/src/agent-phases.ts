@@ -4,7 +4,7 @@ import type { Logger } from '@kube-aurora/process';
 import { bootstrapVolume } from './bootstrap/bootstrap-volume.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentMetrics } from './metrics.ts';
-import { fetchComputeImage } from './open/compute-image.ts';
+import { fetchComputeImage } from './open/fetch-image.ts';
 import { openVolume, type OpenOutcome, type OpenedVolume } from './open/open-volume.ts';
 import type { OpeningStep } from './open/opening-steps.ts';
 import { SINGLE_GROUP, homeSegment } from './placement.ts';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { segmentStatuses, situationStatus, type SegmentPlace, type WriteProgress } from './agent-status.ts';
+import { segmentStatuses, situationStatus, type SegmentName, type WriteProgress } from './agent-status.ts';
 import type { AgentSituation } from './agent-situation.ts';
 import type { SegmentStreamState } from './write-path/segment-stream.ts';
 
-const places: SegmentPlace[] = Array.from({ length: 6 }, (_, index) => ({ index, id: `s${index}`, zone: `z${index >> 1}` }));
+const places: SegmentName[] = Array.from({ length: 6 }, (_, index) => ({ index, id: `s${index}`, zone: `z${index >> 1}` }));
 const fed: SegmentStreamState = { phase: 'streaming', scl: 100n, errors: 0, lastError: '', isUnwritable: false, inFlightBytes: 0 };
 const full: SegmentStreamState = { ...fed, phase: 'unwritable', scl: 40n, isUnwritable: true, lastError: 'takes no redo: 3 MiB are free' };
 const away: SegmentStreamState = { ...fed, phase: 'away', scl: 90n, lastError: 'connection refused' };

@@ -13,7 +13,7 @@ export interface WriteProgress {
   segment(group: number, index: number): SegmentStreamState;
 }
 
-export interface SegmentPlace {
+export interface SegmentName {
   readonly index: number;
   readonly id: string;
   readonly zone: string;
@@ -31,7 +31,7 @@ export interface SegmentStatus {
 }
 
 /** One line for each segment. A compute without a write path, or before it has one, knows nothing of them. */
-export function segmentStatuses(segments: readonly SegmentPlace[], writing: WriteProgress | undefined): SegmentStatus[] {
+export function segmentStatuses(segments: readonly SegmentName[], writing: WriteProgress | undefined): SegmentStatus[] {
   return segments.map(({ index, id, zone }) => {
     const state = writing?.segment(HOME_GROUP, index);
     const scl = state?.scl ?? 0n;

@@ -5,7 +5,7 @@ import type { AgentPhases, Door } from './agent-phases.ts';
 import { exitCodeOf, type AgentPhase } from './agent-situation.ts';
 import { AgentState } from './agent-state.ts';
 import type { AgentEvent } from './agent-table.ts';
-import { segmentStatuses, situationStatus, type SegmentPlace } from './agent-status.ts';
+import { segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
 import type { OpenedVolume } from './open/open-volume.ts';
 import { openingMessage, openingProgress, type OpeningProgress, type OpeningStep } from './open/opening-steps.ts';
@@ -16,7 +16,7 @@ import type { Session, SessionEnd } from './session/session.ts';
 export interface AgentOptions {
   readonly instance: string;
   readonly volumeExists: boolean;
-  readonly segments: readonly SegmentPlace[];
+  readonly segments: readonly SegmentName[];
   readonly phases: AgentPhases;
   /** What the status says of them. */
   readonly settings: { readonly status: unknown };

@@ -1,10 +1,10 @@
 import { Registry } from 'prom-client';
 import type { BatchRecord } from '@kube-aurora/volume';
-import { ImportFailedError, importBase } from '../../compute-node/src/bootstrap/import-base.ts';
+import { ImportFailedError, importVolume } from '../../compute-node/src/bootstrap/import-volume.ts';
 import { Agent } from '../../compute-node/src/agent.ts';
 import type { AgentPhases } from '../../compute-node/src/agent-phases.ts';
 import { createMetrics } from '../../compute-node/src/metrics.ts';
-import { fetchComputeImage, type ComputeImage } from '../../compute-node/src/open/compute-image.ts';
+import { fetchComputeImage, type ComputeImage } from '../../compute-node/src/open/fetch-image.ts';
 import { openVolume, type OpenedVolume } from '../../compute-node/src/open/open-volume.ts';
 import { SINGLE_GROUP } from '../../compute-node/src/placement.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../../compute-node/src/segments.ts';
@@ -100,7 +100,7 @@ export class SimulatedWriter implements WriterView {
     this.#history.imported(epoch, baseLsn, volumeState, blocks);
     const { clock, logger } = this.#machine;
     try {
-      await importBase({ segments: this.#segments, identity: this.#identity, epoch, content, clock, logger });
+      await importVolume({ segments: this.#segments, identity: this.#identity, epoch, content, clock, logger });
       return true;
     } catch (error) {
       if (!(error instanceof ImportFailedError)) throw error;

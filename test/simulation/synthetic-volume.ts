@@ -1,6 +1,6 @@
 import { encodePageKey, postgres18, type PageId } from '@kube-aurora/redo';
 import type { PageImage } from '@kube-aurora/rpc';
-import type { BaseContent } from '../../compute-node/src/bootstrap/import-base.ts';
+import type { BaseContent } from '../../compute-node/src/bootstrap/import-volume.ts';
 import { filledPage, syntheticState } from '../../storage-daemon/src/testing/synthetic-records.ts';
 
 /** A new volume's first content: one relation, of which half the pages that will be written exist. */

@@ -1,6 +1,6 @@
 import type { GetPagesRequest, SegmentState } from '@kube-aurora/rpc';
-import { importBase } from '../../compute-node/src/bootstrap/import-base.ts';
-import { fetchComputeImage } from '../../compute-node/src/open/compute-image.ts';
+import { importVolume } from '../../compute-node/src/bootstrap/import-volume.ts';
+import { fetchComputeImage } from '../../compute-node/src/open/fetch-image.ts';
 import { makeFirstBatch } from '../../compute-node/src/open/first-batch.ts';
 import { openVolume, type OpenOutcome, type OpenVolumeOptions, type OpenedVolume } from '../../compute-node/src/open/open-volume.ts';
 import { SINGLE_GROUP } from '../../compute-node/src/placement.ts';
@@ -47,7 +47,7 @@ export class DriverWorld {
     if (outcome.kind !== 'bootstrap') throw new Error(`not to be bootstrapped: ${outcome.kind}`);
     const { segments, identity, machine } = compute;
     const { clock, logger } = machine;
-    await this.until(importBase({ segments, identity, epoch: outcome.epoch, content: syntheticVolume(), clock, logger }));
+    await this.until(importVolume({ segments, identity, epoch: outcome.epoch, content: syntheticVolume(), clock, logger }));
   }
 
   /** What it resolves to, in virtual time. Throws when it has not after `withinMs`. */

@@ -2,7 +2,7 @@ import { encodePageKey, encodeVolumeState, postgres18 } from '@kube-aurora/redo'
 import type { PageImage } from '@kube-aurora/rpc';
 import type { InitialVolume } from '../postgres/initdb.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
-import { ImportFailedError, importBase } from './import-base.ts';
+import { ImportFailedError, importVolume } from './import-volume.ts';
 import { makeVolume, type MakeVolumeOptions } from './make-volume.ts';
 
 export interface BootstrapOptions extends MakeVolumeOptions {
@@ -18,7 +18,7 @@ export async function bootstrapVolume(options: BootstrapOptions): Promise<boolea
   const volume = await makeVolume({ ...options, logger: logger.child({ part: 'initdb' }) });
   if (volume === undefined) return false;
   try {
-    await importBase({
+    await importVolume({
       segments,
       identity,
       epoch,

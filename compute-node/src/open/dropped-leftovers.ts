@@ -1,7 +1,7 @@
 import type { Logger } from '@kube-aurora/process';
 import type { DatabaseDirectory } from '@kube-aurora/redo';
 import type { PageRange } from '../read-path/page-range.ts';
-import type { ComputeImage } from './compute-image.ts';
+import type { ComputeImage } from './fetch-image.ts';
 import { committedIn, databaseHomes, databasesInTwoPlaces, leftoverDirectories, pgDatabaseFork } from './leftover-directories.ts';
 
 /** Largest run of pages in one read. */

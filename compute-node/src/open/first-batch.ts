@@ -65,8 +65,7 @@ export function makeFirstBatch(
   });
   const records: StreamRecord[] = [];
   const add = (raw: Buffer): StreamRecord => {
-    const place = writer.append(raw);
-    const record = { ...place, raw };
+    const record = { ...writer.append(raw), raw };
     records.push(record);
     bringForward(state, slruPages, record);
     return record;
@@ -90,12 +89,13 @@ export function makeFirstBatch(
     );
   }
 
-  // PostgreSQL insists that a shutdown checkpoint's redo pointer is its own place.
-  const place = recordStart(writer.position);
-  const checkpoint = checkpointAt(state, { redo: place, online: false, time: BigInt(Math.floor(nowMs / 1000)) });
+  // PostgreSQL insists that a shutdown checkpoint's redo pointer is its own LSN.
+  const checkpointLsn = recordStart(writer.position);
+  const checkpoint = checkpointAt(state, { redo: checkpointLsn, online: false, time: BigInt(Math.floor(nowMs / 1000)) });
   const last = add(buildCheckpointRecord({ checkpoint, shutdown: true, prev: state.lastRecordLsn }));
-  if (last.lsn !== place) throw new Error(`the checkpoint stands at ${formatLsn(last.lsn)}, its redo pointer says ${formatLsn(place)}`);
-  return { records, checkpoint, checkpointLsn: last.lsn, endLsn: last.endLsn, walPages: writer.pages() };
+  if (last.lsn !== checkpointLsn)
+    throw new Error(`the checkpoint stands at ${formatLsn(last.lsn)}, its redo pointer says ${formatLsn(checkpointLsn)}`);
+  return { records, checkpoint, checkpointLsn, endLsn: last.endLsn, walPages: writer.pages() };
 }
 
 function bringForward(state: VolumeState, slruPages: Map<string, Buffer>, { lsn, endLsn, raw }: StreamRecord): void {

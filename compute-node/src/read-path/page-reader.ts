@@ -144,8 +144,8 @@ export class PageReader {
       };
       this.#queue.push(take);
       reading.watch(() => {
-        const place = this.#queue.indexOf(take);
-        if (place >= 0) this.#queue.splice(place, 1);
+        const at = this.#queue.indexOf(take);
+        if (at >= 0) this.#queue.splice(at, 1);
         resolve(false);
       });
     });

@@ -1,5 +1,5 @@
 import type { FlushOutcome } from '../flush-outcome.ts';
-import type { ComputeImage } from '../open/compute-image.ts';
+import type { ComputeImage } from '../open/fetch-image.ts';
 import type { FirstBatch } from '../open/first-batch.ts';
 import type { OpeningStep } from '../open/opening-steps.ts';
 import type { PageRequest } from '../read-path/page-source.ts';

@@ -3,7 +3,7 @@ import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 import type { FlushOutcome } from '../flush-outcome.ts';
-import type { ComputeImage } from '../open/compute-image.ts';
+import type { ComputeImage } from '../open/fetch-image.ts';
 import { fixtureState } from '../postgres/fixture-state.ts';
 import type { WalSource } from '../write-path/wal-reader.ts';
 import type { Database, DatabaseEvents } from './database.ts';

@@ -2,7 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError } from '@kube-aurora/rpc';
-import type { ComputeImage } from '../open/compute-image.ts';
+import type { ComputeImage } from '../open/fetch-image.ts';
 import { findLeftovers } from '../open/dropped-leftovers.ts';
 import { makeFirstBatch } from '../open/first-batch.ts';
 import type { OpenedVolume } from '../open/open-volume.ts';

@@ -50,7 +50,7 @@ it('demotes without losing anyone', () => {
 });
 
 describe('redo that is pushed', () => {
-  it('goes to four at once and to the others in a lump', async () => {
+  it('goes to four at once and to the others together, a little later', async () => {
     fanOut.pushed(10n, 100);
     fanOut.durable(10n);
     fanOut.pushed(20n, 100);
@@ -64,7 +64,7 @@ describe('redo that is pushed', () => {
     expect(pumped()).toEqual(before);
   });
 
-  it('is not held back when it is much', () => {
+  it('is not deferred when it is much', () => {
     fanOut.pushed(10n, 1024 * 1024);
     expect(pumped().every((count) => count > 0)).toBe(true);
   });

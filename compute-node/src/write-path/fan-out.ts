@@ -3,17 +3,17 @@ import { LatencyEstimate } from '../read-path/latency-estimate.ts';
 
 /**
  * Who is sent redo when. A commit needs four of six, so four segments are sent each batch at once and the other two get
- * theirs in lumps a few milliseconds later: a third less work for every commit on all sides, and no less durable. When the
+ * theirs a few milliseconds later, several batches together (deferred copies): a third less work for every commit on all sides, and no less durable. When the
  * quorum is late, all six are sent everything, and those that held it up change places with the two.
  *
  * Invariants:
- * - what is held back is sent within HOLD_MS, or as soon as it passes HELD_BYTES_MAX: no segment falls far behind;
+ * - what is deferred is sent within DEFER_MS, or as soon as it passes DEFERRED_BYTES_MAX: no segment falls far behind;
  * - a batch waits for the quorum no longer than `hedgeMs` before every segment that can be sent it has been.
  */
 
 /** The rest of the quorum's copies may be this much older. */
-const HOLD_MS = 25;
-const HELD_BYTES_MAX = 256 * 1024;
+const DEFER_MS = 25;
+const DEFERRED_BYTES_MAX = 256 * 1024;
 const HEDGE_MIN_MS = 2;
 
 /** A segment as the fan-out sees it. */
@@ -53,8 +53,8 @@ export class FanOut {
   readonly #latency = new LatencyEstimate();
   /** The first `quorum` of these that can be sent anything are sent it at once. */
   #order: Sink[];
-  #heldBytes = 0;
-  #heldSinceMs: number | undefined;
+  #deferredBytes = 0;
+  #deferredSinceMs: number | undefined;
   /** A batch on its way to the quorum, by its end. One at a time is timed. */
   #timed: { readonly endLsn: bigint; readonly sentAtMs: number } | undefined;
   /** The timed batch took too long: everything goes to everyone until it is through. */
@@ -68,7 +68,7 @@ export class FanOut {
 
   /** How long a batch may take before all are sent it: longer than nearly all do. */
   get hedgeMs(): number {
-    return Math.min(Math.max(this.#latency.p99Ms, HEDGE_MIN_MS), HOLD_MS);
+    return Math.min(Math.max(this.#latency.p99Ms, HEDGE_MIN_MS), DEFER_MS);
   }
 
   /** There is a new batch of `bytes` that ends at `endLsn`. */
@@ -81,9 +81,9 @@ export class FanOut {
       sink.pump();
       prompt++;
     }
-    this.#heldBytes += bytes;
-    this.#heldSinceMs ??= now;
-    if (this.#isLate || this.#heldBytes > HELD_BYTES_MAX) this.#sendHeld();
+    this.#deferredBytes += bytes;
+    this.#deferredSinceMs ??= now;
+    if (this.#isLate || this.#deferredBytes > DEFERRED_BYTES_MAX) this.#sendDeferred();
     this.#arm(now);
   }
 
@@ -103,7 +103,7 @@ export class FanOut {
   #arm(now: number): void {
     if (this.#timer !== undefined) return;
     const dueAtMs = Math.min(
-      this.#heldSinceMs === undefined ? Infinity : this.#heldSinceMs + HOLD_MS,
+      this.#deferredSinceMs === undefined ? Infinity : this.#deferredSinceMs + DEFER_MS,
       this.#timed === undefined || this.#isLate ? Infinity : this.#timed.sentAtMs + this.hedgeMs,
     );
     if (dueAtMs === Infinity) return;
@@ -119,16 +119,16 @@ export class FanOut {
       const { quorum } = this.#options;
       const prompt = new Set(this.#order.filter((sink) => sink.isStreaming).slice(0, quorum));
       this.#order = demote(this.#order, (sink) => prompt.has(sink) && sink.scl < timed.endLsn);
-      this.#sendHeld();
-    } else if (this.#heldSinceMs !== undefined && now - this.#heldSinceMs >= HOLD_MS) {
-      this.#sendHeld();
+      this.#sendDeferred();
+    } else if (this.#deferredSinceMs !== undefined && now - this.#deferredSinceMs >= DEFER_MS) {
+      this.#sendDeferred();
     }
     this.#arm(now);
   }
 
-  #sendHeld(): void {
-    this.#heldBytes = 0;
-    this.#heldSinceMs = undefined;
+  #sendDeferred(): void {
+    this.#deferredBytes = 0;
+    this.#deferredSinceMs = undefined;
     for (const sink of this.#order) if (sink.isStreaming) sink.pump();
   }
 }

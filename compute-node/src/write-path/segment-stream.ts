@@ -33,7 +33,7 @@ export interface SegmentStreamState {
   readonly inFlightBytes: number;
 }
 
-export interface StreamContext {
+export interface SegmentStreamOptions {
   readonly identity: WriterIdentity;
   readonly epoch: bigint;
   readonly history: readonly EpochStart[];
@@ -66,7 +66,7 @@ const GREETED: ReadonlySet<StreamPhase> = new Set(['streaming', 'lagging', 'unwr
  */
 export class SegmentStream implements Sink {
   readonly endpoint: SegmentEndpoint;
-  readonly #context: StreamContext;
+  readonly #options: SegmentStreamOptions;
   /** Commits may be waiting for this very segment: a daemon that is back is found soon, and a refused connection costs little. */
   readonly #backoff: Backoff;
   #phase: StreamPhase = 'away';
@@ -87,10 +87,10 @@ export class SegmentStream implements Sink {
   #isUnwritable = false;
   #errors = 0;
 
-  constructor(endpoint: SegmentEndpoint, context: StreamContext) {
+  constructor(endpoint: SegmentEndpoint, options: SegmentStreamOptions) {
     this.endpoint = endpoint;
-    this.#context = context;
-    this.#backoff = new Backoff(50, 300, () => context.clock.random());
+    this.#options = options;
+    this.#backoff = new Backoff(50, 300, () => options.clock.random());
   }
 
   get phase(): StreamPhase {
@@ -142,13 +142,13 @@ export class SegmentStream implements Sink {
         return;
       case 'acknowledge':
         this.#acknowledged(scl);
-        this.#context.onAcknowledged(this.endpoint.index, scl);
+        this.#options.onAcknowledged(this.endpoint.index, scl);
         if (this.#isHeldBack) this.pump();
         return;
       case 'resume':
         this.#acknowledged(scl);
         this.#resume(scl);
-        this.#context.onAcknowledged(this.endpoint.index, scl);
+        this.#options.onAcknowledged(this.endpoint.index, scl);
         return;
       case 'lag':
         this.#notFed('lagging');
@@ -174,7 +174,7 @@ export class SegmentStream implements Sink {
         return;
       case 'fence':
         this.#phase = 'fenced';
-        this.#context.onFenced(message);
+        this.#options.onFenced(message);
         return;
       case 'stop':
         this.#phase = 'stopped';
@@ -187,7 +187,7 @@ export class SegmentStream implements Sink {
   /** Sends what the ring has and the segment may be sent. On the path of every commit. */
   pump(): void {
     if (this.#phase !== 'streaming' || this.#stream === undefined) return;
-    const { ring } = this.#context;
+    const { ring } = this.#options;
     this.#isHeldBack = false;
     while (!this.#blocked) {
       if (this.#inFlightBytes >= IN_FLIGHT_BYTES_MAX) {
@@ -216,7 +216,7 @@ export class SegmentStream implements Sink {
 
   #connect(): void {
     this.#phase = 'connecting';
-    const { identity, epoch, history, vdl, pgmrpl } = this.#context;
+    const { identity, epoch, history, vdl, pgmrpl } = this.#options;
     const stream = this.endpoint.client.append();
     this.#stream = stream;
     stream.on('data', (response: AppendResponse) => {
@@ -244,7 +244,7 @@ export class SegmentStream implements Sink {
   }
 
   #receive(response: AppendResponse): void {
-    const { epoch } = this.#context;
+    const { epoch } = this.#options;
     const { id } = this.endpoint;
     const { result, scl } = response;
     if (response.epoch > epoch) {
@@ -287,13 +287,13 @@ export class SegmentStream implements Sink {
       this.#lastError = '';
     }
     this.#isUnwritable = false;
-    const sequence = this.#context.ring.sequenceAfter(scl);
+    const sequence = this.#options.ring.sequenceAfter(scl);
     if (sequence === undefined) {
       this.#notFed('lagging');
       return;
     }
     if (this.#phase !== 'connecting')
-      this.#context.logger.info({ segment: this.endpoint.id, scl }, 'segment has caught up, feeding it again');
+      this.#options.logger.info({ segment: this.endpoint.id, scl }, 'segment has caught up, feeding it again');
     this.#cursor = sequence;
     this.#phase = 'streaming';
     this.#timer?.cancel();
@@ -302,8 +302,8 @@ export class SegmentStream implements Sink {
 
   #notFed(phase: 'lagging' | 'unwritable'): void {
     if (this.#phase !== 'lagging' && this.#phase !== 'unwritable') {
-      this.#context.logger.warn(
-        { segment: this.endpoint.id, scl: this.#scl, ringStart: this.#context.ring.startLsn },
+      this.#options.logger.warn(
+        { segment: this.endpoint.id, scl: this.#scl, ringStart: this.#options.ring.startLsn },
         'segment is not fed: it is too far behind, or takes nothing; its peers feed it, and it is asked how far it is',
       );
     }
@@ -317,11 +317,11 @@ export class SegmentStream implements Sink {
 
   #later(ms: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#context.clock.after(ms, () => this.on('due'));
+    this.#timer = this.#options.clock.after(ms, () => this.on('due'));
   }
 
   async #ask(): Promise<void> {
-    const { identity, epoch, onAcknowledged } = this.#context;
+    const { identity, epoch, onAcknowledged } = this.#options;
     const { id, index, client } = this.endpoint;
     let state: SegmentState;
     try {
@@ -343,7 +343,7 @@ export class SegmentStream implements Sink {
   #noteError(message: string): void {
     this.#errors++;
     if (message !== this.#lastError)
-      this.#context.logger.warn({ segment: this.endpoint.id, reason: message }, 'append stream failed, connecting again');
+      this.#options.logger.warn({ segment: this.endpoint.id, reason: message }, 'append stream failed, connecting again');
     this.#lastError = message;
   }
 

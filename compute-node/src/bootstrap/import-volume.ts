@@ -23,7 +23,7 @@ export interface BaseContent {
   readonly pages: Iterable<PageImage> | AsyncIterable<PageImage>;
 }
 
-export interface ImportBaseOptions {
+export interface ImportVolumeOptions {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
   /** The epoch that four segments promised. */
@@ -50,7 +50,7 @@ export class ImportFailedError extends Error {
 }
 
 /** Writes the content to all segments at once. Resolves when four of them are READY. Throws ImportFailedError. */
-export async function importBase(options: ImportBaseOptions): Promise<void> {
+export async function importVolume(options: ImportVolumeOptions): Promise<void> {
   const { segments, identity, epoch, content, clock, logger } = options;
   const imports = segments.map((endpoint) => new SegmentImport(endpoint, clock, logger));
   const { systemIdentifier, engine, baseLsn, volumeState } = content;
