@@ -47,10 +47,10 @@ export class LongChains {
   /** Looks whether some can be written; called as applier and PGMRPL move. */
   maybeStart(): void {
     if (this.#pages.size === 0 || this.#running !== undefined || this.#parts.writer.stopped) return;
-    const due = this.#takeDue(this.#mergeable().limit);
+    const due = this.#takeDue(this.#writableTo().limit);
     if (due.length === 0) return;
     this.#running = this.#parts.writer
-      .write(due, () => this.#mergeable())
+      .write(due, () => this.#writableTo())
       .then(
         () => this.#done(due, 0),
         (error: unknown) => {
@@ -78,7 +78,7 @@ export class LongChains {
   }
 
   /** What is past VDL may be annulled, and what is past PGMRPL may be read as it was. */
-  #mergeable(): WriteTo {
+  #writableTo(): WriteTo {
     const lsn = Math.min(this.#parts.applier.appliedLsn, this.#parts.readFloor());
     return { lsn, limit: this.#parts.table.lowerBound(lsn) };
   }

@@ -30,7 +30,7 @@ async function loseDisk(i: number): Promise<void> {
   fs.rmSync(cluster.dataOf(i), { recursive: true });
 }
 
-async function mergeAll(members: readonly number[]): Promise<void> {
+async function checkpointAll(members: readonly number[]): Promise<void> {
   for (const i of members) {
     const { storage } = await segmentOf(i);
     if (storage === undefined) throw new Error(`d${i} has no content`);
@@ -107,7 +107,7 @@ describe('peers', () => {
     expect(segment.state()).toMatchObject({ phase: 'READY', scl: agreed, appliedLsn: agreed, vdl: agreed });
   });
 
-  it('bring back two lost disks only on the word of three, and owing what those hold', async () => {
+  it('bring back two lost disks only on the word of three, with what those hold to recover', async () => {
     await writer.append([imageRecord(REL, 0, 60)], ALL);
     for (const i of [2, 3]) await cluster.stopDaemon(i);
     for (let i = 1; i < 6; i++) await writer.append([imageRecord(REL, i, 60 + i)], [0, 1, 4, 5]);
@@ -132,7 +132,7 @@ describe('peers', () => {
   it('start a copy over that died half way, or was damaged on the way; the segment is as before meanwhile', async () => {
     for (let i = 0; i < 60; i++) await writer.append([imageRecord(REL, i, 100 + i)], ALL);
     writer.points(ALL);
-    await mergeAll([0]);
+    await checkpointAll([0]);
     const source = new PeerClient(cluster.list[0]?.address ?? '');
     let relayed: 'half' | 'damaged' = 'half';
     const relay = createServer();
@@ -215,7 +215,7 @@ describe('peers', () => {
     for (let i = 0; i < 12; i++) await writer.append([imageRecord(REL, i, 70 + i)], [0, 1, 2, 3, 4]);
     writer.points([0, 1, 2, 3, 4]);
     // Nothing is kept for a peer that is behind by more than the retention.
-    await mergeAll([0, 1, 2, 3, 4]);
+    await checkpointAll([0, 1, 2, 3, 4]);
     for (const i of [0, 1, 2, 3, 4]) await cluster.until(i, (state) => state.logStartLsn > base.lsn);
     await cluster.startDaemon(5);
     const { lsn } = writer.end;

@@ -30,7 +30,7 @@ export interface PeerCounters extends SegmentEvents {
   scrubbed(bytes: number): void;
 }
 
-export interface PeersDeps {
+export interface PeersParts {
   readonly ownId: string;
   readonly peers: readonly Peer[];
   readonly logger: Logger;
@@ -43,7 +43,7 @@ export interface PeersDeps {
 
 export class Peers {
   readonly gossip: Gossip;
-  readonly #deps: PeersDeps;
+  readonly #parts: PeersParts;
   readonly #clock: Clock;
   readonly #table: PeerTable;
   readonly #stop = new AbortController();
@@ -53,20 +53,20 @@ export class Peers {
   #scrubLoop: Promise<void> | undefined;
   #scrubbing: Promise<void> | undefined;
 
-  constructor(deps: PeersDeps) {
-    this.#deps = deps;
-    this.#clock = deps.clock;
-    this.#table = new PeerTable(deps.peers, deps.ownId, this.#clock);
+  constructor(parts: PeersParts) {
+    this.#parts = parts;
+    this.#clock = parts.clock;
+    this.#table = new PeerTable(parts.peers, parts.ownId, this.#clock);
     this.gossip = new Gossip({
-      segments: deps.segments.all,
+      segments: parts.segments.all,
       table: this.#table,
       clock: this.#clock,
-      logger: deps.logger,
+      logger: parts.logger,
       stop: this.#stop.signal,
       observe: (segment, state) => this.#sync(segment).observe(state),
       onRefusal: (segment, peerId, error) => {
-        if (!deps.refusals.note('Gossip', error, { volume: segment.volumeId, peer: peerId }))
-          deps.logger.error({ volume: segment.volumeId, peer: peerId, err: error }, 'what a peer answered could not be taken');
+        if (!parts.refusals.note('Gossip', error, { volume: segment.volumeId, peer: peerId }))
+          parts.logger.error({ volume: segment.volumeId, peer: peerId, err: error }, 'what a peer answered could not be taken');
       },
       onTick: (segment) => {
         segment.raiseReadFloor();
@@ -77,7 +77,7 @@ export class Peers {
 
   start(): void {
     this.gossip.start();
-    if (this.#deps.scrubBytesPerSecond > 0) this.#scrubLoop = this.#scrubOn();
+    if (this.#parts.scrubBytesPerSecond > 0) this.#scrubLoop = this.#scrubOn();
   }
 
   /** Ends everything that is under way, then the connections. */
@@ -88,13 +88,13 @@ export class Peers {
     for (const sync of this.#syncs.values()) await sync.stopped();
     await this.#scrubLoop;
     await this.#scrubbing;
-    for (const peer of this.#deps.peers) peer.client.close();
+    for (const peer of this.#parts.peers) peer.client.close();
   }
 
   #sync(segment: Segment): SegmentSync {
     let sync = this.#syncs.get(segment);
     if (sync === undefined) {
-      const { logger, counters } = this.#deps;
+      const { logger, counters } = this.#parts;
       sync = new SegmentSync({
         segment,
         table: this.#table,
@@ -129,7 +129,7 @@ export class Peers {
     const sources = (): Peer[] => this.#peersNamed(pageSources(segment.state(), this.#table.views(segment), lsn));
     // What was last heard may be seconds old, and is nothing at all right after a start.
     if (sources().length < this.#table.peers.length) await this.askPeers(segment);
-    return fetchPage(segment, page, lsn, sources(), this.#deps.logger);
+    return fetchPage(segment, page, lsn, sources(), this.#parts.logger);
   }
 
   /** Replaces the damaged batches around `lsn`; one repair at a time. True when the log reads soundly there again. */
@@ -143,7 +143,7 @@ export class Peers {
   }
 
   async #repairLog(segment: Segment, lsn: bigint): Promise<boolean> {
-    const { counters, logger } = this.#deps;
+    const { counters, logger } = this.#parts;
     const from = segment.storage?.boundaryBefore(lsn)?.lsn ?? lsn;
     await this.askPeers(segment);
     const sources = this.#peersNamed(redoSources(segment.state(), this.#table.views(segment), { fromLsn: from, pastLsn: lsn }));
@@ -154,7 +154,7 @@ export class Peers {
   }
 
   #onLogDamage(segment: Segment, error: LogReadError): void {
-    const { counters, logger } = this.#deps;
+    const { counters, logger } = this.#parts;
     counters.corruption('log');
     logger.error({ volume: segment.volumeId, err: error }, 'a peer was refused redo that is damaged here');
     this.repairLog(segment, error.lsn).catch((failure: unknown) =>
@@ -171,7 +171,7 @@ export class Peers {
   }
 
   /** One step over every segment: about `bytes` of pages and as much log of each. Never throws. */
-  scrub(bytes = this.#deps.scrubBytesPerSecond * (SCRUB_INTERVAL_MS / 1000)): Promise<void> {
+  scrub(bytes = this.#parts.scrubBytesPerSecond * (SCRUB_INTERVAL_MS / 1000)): Promise<void> {
     this.#scrubbing ??= this.#scrubStep(bytes).finally(() => {
       this.#scrubbing = undefined;
     });
@@ -179,14 +179,14 @@ export class Peers {
   }
 
   async #scrubStep(bytes: number): Promise<void> {
-    const { counters } = this.#deps;
-    for (const segment of this.#deps.segments.all()) {
+    const { counters } = this.#parts;
+    for (const segment of this.#parts.segments.all()) {
       try {
         if (segment.phase === 'READY' && segment.storage !== undefined)
           counters.scrubbed(await segment.storage.scrubStep(bytes, (lsn) => this.repairLog(segment, lsn)));
         await segment.measure();
       } catch (error) {
-        this.#deps.logger.warn({ volume: segment.volumeId, err: error }, 'a scrub step failed');
+        this.#parts.logger.warn({ volume: segment.volumeId, err: error }, 'a scrub step failed');
       }
     }
   }
@@ -200,14 +200,14 @@ export class Peers {
     if (this.#probing.size >= PROBES_MAX || this.#stop.signal.aborted) return;
     const probe = this.#probe(id, peer)
       .catch((error: unknown) =>
-        this.#deps.logger.warn({ volume: id.volumeId, peer: peer.id, err: error }, 'a volume that a peer may hold could not be asked for'),
+        this.#parts.logger.warn({ volume: id.volumeId, peer: peer.id, err: error }, 'a volume that a peer may hold could not be asked for'),
       )
       .finally(() => this.#probing.delete(probe));
     this.#probing.add(probe);
   }
 
   async #probe(id: SegmentId, peer: Peer): Promise<void> {
-    const { segments } = this.#deps;
+    const { segments } = this.#parts;
     const state = emptyState(segments.identity);
     const answer = await peer.client.gossip({ segment: id, state }, { deadlineMs: PROBE_MS, signal: this.#stop.signal });
     checkMessage('SegmentState', answer, 'state');
@@ -233,8 +233,8 @@ export class Peers {
   handlers(): PeerHandlers {
     return peerHandlers({
       clock: this.#clock,
-      segments: this.#deps.segments,
-      refusals: this.#deps.refusals,
+      segments: this.#parts.segments,
+      refusals: this.#parts.refusals,
       receive: (segment, state) => this.gossip.receive(segment, state),
       learnOfVolume: (id, state) => this.#learnOfVolume(id, state),
       onLogDamage: (segment, error) => this.#onLogDamage(segment, error),

@@ -9,7 +9,7 @@ import type { AppendSession } from '../segment/writer-sessions.ts';
 
 /** One writer's Append stream to one segment. Requests are taken in order; acknowledgements name the durable SCL. */
 
-export interface AppendStreamDeps {
+export interface AppendStreamParts {
   readonly logger: Logger;
   /** Throws AuroraRpcError NOT_READY when there is no such segment. */
   readonly find: (id: SegmentId) => Segment;
@@ -21,8 +21,8 @@ export interface AppendStreamDeps {
   readonly clock: Clock;
 }
 
-export function serveAppend(call: AppendCall, deps: AppendStreamDeps): void {
-  new AppendStream(call, deps).start();
+export function serveAppend(call: AppendCall, parts: AppendStreamParts): void {
+  new AppendStream(call, parts).start();
 }
 
 /** Arrival times that are remembered for the latency metric; the rest goes uncounted. */
@@ -33,7 +33,7 @@ class AppendStream implements AppendSession {
   /** Who reads at the floor that the stream announces. */
   #compute = '';
   readonly #call: AppendCall;
-  readonly #deps: AppendStreamDeps;
+  readonly #parts: AppendStreamParts;
   #segment: Segment | undefined;
   #backlog: AppendRequest[] = [];
   #working = false;
@@ -41,9 +41,9 @@ class AppendStream implements AppendSession {
   #acknowledged = 0n;
   #timed: { endLsn: bigint; at: number }[] = [];
 
-  constructor(call: AppendCall, deps: AppendStreamDeps) {
+  constructor(call: AppendCall, parts: AppendStreamParts) {
     this.#call = call;
-    this.#deps = deps;
+    this.#parts = parts;
   }
 
   start(): void {
@@ -90,7 +90,7 @@ class AppendStream implements AppendSession {
     const { hello } = request;
     if (hello === undefined) throw new AuroraRpcError('INVALID', 'hello: the first message must carry it');
     checkMessage('AppendHello', hello, 'hello');
-    const segment = this.#deps.find(hello.segment);
+    const segment = this.#parts.find(hello.segment);
     this.epoch = hello.epoch;
     this.#compute = `${hello.writerId}@${hello.epoch}`;
     try {
@@ -138,17 +138,17 @@ class AppendStream implements AppendSession {
         }
         if (outcome === 'gap') {
           this.#respond(segment.scl, 'GAP', '');
-          this.#deps.onGap(segment);
+          this.#parts.onGap(segment);
           return;
         }
         endLsn = header.endLsn;
       }
       if (endLsn <= segment.scl) this.#respond(segment.scl, 'OK', '');
-      else if (this.#timed.length < TIMED_MAX) this.#timed.push({ endLsn, at: this.#deps.clock.now() });
+      else if (this.#timed.length < TIMED_MAX) this.#timed.push({ endLsn, at: this.#parts.clock.now() });
     } catch (error) {
       if (error instanceof RedoBatchError || (error instanceof AuroraRpcError && error.code === 'INVALID')) {
         const refusal = new AuroraRpcError('INVALID', error.message, 'batch');
-        this.#deps.refusals.note('Append', refusal, { volume: segment.volumeId });
+        this.#parts.refusals.note('Append', refusal, { volume: segment.volumeId });
         this.#respond(segment.scl, 'REFUSED', error.message);
       } else throw error;
     }
@@ -161,7 +161,7 @@ class AppendStream implements AppendSession {
     this.#call.pause();
     const half = segment.limits.queueBytes / 2;
     void segment
-      .until(() => segment.queuedBytes <= half, this.#deps.clock.now() + 1000)
+      .until(() => segment.queuedBytes <= half, this.#parts.clock.now() + 1000)
       .then(() => {
         if (!this.#working) this.#call.resume();
       });
@@ -171,10 +171,10 @@ class AppendStream implements AppendSession {
     if (scl <= this.#acknowledged) return;
     this.#acknowledged = scl;
     this.#respond(scl, 'OK', '');
-    const now = this.#deps.clock.now();
+    const now = this.#parts.clock.now();
     let count = 0;
     while (count < this.#timed.length && (this.#timed[count]?.endLsn ?? 0n) <= scl) {
-      this.#deps.onAcknowledged((now - (this.#timed[count]?.at ?? now)) / 1000);
+      this.#parts.onAcknowledged((now - (this.#timed[count]?.at ?? now)) / 1000);
       count++;
     }
     if (count > 0) this.#timed.splice(0, count);
@@ -198,7 +198,7 @@ class AppendStream implements AppendSession {
   #fail(error: unknown): void {
     if (this.#ended) return;
     this.#stop();
-    this.#deps.refusals.note('Append', error);
+    this.#parts.refusals.note('Append', error);
     this.#call.fail(error);
   }
 

@@ -15,7 +15,7 @@ import type { Refusals } from '../edge/refusals.ts';
 
 /** SegmentService: the translation between messages, which message-rules.ts checks, and segments. */
 
-export interface SegmentServiceDeps {
+export interface SegmentServiceParts {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly segments: SegmentDirectory;
@@ -25,11 +25,11 @@ export interface SegmentServiceDeps {
   readonly onRead: (seconds: number, pages: number) => void;
 }
 
-export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
-  const { segments, refusals } = deps;
+export function segmentHandlers(parts: SegmentServiceParts): SegmentHandlers {
+  const { segments, refusals } = parts;
   const find = (id: SegmentId): Segment => heldSegment(segments, id);
   return {
-    append: (call) => serveAppend(call, { ...deps, find }),
+    append: (call) => serveAppend(call, { ...parts, find }),
 
     openEpoch: (request) =>
       refusals.call('OpenEpoch', async () => {
@@ -50,21 +50,21 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
         const found = find(request.segment);
         const { lsn } = request;
         if (found.scl < lsn) {
-          deps.onGap(found);
-          await found.until(() => found.scl >= lsn, deadlineOf(context, deps.clock));
+          parts.onGap(found);
+          await found.until(() => found.scl >= lsn, deadlineOf(context, parts.clock));
         }
         return found.state();
       }),
 
     getPages: (request, context) =>
       refusals.call('GetPages', async () => {
-        const started = deps.clock.now();
+        const started = parts.clock.now();
         checkMessage('GetPagesRequest', request);
-        const storage = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
+        const storage = await readable(find(request.segment), request.epoch, request.lsn, context, parts);
         try {
           const pages = request.keys.map((key, at) => pageKeyOf(storage.engine, key, `keys[${at}]`));
           const found = await storage.readPages(pages, request.lsn);
-          deps.onRead((deps.clock.now() - started) / 1000, request.keys.length);
+          parts.onRead((parts.clock.now() - started) / 1000, request.keys.length);
           return found;
         } catch (error) {
           throw asRpcError(error);
@@ -74,7 +74,7 @@ export function segmentHandlers(deps: SegmentServiceDeps): SegmentHandlers {
     computeImage: (request, context) =>
       refusals.stream('ComputeImage', async function* () {
         checkMessage('ComputeImageRequest', request);
-        const storage = await readable(find(request.segment), request.epoch, request.lsn, context, deps);
+        const storage = await readable(find(request.segment), request.epoch, request.lsn, context, parts);
         try {
           yield* computeImage(storage, request.lsn);
         } catch (error) {
@@ -97,8 +97,8 @@ function readable(
   epoch: bigint,
   lsn: bigint,
   context: CallContext,
-  deps: Pick<SegmentServiceDeps, 'onGap' | 'clock'>,
+  parts: Pick<SegmentServiceParts, 'onGap' | 'clock'>,
 ): Promise<SegmentStorage> {
-  if (segment.scl < lsn && segment.phase === 'READY') deps.onGap(segment);
-  return readableAt(segment, epoch, lsn, deadlineOf(context, deps.clock));
+  if (segment.scl < lsn && segment.phase === 'READY') parts.onGap(segment);
+  return readableAt(segment, epoch, lsn, deadlineOf(context, parts.clock));
 }

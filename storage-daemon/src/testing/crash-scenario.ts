@@ -217,7 +217,7 @@ export class CrashScenario {
   }
 
   /** Until nothing is being written. A store whose checkpoint is behind makes one at once. */
-  async merge(): Promise<void> {
+  async checkpoint(): Promise<void> {
     const { storage } = this;
     const before = storage.stats().checkpoints;
     if (storage.checkpointLsn < this.end.lsn) {
@@ -332,7 +332,7 @@ function flipByte(path: string, offset: number): void {
 const feedApplyMerge = async (scenario: CrashScenario): Promise<void> => {
   await scenario.feed();
   await scenario.apply();
-  await scenario.merge();
+  await scenario.checkpoint();
 };
 
 export const STEPS: readonly ScenarioStep[] = [
