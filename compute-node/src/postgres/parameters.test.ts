@@ -9,6 +9,7 @@ test('a cluster sets its own parameters, quoted for postgresql.conf', () => {
     "io_workers = '8'",
     "commit_delay = '500'",
     "commit_siblings = '2'",
+    "wal_buffers = '2MB'",
     "work_mem = '8MB'",
     "max_connections = '50'",
     "jit = 'off'",

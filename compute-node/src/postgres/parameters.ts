@@ -37,6 +37,10 @@ const DEFAULT_PARAMETERS: Readonly<Record<string, string>> = {
   // fuller rounds. A session that commits alone does not wait.
   commit_delay: '500',
   commit_siblings: '2',
+  // What is written is on its way to storage, what waits in memory is not: a bulk load should write early. Filling 2 MB takes longer
+  // than a flush. A load of 29 MB, storage taking 60 MB/s 10 ms later: 0.78 s with 8 MB sent at the flush, 0.69 sent when written,
+  // and with buffers of 4, 2 and 1 MB 0.64, 0.59 and 0.59 s (0.49 would be storage alone).
+  wal_buffers: '2MB',
 };
 
 /** Set by the agent from its own configuration, or without meaning on this storage. */
