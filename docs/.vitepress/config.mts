@@ -52,6 +52,7 @@ export default defineConfig({
         text: 'How it works',
         items: [
           { text: 'Protocol', link: '/protocol' },
+          { text: 'Simulation', link: '/simulation' },
           { text: 'Who imports whom', link: '/dependencies' },
         ],
       },

@@ -59,8 +59,8 @@ export class Invariants {
   /** Machines whose disk ever lost anything. */
   readonly #lossy = new Set<StorageMachine>();
   readonly #untrusted = new Set<StorageMachine>();
-  /** By writer, and segment: what it heard in its present epoch. */
-  readonly #heard = new Map<string, { readonly epoch: bigint; readonly scl: Map<number, bigint> }>();
+  /** By writer and epoch, then by segment: up to where it was told that the segment holds redo. */
+  readonly #heard = new Map<string, Map<number, bigint>>();
   checks = 0;
 
   constructor(history: VolumeHistory, blocks: readonly PageId[]) {
@@ -155,10 +155,10 @@ export class Invariants {
 
   /** Something of a segment has come to a writer of `epoch`. */
   heard(writerId: string, epoch: bigint, index: number, scl: bigint): void {
-    let heard = this.#heard.get(writerId);
-    if (heard?.epoch !== epoch) this.#heard.set(writerId, (heard = { epoch, scl: new Map() }));
-    const before = heard.scl.get(index) ?? 0n;
-    if (scl > before) heard.scl.set(index, scl);
+    const key = `${writerId} ${epoch}`;
+    let heard = this.#heard.get(key);
+    if (heard === undefined) this.#heard.set(key, (heard = new Map<number, bigint>()));
+    if (scl > (heard.get(index) ?? 0n)) heard.set(index, scl);
   }
 
   heardState(writerId: string, epoch: bigint, index: number, state: SegmentState): void {
@@ -174,8 +174,8 @@ export class Invariants {
     if (oldestRead !== undefined && readFloor > oldestRead)
       throw new BrokenPromise(`${id} gives up what is below ${hex(readFloor)}, and reads at ${hex(oldestRead)}`);
     if (vdl <= startLsn) return;
-    const heard = this.#heard.get(id);
-    const count = heard?.epoch === epoch ? [...heard.scl.values()].filter((scl) => scl >= vdl).length : 0;
+    const heard = this.#heard.get(`${id} ${epoch}`);
+    const count = [...(heard?.values() ?? [])].filter((scl) => scl >= vdl).length;
     if (count < WRITE_QUORUM_OF_SIX)
       throw new BrokenPromise(`${id} takes ${hex(vdl)} of epoch ${epoch} for durable; ${count} segments have told it so`);
   }
@@ -254,6 +254,11 @@ export class Invariants {
       throw new BrokenPromise(
         `${machine.id} had redo of epoch ${epoch} at ${hex(lsn)}, which was durable, and has redo of epoch ${there} there`,
       );
+    for (const owed of held.owed.values())
+      if (scl < owed && control.recoverToLsn < owed)
+        throw new BrokenPromise(
+          `${machine.id} has redo up to ${hex(scl)} and takes that for all; before its disk was replaced it had acknowledged ${hex(owed)}, which is durable`,
+        );
     const durable = vdl < scl ? vdl : scl;
     if (durable > lsn) held.durable = { lsn: durable, epoch: epochAt(runs, durable) };
   }

@@ -20,6 +20,11 @@ export function machineFaults(cluster: Cluster): Fault[] {
       world.after(world.spread(10, 400), () => down(machine, 'power'));
       return machine.id;
     }),
+    kind('killed as it changes its control file', 3, () => {
+      const machine = any();
+      machine.disk.onRename = () => void world.after(0.001, () => down(machine, world.chance(0.8) ? 'process' : 'power'));
+      return machine.id;
+    }),
     kind('zone loses power', 1, () => {
       const { zone } = any();
       return namesOf(storage.filter((machine) => machine.zone === zone && down(machine, 'power') !== ''));

@@ -183,6 +183,8 @@ type Entries = Map<string, Content>;
 
 export class SimulatedDisk implements Disk {
   readonly faults: DiskFaults = { failure: undefined, latency: [0, 0], lies: false, full: false, misdirected: 0 };
+  /** Called once, when something was renamed and that is not durable yet. */
+  onRename: (() => void) | undefined;
   readonly #machine: Machine;
   #entries: Entries = new Map();
   #durable: Entries = new Map();
@@ -405,6 +407,9 @@ export class SimulatedDisk implements Disk {
       entries.delete(from);
       entries.set(to, content);
     });
+    const { onRename } = this;
+    this.onRename = undefined;
+    onRename?.();
   }
 
   async removeFile(path: string): Promise<void> {

@@ -49,6 +49,9 @@ export function writerFaults(cluster: Cluster): Fault[] {
       if (writer === undefined) return undefined;
       const holders = pickSome(storage, random.integer(1, 3), world);
       leaveOnly(writer.machine, holders);
+      // Somebody is behind, and will ask those that have too much.
+      const behind = random.pick(storage.filter((machine) => !holders.includes(machine)));
+      if (world.chance(0.5)) down(behind, 'process');
       const livesMs = world.spread(3, 150);
       for (let at = 0; at < livesMs; at += 10) world.after(at, () => writer.writer.session?.burst(random.integer(1, 6)), writer.machine);
       // Whoever opens next may not see what is left, or see it half.
@@ -76,8 +79,17 @@ export function writerFaults(cluster: Cluster): Fault[] {
   ];
 
   function hide(holder: StorageMachine): void {
+    // It comes back, and takes long to learn what is so by then.
+    if (world.chance(0.3)) slow(holder);
     if (world.chance(0.5)) isolate(holder);
     else down(holder, world.chance(0.5) ? 'power' : 'process');
+  }
+
+  function slow({ disk }: StorageMachine): void {
+    disk.faults.latency = [20, 600];
+    world.after(world.spread(500, 4000), () => {
+      disk.faults.latency = world.mix.diskMs;
+    });
   }
 
   function isolate(machine: Machine): void {
