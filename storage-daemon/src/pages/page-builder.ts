@@ -52,9 +52,9 @@ export class PageBuilder {
     const generation = this.#generation;
     const drafts = pages.map((page) => this.#draft(page, lsn, isRead));
     // Which records they need is looked up before any wait: a checkpoint meanwhile makes a version newer, and skips those that it has.
-    const run = new RedoRun(this.#from, drafts);
+    const run = drafts.some(({ plan }) => plan.refs.length > 0) ? new RedoRun(this.#from, drafts) : undefined;
     await this.#readBases(drafts);
-    await run.apply(this.#turns, isRead);
+    if (run !== undefined) await run.apply(this.#turns, isRead);
     return drafts.map((draft) => this.#finish(draft, isRead && generation === this.#generation));
   }
 

@@ -26,6 +26,10 @@ export class PageCache {
   }
 
   get(page: PageKey): CachedPage | undefined {
+    if (this.#pages.size === 0) {
+      this.misses++;
+      return undefined;
+    }
     const key = keyText(page);
     const entry = this.#pages.get(key);
     if (entry === undefined) {

@@ -64,7 +64,6 @@ export class RedoRun {
 
   /** `isRecent`: the redo is likely to be still in memory, where it is looked for first. */
   async apply({ clock, sliceMs }: Turns, isRecent: boolean): Promise<void> {
-    if (this.#steps.length === 0) return;
     const window = new RecordWindow(this.#from.log.reader, isRecent);
     let until = clock.now() + sliceMs;
     let done = 0;
