@@ -1,7 +1,7 @@
 /** WAL that a real PostgreSQL 18 writes for the redo benchmark: full_page_writes=off, no consistency images, as our writer's. */
 import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { rmgrName, type WalRecord } from '@kube-aurora/pg-format';
+import { type WalRecord, resourceManagers } from '@kube-aurora/pg-format';
 import { encodeVolumeState } from '@kube-aurora/redo';
 import { startPostgres } from '@kube-aurora/test-postgres';
 import { encodeRedoBatch, recordBytesInBatch, type BatchRecord } from '@kube-aurora/volume';
@@ -163,7 +163,7 @@ function laidOut(base: bigint, records: Iterable<WalRecord>): Pick<WalStream, 'b
     start ??= lsn;
     end = endLsn;
     count++;
-    byManager.set(rmgrName(rmid), (byManager.get(rmgrName(rmid)) ?? 0) + 1);
+    byManager.set(resourceManagers(18).nameOf(rmid), (byManager.get(resourceManagers(18).nameOf(rmid)) ?? 0) + 1);
     pending.push({ lsn, endLsn, raw: Buffer.from(raw) });
     pendingBytes += recordBytesInBatch(raw.length);
     if (pendingBytes >= BATCH_BYTES) flush();

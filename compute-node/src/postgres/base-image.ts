@@ -1,7 +1,7 @@
 /** Reads a cleanly stopped data directory as the base of a volume: its pages and everything beside them. */
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { DB_STATE, decodePgControl, PAGE_BYTES, PG_CATALOG_VERSION, type PgControl } from '@kube-aurora/pg-format';
+import { controlFileLayout, DB_STATE, decodePgControl, PAGE_BYTES, type PgControl } from '@kube-aurora/pg-format';
 import {
   addDatabase,
   emptyVolumeState,
@@ -49,7 +49,7 @@ export function readBaseImage(dir: string): BaseImage {
   const control = decodePgControl(readFileSync(join(dir, 'global/pg_control')));
   if (control.state !== DB_STATE.SHUTDOWNED) throw new BaseImageError(dir, 'it was not shut down cleanly');
   if (control.dataChecksumVersion !== 0) throw new BaseImageError(dir, 'it has data checksums; use initdb --no-data-checksums');
-  if (control.catalogVersion !== PG_CATALOG_VERSION)
+  if (control.catalogVersion !== controlFileLayout(18).catalogVersion)
     throw new BaseImageError(dir, `catalog version ${control.catalogVersion} is not PostgreSQL 18's`);
   if (readdirSync(join(dir, 'pg_twophase')).length > 0) throw new BaseImageError(dir, 'it has prepared transactions');
   if (readdirSync(join(dir, 'pg_tblspc')).length > 0) throw new BaseImageError(dir, 'it has tablespaces');

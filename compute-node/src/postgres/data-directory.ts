@@ -7,13 +7,13 @@ import { chownSync, closeSync, fchownSync, ftruncateSync, mkdirSync, openSync, r
 import { rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import {
+  controlFileLayout,
   crc32c,
   decodePgControl,
   emptyWalPage,
   type Lsn,
   offsetInSegment,
   PAGE_BYTES,
-  PG_CATALOG_VERSION,
   segmentStart,
   WAL_SEGMENT_BYTES,
   walSegmentFileName,
@@ -25,7 +25,7 @@ import { encodeRelationTable, RELATION_TABLE_FILE } from './relation-table.ts';
 
 const DEFAULT_TABLESPACE = 1663;
 const GLOBAL_TABLESPACE = 1664;
-const TABLESPACE_VERSION = `PG_18_${PG_CATALOG_VERSION}`;
+const TABLESPACE_VERSION = `PG_18_${controlFileLayout(18).catalogVersion}`;
 /** REPLICATION_STATE_MAGIC (replication/logical/origin.c). */
 const ORIGINS_MAGIC = 0x1257dade;
 

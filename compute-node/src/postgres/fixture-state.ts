@@ -1,14 +1,5 @@
 /** Test fixture: the state of an empty volume with one database, without a PostgreSQL to make it. */
-import {
-  CHECKPOINT,
-  CHECKPOINT_BYTES,
-  DB_STATE,
-  decodeStruct,
-  lsn,
-  PG_CATALOG_VERSION,
-  PG_CONTROL,
-  PG_CONTROL_VERSION,
-} from '@kube-aurora/pg-format';
+import { controlFileLayout, CHECKPOINT, CHECKPOINT_BYTES, DB_STATE, decodeStruct, lsn, PG_CONTROL } from '@kube-aurora/pg-format';
 import { addDatabase, emptyVolumeState, type VolumeState } from '@kube-aurora/redo';
 
 /** First record of a segment's third page. */
@@ -19,8 +10,8 @@ export function fixtureState(): VolumeState {
   const state = emptyVolumeState({
     ...decodeStruct(PG_CONTROL, Buffer.alloc(CONTROL_BYTES)),
     systemIdentifier: 7_000_000_000_000_000_001n,
-    pgControlVersion: PG_CONTROL_VERSION,
-    catalogVersion: PG_CATALOG_VERSION,
+    pgControlVersion: controlFileLayout(18).controlVersion,
+    catalogVersion: controlFileLayout(18).catalogVersion,
     state: DB_STATE.SHUTDOWNED,
     checkPoint: CHECKPOINT_LSN,
     checkPointCopy: {

@@ -6,15 +6,7 @@
 import { execFile } from 'node:child_process';
 import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  DB_STATE,
-  encodePgControl,
-  lsn,
-  PAGE_BYTES,
-  PG_CATALOG_VERSION,
-  PG_CONTROL_VERSION,
-  WAL_SEGMENT_BYTES,
-} from '@kube-aurora/pg-format';
+import { controlFileLayout, DB_STATE, encodePgControl, lsn, PAGE_BYTES, WAL_SEGMENT_BYTES } from '@kube-aurora/pg-format';
 import type { Account } from '../postgres/account.ts';
 import { configurationFile, OWNED_PARAMETERS } from '../postgres/parameters.ts';
 
@@ -138,8 +130,8 @@ function anyControlFile(): Buffer {
   const none = lsn(0);
   return encodePgControl({
     systemIdentifier: 1n,
-    pgControlVersion: PG_CONTROL_VERSION,
-    catalogVersion: PG_CATALOG_VERSION,
+    pgControlVersion: controlFileLayout(18).controlVersion,
+    catalogVersion: controlFileLayout(18).catalogVersion,
     state: DB_STATE.SHUTDOWNED,
     time: 0n,
     checkPoint: at,

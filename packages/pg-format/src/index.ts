@@ -34,13 +34,13 @@ export {
   setPageLsn,
 } from './page.ts';
 export {
+  controlFileLayout,
+  type ControlFileLayout,
   DB_STATE,
   decodePgControl,
   encodePgControl,
-  PG_CATALOG_VERSION,
   PG_CONTROL,
   PG_CONTROL_FILE_BYTES,
-  PG_CONTROL_VERSION,
   type PgControl,
 } from './pg-control.ts';
 export { decompressPglz } from './pglz.ts';
@@ -48,12 +48,11 @@ export {
   INFO_INIT_PAGE,
   INFO_XACT_HAS_INFO,
   OPCODE,
-  opcodeOf,
-  recordName,
   RMGR,
   RMGR_BUILTIN_MAX,
   RMGR_CUSTOM_MIN,
-  rmgrName,
+  type ResourceManagers,
+  resourceManagers,
   type RmgrName,
 } from './rmgr.ts';
 export { decodeStruct, encodeStruct, type Field, type Layout, type StructOf } from './struct.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { CHECKPOINT, CHECKPOINT_BYTES, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
 import { lsn } from './lsn.ts';
-import { decodePgControl, encodePgControl, PG_CONTROL, PG_CONTROL_FILE_BYTES, PG_CONTROL_VERSION, type PgControl } from './pg-control.ts';
+import { controlFileLayout, decodePgControl, encodePgControl, PG_CONTROL, PG_CONTROL_FILE_BYTES, type PgControl } from './pg-control.ts';
 import { decodeStruct, type Field, type Layout, type StructOf } from './struct.ts';
 import { StructFormatError } from './wal-format-error.ts';
 
@@ -40,7 +40,7 @@ const controls: fc.Arbitrary<PgControl> = fc
   .tuple(structs(PG_CONTROL), structs(CHECKPOINT), fc.uint8Array({ minLength: 32, maxLength: 32 }))
   .map(([fields, checkPointCopy, nonce]) => ({
     ...fields,
-    pgControlVersion: PG_CONTROL_VERSION,
+    pgControlVersion: controlFileLayout(18).controlVersion,
     checkPointCopy,
     mockAuthenticationNonce: Buffer.from(nonce),
   }));
@@ -77,6 +77,22 @@ test('a changed byte is detected', () => {
 });
 
 test('short files and values that do not fit are refused', () => {
-  expect(() => decodePgControl(Buffer.alloc(100))).toThrow(/file has 100 bytes/);
+  const file = Buffer.alloc(100);
+  file.writeUInt32LE(controlFileLayout(18).controlVersion, 8);
+  expect(() => decodePgControl(file)).toThrow('file has 100 bytes, needs 296');
+  expect(() => decodePgControl(file.subarray(0, 11))).toThrow('file has 11 bytes, needs 12');
   expect(() => encodeCheckpoint({ ...decodeStruct(CHECKPOINT, Buffer.alloc(88)), nextOid: 2 ** 32 })).toThrow(RangeError);
+});
+
+test('a file is read and written by the layout of its version; one that is not known is named', () => {
+  const other = Buffer.alloc(PG_CONTROL_FILE_BYTES);
+  other.writeUInt32LE(1902, 8);
+  expect(() => decodePgControl(other)).toThrow('1902, expected 1800 (PostgreSQL 18)');
+  expect(() => controlFileLayout(19)).toThrow('pg_control of PostgreSQL 19 is not known here');
+  fc.assert(
+    fc.property(controls, (control) => {
+      expect(() => encodePgControl({ ...control, pgControlVersion: 1902 })).toThrow(StructFormatError);
+    }),
+    { numRuns: 5 },
+  );
 });

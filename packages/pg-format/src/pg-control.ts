@@ -66,42 +66,74 @@ export interface PgControl extends StructOf<typeof PG_CONTROL> {
 
 /** Size of the file global/pg_control; what follows the structure is zeros. */
 export const PG_CONTROL_FILE_BYTES = 8192;
-/** PG_CONTROL_VERSION of PostgreSQL 18. */
-export const PG_CONTROL_VERSION = 1800;
-/** CATALOG_VERSION_NO of PostgreSQL 18. */
-export const PG_CATALOG_VERSION = 202506291;
-
-const CHECKPOINT_COPY_AT = 40;
-const NONCE_AT = 257;
 const NONCE_BYTES = 32;
-const CRC_AT = 292;
 
-/** The whole file, 8192 bytes, with its CRC. */
+/** What of the file differs between major versions. The first fields, among them its own version, are where they are in all. */
+export interface ControlFileLayout {
+  readonly major: number;
+  /** PG_CONTROL_VERSION: a file's own says by which layout it is read and written. */
+  readonly controlVersion: number;
+  /** CATALOG_VERSION_NO of the release. */
+  readonly catalogVersion: number;
+  readonly fields: typeof PG_CONTROL;
+  readonly checkpointCopyAt: number;
+  readonly nonceAt: number;
+  /** CRC32C of everything before it. */
+  readonly crcAt: number;
+}
+
+const CONTROL_FILE_LAYOUTS: readonly ControlFileLayout[] = [
+  {
+    major: 18,
+    controlVersion: 1800,
+    catalogVersion: 202506291,
+    fields: PG_CONTROL,
+    checkpointCopyAt: 40,
+    nonceAt: 257,
+    crcAt: 292,
+  },
+];
+
+/** The layout of a major version. Throws RangeError for one that is not known here. */
+export function controlFileLayout(major: number): ControlFileLayout {
+  const layout = CONTROL_FILE_LAYOUTS.find((one) => one.major === major);
+  if (layout === undefined) throw new RangeError(`pg_control of PostgreSQL ${major} is not known here`);
+  return layout;
+}
+
+function layoutOfVersion(version: number): ControlFileLayout {
+  const layout = CONTROL_FILE_LAYOUTS.find(({ controlVersion }) => controlVersion === version);
+  if (layout !== undefined) return layout;
+  const known = CONTROL_FILE_LAYOUTS.map(({ controlVersion, major }) => `${controlVersion} (PostgreSQL ${major})`).join(' or ');
+  throw new StructFormatError('pg_control_version', `${version}, expected ${known}`);
+}
+
+/** The whole file, 8192 bytes, with its CRC, in the layout of its version. Throws StructFormatError when that is not known. */
 export function encodePgControl(control: PgControl): Buffer {
+  const { fields, checkpointCopyAt, nonceAt, crcAt } = layoutOfVersion(control.pgControlVersion);
   if (control.mockAuthenticationNonce.length !== NONCE_BYTES) {
     throw new RangeError(`nonce has ${control.mockAuthenticationNonce.length} bytes, expected ${NONCE_BYTES}`);
   }
   const file = Buffer.alloc(PG_CONTROL_FILE_BYTES);
-  encodeStruct(PG_CONTROL, control, file);
-  encodeCheckpoint(control.checkPointCopy).copy(file, CHECKPOINT_COPY_AT, 0, CHECKPOINT_BYTES);
-  control.mockAuthenticationNonce.copy(file, NONCE_AT);
-  file.writeUInt32LE(crc32cRange(file, 0, CRC_AT), CRC_AT);
+  encodeStruct(fields, control, file);
+  encodeCheckpoint(control.checkPointCopy).copy(file, checkpointCopyAt, 0, CHECKPOINT_BYTES);
+  control.mockAuthenticationNonce.copy(file, nonceAt);
+  file.writeUInt32LE(crc32cRange(file, 0, crcAt), crcAt);
   return file;
 }
 
-/** Reads the file. Throws StructFormatError when it is short, damaged, or of another major version. */
+/** Reads the file by the layout of its version. Throws StructFormatError when it is short, damaged, or of a version that is not known. */
 export function decodePgControl(file: Buffer): PgControl {
-  if (file.length < CRC_AT + 4) throw new StructFormatError('pg_control', `file has ${file.length} bytes, needs ${CRC_AT + 4}`);
-  const version = file.readUInt32LE(PG_CONTROL.pgControlVersion.at);
-  if (version !== PG_CONTROL_VERSION) {
-    throw new StructFormatError('pg_control_version', `${version}, expected ${PG_CONTROL_VERSION} (PostgreSQL 18)`);
-  }
-  if (file.readUInt32LE(CRC_AT) !== crc32cRange(file, 0, CRC_AT)) {
+  const versionEnd = PG_CONTROL.pgControlVersion.at + 4;
+  if (file.length < versionEnd) throw new StructFormatError('pg_control', `file has ${file.length} bytes, needs ${versionEnd}`);
+  const { fields, checkpointCopyAt, nonceAt, crcAt } = layoutOfVersion(file.readUInt32LE(PG_CONTROL.pgControlVersion.at));
+  if (file.length < crcAt + 4) throw new StructFormatError('pg_control', `file has ${file.length} bytes, needs ${crcAt + 4}`);
+  if (file.readUInt32LE(crcAt) !== crc32cRange(file, 0, crcAt)) {
     throw new StructFormatError('pg_control crc', 'checksum does not match; the file is damaged');
   }
   return {
-    ...decodeStruct(PG_CONTROL, file),
-    checkPointCopy: decodeCheckpoint(file, CHECKPOINT_COPY_AT),
-    mockAuthenticationNonce: Buffer.from(file.subarray(NONCE_AT, NONCE_AT + NONCE_BYTES)),
+    ...decodeStruct(fields, file),
+    checkPointCopy: decodeCheckpoint(file, checkpointCopyAt),
+    mockAuthenticationNonce: Buffer.from(file.subarray(nonceAt, nonceAt + NONCE_BYTES)),
   };
 }

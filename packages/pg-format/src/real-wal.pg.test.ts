@@ -7,7 +7,7 @@ import { restoreBlockImage } from './block-image.ts';
 import { decodeRecord } from './decode-record.ts';
 import { formatLsn, lsn, type Lsn } from './lsn.ts';
 import { DB_STATE, decodePgControl, encodePgControl } from './pg-control.ts';
-import { OPCODE, recordName, RMGR } from './rmgr.ts';
+import { OPCODE, RMGR, resourceManagers } from './rmgr.ts';
 import { WAL_PAGE_BYTES, WAL_PAGE_HEADER, WAL_PAGE_INFO, WAL_SEGMENT_BYTES } from './wal-layout.ts';
 import { WalFormatError } from './wal-format-error.ts';
 import { WalPageWriter } from './wal-page-writer.ts';
@@ -113,8 +113,8 @@ describe.each([
       end_lsn: formatLsn(record.endLsn),
       prev_lsn: formatLsn(record.prev),
       xid: String(record.xid),
-      resource_manager: recordName(record).split('/')[0],
-      record_type: recordName(record).split('/')[1],
+      resource_manager: resourceManagers(18).recordName(record).split('/')[0],
+      record_type: resourceManagers(18).recordName(record).split('/')[1],
       record_length: String(record.raw.length),
       main_data_length: String(record.mainData.length),
       fpi_length: String(record.blocks.reduce((sum, block) => sum + (block.image?.data.length ?? 0), 0)),
@@ -206,7 +206,7 @@ describe.each([
     expect(encodePgControl(control).equals(file)).toBe(true);
     const last = decoded.at(-1);
     expect(last?.lsn).toBe(control.checkPoint);
-    expect(last === undefined ? '' : recordName(last)).toBe('XLOG/CHECKPOINT_SHUTDOWN');
+    expect(last === undefined ? '' : resourceManagers(18).recordName(last)).toBe('XLOG/CHECKPOINT_SHUTDOWN');
   });
 });
 

@@ -1,6 +1,9 @@
 import type { WalRecord } from './wal-record.ts';
 
-/** Resource managers (access/rmgrlist.h) and their records. Names are those that pg_waldump prints. */
+/**
+ * Resource managers (access/rmgrlist.h) and their records: a table for each major version, whose ids and opcodes are its own. Names are
+ * those that pg_waldump prints. RMGR and OPCODE are PostgreSQL 18's, for what reads or writes records of that version.
+ */
 export const RMGR = {
   XLOG: 0,
   XACT: 1,
@@ -192,30 +195,77 @@ const RMGR_DISPLAY = [
   'LogicalMessage',
 ] as const;
 
-/** Resource managers whose info bit 0x80 is a flag beside the opcode. */
-const FLAGGED: ReadonlySet<number> = new Set([RMGR.XACT, RMGR.HEAP, RMGR.HEAP2, RMGR.BRIN]);
-
-const NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(RMGR).flatMap(([name, rmid]) =>
-    Object.entries(OPCODE[name as RmgrName]).map(([opcode, code]) => [(rmid << 8) | code, opcode] as const),
-  ),
-);
-
-/** The opcode in a record's info: its high nibble, without the flag bit where the resource manager has one. */
-export function opcodeOf(rmid: number, info: number): number {
-  return info & (FLAGGED.has(rmid) ? 0x70 : 0xf0);
+/** A major version's resource managers. */
+interface ResourceManagerTable {
+  readonly major: number;
+  /** By their names in the source. */
+  readonly ids: Readonly<Record<string, number>>;
+  readonly opcodes: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Display names, by id. */
+  readonly display: readonly string[];
+  /** Those whose info bit 0x80 is a flag beside the opcode, and no part of it. */
+  readonly flagged: ReadonlySet<number>;
+  /** Those of them for which the flag says that the page is made anew. */
+  readonly initialising: ReadonlySet<number>;
 }
 
-/** 'Heap', 'Btree', …; `custom150` for an extension's. */
-export function rmgrName(rmid: number): string {
-  return RMGR_DISPLAY[rmid] ?? `custom${rmid}`;
+const TABLES: readonly ResourceManagerTable[] = [
+  {
+    major: 18,
+    ids: RMGR,
+    opcodes: OPCODE,
+    display: RMGR_DISPLAY,
+    flagged: new Set([RMGR.XACT, RMGR.HEAP, RMGR.HEAP2, RMGR.BRIN]),
+    initialising: new Set([RMGR.HEAP, RMGR.HEAP2, RMGR.BRIN]),
+  },
+];
+
+/** What a record is, by the resource managers of one major version. */
+export class ResourceManagers {
+  readonly #table: ResourceManagerTable;
+  /** Of the info byte, by resource manager: which bits are the opcode. */
+  readonly #opcodeBits = new Uint8Array(256).fill(0xf0);
+  readonly #names: ReadonlyMap<number, string>;
+
+  constructor(table: ResourceManagerTable) {
+    this.#table = table;
+    for (const rmid of table.flagged) this.#opcodeBits[rmid] = 0x70;
+    this.#names = new Map(
+      Object.entries(table.ids).flatMap(([name, rmid]) =>
+        Object.entries(table.opcodes[name] ?? {}).map(([opcode, code]) => [(rmid << 8) | code, opcode] as const),
+      ),
+    );
+  }
+
+  /** The opcode in a record's info: its high nibble, without the flag bit where the resource manager has one. */
+  opcodeOf(rmid: number, info: number): number {
+    return info & (this.#opcodeBits[rmid] ?? 0xf0);
+  }
+
+  /** 'Heap', 'Btree', …; `custom150` for an extension's. */
+  nameOf(rmid: number): string {
+    return this.#table.display[rmid] ?? `custom${rmid}`;
+  }
+
+  /** Has this version such a record? */
+  has({ rmid, info }: Pick<WalRecord, 'rmid' | 'info'>): boolean {
+    return this.#names.has((rmid << 8) | this.opcodeOf(rmid, info));
+  }
+
+  /** 'Heap/INSERT+INIT', as pg_waldump would say it; an opcode not known is given as `UNKNOWN (c0)`. */
+  recordName({ rmid, info }: Pick<WalRecord, 'rmid' | 'info'>): string {
+    const name = this.#names.get((rmid << 8) | this.opcodeOf(rmid, info));
+    if (name === undefined) return `${this.nameOf(rmid)}/UNKNOWN (${(info & 0xf0).toString(16)})`;
+    const initialises = this.#table.initialising.has(rmid) && (info & INFO_INIT_PAGE) !== 0;
+    return `${this.nameOf(rmid)}/${name}${initialises ? '+INIT' : ''}`;
+  }
 }
 
-/** 'Heap/INSERT+INIT', as pg_waldump would say it; an opcode not known is given as `UNKNOWN (c0)`. */
-export function recordName(record: Pick<WalRecord, 'rmid' | 'info'>): string {
-  const { rmid, info } = record;
-  const name = NAMES.get((rmid << 8) | opcodeOf(rmid, info));
-  const shown = name ?? `UNKNOWN (${(info & 0xf0).toString(16)})`;
-  const initialises = rmid !== RMGR.XACT && FLAGGED.has(rmid) && name !== undefined && (info & INFO_INIT_PAGE) !== 0;
-  return `${rmgrName(rmid)}/${shown}${initialises ? '+INIT' : ''}`;
+const MANAGERS: ReadonlyMap<number, ResourceManagers> = new Map(TABLES.map((table) => [table.major, new ResourceManagers(table)]));
+
+/** Those of a major version. Throws RangeError for one that is not known here. */
+export function resourceManagers(major: number): ResourceManagers {
+  const managers = MANAGERS.get(major);
+  if (managers === undefined) throw new RangeError(`the resource managers of PostgreSQL ${major} are not known here`);
+  return managers;
 }

@@ -1,4 +1,5 @@
-import { decodeRecord, PAGE_BYTES, recordCrcIsValid, recordName, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
+import { decodeRecord, PAGE_BYTES, recordCrcIsValid, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from './rmgrs.ts';
 import type { EngineState, PageEffect, PageKey, RedoEngine, TouchedPages } from '@kube-aurora/redo-engine';
 import type { TouchedPage } from './contract.ts';
 import { formatPage, SLRU_FORK, SLRU_KINDS } from './page-key.ts';
@@ -105,7 +106,7 @@ export const postgres18: RedoEngine = {
     return fork <= FORK_MAX ? undefined : `${fork} is not a relation's fork (0 to ${FORK_MAX}) or ${SLRU_FORK}`;
   },
   describeRecord(record: WalRecord) {
-    return recordName(record);
+    return RMGRS.recordName(record);
   },
   describePage(key) {
     const page = pageIdOf(key);

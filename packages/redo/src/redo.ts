@@ -1,4 +1,5 @@
-import { type BlockRef, recordName, restoreBlockImage, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { type BlockRef, restoreBlockImage, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from './rmgrs.ts';
 import { RedoError } from '@kube-aurora/redo-engine';
 import type { Redo, TouchedPage } from './contract.ts';
 import { formatPage, SLRU_FORK } from './page-key.ts';
@@ -117,7 +118,7 @@ function restoreImage(page: Buffer, block: BlockRef): void {
 
 function asRedoError(error: unknown, record: WalRecord, touched: TouchedPage): RedoError {
   const reason = error instanceof Error ? error.message : String(error);
-  const name = recordName(record);
+  const name = RMGRS.recordName(record);
   const page = formatPage(touched);
   const failure = new RedoError(`${name} cannot be applied to ${page}: ${reason}`, { lsn: record.lsn, record: name, page });
   failure.cause = error;

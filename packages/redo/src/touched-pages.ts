@@ -1,4 +1,5 @@
-import { OPCODE, opcodeOf, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { OPCODE, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from './rmgrs.ts';
 import type { TouchedPage } from './contract.ts';
 import { spaceOf } from './page-space.ts';
 import { hashChangesBlock } from './rmgr/hash.ts';
@@ -24,7 +25,7 @@ export function touchedPages(record: WalRecord, commitTimestamps = false): Touch
     addTouchedSlruPages(touched, record, commitTimestamps);
     return touched;
   }
-  if (rmid === RMGR.SMGR && opcodeOf(rmid, record.info) === OPCODE.SMGR.TRUNCATE && cutsVisibilityMapPage(record)) {
+  if (rmid === RMGR.SMGR && RMGRS.opcodeOf(rmid, record.info) === OPCODE.SMGR.TRUNCATE && cutsVisibilityMapPage(record)) {
     const { mainData } = record;
     const spcOid = mainData.readUInt32LE(4);
     const dbOid = mainData.readUInt32LE(8);

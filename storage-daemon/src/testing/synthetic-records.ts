@@ -1,10 +1,10 @@
 import {
+  controlFileLayout,
   buildRecord,
   decodePgControl,
   recordCrc,
   recordEndLsn,
   crc32c,
-  PG_CONTROL_VERSION,
   type Lsn,
   type RelFork,
 } from '@kube-aurora/pg-format';
@@ -137,7 +137,7 @@ export function syntheticState(
 ): { state: VolumeState; encoded: Buffer; baseLsn: bigint } {
   const file = Buffer.alloc(PAGE_BYTES);
   file.writeBigUInt64LE(7_000_000_000_000_000_001n, 0);
-  file.writeUInt32LE(PG_CONTROL_VERSION, 8);
+  file.writeUInt32LE(controlFileLayout(18).controlVersion, 8);
   file.writeUInt32LE(202_506_291, 12);
   file.writeInt32LE(1, 16);
   file.writeBigUInt64LE(checkPoint, 32);

@@ -1,4 +1,5 @@
-import { type BlockRef, decodeStruct, INFO_INIT_PAGE, type Layout, OPCODE, opcodeOf, type WalRecord } from '@kube-aurora/pg-format';
+import { type BlockRef, decodeStruct, INFO_INIT_PAGE, type Layout, OPCODE, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import {
   addItem,
   deleteIndexItemKeepLine,
@@ -65,7 +66,7 @@ const DESUMMARIZE = {
 
 export const brinRedo: PageRedo = (page, record, touched) => {
   const block = blockOf(record, touched);
-  const op = opcodeOf(record.rmid, record.info);
+  const op = RMGRS.opcodeOf(record.rmid, record.info);
   if (op === BRIN.CREATE_INDEX) return initMetaPage(page, record);
   if (op === BRIN.REVMAP_EXTEND && block.id === 1) return initBrinPage(page, TYPE_REVMAP);
   const insertsFirst = (op === BRIN.INSERT || op === BRIN.UPDATE) && block.id === 0 && (record.info & INFO_INIT_PAGE) !== 0;

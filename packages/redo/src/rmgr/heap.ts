@@ -1,4 +1,5 @@
-import { HEAP_INFOMASK, INFO_INIT_PAGE, OPCODE, opcodeOf, type WalRecord } from '@kube-aurora/pg-format';
+import { HEAP_INFOMASK, INFO_INIT_PAGE, OPCODE, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import type { TouchedPage } from '../contract.ts';
 import { initPage, PageLayoutError, PD_ALL_VISIBLE, pageFlags, setPageFlags, setPrunable } from '../page/header.ts';
 import { writeItemPointer } from '../page/item-pointer.ts';
@@ -40,7 +41,7 @@ const DELETE_IS_PARTITION_MOVE = 0x10;
 
 export function heapRedo(page: Buffer, record: WalRecord, touched: TouchedPage): void {
   if (touched.fork === VM_FORK) return applyVisibilityClear(page, touched.block, record);
-  switch (opcodeOf(record.rmid, record.info)) {
+  switch (RMGRS.opcodeOf(record.rmid, record.info)) {
     case OPCODE.HEAP.INSERT:
       return redoInsert(page, record, touched);
     case OPCODE.HEAP.DELETE:

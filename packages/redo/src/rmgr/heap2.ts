@@ -1,4 +1,5 @@
-import { INFO_INIT_PAGE, OPCODE, opcodeOf, type WalRecord } from '@kube-aurora/pg-format';
+import { INFO_INIT_PAGE, OPCODE, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import type { TouchedPage } from '../contract.ts';
 import { initPage, PageLayoutError, PD_ALL_VISIBLE, pageFlags, setPageFlags } from '../page/header.ts';
 import { repairFragmentation, reserveItem, truncateLinePointers } from '../page/items.ts';
@@ -24,7 +25,7 @@ const INSERT_ALL_VISIBLE_CLEARED = 0x01;
 const INSERT_ALL_FROZEN_SET = 0x20;
 
 export function heap2Redo(page: Buffer, record: WalRecord, touched: TouchedPage): void {
-  const opcode = opcodeOf(record.rmid, record.info);
+  const opcode = RMGRS.opcodeOf(record.rmid, record.info);
   if (opcode === OPCODE.HEAP2.VISIBLE) return redoVisible(page, record, touched);
   if (touched.fork === VM_FORK) return applyVisibilityClear(page, touched.block, record);
   switch (opcode) {

@@ -1,4 +1,5 @@
-import { OPCODE, opcodeOf, type WalRecord } from '@kube-aurora/pg-format';
+import { OPCODE, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import type { TouchedPage } from '../contract.ts';
 import { maskLsnAndChecksum } from '../page/mask.ts';
 import { unknownOpcode } from './resource-manager.ts';
@@ -24,7 +25,7 @@ export function cutsVisibilityMapPage(record: WalRecord): boolean {
 }
 
 export function smgrRedo(page: Buffer, record: WalRecord, touched: TouchedPage): void {
-  if (opcodeOf(record.rmid, record.info) !== OPCODE.SMGR.TRUNCATE) throw unknownOpcode(record, touched.block);
+  if (RMGRS.opcodeOf(record.rmid, record.info) !== OPCODE.SMGR.TRUNCATE) throw unknownOpcode(record, touched.block);
   truncateVisibilityMap(page, truncatedTo(record));
 }
 

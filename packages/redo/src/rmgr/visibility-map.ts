@@ -1,5 +1,6 @@
 import type { WalRecord } from '@kube-aurora/pg-format';
-import { OPCODE, opcodeOf, RMGR } from '@kube-aurora/pg-format';
+import { OPCODE, RMGR } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import { initPage, isNewPage, PAGE_HEADER_SIZE, PAGE_SIZE } from '../page/header.ts';
 
 /**
@@ -78,7 +79,7 @@ export function visibilityCleared(record: WalRecord): VisibilityClear {
   cleared.second = -1;
   cleared.bits = VM_BITS;
   const { mainData, rmid } = record;
-  const opcode = opcodeOf(rmid, record.info);
+  const opcode = RMGRS.opcodeOf(rmid, record.info);
   if (rmid === RMGR.HEAP) {
     if (opcode === OPCODE.HEAP.INSERT) {
       if ((mainData.readUInt8(2) & INSERT_ALL_VISIBLE_CLEARED) !== 0) cleared.first = heapBlock(record, 0);

@@ -1,4 +1,5 @@
-import { OPCODE, opcodeOf, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { OPCODE, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import type { TouchedPage } from '../contract.ts';
 import { SLRU_KINDS } from '../page-key.ts';
 import { PageLayoutError } from '../page/header.ts';
@@ -25,7 +26,7 @@ const ABORTED = 2;
 
 /** Applies a record to an SLRU page, in place. These pages have no LSN: the caller applies each record once, in order. */
 export function slruRedo(page: Buffer, record: WalRecord, touched: TouchedPage): void {
-  const op = opcodeOf(record.rmid, record.info);
+  const op = RMGRS.opcodeOf(record.rmid, record.info);
   switch (record.rmid) {
     case RMGR.XACT:
       return redoTransactionEnd(page, record, touched);

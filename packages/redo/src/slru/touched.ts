@@ -1,4 +1,5 @@
-import { OPCODE, opcodeOf, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { OPCODE, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import type { TouchedPage } from '../contract.ts';
 import type { SlruName } from '../page-key.ts';
 import { subxidAt, transactionEnd } from '../xact-record.ts';
@@ -6,7 +7,7 @@ import { commitTsPage, membersPage, nextMulti, offsetsPage, slruPage, xactPage }
 
 /** Adds the SLRU pages that a record changes. Commit timestamps are kept only while track_commit_timestamp is on. */
 export function addTouchedSlruPages(touched: TouchedPage[], record: WalRecord, commitTimestamps: boolean): void {
-  const op = opcodeOf(record.rmid, record.info);
+  const op = RMGRS.opcodeOf(record.rmid, record.info);
   switch (record.rmid) {
     case RMGR.XACT:
       addTransactionEnd(touched, record, commitTimestamps);

@@ -1,4 +1,5 @@
-import { recordName, RMGR, RMGR_CUSTOM_MIN, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGR, RMGR_CUSTOM_MIN, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import { RedoError } from '@kube-aurora/redo-engine';
 import { applyDatabase, applyRelationMap, applyStorage, applyTablespace } from './catalog-effects.ts';
 import { applyControl } from './control-effects.ts';
@@ -16,7 +17,7 @@ function knownRecords(): Uint8Array {
   const known = new Uint8Array((RMGR.LOGICALMSG + 1) * 16);
   for (let rmid = 0; rmid <= RMGR.LOGICALMSG; rmid++) {
     for (let info = 0; info < 0x100; info += 0x10) {
-      if (!recordName({ rmid, info }).includes('UNKNOWN')) known[(rmid << 4) | (info >> 4)] = 1;
+      if (RMGRS.has({ rmid, info })) known[(rmid << 4) | (info >> 4)] = 1;
     }
   }
   return known;
@@ -51,7 +52,7 @@ export function applyEffects(state: VolumeState, record: WalRecord): readonly Ef
 }
 
 function stateError(record: WalRecord, reason: string): RedoError {
-  const name = recordName(record);
+  const name = RMGRS.recordName(record);
   return new RedoError(`${name} cannot be applied to the volume's state: ${reason}`, { lsn: record.lsn, record: name, page: undefined });
 }
 

@@ -1,4 +1,5 @@
-import { OPCODE, opcodeOf, type WalRecord } from '@kube-aurora/pg-format';
+import { OPCODE, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import { unknownOpcode } from '../rmgr/resource-manager.ts';
 import { SMGR_TRUNCATE_FSM, SMGR_TRUNCATE_HEAP, SMGR_TRUNCATE_VM, truncatedTo, truncateFlags } from '../rmgr/smgr.ts';
 import { vmPagesFor } from '../rmgr/visibility-map.ts';
@@ -14,7 +15,7 @@ const GLOBAL_TABLESPACE = 1664;
 /** xl_smgr_create: 0 spcOid, 4 dbOid, 8 relNumber (u32), 12 fork i32. */
 export function applyStorage(state: VolumeState, record: WalRecord): Effect[] | undefined {
   const { mainData } = record;
-  const op = opcodeOf(record.rmid, record.info);
+  const op = RMGRS.opcodeOf(record.rmid, record.info);
   if (op === OPCODE.SMGR.CREATE) {
     state.relations.create(mainData.readUInt32LE(0), mainData.readUInt32LE(4), mainData.readUInt32LE(8), mainData.readInt32LE(12));
     return undefined;
@@ -44,7 +45,7 @@ export function applyStorage(state: VolumeState, record: WalRecord): Effect[] | 
  */
 export function applyDatabase(state: VolumeState, record: WalRecord): Effect[] | undefined {
   const { mainData } = record;
-  const op = opcodeOf(record.rmid, record.info);
+  const op = RMGRS.opcodeOf(record.rmid, record.info);
   const dbOid = mainData.readUInt32LE(0);
   if (op === OPCODE.DBASE.CREATE_WAL_LOG) {
     addDatabase(state, { spcOid: mainData.readUInt32LE(4), dbOid });
@@ -80,7 +81,7 @@ export function applyDatabase(state: VolumeState, record: WalRecord): Effect[] |
 /** CREATE: 0 tablespace u32, 4 its path, zero-ended. DROP: 0 tablespace u32. */
 export function applyTablespace(state: VolumeState, record: WalRecord): undefined {
   const { mainData } = record;
-  const op = opcodeOf(record.rmid, record.info);
+  const op = RMGRS.opcodeOf(record.rmid, record.info);
   const spcOid = mainData.readUInt32LE(0);
   if (op === OPCODE.TBLSPC.CREATE) state.tablespaces.set(spcOid, mainData.toString('utf8', 4, mainData.indexOf(0, 4)));
   else if (op === OPCODE.TBLSPC.DROP) state.tablespaces.delete(spcOid);
@@ -90,7 +91,7 @@ export function applyTablespace(state: VolumeState, record: WalRecord): undefine
 /** xl_relmap_update: 0 database u32 (0: shared), 4 tablespace u32, 8 length i32, 12 the file. */
 export function applyRelationMap(state: VolumeState, record: WalRecord): undefined {
   const { mainData } = record;
-  if (opcodeOf(record.rmid, record.info) !== OPCODE.RELMAP.UPDATE) throw unknownOpcode(record, undefined);
+  if (RMGRS.opcodeOf(record.rmid, record.info) !== OPCODE.RELMAP.UPDATE) throw unknownOpcode(record, undefined);
   const dbOid = mainData.readUInt32LE(0);
   const spcOid = dbOid === 0 ? GLOBAL_TABLESPACE : mainData.readUInt32LE(4);
   setRelationMap(state, { spcOid, dbOid }, mainData.subarray(12, 12 + mainData.readInt32LE(8)));

@@ -1,4 +1,5 @@
-import { type CheckPoint, decodeCheckpoint, OPCODE, opcodeOf, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { type CheckPoint, decodeCheckpoint, OPCODE, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import { unknownOpcode } from '../rmgr/resource-manager.ts';
 import { commitTsPage } from '../slru/layout.ts';
 import { xidPrecedes } from './transaction-table.ts';
@@ -8,7 +9,7 @@ import { type Effect, preparedXids, type VolumeState } from './volume-state.ts';
 export function applyControl(state: VolumeState, record: WalRecord): Effect[] | undefined {
   const { mainData } = record;
   const counters = state.control.checkPointCopy;
-  switch (opcodeOf(record.rmid, record.info)) {
+  switch (RMGRS.opcodeOf(record.rmid, record.info)) {
     case OPCODE.XLOG.CHECKPOINT_SHUTDOWN:
       applyShutdownCheckpoint(state, decodeCheckpoint(mainData));
       return undefined;
@@ -83,7 +84,7 @@ const TRACK_COMMIT_TIMESTAMP_AT = 25;
 
 /** Whether track_commit_timestamp is on after a record that sets parameters; undefined for any other. */
 export function commitTimestampsAfter({ rmid, info, mainData }: WalRecord): boolean | undefined {
-  if (rmid !== RMGR.XLOG || opcodeOf(rmid, info) !== OPCODE.XLOG.PARAMETER_CHANGE) return undefined;
+  if (rmid !== RMGR.XLOG || RMGRS.opcodeOf(rmid, info) !== OPCODE.XLOG.PARAMETER_CHANGE) return undefined;
   return mainData.length > TRACK_COMMIT_TIMESTAMP_AT ? mainData[TRACK_COMMIT_TIMESTAMP_AT] !== 0 : undefined;
 }
 

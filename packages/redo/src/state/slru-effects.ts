@@ -1,4 +1,5 @@
-import { OPCODE, opcodeOf, type WalRecord } from '@kube-aurora/pg-format';
+import { OPCODE, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import type { SlruName } from '../page-key.ts';
 import { unknownOpcode } from '../rmgr/resource-manager.ts';
 import { membersPage, nextMulti, offsetsPage, segmentStart } from '../slru/layout.ts';
@@ -11,7 +12,7 @@ import type { Effect, VolumeState } from './volume-state.ts';
 
 /** TRUNCATE (xl_clog_truncate): 0 page i64, 8 oldest xid u32, 12 its database u32. */
 export function applyClog(state: VolumeState, record: WalRecord): Effect[] | undefined {
-  const op = opcodeOf(record.rmid, record.info);
+  const op = RMGRS.opcodeOf(record.rmid, record.info);
   if (op === OPCODE.CLOG.ZEROPAGE) return extend(state, 'pg_xact', record);
   if (op !== OPCODE.CLOG.TRUNCATE) throw unknownOpcode(record, undefined);
   const counters = state.control.checkPointCopy;
@@ -22,7 +23,7 @@ export function applyClog(state: VolumeState, record: WalRecord): Effect[] | und
 
 /** TRUNCATE (xl_commit_ts_truncate): 0 page i64, 8 oldest xid u32. */
 export function applyCommitTimestamps(state: VolumeState, record: WalRecord): Effect[] | undefined {
-  const op = opcodeOf(record.rmid, record.info);
+  const op = RMGRS.opcodeOf(record.rmid, record.info);
   if (op === OPCODE.COMMIT_TS.ZEROPAGE) return extend(state, 'pg_commit_ts', record);
   if (op !== OPCODE.COMMIT_TS.TRUNCATE) throw unknownOpcode(record, undefined);
   const counters = state.control.checkPointCopy;
@@ -37,7 +38,7 @@ export function applyCommitTimestamps(state: VolumeState, record: WalRecord): Ef
  */
 export function applyMultixact(state: VolumeState, record: WalRecord): Effect[] | undefined {
   const { mainData } = record;
-  switch (opcodeOf(record.rmid, record.info)) {
+  switch (RMGRS.opcodeOf(record.rmid, record.info)) {
     case OPCODE.MULTIXACT.ZERO_OFF_PAGE:
       return extend(state, 'pg_multixact/offsets', record);
     case OPCODE.MULTIXACT.ZERO_MEM_PAGE:

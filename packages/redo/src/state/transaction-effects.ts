@@ -1,4 +1,5 @@
-import { type Lsn, OPCODE, opcodeOf, type WalRecord } from '@kube-aurora/pg-format';
+import { type Lsn, OPCODE, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import { unknownOpcode } from '../rmgr/resource-manager.ts';
 import { subxidAt, type TransactionEnd, transactionEnd, transactionOpcode } from '../xact-record.ts';
 import { xidPrecedes } from './transaction-table.ts';
@@ -65,7 +66,7 @@ function dropRelations(state: VolumeState, { mainData }: WalRecord, end: Transac
  */
 export function applyStandby(state: VolumeState, record: WalRecord): undefined {
   const { mainData } = record;
-  switch (opcodeOf(record.rmid, record.info)) {
+  switch (RMGRS.opcodeOf(record.rmid, record.info)) {
     case OPCODE.STANDBY.LOCK:
       for (let i = 0; i < mainData.readInt32LE(0); i++) {
         const at = 4 + i * 12;
@@ -97,7 +98,7 @@ function addLock(state: VolumeState, xid: number, dbOid: number, relOid: number)
 /** SET (xl_replorigin_set): 0 remote LSN u64, 8 origin u16, 10 force bool. DROP: 0 origin u16. */
 export function applyOrigin(state: VolumeState, record: WalRecord): undefined {
   const { mainData } = record;
-  const op = opcodeOf(record.rmid, record.info);
+  const op = RMGRS.opcodeOf(record.rmid, record.info);
   if (op === OPCODE.REPLORIGIN.SET) {
     advanceOrigin(state, mainData.readUInt16LE(8), mainData.readBigUInt64LE(0) as Lsn, record.endLsn, mainData.readUInt8(10) !== 0);
   } else if (op === OPCODE.REPLORIGIN.DROP) {

@@ -1,4 +1,5 @@
-import { OPCODE, RMGR, type RmgrName, rmgrName } from '@kube-aurora/pg-format';
+import { OPCODE, RMGR, type RmgrName } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import { type Coverage, formatCoverage } from './redo-verifier.ts';
 
 /** Every record type of PostgreSQL 18, and which of them a test's logs held. */
@@ -16,7 +17,7 @@ export const MANAGERS_WITH_OWN_TEST: readonly RmgrName[] = ['HASH', 'GIN', 'GIST
 export function recordTypes(managers: readonly string[] = Object.keys(RMGR)): string[] {
   return Object.entries(RMGR)
     .filter(([manager]) => managers.includes(manager))
-    .flatMap(([manager, rmid]) => Object.keys(OPCODE[manager as RmgrName]).map((opcode) => `${rmgrName(rmid)}/${opcode}`));
+    .flatMap(([manager, rmid]) => Object.keys(OPCODE[manager as RmgrName]).map((opcode) => `${RMGRS.nameOf(rmid)}/${opcode}`));
 }
 
 /** Types that some server writes and that this coverage lacks, beside those that another test answers for. */
@@ -43,7 +44,7 @@ export function formatAllTypes(coverage: ReadonlyMap<string, Coverage>): string 
   return [
     formatCoverage(coverage),
     ...[...NOT_WRITTEN].map(([name, reason]) => `${name.padEnd(36)}   not written by any server: ${reason}`),
-    ...MANAGERS_WITH_OWN_TEST.map((manager) => `${`${rmgrName(RMGR[manager])}/*`.padEnd(36)}   by the test of its own`),
+    ...MANAGERS_WITH_OWN_TEST.map((manager) => `${`${RMGRS.nameOf(RMGR[manager])}/*`.padEnd(36)}   by the test of its own`),
     ...unseenTypes(coverage).map((name) => `${name.padEnd(36)}   NOT SEEN`),
   ].join('\n');
 }

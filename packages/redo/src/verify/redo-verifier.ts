@@ -1,4 +1,5 @@
-import { type BlockRef, type Lsn, recordName, restoreBlockImage, type WalRecord } from '@kube-aurora/pg-format';
+import { type BlockRef, type Lsn, restoreBlockImage, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import { RedoError } from '@kube-aurora/redo-engine';
 import type { TouchedPage } from '../contract.ts';
 import { formatPage, type PageId, SLRU_FORK } from '../page-key.ts';
@@ -50,7 +51,7 @@ export class RedoVerifier {
 
   /** Takes the next record. Throws RedoError when the state cannot follow it; pages that fail are reported instead. */
   apply(record: WalRecord): void {
-    const name = recordName(record);
+    const name = RMGRS.recordName(record);
     const coverage = this.#coverageOf(name);
     coverage.records++;
     for (const touched of touchedPages(record, this.state.control.trackCommitTimestamp)) {

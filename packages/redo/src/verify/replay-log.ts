@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
-import { type CheckPoint, decodeCheckpoint, formatLsn, OPCODE, opcodeOf, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { type CheckPoint, decodeCheckpoint, formatLsn, OPCODE, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import { checkpointAt, orphanedXids } from '../state/volume-state.ts';
 import { readVolume } from './data-directory.ts';
 import { RedoVerifier } from './redo-verifier.ts';
@@ -35,7 +36,7 @@ export function isShutdownCheckpoint(record: WalRecord): boolean {
 }
 
 function isCheckpoint(record: WalRecord, opcode: number): boolean {
-  return record.rmid === RMGR.XLOG && opcodeOf(record.rmid, record.info) === opcode;
+  return record.rmid === RMGR.XLOG && RMGRS.opcodeOf(record.rmid, record.info) === opcode;
 }
 
 function differencesOnline(ours: CheckPoint, record: WalRecord, fullPageWritesKnown: boolean): string[] {

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Lsn, OPCODE, RMGR, type RmgrName, rmgrName, type WalRecord } from '@kube-aurora/pg-format';
+import { type Lsn, OPCODE, RMGR, type RmgrName, type WalRecord } from '@kube-aurora/pg-format';
+import { RMGRS } from '../rmgrs.ts';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
 import { compareWithFiles } from './compare-files.ts';
 import { readVolume } from './data-directory.ts';
@@ -79,12 +80,12 @@ async function runStatements(postgres: TestPostgres, statements: readonly string
 
 /** The table of one resource manager's records: how many, and how many of their pages were compared. */
 export function coverageOf(verifier: RedoVerifier, rmgr: RmgrName): string {
-  const prefix = `${rmgrName(RMGR[rmgr])}/`;
+  const prefix = `${RMGRS.nameOf(RMGR[rmgr])}/`;
   return formatCoverage(new Map([...verifier.coverage].filter(([name]) => name.startsWith(prefix))));
 }
 
 /** Record types of a resource manager, as `recordName` names them, that the replay never met. */
 export function recordsNotMet(verifier: RedoVerifier, rmgr: RmgrName, expectedMissing: readonly string[] = []): string[] {
-  const prefix = rmgrName(RMGR[rmgr]);
+  const prefix = RMGRS.nameOf(RMGR[rmgr]);
   return Object.keys(OPCODE[rmgr]).filter((name) => !expectedMissing.includes(name) && !verifier.coverage.has(`${prefix}/${name}`));
 }
