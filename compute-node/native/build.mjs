@@ -20,9 +20,9 @@ export function buildShim(options = {}) {
 }
 
 /**
- * What to preload in place of the shim to run it under AddressSanitizer and UndefinedBehaviorSanitizer, in this order: their
- * options, their runtime (PostgreSQL itself is not built with it), the shim. A finding ends the process, and its report is
- * `sanitizer.PID` in the process's working directory, PostgreSQL's data directory. Throws as buildShim does.
+ * What to preload in place of the shim to run it under AddressSanitizer and UndefinedBehaviorSanitizer, in this order:
+ * their options, their runtime (PostgreSQL itself is not built with it), the shim. A finding ends the process, and its
+ * report is `sanitizer.PID` in the process's working directory, PostgreSQL's data directory. Throws as buildShim does.
  */
 export function buildSanitizedShim(options = {}) {
   const compiler = options.compiler ?? COMPILER;

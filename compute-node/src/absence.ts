@@ -3,7 +3,9 @@ import type { Absence } from './postgres/stand-in.ts';
 
 const NOTHING_LOST = 'No commit that was acknowledged is lost. Try again in a moment.';
 
-/** What a client that finds no PostgreSQL is told. Whoever asks has shown no password: nothing of our inside is in it. */
+/**
+ * What a client that finds no PostgreSQL is told. Whoever asks has shown no password: nothing of our inside is in it.
+ */
 export function absenceOf(situation: AgentSituation): Absence {
   const told = (message: string, detail = NOTHING_LOST): Absence => ({ sqlState: '57P03', message, detail });
   switch (situation.reason) {

@@ -26,7 +26,10 @@ export interface Door {
   close(): Promise<void>;
 }
 
-/** What the agent goes through, in this order and again; each phase does its work and decides nothing of what follows it. */
+/**
+ * What the agent goes through, in this order and again; each phase does its work and decides nothing of what follows
+ * it.
+ */
 export interface AgentPhases {
   door(absence: () => Absence): Door;
   /** Ends what an earlier agent left behind; the process ids. */

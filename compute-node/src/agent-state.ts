@@ -52,7 +52,9 @@ export class AgentState {
     return this.#lastFailure;
   }
 
-  /** `event` happened; the table says what comes of it. The message is for people; an empty one leaves what is there. */
+  /**
+   * `event` happened; the table says what comes of it. The message is for people; an empty one leaves what is there.
+   */
   on(event: AgentEvent, message = ''): void {
     const outcome = AGENT_TABLE[this.#step][event];
     if (outcome === 'nothing') return;

@@ -50,7 +50,10 @@ export function segmentStatuses(segments: readonly SegmentName[], writing: Write
 
 export type SituationStatus = AgentSituation & { readonly since: string; readonly message: string };
 
-/** The situation as the status tells it: a writer whose commits wait for storage is running, and says that they do, and for whom. */
+/**
+ * The situation as the status tells it: a writer whose commits wait for storage is running, and says that they do, and
+ * for whom.
+ */
 export function situationStatus(
   { situation, since, message }: Pick<AgentState, 'situation' | 'since' | 'message'>,
   segments: readonly SegmentStatus[],

@@ -1,8 +1,8 @@
 import type { AgentSituation, FailureReason } from './agent-situation.ts';
 
 /**
- * What the agent does, step by step, and where each event takes it. The agent's loop does a step's work and tells what came of
- * it; this table alone says what follows, and the compiler demands every cell.
+ * What the agent does, step by step, and where each event takes it. The agent's loop does a step's work and tells what
+ * came of it; this table alone says what follows, and the compiler demands every cell.
  *
  * | step           | work                                                                          |
  * | -------------- | ----------------------------------------------------------------------------- |

@@ -60,7 +60,10 @@ interface Script {
   readonly bootstraps?: boolean[];
 }
 
-/** An agent whose phases answer as the script says. What it asks of them is noted; when the script is at its end it is stopped. */
+/**
+ * An agent whose phases answer as the script says. What it asks of them is noted; when the script is at its end it is
+ * stopped.
+ */
 function agentOf({ opens, sessions = [], bootstraps = [] }: Script) {
   const asked: { heldEpoch: bigint | undefined; volumeExists: boolean }[] = [];
   const door: string[] = [];

@@ -26,8 +26,9 @@ export interface AgentOptions {
 }
 
 /**
- * Keeps a writer running on the volume: bootstraps it when there is none, opens it, supervises PostgreSQL, opens it anew
- * when PostgreSQL is lost. Fenced, it stays where it is: another writer has taken over, and whoever runs us decides.
+ * Keeps a writer running on the volume: bootstraps it when there is none, opens it, supervises PostgreSQL, opens it
+ * anew when PostgreSQL is lost. Fenced, it stays where it is: another writer has taken over, and whoever runs us
+ * decides.
  */
 export class Agent {
   readonly #options: AgentOptions;

@@ -7,7 +7,7 @@
 export type WriteEnd = 'fenced' | 'damaged' | 'stopped';
 
 /**
- * How a flush ended. `durableLsn`: the volume holds every record below it on a write quorum, at least up to the end of the
- * last complete record at or below the LSN that was asked for. Anything else acknowledges nothing.
+ * How a flush ended. `durableLsn`: the volume holds every record below it on a write quorum, at least up to the end of
+ * the last complete record at or below the LSN that was asked for. Anything else acknowledges nothing.
  */
 export type FlushOutcome = { readonly kind: 'durable'; readonly durableLsn: bigint } | { readonly kind: WriteEnd };

@@ -3,8 +3,8 @@ import type { SegmentId } from '@kube-aurora/rpc';
 import type { RecordRun } from '@kube-aurora/volume';
 
 /**
- * The protection group that every volume has: it holds what belongs to no page (transactions' ends, checkpoints, the state that
- * a compute starts from), and its segments are who is asked to open a volume.
+ * The protection group that every volume has: it holds what belongs to no page (transactions' ends, checkpoints, the
+ * state that a compute starts from), and its segments are who is asked to open a volume.
  */
 export const HOME_GROUP = 0;
 

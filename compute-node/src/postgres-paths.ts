@@ -21,7 +21,10 @@ export interface PostgresPaths {
   readonly trialDir: string;
 }
 
-/** Prepares the scratch directory `dir`. Images carry the shim ready made; elsewhere it is compiled when its sources changed. */
+/**
+ * Prepares the scratch directory `dir`. Images carry the shim ready made; elsewhere it is compiled when its sources
+ * changed.
+ */
 export async function preparePostgresPaths(dir: string, env: NodeJS.ProcessEnv): Promise<PostgresPaths> {
   const account = postgresAccount();
   mkdirSync(dir, { recursive: true });

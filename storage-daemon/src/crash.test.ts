@@ -7,8 +7,9 @@ import { CrashScenario, STEPS, type ScenarioStep } from './testing/crash-scenari
 import { diskError, FaultDisk, unsyncedDisk, type DiskOperation } from './testing/fault-disk.ts';
 
 /**
- * A segment whose process dies before each of its writes, in turn, and in the middle of each write to a file. After the next start it must
- * have what it said it has, and from there come to the same pages, state and stored keys as one that never died.
+ * A segment whose process dies before each of its writes, in turn, and in the middle of each write to a file. After the
+ * next start it must have what it said it has, and from there come to the same pages, state and stored keys as one that
+ * never died.
  */
 
 let directory: string;
@@ -42,7 +43,10 @@ async function look(scenario: CrashScenario): Promise<Look> {
   return { pages: await scenario.pages(), ...(await scenario.held()) };
 }
 
-/** Starts a segment, takes one step, and looks; where the disk dies on the way, starts again on a sound disk and takes the step anew. */
+/**
+ * Starts a segment, takes one step, and looks; where the disk dies on the way, starts again on a sound disk and takes
+ * the step anew.
+ */
 async function live(scenario: CrashScenario, step: ScenarioStep, disk: FaultDisk, died: () => unknown): Promise<Look> {
   const sound = new FaultDisk(unsyncedDisk(systemDisk()), () => undefined);
   scenario.isOver = () => scenario.disk === disk && died() !== undefined;

@@ -10,8 +10,8 @@ import { batchAfter, imageRecord, syntheticState, type ChainEnd } from './testin
 import { DEADLINE, SEGMENT, TestCluster, VOLUME, type TestWriter } from './testing/test-cluster.ts';
 
 /**
- * Messages that nobody honest sends, of every kind, to real daemons that hold acknowledged redo: nothing of them is saved, shown
- * or passed on, they are counted and named, and a restart of all changes nothing about that.
+ * Messages that nobody honest sends, of every kind, to real daemons that hold acknowledged redo: nothing of them is
+ * saved, shown or passed on, they are counted and named, and a restart of all changes nothing about that.
  */
 
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };

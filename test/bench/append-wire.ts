@@ -1,7 +1,8 @@
 /**
- * `node test/bench/append-wire.ts --seconds 5 --runs 3 --bytes 700`: what carrying a batch costs. One client sends each batch to four
- * processes that write and fdatasync it and acknowledge, and sends the next when all four have: through our frames, and over a bare
- * socket with nothing but lengths, in turns. CPU is the figure; times belong to the machine.
+ * `node test/bench/append-wire.ts --seconds 5 --runs 3 --bytes 700`: what carrying a batch costs. One client sends each
+ * batch to four processes that write and fdatasync it and acknowledge, and sends the next when all four have: through
+ * our frames, and over a bare socket with nothing but lengths, in turns. CPU is the figure; times belong to the
+ * machine.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { closeSync, constants, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';

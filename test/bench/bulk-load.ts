@@ -1,10 +1,11 @@
 /**
- * `node test/bench/bulk-load.ts`: what fills a database, beside stock PostgreSQL and beside quorum standbys, in one run: one INSERT of
- * many small rows, its primary key, COPY from a file, CREATE INDEX, CREATE DATABASE, pgbench -i, and small commits while a COPY runs.
+ * `node test/bench/bulk-load.ts`: what fills a database, beside stock PostgreSQL and beside quorum standbys, in one
+ * run: one INSERT of many small rows, its primary key, COPY from a file, CREATE INDEX, CREATE DATABASE, pgbench -i, and
+ * small commits while a COPY runs.
  *
- * Each figure is the seconds until the statement (or its last commit) was acknowledged, and the MB (10^6 bytes) of that system's own WAL in it.
- * COPY reads a file on the server's side, so that no client is measured. `--rows`, `--copy-mib` and `--scale` size the work, `--only
- * ours,alone,quorum` leaves systems out, `--cpu` adds CPU seconds by part.
+ * Each figure is the seconds until the statement (or its last commit) was acknowledged, and the MB (10^6 bytes) of that
+ * system's own WAL in it. COPY reads a file on the server's side, so that no client is measured. `--rows`, `--copy-mib`
+ * and `--scale` size the work, `--only ours,alone,quorum` leaves systems out, `--cpu` adds CPU seconds by part.
  */
 import { createWriteStream } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';

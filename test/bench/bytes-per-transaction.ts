@@ -1,14 +1,16 @@
 /**
- * `node test/bench/bytes-per-transaction.ts --transactions 20000 --clients 1,8 --scale 10`: bytes of redo for each pgbench TPC-B
- * transaction: on the wire to a copy, in its log and on its disk, beside the WAL that stock PostgreSQL writes for the same.
+ * `node test/bench/bytes-per-transaction.ts --transactions 20000 --clients 1,8 --scale 10`: bytes of redo for each
+ * pgbench TPC-B transaction: on the wire to a copy, in its log and on its disk, beside the WAL that stock PostgreSQL
+ * writes for the same.
  *
- * Ours: "redo" is what the agent's batches hold, payload and headers, as the daemons' logs grow by it; "wire" is what TCP carried from
- * agent to daemon (ss(8): headers of frames and heartbeats too); "kept" is how much its data directory grew.
- * Stock: pg_current_wal_lsn() before and after. A checkpoint comes right before each run; "several checkpoints" has one
- * after each tenth of the transactions, and with it pages whose first change after it puts them into the WAL whole.
- * "disk" is what the disk was given to write by the whole machine, a copy: true only while nothing else writes. Ours has the page
- * store's writes in it, about every 40,000 of these transactions: only a run of several checkpoints says what it is in the long run.
- * Autovacuum is off on both sides: pgbench's -n runs no VACUUM either, and a run of it in one row only would blur the rest.
+ * Ours: "redo" is what the agent's batches hold, payload and headers, as the daemons' logs grow by it; "wire" is what
+ * TCP carried from agent to daemon (ss(8): headers of frames and heartbeats too); "kept" is how much its data directory
+ * grew. Stock: pg_current_wal_lsn() before and after. A checkpoint comes right before each run; "several checkpoints"
+ * has one after each tenth of the transactions, and with it pages whose first change after it puts them into the WAL
+ * whole. "disk" is what the disk was given to write by the whole machine, a copy: true only while nothing else writes.
+ * Ours has the page store's writes in it, about every 40,000 of these transactions: only a run of several checkpoints
+ * says what it is in the long run. Autovacuum is off on both sides: pgbench's -n runs no VACUUM either, and a run of it
+ * in one row only would blur the rest.
  */
 import { execFile } from 'node:child_process';
 import { parseArgs, promisify } from 'node:util';

@@ -1,6 +1,7 @@
 /**
- * `node test/bench/checkpoint-speed.ts --rows 60000`: what a daemon pays to turn redo into stored pages, and to give pages without
- * redo on them away. Each stream is WAL of a real PostgreSQL 18 (wal-streams.ts), in a segment's real log and page store.
+ * `node test/bench/checkpoint-speed.ts --rows 60000`: what a daemon pays to turn redo into stored pages, and to give
+ * pages without redo on them away. Each stream is WAL of a real PostgreSQL 18 (wal-streams.ts), in a segment's real log
+ * and page store.
  *
  *   checkpoint everything indexed and applied, then one checkpoint: CPU of the process (all threads), and of its main thread
  *   longest    the longest stretch meanwhile in which the event loop did not turn: for so long an acknowledgement may wait

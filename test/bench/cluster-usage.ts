@@ -24,7 +24,10 @@ export function writerMetrics(cluster: Cluster): Promise<Metrics> {
 /** No daemon ended a checkpoint or wrote what it has of redo into pages for so long: none is under way. */
 const SETTLED_MS = 5000;
 
-/** Waits until the daemons have made the checkpoints that they are going to make: work that belongs to what was done before. */
+/**
+ * Waits until the daemons have made the checkpoints that they are going to make: work that belongs to what was done
+ * before.
+ */
 export async function settled(cluster: Cluster): Promise<void> {
   const done = async (): Promise<string> =>
     (await daemonMetrics(cluster))

@@ -1,16 +1,18 @@
 /**
- * `node test/bench/cold-reads.ts --mib 128 --lookups 4000 --rounds 3`: how fast PostgreSQL gets pages that it does not have: a sequential
- * scan of a table, and lookups by primary key at random places, with 1 and 8 clients. Both systems run all the time and take turns; each
- * figure is the median of the rounds.
+ * `node test/bench/cold-reads.ts --mib 128 --lookups 4000 --rounds 3`: how fast PostgreSQL gets pages that it does not
+ * have: a sequential scan of a table, and lookups by primary key at random places, with 1 and 8 clients. Both systems
+ * run all the time and take turns; each figure is the median of the rounds.
  *
- * Ours: before each measurement the writer (agent and PostgreSQL) is killed with -9 and started anew: it has neither a cache nor a data
- * directory, so each page comes from a storage daemon the first time. The daemons go on running; what they read from their page stores
- * is in the operating system's page cache. Stock PostgreSQL is restarted before each measurement: its shared_buffers are cold, and
- * its files are in the operating system's page cache too. So neither side waits for a disk: the way of a page is what is compared.
+ * Ours: before each measurement the writer (agent and PostgreSQL) is killed with -9 and started anew: it has neither a
+ * cache nor a data directory, so each page comes from a storage daemon the first time. The daemons go on running; what
+ * they read from their page stores is in the operating system's page cache. Stock PostgreSQL is restarted before each
+ * measurement: its shared_buffers are cold, and its files are in the operating system's page cache too. So neither side
+ * waits for a disk: the way of a page is what is compared.
  *
  * "pages" is what was fetched for the measured queries alone: from storage (aurora_pages_read_total), or for stock what
- * pg_stat_database counts as read. The latency of a storage read (request of one or more pages, agent's side) is given as the
- * histogram's bound at or above the quantile; that of a lookup is the client's own. CPU is microseconds a page, of all processes of a part.
+ * pg_stat_database counts as read. The latency of a storage read (request of one or more pages, agent's side) is given
+ * as the histogram's bound at or above the quantile; that of a lookup is the client's own. CPU is microseconds a page,
+ * of all processes of a part.
  */
 import { parseArgs } from 'node:util';
 import type { Client } from 'pg';
@@ -182,7 +184,9 @@ async function lookUp(server: Server, clients: number): Promise<{ seconds: numbe
   }
 }
 
-/** What a row of the table is made of, in numbers, so that rounds can be compared; NaN for what a system does not have. */
+/**
+ * What a row of the table is made of, in numbers, so that rounds can be compared; NaN for what a system does not have.
+ */
 function numbers({ seconds, fetched, before, after, latencies }: Figures): number[] {
   const cpu = (part: keyof Mark['cpu']): number => ((after.cpu[part] ?? Number.NaN) - (before.cpu[part] ?? Number.NaN)) * 1e6;
   const ofStorage = (measure: (was: Metrics, is: Metrics) => number): number =>

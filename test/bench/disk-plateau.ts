@@ -1,9 +1,10 @@
 /**
- * `node test/bench/disk-plateau.ts --minutes 5 --clients 4`: a steady load of updates on a table whose size does not change, and
- * what the six daemons keep on disk meanwhile. The log advances without end; disk use must not.
+ * `node test/bench/disk-plateau.ts --minutes 5 --clients 4`: a steady load of updates on a table whose size does not
+ * change, and what the six daemons keep on disk meanwhile. The log advances without end; disk use must not.
  *
- * The load: each client updates `--rows-per-update` neighbouring rows of 400 bytes at a time, at random places, without pause;
- * autovacuum runs. With `--dead 1 --retain-mib 64`, one daemon is dead throughout and the others keep log for it, up to so much. At the end, the highest use in the second half of the run is held against that in the first.
+ * The load: each client updates `--rows-per-update` neighbouring rows of 400 bytes at a time, at random places, without
+ * pause; autovacuum runs. With `--dead 1 --retain-mib 64`, one daemon is dead throughout and the others keep log for
+ * it, up to so much. At the end, the highest use in the second half of the run is held against that in the first.
  */
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -40,7 +41,10 @@ interface Sample {
   /** Of the daemon that uses most: page store, and everything on disk. */
   readonly pages: number;
   readonly all: number;
-  /** Highest of the six: redo past the checkpoint, references to it, most of them for one page since the last sample, checkpoints so far. */
+  /**
+   * Highest of the six: redo past the checkpoint, references to it, most of them for one page since the last sample,
+   * checkpoints so far.
+   */
   readonly pastCheckpoint: number;
   readonly refs: number;
   readonly longestChain: number;
@@ -153,5 +157,6 @@ print(
   `\nhighest use on disk: ${shown(first / MIB)} MiB in the first half, ${shown(second / MIB)} MiB in the second; ` +
     `the log advanced by ${shown(advanced / MIB)} MiB, ${shown(advanced / second, 1)} times that`,
 );
-// Log goes in files of 64 MiB and at the end of a checkpoint, so use is a sawtooth, of which either half may have missed the tip.
+// Log goes in files of 64 MiB and at the end of a checkpoint, so use is a sawtooth, of which either half may have
+// missed the tip.
 if (second > first * 1.5 || advanced < second) process.exitCode = 1;

@@ -6,9 +6,9 @@ import { daemonMetrics } from './cluster-usage.ts';
 const POLL_MS = 250;
 
 /**
- * Bytes of redo that each daemon has written to its log since the meter was made, those in files that were dropped again
- * included: a daemon's own figure is what its log holds now. A file is full and has its last length when it is dropped, so it is
- * counted by the length that it was last seen with.
+ * Bytes of redo that each daemon has written to its log since the meter was made, those in files that were dropped
+ * again included: a daemon's own figure is what its log holds now. A file is full and has its last length when it is
+ * dropped, so it is counted by the length that it was last seen with.
  */
 export class LogMeter {
   readonly #cluster: Cluster;

@@ -1,11 +1,12 @@
 /**
- * `npm run bench -- --seconds 20 --clients 1,8,32 --scale 10`: TPC-B through us, through stock PostgreSQL, and through stock PostgreSQL
- * with quorum standbys, in one run. Compare the ratios; absolute figures belong to the machine.
+ * `npm run bench -- --seconds 20 --clients 1,8,32 --scale 10`: TPC-B through us, through stock PostgreSQL, and through
+ * stock PostgreSQL with quorum standbys, in one run. Compare the ratios; absolute figures belong to the machine.
  *
- * Each system is loaded for `--warmup` seconds first, unmeasured, and our daemons have stored the pages of the redo of filling the tables before
- * that. Stock PostgreSQL gets no checkpoint in between, so that it writes next to no page images in the run: its best case.
- * `--cpu` adds a table of the CPU that each part used per transaction (milliseconds, from /proc/PID/stat), which does not depend
- * on how busy the machine is as times do; `--only ours,alone,quorum` leaves systems out.
+ * Each system is loaded for `--warmup` seconds first, unmeasured, and our daemons have stored the pages of the redo of
+ * filling the tables before that. Stock PostgreSQL gets no checkpoint in between, so that it writes next to no page
+ * images in the run: its best case. `--cpu` adds a table of the CPU that each part used per transaction (milliseconds,
+ * from /proc/PID/stat), which does not depend on how busy the machine is as times do; `--only ours,alone,quorum` leaves
+ * systems out.
  */
 import { parseArgs } from 'node:util';
 import { initialise, requirePgbench, tpcb } from './pgbench.ts';

@@ -22,8 +22,8 @@ export function moved(before: Metrics, after: Metrics, name: string): number {
 }
 
 /**
- * The quantile of what a histogram counted between two scrapes, seconds, as an upper bound: the histogram's own bound at or above
- * it. NaN when it counted nothing.
+ * The quantile of what a histogram counted between two scrapes, seconds, as an upper bound: the histogram's own bound
+ * at or above it. NaN when it counted nothing.
  */
 export function histogramQuantile(before: Metrics, after: Metrics, name: string, part: number): number {
   const count = moved(before, after, `${name}_count`);

@@ -1,7 +1,7 @@
 /**
- * `node test/bench/open-size.ts --relations 100,10000,100000 --gib 5 --runs 3`: kill -9 of the writer, and the time until the
- * next commit is acknowledged to a client, with more and more relations and then with one of several GiB; and how long each
- * step of the opening took, from the agent's own log.
+ * `node test/bench/open-size.ts --relations 100,10000,100000 --gib 5 --runs 3`: kill -9 of the writer, and the time
+ * until the next commit is acknowledged to a client, with more and more relations and then with one of several GiB; and
+ * how long each step of the opening took, from the agent's own log.
  */
 import { parseArgs } from 'node:util';
 import { readFileSync } from 'node:fs';

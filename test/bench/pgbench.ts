@@ -59,7 +59,10 @@ export async function initialise(target: BenchTarget, scale: number): Promise<vo
   await pgbench(target, ['-i', '-q', '-s', String(scale)], 600_000);
 }
 
-/** A checkpoint of a stock server: what was written before it is in the data files, and does not burden what comes after. */
+/**
+ * A checkpoint of a stock server: what was written before it is in the data files, and does not burden what comes
+ * after.
+ */
 export async function checkpoint({ host, port, user, password, database }: BenchTarget): Promise<void> {
   const client = new Client({ host, port, user, password, database });
   await client.connect();

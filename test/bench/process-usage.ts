@@ -4,7 +4,9 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 /** USER_HZ: clock ticks a second in /proc/PID/stat, 100 on every Linux that runs on x64. */
 const TICKS_PER_SECOND = 100;
 
-/** Fields of /proc/PID/stat past the command's name, which may hold blanks and brackets itself. Undefined: it is gone. */
+/**
+ * Fields of /proc/PID/stat past the command's name, which may hold blanks and brackets itself. Undefined: it is gone.
+ */
 function statFields(pid: number): string[] | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -43,9 +45,10 @@ export function treeCpuSeconds(root: number): number {
 }
 
 /**
- * Bytes that the disk under `path` was given to write, by everybody on the machine; undefined when the file system names no disk.
- * The kernel's count for one process (write_bytes of /proc/PID/io) is of no use here: since page-cache folios are large, ext4 has
- * it count a whole folio, up to 2 MiB, for a write of a few bytes into a file that has its blocks already.
+ * Bytes that the disk under `path` was given to write, by everybody on the machine; undefined when the file system
+ * names no disk. The kernel's count for one process (write_bytes of /proc/PID/io) is of no use here: since page-cache
+ * folios are large, ext4 has it count a whole folio, up to 2 MiB, for a write of a few bytes into a file that has its
+ * blocks already.
  */
 export function diskBytesWritten(path: string): number | undefined {
   const { dev } = statSync(path);

@@ -1,9 +1,10 @@
 /**
- * `node test/bench/redo-speed.ts --rows 40000`: how fast redo goes on one core, over WAL that a real PostgreSQL 18 writes in this
- * run with full_page_writes=off, as our writer does: one stream each that is mostly heap, B-tree and GIN records.
+ * `node test/bench/redo-speed.ts --rows 40000`: how fast redo goes on one core, over WAL that a real PostgreSQL 18
+ * writes in this run with full_page_writes=off, as our writer does: one stream each that is mostly heap, B-tree and GIN
+ * records.
  *
- * A stream lies in memory as redo batches of 64 KiB. Measured, with tinybench, as CPU time of the process (its garbage collector's
- * threads included), so that other work on the machine counts little:
+ * A stream lies in memory as redo batches of 64 KiB. Measured, with tinybench, as CPU time of the process (its garbage
+ * collector's threads included), so that other work on the machine counts little:
  *   apply    what a daemon does with every record as it arrives: CRC of the batch, decode, touchedPages, index of pages,
  *            applyEffects on the volume's state
  *   pages    what it does later, page after page, for a read or a checkpoint: record read back with its CRC, decode, touchedPages, redo;
@@ -95,7 +96,10 @@ function missing(): never {
   throw new Error('the index names a record that is not there, or that does not change the page');
 }
 
-/** The pages that a pass by index makes are those that a pass in order makes: otherwise the speed of nonsense is measured. */
+/**
+ * The pages that a pass by index makes are those that a pass in order makes: otherwise the speed of nonsense is
+ * measured.
+ */
 function checkPasses(stream: WalStream): void {
   const byIndex = new Pass(stream);
   byIndex.apply();

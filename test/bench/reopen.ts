@@ -1,6 +1,6 @@
 /**
- * `node test/bench/reopen.ts --mib 20 --times 10 --runs 3`: kill -9 of the writer under load, and the time until the next
- * commit is acknowledged to a client: with little data, after ten times the redo, and with ten times the data.
+ * `node test/bench/reopen.ts --mib 20 --times 10 --runs 3`: kill -9 of the writer under load, and the time until the
+ * next commit is acknowledged to a client: with little data, after ten times the redo, and with ten times the data.
  */
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';

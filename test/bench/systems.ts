@@ -1,4 +1,7 @@
-/** The systems that a benchmark compares in one run: ours, stock PostgreSQL alone, and stock PostgreSQL with quorum standbys. */
+/**
+ * The systems that a benchmark compares in one run: ours, stock PostgreSQL alone, and stock PostgreSQL with quorum
+ * standbys.
+ */
 import { Cluster } from '../e2e/cluster-harness.ts';
 import { settled } from './cluster-usage.ts';
 import { stockAlone, stockQuorum, type Peer } from './peers.ts';

@@ -1,6 +1,6 @@
 /**
- * A whole cluster of real processes for end-to-end and fault tests: six storage daemons in three zones and one compute agent
- * (more on demand), each on an address of its own in 127.0.0.0/8, with data in a temporary directory.
+ * A whole cluster of real processes for end-to-end and fault tests: six storage daemons in three zones and one compute
+ * agent (more on demand), each on an address of its own in 127.0.0.0/8, with data in a temporary directory.
  *
  *   const cluster = await Cluster.start();
  *   await cluster.query('create table t (id int)');
@@ -253,7 +253,9 @@ export class Cluster {
     }
   }
 
-  /** Waits until the writer answers a query; gives the milliseconds it took. Throws with the log's end when it does not. */
+  /**
+   * Waits until the writer answers a query; gives the milliseconds it took. Throws with the log's end when it does not.
+   */
   async writerReady(withinMs = 30_000, writer: Writer = this.writer): Promise<number> {
     const startedAt = performance.now();
     for (;;) {

@@ -1,6 +1,6 @@
 /**
- * deploy/operator.yaml as it is, applied to local-kube: the Deployment runs two operators, one of them works, and when that one is
- * killed or its template changes somebody goes on.
+ * deploy/operator.yaml as it is, applied to local-kube: the Deployment runs two operators, one of them works, and when
+ * that one is killed or its template changes somebody goes on.
  */
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -17,7 +17,9 @@ afterAll(() => Promise.all([cluster?.destroy(), stock?.remove()]), 60_000);
 const QUERY = 'select name, setting from pg_settings order by name';
 type Settings = ReadonlyMap<string, string>;
 
-/** Rows of the table in the docs: setting, here, stock, why. `*` stands for a value that is another one at each start. */
+/**
+ * Rows of the table in the docs: setting, here, stock, why. `*` stands for a value that is another one at each start.
+ */
 function documented(): { name: string; here: string; stock: string; why: string }[] {
   const text = readFileSync(new URL('../../docs/reference/postgresql-settings.md', import.meta.url), 'utf8');
   return text.split('\n').flatMap((line) => {

@@ -1,6 +1,6 @@
 /**
- * What a client sees is a plain PostgreSQL, and all of it is there again after kill -9 of the writer, which takes the data
- * directory with it: everything below is then read from the six segments.
+ * What a client sees is a plain PostgreSQL, and all of it is there again after kill -9 of the writer, which takes the
+ * data directory with it: everything below is then read from the six segments.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster } from './cluster-harness.ts';

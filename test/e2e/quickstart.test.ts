@@ -1,6 +1,6 @@
 /**
- * What a newcomer does: start, connect, kill the writer, fail a zone, stop, start again. Real control plane, operator, daemons and
- * PostgreSQL, all as processes of this machine.
+ * What a newcomer does: start, connect, kill the writer, fail a zone, stop, start again. Real control plane, operator,
+ * daemons and PostgreSQL, all as processes of this machine.
  */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

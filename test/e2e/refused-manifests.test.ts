@@ -4,7 +4,9 @@ import type { OpenSchema } from '../../local-kube/src/schema/open-schema.ts';
 import { applyDefaults, validateCustom } from '../../local-kube/src/schema/validate.ts';
 import type { Json } from '../../local-kube/src/store/object.ts';
 
-/** What Kubernetes 1.35.4 answered to these manifests with deploy/crd.yaml, word for word; local-kube must say the same. */
+/**
+ * What Kubernetes 1.35.4 answered to these manifests with deploy/crd.yaml, word for word; local-kube must say the same.
+ */
 const NOT_CHECKED =
   '<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation';
 const SIZE_PATTERN = '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$';

@@ -49,7 +49,8 @@ it('a client that connects while PostgreSQL is away is refused or told 57P03, ne
   const paused = cluster.daemons.slice(0, 3);
   for (const daemon of paused) daemon.pause();
   process.kill(pid, 'SIGKILL');
-  // The kernel may have had a connection in the queue of the postmaster that died: what counts begins when its port is free.
+  // The kernel may have had a connection in the queue of the postmaster that died: what counts begins when its port is
+  // free.
   await cluster.until('the agent sees it', async () => (await cluster.writer.status())?.phase === 'opening');
   expect((await told).code).toMatch(/^57P0[12]$/);
   expect(await isReady()).toBe(false);

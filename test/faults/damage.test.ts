@@ -42,7 +42,9 @@ function files(pattern: RegExp): string[] {
     .map((name) => join(directory, name));
 }
 
-/** Flips one bit in each of `count` bytes of what was written to the files (zeros at the end of a redo file were not). */
+/**
+ * Flips one bit in each of `count` bytes of what was written to the files (zeros at the end of a redo file were not).
+ */
 function flip(paths: readonly string[], count: number): void {
   for (let done = 0; done < count; done++) {
     const path = random.pick(paths);

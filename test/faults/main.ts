@@ -1,4 +1,6 @@
-/** `npm run faults -- --seed 1 --seconds 60 --clients 8`: the long form of the fault test. Without a seed, a random one. */
+/**
+ * `npm run faults -- --seed 1 --seconds 60 --clients 8`: the long form of the fault test. Without a seed, a random one.
+ */
 import { parseArgs } from 'node:util';
 import { runFaults } from './run.ts';
 

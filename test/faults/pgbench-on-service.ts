@@ -1,8 +1,9 @@
 /**
- * `npm run faults:pgbench -- --seed 1 --seconds 60 --scale 10 --clients 8`: pgbench's TPC-B against the Service demo-rw of a cluster that
- * `npm start` made, while its processes are killed (-9), stopped (SIGSTOP) and its zones fail, all at random but seeded. The
- * operator and the control plane heal; nobody helps. In the end pgbench's four sums must be equal, and history must hold at least
- * every transaction that pgbench was told had committed. Needs pgbench on the PATH.
+ * `npm run faults:pgbench -- --seed 1 --seconds 60 --scale 10 --clients 8`: pgbench's TPC-B against the Service demo-rw
+ * of a cluster that `npm start` made, while its processes are killed (-9), stopped (SIGSTOP) and its zones fail, all at
+ * random but seeded. The operator and the control plane heal; nobody helps. In the end pgbench's four sums must be
+ * equal, and history must hold at least every transaction that pgbench was told had committed. Needs pgbench on the
+ * PATH.
  */
 import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

@@ -1,4 +1,7 @@
-/** Where local-kube answers otherwise than Kubernetes, and why that is left so. The exit code is the same unless it is given here. */
+/**
+ * Where local-kube answers otherwise than Kubernetes, and why that is left so. The exit code is the same unless it is
+ * given here.
+ */
 const PATCH_SAYS_MORE = 'Kubernetes does not say which operation of a JSON patch failed; local-kube does';
 const TYPES =
   'Kubernetes decodes built-in kinds into Go structures and reports in their words; local-kube checks the schema and names the field';

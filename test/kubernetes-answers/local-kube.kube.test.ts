@@ -11,7 +11,10 @@ const { answers: real } = JSON.parse(readFileSync(new URL('answers.json', import
   answers: { [step: string]: Answer };
 };
 
-/** The same commands as were given to a real API server (record.ts); the answers have to be the same, but for the known differences. */
+/**
+ * The same commands as were given to a real API server (record.ts); the answers have to be the same, but for the known
+ * differences.
+ */
 describe('local-kube answers as Kubernetes does', () => {
   let cluster: TestCluster;
   let own: { [step: string]: Answer };

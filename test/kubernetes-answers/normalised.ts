@@ -8,7 +8,10 @@ export interface Answer {
   readonly problem: string;
 }
 
-/** kubectl's answer without what differs from one run to the next: ids, versions, times, ages, addresses, hashes in names. */
+/**
+ * kubectl's answer without what differs from one run to the next: ids, versions, times, ages, addresses, hashes in
+ * names.
+ */
 export function normalised(code: number | null, stdout: string, stderr: string): Answer {
   const object = stdout.trimStart().startsWith('{') ? parsed(stdout) : undefined;
   return { code, out: object === undefined ? lines(stdout) : plain(object), problem: lines(stderr) };

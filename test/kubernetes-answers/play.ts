@@ -12,7 +12,10 @@ interface Output {
   readonly stderr: string;
 }
 
-/** Carries out all steps against the server of a kubeconfig; what was answered, without what differs from one run to the next. */
+/**
+ * Carries out all steps against the server of a kubeconfig; what was answered, without what differs from one run to the
+ * next.
+ */
 export async function play(kubectl: string, kubeconfig: string, steps: readonly Step[]): Promise<{ [step: string]: Answer }> {
   // Not synchronously: the server may be in this very process.
   const run = (args: readonly string[], input = ''): Promise<Output> =>

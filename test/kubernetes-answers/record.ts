@@ -1,7 +1,7 @@
 /**
- * Records how a real Kubernetes answers: `node test/kubernetes-answers/record.ts KUBECONFIG`, against a cluster that is there for that
- * alone (objects of its whole are made too), of which the API server, the controllers and the scheduler are enough: no node is
- * needed. The answers go into answers.json; local-kube is compared with them.
+ * Records how a real Kubernetes answers: `node test/kubernetes-answers/record.ts KUBECONFIG`, against a cluster that is
+ * there for that alone (objects of its whole are made too), of which the API server, the controllers and the scheduler
+ * are enough: no node is needed. The answers go into answers.json; local-kube is compared with them.
  */
 import { writeFileSync } from 'node:fs';
 import { spawnSync } from 'node:child_process';

@@ -1,6 +1,6 @@
 /**
- * What is asked of a real API server and of local-kube alike, in this order, in a namespace of its own. kubectl is what people use,
- * so most steps are kubectl commands; its answer is what it prints, or the object as JSON.
+ * What is asked of a real API server and of local-kube alike, in this order, in a namespace of its own. kubectl is what
+ * people use, so most steps are kubectl commands; its answer is what it prints, or the object as JSON.
  */
 export interface Step {
   readonly name: string;

@@ -9,7 +9,9 @@ import { Machine } from './machine.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 import { World } from './world.ts';
 
-/** What every Disk does while nothing goes wrong: the machine's own, and the one that stands in for it in a simulation. */
+/**
+ * What every Disk does while nothing goes wrong: the machine's own, and the one that stands in for it in a simulation.
+ */
 
 interface Tried {
   readonly disk: Disk;

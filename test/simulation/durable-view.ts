@@ -20,8 +20,8 @@ export function durableControl(disk: SimulatedDisk, directory: string): SegmentC
 const lastControl = new WeakMap<SimulatedDisk, { readonly bytes: Buffer; readonly control: SegmentControl }>();
 
 /**
- * End of the chain of batches in the newest two files of a log, or why there is no chain; undefined when there is no file. Older files were
- * the newest once.
+ * End of the chain of batches in the newest two files of a log, or why there is no chain; undefined when there is no
+ * file. Older files were the newest once.
  */
 export function durableLogEnd(disk: SimulatedDisk, directory: string, generation: number): bigint | string | undefined {
   const files = [...disk.durableFiles(logDirectory(directory, generation))]

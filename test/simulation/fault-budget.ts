@@ -2,9 +2,9 @@ import type { Cluster } from './cluster.ts';
 import type { StorageMachine } from './storage.ts';
 
 /**
- * How much may be lost at a time. Anything may happen to machines, clocks and the network; disks may lose what they synced only as far
- * as the volume promises to bear it: a zone and one more at once, and one that does not know that it lost something, which no quorum of
- * four can tell from a liar, only alone.
+ * How much may be lost at a time. Anything may happen to machines, clocks and the network; disks may lose what they
+ * synced only as far as the volume promises to bear it: a zone and one more at once, and one that does not know that it
+ * lost something, which no quorum of four can tell from a liar, only alone.
  */
 
 export type DiskLoss = 'known' | 'unknown';

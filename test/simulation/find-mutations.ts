@@ -3,7 +3,10 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { MUTATIONS } from './mutations.ts';
 
-/** Breaks each rule of mutations.ts in turn and counts the seeds until a run fails: `npm run simulate:mutations [-- --only NAME]`. */
+/**
+ * Breaks each rule of mutations.ts in turn and counts the seeds until a run fails: `npm run simulate:mutations [--
+ * --only NAME]`.
+ */
 
 const { values } = parseArgs({ options: { seeds: { type: 'string', default: '1000' }, only: { type: 'string' } } });
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));

@@ -12,8 +12,8 @@ import {
 import type { BatchRecord } from '@kube-aurora/volume';
 
 /**
- * What the volume has promised to whom, kept by someone who sees everything and forgets nothing; and what every page is at every
- * LSN of every epoch. Whatever the volume says is held against it.
+ * What the volume has promised to whom, kept by someone who sees everything and forgets nothing; and what every page is
+ * at every LSN of every epoch. Whatever the volume says is held against it.
  *
  *   - no acknowledged record is ever lost, and none that was shown: an epoch starts at or past everything that the epochs before
  *     it acknowledged, and an older writer acknowledges nothing past the start of a later one;
@@ -46,7 +46,10 @@ class Branch {
   readonly pages = new Map<string, PageVersion[]>();
   /** Up to here its writer was told that redo is durable. */
   acknowledgedLsn = 0n;
-  /** Up to here four segments had it, as its writer or a later opener could know: nobody may apply more of it, or annul less. */
+  /**
+   * Up to here four segments had it, as its writer or a later opener could know: nobody may apply more of it, or annul
+   * less.
+   */
   provenLsn: bigint;
   /** The volume's state where it starts, encoded. */
   readonly #base: Buffer;

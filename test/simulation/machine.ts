@@ -58,7 +58,10 @@ export class Machine implements Owner {
     this.rate = rate;
   }
 
-  /** Its clock leaps ahead, as after a sleep of the machine; what was to happen meanwhile happens as late as it would have. */
+  /**
+   * Its clock leaps ahead, as after a sleep of the machine; what was to happen meanwhile happens as late as it would
+   * have.
+   */
   leap(ms: number): void {
     this.#base = { world: this.world.now, own: this.#now() + ms };
   }

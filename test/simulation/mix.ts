@@ -2,9 +2,9 @@ import { SeededRandom } from '../faults/random.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/segment/limits.ts';
 
 /**
- * What a seed's run is made of. Every seed has its own: some faults never happen in it and others often, its files and checkpoints
- * are of another size, its writers write much or little. Rare paths need a mixture that is far from the mean: were all faults equally likely
- * in all runs, each run would be like the next one.
+ * What a seed's run is made of. Every seed has its own: some faults never happen in it and others often, its files and
+ * checkpoints are of another size, its writers write much or little. Rare paths need a mixture that is far from the
+ * mean: were all faults equally likely in all runs, each run would be like the next one.
  */
 export interface Mix {
   readonly faultsForMs: number;

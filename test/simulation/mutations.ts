@@ -1,6 +1,6 @@
 /**
- * One line for each rule of the protocol, and how to break it. The random runs must find every one of them: a rule whose break
- * nobody sees is either not needed or not tried. `npm run simulate:mutations` breaks them one at a time.
+ * One line for each rule of the protocol, and how to break it. The random runs must find every one of them: a rule
+ * whose break nobody sees is either not needed or not tried. `npm run simulate:mutations` breaks them one at a time.
  */
 export interface Mutation {
   readonly name: string;

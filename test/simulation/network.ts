@@ -3,8 +3,9 @@ import type { Machine } from './machine.ts';
 import type { World } from './world.ts';
 
 /**
- * What lies between machines: delays, links that are cut one way or both, and connections that notice after a while. As TCP
- * has it: what one connection carries arrives in order and once, or the connection breaks; connections overtake one another.
+ * What lies between machines: delays, links that are cut one way or both, and connections that notice after a while. As
+ * TCP has it: what one connection carries arrives in order and once, or the connection breaks; connections overtake one
+ * another.
  */
 
 /** A connection whose messages do not get through breaks after this long (gRPC's keep-alive). */

@@ -9,7 +9,10 @@ import type { VolumeHistory } from './history.ts';
 import type { Machine } from './machine.ts';
 import { RELATION } from './synthetic-volume.ts';
 
-/** In PostgreSQL's place: a load that writes WAL, says so now and then, asks for flushes and reads pages. What it is told it tells the history. */
+/**
+ * In PostgreSQL's place: a load that writes WAL, says so now and then, asks for flushes and reads pages. What it is
+ * told it tells the history.
+ */
 
 const NOOP = 0x20;
 const WAL_PAGE = BigInt(WAL_PAGE_BYTES);

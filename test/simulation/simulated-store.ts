@@ -3,9 +3,9 @@ import type { SeededRandom } from '../faults/random.ts';
 import type { Machine } from './machine.ts';
 
 /**
- * A KeyedStore whose crash leaves what LevelDB's would. Batches go to a log; when a write buffer's worth is in it, the next log begins,
- * and the one before is made durable only later, as a table. A batch with `sync` syncs the log that it is in, and no other: of the one
- * before any part may still be lost.
+ * A KeyedStore whose crash leaves what LevelDB's would. Batches go to a log; when a write buffer's worth is in it, the
+ * next log begins, and the one before is made durable only later, as a table. A batch with `sync` syncs the log that it
+ * is in, and no other: of the one before any part may still be lost.
  */
 
 type Values = Map<string, Buffer>;

@@ -17,8 +17,8 @@ import { SEGMENT } from './storage.ts';
 import { syntheticVolume } from './synthetic-volume.ts';
 
 /**
- * A compute on its machine: the agent that ships, with its table, its phases and its sessions, on the simulated network. Only
- * initdb and PostgreSQL are others: a made-up volume, and a load (simulated-database.ts).
+ * A compute on its machine: the agent that ships, with its table, its phases and its sessions, on the simulated
+ * network. Only initdb and PostgreSQL are others: a made-up volume, and a load (simulated-database.ts).
  */
 
 const AHEAD_BYTES_MAX = 256 * 1024;

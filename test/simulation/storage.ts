@@ -10,7 +10,9 @@ import { Machine } from './machine.ts';
 import { segmentApi, type Exchange } from './simulated-api.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 
-/** Six machines with a storage daemon each: the daemon that ships, on a disk and a network that do what the seed says. */
+/**
+ * Six machines with a storage daemon each: the daemon that ships, on a disk and a network that do what the seed says.
+ */
 
 export const SEGMENT = { volumeId: '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10', pg: 0 };
 const DATA = '/data';

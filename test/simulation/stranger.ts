@@ -4,8 +4,8 @@ import { segmentApi } from './simulated-api.ts';
 import { SEGMENT } from './storage.ts';
 
 /**
- * Somebody who may speak to a segment says that redo which it knows to be durable counts no more: a history that begins a new epoch below
- * it, at the end of a batch. The segment must refuse it, whoever it comes from.
+ * Somebody who may speak to a segment says that redo which it knows to be durable counts no more: a history that begins
+ * a new epoch below it, at the end of a batch. The segment must refuse it, whoever it comes from.
  */
 export function strangersHistory(cluster: Cluster): string | undefined {
   const { world, exchange, stranger } = cluster;

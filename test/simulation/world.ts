@@ -2,11 +2,12 @@ import { SeededRandom } from '../faults/random.ts';
 import { PLAIN_MIX, type Mix } from './mix.ts';
 
 /**
- * Everything that happens in one simulated run: a queue of events in virtual time, and the seed that decides what comes.
+ * Everything that happens in one simulated run: a queue of events in virtual time, and the seed that decides what
+ * comes.
  *
- * Invariant: nothing in a run depends on the machine it runs on. No real timer, thread, socket or file is waited for, so between
- * two events only promises' own steps run, and those are all done when the process's event loop has turned once. The same seed
- * therefore gives the same run, event by event.
+ * Invariant: nothing in a run depends on the machine it runs on. No real timer, thread, socket or file is waited for,
+ * so between two events only promises' own steps run, and those are all done when the process's event loop has turned
+ * once. The same seed therefore gives the same run, event by event.
  */
 
 export interface Owner {
@@ -89,7 +90,10 @@ export class World {
     return new Promise((resolve) => void this.after(ms, resolve));
   }
 
-  /** Runs events until `until` holds after one of them, or virtual time has reached `deadline`; `afterEach` is called after each, with whom it happened to. */
+  /**
+   * Runs events until `until` holds after one of them, or virtual time has reached `deadline`; `afterEach` is called
+   * after each, with whom it happened to.
+   */
   async run(deadline: number, afterEach: (owner: Owner | undefined) => void, until: () => boolean = () => false): Promise<void> {
     for (let event = this.#next(deadline); event !== undefined; event = this.#next(deadline)) {
       this.#now = Math.max(this.#now, event.at);

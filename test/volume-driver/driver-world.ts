@@ -16,8 +16,9 @@ import { syntheticVolume } from '../simulation/synthetic-volume.ts';
 import { World } from '../simulation/world.ts';
 
 /**
- * Six storage daemons, as they ship, on the simulated disk, network and clock, and the parts of the volume's driver on computes
- * beside them: a test says what goes wrong and when. Time is virtual: a test takes no longer on a busy machine, and none is flaky.
+ * Six storage daemons, as they ship, on the simulated disk, network and clock, and the parts of the volume's driver on
+ * computes beside them: a test says what goes wrong and when. Time is virtual: a test takes no longer on a busy
+ * machine, and none is flaky.
  */
 export class DriverWorld {
   readonly world: World;

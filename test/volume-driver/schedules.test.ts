@@ -7,8 +7,9 @@ import { syntheticVolume } from '../simulation/synthetic-volume.ts';
 import { DriverWorld, type Compute } from './driver-world.ts';
 
 /**
- * Courses of events that random ones seldom come upon: each is the one that a rule of the protocol is there for. The daemons are
- * those that ship; the test says which of them a writer reaches, and which peers hear of one another and when.
+ * Courses of events that random ones seldom come upon: each is the one that a rule of the protocol is there for. The
+ * daemons are those that ship; the test says which of them a writer reaches, and which peers hear of one another and
+ * when.
  */
 
 const ALL = [0, 1, 2, 3, 4, 5];
@@ -68,7 +69,9 @@ class Writer {
     }
   }
 
-  /** Greets the segments with its history, as on a new stream, and sends one batch that follows `link`. Gives its end. */
+  /**
+   * Greets the segments with its history, as on a new stream, and sends one batch that follows `link`. Gives its end.
+   */
   async append(to: readonly number[], link: ChainEnd): Promise<ChainEnd> {
     const { epoch, history, startLsn } = this.protocol;
     const { batch, end } = batchAfter(link, epoch, [syntheticRecord(40)]);
@@ -140,8 +143,8 @@ async function firstWriter(reached: readonly number[]): Promise<{ first: Writer;
 }
 
 /**
- * The first writer's second batch is on two segments when a second opener gets its promises from the four others. Two of
- * these then have that batch from their peers, and tell the first writer so, which has not heard that it is fenced.
+ * The first writer's second batch is on two segments when a second opener gets its promises from the four others. Two
+ * of these then have that batch from their peers, and tell the first writer so, which has not heard that it is fenced.
  */
 describe('an SCL counts only with the writer’s own epoch', () => {
   it('redo that came after the promise is acknowledged to nobody, or kept', async () => {
@@ -190,8 +193,9 @@ describe('an SCL counts only with the writer’s own history', () => {
 });
 
 /**
- * One segment alone holds the log's last batch. An opener that did not hear of it left its history on a single segment and
- * died. The next one hears of the batch and chooses its end; only then does that history reach the segment that holds it.
+ * One segment alone holds the log's last batch. An opener that did not hear of it left its history on a single segment
+ * and died. The next one hears of the batch and chooses its end; only then does that history reach the segment that
+ * holds it.
  */
 describe('a segment takes no history older than its promise', () => {
   it('a history that came after the promise does not take from an opener what it has chosen', async () => {
@@ -214,7 +218,10 @@ describe('a segment takes no history older than its promise', () => {
   });
 });
 
-/** Four segments hold an acknowledged batch when three of them hear from one that was away since before its writer opened. */
+/**
+ * Four segments hold an acknowledged batch when three of them hear from one that was away since before its writer
+ * opened.
+ */
 describe('a segment takes no history older than its own', () => {
   it('a history of long ago annuls nothing', async () => {
     const { first, one } = await firstWriter([0, 1, 2, 3]);

@@ -3,7 +3,10 @@ import { AuroraRpcError, type EpochStart, type SegmentState } from '@kube-aurora
 import { SEGMENT } from '../simulation/storage.ts';
 import { DriverWorld } from './driver-world.ts';
 
-/** Somebody reaches the daemons and sends any of them any epoch and any history, as a program with a wrong address might. */
+/**
+ * Somebody reaches the daemons and sends any of them any epoch and any history, as a program with a wrong address
+ * might.
+ */
 
 const SEEDS = 12;
 const LASTS_MS = 4000;
@@ -62,7 +65,10 @@ class Stranger {
   }
 }
 
-/** Computes open and write, one after another: a stranger's epoch may take a volume from its writer, as any writer's may. */
+/**
+ * Computes open and write, one after another: a stranger's epoch may take a volume from its writer, as any writer's
+ * may.
+ */
 async function keepWriting(world: DriverWorld, acknowledged: { count: number }): Promise<void> {
   for (;;) {
     const compute = world.compute();

@@ -11,7 +11,10 @@ export interface BootstrapOptions extends MakeVolumeOptions {
   readonly epoch: bigint;
 }
 
-/** Makes a volume and gives it to storage. False when storage did not take it, or it was stopped: the next open decides again. */
+/**
+ * Makes a volume and gives it to storage. False when storage did not take it, or it was stopped: the next open decides
+ * again.
+ */
 export async function bootstrapVolume(options: BootstrapOptions): Promise<boolean> {
   const { segments, identity, epoch, clock, logger } = options;
   logger.info({ epoch }, 'there is no volume yet, making one');

@@ -82,7 +82,9 @@ export async function importVolume(options: ImportVolumeOptions): Promise<void> 
   }
 }
 
-/** Waits until four have finished and a moment more for the others, or until too many failed. Gives how many finished. */
+/**
+ * Waits until four have finished and a moment more for the others, or until too many failed. Gives how many finished.
+ */
 function finishedOnQuorum(imports: readonly SegmentImport[], clock: Clock): Promise<number> {
   return new Promise((resolve) => {
     let ready = 0;

@@ -28,8 +28,8 @@ export interface MakeVolumeOptions {
 }
 
 /**
- * A new volume's content, made as the manifest wants. Where initdb or PostgreSQL refuse that, it is tried again when the
- * options change, and ever more seldom without; the volume's epoch is not touched by that. Undefined when stopped.
+ * A new volume's content, made as the manifest wants. Where initdb or PostgreSQL refuse that, it is tried again when
+ * the options change, and ever more seldom without; the volume's epoch is not touched by that. Undefined when stopped.
  */
 export async function makeVolume(options: MakeVolumeOptions): Promise<InitialVolume | undefined> {
   const { paths, application, settingsDir, sqlDir, settings, clock, logger, signal } = options;

@@ -8,8 +8,8 @@ import { committedIn, databaseHomes, databasesInTwoPlaces, leftoverDirectories, 
 const PAGES_PER_READ = 128;
 
 /**
- * Directories that an interrupted move of a database left, to be dropped before PostgreSQL starts. Reads pg_database, and only when
- * a database has two directories.
+ * Directories that an interrupted move of a database left, to be dropped before PostgreSQL starts. Reads pg_database,
+ * and only when a database has two directories.
  *
  * @param readPages pages as of the image's LSN
  */

@@ -33,8 +33,8 @@ const POSTGRES_EPOCH_S = 946_684_800;
 
 export interface FirstBatch {
   /**
-   * Drops of directories that a move of a database left (leftover-directories.ts), aborts of the transactions that died with
-   * the last writer, then the shutdown checkpoint.
+   * Drops of directories that a move of a database left (leftover-directories.ts), aborts of the transactions that died
+   * with the last writer, then the shutdown checkpoint.
    */
   readonly records: readonly StreamRecord[];
   readonly checkpoint: CheckPoint;
@@ -46,8 +46,8 @@ export interface FirstBatch {
 }
 
 /**
- * The first redo of a new epoch, which begins at X = state.endLsn and ends with the checkpoint that PostgreSQL starts from
- * without replay. Brings `state` and the SLRU pages forward over it.
+ * The first redo of a new epoch, which begins at X = state.endLsn and ends with the checkpoint that PostgreSQL starts
+ * from without replay. Brings `state` and the SLRU pages forward over it.
  *
  * @param nowMs milliseconds since 1970, for the records' times
  * @param leftovers directories to drop

@@ -1,11 +1,12 @@
 /**
- * What ALTER DATABASE … SET TABLESPACE leaves when the server dies in it. PostgreSQL copies the database's directory, commits,
- * removes the old directory and only then logs that, without waiting for the log. On one disk the removal itself lasts; a
- * volume has nothing but the log, and the directory that was moved away would come back with all its relations: the
- * way back would fail for ever ("already in tablespace"), and its tablespace could not be dropped.
+ * What ALTER DATABASE … SET TABLESPACE leaves when the server dies in it. PostgreSQL copies the database's directory,
+ * commits, removes the old directory and only then logs that, without waiting for the log. On one disk the removal
+ * itself lasts; a volume has nothing but the log, and the directory that was moved away would come back with all its
+ * relations: the way back would fail for ever ("already in tablespace"), and its tablespace could not be dropped.
  *
- * The database's row in pg_database says where it lives. Another directory that looks like a whole database is the copy that
- * was given up, or the original that was left. It is dropped at the next opening, before anybody can put anything into it.
+ * The database's row in pg_database says where it lives. Another directory that looks like a whole database is the copy
+ * that was given up, or the original that was left. It is dropped at the next opening, before anybody can put anything
+ * into it.
  */
 import {
   HEAP_INFOMASK,
@@ -58,9 +59,9 @@ export function databasesInTwoPlaces(state: VolumeState): Set<number> {
 /**
  * Which directories to drop, given where each database lives.
  *
- * Invariant: nothing is dropped that is not in the database's own directory too. While a database is moved nobody can be
- * connected to it, and whatever is committed after the move is in the log after its end; so what a death in the middle leaves is
- * the same set of files twice. Where it is not, something else has happened.
+ * Invariant: nothing is dropped that is not in the database's own directory too. While a database is moved nobody can
+ * be connected to it, and whatever is committed after the move is in the log after its end; so what a death in the
+ * middle leaves is the same set of files twice. Where it is not, something else has happened.
  */
 export function leftoverDirectories(state: VolumeState, homes: ReadonlyMap<number, number>): Leftovers {
   const dropped: DatabaseDirectory[] = [];
@@ -95,8 +96,8 @@ function relationsByDirectory(state: VolumeState): Map<string, Set<number>> {
 }
 
 /**
- * pg_database's main fork. A relation map (utils/cache/relmapper.c) is 0 magic, 4 count i32, then pairs of a catalog's oid
- * and its relfilenumber, u32 each.
+ * pg_database's main fork. A relation map (utils/cache/relmapper.c) is 0 magic, 4 count i32, then pairs of a catalog's
+ * oid and its relfilenumber, u32 each.
  */
 export function pgDatabaseFork(state: VolumeState): ForkSize | undefined {
   const map = state.relationMaps.get(directoryKey({ spcOid: GLOBAL_TABLESPACE, dbOid: 0 }))?.image;
@@ -108,7 +109,10 @@ export function pgDatabaseFork(state: VolumeState): ForkSize | undefined {
   return undefined;
 }
 
-/** The tablespace that each database lives in, from the pages of pg_database. Databases whose row is in doubt are left out. */
+/**
+ * The tablespace that each database lives in, from the pages of pg_database. Databases whose row is in doubt are left
+ * out.
+ */
 export function databaseHomes(pages: Buffer, isCommitted: (xid: number) => boolean): Map<number, number> {
   const homes = new Map<number, number>();
   const twice = new Set<number>();
@@ -137,12 +141,15 @@ function isVisible(tuple: Buffer, isCommitted: (xid: number) => boolean): boolea
   // Both bits together are a frozen row.
   const inserted = has(HEAP_INFOMASK.XMIN_COMMITTED) || (!has(HEAP_INFOMASK.XMIN_INVALID) && isCommitted(tuple.readUInt32LE(0)));
   if (!inserted || has(HEAP_INFOMASK.XMAX_INVALID) || has(HEAP_INFOMASK.XMAX_LOCK_ONLY)) return inserted;
-  // Several lockers and perhaps an updater: the newer version of the row then counts as well, and the database is in doubt.
+  // Several lockers and perhaps an updater: the newer version of the row then counts as well, and the database is in
+  // doubt.
   if (has(HEAP_INFOMASK.XMAX_IS_MULTI)) return true;
   return !isCommitted(tuple.readUInt32LE(HEAP_TUPLE_HEADER.xmax.at));
 }
 
-/** Asks pg_xact as the compute image has it: two bits a transaction. What is older than its first page was committed. */
+/**
+ * Asks pg_xact as the compute image has it: two bits a transaction. What is older than its first page was committed.
+ */
 export function committedIn(slruPages: ReadonlyMap<string, Buffer>): (xid: number) => boolean {
   return (xid) => {
     if (xid < FIRST_NORMAL_XID) return xid !== 0;

@@ -48,7 +48,9 @@ export interface OpenVolumeOptions {
   readonly onWaiting: (reason: string) => void;
 }
 
-/** Runs the open protocol (packages/volume/src/open-protocol.ts) against the storage daemons, for as long as it takes. */
+/**
+ * Runs the open protocol (packages/volume/src/open-protocol.ts) against the storage daemons, for as long as it takes.
+ */
 export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcome> {
   const { segments, clock, logger, signal } = options;
   const protocol = new OpenProtocol({

@@ -14,8 +14,8 @@ export class AccountError extends Error {
 }
 
 /**
- * The account for PostgreSQL: undefined when the agent is unprivileged itself (PostgreSQL runs as the same user), else the
- * first of `names` that exists. `passwd` is the text of /etc/passwd.
+ * The account for PostgreSQL: undefined when the agent is unprivileged itself (PostgreSQL runs as the same user), else
+ * the first of `names` that exists. `passwd` is the text of /etc/passwd.
  */
 export function postgresAccount(
   names: readonly string[] = ['postgres', 'nobody'],

@@ -56,7 +56,8 @@ test('a page from the volume never overwrites what another session writes there 
   try {
     const [writer, reader] = await Promise.all([racing.connect(), racing.connect()]);
     await reader.query('create extension pg_prewarm; create extension amcheck');
-    // 'read' goes past the buffers: it fetches pages that the writer has in its own buffers, changed, and is writing out.
+    // 'read' goes past the buffers: it fetches pages that the writer has in its own buffers, changed, and is writing
+    // out.
     let writing = true;
     const reads = (async () => {
       while (writing) await reader.query("select pg_prewarm('kept', 'read')");

@@ -1,4 +1,7 @@
-/** Runs a fixture agent as a process of its own, for tests that kill it. Prints one line of JSON when PostgreSQL is ready. */
+/**
+ * Runs a fixture agent as a process of its own, for tests that kill it. Prints one line of JSON when PostgreSQL is
+ * ready.
+ */
 import { FixtureAgent, fixtureVolume } from './fixture-agent.ts';
 
 const volume = await fixtureVolume();

@@ -1,9 +1,9 @@
 /**
- * Test fixture: an agent for one real PostgreSQL with a volume that is two Maps in memory. It holds the base pages and the
- * WAL bytes of each flush, so tests can start PostgreSQL from holes, hold flushes back, fence, or fail reads.
+ * Test fixture: an agent for one real PostgreSQL with a volume that is two Maps in memory. It holds the base pages and
+ * the WAL bytes of each flush, so tests can start PostgreSQL from holes, hold flushes back, fence, or fail reads.
  *
- * The volume does not apply redo: pages are served as of the base. That is right for one start of PostgreSQL, since what it
- * writes stays in its own files (compute-node/native/pages.c).
+ * The volume does not apply redo: pages are served as of the base. That is right for one start of PostgreSQL, since
+ * what it writes stays in its own files (compute-node/native/pages.c).
  */
 import {
   chownSync,
@@ -57,7 +57,10 @@ export interface FixtureVolume {
   remove(): void;
 }
 
-/** The shim's tests run twice: as it ships, and under AddressSanitizer and UndefinedBehaviorSanitizer (vitest.config.ts). */
+/**
+ * The shim's tests run twice: as it ships, and under AddressSanitizer and UndefinedBehaviorSanitizer
+ * (vitest.config.ts).
+ */
 const SANITIZED = process.env['AURORA_TEST_SANITIZED_SHIM'] === '1';
 const logger: Logger = createLogger('fixture', process.env['LOG_LEVEL'] ?? 'silent');
 
@@ -145,7 +148,10 @@ export class FixtureAgent {
     return this.#server;
   }
 
-  /** Builds the directory with a fabricated shutdown checkpoint at the base's end and starts PostgreSQL from it; without `listenHost` on its local socket alone. */
+  /**
+   * Builds the directory with a fabricated shutdown checkpoint at the base's end and starts PostgreSQL from it; without
+   * `listenHost` on its local socket alone.
+   */
   async start(parameters: Readonly<Record<string, ParameterValue>> = {}, listenHost?: string): Promise<this> {
     const { account, installation } = this.#volume;
     const startLsn = await this.#buildDirectory(parameters);
@@ -194,7 +200,10 @@ export class FixtureAgent {
     this.#checkSanitizers();
   }
 
-  /** Throws what the sanitizers found, if they are there and found something: ASan reports to files, UBSan to PostgreSQL's log. */
+  /**
+   * Throws what the sanitizers found, if they are there and found something: ASan reports to files, UBSan to
+   * PostgreSQL's log.
+   */
   #checkSanitizers(): void {
     const files = existsSync(this.dataDir) ? readdirSync(this.dataDir).filter((name) => name.startsWith('sanitizer.')) : [];
     const reports = files.map((name) => readFileSync(join(this.dataDir, name), 'utf8'));
@@ -242,8 +251,8 @@ export class FixtureAgent {
   }
 
   /**
-   * What to preload: copies that PostgreSQL's account can read, wherever the checkout lies. Its own: a library in use must not be
-   * overwritten.
+   * What to preload: copies that PostgreSQL's account can read, wherever the checkout lies. Its own: a library in use
+   * must not be overwritten.
    */
   #installShim(): string {
     const libraries = SANITIZED ? buildSanitizedShim() : [buildShim()];

@@ -18,8 +18,8 @@ export interface HangWatchOptions {
 /**
  * Resolves with true when PostgreSQL has hung for a minute, with false when aborted.
  *
- * Looks are counted, not time: after the agent itself was stopped or the machine slept, time has passed and nobody has looked.
- * A PostgreSQL that waits for storage is not hung: its postmaster reads no page.
+ * Looks are counted, not time: after the agent itself was stopped or the machine slept, time has passed and nobody has
+ * looked. A PostgreSQL that waits for storage is not hung: its postmaster reads no page.
  */
 export async function watchForHang({ greets, clock, logger, signal }: HangWatchOptions): Promise<boolean> {
   let silent = 0;

@@ -36,8 +36,8 @@ export class InitdbOptionsError extends Error {
 }
 
 /**
- * Reads the options and, from `sqlDirectory`, the statements that they refer to: keys of ConfigMaps and Secrets, mounted
- * as one file each. Throws {@link InitdbOptionsError} that names the field.
+ * Reads the options and, from `sqlDirectory`, the statements that they refer to: keys of ConfigMaps and Secrets,
+ * mounted as one file each. Throws {@link InitdbOptionsError} that names the field.
  */
 export async function readInitdbOptions(directory: string | undefined, sqlDirectory: string | undefined): Promise<InitdbOptions> {
   const text = await textOf(directory, 'initdb.json');
@@ -49,8 +49,9 @@ export async function readInitdbOptions(directory: string | undefined, sqlDirect
 }
 
 /**
- * Without a word about them, UTF-8 and the builtin provider's C.UTF-8: characters are those of Unicode, the order is that of
- * code points, and neither changes with the system's libraries. With one, initdb's own defaults, and C for what is not named.
+ * Without a word about them, UTF-8 and the builtin provider's C.UTF-8: characters are those of Unicode, the order is
+ * that of code points, and neither changes with the system's libraries. With one, initdb's own defaults, and C for what
+ * is not named.
  */
 function flagsOf(fields: Readonly<Record<string, unknown>>): readonly string[] {
   const given = Object.entries(LOCALE_FLAGS).flatMap(([field, flag]) => {

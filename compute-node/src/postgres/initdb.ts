@@ -1,4 +1,6 @@
-/** Makes a new volume's content: initdb, the application's role and database, a clean stop, and what is then on disk. */
+/**
+ * Makes a new volume's content: initdb, the application's role and database, a clean stop, and what is then on disk.
+ */
 import { execFile } from 'node:child_process';
 import { appendFile, chown, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -49,7 +51,10 @@ export class InitdbError extends Error {
   }
 }
 
-/** Roles have no passwords yet: RolePasswords sets them at each start. Throws {@link InitdbError}, InitialSqlError, PostgresStartError. */
+/**
+ * Roles have no passwords yet: RolePasswords sets them at each start. Throws {@link InitdbError}, InitialSqlError,
+ * PostgresStartError.
+ */
 export async function createInitialVolume(options: InitialVolumeOptions): Promise<InitialVolume> {
   const { installation, account, scratchDir, logger } = options;
   const dataDir = join(scratchDir, 'pgdata');

@@ -16,8 +16,9 @@ export class InitialSqlError extends Error {
 }
 
 /**
- * What is in a new database system: the application's role and its database, which the role owns, and what the manifest's
- * statements make. Templates come before the database that is made from them. Throws {@link InitialSqlError}.
+ * What is in a new database system: the application's role and its database, which the role owns, and what the
+ * manifest's statements make. Templates come before the database that is made from them. Throws {@link
+ * InitialSqlError}.
  */
 export async function fillNewDatabase(socket: LocalSocket, application: Application, sql: InitdbOptions['sql']): Promise<void> {
   const { user, database } = application;

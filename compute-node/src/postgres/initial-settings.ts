@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Settings that initdb works out from the locale and the time zone it is run with, and writes to postgresql.conf. They belong
- * to the database as its encoding does, so the volume keeps them: every pod starts with the same.
+ * Settings that initdb works out from the locale and the time zone it is run with, and writes to postgresql.conf. They
+ * belong to the database as its encoding does, so the volume keeps them: every pod starts with the same.
  */
 const KEPT = ['datestyle', 'default_text_search_config', 'lc_messages', 'lc_monetary', 'lc_numeric', 'lc_time', 'log_timezone', 'timezone'];
 

@@ -17,8 +17,8 @@ export class InstallationError extends Error {
 }
 
 /**
- * The installation with its `bin` directory at `bin`, at a place that `account` may execute. One under root's home is closed
- * to others: then a copy is made below `copyTo`, once.
+ * The installation with its `bin` directory at `bin`, at a place that `account` may execute. One under root's home is
+ * closed to others: then a copy is made below `copyTo`, once.
  */
 export function postgresInstallation(bin: string, account: Account | undefined, copyTo: string): Installation {
   const original = programs(bin);

@@ -21,7 +21,8 @@ const CANNOT_CONNECT_NOW = '57P03';
 export type PostgresAnswer = 'open' | 'notNow' | 'absent' | 'silent';
 
 /**
- * Resolves when PostgreSQL takes a connection on its local socket. Rejects after `timeoutMs`; settles quietly when aborted.
+ * Resolves when PostgreSQL takes a connection on its local socket. Rejects after `timeoutMs`; settles quietly when
+ * aborted.
  */
 export async function probeUntilReady(socketPath: string, options: { timeoutMs: number; signal: AbortSignal }): Promise<void> {
   const deadline = performance.now() + options.timeoutMs;
@@ -33,8 +34,8 @@ export async function probeUntilReady(socketPath: string, options: { timeoutMs: 
 }
 
 /**
- * Asks once, by a connection (protocol 3.0, "Start-up"), and answers within `withinMs`. It asks for a replication connection,
- * which belongs to no database: an ordinary one would first read some sixty catalog pages from the volume.
+ * Asks once, by a connection (protocol 3.0, "Start-up"), and answers within `withinMs`. It asks for a replication
+ * connection, which belongs to no database: an ordinary one would first read some sixty catalog pages from the volume.
  */
 export function askPostgres(socketPath: string, withinMs: number): Promise<PostgresAnswer> {
   return new Promise((resolve) => {
@@ -71,9 +72,9 @@ export function askPostgres(socketPath: string, withinMs: number): Promise<Postg
 }
 
 /**
- * A sign of life of the postmaster, within `withinMs`: it answers a request for encryption with one byte, from a child that has
- * neither read a page nor taken a lock, so that one which waits for storage answers as well. A connection that is refused or cut
- * is an answer, too: only silence is none.
+ * A sign of life of the postmaster, within `withinMs`: it answers a request for encryption with one byte, from a child
+ * that has neither read a page nor taken a lock, so that one which waits for storage answers as well. A connection that
+ * is refused or cut is an answer, too: only silence is none.
  */
 export function greetsPostgres(socketPath: string, withinMs: number): Promise<boolean> {
   return new Promise((resolve) => {

@@ -34,7 +34,8 @@ const BLOCKS_AT: readonly number[] = [BLOCKS, 0, BLOCKS + 1, BLOCKS + 2];
 
 /** @param forks as RelationTable.packed gives them */
 export function encodeRelationTable(forks: Uint32Array): Buffer {
-  // As numbers of 32 bits, little-endian like the host that PostgreSQL shares: a hundred thousand relations take milliseconds.
+  // As numbers of 32 bits, little-endian like the host that PostgreSQL shares: a hundred thousand relations take
+  // milliseconds.
   const table = new Uint32Array(HEADER + (forks.length / PACKED_FORK) * ENTRY);
   let next = HEADER;
   for (let at = 0; at < forks.length; at += PACKED_FORK) {

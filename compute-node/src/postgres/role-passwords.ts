@@ -37,8 +37,8 @@ interface Known {
 }
 
 /**
- * Keeps roles' passwords as their files have them, which are Secrets that change while we run. A file that is missing or
- * empty is told about and changes nothing: a writer never stays down for it.
+ * Keeps roles' passwords as their files have them, which are Secrets that change while we run. A file that is missing
+ * or empty is told about and changes nothing: a writer never stays down for it.
  */
 export class RolePasswords {
   readonly #roles: readonly RolePassword[];

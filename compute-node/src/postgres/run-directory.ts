@@ -4,13 +4,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Account } from './account.ts';
 
-/** sockaddr_un.sun_path holds 108 bytes with its NUL; PostgreSQL itself stops at 103 (`.s.PGSQL.65535.lock` beside it). */
+/**
+ * sockaddr_un.sun_path holds 108 bytes with its NUL; PostgreSQL itself stops at 103 (`.s.PGSQL.65535.lock` beside it).
+ */
 export const SOCKET_PATH_MAX = 103;
 
 const PREFIX = 'kube-aurora-';
 /** In a run directory away from its data: the path that it belongs to. */
 const OWNER_FILE = 'belongs-to';
-/** LD_PRELOAD is cut at spaces and colons, PostgreSQL's list of socket directories at commas; and quotes want no thinking about. */
+/**
+ * LD_PRELOAD is cut at spaces and colons, PostgreSQL's list of socket directories at commas; and quotes want no
+ * thinking about.
+ */
 const PLAIN = /^[A-Za-z0-9_./+@=-]+$/;
 const LONGEST_SOCKET_NAME = '/.s.PGSQL.65535';
 
@@ -27,9 +32,8 @@ function plainTmpdir(): string {
 
 /**
  * The directory for the sockets of what lives in `dir`; only `account` (or we) may enter. `dir/run` where its path is
- * short enough for a socket and plain enough for lists of paths, else one below the system's temporary directory, the same for the
- * same `dir` each time.
- * Throws {@link RunDirectoryError} when somebody else has put something there.
+ * short enough for a socket and plain enough for lists of paths, else one below the system's temporary directory, the
+ * same for the same `dir` each time. Throws {@link RunDirectoryError} when somebody else has put something there.
  */
 export function makeRunDirectory(dir: string, account: Account | undefined): string {
   const beside = join(dir, 'run');
@@ -47,8 +51,8 @@ export function makeRunDirectory(dir: string, account: Account | undefined): str
 }
 
 /**
- * Removes the directories that makeRunDirectory made below the system's temporary directory for what is gone since: a pod that
- * was killed cannot remove its own. Gives their paths.
+ * Removes the directories that makeRunDirectory made below the system's temporary directory for what is gone since: a
+ * pod that was killed cannot remove its own. Gives their paths.
  */
 export function removeAbandonedRunDirectories(account: Account | undefined, root = plainTmpdir()): string[] {
   const owners = [process.getuid?.(), account?.uid];

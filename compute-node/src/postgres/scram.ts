@@ -1,8 +1,9 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto';
 
 /**
- * SCRAM-SHA-256 verifiers as PostgreSQL keeps them in pg_authid (RFC 5802 and 7677; libpq's scram-common.c for the text):
- * `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`, base64. A password never has to cross in a statement.
+ * SCRAM-SHA-256 verifiers as PostgreSQL keeps them in pg_authid (RFC 5802 and 7677; libpq's scram-common.c for the
+ * text): `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`, base64. A password never has to cross in a
+ * statement.
  */
 const ITERATIONS = 4096;
 const SALT_BYTES = 16;

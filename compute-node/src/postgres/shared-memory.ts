@@ -10,7 +10,9 @@ export function memoryTag(dataDir: string): string {
   return createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
 }
 
-/** Removes the shared memory that PostgreSQL left which ran on `dataDir`. None may be running there. Gives the names. */
+/**
+ * Removes the shared memory that PostgreSQL left which ran on `dataDir`. None may be running there. Gives the names.
+ */
 export function removeSharedMemory(dataDir: string, memory = MEMORY): string[] {
   const prefix = `PostgreSQL.${memoryTag(dataDir)}.`;
   const left = namesIn(memory).filter((name) => name.startsWith(prefix));

@@ -1,11 +1,12 @@
 /**
  * Bytes between the shim inside PostgreSQL (compute-node/native/shim-protocol.h) and the agent, over a Unix socket.
- * Little-endian. One request is outstanding per connection; each backend has its own connection. "Expect pages" says which pages
- * PostgreSQL is going to read; it has no answer.
+ * Little-endian. One request is outstanding per connection; each backend has its own connection. "Expect pages" says
+ * which pages PostgreSQL is going to read; it has no answer.
  *
  * Request, 56 bytes, nothing follows:
  *
- * A fourth operation, 4 "wrote", has the layout of a flush without dirtyLsn and is never answered: WAL was written up to `lsn`.
+ * A fourth operation, 4 "wrote", has the layout of a flush without dirtyLsn and is never answered: WAL was written up
+ * to `lsn`.
  *
  * | offset | type | field     | flush                                      | read pages, expect pages                   |
  * | ------ | ---- | --------- | ------------------------------------------ | ------------------------------------------ |
@@ -57,7 +58,10 @@ const OPERATION = { flush: 1, readPages: 2, expectPages: 3, wrote: 4 } as const;
 export const STATUS = { durable: 0, fenced: 1, failed: 2, damaged: 3, stopped: 4 } as const;
 
 export interface FlushRequest {
-  /** End of the highest WAL byte PostgreSQL has written. Whole WAL pages are written: the last record ends at or below it. */
+  /**
+   * End of the highest WAL byte PostgreSQL has written. Whole WAL pages are written: the last record ends at or below
+   * it.
+   */
   readonly writtenLsn: bigint;
   /** Lowest WAL byte written or rewritten in place since the last flush; read again from here. */
   readonly dirtyLsn: bigint;
@@ -79,8 +83,8 @@ export interface ReadPagesRequest {
   /** Pages must hold every change below this. Never past what the volume has made durable. */
   readonly lsn: bigint;
   /**
-   * No relation file has been truncated or removed since, so that pages read at it or later are as good as those read now: the blocks are
-   * holes in PostgreSQL's files, and what it changed it has written.
+   * No relation file has been truncated or removed since, so that pages read at it or later are as good as those read
+   * now: the blocks are holes in PostgreSQL's files, and what it changed it has written.
    */
   readonly holesSince: bigint;
 }
@@ -176,7 +180,9 @@ export function encodeResponse(response: ResponseHeader): Buffer {
 export class RequestParser {
   #rest: Buffer = Buffer.alloc(0);
 
-  /** The requests that are complete with `chunk`. Throws {@link ShimProtocolError}; the parser is of no use after that. */
+  /**
+   * The requests that are complete with `chunk`. Throws {@link ShimProtocolError}; the parser is of no use after that.
+   */
   push(chunk: Buffer): ShimRequest[] {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const requests: ShimRequest[] = [];

@@ -28,9 +28,9 @@ export interface ShimHandlers {
    */
   flush(request: FlushRequest): Promise<FlushOutcome>;
   /**
-   * `count * 8192` bytes, in buffers of one or more blocks: each block as of an LSN in [request.lsn, durable LSN], or read earlier but not
-   * below request.holesSince. Zeros for a block or relation that the volume does not have (just extended, or not logged). Aborted: the
-   * backend does not wait any more (cancelled, or gone).
+   * `count * 8192` bytes, in buffers of one or more blocks: each block as of an LSN in [request.lsn, durable LSN], or
+   * read earlier but not below request.holesSince. Zeros for a block or relation that the volume does not have (just
+   * extended, or not logged). Aborted: the backend does not wait any more (cancelled, or gone).
    */
   readPages(request: ReadPagesRequest, signal: AbortSignal): Promise<readonly Buffer[]>;
   /** PostgreSQL is going to read these blocks. */
@@ -44,7 +44,9 @@ export interface ShimServerOptions {
   readonly onError: (error: Error, request: ShimRequest | undefined) => void;
 }
 
-/** A backend of another PostgreSQL start (or another program) used the socket. It is disconnected and never answered. */
+/**
+ * A backend of another PostgreSQL start (or another program) used the socket. It is disconnected and never answered.
+ */
 export class StaleShimError extends Error {
   constructor() {
     super('a PostgreSQL process of an earlier start used the agent socket; it was disconnected');
@@ -53,8 +55,8 @@ export class StaleShimError extends Error {
 }
 
 /**
- * Answers the shims of one PostgreSQL start. Make a new server for each start: its token tells the processes of this start
- * from leftovers of another, which must never hear "durable".
+ * Answers the shims of one PostgreSQL start. Make a new server for each start: its token tells the processes of this
+ * start from leftovers of another, which must never hear "durable".
  */
 export class ShimServer {
   readonly socketPath: string;
@@ -95,8 +97,8 @@ export class ShimServer {
   }
 
   /**
-   * Ends every connection once what was answered is on its way: a flush that still waits fails in PostgreSQL (PANIC), it never
-   * succeeds. Gives the number of flushes that were answered with anything but 'durable'.
+   * Ends every connection once what was answered is on its way: a flush that still waits fails in PostgreSQL (PANIC),
+   * it never succeeds. Gives the number of flushes that were answered with anything but 'durable'.
    */
   async close(): Promise<number> {
     this.#closing = true;

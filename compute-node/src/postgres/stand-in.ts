@@ -21,8 +21,9 @@ export interface Absence {
 }
 
 /**
- * Answers PostgreSQL's port while PostgreSQL is away, so that a client hears what is going on instead of being let in and cut
- * off. It speaks the start of the protocol only: no to encryption, and then a FATAL. At most one of it and PostgreSQL listens.
+ * Answers PostgreSQL's port while PostgreSQL is away, so that a client hears what is going on instead of being let in
+ * and cut off. It speaks the start of the protocol only: no to encryption, and then a FATAL. At most one of it and
+ * PostgreSQL listens.
  */
 export class StandIn {
   readonly #listen: { readonly host: string; readonly port: number };

@@ -2,9 +2,9 @@ import { readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 
 /**
- * Kills every postgres process whose working directory is `dataDir`, and returns their ids. PostgreSQL's processes all work
- * there, so this finds a whole server that an earlier agent left, also one whose postmaster is gone. Unlike a pid file it
- * cannot name a stranger.
+ * Kills every postgres process whose working directory is `dataDir`, and returns their ids. PostgreSQL's processes all
+ * work there, so this finds a whole server that an earlier agent left, also one whose postmaster is gone. Unlike a pid
+ * file it cannot name a stranger.
  */
 export function killStrays(dataDir: string): number[] {
   const killed: number[] = [];

@@ -32,7 +32,9 @@ export interface StartPostgresOptions {
   /** The postgres program. */
   readonly postgres: string;
   readonly dataDir: string;
-  /** Only the agent and PostgreSQL may enter (0700): holds PostgreSQL's local socket, which trusts whoever reaches it. */
+  /**
+   * Only the agent and PostgreSQL may enter (0700): holds PostgreSQL's local socket, which trusts whoever reaches it.
+   */
   readonly socketDir: string;
   /** Undefined listens on the local socket alone; its file is named after `port`. */
   readonly listen: { readonly host: string; readonly port: number } | undefined;
@@ -50,7 +52,9 @@ export interface RunningPostgres {
   readonly pid: number;
   /** Resolves at the first answered connection. Rejects with {@link PostgresStartError} when it exits before that. */
   readonly ready: Promise<void>;
-  /** Its postmaster has ended, and no process of it is left. Never waits for what such a process does or does not do. */
+  /**
+   * Its postmaster has ended, and no process of it is left. Never waits for what such a process does or does not do.
+   */
   readonly exited: Promise<PostgresExit>;
   /** What it says to a new connection, within `withinMs`. */
   ask(withinMs: number): Promise<PostgresAnswer>;
@@ -92,8 +96,8 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
   removeSharedMemory(options.dataDir);
 
   const log = new LineLog(options.logger);
-  // Left by a PostgreSQL that was killed: until someone reaps it its pid looks alive, and PostgreSQL would refuse to start.
-  // The directory is ours alone, and strays were killed.
+  // Left by a PostgreSQL that was killed: until someone reaps it its pid looks alive, and PostgreSQL would refuse to
+  // start. The directory is ours alone, and strays were killed.
   rmSync(`${localSocket}.lock`, { force: true });
   const child = spawn(options.postgres, commandLine(options, port), {
     ...options.account,
@@ -107,8 +111,8 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
   child.stderr.on('data', (chunk: Buffer) => log.push(chunk));
   let ended = false;
   const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
-  // 'exit', not 'close': 'close' waits until nobody holds the pipes any more, and a stopped child of the postmaster holds them
-  // for ever.
+  // 'exit', not 'close': 'close' waits until nobody holds the pipes any more, and a stopped child of the postmaster
+  // holds them for ever.
   const exited = new Promise<PostgresExit>((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) => {
@@ -177,8 +181,8 @@ async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
 }
 
 /**
- * The dynamic loader only warns when it cannot preload a library, and PostgreSQL would then run on, with commits that are
- * durable nowhere. Hence this look before every start. Throws {@link PostgresStartError}.
+ * The dynamic loader only warns when it cannot preload a library, and PostgreSQL would then run on, with commits that
+ * are durable nowhere. Hence this look before every start. Throws {@link PostgresStartError}.
  */
 function checkShimLoads(postgres: string, library: string, account: Account | undefined): void {
   const { error, status, stderr } = spawnSync(postgres, ['--version'], {

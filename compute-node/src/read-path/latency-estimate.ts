@@ -16,7 +16,8 @@ export class LatencyEstimate {
 
   observe(elapsedMs: number): void {
     this.#meanMs += (elapsedMs - this.#meanMs) * 0.1;
-    // Stochastic quantile: up by 99 parts for each value above, down by one for each below; it rests at the 99th percentile.
+    // Stochastic quantile: up by 99 parts for each value above, down by one for each below; it rests at the 99th
+    // percentile.
     const step = Math.max(this.#p99Ms, 1) * 0.003;
     this.#p99Ms = Math.max(0.1, this.#p99Ms + (elapsedMs > this.#p99Ms ? 99 * step : -step));
   }

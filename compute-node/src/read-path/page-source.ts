@@ -53,7 +53,9 @@ export class PageSource {
     this.#ahead.stop();
   }
 
-  /** The pages of a request, in order, in buffers of one or more; zeros where there is none. Rejects as PageReader does. */
+  /**
+   * The pages of a request, in order, in buffers of one or more; zeros where there is none. Rejects as PageReader does.
+   */
   read(request: PageRequest, signal?: AbortSignal): Promise<readonly Buffer[]> {
     const pieces = this.#ahead.pieces(request, request.holesSince);
     const pages = Promise.all(pieces.map((piece) => this.#readPiece(request, piece, signal)));

@@ -64,12 +64,13 @@ export interface Piece {
 }
 
 /**
- * Pages that were read before PostgreSQL asks for them, in memory, each for one use: PostgreSQL keeps what it was given in its local files.
+ * Pages that were read before PostgreSQL asks for them, in memory, each for one use: PostgreSQL keeps what it was given
+ * in its local files.
  *
- * Invariant: a page read at an LSN is what a later request must be given as long as no relation file has lost blocks since that LSN
- * (`holesSince`). PostgreSQL asks only for blocks that are holes in its local files and are not in its buffers. It changes pages in its
- * buffers alone and writes them to the files before it lets go of them; so such a block was not changed since it became a hole,
- * and that was at `holesSince` at the latest.
+ * Invariant: a page read at an LSN is what a later request must be given as long as no relation file has lost blocks
+ * since that LSN (`holesSince`). PostgreSQL asks only for blocks that are holes in its local files and are not in its
+ * buffers. It changes pages in its buffers alone and writes them to the files before it lets go of them; so such a
+ * block was not changed since it became a hole, and that was at `holesSince` at the latest.
  */
 export class PagesAhead {
   readonly #options: PagesAheadOptions;
@@ -90,8 +91,8 @@ export class PagesAhead {
   }
 
   /**
-   * Makes room and a place for pages that are about to be read at `at`; the caller settles it. Undefined where there is no room, or they
-   * are there already.
+   * Makes room and a place for pages that are about to be read at `at`; the caller settles it. Undefined where there is
+   * no room, or they are there already.
    */
   begin(range: PageRange, at: bigint): Extent | undefined {
     const bytes = range.count * PAGE_BYTES;

@@ -62,7 +62,10 @@ export class SegmentLoads {
     return this.#overall.p99Ms * weight;
   }
 
-  /** Milliseconds that a read is expected to take on a segment, for comparison: its queue before it, and what its zone costs. */
+  /**
+   * Milliseconds that a read is expected to take on a segment, for comparison: its queue before it, and what its zone
+   * costs.
+   */
   expectedMs(segment: number, sameZone: boolean, nowMs: number): number {
     const load = this.#of(segment);
     const queue = meanNow(load, nowMs) * (1 + load.underWay) + load.penalties.penaltyMs(nowMs);

@@ -26,8 +26,8 @@ interface Run {
 }
 
 /**
- * Sees from PostgreSQL's requests for pages which of them are runs, and says what to read ahead. Decides only: what is read ahead is
- * never wrong, at worst it is not used.
+ * Sees from PostgreSQL's requests for pages which of them are runs, and says what to read ahead. Decides only: what is
+ * read ahead is never wrong, at worst it is not used.
  */
 export class SequentialReads {
   /** Last used last. */
@@ -83,7 +83,10 @@ export class SequentialReads {
   }
 }
 
-/** Does a request belong to a run? A first single block that is merely close by does not make one: lookups come close by chance. */
+/**
+ * Does a request belong to a run? A first single block that is merely close by does not make one: lookups come close by
+ * chance.
+ */
 function goesOn(run: Run, block: number, count: number): boolean {
   if (run.window === 0) return block === run.next || (count > 1 && block > run.next && block <= run.next + GAP_MAX);
   return block >= run.next - LATE_MAX && block <= run.ahead + GAP_MAX;

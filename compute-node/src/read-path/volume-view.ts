@@ -1,6 +1,6 @@
 /**
- * What a compute must know of a volume to read its pages. A writer knows it from its write path; a compute that only reads has
- * no write path and knows it from what the segments say.
+ * What a compute must know of a volume to read its pages. A writer knows it from its write path; a compute that only
+ * reads has no write path and knows it from what the segments say.
  */
 export interface VolumeView {
   /** Everything up to here is durable. */

@@ -43,13 +43,15 @@ export interface DatabaseEvents {
 }
 
 /**
- * What runs on an opened volume: PostgreSQL in an agent, a load in the simulation. A session calls `prepare`, then `start`,
- * each at most once, and `kill` always, at any time, also while one of them is under way.
+ * What runs on an opened volume: PostgreSQL in an agent, a load in the simulation. A session calls `prepare`, then
+ * `start`, each at most once, and `kill` always, at any time, also while one of them is under way.
  */
 export interface Database {
   /** Lays down what it starts from, and gives the WAL that it will write. Nothing of it runs when this resolves. */
   prepare(start: StartPoint, signal: AbortSignal): Promise<WalSource>;
-  /** Starts it. Resolves once it takes connections, or when it was ended meanwhile; rejects when it does not come up. */
+  /**
+   * Starts it. Resolves once it takes connections, or when it was ended meanwhile; rejects when it does not come up.
+   */
   start(start: StartPoint, volume: VolumeAccess, events: DatabaseEvents): Promise<void>;
   /** Ends it in order: its last WAL is made durable. Starts nothing any more. */
   shutDown(): Promise<void>;

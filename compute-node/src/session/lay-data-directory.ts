@@ -14,7 +14,10 @@ export interface DataDirectoryOptions {
   readonly hba: string | undefined;
 }
 
-/** The data directory that PostgreSQL starts from without replay: as a clean shutdown at the first batch's checkpoint leaves it. */
+/**
+ * The data directory that PostgreSQL starts from without replay: as a clean shutdown at the first batch's checkpoint
+ * leaves it.
+ */
 export function layDataDirectory({ image, first }: StartPoint, { dataDir, account, parameters, hba }: DataDirectoryOptions): void {
   buildDataDirectory({
     dir: dataDir,

@@ -19,7 +19,10 @@ import { serveShim, type ShimAccess } from './serve-shim.ts';
 
 /** A PostgreSQL that says nothing to a new connection for this long is not ready; the kubelet's probe waits for 2 s. */
 const ANSWER_WITHIN_MS = 1000;
-/** A backend that hears in its commit that the epoch is over has this long to tell its client before PostgreSQL is killed. */
+/**
+ * A backend that hears in its commit that the epoch is over has this long to tell its client before PostgreSQL is
+ * killed.
+ */
 const LAST_WORDS_MS = 250;
 
 /** What touches the machine; tests give their own. */
@@ -48,8 +51,8 @@ export interface PostgresDatabaseOptions {
 /**
  * PostgreSQL on an opened volume: data directory → shim → postgres → roles → kept up to date → killed.
  *
- * Invariant: once `shutDown` or `kill` was called no PostgreSQL is started any more, and `kill` resolves only when every process
- * of the one that was is gone.
+ * Invariant: once `shutDown` or `kill` was called no PostgreSQL is started any more, and `kill` resolves only when
+ * every process of the one that was is gone.
  */
 export class PostgresDatabase implements Database {
   readonly #options: PostgresDatabaseOptions;

@@ -1,6 +1,6 @@
 /**
- * A session's states, and what each event does in each of them. The table is the only place that says so: WriterSession looks
- * every event up here, and the compiler demands every cell.
+ * A session's states, and what each event does in each of them. The table is the only place that says so: WriterSession
+ * looks every event up here, and the compiler demands every cell.
  *
  * | state      | PostgreSQL               |                                                                                        |
  * | ---------- | ------------------------ | -------------------------------------------------------------------------------------- |
@@ -106,7 +106,8 @@ export const SESSION_TABLE: Readonly<Record<SessionState, Readonly<Record<Sessio
   },
   stopping: {
     firstBatchDurable: NEVER,
-    // A start that is broken by the stop, or finished beside it, changes nothing; neither does the end that was asked for.
+    // A start that is broken by the stop, or finished beside it, changes nothing; neither does the end that was asked
+    // for.
     ready: NOTHING,
     failed: NOTHING,
     fenced: end('fenced'),

@@ -45,8 +45,8 @@ class StartError extends Error {
 }
 
 /**
- * One epoch of ours, from an opened volume to the end of its database: image → leftovers → first batch → data directory →
- * database → tear-down. session-table.ts says what each event does.
+ * One epoch of ours, from an opened volume to the end of its database: image → leftovers → first batch → data directory
+ * → database → tear-down. session-table.ts says what each event does.
  *
  * Order that safety rests on:
  * - the epoch's first batch, which makes the open final, is durable on a write quorum before anything of the database runs;
@@ -124,7 +124,9 @@ export class WriterSession implements Session {
     await this.#ending;
   }
 
-  /** Fast shutdown: sessions end, the last WAL becomes durable, then everything closes. Waits for a quorum if it must. */
+  /**
+   * Fast shutdown: sessions end, the last WAL becomes durable, then everything closes. Waits for a quorum if it must.
+   */
   async stop(): Promise<void> {
     this.report({ kind: 'stop' });
     await this.#shuttingDown;

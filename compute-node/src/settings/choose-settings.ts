@@ -15,7 +15,9 @@ export type Finding =
   | { readonly kind: 'failed'; readonly words: string; readonly times: number };
 export type Findings = ReadonlyMap<string, Finding>;
 
-/** Starts in a row that must fail before a set that ran once is doubted: storage may be what failed. A new set has one. */
+/**
+ * Starts in a row that must fail before a set that ran once is doubted: storage may be what failed. A new set has one.
+ */
 const FAILURES_OF_A_GOOD_SET = 3;
 
 export interface Candidates {
@@ -42,8 +44,8 @@ export type Choice =
   | { readonly kind: 'none' };
 
 /**
- * The next step. A set that ran or was recorded as running is not tried again: a writer that comes back must not wait for
- * it. It always ends: each trial adds a finding, and PostgreSQL's own values need no trial.
+ * The next step. A set that ran or was recorded as running is not tried again: a writer that comes back must not wait
+ * for it. It always ends: each trial adds a finding, and PostgreSQL's own values need no trial.
  */
 export function chooseSettings(candidates: Candidates, findings: Findings): Choice {
   for (const set of candidateSets(candidates)) {

@@ -25,15 +25,17 @@ export interface SettingsStatus {
   readonly state: 'applied' | 'pending' | 'refused';
   /** RFC 3339: since when it is so. */
   readonly since: string;
-  /** Why it was refused, in PostgreSQL's own words; of an applied set, what of it has no effect. Empty when all is well. */
+  /**
+   * Why it was refused, in PostgreSQL's own words; of an applied set, what of it has no effect. Empty when all is well.
+   */
   readonly message: string;
 }
 
 /**
  * The cluster's PostgreSQL settings, over all starts of PostgreSQL under this agent.
  *
- * A set is tried before it is used, and PostgreSQL is never without one that works: what is refused changes nothing, and
- * what makes a start fail gives way to the set that ran before.
+ * A set is tried before it is used, and PostgreSQL is never without one that works: what is refused changes nothing,
+ * and what makes a start fail gives way to the set that ran before.
  */
 export class PostgresSettings {
   readonly #files: SettingsFiles;

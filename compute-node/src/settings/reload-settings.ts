@@ -15,9 +15,10 @@ export interface ReloadTarget {
 }
 
 /**
- * Gives a running PostgreSQL another set of settings: a new postgresql.conf, then its reload (SIGHUP), as `pg_ctl reload`
- * does. Resolves, once the postmaster has read it, to the names of settings that only a restart changes; empty when all are in
- * effect. Rejects when PostgreSQL cannot be asked or does not answer in time; doing it again does no harm.
+ * Gives a running PostgreSQL another set of settings: a new postgresql.conf, then its reload (SIGHUP), as `pg_ctl
+ * reload` does. Resolves, once the postmaster has read it, to the names of settings that only a restart changes; empty
+ * when all are in effect. Rejects when PostgreSQL cannot be asked or does not answer in time; doing it again does no
+ * harm.
  */
 export async function reloadSettings(target: ReloadTarget, file: string): Promise<readonly string[]> {
   const { dataDir, account, socket, clock } = target;
@@ -46,8 +47,8 @@ export async function reloadSettings(target: ReloadTarget, file: string): Promis
 }
 
 /**
- * Settings of the file that have no effect although PostgreSQL knows them. It checks those of a library only when it loads the
- * library, and then warns and goes on with their defaults.
+ * Settings of the file that have no effect although PostgreSQL knows them. It checks those of a library only when it
+ * loads the library, and then warns and goes on with their defaults.
  */
 export async function ignoredSettings(socket: LocalSocket, names: readonly string[]): Promise<readonly string[]> {
   return withSuperuser(socket, async (client) => {

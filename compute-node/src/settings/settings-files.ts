@@ -1,6 +1,6 @@
 /**
- * Where the cluster's PostgreSQL settings come from: a directory that the operator's ConfigMap is mounted at, and that changes
- * while we run. Files, all JSON:
+ * Where the cluster's PostgreSQL settings come from: a directory that the operator's ConfigMap is mounted at, and that
+ * changes while we run. Files, all JSON:
  *
  *   parameters.json   what the manifest wants now: an object of texts
  *   accepted.json     the last set that was seen running, for a pod that starts anew while the manifest's is refused

@@ -3,8 +3,9 @@ import { LatencyEstimate } from '../read-path/latency-estimate.ts';
 
 /**
  * Who is sent redo when. A commit needs four of six, so four segments are sent each batch at once and the other two get
- * theirs a few milliseconds later, several batches together (deferred copies): a third less work for every commit on all sides, and no less durable. When the
- * quorum is late, all six are sent everything, and those that held it up change places with the two.
+ * theirs a few milliseconds later, several batches together (deferred copies): a third less work for every commit on
+ * all sides, and no less durable. When the quorum is late, all six are sent everything, and those that held it up
+ * change places with the two.
  *
  * Invariants:
  * - what is deferred is sent within DEFER_MS, or as soon as it passes DEFERRED_BYTES_MAX: no segment falls far behind;

@@ -27,8 +27,8 @@ export class LocalWal {
   }
 
   /**
-   * Bytes [from, min(to, from + bytesMax, end of the segment file)); at least one, and up to a page's end when `to` is one. They
-   * hold until the next call. Throws LocalWalError, or the file system's error.
+   * Bytes [from, min(to, from + bytesMax, end of the segment file)); at least one, and up to a page's end when `to` is
+   * one. They hold until the next call. Throws LocalWalError, or the file system's error.
    */
   read(from: Lsn, to: bigint, bytesMax: number): Buffer {
     const offset = offsetInSegment(from);

@@ -1,6 +1,6 @@
 /**
- * The states of a segment's stream, and what each event does in each of them. SegmentStream looks every event up here; the
- * compiler demands every cell.
+ * The states of a segment's stream, and what each event does in each of them. SegmentStream looks every event up here;
+ * the compiler demands every cell.
  *
  * | phase      |                                                                                             |
  * | ---------- | ------------------------------------------------------------------------------------------- |
@@ -69,7 +69,9 @@ export type StreamAction =
   | 'fence'
   | 'stop';
 
-/** Answers of a stream that was dropped are not heard: none comes in `away`. What was asked may be answered at any time. */
+/**
+ * Answers of a stream that was dropped are not heard: none comes in `away`. What was asked may be answered at any time.
+ */
 export const STREAM_TABLE: Readonly<Record<StreamPhase, Readonly<Record<StreamEvent, StreamAction>>>> = {
   away: {
     answered: 'throw',

@@ -8,7 +8,10 @@ import { heartbeatMessage, type SegmentStreamState } from './segment-stream.ts';
 
 /** Segments hear of a new VDL this soon even when no redo follows to carry it. */
 const HEARTBEAT_MS = 50;
-/** Even when nothing was written: storage takes a compute that says nothing for 30 s for dead, and keeps nothing for it any more. */
+/**
+ * Even when nothing was written: storage takes a compute that says nothing for 30 s for dead, and keeps nothing for it
+ * any more.
+ */
 const IDLE_BEAT_MS = 5000;
 
 export interface VolumeWriterOptions extends Omit<GroupWriterOptions, 'points' | 'onComplete'> {
@@ -21,8 +24,8 @@ export interface VolumeWriterOptions extends Omit<GroupWriterOptions, 'points' |
 }
 
 /**
- * Makes redo durable in the volume: gives each protection group its records and computes from their PGCLs how far the whole
- * volume is durable.
+ * Makes redo durable in the volume: gives each protection group its records and computes from their PGCLs how far the
+ * whole volume is durable.
  *
  * Invariant: VDL is at or below VCL, up to which no group misses anything, and it never goes back. Every record ends a
  * mini-transaction and every PGCL is a record's end, so that VDL is VCL.

@@ -38,7 +38,10 @@ class Postgres implements WalSource {
     return record;
   }
 
-  /** Writes the pages below `upTo` and the one that it is in. Bytes from `copiedTo` on are not copied into the pages yet. */
+  /**
+   * Writes the pages below `upTo` and the one that it is in. Bytes from `copiedTo` on are not copied into the pages
+   * yet.
+   */
   write(upTo: bigint, copiedTo = upTo): bigint {
     const end = upTo + ((PAGE - (upTo % PAGE)) % PAGE);
     for (const { lsn: page, bytes } of this.#memory.pages()) {

@@ -16,9 +16,10 @@ export type PassState = 'full' | 'end';
 /**
  * Cuts the WAL that PostgreSQL has written, and goes on writing, into whole records.
  *
- * PostgreSQL writes whole pages, in their order, and only the last one that it has written may be written again: it may end in
- * zeros or in a record that a backend is still copying in, and it may change while it is read. Hence passes: one begins
- * with a position up to which WAL was written, takes what is complete before it, and forgets the rest of what it read.
+ * PostgreSQL writes whole pages, in their order, and only the last one that it has written may be written again: it may
+ * end in zeros or in a record that a backend is still copying in, and it may change while it is read. Hence passes: one
+ * begins with a position up to which WAL was written, takes what is complete before it, and forgets the rest of what it
+ * read.
  *
  * Invariants:
  * - no byte at or past the position of its pass is read;
@@ -65,8 +66,8 @@ export class WalReader {
   }
 
   /**
-   * Goes on with the pass: adds records to `run` until it has `bytesMax` bytes or the pass is at its end. Throws WalFormatError,
-   * LocalWalError or the file system's error when the WAL is not what PostgreSQL wrote.
+   * Goes on with the pass: adds records to `run` until it has `bytesMax` bytes or the pass is at its end. Throws
+   * WalFormatError, LocalWalError or the file system's error when the WAL is not what PostgreSQL wrote.
    */
   fill(run: RecordRun, bytesMax: number): PassState {
     const decoder = this.#decoder;

@@ -28,9 +28,9 @@ interface WaitingFlush {
 /**
  * Makes PostgreSQL's WAL durable: local WAL → records → the volume's writer; a flush resolves when VDL covers it.
  *
- * WAL is sent as soon as PostgreSQL says that it has written it (`wrote`), many batches at a time; a flush waits for what is left.
- * What is sent and not flushed is like any redo whose quorum is awaited: whoever opens the volume next may find it or not, and as
- * nobody was told of it either is right.
+ * WAL is sent as soon as PostgreSQL says that it has written it (`wrote`), many batches at a time; a flush waits for
+ * what is left. What is sent and not flushed is like any redo whose quorum is awaited: whoever opens the volume next
+ * may find it or not, and as nobody was told of it either is right.
  *
  * Invariants:
  * - only WAL that PostgreSQL has written to its files is sent, in whole records;
@@ -105,7 +105,9 @@ export class WritePath implements VolumeView {
     this.#end('stopped');
   }
 
-  /** Appends records that did not come from PostgreSQL (the first batch of an epoch) and waits until they are durable. */
+  /**
+   * Appends records that did not come from PostgreSQL (the first batch of an epoch) and waits until they are durable.
+   */
   appendFirst(records: readonly StreamRecord[]): Promise<FlushOutcome> {
     if (this.#over !== undefined) return Promise.resolve({ kind: this.#over });
     const end = records.at(-1)?.endLsn ?? this.#volume.sentLsn;
@@ -122,14 +124,19 @@ export class WritePath implements VolumeView {
     this.#reader = new WalReader(source, this.#volume.sentLsn as Lsn, prev, systemIdentifier);
   }
 
-  /** PostgreSQL has written its WAL up to here, and goes on: what is complete is sent. A hint, which may come late or not at all. */
+  /**
+   * PostgreSQL has written its WAL up to here, and goes on: what is complete is sent. A hint, which may come late or
+   * not at all.
+   */
   wrote(writtenLsn: bigint): void {
     if (this.#over !== undefined || writtenLsn <= this.#writtenLsn) return;
     this.#report(writtenLsn);
     this.#read();
   }
 
-  /** Resolves when every complete record at or below writtenLsn is durable, or with the reason why that can never be. */
+  /**
+   * Resolves when every complete record at or below writtenLsn is durable, or with the reason why that can never be.
+   */
   flush(writtenLsn: bigint): Promise<FlushOutcome> {
     if (this.#over !== undefined) return Promise.resolve({ kind: this.#over });
     return new Promise((resolve) => {
@@ -226,7 +233,10 @@ export class WritePath implements VolumeView {
     if (this.#end('fenced')) this.#options.onFenced(message);
   }
 
-  /** Nothing is acknowledged from here on, and whoever waits hears why. False when it had ended already: the first reason counts. */
+  /**
+   * Nothing is acknowledged from here on, and whoever waits hears why. False when it had ended already: the first
+   * reason counts.
+   */
   #end(end: WriteEnd): boolean {
     const first = this.#over === undefined;
     this.#over ??= end;

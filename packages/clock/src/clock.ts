@@ -1,6 +1,7 @@
 /**
  * Time, turns of the event loop, and chance, as a program takes them from outside. Only main.ts makes the machine's own
- * (systemClock); a simulation hands every part one that a seed drives, so that the code that ships is the code that is tried.
+ * (systemClock); a simulation hands every part one that a seed drives, so that the code that ships is the code that is
+ * tried.
  */
 export interface Clock {
   /** Milliseconds, monotonic; from an arbitrary start. */

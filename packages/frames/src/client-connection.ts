@@ -19,7 +19,8 @@ export interface ClientConnectionOptions {
 }
 
 /**
- * The end that opens streams. They may be opened before the other end's hello is here; more of them than that allows wait.
+ * The end that opens streams. They may be opened before the other end's hello is here; more of them than that allows
+ * wait.
  *
  * Invariant: of its own streams, at most as many as the other end allows are open on the wire.
  */

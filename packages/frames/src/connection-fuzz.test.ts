@@ -4,7 +4,9 @@ import { DATA } from './frame-types.ts';
 import { encodeHello, ownHello } from './hello.ts';
 import { BYTES, ECHO, frameBytes, HELLO, openBytes, TestServer, type Heard } from './testing/test-server.ts';
 
-/** Arbitrary bytes on connections of a server that serves others: it lives, they are unhurt, and nothing of it stays. */
+/**
+ * Arbitrary bytes on connections of a server that serves others: it lives, they are unhurt, and nothing of it stays.
+ */
 
 let server: TestServer;
 let bystander: Heard;

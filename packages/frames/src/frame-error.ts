@@ -1,6 +1,6 @@
 /**
- * Why a connection is over. The first five are told to the other end with GOODBYE, by their number in proto/frames.md; what has no
- * number was noticed here alone.
+ * Why a connection is over. The first five are told to the other end with GOODBYE, by their number in proto/frames.md;
+ * what has no number was noticed here alone.
  */
 export const GOODBYE_REASONS = {
   /** The two ends have no version in common. */

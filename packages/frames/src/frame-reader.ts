@@ -20,8 +20,8 @@ const NOTHING = Buffer.alloc(0);
 /**
  * Takes a connection's bytes in whatever pieces they come, and gives frames.
  *
- * Invariants: a frame's type, sender, flags and length are checked before any of its payload is kept; what is kept is at most one
- * header and one frame that is not DATA. After an error, or `stop`, nothing more is read.
+ * Invariants: a frame's type, sender, flags and length are checked before any of its payload is kept; what is kept is
+ * at most one header and one frame that is not DATA. After an error, or `stop`, nothing more is read.
  */
 export class FrameReader {
   readonly #receiver: FrameReceiver;

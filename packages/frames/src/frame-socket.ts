@@ -8,7 +8,9 @@ import { agree, encodeHello, type Agreement, type Hello } from './hello.ts';
 import { LAYOUTS } from './layouts.ts';
 import { Outbox, Sender } from './outbox.ts';
 
-/** What becomes of the frames of streams. All may throw FrameError: the other end is told, and the connection is over. */
+/**
+ * What becomes of the frames of streams. All may throw FrameError: the other end is told, and the connection is over.
+ */
 export interface FrameEvents {
   /** Both hellos are here. */
   opened(agreement: Agreement): void;

@@ -11,7 +11,10 @@ export const VERSION_MIN = 1;
 
 /** A message that is longer goes in several frames, so that others get between them. */
 export const FRAME_BYTES = 64 * 1024;
-/** The longest payload that is taken: an Append stream's opening with the longest epoch history is more than FRAME_BYTES. */
+/**
+ * The longest payload that is taken: an Append stream's opening with the longest epoch history is more than
+ * FRAME_BYTES.
+ */
 export const FRAME_BYTES_MAX = 128 * 1024;
 /** A stream's first message goes in one frame, with what opens it. */
 export const FIRST_MESSAGE_BYTES_MAX = FRAME_BYTES_MAX - LAYOUTS.open.size;

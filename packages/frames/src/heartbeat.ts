@@ -1,6 +1,6 @@
 /**
- * When to ask whether the other end is still there, and when to take it for dead: after an interval of silence a PING, after half
- * an interval without an answer the end. A stopped or cut off peer never closes its connection by itself.
+ * When to ask whether the other end is still there, and when to take it for dead: after an interval of silence a PING,
+ * after half an interval without an answer the end. A stopped or cut off peer never closes its connection by itself.
  */
 export interface Silence {
   readonly now: number;

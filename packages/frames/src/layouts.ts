@@ -1,6 +1,9 @@
 import { layout, raw, u16, u32, u48, u64, u8 } from './layout.ts';
 
-/** Every layout of the protocol: proto/frames.md has the same tables with what the fields mean, and a test holds the two together. */
+/**
+ * Every layout of the protocol: proto/frames.md has the same tables with what the fields mean, and a test holds the two
+ * together.
+ */
 export const LAYOUTS = {
   /** The first bytes of either side. These fields stay where they are in every version. */
   hello: layout({

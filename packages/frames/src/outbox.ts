@@ -2,10 +2,11 @@ import type { Duplex } from 'node:stream';
 import { LAYOUTS } from './layouts.ts';
 
 /**
- * What a connection has to send, in one write a turn of the event loop: whoever has something says so, and is asked for it when the
- * socket takes it. Short frames that others wait for go first; long messages take turns, a frame each.
+ * What a connection has to send, in one write a turn of the event loop: whoever has something says so, and is asked for
+ * it when the socket takes it. Short frames that others wait for go first; long messages take turns, a frame each.
  *
- * Invariant: beside what the senders keep themselves, which each bounds, at most SOCKET_BYTES_MAX and a frame wait in the socket.
+ * Invariant: beside what the senders keep themselves, which each bounds, at most SOCKET_BYTES_MAX and a frame wait in
+ * the socket.
  */
 const SOCKET_BYTES_MAX = 256 * 1024;
 /** Payloads up to this are copied behind their header: that costs less than a second piece in the write. */

@@ -30,8 +30,8 @@ export interface ServerConnectionOptions {
 /**
  * The end that streams are opened to.
  *
- * Invariant: no more streams are open than the hello allows, and one counts until its last frame was given to the socket: somebody
- * who asks and does not read is answered no further.
+ * Invariant: no more streams are open than the hello allows, and one counts until its last frame was given to the
+ * socket: somebody who asks and does not read is answered no further.
  */
 export class ServerConnection implements FrameEvents, ServerStreamHost {
   readonly #socket: FrameSocket;

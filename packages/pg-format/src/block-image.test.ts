@@ -64,8 +64,8 @@ describe.each(Object.entries(COMPRESS))('image with compression %s', (compressio
   });
 });
 
-// Heap pages as a PostgreSQL built with these libraries wrote them (15; images have not changed since). Sums of the pages
-// were had from the lz4 and zstd libraries themselves.
+// Heap pages as a PostgreSQL built with these libraries wrote them (15; images have not changed since). Sums of the
+// pages were had from the lz4 and zstd libraries themselves.
 test.each([
   {
     compression: 'lz4' as const,

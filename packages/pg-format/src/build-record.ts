@@ -4,7 +4,10 @@ import { BLOCK_ID, RECORD_HEADER, RECORD_HEADER_BYTES, RECORD_MAX_BYTES } from '
 
 const CRC_AT = RECORD_HEADER.crc.at;
 
-/** The CRC a record must carry: over its payload first, then over its header up to the crc field. The record is [start, end) of `raw`. */
+/**
+ * The CRC a record must carry: over its payload first, then over its header up to the crc field. The record is [start,
+ * end) of `raw`.
+ */
 export function recordCrc(raw: Buffer, start = 0, end = raw.length): number {
   return crc32cRange(raw, start, start + CRC_AT, crc32cRange(raw, start + RECORD_HEADER_BYTES, end));
 }

@@ -1,7 +1,9 @@
 import type { Lsn } from './lsn.ts';
 import type { Layout } from './struct.ts';
 
-/** Layout of relation pages (storage/bufpage.h, storage/itemid.h): header, line pointers, free space, tuples, special. */
+/**
+ * Layout of relation pages (storage/bufpage.h, storage/itemid.h): header, line pointers, free space, tuples, special.
+ */
 export const PAGE_BYTES = 8192;
 export const PAGE_HEADER_BYTES = 24;
 

@@ -7,7 +7,10 @@ import { recordEndLsn, recordStart } from './wal-position.ts';
 
 /** Generators for property tests of WAL. */
 
-/** Starts of records, below 2^53: 8-aligned, past the page's header, with the neighbourhood of boundaries well represented. */
+/**
+ * Starts of records, below 2^53: 8-aligned, past the page's header, with the neighbourhood of boundaries well
+ * represented.
+ */
 export const recordStarts = fc
   .tuple(
     fc.bigInt({ min: 1n, max: 0x1fff_ff00n }),

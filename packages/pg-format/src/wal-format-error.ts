@@ -17,7 +17,9 @@ export class WalFormatError extends Error {
   }
 }
 
-/** A stored PostgreSQL structure other than WAL (pg_control, a compressed page image) that does not follow its format. */
+/**
+ * A stored PostgreSQL structure other than WAL (pg_control, a compressed page image) that does not follow its format.
+ */
 export class StructFormatError extends Error {
   readonly field: string;
   constructor(field: string, message: string) {

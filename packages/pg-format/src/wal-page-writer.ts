@@ -134,7 +134,9 @@ export class WalPageWriter {
     return { lsn: this.#lsn(start), endLsn: this.position };
   }
 
-  /** The pages held, in order, each whole: the last is zeros after `position`. The buffers change with later appends. */
+  /**
+   * The pages held, in order, each whole: the last is zeros after `position`. The buffers change with later appends.
+   */
   pages(): WalPiece[] {
     return [...this.#pages].map(([offset, bytes]) => ({ lsn: this.#lsn(offset), bytes }));
   }

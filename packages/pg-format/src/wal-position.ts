@@ -45,7 +45,9 @@ export function parseWalSegmentFileName(name: string): { timeline: number; lsn: 
   return { timeline: Number.parseInt(match[1] ?? '', 16), lsn: (segment * SEGMENT) as Lsn };
 }
 
-/** Where a record goes that follows one ending at `end`: `end` itself, or past the page header when at a page's start. */
+/**
+ * Where a record goes that follows one ending at `end`: `end` itself, or past the page header when at a page's start.
+ */
 export function recordStart(end: Lsn): Lsn {
   const offset = offsetInSegment(end);
   return offset % WAL_PAGE_BYTES === 0 ? ((end + BigInt(pageHeaderBytes(offset))) as Lsn) : end;
@@ -53,7 +55,8 @@ export function recordStart(end: Lsn): Lsn {
 
 /**
  * EndRecPtr of a record of `totalLength` bytes (tot_len) that starts at `start`: rounded up to 8, page headers in
- * between counted. A record that ends with its page ends at the next page's start. XLOG_SWITCH runs to its segment's end.
+ * between counted. A record that ends with its page ends at the next page's start. XLOG_SWITCH runs to its segment's
+ * end.
  */
 export function recordEndLsn(start: Lsn, totalLength: number, isSwitch: boolean): Lsn {
   const offset = offsetInSegment(start);
@@ -98,8 +101,8 @@ export function toBytePosition(position: Lsn): bigint {
 }
 
 /**
- * Inverse of {@link toBytePosition}. Between two pages a position is both the end of one and, past the header, the start
- * of the next: `as` says which is wanted.
+ * Inverse of {@link toBytePosition}. Between two pages a position is both the end of one and, past the header, the
+ * start of the next: `as` says which is wanted.
  */
 export function fromBytePosition(bytePosition: bigint, as: 'start' | 'end'): Lsn {
   const segment = (bytePosition / SEGMENT_USABLE) * SEGMENT;

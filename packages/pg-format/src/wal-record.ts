@@ -34,7 +34,9 @@ export interface BlockRef extends RelFork {
 /** One WAL record, decoded (XLogRecord and what follows it). Buffers are views into `raw`. */
 export interface WalRecord {
   readonly lsn: Lsn;
-  /** EndRecPtr: 8-aligned end. A record that ends at a page boundary stays there. XLOG_SWITCH ends at its segment's end. */
+  /**
+   * EndRecPtr: 8-aligned end. A record that ends at a page boundary stays there. XLOG_SWITCH ends at its segment's end.
+   */
   readonly endLsn: Lsn;
   /** Start of the record before it (xl_prev). */
   readonly prev: Lsn;

@@ -25,8 +25,8 @@ export interface StreamRecord {
 }
 
 /**
- * A record where it stands: its bytes are [start, start + length) of `bytes`, which holds until the decoder moves on. LSNs are
- * numbers, exact below 2^53 (eight petabytes of WAL).
+ * A record where it stands: its bytes are [start, start + length) of `bytes`, which holds until the decoder moves on.
+ * LSNs are numbers, exact below 2^53 (eight petabytes of WAL).
  */
 export interface RecordInPlace {
   readonly lsn: number;
@@ -65,9 +65,9 @@ export interface WalStreamOptions {
  * `reachedZeros` is true. The tail of a log that is still being written may also hold half a record, which shows as a
  * WalFormatError. After either call {@link rewind} and push again from `position`.
  *
- * There are two ways to take records: `next` gives each as values of its own, `advance` only moves on to it, which costs
- * no allocation: `record` is then where it stands. Pushed chunks belong to the decoder until it was moved past them; records that
- * `next` gives and that lie within one page are views into them.
+ * There are two ways to take records: `next` gives each as values of its own, `advance` only moves on to it, which
+ * costs no allocation: `record` is then where it stands. Pushed chunks belong to the decoder until it was moved past
+ * them; records that `next` gives and that lie within one page are views into them.
  */
 export class WalStreamDecoder {
   /** Start of the segment that startLsn is in. Positions below are offsets from it, which stay exact as numbers. */

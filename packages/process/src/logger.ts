@@ -2,7 +2,10 @@ import { pino, type Logger, type LoggerOptions } from 'pino';
 
 export type { Logger } from 'pino';
 
-/** A program's root logger: JSON lines, one object an event, on stdout unless told otherwise; level by LOG_LEVEL. bigint fields become text. */
+/**
+ * A program's root logger: JSON lines, one object an event, on stdout unless told otherwise; level by LOG_LEVEL. bigint
+ * fields become text.
+ */
 export function createLogger(
   component: string,
   level = process.env['LOG_LEVEL'] ?? 'info',

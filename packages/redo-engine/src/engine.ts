@@ -1,11 +1,15 @@
 import type { PageKey } from './page-key.ts';
 
 /**
- * A database engine as storage sees it: which pages a record of its redo changes and how, and what a volume has beside its pages.
- * Storage keeps records, pages and states without understanding any of them. LSNs are of the engine's log, ends of records exclusive.
+ * A database engine as storage sees it: which pages a record of its redo changes and how, and what a volume has beside
+ * its pages. Storage keeps records, pages and states without understanding any of them. LSNs are of the engine's log,
+ * ends of records exclusive.
  */
 
-/** Which engine, and which major version of it: layouts of records, pages and state are one engine's and one major version's. */
+/**
+ * Which engine, and which major version of it: layouts of records, pages and state are one engine's and one major
+ * version's.
+ */
 export interface EngineId {
   readonly engine: string;
   readonly major: number;
@@ -30,16 +34,23 @@ export interface TouchedPage extends PageKey {
   readonly replaces: boolean;
 }
 
-/** What becomes of pages beyond what the record does to those that it touches. Pages that come into being need nothing. */
+/**
+ * What becomes of pages beyond what the record does to those that it touches. Pages that come into being need nothing.
+ */
 export type PageEffect =
   /** Every page of the spaces that begin with `spaces` is gone. */
   | { readonly kind: 'drop-spaces'; readonly spaces: string }
   /** Blocks of a space are gone, from `from` up to, not including, `before`. */
   | { readonly kind: 'drop-blocks'; readonly space: string; readonly from: number; readonly before: number }
-  /** Every page of the spaces that begin with `from` exists, as of this record, in the space that begins with `to` instead as well. */
+  /**
+   * Every page of the spaces that begin with `from` exists, as of this record, in the space that begins with `to`
+   * instead as well.
+   */
   | { readonly kind: 'copy-spaces'; readonly from: string; readonly to: string };
 
-/** Thrown when a record cannot be applied: unknown type, or a page that does not fit. Stops the segment; never skipped. */
+/**
+ * Thrown when a record cannot be applied: unknown type, or a page that does not fit. Stops the segment; never skipped.
+ */
 export class RedoError extends Error {
   readonly lsn: bigint;
   readonly record: string;
@@ -64,8 +75,8 @@ export class EngineStateError extends Error {
 }
 
 /**
- * Which pages records change, asked in the log's order from the state's LSN on, ahead of the state: it may hang on settings that
- * records in between changed.
+ * Which pages records change, asked in the log's order from the state's LSN on, ahead of the state: it may hang on
+ * settings that records in between changed.
  */
 export interface TouchedPages {
   of(record: RedoRecord): readonly TouchedPage[];
@@ -93,8 +104,8 @@ export interface RedoEngine {
   /** Every page that a record changes, whatever the settings were when it was written. */
   touched(record: RedoRecord): readonly TouchedPage[];
   /**
-   * Applies a record to one of the pages that it touches, given as `touched` gave it. `page` is undefined or all zero when it did not
-   * exist; it is changed in place and returned. Throws RedoError.
+   * Applies a record to one of the pages that it touches, given as `touched` gave it. `page` is undefined or all zero
+   * when it did not exist; it is changed in place and returned. Throws RedoError.
    */
   redo(page: Buffer | undefined, record: RedoRecord, touched: TouchedPage): Buffer;
   /** Throws EngineStateError. */

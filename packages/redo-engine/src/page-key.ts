@@ -1,12 +1,15 @@
 /**
- * How storage names pages: by a space, which only the volume's engine understands, and a block in it. Pages of one space are
- * neighbours. Spaces whose bytes begin alike belong together (the relations of a database, say), so that one effect can drop or copy
- * them all.
+ * How storage names pages: by a space, which only the volume's engine understands, and a block in it. Pages of one
+ * space are neighbours. Spaces whose bytes begin alike belong together (the relations of a database, say), so that one
+ * effect can drop or copy them all.
  *
- * As bytes, on the wire and in the page store: the space's bytes, then the block (u32, big-endian). They sort by space, then by block.
+ * As bytes, on the wire and in the page store: the space's bytes, then the block (u32, big-endian). They sort by space,
+ * then by block.
  */
 export interface PageKey {
-  /** The space's bytes, one a character (latin1): a string is the fastest key of a Map that also sorts as its bytes do. */
+  /**
+   * The space's bytes, one a character (latin1): a string is the fastest key of a Map that also sorts as its bytes do.
+   */
   readonly space: string;
   /** 0 to 2^32 - 1. */
   readonly block: number;
@@ -43,7 +46,10 @@ export function decodeKey(key: Buffer): PageKey {
   return { space: key.toString('latin1', 0, end), block: key.readUInt32BE(end) };
 }
 
-/** One string for a page, as the key of a Map; it has no order. A block's digits end at the colon, so no two pages share one. */
+/**
+ * One string for a page, as the key of a Map; it has no order. A block's digits end at the colon, so no two pages share
+ * one.
+ */
 export function keyText({ space, block }: PageKey): string {
   return `${block}:${space}`;
 }

@@ -10,9 +10,14 @@ export type TouchedPage = PageId &
   EngineTouchedPage & {
     /** Index into `record.blocks`, or undefined for an effect outside registered blocks. */
     readonly blockIndex: number | undefined;
-    /** True when the result does not depend on what the page held before (WILL_INIT, applied image, zeroed SLRU page). */
+    /**
+     * True when the result does not depend on what the page held before (WILL_INIT, applied image, zeroed SLRU page).
+     */
     readonly replaces: boolean;
   };
 
-/** redo(page, record, touched) → page. `page` is undefined or all zero when it did not exist; it is mutated and returned. */
+/**
+ * redo(page, record, touched) → page. `page` is undefined or all zero when it did not exist; it is mutated and
+ * returned.
+ */
 export type Redo = (page: Buffer | undefined, record: WalRecord, touched: TouchedPage) => Buffer;

@@ -2,17 +2,19 @@ import type { PageKey } from '@kube-aurora/redo-engine';
 import { encodePageKey, type PageId } from './page-key.ts';
 
 /**
- * The spaces of storage's page keys: a space is a relation's fork, or an SLRU. Its bytes are those of `encodePageKey` without the
- * block: tablespace, database, relation (u32, big-endian), fork (u8).
+ * The spaces of storage's page keys: a space is a relation's fork, or an SLRU. Its bytes are those of `encodePageKey`
+ * without the block: tablespace, database, relation (u32, big-endian), fork (u8).
  */
 const SPACE_BYTES = 13;
-/** How many of a space's bytes are the same for all of a relation's forks, and for all of a database in a tablespace. */
+/**
+ * How many of a space's bytes are the same for all of a relation's forks, and for all of a database in a tablespace.
+ */
 const RELATION_BYTES = 12;
 const DATABASE_BYTES = 8;
 
 /**
- * Spaces that were made before, so that a record's page costs no new string, and the maps that are keyed by it find it by identity.
- * Forgotten when there are very many; another string of the same characters is the same space.
+ * Spaces that were made before, so that a record's page costs no new string, and the maps that are keyed by it find it
+ * by identity. Forgotten when there are very many; another string of the same characters is the same space.
  */
 const INTERNED_MAX = 65_536;
 const INTERNED = new Map<number, Interned[]>();

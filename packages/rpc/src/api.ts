@@ -18,8 +18,8 @@ import type {
 } from './messages.ts';
 
 /**
- * A storage daemon as its callers see it, whatever carries the messages: frames and gRPC in a cluster, a simulated network in a
- * simulation. Every failure of a call is an AuroraRpcError.
+ * A storage daemon as its callers see it, whatever carries the messages: frames and gRPC in a cluster, a simulated
+ * network in a simulation. Every failure of a call is an AuroraRpcError.
  */
 
 export interface CallOptions {
@@ -28,7 +28,10 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
-/** The writer's end of an Append stream. Errors arrive as 'error' events: AuroraRpcError. After `cancel` nothing is heard of it. */
+/**
+ * The writer's end of an Append stream. Errors arrive as 'error' events: AuroraRpcError. After `cancel` nothing is
+ * heard of it.
+ */
 export interface AppendStream {
   on(event: 'data', listener: (response: AppendResponse) => void): unknown;
   on(event: 'error', listener: (error: unknown) => void): unknown;
@@ -42,8 +45,8 @@ export interface AppendStream {
 }
 
 /**
- * The daemon's end of an Append stream. Of several answers that were not sent yet, an OK may give way to a later OK: an SCL covers
- * all before it.
+ * The daemon's end of an Append stream. Of several answers that were not sent yet, an OK may give way to a later OK: an
+ * SCL covers all before it.
  */
 export interface AppendCall {
   on(event: 'data', listener: (request: AppendRequest) => void): unknown;

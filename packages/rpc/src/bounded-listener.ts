@@ -2,8 +2,8 @@ import { createServer, type Socket } from 'node:net';
 import { splitAddress } from './endpoint-list.ts';
 
 /**
- * What anybody who can reach a server may have of it. A message of gRPC: the longest are an import's first, with a new database's
- * VolumeState, and its pages. Streams of one connection: further calls wait at the caller's end.
+ * What anybody who can reach a server may have of it. A message of gRPC: the longest are an import's first, with a new
+ * database's VolumeState, and its pages. Streams of one connection: further calls wait at the caller's end.
  */
 export const SERVER_LIMITS = {
   messageBytes: 16 * 1024 * 1024,
@@ -25,8 +25,8 @@ export interface Listening {
 }
 
 /**
- * Accepts connections at `address` (`host:port`; port 0 takes a free one) with bounds on all of them and on those of one address.
- * `onRefused` is told of each that is turned away.
+ * Accepts connections at `address` (`host:port`; port 0 takes a free one) with bounds on all of them and on those of
+ * one address. `onRefused` is told of each that is turned away.
  */
 export function listenBounded(
   address: string,

@@ -145,7 +145,10 @@ async function* readAll<Response>(stream: ClientReadableStream<Response>, peer: 
 /** Where the two ports of a storage daemon are, as host:port. */
 export type SegmentAddress = Pick<Endpoint, 'address' | 'framesAddress'>;
 
-/** The compute's view of one storage daemon: Append and GetPages over frames, the rest over gRPC. Every failure is an AuroraRpcError. */
+/**
+ * The compute's view of one storage daemon: Append and GetPages over frames, the rest over gRPC. Every failure is an
+ * AuroraRpcError.
+ */
 export class SegmentClient implements SegmentApi {
   readonly #rpc: ServiceClient;
   readonly #frames: FramesClient;

@@ -6,7 +6,9 @@ import type { AuroraErrorCode } from './errors.ts';
 /** Kinds of streams. */
 export const STREAM_KINDS = { APPEND: 1, GET_PAGES: 2 } as const;
 
-/** In the order of their numbers. What a later release has is INTERNAL here. UNREACHABLE is nothing that anybody sends. */
+/**
+ * In the order of their numbers. What a later release has is INTERNAL here. UNREACHABLE is nothing that anybody sends.
+ */
 const ERROR_CODES: readonly AuroraErrorCode[] = [
   'INTERNAL',
   'FENCED',

@@ -32,8 +32,8 @@ function decoded<T>(decode: (message: Buffer) => T, message: Buffer): T {
 }
 
 /**
- * The hot path to one daemon: Append streams and page reads over one connection, which is made when it is first needed and again
- * after it broke. While a daemon is away calls fail at once.
+ * The hot path to one daemon: Append streams and page reads over one connection, which is made when it is first needed
+ * and again after it broke. While a daemon is away calls fail at once.
  */
 export class FramesClient {
   readonly address: string;

@@ -44,7 +44,10 @@ export interface FramesOptions {
   readonly clock: Clock;
   /** A connection was one too many. */
   readonly onTurnedAway: () => void;
-  /** A message of which nothing was taken, since it is not what its call takes; a connection ('frames') that spoke otherwise. */
+  /**
+   * A message of which nothing was taken, since it is not what its call takes; a connection ('frames') that spoke
+   * otherwise.
+   */
   readonly onRefused: (rpc: string, error: AuroraRpcError) => void;
   readonly limits?: ConnectionLimits;
   readonly credentials?: Credentials;
@@ -140,7 +143,10 @@ class ServedConnection {
   }
 }
 
-/** The daemon's end of one Append stream. An acknowledgement that waits for the socket gives way to a later one: that says it all. */
+/**
+ * The daemon's end of one Append stream. An acknowledgement that waits for the socket gives way to a later one: that
+ * says it all.
+ */
 class FramedAppendCall extends EventEmitter implements AppendCall, ServerStreamOwner {
   readonly messageBytesMax = APPEND_BYTES_MAX;
   readonly #stream: ServerStream;

@@ -12,8 +12,8 @@ import { decodeRedoChunk, encodeRedoChunk } from './wire.ts';
 import { tag, WireError } from './wire-fields.ts';
 
 /**
- * Both codecs, the one that goes by the tables and the one written by hand, against protobufjs, which reads the .proto files
- * itself: whatever one side writes, the other reads as the same, for arbitrary messages.
+ * Both codecs, the one that goes by the tables and the one written by hand, against protobufjs, which reads the .proto
+ * files itself: whatever one side writes, the other reads as the same, for arbitrary messages.
  */
 
 const root = new protobuf.Root();

@@ -8,8 +8,8 @@ import { BYTES, FieldReader, FIXED64, putVarint, tag, VARINT, varintBytes, WireE
  * Any message to and from its bytes, by the table of its fields. The message that carries redo in bulk has a codec of
  * its own (wire.ts); what both say is the same.
  *
- * Invariants: what this writes, every protobuf implementation reads, and the other way round; a field that only a later release
- * has is passed over; the bytes fields of what was read are views into the message.
+ * Invariants: what this writes, every protobuf implementation reads, and the other way round; a field that only a later
+ * release has is passed over; the bytes fields of what was read are views into the message.
  */
 
 type Plain = Readonly<Record<string, unknown>>;
@@ -163,8 +163,8 @@ function readValue(name: MessageName, row: ScalarRow | EnumRow | MessageRow, rea
 }
 
 /**
- * Throws WireError for bytes that are no such message. A nested message that is not there is undefined even where its type has
- * none of it: whoever serves the message refuses that by name.
+ * Throws WireError for bytes that are no such message. A nested message that is not there is undefined even where its
+ * type has none of it: whoever serves the message refuses that by name.
  */
 export function decodeMessage<N extends MessageName>(name: N, bytes: Buffer): Messages[N] {
   const table = MESSAGE_TABLES[name];

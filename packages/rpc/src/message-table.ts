@@ -1,6 +1,9 @@
 import type { Messages } from './messages.ts';
 
-/** How a message's fields, and a service's methods, are written down for the codec and gRPC; generated from the .proto files. */
+/**
+ * How a message's fields, and a service's methods, are written down for the codec and gRPC; generated from the .proto
+ * files.
+ */
 
 interface Row {
   readonly number: number;

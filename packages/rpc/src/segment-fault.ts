@@ -1,4 +1,7 @@
-/** SegmentFault between its flat message (proto/segment.proto) and the union: each kind has its own fields and no others. */
+/**
+ * SegmentFault between its flat message (proto/segment.proto) and the union: each kind has its own fields and no
+ * others.
+ */
 
 /** What is wrong with a segment; decisions are made by this and never by a message. Absent while it is sound. */
 export type SegmentFault =
@@ -6,9 +9,14 @@ export type SegmentFault =
   | { kind: 'UNKNOWN' }
   /** Stored bytes fail their check; a copy from a peer mends it. */
   | { kind: 'DAMAGED_DATA'; part: 'page' | 'log' | 'state' | 'control' }
-  /** Redo that cannot be applied here, nor by any copy of the same bytes. `page` is '' when the record concerns none. */
+  /**
+   * Redo that cannot be applied here, nor by any copy of the same bytes. `page` is '' when the record concerns none.
+   */
   | { kind: 'REDO_FAILED'; lsn: bigint; record: string; page: string }
-  /** May have acknowledged redo up to `lsn`, and has it up to `heldLsn`; it is no proof of anything until it has it again. */
+  /**
+   * May have acknowledged redo up to `lsn`, and has it up to `heldLsn`; it is no proof of anything until it has it
+   * again.
+   */
   | { kind: 'LOST_REDO'; lsn: bigint; heldLsn: bigint }
   /** Its own epoch history lets `epoch` start at `startLsn`, and redo is durable up to `durableLsn`. */
   | { kind: 'HISTORY_REFUSED'; epoch: bigint; startLsn: bigint; durableLsn: bigint }

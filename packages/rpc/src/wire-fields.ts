@@ -36,7 +36,10 @@ export function tag(field: number, type: number): number {
   return field * 8 + type;
 }
 
-/** Steps over the fields of one message. A field's value is asked for as what it should be; anything else is a WireError. */
+/**
+ * Steps over the fields of one message. A field's value is asked for as what it should be; anything else is a
+ * WireError.
+ */
 export class FieldReader {
   field = 0;
   #type = 0;

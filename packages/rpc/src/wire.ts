@@ -1,6 +1,7 @@
 /**
- * The message of gRPC that carries redo in bulk, marshalled by hand: its payload passes through as a view and is never copied into
- * protobuf objects. The bytes are ordinary protobuf (field numbers from the .proto files), so any other client can speak to us.
+ * The message of gRPC that carries redo in bulk, marshalled by hand: its payload passes through as a view and is never
+ * copied into protobuf objects. The bytes are ordinary protobuf (field numbers from the .proto files), so any other
+ * client can speak to us.
  */
 import type { RedoChunk } from './messages.ts';
 import { BYTES, FieldReader, putVarint, tag, varintBytes } from './wire-fields.ts';

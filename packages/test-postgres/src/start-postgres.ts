@@ -204,8 +204,8 @@ async function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> 
 }
 
 /**
- * A killed postmaster's children see it within moments, and hold its shared memory until then: another one would refuse to start.
- * All of them work in the data directory. Throws when they stay.
+ * A killed postmaster's children see it within moments, and hold its shared memory until then: another one would refuse
+ * to start. All of them work in the data directory. Throws when they stay.
  */
 async function childrenGone(dataDir: string): Promise<void> {
   const directory = await realpath(dataDir);

@@ -4,8 +4,8 @@
  *   [{epoch 1, start 100}, {epoch 4, start 180}, {epoch 5, start 300}]
  *   batches of epoch 1 count up to 180, of epoch 4 up to 300, of epoch 5 without end; of 2 and 3 none.
  *
- * The first entry is the import that the volume stands on; epochs that were opened but never got their history onto four
- * segments are missing, and wrote nothing (a writer appends only after InstallHistory on four).
+ * The first entry is the import that the volume stands on; epochs that were opened but never got their history onto
+ * four segments are missing, and wrote nothing (a writer appends only after InstallHistory on four).
  *
  * Which of two histories is right: the one whose last epoch is higher, whole (`newestHistory`). They must NOT be joined
  * entry by entry: an opener may have left {epoch 4, start 100} on three segments and died; the next one, who saw none
@@ -85,7 +85,10 @@ export function extendHistory(history: readonly EpochStart[], entry: EpochStart)
   return extended;
 }
 
-/** Up to where batches of `epoch` count: undefined without end (the newest epoch), or -1n when the epoch isn't in the history. */
+/**
+ * Up to where batches of `epoch` count: undefined without end (the newest epoch), or -1n when the epoch isn't in the
+ * history.
+ */
 export function epochLimit(history: readonly EpochStart[], epoch: bigint): bigint | undefined {
   const index = history.findIndex((entry) => entry.epoch === epoch);
   if (index < 0) return -1n;

@@ -1,6 +1,6 @@
 /**
- * What an epoch history from outside must keep to before a segment takes it. Each rule is asked before anything is saved;
- * a history that breaks one is refused whole, and so is never passed on.
+ * What an epoch history from outside must keep to before a segment takes it. Each rule is asked before anything is
+ * saved; a history that breaks one is refused whole, and so is never passed on.
  *
  *   form        Ascending, at least one entry, no epoch 0, at most HISTORY_MAX entries.
  *   epoch step  An epoch is at most EPOCH_STEP_MAX past the highest that this segment or a peer it asked itself has promised,
@@ -10,10 +10,10 @@
  *   boundary    It ends a segment's log where a batch ends. A start inside a batch is nobody's: openers begin at the end of one.
  *   durable     All redo at or below a durable LSN that counts under the segment's own history counts under the other too.
  *
- * Why an honest history never breaks the last rule: redo at or below VDL was on four segments under the history of an epoch e
- * that four had taken. Every later opener hears three or more of them, so it extends a history with e's, and its start is at
- * or past that VDL. The same holds for openers in between that died. Only entries of epochs that wrote nothing may differ,
- * and no redo depends on those.
+ * Why an honest history never breaks the last rule: redo at or below VDL was on four segments under the history of an
+ * epoch e that four had taken. Every later opener hears three or more of them, so it extends a history with e's, and
+ * its start is at or past that VDL. The same holds for openers in between that died. Only entries of epochs that wrote
+ * nothing may differ, and no redo depends on those.
  */
 import { formatLsn, type Lsn } from '@kube-aurora/pg-format';
 import { annulPoint, epochLimit, lastEpoch, type EpochRun, type EpochStart } from './epoch-history.ts';
@@ -75,8 +75,8 @@ export interface Contradiction {
 }
 
 /**
- * The first redo in (`fromLsn`, `durableLsn`] that counts under `own` and not under `other`; undefined when there is none.
- * `fromLsn`: redo before it is no longer kept as redo, and no history decides about it any more.
+ * The first redo in (`fromLsn`, `durableLsn`] that counts under `own` and not under `other`; undefined when there is
+ * none. `fromLsn`: redo before it is no longer kept as redo, and no history decides about it any more.
  */
 export function contradiction(
   own: readonly EpochStart[],

@@ -162,7 +162,8 @@ describe('chooseStart', () => {
       startLsn: 300n,
       history: [BASE],
     });
-    // Two that have it may be all that a writer's four have left here: nobody is left out, and the others refuse the start.
+    // Two that have it may be all that a writer's four have left here: nobody is left out, and the others refuse the
+    // start.
     expect(chooseStart([lied, lied, sound, sound, undefined, undefined])).toMatchObject({ kind: 'start', startLsn: 200n });
     // Without the contradiction it may well be a writer's.
     expect(

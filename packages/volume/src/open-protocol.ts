@@ -1,6 +1,6 @@
 /**
- * Opening a volume as its writer: the decisions, without I/O. Whoever drives it asks `wanted(segment)` what to send to each
- * segment, sends it, and reports what came back; lost, late and repeated answers are all fine.
+ * Opening a volume as its writer: the decisions, without I/O. Whoever drives it asks `wanted(segment)` what to send to
+ * each segment, sends it, and reports what came back; lost, late and repeated answers are all fine.
  *
  *   status     Who is there? Four must answer. The new epoch is the highest seen + 1.
  *   promise    OpenEpoch(epoch) on all; four must promise, of which three hold the volume. From then on no older writer
@@ -16,12 +16,13 @@
  *   overtaken  Another writer got a higher epoch than ours. Never go on.
  *
  * Why nothing acknowledged is lost: an acknowledged batch was on four segments that had not promised us at the time (a
- * promise and an acknowledgement carry the segment's epoch), so at least two of our four promises come from its holders and
- * count it, unless a history annuls it; and histories annul only past a start that its opener chose in this same way.
+ * promise and an acknowledgement carry the segment's epoch), so at least two of our four promises come from its holders
+ * and count it, unless a history annuls it; and histories annul only past a start that its opener chose in this same
+ * way.
  *
  * Why X is a batch boundary everywhere: a claim (last batch of epoch e, SCL s) that the newest history bounds at
- * X' < s is the log of writer e through X'. Epoch e wrote, so four segments had e's history, so the opener that chose X'
- * knew it: its X' was the end of a batch of e, or e's own start. Both are boundaries in every log of epoch e.
+ * X' < s is the log of writer e through X'. Epoch e wrote, so four segments had e's history, so the opener that chose
+ * X' knew it: its X' was the end of a batch of e, or e's own start. Both are boundaries in every log of epoch e.
  */
 import { epochLimit, extendHistory, lastEpoch, newestHistory, type EpochStart } from './epoch-history.ts';
 import { contradiction, EPOCH_MAX } from './history-rules.ts';
@@ -56,7 +57,10 @@ const DONE: Partial<Record<OpenStep, string>> = {
   'catch-up': 'hold all of the volume',
 };
 
-/** Why a request failed: `overtaken` when the segment named a higher epoch or another holder of ours, else `unavailable`. */
+/**
+ * Why a request failed: `overtaken` when the segment named a higher epoch or another holder of ours, else
+ * `unavailable`.
+ */
 export type OpenFailure = 'overtaken' | 'unavailable';
 
 /** Highest SCL of a claim that counts under a history. */
@@ -67,8 +71,8 @@ export function countedScl(history: readonly EpochStart[], claim: SegmentClaim):
 }
 
 /**
- * May a writer of `epoch` count this segment's SCL towards its quorum? Only when the segment has promised no one later, and
- * holds the writer's history, so that all its redo is a prefix of the writer's.
+ * May a writer of `epoch` count this segment's SCL towards its quorum? Only when the segment has promised no one later,
+ * and holds the writer's history, so that all its redo is a prefix of the writer's.
  */
 export function countsForWriter(claim: SegmentClaim, epoch: bigint): boolean {
   return claim.phase === 'READY' && claim.epoch === epoch && lastEpoch(claim.history) === epoch;
@@ -87,7 +91,8 @@ export function chooseStart(promises: readonly (SegmentClaim | undefined)[]): St
   if (promised.length < WRITE_QUORUM)
     return { kind: 'wait', reason: `${promised.length} of ${COPIES} segments promised, ${WRITE_QUORUM} are needed` };
   const ready = promised.filter((claim) => claim.phase === 'READY');
-  // An import that died before four segments had it may leave a READY segment of an older base; it was never written to.
+  // An import that died before four segments had it may leave a READY segment of an older base; it was never written
+  // to.
   const baseEpoch = ready.reduce((highest, claim) => (claim.baseEpoch > highest ? claim.baseEpoch : highest), 0n);
   const members = withoutLoneContradiction(ready.filter((claim) => claim.baseEpoch === baseEpoch));
   if (members.length < READ_QUORUM) {
@@ -107,9 +112,10 @@ export function chooseStart(promises: readonly (SegmentClaim | undefined)[]): St
 }
 
 /**
- * Leaves out a segment whose newest history annuls what another one knows to be durable, when no third has that history. A
- * stranger may have talked a segment that was behind into it; if it is a writer's, that writer never had it on four, wrote
- * nothing, and the segment might as well not have answered. Of four that promised three are left, enough for what is durable.
+ * Leaves out a segment whose newest history annuls what another one knows to be durable, when no third has that
+ * history. A stranger may have talked a segment that was behind into it; if it is a writer's, that writer never had it
+ * on four, wrote nothing, and the segment might as well not have answered. Of four that promised three are left, enough
+ * for what is durable.
  */
 function withoutLoneContradiction(members: readonly SegmentClaim[]): readonly SegmentClaim[] {
   const newest = newestHistory(members.map((claim) => claim.history));
@@ -276,7 +282,9 @@ export class OpenProtocol {
     this.#advance();
   }
 
-  /** A request that failed. Being overtaken before a quorum promised is a race to run again; after it, it is the end. */
+  /**
+   * A request that failed. Being overtaken before a quorum promised is a race to run again; after it, it is the end.
+   */
   fail(segment: number, request: OpenRequest, failure: OpenFailure): void {
     if (!this.#isCurrent(request)) return;
     this.#failed[segment] = true;

@@ -1,12 +1,15 @@
 /**
  * Six copies in three zones: a write counts on four, a read of the past needs three (any three share a segment with
- * any four). So one zone and one more segment may be lost without losing data, and one whole zone without stopping writes.
+ * any four). So one zone and one more segment may be lost without losing data, and one whole zone without stopping
+ * writes.
  */
 export const COPIES = 6;
 export const WRITE_QUORUM = 4;
 export const READ_QUORUM = 3;
 
-/** The `quorum`-th highest of the values: the point that at least `quorum` of them have reached. 0n with fewer values. */
+/**
+ * The `quorum`-th highest of the values: the point that at least `quorum` of them have reached. 0n with fewer values.
+ */
 export function quorumPoint(values: readonly bigint[], quorum: number): bigint {
   if (values.length < quorum) return 0n;
   const sorted = [...values].sort((a, b) => (a < b ? 1 : a > b ? -1 : 0));
@@ -18,8 +21,9 @@ export function quorumPoint(values: readonly bigint[], quorum: number): bigint {
  * path of every commit and allocates nothing.
  *
  * Invariant: only an SCL that a segment reported together with the writer's own epoch, and after it took the writer's
- * epoch history, may be given here (`countsForWriter` in open-protocol.ts). Otherwise a segment that has already promised a later
- * opener, or that holds annulled redo, could complete a quorum, and an acknowledged commit would be lost.
+ * epoch history, may be given here (`countsForWriter` in open-protocol.ts). Otherwise a segment that has already
+ * promised a later opener, or that holds annulled redo, could complete a quorum, and an acknowledged commit would be
+ * lost.
  */
 export class QuorumTracker {
   readonly #scl: bigint[];
@@ -43,7 +47,10 @@ export class QuorumTracker {
     return this.#scl[segment] ?? 0n;
   }
 
-  /** Takes one segment's SCL; true when PGCL advanced. Older values are ignored: acknowledgements may overtake each other. */
+  /**
+   * Takes one segment's SCL; true when PGCL advanced. Older values are ignored: acknowledgements may overtake each
+   * other.
+   */
   acknowledge(segment: number, scl: bigint): boolean {
     const known = this.#scl[segment];
     if (known === undefined) throw new RangeError(`segment ${segment} is not one of ${this.#scl.length}`);

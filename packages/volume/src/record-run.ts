@@ -7,8 +7,9 @@ const WORD_COPY_MAX_BYTES = 256;
 const KEPT_BYTES = 2 * 1024 * 1024;
 
 /**
- * Consecutive WAL records in the form in which a redo batch carries them (redo-batch.ts), with room for its header before them.
- * Records are copied once, straight from where they stand in the WAL; nothing is allocated for one. Used again and again.
+ * Consecutive WAL records in the form in which a redo batch carries them (redo-batch.ts), with room for its header
+ * before them. Records are copied once, straight from where they stand in the WAL; nothing is allocated for one. Used
+ * again and again.
  */
 export class RecordRun {
   #bytes: Buffer;
@@ -46,8 +47,8 @@ export class RecordRun {
   }
 
   /**
-   * Adds the record [start, start + length) of `bytes`, which follows those before it. Throws RangeError when the run would be
-   * too long for a batch, or the record does not follow: the caller's mistake.
+   * Adds the record [start, start + length) of `bytes`, which follows those before it. Throws RangeError when the run
+   * would be too long for a batch, or the record does not follow: the caller's mistake.
    */
   add(lsn: number, endLsn: number, bytes: Buffer, start: number, length: number): void {
     if (this.#count > 0 && lsn < this.#endLsn) throw new RangeError(`a record at ${formatLsn(BigInt(lsn) as Lsn)} does not follow the run`);

@@ -9,7 +9,10 @@ import {
   recordBytesInBatch,
 } from './redo-batch-layout.ts';
 
-/** A batch whose bytes are not what they should be: damaged, cut short, or not a batch. Field names follow the layout above. */
+/**
+ * A batch whose bytes are not what they should be: damaged, cut short, or not a batch. Field names follow the layout
+ * above.
+ */
 export class RedoBatchError extends Error {
   readonly field: string;
   constructor(field: string, message: string) {
@@ -53,8 +56,8 @@ export interface RedoBatchPlace {
 }
 
 /**
- * Completes a run to a batch: fills in its header. The bytes are the run's own and hold until it is changed. Throws RangeError
- * for an empty run or one that begins before its backlink: the caller's mistake.
+ * Completes a run to a batch: fills in its header. The bytes are the run's own and hold until it is changed. Throws
+ * RangeError for an empty run or one that begins before its backlink: the caller's mistake.
  */
 export function sealRedoBatch(run: RecordRun, place: RedoBatchPlace): Buffer {
   const { bytes, startLsn } = run;
@@ -161,8 +164,9 @@ export interface BatchInBuffer {
 }
 
 /**
- * The batches that stand back to back in `bytes`, each checked when it is come to. `ending`: whether the last one must be whole, or the buffer may
- * end within one, which is then left out. Throws RedoBatchError at the first that is not sound.
+ * The batches that stand back to back in `bytes`, each checked when it is come to. `ending`: whether the last one must
+ * be whole, or the buffer may end within one, which is then left out. Throws RedoBatchError at the first that is not
+ * sound.
  */
 export function* batchesIn(bytes: Buffer, ending: 'whole' | 'cut-short' = 'whole'): Generator<BatchInBuffer, void, undefined> {
   for (let at = 0; at < bytes.length;) {

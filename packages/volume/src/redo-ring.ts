@@ -1,6 +1,7 @@
 /**
  * The writer's recent redo, bounded in bytes: what six append streams read from, each at its own cursor. Nothing is
- * queued per segment, so a segment that is slow or gone costs no memory; when its cursor falls off the ring, its peers feed it.
+ * queued per segment, so a segment that is slow or gone costs no memory; when its cursor falls off the ring, its peers
+ * feed it.
  *
  * Invariant: a batch is dropped only when it is durable on a write quorum (its end is at or below `durable`). When what
  * is not yet durable fills the ring, `hasRoom` says no and the writer stops reading WAL: PostgreSQL waits.
@@ -77,8 +78,8 @@ export class RedoRing {
   }
 
   /**
-   * Where a segment with this SCL goes on: the sequence of the batch whose backlink it is, `nextSequence` when it has all.
-   * Undefined when that batch was dropped, or when no batch starts there.
+   * Where a segment with this SCL goes on: the sequence of the batch whose backlink it is, `nextSequence` when it has
+   * all. Undefined when that batch was dropped, or when no batch starts there.
    */
   sequenceAfter(scl: bigint): number | undefined {
     if (scl === this.#end) return this.nextSequence;

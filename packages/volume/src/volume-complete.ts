@@ -7,11 +7,11 @@ export interface GroupProgress {
 }
 
 /**
- * VCL: no group misses redo at or below it. A group that has everything it was sent misses nothing of the volume's; one that has
- * not may miss whatever follows its PGCL. With one group VCL is its PGCL.
+ * VCL: no group misses redo at or below it. A group that has everything it was sent misses nothing of the volume's; one
+ * that has not may miss whatever follows its PGCL. With one group VCL is its PGCL.
  *
- * The answer is a lower bound that can fall when redo is sent to a group that had none for long: whoever keeps VCL takes the
- * highest. On the path of every commit: allocates nothing.
+ * The answer is a lower bound that can fall when redo is sent to a group that had none for long: whoever keeps VCL
+ * takes the highest. On the path of every commit: allocates nothing.
  *
  * @param sentLsn end of the redo that was sent to any group
  */

@@ -9,8 +9,8 @@ import type { RedoIndex } from '../pages/redo-index.ts';
 
 /**
  * From the log into memory: durable batches are indexed (which record changes which page), and what is at or below VDL
- * is applied to the engine's state, in LSN order. Both run in slices, so that appends and their acknowledgements go first, and
- * neither runs for every batch: redo gathers for a moment, unless a read waits for it.
+ * is applied to the engine's state, in LSN order. Both run in slices, so that appends and their acknowledgements go
+ * first, and neither runs for every batch: redo gathers for a moment, unless a read waits for it.
  *
  * Invariant: nothing past VDL reaches the state or a stored page; what is past it may still be annulled.
  */
@@ -305,7 +305,9 @@ export class Applier {
     this.#vdl = Math.min(this.#vdl, lsn);
     this.#followAnew();
   }
-  /** What records after the state have set is what counts for those to come; what the annulled ones had set does not. */
+  /**
+   * What records after the state have set is what counts for those to come; what the annulled ones had set does not.
+   */
   #followAnew(): void {
     const { table } = this.#parts;
     this.#touched = this.#state.touchedPages();

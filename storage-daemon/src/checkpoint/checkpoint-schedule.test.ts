@@ -4,7 +4,10 @@ import { isCheckpointDue } from './checkpoint-schedule.ts';
 const MIB = 1024 * 1024;
 const DAEMONS = 6;
 
-/** LSNs (MiB) at which a daemon makes a checkpoint while the log advances, each record taking `overhead` more bytes of log than of LSN. */
+/**
+ * LSNs (MiB) at which a daemon makes a checkpoint while the log advances, each record taking `overhead` more bytes of
+ * log than of LSN.
+ */
 function checkpoints(stagger: number, startMib: number, endMib: number, overhead = 1.15): number[] {
   const limits = { bytes: 48 * MIB, refs: 300_000, stagger };
   const at: number[] = [];

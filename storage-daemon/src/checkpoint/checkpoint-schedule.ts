@@ -1,9 +1,9 @@
 import type { Checkpoint } from '../pages/page-store.ts';
 
 /**
- * When a checkpoint is due. Daemons of a volume hold the same redo, so if only its amount counted they would all make theirs at the same moment, and every write
- * to the volume would wait for four busy ones. Each has its own places in the log instead: one in every stretch of
- * `bytes`, moved by its `stagger`.
+ * When a checkpoint is due. Daemons of a volume hold the same redo, so if only its amount counted they would all make
+ * theirs at the same moment, and every write to the volume would wait for four busy ones. Each has its own places in
+ * the log instead: one in every stretch of `bytes`, moved by its `stagger`.
  */
 export interface CheckpointLimits {
   /** Redo between two checkpoints. */

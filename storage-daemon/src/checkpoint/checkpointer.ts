@@ -9,14 +9,15 @@ import { PageWriter, type PageWriterParts } from './page-writer.ts';
 
 /**
  * Turns redo into stored pages ("page checkpoint"). When a checkpoint is due, the state is taken at the next
- * batch end L; once PGMRPL has reached L every page with redo below it is written as of L, then state and checkpoint, and the
- * redo up to L is no longer needed here.
+ * batch end L; once PGMRPL has reached L every page with redo below it is written as of L, then state and checkpoint,
+ * and the redo up to L is no longer needed here.
  *
  * Order that makes a crash at any point harmless: copied spaces first (they need their source's pages as of the
- * copy), then pages (each version carries its LSN, so redo is never applied twice), then the checkpoint, and with it in one batch what is
- * due: the removal of what was dropped below it. Only then may anything be removed: until the checkpoint stands, redo is read again
- * from the last one after a crash, and a dropped page's redo needs what was stored of it. Until everything is removed its tombstones stay
- * in memory, so that nothing of it shows; a crash before that leaves the removals noted in the store, and they are made after the next open.
+ * copy), then pages (each version carries its LSN, so redo is never applied twice), then the checkpoint, and with it in
+ * one batch what is due: the removal of what was dropped below it. Only then may anything be removed: until the
+ * checkpoint stands, redo is read again from the last one after a crash, and a dropped page's redo needs what was
+ * stored of it. Until everything is removed its tombstones stay in memory, so that nothing of it shows; a crash before
+ * that leaves the removals noted in the store, and they are made after the next open.
  */
 
 const SLICE_PAGES = 32;
@@ -118,8 +119,8 @@ export class Checkpointer {
   }
 
   /**
-   * A page has to wait for its peers. Pages that were written keep their versions, and the next try is as of a newer LSN: by then
-   * peers may have made checkpoints past this one.
+   * A page has to wait for its peers. Pages that were written keep their versions, and the next try is as of a newer
+   * LSN: by then peers may have made checkpoints past this one.
    */
   #rest(): void {
     const { clock } = this.#parts.turns;

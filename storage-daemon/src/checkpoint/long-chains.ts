@@ -8,9 +8,9 @@ import type { RecordTable } from '../pages/record-table.ts';
 import type { RedoIndex } from '../pages/redo-index.ts';
 
 /**
- * Pages with a long chain of redo are written by themselves, whether a checkpoint runs or not, so that no read has to apply more than about
- * `chainMax` records. Such a page is ahead of the checkpoint then; its version's LSN says by how much, and what it has is
- * skipped when the log is read again from the checkpoint on.
+ * Pages with a long chain of redo are written by themselves, whether a checkpoint runs or not, so that no read has to
+ * apply more than about `chainMax` records. Such a page is ahead of the checkpoint then; its version's LSN says by how
+ * much, and what it has is skipped when the log is read again from the checkpoint on.
  */
 
 /** A chain is worth a write once so much of it can go. */

@@ -8,12 +8,12 @@ import type { RepairingReader } from '../pages/repairing-reader.ts';
 import { refSeq } from '../pages/redo-index.ts';
 
 /**
- * Stores pages as of an LSN and drops the references they no longer need, a slice at a time. Whoever changes stored pages and their
- * references does it in here or in its own turn (PageTurn).
+ * Stores pages as of an LSN and drops the references they no longer need, a slice at a time. Whoever changes stored
+ * pages and their references does it in here or in its own turn (PageTurn).
  *
- * Invariant: references to a page are dropped only after a version with their redo was written, or when they count for nothing because
- * the page was dropped after them; and never does an older version come after a newer one. What is stored of a dropped page stays: a crash
- * before the next checkpoint has its redo read again, which needs it.
+ * Invariant: references to a page are dropped only after a version with their redo was written, or when they count for
+ * nothing because the page was dropped after them; and never does an older version come after a newer one. What is
+ * stored of a dropped page stays: a crash before the next checkpoint has its redo read again, which needs it.
  */
 
 /** Pages and references that are worked on at once: what a slice holds in memory, and what others wait for. */

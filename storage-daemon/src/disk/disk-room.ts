@@ -4,9 +4,9 @@ import type { Disk, DiskSpace } from './disk.ts';
 /**
  * Whether a disk has room for more redo, and what an error says of the disk. Decisions; `probeDisk` alone writes.
  *
- * A daemon stops taking redo while there is still a reserve: what it has taken must get to the disk, its control files must be written, and
- * storing pages, after which redo can go, takes room itself. It begins again only with more than the reserve, so that it does not
- * go to and fro.
+ * A daemon stops taking redo while there is still a reserve: what it has taken must get to the disk, its control files
+ * must be written, and storing pages, after which redo can go, takes room itself. It begins again only with more than
+ * the reserve, so that it does not go to and fro.
  */
 
 export interface DiskRoom {

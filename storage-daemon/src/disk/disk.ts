@@ -1,14 +1,15 @@
 import type { KeyedStore, KeyedStoreOptions } from './keyed-store.ts';
 
 /**
- * What the storage code asks of a disk: files with their directories, and stores of keyed values. Injected, so that a simulation
- * can lose, tear and corrupt under the very code that ships. `systemDisk` is the machine's own.
+ * What the storage code asks of a disk: files with their directories, and stores of keyed values. Injected, so that a
+ * simulation can lose, tear and corrupt under the very code that ships. `systemDisk` is the machine's own.
  *
  * What a crash leaves, and all that may be relied on: file content that a `sync` covered, directory entries that a
- * `syncDirectory` covered (of the rest any part, in any mixture of old and new, torn within a sector's bounds), and of a
- * KeyedStore what its own docstring says. A rename replaces its target whole or not at all.
+ * `syncDirectory` covered (of the rest any part, in any mixture of old and new, torn within a sector's bounds), and of
+ * a KeyedStore what its own docstring says. A rename replaces its target whole or not at all.
  *
- * Errors are Node's own, with `code` (ENOSPC, EIO, EROFS, EMFILE, ENOENT …). After a failed sync it is unknown what was kept.
+ * Errors are Node's own, with `code` (ENOSPC, EIO, EROFS, EMFILE, ENOENT …). After a failed sync it is unknown what was
+ * kept.
  */
 export interface Disk {
   /** With all directories above it, their entries durable when it resolves; nothing happens when it is there. */

@@ -1,9 +1,9 @@
 /**
  * Values by key in key order: what LevelDB is used for.
  *
- * After a crash each batch is whole or not there at all, and all that a `makeDurable` covered is there. A process's death loses nothing.
- * When the power goes, of what came later a batch with `sync` stays, but not what was written before it: LevelDB syncs the log that the batch
- * is in, and a log that was full by then may be lost in part.
+ * After a crash each batch is whole or not there at all, and all that a `makeDurable` covered is there. A process's
+ * death loses nothing. When the power goes, of what came later a batch with `sync` stays, but not what was written
+ * before it: LevelDB syncs the log that the batch is in, and a log that was full by then may be lost in part.
  */
 export interface KeyedStore {
   /** The caller's own bytes; undefined when there is none. Throws StoreDamageError. */
@@ -19,7 +19,10 @@ export interface KeyedStore {
   entries(after?: Buffer): AsyncIterable<StoreEntry>;
   /** Bytes on disk, roughly. */
   approximateBytes(): Promise<number>;
-  /** Reads about `bytes` of the store's own files back from where the last call stopped; gives how many. Throws StoreDamageError. */
+  /**
+   * Reads about `bytes` of the store's own files back from where the last call stopped; gives how many. Throws
+   * StoreDamageError.
+   */
   checkFiles(bytes: number): Promise<number>;
   close(): Promise<void>;
 }

@@ -3,11 +3,16 @@ import { StoreDamageError, type BatchOperation, type KeyedStore, type KeyedStore
 import { liveTables } from './live-tables.ts';
 import { checkTableFile, TableDamageError, tableNames } from './table-check.ts';
 
-/** Tables that are checked before the store opens; the scrubber gets round to the rest. A disk reads this in seconds. */
+/**
+ * Tables that are checked before the store opens; the scrubber gets round to the rest. A disk reads this in seconds.
+ */
 const CHECKED_AT_OPEN_BYTES = 2 * 1024 * 1024 * 1024;
 const ANY_KEY = Buffer.from('m');
 
-/** A KeyedStore in LevelDB. Its table files are checked whole, by reading them: LevelDB itself loses entries of a damaged one silently. */
+/**
+ * A KeyedStore in LevelDB. Its table files are checked whole, by reading them: LevelDB itself loses entries of a
+ * damaged one silently.
+ */
 export class LevelStore implements KeyedStore {
   readonly #db: ClassicLevel<Buffer, Buffer>;
   readonly #directory: string;

@@ -4,12 +4,13 @@ import { crc32c } from '@kube-aurora/pg-format/crc32c';
 import { ByteCursor, TableDamageError, unmaskedCrc } from './table-check.ts';
 
 /**
- * Which table files are part of a LevelDB store, by its manifest. A process that dies, or closes, in the middle of a compaction leaves
- * tables half written that the store never had: LevelDB removes them when it next opens, and they are no damage.
+ * Which table files are part of a LevelDB store, by its manifest. A process that dies, or closes, in the middle of a
+ * compaction leaves tables half written that the store never had: LevelDB removes them when it next opens, and they are
+ * no damage.
  *
- * CURRENT names the manifest, a log of version edits: blocks of 32 KiB with records of CRC32C (of type and payload, masked), length
- * (u16), type (1 full, 2 first, 3 middle, 4 last) and payload; what is torn off at its end was never written. Source:
- * LevelDB's doc/log_format.md and db/version_edit.cc.
+ * CURRENT names the manifest, a log of version edits: blocks of 32 KiB with records of CRC32C (of type and payload,
+ * masked), length (u16), type (1 full, 2 first, 3 middle, 4 last) and payload; what is torn off at its end was never
+ * written. Source: LevelDB's doc/log_format.md and db/version_edit.cc.
  */
 const BLOCK_BYTES = 32 * 1024;
 const HEADER_BYTES = 7;
@@ -27,7 +28,10 @@ const DELETED_FILE = 6;
 const NEW_FILE = 7;
 const PREVIOUS_LOG = 9;
 
-/** Numbers of the tables that the store has, ascending; none for a store that is yet to be made. Throws TableDamageError. */
+/**
+ * Numbers of the tables that the store has, ascending; none for a store that is yet to be made. Throws
+ * TableDamageError.
+ */
 export function liveTables(directory: string): number[] {
   const current = readIfThere(join(directory, 'CURRENT'));
   if (current === undefined) return [];

@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { crc32c } from '@kube-aurora/pg-format/crc32c';
 
 /**
- * LevelDB keeps a CRC for every block of its table files, but checks it only when told to, which its binding for Node cannot.
- * Unchecked, a flipped bit in a stored value fails the value's own CRC; one in a key, an index or a filter makes the entry
- * vanish, or an older one show. So we read the tables and check every block.
+ * LevelDB keeps a CRC for every block of its table files, but checks it only when told to, which its binding for Node
+ * cannot. Unchecked, a flipped bit in a stored value fails the value's own CRC; one in a key, an index or a filter
+ * makes the entry vanish, or an older one show. So we read the tables and check every block.
  *
- * A table: blocks one after another from byte 0, each followed by a type (0 plain, 1 snappy) and a CRC32C of block and type;
- * then a footer of 48 bytes: handles (varint offset, varint size) of the metaindex and index blocks, zeros, magic.
+ * A table: blocks one after another from byte 0, each followed by a type (0 plain, 1 snappy) and a CRC32C of block and
+ * type; then a footer of 48 bytes: handles (varint offset, varint size) of the metaindex and index blocks, zeros,
+ * magic.
  * Source: LevelDB's doc/table_format.md.
  */
 const FOOTER_BYTES = 48;

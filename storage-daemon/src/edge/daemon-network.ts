@@ -17,7 +17,10 @@ import {
   type SegmentHandlers,
 } from '@kube-aurora/rpc';
 
-/** How a daemon reaches its peers, and how it is reached. Injected: gRPC and frames in a cluster, messages between objects in a simulation. */
+/**
+ * How a daemon reaches its peers, and how it is reached. Injected: gRPC and frames in a cluster, messages between
+ * objects in a simulation.
+ */
 export interface DaemonNetwork {
   /** Connects lazily: a peer that is away costs nothing until it is spoken to. */
   connect(address: string): PeerApi;

@@ -21,8 +21,9 @@ import {
 import { EPOCH_MAX, HISTORY_MAX, lastEpoch } from '@kube-aurora/volume';
 
 /**
- * What every field of every message must be, in one place, asked before anything is looked up, saved or passed on. A message's
- * table has a line for each of its fields, or it does not compile. What depends on the segment's own state is asked there.
+ * What every field of every message must be, in one place, asked before anything is looked up, saved or passed on. A
+ * message's table has a line for each of its fields, or it does not compile. What depends on the segment's own state is
+ * asked there.
  */
 
 /** What is wrong with the value at `path`; undefined when nothing is. */

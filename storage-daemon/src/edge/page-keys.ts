@@ -1,7 +1,10 @@
 import { decodeKey, PageKeyError, type PageKey, type RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type PageImage } from '@kube-aurora/rpc';
 
-/** Page keys and pages that came over the network, as the volume's engine has them. What any engine's must be, message-rules.ts asks. */
+/**
+ * Page keys and pages that came over the network, as the volume's engine has them. What any engine's must be,
+ * message-rules.ts asks.
+ */
 
 /** Throws AuroraRpcError INVALID that names the field. */
 export function pageKeyOf(engine: RedoEngine, key: Buffer, path: string): PageKey {

@@ -3,8 +3,8 @@ import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 
 /**
- * Messages that were refused, counted by call and rule, and logged: at most one line a second for each, which says how many it
- * stands for, so that a stranger cannot fill the log.
+ * Messages that were refused, counted by call and rule, and logged: at most one line a second for each, which says how
+ * many it stands for, so that a stranger cannot fill the log.
  */
 const LOG_INTERVAL_MS = 1000;
 

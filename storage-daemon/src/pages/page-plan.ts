@@ -8,8 +8,8 @@ import { refReplaces, refSeq, type RedoIndex } from './redo-index.ts';
 import type { SpaceCopy, Tombstones } from './tombstones.ts';
 
 /**
- * What a page at an LSN is made from: a base, which is in memory, stored or nothing, and the redo between it and the LSN.
- * LSNs here are ends: "at lsn" means with every record that starts below it.
+ * What a page at an LSN is made from: a base, which is in memory, stored or nothing, and the redo between it and the
+ * LSN. LSNs here are ends: "at lsn" means with every record that starts below it.
  *
  *   floor ──────────── base ─────────────── lsn
  *   what the page was   has all redo         the records between are applied
@@ -35,7 +35,10 @@ export interface PageSources {
   readonly cache: PageCache;
   /** The checkpoint: what was removed at or below it is not known to have been there. */
   readonly keptFrom: () => number;
-  /** Pages were written as of LSNs up to this: of those that a tombstone below it covers the redo before the tombstone may be gone. */
+  /**
+   * Pages were written as of LSNs up to this: of those that a tombstone below it covers the redo before the tombstone
+   * may be gone.
+   */
   readonly writtenTo: () => number;
 }
 
@@ -48,7 +51,10 @@ export interface PagePlan {
   readonly copy: SpaceCopy | undefined;
   /** The base where it is in memory; the cache's own. */
   readonly cached: CachedPage | undefined;
-  /** References past the floor or the cached base, from the last one that replaces the page on. Not to be kept across a wait. */
+  /**
+   * References past the floor or the cached base, from the last one that replaces the page on. Not to be kept across a
+   * wait.
+   */
   readonly refs: readonly number[];
 }
 
@@ -63,7 +69,10 @@ export function planPage({ tombstones, cache, index, table }: PageSources, page:
   return { page, lsn, floor, copy: copied !== undefined && copied.lsn >= dropped ? copied : undefined, cached, refs };
 }
 
-/** Must the stored version be asked for? Not where the page is in memory, or its first record replaces it whatever it held. */
+/**
+ * Must the stored version be asked for? Not where the page is in memory, or its first record replaces it whatever it
+ * held.
+ */
 export function needsStored({ cached, refs }: PagePlan): boolean {
   const [first] = refs;
   return cached === undefined && (first === undefined || !refReplaces(first));

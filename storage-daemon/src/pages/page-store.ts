@@ -46,7 +46,9 @@ function firstKeyOf(spaces: string): Buffer {
   return Buffer.concat([Buffer.from([PAGE_PREFIX]), spaceBytes(spaces)]);
 }
 
-/** The first key after those of spaces that begin so: its last byte that can be counted up is, and what follows goes. */
+/**
+ * The first key after those of spaces that begin so: its last byte that can be counted up is, and what follows goes.
+ */
 function keyAfter(spaces: string): Buffer {
   const key = firstKeyOf(spaces);
   let last = key.length - 1;
@@ -88,7 +90,10 @@ export class PageStore {
     return sealed === undefined ? undefined : openVersion(key, sealed);
   }
 
-  /** The versions of many pages, in their order; a damaged one is its error. Throws StoredValueError when LevelDB finds damage. */
+  /**
+   * The versions of many pages, in their order; a damaged one is its error. Throws StoredValueError when LevelDB finds
+   * damage.
+   */
   async getMany(pages: readonly PageKey[]): Promise<StoredPages> {
     if (pages.length === 0) return [];
     const keys = pages.map(pageStoreKey);
@@ -141,8 +146,9 @@ export class PageStore {
   }
 
   /**
-   * What the last checkpoint left is removed. Invariant: the note of it goes only once the removals are durable. The store may keep the
-   * later of two batches and lose the earlier one, and what was dropped would be back with nobody who knows that it was.
+   * What the last checkpoint left is removed. Invariant: the note of it goes only once the removals are durable. The
+   * store may keep the later of two batches and lose the earlier one, and what was dropped would be back with nobody
+   * who knows that it was.
    */
   async removalsDone(): Promise<void> {
     await this.#store.makeDurable();
@@ -151,7 +157,8 @@ export class PageStore {
 
   /**
    * Makes every write before it durable, then checkpoint and state, and with them, in
-   * one batch, which removals are due from now on. Nothing that the log before the checkpoint needs may be removed sooner.
+   * one batch, which removals are due from now on. Nothing that the log before the checkpoint needs may be removed
+   * sooner.
    */
   async setCheckpoint(checkpoint: Checkpoint, state: Buffer, removals: Buffer | undefined): Promise<void> {
     await this.#store.makeDurable();

@@ -1,6 +1,7 @@
 /**
- * Where each record past the checkpoint stands in the log, by a running number (`seq`), so that an index entry is one small
- * number. LSNs are plain numbers here: they stay below 2^53 for 8 PiB of WAL, and bigints in these loops cost ten times more.
+ * Where each record past the checkpoint stands in the log, by a running number (`seq`), so that an index entry is one
+ * small number. LSNs are plain numbers here: they stay below 2^53 for 8 PiB of WAL, and bigints in these loops cost ten
+ * times more.
  */
 
 const CHUNK = 4096;

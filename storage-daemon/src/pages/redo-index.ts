@@ -136,8 +136,8 @@ export class RedoIndex {
   }
 
   /**
-   * A copy of the list of pages that have references below `seq`, in key order: neighbours tend to share records, and tables of the store.
-   * Of the spaces that begin with `spaces` alone, where it is given.
+   * A copy of the list of pages that have references below `seq`, in key order: neighbours tend to share records, and
+   * tables of the store. Of the spaces that begin with `spaces` alone, where it is given.
    */
   pagesBelow(seq: number, spaces = ''): PageKey[] {
     const found: PageKey[] = [];

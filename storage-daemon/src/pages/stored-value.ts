@@ -16,7 +16,10 @@ export class StoredValueError extends Error {
   }
 }
 
-/** What is stored of a page is damaged, and no peer can replace it at present: they are away, behind, or past the LSN asked for. */
+/**
+ * What is stored of a page is damaged, and no peer can replace it at present: they are away, behind, or past the LSN
+ * asked for.
+ */
 export class NoSoundCopyError extends Error {
   constructor() {
     super('a stored page is damaged and no peer can replace it now');

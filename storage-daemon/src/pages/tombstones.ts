@@ -112,7 +112,10 @@ export function encodeTombstones(tombstones: readonly Tombstone[]): Buffer {
 
 const KINDS: Readonly<Record<Tombstone['effect']['kind'], true>> = { 'drop-spaces': true, 'drop-blocks': true };
 
-/** What `encodeTombstones` made, read back from behind a CRC. Throws RangeError for what another release wrote and this one does not know. */
+/**
+ * What `encodeTombstones` made, read back from behind a CRC. Throws RangeError for what another release wrote and this
+ * one does not know.
+ */
 export function decodeTombstones(bytes: Buffer): Tombstone[] {
   const tombstones = JSON.parse(bytes.toString('utf8')) as Tombstone[];
   const unknown = tombstones.find(({ effect }) => !Object.hasOwn(KINDS, effect.kind));

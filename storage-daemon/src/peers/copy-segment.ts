@@ -29,9 +29,9 @@ export async function* serveCopy(segment: Segment, clock: Clock): AsyncGenerator
 }
 
 /**
- * Replaces this segment's pages by a peer's; redo after them is fetched afterwards. All or nothing: on failure the segment is
- * as before, and the next try starts over. Until its SCL is at or past `recoverToLsn` the segment makes no promise to an opener:
- * what it may have acknowledged before it lost its pages is in there. Gives the bytes received.
+ * Replaces this segment's pages by a peer's; redo after them is fetched afterwards. All or nothing: on failure the
+ * segment is as before, and the next try starts over. Until its SCL is at or past `recoverToLsn` the segment makes no
+ * promise to an opener: what it may have acknowledged before it lost its pages is in there. Gives the bytes received.
  * Throws AuroraRpcError; StoredValueError when a value fails its CRC on arrival.
  */
 export async function copyFromPeer(segment: Segment, peer: Peer, recoverToLsn: bigint, clock: Clock, stop: AbortSignal): Promise<number> {
@@ -69,7 +69,8 @@ function controlAfterCopy(current: SegmentControl, source: SegmentState, recover
   return {
     epoch: epoch > current.epoch ? epoch : current.epoch,
     writerId: epoch > current.epoch ? '' : current.writerId,
-    // Ours stays when it is the newer one: the copy was applied up to a checkpoint at or below VDL, which no history annuls.
+    // Ours stays when it is the newer one: the copy was applied up to a checkpoint at or below VDL, which no history
+    // annuls.
     history: isSameBase ? newestHistory([current.history, history]) : history,
     baseEpoch,
     baseLsn,

@@ -9,12 +9,13 @@ import { STREAM_DEADLINE_MS, unstalled } from './stalled-stream.ts';
 const QUEUE_WAIT_MS = 60_000;
 
 /**
- * Redo that is missing, from one peer: from the end of our log to its SCL at the time. What waits for the disk is bounded;
- * gRPC's flow control holds the sender back meanwhile. Gives the bytes received, durable or already there when it resolves.
+ * Redo that is missing, from one peer: from the end of our log to its SCL at the time. What waits for the disk is
+ * bounded; gRPC's flow control holds the sender back meanwhile. Gives the bytes received, durable or already there when
+ * it resolves.
  *
- * Invariant: the batch that ends at our log's end is the peer's too (`fromEpoch`, Raft's prevLogTerm), and `append` takes
- * only what counts under our own history; so the log stays a prefix of the volume's.
- * Throws AuroraRpcError, RedoBatchError; what was stored until then stays, it is as good as any redo.
+ * Invariant: the batch that ends at our log's end is the peer's too (`fromEpoch`, Raft's prevLogTerm), and `append`
+ * takes only what counts under our own history; so the log stays a prefix of the volume's. Throws AuroraRpcError,
+ * RedoBatchError; what was stored until then stays, it is as good as any redo.
  */
 export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Clock, stop: AbortSignal): Promise<number> {
   const { storage } = segment;

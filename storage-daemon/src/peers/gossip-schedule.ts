@@ -2,12 +2,15 @@ import type { SegmentState } from '@kube-aurora/rpc';
 
 /**
  * When a peer is spoken to, as a pure decision. Every daemon looks once a second. It speaks when what it last told that
- * peer is no longer true, when the peer has news, or when nothing was said for a while; a call of the peer's own, which was
- * told how things stand here, counts as said. So a quiet volume costs a call now and then, and a peer that is gone costs a
- * bounded backoff.
+ * peer is no longer true, when the peer has news, or when nothing was said for a while; a call of the peer's own, which
+ * was told how things stand here, counts as said. So a quiet volume costs a call now and then, and a peer that is gone
+ * costs a bounded backoff.
  */
 export const GOSSIP_TICK_MS = 1000;
-/** Even when nothing changes, so that a lost peer shows. Long, since fifteen pairs of daemons do this for an idle volume. */
+/**
+ * Even when nothing changes, so that a lost peer shows. Long, since fifteen pairs of daemons do this for an idle
+ * volume.
+ */
 export const GOSSIP_QUIET_MS = 15_000;
 const BACKOFF_FIRST_MS = 1000;
 const BACKOFF_MAX_MS = 10_000;

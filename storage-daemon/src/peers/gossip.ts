@@ -10,8 +10,8 @@ import type { PeerTable } from './peer-table.ts';
 /**
  * Tells every peer how this daemon's segments stand, and asks how theirs do. When: gossip-schedule.ts.
  *
- * Invariant: only answers to this daemon's own calls are acted on. A caller's word is no more than a reason to ask the peer
- * whose name it gave, at the address in the peer list: a stranger's message changes nothing.
+ * Invariant: only answers to this daemon's own calls are acted on. A caller's word is no more than a reason to ask the
+ * peer whose name it gave, at the address in the peer list: a stranger's message changes nothing.
  */
 
 const CALL_DEADLINE_MS = 2000;
@@ -85,7 +85,10 @@ export class Gossip {
     await Promise.all(peers.map((peer) => this.#exchange(segment, peer)));
   }
 
-  /** Somebody called as the peer `state.daemonId`: answers, and asks that peer itself when there is news. Throws AuroraRpcError INVALID. */
+  /**
+   * Somebody called as the peer `state.daemonId`: answers, and asks that peer itself when there is news. Throws
+   * AuroraRpcError INVALID.
+   */
   receive(segment: Segment, state: SegmentState): SegmentState {
     const { table, clock } = this.#parts;
     const peer = table.find(state.daemonId);

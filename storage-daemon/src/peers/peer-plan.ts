@@ -2,8 +2,8 @@ import { countedScl, newestHistory, lastEpoch, READ_QUORUM, type EpochStart } fr
 import type { SegmentState } from '@kube-aurora/rpc';
 
 /**
- * What a segment does about its peers, as decisions without I/O: whether it fetches redo or takes a whole copy, and from
- * whom it takes that, or a page or batch to repair its own.
+ * What a segment does about its peers, as decisions without I/O: whether it fetches redo or takes a whole copy, and
+ * from whom it takes that, or a page or batch to repair its own.
  */
 
 /** What is known of one peer's copy of the same segment. */
@@ -13,8 +13,8 @@ export interface PeerView {
 }
 
 /**
- * Does this segment hold everything that it may ever have acknowledged? Only then does it show, together with others, what
- * was durable. A full disk takes nothing away from what is stored.
+ * Does this segment hold everything that it may ever have acknowledged? Only then does it show, together with others,
+ * what was durable. A full disk takes nothing away from what is stored.
  */
 export function isProof(state: SegmentState): boolean {
   if (state.phase !== 'READY' || state.recoverToLsn > state.scl) return false;
@@ -121,11 +121,10 @@ function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: r
 }
 
 /**
- * A copy makes a segment count again although it may have acknowledged redo that it no longer has. So it must recover what any
- * three sound peers together hold: redo acknowledged to a client is on three segments besides this one, and of five peers
- * any three share one with those. A peer that must recover redo itself proves nothing (`isProof`). With fewer than three,
- * all peers must have been heard: then no more can be known.
- * `among`: only these may be copied from.
+ * A copy makes a segment count again although it may have acknowledged redo that it no longer has. So it must recover
+ * what any three sound peers together hold: redo acknowledged to a client is on three segments besides this one, and of
+ * five peers any three share one with those. A peer that must recover redo itself proves nothing (`isProof`). With
+ * fewer than three, all peers must have been heard: then no more can be known. `among`: only these may be copied from.
  */
 function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] = input.peers): SyncPlan {
   const { own, peers, peerCount } = input;

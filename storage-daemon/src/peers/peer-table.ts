@@ -6,8 +6,8 @@ import type { PeerView } from './peer-plan.ts';
 import type { Peer } from './peer-set.ts';
 
 /**
- * Who the peers are, and what they last answered of each segment, at the addresses that this daemon has for them. Memory only.
- * What a caller says of itself is not kept: anybody may call, under any name.
+ * Who the peers are, and what they last answered of each segment, at the addresses that this daemon has for them.
+ * Memory only. What a caller says of itself is not kept: anybody may call, under any name.
  */
 
 interface Heard {
@@ -56,7 +56,10 @@ export class PeerTable {
     heard.set(peerId, { state, at });
   }
 
-  /** Somebody called as this peer, and was told what `told` stands for. That counts while the peer itself was heard lately. */
+  /**
+   * Somebody called as this peer, and was told what `told` stands for. That counts while the peer itself was heard
+   * lately.
+   */
   told(segment: Segment, peerId: string, told: string): void {
     const { exchanges, heard } = this.#of(segment);
     const now = this.#clock.now();

@@ -112,7 +112,8 @@ describe('peers', () => {
     for (const i of [2, 3]) await cluster.stopDaemon(i);
     for (let i = 1; i < 6; i++) await writer.append([imageRecord(REL, i, 60 + i)], [0, 1, 4, 5]);
     writer.points([0, 1, 4, 5]);
-    // Acknowledged on d0, d1, d4, d5. d4 and d5 lose their disks, d0 and d1 are away: only two that are behind are left.
+    // Acknowledged on d0, d1, d4, d5. d4 and d5 lose their disks, d0 and d1 are away: only two that are behind are
+    // left.
     for (const i of [4, 5]) await loseDisk(i);
     for (const i of [0, 1]) await cluster.stopDaemon(i);
     for (const i of [2, 3, 4, 5]) await cluster.startDaemon(i);

@@ -9,7 +9,10 @@ import type { Peer } from './peer-set.ts';
 
 const CALL_MS = 10_000;
 
-/** A page as of `lsn` from the first of `sources` that can; undefined: it does not exist. Throws NoSoundCopyError when none can. */
+/**
+ * A page as of `lsn` from the first of `sources` that can; undefined: it does not exist. Throws NoSoundCopyError when
+ * none can.
+ */
 export async function fetchPage(
   segment: Segment,
   page: PageKey,

@@ -40,7 +40,10 @@ export class SegmentSync {
   readonly #parts: SegmentSyncParts;
   readonly #gap = new GapWatch(GAP_PATIENCE_MS);
   readonly #restUntil = new Map<string, number>();
-  /** By peer: how often its redo from `fromLsn` on, our end, turned out to be damaged. It has it repaired, if anyone can. */
+  /**
+   * By peer: how often its redo from `fromLsn` on, our end, turned out to be damaged. It has it repaired, if anyone
+   * can.
+   */
   readonly #refused = new Map<string, { readonly fromLsn: bigint; readonly times: number }>();
   #expediteUntil = -Infinity;
   #expediting: Promise<void> | undefined;
@@ -58,7 +61,8 @@ export class SegmentSync {
 
   /**
    * Takes what a peer said of its copy: its history first, where it is the newer one; then its points, which count only
-   * when the history is ours. What is at or below VDL is applied, and another history may annul part of our log below it.
+   * when the history is ours. What is at or below VDL is applied, and another history may annul part of our log below
+   * it.
    */
   async observe(peer: SegmentState): Promise<void> {
     const { segment } = this.#parts;
@@ -89,7 +93,9 @@ export class SegmentSync {
       .catch((error: unknown) => logger.error({ volume: segment.volumeId, err: error }, 'the control file could not be written'));
   }
 
-  /** Someone waits for redo: asks around at once and closes gaps without patience. Returns at once; may be called often. */
+  /**
+   * Someone waits for redo: asks around at once and closes gaps without patience. Returns at once; may be called often.
+   */
   expedite(): void {
     const { clock, logger, segment } = this.#parts;
     this.#expediteUntil = clock.now() + EXPEDITE_MS;
@@ -201,7 +207,10 @@ export class SegmentSync {
     return false;
   }
 
-  /** True when there is more to do. Plans on what peers say now: what they said before may be out of date, and more have to be recovered. */
+  /**
+   * True when there is more to do. Plans on what peers say now: what they said before may be out of date, and more have
+   * to be recovered.
+   */
   async #copy(): Promise<boolean> {
     const { segment, clock, logger, askAll, stop, onFetched, onCopied } = this.#parts;
     const since = clock.now();

@@ -7,8 +7,8 @@ const STALL_MS = 10_000;
 export const STREAM_DEADLINE_MS = 24 * 3600 * 1000;
 
 /**
- * Reads what `open` streams, with a signal that cancels it when nothing came for STALL_MS or `stop` aborts. Working on a
- * message doesn't count as waiting. Throws AuroraRpcError: DEADLINE for a stall, else what the stream threw.
+ * Reads what `open` streams, with a signal that cancels it when nothing came for STALL_MS or `stop` aborts. Working on
+ * a message doesn't count as waiting. Throws AuroraRpcError: DEADLINE for a stall, else what the stream threw.
  */
 export async function* unstalled<T>(
   open: (signal: AbortSignal) => AsyncIterable<T>,

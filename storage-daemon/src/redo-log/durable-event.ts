@@ -1,11 +1,12 @@
 import type { ChainLink } from './log-chain.ts';
 
 /**
- * Redo of a segment has got to its disk: said once after each sync, to everybody who listens, with the new end of what is there. It
- * is the one way in which an acknowledgement gets from the disk to writers, to those who wait, and to the applier. It outlives the log:
- * a segment that opens its log anew goes on with the same listeners.
+ * Redo of a segment has got to its disk: said once after each sync, to everybody who listens, with the new end of what
+ * is there. It is the one way in which an acknowledgement gets from the disk to writers, to those who wait, and to the
+ * applier. It outlives the log: a segment that opens its log anew goes on with the same listeners.
  *
- * Invariant: it is said only after the sync that covers `end`. Listeners do not throw, and do not depend on one another's order.
+ * Invariant: it is said only after the sync that covers `end`. Listeners do not throw, and do not depend on one
+ * another's order.
  */
 export type DurableListener = (end: ChainLink) => void;
 

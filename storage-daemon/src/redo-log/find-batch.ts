@@ -40,8 +40,8 @@ export function findBatch(file: LogFile, lsn: bigint): number | undefined {
 }
 
 /**
- * The same for a batch whose own header may be damaged: then the batch before it says where it must stand. Undefined when
- * that cannot be known.
+ * The same for a batch whose own header may be damaged: then the batch before it says where it must stand. Undefined
+ * when that cannot be known.
  */
 export function offsetOfDamagedBatch(file: LogFile, lsn: bigint): number | undefined {
   const header = Buffer.alloc(REDO_BATCH_HEADER_BYTES);

@@ -8,8 +8,8 @@ import { SyncPace } from './sync-pace.ts';
 /**
  * Brings appended batches to disk: all that wait at the same time for the same file share one write and one fdatasync.
  *
- * Invariant: the chain's `durable` moves only after the fdatasync that covers it. After a failure nothing is written any
- * more: what the disk holds past `durable` is unknown.
+ * Invariant: the chain's `durable` moves only after the fdatasync that covers it. After a failure nothing is written
+ * any more: what the disk holds past `durable` is unknown.
  */
 
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;

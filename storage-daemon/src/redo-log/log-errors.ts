@@ -29,7 +29,9 @@ export class LogAheadError extends Error {
   }
 }
 
-/** Asked for the redo that follows a batch which this log does not have. `here`: the epoch of the one that it has there. */
+/**
+ * Asked for the redo that follows a batch which this log does not have. `here`: the epoch of the one that it has there.
+ */
 export class LogForkedError extends Error {
   constructor({ lsn, epoch }: ChainLink, here: bigint | undefined) {
     super(`redo that ends at ${formatLsn(lsn)} is of epoch ${here ?? 'none'} here, not of ${epoch}`);

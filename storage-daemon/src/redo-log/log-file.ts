@@ -1,9 +1,9 @@
 import type { Disk, DiskFile } from '../disk/disk.ts';
 
 /**
- * One file of a redo log: batches one after another from byte 0, then zeros. `<first LSN, 16 hex digits>.redo`, where the
- * first LSN is the backlink of its first batch. The file has its full length from the start and is filled with zeros a
- * stretch ahead of the writes, so that fdatasync has no metadata to write.
+ * One file of a redo log: batches one after another from byte 0, then zeros. `<first LSN, 16 hex digits>.redo`, where
+ * the first LSN is the backlink of its first batch. The file has its full length from the start and is filled with
+ * zeros a stretch ahead of the writes, so that fdatasync has no metadata to write.
  *
  * Invariant: a file is sealed (cut off behind what it holds, and synced) before the next one gets its first byte.
  */

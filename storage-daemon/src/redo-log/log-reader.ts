@@ -25,7 +25,10 @@ export class LogReader {
     return this.#cache.get(position, 8 + recordBytes)?.subarray(8);
   }
 
-  /** One record by the position of its LSN field; its LSN and its own CRC are checked. Throws LogReadError, LogGoneError. */
+  /**
+   * One record by the position of its LSN field; its LSN and its own CRC are checked. Throws LogReadError,
+   * LogGoneError.
+   */
   record(position: number, recordBytes: number, lsn: bigint): Buffer {
     const recent = this.recent(position, recordBytes);
     if (recent !== undefined) return recent;
@@ -40,7 +43,10 @@ export class LogReader {
     return raw;
   }
 
-  /** Fills `into` with up to `bytes` bytes from a position on, unchecked; gives how many there are. Throws LogGoneError at `lsn`. */
+  /**
+   * Fills `into` with up to `bytes` bytes from a position on, unchecked; gives how many there are. Throws LogGoneError
+   * at `lsn`.
+   */
   readInto(into: Buffer, position: number, bytes: number, lsn: bigint): number {
     const file = this.#chain.fileAt(position);
     if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
@@ -59,8 +65,9 @@ export class LogReader {
   }
 
   /**
-   * Whole, checked batches from the one whose backlink is `lsn` on, about `maxBytes` of them (at least one), durable ones
-   * only, and where the last of them ends. Empty at the end. Throws LogGoneError before the log's start, LogReadError on damage.
+   * Whole, checked batches from the one whose backlink is `lsn` on, about `maxBytes` of them (at least one), durable
+   * ones only, and where the last of them ends. Empty at the end. Throws LogGoneError before the log's start,
+   * LogReadError on damage.
    */
   batchesFrom(lsn: bigint, maxBytes: number): { readonly batches: Buffer; readonly end: ChainLink } {
     const { start, durable } = this.#chain;

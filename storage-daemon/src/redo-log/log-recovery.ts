@@ -35,9 +35,10 @@ export type OnLogDamage = (damage: LogDamage) => Promise<void>;
 /**
  * Recovers the log in the directory (made when absent). `start` is where the chain stands when there are no files.
  *
- * Invariants: what shows that redo was lost goes only after `onDamage` has noted it elsewhere; after a crash in between the damage is
- * found again. What is found counts as durable only once it was synced: a process that died may have written it and no more, and then the
- * system's memory shows what the power would take. Files before the newest were synced when they were sealed.
+ * Invariants: what shows that redo was lost goes only after `onDamage` has noted it elsewhere; after a crash in between
+ * the damage is found again. What is found counts as durable only once it was synced: a process that died may have
+ * written it and no more, and then the system's memory shows what the power would take. Files before the newest were
+ * synced when they were sealed.
  */
 export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnScannedBatch, onDamage: OnLogDamage): Promise<LogChain> {
   const { disk, clock, directory } = from;
@@ -74,7 +75,8 @@ export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnS
     chain.addFile(file);
   }
   if (damage !== undefined) await onDamage(damage);
-  // Newest first and one after the other, so that what a crash leaves is a chain with something behind it, never one with a hole.
+  // Newest first and one after the other, so that what a crash leaves is a chain with something behind it, never one
+  // with a hole.
   for (const file of superfluous.toReversed()) {
     await file.remove();
     await disk.syncDirectory(directory);

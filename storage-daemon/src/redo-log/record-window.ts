@@ -2,8 +2,8 @@ import type { LogReader } from './log-reader.ts';
 import { LogReadError } from './log-errors.ts';
 
 /**
- * Reads many records in the order in which they stand in the log: a stretch at a time instead of one by one. The records it
- * gives are views that the next one may overwrite.
+ * Reads many records in the order in which they stand in the log: a stretch at a time instead of one by one. The
+ * records it gives are views that the next one may overwrite.
  */
 const WINDOW_BYTES = 128 * 1024;
 const NOTHING = Buffer.alloc(0);
@@ -26,8 +26,8 @@ export class RecordWindow {
   static readonly reach = WINDOW_BYTES;
 
   /**
-   * One record by the position of its LSN field; where it is not in memory yet, everything up to `until()` is read with it. Its
-   * LSN and CRC are checked. Throws LogReadError, LogGoneError.
+   * One record by the position of its LSN field; where it is not in memory yet, everything up to `until()` is read with
+   * it. Its LSN and CRC are checked. Throws LogReadError, LogGoneError.
    */
   record(position: number, recordBytes: number, lsn: bigint, until: () => number): Buffer {
     const end = position + 8 + recordBytes;

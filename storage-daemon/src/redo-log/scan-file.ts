@@ -27,7 +27,10 @@ function stretchOf(file: LogFile): number {
   return Math.min(READ_BYTES, Math.max(2 * REDO_BATCH_HEADER_BYTES, file.capacity));
 }
 
-/** Steps through sound, chained batches. `link` is where the chain stands before the file; undefined takes the first batch's word. */
+/**
+ * Steps through sound, chained batches. `link` is where the chain stands before the file; undefined takes the first
+ * batch's word.
+ */
 export async function* scanFile(file: LogFile, link: ChainLink | undefined, clock: Clock): AsyncGenerator<ScannedBatch, ScanEnd> {
   let buffer = Buffer.allocUnsafe(stretchOf(file));
   let start = 0;
@@ -83,7 +86,10 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined, cloc
   }
 }
 
-/** Highest end LSN of any batch whose header is sound, at or after `offset` and not before `lsn`; undefined when there is none. */
+/**
+ * Highest end LSN of any batch whose header is sound, at or after `offset` and not before `lsn`; undefined when there
+ * is none.
+ */
 export function findLaterBatch(file: LogFile, offset: number, lsn: bigint): bigint | undefined {
   let highest: bigint | undefined;
   const overlap = REDO_BATCH_HEADER_BYTES;

@@ -1,9 +1,10 @@
 /**
- * Says where to wait for the disk. A sync that takes a fraction of a millisecond costs less on the caller's thread than two
- * hops through the thread pool; one that takes longer must not stop the event loop.
+ * Says where to wait for the disk. A sync that takes a fraction of a millisecond costs less on the caller's thread than
+ * two hops through the thread pool; one that takes longer must not stop the event loop.
  *
- * What counts is the quicker part of recent syncs: a machine that is short of CPU makes some look slow, a slow disk all.
- * Bound: a disk that turns slow stops the loop for one window of syncs, then goes through the pool until it is quick again.
+ * What counts is the quicker part of recent syncs: a machine that is short of CPU makes some look slow, a slow disk
+ * all. Bound: a disk that turns slow stops the loop for one window of syncs, then goes through the pool until it is
+ * quick again.
  */
 const QUICK_MS = 0.7;
 const WINDOW = 16;

@@ -12,12 +12,14 @@ import { readControl, writeControl, type SegmentControl } from '../segment/contr
 import { logDirectory } from '../segment/open-storage.ts';
 
 /**
- * `storage-daemon repair-epoch`: a segment that has promised an epoch past EPOCH_MAX can promise no other any more, and no honest
- * opener comes to one like that; with three of six like it a volume cannot be opened. This takes the promise back.
+ * `storage-daemon repair-epoch`: a segment that has promised an epoch past EPOCH_MAX can promise no other any more, and
+ * no honest opener comes to one like that; with three of six like it a volume cannot be opened. This takes the promise
+ * back.
  *
- * Why that is safe: such an epoch is refused by everybody, so no writer holds it, as long as no redo of one like it is stored
- * (then this refuses). The segment promises one past every epoch that it has seen at work: every writer up to then stays fenced.
- * Redo and pages are not touched. The daemon must not run, or be restarted right after: it has its promise in memory.
+ * Why that is safe: such an epoch is refused by everybody, so no writer holds it, as long as no redo of one like it is
+ * stored (then this refuses). The segment promises one past every epoch that it has seen at work: every writer up to
+ * then stays fenced. Redo and pages are not touched. The daemon must not run, or be restarted right after: it has its
+ * promise in memory.
  */
 
 export interface Repair {
@@ -26,7 +28,9 @@ export interface Repair {
   readonly changes: readonly string[];
 }
 
-/** What to write instead; undefined when there is nothing to repair. `logEpoch`: the highest epoch of any stored batch. */
+/**
+ * What to write instead; undefined when there is nothing to repair. `logEpoch`: the highest epoch of any stored batch.
+ */
 export function repairedControl(control: SegmentControl, logEpoch: bigint): Repair | undefined {
   const kept = control.history.filter(({ epoch }) => epoch <= EPOCH_MAX);
   const dropped = control.history.slice(kept.length);
@@ -50,7 +54,10 @@ export class RepairRefusedError extends Error {
   }
 }
 
-/** Repairs one segment's directory; with `write` false only says what it would do. Throws RepairRefusedError, ControlFileError. */
+/**
+ * Repairs one segment's directory; with `write` false only says what it would do. Throws RepairRefusedError,
+ * ControlFileError.
+ */
 export async function repairSegment(disk: Disk, directory: string, write: boolean): Promise<readonly string[]> {
   const path = join(directory, 'control');
   const read = readControl(disk, path);

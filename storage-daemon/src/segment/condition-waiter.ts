@@ -1,5 +1,8 @@
 import type { Clock } from '@kube-aurora/clock';
-/** Those who wait for a segment to get somewhere: their conditions are looked at whenever its log, applier or phase moves. */
+/**
+ * Those who wait for a segment to get somewhere: their conditions are looked at whenever its log, applier or phase
+ * moves.
+ */
 
 interface Waiter {
   readonly isMet: () => boolean;

@@ -1,8 +1,8 @@
 import type { SegmentPhase } from '@kube-aurora/rpc';
 
 /**
- * What becomes of what a segment holds. Whatever happens to it is told to `ContentState`, and this table alone says what follows; the compiler
- * demands every cell.
+ * What becomes of what a segment holds. Whatever happens to it is told to `ContentState`, and this table alone says
+ * what follows; the compiler demands every cell.
  *
  * | state      | what the segment has                                                                        |
  * | ---------- | ------------------------------------------------------------------------------------------- |

@@ -5,9 +5,10 @@ import type { EpochStart } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 
 /**
- * What a segment has promised and where its data is: `<segment>/control`, replaced whole (write, fsync, rename, fsync of
- * the directory), so that it is either the old or the new one. It holds the same twice: a promise may not be forgotten, and
- * no peer knows it. Each copy: a line with format and CRC32C of the next, a line of JSON, line ends up to a whole block.
+ * What a segment has promised and where its data is: `<segment>/control`, replaced whole (write, fsync, rename, fsync
+ * of the directory), so that it is either the old or the new one. It holds the same twice: a promise may not be
+ * forgotten, and no peer knows it. Each copy: a line with format and CRC32C of the next, a line of JSON, line ends up
+ * to a whole block.
  */
 const FORMAT = 'aurora-segment-2';
 const BLOCK_BYTES = 4096;
@@ -132,8 +133,8 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
 }
 
 /**
- * The control file, and the error of the copy that could not be used, if one could not; undefined when there is no file.
- * Throws ControlFileError when neither copy is sound.
+ * The control file, and the error of the copy that could not be used, if one could not; undefined when there is no
+ * file. Throws ControlFileError when neither copy is sound.
  */
 export function readControl(
   disk: Pick<Disk, 'readFile'>,

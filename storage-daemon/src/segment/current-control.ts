@@ -43,10 +43,12 @@ export class CurrentControl {
   }
 
   /**
-   * One at a time: everything that changes promises or replaces content. Rejects while the disk cannot say that the file is durable.
+   * One at a time: everything that changes promises or replaces content. Rejects while the disk cannot say that the
+   * file is durable.
    *
-   * Invariant: nothing is answered by a file that the loss of power would take back. A process that died may have put it in its place
-   * and not lived to sync the directory; what it promised there is not to be promised again as a thing of the past.
+   * Invariant: nothing is answered by a file that the loss of power would take back. A process that died may have put
+   * it in its place and not lived to sync the directory; what it promised there is not to be promised again as a thing
+   * of the past.
    */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#queue.then(async () => {
@@ -69,8 +71,8 @@ export class CurrentControl {
   }
 
   /**
-   * Invariant: what could not be saved is not known either. Else the same request would be answered the next time as one that
-   * was carried out before, and a promise or a history count that a restart forgets.
+   * Invariant: what could not be saved is not known either. Else the same request would be answered the next time as
+   * one that was carried out before, and a promise or a history count that a restart forgets.
    */
   takeBack(): void {
     this.#value = this.#saved;

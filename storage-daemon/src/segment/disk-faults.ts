@@ -10,8 +10,9 @@ import type { SegmentLimits } from './limits.ts';
 /**
  * What a segment does when its disk is full or fails, and when it is not any more.
  *
- * Invariant: after a write failed nobody knows what the disk kept past the last sync; so the content is closed and opened as after a start,
- * its log cut off at what was synced, which is all that was acknowledged. That LSN is remembered until it is open, however many tries it takes.
+ * Invariant: after a write failed nobody knows what the disk kept past the last sync; so the content is closed and
+ * opened as after a start, its log cut off at what was synced, which is all that was acknowledged. That LSN is
+ * remembered until it is open, however many tries it takes.
  */
 export interface DiskFaultsParts {
   readonly directory: string;
@@ -52,7 +53,10 @@ export class DiskFaults {
     return this.#room?.isFull === true ? { fault: fullFault(this.#room), message: fullMessage(this.#room) } : undefined;
   }
 
-  /** Takes a look at the disk: without room for redo, makes some; once what failed can be written, opens the content anew. */
+  /**
+   * Takes a look at the disk: without room for redo, makes some; once what failed can be written, opens the content
+   * anew.
+   */
   noteRoom(room: DiskRoom): void {
     const { state, control, logger, isReplacing } = this.#parts;
     this.#noteChange(room);

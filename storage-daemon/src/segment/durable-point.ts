@@ -3,9 +3,10 @@ import { crc32c } from '@kube-aurora/pg-format/crc32c';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 
 /**
- * Up to where a segment's redo is known to be durable on a quorum: `<segment>/durable`, so that a restart does not forget what
- * no history may annul. It may lag behind, and is never ahead: it is written after the fact and, as it only raises a floor that
- * the stored pages' checkpoint gives anyway, not synced; a process that dies loses nothing of it, a machine at most the last seconds.
+ * Up to where a segment's redo is known to be durable on a quorum: `<segment>/durable`, so that a restart does not
+ * forget what no history may annul. It may lag behind, and is never ahead: it is written after the fact and, as it only
+ * raises a floor that the stored pages' checkpoint gives anyway, not synced; a process that dies loses nothing of it, a
+ * machine at most the last seconds.
  *
  *   two slots, 512 bytes apart, written in turn, so that a torn write leaves the other one
  *   offset  bytes

@@ -6,7 +6,10 @@ import { syntheticState } from '../testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TestCluster, VOLUME } from '../testing/test-cluster.ts';
 import { readControl, writeControl, type SegmentControl } from './control-file.ts';
 
-/** Each volume has an engine and its major version. A daemon holds the volumes of those that it has, and says which another one is of. */
+/**
+ * Each volume has an engine and its major version. A daemon holds the volumes of those that it has, and says which
+ * another one is of.
+ */
 
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
 const NEWER = { engine: 'postgres', major: 19 };

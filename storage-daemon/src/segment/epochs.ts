@@ -21,9 +21,10 @@ import type { AppendSession, WriterSessions } from './writer-sessions.ts';
 /**
  * Which writer a segment obeys, and which redo the epoch history leaves standing.
  *
- * Invariants: an epoch or history counts only once it is in the control file; a history is written before the log is annulled
- * by it, so that a crash in between is made good at open; nothing is appended while redo is being annulled. Epochs and histories
- * are held against the rules (history-rules.ts) before anything of them is saved, shown or passed on.
+ * Invariants: an epoch or history counts only once it is in the control file; a history is written before the log is
+ * annulled by it, so that a crash in between is made good at open; nothing is appended while redo is being annulled.
+ * Epochs and histories are held against the rules (history-rules.ts) before anything of them is saved, shown or passed
+ * on.
  */
 
 export interface EpochsParts {
@@ -139,8 +140,8 @@ export class Epochs {
         throw new AuroraRpcError('INVALID', `hello.history: ends with epoch ${lastEpoch(history)}, not ${session.epoch}`);
       // First: a writer whose history is refused gets no promise.
       await this.#install(history, 'hello.history');
-      // A history that ends with the epoch is written only after four segments promised it to one writer. Whoever else holds
-      // this segment's promise of the same epoch raced for it and lost, and never gets to write.
+      // A history that ends with the epoch is written only after four segments promised it to one writer. Whoever else
+      // holds this segment's promise of the same epoch raced for it and lost, and never gets to write.
       if (session.epoch > control.value.epoch || writerId !== control.value.writerId) {
         this.#raise(session.epoch, writerId);
         await control.save({});
@@ -150,8 +151,8 @@ export class Epochs {
   }
 
   /**
-   * Takes a history that a peer answered with, when it is the newer one; annuls what it rules out. Throws AuroraRpcError
-   * when it breaks a rule.
+   * Takes a history that a peer answered with, when it is the newer one; annuls what it rules out. Throws
+   * AuroraRpcError when it breaks a rule.
    */
   async takeHistory(history: readonly EpochStart[]): Promise<void> {
     if (!this.#isNews(history)) return;

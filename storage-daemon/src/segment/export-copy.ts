@@ -4,7 +4,8 @@ import { pageOfKey, type PageStore } from '../pages/page-store.ts';
 import { openValue, StoredValueError } from '../pages/stored-value.ts';
 
 /**
- * Everything that a segment has stored, for whoever keeps it elsewhere: a peer that is empty or too far behind, a backup.
+ * Everything that a segment has stored, for whoever keeps it elsewhere: a peer that is empty or too far behind, a
+ * backup.
  *
  *   - Gives the keyed store's entries as they are stored, each with its CRC, in key order, in stretches of about STRETCH_BYTES: all as of the moment at
  *     which reading begins, whatever is written meanwhile. `PageStore.putRaw` takes them.

@@ -9,7 +9,10 @@ export interface SegmentLimits {
   /** Redo past the last checkpoint that starts the next: bytes of it, or page references. */
   readonly checkpointBytes: number;
   readonly checkpointRefs: number;
-  /** 0 to 1: where in each stretch of `checkpointBytes` this daemon makes its checkpoint, so that daemons of a volume take turns. */
+  /**
+   * 0 to 1: where in each stretch of `checkpointBytes` this daemon makes its checkpoint, so that daemons of a volume
+   * take turns.
+   */
   readonly checkpointStagger: number;
   /** Milliseconds that work in the background may hold up appends and reads for. */
   readonly sliceMs: number;

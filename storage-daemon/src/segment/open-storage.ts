@@ -65,7 +65,9 @@ export interface OpenedStorage {
 export interface KnownOfLog {
   /** Redo up to here is durable on a quorum: no history may annul it. */
   readonly durableLsn: bigint;
-  /** What this process had synced, after a write failed: redo past it may look sound and never have reached the disk. */
+  /**
+   * What this process had synced, after a write failed: redo past it may look sound and never have reached the disk.
+   */
   readonly endLsn?: bigint | undefined;
 }
 
@@ -79,8 +81,8 @@ export function logDirectory(directory: string, generation: number): string {
 
 /**
  * Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer, and
- * AnnulledAppliedError when its history rules out what its pages hold, or what is durable. Redo past `endLsn` is cut off. Errors of the disk
- * are thrown as they are.
+ * AnnulledAppliedError when its history rules out what its pages hold, or what is durable. Redo past `endLsn` is cut
+ * off. Errors of the disk are thrown as they are.
  */
 export async function openStorage(
   parts: StorageParts,

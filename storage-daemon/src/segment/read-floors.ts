@@ -1,13 +1,18 @@
 /**
- * The lowest LSN that any compute may still read at (PGMRPL): pages may be stored as of it, since nobody asks for what they were before.
- * Each compute announces its own read floor, on its stream; this is the minimum over those that are heard. Pure: the clock is the caller's.
+ * The lowest LSN that any compute may still read at (PGMRPL): pages may be stored as of it, since nobody asks for what
+ * they were before. Each compute announces its own read floor, on its stream; this is the minimum over those that are
+ * heard. Pure: the clock is the caller's.
  *
- * Invariants: the minimum never goes back, as versions below it may be gone. A compute that is heard is never passed over. One that was
- * silent for SILENT_MS is: a reader that died must not hold the volume's redo for ever. Whoever is silent for that long and lives may find
- * what it reads gone (TOO_OLD). With nobody heard here what peers say counts: computes may be heard there.
+ * Invariants: the minimum never goes back, as versions below it may be gone. A compute that is heard is never passed
+ * over. One that was silent for SILENT_MS is: a reader that died must not hold the volume's redo for ever. Whoever is
+ * silent for that long and lives may find what it reads gone (TOO_OLD). With nobody heard here what peers say counts:
+ * computes may be heard there.
  */
 
-/** A compute says something every 5 seconds at least (IDLE_BEAT_MS in compute-node's volume-writer.ts); this is six times that. */
+/**
+ * A compute says something every 5 seconds at least (IDLE_BEAT_MS in compute-node's volume-writer.ts); this is six
+ * times that.
+ */
 export const SILENT_MS = 30_000;
 
 interface Heard {

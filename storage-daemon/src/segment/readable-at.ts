@@ -5,8 +5,8 @@ import type { SegmentStorage } from './segment-storage.ts';
 import type { Segment } from './segment.ts';
 
 /**
- * What a segment holds, once it can be read at `lsn` by someone of `epoch`; waits until `deadline` (ms, the clock's `now`). Throws
- * AuroraRpcError: FENCED, DAMAGED, NOT_READY, or BEHIND when the segment does not get there in time.
+ * What a segment holds, once it can be read at `lsn` by someone of `epoch`; waits until `deadline` (ms, the clock's
+ * `now`). Throws AuroraRpcError: FENCED, DAMAGED, NOT_READY, or BEHIND when the segment does not get there in time.
  */
 export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, deadline: number): Promise<SegmentStorage> {
   segment.refuseLower(epoch);

@@ -10,13 +10,17 @@ import type { SegmentLimits } from './limits.ts';
 import { logDirectory, pagesDirectory } from './open-storage.ts';
 
 /**
- * Replaces a segment's pages as a whole, by an import's or a peer's: written beside the old ones, and taken with one write of the control file.
+ * Replaces a segment's pages as a whole, by an import's or a peer's: written beside the old ones, and taken with one
+ * write of the control file.
  *
- * Invariant: what the control file becomes is worked out in its own turn, so that a promise given since the pages came is kept; and until
- * it is written everything is as it was.
+ * Invariant: what the control file becomes is worked out in its own turn, so that a promise given since the pages came
+ * is kept; and until it is written everything is as it was.
  */
 
-/** What changes in the control file with new pages, given what it holds by then. Throws AuroraRpcError when they came too late. */
+/**
+ * What changes in the control file with new pages, given what it holds by then. Throws AuroraRpcError when they came
+ * too late.
+ */
 export type ControlChange = (current: SegmentControl) => Partial<SegmentControl>;
 
 /** Writes all of the new pages, their checkpoint included. */
@@ -71,8 +75,9 @@ export interface ReplacementParts {
   readonly control: CurrentControl;
   readonly limits: SegmentLimits;
   /**
-   * Has the segment let go of what it has open while `save` writes the control file: away before the new history shows, as the old log may hold redo
-   * that it annuls. What it had is back when `save` rejects, and is closed otherwise. Gives the end of the log that was open, 0n for none.
+   * Has the segment let go of what it has open while `save` writes the control file: away before the new history shows,
+   * as the old log may hold redo that it annuls. What it had is back when `save` rejects, and is closed otherwise.
+   * Gives the end of the log that was open, 0n for none.
    */
   readonly letGo: (save: () => Promise<void>) => Promise<bigint>;
   /** Opens what the control file points to now. Gives whether its pages can be used with its log. */
@@ -150,7 +155,10 @@ export class Replacement {
     if (control.value.logGeneration !== old.logGeneration) await this.#remove(logDirectory(directory, old.logGeneration));
   }
 
-  /** Removes what one that did not come to its end left, or one that did and could not remove what it replaced. At start only. */
+  /**
+   * Removes what one that did not come to its end left, or one that did and could not remove what it replaced. At start
+   * only.
+   */
   async removeLeftovers(): Promise<void> {
     const { directory, disk, control } = this.#parts;
     const { ready, pagesGeneration, logGeneration } = control.value;

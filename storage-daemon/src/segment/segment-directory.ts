@@ -1,7 +1,10 @@
 import { AuroraRpcError, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
 import type { Segment, SegmentIdentity } from './segment.ts';
 
-/** The segments of a daemon. Asking for one that is not there makes nothing: only a promise, an import or a peer's word does. */
+/**
+ * The segments of a daemon. Asking for one that is not there makes nothing: only a promise, an import or a peer's word
+ * does.
+ */
 export interface SegmentDirectory {
   readonly all: () => Iterable<Segment>;
   readonly known: (id: SegmentId) => Segment | undefined;

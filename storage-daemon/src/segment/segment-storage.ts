@@ -17,8 +17,9 @@ import { Scrub } from './scrub.ts';
 import { stateAt, type StateAt } from './state-at.ts';
 
 /**
- * What a segment holds once it has a volume's data: its log, its pages, and what ties them together in memory. It gives verbs and values, no
- * parts. LSNs are bigint from here upwards and in the log; pages and checkpoints have them as numbers, and this is where they change.
+ * What a segment holds once it has a volume's data: its log, its pages, and what ties them together in memory. It gives
+ * verbs and values, no parts. LSNs are bigint from here upwards and in the log; pages and checkpoints have them as
+ * numbers, and this is where they change.
  */
 
 /** Counts and sizes, for metrics. */
@@ -108,7 +109,8 @@ export class SegmentStorage {
 
   /** Opens what the control file points to. Throws what `openStorage` throws. */
   static async open(parts: StorageParts, control: SegmentControl, known: KnownOfLog): Promise<SegmentStorage> {
-    // Nothing is applied, and so nothing moves, before it is there; what has a long chain by then the checkpointer finds itself.
+    // Nothing is applied, and so nothing moves, before it is there; what has a long chain by then the checkpointer
+    // finds itself.
     let storage: SegmentStorage | undefined;
     const onProgress = (): void => {
       if (storage !== undefined) storage.#checkpointer.maybeStart();
@@ -252,7 +254,10 @@ export class SegmentStorage {
     return this.#opened.log.isBatchEnd(lsn);
   }
 
-  /** Annuls what `history` rules out, which is nothing that was applied: the caller asked (`refuseHistory`). Returns whether anything was. */
+  /**
+   * Annuls what `history` rules out, which is nothing that was applied: the caller asked (`refuseHistory`). Returns
+   * whether anything was.
+   */
   async annul(history: readonly EpochStart[]): Promise<boolean> {
     const { log } = this.#opened;
     await log.flushed();
@@ -278,14 +283,17 @@ export class SegmentStorage {
     this.#applier.want(Number(lsn));
   }
 
-  /** Pages as of `lsn`, in the order asked for; what is damaged is repaired first. Throws TooOldError, NoSoundCopyError, RedoError. */
+  /**
+   * Pages as of `lsn`, in the order asked for; what is damaged is repaired first. Throws TooOldError, NoSoundCopyError,
+   * RedoError.
+   */
   readPages(pages: readonly PageKey[], lsn: bigint): Promise<PagesAt> {
     return this.#reader.readPages(pages, Number(lsn));
   }
 
   /**
-   * One page as of `lsn`, undefined when it does not exist, with no peer asked: two damaged copies must not ask each other in circles. Throws
-   * TooOldError, RedoError, and StoredValueError or LogReadError where it is damaged.
+   * One page as of `lsn`, undefined when it does not exist, with no peer asked: two damaged copies must not ask each
+   * other in circles. Throws TooOldError, RedoError, and StoredValueError or LogReadError where it is damaged.
    */
   async readPageForPeer(page: PageKey, lsn: bigint): Promise<Buffer | undefined> {
     const [built] = await this.#builder.build([page], Number(lsn), 'read');
@@ -319,8 +327,9 @@ export class SegmentStorage {
   // Keeping it sound ------------------------------------------------------------------------------------------------
 
   /**
-   * Reads about `bytes` of pages, of the log and of the store's own files back, from where the last step ended, and has repaired what is
-   * damaged. `repairLog` has a damaged stretch of the log repaired and says whether it was. Gives the bytes that were checked.
+   * Reads about `bytes` of pages, of the log and of the store's own files back, from where the last step ended, and has
+   * repaired what is damaged. `repairLog` has a damaged stretch of the log repaired and says whether it was. Gives the
+   * bytes that were checked.
    */
   scrubStep(bytes: number, repairLog: (lsn: bigint) => Promise<boolean>): Promise<number> {
     return this.#scrub.step(bytes, repairLog);

@@ -29,7 +29,10 @@ export interface StateSources {
   readonly clock: Clock;
 }
 
-/** Throws AuroraRpcError: TOO_OLD below the checkpoint, BEHIND when checkpoints come faster than the state can be worked out. */
+/**
+ * Throws AuroraRpcError: TOO_OLD below the checkpoint, BEHIND when checkpoints come faster than the state can be worked
+ * out.
+ */
 export async function stateAt(from: StateSources, lsn: number): Promise<StateAt> {
   const { engine, applier, checkpointer, store } = from;
   if (applier.appliedLsn <= lsn) return describe(applier.state);
@@ -48,7 +51,9 @@ export async function stateAt(from: StateSources, lsn: number): Promise<StateAt>
   throw new AuroraRpcError('BEHIND', 'the segment is making a checkpoint; ask again');
 }
 
-/** Brings the state forward from one LSN to another; gives false when it could not, as the checkpoint moved meanwhile. */
+/**
+ * Brings the state forward from one LSN to another; gives false when it could not, as the checkpoint moved meanwhile.
+ */
 async function replay(
   { engine, table, log, clock }: StateSources,
   state: EngineState,

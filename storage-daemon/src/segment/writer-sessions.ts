@@ -11,7 +11,10 @@ export interface AppendSession {
   close(): void;
 }
 
-/** The writers that are attached to a segment: while they are, they hear what is durable. None is of a lower epoch than the segment's. */
+/**
+ * The writers that are attached to a segment: while they are, they hear what is durable. None is of a lower epoch than
+ * the segment's.
+ */
 export class WriterSessions {
   readonly #durable: DurableEvent;
   /** With what ends their subscription. */

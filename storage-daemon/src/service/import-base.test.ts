@@ -38,7 +38,8 @@ describe('the first content of a volume', () => {
     const writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);
     try {
       await writer.append([imageRecord(REL, 1, 5)], ALL);
-      // With two peers it waits for a third before it copies; until then it is empty, and an import would be taken for it.
+      // With two peers it waits for a third before it copies; until then it is empty, and an import would be taken for
+      // it.
       for (const i of [2, 3, 4, 5]) await cluster.stopDaemon(i);
       writer.drop(5);
       fs.rmSync(cluster.dataOf(5), { recursive: true });

@@ -53,7 +53,10 @@ function checkEmpty(segment: Segment, begin: ImportBegin): void {
   if (segment.control.ready) throw new AuroraRpcError('INVALID', 'begin: the segment holds a volume already');
 }
 
-/** A daemon that lost its disk is empty, and so is a stranger's idea of the volume: what was written to is copied, never imported. */
+/**
+ * A daemon that lost its disk is empty, and so is a stranger's idea of the volume: what was written to is copied, never
+ * imported.
+ */
 async function refuseSecondVolume(segment: Segment): Promise<void> {
   await segment.askPeers();
   if (!segment.highestOfPeers.isWritten) return;

@@ -29,8 +29,9 @@ import { ENGINES, readPage } from './postgres-pages.ts';
 import { storedVersion } from './stored-version.ts';
 
 /**
- * The life of one segment, as steps that bring about every kind of write to its log, its store and its control file. Each
- * starts the segment anew and can be taken again after a crash in the middle of it; what the segment said before counts afterwards.
+ * The life of one segment, as steps that bring about every kind of write to its log, its store and its control file.
+ * Each starts the segment anew and can be taken again after a crash in the middle of it; what the segment said before
+ * counts afterwards.
  */
 
 const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
@@ -178,8 +179,8 @@ export class CrashScenario {
   }
 
   /**
-   * Makes what was written so far durable for the volume, batch by batch, with computes that read at the end of each. What they see
-   * must be what was seen there the first time.
+   * Makes what was written so far durable for the volume, batch by batch, with computes that read at the end of each.
+   * What they see must be what was seen there the first time.
    */
   async apply(): Promise<void> {
     const { storage, segment } = this;

@@ -1,7 +1,10 @@
 import type { Disk, DiskFile, DiskSpace, OpenMode } from '../disk/disk.ts';
 import type { BatchOperation, KeyedStore, KeyedStoreOptions, StoreEntry } from '../disk/keyed-store.ts';
 
-/** A disk that does what another one does, until it is told to fail: before any change to a file, a directory or a store. */
+/**
+ * A disk that does what another one does, until it is told to fail: before any change to a file, a directory or a
+ * store.
+ */
 
 export interface DiskOperation {
   readonly kind:

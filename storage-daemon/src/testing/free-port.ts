@@ -1,7 +1,10 @@
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
-/** Below every system's range of ports for outgoing connections: one of those could take the port while its daemon is down. */
+/**
+ * Below every system's range of ports for outgoing connections: one of those could take the port while its daemon is
+ * down.
+ */
 const FIRST = 15_000;
 const END = 30_000;
 const TRIES = 50;

@@ -1,6 +1,9 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** A TCP relay to a port of a daemon, that loses what a network loses: one direction, both, or a connection in the middle of a frame. */
+/**
+ * A TCP relay to a port of a daemon, that loses what a network loses: one direction, both, or a connection in the
+ * middle of a frame.
+ */
 export class Relay {
   readonly port: number;
   readonly #server: Server;

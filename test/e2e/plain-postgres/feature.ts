@@ -8,8 +8,8 @@ export const DATABASE = 'plain';
 const PATIENT = { connectionTimeoutMillis: 20_000 };
 
 /**
- * Something that PostgreSQL can do. `make` runs once, then `check` both before the writer is killed and after, so it must
- * leave things as it found them; `after` runs once at the end and shows that they can still be changed.
+ * Something that PostgreSQL can do. `make` runs once, then `check` both before the writer is killed and after, so it
+ * must leave things as it found them; `after` runs once at the end and shows that they can still be changed.
  */
 export interface Feature {
   readonly name: string;
@@ -18,7 +18,9 @@ export interface Feature {
   readonly after?: (server: Server) => Promise<void>;
 }
 
-/** The cluster's PostgreSQL as features see it. Sessions that a feature leaves open are ended by {@link Server.close}. */
+/**
+ * The cluster's PostgreSQL as features see it. Sessions that a feature leaves open are ended by {@link Server.close}.
+ */
 export class Server {
   readonly #cluster: Cluster;
   readonly #sessions: Client[] = [];

@@ -20,7 +20,10 @@ const PD_UPPER = PAGE_HEADER.upper.at;
 const PD_SPECIAL = PAGE_HEADER.special.at;
 const PD_PRUNE_XID = PAGE_HEADER.pruneXid.at;
 
-/** A page does not hold what a record says it must, or its header contradicts itself. The dispatcher adds the LSN and page. */
+/**
+ * A page does not hold what a record says it must, or its header contradicts itself. The dispatcher adds the LSN and
+ * page.
+ */
 export class PageLayoutError extends Error {
   constructor(message: string) {
     super(message);

@@ -1,5 +1,6 @@
 /**
- * Item pointers (storage/itemptr.h, ItemPointerData), 6 bytes: block number as u16 high, u16 low, then offset number u16.
+ * Item pointers (storage/itemptr.h, ItemPointerData), 6 bytes: block number as u16 high, u16 low, then offset number
+ * u16.
  */
 export const ITEM_POINTER_SIZE = 6;
 

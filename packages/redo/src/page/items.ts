@@ -29,8 +29,9 @@ import {
 } from './line-pointer.ts';
 
 /**
- * Adding, removing and moving items. Replay must leave items where the writer left them, byte for byte, so each function
- * follows the placement rules of storage/page/bufpage.c: items grow down from the special space in steps of 8 bytes.
+ * Adding, removing and moving items. Replay must leave items where the writer left them, byte for byte, so each
+ * function follows the placement rules of storage/page/bufpage.c: items grow down from the special space in steps of 8
+ * bytes.
  */
 
 /** PageAddItem with `overwrite`: what happens when the offset number is already taken. */
@@ -95,7 +96,10 @@ function checkedIndexItem(page: Buffer, offsetNumber: number, count: number): nu
   return pointer;
 }
 
-/** Slides the items below `offset` by `distance` bytes (up when positive) and corrects every line pointer at or below it. */
+/**
+ * Slides the items below `offset` by `distance` bytes (up when positive) and corrects every line pointer at or below
+ * it.
+ */
 function slideItems(page: Buffer, offset: number, distance: number, count: number): void {
   const upper = pageUpper(page);
   if (offset > upper) page.copyWithin(upper + distance, upper, offset);
@@ -134,8 +138,8 @@ export function deleteIndexItemKeepLine(page: Buffer, offsetNumber: number): voi
 }
 
 /**
- * PageIndexMultiDelete: removes several items, given in ascending order. Up to two are removed one by one, last first, as
- * the writer does: the two ways leave the remaining items in a different physical order.
+ * PageIndexMultiDelete: removes several items, given in ascending order. Up to two are removed one by one, last first,
+ * as the writer does: the two ways leave the remaining items in a different physical order.
  */
 export function deleteIndexItems(page: Buffer, offsetNumbers: readonly number[]): void {
   if (offsetNumbers.length <= 2) {
@@ -160,8 +164,8 @@ export function deleteIndexItems(page: Buffer, offsetNumbers: readonly number[])
 }
 
 /**
- * PageIndexTupleOverwrite: replaces an item by one of another size at the same offset number. Throws PageLayoutError when
- * it does not fit.
+ * PageIndexTupleOverwrite: replaces an item by one of another size at the same offset number. Throws PageLayoutError
+ * when it does not fit.
  */
 export function overwriteIndexItem(page: Buffer, offsetNumber: number, item: Uint8Array): void {
   checkPagePointers(page);

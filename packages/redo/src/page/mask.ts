@@ -15,8 +15,8 @@ import {
 import { itemFlags, itemLength, itemOffset, LP_UNUSED, lineCount, linePointer, setLinePointer } from './line-pointer.ts';
 
 /**
- * The parts of a page that may differ between the writer and replay (access/common/bufmask.c). A resource manager's mask
- * applies these to copies of both pages before they are compared.
+ * The parts of a page that may differ between the writer and replay (access/common/bufmask.c). A resource manager's
+ * mask applies these to copies of both pages before they are compared.
  */
 
 /** What masked bytes are set to (MASK_MARKER). */

@@ -1,8 +1,8 @@
 import { initPage, PAGE_SIZE, pageSpecial } from './header.ts';
 
 /**
- * Rebuilding a page beside the old one (bufpage.c, PageGetTempPageCopySpecial and PageRestoreTempPage): records such as a
- * B-tree split read the old page's items while the new page is filled.
+ * Rebuilding a page beside the old one (bufpage.c, PageGetTempPageCopySpecial and PageRestoreTempPage): records such as
+ * a B-tree split read the old page's items while the new page is filled.
  */
 
 /** An empty page with the special space of `page` copied into it. */

@@ -3,8 +3,8 @@ import { ITEM_POINTER_SIZE, readBlockId, writeBlockId, writeItemPointer } from '
 import { maxAlign, PageLayoutError } from '../page/header.ts';
 
 /**
- * B-tree index tuples (access/nbtree.h). A posting list tuple holds one key with many heap item pointers: its t_tid holds
- * the list's byte offset in the block field and `count | IS_POSTING` in the offset field.
+ * B-tree index tuples (access/nbtree.h). A posting list tuple holds one key with many heap item pointers: its t_tid
+ * holds the list's byte offset in the block field and `count | IS_POSTING` in the offset field.
  */
 
 /** INDEX_ALT_TID_MASK in t_info: t_tid is not a heap item pointer. */
@@ -26,8 +26,8 @@ export function heapPointerBytes(tuple: Buffer): Buffer {
 }
 
 /**
- * _bt_form_posting: the tuple with `base`'s key and the given item pointers (6 bytes each, ascending); a plain tuple when
- * there is one.
+ * _bt_form_posting: the tuple with `base`'s key and the given item pointers (6 bytes each, ascending); a plain tuple
+ * when there is one.
  */
 export function formPosting(base: Buffer, pointers: Buffer): Buffer {
   const keySize = isPosting(base) ? readBlockId(base, 0) : indexTupleSize(base, 0);
@@ -61,8 +61,8 @@ export function withoutPointers(posting: Buffer, doomed: ReadonlySet<number>): B
 }
 
 /**
- * _bt_swap_posting: puts the new tuple's item pointer into the list at `index`; the list's last one moves to the new tuple.
- * Both results are copies. Throws PageLayoutError when the list has no such place.
+ * _bt_swap_posting: puts the new tuple's item pointer into the list at `index`; the list's last one moves to the new
+ * tuple. Both results are copies. Throws PageLayoutError when the list has no such place.
  */
 export function swapPosting(newTuple: Buffer, oldPosting: Buffer, index: number): { newTuple: Buffer; posting: Buffer } {
   const posting = Buffer.from(oldPosting);

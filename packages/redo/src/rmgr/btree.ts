@@ -129,8 +129,8 @@ function insertSplittingPosting(page: Buffer, record: WalRecord, touched: Touche
 
 /**
  * xl_btree_split: 0 level u32, 4 firstrightoff u16, 6 newitemoff u16, 8 postingoff u16. The left page keeps the items
- * before firstrightoff in their physical order. Block data: [new tuple] when it is on the left or splits a posting list,
- * then the left page's new high key.
+ * before firstrightoff in their physical order. Block data: [new tuple] when it is on the left or splits a posting
+ * list, then the left page's new high key.
  */
 function splitLeft(page: Buffer, record: WalRecord, touched: TouchedPage, newItemOnLeft: boolean): void {
   const { mainData } = record;
@@ -224,8 +224,9 @@ function redoDedup(page: Buffer, record: WalRecord, touched: TouchedPage): void 
 }
 
 /**
- * xl_btree_vacuum: 0 ndeleted u16, 2 nupdated u16; xl_btree_delete has a snapshot horizon (u32) before them. Block data:
- * deleted offsets, updated offsets, and for each update u16 count with that many u16 indexes into its posting list.
+ * xl_btree_vacuum: 0 ndeleted u16, 2 nupdated u16; xl_btree_delete has a snapshot horizon (u32) before them. Block
+ * data: deleted offsets, updated offsets, and for each update u16 count with that many u16 indexes into its posting
+ * list.
  */
 function redoDelete(page: Buffer, record: WalRecord, touched: TouchedPage, countsAt: number, isVacuum: boolean): void {
   const { data } = blockOf(record, touched);

@@ -137,7 +137,9 @@ function clearIncompleteSplit(page: Buffer): void {
   setGinFlags(page, ginFlags(page) & ~GIN_INCOMPLETE_SPLIT);
 }
 
-/** Main data: u16 flags, and on internal pages the block numbers of the left and right child whose split this finishes. */
+/**
+ * Main data: u16 flags, and on internal pages the block numbers of the left and right child whose split this finishes.
+ */
 function insert(page: Buffer, record: WalRecord, block: BlockRef): void {
   const flags = record.mainData.readUInt16LE(0);
   const isLeaf = (flags & GIN_INSERT_IS_LEAF) !== 0;
@@ -157,7 +159,9 @@ function insertEntry(page: Buffer, data: Buffer, rightChild: number): void {
   addItem(page, slice(data, 4, indexTupleSize(data, 4)), offsetNumber, 'shuffle');
 }
 
-/** Internal posting-tree page. `data`: u16 offset number, the posting item; it goes before the downlink it came from. */
+/**
+ * Internal posting-tree page. `data`: u16 offset number, the posting item; it goes before the downlink it came from.
+ */
 function insertPostingItem(page: Buffer, data: Buffer, rightChild: number): void {
   const offsetNumber = data.readUInt16LE(0);
   const count = maxOffset(page);

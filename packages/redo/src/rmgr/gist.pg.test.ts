@@ -31,7 +31,10 @@ function* statements(): Generator<string> {
   yield 'insert into points select g, point(g, g) from generate_series(1, 2000) g';
 }
 
-/** Only an index that is changed without WAL asks for LSNs of its own, with wal_level = minimal: verify/rare-logs.ts has some. */
+/**
+ * Only an index that is changed without WAL asks for LSNs of its own, with wal_level = minimal: verify/rare-logs.ts has
+ * some.
+ */
 const ONLY_WITHOUT_WAL = ['ASSIGN_LSN'];
 
 test.each<ImageMode>(['no images', 'images'])('GiST records replay to the pages PostgreSQL has (%s)', async (mode) => {

@@ -72,7 +72,9 @@ export const hashAfterImage: PageRedo = (page, record, touched) => {
   if ((op === HASH.SPLIT_ALLOCATE_PAGE && block.id === 0) || op === HASH.SPLIT_COMPLETE) changePage(page, record, block);
 };
 
-/** False for blocks that a record registers only so that redo locks them; redo leaves them and their pd_lsn as they are. */
+/**
+ * False for blocks that a record registers only so that redo locks them; redo leaves them and their pd_lsn as they are.
+ */
 export function hashChangesBlock(record: WalRecord, blockId: number): boolean {
   switch (opcode(record)) {
     case HASH.MOVE_PAGE_CONTENTS:

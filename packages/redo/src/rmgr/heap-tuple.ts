@@ -36,7 +36,10 @@ export function tupleAt(page: Buffer, offsetNumber: number): number {
   return itemOffset(pointer);
 }
 
-/** Writes the header of a tuple that a record inserts; `header` is the xl_heap_header or the same fields of a multi-insert. */
+/**
+ * Writes the header of a tuple that a record inserts; `header` is the xl_heap_header or the same fields of a
+ * multi-insert.
+ */
 export function writeTupleHeader(
   page: Buffer,
   at: number,

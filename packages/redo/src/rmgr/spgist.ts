@@ -32,8 +32,8 @@ import { vacuumLeaf, vacuumRedirect, vacuumRoot } from './spgist/vacuum.ts';
 const { SPGIST } = OPCODE;
 
 /**
- * Replay of SP-GiST records (spgist/spgxlog.c). Blocks of each record, by id ([]: optional); which of them are built anew
- * the record itself says:
+ * Replay of SP-GiST records (spgist/spgxlog.c). Blocks of each record, by id ([]: optional); which of them are built
+ * anew the record itself says:
  *
  *   ADD_LEAF 0 leaf page, [1] parent · MOVE_LEAFS 0 source, 1 destination, 2 parent
  *   ADD_NODE 0 page, [1] where the tuple moved to, [2] parent · SPLIT_TUPLE 0 prefix's page, [1] postfix's page
@@ -116,7 +116,10 @@ function moveLeafs(page: Buffer, record: WalRecord, blockId: number): void {
   }
 }
 
-/** An inner tuple gained a node: in place when it still fits its page, else on another page with a redirection left behind. */
+/**
+ * An inner tuple gained a node: in place when it still fits its page, else on another page with a redirection left
+ * behind.
+ */
 function addNode(page: Buffer, record: WalRecord, blockId: number): void {
   const add = decodeStruct(ADD_NODE, record.mainData);
   const tuple = innerTuple(record.mainData, ADD_NODE_TUPLE_AT);

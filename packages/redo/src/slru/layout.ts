@@ -3,8 +3,8 @@ import { spaceOf } from '../page-space.ts';
 import type { TouchedPage } from '../contract.ts';
 
 /**
- * Page arithmetic of the SLRUs (access/transam/clog.c, multixact.c, commit_ts.c). Files hold 32 pages each; pages have no
- * header and no LSN.
+ * Page arithmetic of the SLRUs (access/transam/clog.c, multixact.c, commit_ts.c). Files hold 32 pages each; pages have
+ * no header and no LSN.
  */
 export const SLRU_PAGES_PER_SEGMENT = 32;
 

@@ -11,10 +11,10 @@ import { addDatabase, addPrepared, emptySlrus, emptyVolumeState, setRelationMap,
  *
  *   0 magic 'KAVS'   4 version u32   8 payload length u32   12 CRC32C of the payload u32   16 payload
  *
- * Payload, little-endian, collections with a u32 count before them: pg_control (296 bytes); last record, end and highest
- * page LSN, next full xid (u64); running xids; locks; prepared transactions; forks; relation maps; databases; tablespaces;
- * first and last page of each SLRU (i32); replication origins; settings (name and value; only in version 2, which is
- * written when there are any).
+ * Payload, little-endian, collections with a u32 count before them: pg_control (296 bytes); last record, end and
+ * highest page LSN, next full xid (u64); running xids; locks; prepared transactions; forks; relation maps; databases;
+ * tablespaces; first and last page of each SLRU (i32); replication origins; settings (name and value; only in version
+ * 2, which is written when there are any).
  */
 const MAGIC = 0x5356414b;
 const VERSION = { plain: 1, withSettings: 2 } as const;

@@ -2,7 +2,8 @@ import { SLRU_MAX_PAGE } from '../slru/layout.ts';
 import type { SlruName } from '../page-key.ts';
 
 /**
- * Pages that an SLRU holds: from the first to the last in wrap-around order (numbers start again at 0 after the highest).
+ * Pages that an SLRU holds: from the first to the last in wrap-around order (numbers start again at 0 after the
+ * highest).
  */
 export class SlruRange {
   readonly slru: SlruName;

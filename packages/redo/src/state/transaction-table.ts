@@ -1,7 +1,8 @@
 /**
- * Which transactions run, as the log shows it. An xid counts as running from the moment the log shows it or any later one
- * (PostgreSQL's KnownAssignedXids rule: xids in the gap were assigned, though nothing of theirs was logged yet) until its
- * end is logged. Subtransactions count like any other. All xids are 32 bits; the epoch is kept beside the next one.
+ * Which transactions run, as the log shows it. An xid counts as running from the moment the log shows it or any later
+ * one (PostgreSQL's KnownAssignedXids rule: xids in the gap were assigned, though nothing of theirs was logged yet)
+ * until its end is logged. Subtransactions count like any other. All xids are 32 bits; the epoch is kept beside the
+ * next one.
  */
 
 /** First xid that is not one of the three permanent ones. */

@@ -42,7 +42,8 @@ export interface OriginProgress {
 export interface VolumeState {
   /**
    * pg_control of the volume's first start, with parameters as the log last set them. Its checkPointCopy holds the live
-   * counters, but for nextXid and oldestActiveXid, which `transactions` knows; {@link checkpointAt} gives them together.
+   * counters, but for nextXid and oldestActiveXid, which `transactions` knows; {@link checkpointAt} gives them
+   * together.
    */
   readonly control: PgControl;
   /** Start of the last record applied, and its end: the LSN that this is the state of. */
@@ -63,7 +64,10 @@ export interface VolumeState {
   /** Location by oid; pg_default and pg_global are not among them. */
   readonly tablespaces: Map<number, string>;
   readonly slrus: Readonly<Record<SlruName, SlruRange>>;
-  /** What initdb worked out from locale and time zone, by the setting's name: every start has the same. No record changes it. */
+  /**
+   * What initdb worked out from locale and time zone, by the setting's name: every start has the same. No record
+   * changes it.
+   */
   readonly settings: Map<string, string>;
   /** By replication origin id. */
   readonly origins: Map<number, OriginProgress>;
@@ -79,7 +83,9 @@ export type Effect =
   | { readonly kind: 'truncate'; readonly fork: RelFork; readonly blocks: number }
   /** Every page of `from` exists under `to` as well, as of this record. */
   | { readonly kind: 'copy-database'; readonly from: DatabaseDirectory; readonly to: DatabaseDirectory }
-  /** SLRU pages from `fromPage` up to, not including, `beforePage` are gone; numbers may wrap around to 0 between them. */
+  /**
+   * SLRU pages from `fromPage` up to, not including, `beforePage` are gone; numbers may wrap around to 0 between them.
+   */
   | { readonly kind: 'slru-truncate'; readonly slru: SlruName; readonly fromPage: number; readonly beforePage: number };
 
 /** Length of a checkpoint record. */

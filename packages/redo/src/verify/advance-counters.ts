@@ -21,8 +21,8 @@ const TIMELINE = 1;
 
 /**
  * Makes a cleanly stopped server as old as if it had run for long: its next ids are raised, by one more shutdown
- * checkpoint at the end of its log, and the SLRU files in between are zeros. What pg_resetwal does, without a gap in the
- * log. There is no other way to millions of transactions in a test.
+ * checkpoint at the end of its log, and the SLRU files in between are zeros. What pg_resetwal does, without a gap in
+ * the log. There is no other way to millions of transactions in a test.
  */
 export function advanceCounters(dataDir: string, counters: Pick<CheckPoint, 'nextXid' | 'nextMulti' | 'nextMultiOffset'>): void {
   const control = readControl(dataDir);

@@ -13,15 +13,17 @@ export interface PageDifference {
 }
 
 export interface ComparedPage {
-  /** The resource manager whose rules apply; XLOG when only images of the page were logged, which anyone may have made. */
+  /**
+   * The resource manager whose rules apply; XLOG when only images of the page were logged, which anyone may have made.
+   */
   readonly rmid: number;
   readonly fork: number;
   readonly block: number;
   /** The page came from an image that left its map out; see {@link isLossyMapImage}. */
   readonly lossyMap: boolean;
   /**
-   * For a visibility-map page: compare this heap block's bits only. Before 18.5 a bit is cleared a moment before the record
-   * that says so is logged, so that an image taken in between lacks bits of other blocks.
+   * For a visibility-map page: compare this heap block's bits only. Before 18.5 a bit is cleared a moment before the
+   * record that says so is logged, so that an image taken in between lacks bits of other blocks.
    */
   readonly heapBlock: number | undefined;
 }
@@ -41,9 +43,9 @@ export function comparePages(page: ComparedPage, expected: Buffer, actual: Buffe
 }
 
 /**
- * CREATE DATABASE logs each page of the template as an image whose "hole" is cut out, and a visibility-map page is nothing
- * but hole to that code. Replay has an empty map then, here as on a stock standby: safe, since a bit that is not set says
- * nothing.
+ * CREATE DATABASE logs each page of the template as an image whose "hole" is cut out, and a visibility-map page is
+ * nothing but hole to that code. Replay has an empty map then, here as on a stock standby: safe, since a bit that is
+ * not set says nothing.
  */
 export function isLossyMapImage(fork: number, holeLength: number): boolean {
   return fork === VM_FORK && holeLength > 0;

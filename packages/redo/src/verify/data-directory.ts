@@ -7,7 +7,9 @@ import { SLRU_PAGES_PER_SEGMENT } from '../slru/layout.ts';
 import { addDatabase, addPrepared, emptyVolumeState, setRelationMap, SLRU_NAMES, type VolumeState } from '../state/volume-state.ts';
 import { PageStore } from './page-store.ts';
 
-/** Reads PostgreSQL's files after a clean shutdown: where a verification starts, and what it is held against at the end. */
+/**
+ * Reads PostgreSQL's files after a clean shutdown: where a verification starts, and what it is held against at the end.
+ */
 
 const GLOBAL_TABLESPACE = 1664;
 const DEFAULT_TABLESPACE = 1663;

@@ -10,8 +10,8 @@ import { copyDataDirectory } from './replay-log.ts';
 import { walRecords } from './wal-files.ts';
 
 /**
- * After each kind of definition the server is killed. What the log alone says of tablespaces, databases, relation maps and
- * relation files must then be what stock PostgreSQL's own crash recovery leaves in its directory.
+ * After each kind of definition the server is killed. What the log alone says of tablespaces, databases, relation maps
+ * and relation files must then be what stock PostgreSQL's own crash recovery leaves in its directory.
  */
 
 let pg: TestPostgres;
@@ -27,7 +27,9 @@ afterAll(() => pg?.remove());
 
 const ROWS = "select g as id, repeat('x', 200) as body from generate_series(1, 300) g";
 
-/** One statement a line; `\c NAME` goes to another database. The last connection stays open until the server is killed. */
+/**
+ * One statement a line; `\c NAME` goes to another database. The last connection stays open until the server is killed.
+ */
 const KINDS: Readonly<Record<string, string>> = {
   'create table, index, toast, sequence': `
     create table plain (id serial primary key, doc text)

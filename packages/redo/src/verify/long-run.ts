@@ -1,6 +1,6 @@
 /**
- * Verifies redo at length: a PostgreSQL writes the tests' workload at any size, with the page that it expects in every record;
- * the log is replayed natively and compared with those pages and, at its end, with the server's files.
+ * Verifies redo at length: a PostgreSQL writes the tests' workload at any size, with the page that it expects in every
+ * record; the log is replayed natively and compared with those pages and, at its end, with the server's files.
  *
  *   node packages/redo/src/verify/long-run.ts [--scale 1]
  *

@@ -8,7 +8,8 @@ import { walRecords } from './wal-files.ts';
 
 /**
  * Verifies redo on a log: replays it natively from a data directory that was shut down cleanly, and compares each page
- * with the images that wal_consistency_checking attached, and the result with the files of the server that wrote the log.
+ * with the images that wal_consistency_checking attached, and the result with the files of the server that wrote the
+ * log.
  *
  *   node packages/redo/src/verify/main.ts --base DIR --wal DIR [--files DIR] [--timeline N]
  *

@@ -6,7 +6,9 @@ import type { Client } from 'pg';
 import { advanceCounters } from './advance-counters.ts';
 import { copyDataDirectory, type Replayed, replayLog } from './replay-log.ts';
 
-/** Logs with the records that no SQL on one healthy server makes it write, or only with settings or an age of its own. */
+/**
+ * Logs with the records that no SQL on one healthy server makes it write, or only with settings or an age of its own.
+ */
 export interface RareLog {
   readonly name: string;
   /** The record types it is there for. */
@@ -28,7 +30,9 @@ async function run(db: Client, ...statements: string[]): Promise<void> {
   for (const statement of statements) await db.query(statement);
 }
 
-/** A table with an index, a prepared transaction, one that was rolled back, and one that still runs when this returns. */
+/**
+ * A table with an index, a prepared transaction, one that was rolled back, and one that still runs when this returns.
+ */
 async function leaveWorkUnfinished(pg: TestPostgres): Promise<void> {
   const [db, open] = await Promise.all([pg.connect(), pg.connect()]);
   await run(
@@ -100,8 +104,8 @@ async function cutInRecord(pg: TestPostgres): Promise<Replayed> {
 }
 
 /**
- * An old server: millions of transactions and multixacts, which freezing lets go of. With hints logged, full-page writes
- * switched on and off, and a catalog rewritten that a logical slot still reads.
+ * An old server: millions of transactions and multixacts, which freezing lets go of. With hints logged, full-page
+ * writes switched on and off, and a catalog rewritten that a logical slot still reads.
  */
 async function longLife(pg: TestPostgres): Promise<Replayed> {
   advanceCounters(pg.dataDir, { nextXid: 3_100_000n, nextMulti: 70_001, nextMultiOffset: 160_000 });

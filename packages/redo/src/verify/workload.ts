@@ -1,8 +1,8 @@
 import type { Client } from 'pg';
 
 /**
- * A workload that makes PostgreSQL write every kind of heap, B-tree, sequence and transaction record: what a verifier of
- * redo is fed with in tests.
+ * A workload that makes PostgreSQL write every kind of heap, B-tree, sequence and transaction record: what a verifier
+ * of redo is fed with in tests.
  */
 export interface WorkloadServer {
   connect(database?: string): Promise<Client>;
@@ -186,7 +186,9 @@ const sequences: Step = async (_server, db) => {
   );
 };
 
-/** Subtransactions past the cache of 64, prepared transactions with them, and enough xids and multixacts to fill pages. */
+/**
+ * Subtransactions past the cache of 64, prepared transactions with them, and enough xids and multixacts to fill pages.
+ */
 const transactions: Step = async (_server, db) => {
   await run(
     db,

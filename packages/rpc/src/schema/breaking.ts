@@ -1,9 +1,9 @@
 import type { Enum, Message, Schema, Service } from './schema.ts';
 
 /**
- * What may not change in the protocol: a daemon and a compute of two releases speak while a cluster is upgraded, and one must
- * never take a field for another. Names of fields and values may change, their numbers and types may not; a number that is given
- * up is reserved for good.
+ * What may not change in the protocol: a daemon and a compute of two releases speak while a cluster is upgraded, and
+ * one must never take a field for another. Names of fields and values may change, their numbers and types may not; a
+ * number that is given up is reserved for good.
  */
 
 function gone(owner: string, what: string, number: number): string {
@@ -71,7 +71,10 @@ function each<T extends { readonly name: string }>(
   });
 }
 
-/** A message of what is broken between two states of the protocol, and what to do, for each; none when the later one may follow. */
+/**
+ * A message of what is broken between two states of the protocol, and what to do, for each; none when the later one may
+ * follow.
+ */
 export function breakingChanges(before: Schema, now: Schema): string[] {
   if (before.package !== now.package) return [`package: was ${before.package} and is ${now.package}; every RPC's path has it`];
   return [

@@ -3,8 +3,9 @@ import { breakingChanges } from './breaking.ts';
 import { agreedSchema, currentSchema, generatedFiles, pathOf, textOf } from './files.ts';
 
 /**
- * `npm run proto:generate` makes the message types and tables from proto/*.proto; with `--check`, a part of `npm run check`, it
- * says whether they are current. Neither lets a change pass that a daemon or compute of the release before could not live with.
+ * `npm run proto:generate` makes the message types and tables from proto/*.proto; with `--check`, a part of `npm run
+ * check`, it says whether they are current. Neither lets a change pass that a daemon or compute of the release before
+ * could not live with.
  */
 async function main(): Promise<number> {
   const schema = currentSchema();

@@ -1,6 +1,9 @@
 import { SCALARS, type Enum, type Field, type Message, type Schema } from './schema.ts';
 
-/** What is generated from the schema: the messages' types (messages.ts), and the tables that the codec goes by (message-tables.ts). */
+/**
+ * What is generated from the schema: the messages' types (messages.ts), and the tables that the codec goes by
+ * (message-tables.ts).
+ */
 
 const SCALAR_TYPES: Readonly<Record<string, string>> = {
   fixed64: 'bigint',

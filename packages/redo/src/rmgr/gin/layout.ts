@@ -87,7 +87,10 @@ export function setMaxOffset(page: Buffer, count: number): void {
   page.writeUInt16LE(count, MAX_OFFSET_AT);
 }
 
-/** GinDataPageSetDataSize: pd_lower marks the end of a posting-tree page's data. Throws when the data cannot be on a page. */
+/**
+ * GinDataPageSetDataSize: pd_lower marks the end of a posting-tree page's data. Throws when the data cannot be on a
+ * page.
+ */
 export function setDataSize(page: Buffer, bytes: number): void {
   if (GIN_DATA_AT + bytes > GIN_SPECIAL_AT) throw new PageLayoutError(`${bytes} bytes of posting data do not fit a page`);
   setPageLower(page, GIN_DATA_AT + bytes);

@@ -4,9 +4,9 @@ import { GIN_COMPRESSED, GIN_DATA_AT, ginFlags, maxOffset, setDataSize, setGinFl
 import { decodeSegment, encodeSegment, itemNumber, mergeItems, segmentSize } from './posting-list.ts';
 
 /**
- * Changes to the posting lists of a posting-tree leaf (ginxlogRecompressDataLeaf): u16 count of actions, then each action:
- * u8 segment number, u8 kind, and what the kind needs. Segment numbers count the page's segments as they were before
- * the record, and never go down.
+ * Changes to the posting lists of a posting-tree leaf (ginxlogRecompressDataLeaf): u16 count of actions, then each
+ * action: u8 segment number, u8 kind, and what the kind needs. Segment numbers count the page's segments as they were
+ * before the record, and never go down.
  */
 const SEGMENT_DELETE = 1;
 /** A whole new segment goes before the numbered one. */
@@ -69,7 +69,10 @@ function itemsOf(pointers: Buffer): number[] {
   return items;
 }
 
-/** Leaves that came from a cluster older than 9.4 hold plain item pointers; they become one segment at their first change. */
+/**
+ * Leaves that came from a cluster older than 9.4 hold plain item pointers; they become one segment at their first
+ * change.
+ */
 function compressOldLeaf(page: Buffer): void {
   const items = itemsOf(slice(page, GIN_DATA_AT, maxOffset(page) * ITEM_POINTER_SIZE));
   writeSegments(page, items.length === 0 ? Buffer.alloc(0) : encodeSegment(items));

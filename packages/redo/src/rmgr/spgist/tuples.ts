@@ -79,8 +79,8 @@ export function setNextOffset(page: Buffer, offsetNumber: number, next: number):
 }
 
 /**
- * spgPageIndexMultiDelete: replaces tuples by dead ones of 16 bytes at the same offset numbers, the first listed by one of
- * state `first`, the others by `rest`. `redirection` is needed when either is a redirection.
+ * spgPageIndexMultiDelete: replaces tuples by dead ones of 16 bytes at the same offset numbers, the first listed by one
+ * of state `first`, the others by `rest`. `redirection` is needed when either is a redirection.
  */
 export function killTuples(page: Buffer, offsets: readonly number[], first: DeadState, rest: DeadState, redirection?: Redirection): void {
   const sorted = offsets.toSorted((a, b) => a - b);

@@ -14,7 +14,9 @@ import {
 } from './layout.ts';
 import { killTuples, redirectionToPlaceholder, setNextOffset } from './tuples.ts';
 
-/** Vacuum of SP-GiST pages (spgist/spgxlog.c): each record changes its one block, and all it needs is in the main data. */
+/**
+ * Vacuum of SP-GiST pages (spgist/spgxlog.c): each record changes its one block, and all it needs is in the main data.
+ */
 
 export function vacuumLeaf(page: Buffer, data: Buffer): void {
   const { dead, placeholders, moves, chains } = decodeStruct(VACUUM_LEAF, data);
