@@ -120,7 +120,7 @@ describe('a daemon that is killed -9 while it appends', () => {
       for (const block of fills.keys()) {
         const page = await client.getPages({ segment: SEGMENT, epoch, lsn: state.scl, keys: [encodePageKey({ ...REL, block })] }, DEADLINE);
         const last = fills.get(block)?.at(-1);
-        expect([block, page.present[0] === 1 ? page.pages[8000] : undefined]).toEqual([block, last?.fill]);
+        expect([block, page.present[0] === 1 ? page.pages[0]?.[8000] : undefined]).toEqual([block, last?.fill]);
       }
       start = { lsn: state.scl, epoch: state.lastBatchEpoch };
     }

@@ -78,7 +78,7 @@ export async function servedPages(
       const segment = { volumeId: cluster.volumeId, pg: 0 };
       const keys = encodePageKeys({ spcOid, dbOid, relNumber, fork: 0, block }, count);
       const answer = await client.getPages({ segment, ...at, keys }, { deadlineMs: 20_000 });
-      parts.push(answer.present, answer.pages);
+      parts.push(answer.present, ...answer.pages);
     }
     return Buffer.concat(parts);
   } finally {

@@ -118,7 +118,7 @@ export class Cluster {
       const request = { segment: SEGMENT, ...newest, keys: [encodePageKey(page)] };
       let bytes: Buffer;
       try {
-        bytes = (await api.getPages(request, { deadlineMs: CHECK_DEADLINE_MS })).pages;
+        bytes = Buffer.concat((await api.getPages(request, { deadlineMs: CHECK_DEADLINE_MS })).pages);
       } catch {
         // It is down, behind, or past it: another time.
         return;

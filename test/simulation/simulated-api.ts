@@ -87,7 +87,7 @@ const HOT = {
   GetPages: {
     request: (message: GetPagesRequest): GetPagesRequest => decodeGetPagesRequest(encodeGetPagesRequest(message)),
     response: (message: GetPagesResponse): GetPagesResponse =>
-      decodeGetPagesResponse(Buffer.concat([encodePagesHead(message), message.pages])),
+      decodeGetPagesResponse(Buffer.concat([encodePagesHead(message), ...message.pages])),
   },
 };
 

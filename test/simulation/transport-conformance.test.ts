@@ -238,13 +238,13 @@ describe.each([
     await tried.until(() => reads.length === 3);
     for (const { request, resolve } of reads.toReversed()) {
       const count = request.keys.length;
-      resolve({ present: Buffer.alloc(count, 1), pages: Buffer.alloc(count * 8192, count % 200) });
+      resolve({ present: Buffer.alloc(count, 1), pages: [Buffer.alloc(count * 8192, count % 200)] });
     }
     const answers: GetPagesResponse[] = [];
     for (const one of all) void one.then((answer) => answers.push(answer));
     await tried.until(() => answers.length === 3);
     const found = await Promise.all(all);
-    expect(found.map(({ present, pages: bytes }) => [present.length, bytes.length, bytes[0]])).toEqual([
+    expect(found.map(({ present, pages: bytes }) => [present.length, Buffer.concat(bytes).length, bytes[0]?.[0]])).toEqual([
       [1, 8192, 1],
       [3, 3 * 8192, 3],
       [256, 256 * 8192, 56],

@@ -58,7 +58,7 @@ describe('a page read', () => {
     const future = Buffer.from(PAGES);
     future.writeUInt32LE(0x7fff_ffff, 0);
     const one = reader(0n, {
-      1: () => Promise.resolve({ present: Buffer.alloc(2, 1), pages: future }),
+      1: () => Promise.resolve({ present: Buffer.alloc(2, 1), pages: [future] }),
       4: () => Promise.reject(new Error('broken')),
     });
     const { now } = world.world;

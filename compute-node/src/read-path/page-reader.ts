@@ -271,12 +271,19 @@ export class PageReader {
     try {
       const response = await endpoint.client.getPages(request, { deadlineMs: ATTEMPT_DEADLINE_MS, signal });
       this.#loads.observe(endpoint.index, weight, clock.now() - startedAt, clock.now());
-      checkPages(response, range, at, endpoint.id);
-      return response;
+      const read = { present: response.present, pages: whole(response.pages) };
+      checkPages(read, range, at, endpoint.id);
+      return read;
     } finally {
       this.#loads.ended(endpoint.index, weight);
     }
   }
+}
+
+/** Of an answer that came in one piece nothing is copied. */
+function whole(pieces: readonly Buffer[]): Buffer {
+  const [only] = pieces;
+  return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
 }
 
 /** A page from the future, or not a page: never give it to PostgreSQL; the next segment may have the right one. */

@@ -73,7 +73,7 @@ function constantVolume(blocks: number) {
     asked.push(`${found[0]}+${found.length}`);
     return Promise.resolve({
       present: Buffer.from(found.map((block) => (block < blocks ? 1 : 0))),
-      pages: Buffer.concat(found.map((block) => (block < blocks ? pageOf(block, 1n) : Buffer.alloc(PAGE_BYTES)))),
+      pages: found.map((block) => (block < blocks ? pageOf(block, 1n) : Buffer.alloc(PAGE_BYTES))),
     });
   };
   return { asked, getPages };
@@ -193,7 +193,7 @@ class ModelPostgres {
     const pages = keys.map((key) => this.#versions[decodePageKey(key).block]?.findLast((each) => each.lsn <= lsn)?.page);
     return {
       present: Buffer.from(pages.map((page) => (page === undefined ? 0 : 1))),
-      pages: Buffer.concat(pages.map((page) => page ?? Buffer.alloc(PAGE_BYTES))),
+      pages: pages.map((page) => page ?? Buffer.alloc(PAGE_BYTES)),
     };
   }
 

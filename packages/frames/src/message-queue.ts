@@ -31,11 +31,10 @@ export class MessageQueue {
     this.#bytes += piece.length;
   }
 
-  /** One message of two pieces. */
-  pushTwo(first: Buffer, second: Buffer): void {
-    this.push(first);
-    this.#ends[this.#ends.length - 1] = false;
-    this.push(second);
+  /** One message of one or more pieces. */
+  pushPieces(pieces: readonly Buffer[]): void {
+    for (const piece of pieces) this.push(piece);
+    this.#ends.fill(false, this.#ends.length - pieces.length, this.#ends.length - 1);
   }
 
   /** The last message carries END. With none, END goes alone (sendEnd). */

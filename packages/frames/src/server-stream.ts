@@ -95,11 +95,11 @@ export class ServerStream extends Sender {
     if (!this.#isSpeaking) this.#host.outbox.urgent(this);
   }
 
-  /** Sends a message of two pieces, and then no more. */
-  answer(head: Buffer, body: Buffer): void {
+  /** Sends a message of one or more pieces, and then no more. */
+  answer(pieces: readonly Buffer[]): void {
     if (this.#isOver || this.#final !== undefined) return;
     this.#final = 'end';
-    this.#messages.pushTwo(head, body);
+    this.#messages.pushPieces(pieces);
     this.#messages.end();
     this.#host.outbox.turn(this);
   }

@@ -54,7 +54,7 @@ const handlers: HotHandlers = {
   getPages: (request, context) =>
     new Promise((resolve, reject) => {
       const answer = (): void =>
-        resolve({ present: Buffer.alloc(request.keys.length, 1), pages: Buffer.alloc(8192 * request.keys.length, 7) });
+        resolve({ present: Buffer.alloc(request.keys.length, 1), pages: [Buffer.alloc(8192 * request.keys.length, 7)] });
       reads.push({ request, context, answer, fail: reject });
       if (!holdsReads) answer();
     }),
@@ -123,7 +123,7 @@ describe.each([
     stream.write(encodeAppendRequest([Buffer.from('small')], 3n, 4n));
     stream.write(encodeAppendRequest([batches], 5n, 6n));
     const answers = await Promise.all([1, 256, 17].map((count) => client.getPages(pagesOf(count), { deadlineMs: 30_000 })));
-    expect(answers.map(({ present, pages }) => [present.length, pages.length, pages[8191]])).toEqual([
+    expect(answers.map(({ present, pages }) => [present.length, Buffer.concat(pages).length, pages[0]?.[8191]])).toEqual([
       [1, 8192, 7],
       [256, 256 * 8192, 7],
       [17, 17 * 8192, 7],
@@ -157,7 +157,7 @@ describe.each([
       .poll(
         () =>
           client.getPages(pagesOf(1), { deadlineMs: 5000 }).then(
-            ({ pages }) => pages.length,
+            ({ pages }) => Buffer.concat(pages).length,
             () => 0,
           ),
         POLL,

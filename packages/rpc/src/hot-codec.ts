@@ -198,5 +198,5 @@ export function decodeGetPagesResponse(message: Buffer): GetPagesResponse {
   atLeast(message, at.size, 'pages');
   const start = at.size + at.keyCount.get(message);
   atLeast(message, start, 'pages');
-  return { present: message.subarray(at.size, start), pages: message.subarray(start) };
+  return { present: message.subarray(at.size, start), pages: [message.subarray(start)] };
 }

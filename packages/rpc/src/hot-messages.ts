@@ -50,6 +50,6 @@ export interface GetPagesRequest {
 export interface GetPagesResponse {
   /** One byte a key, in the request's order: 1 the page exists at that LSN, 0 it does not (its bytes are zeros). */
   present: Buffer;
-  /** The pages back to back, in the same order, each of the engine's page size. */
-  pages: Buffer;
+  /** The pages back to back, in the same order, each of the engine's page size; in as many pieces as they come in. */
+  pages: readonly Buffer[];
 }

@@ -71,7 +71,7 @@ class HotPage {
     const answer = await running
       .client(0)
       .getPages({ segment: SEGMENT, epoch, lsn: end.lsn, keys: [encodePageKey(HOT)] }, { deadlineMs: 10_000 });
-    expect(answer.pages.subarray(FIRST_BYTE, FIRST_BYTE + BYTES).equals(this.expected)).toBe(true);
+    expect(answer.pages[0]?.subarray(FIRST_BYTE, FIRST_BYTE + BYTES).equals(this.expected)).toBe(true);
   }
 }
 

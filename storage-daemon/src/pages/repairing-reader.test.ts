@@ -36,7 +36,7 @@ describe('neighbouring pages', () => {
         for (let block = 0; block < BLOCKS; block++) {
           const page = await storage.readPageForPeer(pageKeyOf({ ...fork, block }), lsn);
           expect([block, answer.present[block]]).toEqual([block, page === undefined ? 0 : 1]);
-          expect(answer.pages.subarray(block * 8192, (block + 1) * 8192).equals(page ?? Buffer.alloc(8192))).toBe(true);
+          expect(answer.pages[block]?.equals(page ?? Buffer.alloc(8192))).toBe(true);
         }
       }
     };

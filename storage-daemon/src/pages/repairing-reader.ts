@@ -24,20 +24,23 @@ export interface RepairingReaderParts extends Pick<PageSources, 'engine' | 'stor
 export interface PagesAt {
   /** One byte a page: 1 it exists, 0 it does not and its bytes are zeros. */
   readonly present: Buffer;
-  readonly pages: Buffer;
+  /** Each page apart, as it is stored or was made: none is copied for the answer. */
+  readonly pages: readonly Buffer[];
 }
 
 export class RepairingReader {
   readonly #parts: RepairingReaderParts;
+  /** In place of pages that do not exist. */
+  readonly #zeros: Buffer;
 
   constructor(parts: RepairingReaderParts) {
     this.#parts = parts;
+    this.#zeros = Buffer.alloc(parts.engine.pageBytes);
   }
 
-  /** Pages as of `lsn`, in their order, each copied once into the answer. Throws TooOldError, NoSoundCopyError, RedoError. */
+  /** Pages as of `lsn`, in their order. Throws TooOldError, NoSoundCopyError, RedoError. */
   async readPages(keys: readonly PageKey[], lsn: number): Promise<PagesAt> {
     const { engine, builder } = this.#parts;
-    const { pageBytes } = engine;
     const built = await builder.build(keys, lsn, 'read');
     const damaged = built.flatMap((one, at) => (one.kind === 'damaged' ? [{ one, at }] : []));
     await Promise.all(
@@ -46,14 +49,10 @@ export class RepairingReader {
       }),
     );
     const present = Buffer.alloc(keys.length);
-    const pages = Buffer.allocUnsafe(keys.length * pageBytes);
-    built.forEach((one, at) => {
+    const pages = built.map((one, at) => {
       const bytes = bytesOf(one, lsn, (page) => engine.describePage(page));
-      if (bytes === undefined) pages.fill(0, at * pageBytes, (at + 1) * pageBytes);
-      else {
-        present[at] = 1;
-        pages.set(bytes, at * pageBytes);
-      }
+      if (bytes !== undefined) present[at] = 1;
+      return bytes ?? this.#zeros;
     });
     return { present, pages };
   }

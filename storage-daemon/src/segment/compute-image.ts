@@ -14,14 +14,10 @@ export async function* computeImage(storage: SegmentStorage, lsn: bigint): Async
     const end = Math.min(encoded.length, at + STATE_CHUNK_BYTES);
     yield { volumeState: encoded.subarray(at, end), stateComplete: end === encoded.length, slruPages: [] };
   }
-  const { pageBytes } = storage.engine;
   for (let at = 0; at < imagePages.length; at += PAGES_PER_CHUNK) {
     const chunk = imagePages.slice(at, at + PAGES_PER_CHUNK);
     const { pages } = await storage.readPages(chunk, lsn);
-    const slruPages: PageImage[] = chunk.map((page, index) => ({
-      key: encodeKey(page),
-      page: pages.subarray(index * pageBytes, (index + 1) * pageBytes),
-    }));
+    const slruPages: PageImage[] = chunk.map((page, index) => ({ key: encodeKey(page), page: pages[index] ?? EMPTY }));
     yield { volumeState: EMPTY, stateComplete: true, slruPages };
   }
 }

@@ -8,5 +8,5 @@ export const ENGINES = new EngineRegistry([postgres18]);
 /** One page as of an LSN, undefined when it does not exist; what is damaged is repaired first. */
 export async function readPage(storage: SegmentStorage, page: PageId, lsn: bigint): Promise<Buffer | undefined> {
   const { present, pages } = await storage.readPages([pageKeyOf(page)], lsn);
-  return present[0] === 1 ? pages : undefined;
+  return present[0] === 1 ? pages[0] : undefined;
 }

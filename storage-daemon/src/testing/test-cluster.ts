@@ -192,7 +192,7 @@ export class TestCluster {
 
   async page(i: number, page: PageId, lsn: bigint, epoch: bigint): Promise<number | undefined> {
     const answer = await this.client(i).getPages({ segment: SEGMENT, epoch, lsn, keys: [encodePageKey(page)] }, DEADLINE);
-    return answer.present[0] === 1 ? answer.pages[8000] : undefined;
+    return answer.present[0] === 1 ? answer.pages[0]?.[8000] : undefined;
   }
 }
 

@@ -42,7 +42,7 @@ export class Served implements ServerStreamOwner {
     if (this.kind === ECHO) this.stream.say(message.length <= FRAME_BYTES ? message : Buffer.from(`${message.length} bytes`));
   }
   answer(): void {
-    this.stream.answer(Buffer.from('head'), Buffer.alloc(this.first.readUInt32LE(0), 7));
+    this.stream.answer([Buffer.from('head'), Buffer.alloc(this.first.readUInt32LE(0), 7)]);
   }
   ended(): void {
     this.isEnded = true;
