@@ -1,5 +1,4 @@
 /** Redo: what each WAL record does to pages and to everything outside pages. Pure. */
-export { EngineStateError as VolumeStateError, RedoError } from '@kube-aurora/redo-engine';
 export type { Redo, TouchedPage } from './contract.ts';
 export * from './page-key.ts';
 export { pageIdOf, pageKeyOf } from './page-space.ts';

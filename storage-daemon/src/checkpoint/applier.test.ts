@@ -1,0 +1,71 @@
+import { systemClock } from '@kube-aurora/clock';
+import { buildRecord, INVALID_LSN, OPCODE, RMGR } from '@kube-aurora/pg-format';
+import { pageKeyOf, postgres18, SLRU_FORK, SLRU_KINDS } from '@kube-aurora/redo';
+import { decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES } from '@kube-aurora/volume';
+import { expect, it } from 'vitest';
+import type { RedoLog } from '../redo-log/redo-log.ts';
+import { RecordTable } from '../pages/record-table.ts';
+import { RedoIndex } from '../pages/redo-index.ts';
+import { Tombstones } from '../pages/tombstones.ts';
+import { batchAfter, syntheticRecord, syntheticState, type ChainEnd } from '../testing/synthetic-records.ts';
+import { Applier } from './applier.ts';
+
+function parameters(commitTimestamps: boolean): Buffer {
+  const mainData = Buffer.alloc(26);
+  mainData[25] = commitTimestamps ? 1 : 0;
+  return buildRecord({ rmid: RMGR.XLOG, info: OPCODE.XLOG.PARAMETER_CHANGE, xid: 0, prev: INVALID_LSN, mainData });
+}
+
+const commit = (xid: number): Buffer =>
+  buildRecord({ rmid: RMGR.XACT, info: OPCODE.XACT.COMMIT, xid, prev: INVALID_LSN, mainData: Buffer.alloc(8) });
+/** The page of pg_commit_ts of the first few hundred transactions. */
+const COMMIT_TS = pageKeyOf({ spcOid: 0, dbOid: SLRU_KINDS.pg_commit_ts, relNumber: 0, fork: SLRU_FORK, block: 0 });
+
+it('what is annulled has set nothing, and what stays has, though none of it is applied yet', () => {
+  const { encoded, baseLsn } = syntheticState(0x150_0028n);
+  const batches: { position: number; batch: Buffer }[] = [];
+  const index = new RedoIndex();
+  const record = (position: number, bytes: number): Buffer => {
+    const found = batches.findLast((one) => one.position <= position);
+    return (found?.batch ?? Buffer.alloc(0)).subarray(position - (found?.position ?? 0) + 8).subarray(0, bytes);
+  };
+  const nothing = (): void => {};
+  const applier = new Applier(
+    {
+      engine: postgres18,
+      log: { reader: { record } } as unknown as RedoLog,
+      table: new RecordTable(),
+      index,
+      tombstones: new Tombstones(),
+      clock: systemClock(),
+      chainMax: 1000,
+      onProgress: nothing,
+      onLongChain: nothing,
+      onFailure: nothing,
+    },
+    postgres18.decodeState(encoded),
+    Number(baseLsn),
+  );
+  let end: ChainEnd = { lsn: baseLsn, epoch: 1n };
+  let position = 0;
+  const add = (raws: readonly Buffer[]): void => {
+    const next = batchAfter(end, 1n, raws);
+    batches.push({ position, batch: next.batch });
+    applier.addNow(decodeRedoBatchHeader(next.batch), next.batch, position);
+    position += next.batch.length + REDO_BATCH_HEADER_BYTES;
+    ({ end } = next);
+  };
+  const refs = (): number => index.refsOf(COMMIT_TS)?.length ?? 0;
+  add([commit(700)]);
+  expect(refs()).toBe(0);
+  add([parameters(true), syntheticRecord(40)]);
+  const on = end;
+  add([parameters(false)]);
+  add([commit(701)]);
+  expect(refs()).toBe(0);
+  applier.annul(Number(on.lsn));
+  end = on;
+  add([commit(702)]);
+  expect(refs()).toBe(1);
+  applier.stop();
+});

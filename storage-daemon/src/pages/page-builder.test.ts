@@ -1,0 +1,77 @@
+import { systemClock } from '@kube-aurora/clock';
+import { postgres18 } from '@kube-aurora/redo';
+import type { PageKey } from '@kube-aurora/redo-engine';
+import { describe, expect, it } from 'vitest';
+import { filledPage } from '../testing/synthetic-records.ts';
+import { PageBuilder, type Built } from './page-builder.ts';
+import { PageCache } from './page-cache.ts';
+import type { PageSources } from './page-plan.ts';
+import type { PageStore, PageVersion } from './page-store.ts';
+import { RecordTable } from './record-table.ts';
+import { RedoIndex } from './redo-index.ts';
+import { StoredValueError } from './stored-value.ts';
+import { Tombstones } from './tombstones.ts';
+
+/** What a page is made from when there is no redo on it: stored versions, drops and copies. Redo is applied in the tests of a whole segment. */
+
+const [A, B, COPY] = ['aa1', 'ab1', 'zz1'].map((space) => ({ space, block: 3 })) as [PageKey, PageKey, PageKey];
+
+function builderOf(
+  stored: readonly [PageKey, PageVersion | StoredValueError][],
+  tombstones: Tombstones,
+  writtenTo = 0,
+  keptFrom = 0,
+): PageBuilder {
+  const versionOf = (page: PageKey): PageVersion | StoredValueError | undefined => stored.find(([key]) => key.space === page.space)?.[1];
+  const store: Pick<PageStore, 'getMany'> = { getMany: (pages) => Promise.resolve(pages.map(versionOf)) };
+  const sources = {
+    engine: postgres18,
+    table: new RecordTable(),
+    index: new RedoIndex(),
+    tombstones,
+    store,
+    cache: new PageCache(1e6, 8192),
+  };
+  const limits = { keptFrom: () => keptFrom, writtenTo: () => writtenTo };
+  return new PageBuilder({ ...sources, ...limits } as unknown as PageSources, { clock: systemClock(), sliceMs: 5 });
+}
+
+const version = (lsn: number, fill: number): PageVersion => ({ lsn, page: filledPage(fill) });
+const shown = (built: readonly Built[]): unknown[] => built.map((one) => (one.kind === 'page' ? one.bytes[8000] : one.kind));
+
+describe('pages without redo', () => {
+  it('are what is stored, nothing, newer or damaged, in the order asked for', async () => {
+    const damaged = new StoredValueError(Buffer.from('k'), 'fails its CRC');
+    const builder = builderOf(
+      [
+        [A, version(5, 7)],
+        [COPY, damaged],
+      ],
+      new Tombstones(),
+    );
+    expect(shown(await builder.build([B, COPY, A], 9, 'read'))).toEqual(['none', 'damaged', 7]);
+    expect(shown(await builder.build([A], 4, 'read'))).toEqual(['newer']);
+    const after = builderOf([], new Tombstones(), 0, 20);
+    expect(shown(await after.build([A], 9, 'read'))).toEqual(['newer']);
+  });
+
+  it('that were dropped are none after the drop, and for readers newer before it once something was written past it', async () => {
+    const tombstones = new Tombstones();
+    tombstones.add(10, { kind: 'drop-spaces', spaces: 'aa' });
+    const builder = builderOf([[A, version(5, 7)]], tombstones, 30);
+    expect(shown(await builder.build([A], 11, 'read'))).toEqual(['none']);
+    expect(shown(await builder.build([A], 9, 'read'))).toEqual(['newer']);
+    expect(shown(await builderOf([[A, version(5, 7)]], tombstones, 10).build([A], 9, 'read'))).toEqual([7]);
+  });
+
+  it('that were copied are what their source was then, though it was dropped since and others were written past that', async () => {
+    const tombstones = new Tombstones();
+    tombstones.add(10, { kind: 'copy-spaces', from: 'aa', to: 'zz' });
+    tombstones.add(20, { kind: 'drop-spaces', spaces: 'aa' });
+    const builder = builderOf([[A, version(5, 7)]], tombstones, 30);
+    expect(shown(await builder.build([COPY], 40, 'read'))).toEqual([7]);
+    expect(shown(await builder.build([COPY], 40, 'store'))).toEqual([7]);
+    expect(shown(await builder.build([A], 10, 'store'))).toEqual([7]);
+    expect(shown(await builder.build([COPY], 10, 'store'))).toEqual(['none']);
+  });
+});
