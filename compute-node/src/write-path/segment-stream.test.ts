@@ -179,3 +179,23 @@ it('what a segment answers is told to the table as what it is', () => {
   expect(told({ result: 'UNWRITABLE' })).toBe('unwritable');
   expect(told({ result: 'OK' })).toBe('streaming');
 });
+
+it('a write that finds the stream broken sends nothing more on it, and all of it anew on the next', () => {
+  const { stream, streams, answer, push, tick } = streamIn('streaming');
+  const [first] = streams;
+  if (first === undefined) throw new Error('no stream');
+  const written = first.written.length;
+  first.write = () => {
+    first.emit('error', new Error('broken pipe'));
+    return false;
+  };
+  push(200n);
+  expect(stream.phase).toBe('away');
+  push(300n);
+  expect(first.written).toHaveLength(written);
+  tick();
+  expect(streams).toHaveLength(2);
+  answer({ scl: 100n });
+  expect(stream.phase).toBe('streaming');
+  expect(streams[1]?.written).toHaveLength(3);
+});

@@ -186,10 +186,12 @@ export class SegmentStream implements Sink {
 
   /** Sends what the ring has and the segment may be sent. On the path of every commit. */
   pump(): void {
-    if (this.#phase !== 'streaming' || this.#stream === undefined) return;
+    const stream = this.#stream;
+    if (this.#phase !== 'streaming' || stream === undefined) return;
     const { ring } = this.#options;
     this.#isHeldBack = false;
-    while (!this.#blocked) {
+    // A write may find that the stream has broken.
+    while (!this.#blocked && stream === this.#stream) {
       if (this.#inFlightBytes >= IN_FLIGHT_BYTES_MAX) {
         this.#isHeldBack = true;
         return;
@@ -205,7 +207,7 @@ export class SegmentStream implements Sink {
       this.#unackedBytes.push(entry.message.length);
       this.#inFlightBytes += entry.message.length;
       // What is written in one turn goes as one write of the socket.
-      if (!this.#stream.write(entry.message)) this.#blocked = true;
+      if (!stream.write(entry.message)) this.#blocked = stream === this.#stream;
     }
   }
 
