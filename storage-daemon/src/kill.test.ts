@@ -11,7 +11,9 @@ import { batchAfter, imageRecord, syntheticRecord, syntheticState, type ChainEnd
 import { freePorts } from './testing/free-port.ts';
 import { DEADLINE, SEGMENT } from './testing/test-cluster.ts';
 
-/** A real daemon process, killed -9 at random points of a stream of appends: what it acknowledged is there afterwards. */
+/**
+ * A real daemon process, killed -9 at random points of a stream of appends: what it acknowledged is there afterwards.
+ */
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };

@@ -1,4 +1,7 @@
-/** WAL that a real PostgreSQL 18 writes for the redo benchmark: full_page_writes=off, no consistency images, as our writer's. */
+/**
+ * WAL that a real PostgreSQL 18 writes for the redo benchmark: full_page_writes=off, no consistency images, as our
+ * writer's.
+ */
 import { cpSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { type WalRecord, resourceManagers } from '@kube-aurora/pg-format';
@@ -95,7 +98,10 @@ export const STREAMS: Readonly<Record<string, Workload>> = {
   },
 };
 
-/** Starts a server, lets it write the workload's WAL, and reads it. The server and its files are gone when this resolves. */
+/**
+ * Starts a server, lets it write the workload's WAL, and reads it. The server and its files are gone when this
+ * resolves.
+ */
 export async function writeStream(name: string, rows: number): Promise<WalStream> {
   const workload = STREAMS[name];
   if (workload === undefined) throw new RangeError(`no stream is called ${name}; one of ${Object.keys(STREAMS).join(', ')}`);

@@ -9,7 +9,10 @@ import { endpointsFor, SEGMENT, storageMachines, type StorageMachine } from './s
 import { RELATION } from './synthetic-volume.ts';
 import type { Owner, World } from './world.ts';
 
-/** The whole system of one run: six storage machines, computes that come and go, and what is looked at after every event. */
+/**
+ * The whole system of one run: six storage machines, computes that come and go, and what is looked at after every
+ * event.
+ */
 
 const PAGES_CHECKED = 3;
 const CHECK_DEADLINE_MS = 400;

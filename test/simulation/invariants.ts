@@ -13,11 +13,11 @@ import type { StoreContent } from './simulated-store.ts';
 import { segmentDirectory, type StorageMachine } from './storage.ts';
 
 /**
- * What must hold at every moment, checked where it can be seen: on the disk, in what a segment answers, in what a writer believes. Most
- * broken rules show here at once, long before they cost anybody a commit.
+ * What must hold at every moment, checked where it can be seen: on the disk, in what a segment answers, in what a
+ * writer believes. Most broken rules show here at once, long before they cost anybody a commit.
  *
- * A disk that lost something without knowing (it lied, it is an old one, a write went astray) makes its segment say what is not so.
- * Of a segment that is `untrusted` only that is asked which no disk can take away.
+ * A disk that lost something without knowing (it lied, it is an old one, a write went astray) makes its segment say
+ * what is not so. Of a segment that is `untrusted` only that is asked which no disk can take away.
  */
 
 /** What a segment must never fall behind. */
@@ -109,7 +109,8 @@ export class Invariants {
     return !this.#untrusted.has(machine);
   }
 
-  // What is answered ---------------------------------------------------------------------------------------------------
+  // What is answered
+  // ---------------------------------------------------------------------------------------------------
 
   /** The segment is about to answer that it promised `epoch` to `writerId`. */
   promised(machine: StorageMachine, epoch: bigint, writerId: string, state: SegmentState, writers: readonly WriterView[]): void {
@@ -180,7 +181,8 @@ export class Invariants {
       throw new BrokenPromise(`${id} takes ${hex(vdl)} of epoch ${epoch} for durable; ${count} segments have told it so`);
   }
 
-  // What is held -------------------------------------------------------------------------------------------------------
+  // What is held
+  // -------------------------------------------------------------------------------------------------------
 
   checkSegment(machine: StorageMachine, segment: Segment, writers: readonly WriterView[]): void {
     const { control, storage, annulling, scl } = segment;
@@ -348,7 +350,9 @@ function epochAt(runs: readonly EpochRun[], lsn: bigint): bigint | undefined {
   return runs.find((run) => run.fromLsn < lsn && lsn <= run.toLsn)?.epoch;
 }
 
-/** A stored value by its key; undefined when there is none, or when it is damaged, which the daemon finds out by itself. */
+/**
+ * A stored value by its key; undefined when there is none, or when it is damaged, which the daemon finds out by itself.
+ */
 function opened(store: StoreContent, key: Buffer): Buffer | undefined {
   const sealed = store.value(key);
   try {

@@ -3,9 +3,9 @@ import { parseArgs } from 'node:util';
 import { runSeed, type RunOutcome } from './run.ts';
 
 /**
- * The storage that ships under simulation: `npm run simulate -- --seeds 1000 [--first N]`. A seed that fails is run again with its
- * trace, which is printed to its end and kept whole in `simulation-<seed>.txt`. With `--shrink` it is run without one kind of fault after the
- * other first, and shown with those that are left.
+ * The storage that ships under simulation: `npm run simulate -- --seeds 1000 [--first N]`. A seed that fails is run
+ * again with its trace, which is printed to its end and kept whole in `simulation-<seed>.txt`. With `--shrink` it is
+ * run without one kind of fault after the other first, and shown with those that are left.
  */
 
 const TRACE_LINES = 80;
@@ -28,7 +28,8 @@ const first = Number(values.first);
 if (!Number.isInteger(seeds) || seeds < 1) throw new RangeError(`--seeds ${values.seeds}: give a whole number of 1 or more`);
 if (!Number.isInteger(first) || first < 0) throw new RangeError(`--first ${values.first}: give a whole number`);
 
-// Nobody reads the stacks of the many errors that are a part of a run, and they cost; a seed that fails is run again with them.
+// Nobody reads the stacks of the many errors that are a part of a run, and they cost; a seed that fails is run again
+// with them.
 const STACK_LINES = Error.stackTraceLimit;
 const startedAt = performance.now();
 const failed: number[] = [];

@@ -35,7 +35,10 @@ import type { Machine } from './machine.ts';
 import { Channel, type Network } from './network.ts';
 import { ClientEnd, Inbox, ServerEnd } from './simulated-streams.ts';
 
-/** SegmentApi and PeerApi over the simulated network: the daemons' own handlers, and every message through the codec that ships. */
+/**
+ * SegmentApi and PeerApi over the simulated network: the daemons' own handlers, and every message through the codec
+ * that ships.
+ */
 
 /** Messages of a server's stream that may be under way. */
 const STREAM_WINDOW = 4;

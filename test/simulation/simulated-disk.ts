@@ -6,9 +6,9 @@ import type { Machine } from './machine.ts';
 import { SimulatedStore, StoreContent } from './simulated-store.ts';
 
 /**
- * A disk that keeps no more than it must. What was not synced may survive a crash or not, sector by sector; entries of directories
- * survive up to some point in the order in which they were made; and the disk can be told to fail, to fill up, to be slow, to lie
- * about syncs and to damage what it holds.
+ * A disk that keeps no more than it must. What was not synced may survive a crash or not, sector by sector; entries of
+ * directories survive up to some point in the order in which they were made; and the disk can be told to fail, to fill
+ * up, to be slow, to lie about syncs and to damage what it holds.
  */
 
 const SECTOR_BYTES = 512;
@@ -148,8 +148,8 @@ class FileContent {
   }
 
   /**
-   * What of the unsynced changes is found after a crash. Each sector of each write got there or did not, which covers every order in
-   * which they can have been written: whoever overtakes another one is there without it.
+   * What of the unsynced changes is found after a crash. Each sector of each write got there or did not, which covers
+   * every order in which they can have been written: whoever overtakes another one is there without it.
    */
   crash(random: SeededRandom): void {
     if (this.#changes.length === 0) return;
@@ -239,7 +239,10 @@ export class SimulatedDisk implements Disk {
     return [...this.#entries.keys()].filter((path) => path.endsWith(end));
   }
 
-  /** Flips one bit somewhere in the files whose path `matches`, or in a stored value. Says where; undefined when there is nothing. */
+  /**
+   * Flips one bit somewhere in the files whose path `matches`, or in a stored value. Says where; undefined when there
+   * is nothing.
+   */
   flipBit(matches: (path: string) => boolean): string | undefined {
     const { random } = this.#machine.world;
     const targets = [...this.#entries].filter(([path, content]) => content !== undefined && content.bytes > 0 && matches(path));

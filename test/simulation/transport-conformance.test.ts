@@ -21,7 +21,10 @@ import { Network } from './network.ts';
 import { Exchange, segmentApi } from './simulated-api.ts';
 import { World } from './world.ts';
 
-/** What every transport of the hot path does while nothing goes wrong, and when an end goes: frames over sockets, and the simulated one. */
+/**
+ * What every transport of the hot path does while nothing goes wrong, and when an end goes: frames over sockets, and
+ * the simulated one.
+ */
 
 interface Tried {
   readonly client: SegmentApi;

@@ -43,7 +43,8 @@ export interface BaseImage {
 /**
  * Throws {@link BaseImageError} for a directory that was not shut down cleanly, that has checksums, prepared
  * transactions or tablespaces.
- * Left out: free-space maps (hints), temporary relations, and SLRUs that PostgreSQL makes anew (pg_subtrans, pg_notify).
+ * Left out: free-space maps (hints), temporary relations, and SLRUs that PostgreSQL makes anew (pg_subtrans,
+ * pg_notify).
  */
 export function readBaseImage(dir: string): BaseImage {
   const control = decodePgControl(readFileSync(join(dir, 'global/pg_control')));

@@ -1,7 +1,7 @@
 /**
- * Builds the data directory that PostgreSQL starts from, without any replay and without relation files: the shim makes those,
- * holes of the right size, when PostgreSQL first names one. The rest is written out from the volume's state. Nothing here is
- * durable or has to be.
+ * Builds the data directory that PostgreSQL starts from, without any replay and without relation files: the shim makes
+ * those, holes of the right size, when PostgreSQL first names one. The rest is written out from the volume's state.
+ * Nothing here is durable or has to be.
  */
 import { chownSync, closeSync, fchownSync, ftruncateSync, mkdirSync, openSync, readdirSync, renameSync, writeSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -256,8 +256,8 @@ function writeWal(tree: FileTree, { controlFile, walPages }: DataDirectoryImage)
 }
 
 /**
- * The table that the shim makes relation files from, and their directories: a database has one in each tablespace that holds
- * relations of it.
+ * The table that the shim makes relation files from, and their directories: a database has one in each tablespace that
+ * holds relations of it.
  */
 function writeRelations(tree: FileTree, state: VolumeState): void {
   const forks = state.relations.packed();

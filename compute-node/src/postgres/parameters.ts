@@ -1,6 +1,6 @@
 /**
- * PostgreSQL's settings: those that the volume's safety rests on go on the command line, where neither postgresql.conf nor
- * ALTER SYSTEM can change them; a cluster's own go to postgresql.conf.
+ * PostgreSQL's settings: those that the volume's safety rests on go on the command line, where neither postgresql.conf
+ * nor ALTER SYSTEM can change them; a cluster's own go to postgresql.conf.
  */
 
 /** Name to value, as in `-c name=value`. */
@@ -11,7 +11,8 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   // Storage never has torn pages, and its own checksums.
   full_page_writes: 'off',
   wal_log_hints: 'off',
-  // Local recovery could replay WAL past what the volume holds: a crash ends PostgreSQL, and the agent opens the volume anew.
+  // Local recovery could replay WAL past what the volume holds: a crash ends PostgreSQL, and the agent opens the volume
+  // anew.
   restart_after_crash: 'off',
   data_sync_retry: 'off',
   // Local WAL is a staging area: neither zeroed ahead nor kept.
@@ -33,13 +34,13 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
 const DEFAULT_PARAMETERS: Readonly<Record<string, string>> = {
   // Eight workers scan cold pages half as fast again as PostgreSQL's three: each waits for the volume most of the time.
   io_workers: '8',
-  // A flush is a round of six daemons. The first of several committing sessions waits half a millisecond for the others: fewer,
-  // fuller rounds. A session that commits alone does not wait.
+  // A flush is a round of six daemons. The first of several committing sessions waits half a millisecond for the
+  // others: fewer, fuller rounds. A session that commits alone does not wait.
   commit_delay: '500',
   commit_siblings: '2',
-  // What is written is on its way to storage, what waits in memory is not: a bulk load should write early. Filling 2 MB takes longer
-  // than a flush. A load of 29 MB, storage taking 60 MB/s 10 ms later: 0.78 s with 8 MB sent at the flush, 0.69 sent when written,
-  // and with buffers of 4, 2 and 1 MB 0.64, 0.59 and 0.59 s (0.49 would be storage alone).
+  // What is written is on its way to storage, what waits in memory is not: a bulk load should write early. Filling 2 MB
+  // takes longer than a flush. A load of 29 MB, storage taking 60 MB/s 10 ms later: 0.78 s with 8 MB sent at the flush,
+  // 0.69 sent when written, and with buffers of 4, 2 and 1 MB 0.64, 0.59 and 0.59 s (0.49 would be storage alone).
   wal_buffers: '2MB',
 };
 
@@ -123,10 +124,10 @@ export function configurationFile(parameters: ReadonlyMap<string, string>, initi
 }
 
 /**
- * The text of pg_hba.conf. The agent's own socket lies in a directory that only it and PostgreSQL's account can enter, hence
- * trust. `rules` replaces the default for everybody else: passwords, from everywhere. Replication connections are let in as far
- * as the shim, which refuses them and says why (native/connections.c); without a line of their own PostgreSQL would only say
- * that there is none.
+ * The text of pg_hba.conf. The agent's own socket lies in a directory that only it and PostgreSQL's account can enter,
+ * hence trust. `rules` replaces the default for everybody else: passwords, from everywhere. Replication connections are
+ * let in as far as the shim, which refuses them and says why (native/connections.c); without a line of their own
+ * PostgreSQL would only say that there is none.
  */
 export function hbaFile(rules: string | undefined): string {
   const network =

@@ -43,7 +43,9 @@ class Reading {
     this.at = at;
   }
 
-  /** Called once when nobody waits for it any more, also when that is so already; until `watch` is given something else. */
+  /**
+   * Called once when nobody waits for it any more, also when that is so already; until `watch` is given something else.
+   */
   watch(whenOver: (() => void) | undefined): void {
     this.#whenOver = whenOver;
     if (this.over) whenOver?.();
@@ -64,8 +66,9 @@ interface Answered {
 const readIsOver = (): AuroraRpcError => new AuroraRpcError('UNREACHABLE', 'nobody waits for this read any more');
 
 /**
- * Reads pages as of an LSN from one segment that holds redo up to it; never a quorum. A slow one is hedged with a second,
- * a failing one is passed over. It takes as long as it takes: a read ends early only when its reader gives up, or with `stop`.
+ * Reads pages as of an LSN from one segment that holds redo up to it; never a quorum. A slow one is hedged with a
+ * second, a failing one is passed over. It takes as long as it takes: a read ends early only when its reader gives up,
+ * or with `stop`.
  */
 export class PageReader {
   readonly #options: PageReaderOptions;
@@ -99,8 +102,9 @@ export class PageReader {
   }
 
   /**
-   * The LSN to read at for pages as of `lsn` or later. Pages change through our PostgreSQL alone, and what it changed since the start
-   * it has locally: any LSN from the one asked for on gives the same page. Below PGMRPL storage may not have it any more.
+   * The LSN to read at for pages as of `lsn` or later. Pages change through our PostgreSQL alone, and what it changed
+   * since the start it has locally: any LSN from the one asked for on gives the same page. Below PGMRPL storage may not
+   * have it any more.
    */
   lsnToReadAt(lsn: bigint): bigint {
     const lowest = this.#options.volume.readFloor;
@@ -113,8 +117,8 @@ export class PageReader {
   }
 
   /**
-   * Pages as of an LSN that `lsnToReadAt` gave in this turn of the event loop. Rejects only when `signal` aborts (nobody waits for them any
-   * more), after `stop`, or fenced.
+   * Pages as of an LSN that `lsnToReadAt` gave in this turn of the event loop. Rejects only when `signal` aborts
+   * (nobody waits for them any more), after `stop`, or fenced.
    */
   async readAt(range: PageRange, at: bigint, signal?: AbortSignal): Promise<PagesRead> {
     const reading = new Reading(at);
@@ -183,7 +187,10 @@ export class PageReader {
     }
   }
 
-  /** Segments by promise: those that hold the LSN, the quicker first; the others after them, for SCLs known here are late. */
+  /**
+   * Segments by promise: those that hold the LSN, the quicker first; the others after them, for SCLs known here are
+   * late.
+   */
   #order(group: number, at: bigint): SegmentEndpoint[] {
     const { segments, volume, zone, clock } = this.#options;
     const now = clock.now();
@@ -196,7 +203,8 @@ export class PageReader {
 
   /**
    * One round over the segments: the first alone, the next when one fails or is slower than nearly all reads are. Every
-   * further one is given twice the time, so that a zone that hangs costs milliseconds. Undefined when all failed, or it is over.
+   * further one is given twice the time, so that a zone that hangs costs milliseconds. Undefined when all failed, or it
+   * is over.
    */
   #race(range: PageRange, reading: Reading, order: readonly SegmentEndpoint[]): Promise<Answered | undefined> {
     const { clock } = this.#options;

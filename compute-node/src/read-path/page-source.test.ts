@@ -160,8 +160,9 @@ it('a request that is given up waits for nothing; pages that could not be read a
 });
 
 /**
- * PostgreSQL as far as its pages go: buffers, a local file with holes, a volume with every version. It reads, changes, writes out, cuts off
- * and extends at random while storage answers in its own time; every page that it is given must be the one that is right.
+ * PostgreSQL as far as its pages go: buffers, a local file with holes, a volume with every version. It reads, changes,
+ * writes out, cuts off and extends at random while storage answers in its own time; every page that it is given must be
+ * the one that is right.
  */
 class ModelPostgres {
   readonly #turns: () => number;

@@ -1,7 +1,8 @@
 /**
- * Tries settings with the real PostgreSQL and without a database: `postgres -C shared_memory_size` reads the configuration
- * file, checks every value and how they go together, loads the preload libraries and TLS certificates, works out how much
- * shared memory it would take, prints that and ends. It touches neither a port nor the running server; it takes some 50 ms.
+ * Tries settings with the real PostgreSQL and without a database: `postgres -C shared_memory_size` reads the
+ * configuration file, checks every value and how they go together, loads the preload libraries and TLS certificates,
+ * works out how much shared memory it would take, prints that and ends. It touches neither a port nor the running
+ * server; it takes some 50 ms.
  */
 import { execFile } from 'node:child_process';
 import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
@@ -99,8 +100,8 @@ function runPostgres({ postgres, account, scratchDir }: TrialOptions, parameters
 }
 
 /**
- * Libraries of every kind, as if the postmaster loaded them: one that sessions load and that is not there would refuse every
- * session. Local ones are looked for in `plugins`, as PostgreSQL does.
+ * Libraries of every kind, as if the postmaster loaded them: one that sessions load and that is not there would refuse
+ * every session. Local ones are looked for in `plugins`, as PostgreSQL does.
  */
 function librariesOf(parameters: ReadonlyMap<string, string>): string {
   const named = (name: string): string[] =>

@@ -5,7 +5,9 @@ import { MessageAssembler } from './message-assembler.ts';
 import { MessageQueue } from './message-queue.ts';
 import { Sender, type Outbox } from './outbox.ts';
 
-/** What serves one stream. After `cancelled`, and after it ended or failed the stream itself, it hears only `finished`. */
+/**
+ * What serves one stream. After `cancelled`, and after it ended or failed the stream itself, it hears only `finished`.
+ */
 export interface ServerStreamOwner {
   /** The longest message that may come after the first; 0: none may. */
   readonly messageBytesMax: number;
@@ -32,8 +34,8 @@ const UNSENT_BYTES_MAX = 64 * 1024;
 /**
  * The accepting end of one stream.
  *
- * Invariant: what came and was not taken by the owner is within the window that was granted; while the owner has paused, or does
- * not get rid of its answers, no more is granted.
+ * Invariant: what came and was not taken by the owner is within the window that was granted; while the owner has
+ * paused, or does not get rid of its answers, no more is granted.
  */
 export class ServerStream extends Sender {
   readonly id: number;

@@ -68,7 +68,10 @@ export interface PgControl extends StructOf<typeof PG_CONTROL> {
 export const PG_CONTROL_FILE_BYTES = 8192;
 const NONCE_BYTES = 32;
 
-/** What of the file differs between major versions. The first fields, among them its own version, are where they are in all. */
+/**
+ * What of the file differs between major versions. The first fields, among them its own version, are where they are in
+ * all.
+ */
 export interface ControlFileLayout {
   readonly major: number;
   /** PG_CONTROL_VERSION: a file's own says by which layout it is read and written. */
@@ -108,7 +111,10 @@ function layoutOfVersion(version: number): ControlFileLayout {
   throw new StructFormatError('pg_control_version', `${version}, expected ${known}`);
 }
 
-/** The whole file, 8192 bytes, with its CRC, in the layout of its version. Throws StructFormatError when that is not known. */
+/**
+ * The whole file, 8192 bytes, with its CRC, in the layout of its version. Throws StructFormatError when that is not
+ * known.
+ */
 export function encodePgControl(control: PgControl): Buffer {
   const { fields, checkpointCopyAt, nonceAt, crcAt } = layoutOfVersion(control.pgControlVersion);
   if (control.mockAuthenticationNonce.length !== NONCE_BYTES) {
@@ -122,7 +128,10 @@ export function encodePgControl(control: PgControl): Buffer {
   return file;
 }
 
-/** Reads the file by the layout of its version. Throws StructFormatError when it is short, damaged, or of a version that is not known. */
+/**
+ * Reads the file by the layout of its version. Throws StructFormatError when it is short, damaged, or of a version that
+ * is not known.
+ */
 export function decodePgControl(file: Buffer): PgControl {
   const versionEnd = PG_CONTROL.pgControlVersion.at + 4;
   if (file.length < versionEnd) throw new StructFormatError('pg_control', `file has ${file.length} bytes, needs ${versionEnd}`);

@@ -1,8 +1,9 @@
 import type { WalRecord } from './wal-record.ts';
 
 /**
- * Resource managers (access/rmgrlist.h) and their records: a table for each major version, whose ids and opcodes are its own. Names are
- * those that pg_waldump prints. RMGR and OPCODE are PostgreSQL 18's, for what reads or writes records of that version.
+ * Resource managers (access/rmgrlist.h) and their records: a table for each major version, whose ids and opcodes are
+ * its own. Names are those that pg_waldump prints. RMGR and OPCODE are PostgreSQL 18's, for what reads or writes
+ * records of that version.
  */
 export const RMGR = {
   XLOG: 0,

@@ -17,7 +17,10 @@ import { touchedPages } from './touched-pages.ts';
 const BLOCKS_MAX = 2 ** 32;
 const FORK_MAX = 3;
 
-/** Commit timestamps are kept only while track_commit_timestamp is on, which records change: so it is followed ahead of the state. */
+/**
+ * Commit timestamps are kept only while track_commit_timestamp is on, which records change: so it is followed ahead of
+ * the state.
+ */
 class TouchedAhead implements TouchedPages {
   #commitTimestamps: boolean;
 

@@ -54,7 +54,9 @@ export const NATIVE_RMGRS: readonly string[] = CONSISTENCY_CHECKING.filter(([rmi
   ([, name]) => name,
 );
 
-/** The rest: the compute must set wal_consistency_checking to these, so that their records carry the page's after-image. */
+/**
+ * The rest: the compute must set wal_consistency_checking to these, so that their records carry the page's after-image.
+ */
 export const RMGRS_NEEDING_IMAGES: readonly string[] = CONSISTENCY_CHECKING.filter(([rmid]) => MANAGERS[rmid] === undefined).map(
   ([, name]) => name,
 );
@@ -71,9 +73,9 @@ export function resourceManager(rmid: number): ResourceManager | undefined {
 }
 
 /**
- * Applies `record` to one of the pages that `touchedPages(record)` names. The page is changed in place and returned; when
- * it did not exist a new one is. A relation page that has the change already (pd_lsn) is returned as it is; SLRU pages have
- * no LSN, so the caller applies each record to them once, in order.
+ * Applies `record` to one of the pages that `touchedPages(record)` names. The page is changed in place and returned;
+ * when it did not exist a new one is. A relation page that has the change already (pd_lsn) is returned as it is; SLRU
+ * pages have no LSN, so the caller applies each record to them once, in order.
  *
  * A full-page image is restored where PostgreSQL would restore it. Where there is no redo for the resource manager, an
  * image that was attached for consistency checking stands in: it is the page after the change.

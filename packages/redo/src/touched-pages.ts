@@ -14,8 +14,8 @@ const NONE: TouchedPage[] = [];
  * Every page that a record changes: its registered blocks, visibility-map pages that PostgreSQL clears without
  * registering them (before 18.5, and when it truncates), and SLRU pages.
  *
- * `commitTimestamps` says whether track_commit_timestamp is on at that point of the log (VolumeState knows); while it is
- * off, commits leave pg_commit_ts alone.
+ * `commitTimestamps` says whether track_commit_timestamp is on at that point of the log (VolumeState knows); while it
+ * is off, commits leave pg_commit_ts alone.
  */
 export function touchedPages(record: WalRecord, commitTimestamps = false): TouchedPage[] {
   const { rmid, blocks } = record;

@@ -15,7 +15,10 @@ import {
 import { APPEND_RESULTS } from './hot-messages.ts';
 import { WireError } from './wire-fields.ts';
 
-/** The messages of the hot path: what one end writes, the other reads as the same; any other bytes are refused by an error of its own. */
+/**
+ * The messages of the hot path: what one end writes, the other reads as the same; any other bytes are refused by an
+ * error of its own.
+ */
 
 const wide = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
 const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array));

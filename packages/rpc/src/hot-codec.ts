@@ -13,8 +13,8 @@ import type { EpochStart, SegmentId } from './messages.ts';
 import { WireError } from './wire-fields.ts';
 
 /**
- * The messages of the hot path to and from their bytes, by the tables in packages/frames. What was read are views of the message;
- * redo and pages are never copied here.
+ * The messages of the hot path to and from their bytes, by the tables in packages/frames. What was read are views of
+ * the message; redo and pages are never copied here.
  */
 
 const VOLUME_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -101,7 +101,8 @@ export function encodeAppendRequest(batches: readonly Buffer[], vdl: bigint, pgm
   const { append: at } = LAYOUTS;
   let bytes = at.size;
   for (const batch of batches) bytes += batch.length;
-  // Memory of its own: the ring keeps it for long, and a slice of Node's shared pool would keep eight times as much alive.
+  // Memory of its own: the ring keeps it for long, and a slice of Node's shared pool would keep eight times as much
+  // alive.
   const out = Buffer.allocUnsafeSlow(bytes);
   at.vdl.set(out, vdl);
   at.pgmrpl.set(out, pgmrpl);

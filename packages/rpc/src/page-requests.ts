@@ -9,8 +9,9 @@ import type { CallContext, HotHandlers } from './server.ts';
 /**
  * The page reads of one connection.
  *
- * Invariants: at most RUNNING_MAX are worked on, those that nobody waits for any more among them, and pages are made for no more
- * than ANSWER_BYTES_MAX that are not sent yet; what is over that waits, in order, as the request that it is.
+ * Invariants: at most RUNNING_MAX are worked on, those that nobody waits for any more among them, and pages are made
+ * for no more than ANSWER_BYTES_MAX that are not sent yet; what is over that waits, in order, as the request that it
+ * is.
  */
 const RUNNING_MAX = 64;
 const ANSWER_BYTES_MAX = 16 * 1024 * 1024;

@@ -75,7 +75,10 @@ class HotPage {
   }
 }
 
-/** Every write of the store lets `steps` of something else happen first, or a second pass: slow beside it, on whatever machine. */
+/**
+ * Every write of the store lets `steps` of something else happen first, or a second pass: slow beside it, on whatever
+ * machine.
+ */
 function slowWrites(counted: () => number, steps: number): void {
   const write = Reflect.get(PageStore.prototype, 'write') as (this: PageStore, ...given: Parameters<PageStore['write']>) => Promise<void>;
   vi.spyOn(PageStore.prototype, 'write').mockImplementation(async function (this: PageStore, ...given) {

@@ -6,8 +6,9 @@ import { PAGE_SLOTS, RedoRun, type PageDraft, type Turns } from './redo-run.ts';
 import { StoredValueError } from './stored-value.ts';
 
 /**
- * Makes pages as of an LSN, by one plan (page-plan.ts): their bases are fetched together, and their redo is applied in one pass over the
- * log. What is damaged is reported, never repaired here: two damaged copies must not ask each other in circles.
+ * Makes pages as of an LSN, by one plan (page-plan.ts): their bases are fetched together, and their redo is applied in
+ * one pass over the log. What is damaged is reported, never repaired here: two damaged copies must not ask each other
+ * in circles.
  */
 
 export type Built =
@@ -31,7 +32,9 @@ export const BUILD_PAGES_MAX = PAGE_SLOTS;
 export class PageBuilder {
   readonly #from: PageSources;
   readonly #turns: Turns;
-  /** Moves whenever references are dropped, so that a read that was waiting does not keep what it began with in memory. */
+  /**
+   * Moves whenever references are dropped, so that a read that was waiting does not keep what it began with in memory.
+   */
   #generation = 0;
   recordsApplied = 0;
 
@@ -51,7 +54,8 @@ export class PageBuilder {
     const isRead = purpose === 'read';
     const generation = this.#generation;
     const drafts = pages.map((page) => this.#draft(page, lsn, isRead));
-    // Which records they need is looked up before any wait: a checkpoint meanwhile makes a version newer, and skips those that it has.
+    // Which records they need is looked up before any wait: a checkpoint meanwhile makes a version newer, and skips
+    // those that it has.
     const run = drafts.some(({ plan }) => plan.refs.length > 0) ? new RedoRun(this.#from, drafts) : undefined;
     await this.#readBases(drafts);
     if (run !== undefined) await run.apply(this.#turns, isRead);
@@ -95,8 +99,8 @@ export class PageBuilder {
   }
 
   /**
-   * A page that was copied and not stored since is what its source was. The source's redo is all here: until the copy is stored, a source is
-   * not written as of a later LSN, whatever became of it.
+   * A page that was copied and not stored since is what its source was. The source's redo is all here: until the copy
+   * is stored, a source is not written as of a later LSN, whatever became of it.
    */
   async #copySources(drafts: readonly PageDraft[]): Promise<void> {
     for (const draft of drafts) {

@@ -36,7 +36,10 @@ export interface PageDraft {
     | undefined;
 }
 
-/** Which record changes which draft. Record numbers mean nothing once the table has moved on: they are looked up before any wait. */
+/**
+ * Which record changes which draft. Record numbers mean nothing once the table has moved on: they are looked up before
+ * any wait.
+ */
 export class RedoRun {
   readonly #from: Pick<PageSources, 'engine' | 'log'>;
   readonly #slots: readonly PageDraft[];

@@ -6,8 +6,8 @@ import type { PageTurn } from './page-turn.ts';
 import { StoredValueError } from './stored-value.ts';
 
 /**
- * Reads pages, and has what is damaged replaced by a peer's. For computes and for what is stored here; a peer is answered by the
- * builder itself.
+ * Reads pages, and has what is damaged replaced by a peer's. For computes and for what is stored here; a peer is
+ * answered by the builder itself.
  */
 
 export interface RepairingReaderParts extends Pick<PageSources, 'engine' | 'store' | 'cache' | 'index' | 'table'> {
@@ -63,7 +63,10 @@ export class RepairingReader {
     return again ?? damaged;
   }
 
-  /** Has what could not be read replaced: as of this LSN and no later one, since a newer version could not answer. Not under `exclusive`. */
+  /**
+   * Has what could not be read replaced: as of this LSN and no later one, since a newer version could not answer. Not
+   * under `exclusive`.
+   */
   async repair({ page, error }: Extract<Built, { kind: 'damaged' }>, lsn: number): Promise<void> {
     this.#parts.onCorruption(error instanceof LogReadError ? 'log' : 'page', error);
     await this.repairPage(page, lsn);
@@ -76,7 +79,8 @@ export class RepairingReader {
     await turn.exclusive(async () => {
       // A checkpoint may have written a sound and newer one meanwhile.
       if ((await this.#storedLsn(page)) > lsn) return;
-      // One that is gone by then gets a version all the same: redo from before it went is read again after a crash, and must be skipped.
+      // One that is gone by then gets a version all the same: redo from before it went is read again after a crash, and
+      // must be skipped.
       await store.write([{ page, version: { lsn, page: bytes ?? Buffer.alloc(engine.pageBytes) } }]);
       builder.invalidate();
       cache.clear();

@@ -48,7 +48,9 @@ export function imageRecord(fork: RelFork, block: number, fill: number): Buffer 
   return sealed(Buffer.concat([head, filledPage(fill)]));
 }
 
-/** A record of the generic resource manager that sets `bytes` at `offset` of one block (access/transam/generic_xlog.c). */
+/**
+ * A record of the generic resource manager that sets `bytes` at `offset` of one block (access/transam/generic_xlog.c).
+ */
 export function deltaRecord(fork: RelFork, block: number, offset: number, bytes: Buffer): Buffer {
   const head = Buffer.alloc(24 + 4 + 12 + 4 + 4);
   head[16] = 0;

@@ -22,7 +22,8 @@ import { blockOf, type PageMask, type PageRedo, unknownOpcode } from './resource
 const { BRIN } = OPCODE;
 
 /**
- * Replay of BRIN records (brin/brin_xlog.c). Blocks of each record, by id (i: built anew, 0x80 in info for regular pages):
+ * Replay of BRIN records (brin/brin_xlog.c). Blocks of each record, by id (i: built anew, 0x80 in info for regular
+ * pages):
  *
  *   CREATE_INDEX 0i meta · INSERT 0[i] page, 1 revmap · UPDATE 0[i] new page, 1 revmap, 2 old page
  *   SAMEPAGE_UPDATE 0 page · REVMAP_EXTEND 0 meta, 1i revmap · DESUMMARIZE 0 revmap, 1 page

@@ -65,9 +65,9 @@ const FROZEN_XID = 2;
 const FREEZE_PLAN_SIZE = 12;
 
 /**
- * xl_heap_prune: 0 reason u8, 1 flags u8. Block data, each part only when its flag is set: freeze plans (u16 count, 2 bytes
- * of padding, plans), redirections, dead items, now unused items (u16 count, then offset numbers, pairs for redirections),
- * and last the offset numbers that the freeze plans apply to, in the plans' order.
+ * xl_heap_prune: 0 reason u8, 1 flags u8. Block data, each part only when its flag is set: freeze plans (u16 count, 2
+ * bytes of padding, plans), redirections, dead items, now unused items (u16 count, then offset numbers, pairs for
+ * redirections), and last the offset numbers that the freeze plans apply to, in the plans' order.
  */
 function redoPrune(page: Buffer, record: WalRecord, touched: TouchedPage): void {
   const { data } = blockOf(record, touched);

@@ -71,8 +71,8 @@ export interface VisibilityClear {
 const cleared: VisibilityClear = { first: -1, second: -1, bits: 0 };
 
 /**
- * What a heap record clears in the map. Flags say so; whether the map page is registered as a block (PostgreSQL 18.5 on)
- * or not (before) makes no difference here. The result is valid until the next call.
+ * What a heap record clears in the map. Flags say so; whether the map page is registered as a block (PostgreSQL 18.5
+ * on) or not (before) makes no difference here. The result is valid until the next call.
  */
 export function visibilityCleared(record: WalRecord): VisibilityClear {
   cleared.first = -1;

@@ -24,7 +24,9 @@ import {
 const COMMITTED = 1;
 const ABORTED = 2;
 
-/** Applies a record to an SLRU page, in place. These pages have no LSN: the caller applies each record once, in order. */
+/**
+ * Applies a record to an SLRU page, in place. These pages have no LSN: the caller applies each record once, in order.
+ */
 export function slruRedo(page: Buffer, record: WalRecord, touched: TouchedPage): void {
   const op = RMGRS.opcodeOf(record.rmid, record.info);
   switch (record.rmid) {

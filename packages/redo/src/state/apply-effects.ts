@@ -10,7 +10,9 @@ import type { Effect, VolumeState } from './volume-state.ts';
 /** Returned for the records that leave the page store alone, which is nearly all. Never written to. */
 const NONE: readonly Effect[] = [];
 
-/** Whether PostgreSQL 18 has a record with that resource manager (22 of them) and high nibble of info: 16 entries each. */
+/**
+ * Whether PostgreSQL 18 has a record with that resource manager (22 of them) and high nibble of info: 16 entries each.
+ */
 const KNOWN = knownRecords();
 
 function knownRecords(): Uint8Array {
@@ -24,8 +26,8 @@ function knownRecords(): Uint8Array {
 }
 
 /**
- * Brings the state forward by one record and returns what else the page store must do. Records come in order, each once.
- * Throws RedoError when a record is not what PostgreSQL 18 writes; the state is then of no use.
+ * Brings the state forward by one record and returns what else the page store must do. Records come in order, each
+ * once. Throws RedoError when a record is not what PostgreSQL 18 writes; the state is then of no use.
  */
 export function applyEffects(state: VolumeState, record: WalRecord): readonly Effect[] {
   state.lastRecordLsn = record.lsn;

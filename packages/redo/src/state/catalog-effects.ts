@@ -34,7 +34,8 @@ export function applyStorage(state: VolumeState, record: WalRecord): Effect[] | 
   };
   if ((flags & SMGR_TRUNCATE_HEAP) !== 0) cut(MAIN, blocks);
   if ((flags & SMGR_TRUNCATE_VM) !== 0) cut(VM, vmPagesFor(blocks));
-  // The free-space map is a hint: without one PostgreSQL makes it anew, while a stale one would name blocks that are gone.
+  // The free-space map is a hint: without one PostgreSQL makes it anew, while a stale one would name blocks that are
+  // gone.
   if ((flags & SMGR_TRUNCATE_FSM) !== 0) cut(FSM, 0);
   return effects;
 }
@@ -57,7 +58,8 @@ export function applyDatabase(state: VolumeState, record: WalRecord): Effect[] |
     // The target directory is made anew: PostgreSQL removes one that is in the way.
     state.relations.dropDatabase(to.spcOid, to.dbOid);
     state.relations.copyDatabase(from, to);
-    // A database has one directory of its own and, with tables in other tablespaces, one there: each is copied by a record.
+    // A database has one directory of its own and, with tables in other tablespaces, one there: each is copied by a
+    // record.
     if (state.databases.has(directoryKey(from))) addDatabase(state, to);
     const map = state.relationMaps.get(directoryKey(from));
     if (map !== undefined) setRelationMap(state, to, map.image);

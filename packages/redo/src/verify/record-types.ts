@@ -4,13 +4,17 @@ import { type Coverage, formatCoverage } from './redo-verifier.ts';
 
 /** Every record type of PostgreSQL 18, and which of them a test's logs held. */
 
-/** Types that have a number but no code that writes them, with the reason; units with records made by hand cover them. */
+/**
+ * Types that have a number but no code that writes them, with the reason; units with records made by hand cover them.
+ */
 export const NOT_WRITTEN: ReadonlyMap<string, string> = new Map([
   // The name occurs in xlog_redo, in logical decoding and in pg_waldump; no XLogInsert has it (18.6).
   ['XLOG/NOOP', 'replay and decoding know it, nothing inserts it'],
 ]);
 
-/** Managers whose own tests, `rmgr/*.pg.test.ts`, ask that each of their types is met and agrees: their logs are long. */
+/**
+ * Managers whose own tests, `rmgr/*.pg.test.ts`, ask that each of their types is met and agrees: their logs are long.
+ */
 export const MANAGERS_WITH_OWN_TEST: readonly RmgrName[] = ['HASH', 'GIN', 'GIST', 'SPGIST', 'BRIN', 'GENERIC'];
 
 /** Names, as `recordName` gives them, of the types that the given managers have. */

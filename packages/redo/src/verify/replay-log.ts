@@ -47,7 +47,9 @@ function differencesOnline(ours: CheckPoint, record: WalRecord, fullPageWritesKn
     .map((name) => `${formatLsn(record.lsn)}: ${name} is ${String(ours[name])}, the checkpoint says ${String(theirs[name])}`);
 }
 
-/** Replays what the server of `dataDir` has in its WAL onto the pages and the state of `base`, where that log begins. */
+/**
+ * Replays what the server of `dataDir` has in its WAL onto the pages and the state of `base`, where that log begins.
+ */
 export function replayLog(base: string, dataDir: string, timeline = 1): Replayed {
   const { state, pages } = readVolume(base);
   const verifier = new RedoVerifier(state, pages);

@@ -26,7 +26,9 @@ export interface Verified {
   readonly fileDifferences: readonly string[];
 }
 
-/** Runs SQL on a real PostgreSQL, replays its WAL natively and compares each page with its images and at last its file. */
+/**
+ * Runs SQL on a real PostgreSQL, replays its WAL natively and compares each page with its images and at last its file.
+ */
 export async function verifyWorkload(workload: Workload, mode: ImageMode): Promise<Verified> {
   const images = mode === 'images';
   const postgres = await startPostgres({
