@@ -97,9 +97,22 @@ export class Machine implements Owner {
   }
 }
 
+/** A log line for people: without what is the same on all of them, LSNs as they are written elsewhere in a trace. */
 function readable(line: string): string {
-  const { time: _time, component: _component, level, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  const {
+    time: _time,
+    component: _component,
+    part: _part,
+    volume: _volume,
+    level,
+    msg,
+    err,
+    ...fields
+  } = JSON.parse(line) as Record<string, unknown>;
   const reason = typeof err === 'object' && err !== null && 'message' in err ? ` (${String(err.message)})` : '';
-  const rest = Object.keys(fields).length === 0 ? '' : ` ${JSON.stringify(fields)}`;
-  return `${String(level)}: ${String(msg)}${reason}${rest}`;
+  const isLsn = (value: unknown): value is string => typeof value === 'string' && /^\d{7,}$/.test(value);
+  const rest = Object.entries(fields).map(
+    ([key, value]) => ` ${key}=${isLsn(value) ? BigInt(value).toString(16) : typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  return `${String(level)}: ${String(msg)}${reason}${rest.join('')}`;
 }

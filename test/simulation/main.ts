@@ -51,10 +51,10 @@ async function show(seed: number, kinds: Iterable<string>): Promise<void> {
   const without = values.shrink ? await shrink(seed, kinds) : new Set<string>();
   Error.stackTraceLimit = STACK_LINES;
   const { failure, trace, faults: left } = await runSeed(seed, { traced: true, without });
-  if (values.shrink) print(`seed ${seed} needs no more than: ${[...left.keys()].join(', ')}`);
   const file = `simulation-${seed}.txt`;
   writeFileSync(file, `${trace.join('\n')}\n`);
   print(trace.slice(-TRACE_LINES).join('\n'));
+  if (values.shrink) print(`seed ${seed} needs no more than: ${[...left.keys()].join(', ')}`);
   print(`seed ${seed}: ${failure?.message ?? 'passed, the second time: the simulation is not deterministic'}; whole trace in ${file}`);
 }
 
