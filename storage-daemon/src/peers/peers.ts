@@ -4,7 +4,7 @@ import type { PageKey } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type PeerHandlers, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
 import type { LogReadError } from '../redo-log/log-errors.ts';
 import { emptyState, type SegmentDirectory } from '../segment/segment-directory.ts';
-import type { SegmentEvents } from '../segment/segment-lifecycle.ts';
+import type { SegmentEvents } from '../segment/content-failures.ts';
 import type { PeersHighest, Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import type { Refusals } from '../edge/refusals.ts';

@@ -176,7 +176,7 @@ export class RedoLog {
       await file.cutOff(offset, lsn);
     }
     this.#chain.endAt(lsn);
-    if (removedFrom !== undefined) this.#cache.truncate(removedFrom);
+    if (removedFrom !== undefined) this.#cache.forgetFrom(removedFrom);
     return removedFrom;
   }
 
@@ -219,7 +219,7 @@ export class RedoLog {
     const { files } = this.#chain;
     for (let file = files.pop(); file !== undefined; file = files.pop()) await this.#remove(file);
     this.#chain.restart(start);
-    this.#cache.truncate(0);
+    this.#cache.forgetFrom(0);
   }
 
   /** Durable before the next one goes: files vanish in the order in which they are removed, and the chain never has a hole. */

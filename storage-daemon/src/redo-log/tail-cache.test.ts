@@ -14,7 +14,7 @@ describe('TailCache', () => {
           for (const { bytes, cut } of steps) {
             if (cut === 0 && held.length > 2) {
               const from = held.at(-2)?.position ?? 0;
-              cache.truncate(from);
+              cache.forgetFrom(from);
               held.splice(-2);
               position = from;
             }

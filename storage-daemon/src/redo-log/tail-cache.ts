@@ -73,7 +73,7 @@ export class TailCache {
   }
 
   /** Forgets everything at or past `position`. */
-  truncate(position: number): void {
+  forgetFrom(position: number): void {
     while (this.#positions.length > this.#first && (this.#positions.at(-1) ?? -1) >= position) {
       this.#positions.pop();
       this.#write = this.#starts.pop() ?? 0;

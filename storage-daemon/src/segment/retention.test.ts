@@ -12,13 +12,13 @@ describe('Retention', () => {
     { what: 'who gives way is passed over without room', holders: [holder('peers', 10n, true)], isShort: true, limit: 100n },
     { what: 'who does not is not', holders: [holder('peers', 10n, true), holder('copy', 40n)], isShort: true, limit: 40n },
   ])('$what', ({ holders, isShort, limit }) => {
-    const retention = new Retention();
+    const retention = new Retention(() => isShort);
     for (const one of holders) retention.hold(one);
-    expect(retention.dropLimit(100n, isShort)).toBe(limit);
+    expect(retention.dropLimit(100n)).toBe(limit);
   });
 
   it('says who holds redo, the lowest first, until each lets go; two of one name are two', () => {
-    const retention = new Retention();
+    const retention = new Retention(() => false);
     const releases = [holder('copy', 40n), holder('copy', 30n), holder('peers', 50n, true)].map((one) => retention.hold(one));
     expect(retention.holders().map(({ name, floorLsn }) => [name, floorLsn])).toEqual([
       ['copy', 30n],
@@ -27,23 +27,25 @@ describe('Retention', () => {
     ]);
     releases[1]?.();
     releases[1]?.();
-    expect(retention.dropLimit(100n, false)).toBe(40n);
+    expect(retention.dropLimit(100n)).toBe(40n);
     for (const release of releases) release();
     expect(retention.holders()).toEqual([]);
-    expect(retention.dropLimit(100n, false)).toBe(100n);
+    expect(retention.dropLimit(100n)).toBe(100n);
   });
 
   it('never lets go what a firm holder needs, whoever comes and goes', () => {
     const step = fc.record({ floor: fc.bigInt(0n, 200n), givesWay: fc.boolean(), releases: fc.boolean(), isShort: fc.boolean() });
     fc.assert(
       fc.property(fc.array(step), fc.bigInt(0n, 200n), (steps, checkpoint) => {
-        const retention = new Retention();
+        let isFull = false;
+        const retention = new Retention(() => isFull);
         const firm: bigint[] = [];
         for (const { floor, givesWay, releases, isShort } of steps) {
           const release = retention.hold(holder('one', floor, givesWay));
           if (releases) release();
           else if (!givesWay) firm.push(floor);
-          const limit = retention.dropLimit(checkpoint, isShort);
+          isFull = isShort;
+          const limit = retention.dropLimit(checkpoint);
           expect(limit <= checkpoint && firm.every((lsn) => limit <= lsn)).toBe(true);
         }
       }),

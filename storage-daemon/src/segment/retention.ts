@@ -21,7 +21,13 @@ export interface HeldRedo {
 }
 
 export class Retention {
+  readonly #isShort: () => boolean;
   readonly #holders = new Set<Holder>();
+
+  /** `isShort`: there is no room for more, in the log or on its disk. Who gives way has to copy the pages then. */
+  constructor(isShort: () => boolean) {
+    this.#isShort = isShort;
+  }
 
   /** Holds redo until what this gives is called. */
   hold(holder: Holder): () => void {
@@ -30,8 +36,9 @@ export class Retention {
     return () => void this.#holders.delete(own);
   }
 
-  /** Up to where redo may go. `isShort`: there is no room for more. */
-  dropLimit(checkpointLsn: bigint, isShort: boolean): bigint {
+  /** Up to where redo may go. */
+  dropLimit(checkpointLsn: bigint): bigint {
+    const isShort = this.#isShort();
     let limit = checkpointLsn;
     for (const { floor, givesWay } of this.#holders) {
       if (givesWay && isShort) continue;

@@ -1,22 +1,19 @@
 import type { Disk } from '../disk/disk.ts';
-import { errnoOf, isStoreIoError, type DiskRoom } from '../disk/disk-room.ts';
+import { errnoOf, type DiskRoom } from '../disk/disk-room.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
-import { EngineUnknownError, type EngineRegistry, type PageKey, type RedoEngine } from '@kube-aurora/redo-engine';
+import type { EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
-import { AnnulledAppliedError } from '../checkpoint/applier.ts';
-import { StoredValueError } from '../pages/stored-value.ts';
-import { LogReadError } from '../redo-log/log-errors.ts';
-import type { LogDamage } from '../redo-log/log-recovery.ts';
 import type { DurableEvent } from '../redo-log/durable-event.ts';
-import { StoreUnusableError, type StorageParts } from './open-storage.ts';
+import type { StorageParts } from './open-storage.ts';
 import { SegmentStorage } from './segment-storage.ts';
+import { ContentFailures, type SegmentEvents } from './content-failures.ts';
 import { ContentState } from './content-state.ts';
 import { DiskFaults } from './disk-faults.ts';
 import { Replacement, type Fill } from './replacement.ts';
-import { failureOf, type Failure } from './segment-fault.ts';
+import type { Failure } from './segment-fault.ts';
 import type { CurrentControl } from './current-control.ts';
 import { DurablePoint } from './durable-point.ts';
 import { Retention, type HeldRedo } from './retention.ts';
@@ -24,15 +21,9 @@ import type { SegmentLimits } from './limits.ts';
 import type { ConditionWaiter } from './condition-waiter.ts';
 
 /**
- * Whether a segment has content, and which: opens it, hears of its damage, and says what is wrong with it. What follows from what is in
- * content-table.ts; a disk that fails is in disk-faults.ts, an import or copy in replacement.ts.
+ * Whether a segment has content, and which: opens and closes it, and says what is wrong with it. What follows from what is in content-table.ts;
+ * failures are heard in content-failures.ts, a disk that fails is in disk-faults.ts, an import or copy in replacement.ts.
  */
-
-/** What a segment counts; the daemon's metrics implement it. */
-export interface SegmentEvents {
-  corruption(kind: 'page' | 'log' | 'state' | 'control'): void;
-  repair(kind: 'page' | 'log' | 'copy' | 'control'): void;
-}
 
 export interface SegmentLifecycleParts {
   readonly directory: string;
@@ -57,20 +48,32 @@ export class SegmentLifecycle {
   readonly #parts: SegmentLifecycleParts;
   readonly #volumeId: string;
   readonly #state = new ContentState();
+  readonly #failures: ContentFailures;
   readonly #diskFaults: DiskFaults;
   readonly #replacement: Replacement;
   /** Who else needs redo that is here. */
-  readonly #retention = new Retention();
+  readonly #retention: Retention;
   #storage: SegmentStorage | undefined;
   #durablePoint: DurablePoint | undefined;
   #storeBytes = 0;
 
   constructor(parts: SegmentLifecycleParts) {
-    const { directory, disk, control, conditions, limits, logger } = parts;
+    const { directory, disk, control, conditions, limits, events, logger } = parts;
     this.#parts = parts;
     this.#volumeId = control.value.volumeId;
+    const isLong = (): boolean => (this.#storage?.logBytes ?? 0) > limits.logRetainBytes;
+    this.#retention = new Retention(() => isLong() || this.#diskFaults.isFull);
     // One that was not heard lately may lack everything.
     this.#retention.hold({ name: 'peers', floor: () => parts.lowestPeerScl() ?? 0n, givesWay: true });
+    const state = this.#state;
+    this.#failures = new ContentFailures({
+      state,
+      control,
+      conditions,
+      events,
+      logger,
+      onDiskError: (error, operation) => this.#diskFaults.onError(error, operation),
+    });
     this.#diskFaults = new DiskFaults({
       directory,
       disk,
@@ -78,11 +81,11 @@ export class SegmentLifecycle {
       conditions,
       limits,
       logger,
-      state: this.#state,
+      state,
       isReplacing: () => this.#replacement.isUnderWay,
       close: () => this.#closeFiles(),
       open: (endLsn) => this.open(endLsn),
-      fail: (failure, words) => this.fail(failure, words),
+      fail: (failure, words) => this.#failures.fail(failure, words),
       makeRoom: () => this.#makeRoom(),
     });
     this.#replacement = new Replacement({
@@ -97,8 +100,6 @@ export class SegmentLifecycle {
       },
     });
   }
-
-  // What is said of it ----------------------------------------------------------------------------------------------
 
   get storage(): SegmentStorage | undefined {
     return this.#storage;
@@ -168,14 +169,6 @@ export class SegmentLifecycle {
     return this.#parts.control.value.recoverToLsn > this.scl && this.#storage !== undefined;
   }
 
-  /** Peers have shown that what was lost here was never durable. */
-  clearRecovery(): Promise<void> {
-    const { control } = this.#parts;
-    return control.exclusive(() => (control.value.recoverToLsn > 0n ? control.save({ recoverToLsn: 0n }) : Promise.resolve()));
-  }
-
-  // Opening and closing ---------------------------------------------------------------------------------------------
-
   /** At the daemon's start: removes what is left of replacements, and opens what the control file points to. */
   async start(): Promise<void> {
     await this.#replacement.removeLeftovers();
@@ -184,7 +177,7 @@ export class SegmentLifecycle {
 
   /** Opens what the control file points to; the log up to `endLsn` where it is given. What cannot be used is reported as damage. */
   async open(endLsn?: bigint): Promise<void> {
-    const { directory, disk, engines, control, events, logger } = this.#parts;
+    const { directory, disk, engines, control, logger } = this.#parts;
     try {
       this.#durablePoint = await DurablePoint.open(disk, join(directory, 'durable'), control.value.baseEpoch, (error) =>
         logger.error({ volume: this.#volumeId, err: error }, 'what is durable cannot be noted; after a restart less of it is known'),
@@ -199,12 +192,7 @@ export class SegmentLifecycle {
       if (known > this.scl && known > control.value.recoverToLsn) await control.save({ recoverToLsn: known });
       await this.measure();
     } catch (error) {
-      if (error instanceof AnnulledAppliedError || error instanceof EngineUnknownError) this.fail(failureOf(error));
-      else if (errnoOf(error) !== '' || isStoreIoError(error)) await this.#diskFaults.onError(error, 'open');
-      else if (error instanceof StoreUnusableError || error instanceof StoredValueError || error instanceof LogReadError) {
-        events.corruption('state');
-        this.fail({ fault: { kind: 'DAMAGED_DATA', part: 'state' }, message: error.message });
-      } else throw error;
+      await this.#failures.notOpened(error);
     }
   }
 
@@ -224,7 +212,8 @@ export class SegmentLifecycle {
   }
 
   #storageParts(engine: RedoEngine): StorageParts {
-    const { disk, directory, limits, clock, durable, conditions, events, logger, fetchPage } = this.#parts;
+    const { disk, directory, limits, clock, durable, conditions, fetchPage } = this.#parts;
+    const failures = this.#failures;
     return {
       engine,
       disk,
@@ -236,19 +225,13 @@ export class SegmentLifecycle {
         this.#noteDurable();
         conditions.recheck();
       },
-      onLogDamage: (damage) => this.#noteLogDamage(damage),
+      onLogDamage: (damage) => failures.logDamaged(damage),
       onLogFailure: (error) => this.#diskFaults.stop(errnoOf(error) || 'EIO', 'write redo log', error.message),
-      onDamage: (error) => this.#onDamage(error),
+      onDamage: (error) => failures.damaged(error),
       fetchPage,
-      dropLimit: (checkpointLsn) => this.#dropLimit(checkpointLsn),
-      onCorruption: (kind, error) => {
-        events.corruption(kind);
-        logger.error({ volume: this.#volumeId, kind, err: error }, 'stored data is damaged');
-      },
-      onRepair: (kind) => {
-        events.repair(kind);
-        logger.warn({ volume: this.#volumeId, kind }, 'repaired from a peer');
-      },
+      dropLimit: (checkpointLsn) => this.#retention.dropLimit(checkpointLsn),
+      onCorruption: (kind, error) => failures.corrupt(kind, error),
+      onRepair: (kind) => failures.repaired(kind),
     };
   }
 
@@ -257,40 +240,10 @@ export class SegmentLifecycle {
     this.#durablePoint?.note(vdl < this.scl ? vdl : this.scl);
   }
 
-  // What goes wrong -------------------------------------------------------------------------------------------------
-
-  /** It cannot go on as it did; `words` say more than the message. */
-  fail(failure: Failure, words = failure.message): void {
-    const { logger, conditions } = this.#parts;
-    if (!this.#state.fail(failure)) return;
-    const fields = { volume: this.#volumeId, fault: failure.fault, reason: words };
-    if (this.#state.meaning.isHeldByDisk) logger.error(fields, 'the disk cannot be written: no redo is taken until it can');
-    else logger.error(fields, 'segment damaged; reads are refused');
-    conditions.recheck();
+  /** It cannot go on as it did. */
+  fail(failure: Failure): void {
+    this.#failures.fail(failure);
   }
-
-  #onDamage(error: Error): void {
-    if (errnoOf(error) === '' && !isStoreIoError(error)) {
-      this.fail(failureOf(error));
-      return;
-    }
-    this.#diskFaults
-      .onError(error, 'store pages')
-      .catch((failure: unknown) => this.fail({ fault: { kind: 'UNKNOWN' }, message: String(failure) }));
-  }
-
-  /** What the log may have acknowledged is noted before the log forgets that it ever had it. */
-  async #noteLogDamage({ lsn, claimedLsn, message }: LogDamage): Promise<void> {
-    const { control, events, logger } = this.#parts;
-    events.corruption('log');
-    logger.error(
-      { volume: this.#volumeId, scl: formatLsn(lsn), lostTo: formatLsn(claimedLsn), why: message },
-      'the redo log is damaged; fetching the rest from peers',
-    );
-    if (claimedLsn > lsn && claimedLsn > control.value.recoverToLsn) await control.save({ recoverToLsn: claimedLsn });
-  }
-
-  // Room ------------------------------------------------------------------------------------------------------------
 
   /** Takes a look at the disk. */
   noteRoom(room: DiskRoom): void {
@@ -314,14 +267,6 @@ export class SegmentLifecycle {
   get heldRedo(): readonly HeldRedo[] {
     return this.#storage === undefined ? [] : this.#retention.holders();
   }
-
-  /** Beyond the retention limit, and on a full disk, redo goes although a peer lacks it: it will copy the pages. */
-  #dropLimit(checkpointLsn: bigint): bigint {
-    const isLong = (this.#storage?.logBytes ?? 0) > this.#parts.limits.logRetainBytes;
-    return this.#retention.dropLimit(checkpointLsn, isLong || this.#diskFaults.isFull);
-  }
-
-  // Replacement -----------------------------------------------------------------------------------------------------
 
   /**
    * Replaces the pages by what `fill` writes into a new store, then opens them with the log where that fits, and with

@@ -17,7 +17,8 @@ import type { SegmentLimits } from './limits.ts';
 import { ReadFloors } from './read-floors.ts';
 import type { HeldRedo } from './retention.ts';
 import type { Fill } from './replacement.ts';
-import { SegmentLifecycle, type SegmentEvents } from './segment-lifecycle.ts';
+import type { SegmentEvents } from './content-failures.ts';
+import { SegmentLifecycle } from './segment-lifecycle.ts';
 import type { SegmentStorage } from './segment-storage.ts';
 import { WriterSessions, type AppendSession } from './writer-sessions.ts';
 
@@ -316,7 +317,8 @@ export class Segment {
   }
   /** Peers have shown that what was lost here was never durable. */
   clearRecovery(): Promise<void> {
-    return this.#lifecycle.clearRecovery();
+    const control = this.#control;
+    return control.exclusive(() => (control.value.recoverToLsn > 0n ? control.save({ recoverToLsn: 0n }) : Promise.resolve()));
   }
   /** Holds redo from the checkpoint on for `name`, who will come for it; until what this gives is called. */
   holdRedo(name: string): () => void {
