@@ -123,6 +123,8 @@ export class Segment {
       await control.save({});
       parts.events.repair('control');
     }
+    // What the file replaced goes, and what it names is shown to peers and writers, only once the loss of power would not bring the old one back.
+    await control.exclusive(() => Promise.resolve());
     await segment.#lifecycle.start();
     return segment;
   }
