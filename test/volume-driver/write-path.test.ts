@@ -74,7 +74,7 @@ describe('the write path', () => {
   it('reads what a flush is for after the flush came, also amid a pass that has read the last page', async () => {
     // So that the pass fills the ring, and what is read after it is sent later.
     writer.writePath.stop();
-    writer = await compute.write(96 * 1024);
+    writer = await world.until(compute.write(96 * 1024));
     world.hang(3000, ...ALL);
     for (let count = 0; count < 13; count++) writer.insert(6000);
     const before = writer.insert();
