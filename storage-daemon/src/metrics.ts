@@ -111,7 +111,7 @@ export class DaemonMetrics implements PeerCounters {
         }
       },
     });
-    gauge('queue_bytes', 'Redo that waits for the disk or the index', (segment) => segment.queuedBytes);
+    gauge('queue_bytes', 'Redo that waits for the disk, the index or to be applied', (segment) => segment.queuedBytes);
     gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.storage?.stats().logSyncs ?? 0);
     gauge('records_indexed', 'Redo records taken in since start', (segment) => segment.storage?.stats().recordsIndexed ?? 0);
     gauge(

@@ -145,6 +145,11 @@ export class Applier {
     return this.#waitingBytes;
   }
 
+  /** Redo that is indexed and durable, and still has to be applied, in bytes of LSN: reads may wait for it. */
+  get unappliedBytes(): number {
+    return Math.max(0, Math.min(this.#vdl, this.#indexedLsn) - this.#appliedLsn);
+  }
+
   /** A batch that is on disk. */
   add(header: RedoBatchHeader, batch: Buffer, position: number): void {
     this.#waiting.push({ header, batch, position });

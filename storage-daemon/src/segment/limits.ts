@@ -20,7 +20,7 @@ export interface SegmentLimits {
   readonly chainMax: number;
   /** Log that is kept for peers that are behind; beyond it they copy the whole segment. */
   readonly logRetainBytes: number;
-  /** Bytes that may wait for the disk or the index before a stream is paused. */
+  /** Bytes that may wait for the disk, the index or to be applied before a stream is paused. */
   readonly queueBytes: number;
   /** Free bytes of the disk below which no redo is taken; a tenth of the disk where that is less. */
   readonly diskReserveBytes: number;

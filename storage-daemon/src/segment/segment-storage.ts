@@ -179,9 +179,12 @@ export class SegmentStorage {
     return this.#opened.log.bytes;
   }
 
-  /** Bytes that wait for the disk or the index. */
+  /**
+   * Bytes that wait for the disk, the index or to be applied. Durable redo that is not applied counts: a writer that is let run
+   * ahead of it would have page reads wait for minutes, and references fill the memory. It always becomes less by itself.
+   */
   get queuedBytes(): number {
-    return this.#acceptedBytes + this.#applier.waitingBytes;
+    return this.#acceptedBytes + this.#applier.waitingBytes + this.#applier.unappliedBytes;
   }
 
   stats(): StorageStats {

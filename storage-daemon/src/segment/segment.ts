@@ -174,7 +174,7 @@ export class Segment {
   get needsCopy(): boolean {
     return this.#lifecycle.needsCopy;
   }
-  /** Bytes that wait for the disk or the index. */
+  /** Bytes that wait for the disk, the index or to be applied. */
   get queuedBytes(): number {
     return this.storage?.queuedBytes ?? 0;
   }

@@ -154,7 +154,7 @@ class AppendStream implements AppendSession {
     }
   }
 
-  /** Holds the stream back while the disk or the index is behind. */
+  /** Holds the stream back while the disk, the index or what is applied is behind. */
   #throttle(): void {
     const segment = this.#segment;
     if (segment === undefined || segment.queuedBytes <= segment.limits.queueBytes) return;
