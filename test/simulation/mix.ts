@@ -100,7 +100,8 @@ export function drawMix(seed: number): Mix {
       logFileBytes: random.pick([12, 24, 64]) * KIB,
       tailCacheBytes: random.pick([4, 16]) * KIB,
       pageCacheBytes: random.pick([1, 6]) * 8400,
-      levelWriteBufferBytes: random.pick([8, 40, 200]) * KIB,
+      // The least: nearly every batch begins a log, and what one writes may outlive what came just before it.
+      levelWriteBufferBytes: random.pick([0.25, 8, 40, 200]) * KIB,
       checkpointBytes: random.pick([4, 10, 20, 60]) * KIB,
       checkpointRefs: random.pick([20, 60, 200]),
       chainMax: random.pick([3, 6, 12, 40]),

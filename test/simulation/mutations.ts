@@ -316,6 +316,11 @@ export const MUTATIONS: readonly Mutation[] = [
         find: "return claim.phase === 'READY' && claim.epoch === epoch && lastEpoch(claim.history) === epoch;",
         replace: "return claim.phase === 'READY' && claim.epoch === epoch;",
       },
+      {
+        file: 'storage-daemon/src/segment/epochs.ts',
+        find: "await this.#install(history, 'hello.history');",
+        replace: '',
+      },
     ],
   },
   {
