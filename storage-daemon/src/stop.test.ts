@@ -44,6 +44,7 @@ it('a daemon that stops under load tells nobody that it is damaged or empty', as
   });
   for (let round = 0; round < ROUNDS; round++) {
     const writer = await running.open(BigInt(round + 2), `w/${round}`, end, history, [0]);
+    await writer.connected(0);
     for (let i = 0; i < 20; i++) await writer.append([imageRecord(REL, i, round)], [0]);
     const { lsn } = writer.end;
     const heard: SegmentState[] = [];

@@ -11,6 +11,6 @@ it('the same seed gives the same run, and something happens in it', async () => 
   expect(again.trace).toEqual(one.trace);
   expect(again.events).toBe(one.events);
   expect(another.trace).not.toEqual(one.trace);
-  expect(one.acknowledgements).toBeGreaterThan(50);
+  expect(one.acknowledgements).toBeGreaterThan(20);
   expect(one.faults.size).toBeGreaterThan(3);
 }, 300_000);

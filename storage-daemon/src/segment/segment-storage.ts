@@ -22,6 +22,9 @@ import { stateAt, type StateAt } from './state-at.ts';
  * numbers, and this is where they change.
  */
 
+/** Durable redo that may wait to be applied without holding a stream back. */
+const UNAPPLIED_BYTES = 32 * 1024 * 1024;
+
 /** Counts and sizes, for metrics. */
 export interface StorageStats {
   readonly logBytes: number;
@@ -180,11 +183,11 @@ export class SegmentStorage {
   }
 
   /**
-   * Bytes that wait for the disk, the index or to be applied. Durable redo that is not applied counts: a writer that is let run
-   * ahead of it would have page reads wait for minutes, and references fill the memory. It always becomes less by itself.
+   * Bytes that wait for the disk, the index or to be applied. Durable redo that is not applied counts from `UNAPPLIED_BYTES` on: a writer
+   * that is let run ahead of it would have page reads wait for minutes, and references fill the memory. It becomes less by itself.
    */
   get queuedBytes(): number {
-    return this.#acceptedBytes + this.#applier.waitingBytes + this.#applier.unappliedBytes;
+    return this.#acceptedBytes + this.#applier.waitingBytes + Math.max(0, this.#applier.unappliedBytes - UNAPPLIED_BYTES);
   }
 
   stats(): StorageStats {

@@ -265,6 +265,19 @@ export class TestWriter {
     }
   }
 
+  /** Resolves when a stream to `i` has answered its hello: one that met a daemon on its way down or up is made anew. */
+  async connected(i: number): Promise<void> {
+    for (;;) {
+      const { answers, error } = this.stream(i);
+      let isBroken = false;
+      void error.then(() => (isBroken = true));
+      while (!isBroken && answers.length === 0) await new Promise((resolve) => setTimeout(resolve, 2));
+      if (!isBroken) return;
+      this.drop(i);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
   close(): void {
     for (const i of this.#streams.keys()) this.drop(i);
   }
