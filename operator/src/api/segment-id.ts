@@ -6,7 +6,7 @@ export interface SegmentId {
   readonly index: number;
 }
 
-/** The volume's protection groups. One for now, and this is the only place of the operator that says so. */
+/** The volume's protection groups. There is one, and this is the only place of the operator that says so. */
 export const protectionGroups: readonly number[] = [0];
 
 const members: ReadonlyMap<number, readonly SegmentId[]> = new Map(

@@ -157,7 +157,7 @@ export class WalStreamDecoder {
 
   /**
    * When `advance` or `next` stopped at zeros or threw: end of the bytes that made it stop. Where they are final, the
-   * log ends there or is damaged; where they may still be written, it just ends before them for now.
+   * log ends there or is damaged; where they may still be written, it just ends before them.
    */
   get stoppedLsn(): Lsn {
     return this.#lsn(this.#unitEnd);

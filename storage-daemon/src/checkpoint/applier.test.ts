@@ -21,7 +21,8 @@ const commit = (xid: number): Buffer =>
 /** The page of pg_commit_ts of the first few hundred transactions. */
 const COMMIT_TS = pageKeyOf({ spcOid: 0, dbOid: SLRU_KINDS.pg_commit_ts, relNumber: 0, fork: SLRU_FORK, block: 0 });
 
-it('what is annulled has set nothing, and what stays has, though none of it is applied yet', () => {
+/** An applier, and a log that has what is added. */
+function applierRig() {
   const { encoded, baseLsn } = syntheticState(0x150_0028n);
   const batches: { position: number; batch: Buffer }[] = [];
   const index = new RedoIndex();
@@ -48,24 +49,50 @@ it('what is annulled has set nothing, and what stays has, though none of it is a
   );
   let end: ChainEnd = { lsn: baseLsn, epoch: 1n };
   let position = 0;
-  const add = (raws: readonly Buffer[]): void => {
-    const next = batchAfter(end, 1n, raws);
-    batches.push({ position, batch: next.batch });
-    applier.addNow(decodeRedoBatchHeader(next.batch), next.batch, position);
-    position += next.batch.length + REDO_BATCH_HEADER_BYTES;
-    ({ end } = next);
+  return {
+    applier,
+    index,
+    end: () => end,
+    add: (raws: readonly Buffer[]): void => {
+      const next = batchAfter(end, 1n, raws);
+      batches.push({ position, batch: next.batch });
+      applier.addNow(decodeRedoBatchHeader(next.batch), next.batch, position);
+      position += next.batch.length + REDO_BATCH_HEADER_BYTES;
+      ({ end } = next);
+    },
+    annul: (to: ChainEnd): void => {
+      applier.annul(Number(to.lsn));
+      end = to;
+    },
   };
+}
+
+it('what is annulled has set nothing, and what stays has, though none of it is applied yet', () => {
+  const { applier, index, add, annul, end } = applierRig();
   const refs = (): number => index.refsOf(COMMIT_TS)?.length ?? 0;
   add([commit(700)]);
   expect(refs()).toBe(0);
   add([parameters(true), syntheticRecord(40)]);
-  const on = end;
+  const on = end();
   add([parameters(false)]);
   add([commit(701)]);
   expect(refs()).toBe(0);
-  applier.annul(Number(on.lsn));
-  end = on;
+  annul(on);
   add([commit(702)]);
   expect(refs()).toBe(1);
+  applier.stop();
+});
+
+it('counts as not applied what is durable and indexed, and nothing once that is done', async () => {
+  const { applier, add, end } = applierRig();
+  const start = BigInt(applier.appliedLsn);
+  add([syntheticRecord(4000)]);
+  const first = end();
+  add([syntheticRecord(4000)]);
+  expect(applier.unappliedBytes).toBe(0);
+  applier.noteVdl(Number(first.lsn));
+  expect(applier.unappliedBytes).toBe(Number(first.lsn - start));
+  await expect.poll(() => applier.appliedLsn).toBe(Number(first.lsn));
+  expect(applier.unappliedBytes).toBe(0);
   applier.stop();
 });

@@ -20,8 +20,13 @@ export interface SegmentLimits {
   readonly chainMax: number;
   /** Log that is kept for peers that are behind; beyond it they copy the whole segment. */
   readonly logRetainBytes: number;
-  /** Bytes that may wait for the disk, the index or to be applied before a stream is paused. */
+  /** Bytes that may wait for the disk or the index before a stream is paused. */
   readonly queueBytes: number;
+  /**
+   * Durable redo that may wait to be applied; what is past it counts as queued. Without it a writer may run far ahead: page reads
+   * would wait for as long as that takes to apply, and its references would fill the memory.
+   */
+  readonly unappliedBytes: number;
   /** Free bytes of the disk below which no redo is taken; a tenth of the disk where that is less. */
   readonly diskReserveBytes: number;
 }
@@ -41,5 +46,6 @@ export const DEFAULT_LIMITS: SegmentLimits = {
   chainMax: 256,
   logRetainBytes: 1024 * MIB,
   queueBytes: 16 * MIB,
+  unappliedBytes: 32 * MIB,
   diskReserveBytes: 256 * MIB,
 };

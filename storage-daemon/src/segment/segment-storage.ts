@@ -22,9 +22,6 @@ import { stateAt, type StateAt } from './state-at.ts';
  * numbers, and this is where they change.
  */
 
-/** Durable redo that may wait to be applied without holding a stream back. */
-const UNAPPLIED_BYTES = 32 * 1024 * 1024;
-
 /** Counts and sizes, for metrics. */
 export interface StorageStats {
   readonly logBytes: number;
@@ -182,12 +179,10 @@ export class SegmentStorage {
     return this.#opened.log.bytes;
   }
 
-  /**
-   * Bytes that wait for the disk, the index or to be applied. Durable redo that is not applied counts from `UNAPPLIED_BYTES` on: a writer
-   * that is let run ahead of it would have page reads wait for minutes, and references fill the memory. It becomes less by itself.
-   */
+  /** Bytes that wait for the disk or the index, and what waits to be applied past its own bound. */
   get queuedBytes(): number {
-    return this.#acceptedBytes + this.#applier.waitingBytes + Math.max(0, this.#applier.unappliedBytes - UNAPPLIED_BYTES);
+    const unapplied = this.#applier.unappliedBytes - this.#parts.limits.unappliedBytes;
+    return this.#acceptedBytes + this.#applier.waitingBytes + Math.max(0, unapplied);
   }
 
   stats(): StorageStats {
