@@ -18,7 +18,7 @@ export interface Owner {
 }
 
 interface Event {
-  readonly at: number;
+  at: number;
   readonly order: number;
   readonly work: () => void;
   readonly owner: Owner | undefined;
@@ -100,7 +100,9 @@ export class World {
       const { owner } = event;
       if (event.cancelled || (owner !== undefined && owner.life !== event.life)) continue;
       if (owner !== undefined && owner.pausedUntil > this.#now) {
-        this.#push({ ...event, at: owner.pausedUntil });
+        // The same event, not a copy: whoever set it may still take it back.
+        event.at = owner.pausedUntil;
+        this.#push(event);
         continue;
       }
       this.events++;
