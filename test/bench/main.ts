@@ -1,15 +1,16 @@
 /**
- * `npm run bench -- --seconds 20 --clients 1,8,32 --scale 10`: TPC-B through us, through stock PostgreSQL, and through
+ * `npm run bench -- --seconds 20 --clients 1,8,32 --scale 10`: pgbench's TPC-B through us, through stock PostgreSQL, and through
  * stock PostgreSQL with quorum standbys, in one run. Compare the ratios; absolute figures belong to the machine.
  *
  * Each system is loaded for `--warmup` seconds first, unmeasured, and our daemons have stored the pages of the redo of
  * filling the tables before that. Stock PostgreSQL gets no checkpoint in between, so that it writes next to no page
  * images in the run: its best case. `--cpu` adds a table of the CPU that each part used per transaction (milliseconds,
  * from /proc/PID/stat), which does not depend on how busy the machine is as times do; `--only ours,alone,quorum` leaves
- * systems out.
+ * systems out. `--zone-delay-ms 1` puts so many milliseconds in each direction between the zones, for us and for the
+ * standbys. `--workload select` runs pgbench's lookups by primary key instead.
  */
 import { parseArgs } from 'node:util';
-import { initialise, requirePgbench, tpcb } from './pgbench.ts';
+import { WORKLOADS, initialise, requirePgbench, runFor, type Workload } from './pgbench.ts';
 import { machineLoad } from './process-usage.ts';
 import { chosenSystems, type CpuReading } from './systems.ts';
 import { markdownTable, print, shown } from './table.ts';
@@ -22,16 +23,27 @@ const { values } = parseArgs({
     warmup: { type: 'string', default: '3' },
     only: { type: 'string' },
     cpu: { type: 'boolean', default: false },
+    workload: { type: 'string', default: 'tpcb' },
+    'zone-delay-ms': { type: 'string', default: '0' },
   },
 });
 const seconds = Number(values.seconds);
 const scale = Number(values.scale);
 const clientCounts = values.clients.split(',').map(Number);
+const delayMs = Number(values['zone-delay-ms']);
+const workload = workloadNamed(values.workload);
 
-const systems = chosenSystems(values.only);
+function workloadNamed(name: string): Workload {
+  if (name in WORKLOADS) return name as Workload;
+  throw new RangeError(`--workload takes ${Object.keys(WORKLOADS).join(', ')}, not ${name}`);
+}
+
+const systems = chosenSystems(values.only, { delayMs });
 
 print(await requirePgbench());
-print(`scale ${scale}, ${seconds} s each, ${clientCounts.join(' / ')} clients; at the start ${machineLoad()}\n`);
+print(
+  `${workload}, scale ${scale}, ${seconds} s each, ${clientCounts.join(' / ')} clients, ${delayMs} ms between zones; at the start ${machineLoad()}\n`,
+);
 const rows: string[][] = [];
 const cpuRows: string[][] = [];
 
@@ -51,12 +63,12 @@ for (const start of systems) {
   try {
     await initialise(target, scale);
     await system.settle();
-    if (Number(values.warmup) > 0) await tpcb(target, clientCounts.at(-1) ?? 1, Number(values.warmup));
+    if (Number(values.warmup) > 0) await runFor(target, workload, clientCounts.at(-1) ?? 1, Number(values.warmup));
     const figures: string[] = [];
     const readings: { before: CpuReading; after: CpuReading; transactions: number }[] = [];
     for (const clients of clientCounts) {
       const before = await system.cpu();
-      const { tps, latencyMs, failed, transactions } = await tpcb(target, clients, seconds);
+      const { tps, latencyMs, failed, transactions } = await runFor(target, workload, clients, seconds);
       readings.push({ before, after: await system.cpu(), transactions });
       figures.push(`${Math.round(tps)} (${latencyMs.toFixed(2)} ms)`);
       print(`${target.name}: ${clients} clients, ${Math.round(tps)} TPS, ${latencyMs.toFixed(2)} ms, ${failed} failed`);

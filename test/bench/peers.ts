@@ -2,8 +2,10 @@
 import { chown, cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { freePort } from '../../storage-daemon/src/testing/free-port.ts';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
 import type { BenchTarget } from './pgbench.ts';
+import { openZoneLinks } from './zone-links.ts';
 
 export interface Peer {
   readonly target: BenchTarget;
@@ -33,15 +35,19 @@ export async function stockAlone(): Promise<Peer> {
 
 /**
  * Stock PostgreSQL with five streaming standbys and `ANY 3`: six copies, four of them on disk before a commit returns,
- * as in our volume.
+ * as in our volume. With a delay the first standby is in the server's own zone and the other four are in other ones,
+ * so many milliseconds away.
  */
-export async function stockQuorum(): Promise<Peer> {
+export async function stockQuorum({ delayMs }: { readonly delayMs: number }): Promise<Peer> {
   const scratch = await mkdtemp(path.join(tmpdir(), 'ka-bench-'));
   const names = Array.from({ length: STANDBYS }, (_unused, index) => `s${index + 1}`);
   const settings = { ...DURABLE, wal_level: 'replica', max_wal_senders: 10, wal_keep_size: '4GB' };
   const primary = await startPostgres({ settings });
   const standbys: TestPostgres[] = [];
+  const listen = { host: '127.0.0.1', port: await freePort() };
+  const links = delayMs > 0 ? await openZoneLinks([{ listen, to: { host: '127.0.0.1', port: primary.port } }], delayMs) : undefined;
   const stop = async (): Promise<void> => {
+    links?.close();
     await primary.remove();
     for (const standby of standbys) await standby.remove();
     await rm(scratch, { recursive: true, force: true });
@@ -56,8 +62,9 @@ export async function stockQuorum(): Promise<Peer> {
       await own(dataDir, primary);
     }
     await primary.restart({ ...settings, synchronous_standby_names: `ANY 3 (${names.join(', ')})` });
-    for (const name of names) {
-      const conninfo = `host=${primary.socketDir} port=${primary.port} user=postgres application_name=${name}`;
+    for (const [index, name] of names.entries()) {
+      const { host, port } = links === undefined || index === 0 ? { host: primary.socketDir, port: primary.port } : listen;
+      const conninfo = `host=${host} port=${port} user=postgres application_name=${name}`;
       standbys.push(
         await startPostgres({
           dataDir: path.join(scratch, name),

@@ -14,7 +14,7 @@ export interface BenchTarget {
   readonly database: string;
 }
 
-export interface TpcbResult {
+export interface PgbenchResult {
   readonly tps: number;
   readonly latencyMs: number;
   readonly failed: number;
@@ -79,17 +79,22 @@ function figure(output: string, pattern: RegExp): number {
   return Number(match[1]);
 }
 
-/** The TPC-B-like script for `seconds` with `clients` connections. */
-export async function tpcb(target: BenchTarget, clients: number, seconds: number): Promise<TpcbResult> {
-  return result(await pgbench(target, ['-n', '-c', String(clients), '-j', '2', '-T', String(seconds)], (seconds + 60) * 1000));
+/** pgbench's own scripts, by the argument that chooses them: its TPC-B, and lookups by primary key alone. */
+export const WORKLOADS = { tpcb: [], select: ['-S'] } as const;
+export type Workload = keyof typeof WORKLOADS;
+
+/** One of pgbench's scripts for `seconds` with `clients` connections. */
+export async function runFor(target: BenchTarget, workload: Workload, clients: number, seconds: number): Promise<PgbenchResult> {
+  const args = ['-n', ...WORKLOADS[workload], '-c', String(clients), '-j', '2', '-T', String(seconds)];
+  return result(await pgbench(target, args, (seconds + 60) * 1000));
 }
 
 /** The TPC-B-like script, `transactions` times for each of `clients` connections. */
-export async function tpcbTimes(target: BenchTarget, clients: number, transactions: number): Promise<TpcbResult> {
+export async function tpcbTimes(target: BenchTarget, clients: number, transactions: number): Promise<PgbenchResult> {
   return result(await pgbench(target, ['-n', '-c', String(clients), '-j', '2', '-t', String(transactions)], 1_800_000));
 }
 
-function result(output: string): TpcbResult {
+function result(output: string): PgbenchResult {
   return {
     tps: figure(output, /^tps = ([\d.]+)/m),
     latencyMs: figure(output, /^latency average = ([\d.]+) ms/m),

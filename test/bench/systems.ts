@@ -7,6 +7,7 @@ import { settled } from './cluster-usage.ts';
 import { stockAlone, stockQuorum, type Peer } from './peers.ts';
 import { clusterTarget, type BenchTarget } from './pgbench.ts';
 import { cpuSeconds, residentMib, treeCpuSeconds } from './process-usage.ts';
+import { openZoneLinks } from './zone-links.ts';
 
 /** CPU seconds so far of each part of a system, by the part's name. */
 export type CpuReading = ReadonlyMap<string, number>;
@@ -23,6 +24,12 @@ export interface BenchSystem {
   stop(): Promise<void>;
 }
 
+/** What the systems that are compared have in common. */
+export interface BenchSetting {
+  /** Milliseconds that the network between zones takes in each direction; 0: nothing stands between them. */
+  readonly delayMs: number;
+}
+
 const sum = (figures: readonly number[]): number => figures.reduce((total, each) => total + each, 0);
 
 /** Single parts, the mean of the copies, and all together. */
@@ -31,15 +38,26 @@ function reading(copiesName: string, copies: readonly number[], parts: readonly 
   return new Map([...parts, ...(copies.length > 0 ? [[copiesName, sum(copies) / copies.length] as const] : []), ['all', all]]);
 }
 
-async function ours(): Promise<BenchSystem> {
-  const cluster = await Cluster.start({ pgParameters: { shared_buffers: '256MB', max_connections: '100' }, readyWithinMs: 120_000 });
+async function ours({ delayMs }: BenchSetting): Promise<BenchSystem> {
+  const linked = delayMs > 0;
+  const cluster = await Cluster.start({
+    pgParameters: { shared_buffers: '256MB', max_connections: '100' },
+    readyWithinMs: 120_000,
+    idle: linked,
+    linked,
+  });
+  const links = linked ? await openZoneLinks(cluster.zoneLinks(), delayMs) : undefined;
+  if (linked) await cluster.startAll(120_000);
   const processes = [cluster.writer, ...cluster.daemons];
   const target = clusterTarget(cluster);
   return {
     target,
     superuser: { ...target, user: 'postgres', database: 'postgres' },
     settle: () => settled(cluster),
-    stop: () => cluster.destroy(),
+    stop: async () => {
+      await cluster.destroy();
+      links?.close();
+    },
     memoryMib: () => sum(processes.map(({ pid }) => (pid === undefined ? 0 : residentMib(pid)))),
     cpu: async () => {
       const postgres = (await cluster.writer.status())?.postgres.pid;
@@ -56,9 +74,9 @@ async function ours(): Promise<BenchSystem> {
 }
 
 /** A stock system: the server that is asked, and its standbys. */
-function stock(start: () => Promise<Peer>): () => Promise<BenchSystem> {
-  return async () => {
-    const peer = await start();
+function stock(start: (setting: BenchSetting) => Promise<Peer>): (setting: BenchSetting) => Promise<BenchSystem> {
+  return async (setting) => {
+    const peer = await start(setting);
     const cpu = (): Promise<CpuReading> =>
       Promise.resolve(
         reading(`each of ${peer.standbyPids.length} standbys`, peer.standbyPids.map(treeCpuSeconds), [
@@ -69,13 +87,17 @@ function stock(start: () => Promise<Peer>): () => Promise<BenchSystem> {
   };
 }
 
-const SYSTEMS: Readonly<Record<string, () => Promise<BenchSystem>>> = { ours, alone: stock(stockAlone), quorum: stock(stockQuorum) };
+const SYSTEMS: Readonly<Record<string, (setting: BenchSetting) => Promise<BenchSystem>>> = {
+  ours,
+  alone: stock(stockAlone),
+  quorum: stock(stockQuorum),
+};
 
 /** How to start those that `only` names (a comma list), or all. Throws RangeError on an unknown one. */
-export function chosenSystems(only: string | undefined): (() => Promise<BenchSystem>)[] {
+export function chosenSystems(only: string | undefined, setting: BenchSetting = { delayMs: 0 }): (() => Promise<BenchSystem>)[] {
   return (only?.split(',') ?? Object.keys(SYSTEMS)).map((key) => {
     const start = SYSTEMS[key];
     if (start === undefined) throw new RangeError(`--only takes ${Object.keys(SYSTEMS).join(', ')}, not ${key}`);
-    return start;
+    return () => start(setting);
   });
 }

@@ -41,6 +41,14 @@ export interface ClusterOptions {
   readonly readyWithinMs?: number;
   /** Start nothing but make everything; start processes one by one. */
   readonly idle?: boolean;
+  /** Agents reach daemons of other zones by addresses that `zoneLinks` tells: somebody has to pass on what comes there. */
+  readonly linked?: boolean;
+}
+
+/** Where agents of other zones reach a port of a daemon when the cluster is linked, and where that daemon listens. */
+export interface DaemonLink {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly to: { readonly host: string; readonly port: number };
 }
 
 /** What /status of the agent says. LSNs and epochs are decimal texts. */
@@ -148,14 +156,18 @@ export class Cluster {
   /** A new volume with a writer that answers. Everything is cleaned up when it cannot be had. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const cluster = new Cluster(options);
-    if (options.idle === true) return cluster;
+    if (options.idle !== true) await cluster.startAll(options.readyWithinMs);
+    return cluster;
+  }
+
+  /** Starts the daemons and the writer, and waits until it answers. Everything is cleaned up when it cannot be had. */
+  async startAll(readyWithinMs = 60_000): Promise<void> {
     try {
-      for (const daemon of cluster.daemons) daemon.start();
-      cluster.writer.start();
-      await cluster.writerReady(options.readyWithinMs ?? 60_000);
-      return cluster;
+      for (const daemon of this.daemons) daemon.start();
+      this.writer.start();
+      await this.writerReady(readyWithinMs);
     } catch (error) {
-      await cluster.destroy();
+      await this.destroy();
       throw error;
     }
   }
@@ -186,6 +198,10 @@ export class Cluster {
     return `${this.#network}.${10 + index}`;
   }
 
+  #farHost(index: number): string {
+    return `${this.#network}.${50 + index}`;
+  }
+
   /** Another agent on the same volume, not started: start it to take over (the one that runs is fenced). */
   addWriter(zone: Zone = 'zone-a'): Writer {
     const index = this.#writers.length;
@@ -201,7 +217,7 @@ export class Cluster {
         NODE_COMPILE_CACHE: COMPILE_CACHE,
         ...MEMORY_ENVIRONMENT,
         AURORA_VOLUME_ID: this.volumeId,
-        AURORA_STORAGE: this.daemonsAddress(),
+        AURORA_STORAGE: this.daemonsAddress(zone),
         AURORA_DATA_DIR: dataDir,
         AURORA_PG_LISTEN: `${host}:5432`,
         AURORA_METRICS_LISTEN: `${host}:7003`,
@@ -220,9 +236,19 @@ export class Cluster {
     return writer;
   }
 
-  /** The value of AURORA_STORAGE. */
-  daemonsAddress(): string {
-    return Array.from({ length: DAEMONS }, (_, index) => `d${index}=${zoneOf(index)}=${this.#daemonHost(index)}:7001/7004`).join(',');
+  /** The value of AURORA_STORAGE, for an agent of this zone. */
+  daemonsAddress(from?: Zone): string {
+    return Array.from({ length: DAEMONS }, (_, index) => {
+      const isFar = this.#options.linked === true && from !== undefined && from !== zoneOf(index);
+      return `d${index}=${zoneOf(index)}=${isFar ? this.#farHost(index) : this.#daemonHost(index)}:7001/7004`;
+    }).join(',');
+  }
+
+  /** Of a linked cluster: what has to be passed on. */
+  zoneLinks(): DaemonLink[] {
+    return this.daemons.flatMap((_, index) =>
+      [7001, 7004].map((port) => ({ listen: { host: this.#farHost(index), port }, to: { host: this.#daemonHost(index), port } })),
+    );
   }
 
   /** The two daemons of a zone. */
