@@ -144,6 +144,11 @@ export class Invariants {
     const control = durableControl(machine.disk, segmentDirectory());
     if (control === undefined || control.epoch < epoch)
       throw new BrokenPromise(`${machine.id} acknowledges redo in epoch ${epoch}; its disk has ${control?.epoch ?? 'none'}`);
+    // Without it what it acknowledges may be redo of an older epoch that the writer's history rules out.
+    if (lastEpoch(control.history) !== epoch)
+      throw new BrokenPromise(
+        `${machine.id} acknowledges redo up to ${hex(scl)} in epoch ${epoch}; its disk has the history up to epoch ${lastEpoch(control.history)}`,
+      );
     if (this.#flippedIn.get(machine) === machine.life) return;
     const end = durableLogEnd(machine.disk, segmentDirectory(), control.logGeneration);
     if (typeof end === 'string') throw new BrokenPromise(`${machine.id} acknowledges redo up to ${hex(scl)}; on its disk ${end}`);

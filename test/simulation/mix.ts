@@ -93,7 +93,7 @@ export function drawMix(seed: number): Mix {
       flushChance: chance(0.3) ? 0.3 : 0.8,
       readChance: chance(0.3) ? 0.9 : 0.4,
       imageShare: chance(0.5) ? 0.03 : 0.15,
-      truncateShare: chance(0.4) ? 0 : 0.06,
+      truncateShare: random.pick([0, 0, 0.06, 0.06, 0.2]),
       ringBytesMax: chance(0.25) ? 40 * KIB : 96 * KIB,
     },
     limits: {
@@ -101,8 +101,8 @@ export function drawMix(seed: number): Mix {
       logFileBytes: random.pick([12, 24, 64]) * KIB,
       tailCacheBytes: random.pick([4, 16]) * KIB,
       pageCacheBytes: random.pick([1, 6]) * 8400,
-      // The least: nearly every batch begins a log, and what one writes may outlive what came just before it.
-      levelWriteBufferBytes: random.pick([0.25, 8, 40, 200]) * KIB,
+      // None: every batch begins a log, and what one writes may outlive what came just before it.
+      levelWriteBufferBytes: random.pick([0, 8, 40, 200]) * KIB,
       checkpointBytes: random.pick([4, 10, 20, 60]) * KIB,
       checkpointRefs: random.pick([20, 60, 200]),
       chainMax: random.pick([3, 6, 12, 40]),

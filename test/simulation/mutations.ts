@@ -297,7 +297,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: 'storage-daemon/src/segment/epochs.ts', find: "if (epoch > before.epoch) this.#raise(epoch, '');", replace: '' }],
   },
   {
-    name: 'copy-owes-nothing',
+    name: 'copy-recovers-nothing',
     rule: 'a copied segment counts only once it has what its peers show to be acknowledged',
     edits: [
       {
@@ -311,11 +311,6 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'scl-without-history',
     rule: 'a segment’s SCL counts only once it has the writer’s history',
     edits: [
-      {
-        file: 'packages/volume/src/open-protocol.ts',
-        find: "return claim.phase === 'READY' && claim.epoch === epoch && lastEpoch(claim.history) === epoch;",
-        replace: "return claim.phase === 'READY' && claim.epoch === epoch;",
-      },
       {
         file: 'storage-daemon/src/segment/epochs.ts',
         find: "await this.#install(history, 'hello.history');",

@@ -60,14 +60,27 @@ it('is refused when both copies are damaged, or it is cut', async () => {
   }
 });
 
-it('of before volumes had an engine is of PostgreSQL 18', async () => {
-  await writeControl(DISK, path, { ...CONTROL, engine: { engine: 'postgres', major: 19 } });
-  expect(readControl(DISK, path)?.control.engine).toEqual({ engine: 'postgres', major: 19 });
+/** Writes the file as another release would have: `change` makes its content of what this one writes. */
+function writeOf(change: (stored: Record<string, unknown>) => Record<string, unknown>): void {
   const [, json = ''] = readFileSync(path, 'utf8').split('\n', 2);
-  const { engine: _engine, ...before } = JSON.parse(json) as Record<string, unknown>;
-  const body = `${JSON.stringify(before)}\n`;
+  const body = `${JSON.stringify(change(JSON.parse(json) as Record<string, unknown>))}\n`;
   const copy = Buffer.alloc(12_288, '\n');
   copy.write(`aurora-segment-2 ${(crc32c(Buffer.from(body)) >>> 0).toString(16)}\n${body}`);
   writeFileSync(path, Buffer.concat([copy, copy]));
+}
+
+it('of before volumes had an engine is of PostgreSQL 18', async () => {
+  await writeControl(DISK, path, { ...CONTROL, engine: { engine: 'postgres', major: 19 } });
+  expect(readControl(DISK, path)?.control.engine).toEqual({ engine: 'postgres', major: 19 });
+  writeOf(({ engine: _engine, ...before }) => before);
   expect(readControl(DISK, path)).toEqual({ control: { ...CONTROL, engine: { engine: 'postgres', major: 18 } }, damage: undefined });
+});
+
+it('is read by the name that what it must recover had before, and written by the one of today', async () => {
+  const recovering = { ...CONTROL, recoverToLsn: 2n ** 40n };
+  await writeControl(DISK, path, recovering);
+  expect(readFileSync(path, 'utf8')).toContain('"recoverToLsn":"1099511627776"');
+  writeOf(({ recoverToLsn, ...before }) => ({ ...before, owesLsn: recoverToLsn }));
+  expect(readFileSync(path, 'utf8')).not.toContain('recoverToLsn');
+  expect(readControl(DISK, path)).toEqual({ control: recovering, damage: undefined });
 });

@@ -81,15 +81,15 @@ interface StoredControl {
   engine?: EngineId;
   pagesGeneration: number;
   logGeneration: number;
-  /** Of SegmentControl’s recoverToLsn. */
-  owesLsn: string;
+  recoverToLsn: string;
 }
+
+/** Of files from before it had that name. */
+type FormerControl = Omit<StoredControl, 'recoverToLsn'> & { owesLsn: string };
 
 /** One copy: whole blocks, so that a bad sector does not reach into the next copy. */
 function copyOf(control: SegmentControl): Buffer {
-  const { recoverToLsn, ...rest } = control;
-  const stored = { ...rest, owesLsn: recoverToLsn };
-  const body = `${JSON.stringify(stored, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`;
+  const body = `${JSON.stringify(control, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`;
   const text = Buffer.from(`${FORMAT} ${crcOf(body)}\n${body}`);
   const copy = Buffer.alloc(Math.ceil(text.length / BLOCK_BYTES) * BLOCK_BYTES, '\n');
   text.copy(copy);
@@ -114,12 +114,19 @@ export async function writeControl(disk: Disk, path: string, control: SegmentCon
   await disk.syncDirectory(dirname(path));
 }
 
+/** What it holds, by the names of today. */
+function named(stored: StoredControl | FormerControl): StoredControl {
+  if ('recoverToLsn' in stored) return stored;
+  const { owesLsn, ...rest } = stored;
+  return { ...rest, recoverToLsn: owesLsn };
+}
+
 function parseCopy(path: string, copy: Buffer): SegmentControl {
   const [head = '', json = ''] = copy.toString('utf8').split('\n', 2);
   const [format, crc] = head.split(' ');
   if (format !== FORMAT) throw new ControlFileError(path, `'${format}' is not ${FORMAT}`);
   if (crcOf(`${json}\n`) !== crc) throw new ControlFileError(path, 'fails its CRC');
-  const { owesLsn, ...stored } = JSON.parse(json) as StoredControl;
+  const stored = named(JSON.parse(json) as StoredControl | FormerControl);
   return {
     ...stored,
     epoch: BigInt(stored.epoch),
@@ -128,7 +135,7 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
     baseLsn: BigInt(stored.baseLsn),
     systemIdentifier: BigInt(stored.systemIdentifier),
     engine: stored.engine ?? VOLUMES_BEFORE_ENGINES,
-    recoverToLsn: BigInt(owesLsn),
+    recoverToLsn: BigInt(stored.recoverToLsn),
   };
 }
 
