@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { AuroraRpcError, type EpochStart, type SegmentState } from '@kube-aurora/rpc';
+import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
+import type { EpochStart } from '@kube-aurora/volume';
 import { SEGMENT } from '../simulation/storage.ts';
 import { DriverWorld } from './driver-world.ts';
 

@@ -1,6 +1,6 @@
 import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
-import { fromServiceError, type EpochStart, type SegmentState } from '@kube-aurora/rpc';
-import { OpenProtocol, type OpenRequest } from '@kube-aurora/volume';
+import { fromServiceError, type SegmentState } from '@kube-aurora/rpc';
+import { OpenProtocol, type OpenRequest, type EpochStart } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 

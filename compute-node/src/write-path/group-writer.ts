@@ -1,6 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
-import { encodeAppendRequest, type EpochStart } from '@kube-aurora/rpc';
-import { QuorumTracker, RedoRing, WRITE_QUORUM, sealRedoBatch, type RecordRun } from '@kube-aurora/volume';
+import { encodeAppendRequest } from '@kube-aurora/rpc';
+import { QuorumTracker, RedoRing, WRITE_QUORUM, sealRedoBatch, type RecordRun, type EpochStart } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import { FanOut } from './fan-out.ts';

@@ -1,13 +1,6 @@
 import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
-import {
-  encodeAppendRequest,
-  fromServiceError,
-  type AppendResponse,
-  type AppendStream,
-  type EpochStart,
-  type SegmentState,
-} from '@kube-aurora/rpc';
-import { countsForWriter, type RedoRing } from '@kube-aurora/volume';
+import { encodeAppendRequest, fromServiceError, type AppendResponse, type AppendStream, type SegmentState } from '@kube-aurora/rpc';
+import { countsForWriter, type RedoRing, type EpochStart } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import type { Sink } from './fan-out.ts';

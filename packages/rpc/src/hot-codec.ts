@@ -1,3 +1,4 @@
+import type { EpochStart } from '@kube-aurora/volume';
 import { LAYOUTS } from '@kube-aurora/frames';
 import { AuroraRpcError } from './errors.ts';
 import {
@@ -9,7 +10,7 @@ import {
   type GetPagesResponse,
   type PreparedAppend,
 } from './hot-messages.ts';
-import type { EpochStart, SegmentId } from './messages.ts';
+import type { SegmentId } from './messages.ts';
 import { WireError } from './wire-fields.ts';
 
 /**

@@ -1,4 +1,5 @@
-import type { EpochStart, SegmentId } from './messages.ts';
+import type { EpochStart } from '@kube-aurora/volume';
+import type { SegmentId } from './messages.ts';
 
 /** What goes over frames (proto/frames.md), as programs see it. */
 

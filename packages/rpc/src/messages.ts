@@ -1,5 +1,6 @@
 // Made from proto/*.proto by `npm run proto:generate`: change those, not this.
 
+import type { EpochStart } from '@kube-aurora/volume';
 import type { SegmentFault } from './segment-fault.ts';
 
 /** 64-bit fields are bigint, bytes are Buffer, and what is absent is undefined. */
@@ -19,12 +20,6 @@ export interface VolumeEngine {
   engine: string;
   /** its major version: layouts differ between them */
   major: number;
-}
-
-export interface EpochStart {
-  epoch: bigint;
-  /** batches of lower epochs that end past it are annulled */
-  startLsn: bigint;
 }
 
 export interface SegmentState {

@@ -5,7 +5,6 @@ import {
   type CatchUpRequest,
   type ComputeImageRequest,
   type CopySegmentRequest,
-  type EpochStart,
   type FetchRedoRequest,
   type GetPagesRequest,
   type GetPeerPageRequest,
@@ -18,7 +17,7 @@ import {
   type VolumeEngine,
   type InstallHistoryRequest,
 } from '@kube-aurora/rpc';
-import { EPOCH_MAX, HISTORY_MAX, lastEpoch } from '@kube-aurora/volume';
+import { EPOCH_MAX, HISTORY_MAX, lastEpoch, type EpochStart } from '@kube-aurora/volume';
 
 /**
  * What every field of every message must be, in one place, asked before anything is looked up, saved or passed on. A

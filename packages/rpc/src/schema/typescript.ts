@@ -13,8 +13,11 @@ const SCALAR_TYPES: Readonly<Record<string, string>> = {
   bytes: 'Buffer',
 };
 
-/** Messages that are a union to TypeScript, which is written by hand: the file that has it. */
-const UNIONS: ReadonlyMap<string, string> = new Map([['SegmentFault', './segment-fault.ts']]);
+/** Messages whose type is not made here, as it is a union, or the protocol's own: the module that has it. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ['EpochStart', '@kube-aurora/volume'],
+  ['SegmentFault', './segment-fault.ts'],
+]);
 
 const LINE_MAX = 140;
 
@@ -67,15 +70,14 @@ const HEADER = '// Made from proto/*.proto by `npm run proto:generate`: change t
 
 /** The text of messages.ts. */
 export function printMessages(schema: Schema): string {
-  const unions = schema.messages.flatMap(({ name }) => UNIONS.get(name) ?? []);
-  const imports = [...UNIONS]
-    .filter(([, file]) => unions.includes(file))
+  const imports = [...ELSEWHERE]
+    .filter(([name]) => schema.messages.some((message) => message.name === name))
     .map(([name, file]) => `import type { ${name} } from '${file}';\n`);
-  const inUnions = (name: string): boolean => [...UNIONS.keys()].some((union) => name.startsWith(`${union}.`));
+  const isElsewhere = (name: string): boolean => [...ELSEWHERE.keys()].some((message) => name.startsWith(`${message}.`));
   const enums = schema.enums
-    .filter(({ name }) => !inUnions(name))
+    .filter(({ name }) => !isElsewhere(name))
     .map(({ name, values }) => `export type ${enumTypeName(name)} = ${values.map((value) => `'${value.name}'`).join(' | ')};\n`);
-  const interfaces = schema.messages.filter(({ name }) => !UNIONS.has(name)).map((message) => interfaceOf(schema, message));
+  const interfaces = schema.messages.filter(({ name }) => !ELSEWHERE.has(name)).map((message) => interfaceOf(schema, message));
   const all = schema.messages.map(({ name }) => `  ${name}: ${name};\n`);
   return [
     HEADER,
