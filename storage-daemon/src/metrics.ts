@@ -111,9 +111,13 @@ export class DaemonMetrics implements PeerCounters {
         }
       },
     });
-    gauge('queue_bytes', 'Redo that waits for the disk, the index or to be applied', (segment) => segment.queuedBytes);
+    gauge('queue_bytes', 'Redo that waits for the disk or to be applied', (segment) => segment.queuedBytes);
     gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.storage?.stats().logSyncs ?? 0);
-    gauge('records_indexed', 'Redo records taken in since start', (segment) => segment.storage?.stats().recordsIndexed ?? 0);
+    gauge(
+      'records_applied',
+      'Redo records indexed and applied to the state since start',
+      (segment) => segment.storage?.stats().recordsApplied ?? 0,
+    );
     gauge(
       'records_applied_to_pages',
       'Redo records applied to pages since start',

@@ -7,22 +7,18 @@
  *   longest    the longest stretch meanwhile in which the event loop did not turn: for so long an acknowledgement may wait
  *   cold reads the pages of the volume in requests of 16 blocks, after the checkpoint: no redo is on them
  */
-import { systemClock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { decodeRecord } from '@kube-aurora/pg-format';
-import { pageKeyOf, postgres18, SLRU_FORK, touchedPages, type TouchedPage } from '@kube-aurora/redo';
+import { SLRU_FORK, touchedPages, type TouchedPage } from '@kube-aurora/redo';
 import { keyText, type PageKey } from '@kube-aurora/redo-engine';
 import { decodeRedoBatchHeader, recordsOf } from '@kube-aurora/volume';
-import { systemDisk } from '../../storage-daemon/src/disk/system-disk.ts';
-import { PageStore } from '../../storage-daemon/src/pages/page-store.ts';
-import { DurableEvent } from '../../storage-daemon/src/redo-log/durable-event.ts';
-import { pagesDirectory } from '../../storage-daemon/src/segment/open-storage.ts';
-import { SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
 import { DEFAULT_LIMITS } from '../../storage-daemon/src/segment/limits.ts';
+import type { SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
+import { openBenchSegment } from './bench-segment.ts';
 import { machineLoad } from './process-usage.ts';
 import { markdownTable, MIB, print, shown } from './table.ts';
 import { STREAMS, writeStream, type WalStream } from './wal-streams.ts';
@@ -35,62 +31,8 @@ const { values } = parseArgs({
   },
 });
 const PAGES_A_REQUEST = 16;
-const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
-
-function failed(error: Error): never {
-  throw error;
-}
-
-async function openSegment(directory: string, stream: WalStream): Promise<SegmentStorage> {
-  const first = stream.batches[0];
-  if (first === undefined) throw new Error('the stream is empty');
-  const baseLsn = decodeRedoBatchHeader(first).backlink;
-  const pages = pagesDirectory(directory, 1);
-  fs.mkdirSync(pages, { recursive: true });
-  const store = await PageStore.open(systemDisk(), pages, {
-    cacheBytes: DEFAULT_LIMITS.levelCacheBytes,
-    writeBufferBytes: DEFAULT_LIMITS.levelWriteBufferBytes,
-  });
-  const all = [...stream.pages.pages()];
-  for (let at = 0; at < all.length; at += 256) {
-    await store.write(all.slice(at, at + 256).map(({ id, page }) => ({ page: pageKeyOf(id), version: { lsn: Number(baseLsn), page } })));
-  }
-  await store.setCheckpoint({ lsn: baseLsn, epoch: 1n }, stream.state, undefined);
-  await store.close();
-  const control = {
-    volumeId: VOLUME,
-    pg: 0,
-    ready: true,
-    epoch: 1n,
-    writerId: 'bench',
-    history: [{ epoch: 1n, startLsn: baseLsn }],
-    baseEpoch: 1n,
-    baseLsn,
-    systemIdentifier: 7n,
-    engine: postgres18.id,
-    pagesGeneration: 1,
-    logGeneration: 1,
-    recoverToLsn: 0n,
-  };
-  const limits = { ...DEFAULT_LIMITS, checkpointBytes: 4096 * MIB, checkpointRefs: 1e9, chainMax: 1e9 };
-  const parts = {
-    engine: postgres18,
-    disk: systemDisk(),
-    directory,
-    limits,
-    clock: systemClock(),
-    durable: new DurableEvent(),
-    onProgress: () => {},
-    onLogFailure: failed,
-    onDamage: failed,
-    fetchPage: () => Promise.reject(new Error('there is no peer')),
-    dropLimit: () => 0n,
-    onLogDamage: ({ message }: { message: string }) => failed(new Error(message)),
-    onCorruption: (_kind: string, error: Error) => failed(error),
-    onRepair: () => {},
-  };
-  return SegmentStorage.open(parts, control, { durableLsn: baseLsn });
-}
+/** One checkpoint, when it is asked for. */
+const LIMITS = { ...DEFAULT_LIMITS, checkpointBytes: 4096 * MIB, checkpointRefs: 1e9, chainMax: 1e9 };
 
 async function take(storage: SegmentStorage, stream: WalStream): Promise<void> {
   for (const batch of stream.batches) storage.append(decodeRedoBatchHeader(batch), batch);
@@ -145,7 +87,7 @@ for (const name of values.only?.split(',') ?? Object.keys(STREAMS)) {
   const stream = await writeStream(name, Number(values.rows));
   for (let pass = 0; pass < Number(values.passes); pass++) {
     const directory = fs.mkdtempSync(join(tmpdir(), 'aurora-checkpoint-'));
-    const storage = await openSegment(directory, stream);
+    const storage = await openBenchSegment(directory, stream, LIMITS);
     try {
       await take(storage, stream);
       const { indexRefs } = storage.stats();

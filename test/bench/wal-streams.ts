@@ -38,6 +38,14 @@ interface Workload {
 const SHUFFLED = '(g::bigint * 7919) % ROWS';
 
 export const STREAMS: Readonly<Record<string, Workload>> = {
+  insert: {
+    setup: ['create table numbers (i int, t text)'],
+    load: [`insert into numbers select g, '' from generate_series(1, ROWS) g`],
+  },
+  copy: {
+    setup: ['create table source (aid int, bid int, balance int, filler char(84))'],
+    load: [`copy source from program 'seq 1 ROWS | sed "s/$/\t1\t0\t/"'`, 'vacuum source', 'alter table source add primary key (aid)'],
+  },
   heap: {
     setup: ['create table h (id int, n int, note text) with (fillfactor = 90)'],
     load: [

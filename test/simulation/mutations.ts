@@ -113,10 +113,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/checkpoint/applier.ts',
-        find: `    const limit = Math.min(this.#vdl, this.#indexedLsn);
-    let count = 0;`,
-        replace: `    const limit = this.#indexedLsn;
-    let count = 0;`,
+        find: 'get #limit(): number {\n    return this.#vdl;',
+        replace: 'get #limit(): number {\n    return Infinity;',
       },
     ],
   },

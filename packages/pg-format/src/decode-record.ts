@@ -10,16 +10,112 @@ import type { BlockImage, BlockRef, WalRecord } from './wal-record.ts';
 const EMPTY = Buffer.alloc(0);
 const XLOG_SWITCH = 0x40;
 
-/** A block header as read, before the payload's place is known. */
-interface BlockHeader {
+/**
+ * A record and its blocks, with views into it made when they are asked for: of most records, most of the time, only
+ * the pages they name are wanted.
+ */
+class DecodedRecord implements WalRecord {
+  readonly raw: Buffer;
+  readonly lsn: Lsn;
+  readonly xid: number;
+  readonly rmid: number;
+  readonly info: number;
+  readonly blocks: readonly BlockRef[];
+  readonly origin: number | undefined;
+  readonly topLevelXid: number | undefined;
+  /** Main data is the record's last part. */
+  readonly #mainLength: number;
+  #mainData: Buffer | undefined;
+  #endLsn: Lsn | undefined;
+
+  constructor(
+    raw: Buffer,
+    lsn: Lsn,
+    endLsn: Lsn | undefined,
+    blocks: readonly BlockRef[],
+    mainLength: number,
+    origin: number | undefined,
+    topLevelXid: number | undefined,
+  ) {
+    this.raw = raw;
+    this.lsn = lsn;
+    this.xid = raw.readUInt32LE(RECORD_HEADER.xid.at);
+    this.rmid = raw.readUInt8(RECORD_HEADER.rmid.at);
+    this.info = raw.readUInt8(RECORD_HEADER.info.at);
+    this.blocks = blocks;
+    this.origin = origin;
+    this.topLevelXid = topLevelXid;
+    this.#mainLength = mainLength;
+    this.#endLsn = endLsn;
+  }
+
+  get prev(): Lsn {
+    return this.raw.readBigUInt64LE(RECORD_HEADER.prev.at) as Lsn;
+  }
+
+  get crc(): number {
+    return this.raw.readUInt32LE(RECORD_HEADER.crc.at);
+  }
+
+  get endLsn(): Lsn {
+    return (this.#endLsn ??= recordEndLsn(this.lsn, this.raw.length, isSwitchRecord(this.rmid, this.info)));
+  }
+
+  get mainData(): Buffer {
+    return (this.#mainData ??= this.#mainLength === 0 ? EMPTY : this.raw.subarray(this.raw.length - this.#mainLength));
+  }
+}
+
+class DecodedBlock implements BlockRef {
   readonly id: number;
-  readonly flags: number;
-  readonly dataLength: number;
-  readonly image: ImageHeader | undefined;
+  readonly fork: number;
+  readonly willInit: boolean;
   readonly spcOid: number;
   readonly dbOid: number;
   readonly relNumber: number;
   readonly blockNumber: number;
+  readonly dataLength: number;
+  image: BlockImage | undefined;
+  readonly imageHeader: ImageHeader | undefined;
+  readonly #raw: Buffer;
+  #dataAt = 0;
+  #data: Buffer | undefined;
+
+  constructor(
+    raw: Buffer,
+    id: number,
+    flags: number,
+    dataLength: number,
+    imageHeader: ImageHeader | undefined,
+    spcOid: number,
+    dbOid: number,
+    relNumber: number,
+    blockNumber: number,
+  ) {
+    this.#raw = raw;
+    this.id = id;
+    this.fork = flags & BLOCK_FLAG.FORK_MASK;
+    this.willInit = (flags & BLOCK_FLAG.WILL_INIT) !== 0;
+    this.dataLength = dataLength;
+    this.imageHeader = imageHeader;
+    this.spcOid = spcOid;
+    this.dbOid = dbOid;
+    this.relNumber = relNumber;
+    this.blockNumber = blockNumber;
+    this.image = undefined;
+  }
+
+  get data(): Buffer {
+    return (this.#data ??= this.dataLength === 0 ? EMPTY : this.#raw.subarray(this.#dataAt, this.#dataAt + this.dataLength));
+  }
+
+  /** Its payload, the image and then its data, begins at byte `at`; gives where it ends. */
+  place(at: number): number {
+    const { imageHeader } = this;
+    if (imageHeader !== undefined) this.image = imageAt(this.#raw, at, imageHeader);
+    this.#dataAt = at + (imageHeader?.length ?? 0);
+    return this.#dataAt + this.dataLength;
+  }
 }
 
 interface ImageHeader {
@@ -56,10 +152,8 @@ export function isSwitchRecord(rmid: number, info: number): boolean {
 
 function decodeChecked(raw: Buffer, lsn: Lsn, endLsn: Lsn | undefined): WalRecord {
   const reader = new BinaryReader(raw, RECORD_HEADER_BYTES);
-  const info = raw.readUInt8(RECORD_HEADER.info.at);
-  const rmid = raw.readUInt8(RECORD_HEADER.rmid.at);
-  const headers: BlockHeader[] = [];
-  let previous: BlockHeader | undefined;
+  const blocks: DecodedBlock[] = [];
+  let previous: DecodedBlock | undefined;
   let payload = 0;
   let mainLength = 0;
   let origin: number | undefined;
@@ -73,8 +167,8 @@ function decodeChecked(raw: Buffer, lsn: Lsn, endLsn: Lsn | undefined): WalRecor
         throw new WalFormatError(lsn, 'block_id', `${id} after ${previous.id}; ids must rise`);
       }
       previous = readBlockHeader(reader, id, previous, lsn);
-      payload += previous.dataLength + (previous.image?.length ?? 0);
-      headers.push(previous);
+      payload += previous.dataLength + (previous.imageHeader?.length ?? 0);
+      blocks.push(previous);
     } else if (id === BLOCK_ID.DATA_SHORT) {
       mainLength = reader.u8('main data length');
       break;
@@ -93,26 +187,12 @@ function decodeChecked(raw: Buffer, lsn: Lsn, endLsn: Lsn | undefined): WalRecor
   if (reader.remaining !== payload) {
     throw new WalFormatError(lsn, 'tot_len', `${reader.remaining} bytes of payload, headers announce ${payload}`);
   }
-
-  const blocks: BlockRef[] = [];
-  for (const header of headers) blocks.push(readBlock(reader, header));
-  return {
-    lsn,
-    endLsn: endLsn ?? recordEndLsn(lsn, raw.length, isSwitchRecord(rmid, info)),
-    prev: raw.readBigUInt64LE(RECORD_HEADER.prev.at) as Lsn,
-    xid: raw.readUInt32LE(RECORD_HEADER.xid.at),
-    rmid,
-    info,
-    crc: raw.readUInt32LE(RECORD_HEADER.crc.at),
-    blocks,
-    mainData: mainLength === 0 ? EMPTY : reader.view(mainLength, 'main data'),
-    origin,
-    topLevelXid,
-    raw,
-  };
+  let at = reader.offset;
+  for (const block of blocks) at = block.place(at);
+  return new DecodedRecord(raw, lsn, endLsn, blocks, mainLength, origin, topLevelXid);
 }
 
-function readBlockHeader(reader: BinaryReader, id: number, previous: BlockHeader | undefined, lsn: Lsn): BlockHeader {
+function readBlockHeader(reader: BinaryReader, id: number, previous: DecodedBlock | undefined, lsn: Lsn): DecodedBlock {
   const flags = reader.u8('fork_flags');
   const dataLength = reader.u16('data_length');
   const hasData = (flags & BLOCK_FLAG.HAS_DATA) !== 0;
@@ -124,16 +204,10 @@ function readBlockHeader(reader: BinaryReader, id: number, previous: BlockHeader
   if (sameRel && previous === undefined) {
     throw new WalFormatError(lsn, `block ${id} fork_flags`, 'SAME_REL on the first block');
   }
-  return {
-    id,
-    flags,
-    dataLength,
-    image,
-    spcOid: sameRel && previous !== undefined ? previous.spcOid : reader.u32('spcOid'),
-    dbOid: sameRel && previous !== undefined ? previous.dbOid : reader.u32('dbOid'),
-    relNumber: sameRel && previous !== undefined ? previous.relNumber : reader.u32('relNumber'),
-    blockNumber: reader.u32('blkno'),
-  };
+  const spcOid = sameRel && previous !== undefined ? previous.spcOid : reader.u32('spcOid');
+  const dbOid = sameRel && previous !== undefined ? previous.dbOid : reader.u32('dbOid');
+  const relNumber = sameRel && previous !== undefined ? previous.relNumber : reader.u32('relNumber');
+  return new DecodedBlock(reader.bytes, id, flags, dataLength, image, spcOid, dbOid, relNumber, reader.u32('blkno'));
 }
 
 function readImageHeader(reader: BinaryReader, id: number, lsn: Lsn): ImageHeader {
@@ -158,25 +232,10 @@ function readImageHeader(reader: BinaryReader, id: number, lsn: Lsn): ImageHeade
   return { length, holeOffset, holeLength, info };
 }
 
-function readBlock(reader: BinaryReader, header: BlockHeader): BlockRef {
-  const image = header.image === undefined ? undefined : readImage(reader, header.image);
-  return {
-    id: header.id,
-    spcOid: header.spcOid,
-    dbOid: header.dbOid,
-    relNumber: header.relNumber,
-    fork: header.flags & BLOCK_FLAG.FORK_MASK,
-    blockNumber: header.blockNumber,
-    willInit: (header.flags & BLOCK_FLAG.WILL_INIT) !== 0,
-    image,
-    data: header.dataLength === 0 ? EMPTY : reader.view(header.dataLength, 'block data'),
-  };
-}
-
-function readImage(reader: BinaryReader, header: ImageHeader): BlockImage {
+function imageAt(raw: Buffer, at: number, header: ImageHeader): BlockImage {
   const method = header.info & IMAGE_FLAG.COMPRESSED;
   return {
-    data: reader.view(header.length, 'block image'),
+    data: raw.subarray(at, at + header.length),
     holeOffset: header.holeOffset,
     holeLength: header.holeLength,
     apply: (header.info & IMAGE_FLAG.APPLY) !== 0,

@@ -9,6 +9,9 @@ import { WAL_LONG_HEADER_BYTES, WAL_PAGE_BYTES, WAL_SEGMENT_BYTES, WAL_SHORT_HEA
 const SEGMENT_MASK = BigInt(WAL_SEGMENT_BYTES - 1);
 const SEGMENT = BigInt(WAL_SEGMENT_BYTES);
 
+/** Below it sums of a position and a record's length are exact as numbers, which are several times faster than bigints. */
+const EXACT_MAX = 2 ** 52;
+
 /** Bytes of records that fit a page that is not its segment's first. */
 const SHORT_PAGE_USABLE = WAL_PAGE_BYTES - WAL_SHORT_HEADER_BYTES;
 const LONG_PAGE_USABLE = WAL_PAGE_BYTES - WAL_LONG_HEADER_BYTES;
@@ -59,6 +62,11 @@ export function recordStart(end: Lsn): Lsn {
  * end.
  */
 export function recordEndLsn(start: Lsn, totalLength: number, isSwitch: boolean): Lsn {
+  const exact = Number(start);
+  if (exact < EXACT_MAX) {
+    const offset = exact % WAL_SEGMENT_BYTES;
+    return BigInt(exact - offset + recordEndOffset(offset, totalLength, isSwitch)) as Lsn;
+  }
   const offset = offsetInSegment(start);
   const end = recordEndOffset(offset, totalLength, isSwitch);
   return (start + BigInt(end - offset)) as Lsn;

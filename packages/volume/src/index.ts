@@ -1,4 +1,10 @@
-export { REDO_BATCH_BYTES_MAX, REDO_BATCH_HEADER_BYTES, REDO_BATCH_MAGIC, recordBytesInBatch } from './redo-batch-layout.ts';
+export {
+  RECORD_LSN_BYTES,
+  REDO_BATCH_BYTES_MAX,
+  REDO_BATCH_HEADER_BYTES,
+  REDO_BATCH_MAGIC,
+  recordBytesInBatch,
+} from './redo-batch-layout.ts';
 export { RecordRun } from './record-run.ts';
 export * from './redo-batch.ts';
 export * from './epoch-history.ts';

@@ -1,18 +1,19 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
 import { formatLsn } from '@kube-aurora/pg-format/lsn';
-import type { EngineState, PageKey, RedoEngine, RedoRecord, TouchedPages } from '@kube-aurora/redo-engine';
-import { REDO_BATCH_HEADER_BYTES, recordsOf, type RedoBatchHeader } from '@kube-aurora/volume';
+import type { EngineState, PageKey, RedoEngine, TouchedPages } from '@kube-aurora/redo-engine';
+import { RECORD_LSN_BYTES, recordBytesInBatch, REDO_BATCH_HEADER_BYTES, type RedoBatchHeader } from '@kube-aurora/volume';
 import type { RedoLog } from '../redo-log/redo-log.ts';
 import type { Tombstones } from '../pages/tombstones.ts';
 import type { RecordTable } from '../pages/record-table.ts';
 import type { RedoIndex } from '../pages/redo-index.ts';
 
 /**
- * From the log into memory: durable batches are indexed (which record changes which page), and what is at or below VDL
- * is applied to the engine's state, in LSN order. Both run in slices, so that appends and their acknowledgements go
- * first, and neither runs for every batch: redo gathers for a moment, unless a read waits for it.
+ * From the log into memory: redo that is durable on a quorum is indexed (which record changes which page) and applied to
+ * the engine's state, in LSN order and in one pass, so that each record is decoded once. It runs in slices, so that
+ * appends and their acknowledgements go first, and not for every batch: redo gathers for a moment, unless a read waits
+ * for it.
  *
- * Invariant: nothing past VDL reaches the state or a stored page; what is past it may still be annulled.
+ * Invariant: nothing past VDL is indexed, or reaches the state or a stored page; what is past it may still be annulled.
  */
 
 const SLICE_MS = 3;
@@ -21,14 +22,19 @@ const GATHER_MS = 20;
 const GATHER_BYTES_MAX = 256 * 1024;
 /** Records between two looks at the clock. */
 const CLOCK_STRIDE = 64;
-/** Decoded records that wait for VDL, and their bytes, at most; the rest is read and decoded again. */
-const DECODED_MAX = 8192;
-const DECODED_BYTES_MAX = 4 * 1024 * 1024;
+/** Batches that wait are kept in memory up to so many bytes; the rest is read back from the log in its turn. */
+const HELD_BYTES_MAX = 4 * 1024 * 1024;
+/** Batches that are done with leave the list so many at a time. */
+const PASSED_MAX = 256;
 
+/** A batch that is on disk and not wholly applied. LSNs as numbers, as everywhere with pages. */
 interface WaitingBatch {
-  readonly header: RedoBatchHeader;
-  readonly batch: Buffer;
+  readonly startLsn: number;
+  readonly endLsn: number;
   readonly position: number;
+  readonly totalBytes: number;
+  /** Undefined: to be read back. */
+  bytes: Buffer | undefined;
 }
 
 /** Redo was applied that a history annuls: one of the two is wrong, and only a person can tell which. */
@@ -57,7 +63,7 @@ export interface ApplierParts {
   readonly clock: Clock;
   /** A page that has a multiple of so many references has a long chain. */
   readonly chainMax: number;
-  /** Indexed or applied moved. */
+  /** Applied moved. */
   readonly onProgress: () => void;
   readonly onLongChain: (page: PageKey) => void;
   /** Redo cannot be read or applied: the applier has stopped. */
@@ -69,44 +75,34 @@ export type TakeSnapshot = (state: EngineState, lsn: number) => void;
 
 export class Applier {
   readonly #parts: ApplierParts;
-  #state: EngineState;
+  readonly #state: EngineState;
+  readonly #touched: TouchedPages;
   #waiting: WaitingBatch[] = [];
-  #waitingBytes = 0;
-  #records: Generator<{ lsn: bigint; raw: Buffer }> | undefined;
-  #recordsLeft = 0;
-  #recordPosition = 0;
-  #decoded: RedoRecord[] = [];
-  #decodedFirst = 0;
-  #decodedBytes = 0;
-  #applySeq: number;
-  #indexedLsn: number;
+  /** The first of `#waiting` that is not wholly applied, and where in it the next record stands. */
+  #first = 0;
+  #at = REDO_BATCH_HEADER_BYTES;
+  #heldBytes = 0;
   #appliedLsn: number;
   #vdl: number;
-  #touched: TouchedPages;
   #takeSnapshot: TakeSnapshot | undefined;
   #gathering: Timer | undefined;
   #scheduled = false;
   /** Somebody waits until all below is applied. */
   #wantedLsn = 0;
   #stopped = false;
-  recordsIndexed = 0;
+  recordsApplied = 0;
 
   /** `state` is the one at `lsn`. */
   constructor(parts: ApplierParts, state: EngineState, lsn: number) {
     this.#parts = parts;
     this.#state = state;
     this.#touched = state.touchedPages();
-    this.#applySeq = parts.table.next;
-    this.#indexedLsn = lsn;
     this.#appliedLsn = lsn;
     this.#vdl = lsn;
   }
 
   get state(): EngineState {
     return this.#state;
-  }
-  get indexedLsn(): number {
-    return this.#indexedLsn;
   }
   get appliedLsn(): number {
     return this.#appliedLsn;
@@ -121,14 +117,20 @@ export class Applier {
   /** Does the state stand at the end of a batch, with something applied since the table's start? */
   get isAtBatchEnd(): boolean {
     const { table } = this.#parts;
-    return this.#applySeq > table.first && table.isLastOfBatch(this.#applySeq - 1);
+    return table.size > 0 && table.isLastOfBatch(table.next - 1);
   }
 
   /** Is every record that starts below `lsn` applied? */
   hasApplied(lsn: number): boolean {
-    if (this.#appliedLsn >= lsn) return true;
-    const { table } = this.#parts;
-    return this.#indexedLsn >= lsn && (this.#applySeq >= table.next || table.lsn(this.#applySeq) >= lsn);
+    return this.#appliedLsn >= lsn || (this.#nextLsn() ?? -1) >= lsn;
+  }
+
+  /** Where the next record starts; undefined when it is not here yet, or not known without reading the log. */
+  #nextLsn(): number | undefined {
+    const next = this.#waiting[this.#first];
+    if (next === undefined) return undefined;
+    if (this.#at === REDO_BATCH_HEADER_BYTES) return next.startLsn;
+    return next.bytes === undefined ? undefined : lsnAt(next.bytes, this.#at);
   }
 
   /** Has the state of the next batch's end its taker? */
@@ -141,20 +143,29 @@ export class Applier {
     this.#takeSnapshot = take;
   }
 
-  get waitingBytes(): number {
-    return this.#waitingBytes;
-  }
-
-  /** Redo that is indexed and durable, and still has to be applied, in bytes of LSN: reads may wait for it. */
+  /** Redo that is durable on a quorum and still has to be applied, in bytes of LSN: reads may wait for it. */
   get unappliedBytes(): number {
-    return Math.max(0, Math.min(this.#vdl, this.#indexedLsn) - this.#appliedLsn);
+    const end = this.#waiting.at(-1)?.endLsn ?? this.#appliedLsn;
+    return Math.max(0, Math.min(this.#vdl, end) - this.#appliedLsn);
   }
 
   /** A batch that is on disk. */
-  add(header: RedoBatchHeader, batch: Buffer, position: number): void {
-    this.#waiting.push({ header, batch, position });
-    this.#waitingBytes += batch.length;
+  add({ startLsn, endLsn, totalBytes }: RedoBatchHeader, batch: Buffer, position: number): void {
+    const isHeld = this.#heldBytes + totalBytes <= HELD_BYTES_MAX;
+    if (isHeld) this.#heldBytes += totalBytes;
+    this.#waiting.push({
+      startLsn: Number(startLsn),
+      endLsn: Number(endLsn),
+      position,
+      totalBytes,
+      bytes: isHeld ? batch : undefined,
+    });
     this.schedule();
+  }
+
+  /** A batch that is on disk, and is read back when it is applied: for opening. */
+  addStored({ startLsn, endLsn, totalBytes }: RedoBatchHeader, position: number): void {
+    this.#waiting.push({ startLsn: Number(startLsn), endLsn: Number(endLsn), position, totalBytes, bytes: undefined });
   }
 
   /** A read waits for what starts below `lsn`: no gathering until it is applied. */
@@ -163,22 +174,16 @@ export class Applier {
     if (!this.hasApplied(lsn)) this.schedule();
   }
 
-  /** Indexes at once: for opening, when nothing else goes on. */
-  addNow(header: RedoBatchHeader, batch: Buffer, position: number): void {
-    this.add(header, batch, position);
-    while (this.#waiting.length > 0) this.#indexSome(Infinity);
-  }
-
   noteVdl(lsn: number): void {
     if (lsn <= this.#vdl) return;
     this.#vdl = lsn;
     this.schedule();
   }
 
-  /** There is something to index or to apply. */
+  /** There is something to apply. */
   schedule(): void {
-    if (this.#scheduled || this.#stopped) return;
-    if (this.#waitingBytes <= GATHER_BYTES_MAX && this.hasApplied(this.#wantedLsn)) {
+    if (this.#scheduled || this.#stopped || !this.#canApply()) return;
+    if (this.unappliedBytes <= GATHER_BYTES_MAX && this.hasApplied(this.#wantedLsn)) {
       this.#gathering ??= this.#parts.clock.after(GATHER_MS, () => this.#pump());
     } else this.#goOn();
   }
@@ -201,10 +206,8 @@ export class Applier {
     this.#gathering = undefined;
     if (this.#stopped) return;
     try {
-      const until = this.#parts.clock.now() + SLICE_MS;
-      this.#indexSome(until);
-      this.#applySome(until);
-      if (!this.#scheduled && (this.#waiting.length > 0 || this.#canApply())) this.#goOn();
+      this.#applySome(this.#parts.clock.now() + SLICE_MS);
+      if (!this.#scheduled && this.#canApply()) this.#goOn();
     } catch (error) {
       this.#stopped = true;
       this.#parts.onFailure(error instanceof Error ? error : new Error(String(error)));
@@ -212,110 +215,84 @@ export class Applier {
     this.#parts.onProgress();
   }
 
-  #indexSome(until: number): void {
-    const { engine, table, index, clock, chainMax, onLongChain } = this.#parts;
-    let count = 0;
-    while (this.#waiting.length > 0) {
-      const waiting = this.#waiting[0];
-      if (waiting === undefined) return;
-      if (this.#records === undefined) {
-        this.#records = recordsOf(waiting.batch);
-        this.#recordsLeft = waiting.header.recordCount;
-        this.#recordPosition = waiting.position + REDO_BATCH_HEADER_BYTES;
-      }
-      for (let next = this.#records.next(); next.done !== true; next = this.#records.next()) {
-        const { lsn, raw } = next.value;
-        this.#recordsLeft--;
-        const record = engine.decode(raw, lsn);
-        const seq = table.push(Number(lsn), this.#recordPosition, raw.length, this.#recordsLeft === 0);
-        this.#recordPosition += (8 + raw.length + 7) & ~7;
-        for (const page of this.#touched.of(record)) {
-          const refs = index.add(page, seq);
-          if (refs >= chainMax && refs % chainMax === 0) onLongChain(page);
-        }
-        if (this.#decoded.length === 0) this.#decodedFirst = seq;
-        if (
-          this.#decoded.length < DECODED_MAX &&
-          this.#decodedBytes < DECODED_BYTES_MAX &&
-          this.#decodedFirst + this.#decoded.length === seq
-        ) {
-          this.#decoded.push(record);
-          this.#decodedBytes += raw.length;
-        }
-        this.recordsIndexed++;
-        if (++count % CLOCK_STRIDE === 0 && clock.now() > until) return;
-      }
-      this.#records = undefined;
-      this.#indexedLsn = Number(waiting.header.endLsn);
-      this.#waitingBytes -= waiting.batch.length;
-      this.#waiting.shift();
-    }
+  /** Records from here on may be annulled still. */
+  get #limit(): number {
+    return this.#vdl;
   }
 
   #canApply(): boolean {
-    const { table } = this.#parts;
-    return this.#applySeq < table.next && table.lsn(this.#applySeq) < Math.min(this.#vdl, this.#indexedLsn);
+    const next = this.#waiting[this.#first];
+    return next !== undefined && (this.#nextLsn() ?? next.startLsn) < this.#limit;
   }
 
   #applySome(until: number): void {
-    const { table, tombstones, clock } = this.#parts;
-    const limit = Math.min(this.#vdl, this.#indexedLsn);
+    const { clock } = this.#parts;
     let count = 0;
-    let taken = 0;
-    while (this.#applySeq < table.next) {
-      const seq = this.#applySeq;
-      const lsn = table.lsn(seq);
-      if (lsn >= limit) break;
-      let record = this.#decodedFirst + taken === seq ? this.#decoded[taken] : undefined;
-      if (record === undefined) record = this.#read(seq, lsn);
-      else {
-        taken++;
-        this.#decodedBytes -= record.raw.length;
+    for (;;) {
+      const batch = this.#waiting[this.#first];
+      if (batch === undefined || batch.startLsn >= this.#limit) break;
+      const bytes = (batch.bytes ??= this.#readBack(batch));
+      while (this.#at < batch.totalBytes) {
+        const lsn = lsnAt(bytes, this.#at);
+        if (lsn >= this.#limit) return;
+        this.#applyRecord(batch, bytes, lsn);
+        if (++count % CLOCK_STRIDE === 0 && clock.now() > until) return this.#passOver(batch);
       }
-      for (const effect of this.#state.apply(record)) tombstones.add(lsn, effect);
-      this.#applySeq++;
-      this.#appliedLsn = Number(record.endLsn);
-      if (this.#takeSnapshot !== undefined && table.isLastOfBatch(seq)) {
-        const take = this.#takeSnapshot;
-        this.#takeSnapshot = undefined;
-        take(this.#state, this.#appliedLsn);
-      }
-      if (++count % CLOCK_STRIDE === 0 && clock.now() > until) break;
-    }
-    if (taken > 0) {
-      this.#decoded.splice(0, taken);
-      this.#decodedFirst += taken;
+      this.#passOver(batch);
     }
   }
 
-  #read(seq: number, lsn: number): RedoRecord {
-    const { engine, table, log } = this.#parts;
-    const at = BigInt(lsn);
-    return engine.decode(log.reader.record(table.position(seq), table.recordBytes(seq), at), at);
+  /** Applies the record at `#at`. */
+  #applyRecord(batch: WaitingBatch, bytes: Buffer, lsn: number): void {
+    const { engine, table, index, tombstones, chainMax, onLongChain } = this.#parts;
+    const at = this.#at;
+    const length = bytes.readUInt32LE(at + RECORD_LSN_BYTES);
+    const record = engine.decode(bytes.subarray(at + RECORD_LSN_BYTES, at + RECORD_LSN_BYTES + length), BigInt(lsn));
+    this.#at = at + recordBytesInBatch(length);
+    const isLast = this.#at >= batch.totalBytes;
+    const seq = table.push(lsn, batch.position + at, length, isLast);
+    for (const page of this.#touched.of(record)) {
+      const refs = index.add(page, seq);
+      if (refs >= chainMax && refs % chainMax === 0) onLongChain(page);
+    }
+    for (const effect of this.#state.apply(record)) tombstones.add(lsn, effect);
+    this.#appliedLsn = Number(record.endLsn);
+    this.recordsApplied++;
+    if (!isLast || this.#takeSnapshot === undefined) return;
+    const take = this.#takeSnapshot;
+    this.#takeSnapshot = undefined;
+    take(this.#state, this.#appliedLsn);
   }
 
-  /** Forgets indexed records that start at or past `lsn`, which is not below what was applied: they were annulled. */
-  annul(lsn: number): void {
-    const { table, index } = this.#parts;
-    this.#waiting = this.#waiting.filter((waiting) => Number(waiting.header.endLsn) <= lsn);
-    this.#waitingBytes = this.#waiting.reduce((sum, waiting) => sum + waiting.batch.length, 0);
-    // A batch that was half indexed either stays whole or goes whole.
-    if (this.#waiting.length === 0) this.#records = undefined;
-    const seq = table.lowerBound(lsn);
-    index.annulFrom(seq);
-    table.annulFrom(seq);
-    if (this.#decodedFirst + this.#decoded.length > seq) this.#decoded.length = Math.max(0, seq - this.#decodedFirst);
-    this.#decodedBytes = this.#decoded.reduce((sum, record) => sum + record.raw.length, 0);
-    this.#indexedLsn = Math.min(this.#indexedLsn, lsn);
-    this.#vdl = Math.min(this.#vdl, lsn);
-    this.#followAnew();
+  /** On to the next batch, when all of this one is applied. */
+  #passOver(batch: WaitingBatch): void {
+    if (this.#at < batch.totalBytes) return;
+    if (batch.bytes !== undefined) this.#heldBytes -= batch.totalBytes;
+    this.#first++;
+    this.#at = REDO_BATCH_HEADER_BYTES;
+    if (this.#first < PASSED_MAX && this.#first < this.#waiting.length) return;
+    this.#waiting.splice(0, this.#first);
+    this.#first = 0;
   }
+
+  #readBack({ position, totalBytes }: WaitingBatch): Buffer {
+    this.#heldBytes += totalBytes;
+    return this.#parts.log.reader.batch(position, totalBytes);
+  }
+
   /**
-   * What records after the state have set is what counts for those to come; what the annulled ones had set does not.
+   * Forgets redo past `lsn`, where a batch ends, and which is not below what was applied: it was annulled. A batch that is
+   * applied in part ends at or below it, then.
    */
-  #followAnew(): void {
-    const { table } = this.#parts;
-    this.#touched = this.#state.touchedPages();
-    for (let seq = this.#applySeq; seq < table.next; seq++) this.#touched.of(this.#read(seq, table.lsn(seq)));
+  annul(lsn: number): void {
+    this.#waiting = this.#waiting.slice(this.#first).filter((waiting) => waiting.endLsn <= lsn);
+    this.#first = 0;
+    this.#heldBytes = this.#waiting.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0);
+    this.#vdl = Math.min(this.#vdl, lsn);
   }
+}
+
+/** A record's LSN, which stands before it in a batch, as a number. */
+function lsnAt(batch: Buffer, at: number): number {
+  return batch.readUInt32LE(at + 4) * 2 ** 32 + batch.readUInt32LE(at);
 }

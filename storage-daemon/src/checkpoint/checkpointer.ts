@@ -114,7 +114,7 @@ export class Checkpointer {
       })
       .finally(() => {
         this.#running = undefined;
-        if (this.#target !== undefined) this.#parts.turns.clock.soon(() => this.maybeStart());
+        if (this.#target !== undefined || this.#asked) this.#parts.turns.clock.soon(() => this.maybeStart());
       });
   }
 

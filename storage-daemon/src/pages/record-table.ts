@@ -104,10 +104,4 @@ export class RecordTable {
       this.#firstChunk++;
     }
   }
-
-  /** Forgets records from `seq` on: they were annulled. */
-  annulFrom(seq: number): void {
-    this.#next = Math.max(this.#first, Math.min(seq, this.#next));
-    this.#chunks.length = Math.min(this.#chunks.length, Math.ceil(this.#next / CHUNK) - this.#firstChunk);
-  }
 }

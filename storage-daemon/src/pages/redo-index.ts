@@ -91,18 +91,6 @@ export class RedoIndex {
     if (this.#last === of) this.#last = undefined;
   }
 
-  /** Forgets references to records from `seq` on: they were annulled. */
-  annulFrom(seq: number): void {
-    for (const one of this.#spaces.values()) {
-      for (const [block, refs] of one.pages) {
-        const before = refs.length;
-        while (refs.length > 0 && refSeq(refs.at(-1) ?? 0) >= seq) refs.pop();
-        this.#refs -= before - refs.length;
-        if (refs.length === 0) this.#removePage(one, block);
-      }
-    }
-  }
-
   /** The most references that a page had at once since this was last asked. */
   takeLongest(): number {
     const longest = this.#longest;

@@ -20,7 +20,7 @@ export interface SegmentLimits {
   readonly chainMax: number;
   /** Log that is kept for peers that are behind; beyond it they copy the whole segment. */
   readonly logRetainBytes: number;
-  /** Bytes that may wait for the disk or the index before a stream is paused. */
+  /** Bytes that may wait for the disk before a stream is paused. */
   readonly queueBytes: number;
   /**
    * Durable redo that may wait to be applied; what is past it counts as queued. Without it a writer may run far ahead: page reads

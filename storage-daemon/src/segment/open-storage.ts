@@ -99,7 +99,7 @@ export async function openStorage(
     const index = new RedoIndex();
     const tombstones = new Tombstones();
     for (const { lsn, effect } of removals) tombstones.add(lsn, effect);
-    /** Batches past the checkpoint are indexed after the scan, read back through the log in pieces. */
+    /** Batches past the checkpoint, which are read back and applied once it is known how far redo is durable. */
     const later: { header: RedoBatchHeader; position: number }[] = [];
     log = await openLog(parts, control, checkpoint, (header, position) => {
       if (header.endLsn > checkpoint.lsn) later.push({ header, position });
@@ -116,8 +116,7 @@ export async function openStorage(
     const end = log.tail.lsn;
     for (const { header, position } of later) {
       if (header.endLsn > end) break;
-      applier.addNow(header, log.reader.batch(position, header.totalBytes), position);
-      if (applier.recordsIndexed % 4096 < header.recordCount) await clock.turn();
+      applier.addStored(header, position);
     }
     return { log, store, table, index, tombstones, applier, checkpoint, hasRemovalsDue: removals.length > 0 };
   } catch (error) {

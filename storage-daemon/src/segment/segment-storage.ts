@@ -28,7 +28,7 @@ export interface StorageStats {
   readonly logSyncs: number;
   readonly tailCacheBytes: number;
   readonly pageCacheBytes: number;
-  readonly recordsIndexed: number;
+  readonly recordsApplied: number;
   readonly recordsAppliedToPages: number;
   readonly indexRefs: number;
   readonly checkpoints: number;
@@ -179,10 +179,10 @@ export class SegmentStorage {
     return this.#opened.log.bytes;
   }
 
-  /** Bytes that wait for the disk or the index, and what waits to be applied past its own bound. */
+  /** Bytes that wait for the disk, and what waits to be applied past its own bound. */
   get queuedBytes(): number {
     const unapplied = this.#applier.unappliedBytes - this.#parts.limits.unappliedBytes;
-    return this.#acceptedBytes + this.#applier.waitingBytes + Math.max(0, unapplied);
+    return this.#acceptedBytes + Math.max(0, unapplied);
   }
 
   stats(): StorageStats {
@@ -193,7 +193,7 @@ export class SegmentStorage {
       logSyncs: log.syncs,
       tailCacheBytes: log.cachedBytes,
       pageCacheBytes: this.#cache.bytes,
-      recordsIndexed: this.#applier.recordsIndexed,
+      recordsApplied: this.#applier.recordsApplied,
       recordsAppliedToPages: this.#builder.recordsApplied,
       indexRefs: index.refs,
       checkpoints,
