@@ -39,6 +39,31 @@ describe('opening a volume', () => {
   });
 });
 
+it('leaves a volume of another engine alone, and says which it is and what to do', async () => {
+  world = new DriverWorld();
+  await world.importVolume();
+  const compute = world.compute();
+  const other = compute.segments.map((endpoint) => ({
+    ...endpoint,
+    client: {
+      ...endpoint.client,
+      status: async (...call: Parameters<typeof endpoint.client.status>) => ({
+        ...(await endpoint.client.status(...call)),
+        engine: { engine: 'postgres', major: 19 },
+      }),
+    },
+  }));
+  let waiting = '';
+  const opening = compute.open({ segments: other, onWaiting: (reason) => (waiting = reason) });
+  expect(await world.hasSettled(opening, 20_000)).toBe(false);
+  expect(waiting).toBe(
+    'the volume is of PostgreSQL 19, and this compute runs PostgreSQL 18: ' +
+      'start the compute of a release that runs PostgreSQL 19, or restore the data into a new volume',
+  );
+  // Whoever runs it is not fenced.
+  expect(world.states().map((state) => state?.epoch)).toEqual([1n, 1n, 1n, 1n, 1n, 1n]);
+});
+
 it('says bootstrap when all are empty, and never again once the volume is there', async () => {
   world = new DriverWorld();
   expect(await world.until(world.compute().open())).toEqual({ kind: 'bootstrap', epoch: 1n });

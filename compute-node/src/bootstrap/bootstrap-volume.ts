@@ -1,4 +1,5 @@
-import { encodePageKey, encodeVolumeState, postgres18 } from '@kube-aurora/redo';
+import { encodePageKey, encodeVolumeState } from '@kube-aurora/redo';
+import { ENGINE } from '../engine.ts';
 import type { PageImage } from '@kube-aurora/rpc';
 import type { InitialVolume } from '../postgres/initdb.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
@@ -27,7 +28,7 @@ export async function bootstrapVolume(options: BootstrapOptions): Promise<boolea
       epoch,
       content: {
         systemIdentifier: volume.systemIdentifier,
-        engine: postgres18.id,
+        engine: ENGINE,
         baseLsn: volume.baseLsn,
         volumeState: encodeVolumeState(volume.state),
         pages: pageImages(volume),

@@ -2,6 +2,7 @@ import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
 import { fromServiceError, type SegmentState } from '@kube-aurora/rpc';
 import { OpenProtocol, type OpenRequest, type EpochStart } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
+import { engineMismatch } from '../engine.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 
 /** How long the last two segments are waited for once four answered. A daemon that hangs costs this much, once. */
@@ -62,7 +63,8 @@ export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcom
   let waiting: Timer;
   const complain = (): void => {
     const { step, epoch, refuses, waitingFor } = protocol;
-    if (refuses) logger.error({ step, epoch }, `${waitingFor}${HOW_TO_GIVE_UP}`);
+    if (run.mismatch !== undefined) logger.error({ step, epoch }, run.mismatch);
+    else if (refuses) logger.error({ step, epoch }, `${waitingFor}${HOW_TO_GIVE_UP}`);
     else logger.warn({ step, epoch }, `waiting for storage: ${waitingFor}`);
     waiting = clock.after(WAITING_LOG_MS, complain);
   };
@@ -104,6 +106,8 @@ class OpenRun {
   #graceTimer: Timer | undefined;
   #doubtTimer: Timer | undefined;
   #notBefore = 0;
+  /** By segment, why this compute cannot run the volume that it holds. */
+  readonly #mismatches: (string | undefined)[] = [];
 
   constructor(protocol: OpenProtocol, options: OpenVolumeOptions) {
     this.#protocol = protocol;
@@ -112,6 +116,11 @@ class OpenRun {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.finished = promise;
     this.#finish = resolve;
+  }
+
+  /** Why this compute cannot run the volume; undefined when it can, as far as is known. */
+  get mismatch(): string | undefined {
+    return this.#mismatches.find((one) => one !== undefined);
   }
 
   finish(): void {
@@ -150,7 +159,11 @@ class OpenRun {
     const { index } = endpoint;
     try {
       const state = await this.#call(endpoint, request, signal);
-      this.#protocol.answer(index, request, state);
+      const mismatch = engineMismatch(state.engine);
+      this.#mismatches[index] = mismatch;
+      // Before anything is promised: a volume that we cannot run is left to whoever runs it.
+      if (mismatch === undefined) this.#protocol.answer(index, request, state);
+      else this.#protocol.fail(index, request, 'unavailable');
     } catch (error) {
       const known = fromServiceError(error, endpoint.id);
       if (signal.aborted) return;
@@ -185,7 +198,7 @@ class OpenRun {
 
   #wake(): void {
     const { step } = this.#protocol;
-    this.#options.onWaiting(`${this.#protocol.waitingFor}${this.#protocol.refuses ? HOW_TO_GIVE_UP : ''}`);
+    this.#options.onWaiting(this.mismatch ?? `${this.#protocol.waitingFor}${this.#protocol.refuses ? HOW_TO_GIVE_UP : ''}`);
     if (step === 'opened' || step === 'bootstrap' || step === 'overtaken') {
       this.finish();
       return;

@@ -1,7 +1,7 @@
 /** Reads a cleanly stopped data directory as the base of a volume: its pages and everything beside them. */
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { controlFileLayout, DB_STATE, decodePgControl, PAGE_BYTES, type PgControl } from '@kube-aurora/pg-format';
+import { DB_STATE, decodePgControl, PAGE_BYTES, type PgControl } from '@kube-aurora/pg-format';
 import {
   addDatabase,
   emptyVolumeState,
@@ -13,6 +13,7 @@ import {
   SLRU_PAGES_PER_SEGMENT,
   type VolumeState,
 } from '@kube-aurora/redo';
+import { CONTROL_FILE, ENGINE_NAME } from '../engine.ts';
 
 const BLOCKS_PER_FILE = 131_072;
 const FORK_OF_SUFFIX: Readonly<Record<string, number>> = { '': 0, _vm: 2, _init: 3 };
@@ -50,8 +51,8 @@ export function readBaseImage(dir: string): BaseImage {
   const control = decodePgControl(readFileSync(join(dir, 'global/pg_control')));
   if (control.state !== DB_STATE.SHUTDOWNED) throw new BaseImageError(dir, 'it was not shut down cleanly');
   if (control.dataChecksumVersion !== 0) throw new BaseImageError(dir, 'it has data checksums; use initdb --no-data-checksums');
-  if (control.catalogVersion !== controlFileLayout(18).catalogVersion)
-    throw new BaseImageError(dir, `catalog version ${control.catalogVersion} is not PostgreSQL 18's`);
+  if (control.catalogVersion !== CONTROL_FILE.catalogVersion)
+    throw new BaseImageError(dir, `catalog version ${control.catalogVersion} is not ${ENGINE_NAME}'s`);
   if (readdirSync(join(dir, 'pg_twophase')).length > 0) throw new BaseImageError(dir, 'it has prepared transactions');
   if (readdirSync(join(dir, 'pg_tblspc')).length > 0) throw new BaseImageError(dir, 'it has tablespaces');
 

@@ -7,7 +7,6 @@ import { chownSync, closeSync, fchownSync, ftruncateSync, mkdirSync, openSync, r
 import { rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import {
-  controlFileLayout,
   crc32c,
   decodePgControl,
   emptyWalPage,
@@ -19,13 +18,14 @@ import {
   walSegmentFileName,
 } from '@kube-aurora/pg-format';
 import { PACKED_FORK, SLRU_NAMES, SLRU_PAGES_PER_SEGMENT, type SlruName, type VolumeState } from '@kube-aurora/redo';
+import { CONTROL_FILE, ENGINE, VERSION_FILE } from '../engine.ts';
 import type { Account } from './account.ts';
 import { configurationFile, hbaFile } from './parameters.ts';
 import { encodeRelationTable, RELATION_TABLE_FILE } from './relation-table.ts';
 
 const DEFAULT_TABLESPACE = 1663;
 const GLOBAL_TABLESPACE = 1664;
-const TABLESPACE_VERSION = `PG_18_${controlFileLayout(18).catalogVersion}`;
+const TABLESPACE_VERSION = `PG_${ENGINE.major}_${CONTROL_FILE.catalogVersion}`;
 /** REPLICATION_STATE_MAGIC (replication/logical/origin.c). */
 const ORIGINS_MAGIC = 0x1257dade;
 
@@ -102,7 +102,7 @@ export function buildDataDirectory(image: DataDirectoryImage): void {
   moveAside(image.dir);
   const tree = new FileTree(image.dir, image.account);
   for (const name of DIRECTORIES) tree.directory(name);
-  tree.file('PG_VERSION', Buffer.from('18\n'));
+  tree.file('PG_VERSION', Buffer.from(VERSION_FILE));
   tree.file('global/pg_control', image.controlFile);
   tree.file('postgresql.conf', Buffer.from(configurationFile(image.parameters, image.state.settings)));
   tree.file('postgresql.auto.conf', Buffer.alloc(0));
@@ -188,7 +188,7 @@ function writeDatabases(tree: FileTree, state: VolumeState): void {
   for (const { spcOid, dbOid } of state.databases.values()) {
     if (spcOid === GLOBAL_TABLESPACE) continue;
     tree.directory(databasePath(spcOid, dbOid));
-    tree.file(`${databasePath(spcOid, dbOid)}/PG_VERSION`, Buffer.from('18\n'));
+    tree.file(`${databasePath(spcOid, dbOid)}/PG_VERSION`, Buffer.from(VERSION_FILE));
   }
   for (const { spcOid, dbOid, image } of state.relationMaps.values()) {
     tree.directory(databasePath(spcOid, dbOid));

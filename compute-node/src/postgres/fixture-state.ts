@@ -1,5 +1,6 @@
 /** Test fixture: the state of an empty volume with one database, without a PostgreSQL to make it. */
-import { controlFileLayout, CHECKPOINT, CHECKPOINT_BYTES, DB_STATE, decodeStruct, lsn, PG_CONTROL } from '@kube-aurora/pg-format';
+import { CHECKPOINT, CHECKPOINT_BYTES, DB_STATE, decodeStruct, lsn, PG_CONTROL } from '@kube-aurora/pg-format';
+import { CONTROL_FILE } from '../engine.ts';
 import { addDatabase, emptyVolumeState, type VolumeState } from '@kube-aurora/redo';
 
 /** First record of a segment's third page. */
@@ -10,8 +11,8 @@ export function fixtureState(): VolumeState {
   const state = emptyVolumeState({
     ...decodeStruct(PG_CONTROL, Buffer.alloc(CONTROL_BYTES)),
     systemIdentifier: 7_000_000_000_000_000_001n,
-    pgControlVersion: controlFileLayout(18).controlVersion,
-    catalogVersion: controlFileLayout(18).catalogVersion,
+    pgControlVersion: CONTROL_FILE.controlVersion,
+    catalogVersion: CONTROL_FILE.catalogVersion,
     state: DB_STATE.SHUTDOWNED,
     checkPoint: CHECKPOINT_LSN,
     checkPointCopy: {

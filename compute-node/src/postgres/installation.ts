@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { ENGINE, ENGINE_NAME } from '../engine.ts';
 import type { Account } from './account.ts';
 
 /** The stock PostgreSQL's programs. */
@@ -10,19 +11,21 @@ export interface Installation {
 }
 
 export class InstallationError extends Error {
-  constructor(program: string, account: Account | undefined, why: string) {
-    super(`${account === undefined ? 'this user' : `uid ${account.uid}`} cannot run ${program}: ${why}`);
+  constructor(message: string) {
+    super(message);
     this.name = 'InstallationError';
   }
 }
 
 /**
  * The installation with its `bin` directory at `bin`, at a place that `account` may execute. One under root's home is
- * closed to others: then a copy is made below `copyTo`, once.
+ * closed to others: then a copy is made below `copyTo`, once. Throws InstallationError when its programs cannot be run,
+ * or are of another major version than this compute's.
  */
 export function postgresInstallation(bin: string, account: Account | undefined, copyTo: string): Installation {
   const original = programs(bin);
-  if (refusal(original.postgres, account) === undefined) return original;
+  const answer = versionOf(original.postgres, account);
+  if (answer.kind === 'version') return ofOurMajor(original, answer.text);
   const target = join(copyTo, 'postgresql');
   const copy = programs(join(target, 'bin'));
   if (!existsSync(target)) {
@@ -37,17 +40,27 @@ export function postgresInstallation(bin: string, account: Account | undefined, 
       if (!existsSync(target)) throw error;
     }
   }
-  const why = refusal(copy.postgres, account);
-  if (why !== undefined) throw new InstallationError(copy.postgres, account, why);
-  return copy;
+  const ofCopy = versionOf(copy.postgres, account);
+  if (ofCopy.kind === 'version') return ofOurMajor(copy, ofCopy.text);
+  throw new InstallationError(`${account === undefined ? 'this user' : `uid ${account.uid}`} cannot run ${copy.postgres}: ${ofCopy.why}`);
 }
 
 function programs(bin: string): Installation {
   return { postgres: join(bin, 'postgres'), initdb: join(bin, 'initdb') };
 }
 
-function refusal(program: string, account: Account | undefined): string | undefined {
-  const { error, status, stderr } = spawnSync(program, ['--version'], { ...account, cwd: '/', encoding: 'utf8', timeout: 10_000 });
-  if (error !== undefined) return error.message;
-  return status === 0 ? undefined : stderr.trim();
+type VersionAnswer = { readonly kind: 'version'; readonly text: string } | { readonly kind: 'refused'; readonly why: string };
+
+function versionOf(program: string, account: Account | undefined): VersionAnswer {
+  const { error, status, stdout, stderr } = spawnSync(program, ['--version'], { ...account, cwd: '/', encoding: 'utf8', timeout: 10_000 });
+  if (error !== undefined) return { kind: 'refused', why: error.message };
+  return status === 0 ? { kind: 'version', text: stdout.trim() } : { kind: 'refused', why: stderr.trim() };
+}
+
+/** `version` as the program tells it: `postgres (PostgreSQL) 18.4`. */
+function ofOurMajor(installation: Installation, version: string): Installation {
+  if (Number(/\(PostgreSQL\) (\d+)/.exec(version)?.[1]) === ENGINE.major) return installation;
+  throw new InstallationError(
+    `${installation.postgres} is '${version}', and this compute runs ${ENGINE_NAME}: let AURORA_PG_BIN name the bin directory of one`,
+  );
 }

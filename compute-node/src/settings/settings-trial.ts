@@ -7,7 +7,8 @@
 import { execFile } from 'node:child_process';
 import { chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { controlFileLayout, DB_STATE, encodePgControl, lsn, PAGE_BYTES, WAL_SEGMENT_BYTES } from '@kube-aurora/pg-format';
+import { DB_STATE, encodePgControl, lsn, PAGE_BYTES, WAL_SEGMENT_BYTES } from '@kube-aurora/pg-format';
+import { CONTROL_FILE, VERSION_FILE } from '../engine.ts';
 import type { Account } from '../postgres/account.ts';
 import { configurationFile, OWNED_PARAMETERS } from '../postgres/parameters.ts';
 
@@ -59,7 +60,7 @@ async function makeDirectory(dir: string, account: Account | undefined, paramete
     await own(directory);
   }
   const files: readonly (readonly [string, string | Buffer])[] = [
-    ['PG_VERSION', '18\n'],
+    ['PG_VERSION', VERSION_FILE],
     ['global/pg_control', anyControlFile()],
     ['postgresql.conf', configurationFile(parameters)],
   ];
@@ -131,8 +132,8 @@ function anyControlFile(): Buffer {
   const none = lsn(0);
   return encodePgControl({
     systemIdentifier: 1n,
-    pgControlVersion: controlFileLayout(18).controlVersion,
-    catalogVersion: controlFileLayout(18).catalogVersion,
+    pgControlVersion: CONTROL_FILE.controlVersion,
+    catalogVersion: CONTROL_FILE.catalogVersion,
     state: DB_STATE.SHUTDOWNED,
     time: 0n,
     checkPoint: at,
