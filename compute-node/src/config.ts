@@ -1,6 +1,6 @@
 import { ConfigError, parseAddress, readConfig, setting, type ConfigSchema } from '@kube-aurora/process';
 import { parseEndpoints, type Endpoint } from '@kube-aurora/rpc';
-import { COPIES } from '@kube-aurora/volume';
+import { COPIES, rolesProblem } from '@kube-aurora/volume';
 
 /** The agent's settings; also their documentation. */
 export const CONFIG_SCHEMA = {
@@ -131,5 +131,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
 function parseStorage(text: string): Endpoint[] {
   const storage = parseEndpoints(text, 'zoned');
   if (storage.length !== COPIES) throw new Error(`names ${storage.length} daemons, a volume has ${COPIES}`);
+  const wrong = rolesProblem(storage);
+  if (wrong !== undefined) throw new Error(wrong);
   return storage;
 }

@@ -44,7 +44,12 @@ async function attach(): Promise<Attached> {
   const attached = { stream, answers: [] as AppendResponse[], errors: [] as unknown[] };
   stream.on('data', (answer) => attached.answers.push(answer));
   stream.on('error', (error) => attached.errors.push(error));
-  stream.write({ hello: { segment: SEGMENT, epoch: EPOCH, writerId: 'w/1', history }, batches: undefined, vdl: 0n, pgmrpl: 0n });
+  stream.write({
+    hello: { role: 'FULL', segment: SEGMENT, epoch: EPOCH, writerId: 'w/1', history },
+    batches: undefined,
+    vdl: 0n,
+    pgmrpl: 0n,
+  });
   await expect.poll(() => attached.answers.length + attached.errors.length, POLL).toBe(1);
   return attached;
 }

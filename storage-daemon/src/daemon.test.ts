@@ -59,7 +59,9 @@ describe('six daemons', () => {
     await writer.append([imageRecord(REL, 3, 14)], [0, 1], true);
     const next = await cluster.open(3n, 'w/2', { lsn: third, epoch: 2n }, writer.history, ALL);
     await expect(writer.append([syntheticRecord(10)], [2])).rejects.toMatchObject({ code: 'FENCED' });
-    await expect(cluster.client(0).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/other' }, DEADLINE)).rejects.toMatchObject({
+    await expect(
+      cluster.client(0).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/other', role: 'FULL' }, DEADLINE),
+    ).rejects.toMatchObject({
       code: 'EPOCH_TAKEN',
     });
     await expect(cluster.page(0, page(1), third, 2n)).rejects.toMatchObject({ code: 'FENCED' });
@@ -74,7 +76,7 @@ describe('six daemons', () => {
 
   it('lets the writer that won an epoch append where one that lost the race holds the promise', async () => {
     const base = await cluster.import(1n, ALL);
-    const request = { segment: SEGMENT, epoch: 2n, writerId: 'w/lost' };
+    const request = { segment: SEGMENT, epoch: 2n, writerId: 'w/lost', role: 'FULL' } as const;
     for (const i of [4, 5]) await cluster.client(i).openEpoch(request, DEADLINE);
     const writer = await cluster.open(2n, 'w/won', base, [{ epoch: 1n, startLsn: base.lsn }], [0, 1, 2, 3]);
     const [end] = await writer.append([imageRecord(REL, 1, 11)], ALL);

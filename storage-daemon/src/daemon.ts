@@ -6,12 +6,12 @@ import type { Logger } from '@kube-aurora/process';
 import type { EngineRegistry } from '@kube-aurora/redo-engine';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 import { DaemonMetrics } from './metrics.ts';
-import { connectPeers } from './peers/peer-set.ts';
+import { connectPeers, roleIn, type PeerEndpoint } from './peers/peer-set.ts';
 import { Peers } from './peers/peers.ts';
 import { findSegments } from './segment/find-segments.ts';
 import type { SegmentLimits } from './segment/limits.ts';
 import type { SegmentDirectory } from './segment/segment-directory.ts';
-import { Segment, type SegmentParts } from './segment/segment.ts';
+import { Segment, type SegmentIdentity, type SegmentParts } from './segment/segment.ts';
 import type { DaemonListener, DaemonNetwork, DaemonServices } from './edge/daemon-network.ts';
 import { Refusals } from './edge/refusals.ts';
 import { segmentHandlers } from './service/segment-service.ts';
@@ -31,7 +31,8 @@ export interface DaemonOptions {
   readonly framesListen: string;
   readonly daemonId: string;
   readonly zone: string;
-  readonly peers: readonly { id: string; address: string }[];
+  /** All daemons, this one too, with what their segments are; FULL unless said. */
+  readonly peers: readonly PeerEndpoint[];
   readonly limits: SegmentLimits;
   readonly scrubBytesPerSecond: number;
   /** Segments that this daemon holds at most; SEGMENTS_MAX unless given. */
@@ -42,6 +43,10 @@ export interface DaemonOptions {
   readonly engines: EngineRegistry;
   readonly network: DaemonNetwork;
   readonly clock: Clock;
+}
+
+function identityOf({ daemonId, zone, peers }: DaemonOptions): SegmentIdentity {
+  return { daemonId, zone, role: roleIn(peers, daemonId) };
 }
 
 export class Daemon {
@@ -71,7 +76,7 @@ export class Daemon {
       all: () => this.#segments.values(),
       known: ({ volumeId, pg }) => this.#segments.get(`${volumeId}/${pg}`),
       take: ({ volumeId, pg }) => this.segment(volumeId, pg),
-      identity: { daemonId: options.daemonId, zone: options.zone },
+      identity: identityOf(options),
     };
     this.peers = new Peers({
       ownId: options.daemonId,
@@ -156,14 +161,14 @@ export class Daemon {
   }
 
   #segmentParts(): SegmentParts {
-    const { dataDirectory, daemonId, zone, peers, logger, disk, engines, clock } = this.#options;
+    const { dataDirectory, daemonId, peers, logger, disk, engines, clock } = this.#options;
     const ids = peers.map((peer) => peer.id).toSorted();
     const limits = { ...this.#options.limits, checkpointStagger: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };
     return {
       directory: dataDirectory,
       disk,
       engines,
-      identity: { daemonId, zone },
+      identity: identityOf(this.#options),
       limits,
       logger: logger.child({ part: 'segment' }),
       clock,

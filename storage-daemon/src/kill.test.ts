@@ -69,7 +69,7 @@ describe('a daemon that is killed -9 while it appends', () => {
     const { encoded, baseLsn } = syntheticState(0x150_0028n);
     const { call, answer } = client.importBase(DEADLINE);
     call.write({
-      begin: { segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
+      begin: { role: 'FULL', segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
       pages: [],
       finish: true,
     });
@@ -82,7 +82,7 @@ describe('a daemon that is killed -9 while it appends', () => {
     const fills = new Map<number, { fill: number; lsn: bigint }[]>();
     for (let round = 0; round < ROUNDS; round++) {
       const epoch = BigInt(round + 2);
-      await client.openEpoch({ segment: SEGMENT, epoch, writerId: `w/${round}` }, DEADLINE);
+      await client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: `w/${round}` }, DEADLINE);
       history.push({ epoch, startLsn: start.lsn });
       await client.installHistory({ segment: SEGMENT, epoch, history }, DEADLINE);
       const stream = client.append();
@@ -91,7 +91,12 @@ describe('a daemon that is killed -9 while it appends', () => {
         if (response.result === 'OK' && response.scl > acknowledged) acknowledged = response.scl;
       });
       const broken = new Promise((resolve) => stream.on('error', resolve));
-      stream.write({ hello: { segment: SEGMENT, epoch, writerId: `w/${round}`, history }, batches: undefined, vdl: 0n, pgmrpl: 0n });
+      stream.write({
+        hello: { role: 'FULL', segment: SEGMENT, epoch, writerId: `w/${round}`, history },
+        batches: undefined,
+        vdl: 0n,
+        pgmrpl: 0n,
+      });
       let end = start;
       const killAfter = 20 + next(120);
       for (let sent = 0; sent < killAfter; sent++) {

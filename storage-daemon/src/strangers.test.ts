@@ -58,7 +58,7 @@ function hello(epoch: bigint, history: EpochStart[], writerId = 'stranger'): Pro
       if (answer.result === 'FENCED') reject(new AuroraRpcError('FENCED', answer.message));
       else resolve(answer);
     });
-    stream.write({ hello: { segment: SEGMENT, epoch, writerId, history }, batches: undefined, vdl: 0n, pgmrpl: 0n });
+    stream.write({ hello: { role: 'FULL', segment: SEGMENT, epoch, writerId, history }, batches: undefined, vdl: 0n, pgmrpl: 0n });
   }).finally(() => {
     stream.on('error', () => undefined);
     stream.cancel();
@@ -125,8 +125,10 @@ async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
   }
   await refused('InstallHistory empty', () => client.installHistory({ segment: SEGMENT, epoch: 3n, history: [] }, DEADLINE));
   for (const epoch of [HUGE, 2n ** 62n, 3n + EPOCH_STEP_MAX])
-    await refused(`OpenEpoch ${epoch}`, () => client.openEpoch({ segment: SEGMENT, epoch, writerId: 'stranger' }, DEADLINE));
-  await refused('OpenEpoch writer_id', () => client.openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'a'.repeat(100_000) }, DEADLINE));
+    await refused(`OpenEpoch ${epoch}`, () => client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: 'stranger' }, DEADLINE));
+  await refused('OpenEpoch writer_id', () =>
+    client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 3n, writerId: 'a'.repeat(100_000) }, DEADLINE),
+  );
   await refused('AppendHello writer_id', () => hello(2n, writer.history, 'a\nb'));
   await refused('CatchUp', () => client.catchUp({ segment: SEGMENT, lsn: HUGE }, { deadlineMs: 2000 }));
   const pageKey = encodePageKey({ ...REL, block: 0 });
@@ -140,7 +142,15 @@ async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
     await refused(`ImportBase ${epoch}`, () => {
       const { call, answer } = client.importBase(DEADLINE);
       call.write({
-        begin: { segment: SEGMENT, epoch, baseLsn: base.lsn, systemIdentifier: 9n, volumeState: encoded, engine: postgres18.id },
+        begin: {
+          role: 'FULL',
+          segment: SEGMENT,
+          epoch,
+          baseLsn: base.lsn,
+          systemIdentifier: 9n,
+          volumeState: encoded,
+          engine: postgres18.id,
+        },
         pages: [],
         finish: true,
       });
@@ -256,7 +266,7 @@ describe('strangers', () => {
     let refused = 0;
     for (let index = 0; index < 80; index++) {
       await client
-        .openEpoch({ segment: { volumeId: made(index), pg: 0 }, epoch: 1n, writerId: 'stranger' }, DEADLINE)
+        .openEpoch({ role: 'FULL', segment: { volumeId: made(index), pg: 0 }, epoch: 1n, writerId: 'stranger' }, DEADLINE)
         .catch((error: unknown) => {
           expect(error).toMatchObject({ code: 'REFUSED', message: /takes no more/ });
           refused++;

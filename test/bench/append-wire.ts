@@ -110,7 +110,7 @@ const CLIENTS: Readonly<Record<string, Open>> = {
         else resolve();
         isOpen = true;
       });
-      const hello = { segment: { volumeId: VOLUME, pg: 0 }, epoch: 1n, writerId: 'bench', history: [] };
+      const hello = { segment: { volumeId: VOLUME, pg: 0 }, epoch: 1n, writerId: 'bench', history: [], role: 'FULL' as const };
       stream.write({ hello, batches: undefined, vdl: 0n, pgmrpl: 0n });
     });
     return { send: (batch) => void stream.write(batch), close: () => client.close() };

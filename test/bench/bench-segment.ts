@@ -36,6 +36,7 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
   await store.close();
   const control = {
     volumeId: VOLUME,
+    role: 'FULL' as const,
     pg: 0,
     ready: true,
     epoch: 1n,

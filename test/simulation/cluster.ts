@@ -42,13 +42,17 @@ export class Cluster {
     this.#traced = traced;
     this.network = new Network(world);
     const blocks = Array.from({ length: world.mix.load.blocks }, (_, block) => ({ ...RELATION, block }));
-    this.invariants = new Invariants(this.history, blocks);
     this.exchange = new Exchange(this.network);
     this.storage = storageMachines(this.exchange, traced, {
       promised: (machine, epoch, writerId, state) =>
         this.#noticing(() => this.invariants.promised(machine, epoch, writerId, state, this.#writerViews)),
       acknowledges: (machine, response) => this.#noticing(() => this.invariants.acknowledges(machine, response)),
     });
+    this.invariants = new Invariants(
+      this.history,
+      blocks,
+      this.storage.map(({ role }) => role),
+    );
     this.#checker = new Machine(world, 'checker', 'zone-x', false);
     this.#checker.start();
     this.stranger = new Machine(world, 'stranger', 'zone-x', false);

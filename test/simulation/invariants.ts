@@ -1,4 +1,4 @@
-import type { EpochRun, EpochStart } from '@kube-aurora/volume';
+import type { EpochRun, EpochStart, SegmentRole } from '@kube-aurora/volume';
 import { pageKeyOf, type PageId } from '@kube-aurora/redo';
 import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
 import { pageStoreKey } from '../../storage-daemon/src/pages/page-store.ts';
@@ -40,8 +40,11 @@ interface Held {
   seen: readonly unknown[];
 }
 
-/** Not the constant of the code that is tried. */
-const WRITE_QUORUM_OF_SIX = 4;
+/** Not the rule of the code that is tried: any four, or where copies are mixed all three full ones. */
+function isQuorum(indices: readonly number[], roles: readonly SegmentRole[]): boolean {
+  const isMixed = roles.includes('TAIL');
+  return indices.length >= 4 || (isMixed && roles.every((role, index) => role === 'TAIL' || indices.includes(index)));
+}
 
 /** The checkpoint's key in a page store. */
 const CHECKPOINT_KEY = Buffer.from('m');
@@ -53,6 +56,7 @@ const hex = (lsn: bigint | number): string => lsn.toString(16);
 export class Invariants {
   readonly #history: VolumeHistory;
   readonly #blocks: readonly PageId[];
+  readonly #roles: readonly SegmentRole[];
   readonly #held = new Map<StorageMachine, Held>();
   /** By machine, the life of its process in which a bit of its redo flipped. */
   readonly #flippedIn = new Map<StorageMachine, number>();
@@ -63,9 +67,10 @@ export class Invariants {
   readonly #heard = new Map<string, Map<number, bigint>>();
   checks = 0;
 
-  constructor(history: VolumeHistory, blocks: readonly PageId[]) {
+  constructor(history: VolumeHistory, blocks: readonly PageId[], roles: readonly SegmentRole[]) {
     this.#history = history;
     this.#blocks = blocks;
+    this.#roles = roles;
   }
 
   /** Its disk is another one: it must get back what was durable by then, and the rest is not asked of it again. */
@@ -172,7 +177,7 @@ export class Invariants {
     if (phase === 'READY' && state.epoch === epoch && lastEpoch(history) === epoch) this.heard(writerId, epoch, index, state.scl);
   }
 
-  /** What a writer believes to be durable has been acknowledged to it by four, in its own epoch. */
+  /** What a writer believes to be durable has been acknowledged to it by a quorum, in its own epoch. */
   checkWriter({ id, session }: WriterView): void {
     if (session === undefined) return;
     const { vdl, epoch, startLsn, readFloor, oldestRead } = session;
@@ -181,9 +186,9 @@ export class Invariants {
       throw new BrokenPromise(`${id} gives up what is below ${hex(readFloor)}, and reads at ${hex(oldestRead)}`);
     if (vdl <= startLsn) return;
     const heard = this.#heard.get(`${id} ${epoch}`);
-    const count = [...(heard?.values() ?? [])].filter((scl) => scl >= vdl).length;
-    if (count < WRITE_QUORUM_OF_SIX)
-      throw new BrokenPromise(`${id} takes ${hex(vdl)} of epoch ${epoch} for durable; ${count} segments have told it so`);
+    const told = [...(heard ?? [])].filter(([, scl]) => scl >= vdl).map(([index]) => index);
+    if (!isQuorum(told, this.#roles))
+      throw new BrokenPromise(`${id} takes ${hex(vdl)} of epoch ${epoch} for durable; segments ${told.join(' ')} have told it so`);
   }
 
   // What is held

@@ -1,3 +1,4 @@
+import type { VolumeCopies } from '@kube-aurora/volume';
 import { SeededRandom } from '../faults/random.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/segment/limits.ts';
 
@@ -7,6 +8,7 @@ import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/seg
  * mean: were all faults equally likely in all runs, each run would be like the next one.
  */
 export interface Mix {
+  readonly copies: VolumeCopies;
   readonly faultsForMs: number;
   /** Between two faults. */
   readonly gapMs: readonly [number, number];
@@ -36,6 +38,7 @@ const KIB = 1024;
 
 /** Nothing out of the ordinary: for tests that say themselves what happens. */
 export const PLAIN_MIX: Mix = {
+  copies: 'Full',
   faultsForMs: 0,
   gapMs: [20, 1200],
   rate: () => 1,
@@ -75,6 +78,7 @@ export function drawMix(seed: number): Mix {
   const rates = new Map<string, number>();
   const longestGap = spread(100, 1200);
   return {
+    copies: 'Full',
     faultsForMs: spread(2000, 8000),
     gapMs: [spread(3, 30), longestGap],
     rate: (fault) => {

@@ -1,6 +1,7 @@
 import { postgres18 } from '@kube-aurora/redo';
 import { EngineRegistry } from '@kube-aurora/redo-engine';
 import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
+import { rolesOf, type SegmentRole } from '@kube-aurora/volume';
 import type { SegmentEndpoint } from '../../compute-node/src/segments.ts';
 import { Daemon } from '../../storage-daemon/src/daemon.ts';
 import { ControlFileError } from '../../storage-daemon/src/segment/control-file.ts';
@@ -16,6 +17,8 @@ import { SimulatedDisk } from './simulated-disk.ts';
 
 export const SEGMENT = { volumeId: '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10', pg: 0 };
 const DATA = '/data';
+/** Of each machine. */
+const ZONES = [0, 1, 2, 3, 4, 5].map((index) => `zone-${index >> 1}`);
 const RESTART_MS: readonly [number, number] = [20, 1500];
 const SCRUB_BYTES_PER_SECOND = 32 * 1024;
 /** Those who listen to what daemons answer. */
@@ -36,6 +39,7 @@ export function segmentDirectory(): string {
 export class StorageMachine extends Machine {
   readonly disk = new SimulatedDisk(this);
   readonly index: number;
+  readonly role: SegmentRole;
   readonly address: string;
   #exchange: Exchange;
   readonly #watch: AnswerWatch;
@@ -45,10 +49,11 @@ export class StorageMachine extends Machine {
   isWanted = true;
 
   constructor(exchange: Exchange, index: number, addresses: readonly string[], watch: AnswerWatch, traced: boolean) {
-    super(exchange.network.world, `d${index}`, `zone-${index >> 1}`, traced);
+    super(exchange.network.world, `d${index}`, ZONES[index] ?? '', traced);
     this.#exchange = exchange;
     this.#watch = watch;
     this.index = index;
+    this.role = this.#roles[index] ?? 'FULL';
     this.#addresses = addresses;
     this.address = addresses[index] ?? '';
   }
@@ -65,7 +70,7 @@ export class StorageMachine extends Machine {
       framesListen: '',
       daemonId: this.id,
       zone: this.zone,
-      peers: this.#addresses.map((address, index) => ({ id: `d${index}`, address })),
+      peers: this.#addresses.map((address, index) => ({ id: `d${index}`, address, role: this.#roles[index] ?? 'FULL' })),
       limits: { ...world.mix.limits, checkpointStagger: (world.mix.limits.checkpointStagger * this.index) % 1 },
       scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
       logger: this.logger,
@@ -130,6 +135,10 @@ export class StorageMachine extends Machine {
     });
   }
 
+  get #roles(): readonly SegmentRole[] {
+    return rolesOf(this.world.mix.copies, ZONES);
+  }
+
   get segment(): Segment | undefined {
     if (this.daemon === undefined) return undefined;
     for (const segment of this.daemon.segments) if (segment.volumeId === SEGMENT.volumeId) return segment;
@@ -159,9 +168,9 @@ export function endpointsFor(
   storage: readonly StorageMachine[],
   watch?: HearingWatch,
 ): SegmentEndpoint[] {
-  return storage.map(({ index, id, zone, address }) => {
+  return storage.map(({ index, id, zone, role, address }) => {
     const client = segmentApi(exchange, machine, address);
-    if (watch === undefined) return { index, id, zone, client };
+    if (watch === undefined) return { index, id, zone, role, client };
     const append: typeof client.append = () => {
       const stream = client.append();
       stream.on('data', (response) => watch.answered(index, response));
@@ -172,6 +181,6 @@ export function endpointsFor(
       watch.state(index, state);
       return state;
     };
-    return { index, id, zone, client: { ...client, append, status } };
+    return { index, id, zone, role, client: { ...client, append, status } };
   });
 }

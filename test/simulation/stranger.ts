@@ -29,7 +29,7 @@ export function strangersHistory(cluster: Cluster): string | undefined {
   }
   const stream = api.append();
   stream.write({
-    hello: { segment: SEGMENT, epoch: epoch + 1n, writerId: stranger.id, history: forged },
+    hello: { role: 'FULL', segment: SEGMENT, epoch: epoch + 1n, writerId: stranger.id, history: forged },
     batches: undefined,
     vdl: 0n,
     pgmrpl: 0n,

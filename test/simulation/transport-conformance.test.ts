@@ -37,7 +37,7 @@ interface Tried {
 
 const SEGMENT = { volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11', pg: 0 };
 const hello = (writerId = 'w'): AppendRequest => ({
-  hello: { segment: SEGMENT, epoch: 7n, writerId, history: [{ epoch: 7n, startLsn: 5n }] },
+  hello: { role: 'FULL', segment: SEGMENT, epoch: 7n, writerId, history: [{ epoch: 7n, startLsn: 5n }] },
   batches: undefined,
   vdl: 1n,
   pgmrpl: 2n,

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AuroraRpcError, type AppendResponse, type SegmentState } from '@kube-aurora/rpc';
-import { batchesIn, COPIES, countsForWriter, OpenProtocol, QuorumTracker, WRITE_QUORUM, type OpenRequest } from '@kube-aurora/volume';
+import { batchesIn, countsForWriter, OpenProtocol, QuorumTracker, WRITE_QUORUM, type OpenRequest } from '@kube-aurora/volume';
 import { batchAfter, syntheticRecord, type ChainEnd } from '../../storage-daemon/src/testing/synthetic-records.ts';
 import { SEGMENT } from '../simulation/storage.ts';
 import { syntheticVolume } from '../simulation/synthetic-volume.ts';
@@ -29,7 +29,7 @@ beforeEach(async () => {
 /** A writer, as far as it opens the volume and appends. */
 class Writer {
   readonly name: string;
-  readonly protocol = new OpenProtocol({ copies: COPIES });
+  readonly protocol = new OpenProtocol();
 
   constructor(name: string) {
     this.name = name;
@@ -61,7 +61,7 @@ class Writer {
       case 'status':
         return client.status(SEGMENT, options);
       case 'open-epoch':
-        return client.openEpoch({ segment: SEGMENT, epoch: request.epoch, writerId: this.name }, options);
+        return client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: request.epoch, writerId: this.name }, options);
       case 'install-history':
         return client.installHistory({ segment: SEGMENT, epoch: request.epoch, history: [...request.history] }, options);
       case 'catch-up':
@@ -82,7 +82,7 @@ class Writer {
       stream.on('data', (response) => answers.push(response));
       stream.on('error', () => (isOver = true));
       stream.write({
-        hello: { segment: SEGMENT, epoch, writerId: this.name, history: [...history] },
+        hello: { role: 'FULL', segment: SEGMENT, epoch, writerId: this.name, history: [...history] },
         batches: undefined,
         vdl: startLsn,
         pgmrpl: startLsn,
@@ -98,7 +98,7 @@ class Writer {
   /** Would it acknowledge the batch that ends there, if it heard where each segment stands now? */
   acknowledges({ lsn }: ChainEnd): boolean {
     const { startLsn, epoch } = this.protocol;
-    const tracker = new QuorumTracker(startLsn, COPIES);
+    const tracker = new QuorumTracker(startLsn);
     world.states().forEach((state, index) => {
       if (state !== undefined && countsForWriter(state, epoch)) tracker.acknowledge(index, state.scl);
     });
@@ -177,7 +177,9 @@ describe('an SCL counts only with the writer’s own history', () => {
     await second.open([0, 1, 2, 3]);
     const { epoch } = second.protocol;
     for (const index of [4, 5])
-      await world.until(endpoint(index).client.openEpoch({ segment: SEGMENT, epoch, writerId: second.name }, { deadlineMs: CALL_MS }));
+      await world.until(
+        endpoint(index).client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: second.name }, { deadlineMs: CALL_MS }),
+      );
     const two = await second.append([0, 1], one);
     for (const index of [4, 5]) expect(world.state(index)?.scl).toBeGreaterThan(two.lsn);
     expect(second.acknowledges(two)).toBe(false);

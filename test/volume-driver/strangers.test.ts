@@ -49,7 +49,7 @@ class Stranger {
     const options = { deadlineMs: CALL_MS };
     const dice = random.next();
     try {
-      if (dice < 0.2) await client.openEpoch({ segment: SEGMENT, epoch, writerId: 'stranger' }, options);
+      if (dice < 0.2) await client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: 'stranger' }, options);
       else if (dice < 0.7) await client.installHistory({ segment: SEGMENT, epoch, history }, options);
       else this.#greet(victim, epoch, history, held.vdl);
       this.taken++;
@@ -62,7 +62,7 @@ class Stranger {
   #greet(victim: number, epoch: bigint, history: EpochStart[], vdl: bigint): void {
     const stream = this.#compute.segments[victim]?.client.append();
     stream?.on('error', () => this.refusals++);
-    stream?.write({ hello: { segment: SEGMENT, epoch, writerId: 'stranger', history }, batches: undefined, vdl, pgmrpl: 0n });
+    stream?.write({ hello: { role: 'FULL', segment: SEGMENT, epoch, writerId: 'stranger', history }, batches: undefined, vdl, pgmrpl: 0n });
   }
 }
 

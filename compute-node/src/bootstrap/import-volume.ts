@@ -7,9 +7,9 @@ import {
   type SegmentState,
   type VolumeEngine,
 } from '@kube-aurora/rpc';
-import { WRITE_QUORUM } from '@kube-aurora/volume';
+import type { Quorums, SegmentRole } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
-import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
+import { quorumsOf, type SegmentEndpoint, type WriterIdentity } from '../segments.ts';
 
 /** A new volume's first content, as initdb made it. */
 export interface BaseContent {
@@ -26,7 +26,7 @@ export interface BaseContent {
 export interface ImportVolumeOptions {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
-  /** The epoch that four segments promised. */
+  /** The epoch that a quorum of segments promised. */
   readonly epoch: bigint;
   readonly content: BaseContent;
   readonly clock: Clock;
@@ -38,10 +38,10 @@ const PAGES_PER_MESSAGE = 16;
 const DEADLINE_MS = 120_000;
 /** A segment that takes nothing for this long is left behind: it will copy the volume from a peer. */
 const STALL_MS = 5000;
-/** After four segments have everything, how long the others may still take: left behind, they copy it all once more. */
+/** After a quorum has everything, how long the others may still take: left behind, they copy it all once more. */
 const STRAGGLER_MS = 3000;
 
-/** The import did not reach four segments; what was written is not a volume yet. Open again: it is decided anew. */
+/** The import did not reach a quorum; what was written is not a volume yet. Open again: it is decided anew. */
 export class ImportFailedError extends Error {
   constructor(message: string) {
     super(message);
@@ -49,58 +49,81 @@ export class ImportFailedError extends Error {
   }
 }
 
-/** Writes the content to all segments at once. Resolves when four of them are READY. Throws ImportFailedError. */
+/**
+ * Writes the content to all segments at once: tails are told where redo begins, and sent no pages. Resolves when a write
+ * quorum of them is READY. Throws ImportFailedError.
+ *
+ * Invariant: a tail is done only after a full segment is. So whoever finds a tail of a volume whose import was given up
+ * finds pages too, and the rest is copied from there.
+ */
 export async function importVolume(options: ImportVolumeOptions): Promise<void> {
   const { segments, identity, epoch, content, clock, logger } = options;
   const imports = segments.map((endpoint) => new SegmentImport(endpoint, clock, logger));
   const { systemIdentifier, engine, baseLsn, volumeState } = content;
+  const quorums = quorumsOf(segments);
   const alive = (): SegmentImport[] => imports.filter((one) => !one.failed);
-  const send = async (request: ImportBaseRequest): Promise<void> => {
-    await Promise.all(alive().map((one) => one.write(request)));
-    if (alive().length < WRITE_QUORUM)
+  const send = async (requestFor: (role: SegmentRole) => ImportBaseRequest | undefined): Promise<void> => {
+    await Promise.all(
+      alive().map((one) => {
+        const request = requestFor(one.role);
+        return request === undefined ? Promise.resolve() : one.write(request);
+      }),
+    );
+    if (!quorums.isWrite(alive().map(({ role }) => role)))
       throw new ImportFailedError(
         `only ${alive().length} of ${segments.length} segments take the new volume: ${imports.map((one) => one.failure).join('; ')}`,
       );
   };
+  const toFull = (request: ImportBaseRequest) => (role: SegmentRole) => (role === 'FULL' ? request : undefined);
   try {
-    await send({ begin: { segment: identity.segment, epoch, baseLsn, systemIdentifier, volumeState, engine }, pages: [], finish: false });
+    const begin = { segment: identity.segment, epoch, baseLsn, systemIdentifier, volumeState, engine };
+    await send((role) => ({ begin: { ...begin, role }, pages: [], finish: false }));
     let pages: PageImage[] = [];
     for await (const page of content.pages) {
       pages.push(page);
       if (pages.length === PAGES_PER_MESSAGE) {
-        await send({ begin: undefined, pages, finish: false });
+        await send(toFull({ begin: undefined, pages, finish: false }));
         pages = [];
       }
     }
-    await send({ begin: undefined, pages, finish: true });
-    const ready = await finishedOnQuorum(alive(), clock);
-    if (ready < WRITE_QUORUM)
-      throw new ImportFailedError(`only ${ready} segments finished the import: ${imports.map((one) => one.failure).join('; ')}`);
-    logger.info({ segments: ready, baseLsn }, 'the new volume is imported');
+    await send(toFull({ begin: undefined, pages, finish: true }));
+    const ready = await finishedOnQuorum(alive(), quorums, clock);
+    if (!quorums.isWrite(ready))
+      throw new ImportFailedError(`only ${ready.length} segments finished the import: ${imports.map((one) => one.failure).join('; ')}`);
+    logger.info({ segments: ready.length, baseLsn }, 'the new volume is imported');
   } finally {
     for (const one of imports) one.cancel();
   }
 }
 
 /**
- * Waits until four have finished and a moment more for the others, or until too many failed. Gives how many finished.
+ * Waits until a quorum has finished and a moment more for the others, or until too many failed. Gives the roles of those
+ * that finished.
  */
-function finishedOnQuorum(imports: readonly SegmentImport[], clock: Clock): Promise<number> {
+function finishedOnQuorum(imports: readonly SegmentImport[], quorums: Quorums, clock: Clock): Promise<SegmentRole[]> {
   return new Promise((resolve) => {
-    let ready = 0;
+    const ready: SegmentRole[] = [];
     let spoken = 0;
-    for (const one of imports) {
+    const end = (one: SegmentImport): void =>
       void one.end().then((finished) => {
         spoken++;
-        if (finished) ready++;
+        const isFirst = finished && ready.length === 0;
+        const wasEnough = quorums.isWrite(ready);
+        if (finished) ready.push(one.role);
+        // Only now: see importVolume.
+        if (isFirst)
+          for (const tail of imports)
+            if (tail.role === 'TAIL') void tail.write({ begin: undefined, pages: [], finish: true }).then(() => end(tail));
         if (spoken === imports.length) resolve(ready);
-        else if (ready === WRITE_QUORUM) clock.after(STRAGGLER_MS, () => resolve(ready));
+        else if (!wasEnough && quorums.isWrite(ready)) clock.after(STRAGGLER_MS, () => resolve(ready));
+        else if (ready.length === 0 && spoken === imports.filter(({ role }) => role === 'FULL').length) resolve(ready);
       });
-    }
+    for (const one of imports) if (one.role === 'FULL') end(one);
   });
 }
 
 class SegmentImport {
+  readonly role: SegmentRole;
   failed = false;
   failure = '';
   readonly #endpoint: SegmentEndpoint;
@@ -112,6 +135,7 @@ class SegmentImport {
 
   constructor(endpoint: SegmentEndpoint, clock: Clock, logger: Logger) {
     this.#endpoint = endpoint;
+    this.role = endpoint.role;
     this.#clock = clock;
     this.#logger = logger;
     const { call, answer } = endpoint.client.importBase({ deadlineMs: DEADLINE_MS });

@@ -3,9 +3,9 @@ import { fromServiceError, type SegmentState } from '@kube-aurora/rpc';
 import { OpenProtocol, type OpenRequest, type EpochStart } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import { engineMismatch } from '../engine.ts';
-import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
+import { quorumsOf, type SegmentEndpoint, type WriterIdentity } from '../segments.ts';
 
-/** How long the last two segments are waited for once four answered. A daemon that hangs costs this much, once. */
+/** How long the last segments are waited for once a quorum answered. A daemon that hangs costs this much, once. */
 const GRACE_MS = 120;
 /** How long segments that do not answer are waited for before a volume that the others do not know is taken for new. */
 const DOUBT_MS = 10_000;
@@ -55,7 +55,7 @@ export interface OpenVolumeOptions {
 export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcome> {
   const { segments, clock, logger, signal } = options;
   const protocol = new OpenProtocol({
-    copies: segments.length,
+    quorums: quorumsOf(segments),
     volumeExists: options.volumeExists,
     ...(options.heldEpoch === undefined ? {} : { heldEpoch: options.heldEpoch }),
   });
@@ -90,6 +90,15 @@ export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcom
     run.finish();
     options.onWaiting('');
   }
+}
+
+/**
+ * Why a segment is not counted: it is something else than it was when the volume was made. Undefined while it is what it
+ * should be.
+ */
+function roleMismatch({ id, role }: SegmentEndpoint, state: SegmentState): string | undefined {
+  if (state.role === role) return undefined;
+  return `${id} says that it is ${state.role}, and AURORA_STORAGE has it as ${role}; roles never change: give the list that the volume was made with`;
 }
 
 /** One loop per segment asks what the protocol wants of it; every change of the protocol wakes them all. */
@@ -159,7 +168,7 @@ class OpenRun {
     const { index } = endpoint;
     try {
       const state = await this.#call(endpoint, request, signal);
-      const mismatch = engineMismatch(state.engine);
+      const mismatch = engineMismatch(state.engine) ?? roleMismatch(endpoint, state);
       this.#mismatches[index] = mismatch;
       // Before anything is promised: a volume that we cannot run is left to whoever runs it.
       if (mismatch === undefined) this.#protocol.answer(index, request, state);
@@ -188,7 +197,7 @@ class OpenRun {
       case 'status':
         return endpoint.client.status(segment, options);
       case 'open-epoch':
-        return endpoint.client.openEpoch({ segment, epoch: request.epoch, writerId }, options);
+        return endpoint.client.openEpoch({ segment, epoch: request.epoch, writerId, role: endpoint.role }, options);
       case 'install-history':
         return endpoint.client.installHistory({ segment, epoch: request.epoch, history: [...request.history] }, options);
       case 'catch-up':

@@ -19,6 +19,7 @@ function sourceOn(getPages: GetPages, vdl: () => bigint, aheadBytesMax = 4 << 20
     index,
     id: `d${index}`,
     zone: `z${index >> 1}`,
+    role: 'FULL' as const,
     client: { getPages } as Partial<SegmentApi> as SegmentApi,
   }));
   const gone = { pages: 0, used: 0 };

@@ -1,16 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import fc from 'fast-check';
 import { systemClock } from '@kube-aurora/clock';
+import { ALL_FULL, Quorums, rolesOf, type SegmentRole } from '@kube-aurora/volume';
 import { FanOut, byZone, demote, type Sink } from './fan-out.ts';
 
 class FakeSink implements Sink {
   readonly id: number;
   readonly zone: string;
+  readonly role: SegmentRole;
   isStreaming = true;
   scl = 0n;
   pumps = 0;
-  constructor(id: number) {
+  constructor(id: number, role: SegmentRole = 'FULL') {
     this.id = id;
+    this.role = role;
     this.zone = `zone-${id >> 1}`;
   }
   pump(): void {
@@ -25,7 +28,7 @@ const pumped = (): number[] => sinks.map((sink) => sink.pumps);
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   sinks = Array.from({ length: 6 }, (_, id) => new FakeSink(id));
-  fanOut = new FanOut({ sinks, quorum: 4, clock: systemClock() });
+  fanOut = new FanOut({ sinks, quorums: ALL_FULL, clock: systemClock() });
 });
 afterEach(() => {
   fanOut.stop();
@@ -47,6 +50,44 @@ it('demotes without losing anyone', () => {
       );
     }),
   );
+});
+
+describe('of mixed copies', () => {
+  const mixed = (fullOf: (zone: number) => number): void => {
+    sinks = Array.from({ length: 6 }, (_, id) => new FakeSink(id, fullOf(id >> 1) === id ? 'FULL' : 'TAIL'));
+    fanOut = new FanOut({ sinks, quorums: new Quorums(sinks.map(({ role }) => role)), clock: systemClock() });
+  };
+
+  it('the full ones are sent redo at once and the tails later', async () => {
+    mixed((zone) => 2 * zone + 1);
+    fanOut.pushed(10n, 100);
+    fanOut.durable(10n);
+    expect(pumped()).toEqual([0, 1, 0, 1, 0, 1]);
+    await vi.advanceTimersByTimeAsync(30);
+    expect(sinks.map((sink) => sink.pumps > 0)).toEqual([true, true, true, true, true, true]);
+  });
+
+  it('a full one that is away, or late, has two tails in its place', async () => {
+    mixed((zone) => 2 * zone);
+    expect(
+      rolesOf(
+        'Mixed',
+        sinks.map(({ zone }) => zone),
+      ),
+    ).toEqual(sinks.map(({ role }) => role));
+    if (sinks[0] !== undefined) sinks[0].isStreaming = false;
+    fanOut.pushed(10n, 100);
+    fanOut.durable(10n);
+    expect(pumped()).toEqual([0, 1, 1, 1, 1, 0]);
+    if (sinks[0] !== undefined) sinks[0].isStreaming = true;
+    fanOut.pushed(20n, 100);
+    for (const sink of sinks) if (sink.id !== 2) sink.scl = 20n;
+    await vi.advanceTimersByTimeAsync(40);
+    fanOut.durable(20n);
+    const before = pumped();
+    fanOut.pushed(30n, 100);
+    expect(pumped().map((count, id) => count - (before[id] ?? 0))).toEqual([1, 1, 0, 1, 1, 0]);
+  });
 });
 
 describe('redo that is pushed', () => {

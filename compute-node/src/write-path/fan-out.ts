@@ -1,11 +1,12 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
+import type { Quorums, SegmentRole } from '@kube-aurora/volume';
 import { LatencyEstimate } from '../read-path/latency-estimate.ts';
 
 /**
- * Who is sent redo when. A commit needs four of six, so four segments are sent each batch at once and the other two get
- * theirs a few milliseconds later, several batches together (deferred copies): a third less work for every commit on
- * all sides, and no less durable. When the quorum is late, all six are sent everything, and those that held it up
- * change places with the two.
+ * Who is sent redo when. A commit needs a write quorum, so as many segments as make one are sent each batch at once (four,
+ * or the three full ones of mixed copies) and the others get theirs a few milliseconds later, several batches together
+ * (deferred copies): a third less work for every commit on all sides, and no less durable. When the quorum is late, all
+ * six are sent everything, and those that held it up change places with the others.
  *
  * Invariants:
  * - what is deferred is sent within DEFER_MS, or as soon as it passes DEFERRED_BYTES_MAX: no segment falls far behind;
@@ -20,6 +21,7 @@ const HEDGE_MIN_MS = 2;
 /** A segment as the fan-out sees it. */
 export interface Sink {
   readonly zone: string;
+  readonly role: SegmentRole;
   /** Can it be sent redo at all? */
   readonly isStreaming: boolean;
   /** It holds everything up to here. */
@@ -29,12 +31,13 @@ export interface Sink {
 }
 
 /**
- * First one of each zone, then the others: losing a zone takes at most two of the first four with it. Both parts keep
- * their order.
+ * First one of each zone (the full one, where copies are mixed), then the others: losing a zone takes at most two of the
+ * first four with it. Both parts keep their order.
  */
-export function byZone<S extends { readonly zone: string }>(sinks: readonly S[]): S[] {
-  const isFirst = (sink: S, index: number): boolean => sinks.findIndex((one) => one.zone === sink.zone) === index;
-  return [...sinks.filter(isFirst), ...sinks.filter((sink, index) => !isFirst(sink, index))];
+export function byZone<S extends { readonly zone: string; readonly role: SegmentRole }>(sinks: readonly S[]): S[] {
+  const fullFirst = [...sinks.filter(({ role }) => role === 'FULL'), ...sinks.filter(({ role }) => role === 'TAIL')];
+  const isFirst = (sink: S, index: number): boolean => fullFirst.findIndex((one) => one.zone === sink.zone) === index;
+  return [...fullFirst.filter(isFirst), ...fullFirst.filter((sink, index) => !isFirst(sink, index))];
 }
 
 /** The order after some were late: they go last, the others move up. */
@@ -44,15 +47,15 @@ export function demote<S>(order: readonly S[], isLate: (sink: S) => boolean): S[
 
 export interface FanOutOptions {
   readonly sinks: readonly Sink[];
-  /** How many must hold a batch: so many are sent it at once. */
-  readonly quorum: number;
+  /** Who must hold a batch: as many are sent it at once. */
+  readonly quorums: Quorums;
   readonly clock: Clock;
 }
 
 export class FanOut {
   readonly #options: FanOutOptions;
   readonly #latency = new LatencyEstimate();
-  /** The first `quorum` of these that can be sent anything are sent it at once. */
+  /** The first of these that can be sent anything are sent it at once, as many as make a write quorum. */
   #order: Sink[];
   #deferredBytes = 0;
   #deferredSinceMs: number | undefined;
@@ -76,11 +79,13 @@ export class FanOut {
   pushed(endLsn: bigint, bytes: number): void {
     const now = this.#options.clock.now();
     this.#timed ??= { endLsn, sentAtMs: now };
-    let prompt = 0;
+    let full = 0;
+    let all = 0;
     for (const sink of this.#order) {
-      if (!sink.isStreaming || (prompt >= this.#options.quorum && !this.#isLate)) continue;
+      if (!sink.isStreaming || (!this.#isLate && this.#options.quorums.isWriteOf(full, all))) continue;
       sink.pump();
-      prompt++;
+      all++;
+      if (sink.role === 'FULL') full++;
     }
     this.#deferredBytes += bytes;
     this.#deferredSinceMs ??= now;
@@ -117,14 +122,22 @@ export class FanOut {
     const timed = this.#timed;
     if (timed !== undefined && !this.#isLate && now - timed.sentAtMs >= this.hedgeMs) {
       this.#isLate = true;
-      const { quorum } = this.#options;
-      const prompt = new Set(this.#order.filter((sink) => sink.isStreaming).slice(0, quorum));
+      const prompt = this.#prompt();
       this.#order = demote(this.#order, (sink) => prompt.has(sink) && sink.scl < timed.endLsn);
       this.#sendDeferred();
     } else if (this.#deferredSinceMs !== undefined && now - this.#deferredSinceMs >= DEFER_MS) {
       this.#sendDeferred();
     }
     this.#arm(now);
+  }
+
+  /** Who is sent a batch at once. */
+  #prompt(): ReadonlySet<Sink> {
+    const prompt: Sink[] = [];
+    for (const sink of this.#order) {
+      if (sink.isStreaming && !this.#options.quorums.isWrite(prompt.map(({ role }) => role))) prompt.push(sink);
+    }
+    return new Set(prompt);
   }
 
   #sendDeferred(): void {

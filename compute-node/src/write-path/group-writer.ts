@@ -1,8 +1,8 @@
 import type { Clock } from '@kube-aurora/clock';
 import { encodeAppendRequest } from '@kube-aurora/rpc';
-import { QuorumTracker, RedoRing, WRITE_QUORUM, sealRedoBatch, type RecordRun, type EpochStart } from '@kube-aurora/volume';
+import { QuorumTracker, RedoRing, sealRedoBatch, type RecordRun, type EpochStart } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
-import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
+import { quorumsOf, type SegmentEndpoint, type WriterIdentity } from '../segments.ts';
 import { FanOut } from './fan-out.ts';
 import { SegmentStream, type SegmentStreamState } from './segment-stream.ts';
 
@@ -39,7 +39,7 @@ const NO_STREAM: SegmentStreamState = { phase: 'stopped', scl: 0n, errors: 0, la
 /**
  * Makes redo durable in one protection group: records → batches → ring → six streams → quorum.
  *
- * Invariant: PGCL is passed only by what four segments hold on disk in our epoch (QuorumTracker).
+ * Invariant: PGCL is passed only by what a write quorum holds on disk in our epoch (QuorumTracker).
  */
 export class GroupWriter {
   readonly #options: GroupWriterOptions;
@@ -54,8 +54,9 @@ export class GroupWriter {
     this.#options = options;
     const { segments, identity, epoch, history, startLsn, points, clock, logger } = options;
     this.#ring = new RedoRing(startLsn, options.ringBytesMax);
-    // Four segments held X when the volume was opened.
-    this.#tracker = new QuorumTracker(startLsn, segments.length);
+    const quorums = quorumsOf(segments);
+    // A write quorum held X when the volume was opened.
+    this.#tracker = new QuorumTracker(startLsn, quorums);
     this.#previousEpoch = options.previousEpoch;
     this.#streams = segments.map(
       (endpoint) =>
@@ -73,10 +74,10 @@ export class GroupWriter {
           logger,
         }),
     );
-    this.#fanOut = new FanOut({ sinks: this.#streams, quorum: WRITE_QUORUM, clock });
+    this.#fanOut = new FanOut({ sinks: this.#streams, quorums, clock });
   }
 
-  /** PGCL: four segments hold all of the group's redo up to here. */
+  /** PGCL: a write quorum holds all of the group's redo up to here. */
   get pgcl(): bigint {
     return this.#tracker.point;
   }

@@ -44,7 +44,7 @@ function streamOf(state: () => Partial<SegmentState>) {
   const onAcknowledged = vi.fn();
   const onFenced = vi.fn();
   const stream = new SegmentStream(
-    { index: 0, id: 's0', zone: 'z', client },
+    { role: 'FULL', index: 0, id: 's0', zone: 'z', client },
     {
       identity: { segment: homeSegment('0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10'), writerId: 'w' },
       epoch: 2n,

@@ -1,6 +1,6 @@
 import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
 import { encodeAppendRequest, fromServiceError, type AppendResponse, type AppendStream, type SegmentState } from '@kube-aurora/rpc';
-import { countsForWriter, type RedoRing, type EpochStart } from '@kube-aurora/volume';
+import { countsForWriter, type RedoRing, type EpochStart, type SegmentRole } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import type { Sink } from './fan-out.ts';
@@ -98,6 +98,9 @@ export class SegmentStream implements Sink {
   }
   get zone(): string {
     return this.endpoint.zone;
+  }
+  get role(): SegmentRole {
+    return this.endpoint.role;
   }
   /** Highest SCL it acknowledged to us. */
   get scl(): bigint {
@@ -231,7 +234,7 @@ export class SegmentStream implements Sink {
       if (stream === this.#stream) this.on('broke', { message: `${this.endpoint.id} ended the stream` });
     });
     stream.write({
-      hello: { segment: identity.segment, epoch, writerId: identity.writerId, history: [...history] },
+      hello: { segment: identity.segment, epoch, writerId: identity.writerId, history: [...history], role: this.endpoint.role },
       batches: undefined,
       vdl: vdl(),
       pgmrpl: pgmrpl(),

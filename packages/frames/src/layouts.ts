@@ -35,6 +35,7 @@ export const LAYOUTS = {
     pgmrpl: u64,
     historyCount: u16,
     writerIdBytes: u16,
+    role: u8,
   }),
   historyEntry: layout({ epoch: u64, startLsn: u64 }),
   /** Redo for an Append stream; batches follow, back to back, or nothing. */

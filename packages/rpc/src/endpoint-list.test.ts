@@ -3,14 +3,21 @@ import { parseEndpoints, splitAddress } from './endpoint-list.ts';
 
 it('reads lists with zones and without', () => {
   expect(parseEndpoints('a=z1=h-a:7001/7004, b=z2=[::1]:7002/7005', 'zoned')).toEqual([
-    { id: 'a', zone: 'z1', address: 'h-a:7001', framesAddress: 'h-a:7004' },
-    { id: 'b', zone: 'z2', address: '[::1]:7002', framesAddress: '[::1]:7005' },
+    { id: 'a', zone: 'z1', address: 'h-a:7001', framesAddress: 'h-a:7004', role: 'FULL' },
+    { id: 'b', zone: 'z2', address: '[::1]:7002', framesAddress: '[::1]:7005', role: 'FULL' },
   ]);
-  expect(parseEndpoints('a==h-a:7001/1', 'zoned')).toEqual([{ id: 'a', zone: '', address: 'h-a:7001', framesAddress: 'h-a:1' }]);
+  expect(parseEndpoints('a==h-a:7001/1', 'zoned')).toEqual([
+    { id: 'a', zone: '', address: 'h-a:7001', framesAddress: 'h-a:1', role: 'FULL' },
+  ]);
   expect(parseEndpoints('a=h-a:7001,b=h-b:7001', 'plain')).toEqual([
-    { id: 'a', zone: '', address: 'h-a:7001', framesAddress: '' },
-    { id: 'b', zone: '', address: 'h-b:7001', framesAddress: '' },
+    { id: 'a', zone: '', address: 'h-a:7001', framesAddress: '', role: 'FULL' },
+    { id: 'b', zone: '', address: 'h-b:7001', framesAddress: '', role: 'FULL' },
   ]);
+});
+
+it('reads what a segment is', () => {
+  expect(parseEndpoints('a=z1=h-a:7001/7004=tail,b=z2=h-b:7001/7004=full', 'zoned').map(({ role }) => role)).toEqual(['TAIL', 'FULL']);
+  expect(parseEndpoints('a=h-a:7001=full,b=h-b:7001=tail', 'plain').map(({ role }) => role)).toEqual(['FULL', 'TAIL']);
 });
 
 it('an address has its host and port', () => {
@@ -27,6 +34,7 @@ it.each([
   ['a=h:7001/7004', 'plain', "'a=h:7001/7004' is not id=host:port"],
   ['a=z=h:7001/7004,', 'zoned', "'' is not id=zone=host:port/frames-port"],
   ['a=z=h', 'zoned', "'a=z=h' is not"],
+  ['a=h:7001=half', 'plain', "'a=h:7001=half' is not id=host:port"],
   ['a=z=h:99999/1', 'zoned', "'a=z=h:99999/1' is not"],
   ['a=z=h:1/3,a=z=h:2/4', 'zoned', 'names the same id twice: a'],
   ['a=z=h:1/3,b=z=h:1/4', 'zoned', 'names the same address twice: h:1'],

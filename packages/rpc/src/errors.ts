@@ -9,6 +9,7 @@ export type AuroraErrorCode =
   | 'TOO_OLD'
   | 'DAMAGED'
   | 'INVALID'
+  | 'NO_PAGES'
   | 'REFUSED'
   | 'UNREACHABLE'
   | 'DEADLINE'
@@ -22,6 +23,7 @@ const GRPC_STATUS: Record<AuroraErrorCode, status> = {
   TOO_OLD: status.OUT_OF_RANGE,
   DAMAGED: status.DATA_LOSS,
   INVALID: status.INVALID_ARGUMENT,
+  NO_PAGES: status.FAILED_PRECONDITION,
   REFUSED: status.FAILED_PRECONDITION,
   UNREACHABLE: status.UNAVAILABLE,
   DEADLINE: status.DEADLINE_EXCEEDED,

@@ -20,6 +20,7 @@ const ERROR_CODES: readonly AuroraErrorCode[] = [
   'INVALID',
   'REFUSED',
   'DEADLINE',
+  'NO_PAGES',
 ];
 
 export const errorNumber = (code: AuroraErrorCode): number => Math.max(0, ERROR_CODES.indexOf(code));

@@ -16,7 +16,7 @@ import { tlsCredentials } from './testing/tls-pair.ts';
 const POLL = { timeout: 30_000 };
 const SEGMENT = { volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11', pg: 0 };
 const HELLO: AppendRequest = {
-  hello: { segment: SEGMENT, epoch: 7n, writerId: 'w', history: [] },
+  hello: { role: 'FULL', segment: SEGMENT, epoch: 7n, writerId: 'w', history: [] },
   batches: undefined,
   vdl: 1n,
   pgmrpl: 2n,

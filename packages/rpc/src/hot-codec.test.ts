@@ -12,7 +12,7 @@ import {
   encodeGetPagesRequest,
   encodePagesHead,
 } from './hot-codec.ts';
-import { APPEND_RESULTS } from './hot-messages.ts';
+import { APPEND_RESULTS, SEGMENT_ROLES } from './hot-messages.ts';
 import { WireError } from './wire-fields.ts';
 
 /**
@@ -28,6 +28,7 @@ const hello = fc.record({
   epoch: wide,
   writerId: fc.string({ unit: 'binary', maxLength: 300 }),
   history: fc.array(fc.record({ epoch: wide, startLsn: wide }), { maxLength: 20 }),
+  role: fc.constantFrom(...SEGMENT_ROLES),
 });
 const response = fc.record({
   scl: wide,
@@ -119,11 +120,11 @@ it.each(Object.entries(DECODERS))('%s refuses other bytes with an error of its o
 it('names what does not fit', () => {
   const history = Array.from({ length: 70_000 }, () => ({ epoch: 1n, startLsn: 1n }));
   const id = { volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11', pg: 0 };
-  expect(() => encodeAppendHello({ segment: id, epoch: 1n, writerId: 'w', history }, 1n, 1n)).toThrow('hello.history: 70000');
+  expect(() => encodeAppendHello({ role: 'FULL', segment: id, epoch: 1n, writerId: 'w', history }, 1n, 1n)).toThrow('hello.history: 70000');
   expect(() => encodeGetPagesRequest({ segment: { volumeId: '../../etc', pg: 0 }, epoch: 1n, lsn: 1n, keys: [] })).toThrow(
     "segment.volume_id: '../../etc' is not a UUID",
   );
-  expect(() => decodeAppendHello(Buffer.alloc(20))).toThrow('hello: 20 bytes, at least 48 are due');
+  expect(() => decodeAppendHello(Buffer.alloc(20))).toThrow('hello: 20 bytes, at least 49 are due');
   expect(() => decodeAppendResponse(Buffer.alloc(17, 9))).toThrow('acknowledgement.result: 9 is unknown');
   const request = encodeGetPagesRequest({ segment: id, epoch: 1n, lsn: 1n, keys: [Buffer.alloc(17)] });
   expect(() => decodeGetPagesRequest(request.subarray(0, -1))).toThrow('get_pages.keys[0]: runs 1 bytes past the message');

@@ -3,6 +3,7 @@ import { LAYOUTS } from '@kube-aurora/frames';
 import { AuroraRpcError } from './errors.ts';
 import {
   APPEND_RESULTS,
+  SEGMENT_ROLES,
   type AppendHello,
   type AppendRequest,
   type AppendResponse,
@@ -52,7 +53,7 @@ function atLeast(message: Buffer, size: number, name: string): void {
 }
 
 /** The message that opens an Append stream. */
-export function encodeAppendHello({ segment, epoch, writerId, history }: AppendHello, vdl: bigint, pgmrpl: bigint): Buffer {
+export function encodeAppendHello({ segment, epoch, writerId, history, role }: AppendHello, vdl: bigint, pgmrpl: bigint): Buffer {
   const { appendHello: at, historyEntry } = LAYOUTS;
   const writer = Buffer.from(writerId, 'utf8');
   const out = Buffer.allocUnsafe(at.size + history.length * historyEntry.size + writer.length);
@@ -62,6 +63,7 @@ export function encodeAppendHello({ segment, epoch, writerId, history }: AppendH
   at.pgmrpl.set(out, pgmrpl);
   at.historyCount.set(out, count('hello.history', history.length));
   at.writerIdBytes.set(out, count('hello.writer_id', writer.length));
+  at.role.set(out, SEGMENT_ROLES.indexOf(role));
   let start = at.size;
   for (const entry of history) {
     historyEntry.epoch.set(out, entry.epoch, start);
@@ -81,6 +83,8 @@ export function decodeAppendHello(message: Buffer): AppendRequest {
   const bytes = at.size + historyCount * historyEntry.size + writerIdBytes;
   if (message.length !== bytes)
     throw new WireError(`hello: ${message.length} bytes, ${bytes} with history_count ${historyCount} and writer_id_bytes ${writerIdBytes}`);
+  const role = SEGMENT_ROLES[at.role.get(message)];
+  if (role === undefined) throw new WireError(`hello.role: ${at.role.get(message)} is none`);
   const history: EpochStart[] = [];
   for (let index = 0, start = at.size; index < historyCount; index++, start += historyEntry.size)
     history.push({ epoch: historyEntry.epoch.get(message, start), startLsn: historyEntry.startLsn.get(message, start) });
@@ -90,6 +94,7 @@ export function decodeAppendHello(message: Buffer): AppendRequest {
       epoch: at.epoch.get(message),
       writerId: message.toString('utf8', bytes - writerIdBytes),
       history,
+      role,
     },
     batches: undefined,
     vdl: at.vdl.get(message),

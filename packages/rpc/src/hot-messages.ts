@@ -1,7 +1,10 @@
-import type { EpochStart } from '@kube-aurora/volume';
+import type { EpochStart, SegmentRole } from '@kube-aurora/volume';
 import type { SegmentId } from './messages.ts';
 
 /** What goes over frames (proto/frames.md), as programs see it. */
+
+/** In the order of their numbers on the wire. */
+export const SEGMENT_ROLES: readonly SegmentRole[] = ['FULL', 'TAIL'];
 
 export interface AppendHello {
   segment: SegmentId;
@@ -9,6 +12,8 @@ export interface AppendHello {
   writerId: string;
   /** A segment that was away during InstallHistory annuls now. */
   history: EpochStart[];
+  /** What the segment is to the writer. */
+  role: SegmentRole;
 }
 
 export interface AppendRequest {

@@ -67,11 +67,14 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 17, name: 'fault', kind: 'message', message: 'SegmentFault', repeated: false, optional: true },
     { number: 18, name: 'recoverToLsn', kind: 'fixed64' },
     { number: 19, name: 'engine', kind: 'message', message: 'VolumeEngine', repeated: false, optional: true },
+    { number: 20, name: 'role', kind: 'enum', values: { FULL: 0, TAIL: 1 } },
+    { number: 21, name: 'checkpointLsn', kind: 'fixed64' },
   ],
   OpenEpochRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
     { number: 2, name: 'epoch', kind: 'fixed64' },
     { number: 3, name: 'writerId', kind: 'string' },
+    { number: 4, name: 'role', kind: 'enum', values: { FULL: 0, TAIL: 1 } },
   ],
   InstallHistoryRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
@@ -108,6 +111,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 4, name: 'systemIdentifier', kind: 'fixed64' },
     { number: 5, name: 'volumeState', kind: 'bytes' },
     { number: 6, name: 'engine', kind: 'message', message: 'VolumeEngine', repeated: false, optional: true },
+    { number: 7, name: 'role', kind: 'enum', values: { FULL: 0, TAIL: 1 } },
   ],
   GossipRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },

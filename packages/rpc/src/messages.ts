@@ -2,6 +2,7 @@
 
 import type { EpochStart } from '@kube-aurora/volume';
 import type { SegmentFault } from './segment-fault.ts';
+import type { SegmentRole } from '@kube-aurora/volume';
 
 /** 64-bit fields are bigint, bytes are Buffer, and what is absent is undefined. */
 
@@ -52,6 +53,9 @@ export interface SegmentState {
   recoverToLsn: bigint;
   /** of the volume; absent while the segment is empty, and from releases that had only PostgreSQL 18 */
   engine: VolumeEngine | undefined;
+  role: SegmentRole;
+  /** of a full one: its stored pages have all redo up to here, durably. Of a tail: 0 */
+  checkpointLsn: bigint;
 }
 
 export interface OpenEpochRequest {
@@ -59,6 +63,8 @@ export interface OpenEpochRequest {
   epoch: bigint;
   /** the same writer may repeat itself; another one gets EPOCH_TAKEN */
   writerId: string;
+  /** what the segment is to the writer */
+  role: SegmentRole;
 }
 
 export interface InstallHistoryRequest {
@@ -107,6 +113,8 @@ export interface ImportBegin {
   volumeState: Buffer;
   /** whose redo the volume will have; absent from releases that had only PostgreSQL 18 */
   engine: VolumeEngine | undefined;
+  /** what the segment will be: a tail is sent no pages */
+  role: SegmentRole;
 }
 
 export interface GossipRequest {

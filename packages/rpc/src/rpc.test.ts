@@ -14,6 +14,8 @@ import {
 import type { AppendRequest, AppendResponse, FramesListener, SegmentState } from './index.ts';
 
 const STATE: SegmentState = {
+  role: 'FULL',
+  checkpointLsn: 0n,
   phase: 'READY',
   epoch: 7n,
   scl: 0xffff_ffff_ffff_fff0n,
@@ -141,7 +143,7 @@ describe('rpc over a real connection', () => {
     const answers: AppendResponse[] = [];
     const done = new Promise<void>((resolve) => stream.on('end', () => resolve()));
     stream.on('data', (answer: AppendResponse) => answers.push(answer));
-    const hello = { segment: SEGMENT, epoch: 7n, writerId: 'demo-1/x', history: [{ epoch: 1n, startLsn: 2n }] };
+    const hello = { segment: SEGMENT, epoch: 7n, writerId: 'demo-1/x', history: [{ epoch: 1n, startLsn: 2n }], role: 'TAIL' as const };
     stream.write({ hello, batches: undefined, vdl: 1n, pgmrpl: 0n });
     stream.write(encodeAppendRequest([Buffer.from('batch bytes')], 2n ** 63n, 5n));
     const more = ['one', '', 'three'].map((text, index) => encodeAppendRequest([Buffer.from(text)], BigInt(index), 1n));
@@ -160,7 +162,9 @@ describe('rpc over a real connection', () => {
   });
 
   it('gives errors their codes, deadlines and dead peers too', async () => {
-    await expect(segment.openEpoch({ segment: SEGMENT, epoch: 7n, writerId: 'w' }, { deadlineMs: 5000 })).rejects.toMatchObject({
+    await expect(
+      segment.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 7n, writerId: 'w' }, { deadlineMs: 5000 }),
+    ).rejects.toMatchObject({
       code: 'EPOCH_TAKEN',
     });
     await expect(segment.catchUp({ segment: SEGMENT, lsn: 1n }, { deadlineMs: 50 })).rejects.toMatchObject({ code: 'DEADLINE' });

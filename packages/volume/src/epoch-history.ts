@@ -5,7 +5,7 @@
  *   batches of epoch 1 count up to 180, of epoch 4 up to 300, of epoch 5 without end; of 2 and 3 none.
  *
  * The first entry is the import that the volume stands on; epochs that were opened but never got their history onto
- * four segments are missing, and wrote nothing (a writer appends only after InstallHistory on four).
+ * a write quorum are missing, and wrote nothing (a writer appends only after InstallHistory on one).
  *
  * Which of two histories is right: the one whose last epoch is higher, whole (`newestHistory`). They must NOT be joined
  * entry by entry: an opener may have left {epoch 4, start 100} on three segments and died; the next one, who saw none
@@ -18,7 +18,7 @@
  *    segment's own volume epoch. What it said in its OpenEpoch answer therefore stays true until that opener comes back.
  * 3. A segment's volume epoch is never below the last epoch of its history: taking a history raises it, durably, with it.
  *    (Else it could promise epoch 9 while it holds, from a peer, the history of epoch 10.)
- * 4. An epoch that wrote a batch had its history on four segments, so every later opener, who hears four, has seen it.
+ * 4. An epoch that wrote a batch had its history on a write quorum, so every later opener, who hears a promise quorum, has seen it.
  */
 
 /** As in proto/segment.proto. */

@@ -10,8 +10,8 @@
  *   boundary    It ends a segment's log where a batch ends. A start inside a batch is nobody's: openers begin at the end of one.
  *   durable     All redo at or below a durable LSN that counts under the segment's own history counts under the other too.
  *
- * Why an honest history never breaks the last rule: redo at or below VDL was on four segments under the history of an
- * epoch e that four had taken. Every later opener hears three or more of them, so it extends a history with e's, and
+ * Why an honest history never breaks the last rule: redo at or below VDL was on a write quorum under the history of an
+ * epoch e that they had taken. Every later opener hears of them, so it extends a history with e's, and
  * its start is at or past that VDL. The same holds for openers in between that died. Only entries of epochs that wrote
  * nothing may differ, and no redo depends on those.
  */

@@ -2,31 +2,34 @@
  * Opening a volume as its writer: the decisions, without I/O. Whoever drives it asks `wanted(segment)` what to send to
  * each segment, sends it, and reports what came back; lost, late and repeated answers are all fine.
  *
- *   status     Who is there? Four must answer. The new epoch is the highest seen + 1.
- *   promise    OpenEpoch(epoch) on all; four must promise, of which three hold the volume. From then on no older writer
- *              can get anything acknowledged: any four share at least two segments with the four that promised.
+ * Which sets are enough stands in quorum.ts: a promise quorum for the first two steps, a write quorum for the others.
+ *
+ *   status     Who is there? A promise quorum must answer. The new epoch is the highest seen + 1.
+ *   promise    OpenEpoch(epoch) on all; a promise quorum must promise, and those of it that hold the volume must be a
+ *              read quorum. From then on no older writer can get anything acknowledged: any write quorum shares two
+ *              segments with those that promised.
  *   bootstrap  None of those that promised holds anything: there is no volume yet. Import one with this epoch, then open.
- *              The arithmetic needs four for this; but should disks have been lost or swapped, those that are silent may
+ *              The arithmetic needs no more for this; but should disks have been lost or swapped, those that are silent may
  *              hold the volume, so all six are waited for, and some only for so long. Never when the volume is known to exist.
  *   install-history
  *              X = where the volume ends, from the promises (`chooseStart`). InstallHistory(history + {epoch, X}) on all.
- *              Four must have it, durably, so that every later opener sees it.
- *   catch-up   CatchUp(X) until four hold all redo up to X. Their peers have it, and their histories let none but it in.
+ *              A write quorum must have it, durably, so that every later opener sees it.
+ *   catch-up   CatchUp(X) until a write quorum holds all redo up to X. Their peers have it, and their histories let none but it in.
  *   opened     Redo of this epoch starts at X. (Its first batch makes the choice final; PostgreSQL starts after it.)
  *   overtaken  Another writer got a higher epoch than ours. Never go on.
  *
- * Why nothing acknowledged is lost: an acknowledged batch was on four segments that had not promised us at the time (a
- * promise and an acknowledgement carry the segment's epoch), so at least two of our four promises come from its holders
+ * Why nothing acknowledged is lost: an acknowledged batch was on a write quorum that had not promised us at the time (a
+ * promise and an acknowledgement carry the segment's epoch), so at least two of our promises come from its holders
  * and count it, unless a history annuls it; and histories annul only past a start that its opener chose in this same
  * way.
  *
  * Why X is a batch boundary everywhere: a claim (last batch of epoch e, SCL s) that the newest history bounds at
- * X' < s is the log of writer e through X'. Epoch e wrote, so four segments had e's history, so the opener that chose
+ * X' < s is the log of writer e through X'. Epoch e wrote, so a write quorum had e's history, so the opener that chose
  * X' knew it: its X' was the end of a batch of e, or e's own start. Both are boundaries in every log of epoch e.
  */
 import { epochLimit, extendHistory, lastEpoch, newestHistory, type EpochStart } from './epoch-history.ts';
 import { contradiction, EPOCH_MAX } from './history-rules.ts';
-import { COPIES, READ_QUORUM, WRITE_QUORUM } from './quorum.ts';
+import { ALL_FULL, type Quorums, type SegmentRole } from './quorum.ts';
 
 /** What a segment says of itself, as in proto/segment.proto. */
 export interface SegmentClaim {
@@ -82,23 +85,31 @@ export type StartChoice =
   | { readonly kind: 'start'; readonly startLsn: bigint; readonly history: readonly EpochStart[] }
   | { readonly kind: 'wait'; readonly reason: string };
 
+/** The claim of a segment that promised, with its role. */
+type PromisedClaim = SegmentClaim & { readonly role: SegmentRole };
+
+const roleOf = ({ role }: PromisedClaim): SegmentRole => role;
+
 /**
  * X and the history that leads to it, from the segments that promised (undefined: no promise). Under the newest
  * history, claims compare by LSN alone: batches of its last epoch lie past its last start, all others at or below it.
  */
-export function chooseStart(promises: readonly (SegmentClaim | undefined)[]): StartChoice {
-  const promised = promises.filter((claim) => claim !== undefined);
-  if (promised.length < WRITE_QUORUM)
-    return { kind: 'wait', reason: `${promised.length} of ${COPIES} segments promised, ${WRITE_QUORUM} are needed` };
+export function chooseStart(promises: readonly (SegmentClaim | undefined)[], quorums: Quorums = ALL_FULL): StartChoice {
+  const promised = promises.flatMap((claim, index): PromisedClaim[] => {
+    const role = quorums.roles[index];
+    return claim === undefined || role === undefined ? [] : [{ ...claim, role }];
+  });
+  if (!quorums.isPromise(promised.map(roleOf)))
+    return { kind: 'wait', reason: `${promised.length} of ${quorums.copies} segments promised, ${quorums.promiseNeeds} are needed` };
   const ready = promised.filter((claim) => claim.phase === 'READY');
-  // An import that died before four segments had it may leave a READY segment of an older base; it was never written
+  // An import that died before a quorum had it may leave a READY segment of an older base; it was never written
   // to.
   const baseEpoch = ready.reduce((highest, claim) => (claim.baseEpoch > highest ? claim.baseEpoch : highest), 0n);
   const members = withoutLoneContradiction(ready.filter((claim) => claim.baseEpoch === baseEpoch));
-  if (members.length < READ_QUORUM) {
+  if (!quorums.isRead(members.map(roleOf))) {
     return {
       kind: 'wait',
-      reason: `${members.length} of the ${promised.length} segments that promised hold the volume, ${READ_QUORUM} are needed`,
+      reason: `${members.length} of the ${promised.length} segments that promised hold the volume, ${quorums.readNeeds} are needed`,
     };
   }
   const history = newestHistory(members.map((claim) => claim.history));
@@ -106,7 +117,7 @@ export function chooseStart(promises: readonly (SegmentClaim | undefined)[]): St
     const scl = countedScl(history, claim);
     return scl > highest ? scl : highest;
   }, 0n);
-  // An opener may have died after it found more redo than any of these segments holds, before four held it. It wrote
+  // An opener may have died after it found more redo than any of these segments holds, before a quorum held it. It wrote
   // nothing (it never opened), so its entry says nothing, and starts may not go back.
   return { kind: 'start', startLsn, history: history.filter((entry) => entry.startLsn <= startLsn) };
 }
@@ -114,10 +125,10 @@ export function chooseStart(promises: readonly (SegmentClaim | undefined)[]): St
 /**
  * Leaves out a segment whose newest history annuls what another one knows to be durable, when no third has that
  * history. A stranger may have talked a segment that was behind into it; if it is a writer's, that writer never had it
- * on four, wrote nothing, and the segment might as well not have answered. Of four that promised three are left, enough
+ * on a quorum, wrote nothing, and the segment might as well not have answered. Those that are left must be enough
  * for what is durable.
  */
-function withoutLoneContradiction(members: readonly SegmentClaim[]): readonly SegmentClaim[] {
+function withoutLoneContradiction(members: readonly PromisedClaim[]): readonly PromisedClaim[] {
   const newest = newestHistory(members.map((claim) => claim.history));
   const holders = members.filter((claim) => lastEpoch(claim.history) === lastEpoch(newest));
   const others = members.filter((claim) => !holders.includes(claim));
@@ -127,8 +138,8 @@ function withoutLoneContradiction(members: readonly SegmentClaim[]): readonly Se
 }
 
 export interface OpenOptions {
-  /** Segments of the protection group. */
-  readonly copies?: number;
+  /** Of the protection group; ALL_FULL unless given. */
+  readonly quorums?: Quorums;
   /**
    * Highest epoch this very writer has asked for before, when it opens again after it lost its PostgreSQL. Any segment
    * past it means that another writer took over: 'overtaken', not a race for the next epoch.
@@ -139,7 +150,7 @@ export interface OpenOptions {
 }
 
 export class OpenProtocol {
-  readonly copies: number;
+  readonly #quorums: Quorums;
   readonly #heldEpoch: bigint | undefined;
   #step: OpenStep = 'status';
   #epoch = 0n;
@@ -148,7 +159,7 @@ export class OpenProtocol {
   #failed: boolean[] = [];
   #graceOver = false;
   #doubtOver = false;
-  /** Why four promises were not enough, while they are asked for anew; '' when they have not been weighed. */
+  /** Why the promises were not enough, while they are asked for anew; '' when they have not been weighed. */
   #lacking = '';
   #refuses = false;
   readonly #volumeExists: boolean;
@@ -158,7 +169,7 @@ export class OpenProtocol {
   #waiting = '';
 
   constructor(options: OpenOptions = {}) {
-    this.copies = options.copies ?? COPIES;
+    this.#quorums = options.quorums ?? ALL_FULL;
     this.#heldEpoch = options.heldEpoch;
     this.#volumeExists = options.volumeExists ?? false;
     this.#highestSeen = options.heldEpoch ?? 0n;
@@ -184,6 +195,9 @@ export class OpenProtocol {
   get waitingFor(): string {
     return this.#waiting;
   }
+  get copies(): number {
+    return this.#quorums.copies;
+  }
   /** Answered in the present step. */
   get answered(): number {
     return this.#answers.filter((claim) => claim !== undefined).length;
@@ -194,7 +208,7 @@ export class OpenProtocol {
    * never needed for safety; more promises mean more segments to work with.
    */
   get inGrace(): boolean {
-    return !this.#graceOver && (this.#step === 'status' || this.#step === 'promise') && this.answered >= WRITE_QUORUM;
+    return !this.#graceOver && (this.#step === 'status' || this.#step === 'promise') && this.#isEnough;
   }
 
   endGrace(): void {
@@ -209,7 +223,7 @@ export class OpenProtocol {
       !this.#doubtOver &&
       !this.#volumeExists &&
       this.#step === 'promise' &&
-      this.answered >= WRITE_QUORUM &&
+      this.#isEnough &&
       this.answered < this.copies &&
       this.#allEmpty()
     );
@@ -225,6 +239,12 @@ export class OpenProtocol {
   /** The volume should hold a database and those that promised hold nothing: not to be solved by waiting alone. */
   get refuses(): boolean {
     return this.#refuses;
+  }
+
+  /** Have as many answered as this step needs? */
+  get #isEnough(): boolean {
+    const roles = this.#quorums.rolesAt(this.upToDate());
+    return this.#step === 'status' || this.#step === 'promise' ? this.#quorums.isPromise(roles) : this.#quorums.isWrite(roles);
   }
 
   #allEmpty(): boolean {
@@ -305,7 +325,7 @@ export class OpenProtocol {
     return claim.lastBatchEpoch;
   }
 
-  /** Segments that hold everything up to X, once opened. */
+  /** Segments that have done their part in this step; once opened, those that hold everything up to X. */
   upToDate(): number[] {
     return this.#answers.flatMap((claim, segment) => (claim === undefined ? [] : [segment]));
   }
@@ -342,12 +362,13 @@ export class OpenProtocol {
   }
 
   #advance(): void {
-    const { answered } = this;
-    if (answered < WRITE_QUORUM) {
+    if (!this.#isEnough) {
+      const { answered } = this;
+      const needs = this.#step === 'status' || this.#step === 'promise' ? this.#quorums.promiseNeeds : this.#quorums.writeNeeds;
       this.#waiting =
         this.#lacking !== ''
           ? this.#lacking
-          : `${answered} of ${this.copies} segments ${DONE[this.#step] ?? 'answered'}, ${WRITE_QUORUM} are needed`;
+          : `${answered} of ${this.copies} segments ${DONE[this.#step] ?? 'answered'}, ${needs} are needed`;
       if (this.#beyondReach.size > 0)
         this.#waiting += `; ${this.#beyondReach.size} have promised an epoch past ${EPOCH_MAX}: run 'storage-daemon repair-epoch' there`;
       return;
@@ -375,7 +396,7 @@ export class OpenProtocol {
   }
 
   #decide(): void {
-    // Four without a trace of the volume: a volume that ever was written to would show on two of any four.
+    // Not a trace of the volume: one that ever was written to would show on two of any promise quorum.
     if (this.#allEmpty()) {
       const { answered, copies } = this;
       if (this.#volumeExists) {
@@ -391,7 +412,7 @@ export class OpenProtocol {
       return;
     }
     this.#refuses = false;
-    const choice = chooseStart(this.#answers);
+    const choice = chooseStart(this.#answers, this.#quorums);
     if (choice.kind === 'wait') {
       // Segments that are being copied get ready in time: ask them again, with the promise they already gave.
       this.#lacking = choice.reason;

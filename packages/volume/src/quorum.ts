@@ -1,24 +1,137 @@
 /**
- * Six copies in three zones: a write counts on four, a read of the past needs three (any three share a segment with
- * any four). So one zone and one more segment may be lost without losing data, and one whole zone without stopping
- * writes.
+ * Which of a protection group's six segments are enough, for what. Decisions without I/O, and the only place that
+ * counts segments.
+ *
+ * A full segment holds redo and pages, a tail redo alone. A volume's six are all full (copies: Full), or in each of
+ * three zones one is full and one a tail (copies: Mixed). A segment's role is decided when the volume is made and never
+ * changes; what it may do for a while in another's place does not count here.
+ *
+ * |         | Full | Mixed                                   | what for                                                   |
+ * | ------- | ---- | --------------------------------------- | ---------------------------------------------------------- |
+ * | write   | 4    | 4 of any role, or the 3 full ones       | redo is durable; an epoch's history is known               |
+ * | read    | 3    | 3, one of them full                     | what was durable is found                                  |
+ * | promise | 4    | 4, two of them full                     | an epoch has one writer, and older ones write no more      |
+ *
+ * What they rest on, for every pair of sets (quorum.test.ts tries all subsets of six):
+ *
+ * 1. Any write and any read set share a segment. 4 + 3 > 6; and the 3 full ones meet every set with a full one.
+ * 2. Any write and any promise set share two segments, and so do any two promise sets. 4 + 4 = 6 + 2; and the 3 full
+ *    ones meet every set with two full ones in those. Two, and not one, because a disk may have lost what it was told to
+ *    keep without knowing: one segment that forgot its promise, or the newest redo, must not decide alone. So the 3 full
+ *    ones are enough for a write and not for a promise: { full 1, three tails } would meet them in full 1 alone.
+ * 3. A write set less any zone and any one more still has a segment; less any zone it can be made up of those that are
+ *    left (4: two zones).
+ * 4. Every write set has a full segment, and so have every read and every promise set: pages can be made.
  */
-export const COPIES = 6;
-export const WRITE_QUORUM = 4;
-export const READ_QUORUM = 3;
+export type SegmentRole = 'FULL' | 'TAIL';
+/** As `spec.storage.copies` has it. */
+export type VolumeCopies = 'Full' | 'Mixed';
 
-/**
- * The `quorum`-th highest of the values: the point that at least `quorum` of them have reached. 0n with fewer values.
- */
-export function quorumPoint(values: readonly bigint[], quorum: number): bigint {
-  if (values.length < quorum) return 0n;
-  const sorted = [...values].sort((a, b) => (a < b ? 1 : a > b ? -1 : 0));
-  return sorted[quorum - 1] ?? 0n;
+/** Segments of a protection group, two in each of three zones. */
+export const COPIES = 6;
+/** So many of any role are a write quorum, and of those that promise so many are needed. */
+export const WRITE_QUORUM = 4;
+/** So many hold whatever was durable, if one of them is full. */
+export const READ_QUORUM = 3;
+/** Of a mixed volume's promises so many are of full segments. */
+const FULL_PROMISES = 2;
+
+/** The roles of a new volume's segments, by index, given the zone of each: where copies are mixed, the first of a zone is its full one. */
+export function rolesOf(copies: VolumeCopies, zones: readonly string[]): readonly SegmentRole[] {
+  return zones.map((zone, index) => (copies === 'Full' || zones.indexOf(zone) === index ? 'FULL' : 'TAIL'));
+}
+
+/** What is wrong with the roles of a volume's segments; undefined when they are those of full or of mixed copies. */
+export function rolesProblem(segments: readonly { readonly zone: string; readonly role: SegmentRole }[]): string | undefined {
+  if (segments.every(({ role }) => role === 'FULL')) return undefined;
+  for (const zone of new Set(segments.map((one) => one.zone))) {
+    const here = segments.filter((one) => one.zone === zone);
+    const full = here.filter(({ role }) => role === 'FULL').length;
+    if (full !== 1 || here.length !== 2)
+      return `has ${full} full segments and ${here.length - full} tails in zone '${zone}'; where there are tails each zone has one of each`;
+  }
+  return undefined;
+}
+
+/** The rules for one volume: which sets of its segments are enough. A set is given by the roles of its members. */
+export class Quorums {
+  /** The volume's segments, by index. */
+  readonly roles: readonly SegmentRole[];
+  readonly #isMixed: boolean;
+  readonly #fulls: number;
+
+  constructor(roles: readonly SegmentRole[]) {
+    this.roles = roles;
+    this.#fulls = count(roles).full;
+    this.#isMixed = this.#fulls < roles.length;
+  }
+
+  get copies(): number {
+    return this.roles.length;
+  }
+
+  get isMixed(): boolean {
+    return this.#isMixed;
+  }
+
+  isWrite(members: readonly SegmentRole[]): boolean {
+    const { full, all } = count(members);
+    return this.isWriteOf(full, all);
+  }
+
+  /** The same of so many segments, of which so many are full. */
+  isWriteOf(full: number, all: number): boolean {
+    return all >= WRITE_QUORUM || (this.#isMixed && full === this.#fulls);
+  }
+
+  isRead(members: readonly SegmentRole[]): boolean {
+    const { full, all } = count(members);
+    return all >= READ_QUORUM && full >= 1;
+  }
+
+  isPromise(members: readonly SegmentRole[]): boolean {
+    const { full, all } = count(members);
+    return all >= WRITE_QUORUM && (!this.#isMixed || full >= FULL_PROMISES);
+  }
+
+  /** The same of segments by index. */
+  rolesAt(indices: Iterable<number>): SegmentRole[] {
+    return [...indices].map((index) => this.roles[index] ?? 'TAIL');
+  }
+
+  /** What is needed, for people: '... are needed'. */
+  get writeNeeds(): string {
+    return this.#isMixed ? `${WRITE_QUORUM}, or all ${this.#fulls} full ones,` : `${WRITE_QUORUM}`;
+  }
+  get readNeeds(): string {
+    return this.#isMixed ? `${READ_QUORUM}, one of them full,` : `${READ_QUORUM}`;
+  }
+  get promiseNeeds(): string {
+    return this.#isMixed ? `${WRITE_QUORUM}, ${FULL_PROMISES} of them full,` : `${WRITE_QUORUM}`;
+  }
+}
+
+function count(members: readonly SegmentRole[]): { readonly full: number; readonly all: number } {
+  let full = 0;
+  for (const role of members) if (role === 'FULL') full++;
+  return { full, all: members.length };
+}
+
+/** The volume that has a full copy on each segment. */
+export const ALL_FULL = new Quorums(Array.from({ length: COPIES }, () => 'FULL'));
+
+/** The highest point that a write quorum has reached, of points by segment; 0n when none has. */
+export function quorumPoint(points: readonly bigint[], quorums: Quorums): bigint {
+  let best = 0n;
+  for (const candidate of points) {
+    if (candidate > best && quorums.isWrite(quorums.roles.filter((_role, index) => (points[index] ?? 0n) >= candidate))) best = candidate;
+  }
+  return best;
 }
 
 /**
- * PGCL of one protection group: the 4th highest SCL. Kept by the writer from acknowledgements; `acknowledge` is on the
- * path of every commit and allocates nothing.
+ * PGCL of one protection group: the highest SCL that a write quorum has reached. Kept by the writer from
+ * acknowledgements; `acknowledge` is on the path of every commit and allocates nothing.
  *
  * Invariant: only an SCL that a segment reported together with the writer's own epoch, and after it took the writer's
  * epoch history, may be given here (`countsForWriter` in open-protocol.ts). Otherwise a segment that has already
@@ -27,13 +140,15 @@ export function quorumPoint(values: readonly bigint[], quorum: number): bigint {
  */
 export class QuorumTracker {
   readonly #scl: bigint[];
-  readonly #quorum: number;
+  /** By set of segments, one bit each: is it a write quorum? */
+  readonly #isWrite: readonly boolean[];
   #point: bigint;
 
   /** Starts with `floor` known to be on a quorum: PGCL at open. */
-  constructor(floor: bigint, copies = COPIES, quorum = WRITE_QUORUM) {
+  constructor(floor: bigint, quorums: Quorums = ALL_FULL) {
+    const { copies, roles } = quorums;
     this.#scl = Array.from({ length: copies }, () => 0n);
-    this.#quorum = quorum;
+    this.#isWrite = Array.from({ length: 2 ** copies }, (_, set) => quorums.isWrite(roles.filter((_role, index) => (set >> index) & 1)));
     this.#point = floor;
   }
 
@@ -57,13 +172,13 @@ export class QuorumTracker {
     if (scl <= known) return false;
     this.#scl[segment] = scl;
     if (scl <= this.#point) return false;
-    // The k-th highest among those past the point, found by selection: six values, no sorting, no allocation.
+    // The highest past the point that a quorum has, found by selection: six values, no sorting, no allocation.
     let best = this.#point;
     for (const candidate of this.#scl) {
       if (candidate <= best) continue;
       let reached = 0;
-      for (const other of this.#scl) if (other >= candidate) reached++;
-      if (reached >= this.#quorum) best = candidate;
+      for (let index = 0; index < this.#scl.length; index++) if ((this.#scl[index] ?? 0n) >= candidate) reached |= 1 << index;
+      if (this.#isWrite[reached] === true) best = candidate;
     }
     if (best === this.#point) return false;
     this.#point = best;

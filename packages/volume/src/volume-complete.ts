@@ -1,6 +1,6 @@
 /** How far one protection group is. */
 export interface GroupProgress {
-  /** Four of its segments hold all of its redo up to here. */
+  /** A write quorum of its segments holds all of its redo up to here. */
   readonly pgcl: bigint;
   /** End of the redo that was sent to it. */
   readonly sentLsn: bigint;

@@ -10,20 +10,28 @@ const history = [
   { epoch: 2n, startLsn: 200n },
 ];
 const key = Buffer.alloc(17);
-const state = { ...emptyState({ daemonId: 'd0', zone: 'a' }), phase: 'READY' as const, epoch: 2n, scl: 300n, baseLsn: 100n, history };
+const state = {
+  ...emptyState({ role: 'FULL', daemonId: 'd0', zone: 'a' }),
+  phase: 'READY' as const,
+  epoch: 2n,
+  scl: 300n,
+  baseLsn: 100n,
+  history,
+};
 
 /** Of every message one that is right. */
 const GOOD: { readonly [K in keyof typeof MESSAGE_RULES]: NonNullable<Parameters<(typeof MESSAGE_RULES)[K]>[0]> } = {
   SegmentId: segment,
   SegmentState: state,
-  AppendHello: { segment, epoch: 2n, writerId: 'demo-1/a', history },
+  AppendHello: { role: 'FULL', segment, epoch: 2n, writerId: 'demo-1/a', history },
   AppendPoints: { vdl: 0n, pgmrpl: 5n },
-  OpenEpochRequest: { segment, epoch: 3n, writerId: 'demo-1/a' },
+  OpenEpochRequest: { role: 'FULL', segment, epoch: 3n, writerId: 'demo-1/a' },
   InstallHistoryRequest: { segment, epoch: 2n, history },
   CatchUpRequest: { segment, lsn: 5n },
   GetPagesRequest: { segment, epoch: 2n, lsn: 5n, keys: Array.from({ length: 256 }, () => key) },
   ComputeImageRequest: { segment, epoch: 2n, lsn: 5n },
   ImportBegin: {
+    role: 'FULL',
     segment,
     epoch: 1n,
     baseLsn: 100n,

@@ -17,7 +17,7 @@ import {
   type VolumeEngine,
   type InstallHistoryRequest,
 } from '@kube-aurora/rpc';
-import { EPOCH_MAX, HISTORY_MAX, lastEpoch, type EpochStart } from '@kube-aurora/volume';
+import { EPOCH_MAX, HISTORY_MAX, lastEpoch, type SegmentRole, type EpochStart } from '@kube-aurora/volume';
 
 /**
  * What every field of every message must be, in one place, asked before anything is looked up, saved or passed on. A
@@ -121,6 +121,8 @@ const page = bytes(1, PAGE_BYTES_MAX);
 /** Ascending order and the rest of a history's form are part of its own rules (history-rules.ts). */
 const history = list(HISTORY_MAX, fields<EpochStart>({ epoch, startLsn: lsnOrNone }));
 
+const ROLES: readonly SegmentRole[] = ['FULL', 'TAIL'];
+const role: Check<SegmentRole> = (value, path) => (ROLES.includes(value) ? undefined : `${path}: ${String(value)} is no role`);
 const PHASES: readonly SegmentState['phase'][] = ['EMPTY', 'IMPORTING', 'READY', 'DAMAGED'];
 const engine = fields<VolumeEngine>({ engine: text(1, NAME_MAX), major: whole(1, MAJOR_MAX) });
 const engineOrNone: Check<VolumeEngine | undefined> = (value, path) => (value === undefined ? undefined : engine(value, path));
@@ -145,6 +147,8 @@ const stateFields = fields<SegmentState>({
   bytesUsed: wide(0n, U64_MAX),
   fault: any,
   recoverToLsn: lsnOrNone,
+  role,
+  checkpointLsn: lsnOrNone,
 });
 /** What cannot be true of any segment, whatever happened to it. */
 const stateWhole: Check<SegmentState | undefined> = (state, path) => {
@@ -159,7 +163,7 @@ const stateWhole: Check<SegmentState | undefined> = (state, path) => {
 };
 const segmentState = all<SegmentState | undefined>(stateFields, stateWhole);
 
-const hello = fields<AppendHello>({ segment, epoch, writerId: text(1, WRITER_ID_MAX), history });
+const hello = fields<AppendHello>({ segment, epoch, writerId: text(1, WRITER_ID_MAX), history, role });
 const pageImage = fields<PageImage>({ key: pageKey, page });
 
 /** By message. The names are the proto's. */
@@ -168,7 +172,7 @@ export const MESSAGE_RULES = {
   SegmentState: segmentState,
   AppendHello: hello,
   AppendPoints: fields<{ vdl: bigint; pgmrpl: bigint }>({ vdl: lsnOrNone, pgmrpl: lsnOrNone }),
-  OpenEpochRequest: fields<OpenEpochRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX) }),
+  OpenEpochRequest: fields<OpenEpochRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX), role }),
   InstallHistoryRequest: fields<InstallHistoryRequest>({ segment, epoch, history }),
   CatchUpRequest: fields<CatchUpRequest>({ segment, lsn }),
   GetPagesRequest: fields<GetPagesRequest>({ segment, epoch, lsn, keys: all(notEmpty, list(PAGES_MAX, pageKey)) }),
@@ -180,6 +184,7 @@ export const MESSAGE_RULES = {
     systemIdentifier: wide(1n, U64_MAX),
     volumeState: any,
     engine: engineOrNone,
+    role,
   }),
   ImportPages: fields<{ pages: readonly PageImage[] }>({ pages: list(IMPORT_PAGES_MAX, pageImage) }),
   GossipRequest: fields<GossipRequest>({ segment, state: segmentState }),

@@ -1,9 +1,10 @@
 import type { Clock } from '@kube-aurora/clock';
 import { AuroraRpcError, type CopySegmentChunk, type SegmentState } from '@kube-aurora/rpc';
-import { newestHistory } from '@kube-aurora/volume';
+import { lastEpoch, newestHistory } from '@kube-aurora/volume';
 import { VOLUMES_BEFORE_ENGINES, type SegmentControl } from '../segment/control-file.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
+import type { CopyTerms } from './peer-plan.ts';
 import type { Peer } from './peer-set.ts';
 import { STREAM_DEADLINE_MS, unstalled } from './stalled-stream.ts';
 
@@ -31,10 +32,11 @@ export async function* serveCopy(segment: Segment, clock: Clock): AsyncGenerator
 /**
  * Replaces this segment's pages by a peer's; redo after them is fetched afterwards. All or nothing: on failure the
  * segment is as before, and the next try starts over. Until its SCL is at or past `recoverToLsn` the segment makes no
- * promise to an opener: what it may have acknowledged before it lost its pages is in there. Gives the bytes received.
+ * promise to an opener: what it may have acknowledged before it lost its pages is in there. `terms` also has what it may
+ * have promised. Gives the bytes received.
  * Throws AuroraRpcError; StoredValueError when a value fails its CRC on arrival.
  */
-export async function copyFromPeer(segment: Segment, peer: Peer, recoverToLsn: bigint, clock: Clock, stop: AbortSignal): Promise<number> {
+export async function copyFromPeer(segment: Segment, peer: Peer, terms: CopyTerms, clock: Clock, stop: AbortSignal): Promise<number> {
   let bytes = 0;
   await segment.replace(async (pages) => {
     let source: SegmentState | undefined;
@@ -45,8 +47,8 @@ export async function copyFromPeer(segment: Segment, peer: Peer, recoverToLsn: b
     );
     for await (const chunk of chunks) {
       if (source === undefined && chunk.state !== undefined) {
-        source = chunk.state;
-        checkMessage('SegmentState', source, 'state');
+        checkMessage('SegmentState', chunk.state, 'state');
+        source = underTerms(chunk.state, terms);
         await segment.refuseCopy(source);
         const free = await pages.freeBytes();
         if (free < Number(source.bytesUsed))
@@ -57,9 +59,22 @@ export async function copyFromPeer(segment: Segment, peer: Peer, recoverToLsn: b
     }
     if (source === undefined || !(await pages.completeCopy())) throw new AuroraRpcError('INVALID', `${peer.id} sent an incomplete copy`);
     if (source.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `${peer.id} offers a copy of a segment that is ${source.phase}`);
-    return (current) => controlAfterCopy(current, source, recoverToLsn);
+    return (current) => controlAfterCopy(current, source, terms.recoverToLsn);
   });
   return bytes;
+}
+
+/** Who holds an epoch that was learned from a peer's promise: nobody may be promised it here. */
+const ANOTHER_WRITER = 'another writer';
+
+/**
+ * What the source holds, under the newest history and of the highest epoch that were heard of: its checkpoint is at or
+ * below VDL, which no history annuls.
+ */
+function underTerms(source: SegmentState, { epoch, history }: CopyTerms): SegmentState {
+  const newest = newestHistory([source.history, history]);
+  const highest = [source.epoch, epoch, lastEpoch(newest)].reduce((best, one) => (one > best ? one : best));
+  return { ...source, epoch: highest, history: newest.map((entry) => ({ ...entry })) };
 }
 
 /** What the control file becomes with a copy of what `source` held. */
@@ -68,7 +83,7 @@ function controlAfterCopy(current: SegmentControl, source: SegmentState, recover
   const isSameBase = current.ready && current.baseEpoch === baseEpoch;
   return {
     epoch: epoch > current.epoch ? epoch : current.epoch,
-    writerId: epoch > current.epoch ? '' : current.writerId,
+    writerId: epoch > current.epoch ? ANOTHER_WRITER : current.writerId,
     // Ours stays when it is the newer one: the copy was applied up to a checkpoint at or below VDL, which no history
     // annuls.
     history: isSameBase ? newestHistory([current.history, history]) : history,

@@ -16,6 +16,12 @@ import type { PeerTable } from './peer-table.ts';
 
 const CALL_DEADLINE_MS = 2000;
 
+/** Throws AuroraRpcError INVALID when a peer says that it is something else than it was when the volume was made: quorums count by that. */
+function refuseOtherPeerRole({ id, role }: Peer, state: SegmentState): void {
+  if (state.role === role) return;
+  throw new AuroraRpcError('INVALID', `state.role: ${id} says that it is ${state.role}, and is ${role} by this daemon's list of peers`);
+}
+
 export interface GossipParts {
   readonly segments: () => Iterable<Segment>;
   readonly table: PeerTable;
@@ -93,6 +99,7 @@ export class Gossip {
     const { table, clock } = this.#parts;
     const peer = table.find(state.daemonId);
     if (peer === undefined) throw new AuroraRpcError('INVALID', `state.daemon_id: '${state.daemonId}' is not a peer of this daemon`);
+    refuseOtherPeerRole(peer, state);
     const answer = segment.state();
     const known = table.heard(segment, peer.id);
     table.told(segment, peer.id, fingerprint(answer));
@@ -149,6 +156,7 @@ export class Gossip {
       checkMessage('SegmentState', answer, 'state');
       if (answer.daemonId !== peer.id)
         throw new AuroraRpcError('INVALID', `state.daemon_id: '${answer.daemonId}' answers at the address of ${peer.id}`);
+      refuseOtherPeerRole(peer, answer);
     } catch (error) {
       const isNews = table.exchange(segment, peer.id).failures === 0;
       table.failed(segment, peer.id);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SegmentState } from '@kube-aurora/rpc';
+import { ALL_FULL } from '@kube-aurora/volume';
 import { GapWatch, isProof, pageSources, planSync, redoSources, type PeerView } from './peer-plan.ts';
 
 const MIB = 1024n * 1024n;
@@ -29,6 +30,8 @@ function state(change: Partial<SegmentState> = {}): SegmentState {
     bytesUsed: 0n,
     fault: undefined,
     recoverToLsn: 0n,
+    role: 'FULL',
+    checkpointLsn: 0n,
     ...change,
   };
 }
@@ -48,7 +51,7 @@ const EMPTY: Partial<SegmentState> = {
   history: [],
 };
 const plan = (own: SegmentState, views: readonly PeerView[], needsCopy?: string): ReturnType<typeof planSync> =>
-  planSync({ own, needsCopy, peers: views, peerCount: 5 });
+  planSync({ own, needsCopy, peers: views, peerCount: 5, quorums: ALL_FULL });
 
 describe('planSync', () => {
   it.each<[string, SegmentState, PeerView[], ReturnType<typeof planSync>['kind'], string[]]>([
@@ -107,10 +110,21 @@ describe('planSync', () => {
     expect(plan(state(EMPTY), peers({ scl: 1000n }, newer, newer), 'empty')).toMatchObject({ kind: 'copy', recoverToLsn: 900n });
   });
 
+  it('a copy is taken with all that peers know of writers, whoever gives it', () => {
+    const later = { epoch: 3n, startLsn: 900n };
+    const knowing = { epoch: 3n, history: [...state().history, later] };
+    // What it lost may have been a promise to the writer of epoch 5, or redo of epoch 3.
+    expect(plan(state(EMPTY), peers({}, { epoch: 5n }, knowing), 'empty')).toMatchObject({
+      kind: 'copy',
+      epoch: 5n,
+      history: knowing.history,
+    });
+  });
+
   it('copies when the one peer that keeps the redo has it damaged, and nobody can mend it', () => {
     const own = state();
     const views = peers({ scl: 1600n, logStartLsn: 900n }, { scl: 1600n, logStartLsn: 1500n }, { scl: 1600n, logStartLsn: 1500n });
-    const input = { own, needsCopy: undefined, peers: views, peerCount: 5 };
+    const input = { own, needsCopy: undefined, peers: views, peerCount: 5, quorums: ALL_FULL };
     expect(planSync(input)).toMatchObject({ kind: 'fetch', sources: ['p1'] });
     expect(planSync({ ...input, unableToServe: new Set(['p1']) })).toMatchObject({ kind: 'copy', recoverToLsn: 1600n });
   });

@@ -1,4 +1,4 @@
-import { countedScl, newestHistory, lastEpoch, READ_QUORUM, type EpochStart } from '@kube-aurora/volume';
+import { countedScl, newestHistory, lastEpoch, type EpochStart, type Quorums } from '@kube-aurora/volume';
 import type { SegmentState } from '@kube-aurora/rpc';
 
 /**
@@ -37,13 +37,25 @@ function holdsVolume(state: SegmentState): boolean {
   return state.phase === 'READY' || state.phase === 'DAMAGED';
 }
 
+/** What a segment knows once it stands on a copy, whoever gives it. */
+export interface CopyTerms {
+  /** Until its SCL is there it makes no promise: it may have acknowledged so much. */
+  readonly recoverToLsn: bigint;
+  /**
+   * The highest epoch that peers have promised, and the newest history that one of them has: it may have promised and
+   * known as much, and whoever gives the copy may not.
+   */
+  readonly epoch: bigint;
+  readonly history: readonly EpochStart[];
+}
+
 export type SyncPlan =
   | { readonly kind: 'idle' }
   /** Something is missing, and nobody who was heard can give it yet. */
   | { readonly kind: 'wait'; readonly reason: string }
   /** Peers in the order to try; the first of them has redo up to `toLsn`. */
   | { readonly kind: 'fetch'; readonly sources: readonly string[]; readonly toLsn: bigint }
-  | { readonly kind: 'copy'; readonly sources: readonly string[]; readonly recoverToLsn: bigint; readonly reason: string };
+  | ({ readonly kind: 'copy'; readonly sources: readonly string[]; readonly reason: string } & CopyTerms);
 
 export interface SyncInput {
   readonly own: SegmentState;
@@ -51,6 +63,8 @@ export interface SyncInput {
   readonly needsCopy: string | undefined;
   /** Peers that were heard lately, in the order to prefer where nothing else decides. */
   readonly peers: readonly PeerView[];
+  /** Of the volume that the segment and its peers make up. */
+  readonly quorums: Quorums;
   /** How many peers there are, heard or not. */
   readonly peerCount: number;
   /** Peers whose redo from our end on is damaged, and stayed so: they have been asked several times. */
@@ -122,18 +136,21 @@ function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: r
 
 /**
  * A copy makes a segment count again although it may have acknowledged redo that it no longer has. So it must recover
- * what any three sound peers together hold: redo acknowledged to a client is on three segments besides this one, and of
- * five peers any three share one with those. A peer that must recover redo itself proves nothing (`isProof`). With
- * fewer than three, all peers must have been heard: then no more can be known. `among`: only these may be copied from.
+ * what a read quorum of sound peers together holds: of the segments that redo was acknowledged by, those besides this one
+ * share one with any read quorum of its peers (quorum.test.ts). A peer that must recover redo itself proves nothing
+ * (`isProof`). Without a read quorum all peers must have been heard: then no more can be known. `among`: only these may be copied from.
  */
 function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] = input.peers): SyncPlan {
-  const { own, peers, peerCount } = input;
+  const { own, peers, peerCount, quorums } = input;
   const ready = peers.filter((peer) => peer.state.phase === 'READY');
   const baseEpoch = highest(ready.map((peer) => peer.state.baseEpoch));
   const members = ready.filter((peer) => peer.state.baseEpoch === baseEpoch);
   const sound = members.filter((peer) => isProof(peer.state));
-  if (sound.length < READ_QUORUM && peers.length < peerCount) {
-    return { kind: 'wait', reason: `${reason}; ${sound.length} sound peers were heard, a copy needs ${READ_QUORUM} or word from all` };
+  if (!quorums.isRead(sound.map(({ state }) => state.role)) && peers.length < peerCount) {
+    return {
+      kind: 'wait',
+      reason: `${reason}; ${sound.length} sound peers were heard, a copy needs ${quorums.readNeeds} or word from all`,
+    };
   }
   const newest = newestHistory(members.map((peer) => peer.state.history));
   const sources = furthestFirst(
@@ -143,7 +160,8 @@ function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] =
   );
   if (sources.length === 0) return { kind: 'wait', reason: `${reason}; no peer has a sound copy` };
   const recoverToLsn = highest(members.map((peer) => countedScl(newest, peer.state)));
-  return { kind: 'copy', sources: sources.map((peer) => peer.peerId), recoverToLsn, reason };
+  const epoch = highest(ready.map((peer) => peer.state.epoch));
+  return { kind: 'copy', sources: sources.map((peer) => peer.peerId), recoverToLsn, epoch, history: newest, reason };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { SegmentState } from '@kube-aurora/rpc';
+import { Quorums, type SegmentRole } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
 import { GOSSIP_QUIET_MS, HEARD_LATELY_MS, NO_EXCHANGE, type Exchange } from './gossip-schedule.ts';
 import type { PeerView } from './peer-plan.ts';
@@ -23,10 +24,14 @@ interface Known {
 export class PeerTable {
   /** From the one after this daemon on and round, so that not all lean on the same one. */
   readonly peers: readonly Peer[];
+  /** Of the volumes that they and this daemon hold. */
+  readonly quorums: Quorums;
   readonly #known = new WeakMap<Segment, Known>();
   readonly #clock: Clock;
 
-  constructor(peers: readonly Peer[], ownId: string, clock: Clock) {
+  constructor(peers: readonly Peer[], own: { readonly id: string; readonly role: SegmentRole }, clock: Clock) {
+    const { id: ownId } = own;
+    this.quorums = new Quorums([own.role, ...peers.map(({ role }) => role)]);
     this.peers = [...peers.filter(({ id }) => id > ownId), ...peers.filter(({ id }) => id < ownId)];
     this.#clock = clock;
   }

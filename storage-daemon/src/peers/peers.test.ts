@@ -158,7 +158,13 @@ describe('peers', () => {
     try {
       const segment = await other.daemon(0).segment(VOLUME, 0);
       const copy = (from: PeerClient): Promise<number> =>
-        copyFromPeer(segment, { id: 'x', client: from }, writer.end.lsn, systemClock(), new AbortController().signal);
+        copyFromPeer(
+          segment,
+          { role: 'FULL', id: 'x', client: from },
+          { recoverToLsn: writer.end.lsn, epoch: 0n, history: [] },
+          systemClock(),
+          new AbortController().signal,
+        );
       await expect(copy(client)).rejects.toThrow('the relay died');
       expect(segment.phase).toBe('EMPTY');
       relayed = 'damaged';
@@ -169,7 +175,7 @@ describe('peers', () => {
       expect(segment.control.history).toEqual(writer.history);
       // It stands at the checkpoint, and promises nothing before it has what it lost.
       await expect(segment.openEpoch(9n, 'w/9')).rejects.toMatchObject({ code: 'NOT_READY' });
-      await fetchMissingRedo(segment, { id: 'x', client: source }, systemClock(), new AbortController().signal);
+      await fetchMissingRedo(segment, { role: 'FULL', id: 'x', client: source }, systemClock(), new AbortController().signal);
       expect(segment.scl).toBe(writer.end.lsn);
       expect(segment.mustRecover).toBe(false);
       expect(await other.page(0, page(59), writer.end.lsn, 2n)).toBe(159);
@@ -199,7 +205,13 @@ describe('peers', () => {
         },
         close: () => undefined,
       };
-      await copyFromPeer(segment, { id: 'x', client: slow }, 0n, systemClock(), new AbortController().signal);
+      await copyFromPeer(
+        segment,
+        { role: 'FULL', id: 'x', client: slow },
+        { recoverToLsn: 0n, epoch: 0n, history: [] },
+        systemClock(),
+        new AbortController().signal,
+      );
       expect(segment.phase).toBe('READY');
       expect(segment.control).toMatchObject({ epoch: 7n, writerId: 'w/7', history: writer.history });
       await expect(segment.openEpoch(7n, 'w/8')).rejects.toMatchObject({ code: 'EPOCH_TAKEN' });

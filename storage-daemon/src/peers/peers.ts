@@ -56,7 +56,7 @@ export class Peers {
   constructor(parts: PeersParts) {
     this.#parts = parts;
     this.#clock = parts.clock;
-    this.#table = new PeerTable(parts.peers, parts.ownId, this.#clock);
+    this.#table = new PeerTable(parts.peers, { id: parts.ownId, role: parts.segments.identity.role }, this.#clock);
     this.gossip = new Gossip({
       segments: parts.segments.all,
       table: this.#table,

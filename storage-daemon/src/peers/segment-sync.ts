@@ -1,7 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
-import { lastEpoch, READ_QUORUM } from '@kube-aurora/volume';
+import { lastEpoch } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
 import { copyFromPeer } from './copy-segment.ts';
 import { fetchMissingRedo } from './fill-gaps.ts';
@@ -78,15 +78,16 @@ export class SegmentSync {
     void this.run();
   }
 
-  /** Three sound peers that do not have what was lost show that it was never on four segments. */
+  /** A read quorum of sound peers that do not have what was lost shows that it was never on a write quorum. */
   #clearRecovery(): void {
     const { segment, table, logger } = this.#parts;
     if (!segment.mustRecover) return;
     const sound = table.views(segment).filter(({ state }) => isProof(state) && state.baseEpoch === segment.control.baseEpoch);
-    if (sound.length < READ_QUORUM || sound.some(({ state }) => state.scl > segment.scl)) return;
+    const isEnough = table.quorums.isRead(sound.map(({ state }) => state.role));
+    if (!isEnough || sound.some(({ state }) => state.scl > segment.scl)) return;
     logger.warn(
       { volume: segment.volumeId, scl: segment.scl, recoverToLsn: segment.control.recoverToLsn },
-      'no three peers hold what was lost: it was never durable',
+      'a read quorum of peers does not have what was lost: it was never durable',
     );
     segment
       .clearRecovery()
@@ -158,6 +159,7 @@ export class SegmentSync {
       own: segment.state(),
       needsCopy,
       peers: table.views(segment, since),
+      quorums: table.quorums,
       peerCount: table.peers.length,
       unableToServe: this.#unableToServe(),
     });
@@ -223,7 +225,7 @@ export class SegmentSync {
         { volume: segment.volumeId, peer: peer.id, reason: plan.reason, recoverToLsn: plan.recoverToLsn },
         'copying the segment from a peer',
       );
-      const bytes = await this.#from(peer, 'copy', () => copyFromPeer(segment, peer, plan.recoverToLsn, clock, stop));
+      const bytes = await this.#from(peer, 'copy', () => copyFromPeer(segment, peer, plan, clock, stop));
       if (bytes === undefined) continue;
       onFetched(bytes);
       onCopied();

@@ -16,7 +16,7 @@ const HUGE = 2n ** 64n - 1n;
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 describe('repairedControl', () => {
-  const control = { ...emptyControl(VOLUME, 0), epoch: HUGE, writerId: 'x', history: [{ epoch: 1n, startLsn: 5n }], baseEpoch: 1n };
+  const control = { ...emptyControl(VOLUME, 0, 'FULL'), epoch: HUGE, writerId: 'x', history: [{ epoch: 1n, startLsn: 5n }], baseEpoch: 1n };
 
   it('promises one past every epoch that was at work, to nobody', () => {
     expect(repairedControl(control, 7n)?.control).toEqual({ ...control, epoch: 8n, writerId: '' });

@@ -9,7 +9,7 @@ import { ControlFileError, emptyControl, readControl, writeControl } from './con
 
 const DISK = systemDisk();
 const CONTROL = {
-  ...emptyControl('7f4f1834-7325-4e48-917f-444731d53b89', 0),
+  ...emptyControl('7f4f1834-7325-4e48-917f-444731d53b89', 0, 'TAIL'),
   epoch: 2n ** 60n,
   writerId: 'demo-1/a',
   history: Array.from({ length: 120 }, (_, index) => ({ epoch: BigInt(index + 1), startLsn: 2n ** 40n + BigInt(index) })),

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { crc32c } from '@kube-aurora/pg-format/crc32c';
 import type { EngineId } from '@kube-aurora/redo-engine';
-import type { EpochStart } from '@kube-aurora/volume';
+import type { EpochStart, SegmentRole } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 
 /**
@@ -19,6 +19,8 @@ export const VOLUMES_BEFORE_ENGINES: EngineId = { engine: 'postgres', major: 18 
 export interface SegmentControl {
   readonly volumeId: string;
   readonly pg: number;
+  /** What it is for as long as the volume lives: quorums count by it. */
+  readonly role: SegmentRole;
   /** Volume epoch: lower ones are refused. */
   readonly epoch: bigint;
   /** Who holds that epoch; '' when it was learned from a peer. */
@@ -49,10 +51,11 @@ export class ControlFileError extends Error {
   }
 }
 
-export function emptyControl(volumeId: string, pg: number): SegmentControl {
+export function emptyControl(volumeId: string, pg: number, role: SegmentRole): SegmentControl {
   return {
     volumeId,
     pg,
+    role,
     epoch: 0n,
     writerId: '',
     history: [],
@@ -70,6 +73,8 @@ export function emptyControl(volumeId: string, pg: number): SegmentControl {
 interface StoredControl {
   volumeId: string;
   pg: number;
+  /** Not in files of releases whose segments were all full. */
+  role?: SegmentRole;
   epoch: string;
   writerId: string;
   history: { epoch: string; startLsn: string }[];
@@ -129,6 +134,7 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
   const stored = named(JSON.parse(json) as StoredControl | FormerControl);
   return {
     ...stored,
+    role: stored.role ?? 'FULL',
     epoch: BigInt(stored.epoch),
     history: stored.history.map((entry) => ({ epoch: BigInt(entry.epoch), startLsn: BigInt(entry.startLsn) })),
     baseEpoch: BigInt(stored.baseEpoch),

@@ -1,6 +1,19 @@
 import type { Disk } from '../disk/disk.ts';
 import { join } from 'node:path';
+import type { SegmentRole } from '@kube-aurora/volume';
 import { emptyControl, readControl, writeControl, type ControlFileError, type SegmentControl } from './control-file.ts';
+
+/** The daemon is told that its segment is something else than what it has been from the beginning: quorums were counted by that. */
+export class SegmentRoleError extends Error {
+  constructor(path: string, held: SegmentRole, told: SegmentRole) {
+    const name = (role: SegmentRole): string => (role === 'FULL' ? 'a full segment' : 'a tail');
+    super(
+      `${path}: this is ${name(held)}, and --peers (AURORA_PEERS) has it as ${name(told)}; a segment's role never changes: ` +
+        'give every daemon and compute of the volume the list that it was made with',
+    );
+    this.name = 'SegmentRoleError';
+  }
+}
 
 /** A segment's control file as it stands, and the turn that whoever changes it takes: one at a time. */
 export class CurrentControl {
@@ -29,10 +42,15 @@ export class CurrentControl {
     this.damage = damage;
   }
 
-  /** Reads it, or makes an empty one in memory: the file comes with the first promise. Throws ControlFileError. */
-  static read(disk: Disk, directory: string, volumeId: string, pg: number): CurrentControl {
-    const read = readControl(disk, join(directory, 'control'));
-    return new CurrentControl(disk, directory, read?.control ?? emptyControl(volumeId, pg), {
+  /**
+   * Reads it, or makes an empty one in memory: the file comes with the first promise. Throws ControlFileError, and
+   * SegmentRoleError when it is of another role than the daemon is told.
+   */
+  static read(disk: Disk, directory: string, id: { readonly volumeId: string; readonly pg: number }, role: SegmentRole): CurrentControl {
+    const path = join(directory, 'control');
+    const read = readControl(disk, path);
+    if (read !== undefined && read.control.role !== role) throw new SegmentRoleError(path, read.control.role, role);
+    return new CurrentControl(disk, directory, read?.control ?? emptyControl(id.volumeId, id.pg, role), {
       damage: read?.damage,
       isDurable: read === undefined,
     });

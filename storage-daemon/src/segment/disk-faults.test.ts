@@ -26,7 +26,7 @@ function faultsOf({ durable, closed }: { durable: bigint; closed: bigint }, faul
   const disk = new FaultDisk(systemDisk(), faultOf);
   const state = new ContentState();
   state.on('opened');
-  const control = CurrentControl.read(disk, directory, '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10', 0);
+  const control = CurrentControl.read(disk, directory, { volumeId: '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10', pg: 0 }, 'FULL');
   let open: bigint | undefined = durable;
   const openedTo: (bigint | undefined)[] = [];
   let made = 0;

@@ -59,7 +59,15 @@ describe('the engine of a volume', () => {
   it('that a daemon does not have is refused when a volume is imported', async () => {
     const { encoded, baseLsn } = syntheticState(0x150_0028n);
     const { call, answer } = cluster.client(0).importBase(DEADLINE);
-    const begin = { segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: NEWER };
+    const begin = {
+      segment: SEGMENT,
+      epoch: 1n,
+      baseLsn,
+      systemIdentifier: 7n,
+      volumeState: encoded,
+      engine: NEWER,
+      role: 'FULL',
+    } as const;
     call.write({ begin, pages: [], finish: true });
     call.end();
     await expect(answer).rejects.toMatchObject({
@@ -72,7 +80,15 @@ describe('the engine of a volume', () => {
   it('is PostgreSQL 18 where an importer does not say', async () => {
     const { encoded, baseLsn } = syntheticState(0x150_0028n);
     const { call, answer } = cluster.client(0).importBase(DEADLINE);
-    const begin = { segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: undefined };
+    const begin = {
+      segment: SEGMENT,
+      epoch: 1n,
+      baseLsn,
+      systemIdentifier: 7n,
+      volumeState: encoded,
+      engine: undefined,
+      role: 'FULL',
+    } as const;
     call.write({ begin, pages: [], finish: true });
     call.end();
     expect((await answer).engine).toEqual({ engine: 'postgres', major: 18 });

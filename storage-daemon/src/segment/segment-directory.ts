@@ -22,7 +22,7 @@ export function heldSegment(directory: SegmentDirectory, id: SegmentId): Segment
 }
 
 /** What is said of a segment that is not there. */
-export function emptyState({ daemonId, zone }: SegmentIdentity): SegmentState {
+export function emptyState({ daemonId, zone, role }: SegmentIdentity): SegmentState {
   return {
     phase: 'EMPTY',
     epoch: 0n,
@@ -43,5 +43,7 @@ export function emptyState({ daemonId, zone }: SegmentIdentity): SegmentState {
     bytesUsed: 0n,
     fault: undefined,
     recoverToLsn: 0n,
+    role,
+    checkpointLsn: 0n,
   };
 }

@@ -4,7 +4,7 @@ import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
 import type { EngineId, EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
-import { isBatchValid, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
+import { isBatchValid, type EpochStart, type RedoBatchHeader, type SegmentRole } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 import type { DiskRoom } from '../disk/disk-room.ts';
 import { DurableEvent } from '../redo-log/durable-event.ts';
@@ -25,6 +25,7 @@ import { WriterSessions, type AppendSession } from './writer-sessions.ts';
 export interface SegmentIdentity {
   readonly daemonId: string;
   readonly zone: string;
+  readonly role: SegmentRole;
 }
 
 /** What peers last answered; zeros when none did. */
@@ -54,6 +55,13 @@ export interface SegmentParts {
 
 /** LSNs are numbers in memory, exact up to here. */
 const MAX_LSN = BigInt(Number.MAX_SAFE_INTEGER);
+
+/** Throws AuroraRpcError REFUSED when a segment is taken for something that it is not. */
+export function refuseRole(held: SegmentRole, told: SegmentRole, field: string): void {
+  if (held === told) return;
+  const message = `${field}: ${told}, and the segment is ${held}; roles never change: computes and daemons must be given the list that the volume was made with`;
+  throw new AuroraRpcError('REFUSED', message, 'other-role');
+}
 
 /** unwritable: the disk is full or fails. */
 export type AppendOutcome = 'appended' | 'duplicate' | 'gap' | 'unwritable';
@@ -115,7 +123,7 @@ export class Segment {
   /** Opens a segment, or makes an empty one in memory (its directory comes with its first promise). */
   static async open(parts: SegmentParts, volumeId: string, pg: number): Promise<Segment> {
     const directory = join(parts.directory, volumeId, String(pg));
-    const control = CurrentControl.read(parts.disk, directory, volumeId, pg);
+    const control = CurrentControl.read(parts.disk, directory, { volumeId, pg }, parts.identity.role);
     const segment = new Segment(parts, directory, control);
     if (control.damage !== undefined) {
       parts.events.corruption('control');
@@ -180,7 +188,7 @@ export class Segment {
   }
 
   state(): SegmentState {
-    const { ready, epoch, baseEpoch, baseLsn, systemIdentifier, engine, history, recoverToLsn } = this.control;
+    const { role, ready, epoch, baseEpoch, baseLsn, systemIdentifier, engine, history, recoverToLsn } = this.control;
     const { storage } = this;
     const { daemonId, zone } = this.identity;
     const fault = this.#lifecycle.fault;
@@ -204,6 +212,8 @@ export class Segment {
       bytesUsed: BigInt(this.#lifecycle.bytesUsed),
       fault: fault?.fault,
       recoverToLsn: this.mustRecover ? recoverToLsn : 0n,
+      role,
+      checkpointLsn: storage?.checkpointLsn ?? 0n,
     };
   }
 
@@ -271,6 +281,11 @@ export class Segment {
   /** The computes that are heard, and from where on each reads. */
   get readers(): readonly { readonly compute: string; readonly lsn: bigint }[] {
     return this.#readFloors.holders();
+  }
+
+  /** Throws AuroraRpcError REFUSED when whoever speaks takes the segment for something else: it would count it wrongly. */
+  refuseOtherRole(role: SegmentRole, field: string): void {
+    refuseRole(this.control.role, role, field);
   }
 
   // Epochs: see epochs.ts -------------------------------------------------------------------------------------------

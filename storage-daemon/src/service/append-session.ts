@@ -91,6 +91,7 @@ class AppendStream implements AppendSession {
     if (hello === undefined) throw new AuroraRpcError('INVALID', 'hello: the first message must carry it');
     checkMessage('AppendHello', hello, 'hello');
     const segment = this.#parts.find(hello.segment);
+    segment.refuseOtherRole(hello.role, 'hello.role');
     this.epoch = hello.epoch;
     this.#compute = `${hello.writerId}@${hello.epoch}`;
     try {

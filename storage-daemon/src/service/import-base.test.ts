@@ -18,7 +18,7 @@ describe('the first content of a volume', () => {
     const { encoded, baseLsn } = syntheticState(0x150_0028n);
     const { call, answer } = cluster.client(0).importBase(DEADLINE);
     call.write({
-      begin: { segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
+      begin: { role: 'FULL', segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
       pages: [],
       finish: false,
     });

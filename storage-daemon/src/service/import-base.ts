@@ -3,7 +3,7 @@ import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImag
 import { VOLUMES_BEFORE_ENGINES } from '../segment/control-file.ts';
 import type { NewPages } from '../segment/replacement.ts';
 import type { SegmentDirectory } from '../segment/segment-directory.ts';
-import type { Segment } from '../segment/segment.ts';
+import { refuseRole, type Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import { pageOf } from '../edge/page-keys.ts';
 
@@ -15,6 +15,7 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
   const begin = first.done === true ? undefined : first.value.begin;
   if (begin === undefined) throw new AuroraRpcError('INVALID', 'begin: the first message must carry it');
   checkMessage('ImportBegin', begin, 'begin');
+  refuseRole(segments.identity.role, begin.role, 'begin.role');
   const segment = await segments.take(begin.segment);
   const engine = engineOf(segment, begin);
   checkState(engine, begin);

@@ -4,7 +4,7 @@ import type { CallContext, SegmentHandlers, SegmentId } from '@kube-aurora/rpc';
 import { computeImage } from '../segment/compute-image.ts';
 import { readableAt } from '../segment/readable-at.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
-import type { Segment } from '../segment/segment.ts';
+import { refuseRole, type Segment } from '../segment/segment.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
 import { serveAppend } from './append-session.ts';
 import { importBase } from './import-base.ts';
@@ -34,6 +34,8 @@ export function segmentHandlers(parts: SegmentServiceParts): SegmentHandlers {
     openEpoch: (request) =>
       refusals.call('OpenEpoch', async () => {
         checkMessage('OpenEpochRequest', request);
+        // Before a segment is made of it.
+        refuseRole(segments.identity.role, request.role, 'role');
         const found = await segments.take(request.segment);
         return found.openEpoch(request.epoch, request.writerId);
       }),

@@ -138,7 +138,7 @@ export class CrashScenario {
         directory: this.directory,
         disk,
         engines: ENGINES,
-        identity: { daemonId: 'd0', zone: 'a' },
+        identity: { role: 'FULL', daemonId: 'd0', zone: 'a' },
         limits: LIMITS,
         logger: silentLogger(),
         clock: systemClock(),
@@ -285,7 +285,8 @@ export class CrashScenario {
         yield* await Promise.resolve(chunks);
       },
     };
-    await copyFromPeer(segment, { id: 'd1', client: client as PeerApi }, 0n, systemClock(), new AbortController().signal);
+    const terms = { recoverToLsn: 0n, epoch: 0n, history: [] };
+    await copyFromPeer(segment, { role: 'FULL', id: 'd1', client: client as PeerApi }, terms, systemClock(), new AbortController().signal);
   }
 
   async import(): Promise<void> {
@@ -299,7 +300,15 @@ export class CrashScenario {
         page: filledPage(10 + block),
       })),
     );
-    const begin = { segment: ID, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id };
+    const begin = {
+      segment: ID,
+      epoch: 1n,
+      baseLsn,
+      systemIdentifier: 7n,
+      volumeState: encoded,
+      engine: postgres18.id,
+      role: 'FULL',
+    } as const;
     const requests = async function* (): AsyncGenerator<ImportBaseRequest> {
       yield await Promise.resolve({ begin, pages: [], finish: false });
       yield { begin: undefined, pages, finish: true };

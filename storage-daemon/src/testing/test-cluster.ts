@@ -158,7 +158,7 @@ export class TestCluster {
     const importInto = async (i: number): Promise<void> => {
       const { call, answer } = this.client(i).importBase(DEADLINE);
       call.write({
-        begin: { segment: SEGMENT, epoch, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
+        begin: { role: 'FULL', segment: SEGMENT, epoch, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
         pages: [],
         finish: false,
       });
@@ -184,7 +184,7 @@ export class TestCluster {
     history: { epoch: bigint; startLsn: bigint }[],
     members: readonly number[],
   ): Promise<TestWriter> {
-    for (const i of members) await this.client(i).openEpoch({ segment: SEGMENT, epoch, writerId }, DEADLINE);
+    for (const i of members) await this.client(i).openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId }, DEADLINE);
     const whole = [...history, { epoch, startLsn: start.lsn }];
     for (const i of members) await this.client(i).installHistory({ segment: SEGMENT, epoch, history: whole }, DEADLINE);
     return new TestWriter(this, epoch, writerId, whole, start);
@@ -223,7 +223,7 @@ export class TestWriter {
       stream.on('end', () => resolve(undefined));
     });
     stream.write({
-      hello: { segment: SEGMENT, epoch: this.epoch, writerId: this.#writerId, history: this.history },
+      hello: { role: 'FULL', segment: SEGMENT, epoch: this.epoch, writerId: this.#writerId, history: this.history },
       batches: undefined,
       vdl: 0n,
       pgmrpl: 0n,

@@ -13,10 +13,11 @@ const SCALAR_TYPES: Readonly<Record<string, string>> = {
   bytes: 'Buffer',
 };
 
-/** Messages whose type is not made here, as it is a union, or the protocol's own: the module that has it. */
+/** Messages and enums whose type is not made here, as it is a union, or the protocol's own: the module that has it. */
 const ELSEWHERE: ReadonlyMap<string, string> = new Map([
   ['EpochStart', '@kube-aurora/volume'],
   ['SegmentFault', './segment-fault.ts'],
+  ['SegmentRole', '@kube-aurora/volume'],
 ]);
 
 const LINE_MAX = 140;
@@ -71,9 +72,9 @@ const HEADER = '// Made from proto/*.proto by `npm run proto:generate`: change t
 /** The text of messages.ts. */
 export function printMessages(schema: Schema): string {
   const imports = [...ELSEWHERE]
-    .filter(([name]) => schema.messages.some((message) => message.name === name))
+    .filter(([name]) => [...schema.messages, ...schema.enums].some((one) => one.name === name))
     .map(([name, file]) => `import type { ${name} } from '${file}';\n`);
-  const isElsewhere = (name: string): boolean => [...ELSEWHERE.keys()].some((message) => name.startsWith(`${message}.`));
+  const isElsewhere = (name: string): boolean => [...ELSEWHERE.keys()].some((one) => name === one || name.startsWith(`${one}.`));
   const enums = schema.enums
     .filter(({ name }) => !isElsewhere(name))
     .map(({ name, values }) => `export type ${enumTypeName(name)} = ${values.map((value) => `'${value.name}'`).join(' | ')};\n`);
