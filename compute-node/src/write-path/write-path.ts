@@ -5,6 +5,7 @@ import type { VolumeView } from '../read-path/volume-view.ts';
 import type { SegmentStreamState } from './segment-stream.ts';
 import { VolumeWriter, type VolumeWriterOptions } from './volume-writer.ts';
 import { WalReader, type WalSource } from './wal-reader.ts';
+import { END_OF, WRITE_PATH_TABLE, type WritePathAction, type WritePathEvent, type WritePathPhase } from './write-path-table.ts';
 
 /** Records gather in a batch up to this; a bigger record is a batch of its own. */
 const BATCH_BYTES_MAX = 1024 * 1024;
@@ -13,6 +14,12 @@ export interface WritePathOptions extends Omit<VolumeWriterOptions, 'onDurable'>
   /** The local WAL can't be what PostgreSQL wrote. Nothing is acknowledged from then on. */
   readonly onDamagedWal: (error: Error) => void;
   readonly onFlushed: (seconds: number) => void;
+}
+
+/** What came with an event. */
+interface Seen {
+  readonly message?: string;
+  readonly error?: unknown;
 }
 
 interface WaitingFlush {
@@ -54,7 +61,7 @@ export class WritePath implements VolumeView {
   /** The rest of a pass is read in a later turn of the event loop. */
   #isScheduled = false;
   #flushes: WaitingFlush[] = [];
-  #over: WriteEnd | undefined;
+  #phase: WritePathPhase = 'open';
   #durableWaiters: { readonly lsn: bigint; readonly resolve: (outcome: FlushOutcome) => void }[] = [];
 
   constructor(options: WritePathOptions) {
@@ -64,11 +71,14 @@ export class WritePath implements VolumeView {
     this.#writtenLsn = options.startLsn;
     this.#volume = new VolumeWriter({
       ...options,
-      onDurable: () => this.#durable(),
-      onFenced: (message) => this.#fence(message),
+      onDurable: () => this.on('durable'),
+      onFenced: (message) => this.on('overtaken', { message }),
     });
   }
 
+  get phase(): WritePathPhase {
+    return this.#phase;
+  }
   get vdl(): bigint {
     return this.#volume.vdl;
   }
@@ -102,14 +112,34 @@ export class WritePath implements VolumeView {
   }
 
   stop(): void {
-    this.#end('stopped');
+    this.on('stop');
+  }
+
+  /** Something happened that nobody waits for. The table decides what comes of it. */
+  on(event: Exclude<WritePathEvent, 'firstBatch' | 'flush' | 'wrote'>, { message = '', error }: Seen = {}): void {
+    const action = this.#look(event);
+    if (action === 'fence') this.#options.onFenced(message);
+    else if (action === 'giveUp') this.#options.onDamagedWal(error instanceof Error ? error : new Error(String(error)));
+    else if (action === 'work') {
+      this.#settle();
+      this.#read();
+      this.#settle();
+    }
+  }
+
+  /** What the table has for the event. Where that is an end, it has come when this returns. */
+  #look(event: WritePathEvent): WritePathAction {
+    const action = WRITE_PATH_TABLE[this.#phase][event];
+    const end = END_OF[action];
+    if (end !== undefined) this.#end(end);
+    return action;
   }
 
   /**
    * Appends records that did not come from PostgreSQL (the first batch of an epoch) and waits until they are durable.
    */
   appendFirst(records: readonly StreamRecord[]): Promise<FlushOutcome> {
-    if (this.#over !== undefined) return Promise.resolve({ kind: this.#over });
+    if (this.#look('firstBatch') === 'refuse') return this.#refusal();
     const end = records.at(-1)?.endLsn ?? this.#volume.sentLsn;
     for (const { lsn, endLsn, raw } of records) this.#run.add(Number(lsn), Number(endLsn), raw, 0, raw.length);
     this.#send();
@@ -129,7 +159,7 @@ export class WritePath implements VolumeView {
    * not at all.
    */
   wrote(writtenLsn: bigint): void {
-    if (this.#over !== undefined || writtenLsn <= this.#writtenLsn) return;
+    if (this.#look('wrote') === 'nothing' || writtenLsn <= this.#writtenLsn) return;
     this.#report(writtenLsn);
     this.#read();
   }
@@ -138,13 +168,18 @@ export class WritePath implements VolumeView {
    * Resolves when every complete record at or below writtenLsn is durable, or with the reason why that can never be.
    */
   flush(writtenLsn: bigint): Promise<FlushOutcome> {
-    if (this.#over !== undefined) return Promise.resolve({ kind: this.#over });
+    if (this.#look('flush') === 'refuse') return this.#refusal();
     return new Promise((resolve) => {
       this.#report(writtenLsn);
       this.#flushes.push({ writtenLsn, report: this.#reports, target: undefined, startedAt: this.#options.clock.now(), resolve });
       this.#read();
       this.#settle();
     });
+  }
+
+  #refusal(): Promise<FlushOutcome> {
+    if (this.#phase === 'open') throw new Error('an open write path refuses nothing');
+    return Promise.resolve({ kind: this.#phase });
   }
 
   #report(writtenLsn: bigint): void {
@@ -157,7 +192,7 @@ export class WritePath implements VolumeView {
     const reader = this.#reader;
     if (reader === undefined || this.#isScheduled) return;
     try {
-      while (this.#over === undefined && (reader.inPass || this.#begins(reader))) {
+      while (this.#phase === 'open' && (reader.inPass || this.#begins(reader))) {
         // Called again when it has room.
         if (!this.#volume.hasRoom(this.#batchBytesMax)) return;
         const state = reader.fill(this.#run, this.#batchBytesMax);
@@ -169,7 +204,7 @@ export class WritePath implements VolumeView {
         this.#passed(reader);
       }
     } catch (error) {
-      if (this.#end('damaged')) this.#options.onDamagedWal(error instanceof Error ? error : new Error(String(error)));
+      this.on('badWal', { error });
     }
   }
 
@@ -197,8 +232,7 @@ export class WritePath implements VolumeView {
     this.#isScheduled = true;
     this.#options.clock.soon(() => {
       this.#isScheduled = false;
-      this.#read();
-      this.#settle();
+      this.on('due');
     });
   }
 
@@ -206,13 +240,6 @@ export class WritePath implements VolumeView {
     if (this.#run.count === 0) return;
     this.#volume.append(this.#run);
     this.#run.clear();
-  }
-
-  #durable(): void {
-    if (this.#over !== undefined) return;
-    this.#settle();
-    this.#read();
-    this.#settle();
   }
 
   #settle(): void {
@@ -229,22 +256,13 @@ export class WritePath implements VolumeView {
     }
   }
 
-  #fence(message: string): void {
-    if (this.#end('fenced')) this.#options.onFenced(message);
-  }
-
-  /**
-   * Nothing is acknowledged from here on, and whoever waits hears why. False when it had ended already: the first
-   * reason counts.
-   */
-  #end(end: WriteEnd): boolean {
-    const first = this.#over === undefined;
-    this.#over ??= end;
+  /** Nothing is acknowledged from here on, and whoever waits hears why. */
+  #end(end: WriteEnd): void {
+    this.#phase = end;
     this.#volume.stop();
     const waiting = [...this.#flushes, ...this.#durableWaiters];
     this.#flushes = [];
     this.#durableWaiters = [];
-    for (const one of waiting) one.resolve({ kind: this.#over });
-    return first;
+    for (const one of waiting) one.resolve({ kind: end });
   }
 }
