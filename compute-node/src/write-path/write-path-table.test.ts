@@ -31,6 +31,7 @@ function waiting() {
       index,
       id: `s${index}`,
       zone: `z${index >> 1}`,
+      role: 'FULL' as const,
       client: { append: () => stream } as unknown as SegmentApi,
     })),
     identity: { segment: homeSegment('0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10'), writerId: 'w' },
