@@ -14,8 +14,8 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { Client } from 'pg';
-import { initialise, requirePgbench, type BenchTarget } from './pgbench.ts';
+import type { Client } from 'pg';
+import { connectTo, initialise, requirePgbench } from './pgbench.ts';
 import { machineLoad } from './process-usage.ts';
 import { chosenSystems, type BenchSystem } from './systems.ts';
 import { markdownTable, MIB, print, quantile, shown } from './table.ts';
@@ -56,12 +56,6 @@ async function copyFile(directory: string, mib: number): Promise<string> {
   return file;
 }
 
-async function connect({ host, port, user, password, database }: BenchTarget): Promise<Client> {
-  const client = new Client({ host, port, user, password, database });
-  await client.connect();
-  return client;
-}
-
 async function walBytes(client: Client): Promise<number> {
   const { rows } = await client.query<{ bytes: string }>("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0') as bytes");
   return Number(rows[0]?.bytes);
@@ -87,7 +81,7 @@ interface Outcome {
 
 async function measure(system: BenchSystem, file: string): Promise<Outcome> {
   const figures = new Map<string, Figure>();
-  const client = await connect(system.superuser);
+  const client = await connectTo(system.superuser);
   const step = async (name: string, work: () => Promise<unknown>): Promise<void> => {
     const [from, before, startedAt] = [await walBytes(client), await system.cpu(), performance.now()];
     await work();
@@ -115,7 +109,7 @@ async function measure(system: BenchSystem, file: string): Promise<Outcome> {
     await step('create index', () => client.query('create index on copied (t, i)'));
     await step('create database', () => client.query('create database another'));
     await step(`pgbench -i -s ${values.scale}`, () => initialise(system.target, Number(values.scale)));
-    const committing = await connect(system.superuser);
+    const committing = await connectTo(system.superuser);
     const over = new AbortController();
     const commits = commitUntil(committing, over.signal);
     try {

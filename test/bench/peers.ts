@@ -15,6 +15,11 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
+export interface PeerSetting {
+  readonly delayMs?: number;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 const DURABLE = { fsync: true, wal_sync_method: 'fdatasync', shared_buffers: '256MB', max_wal_size: '4GB', max_connections: 100 } as const;
 const STANDBYS = 5;
 
@@ -23,8 +28,8 @@ function targetOf(name: string, postgres: TestPostgres): BenchTarget {
 }
 
 /** One stock PostgreSQL with fsync on: one copy, on one disk. */
-export async function stockAlone(): Promise<Peer> {
-  const postgres = await startPostgres({ settings: DURABLE });
+export async function stockAlone({ settings = {} }: PeerSetting): Promise<Peer> {
+  const postgres = await startPostgres({ settings: { ...DURABLE, ...settings } });
   return {
     target: targetOf('stock PostgreSQL, fsync', postgres),
     primaryPid: postgres.pid,
@@ -38,10 +43,10 @@ export async function stockAlone(): Promise<Peer> {
  * as in our volume. With a delay the first standby is in the server's own zone and the other four are in other ones,
  * so many milliseconds away.
  */
-export async function stockQuorum({ delayMs }: { readonly delayMs: number }): Promise<Peer> {
+export async function stockQuorum({ delayMs = 0, settings: asked = {} }: PeerSetting): Promise<Peer> {
   const scratch = await mkdtemp(path.join(tmpdir(), 'ka-bench-'));
   const names = Array.from({ length: STANDBYS }, (_unused, index) => `s${index + 1}`);
-  const settings = { ...DURABLE, wal_level: 'replica', max_wal_senders: 10, wal_keep_size: '4GB' };
+  const settings = { ...DURABLE, ...asked, wal_level: 'replica', max_wal_senders: 10, wal_keep_size: '4GB' };
   const primary = await startPostgres({ settings });
   const standbys: TestPostgres[] = [];
   const listen = { host: '127.0.0.1', port: await freePort() };

@@ -59,13 +59,19 @@ export async function initialise(target: BenchTarget, scale: number): Promise<vo
   await pgbench(target, ['-i', '-q', '-s', String(scale)], 600_000);
 }
 
+/** A connected client; the caller ends it. */
+export async function connectTo({ host, port, user, password, database }: BenchTarget): Promise<Client> {
+  const client = new Client({ host, port, user, password, database });
+  await client.connect();
+  return client;
+}
+
 /**
  * A checkpoint of a stock server: what was written before it is in the data files, and does not burden what comes
  * after.
  */
-export async function checkpoint({ host, port, user, password, database }: BenchTarget): Promise<void> {
-  const client = new Client({ host, port, user, password, database });
-  await client.connect();
+export async function checkpoint(target: BenchTarget): Promise<void> {
+  const client = await connectTo(target);
   try {
     await client.query('checkpoint');
   } finally {

@@ -26,8 +26,10 @@ export interface BenchSystem {
 
 /** What the systems that are compared have in common. */
 export interface BenchSetting {
-  /** Milliseconds that the network between zones takes in each direction; 0: nothing stands between them. */
-  readonly delayMs: number;
+  /** Milliseconds that the network between zones takes in each direction; nothing stands between them when left out. */
+  readonly delayMs?: number;
+  /** PostgreSQL parameters beside our own and the peers'. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 const sum = (figures: readonly number[]): number => figures.reduce((total, each) => total + each, 0);
@@ -38,10 +40,10 @@ function reading(copiesName: string, copies: readonly number[], parts: readonly 
   return new Map([...parts, ...(copies.length > 0 ? [[copiesName, sum(copies) / copies.length] as const] : []), ['all', all]]);
 }
 
-async function ours({ delayMs }: BenchSetting): Promise<BenchSystem> {
+async function ours({ delayMs = 0, settings }: BenchSetting): Promise<BenchSystem> {
   const linked = delayMs > 0;
   const cluster = await Cluster.start({
-    pgParameters: { shared_buffers: '256MB', max_connections: '100' },
+    pgParameters: { shared_buffers: '256MB', max_connections: '100', ...settings },
     readyWithinMs: 120_000,
     idle: linked,
     linked,
@@ -94,7 +96,7 @@ const SYSTEMS: Readonly<Record<string, (setting: BenchSetting) => Promise<BenchS
 };
 
 /** How to start those that `only` names (a comma list), or all. Throws RangeError on an unknown one. */
-export function chosenSystems(only: string | undefined, setting: BenchSetting = { delayMs: 0 }): (() => Promise<BenchSystem>)[] {
+export function chosenSystems(only: string | undefined, setting: BenchSetting = {}): (() => Promise<BenchSystem>)[] {
   return (only?.split(',') ?? Object.keys(SYSTEMS)).map((key) => {
     const start = SYSTEMS[key];
     if (start === undefined) throw new RangeError(`--only takes ${Object.keys(SYSTEMS).join(', ')}, not ${key}`);
