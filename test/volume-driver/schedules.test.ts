@@ -59,6 +59,7 @@ class Writer {
     const options = { deadlineMs: CALL_MS };
     switch (request.kind) {
       case 'status':
+      case 'recheck':
         return client.status(SEGMENT, options);
       case 'open-epoch':
         return client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: request.epoch, writerId: this.name }, options);

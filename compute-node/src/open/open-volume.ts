@@ -9,9 +9,11 @@ import { quorumsOf, type SegmentEndpoint, type WriterIdentity } from '../segment
 const GRACE_MS = 120;
 /** How long segments that do not answer are waited for before a volume that the others do not know is taken for new. */
 const DOUBT_MS = 10_000;
+/** How long whoever held the end of the volume may be away before it is opened without that. */
+const STRANDED_MS = 5000;
 /** Two openers that took the same epoch both step back; this much later at most they try again. */
 const RACE_PAUSE_MS = 200;
-const DEADLINE_MS = { status: 1000, 'open-epoch': 2000, 'install-history': 10_000, 'catch-up': 30_000 } as const;
+const DEADLINE_MS = { status: 1000, 'open-epoch': 2000, 'install-history': 10_000, 'catch-up': 30_000, recheck: 1000 } as const;
 const WAITING_LOG_MS = 3000;
 const HOW_TO_GIVE_UP =
   '; to give its data up and begin anew, start with AURORA_VOLUME_EXISTS=false (the operator does so for a cluster with the annotation kube-aurora.dev/accept-data-loss=true)';
@@ -114,6 +116,7 @@ class OpenRun {
   #changed = Promise.withResolvers<void>();
   #graceTimer: Timer | undefined;
   #doubtTimer: Timer | undefined;
+  #strandedTimer: Timer | undefined;
   #notBefore = 0;
   /** By segment, why this compute cannot run the volume that it holds. */
   readonly #mismatches: (string | undefined)[] = [];
@@ -136,6 +139,7 @@ class OpenRun {
     this.#over = true;
     this.#graceTimer?.cancel();
     this.#doubtTimer?.cancel();
+    this.#strandedTimer?.cancel();
     this.#stepSignal.abort();
     this.#changed.resolve();
     this.#finish();
@@ -195,6 +199,7 @@ class OpenRun {
     const options = { deadlineMs: DEADLINE_MS[request.kind], signal };
     switch (request.kind) {
       case 'status':
+      case 'recheck':
         return endpoint.client.status(segment, options);
       case 'open-epoch':
         return endpoint.client.openEpoch({ segment, epoch: request.epoch, writerId, role: endpoint.role }, options);
@@ -218,6 +223,8 @@ class OpenRun {
       this.#graceTimer = undefined;
       this.#doubtTimer?.cancel();
       this.#doubtTimer = undefined;
+      this.#strandedTimer?.cancel();
+      this.#strandedTimer = undefined;
       this.#stepSignal.abort();
       this.#stepSignal = new AbortController();
     }
@@ -230,6 +237,17 @@ class OpenRun {
     if (this.#protocol.inDoubt && this.#doubtTimer === undefined) {
       this.#doubtTimer = this.#options.clock.after(this.#options.doubtMs ?? DOUBT_MS, () => {
         this.#protocol.endDoubt();
+        this.#wake();
+      });
+    }
+    if (!this.#protocol.isStranded) {
+      this.#strandedTimer?.cancel();
+      this.#strandedTimer = undefined;
+    }
+    if (this.#protocol.isStranded && this.#strandedTimer === undefined) {
+      this.#strandedTimer = this.#options.clock.after(STRANDED_MS, () => {
+        this.#options.logger.warn({ epoch: this.#protocol.epoch }, this.#protocol.waitingFor);
+        this.#protocol.startOver();
         this.#wake();
       });
     }

@@ -51,7 +51,7 @@ describe('OpenProtocol', () => {
       'status: status status status status -> promise',
       'promise: open-epoch open-epoch open-epoch open-epoch -> install-history',
       'install-history: install-history install-history install-history install-history -> catch-up',
-      'catch-up: catch-up catch-up catch-up -> opened',
+      'catch-up: recheck catch-up catch-up catch-up -> opened',
     ]);
     expect(protocol).toMatchObject({ epoch: 2n, startLsn: 180n, history: [BASE, { epoch: 2n, startLsn: 180n }] });
     expect(protocol.previousEpoch()).toBe(1n);
@@ -137,6 +137,66 @@ describe('OpenProtocol', () => {
     protocol.endGrace();
     protocol.fail(4, { kind: 'install-history', epoch: 3n, history: [] }, 'overtaken');
     expect(protocol.step).toBe('overtaken');
+  });
+});
+
+describe('a start that nobody holds any more', () => {
+  /** Segment 0 alone has redo past 150; its promise puts X at 180, the history is on four, and then it is lost to them. */
+  function lostItsEnd(options: { heldEpoch?: bigint } = {}): { protocol: OpenProtocol; segments: SegmentClaim[] } {
+    const segments = Array.from({ length: 6 }, (_, index) => claim({ scl: index === 0 ? 180n : 150n }));
+    const protocol = new OpenProtocol(options);
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
+    protocol.endGrace();
+    respond(protocol, segments, [1, 2, 3, 4]);
+    expect(protocol).toMatchObject({ step: 'catch-up', startLsn: 180n, isStranded: false });
+    return { protocol, segments };
+  }
+
+  it('is given up for a higher epoch, where the volume ends at what the others hold', () => {
+    const { protocol, segments } = lostItsEnd();
+    segments[0] = claim({ epoch: 2n, scl: 110n });
+    expect(respond(protocol, segments, [0])).toEqual(['install-history']);
+    expect(protocol.isStranded).toBe(true);
+    expect(protocol.waitingFor).toContain('no segment that answers holds the volume up to 0/B4 any more');
+    protocol.startOver();
+    for (const step of ['status', 'promise', 'install-history']) {
+      expect(protocol.step).toBe(step);
+      respond(protocol, segments, [0, 1, 2, 3, 4]);
+      protocol.endGrace();
+    }
+    expect(protocol).toMatchObject({ epoch: 3n, startLsn: 150n, history: [BASE, { epoch: 3n, startLsn: 150n }] });
+    expect(protocol.step).toBe('opened');
+  });
+
+  it('is waited for while whoever holds it is away, until it was waited for', () => {
+    const { protocol, segments } = lostItsEnd();
+    protocol.startOver();
+    expect(protocol.step, 'not stranded yet').toBe('catch-up');
+    const request = protocol.wanted(0);
+    if (request !== undefined) protocol.fail(0, request, 'unavailable');
+    expect(protocol.isStranded).toBe(true);
+    respond(protocol, segments, [0]);
+    expect(protocol.isStranded, 'it is back with all of it').toBe(false);
+  });
+
+  it('is noticed although it had said that it holds all', () => {
+    const { protocol, segments } = lostItsEnd();
+    respond(protocol, segments, [0]);
+    expect(protocol.wanted(0)).toEqual({ kind: 'recheck', epoch: 2n });
+    segments[0] = claim({ epoch: 2n, scl: 110n });
+    respond(protocol, segments, [0]);
+    expect(protocol.isStranded).toBe(true);
+    expect(protocol.wanted(0), 'its history went as well').toMatchObject({ kind: 'install-history' });
+  });
+
+  it('does not look like another writer to one that opens again', () => {
+    const { protocol, segments } = lostItsEnd({ heldEpoch: 1n });
+    segments[0] = claim({ epoch: 2n, scl: 110n });
+    respond(protocol, segments, [0]);
+    protocol.startOver();
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
+    expect(protocol).toMatchObject({ step: 'promise', epoch: 3n });
   });
 });
 

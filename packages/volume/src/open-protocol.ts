@@ -15,6 +15,7 @@
  *              X = where the volume ends, from the promises (`chooseStart`). InstallHistory(history + {epoch, X}) on all.
  *              A write quorum must have it, durably, so that every later opener sees it.
  *   catch-up   CatchUp(X) until a write quorum holds all redo up to X. Their peers have it, and their histories let none but it in.
+ *              Whoever had it is asked again and again: when it is on none that answers any more, `startOver` for a higher epoch.
  *   opened     Redo of this epoch starts at X. (Its first batch makes the choice final; PostgreSQL starts after it.)
  *   overtaken  Another writer got a higher epoch than ours. Never go on.
  *
@@ -27,6 +28,7 @@
  * X' < s is the log of writer e through X'. Epoch e wrote, so a write quorum had e's history, so the opener that chose
  * X' knew it: its X' was the end of a batch of e, or e's own start. Both are boundaries in every log of epoch e.
  */
+import { formatLsn, type Lsn } from '@kube-aurora/pg-format';
 import { epochLimit, extendHistory, lastEpoch, newestHistory, type EpochStart } from './epoch-history.ts';
 import { contradiction, EPOCH_MAX } from './history-rules.ts';
 import { ALL_FULL, type Quorums, type SegmentRole } from './quorum.ts';
@@ -50,7 +52,9 @@ export type OpenRequest =
   | { readonly kind: 'status' }
   | { readonly kind: 'open-epoch'; readonly epoch: bigint }
   | { readonly kind: 'install-history'; readonly epoch: bigint; readonly history: readonly EpochStart[] }
-  | { readonly kind: 'catch-up'; readonly epoch: bigint; readonly lsn: bigint };
+  | { readonly kind: 'catch-up'; readonly epoch: bigint; readonly lsn: bigint }
+  /** Status of a segment that held all of it: does it still? */
+  | { readonly kind: 'recheck'; readonly epoch: bigint };
 
 /** What a quorum has to have done for a step to end, for people. */
 const DONE: Partial<Record<OpenStep, string>> = {
@@ -151,12 +155,14 @@ export interface OpenOptions {
 
 export class OpenProtocol {
   readonly #quorums: Quorums;
-  readonly #heldEpoch: bigint | undefined;
+  #heldEpoch: bigint | undefined;
   #step: OpenStep = 'status';
   #epoch = 0n;
   /** Answers of the present step; a failure is remembered until the segment answers. */
   #answers: (SegmentClaim | undefined)[] = [];
   #failed: boolean[] = [];
+  /** What each segment last said of itself since it promised, whatever it was asked. */
+  #lastWords: (SegmentClaim | undefined)[] = [];
   #graceOver = false;
   #doubtOver = false;
   /** Why the promises were not enough, while they are asked for anew; '' when they have not been weighed. */
@@ -241,6 +247,31 @@ export class OpenProtocol {
     return this.#refuses;
   }
 
+  /**
+   * Nobody that answers holds the redo up to X: whoever had it has lost it since, or is away, and nobody else can get it.
+   * Give them a moment, then call `startOver`: the others may well have all that was acknowledged.
+   */
+  get isStranded(): boolean {
+    if (this.#step !== 'catch-up') return false;
+    return this.#lastWords.every((claim, segment) => this.#failed[segment] === true || !this.#hasStart(claim));
+  }
+
+  /**
+   * Gives the chosen start up and opens for a higher epoch.
+   *
+   * Invariant: nothing was written in the epoch that is given up (it was not opened), and the next choice counts what
+   * was acknowledged as the first did, from a quorum of promises. What only the lost ones had was on fewer than that.
+   */
+  startOver(): void {
+    if (!this.isStranded) return;
+    if (this.#heldEpoch !== undefined) this.#heldEpoch = this.#epoch;
+    this.#enter('status');
+  }
+
+  #hasStart(claim: SegmentClaim | undefined): boolean {
+    return claim?.phase === 'READY' && countedScl(this.#history, claim) >= this.#startLsn;
+  }
+
   /** Have as many answered as this step needs? */
   get #isEnough(): boolean {
     const roles = this.#quorums.rolesAt(this.upToDate());
@@ -253,7 +284,7 @@ export class OpenProtocol {
 
   /** What this segment should be sent now; undefined when it has done its part in this step. */
   wanted(segment: number): OpenRequest | undefined {
-    if (this.#answers[segment] !== undefined) return undefined;
+    if (this.#answers[segment] !== undefined) return this.#step === 'catch-up' ? { kind: 'recheck', epoch: this.#epoch } : undefined;
     switch (this.#step) {
       case 'status':
         return { kind: 'status' };
@@ -291,6 +322,14 @@ export class OpenProtocol {
       return;
     }
     this.#failed[segment] = false;
+    if (request.kind !== 'status') this.#lastWords[segment] = claim;
+    if (request.kind === 'recheck') {
+      // Its disk may have been replaced, or what it held found damaged.
+      this.#installed[segment] = lastEpoch(claim.history) === this.#epoch;
+      if (!this.#holdsStart(claim)) this.#answers[segment] = undefined;
+      this.#advance();
+      return;
+    }
     if (request.kind === 'install-history') this.#installed[segment] = lastEpoch(claim.history) === this.#epoch;
     const done =
       request.kind === 'install-history'
@@ -343,6 +382,7 @@ export class OpenProtocol {
       case 'install-history':
         return (this.#step === 'install-history' || this.#step === 'catch-up') && request.epoch === this.#epoch;
       case 'catch-up':
+      case 'recheck':
         return this.#step === 'catch-up' && request.epoch === this.#epoch;
     }
   }
@@ -358,7 +398,9 @@ export class OpenProtocol {
     if (keep) return;
     this.#answers = Array.from({ length: this.copies }, () => undefined);
     this.#failed = Array.from({ length: this.copies }, () => false);
-    if (step === 'promise') this.#installed = Array.from({ length: this.copies }, () => false);
+    if (step !== 'promise') return;
+    this.#installed = Array.from({ length: this.copies }, () => false);
+    this.#lastWords = [];
   }
 
   #advance(): void {
@@ -369,6 +411,8 @@ export class OpenProtocol {
         this.#lacking !== ''
           ? this.#lacking
           : `${answered} of ${this.copies} segments ${DONE[this.#step] ?? 'answered'}, ${needs} are needed`;
+      if (this.isStranded)
+        this.#waiting = `no segment that answers holds the volume up to ${formatLsn(this.#startLsn as Lsn)} any more; it is opened anew in a moment`;
       if (this.#beyondReach.size > 0)
         this.#waiting += `; ${this.#beyondReach.size} have promised an epoch past ${EPOCH_MAX}: run 'storage-daemon repair-epoch' there`;
       return;
