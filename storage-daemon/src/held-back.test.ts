@@ -1,6 +1,7 @@
+import { decodeRedoBatchHeader } from '@kube-aurora/volume';
 import { afterEach, expect, it, vi } from 'vitest';
 import { Applier } from './checkpoint/applier.ts';
-import { imageRecord } from './testing/synthetic-records.ts';
+import { batchAfter, imageRecord } from './testing/synthetic-records.ts';
 import { TEST_LIMITS, TestCluster } from './testing/test-cluster.ts';
 
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
@@ -30,4 +31,15 @@ it('a writer is held back while what it made durable is not applied, and goes on
   expect(await scl()).toBeLessThan(sent());
   behind.mockReturnValue(0);
   await writer.acknowledged(0, sent(), 30_000);
+});
+
+it('who waits for the disk goes on once redo is on it, though no quorum has it', async () => {
+  const running = (cluster = await TestCluster.start(1));
+  const start = await running.import(1n, [0]);
+  await running.open(2n, 'w', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
+  const [segment] = running.daemon(0).segments;
+  const { batch } = batchAfter({ lsn: start.lsn, epoch: 1n }, 2n, [imageRecord(REL, 0, 1)]);
+  segment?.append(decodeRedoBatchHeader(batch), batch);
+  expect(segment?.queuedBytes).toBe(batch.length);
+  expect(await segment?.until(() => segment.queuedBytes === 0, performance.now() + 20_000)).toBe(true);
 });

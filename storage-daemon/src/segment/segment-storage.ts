@@ -230,6 +230,8 @@ export class SegmentStorage {
       count++;
     }
     this.#accepted.splice(0, count);
+    // Less waits for the disk, though none of it may be applied yet.
+    if (count > 0) this.#parts.onProgress();
   }
 
   /** Resolves when everything appended so far is on disk; rejects when the disk failed. */
