@@ -11,6 +11,12 @@ const WAYS: Readonly<Record<ContentPhase, readonly ContentEvent[]>> = {
   closed: ['opened', 'diskFailed', 'reopening'],
   damaged: ['opened', 'foundDamaged'],
   stopped: ['opened', 'cannotGoOn'],
+  'replacing empty': ['replacing'],
+  'replacing open': ['opened', 'replacing'],
+  'replacing unwritable': ['opened', 'replacing', 'diskFailed'],
+  'replacing closed': ['replacing', 'diskFailed'],
+  'replacing damaged': ['opened', 'foundDamaged', 'replacing'],
+  'replacing stopped': ['opened', 'replacing', 'cannotGoOn'],
   ended: ['opened', 'ending'],
 };
 const PHASES = Object.keys(CONTENT_TABLE) as ContentPhase[];
@@ -56,7 +62,7 @@ describe.each(PHASES)('content that is %s', (phase) => {
     for (const { failure, tell } of tellings(event)) {
       const state = stateAt(phase);
       const { failure: before } = state;
-      if (outcome === 'throw') {
+      if (outcome === 'throw' || outcome === 'refuse') {
         expect(() => tell(state)).toThrow(`content that is ${phase} was told '${event}'`);
         expect(state).toMatchObject({ phase, failure: before });
       } else if (outcome === 'nothing') {
@@ -66,7 +72,7 @@ describe.each(PHASES)('content that is %s', (phase) => {
         tell(state);
         expect(state.phase).toBe(outcome.to);
         if (failure !== undefined) expect(state.failure).toEqual(failure);
-        else expect(state.failure).toEqual(outcome.to === 'closed' ? before : undefined);
+        else expect(state.failure).toEqual(['opened', 'replaced', 'ending'].includes(event) ? undefined : before);
       }
       expect(state.meaning).toBe(CONTENT_MEANING[state.phase]);
     }
@@ -82,12 +88,30 @@ describe('the table', () => {
   });
 
   it('leads out of every state that a segment may be in, by being opened anew or replaced', () => {
-    for (const phase of PHASES) if (phase !== 'ended') expect(CONTENT_TABLE[phase].replaced).toEqual({ to: 'empty' });
-    for (const phase of PHASES) {
-      const outcome = CONTENT_TABLE[phase].reopening;
-      if (CONTENT_MEANING[phase].isHeldByDisk) expect(outcome).toEqual({ to: 'closed' });
-      else expect(typeof outcome).toBe('string');
+    for (const phase of PHASES.filter((one) => one !== 'ended')) {
+      const { isHeldByDisk, isReplacing } = CONTENT_MEANING[phase];
+      const { reopening, replacing, replaced } = CONTENT_TABLE[phase];
+      if (isReplacing) expect([reopening, replaced]).toEqual(['throw', { to: 'replacing empty' }]);
+      else if (isHeldByDisk) expect([reopening, replacing]).toEqual([{ to: 'closed' }, 'refuse']);
+      else expect([reopening, replacing]).toEqual(['throw', { to: `replacing ${phase}` }]);
     }
+  });
+
+  it('has one import or copy at a time, which changes nothing until it takes the place of what is there', () => {
+    for (const phase of PHASES.filter((one) => CONTENT_MEANING[one].isReplacing)) {
+      const holding = phase.replace('replacing ', '') as ContentPhase;
+      expect(CONTENT_TABLE[phase]).toMatchObject({ replacing: 'refuse', replacingOver: { to: holding } });
+      const { servesReads, isHeldByDisk } = CONTENT_MEANING[holding];
+      expect(CONTENT_MEANING[phase]).toMatchObject({ servesReads, isHeldByDisk, phase: 'IMPORTING', needsCopy: false });
+    }
+  });
+
+  it('says why there can be no import or copy now', () => {
+    expect(stateAt('open').replace()).toBeUndefined();
+    for (const phase of PHASES.filter((one) => CONTENT_MEANING[one].isReplacing))
+      expect(stateAt(phase).replace()).toBe('an import or copy is under way already');
+    for (const phase of ['unwritable', 'closed'] as const) expect(stateAt(phase).replace()).toBe('old');
+    expect(stateAt('ended').replace()).toBe('the daemon stops');
   });
 
   it('lets nothing hide what a person must see, nor a disk what a copy must mend', () => {

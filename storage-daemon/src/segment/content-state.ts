@@ -19,6 +19,9 @@ const EVENT_OF: Readonly<Record<ContentFault['kind'], FailureEvent>> = {
   UNKNOWN: 'cannotGoOn',
 };
 
+/** What was wrong is over with these. */
+const MENDS: ReadonlySet<ContentEvent> = new Set(['opened', 'replaced', 'ending']);
+
 /** Where a segment's content stands in content-table.ts, and why. */
 export class ContentState {
   #phase: ContentPhase = 'empty';
@@ -47,12 +50,22 @@ export class ContentState {
     return changes;
   }
 
+  /** An import or a copy begins. Gives why it may not; undefined: it may. */
+  replace(): string | undefined {
+    if (CONTENT_TABLE[this.#phase].replacing !== 'refuse') {
+      this.on('replacing');
+      return undefined;
+    }
+    if (this.meaning.isReplacing) return 'an import or copy is under way already';
+    return this.#failure?.message ?? 'the daemon stops';
+  }
+
   on(event: Exclude<ContentEvent, FailureEvent>): void {
     const to = this.#step(event);
     if (to === undefined) return;
     this.#phase = to;
-    // A closed one keeps its reason until it is open: it must not look as if nothing had ever been wrong with it.
-    if (to !== 'closed') this.#failure = undefined;
+    // Until it is open, or something else, it keeps its reason: it must not look as if nothing had ever been wrong with it.
+    if (MENDS.has(event)) this.#failure = undefined;
   }
 
   /** The same failure, with newer numbers: free bytes that nobody is to be told of again. */
@@ -62,7 +75,7 @@ export class ContentState {
 
   #step(event: ContentEvent): ContentPhase | undefined {
     const outcome = CONTENT_TABLE[this.#phase][event];
-    if (outcome === 'throw') throw new Error(`content that is ${this.#phase} was told '${event}'`);
+    if (outcome === 'throw' || outcome === 'refuse') throw new Error(`content that is ${this.#phase} was told '${event}'`);
     return outcome === 'nothing' ? undefined : outcome.to;
   }
 }

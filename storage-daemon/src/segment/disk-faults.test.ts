@@ -40,7 +40,6 @@ function faultsOf({ durable, closed }: { durable: bigint; closed: bigint }, faul
     limits: DEFAULT_LIMITS,
     logger: silentLogger(),
     state,
-    isReplacing: () => false,
     close: () => {
       const synced = open === undefined ? undefined : closed;
       open = undefined;

@@ -22,8 +22,6 @@ export interface DiskFaultsParts {
   readonly limits: SegmentLimits;
   readonly logger: Logger;
   readonly state: ContentState;
-  /** Is an import or copy under way? It opens what it brings itself. */
-  readonly isReplacing: () => boolean;
   /** Closes what is open; gives the end of what it had synced of its log by then, undefined when nothing was open. */
   readonly close: () => Promise<bigint | undefined>;
   /** Opens it anew, without redo past `endLsn`. */
@@ -58,11 +56,11 @@ export class DiskFaults {
    * anew.
    */
   noteRoom(room: DiskRoom): void {
-    const { state, control, logger, isReplacing } = this.#parts;
+    const { state, control, logger } = this.#parts;
     this.#noteChange(room);
     state.update(fullFault(room));
-    if (room.isFull && state.phase === 'open') void this.#parts.makeRoom().catch((error: unknown) => this.onError(error, 'drop redo log'));
-    if (room.isFull || !state.meaning.isHeldByDisk || isReplacing() || this.#isReopening) return;
+    if (room.isFull && isOpen(state)) void this.#parts.makeRoom().catch((error: unknown) => this.onError(error, 'drop redo log'));
+    if (room.isFull || !mayReopen(state) || this.#isReopening) return;
     this.#isReopening = true;
     void control
       .exclusive(() => this.#reopen())
@@ -84,9 +82,8 @@ export class DiskFaults {
   }
 
   async #reopen(): Promise<void> {
-    const { directory, disk, state, isReplacing, close, open, fail, conditions, logger, control } = this.#parts;
-    const isDue = (): boolean => state.meaning.isHeldByDisk && !isReplacing();
-    if (!isDue() || (await probeDisk(disk, directory)) !== '' || !isDue()) return;
+    const { directory, disk, state, close, open, fail, conditions, logger, control } = this.#parts;
+    if (!mayReopen(state) || (await probeDisk(disk, directory)) !== '' || !mayReopen(state)) return;
     state.on('reopening');
     try {
       // Only now: what was on its way to the disk may have got there, and been acknowledged.
@@ -95,7 +92,7 @@ export class DiskFaults {
     } catch (error) {
       fail({ fault: { kind: 'UNKNOWN' }, message: `it cannot be opened again: ${describeCause(error)}` });
     }
-    if (state.phase === 'open') {
+    if (isOpen(state)) {
       this.#syncedTo = undefined;
       logger.info({ volume: control.value.volumeId }, 'the disk can be written again: redo is taken');
     }
@@ -124,3 +121,8 @@ export class DiskFaults {
     fail(diskFailure(errno, operation, words, room), words);
   }
 }
+
+const isOpen = ({ phase }: ContentState): boolean => phase === 'open' || phase === 'replacing open';
+
+/** An import or a copy that is under way opens what it brings itself. */
+const mayReopen = ({ meaning }: ContentState): boolean => meaning.isHeldByDisk && !meaning.isReplacing;

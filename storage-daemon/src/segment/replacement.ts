@@ -5,6 +5,7 @@ import type { Disk } from '../disk/disk.ts';
 import type { StoreEntry } from '../disk/keyed-store.ts';
 import { PageStore, type Checkpoint } from '../pages/page-store.ts';
 import type { SegmentControl } from './control-file.ts';
+import type { ContentState } from './content-state.ts';
 import type { CurrentControl } from './current-control.ts';
 import type { SegmentLimits } from './limits.ts';
 import { logDirectory, pagesDirectory } from './open-storage.ts';
@@ -74,6 +75,7 @@ export interface ReplacementParts {
   readonly disk: Disk;
   readonly control: CurrentControl;
   readonly limits: SegmentLimits;
+  readonly state: ContentState;
   /**
    * Has the segment let go of what it has open while `save` writes the control file: away before the new history shows,
    * as the old log may hold redo that it annuls. What it had is back when `save` rejects, and is closed otherwise.
@@ -86,21 +88,16 @@ export interface ReplacementParts {
 
 export class Replacement {
   readonly #parts: ReplacementParts;
-  #isUnderWay = false;
 
   constructor(parts: ReplacementParts) {
     this.#parts = parts;
   }
 
-  get isUnderWay(): boolean {
-    return this.#isUnderWay;
-  }
-
-  /** Throws AuroraRpcError NOT_READY when one is under way already. */
+  /** Throws AuroraRpcError NOT_READY when one is under way already, or the disk takes nothing. */
   async run(fill: Fill): Promise<void> {
-    if (this.#isUnderWay) throw new AuroraRpcError('NOT_READY', 'an import or copy is under way already');
-    this.#isUnderWay = true;
-    const { control } = this.#parts;
+    const { control, state } = this.#parts;
+    const refused = state.replace();
+    if (refused !== undefined) throw new AuroraRpcError('NOT_READY', refused);
     const generation = control.value.pagesGeneration + 1;
     try {
       const change = await this.#fill(generation, fill);
@@ -110,7 +107,7 @@ export class Replacement {
       if (control.value.pagesGeneration !== generation) await this.#remove(pagesDirectory(this.#parts.directory, generation));
       throw error;
     } finally {
-      this.#isUnderWay = false;
+      state.on('replacingOver');
     }
   }
 

@@ -82,7 +82,6 @@ export class SegmentLifecycle {
       limits,
       logger,
       state,
-      isReplacing: () => this.#replacement.isUnderWay,
       close: () => this.#closeFiles(),
       open: (endLsn) => this.open(endLsn),
       fail: (failure, words) => this.#failures.fail(failure, words),
@@ -93,10 +92,11 @@ export class SegmentLifecycle {
       disk,
       control,
       limits,
+      state,
       letGo: (save) => this.#letGo(save),
       open: async () => {
         await this.open();
-        return this.#state.phase !== 'damaged';
+        return this.#state.phase !== 'replacing damaged';
       },
     });
   }
@@ -106,7 +106,7 @@ export class SegmentLifecycle {
   }
 
   get phase(): SegmentPhase {
-    return this.#replacement.isUnderWay ? 'IMPORTING' : this.#state.meaning.phase;
+    return this.#state.meaning.phase;
   }
 
   /** Why reads are refused; undefined when they are not. */
@@ -133,7 +133,7 @@ export class SegmentLifecycle {
 
   /** Empty, or with a store that only a copy from a peer can replace. */
   get needsCopy(): boolean {
-    return !this.#replacement.isUnderWay && this.#state.meaning.needsCopy;
+    return this.#state.meaning.needsCopy;
   }
 
   /** Durable SCL; 0n when there is no log. */
