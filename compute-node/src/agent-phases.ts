@@ -133,9 +133,10 @@ function nearest(indexes: readonly number[], segments: readonly SegmentEndpoint[
 }
 
 /** What the metrics count of reads and flushes. */
-function observed(metrics: AgentMetrics): Pick<VolumeDriverOptions, 'onFlushed' | 'onRead' | 'onAheadGone' | 'onError'> {
+function observed(metrics: AgentMetrics): Pick<VolumeDriverOptions, 'onFlushSent' | 'onFlushed' | 'onRead' | 'onAheadGone' | 'onError'> {
   return {
-    onFlushed: (seconds) => metrics.flushSeconds.observe(seconds),
+    onFlushSent: (seconds) => metrics.flushSentSeconds.note(seconds),
+    onFlushed: (seconds) => metrics.flushSeconds.note(seconds),
     onRead: ({ seconds, pages, hedged }) => {
       metrics.pageReadSeconds.observe(seconds);
       metrics.pagesRead.inc(pages);

@@ -1,10 +1,12 @@
+import { LatencyHistogram } from '@kube-aurora/process';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 const SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 /** Everything the agent counts; gauges are read when they are scraped. */
 export interface AgentMetrics {
-  readonly flushSeconds: Histogram;
+  readonly flushSeconds: LatencyHistogram;
+  readonly flushSentSeconds: LatencyHistogram;
   readonly pageReadSeconds: Histogram;
   readonly pagesRead: Counter;
   readonly pagesReadAhead: Counter;
@@ -55,10 +57,14 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
   perSegment('aurora_segment_streaming', '1 when the segment is fed from memory', (segment) => (segment.streaming ? 1 : 0));
   perSegment('aurora_segment_stream_errors', 'Failures of the append stream since the epoch began', (segment) => segment.errors);
   return {
-    flushSeconds: new Histogram({
+    flushSeconds: new LatencyHistogram({
       name: 'aurora_flush_seconds',
-      help: 'From a WAL flush request to its durability on four segments',
-      buckets: SECONDS,
+      help: 'From a WAL flush request to its durability on a write quorum',
+      registers,
+    }),
+    flushSentSeconds: new LatencyHistogram({
+      name: 'aurora_flush_sent_seconds',
+      help: 'From a WAL flush request until the last of its redo was read, packed and given to the segments’ connections',
       registers,
     }),
     pageReadSeconds: new Histogram({ name: 'aurora_page_read_seconds', help: 'Page reads from storage', buckets: SECONDS, registers }),

@@ -1,4 +1,4 @@
-import { Registry, type MetricObject } from 'prom-client';
+import { Histogram, Registry, type MetricObject } from 'prom-client';
 import { createMetrics as createAgentMetrics } from '../../compute-node/src/metrics.ts';
 import { createMetrics as createOperatorMetrics } from '../../operator/src/metrics.ts';
 import { DaemonMetrics } from '../../storage-daemon/src/metrics.ts';
@@ -40,5 +40,5 @@ function row(metric: MetricObject): string {
 }
 
 function kindOf(metric: object): string {
-  return metric.constructor.name.toLowerCase();
+  return metric instanceof Histogram ? 'histogram' : metric.constructor.name.toLowerCase();
 }

@@ -95,9 +95,9 @@ export class Daemon {
         segments,
         refusals,
         onGap: (segment) => this.peers.onGap(segment),
-        onAcknowledged: (seconds) => this.metrics.appendSeconds.observe(seconds),
+        onAcknowledged: (seconds) => this.metrics.appendSeconds.note(seconds),
         onRead: (seconds, pages) => {
-          this.metrics.readSeconds.observe(seconds);
+          this.metrics.readSeconds.note(seconds);
           this.metrics.pagesRead.inc(pages);
         },
       }),

@@ -15,6 +15,7 @@ import { DAEMON_CONFIG } from './config.ts';
 import { Daemon } from './daemon.ts';
 import { systemDisk } from './disk/system-disk.ts';
 import { systemNetwork } from './edge/daemon-network.ts';
+import type { DaemonMetrics } from './metrics.ts';
 import { REPAIR_COMMAND, REPAIR_HELP, repairEpochs } from './repair/command.ts';
 import { parseEndpoints, PLAIN_TEXT, type Endpoint } from '@kube-aurora/rpc';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
@@ -45,6 +46,7 @@ await runMain(logger, async () => {
   const shutdown = new Shutdown(logger);
   shutdown.onSignals();
   const clock = systemClock();
+  let metrics: DaemonMetrics | undefined;
   const daemon = await Daemon.start({
     dataDirectory: config.dataDir,
     listen: config.listen,
@@ -60,12 +62,13 @@ await runMain(logger, async () => {
     },
     scrubBytesPerSecond: config.scrubBytesPerSecond,
     logger,
-    disk: systemDisk(),
+    disk: systemDisk((seconds) => metrics?.syncSeconds.note(seconds)),
     engines: new EngineRegistry([postgres18]),
     network: systemNetwork(clock, PLAIN_TEXT),
     clock,
   });
-  collectProcessMetrics(daemon.metrics.registry);
+  ({ metrics } = daemon);
+  collectProcessMetrics(metrics.registry);
   shutdown.add('daemon', () => daemon.stop());
   const status = await serveStatus({
     listen: config.metricsListen,

@@ -1,4 +1,5 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { LatencyHistogram } from '@kube-aurora/process';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { FramesTraffic } from '@kube-aurora/rpc';
 import type { PeerCounters } from './peers/peers.ts';
 import type { Segment } from './segment/segment.ts';
@@ -6,8 +7,9 @@ import type { Segment } from './segment/segment.ts';
 /** The daemon's Prometheus metrics. Gauges are read from the segments when someone asks. */
 export class DaemonMetrics implements PeerCounters {
   readonly registry = new Registry();
-  readonly appendSeconds: Histogram;
-  readonly readSeconds: Histogram;
+  readonly appendSeconds: LatencyHistogram;
+  readonly syncSeconds: LatencyHistogram;
+  readonly readSeconds: LatencyHistogram;
   readonly pagesRead: Counter;
   readonly corruptions: Counter<'kind'>;
   readonly repairs: Counter<'kind'>;
@@ -18,14 +20,17 @@ export class DaemonMetrics implements PeerCounters {
 
   constructor(segments: () => Iterable<Segment>, traffic: () => FramesTraffic) {
     const registers = [this.registry];
-    const seconds = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5];
-    this.appendSeconds = new Histogram({
+    this.appendSeconds = new LatencyHistogram({
       name: 'aurora_storage_append_seconds',
       help: 'From the arrival of a redo batch to the acknowledgement that covers it',
-      buckets: seconds,
       registers,
     });
-    this.readSeconds = new Histogram({ name: 'aurora_storage_read_seconds', help: 'GetPages requests', buckets: seconds, registers });
+    this.syncSeconds = new LatencyHistogram({
+      name: 'aurora_storage_sync_seconds',
+      help: 'fdatasync of files, which is nearly always the redo log’s',
+      registers,
+    });
+    this.readSeconds = new LatencyHistogram({ name: 'aurora_storage_read_seconds', help: 'GetPages requests', registers });
     this.pagesRead = new Counter({ name: 'aurora_storage_pages_read_total', help: 'Pages served to computes', registers });
     this.corruptions = new Counter({
       name: 'aurora_storage_corruptions_detected_total',

@@ -24,7 +24,12 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/redo-log/group-commit.ts',
-        find: 'else await file.sync();',
+        find: 'await file.sync();',
+        replace: '',
+      },
+      {
+        file: 'storage-daemon/src/redo-log/group-commit.ts',
+        find: 'file.syncHere();',
         replace: '',
       },
     ],

@@ -138,6 +138,7 @@ export class SimulatedWriter implements WriterView {
             ringBytesMax: world.mix.load.ringBytesMax,
             aheadBytesMax: AHEAD_BYTES_MAX,
             zone,
+            onFlushSent: () => undefined,
             onFlushed: () => undefined,
             onRead: () => undefined,
             onAheadGone: () => undefined,

@@ -182,6 +182,7 @@ export class Compute {
       oldestRead: () => writing.oldestRead,
       onFenced: (message) => void writing.fences.push(message),
       onDamagedWal: (error) => void writing.damages.push(error.message),
+      onFlushSent: () => undefined,
       onFlushed: () => undefined,
       clock,
       logger,

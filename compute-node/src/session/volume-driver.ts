@@ -30,7 +30,7 @@ export interface VolumeDriverOptions
   extends
     Pick<PageReaderOptions, 'onRead' | 'onError'>,
     Pick<PageSourceOptions, 'aheadBytesMax' | 'onAheadGone'>,
-    Pick<WritePathOptions, 'onFlushed'> {
+    Pick<WritePathOptions, 'onFlushSent' | 'onFlushed'> {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
   readonly opened: OpenedVolume;

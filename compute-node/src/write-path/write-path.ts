@@ -13,6 +13,9 @@ const BATCH_BYTES_MAX = 1024 * 1024;
 export interface WritePathOptions extends Omit<VolumeWriterOptions, 'onDurable'> {
   /** The local WAL can't be what PostgreSQL wrote. Nothing is acknowledged from then on. */
   readonly onDamagedWal: (error: Error) => void;
+  /** All of a flush's redo is on its way: so many seconds after it was asked for. */
+  readonly onFlushSent: (seconds: number) => void;
+  /** It is durable. */
   readonly onFlushed: (seconds: number) => void;
 }
 
@@ -223,8 +226,9 @@ export class WritePath implements VolumeView {
   /** All that was reported when the pass began was read. */
   #passed(reader: WalReader): void {
     for (const flush of this.#flushes) {
-      if (flush.target === undefined && flush.report <= this.#passReport)
-        flush.target = reader.position < flush.writtenLsn ? reader.position : flush.writtenLsn;
+      if (flush.target !== undefined || flush.report > this.#passReport) continue;
+      flush.target = reader.position < flush.writtenLsn ? reader.position : flush.writtenLsn;
+      this.#options.onFlushSent((this.#options.clock.now() - flush.startedAt) / 1000);
     }
   }
 

@@ -17,8 +17,8 @@ import type { RedoIndex } from '../pages/redo-index.ts';
  */
 
 const SLICE_MS = 3;
-/** New redo and a new VDL wait so long for more of it. */
-const GATHER_MS = 20;
+/** New redo and a new VDL wait so long for more of it. A read does not: what gathers meanwhile is applied in a millisecond or two. */
+const GATHER_MS = 50;
 const GATHER_BYTES_MAX = 256 * 1024;
 /** Records between two looks at the clock. */
 const CLOCK_STRIDE = 64;

@@ -12,12 +12,16 @@ const ftruncate = promisify(fs.ftruncate);
 const fdatasync = promisify(fs.fdatasync);
 const writev = promisify(fs.writev);
 
+type OnSynced = (seconds: number) => void;
+
 class SystemFile implements DiskFile {
   readonly size: number;
   readonly #descriptor: number;
+  readonly #onSynced: OnSynced;
 
-  constructor(descriptor: number) {
+  constructor(descriptor: number, onSynced: OnSynced) {
     this.#descriptor = descriptor;
+    this.#onSynced = onSynced;
     this.size = fs.fstatSync(descriptor).size;
   }
 
@@ -60,12 +64,16 @@ class SystemFile implements DiskFile {
     return ftruncate(this.#descriptor, bytes);
   }
 
-  sync(): Promise<void> {
-    return fdatasync(this.#descriptor);
+  async sync(): Promise<void> {
+    const startedAt = performance.now();
+    await fdatasync(this.#descriptor);
+    this.#onSynced((performance.now() - startedAt) / 1000);
   }
 
   syncHere(): void {
+    const startedAt = performance.now();
     fs.fdatasyncSync(this.#descriptor);
+    this.#onSynced((performance.now() - startedAt) / 1000);
   }
 
   close(): Promise<void> {
@@ -86,7 +94,7 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-const SYSTEM: Disk = {
+const SYSTEM: Omit<Disk, 'openFile'> = {
   async makeDirectory(path) {
     const first = await fs.promises.mkdir(path, { recursive: true });
     if (first === undefined) return;
@@ -110,7 +118,6 @@ const SYSTEM: Disk = {
       throw error;
     }
   },
-  openFile: async (path, mode) => new SystemFile(await open(path, FLAGS[mode])),
   rename: (from, to) => fs.promises.rename(from, to),
   removeFile: (path) => fs.promises.rm(path, { force: true }),
   removeTree: (path) => fs.promises.rm(path, { recursive: true, force: true }),
@@ -122,7 +129,7 @@ const SYSTEM: Disk = {
   openStore: (directory, options) => LevelStore.open(directory, options),
 };
 
-/** The machine's own file system, with LevelDB for keyed values. */
-export function systemDisk(): Disk {
-  return SYSTEM;
+/** The machine's own file system, with LevelDB for keyed values. `onSynced` is told of every fdatasync of a file. */
+export function systemDisk(onSynced: OnSynced = () => undefined): Disk {
+  return { ...SYSTEM, openFile: async (path, mode) => new SystemFile(await open(path, FLAGS[mode]), onSynced) };
 }

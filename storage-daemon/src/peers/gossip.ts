@@ -3,7 +3,17 @@ import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
-import { fingerprint, GOSSIP_TICK_MS, isGossipDue, isUrgentNews, tickDelayMs } from './gossip-schedule.ts';
+import {
+  areAbreast,
+  fingerprint,
+  GOSSIP_QUIET_MS,
+  GOSSIP_TICK_MS,
+  GOSSIP_UNHEARD_MS,
+  isGossipDue,
+  isSame,
+  isUrgentNews,
+  tickDelayMs,
+} from './gossip-schedule.ts';
 import type { Peer } from './peer-set.ts';
 import type { PeerTable } from './peer-table.ts';
 
@@ -74,11 +84,13 @@ export class Gossip {
 
   #tick(segment: Segment): void {
     const { table, clock } = this.#parts;
-    const print = fingerprint(segment.state());
+    const state = segment.state();
+    const print = fingerprint(state);
     for (const peer of table.peers) {
       const exchange = table.exchange(segment, peer.id);
       const isWanted = exchange.failures === 0 && this.#wanted.get(segment)?.has(peer.id) === true;
-      if (isWanted || isGossipDue(exchange, print, clock.now(), clock.random())) void this.#exchange(segment, peer);
+      const isAbreast = areAbreast(state, table.heard(segment, peer.id));
+      if (isWanted || isGossipDue(exchange, print, isAbreast, clock.now(), clock.random())) void this.#exchange(segment, peer);
     }
   }
 
@@ -102,11 +114,14 @@ export class Gossip {
     refuseOtherPeerRole(peer, state);
     const answer = segment.state();
     const known = table.heard(segment, peer.id);
-    table.told(segment, peer.id, fingerprint(answer));
-    if (known === undefined || fingerprint(known) !== fingerprint(state)) {
+    const said = fingerprint(state);
+    const isNews = known === undefined || !isSame(fingerprint(known), said);
+    table.told(segment, peer.id, fingerprint(answer), isNews ? GOSSIP_UNHEARD_MS : GOSSIP_QUIET_MS);
+    if (isNews) {
       const lastAsked = this.#askedAt.get(peer.id) ?? -Infinity;
+      const hasMoved = known !== undefined && fingerprint(known).standing === said.standing && areAbreast(answer, state);
       if (isUrgentNews(state, known) && clock.now() - lastAsked >= GOSSIP_TICK_MS / 2) void this.#exchange(segment, peer);
-      else this.#want(segment, peer.id);
+      else if (!hasMoved) this.#want(segment, peer.id);
     }
     return answer;
   }

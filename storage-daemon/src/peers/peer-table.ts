@@ -2,7 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import type { SegmentState } from '@kube-aurora/rpc';
 import { Quorums, type SegmentRole } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
-import { GOSSIP_QUIET_MS, HEARD_LATELY_MS, NO_EXCHANGE, type Exchange } from './gossip-schedule.ts';
+import { HEARD_LATELY_MS, NO_EXCHANGE, type Exchange, type Fingerprint } from './gossip-schedule.ts';
 import type { PeerView } from './peer-plan.ts';
 import type { Peer } from './peer-set.ts';
 
@@ -54,7 +54,7 @@ export class PeerTable {
   }
 
   /** The peer answered a call: it said `state`, and was told what `told` stands for. */
-  answered(segment: Segment, peerId: string, state: SegmentState, told: string): void {
+  answered(segment: Segment, peerId: string, state: SegmentState, told: Fingerprint): void {
     const at = this.#clock.now();
     const { exchanges, heard } = this.#of(segment);
     exchanges.set(peerId, { told, at, failures: 0, failedAt: -Infinity });
@@ -62,14 +62,14 @@ export class PeerTable {
   }
 
   /**
-   * Somebody called as this peer, and was told what `told` stands for. That counts while the peer itself was heard
-   * lately.
+   * Somebody called as this peer, and was told what `told` stands for. That counts while the peer itself was heard in the
+   * last `heardMs`.
    */
-  told(segment: Segment, peerId: string, told: string): void {
+  told(segment: Segment, peerId: string, told: Fingerprint, heardMs: number): void {
     const { exchanges, heard } = this.#of(segment);
     const now = this.#clock.now();
     const before = this.exchange(segment, peerId);
-    if (before.failures > 0 || now - (heard.get(peerId)?.at ?? -Infinity) >= GOSSIP_QUIET_MS) return;
+    if (before.failures > 0 || now - (heard.get(peerId)?.at ?? -Infinity) >= heardMs) return;
     exchanges.set(peerId, { ...before, told, at: now });
   }
 

@@ -21,6 +21,15 @@ interface WaitingBatch {
   readonly end: ChainLink;
 }
 
+/** Batches that go to disk with one write and one sync, in one file. */
+interface Group {
+  readonly file: LogFile;
+  readonly offset: number;
+  readonly batches: readonly Buffer[];
+  readonly bytes: number;
+  readonly end: ChainLink;
+}
+
 export interface GroupCommitParts {
   readonly disk: Disk;
   readonly clock: Clock;
@@ -35,9 +44,13 @@ export class GroupCommit {
   readonly #parts: GroupCommitParts;
   #waiting: WaitingBatch[] = [];
   #waitingBytes = 0;
-  #writing: Promise<void> | undefined;
+  /** A group is being written, or will be in this turn of the event loop. */
+  #isWriting = false;
+  #whenSettled: (() => void)[] = [];
   #failure: Error | undefined;
   readonly #pace = new SyncPace();
+  /** Kept, so that a group makes no function. */
+  readonly #writeGathered = (): void => this.#writeHere();
   syncs = 0;
 
   constructor(parts: GroupCommitParts) {
@@ -57,12 +70,15 @@ export class GroupCommit {
   add(batch: Buffer, file: LogFile, offset: number, end: ChainLink): void {
     this.#waiting.push({ batch, file, offset, end });
     this.#waitingBytes += batch.length;
-    this.#writing ??= this.#writeGroups();
+    if (this.#isWriting) return;
+    this.#isWriting = true;
+    this.#next();
   }
 
   /** Resolves when everything added so far is on disk, or the disk has failed. */
-  async settled(): Promise<void> {
-    while (this.#writing !== undefined) await this.#writing;
+  settled(): Promise<void> {
+    if (!this.#isWriting) return Promise.resolve();
+    return new Promise((resolve) => this.#whenSettled.push(resolve));
   }
 
   /** Resolves when everything added so far is on disk; rejects when the disk failed. */
@@ -71,47 +87,88 @@ export class GroupCommit {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  async #writeGroups(): Promise<void> {
-    try {
-      while (this.#waiting.length > 0) await this.#writeGroup();
-    } catch (error) {
-      this.#failure = error instanceof Error ? error : new Error(String(error));
-      this.#waiting = [];
-      this.#parts.onFailure(this.#failure);
-    } finally {
-      this.#writing = undefined;
-    }
+  /** Sees to what waits, if anything does. */
+  #next(): void {
+    if (this.#waiting.length === 0) this.#settle();
+    // On this thread what arrived together must be let in first; while the pool syncs, more gathers.
+    else if (this.#pace.isQuick(this.#waitingBytes)) this.#parts.clock.soon(this.#writeGathered);
+    else void this.#writeThroughPool();
   }
 
-  async #writeGroup(): Promise<void> {
-    const { chain, clock, durable } = this.#parts;
-    const isQuick = this.#pace.isQuick(this.#waitingBytes);
-    // While the pool syncs, more gathers; on this thread, what arrived together must be let in first.
-    if (isQuick) await clock.turn();
-    const first = this.#waiting[0];
-    if (first === undefined) return;
-    const { file } = first;
-    let count = 0;
-    let bytes = 0;
-    while (count < this.#waiting.length && this.#waiting[count]?.file === file && (count === 0 || bytes < GROUP_BYTES_MAX)) {
-      bytes += this.#waiting[count]?.batch.length ?? 0;
-      count++;
+  #settle(): void {
+    this.#isWriting = false;
+    const waiting = this.#whenSettled;
+    if (waiting.length === 0) return;
+    this.#whenSettled = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  /** Writes a group on this thread, with no promise and no hop to another, where it is small and the disk is quick. */
+  #writeHere(): void {
+    const group = this.#group();
+    const { file, bytes } = group;
+    if (!this.#pace.isQuick(bytes) || !file.isReadyFor(group.offset, bytes)) {
+      void this.#writeThroughPool();
+      return;
     }
-    const group = this.#waiting.splice(0, count);
-    if (!file.isCreated) await this.#create(file);
-    await file.write(
-      group.map((entry) => entry.batch),
-      first.offset,
-      bytes,
-    );
-    const startedAt = clock.now();
-    if (isQuick) file.syncHere();
-    else await file.sync();
-    this.#pace.note(clock.now() - startedAt);
+    try {
+      file.writeHere(group.batches, group.offset);
+      const startedAt = this.#parts.clock.now();
+      file.syncHere();
+      this.#pace.note(this.#parts.clock.now() - startedAt);
+      this.#durable(group);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#next();
+  }
+
+  async #writeThroughPool(): Promise<void> {
+    try {
+      const group = this.#group();
+      const { file } = group;
+      if (!file.isCreated) await this.#create(file);
+      await file.write(group.batches, group.offset, group.bytes);
+      const startedAt = this.#parts.clock.now();
+      await file.sync();
+      this.#pace.note(this.#parts.clock.now() - startedAt);
+      this.#durable(group);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#next();
+  }
+
+  /** The oldest that wait, of one file; they stay in the queue until they are durable. */
+  #group(): Group {
+    const first = this.#waiting[0];
+    if (first === undefined) throw new Error('nothing waits to be written');
+    const { file, offset } = first;
+    const batches: Buffer[] = [];
+    let bytes = 0;
+    let { end } = first;
+    for (const waiting of this.#waiting) {
+      if (waiting.file !== file || (batches.length > 0 && bytes >= GROUP_BYTES_MAX)) break;
+      batches.push(waiting.batch);
+      bytes += waiting.batch.length;
+      ({ end } = waiting);
+    }
+    return { file, offset, batches, bytes, end };
+  }
+
+  /** A group is on disk. */
+  #durable({ batches, bytes, end }: Group): void {
     this.syncs++;
-    chain.durable = (group.at(-1) ?? first).end;
+    this.#waiting.splice(0, batches.length);
     this.#waitingBytes -= bytes;
-    durable.emit(chain.durable);
+    this.#parts.chain.durable = end;
+    this.#parts.durable.emit(end);
+  }
+
+  #fail(error: unknown): void {
+    this.#failure = error instanceof Error ? error : new Error(String(error));
+    this.#waiting = [];
+    this.#parts.onFailure(this.#failure);
   }
 
   /** Makes a planned file, once the one before it is sealed. */

@@ -117,14 +117,24 @@ export class LogFile {
     return low - 1;
   }
 
+  /** Can `writeHere` write these bytes? The file is there, and zeros are where they go. */
+  isReadyFor(offset: number, bytes: number): boolean {
+    return this.#file !== undefined && offset + bytes <= this.#zeroedTo;
+  }
+
+  /** Writes what it is ready for, on the caller's thread. Not synced. */
+  writeHere(buffers: readonly Buffer[], offset: number): void {
+    this.#open.writeHere(buffers, offset);
+  }
+
   /** Writes at the end of what is written, filling ahead with zeros. Not synced. */
-  write(buffers: Buffer[], offset: number, bytes: number): Promise<void> {
-    if (offset + bytes <= this.#zeroedTo) return this.overwrite(buffers, offset, bytes);
-    return this.#zeroAhead(offset + bytes).then(() => this.overwrite(buffers, offset, bytes));
+  async write(buffers: readonly Buffer[], offset: number, bytes: number): Promise<void> {
+    if (offset + bytes > this.#zeroedTo) await this.#zeroAhead(offset + bytes);
+    await this.overwrite(buffers, offset, bytes);
   }
 
   /** Writes over bytes that are in use; what follows them stays. Not synced. */
-  async overwrite(buffers: Buffer[], offset: number, bytes: number): Promise<void> {
+  async overwrite(buffers: readonly Buffer[], offset: number, bytes: number): Promise<void> {
     if (bytes <= WRITE_SYNC_MAX_BYTES) this.#open.writeHere(buffers, offset);
     else await this.#open.write(buffers, offset);
   }

@@ -23,16 +23,14 @@ export class DurablePoint {
   readonly #baseEpoch: bigint;
   readonly #onError: (error: Error) => void;
   #lsn: bigint;
-  #written: bigint;
+  readonly #bytes = Buffer.alloc(USED_BYTES);
   #slot = 0;
-  #writing: Promise<void> | undefined;
   #failed = false;
 
   private constructor(file: DiskFile, baseEpoch: bigint, lsn: bigint, onError: (error: Error) => void) {
     this.#file = file;
     this.#baseEpoch = baseEpoch;
     this.#lsn = lsn;
-    this.#written = lsn;
     this.#onError = onError;
   }
 
@@ -58,36 +56,26 @@ export class DurablePoint {
     return this.#lsn;
   }
 
-  /** Redo is durable up to `lsn`. Returns at once; one write at a time, of the latest. */
+  /** Redo is durable up to `lsn`. Written here and now: into the page cache, which costs less than a thread's hop. */
   note(lsn: bigint): void {
     if (lsn <= this.#lsn) return;
     this.#lsn = lsn;
-    if (!this.#failed) this.#writing ??= this.#write();
-  }
-
-  async #write(): Promise<void> {
+    if (this.#failed) return;
+    const bytes = this.#bytes;
+    bytes.writeBigUInt64LE(this.#baseEpoch, 0);
+    bytes.writeBigUInt64LE(lsn, 8);
+    bytes.writeUInt32LE(crc32c(bytes.subarray(0, BODY_BYTES)) >>> 0, BODY_BYTES);
     try {
-      while (this.#written < this.#lsn) {
-        const lsn = this.#lsn;
-        const slot = Buffer.alloc(USED_BYTES);
-        slot.writeBigUInt64LE(this.#baseEpoch, 0);
-        slot.writeBigUInt64LE(lsn, 8);
-        slot.writeUInt32LE(crc32c(slot.subarray(0, BODY_BYTES)) >>> 0, BODY_BYTES);
-        await this.#file.write([slot], this.#slot * SLOT_BYTES);
-        this.#slot = 1 - this.#slot;
-        this.#written = lsn;
-      }
+      this.#file.writeHere([bytes], this.#slot * SLOT_BYTES);
+      this.#slot = 1 - this.#slot;
     } catch (error) {
       this.#failed = true;
       this.#onError(error instanceof Error ? error : new Error(String(error)));
-    } finally {
-      this.#writing = undefined;
     }
   }
 
-  async close(): Promise<void> {
-    await this.#writing;
-    await this.#file.close();
+  close(): Promise<void> {
+    return this.#file.close();
   }
 }
 
