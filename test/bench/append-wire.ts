@@ -1,8 +1,8 @@
 /**
- * `node test/bench/append-wire.ts --seconds 5 --runs 3 --bytes 700`: what carrying a batch costs. One client sends each
- * batch to four processes that write and fdatasync it and acknowledge, and sends the next when all four have: through
- * our frames, and over a bare socket with nothing but lengths, in turns. CPU is the figure; times belong to the
- * machine.
+ * `node test/bench/append-wire.ts --seconds 5 --runs 3 --bytes 700`: what a batch costs. One client sends each batch to
+ * four processes that write and fdatasync it and acknowledge, and sends the next when all four have: over a bare socket
+ * with nothing but lengths, and through our frames. `ours` is the programs themselves: six real daemons, the compute's
+ * write path, the next batch when the quorum holds it. In turns; CPU is the figure, times belong to the machine.
  */
 import { fork, type ChildProcess } from 'node:child_process';
 import { closeSync, constants, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '@kube-aurora/clock';
 import { AuroraRpcError, encodeAppendRequest, listenFrames, PLAIN_TEXT, SegmentClient } from '@kube-aurora/rpc';
+import { openVolume, serveDaemon, type DaemonPorts } from './append-ours.ts';
 import { machineLoad } from './process-usage.ts';
 import { markdownTable, print } from './table.ts';
 
@@ -19,16 +20,19 @@ const { values } = parseArgs({
   options: {
     seconds: { type: 'string', default: '5' },
     runs: { type: 'string', default: '3' },
+    warmup: { type: 'string', default: '1.5' },
     bytes: { type: 'string', default: '700' },
-    kinds: { type: 'string', default: 'frames,bare' },
+    kinds: { type: 'string', default: 'bare,frames,ours' },
     serve: { type: 'string' },
     file: { type: 'string', default: '' },
+    index: { type: 'string', default: '0' },
   },
 });
 
+/** Of the wire alone: so many are sent a batch at once. */
 const COPIES = 4;
+const DAEMONS = 6;
 const LOG_BYTES = 64 * 1024 * 1024;
-const WARMUP_MS = 1500;
 const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
 const ACKNOWLEDGEMENT_BYTES = 24;
 
@@ -138,10 +142,11 @@ const microseconds = ({ user, system }: NodeJS.CpuUsage): number => user + syste
 
 async function serve(kind: string, file: string): Promise<void> {
   const server = SERVERS[kind];
-  if (server === undefined) throw new Error(`there is no kind '${kind}'; ${Object.keys(SERVERS).join(', ')}`);
-  const port = await server(logTo(file));
+  if (server === undefined && kind !== 'ours') throw new Error(`there is no kind '${kind}'; ${Object.keys(SERVERS).join(', ')}, ours`);
+  const ports: DaemonPorts =
+    server === undefined ? await serveDaemon(file, Number(values.index)) : { port: 0, framesPort: await server(logTo(file)) };
   process.on('message', () => process.send?.({ microseconds: microseconds(process.cpuUsage()) }));
-  process.send?.({ port });
+  process.send?.(ports);
 }
 
 function heardOf<T>(child: ChildProcess): Promise<T> {
@@ -161,40 +166,61 @@ interface Run {
   readonly p50Ms: number;
 }
 
-async function run(kind: string, directory: string): Promise<Run> {
-  const open = CLIENTS[kind];
-  if (open === undefined) throw new Error(`there is no kind '${kind}'; ${Object.keys(CLIENTS).join(', ')}`);
-  const children = Array.from({ length: COPIES }, (_, index) =>
-    fork(import.meta.filename, ['--serve', kind, '--file', join(directory, `log-${index}`)]),
-  );
-  try {
-    const ports = await Promise.all(children.map((child) => heardOf<{ port: number }>(child)));
-    let missing = 0;
-    let resolve: () => void = () => undefined;
-    const acknowledged = (): void => {
-      missing--;
-      if (missing === 0) resolve();
-    };
-    const sinks = await Promise.all(ports.map(({ port }) => open(port, acknowledged)));
-    const batch = encodeAppendRequest([Buffer.alloc(Number(values.bytes), 7)], 1n, 1n);
-    const round = (): Promise<void> => {
+/** Sends a batch and resolves when all that must have it do. */
+interface Writer {
+  round(): Promise<void>;
+  close(): void;
+}
+
+async function openCopies(open: Open, ports: readonly DaemonPorts[]): Promise<Writer> {
+  let missing = 0;
+  let resolve: () => void = () => undefined;
+  const acknowledged = (): void => {
+    missing--;
+    if (missing === 0) resolve();
+  };
+  const sinks = await Promise.all(ports.map(({ framesPort }) => open(framesPort, acknowledged)));
+  const batch = encodeAppendRequest([Buffer.alloc(Number(values.bytes), 7)], 1n, 1n);
+  return {
+    round() {
       const done = new Promise<void>((settle) => (resolve = settle));
       missing = COPIES;
       for (const sink of sinks) sink.send(batch);
       return done;
-    };
-    for (const end = performance.now() + WARMUP_MS; performance.now() < end;) await round();
+    },
+    close() {
+      for (const sink of sinks) sink.close();
+    },
+  };
+}
+
+async function run(kind: string, directory: string): Promise<Run> {
+  const open = CLIENTS[kind];
+  const children = Array.from({ length: open === undefined ? DAEMONS : COPIES }, (_, index) =>
+    fork(import.meta.filename, [
+      '--serve',
+      kind,
+      '--file',
+      open === undefined ? directory : join(directory, `log-${index}`),
+      '--index',
+      `${index}`,
+    ]),
+  );
+  try {
+    const ports = await Promise.all(children.map((child) => heardOf<DaemonPorts>(child)));
+    const writer = open === undefined ? await openVolume(ports, Number(values.bytes)) : await openCopies(open, ports);
+    for (const end = performance.now() + Number(values.warmup) * 1000; performance.now() < end;) await writer.round();
     const [before, own, start] = [await cpuOf(children), process.cpuUsage(), performance.now()];
     const times: number[] = [];
     for (const end = start + Number(values.seconds) * 1000; performance.now() < end;) {
       const at = performance.now();
-      await round();
+      await writer.round();
       times.push(performance.now() - at);
     }
     const seconds = (performance.now() - start) / 1000;
     const clientUs = microseconds(process.cpuUsage(own)) / times.length;
-    const daemonUs = ((await cpuOf(children)) - before) / times.length / COPIES;
-    for (const sink of sinks) sink.close();
+    const daemonUs = ((await cpuOf(children)) - before) / times.length / children.length;
+    writer.close();
     return { daemonUs, clientUs, perSecond: times.length / seconds, p50Ms: times.sort((a, b) => a - b)[times.length >> 1] ?? 0 };
   } finally {
     for (const child of children) child.kill('SIGKILL');
@@ -221,9 +247,9 @@ async function main(): Promise<void> {
       figures(of, ({ p50Ms }) => p50Ms, 2),
     ]);
     print(
-      `A batch of ${values.bytes} bytes to ${COPIES} processes, ${values.seconds} s, each of ${values.runs} runs in order of size; load ${machineLoad()}`,
+      `A batch of ${values.bytes} bytes, after ${values.warmup} s of warm-up ${values.seconds} s, each of ${values.runs} runs in order of size; load ${machineLoad()}`,
     );
-    print(markdownTable(['', 'daemon, µs of CPU', 'client, µs of CPU for 4 sends and 4 acks', 'quorum writes/s', 'p50, ms'], rows));
+    print(markdownTable(['', 'daemon, µs of CPU', 'client, µs of CPU', 'quorum writes/s', 'p50, ms'], rows));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

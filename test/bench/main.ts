@@ -5,11 +5,13 @@
  * Each system is loaded for `--warmup` seconds first, unmeasured, and our daemons have stored the pages of the redo of
  * filling the tables before that. Stock PostgreSQL gets no checkpoint in between, so that it writes next to no page
  * images in the run: its best case. `--cpu` adds a table of the CPU that each part used per transaction (milliseconds,
- * from /proc/PID/stat), which does not depend on how busy the machine is as times do; `--only ours,alone,quorum` leaves
- * systems out. `--zone-delay-ms 1` puts so many milliseconds in each direction between the zones, for us and for the
- * standbys. `--workload select` runs pgbench's lookups by primary key instead.
+ * from /proc/PID/stat), which does not depend on how busy the machine is as times do; `--stages` says where the time of
+ * our commits goes, from the programs' own histograms; `--only ours,alone,quorum` leaves systems out; `--node-options`
+ * gives our programs more of Node's. `--zone-delay-ms 1` puts so many milliseconds in each direction between the zones, for us
+ * and for the standbys. `--workload select` runs pgbench's lookups by primary key instead.
  */
 import { parseArgs } from 'node:util';
+import { STAGE_HEAD, STAGE_PARAMETERS, stageRows } from './commit-stages.ts';
 import { WORKLOADS, initialise, requirePgbench, runFor, type Workload } from './pgbench.ts';
 import { machineLoad } from './process-usage.ts';
 import { chosenSystems, type CpuReading } from './systems.ts';
@@ -25,6 +27,8 @@ const { values } = parseArgs({
     cpu: { type: 'boolean', default: false },
     workload: { type: 'string', default: 'tpcb' },
     'zone-delay-ms': { type: 'string', default: '0' },
+    stages: { type: 'boolean', default: false },
+    'node-options': { type: 'string' },
   },
 });
 const seconds = Number(values.seconds);
@@ -38,7 +42,11 @@ function workloadNamed(name: string): Workload {
   throw new RangeError(`--workload takes ${Object.keys(WORKLOADS).join(', ')}, not ${name}`);
 }
 
-const systems = chosenSystems(values.only, { delayMs });
+const systems = chosenSystems(values.only, {
+  delayMs,
+  nodeOptions: values['node-options'],
+  ...(values.stages ? { settings: STAGE_PARAMETERS } : {}),
+});
 
 print(await requirePgbench());
 print(
@@ -46,6 +54,7 @@ print(
 );
 const rows: string[][] = [];
 const cpuRows: string[][] = [];
+const stageTables: string[] = [];
 
 /** One row for each part: CPU milliseconds a transaction at each number of clients. */
 function addCpuRows(name: string, readings: readonly { before: CpuReading; after: CpuReading; transactions: number }[]): void {
@@ -67,9 +76,15 @@ for (const start of systems) {
     const figures: string[] = [];
     const readings: { before: CpuReading; after: CpuReading; transactions: number }[] = [];
     for (const clients of clientCounts) {
+      const stagesBefore = values.stages ? await system.stages?.() : undefined;
       const before = await system.cpu();
       const { tps, latencyMs, failed, transactions } = await runFor(target, workload, clients, seconds);
       readings.push({ before, after: await system.cpu(), transactions });
+      const stagesAfter = values.stages ? await system.stages?.() : undefined;
+      if (stagesBefore !== undefined && stagesAfter !== undefined)
+        stageTables.push(
+          `\n${clients} ${clients === 1 ? 'client' : 'clients'}\n\n${markdownTable(STAGE_HEAD, stageRows(stagesBefore, stagesAfter, latencyMs, transactions))}`,
+        );
       figures.push(`${Math.round(tps)} (${latencyMs.toFixed(2)} ms)`);
       print(`${target.name}: ${clients} clients, ${Math.round(tps)} TPS, ${latencyMs.toFixed(2)} ms, ${failed} failed`);
     }
@@ -84,3 +99,4 @@ const columns = clientCounts.map((count) => `${count} ${count === 1 ? 'client' :
 print(`\n${machineLoad()}\n`);
 print(markdownTable(['TPS (mean latency)', ...columns, 'memory of Node processes'], rows));
 if (values.cpu) print(`\n${markdownTable(['CPU ms a transaction', 'part', ...columns], cpuRows)}`);
+for (const table of stageTables) print(table);

@@ -12,6 +12,7 @@ export interface Peer {
   /** Postmasters: of the server that is asked, and of its standbys. */
   readonly primaryPid: number;
   readonly standbyPids: readonly number[];
+  readonly standbys: readonly TestPostgres[];
   stop(): Promise<void>;
 }
 
@@ -34,6 +35,7 @@ export async function stockAlone({ settings = {} }: PeerSetting): Promise<Peer> 
     target: targetOf('stock PostgreSQL, fsync', postgres),
     primaryPid: postgres.pid,
     standbyPids: [],
+    standbys: [],
     stop: () => postgres.remove(),
   };
 }
@@ -86,6 +88,7 @@ export async function stockQuorum({ delayMs = 0, settings: asked = {} }: PeerSet
     target: targetOf('stock PostgreSQL, five standbys, ANY 3', primary),
     primaryPid: primary.pid,
     standbyPids: standbys.map((standby) => standby.pid),
+    standbys,
     stop,
   };
 }

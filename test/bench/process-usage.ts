@@ -33,15 +33,19 @@ export function cpuSeconds(pid: number): number {
 
 /** CPU seconds of a process and all it started, also those that have ended and were waited for: a whole PostgreSQL. */
 export function treeCpuSeconds(root: number): number {
+  return tree(root).reduce((sum, pid) => sum + seconds(statFields(pid) ?? [], 11, 15), 0);
+}
+
+/** A process and all below it that live. */
+export function tree(root: number): number[] {
   const childrenOf = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
     const parent = Number(statFields(Number(name))?.[1] ?? 0);
     childrenOf.set(parent, [...(childrenOf.get(parent) ?? []), Number(name)]);
   }
-  const total = (pid: number): number =>
-    seconds(statFields(pid) ?? [], 11, 15) + (childrenOf.get(pid) ?? []).reduce((sum, child) => sum + total(child), 0);
-  return total(root);
+  const all = (pid: number): number[] => [pid, ...(childrenOf.get(pid) ?? []).flatMap(all)];
+  return all(root);
 }
 
 /**

@@ -2,8 +2,11 @@
  * The systems that a benchmark compares in one run: ours, stock PostgreSQL alone, and stock PostgreSQL with quorum
  * standbys.
  */
+import { MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
+import type { TestPostgres } from '@kube-aurora/test-postgres';
 import { Cluster } from '../e2e/cluster-harness.ts';
 import { settled } from './cluster-usage.ts';
+import { readStages, type StageReading } from './commit-stages.ts';
 import { stockAlone, stockQuorum, type Peer } from './peers.ts';
 import { clusterTarget, type BenchTarget } from './pgbench.ts';
 import { cpuSeconds, residentMib, treeCpuSeconds } from './process-usage.ts';
@@ -21,15 +24,25 @@ export interface BenchSystem {
   /** Waits until what was done so far has left nothing to be done in the background. */
   settle(): Promise<void>;
   cpu(): Promise<CpuReading>;
+  /** Where commits' time goes, of ours. */
+  stages?(): Promise<StageReading>;
+  /** Ours. */
+  readonly cluster?: Cluster;
+  /** Copies of the stock system. */
+  readonly standbys?: readonly TestPostgres[];
   stop(): Promise<void>;
 }
 
-/** What the systems that are compared have in common. */
+/** How the systems that are compared are started. */
 export interface BenchSetting {
   /** Milliseconds that the network between zones takes in each direction; nothing stands between them when left out. */
   readonly delayMs?: number;
   /** PostgreSQL parameters beside our own and the peers'. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Of Node, for our programs, beside their own: a profile, another heap. */
+  readonly nodeOptions?: string | undefined;
+  /** For our programs. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const sum = (figures: readonly number[]): number => figures.reduce((total, each) => total + each, 0);
@@ -40,21 +53,25 @@ function reading(copiesName: string, copies: readonly number[], parts: readonly 
   return new Map([...parts, ...(copies.length > 0 ? [[copiesName, sum(copies) / copies.length] as const] : []), ['all', all]]);
 }
 
-async function ours({ delayMs = 0, settings }: BenchSetting): Promise<BenchSystem> {
+async function ours({ delayMs = 0, settings, nodeOptions, env }: BenchSetting): Promise<BenchSystem> {
   const linked = delayMs > 0;
   const cluster = await Cluster.start({
     pgParameters: { shared_buffers: '256MB', max_connections: '100', ...settings },
     readyWithinMs: 120_000,
     idle: linked,
     linked,
+    env: { ...env, ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: `${MEMORY_ENVIRONMENT.NODE_OPTIONS} ${nodeOptions}` }) },
   });
   const links = linked ? await openZoneLinks(cluster.zoneLinks(), delayMs) : undefined;
   if (linked) await cluster.startAll(120_000);
   const processes = [cluster.writer, ...cluster.daemons];
   const target = clusterTarget(cluster);
+  const superuser = { ...target, user: 'postgres', database: 'postgres' };
   return {
     target,
-    superuser: { ...target, user: 'postgres', database: 'postgres' },
+    superuser,
+    cluster,
+    stages: () => readStages(cluster, superuser),
     settle: () => settled(cluster),
     stop: async () => {
       await cluster.destroy();
