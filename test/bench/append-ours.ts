@@ -32,6 +32,7 @@ const RECORDS_A_BATCH = 6;
 const RECORD_OVERHEAD_BYTES = 48;
 const RING_BYTES = 32 * 1024 * 1024;
 const ZONES = 3;
+const ROLE = 'FULL';
 
 /** gRPC and frames. */
 export interface DaemonPorts {
@@ -73,6 +74,7 @@ export async function openVolume(daemons: readonly DaemonPorts[], batchBytes: nu
     index,
     id: `d${index}`,
     zone: `z${index % ZONES}`,
+    role: ROLE,
     client: new SegmentClient({ address: `127.0.0.1:${port}`, framesAddress: `127.0.0.1:${framesPort}` }, clock, PLAIN_TEXT),
   }));
   const { encoded, baseLsn } = syntheticState(0x150_0028n, [{ fork: FORK, blocks: PAGES }]);
@@ -82,7 +84,7 @@ export async function openVolume(daemons: readonly DaemonPorts[], batchBytes: nu
     { epoch: 1n, startLsn: baseLsn },
     { epoch: 2n, startLsn: baseLsn },
   ];
-  for (const { client } of endpoints) await client.openEpoch({ segment: SEGMENT, epoch: 2n, writerId }, DEADLINE);
+  for (const { client } of endpoints) await client.openEpoch({ role: ROLE, segment: SEGMENT, epoch: 2n, writerId }, DEADLINE);
   for (const { client } of endpoints) await client.installHistory({ segment: SEGMENT, epoch: 2n, history }, DEADLINE);
 
   let awaited = baseLsn;
@@ -136,7 +138,7 @@ export async function openVolume(daemons: readonly DaemonPorts[], batchBytes: nu
 async function importInto(client: SegmentEndpoint['client'], volumeState: Buffer, baseLsn: bigint): Promise<void> {
   const { call, answer } = client.importBase(DEADLINE);
   call.write({
-    begin: { segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState, engine: postgres18.id },
+    begin: { role: ROLE, segment: SEGMENT, epoch: 1n, baseLsn, systemIdentifier: 7n, volumeState, engine: postgres18.id },
     pages: [],
     finish: false,
   });
