@@ -1,3 +1,4 @@
+import { systemClock } from '@kube-aurora/clock';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Health, Logger } from '@kube-aurora/process';
@@ -69,7 +70,7 @@ export class Operator {
       },
     });
     this.#prober = new StatusProber({
-      fetchStatus: (target) => fetchStatus(target.ip, statusPort(target)),
+      fetchStatus: (target) => fetchStatus(target.ip, statusPort(target), systemClock()),
       onNews: (key, soon) => (soon ? this.#queue.add(key) : this.#queue.addAfter(key, PROGRESS_MS)),
       setTimer: timer,
       now,

@@ -1,3 +1,4 @@
+import { systemClock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -76,7 +77,7 @@ beforeEach(async () => {
   for (let i = 0; i < 20; i++) await writer.append([imageRecord(REL, i, i + 1)], ALL);
   writer.points(ALL);
   for (const i of ALL) await cluster.until(i, (state) => state.appliedLsn === writer.end.lsn);
-  peer = new PeerClient(cluster.list[0]?.address ?? '');
+  peer = new PeerClient(cluster.list[0]?.address ?? '', systemClock());
 });
 
 afterEach(async () => {

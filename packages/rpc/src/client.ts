@@ -8,7 +8,7 @@ import {
   type MethodDefinition,
   type ServiceDefinition,
 } from '@grpc/grpc-js';
-import type { Clock } from '@kube-aurora/clock';
+import { afterPatience, type Clock } from '@kube-aurora/clock';
 import type { AppendStream, CallOptions, ImportCall, PeerApi, SegmentApi } from './api.ts';
 import { PLAIN_TEXT, type Credentials } from './credentials.ts';
 import type { Endpoint } from './endpoint-list.ts';
@@ -52,13 +52,21 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
 };
 
+/**
+ * grpc-js ends a call when its timer fires, before it reads what has arrived meanwhile; on a machine that is short of
+ * CPU that is a deadline for ourselves. Ours (afterPatience) counts, grpc-js's is for what waits at the other end.
+ */
+const STARVED_MS = 10_000;
+
 class ServiceClient {
   readonly address: string;
   readonly #client: Client;
   readonly #service: ServiceDefinition;
+  readonly #clock: Clock;
 
-  constructor(address: string, service: ServiceDefinition, credentials: ChannelCredentials) {
+  constructor(address: string, service: ServiceDefinition, clock: Clock, credentials: ChannelCredentials) {
     this.address = address;
+    this.#clock = clock;
     this.#service = service;
     this.#client = new Client(address, credentials, CHANNEL_OPTIONS);
   }
@@ -76,17 +84,24 @@ class ServiceClient {
         reject(new AuroraRpcError('UNREACHABLE', `${this.address}: the call was given up before it was sent`));
         return;
       }
+      let isLate = false;
       const abort = (): void => call.cancel();
+      const patience = afterPatience(this.#clock, options.deadlineMs, () => {
+        isLate = true;
+        call.cancel();
+      });
       const call = this.#client.makeUnaryRequest<Request, Response>(
         method.path,
         method.requestSerialize,
         method.responseDeserialize,
         request,
         new Metadata(),
-        { deadline: Date.now() + options.deadlineMs },
+        { deadline: Date.now() + options.deadlineMs + STARVED_MS },
         (error, response) => {
+          patience.cancel();
           options.signal?.removeEventListener('abort', abort);
-          if (error !== null) reject(fromServiceError(error, this.address));
+          if (isLate) reject(new AuroraRpcError('DEADLINE', `${this.address}: ${name} had no answer in ${options.deadlineMs} ms`));
+          else if (error !== null) reject(fromServiceError(error, this.address));
           else if (response === undefined) reject(new AuroraRpcError('INTERNAL', `${this.address}: ${name} answered nothing`));
           else resolve(response);
         },
@@ -153,7 +168,7 @@ export class SegmentClient implements SegmentApi {
   readonly #rpc: ServiceClient;
   readonly #frames: FramesClient;
   constructor({ address, framesAddress }: SegmentAddress, clock: Clock, credentials: Credentials = PLAIN_TEXT) {
-    this.#rpc = new ServiceClient(address, SEGMENT_SERVICE, credentials.client);
+    this.#rpc = new ServiceClient(address, SEGMENT_SERVICE, clock, credentials.client);
     this.#frames = new FramesClient(framesAddress, clock, credentials);
   }
   get address(): string {
@@ -192,8 +207,8 @@ export class SegmentClient implements SegmentApi {
 /** One storage daemon's view of another. Every failure is an AuroraRpcError. */
 export class PeerClient implements PeerApi {
   readonly #rpc: ServiceClient;
-  constructor(address: string, credentials: Credentials = PLAIN_TEXT) {
-    this.#rpc = new ServiceClient(address, PEER_SERVICE, credentials.client);
+  constructor(address: string, clock: Clock, credentials: Credentials = PLAIN_TEXT) {
+    this.#rpc = new ServiceClient(address, PEER_SERVICE, clock, credentials.client);
   }
   get address(): string {
     return this.#rpc.address;

@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { Backoff, type Clock } from '@kube-aurora/clock';
+import { afterPatience, Backoff, type Clock } from '@kube-aurora/clock';
 import { ClientConnection, FIRST_MESSAGE_BYTES_MAX, FrameError, type ClientStream, type ClientStreamOwner } from '@kube-aurora/frames';
 import type { AppendStream, CallOptions } from './api.ts';
 import type { Credentials } from './credentials.ts';
@@ -203,7 +203,7 @@ class PageRead implements ClientStreamOwner {
       reject(error);
       return;
     }
-    const timer = client.clock.after(deadlineMs, () =>
+    const timer = afterPatience(client.clock, deadlineMs, () =>
       this.#giveUp(new AuroraRpcError('DEADLINE', `${client.address}: no answer in ${deadlineMs} ms`)),
     );
     this.#cancelTimer = () => timer.cancel();

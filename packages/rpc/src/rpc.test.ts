@@ -109,7 +109,7 @@ beforeAll(async () => {
   );
   const port = await listen(server, '127.0.0.1:0');
   segment = new SegmentClient({ address: `127.0.0.1:${port}`, framesAddress: `127.0.0.1:${frames.port}` }, systemClock());
-  peer = new PeerClient(`127.0.0.1:${port}`);
+  peer = new PeerClient(`127.0.0.1:${port}`, systemClock());
 });
 
 afterAll(() => {

@@ -50,7 +50,7 @@ export interface DaemonListener {
 /** The machine's own network: gRPC for control calls and between daemons, frames for redo and page reads. */
 export function systemNetwork(clock: Clock, credentials: Credentials): DaemonNetwork {
   return {
-    connect: (address) => new PeerClient(address, credentials),
+    connect: (address) => new PeerClient(address, clock, credentials),
     async serve({ segment, peer, turnedAway, refused }, { address, framesAddress }) {
       const server = createServer();
       const health = new HealthImplementation({ '': 'NOT_SERVING' });

@@ -134,7 +134,7 @@ describe('peers', () => {
     for (let i = 0; i < 60; i++) await writer.append([imageRecord(REL, i, 100 + i)], ALL);
     writer.points(ALL);
     await checkpointAll([0]);
-    const source = new PeerClient(cluster.list[0]?.address ?? '');
+    const source = new PeerClient(cluster.list[0]?.address ?? '', systemClock());
     let relayed: 'half' | 'damaged' = 'half';
     const relay = createServer();
     addPeerService(
@@ -153,7 +153,7 @@ describe('peers', () => {
       },
       systemClock(),
     );
-    const client = new PeerClient(`127.0.0.1:${await listen(relay, '127.0.0.1:0')}`);
+    const client = new PeerClient(`127.0.0.1:${await listen(relay, '127.0.0.1:0')}`, systemClock());
     const other = await TestCluster.start(1);
     try {
       const segment = await other.daemon(0).segment(VOLUME, 0);
@@ -189,7 +189,7 @@ describe('peers', () => {
 
   it('a promise that was given while a copy came is kept', async () => {
     await writer.append([imageRecord(REL, 1, 101)], ALL);
-    const source = new PeerClient(cluster.list[0]?.address ?? '');
+    const source = new PeerClient(cluster.list[0]?.address ?? '', systemClock());
     const other = await TestCluster.start(1);
     try {
       const segment = await other.daemon(0).segment(VOLUME, 0);
@@ -239,7 +239,7 @@ describe('peers', () => {
 
   it('refuse redo at the wrong epoch, redo that is gone, redo that is not there yet', async () => {
     await writer.append([syntheticRecord(8)], ALL);
-    const client = new PeerClient(cluster.list[0]?.address ?? '');
+    const client = new PeerClient(cluster.list[0]?.address ?? '', systemClock());
     const fetch = async (fromLsn: bigint, fromEpoch: bigint): Promise<number> => {
       let bytes = 0;
       for await (const { batches } of client.fetchRedo({ segment: SEGMENT, fromLsn, fromEpoch, toLsn: 0n }, DEADLINE))
