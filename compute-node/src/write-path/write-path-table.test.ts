@@ -43,6 +43,7 @@ function waiting() {
     oldestRead: () => undefined,
     onFenced,
     onDamagedWal,
+    onFlushSent: () => undefined,
     onFlushed: () => undefined,
     clock: { ...systemClock(), after: () => ({ cancel: () => undefined }), soon: () => undefined },
     logger: silentLogger(),
