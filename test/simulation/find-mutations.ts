@@ -16,7 +16,7 @@ function seedsNeeded(name: string): Promise<{ readonly seeds: number; readonly h
   return new Promise((resolve, reject) => {
     const child = spawn(
       process.execPath,
-      ['--import', here('mutation-hook.ts'), here('main.ts'), '--seeds', values.seeds, '--until-failure'],
+      ['--import', here('mutation-hook.ts'), here('main.ts'), '--seeds', values.seeds, '--workers', '1', '--until-failure'],
       {
         env: { ...process.env, AURORA_MUTATION: name },
         stdio: ['ignore', 'pipe', 'inherit'],
