@@ -1,4 +1,4 @@
-import type { Schema } from '../../operator/src/api/schema.ts';
+import type { Schema } from '../../operator/src/api/open-api.ts';
 import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from '../../operator/src/api/conditions.ts';
 import { API_GROUP_VERSION, CLUSTER_KIND } from '../../operator/src/api/types.ts';
 

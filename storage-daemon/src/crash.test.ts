@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemDisk } from './disk/system-disk.ts';
-import { CrashScenario, STEPS, type ScenarioStep } from './testing/crash-scenario.ts';
+import { CrashScenario } from './testing/crash-scenario.ts';
+import { STEPS, type ScenarioStep } from './testing/crash-steps.ts';
 import { diskError, FaultDisk, unsyncedDisk, type DiskOperation } from './testing/fault-disk.ts';
 
 /**

@@ -169,6 +169,8 @@ describe('six daemons', () => {
     const writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);
     await writer.append([imageRecord(REL, 1, 11), imageRecord(REL, 2, 12)], ALL);
     writer.points(ALL);
+    const { lsn } = writer.end;
+    for (const i of ALL) expect(await cluster.page(i, page(2), lsn, 2n)).toBe(12);
     await checkpoint(0);
     await cluster.stopDaemon(0);
     writer.drop(0);
@@ -180,7 +182,6 @@ describe('six daemons', () => {
     await store.setCheckpoint(checkpointed, Buffer.from(state), Buffer.from(JSON.stringify(other)));
     await store.close();
     await cluster.startDaemon(0);
-    const { lsn } = writer.end;
     await cluster.until(0, ({ phase, fault, scl }) => phase === 'READY' && fault === undefined && scl === lsn);
     const { registry } = cluster.daemon(0).metrics;
     expect(await registry.metrics()).toContain('aurora_storage_corruptions_detected_total{kind="state"}');

@@ -5,7 +5,8 @@ import { checkManifest } from '../testing/manifest-check.ts';
 import { clusterCrd } from './crd.ts';
 import { crdYaml } from './crd-yaml.ts';
 import { withDefaults } from './defaults.ts';
-import { clusterSchema, type Schema } from './schema.ts';
+import type { Schema } from './open-api.ts';
+import { clusterSchema } from './schema.ts';
 import { CLUSTER_KIND, type AuroraCluster } from './types.ts';
 import { validateCluster } from './validate.ts';
 

@@ -1,45 +1,14 @@
-import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from './conditions.ts';
 import { DEFAULTS } from './defaults.ts';
 import { SIZE_MAX, SIZE_MIN } from './quantity.ts';
-import { INSTANCE_PHASES, SEGMENT_STATES } from './types.ts';
+import type { Schema } from './open-api.ts';
+import { statusSchema } from './status-schema.ts';
 
 /**
- * OpenAPI v3 structural schema of AuroraCluster.
+ * OpenAPI v3 structural schema of AuroraCluster: its spec here, its status in status-schema.ts.
  * Source of the dialect:
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/ Rules in CEL
  * (x-kubernetes-validations) say what patterns cannot; quantity() in them needs Kubernetes 1.29.
  */
-export interface Rule {
-  /** `self` is the value; a rule with `oldSelf` counts for updates only. */
-  readonly rule: string;
-  readonly message: string;
-}
-
-export interface Schema {
-  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'number' | 'boolean';
-  readonly description?: string;
-  readonly default?: unknown;
-  readonly enum?: readonly unknown[];
-  readonly pattern?: string;
-  readonly format?: string;
-  readonly minimum?: number;
-  readonly maximum?: number;
-  readonly minLength?: number;
-  readonly maxLength?: number;
-  readonly minItems?: number;
-  readonly maxItems?: number;
-  readonly maxProperties?: number;
-  readonly required?: readonly string[];
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly additionalProperties?: Schema;
-  readonly items?: Schema;
-  readonly anyOf?: readonly Schema[];
-  readonly 'x-kubernetes-int-or-string'?: boolean;
-  readonly 'x-kubernetes-list-type'?: 'atomic' | 'set' | 'map';
-  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
-  readonly 'x-kubernetes-validations'?: readonly Rule[];
-}
-
 /** A quantity that is not negative. */
 const quantityPattern = '^(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$';
 
@@ -294,149 +263,6 @@ const spec: Schema = {
   },
 };
 
-const condition: Schema = {
-  type: 'object',
-  required: ['type', 'status', 'reason', 'message', 'lastTransitionTime'],
-  properties: {
-    type: { type: 'string', description: 'What the condition is about.', enum: CONDITION_TYPES },
-    status: { type: 'string', description: 'Whether it is so.', enum: ['True', 'False', 'Unknown'] },
-    reason: { type: 'string', description: 'Why, as one word.', enum: CONDITION_REASONS },
-    message: { type: 'string', description: 'Why, as a sentence, and what to do about it.' },
-    observedGeneration: { type: 'integer', format: 'int64', description: 'metadata.generation that this is about.' },
-    lastTransitionTime: { type: 'string', format: 'date-time', description: 'When status last changed.' },
-  },
-};
-
-const instance: Schema = {
-  type: 'object',
-  required: ['name'],
-  properties: {
-    name: { type: 'string', description: 'Pod.' },
-    role: { type: 'string', description: 'writer or reader.', enum: ['writer', 'reader'] },
-    zone: { type: 'string', description: 'Zone it runs in.' },
-    node: { type: 'string', description: 'Node it runs on.' },
-    phase: {
-      type: 'string',
-      description: 'What the agent says of itself; Pending or Unreachable when it cannot be asked.',
-      enum: INSTANCE_PHASES,
-    },
-    reason: { type: 'string', description: 'Why it is in that phase, as one word: postgresFailed, waitingForStorage ...', maxLength: 64 },
-    ready: { type: 'boolean', description: 'Whether it takes connections.' },
-    restarts: { type: 'integer', description: 'How often its container was started again in place.' },
-    epoch: { type: 'integer', format: 'int64', description: 'Volume epoch it opened with.' },
-    startedAt: { type: 'string', description: 'When its agent started.' },
-  },
-};
-
-const credential: Schema = {
-  type: 'object',
-  required: ['role', 'secret', 'state'],
-  properties: {
-    role: { type: 'string', description: 'The role.' },
-    secret: { type: 'string', description: 'Secret that its password comes from.' },
-    state: {
-      type: 'string',
-      description:
-        'Applied: the role has the password that the Secret holds. Missing, Empty: the Secret; the role keeps the password it has.',
-      enum: ['Applied', 'Pending', 'Missing', 'Empty', 'Failed'],
-    },
-    passwordChangedAt: { type: 'string', description: 'When a changed password was last given to the role.' },
-    message: { type: 'string', description: 'Why it failed.' },
-  },
-};
-
-const segment: Schema = {
-  type: 'object',
-  required: ['id'],
-  properties: {
-    id: { type: 'string', description: 'Segment, which is also the name of its pod and claim.' },
-    zone: { type: 'string', description: 'Zone it stands in.' },
-    node: { type: 'string', description: 'Node it runs on.' },
-    ready: { type: 'boolean', description: 'Whether its pod is ready.' },
-    state: { type: 'string', description: 'What its daemon says of it; UNREACHABLE when it cannot be asked.', enum: SEGMENT_STATES },
-    fault: {
-      type: 'string',
-      description: 'What is wrong with it, as one word: DISK_FULL, DAMAGED_DATA ... Absent while it is sound.',
-      maxLength: 64,
-    },
-    message: { type: 'string', description: "What is wrong with it, in its daemon's words.", maxLength: 1000 },
-    scl: { type: 'string', description: 'Segment complete LSN: it has all redo up to here.' },
-    behindBytes: { type: 'integer', format: 'int64', description: 'Redo it has yet to get, in bytes.' },
-    bytesUsed: { type: 'integer', format: 'int64', description: 'Bytes it holds on disk.' },
-    size: { type: 'string', description: 'What its claim has.', maxLength: 32 },
-  },
-};
-
-const status: Schema = {
-  type: 'object',
-  description: 'What the operator last saw. Written by the operator only.',
-  properties: {
-    observedGeneration: { type: 'integer', format: 'int64', description: 'metadata.generation that this status is about.' },
-    phase: { type: 'string', description: 'How the cluster is, in one word.', enum: PHASES },
-    message: { type: 'string', description: 'The phase as a sentence, and what to do when something is to be done.' },
-    volumeId: { type: 'string', description: 'UUID of the volume.' },
-    writer: { type: 'string', description: 'Pod that writes.' },
-    firstReadyAt: { type: 'string', format: 'date-time', description: 'When a writer first took connections.' },
-    epoch: { type: 'integer', format: 'int64', description: 'Volume epoch: it grows by one each time a writer opens the volume.' },
-    vdl: { type: 'string', description: 'Volume durable LSN: everything up to here is safe on four of six copies.' },
-    instances: {
-      type: 'array',
-      description: 'The compute pods.',
-      items: instance,
-      'x-kubernetes-list-type': 'map',
-      'x-kubernetes-list-map-keys': ['name'],
-    },
-    storage: {
-      type: 'object',
-      description: 'The volume.',
-      properties: {
-        summary: { type: 'string', description: 'Segments that are ready, of all: 6/6.' },
-        ready: { type: 'integer', description: 'Segments that are ready.' },
-        desired: { type: 'integer', description: 'Segments there should be.' },
-        initialized: { type: 'boolean', description: 'Whether the volume holds a database.' },
-        bytesUsed: { type: 'integer', format: 'int64', description: 'Bytes that all segments together hold.' },
-        segments: {
-          type: 'array',
-          description: 'The six copies.',
-          items: segment,
-          'x-kubernetes-list-type': 'map',
-          'x-kubernetes-list-map-keys': ['id'],
-        },
-      },
-    },
-    endpoints: {
-      type: 'object',
-      description: 'Where to connect.',
-      properties: {
-        readWrite: { type: 'string', description: 'host:port of the writer, for psql and drivers.' },
-        storage: { type: 'string', description: 'Headless Service of the storage daemons.' },
-      },
-    },
-    secrets: {
-      type: 'object',
-      description: 'Secrets with user names and passwords.',
-      properties: {
-        superuser: { type: 'string', description: 'For the role postgres.' },
-        app: { type: 'string', description: 'For the application.' },
-      },
-    },
-    credentials: {
-      type: 'array',
-      description: "The roles' passwords.",
-      items: credential,
-      'x-kubernetes-list-type': 'map',
-      'x-kubernetes-list-map-keys': ['role'],
-    },
-    conditions: {
-      type: 'array',
-      description: 'Conditions in detail.',
-      items: condition,
-      'x-kubernetes-list-type': 'map',
-      'x-kubernetes-list-map-keys': ['type'],
-    },
-  },
-};
-
 export const clusterSchema: Schema = {
   type: 'object',
   description: 'AuroraCluster is a PostgreSQL database on a six-copy, three-zone volume.',
@@ -449,6 +275,6 @@ export const clusterSchema: Schema = {
       properties: { name: { type: 'string', maxLength: 40, pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$' } },
     },
     spec,
-    status,
+    status: statusSchema,
   },
 };

@@ -1,5 +1,6 @@
 import { Ajv, type ErrorObject } from 'ajv';
-import { clusterSchema, type Schema } from '../api/schema.ts';
+import type { Schema } from '../api/open-api.ts';
+import { clusterSchema } from '../api/schema.ts';
 
 /**
  * Checks manifests as an API server with strict field validation does: the schema, and no field that it does not

@@ -3,18 +3,8 @@ import { isSwitchRecord } from './decode-record.ts';
 import { formatLsn, lsn as toLsn, type Lsn } from './lsn.ts';
 import { RMGR_BUILTIN_MAX, RMGR_CUSTOM_MIN } from './rmgr.ts';
 import { WalFormatError } from './wal-format-error.ts';
-import {
-  RECORD_HEADER,
-  RECORD_HEADER_BYTES,
-  RECORD_MAX_BYTES,
-  WAL_LONG_HEADER_BYTES,
-  WAL_PAGE_BYTES,
-  WAL_PAGE_HEADER,
-  WAL_PAGE_INFO,
-  WAL_PAGE_INFO_ALL,
-  WAL_PAGE_MAGIC,
-  WAL_SEGMENT_BYTES,
-} from './wal-layout.ts';
+import { RECORD_HEADER, RECORD_HEADER_BYTES, RECORD_MAX_BYTES, WAL_PAGE_BYTES, WAL_PAGE_INFO } from './wal-layout.ts';
+import { readPageHeader } from './wal-page-header.ts';
 import { offsetInSegment, pageHeaderBytes, recordEndOffset } from './wal-position.ts';
 
 /** One record as it stands in the stream: start, EndRecPtr, and its bytes without page headers. */
@@ -226,42 +216,17 @@ export class WalStreamDecoder {
     if (header === undefined) return false;
     const { bytes, offset } = header;
     this.#unitEnd = this.#at + length;
-    const magic = bytes.readUInt16LE(offset + WAL_PAGE_HEADER.magic.at);
-    if (magic === 0) {
+    const page = this.#lsn(this.#at);
+    const seen = readPageHeader(bytes, offset, page, { timeline: this.#timeline, systemIdentifier: this.#systemIdentifier });
+    if (seen === undefined) {
       this.#reachedZeros = true;
       return false;
     }
-    const page = this.#lsn(this.#at);
-    const info = bytes.readUInt16LE(offset + WAL_PAGE_HEADER.info.at);
-    const timeline = bytes.readUInt32LE(offset + WAL_PAGE_HEADER.timeline.at);
-    const address = bytes.readBigUInt64LE(offset + WAL_PAGE_HEADER.pageAddress.at);
-    if (magic !== WAL_PAGE_MAGIC) throw new WalFormatError(page, 'xlp_magic', `0x${magic.toString(16)} is not PostgreSQL 18's`);
-    const longFlag = length === WAL_LONG_HEADER_BYTES ? WAL_PAGE_INFO.LONG_HEADER : 0;
-    if ((info & ~WAL_PAGE_INFO_ALL) !== 0 || (info & WAL_PAGE_INFO.LONG_HEADER) !== longFlag) {
-      throw new WalFormatError(page, 'xlp_info', `bits 0x${info.toString(16)} are wrong for this page`);
-    }
-    if (address !== page) throw new WalFormatError(page, 'xlp_pageaddr', `page says it is ${formatLsn(address)}`);
-    if (timeline < this.#timeline || timeline === 0) {
-      throw new WalFormatError(page, 'xlp_tli', `timeline ${timeline} after ${this.#timeline}`);
-    }
-    if (length === WAL_LONG_HEADER_BYTES) this.#checkLongHeader(bytes, offset, page);
-    this.#continueRecord(page, info, bytes.readUInt32LE(offset + WAL_PAGE_HEADER.remainingLength.at));
-    this.#timeline = timeline;
+    this.#continueRecord(page, seen.info, seen.remaining);
+    this.#timeline = seen.timeline;
     this.#advance(length);
     this.#nextPage += WAL_PAGE_BYTES;
     return true;
-  }
-
-  #checkLongHeader(bytes: Buffer, offset: number, page: Lsn): void {
-    const systemIdentifier = bytes.readBigUInt64LE(offset + WAL_PAGE_HEADER.systemIdentifier.at);
-    if (this.#systemIdentifier !== undefined && systemIdentifier !== this.#systemIdentifier) {
-      throw new WalFormatError(page, 'xlp_sysid', `${systemIdentifier} is another database, expected ${this.#systemIdentifier}`);
-    }
-    const segmentBytes = bytes.readUInt32LE(offset + WAL_PAGE_HEADER.segmentBytes.at);
-    const blockBytes = bytes.readUInt32LE(offset + WAL_PAGE_HEADER.blockBytes.at);
-    if (segmentBytes !== WAL_SEGMENT_BYTES)
-      throw new WalFormatError(page, 'xlp_seg_size', `${segmentBytes}, expected ${WAL_SEGMENT_BYTES}`);
-    if (blockBytes !== WAL_PAGE_BYTES) throw new WalFormatError(page, 'xlp_xlog_blcksz', `${blockBytes}, expected ${WAL_PAGE_BYTES}`);
   }
 
   /** Checks that the page goes on with the record being gathered, exactly when there is one. */

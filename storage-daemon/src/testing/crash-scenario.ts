@@ -14,34 +14,22 @@ import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
 import { Segment } from '../segment/segment.ts';
 import { importBase } from '../service/import-base.ts';
-import {
-  batchAfter,
-  copyDatabaseRecord,
-  deltaRecord,
-  dropDatabaseRecord,
-  filledPage,
-  imageRecord,
-  syntheticState,
-  truncateRecord,
-  type ChainEnd,
-} from './synthetic-records.ts';
+import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
 import { ENGINES, readPage } from './postgres-pages.ts';
 import { storedVersion } from './stored-version.ts';
 
 /**
- * The life of one segment, as steps that bring about every kind of write to its log, its store and its control file.
- * Each starts the segment anew and can be taken again after a crash in the middle of it; what the segment said before
- * counts afterwards.
+ * One segment, the volume that it is of, and what it said: it can be started anew after a crash anywhere, and what it
+ * said before counts afterwards. What it goes through is in crash-steps.ts.
  */
 
 const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
 const ID = { volumeId: VOLUME, pg: 0 };
-const TABLE = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
-const INDEX = { ...TABLE, relNumber: 16_385 };
-const DATABASE = { spcOid: 1663, dbOid: 5 };
-const COPY = { spcOid: 1663, dbOid: 6 };
-const CHAIN_MAX = 4;
-const PD_LOWER = 12;
+export const TABLE = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
+export const INDEX = { ...TABLE, relNumber: 16_385 };
+export const DATABASE = { spcOid: 1663, dbOid: 5 };
+export const COPY = { spcOid: 1663, dbOid: 6 };
+export const CHAIN_MAX = 4;
 const WAIT_MS = 20_000;
 
 const LIMITS: SegmentLimits = {
@@ -56,11 +44,6 @@ const LIMITS: SegmentLimits = {
 export const PAGES: readonly PageId[] = [TABLE, INDEX, { ...TABLE, ...COPY }, { ...INDEX, ...COPY }].flatMap((fork) =>
   Array.from({ length: 6 }, (_, block) => ({ ...fork, block })),
 );
-
-/** No hole in the page: its redo would fill it with zeros. */
-const whole = (fork: typeof TABLE, block: number): Buffer => deltaRecord(fork, block, PD_LOWER, Buffer.from([0x00, 0x20]));
-const chain = (fork: typeof TABLE, block: number, value: number): Buffer[] =>
-  Array.from({ length: CHAIN_MAX * 2 }, (_, i) => deltaRecord(fork, block, 100 + i, Buffer.from([value + i])));
 
 /** What the volume's writer knows, whatever becomes of this segment: its peers have it. */
 interface WrittenBatch {
@@ -324,118 +307,3 @@ export class CrashScenario {
     this.said.ready = true;
   }
 }
-
-export interface ScenarioStep {
-  readonly name: string;
-  /** What the writer adds to the volume's log; once. */
-  readonly prepare?: (scenario: CrashScenario) => void;
-  /** May be begun anew. */
-  readonly take: (scenario: CrashScenario) => Promise<void>;
-}
-
-function flipByte(path: string, offset: number): void {
-  const bytes = fs.readFileSync(path);
-  bytes[offset] = (bytes[offset] ?? 0) ^ 0x40;
-  fs.writeFileSync(path, bytes);
-}
-
-const feedApplyMerge = async (scenario: CrashScenario): Promise<void> => {
-  await scenario.feed();
-  await scenario.apply();
-  await scenario.checkpoint();
-};
-
-export const STEPS: readonly ScenarioStep[] = [
-  { name: 'import', take: (scenario) => scenario.import() },
-  { name: 'open an epoch', take: (scenario) => scenario.openEpoch(2n) },
-  {
-    name: 'store a long chain ahead of the checkpoint',
-    prepare: (scenario) => scenario.write([whole(INDEX, 5), ...chain(INDEX, 5, 20), whole(TABLE, 0), imageRecord(TABLE, 1, 31)]),
-    take: async (scenario) => {
-      await scenario.feed();
-      await scenario.apply();
-      const { storage } = scenario;
-      await scenario.until(() => storage.takeLongestChain() <= 1);
-    },
-  },
-  {
-    name: 'drop what is stored ahead of the checkpoint, and checkpoint',
-    prepare: (scenario) => scenario.write([truncateRecord(INDEX, 2), imageRecord(TABLE, 2, 32)]),
-    take: feedApplyMerge,
-  },
-  {
-    name: 'go through log files, checkpoint, and drop them',
-    prepare: (scenario) => {
-      for (let i = 0; i < 6; i++) scenario.write([imageRecord(TABLE, i % 5, 40 + i)]);
-      scenario.write([whole(TABLE, 0), ...chain(TABLE, 0, 60)]);
-    },
-    take: feedApplyMerge,
-  },
-  {
-    name: 'copy a database',
-    prepare: (scenario) => {
-      scenario.write([copyDatabaseRecord(DATABASE, COPY), deltaRecord(TABLE, 0, 100, Buffer.from([77]))]);
-      scenario.write([imageRecord({ ...TABLE, ...COPY }, 5, 55)]);
-    },
-    take: feedApplyMerge,
-  },
-  {
-    name: 'drop a database that was just copied again',
-    prepare: (scenario) => {
-      scenario.write([dropDatabaseRecord(COPY), imageRecord(TABLE, 4, 71)]);
-      scenario.write([copyDatabaseRecord(DATABASE, COPY), truncateRecord(TABLE, 4)]);
-    },
-    take: feedApplyMerge,
-  },
-  {
-    name: 'annul what only this segment has, over two log files',
-    take: async (scenario) => {
-      if (scenario.said.epoch < 3n) {
-        const { segment, storage, end, epoch } = scenario;
-        let link = end;
-        for (let i = 0; i < 4; i++) {
-          const made = batchAfter(link, epoch, [imageRecord(TABLE, 1, 90 + i)]);
-          if (made.end.lsn > storage.tail.lsn) segment.append(decodeRedoBatchHeader(made.batch), made.batch);
-          link = made.end;
-        }
-        await scenario.until(() => segment.scl >= link.lsn);
-      }
-      await scenario.openEpoch(3n);
-    },
-  },
-  {
-    name: 'go on in the new epoch',
-    prepare: (scenario) => {
-      for (let i = 0; i < 4; i++) scenario.write([imageRecord(TABLE, i, 100 + i), deltaRecord(TABLE, i, 100, Buffer.from([i]))]);
-    },
-    take: (scenario) => scenario.feed(),
-  },
-  {
-    name: 'lose the middle of the log to damage, and get it again',
-    take: async (scenario) => {
-      if (!scenario.isDamaged) {
-        await scenario.feed();
-        const at = scenario.logFileOf(scenario.written.at(-4)?.end.lsn ?? 0n);
-        await scenario.close();
-        scenario.isDamaged = true;
-        flipByte(at.path, at.offset + 200);
-        await scenario.open();
-      }
-      await feedApplyMerge(scenario);
-    },
-  },
-  {
-    name: 'be replaced by a copy',
-    prepare: (scenario) => scenario.write([imageRecord(TABLE, 0, 120)]),
-    take: async (scenario) => {
-      await scenario.feed();
-      await scenario.copyItself();
-      await feedApplyMerge(scenario);
-    },
-  },
-  {
-    name: 'raise the last checkpoint',
-    prepare: (scenario) => scenario.write([imageRecord(TABLE, 3, 121), truncateRecord(INDEX, 1)]),
-    take: feedApplyMerge,
-  },
-];
