@@ -1,4 +1,4 @@
-import { decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError } from '@kube-aurora/volume';
+import { decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError, type RedoBatchHeader } from '@kube-aurora/volume';
 import { LogReadError } from './log-errors.ts';
 import type { LogFile } from './log-file.ts';
 
@@ -27,14 +27,9 @@ export function offsetOfBatch(file: LogFile, lsn: bigint): number {
 
 /** The same, undefined when no batch starts there. Throws LogReadError where a header on the way is damaged. */
 export function findBatch(file: LogFile, lsn: bigint): number | undefined {
-  const header = Buffer.allocUnsafe(REDO_BATCH_HEADER_BYTES);
-  let offset = file.lookup(lsn);
-  while (offset < file.used) {
-    file.readHere(header, 0, header.length, offset);
-    const { backlink, totalBytes } = checkedAt(lsn, () => decodeRedoBatchHeader(header));
-    if (backlink === lsn) return offset;
-    if (backlink > lsn) break;
-    offset += totalBytes;
+  for (const { offset, header } of headersTo(file, lsn)) {
+    if (header instanceof RedoBatchError) throw asLogReadError(lsn, header);
+    if (header.backlink === lsn) return offset;
   }
   return undefined;
 }
@@ -44,22 +39,36 @@ export function findBatch(file: LogFile, lsn: bigint): number | undefined {
  * when that cannot be known.
  */
 export function offsetOfDamagedBatch(file: LogFile, lsn: bigint): number | undefined {
-  const header = Buffer.alloc(REDO_BATCH_HEADER_BYTES);
-  let offset = file.lookup(lsn);
-  let expected: bigint | undefined;
-  while (offset < file.used) {
-    if (expected === lsn) return offset;
-    file.readHere(header, 0, header.length, offset);
-    try {
-      const { backlink, endLsn, totalBytes } = decodeRedoBatchHeader(header);
-      if (backlink === lsn) return offset;
-      if (backlink > lsn) return undefined;
-      expected = endLsn;
-      offset += totalBytes;
-    } catch (error) {
-      if (!(error instanceof RedoBatchError)) throw error;
-      return expected === undefined && offset === 0 && file.firstLsn === lsn ? 0 : undefined;
-    }
+  let before = file.lookup(lsn) === 0 ? file.firstLsn : undefined;
+  for (const { offset, header } of headersTo(file, lsn)) {
+    if (before === lsn) return offset;
+    if (header instanceof RedoBatchError) return undefined;
+    if (header.backlink === lsn) return offset;
+    before = header.endLsn;
   }
   return undefined;
+}
+
+/**
+ * Headers one after the other, from the nearest look-up point at or before the batch whose backlink is `lsn` to that
+ * batch, or to the first that cannot be read.
+ */
+function* headersTo(file: LogFile, lsn: bigint): Generator<{ readonly offset: number; readonly header: RedoBatchHeader | RedoBatchError }> {
+  const bytes = Buffer.alloc(REDO_BATCH_HEADER_BYTES);
+  for (let offset = file.lookup(lsn); offset < file.used;) {
+    file.readHere(bytes, 0, bytes.length, offset);
+    const header = headerOf(bytes);
+    yield { offset, header };
+    if (header instanceof RedoBatchError || header.backlink >= lsn) return;
+    offset += header.totalBytes;
+  }
+}
+
+function headerOf(bytes: Buffer): RedoBatchHeader | RedoBatchError {
+  try {
+    return decodeRedoBatchHeader(bytes);
+  } catch (error) {
+    if (error instanceof RedoBatchError) return error;
+    throw error;
+  }
 }

@@ -87,6 +87,28 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined, cloc
 }
 
 /**
+ * Headers of batches that are sound by themselves, wherever they stand in a stretch of a log file that begins at `at`:
+ * behind damage too, and of batches that were annulled.
+ */
+export function* soundHeaders(bytes: Buffer, at: number): Generator<{ readonly header: RedoBatchHeader; readonly offset: number }> {
+  for (let hit = bytes.indexOf(MAGIC_BYTES); hit >= 0 && hit + REDO_BATCH_HEADER_BYTES <= bytes.length;) {
+    const offset = at + hit;
+    const header = offset % 8 === 0 ? headerAt(bytes, hit) : undefined;
+    if (header !== undefined) yield { header, offset };
+    hit = bytes.indexOf(MAGIC_BYTES, hit + MAGIC_BYTES.length);
+  }
+}
+
+function headerAt(bytes: Buffer, offset: number): RedoBatchHeader | undefined {
+  try {
+    return decodeRedoBatchHeader(bytes, offset);
+  } catch (error) {
+    if (error instanceof RedoBatchError) return undefined;
+    throw error;
+  }
+}
+
+/**
  * Highest end LSN of any batch whose header is sound, at or after `offset` and not before `lsn`; undefined when there
  * is none.
  */
@@ -96,19 +118,8 @@ export function findLaterBatch(file: LogFile, offset: number, lsn: bigint): bigi
   const buffer = Buffer.allocUnsafe(stretchOf(file));
   for (let at = offset; at < file.capacity; at += buffer.length - overlap) {
     const got = file.readHere(buffer, 0, buffer.length, at);
-    for (
-      let hit = buffer.indexOf(MAGIC_BYTES);
-      hit >= 0 && hit + REDO_BATCH_HEADER_BYTES <= got;
-      hit = buffer.indexOf(MAGIC_BYTES, hit + 4)
-    ) {
-      if ((at + hit) % 8 !== 0) continue;
-      try {
-        const header = decodeRedoBatchHeader(buffer.subarray(0, got), hit);
-        if (header.backlink >= lsn && header.endLsn > (highest ?? 0n) && (header.backlink > lsn || at + hit > offset))
-          highest = header.endLsn;
-      } catch (error) {
-        if (!(error instanceof RedoBatchError)) throw error;
-      }
+    for (const { header, offset: found } of soundHeaders(buffer.subarray(0, got), at)) {
+      if (header.backlink >= lsn && header.endLsn > (highest ?? 0n) && (header.backlink > lsn || found > offset)) highest = header.endLsn;
     }
     if (got < buffer.length) break;
   }

@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -6,9 +8,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EPOCH_MAX, OpenProtocol } from '@kube-aurora/volume';
 import { systemDisk } from '../disk/system-disk.ts';
 import { emptyControl, readControl, writeControl } from '../segment/control-file.ts';
-import { imageRecord, type ChainEnd } from '../testing/synthetic-records.ts';
+import { logDirectory } from '../segment/open-storage.ts';
+import { batchAfter, imageRecord, type ChainEnd } from '../testing/synthetic-records.ts';
 import { TestCluster, VOLUME, type TestWriter } from '../testing/test-cluster.ts';
-import { repairedControl } from './repair-epoch.ts';
+import { repairedControl, repairSegment } from './repair-epoch.ts';
 
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
 const ALL = [0, 1, 2, 3, 4, 5];
@@ -31,6 +34,41 @@ describe('repairedControl', () => {
 
   it('leaves every promise alone that an opener can follow', () => {
     expect(repairedControl({ ...control, epoch: EPOCH_MAX }, 7n)).toBeUndefined();
+  });
+});
+
+describe('repairSegment', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'repair-'));
+    const control = { ...emptyControl(VOLUME, 0, 'FULL'), epoch: HUGE, writerId: 'x', ready: true, logGeneration: 1 };
+    await writeControl(systemDisk(), join(directory, 'control'), control);
+    mkdirSync(logDirectory(directory, 1));
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  /** A log file with a batch of each epoch, the first of them damaged. */
+  function log(...epochs: readonly bigint[]): void {
+    let end = { lsn: 0x200_0028n, epoch: 1n };
+    const batches = epochs.map((epoch) => {
+      const made = batchAfter(end, epoch, [imageRecord(REL, 1, 7)]);
+      ({ end } = made);
+      return made.batch;
+    });
+    const bytes = Buffer.concat(batches);
+    bytes[20] = (bytes[20] ?? 0) ^ 1;
+    writeFileSync(join(logDirectory(directory, 1), '0000000002000028.redo'), bytes);
+  }
+
+  it('promises one past the epochs of stored redo, behind damage too', async () => {
+    log(2n, 3n, 7n);
+    expect(await repairSegment(systemDisk(), directory, true)).toEqual([`promised epoch ${HUGE} becomes 8`]);
+  });
+
+  it('refuses where a writer held such an epoch', async () => {
+    log(2n, EPOCH_MAX + 1n);
+    await expect(repairSegment(systemDisk(), directory, true)).rejects.toThrow(`redo of epoch ${EPOCH_MAX + 1n} is stored`);
+    expect(readControl(systemDisk(), join(directory, 'control'))?.control.epoch).toBe(HUGE);
   });
 });
 

@@ -1,13 +1,7 @@
 import { join } from 'node:path';
-import {
-  decodeRedoBatchHeader,
-  EPOCH_MAX,
-  lastEpoch,
-  REDO_BATCH_HEADER_BYTES,
-  REDO_BATCH_MAGIC,
-  RedoBatchError,
-} from '@kube-aurora/volume';
+import { EPOCH_MAX, lastEpoch } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
+import { soundHeaders } from '../redo-log/scan-file.ts';
 import { readControl, writeControl, type SegmentControl } from '../segment/control-file.ts';
 import { logDirectory } from '../segment/open-storage.ts';
 
@@ -79,21 +73,7 @@ function highestEpochIn(disk: Disk, directory: string): bigint {
   let highest = 0n;
   for (const name of disk.list(directory).filter((one) => one.endsWith('.redo'))) {
     const bytes = disk.readFile(join(directory, name)) ?? Buffer.alloc(0);
-    for (let at = 0; at + REDO_BATCH_HEADER_BYTES <= bytes.length;) {
-      const { epoch, totalBytes } = headerAt(bytes, at) ?? { epoch: 0n, totalBytes: 8 };
-      if (epoch > highest) highest = epoch;
-      at += totalBytes;
-    }
+    for (const { header } of soundHeaders(bytes, 0)) if (header.epoch > highest) highest = header.epoch;
   }
   return highest;
-}
-
-function headerAt(bytes: Buffer, at: number): { readonly epoch: bigint; readonly totalBytes: number } | undefined {
-  if (bytes.readUInt32LE(at) !== REDO_BATCH_MAGIC) return undefined;
-  try {
-    return decodeRedoBatchHeader(bytes, at);
-  } catch (error) {
-    if (error instanceof RedoBatchError) return undefined;
-    throw error;
-  }
 }
