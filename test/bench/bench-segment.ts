@@ -27,6 +27,7 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
   const store = await PageStore.open(systemDisk(), pages, {
     cacheBytes: limits.levelCacheBytes,
     writeBufferBytes: limits.levelWriteBufferBytes,
+    flushPages: limits.flushPages,
   });
   const all = [...stream.pages.pages()];
   for (let at = 0; at < all.length; at += 256) {

@@ -1,7 +1,10 @@
+import { PAGE_BYTES } from '@kube-aurora/pg-format';
 import type { EpochRun, EpochStart, SegmentRole } from '@kube-aurora/volume';
 import { pageKeyOf, type PageId } from '@kube-aurora/redo';
 import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
 import { pageStoreKey } from '../../storage-daemon/src/pages/page-store.ts';
+import { versionCrc } from '../../storage-daemon/src/pages/place-codec.ts';
+import { placeOf } from '../../storage-daemon/src/pages/place-index.ts';
 import { openValue, StoredValueError } from '../../storage-daemon/src/pages/stored-value.ts';
 import { pagesDirectory } from '../../storage-daemon/src/segment/open-storage.ts';
 import type { SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
@@ -291,9 +294,11 @@ export class Invariants {
     { runs, checkpointLsn: lsn }: SegmentStorage,
     writers: readonly WriterView[],
   ): void {
-    const store = machine.disk.storeIn(pagesDirectory(segmentDirectory(), segment.control.pagesGeneration));
+    const directory = pagesDirectory(segmentDirectory(), segment.control.pagesGeneration);
+    const store = machine.disk.storeIn(directory);
+    const slots = machine.disk.fileView(`${directory}/pages.slots`);
     const checkpoint = store === undefined ? undefined : opened(store, CHECKPOINT_KEY);
-    if (store === undefined || checkpoint === undefined) return;
+    if (store === undefined || slots === undefined || checkpoint === undefined) return;
     const epoch = checkpoint.readBigUInt64BE(8);
     if (this.#history.startOf(epoch) === undefined || checkpoint.readBigUInt64BE(0) !== lsn) return;
     for (const page of this.#blocks) {
@@ -301,10 +306,12 @@ export class Invariants {
       if (this.#history.isDroppedPast(page, lsn)) continue;
       const there = this.#history.page(epoch, page, lsn);
       const key = pageStoreKey(pageKeyOf(page));
-      if (isDamaged(store, key)) continue;
-      const value = opened(store, key);
-      const stored = value === undefined ? undefined : { lsn: value.readBigUInt64BE(0), bytes: value.subarray(8) };
+      const stored = storedVersion(store, slots, key);
       const where = `${machine.id}, block ${page.block}, checkpoint ${hex(lsn)} of epoch ${epoch}`;
+      if (stored === 'damaged') {
+        if (!machine.disk.isTampered) throw new BrokenPromise(`${where}: the stored page is damaged, and nobody damaged it`);
+        continue;
+      }
       if (stored === undefined) {
         if (there !== undefined) throw new BrokenPromise(`${where}: the page is not stored`);
         continue;
@@ -371,6 +378,16 @@ function opened(store: StoreContent, key: Buffer): Buffer | undefined {
     if (error instanceof StoredValueError) return undefined;
     throw error;
   }
+}
+
+/** What is stored of a page. */
+function storedVersion(store: StoreContent, slots: Buffer, key: Buffer): { lsn: bigint; bytes: Buffer } | 'damaged' | undefined {
+  const sealed = store.value(key);
+  if (sealed === undefined) return undefined;
+  const place = placeOf(key, sealed);
+  if (place instanceof StoredValueError) return 'damaged';
+  const bytes = slots.subarray(place.slot * PAGE_BYTES, (place.slot + 1) * PAGE_BYTES);
+  return versionCrc(key, place.lsn, bytes) === place.crc ? { lsn: BigInt(place.lsn), bytes } : 'damaged';
 }
 
 function isDamaged(store: StoreContent, key: Buffer): boolean {

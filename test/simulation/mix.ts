@@ -115,6 +115,7 @@ export function drawMix(seed: number): Mix {
       logRetainBytes: random.pick([30, 80, 160]) * KIB,
       queueBytes: random.pick([16, 64]) * KIB,
       unappliedBytes: 16 * KIB,
+      flushPages: [2048, 1, 4, 24][seed % 4] ?? 1,
     },
     latencyMs: chance(0.2) ? [0.5, 20] : [0.05, 2],
     diskMs: chance(0.2) ? [0.2, 4] : [0.02, 0.4],

@@ -162,9 +162,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/pages/page-store.ts',
-        find: `await this.#store.makeDurable();
-    const value`,
-        replace: 'const value',
+        find: 'return this.#exclusive(() => this.#flush(operations));',
+        replace: 'return this.#exclusive(() => this.#flush(operations, new Map()));',
       },
     ],
   },
@@ -220,6 +219,11 @@ export const MUTATIONS: readonly Mutation[] = [
         file: 'storage-daemon/src/pages/stored-value.ts',
         find: 'if (crc32c(key, value) >>> 0 !== sealed.readUInt32LE(value.length)) throw',
         replace: 'if (sealed.length < 0) throw',
+      },
+      {
+        file: 'storage-daemon/src/pages/page-store.ts',
+        find: 'if (page !== undefined && versionCrc(key, place.lsn, page) === place.crc)',
+        replace: 'if (page !== undefined)',
       },
     ],
   },
@@ -383,9 +387,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/pages/page-store.ts',
-        find: `await this.#store.makeDurable();
-    await this.#store.batch([{ type: 'del'`,
-        replace: "await this.#store.batch([{ type: 'del'",
+        find: "this.#flush([{ type: 'del', key: REMOVALS_KEY }])",
+        replace: "this.#flush([{ type: 'del', key: REMOVALS_KEY }], new Map())",
       },
     ],
   },

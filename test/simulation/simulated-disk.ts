@@ -85,6 +85,11 @@ class FileContent {
     return this.#durable.view;
   }
 
+  read(into: Buffer, intoOffset: number, bytes: number, offset: number): number {
+    const end = Math.min(offset + bytes, this.#current.length);
+    return offset < end ? this.current.copy(into, intoOffset, offset, end) : 0;
+  }
+
   write(bytes: Buffer, offset: number): void {
     // The caller may use its buffer again.
     this.#changes.push({ kind: 'write', offset, bytes: Buffer.from(bytes) });
@@ -183,6 +188,8 @@ type Entries = Map<string, Content>;
 
 export class SimulatedDisk implements Disk {
   readonly faults: DiskFaults = { failure: undefined, latency: [0, 0], lies: false, full: false, misdirected: 0 };
+  /** It has not kept what it said it had, or holds what nobody wrote there. */
+  isTampered = false;
   /** Called once, when something was renamed and that is not durable yet. */
   onRename: (() => void) | undefined;
   readonly #machine: Machine;
@@ -217,6 +224,7 @@ export class SimulatedDisk implements Disk {
 
   /** A new, empty disk in its place. */
   wipe(): void {
+    this.isTampered = false;
     this.#entries = new Map();
     this.#durable = new Map();
     this.#pending.clear();
@@ -229,6 +237,7 @@ export class SimulatedDisk implements Disk {
 
   /** An old state of the disk comes back. */
   restore(snapshot: Entries): void {
+    this.isTampered = true;
     this.#pending.clear();
     this.#durable = new Map([...snapshot].map(([path, content]) => [path, content?.copy()]));
     this.#entries = new Map(this.#durable);
@@ -248,6 +257,7 @@ export class SimulatedDisk implements Disk {
     const targets = [...this.#entries].filter(([path, content]) => content !== undefined && content.bytes > 0 && matches(path));
     if (targets.length === 0) return undefined;
     const [path, content] = random.pick(targets);
+    this.isTampered = true;
     return content === undefined ? undefined : `${path}: ${content.flipBit(random)}`;
   }
 
@@ -257,6 +267,12 @@ export class SimulatedDisk implements Disk {
     for (const [path, content] of this.#durable)
       if (content instanceof FileContent && dirname(path) === directory) files.set(path.slice(directory.length + 1), content.durable);
     return files;
+  }
+
+  /** A file as it stands, the disk's own bytes; undefined when there is none. */
+  fileView(path: string): Buffer | undefined {
+    const content = this.#entries.get(path);
+    return content instanceof FileContent ? content.current : undefined;
   }
 
   /** The store in a directory, as it stands; undefined when there is none. */
@@ -361,8 +377,11 @@ export class SimulatedDisk implements Disk {
     };
     return {
       size: content.current.length,
-      readHere: (into, intoOffset, bytes, offset) =>
-        content.current.copy(into, intoOffset, offset, Math.min(offset + bytes, content.current.length)),
+      readHere: (into, intoOffset, bytes, offset) => content.read(into, intoOffset, bytes, offset),
+      read: async (into, intoOffset, bytes, offset) => {
+        await this.#delay(false);
+        return content.read(into, intoOffset, bytes, offset);
+      },
       writeHere: write,
       write: async (buffers, offset) => {
         await this.#delay();
@@ -374,11 +393,13 @@ export class SimulatedDisk implements Disk {
       },
       sync: async () => {
         await this.#delay();
-        if (!this.faults.lies) content.sync();
+        if (this.faults.lies) this.isTampered = true;
+        else content.sync();
       },
       syncHere: () => {
         this.#check();
-        if (this.#machine.life === life && !this.faults.lies) content.sync();
+        if (this.faults.lies) this.isTampered = true;
+        else if (this.#machine.life === life) content.sync();
       },
       close: () => Promise.resolve(),
     };
@@ -390,6 +411,7 @@ export class SimulatedDisk implements Disk {
       return;
     }
     this.faults.misdirected--;
+    this.isTampered = true;
     const { world } = this.#machine;
     const files = [...this.#entries].filter(
       (entry): entry is [string, FileContent] => entry[1] instanceof FileContent && entry[1].bytes > 0,
@@ -454,7 +476,10 @@ export class SimulatedDisk implements Disk {
       content,
       this.#machine,
       () => this.#delay(),
-      () => this.faults.lies,
+      () => {
+        this.isTampered ||= this.faults.lies;
+        return this.faults.lies;
+      },
     );
   }
 }

@@ -154,19 +154,12 @@ export class SimulatedStore implements KeyedStore {
     });
   }
 
-  async batch(operations: readonly BatchOperation[], options: { readonly sync?: boolean } = {}): Promise<void> {
+  async batch(operations: readonly BatchOperation[]): Promise<void> {
     await this.#delay();
     if (this.#machine.life !== this.#life) return;
     this.#content.write(operations);
-    if (options.sync !== true) return;
     await this.#delay();
     if (this.#isKept) this.#content.sync();
-    else if (this.#lies()) this.#content.lie();
-  }
-
-  async makeDurable(): Promise<void> {
-    await this.#delay();
-    if (this.#isKept) this.#content.makeDurable();
     else if (this.#lies()) this.#content.lie();
   }
 
@@ -197,8 +190,8 @@ export class SimulatedStore implements KeyedStore {
     return Promise.resolve(this.#content.bytes);
   }
 
-  checkFiles(bytes: number): Promise<number> {
-    return Promise.resolve(Math.min(bytes, this.#content.bytes));
+  compact(): Promise<void> {
+    return Promise.resolve();
   }
 
   close(): Promise<void> {

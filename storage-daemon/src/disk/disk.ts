@@ -48,6 +48,8 @@ export interface DiskFile {
   readonly size: number;
   /** Reads up to `bytes`; fewer only at the end of the file. On the caller's thread. */
   readHere(into: Buffer, intoOffset: number, bytes: number, offset: number): number;
+  /** The same on another thread. */
+  read(into: Buffer, intoOffset: number, bytes: number, offset: number): Promise<number>;
   /** Writes all of it, on the caller's thread. */
   writeHere(buffers: readonly Buffer[], offset: number): void;
   /** Writes all of it. */

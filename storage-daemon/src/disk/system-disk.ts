@@ -7,6 +7,7 @@ import { LevelStore } from './level-store.ts';
 const FLAGS: Record<OpenMode, string> = { create: 'w+', existing: 'r+' };
 
 const open = promisify(fs.open);
+const read = promisify(fs.read);
 const close = promisify(fs.close);
 const ftruncate = promisify(fs.ftruncate);
 const fdatasync = promisify(fs.fdatasync);
@@ -16,7 +17,8 @@ type OnSynced = (seconds: number) => void;
 
 class SystemFile implements DiskFile {
   readonly size: number;
-  readonly #descriptor: number;
+  /** -1 once it is closed: the number may be another file's by then. */
+  #descriptor: number;
   readonly #onSynced: OnSynced;
 
   constructor(descriptor: number, onSynced: OnSynced) {
@@ -31,6 +33,16 @@ class SystemFile implements DiskFile {
       const got = fs.readSync(this.#descriptor, into, intoOffset + done, bytes - done, offset + done);
       if (got === 0) break;
       done += got;
+    }
+    return done;
+  }
+
+  async read(into: Buffer, intoOffset: number, bytes: number, offset: number): Promise<number> {
+    let done = 0;
+    while (done < bytes) {
+      const { bytesRead } = await read(this.#descriptor, into, intoOffset + done, bytes - done, offset + done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
     }
     return done;
   }
@@ -77,7 +89,9 @@ class SystemFile implements DiskFile {
   }
 
   close(): Promise<void> {
-    return close(this.#descriptor);
+    const descriptor = this.#descriptor;
+    this.#descriptor = -1;
+    return close(descriptor);
   }
 }
 

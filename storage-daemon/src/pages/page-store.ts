@@ -1,26 +1,43 @@
 import type { Disk } from '../disk/disk.ts';
-import { StoreDamageError, type KeyedStore, type KeyedStoreOptions, type StoreEntry } from '../disk/keyed-store.ts';
+import type { BatchOperation, KeyedStoreOptions, StoreEntry } from '../disk/keyed-store.ts';
 import { decodeKey, encodeKey, spaceBytes, type PageKey } from '@kube-aurora/redo-engine';
-import { openValue, roomFor, sealInPlace, sealValue, StoredValueError } from './stored-value.ts';
+import { convertVersions } from './convert-versions.ts';
+import { sealPlace, versionCrc, type Place } from './place-codec.ts';
+import { DIGEST_KEY, PAGE_PREFIX, PlaceIndex, placeOf } from './place-index.ts';
+import { SlotFile } from './slot-file.ts';
+import { openValue, roomFor, SEAL_BYTES, sealValue, StoredValueError } from './stored-value.ts';
 
 /**
  * Page versions and the state they belong to, by key. One version a page: nothing reads below PGMRPL, so a checkpoint
- * replaces the version before it.
+ * replaces the version before it. Pages are in the slots of a file (slot-file.ts), each written once; an index
+ * (place-index.ts) has
  *
- *   'p' page key              u64 LSN (big-endian): the page has all redo that ends at or below it; the page
- *   'm'                       the checkpoint: all pages have at least all redo up to it; u64 LSN, u64 epoch of the batch that ends there
- *   's'                       the engine's state at the checkpoint
- *   'r'                       removals that the checkpoint left: what was dropped up to it and may still be stored; absent: nothing
+ *   'p' page key   where the page's version is: it has all redo that ends at or below its LSN
+ *   'm'            the checkpoint: all pages have at least all redo up to it; u64 LSN, u64 epoch of the batch that ends there
+ *   's'            the engine's state at the checkpoint
+ *   'r'            removals that the checkpoint left: what was dropped up to it and may still be stored; absent: nothing
+ *   'd'            the digest of the others (place-codec.ts)
  *
- * Writes are not synced: the log makes them again. `setCheckpoint` makes everything before it durable, then itself.
+ * A version is written into a slot that the durable index does not name; its place is in memory until the next flush. That
+ * syncs the file, then changes the index in one durable batch, and only then are the slots free that the index named
+ * before. So after a crash at any point each slot that the index names holds what it says. What was not flushed the log
+ * makes again.
  */
-const PAGE_PREFIX = 0x70;
 const CHECKPOINT_KEY = Buffer.from('m');
 const STATE_KEY = Buffer.from('s');
 const REMOVALS_KEY = Buffer.from('r');
 const NO_KEY = Buffer.alloc(0);
 const VERSION_LSN_BYTES = 8;
 const BLOCK_MAX = 0xffff_ffff;
+/** Pages that are read at once. */
+const STRETCH = 64;
+/** A slot may get another page between a look at the index and one at the slot, but not time and again. */
+const LOOKS_MAX = 8;
+
+export interface PageStoreOptions extends KeyedStoreOptions {
+  /** Versions that are flushed at once: what is in memory of them, and what a crash has to make again. */
+  readonly flushPages: number;
+}
 
 export interface PageVersion {
   readonly lsn: number;
@@ -34,6 +51,9 @@ export interface Checkpoint {
   readonly lsn: bigint;
   readonly epoch: bigint;
 }
+
+/** What becomes of a page in the index. */
+type Change = Place | 'gone';
 
 export function pageStoreKey(page: PageKey): Buffer {
   const key = encodeKey(page, 1);
@@ -57,37 +77,54 @@ function keyAfter(spaces: string): Buffer {
   return key.subarray(0, last + 1);
 }
 
-function sealedVersion(key: Buffer, lsn: number, page: Buffer): Buffer {
-  const sealed = roomFor(VERSION_LSN_BYTES + page.length);
-  sealed.writeBigUInt64BE(BigInt(lsn), 0);
-  page.copy(sealed, VERSION_LSN_BYTES);
-  return sealInPlace(key, sealed);
-}
-
-/** Throws StoredValueError. */
-function openVersion(key: Buffer, sealed: Buffer): PageVersion {
-  const value = openValue(key, sealed);
-  if (value.length <= VERSION_LSN_BYTES) throw new StoredValueError(key, `${value.length} bytes are no page version`);
-  return { lsn: value.readUInt32BE(0) * 2 ** 32 + value.readUInt32BE(4), page: value.subarray(VERSION_LSN_BYTES) };
-}
+const textOf = (key: Buffer): string => key.toString('latin1');
 
 export class PageStore {
-  readonly #store: KeyedStore;
+  readonly #index: PlaceIndex;
+  readonly #slots: SlotFile;
+  readonly #flushPages: number;
+  /** What the durable index does not have yet, by key. */
+  readonly #changes = new Map<string, Change>();
+  /** Those who read slots that the index named when they began; while there is one, no slot that it named becomes free. */
+  #pins = 0;
+  #freeOnceUnpinned: number[] = [];
+  #last: Promise<unknown> = Promise.resolve();
+  /** After a write that failed it is unknown what the disk has: nothing is written any more. */
+  #failure: unknown;
 
-  private constructor(store: KeyedStore) {
-    this.#store = store;
+  private constructor(index: PlaceIndex, slots: SlotFile, flushPages: number) {
+    this.#index = index;
+    this.#slots = slots;
+    this.#flushPages = flushPages;
   }
 
-  /** Throws what the disk's openStore throws. */
-  static async open(disk: Disk, directory: string, options: KeyedStoreOptions): Promise<PageStore> {
-    return new PageStore(await disk.openStore(directory, options));
+  /**
+   * Opens or makes the store in a directory; one of an older format is converted. Throws what the disk's openStore throws,
+   * and StoredValueError when the index is not what was written.
+   */
+  static async open(disk: Disk, directory: string, options: PageStoreOptions): Promise<PageStore> {
+    const store = await disk.openStore(directory, options);
+    let slots: SlotFile | undefined;
+    try {
+      const index = await PlaceIndex.open(store);
+      const opened = await SlotFile.open(disk, directory, index.pageBytes);
+      slots = opened;
+      if (await index.takeIn((slot) => opened.map.mark(slot))) await convertVersions(index, opened);
+      return new PageStore(index, opened, options.flushPages);
+    } catch (error) {
+      await slots?.close();
+      await store.close();
+      throw error;
+    }
   }
+
+  // Reading ---------------------------------------------------------------------------------------------------------
 
   /** The page's version, the caller's own; undefined when there is none. Throws StoredValueError on damage. */
   async get(page: PageKey): Promise<PageVersion | undefined> {
-    const key = pageStoreKey(page);
-    const sealed = await this.#read(key);
-    return sealed === undefined ? undefined : openVersion(key, sealed);
+    const [version] = await this.getMany([page]);
+    if (version instanceof StoredValueError) throw version;
+    return version;
   }
 
   /**
@@ -95,141 +132,289 @@ export class PageStore {
    * damage.
    */
   async getMany(pages: readonly PageKey[]): Promise<StoredPages> {
-    if (pages.length === 0) return [];
     const keys = pages.map(pageStoreKey);
-    const values = await damageOf(keys[0] ?? CHECKPOINT_KEY, () => this.#store.getMany(keys));
-    return values.map((sealed, index) => {
-      const key = keys[index] ?? CHECKPOINT_KEY;
+    const found: (PageVersion | StoredValueError | undefined)[] = keys.map(() => undefined);
+    const seen = new Map<number, Place>();
+    let wanted = keys.map((_key, at) => at);
+    for (let look = 1; wanted.length > 0; look++) {
+      const places = await this.#places(wanted.map((at) => keys[at] ?? NO_KEY));
+      const reading: { readonly at: number; readonly place: Place }[] = [];
+      wanted.forEach((at, nth) => {
+        const place = places[nth];
+        if (place === undefined || place instanceof StoredValueError) found[at] = place;
+        else reading.push({ at, place });
+      });
+      const slots = await this.#slots.read(reading.map(({ place }) => place.slot));
+      wanted = [];
+      for (const [nth, { at, place }] of reading.entries()) {
+        const key = keys[at] ?? NO_KEY;
+        const page = slots[nth];
+        if (page !== undefined && versionCrc(key, place.lsn, page) === place.crc) found[at] = { lsn: place.lsn, page };
+        else if (isSamePlace(place, seen.get(at)) || look === LOOKS_MAX)
+          found[at] = new StoredValueError(key, `slot ${place.slot} fails its CRC`);
+        else {
+          // It may have got another page meanwhile.
+          seen.set(at, place);
+          wanted.push(at);
+        }
+      }
+    }
+    return found;
+  }
+
+  /** Where pages are, as of the call. */
+  async #places(keys: readonly Buffer[]): Promise<(Place | StoredValueError | undefined)[]> {
+    const changes = keys.map((key) => this.#changes.get(textOf(key)));
+    const asked = keys.filter((_key, at) => changes[at] === undefined);
+    const places = asked.length === 0 ? [] : await this.#index.places(asked);
+    let next = 0;
+    return changes.map((change) => (change === undefined ? places[next++] : change === 'gone' ? undefined : change));
+  }
+
+  async checkpoint(): Promise<Checkpoint | undefined> {
+    const value = await this.#index.value(CHECKPOINT_KEY);
+    return value === undefined ? undefined : { lsn: value.readBigUInt64BE(0), epoch: value.readBigUInt64BE(8) };
+  }
+
+  /** The engine's state at the checkpoint, as its engine encoded it. */
+  state(): Promise<Buffer | undefined> {
+    return this.#index.value(STATE_KEY);
+  }
+
+  /** The removals that the last checkpoint left, as they were given to `setCheckpoint`; undefined when all are done. */
+  removals(): Promise<Buffer | undefined> {
+    return this.#index.value(REMOVALS_KEY);
+  }
+
+  /** Stored pages of the spaces that begin with `spaces`, in key order. */
+  pagesOfSpaces(spaces: string): AsyncGenerator<PageKey> {
+    return this.#pagesBetween(firstKeyOf(spaces), keyAfter(spaces));
+  }
+
+  /** Stored pages of one space, from block `from` up to, not including, `before`. */
+  pagesOfBlocks(space: string, from: number, before: number): AsyncGenerator<PageKey> {
+    const end = before > BLOCK_MAX ? keyAfter(space) : pageStoreKey({ space, block: before });
+    return this.#pagesBetween(pageStoreKey({ space, block: from }), end);
+  }
+
+  async *#pagesBetween(from: Buffer, to: Buffer): AsyncGenerator<PageKey> {
+    await this.#exclusive(() => this.#flush([]));
+    for await (const key of this.#index.keys(from, to)) yield decodeKey(key.subarray(1));
+  }
+
+  // Writing ---------------------------------------------------------------------------------------------------------
+
+  /** Writes versions and removes others. Durable with the next checkpoint, or before it. */
+  write(puts: readonly { page: PageKey; version: PageVersion }[], removes: readonly PageKey[] = []): Promise<void> {
+    return this.#exclusive(async () => {
+      const slots = await this.#slots.write(puts.map(({ version }) => version.page));
+      puts.forEach(({ page, version: { lsn, page: bytes } }, at) => {
+        const key = pageStoreKey(page);
+        this.#change(key, { lsn, slot: slots[at] ?? 0, crc: versionCrc(key, lsn, bytes) });
+      });
+      for (const page of removes) this.#change(pageStoreKey(page), 'gone');
+      if (this.#changes.size >= this.#flushPages) await this.#flush([]);
+    });
+  }
+
+  #change(key: Buffer, change: Change): void {
+    const text = textOf(key);
+    const before = this.#changes.get(text);
+    this.#changes.set(text, change);
+    // The durable index never named it.
+    if (before !== undefined && before !== 'gone') this.#free([before.slot]);
+  }
+
+  /**
+   * What the last checkpoint left is removed. Invariant: the note of it goes with the removals, never before them: what
+   * was dropped would be back, with nobody who knows that it was.
+   */
+  removalsDone(): Promise<void> {
+    return this.#exclusive(() => this.#flush([{ type: 'del', key: REMOVALS_KEY }]));
+  }
+
+  /**
+   * Makes everything written before it durable, and with it, in one batch, checkpoint, state and which removals are due
+   * from now on. Nothing that the log before the checkpoint needs may be removed sooner.
+   */
+  setCheckpoint({ lsn, epoch }: Checkpoint, state: Buffer, removals: Buffer | undefined): Promise<void> {
+    const value = Buffer.alloc(16);
+    value.writeBigUInt64BE(lsn, 0);
+    value.writeBigUInt64BE(epoch, 8);
+    const operations: BatchOperation[] = [
+      { type: 'put', key: STATE_KEY, value: sealValue(STATE_KEY, state) },
+      { type: 'put', key: CHECKPOINT_KEY, value: sealValue(CHECKPOINT_KEY, value) },
+      removals === undefined
+        ? { type: 'del', key: REMOVALS_KEY }
+        : { type: 'put', key: REMOVALS_KEY, value: sealValue(REMOVALS_KEY, removals) },
+    ];
+    return this.#exclusive(() => this.#flush(operations));
+  }
+
+  /** Makes changes durable, and in the same batch what `operations` do to other keys. */
+  async #flush(operations: readonly BatchOperation[], changes = this.#changes): Promise<void> {
+    if (changes.size === 0 && operations.length === 0) return;
+    // Before the index names them.
+    await this.#slots.sync();
+    const places = [...changes].map(([text, change]): BatchOperation => {
+      const key = Buffer.from(text, 'latin1');
+      return change === 'gone' ? { type: 'del', key } : { type: 'put', key, value: sealPlace(key, change) };
+    });
+    const replaced = await this.#index.write([...places, ...operations], this.#slots.pageBytes);
+    changes.clear();
+    if (this.#pins > 0) {
+      this.#freeOnceUnpinned.push(...replaced);
+      return;
+    }
+    this.#free(replaced);
+    await this.#slots.cut();
+  }
+
+  #free(slots: readonly number[]): void {
+    for (const slot of slots) if (!this.#slots.map.give(slot)) throw new StoredValueError(DIGEST_KEY, `the index named slot ${slot} twice`);
+  }
+
+  /** One after another; after one that failed, none. */
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    return this.#alone(async () => {
+      if (this.#failure !== undefined) throw this.#failure;
       try {
-        return sealed === undefined ? undefined : openVersion(key, sealed);
+        return await work();
       } catch (error) {
-        if (error instanceof StoredValueError) return error;
+        this.#failure = error;
         throw error;
       }
     });
   }
 
-  /** The store finds damage of its own files too; both are reported as one kind of error. */
-  #read(key: Buffer): Promise<Buffer | undefined> {
-    return damageOf(key, () => this.#store.get(key));
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => undefined);
+    return done;
   }
 
-  /** Writes versions and removes others, in one batch. */
-  async write(puts: readonly { page: PageKey; version: PageVersion }[], removes: readonly PageKey[] = []): Promise<void> {
-    if (puts.length === 0 && removes.length === 0) return;
-    await this.#store.batch([
-      ...puts.map(({ page, version }) => {
-        const key = pageStoreKey(page);
-        return { type: 'put' as const, key, value: sealedVersion(key, version.lsn, version.page) };
-      }),
-      ...removes.map((page) => ({ type: 'del' as const, key: pageStoreKey(page) })),
-    ]);
-  }
-
-  async checkpoint(): Promise<Checkpoint | undefined> {
-    const sealed = await this.#read(CHECKPOINT_KEY);
-    if (sealed === undefined) return undefined;
-    const value = openValue(CHECKPOINT_KEY, sealed);
-    return { lsn: value.readBigUInt64BE(0), epoch: value.readBigUInt64BE(8) };
-  }
-
-  /** The engine's state at the checkpoint, as its engine encoded it. */
-  async state(): Promise<Buffer | undefined> {
-    const sealed = await this.#read(STATE_KEY);
-    return sealed === undefined ? undefined : openValue(STATE_KEY, sealed);
-  }
-
-  /** The removals that the last checkpoint left, as they were given to `setCheckpoint`; undefined when all are done. */
-  async removals(): Promise<Buffer | undefined> {
-    const sealed = await this.#read(REMOVALS_KEY);
-    return sealed === undefined ? undefined : openValue(REMOVALS_KEY, sealed);
-  }
+  // Copies ----------------------------------------------------------------------------------------------------------
 
   /**
-   * What the last checkpoint left is removed. Invariant: the note of it goes only once the removals are durable. The
-   * store may keep the later of two batches and lose the earlier one, and what was dropped would be back with nobody
-   * who knows that it was.
+   * Everything, as of the call, in key order: keys, and values as other segments take them, sealed; a page's is its
+   * version's LSN (u64, big-endian) and the page. CRCs are not checked.
    */
-  async removalsDone(): Promise<void> {
-    await this.#store.makeDurable();
-    await this.#store.batch([{ type: 'del', key: REMOVALS_KEY }]);
-  }
-
-  /**
-   * Makes every write before it durable, then checkpoint and state, and with them, in
-   * one batch, which removals are due from now on. Nothing that the log before the checkpoint needs may be removed
-   * sooner.
-   */
-  async setCheckpoint(checkpoint: Checkpoint, state: Buffer, removals: Buffer | undefined): Promise<void> {
-    await this.#store.makeDurable();
-    const value = Buffer.alloc(16);
-    value.writeBigUInt64BE(checkpoint.lsn, 0);
-    value.writeBigUInt64BE(checkpoint.epoch, 8);
-    await this.#store.batch(
-      [
-        { type: 'put', key: STATE_KEY, value: sealValue(STATE_KEY, state) },
-        { type: 'put', key: CHECKPOINT_KEY, value: sealValue(CHECKPOINT_KEY, value) },
-        removals === undefined
-          ? { type: 'del', key: REMOVALS_KEY }
-          : { type: 'put', key: REMOVALS_KEY, value: sealValue(REMOVALS_KEY, removals) },
-      ],
-      { sync: true },
-    );
-  }
-
-  /** Stored pages of the spaces that begin with `spaces`, in key order. */
-  async *pagesOfSpaces(spaces: string): AsyncGenerator<PageKey> {
-    for await (const key of this.#store.keys(firstKeyOf(spaces), keyAfter(spaces))) yield decodeKey(key.subarray(1));
-  }
-
-  /** Stored pages of one space, from block `from` up to, not including, `before`. */
-  async *pagesOfBlocks(space: string, from: number, before: number): AsyncGenerator<PageKey> {
-    const end = before > BLOCK_MAX ? keyAfter(space) : pageStoreKey({ space, block: before });
-    for await (const key of this.#store.keys(pageStoreKey({ space, block: from }), end)) yield decodeKey(key.subarray(1));
-  }
-
-  /** Everything as stored, as of the call, in key order, from past `after` on. CRCs are not checked. */
-  async *entries(after?: Buffer): AsyncGenerator<StoreEntry> {
+  async *entries(): AsyncGenerator<StoreEntry> {
+    this.#pins++;
     try {
-      yield* this.#store.entries(after);
-    } catch (error) {
-      throw asStoredValueError(NO_KEY, error);
+      await this.#exclusive(() => this.#flush([]));
+      let stretch: StoreEntry[] = [];
+      for await (const entry of this.#index.entries()) {
+        if (entry.key.equals(DIGEST_KEY)) continue;
+        stretch.push(entry);
+        if (stretch.length < STRETCH) continue;
+        yield* await this.#withPages(stretch);
+        stretch = [];
+      }
+      yield* await this.#withPages(stretch);
+    } finally {
+      this.#pins--;
+      if (this.#pins === 0) {
+        const slots = this.#freeOnceUnpinned;
+        this.#freeOnceUnpinned = [];
+        this.#free(slots);
+      }
     }
   }
 
-  /** Reads about `bytes` of the store's own files back; gives how many bytes. Throws StoredValueError. */
-  scrubFiles(bytes: number): Promise<number> {
-    return damageOf(NO_KEY, () => this.#store.checkFiles(bytes));
+  async #withPages(entries: readonly StoreEntry[]): Promise<StoreEntry[]> {
+    const places = entries.map(({ key, value }) => (key[0] === PAGE_PREFIX ? placeOf(key, value) : undefined));
+    const sound = places.filter((place): place is Place => place !== undefined && !(place instanceof StoredValueError));
+    const pages = await this.#slots.read(sound.map(({ slot }) => slot));
+    let next = 0;
+    return entries.map((entry, at) => {
+      const place = places[at];
+      if (place === undefined || place instanceof StoredValueError) return entry;
+      const page = pages[next++] ?? NO_KEY;
+      const value = roomFor(VERSION_LSN_BYTES + page.length);
+      value.writeBigUInt64BE(BigInt(place.lsn), 0);
+      page.copy(value, VERSION_LSN_BYTES);
+      value.writeUInt32LE(place.crc, value.length - SEAL_BYTES);
+      return { key: entry.key, value };
+    });
   }
 
-  /** Takes entries from another store as they are; each must pass its CRC (StoredValueError otherwise). */
+  /** Takes entries from another store as it gave them; each must pass its CRC (StoredValueError otherwise). */
   async putRaw(entries: readonly StoreEntry[]): Promise<void> {
-    for (const { key, value } of entries) openValue(key, value);
-    await this.#store.batch(entries.map(({ key, value }) => ({ type: 'put', key, value })));
+    const puts: { page: PageKey; version: PageVersion }[] = [];
+    const others: BatchOperation[] = [];
+    for (const { key, value } of entries) {
+      const opened = openValue(key, value);
+      const page = pageOfKey(key);
+      if (page === undefined) others.push({ type: 'put', key, value });
+      else if (opened.length <= VERSION_LSN_BYTES) throw new StoredValueError(key, `${opened.length} bytes are no page version`);
+      else {
+        const lsn = opened.readUInt32BE(0) * 2 ** 32 + opened.readUInt32BE(4);
+        puts.push({ page, version: { lsn, page: opened.subarray(VERSION_LSN_BYTES) } });
+      }
+    }
+    await this.write(puts);
+    if (others.length > 0) await this.#exclusive(() => this.#flush(others));
   }
 
-  approximateBytes(): Promise<number> {
-    return this.#store.approximateBytes();
+  // Keeping it sound ------------------------------------------------------------------------------------------------
+
+  /**
+   * Reads about `bytes` of pages back, from past `after` on, and at the end the other values. Gives how many bytes, what is
+   * damaged, and where the next call goes on; undefined: from the start.
+   */
+  async scrubValues(
+    after: Buffer | undefined,
+    bytes: number,
+  ): Promise<{ bytes: number; damaged: StoredValueError[]; next: Buffer | undefined }> {
+    const most = Math.max(1, Math.ceil(bytes / Math.max(1, this.#slots.pageBytes)));
+    const pages: PageKey[] = [];
+    let next: Buffer | undefined;
+    const start = after === undefined ? Buffer.from([PAGE_PREFIX]) : Buffer.concat([after, Buffer.from([0])]);
+    for await (const key of this.#index.keys(start, Buffer.from([PAGE_PREFIX + 1]))) {
+      pages.push(decodeKey(key.subarray(1)));
+      if (pages.length < most) continue;
+      next = key;
+      break;
+    }
+    const damaged: StoredValueError[] = [];
+    for (let at = 0; at < pages.length; at += STRETCH) {
+      for (const version of await this.getMany(pages.slice(at, at + STRETCH)))
+        if (version instanceof StoredValueError) damaged.push(version);
+    }
+    for (const key of next === undefined ? [CHECKPOINT_KEY, STATE_KEY, REMOVALS_KEY] : []) {
+      try {
+        await this.#index.value(key);
+      } catch (error) {
+        if (!(error instanceof StoredValueError)) throw error;
+        damaged.push(error);
+      }
+    }
+    return { bytes: pages.length * this.#slots.pageBytes, damaged, next };
   }
 
-  close(): Promise<void> {
-    return this.#store.close();
+  /** Reads about `bytes` of the index back; gives how many. Throws StoredValueError when it is not what was written. */
+  scrubIndex(bytes: number): Promise<number> {
+    return this.#alone(() => this.#index.scrub(bytes));
   }
+
+  /** On disk, about. */
+  async approximateBytes(): Promise<number> {
+    return this.#slots.bytes + (await this.#index.approximateBytes());
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    await this.#slots.close();
+    await this.#index.close();
+  }
+}
+
+function isSamePlace(a: Place, b: Place | undefined): boolean {
+  return b !== undefined && a.slot === b.slot && a.lsn === b.lsn && a.crc === b.crc;
 }
 
 /** The page that a raw key names; undefined for the checkpoint and the state. */
 export function pageOfKey(key: Buffer): PageKey | undefined {
   return key[0] === PAGE_PREFIX ? decodeKey(key.subarray(1)) : undefined;
-}
-
-async function damageOf<T>(key: Buffer, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw asStoredValueError(key, error);
-  }
-}
-
-function asStoredValueError(key: Buffer, error: unknown): unknown {
-  return error instanceof StoreDamageError ? new StoredValueError(key, error.message) : error;
 }

@@ -1,3 +1,5 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { pageKeyOf, type PageId } from '@kube-aurora/redo';
 import { deltaRecord, imageRecord, truncateRecord } from '../testing/synthetic-records.ts';
@@ -51,3 +53,26 @@ describe('neighbouring pages', () => {
     writer.close();
   }, 30_000);
 });
+
+it('a damaged page is repaired for all who may read it, not only for the one who found the damage', async () => {
+  const running = (cluster = await TestCluster.start(2, { ...TEST_LIMITS, checkpointBytes: 1024 * 1024 * 1024 }));
+  const page = { ...REL, block: 1 };
+  const start = await running.import(1n, [0, 1], [{ page, fill: 5 }]);
+  const writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0, 1]);
+  await writer.append([deltaRecord(REL, 1, 100, Buffer.from([9]))], [0, 1]);
+  const earlier = writer.end.lsn;
+  await writer.append([deltaRecord(REL, 1, 101, Buffer.from([9]))], [0, 1]);
+  writer.points([0, 1], start.lsn);
+  for (const daemon of [0, 1]) await running.until(daemon, ({ appliedLsn }) => appliedLsn >= writer.end.lsn);
+  const slots = fs.readdirSync(running.dataOf(0), { recursive: true, encoding: 'utf8' }).find((name) => name.endsWith('pages.slots'));
+  fs.writeFileSync(join(running.dataOf(0), slots ?? 'nowhere'), Buffer.alloc(4 * 8192, 0x77));
+  const read = async (daemon: number, lsn: bigint): Promise<Buffer | undefined> => {
+    const [segment] = running.daemon(daemon).segments;
+    return (await segment?.storage?.readPages([pageKeyOf(page)], lsn))?.pages[0];
+  };
+  for (const lsn of [writer.end.lsn, earlier, start.lsn]) {
+    const sound = await read(1, lsn);
+    expect((await read(0, lsn))?.equals(sound ?? Buffer.alloc(0))).toBe(true);
+  }
+  writer.close();
+}, 30_000);

@@ -14,6 +14,8 @@ export interface RepairingReaderParts extends Pick<PageSources, 'engine' | 'stor
   readonly builder: PageBuilder;
   readonly turn: PageTurn;
   readonly appliedLsn: () => number;
+  /** Lowest LSN that anyone may still read at; redo from there on is all here. */
+  readonly readFloor: () => number;
   /** One page as of the LSN from a peer; undefined: it does not exist. Throws NoSoundCopyError when no peer can. */
   readonly fetchPage: (page: PageKey, lsn: number) => Promise<Buffer | undefined>;
   readonly onCorruption: (kind: 'page' | 'log', error: Error) => void;
@@ -63,18 +65,19 @@ export class RepairingReader {
     return again ?? damaged;
   }
 
-  /**
-   * Has what could not be read replaced: as of this LSN and no later one, since a newer version could not answer. Not
-   * under `exclusive`.
-   */
+  /** Has what could not be read replaced, so that it can be told as of `lsn`. Not under `exclusive`. */
   async repair({ page, error }: Extract<Built, { kind: 'damaged' }>, lsn: number): Promise<void> {
     this.#parts.onCorruption(error instanceof LogReadError ? 'log' : 'page', error);
     await this.repairPage(page, lsn);
   }
 
-  /** Replaces the stored version of a page by a peer's as of `lsn`, at most what is applied here. */
-  async repairPage(page: PageKey, lsn = this.#parts.appliedLsn()): Promise<void> {
-    const { engine, turn, store, builder, cache, index, table, fetchPage, onRepair } = this.#parts;
+  /**
+   * Replaces the stored version of a page by a peer's, as of `most` at most, which is applied here. Invariant: it is of no
+   * later LSN than anyone may still read at, whoever else reads the page now.
+   */
+  async repairPage(page: PageKey, most = this.#parts.appliedLsn()): Promise<void> {
+    const { engine, turn, store, builder, cache, index, table, readFloor, fetchPage, onRepair } = this.#parts;
+    const lsn = Math.min(most, readFloor());
     const bytes = await fetchPage(page, lsn);
     await turn.exclusive(async () => {
       // A checkpoint may have written a sound and newer one meanwhile.

@@ -11,7 +11,7 @@ import { filledPage } from '../testing/synthetic-records.ts';
 import { exportCopy } from './export-copy.ts';
 
 const PAGES = 100;
-const OPTIONS = { cacheBytes: 1024 * 1024, writeBufferBytes: 1024 * 1024 };
+const OPTIONS = { cacheBytes: 1024 * 1024, writeBufferBytes: 1024 * 1024, flushPages: 32 };
 const pageAt = (block: number): PageKey => ({ space: 'a space', block });
 const CHECKPOINT = { lsn: 5000n, epoch: 2n };
 let directory: string;

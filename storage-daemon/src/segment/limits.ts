@@ -4,6 +4,8 @@ export interface SegmentLimits {
   /** Newest redo kept in memory. */
   readonly tailCacheBytes: number;
   readonly pageCacheBytes: number;
+  /** Stored versions whose places are in memory alone. */
+  readonly flushPages: number;
   readonly levelCacheBytes: number;
   readonly levelWriteBufferBytes: number;
   /** Redo past the last checkpoint that starts the next: bytes of it, or page references. */
@@ -37,6 +39,7 @@ export const DEFAULT_LIMITS: SegmentLimits = {
   logFileBytes: 64 * MIB,
   tailCacheBytes: 8 * MIB,
   pageCacheBytes: 8 * MIB,
+  flushPages: 2048,
   levelCacheBytes: 4 * MIB,
   levelWriteBufferBytes: 2 * MIB,
   checkpointBytes: 48 * MIB,

@@ -131,6 +131,7 @@ async function openStore({ disk, directory, limits }: StorageParts, control: Seg
     return await PageStore.open(disk, pagesDirectory(directory, control.pagesGeneration), {
       cacheBytes: limits.levelCacheBytes,
       writeBufferBytes: limits.levelWriteBufferBytes,
+      flushPages: limits.flushPages,
     });
   } catch (error) {
     if (errnoOf(error) !== '' || isStoreIoError(error)) throw error;

@@ -119,6 +119,7 @@ export class Replacement {
     const store = await PageStore.open(disk, target, {
       cacheBytes: limits.levelCacheBytes,
       writeBufferBytes: limits.levelWriteBufferBytes,
+      flushPages: limits.flushPages,
     });
     try {
       return await fill(new NewPages(disk, target, store));

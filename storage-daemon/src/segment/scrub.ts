@@ -1,12 +1,12 @@
 import type { PageKey } from '@kube-aurora/redo-engine';
 import { pageOfKey, type PageStore } from '../pages/page-store.ts';
-import { openValue, StoredValueError } from '../pages/stored-value.ts';
+import { StoredValueError } from '../pages/stored-value.ts';
 import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
 import type { RedoLog } from '../redo-log/redo-log.ts';
 
 /**
  * Reads everything that is stored back, slowly and for ever, and has what fails its check repaired before someone needs
- * it. A few pages, a stretch of log and of the store's own files a step; the steps come from a timer outside.
+ * it. A few pages, a stretch of log and of the pages' index a step; the steps come from a timer outside.
  */
 
 export interface ScrubParts {
@@ -16,7 +16,7 @@ export interface ScrubParts {
   /** Has the checkpoint's own values written anew. */
   readonly renewCheckpoint: () => void;
   readonly onCorruption: (kind: 'page' | 'log', error: Error) => void;
-  /** The store's own files are damaged: only a copy can make that good. */
+  /** The pages' index is damaged: only a copy can make that good. */
   readonly onDamage: (error: Error) => void;
 }
 
@@ -31,28 +31,16 @@ export class Scrub {
 
   /** Checks about `bytes` of each; gives the bytes checked. */
   async step(bytes: number, repairLog: (lsn: bigint) => Promise<boolean>): Promise<number> {
-    return (await this.#pages(bytes)) + (await this.#redo(bytes, repairLog)) + (await this.#files(bytes));
+    return (await this.#pages(bytes)) + (await this.#redo(bytes, repairLog)) + (await this.#index(bytes));
   }
 
   async #pages(bytes: number): Promise<number> {
     const { store, onCorruption, repairPage, renewCheckpoint } = this.#parts;
-    let done = 0;
-    const damaged: Buffer[] = [];
-    for await (const { key, value } of store.entries(this.#afterKey)) {
-      done += value.length;
-      this.#afterKey = key;
-      try {
-        openValue(key, value);
-      } catch (error) {
-        if (!(error instanceof StoredValueError)) throw error;
-        onCorruption('page', error);
-        damaged.push(key);
-      }
-      if (done >= bytes) break;
-    }
-    if (done < bytes) this.#afterKey = undefined;
-    for (const key of damaged) {
-      const page = pageOfKey(key);
+    const { bytes: done, damaged, next } = await store.scrubValues(this.#afterKey, bytes);
+    this.#afterKey = next;
+    for (const error of damaged) {
+      onCorruption('page', error);
+      const page = pageOfKey(error.key);
       if (page === undefined) renewCheckpoint();
       else await repairPage(page);
     }
@@ -79,10 +67,10 @@ export class Scrub {
     }
   }
 
-  async #files(bytes: number): Promise<number> {
+  async #index(bytes: number): Promise<number> {
     const { store, onCorruption, onDamage } = this.#parts;
     try {
-      return await store.scrubFiles(bytes);
+      return await store.scrubIndex(bytes);
     } catch (error) {
       if (!(error instanceof StoredValueError)) throw error;
       onCorruption('page', error);

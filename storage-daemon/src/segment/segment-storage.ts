@@ -78,6 +78,7 @@ export class SegmentStorage {
       builder,
       turn,
       appliedLsn: () => applier.appliedLsn,
+      readFloor: () => this.#pgmrpl,
       fetchPage: (page, lsn) => parts.fetchPage(page, BigInt(lsn)),
       onCorruption: parts.onCorruption,
       onRepair: () => parts.onRepair('page'),

@@ -37,6 +37,7 @@ const LIMITS: SegmentLimits = {
   logFileBytes: 24 * 1024,
   tailCacheBytes: 16 * 1024,
   chainMax: CHAIN_MAX,
+  flushPages: 4,
   checkpointBytes: 1024 * 1024 * 1024,
 };
 

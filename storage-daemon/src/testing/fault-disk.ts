@@ -18,8 +18,7 @@ export interface DiskOperation {
     | 'remove tree'
     | 'sync directory'
     | 'open store'
-    | 'batch'
-    | 'make durable';
+    | 'batch';
   /** Of the file, directory or store. */
   readonly path: string;
   /** Of a write. */
@@ -138,6 +137,9 @@ class FaultFile implements DiskFile {
   readHere(into: Buffer, intoOffset: number, bytes: number, offset: number): number {
     return this.#real.readHere(into, intoOffset, bytes, offset);
   }
+  read(into: Buffer, intoOffset: number, bytes: number, offset: number): Promise<number> {
+    return this.#real.read(into, intoOffset, bytes, offset);
+  }
   writeHere(buffers: readonly Buffer[], offset: number): void {
     const fault = this.#faultOfWrite(buffers, offset);
     if (fault !== undefined) throw fault.error;
@@ -191,11 +193,8 @@ class FaultStore implements KeyedStore {
   getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
     return this.#real.getMany(keys);
   }
-  batch(operations: readonly BatchOperation[], options?: { readonly sync?: boolean }): Promise<void> {
-    return this.#disk.change('batch', this.#path, () => this.#real.batch(operations, options));
-  }
-  makeDurable(): Promise<void> {
-    return this.#disk.change('make durable', this.#path, () => this.#real.makeDurable());
+  batch(operations: readonly BatchOperation[]): Promise<void> {
+    return this.#disk.change('batch', this.#path, () => this.#real.batch(operations));
   }
   keys(from: Buffer, to: Buffer): AsyncIterable<Buffer> {
     return this.#real.keys(from, to);
@@ -206,15 +205,15 @@ class FaultStore implements KeyedStore {
   approximateBytes(): Promise<number> {
     return this.#real.approximateBytes();
   }
-  checkFiles(bytes: number): Promise<number> {
-    return this.#real.checkFiles(bytes);
+  compact(): Promise<void> {
+    return this.#real.compact();
   }
   close(): Promise<void> {
     return this.#disk.closed(this.#real);
   }
 }
 
-/** A disk that syncs nothing, for tests in which processes die and machines do not. */
+/** A disk whose files sync nothing, for tests in which processes die and machines do not. */
 export function unsyncedDisk(real: Disk): Disk {
   const none = (): Promise<void> => Promise.resolve();
   return {
@@ -232,6 +231,7 @@ export function unsyncedDisk(real: Disk): Disk {
       return {
         size: file.size,
         readHere: (into, intoOffset, bytes, offset) => file.readHere(into, intoOffset, bytes, offset),
+        read: (into, intoOffset, bytes, offset) => file.read(into, intoOffset, bytes, offset),
         writeHere: (buffers, offset) => file.writeHere(buffers, offset),
         write: (buffers, offset) => file.write(buffers, offset),
         truncate: (bytes) => file.truncate(bytes),
@@ -240,19 +240,6 @@ export function unsyncedDisk(real: Disk): Disk {
         close: () => file.close(),
       };
     },
-    async openStore(directory, options) {
-      const store = await real.openStore(directory, options);
-      return {
-        get: (key) => store.get(key),
-        getMany: (keys) => store.getMany(keys),
-        batch: (operations) => store.batch(operations),
-        makeDurable: none,
-        keys: (from, to) => store.keys(from, to),
-        entries: (after) => store.entries(after),
-        approximateBytes: () => store.approximateBytes(),
-        checkFiles: (bytes) => store.checkFiles(bytes),
-        close: () => store.close(),
-      };
-    },
+    openStore: (directory, options) => real.openStore(directory, options),
   };
 }
