@@ -1,4 +1,5 @@
 import { setting, type ConfigSchema } from '@kube-aurora/process';
+import { MEMORY_MIB_DEFAULT, MEMORY_MIB_MIN } from './memory-share.ts';
 
 /** Settings of the storage daemon. */
 export const DAEMON_CONFIG = {
@@ -26,6 +27,11 @@ export const DAEMON_CONFIG = {
     env: 'AURORA_CHECKPOINT_MIB',
     description: 'redo (MiB) after which pages are written and the log may go',
     type: setting.integer(1, 4096, 48),
+  },
+  memoryMib: {
+    env: 'AURORA_MEMORY_MIB',
+    description: 'resident memory (MiB) that the daemon stays within: its caches and queues share what the program itself leaves of it',
+    type: setting.integer(MEMORY_MIB_MIN, 65_536, MEMORY_MIB_DEFAULT),
   },
   logRetainMib: {
     env: 'AURORA_LOG_RETAIN_MIB',

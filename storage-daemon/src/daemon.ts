@@ -43,6 +43,8 @@ export interface DaemonOptions {
   readonly engines: EngineRegistry;
   readonly network: DaemonNetwork;
   readonly clock: Clock;
+  /** Called twice a second, with a number that moves while there is work: redo, reads, merging. */
+  readonly onLook?: (worked: number) => void;
 }
 
 function identityOf({ daemonId, zone, peers }: DaemonOptions): SegmentIdentity {
@@ -180,6 +182,17 @@ export class Daemon {
     };
   }
 
+  /** What was taken in, read and stored so far. */
+  get #worked(): number {
+    const { receivedBytes, sentBytes } = this.#listener?.traffic() ?? { receivedBytes: 0, sentBytes: 0 };
+    let worked = receivedBytes + sentBytes;
+    for (const { storage } of this.#segments.values()) {
+      const stats = storage?.stats();
+      if (stats !== undefined) worked += stats.recordsApplied + stats.recordsAppliedToPages + stats.pagesWritten;
+    }
+    return worked;
+  }
+
   async #watchDisk(): Promise<void> {
     const { clock, logger } = this.#options;
     while (!this.#stop.signal.aborted) {
@@ -198,6 +211,7 @@ export class Daemon {
     this.metrics.diskFreeBytes.set(space.freeBytes);
     this.#room = roomOf(space, limits.diskReserveBytes, this.#room);
     for (const segment of this.#segments.values()) segment.noteRoom(this.#room);
+    this.#options.onLook?.(this.#worked);
   }
 
   /** Does every segment take redo and serve reads? One that fetches what it lost counts as on its way. */

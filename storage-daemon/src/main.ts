@@ -1,9 +1,12 @@
+import { getHeapStatistics } from 'node:v8';
 import { systemClock } from '@kube-aurora/clock';
 import {
   collectProcessMetrics,
   ConfigError,
   createLogger,
   describeConfig,
+  garbageCollector,
+  MemoryWatch,
   readConfig,
   runMain,
   serveStatus,
@@ -18,6 +21,7 @@ import { systemNetwork } from './edge/daemon-network.ts';
 import type { DaemonMetrics } from './metrics.ts';
 import { REPAIR_COMMAND, REPAIR_HELP, repairEpochs } from './repair/command.ts';
 import { parseEndpoints, PLAIN_TEXT, type Endpoint } from '@kube-aurora/rpc';
+import { memoryShare } from './memory-share.ts';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
 
 const logger = createLogger('storage-daemon');
@@ -46,6 +50,12 @@ await runMain(logger, async () => {
   const shutdown = new Shutdown(logger);
   shutdown.onSignals();
   const clock = systemClock();
+  const memory = memoryShare(config.memoryMib);
+  const watch = new MemoryWatch({
+    garbageBytes: memory.garbageBytes,
+    bufferBytes: () => getHeapStatistics().external_memory,
+    collect: garbageCollector(),
+  });
   let metrics: DaemonMetrics | undefined;
   const daemon = await Daemon.start({
     dataDirectory: config.dataDir,
@@ -56,6 +66,7 @@ await runMain(logger, async () => {
     peers: readPeers(config.peers),
     limits: {
       ...DEFAULT_LIMITS,
+      ...memory.limits,
       checkpointBytes: config.checkpointMib * MIB,
       logRetainBytes: config.logRetainMib * MIB,
       diskReserveBytes: config.diskReserveMib * MIB,
@@ -66,6 +77,7 @@ await runMain(logger, async () => {
     engines: new EngineRegistry([postgres18]),
     network: systemNetwork(clock, PLAIN_TEXT),
     clock,
+    onLook: (worked) => void watch.look(worked),
   });
   ({ metrics } = daemon);
   collectProcessMetrics(metrics.registry);

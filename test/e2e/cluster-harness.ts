@@ -20,7 +20,7 @@ import type { PasswordStatus } from '../../compute-node/src/postgres/role-passwo
 import { killStrays } from '../../compute-node/src/postgres/strays.ts';
 import type { SettingsStatus } from '../../compute-node/src/settings/postgres-settings.ts';
 import { fingerprintOf } from '../../compute-node/src/settings/settings-files.ts';
-import { MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
+import { DAEMON_MEMORY_ENVIRONMENT, MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
 import { ManagedProcess } from './managed-process.ts';
 
 export const ZONES = ['zone-a', 'zone-b', 'zone-c'] as const;
@@ -145,7 +145,7 @@ export class Cluster {
           AURORA_ZONE: zoneOf(index),
           AURORA_PEERS: peers,
           NODE_COMPILE_CACHE: COMPILE_CACHE,
-          ...MEMORY_ENVIRONMENT,
+          ...DAEMON_MEMORY_ENVIRONMENT,
           ...options.env,
         },
       });

@@ -1,10 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster } from '../e2e/cluster-harness.ts';
-import { metric, residentMib } from './observe.ts';
+import { daemonMetrics, metric, residentMib } from './observe.ts';
 
 const RING_MIB = 4;
 const MIB = 1024 * 1024;
+/** Of a daemon by default. */
+const DAEMON_MEMORY_MIB = 200;
+/** Buffers of a daemon's caches once they are filled, and a little that was not looked for yet. */
+const IN_USE_MIB = 24;
 /** One 512-byte row each: 4 MiB of data, and as much redo again for its pages' first images and its index. */
 const BIG_INSERT = `insert into bulk select g, repeat('x', 480) from generate_series(1, 8000) g`;
 
@@ -34,7 +38,27 @@ async function highest(read: () => Promise<number>, work: Promise<unknown>): Pro
 const allLevel = async (): Promise<boolean> =>
   (await cluster.writer.status())?.segments.every((segment) => segment.state === 'streaming' && segment.behindBytes === 0) ?? false;
 
+const daemonMemory = (): number => Math.max(...cluster.daemons.map(residentMib));
+/** Of buffers, used or not, of the daemon that has most. */
+async function daemonBufferMib(): Promise<number> {
+  const each = await Promise.all(
+    cluster.daemons.map((_daemon, index) => metric(daemonMetrics(cluster, index), 'nodejs_external_memory_bytes')),
+  );
+  return Math.max(...each.map((bytes) => bytes ?? Number.POSITIVE_INFINITY)) / MIB;
+}
+
 describe('memory under load', () => {
+  it('of every daemon stays within what it was given while rows come in, and its buffers go when it has nothing to do', async () => {
+    const before = await daemonBufferMib();
+    const most = await highest(
+      () => Promise.resolve(daemonMemory()),
+      cluster.query(`insert into bulk select g, repeat('x', 60) from generate_series(1, 250000) g`),
+    );
+    expect(most).toBeLessThanOrEqual(DAEMON_MEMORY_MIB);
+    await cluster.until('buffers are given back', async () => (await daemonBufferMib()) < before + IN_USE_MIB, 60_000);
+    expect(daemonMemory()).toBeLessThanOrEqual(DAEMON_MEMORY_MIB);
+  }, 150_000);
+
   it('stays within the ring while a segment is down for longer than that; its peers bring it back', async () => {
     const gone = cluster.daemons[5];
     if (gone === undefined) throw new Error('no daemon');

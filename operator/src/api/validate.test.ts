@@ -36,6 +36,9 @@ test('sizes and quantities that cannot be, with their fields', () => {
     'spec.compute.resources.requests.example.com/gpu',
   ]);
   expect(fieldsOf(makeCluster({ spec: { storage: { size, resources: { requests: { cpu: '1000m' }, limits: { cpu: 1 } } } } }))).toEqual([]);
+  const limited = (memory: string) => makeCluster({ spec: { storage: { size, resources: { limits: { memory } } } } });
+  expect(fieldsOf(limited('255Mi'))).toEqual(['spec.storage.resources.limits.memory']);
+  expect(fieldsOf(limited('256Mi'))).toEqual([]);
   const long = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`a.b${index}`, 'x'.repeat(16_000)]));
   expect(fieldsOf(makeCluster({ spec: { storage: { size }, postgresql: { parameters: long } } }))).toEqual(['spec.postgresql.parameters']);
 });

@@ -37,6 +37,7 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     fatal('spec.storage.size', `'${spec.storage.size}' is larger than any volume; use at most ${SIZE_MAX}`);
   for (const [field, message] of [
     ...resourceProblems('spec.storage.resources', spec.storage.resources),
+    ...daemonMemoryProblems(spec.storage.resources),
     ...resourceProblems('spec.compute.resources', spec.compute.resources),
   ])
     fatal(field, message);
@@ -75,6 +76,19 @@ function* resourceProblems(field: string, resources: Resources | undefined): Gen
     if (limit !== undefined && (quantityValue(String(request)) ?? 0) > (quantityValue(String(limit)) ?? 0))
       yield [`${field}.requests.${name}`, `'${request}' is above the limit '${limit}'; lower it or raise limits.${name}`];
   }
+}
+
+/** A daemon does not start with less memory, and one that the kernel ends again and again is worse than none. */
+const DAEMON_MEMORY_LIMIT_MIN = '256Mi';
+
+function* daemonMemoryProblems(resources: Resources | undefined): Generator<readonly [string, string]> {
+  const limit = resources?.limits?.['memory'];
+  const bytes = limit === undefined ? undefined : sizeBytes(String(limit));
+  if (bytes !== undefined && bytes < (sizeBytes(DAEMON_MEMORY_LIMIT_MIN) ?? 0))
+    yield [
+      'spec.storage.resources.limits.memory',
+      `'${limit}' is too little for a storage daemon; give at least ${DAEMON_MEMORY_LIMIT_MIN}`,
+    ];
 }
 
 export function describeProblems(problems: readonly SpecProblem[]): string {

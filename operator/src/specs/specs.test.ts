@@ -36,6 +36,18 @@ describe('storage pods', () => {
     expect(pod.spec.containers[0]?.env[0]?.name).toBe('POD_IP');
   });
 
+  test('size themselves by the memory that they may use, and by nothing when that is not said', () => {
+    const limited = (memory: string | number): string | undefined =>
+      envOf(
+        storagePod(makeCluster({ spec: { storage: { size: '1Gi', resources: { limits: { memory } } } } }), segment(0), 'zone-a', 's:1'),
+      )['AURORA_MEMORY_MIB'];
+    expect(limited('256Mi')).toBe('192');
+    expect(limited('4Gi')).toBe('3072');
+    expect(limited(2 ** 30)).toBe('768');
+    expect(limited('1Ti')).toBe('65536');
+    expect(envOf(storagePod(cluster, segment(0), 'zone-a', 's:1'))).not.toHaveProperty('AURORA_MEMORY_MIB');
+  });
+
   test('stand in the zone of their claim, two in each', () => {
     expect(canonicalJson(storagePod(cluster, segment(4), 'zone-b', 's:1').spec.affinity)).toContain('"values":["zone-b"]');
     expect(storageService(cluster).spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true });

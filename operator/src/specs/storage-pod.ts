@@ -1,10 +1,14 @@
+import { DAEMON_MEMORY_ENVIRONMENT } from '@kube-aurora/process';
 import { ANNOTATION, clusterLabels, LABEL, PORT, selectorLabels, storageHost, storageName, storageServiceName } from '../api/names.ts';
 import { segmentIds, segmentOrdinal, type SegmentId } from '../api/segment-id.ts';
+import { sizeBytes } from '../api/quantity.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
 import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
 
+/** The most that a daemon takes for its own (AURORA_MEMORY_MIB). */
+const DAEMON_MEMORY_MIB_MAX = 65_536;
 const DATA_DIR = '/var/lib/kube-aurora/data';
 
 /** `id=host:port` of all six daemons, the asker's own included: a daemon needs no other discovery. */
@@ -13,6 +17,21 @@ export function storagePeers(cluster: AuroraCluster): string {
   return segmentIds
     .map((segment) => `${storageName(name, segment)}=${storageHost(name, clusterNamespace(cluster), segment)}:${PORT.storage}`)
     .join(',');
+}
+
+/**
+ * Of a container's limit, which is the kernel's and ends the process: the rest is for what a daemon does not count, page
+ * tables, stacks and the kernel's own of its files.
+ */
+const MEMORY_PART = 0.75;
+
+/** With a limit on its memory a daemon sizes its caches and queues by it. */
+function memoryEnv(cluster: AuroraCluster): { readonly AURORA_MEMORY_MIB?: string } {
+  const limit = cluster.spec.storage.resources?.limits?.['memory'];
+  const bytes = limit === undefined ? undefined : sizeBytes(String(limit));
+  if (bytes === undefined) return {};
+  const mib = Math.floor((bytes * MEMORY_PART) / 2 ** 20);
+  return { AURORA_MEMORY_MIB: String(Math.min(mib, DAEMON_MEMORY_MIB_MAX)) };
 }
 
 /** Pod of a segment, in the zone of its claim. */
@@ -36,6 +55,7 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
         imagePullPolicy: 'IfNotPresent',
         terminationMessagePolicy: 'FallbackToLogsOnError',
         env: env({
+          ...DAEMON_MEMORY_ENVIRONMENT,
           AURORA_DAEMON_ID: podName,
           AURORA_ZONE: zone,
           AURORA_DATA_DIR: DATA_DIR,
@@ -43,6 +63,7 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
           AURORA_FRAMES_LISTEN: `$(POD_IP):${PORT.storageFrames}`,
           AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.storageStatus}`,
           AURORA_PEERS: storagePeers(cluster),
+          ...memoryEnv(cluster),
         }),
         ports: [
           { name: 'storage', containerPort: PORT.storage },

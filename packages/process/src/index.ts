@@ -3,6 +3,7 @@ export * from './exit-codes.ts';
 export * from './latency-histogram.ts';
 export * from './logger.ts';
 export * from './memory-environment.ts';
+export * from './memory-watch.ts';
 export * from './process-mark.ts';
 export * from './process-metrics.ts';
 export * from './shutdown.ts';
