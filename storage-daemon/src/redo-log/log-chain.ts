@@ -67,10 +67,10 @@ export class LogChain {
   }
 
   /** Plans the next file, for batches from the one whose backlink is given on. */
-  planFile(disk: Disk, path: string, backlink: bigint, capacity: number): LogFile {
+  planFile(disk: Disk, path: string, backlink: bigint, capacity: number, phase: number): LogFile {
     const newest = this.files.at(-1);
     const base = newest === undefined ? this.#nextBase : Math.max(this.#nextBase, newest.base + newest.used);
-    const file = LogFile.planned(disk, path, backlink, base, capacity);
+    const file = LogFile.planned(disk, path, backlink, base, capacity, phase);
     this.addFile(file);
     return file;
   }

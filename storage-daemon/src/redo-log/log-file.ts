@@ -1,4 +1,5 @@
 import type { Disk, DiskFile } from '../disk/disk.ts';
+import { ZERO_AHEAD_BYTES, zeroTo } from './log-pace.ts';
 
 /**
  * One file of a redo log: batches one after another from byte 0, then zeros. `<first LSN, 16 hex digits>.redo`, where
@@ -8,7 +9,6 @@ import type { Disk, DiskFile } from '../disk/disk.ts';
  * Invariant: a file is sealed (cut off behind what it holds, and synced) before the next one gets its first byte.
  */
 
-const ZERO_AHEAD_BYTES = 1024 * 1024;
 /** Writes up to this size go into the page cache on the caller's thread, which is cheaper than a thread hop. */
 const WRITE_SYNC_MAX_BYTES = 256 * 1024;
 /** A look-up point every so many bytes. */
@@ -36,12 +36,22 @@ export class LogFile {
   endLsn: bigint;
   #capacity: number;
   #zeroedTo: number;
+  readonly #phase: number;
   readonly #disk: Disk;
   #file: DiskFile | undefined;
   readonly #lookupLsns: bigint[] = [];
   readonly #lookupOffsets: number[] = [];
 
-  private constructor(disk: Disk, path: string, firstLsn: bigint, base: number, file: DiskFile | undefined, capacity: number) {
+  private constructor(
+    disk: Disk,
+    path: string,
+    firstLsn: bigint,
+    base: number,
+    file: DiskFile | undefined,
+    capacity: number,
+    phase: number,
+  ) {
+    this.#phase = phase;
     this.#disk = disk;
     this.path = path;
     this.firstLsn = firstLsn;
@@ -53,8 +63,8 @@ export class LogFile {
   }
 
   /** A file that is to be: `create` makes it before its first write. */
-  static planned(disk: Disk, path: string, firstLsn: bigint, base: number, capacity: number): LogFile {
-    return new LogFile(disk, path, firstLsn, base, undefined, capacity);
+  static planned(disk: Disk, path: string, firstLsn: bigint, base: number, capacity: number, phase: number): LogFile {
+    return new LogFile(disk, path, firstLsn, base, undefined, capacity, phase);
   }
 
   get isCreated(): boolean {
@@ -74,7 +84,8 @@ export class LogFile {
 
   static async open(disk: Disk, path: string, firstLsn: bigint, base: number): Promise<LogFile> {
     const file = await disk.openFile(path, 'existing');
-    return new LogFile(disk, path, firstLsn, base, file, file.size);
+    // It has room at its end at most once, and then goes on as any other.
+    return new LogFile(disk, path, firstLsn, base, file, file.size, 0);
   }
 
   get capacity(): number {
@@ -140,7 +151,7 @@ export class LogFile {
   }
 
   async #zeroAhead(from: number): Promise<void> {
-    const to = Math.min(this.#capacity, from + ZERO_AHEAD_BYTES);
+    const to = Math.min(this.#capacity, zeroTo(from, this.#phase));
     if (to > from) await this.#open.write([ZEROS.subarray(0, to - from)], from);
     this.#zeroedTo = to;
   }

@@ -9,6 +9,7 @@ import { GroupCommit } from './group-commit.ts';
 import { describeLink, linkTo, type ChainLink, type LogChain } from './log-chain.ts';
 import { LogClosedError, LogGoneError } from './log-errors.ts';
 import { logFileName, type LogFile } from './log-file.ts';
+import { fileBytesOf } from './log-pace.ts';
 import { LogReader } from './log-reader.ts';
 import { recoverLog, type OnLogDamage, type OnScannedBatch } from './log-recovery.ts';
 import { TailCache } from './tail-cache.ts';
@@ -39,6 +40,8 @@ export class RedoLog {
   readonly #directory: string;
   readonly #disk: Disk;
   readonly #fileBytes: number;
+  /** In [0, 1), its own for each log: see log-pace.ts. */
+  readonly #phase: number;
   readonly #chain: LogChain;
   readonly #cache: TailCache;
   readonly #commit: GroupCommit;
@@ -47,7 +50,8 @@ export class RedoLog {
   private constructor(directory: string, parts: RedoLogParts, chain: LogChain) {
     this.#directory = directory;
     this.#disk = parts.disk;
-    this.#fileBytes = parts.fileBytes;
+    this.#phase = parts.clock.random();
+    this.#fileBytes = fileBytesOf(parts.fileBytes, this.#phase);
     this.#chain = chain;
     this.#cache = new TailCache(parts.tailCacheBytes);
     this.reader = new LogReader(chain, this.#cache, parts.isRecordSound);
@@ -145,7 +149,8 @@ export class RedoLog {
   #fileFor(backlink: bigint, bytes: number): LogFile {
     const current = this.#chain.files.at(-1);
     if (current !== undefined && current.room >= bytes) return current;
-    return this.#chain.planFile(this.#disk, join(this.#directory, logFileName(backlink)), backlink, Math.max(this.#fileBytes, bytes));
+    const path = join(this.#directory, logFileName(backlink));
+    return this.#chain.planFile(this.#disk, path, backlink, Math.max(this.#fileBytes, bytes), this.#phase);
   }
 
   /** Resolves when everything appended so far is on disk; rejects when the disk failed. */
