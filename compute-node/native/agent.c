@@ -132,8 +132,10 @@ static bool exchange(const struct shim_request *request, size_t expected_payload
     errno = 0;
     if (connect_to_agent() && send_all(request, sizeof *request) && receive_all(&head, 1, gives_up) &&
         response->magic == SHIM_RESPONSE_MAGIC && response->id == request->id &&
-        response->payload_bytes == (response->status == SHIM_OK ? expected_payload : 0))
+        response->payload_bytes == (response->status == SHIM_OK ? expected_payload : 0)) {
+        raise_lsn(&shared->running_lsn, response->running_lsn);
         return true;
+    }
     disconnect();
     return false;
 }

@@ -10,6 +10,8 @@
 #define MAX_FILES 65536
 #define DEFAULT_TABLESPACE 1663
 #define GLOBAL_TABLESPACE 1664
+/* Of PostgreSQL 18: TABLESPACE_VERSION_DIRECTORY (common/relpath.h). */
+#define TABLESPACE_DIRECTORY "PG_18_202506291"
 
 static struct file_entry files[MAX_FILES];
 
@@ -56,7 +58,7 @@ static bool take_hex8(const char **at, uint64_t *value)
 }
 
 /* An unlogged relation has an _init fork; the volume knows nothing of its other forks. */
-static bool has_init_fork(const char *path, size_t relation_length)
+bool has_init_fork(const char *path, size_t relation_length)
 {
     char sibling[256];
     struct stat st;
@@ -123,6 +125,20 @@ bool parse_relation_path(const char *path, struct relation_path *found)
             return false;
     }
     return *p == '\0';
+}
+
+/* The main fork's file, within the data directory; its length, which is `bytes` or more when there is no room for it. */
+int relation_file_path(char *path, size_t bytes, uint32_t spc_oid, uint32_t db_oid, uint32_t rel_number, uint32_t segment)
+{
+    char directory[64];
+    if (spc_oid == GLOBAL_TABLESPACE)
+        snprintf(directory, sizeof directory, "global");
+    else if (spc_oid == DEFAULT_TABLESPACE)
+        snprintf(directory, sizeof directory, "base/%u", db_oid);
+    else
+        snprintf(directory, sizeof directory, "pg_tblspc/%u/" TABLESPACE_DIRECTORY "/%u", spc_oid, db_oid);
+    return segment == 0 ? snprintf(path, bytes, "%s/%u", directory, rel_number)
+                        : snprintf(path, bytes, "%s/%u.%u", directory, rel_number, segment);
 }
 
 /* The free-space map is not in WAL and stays local. */

@@ -3,18 +3,13 @@
  * gets it, so that it is asked for once. Zeros can be real (a file just extended); the price is one more request.
  */
 #define _GNU_SOURCE
-#include "shim.h"
+#include "chunks.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define LOCK_SPINS 200
-#define MAX_STRIPES_HELD 8
-
-static bool is_zero(const char *page)
+bool is_zero(const char *page)
 {
     const uint64_t *words = (const uint64_t *)page;
     if ((words[0] | words[1] | words[2]) != 0)
@@ -27,7 +22,7 @@ static bool is_zero(const char *page)
  * could be dropped, and truncations. Those were flushed first (WAL before data). The one exception are files of a relation
  * just being built (smgr_bulk_write), which nobody drops: a request is capped at the durable LSN because of them.
  */
-static void raise_lsn(_Atomic uint64_t *lsn, uint64_t to)
+void raise_lsn(_Atomic uint64_t *lsn, uint64_t to)
 {
     uint64_t now = *lsn;
     while (to > now && !atomic_compare_exchange_weak(lsn, &now, to))
@@ -54,91 +49,20 @@ void end_loss(void)
     shared->losses_ended++;
 }
 
-/* ---- stripes: a page from the volume must not overwrite one that another process writes at the same time ---- */
-
-static uint32_t stripe_of(const struct file_entry *file, uint32_t block)
-{
-    uint32_t h = 2166136261u;
-    h = (h ^ file->spc_oid) * 16777619u;
-    h = (h ^ file->db_oid) * 16777619u;
-    h = (h ^ file->rel_number) * 16777619u;
-    h = (h ^ file->fork) * 16777619u;
-    h = (h ^ (block / BLOCKS_PER_STRIPE)) * 16777619u;
-    return (h >> 16) % STRIPES;
-}
-
-static void lock_stripe(uint32_t stripe)
-{
-    const struct timespec pause = {.tv_nsec = 20000};
-    int32_t self = (int32_t)getpid();
-    for (int spins = 0;; spins++) {
-        int32_t holder = 0;
-        if (atomic_compare_exchange_strong(&shared->stripes[stripe], &holder, self))
-            return;
-        if (spins < LOCK_SPINS)
-            continue;
-        /* A holder that was killed left at worst an unfinished write of its own: take the lock over. */
-        if (kill(holder, 0) != 0 && errno == ESRCH && atomic_compare_exchange_strong(&shared->stripes[stripe], &holder, self))
-            return;
-        nanosleep(&pause, NULL);
-    }
-}
-
-struct stripes_held {
-    uint32_t stripe[MAX_STRIPES_HELD];
-    int count;
-};
-
-/* Takes the stripes of [block, block + blocks) in ascending order of stripe, so that two holders never wait for each other. */
-static void lock_blocks(const struct file_entry *file, uint32_t block, uint32_t blocks, struct stripes_held *held)
-{
-    held->count = 0;
-    for (uint32_t group = block / BLOCKS_PER_STRIPE; group <= (block + blocks - 1) / BLOCKS_PER_STRIPE; group++) {
-        uint32_t stripe = stripe_of(file, group * BLOCKS_PER_STRIPE);
-        int at = held->count;
-        while (at > 0 && held->stripe[at - 1] > stripe)
-            at--;
-        if (at > 0 && held->stripe[at - 1] == stripe)
-            continue;
-        memmove(&held->stripe[at + 1], &held->stripe[at], (size_t)(held->count - at) * sizeof held->stripe[0]);
-        held->stripe[at] = stripe;
-        held->count++;
-    }
-    for (int i = 0; i < held->count; i++)
-        lock_stripe(held->stripe[i]);
-}
-
-/*
- * One relation's files are made by one process at a time. A stripe like any other: whoever holds it takes no second one, and
- * nobody opens a file while holding stripes.
- */
-uint32_t lock_relation(uint32_t spc_oid, uint32_t db_oid, uint32_t rel_number)
-{
-    const struct file_entry whole = {.fork = UINT8_MAX, .spc_oid = spc_oid, .db_oid = db_oid, .rel_number = rel_number};
-    uint32_t stripe = stripe_of(&whole, 0);
-    lock_stripe(stripe);
-    return stripe;
-}
-
-void unlock_relation(uint32_t stripe)
-{
-    shared->stripes[stripe] = 0;
-}
-
-static void unlock_blocks(const struct stripes_held *held)
-{
-    for (int i = held->count - 1; i >= 0; i--)
-        shared->stripes[held->stripe[i]] = 0;
-}
-
 /* ---- reading ---- */
+
+static uint32_t block_at(const struct file_entry *file, off_t offset)
+{
+    return file->first_block + (uint32_t)(offset / BLOCK_BYTES);
+}
 
 /* What had happened to a range of blocks when they were about to be looked at. Unchanged later, what was a hole then still is. */
 struct moment {
     uint32_t block, blocks;
     uint64_t writes;
     uint32_t losses;
-    bool losing;
+    uint32_t punches;
+    bool losing, punching;
 };
 
 static uint64_t writes_to(const struct file_entry *file, uint32_t block, uint32_t blocks)
@@ -153,13 +77,27 @@ static struct moment moment_of(const struct file_entry *file, uint32_t block, ui
 {
     uint32_t ended = shared->losses_ended;
     uint32_t begun = shared->losses_begun;
-    return (struct moment){
+    struct moment moment = {
         .block = block, .blocks = blocks, .writes = writes_to(file, block, blocks), .losses = begun, .losing = begun != ended};
+    moment.punches = punches_in(file, block, blocks, &moment.punching);
+    return moment;
 }
 
-static bool write_run(int fd, const struct iovec *parts, int count, off_t offset)
+/* Was something let go of since, of what was read after it without a lock? */
+static bool lost_to_punch(const struct file_entry *file, const struct moment *before)
 {
-    return count == 0 || real.pwritev(fd, parts, count, offset) == (ssize_t)count * BLOCK_BYTES;
+    bool punching;
+    return punches_in(file, before->block, before->blocks, &punching) != before->punches || before->punching;
+}
+
+static bool write_run(int fd, const struct file_entry *file, const struct iovec *parts, int count, off_t offset)
+{
+    if (count == 0)
+        return true;
+    ssize_t wrote = real.pwritev(fd, parts, count, offset);
+    if (wrote > 0)
+        cache_note_fetched(file, block_at(file, offset), (uint32_t)(wrote / BLOCK_BYTES));
+    return wrote == (ssize_t)count * BLOCK_BYTES;
 }
 
 static bool is_hole(int fd, off_t offset)
@@ -182,7 +120,7 @@ static void cache_pages(int fd, const struct file_entry *file, uint32_t block, i
     off_t run_offset = offset;
     lock_blocks(file, block, (uint32_t)count, &held);
     bool unwritten = writes_to(file, before->block, before->blocks) == before->writes;
-    bool kept = !before->losing && shared->losses_begun == before->losses;
+    bool kept = !before->losing && shared->losses_begun == before->losses && !lost_to_punch(file, before);
     for (int i = 0; kept && i < count; i++, offset += BLOCK_BYTES) {
         if (!is_zero(pages[i]) && (unwritten || is_hole(fd, offset))) {
             if (length == 0)
@@ -190,11 +128,11 @@ static void cache_pages(int fd, const struct file_entry *file, uint32_t block, i
             run[length++] = (struct iovec){.iov_base = pages[i], .iov_len = BLOCK_BYTES};
             continue;
         }
-        kept = write_run(fd, run, length, run_offset);
+        kept = write_run(fd, file, run, length, run_offset);
         length = 0;
     }
     if (kept)
-        write_run(fd, run, length, run_offset);
+        write_run(fd, file, run, length, run_offset);
     unlock_blocks(&held);
 }
 
@@ -211,8 +149,10 @@ static int fetch(int fd, const struct file_entry *file, uint32_t block, int coun
 {
     if (agent_read_pages(file, block, (uint16_t)count, pages, gives_up) != 0)
         return -1;
-    if (file->writable)
+    if (file->writable && cache_make_room((uint32_t)count))
         cache_pages(fd, file, block, count, pages, before);
+    else if (cache != NULL)
+        cache->not_kept += (uint64_t)count;
     return 0;
 }
 
@@ -224,6 +164,7 @@ static int fill_holes(int fd, const struct file_entry *file, const struct iovec 
     int length = 0;
     uint32_t block = before->block;
     uint32_t run_start = block;
+    uint32_t holes = 0;
     int saved_errno = errno;
     for (int i = 0; i < count && got >= BLOCK_BYTES; i++) {
         char *page = parts[i].iov_base;
@@ -237,6 +178,7 @@ static int fill_holes(int fd, const struct file_entry *file, const struct iovec 
             }
             if (!hole)
                 continue;
+            holes++;
             if (length == 0)
                 run_start = block;
             run[length++] = page;
@@ -246,6 +188,7 @@ static int fill_holes(int fd, const struct file_entry *file, const struct iovec 
     }
     if (length > 0 && fetch(fd, file, run_start, length, run, before, gives_up) != 0)
         return -1;
+    cache_note_read(file, before->block, block - before->block - holes, holes);
     errno = saved_errno;
     return 0;
 }
@@ -258,9 +201,19 @@ static size_t room_of(const struct iovec *parts, int count)
     return bytes;
 }
 
-static uint32_t block_at(const struct file_entry *file, off_t offset)
+/* What was read without a lock while blocks were let go of may be half a page: reads it again beside nobody. */
+static ssize_t read_locked(int fd, const struct file_entry *file, const struct iovec *parts, int count, off_t offset,
+                           struct moment *before)
 {
-    return file->first_block + (uint32_t)(offset / BLOCK_BYTES);
+    struct stripes_held held;
+    lock_blocks(file, before->block, before->blocks, &held);
+    *before = moment_of(file, before->block, before->blocks);
+    before->punching = false; /* of a holder who was killed */
+    ssize_t got = real.preadv(fd, parts, count, offset);
+    int saved_errno = errno;
+    unlock_blocks(&held);
+    errno = saved_errno;
+    return got;
 }
 
 ssize_t relation_read(int fd, struct file_entry *file, const struct iovec *parts, int count, off_t offset)
@@ -270,6 +223,8 @@ ssize_t relation_read(int fd, struct file_entry *file, const struct iovec *parts
         return real.preadv(fd, parts, count, offset);
     struct moment before = moment_of(file, block_at(file, offset), (uint32_t)blocks);
     ssize_t got = count == 1 ? real.pread(fd, parts[0].iov_base, parts[0].iov_len, offset) : real.preadv(fd, parts, count, offset);
+    if (lost_to_punch(file, &before))
+        got = read_locked(fd, file, parts, count, offset, &before);
     if (got < BLOCK_BYTES)
         return got;
     return fill_holes(fd, file, parts, count, got, &before, page_read_gives_up) == 0 ? got : -1;
@@ -286,6 +241,10 @@ ssize_t relation_read_sequential(int fd, struct file_entry *file, void *buffer, 
     if (got < BLOCK_BYTES)
         return got;
     struct iovec part = {.iov_base = buffer, .iov_len = (size_t)got};
+    if (lost_to_punch(file, &before) && read_locked(fd, file, &part, 1, offset, &before) != got) {
+        errno = EIO; /* it is shorter now: nobody copies a file that loses blocks */
+        return -1;
+    }
     return fill_holes(fd, file, &part, 1, got, &before, file_read_gives_up) == 0 ? got : -1;
 }
 
@@ -319,10 +278,9 @@ static void note_page_lsns(const struct iovec *parts, int count)
     for (int i = 0; i < count; i++) {
         const char *page = parts[i].iov_base;
         for (size_t at = 0; at + BLOCK_BYTES <= parts[i].iov_len; at += BLOCK_BYTES) {
-            const uint32_t *lsn = (const uint32_t *)(page + at); /* pd_lsn: high half first */
-            uint64_t value = ((uint64_t)lsn[0] << 32) | lsn[1];
-            if (value > newest)
-                newest = value;
+            uint64_t lsn = page_lsn(page + at);
+            if (lsn > newest)
+                newest = lsn;
         }
     }
     raise_lsn(&shared->request_lsn, newest);
@@ -341,6 +299,7 @@ ssize_t relation_write(int fd, struct file_entry *file, const struct iovec *part
     struct stripes_held held;
     if (bytes == 0 || bytes > (size_t)(MAX_STRIPES_HELD - 1) * BLOCKS_PER_STRIPE * BLOCK_BYTES)
         return real.pwritev(fd, parts, count, offset); /* PostgreSQL writes at most 128 pages at once: only zeros come here */
+    uint32_t epoch = write_epoch(); /* before anything else: what is written was all there */
     note_page_lsns(parts, count);
     uint32_t first = block_at(file, offset);
     uint32_t last = block_at(file, offset + (off_t)bytes - 1);
@@ -348,7 +307,9 @@ ssize_t relation_write(int fd, struct file_entry *file, const struct iovec *part
     ssize_t wrote = count == 1 ? real.pwrite(fd, parts[0].iov_base, bytes, offset) : real.pwritev(fd, parts, count, offset);
     int saved_errno = errno;
     count_writes(&held);
+    cache_note_written(file, first, parts, count, epoch);
     unlock_blocks(&held);
+    cache_make_room(0);
     errno = saved_errno;
     return wrote;
 }

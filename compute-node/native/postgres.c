@@ -32,6 +32,8 @@ static const struct {
     NAME(MyProcNumber),
     NAME(proc_exit_inprogress),
     NAME(pgaio_io_get_owner),
+    NAME(GetXLogInsertEndRecPtr),
+    NAME(XLogSetAsyncXactLSN),
     NAME(ClientAuthentication_hook),
     NAME(am_walsender),
 };

@@ -46,6 +46,9 @@ struct postgres {
     const int *MyProcNumber;
     const bool *proc_exit_inprogress;
     int (*pgaio_io_get_owner)(void *handle);
+    /* access/xlog.h; both take a spinlock for a moment and may be called wherever PostgreSQL does I/O */
+    uint64_t (*GetXLogInsertEndRecPtr)(void);
+    void (*XLogSetAsyncXactLSN)(uint64_t lsn);
     /* libpq/auth.h, replication/walsender.h */
     authentication_hook *ClientAuthentication_hook;
     const bool *am_walsender;

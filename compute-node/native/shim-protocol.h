@@ -40,7 +40,8 @@ struct shim_response {
     uint32_t status;
     uint32_t payload_bytes;
     uint64_t durable_lsn;
+    uint64_t running_lsn;
 };
-_Static_assert(sizeof(struct shim_response) == 24, "wire layout");
+_Static_assert(sizeof(struct shim_response) == 32, "wire layout");
 
 #endif

@@ -20,8 +20,32 @@
 #define STRIPES 1024
 /* Neighbouring blocks share a lock: a PostgreSQL I/O of up to 128 blocks takes one or two. */
 #define BLOCKS_PER_STRIPE 128
+#define MAX_STRIPES_HELD 8
 /* Of PostgreSQL's process numbers, those that are kept track of; a server with more connections than this is not met. */
 #define MAX_PROCESSES 32768
+
+/*
+ * How far what PostgreSQL wrote is durable, without a look at any page: see settle.c. Epochs count up; what was written in an epoch
+ * below `settled_epoch` holds changes below `settled_lsn` alone, and these are durable.
+ */
+struct settling {
+    _Atomic int32_t lock;
+    _Atomic uint32_t epoch;         /* of writes now; begins at 1 */
+    _Atomic uint64_t epoch_lsn;     /* changes in writes of epochs before this one end at or below it; UINT64_MAX: not known */
+    _Atomic uint64_t epoch_began;   /* milliseconds */
+    _Atomic uint32_t settled_epoch; /* 0: none yet */
+    _Atomic uint64_t settled_lsn;   /* written before settled_epoch, read after it */
+};
+
+/* Which chunks of relation files are local: see cache.c. */
+struct chunk_pool {
+    _Atomic int32_t lock;       /* of free and used */
+    uint32_t free;              /* first of the chunks that are free again; 0 for none */
+    _Atomic uint32_t used;      /* chunks [1, used] were taken at some time */
+    _Atomic uint32_t hand;      /* the next chunk that eviction looks at */
+    _Atomic uint32_t fruitless; /* looked at since one was evicted */
+    _Atomic uint64_t rest_until; /* milliseconds: nothing could be evicted, and nobody looks before then */
+};
 
 /* Shared by the postmaster and all that it forks; made anew, zeroed, by every start. */
 struct shared_state {
@@ -36,9 +60,14 @@ struct shared_state {
     /* Pages read from the volume must be at least this new: see raise_request_lsn. */
     _Atomic uint64_t request_lsn;
     _Atomic uint64_t holes_lsn;        /* no relation file has lost blocks since: see begin_loss */
+    _Atomic uint64_t running_lsn;      /* no transaction that runs has written redo that ends at or below it */
+    uint64_t wal_start;                /* where this start's WAL began */
     _Atomic uint32_t losses_begun, losses_ended;
     _Atomic int32_t stripes[STRIPES];  /* 0 or the holder's pid */
     _Atomic uint32_t writes[STRIPES];  /* PostgreSQL's writes, counted by those that hold the stripe */
+    _Atomic uint32_t punches[STRIPES]; /* odd while a holder of the stripe lets blocks go: see evict.c */
+    struct settling settling;
+    struct chunk_pool pool;
     _Atomic uint8_t exiting[MAX_PROCESSES]; /* by PostgreSQL's process number: it ends, and waits for something */
 };
 
@@ -62,6 +91,28 @@ struct file_entry {
     uint32_t spc_oid, db_oid, rel_number;
     uint32_t first_block; /* of this 1 GiB file in its fork */
     uint64_t wal_base;    /* LSN of the WAL file's first byte */
+};
+
+/* The file that the shim and the agent share (compute-node/src/postgres/cache-file.ts has its layout). */
+struct cache_file {
+    uint32_t magic;
+    uint32_t bytes;
+    _Atomic uint32_t limit_blocks; /* set by the agent, at any time */
+    _Atomic int32_t punch_errno;   /* why blocks cannot be let go of on this file system; 0 while they can */
+    _Atomic uint64_t resident;     /* blocks of relation files that can be evicted, now or later */
+    _Atomic uint64_t read_here;    /* blocks that PostgreSQL read and found here */
+    _Atomic uint64_t fetched;      /* blocks that it read and that came from the volume */
+    _Atomic uint64_t evicted;
+    _Atomic uint64_t not_kept;     /* blocks that came from the volume and found no room */
+    /* Of what no sweep could evict, when the cache is over its limit; all 0 when it is not. */
+    _Atomic uint64_t held_by_transactions;
+    _Atomic uint64_t held_undurable;
+    _Atomic uint64_t held_for_good;
+};
+
+struct stripes_held {
+    uint32_t stripe[MAX_STRIPES_HELD];
+    int count;
 };
 
 struct real_calls {
@@ -113,6 +164,8 @@ bool path_is_relation(const char *path);
 bool parse_relation_path(const char *path, struct relation_path *found);
 bool parse_database_path(const char *path, uint32_t *spc_oid, uint32_t *db_oid);
 struct file_entry classify_path(const char *path);
+bool has_init_fork(const char *path, size_t relation_length);
+int relation_file_path(char *path, size_t bytes, uint32_t spc_oid, uint32_t db_oid, uint32_t rel_number, uint32_t segment);
 
 /* relations.c: 0, or -1 with errno when the files cannot be made. */
 bool map_relation_table(const char *file);
@@ -143,8 +196,35 @@ void relation_expect(int fd, const struct file_entry *file, off_t offset, off_t 
 void begin_loss(void);
 void end_loss(void);
 uint64_t read_lsn(void);
+void raise_lsn(_Atomic uint64_t *lsn, uint64_t to);
+bool is_zero(const char *page);
+
+/* stripes.c */
+uint32_t stripe_of(const struct file_entry *file, uint32_t block);
+void lock_blocks(const struct file_entry *file, uint32_t block, uint32_t blocks, struct stripes_held *held);
+void unlock_blocks(const struct stripes_held *held);
+bool try_lock(_Atomic int32_t *lock);
+void take_lock(_Atomic int32_t *lock);
 uint32_t lock_relation(uint32_t spc_oid, uint32_t db_oid, uint32_t rel_number);
 void unlock_relation(uint32_t stripe);
+
+/* cache.c, chunks.h; without a cache file all of these do nothing */
+extern struct cache_file *cache;
+bool map_cache(const char *file);
+void cache_note_read(const struct file_entry *file, uint32_t block, uint32_t found, uint32_t fetched);
+void cache_note_fetched(const struct file_entry *file, uint32_t block, uint32_t blocks);
+void cache_note_written(const struct file_entry *file, uint32_t block, const struct iovec *parts, int count, uint32_t epoch);
+void cache_note_lost(const struct file_entry *file, off_t from, off_t to);
+void cache_note_lost_file(const char *path, off_t from);
+
+/* evict.c */
+bool cache_make_room(uint32_t blocks);
+uint32_t punches_in(const struct file_entry *file, uint32_t block, uint32_t blocks, bool *under_way);
+
+/* settle.c */
+uint32_t write_epoch(void);
+void settle(void);
+uint64_t now_ms(void);
 
 /* memory.c */
 void segment_made(int id);

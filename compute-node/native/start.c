@@ -3,7 +3,7 @@
  * forks and inherit what is set up here. Anything else that happens to load the library passes through untouched.
  *
  * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_RELATIONS path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN decimal,
- * AURORA_SHIM_AGENT_PID, AURORA_SHIM_MEMORY_TAG.
+ * AURORA_SHIM_AGENT_PID, AURORA_SHIM_MEMORY_TAG; AURORA_SHIM_CACHE path, without which the cache grows as it likes.
  */
 #define _GNU_SOURCE
 #include "postgres.h"
@@ -106,6 +106,9 @@ __attribute__((constructor)) static void start(void)
     const char *relations = getenv("AURORA_SHIM_RELATIONS");
     if (relations == NULL || !map_relation_table(relations))
         refuse("AURORA_SHIM_RELATIONS names no table of the volume's relations");
+    const char *cache_file = getenv("AURORA_SHIM_CACHE");
+    if (cache_file != NULL && !map_cache(cache_file))
+        refuse("AURORA_SHIM_CACHE names no file of the cache");
     /* Programs that PostgreSQL runs (COPY ... PROGRAM, archive_command) are not part of the volume. */
     unsetenv("LD_PRELOAD");
     unsetenv("AURORA_SHIM_TOKEN");
@@ -114,6 +117,10 @@ __attribute__((constructor)) static void start(void)
     state->holes_lsn = start_lsn;
     state->wal_durable = start_lsn;
     state->wal_told = start_lsn;
+    state->wal_start = start_lsn;
+    state->running_lsn = start_lsn;
+    state->settling.epoch = 1;
+    state->settling.epoch_lsn = start_lsn;
     state->wal_dirty_from = UINT64_MAX;
     shared = state;
 }

@@ -151,8 +151,12 @@ EXPORT int sync_file_range(int fd, off64_t offset, off64_t bytes, unsigned flags
 EXPORT int ftruncate(int fd, off_t bytes)
 {
     RESOLVE();
-    if (relation(fd) == NULL)
+    struct file_entry *file = relation(fd);
+    if (file == NULL)
         return real.ftruncate(fd, bytes);
+    struct stat before;
+    if (fstat(fd, &before) == 0)
+        cache_note_lost(file, bytes, before.st_size);
     begin_loss();
     int result = real.ftruncate(fd, bytes);
     end_loss();
@@ -176,6 +180,7 @@ EXPORT int truncate(const char *path, off_t bytes)
         return -1;
     if (shared == NULL || !path_is_relation(path))
         return real.truncate(path, bytes);
+    cache_note_lost_file(path, bytes);
     begin_loss();
     int result = real.truncate(path, bytes);
     end_loss();
@@ -189,6 +194,7 @@ EXPORT int unlink(const char *path)
         return -1;
     if (shared == NULL || !path_is_relation(path))
         return real.unlink(path);
+    cache_note_lost_file(path, 0);
     begin_loss();
     int result = real.unlink(path);
     end_loss();

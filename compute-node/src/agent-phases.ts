@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { bootstrapVolume } from './bootstrap/bootstrap-volume.ts';
@@ -10,6 +12,7 @@ import type { OpeningStep } from './open/opening-steps.ts';
 import { SINGLE_GROUP, homeSegment } from './placement.ts';
 import type { PostgresPaths } from './postgres-paths.ts';
 import type { RolePasswords } from './postgres/role-passwords.ts';
+import { readCacheFile } from './postgres/cache-file.ts';
 import { StandIn, type Absence } from './postgres/stand-in.ts';
 import { killStrays } from './postgres/strays.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
@@ -96,6 +99,7 @@ export function writerPhases(options: WriterPhasesOptions): AgentPhases {
         paths,
         listen: config.pgListen,
         hba: config.pgHba,
+        cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
         settings,
         passwords: options.passwords,
         freePort,
@@ -124,6 +128,12 @@ export function writerPhases(options: WriterPhasesOptions): AgentPhases {
       });
     },
   };
+}
+
+/** Half of what is free for the data directory, with what an earlier one takes that is about to go. */
+function roomForCache(dataDir: string): number {
+  const { bavail, bsize } = statfsSync(dirname(dataDir));
+  return (bavail * bsize + (readCacheFile(dataDir)?.residentBytes ?? 0)) / 2;
 }
 
 /** Those of the segments, our own zone's first. */

@@ -96,6 +96,7 @@ function agentOf({ opens, sessions = [], bootstraps = [] }: Script) {
     phases,
     settings: { status: {} },
     passwords: { status: {} },
+    cache: () => undefined,
     clock: { ...systemClock(), sleep: (ms) => Promise.resolve(void pauses.push(ms)) },
     logger: silentLogger(),
   });

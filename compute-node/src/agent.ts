@@ -7,6 +7,8 @@ import { AgentState } from './agent-state.ts';
 import type { AgentEvent } from './agent-table.ts';
 import { segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
+import { cacheStatus } from './cache-status.ts';
+import type { CacheCounters } from './postgres/cache-file.ts';
 import type { OpenedVolume } from './open/open-volume.ts';
 import { openingMessage, openingProgress, type OpeningProgress, type OpeningStep } from './open/opening-steps.ts';
 import { HOME_GROUP } from './placement.ts';
@@ -21,6 +23,8 @@ export interface AgentOptions {
   /** What the status says of them. */
   readonly settings: { readonly status: unknown };
   readonly passwords: { readonly status: unknown };
+  /** What the shim counted of the local cache; undefined before PostgreSQL was first started. */
+  readonly cache: () => CacheCounters | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -73,6 +77,7 @@ export class Agent {
     epoch: () => this.#epoch,
     ringBytes: () => this.#session?.writePath?.ringBytes ?? 0,
     waitingFlushes: () => this.#session?.writePath?.waitingFlushes ?? 0,
+    cache: () => this.#options.cache(),
     segments: () =>
       this.#options.segments.map(({ index, id, zone }) => {
         const state = this.#session?.writePath?.segment(HOME_GROUP, index);
@@ -121,6 +126,7 @@ export class Agent {
       postgres: { pid: this.#session?.postgresPid, ready: this.#session?.ready ?? false },
       settings: settings.status,
       passwords: passwords.status,
+      cache: cacheStatus(this.#options.cache()),
       segments,
     };
   }

@@ -2,6 +2,10 @@ import { ConfigError, parseAddress, readConfig, setting, type ConfigSchema } fro
 import { parseEndpoints, type Endpoint } from '@kube-aurora/rpc';
 import { COPIES, rolesProblem } from '@kube-aurora/volume';
 
+/** Less would let go of pages that PostgreSQL is about to read again. */
+const CACHE_MIB_MIN = 16;
+const CACHE_MIB_MAX = 64 * 1024 * 1024;
+
 /** The agent's settings; also their documentation. */
 export const CONFIG_SCHEMA = {
   volumeId: { env: 'AURORA_VOLUME_ID', description: 'UUID of the volume, the same for all computes of a cluster', type: setting.text() },
@@ -66,6 +70,11 @@ export const CONFIG_SCHEMA = {
     description: 'MiB of pages held for PostgreSQL before it asks for them, when it reads in sequence; 0 reads nothing ahead',
     type: setting.integer(0, 4096, 16),
   },
+  cacheMib: {
+    env: 'AURORA_CACHE_MIB',
+    description: `MiB of relation pages kept in the data directory, at least ${CACHE_MIB_MIN}; 0: half of what is free there at the start`,
+    type: setting.integer(0, CACHE_MIB_MAX, 0),
+  },
 } satisfies ConfigSchema;
 
 export interface AgentConfig {
@@ -88,6 +97,8 @@ export interface AgentConfig {
   readonly pgHba: string | undefined;
   readonly ringBytesMax: number;
   readonly readAheadBytesMax: number;
+  /** Undefined: half of what is free in the data directory. */
+  readonly cacheBytes: number | undefined;
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -105,6 +116,9 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     }
   };
   if (!UUID.test(raw.volumeId)) problems.push(`--volume-id (AURORA_VOLUME_ID) must be a UUID, not '${raw.volumeId}'`);
+  if (raw.cacheMib !== 0 && raw.cacheMib < CACHE_MIB_MIN) {
+    problems.push(`--cache-mib (AURORA_CACHE_MIB) must be at least ${CACHE_MIB_MIN}, or 0 for half of what is free, not ${raw.cacheMib}`);
+  }
   const config: AgentConfig = {
     volumeId: raw.volumeId.toLowerCase(),
     volumeExists: raw.volumeExists === 'true',
@@ -123,6 +137,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     pgHba: raw.pgHba,
     ringBytesMax: raw.ringMib * 1024 * 1024,
     readAheadBytesMax: raw.readAheadMib * 1024 * 1024,
+    cacheBytes: raw.cacheMib === 0 ? undefined : raw.cacheMib * 1024 * 1024,
   };
   if (problems.length > 0) throw new ConfigError(problems);
   return config;

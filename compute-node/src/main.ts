@@ -8,6 +8,7 @@ import { writerPhases } from './agent-phases.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import { preparePostgresPaths } from './postgres-paths.ts';
+import { readCacheFile, type CacheCounters } from './postgres/cache-file.ts';
 import { SUPERUSER } from './postgres/local-client.ts';
 import { RolePasswords } from './postgres/role-passwords.ts';
 import { connectSegments } from './segments.ts';
@@ -50,7 +51,8 @@ await runMain(logger, async () => {
   });
   const { instance, volumeExists } = config;
   const phases = writerPhases({ config, paths, segments, settings, passwords, clock, logger });
-  const agent = new Agent({ instance, volumeExists, segments, phases, settings, passwords, clock, logger });
+  const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);
+  const agent = new Agent({ instance, volumeExists, segments, phases, settings, passwords, cache, clock, logger });
   const metrics = createMetrics(registry, agent.gauges);
   const shutdown = new Shutdown(logger);
   const server = await serveStatus({

@@ -1,4 +1,5 @@
 import { LatencyHistogram } from '@kube-aurora/process';
+import type { CacheCounters } from './postgres/cache-file.ts';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 const SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -22,6 +23,8 @@ export interface AgentGauges {
   readonly epoch: () => bigint;
   readonly ringBytes: () => number;
   readonly waitingFlushes: () => number;
+  /** Undefined before PostgreSQL was first started. */
+  readonly cache: () => CacheCounters | undefined;
   readonly segments: () => { id: string; zone: string; scl: bigint; inFlightBytes: number; streaming: boolean; errors: number }[];
 }
 
@@ -41,6 +44,41 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
   gauge('aurora_volume_epoch', 'Volume epoch this writer holds', () => Number(gauges.epoch()));
   gauge('aurora_redo_ring_bytes', 'Redo kept in memory for segments that are behind', gauges.ringBytes);
   gauge('aurora_flushes_waiting', 'WAL flushes that PostgreSQL waits for', gauges.waitingFlushes);
+  const ofCache = (name: string, help: string, value: (cache: CacheCounters) => number): void =>
+    gauge(name, help, () => {
+      const cache = gauges.cache();
+      return cache === undefined ? 0 : value(cache);
+    });
+  ofCache('aurora_cache_bytes', 'Relation pages in the data directory that the volume can give back', (cache) => cache.residentBytes);
+  ofCache('aurora_cache_limit_bytes', 'What they may take (spec.compute.cacheSize)', (cache) => cache.limitBytes);
+  ofCache(
+    'aurora_cache_pages_hit',
+    'Pages that PostgreSQL read and found in its data directory, since it started',
+    (cache) => cache.pagesReadHere,
+  );
+  ofCache(
+    'aurora_cache_pages_missed',
+    'Pages that PostgreSQL read and that came from storage, since it started',
+    (cache) => cache.pagesFetched,
+  );
+  ofCache(
+    'aurora_cache_pages_evicted',
+    'Pages let go of to stay inside the limit, since PostgreSQL started',
+    (cache) => cache.pagesEvicted,
+  );
+  ofCache('aurora_cache_pages_not_kept', 'Pages from storage that found no room, since PostgreSQL started', (cache) => cache.pagesNotKept);
+  new Gauge({
+    name: 'aurora_cache_held_bytes',
+    help: 'Of a cache over its limit, what cannot be let go of at present, by the reason',
+    labelNames: ['reason'],
+    registers,
+    collect() {
+      const held = gauges.cache()?.heldBytes;
+      this.set({ reason: 'running-transactions' }, held?.byTransactions ?? 0);
+      this.set({ reason: 'not-durable' }, held?.undurable ?? 0);
+      this.set({ reason: 'kept-for-good' }, held?.forGood ?? 0);
+    },
+  });
   const perSegment = (name: string, help: string, value: (segment: ReturnType<AgentGauges['segments']>[number]) => number): void => {
     new Gauge({
       name,

@@ -6,7 +6,14 @@ import { DaemonMetrics } from '../../storage-daemon/src/metrics.ts';
 /** docs/reference/metrics.md, from the registries of the programs themselves. */
 export function metricsReference(): string {
   const agent = new Registry();
-  createAgentMetrics(agent, { vdl: () => 0n, epoch: () => 0n, ringBytes: () => 0, waitingFlushes: () => 0, segments: () => [] });
+  createAgentMetrics(agent, {
+    vdl: () => 0n,
+    epoch: () => 0n,
+    ringBytes: () => 0,
+    waitingFlushes: () => 0,
+    cache: () => undefined,
+    segments: () => [],
+  });
   const operator = createOperatorMetrics({ queueDepth: () => 0, informers: () => [], leading: () => true, clusters: () => new Map() });
   const daemon = new DaemonMetrics(
     () => [],

@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, type ClientConfig, type QueryResult, type QueryResultRow } from 'pg';
+import type { CacheStatus } from '../../compute-node/src/cache-status.ts';
 import type { PasswordStatus } from '../../compute-node/src/postgres/role-passwords.ts';
 import { killStrays } from '../../compute-node/src/postgres/strays.ts';
 import type { SettingsStatus } from '../../compute-node/src/settings/postgres-settings.ts';
@@ -67,6 +68,8 @@ export interface AgentStatus {
   readonly postgres: { readonly pid?: number; readonly ready: boolean };
   readonly settings: SettingsStatus;
   readonly passwords: readonly PasswordStatus[];
+  /** Once PostgreSQL was started. */
+  readonly cache?: CacheStatus;
   readonly segments: readonly {
     readonly id: string;
     readonly zone: string;

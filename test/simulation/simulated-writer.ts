@@ -74,6 +74,7 @@ export class SimulatedWriter implements WriterView {
       phases: this.#phases(),
       settings: { status: undefined },
       passwords: { status: undefined },
+      cache: () => undefined,
       clock,
       logger,
     });

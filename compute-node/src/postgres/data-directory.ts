@@ -21,6 +21,7 @@ import { PACKED_FORK, SLRU_NAMES, SLRU_PAGES_PER_SEGMENT, type SlruName, type Vo
 import { CONTROL_FILE, ENGINE, VERSION_FILE } from '../engine.ts';
 import type { Account } from './account.ts';
 import { configurationFile, hbaFile } from './parameters.ts';
+import { CACHE_FILE, encodeCacheFile } from './cache-file.ts';
 import { encodeRelationTable, RELATION_TABLE_FILE } from './relation-table.ts';
 
 const DEFAULT_TABLESPACE = 1663;
@@ -85,6 +86,8 @@ export interface DataDirectoryImage {
   readonly parameters: ReadonlyMap<string, string>;
   /** Lines of pg_hba.conf for others than the agent; undefined: passwords from everywhere. */
   readonly hba?: string | undefined;
+  /** What the local cache of relation pages may take; undefined: it grows as it likes. */
+  readonly cacheBytes?: number | undefined;
 }
 
 /** A database's directory in a tablespace, within the data directory (common/relpath.c). */
@@ -106,6 +109,7 @@ export function buildDataDirectory(image: DataDirectoryImage): void {
   tree.file('global/pg_control', image.controlFile);
   tree.file('postgresql.conf', Buffer.from(configurationFile(image.parameters, image.state.settings)));
   tree.file('postgresql.auto.conf', Buffer.alloc(0));
+  if (image.cacheBytes !== undefined) tree.file(CACHE_FILE, encodeCacheFile(image.cacheBytes));
   tree.file('pg_hba.conf', Buffer.from(hbaFile(image.hba)));
   tree.file('pg_ident.conf', Buffer.alloc(0));
   writeDatabases(tree, image.state);

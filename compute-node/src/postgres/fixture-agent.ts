@@ -2,8 +2,8 @@
  * Test fixture: an agent for one real PostgreSQL with a volume that is two Maps in memory. It holds the base pages and
  * the WAL bytes of each flush, so tests can start PostgreSQL from holes, hold flushes back, fence, or fail reads.
  *
- * The volume does not apply redo: pages are served as of the base. That is right for one start of PostgreSQL, since
- * what it writes stays in its own files (compute-node/native/pages.c).
+ * Without a bounded cache the volume does not apply redo: pages are served as of the base. That is right for one start
+ * of PostgreSQL, since what it writes stays in its own files (compute-node/native/pages.c). With one it does.
  */
 import {
   chownSync,
@@ -42,6 +42,8 @@ import { readBaseImage } from './base-image.ts';
 import { buildDataDirectory, discardOld, type SlruPage } from './data-directory.ts';
 import { createInitialVolume } from './initdb.ts';
 import { type Installation, postgresInstallation } from './installation.ts';
+import { type CacheCounters, readCacheFile } from './cache-file.ts';
+import { FixtureRedoVolume } from './fixture-redo-volume.ts';
 import { readRelationTable } from './fixture-relation-table.ts';
 import { checkParameters, type ParameterValue } from './parameters.ts';
 import { type FlushRequest, type ReadPagesRequest, ShimServer } from './shim-server.ts';
@@ -116,11 +118,15 @@ export class FixtureAgent {
   readonly socketDir: string;
   readonly #volume: FixtureVolume;
   readonly #server: ShimServer;
+  /** What the local cache may hold; undefined: all. */
+  readonly #cacheBytes: number | undefined;
+  #redo: FixtureRedoVolume | undefined;
   #postgres: RunningPostgres | undefined;
   #readsHeld: PromiseWithResolvers<void> | undefined;
 
-  constructor(volume: FixtureVolume) {
+  constructor(volume: FixtureVolume, cacheBytes?: number) {
     this.#volume = volume;
+    this.#cacheBytes = cacheBytes;
     this.socketDir = mkdtempSync(join(volume.dir, 'run-'));
     if (volume.account !== undefined) chownSync(this.socketDir, volume.account.uid, volume.account.gid);
     this.#server = new ShimServer(
@@ -130,6 +136,7 @@ export class FixtureAgent {
         flush: (request) => this.#flush(request),
         readPages: async (request, signal) => [await this.#heldRead(request, signal)],
         expectPages: (request) => void this.expected.push(request),
+        runningLsn: () => this.#redo?.runningLsn ?? 0n,
       },
       { owner: volume.account, onError: (error) => this.errors.push(error) },
     );
@@ -142,6 +149,13 @@ export class FixtureAgent {
   get postgres(): RunningPostgres {
     if (this.#postgres === undefined) throw new Error('the fixture has not been started');
     return this.#postgres;
+  }
+
+  /** What the shim counted. */
+  get cache(): CacheCounters {
+    const counters = readCacheFile(this.dataDir);
+    if (counters === undefined) throw new Error('the fixture has no bounded cache');
+    return counters;
   }
 
   get server(): ShimServer {
@@ -163,7 +177,13 @@ export class FixtureAgent {
       listen: listenHost === undefined ? undefined : { host: listenHost, port: LOCAL_PORT },
       account,
       imageResourceManagers: [],
-      shim: { library: this.#installShim(), socketPath: this.#server.socketPath, token: this.#server.token, startLsn },
+      shim: {
+        library: this.#installShim(),
+        socketPath: this.#server.socketPath,
+        token: this.#server.token,
+        startLsn,
+        boundsCache: this.#cacheBytes !== undefined,
+      },
       logger,
     });
     await this.#postgres.ready.catch((error: unknown) => {
@@ -232,7 +252,11 @@ export class FixtureAgent {
       walPages: writer.pages(),
       slruPages: this.#slruPages(),
       parameters: checkParameters({ max_connections: 30, ...parameters }),
+      cacheBytes: this.#cacheBytes,
     });
+    if (this.#cacheBytes !== undefined) {
+      this.#redo = new FixtureRedoVolume(this.#volume.pages, state, { directory: join(this.dataDir, 'pg_wal'), start: endLsn, prev: lsn });
+    }
     await discardOld(this.dataDir);
     return endLsn;
   }
@@ -275,7 +299,7 @@ export class FixtureAgent {
     if (this.heldUntil !== undefined) await this.heldUntil;
     if (this.ending !== undefined) return { kind: this.ending };
     this.#checkWalIsThere(request);
-    return { kind: 'durable', durableLsn: request.writtenLsn };
+    return { kind: 'durable', durableLsn: this.#redo?.flush(request.writtenLsn) ?? request.writtenLsn };
   }
 
   /** The bytes that a flush names must be in the local WAL file by then: the agent ships them from there. */
@@ -303,6 +327,7 @@ export class FixtureAgent {
 
   async #readPages(request: ReadPagesRequest): Promise<Buffer> {
     if (this.failReads) throw new Error('reads are switched off');
+    if (this.#redo !== undefined) return this.#redo.read(request);
     const pages = Buffer.alloc(request.count * PAGE_BYTES);
     for (let i = 0; i < request.count; i++) this.#page({ ...request, block: request.block + i })?.copy(pages, i * PAGE_BYTES);
     return pages;

@@ -25,7 +25,7 @@
  * | 48     | u64  | dirtyLsn, | lowest WAL byte (re)written since a flush  | no relation file has lost blocks since     |
  * |        |      | holesSince |                                           |                                            |
  *
- * Response, 24 bytes and then the payload:
+ * Response, 32 bytes and then the payload:
  *
  * | offset | type | field        |                                                                     |
  * | ------ | ---- | ------------ | ------------------------------------------------------------------- |
@@ -34,9 +34,10 @@
  * | 8      | u32  | status       | 0 ok; anything else is an error in PostgreSQL, see STATUS           |
  * | 12     | u32  | payloadBytes | count * 8192 for pages, otherwise 0                                 |
  * | 16     | u64  | durableLsn   | flush: everything below is durable in the volume; otherwise 0       |
+ * | 24     | u64  | runningLsn   | no transaction that runs has written redo that ends at or below it  |
  */
 export const REQUEST_BYTES = 56;
-export const RESPONSE_BYTES = 24;
+export const RESPONSE_BYTES = 32;
 export const PAGE_BYTES = 8192;
 /** Most blocks in one read request; PostgreSQL combines at most 128 (io_combine_limit's maximum). */
 export const MAX_BLOCKS_PER_REQUEST = 128;
@@ -164,6 +165,8 @@ export interface ResponseHeader {
   readonly status: number;
   readonly payloadBytes: number;
   readonly durableLsn: bigint;
+  /** 0 when it is not known. */
+  readonly runningLsn: bigint;
 }
 
 export function encodeResponse(response: ResponseHeader): Buffer {
@@ -173,6 +176,7 @@ export function encodeResponse(response: ResponseHeader): Buffer {
   bytes.writeUInt32LE(response.status, 8);
   bytes.writeUInt32LE(response.payloadBytes, 12);
   bytes.writeBigUInt64LE(response.durableLsn, 16);
+  bytes.writeBigUInt64LE(response.runningLsn, 24);
   return bytes;
 }
 

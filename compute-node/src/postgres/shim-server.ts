@@ -35,6 +35,8 @@ export interface ShimHandlers {
   readPages(request: ReadPagesRequest, signal: AbortSignal): Promise<readonly Buffer[]>;
   /** PostgreSQL is going to read these blocks. */
   expectPages(request: ReadPagesRequest): void;
+  /** No transaction that runs in PostgreSQL has written redo that ends at or below this LSN. Never goes back. */
+  runningLsn(): bigint;
 }
 
 export interface ShimServerOptions {
@@ -150,7 +152,8 @@ export class ShimServer {
         const outcome = await this.#handlers.flush(request);
         if (outcome.kind !== 'durable') this.counters.flushesRefused++;
         const durableLsn = outcome.kind === 'durable' ? outcome.durableLsn : 0n;
-        if (!socket.destroyed) socket.write(encodeResponse({ id, status: STATUS[outcome.kind], payloadBytes: 0, durableLsn }));
+        const runningLsn = this.#handlers.runningLsn();
+        if (!socket.destroyed) socket.write(encodeResponse({ id, status: STATUS[outcome.kind], payloadBytes: 0, durableLsn, runningLsn }));
         return;
       }
       this.counters.readRequests++;
@@ -162,14 +165,15 @@ export class ShimServer {
       }
       if (socket.destroyed) return;
       socket.cork();
-      socket.write(encodeResponse({ id, status: STATUS.durable, payloadBytes, durableLsn: 0n }));
+      socket.write(encodeResponse({ id, status: STATUS.durable, payloadBytes, durableLsn: 0n, runningLsn: this.#handlers.runningLsn() }));
       for (const each of pages) socket.write(each);
       socket.uncork();
     } catch (error) {
       // Nobody to answer, or a PostgreSQL that is ended: it must not take the end for a page that cannot be read.
       if (gone.aborted || (this.#closing && request.operation === 'readPages')) return;
       this.#fail(error, request);
-      if (!socket.destroyed) socket.write(encodeResponse({ id, status: STATUS.failed, payloadBytes: 0, durableLsn: 0n }));
+      if (socket.destroyed) return;
+      socket.write(encodeResponse({ id, status: STATUS.failed, payloadBytes: 0, durableLsn: 0n, runningLsn: 0n }));
     }
   }
 

@@ -8,6 +8,7 @@ import { LineLog } from './line-log.ts';
 import { OWNED_PARAMETERS } from './parameters.ts';
 import { memoryTag, removeSharedMemory } from './shared-memory.ts';
 import { killStrays } from './strays.ts';
+import { CACHE_FILE } from './cache-file.ts';
 import { RELATION_TABLE_FILE } from './relation-table.ts';
 import { askPostgres, greetsPostgres, probeUntilReady, type PostgresAnswer } from './readiness.ts';
 import { SOCKET_PATH_MAX } from './run-directory.ts';
@@ -28,6 +29,15 @@ export interface PostgresExit {
   readonly signal: NodeJS.Signals | null;
 }
 
+export interface ShimStart {
+  readonly library: string;
+  readonly socketPath: string;
+  readonly token: bigint;
+  readonly startLsn: bigint;
+  /** The data directory has a file that bounds the local cache. */
+  readonly boundsCache: boolean;
+}
+
 export interface StartPostgresOptions {
   /** The postgres program. */
   readonly postgres: string;
@@ -42,7 +52,7 @@ export interface StartPostgresOptions {
   /** Resource managers whose pages storage takes from images in the WAL. */
   readonly imageResourceManagers: readonly string[];
   /** Without it PostgreSQL runs stock, on its own files. */
-  readonly shim: { readonly library: string; readonly socketPath: string; readonly token: bigint; readonly startLsn: bigint } | undefined;
+  readonly shim: ShimStart | undefined;
   readonly logger: Logger;
   /** Last word on settings, for the scratch start that makes a volume. */
   readonly overrides?: Readonly<Record<string, string>>;
@@ -217,6 +227,7 @@ function environment({ shim, dataDir }: StartPostgresOptions): NodeJS.ProcessEnv
     LD_PRELOAD: shim.library,
     AURORA_SHIM_SOCKET: shim.socketPath,
     AURORA_SHIM_RELATIONS: join(dataDir, RELATION_TABLE_FILE),
+    ...(shim.boundsCache ? { AURORA_SHIM_CACHE: join(dataDir, CACHE_FILE) } : {}),
     AURORA_SHIM_TOKEN: String(shim.token),
     AURORA_SHIM_START_LSN: String(shim.startLsn),
     AURORA_SHIM_AGENT_PID: String(process.pid),

@@ -30,6 +30,8 @@ export interface VolumeAccess {
   readPages(request: PageRequest, signal?: AbortSignal): Promise<readonly Buffer[]>;
   /** These are going to be read. */
   expectPages(request: PageRequest): void;
+  /** No transaction that runs in the database has written redo that ends at or below this LSN. Never goes back. */
+  runningLsn(): bigint;
 }
 
 /** What a database tells its session while it runs. */

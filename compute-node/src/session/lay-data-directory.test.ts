@@ -21,7 +21,10 @@ it('the directory is that of a clean shutdown at the first batch’s checkpoint,
     slruPages.set(encodePageKey({ ...clog, block }).toString('hex'), Buffer.alloc(PAGE_BYTES, 5));
   const first = makeFirstBatch(state, slruPages, 1_700_000_000_000);
   const dataDir = join(dir, 'pgdata');
-  layDataDirectory({ image: { state, slruPages }, first }, { dataDir, account: undefined, parameters: new Map(), hba: undefined });
+  layDataDirectory(
+    { image: { state, slruPages }, first },
+    { dataDir, account: undefined, parameters: new Map(), hba: undefined, cacheBytes: 1 << 20 },
+  );
   const control = decodePgControl(readFileSync(join(dataDir, 'global/pg_control')));
   expect(control).toMatchObject({ state: DB_STATE.SHUTDOWNED, checkPoint: first.checkpointLsn, checkPointCopy: first.checkpoint });
   expect(control.checkPointCopy.redo).toBe(control.checkPoint);

@@ -12,13 +12,18 @@ export interface DataDirectoryOptions {
   readonly parameters: ReadonlyMap<string, string>;
   /** Lines of pg_hba.conf; undefined: passwords from everywhere. */
   readonly hba: string | undefined;
+  /** What the local cache of relation pages may take. */
+  readonly cacheBytes: number;
 }
 
 /**
  * The data directory that PostgreSQL starts from without replay: as a clean shutdown at the first batch's checkpoint
  * leaves it.
  */
-export function layDataDirectory({ image, first }: StartPoint, { dataDir, account, parameters, hba }: DataDirectoryOptions): void {
+export function layDataDirectory(
+  { image, first }: StartPoint,
+  { dataDir, account, parameters, hba, cacheBytes }: DataDirectoryOptions,
+): void {
   buildDataDirectory({
     dir: dataDir,
     account,
@@ -28,6 +33,7 @@ export function layDataDirectory({ image, first }: StartPoint, { dataDir, accoun
     slruPages: slruPagesOf(image.slruPages),
     parameters,
     hba,
+    cacheBytes,
   });
 }
 

@@ -49,6 +49,7 @@ class Rig {
       },
       listen: { host: '127.0.0.1', port: 5432 },
       hba: undefined,
+      cacheBytes: 1 << 20,
       settings: {
         choose: () => this.#step('settings').then(() => SET),
         started: (set) => void this.journal.push(`settings ${set.fingerprint} run`),
@@ -121,6 +122,7 @@ class Rig {
           flush: () => Promise.resolve({ kind: 'stopped' }),
           readPages: () => Promise.reject(new Error('not read')),
           expectPages: () => undefined,
+          runningLsn: () => 0n,
         },
         {
           onStep: (one) => this.told.push(`step ${one}`),

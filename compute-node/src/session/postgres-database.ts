@@ -39,6 +39,7 @@ export interface PostgresDatabaseOptions {
   readonly paths: PostgresPaths;
   readonly listen: { readonly host: string; readonly port: number };
   readonly hba: string | undefined;
+  readonly cacheBytes: number;
   readonly settings: Pick<PostgresSettings, 'choose' | 'started' | 'failed' | 'stopped' | 'keep'>;
   readonly passwords: Pick<RolePasswords, 'applyAll' | 'keep'>;
   /** Gives PostgreSQL its port, which somebody else answers until then. */
@@ -84,14 +85,14 @@ export class PostgresDatabase implements Database {
   }
 
   async prepare(start: StartPoint, signal: AbortSignal): Promise<WalSource> {
-    const { paths, hba } = this.#options;
+    const { paths, hba, cacheBytes } = this.#options;
     const { dataDir, account } = paths;
     const set = await this.#chosen;
     this.#wal = new LocalWal(join(dataDir, 'pg_wal'), start.first.checkpoint.timeline);
     // The directory may be another session's by now.
     if (signal.aborted || this.#isEnding) return this.#wal;
     this.#settingsInTrial = set;
-    this.#programs.layDataDirectory(start, { dataDir, account, parameters: set.parameters, hba });
+    this.#programs.layDataDirectory(start, { dataDir, account, parameters: set.parameters, hba, cacheBytes });
     return this.#wal;
   }
 
@@ -111,7 +112,7 @@ export class PostgresDatabase implements Database {
       listen,
       account: paths.account,
       imageResourceManagers: RMGRS_NEEDING_IMAGES,
-      shim: { library: shim.library, socketPath: paths.shimSocket, token: shim.token, startLsn: start.first.endLsn },
+      shim: { library: shim.library, socketPath: paths.shimSocket, token: shim.token, startLsn: start.first.endLsn, boundsCache: true },
       logger: logger.child({ part: 'postgres' }),
     });
     this.#postgres = postgres;

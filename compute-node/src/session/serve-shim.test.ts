@@ -26,7 +26,8 @@ async function serve(outcome: FlushOutcome, shimLibrary = join(runDir, 'built.so
   const readPages = (): Promise<readonly Buffer[]> => Promise.reject(new Error('not read'));
   const expectPages = (): void => undefined;
   const wrote = (writtenLsn: bigint): void => void written.push(writtenLsn);
-  shim = await serveShim(paths, { wrote, flush: () => Promise.resolve(outcome), readPages, expectPages }, silentLogger());
+  const volume = { wrote, flush: () => Promise.resolve(outcome), readPages, expectPages, runningLsn: () => 7n };
+  shim = await serveShim(paths, volume, silentLogger());
   return shim;
 }
 

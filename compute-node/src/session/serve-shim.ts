@@ -28,6 +28,7 @@ export async function serveShim(
       flush: ({ writtenLsn }) => volume.flush(writtenLsn),
       readPages: (request, signal) => volume.readPages(request, signal),
       expectPages: (request) => volume.expectPages(request),
+      runningLsn: () => volume.runningLsn(),
     },
     {
       owner: account,

@@ -17,7 +17,9 @@ export interface VolumeDriverEvents {
 
 /** Both ways to the volume in one epoch. */
 export interface VolumeDriver {
-  readonly writePath: Pick<WritePath, 'start' | 'stop' | 'appendFirst' | 'follow' | 'wrote' | 'flush'> & VolumeView & WriteCounters;
+  readonly writePath: Pick<WritePath, 'start' | 'stop' | 'appendFirst' | 'follow' | 'wrote' | 'flush' | 'runningLsn'> &
+    VolumeView &
+    WriteCounters;
   readonly pageReader: Pick<PageReader, 'read' | 'stop'>;
   /** For PostgreSQL: with what was read ahead. */
   readonly pageSource: Pick<PageSource, 'read' | 'expect' | 'stop'>;

@@ -79,6 +79,7 @@ class Rig {
         appendFirst: () => this.#step('firstBatch') as Promise<FlushOutcome>,
         follow: () => void this.journal.push('follow'),
         wrote: () => undefined,
+        runningLsn: 0n,
         flush: () => Promise.resolve({ kind: 'stopped' }),
       },
       pageReader: { read: () => Promise.reject(new Error('not read')), stop: () => void this.journal.push('no reads') },

@@ -212,6 +212,7 @@ export class WriterSession implements Session {
         flush: (writtenLsn) => writePath.flush(writtenLsn),
         readPages: (request, over) => pageSource.read(request, over),
         expectPages: (request) => pageSource.expect(request),
+        runningLsn: () => writePath.runningLsn,
       },
       {
         onStep,

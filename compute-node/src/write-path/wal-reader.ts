@@ -1,5 +1,6 @@
 import { WAL_PAGE_BYTES, WalFormatError, WalStreamDecoder, formatLsn, type BegunRecord, type Lsn } from '@kube-aurora/pg-format';
 import type { RecordRun } from '@kube-aurora/volume';
+import { RunningTransactions } from './running-transactions.ts';
 
 /** Where WAL bytes come from: pg_wal of our PostgreSQL (LocalWal). */
 export interface WalSource {
@@ -30,6 +31,7 @@ export type PassState = 'full' | 'end';
 export class WalReader {
   readonly #decoder: WalStreamDecoder;
   readonly #source: WalSource;
+  readonly #running = new RunningTransactions();
   /** A record whose head is final and which ends later than what was written when it was met. */
   #waitsFor: BegunRecord | undefined;
   #passEnd: bigint;
@@ -45,6 +47,15 @@ export class WalReader {
   /** End of the last record that was given. */
   get position(): Lsn {
     return this.#decoder.position;
+  }
+
+  /**
+   * Every record of a transaction that runs now begins at or after this LSN, as far as WAL was read. Whatever comes
+   * later does so as well.
+   */
+  get runningLsn(): bigint {
+    const oldest = this.#running.oldestLsn;
+    return oldest === undefined ? this.#decoder.position : BigInt(oldest);
   }
 
   /** Is there a pass that has not come to its end? */
@@ -78,6 +89,7 @@ export class WalReader {
         if (decoder.advance()) {
           const { lsn, endLsn, bytes, start, length } = decoder.record;
           run.add(lsn, endLsn, bytes, start, length);
+          this.#running.note(lsn, bytes, start, length);
           if (run.byteLength >= bytesMax) return 'full';
         } else if (decoder.reachedZeros) {
           if (decoder.stoppedLsn <= lastPage) {

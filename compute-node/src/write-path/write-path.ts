@@ -97,6 +97,10 @@ export class WritePath implements VolumeView {
   get ringBytes(): number {
     return this.#volume.ringBytes;
   }
+  /** No transaction that runs in PostgreSQL has written redo that ends at or below this LSN. Never goes back. */
+  get runningLsn(): bigint {
+    return this.#reader?.runningLsn ?? this.#options.startLsn;
+  }
   /** End of the redo that was sent, durable or not. */
   get sentLsn(): bigint {
     return this.#volume.sentLsn;

@@ -43,10 +43,12 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     },
     ...(superuserName === undefined ? {} : { superuserSecret: { name: superuserName } }),
     postgresql: { parameters: (spec.postgresql?.parameters ?? {}) as Readonly<Record<string, string>> },
-    compute:
-      spec.compute?.resources === undefined
+    compute: {
+      ...(spec.compute?.resources === undefined
         ? {}
-        : { resources: spec.compute.resources as NonNullable<AuroraClusterSpec['compute']['resources']> },
+        : { resources: spec.compute.resources as NonNullable<AuroraClusterSpec['compute']['resources']> }),
+      ...(spec.compute?.cacheSize === undefined ? {} : { cacheSize: spec.compute.cacheSize }),
+    },
     images: {
       ...(spec.images?.storageDaemon === undefined ? {} : { storageDaemon: spec.images.storageDaemon }),
       ...(spec.images?.computeNode === undefined ? {} : { computeNode: spec.images.computeNode }),

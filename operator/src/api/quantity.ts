@@ -23,6 +23,11 @@ const FACTOR: Readonly<Record<string, number>> = {
  */
 export const SIZE_MIN = '256Mi';
 export const SIZE_MAX = '64Ti';
+/** Of a compute's cache; its agent takes no less. */
+export const CACHE_SIZE_MIN = '64Mi';
+
+/** The resource that a pod's own disk is. */
+export const EPHEMERAL_STORAGE = 'ephemeral-storage';
 
 /** The quantity's value, or undefined when the text is none. */
 export function quantityValue(text: string): number | undefined {

@@ -79,6 +79,8 @@ describe('refused, with the field named', () => {
     ['a negative size', manifest({ storage: { size: '-1Gi' } }), 'spec.storage.size: pattern'],
     ['size zero', manifest({ storage: { size: '0Gi' } }), 'spec.storage.size: pattern'],
     ['a size as a number', manifest({ storage: { size: 10 } }), 'spec.storage.size: type'],
+    ['a cache size that is none', manifest({ storage, compute: { cacheSize: '20GB' } }), 'spec.compute.cacheSize: pattern'],
+    ['a cache size as a number', manifest({ storage, compute: { cacheSize: 20 } }), 'spec.compute.cacheSize: type'],
     ['two zones', manifest({ storage: { ...storage, zones: ['a', 'b'] } }), 'spec.storage.zones: minItems'],
     ['a zone twice', manifest({ storage: { ...storage, zones: ['a', 'b', 'a'] } }), 'spec.storage.zones: uniqueItems'],
     ['another version', manifest({ storage, postgresVersion: '17' }), 'spec.postgresVersion: enum'],

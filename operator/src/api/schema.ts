@@ -1,5 +1,5 @@
 import { DEFAULTS } from './defaults.ts';
-import { SIZE_MAX, SIZE_MIN } from './quantity.ts';
+import { CACHE_SIZE_MIN, SIZE_MAX, SIZE_MIN } from './quantity.ts';
 import type { Schema } from './open-api.ts';
 import { statusSchema } from './status-schema.ts';
 
@@ -124,6 +124,9 @@ function statementReferences(where: string): Schema {
   };
 }
 
+/** A number that is not 0, and a unit. */
+const SIZE_PATTERN = '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$';
+
 const storage: Schema = {
   type: 'object',
   description: 'The volume: six copies, two in each of three zones. A write counts once four of them hold it.',
@@ -132,7 +135,7 @@ const storage: Schema = {
     size: {
       type: 'string',
       description: 'Size of each of the six persistent volume claims, for example 10Gi. It can grow and never shrink.',
-      pattern: '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$',
+      pattern: SIZE_PATTERN,
       maxLength: 20,
       'x-kubernetes-validations': [
         {
@@ -252,7 +255,26 @@ const spec: Schema = {
       type: 'object',
       description: 'The pods that run PostgreSQL. They hold no data.',
       default: {},
-      properties: { resources: resources('compute pod') },
+      properties: {
+        resources: resources('compute pod'),
+        cacheSize: {
+          type: 'string',
+          description:
+            'Disk that a compute pod may take for pages of tables and indexes, which it reads from storage again when it needs them. WAL, temporary files and unlogged tables come on top. Half of limits.ephemeral-storage when absent; without that limit, half of what is free on the node.',
+          pattern: SIZE_PATTERN,
+          maxLength: 20,
+          'x-kubernetes-validations': [
+            {
+              rule: `!isQuantity(self) || quantity(self).compareTo(quantity('${CACHE_SIZE_MIN}')) >= 0`,
+              message: `too small for what PostgreSQL reads at once: use at least ${CACHE_SIZE_MIN}`,
+            },
+            {
+              rule: `!isQuantity(self) || quantity(self).compareTo(quantity('${SIZE_MAX}')) <= 0`,
+              message: `larger than any volume: use at most ${SIZE_MAX}`,
+            },
+          ],
+        },
+      },
     },
     images: {
       type: 'object',

@@ -71,7 +71,7 @@ export interface AuroraClusterSpec {
   };
   readonly superuserSecret?: { readonly name: string };
   readonly postgresql: { readonly parameters: Readonly<Record<string, string>> };
-  readonly compute: { readonly resources?: Resources };
+  readonly compute: { readonly resources?: Resources; readonly cacheSize?: string };
   readonly images: { readonly storageDaemon?: string; readonly computeNode?: string };
 }
 

@@ -58,6 +58,26 @@ test('parameters: ours are refused in any spelling, the others handed on in lowe
   expect(splitParameters({ constructor: '1' }).accepted).toEqual({ constructor: '1' });
 });
 
+test('a cache that is too small, or leaves no room in the pod, says what would be right', () => {
+  const cache = (cacheSize: string, limit?: string) =>
+    validateCluster(
+      makeCluster({
+        spec: {
+          storage: { size: '1Gi' },
+          compute: { cacheSize, ...(limit === undefined ? {} : { resources: { limits: { 'ephemeral-storage': limit } } }) },
+        },
+      }),
+    ).map(({ field, message }) => `${field} ${message}`);
+  expect(cache('64Mi')).toEqual([]);
+  expect(cache('20Gi', '40Gi')).toEqual([]);
+  expect(cache('20GB')).toEqual(["spec.compute.cacheSize '20GB' is not a size; use for example 20Gi"]);
+  expect(cache('63Mi')).toEqual(["spec.compute.cacheSize '63Mi' is too small for what PostgreSQL reads at once; use at least 64Mi"]);
+  expect(cache('65Ti')).toEqual(["spec.compute.cacheSize '65Ti' is larger than any volume; use at most 64Ti"]);
+  expect(cache('20Gi', '20Gi')).toEqual([
+    "spec.compute.cacheSize '20Gi' leaves no room below resources.limits.ephemeral-storage '20Gi' for WAL and temporary files; use about half of it",
+  ]);
+});
+
 test('sizes compare by their bytes', () => {
   expect(sizeBytes('1Gi')).toBe(2 ** 30);
   expect(sizeBytes('1.5G')).toBe(1.5e9);

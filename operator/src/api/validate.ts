@@ -1,7 +1,7 @@
 import type { ConditionReason } from './conditions.ts';
 import { splitParameters } from './parameters.ts';
-import { quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
-import type { AuroraCluster, Resources } from './types.ts';
+import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
+import type { AuroraCluster, AuroraClusterSpec, Resources } from './types.ts';
 
 /** One thing in a manifest that cannot be done, with the path of its field and what would be right. */
 export interface SpecProblem {
@@ -41,6 +41,7 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     ...resourceProblems('spec.compute.resources', spec.compute.resources),
   ])
     fatal(field, message);
+  for (const message of cacheSizeProblems(spec.compute)) fatal('spec.compute.cacheSize', message);
   if (spec.storage.zones.length !== 3 || new Set(spec.storage.zones).size !== 3) {
     fatal('spec.storage.zones', `[${spec.storage.zones.join(', ')}] must be three different zones: two of the six copies stand in each`);
   }
@@ -59,6 +60,19 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     });
   }
   return problems;
+}
+
+/** A pod that takes more than its limit of ephemeral storage is evicted: what is not the cache needs room beside it. */
+function* cacheSizeProblems({ cacheSize, resources }: AuroraClusterSpec['compute']): Generator<string> {
+  if (cacheSize === undefined) return;
+  const bytes = sizeBytes(cacheSize);
+  const limit = resources?.limits?.[EPHEMERAL_STORAGE];
+  if (bytes === undefined) yield `'${cacheSize}' is not a size; use for example 20Gi`;
+  else if (bytes < (sizeBytes(CACHE_SIZE_MIN) ?? 0))
+    yield `'${cacheSize}' is too small for what PostgreSQL reads at once; use at least ${CACHE_SIZE_MIN}`;
+  else if (bytes > (sizeBytes(SIZE_MAX) ?? 0)) yield `'${cacheSize}' is larger than any volume; use at most ${SIZE_MAX}`;
+  else if (limit !== undefined && bytes >= (sizeBytes(String(limit)) ?? Infinity))
+    yield `'${cacheSize}' leaves no room below resources.limits.${EPHEMERAL_STORAGE} '${limit}' for WAL and temporary files; use about half of it`;
 }
 
 /** As an API server would refuse the pod: quantities that are none or negative, and requests above limits. */

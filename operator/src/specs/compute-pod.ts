@@ -10,6 +10,7 @@ import {
   storageHost,
   storageName,
 } from '../api/names.ts';
+import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, sizeBytes } from '../api/quantity.ts';
 import { segmentIds, type SegmentId } from '../api/segment-id.ts';
 import type { AuroraCluster, InstanceRole } from '../api/types.ts';
 import type { Pod, PodVolume } from '../kube/objects.ts';
@@ -49,6 +50,15 @@ export interface ComputePodOptions {
   readonly zoneOfSegment?: (segment: SegmentId) => string;
 }
 
+/** The agent takes half of what is free where nothing is said. */
+function cacheEnvironment({ cacheSize, resources }: AuroraCluster['spec']['compute']): Record<string, string> {
+  const limit = resources?.limits?.[EPHEMERAL_STORAGE];
+  const bytes = cacheSize === undefined ? (sizeBytes(String(limit ?? '')) ?? 0) / 2 : (sizeBytes(cacheSize) ?? 0);
+  if (bytes === 0) return {};
+  // A pod that is given less is given the least that works.
+  return { AURORA_CACHE_MIB: String(Math.floor(Math.max(bytes, sizeBytes(CACHE_SIZE_MIN) ?? 0) / 2 ** 20)) };
+}
+
 /**
  * An instance's pod. Its hash leaves out the zone: a pod in another zone than a new one would get is not outdated.
  * Role is a label that Services select by; it is not part of the pod's spec, so a promotion moves it.
@@ -86,6 +96,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             AURORA_APP_USER: cluster.spec.bootstrap.initdb.owner,
             AURORA_APP_DATABASE: cluster.spec.bootstrap.initdb.database,
             AURORA_SETTINGS_DIR: SETTINGS_DIR,
+            ...cacheEnvironment(cluster.spec.compute),
             ...(sql === undefined ? {} : { AURORA_INIT_SQL_DIR: INIT_SQL_DIR }),
           }),
           // From the pod's annotation, so that a container that starts again in a pod that once made the volume knows.

@@ -106,6 +106,27 @@ describe('the compute pod', () => {
     ]);
   });
 
+  test('have a cache of the size that is asked for, or of half of what they may take', () => {
+    const cacheOf = (spec: NonNullable<Parameters<typeof makeCluster>[0]>['spec']): string | undefined =>
+      envOf(
+        computePod(makeCluster({ spec: { storage: { size: '1Gi' }, ...spec } }), {
+          ordinal: 1,
+          role: 'writer',
+          volumeId: VOLUME,
+          zone: 'zone-a',
+          image: 'c:1',
+          mountedVersions: '',
+        }),
+      )['AURORA_CACHE_MIB'];
+    const limited = (limit: string) => ({ resources: { limits: { 'ephemeral-storage': limit } } });
+    expect(cacheOf({})).toBeUndefined();
+    expect(cacheOf({ compute: { cacheSize: '20Gi' } })).toBe('20480');
+    expect(cacheOf({ compute: { cacheSize: '100M' } })).toBe('95');
+    expect(cacheOf({ compute: limited('40Gi') })).toBe('20480');
+    expect(cacheOf({ compute: { ...limited('40Gi'), cacheSize: '30Gi' } })).toBe('30720');
+    expect(cacheOf({ compute: limited('50Mi') })).toBe('64');
+  });
+
   test('knows from its annotation whether its volume held a database; that does not make it outdated', () => {
     const variable = compute().spec.containers[0]?.env.find(({ name }) => name === 'AURORA_VOLUME_EXISTS');
     expect(variable?.valueFrom?.fieldRef.fieldPath).toBe(`metadata.annotations['${ANNOTATION.volumeExists}']`);

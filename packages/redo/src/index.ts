@@ -7,7 +7,7 @@ export { NATIVE_RMGRS, redo, resourceManager, RMGRS_NEEDING_IMAGES } from './red
 export type { PageMask, PageRedo, ResourceManager } from './rmgr/resource-manager.ts';
 export { SLRU_MAX_PAGE, SLRU_PAGES_PER_SEGMENT } from './slru/layout.ts';
 export { touchedPages } from './touched-pages.ts';
-export { type PreparedTransaction, preparedTransaction } from './xact-record.ts';
+export { type PreparedTransaction, preparedTransaction, subxidAt, transactionEnd } from './xact-record.ts';
 export { applyEffects } from './state/apply-effects.ts';
 export { decodeVolumeState, encodeVolumeState } from './state/codec.ts';
 export { type ForkSize, PACKED_FORK, RelationTable } from './state/relation-table.ts';
