@@ -106,7 +106,7 @@ export const MUTATIONS: readonly Mutation[] = [
     rule: 'an epoch starts at the end of the longest log among those that promised',
     edits: [
       {
-        file: 'packages/volume/src/open-protocol.ts',
+        file: 'packages/volume/src/choose-start.ts',
         find: 'return scl > highest ? scl : highest;',
         replace: 'return highest === 0n || scl < highest ? scl : highest;',
       },

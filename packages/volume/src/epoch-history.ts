@@ -104,7 +104,7 @@ export function isBatchValid(history: readonly EpochStart[], batch: { readonly e
 /**
  * The LSN past which a segment's log is annulled under `history`: no batch that ends past it counts, and it is the
  * new SCL. Undefined when all of the log counts. `runs` in log order; what stands before the first run is the base.
- * It is a batch boundary of the log (proof: open-protocol.ts).
+ * It is a batch boundary of the log (proof: choose-start.ts).
  */
 export function annulPoint(history: readonly EpochStart[], runs: readonly EpochRun[]): bigint | undefined {
   for (const run of runs) {

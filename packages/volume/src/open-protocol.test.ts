@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { OpenProtocol, chooseStart, countedScl, countsForWriter, type OpenRequest, type SegmentClaim } from './open-protocol.ts';
+import { chooseStart, countedScl, countsForWriter, type SegmentClaim } from './choose-start.ts';
+import { OpenProtocol, type OpenRequest } from './open-protocol.ts';
 
 const BASE = { epoch: 1n, startLsn: 100n };
 const claim = (change: Partial<SegmentClaim> = {}): SegmentClaim => ({

@@ -134,7 +134,7 @@ export function quorumPoint(points: readonly bigint[], quorums: Quorums): bigint
  * acknowledgements; `acknowledge` is on the path of every commit and allocates nothing.
  *
  * Invariant: only an SCL that a segment reported together with the writer's own epoch, and after it took the writer's
- * epoch history, may be given here (`countsForWriter` in open-protocol.ts). Otherwise a segment that has already
+ * epoch history, may be given here (`countsForWriter` in choose-start.ts). Otherwise a segment that has already
  * promised a later opener, or that holds annulled redo, could complete a quorum, and an acknowledged commit would be
  * lost.
  */
