@@ -1,8 +1,8 @@
 /*
  * One connection from each PostgreSQL process to the agent; requests are answered in turn.
  *
- * Success is only ever what the agent said on this connection. A connection that breaks during a flush is an error (PANIC),
- * since nobody knows any more whether the volume has the WAL. A read may be asked again on a new connection.
+ * Success is only ever what the agent said on this connection. A connection that breaks during a flush is an error
+ * (PANIC), since nobody knows any more whether the volume has the WAL. A read may be asked again on a new connection.
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -95,7 +95,10 @@ static void advance(struct iovec **parts, int *count, size_t bytes)
     }
 }
 
-/* Fills `parts`, which it changes. ECANCELED in errno: `gives_up` said so. The connection has a timeout, so that it is asked. */
+/*
+ * Fills `parts`, which it changes. ECANCELED in errno: `gives_up` said so. The connection has a timeout, so that it is
+ * asked.
+ */
 static bool receive_all(struct iovec *parts, int count, bool (*gives_up)(void))
 {
     while (count > 0) {
@@ -141,8 +144,8 @@ static bool exchange(const struct shim_request *request, size_t expected_payload
 }
 
 /*
- * Nothing may wait here: PostgreSQL holds its WAL write lock and has asked for nothing. What an agent that is busy or paused has no
- * room for is left out, since the next message says more.
+ * Nothing may wait here: PostgreSQL holds its WAL write lock and has asked for nothing. What an agent that is busy or
+ * paused has no room for is left out, since the next message says more.
  */
 void agent_wrote(uint64_t written_lsn)
 {

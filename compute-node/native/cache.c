@@ -1,13 +1,13 @@
 /*
  * Which blocks of relation files are local, by chunks of a MiB, so that evict.c finds what to let go of.
  *
- * Only blocks are kept track of that the volume can give back: those of main forks that PostgreSQL read from it or wrote itself
- * through its buffers. Everything else is local and never let go of: temporary files, temporary and unlogged relations, free-space and
- * visibility maps (which are small), WAL, and what is copied as a file (CREATE DATABASE ... STRATEGY file_copy), for the volume has
- * that only once the copy's own record is there.
+ * Only blocks are kept track of that the volume can give back: those of main forks that PostgreSQL read from it or
+ * wrote itself through its buffers. Everything else is local and never let go of: temporary files, temporary and
+ * unlogged relations, free-space and visibility maps (which are small), WAL, and what is copied as a file (CREATE
+ * DATABASE ... STRATEGY file_copy), for the volume has that only once the copy's own record is there.
  *
- * Chunks stand in memory that all processes share. A chunk is found by a chain that belongs to its stripe, and whoever changes either
- * holds the stripe. A chunk that finds no place is not kept track of: its blocks stay.
+ * Chunks stand in memory that all processes share. A chunk is found by a chain that belongs to its stripe, and whoever
+ * changes either holds the stripe. A chunk that finds no place is not kept track of: its blocks stay.
  */
 #define _GNU_SOURCE
 #include "chunks.h"

@@ -1,18 +1,19 @@
 /*
  * A process that waits for a page from storage can be cancelled and terminated, as one that waits for a disk can not.
  *
- * PostgreSQL looks for such requests (CHECK_FOR_INTERRUPTS) before and after a read, never within one. So the shim looks while
- * it waits, and makes the read fail when one is there; then PostgreSQL says "could not read blocks ...", and while it makes that
- * error it is led to look for the request, whose own error takes its place: "canceling statement due to ...".
+ * PostgreSQL looks for such requests (CHECK_FOR_INTERRUPTS) before and after a read, never within one. So the shim
+ * looks while it waits, and makes the read fail when one is there; then PostgreSQL says "could not read blocks ...",
+ * and while it makes that error it is led to look for the request, whose own error takes its place: "canceling
+ * statement due to ...".
  *
- * Where giving up is safe. A failed read is an ERROR for its transaction, which PostgreSQL takes in its stride wherever it
- * reads, but a cancel it only takes where it does not hold interrupts off: while it commits, or holds a lightweight lock, it
- * waits on. A read by itself holds interrupts off, once or twice (READ_HOLDS), and a critical section covers the system call
- * alone (pgaio_io_perform_synchronously). More than that is somebody else's, and the wait goes on.
+ * Where giving up is safe. A failed read is an ERROR for its transaction, which PostgreSQL takes in its stride wherever
+ * it reads, but a cancel it only takes where it does not hold interrupts off: while it commits, or holds a lightweight
+ * lock, it waits on. A read by itself holds interrupts off, once or twice (READ_HOLDS), and a critical section covers
+ * the system call alone (pgaio_io_perform_synchronously). More than that is somebody else's, and the wait goes on.
  *
- * With io_method=worker reads are done by I/O workers, on behalf of others. Who waits for a worker can be cancelled by itself;
- * its read goes on and nobody misses it. But a process that ends waits for its reads: so an I/O worker gives up a read whose
- * owner has begun to exit and is waiting.
+ * With io_method=worker reads are done by I/O workers, on behalf of others. Who waits for a worker can be cancelled by
+ * itself; its read goes on and nobody misses it. But a process that ends waits for its reads: so an I/O worker gives up
+ * a read whose owner has begun to exit and is waiting.
  */
 #define _GNU_SOURCE
 #include "postgres.h"
@@ -21,7 +22,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* By the number of critical sections around the system call: smgr.c holds once; where asynchronous I/O is staged, it does too. */
+/*
+ * By the number of critical sections around the system call: smgr.c holds once; where asynchronous I/O is staged, it
+ * does too.
+ */
 static const uint32_t READ_HOLDS[] = {1, 2};
 
 #define QUERY_CANCELED SQLSTATE('5', '7', '0', '1', '4')
@@ -47,7 +51,10 @@ static void become_the_request(void *unused)
     postgres.errcode(QUERY_CANCELED);
 }
 
-/* Frames that end take what stands above their own context off the stack: ours goes with the frame that waited, or with the error. */
+/*
+ * Frames that end take what stands above their own context off the stack: ours goes with the frame that waited, or with
+ * the error.
+ */
 static void expect_error(void)
 {
     gave_up = true;

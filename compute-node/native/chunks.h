@@ -1,4 +1,7 @@
-/* Chunks of relation files, as cache.c keeps them and evict.c chooses from them. Everything here is called with the chunk's stripe held. */
+/*
+ * Chunks of relation files, as cache.c keeps them and evict.c chooses from them. Everything here is called with the
+ * chunk's stripe held.
+ */
 #ifndef AURORA_CHUNKS_H
 #define AURORA_CHUNKS_H
 

@@ -1,10 +1,10 @@
 /*
  * Replication connections from the network are refused once their password was checked, with words that say why.
  *
- * What they would get cannot be used: the local pg_wal begins, mid-segment, where this writer opened the volume, and ends
- * with the pod. pg_receivewal would store zeros in place of WAL, and a standby could not follow the next writer. pg_hba.conf
- * can only say "no entry for replication connection", so the refusal stands in ClientAuthentication_hook, the variable that
- * PostgreSQL offers libraries for this (libpq/auth.h).
+ * What they would get cannot be used: the local pg_wal begins, mid-segment, where this writer opened the volume, and
+ * ends with the pod. pg_receivewal would store zeros in place of WAL, and a standby could not follow the next writer.
+ * pg_hba.conf can only say "no entry for replication connection", so the refusal stands in ClientAuthentication_hook,
+ * the variable that PostgreSQL offers libraries for this (libpq/auth.h).
  */
 #define _GNU_SOURCE
 #include "postgres.h"
@@ -23,7 +23,10 @@ static bool is_local(int socket)
     return getsockname(socket, (struct sockaddr *)&address, &bytes) == 0 && address.ss_family == AF_UNIX;
 }
 
-/* The local socket is the agent's: it may ask for a replication connection, which reads no catalogs, to see who answers. */
+/*
+ * The local socket is the agent's: it may ask for a replication connection, which reads no catalogs, to see who
+ * answers.
+ */
 static void refuse_replication(const int *port, int status)
 {
     if (status != STATUS_OK || !*postgres.am_walsender || is_local(*port) || !postgres.errstart(FATAL, NULL))

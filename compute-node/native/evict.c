@@ -1,5 +1,6 @@
 /*
- * Keeps the local cache of relation pages inside its limit: whoever brings pages in lets others go, holes in their files again.
+ * Keeps the local cache of relation pages inside its limit: whoever brings pages in lets others go, holes in their
+ * files again.
  *
  * A page that was let go of is read again from the volume, as of the request LSN or later. So:
  *
@@ -13,8 +14,9 @@
  * - what was fetched for a hole is put into the file only if nothing was let go of in its stripes since the hole was seen: the block
  *   may have been fetched, changed, written and let go of by others meanwhile.
  *
- * Which: a hand goes round over the chunks; one that was read since it last came by gets a second chance. Hot pages are in PostgreSQL's
- * own buffers; this is for those around them. Who finds nothing to let go of goes on, past the limit: nothing fails for it.
+ * Which: a hand goes round over the chunks; one that was read since it last came by gets a second chance. Hot pages are
+ * in PostgreSQL's own buffers; this is for those around them. Who finds nothing to let go of goes on, past the limit:
+ * nothing fails for it.
  */
 #define _GNU_SOURCE
 #include "chunks.h"
@@ -58,7 +60,10 @@ static struct blocks blocks_to_go(int fd, const struct chunk *chunk, off_t start
     return going;
 }
 
-/* Makes holes of blocks. With the stripe held, and the LSNs raised. What could not be made a hole stays in `going` no longer. */
+/*
+ * Makes holes of blocks. With the stripe held, and the LSNs raised. What could not be made a hole stays in `going` no
+ * longer.
+ */
 static void punch(int fd, struct blocks *going, off_t start, uint32_t stripe)
 {
     shared->punches[stripe] |= 1;
@@ -172,8 +177,8 @@ static void publish(const struct held_back *held_back)
 }
 
 /*
- * Called with no lock held by who is about to bring in blocks, or has. Is there room for them? Lets go of as much as came in, and of a
- * chunk more, so that many who do so come back under the limit together.
+ * Called with no lock held by who is about to bring in blocks, or has. Is there room for them? Lets go of as much as
+ * came in, and of a chunk more, so that many who do so come back under the limit together.
  */
 bool cache_make_room(uint32_t blocks)
 {

@@ -1,4 +1,7 @@
-/* Which open file is what, learned from its path when it is opened. PostgreSQL works in its data directory: paths are relative. */
+/*
+ * Which open file is what, learned from its path when it is opened. PostgreSQL works in its data directory: paths are
+ * relative.
+ */
 #define _GNU_SOURCE
 #include "shim.h"
 
@@ -99,8 +102,8 @@ bool parse_database_path(const char *path, uint32_t *spc_oid, uint32_t *db_oid)
 }
 
 /*
- * A database's directory, then /REL[_fsm|_vm|_init][.SEGMENT]. Temporary relations (tN_REL) and pgsql_tmp fail the number
- * syntax.
+ * A database's directory, then /REL[_fsm|_vm|_init][.SEGMENT]. Temporary relations (tN_REL) and pgsql_tmp fail the
+ * number syntax.
  */
 bool parse_relation_path(const char *path, struct relation_path *found)
 {
@@ -127,7 +130,9 @@ bool parse_relation_path(const char *path, struct relation_path *found)
     return *p == '\0';
 }
 
-/* The main fork's file, within the data directory; its length, which is `bytes` or more when there is no room for it. */
+/*
+ * The main fork's file, within the data directory; its length, which is `bytes` or more when there is no room for it.
+ */
 int relation_file_path(char *path, size_t bytes, uint32_t spc_oid, uint32_t db_oid, uint32_t rel_number, uint32_t segment)
 {
     char directory[64];

@@ -6,7 +6,10 @@
 
 /* XLogRecPtr that initdb's bootstrap puts into its pages; no other page has it. */
 #define BOOTSTRAP_LSN 40
-/* PostgreSQL's first WAL file is number 1. What is below is 0, an index being built (1), or a counter of unlogged relations. */
+/*
+ * PostgreSQL's first WAL file is number 1. What is below is 0, an index being built (1), or a counter of unlogged
+ * relations.
+ */
 #define FIRST_WAL_LSN WAL_SEGMENT_BYTES
 #define BTREE_SPECIAL 8176u
 #define SEQUENCE_SPECIAL 8184u

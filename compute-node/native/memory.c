@@ -1,9 +1,9 @@
 /*
  * What a killed PostgreSQL would leave of shared memory, which no new start would ever find again.
  *
- * The System V segment by which PostgreSQL sees that a data directory is in use is marked for removal as soon as it is attached:
- * Linux keeps it, and answers for it by its id, until the last process that has it is gone, however that ends.
- * The segments of parallel queries get names that say whose they are, so that the agent can remove them.
+ * The System V segment by which PostgreSQL sees that a data directory is in use is marked for removal as soon as it is
+ * attached: Linux keeps it, and answers for it by its id, until the last process that has it is gone, however that
+ * ends. The segments of parallel queries get names that say whose they are, so that the agent can remove them.
  */
 #define _GNU_SOURCE
 #include "shim.h"

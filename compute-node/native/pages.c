@@ -1,6 +1,6 @@
 /*
- * Pages on demand. A relation block that reads as zeros is not cached here: the agent is asked for it and the local file
- * gets it, so that it is asked for once. Zeros can be real (a file just extended); the price is one more request.
+ * Pages on demand. A relation block that reads as zeros is not cached here: the agent is asked for it and the local
+ * file gets it, so that it is asked for once. Zeros can be real (a file just extended); the price is one more request.
  */
 #define _GNU_SOURCE
 #include "chunks.h"
@@ -19,8 +19,9 @@ bool is_zero(const char *page)
 
 /*
  * The volume must answer with pages that hold every change we have let go of: page images written to local files, which
- * could be dropped, and truncations. Those were flushed first (WAL before data). The one exception are files of a relation
- * just being built (smgr_bulk_write), which nobody drops: a request is capped at the durable LSN because of them.
+ * could be dropped, and truncations. Those were flushed first (WAL before data). The one exception are files of a
+ * relation just being built (smgr_bulk_write), which nobody drops: a request is capped at the durable LSN because of
+ * them.
  */
 void raise_lsn(_Atomic uint64_t *lsn, uint64_t to)
 {
@@ -30,11 +31,13 @@ void raise_lsn(_Atomic uint64_t *lsn, uint64_t to)
 }
 
 /*
- * Around the truncation or removal of a relation file: its blocks may come back as zeros, and then neither the volume nor what the
- * agent has read ahead may fill them with what was there before. PostgreSQL has flushed the record of it, so the durable LSN covers it.
+ * Around the truncation or removal of a relation file: its blocks may come back as zeros, and then neither the volume
+ * nor what the agent has read ahead may fill them with what was there before. PostgreSQL has flushed the record of it,
+ * so the durable LSN covers it.
  *
- * Invariant: a block that is a hole now has not been changed since holes_lsn. It was not written to the file since the file last lost
- * blocks, and PostgreSQL writes a page that it changed before it lets go of it, unless the file loses the block.
+ * Invariant: a block that is a hole now has not been changed since holes_lsn. It was not written to the file since the
+ * file last lost blocks, and PostgreSQL writes a page that it changed before it lets go of it, unless the file loses
+ * the block.
  */
 void begin_loss(void)
 {
@@ -56,7 +59,10 @@ static uint32_t block_at(const struct file_entry *file, off_t offset)
     return file->first_block + (uint32_t)(offset / BLOCK_BYTES);
 }
 
-/* What had happened to a range of blocks when they were about to be looked at. Unchanged later, what was a hole then still is. */
+/*
+ * What had happened to a range of blocks when they were about to be looked at. Unchanged later, what was a hole then
+ * still is.
+ */
 struct moment {
     uint32_t block, blocks;
     uint64_t writes;
@@ -107,8 +113,9 @@ static bool is_hole(int fd, off_t offset)
 }
 
 /*
- * Keeps fetched pages in the local file, unless somebody has written there since. A failure costs the next reader a request.
- * Where a file lost blocks meanwhile nothing is kept: a block may have come back that the pages do not belong to.
+ * Keeps fetched pages in the local file, unless somebody has written there since. A failure costs the next reader a
+ * request. Where a file lost blocks meanwhile nothing is kept: a block may have come back that the pages do not belong
+ * to.
  */
 static void cache_pages(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages,
                         const struct moment *before)
@@ -248,7 +255,10 @@ ssize_t relation_read_sequential(int fd, struct file_entry *file, void *buffer, 
     return fill_holes(fd, file, &part, 1, got, &before, file_read_gives_up) == 0 ? got : -1;
 }
 
-/* PostgreSQL is going to read these blocks: the agent reads those ahead that are not here. The first words of a page tell. */
+/*
+ * PostgreSQL is going to read these blocks: the agent reads those ahead that are not here. The first words of a page
+ * tell.
+ */
 void relation_expect(int fd, const struct file_entry *file, off_t offset, off_t bytes)
 {
     uint64_t head[3];
@@ -286,7 +296,10 @@ static void note_page_lsns(const struct iovec *parts, int count)
     raise_lsn(&shared->request_lsn, newest);
 }
 
-/* Counted when it is done, under the lock: who saw a hole before it finds the count changed, who looks after it finds no hole. */
+/*
+ * Counted when it is done, under the lock: who saw a hole before it finds the count changed, who looks after it finds
+ * no hole.
+ */
 static void count_writes(const struct stripes_held *held)
 {
     for (int i = 0; i < held->count; i++)

@@ -1,6 +1,6 @@
 /*
- * What the shim uses of PostgreSQL itself: variables and functions that it exports to its extensions, found by name in the
- * running binary. PostgreSQL 18; it is not compiled against.
+ * What the shim uses of PostgreSQL itself: variables and functions that it exports to its extensions, found by name in
+ * the running binary. PostgreSQL 18; it is not compiled against.
  */
 #ifndef AURORA_POSTGRES_H
 #define AURORA_POSTGRES_H

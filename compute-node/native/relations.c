@@ -1,10 +1,10 @@
 /*
- * Relation files come into being when PostgreSQL first names one. The agent writes a table of what the volume holds before
- * PostgreSQL starts (compute-node/src/postgres/relation-table.ts has its layout); every process maps it.
+ * Relation files come into being when PostgreSQL first names one. The agent writes a table of what the volume holds
+ * before PostgreSQL starts (compute-node/src/postgres/relation-table.ts has its layout); every process maps it.
  *
- * Invariant: a relation's files are touched only after its entry is `local`, and an entry that is local never changes again.
- * So who arrives first makes all files of the relation as the volume has them, holes of the right size; from then on the
- * local directory alone says what exists, and nothing that PostgreSQL removes or truncates comes back.
+ * Invariant: a relation's files are touched only after its entry is `local`, and an entry that is local never changes
+ * again. So who arrives first makes all files of the relation as the volume has them, holes of the right size; from
+ * then on the local directory alone says what exists, and nothing that PostgreSQL removes or truncates comes back.
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -115,7 +115,9 @@ static int make_holes(const char *stem, const char *suffix, uint32_t blocks)
     return 0;
 }
 
-/* An unlogged relation begins as its init fork: PostgreSQL copies it in recovery only, which this start did not have. */
+/*
+ * An unlogged relation begins as its init fork: PostgreSQL copies it in recovery only, which this start did not have.
+ */
 static int make_unlogged(const char *stem, const struct relation_entry *entry, const char *init)
 {
     char path[PATH_BYTES];

@@ -1,13 +1,14 @@
 /*
  * Which of PostgreSQL's writes to relation files are durable in the volume with all that is in them.
  *
- * A page's own LSN does not tell. Some changes leave it as it is: that a heap page is all visible is in the WAL, and pd_lsn says
- * nothing of it. So time is cut into epochs. A write notes the epoch in which it began. When an epoch begins, the end of all WAL that
- * PostgreSQL has put into its buffers so far is noted after the epoch was counted up:
+ * A page's own LSN does not tell. Some changes leave it as it is: that a heap page is all visible is in the WAL, and
+ * pd_lsn says nothing of it. So time is cut into epochs. A write notes the epoch in which it began. When an epoch
+ * begins, the end of all WAL that PostgreSQL has put into its buffers so far is noted after the epoch was counted up:
  *
- * Invariant: what was written in an epoch before E holds changes only of records that end at or below the LSN noted for E. (It had
- * its content before it looked at the epoch, and a page changes and its record is inserted in one critical section, under the page's
- * lock.) Once that LSN is durable, so is the content; and read from the volume at that LSN or above, the page has all of it.
+ * Invariant: what was written in an epoch before E holds changes only of records that end at or below the LSN noted for
+ * E. (It had its content before it looked at the epoch, and a page changes and its record is inserted in one critical
+ * section, under the page's lock.) Once that LSN is durable, so is the content; and read from the volume at that LSN or
+ * above, the page has all of it.
  */
 #define _GNU_SOURCE
 #include "postgres.h"

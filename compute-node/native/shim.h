@@ -21,12 +21,14 @@
 /* Neighbouring blocks share a lock: a PostgreSQL I/O of up to 128 blocks takes one or two. */
 #define BLOCKS_PER_STRIPE 128
 #define MAX_STRIPES_HELD 8
-/* Of PostgreSQL's process numbers, those that are kept track of; a server with more connections than this is not met. */
+/*
+ * Of PostgreSQL's process numbers, those that are kept track of; a server with more connections than this is not met.
+ */
 #define MAX_PROCESSES 32768
 
 /*
- * How far what PostgreSQL wrote is durable, without a look at any page: see settle.c. Epochs count up; what was written in an epoch
- * below `settled_epoch` holds changes below `settled_lsn` alone, and these are durable.
+ * How far what PostgreSQL wrote is durable, without a look at any page: see settle.c. Epochs count up; what was written
+ * in an epoch below `settled_epoch` holds changes below `settled_lsn` alone, and these are durable.
  */
 struct settling {
     _Atomic int32_t lock;
@@ -173,9 +175,9 @@ int relation_arrives(const char *path);
 int database_arrives(const char *path);
 
 /*
- * agent.c: a flush and a read do not return when the postmaster is gone.
- * A flush gives what the agent said, SHIM_FAILED when it said nothing. A read gives 0, or -1 with errno EIO, or ECANCELED when
- * `gives_up` said so; without it nothing but the agent ends the wait.
+ * agent.c: a flush and a read do not return when the postmaster is gone. A flush gives what the agent said, SHIM_FAILED
+ * when it said nothing. A read gives 0, or -1 with errno EIO, or ECANCELED when `gives_up` said so; without it nothing
+ * but the agent ends the wait.
  */
 void agent_wrote(uint64_t written_lsn); /* never waits for the agent; may be lost */
 enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn);

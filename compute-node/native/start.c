@@ -2,8 +2,9 @@
  * Comes to life once, in the process that the agent starts (the postmaster); all other PostgreSQL processes are its
  * forks and inherit what is set up here. Anything else that happens to load the library passes through untouched.
  *
- * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_RELATIONS path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN decimal,
- * AURORA_SHIM_AGENT_PID, AURORA_SHIM_MEMORY_TAG; AURORA_SHIM_CACHE path, without which the cache grows as it likes.
+ * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_RELATIONS path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN
+ * decimal, AURORA_SHIM_AGENT_PID, AURORA_SHIM_MEMORY_TAG; AURORA_SHIM_CACHE path, without which the cache grows as it
+ * likes.
  */
 #define _GNU_SOURCE
 #include "postgres.h"

@@ -1,6 +1,6 @@
 /*
- * Locks on blocks, for processes that share nothing but memory. A page from the volume must not overwrite one that another process
- * writes at the same time, and a block must not be let go of under either.
+ * Locks on blocks, for processes that share nothing but memory. A page from the volume must not overwrite one that
+ * another process writes at the same time, and a block must not be let go of under either.
  *
  * Who holds stripes takes no others but by lock_blocks, opens no file through the wrappers, and waits for nobody.
  */
@@ -53,7 +53,10 @@ void take_lock(_Atomic int32_t *lock)
     }
 }
 
-/* Takes the stripes of [block, block + blocks) in ascending order of stripe, so that two holders never wait for each other. */
+/*
+ * Takes the stripes of [block, block + blocks) in ascending order of stripe, so that two holders never wait for each
+ * other.
+ */
 void lock_blocks(const struct file_entry *file, uint32_t block, uint32_t blocks, struct stripes_held *held)
 {
     held->count = 0;
@@ -79,8 +82,8 @@ void unlock_blocks(const struct stripes_held *held)
 }
 
 /*
- * One relation's files are made by one process at a time. A stripe like any other: whoever holds it takes no second one, and
- * nobody opens a file while holding stripes.
+ * One relation's files are made by one process at a time. A stripe like any other: whoever holds it takes no second
+ * one, and nobody opens a file while holding stripes.
  */
 uint32_t lock_relation(uint32_t spc_oid, uint32_t db_oid, uint32_t rel_number)
 {

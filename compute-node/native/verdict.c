@@ -1,7 +1,7 @@
 /*
- * The last words of a process whose WAL cannot become durable. A failed fdatasync is a PANIC in PostgreSQL whatever we do, and
- * it would tell its client "could not fdatasync file ...: Input/output error". This PANIC, made in the same place, says what
- * happened, with an SQLSTATE that drivers and poolers know.
+ * The last words of a process whose WAL cannot become durable. A failed fdatasync is a PANIC in PostgreSQL whatever we
+ * do, and it would tell its client "could not fdatasync file ...: Input/output error". This PANIC, made in the same
+ * place, says what happened, with an SQLSTATE that drivers and poolers know.
  */
 #define _GNU_SOURCE
 #include "postgres.h"

@@ -2,9 +2,10 @@
  * Durability: fdatasync of a WAL file asks the agent to make everything written so far durable in the volume.
  * PostgreSQL writes and flushes WAL under WALWriteLock, so these fields have one writer at a time.
  *
- * A bulk load writes many megabytes before it asks for a flush. The agent is told of them meanwhile, so that they are on their way
- * when the flush comes, which then waits for the rest alone. It is told what is in the file, never what will be: a process that dies
- * between the two has told nothing. Small commits are flushed at once and tell nothing extra.
+ * A bulk load writes many megabytes before it asks for a flush. The agent is told of them meanwhile, so that they are
+ * on their way when the flush comes, which then waits for the rest alone. It is told what is in the file, never what
+ * will be: a process that dies between the two has told nothing. Small commits are flushed at once and tell nothing
+ * extra.
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -29,7 +30,10 @@ void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes)
     }
 }
 
-/* Returns only when the volume has everything that was written. PostgreSQL would end with a PANIC too, without saying why. */
+/*
+ * Returns only when the volume has everything that was written. PostgreSQL would end with a PANIC too, without saying
+ * why.
+ */
 int wal_flush(void)
 {
     int saved_errno = errno;

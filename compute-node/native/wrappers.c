@@ -2,8 +2,8 @@
  * The libc calls that the stock postgres binary imports and the shim stands before. It imports no *64 names.
  * Not here, because they stay local: lseek, posix_fallocate, rename, and all I/O on SLRUs, pg_control, relation maps.
  *
- * Every call that names a relation file lets the relation arrive first, so that what PostgreSQL finds, or removes, is what a
- * directory with all files in it would have shown. Who walks a database's directory needs all of it.
+ * Every call that names a relation file lets the relation arrive first, so that what PostgreSQL finds, or removes, is
+ * what a directory with all files in it would have shown. Who walks a database's directory needs all of it.
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -145,8 +145,8 @@ EXPORT int sync_file_range(int fd, off64_t offset, off64_t bytes, unsigned flags
 }
 
 /*
- * After a truncation (or a drop) the same blocks may come back as zeros, and the volume must not fill them with what was
- * there before. PostgreSQL flushes the record first, so the durable LSN covers it.
+ * After a truncation (or a drop) the same blocks may come back as zeros, and the volume must not fill them with what
+ * was there before. PostgreSQL flushes the record first, so the durable LSN covers it.
  */
 EXPORT int ftruncate(int fd, off_t bytes)
 {

@@ -18,8 +18,8 @@ const name = ({ engine, major }: VolumeEngine): string => (engine === 'postgres'
 export const ENGINE_NAME = name(ENGINE);
 
 /**
- * Why a compute cannot open a volume of this engine, and what to do; undefined when it can. A segment names none while it
- * is empty.
+ * Why a compute cannot open a volume of this engine, and what to do; undefined when it can. A segment names none while
+ * it is empty.
  */
 export function engineMismatch(volume: VolumeEngine | undefined): string | undefined {
   if (volume === undefined || (volume.engine === ENGINE.engine && volume.major === ENGINE.major)) return undefined;

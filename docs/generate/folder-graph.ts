@@ -19,7 +19,10 @@ export interface FileImport {
   readonly to: string;
 }
 
-/** The graph of what lies in `<program>/src`: a folder stands for all that is in it. Sorted, so that it reads the same each time. */
+/**
+ * The graph of what lies in `<program>/src`: a folder stands for all that is in it. Sorted, so that it reads the same
+ * each time.
+ */
 export function folderGraph(program: string, files: readonly string[], imports: readonly FileImport[]): FolderGraph {
   const prefix = `${program}/src/`;
   const nodeOf = (file: string): string | undefined => {

@@ -1,6 +1,6 @@
 /**
- * `npm run docs:pictures`: draws who imports whom into docs/dependencies. A test compares them (dependency-pictures.test.ts).
- * With `--before CHECKOUT` it draws an older state, beside which today's stand.
+ * `npm run docs:pictures`: draws who imports whom into docs/dependencies. A test compares them
+ * (dependency-pictures.test.ts). With `--before CHECKOUT` it draws an older state, beside which today's stand.
  */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,9 +1,9 @@
 /**
  * `node test/bench/bounded-cache.ts --scale 18 --cache 64 --seconds 30 --rounds 3`: what a local cache costs that holds
  * a quarter of the data. Two clusters, one with a cache of `--cache` MiB and one whose cache holds everything, take
- * turns: TPC-B over all accounts, and lookups of accounts at random. pgbench's tables take about 15 MiB for each unit of
- * scale, so 18 is four times 64 MiB. Each figure is the median of the rounds; the first round of each is not counted, for
- * it fills the caches.
+ * turns: TPC-B over all accounts, and lookups of accounts at random. pgbench's tables take about 15 MiB for each unit
+ * of scale, so 18 is four times 64 MiB. Each figure is the median of the rounds; the first round of each is not
+ * counted, for it fills the caches.
  */
 import { parseArgs } from 'node:util';
 import { Cluster } from '../e2e/cluster-harness.ts';

@@ -1,7 +1,7 @@
 /**
  * Where a commit's time goes, from the programs' own figures: PostgreSQL's count of its WAL's fsyncs (pg_stat_io), the
- * agent's and the daemons' histograms. Each stage is the difference of two neighbours' means; the daemons' are means over all six,
- * of which a commit waits for four.
+ * agent's and the daemons' histograms. Each stage is the difference of two neighbours' means; the daemons' are means
+ * over all six, of which a commit waits for four.
  */
 import { Client } from 'pg';
 import type { Cluster } from '../e2e/cluster-harness.ts';

@@ -1,11 +1,11 @@
 /**
  * `node test/bench/tpcc.ts --warehouses 10 --seconds 120 --clients 8`: TPC-C (go-tpc, on the PATH: `go install
- * github.com/pingcap/go-tpc/cmd/go-tpc@v1.0.12`) through us, through stock PostgreSQL, and through stock PostgreSQL with
- * quorum standbys: transactions a minute, and the redo that each transaction sends to a copy.
+ * github.com/pingcap/go-tpc/cmd/go-tpc@v1.0.12`) through us, through stock PostgreSQL, and through stock PostgreSQL
+ * with quorum standbys: transactions a minute, and the redo that each transaction sends to a copy.
  *
- * Tables larger than `--shared-buffers` are what makes page images dear: after each checkpoint stock PostgreSQL logs the
- * whole of every page that it changes first. Its checkpoint settings are PostgreSQL's own (`max_wal_size` of 1 GB, five
- * minutes), and it gets a checkpoint before the measured time.
+ * Tables larger than `--shared-buffers` are what makes page images dear: after each checkpoint stock PostgreSQL logs
+ * the whole of every page that it changes first. Its checkpoint settings are PostgreSQL's own (`max_wal_size` of 1 GB,
+ * five minutes), and it gets a checkpoint before the measured time.
  */
 import { execFile } from 'node:child_process';
 import { parseArgs, promisify } from 'node:util';

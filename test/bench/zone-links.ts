@@ -15,8 +15,8 @@ export interface ZoneLink {
 }
 
 /**
- * Opens the links, each `delayMs` long in each direction: a round trip takes twice that. Gives what closes them, and the
- * process that carries them, so that its CPU can be told apart. Rejects when one of the addresses is taken.
+ * Opens the links, each `delayMs` long in each direction: a round trip takes twice that. Gives what closes them, and
+ * the process that carries them, so that its CPU can be told apart. Rejects when one of the addresses is taken.
  */
 export async function openZoneLinks(links: readonly ZoneLink[], delayMs: number): Promise<{ readonly pid: number; close(): void }> {
   const child = fork(fileURLToPath(new URL('delaying-relay.ts', import.meta.url)), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });

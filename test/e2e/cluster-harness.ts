@@ -42,7 +42,9 @@ export interface ClusterOptions {
   readonly readyWithinMs?: number;
   /** Start nothing but make everything; start processes one by one. */
   readonly idle?: boolean;
-  /** Agents reach daemons of other zones by addresses that `zoneLinks` tells: somebody has to pass on what comes there. */
+  /**
+   * Agents reach daemons of other zones by addresses that `zoneLinks` tells: somebody has to pass on what comes there.
+   */
   readonly linked?: boolean;
 }
 

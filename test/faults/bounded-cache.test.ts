@@ -44,7 +44,10 @@ async function cacheNow(): Promise<CacheStatus> {
   return cache;
 }
 
-/** Moves money between random accounts until it is told to stop, or the server is gone; gives how often it was told that it did. */
+/**
+ * Moves money between random accounts until it is told to stop, or the server is gone; gives how often it was told that
+ * it did.
+ */
 async function moveMoney(client: number, isOver: () => boolean): Promise<number> {
   const connection = await connect();
   let acknowledged = 0;

@@ -1,4 +1,6 @@
-/* Prints how the shim classifies each path it is given: `other`, `wal LSN`, or `relation SPC DB REL FORK FIRST_BLOCK`. */
+/*
+ * Prints how the shim classifies each path it is given: `other`, `wal LSN`, or `relation SPC DB REL FORK FIRST_BLOCK`.
+ */
 #define _GNU_SOURCE
 #include "../shim.h"
 

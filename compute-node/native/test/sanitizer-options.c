@@ -1,7 +1,8 @@
 /*
- * How the sanitizers run when the shim is tested under them; comes before their runtime, whose own defaults would win else (and
- * which would complain that something does). Relative paths are looked up when there is something to report: by then PostgreSQL is in
- * its data directory. Leaks are PostgreSQL's own business: its processes end without freeing what they hold.
+ * How the sanitizers run when the shim is tested under them; comes before their runtime, whose own defaults would win
+ * else (and which would complain that something does). Relative paths are looked up when there is something to report:
+ * by then PostgreSQL is in its data directory. Leaks are PostgreSQL's own business: its processes end without freeing
+ * what they hold.
  */
 #define OPTION __attribute__((visibility("default"), used))
 

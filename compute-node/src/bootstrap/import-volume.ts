@@ -50,8 +50,8 @@ export class ImportFailedError extends Error {
 }
 
 /**
- * Writes the content to all segments at once: tails are told where redo begins, and sent no pages. Resolves when a write
- * quorum of them is READY. Throws ImportFailedError.
+ * Writes the content to all segments at once: tails are told where redo begins, and sent no pages. Resolves when a
+ * write quorum of them is READY. Throws ImportFailedError.
  *
  * Invariant: a tail is done only after a full segment is. So whoever finds a tail of a volume whose import was given up
  * finds pages too, and the rest is copied from there.
@@ -97,8 +97,8 @@ export async function importVolume(options: ImportVolumeOptions): Promise<void> 
 }
 
 /**
- * Waits until a quorum has finished and a moment more for the others, or until too many failed. Gives the roles of those
- * that finished.
+ * Waits until a quorum has finished and a moment more for the others, or until too many failed. Gives the roles of
+ * those that finished.
  */
 function finishedOnQuorum(imports: readonly SegmentImport[], quorums: Quorums, clock: Clock): Promise<SegmentRole[]> {
   return new Promise((resolve) => {

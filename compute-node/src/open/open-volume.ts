@@ -95,8 +95,8 @@ export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcom
 }
 
 /**
- * Why a segment is not counted: it is something else than it was when the volume was made. Undefined while it is what it
- * should be.
+ * Why a segment is not counted: it is something else than it was when the volume was made. Undefined while it is what
+ * it should be.
  */
 function roleMismatch({ id, role }: SegmentEndpoint, state: SegmentState): string | undefined {
   if (state.role === role) return undefined;

@@ -49,7 +49,8 @@ class StartError extends Error {
  * → database → tear-down. session-table.ts says what each event does.
  *
  * Order that safety rests on:
- * - the epoch's first batch, which makes the open final, is durable on a write quorum before anything of the database runs;
+ * - the epoch's first batch, which makes the open final, is durable on a write quorum before anything of the database
+ *   runs;
  * - from a session's end on no flush is acknowledged, and the end is told only when the database is dead: whoever opens the
  *   volume next finds nobody who could still show or be told something of this epoch.
  */

@@ -6,7 +6,10 @@ import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import type { Sink } from './fan-out.ts';
 import { STREAM_TABLE, type StreamEvent, type StreamPhase } from './stream-table.ts';
 
-/** Redo sent to one segment and not yet acknowledged. More than a disk's moment of slowness, less than would hurt six times. */
+/**
+ * Redo sent to one segment and not yet acknowledged. More than a disk's moment of slowness, less than would hurt six
+ * times.
+ */
 const IN_FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
 /** How often a segment that is not fed is asked how far it is. */
 const ASK_EVERY_MS = 1000;
@@ -52,7 +55,8 @@ interface Seen {
 const GREETED: ReadonlySet<StreamPhase> = new Set(['streaming', 'lagging', 'unwritable']);
 
 /**
- * Feeds one segment from the ring over one Append stream, and keeps that stream up. stream-table.ts says what each event does.
+ * Feeds one segment from the ring over one Append stream, and keeps that stream up. stream-table.ts says what each
+ * event does.
  *
  * Invariant: an SCL is passed on only from answers that carry our epoch, on a stream whose hello (with our history) was
  * answered: see QuorumTracker.
@@ -60,7 +64,10 @@ const GREETED: ReadonlySet<StreamPhase> = new Set(['streaming', 'lagging', 'unwr
 export class SegmentStream implements Sink {
   readonly endpoint: SegmentEndpoint;
   readonly #options: SegmentStreamOptions;
-  /** Commits may be waiting for this very segment: a daemon that is back is found soon, and a refused connection costs little. */
+  /**
+   * Commits may be waiting for this very segment: a daemon that is back is found soon, and a refused connection costs
+   * little.
+   */
   readonly #backoff: Backoff;
   #phase: StreamPhase = 'away';
   #stream: AppendStream | undefined;
@@ -251,7 +258,8 @@ export class SegmentStream implements Sink {
       return;
     }
     const message = `${id} answered ${result} at its SCL ${scl}: ${response.message}`;
-    // Four hold our epoch, so whoever refuses it is one that somebody else, who raced us for it and lost, was promised by.
+    // Four hold our epoch, so whoever refuses it is one that somebody else, who raced us for it and lost, was promised
+    // by.
     if (result === 'FENCED' || result === 'REFUSED') this.on('refused', { message });
     else if (result === 'GAP') this.on('gap', { message });
     if (response.epoch !== epoch) return;

@@ -1,8 +1,8 @@
 import type { WriteEnd } from '../flush-outcome.ts';
 
 /**
- * The states of a write path, and what each event does in each of them. WritePath looks every event up here; the compiler
- * demands every cell.
+ * The states of a write path, and what each event does in each of them. WritePath looks every event up here; the
+ * compiler demands every cell.
  *
  * | phase   |                                                                                          |
  * | ------- | ---------------------------------------------------------------------------------------- |

@@ -1,8 +1,8 @@
 /**
  * What the published API schema of the built-in kinds says of lists and maps, and client-node's model files leave out:
  * how server-side apply and strategic merge patch put them together. A list or map that is absent here is atomic or
- * granular by default (lists atomic, maps granular).
- * Source: the x-kubernetes-* extensions in https://kubernetes.io/docs/reference/kubernetes-api/ (patch strategy and list map keys).
+ * granular by default (lists atomic, maps granular). Source: the x-kubernetes-* extensions in
+ * https://kubernetes.io/docs/reference/kubernetes-api/ (patch strategy and list map keys).
  */
 export interface MergeRule {
   /** Keys that tell items apart; the first one is the key of strategic merge patches. */

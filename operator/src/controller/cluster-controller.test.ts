@@ -16,7 +16,10 @@ import { StatusProber, type ProbeTarget } from './status-prober.ts';
 
 const KEY = 'default/demo';
 
-/** A world of one cluster: an API server of maps, pods that run when they are bidden, programs that answer as they are set. */
+/**
+ * A world of one cluster: an API server of maps, pods that run when they are bidden, programs that answer as they are
+ * set.
+ */
 class World {
   readonly api = new FakeApi();
   readonly again: number[] = [];

@@ -29,8 +29,8 @@ export interface ExpectedOfPage {
 }
 
 /**
- * The header at `offset` of `bytes`, all of it there, of the page that begins at `page`; undefined where there are zeros instead:
- * the end of what was written. Throws WalFormatError.
+ * The header at `offset` of `bytes`, all of it there, of the page that begins at `page`; undefined where there are
+ * zeros instead: the end of what was written. Throws WalFormatError.
  */
 export function readPageHeader(bytes: Buffer, offset: number, page: Lsn, expected: ExpectedOfPage): WalPageHeader | undefined {
   const magic = bytes.readUInt16LE(offset + WAL_PAGE_HEADER.magic.at);

@@ -9,7 +9,9 @@ import { WAL_LONG_HEADER_BYTES, WAL_PAGE_BYTES, WAL_SEGMENT_BYTES, WAL_SHORT_HEA
 const SEGMENT_MASK = BigInt(WAL_SEGMENT_BYTES - 1);
 const SEGMENT = BigInt(WAL_SEGMENT_BYTES);
 
-/** Below it sums of a position and a record's length are exact as numbers, which are several times faster than bigints. */
+/**
+ * Below it sums of a position and a record's length are exact as numbers, which are several times faster than bigints.
+ */
 const EXACT_MAX = 2 ** 52;
 
 /** Bytes of records that fit a page that is not its segment's first. */

@@ -4,7 +4,8 @@ import { runInNewContext } from 'node:vm';
 /**
  * Has a process give memory back when it has nothing to do. V8 looks for buffers that nobody uses any more only when 64
  * MiB of new ones have come: after a load a process that gets none keeps them for good. While there is work V8's own
- * collector, which works beside the program and in small steps, is left alone: a collection from outside stops everything.
+ * collector, which works beside the program and in small steps, is left alone: a collection from outside stops
+ * everything.
  */
 export interface MemoryWatchOptions {
   /** Buffers that have come since the last collection, and may be garbage, that are worth one. */
@@ -29,7 +30,10 @@ export class MemoryWatch {
     this.#options = options;
   }
 
-  /** Takes a look; `worked` counts what the process has done so far, whatever that is. Gives whether garbage was collected. */
+  /**
+   * Takes a look; `worked` counts what the process has done so far, whatever that is. Gives whether garbage was
+   * collected.
+   */
   look(worked: number): boolean {
     const { garbageBytes, bufferBytes, collect } = this.#options;
     this.#quietLooks = worked === this.#worked ? this.#quietLooks + 1 : 0;

@@ -27,8 +27,8 @@ const isPort = (text: string | undefined): boolean => Number(text ?? 0) >= 1 && 
 
 /**
  * Reads a comma list of daemons, in one of two forms: zoned (`id=zone=host:port/frames-port`, what computes are given)
- * or plain (`id=host:port`, what daemons are given of one another), either with `=tail` after it where the segment is one. Throws an Error that names the entry that is wrong,
- * or what two of them share.
+ * or plain (`id=host:port`, what daemons are given of one another), either with `=tail` after it where the segment is
+ * one. Throws an Error that names the entry that is wrong, or what two of them share.
  */
 export function parseEndpoints(text: string, form: keyof typeof FORMS): Endpoint[] {
   const endpoints = text.split(',').map((entry): Endpoint => {

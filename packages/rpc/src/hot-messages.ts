@@ -33,8 +33,9 @@ export type PreparedAppend = Buffer;
 /** In the order of their numbers on the wire. */
 export const APPEND_RESULTS = ['OK', 'FENCED', 'GAP', 'REFUSED', 'UNWRITABLE'] as const;
 /**
- * GAP: a batch's backlink is past SCL: the sender goes on from SCL, or leaves it to gossip. REFUSED: malformed or damaged on the
- * way; the message says which field. UNWRITABLE: nothing is taken at present, the disk is full or fails; VDL and PGMRPL are heard.
+ * GAP: a batch's backlink is past SCL: the sender goes on from SCL, or leaves it to gossip. REFUSED: malformed or
+ * damaged on the way; the message says which field. UNWRITABLE: nothing is taken at present, the disk is full or fails;
+ * VDL and PGMRPL are heard.
  */
 export type AppendResult = (typeof APPEND_RESULTS)[number];
 

@@ -79,8 +79,8 @@ export function chooseStart(promises: readonly (SegmentClaim | undefined)[], quo
     const scl = countedScl(history, claim);
     return scl > highest ? scl : highest;
   }, 0n);
-  // An opener may have died after it found more redo than any of these segments holds, before a quorum held it. It wrote
-  // nothing (it never opened), so its entry says nothing, and starts may not go back.
+  // An opener may have died after it found more redo than any of these segments holds, before a quorum held it. It
+  // wrote nothing (it never opened), so its entry says nothing, and starts may not go back.
   return { kind: 'start', startLsn, history: history.filter((entry) => entry.startLsn <= startLsn) };
 }
 

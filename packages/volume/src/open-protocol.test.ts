@@ -142,7 +142,9 @@ describe('OpenProtocol', () => {
 });
 
 describe('a start that nobody holds any more', () => {
-  /** Segment 0 alone has redo past 150; its promise puts X at 180, the history is on four, and then it is lost to them. */
+  /**
+   * Segment 0 alone has redo past 150; its promise puts X at 180, the history is on four, and then it is lost to them.
+   */
   function lostItsEnd(options: { heldEpoch?: bigint } = {}): { protocol: OpenProtocol; segments: SegmentClaim[] } {
     const segments = Array.from({ length: 6 }, (_, index) => claim({ scl: index === 0 ? 180n : 150n }));
     const protocol = new OpenProtocol(options);

@@ -158,8 +158,8 @@ export class OpenProtocol {
   }
 
   /**
-   * Nobody that answers holds the redo up to X: whoever had it has lost it since, or is away, and nobody else can get it.
-   * Give them a moment, then call `startOver`: the others may well have all that was acknowledged.
+   * Nobody that answers holds the redo up to X: whoever had it has lost it since, or is away, and nobody else can get
+   * it. Give them a moment, then call `startOver`: the others may well have all that was acknowledged.
    */
   get isStranded(): boolean {
     if (this.#step !== 'catch-up') return false;

@@ -36,7 +36,10 @@ export const READ_QUORUM = 3;
 /** Of a mixed volume's promises so many are of full segments. */
 const FULL_PROMISES = 2;
 
-/** The roles of a new volume's segments, by index, given the zone of each: where copies are mixed, the first of a zone is its full one. */
+/**
+ * The roles of a new volume's segments, by index, given the zone of each: where copies are mixed, the first of a zone
+ * is its full one.
+ */
 export function rolesOf(copies: VolumeCopies, zones: readonly string[]): readonly SegmentRole[] {
   return zones.map((zone, index) => (copies === 'Full' || zones.indexOf(zone) === index ? 'FULL' : 'TAIL'));
 }

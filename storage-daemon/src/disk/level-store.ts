@@ -5,8 +5,8 @@ const LOWEST_KEY = Buffer.from([0]);
 const HIGHEST_KEY = Buffer.from([0xff]);
 
 /**
- * A KeyedStore in LevelDB. It does not check its files as it reads them: damage in them may show as an entry that is gone,
- * or as an older one. Whoever stores something has to tell.
+ * A KeyedStore in LevelDB. It does not check its files as it reads them: damage in them may show as an entry that is
+ * gone, or as an older one. Whoever stores something has to tell.
  */
 export class LevelStore implements KeyedStore {
   readonly #db: ClassicLevel<Buffer, Buffer>;

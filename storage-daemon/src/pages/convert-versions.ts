@@ -5,9 +5,9 @@ import type { SlotFile } from './slot-file.ts';
 import { SEAL_BYTES } from './stored-value.ts';
 
 /**
- * Before 0.2 a page's version stood in the index itself: LSN (u64, big-endian), page, CRC32C. Each is written into a slot,
- * some at a time; a crash in between leaves the rest to the next open. Checksums stay as they were, so that what is
- * damaged still is.
+ * Before 0.2 a page's version stood in the index itself: LSN (u64, big-endian), page, CRC32C. Each is written into a
+ * slot, some at a time; a crash in between leaves the rest to the next open. Checksums stay as they were, so that what
+ * is damaged still is.
  */
 const STRETCH = 64;
 const VERSION_LSN_BYTES = 8;

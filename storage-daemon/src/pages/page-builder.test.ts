@@ -12,7 +12,10 @@ import { RedoIndex } from './redo-index.ts';
 import { StoredValueError } from './stored-value.ts';
 import { Tombstones } from './tombstones.ts';
 
-/** What a page is made from when there is no redo on it: stored versions, drops and copies. Redo is applied in the tests of a whole segment. */
+/**
+ * What a page is made from when there is no redo on it: stored versions, drops and copies. Redo is applied in the tests
+ * of a whole segment.
+ */
 
 const [A, B, COPY] = ['aa1', 'ab1', 'zz1'].map((space) => ({ space, block: 3 })) as [PageKey, PageKey, PageKey];
 

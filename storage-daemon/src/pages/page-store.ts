@@ -18,10 +18,10 @@ import { openValue, roomFor, SEAL_BYTES, sealValue, StoredValueError } from './s
  *   'r'            removals that the checkpoint left: what was dropped up to it and may still be stored; absent: nothing
  *   'd'            the digest of the others (place-codec.ts)
  *
- * A version is written into a slot that the durable index does not name; its place is in memory until the next flush. That
- * syncs the file, then changes the index in one durable batch, and only then are the slots free that the index named
- * before. So after a crash at any point each slot that the index names holds what it says. What was not flushed the log
- * makes again.
+ * A version is written into a slot that the durable index does not name; its place is in memory until the next flush.
+ * That syncs the file, then changes the index in one durable batch, and only then are the slots free that the index
+ * named before. So after a crash at any point each slot that the index names holds what it says. What was not flushed
+ * the log makes again.
  */
 const CHECKPOINT_KEY = Buffer.from('m');
 const STATE_KEY = Buffer.from('s');
@@ -85,7 +85,9 @@ export class PageStore {
   readonly #flushPages: number;
   /** What the durable index does not have yet, by key. */
   readonly #changes = new Map<string, Change>();
-  /** Those who read slots that the index named when they began; while there is one, no slot that it named becomes free. */
+  /**
+   * Those who read slots that the index named when they began; while there is one, no slot that it named becomes free.
+   */
   #pins = 0;
   #freeOnceUnpinned: number[] = [];
   #last: Promise<unknown> = Promise.resolve();
@@ -99,8 +101,8 @@ export class PageStore {
   }
 
   /**
-   * Opens or makes the store in a directory; one of an older format is converted. Throws what the disk's openStore throws,
-   * and StoredValueError when the index is not what was written.
+   * Opens or makes the store in a directory; one of an older format is converted. Throws what the disk's openStore
+   * throws, and StoredValueError when the index is not what was written.
    */
   static async open(disk: Disk, directory: string, options: PageStoreOptions): Promise<PageStore> {
     const store = await disk.openStore(directory, options);
@@ -360,8 +362,8 @@ export class PageStore {
   // Keeping it sound ------------------------------------------------------------------------------------------------
 
   /**
-   * Reads about `bytes` of pages back, from past `after` on, and at the end the other values. Gives how many bytes, what is
-   * damaged, and where the next call goes on; undefined: from the start.
+   * Reads about `bytes` of pages back, from past `after` on, and at the end the other values. Gives how many bytes,
+   * what is damaged, and where the next call goes on; undefined: from the start.
    */
   async scrubValues(
     after: Buffer | undefined,

@@ -9,8 +9,8 @@ import { openValue, roomFor, sealInPlace, sealValue, SEAL_BYTES, StoredValueErro
  *   digest    0 u8 format, 2   1 u8 1 while an older format is converted, else 0   2 u32 bytes of a page, 0 for none
  *             6 u64 entries but the digest itself   14 u32 sum of what `hashOf` gives for each, modulo 2^32
  *
- * LevelDB does not check its own keys and indexes as it reads them: damage makes an entry vanish, or an older one show. No
- * checksum of an entry can tell. The digest does: it changes with every entry, in the batch that changes the entry.
+ * LevelDB does not check its own keys and indexes as it reads them: damage makes an entry vanish, or an older one show.
+ * No checksum of an entry can tell. The digest does: it changes with every entry, in the batch that changes the entry.
  */
 const PLACE_BYTES = 16;
 export const SEALED_PLACE_BYTES = PLACE_BYTES + SEAL_BYTES;

@@ -72,8 +72,8 @@ export class RepairingReader {
   }
 
   /**
-   * Replaces the stored version of a page by a peer's, as of `most` at most, which is applied here. Invariant: it is of no
-   * later LSN than anyone may still read at, whoever else reads the page now.
+   * Replaces the stored version of a page by a peer's, as of `most` at most, which is applied here. Invariant: it is of
+   * no later LSN than anyone may still read at, whoever else reads the page now.
    */
   async repairPage(page: PageKey, most = this.#parts.appliedLsn()): Promise<void> {
     const { engine, turn, store, builder, cache, index, table, readFloor, fetchPage, onRepair } = this.#parts;

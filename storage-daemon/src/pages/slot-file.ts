@@ -48,7 +48,9 @@ export class SlotFile {
     return this.#fileBytes;
   }
 
-  /** Writes pages into free slots, and gives those. Durable after `sync`. Throws RangeError for a page of another size. */
+  /**
+   * Writes pages into free slots, and gives those. Durable after `sync`. Throws RangeError for a page of another size.
+   */
   async write(pages: readonly Buffer[]): Promise<number[]> {
     const [first] = pages;
     if (first === undefined) return [];

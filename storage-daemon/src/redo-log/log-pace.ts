@@ -1,8 +1,8 @@
 /**
- * Where a log does what takes longer than a batch: filling ahead with zeros, of which the next sync writes a stretch and
- * the file's own metadata, and going on to a new file. The six logs of a protection group hold the same batches, so that
- * at one size each would do it for the same batch, and a commit would wait for four slow syncs at once. Each has a phase
- * of its own, and the quorum is made by those whose turn it is not.
+ * Where a log does what takes longer than a batch: filling ahead with zeros, of which the next sync writes a stretch
+ * and the file's own metadata, and going on to a new file. The six logs of a protection group hold the same batches, so
+ * that at one size each would do it for the same batch, and a commit would wait for four slow syncs at once. Each has a
+ * phase of its own, and the quorum is made by those whose turn it is not.
  */
 
 export const ZERO_AHEAD_BYTES = 1024 * 1024;

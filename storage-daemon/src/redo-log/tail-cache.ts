@@ -1,7 +1,7 @@
 /**
  * The newest batches of a log, in memory, so that redo that was just written is not read back from disk. One ring of
- * bytes: batches are copied in and out, so that the buffers they came in die young. Positions are the log's own numbering
- * of bytes (LogFile.base + offset) and ascend.
+ * bytes: batches are copied in and out, so that the buffers they came in die young. Positions are the log's own
+ * numbering of bytes (LogFile.base + offset) and ascend.
  */
 export class TailCache {
   readonly #ring: Buffer;

@@ -28,7 +28,10 @@ export interface ContentFailuresParts {
   readonly onDiskError: (error: unknown, operation: string) => Promise<void>;
 }
 
-/** Hears of everything that goes wrong with what a segment holds: tells it to the state, counts it, and says it to whoever reads the log. */
+/**
+ * Hears of everything that goes wrong with what a segment holds: tells it to the state, counts it, and says it to
+ * whoever reads the log.
+ */
 export class ContentFailures {
   readonly #parts: ContentFailuresParts;
 
@@ -69,7 +72,8 @@ export class ContentFailures {
   }
 
   /**
-   * The log lost something in its middle. What it may have acknowledged is noted before the log forgets that it ever had it.
+   * The log lost something in its middle. What it may have acknowledged is noted before the log forgets that it ever
+   * had it.
    */
   async logDamaged({ lsn, claimedLsn, message }: LogDamage): Promise<void> {
     const { control, events, logger } = this.#parts;

@@ -64,7 +64,8 @@ export class ContentState {
     const to = this.#step(event);
     if (to === undefined) return;
     this.#phase = to;
-    // Until it is open, or something else, it keeps its reason: it must not look as if nothing had ever been wrong with it.
+    // Until it is open, or something else, it keeps its reason: it must not look as if nothing had ever been wrong with
+    // it.
     if (MENDS.has(event)) this.#failure = undefined;
   }
 

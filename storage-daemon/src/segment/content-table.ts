@@ -133,8 +133,8 @@ const HOLDING: Readonly<Record<Holding, Row>> = {
 };
 
 /**
- * While an import or a copy is on its way, what else happens has the same consequences as without it: only that there is
- * one at a time, and that what it brings is opened by itself.
+ * While an import or a copy is on its way, what else happens has the same consequences as without it: only that there
+ * is one at a time, and that what it brings is opened by itself.
  */
 function replacing(holding: Holding): Row {
   const beside = (outcome: ContentOutcome): ContentOutcome =>

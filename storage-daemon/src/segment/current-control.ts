@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import type { SegmentRole } from '@kube-aurora/volume';
 import { emptyControl, readControl, writeControl, type ControlFileError, type SegmentControl } from './control-file.ts';
 
-/** The daemon is told that its segment is something else than what it has been from the beginning: quorums were counted by that. */
+/**
+ * The daemon is told that its segment is something else than what it has been from the beginning: quorums were counted
+ * by that.
+ */
 export class SegmentRoleError extends Error {
   constructor(path: string, held: SegmentRole, told: SegmentRole) {
     const name = (role: SegmentRole): string => (role === 'FULL' ? 'a full segment' : 'a tail');

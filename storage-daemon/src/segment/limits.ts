@@ -25,8 +25,8 @@ export interface SegmentLimits {
   /** Bytes that may wait for the disk before a stream is paused. */
   readonly queueBytes: number;
   /**
-   * Durable redo that may wait to be applied; what is past it counts as queued. Without it a writer may run far ahead: page reads
-   * would wait for as long as that takes to apply, and its references would fill the memory.
+   * Durable redo that may wait to be applied; what is past it counts as queued. Without it a writer may run far ahead:
+   * page reads would wait for as long as that takes to apply, and its references would fill the memory.
    */
   readonly unappliedBytes: number;
   /** Free bytes of the disk below which no redo is taken; a tenth of the disk where that is less. */

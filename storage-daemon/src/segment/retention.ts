@@ -1,8 +1,9 @@
 /**
- * Who needs redo of this segment to stay in its log, and from where on. Redo below the checkpoint is no longer needed for pages; it goes unless
- * somebody holds it here.
+ * Who needs redo of this segment to stay in its log, and from where on. Redo below the checkpoint is no longer needed
+ * for pages; it goes unless somebody holds it here.
  *
- * Invariant: redo at or past a holder's floor stays, except that those who give way are passed over while there is no room for more.
+ * Invariant: redo at or past a holder's floor stays, except that those who give way are passed over while there is no
+ * room for more.
  */
 export interface Holder {
   /** For people: status and metrics show it. */
