@@ -77,7 +77,9 @@ await runMain(logger, async () => {
     engines: new EngineRegistry([postgres18]),
     network: systemNetwork(clock, PLAIN_TEXT),
     clock,
-    onLook: (worked) => void watch.look(worked),
+    onLook: (worked) => {
+      if (watch.look(worked)) metrics?.idleCollections.inc();
+    },
   });
   ({ metrics } = daemon);
   collectProcessMetrics(metrics.registry);

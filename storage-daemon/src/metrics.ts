@@ -17,6 +17,7 @@ export class DaemonMetrics implements PeerCounters {
   readonly scrubbedBytes: Counter;
   readonly fetchedBytes: Counter;
   readonly diskFreeBytes: Gauge;
+  readonly idleCollections: Counter;
 
   constructor(segments: () => Iterable<Segment>, traffic: () => FramesTraffic) {
     const registers = [this.registry];
@@ -59,6 +60,11 @@ export class DaemonMetrics implements PeerCounters {
     });
     this.fetchedBytes = new Counter({ name: 'aurora_storage_fetched_bytes_total', help: 'Redo and copies fetched from peers', registers });
 
+    this.idleCollections = new Counter({
+      name: 'aurora_storage_idle_collections_total',
+      help: 'Times that unused buffers were given back because there was nothing else to do',
+      registers,
+    });
     this.diskFreeBytes = new Gauge({ name: 'aurora_storage_disk_free_bytes', help: 'Free bytes of the data directory’s disk', registers });
 
     new Gauge({

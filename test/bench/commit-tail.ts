@@ -92,9 +92,20 @@ async function commits(system: BenchSystem, isOver: () => boolean): Promise<numb
   }
 }
 
+/** Of daemons that run; one that was just started is waited for. */
 async function checkpointsOf({ cluster }: BenchSystem): Promise<number> {
   if (cluster === undefined) return 0;
-  return (await daemonMetrics(cluster)).reduce((sum, each) => sum + (each.get('aurora_storage_checkpoints') ?? 0), 0);
+  let sum = 0;
+  await cluster.until(
+    'all daemons answer',
+    async () => {
+      const found = await daemonMetrics(cluster).catch(() => undefined);
+      sum = (found ?? []).reduce((total, each) => total + (each.get('aurora_storage_checkpoints') ?? 0), 0);
+      return found?.length === cluster.daemons.length;
+    },
+    60_000,
+  );
+  return sum;
 }
 
 async function measure(system: BenchSystem, trouble: Trouble): Promise<string[]> {
@@ -109,7 +120,8 @@ async function measure(system: BenchSystem, trouble: Trouble): Promise<string[]>
   }
   isOver = true;
   const times = (await running).flat();
-  const merged = (await checkpointsOf(system)) - before;
+  // A daemon that was restarted counts anew.
+  const merged = Math.max(0, (await checkpointsOf(system)) - before);
   return [
     system.target.name,
     trouble.name,

@@ -26,13 +26,23 @@ let fanOut: FanOut;
 const pumped = (): number[] => sinks.map((sink) => sink.pumps);
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] });
   sinks = Array.from({ length: 6 }, (_, id) => new FakeSink(id));
   fanOut = new FanOut({ sinks, quorums: ALL_FULL, clock: systemClock() });
 });
 afterEach(() => {
   fanOut.stop();
   vi.useRealTimers();
+});
+
+it('an agent that was kept waiting hears what has arrived before it takes anybody for late', () => {
+  fanOut.pushed(10n, 100);
+  // The timer fires, and the answers that lie beside it are let in after it, in the same turn.
+  vi.advanceTimersToNextTimer();
+  fanOut.durable(10n);
+  vi.advanceTimersToNextTimer();
+  fanOut.pushed(20n, 100);
+  expect(pumped()).toEqual([2, 2, 2, 0, 2, 0]);
 });
 
 it('begins with a segment of every zone', () => {

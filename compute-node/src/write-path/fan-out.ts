@@ -64,6 +64,7 @@ export class FanOut {
   /** The timed batch took too long: everything goes to everyone until it is through. */
   #isLate = false;
   #timer: Timer | undefined;
+  #isStopped = false;
 
   constructor(options: FanOutOptions) {
     this.#options = options;
@@ -102,6 +103,7 @@ export class FanOut {
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#timer?.cancel();
     this.#timer = undefined;
   }
@@ -113,10 +115,13 @@ export class FanOut {
       this.#timed === undefined || this.#isLate ? Infinity : this.#timed.sentAtMs + this.hedgeMs,
     );
     if (dueAtMs === Infinity) return;
-    this.#timer = this.#options.clock.after(Math.max(1, dueAtMs - now), () => this.#due());
+    const { clock } = this.#options;
+    // An agent that was kept waiting for a core itself first hears the answers that have arrived: nobody is late because it was.
+    this.#timer = clock.after(Math.max(1, dueAtMs - now), () => clock.soon(() => this.#due()));
   }
 
   #due(): void {
+    if (this.#isStopped) return;
     this.#timer = undefined;
     const now = this.#options.clock.now();
     const timed = this.#timed;
