@@ -147,6 +147,12 @@ export class DaemonMetrics implements PeerCounters {
       'Checkpoints since start: how often redo was written into stored pages',
       (segment) => segment.storage?.stats().checkpoints ?? 0,
     );
+    gauge(
+      'merge_seconds',
+      'Seconds since start in which redo was applied or pages were stored, waits for the disk included',
+      (segment) => (segment.storage?.stats().mergeMs ?? 0) / 1000,
+    );
+    gauge('pages_written', 'Page versions stored since start', (segment) => segment.storage?.stats().pagesWritten ?? 0);
     gauge('unwritable', '1 when no redo is taken because the disk is full or fails', (segment) =>
       segment.unwritable === undefined ? 0 : 1,
     );

@@ -5,7 +5,8 @@
  * Each system is loaded for `--warmup` seconds first, unmeasured, and our daemons have stored the pages of the redo of
  * filling the tables before that. Stock PostgreSQL gets no checkpoint in between, so that it writes next to no page
  * images in the run: its best case. `--cpu` adds a table of the CPU that each part used per transaction (milliseconds,
- * from /proc/PID/stat), which does not depend on how busy the machine is as times do; `--stages` says where the time of
+ * from /proc/PID/stat), which does not depend on how busy the machine is as times do; each window of ours
+ * says for how long daemons were merging in it, work of the window and of what came before; `--stages` says where the time of
  * our commits goes, from the programs' own histograms; `--only ours,alone,quorum` leaves systems out; `--node-options`
  * gives our programs more of Node's. `--zone-delay-ms 1` puts so many milliseconds in each direction between the zones, for us
  * and for the standbys. `--workload select` runs pgbench's lookups by primary key instead.
@@ -77,6 +78,7 @@ for (const start of systems) {
     const readings: { before: CpuReading; after: CpuReading; transactions: number }[] = [];
     for (const clients of clientCounts) {
       const stagesBefore = values.stages ? await system.stages?.() : undefined;
+      const mergedBefore = await system.mergeSeconds?.();
       const before = await system.cpu();
       const { tps, latencyMs, failed, transactions } = await runFor(target, workload, clients, seconds);
       readings.push({ before, after: await system.cpu(), transactions });
@@ -86,7 +88,9 @@ for (const start of systems) {
           `\n${clients} ${clients === 1 ? 'client' : 'clients'}\n\n${markdownTable(STAGE_HEAD, stageRows(stagesBefore, stagesAfter, latencyMs, transactions))}`,
         );
       figures.push(`${Math.round(tps)} (${latencyMs.toFixed(2)} ms)`);
-      print(`${target.name}: ${clients} clients, ${Math.round(tps)} TPS, ${latencyMs.toFixed(2)} ms, ${failed} failed`);
+      const merged = mergedBefore === undefined ? Number.NaN : ((await system.mergeSeconds?.()) ?? 0) - mergedBefore;
+      const merging = Number.isNaN(merged) ? '' : `, each daemon merged for ${shown(merged, 2)} s`;
+      print(`${target.name}: ${clients} clients, ${Math.round(tps)} TPS, ${latencyMs.toFixed(2)} ms, ${failed} failed${merging}`);
     }
     const memory = system.memoryMib === undefined ? '' : `${shown(system.memoryMib())} MiB`;
     rows.push([target.name, ...figures, memory]);

@@ -9,6 +9,7 @@
  *   longest    the longest stretch meanwhile in which the event loop did not turn: for so long an acknowledgement may wait
  */
 import fs from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -24,8 +25,8 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '300000' },
     passes: { type: 'string', default: '3' },
     only: { type: 'string', default: 'insert,copy,updates' },
-    /** Where the segment is: a directory of a real disk, or bytes written are not counted. */
-    directory: { type: 'string', default: '.' },
+    /** Where the segment is: on a real disk, or bytes written are not counted. */
+    directory: { type: 'string', default: tmpdir() },
   },
 });
 
@@ -89,7 +90,7 @@ const rowsOut: string[][] = [];
 for (const name of values.only.split(',')) {
   const stream = await writeStream(name, Number(values.rows));
   for (let pass = 0; pass < Number(values.passes); pass++) {
-    const directory = fs.mkdtempSync(join(values.directory, '.aurora-merge-'));
+    const directory = fs.mkdtempSync(join(values.directory, 'aurora-merge-'));
     try {
       rowsOut.push(await merge(stream, directory));
       print(rowsOut.at(-1)?.join('  ') ?? '');

@@ -5,7 +5,7 @@
 import { MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
 import type { TestPostgres } from '@kube-aurora/test-postgres';
 import { Cluster } from '../e2e/cluster-harness.ts';
-import { settled } from './cluster-usage.ts';
+import { daemonMetrics, settled } from './cluster-usage.ts';
 import { readStages, type StageReading } from './commit-stages.ts';
 import { stockAlone, stockQuorum, type Peer } from './peers.ts';
 import { clusterTarget, type BenchTarget } from './pgbench.ts';
@@ -24,6 +24,8 @@ export interface BenchSystem {
   /** Waits until what was done so far has left nothing to be done in the background. */
   settle(): Promise<void>;
   cpu(): Promise<CpuReading>;
+  /** Seconds so far in which a daemon applied redo or stored pages, the mean of ours. */
+  mergeSeconds?(): Promise<number>;
   /** Where commits' time goes, of ours. */
   stages?(): Promise<StageReading>;
   /** Ours. */
@@ -71,6 +73,10 @@ async function ours({ delayMs = 0, settings, nodeOptions, env }: BenchSetting): 
     target,
     superuser,
     cluster,
+    mergeSeconds: async () => {
+      const seconds = (await daemonMetrics(cluster)).map((each) => each.get('aurora_storage_merge_seconds') ?? 0);
+      return sum(seconds) / seconds.length;
+    },
     stages: () => readStages(cluster, superuser),
     settle: () => settled(cluster),
     stop: async () => {

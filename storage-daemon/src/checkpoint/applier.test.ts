@@ -10,6 +10,7 @@ import { RedoIndex } from '../pages/redo-index.ts';
 import { Tombstones } from '../pages/tombstones.ts';
 import { batchAfter, syntheticRecord, syntheticState, type ChainEnd } from '../testing/synthetic-records.ts';
 import { Applier } from './applier.ts';
+import { WorkPace } from './work-pace.ts';
 
 function parameters(commitTimestamps: boolean): Buffer {
   const mainData = Buffer.alloc(26);
@@ -37,6 +38,7 @@ function applierRig() {
       index,
       tombstones: new Tombstones(),
       clock: systemClock(),
+      pace: new WorkPace(() => 1),
       chainMax: 1000,
       onProgress: nothing,
       onLongChain: nothing,

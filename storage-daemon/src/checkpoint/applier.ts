@@ -6,11 +6,12 @@ import type { RedoLog } from '../redo-log/redo-log.ts';
 import type { Tombstones } from '../pages/tombstones.ts';
 import type { RecordTable } from '../pages/record-table.ts';
 import type { RedoIndex } from '../pages/redo-index.ts';
+import type { WorkPace } from './work-pace.ts';
 
 /**
  * From the log into memory: redo that is durable on a quorum is indexed (which record changes which page) and applied to
  * the engine's state, in LSN order and in one pass, so that each record is decoded once. It runs in slices, so that
- * appends and their acknowledgements go first, and not for every batch: redo gathers for a moment, unless a read waits
+ * appends and their acknowledgements go first, at a pace (work-pace.ts), and not for every batch: redo gathers for a moment, unless a read waits
  * for it.
  *
  * Invariant: nothing past VDL is indexed, or reaches the state or a stored page; what is past it may still be annulled.
@@ -61,6 +62,7 @@ export interface ApplierParts {
   readonly index: RedoIndex;
   readonly tombstones: Tombstones;
   readonly clock: Clock;
+  readonly pace: WorkPace;
   /** A page that has a multiple of so many references has a long chain. */
   readonly chainMax: number;
   /** Applied moved. */
@@ -87,6 +89,8 @@ export class Applier {
   #takeSnapshot: TakeSnapshot | undefined;
   #gathering: Timer | undefined;
   #scheduled = false;
+  /** The pace asks for a rest until then. */
+  #restUntil = -Infinity;
   /** Somebody waits until all below is applied. */
   #wantedLsn = 0;
   #stopped = false;
@@ -183,14 +187,20 @@ export class Applier {
   /** There is something to apply. */
   schedule(): void {
     if (this.#scheduled || this.#stopped || !this.#canApply()) return;
-    if (this.unappliedBytes <= GATHER_BYTES_MAX && this.hasApplied(this.#wantedLsn)) {
-      this.#gathering ??= this.#parts.clock.after(GATHER_MS, () => this.#pump());
-    } else this.#goOn();
+    this.#goOnIn(this.unappliedBytes <= GATHER_BYTES_MAX ? GATHER_MS : this.#restUntil - this.#parts.clock.now());
   }
 
-  #goOn(): void {
+  /** In so many milliseconds, or in the event loop's next turn where a read waits. */
+  #goOnIn(ms: number): void {
+    const { clock } = this.#parts;
+    if (ms > 0 && this.hasApplied(this.#wantedLsn)) {
+      this.#gathering ??= clock.after(ms, () => this.#pump());
+      return;
+    }
+    this.#gathering?.cancel();
+    this.#gathering = undefined;
     this.#scheduled = true;
-    this.#parts.clock.soon(() => {
+    clock.soon(() => {
       this.#scheduled = false;
       this.#pump();
     });
@@ -206,8 +216,13 @@ export class Applier {
     this.#gathering = undefined;
     if (this.#stopped) return;
     try {
-      this.#applySome(this.#parts.clock.now() + SLICE_MS);
-      if (!this.#scheduled && this.#canApply()) this.#goOn();
+      const { clock, pace } = this.#parts;
+      const began = clock.now();
+      this.#applySome(began + SLICE_MS);
+      const ended = clock.now();
+      const restMs = pace.restAfter(ended - began);
+      this.#restUntil = ended + restMs;
+      if (!this.#scheduled && this.#canApply()) this.#goOnIn(restMs);
     } catch (error) {
       this.#stopped = true;
       this.#parts.onFailure(error instanceof Error ? error : new Error(String(error)));

@@ -33,3 +33,11 @@ export function isCheckpointDue(limits: CheckpointLimits, { checkpoint, appliedL
   const stretch = (lsn: number): number => Math.floor((lsn - limits.stagger * limits.bytes) / limits.bytes);
   return bytes > limits.bytes * LEAST && stretch(appliedLsn) > stretch(Number(checkpoint.lsn));
 }
+
+/** So many times what starts a checkpoint are past the last one when nothing else may be done before it is made. */
+const BACKLOG_FULL = 2;
+
+/** How far behind checkpoints are: 0 or less while one is due at most, 1 when it must be made with all there is. */
+export function backlogOf(limits: CheckpointLimits, { bytes, refs }: Pick<SinceCheckpoint, 'bytes' | 'refs'>): number {
+  return Math.max((bytes / limits.bytes - MOST) / (BACKLOG_FULL - MOST), (refs / limits.refs - 1) / (BACKLOG_FULL - 1));
+}

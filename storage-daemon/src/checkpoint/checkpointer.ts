@@ -3,7 +3,7 @@ import type { Checkpoint, PageVersion } from '../pages/page-store.ts';
 import { NoSoundCopyError } from '../pages/stored-value.ts';
 import type { Applier } from './applier.ts';
 import { LongChains } from './long-chains.ts';
-import { isCheckpointDue, type CheckpointLimits } from './checkpoint-schedule.ts';
+import { backlogOf, isCheckpointDue, type CheckpointLimits } from './checkpoint-schedule.ts';
 import { encodeTombstones, type SpaceCopy, type Tombstone } from '../pages/tombstones.ts';
 import { PageWriter, type PageWriterParts } from './page-writer.ts';
 
@@ -134,9 +134,21 @@ export class Checkpointer {
     if (epoch !== undefined) this.#target = { lsn, epoch, state: state.encode() };
   }
 
+  /** How much waits for the checkpoint under way, or the next: 0 what always may, 1 another checkpoint's worth of it. */
+  get backlog(): number {
+    const { index, limits } = this.#parts;
+    return backlogOf(limits, { bytes: this.#bytesPast, refs: index.refs });
+  }
+
+  /** Of applied log past the checkpoint. */
+  get #bytesPast(): number {
+    const { table } = this.#parts;
+    return table.size === 0 ? 0 : table.position(table.next - 1) - table.position(table.first);
+  }
+
   #isDue(): boolean {
-    const { table, index, applier, limits } = this.#parts;
-    const bytes = table.size === 0 ? 0 : table.position(table.next - 1) - table.position(table.first);
+    const { index, applier, limits } = this.#parts;
+    const bytes = this.#bytesPast;
     return isCheckpointDue(limits, { checkpoint: this.#checkpoint, appliedLsn: applier.appliedLsn, bytes, refs: index.refs });
   }
 

@@ -6,6 +6,7 @@ import type { PageTurn } from '../pages/page-turn.ts';
 import type { Turns } from '../pages/redo-run.ts';
 import type { RepairingReader } from '../pages/repairing-reader.ts';
 import { refSeq } from '../pages/redo-index.ts';
+import type { WorkPace } from './work-pace.ts';
 
 /**
  * Stores pages as of an LSN and drops the references they no longer need, a slice at a time. Whoever changes stored
@@ -17,14 +18,15 @@ import { refSeq } from '../pages/redo-index.ts';
  */
 
 /** Pages and references that are worked on at once: what a slice holds in memory, and what others wait for. */
-const SLICE_PAGES = Math.min(64, BUILD_PAGES_MAX);
-const SLICE_REFS = 4096;
+const SLICE_PAGES = Math.min(32, BUILD_PAGES_MAX);
+const SLICE_REFS = 2048;
 
 export interface PageWriterParts extends PageSources {
   readonly builder: PageBuilder;
   readonly reader: RepairingReader;
   readonly turn: PageTurn;
   readonly turns: Turns;
+  readonly pace: WorkPace;
 }
 
 /** An LSN that pages are written as of, and the first record at or past it. */
@@ -48,14 +50,18 @@ export class PageWriter {
 
   /** Writes pages as of an LSN and drops their references to records before it. `to` is asked when a slice begins. */
   async write(pages: readonly PageKey[], to: () => WriteTo): Promise<void> {
-    const { turn, turns } = this.#parts;
+    const { turn, turns, pace } = this.#parts;
+    const { clock } = turns;
     for (let at = 0; at < pages.length && !this.stopped;) {
       const end = this.#sliceEnd(pages, at);
       const slice = pages.slice(at, end);
       at = end;
+      const began = clock.now();
       const damaged = await turn.exclusive(() => this.#writeSlice(slice, to()));
       for (const one of damaged) if (!this.stopped) await this.#repairThenWrite(one, to());
-      await turns.clock.turn();
+      const restMs = pace.restAfter(clock.now() - began);
+      if (restMs > 0) await clock.sleep(restMs);
+      else await clock.turn();
     }
   }
 

@@ -3,6 +3,7 @@ import type { Clock } from '@kube-aurora/clock';
 import { RedoError, type EngineState, type PageKey, type RedoEngine } from '@kube-aurora/redo-engine';
 import { annulPoint, lastEpoch, type RedoBatchHeader } from '@kube-aurora/volume';
 import { AnnulledAppliedError, Applier } from '../checkpoint/applier.ts';
+import { WorkPace } from '../checkpoint/work-pace.ts';
 import type { Disk } from '../disk/disk.ts';
 import { errnoOf, isStoreIoError } from '../disk/disk-room.ts';
 import { PageStore, type Checkpoint } from '../pages/page-store.ts';
@@ -16,6 +17,9 @@ import type { SegmentControl } from './control-file.ts';
 import type { SegmentLimits } from './limits.ts';
 
 /** Opens what a segment's control file points to: the page store, the log, and from the two what is kept in memory. */
+
+/** An eighth of what may wait to be applied is worth all there is: a read of the newest page waits for it. */
+const EAGER = 8;
 
 /** The stored pages or state cannot be used: they have to be copied from a peer. */
 export class StoreUnusableError extends Error {
@@ -57,6 +61,8 @@ export interface OpenedStorage {
   readonly index: RedoIndex;
   readonly tombstones: Tombstones;
   readonly applier: Applier;
+  /** The applier's. */
+  readonly pace: WorkPace;
   readonly checkpoint: Checkpoint;
   readonly hasRemovalsDue: boolean;
 }
@@ -108,8 +114,9 @@ export async function openStorage(
       throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' checkpoint at ${checkpoint.lsn}`);
     await cutToWhatCounts(log, control, checkpoint, known);
     const { chainMax } = limits;
+    const pace = new WorkPace(() => (EAGER * applier.unappliedBytes) / limits.unappliedBytes);
     const applier = new Applier(
-      { engine, log, table, index, tombstones, clock, chainMax, onProgress, onLongChain, onFailure: onDamage },
+      { engine, log, table, index, tombstones, clock, pace, chainMax, onProgress, onLongChain, onFailure: onDamage },
       state,
       Number(checkpoint.lsn),
     );
@@ -118,7 +125,7 @@ export async function openStorage(
       if (header.endLsn > end) break;
       applier.addStored(header, position);
     }
-    return { log, store, table, index, tombstones, applier, checkpoint, hasRemovalsDue: removals.length > 0 };
+    return { log, store, table, index, tombstones, applier, pace, checkpoint, hasRemovalsDue: removals.length > 0 };
   } catch (error) {
     await log?.close();
     await store.close();

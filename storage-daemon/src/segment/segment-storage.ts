@@ -2,6 +2,7 @@ import type { PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { annulPoint, lastEpoch, type EpochRun, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
 import { AnnulledAppliedError, type Applier } from '../checkpoint/applier.ts';
 import { Checkpointer } from '../checkpoint/checkpointer.ts';
+import { WorkPace } from '../checkpoint/work-pace.ts';
 import type { StoreEntry } from '../disk/keyed-store.ts';
 import { bytesOf, PageBuilder } from '../pages/page-builder.ts';
 import { PageCache } from '../pages/page-cache.ts';
@@ -34,6 +35,8 @@ export interface StorageStats {
   readonly checkpoints: number;
   readonly pagesWritten: number;
   readonly isCheckpointing: boolean;
+  /** Milliseconds of applying redo and storing pages. */
+  readonly mergeMs: number;
 }
 
 interface Accepted {
@@ -51,6 +54,7 @@ export class SegmentStorage {
   readonly #reader: RepairingReader;
   readonly #checkpointer: Checkpointer;
   readonly #scrub: Scrub;
+  readonly #pace: WorkPace;
   readonly #unsubscribe: () => void;
   /** Appended and not yet with the applier, oldest first. */
   #accepted: Accepted[] = [];
@@ -70,6 +74,8 @@ export class SegmentStorage {
     const writtenTo = (): number => this.#checkpointer.writtenTo;
     const sources = { engine, log, table, index, tombstones, store, cache, keptFrom, writtenTo };
     const turns = { clock, sliceMs: limits.sliceMs };
+    const pace = new WorkPace(() => this.#checkpointer.backlog);
+    this.#pace = pace;
     const builder = new PageBuilder(sources, turns);
     this.#builder = builder;
     const turn = new PageTurn();
@@ -91,6 +97,7 @@ export class SegmentStorage {
       applier,
       limits: { bytes: limits.checkpointBytes, refs: limits.checkpointRefs, stagger: limits.checkpointStagger },
       turns,
+      pace,
       checkpoint: opened.checkpoint,
       hasRemovalsDue: opened.hasRemovalsDue,
       readFloor: () => this.#pgmrpl,
@@ -200,6 +207,7 @@ export class SegmentStorage {
       checkpoints,
       pagesWritten,
       isCheckpointing: isRunning,
+      mergeMs: this.#opened.pace.workedMs + this.#pace.workedMs,
     };
   }
 
