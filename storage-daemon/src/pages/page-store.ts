@@ -1,11 +1,13 @@
 import type { Disk } from '../disk/disk.ts';
 import type { BatchOperation, KeyedStoreOptions, StoreEntry } from '../disk/keyed-store.ts';
-import { decodeKey, encodeKey, spaceBytes, type PageKey } from '@kube-aurora/redo-engine';
+import { decodeKey, encodeKey, type PageKey } from '@kube-aurora/redo-engine';
 import { convertVersions } from './convert-versions.ts';
 import { sealPlace, versionCrc, type Place } from './place-codec.ts';
 import { DIGEST_KEY, PAGE_PREFIX, PlaceIndex, placeOf } from './place-index.ts';
 import { SlotFile } from './slot-file.ts';
-import { openValue, roomFor, SEAL_BYTES, sealValue, StoredValueError } from './stored-value.ts';
+import { firstKeyOf, keyAfter } from './space-keys.ts';
+import { openValue, sealValue, StoredValueError } from './stored-value.ts';
+import { partsOfVersion, versionValue } from './version-value.ts';
 
 /**
  * Page versions and the state they belong to, by key. One version a page: nothing reads below PGMRPL, so a checkpoint
@@ -27,7 +29,6 @@ const CHECKPOINT_KEY = Buffer.from('m');
 const STATE_KEY = Buffer.from('s');
 const REMOVALS_KEY = Buffer.from('r');
 const NO_KEY = Buffer.alloc(0);
-const VERSION_LSN_BYTES = 8;
 const BLOCK_MAX = 0xffff_ffff;
 /** Pages that are read at once. */
 const STRETCH = 64;
@@ -59,22 +60,6 @@ export function pageStoreKey(page: PageKey): Buffer {
   const key = encodeKey(page, 1);
   key[0] = PAGE_PREFIX;
   return key;
-}
-
-/** The first key of spaces that begin so. */
-function firstKeyOf(spaces: string): Buffer {
-  return Buffer.concat([Buffer.from([PAGE_PREFIX]), spaceBytes(spaces)]);
-}
-
-/**
- * The first key after those of spaces that begin so: its last byte that can be counted up is, and what follows goes.
- */
-function keyAfter(spaces: string): Buffer {
-  const key = firstKeyOf(spaces);
-  let last = key.length - 1;
-  while (key[last] === 0xff) last--;
-  key.writeUInt8(key.readUInt8(last) + 1, last);
-  return key.subarray(0, last + 1);
 }
 
 const textOf = (key: Buffer): string => key.toString('latin1');
@@ -298,8 +283,8 @@ export class PageStore {
   // Copies ----------------------------------------------------------------------------------------------------------
 
   /**
-   * Everything, as of the call, in key order: keys, and values as other segments take them, sealed; a page's is its
-   * version's LSN (u64, big-endian) and the page. CRCs are not checked.
+   * Everything, as of the call, in key order: keys, and values as other segments take them; a page's is its version
+   * (version-value.ts). CRCs are not checked.
    */
   async *entries(): AsyncGenerator<StoreEntry> {
     this.#pins++;
@@ -332,12 +317,7 @@ export class PageStore {
     return entries.map((entry, at) => {
       const place = places[at];
       if (place === undefined || place instanceof StoredValueError) return entry;
-      const page = pages[next++] ?? NO_KEY;
-      const value = roomFor(VERSION_LSN_BYTES + page.length);
-      value.writeBigUInt64BE(BigInt(place.lsn), 0);
-      page.copy(value, VERSION_LSN_BYTES);
-      value.writeUInt32LE(place.crc, value.length - SEAL_BYTES);
-      return { key: entry.key, value };
+      return { key: entry.key, value: versionValue({ ...place, page: pages[next++] ?? NO_KEY }) };
     });
   }
 
@@ -346,14 +326,12 @@ export class PageStore {
     const puts: { page: PageKey; version: PageVersion }[] = [];
     const others: BatchOperation[] = [];
     for (const { key, value } of entries) {
-      const opened = openValue(key, value);
+      openValue(key, value);
       const page = pageOfKey(key);
+      const version = page === undefined ? undefined : partsOfVersion(value);
       if (page === undefined) others.push({ type: 'put', key, value });
-      else if (opened.length <= VERSION_LSN_BYTES) throw new StoredValueError(key, `${opened.length} bytes are no page version`);
-      else {
-        const lsn = opened.readUInt32BE(0) * 2 ** 32 + opened.readUInt32BE(4);
-        puts.push({ page, version: { lsn, page: opened.subarray(VERSION_LSN_BYTES) } });
-      }
+      else if (version === undefined) throw new StoredValueError(key, `${value.length} bytes are no page version`);
+      else puts.push({ page, version });
     }
     await this.write(puts);
     if (others.length > 0) await this.#exclusive(() => this.#flush(others));
