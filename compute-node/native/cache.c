@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define CACHE_MAGIC 0x48434143u /* "CACH" */
-#define CHUNKS_MIN 4096u
+#define CHUNKS_MIN (1u << 16)
 #define CHUNKS_MAX (1u << 24)
 /* Of a chain, where no lock is held: it may change meanwhile. */
 #define STEPS_MAX 32
@@ -49,9 +49,12 @@ bool map_cache(const char *file)
     cache = memory;
     if (cache->magic != CACHE_MAGIC || cache->bytes != sizeof *cache)
         return false;
-    /* As many as there may be blocks: pages that are read at random stand each in a chunk of its own. */
-    uint32_t limit = cache->limit_blocks;
-    chunk_room = limit < CHUNKS_MIN ? CHUNKS_MIN : limit < CHUNKS_MAX ? limit : CHUNKS_MAX;
+    /*
+     * Twice as many as there may be blocks: pages that are read at random stand each in a chunk of its own, and what a long transaction
+     * writes goes past the limit. Memory is taken only as chunks are.
+     */
+    uint64_t wanted = 2 * (uint64_t)cache->limit_blocks;
+    chunk_room = wanted < CHUNKS_MIN ? CHUNKS_MIN : wanted < CHUNKS_MAX ? (uint32_t)wanted : CHUNKS_MAX;
     chain_count = STRIPES;
     while (chain_count < chunk_room / 2)
         chain_count *= 2;

@@ -1,0 +1,31 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { SANITIZERS } from '../../native/build.mjs';
+
+const NATIVE = join(import.meta.dirname, '..', '..', 'native');
+const PARTS = ['pages.c', 'stripes.c', 'cache.c', 'judge.c', 'settle.c', 'evict.c', 'files.c'];
+
+test('an eviction comes not before it may, and hurts nobody who reads or fetches at that moment', () => {
+  const dir = mkdtempSync('/tmp/aurora-evict-');
+  try {
+    mkdirSync(join(dir, 'base/5'), { recursive: true });
+    const sources = [join(NATIVE, 'test', 'evict.c'), ...PARTS.map((part) => join(NATIVE, part))];
+    execFileSync('cc', ['-std=c17', '-g', '-Wall', '-Wextra', '-Werror', ...SANITIZERS, '-o', join(dir, 'evict'), ...sources]);
+    const said = execFileSync(join(dir, 'evict'), { cwd: dir, encoding: 'utf8' }).trimEnd().split('\n');
+    expect(said).toEqual([
+      // Its LSN is durable, and what changed it without an LSN is not.
+      'not durable: a',
+      'a transaction runs: a',
+      'may go: ., 0 left',
+      'read again: a, asked at +5000 and +5000',
+      'kept: a',
+      'evicted in the middle of a read: a',
+      'evicted while it was fetched: read 8192, in the file .',
+      'unlogged: b, 0 left',
+    ]);
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}, 60_000);
