@@ -89,8 +89,7 @@ const HOT = {
   },
   GetPages: {
     request: (message: GetPagesRequest): GetPagesRequest => decodeGetPagesRequest(encodeGetPagesRequest(message)),
-    response: (message: GetPagesResponse): GetPagesResponse =>
-      decodeGetPagesResponse(Buffer.concat([encodePagesHead(message), ...message.pages])),
+    response: (message: GetPagesResponse): GetPagesResponse => decodeGetPagesResponse([encodePagesHead(message), ...message.pages]),
   },
 };
 

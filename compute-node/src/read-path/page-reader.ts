@@ -5,6 +5,7 @@ import { encodePageKeys } from '@kube-aurora/redo';
 import { AuroraRpcError, fromServiceError, type GetPagesRequest } from '@kube-aurora/rpc';
 import type { Placement } from '../placement.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
+import { PagePieces } from './page-pieces.ts';
 import type { PageRange } from './page-range.ts';
 import type { PagesRead } from './pages-ahead.ts';
 import { readWeight, SegmentLoads } from './segment-loads.ts';
@@ -111,9 +112,12 @@ export class PageReader {
     return lsn > lowest ? lsn : lowest;
   }
 
-  /** `count` pages of 8 KiB as of `lsn` or later; zeros where there is none. Rejects as `readAt` does. */
-  async read(range: PageRange, lsn: bigint, signal?: AbortSignal): Promise<Buffer> {
-    return (await this.readAt(range, this.lsnToReadAt(lsn), signal)).pages;
+  /**
+   * `count` pages of 8 KiB as of `lsn` or later, in buffers that end anywhere; zeros where there is none. Rejects as
+   * `readAt` does.
+   */
+  async read(range: PageRange, lsn: bigint, signal?: AbortSignal): Promise<readonly Buffer[]> {
+    return (await this.readAt(range, this.lsnToReadAt(lsn), signal)).pages.pages(0, range.count);
   }
 
   /**
@@ -279,7 +283,7 @@ export class PageReader {
     try {
       const response = await endpoint.client.getPages(request, { deadlineMs: ATTEMPT_DEADLINE_MS, signal });
       this.#loads.observe(endpoint.index, weight, clock.now() - startedAt, clock.now());
-      const read = { present: response.present, pages: whole(response.pages) };
+      const read = { present: response.present, pages: new PagePieces(response.pages) };
       checkPages(read, range, at, endpoint.id);
       return read;
     } finally {
@@ -288,19 +292,13 @@ export class PageReader {
   }
 }
 
-/** Of an answer that came in one piece nothing is copied. */
-function whole(pieces: readonly Buffer[]): Buffer {
-  const [only] = pieces;
-  return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
-}
-
 /** A page from the future, or not a page: never give it to PostgreSQL; the next segment may have the right one. */
 function checkPages({ pages, present }: PagesRead, range: PageRange, at: bigint, peer: string): void {
-  if (pages.length !== range.count * PAGE_BYTES || present.length !== range.count) {
-    throw new AuroraRpcError('DAMAGED', `${peer}: ${pages.length} bytes for ${range.count} pages`);
+  if (pages.byteLength !== range.count * PAGE_BYTES || present.length !== range.count) {
+    throw new AuroraRpcError('DAMAGED', `${peer}: ${pages.byteLength} bytes for ${range.count} pages`);
   }
   for (let index = 0; index < range.count; index++) {
-    const page = pages.subarray(index * PAGE_BYTES, (index + 1) * PAGE_BYTES);
+    const page = pages.header(index);
     if (pageLsn(page) > at && !pageIsNew(page)) {
       throw new AuroraRpcError(
         'DAMAGED',

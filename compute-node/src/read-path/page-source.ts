@@ -58,7 +58,11 @@ export class PageSource {
    */
   read(request: PageRequest, signal?: AbortSignal): Promise<readonly Buffer[]> {
     const pieces = this.#ahead.pieces(request, request.holesSince);
-    const pages = Promise.all(pieces.map((piece) => this.#readPiece(request, piece, signal)));
+    const [only] = pieces;
+    const pages =
+      only !== undefined && pieces.length === 1
+        ? this.#readPiece(request, only, signal)
+        : Promise.all(pieces.map((piece) => this.#readPiece(request, piece, signal))).then((parts) => parts.flat());
     if (this.#readsAhead) for (const range of this.#sequential.note(request)) this.#readAhead(range, request.lsn);
     return pages;
   }
@@ -70,7 +74,7 @@ export class PageSource {
     }
   }
 
-  async #readPiece(request: PageRequest, piece: Piece, signal: AbortSignal | undefined): Promise<Buffer> {
+  async #readPiece(request: PageRequest, piece: Piece, signal: AbortSignal | undefined): Promise<readonly Buffer[]> {
     if (piece.extent?.state === 'reading') await piece.extent.settled(signal);
     return this.#ahead.take(piece) ?? (await this.#reader.read(partOf(request, piece.block, piece.count), request.lsn, signal));
   }

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
 import { PAGE_BYTES } from '@kube-aurora/pg-format';
+import type { PagePieces } from './page-pieces.ts';
 import { forkKey, type PageRange } from './page-range.ts';
 
 /** What nobody asked for in so long is let go of. */
@@ -9,7 +10,7 @@ const IDLE_MS = 5000;
 export interface PagesRead {
   /** One byte a page: 1 it exists, 0 it does not and its bytes are zeros. */
   readonly present: Buffer;
-  readonly pages: Buffer;
+  readonly pages: PagePieces;
 }
 
 export interface PagesAheadOptions {
@@ -25,7 +26,7 @@ export class Extent {
   readonly range: PageRange;
   /** The LSN that they are read at. */
   readonly at: bigint;
-  pages: Buffer | undefined;
+  pages: PagePieces | undefined;
   state: 'reading' | 'there' | 'failed' = 'reading';
   used = 0;
   readonly #waiting = new Set<() => void>();
@@ -49,7 +50,7 @@ export class Extent {
     });
   }
 
-  settle(pages: Buffer | undefined): void {
+  settle(pages: PagePieces | undefined): void {
     this.pages = pages;
     this.state = pages === undefined ? 'failed' : 'there';
     for (const done of this.#waiting) done();
@@ -123,11 +124,10 @@ export class PagesAhead {
     return pieces;
   }
 
-  /** The pages of a piece whose extent is there; a view. Undefined when they could not be read. */
-  take({ block, count, extent }: Piece): Buffer | undefined {
+  /** The pages of a piece whose extent is there; views. Undefined when they could not be read. */
+  take({ block, count, extent }: Piece): readonly Buffer[] | undefined {
     if (extent?.pages === undefined) return undefined;
-    const from = block - extent.range.block;
-    const pages = extent.pages.subarray(from * PAGE_BYTES, (from + count) * PAGE_BYTES);
+    const pages = extent.pages.pages(block - extent.range.block, count);
     extent.used += count;
     if (extent.used >= extent.range.count) this.#drop(extent);
     return pages;

@@ -193,7 +193,9 @@ export class WriterSession implements Session {
     const image = await this.#readVolume(() => this.#options.fetchImage(signal));
     if (!this.#is('opening')) return;
     onStep('directory');
-    const leftovers = await this.#readVolume(() => findLeftovers(image, (range) => pageReader.read(range, opened.startLsn), logger));
+    const leftovers = await this.#readVolume(() =>
+      findLeftovers(image, async (range) => Buffer.concat(await pageReader.read(range, opened.startLsn)), logger),
+    );
     if (!this.#is('opening')) return;
     const first = makeFirstBatch(image.state, image.slruPages, clock.wallTime(), leftovers);
     const start: StartPoint = { image, first };

@@ -10,6 +10,8 @@ export interface ClientStreamOwner {
   /** The longest message that may come on this stream. */
   readonly messageBytesMax: number;
   message(message: Buffer): void;
+  /** Takes messages in the pieces in which they came, in place of `message`: long ones need no copy then. */
+  pieces?(pieces: readonly Buffer[]): void;
   /** The other end has sent all. */
   ended(): void;
   /** It refused the stream, or gave it up. */
@@ -143,11 +145,20 @@ export class ClientStream extends Sender {
     const isLast = left === 0 && (flags & MORE) === 0;
     // END by itself carries no message.
     const isBare = isLast && piece.length === 0 && this.#assembler.bytes === 0 && (flags & END) !== 0;
-    const message = isBare ? undefined : this.#assembler.add(piece, isLast);
-    if (message !== undefined) this.#owner.message(message);
+    if (!isBare) this.#add(piece, isLast);
     if (left > 0 || (flags & END) === 0 || this.#phase === 'over') return;
     this.#over();
     this.#owner.ended();
+  }
+
+  #add(piece: Buffer, isLast: boolean): void {
+    if (this.#owner.pieces === undefined) {
+      const message = this.#assembler.add(piece, isLast);
+      if (message !== undefined) this.#owner.message(message);
+      return;
+    }
+    const pieces = this.#assembler.addApart(piece, isLast);
+    if (pieces !== undefined) this.#owner.pieces(pieces);
   }
 
   granted(bytes: number): void {

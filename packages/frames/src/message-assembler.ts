@@ -1,4 +1,4 @@
-/** Puts the pieces of a message together: none is copied when it came in one. */
+/** Puts the pieces of a message together: none is copied when it came in one, or when they are taken apart. */
 export class MessageAssembler {
   #pieces: Buffer[] = [];
   #bytes = 0;
@@ -17,6 +17,16 @@ export class MessageAssembler {
     const whole = Buffer.concat(this.#pieces, this.#bytes);
     this.clear();
     return whole;
+  }
+
+  /** The pieces of the whole message with its last one, undefined before. */
+  addApart(piece: Buffer, isLast: boolean): readonly Buffer[] | undefined {
+    if (piece.length > 0) this.#pieces.push(piece);
+    this.#bytes += piece.length;
+    if (!isLast) return undefined;
+    const pieces = this.#pieces;
+    this.clear();
+    return pieces;
   }
 
   clear(): void {

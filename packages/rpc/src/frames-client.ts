@@ -22,7 +22,7 @@ const RECONNECT_MS = [50, 300] as const;
 const ACKNOWLEDGEMENT_BYTES_MAX = 64 * 1024;
 
 /** Bytes that are not the message they should be end the connection: whoever sends them cannot be spoken to. */
-function decoded<T>(decode: (message: Buffer) => T, message: Buffer): T {
+function decoded<M, T>(decode: (message: M) => T, message: M): T {
   try {
     return decode(message);
   } catch (error) {
@@ -224,6 +224,10 @@ class PageRead implements ClientStreamOwner {
   }
 
   message(message: Buffer): void {
+    this.pieces([message]);
+  }
+
+  pieces(message: readonly Buffer[]): void {
     const response = decoded(decodeGetPagesResponse, message);
     this.#settle();
     this.#resolve(response);

@@ -76,9 +76,13 @@ describe('messages of the hot path', () => {
 
   it('pages', () => {
     fc.assert(
-      fc.property(bytes, fc.array(bytes), (present, pages) => {
-        const answer = decodeGetPagesResponse(Buffer.concat([encodePagesHead({ present, pages }), ...pages]));
-        expect(answer).toEqual({ present, pages: [Buffer.concat(pages)] });
+      fc.property(bytes, fc.array(bytes), fc.array(fc.nat()), (present, pages, ends) => {
+        const message = Buffer.concat([encodePagesHead({ present, pages }), ...pages]);
+        // It comes in pieces that end anywhere.
+        const cuts = [0, ...ends.map((end) => end % message.length).toSorted((a, b) => a - b), message.length];
+        const answer = decodeGetPagesResponse(cuts.slice(1).map((end, at) => message.subarray(cuts[at], end)));
+        expect(answer.present).toEqual(present);
+        expect(Buffer.concat(answer.pages)).toEqual(Buffer.concat(pages));
       }),
     );
   });
@@ -91,7 +95,13 @@ describe('messages of the hot path', () => {
   });
 });
 
-const DECODERS = { decodeAppendHello, decodeAppendRequest, decodeAppendResponse, decodeGetPagesRequest, decodeGetPagesResponse };
+const DECODERS = {
+  decodeAppendHello,
+  decodeAppendRequest,
+  decodeAppendResponse,
+  decodeGetPagesRequest,
+  decodeGetPagesResponse: (message: Buffer) => decodeGetPagesResponse([message]),
+};
 const valid = fc.oneof(
   hello.map((message) => encodeAppendHello(message, 1n, 1n)),
   response.map(encodeAppendResponse),

@@ -199,11 +199,25 @@ export function encodePagesHead({ present }: GetPagesResponse): Buffer {
   return out;
 }
 
-/** Throws WireError for bytes that are no such message. */
-export function decodeGetPagesResponse(message: Buffer): GetPagesResponse {
+/**
+ * Takes the message in the pieces in which it came, and gives its pages in them. Throws WireError for bytes that are no
+ * such message.
+ */
+export function decodeGetPagesResponse(message: readonly Buffer[]): GetPagesResponse {
   const { pages: at } = LAYOUTS;
-  atLeast(message, at.size, 'pages');
-  const start = at.size + at.keyCount.get(message);
-  atLeast(message, start, 'pages');
-  return { present: message.subarray(at.size, start), pages: [message.subarray(start)] };
+  const sized = joinHead(message, at.size);
+  const start = at.size + at.keyCount.get(sized[0]);
+  const [head, ...pages] = joinHead(sized, start);
+  return { present: head.subarray(at.size, start), pages: start < head.length ? [head.subarray(start), ...pages] : pages };
+}
+
+/** The same pieces, the first of which has at least so many bytes. */
+function joinHead(pieces: readonly Buffer[], bytes: number): readonly [Buffer, ...Buffer[]] {
+  let count = 0;
+  let joined = 0;
+  while (count < pieces.length && (count === 0 || joined < bytes)) joined += pieces[count++]?.length ?? 0;
+  const [first = NOTHING] = pieces;
+  const head = count > 1 ? Buffer.concat(pieces.slice(0, count), joined) : first;
+  atLeast(head, bytes, 'pages');
+  return [head, ...pieces.slice(count)];
 }
