@@ -329,8 +329,10 @@ export class Segment {
   // What it holds: see segment-lifecycle.ts -------------------------------------------------------------------------
 
   /** Replaces the pages by what `fill` writes. */
-  replace(fill: Fill): Promise<void> {
-    return this.#lifecycle.replace(fill);
+  async replace(fill: Fill): Promise<void> {
+    await this.#lifecycle.replace(fill);
+    // With a copy comes the highest epoch that its peers have promised: writers of before are told so.
+    this.#sessions.fenceBelow(this.control.epoch);
   }
   /** Peers have shown that what was lost here was never durable. */
   clearRecovery(): Promise<void> {
