@@ -2,6 +2,7 @@ import { systemClock } from '@kube-aurora/clock';
 import { postgres18 } from '@kube-aurora/redo';
 import type { PageKey } from '@kube-aurora/redo-engine';
 import { describe, expect, it } from 'vitest';
+import { LogGoneError } from '../redo-log/log-errors.ts';
 import { filledPage } from '../testing/synthetic-records.ts';
 import { PageBuilder, type Built } from './page-builder.ts';
 import { PageCache } from './page-cache.ts';
@@ -34,6 +35,7 @@ function builderOf(
     tombstones,
     store,
     cache: new PageCache(1e6, 8192),
+    log: { startLsn: 0n },
   };
   const limits = { keptFrom: () => keptFrom, writtenTo: () => writtenTo };
   return new PageBuilder({ ...sources, ...limits } as unknown as PageSources, { clock: systemClock(), sliceMs: 5 });
@@ -76,5 +78,41 @@ describe('pages without redo', () => {
     expect(shown(await builder.build([COPY], 40, 'store'))).toEqual([7]);
     expect(shown(await builder.build([A], 10, 'store'))).toEqual([7]);
     expect(shown(await builder.build([COPY], 10, 'store'))).toEqual(['none']);
+  });
+});
+
+describe('pages whose redo goes while they are made', () => {
+  const record = { lsn: 10, position: 64, bytes: 100 };
+
+  /** A checkpoint as of 20 is made while the stored version of before it is on its way; the log then starts there. */
+  function checkpointBetween(log: { startLsn: bigint }): PageBuilder {
+    const versions = [version(5, 7), version(20, 8)];
+    const store: Pick<PageStore, 'getMany'> = {
+      getMany: () => {
+        const found = versions.length > 1 ? versions.shift() : versions[0];
+        log.startLsn = 20n;
+        return Promise.resolve([found]);
+      },
+    };
+    const reader = {
+      readInto: () => {
+        throw new LogGoneError(10n, 20n);
+      },
+      recent: () => undefined,
+    };
+    const table = new RecordTable();
+    const index = new RedoIndex();
+    index.add({ ...A, replaces: false }, table.push(record.lsn, record.position, record.bytes, true));
+    const sources = { engine: postgres18, table, index, tombstones: new Tombstones(), store, cache: new PageCache(1e6, 8192) };
+    const limits = { keptFrom: () => 0, writtenTo: () => 0, log: Object.assign(log, { reader }) };
+    return new PageBuilder({ ...sources, ...limits } as unknown as PageSources, { clock: systemClock(), sliceMs: 5 });
+  }
+
+  it('are made from what was stored meanwhile', async () => {
+    expect(shown(await checkpointBetween({ startLsn: 0n }).build([A], 30, 'read'))).toEqual([8]);
+  });
+
+  it('are told to be gone when nothing has moved', async () => {
+    await expect(checkpointBetween({ startLsn: 20n }).build([A], 30, 'read')).rejects.toThrow(LogGoneError);
   });
 });

@@ -1,5 +1,5 @@
 import type { PageKey } from '@kube-aurora/redo-engine';
-import type { LogReadError } from '../redo-log/log-errors.ts';
+import { LogGoneError, type LogReadError } from '../redo-log/log-errors.ts';
 import { baseOf, needsStored, planPage, TooOldError, type PageSources } from './page-plan.ts';
 import type { StoredPages } from './page-store.ts';
 import { PAGE_SLOTS, RedoRun, type PageDraft, type Turns } from './redo-run.ts';
@@ -48,10 +48,25 @@ export class PageBuilder {
     this.#generation++;
   }
 
-  /** Pages in the order asked for. At most BUILD_PAGES_MAX. Throws RedoError, LogGoneError. */
+  /**
+   * Pages in the order asked for. At most BUILD_PAGES_MAX. Throws RedoError, LogGoneError.
+   *
+   * Invariant: redo that goes while a build waits is in versions that are stored by then, so the build that begins anew
+   * finds them. It does so only when the log's start has moved, which each checkpoint does once.
+   */
   async build(pages: readonly PageKey[], lsn: number, purpose: Purpose): Promise<Built[]> {
     if (pages.length > PAGE_SLOTS) throw new RangeError(`${pages.length} pages at once are more than ${PAGE_SLOTS}`);
-    const isRead = purpose === 'read';
+    for (;;) {
+      const { startLsn } = this.#from.log;
+      try {
+        return await this.#build(pages, lsn, purpose === 'read');
+      } catch (error) {
+        if (!(error instanceof LogGoneError) || this.#from.log.startLsn === startLsn) throw error;
+      }
+    }
+  }
+
+  async #build(pages: readonly PageKey[], lsn: number, isRead: boolean): Promise<Built[]> {
     const generation = this.#generation;
     const drafts = pages.map((page) => this.#draft(page, lsn, isRead));
     // Which records they need is looked up before any wait: a checkpoint meanwhile makes a version newer, and skips

@@ -222,6 +222,39 @@ describe('peers', () => {
     }
   });
 
+  it('a writer whose epoch is over by what a copy brought is told so, and has nothing more acknowledged', async () => {
+    await writer.append([imageRecord(REL, 1, 101)], ALL);
+    const source = new PeerClient(cluster.list[0]?.address ?? '', systemClock());
+    const other = await TestCluster.start(1);
+    try {
+      const segment = await other.daemon(0).segment(VOLUME, 0);
+      const copy = (epoch: bigint): Promise<unknown> =>
+        copyFromPeer(
+          segment,
+          { role: 'FULL', id: 'x', client: source },
+          { recoverToLsn: 0n, epoch, history: [] },
+          systemClock(),
+          new AbortController().signal,
+        );
+      await copy(0n);
+      const told: string[] = [];
+      const session = {
+        epoch: segment.control.epoch,
+        acknowledge: (scl: bigint) => told.push(`acknowledged ${scl}`),
+        fence: (epoch: bigint) => told.push(`fenced by ${epoch}`),
+        close: () => undefined,
+      };
+      await segment.attach(session, segment.control.writerId, writer.history);
+      told.length = 0;
+      await copy(9n);
+      expect(segment.control.epoch).toBe(9n);
+      expect(told).toEqual(['fenced by 9']);
+    } finally {
+      source.close();
+      await other.stop();
+    }
+  });
+
   it('copy a segment that fell behind what its peers keep', async () => {
     await cluster.stopDaemon(5);
     writer.drop(5);

@@ -37,6 +37,8 @@ export interface SegmentLifecycleParts {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly events: SegmentEvents;
+  /** The segment is of this epoch now, durably: a copy brought it. */
+  readonly onEpoch: (epoch: bigint) => void;
   readonly fetchPage: (page: PageKey, lsn: bigint) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
   readonly lowestPeerScl: () => bigint | undefined;
@@ -93,7 +95,12 @@ export class SegmentLifecycle {
       control,
       limits,
       state,
-      letGo: (save) => this.#letGo(save),
+      letGo: (save) =>
+        this.#letGo(async () => {
+          await save();
+          // Before the new content can take redo: nothing of an older epoch is acknowledged by it.
+          parts.onEpoch(control.value.epoch);
+        }),
       open: async () => {
         await this.open();
         return this.#state.phase !== 'replacing damaged';

@@ -94,6 +94,7 @@ export class Segment {
     this.volumeId = control.value.volumeId;
     this.pg = control.value.pg;
     this.#lifecycle = new SegmentLifecycle({
+      onEpoch: (epoch) => sessions.fenceBelow(epoch),
       directory,
       disk,
       engines,
