@@ -107,6 +107,28 @@ describe('peers', () => {
     expect(segment.state()).toMatchObject({ phase: 'READY', scl: agreed, appliedLsn: agreed, vdl: agreed });
   });
 
+  it('takes what it lost for never durable only on the word of three that follow a later writer', async () => {
+    await writer.append([imageRecord(REL, 0, 60)], ALL);
+    const segment = await segmentOf(0);
+    const source = new PeerClient(cluster.list[1]?.address ?? '', systemClock());
+    try {
+      const lost = writer.end.lsn + 80n;
+      const terms = { recoverToLsn: lost, epoch: 0n, history: [] };
+      await copyFromPeer(segment, { role: 'FULL', id: 'd1', client: source }, terms, systemClock(), new AbortController().signal);
+      await cluster.until(0, (state) => state.scl === writer.end.lsn);
+      // All of them lack it, and may have it yet: its writer lives, and counts what was acknowledged here.
+      const { gossip } = cluster.daemon(0).peers;
+      await gossip.askAll(segment);
+      await gossip.askAll(segment);
+      expect(segment.mustRecover).toBe(true);
+      for (const i of [1, 2, 3]) await (await segmentOf(i)).openEpoch(9n, 'w/9');
+      await gossip.askAll(segment);
+      await cluster.until(0, () => !segment.mustRecover);
+    } finally {
+      source.close();
+    }
+  });
+
   it('bring back two lost disks only on the word of three, with what those hold to recover', async () => {
     await writer.append([imageRecord(REL, 0, 60)], ALL);
     for (const i of [2, 3]) await cluster.stopDaemon(i);

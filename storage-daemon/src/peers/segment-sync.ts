@@ -78,16 +78,21 @@ export class SegmentSync {
     void this.run();
   }
 
-  /** A read quorum of sound peers that do not have what was lost shows that it was never on a write quorum. */
+  /**
+   * A read quorum of sound peers that do not have what was lost, and have promised an epoch past ours, shows that it was
+   * never on a write quorum and never will be. While they may still take redo of the epoch that it was acknowledged in, its
+   * writer may count us and get them to complete a quorum.
+   */
   #clearRecovery(): void {
     const { segment, table, logger } = this.#parts;
     if (!segment.mustRecover) return;
-    const sound = table.views(segment).filter(({ state }) => isProof(state) && state.baseEpoch === segment.control.baseEpoch);
+    const { baseEpoch, epoch } = segment.control;
+    const sound = table.views(segment).filter(({ state }) => isProof(state) && state.baseEpoch === baseEpoch && state.epoch > epoch);
     const isEnough = table.quorums.isRead(sound.map(({ state }) => state.role));
     if (!isEnough || sound.some(({ state }) => state.scl > segment.scl)) return;
     logger.warn(
       { volume: segment.volumeId, scl: segment.scl, recoverToLsn: segment.control.recoverToLsn },
-      'a read quorum of peers does not have what was lost: it was never durable',
+      'a read quorum of peers that follow a later writer does not have what was lost: it was never durable',
     );
     segment
       .clearRecovery()
