@@ -330,10 +330,8 @@ export class Segment {
   // What it holds: see segment-lifecycle.ts -------------------------------------------------------------------------
 
   /** Replaces the pages by what `fill` writes. */
-  async replace(fill: Fill): Promise<void> {
-    await this.#lifecycle.replace(fill);
-    // With a copy comes the highest epoch that its peers have promised: writers of before are told so.
-    this.#sessions.fenceBelow(this.control.epoch);
+  replace(fill: Fill): Promise<void> {
+    return this.#lifecycle.replace(fill);
   }
   /** Peers have shown that what was lost here was never durable. */
   clearRecovery(): Promise<void> {
