@@ -14,8 +14,8 @@ const page = (block: number): typeof REL & { block: number } => ({ ...REL, block
 
 let cluster: TestCluster;
 
-async function segmentOf(i: number): Promise<NonNullable<Awaited<ReturnType<ReturnType<TestCluster['daemon']>['segment']>>['storage']>> {
-  const { storage } = await cluster.daemon(i).segment(VOLUME, 0);
+async function segmentOf(i: number): Promise<NonNullable<Awaited<ReturnType<ReturnType<TestCluster['daemon']>['segment']>>['pages']>> {
+  const { pages: storage } = await cluster.daemon(i).segment(VOLUME, 0);
   if (storage === undefined) throw new Error('no content');
   return storage;
 }

@@ -178,6 +178,9 @@ export class Daemon {
       fetchPage: (segment, page, lsn) => this.peers.fetchPage(segment, page, lsn),
       highestOfPeers: (segment) => this.peers.highest(segment),
       askPeers: (segment) => this.peers.askPeers(segment),
+      fullPeers: peers
+        .filter(({ id, role = 'FULL' }) => id !== daemonId && role === 'FULL')
+        .map(({ id }) => ({ id, checkpointLsn: (segment) => this.peers.checkpointOf(segment, id) })),
       lowestPeerScl: (segment) => (this.#options.peers.length <= 1 ? segment.scl : this.peers.gossip.lowestScl(segment)),
     };
   }

@@ -101,7 +101,7 @@ describe('a disk that is full', () => {
     const { running, patient, writer } = await started(1);
     for (let i = 0; i < 60; i++) await writer.append([imageRecord(REL, i % 4, i)], [0]);
     writer.points([0]);
-    const { storage } = await running.daemon(0).segment(VOLUME, 0);
+    const { pages: storage } = await running.daemon(0).segment(VOLUME, 0);
     if (storage === undefined) throw new Error('no content');
     const before = storage.logBytes;
     expect(before).toBeGreaterThan(256 * 1024);
@@ -189,7 +189,7 @@ describe('a write that fails', () => {
       await writer.append([truncateRecord(REL, 1)], [0]);
       writer.points([0]);
       const segment = await running.daemon(0).segment(VOLUME, 0);
-      const { storage } = segment;
+      const { pages: storage } = segment;
       for (let tries = 0; (storage?.appliedLsn ?? 0n) < writer.end.lsn; tries++) {
         if (tries > 1000) throw new Error('it was not applied');
         await new Promise((resolve) => setTimeout(resolve, 10));
@@ -204,7 +204,7 @@ describe('a write that fails', () => {
       writer.drop(0);
       writer.points([0]);
       await running.until(0, () => {
-        segment.storage?.requestCheckpoint();
+        segment.pages?.requestCheckpoint();
         return segment.storage?.checkpointLsn === writer.end.lsn;
       });
       writer.close();

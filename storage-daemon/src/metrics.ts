@@ -123,29 +123,29 @@ export class DaemonMetrics implements PeerCounters {
       },
     });
     gauge('queue_bytes', 'Redo that waits for the disk or to be applied', (segment) => segment.queuedBytes);
-    gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.storage?.stats().logSyncs ?? 0);
+    gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.storage?.logSyncs ?? 0);
     gauge(
       'records_applied',
       'Redo records indexed and applied to the state since start',
-      (segment) => segment.storage?.stats().recordsApplied ?? 0,
+      (segment) => segment.pages?.stats().recordsApplied ?? 0,
     );
     gauge(
       'records_applied_to_pages',
       'Redo records applied to pages since start',
-      (segment) => segment.storage?.stats().recordsAppliedToPages ?? 0,
+      (segment) => segment.pages?.stats().recordsAppliedToPages ?? 0,
     );
-    gauge('index_refs', 'References of pages to redo past the checkpoint, in memory', (segment) => segment.storage?.stats().indexRefs ?? 0);
+    gauge('index_refs', 'References of pages to redo past the checkpoint, in memory', (segment) => segment.pages?.stats().indexRefs ?? 0);
     gauge(
       'longest_chain',
       'Most references to redo past the checkpoint that one page had since this was last asked: records that a read of it applies',
-      (segment) => segment.storage?.takeLongestChain() ?? 0,
+      (segment) => segment.pages?.takeLongestChain() ?? 0,
     );
-    gauge('tail_cache_bytes', 'Newest redo in memory', (segment) => segment.storage?.stats().tailCacheBytes ?? 0);
-    gauge('page_cache_bytes', 'Materialised pages in memory', (segment) => segment.storage?.stats().pageCacheBytes ?? 0);
+    gauge('tail_cache_bytes', 'Newest redo in memory', (segment) => segment.storage?.tailCacheBytes ?? 0);
+    gauge('page_cache_bytes', 'Materialised pages in memory', (segment) => segment.pages?.stats().pageCacheBytes ?? 0);
     gauge(
       'checkpoints',
       'Checkpoints since start: how often redo was written into stored pages',
-      (segment) => segment.storage?.stats().checkpoints ?? 0,
+      (segment) => segment.pages?.stats().checkpoints ?? 0,
     );
     gauge(
       'merge_seconds',

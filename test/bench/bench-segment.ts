@@ -50,6 +50,7 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
     pagesGeneration: 1,
     logGeneration: 1,
     recoverToLsn: 0n,
+    logStart: { lsn: 0n, epoch: 0n },
   };
   const parts = {
     engine: postgres18,

@@ -87,6 +87,10 @@ export class Cluster {
     return this.computes.filter(({ machine, writer }) => machine.isUp && !writer.isOver);
   }
 
+  get #fulls(): readonly StorageMachine[] {
+    return this.storage.filter(({ role }) => role === 'FULL');
+  }
+
   get #writerViews(): readonly SimulatedWriter[] {
     return this.livingComputes.map(({ writer }) => writer);
   }
@@ -109,7 +113,7 @@ export class Cluster {
     for (const machine of this.storage) {
       if (owner !== undefined && owner !== machine) continue;
       const { segment } = machine;
-      if (segment !== undefined) this.invariants.checkSegment(machine, segment, this.#writerViews);
+      if (segment !== undefined) this.invariants.checkSegment(machine, segment, this.#writerViews, this.#fulls);
     }
   }
 

@@ -7,7 +7,7 @@ import { versionCrc } from '../../storage-daemon/src/pages/place-codec.ts';
 import { placeOf } from '../../storage-daemon/src/pages/place-index.ts';
 import { openValue, StoredValueError } from '../../storage-daemon/src/pages/stored-value.ts';
 import { pagesDirectory } from '../../storage-daemon/src/segment/open-storage.ts';
-import type { SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
+import type { RedoStorage } from '../../storage-daemon/src/segment/redo-storage.ts';
 import type { Segment } from '../../storage-daemon/src/segment/segment.ts';
 import { durableControl, durableLogEnd } from './durable-view.ts';
 import { BrokenPromise, type VolumeHistory } from './history.ts';
@@ -197,7 +197,7 @@ export class Invariants {
   // What is held
   // -------------------------------------------------------------------------------------------------------
 
-  checkSegment(machine: StorageMachine, segment: Segment, writers: readonly WriterView[]): void {
+  checkSegment(machine: StorageMachine, segment: Segment, writers: readonly WriterView[], fulls: readonly StorageMachine[]): void {
     const { control, storage, annulling, scl } = segment;
     const held = this.#of(machine);
     if (this.isTrusted(machine) && control.epoch < held.epoch)
@@ -217,6 +217,7 @@ export class Invariants {
     this.checks++;
     this.#checkLine(machine, segment, storage);
     this.#checkApplied(machine, storage);
+    if (machine.role === 'TAIL') this.#checkKept(machine, storage, fulls);
     if (segment.phase !== 'READY') return;
     if (this.isTrusted(machine)) this.#checkDurable(machine, segment, storage, held);
     if (
@@ -232,7 +233,7 @@ export class Invariants {
   }
 
   /** The log is one line of the volume's history, and holds nothing that the segment's own epoch history rules out. */
-  #checkLine(machine: StorageMachine, { control }: Segment, { runs }: SegmentStorage): void {
+  #checkLine(machine: StorageMachine, { control }: Segment, { runs }: RedoStorage): void {
     const point = annulledFrom(control.history, runs);
     if (point !== undefined)
       throw new BrokenPromise(
@@ -252,15 +253,32 @@ export class Invariants {
   }
 
   /** Nothing is applied that nobody could know to be durable. */
-  #checkApplied(machine: StorageMachine, { appliedLsn: applied, runs }: SegmentStorage): void {
+  #checkApplied(machine: StorageMachine, { appliedLsn: applied, runs }: RedoStorage): void {
     const epoch = epochAt(runs, applied);
     const proven = epoch === undefined ? undefined : this.#history.provenLsn(epoch);
     if (proven !== undefined && applied > proven)
       throw new BrokenPromise(`${machine.id} has applied epoch ${epoch} up to ${hex(applied)}; it is durable up to ${hex(proven)}`);
   }
 
+  /** A tail's redo goes only once the stored pages of every full segment have it; and nothing but its log, or its control file, says how far it is. */
+  #checkKept(machine: StorageMachine, { startLsn, durable }: RedoStorage, fulls: readonly StorageMachine[]): void {
+    const own = durableControl(machine.disk, segmentDirectory());
+    if (own?.ready === true && durable.lsn === startLsn && own.logStart.lsn !== startLsn && this.isTrusted(machine))
+      throw new BrokenPromise(`${machine.id} holds no batch, and its disk does not say that it is at ${hex(startLsn)}`);
+    for (const full of fulls) {
+      // A disk that lost something may be behind what it had said: then others have it.
+      const control = this.#lossy.has(full) ? undefined : durableControl(full.disk, segmentDirectory());
+      if (control === undefined || !control.ready) continue;
+      const store = full.disk.storeIn(pagesDirectory(segmentDirectory(), control.pagesGeneration));
+      const checkpoint = store === undefined ? undefined : opened(store, CHECKPOINT_KEY);
+      const lsn = checkpoint?.readBigUInt64BE(0) ?? 0n;
+      if (startLsn > lsn)
+        throw new BrokenPromise(`${machine.id} has dropped redo up to ${hex(startLsn)}; the pages of ${full.id} have it up to ${hex(lsn)}`);
+    }
+  }
+
   /** What it had and knew to be durable it has still, unless it says that it lost it. */
-  #checkDurable(machine: StorageMachine, { scl, control }: Segment, { vdl, runs }: SegmentStorage, held: Held): void {
+  #checkDurable(machine: StorageMachine, { scl, control }: Segment, { vdl, runs }: RedoStorage, held: Held): void {
     const { lsn, epoch } = held.durable;
     if (scl < lsn && (control.recoverToLsn < lsn || !this.#lossy.has(machine)))
       throw new BrokenPromise(`${machine.id} had durable redo up to ${hex(lsn)} and has it up to ${hex(scl)}`);
@@ -291,7 +309,7 @@ export class Invariants {
   #checkStored(
     machine: StorageMachine,
     segment: Segment,
-    { runs, checkpointLsn: lsn }: SegmentStorage,
+    { runs, checkpointLsn: lsn }: RedoStorage,
     writers: readonly WriterView[],
   ): void {
     const directory = pagesDirectory(segmentDirectory(), segment.control.pagesGeneration);

@@ -78,7 +78,7 @@ export function drawMix(seed: number): Mix {
   const rates = new Map<string, number>();
   const longestGap = spread(100, 1200);
   return {
-    copies: 'Full',
+    copies: seed % 2 === 1 ? 'Mixed' : 'Full',
     faultsForMs: spread(2000, 8000),
     gapMs: [spread(3, 30), longestGap],
     rate: (fault) => {

@@ -392,4 +392,91 @@ export const MUTATIONS: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: 'tail-drops-early',
+    rule: 'a tail’s redo goes only once the stored pages of every full segment have it',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/tail-storage.ts',
+        find: 'await this.log.dropBelow(this.#parts.dropLimit(this.durable.lsn - 1n));',
+        replace: 'await this.log.dropBelow(this.durable.lsn - 1n);',
+      },
+    ],
+  },
+  {
+    name: 'tail-drops-its-last-batch',
+    rule: 'a tail’s log keeps the batch that ends where it is durable',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/tail-storage.ts',
+        find: 'this.#parts.dropLimit(this.durable.lsn - 1n)',
+        replace: 'this.#parts.dropLimit(this.tail.lsn)',
+      },
+    ],
+  },
+  {
+    name: 'tail-start-not-noted',
+    rule: 'where a tail’s log starts is noted before all of it may be annulled',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/epochs.ts',
+        find: "...(before.role === 'TAIL' ? { logStart: storage.start } : {}),",
+        replace: '',
+      },
+      {
+        file: 'storage-daemon/src/segment/tail-storage.ts',
+        find: 'if (start.lsn > logStart.lsn) await parts.onStart(start);',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'two-full-ones-write',
+    rule: 'of mixed copies, less than four are a write quorum only when all full ones are among them',
+    edits: [
+      {
+        file: 'packages/volume/src/quorum.ts',
+        find: '(this.#isMixed && full === this.#fulls);',
+        replace: '(this.#isMixed && full >= 2);',
+      },
+    ],
+  },
+  {
+    name: 'three-tails-read',
+    rule: 'three segments hold what was durable only when one of them is full',
+    edits: [
+      {
+        file: 'packages/volume/src/quorum.ts',
+        find: 'return all >= READ_QUORUM && full >= 1;',
+        replace: 'return all >= READ_QUORUM;',
+      },
+    ],
+  },
+  {
+    name: 'write-quorum-promises',
+    rule: 'a promise takes four segments with two full ones: two of every write quorum',
+    edits: [
+      {
+        file: 'packages/volume/src/quorum.ts',
+        find: 'return all >= WRITE_QUORUM && (!this.#isMixed || full >= FULL_PROMISES);',
+        replace: 'return this.isWrite(members);',
+      },
+    ],
+  },
+  {
+    name: 'copy-knows-its-source-only',
+    rule: 'a copied segment knows the newest history and the highest epoch that its peers were heard with',
+    edits: [
+      {
+        file: 'storage-daemon/src/peers/copy-segment.ts',
+        find: 'source = underTerms(chunk.state, terms);',
+        replace: 'source = underTerms(chunk.state, { ...terms, epoch: 0n, history: [] });',
+      },
+      {
+        file: 'storage-daemon/src/peers/copy-segment.ts',
+        find: 'const source = underTerms(peer, terms);',
+        replace: 'const source = underTerms(peer, { ...terms, epoch: 0n, history: [] });',
+      },
+    ],
+  },
 ];

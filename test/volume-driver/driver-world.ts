@@ -1,4 +1,5 @@
 import type { GetPagesRequest, SegmentState } from '@kube-aurora/rpc';
+import type { VolumeCopies } from '@kube-aurora/volume';
 import { importVolume } from '../../compute-node/src/bootstrap/import-volume.ts';
 import { fetchComputeImage } from '../../compute-node/src/open/fetch-image.ts';
 import { makeFirstBatch } from '../../compute-node/src/open/first-batch.ts';
@@ -7,6 +8,7 @@ import { SINGLE_GROUP } from '../../compute-node/src/placement.ts';
 import type { SegmentEndpoint } from '../../compute-node/src/segments.ts';
 import { WritePath } from '../../compute-node/src/write-path/write-path.ts';
 import { syntheticRecord } from '../../storage-daemon/src/testing/synthetic-records.ts';
+import { PLAIN_MIX } from '../simulation/mix.ts';
 import { Machine } from '../simulation/machine.ts';
 import { Network } from '../simulation/network.ts';
 import { Exchange } from '../simulation/simulated-api.ts';
@@ -27,8 +29,8 @@ export class DriverWorld {
   readonly storage: readonly StorageMachine[];
   #computes = 0;
 
-  constructor(seed = 1) {
-    this.world = new World(seed);
+  constructor(seed = 1, copies: VolumeCopies = 'Full') {
+    this.world = new World(seed, { ...PLAIN_MIX, copies });
     this.network = new Network(this.world);
     this.exchange = new Exchange(this.network);
     this.storage = storageMachines(this.exchange, false);
@@ -93,10 +95,15 @@ export class DriverWorld {
   }
 
   wipe(...indexes: number[]): void {
+    this.lose(...indexes);
+    this.start(...indexes);
+  }
+
+  /** They and their disks are gone: when they start again they have empty ones. */
+  lose(...indexes: number[]): void {
     for (const index of indexes) {
       this.#machine(index).stop('power');
       this.#machine(index).disk.wipe();
-      this.#machine(index).start();
     }
   }
 

@@ -31,7 +31,9 @@ export async function fetchComputeImage(options: FetchImageOptions): Promise<Com
   const done = new AbortController();
   const signal = AbortSignal.any([done.signal, options.signal]);
   let failures = 0;
-  const attempts = options.segments.map(async (endpoint, turn) => {
+  // Tails have none.
+  const full = options.segments.filter(({ role }) => role === 'FULL');
+  const attempts = full.map(async (endpoint, turn) => {
     for (let waited = 0; waited < turn * STAGGER_MS && failures < turn && !signal.aborted; waited += 20)
       await options.clock.sleep(20, signal);
     if (signal.aborted) throw new AuroraRpcError('UNREACHABLE', 'not needed any more');

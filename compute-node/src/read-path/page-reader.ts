@@ -198,7 +198,7 @@ export class PageReader {
   #order(group: number, at: bigint): SegmentEndpoint[] {
     const { segments, volume, zone, clock } = this.#options;
     const now = clock.now();
-    const ranked = segments.map((endpoint) => ({
+    const ranked = segments.filter(hasPages).map((endpoint) => ({
       endpoint,
       rank: (volume.scl(group, endpoint.index) >= at ? 0 : 1e9) + this.#loads.expectedMs(endpoint.index, endpoint.zone === zone, now),
     }));
@@ -291,6 +291,9 @@ export class PageReader {
     }
   }
 }
+
+/** Tails keep redo alone: they are never asked. */
+const hasPages = ({ role }: SegmentEndpoint): boolean => role === 'FULL';
 
 /** A page from the future, or not a page: never give it to PostgreSQL; the next segment may have the right one. */
 function checkPages({ pages, present }: PagesRead, range: PageRange, at: bigint, peer: string): void {

@@ -69,6 +69,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 19, name: 'engine', kind: 'message', message: 'VolumeEngine', repeated: false, optional: true },
     { number: 20, name: 'role', kind: 'enum', values: { FULL: 0, TAIL: 1 } },
     { number: 21, name: 'checkpointLsn', kind: 'fixed64' },
+    { number: 22, name: 'logStartEpoch', kind: 'fixed64' },
   ],
   OpenEpochRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },

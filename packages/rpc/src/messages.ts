@@ -56,6 +56,8 @@ export interface SegmentState {
   role: SegmentRole;
   /** of a full one: its stored pages have all redo up to here, durably. Of a tail: 0 */
   checkpointLsn: bigint;
+  /** of the batch that ends at log_start_lsn */
+  logStartEpoch: bigint;
 }
 
 export interface OpenEpochRequest {

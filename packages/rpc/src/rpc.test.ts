@@ -16,6 +16,7 @@ import type { AppendRequest, AppendResponse, FramesListener, SegmentState } from
 const STATE: SegmentState = {
   role: 'FULL',
   checkpointLsn: 0n,
+  logStartEpoch: 0n,
   phase: 'READY',
   epoch: 7n,
   scl: 0xffff_ffff_ffff_fff0n,

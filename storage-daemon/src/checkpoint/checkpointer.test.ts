@@ -29,7 +29,7 @@ afterEach(async () => {
 });
 
 function contentOf(running: TestCluster): SegmentStorage {
-  const storage = [...running.daemon(0).segments].find((segment) => segment.volumeId === VOLUME)?.storage;
+  const storage = [...running.daemon(0).segments].find((segment) => segment.volumeId === VOLUME)?.pages;
   if (storage === undefined) throw new Error('the segment has no content');
   return storage;
 }

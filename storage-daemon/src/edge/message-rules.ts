@@ -149,6 +149,7 @@ const stateFields = fields<SegmentState>({
   recoverToLsn: lsnOrNone,
   role,
   checkpointLsn: lsnOrNone,
+  logStartEpoch: epochOrNone,
 });
 /** What cannot be true of any segment, whatever happened to it. */
 const stateWhole: Check<SegmentState | undefined> = (state, path) => {

@@ -27,7 +27,7 @@ describe('neighbouring pages', () => {
     );
     const start = await running.import(1n, [0], pages);
     const writer = await running.open(2n, 'w/1', start, [{ epoch: 1n, startLsn: start.lsn }], [0]);
-    const storage = [...running.daemon(0).segments].find((segment) => segment.volumeId === VOLUME)?.storage;
+    const storage = [...running.daemon(0).segments].find((segment) => segment.volumeId === VOLUME)?.pages;
     if (storage === undefined) throw new Error('no content');
     const expectSame = async (): Promise<void> => {
       writer.points([0], start.lsn);

@@ -2,6 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import { AuroraRpcError, type CopySegmentChunk, type SegmentState } from '@kube-aurora/rpc';
 import { lastEpoch, newestHistory } from '@kube-aurora/volume';
 import { VOLUMES_BEFORE_ENGINES, type SegmentControl } from '../segment/control-file.ts';
+import { readableNow } from '../segment/readable-at.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import type { CopyTerms } from './peer-plan.ts';
@@ -15,8 +16,8 @@ const KEEP_LOG_MS = 60_000;
 
 /** Serves a copy: everything stored, as of one moment, each value checked before it is sent. */
 export async function* serveCopy(segment: Segment, clock: Clock): AsyncGenerator<CopySegmentChunk> {
-  const { storage } = segment;
-  if (storage === undefined || segment.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
+  if (segment.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
+  const storage = readableNow(segment);
   const release = segment.holdRedo('copy');
   try {
     let state: SegmentState | undefined = segment.state();
@@ -75,6 +76,19 @@ function underTerms(source: SegmentState, { epoch, history }: CopyTerms): Segmen
   const newest = newestHistory([source.history, history]);
   const highest = [source.epoch, epoch, lastEpoch(newest)].reduce((best, one) => (one > best ? one : best));
   return { ...source, epoch: highest, history: newest.map((entry) => ({ ...entry })) };
+}
+
+/**
+ * A tail's log starts anew where a peer's does, to which it is fetched afterwards: from there on the peer can give it. Gives nothing
+ * until that has been; as after a copy, no promise is made before its SCL is at or past `terms.recoverToLsn`. Throws AuroraRpcError.
+ */
+export async function startRedoAt(segment: Segment, peer: SegmentState, terms: CopyTerms): Promise<void> {
+  await segment.replaceRedo(async () => {
+    const source = underTerms(peer, terms);
+    await segment.refuseCopy(source);
+    const logStart = { lsn: peer.logStartLsn, epoch: peer.logStartEpoch };
+    return (current) => ({ ...controlAfterCopy(current, source, terms.recoverToLsn), logStart });
+  });
 }
 
 /** What the control file becomes with a copy of what `source` held. */

@@ -55,6 +55,8 @@ export class Gossip {
   #loop: Promise<void> | undefined;
   /** Calls made since start. */
   calls = 0;
+  /** Looks at who is to be spoken to since start. */
+  ticks = 0;
 
   constructor(parts: GossipParts) {
     this.#parts = parts;
@@ -78,6 +80,7 @@ export class Gossip {
         if (segment.control.epoch > 0n || segment.storage !== undefined) this.#tick(segment);
         onTick(segment);
       }
+      this.ticks++;
       await clock.sleep(tickDelayMs(clock.random()), stop);
     }
   }

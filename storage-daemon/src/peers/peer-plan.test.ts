@@ -32,6 +32,7 @@ function state(change: Partial<SegmentState> = {}): SegmentState {
     recoverToLsn: 0n,
     role: 'FULL',
     checkpointLsn: 0n,
+    logStartEpoch: 1n,
     ...change,
   };
 }

@@ -134,6 +134,16 @@ function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: r
   return [...far, ...rest];
 }
 
+/** Only a full segment has pages to give. */
+const hasPages = ({ state }: PeerView): boolean => state.role === 'FULL';
+
+/** By how far back their redo goes: a tail that begins anew is to hold what a full segment may not have in its pages yet. */
+function longestFirst(own: SegmentState, peers: readonly PeerView[]): PeerView[] {
+  return nearestFirst(own, peers).toSorted((a, b) =>
+    a.state.logStartLsn < b.state.logStartLsn ? -1 : Number(a.state.logStartLsn > b.state.logStartLsn),
+  );
+}
+
 /**
  * A copy makes a segment count again although it may have acknowledged redo that it no longer has. So it must recover
  * what a read quorum of sound peers together holds: of the segments that redo was acknowledged by, those besides this one
@@ -153,11 +163,8 @@ function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] =
     };
   }
   const newest = newestHistory(members.map((peer) => peer.state.history));
-  const sources = furthestFirst(
-    own,
-    members.filter((peer) => among.includes(peer)),
-    newest,
-  );
+  const able = members.filter((peer) => among.includes(peer));
+  const sources = own.role === 'TAIL' ? longestFirst(own, able) : furthestFirst(own, able.filter(hasPages), newest);
   if (sources.length === 0) return { kind: 'wait', reason: `${reason}; no peer has a sound copy` };
   const recoverToLsn = highest(members.map((peer) => countedScl(newest, peer.state)));
   const epoch = highest(ready.map((peer) => peer.state.epoch));
@@ -165,13 +172,14 @@ function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] =
 }
 
 /**
- * Whom to ask for a page as of `lsn`, at or below VDL. Only peers whose history is not older than ours: another one's
+ * Whom to ask for a page as of `lsn`, at or below VDL. Only full peers whose history is not older than ours: another one's
  * log may hold annulled redo below `lsn`, and its page would have it.
  */
 export function pageSources(own: SegmentState, peers: readonly PeerView[], lsn: bigint): string[] {
   const sound = peers.filter(
     ({ state }) =>
       state.phase === 'READY' &&
+      state.role === 'FULL' &&
       state.baseEpoch === own.baseEpoch &&
       lastEpoch(state.history) >= lastEpoch(own.history) &&
       state.scl >= lsn,

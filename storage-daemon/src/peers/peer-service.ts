@@ -4,6 +4,7 @@ import { AuroraRpcError, type PeerHandlers, type SegmentId, type SegmentState } 
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
+import { readableNow } from '../segment/readable-at.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import { pageKeyOf } from '../edge/page-keys.ts';
@@ -87,7 +88,6 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
 }
 
 function storageOf(segment: Segment): SegmentStorage {
-  const { storage, phase } = segment;
-  if (storage === undefined || phase !== 'READY') throw new AuroraRpcError('NOT_READY', `the segment is ${phase}`);
-  return storage;
+  if (segment.phase !== 'READY') throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
+  return readableNow(segment);
 }

@@ -19,6 +19,8 @@ interface Heard {
 interface Known {
   readonly heard: Map<string, Heard>;
   readonly exchanges: Map<string, Exchange>;
+  /** Checkpoints as they were told last, however long ago. */
+  readonly checkpoints: Map<string, bigint>;
 }
 
 export class PeerTable {
@@ -39,7 +41,7 @@ export class PeerTable {
   #of(segment: Segment): Known {
     let known = this.#known.get(segment);
     if (known === undefined) {
-      known = { heard: new Map(), exchanges: new Map() };
+      known = { heard: new Map(), exchanges: new Map(), checkpoints: new Map() };
       this.#known.set(segment, known);
     }
     return known;
@@ -56,9 +58,11 @@ export class PeerTable {
   /** The peer answered a call: it said `state`, and was told what `told` stands for. */
   answered(segment: Segment, peerId: string, state: SegmentState, told: Fingerprint): void {
     const at = this.#clock.now();
-    const { exchanges, heard } = this.#of(segment);
+    const { exchanges, heard, checkpoints } = this.#of(segment);
     exchanges.set(peerId, { told, at, failures: 0, failedAt: -Infinity });
     heard.set(peerId, { state, at });
+    const isSound = state.phase === 'READY' && state.baseEpoch === segment.control.baseEpoch;
+    checkpoints.set(peerId, isSound ? state.checkpointLsn : 0n);
   }
 
   /**
@@ -76,6 +80,14 @@ export class PeerTable {
   /** What the peer last answered; undefined when it did not lately. */
   heard(segment: Segment, peerId: string): SegmentState | undefined {
     return this.views(segment).find((view) => view.peerId === peerId)?.state;
+  }
+
+  /**
+   * Up to where the peer said last that its stored pages have all redo; 0n while it said nothing since this daemon began, or
+   * has none. One that is away has them still: what is past it must be kept for it.
+   */
+  checkpointLsn(segment: Segment, peerId: string): bigint {
+    return this.#of(segment).checkpoints.get(peerId) ?? 0n;
   }
 
   /** A call failed: the peer is not counted on until it is heard again. */

@@ -32,7 +32,7 @@ async function loseDisk(i: number): Promise<void> {
 
 async function checkpointAll(members: readonly number[]): Promise<void> {
   for (const i of members) {
-    const { storage } = await segmentOf(i);
+    const { pages: storage } = await segmentOf(i);
     if (storage === undefined) throw new Error(`d${i} has no content`);
     const before = storage.stats().checkpoints;
     storage.requestCheckpoint();
@@ -102,7 +102,7 @@ describe('peers', () => {
     segment.noteVdl(writer.end.lsn + 80n, 3n);
     segment.noteReadFloor('w/3', writer.end.lsn + 80n, 3n);
     await installed;
-    segment.storage?.expediteTo(agreed);
+    segment.pages?.expediteTo(agreed);
     await segment.until(() => segment.state().appliedLsn >= agreed, Date.now() + 5000);
     expect(segment.state()).toMatchObject({ phase: 'READY', scl: agreed, appliedLsn: agreed, vdl: agreed });
   });

@@ -70,6 +70,7 @@ export class Peers {
       },
       onTick: (segment) => {
         segment.raiseReadFloor();
+        if (segment.control.role === 'TAIL') this.#dropRedo(segment);
         void this.#sync(segment).run();
       },
     });
@@ -212,6 +213,20 @@ export class Peers {
     const answer = await peer.client.gossip({ segment: id, state }, { deadlineMs: PROBE_MS, signal: this.#stop.signal });
     checkMessage('SegmentState', answer, 'state');
     if (answer.phase === 'READY' || answer.phase === 'DAMAGED') await segments.take(id);
+  }
+
+  /** Up to where a peer's stored pages have all redo, as it said last; 0n while it did not. */
+  checkpointOf(segment: Segment, peerId: string): bigint {
+    return this.#table.checkpointLsn(segment, peerId);
+  }
+
+  /** A tail has no checkpoints of its own to drop redo after. */
+  #dropRedo(segment: Segment): void {
+    segment
+      .dropRedo()
+      .catch((error: unknown) =>
+        this.#parts.logger.error({ volume: segment.volumeId, err: error }, 'redo that nobody needs could not be dropped'),
+      );
   }
 
   /** What the peers last answered of a segment. */

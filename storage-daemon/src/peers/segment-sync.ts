@@ -3,9 +3,9 @@ import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
 import { lastEpoch } from '@kube-aurora/volume';
 import type { Segment } from '../segment/segment.ts';
-import { copyFromPeer } from './copy-segment.ts';
+import { copyFromPeer, startRedoAt } from './copy-segment.ts';
 import { fetchMissingRedo } from './fill-gaps.ts';
-import { GapWatch, isProof, planSync, type SyncPlan } from './peer-plan.ts';
+import { GapWatch, isProof, planSync, type CopyTerms, type SyncPlan } from './peer-plan.ts';
 import type { Peer } from './peer-set.ts';
 import type { PeerTable } from './peer-table.ts';
 
@@ -219,7 +219,7 @@ export class SegmentSync {
    * to be recovered.
    */
   async #copy(): Promise<boolean> {
-    const { segment, clock, logger, askAll, stop, onFetched, onCopied } = this.#parts;
+    const { segment, clock, logger, askAll, onFetched, onCopied } = this.#parts;
     const since = clock.now();
     await askAll(segment);
     const plan = this.#plan(since);
@@ -230,7 +230,7 @@ export class SegmentSync {
         { volume: segment.volumeId, peer: peer.id, reason: plan.reason, recoverToLsn: plan.recoverToLsn },
         'copying the segment from a peer',
       );
-      const bytes = await this.#from(peer, 'copy', () => copyFromPeer(segment, peer, plan, clock, stop));
+      const bytes = await this.#from(peer, 'copy', () => this.#take(peer, plan));
       if (bytes === undefined) continue;
       onFetched(bytes);
       onCopied();
@@ -243,6 +243,16 @@ export class SegmentSync {
       return true;
     }
     return false;
+  }
+
+  /** Gives the bytes received. */
+  async #take(peer: Peer, terms: CopyTerms): Promise<number> {
+    const { segment, table, clock, stop } = this.#parts;
+    if (segment.control.role === 'FULL') return copyFromPeer(segment, peer, terms, clock, stop);
+    const state = table.heard(segment, peer.id);
+    if (state === undefined) throw new AuroraRpcError('NOT_READY', `${peer.id} does not answer any more`);
+    await startRedoAt(segment, state, terms);
+    return 0;
   }
 
   #rested(sources: readonly string[]): Peer[] {

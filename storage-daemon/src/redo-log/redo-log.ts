@@ -105,6 +105,11 @@ export class RedoLog {
     return this.#cache.bytes;
   }
 
+  /** Bytes that wait for the disk. */
+  get waitingBytes(): number {
+    return this.#commit.waitingBytes;
+  }
+
   /** Calls of fdatasync. */
   get syncs(): number {
     return this.#commit.syncs;

@@ -41,6 +41,8 @@ export interface SegmentControl {
    * it makes no promise to an opener, who could otherwise believe that it never existed.
    */
   readonly recoverToLsn: bigint;
+  /** Of a tail: where its log starts while it holds no batch. Nothing else says so, as it has no pages. */
+  readonly logStart: { readonly lsn: bigint; readonly epoch: bigint };
 }
 
 /** A control file that cannot be read; the segment has to be removed by hand, or its disk replaced. */
@@ -67,6 +69,7 @@ export function emptyControl(volumeId: string, pg: number, role: SegmentRole): S
     pagesGeneration: 0,
     logGeneration: 0,
     recoverToLsn: 0n,
+    logStart: { lsn: 0n, epoch: 0n },
   };
 }
 
@@ -87,6 +90,8 @@ interface StoredControl {
   pagesGeneration: number;
   logGeneration: number;
   recoverToLsn: string;
+  /** Not in files of releases whose segments were all full. */
+  logStart?: { lsn: string; epoch: string };
 }
 
 /** Of files from before it had that name. */
@@ -142,6 +147,7 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
     systemIdentifier: BigInt(stored.systemIdentifier),
     engine: stored.engine ?? VOLUMES_BEFORE_ENGINES,
     recoverToLsn: BigInt(stored.recoverToLsn),
+    logStart: { lsn: BigInt(stored.logStart?.lsn ?? '0'), epoch: BigInt(stored.logStart?.epoch ?? '0') },
   };
 }
 

@@ -202,6 +202,8 @@ export class Epochs {
       await control.save({
         history: merged.map((entry) => ({ epoch: entry.epoch, startLsn: entry.startLsn })),
         recoverToLsn: recoverToUnder(merged, before.recoverToLsn),
+        // Nothing else would say it where nothing of a tail's log is left.
+        ...(before.role === 'TAIL' ? { logStart: storage.start } : {}),
       });
       if (await storage.annul(merged)) {
         logger.info({ volume: before.volumeId, epoch, scl: formatLsn(lifecycle.scl) }, 'annulled redo past the new epoch’s start');

@@ -11,6 +11,7 @@ import { RecordTable } from '../pages/record-table.ts';
 import { RedoIndex } from '../pages/redo-index.ts';
 import { decodeTombstones, Tombstones, type Tombstone } from '../pages/tombstones.ts';
 import type { DurableEvent } from '../redo-log/durable-event.ts';
+import type { ChainLink } from '../redo-log/log-chain.ts';
 import type { LogDamage } from '../redo-log/log-recovery.ts';
 import { RedoLog } from '../redo-log/redo-log.ts';
 import type { SegmentControl } from './control-file.ts';
@@ -146,10 +147,11 @@ async function openStore({ disk, directory, limits }: StorageParts, control: Seg
   }
 }
 
-function openLog(
+/** Opens the log; `start` is where it stands when it holds no batch. */
+export function openLog(
   { engine, disk, directory, limits, clock, durable, onLogFailure, onLogDamage }: StorageParts,
   control: SegmentControl,
-  checkpoint: Checkpoint,
+  start: ChainLink,
   onBatch: (header: RedoBatchHeader, position: number) => void,
 ): Promise<RedoLog> {
   return RedoLog.open(
@@ -163,7 +165,7 @@ function openLog(
       onFailure: onLogFailure,
       isRecordSound: (raw) => engine.isRecordSound(raw),
     },
-    checkpoint,
+    start,
     (header, _bytes, position) => {
       onBatch(header, position);
       return Promise.resolve();
@@ -172,17 +174,20 @@ function openLog(
   );
 }
 
-/** Leaves of the log what was synced, what the pages do not hold already, and what the epoch history lets stand. */
-async function cutToWhatCounts(
+/**
+ * Leaves of the log what was synced, what is needed past `from`, up to which redo is durable, and what the epoch history lets
+ * stand.
+ */
+export async function cutToWhatCounts(
   log: RedoLog,
   { history }: SegmentControl,
-  checkpoint: Checkpoint,
+  from: ChainLink,
   { durableLsn, endLsn }: KnownOfLog,
 ): Promise<void> {
   if (endLsn !== undefined && endLsn < log.tail.lsn && endLsn >= log.startLsn) await log.annul(endLsn);
-  if (log.tail.lsn < checkpoint.lsn) await log.restart(checkpoint);
+  if (log.tail.lsn < from.lsn) await log.restart(from);
   const annulTo = annulPoint(history, log.runs);
-  const durable = durableLsn > checkpoint.lsn ? durableLsn : checkpoint.lsn;
+  const durable = durableLsn > from.lsn ? durableLsn : from.lsn;
   if (annulTo !== undefined && annulTo < durable) throw new AnnulledAppliedError(annulTo, durable, lastEpoch(history));
   if (annulTo !== undefined) await log.annul(annulTo);
 }

@@ -6,7 +6,7 @@ import type { Segment } from './segment.ts';
 
 /**
  * What a segment holds, once it can be read at `lsn` by someone of `epoch`; waits until `deadline` (ms, the clock's
- * `now`). Throws AuroraRpcError: FENCED, DAMAGED, NOT_READY, or BEHIND when the segment does not get there in time.
+ * `now`). Throws AuroraRpcError: FENCED, NO_PAGES, DAMAGED, NOT_READY, or BEHIND when the segment does not get there in time.
  */
 export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, deadline: number): Promise<SegmentStorage> {
   segment.refuseLower(epoch);
@@ -23,7 +23,7 @@ export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, d
   if (storage.hasApplied(lsn)) return storage;
   storage.expediteTo(lsn);
   await segment.until(() => {
-    if (segment.storage === undefined || segment.damage !== undefined || segment.storage.hasApplied(lsn)) return true;
+    if (segment.pages === undefined || segment.damage !== undefined || segment.pages.hasApplied(lsn)) return true;
     noteDurable();
     return false;
   }, deadline);
@@ -34,8 +34,11 @@ export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, d
   return after;
 }
 
-function readableNow(segment: Segment): SegmentStorage {
-  const { damage, storage } = segment;
+/** Throws AuroraRpcError: NO_PAGES of a tail. */
+export function readableNow(segment: Segment): SegmentStorage {
+  const { damage, pages: storage, control } = segment;
+  if (control.role === 'TAIL')
+    throw new AuroraRpcError('NO_PAGES', 'the segment is a tail: it keeps redo alone, and a full one has the pages');
   if (damage !== undefined) throw new AuroraRpcError('DAMAGED', damage);
   if (storage === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);
   return storage;

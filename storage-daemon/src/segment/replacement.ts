@@ -95,12 +95,21 @@ export class Replacement {
 
   /** Throws AuroraRpcError NOT_READY when one is under way already, or the disk takes nothing. */
   async run(fill: Fill): Promise<void> {
+    await this.#run((generation) => this.#fill(generation, fill));
+  }
+
+  /** For a tail, which has no pages. Throws AuroraRpcError NOT_READY as `run` does. */
+  async runWithoutPages(decide: () => Promise<ControlChange>): Promise<void> {
+    await this.#run(decide);
+  }
+
+  async #run(prepare: (generation: number) => Promise<ControlChange>): Promise<void> {
     const { control, state } = this.#parts;
     const refused = state.replace();
     if (refused !== undefined) throw new AuroraRpcError('NOT_READY', refused);
     const generation = control.value.pagesGeneration + 1;
     try {
-      const change = await this.#fill(generation, fill);
+      const change = await prepare(generation);
       await control.exclusive(() => this.#switch(generation, change(control.value)));
     } catch (error) {
       // What did not come to its end takes no room.

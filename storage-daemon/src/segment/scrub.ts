@@ -1,8 +1,8 @@
 import type { PageKey } from '@kube-aurora/redo-engine';
 import { pageOfKey, type PageStore } from '../pages/page-store.ts';
 import { StoredValueError } from '../pages/stored-value.ts';
-import { LogGoneError, LogReadError } from '../redo-log/log-errors.ts';
 import type { RedoLog } from '../redo-log/redo-log.ts';
+import { RedoScrub } from './redo-scrub.ts';
 
 /**
  * Reads everything that is stored back, slowly and for ever, and has what fails its check repaired before someone needs
@@ -22,16 +22,17 @@ export interface ScrubParts {
 
 export class Scrub {
   readonly #parts: ScrubParts;
+  readonly #redo: RedoScrub;
   #afterKey: Buffer | undefined;
-  #logLsn = 0n;
 
   constructor(parts: ScrubParts) {
     this.#parts = parts;
+    this.#redo = new RedoScrub(parts.log, parts.onCorruption);
   }
 
   /** Checks about `bytes` of each; gives the bytes checked. */
   async step(bytes: number, repairLog: (lsn: bigint) => Promise<boolean>): Promise<number> {
-    return (await this.#pages(bytes)) + (await this.#redo(bytes, repairLog)) + (await this.#index(bytes));
+    return (await this.#pages(bytes)) + (await this.#redo.step(bytes, repairLog)) + (await this.#index(bytes));
   }
 
   async #pages(bytes: number): Promise<number> {
@@ -45,26 +46,6 @@ export class Scrub {
       else await repairPage(page);
     }
     return done;
-  }
-
-  async #redo(bytes: number, repairLog: (lsn: bigint) => Promise<boolean>): Promise<number> {
-    const { log, onCorruption } = this.#parts;
-    const { startLsn } = log;
-    if (this.#logLsn < startLsn || this.#logLsn >= log.durable.lsn) this.#logLsn = startLsn;
-    try {
-      const { batches, end } = log.reader.batchesFrom(this.#logLsn, bytes);
-      this.#logLsn = end.lsn;
-      return batches.length;
-    } catch (error) {
-      if (error instanceof LogGoneError) {
-        this.#logLsn = 0n;
-        return 0;
-      }
-      if (!(error instanceof LogReadError)) throw error;
-      onCorruption('log', error);
-      if (!(await repairLog(error.lsn))) this.#logLsn = 0n;
-      return 0;
-    }
   }
 
   async #index(bytes: number): Promise<number> {

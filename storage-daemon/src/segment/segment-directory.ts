@@ -45,5 +45,6 @@ export function emptyState({ daemonId, zone, role }: SegmentIdentity): SegmentSt
     recoverToLsn: 0n,
     role,
     checkpointLsn: 0n,
+    logStartEpoch: 0n,
   };
 }

@@ -7,12 +7,14 @@ import type { Logger } from '@kube-aurora/process';
 import type { EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
 import type { DurableEvent } from '../redo-log/durable-event.ts';
-import type { StorageParts } from './open-storage.ts';
+import type { KnownOfLog, StorageParts } from './open-storage.ts';
+import type { RedoStorage } from './redo-storage.ts';
 import { SegmentStorage } from './segment-storage.ts';
+import { TailStorage } from './tail-storage.ts';
 import { ContentFailures, type SegmentEvents } from './content-failures.ts';
 import { ContentState } from './content-state.ts';
 import { DiskFaults } from './disk-faults.ts';
-import { Replacement, type Fill } from './replacement.ts';
+import { Replacement, type ControlChange, type Fill } from './replacement.ts';
 import type { Failure } from './segment-fault.ts';
 import type { CurrentControl } from './current-control.ts';
 import { DurablePoint } from './durable-point.ts';
@@ -55,7 +57,7 @@ export class SegmentLifecycle {
   readonly #replacement: Replacement;
   /** Who else needs redo that is here. */
   readonly #retention: Retention;
-  #storage: SegmentStorage | undefined;
+  #storage: RedoStorage | undefined;
   #durablePoint: DurablePoint | undefined;
   #storeBytes = 0;
 
@@ -108,8 +110,13 @@ export class SegmentLifecycle {
     });
   }
 
-  get storage(): SegmentStorage | undefined {
+  get storage(): RedoStorage | undefined {
     return this.#storage;
+  }
+
+  /** The same, of a segment that has pages. */
+  get pages(): SegmentStorage | undefined {
+    return this.#storage instanceof SegmentStorage ? this.#storage : undefined;
   }
 
   get phase(): SegmentPhase {
@@ -191,7 +198,7 @@ export class SegmentLifecycle {
       );
       const known = this.#durablePoint.lsn;
       const engine = engines.get(control.value.engine);
-      const storage = await SegmentStorage.open(this.#storageParts(engine), control.value, { durableLsn: known, endLsn });
+      const storage = await this.#openStorage(engine, { durableLsn: known, endLsn });
       this.#storage = storage;
       this.#state.on('opened');
       storage.noteVdl(known < this.scl ? known : this.scl);
@@ -201,6 +208,13 @@ export class SegmentLifecycle {
     } catch (error) {
       await this.#failures.notOpened(error);
     }
+  }
+
+  #openStorage(engine: RedoEngine, known: KnownOfLog): Promise<RedoStorage> {
+    const { control } = this.#parts;
+    const parts = this.#storageParts(engine);
+    if (control.value.role === 'FULL') return SegmentStorage.open(parts, control.value, known);
+    return TailStorage.open({ ...parts, onStart: (logStart) => control.save({ logStart }) }, control.value, known);
   }
 
   async close(): Promise<void> {
@@ -259,9 +273,18 @@ export class SegmentLifecycle {
 
   /** Redo before the checkpoint goes whoever lacks it, and a new checkpoint is made. */
   async #makeRoom(): Promise<void> {
-    const storage = this.#storage;
-    storage?.requestCheckpoint();
-    await this.#parts.control.exclusive(async () => void (this.#storage === storage && (await storage?.dropRedo())));
+    this.pages?.requestCheckpoint();
+    await this.dropRedo();
+  }
+
+  /** Redo goes that is not needed here and that nobody holds. Not while a history annuls any: see TailStorage. */
+  async dropRedo(): Promise<void> {
+    await this.#parts.control.exclusive(async () => this.#storage?.dropRedo());
+  }
+
+  /** Redo stays from `floor` on, whatever becomes of the disk: for a peer that nobody else can give it. */
+  holdFor(name: string, floor: () => bigint): void {
+    this.#retention.hold({ name, floor, givesWay: false });
   }
 
   /** Holds redo from the checkpoint on, for who will come for it, whatever becomes of the disk; until what this gives is called. */
@@ -282,6 +305,12 @@ export class SegmentLifecycle {
   async replace(fill: Fill): Promise<void> {
     if (this.unwritable !== undefined) throw new AuroraRpcError('NOT_READY', this.unwritable);
     await this.#replacement.run(fill);
+  }
+
+  /** The same for a tail: its log starts anew where `decide` says, or goes on where it reaches that. */
+  async replaceRedo(decide: () => Promise<ControlChange>): Promise<void> {
+    if (this.unwritable !== undefined) throw new AuroraRpcError('NOT_READY', this.unwritable);
+    await this.#replacement.runWithoutPages(decide);
   }
 
   async #letGo(save: () => Promise<void>): Promise<bigint> {

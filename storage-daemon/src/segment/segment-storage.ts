@@ -1,5 +1,5 @@
-import type { PageKey, RedoEngine } from '@kube-aurora/redo-engine';
-import { annulPoint, lastEpoch, type EpochRun, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
+import type { PageKey } from '@kube-aurora/redo-engine';
+import { annulPoint, lastEpoch, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
 import { AnnulledAppliedError, type Applier } from '../checkpoint/applier.ts';
 import { Checkpointer } from '../checkpoint/checkpointer.ts';
 import { WorkPace } from '../checkpoint/work-pace.ts';
@@ -8,26 +8,21 @@ import { bytesOf, PageBuilder } from '../pages/page-builder.ts';
 import { PageCache } from '../pages/page-cache.ts';
 import { PageTurn } from '../pages/page-turn.ts';
 import { RepairingReader, type PagesAt } from '../pages/repairing-reader.ts';
-import type { ChainLink } from '../redo-log/log-chain.ts';
-import { LogReadError } from '../redo-log/log-errors.ts';
 import { exportCopy } from './export-copy.ts';
 import { openStorage, type KnownOfLog, type OpenedStorage, type StorageParts } from './open-storage.ts';
 import type { SegmentControl } from './control-file.ts';
-import { redoFrom } from './redo-from.ts';
+import { RedoStorage } from './redo-storage.ts';
 import { Scrub } from './scrub.ts';
 import { stateAt, type StateAt } from './state-at.ts';
 
 /**
- * What a segment holds once it has a volume's data: its log, its pages, and what ties them together in memory. It gives
+ * What a full segment holds once it has a volume's data: its log, its pages, and what ties them together in memory. It gives
  * verbs and values, no parts. LSNs are bigint from here upwards and in the log; pages and checkpoints have them as
  * numbers, and this is where they change.
  */
 
 /** Counts and sizes, for metrics. */
 export interface StorageStats {
-  readonly logBytes: number;
-  readonly logSyncs: number;
-  readonly tailCacheBytes: number;
   readonly pageCacheBytes: number;
   readonly recordsApplied: number;
   readonly recordsAppliedToPages: number;
@@ -45,7 +40,7 @@ interface Accepted {
   readonly position: number;
 }
 
-export class SegmentStorage {
+export class SegmentStorage extends RedoStorage {
   readonly #parts: StorageParts;
   readonly #opened: OpenedStorage;
   readonly #applier: Applier;
@@ -64,6 +59,7 @@ export class SegmentStorage {
   private constructor(parts: StorageParts, opened: OpenedStorage) {
     const { log, store, table, index, tombstones, applier } = opened;
     const { engine, clock, limits, onDamage } = parts;
+    super(engine, log);
     this.#parts = parts;
     this.#opened = opened;
     this.#applier = applier;
@@ -135,31 +131,6 @@ export class SegmentStorage {
 
   // Where it stands -------------------------------------------------------------------------------------------------
 
-  /** Whose redo it is. */
-  get engine(): RedoEngine {
-    return this.#parts.engine;
-  }
-
-  /** Redo can be read from here on. */
-  get startLsn(): bigint {
-    return this.#opened.log.startLsn;
-  }
-
-  /** End of the log, written or about to be: a new batch must link to it. */
-  get tail(): ChainLink {
-    return this.#opened.log.tail;
-  }
-
-  /** End of what is on disk. */
-  get durable(): ChainLink {
-    return this.#opened.log.durable;
-  }
-
-  /** Which epoch wrote what, oldest first. */
-  get runs(): readonly EpochRun[] {
-    return this.#opened.log.runs;
-  }
-
   get appliedLsn(): bigint {
     return BigInt(this.#applier.appliedLsn);
   }
@@ -178,15 +149,6 @@ export class SegmentStorage {
     return this.#checkpointer.checkpoint.lsn;
   }
 
-  /** Why nothing can be appended; undefined while it can. */
-  get logFailure(): Error | undefined {
-    return this.#opened.log.failure;
-  }
-
-  get logBytes(): number {
-    return this.#opened.log.bytes;
-  }
-
   /** Bytes that wait for the disk, and what waits to be applied past its own bound. */
   get queuedBytes(): number {
     const unapplied = this.#applier.unappliedBytes - this.#parts.limits.unappliedBytes;
@@ -194,12 +156,9 @@ export class SegmentStorage {
   }
 
   stats(): StorageStats {
-    const { log, index } = this.#opened;
+    const { index } = this.#opened;
     const { checkpoints, pagesWritten, isRunning } = this.#checkpointer;
     return {
-      logBytes: log.bytes,
-      logSyncs: log.syncs,
-      tailCacheBytes: log.cachedBytes,
       pageCacheBytes: this.#cache.bytes,
       recordsApplied: this.#applier.recordsApplied,
       recordsAppliedToPages: this.#builder.recordsApplied,
@@ -225,7 +184,7 @@ export class SegmentStorage {
 
   /** Appends a checked batch that links to the tail. It is durable once `durable` has reached its end. */
   append(header: RedoBatchHeader, batch: Buffer): void {
-    const position = this.#opened.log.append(header, batch);
+    const position = this.log.append(header, batch);
     this.#accepted.push({ header, batch, position });
     this.#acceptedBytes += batch.length;
   }
@@ -243,11 +202,6 @@ export class SegmentStorage {
     if (count > 0) this.#parts.onProgress();
   }
 
-  /** Resolves when everything appended so far is on disk; rejects when the disk failed. */
-  flushed(): Promise<void> {
-    return this.#opened.log.flushed();
-  }
-
   /** Redo up to `lsn` is durable on a quorum, and may be applied. */
   noteVdl(lsn: bigint): void {
     this.#applier.noteVdl(Number(lsn));
@@ -261,17 +215,12 @@ export class SegmentStorage {
     this.#checkpointer.maybeStart();
   }
 
-  /** Does a batch end at `lsn`, or the log start there? Throws LogReadError where a header is damaged. */
-  isBatchEnd(lsn: bigint): boolean {
-    return this.#opened.log.isBatchEnd(lsn);
-  }
-
   /**
    * Annuls what `history` rules out, which is nothing that was applied: the caller asked (`refuseHistory`). Returns
    * whether anything was.
    */
   async annul(history: readonly EpochStart[]): Promise<boolean> {
-    const { log } = this.#opened;
+    const { log } = this;
     await log.flushed();
     const point = annulPoint(history, log.runs);
     if (point === undefined) return false;
@@ -326,11 +275,6 @@ export class SegmentStorage {
 
   // Redo and pages out, for peers and backups -----------------------------------------------------------------------
 
-  /** Redo from a batch's end on: see redo-from.ts for what it promises. */
-  redoFrom(from: ChainLink, toLsn?: bigint): AsyncIterable<Buffer> {
-    return redoFrom(this.#opened.log, from, toLsn);
-  }
-
   /** Everything stored as of one checkpoint: see export-copy.ts for what it promises. */
   exportCopy(): AsyncIterable<StoreEntry[]> {
     return exportCopy(this.#opened.store, (page) => this.#reader.repairPage(page));
@@ -347,36 +291,15 @@ export class SegmentStorage {
     return this.#scrub.step(bytes, repairLog);
   }
 
-  /** A batch boundary at or before `lsn` that is known without reading the log; undefined outside it. */
-  boundaryBefore(lsn: bigint): ChainLink | undefined {
-    return this.#opened.log.reader.boundaryBefore(lsn);
-  }
-
-  /** Is the batch that follows `lsn` as it was written? */
-  isSoundAt(lsn: bigint): boolean {
-    try {
-      this.#opened.log.reader.batchesFrom(lsn, 1);
-      return true;
-    } catch (error) {
-      if (error instanceof LogReadError) return false;
-      throw error;
-    }
-  }
-
-  /** Puts a sound copy in the place of a damaged batch: same backlink, same length. Gives whether it fitted. */
-  replaceBatch(batch: Buffer): Promise<boolean> {
-    return this.#opened.log.replaceBatch(batch);
-  }
-
   /** Drops redo before the checkpoint that nobody holds, whole files of it. */
   async dropRedo(): Promise<void> {
-    await this.#opened.log.dropBelow(this.#parts.dropLimit(this.checkpointLsn));
+    await this.log.dropBelow(this.#parts.dropLimit(this.checkpointLsn));
   }
 
   async close(): Promise<void> {
     this.#applier.stop();
     await this.#checkpointer.stop();
-    await this.#opened.log.close();
+    await this.log.close();
     this.#unsubscribe();
     await this.#opened.store.close();
   }

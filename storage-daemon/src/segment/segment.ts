@@ -16,9 +16,10 @@ import { Epochs } from './epochs.ts';
 import type { SegmentLimits } from './limits.ts';
 import { ReadFloors } from './read-floors.ts';
 import type { HeldRedo } from './retention.ts';
-import type { Fill } from './replacement.ts';
+import type { ControlChange, Fill } from './replacement.ts';
 import type { SegmentEvents } from './content-failures.ts';
 import { SegmentLifecycle } from './segment-lifecycle.ts';
+import type { RedoStorage } from './redo-storage.ts';
 import type { SegmentStorage } from './segment-storage.ts';
 import { WriterSessions, type AppendSession } from './writer-sessions.ts';
 
@@ -48,6 +49,8 @@ export interface SegmentParts {
   readonly fetchPage: (segment: Segment, page: PageKey, lsn: bigint) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
   readonly lowestPeerScl: (segment: Segment) => bigint | undefined;
+  /** Full segments that a tail keeps redo for, each with the checkpoint that it said last; 0n while it did not. */
+  readonly fullPeers: readonly { readonly id: string; readonly checkpointLsn: (segment: Segment) => bigint }[];
   readonly highestOfPeers: (segment: Segment) => PeersHighest;
   /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
   readonly askPeers: (segment: Segment) => Promise<void>;
@@ -109,6 +112,9 @@ export class Segment {
       lowestPeerScl: () => parts.lowestPeerScl(this),
       highestPeerScl: () => parts.highestOfPeers(this).scl,
     });
+    if (control.value.role === 'TAIL') {
+      for (const { id, checkpointLsn } of parts.fullPeers) this.#lifecycle.holdFor(`pages of ${id}`, () => checkpointLsn(this));
+    }
     this.#epochs = new Epochs({
       control,
       lifecycle: this.#lifecycle,
@@ -157,8 +163,12 @@ export class Segment {
     return this.#control.value;
   }
   /** What it holds; undefined while it is empty or cannot be used. Another one after a copy or when it was opened anew: not to be kept. */
-  get storage(): SegmentStorage | undefined {
+  get storage(): RedoStorage | undefined {
     return this.#lifecycle.storage;
+  }
+  /** The same, of a segment that has pages: undefined of a tail. */
+  get pages(): SegmentStorage | undefined {
+    return this.#lifecycle.pages;
   }
   get phase(): SegmentPhase {
     return this.#lifecycle.phase;
@@ -215,6 +225,7 @@ export class Segment {
       recoverToLsn: this.mustRecover ? recoverToLsn : 0n,
       role,
       checkpointLsn: storage?.checkpointLsn ?? 0n,
+      logStartEpoch: storage?.start.epoch ?? 0n,
     };
   }
 
@@ -332,6 +343,14 @@ export class Segment {
   /** Replaces the pages by what `fill` writes. */
   replace(fill: Fill): Promise<void> {
     return this.#lifecycle.replace(fill);
+  }
+  /** Of a tail: has its log start anew where `decide` says, or go on where it reaches that. */
+  replaceRedo(decide: () => Promise<ControlChange>): Promise<void> {
+    return this.#lifecycle.replaceRedo(decide);
+  }
+  /** Drops redo that is not needed here and that nobody holds. */
+  dropRedo(): Promise<void> {
+    return this.#lifecycle.dropRedo();
   }
   /** Peers have shown that what was lost here was never durable. */
   clearRecovery(): Promise<void> {

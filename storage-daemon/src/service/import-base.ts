@@ -1,6 +1,6 @@
 import { EngineStateError, EngineUnknownError, type RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImage, type SegmentState } from '@kube-aurora/rpc';
-import { VOLUMES_BEFORE_ENGINES } from '../segment/control-file.ts';
+import { VOLUMES_BEFORE_ENGINES, type SegmentControl } from '../segment/control-file.ts';
 import type { NewPages } from '../segment/replacement.ts';
 import type { SegmentDirectory } from '../segment/segment-directory.ts';
 import { refuseRole, type Segment } from '../segment/segment.ts';
@@ -23,6 +23,13 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
   await segment.refuseJump(begin.epoch, 'begin.epoch');
   checkEmpty(segment, begin);
   await refuseSecondVolume(segment);
+  if (begin.role === 'TAIL') {
+    await segment.replaceRedo(async () => {
+      await untilFinished(first.value, iterator);
+      return () => ({ ...controlOfImport(segment, begin, engine), logStart: { lsn: begin.baseLsn, epoch: begin.epoch } });
+    });
+    return segment.state();
+  }
   await segment.replace(async (pages) => {
     let finished = false;
     for (let next: IteratorResult<ImportBaseRequest> = first; next.done !== true && !finished; next = await iterator.next()) {
@@ -32,19 +39,31 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
     }
     if (!finished) throw new AuroraRpcError('INVALID', 'finish: the stream ended without it; nothing was imported');
     await pages.complete({ lsn: begin.baseLsn, epoch: begin.epoch }, begin.volumeState);
-    return () => {
-      segment.refuseLower(begin.epoch);
-      return {
-        epoch: begin.epoch,
-        history: [{ epoch: begin.epoch, startLsn: begin.baseLsn }],
-        baseEpoch: begin.epoch,
-        baseLsn: begin.baseLsn,
-        systemIdentifier: begin.systemIdentifier,
-        engine: engine.id,
-      };
-    };
+    return () => controlOfImport(segment, begin, engine);
   });
   return segment.state();
+}
+
+/** Throws AuroraRpcError FENCED when a later epoch was promised meanwhile. */
+function controlOfImport(segment: Segment, begin: ImportBegin, engine: RedoEngine): Partial<SegmentControl> {
+  segment.refuseLower(begin.epoch);
+  return {
+    epoch: begin.epoch,
+    history: [{ epoch: begin.epoch, startLsn: begin.baseLsn }],
+    baseEpoch: begin.epoch,
+    baseLsn: begin.baseLsn,
+    systemIdentifier: begin.systemIdentifier,
+    engine: engine.id,
+  };
+}
+
+/** A tail is sent no pages: it waits to hear that others have them. Throws AuroraRpcError INVALID. */
+async function untilFinished(first: ImportBaseRequest, rest: AsyncIterator<ImportBaseRequest>): Promise<void> {
+  for (let next: IteratorResult<ImportBaseRequest> = { done: false, value: first }; next.done !== true; next = await rest.next()) {
+    if (next.value.pages.length > 0) throw new AuroraRpcError('INVALID', 'pages: a tail keeps redo alone');
+    if (next.value.finish) return;
+  }
+  throw new AuroraRpcError('INVALID', 'finish: the stream ended without it; nothing was imported');
 }
 
 /** Refuses what the segment could not take, before any page is read. */

@@ -105,7 +105,7 @@ export class CrashScenario {
   }
 
   get storage(): SegmentStorage {
-    const { storage } = this.segment;
+    const { pages: storage } = this.segment;
     if (storage === undefined) throw new Error(`the segment has no content: ${this.segment.state().message}`);
     return storage;
   }
@@ -129,6 +129,7 @@ export class CrashScenario {
         events: { corruption: () => {}, repair: () => {} },
         fetchPage: () => Promise.reject(new AuroraRpcError('DAMAGED', 'there are no peers')),
         lowestPeerScl: (segment) => segment.scl,
+        fullPeers: [],
         highestOfPeers: () => ({ scl: 0n, epoch: 0n, isWritten: false }),
         askPeers: () => Promise.resolve(),
       },

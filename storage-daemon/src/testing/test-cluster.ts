@@ -14,6 +14,7 @@ import {
   type SegmentState,
   PLAIN_TEXT,
 } from '@kube-aurora/rpc';
+import { rolesOf, type SegmentRole, type VolumeCopies } from '@kube-aurora/volume';
 import { Daemon } from '../daemon.ts';
 import type { Disk } from '../disk/disk.ts';
 import { systemDisk } from '../disk/system-disk.ts';
@@ -37,9 +38,11 @@ export const TEST_LIMITS: SegmentLimits = {
   pageCacheBytes: 32 * 8192,
 };
 
+const zoneOf = (i: number): string => `zone-${i % 3}`;
+
 export class TestCluster {
   readonly directory = fs.mkdtempSync(join(tmpdir(), 'aurora-daemons-'));
-  readonly list: { id: string; address: string; framesAddress: string }[] = [];
+  readonly list: { id: string; address: string; framesAddress: string; role: SegmentRole }[] = [];
   readonly daemons: (Daemon | undefined)[] = [];
   readonly clients: SegmentClient[] = [];
   readonly limits: SegmentLimits;
@@ -52,17 +55,26 @@ export class TestCluster {
     this.limits = limits;
   }
 
-  static async start(size: number, limits = TEST_LIMITS): Promise<TestCluster> {
+  /** Daemon i is in zone i modulo 3. */
+  static async start(size: number, limits = TEST_LIMITS, copies: VolumeCopies = 'Full'): Promise<TestCluster> {
     const cluster = new TestCluster(limits);
+    const roles = rolesOf(
+      copies,
+      Array.from({ length: size }, (_, i) => zoneOf(i)),
+    );
     for (let i = 0; i < size; i++) {
       const [port, framesPort] = await freePorts();
-      cluster.list.push({ id: `d${i}`, address: `127.0.0.1:${port}`, framesAddress: `127.0.0.1:${framesPort}` });
+      cluster.list.push({ id: `d${i}`, address: `127.0.0.1:${port}`, framesAddress: `127.0.0.1:${framesPort}`, role: roles[i] ?? 'FULL' });
     }
     for (let i = 0; i < size; i++) {
       cluster.clients.push(new SegmentClient(cluster.addresses(i), systemClock()));
       await cluster.startDaemon(i);
     }
     return cluster;
+  }
+
+  role(i: number): SegmentRole {
+    return this.list[i]?.role ?? 'FULL';
   }
 
   addresses(i: number): SegmentAddress {
@@ -81,7 +93,7 @@ export class TestCluster {
       listen: this.addresses(i).address,
       framesListen: this.addresses(i).framesAddress,
       daemonId: `d${i}`,
-      zone: `zone-${i % 3}`,
+      zone: zoneOf(i),
       peers: this.list,
       limits: this.limits,
       scrubBytesPerSecond: 0,
@@ -158,13 +170,13 @@ export class TestCluster {
     const importInto = async (i: number): Promise<void> => {
       const { call, answer } = this.client(i).importBase(DEADLINE);
       call.write({
-        begin: { role: 'FULL', segment: SEGMENT, epoch, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
+        begin: { role: this.role(i), segment: SEGMENT, epoch, baseLsn, systemIdentifier: 7n, volumeState: encoded, engine: postgres18.id },
         pages: [],
         finish: false,
       });
       call.write({
         begin: undefined,
-        pages: pages.map(({ page, fill }) => ({ key: encodePageKey(page), page: filledPage(fill) })),
+        pages: this.role(i) === 'TAIL' ? [] : pages.map(({ page, fill }) => ({ key: encodePageKey(page), page: filledPage(fill) })),
         finish: false,
       });
       call.write({ begin: undefined, pages: [], finish: true });
@@ -184,7 +196,7 @@ export class TestCluster {
     history: { epoch: bigint; startLsn: bigint }[],
     members: readonly number[],
   ): Promise<TestWriter> {
-    for (const i of members) await this.client(i).openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId }, DEADLINE);
+    for (const i of members) await this.client(i).openEpoch({ role: this.role(i), segment: SEGMENT, epoch, writerId }, DEADLINE);
     const whole = [...history, { epoch, startLsn: start.lsn }];
     for (const i of members) await this.client(i).installHistory({ segment: SEGMENT, epoch, history: whole }, DEADLINE);
     return new TestWriter(this, epoch, writerId, whole, start);
@@ -223,7 +235,7 @@ export class TestWriter {
       stream.on('end', () => resolve(undefined));
     });
     stream.write({
-      hello: { role: 'FULL', segment: SEGMENT, epoch: this.epoch, writerId: this.#writerId, history: this.history },
+      hello: { role: this.#cluster.role(i), segment: SEGMENT, epoch: this.epoch, writerId: this.#writerId, history: this.history },
       batches: undefined,
       vdl: 0n,
       pgmrpl: 0n,

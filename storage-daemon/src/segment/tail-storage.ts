@@ -1,0 +1,117 @@
+import { annulPoint, lastEpoch, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
+import { AnnulledAppliedError } from '../checkpoint/applier.ts';
+import type { ChainLink } from '../redo-log/log-chain.ts';
+import type { RedoLog } from '../redo-log/redo-log.ts';
+import type { SegmentControl } from './control-file.ts';
+import { cutToWhatCounts, openLog, type KnownOfLog, type StorageParts } from './open-storage.ts';
+import { RedoScrub } from './redo-scrub.ts';
+import { RedoStorage } from './redo-storage.ts';
+
+/**
+ * What a tail holds: redo alone. It applies nothing, so what it knows to be durable is what it has heard of VDL.
+ *
+ * Invariants:
+ * - redo goes only once every full segment has stored pages with it: Retention has a firm holder for each of them. So whatever a
+ *   zone and one more take with them, redo or pages with it are left;
+ * - the log never becomes empty by that: the batch that ends where it is durable stays, since nothing but the log says how far a
+ *   tail is. Where annulling leaves nothing, the control file has said before where the log starts.
+ */
+
+export interface TailParts extends StorageParts {
+  /** The log starts later than the control file says: that is noted when it resolves, before anything is cut off. */
+  readonly onStart: (start: ChainLink) => Promise<void>;
+}
+
+export class TailStorage extends RedoStorage {
+  readonly #parts: StorageParts;
+  readonly #scrub: RedoScrub;
+  readonly #unsubscribe: () => void;
+  #vdl: bigint;
+  #pgmrpl = 0n;
+
+  private constructor(parts: StorageParts, log: RedoLog) {
+    super(parts.engine, log);
+    this.#parts = parts;
+    // What is before the log's start is in the pages of all full ones.
+    this.#vdl = log.startLsn;
+    this.#scrub = new RedoScrub(log, parts.onCorruption);
+    this.#unsubscribe = parts.durable.subscribe(() => parts.onProgress());
+  }
+
+  /** Opens the log that the control file points to. Throws AnnulledAppliedError, and errors of the disk as they are. */
+  static async open(parts: TailParts, control: SegmentControl, known: KnownOfLog): Promise<TailStorage> {
+    const log = await openLog(parts, control, control.logStart, () => undefined);
+    try {
+      const { logStart } = control;
+      const start = { lsn: log.startLsn, epoch: log.epochAt(log.startLsn) ?? logStart.epoch };
+      if (start.lsn > logStart.lsn) await parts.onStart(start);
+      await cutToWhatCounts(log, control, start.lsn > logStart.lsn ? start : logStart, known);
+      return new TailStorage(parts, log);
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+  }
+
+  get appliedLsn(): bigint {
+    const { lsn } = this.durable;
+    return this.#vdl < lsn ? this.#vdl : lsn;
+  }
+
+  get vdl(): bigint {
+    return this.#vdl;
+  }
+
+  get pgmrpl(): bigint {
+    return this.#pgmrpl;
+  }
+
+  get checkpointLsn(): bigint {
+    return 0n;
+  }
+
+  get queuedBytes(): number {
+    return this.log.waitingBytes;
+  }
+
+  storeBytes(): Promise<number> {
+    return Promise.resolve(0);
+  }
+
+  append(header: RedoBatchHeader, batch: Buffer): void {
+    this.log.append(header, batch);
+  }
+
+  noteVdl(lsn: bigint): void {
+    if (lsn <= this.#vdl) return;
+    this.#vdl = lsn;
+    this.#parts.onProgress();
+  }
+
+  notePgmrpl(lsn: bigint): void {
+    if (lsn > this.#pgmrpl) this.#pgmrpl = lsn;
+  }
+
+  async annul(history: readonly EpochStart[]): Promise<boolean> {
+    await this.log.flushed();
+    const point = annulPoint(history, this.log.runs);
+    if (point === undefined) return false;
+    if (point < this.appliedLsn) throw new AnnulledAppliedError(point, this.appliedLsn, lastEpoch(history));
+    if (this.#vdl > point) this.#vdl = point;
+    await this.log.annul(point);
+    return true;
+  }
+
+  scrubStep(bytes: number, repairLog: (lsn: bigint) => Promise<boolean>): Promise<number> {
+    return this.#scrub.step(bytes, repairLog);
+  }
+
+  async dropRedo(): Promise<void> {
+    await this.log.dropBelow(this.#parts.dropLimit(this.durable.lsn - 1n));
+  }
+
+  async close(): Promise<void> {
+    await this.log.close();
+    this.#unsubscribe();
+  }
+}
