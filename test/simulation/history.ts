@@ -95,6 +95,7 @@ class Branch {
 
 export class VolumeHistory {
   readonly #branches = new Map<bigint, Branch>();
+  #hasBegun = false;
   /** Every page that anything was ever said of. */
   readonly #known = new Map<string, PageId>();
   /** Called with what broke where nobody would hear an error. */
@@ -118,6 +119,11 @@ export class VolumeHistory {
     return this.#branches.size > 0;
   }
 
+  /** A writer has had the volume: an import that was attempted, and came to nothing, is no volume yet. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
   /** `writer` has the volume, from `startLsn` on, which is the end of a batch of `previousEpoch`. */
   began(epoch: bigint, writer: string, startLsn: bigint, previousEpoch: bigint, state: VolumeState): void {
     const parent = this.#branches.get(previousEpoch);
@@ -138,6 +144,7 @@ export class VolumeHistory {
     }
     // Four held it when the epoch was opened.
     this.proven(previousEpoch, startLsn);
+    this.#hasBegun = true;
     this.#branches.set(epoch, new Branch(epoch, writer, startLsn, parent, stateThere));
   }
 

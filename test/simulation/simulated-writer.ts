@@ -69,7 +69,7 @@ export class SimulatedWriter implements WriterView {
     const { clock, logger } = this.#machine;
     const agent = new Agent({
       instance: this.id,
-      volumeExists: this.#history.isImported,
+      volumeExists: this.#history.hasBegun,
       segments: this.#segments,
       phases: this.#phases(),
       settings: { status: undefined },
@@ -88,7 +88,7 @@ export class SimulatedWriter implements WriterView {
       door: () => ({ take: () => undefined, release: () => Promise.resolve(), close: () => Promise.resolve() }),
       clear: () => [],
       open: (how) =>
-        openVolume({ ...how, volumeExists: this.#history.isImported, segments: this.#segments, identity: this.#identity, clock, logger }),
+        openVolume({ ...how, volumeExists: this.#history.hasBegun, segments: this.#segments, identity: this.#identity, clock, logger }),
       bootstrap: ({ epoch }) => this.#bootstrap(epoch),
       session: ({ opened }) => this.#session(opened),
     };

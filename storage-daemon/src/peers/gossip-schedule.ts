@@ -44,11 +44,26 @@ export interface Fingerprint {
 }
 
 export function fingerprint(state: SegmentState): Fingerprint {
-  const { phase, epoch, scl, lastBatchEpoch, baseEpoch, appliedLsn, vdl, logStartLsn, checkpointLsn, pgmrpl, history, fault, recoverToLsn } =
-    state;
+  const {
+    phase,
+    epoch,
+    scl,
+    lastBatchEpoch,
+    baseEpoch,
+    appliedLsn,
+    vdl,
+    logStartLsn,
+    checkpointLsn,
+    pgmrpl,
+    history,
+    fault,
+    recoverToLsn,
+  } = state;
   const lastEpoch = history.at(-1)?.epoch ?? 0n;
   return {
-    standing: [phase, epoch, lastBatchEpoch, baseEpoch, history.length, lastEpoch, fault?.kind ?? '', recoverToLsn, checkpointLsn].join(' '),
+    standing: [phase, epoch, lastBatchEpoch, baseEpoch, history.length, lastEpoch, fault?.kind ?? '', recoverToLsn, checkpointLsn].join(
+      ' ',
+    ),
     positions: [scl, appliedLsn, vdl, logStartLsn, pgmrpl].join(' '),
   };
 }
