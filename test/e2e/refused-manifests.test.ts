@@ -102,6 +102,12 @@ const RECORDED: readonly (readonly [string, Json, Json | undefined, readonly str
     of(GOOD),
     ['spec.storage.zones: Invalid value: copies stay in the zones they were made in: put the old zones back'],
   ],
+  [
+    'other copies',
+    of({ storage: { size: '20Gi', copies: 'Mixed' } }),
+    of(GOOD),
+    ['spec.storage.copies: Invalid value: a volume keeps the copies that it was made with: put the old value back'],
+  ],
   ['growing', of({ storage: { size: '20Gi' } }), of(GOOD), []],
   [
     'an image with a space',

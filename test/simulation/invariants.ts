@@ -307,12 +307,7 @@ export class Invariants {
   }
 
   /** A checkpoint's pages are the volume's pages there, and none is missing. */
-  #checkStored(
-    machine: StorageMachine,
-    segment: Segment,
-    { runs, checkpointLsn: lsn }: RedoStorage,
-    writers: readonly WriterView[],
-  ): void {
+  #checkStored(machine: StorageMachine, segment: Segment, { runs, checkpointLsn: lsn }: RedoStorage, writers: readonly WriterView[]): void {
     const directory = pagesDirectory(segmentDirectory(), segment.control.pagesGeneration);
     const store = machine.disk.storeIn(directory);
     const slots = machine.disk.fileView(`${directory}/pages.slots`);

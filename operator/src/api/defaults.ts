@@ -5,6 +5,8 @@ export const DEFAULTS = {
   postgresVersion: '18',
   replicas: 1,
   zones: ['zone-a', 'zone-b', 'zone-c'],
+  /** Of volumes that are made from now on: what a volume was made with stands in its cluster's spec. */
+  copies: 'Full',
   reclaimPolicy: 'Retain',
   database: 'app',
   owner: 'app',
@@ -27,6 +29,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     storage: {
       size: storage?.size ?? '',
       zones: storage?.zones ?? DEFAULTS.zones,
+      copies: storage?.copies ?? DEFAULTS.copies,
       reclaimPolicy: storage?.reclaimPolicy ?? DEFAULTS.reclaimPolicy,
       ...(storage?.storageClassName === undefined ? {} : { storageClassName: storage.storageClassName }),
       ...(storage?.resources === undefined

@@ -129,7 +129,8 @@ const SIZE_PATTERN = '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$';
 
 const storage: Schema = {
   type: 'object',
-  description: 'The volume: six copies, two in each of three zones. A write counts once four of them hold it.',
+  description:
+    'The volume: six copies, two in each of three zones. A write counts once four of them hold it (or, with mixed copies, the three full ones).',
   required: ['size'],
   properties: {
     size: {
@@ -169,6 +170,16 @@ const storage: Schema = {
       'x-kubernetes-list-type': 'set',
       'x-kubernetes-validations': [
         { rule: 'self == oldSelf', message: 'copies stay in the zones they were made in: put the old zones back' },
+      ],
+    },
+    copies: {
+      type: 'string',
+      description:
+        'What the six copies are. Full: each holds redo and pages. Mixed: in each zone one holds redo and pages, and one redo alone, for about half the disk; any four of them make a write durable, or the three full ones. A zone and one more may be lost with either. Decided when the volume is made.',
+      enum: ['Full', 'Mixed'],
+      default: DEFAULTS.copies,
+      'x-kubernetes-validations': [
+        { rule: 'self == oldSelf', message: 'a volume keeps the copies that it was made with: put the old value back' },
       ],
     },
     reclaimPolicy: {

@@ -1,3 +1,4 @@
+import { Quorums, rolesOf, type SegmentRole, type VolumeCopies } from '@kube-aurora/volume';
 import { SEGMENTS } from './types.ts';
 
 /** One segment of a volume: which protection group it copies, and its place among that group's six. */
@@ -32,6 +33,35 @@ export function byGroup(is: (segment: SegmentId) => boolean): readonly (readonly
 /** So many segments are of this kind in the group that has the fewest: a volume is as well off as that group. */
 export function fewestInGroup(is: (segment: SegmentId) => boolean): number {
   return Math.min(...byGroup(is).map((segments) => segments.length));
+}
+
+/**
+ * What a segment is to its volume: decided by its index when the volume is made. Segments stand in three zones in turn, so
+ * that of mixed copies the first three are the full ones.
+ */
+export function roleOfSegment(copies: VolumeCopies, { index }: SegmentId): SegmentRole {
+  return quorumsOf(copies).roles[index] ?? 'TAIL';
+}
+
+/** Which of a group's segments are enough, for what. */
+export function quorumsOf(copies: VolumeCopies): Quorums {
+  return QUORUMS[copies];
+}
+
+const ZONES_IN_TURN = Array.from({ length: SEGMENTS }, (_, index) => String(index % 3));
+const QUORUMS: Readonly<Record<VolumeCopies, Quorums>> = {
+  Full: new Quorums(rolesOf('Full', ZONES_IN_TURN)),
+  Mixed: new Quorums(rolesOf('Mixed', ZONES_IN_TURN)),
+};
+
+/** Do the segments of which something is true make up a quorum, in every group? */
+export function isQuorum(copies: VolumeCopies, quorum: 'write' | 'read' | 'promise', is: (segment: SegmentId) => boolean): boolean {
+  const quorums = quorumsOf(copies);
+  return byGroup(is).every((segments) => {
+    const roles = segments.map((segment) => roleOfSegment(copies, segment));
+    if (quorum === 'write') return quorums.isWrite(roles);
+    return quorum === 'read' ? quorums.isRead(roles) : quorums.isPromise(roles);
+  });
 }
 
 /** Counts through all groups: what names and labels carry. Group 0 has 0 to 5. */

@@ -61,6 +61,7 @@ const segment: Schema = {
   properties: {
     id: { type: 'string', description: 'Segment, which is also the name of its pod and claim.' },
     zone: { type: 'string', description: 'Zone it stands in.' },
+    role: { type: 'string', description: 'FULL: it holds redo and pages. TAIL: redo alone.', enum: ['FULL', 'TAIL'] },
     node: { type: 'string', description: 'Node it runs on.' },
     ready: { type: 'boolean', description: 'Whether its pod is ready.' },
     state: { type: 'string', description: 'What its daemon says of it; UNREACHABLE when it cannot be asked.', enum: SEGMENT_STATES },
@@ -88,7 +89,7 @@ export const statusSchema: Schema = {
     writer: { type: 'string', description: 'Pod that writes.' },
     firstReadyAt: { type: 'string', format: 'date-time', description: 'When a writer first took connections.' },
     epoch: { type: 'integer', format: 'int64', description: 'Volume epoch: it grows by one each time a writer opens the volume.' },
-    vdl: { type: 'string', description: 'Volume durable LSN: everything up to here is safe on four of six copies.' },
+    vdl: { type: 'string', description: 'Volume durable LSN: everything up to here is safe on a write quorum of copies.' },
     instances: {
       type: 'array',
       description: 'The compute pods.',

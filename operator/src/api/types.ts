@@ -1,3 +1,4 @@
+import type { SegmentRole, VolumeCopies } from '@kube-aurora/volume';
 import type { KubeObject } from '../kube/objects.ts';
 import type { Condition, Phase } from './conditions.ts';
 
@@ -9,10 +10,6 @@ export const CLUSTER_PLURAL = 'auroraclusters';
 
 /** Six segments (copies) make a protection group; two stand in each of three zones. */
 export const SEGMENTS = 6;
-/** A write is durable on this many segments. */
-export const WRITE_QUORUM = 4;
-/** What was durable can be found on any this many segments. */
-export const READ_QUORUM = 3;
 
 /** Requests and limits as Kubernetes has them: resource name to quantity. */
 export interface Resources {
@@ -63,6 +60,7 @@ export interface AuroraClusterSpec {
     readonly size: string;
     readonly storageClassName?: string;
     readonly zones: readonly string[];
+    readonly copies: VolumeCopies;
     readonly reclaimPolicy: ReclaimPolicy;
     readonly resources?: Resources;
   };
@@ -87,6 +85,7 @@ export type InstancePhase = (typeof INSTANCE_PHASES)[number];
 export interface SegmentStatus {
   readonly id: string;
   readonly zone: string;
+  readonly role: SegmentRole;
   readonly node?: string;
   readonly ready: boolean;
   readonly state: SegmentStateName;

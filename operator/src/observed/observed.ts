@@ -56,10 +56,13 @@ export function isInitialized(observed: Observed): boolean {
 
 /** Claims that are there to stay and hold a copy that counts, of the protection group that has the fewest. */
 export function copiesHeld(observed: Observed): number {
-  return fewestInGroup((segment) => {
-    const claim = observed.claims.get(segment);
-    return claim !== undefined && holdsData(claim) && !isTerminating(claim) && claim.status?.phase !== 'Lost';
-  });
+  return fewestInGroup((segment) => holdsCopy(observed, segment));
+}
+
+/** Is its claim there, with data? */
+export function holdsCopy(observed: Observed, segment: SegmentId): boolean {
+  const claim = observed.claims.get(segment);
+  return claim !== undefined && holdsData(claim) && !isTerminating(claim) && claim.status?.phase !== 'Lost';
 }
 
 export type VolumeIdentity =

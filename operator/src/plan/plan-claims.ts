@@ -1,6 +1,5 @@
 import { ANNOTATION, storageName } from '../api/names.ts';
-import { segmentIds } from '../api/segment-id.ts';
-import { READ_QUORUM } from '../api/types.ts';
+import { isQuorum, segmentIds } from '../api/segment-id.ts';
 import { isTerminating } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { sizeBytes } from '../api/quantity.ts';
@@ -8,7 +7,7 @@ import { covers } from '../specs/metadata.ts';
 import { volumeClaim } from '../specs/volume-claim.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
 import { claimGrowth } from './growth.ts';
-import { copiesHeld, holdsData, isInitialized, zoneOfSegment, type Observed } from '../observed/observed.ts';
+import { copiesHeld, holdsCopy, holdsData, isInitialized, zoneOfSegment, type Observed } from '../observed/observed.ts';
 
 /**
  * May claims be made anew? An empty claim in place of a lost one is filled from its peers, as long as a read quorum
@@ -17,7 +16,11 @@ import { copiesHeld, holdsData, isInitialized, zoneOfSegment, type Observed } fr
  */
 export function mayMakeClaims(observed: Observed): boolean {
   const accepted = observed.cluster.metadata.annotations?.[ANNOTATION.acceptDataLoss] === 'true';
-  return accepted || !isInitialized(observed) || copiesHeld(observed) >= READ_QUORUM;
+  return (
+    accepted ||
+    !isInitialized(observed) ||
+    isQuorum(observed.cluster.spec.storage.copies, 'read', (segment) => holdsCopy(observed, segment))
+  );
 }
 
 export function planClaims(observed: Observed, volumeId: string): Plan {

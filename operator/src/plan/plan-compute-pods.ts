@@ -1,6 +1,6 @@
 import { ANNOTATION, LABEL, ZONE_TOPOLOGY } from '../api/names.ts';
-import { fewestInGroup, segmentIds } from '../api/segment-id.ts';
-import { WRITE_QUORUM, type InstanceRole } from '../api/types.ts';
+import { isQuorum, segmentIds } from '../api/segment-id.ts';
+import type { InstanceRole } from '../api/types.ts';
 import { isNodeReady, isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
 import { computePod } from '../specs/compute-pod.ts';
 import { covers, isLeftover, isOwnedBy } from '../specs/metadata.ts';
@@ -233,5 +233,5 @@ export function isStorageSettled(observed: Observed, storagePlan: Plan): boolean
     if (pod === undefined || isTerminating(pod)) return false;
     return isSegmentUp(observed, segment) || observed.now - (timeMs(pod.metadata.creationTimestamp) ?? 0) > ON_ITS_WAY_MS;
   });
-  return still && fewestInGroup((segment) => isSegmentUp(observed, segment)) >= WRITE_QUORUM;
+  return still && isQuorum(observed.cluster.spec.storage.copies, 'promise', (segment) => isSegmentUp(observed, segment));
 }

@@ -1,6 +1,5 @@
 import { FINALIZER } from '../api/names.ts';
-import { fewestInGroup } from '../api/segment-id.ts';
-import { WRITE_QUORUM } from '../api/types.ts';
+import { isQuorum } from '../api/segment-id.ts';
 import { isTerminating } from '../kube/objects.ts';
 import { isOwnedBy } from '../specs/metadata.ts';
 import type { Action, Plan } from './actions.ts';
@@ -8,7 +7,7 @@ import { EMPTY_PLAN, joinPlans } from './actions.ts';
 import { isSegmentUp, type Observed } from '../observed/observed.ts';
 import { overdue } from './plan-compute-pods.ts';
 
-/** Without four segments the last checkpoint cannot be stored: waiting for it would only take time. */
+/** Without a write quorum the last checkpoint cannot be stored: waiting for it would only take time. */
 const HOPELESS_GRACE_SECONDS = 2;
 
 /** Our finalizer keeps a deleted cluster until its computes are gone; before anything is made it has to be there. */
@@ -26,7 +25,7 @@ export function planDeletion(observed: Observed): Plan {
   if (cluster.metadata.finalizers?.includes(FINALIZER) !== true) return EMPTY_PLAN;
   const ours = computePods.filter((pod) => isOwnedBy(pod, cluster));
   if (ours.length === 0) return { ...EMPTY_PLAN, actions: [{ kind: 'release-cluster' }] };
-  const hopeless = fewestInGroup((segment) => isSegmentUp(observed, segment)) < WRITE_QUORUM;
+  const hopeless = !isQuorum(cluster.spec.storage.copies, 'write', (segment) => isSegmentUp(observed, segment));
   return joinPlans(
     ours.map((pod) => {
       if (isTerminating(pod)) return overdue(observed, pod);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ANNOTATION, storageName } from '../api/names.ts';
 import { groupPeers, segmentIds, SegmentMap, type SegmentId } from '../api/segment-id.ts';
-import { READ_QUORUM } from '../api/types.ts';
+import { READ_QUORUM } from '@kube-aurora/volume';
 import { isPodReady, type Pod, type VolumeClaim } from '../kube/objects.ts';
 import { daemonReport, healthy, makeNode, NOW, outdatedPod, plan, running } from '../testing/fixtures.ts';
 import { holdsData, isSegmentUp, type Observed } from '../observed/observed.ts';

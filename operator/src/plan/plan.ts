@@ -1,6 +1,6 @@
 import { describeProblems, validateCluster, type SpecProblem } from '../api/validate.ts';
 import { ANNOTATION, LABEL, segmentZone, storageName } from '../api/names.ts';
-import { byGroup, segmentIds, type SegmentId } from '../api/segment-id.ts';
+import { byGroup, segmentIds, type SegmentId, quorumsOf, roleOfSegment } from '../api/segment-id.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
 import { isInitialized, segmentHealth, volumeIdentity, type Observed } from '../observed/observed.ts';
 import { sizeProblems } from './growth.ts';
@@ -12,7 +12,6 @@ import { planDeletion, planHold } from './plan-deletion.ts';
 import { initdbProblems, planSettings, settingsProblems } from './plan-settings.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
 import { isSilent } from '../observed/reports.ts';
-import { WRITE_QUORUM } from '../api/types.ts';
 
 export interface DefaultImages {
   readonly storageDaemon: string;
@@ -92,10 +91,13 @@ export function takesWriterAway({ actions }: Plan): boolean {
 function emptyDisks(observed: Observed): Obstacle | undefined {
   if (!isInitialized(observed) || observed.cluster.metadata.annotations?.[ANNOTATION.acceptDataLoss] === 'true') return undefined;
   const { name } = observed.cluster.metadata;
-  const empty = byGroup((segment) => {
+  const isEmpty = (segment: SegmentId): boolean => {
     const report = observed.daemons.get(storageName(name, segment));
     return !isSilent(report) && report?.state === 'EMPTY';
-  }).find((segments) => segments.length >= WRITE_QUORUM);
+  };
+  // So many that a writer could take the volume for new.
+  const { copies } = observed.cluster.spec.storage;
+  const empty = byGroup(isEmpty).find((segments) => quorumsOf(copies).isPromise(segments.map((one) => roleOfSegment(copies, one))));
   if (empty === undefined) return undefined;
   const list = (segments: readonly SegmentId[]): string => segments.map((segment) => storageName(name, segment)).join(', ');
   // What is left of the data comes first: the loss is a person's last resort.

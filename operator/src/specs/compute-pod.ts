@@ -18,6 +18,7 @@ import { initSqlVolume } from './initdb-options.ts';
 import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
 import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
 import { appCredentials, superuserCredentials } from './secrets.ts';
+import { roleSuffix } from './storage-pod.ts';
 
 const DATA_DIR = '/var/lib/kube-aurora/pgdata';
 const SUPERUSER_DIR = '/etc/kube-aurora/superuser';
@@ -31,7 +32,7 @@ export function storageAddresses(cluster: AuroraCluster, zoneOf: (segment: Segme
   return segmentIds
     .map(
       (segment) =>
-        `${storageName(name, segment)}=${zoneOf(segment)}=${storageHost(name, clusterNamespace(cluster), segment)}:${PORT.storage}/${PORT.storageFrames}`,
+        `${storageName(name, segment)}=${zoneOf(segment)}=${storageHost(name, clusterNamespace(cluster), segment)}:${PORT.storage}/${PORT.storageFrames}${roleSuffix(cluster, segment)}`,
     )
     .join(',');
 }

@@ -3,12 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { ANNOTATION, LABEL } from '../api/names.ts';
 import type { Pod } from '../kube/objects.ts';
 import { makeCluster, segment, VOLUME } from '../testing/fixtures.ts';
-import { computePod } from './compute-pod.ts';
+import { computePod, storageAddresses } from './compute-pod.ts';
 import { canonicalJson, covers, fingerprint } from './metadata.ts';
 import { appCredentials, connectionKeys, connectionSecret, secretPassword, superuserCredentials } from './secrets.ts';
 import { clientServices, storageService } from './services.ts';
 import { settingsMap } from './settings-map.ts';
-import { storagePod } from './storage-pod.ts';
+import { storagePeers, storagePod } from './storage-pod.ts';
 
 const envOf = (pod: Pod): Readonly<Record<string, string | undefined>> =>
   Object.fromEntries((pod.spec.containers[0]?.env ?? []).map(({ name, value }) => [name, value]));
@@ -207,4 +207,13 @@ describe('comparing', () => {
       }),
     );
   });
+});
+
+test('of mixed copies every daemon and the compute are told which segments are tails', () => {
+  const cluster = makeCluster({ spec: { storage: { size: '10Gi', copies: 'Mixed' } } });
+  const tails = (list: string): boolean[] => list.split(',').map((entry) => entry.endsWith('=tail'));
+  const expected = [false, false, false, true, true, true];
+  expect(tails(storagePeers(cluster))).toEqual(expected);
+  expect(tails(storageAddresses(cluster, () => 'zone-a'))).toEqual(expected);
+  expect(storagePeers(makeCluster())).not.toContain('=tail');
 });

@@ -1,6 +1,6 @@
 import { DAEMON_MEMORY_ENVIRONMENT } from '@kube-aurora/process';
 import { ANNOTATION, clusterLabels, LABEL, PORT, selectorLabels, storageHost, storageName, storageServiceName } from '../api/names.ts';
-import { segmentIds, segmentOrdinal, type SegmentId } from '../api/segment-id.ts';
+import { roleOfSegment, segmentIds, segmentOrdinal, type SegmentId } from '../api/segment-id.ts';
 import { sizeBytes } from '../api/quantity.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
@@ -11,12 +11,20 @@ import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNo
 const DAEMON_MEMORY_MIB_MAX = 65_536;
 const DATA_DIR = '/var/lib/kube-aurora/data';
 
-/** `id=host:port` of all six daemons, the asker's own included: a daemon needs no other discovery. */
+/** `id=host:port` of all six daemons, the asker's own included, and what those are that have no pages: a daemon needs no other discovery. */
 export function storagePeers(cluster: AuroraCluster): string {
   const { name } = cluster.metadata;
   return segmentIds
-    .map((segment) => `${storageName(name, segment)}=${storageHost(name, clusterNamespace(cluster), segment)}:${PORT.storage}`)
+    .map(
+      (segment) =>
+        `${storageName(name, segment)}=${storageHost(name, clusterNamespace(cluster), segment)}:${PORT.storage}${roleSuffix(cluster, segment)}`,
+    )
     .join(',');
+}
+
+/** What stands after a segment in lists of them: nothing for a full one. */
+export function roleSuffix(cluster: AuroraCluster, segment: SegmentId): string {
+  return roleOfSegment(cluster.spec.storage.copies, segment) === 'TAIL' ? '=tail' : '';
 }
 
 /**

@@ -1,5 +1,5 @@
 import { LABEL, storageName } from '../api/names.ts';
-import { segmentIds } from '../api/segment-id.ts';
+import { roleOfSegment, segmentIds } from '../api/segment-id.ts';
 import { INSTANCE_PHASES, SEGMENT_STATES, type InstancePhase, type InstanceStatus, type SegmentStatus } from '../api/types.ts';
 import { freshAgent, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { isPodReady, isTerminating, podCondition, type Pod } from '../kube/objects.ts';
@@ -28,6 +28,7 @@ export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
     return present<SegmentStatus>({
       id,
       zone: zoneOfSegment(observed, segment),
+      role: roleOfSegment(observed.cluster.spec.storage.copies, segment),
       node: pod?.spec.nodeName,
       ready: isSegmentUp(observed, segment),
       state: answers ? known(SEGMENT_STATES, daemon.state, 'UNKNOWN') : 'UNREACHABLE',

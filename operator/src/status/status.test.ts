@@ -157,6 +157,18 @@ describe('what is lost is said only where it is known', () => {
     );
   });
 
+  test('of mixed copies three tails are not enough to write or to know, three full ones and any four are', () => {
+    const mixed = (): Observed => healthy(makeCluster({ status: ran(), spec: { storage: { size: '10Gi', copies: 'Mixed' } } }));
+    const isTrue = (observed: Observed): boolean => condition(statusOf(observed), 'StorageQuorum')?.status === 'True';
+    expect(quorum(gone(mixed(), 0, 1, 2))).toBe(
+      '3 of 6 segments are up and four, or the three full ones, are needed: writes wait; missing: demo-storage-0, demo-storage-1, demo-storage-2; whether anything acknowledged is lost is not known while fewer than 3, one of them full, sound copies answer (now 3): keep all claims and disks',
+    );
+    expect(isTrue(gone(mixed(), 3, 4, 5))).toBe(true);
+    expect(isTrue(gone(mixed(), 0, 1))).toBe(true);
+    expect(isTrue(gone(mixed(), 0, 1, 3))).toBe(false);
+    expect(statusOf(mixed()).storage?.segments.map(({ role }) => role)).toEqual(['FULL', 'FULL', 'FULL', 'TAIL', 'TAIL', 'TAIL']);
+  });
+
   test('two do not; damage is counted and named beside what is missing', () => {
     const message = quorum(
       faulty(gone(begun(), 0, 1), { kind: 'REDO_FAILED', lsn: '0/99', record: 'Btree/INSERT_LEAF', page: '1663/5/6 block 7' }, 2, 3),

@@ -1,6 +1,6 @@
 import { storageName } from '../api/names.ts';
-import { fewestInGroup, groupPeers, segmentIds, type SegmentId } from '../api/segment-id.ts';
-import { READ_QUORUM, SEGMENTS, WRITE_QUORUM, type SegmentStatus } from '../api/types.ts';
+import { isQuorum, quorumsOf, roleOfSegment, fewestInGroup, groupPeers, segmentIds, type SegmentId } from '../api/segment-id.ts';
+import { SEGMENTS, type SegmentStatus } from '../api/types.ts';
 import { freshAgent, freshDaemon, isInitialized, isSegmentSound, isSegmentUp, segmentHealth, type Observed } from '../observed/observed.ts';
 import { writerOf } from '../plan/plan-instances.ts';
 import { podTrouble } from '../plan/pod-health.ts';
@@ -49,14 +49,15 @@ const GRAVITY: readonly FaultKind[] = [
 ];
 
 /**
- * Every acknowledged commit is on four segments, so any three that hold all they acknowledged have it. With fewer that
+ * Every acknowledged commit is on a write quorum, so any read quorum that holds all it acknowledged has it. With fewer that
  * say so, nobody knows; then nothing is promised.
  */
 function safety(observed: Observed): string {
   const sound = fewestInGroup((segment) => isSegmentSound(observed, segment));
-  return sound >= READ_QUORUM
+  const { copies } = observed.cluster.spec.storage;
+  return isQuorum(copies, 'read', (segment) => isSegmentSound(observed, segment))
     ? `nothing acknowledged is lost: ${sound} sound copies answer`
-    : `whether anything acknowledged is lost is not known while fewer than ${READ_QUORUM} sound copies answer (now ${sound}): keep all claims and disks`;
+    : `whether anything acknowledged is lost is not known while fewer than ${quorumsOf(copies).readNeeds} sound copies answer (now ${sound}): keep all claims and disks`;
 }
 
 /** Segments that are missing and come back without anybody's doing. */
@@ -79,6 +80,9 @@ export function storageVerdicts(observed: Observed, segments: readonly SegmentSt
   };
 }
 
+/** What makes up a write quorum, in words. */
+const ENOUGH = { Full: 'four', Mixed: 'four, or the three full ones,' } as const;
+
 interface Seen {
   readonly observed: Observed;
   readonly up: number;
@@ -88,31 +92,37 @@ interface Seen {
 }
 
 function quorumVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict {
-  if (up >= WRITE_QUORUM) {
+  const { copies } = observed.cluster.spec.storage;
+  const isUp = (segment: SegmentId): boolean => isSegmentUp(observed, segment);
+  if (isQuorum(copies, 'write', isUp)) {
     const agent = freshAgent(observed, writerOf(observed).pod);
-    if (agent?.reason !== 'noQuorum' || agent.phase !== 'running') return good(`${up} of ${SEGMENTS} segments are up; four are enough`);
+    if (agent?.reason !== 'noQuorum' || agent.phase !== 'running')
+      return good(`${up} of ${SEGMENTS} segments are up; ${ENOUGH[copies]} are enough`);
     const since = agent.since === undefined ? '' : ` since ${agent.since}`;
     const words = agent.message === undefined ? '' : `: ${agent.message}`;
     return bad(
       'QuorumLost',
-      `writes wait${since}: the writer gets no answer from four segments, although ${up} of ${SEGMENTS} are up${words}`,
+      `writes wait${since}: the writer gets no answer from ${ENOUGH[copies]} segments, although ${up} of ${SEGMENTS} are up${words}`,
     );
   }
   if (!begun) {
     const faults = faulty.map(({ id, fault }) => `; ${id} reports ${faultInWords(fault)}`).join('');
-    return bad('Creating', `${up} of ${SEGMENTS} segments are up and four are needed; to come: ${missing}${faults}`);
+    return bad('Creating', `${up} of ${SEGMENTS} segments are up and ${ENOUGH[copies]} are needed; to come: ${missing}${faults}`);
   }
   const full = faulty.filter(({ fault }) => fault.kind === 'DISK_FULL');
   const wrong = [
     ...(missing === '' ? [] : [`missing: ${missing}`]),
     ...faulty.map(({ id, fault }) => `${id} has ${faultInWords(fault)}`),
   ].join('; ');
-  if (up + full.length >= WRITE_QUORUM) {
+  if (isQuorum(copies, 'write', (segment) => isUp(segment) || full.some((one) => one.segment === segment))) {
     const advice = full[0] === undefined ? '' : faultAdvice(observed.cluster.metadata.name, full[0].segment, full[0].fault, false);
-    const message = `writes wait because disks are full: ${up} of ${SEGMENTS} segments take redo and four are needed; ${wrong}. Reads go on, ${safety(observed)}. What to do: ${advice}`;
+    const message = `writes wait because disks are full: ${up} of ${SEGMENTS} segments take redo and ${ENOUGH[copies]} are needed; ${wrong}. Reads go on, ${safety(observed)}. What to do: ${advice}`;
     return bad('DiskFull', message);
   }
-  return bad('QuorumLost', `${up} of ${SEGMENTS} segments are up and four are needed: writes wait; ${wrong}; ${safety(observed)}`);
+  return bad(
+    'QuorumLost',
+    `${up} of ${SEGMENTS} segments are up and ${ENOUGH[copies]} are needed: writes wait; ${wrong}; ${safety(observed)}`,
+  );
 }
 
 function redundantVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict {
@@ -121,8 +131,11 @@ function redundantVerdict({ observed, up, begun, missing, faulty }: Seen): Verdi
   // Segments with the same advice stand together before it: six full disks are not to be told six times.
   const byAdvice = new Map<string, string[]>();
   for (const { segment, id, fault, message } of faulty) {
-    const sound = groupPeers(segment).filter((peer) => isSegmentSound(observed, peer)).length;
-    const advice = faultAdvice(observed.cluster.metadata.name, segment, fault, sound >= WRITE_QUORUM);
+    // With a read quorum and one more of its peers nothing is lost by making it anew.
+    const sound = groupPeers(segment).filter((peer) => isSegmentSound(observed, peer));
+    const { copies } = observed.cluster.spec.storage;
+    const isSafe = quorumsOf(copies).isPromise(sound.map((peer) => roleOfSegment(copies, peer)));
+    const advice = faultAdvice(observed.cluster.metadata.name, segment, fault, isSafe);
     const words = message === undefined ? '' : `: ${message}`;
     byAdvice.set(advice, [...(byAdvice.get(advice) ?? []), `${id} has ${faultInWords(fault)}${words}`]);
   }

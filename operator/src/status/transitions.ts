@@ -1,5 +1,6 @@
 import type { ConditionType } from '../api/conditions.ts';
-import { WRITE_QUORUM, type AuroraClusterStatus, type SegmentStatus } from '../api/types.ts';
+import { Quorums } from '@kube-aurora/volume';
+import type { AuroraClusterStatus, SegmentStatus } from '../api/types.ts';
 import type { Notice } from '../plan/actions.ts';
 import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
 import { describeMissing } from './storage-verdict.ts';
@@ -100,7 +101,7 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
       notices.push({
         type: 'Warning',
         reason: 'ZoneDown',
-        message: `No segment in ${zone} is up: ${here.map(({ id }) => id).join(', ')}; ${after.filter(({ ready }) => ready).length >= WRITE_QUORUM ? 'reads and writes go on' : 'writes wait'}`,
+        message: `No segment in ${zone} is up: ${here.map(({ id }) => id).join(', ')}; ${canWrite(after) ? 'reads and writes go on' : 'writes wait'}`,
       });
       for (const { id } of here) mentioned.add(id);
     }
@@ -131,6 +132,12 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
     }
   }
   return notices;
+}
+
+/** Is a write quorum of these ready? */
+function canWrite(segments: readonly SegmentStatus[]): boolean {
+  const quorums = new Quorums(segments.map(({ role }) => role));
+  return quorums.isWrite(segments.filter(({ ready }) => ready).map(({ role }) => role));
 }
 
 function seconds(ms: number): string {

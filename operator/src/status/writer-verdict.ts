@@ -1,6 +1,6 @@
 import type { ConditionReason } from '../api/conditions.ts';
-import { fewestInGroup } from '../api/segment-id.ts';
-import { SEGMENTS, WRITE_QUORUM } from '../api/types.ts';
+import { fewestInGroup, isQuorum, quorumsOf, type SegmentId } from '../api/segment-id.ts';
+import { SEGMENTS } from '../api/types.ts';
 import { computeState, freshAgent, isSegmentUp, type Observed } from '../observed/observed.ts';
 import { takesWriterAway, type ClusterPlan } from '../plan/plan.ts';
 import { writerOf } from '../plan/plan-instances.ts';
@@ -30,9 +30,10 @@ export function writerVerdict(observed: Observed, plan: ClusterPlan): Verdict {
   const told = report === undefined ? undefined : agentVerdict(observed, name, report);
   if (told !== undefined) return told;
   if (observed.cluster.metadata.deletionTimestamp !== undefined) return bad('Deleting', `${name} ${podState(pod)}`);
-  const segmentsUp = fewestInGroup((segment) => isSegmentUp(observed, segment));
-  if (pod !== undefined && pod.status?.phase === 'Running' && !isTerminating(pod) && segmentsUp < WRITE_QUORUM) {
-    const waits = `${name} waits for storage: ${segmentsUp} of ${SEGMENTS} segments are up, ${WRITE_QUORUM} are needed`;
+  const isUp = (segment: SegmentId): boolean => isSegmentUp(observed, segment);
+  const { copies } = observed.cluster.spec.storage;
+  if (pod !== undefined && pod.status?.phase === 'Running' && !isTerminating(pod) && !isQuorum(copies, 'promise', isUp)) {
+    const waits = `${name} waits for storage: ${fewestInGroup(isUp)} of ${SEGMENTS} segments are up, ${quorumsOf(copies).promiseNeeds} are needed`;
     return bad('OpeningVolume', waits);
   }
   const everRan = observed.cluster.status?.firstReadyAt !== undefined;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SegmentState } from '@kube-aurora/rpc';
-import { ALL_FULL } from '@kube-aurora/volume';
+import { ALL_FULL, Quorums } from '@kube-aurora/volume';
 import { GapWatch, isProof, pageSources, planSync, redoSources, type PeerView } from './peer-plan.ts';
 
 const MIB = 1024n * 1024n;
@@ -52,7 +52,7 @@ const EMPTY: Partial<SegmentState> = {
   history: [],
 };
 const plan = (own: SegmentState, views: readonly PeerView[], needsCopy?: string): ReturnType<typeof planSync> =>
-  planSync({ own, needsCopy, peers: views, peerCount: 5, quorums: ALL_FULL });
+  planSync({ own, needsCopy, peers: views, peerCount: 5, quorums: ALL_FULL, inAllPages: 0n });
 
 describe('planSync', () => {
   it.each<[string, SegmentState, PeerView[], ReturnType<typeof planSync>['kind'], string[]]>([
@@ -122,10 +122,26 @@ describe('planSync', () => {
     });
   });
 
+  it('an empty tail begins where another tail does, or a full one whose redo goes back to what all have in their pages', () => {
+    const mixed = new Quorums(['FULL', 'TAIL', 'FULL', 'TAIL', 'FULL', 'TAIL']);
+    const views = peers({ logStartLsn: 700n }, { logStartLsn: 600n }, { logStartLsn: 500n }, { role: 'TAIL', logStartLsn: 650n });
+    const ask = (inAllPages: bigint, among = views): ReturnType<typeof planSync> =>
+      planSync({ own: state({ ...EMPTY, role: 'TAIL' }), needsCopy: 'empty', peers: among, peerCount: 5, quorums: mixed, inAllPages });
+    expect(ask(0n)).toMatchObject({ kind: 'copy', sources: ['p4'] });
+    expect(ask(600n)).toMatchObject({ kind: 'copy', sources: ['p3', 'p2', 'p4'] });
+    expect(ask(499n, views.slice(0, 3))).toMatchObject({ kind: 'wait', reason: expect.stringContaining('in their pages') });
+  });
+
+  it('a full segment takes pages from full ones alone', () => {
+    const views = peers({ role: 'TAIL' }, { scl: 900n }, { role: 'TAIL' });
+    expect(plan(state(EMPTY), views, 'empty')).toMatchObject({ kind: 'copy', sources: ['p2'], recoverToLsn: 1000n });
+    expect(pageSources(state(), views, 900n)).toEqual(['p2']);
+  });
+
   it('copies when the one peer that keeps the redo has it damaged, and nobody can mend it', () => {
     const own = state();
     const views = peers({ scl: 1600n, logStartLsn: 900n }, { scl: 1600n, logStartLsn: 1500n }, { scl: 1600n, logStartLsn: 1500n });
-    const input = { own, needsCopy: undefined, peers: views, peerCount: 5, quorums: ALL_FULL };
+    const input = { own, needsCopy: undefined, peers: views, peerCount: 5, quorums: ALL_FULL, inAllPages: 0n };
     expect(planSync(input)).toMatchObject({ kind: 'fetch', sources: ['p1'] });
     expect(planSync({ ...input, unableToServe: new Set(['p1']) })).toMatchObject({ kind: 'copy', recoverToLsn: 1600n });
   });

@@ -65,6 +65,8 @@ export interface SyncInput {
   readonly peers: readonly PeerView[];
   /** Of the volume that the segment and its peers make up. */
   readonly quorums: Quorums;
+  /** Up to where the pages of every full peer have all redo, as each said last; 0n while one said nothing. */
+  readonly inAllPages: bigint;
   /** How many peers there are, heard or not. */
   readonly peerCount: number;
   /** Peers whose redo from our end on is damaged, and stayed so: they have been asked several times. */
@@ -137,6 +139,15 @@ function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: r
 /** Only a full segment has pages to give. */
 const hasPages = ({ state }: PeerView): boolean => state.role === 'FULL';
 
+/**
+ * A tail's log may start where this peer's does: where another tail's does, or at or before what the pages of every full
+ * segment have. Otherwise it would lack redo that a full one may need, and count as one that has it.
+ */
+const mayStartAt =
+  (inAllPages: bigint) =>
+  ({ state }: PeerView): boolean =>
+    state.role === 'TAIL' || state.logStartLsn <= inAllPages;
+
 /** By how far back their redo goes: a tail that begins anew is to hold what a full segment may not have in its pages yet. */
 function longestFirst(own: SegmentState, peers: readonly PeerView[]): PeerView[] {
   return nearestFirst(own, peers).toSorted((a, b) =>
@@ -164,8 +175,15 @@ function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] =
   }
   const newest = newestHistory(members.map((peer) => peer.state.history));
   const able = members.filter((peer) => among.includes(peer));
-  const sources = own.role === 'TAIL' ? longestFirst(own, able) : furthestFirst(own, able.filter(hasPages), newest);
-  if (sources.length === 0) return { kind: 'wait', reason: `${reason}; no peer has a sound copy` };
+  const sources =
+    own.role === 'TAIL' ? longestFirst(own, able.filter(mayStartAt(input.inAllPages))) : furthestFirst(own, able.filter(hasPages), newest);
+  if (sources.length === 0) {
+    const why =
+      own.role === 'TAIL'
+        ? 'no peer that answers has redo from before what all full segments have in their pages'
+        : 'no peer has a sound copy';
+    return { kind: 'wait', reason: `${reason}; ${why}` };
+  }
   const recoverToLsn = highest(members.map((peer) => countedScl(newest, peer.state)));
   const epoch = highest(ready.map((peer) => peer.state.epoch));
   return { kind: 'copy', sources: sources.map((peer) => peer.peerId), recoverToLsn, epoch, history: newest, reason };

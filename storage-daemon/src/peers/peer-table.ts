@@ -16,11 +16,17 @@ interface Heard {
   readonly at: number;
 }
 
+/** What a peer's stored pages have. */
+interface Checkpoint {
+  readonly baseEpoch: bigint;
+  readonly lsn: bigint;
+}
+
 interface Known {
   readonly heard: Map<string, Heard>;
   readonly exchanges: Map<string, Exchange>;
   /** Checkpoints as they were told last, however long ago. */
-  readonly checkpoints: Map<string, bigint>;
+  readonly checkpoints: Map<string, Checkpoint>;
 }
 
 export class PeerTable {
@@ -61,8 +67,8 @@ export class PeerTable {
     const { exchanges, heard, checkpoints } = this.#of(segment);
     exchanges.set(peerId, { told, at, failures: 0, failedAt: -Infinity });
     heard.set(peerId, { state, at });
-    const isSound = state.phase === 'READY' && state.baseEpoch === segment.control.baseEpoch;
-    checkpoints.set(peerId, isSound ? state.checkpointLsn : 0n);
+    if (state.phase === 'READY') checkpoints.set(peerId, { baseEpoch: state.baseEpoch, lsn: state.checkpointLsn });
+    else checkpoints.delete(peerId);
   }
 
   /**
@@ -87,7 +93,18 @@ export class PeerTable {
    * has none. One that is away has them still: what is past it must be kept for it.
    */
   checkpointLsn(segment: Segment, peerId: string): bigint {
-    return this.#of(segment).checkpoints.get(peerId) ?? 0n;
+    const told = this.#of(segment).checkpoints.get(peerId);
+    return told?.baseEpoch === segment.control.baseEpoch ? told.lsn : 0n;
+  }
+
+  /** Up to where the stored pages of every full peer have all redo, as each said last. */
+  inAllPages(segment: Segment): bigint {
+    const { checkpoints } = this.#of(segment);
+    const told = this.peers.filter(({ role }) => role === 'FULL').map(({ id }) => checkpoints.get(id));
+    const [first] = told;
+    // This segment may hold nothing yet, or an import that was superseded: they must agree among themselves.
+    if (first === undefined || told.some((one) => one?.baseEpoch !== first.baseEpoch)) return 0n;
+    return told.reduce((lowest, one) => (one !== undefined && one.lsn < lowest ? one.lsn : lowest), first.lsn);
   }
 
   /** A call failed: the peer is not counted on until it is heard again. */

@@ -165,6 +165,7 @@ export class SegmentSync {
       needsCopy,
       peers: table.views(segment, since),
       quorums: table.quorums,
+      inAllPages: table.inAllPages(segment),
       peerCount: table.peers.length,
       unableToServe: this.#unableToServe(),
     });
