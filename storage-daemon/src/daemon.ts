@@ -189,8 +189,8 @@ export class Daemon {
   get #worked(): number {
     const { receivedBytes, sentBytes } = this.#listener?.traffic() ?? { receivedBytes: 0, sentBytes: 0 };
     let worked = receivedBytes + sentBytes;
-    for (const { storage } of this.#segments.values()) {
-      const stats = storage?.stats();
+    for (const { pages } of this.#segments.values()) {
+      const stats = pages?.stats();
       if (stats !== undefined) worked += stats.recordsApplied + stats.recordsAppliedToPages + stats.pagesWritten;
     }
     return worked;

@@ -68,7 +68,7 @@ it('a damaged page is repaired for all who may read it, not only for the one who
   fs.writeFileSync(join(running.dataOf(0), slots ?? 'nowhere'), Buffer.alloc(4 * 8192, 0x77));
   const read = async (daemon: number, lsn: bigint): Promise<Buffer | undefined> => {
     const [segment] = running.daemon(daemon).segments;
-    return (await segment?.storage?.readPages([pageKeyOf(page)], lsn))?.pages[0];
+    return (await segment?.pages?.readPages([pageKeyOf(page)], lsn))?.pages[0];
   };
   for (const lsn of [writer.end.lsn, earlier, start.lsn]) {
     const sound = await read(1, lsn);
