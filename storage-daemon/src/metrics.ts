@@ -150,9 +150,9 @@ export class DaemonMetrics implements PeerCounters {
     gauge(
       'merge_seconds',
       'Seconds since start in which redo was applied or pages were stored, waits for the disk included',
-      (segment) => (segment.storage?.stats().mergeMs ?? 0) / 1000,
+      (segment) => (segment.pages?.stats().mergeMs ?? 0) / 1000,
     );
-    gauge('pages_written', 'Page versions stored since start', (segment) => segment.storage?.stats().pagesWritten ?? 0);
+    gauge('pages_written', 'Page versions stored since start', (segment) => segment.pages?.stats().pagesWritten ?? 0);
     gauge('unwritable', '1 when no redo is taken because the disk is full or fails', (segment) =>
       segment.unwritable === undefined ? 0 : 1,
     );

@@ -26,7 +26,7 @@ async function running(): Promise<Running> {
 }
 
 /** Can pages be read as of all that was acknowledged? */
-function read({ world, compute, writer }: Running): Promise<Buffer> {
+function read({ world, compute, writer }: Running): Promise<readonly Buffer[]> {
   const { clock, logger, zone } = compute.machine;
   const { vdl } = writer.writePath;
   const reader = new PageReader({
