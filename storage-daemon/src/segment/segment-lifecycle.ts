@@ -274,12 +274,24 @@ export class SegmentLifecycle {
   /** Redo before the checkpoint goes whoever lacks it, and a new checkpoint is made. */
   async #makeRoom(): Promise<void> {
     this.pages?.requestCheckpoint();
-    await this.dropRedo();
+    await this.#dropRedo();
   }
 
-  /** Redo goes that is not needed here and that nobody holds. Not while a history annuls any: see TailStorage. */
-  async dropRedo(): Promise<void> {
+  async #dropRedo(): Promise<void> {
     await this.#parts.control.exclusive(async () => this.#storage?.dropRedo());
+  }
+
+  /**
+   * Redo goes that is not needed here and that nobody holds. Not while a history annuls any: see TailStorage. Where a file
+   * cannot be removed no other is: the log is opened anew once the disk can be written, or it would have a hole.
+   */
+  async dropRedo(): Promise<void> {
+    if (this.#state.phase !== 'open') return;
+    try {
+      await this.#dropRedo();
+    } catch (error) {
+      await this.#diskFaults.onError(error, 'drop redo log');
+    }
   }
 
   /** Redo stays from `floor` on, whatever becomes of the disk: for a peer that nobody else can give it. */
