@@ -87,6 +87,7 @@ test('the whole status of a healthy cluster, and it fits the schema', () => {
   expect(status.storage?.segments[0]).toEqual({
     id: 'demo-storage-0',
     zone: 'zone-a',
+    role: 'FULL',
     node: 'node-zone-a',
     ready: true,
     state: 'READY',
