@@ -345,9 +345,8 @@ export class Segment {
     return this.#lifecycle.replace(fill);
   }
   /** Of a tail: has its log start anew where `decide` says, or go on where it reaches that. */
-  async replaceRedo(decide: () => Promise<ControlChange>): Promise<void> {
-    await this.#lifecycle.replaceRedo(decide);
-    this.#sessions.fenceBelow(this.control.epoch);
+  replaceRedo(decide: () => Promise<ControlChange>): Promise<void> {
+    return this.#lifecycle.replaceRedo(decide);
   }
   /** Drops redo that is not needed here and that nobody holds. */
   dropRedo(): Promise<void> {
