@@ -106,7 +106,7 @@ const RECORDED: readonly (readonly [string, Json, Json | undefined, readonly str
     'other copies',
     of({ storage: { size: '20Gi', copies: 'Mixed' } }),
     of(GOOD),
-    ['spec.storage.copies: Invalid value: a volume keeps the copies that it was made with: put the old value back'],
+    ['spec.storage.copies: Invalid value: "Mixed": a volume keeps the copies that it was made with: put the old value back'],
   ],
   ['growing', of({ storage: { size: '20Gi' } }), of(GOOD), []],
   [
