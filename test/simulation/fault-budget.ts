@@ -64,7 +64,7 @@ export class FaultBudget {
     }
     this.#levelAt ??= history.newest?.lsn;
     if (this.#levelAt === undefined || !this.#cluster.hasEverywhere(this.#levelAt)) return;
-    for (const machine of this.#lost.keys()) invariants.trust(machine);
+    for (const machine of this.#lost.keys()) invariants.trust(machine, this.#levelAt);
     this.#lost.clear();
   }
 }

@@ -76,11 +76,14 @@ export class Invariants {
     this.#roles = roles;
   }
 
-  /** Its disk is another one: it must get back what was durable by then, and the rest is not asked of it again. */
-  forget(machine: StorageMachine): void {
+  /**
+   * Its disk is another one: it must get back what was durable by then, at most up to `level`, and the rest is not asked of
+   * it again.
+   */
+  forget(machine: StorageMachine, level?: bigint): void {
     const owed = this.isTrusted(machine) ? this.#owedBy(machine) : new Map<bigint, bigint>();
     this.#held.delete(machine);
-    for (const [epoch, lsn] of owed) this.#of(machine).owed.set(epoch, lsn);
+    for (const [epoch, lsn] of owed) this.#of(machine).owed.set(epoch, level !== undefined && level < lsn ? level : lsn);
   }
 
   /** Its disk loses something: it may say so from now on. */
@@ -109,8 +112,9 @@ export class Invariants {
     this.#untrusted.add(machine);
   }
 
-  trust(machine: StorageMachine): void {
-    if (this.#untrusted.delete(machine)) this.forget(machine);
+  /** It has all up to `level`. What it had acknowledged past that, and lost without knowing, it does not know to be owed. */
+  trust(machine: StorageMachine, level: bigint): void {
+    if (this.#untrusted.delete(machine)) this.forget(machine, level);
   }
 
   isTrusted(machine: StorageMachine): boolean {
