@@ -19,6 +19,7 @@ import { decodeRedoBatchHeader, recordsOf } from '@kube-aurora/volume';
 import { DEFAULT_LIMITS } from '../../storage-daemon/src/segment/limits.ts';
 import type { SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
 import { openBenchSegment } from './bench-segment.ts';
+import { measured } from './own-cpu.ts';
 import { machineLoad } from './process-usage.ts';
 import { markdownTable, MIB, print, shown } from './table.ts';
 import { STREAMS, writeStream, type WalStream } from './wal-streams.ts';
@@ -50,24 +51,6 @@ function touchedIn(stream: WalStream): TouchedPage[] {
       for (const page of touchedPages(decodeRecord(raw, lsn), true)) found.set(keyText(page), page);
   }
   return [...found.values()];
-}
-
-/** Milliseconds: CPU of the process, of its main thread, and the longest turn of the event loop. */
-async function measured(work: () => Promise<void>): Promise<{ cpu: number; main: number; longest: number }> {
-  let longest = 0;
-  let last = performance.now();
-  const probe = setInterval(() => {
-    const now = performance.now();
-    longest = Math.max(longest, now - last);
-    last = now;
-  }, 1);
-  const before = process.cpuUsage();
-  const mainBefore = process.threadCpuUsage();
-  await work();
-  clearInterval(probe);
-  const main = process.threadCpuUsage(mainBefore);
-  const { user, system } = process.cpuUsage(before);
-  return { cpu: (user + system) / 1000, main: (main.user + main.system) / 1000, longest };
 }
 
 async function readAll(storage: SegmentStorage, ids: readonly PageKey[]): Promise<number> {

@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util';
 import { decodeRedoBatchHeader } from '@kube-aurora/volume';
 import { DEFAULT_LIMITS } from '../../storage-daemon/src/segment/limits.ts';
 import { openBenchSegment } from './bench-segment.ts';
+import { measured } from './own-cpu.ts';
 import { machineLoad } from './process-usage.ts';
 import { markdownTable, MIB, print, shown } from './table.ts';
 import { writeStream, type WalStream } from './wal-streams.ts';
@@ -37,44 +38,34 @@ function writtenBytes(): number {
 async function merge(stream: WalStream, directory: string): Promise<string[]> {
   const storage = await openBenchSegment(directory, stream, DEFAULT_LIMITS);
   try {
-    let longest = 0;
-    let last = performance.now();
-    const probe = setInterval(() => {
-      const now = performance.now();
-      longest = Math.max(longest, now - last);
-      last = now;
-    }, 1);
-    const before = process.cpuUsage();
-    const mainBefore = process.threadCpuUsage();
     const writtenBefore = writtenBytes();
     const startedAt = performance.now();
     let logBytes = 0;
     let pastMost = 0;
-    for (const batch of stream.batches) {
-      const header = decodeRedoBatchHeader(batch);
-      storage.append(header, batch);
-      logBytes += batch.length;
-      storage.noteVdl(header.endLsn);
-      storage.notePgmrpl(storage.appliedLsn);
-      pastMost = Math.max(pastMost, storage.stats().indexRefs);
-      while (storage.queuedBytes > DEFAULT_LIMITS.queueBytes) await delay(1);
-    }
-    const end = storage.tail.lsn;
-    while (storage.appliedLsn < end) await delay(1);
-    storage.notePgmrpl(end);
-    storage.requestCheckpoint();
-    while (storage.checkpointLsn < end) await delay(1);
+    const { cpu, main, longest } = await measured(async () => {
+      for (const batch of stream.batches) {
+        const header = decodeRedoBatchHeader(batch);
+        storage.append(header, batch);
+        logBytes += batch.length;
+        storage.noteVdl(header.endLsn);
+        storage.notePgmrpl(storage.appliedLsn);
+        pastMost = Math.max(pastMost, storage.stats().indexRefs);
+        while (storage.queuedBytes > DEFAULT_LIMITS.queueBytes) await delay(1);
+      }
+      const end = storage.tail.lsn;
+      while (storage.appliedLsn < end) await delay(1);
+      storage.notePgmrpl(end);
+      storage.requestCheckpoint();
+      while (storage.checkpointLsn < end) await delay(1);
+    });
     const seconds = (performance.now() - startedAt) / 1000;
-    clearInterval(probe);
-    const main = process.threadCpuUsage(mainBefore);
-    const all = process.cpuUsage(before);
     const written = writtenBytes() - writtenBefore;
     const { checkpoints, pagesWritten, recordsAppliedToPages } = storage.stats();
     const mib = stream.walBytes / MIB;
     return [
       `${stream.name}: ${stream.mix}`,
       `${shown(stream.records / 1000)} k, ${shown(mib)} MiB`,
-      `${shown((all.user + all.system) / 1000 / mib, 1)} / ${shown((main.user + main.system) / 1000 / mib, 1)}`,
+      `${shown(cpu / mib, 1)} / ${shown(main / mib, 1)}`,
       `${shown(written / stream.walBytes, 2)} / ${shown((written - logBytes) / stream.walBytes, 2)}`,
       shown(longest, 1),
       `${checkpoints}, ${pagesWritten} pages, ${shown(recordsAppliedToPages / 1000)} k records applied`,

@@ -1,19 +1,15 @@
-import { PAGE_BYTES } from '@kube-aurora/pg-format';
 import type { EpochRun, EpochStart, SegmentRole } from '@kube-aurora/volume';
 import { pageKeyOf, type PageId } from '@kube-aurora/redo';
 import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
 import { pageStoreKey } from '../../storage-daemon/src/pages/page-store.ts';
-import { versionCrc } from '../../storage-daemon/src/pages/place-codec.ts';
-import { placeOf } from '../../storage-daemon/src/pages/place-index.ts';
-import { openValue, StoredValueError } from '../../storage-daemon/src/pages/stored-value.ts';
 import { pagesDirectory } from '../../storage-daemon/src/segment/open-storage.ts';
 import type { RedoStorage } from '../../storage-daemon/src/segment/redo-storage.ts';
 import type { Segment } from '../../storage-daemon/src/segment/segment.ts';
 import { durableControl, durableLogEnd } from './durable-view.ts';
 import { BrokenPromise, type VolumeHistory } from './history.ts';
 import type { WriterView } from './simulated-writer.ts';
-import type { StoreContent } from './simulated-store.ts';
 import { segmentDirectory, type StorageMachine } from './storage.ts';
+import { isDamaged, opened, storedVersion } from './stored-view.ts';
 
 /**
  * What must hold at every moment, checked where it can be seen: on the disk, in what a segment answers, in what a
@@ -383,31 +379,4 @@ function annulledFrom(history: readonly EpochStart[], runs: readonly EpochRun[])
 /** Whose redo ends at or covers the LSN; undefined where the log does not say. */
 function epochAt(runs: readonly EpochRun[], lsn: bigint): bigint | undefined {
   return runs.find((run) => run.fromLsn < lsn && lsn <= run.toLsn)?.epoch;
-}
-
-/**
- * A stored value by its key; undefined when there is none, or when it is damaged, which the daemon finds out by itself.
- */
-function opened(store: StoreContent, key: Buffer): Buffer | undefined {
-  const sealed = store.value(key);
-  try {
-    return sealed === undefined ? undefined : openValue(key, sealed);
-  } catch (error) {
-    if (error instanceof StoredValueError) return undefined;
-    throw error;
-  }
-}
-
-/** What is stored of a page. */
-function storedVersion(store: StoreContent, slots: Buffer, key: Buffer): { lsn: bigint; bytes: Buffer } | 'damaged' | undefined {
-  const sealed = store.value(key);
-  if (sealed === undefined) return undefined;
-  const place = placeOf(key, sealed);
-  if (place instanceof StoredValueError) return 'damaged';
-  const bytes = slots.subarray(place.slot * PAGE_BYTES, (place.slot + 1) * PAGE_BYTES);
-  return versionCrc(key, place.lsn, bytes) === place.crc ? { lsn: BigInt(place.lsn), bytes } : 'damaged';
-}
-
-function isDamaged(store: StoreContent, key: Buffer): boolean {
-  return store.value(key) !== undefined && opened(store, key) === undefined;
 }

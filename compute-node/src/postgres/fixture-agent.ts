@@ -333,3 +333,8 @@ export class FixtureAgent {
     return pages;
   }
 }
+
+/** One statement at a time: VACUUM and CREATE DATABASE stand alone. No semicolons within one. */
+export async function runEach(client: Client, statements: string): Promise<void> {
+  for (const statement of statements.split(';')) await client.query(statement);
+}

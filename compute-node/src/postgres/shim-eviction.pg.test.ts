@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
+import { FixtureAgent, fixtureVolume, runEach, type FixtureVolume } from './fixture-agent.ts';
 
 /**
  * A local cache of a quarter of the data, on a volume that gives each page exactly as of the LSN that the shim names:
@@ -10,10 +10,6 @@ import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent
  */
 const CACHE_BYTES = 8 << 20;
 const ROWS = 30_000;
-
-async function run(client: Client, statements: string): Promise<void> {
-  for (const statement of statements.split(';')) await client.query(statement);
-}
 
 let volume: FixtureVolume;
 let agent: FixtureAgent;
@@ -26,7 +22,7 @@ beforeAll(async () => {
     autovacuum: 'off',
   });
   const client = await agent.connect();
-  await run(
+  await runEach(
     client,
     `create extension amcheck; create extension pg_visibility;
     create table account (id int primary key, balance int, filler text default repeat('x', 400));
@@ -71,7 +67,7 @@ async function check(): Promise<void> {
   const client = await agent.connect();
   const { rows } = await client.query('select sum(balance)::int as sum, count(*)::int as rows from account');
   expect(rows).toEqual([{ sum: 0, rows: ROWS }]);
-  await run(client, 'set enable_seqscan = off; set enable_bitmapscan = off');
+  await runEach(client, 'set enable_seqscan = off; set enable_bitmapscan = off');
   expect((await client.query('select count(*)::int as rows from account where id between 1 and 1000000')).rows).toEqual([{ rows: ROWS }]);
   expect((await client.query("select count(*)::int as n from verify_heapam('account', check_toast => true)")).rows).toEqual([{ n: 0 }]);
   await client.query("select bt_index_check(c, true) from unnest('{account_pkey,account_balance_idx}'::regclass[]) c");
@@ -102,7 +98,7 @@ test('keeps a ledger right while pages are written, let go of and read again', a
     for (let i = 0; i < 3; i++) {
       expect((await session.query('select sum(balance)::int as sum from account')).rows).toEqual([{ sum: 0 }]);
     }
-    await run(session, 'vacuum account; vacuum (freeze) account');
+    await runEach(session, 'vacuum account; vacuum (freeze) account');
     await session.end();
   };
   await Promise.all([worker(1), worker(22), worker(333), scanner()]);
@@ -141,7 +137,7 @@ test('a transaction that runs finds its own changes as it left them', async () =
 test('nothing goes before it is durable, also where the page does not say that it changed', async () => {
   const [client, presser] = [await agent.connect(), await agent.connect()];
   await client.query("create table seen as select g as id, repeat('v', 300) as filler from generate_series(1, 20000) g");
-  await run(client, 'select count(*) from seen; checkpoint');
+  await runEach(client, 'select count(*) from seen; checkpoint');
   // Hints are set and everything is clean: reading it below needs no flush.
   for (let i = 0; i < 2; i++) await pressOut(presser);
   const held = Promise.withResolvers<void>();
@@ -164,18 +160,18 @@ test('nothing goes before it is durable, also where the page does not say that i
 
 test('what storage cannot give back stays: a sequence, an unlogged table; indexes that are built meanwhile hold', async () => {
   const [client, presser] = [await agent.connect(), await agent.connect()];
-  await run(
+  await runEach(
     client,
     `create sequence s; create unlogged table u as select g as id, repeat('u', 300) as filler from generate_series(1, 3000) g;
     create table words (id int, words text[], place point, span int4range);
     insert into words select g, array['w' || g % 50, 'v' || g % 7], point(g, g % 100), int4range(g, g + 5) from generate_series(1, 20000) g`,
   );
   expect((await client.query("select nextval('s')::int as n")).rows).toEqual([{ n: 1 }]);
-  await run(client, 'checkpoint; create index u_id on u (id); checkpoint');
+  await runEach(client, 'checkpoint; create index u_id on u (id); checkpoint');
   const pressing = (async () => {
     for (let i = 0; i < 3; i++) await pressOut(presser);
   })();
-  await run(
+  await runEach(
     client,
     'create index w_gin on words using gin (words); create index w_gist on words using gist (place); create index w_spgist on words using spgist (span)',
   );
@@ -185,7 +181,7 @@ test('what storage cannot give back stays: a sequence, an unlogged table; indexe
     { n: 2, unlogged: 3000 },
   ]);
   await client.query("select bt_index_check('u_id', true), gin_index_check('w_gin')");
-  await run(client, 'set enable_seqscan = off');
+  await runEach(client, 'set enable_seqscan = off');
   const { rows } = await client.query(`select (select count(*)::int from words where words @> array['w1']) as gin,
     (select count(*)::int from words where place <@ box '(0,0),(50,50)') as gist, (select count(*)::int from words where span @> 11) as spgist`);
   expect(rows).toEqual([{ gin: 400, gist: 50, spgist: 5 }]);

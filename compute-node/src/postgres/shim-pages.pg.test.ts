@@ -1,11 +1,5 @@
-import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
-
-/** One statement at a time: VACUUM and CREATE DATABASE stand alone. */
-async function run(client: Client, statements: string): Promise<void> {
-  for (const statement of statements.split(';')) await client.query(statement);
-}
+import { FixtureAgent, fixtureVolume, runEach, type FixtureVolume } from './fixture-agent.ts';
 
 let volume: FixtureVolume;
 let agent: FixtureAgent;
@@ -63,19 +57,19 @@ test('truncate, vacuum full, drop and create bring back no page of before', asyn
   await client.query(
     "create table t as select g as id, repeat('y', 400) as filler from generate_series(1, 3000) g; create index on t (id)",
   );
-  await run(client, 'checkpoint; delete from t where id > 100; vacuum t; checkpoint');
-  await run(client, "insert into t select g, 'z' from generate_series(5001, 7000) g; checkpoint; vacuum full t");
+  await runEach(client, 'checkpoint; delete from t where id > 100; vacuum t; checkpoint');
+  await runEach(client, "insert into t select g, 'z' from generate_series(5001, 7000) g; checkpoint; vacuum full t");
   expect((await client.query('select count(*)::int as n from t')).rows).toEqual([{ n: 2100 }]);
   await client.query('truncate t; checkpoint');
   await client.query('insert into t values (1, null)');
   expect((await client.query('select id from t')).rows).toEqual([{ id: 1 }]);
-  await run(client, 'create unlogged table u as select g from generate_series(1, 1000) g; checkpoint');
+  await runEach(client, 'create unlogged table u as select g from generate_series(1, 1000) g; checkpoint');
   expect((await client.query('select count(*)::int as n from u')).rows).toEqual([{ n: 1000 }]);
   // Requests name an LSN past the truncation, or the volume might answer with what was there before it.
   const { rows } = await client.query("select pg_current_wal_flush_lsn() - '0/0' as lsn");
-  await run(client, 'delete from t; vacuum t');
+  await runEach(client, 'delete from t; vacuum t');
   const truncated = BigInt(rows[0].lsn);
-  await run(client, 'insert into t select g from generate_series(1, 5000) g; checkpoint');
+  await runEach(client, 'insert into t select g from generate_series(1, 5000) g; checkpoint');
   await client.query('select count(*) from pg_shdescription, pg_ts_template, pg_conversion, pg_ts_parser');
   expect(agent.reads.at(-1)?.lsn).toBeGreaterThan(truncated);
   await client.end();
@@ -91,17 +85,17 @@ test('says since when no file has lost blocks, and what it is going to read', as
     return agent.reads.at(-1)?.holesSince ?? 0n;
   };
   const before = await holesSince('pg_ts_config_map');
-  await run(
+  await runEach(
     client,
     "create table h as select g, repeat('x', 300) as filler from generate_series(1, 3000) g; checkpoint; update h set g = g + 1; checkpoint",
   );
   expect(await holesSince('pg_ts_dict')).toBe(before);
-  await run(client, 'truncate h');
+  await runEach(client, 'truncate h');
   const truncated = await holesSince('pg_foreign_data_wrapper, pg_collation');
   expect(truncated).toBeGreaterThan(before);
-  await run(client, "insert into h select g, repeat('x', 300) from generate_series(1, 3000) g; delete from h where g > 10; vacuum h");
+  await runEach(client, "insert into h select g, repeat('x', 300) from generate_series(1, 3000) g; delete from h where g > 10; vacuum h");
   expect(await holesSince('pg_range')).toBeGreaterThan(truncated);
-  await run(client, "create extension pg_prewarm; select pg_prewarm('information_schema.sql_features', 'prefetch')");
+  await runEach(client, "create extension pg_prewarm; select pg_prewarm('information_schema.sql_features', 'prefetch')");
   const { rows } = await client.query("select pg_relation_filenode('information_schema.sql_features')::int as rel");
   const expected = agent.expected.filter(({ relNumber }) => relNumber === rows[0].rel);
   expect(
@@ -155,7 +149,7 @@ test('clones a database through the volume (copy_file_range would copy holes)', 
 test('all six kinds of index hold, and amcheck finds nothing', async () => {
   const client = await agent.connect();
   await client.query('create extension amcheck');
-  await run(
+  await runEach(
     client,
     `create table six (id int, words text[], place point, span int4range, name text);
     insert into six select g, array['w' || g % 50, 'v' || g % 7], point(g, g % 100), int4range(g, g + 5), md5(g::text) from generate_series(1, 4000) g;

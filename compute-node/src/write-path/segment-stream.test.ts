@@ -1,37 +1,22 @@
-import { EventEmitter } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
-import { encodeAppendRequest, type AppendResponse, type AppendStream, type SegmentApi, type SegmentState } from '@kube-aurora/rpc';
+import { encodeAppendRequest, type AppendResponse, type SegmentApi, type SegmentState } from '@kube-aurora/rpc';
 import { RedoRing } from '@kube-aurora/volume';
 import { homeSegment } from '../placement.ts';
+import { FixtureStream } from './fixture-segments.ts';
 import { SegmentStream } from './segment-stream.ts';
 import { STREAM_TABLE, type StreamEvent, type StreamPhase } from './stream-table.ts';
 
 const HISTORY = [{ epoch: 2n, startLsn: 100n }];
 
-class Stream extends EventEmitter implements AppendStream {
-  readonly written: unknown[] = [];
-  write(request: unknown): boolean {
-    this.written.push(request);
-    return true;
-  }
-  end(): void {
-    this.emit('end');
-  }
-  isCancelled = false;
-  cancel(): void {
-    this.isCancelled = true;
-  }
-}
-
 function streamOf(state: () => Partial<SegmentState>) {
-  const streams: Stream[] = [];
+  const streams: FixtureStream[] = [];
   const due: (() => void)[] = [];
   const asked: string[] = [];
   const client = {
     append: () => {
-      const stream = new Stream();
+      const stream = new FixtureStream();
       streams.push(stream);
       return stream;
     },

@@ -1,26 +1,13 @@
-import { EventEmitter } from 'node:events';
 import { expect, it } from 'vitest';
 import { systemClock, type Clock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
-import type { AppendStream, SegmentApi } from '@kube-aurora/rpc';
 import { homeSegment, SINGLE_GROUP } from '../placement.ts';
+import { fixtureSegments, FixtureStream } from './fixture-segments.ts';
 import { heartbeatMessage } from './segment-stream.ts';
 import { VolumeWriter } from './volume-writer.ts';
 
-class Stream extends EventEmitter implements AppendStream {
-  readonly written: unknown[] = [];
-  write(request: unknown): boolean {
-    this.written.push(request);
-    return true;
-  }
-  end(): void {
-    this.emit('end');
-  }
-  cancel(): void {}
-}
-
 it('a writer that writes nothing says every few seconds that it is there, from where on it reads, until it stops', () => {
-  const streams = Array.from({ length: 6 }, () => new Stream());
+  const streams = Array.from({ length: 6 }, () => new FixtureStream());
   const timers = new Set<{ ms: number; work: () => void }>();
   const clock: Clock = {
     ...systemClock(),
@@ -33,13 +20,7 @@ it('a writer that writes nothing says every few seconds that it is there, from w
   let oldestRead: bigint | undefined = 60n;
   const writer = new VolumeWriter({
     placement: SINGLE_GROUP,
-    segments: streams.map((stream, index) => ({
-      index,
-      id: `s${index}`,
-      zone: `z${index >> 1}`,
-      role: 'FULL' as const,
-      client: { append: () => stream } as unknown as SegmentApi,
-    })),
+    segments: fixtureSegments(streams),
     identity: { segment: homeSegment('0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10'), writerId: 'w' },
     epoch: 2n,
     history: [{ epoch: 2n, startLsn: 100n }],

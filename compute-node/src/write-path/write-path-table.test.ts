@@ -1,39 +1,25 @@
-import { EventEmitter } from 'node:events';
 import { describe, expect, it, vi } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { buildRecord, lsn, RMGR, WAL_PAGE_BYTES, WalPageWriter, type StreamRecord } from '@kube-aurora/pg-format';
 import { silentLogger } from '@kube-aurora/process';
-import type { AppendResponse, AppendStream, SegmentApi } from '@kube-aurora/rpc';
+import type { AppendResponse } from '@kube-aurora/rpc';
 import type { FlushOutcome } from '../flush-outcome.ts';
 import { homeSegment, SINGLE_GROUP } from '../placement.ts';
+import { fixtureSegments, FixtureStream } from './fixture-segments.ts';
 import { END_OF, WRITE_PATH_TABLE, type WritePathAction, type WritePathEvent, type WritePathPhase } from './write-path-table.ts';
 import { WritePath } from './write-path.ts';
 
 const START = lsn(0x200_0028n);
 const SYSTEM = 42n;
 
-class Stream extends EventEmitter implements AppendStream {
-  write(): boolean {
-    return true;
-  }
-  end(): void {}
-  cancel(): void {}
-}
-
 /** A write path whose segments have taken nothing yet of the first batch, and which a flush waits for. */
 function waiting() {
-  const streams = Array.from({ length: 6 }, () => new Stream());
+  const streams = Array.from({ length: 6 }, () => new FixtureStream());
   const onFenced = vi.fn();
   const onDamagedWal = vi.fn();
   const path = new WritePath({
     placement: SINGLE_GROUP,
-    segments: streams.map((stream, index) => ({
-      index,
-      id: `s${index}`,
-      zone: `z${index >> 1}`,
-      role: 'FULL' as const,
-      client: { append: () => stream } as unknown as SegmentApi,
-    })),
+    segments: fixtureSegments(streams),
     identity: { segment: homeSegment('0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10'), writerId: 'w' },
     epoch: 2n,
     history: [{ epoch: 2n, startLsn: START }],

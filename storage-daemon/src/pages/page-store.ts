@@ -7,6 +7,7 @@ import { DIGEST_KEY, PAGE_PREFIX, PlaceIndex, placeOf } from './place-index.ts';
 import { SlotFile } from './slot-file.ts';
 import { firstKeyOf, keyAfter } from './space-keys.ts';
 import { openValue, sealValue, StoredValueError } from './stored-value.ts';
+import { PageTurn } from './page-turn.ts';
 import { partsOfVersion, versionValue } from './version-value.ts';
 
 /**
@@ -75,7 +76,7 @@ export class PageStore {
    */
   #pins = 0;
   #freeOnceUnpinned: number[] = [];
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turn = new PageTurn();
   /** After a write that failed it is unknown what the disk has: nothing is written any more. */
   #failure: unknown;
 
@@ -263,7 +264,7 @@ export class PageStore {
 
   /** One after another; after one that failed, none. */
   #exclusive<T>(work: () => Promise<T>): Promise<T> {
-    return this.#alone(async () => {
+    return this.#turn.exclusive(async () => {
       if (this.#failure !== undefined) throw this.#failure;
       try {
         return await work();
@@ -272,12 +273,6 @@ export class PageStore {
         throw error;
       }
     });
-  }
-
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => undefined);
-    return done;
   }
 
   // Copies ----------------------------------------------------------------------------------------------------------
@@ -375,7 +370,7 @@ export class PageStore {
 
   /** Reads about `bytes` of the index back; gives how many. Throws StoredValueError when it is not what was written. */
   scrubIndex(bytes: number): Promise<number> {
-    return this.#alone(() => this.#index.scrub(bytes));
+    return this.#turn.exclusive(() => this.#index.scrub(bytes));
   }
 
   /** On disk, about. */
@@ -384,7 +379,7 @@ export class PageStore {
   }
 
   async close(): Promise<void> {
-    await this.#last;
+    await this.#turn.over();
     await this.#slots.close();
     await this.#index.close();
   }
