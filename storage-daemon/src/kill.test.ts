@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { encodePageKey, postgres18 } from '@kube-aurora/redo';
 import { systemClock } from '@kube-aurora/clock';
+import { freePort } from '@kube-aurora/test-ports';
 import { encodeAppendRequest, SegmentClient, type AppendResponse } from '@kube-aurora/rpc';
 import { batchAfter, imageRecord, syntheticRecord, syntheticState, type ChainEnd } from './testing/synthetic-records.ts';
-import { freePorts } from './testing/free-port.ts';
 import { DEADLINE, SEGMENT } from './testing/test-cluster.ts';
 
 /**
@@ -62,7 +62,7 @@ async function kill(): Promise<void> {
 
 describe('a daemon that is killed -9 while it appends', () => {
   it('has every batch that it acknowledged, and goes on from there', async () => {
-    const [port, framesPort] = await freePorts();
+    const [port, framesPort] = [await freePort(), await freePort()];
     const addresses = { address: `127.0.0.1:${port}`, framesAddress: `127.0.0.1:${framesPort}` };
     await startDaemon(port, framesPort);
     let client = new SegmentClient(addresses, systemClock());

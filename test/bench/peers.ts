@@ -2,7 +2,7 @@
 import { chown, cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { freePort } from '../../storage-daemon/src/testing/free-port.ts';
+import { freePort } from '@kube-aurora/test-ports';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
 import type { BenchTarget } from './pgbench.ts';
 import { openZoneLinks } from './zone-links.ts';

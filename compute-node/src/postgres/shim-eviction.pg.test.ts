@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { FixtureAgent, fixtureVolume, runEach, type FixtureVolume } from './fixture-agent.ts';
@@ -10,6 +11,8 @@ import { FixtureAgent, fixtureVolume, runEach, type FixtureVolume } from './fixt
  */
 const CACHE_BYTES = 8 << 20;
 const ROWS = 30_000;
+/** Many times what the scans take whose pages nothing holds back. */
+const HELD_MS = 10_000;
 
 let volume: FixtureVolume;
 let agent: FixtureAgent;
@@ -145,9 +148,14 @@ test('nothing goes before it is durable, also where the page does not say that i
   // Marks each page all visible, which is in the WAL and not in the page's LSN.
   const vacuum = client.query('vacuum (freeze false, buffer_usage_limit 128) seen').catch((error: Error) => error);
   // What of it was written and let go of is read again before its log is durable.
-  for (const table of ['account', 'seen', 'account', 'seen']) await presser.query(`select sum(length(filler)) from ${table}`);
+  const scans = (async () => {
+    for (const table of ['account', 'seen', 'account', 'seen']) await presser.query(`select sum(length(filler)) from ${table}`);
+  })();
+  // A scan that is given a buffer which VACUUM changed writes it, and waits for its log like VACUUM itself.
+  await Promise.race([scans, setTimeout(HELD_MS)]);
   agent.heldUntil = undefined;
   held.resolve();
+  await scans;
   expect(await vacuum).not.toBeInstanceOf(Error);
   const marks = (): Promise<unknown[]> => visibilityOf(presser, 'seen');
   expect(await marks()).toEqual([{ marked: true, wrong: 0 }]);

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import { once } from 'node:events';
+import { freePort } from '@kube-aurora/test-ports';
 import { afterEach, describe, expect, it } from 'vitest';
 import { PortProxy } from './proxy.ts';
 
@@ -9,13 +10,6 @@ async function echoServer(): Promise<{ port: number; server: net.Server }> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { port: (server.address() as net.AddressInfo).port, server };
-}
-
-async function freePort(): Promise<number> {
-  const { port, server } = await echoServer();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function echoed(socket: net.Socket, text: string): Promise<string> {

@@ -1,11 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { chown, mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { freePort } from '@kube-aurora/test-ports';
 import { Client } from 'pg';
 import { type PostgresBinaries, postgresBinaries } from './binaries.ts';
 import { type PostgresUser, postgresUser } from './unprivileged-user.ts';
@@ -230,17 +230,4 @@ function shown(value: string | number | boolean): string {
 
 function serverEnvironment(place: Place, extra: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   return { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: place.scratch, TZ: 'UTC', LC_ALL: 'C', ...extra };
-}
-
-/** A port that is free now. Another process may take it before the server does; then the start fails and says so. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (address === null || typeof address === 'string') throw new Error('no port number for a loopback listener');
-  return address.port;
 }

@@ -14,6 +14,7 @@ import {
   type SegmentState,
   PLAIN_TEXT,
 } from '@kube-aurora/rpc';
+import { freePort } from '@kube-aurora/test-ports';
 import { rolesOf, type SegmentRole, type VolumeCopies } from '@kube-aurora/volume';
 import { Daemon } from '../daemon.ts';
 import type { Disk } from '../disk/disk.ts';
@@ -21,7 +22,6 @@ import { systemDisk } from '../disk/system-disk.ts';
 import { systemNetwork } from '../edge/daemon-network.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
 import { ENGINES } from './postgres-pages.ts';
-import { freePorts } from './free-port.ts';
 import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
 
 /** Daemons in this process, over real gRPC and frames on loopback, and a writer that does the least a writer must. */
@@ -63,8 +63,8 @@ export class TestCluster {
       Array.from({ length: size }, (_, i) => zoneOf(i)),
     );
     for (let i = 0; i < size; i++) {
-      const [port, framesPort] = await freePorts();
-      cluster.list.push({ id: `d${i}`, address: `127.0.0.1:${port}`, framesAddress: `127.0.0.1:${framesPort}`, role: roles[i] ?? 'FULL' });
+      const [address, framesAddress] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+      cluster.list.push({ id: `d${i}`, address, framesAddress, role: roles[i] ?? 'FULL' });
     }
     for (let i = 0; i < size; i++) {
       cluster.clients.push(new SegmentClient(cluster.addresses(i), systemClock()));
