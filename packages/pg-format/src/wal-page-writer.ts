@@ -74,6 +74,8 @@ export class WalPageWriter {
   readonly #base: bigint;
   /** Pages held, by offset, in order. */
   readonly #pages = new Map<number, Buffer>();
+  /** Pages that end at or before this offset were released. */
+  #releasedTo: number;
   #at: number;
 
   /** Throws RangeError when startLsn can be neither a record's end nor a page's start. */
@@ -89,6 +91,7 @@ export class WalPageWriter {
     this.#options = options;
     this.#base = options.startLsn - BigInt(offset);
     this.#at = offset;
+    this.#releasedTo = offset - inPage;
     if (inPage !== 0) {
       const page = this.#beginPage(offset - inPage, 0);
       if (options.firstPage !== undefined) options.firstPage.copy(page, 0, 0, inPage);
@@ -147,7 +150,7 @@ export class WalPageWriter {
    */
   *read(from: Lsn): Generator<WalPiece> {
     let at = Number(from - this.#base);
-    const first = this.#pages.keys().next().value ?? this.#at;
+    const first = this.#releasedTo;
     const end = this.#at;
     if (at > end || at < first) {
       throw new RangeError(`WAL from ${formatLsn(from)} is not held; have ${formatLsn(this.#lsn(first))} to ${formatLsn(this.position)}`);
@@ -165,8 +168,9 @@ export class WalPageWriter {
   release(upTo: Lsn): void {
     const keepFrom = this.#at - (this.#at % WAL_PAGE_BYTES);
     const limit = Number(upTo - this.#base);
+    this.#releasedTo = Math.max(this.#releasedTo, Math.min(keepFrom, limit - (limit % WAL_PAGE_BYTES)));
     for (const offset of this.#pages.keys()) {
-      if (offset >= keepFrom || offset + WAL_PAGE_BYTES > limit) break;
+      if (offset >= this.#releasedTo) break;
       this.#pages.delete(offset);
     }
   }

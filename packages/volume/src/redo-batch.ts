@@ -179,15 +179,18 @@ export function* batchesIn(bytes: Buffer, ending: 'whole' | 'cut-short' = 'whole
 }
 
 /** The records of a batch that was checked; `raw` are views into it. */
-export function* recordsOf(batch: Buffer, offset = 0): Generator<{ lsn: Lsn; raw: Buffer }> {
-  const end = offset + batch.readUInt32LE(offset + 4);
-  let at = offset + REDO_BATCH_HEADER_BYTES;
-  while (at < end) {
-    const rawBytes = batch.readUInt32LE(at + RECORD_LSN_BYTES);
-    if (rawBytes < RECORD_BYTES_MIN) throw new RedoBatchError('tot_len', `${rawBytes} at byte ${at - offset}: the batch was not checked`);
+export function recordsOf(batch: Buffer, offset = 0): Generator<{ lsn: Lsn; raw: Buffer }, void, undefined> {
+  return recordsIn(batch.subarray(offset + REDO_BATCH_HEADER_BYTES, offset + batch.readUInt32LE(offset + 4)));
+}
+
+/** The records of a checked batch's payload, or of a part of it that begins and ends between two; `raw` are views into it. */
+export function* recordsIn(payload: Buffer): Generator<{ lsn: Lsn; raw: Buffer }, void, undefined> {
+  for (let at = 0; at < payload.length;) {
+    const rawBytes = payload.readUInt32LE(at + RECORD_LSN_BYTES);
+    if (rawBytes < RECORD_BYTES_MIN) throw new RedoBatchError('tot_len', `${rawBytes} at byte ${at} of a payload: it was not checked`);
     yield {
-      lsn: batch.readBigUInt64LE(at) as Lsn,
-      raw: batch.subarray(at + RECORD_LSN_BYTES, at + RECORD_LSN_BYTES + rawBytes),
+      lsn: payload.readBigUInt64LE(at) as Lsn,
+      raw: payload.subarray(at + RECORD_LSN_BYTES, at + RECORD_LSN_BYTES + rawBytes),
     };
     at += recordBytesInBatch(rawBytes);
   }
