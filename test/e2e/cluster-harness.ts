@@ -15,6 +15,7 @@ import { randomInt, randomUUID } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { rolesOf, type SegmentRole, type VolumeCopies } from '@kube-aurora/volume';
 import { Client, type ClientConfig, type QueryResult, type QueryResultRow } from 'pg';
 import type { CacheStatus } from '../../compute-node/src/cache-status.ts';
 import type { PasswordStatus } from '../../compute-node/src/postgres/role-passwords.ts';
@@ -46,6 +47,8 @@ export interface ClusterOptions {
    * Agents reach daemons of other zones by addresses that `zoneLinks` tells: somebody has to pass on what comes there.
    */
   readonly linked?: boolean;
+  /** What the six are, Full unless given. Mixed: the first of each zone is a full segment, the second a tail. */
+  readonly copies?: VolumeCopies;
 }
 
 /** Where agents of other zones reach a port of a daemon when the cluster is linked, and where that daemon listens. */
@@ -115,6 +118,8 @@ export class Cluster {
   readonly volumeId = randomUUID();
   /** In pairs by zone: 0 and 1 in zone-a, 2 and 3 in zone-b, 4 and 5 in zone-c. */
   readonly daemons: readonly ManagedProcess[];
+  /** What each daemon's segment is, in the same order. */
+  readonly roles: readonly SegmentRole[];
   /** The first agent. */
   readonly writer: Writer;
   readonly #network: string;
@@ -133,7 +138,11 @@ export class Cluster {
     this.setParameters({ shared_buffers: '32MB', ...options.pgParameters });
     this.setInitdb(options.initdb ?? {});
     this.setPassword(PASSWORD);
-    const peers = Array.from({ length: DAEMONS }, (_, index) => `d${index}=${this.#daemonHost(index)}:7001`).join(',');
+    this.roles = rolesOf(
+      options.copies ?? 'Full',
+      Array.from({ length: DAEMONS }, (_, index) => zoneOf(index)),
+    );
+    const peers = this.roles.map((role, index) => `d${index}=${this.#daemonHost(index)}:7001${suffixOf(role)}`).join(',');
     this.daemons = Array.from({ length: DAEMONS }, (_, index) => {
       const dataDir = join(this.directory, `d${index}`);
       mkdirSync(dataDir);
@@ -243,10 +252,12 @@ export class Cluster {
 
   /** The value of AURORA_STORAGE, for an agent of this zone. */
   daemonsAddress(from?: Zone): string {
-    return Array.from({ length: DAEMONS }, (_, index) => {
-      const isFar = this.#options.linked === true && from !== undefined && from !== zoneOf(index);
-      return `d${index}=${zoneOf(index)}=${isFar ? this.#farHost(index) : this.#daemonHost(index)}:7001/7004`;
-    }).join(',');
+    return this.roles
+      .map((role, index) => {
+        const isFar = this.#options.linked === true && from !== undefined && from !== zoneOf(index);
+        return `d${index}=${zoneOf(index)}=${isFar ? this.#farHost(index) : this.#daemonHost(index)}:7001/7004${suffixOf(role)}`;
+      })
+      .join(',');
   }
 
   /** Of a linked cluster: what has to be passed on. */
@@ -326,6 +337,10 @@ export class Cluster {
 function replaceFile(path: string, text: string): void {
   writeFileSync(`${path}.new`, text, { mode: 0o644 });
   renameSync(`${path}.new`, path);
+}
+
+function suffixOf(role: SegmentRole): string {
+  return role === 'TAIL' ? '=tail' : '';
 }
 
 export function zoneOf(daemon: number): Zone {
