@@ -4,6 +4,11 @@ import type { FramesTraffic } from '@kube-aurora/rpc';
 import type { PeerCounters } from './peers/peers.ts';
 import type { Segment } from './segment/segment.ts';
 
+/** Full segments and tails differ in what they write and keep: figures of both must not be averaged. */
+function labelsOf({ volumeId, pg, control }: Segment): { readonly volume: string; readonly pg: string; readonly role: string } {
+  return { volume: volumeId, pg: String(pg), role: control.role === 'TAIL' ? 'tail' : 'full' };
+}
+
 /** The daemon's Prometheus metrics. Gauges are read from the segments when someone asks. */
 export class DaemonMetrics implements PeerCounters {
   readonly registry = new Registry();
@@ -92,11 +97,11 @@ export class DaemonMetrics implements PeerCounters {
       new Gauge({
         name: `aurora_storage_${name}`,
         help,
-        labelNames: ['volume', 'pg'],
+        labelNames: ['volume', 'pg', 'role'],
         registers,
         collect() {
           this.reset();
-          for (const segment of segments()) this.set({ volume: segment.volumeId, pg: String(segment.pg) }, read(segment));
+          for (const segment of segments()) this.set(labelsOf(segment), read(segment));
         },
       });
     };
@@ -111,14 +116,14 @@ export class DaemonMetrics implements PeerCounters {
     new Gauge({
       name: 'aurora_storage_redo_held_lsn',
       help: 'Redo past this LSN stays in the log for the holder: the peers that may lack it, or a copy under way',
-      labelNames: ['volume', 'pg', 'holder'],
+      labelNames: ['volume', 'pg', 'role', 'holder'],
       registers,
       collect() {
         this.reset();
         for (const segment of segments()) {
           // The lowest floor first: of several of one name it is the one that counts.
           for (const { name, floorLsn } of segment.heldRedo.toReversed())
-            this.set({ volume: segment.volumeId, pg: String(segment.pg), holder: name }, Number(floorLsn));
+            this.set({ ...labelsOf(segment), holder: name }, Number(floorLsn));
         }
       },
     });

@@ -9,12 +9,16 @@
  * says for how long daemons were merging in it, work of the window and of what came before; `--stages` says where the time of
  * our commits goes, from the programs' own histograms; `--only ours,alone,quorum` leaves systems out; `--node-options`
  * gives our programs more of Node's. `--zone-delay-ms 1` puts so many milliseconds in each direction between the zones, for us
- * and for the standbys. `--workload select` runs pgbench's lookups by primary key instead.
+ * and for the standbys. `--workload select` runs pgbench's lookups by primary key instead. `--copies Full,Mixed` runs ours
+ * once with each; `--usage` says what a full segment and a tail write and keep (pages of the run's redo are stored before the
+ * last look), and what the machine's disk was given to write meanwhile.
  */
 import { parseArgs } from 'node:util';
+import type { VolumeCopies } from '@kube-aurora/volume';
 import { STAGE_HEAD, STAGE_PARAMETERS, stageRows } from './commit-stages.ts';
 import { WORKLOADS, initialise, requirePgbench, runFor, type Workload } from './pgbench.ts';
 import { machineLoad } from './process-usage.ts';
+import { SegmentUsage, USAGE_HEAD } from './segment-usage.ts';
 import { chosenSystems, type CpuReading } from './systems.ts';
 import { markdownTable, print, shown } from './table.ts';
 
@@ -30,6 +34,8 @@ const { values } = parseArgs({
     workload: { type: 'string', default: 'tpcb' },
     'zone-delay-ms': { type: 'string', default: '0' },
     stages: { type: 'boolean', default: false },
+    copies: { type: 'string', default: 'Full' },
+    usage: { type: 'boolean', default: false },
     'node-options': { type: 'string' },
   },
 });
@@ -44,8 +50,16 @@ function workloadNamed(name: string): Workload {
   throw new RangeError(`--workload takes ${Object.keys(WORKLOADS).join(', ')}, not ${name}`);
 }
 
+function copiesNamed(names: string): VolumeCopies[] {
+  return names.split(',').map((name) => {
+    if (name === 'Full' || name === 'Mixed') return name;
+    throw new RangeError(`--copies takes Full, Mixed or both with a comma between, not ${name}`);
+  });
+}
+
 const systems = chosenSystems(values.only, {
   delayMs,
+  copies: copiesNamed(values.copies),
   nodeOptions: values['node-options'],
   ...(values.stages ? { settings: STAGE_PARAMETERS } : {}),
 });
@@ -57,6 +71,7 @@ print(
 const rows: string[][] = [];
 const cpuRows: string[][] = [];
 const stageTables: string[] = [];
+const usageRows: string[][] = [];
 
 /** One row for each part: CPU milliseconds a transaction at each number of clients. */
 function addCpuRows(name: string, readings: readonly { before: CpuReading; after: CpuReading; transactions: number }[]): void {
@@ -71,10 +86,12 @@ function addCpuRows(name: string, readings: readonly { before: CpuReading; after
 for (const start of systems) {
   const system = await start();
   const { target } = system;
+  const usage = values.usage && system.cluster !== undefined ? new SegmentUsage(system.cluster) : undefined;
   try {
     await initialise(target, scale);
     await system.settle();
     if (Number(values.warmup) > 0) await runFor(target, workload, clientCounts.at(-1) ?? 1, Number(values.warmup));
+    await usage?.begin();
     const figures: string[] = [];
     const readings: { before: CpuReading; after: CpuReading; transactions: number }[] = [];
     for (const clients of clientCounts) {
@@ -93,10 +110,20 @@ for (const start of systems) {
       const merging = Number.isNaN(merged) ? '' : `, each daemon merged for ${shown(merged, 2)} s`;
       print(`${target.name}: ${clients} clients, ${Math.round(tps)} TPS, ${latencyMs.toFixed(2)} ms, ${failed} failed${merging}`);
     }
+    if (usage !== undefined) {
+      await system.settle();
+      usageRows.push(
+        ...(await usage.rows(
+          target.name,
+          readings.reduce((total, { transactions }) => total + transactions, 0),
+        )),
+      );
+    }
     const memory = system.memoryMib === undefined ? '' : `${shown(system.memoryMib())} MiB`;
     rows.push([target.name, ...figures, memory]);
     addCpuRows(target.name, readings);
   } finally {
+    usage?.stop();
     await system.stop();
   }
 }
@@ -105,3 +132,4 @@ print(`\n${machineLoad()}\n`);
 print(markdownTable(['TPS (mean latency)', ...columns, 'memory of Node processes'], rows));
 if (values.cpu) print(`\n${markdownTable(['CPU ms a transaction', 'part', ...columns], cpuRows)}`);
 for (const table of stageTables) print(table);
+if (values.usage) print(`\n${markdownTable(USAGE_HEAD, usageRows)}`);

@@ -9,7 +9,7 @@ export async function scrape(address: string): Promise<Metrics> {
   for (const line of (await response.text()).split('\n')) {
     const match = /^([a-z_][a-z0-9_]*)(\{[^}]*\})? (\S+)/.exec(line);
     if (match?.[1] === undefined) continue;
-    const bound = /le="([^"]+)"/.exec(match[2] ?? '')?.[1];
+    const bound = /[{,]le="([^"]+)"/.exec(match[2] ?? '')?.[1];
     const name = bound === undefined ? match[1] : `${match[1]}{${bound}}`;
     metrics.set(name, (metrics.get(name) ?? 0) + Number(match[3]));
   }

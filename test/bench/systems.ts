@@ -4,6 +4,7 @@
  */
 import { MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
 import type { TestPostgres } from '@kube-aurora/test-postgres';
+import type { SegmentRole, VolumeCopies } from '@kube-aurora/volume';
 import { Cluster } from '../e2e/cluster-harness.ts';
 import { daemonMetrics, settled } from './cluster-usage.ts';
 import { readStages, type StageReading } from './commit-stages.ts';
@@ -24,7 +25,7 @@ export interface BenchSystem {
   /** Waits until what was done so far has left nothing to be done in the background. */
   settle(): Promise<void>;
   cpu(): Promise<CpuReading>;
-  /** Seconds so far in which a daemon applied redo or stored pages, the mean of ours. */
+  /** Seconds so far in which a daemon applied redo or stored pages, the mean of ours that do. */
   mergeSeconds?(): Promise<number>;
   /** Where commits' time goes, of ours. */
   stages?(): Promise<StageReading>;
@@ -45,29 +46,40 @@ export interface BenchSetting {
   readonly nodeOptions?: string | undefined;
   /** For our programs. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What the six copies of ours are, Full unless given; with several, ours is started once with each. */
+  readonly copies?: readonly VolumeCopies[];
 }
 
 const sum = (figures: readonly number[]): number => figures.reduce((total, each) => total + each, 0);
 
-/** Single parts, the mean of the copies, and all together. */
-function reading(copiesName: string, copies: readonly number[], parts: readonly (readonly [string, number])[]): CpuReading {
-  const all = sum(copies) + sum(parts.map(([, seconds]) => seconds));
-  return new Map([...parts, ...(copies.length > 0 ? [[copiesName, sum(copies) / copies.length] as const] : []), ['all', all]]);
+/** Copies of one kind. */
+interface CopiesCpu {
+  readonly name: string;
+  readonly seconds: readonly number[];
 }
 
-async function ours({ delayMs = 0, settings, nodeOptions, env }: BenchSetting): Promise<BenchSystem> {
+/** Single parts, the mean of the copies of each kind, and all together. */
+function reading(kinds: readonly CopiesCpu[], parts: readonly (readonly [string, number])[]): CpuReading {
+  const all = sum(kinds.flatMap(({ seconds }) => seconds)) + sum(parts.map(([, seconds]) => seconds));
+  const means = kinds.flatMap(({ name, seconds }) => (seconds.length > 0 ? [[name, sum(seconds) / seconds.length] as const] : []));
+  return new Map([...parts, ...means, ['all', all]]);
+}
+
+async function ours({ delayMs = 0, settings, nodeOptions, env }: BenchSetting, copies: VolumeCopies): Promise<BenchSystem> {
   const linked = delayMs > 0;
   const cluster = await Cluster.start({
     pgParameters: { shared_buffers: '256MB', max_connections: '100', ...settings },
     readyWithinMs: 120_000,
     idle: linked,
     linked,
+    copies,
     env: { ...env, ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: `${MEMORY_ENVIRONMENT.NODE_OPTIONS} ${nodeOptions}` }) },
   });
   const links = linked ? await openZoneLinks(cluster.zoneLinks(), delayMs) : undefined;
   if (linked) await cluster.startAll(120_000);
   const processes = [cluster.writer, ...cluster.daemons];
-  const target = clusterTarget(cluster);
+  const isMixed = copies === 'Mixed';
+  const target = { ...clusterTarget(cluster), ...(isMixed ? { name: 'kube-aurora, mixed copies' } : {}) };
   const superuser = { ...target, user: 'postgres', database: 'postgres' };
   return {
     target,
@@ -75,7 +87,7 @@ async function ours({ delayMs = 0, settings, nodeOptions, env }: BenchSetting): 
     cluster,
     mergeSeconds: async () => {
       const seconds = (await daemonMetrics(cluster)).map((each) => each.get('aurora_storage_merge_seconds') ?? 0);
-      return sum(seconds) / seconds.length;
+      return sum(seconds) / cluster.roles.filter((role) => role === 'FULL').length;
     },
     stages: () => readStages(cluster, superuser),
     settle: () => settled(cluster),
@@ -86,9 +98,13 @@ async function ours({ delayMs = 0, settings, nodeOptions, env }: BenchSetting): 
     memoryMib: () => sum(processes.map(({ pid }) => (pid === undefined ? 0 : residentMib(pid)))),
     cpu: async () => {
       const postgres = (await cluster.writer.status())?.postgres.pid;
+      const ofRole = (role: SegmentRole): number[] =>
+        cluster.daemons.flatMap(({ pid }, index) => (cluster.roles[index] === role ? [cpuSeconds(pid ?? 0)] : []));
       return reading(
-        'each of six daemons',
-        cluster.daemons.map(({ pid }) => cpuSeconds(pid ?? 0)),
+        [
+          { name: isMixed ? 'each of three full daemons' : 'each of six daemons', seconds: ofRole('FULL') },
+          { name: 'each of three tails', seconds: ofRole('TAIL') },
+        ],
         [
           ['PostgreSQL', postgres === undefined ? Number.NaN : treeCpuSeconds(postgres)],
           ['agent', cpuSeconds(cluster.writer.pid ?? 0)],
@@ -104,25 +120,33 @@ function stock(start: (setting: BenchSetting) => Promise<Peer>): (setting: Bench
     const peer = await start(setting);
     const cpu = (): Promise<CpuReading> =>
       Promise.resolve(
-        reading(`each of ${peer.standbyPids.length} standbys`, peer.standbyPids.map(treeCpuSeconds), [
-          ['PostgreSQL', treeCpuSeconds(peer.primaryPid)],
-        ]),
+        reading(
+          [{ name: `each of ${peer.standbyPids.length} standbys`, seconds: peer.standbyPids.map(treeCpuSeconds) }],
+          [['PostgreSQL', treeCpuSeconds(peer.primaryPid)]],
+        ),
       );
     return { ...peer, superuser: peer.target, cpu, settle: () => Promise.resolve() };
   };
 }
 
-const SYSTEMS: Readonly<Record<string, (setting: BenchSetting) => Promise<BenchSystem>>> = {
-  ours,
-  alone: stock(stockAlone),
-  quorum: stock(stockQuorum),
+type Start = (setting: BenchSetting) => Promise<BenchSystem>;
+
+const SYSTEMS: Readonly<Record<string, (copies: readonly VolumeCopies[]) => readonly Start[]>> = {
+  ours: (copies) =>
+    copies.map(
+      (each): Start =>
+        (setting) =>
+          ours(setting, each),
+    ),
+  alone: () => [stock(stockAlone)],
+  quorum: () => [stock(stockQuorum)],
 };
 
 /** How to start those that `only` names (a comma list), or all. Throws RangeError on an unknown one. */
 export function chosenSystems(only: string | undefined, setting: BenchSetting = {}): (() => Promise<BenchSystem>)[] {
-  return (only?.split(',') ?? Object.keys(SYSTEMS)).map((key) => {
-    const start = SYSTEMS[key];
-    if (start === undefined) throw new RangeError(`--only takes ${Object.keys(SYSTEMS).join(', ')}, not ${key}`);
-    return () => start(setting);
+  return (only?.split(',') ?? Object.keys(SYSTEMS)).flatMap((key) => {
+    const starts = SYSTEMS[key]?.(setting.copies ?? ['Full']);
+    if (starts === undefined) throw new RangeError(`--only takes ${Object.keys(SYSTEMS).join(', ')}, not ${key}`);
+    return starts.map((start) => () => start(setting));
   });
 }
