@@ -234,7 +234,8 @@ void cache_note_written(const struct file_entry *file, uint32_t block, const str
                 chunk->newest_lsn = lsn;
             if (epoch > chunk->written_epoch)
                 chunk->written_epoch = epoch;
-            add_block(chunk, block, keeps_page(page + at));
+            /* What a reader has written all came from redo. */
+            add_block(chunk, block, !config.is_standby && keeps_page(page + at));
         }
     }
 }

@@ -33,6 +33,8 @@ static const struct {
     NAME(proc_exit_inprogress),
     NAME(pgaio_io_get_owner),
     NAME(GetXLogInsertEndRecPtr),
+    NAME(GetXLogReplayRecPtr),
+    NAME(GetCurrentReplayRecPtr),
     NAME(XLogSetAsyncXactLSN),
     NAME(ClientAuthentication_hook),
     NAME(am_walsender),

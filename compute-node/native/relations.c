@@ -205,6 +205,8 @@ int database_arrives(const char *path)
     uint32_t spc_oid, db_oid;
     if (!parse_database_path(path, &spc_oid, &db_oid))
         return 0;
+    if (config.is_standby && !replay_has_begun())
+        return 0;
     for (uint32_t at = lower_bound(spc_oid, db_oid, 0); at < table->count; at++) {
         struct relation_entry *entry = &table->entries[at];
         if (entry->spc_oid != spc_oid || entry->db_oid != db_oid)

@@ -32,6 +32,20 @@ uint32_t write_epoch(void)
     return shared->settling.epoch;
 }
 
+/*
+ * On a standby what was replayed is durable. A page that is written while a record is replayed may have that record's
+ * changes, and the volume gives them back only once the record counts as replayed.
+ */
+static uint64_t inserted_lsn(void)
+{
+    return config.is_standby ? replaying_lsn() : postgres.GetXLogInsertEndRecPtr();
+}
+
+static uint64_t durable_lsn(void)
+{
+    return config.is_standby ? replayed_lsn() : shared->wal_durable;
+}
+
 /* Moves on as far as it can without waiting: settles the epoch that is durable now, and begins the next. */
 void settle(void)
 {
@@ -40,19 +54,19 @@ void settle(void)
         return;
     uint64_t lsn = s->epoch_lsn;
     if (s->epoch > s->settled_epoch && lsn != UINT64_MAX) {
-        if (shared->wal_durable >= lsn) {
+        if (durable_lsn() >= lsn) {
             s->settled_lsn = lsn;
             s->settled_epoch = s->epoch;
-        } else {
+        } else if (!config.is_standby) {
             postgres.XLogSetAsyncXactLSN(lsn); /* PostgreSQL's WAL writer flushes what no commit flushes */
         }
     }
     uint64_t now = now_ms();
     /* Before PostgreSQL knows where its WAL goes on, it inserts nothing. */
-    if (s->settled_epoch == s->epoch && now - s->epoch_began >= EPOCH_MS && postgres.GetXLogInsertEndRecPtr() >= shared->wal_start) {
+    if (s->settled_epoch == s->epoch && now - s->epoch_began >= EPOCH_MS && inserted_lsn() >= shared->wal_start) {
         s->epoch_lsn = UINT64_MAX; /* who is killed here leaves an epoch that never settles */
         s->epoch++;
-        s->epoch_lsn = postgres.GetXLogInsertEndRecPtr();
+        s->epoch_lsn = inserted_lsn();
         s->epoch_began = now;
     }
     s->lock = 0;

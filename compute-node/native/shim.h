@@ -63,7 +63,7 @@ struct shared_state {
     _Atomic uint64_t request_lsn;
     _Atomic uint64_t holes_lsn;        /* no relation file has lost blocks since: see begin_loss */
     _Atomic uint64_t running_lsn;      /* no transaction that runs has written redo that ends at or below it */
-    uint64_t wal_start;                /* where this start's WAL began */
+    uint64_t wal_start;                /* where this start's WAL began; of a standby, where the volume's redo begins for it */
     _Atomic uint32_t losses_begun, losses_ended;
     _Atomic int32_t stripes[STRIPES];  /* 0 or the holder's pid */
     _Atomic uint32_t writes[STRIPES];  /* PostgreSQL's writes, counted by those that hold the stripe */
@@ -150,6 +150,7 @@ struct shim_config {
     uint64_t token;
     char memory_tag[32]; /* in the names of this data directory's shared memory */
     pid_t postmaster; /* the process the agent started; everybody else is its fork */
+    bool is_standby;  /* a reader: see standby.c */
 };
 
 /* start.c */
@@ -239,6 +240,12 @@ void watch_connections(void);
 
 /* verdict.c */
 _Noreturn void die_by_verdict(enum shim_status status);
+
+/* standby.c */
+uint64_t replayed_lsn(void);
+uint64_t replaying_lsn(void);
+bool replay_has_begun(void);
+int standby_wal_flush(void);
 
 /* wal.c */
 void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes);

@@ -4,7 +4,7 @@
  *
  * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_RELATIONS path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN
  * decimal, AURORA_SHIM_AGENT_PID, AURORA_SHIM_MEMORY_TAG; AURORA_SHIM_CACHE path, without which the cache grows as it
- * likes.
+ * likes; AURORA_SHIM_STANDBY, with any value: a reader (standby.c).
  */
 #define _GNU_SOURCE
 #include "postgres.h"
@@ -87,6 +87,7 @@ __attribute__((constructor)) static void start(void)
     strcpy(config.memory_tag, tag);
     config.token = number_from_environment("AURORA_SHIM_TOKEN");
     config.postmaster = getpid();
+    config.is_standby = getenv("AURORA_SHIM_STANDBY") != NULL;
     uint64_t start_lsn = number_from_environment("AURORA_SHIM_START_LSN");
     pid_t agent = (pid_t)number_from_environment("AURORA_SHIM_AGENT_PID");
 
@@ -119,7 +120,8 @@ __attribute__((constructor)) static void start(void)
     state->wal_durable = start_lsn;
     state->wal_told = start_lsn;
     state->wal_start = start_lsn;
-    state->running_lsn = start_lsn;
+    /* Replay knows no transaction's commands: redo gives back all that is in a reader's pages, whoever runs. */
+    state->running_lsn = config.is_standby ? UINT64_MAX : start_lsn;
     state->settling.epoch = 1;
     state->settling.epoch_lsn = start_lsn;
     state->wal_dirty_from = UINT64_MAX;

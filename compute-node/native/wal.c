@@ -17,6 +17,8 @@
 
 void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes)
 {
+    if (config.is_standby)
+        return;
     uint64_t begin = file->wal_base + (uint64_t)offset;
     uint64_t end = begin + (uint64_t)bytes;
     if (begin < shared->wal_dirty_from)
@@ -36,6 +38,8 @@ void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes)
  */
 int wal_flush(void)
 {
+    if (config.is_standby)
+        return standby_wal_flush();
     int saved_errno = errno;
     uint64_t durable_lsn;
     if (shared->fenced)

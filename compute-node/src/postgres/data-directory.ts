@@ -88,6 +88,8 @@ export interface DataDirectoryImage {
   readonly hba?: string | undefined;
   /** What the local cache of relation pages may take; undefined: it grows as it likes. */
   readonly cacheBytes?: number | undefined;
+  /** PostgreSQL follows a stream of WAL, and takes no writes. */
+  readonly isStandby?: boolean;
 }
 
 /** A database's directory in a tablespace, within the data directory (common/relpath.c). */
@@ -110,6 +112,7 @@ export function buildDataDirectory(image: DataDirectoryImage): void {
   tree.file('postgresql.conf', Buffer.from(configurationFile(image.parameters, image.state.settings)));
   tree.file('postgresql.auto.conf', Buffer.alloc(0));
   if (image.cacheBytes !== undefined) tree.file(CACHE_FILE, encodeCacheFile(image.cacheBytes));
+  if (image.isStandby === true) tree.file('standby.signal', Buffer.alloc(0));
   tree.file('pg_hba.conf', Buffer.from(hbaFile(image.hba)));
   tree.file('pg_ident.conf', Buffer.alloc(0));
   writeDatabases(tree, image.state);

@@ -158,6 +158,12 @@ export class FixtureAgent {
     return counters;
   }
 
+  /** The volume that applies what PostgreSQL writes; of a fixture with a bounded cache. */
+  get redo(): FixtureRedoVolume {
+    if (this.#redo === undefined) throw new Error('the fixture has no volume that applies redo');
+    return this.#redo;
+  }
+
   get server(): ShimServer {
     return this.#server;
   }
@@ -178,7 +184,7 @@ export class FixtureAgent {
       account,
       imageResourceManagers: [],
       shim: {
-        library: this.#installShim(),
+        library: installShim(this.socketDir),
         socketPath: this.#server.socketPath,
         token: this.#server.token,
         startLsn,
@@ -274,21 +280,6 @@ export class FixtureAgent {
     return this.#volume.pages.get(encodePageKey(page).toString('hex'));
   }
 
-  /**
-   * What to preload: copies that PostgreSQL's account can read, wherever the checkout lies. Its own: a library in use
-   * must not be overwritten.
-   */
-  #installShim(): string {
-    const libraries = SANITIZED ? buildSanitizedShim() : [buildShim()];
-    return libraries
-      .map((library) => {
-        const copy = join(this.socketDir, basename(library));
-        copyFileSync(library, copy);
-        return copy;
-      })
-      .join(':');
-  }
-
   #wrote(writtenLsn: bigint): void {
     this.notices.push(writtenLsn);
     if (!this.#isWalPage(writtenLsn - BigInt(PAGE_BYTES))) this.noticesAhead.push(writtenLsn);
@@ -332,6 +323,21 @@ export class FixtureAgent {
     for (let i = 0; i < request.count; i++) this.#page({ ...request, block: request.block + i })?.copy(pages, i * PAGE_BYTES);
     return pages;
   }
+}
+
+/**
+ * What to preload: copies in `dir` that PostgreSQL's account can read, wherever the checkout lies. Its own: a library in
+ * use must not be overwritten.
+ */
+export function installShim(dir: string): string {
+  const libraries = SANITIZED ? buildSanitizedShim() : [buildShim()];
+  return libraries
+    .map((library) => {
+      const copy = join(dir, basename(library));
+      copyFileSync(library, copy);
+      return copy;
+    })
+    .join(':');
 }
 
 /** One statement at a time: VACUUM and CREATE DATABASE stand alone. No semicolons within one. */

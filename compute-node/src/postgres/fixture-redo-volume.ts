@@ -23,6 +23,7 @@ const SPACE_BYTES = 13;
 
 export class FixtureRedoVolume {
   readonly #base: ReadonlyMap<string, Buffer>;
+  readonly #start: Lsn;
   readonly #changes = new Map<string, Map<number, Change[]>>();
   readonly #state: EngineState;
   readonly #touched: ReturnType<EngineState['touchedPages']>;
@@ -30,6 +31,8 @@ export class FixtureRedoVolume {
   readonly #built = new Map<string, { lsn: bigint; changes: number; page: Buffer | undefined }>();
   readonly #reader: WalReader;
   readonly #run = new RecordRun();
+  /** What PostgreSQL has made durable, as the payloads of redo batches. */
+  readonly redo: { readonly startLsn: Lsn; readonly endLsn: Lsn; readonly records: Buffer }[] = [];
 
   /** @param pages of the base, by the hex of their keys */
   constructor(
@@ -38,6 +41,7 @@ export class FixtureRedoVolume {
     wal: { readonly directory: string; readonly start: Lsn; readonly prev: Lsn },
   ) {
     this.#base = pages;
+    this.#start = wal.start;
     this.#state = postgres18.decodeState(encodeVolumeState(state));
     this.#touched = this.#state.touchedPages();
     this.#reader = new WalReader(new LocalWal(wal.directory, 1), wal.start, wal.prev, state.control.systemIdentifier);
@@ -45,6 +49,16 @@ export class FixtureRedoVolume {
 
   get runningLsn(): bigint {
     return this.#reader.runningLsn;
+  }
+
+  /** The volume as of now, beside its pages. */
+  encodedState(): Buffer {
+    return this.#state.encode();
+  }
+
+  /** Everything that is durable ends here. */
+  get position(): Lsn {
+    return this.#reader.position;
   }
 
   /** Takes what PostgreSQL has written; gives how far it is durable. */
@@ -62,23 +76,27 @@ export class FixtureRedoVolume {
   /** Pages as of the LSN that is asked for. */
   read(request: ReadPagesRequest): Buffer {
     const pages = Buffer.alloc(request.count * PAGE_BYTES);
-    for (let i = 0; i < request.count; i++) this.#page({ ...request, block: request.block + i }, request.lsn)?.copy(pages, i * PAGE_BYTES);
+    for (let i = 0; i < request.count; i++) this.page({ ...request, block: request.block + i }, request.lsn)?.copy(pages, i * PAGE_BYTES);
     return pages;
   }
 
   #take(): void {
     const bytes = Buffer.from(this.#run.bytes);
+    const startLsn = this.redo.at(-1)?.endLsn ?? this.#start;
+    let endLsn = startLsn;
     for (let at = REDO_BATCH_HEADER_BYTES, left = this.#run.count; left > 0; left--) {
       const lsn = bytes.readBigUInt64LE(at) as Lsn;
       const length = bytes.readUInt32LE(at + 8);
       const raw = bytes.subarray(at + 8, at + 8 + length);
       at += recordBytesInBatch(length);
       const record = decodeRecord(raw, lsn);
+      endLsn = record.endLsn;
       for (const touched of this.#touched.of(record) as TouchedPage[]) {
         this.#changesOf(touched.space, touched.block).push({ endLsn: record.endLsn, apply: { record, touched } });
       }
       for (const effect of this.#state.apply(record)) this.#drop(effect, record.endLsn);
     }
+    if (endLsn !== startLsn) this.redo.push({ startLsn, endLsn, records: bytes.subarray(REDO_BATCH_HEADER_BYTES) });
     this.#run.clear();
   }
 
@@ -108,7 +126,7 @@ export class FixtureRedoVolume {
     }
   }
 
-  #page(id: Parameters<typeof encodePageKey>[0], lsn: bigint): Buffer | undefined {
+  page(id: Parameters<typeof encodePageKey>[0], lsn: bigint): Buffer | undefined {
     const key = encodePageKey(id);
     const hex = key.toString('hex');
     const changes = this.#changes.get(key.toString('latin1', 0, SPACE_BYTES))?.get(id.block) ?? [];

@@ -34,6 +34,8 @@ export interface ShimStart {
   readonly socketPath: string;
   readonly token: bigint;
   readonly startLsn: bigint;
+  /** A reader: pages are those of what it has replayed, and its WAL is its own affair. */
+  readonly isStandby?: boolean;
   /** The data directory has a file that bounds the local cache. */
   readonly boundsCache: boolean;
 }
@@ -230,6 +232,7 @@ function environment({ shim, dataDir }: StartPostgresOptions): NodeJS.ProcessEnv
     ...(shim.boundsCache ? { AURORA_SHIM_CACHE: join(dataDir, CACHE_FILE) } : {}),
     AURORA_SHIM_TOKEN: String(shim.token),
     AURORA_SHIM_START_LSN: String(shim.startLsn),
+    ...(shim.isStandby === true ? { AURORA_SHIM_STANDBY: '1' } : {}),
     AURORA_SHIM_AGENT_PID: String(process.pid),
     AURORA_SHIM_MEMORY_TAG: memoryTag(dataDir),
   };

@@ -53,7 +53,8 @@ function controlFile(state: VolumeState, first: FirstBatch): Buffer {
   });
 }
 
-function* slruPagesOf(pages: ReadonlyMap<string, Buffer>): Generator<SlruPage> {
+/** Those of an image, as the data directory's builder takes them. */
+export function* slruPagesOf(pages: ReadonlyMap<string, Buffer>): Generator<SlruPage> {
   for (const [key, bytes] of pages) {
     const { dbOid, block } = decodePageKey(Buffer.from(key, 'hex'));
     const slru = SLRU_NAMES.find((name) => SLRU_KINDS[name] === dbOid);

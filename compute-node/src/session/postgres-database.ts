@@ -1,200 +1,81 @@
 import { join } from 'node:path';
-import type { Clock } from '@kube-aurora/clock';
-import type { Logger } from '@kube-aurora/process';
-import { RMGRS_NEEDING_IMAGES } from '@kube-aurora/redo';
-import type { PostgresPaths } from '../postgres-paths.ts';
-import { discardOld } from '../postgres/data-directory.ts';
-import { watchForHang } from '../postgres/hang-watch.ts';
-import { configurationFile } from '../postgres/parameters.ts';
 import type { RolePasswords } from '../postgres/role-passwords.ts';
-import { startPostgres, type PostgresExit, type RunningPostgres } from '../postgres/supervise.ts';
-import type { PostgresSettings } from '../settings/postgres-settings.ts';
-import { ignoredSettings, reloadSettings } from '../settings/reload-settings.ts';
-import type { SettingsSet } from '../settings/settings-files.ts';
 import { LocalWal } from '../write-path/local-wal.ts';
 import type { WalSource } from '../write-path/wal-reader.ts';
 import type { Database, DatabaseEvents, StartPoint, VolumeAccess } from './database.ts';
 import { layDataDirectory } from './lay-data-directory.ts';
-import { serveShim, type ShimAccess } from './serve-shim.ts';
-
-/** A PostgreSQL that says nothing to a new connection for this long is not ready; the kubelet's probe waits for 2 s. */
-const ANSWER_WITHIN_MS = 1000;
-/**
- * A backend that hears in its commit that the epoch is over has this long to tell its client before PostgreSQL is
- * killed.
- */
-const LAST_WORDS_MS = 250;
+import { PostgresServer, SERVER_PROGRAMS, type PostgresServerOptions, type ServerPrograms } from './postgres-server.ts';
 
 /** What touches the machine; tests give their own. */
-export interface PostgresPrograms {
+export interface PostgresPrograms extends ServerPrograms {
   readonly layDataDirectory: typeof layDataDirectory;
-  readonly serveShim: typeof serveShim;
-  readonly startPostgres: typeof startPostgres;
-  readonly discardOld: typeof discardOld;
 }
 
-const PROGRAMS: PostgresPrograms = { layDataDirectory, serveShim, startPostgres, discardOld };
+const PROGRAMS: PostgresPrograms = { ...SERVER_PROGRAMS, layDataDirectory };
 
-export interface PostgresDatabaseOptions {
-  readonly paths: PostgresPaths;
-  readonly listen: { readonly host: string; readonly port: number };
+export interface PostgresDatabaseOptions extends Omit<PostgresServerOptions, 'programs'> {
   readonly hba: string | undefined;
   readonly cacheBytes: number;
-  readonly settings: Pick<PostgresSettings, 'choose' | 'started' | 'failed' | 'stopped' | 'keep'>;
   readonly passwords: Pick<RolePasswords, 'applyAll' | 'keep'>;
-  /** Gives PostgreSQL its port, which somebody else answers until then. */
-  readonly freePort: () => Promise<void>;
-  readonly clock: Clock;
-  readonly logger: Logger;
   readonly programs?: PostgresPrograms;
 }
 
-/**
- * PostgreSQL on an opened volume: data directory → shim → postgres → roles → kept up to date → killed.
- *
- * Invariant: once `shutDown` or `kill` was called no PostgreSQL is started any more, and `kill` resolves only when
- * every process of the one that was is gone.
- */
+/** The volume's writer: a PostgreSQL that starts without replay, with the passwords of its roles as files have them. */
 export class PostgresDatabase implements Database {
   readonly #options: PostgresDatabaseOptions;
   readonly #programs: PostgresPrograms;
-  readonly #chosen: Promise<SettingsSet>;
-  /** Ends what keeps PostgreSQL up to date. */
-  readonly #over = new AbortController();
-  #isEnding = false;
-  #postgres: RunningPostgres | undefined;
-  #shim: Promise<ShimAccess> | undefined;
+  readonly #server: PostgresServer;
   #wal: LocalWal | undefined;
-  /** From the choice of PostgreSQL's settings until it takes connections with them. */
-  #settingsInTrial: SettingsSet | undefined;
 
   constructor(options: PostgresDatabaseOptions) {
     this.#options = options;
     this.#programs = options.programs ?? PROGRAMS;
-    // A trial of new settings runs while storage is asked for the image.
-    this.#chosen = options.settings.choose();
-    this.#chosen.catch(() => undefined);
+    this.#server = new PostgresServer({ ...options, programs: this.#programs });
   }
 
   get pid(): number | undefined {
-    return this.#postgres?.pid;
+    return this.#server.pid;
   }
 
-  async answers(): Promise<boolean> {
-    return (await this.#postgres?.ask(ANSWER_WITHIN_MS)) === 'open';
+  answers(): Promise<boolean> {
+    return this.#server.answers();
   }
 
   async prepare(start: StartPoint, signal: AbortSignal): Promise<WalSource> {
     const { paths, hba, cacheBytes } = this.#options;
     const { dataDir, account } = paths;
-    const set = await this.#chosen;
+    await this.#server.lay(
+      (parameters) => this.#programs.layDataDirectory(start, { dataDir, account, parameters, hba, cacheBytes }),
+      signal,
+    );
     this.#wal = new LocalWal(join(dataDir, 'pg_wal'), start.first.checkpoint.timeline);
-    // The directory may be another session's by now.
-    if (signal.aborted || this.#isEnding) return this.#wal;
-    this.#settingsInTrial = set;
-    this.#programs.layDataDirectory(start, { dataDir, account, parameters: set.parameters, hba, cacheBytes });
     return this.#wal;
   }
 
-  async start(start: StartPoint, volume: VolumeAccess, events: DatabaseEvents): Promise<void> {
-    const { paths, freePort, passwords, listen, logger } = this.#options;
-    const set = await this.#chosen;
-    this.#shim = this.#programs.serveShim(paths, volume, logger);
-    const shim = await this.#shim;
-    await freePort();
-    // An end that came during the last steps has seen no PostgreSQL to end.
-    if (this.#isEnding) return;
-    events.onStep('postgres');
-    const postgres = this.#programs.startPostgres({
-      postgres: paths.installation.postgres,
-      dataDir: paths.dataDir,
-      socketDir: paths.runDir,
-      listen,
-      account: paths.account,
-      imageResourceManagers: RMGRS_NEEDING_IMAGES,
-      shim: { library: shim.library, socketPath: paths.shimSocket, token: shim.token, startLsn: start.first.endLsn, boundsCache: true },
-      logger: logger.child({ part: 'postgres' }),
-    });
-    this.#postgres = postgres;
-    void postgres.exited.then((exit) => this.#exited(postgres, exit, events));
-    await postgres.ready;
-    if (this.#isEnding) return;
-    void this.#watchForHang(postgres, events);
-    events.onStep('roles');
-    this.#settingsInTrial = undefined;
-    this.#options.settings.started(set);
-    await passwords.applyAll({ dir: paths.runDir, port: listen.port });
-    this.#keep(start, events);
-    // Only now: a hundred thousand files take seconds to delete, and a start should not share the disk with that.
-    this.#discardOld();
-  }
-
-  async shutDown(): Promise<void> {
-    this.#isEnding = true;
-    await this.#postgres?.stop('fast');
-  }
-
-  async kill(): Promise<void> {
-    const { settings, clock } = this.#options;
-    this.#isEnding = true;
-    this.#over.abort();
-    settings.stopped();
-    const told = await this.#closeShim();
-    // A backend that was told passes it on to its client; the postmaster ends by itself then.
-    if (told > 0 && this.#postgres !== undefined) await Promise.race([this.#postgres.exited, clock.sleep(LAST_WORDS_MS)]);
-    await this.#postgres?.kill();
-    this.#wal?.close();
-    // A start that failed, perhaps for want of room, must not leave it either.
-    this.#discardOld();
-  }
-
-  /** Changed passwords and settings reach PostgreSQL for as long as it runs. */
-  #keep({ image }: StartPoint, events: DatabaseEvents): void {
-    const { paths, listen, settings, passwords, clock } = this.#options;
-    const { signal } = this.#over;
-    const socket = { dir: paths.runDir, port: listen.port };
-    const target = { dataDir: paths.dataDir, account: paths.account, socket, clock };
-    void passwords.keep(socket, signal);
-    void settings.keep(
+  start(start: StartPoint, volume: VolumeAccess, events: DatabaseEvents): Promise<void> {
+    const { passwords } = this.#options;
+    return this.#server.start(
       {
-        reload: (parameters) => reloadSettings(target, configurationFile(parameters, image.state.settings)),
-        ignored: (names) => ignoredSettings(socket, names),
-        restart: events.onRestartWanted,
+        startLsn: start.first.endLsn,
+        isStandby: false,
+        initialSettings: start.image.state.settings,
+        onReady: async (socket, over) => {
+          events.onStep('roles');
+          await passwords.applyAll(socket);
+          void passwords.keep(socket, over);
+        },
       },
-      signal,
+      volume,
+      events,
     );
   }
 
-  /** A postmaster that hangs ends by nobody else's hand: without this its database would be away for good. */
-  async #watchForHang(postgres: RunningPostgres, { onHung }: DatabaseEvents): Promise<void> {
-    const { clock, logger } = this.#options;
-    const { signal } = this.#over;
-    if (await watchForHang({ greets: (withinMs) => postgres.greets(withinMs), clock, logger, signal }))
-      onHung('PostgreSQL hung: it said nothing to new connections for a minute, and was killed');
+  shutDown(): Promise<void> {
+    return this.#server.shutDown();
   }
 
-  #exited(postgres: RunningPostgres, { code, signal }: PostgresExit, { onExited }: DatabaseEvents): void {
-    if (this.#isEnding) return;
-    const fatal = postgres.lastFatal();
-    const message = `PostgreSQL ended with ${signal ?? `code ${code}`}${fatal === undefined ? '' : `: ${fatal}`}`;
-    // It never answered: the settings it started with may be why.
-    const set = this.#settingsInTrial;
-    const givesWay = set !== undefined && this.#options.settings.failed(set, postgres.recentLog());
-    onExited(givesWay ? 'settingsRefused' : 'postgresFailed', message);
-  }
-
-  /** Gives how many flushes were answered with anything but 'durable'. */
-  async #closeShim(): Promise<number> {
-    if (this.#shim === undefined) return 0;
-    // A shim that could not be served has failed the start.
-    const shim = await this.#shim.catch(() => undefined);
-    return (await shim?.close()) ?? 0;
-  }
-
-  /** In the background. */
-  #discardOld(): void {
-    this.#programs
-      .discardOld(this.#options.paths.dataDir)
-      .catch((error: unknown) => this.#options.logger.warn({ err: error }, 'the old data directory could not be deleted'));
+  async kill(): Promise<void> {
+    await this.#server.kill();
+    this.#wal?.close();
   }
 }

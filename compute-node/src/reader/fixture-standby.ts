@@ -1,0 +1,133 @@
+/**
+ * Test fixture: a hot standby, as a reader starts it, on the volume of a {@link FixtureAgent} that applies redo. What it
+ * asks for is given exactly as of the LSN that it names.
+ */
+import { chownSync, mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import { createLogger, type Logger } from '@kube-aurora/process';
+import { decodeVolumeState, encodePageKey, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type VolumeState } from '@kube-aurora/redo';
+import { Client } from 'pg';
+import { type CacheCounters, readCacheFile } from '../postgres/cache-file.ts';
+import { installShim, type FixtureVolume } from '../postgres/fixture-agent.ts';
+import type { FixtureRedoVolume } from '../postgres/fixture-redo-volume.ts';
+import { checkParameters, type ParameterValue } from '../postgres/parameters.ts';
+import { type ReadPagesRequest, ShimServer } from '../postgres/shim-server.ts';
+import { LOCAL_PORT, type RunningPostgres, startPostgres } from '../postgres/supervise.ts';
+import { layStandbyDirectory } from './lay-standby-directory.ts';
+import { makePrivateChain } from './private-chain.ts';
+import { standbySettings } from './standby-settings.ts';
+
+const logger: Logger = createLogger('fixture', process.env['LOG_LEVEL'] ?? 'silent');
+/** In the name of the socket that its WAL comes from. */
+export const STREAM_PORT = 5433;
+const CACHE_BYTES = 1 << 30;
+
+export class FixtureStandby {
+  readonly dir: string;
+  readonly reads: ReadPagesRequest[] = [];
+  readonly errors: Error[] = [];
+  /** Reads at an LSN that was not durable yet. */
+  readonly readsAhead: ReadPagesRequest[] = [];
+  /** X: what it starts from. */
+  readonly state: VolumeState;
+  readonly #volume: FixtureVolume;
+  readonly #redo: FixtureRedoVolume;
+  readonly #server: ShimServer;
+  #postgres: RunningPostgres | undefined;
+
+  /** On the volume as it is now. */
+  constructor(volume: FixtureVolume, redo: FixtureRedoVolume) {
+    this.#volume = volume;
+    this.#redo = redo;
+    this.state = decodeVolumeState(redo.encodedState());
+    this.dir = mkdtempSync(join(volume.dir, 'read-'));
+    if (volume.account !== undefined) chownSync(this.dir, volume.account.uid, volume.account.gid);
+    this.#server = new ShimServer(
+      join(this.dir, 'agent.sock'),
+      {
+        wrote: () => this.errors.push(new Error('a reader said that it has written WAL')),
+        flush: () => Promise.reject(new Error('a reader wants its WAL to be durable')),
+        readPages: (request) => Promise.resolve([this.#read(request)]),
+        expectPages: () => undefined,
+        runningLsn: () => 0n,
+      },
+      { owner: volume.account, onError: (error) => this.errors.push(error) },
+    );
+  }
+
+  get dataDir(): string {
+    return join(this.dir, 'pgdata');
+  }
+
+  get postgres(): RunningPostgres {
+    if (this.#postgres === undefined) throw new Error('the standby has not been started');
+    return this.#postgres;
+  }
+
+  /** What the shim counted. */
+  get cache(): CacheCounters | undefined {
+    return readCacheFile(this.dataDir);
+  }
+
+  /** Resolves when it answers queries as of X. */
+  async start(parameters: Readonly<Record<string, ParameterValue>> = {}, cacheBytes = CACHE_BYTES): Promise<this> {
+    const { account, installation } = this.#volume;
+    const chain = makePrivateChain(this.state, 1_800_000_000_000);
+    const own = checkParameters({ max_connections: 30, ...parameters });
+    layStandbyDirectory(
+      { image: { state: this.state, slruPages: this.#slruPages() }, chain },
+      { dataDir: this.dataDir, account, parameters: own, hba: undefined, cacheBytes },
+    );
+    await this.#server.listen();
+    const shim = {
+      library: installShim(this.dir),
+      socketPath: this.#server.socketPath,
+      token: this.#server.token,
+      startLsn: chain.endLsn,
+      isStandby: true,
+      boundsCache: true,
+    };
+    this.#postgres = startPostgres({
+      postgres: installation.postgres,
+      dataDir: this.dataDir,
+      socketDir: this.dir,
+      listen: undefined,
+      account,
+      imageResourceManagers: [],
+      shim,
+      logger,
+      overrides: standbySettings(this.state.control, { dir: this.dir, port: STREAM_PORT, applicationName: 'fixture' }, own),
+    });
+    await this.#postgres.ready;
+    return this;
+  }
+
+  async connect(database = 'app'): Promise<Client> {
+    const client = new Client({ host: this.dir, port: LOCAL_PORT, user: 'postgres', database });
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  }
+
+  async stop(): Promise<void> {
+    await this.#postgres?.kill();
+    await this.#server.close();
+  }
+
+  #slruPages(): Map<string, Buffer> {
+    const pages = new Map<string, Buffer>();
+    for (const slru of SLRU_NAMES) {
+      for (const block of this.state.slrus[slru].pages()) {
+        const page = { spcOid: 0, dbOid: SLRU_KINDS[slru], relNumber: 0, fork: SLRU_FORK, block };
+        pages.set(encodePageKey(page).toString('hex'), Buffer.from(this.#redo.page(page, this.state.endLsn) ?? Buffer.alloc(8192)));
+      }
+    }
+    return pages;
+  }
+
+  #read(request: ReadPagesRequest): Buffer {
+    this.reads.push(request);
+    if (request.lsn > this.#redo.position) this.readsAhead.push(request);
+    return this.#redo.read(request);
+  }
+}

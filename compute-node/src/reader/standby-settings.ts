@@ -1,0 +1,47 @@
+import type { PgControl } from '@kube-aurora/pg-format';
+
+/** How a hot standby finds the agent that feeds it. */
+export interface StreamSource {
+  /** Directory of the socket `.s.PGSQL.<port>`. */
+  readonly dir: string;
+  readonly port: number;
+  /** As the agent's log names it. */
+  readonly applicationName: string;
+}
+
+/** What a hot standby must have at least as much of as the writer, which says in its WAL how much it has. */
+const NO_LESS_THAN_THE_WRITER = {
+  max_connections: 'maxConnections',
+  max_worker_processes: 'maxWorkerProcesses',
+  max_wal_senders: 'maxWalSenders',
+  max_prepared_transactions: 'maxPreparedXacts',
+  max_locks_per_transaction: 'maxLocksPerXact',
+} as const satisfies Readonly<Record<string, keyof PgControl>>;
+
+/**
+ * The settings of a reader that nobody overrides: for its command line. Of the settings that must be no less than the
+ * writer's, those are among them that are less in the cluster's parameters: the reader has seen other ones than the writer runs with.
+ */
+export function standbySettings(
+  control: PgControl,
+  source: StreamSource,
+  parameters: ReadonlyMap<string, string>,
+): Readonly<Record<string, string>> {
+  const settings: Record<string, string> = {
+    hot_standby: 'on',
+    primary_conninfo: `host=${source.dir} port=${source.port} user=postgres application_name=${source.applicationName}`,
+    primary_slot_name: '',
+    // It waits for its agent alone, which is beside it.
+    wal_retrieve_retry_interval: '50ms',
+    recovery_prefetch: 'try',
+    // How far it has come is what the agent knows of it.
+    wal_receiver_status_interval: '1s',
+    recovery_min_apply_delay: '0',
+  };
+  for (const [name, field] of Object.entries(NO_LESS_THAN_THE_WRITER)) {
+    const least = control[field];
+    const own = parameters.get(name);
+    if (own === undefined || !(Number(own) >= least)) settings[name] = String(least);
+  }
+  return settings;
+}

@@ -1,0 +1,200 @@
+import type { Clock } from '@kube-aurora/clock';
+import type { Logger } from '@kube-aurora/process';
+import { RMGRS_NEEDING_IMAGES } from '@kube-aurora/redo';
+import type { PostgresPaths } from '../postgres-paths.ts';
+import { discardOld } from '../postgres/data-directory.ts';
+import { watchForHang } from '../postgres/hang-watch.ts';
+import type { LocalSocket } from '../postgres/local-client.ts';
+import { configurationFile } from '../postgres/parameters.ts';
+import { startPostgres, type PostgresExit, type RunningPostgres } from '../postgres/supervise.ts';
+import type { PostgresSettings } from '../settings/postgres-settings.ts';
+import { ignoredSettings, reloadSettings } from '../settings/reload-settings.ts';
+import type { SettingsSet } from '../settings/settings-files.ts';
+import type { DatabaseEvents, VolumeAccess } from './database.ts';
+import { serveShim, type ShimAccess } from './serve-shim.ts';
+
+/** A PostgreSQL that says nothing to a new connection for this long is not ready; the kubelet's probe waits for 2 s. */
+const ANSWER_WITHIN_MS = 1000;
+/**
+ * A backend that hears in its commit that the epoch is over has this long to tell its client before PostgreSQL is
+ * killed.
+ */
+const LAST_WORDS_MS = 250;
+
+/** What touches the machine; tests give their own. */
+export interface ServerPrograms {
+  readonly serveShim: typeof serveShim;
+  readonly startPostgres: typeof startPostgres;
+  readonly discardOld: typeof discardOld;
+}
+
+export const SERVER_PROGRAMS: ServerPrograms = { serveShim, startPostgres, discardOld };
+
+export interface PostgresServerOptions {
+  readonly paths: PostgresPaths;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly settings: Pick<PostgresSettings, 'choose' | 'started' | 'failed' | 'stopped' | 'keep'>;
+  /** Gives PostgreSQL its port, which somebody else answers until then. */
+  readonly freePort: () => Promise<void>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly programs: ServerPrograms;
+}
+
+/** One start of PostgreSQL, on a data directory that was laid for it. */
+export interface ServerStart {
+  /** As of which the data directory is. */
+  readonly startLsn: bigint;
+  readonly isStandby: boolean;
+  /** Last word on settings, given the chosen ones. */
+  readonly overrides?: (parameters: ReadonlyMap<string, string>) => Readonly<Record<string, string>>;
+  /** What initdb chose for the volume. */
+  readonly initialSettings: ReadonlyMap<string, string>;
+  /** Once it takes connections, before it counts as started. */
+  readonly onReady?: (socket: LocalSocket, over: AbortSignal) => Promise<void>;
+}
+
+/**
+ * PostgreSQL under an agent: data directory → shim → postgres → kept up to date → killed.
+ *
+ * Invariant: once `shutDown` or `kill` was called no PostgreSQL is started any more, and `kill` resolves only when
+ * every process of the one that was is gone.
+ */
+export class PostgresServer {
+  readonly #options: PostgresServerOptions;
+  readonly #programs: ServerPrograms;
+  readonly #chosen: Promise<SettingsSet>;
+  /** Ends what keeps PostgreSQL up to date. */
+  readonly #over = new AbortController();
+  #isEnding = false;
+  #postgres: RunningPostgres | undefined;
+  #shim: Promise<ShimAccess> | undefined;
+  /** From the choice of PostgreSQL's settings until it takes connections with them. */
+  #settingsInTrial: SettingsSet | undefined;
+
+  constructor(options: PostgresServerOptions) {
+    this.#options = options;
+    this.#programs = options.programs;
+    // A trial of new settings runs while storage is asked for the image.
+    this.#chosen = options.settings.choose();
+    this.#chosen.catch(() => undefined);
+  }
+
+  get pid(): number | undefined {
+    return this.#postgres?.pid;
+  }
+
+  async answers(): Promise<boolean> {
+    return (await this.#postgres?.ask(ANSWER_WITHIN_MS)) === 'open';
+  }
+
+  /** Has the data directory laid, with the parameters that were chosen, unless the start was given up meanwhile. */
+  async lay(lay: (parameters: ReadonlyMap<string, string>) => void, signal: AbortSignal): Promise<void> {
+    const set = await this.#chosen;
+    // The directory may be another session's by now.
+    if (signal.aborted || this.#isEnding) return;
+    this.#settingsInTrial = set;
+    lay(set.parameters);
+  }
+
+  /** Resolves once it takes connections, or when it was ended meanwhile; rejects when it does not come up. */
+  async start(start: ServerStart, volume: VolumeAccess, events: DatabaseEvents): Promise<void> {
+    const { paths, freePort, listen, logger } = this.#options;
+    const set = await this.#chosen;
+    this.#shim = this.#programs.serveShim(paths, volume, logger);
+    const shim = await this.#shim;
+    await freePort();
+    // An end that came during the last steps has seen no PostgreSQL to end.
+    if (this.#isEnding) return;
+    events.onStep('postgres');
+    const { startLsn, isStandby } = start;
+    const postgres = this.#programs.startPostgres({
+      postgres: paths.installation.postgres,
+      dataDir: paths.dataDir,
+      socketDir: paths.runDir,
+      listen,
+      account: paths.account,
+      imageResourceManagers: RMGRS_NEEDING_IMAGES,
+      shim: { library: shim.library, socketPath: paths.shimSocket, token: shim.token, startLsn, isStandby, boundsCache: true },
+      logger: logger.child({ part: 'postgres' }),
+      overrides: start.overrides?.(set.parameters) ?? {},
+    });
+    this.#postgres = postgres;
+    void postgres.exited.then((exit) => this.#exited(postgres, exit, events));
+    await postgres.ready;
+    if (this.#isEnding) return;
+    void this.#watchForHang(postgres, events);
+    this.#settingsInTrial = undefined;
+    this.#options.settings.started(set);
+    await start.onReady?.({ dir: paths.runDir, port: listen.port }, this.#over.signal);
+    this.#keep(start, events);
+    // Only now: a hundred thousand files take seconds to delete, and a start should not share the disk with that.
+    this.#discardOld();
+  }
+
+  async shutDown(): Promise<void> {
+    this.#isEnding = true;
+    await this.#postgres?.stop('fast');
+  }
+
+  async kill(): Promise<void> {
+    const { settings, clock } = this.#options;
+    this.#isEnding = true;
+    this.#over.abort();
+    settings.stopped();
+    const told = await this.#closeShim();
+    // A backend that was told passes it on to its client; the postmaster ends by itself then.
+    if (told > 0 && this.#postgres !== undefined) await Promise.race([this.#postgres.exited, clock.sleep(LAST_WORDS_MS)]);
+    await this.#postgres?.kill();
+    // A start that failed, perhaps for want of room, must not leave it either.
+    this.#discardOld();
+  }
+
+  /** Changed settings reach PostgreSQL for as long as it runs. */
+  #keep({ initialSettings }: ServerStart, events: DatabaseEvents): void {
+    const { paths, listen, settings, clock } = this.#options;
+    const socket = { dir: paths.runDir, port: listen.port };
+    const target = { dataDir: paths.dataDir, account: paths.account, socket, clock };
+    void settings.keep(
+      {
+        reload: (parameters) => reloadSettings(target, configurationFile(parameters, initialSettings)),
+        ignored: (names) => ignoredSettings(socket, names),
+        restart: events.onRestartWanted,
+      },
+      this.#over.signal,
+    );
+  }
+
+  /** A postmaster that hangs ends by nobody else's hand: without this its database would be away for good. */
+  async #watchForHang(postgres: RunningPostgres, { onHung }: DatabaseEvents): Promise<void> {
+    const { clock, logger } = this.#options;
+    const { signal } = this.#over;
+    if (await watchForHang({ greets: (withinMs) => postgres.greets(withinMs), clock, logger, signal }))
+      onHung('PostgreSQL hung: it said nothing to new connections for a minute, and was killed');
+  }
+
+  #exited(postgres: RunningPostgres, { code, signal }: PostgresExit, { onExited }: DatabaseEvents): void {
+    if (this.#isEnding) return;
+    const fatal = postgres.lastFatal();
+    const message = `PostgreSQL ended with ${signal ?? `code ${code}`}${fatal === undefined ? '' : `: ${fatal}`}`;
+    // It never answered: the settings it started with may be why.
+    const set = this.#settingsInTrial;
+    const givesWay = set !== undefined && this.#options.settings.failed(set, postgres.recentLog());
+    onExited(givesWay ? 'settingsRefused' : 'postgresFailed', message);
+  }
+
+  /** Gives how many flushes were answered with anything but 'durable'. */
+  async #closeShim(): Promise<number> {
+    if (this.#shim === undefined) return 0;
+    // A shim that could not be served has failed the start.
+    const shim = await this.#shim.catch(() => undefined);
+    return (await shim?.close()) ?? 0;
+  }
+
+  /** In the background. */
+  #discardOld(): void {
+    this.#programs
+      .discardOld(this.#options.paths.dataDir)
+      .catch((error: unknown) => this.#options.logger.warn({ err: error }, 'the old data directory could not be deleted'));
+  }
+}
