@@ -4,6 +4,7 @@ import { FaultBudget } from './fault-budget.ts';
 import type { Fault } from './fault.ts';
 import { diskFaults, machineFaults } from './machine-faults.ts';
 import { networkFaults } from './network-faults.ts';
+import { quorumFaults } from './quorum-faults.ts';
 import { writerFaults } from './writer-faults.ts';
 
 /** What goes wrong in a run, and when: drawn from its seed, kinds as often as the seed's mixture says. */
@@ -26,9 +27,10 @@ export class Faults {
       ...contentFaults(cluster, this.#budget),
       ...writerFaults(cluster),
     ];
-    this.#faults = kinds
-      .map((fault) => ({ ...fault, weight: without.has(fault.name) ? 0 : fault.weight * mix.rate(fault.name) }))
-      .filter(({ weight }) => weight > 0);
+    const aimed = mix.mixture === 'quorums' ? quorumFaults(cluster, this.#budget) : [];
+    this.#faults = [...kinds.map((fault) => ({ ...fault, weight: fault.weight * mix.rate(fault.name) })), ...aimed].filter(
+      ({ name, weight }) => weight > 0 && !without.has(name),
+    );
   }
 
   start(): void {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
-import { MUTATIONS } from './mutations.ts';
+import { MUTATIONS, type Mutation } from './mutations.ts';
 
 /**
  * Breaks each rule of mutations.ts in turn and counts the seeds until a run fails: `npm run simulate:mutations [--
@@ -12,11 +12,12 @@ const { values } = parseArgs({ options: { seeds: { type: 'string', default: '100
 const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
 
 /** The seeds that were needed, or undefined when none of them found it. */
-function seedsNeeded(name: string): Promise<{ readonly seeds: number; readonly how: string } | undefined> {
+function seedsNeeded({ name, mixture = 'any' }: Mutation): Promise<{ readonly seeds: number; readonly how: string } | undefined> {
   return new Promise((resolve, reject) => {
+    const seeds = ['--seeds', values.seeds];
     const child = spawn(
       process.execPath,
-      ['--import', here('mutation-hook.ts'), here('main.ts'), '--seeds', values.seeds, '--workers', '1', '--until-failure'],
+      ['--import', here('mutation-hook.ts'), here('main.ts'), ...seeds, '--workers', '1', '--until-failure', '--mixture', mixture],
       {
         env: { ...process.env, AURORA_MUTATION: name },
         stdio: ['ignore', 'pipe', 'inherit'],
@@ -39,8 +40,9 @@ function seedsNeeded(name: string): Promise<{ readonly seeds: number; readonly h
 const chosen = MUTATIONS.filter(({ name }) => values.only === undefined || name === values.only);
 let missed = 0;
 process.stdout.write('| broken rule | seeds needed | how it showed |\n| --- | --- | --- |\n');
-for (const { name, rule } of chosen) {
-  const found = await seedsNeeded(name);
+for (const mutation of chosen) {
+  const { name, rule } = mutation;
+  const found = await seedsNeeded(mutation);
   if (found === undefined) missed++;
   process.stdout.write(`| ${name}: ${rule} | ${found?.seeds ?? `not in ${values.seeds}`} | ${(found?.how ?? '').slice(0, 120)} |\n`);
 }

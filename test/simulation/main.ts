@@ -2,10 +2,12 @@ import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { MIXTURES, type Mixture } from './mix.ts';
 import { runRange, together, type RangeOutcome, type SeedRange } from './seed-range.ts';
 
 /**
- * The storage that ships under simulation: `npm run simulate -- --seeds 1000 [--first N] [--workers N]`. A seed that
+ * The storage that ships under simulation: `npm run simulate -- --seeds 1000 [--first N] [--workers N]
+ * [--mixture any|quorums]`. A seed that
  * fails is run again with its trace, which is printed to its end and kept whole in `simulation-<seed>.txt`. With
  * `--shrink` it is run without one kind of fault after the other first, and shown with those that are left. The seeds
  * are shared out among as many processes as the machine has cores.
@@ -22,6 +24,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '200' },
     first: { type: 'string', default: '1' },
     workers: { type: 'string' },
+    mixture: { type: 'string', default: 'any' },
     trace: { type: 'boolean', default: false },
     shrink: { type: 'boolean', default: false },
     'until-failure': { type: 'boolean', default: false },
@@ -29,12 +32,19 @@ const { values } = parseArgs({
 });
 const seeds = wholeNumber('seeds', values.seeds, 1);
 const first = wholeNumber('first', values.first, 0);
+const mixture = mixtureNamed(values.mixture);
 const workers = Math.min(seeds, wholeNumber('workers', values.workers ?? String(availableParallelism()), 1));
 
 function wholeNumber(name: string, text: string, min: number): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < min) throw new RangeError(`--${name} ${text}: give a whole number of ${min} or more`);
   return number;
+}
+
+function mixtureNamed(name: string): Mixture {
+  const mixture = MIXTURES.find((one) => one === name);
+  if (mixture === undefined) throw new RangeError(`--mixture ${name}: give one of ${MIXTURES.join(', ')}`);
+  return mixture;
 }
 
 /** What a worker says: a seed is done, something to print, or the end. */
@@ -66,6 +76,7 @@ const ranges = Array.from({ length: workers }, (_unused, worker) => ({
   first: first + worker,
   end: first + seeds,
   step: workers,
+  mixture,
   trace: values.trace,
   shrink: values.shrink,
   untilFailure: values['until-failure'],
@@ -86,6 +97,8 @@ print(
     .join(', '),
 );
 if (failed.length > 0) {
-  print(`${failed.length} seeds failed: ${failed.join(' ')}; again: npm run simulate -- --seeds 1 --first ${failed[0]}`);
+  print(
+    `${failed.length} seeds failed: ${failed.join(' ')}; again: npm run simulate -- --seeds 1 --first ${failed[0]} --mixture ${mixture}`,
+  );
   process.exit(1);
 }

@@ -3,11 +3,19 @@ import { SeededRandom } from '../faults/random.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/segment/limits.ts';
 
 /**
+ * `any`: whatever goes wrong, as each seed has it. `quorums`: several losses at once, aimed at where quorums meet
+ * (quorum-faults.ts), and little else beside them.
+ */
+export const MIXTURES = ['any', 'quorums'] as const;
+export type Mixture = (typeof MIXTURES)[number];
+
+/**
  * What a seed's run is made of. Every seed has its own: some faults never happen in it and others often, its files and
  * checkpoints are of another size, its writers write much or little. Rare paths need a mixture that is far from the
  * mean: were all faults equally likely in all runs, each run would be like the next one.
  */
 export interface Mix {
+  readonly mixture: Mixture;
   readonly copies: VolumeCopies;
   readonly faultsForMs: number;
   /** Between two faults. */
@@ -38,6 +46,7 @@ const KIB = 1024;
 
 /** Nothing out of the ordinary: for tests that say themselves what happens. */
 export const PLAIN_MIX: Mix = {
+  mixture: 'any',
   copies: 'Full',
   faultsForMs: 0,
   gapMs: [20, 1200],
@@ -70,22 +79,49 @@ export const PLAIN_MIX: Mix = {
 
 /** Of the kinds of faults, so many happen in a run. */
 const KIND_CHANCE = 0.6;
+/** Where losses are aimed, few others may come between; those that are aimed come in every run. */
+const KIND_CHANCE_BESIDE = 0.1;
+const AIMED_GAP_MS: readonly [number, number] = [200, 1500];
+const AIMED_FOR_MS: readonly [number, number] = [6000, 16_000];
 
-export function drawMix(seed: number): Mix {
+export function drawMix(seed: number, mixture: Mixture = 'any'): Mix {
+  return mixture === 'any' ? drawAny(seed) : aimed(seed, drawAny(seed));
+}
+
+/** The seed's mixture, but for what goes wrong, and to which copies. */
+function aimed(seed: number, mix: Mix): Mix {
+  const random = new SeededRandom(Math.imul(seed + 1, 0x27d4_eb2f));
+  const [shortest, longest] = AIMED_FOR_MS;
+  return {
+    ...mix,
+    mixture: 'quorums',
+    copies: seed % 4 === 0 ? 'Full' : 'Mixed',
+    faultsForMs: shortest * (longest / shortest) ** random.next(),
+    gapMs: AIMED_GAP_MS,
+    rate: (fault) => (rateOf(seed, fault).next() < KIND_CHANCE_BESIDE ? 0.25 : 0),
+  };
+}
+
+/** By name, so that a new kind of fault leaves the rates of the others as they are. */
+function rateOf(seed: number, fault: string): SeededRandom {
+  return new SeededRandom(Math.imul(seed + 1, 0x85eb_ca6b) ^ hash(fault));
+}
+
+function drawAny(seed: number): Mix {
   const random = new SeededRandom(Math.imul(seed + 1, 0x9e37_79b1));
   const chance = (probability: number): boolean => random.next() < probability;
   const spread = (min: number, max: number): number => min * (max / min) ** random.next();
   const rates = new Map<string, number>();
   const longestGap = spread(100, 1200);
   return {
+    mixture: 'any',
     copies: seed % 2 === 1 ? 'Mixed' : 'Full',
     faultsForMs: spread(2000, 8000),
     gapMs: [spread(3, 30), longestGap],
     rate: (fault) => {
       const known = rates.get(fault);
       if (known !== undefined) return known;
-      // By name, so that a new kind of fault leaves the rates of the others as they are.
-      const own = new SeededRandom(Math.imul(seed + 1, 0x85eb_ca6b) ^ hash(fault));
+      const own = rateOf(seed, fault);
       const rate = own.next() < KIND_CHANCE ? 0.25 * 16 ** own.next() : 0;
       rates.set(fault, rate);
       return rate;

@@ -1,3 +1,5 @@
+import type { Mixture } from './mix.ts';
+
 /**
  * One line for each rule of the protocol, and how to break it. The random runs must find every one of them: a rule
  * whose break nobody sees is either not needed or not tried. `npm run simulate:mutations` breaks them one at a time.
@@ -8,6 +10,8 @@ export interface Mutation {
   readonly rule: string;
   /** One, unless a rule stands on several lines, each of which is enough. */
   readonly edits: readonly Edit[];
+  /** Whose seeds are to find it; `any` unless given. */
+  readonly mixture?: Mixture;
 }
 
 export interface Edit {
@@ -444,6 +448,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'three-tails-read',
     rule: 'three segments hold what was durable only when one of them is full',
+    mixture: 'quorums',
     edits: [
       {
         file: 'packages/volume/src/quorum.ts',
@@ -455,6 +460,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'write-quorum-promises',
     rule: 'a promise takes four segments with two full ones: two of every write quorum',
+    mixture: 'quorums',
     edits: [
       {
         file: 'packages/volume/src/quorum.ts',
@@ -466,6 +472,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'copy-knows-its-source-only',
     rule: 'a copied segment knows the newest history and the highest epoch that its peers were heard with',
+    mixture: 'quorums',
     edits: [
       {
         file: 'storage-daemon/src/peers/copy-segment.ts',

@@ -1,7 +1,7 @@
 import { Cluster } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { BrokenPromise } from './history.ts';
-import { drawMix } from './mix.ts';
+import { drawMix, type Mixture } from './mix.ts';
 import { World, type Owner } from './world.ts';
 
 /** One seed, from empty disks through whatever goes wrong to six level copies again. */
@@ -29,11 +29,13 @@ export interface RunOptions {
   readonly traced: boolean;
   /** Kinds of faults that do not happen. */
   readonly without?: ReadonlySet<string>;
+  /** `any` unless given. */
+  readonly mixture?: Mixture;
 }
 
 /** Never rejects for what the system does: that is the outcome's failure. */
-export async function runSeed(seed: number, { traced, without }: RunOptions): Promise<RunOutcome> {
-  const world = new World(seed, drawMix(seed));
+export async function runSeed(seed: number, { traced, without, mixture }: RunOptions): Promise<RunOutcome> {
+  const world = new World(seed, drawMix(seed, mixture));
   const cluster = new Cluster(world, traced);
   const faults = new Faults(cluster, without);
   // What a part of the system, or a check, throws where nobody waits for it.

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import type { Mixture } from './mix.ts';
 import { runSeed, type RunOutcome } from './run.ts';
 
 export interface SeedRange {
@@ -6,6 +7,7 @@ export interface SeedRange {
   readonly end: number;
   /** Every so manyth seed of them. */
   readonly step: number;
+  readonly mixture: Mixture;
   /** Show each seed's trace, also of those that pass. */
   readonly trace: boolean;
   /** Leave out kinds of faults for as long as a seed still fails, before it is shown. */
@@ -38,7 +40,7 @@ export async function runRange(range: SeedRange, print: (text: string) => void, 
   let seeds = 0;
   for (let seed = range.first; seed < range.end; seed += range.step) {
     Error.stackTraceLimit = 0;
-    const outcome = await runSeed(seed, { traced: false });
+    const outcome = await runSeed(seed, { traced: false, mixture: range.mixture });
     seeds++;
     onSeed();
     sums = addCounts(sums, outcome);
@@ -50,7 +52,7 @@ export async function runRange(range: SeedRange, print: (text: string) => void, 
     }
     if (outcome.failure === undefined && !range.trace) continue;
     Error.stackTraceLimit = stackLines;
-    await show(seed, outcome, range.shrink, print);
+    await show(seed, outcome, range, print);
   }
   const { user, system } = process.cpuUsage(cpuBefore);
   return { seeds, failed, sums, faults, cpuSeconds: (user + system) / 1e6 };
@@ -79,9 +81,14 @@ function addFaults(faults: RangeOutcome['faults'], more: Iterable<readonly [stri
   return added;
 }
 
-async function show(seed: number, { faults }: RunOutcome, shrinks: boolean, print: (text: string) => void): Promise<void> {
-  const without = shrinks ? await shrink(seed, faults.keys()) : new Set<string>();
-  const { failure, trace, faults: left } = await runSeed(seed, { traced: true, without });
+async function show(
+  seed: number,
+  { faults }: RunOutcome,
+  { shrink: shrinks, mixture }: SeedRange,
+  print: (text: string) => void,
+): Promise<void> {
+  const without = shrinks ? await shrink(seed, mixture, faults.keys()) : new Set<string>();
+  const { failure, trace, faults: left } = await runSeed(seed, { traced: true, without, mixture });
   const file = `simulation-${seed}.txt`;
   writeFileSync(file, `${trace.join('\n')}\n`);
   print(trace.slice(-TRACE_LINES).join('\n'));
@@ -90,11 +97,11 @@ async function show(seed: number, { faults }: RunOutcome, shrinks: boolean, prin
 }
 
 /** Kinds of faults that the seed fails without, as many as are found in one pass. */
-async function shrink(seed: number, kinds: Iterable<string>): Promise<ReadonlySet<string>> {
+async function shrink(seed: number, mixture: Mixture, kinds: Iterable<string>): Promise<ReadonlySet<string>> {
   let without: ReadonlySet<string> = new Set();
   for (const kind of kinds) {
     const fewer = new Set([...without, kind]);
-    const { failure } = await runSeed(seed, { traced: false, without: fewer });
+    const { failure } = await runSeed(seed, { traced: false, without: fewer, mixture });
     if (failure !== undefined) without = fewer;
   }
   return without;
