@@ -17,6 +17,10 @@ export function absenceOf(situation: AgentSituation): Absence {
       return told('the database server failed and is being started again');
     case 'settingsRefused':
       return told('the database server does not start with its settings', 'The status of the cluster says which setting is wrong.');
+    case 'engineMismatch':
+    case 'rolesMismatch':
+    case 'volumeMissing':
+      return told('the database cannot be opened by this server', 'The status of the cluster says why.');
     case 'initdbRefused':
       return told('the database cannot be made as it is wanted', 'The status of the cluster says why.');
     case 'fenced':

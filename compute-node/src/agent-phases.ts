@@ -7,7 +7,7 @@ import { bootstrapVolume } from './bootstrap/bootstrap-volume.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentMetrics } from './metrics.ts';
 import { fetchComputeImage } from './open/fetch-image.ts';
-import { openVolume, type OpenOutcome, type OpenedVolume } from './open/open-volume.ts';
+import { openVolume, type OpenHindrance, type OpenOutcome, type OpenedVolume } from './open/open-volume.ts';
 import type { OpeningStep } from './open/opening-steps.ts';
 import { SINGLE_GROUP, homeSegment } from './placement.ts';
 import type { PostgresPaths } from './postgres-paths.ts';
@@ -41,7 +41,7 @@ export interface AgentPhases {
     readonly heldEpoch: bigint | undefined;
     readonly volumeExists: boolean;
     readonly signal: AbortSignal;
-    readonly onWaiting: (reason: string) => void;
+    readonly onWaiting: (hindrance: OpenHindrance | undefined) => void;
   }): Promise<OpenOutcome>;
   /** False when there is no volume still. */
   bootstrap(options: {

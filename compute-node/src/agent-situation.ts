@@ -7,6 +7,15 @@ export type FailureReason =
   /** The local WAL is not what PostgreSQL said it wrote; the volume is not touched by it. */
   | 'damagedWal';
 
+/** Why this compute cannot open this volume, however long it waits. */
+export type MismatchReason =
+  /** The volume is of another engine, or of another major version, than the compute. */
+  | 'engineMismatch'
+  /** A segment is full, or a tail, where the compute was told otherwise. */
+  | 'rolesMismatch'
+  /** Storage is empty, and held a database before. */
+  | 'volumeMissing';
+
 /**
  * What the agent does, and the reason that programs decide by. Beside it stands a message, which is for people alone.
  *
@@ -16,6 +25,7 @@ export type FailureReason =
  * | bootstrapping | initdbRefused     | cannot make it as it is wanted; tries again                                     |
  * | opening       | none              | has just begun                                                                  |
  * | opening       | waitingForStorage | asks storage for the volume                                                     |
+ * | opening       | a MismatchReason  | asks on, and cannot have it before somebody has changed something               |
  * | opening       | startingPostgres  | the volume is open, PostgreSQL is on its way                                    |
  * | opening       | a FailureReason   | the last try failed, the next one is waited for                                 |
  * | running       | none              | PostgreSQL takes connections                                                    |
@@ -27,7 +37,7 @@ export type FailureReason =
  */
 export type AgentSituation =
   | { readonly phase: 'bootstrapping'; readonly reason: 'none' | 'initdbRefused' }
-  | { readonly phase: 'opening'; readonly reason: 'none' | 'waitingForStorage' | 'startingPostgres' | FailureReason }
+  | { readonly phase: 'opening'; readonly reason: 'none' | 'waitingForStorage' | 'startingPostgres' | MismatchReason | FailureReason }
   | { readonly phase: 'running'; readonly reason: 'none' | 'noQuorum' }
   | { readonly phase: 'fenced'; readonly reason: 'fenced' }
   | { readonly phase: 'stopping'; readonly reason: 'stopping' | 'noQuorum' | 'fenced' };

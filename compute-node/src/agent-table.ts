@@ -1,4 +1,4 @@
-import type { AgentSituation, FailureReason } from './agent-situation.ts';
+import type { AgentSituation, FailureReason, MismatchReason } from './agent-situation.ts';
 
 /**
  * What the agent does, step by step, and where each event takes it. The agent's loop does a step's work and tells what
@@ -20,6 +20,8 @@ export type AgentStep = 'asking' | 'bootstrapping' | 'starting' | 'running' | 'p
 export type AgentEvent =
   /** The step goes on; there is something to tell of it. */
   | 'progress'
+  /** The volume cannot be opened before somebody has changed something; it is asked for on. */
+  | MismatchReason
   /** The volume is ours. */
   | 'opened'
   /** There is no volume. */
@@ -68,11 +70,15 @@ const NO_QUORUM = { to: 'stopping', situation: { phase: 'stopping', reason: 'noQ
 /** A pause that the status needs to say nothing of. */
 const PAUSING = { to: 'pausing' } as const;
 const RESTARTING = { to: 'pausing', situation: { phase: 'opening', reason: 'startingPostgres' } } as const;
+const mismatched = (reason: MismatchReason): AgentOutcome => ({ to: 'asking', situation: { phase: 'opening', reason } });
 const after = (reason: FailureReason): AgentOutcome => ({ to: 'pausing', situation: { phase: 'opening', reason } });
 
 export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent, AgentOutcome>>>> = {
   asking: {
     progress: ASKING,
+    engineMismatch: mismatched('engineMismatch'),
+    rolesMismatch: mismatched('rolesMismatch'),
+    volumeMissing: mismatched('volumeMissing'),
     opened: STARTING,
     absent: BOOTSTRAPPING,
     refused: NEVER,
@@ -92,6 +98,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   },
   bootstrapping: {
     progress: BOOTSTRAPPING,
+    engineMismatch: NEVER,
+    rolesMismatch: NEVER,
+    volumeMissing: NEVER,
     opened: NEVER,
     absent: NEVER,
     refused: REFUSED,
@@ -111,6 +120,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   },
   starting: {
     progress: STARTING,
+    engineMismatch: NEVER,
+    rolesMismatch: NEVER,
+    volumeMissing: NEVER,
     opened: NEVER,
     absent: NEVER,
     refused: NEVER,
@@ -130,6 +142,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   },
   running: {
     progress: NEVER,
+    engineMismatch: NEVER,
+    rolesMismatch: NEVER,
+    volumeMissing: NEVER,
     opened: NEVER,
     absent: NEVER,
     refused: NEVER,
@@ -149,6 +164,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   },
   pausing: {
     progress: NOTHING,
+    engineMismatch: NEVER,
+    rolesMismatch: NEVER,
+    volumeMissing: NEVER,
     opened: NEVER,
     absent: NEVER,
     refused: NEVER,
@@ -169,6 +187,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   // Final: only a stop comes after it.
   fenced: {
     progress: NOTHING,
+    engineMismatch: NEVER,
+    rolesMismatch: NEVER,
+    volumeMissing: NEVER,
     opened: NEVER,
     absent: NEVER,
     refused: NEVER,
@@ -189,6 +210,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   // Final as well, whatever a part that still ends says; only that it was fenced is told even now.
   stopping: {
     progress: NOTHING,
+    engineMismatch: NOTHING,
+    rolesMismatch: NOTHING,
+    volumeMissing: NOTHING,
     opened: NOTHING,
     absent: NOTHING,
     refused: NOTHING,
@@ -208,6 +232,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   },
   stoppingFenced: {
     progress: NOTHING,
+    engineMismatch: NOTHING,
+    rolesMismatch: NOTHING,
+    volumeMissing: NOTHING,
     opened: NOTHING,
     absent: NOTHING,
     refused: NOTHING,

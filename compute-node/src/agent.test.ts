@@ -5,7 +5,7 @@ import { EXIT, silentLogger } from '@kube-aurora/process';
 import type { AgentPhases } from './agent-phases.ts';
 import { Agent } from './agent.ts';
 import { createMetrics } from './metrics.ts';
-import type { OpenOutcome, OpenedVolume } from './open/open-volume.ts';
+import type { OpenHindrance, OpenOutcome, OpenedVolume } from './open/open-volume.ts';
 import type { Session, SessionEnd } from './session/session.ts';
 
 const opened = (epoch: bigint): OpenedVolume => ({
@@ -55,7 +55,9 @@ class ScriptedSession implements Session {
 }
 
 interface Script {
-  readonly opens: OpenOutcome[];
+  /** What each opening says that it waits for. */
+  readonly hindrances?: OpenHindrance[];
+  readonly opens: (OpenOutcome | Promise<OpenOutcome>)[];
   readonly sessions?: ScriptedSession[];
   readonly bootstraps?: boolean[];
 }
@@ -64,7 +66,7 @@ interface Script {
  * An agent whose phases answer as the script says. What it asks of them is noted; when the script is at its end it is
  * stopped.
  */
-function agentOf({ opens, sessions = [], bootstraps = [] }: Script) {
+function agentOf({ opens, sessions = [], bootstraps = [], hindrances = [] }: Script) {
   const asked: { heldEpoch: bigint | undefined; volumeExists: boolean }[] = [];
   const door: string[] = [];
   const pauses: number[] = [];
@@ -75,8 +77,9 @@ function agentOf({ opens, sessions = [], bootstraps = [] }: Script) {
       close: () => Promise.resolve(void door.push('close')),
     }),
     clear: () => [],
-    open: ({ heldEpoch, volumeExists }) => {
+    open: ({ heldEpoch, volumeExists, onWaiting }) => {
       asked.push({ heldEpoch, volumeExists });
+      onWaiting(hindrances.shift());
       return Promise.resolve(opens.shift() ?? { kind: 'stopped' });
     },
     bootstrap: ({ onTrying }) => {
@@ -147,6 +150,27 @@ describe('the agent', () => {
     await run();
     expect(pauses).toEqual([]);
     expect(agent.status()).toMatchObject({ opens: 5, lastFailure: undefined });
+  });
+
+  it('tells what it waits for from what no waiting helps against, by a reason of its own', async () => {
+    const hindrances = [
+      { kind: 'storage', message: '3 of 6 segments answered' },
+      { kind: 'engineMismatch', message: 'the volume is of PostgreSQL 19' },
+      { kind: 'rolesMismatch', message: 'd0 says that it is TAIL' },
+      { kind: 'volumeMissing', message: 'all of them are empty' },
+    ] as const;
+    const expected = [
+      { phase: 'opening', reason: 'waitingForStorage', message: 'waiting for storage: 3 of 6 segments answered' },
+      ...hindrances.slice(1).map(({ kind, message }) => ({ phase: 'opening', reason: kind, message })),
+    ];
+    for (const [at, hindrance] of hindrances.entries()) {
+      const opening = Promise.withResolvers<OpenOutcome>();
+      const { agent, run } = agentOf({ opens: [opening.promise], hindrances: [hindrance] });
+      const running = run();
+      await expect.poll(() => agent.status()).toMatchObject(expected[at] ?? {});
+      opening.resolve({ kind: 'stopped' });
+      await running;
+    }
   });
 
   it('backs off when PostgreSQL does not come up', async () => {

@@ -198,8 +198,9 @@ export class Agent {
       heldEpoch: this.#heldEpoch,
       volumeExists: this.#volumeExists,
       signal: this.#stopping.signal,
-      onWaiting: (reason) => {
-        if (reason !== '') this.#state.on('progress', `waiting for storage: ${reason}`);
+      onWaiting: (hindrance) => {
+        if (hindrance?.kind === 'storage') this.#state.on('progress', `waiting for storage: ${hindrance.message}`);
+        else if (hindrance !== undefined) this.#state.on(hindrance.kind, hindrance.message);
       },
     });
     metrics.opens.inc({ outcome: opened.kind });

@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { SegmentState } from '@kube-aurora/rpc';
+import type { OpenHindrance } from '../../compute-node/src/open/open-volume.ts';
 import { syntheticVolume } from '../simulation/synthetic-volume.ts';
 import { DriverWorld } from './driver-world.ts';
 
@@ -39,29 +41,45 @@ describe('opening a volume', () => {
   });
 });
 
-it('leaves a volume of another engine alone, and says which it is and what to do', async () => {
-  world = new DriverWorld();
-  await world.importVolume();
-  const compute = world.compute();
-  const other = compute.segments.map((endpoint) => ({
-    ...endpoint,
-    client: {
-      ...endpoint.client,
-      status: async (...call: Parameters<typeof endpoint.client.status>) => ({
-        ...(await endpoint.client.status(...call)),
-        engine: { engine: 'postgres', major: 19 },
-      }),
-    },
-  }));
-  let waiting = '';
-  const opening = compute.open({ segments: other, onWaiting: (reason) => (waiting = reason) });
-  expect(await world.hasSettled(opening, 20_000)).toBe(false);
-  expect(waiting).toBe(
-    'the volume is of PostgreSQL 19, and this compute runs PostgreSQL 18: ' +
-      'start the compute of a release that runs PostgreSQL 19, or restore the data into a new volume',
-  );
-  // Whoever runs it is not fenced.
-  expect(world.states().map((state) => state?.epoch)).toEqual([1n, 1n, 1n, 1n, 1n, 1n]);
+describe('a compute that is not of this volume', () => {
+  const table = [
+    [
+      'another engine',
+      { engine: { engine: 'postgres', major: 19 } },
+      'engineMismatch',
+      'the volume is of PostgreSQL 19, and this compute runs PostgreSQL 18: ' +
+        'start the compute of a release that runs PostgreSQL 19, or restore the data into a new volume',
+    ],
+    [
+      'other copies',
+      { role: 'TAIL' },
+      'rolesMismatch',
+      'd0 says that it is TAIL, and AURORA_STORAGE has it as FULL; roles never change: give the list that the volume was made with',
+    ],
+  ] as const;
+
+  it.each(table)('leaves a volume of %s alone, and says what is wrong and what to do', async (_what, change, kind, message) => {
+    world = new DriverWorld();
+    await world.importVolume();
+    const compute = world.compute();
+    let says: Partial<SegmentState> = change;
+    const segments = compute.segments.map((endpoint) => ({
+      ...endpoint,
+      client: {
+        ...endpoint.client,
+        status: async (...call: Parameters<typeof endpoint.client.status>) => ({ ...(await endpoint.client.status(...call)), ...says }),
+      },
+    }));
+    const hindrances: (OpenHindrance | undefined)[] = [];
+    const opening = compute.open({ segments, onWaiting: (hindrance) => void hindrances.push(hindrance) });
+    expect(await world.hasSettled(opening, 20_000)).toBe(false);
+    expect(hindrances.at(-1)).toEqual({ kind, message });
+    // Whoever runs it is not fenced.
+    expect(world.states().map((state) => state?.epoch)).toEqual([1n, 1n, 1n, 1n, 1n, 1n]);
+    says = {};
+    expect(await world.until(opening)).toMatchObject({ kind: 'opened' });
+    expect(hindrances.at(-1)).toBeUndefined();
+  });
 });
 
 it('says bootstrap when all are empty, and never again once the volume is there', async () => {
@@ -88,7 +106,7 @@ describe('with two segments silent and the others empty', () => {
 
   it('finds the volume when the two come back, of whom the others copy it', async () => {
     const reasons: string[] = [];
-    const opening = world.compute().open({ doubtMs: 400_000, onWaiting: (reason) => void reasons.push(reason) });
+    const opening = world.compute().open({ doubtMs: 400_000, onWaiting: (hindrance) => void reasons.push(hindrance?.message ?? '') });
     await world.pass(500);
     expect(reasons.at(-1)).toContain('4 of 6 segments answered and are empty; the others may hold the volume');
     world.cutPeers();
@@ -99,10 +117,11 @@ describe('with two segments silent and the others empty', () => {
   });
 
   it('never says bootstrap for a volume that exists, and says what to do', async () => {
-    const reasons: string[] = [];
-    const opening = world.compute().open({ volumeExists: true, doubtMs: 100, onWaiting: (reason) => void reasons.push(reason) });
+    const hindrances: (OpenHindrance | undefined)[] = [];
+    const opening = world.compute().open({ volumeExists: true, doubtMs: 100, onWaiting: (hindrance) => void hindrances.push(hindrance) });
     expect(await world.hasSettled(opening, 20_000)).toBe(false);
-    expect(reasons.at(-1)).toMatch(
+    expect(hindrances.at(-1)?.kind).toBe('volumeMissing');
+    expect(hindrances.at(-1)?.message).toMatch(
       /segments answered and all of them are empty, but this volume held a database.*Bring back.*AURORA_VOLUME_EXISTS=false/,
     );
     world.start(4, 5);

@@ -3,6 +3,7 @@ import { fromServiceError, type SegmentState } from '@kube-aurora/rpc';
 import { OpenProtocol, type OpenRequest, type EpochStart } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import { engineMismatch } from '../engine.ts';
+import type { MismatchReason } from '../agent-situation.ts';
 import { quorumsOf, type SegmentEndpoint, type WriterIdentity } from '../segments.ts';
 
 /** How long the last segments are waited for once a quorum answered. A daemon that hangs costs this much, once. */
@@ -37,6 +38,12 @@ export type OpenOutcome =
   | { readonly kind: 'overtaken' }
   | { readonly kind: 'stopped' };
 
+/** Why an opening does not go on. Programs go by the kind; the message is for people. */
+export interface OpenHindrance {
+  readonly kind: 'storage' | MismatchReason;
+  readonly message: string;
+}
+
 export interface OpenVolumeOptions {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
@@ -47,8 +54,8 @@ export interface OpenVolumeOptions {
   readonly logger: Logger;
   readonly signal: AbortSignal;
   readonly doubtMs?: number;
-  /** What it waits for just now, for /status; empty when nothing. */
-  readonly onWaiting: (reason: string) => void;
+  /** What it waits for just now, for /status; undefined when nothing. */
+  readonly onWaiting: (hindrance: OpenHindrance | undefined) => void;
 }
 
 /**
@@ -64,10 +71,10 @@ export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcom
   const run = new OpenRun(protocol, options);
   let waiting: Timer;
   const complain = (): void => {
-    const { step, epoch, refuses, waitingFor } = protocol;
-    if (run.mismatch !== undefined) logger.error({ step, epoch }, run.mismatch);
-    else if (refuses) logger.error({ step, epoch }, `${waitingFor}${HOW_TO_GIVE_UP}`);
-    else logger.warn({ step, epoch }, `waiting for storage: ${waitingFor}`);
+    const { step, epoch } = protocol;
+    const { kind, message } = run.hindrance ?? { kind: 'storage', message: 'its answers' };
+    if (kind === 'storage') logger.warn({ step, epoch }, `waiting for storage: ${message}`);
+    else logger.error({ step, epoch, reason: kind }, message);
     waiting = clock.after(WAITING_LOG_MS, complain);
   };
   waiting = clock.after(WAITING_LOG_MS, complain);
@@ -90,17 +97,22 @@ export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcom
     waiting.cancel();
     signal.removeEventListener('abort', stop);
     run.finish();
-    options.onWaiting('');
+    options.onWaiting(undefined);
   }
 }
 
 /**
- * Why a segment is not counted: it is something else than it was when the volume was made. Undefined while it is what
- * it should be.
+ * Why a segment is not counted: it is not of a volume that this compute runs, or something else than it was when the
+ * volume was made. Undefined while it is what it should be.
  */
-function roleMismatch({ id, role }: SegmentEndpoint, state: SegmentState): string | undefined {
+function mismatchOf({ id, role }: SegmentEndpoint, state: SegmentState): OpenHindrance | undefined {
+  const engine = engineMismatch(state.engine);
+  if (engine !== undefined) return { kind: 'engineMismatch', message: engine };
   if (state.role === role) return undefined;
-  return `${id} says that it is ${state.role}, and AURORA_STORAGE has it as ${role}; roles never change: give the list that the volume was made with`;
+  return {
+    kind: 'rolesMismatch',
+    message: `${id} says that it is ${state.role}, and AURORA_STORAGE has it as ${role}; roles never change: give the list that the volume was made with`,
+  };
 }
 
 /** One loop per segment asks what the protocol wants of it; every change of the protocol wakes them all. */
@@ -119,7 +131,7 @@ class OpenRun {
   #strandedTimer: Timer | undefined;
   #notBefore = 0;
   /** By segment, why this compute cannot run the volume that it holds. */
-  readonly #mismatches: (string | undefined)[] = [];
+  readonly #mismatches: (OpenHindrance | undefined)[] = [];
 
   constructor(protocol: OpenProtocol, options: OpenVolumeOptions) {
     this.#protocol = protocol;
@@ -130,9 +142,13 @@ class OpenRun {
     this.#finish = resolve;
   }
 
-  /** Why this compute cannot run the volume; undefined when it can, as far as is known. */
-  get mismatch(): string | undefined {
-    return this.#mismatches.find((one) => one !== undefined);
+  /** Why it does not go on; undefined when nothing is known to be in its way. */
+  get hindrance(): OpenHindrance | undefined {
+    const { refuses, waitingFor } = this.#protocol;
+    const mismatch = this.#mismatches.find((one) => one !== undefined);
+    if (mismatch !== undefined) return mismatch;
+    if (refuses) return { kind: 'volumeMissing', message: `${waitingFor}${HOW_TO_GIVE_UP}` };
+    return waitingFor === '' ? undefined : { kind: 'storage', message: waitingFor };
   }
 
   finish(): void {
@@ -172,7 +188,7 @@ class OpenRun {
     const { index } = endpoint;
     try {
       const state = await this.#call(endpoint, request, signal);
-      const mismatch = engineMismatch(state.engine) ?? roleMismatch(endpoint, state);
+      const mismatch = mismatchOf(endpoint, state);
       this.#mismatches[index] = mismatch;
       // Before anything is promised: a volume that we cannot run is left to whoever runs it.
       if (mismatch === undefined) this.#protocol.answer(index, request, state);
@@ -212,7 +228,7 @@ class OpenRun {
 
   #wake(): void {
     const { step } = this.#protocol;
-    this.#options.onWaiting(this.mismatch ?? `${this.#protocol.waitingFor}${this.#protocol.refuses ? HOW_TO_GIVE_UP : ''}`);
+    this.#options.onWaiting(this.hindrance);
     if (step === 'opened' || step === 'bootstrap' || step === 'overtaken') {
       this.finish();
       return;

@@ -407,6 +407,29 @@ describe("PostgreSQL's own words", () => {
   });
 });
 
+test.each([
+  [
+    'engineMismatch',
+    'EngineMismatch',
+    'the volume is of PostgreSQL 19, and this compute runs PostgreSQL 18: start the compute of a release',
+  ],
+  ['rolesMismatch', 'RolesMismatch', 'demo-storage-0 says that it is TAIL'],
+  ['volumeMissing', 'VolumeMissing', 'all of them are empty, but this volume held a database'],
+] as const)('a writer that cannot open the volume is not called one that waits: %s', (reason, expected, message) => {
+  const body = { phase: 'opening', reason, message, segments: [] };
+  const observed = healthy(makeCluster({ status: ran() }));
+  const [pod] = observed.computePods;
+  const report = readAgentStatus(body, pod?.metadata.uid ?? '', NOW);
+  const status = statusOf({
+    ...observed,
+    computePods: observed.computePods.map((one) => running(one, { ready: false })),
+    agents: new Map([['demo-1', report]]),
+  });
+  expect(condition(status, 'Ready')).toMatchObject({ reason: expected, message: `demo-1 cannot open the volume: ${message}` });
+  expect(status.message).toContain(message);
+  expect(status.instances?.[0]?.reason).toBe(reason);
+});
+
 test('a writer that gets no answer from four segments is not called ready, however many are up', () => {
   const agents = new Map([['demo-1', agentReport({ reason: 'noQuorum', since: '2026-11-21T11:59:00Z', message: 'no quorum for 12 s' })]]);
   const status = statusOf({ ...healthy(makeCluster({ status: ran() })), agents });

@@ -17,6 +17,13 @@ const FAILED: Readonly<Partial<Record<AgentReason, ConditionReason>>> = {
   damagedWal: 'WalDamaged',
 };
 
+/** Reasons of an agent that cannot open this volume before somebody has changed something. */
+const MISMATCHED: Readonly<Partial<Record<AgentReason, ConditionReason>>> = {
+  engineMismatch: 'EngineMismatch',
+  rolesMismatch: 'RolesMismatch',
+  volumeMissing: 'VolumeMissing',
+};
+
 /** Is there a writer to talk to? If not, why, and what it waits for. */
 export function writerVerdict(observed: Observed, plan: ClusterPlan): Verdict {
   const { name: planned, pod } = writerOf(observed);
@@ -58,6 +65,8 @@ function agentVerdict(observed: Observed, name: string, report: AgentReport): Ve
     case 'opening': {
       const failed = report.reason === undefined ? undefined : FAILED[report.reason];
       if (failed !== undefined) return bad(failed, `PostgreSQL on ${name} is not up and is tried again${because}`);
+      const mismatched = report.reason === undefined ? undefined : MISMATCHED[report.reason];
+      if (mismatched !== undefined) return bad(mismatched, `${name} cannot open the volume${because}`);
       const { failure } = report;
       const before = failure === undefined ? '' : `; before that PostgreSQL failed: ${failure.message}`;
       return bad('OpeningVolume', `${name} opens the volume${because}${before}`);
