@@ -53,6 +53,31 @@ export function createMetrics(sources: MetricsOptions): OperatorMetrics {
       it.set({ namespace, cluster }, status.storage?.ready ?? 0);
     }
   });
+  gauge('aurora_cluster_instances_desired', 'Instances there should be: a writer and readers', ['namespace', 'cluster'], (it) => {
+    for (const [key, status] of sources.clusters()) {
+      const [namespace = '', cluster = ''] = key.split('/');
+      it.set({ namespace, cluster }, status.compute?.desired ?? 0);
+    }
+  });
+  gauge(
+    'aurora_cluster_instance_serving',
+    '1 while the instance takes connections, and, of a reader, is within its limit of lag',
+    ['namespace', 'cluster', 'instance', 'role'],
+    (it) => {
+      for (const [key, status] of sources.clusters()) {
+        const [namespace = '', cluster = ''] = key.split('/');
+        for (const { name, role, state } of status.instances ?? [])
+          it.set({ namespace, cluster, instance: name, role }, state === 'Serving' ? 1 : 0);
+      }
+    },
+  );
+  gauge('aurora_cluster_reader_lag_seconds', 'How far the reader is behind', ['namespace', 'cluster', 'instance'], (it) => {
+    for (const [key, status] of sources.clusters()) {
+      const [namespace = '', cluster = ''] = key.split('/');
+      for (const { name, lagMs } of status.instances ?? [])
+        if (lagMs !== undefined) it.set({ namespace, cluster, instance: name }, lagMs / 1000);
+    }
+  });
   gauge('aurora_cluster_epoch', 'Volume epoch', ['namespace', 'cluster'], (it) => {
     for (const [key, status] of sources.clusters()) {
       const [namespace = '', cluster = ''] = key.split('/');

@@ -106,7 +106,7 @@ describe('npm start', () => {
   it('prints how to connect, and psql and kubectl work', async () => {
     expect(printed).toMatch(/psql 'postgresql:\/\/app:[^@]+@127\.[\d.]+:5432\/app'/);
     expect(await eventually("create table kept (id int primary key, word text); insert into kept values (1, 'first')")).toBe('');
-    expect(run('kubectl', 'get', 'ac').output).toMatch(/demo\s+Ready\s+demo-1\s+6\/6/);
+    expect(run('kubectl', 'get', 'ac').output).toMatch(/demo\s+Ready\s+demo-1\s+1\/1\s+6\/6/);
     expect(run('psql', '-c', 'selec 1').output).toMatch(/ERROR: {2}syntax error at or near "selec"\nLINE 1: selec 1\n {8}\^/);
   });
 
@@ -123,12 +123,16 @@ describe('npm start', () => {
     const manifest = path.join(REPOSITORY, 'test/e2e/bad-cluster.yaml');
     const { status, output } = run('kubectl', 'apply', '-f', manifest);
     expect(status).not.toBe(0);
-    expect(output).toContain('spec.replicas');
+    expect(output).toContain('spec.instances');
     expect(output).toContain('spec.storage.size');
     // A rule in CEL: the definition that npm start applies is whole.
     const shrunk = run('kubectl', 'patch', 'ac', 'demo', '--type=merge', '-p', '{"spec":{"storage":{"size":"256Mi"}}}');
     expect(shrunk.status).not.toBe(0);
     expect(shrunk.output).toContain('spec.storage.size: Invalid value: "256Mi": volumes grow and never shrink');
+    const renamed = run('kubectl', 'patch', 'ac', 'demo', '--type=merge', '-p', '{"spec":{"replicas":1}}');
+    expect(renamed.output).toContain('spec.replicas: Forbidden: it was renamed: write spec.instances in its place');
+    const none = run('kubectl', 'scale', 'ac', 'demo', '--replicas=0');
+    expect(none.output).toContain('spec.instances: Invalid value: 0: a cluster has a writer at least: use 1 or more');
   });
 
   it('deletes a cluster in seconds, writer first, and finds its data when it is made anew', () => {

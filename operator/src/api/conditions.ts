@@ -4,8 +4,8 @@ export const PHASES = [
   'Bootstrapping', // the writer makes the first database
   'Opening', // the writer opens the volume
   'Ready', // reads and writes go on, all six segments are there
-  'Degraded', // reads and writes go on, fewer than six segments are there
-  'Updating', // pods are being replaced because the spec or an image changed
+  'Degraded', // reads and writes go on, but a segment or a reader is missing
+  'Updating', // pods are being replaced because the spec or an image changed, or readers are on their way
   'WriterUnavailable', // storage has a quorum, but no writer runs
   'QuorumLost', // fewer than four segments: writes wait
   'Blocked', // going on could lose data or take what is not ours: a person must decide
@@ -19,6 +19,7 @@ export const CONDITION_TYPES = [
   'StorageQuorum',
   'StorageRedundant',
   'WriterAvailable',
+  'ReadersAvailable',
   'UpToDate',
   'CredentialsApplied',
 ] as const;
@@ -42,6 +43,9 @@ export const CONDITION_REASONS = [
   'WriterLost',
   'WriterFenced',
   'WriterReplaced',
+  'ReadersStarting',
+  'ReadersLagging',
+  'ReaderLost',
   'PostgresFailed',
   'SettingsRefused',
   'WalDamaged',

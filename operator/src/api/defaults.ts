@@ -3,7 +3,8 @@ import type { AuroraClusterSpec, InitdbSpec } from './types.ts';
 /** One place for every default: the schema publishes them, withDefaults applies them to objects that never met it. */
 export const DEFAULTS = {
   postgresVersion: '18',
-  replicas: 1,
+  instances: 1,
+  maxLag: '30s',
   zones: ['zone-a', 'zone-b', 'zone-c'],
   /** Of volumes that are made from now on: what a volume was made with stands in its cluster's spec. */
   copies: 'Full',
@@ -25,7 +26,8 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
   const storage = spec.storage;
   return {
     postgresVersion: spec.postgresVersion ?? DEFAULTS.postgresVersion,
-    replicas: spec.replicas ?? DEFAULTS.replicas,
+    instances: spec.instances ?? DEFAULTS.instances,
+    readers: { maxLag: spec.readers?.maxLag ?? DEFAULTS.maxLag },
     storage: {
       size: storage?.size ?? '',
       zones: storage?.zones ?? DEFAULTS.zones,

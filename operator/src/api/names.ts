@@ -10,6 +10,8 @@ export const LABEL = {
   segment: `${API_GROUP}/segment`,
   zone: `${API_GROUP}/zone`,
   role: `${API_GROUP}/role`,
+  /** On a compute pod, `true` or `false`: whether NAME-ro leads to it while it is ready. */
+  servesReads: `${API_GROUP}/serves-reads`,
 } as const;
 
 export const ANNOTATION = {
@@ -56,12 +58,33 @@ export function computeName(cluster: string, ordinal: number): string {
   return `${cluster}-${ordinal}`;
 }
 
+/** The ordinal of a compute pod's name; undefined when it is no name of this cluster's. */
+export function computeOrdinal(cluster: string, podName: string): number | undefined {
+  const digits = podName.startsWith(`${cluster}-`) ? podName.slice(cluster.length + 1) : '';
+  return /^[1-9][0-9]{0,3}$/.test(digits) ? Number(digits) : undefined;
+}
+
 export function storageServiceName(cluster: string): string {
   return `${cluster}-storage`;
 }
 
 export function readWriteServiceName(cluster: string): string {
   return `${cluster}-rw`;
+}
+
+/** Leads to readers, or to the writer when no reader can be read. */
+export function readOnlyServiceName(cluster: string): string {
+  return `${cluster}-ro`;
+}
+
+/** Leads to every instance that is ready. */
+export function readServiceName(cluster: string): string {
+  return `${cluster}-r`;
+}
+
+/** Headless: gives every instance a name of its own, `NAME-2.NAME-instances.NAMESPACE.svc`. */
+export function instancesServiceName(cluster: string): string {
+  return `${cluster}-instances`;
 }
 
 /** The ConfigMap with PostgreSQL's parameters. */

@@ -4,6 +4,7 @@ export interface Rule {
   /** `self` is the value; a rule with `oldSelf` counts for updates only. */
   readonly rule: string;
   readonly message: string;
+  readonly reason?: 'FieldValueForbidden';
 }
 
 export interface Schema {

@@ -1,4 +1,5 @@
 import { DEFAULTS } from './defaults.ts';
+import { DURATION_PATTERN } from './duration.ts';
 import { CACHE_SIZE_MIN, SIZE_MAX, SIZE_MIN } from './quantity.ts';
 import type { Schema } from './open-api.ts';
 import { statusSchema } from './status-schema.ts';
@@ -231,19 +232,52 @@ const bootstrap: Schema = {
   },
 };
 
+/** How many instances a manifest may ask for. */
+const INSTANCES_ALLOWED = 1;
+
+/** Bounds are rules and no minimum and maximum, so that a refusal says what to write. */
+const instances: Schema = {
+  type: 'integer',
+  format: 'int32',
+  description: 'Number of compute pods: one writer, the others readers. This release has no readers yet, so only 1 is allowed.',
+  default: DEFAULTS.instances,
+  'x-kubernetes-validations': [
+    { rule: 'self >= 1', message: 'a cluster has a writer at least: use 1 or more' },
+    { rule: `self <= ${INSTANCES_ALLOWED}`, message: 'this release runs one writer and no readers: use 1' },
+  ],
+};
+
+const readers: Schema = {
+  type: 'object',
+  description: 'Instances that do not write.',
+  default: {},
+  properties: {
+    maxLag: {
+      type: 'string',
+      description:
+        'A reader that is further behind gets no new connections through NAME-ro until it has caught up: 500ms, 30s, 2m. When no reader is within it, NAME-ro leads to the writer.',
+      default: DEFAULTS.maxLag,
+      pattern: DURATION_PATTERN,
+      maxLength: 12,
+    },
+  },
+};
+
 const spec: Schema = {
   type: 'object',
   description: 'What the cluster should be.',
   required: ['storage'],
   properties: {
     postgresVersion: { type: 'string', description: 'Major version of PostgreSQL.', enum: ['18'], default: DEFAULTS.postgresVersion },
+    instances,
     replicas: {
       type: 'integer',
-      description: 'Number of compute pods: one writer, the others readers. This release has no readers yet, so only 1 is allowed.',
-      minimum: 1,
-      maximum: 1,
-      default: DEFAULTS.replicas,
+      description: 'Was renamed: write instances. It is refused, so that nobody takes it for carried out.',
+      'x-kubernetes-validations': [
+        { rule: 'false', message: 'it was renamed: write spec.instances in its place', reason: 'FieldValueForbidden' },
+      ],
     },
+    readers,
     storage,
     bootstrap,
     superuserSecret: secretReference('Secret of type kubernetes.io/basic-auth for the role postgres. Made as NAME-superuser when absent.'),

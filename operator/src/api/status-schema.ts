@@ -1,6 +1,6 @@
 import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from './conditions.ts';
 import type { Schema } from './open-api.ts';
-import { INSTANCE_PHASES, SEGMENT_STATES } from './types.ts';
+import { INSTANCE_PHASES, INSTANCE_STATES, SEGMENT_STATES } from './types.ts';
 
 /** The schema of an AuroraCluster's status. */
 
@@ -23,6 +23,13 @@ const instance: Schema = {
   properties: {
     name: { type: 'string', description: 'Pod.' },
     role: { type: 'string', description: 'writer or reader.', enum: ['writer', 'reader'] },
+    state: {
+      type: 'string',
+      description:
+        'How it serves. Starting: it has not served yet. Lagging: a reader that is further behind than spec.readers.maxLag. Lost: it served, and does not.',
+      enum: INSTANCE_STATES,
+    },
+    since: { type: 'string', format: 'date-time', description: 'Since when its state is what it is.' },
     zone: { type: 'string', description: 'Zone it runs in.' },
     node: { type: 'string', description: 'Node it runs on.' },
     phase: {
@@ -33,7 +40,14 @@ const instance: Schema = {
     reason: { type: 'string', description: 'Why it is in that phase, as one word: postgresFailed, waitingForStorage ...', maxLength: 64 },
     ready: { type: 'boolean', description: 'Whether it takes connections.' },
     restarts: { type: 'integer', description: 'How often its container was started again in place.' },
+    message: { type: 'string', description: "Why it does not serve, in its agent's words.", maxLength: 1000 },
     epoch: { type: 'integer', format: 'int64', description: 'Volume epoch it opened with.' },
+    replayLsn: { type: 'string', description: 'Of a reader: it shows the database as of this LSN.' },
+    lagMs: {
+      type: 'integer',
+      format: 'int64',
+      description: 'Of a reader: milliseconds that it is behind; 0 when it shows all that is durable.',
+    },
     startedAt: { type: 'string', description: 'When its agent started.' },
   },
 };
@@ -97,6 +111,24 @@ export const statusSchema: Schema = {
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['name'],
     },
+    compute: {
+      type: 'object',
+      description: 'The compute pods together.',
+      properties: {
+        summary: { type: 'string', description: 'Instances that serve, of all: 2/2.' },
+        pods: { type: 'integer', description: 'Compute pods that there are.' },
+        ready: { type: 'integer', description: 'Instances that serve.' },
+        desired: { type: 'integer', description: 'Instances there should be.' },
+        selector: { type: 'string', description: 'Label selector of the compute pods.' },
+        lag: { type: 'string', description: 'Lag of the reader that is furthest behind.' },
+        readOnly: {
+          type: 'array',
+          description: 'Instances that the Service NAME-ro leads to.',
+          items: { type: 'string' },
+          'x-kubernetes-list-type': 'atomic',
+        },
+      },
+    },
     storage: {
       type: 'object',
       description: 'The volume.',
@@ -120,6 +152,8 @@ export const statusSchema: Schema = {
       description: 'Where to connect.',
       properties: {
         readWrite: { type: 'string', description: 'host:port of the writer, for psql and drivers.' },
+        readOnly: { type: 'string', description: 'host:port of readers, for reads; of the writer when no reader can be read.' },
+        read: { type: 'string', description: 'host:port of all instances, for reads.' },
         storage: { type: 'string', description: 'Headless Service of the storage daemons.' },
       },
     },

@@ -11,6 +11,9 @@ export const CLUSTER_PLURAL = 'auroraclusters';
 /** Six segments (copies) make a protection group; two stand in each of three zones. */
 export const SEGMENTS = 6;
 
+/** One writer and at most fifteen readers. */
+export const INSTANCES_MAX = 16;
+
 /** Requests and limits as Kubernetes has them: resource name to quantity. */
 export interface Resources {
   readonly requests?: Readonly<Record<string, string | number>>;
@@ -55,7 +58,12 @@ export type ReclaimPolicy = 'Retain' | 'Delete';
 /** The spec as it stands after the API server has filled in the defaults (see withDefaults). */
 export interface AuroraClusterSpec {
   readonly postgresVersion: '18';
-  readonly replicas: number;
+  /** One writes, the others read. */
+  readonly instances: number;
+  readonly readers: {
+    /** A reader that is further behind gets no new connections of NAME-ro. */
+    readonly maxLag: string;
+  };
   readonly storage: {
     readonly size: string;
     readonly storageClassName?: string;
@@ -103,9 +111,19 @@ export interface SegmentStatus {
 /** What an instance is to the volume. Pods carry it as a label, and Services select by it. */
 export type InstanceRole = 'writer' | 'reader';
 
+/**
+ * How an instance serves. Starting: it has not served yet. Lagging: a reader that is further behind than readers.maxLag.
+ * Lost: it served, and does not.
+ */
+export const INSTANCE_STATES = ['Starting', 'Serving', 'Lagging', 'Lost'] as const;
+export type InstanceState = (typeof INSTANCE_STATES)[number];
+
 export interface InstanceStatus {
   readonly name: string;
   readonly role: InstanceRole;
+  readonly state: InstanceState;
+  /** RFC 3339: since when the state is what it is. */
+  readonly since: string;
   readonly zone?: string;
   readonly node?: string;
   readonly phase: InstancePhase;
@@ -113,7 +131,13 @@ export interface InstanceStatus {
   readonly reason?: string;
   readonly ready: boolean;
   readonly restarts: number;
+  /** Why it does not serve, in its agent's words. */
+  readonly message?: string;
   readonly epoch?: number;
+  /** Of a reader: it shows the database as of this LSN. */
+  readonly replayLsn?: string;
+  /** Of a reader: how old what it shows is; 0 when it shows all that is durable. */
+  readonly lagMs?: number;
   readonly startedAt?: string;
 }
 
@@ -139,6 +163,19 @@ export interface AuroraClusterStatus {
   readonly epoch?: number;
   readonly vdl?: string;
   readonly instances?: readonly InstanceStatus[];
+  readonly compute?: {
+    readonly summary: string;
+    /** Pods that there are; the scale subresource shows it. */
+    readonly pods: number;
+    readonly ready: number;
+    readonly desired: number;
+    /** Label selector of the pods, for the scale subresource. */
+    readonly selector: string;
+    /** Lag of the reader that is furthest behind, for people. */
+    readonly lag?: string;
+    /** Instances that NAME-ro leads to. */
+    readonly readOnly: readonly string[];
+  };
   readonly storage?: {
     readonly summary: string;
     readonly ready: number;
@@ -148,7 +185,12 @@ export interface AuroraClusterStatus {
     readonly bytesUsed?: number;
     readonly segments: readonly SegmentStatus[];
   };
-  readonly endpoints?: { readonly readWrite: string; readonly storage: string };
+  readonly endpoints?: {
+    readonly readWrite: string;
+    readonly readOnly: string;
+    readonly read: string;
+    readonly storage: string;
+  };
   readonly secrets?: { readonly superuser: string; readonly app: string };
   readonly credentials?: readonly CredentialStatus[];
   readonly conditions?: readonly Condition[];

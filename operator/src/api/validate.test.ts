@@ -9,7 +9,11 @@ const fieldsOf = (cluster: Parameters<typeof validateCluster>[0]): readonly stri
 
 test('what an older schema let through is named', () => {
   expect(fieldsOf(makeCluster())).toEqual([]);
-  expect(fieldsOf(makeCluster({ spec: { replicas: 16 } }))).toContain('spec.replicas');
+  expect(fieldsOf(makeCluster({ spec: { storage: { size: '1Gi' }, instances: 16 } }))).toEqual([]);
+  for (const instances of [17, 0, -1, 1.5])
+    expect(fieldsOf(makeCluster({ spec: { storage: { size: '1Gi' }, instances } }))).toEqual(['spec.instances']);
+  for (const maxLag of ['', '10', '0s', '1 s', '-1s', '1d'])
+    expect(fieldsOf(makeCluster({ spec: { storage: { size: '1Gi' }, readers: { maxLag } } }))).toEqual(['spec.readers.maxLag']);
   expect(fieldsOf(makeCluster({ spec: {} }))).toEqual([]);
   expect(fieldsOf(makeCluster({ spec: { storage: { size: '1Mi' } } }))).toEqual(['spec.storage.size']);
   expect(fieldsOf(makeCluster({ spec: { storage: { size: '10GB' } } }))).toEqual(['spec.storage.size']);

@@ -1,7 +1,8 @@
 import type { ConditionReason } from './conditions.ts';
+import { durationMs } from './duration.ts';
 import { splitParameters } from './parameters.ts';
 import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
-import type { AuroraCluster, AuroraClusterSpec, Resources } from './types.ts';
+import { INSTANCES_MAX, type AuroraCluster, type AuroraClusterSpec, type Resources } from './types.ts';
 
 /** One thing in a manifest that cannot be done, with the path of its field and what would be right. */
 export interface SpecProblem {
@@ -28,7 +29,13 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     fatal('metadata.name', `'${name}' must be at most 40 lower case letters, digits and '-', starting with a letter: Services carry it`);
   }
   if (spec.postgresVersion !== '18') fatal('spec.postgresVersion', `'${String(spec.postgresVersion)}' is not supported; use "18"`);
-  if (spec.replicas !== 1) fatal('spec.replicas', `${spec.replicas} is not supported: this release runs one writer and no readers; use 1`);
+  if (!Number.isInteger(spec.instances) || spec.instances < 1 || spec.instances > INSTANCES_MAX)
+    fatal(
+      'spec.instances',
+      `${spec.instances} cannot be: there is one writer and at most ${INSTANCES_MAX - 1} readers; use 1 to ${INSTANCES_MAX}`,
+    );
+  if (durationMs(spec.readers.maxLag) === undefined)
+    fatal('spec.readers.maxLag', `'${spec.readers.maxLag}' is not a duration; use for example 500ms, 30s or 2m`);
   const bytes = sizeBytes(spec.storage.size);
   if (bytes === undefined) fatal('spec.storage.size', `'${spec.storage.size}' is not a size; use for example 10Gi`);
   else if (bytes < (sizeBytes(SIZE_MIN) ?? 0))

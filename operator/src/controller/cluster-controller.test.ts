@@ -190,7 +190,7 @@ test('a password is made once and kept', async () => {
   world.api.objects.set(path, { ...secret, data: { ...secret.data, password: Buffer.from('chosen').toString('base64') } } as Secret);
   await world.reconcile();
   expect(Buffer.from((world.api.objects.get(path) as Secret).data?.['pgpass'] ?? '', 'base64').toString()).toBe(
-    'demo-rw:5432:app:app:chosen\n',
+    ['rw', 'ro', 'r'].map((end) => `demo-${end}:5432:app:app:chosen\n`).join(''),
   );
 });
 

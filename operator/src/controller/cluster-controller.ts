@@ -18,7 +18,7 @@ import type { GivenSecrets } from './given-secrets.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { computeState, SILENT_MS, TRUST_READINESS_MS, type Observed } from '../observed/observed.ts';
 import { deadNode } from '../plan/pod-health.ts';
-import { planInstances, writerOf } from '../plan/plan-instances.ts';
+import { planInstances, readersOf, writerOf } from '../plan/plan-instances.ts';
 import { perform, type Outcome } from './perform.ts';
 import { settingsVerdict } from '../plan/plan-settings.ts';
 import { planCluster, takesWriterAway, type ClusterPlan, type DefaultImages } from '../plan/plan.ts';
@@ -27,6 +27,8 @@ import type { ProbeTarget, StatusProber } from './status-prober.ts';
 /** While something changes, agents and daemons are asked this often; when all is well, this seldom. */
 const POLL_CHANGING_MS = 2_000;
 const POLL_STEADY_MS = 10_000;
+/** The steady pace where readers are: their lag is told by these answers. */
+const POLL_READERS_MS = 2_000;
 /** A pod is ready and its program's word is missing, or its node is said to be down: people wait for the answer. */
 const POLL_URGENT_MS = 250;
 const STALE_RETRY_MS = 500;
@@ -255,10 +257,15 @@ export class ClusterController {
       asking || doubted
         ? POLL_URGENT_MS
         : memory.status?.phase === 'Ready' && !applying && fresh === undefined
-          ? POLL_STEADY_MS
+          ? steadyPollMs(observed)
           : POLL_CHANGING_MS,
     );
   }
+}
+
+/** Seldom enough to cost nothing, often enough to see a reader pass its limit of lag. */
+function steadyPollMs(observed: Observed): number {
+  return readersOf(observed).length === 0 ? POLL_STEADY_MS : POLL_READERS_MS;
 }
 
 /** A pod that a program answers from: at most one. */

@@ -136,6 +136,11 @@ function sameUid<T extends { readonly uid: string }>(report: T | undefined, uid:
   return report?.uid === uid ? report : undefined;
 }
 
+/** A reader's lag as far as it is news: which power of two of seconds it has passed. */
+function lagOrder(lagMs: number | undefined): number | undefined {
+  return lagMs === undefined ? undefined : Math.max(0, Math.ceil(Math.log2(lagMs / 1000)) + 1);
+}
+
 /** What people and decisions care about at once. */
 function significance({ agents, daemons }: Reports): string {
   return canonicalJson([
@@ -147,6 +152,7 @@ function significance({ agents, daemons }: Reports): string {
       report.reason,
       report.failure?.at,
       report.epoch,
+      lagOrder(report.lagMs),
       report.segments.map(({ id, state }) => [id, state]),
       report.settings,
       report.passwords,
@@ -158,7 +164,7 @@ function significance({ agents, daemons }: Reports): string {
 /** What merely moves on. */
 function progress({ agents, daemons }: Reports): string {
   return canonicalJson([
-    [...agents].map(([, { vdl, message }]) => [vdl, message]),
+    [...agents].map(([, { vdl, message, replayLsn, lagMs }]) => [vdl, message, replayLsn, lagMs]),
     [...daemons].map(([, { scl, bytesUsed, message, fault }]) => [scl, bytesUsed, message, fault]),
   ]);
 }

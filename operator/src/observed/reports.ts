@@ -43,6 +43,10 @@ export interface AgentReport extends Poll {
   readonly epoch?: number;
   readonly vdl?: string;
   readonly startedAt?: string;
+  /** Of a reader: it shows the database as of this LSN. */
+  readonly replayLsn?: string;
+  /** Of a reader: milliseconds that what it shows is behind what is durable. */
+  readonly lagMs?: number;
   readonly segments: readonly ReportedSegment[];
   readonly settings?: ReportedSettings;
   readonly passwords?: readonly ReportedPassword[];
@@ -210,6 +214,8 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     epoch: numberOf(status['epoch']) || undefined,
     vdl: lsnOf(status['vdl']),
     startedAt: textOf(status['startedAt']),
+    replayLsn: lsnOf(status['replayLsn']),
+    lagMs: numberOf(typeof status['lagMs'] === 'number' ? Math.round(status['lagMs']) : status['lagMs']),
     reason: reasonOf(status['reason']),
     since: textOf(status['since']),
     message: textOf(status['message']),

@@ -1,3 +1,4 @@
+import { readWriteServiceName, storageServiceName } from '../api/names.ts';
 import { isTerminating, type Service } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { covers } from '../specs/metadata.ts';
@@ -5,6 +6,9 @@ import { appCredentials, connectionSecret, secretPassword, superuserCredentials 
 import { clientServices, storageService } from '../specs/services.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
 import type { Observed } from '../observed/observed.ts';
+
+/** Endings of the Services without which there is no cluster: others whose names are taken are told of, and left out. */
+const VITAL: ReadonlySet<string> = new Set([readWriteServiceName(''), storageServiceName('')]);
 
 /** Services and Secrets: how clients and pods find the cluster and log in. */
 export function planAccess(observed: Observed): Plan {
@@ -18,7 +22,8 @@ export function planAccess(observed: Observed): Plan {
       (isTerminating(live) || covers({ metadata: live.metadata, spec: live.spec }, { metadata: service.metadata, spec: service.spec }))
     )
       continue;
-    actions.push({ kind: 'apply', resource: RESOURCE.services, object: service, live });
+    const isVital = VITAL.has(service.metadata.name.slice(cluster.metadata.name.length));
+    actions.push({ kind: 'apply', resource: RESOURCE.services, object: service, live, ...(isVital ? {} : { blocking: false }) });
   }
   for (const credentials of [superuserCredentials(cluster), appCredentials(cluster)]) {
     const live = observed.secrets.get(credentials.secretName);

@@ -1,4 +1,5 @@
 import { ANNOTATION, LABEL, ZONE_TOPOLOGY } from '../api/names.ts';
+import type { ConditionReason } from '../api/conditions.ts';
 import { isQuorum, segmentIds } from '../api/segment-id.ts';
 import type { InstanceRole } from '../api/types.ts';
 import { isNodeReady, isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
@@ -8,9 +9,11 @@ import type { Action, Notice, Plan } from './actions.ts';
 import { EMPTY_PLAN, joinPlans } from './actions.ts';
 import { isInitialized, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { outdatedBecause } from './outdated.ts';
-import { planInstances, type Instance } from './plan-instances.ts';
+import { planInstances, surplusPods, type Instance } from './plan-instances.ts';
 import { mountedVersions } from './plan-settings.ts';
 import { foreign } from './plan-storage-pods.ts';
+import { readEndpointMembers } from './read-endpoint.ts';
+import { ON_ITS_WAY_MS, replaceableNow, type UpdateCandidate } from './update-order.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
 import { isSilent } from '../observed/reports.ts';
 
@@ -26,10 +29,10 @@ const UNSCHEDULABLE_MS = 15_000;
 const OVERDUE_MS = 5_000;
 
 /**
- * Zone for a new compute pod: one of the volume's zones with a usable node; rather where segments are up, since reads
- * are shortest there; not where this instance's last one found no place.
+ * Zone for a new compute pod: one of the volume's zones with a usable node; rather where the fewest other instances are,
+ * and of those where segments are up, since reads are shortest there; not where this instance's last one found no place.
  */
-export function chooseComputeZone(observed: Observed, avoidZone: string | undefined): string {
+function chooseComputeZone(observed: Observed, taken: readonly string[], avoidZone: string | undefined): string {
   const zones = observed.cluster.spec.storage.zones;
   const usable = zones.filter((zone) =>
     observed.nodes.some((node) => node.metadata.labels?.[ZONE_TOPOLOGY] === zone && isNodeReady(node) && node.spec?.unschedulable !== true),
@@ -38,10 +41,13 @@ export function chooseComputeZone(observed: Observed, avoidZone: string | undefi
   const others = candidates.filter((zone) => zone !== avoidZone);
   const up = (zone: string): number =>
     segmentIds.filter((segment) => zoneOfSegment(observed, segment) === zone && isSegmentUp(observed, segment)).length;
-  const [best] = [...(others.length === 0 ? candidates : others)].sort((a, b) => up(b) - up(a));
+  const there = (zone: string): number => taken.filter((other) => other === zone).length;
+  const [best] = [...(others.length === 0 ? candidates : others)].sort((a, b) => there(a) - there(b) || up(b) - up(a));
   if (best === undefined) throw new RangeError('spec.storage.zones is empty');
   return best;
 }
+
+const LOST: Readonly<Record<InstanceRole, ConditionReason>> = { writer: 'WriterLost', reader: 'ReaderLost' };
 
 /** What an instance is called in events: their reasons begin with it. */
 const TITLE: Readonly<Record<InstanceRole, string>> = { writer: 'Writer', reader: 'Reader' };
@@ -54,33 +60,66 @@ export interface ComputePodsOptions {
   readonly storageSettled: boolean;
 }
 
-/** The pods of all instances. */
+/** An instance with the pod that it should have, and why the one that it has is to be replaced. */
+interface Draft extends UpdateCandidate {
+  readonly desired: Pod;
+}
+
+/** The pods of all instances, and those of instances that are to be no more. */
 export function planComputePods(observed: Observed, input: ComputePodsOptions): Plan {
-  return joinPlans(planInstances(observed).map((instance) => planComputePod(observed, instance, input)));
+  const drafts = draftPods(observed, input);
+  const replaceable = replaceableNow(observed, drafts, input.storageSettled);
+  return joinPlans([
+    ...drafts.map((draft) => planComputePod(observed, draft, replaceable.has(draft.instance.name))),
+    ...surplusPods(observed).map((pod) => planSurplusPod(observed, pod)),
+  ]);
+}
+
+/** Zones are given one after the other, so that pods that are made at once spread as well. */
+function draftPods(observed: Observed, { volumeId, image }: ComputePodsOptions): readonly Draft[] {
+  const instances = planInstances(observed);
+  const zones = new Map(instances.flatMap(({ name, pod }) => (pod === undefined ? [] : [[name, pod.metadata.labels?.[LABEL.zone] ?? '']])));
+  const reads = readEndpointMembers(observed);
+  return instances.map((instance) => {
+    const { name, ordinal, role, pod } = instance;
+    const zone = zones.get(name) ?? chooseComputeZone(observed, [...zones.values()], observed.avoidZones.get(name));
+    zones.set(name, zone);
+    const desired = computePod(observed.cluster, {
+      ordinal,
+      role,
+      volumeId,
+      volumeExists: mayNotBeMadeAnew(observed),
+      zone,
+      image,
+      servesReads: reads.has(name),
+      mountedVersions: mountedVersions(observed),
+      zoneOfSegment: (segment) => zoneOfSegment(observed, segment),
+    });
+    return { instance, desired, outdatedWhy: pod === undefined ? undefined : outdatedBecause(pod, desired) };
+  });
+}
+
+/** A reader that spec.instances has no place for any more. */
+function planSurplusPod(observed: Observed, pod: Pod): Plan {
+  if (isTerminating(pod)) return overdue(observed, pod);
+  const { instances } = observed.cluster.spec;
+  const message = `Removing ${pod.metadata.name}: spec.instances is ${instances}; its sessions end`;
+  return remove({ pod, why: 'there are to be fewer instances', notice: { type: 'Normal', reason: 'RemovingReader', message } });
 }
 
 /**
  * One instance's pod. It holds nothing, and an epoch fences a writer that is still alive elsewhere: so it may be
  * removed by force and made anew in another zone as soon as there is reason to.
  */
-function planComputePod(observed: Observed, instance: Instance, { volumeId, image, storageSettled }: ComputePodsOptions): Plan {
+function planComputePod(observed: Observed, { instance, desired, outdatedWhy }: Draft, mayBeReplaced: boolean): Plan {
   const { cluster } = observed;
-  const { ordinal, role, pod } = instance;
-  const zone = pod?.metadata.labels?.[LABEL.zone] ?? chooseComputeZone(observed, observed.avoidZones.get(instance.name));
+  const { role, pod } = instance;
   const volumeExists = mayNotBeMadeAnew(observed);
-  const desired = computePod(cluster, {
-    ordinal,
-    role,
-    volumeId,
-    volumeExists,
-    zone,
-    image,
-    mountedVersions: mountedVersions(observed),
-    zoneOfSegment: (segment) => zoneOfSegment(observed, segment),
-  });
-  if (pod === undefined)
+  if (pod === undefined) {
+    // A reader has nothing to read before there is a database.
+    if (role === 'reader' && !isInitialized(observed)) return EMPTY_PLAN;
     return { ...EMPTY_PLAN, actions: [{ kind: 'create-pod', pod: desired, ...recreated(observed, instance, desired) }] };
-  const outdatedWhy = outdatedBecause(pod, desired);
+  }
   const outdated = outdatedWhy === undefined ? [] : [pod.metadata.name];
   if (isTerminating(pod)) return { ...overdue(observed, pod), outdated };
   if (!isOwnedBy(pod, cluster)) {
@@ -90,7 +129,7 @@ function planComputePod(observed: Observed, instance: Instance, { volumeId, imag
   const gone = goneReason(observed, instance, pod);
   if (gone !== undefined) return gone;
   const ready = podCondition(pod, 'Ready')?.status === 'True';
-  if (outdatedWhy !== undefined && (storageSettled || !ready)) {
+  if (outdatedWhy !== undefined && mayBeReplaced) {
     const notice: Notice = {
       type: 'Normal',
       reason: `Replacing${TITLE[role]}`,
@@ -102,7 +141,7 @@ function planComputePod(observed: Observed, instance: Instance, { volumeId, imag
     return remove({ pod, why: 'the loss of its data was accepted: the next one may make a new database' });
   }
   const trouble = podTrouble(pod);
-  const actions = marks(pod, desired, role);
+  const actions = marks(pod, desired);
   if (trouble.kind === 'image') {
     return {
       actions,
@@ -118,7 +157,7 @@ function planComputePod(observed: Observed, instance: Instance, { volumeId, imag
   }
   if (trouble.kind === 'crash-loop') {
     const message = `${pod.metadata.name} keeps failing: ${trouble.why}; see: kubectl logs ${pod.metadata.name} --previous`;
-    return { actions, outdated, obstacles: [{ reason: 'WriterLost', message, blocking: false }] };
+    return { actions, outdated, obstacles: [{ reason: LOST[role], message, blocking: false }] };
   }
   return { actions, outdated, obstacles: [] };
 }
@@ -129,8 +168,9 @@ function mayNotBeMadeAnew(observed: Observed): boolean {
 }
 
 /** Labels and annotations that change while a pod lives. */
-function marks(pod: Pod, desired: Pod, role: InstanceRole): Action[] {
-  const labels = { [LABEL.role]: role };
+function marks(pod: Pod, desired: Pod): Action[] {
+  const wanted = (label: string): string => desired.metadata.labels?.[label] ?? '';
+  const labels = { [LABEL.role]: wanted(LABEL.role), [LABEL.servesReads]: wanted(LABEL.servesReads) };
   const annotations = {
     [ANNOTATION.volumeExists]: desired.metadata.annotations?.[ANNOTATION.volumeExists] ?? 'false',
     [ANNOTATION.mountedVersions]: desired.metadata.annotations?.[ANNOTATION.mountedVersions] ?? '',
@@ -168,7 +208,7 @@ function goneReason(observed: Observed, { name, role }: Instance, pod: Pod): Pla
       notice: { type: 'Warning', reason: `${title}NodeDown`, message },
     });
   }
-  if (report?.phase === 'fenced' && !isSilent(report)) {
+  if (role === 'writer' && report?.phase === 'fenced' && !isSilent(report)) {
     const age = observed.now - (timeMs(report.startedAt) ?? timeMs(pod.metadata.creationTimestamp) ?? 0);
     if (age < FENCED_PAUSE_MS) return { ...EMPTY_PLAN, againInMs: FENCED_PAUSE_MS - age };
     const message = `Writer ${name} was fenced: another writer opened the volume at a higher epoch; ${name} is made anew and takes over. If that was not meant, find who else uses this volume`;
@@ -177,7 +217,8 @@ function goneReason(observed: Observed, { name, role }: Instance, pod: Pod): Pla
   if (trouble.kind === 'unschedulable') {
     const waitedMs = observed.now - trouble.sinceMs;
     if (waitedMs < UNSCHEDULABLE_MS) return { ...EMPTY_PLAN, againInMs: UNSCHEDULABLE_MS - waitedMs };
-    const elsewhere = chooseComputeZone(observed, zone);
+    const others = observed.computePods.filter((other) => other !== pod).flatMap((other) => other.metadata.labels?.[LABEL.zone] ?? []);
+    const elsewhere = chooseComputeZone(observed, others, zone);
     if (elsewhere !== zone) return remove({ pod, why: `unschedulable in ${zone ?? 'its zone'}`, avoidZone: zone });
     return { ...EMPTY_PLAN, obstacles: [{ reason: 'Unschedulable', message: `${name} finds no node: ${trouble.why}`, blocking: false }] };
   }
@@ -207,20 +248,13 @@ function remove(what: { pod: Pod; why: string; force?: boolean; avoidZone?: stri
 }
 
 function recreated(observed: Observed, { name, role }: Instance, pod: Pod): { notice?: Notice } {
-  if (observed.cluster.status?.firstReadyAt === undefined) return {};
-  return {
-    notice: {
-      type: 'Normal',
-      reason: `${TITLE[role]}Created`,
-      message: `Made ${role} ${name} anew in ${pod.metadata.labels?.[LABEL.zone] ?? 'some zone'}`,
-    },
-  };
+  const { status } = observed.cluster;
+  if (status?.firstReadyAt === undefined) return {};
+  const zone = pod.metadata.labels?.[LABEL.zone] ?? 'some zone';
+  const isNew = role === 'reader' && status.instances?.some((instance) => instance.name === name) !== true;
+  const message = isNew ? `Adding ${role} ${name} in ${zone}` : `Made ${role} ${name} anew in ${zone}`;
+  return { notice: { type: 'Normal', reason: isNew ? 'AddingReader' : `${TITLE[role]}Created`, message } };
 }
-
-/**
- * A storage pod that is not up after this long is not on its way: waiting for it would hold the instances' update back.
- */
-const ON_ITS_WAY_MS = 60_000;
 
 /**
  * May an instance be replaced on purpose: no storage pod is on the move, and a writer can open the volume again at

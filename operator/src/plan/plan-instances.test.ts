@@ -1,12 +1,21 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION, LABEL } from '../api/names.ts';
+import type { AuroraClusterStatus } from '../api/types.ts';
+import type { Pod } from '../kube/objects.ts';
 import type { Observed } from '../observed/observed.ts';
 import { computeStatus } from '../status/compute-status.ts';
-import { agentReport, healthy, NOW, outdatedPod, plan, running, untouched } from '../testing/fixtures.ts';
+import { agentReport, healthy, makeCluster, NOW, outdatedPod, plan, running, untouched } from '../testing/fixtures.ts';
 import { planInstances, writerOf } from './plan-instances.ts';
 
 const observed = healthy();
-const stranger = observed.computePods.map((pod) => ({ ...pod, metadata: { ...pod.metadata, name: 'demo-2' } }));
+const of = (instances: number, status?: AuroraClusterStatus) =>
+  makeCluster({ spec: { storage: { size: '10Gi' }, instances }, ...(status === undefined ? {} : { status }) });
+const three = healthy(of(3));
+const stranger = observed.computePods.map((pod) => ({
+  ...pod,
+  metadata: { ...pod.metadata, name: 'demo-2', labels: { ...pod.metadata.labels, [LABEL.role]: 'reader' } },
+}));
 
 describe('the instances of a cluster', () => {
   const cases: readonly (readonly [string, Observed, readonly string[]])[] = [
@@ -18,6 +27,30 @@ describe('the instances of a cluster', () => {
       { ...observed, computePods: [...stranger, ...observed.computePods] },
       ['demo-1 writer, pod demo-1'],
     ],
+    ['with readers', three, ['demo-1 writer, pod demo-1', 'demo-2 reader, pod demo-2', 'demo-3 reader, pod demo-3']],
+    ['with readers to come', { ...observed, cluster: of(2) }, ['demo-1 writer, pod demo-1', 'demo-2 reader, no pod']],
+    ['with a reader to go', { ...three, cluster: of(2) }, ['demo-1 writer, pod demo-1', 'demo-2 reader, pod demo-2']],
+    [
+      'when another one writes',
+      { ...three, cluster: of(2, { writer: 'demo-3' }) },
+      ['demo-1 reader, pod demo-1', 'demo-3 writer, pod demo-3'],
+    ],
+    ['when the last one writes and is the only one', { ...three, cluster: of(1, { writer: 'demo-3' }) }, ['demo-3 writer, pod demo-3']],
+    [
+      'when one writes that lost its pod',
+      { ...observed, cluster: of(2, { writer: 'demo-2' }) },
+      ['demo-1 reader, pod demo-1', 'demo-2 writer, no pod'],
+    ],
+    [
+      'when the status was lost and the pods know',
+      { ...three, computePods: three.computePods.map((pod, index) => withRole(pod, index === 1 ? 'writer' : 'reader')) },
+      ['demo-1 reader, pod demo-1', 'demo-2 writer, pod demo-2', 'demo-3 reader, pod demo-3'],
+    ],
+    [
+      'when the status names what is no instance',
+      { ...three, cluster: of(2, { writer: 'other-2' }) },
+      ['demo-1 writer, pod demo-1', 'demo-2 reader, pod demo-2'],
+    ],
   ];
   test.each(cases)('%s', (_what, seen, expected) => {
     expect(
@@ -25,6 +58,21 @@ describe('the instances of a cluster', () => {
     ).toEqual(expected);
     expect(planInstances(seen).filter(({ role }) => role === 'writer')).toEqual([writerOf(seen)]);
   });
+});
+
+function withRole(pod: Pod, role: string): Pod {
+  return { ...pod, metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, [LABEL.role]: role } } };
+}
+
+test('whatever was seen, there are as many as asked for, one writes, and it is the one that the status names', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 16 }), fc.integer({ min: 1, max: 20 }), (instances, writer) => {
+      const planned = planInstances({ ...observed, cluster: of(instances, { writer: `demo-${writer}` }) });
+      expect(planned).toHaveLength(instances);
+      expect(new Set(planned.map(({ ordinal }) => ordinal)).size).toBe(instances);
+      expect(planned.filter(({ role }) => role === 'writer').map(({ ordinal }) => ordinal)).toEqual([writer]);
+    }),
+  );
 });
 
 test('each has a pod of its name that carries its role', () => {

@@ -1,7 +1,8 @@
-import { computeName } from '../api/names.ts';
+import { computeName, computeOrdinal, LABEL } from '../api/names.ts';
 import type { InstanceRole } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import type { Observed } from '../observed/observed.ts';
+import { isOwnedBy } from '../specs/metadata.ts';
 
 /** A PostgreSQL of the cluster that there is to be. Pods, Services and the status are made from a list of these. */
 export interface Instance {
@@ -14,15 +15,32 @@ export interface Instance {
   readonly pod: Pod | undefined;
 }
 
-/** What spec.replicas allows in this release: one instance, which writes. */
-const WANTED: readonly Pick<Instance, 'ordinal' | 'role'>[] = [{ ordinal: 1, role: 'writer' }];
+/**
+ * Which instance writes: the one that the status names; should that be lost, the one whose pod says so; the first of a
+ * new cluster. Any can be the writer, whatever its number.
+ */
+function writerOrdinal({ cluster, computePods }: Observed): number {
+  const { name } = cluster.metadata;
+  const labelled = computePods.find((pod) => isOwnedBy(pod, cluster) && pod.metadata.labels?.[LABEL.role] === 'writer');
+  return computeOrdinal(name, cluster.status?.writer ?? '') ?? computeOrdinal(name, labelled?.metadata.name ?? '') ?? 1;
+}
 
-/** The instances that a cluster is to have, and the pod of each where there is one. */
-export function planInstances({ cluster, computePods }: Observed): readonly Instance[] {
-  return WANTED.map(({ ordinal, role }) => {
-    const name = computeName(cluster.metadata.name, ordinal);
-    return { name, ordinal, role, pod: computePods.find(({ metadata }) => metadata.name === name) };
-  });
+/**
+ * The instances that a cluster is to have, by ordinal, and the pod of each where there is one: the writer, and readers
+ * with the lowest numbers that it leaves. _The writer is among them whatever spec.instances says_, so fewer instances
+ * means that readers go, the highest numbers first.
+ */
+export function planInstances(observed: Observed): readonly Instance[] {
+  const { cluster, computePods } = observed;
+  const writer = writerOrdinal(observed);
+  const candidates = Array.from({ length: cluster.spec.instances }, (_, index) => index + 1).filter((ordinal) => ordinal !== writer);
+  return [writer, ...candidates.slice(0, cluster.spec.instances - 1)]
+    .sort((a, b) => a - b)
+    .map((ordinal) => {
+      const name = computeName(cluster.metadata.name, ordinal);
+      const pod = computePods.find(({ metadata }) => metadata.name === name);
+      return { name, ordinal, role: ordinal === writer ? 'writer' : 'reader', pod };
+    });
 }
 
 /** The one instance that writes. */
@@ -30,4 +48,20 @@ export function writerOf(observed: Observed): Instance {
   const writer = planInstances(observed).find(({ role }) => role === 'writer');
   if (writer === undefined) throw new TypeError('a cluster without a writer was planned');
   return writer;
+}
+
+/** The instances that read. */
+export function readersOf(observed: Observed): readonly Instance[] {
+  return planInstances(observed).filter(({ role }) => role === 'reader');
+}
+
+/** Pods of ours that no planned instance has: readers that are too many, the highest number first. */
+export function surplusPods(observed: Observed): readonly Pod[] {
+  const { cluster, computePods } = observed;
+  const { name } = cluster.metadata;
+  const planned = new Set(planInstances(observed).map((instance) => instance.name));
+  const ordinal = (pod: Pod): number => computeOrdinal(name, pod.metadata.name) ?? 0;
+  return computePods
+    .filter((pod) => isOwnedBy(pod, cluster) && ordinal(pod) > 0 && !planned.has(pod.metadata.name))
+    .sort((a, b) => ordinal(b) - ordinal(a));
 }

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ANNOTATION, storageName } from '../api/names.ts';
+import { ANNOTATION, LABEL, storageName } from '../api/names.ts';
 import { groupPeers, segmentIds, SegmentMap, type SegmentId } from '../api/segment-id.ts';
 import { READ_QUORUM } from '@kube-aurora/volume';
 import { isPodReady, type Pod, type VolumeClaim } from '../kube/objects.ts';
-import { daemonReport, healthy, makeNode, NOW, outdatedPod, plan, running } from '../testing/fixtures.ts';
+import { daemonReport, healthy, makeCluster, makeNode, NOW, outdatedPod, plan, readerReport, running } from '../testing/fixtures.ts';
+import { planInstances, surplusPods } from './plan-instances.ts';
 import { holdsData, isSegmentUp, type Observed } from '../observed/observed.ts';
 
 /** Any mixture of troubles: what a plan must never do, whatever is seen. */
@@ -70,6 +71,57 @@ function bendClaim(claim: VolumeClaim, state: string): VolumeClaim {
   if (state === 'terminating') return { ...claim, metadata: { ...metadata, deletionTimestamp: new Date(NOW).toISOString() } };
   return state === 'lost' ? { ...claim, status: { phase: 'Lost' } } : claim;
 }
+
+test('whatever is seen of its instances, the writer stays, and updates take away one that serves at a time', () => {
+  const instances = fc.record({
+    pods: fc.array(podState, { minLength: 4, maxLength: 4 }),
+    wanted: fc.integer({ min: 1, max: 5 }),
+    writer: fc.integer({ min: 1, max: 5 }),
+    lags: fc.array(fc.integer({ min: 0, max: 100_000 }), { minLength: 4, maxLength: 4 }),
+  });
+  fc.assert(
+    fc.property(instances, ({ pods, wanted, writer, lags }) => {
+      const of = (count: number) => ({ storage: { size: '10Gi' }, instances: count });
+      const status = { writer: `demo-${writer}`, firstReadyAt: new Date(NOW - 600_000).toISOString() };
+      const base = healthy(makeCluster({ spec: of(4) }));
+      const observed: Observed = {
+        ...base,
+        cluster: makeCluster({ spec: of(wanted), status }),
+        computePods: base.computePods.flatMap((pod, index) => bend(pod, pods[index] ?? 'fine') ?? []),
+        agents: new Map(
+          lags.map((lagMs, index) => [`demo-${index + 1}`, readerReport(`demo-${index + 1}`, index + 1 === writer ? {} : { lagMs })]),
+        ),
+      };
+      const { actions } = plan(observed);
+      const deletes = actions.flatMap((action) => (action.kind === 'delete-pod' ? [action] : []));
+      // Too many instances are never a reason to take the writer.
+      for (const { pod, why } of deletes) if (why === 'there are to be fewer instances') expect(pod.metadata.name).not.toBe(status.writer);
+      const updated = deletes.filter(({ pod, why }) => why === 'its spec changed' && isPodReady(pod)).map(({ pod }) => pod.metadata.name);
+      expect(updated.length).toBeLessThanOrEqual(1);
+      // The writer goes last: then every reader that serves is as it should be.
+      if (updated[0] === status.writer)
+        expect(
+          observed.computePods.filter((pod) => pod.metadata.annotations?.[ANNOTATION.specHash] === 'old' && isPodReady(pod)).length,
+        ).toBe(
+          1 + surplusPods(observed).filter((pod) => pod.metadata.annotations?.[ANNOTATION.specHash] === 'old' && isPodReady(pod)).length,
+        );
+      // No pod is made that is there, and none that nobody asked for.
+      for (const action of actions) {
+        if (action.kind !== 'create-pod') continue;
+        expect(observed.computePods.map(({ metadata }) => metadata.name)).not.toContain(action.pod.metadata.name);
+        expect(planInstances(observed).map(({ name }) => name)).toContain(action.pod.metadata.name);
+      }
+      // One pod at most is labelled writer once the plan is done.
+      const roles = new Map(observed.computePods.map((pod) => [pod.metadata.name, pod.metadata.labels?.[LABEL.role]]));
+      for (const action of actions) if (action.kind === 'mark-pod') roles.set(action.pod.metadata.name, action.labels[LABEL.role]);
+      const marked = planInstances(observed).filter(({ name }) => deletes.every(({ pod }) => pod.metadata.name !== name));
+      const untouchable = (name: string): boolean =>
+        observed.computePods.find(({ metadata }) => metadata.name === name)?.metadata.deletionTimestamp !== undefined;
+      for (const { name, role } of marked) if (roles.has(name) && !untouchable(name)) expect([name, roles.get(name)]).toEqual([name, role]);
+    }),
+    { numRuns: 500 },
+  );
+});
 
 test('whatever is seen, no plan endangers the quorum or the data', () => {
   fc.assert(

@@ -34,6 +34,9 @@ describe('a cluster from nothing', () => {
   test('gets everything at once', () => {
     expect(inWords(untouched())).toEqual([
       'apply Service demo-rw',
+      'apply Service demo-ro',
+      'apply Service demo-r',
+      'apply Service demo-instances',
       'apply Service demo-storage',
       'create Secret demo-superuser',
       'create Secret demo-app',

@@ -2,6 +2,7 @@ import {
   ANNOTATION,
   clusterLabels,
   computeName,
+  instancesServiceName,
   LABEL,
   PORT,
   segmentZone,
@@ -46,6 +47,8 @@ export interface ComputePodOptions {
   /** Zone to run in: compute keeps no data, so any zone will do, and reads are shortest in its own. */
   readonly zone: string;
   readonly image: string;
+  /** Whether NAME-ro leads to it while it is ready. */
+  readonly servesReads: boolean;
   /** Stands for the versions of what is mounted and may change while the pod runs. */
   readonly mountedVersions: string;
   readonly zoneOfSegment?: (segment: SegmentId) => string;
@@ -61,8 +64,9 @@ function cacheEnvironment({ cacheSize, resources }: AuroraCluster['spec']['compu
 }
 
 /**
- * An instance's pod. Its hash leaves out the zone: a pod in another zone than a new one would get is not outdated.
- * Role is a label that Services select by; it is not part of the pod's spec, so a promotion moves it.
+ * An instance's pod. Its hash leaves out the zone: a pod in another zone than a new one would get is not outdated. Role
+ * is a label that Services select by, and that the agent is given at each start of its container; it is not part of the
+ * pod's spec, so that an instance may change it.
  */
 export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Pod {
   const { name } = cluster.metadata;
@@ -71,6 +75,8 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
   // Statements for the first database are mounted, and no reason to replace a pod once there is one: see initSql below.
   const sqlVolume = initSqlVolume(cluster);
   const build = (zone: string, sql: PodVolume | undefined): Pod['spec'] => ({
+    hostname: podName,
+    subdomain: instancesServiceName(name),
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: 30,
     automountServiceAccountToken: false,
@@ -100,6 +106,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             ...cacheEnvironment(cluster.spec.compute),
             ...(sql === undefined ? {} : { AURORA_INIT_SQL_DIR: INIT_SQL_DIR }),
           }),
+          { name: 'AURORA_ROLE', valueFrom: { fieldRef: { fieldPath: `metadata.labels['${LABEL.role}']` } } },
           // From the pod's annotation, so that a container that starts again in a pod that once made the volume knows.
           { name: 'AURORA_VOLUME_EXISTS', valueFrom: { fieldRef: { fieldPath: `metadata.annotations['${ANNOTATION.volumeExists}']` } } },
         ],
@@ -136,7 +143,12 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
     metadata: {
       name: podName,
       namespace: clusterNamespace(cluster),
-      labels: { ...clusterLabels(name, 'compute'), [LABEL.role]: input.role, [LABEL.zone]: input.zone },
+      labels: {
+        ...clusterLabels(name, 'compute'),
+        [LABEL.role]: input.role,
+        [LABEL.servesReads]: String(input.servesReads),
+        [LABEL.zone]: input.zone,
+      },
       annotations: {
         [ANNOTATION.specHash]: fingerprint(build('', undefined)),
         [ANNOTATION.volumeExists]: String(input.volumeExists ?? false),

@@ -45,6 +45,7 @@ test('other references replace a pod until there is a database, and none after t
       volumeExists,
       zone: 'zone-a',
       image: 'c:1',
+      servesReads: true,
       mountedVersions: '',
     });
   expect(outdatedBecause(pod({}, false), pod(references, false))).toBe('what its first database is made with changed');

@@ -1,4 +1,12 @@
-import { appSecretName, clusterLabels, PORT, readWriteServiceName, superuserSecretName } from '../api/names.ts';
+import {
+  appSecretName,
+  clusterLabels,
+  PORT,
+  readOnlyServiceName,
+  readServiceName,
+  readWriteServiceName,
+  superuserSecretName,
+} from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Secret } from '../kube/objects.ts';
 import { clusterNamespace, ownerReference } from './metadata.ts';
@@ -42,12 +50,19 @@ function pgpassField(text: string): string {
   return text.replaceAll(/[\\:]/g, '\\$&');
 }
 
+/** An endpoint's keys end with this: `host`, `host-ro`, `host-r`. */
+const ENDPOINTS: readonly { readonly suffix: string; readonly serviceName: (cluster: string) => string }[] = [
+  { suffix: '', serviceName: readWriteServiceName },
+  { suffix: '-ro', serviceName: readOnlyServiceName },
+  { suffix: '-r', serviceName: readServiceName },
+];
+
 /**
  * Everything a client may want to know about a role, under the keys CloudNativePG's users know
- * (https://cloudnative-pg.io/documentation/current/applications/).
+ * (https://cloudnative-pg.io/documentation/current/applications/), and the same for each endpoint of readers.
  */
 export function connectionKeys(
-  service: string,
+  cluster: string,
   namespace: string,
   credentials: Credentials,
   password: string,
@@ -58,19 +73,21 @@ export function connectionKeys(
   const name = encodeURIComponent(database);
   const uri = (at: string): string => `postgresql://${user}:${secret}@${at}:${PORT.postgres}/${name}`;
   const jdbc = (at: string): string => `jdbc:postgresql://${at}:${PORT.postgres}/${name}?password=${secret}&user=${user}`;
-  const near = `${service}.${namespace}`;
-  const fqdn = `${near}.svc.cluster.local`;
+  const addresses = ENDPOINTS.flatMap(({ suffix, serviceName }) => {
+    const service = serviceName(cluster);
+    const near = `${service}.${namespace}`;
+    const fqdn = `${near}.svc.cluster.local`;
+    const keys = { host: service, uri: uri(near), 'jdbc-uri': jdbc(near), 'fqdn-uri': uri(fqdn), 'fqdn-jdbc-uri': jdbc(fqdn) };
+    return Object.entries(keys).map(([key, value]) => [`${key}${suffix}`, value] as const);
+  });
+  const passLine = (host: string): string => `${[host, String(PORT.postgres), database, username, password].map(pgpassField).join(':')}\n`;
   return {
     username,
     password,
     dbname: database,
-    host: service,
     port: String(PORT.postgres),
-    pgpass: `${[service, String(PORT.postgres), database, username, password].map(pgpassField).join(':')}\n`,
-    uri: uri(near),
-    'jdbc-uri': jdbc(near),
-    'fqdn-uri': uri(fqdn),
-    'fqdn-jdbc-uri': jdbc(fqdn),
+    pgpass: ENDPOINTS.map(({ serviceName }) => passLine(serviceName(cluster))).join(''),
+    ...Object.fromEntries(addresses),
   };
 }
 
@@ -78,7 +95,7 @@ export function connectionKeys(
 export function connectionSecret(cluster: AuroraCluster, credentials: Credentials, password: string): Secret {
   const { name } = cluster.metadata;
   const namespace = clusterNamespace(cluster);
-  const keys = connectionKeys(readWriteServiceName(name), namespace, credentials, password);
+  const keys = connectionKeys(name, namespace, credentials, password);
   return {
     apiVersion: 'v1',
     kind: 'Secret',

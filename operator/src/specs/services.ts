@@ -1,17 +1,38 @@
-import { clusterLabels, LABEL, PORT, readWriteServiceName, selectorLabels, storageServiceName } from '../api/names.ts';
+import {
+  clusterLabels,
+  instancesServiceName,
+  LABEL,
+  PORT,
+  readOnlyServiceName,
+  readServiceName,
+  readWriteServiceName,
+  selectorLabels,
+  storageServiceName,
+} from '../api/names.ts';
 import { segmentIds } from '../api/segment-id.ts';
-import type { AuroraCluster, InstanceRole } from '../api/types.ts';
-import type { DisruptionBudget, Service } from '../kube/objects.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { DisruptionBudget, Labels, Service } from '../kube/objects.ts';
 import { clusterNamespace, ownerReference } from './metadata.ts';
 
-/** Where clients connect: each Service leads to the ready instances of one role. */
-const CLIENT_ENDPOINTS: readonly { readonly serviceName: (cluster: string) => string; readonly role: InstanceRole }[] = [
-  { serviceName: readWriteServiceName, role: 'writer' },
+interface ClientEndpoint {
+  readonly serviceName: (cluster: string) => string;
+  /** Labels that its instances carry, beside those of all of the cluster's. */
+  readonly selects: Labels;
+  /** Every instance has a name of its own, ready or not: one that is not says why it takes no connection. */
+  readonly headless?: true;
+}
+
+/** Where clients connect. Of the instances that a Service selects it leads to those that are ready. */
+const CLIENT_ENDPOINTS: readonly ClientEndpoint[] = [
+  { serviceName: readWriteServiceName, selects: { [LABEL.role]: 'writer' } },
+  { serviceName: readOnlyServiceName, selects: { [LABEL.servesReads]: 'true' } },
+  { serviceName: readServiceName, selects: {} },
+  { serviceName: instancesServiceName, selects: {}, headless: true },
 ];
 
 export function clientServices(cluster: AuroraCluster): readonly Service[] {
   const { name } = cluster.metadata;
-  return CLIENT_ENDPOINTS.map(({ serviceName, role }) => ({
+  return CLIENT_ENDPOINTS.map(({ serviceName, selects, headless }) => ({
     apiVersion: 'v1',
     kind: 'Service',
     metadata: {
@@ -22,7 +43,8 @@ export function clientServices(cluster: AuroraCluster): readonly Service[] {
     },
     spec: {
       type: 'ClusterIP',
-      selector: { [LABEL.cluster]: name, [LABEL.role]: role },
+      ...(headless === true ? { clusterIP: 'None', publishNotReadyAddresses: true } : {}),
+      selector: { ...selectorLabels(name, 'compute'), ...selects },
       ports: [{ name: 'postgres', port: PORT.postgres, targetPort: 'postgres', protocol: 'TCP' }],
     },
   }));
@@ -58,9 +80,9 @@ export function storageService(cluster: AuroraCluster): Service {
 }
 
 /**
- * Drains take one storage pod at a time, and only from a whole volume. As a number of pods that stay: for pods that a
- * custom resource owns, the disruption controller cannot count `maxUnavailable` (there is no scale to ask) and would
- * allow none at all.
+ * Drains take one storage pod at a time, and only from a whole volume. As a number of pods that stay: for
+ * `maxUnavailable` the disruption controller would ask the owner's scale how many there should be, and that counts
+ * instances.
  */
 export function storageDisruptionBudget(cluster: AuroraCluster): DisruptionBudget {
   const { name } = cluster.metadata;

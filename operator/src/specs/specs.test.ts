@@ -14,7 +14,16 @@ const envOf = (pod: Pod): Readonly<Record<string, string | undefined>> =>
   Object.fromEntries((pod.spec.containers[0]?.env ?? []).map(({ name, value }) => [name, value]));
 const cluster = makeCluster();
 const compute = (change: Partial<Parameters<typeof computePod>[1]> = {}): Pod =>
-  computePod(cluster, { ordinal: 1, role: 'writer', volumeId: VOLUME, zone: 'zone-a', image: 'c:1', mountedVersions: '', ...change });
+  computePod(cluster, {
+    ordinal: 1,
+    role: 'writer',
+    volumeId: VOLUME,
+    zone: 'zone-a',
+    image: 'c:1',
+    servesReads: false,
+    mountedVersions: '',
+    ...change,
+  });
 
 describe('storage pods', () => {
   test('know themselves and all six peers by names that last', () => {
@@ -115,6 +124,7 @@ describe('the compute pod', () => {
           volumeId: VOLUME,
           zone: 'zone-a',
           image: 'c:1',
+          servesReads: true,
           mountedVersions: '',
         }),
       )['AURORA_CACHE_MIB'];
@@ -138,37 +148,78 @@ describe('the compute pod', () => {
   test('is the same whatever PostgreSQL parameters are wanted: they come in a ConfigMap', () => {
     const parameters = { search_path: '"$user", $(POD_IP)', Work_Mem: '8MB', fsync: 'off' };
     const changed = makeCluster({ spec: { storage: { size: '10Gi' }, postgresql: { parameters } } });
-    const input = { ordinal: 1, role: 'writer', volumeId: VOLUME, zone: 'zone-a', image: 'c:1', mountedVersions: '' } as const;
+    const input = {
+      ordinal: 1,
+      role: 'writer',
+      volumeId: VOLUME,
+      zone: 'zone-a',
+      image: 'c:1',
+      servesReads: true,
+      mountedVersions: '',
+    } as const;
     expect(computePod(changed, input)).toEqual(computePod(makeCluster(), input));
     expect(settingsMap(changed, undefined).data).toMatchObject({
       'parameters.json': '{"search_path":"\\"$user\\", $(POD_IP)","work_mem":"8MB"}',
     });
   });
 
-  test.each(clientServices(cluster).map((service) => [service.metadata.name, service.spec.selector] as const))(
-    '%s selects the instances of its role, and no other pods',
-    (_name, selector) => {
-      const role = selector?.[LABEL.role];
-      expect(covers(compute().metadata.labels, selector)).toBe(role === 'writer');
-      expect(covers(compute({ role: 'reader' }).metadata.labels, selector)).toBe(role === 'reader');
-      expect(covers(storagePod(cluster, segment(0), 'zone-a', 's:1').metadata.labels, selector)).toBe(false);
-    },
-  );
+  test('knows its role from its label at each start of its container; that does not make it outdated', () => {
+    const variable = compute().spec.containers[0]?.env.find(({ name }) => name === 'AURORA_ROLE');
+    expect(variable?.valueFrom?.fieldRef.fieldPath).toBe(`metadata.labels['${LABEL.role}']`);
+    const reader = compute({ role: 'reader', servesReads: true });
+    expect(reader.metadata.labels).toMatchObject({ [LABEL.role]: 'reader', [LABEL.servesReads]: 'true' });
+    expect(reader.metadata.annotations).toEqual(compute().metadata.annotations);
+  });
+
+  test.each([
+    ['demo-rw', ['writer', 'writer that serves reads']],
+    ['demo-ro', ['writer that serves reads', 'reader that serves reads']],
+    ['demo-r', ['writer', 'writer that serves reads', 'reader', 'reader that serves reads']],
+    ['demo-instances', ['writer', 'writer that serves reads', 'reader', 'reader that serves reads']],
+  ])('%s selects %j, and no other pods', (name, expected) => {
+    const pods: Readonly<Record<string, Pod>> = {
+      writer: compute(),
+      'writer that serves reads': compute({ servesReads: true }),
+      reader: compute({ role: 'reader' }),
+      'reader that serves reads': compute({ role: 'reader', servesReads: true }),
+      'storage pod': storagePod(cluster, segment(0), 'zone-a', 's:1'),
+    };
+    const service = clientServices(cluster).find(({ metadata }) => metadata.name === name);
+    expect(service).toBeDefined();
+    const selected = Object.entries(pods).filter(([, { metadata }]) => covers(metadata.labels, service?.spec.selector));
+    expect(selected.map(([what]) => what)).toEqual(expected);
+  });
+
+  test('every instance has a name of its own, ready or not', () => {
+    const service = clientServices(cluster).find(({ metadata }) => metadata.name === 'demo-instances');
+    expect(service?.spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true });
+    expect(compute({ ordinal: 3 }).spec).toMatchObject({ hostname: 'demo-3', subdomain: 'demo-instances' });
+  });
 });
 
 describe('secrets', () => {
   test("carry CloudNativePG's keys", () => {
-    expect(connectionKeys('demo-rw', 'default', appCredentials(cluster), 'pa:ss/w%')).toEqual({
+    expect(connectionKeys('demo', 'default', appCredentials(cluster), 'pa:ss/w%')).toEqual({
       username: 'app',
       password: 'pa:ss/w%',
       dbname: 'app',
       host: 'demo-rw',
       port: '5432',
-      pgpass: 'demo-rw:5432:app:app:pa\\:ss/w%\n',
+      pgpass: ['rw', 'ro', 'r'].map((end) => `demo-${end}:5432:app:app:pa\\:ss/w%\n`).join(''),
       uri: 'postgresql://app:pa%3Ass%2Fw%25@demo-rw.default:5432/app',
       'jdbc-uri': 'jdbc:postgresql://demo-rw.default:5432/app?password=pa%3Ass%2Fw%25&user=app',
       'fqdn-uri': 'postgresql://app:pa%3Ass%2Fw%25@demo-rw.default.svc.cluster.local:5432/app',
       'fqdn-jdbc-uri': 'jdbc:postgresql://demo-rw.default.svc.cluster.local:5432/app?password=pa%3Ass%2Fw%25&user=app',
+      'host-ro': 'demo-ro',
+      'uri-ro': 'postgresql://app:pa%3Ass%2Fw%25@demo-ro.default:5432/app',
+      'jdbc-uri-ro': 'jdbc:postgresql://demo-ro.default:5432/app?password=pa%3Ass%2Fw%25&user=app',
+      'fqdn-uri-ro': 'postgresql://app:pa%3Ass%2Fw%25@demo-ro.default.svc.cluster.local:5432/app',
+      'fqdn-jdbc-uri-ro': 'jdbc:postgresql://demo-ro.default.svc.cluster.local:5432/app?password=pa%3Ass%2Fw%25&user=app',
+      'host-r': 'demo-r',
+      'uri-r': 'postgresql://app:pa%3Ass%2Fw%25@demo-r.default:5432/app',
+      'jdbc-uri-r': 'jdbc:postgresql://demo-r.default:5432/app?password=pa%3Ass%2Fw%25&user=app',
+      'fqdn-uri-r': 'postgresql://app:pa%3Ass%2Fw%25@demo-r.default.svc.cluster.local:5432/app',
+      'fqdn-jdbc-uri-r': 'jdbc:postgresql://demo-r.default.svc.cluster.local:5432/app?password=pa%3Ass%2Fw%25&user=app',
     });
   });
 

@@ -1,6 +1,6 @@
 import type { Condition, ConditionType, Phase } from '../api/conditions.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
-import { PORT, readWriteServiceName, storageName, storageServiceName } from '../api/names.ts';
+import { PORT, readOnlyServiceName, readServiceName, readWriteServiceName, storageName, storageServiceName } from '../api/names.ts';
 import { segmentIds } from '../api/segment-id.ts';
 import type { AuroraClusterStatus } from '../api/types.ts';
 import { describeProblems } from '../api/validate.ts';
@@ -10,7 +10,10 @@ import { writerOf } from '../plan/plan-instances.ts';
 import { growingVolumes } from '../plan/growth.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
 import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts';
-import { instanceStatuses, present, segmentStatuses } from './segments.ts';
+import { computeSummary, instanceStatuses } from './instances.ts';
+import { present } from './present.ts';
+import { readersVerdict } from './readers-verdict.ts';
+import { segmentStatuses } from './segments.ts';
 import { storageVerdicts } from './storage-verdict.ts';
 import { bad, good, type Verdict } from './verdict.ts';
 import { writerVerdict } from './writer-verdict.ts';
@@ -24,8 +27,14 @@ function describeDeletion({ cluster, computePods }: Observed): string {
   return `${step}; ${claims}`;
 }
 
-function phaseOf(observed: Observed, plan: ClusterPlan, verdicts: { quorum: Verdict; redundant: Verdict; writer: Verdict }): Phase {
-  const { quorum, redundant, writer } = verdicts;
+interface PhaseVerdicts {
+  readonly quorum: Verdict;
+  readonly redundant: Verdict;
+  readonly writer: Verdict;
+  readonly readers: Verdict;
+}
+
+function phaseOf(observed: Observed, plan: ClusterPlan, { quorum, redundant, writer, readers }: PhaseVerdicts): Phase {
   if (observed.cluster.metadata.deletionTimestamp !== undefined) return 'Deleting';
   if (plan.obstacles.some(({ blocking }) => blocking)) return 'Blocked';
   if (quorum.status === 'False')
@@ -36,7 +45,9 @@ function phaseOf(observed: Observed, plan: ClusterPlan, verdicts: { quorum: Verd
     return writer.reason === 'OpeningVolume' ? 'Opening' : 'Creating';
   }
   if (plan.outdated.length > 0) return 'Updating';
-  return redundant.status === 'True' ? 'Ready' : 'Degraded';
+  if (redundant.status === 'False') return 'Degraded';
+  if (readers.status === 'False') return readers.reason === 'ReadersStarting' ? 'Updating' : 'Degraded';
+  return 'Ready';
 }
 
 /** The status as it should be shown. Pure: the same observation, plan and clock give the same status. */
@@ -51,9 +62,11 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
   const agent = pod === undefined ? undefined : observed.agents.get(pod.metadata.name);
   const { quorum, redundant } = storageVerdicts(observed, segments);
   const writer = writerVerdict(observed, plan);
+  const readers = readersVerdict(observed, plan);
+  const instances = instanceStatuses(observed, plan);
   const blocker = plan.obstacles.find(({ blocking }) => blocking);
   const hindrance = plan.obstacles.map(({ message }) => message).join('; ');
-  const phase = phaseOf(observed, plan, { quorum, redundant, writer });
+  const phase = phaseOf(observed, plan, { quorum, redundant, writer, readers });
   const firstBad = [quorum, writer].find(({ status }) => status === 'False');
   const ready: Verdict =
     phase === 'Deleting'
@@ -94,6 +107,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     ['StorageQuorum', quorum],
     ['StorageRedundant', redundant],
     ['WriterAvailable', writer],
+    ['ReadersAvailable', readers],
     ['UpToDate', upToDate],
     ['CredentialsApplied', applied],
   ];
@@ -103,13 +117,14 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
   return present<AuroraClusterStatus>({
     observedGeneration: cluster.metadata.generation,
     phase,
-    message: blocker?.message ?? `${summaryOf(phase, { ready, redundant, upToDate })}${aside}`,
+    message: blocker?.message ?? `${summaryOf(phase, { ready, redundant, readers, upToDate })}${aside}`,
     volumeId: plan.volumeId ?? previous?.volumeId,
     writer: pod?.metadata.name ?? previous?.writer,
     firstReadyAt: previous?.firstReadyAt ?? (writer.status === 'True' ? new Date(observed.now).toISOString() : undefined),
     epoch: agent?.epoch ?? previous?.epoch,
     vdl: agent?.vdl ?? newestVdl(observed) ?? previous?.vdl,
-    instances: instanceStatuses(observed),
+    instances,
+    compute: computeSummary(observed, instances),
     storage: {
       summary: `${up}/${segmentIds.length}`,
       ready: up,
@@ -120,6 +135,8 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     },
     endpoints: {
       readWrite: `${readWriteServiceName(name)}.${namespace}.svc:${PORT.postgres}`,
+      readOnly: `${readOnlyServiceName(name)}.${namespace}.svc:${PORT.postgres}`,
+      read: `${readServiceName(name)}.${namespace}.svc:${PORT.postgres}`,
       storage: `${storageServiceName(name)}.${namespace}.svc:${PORT.storage}`,
     },
     secrets: { superuser: superuserCredentials(cluster).secretName, app: appCredentials(cluster).secretName },
@@ -129,9 +146,14 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
 }
 
 /** The phase as a sentence. */
-function summaryOf(phase: Phase, verdicts: { ready: Verdict; redundant: Verdict; upToDate: Verdict }): string {
-  if (phase === 'Degraded') return `${verdicts.redundant.message}; reads and writes go on`;
-  return phase === 'Updating' ? verdicts.upToDate.message : verdicts.ready.message;
+function summaryOf(
+  phase: Phase,
+  { ready, redundant, readers, upToDate }: { ready: Verdict; redundant: Verdict; readers: Verdict; upToDate: Verdict },
+): string {
+  const bad = [redundant, readers].filter(({ status }) => status === 'False').map(({ message }) => message);
+  if (phase === 'Degraded') return `${bad.join('; ')}; reads and writes go on`;
+  if (phase !== 'Updating') return ready.message;
+  return upToDate.status === 'False' ? upToDate.message : `${readers.message}; reads and writes go on`;
 }
 
 function conditionOf(observed: Observed, type: ConditionType, verdict: Verdict): Condition {

@@ -1,20 +1,11 @@
-import { LABEL, storageName } from '../api/names.ts';
+import { storageName } from '../api/names.ts';
 import { roleOfSegment, segmentIds } from '../api/segment-id.ts';
-import { INSTANCE_PHASES, SEGMENT_STATES, type InstancePhase, type InstanceStatus, type SegmentStatus } from '../api/types.ts';
+import { SEGMENT_STATES, type SegmentStatus } from '../api/types.ts';
 import { freshAgent, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
-import { isPodReady, isTerminating, podCondition, type Pod } from '../kube/objects.ts';
-import { planInstances, writerOf } from '../plan/plan-instances.ts';
+import { isTerminating, podCondition, type Pod } from '../kube/objects.ts';
+import { writerOf } from '../plan/plan-instances.ts';
 import { isSilent } from '../observed/reports.ts';
-
-/** Keeps optional fields absent instead of undefined: server-side apply would otherwise be sent holes. */
-export function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
-}
-
-/** The value where it is one of a list; programs of other releases may say others. */
-function known<T extends string>(list: readonly T[], value: string | undefined, other: T): T {
-  return list.find((one) => one === value) ?? other;
-}
+import { known, present } from './present.ts';
 
 /** The six copies, from what the daemons say of themselves and what the writer knows of them. */
 export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
@@ -39,35 +30,6 @@ export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
       bytesUsed: daemon?.bytesUsed,
       size: observed.claims.get(segment)?.status?.capacity?.storage,
     });
-  });
-}
-
-/** In one word what a compute pod does: its agent's own when it can be asked. */
-function instancePhase(observed: Observed, pod: Pod): InstancePhase {
-  if (isTerminating(pod)) return 'stopping';
-  const report = observed.agents.get(pod.metadata.name);
-  if (!isSilent(report)) return known(INSTANCE_PHASES, report?.phase, 'unknown');
-  return pod.status?.phase === 'Running' ? 'Unreachable' : 'Pending';
-}
-
-/** The instances that have a pod. */
-export function instanceStatuses(observed: Observed): readonly InstanceStatus[] {
-  return planInstances(observed).flatMap(({ name, role, pod }) => {
-    if (pod === undefined) return [];
-    const report = observed.agents.get(name);
-    const status = present<InstanceStatus>({
-      name,
-      role,
-      zone: pod.metadata.labels?.[LABEL.zone],
-      node: pod.spec.nodeName,
-      phase: instancePhase(observed, pod),
-      ready: isPodReady(pod),
-      restarts: pod.status?.containerStatuses?.[0]?.restartCount ?? 0,
-      reason: isSilent(report) ? undefined : report?.reason,
-      epoch: report?.epoch,
-      startedAt: report?.startedAt,
-    });
-    return [status];
   });
 }
 

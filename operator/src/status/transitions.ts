@@ -3,6 +3,7 @@ import { Quorums } from '@kube-aurora/volume';
 import type { AuroraClusterStatus, SegmentStatus } from '../api/types.ts';
 import type { Notice } from '../plan/actions.ts';
 import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
+import { readerNotices } from './instance-notices.ts';
 import { describeMissing } from './storage-verdict.ts';
 
 /**
@@ -40,6 +41,8 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
     add('Normal', 'WriterReopened', `Writer ${after.writer ?? ''} opened the volume again${epoch}`);
   }
 
+  notices.push(...readerNotices(before, after, now));
+
   for (const { role, secret, passwordChangedAt } of after.credentials ?? []) {
     const known = before?.credentials?.find((credential) => credential.role === role);
     if (
@@ -66,7 +69,9 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   if (begun && was('StorageQuorum') === 'True' && quorum?.status === 'False') add('Warning', 'QuorumLost', quorum.message);
   if (begun && was('StorageQuorum') === 'False' && quorum?.status === 'True')
     add('Normal', 'QuorumRegained', `Writes go on${lasted('StorageQuorum')}: ${quorum.message}`);
-  const replacing = before?.phase === 'Updating' || after.phase === 'Updating';
+  const replacing = [before, after].some(
+    (status) => status?.phase === 'Updating' && status.conditions?.some(({ reason }) => reason === 'PodsOutdated'),
+  );
   if (begun) notices.push(...segmentNotices(before?.storage?.segments ?? [], after.storage?.segments ?? [], replacing));
 
   const redundant = is('StorageRedundant');

@@ -90,6 +90,22 @@ export function agentReport(change: Partial<AgentReport> = {}): AgentReport {
   };
 }
 
+/** What a reader's agent says: it is in no epoch and feeds no segments. */
+export function readerReport(name: string, change: Partial<AgentReport> = {}): AgentReport {
+  return {
+    uid: `uid-of-${name}`,
+    answeredAt: NOW - 1_000,
+    phase: 'running',
+    reason: 'none',
+    vdl: '0/2000',
+    replayLsn: '0/2000',
+    lagMs: 0,
+    startedAt: '2026-11-21T10:59:06Z',
+    segments: [],
+    ...change,
+  };
+}
+
 export function daemonReport(index: number, change: Partial<DaemonReport> = {}): DaemonReport {
   return { uid: `uid-of-demo-storage-${index}`, answeredAt: NOW - 1_000, state: 'READY', scl: '1/2000', bytesUsed: 1000, ...change };
 }
@@ -99,16 +115,20 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
   const zones = cluster.spec.storage.zones;
   const ofEach = <T>(make: (segment: SegmentId, zone: string) => T): SegmentMap<T> =>
     new SegmentMap(segmentIds.map((segment) => [segment, make(segment, segmentZone(zones, segment))]));
-  const compute = running(
-    computePod(cluster, {
-      ordinal: 1,
-      role: 'writer',
-      volumeId: VOLUME,
-      volumeExists: true,
-      zone: zones[0] ?? '',
-      image: IMAGES.computeNode,
-      mountedVersions: fingerprint(['', '', '']),
-    }),
+  const ordinals = Array.from({ length: cluster.spec.instances }, (_, index) => index + 1);
+  const computePods = ordinals.map((ordinal) =>
+    running(
+      computePod(cluster, {
+        ordinal,
+        role: ordinal === 1 ? 'writer' : 'reader',
+        volumeId: VOLUME,
+        volumeExists: true,
+        zone: zones[(ordinal - 1) % 3] ?? '',
+        image: IMAGES.computeNode,
+        servesReads: ordinals.length === 1 || ordinal > 1,
+        mountedVersions: fingerprint(['', '', '']),
+      }),
+    ),
   );
   const settings = settingsMap(cluster, undefined);
   const secrets = [superuserCredentials(cluster), appCredentials(cluster)].map((credentials) =>
@@ -121,14 +141,19 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
       status: { phase: 'Bound' },
     })),
     storagePods: ofEach((segment, zone) => running(storagePod(cluster, segment, zone, IMAGES.storageDaemon))),
-    computePods: [compute],
+    computePods,
     services: new Map([...clientServices(cluster), storageService(cluster)].map((service) => [service.metadata.name, service])),
     secrets: new Map(secrets.map((secret) => [secret.metadata.name, secret])),
     budgets: new Map([storageDisruptionBudget(cluster)].map((budget) => [budget.metadata.name, budget])),
     configMaps: new Map([[settings.metadata.name, settings]]),
     nodes: zones.map((zone) => makeNode(zone)),
     storageClasses: [],
-    agents: new Map([[computeName(cluster.metadata.name, 1), agentReport()]]),
+    agents: new Map(
+      ordinals.map((ordinal) => {
+        const name = computeName(cluster.metadata.name, ordinal);
+        return [name, ordinal === 1 ? agentReport() : readerReport(name)] as const;
+      }),
+    ),
     daemons: new Map(segmentIds.map((segment) => [storageName(cluster.metadata.name, segment), daemonReport(segment.index)])),
     now: NOW,
     avoidZones: new Map(),

@@ -1,0 +1,42 @@
+import { durationMs } from '../api/duration.ts';
+import { LABEL } from '../api/names.ts';
+import { isTerminating } from '../kube/objects.ts';
+import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
+import { planInstances, readersOf, type Instance } from './plan-instances.ts';
+
+/** Lag up to which a reader serves, in milliseconds. */
+export function maxLagMs({ cluster }: Observed): number {
+  return durationMs(cluster.spec.readers.maxLag) ?? Infinity;
+}
+
+/**
+ * Is a reader further behind than it may be? One that left NAME-ro comes back at half of the limit, so that it does not
+ * go to and fro at its edge. An agent that cannot be asked says nothing of its lag: readiness alone decides then.
+ */
+export function isLagging(observed: Observed, { pod, role }: Instance): boolean {
+  const lagMs = freshAgent(observed, pod)?.lagMs;
+  if (role !== 'reader' || lagMs === undefined) return false;
+  const isOut = pod?.metadata.labels?.[LABEL.servesReads] === 'false';
+  return lagMs > (isOut ? maxLagMs(observed) / 2 : maxLagMs(observed));
+}
+
+/** Takes connections now, and is within its limit of lag. */
+export function canBeRead(observed: Observed, reader: Instance): boolean {
+  const { pod } = reader;
+  return pod !== undefined && !isTerminating(pod) && computeState(observed, pod) === 'available' && !isLagging(observed, reader);
+}
+
+/**
+ * Names of the instances whose pods NAME-ro is to select: readers within their lag (readiness, which a Service sees by
+ * itself, is no part of it), and the writer while no reader can be read. _NAME-ro leads somewhere whenever a writer
+ * takes connections._
+ */
+export function readEndpointMembers(observed: Observed): ReadonlySet<string> {
+  const readers = readersOf(observed);
+  const isServed = readers.some((reader) => canBeRead(observed, reader));
+  return new Set(
+    planInstances(observed)
+      .filter((instance) => (instance.role === 'writer' ? !isServed : !isLagging(observed, instance)))
+      .map(({ name }) => name),
+  );
+}

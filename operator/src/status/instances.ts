@@ -1,0 +1,81 @@
+import { formatMs } from '../api/duration.ts';
+import { LABEL, selectorLabels } from '../api/names.ts';
+import { INSTANCE_PHASES, type AuroraClusterStatus, type InstancePhase, type InstanceState, type InstanceStatus } from '../api/types.ts';
+import { isPodReady, isTerminating, type Pod } from '../kube/objects.ts';
+import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
+import { isSilent } from '../observed/reports.ts';
+import { planInstances, surplusPods, type Instance } from '../plan/plan-instances.ts';
+import type { ClusterPlan } from '../plan/plan.ts';
+import { canBeRead, isLagging, readEndpointMembers } from '../plan/read-endpoint.ts';
+import { known, present } from './present.ts';
+
+/** In one word what a compute pod does: its agent's own when it can be asked. */
+function instancePhase(observed: Observed, pod: Pod): InstancePhase {
+  if (isTerminating(pod)) return 'stopping';
+  const report = observed.agents.get(pod.metadata.name);
+  if (!isSilent(report)) return known(INSTANCE_PHASES, report?.phase, 'unknown');
+  return pod.status?.phase === 'Running' ? 'Unreachable' : 'Pending';
+}
+
+/**
+ * How an instance serves, from how it did before: one that served and does not is lost, unless it is being replaced on
+ * purpose.
+ */
+export function instanceState(observed: Observed, plan: ClusterPlan, instance: Instance): InstanceState {
+  const { name, pod } = instance;
+  if (pod !== undefined && !isTerminating(pod) && computeState(observed, pod) === 'available')
+    return isLagging(observed, instance) ? 'Lagging' : 'Serving';
+  const before = observed.cluster.status?.instances?.find((one) => one.name === name)?.state;
+  return before === undefined || before === 'Starting' || plan.outdated.includes(name) ? 'Starting' : 'Lost';
+}
+
+/** The instances that have a pod, and those that had one and are to have one again. */
+export function instanceStatuses(observed: Observed, plan: ClusterPlan): readonly InstanceStatus[] {
+  return planInstances(observed).flatMap((instance) => {
+    const { name, role, pod } = instance;
+    const before = observed.cluster.status?.instances?.find((one) => one.name === name);
+    if (pod === undefined && before === undefined) return [];
+    const report = observed.agents.get(name);
+    const fresh = freshAgent(observed, pod);
+    const state = instanceState(observed, plan, instance);
+    const status = present<InstanceStatus>({
+      name,
+      role,
+      state,
+      since: before?.state === state ? before.since : new Date(observed.now).toISOString(),
+      zone: pod?.metadata.labels?.[LABEL.zone],
+      node: pod?.spec.nodeName,
+      phase: pod === undefined ? 'Pending' : instancePhase(observed, pod),
+      ready: pod !== undefined && isPodReady(pod),
+      restarts: pod?.status?.containerStatuses?.[0]?.restartCount ?? 0,
+      reason: isSilent(report) ? undefined : report?.reason,
+      message: state === 'Serving' ? undefined : fresh?.message,
+      epoch: role === 'writer' ? report?.epoch : undefined,
+      replayLsn: role === 'reader' ? report?.replayLsn : undefined,
+      lagMs: role === 'reader' ? fresh?.lagMs : undefined,
+      startedAt: report?.startedAt,
+    });
+    return [status];
+  });
+}
+
+/** The compute pods together, for columns and the scale subresource. */
+export function computeSummary(observed: Observed, instances: readonly InstanceStatus[]): NonNullable<AuroraClusterStatus['compute']> {
+  const planned = planInstances(observed);
+  const ready = instances.filter(({ state }) => state === 'Serving' || state === 'Lagging').length;
+  const lags = instances.flatMap(({ lagMs }) => (lagMs === undefined ? [] : [lagMs]));
+  const members = readEndpointMembers(observed);
+  const isServing = (instance: Instance): boolean =>
+    instance.role === 'writer' ? computeState(observed, instance.pod) === 'available' : canBeRead(observed, instance);
+  return present<NonNullable<AuroraClusterStatus['compute']>>({
+    summary: `${ready}/${planned.length}`,
+    pods: planned.filter(({ pod }) => pod !== undefined).length + surplusPods(observed).length,
+    ready,
+    desired: planned.length,
+    selector: Object.entries(selectorLabels(observed.cluster.metadata.name, 'compute'))
+      .map(([label, value]) => `${label}=${value}`)
+      .join(','),
+    lag: lags.length === 0 ? undefined : formatMs(Math.max(...lags)),
+    readOnly: planned.filter((instance) => members.has(instance.name) && isServing(instance)).map(({ name }) => name),
+  });
+}
