@@ -202,6 +202,7 @@ export class FrameSocket implements FrameReceiver {
       const head = Buffer.allocUnsafe(goodbye.size);
       goodbye.reason.set(head, GOODBYE_REASONS[reason]);
       this.outbox.frame(GOODBYE, 0, 0, [head, shortText(message)]);
+      this.outbox.writeOut();
     }
     // What still comes is read and dropped: closing over unread bytes would take the goodbye back.
     this.#socket.end();

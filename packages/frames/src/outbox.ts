@@ -29,6 +29,10 @@ export class Outbox {
   #turns: Sender[] = [];
   #isPlanned = false;
   #isClosed = false;
+  /** Of the flush under way: what goes to the socket at its end, in one write. */
+  #out: Buffer[] = [];
+  #outBytes = 0;
+  #isFlushing = false;
   /** Bytes given to the socket. */
   sentBytes = 0;
   readonly #flushPlanned = (): void => {
@@ -63,13 +67,13 @@ export class Outbox {
   }
 
   get #hasRoom(): boolean {
-    return !this.#isClosed && this.#socket.writableLength < SOCKET_BYTES_MAX;
+    return !this.#isClosed && this.#socket.writableLength + this.#outBytes < SOCKET_BYTES_MAX;
   }
 
   /** Sends what the socket takes; the rest when it has drained. */
   flush(): void {
     if (!this.#hasRoom || (this.#urgent.length === 0 && this.#turns.length === 0)) return;
-    this.#socket.cork();
+    this.#isFlushing = true;
     while (this.#urgent.length > 0 && this.#hasRoom) {
       const sender = this.#urgent.shift();
       if (sender === undefined) break;
@@ -85,6 +89,26 @@ export class Outbox {
       sender.isInTurn = true;
       this.#turns.push(sender);
     }
+    this.#isFlushing = false;
+    this.writeOut();
+  }
+
+  /**
+   * Gives the socket what a flush has gathered so far: for whoever ends the socket, perhaps within one. A single frame,
+   * which nearly all writes are, goes past what a stream does to gather several.
+   */
+  writeOut(): void {
+    const out = this.#out;
+    const [first] = out;
+    if (first === undefined) return;
+    this.#out = [];
+    this.#outBytes = 0;
+    if (out.length === 1) {
+      this.#socket.write(first);
+      return;
+    }
+    this.#socket.cork();
+    for (const piece of out) this.#socket.write(piece);
     this.#socket.uncork();
   }
 
@@ -110,7 +134,9 @@ export class Outbox {
       let at = frame.size;
       for (const piece of pieces) at += piece.copy(out, at);
     }
-    this.#socket.write(out);
-    if (!isCopied) for (const piece of pieces) this.#socket.write(piece);
+    this.#out.push(out);
+    if (!isCopied) this.#out.push(...pieces);
+    this.#outBytes += frame.size + length;
+    if (!this.#isFlushing) this.writeOut();
   }
 }

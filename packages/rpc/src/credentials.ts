@@ -17,10 +17,38 @@ export interface Credentials {
   accept(socket: Socket): Duplex;
 }
 
+/** A connection reads so much at once. */
+const READ_BYTES = 64 * 1024;
+/** What is read in pieces up to this is copied out of the memory that it came in, which is read into again. */
+const COPY_BYTES_MAX = 8 * 1024;
+
+/**
+ * A connection whose bytes come as 'data' without going through the queue of a stream: nobody reads it but by listening,
+ * and nobody pauses it. An acknowledgement of 29 bytes costs no memory of READ_BYTES then, and half the processor time.
+ */
+function connectDirect(at: { readonly host: string; readonly port: number }): Socket {
+  let memory = Buffer.allocUnsafeSlow(READ_BYTES);
+  const socket = connect({
+    ...at,
+    noDelay: true,
+    onread: {
+      buffer: () => memory,
+      callback: (bytes) => {
+        const read = memory.subarray(0, bytes);
+        // Whoever listens may keep views of it.
+        if (bytes > COPY_BYTES_MAX) memory = Buffer.allocUnsafeSlow(READ_BYTES);
+        socket.emit('data', bytes > COPY_BYTES_MAX ? read : Buffer.from(read));
+        return true;
+      },
+    },
+  });
+  return socket;
+}
+
 /** Neither encrypted nor proven: for a network that only the cluster's own pods reach. */
 export const PLAIN_TEXT: Credentials = {
   client: ChannelCredentials.createInsecure(),
   server: ServerCredentials.createInsecure(),
-  connect: (at) => connect({ ...at, noDelay: true }),
+  connect: connectDirect,
   accept: (socket) => socket,
 };

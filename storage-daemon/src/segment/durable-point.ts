@@ -1,12 +1,13 @@
 import { dirname } from 'node:path';
 import { crc32c } from '@kube-aurora/pg-format/crc32c';
+import type { Clock, Timer } from '@kube-aurora/clock';
 import type { Disk, DiskFile } from '../disk/disk.ts';
 
 /**
  * Up to where a segment's redo is known to be durable on a quorum: `<segment>/durable`, so that a restart does not
  * forget what no history may annul. It may lag behind, and is never ahead: it is written after the fact and, as it only
- * raises a floor that the stored pages' checkpoint gives anyway, not synced; a process that dies loses nothing of it, a
- * machine at most the last seconds.
+ * raises a floor that the stored pages' checkpoint gives anyway, not synced, and not for every batch: a process that dies
+ * loses what came within WRITE_AFTER_MS, a machine at most the last seconds. A segment that lives knows all of it.
  *
  *   two slots, 512 bytes apart, written in turn, so that a torn write leaves the other one
  *   offset  bytes
@@ -17,25 +18,36 @@ import type { Disk, DiskFile } from '../disk/disk.ts';
 const SLOT_BYTES = 512;
 const BODY_BYTES = 16;
 const USED_BYTES = BODY_BYTES + 4;
+/** What was noted is in the file so much later: a write for each batch would cost as much as writing the batch. */
+export const WRITE_AFTER_MS = 100;
 
 export class DurablePoint {
   readonly #file: DiskFile;
   readonly #baseEpoch: bigint;
   readonly #onError: (error: Error) => void;
+  readonly #clock: Clock;
   #lsn: bigint;
+  /** Runs while the file has less than what was noted. */
+  #timer: Timer | undefined;
   readonly #bytes = Buffer.alloc(USED_BYTES);
   #slot = 0;
   #failed = false;
 
-  private constructor(file: DiskFile, baseEpoch: bigint, lsn: bigint, onError: (error: Error) => void) {
+  private constructor(file: DiskFile, baseEpoch: bigint, lsn: bigint, clock: Clock, onError: (error: Error) => void) {
     this.#file = file;
     this.#baseEpoch = baseEpoch;
     this.#lsn = lsn;
+    this.#clock = clock;
     this.#onError = onError;
   }
 
   /** Reads what was known, 0n when nothing was. `onError` is called once when it cannot be written any more. */
-  static async open(disk: Disk, path: string, baseEpoch: bigint, onError: (error: Error) => void): Promise<DurablePoint> {
+  static async open(
+    { disk, clock }: { readonly disk: Disk; readonly clock: Clock },
+    path: string,
+    baseEpoch: bigint,
+    onError: (error: Error) => void,
+  ): Promise<DurablePoint> {
     const isNew = !disk.exists(path);
     const file = await disk.openFile(path, isNew ? 'create' : 'existing');
     const bytes = Buffer.alloc(2 * SLOT_BYTES);
@@ -46,7 +58,7 @@ export class DurablePoint {
     } else file.readHere(bytes, 0, bytes.length, 0);
     const lsns = [0, SLOT_BYTES].map((at) => slotLsn(bytes.subarray(at, at + USED_BYTES), baseEpoch));
     const best = lsns.reduce((highest, lsn) => (lsn > highest ? lsn : highest), 0n);
-    const point = new DurablePoint(file, baseEpoch, best, onError);
+    const point = new DurablePoint(file, baseEpoch, best, clock, onError);
     // The older slot is written next.
     point.#slot = lsns[0] === best ? 1 : 0;
     return point;
@@ -56,14 +68,19 @@ export class DurablePoint {
     return this.#lsn;
   }
 
-  /** Redo is durable up to `lsn`. Written here and now: into the page cache, which costs less than a thread's hop. */
+  /** Redo is durable up to `lsn`. */
   note(lsn: bigint): void {
     if (lsn <= this.#lsn) return;
     this.#lsn = lsn;
-    if (this.#failed) return;
+    if (!this.#failed) this.#timer ??= this.#clock.after(WRITE_AFTER_MS, this.#writeNoted);
+  }
+
+  /** On this thread: into the page cache, which costs less than a hop to another. */
+  readonly #writeNoted = (): void => {
+    this.#timer = undefined;
     const bytes = this.#bytes;
     bytes.writeBigUInt64LE(this.#baseEpoch, 0);
-    bytes.writeBigUInt64LE(lsn, 8);
+    bytes.writeBigUInt64LE(this.#lsn, 8);
     bytes.writeUInt32LE(crc32c(bytes.subarray(0, BODY_BYTES)) >>> 0, BODY_BYTES);
     try {
       this.#file.writeHere([bytes], this.#slot * SLOT_BYTES);
@@ -72,9 +89,13 @@ export class DurablePoint {
       this.#failed = true;
       this.#onError(error instanceof Error ? error : new Error(String(error)));
     }
-  }
+  };
 
   close(): Promise<void> {
+    if (this.#timer !== undefined) {
+      this.#timer.cancel();
+      this.#writeNoted();
+    }
     return this.#file.close();
   }
 }

@@ -191,9 +191,9 @@ export class SegmentLifecycle {
 
   /** Opens what the control file points to; the log up to `endLsn` where it is given. What cannot be used is reported as damage. */
   async open(endLsn?: bigint): Promise<void> {
-    const { directory, disk, engines, control, logger } = this.#parts;
+    const { directory, engines, control, logger } = this.#parts;
     try {
-      this.#durablePoint = await DurablePoint.open(disk, join(directory, 'durable'), control.value.baseEpoch, (error) =>
+      this.#durablePoint = await DurablePoint.open(this.#parts, join(directory, 'durable'), control.value.baseEpoch, (error) =>
         logger.error({ volume: this.#volumeId, err: error }, 'what is durable cannot be noted; after a restart less of it is known'),
       );
       const known = this.#durablePoint.lsn;

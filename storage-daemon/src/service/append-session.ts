@@ -1,4 +1,4 @@
-import type { Clock } from '@kube-aurora/clock';
+import type { Clock, Timer } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type AppendCall, type AppendRequest, type AppendResult, type SegmentId } from '@kube-aurora/rpc';
 import { batchesIn, RedoBatchError } from '@kube-aurora/volume';
@@ -28,6 +28,13 @@ export function serveAppend(call: AppendCall, parts: AppendStreamParts): void {
 /** Arrival times that are remembered for the latency metric; the rest goes uncounted. */
 const TIMED_MAX = 1024;
 
+/**
+ * What a writer says of VDL and of its reads is for work in the background, which gathers redo for longer than this, and
+ * for reads, which bring it with them: it is passed on once for many batches, and at the latest with so many bytes of redo.
+ */
+const POINTS_MS = 25;
+const POINTS_BYTES = 128 * 1024;
+
 class AppendStream implements AppendSession {
   epoch = 0n;
   /** Who reads at the floor that the stream announces. */
@@ -39,6 +46,11 @@ class AppendStream implements AppendSession {
   #working = false;
   #ended = false;
   #acknowledged = 0n;
+  /** The newest that was heard of both, and bytes of redo since they were passed on. */
+  #vdl = 0n;
+  #pgmrpl = 0n;
+  #bytesSincePoints = 0;
+  #pointsTimer: Timer | undefined;
   #timed: { endLsn: bigint; at: number }[] = [];
 
   constructor(call: AppendCall, parts: AppendStreamParts) {
@@ -121,9 +133,26 @@ class AppendStream implements AppendSession {
     if (segment === undefined || this.#ended) return;
     const { batches, vdl, pgmrpl } = request;
     checkMessage('AppendPoints', request);
-    if (batches !== undefined && batches.length > 0) this.#takeBatches(segment, batches);
-    if (vdl > 0n) segment.noteVdl(vdl, this.epoch);
-    if (pgmrpl > 0n) segment.noteReadFloor(this.#compute, pgmrpl, this.epoch);
+    if (vdl > this.#vdl) this.#vdl = vdl;
+    if (pgmrpl > this.#pgmrpl) this.#pgmrpl = pgmrpl;
+    if (batches !== undefined && batches.length > 0) {
+      this.#takeBatches(segment, batches);
+      this.#bytesSincePoints += batches.length;
+      if (this.#bytesSincePoints < POINTS_BYTES) {
+        this.#pointsTimer ??= this.#parts.clock.after(POINTS_MS, () => this.#notePoints());
+        return;
+      }
+    }
+    this.#notePoints();
+  }
+
+  #notePoints(): void {
+    this.#pointsTimer?.cancel();
+    this.#pointsTimer = undefined;
+    this.#bytesSincePoints = 0;
+    const segment = this.#segment;
+    if (this.#vdl > 0n) segment?.noteVdl(this.#vdl, this.epoch);
+    if (this.#pgmrpl > 0n) segment?.noteReadFloor(this.#compute, this.#pgmrpl, this.epoch);
   }
 
   /** Takes batches in order up to the first that does not fit: what follows it would not fit either. */
@@ -210,6 +239,7 @@ class AppendStream implements AppendSession {
   }
 
   #stop(): void {
+    if (this.#pointsTimer !== undefined) this.#notePoints();
     this.#ended = true;
     this.#backlog = [];
     this.#segment?.detach(this);
