@@ -1,5 +1,5 @@
 import { isSilent, silent, type AgentReport, type DaemonReport } from '../observed/reports.ts';
-import { readAgentStatus, readDaemonStatus } from '../observed/reports.ts';
+import { readAgentStatus, readDaemonStatus, withCutOff } from '../observed/reports.ts';
 import { canonicalJson } from '../specs/metadata.ts';
 
 interface AskedPod {
@@ -117,7 +117,7 @@ export class StatusProber {
     const now = this.#options.now();
     if (target.kind === 'agent') {
       const previous: AgentReport = sameUid(watched.agents.get(name), uid) ?? { uid, phase: 'unknown', segments: [] };
-      watched.agents.set(name, answered ? readAgentStatus(body, uid, now) : silent(previous, now));
+      watched.agents.set(name, answered ? withCutOff(readAgentStatus(body, uid, now), previous, now) : silent(previous, now));
     } else {
       const previous: DaemonReport = sameUid(watched.daemons.get(name), uid) ?? { uid, state: 'UNKNOWN' };
       watched.daemons.set(
@@ -153,6 +153,7 @@ function significance({ agents, daemons }: Reports): string {
       report.failure?.at,
       report.epoch,
       lagOrder(report.lagMs),
+      report.cutOffSince,
       report.segments.map(({ id, state }) => [id, state]),
       report.settings,
       report.passwords,

@@ -47,6 +47,10 @@ export interface AgentReport extends Poll {
   readonly replayLsn?: string;
   /** Of a reader: milliseconds that what it shows is behind what is durable. */
   readonly lagMs?: number;
+  /** Of a reader: the segment that its redo comes from; undefined while it gets none. */
+  readonly source?: string;
+  /** Of a reader: milliseconds since 1970 since when it gets no redo; what lag it tells is of then. */
+  readonly cutOffSince?: number;
   readonly segments: readonly ReportedSegment[];
   readonly settings?: ReportedSettings;
   readonly passwords?: readonly ReportedPassword[];
@@ -222,6 +226,7 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     failure: failureOf(status['lastFailure']),
     settings: settingsOf(status['settings']),
     passwords: Array.isArray(status['passwords']) ? status['passwords'].flatMap(passwordOf) : undefined,
+    source: textOf(status['source']),
     segments: listOf(status['segments']).flatMap((entry) => {
       const segment = fields(entry);
       const id = textOf(segment['id']);
@@ -236,6 +241,12 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
       ];
     }),
   });
+}
+
+/** With the time since when a reader that runs gets no redo, from what it said before. */
+export function withCutOff(report: AgentReport, previous: AgentReport, now: number): AgentReport {
+  const isCutOff = report.phase === 'running' && report.replayLsn !== undefined && report.source === undefined;
+  return isCutOff ? { ...report, cutOffSince: previous.cutOffSince ?? now } : report;
 }
 
 /**

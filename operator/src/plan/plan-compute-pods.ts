@@ -12,7 +12,7 @@ import { outdatedBecause } from './outdated.ts';
 import { planInstances, surplusPods, type Instance } from './plan-instances.ts';
 import { mountedVersions } from './plan-settings.ts';
 import { foreign } from './plan-storage-pods.ts';
-import { readEndpointMembers } from './read-endpoint.ts';
+import { lagLeftMs, readEndpointMembers } from './read-endpoint.ts';
 import { ON_ITS_WAY_MS, replaceableNow, type UpdateCandidate } from './update-order.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
 import { isSilent } from '../observed/reports.ts';
@@ -159,7 +159,8 @@ function planComputePod(observed: Observed, { instance, desired, outdatedWhy }: 
     const message = `${pod.metadata.name} keeps failing: ${trouble.why}; see: kubectl logs ${pod.metadata.name} --previous`;
     return { actions, outdated, obstacles: [{ reason: LOST[role], message, blocking: false }] };
   }
-  return { actions, outdated, obstacles: [] };
+  const againInMs = lagLeftMs(observed, instance);
+  return { actions, outdated, obstacles: [], ...(againInMs === undefined ? {} : { againInMs }) };
 }
 
 /** The volume held a database, and nobody said that it may be given up. */

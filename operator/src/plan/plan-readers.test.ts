@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { LABEL } from '../api/names.ts';
 import type { AuroraClusterStatus } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
-import type { AgentReport } from '../observed/reports.ts';
+import { readAgentStatus, withCutOff, type AgentReport } from '../observed/reports.ts';
 import type { Observed } from '../observed/observed.ts';
 import { healthy, inWords, makeCluster, NOW, outdatedPod, plan, readerReport, running, untouched, withEntry } from '../testing/fixtures.ts';
 
@@ -157,5 +157,27 @@ describe('NAME-ro leads to', () => {
       ),
       { 'demo-1': 'false', 'demo-2': 'true', 'demo-3': 'true' },
     ],
+    [
+      'no reader that gets no redo for longer, whatever lag it tells',
+      withReport(three, 'demo-2', { cutOffSince: NOW - 10_001 }),
+      { 'demo-1': 'false', 'demo-2': 'false', 'demo-3': 'true' },
+    ],
   ])('%s', (_what, observed, expected) => expect(members(observed)).toEqual(expected));
+
+  test('a reader that gets no redo is looked at again when it is too far behind', () => {
+    const cutOff = withReport(three, 'demo-2', { cutOffSince: NOW - 9_000 });
+    expect([inWords(cutOff), plan(cutOff).againInMs]).toEqual([[], 1_001]);
+    expect(inWords({ ...cutOff, now: NOW + 1_001 })).toEqual(['mark pod demo-2']);
+  });
+
+  test('since when a reader gets no redo is kept from one answer to the next, and ends with it', () => {
+    const at = (now: number, previous: AgentReport, source?: string) =>
+      withCutOff(readAgentStatus({ phase: 'running', replayLsn: '0/2000', lagMs: 0, source }, 'u', now), previous, now);
+    const first = at(1_000, readerReport('demo-2'));
+    expect([first.cutOffSince, at(2_000, first).cutOffSince, at(3_000, first, 'demo-storage-1').cutOffSince]).toEqual([
+      1_000,
+      1_000,
+      undefined,
+    ]);
+  });
 });

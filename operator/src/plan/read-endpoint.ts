@@ -1,12 +1,29 @@
 import { durationMs } from '../api/duration.ts';
 import { LABEL } from '../api/names.ts';
-import { isTerminating } from '../kube/objects.ts';
+import { isTerminating, type Pod } from '../kube/objects.ts';
 import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import { planInstances, readersOf, type Instance } from './plan-instances.ts';
 
 /** Lag up to which a reader serves, in milliseconds. */
-export function maxLagMs({ cluster }: Observed): number {
+function maxLagMs({ cluster }: Observed): number {
   return durationMs(cluster.spec.readers.maxLag) ?? Infinity;
+}
+
+/**
+ * How old what a reader shows is, in milliseconds: what its agent says, and at least as old as it gets no redo for, since
+ * then nothing tells it what it misses. Undefined when its agent cannot be asked.
+ */
+export function readerLagMs(observed: Observed, pod: Pod | undefined): number | undefined {
+  const report = freshAgent(observed, pod);
+  if (report?.lagMs === undefined) return undefined;
+  return Math.max(report.lagMs, report.cutOffSince === undefined ? 0 : observed.now - report.cutOffSince);
+}
+
+/** Milliseconds until a reader that gets no redo is too far behind; undefined when that is not to be waited for. */
+export function lagLeftMs(observed: Observed, { pod, role }: Instance): number | undefined {
+  const since = role === 'reader' ? freshAgent(observed, pod)?.cutOffSince : undefined;
+  const leftMs = since === undefined ? 0 : since + maxLagMs(observed) - observed.now;
+  return leftMs > 0 ? leftMs + 1 : undefined;
 }
 
 /**
@@ -14,7 +31,7 @@ export function maxLagMs({ cluster }: Observed): number {
  * go to and fro at its edge. An agent that cannot be asked says nothing of its lag: readiness alone decides then.
  */
 export function isLagging(observed: Observed, { pod, role }: Instance): boolean {
-  const lagMs = freshAgent(observed, pod)?.lagMs;
+  const lagMs = readerLagMs(observed, pod);
   if (role !== 'reader' || lagMs === undefined) return false;
   const isOut = pod?.metadata.labels?.[LABEL.servesReads] === 'false';
   return lagMs > (isOut ? maxLagMs(observed) / 2 : maxLagMs(observed));

@@ -6,7 +6,7 @@ import { computeState, freshAgent, type Observed } from '../observed/observed.ts
 import { isSilent } from '../observed/reports.ts';
 import { planInstances, surplusPods, type Instance } from '../plan/plan-instances.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
-import { canBeRead, isLagging, readEndpointMembers } from '../plan/read-endpoint.ts';
+import { canBeRead, isLagging, readEndpointMembers, readerLagMs } from '../plan/read-endpoint.ts';
 import { known, present } from './present.ts';
 
 /** In one word what a compute pod does: its agent's own when it can be asked. */
@@ -52,7 +52,7 @@ export function instanceStatuses(observed: Observed, plan: ClusterPlan): readonl
       message: state === 'Serving' ? undefined : fresh?.message,
       epoch: role === 'writer' ? report?.epoch : undefined,
       replayLsn: role === 'reader' ? report?.replayLsn : undefined,
-      lagMs: role === 'reader' ? fresh?.lagMs : undefined,
+      lagMs: role === 'reader' ? readerLagMs(observed, pod) : undefined,
       startedAt: report?.startedAt,
     });
     return [status];

@@ -5,7 +5,7 @@ import { freshAgent, type Observed } from '../observed/observed.ts';
 import { readersOf, type Instance } from '../plan/plan-instances.ts';
 import { podTrouble } from '../plan/pod-health.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
-import { canBeRead } from '../plan/read-endpoint.ts';
+import { canBeRead, readerLagMs } from '../plan/read-endpoint.ts';
 import { instanceState } from './instances.ts';
 import { podState } from './segments.ts';
 import { bad, good, type Verdict } from './verdict.ts';
@@ -35,8 +35,10 @@ export function readersVerdict(observed: Observed, plan: ClusterPlan): Verdict {
 function inWords(observed: Observed, { name, pod }: Instance, state: InstanceState): string {
   const report = freshAgent(observed, pod);
   if (state === 'Lagging') {
-    const lag = report?.lagMs === undefined ? '' : ` ${formatMs(report.lagMs)}`;
-    return `${name} is${lag} behind, more than spec.readers.maxLag (${observed.cluster.spec.readers.maxLag})`;
+    const lagMs = readerLagMs(observed, pod);
+    const lag = lagMs === undefined ? '' : ` ${formatMs(lagMs)}`;
+    const why = report?.cutOffSince === undefined ? '' : ': it gets no redo from storage';
+    return `${name} is${lag} behind, more than spec.readers.maxLag (${observed.cluster.spec.readers.maxLag})${why}`;
   }
   const said = report?.message ?? '';
   const words =

@@ -100,6 +100,7 @@ export function readerReport(name: string, change: Partial<AgentReport> = {}): A
     vdl: '0/2000',
     replayLsn: '0/2000',
     lagMs: 0,
+    source: 'demo-storage-1',
     startedAt: '2026-11-21T10:59:06Z',
     segments: [],
     ...change,
