@@ -4,7 +4,11 @@ import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import pg from 'pg';
 import { HOME } from './home.ts';
 
-/** Where a cluster's writer is reached from this machine, and as whom. */
+/** Services of a cluster: the writer, readers, all instances. */
+export const ENDPOINTS = ['rw', 'ro', 'r'] as const;
+export type Endpoint = (typeof ENDPOINTS)[number];
+
+/** Where a cluster is reached from this machine, and as whom. */
 export interface ClusterConnection {
   readonly host: string;
   readonly port: number;
@@ -23,20 +27,25 @@ export function loadKubeConfig(): KubeConfig {
   return config;
 }
 
-/** Reads the cluster's Secret and writer Service, as any application on the cluster would. Throws with what to do. */
-export async function clusterConnection(options: { cluster: string; namespace: string; superuser: boolean }): Promise<ClusterConnection> {
+/** Reads the cluster's Secret and a Service of it, as any application on the cluster would. Throws with what to do. */
+export async function clusterConnection(options: {
+  cluster: string;
+  namespace: string;
+  superuser: boolean;
+  endpoint?: Endpoint;
+}): Promise<ClusterConnection> {
   const core = loadKubeConfig().makeApiClient(CoreV1Api);
-  const { cluster, namespace } = options;
+  const { cluster, namespace, endpoint = 'rw' } = options;
   const name = `${cluster}-${options.superuser ? 'superuser' : 'app'}`;
   const read = async () => {
     try {
       return {
         secret: await core.readNamespacedSecret({ name, namespace }),
-        service: await core.readNamespacedService({ name: `${cluster}-rw`, namespace }),
+        service: await core.readNamespacedService({ name: `${cluster}-${endpoint}`, namespace }),
       };
     } catch (error) {
       throw new Error(
-        `cluster '${cluster}' in namespace '${namespace}' cannot be found (Secret ${name}, Service ${cluster}-rw): is it running? ` +
+        `cluster '${cluster}' in namespace '${namespace}' cannot be found (Secret ${name}, Service ${cluster}-${endpoint}): is it running? ` +
           `'npm start' starts one named demo`,
         { cause: error },
       );
@@ -45,7 +54,7 @@ export async function clusterConnection(options: { cluster: string; namespace: s
   const { secret, service } = await read();
   const field = (key: string): string => Buffer.from(secret.data?.[key] ?? '', 'base64').toString('utf8');
   const host = service.spec?.clusterIP;
-  if (host === undefined || host === '') throw new Error(`Service ${cluster}-rw has no cluster IP yet; try again in a moment`);
+  if (host === undefined || host === '') throw new Error(`Service ${cluster}-${endpoint} has no cluster IP yet; try again in a moment`);
   return {
     host,
     port: service.spec?.ports?.[0]?.port ?? 5432,

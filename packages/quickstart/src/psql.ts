@@ -4,12 +4,12 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
-import { clusterConnection } from './cluster-connection.ts';
+import { clusterConnection, ENDPOINTS } from './cluster-connection.ts';
 import { Interpreter, runScript } from './psql-interpreter.ts';
 import { PsqlSession } from './psql-session.ts';
 
 const USAGE = `usage: npm run psql -- [-c SQL]... [-f FILE] [-d DATABASE] [-U superuser] [-A] [-t] [-x]
-                       [--cluster NAME] [--namespace NAME] [--superuser]
+                       [--cluster NAME] [--namespace NAME] [--superuser] [--endpoint rw|ro|r]
   without -c or -f: reads a script from standard input, or gives a prompt on a terminal`;
 
 function readArguments() {
@@ -21,6 +21,7 @@ function readArguments() {
       cluster: { type: 'string', default: 'demo' },
       namespace: { type: 'string', short: 'n', default: 'default' },
       superuser: { type: 'boolean', default: false },
+      endpoint: { type: 'string', default: 'rw' },
       'no-align': { type: 'boolean', short: 'A', default: false },
       'tuples-only': { type: 'boolean', short: 't', default: false },
       expanded: { type: 'boolean', short: 'x', default: false },
@@ -60,7 +61,9 @@ async function main(): Promise<number> {
     process.stdout.write(`${USAGE}\n`);
     return 0;
   }
-  const connection = await clusterConnection(options);
+  const endpoint = ENDPOINTS.find((one) => one === options.endpoint);
+  if (endpoint === undefined) throw new Error(`--endpoint ${options.endpoint} is none: use ${ENDPOINTS.join(', ')}`);
+  const connection = await clusterConnection({ ...options, endpoint });
   const session = new PsqlSession(
     { ...connection, database: options.dbname ?? connection.database },
     { tuplesOnly: options['tuples-only'], unaligned: options['no-align'], expanded: options.expanded },
