@@ -150,6 +150,18 @@ const EXPECTED: readonly (readonly [string, Json, Json | undefined, readonly str
   // What is stored already must not lock the object.
   ['the name that instances had, as it was', of({ ...GOOD, replicas: 1, storage: { size: '20Gi' } }), of({ ...GOOD, replicas: 1 }), []],
   [
+    'an endpoint of a name that is taken',
+    of({ ...GOOD, endpoints: [{ name: 'ro' }] }),
+    undefined,
+    ['spec.endpoints[0].name: Invalid value: "ro": every cluster has a Service of that name: choose another one'],
+  ],
+  [
+    'an endpoint that names who is in it and who is not',
+    of({ ...GOOD, endpoints: [{ name: 'reports', instances: [1], excludedInstances: [2] }] }),
+    undefined,
+    ['spec.endpoints[0]: Invalid value: name the instances that are in it, or those that are not: instances or excludedInstances'],
+  ],
+  [
     'a lag that is none',
     of({ ...GOOD, readers: { maxLag: '10' } }),
     undefined,

@@ -5,6 +5,7 @@ export const DEFAULTS = {
   postgresVersion: '18',
   instances: 1,
   maxLag: '30s',
+  endpointType: 'Reader',
   zones: ['zone-a', 'zone-b', 'zone-c'],
   /** Of volumes that are made from now on: what a volume was made with stands in its cluster's spec. */
   copies: 'Full',
@@ -28,6 +29,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     postgresVersion: spec.postgresVersion ?? DEFAULTS.postgresVersion,
     instances: spec.instances ?? DEFAULTS.instances,
     readers: { maxLag: spec.readers?.maxLag ?? DEFAULTS.maxLag },
+    endpoints: (spec.endpoints ?? []).map((endpoint) => ({ ...endpoint, type: endpoint.type ?? DEFAULTS.endpointType })),
     storage: {
       size: storage?.size ?? '',
       zones: storage?.zones ?? DEFAULTS.zones,

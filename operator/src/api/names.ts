@@ -12,6 +12,8 @@ export const LABEL = {
   role: `${API_GROUP}/role`,
   /** On a compute pod, `true` or `false`: whether NAME-ro leads to it while it is ready. */
   servesReads: `${API_GROUP}/serves-reads`,
+  /** On the Service of one of spec.endpoints: its name. */
+  endpoint: `${API_GROUP}/endpoint`,
 } as const;
 
 export const ANNOTATION = {
@@ -85,6 +87,19 @@ export function readServiceName(cluster: string): string {
 /** Headless: gives every instance a name of its own, `NAME-2.NAME-instances.NAMESPACE.svc`. */
 export function instancesServiceName(cluster: string): string {
   return `${cluster}-instances`;
+}
+
+/** Names that a custom endpoint cannot have: their Services are there anyway. */
+export const RESERVED_ENDPOINTS = ['rw', 'ro', 'r', 'instances', 'storage'] as const;
+
+/** The Service of one of spec.endpoints. */
+export function endpointServiceName(cluster: string, endpoint: string): string {
+  return `${cluster}-${endpoint}`;
+}
+
+/** On a compute pod, `true` or `false`: whether this endpoint leads to it while it is ready. */
+export function endpointLabel(endpoint: string): string {
+  return `endpoint.${API_GROUP}/${endpoint}`;
 }
 
 /** The ConfigMap with PostgreSQL's parameters. */

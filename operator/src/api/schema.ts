@@ -1,5 +1,6 @@
 import { DEFAULTS } from './defaults.ts';
 import { DURATION_PATTERN } from './duration.ts';
+import { RESERVED_ENDPOINTS } from './names.ts';
 import { CACHE_SIZE_MIN, SIZE_MAX, SIZE_MIN } from './quantity.ts';
 import type { Schema } from './open-api.ts';
 import { statusSchema } from './status-schema.ts';
@@ -263,6 +264,56 @@ const readers: Schema = {
   },
 };
 
+const instanceNumbers = (description: string): Schema => ({
+  type: 'array',
+  description,
+  maxItems: 16,
+  items: { type: 'integer', format: 'int32', minimum: 1, maximum: 9999 },
+  'x-kubernetes-list-type': 'set',
+});
+
+const endpoints: Schema = {
+  type: 'array',
+  description: 'Services of their own for some of the instances, beside NAME-rw, NAME-ro and NAME-r.',
+  default: [],
+  maxItems: 16,
+  items: {
+    type: 'object',
+    required: ['name'],
+    properties: {
+      name: {
+        type: 'string',
+        description: "The Service is called NAME-ENDPOINT: the cluster's name, and this.",
+        minLength: 1,
+        maxLength: 20,
+        pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$',
+        'x-kubernetes-validations': [
+          {
+            rule: `!(self in [${RESERVED_ENDPOINTS.map((name) => `'${name}'`).join(', ')}])`,
+            message: 'every cluster has a Service of that name: choose another one',
+          },
+        ],
+      },
+      type: {
+        type: 'string',
+        description: 'Reader: never the writer, and no reader that is further behind than readers.maxLag. Any: whoever is ready.',
+        enum: ['Reader', 'Any'],
+        default: DEFAULTS.endpointType,
+      },
+      instances: instanceNumbers('Numbers of its instances: 2 is NAME-2. All when absent.'),
+      excludedInstances: instanceNumbers('Numbers of instances that it leaves out; others that are added later are in it.'),
+    },
+    'x-kubernetes-validations': [
+      {
+        rule: '!has(self.instances) || !has(self.excludedInstances)',
+        message: 'name the instances that are in it, or those that are not: instances or excludedInstances',
+      },
+    ],
+  },
+  'x-kubernetes-list-type': 'map',
+  'x-kubernetes-list-map-keys': ['name'],
+};
+
 const spec: Schema = {
   type: 'object',
   description: 'What the cluster should be.',
@@ -278,6 +329,7 @@ const spec: Schema = {
       ],
     },
     readers,
+    endpoints,
     storage,
     bootstrap,
     superuserSecret: secretReference('Secret of type kubernetes.io/basic-auth for the role postgres. Made as NAME-superuser when absent.'),

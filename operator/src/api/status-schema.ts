@@ -155,6 +155,26 @@ export const statusSchema: Schema = {
         readOnly: { type: 'string', description: 'host:port of readers, for reads; of the writer when no reader can be read.' },
         read: { type: 'string', description: 'host:port of all instances, for reads.' },
         storage: { type: 'string', description: 'Headless Service of the storage daemons.' },
+        custom: {
+          type: 'array',
+          description: 'The endpoints of spec.endpoints.',
+          items: {
+            type: 'object',
+            required: ['name'],
+            properties: {
+              name: { type: 'string', description: 'Its name.' },
+              address: { type: 'string', description: 'host:port.' },
+              instances: {
+                type: 'array',
+                description: 'Instances that it leads to now.',
+                items: { type: 'string' },
+                'x-kubernetes-list-type': 'atomic',
+              },
+            },
+          },
+          'x-kubernetes-list-type': 'map',
+          'x-kubernetes-list-map-keys': ['name'],
+        },
       },
     },
     secrets: {

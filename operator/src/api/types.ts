@@ -53,6 +53,17 @@ export interface InitdbSpec {
   readonly postInitApplicationSQLRefs?: SqlReferences;
 }
 
+/** A Service of its own for some of the instances. */
+export interface EndpointSpec {
+  readonly name: string;
+  /** Reader: without the one that writes, and without readers that are too far behind. */
+  readonly type: 'Reader' | 'Any';
+  /** Numbers of its instances; all when absent. */
+  readonly instances?: readonly number[];
+  /** Numbers of instances that are left out. */
+  readonly excludedInstances?: readonly number[];
+}
+
 export type ReclaimPolicy = 'Retain' | 'Delete';
 
 /** The spec as it stands after the API server has filled in the defaults (see withDefaults). */
@@ -64,6 +75,7 @@ export interface AuroraClusterSpec {
     /** A reader that is further behind gets no new connections of NAME-ro. */
     readonly maxLag: string;
   };
+  readonly endpoints: readonly EndpointSpec[];
   readonly storage: {
     readonly size: string;
     readonly storageClassName?: string;
@@ -152,6 +164,13 @@ export interface CredentialStatus {
   readonly message?: string;
 }
 
+export interface CustomEndpointStatus {
+  readonly name: string;
+  readonly address: string;
+  /** Instances that it leads to now. */
+  readonly instances: readonly string[];
+}
+
 export interface AuroraClusterStatus {
   readonly observedGeneration?: number;
   readonly phase?: Phase;
@@ -190,6 +209,8 @@ export interface AuroraClusterStatus {
     readonly readOnly: string;
     readonly read: string;
     readonly storage: string;
+    /** Of spec.endpoints. */
+    readonly custom?: readonly CustomEndpointStatus[];
   };
   readonly secrets?: { readonly superuser: string; readonly app: string };
   readonly credentials?: readonly CredentialStatus[];

@@ -1,5 +1,6 @@
 import type { ConditionReason } from './conditions.ts';
 import { durationMs } from './duration.ts';
+import { RESERVED_ENDPOINTS } from './names.ts';
 import { splitParameters } from './parameters.ts';
 import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
 import { INSTANCES_MAX, type AuroraCluster, type AuroraClusterSpec, type Resources } from './types.ts';
@@ -12,6 +13,8 @@ export interface SpecProblem {
   /** True: nothing may be made from this spec. False: the field is left out and the rest is done. */
   readonly fatal: boolean;
 }
+
+const RESERVED: ReadonlySet<string> = new Set(RESERVED_ENDPOINTS);
 
 /** Settings travel to the agent in one environment variable, which Linux bounds at 128 KiB. */
 const PARAMETERS_BYTES_MAX = 100_000;
@@ -36,6 +39,12 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     );
   if (durationMs(spec.readers.maxLag) === undefined)
     fatal('spec.readers.maxLag', `'${spec.readers.maxLag}' is not a duration; use for example 500ms, 30s or 2m`);
+  for (const [index, { name: endpoint }] of spec.endpoints.entries()) {
+    if (RESERVED.has(endpoint))
+      fatal(`spec.endpoints[${index}].name`, `'${endpoint}' is a Service that every cluster has; choose another name`);
+    if (spec.endpoints.findIndex((other) => other.name === endpoint) !== index)
+      fatal(`spec.endpoints[${index}].name`, `'${endpoint}' is there twice`);
+  }
   const bytes = sizeBytes(spec.storage.size);
   if (bytes === undefined) fatal('spec.storage.size', `'${spec.storage.size}' is not a size; use for example 10Gi`);
   else if (bytes < (sizeBytes(SIZE_MIN) ?? 0))

@@ -158,7 +158,15 @@ export class ClusterController {
       const outcome: Outcome = await perform(action, { api, cluster, newPassword });
       if (outcome.kind === 'done') {
         const target =
-          action.kind === 'apply' ? action.object : 'pod' in action ? action.pod : 'claim' in action ? action.claim : undefined;
+          action.kind === 'apply'
+            ? action.object
+            : 'service' in action
+              ? action.service
+              : 'pod' in action
+                ? action.pod
+                : 'claim' in action
+                  ? action.claim
+                  : undefined;
         logger.info(
           {
             cluster: cluster.metadata.name,

@@ -70,6 +70,11 @@ async function act(action: Action, context: PerformContext): Promise<Outcome> {
     });
     return { kind: 'done' };
   }
+  if (action.kind === 'delete-service') {
+    const { namespace, name, uid } = action.service.metadata;
+    await api.remove(RESOURCE.services, namespace, name, { uid });
+    return { kind: 'done' };
+  }
   if (action.kind === 'delete-claim') {
     const { namespace, name, uid } = action.claim.metadata;
     await api.remove(RESOURCE.volumeClaims, namespace, name, { uid });

@@ -1,5 +1,5 @@
 import type { ConditionReason } from '../api/conditions.ts';
-import type { KubeObject, Labels, Pod, VolumeClaim } from '../kube/objects.ts';
+import type { KubeObject, Labels, Pod, Service, VolumeClaim } from '../kube/objects.ts';
 import type { Resource } from '../kube/resources.ts';
 import type { Credentials } from '../specs/secrets.ts';
 
@@ -33,6 +33,7 @@ export type Action =
       readonly avoidZone?: string;
       readonly notice?: Notice;
     }
+  | { readonly kind: 'delete-service'; readonly service: Service; readonly why: string; readonly notice?: Notice }
   | { readonly kind: 'delete-claim'; readonly claim: VolumeClaim; readonly why: string; readonly notice?: Notice }
   | { readonly kind: 'mark-pod'; readonly pod: Pod; readonly labels: Labels; readonly annotations: Labels }
   /** Puts our finalizer on the cluster, or takes it off. */

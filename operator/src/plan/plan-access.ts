@@ -1,7 +1,7 @@
-import { readWriteServiceName, storageServiceName } from '../api/names.ts';
+import { LABEL, readWriteServiceName, storageServiceName } from '../api/names.ts';
 import { isTerminating, type Service } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
-import { covers } from '../specs/metadata.ts';
+import { covers, isOwnedBy } from '../specs/metadata.ts';
 import { appCredentials, connectionSecret, secretPassword, superuserCredentials } from '../specs/secrets.ts';
 import { clientServices, storageService } from '../specs/services.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
@@ -24,6 +24,12 @@ export function planAccess(observed: Observed): Plan {
       continue;
     const isVital = VITAL.has(service.metadata.name.slice(cluster.metadata.name.length));
     actions.push({ kind: 'apply', resource: RESOURCE.services, object: service, live, ...(isVital ? {} : { blocking: false }) });
+  }
+  for (const service of observed.services.values()) {
+    const endpoint = service.metadata.labels?.[LABEL.endpoint];
+    const isWanted = endpoint === undefined || cluster.spec.endpoints.some(({ name }) => name === endpoint);
+    if (!isWanted && !isTerminating(service) && isOwnedBy(service, cluster))
+      actions.push({ kind: 'delete-service', service, why: 'spec.endpoints has it no more' });
   }
   for (const credentials of [superuserCredentials(cluster), appCredentials(cluster)]) {
     const live = observed.secrets.get(credentials.secretName);

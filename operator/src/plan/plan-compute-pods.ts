@@ -1,4 +1,4 @@
-import { ANNOTATION, LABEL, ZONE_TOPOLOGY } from '../api/names.ts';
+import { ANNOTATION, endpointLabel, LABEL, ZONE_TOPOLOGY } from '../api/names.ts';
 import type { ConditionReason } from '../api/conditions.ts';
 import { isQuorum, segmentIds } from '../api/segment-id.ts';
 import type { InstanceRole } from '../api/types.ts';
@@ -12,7 +12,7 @@ import { outdatedBecause } from './outdated.ts';
 import { planInstances, surplusPods, type Instance } from './plan-instances.ts';
 import { mountedVersions } from './plan-settings.ts';
 import { foreign } from './plan-storage-pods.ts';
-import { lagLeftMs, readEndpointMembers } from './read-endpoint.ts';
+import { endpointLabels, lagLeftMs, readEndpointMembers } from './read-endpoint.ts';
 import { ON_ITS_WAY_MS, replaceableNow, type UpdateCandidate } from './update-order.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
 import { isSilent } from '../observed/reports.ts';
@@ -92,6 +92,7 @@ function draftPods(observed: Observed, { volumeId, image }: ComputePodsOptions):
       zone,
       image,
       servesReads: reads.has(name),
+      endpoints: endpointLabels(observed, instance),
       mountedVersions: mountedVersions(observed),
       zoneOfSegment: (segment) => zoneOfSegment(observed, segment),
     });
@@ -170,8 +171,8 @@ function mayNotBeMadeAnew(observed: Observed): boolean {
 
 /** Labels and annotations that change while a pod lives. */
 function marks(pod: Pod, desired: Pod): Action[] {
-  const wanted = (label: string): string => desired.metadata.labels?.[label] ?? '';
-  const labels = { [LABEL.role]: wanted(LABEL.role), [LABEL.servesReads]: wanted(LABEL.servesReads) };
+  const moves = (label: string): boolean => label === LABEL.role || label === LABEL.servesReads || label.startsWith(endpointLabel(''));
+  const labels = Object.fromEntries(Object.entries(desired.metadata.labels ?? {}).filter(([label]) => moves(label)));
   const annotations = {
     [ANNOTATION.volumeExists]: desired.metadata.annotations?.[ANNOTATION.volumeExists] ?? 'false',
     [ANNOTATION.mountedVersions]: desired.metadata.annotations?.[ANNOTATION.mountedVersions] ?? '',

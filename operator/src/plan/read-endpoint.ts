@@ -1,6 +1,7 @@
 import { durationMs } from '../api/duration.ts';
-import { LABEL } from '../api/names.ts';
-import { isTerminating, type Pod } from '../kube/objects.ts';
+import { endpointLabel, LABEL } from '../api/names.ts';
+import type { EndpointSpec } from '../api/types.ts';
+import { isTerminating, type Labels, type Pod } from '../kube/objects.ts';
 import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import { planInstances, readersOf, type Instance } from './plan-instances.ts';
 
@@ -55,5 +56,23 @@ export function readEndpointMembers(observed: Observed): ReadonlySet<string> {
     planInstances(observed)
       .filter((instance) => (instance.role === 'writer' ? !isServed : !isLagging(observed, instance)))
       .map(({ name }) => name),
+  );
+}
+
+/** Is an instance in one of spec.endpoints, as far as its number, its role and its lag go? */
+export function isEndpointMember(observed: Observed, endpoint: EndpointSpec, instance: Instance): boolean {
+  const { ordinal, role } = instance;
+  if (endpoint.instances !== undefined && !endpoint.instances.includes(ordinal)) return false;
+  if (endpoint.excludedInstances?.includes(ordinal) === true) return false;
+  return endpoint.type === 'Any' || (role === 'reader' && !isLagging(observed, instance));
+}
+
+/** Labels that the Services of spec.endpoints select this instance by. */
+export function endpointLabels(observed: Observed, instance: Instance): Labels {
+  return Object.fromEntries(
+    observed.cluster.spec.endpoints.map((endpoint) => [
+      endpointLabel(endpoint.name),
+      String(isEndpointMember(observed, endpoint, instance)),
+    ]),
   );
 }

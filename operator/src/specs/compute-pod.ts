@@ -14,7 +14,7 @@ import {
 import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, sizeBytes } from '../api/quantity.ts';
 import { segmentIds, type SegmentId } from '../api/segment-id.ts';
 import type { AuroraCluster, InstanceRole } from '../api/types.ts';
-import type { Pod, PodVolume } from '../kube/objects.ts';
+import type { Labels, Pod, PodVolume } from '../kube/objects.ts';
 import { initSqlVolume } from './initdb-options.ts';
 import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
 import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
@@ -49,6 +49,8 @@ export interface ComputePodOptions {
   readonly image: string;
   /** Whether NAME-ro leads to it while it is ready. */
   readonly servesReads: boolean;
+  /** Labels of the endpoints of spec.endpoints. */
+  readonly endpoints?: Labels;
   /** Stands for the versions of what is mounted and may change while the pod runs. */
   readonly mountedVersions: string;
   readonly zoneOfSegment?: (segment: SegmentId) => string;
@@ -147,6 +149,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
         ...clusterLabels(name, 'compute'),
         [LABEL.role]: input.role,
         [LABEL.servesReads]: String(input.servesReads),
+        ...input.endpoints,
         [LABEL.zone]: input.zone,
       },
       annotations: {

@@ -1,5 +1,7 @@
 import {
   clusterLabels,
+  endpointLabel,
+  endpointServiceName,
   instancesServiceName,
   LABEL,
   PORT,
@@ -15,7 +17,9 @@ import type { DisruptionBudget, Labels, Service } from '../kube/objects.ts';
 import { clusterNamespace, ownerReference } from './metadata.ts';
 
 interface ClientEndpoint {
-  readonly serviceName: (cluster: string) => string;
+  readonly name: string;
+  /** Of spec.endpoints: its name there. */
+  readonly custom?: string;
   /** Labels that its instances carry, beside those of all of the cluster's. */
   readonly selects: Labels;
   /** Every instance has a name of its own, ready or not: one that is not says why it takes no connection. */
@@ -23,28 +27,35 @@ interface ClientEndpoint {
 }
 
 /** Where clients connect. Of the instances that a Service selects it leads to those that are ready. */
-const CLIENT_ENDPOINTS: readonly ClientEndpoint[] = [
-  { serviceName: readWriteServiceName, selects: { [LABEL.role]: 'writer' } },
-  { serviceName: readOnlyServiceName, selects: { [LABEL.servesReads]: 'true' } },
-  { serviceName: readServiceName, selects: {} },
-  { serviceName: instancesServiceName, selects: {}, headless: true },
-];
+function clientEndpoints({ metadata: { name }, spec }: AuroraCluster): readonly ClientEndpoint[] {
+  return [
+    { name: readWriteServiceName(name), selects: { [LABEL.role]: 'writer' } },
+    { name: readOnlyServiceName(name), selects: { [LABEL.servesReads]: 'true' } },
+    { name: readServiceName(name), selects: {} },
+    { name: instancesServiceName(name), selects: {}, headless: true },
+    ...spec.endpoints.map((endpoint) => ({
+      name: endpointServiceName(name, endpoint.name),
+      custom: endpoint.name,
+      selects: { [endpointLabel(endpoint.name)]: 'true' },
+    })),
+  ];
+}
 
 export function clientServices(cluster: AuroraCluster): readonly Service[] {
   const { name } = cluster.metadata;
-  return CLIENT_ENDPOINTS.map(({ serviceName, selects, headless }) => ({
+  return clientEndpoints(cluster).map((endpoint) => ({
     apiVersion: 'v1',
     kind: 'Service',
     metadata: {
-      name: serviceName(name),
+      name: endpoint.name,
       namespace: clusterNamespace(cluster),
-      labels: clusterLabels(name, 'compute'),
+      labels: { ...clusterLabels(name, 'compute'), ...(endpoint.custom === undefined ? {} : { [LABEL.endpoint]: endpoint.custom }) },
       ownerReferences: [ownerReference(cluster)],
     },
     spec: {
       type: 'ClusterIP',
-      ...(headless === true ? { clusterIP: 'None', publishNotReadyAddresses: true } : {}),
-      selector: { ...selectorLabels(name, 'compute'), ...selects },
+      ...(endpoint.headless === true ? { clusterIP: 'None', publishNotReadyAddresses: true } : {}),
+      selector: { ...selectorLabels(name, 'compute'), ...endpoint.selects },
       ports: [{ name: 'postgres', port: PORT.postgres, targetPort: 'postgres', protocol: 'TCP' }],
     },
   }));

@@ -10,7 +10,7 @@ import { writerOf } from '../plan/plan-instances.ts';
 import { growingVolumes } from '../plan/growth.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
 import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts';
-import { computeSummary, instanceStatuses } from './instances.ts';
+import { computeSummary, customEndpoints, instanceStatuses } from './instances.ts';
 import { present } from './present.ts';
 import { readersVerdict } from './readers-verdict.ts';
 import { segmentStatuses } from './segments.ts';
@@ -138,6 +138,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
       readOnly: `${readOnlyServiceName(name)}.${namespace}.svc:${PORT.postgres}`,
       read: `${readServiceName(name)}.${namespace}.svc:${PORT.postgres}`,
       storage: `${storageServiceName(name)}.${namespace}.svc:${PORT.storage}`,
+      ...(cluster.spec.endpoints.length === 0 ? {} : { custom: customEndpoints(observed) }),
     },
     secrets: { superuser: superuserCredentials(cluster).secretName, app: appCredentials(cluster).secretName },
     credentials,

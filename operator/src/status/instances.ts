@@ -1,12 +1,20 @@
 import { formatMs } from '../api/duration.ts';
-import { LABEL, selectorLabels } from '../api/names.ts';
-import { INSTANCE_PHASES, type AuroraClusterStatus, type InstancePhase, type InstanceState, type InstanceStatus } from '../api/types.ts';
+import { endpointServiceName, LABEL, PORT, selectorLabels } from '../api/names.ts';
+import {
+  INSTANCE_PHASES,
+  type CustomEndpointStatus,
+  type AuroraClusterStatus,
+  type InstancePhase,
+  type InstanceState,
+  type InstanceStatus,
+} from '../api/types.ts';
 import { isPodReady, isTerminating, type Pod } from '../kube/objects.ts';
 import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import { isSilent } from '../observed/reports.ts';
 import { planInstances, surplusPods, type Instance } from '../plan/plan-instances.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
-import { canBeRead, isLagging, readEndpointMembers, readerLagMs } from '../plan/read-endpoint.ts';
+import { canBeRead, isEndpointMember, isLagging, readEndpointMembers, readerLagMs } from '../plan/read-endpoint.ts';
+import { clusterNamespace } from '../specs/metadata.ts';
 import { known, present } from './present.ts';
 
 /** In one word what a compute pod does: its agent's own when it can be asked. */
@@ -57,6 +65,18 @@ export function instanceStatuses(observed: Observed, plan: ClusterPlan): readonl
     });
     return [status];
   });
+}
+
+/** The endpoints of the manifest, and where each leads now. */
+export function customEndpoints(observed: Observed): readonly CustomEndpointStatus[] {
+  const { metadata, spec } = observed.cluster;
+  return spec.endpoints.map((endpoint) => ({
+    name: endpoint.name,
+    address: `${endpointServiceName(metadata.name, endpoint.name)}.${clusterNamespace(observed.cluster)}.svc:${PORT.postgres}`,
+    instances: planInstances(observed)
+      .filter((instance) => isEndpointMember(observed, endpoint, instance) && computeState(observed, instance.pod) === 'available')
+      .map(({ name }) => name),
+  }));
 }
 
 /** The compute pods together, for columns and the scale subresource. */

@@ -228,6 +228,7 @@ export function inWords(observed: Observed): readonly string[] {
     if (action.kind === 'hold-cluster' || action.kind === 'release-cluster')
       return action.kind === 'hold-cluster' ? 'add our finalizer' : 'take our finalizer off';
     if (action.kind === 'create-secret') return `create Secret ${action.credentials.secretName}`;
+    if (action.kind === 'delete-service') return `delete Service ${action.service.metadata.name}`;
     if (action.kind === 'delete-claim') return `delete claim ${action.claim.metadata.name}`;
     if (action.kind === 'delete-pod')
       return `${action.gracePeriodSeconds === 0 ? 'force-delete' : 'delete'} pod ${action.pod.metadata.name}: ${action.why}`;
