@@ -102,6 +102,8 @@ export class Daemon {
           this.metrics.readSeconds.note(seconds);
           this.metrics.pagesRead.inc(pages);
         },
+        onLogDamage: (segment, error) => this.peers.onLogDamage(segment, error),
+        onSent: (bytes) => this.metrics.followedBytes.inc(bytes),
       }),
       peer: this.peers.handlers(),
       turnedAway: () => this.metrics.refusals.inc({ rpc: 'connection', reason: 'too-many' }),
@@ -235,6 +237,7 @@ export class Daemon {
         ...segment.state(),
         heldRedo: segment.heldRedo,
         readers: segment.readers,
+        followers: segment.followers.list(),
       })),
     };
   }

@@ -1,6 +1,6 @@
 import { LatencyHistogram } from '@kube-aurora/process';
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { FramesTraffic } from '@kube-aurora/rpc';
+import { FOLLOW_WANTS, type FramesTraffic } from '@kube-aurora/rpc';
 import type { PeerCounters } from './peers/peers.ts';
 import type { Segment } from './segment/segment.ts';
 
@@ -21,6 +21,7 @@ export class DaemonMetrics implements PeerCounters {
   readonly refusals: Counter<'rpc' | 'reason'>;
   readonly scrubbedBytes: Counter;
   readonly fetchedBytes: Counter;
+  readonly followedBytes: Counter;
   readonly diskFreeBytes: Gauge;
   readonly idleCollections: Counter;
 
@@ -64,7 +65,7 @@ export class DaemonMetrics implements PeerCounters {
       registers,
     });
     this.fetchedBytes = new Counter({ name: 'aurora_storage_fetched_bytes_total', help: 'Redo and copies fetched from peers', registers });
-
+    this.followedBytes = new Counter({ name: 'aurora_storage_followed_bytes_total', help: 'Redo sent to readers', registers });
     this.idleCollections = new Counter({
       name: 'aurora_storage_idle_collections_total',
       help: 'Times that unused buffers were given back because there was nothing else to do',
@@ -127,6 +128,25 @@ export class DaemonMetrics implements PeerCounters {
         }
       },
     });
+    new Gauge({
+      name: 'aurora_storage_followers',
+      help: 'Streams of readers, by what they want: redo, to hear soon what is durable, or their read floor to be known',
+      labelNames: ['volume', 'pg', 'wants'],
+      registers,
+      collect() {
+        this.reset();
+        for (const segment of segments()) {
+          const all = segment.followers.list();
+          for (const wants of FOLLOW_WANTS) {
+            const { length } = all.filter((follower) => follower.wants === wants);
+            this.set({ volume: segment.volumeId, pg: String(segment.pg), wants: wants.toLowerCase() }, length);
+          }
+        }
+      },
+    });
+    gauge('follower_lag_bytes', 'Redo known to be durable that the slowest reader which is sent it has not taken', (segment) =>
+      Number((segment.storage?.vdl ?? 0n) - (segment.followers.lowestTaken ?? segment.storage?.vdl ?? 0n)),
+    );
     gauge('queue_bytes', 'Redo that waits for the disk or to be applied', (segment) => segment.queuedBytes);
     gauge('log_syncs', 'fdatasync calls of the redo log', (segment) => segment.storage?.logSyncs ?? 0);
     gauge(

@@ -135,9 +135,20 @@ async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
   const pageKey = encodePageKey({ ...REL, block: 0 });
   const pages = { segment: SEGMENT, epoch: 2n, lsn: writer.end.lsn, keys: [pageKey] };
   const badKeys = [[], Array.from({ length: 5000 }, () => pageKey), [encodePageKey({ ...REL, fork: 77, block: 0 })], [Buffer.alloc(16)]];
-  for (const change of [...badKeys.map((keys) => ({ keys })), { lsn: HUGE }, { lsn: 0n }, { epoch: 0n }])
+  for (const change of [...badKeys.map((keys) => ({ keys })), { lsn: HUGE }, { lsn: 0n }, { epoch: HUGE }])
     await refused(`GetPages ${Object.keys(change).join()}`, () => client.getPages({ ...pages, ...change }, DEADLINE));
   await refused('ComputeImage', () => drain(client.computeImage({ segment: SEGMENT, epoch: 2n, lsn: HUGE }, DEADLINE)));
+  const follow = (readerId: string, ...points: readonly { takenLsn: bigint; readFloor: bigint }[]): Promise<unknown> =>
+    new Promise((_, reject) => {
+      const stream = client.follow();
+      stream.on('error', reject);
+      for (const one of points) stream.write({ hello: { segment: SEGMENT, readerId, wants: 'REDO' }, ...one });
+    });
+  const points = { takenLsn: base.lsn, readFloor: base.lsn };
+  for (const change of [{ takenLsn: HUGE }, { takenLsn: 0n }, { readFloor: HUGE }])
+    await refused(`Follow ${Object.keys(change).join()}`, () => follow('reader', { ...points, ...change }));
+  await refused('Follow reader_id', () => follow('a\nb', points));
+  await refused('Follow reader_id that is none', () => follow('', points));
   const { encoded } = syntheticState(base.lsn);
   for (const epoch of [3n, HUGE])
     await refused(`ImportBase ${epoch}`, () => {

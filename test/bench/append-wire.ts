@@ -66,9 +66,10 @@ const SERVERS: Readonly<Record<string, Serve>> = {
               store(batches);
               scl++;
             }
-            call.write({ scl, result: 'OK', epoch: 1n, message: '' });
+            call.write({ scl, result: 'OK', epoch: 1n, message: '', followed: false });
           });
         },
+        follow: nothing,
         getPages: () => Promise.reject(new AuroraRpcError('NOT_READY', 'has no pages')),
       },
       { clock: systemClock(), onTurnedAway: nothing, onRefused: nothing },

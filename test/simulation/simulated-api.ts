@@ -3,11 +3,17 @@ import {
   decodeAppendHello,
   decodeAppendRequest,
   decodeAppendResponse,
+  decodeFollowedRedo,
+  decodeFollowHello,
+  decodeFollowRequest,
   decodeGetPagesRequest,
   decodeGetPagesResponse,
   encodeAppendHello,
   encodeAppendRequest,
   encodeAppendResponse,
+  encodeFollowedHead,
+  encodeFollowHello,
+  encodeFollowRequest,
   encodeGetPagesRequest,
   encodePagesHead,
   fromServiceError,
@@ -19,6 +25,9 @@ import {
   type AppendStream,
   type CallContext,
   type CallOptions,
+  type FollowedRedo,
+  type FollowRequest,
+  type FollowStream,
   type GetPagesRequest,
   type GetPagesResponse,
   type ImportBaseRequest,
@@ -87,6 +96,15 @@ const HOT = {
     },
     response: (message: AppendResponse): AppendResponse => decodeAppendResponse(encodeAppendResponse(message)),
   },
+  Follow: {
+    request: (message: FollowRequest): FollowRequest => {
+      const { hello, takenLsn, readFloor } = message;
+      if (hello !== undefined) return decodeFollowHello(encodeFollowHello(hello, takenLsn, readFloor));
+      return decodeFollowRequest(encodeFollowRequest(message));
+    },
+    response: (message: FollowedRedo): FollowedRedo =>
+      decodeFollowedRedo(Buffer.concat([encodeFollowedHead(message), message.batches ?? Buffer.alloc(0)])),
+  },
   GetPages: {
     request: (message: GetPagesRequest): GetPagesRequest => decodeGetPagesRequest(encodeGetPagesRequest(message)),
     response: (message: GetPagesResponse): GetPagesResponse => decodeGetPagesResponse([encodePagesHead(message), ...message.pages]),
@@ -97,7 +115,7 @@ type Method = 'requestSerialize' | 'requestDeserialize' | 'responseSerialize' | 
 
 /** A message as it comes out at the other end. */
 function carried<T>(service: typeof SEGMENT_SERVICE, name: string, direction: 'request' | 'response', message: unknown): T {
-  if (name === 'Append' || name === 'GetPages') return HOT[name][direction](message as never) as T;
+  if (name === 'Append' || name === 'Follow' || name === 'GetPages') return HOT[name][direction](message as never) as T;
   const method = service[name];
   if (method === undefined) throw new RangeError(`no method ${name}`);
   const encode = method[`${direction}Serialize` as Method] as (value: unknown) => Buffer;
@@ -316,6 +334,18 @@ class Caller {
   }
 
   append(): AppendStream {
+    return this.#stream<AppendRequest, AppendResponse>('Append', (services, server) => services.segment.append(server));
+  }
+
+  follow(): FollowStream {
+    return this.#stream<FollowRequest, FollowedRedo>('Follow', (services, server) => services.segment.follow(server));
+  }
+
+  /** Messages both ways until an end has enough. */
+  #stream<Request, Response>(
+    name: 'Append' | 'Follow',
+    serve: (services: DaemonServices, server: ServerEnd<Request, Response>) => void,
+  ): ClientEnd {
     const end = new ClientEnd();
     // Whoever does not listen need not know.
     end.on('error', () => undefined);
@@ -323,8 +353,8 @@ class Caller {
       { deadlineMs: Infinity },
       (error) => end.emit('error', error),
       (connection, services) => {
-        const server = new ServerEnd((response) => {
-          const copy = carried<AppendResponse>(this.#service, 'Append', 'response', response);
+        const server = new ServerEnd<Request, Response>((response) => {
+          const copy = carried<Response>(this.#service, name, 'response', response);
           connection.toClient.send(() => end.emit('data', copy));
         });
         server.onEnd = () =>
@@ -335,9 +365,9 @@ class Caller {
         server.onError = (error) => connection.toClient.send(() => call.cancel(overTheWire(error, this.address)));
         connection.context.signal.addEventListener('abort', () => server.emit('cancelled'));
         end.channel = connection.toServer;
-        end.onMessage = (message) => server.receive(carried<AppendRequest>(this.#service, 'Append', 'request', message));
+        end.onMessage = (message) => server.receive(carried<Request>(this.#service, name, 'request', message));
         end.onEnd = () => server.receive('end');
-        connection.toServer.send(() => services.segment.append(server));
+        connection.toServer.send(() => serve(services, server));
       },
     );
     end.cancel = () => call.finish();
@@ -360,6 +390,7 @@ export function segmentApi(exchange: Exchange, machine: Machine, address: string
   const to = (services: DaemonServices): SegmentHandlers => services.segment;
   return {
     append: () => caller.append(),
+    follow: () => caller.follow(),
     openEpoch: (request, options) => caller.unary('OpenEpoch', request, options, (s, r, c) => to(s).openEpoch(r, c)),
     installHistory: (request, options) => caller.unary('InstallHistory', request, options, (s, r, c) => to(s).installHistory(r, c)),
     catchUp: (request, options) => caller.unary('CatchUp', request, options, (s, r, c) => to(s).catchUp(r, c)),

@@ -1,12 +1,5 @@
 import { EventEmitter } from 'node:events';
-import {
-  AuroraRpcError,
-  type AppendCall,
-  type AppendRequest,
-  type AppendResponse,
-  type AppendStream,
-  type ImportCall,
-} from '@kube-aurora/rpc';
+import { AuroraRpcError, type AppendStream, type FollowStream, type ImportCall } from '@kube-aurora/rpc';
 import type { Channel } from './network.ts';
 
 /** Both ends of streams over the simulated network, and messages that arrived and wait to be taken. */
@@ -14,7 +7,7 @@ import type { Channel } from './network.ts';
 const WRITE_BUFFER_BYTES = 64 * 1024;
 
 /** The client's end of a stream that it writes. */
-export class ClientEnd extends EventEmitter implements AppendStream, ImportCall {
+export class ClientEnd extends EventEmitter implements AppendStream, FollowStream, ImportCall {
   channel: Channel | undefined;
   onMessage: (message: unknown) => void = () => undefined;
   onEnd: () => void = () => undefined;
@@ -38,20 +31,20 @@ export class ClientEnd extends EventEmitter implements AppendStream, ImportCall 
   }
 }
 
-/** The daemon's end of an Append stream. */
-export class ServerEnd extends EventEmitter implements AppendCall {
-  readonly #send: (response: AppendResponse) => void;
+/** The daemon's end of a stream of messages: Append, Follow. */
+export class ServerEnd<Request, Response> extends EventEmitter {
+  readonly #send: (response: Response) => void;
   onEnd: () => void = () => undefined;
   onError: (error: unknown) => void = () => undefined;
   #paused = false;
-  #received: (AppendRequest | 'end')[] = [];
+  #received: (Request | 'end')[] = [];
 
-  constructor(send: (response: AppendResponse) => void) {
+  constructor(send: (response: Response) => void) {
     super();
     this.#send = send;
   }
 
-  receive(request: AppendRequest | 'end'): void {
+  receive(request: Request | 'end'): void {
     this.#received.push(request);
     this.#flow();
   }
@@ -65,7 +58,7 @@ export class ServerEnd extends EventEmitter implements AppendCall {
     }
   }
 
-  write(response: AppendResponse): void {
+  write(response: Response): void {
     this.#send(response);
   }
 

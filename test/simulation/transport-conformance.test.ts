@@ -8,6 +8,9 @@ import {
   type AppendRequest,
   type AppendResponse,
   type CallContext,
+  type FollowCall,
+  type FollowedRedo,
+  type FollowRequest,
   type GetPagesRequest,
   type GetPagesResponse,
   type PeerHandlers,
@@ -55,7 +58,7 @@ const nothing = (): never => {
 };
 const PEER: PeerHandlers = { gossip: nothing, fetchRedo: nothing, copySegment: nothing, getPeerPage: nothing };
 
-function servicesOf(hot: Pick<SegmentHandlers, 'append' | 'getPages'>): DaemonServices {
+function servicesOf(hot: Pick<SegmentHandlers, 'append' | 'follow' | 'getPages'>): DaemonServices {
   const control = {
     openEpoch: nothing,
     installHistory: nothing,
@@ -112,6 +115,7 @@ describe.each([
 ])('%s', (_name, start) => {
   let tried: Tried;
   let calls: { call: AppendCall; requests: AppendRequest[]; ends: string[] }[];
+  let follows: { call: FollowCall; requests: FollowRequest[]; ends: string[] }[];
   let reads: {
     request: GetPagesRequest;
     context: CallContext;
@@ -121,6 +125,7 @@ describe.each([
 
   beforeEach(async () => {
     calls = [];
+    follows = [];
     reads = [];
     tried = await start(
       servicesOf({
@@ -131,13 +136,20 @@ describe.each([
           call.on('end', () => one.ends.push('end'));
           call.on('cancelled', () => one.ends.push('cancelled'));
         },
+        follow: (call) => {
+          const one = { call, requests: [] as FollowRequest[], ends: [] as string[] };
+          follows.push(one);
+          call.on('data', (request) => one.requests.push(request));
+          call.on('end', () => one.ends.push('end'));
+          call.on('cancelled', () => one.ends.push('cancelled'));
+        },
         getPages: (request, context) => new Promise((resolve, reject) => reads.push({ request, context, resolve, reject })),
       }),
     );
   });
   afterEach(() => tried.dispose());
 
-  const ok = (scl: bigint): AppendResponse => ({ scl, result: 'OK', epoch: 7n, message: '' });
+  const ok = (scl: bigint): AppendResponse => ({ scl, result: 'OK', epoch: 7n, message: '', followed: false });
 
   function append() {
     const stream = tried.client.append();
@@ -179,12 +191,14 @@ describe.each([
   it('answers arrive in order; an OK may stand for those before it', async () => {
     const { heard, served } = await opened();
     for (const scl of [5n, 6n, 7n]) served.call.write(ok(scl));
-    served.call.write({ scl: 7n, result: 'GAP', epoch: 7n, message: 'why' });
+    served.call.write({ scl: 7n, result: 'GAP', epoch: 7n, message: 'why', followed: false });
     served.call.write(ok(9n));
     await tried.until(() => heard.answers.at(-1)?.scl === 9n);
     const { answers } = heard;
-    expect(answers.filter(({ result }) => result !== 'OK')).toEqual([{ scl: 7n, result: 'GAP', epoch: 7n, message: 'why' }]);
-    expect(answers.slice(-3)).toEqual([ok(7n), { scl: 7n, result: 'GAP', epoch: 7n, message: 'why' }, ok(9n)]);
+    expect(answers.filter(({ result }) => result !== 'OK')).toEqual([
+      { scl: 7n, result: 'GAP', epoch: 7n, message: 'why', followed: false },
+    ]);
+    expect(answers.slice(-3)).toEqual([ok(7n), { scl: 7n, result: 'GAP', epoch: 7n, message: 'why', followed: false }, ok(9n)]);
     expect(answers.map(({ scl }) => scl)).toEqual(answers.map(({ scl }) => scl).toSorted((a, b) => Number(a - b)));
   });
 
@@ -233,6 +247,33 @@ describe.each([
     next.stream.write(hello('w2'));
     await tried.until(() => calls.length === 2);
     expect([heard.answers, heard.errors, heard.ends]).toEqual([[], [], 0]);
+  });
+
+  it('a reader’s words and the redo that it is sent arrive whole and in order, and each end hears of the other’s', async () => {
+    const heard: FollowedRedo[] = [];
+    const errors: AuroraRpcError[] = [];
+    const stream = tried.client.follow();
+    stream.on('data', (message) => heard.push({ ...message, batches: message.batches && Buffer.from(message.batches) }));
+    stream.on('error', (error) => errors.push(error as AuroraRpcError));
+    const first = { hello: { segment: SEGMENT, readerId: 'r', wants: 'REDO' as const }, takenLsn: 5n, readFloor: 0n };
+    stream.write(first);
+    stream.write({ hello: undefined, takenLsn: 6n, readFloor: 5n });
+    await tried.until(() => follows[0]?.requests.length === 2);
+    const [served] = follows;
+    expect(served?.requests).toEqual([first, { hello: undefined, takenLsn: 6n, readFloor: 5n }]);
+    const sizes = [0, 3, 200_000, 4];
+    for (const size of sizes) served?.call.write({ vdl: BigInt(size), batches: size === 0 ? undefined : Buffer.alloc(size, 7) });
+    await tried.until(() => heard.length === sizes.length);
+    expect(heard.map(({ vdl, batches }) => [Number(vdl), batches?.length ?? 0])).toEqual(sizes.map((size) => [size, size]));
+    served?.call.fail(new AuroraRpcError('TOO_OLD', 'is gone'));
+    await tried.until(() => errors.length === 1);
+    expect(errors[0]).toMatchObject({ code: 'TOO_OLD' });
+    const other = tried.client.follow();
+    other.write(first);
+    await tried.until(() => follows[1]?.requests.length === 1);
+    other.cancel();
+    await tried.until(() => follows[1]?.ends.length === 1);
+    expect(follows[1]?.ends).toEqual(['cancelled']);
   });
 
   it('pages come back as they were given, for many requests at once, each to its own', async () => {

@@ -131,6 +131,20 @@ export class GroupWriter {
     for (const stream of this.#streams) stream.heartbeat(message);
   }
 
+  /** Do readers wait for what becomes durable? */
+  get isFollowed(): boolean {
+    return this.#streams.some((stream) => stream.isFollowed);
+  }
+
+  /** Those segments where readers wait get what was kept for later, and the points where nothing else carries them. */
+  tellFollowed(message: Buffer | undefined): void {
+    for (const stream of this.#streams) {
+      if (!stream.isFollowed) continue;
+      stream.pump();
+      if (message !== undefined) stream.heartbeat(message);
+    }
+  }
+
   #acknowledged(segment: number, scl: bigint): void {
     if (this.#isStopped || !this.#tracker.acknowledge(segment, scl)) return;
     this.#fanOut.durable(this.#tracker.point);

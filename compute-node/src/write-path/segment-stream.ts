@@ -85,6 +85,7 @@ export class SegmentStream implements Sink {
   #timer: Timer | undefined;
   #lastError = '';
   #isUnwritable = false;
+  #isFollowed = false;
   #errors = 0;
 
   constructor(endpoint: SegmentEndpoint, options: SegmentStreamOptions) {
@@ -108,6 +109,10 @@ export class SegmentStream implements Sink {
   }
   get role(): SegmentRole {
     return this.endpoint.role;
+  }
+  /** A reader waits there for what becomes durable, as it said last. */
+  get isFollowed(): boolean {
+    return this.#isFollowed;
   }
   /** Highest SCL it acknowledged to us. */
   get scl(): bigint {
@@ -263,6 +268,7 @@ export class SegmentStream implements Sink {
     if (result === 'FENCED' || result === 'REFUSED') this.on('refused', { message });
     else if (result === 'GAP') this.on('gap', { message });
     if (response.epoch !== epoch) return;
+    this.#isFollowed = response.followed;
     if (result === 'UNWRITABLE') this.on('diskFull', { scl, message: response.message });
     else if (result === 'OK') this.on('answered', { scl });
   }
@@ -356,6 +362,7 @@ export class SegmentStream implements Sink {
   #drop(): void {
     const stream = this.#stream;
     this.#stream = undefined;
+    this.#isFollowed = false;
     this.#blocked = false;
     this.#unackedEnd = [];
     this.#unackedBytes = [];

@@ -9,6 +9,11 @@ import { heartbeatMessage, type SegmentStreamState } from './segment-stream.ts';
 /** Segments hear of a new VDL this soon even when no redo follows to carry it. */
 const HEARTBEAT_MS = 50;
 /**
+ * Segments where readers wait hear of it this soon: when the next batch has not carried it by then, and with redo that is
+ * kept back for segments which the quorum can do without.
+ */
+const FOLLOWED_MS = 1;
+/**
  * Even when nothing was written: storage takes a compute that says nothing for 30 s for dead, and keeps nothing for it
  * any more.
  */
@@ -42,6 +47,7 @@ export class VolumeWriter implements VolumeView, VolumePoints {
   #announcedVdl: bigint;
   #heartbeat: Timer | undefined;
   #idleBeat: Timer | undefined;
+  #followedBeat: Timer | undefined;
   #isStopped = false;
 
   constructor(options: VolumeWriterOptions) {
@@ -92,6 +98,7 @@ export class VolumeWriter implements VolumeView, VolumePoints {
     this.#isStopped = true;
     this.#heartbeat?.cancel();
     this.#idleBeat?.cancel();
+    this.#followedBeat?.cancel();
     for (const writer of this.#writers) writer.stop();
   }
 
@@ -121,7 +128,18 @@ export class VolumeWriter implements VolumeView, VolumePoints {
     if (vcl <= this.#vdl) return;
     this.#vdl = vcl;
     this.#options.onDurable();
-    if (!this.#isStopped) this.#heartbeat ??= this.#options.clock.after(HEARTBEAT_MS, () => this.#beat());
+    if (this.#isStopped) return;
+    this.#heartbeat ??= this.#options.clock.after(HEARTBEAT_MS, () => this.#beat());
+    if (this.#followedBeat === undefined && this.#writers.some((writer) => writer.isFollowed))
+      this.#followedBeat = this.#options.clock.after(FOLLOWED_MS, () => this.#tellFollowed());
+  }
+
+  #tellFollowed(): void {
+    this.#followedBeat = undefined;
+    if (this.#isStopped) return;
+    // The others hear it with the next batch or beat.
+    const message = this.#announcedVdl < this.#vdl ? heartbeatMessage(this.#vdl, this.announceReadFloor()) : undefined;
+    for (const writer of this.#writers) writer.tellFollowed(message);
   }
 
   #beat(): void {

@@ -41,10 +41,16 @@ export const LAYOUTS = {
   /** Redo for an Append stream; batches follow, back to back, or nothing. */
   append: layout({ vdl: u64, pgmrpl: u64 }),
   /** What a segment says on an Append stream; text follows. */
-  acknowledgement: layout({ scl: u64, epoch: u64, result: u8 }),
+  acknowledgement: layout({ scl: u64, epoch: u64, result: u8, followed: u8 }),
   /** The message that opens a GetPages stream; `keyCount` keys follow, each after its length. */
   getPages: layout({ volumeId: raw(16), pg: u32, epoch: u64, lsn: u64, keyCount: u16 }),
   pageKey: layout({ length: u16 }),
   /** Pages; one byte for each key, and then the pages, follow. */
   pages: layout({ keyCount: u16 }),
+  /** The message that opens a Follow stream; the reader's id follows. */
+  followHello: layout({ volumeId: raw(16), pg: u32, takenLsn: u64, readFloor: u64, wants: u8, readerIdBytes: u16 }),
+  /** What a reader says on a Follow stream. */
+  follow: layout({ takenLsn: u64, readFloor: u64 }),
+  /** What a segment says on a Follow stream; redo batches follow, back to back, or nothing. */
+  followed: layout({ vdl: u64 }),
 } as const;

@@ -106,16 +106,25 @@ export class ServerStream extends Sender {
     this.#host.outbox.turn(this);
   }
 
+  /** Sends a message of one or more pieces, after those before it. How much waits so its owner bounds. */
+  send(pieces: readonly Buffer[]): void {
+    if (this.#isOver || this.#final !== undefined) return;
+    this.#messages.pushPieces(pieces);
+    this.#host.outbox.turn(this);
+  }
+
   /** Sends what was said, and then no more. */
   end(): void {
     if (this.#isOver || this.#final !== undefined) return;
     this.#final = 'end';
+    this.#messages.end();
     this.#host.outbox.urgent(this);
   }
 
-  /** Sends what was said, and then the error. */
+  /** Sends what was said, and then the error; of long messages what was not sent yet is left out. */
   fail(code: number, text: string): void {
     if (this.#isOver || this.#final !== undefined) return;
+    this.#messages.clear();
     this.#final = { code, text };
     this.#host.outbox.urgent(this);
   }
@@ -220,7 +229,7 @@ export class ServerStream extends Sender {
       if (wasHeld) this.#flow();
       return;
     }
-    // A long answer says itself that it is the last.
+    // The last long message says itself that it is the last.
     if (!this.#messages.isEmpty) return;
     if (this.#final === 'end') out.frame(DATA, this.id, END, []);
     else {
@@ -236,7 +245,7 @@ export class ServerStream extends Sender {
     if (this.#isOver) return false;
     this.#messages.send(out, this.id, Infinity);
     if (!this.#messages.isEmpty) return true;
-    this.#over();
+    if (this.#final === 'end') this.#over();
     return false;
   }
 

@@ -1,4 +1,12 @@
-import type { AppendRequest, AppendResponse, GetPagesRequest, GetPagesResponse, PreparedAppend } from './hot-messages.ts';
+import type {
+  AppendRequest,
+  AppendResponse,
+  FollowedRedo,
+  FollowRequest,
+  GetPagesRequest,
+  GetPagesResponse,
+  PreparedAppend,
+} from './hot-messages.ts';
 import type {
   CatchUpRequest,
   ComputeImageChunk,
@@ -61,6 +69,30 @@ export interface AppendCall {
   fail(error: unknown): unknown;
 }
 
+/**
+ * The reader's end of a Follow stream. Errors arrive as 'error' events: AuroraRpcError. After `cancel` nothing is heard
+ * of it.
+ */
+export interface FollowStream {
+  on(event: 'data', listener: (redo: FollowedRedo) => void): unknown;
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  on(event: 'end', listener: () => void): unknown;
+  /** The first request carries the hello. */
+  write(request: FollowRequest): unknown;
+  cancel(): void;
+}
+
+/** The daemon's end of a Follow stream. What it writes waits for the socket: it writes no more than was asked for. */
+export interface FollowCall {
+  on(event: 'data', listener: (request: FollowRequest) => void): unknown;
+  /** end: the reader says no more. cancelled: nobody is at the other end any more. */
+  on(event: 'end' | 'cancelled', listener: () => void): unknown;
+  write(redo: FollowedRedo): unknown;
+  end(): unknown;
+  /** Ends the stream: its other end gets the error. */
+  fail(error: unknown): unknown;
+}
+
 /** The requests of an ImportBase call under way. */
 export interface ImportCall {
   on(event: 'error', listener: (error: unknown) => void): unknown;
@@ -74,6 +106,7 @@ export interface ImportCall {
 /** The compute's view of one storage daemon. */
 export interface SegmentApi {
   append(): AppendStream;
+  follow(): FollowStream;
   openEpoch(request: OpenEpochRequest, options: CallOptions): Promise<SegmentState>;
   installHistory(request: InstallHistoryRequest, options: CallOptions): Promise<SegmentState>;
   catchUp(request: CatchUpRequest, options: CallOptions): Promise<SegmentState>;

@@ -9,7 +9,7 @@ import {
   type ServiceDefinition,
 } from '@grpc/grpc-js';
 import { afterPatience, type Clock } from '@kube-aurora/clock';
-import type { AppendStream, CallOptions, ImportCall, PeerApi, SegmentApi } from './api.ts';
+import type { AppendStream, CallOptions, FollowStream, ImportCall, PeerApi, SegmentApi } from './api.ts';
 import { PLAIN_TEXT, type Credentials } from './credentials.ts';
 import type { Endpoint } from './endpoint-list.ts';
 import { AuroraRpcError, fromServiceError } from './errors.ts';
@@ -176,6 +176,9 @@ export class SegmentClient implements SegmentApi {
   }
   append(): AppendStream {
     return this.#frames.append();
+  }
+  follow(): FollowStream {
+    return this.#frames.follow();
   }
   openEpoch(request: OpenEpochRequest, options: CallOptions): Promise<SegmentState> {
     return this.#rpc.unary('OpenEpoch', request, options);

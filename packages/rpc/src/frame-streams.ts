@@ -4,7 +4,7 @@ import type { AuroraErrorCode } from './errors.ts';
 /** What both ends of the hot path go by; the numbers stand in proto/frames.md. */
 
 /** Kinds of streams. */
-export const STREAM_KINDS = { APPEND: 1, GET_PAGES: 2 } as const;
+export const STREAM_KINDS = { APPEND: 1, GET_PAGES: 2, FOLLOW: 3 } as const;
 
 /**
  * In the order of their numbers. What a later release has is INTERNAL here. UNREACHABLE is nothing that anybody sends.
@@ -31,7 +31,7 @@ export const HELLO: HelloOptions = { heartbeatMs: 10_000, streamsMax: 128, windo
 /** For connecting, encryption and the hellos. */
 export const HELLO_TIMEOUT_MS = 10_000;
 
-/** One request with redo, whatever its size: the longest that a batch may be (packages/volume). */
+/** One message with redo, whatever its size: the longest that a batch may be (packages/volume). */
 export const APPEND_BYTES_MAX = 1056 * 1024 * 1024;
 /** Of any engine. */
 const PAGE_BYTES_MAX = 64 * 1024;

@@ -1,19 +1,30 @@
 import { EventEmitter } from 'node:events';
 import { afterPatience, Backoff, type Clock } from '@kube-aurora/clock';
 import { ClientConnection, FIRST_MESSAGE_BYTES_MAX, FrameError, type ClientStream, type ClientStreamOwner } from '@kube-aurora/frames';
-import type { AppendStream, CallOptions } from './api.ts';
+import type { AppendStream, CallOptions, FollowStream } from './api.ts';
 import type { Credentials } from './credentials.ts';
 import { splitAddress } from './endpoint-list.ts';
 import { AuroraRpcError } from './errors.ts';
-import { answerBytesMax, errorCode, HELLO, HELLO_TIMEOUT_MS, STREAM_KINDS } from './frame-streams.ts';
+import { answerBytesMax, APPEND_BYTES_MAX, errorCode, HELLO, HELLO_TIMEOUT_MS, STREAM_KINDS } from './frame-streams.ts';
 import {
   decodeAppendResponse,
+  decodeFollowedRedo,
   decodeGetPagesResponse,
   encodeAppendHello,
   encodeAppendRequest,
+  encodeFollowHello,
+  encodeFollowRequest,
   encodeGetPagesRequest,
 } from './hot-codec.ts';
-import type { AppendRequest, GetPagesRequest, GetPagesResponse, PreparedAppend } from './hot-messages.ts';
+import type {
+  AppendRequest,
+  AppendResponse,
+  FollowedRedo,
+  FollowRequest,
+  GetPagesRequest,
+  GetPagesResponse,
+  PreparedAppend,
+} from './hot-messages.ts';
 import { WireError } from './wire-fields.ts';
 
 /** A peer that is back is found soon, and a refused connection costs little. */
@@ -32,7 +43,7 @@ function decoded<M, T>(decode: (message: M) => T, message: M): T {
 }
 
 /**
- * The hot path to one daemon: Append streams and page reads over one connection, which is made when it is first needed
+ * The hot path to one daemon: Append and Follow streams and page reads over one connection, which is made when it is first needed
  * and again after it broke. While a daemon is away calls fail at once.
  */
 export class FramesClient {
@@ -58,6 +69,10 @@ export class FramesClient {
 
   append(): AppendStream {
     return new FramedAppendStream(this);
+  }
+
+  follow(): FollowStream {
+    return new FramedFollowStream(this);
   }
 
   getPages(request: GetPagesRequest, options: CallOptions): Promise<GetPagesResponse> {
@@ -103,36 +118,38 @@ export class FramesClient {
   }
 }
 
-class FramedAppendStream extends EventEmitter implements AppendStream, ClientStreamOwner {
-  readonly messageBytesMax = ACKNOWLEDGEMENT_BYTES_MAX;
-  readonly #client: FramesClient;
+/** The client's end of a stream of messages. After it ended, failed or was cancelled nothing is heard of it. */
+abstract class FramedStream<Message> extends EventEmitter implements ClientStreamOwner {
+  abstract readonly messageBytesMax: number;
+  protected readonly client: FramesClient;
   #stream: ClientStream | undefined;
   #isOver = false;
 
   constructor(client: FramesClient) {
     super();
-    this.#client = client;
+    this.client = client;
     // Whoever does not listen need not know: an end of a stream is no fault of the process.
     this.on('error', () => undefined);
   }
 
-  write(request: AppendRequest | PreparedAppend): boolean {
+  protected abstract decode(message: Buffer): Message;
+
+  /** The hello opens the stream. */
+  protected open(kind: number, hello: () => Buffer): boolean {
     if (this.#isOver) return true;
-    if (Buffer.isBuffer(request)) return this.#send(request);
-    const { hello, batches, vdl, pgmrpl } = request;
-    if (hello === undefined) return this.#send(encodeAppendRequest(batches === undefined ? [] : [batches], vdl, pgmrpl));
     try {
-      this.#stream = this.#client.open(STREAM_KINDS.APPEND, encodeAppendHello(hello, vdl, pgmrpl), 0, this);
+      this.#stream = this.client.open(kind, hello(), 0, this);
     } catch (error) {
       // As it would come from the other end: not before this call has returned.
-      this.#client.clock.soon(() => this.#fail(error));
+      this.client.clock.soon(() => this.#fail(error));
     }
     return true;
   }
 
-  #send(message: PreparedAppend): boolean {
+  protected send(message: Buffer): boolean {
+    if (this.#isOver) return true;
     if (this.#stream !== undefined) return this.#stream.write(message);
-    this.#client.clock.soon(() => this.#fail(new AuroraRpcError('INVALID', 'hello: the first message must carry it')));
+    this.client.clock.soon(() => this.#fail(new AuroraRpcError('INVALID', 'hello: the first message must carry it')));
     return true;
   }
 
@@ -147,7 +164,11 @@ class FramedAppendStream extends EventEmitter implements AppendStream, ClientStr
   }
 
   message(message: Buffer): void {
-    if (!this.#isOver) this.emit('data', decoded(decodeAppendResponse, message));
+    if (!this.#isOver)
+      this.emit(
+        'data',
+        decoded((bytes: Buffer) => this.decode(bytes), message),
+      );
   }
 
   ended(): void {
@@ -157,11 +178,11 @@ class FramedAppendStream extends EventEmitter implements AppendStream, ClientStr
   }
 
   failed(code: number, text: string): void {
-    this.#fail(new AuroraRpcError(errorCode(code), `${this.#client.address}: ${text}`));
+    this.#fail(new AuroraRpcError(errorCode(code), `${this.client.address}: ${text}`));
   }
 
   broken(error: FrameError): void {
-    this.#fail(new AuroraRpcError('UNREACHABLE', `${this.#client.address}: ${error.message}`));
+    this.#fail(new AuroraRpcError('UNREACHABLE', `${this.client.address}: ${error.message}`));
   }
 
   drained(): void {
@@ -172,6 +193,35 @@ class FramedAppendStream extends EventEmitter implements AppendStream, ClientStr
     if (this.#isOver) return;
     this.#isOver = true;
     this.emit('error', error);
+  }
+}
+
+class FramedAppendStream extends FramedStream<AppendResponse> implements AppendStream {
+  readonly messageBytesMax = ACKNOWLEDGEMENT_BYTES_MAX;
+
+  protected decode(message: Buffer): AppendResponse {
+    return decodeAppendResponse(message);
+  }
+
+  write(request: AppendRequest | PreparedAppend): boolean {
+    if (Buffer.isBuffer(request)) return this.send(request);
+    const { hello, batches, vdl, pgmrpl } = request;
+    if (hello !== undefined) return this.open(STREAM_KINDS.APPEND, () => encodeAppendHello(hello, vdl, pgmrpl));
+    return this.send(encodeAppendRequest(batches === undefined ? [] : [batches], vdl, pgmrpl));
+  }
+}
+
+class FramedFollowStream extends FramedStream<FollowedRedo> implements FollowStream {
+  readonly messageBytesMax = APPEND_BYTES_MAX;
+
+  protected decode(message: Buffer): FollowedRedo {
+    return decodeFollowedRedo(message);
+  }
+
+  write(request: FollowRequest): boolean {
+    const { hello, takenLsn, readFloor } = request;
+    if (hello !== undefined) return this.open(STREAM_KINDS.FOLLOW, () => encodeFollowHello(hello, takenLsn, readFloor));
+    return this.send(encodeFollowRequest(request));
   }
 }
 

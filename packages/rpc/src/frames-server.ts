@@ -1,13 +1,27 @@
 import { EventEmitter } from 'node:events';
 import type { Clock } from '@kube-aurora/clock';
-import { ServerConnection, type FrameErrorReason, type Opening, type ServerStream, type ServerStreamOwner } from '@kube-aurora/frames';
-import type { AppendCall } from './api.ts';
+import {
+  LAYOUTS,
+  ServerConnection,
+  type FrameErrorReason,
+  type Opening,
+  type ServerStream,
+  type ServerStreamOwner,
+} from '@kube-aurora/frames';
+import type { AppendCall, FollowCall } from './api.ts';
 import { listenBounded, SERVER_LIMITS, type ConnectionLimits } from './bounded-listener.ts';
 import { PLAIN_TEXT, type Credentials } from './credentials.ts';
 import { AuroraRpcError } from './errors.ts';
 import { APPEND_BYTES_MAX, errorNumber, HELLO, HELLO_TIMEOUT_MS, STREAM_KINDS } from './frame-streams.ts';
-import { decodeAppendHello, decodeAppendRequest, encodeAppendResponse } from './hot-codec.ts';
-import type { AppendRequest, AppendResponse } from './hot-messages.ts';
+import {
+  decodeAppendHello,
+  decodeAppendRequest,
+  decodeFollowHello,
+  decodeFollowRequest,
+  encodeAppendResponse,
+  encodeFollowedHead,
+} from './hot-codec.ts';
+import type { AppendRequest, AppendResponse, FollowedRedo, FollowRequest } from './hot-messages.ts';
 import { PageRequests } from './page-requests.ts';
 import type { HotHandlers } from './server.ts';
 import { WireError } from './wire-fields.ts';
@@ -16,6 +30,8 @@ import { WireError } from './wire-fields.ts';
 export const FRAMES_LIMITS = {
   /** Append streams of one connection: a compute has one for each protection group that a daemon holds. */
   appendStreams: 32,
+  /** Follow streams of one connection, as many. */
+  followStreams: 32,
 } as const;
 
 /** Ends that are the other side's doing: the rule that it broke, for the metric. */
@@ -53,7 +69,7 @@ export interface FramesOptions {
   readonly credentials?: Credentials;
 }
 
-/** Serves Append and GetPages over frames at `address` (`host:port`; port 0 takes a free one). */
+/** Serves Append, Follow and GetPages over frames at `address` (`host:port`; port 0 takes a free one). */
 export async function listenFrames(address: string, handlers: HotHandlers, options: FramesOptions): Promise<FramesListener> {
   const { clock, onTurnedAway, onRefused, limits = SERVER_LIMITS, credentials = PLAIN_TEXT } = options;
   const connections = new Set<ServerConnection>();
@@ -100,6 +116,7 @@ class ServedConnection {
   readonly #options: FramesOptions;
   readonly #pages: PageRequests;
   #appendStreams = 0;
+  #followStreams = 0;
 
   constructor(handlers: HotHandlers, options: FramesOptions) {
     this.#handlers = handlers;
@@ -118,9 +135,23 @@ class ServedConnection {
           throw new AuroraRpcError('REFUSED', `append: ${max} streams are open, and no more are taken`, 'too-many');
         const hello = decodeAppendHello(first);
         this.#appendStreams++;
-        const call = new FramedAppendCall(stream, this.#options.onRefused, () => this.#appendStreams--);
+        const call = new FramedAppendCall('Append', stream, this.#options.onRefused, () => this.#appendStreams--);
         stream.serve(call);
         this.#handlers.append(call);
+        call.receive(hello);
+        return call;
+      });
+    }
+    if (kind === STREAM_KINDS.FOLLOW) {
+      return this.#opened('Follow', stream, () => {
+        const max = FRAMES_LIMITS.followStreams;
+        if (this.#followStreams >= max)
+          throw new AuroraRpcError('REFUSED', `follow: ${max} streams are open, and no more are taken`, 'too-many');
+        const hello = decodeFollowHello(first);
+        this.#followStreams++;
+        const call = new FramedFollowCall('Follow', stream, this.#options.onRefused, () => this.#followStreams--);
+        stream.serve(call);
+        this.#handlers.follow(call);
         call.receive(hello);
         return call;
       });
@@ -143,36 +174,36 @@ class ServedConnection {
   }
 }
 
-/**
- * The daemon's end of one Append stream. An acknowledgement that waits for the socket gives way to a later one: that
- * says it all.
- */
-class FramedAppendCall extends EventEmitter implements AppendCall, ServerStreamOwner {
-  readonly messageBytesMax = APPEND_BYTES_MAX;
-  readonly #stream: ServerStream;
+/** The daemon's end of a stream of messages. */
+abstract class FramedCall<Request> extends EventEmitter implements ServerStreamOwner {
+  abstract readonly messageBytesMax: number;
+  protected readonly stream: ServerStream;
+  readonly #rpc: string;
   readonly #onRefused: FramesOptions['onRefused'];
   readonly #onFinished: () => void;
-  #acknowledgement: AppendResponse | undefined;
 
-  constructor(stream: ServerStream, onRefused: FramesOptions['onRefused'], onFinished: () => void) {
+  constructor(rpc: string, stream: ServerStream, onRefused: FramesOptions['onRefused'], onFinished: () => void) {
     super();
-    this.#stream = stream;
+    this.#rpc = rpc;
+    this.stream = stream;
     this.#onRefused = onRefused;
     this.#onFinished = onFinished;
   }
 
-  receive(request: AppendRequest): void {
+  protected abstract decode(message: Buffer): Request;
+
+  receive(request: Request): void {
     this.emit('data', request);
   }
 
   message(message: Buffer): void {
-    let request: AppendRequest;
+    let request: Request;
     try {
-      request = decodeAppendRequest(message);
+      request = this.decode(message);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       const known = new AuroraRpcError('INVALID', error.message);
-      this.#onRefused('Append', known);
+      this.#onRefused(this.#rpc, known);
       this.fail(known);
       this.emit('cancelled');
       return;
@@ -193,37 +224,65 @@ class FramedAppendCall extends EventEmitter implements AppendCall, ServerStreamO
   }
 
   speak(): void {
+    // Says nothing that could give way to something newer.
+  }
+
+  fail(error: unknown): void {
+    this.speak();
+    const code = error instanceof AuroraRpcError ? error.code : 'INTERNAL';
+    this.stream.fail(errorNumber(code), error instanceof Error ? error.message : String(error));
+  }
+
+  pause(): void {
+    this.stream.pause();
+  }
+
+  resume(): void {
+    this.stream.resume();
+  }
+
+  end(): void {
+    this.speak();
+    this.stream.end();
+  }
+}
+
+/** Of one Append stream. An acknowledgement that waits for the socket gives way to a later one: that says it all. */
+class FramedAppendCall extends FramedCall<AppendRequest> implements AppendCall {
+  readonly messageBytesMax = APPEND_BYTES_MAX;
+  #acknowledgement: AppendResponse | undefined;
+
+  protected decode(message: Buffer): AppendRequest {
+    return decodeAppendRequest(message);
+  }
+
+  override speak(): void {
     if (this.#acknowledgement === undefined) return;
-    this.#stream.say(encodeAppendResponse(this.#acknowledgement));
+    this.stream.say(encodeAppendResponse(this.#acknowledgement));
     this.#acknowledgement = undefined;
   }
 
   write(response: AppendResponse): void {
     if (response.result === 'OK' && response.message === '') {
       this.#acknowledgement = response;
-      this.#stream.wantsToSpeak();
+      this.stream.wantsToSpeak();
       return;
     }
     this.speak();
-    this.#stream.say(encodeAppendResponse(response));
+    this.stream.say(encodeAppendResponse(response));
+  }
+}
+
+/** Of one Follow stream. */
+class FramedFollowCall extends FramedCall<FollowRequest> implements FollowCall {
+  readonly messageBytesMax = LAYOUTS.follow.size;
+
+  protected decode(message: Buffer): FollowRequest {
+    return decodeFollowRequest(message);
   }
 
-  fail(error: unknown): void {
-    this.speak();
-    const code = error instanceof AuroraRpcError ? error.code : 'INTERNAL';
-    this.#stream.fail(errorNumber(code), error instanceof Error ? error.message : String(error));
-  }
-
-  pause(): void {
-    this.#stream.pause();
-  }
-
-  resume(): void {
-    this.#stream.resume();
-  }
-
-  end(): void {
-    this.speak();
-    this.#stream.end();
+  write(redo: FollowedRedo): void {
+    const head = encodeFollowedHead(redo);
+    this.stream.send(redo.batches === undefined ? [head] : [head, redo.batches]);
   }
 }

@@ -1,13 +1,13 @@
 import { connect } from 'node:net';
 import { systemClock } from '@kube-aurora/clock';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { AppendCall } from './api.ts';
+import type { AppendCall, FollowCall } from './api.ts';
 import { PLAIN_TEXT, type Credentials } from './credentials.ts';
 import { AuroraRpcError } from './errors.ts';
 import { FramesClient } from './frames-client.ts';
 import { FRAMES_LIMITS, listenFrames, type FramesListener } from './frames-server.ts';
 import { encodeAppendRequest } from './hot-codec.ts';
-import type { AppendRequest, AppendResponse, GetPagesRequest } from './hot-messages.ts';
+import type { AppendRequest, AppendResponse, FollowedRedo, FollowRequest, GetPagesRequest } from './hot-messages.ts';
 import type { CallContext, HotHandlers } from './server.ts';
 import { tlsCredentials } from './testing/tls-pair.ts';
 
@@ -38,6 +38,7 @@ let client: FramesClient;
 const calls: AppendCall[] = [];
 const received: AppendRequest[] = [];
 const reads: { request: GetPagesRequest; context: CallContext; answer: () => void; fail: (error: Error) => void }[] = [];
+const follows: { call: FollowCall; requests: FollowRequest[] }[] = [];
 const refused: string[] = [];
 let turnedAway = 0;
 let holdsReads = false;
@@ -47,8 +48,14 @@ const handlers: HotHandlers = {
     calls.push(call);
     call.on('data', (request) => {
       received.push(request);
-      call.write({ scl: BigInt(request.batches?.length ?? 0), result: 'OK', epoch: 7n, message: '' });
+      call.write({ scl: BigInt(request.batches?.length ?? 0), result: 'OK', epoch: 7n, message: '', followed: false });
     });
+    call.on('end', () => call.end());
+  },
+  follow: (call) => {
+    follows.push({ call, requests: [] });
+    const { requests } = follows.at(-1)!;
+    call.on('data', (request) => requests.push(request));
     call.on('end', () => call.end());
   },
   getPages: (request, context) =>
@@ -231,13 +238,47 @@ describe('calls', () => {
     await expect.poll(() => closed.errors[0], POLL).toMatchObject({ code: 'UNREACHABLE' });
   });
 
+  it('a reader is sent redo of any size, one message after the other, and what it says arrives; no more than so many follow', async () => {
+    const { readerId, segment, wants } = { readerId: 'r', segment: SEGMENT, wants: 'REDO' as const };
+    const heard: FollowedRedo[] = [];
+    const stream = client.follow();
+    stream.on('data', (redo) => heard.push({ ...redo, batches: redo.batches && Buffer.from(redo.batches) }));
+    stream.write({ hello: { segment, readerId, wants }, takenLsn: 5n, readFloor: 4n });
+    await expect.poll(() => follows.length, POLL).toBe(1);
+    const [{ call, requests } = { call: undefined, requests: [] }] = follows;
+    const sizes = [0, 1, 100_000, 3_000_000, 17];
+    for (const size of sizes) call?.write({ vdl: BigInt(size), batches: size === 0 ? undefined : Buffer.alloc(size, 7) });
+    stream.write({ hello: undefined, takenLsn: 6n, readFloor: 5n });
+    await expect.poll(() => heard.length, POLL).toBe(sizes.length);
+    expect(heard.map(({ vdl, batches }) => [Number(vdl), batches?.length ?? 0])).toEqual(sizes.map((size) => [size, size]));
+    await expect.poll(() => requests.length, POLL).toBe(2);
+    expect(requests).toEqual([
+      { hello: { segment, readerId, wants }, takenLsn: 5n, readFloor: 4n },
+      { hello: undefined, takenLsn: 6n, readFloor: 5n },
+    ]);
+    // What waits to be sent gives way to the error.
+    for (let count = 0; count < 50; count++) call?.write({ vdl: 1n, batches: Buffer.alloc(1_000_000) });
+    call?.fail(new AuroraRpcError('TOO_OLD', 'is gone'));
+    const errors: unknown[] = [];
+    stream.on('error', (error) => errors.push(error));
+    await expect.poll(() => errors, POLL).toEqual([expect.objectContaining({ code: 'TOO_OLD' })]);
+
+    const refusals: unknown[] = [];
+    for (let count = 0; count <= FRAMES_LIMITS.followStreams; count++) {
+      const one = client.follow();
+      one.on('error', (error) => refusals.push(error));
+      one.write({ hello: { segment, readerId, wants }, takenLsn: 5n, readFloor: 4n });
+    }
+    await expect.poll(() => refusals, POLL).toEqual([expect.objectContaining({ code: 'REFUSED' })]);
+  });
+
   it('several acknowledgements that wait are one: the last', async () => {
     const stream = appendTo(client);
     stream.write(HELLO);
     await expect.poll(() => stream.answers.length, POLL).toBe(1);
-    for (let scl = 1n; scl <= 50n; scl++) calls[0]?.write({ scl, result: 'OK', epoch: 7n, message: '' });
-    calls[0]?.write({ scl: 50n, result: 'GAP', epoch: 7n, message: '' });
-    calls[0]?.write({ scl: 51n, result: 'OK', epoch: 7n, message: '' });
+    for (let scl = 1n; scl <= 50n; scl++) calls[0]?.write({ scl, result: 'OK', epoch: 7n, message: '', followed: false });
+    calls[0]?.write({ scl: 50n, result: 'GAP', epoch: 7n, message: '', followed: false });
+    calls[0]?.write({ scl: 51n, result: 'OK', epoch: 7n, message: '', followed: false });
     await expect.poll(() => stream.answers.at(-1)?.scl, POLL).toBe(51n);
     expect(stream.answers.slice(1).map(({ scl, result }) => `${result} ${scl}`)).toEqual(['OK 50', 'GAP 50', 'OK 51']);
   });

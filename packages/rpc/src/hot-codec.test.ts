@@ -4,15 +4,21 @@ import {
   decodeAppendHello,
   decodeAppendRequest,
   decodeAppendResponse,
+  decodeFollowedRedo,
+  decodeFollowHello,
+  decodeFollowRequest,
   decodeGetPagesRequest,
   decodeGetPagesResponse,
   encodeAppendHello,
   encodeAppendRequest,
   encodeAppendResponse,
+  encodeFollowedHead,
+  encodeFollowHello,
+  encodeFollowRequest,
   encodeGetPagesRequest,
   encodePagesHead,
 } from './hot-codec.ts';
-import { APPEND_RESULTS, SEGMENT_ROLES } from './hot-messages.ts';
+import { APPEND_RESULTS, FOLLOW_WANTS, SEGMENT_ROLES } from './hot-messages.ts';
 import { WireError } from './wire-fields.ts';
 
 /**
@@ -35,7 +41,14 @@ const response = fc.record({
   epoch: wide,
   result: fc.constantFrom(...APPEND_RESULTS),
   message: fc.string({ unit: 'binary', maxLength: 300 }),
+  followed: fc.boolean(),
 });
+const followHello = fc.record({
+  segment,
+  readerId: fc.string({ unit: 'binary', maxLength: 300 }),
+  wants: fc.constantFrom(...FOLLOW_WANTS),
+});
+const followPoints = fc.record({ takenLsn: wide, readFloor: wide });
 const pagesRequest = fc.record({ segment, epoch: wide, lsn: wide, keys: fc.array(bytes, { maxLength: 260 }) });
 
 describe('messages of the hot path', () => {
@@ -62,6 +75,25 @@ describe('messages of the hot path', () => {
     fc.assert(
       fc.property(response, (message) => {
         expect(decodeAppendResponse(encodeAppendResponse(message))).toEqual(message);
+      }),
+    );
+  });
+
+  it('what a reader says', () => {
+    fc.assert(
+      fc.property(followHello, followPoints, (message, points) => {
+        const { takenLsn, readFloor } = points;
+        expect(decodeFollowHello(encodeFollowHello(message, takenLsn, readFloor))).toEqual({ hello: message, ...points });
+        expect(decodeFollowRequest(encodeFollowRequest(points))).toEqual({ hello: undefined, ...points });
+      }),
+    );
+  });
+
+  it('what a reader is sent', () => {
+    fc.assert(
+      fc.property(wide, bytes, (vdl, batches) => {
+        const read = decodeFollowedRedo(Buffer.concat([encodeFollowedHead({ vdl }), batches]));
+        expect(read).toEqual({ vdl, batches: batches.length === 0 ? undefined : batches });
       }),
     );
   });
@@ -99,12 +131,17 @@ const DECODERS = {
   decodeAppendHello,
   decodeAppendRequest,
   decodeAppendResponse,
+  decodeFollowHello,
+  decodeFollowRequest,
+  decodeFollowedRedo,
   decodeGetPagesRequest,
   decodeGetPagesResponse: (message: Buffer) => decodeGetPagesResponse([message]),
 };
 const valid = fc.oneof(
   hello.map((message) => encodeAppendHello(message, 1n, 1n)),
   response.map(encodeAppendResponse),
+  followHello.map((message) => encodeFollowHello(message, 1n, 1n)),
+  followPoints.map(encodeFollowRequest),
   pagesRequest.map(encodeGetPagesRequest),
   bytes,
 );
@@ -135,7 +172,10 @@ it('names what does not fit', () => {
     "segment.volume_id: '../../etc' is not a UUID",
   );
   expect(() => decodeAppendHello(Buffer.alloc(20))).toThrow('hello: 20 bytes, at least 49 are due');
-  expect(() => decodeAppendResponse(Buffer.alloc(17, 9))).toThrow('acknowledgement.result: 9 is unknown');
+  expect(() => decodeFollowHello(Buffer.alloc(20))).toThrow('follow_hello: 20 bytes, at least 39 are due');
+  expect(() => decodeFollowHello(Buffer.alloc(39, 9))).toThrow('follow_hello: 39 bytes, 2352 with reader_id_bytes 2313');
+  expect(() => decodeFollowRequest(Buffer.alloc(17))).toThrow('follow: 17 bytes, 16 are due');
+  expect(() => decodeAppendResponse(Buffer.alloc(18, 9))).toThrow('acknowledgement.result: 9 is unknown');
   const request = encodeGetPagesRequest({ segment: id, epoch: 1n, lsn: 1n, keys: [Buffer.alloc(17)] });
   expect(() => decodeGetPagesRequest(request.subarray(0, -1))).toThrow('get_pages.keys[0]: runs 1 bytes past the message');
   expect(() => decodeGetPagesRequest(Buffer.concat([request, Buffer.from('x')]))).toThrow('get_pages: 1 bytes follow its keys');

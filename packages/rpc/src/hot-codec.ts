@@ -3,10 +3,14 @@ import { LAYOUTS } from '@kube-aurora/frames';
 import { AuroraRpcError } from './errors.ts';
 import {
   APPEND_RESULTS,
+  FOLLOW_WANTS,
   SEGMENT_ROLES,
   type AppendHello,
   type AppendRequest,
   type AppendResponse,
+  type FollowedRedo,
+  type FollowHello,
+  type FollowRequest,
   type GetPagesRequest,
   type GetPagesResponse,
   type PreparedAppend,
@@ -129,13 +133,14 @@ export function decodeAppendRequest(message: Buffer): AppendRequest {
   };
 }
 
-export function encodeAppendResponse({ scl, epoch, result, message }: AppendResponse): Buffer {
+export function encodeAppendResponse({ scl, epoch, result, message, followed }: AppendResponse): Buffer {
   const { acknowledgement: at } = LAYOUTS;
   const text = message === '' ? NOTHING : Buffer.from(message.slice(0, TEXT_MAX), 'utf8');
   const out = Buffer.allocUnsafe(at.size + text.length);
   at.scl.set(out, scl);
   at.epoch.set(out, epoch);
   at.result.set(out, APPEND_RESULTS.indexOf(result));
+  at.followed.set(out, followed ? 1 : 0);
   text.copy(out, at.size);
   return out;
 }
@@ -151,7 +156,68 @@ export function decodeAppendResponse(message: Buffer): AppendResponse {
     epoch: at.epoch.get(message),
     result,
     message: message.length === at.size ? '' : message.toString('utf8', at.size),
+    followed: at.followed.get(message) !== 0,
   };
+}
+
+/** The message that opens a Follow stream. */
+export function encodeFollowHello({ segment, readerId, wants }: FollowHello, takenLsn: bigint, readFloor: bigint): Buffer {
+  const { followHello: at } = LAYOUTS;
+  const reader = Buffer.from(readerId, 'utf8');
+  const out = Buffer.allocUnsafe(at.size + reader.length);
+  setSegment(at, out, segment);
+  at.takenLsn.set(out, takenLsn);
+  at.readFloor.set(out, readFloor);
+  at.wants.set(out, FOLLOW_WANTS.indexOf(wants));
+  at.readerIdBytes.set(out, count('hello.reader_id', reader.length));
+  reader.copy(out, at.size);
+  return out;
+}
+
+/** Throws WireError for bytes that are no such message. */
+export function decodeFollowHello(message: Buffer): FollowRequest {
+  const { followHello: at } = LAYOUTS;
+  atLeast(message, at.size, 'follow_hello');
+  const bytes = at.size + at.readerIdBytes.get(message);
+  if (message.length !== bytes)
+    throw new WireError(`follow_hello: ${message.length} bytes, ${bytes} with reader_id_bytes ${at.readerIdBytes.get(message)}`);
+  const wants = FOLLOW_WANTS[at.wants.get(message)];
+  if (wants === undefined) throw new WireError(`follow_hello.wants: ${at.wants.get(message)} is none`);
+  return {
+    hello: { segment: getSegment(at, message), readerId: message.toString('utf8', at.size), wants },
+    takenLsn: at.takenLsn.get(message),
+    readFloor: at.readFloor.get(message),
+  };
+}
+
+export function encodeFollowRequest({ takenLsn, readFloor }: Omit<FollowRequest, 'hello'>): Buffer {
+  const { follow: at } = LAYOUTS;
+  const out = Buffer.allocUnsafe(at.size);
+  at.takenLsn.set(out, takenLsn);
+  at.readFloor.set(out, readFloor);
+  return out;
+}
+
+/** Throws WireError for bytes that are no such message. */
+export function decodeFollowRequest(message: Buffer): FollowRequest {
+  const { follow: at } = LAYOUTS;
+  if (message.length !== at.size) throw new WireError(`follow: ${message.length} bytes, ${at.size} are due`);
+  return { hello: undefined, takenLsn: at.takenLsn.get(message), readFloor: at.readFloor.get(message) };
+}
+
+/** What goes before the batches, which follow as they are. */
+export function encodeFollowedHead({ vdl }: Pick<FollowedRedo, 'vdl'>): Buffer {
+  const { followed: at } = LAYOUTS;
+  const out = Buffer.allocUnsafe(at.size);
+  at.vdl.set(out, vdl);
+  return out;
+}
+
+/** Throws WireError for bytes that are no such message. */
+export function decodeFollowedRedo(message: Buffer): FollowedRedo {
+  const { followed: at } = LAYOUTS;
+  atLeast(message, at.size, 'followed');
+  return { vdl: at.vdl.get(message), batches: message.length === at.size ? undefined : message.subarray(at.size) };
 }
 
 export function encodeGetPagesRequest({ segment, epoch, lsn, keys }: GetPagesRequest): Buffer {

@@ -44,10 +44,47 @@ export interface AppendResponse {
   result: AppendResult;
   epoch: bigint;
   message: string;
+  /** Does a reader wait there for what becomes durable? */
+  followed: boolean;
+}
+
+/** In the order of their numbers on the wire. */
+export const FOLLOW_WANTS = ['FLOOR', 'VDL', 'REDO'] as const;
+/**
+ * What a reader wants of a segment. FLOOR: that it knows from where on it reads. VDL: that it also hears soon what is
+ * durable, for the reader asks it for pages as of that. REDO: that it also sends redo.
+ */
+export type FollowWants = (typeof FOLLOW_WANTS)[number];
+
+export interface FollowHello {
+  segment: SegmentId;
+  /** Names the compute to the segment: its read floor is kept by it. */
+  readerId: string;
+  wants: FollowWants;
+}
+
+export interface FollowRequest {
+  /** The first request of a stream carries it, no other does. */
+  hello: FollowHello | undefined;
+  /**
+   * The reader has taken all redo up to here. With the hello: where redo is to begin, any record's end; 0 where none is
+   * wanted.
+   */
+  takenLsn: bigint;
+  /** The reader reads no page as of an LSN below; 0: it cannot say yet, and nothing more may be forgotten. */
+  readFloor: bigint;
+}
+
+export interface FollowedRedo {
+  /** Everything at or below is durable on a write quorum, as far as the segment knows: never annulled. */
+  vdl: bigint;
+  /** Whole redo batches that end at or below VDL, back to back, each of which follows the one before it. */
+  batches: Buffer | undefined;
 }
 
 export interface GetPagesRequest {
   segment: SegmentId;
+  /** The writer's, or 0: a reader's, who has none and is served what is durable. */
   epoch: bigint;
   lsn: bigint;
   /** 1 to 256 page keys, as the volume's engine makes them (PostgreSQL: encodePageKey in packages/redo). */

@@ -88,6 +88,7 @@ beforeAll(async () => {
   frames = await listenFrames(
     '127.0.0.1:0',
     {
+      follow: () => undefined,
       append(call) {
         call.on('data', (request: AppendRequest) => {
           received.push(request);
@@ -96,6 +97,7 @@ beforeAll(async () => {
             result: request.batches === undefined ? 'OK' : 'GAP',
             epoch: 3n,
             message: request.batches?.toString() ?? '',
+            followed: false,
           });
         });
         call.on('end', () => call.end());
@@ -154,11 +156,11 @@ describe('rpc over a real connection', () => {
     expect(received[0]?.hello).toEqual(hello);
     expect(received[1]).toMatchObject({ hello: undefined, vdl: 2n ** 63n, pgmrpl: 5n });
     expect(answers).toEqual([
-      { scl: 1n, result: 'OK', epoch: 3n, message: '' },
-      { scl: 2n ** 63n, result: 'GAP', epoch: 3n, message: 'batch bytes' },
-      { scl: 0n, result: 'GAP', epoch: 3n, message: 'one' },
-      { scl: 1n, result: 'OK', epoch: 3n, message: '' },
-      { scl: 2n, result: 'GAP', epoch: 3n, message: 'three' },
+      { scl: 1n, result: 'OK', epoch: 3n, message: '', followed: false },
+      { scl: 2n ** 63n, result: 'GAP', epoch: 3n, message: 'batch bytes', followed: false },
+      { scl: 0n, result: 'GAP', epoch: 3n, message: 'one', followed: false },
+      { scl: 1n, result: 'OK', epoch: 3n, message: '', followed: false },
+      { scl: 2n, result: 'GAP', epoch: 3n, message: 'three', followed: false },
     ]);
   });
 

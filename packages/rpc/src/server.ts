@@ -7,7 +7,7 @@ import {
   type ServerWritableStream,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import type { AppendCall } from './api.ts';
+import type { AppendCall, FollowCall } from './api.ts';
 import { listenBounded, SERVER_LIMITS, type ConnectionLimits, type Listening } from './bounded-listener.ts';
 import { CHANNEL_OPTIONS } from './client.ts';
 import { PLAIN_TEXT, type Credentials } from './credentials.ts';
@@ -43,6 +43,8 @@ export interface CallContext {
 export interface HotHandlers {
   /** Owns the stream: reads requests, writes responses, ends it. */
   append(call: AppendCall): void;
+  /** Owns the stream, too. */
+  follow(call: FollowCall): void;
   getPages(request: GetPagesRequest, context: CallContext): Promise<GetPagesResponse>;
 }
 

@@ -28,6 +28,8 @@ const GOOD: { readonly [K in keyof typeof MESSAGE_RULES]: NonNullable<Parameters
   OpenEpochRequest: { role: 'FULL', segment, epoch: 3n, writerId: 'demo-1/a' },
   InstallHistoryRequest: { segment, epoch: 2n, history },
   CatchUpRequest: { segment, lsn: 5n },
+  FollowHello: { segment, readerId: 'demo-2', wants: 'REDO' },
+  FollowPoints: { takenLsn: 0n, readFloor: 5n },
   GetPagesRequest: { segment, epoch: 2n, lsn: 5n, keys: Array.from({ length: 256 }, () => key) },
   ComputeImageRequest: { segment, epoch: 2n, lsn: 5n },
   ImportBegin: {
@@ -53,6 +55,8 @@ const BAD: Record<string, unknown> = {
   volumeId: '../../etc',
   pg: 70_000,
   writerId: 'a\u0007',
+  readerId: '',
+  wants: 'PAGES',
   zone: 'z'.repeat(300),
   daemonId: '',
   message: 'm'.repeat(100_000),

@@ -4,6 +4,9 @@ import {
   type AppendHello,
   type CatchUpRequest,
   type ComputeImageRequest,
+  FOLLOW_WANTS,
+  type FollowHello,
+  type FollowWants,
   type CopySegmentRequest,
   type FetchRedoRequest,
   type GetPagesRequest,
@@ -165,6 +168,7 @@ const stateWhole: Check<SegmentState | undefined> = (state, path) => {
 const segmentState = all<SegmentState | undefined>(stateFields, stateWhole);
 
 const hello = fields<AppendHello>({ segment, epoch, writerId: text(1, WRITER_ID_MAX), history, role });
+const wants: Check<FollowWants> = (value, path) => (FOLLOW_WANTS.includes(value) ? undefined : `${path}: ${String(value)} is none`);
 const pageImage = fields<PageImage>({ key: pageKey, page });
 
 /** By message. The names are the proto's. */
@@ -176,8 +180,10 @@ export const MESSAGE_RULES = {
   OpenEpochRequest: fields<OpenEpochRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX), role }),
   InstallHistoryRequest: fields<InstallHistoryRequest>({ segment, epoch, history }),
   CatchUpRequest: fields<CatchUpRequest>({ segment, lsn }),
-  GetPagesRequest: fields<GetPagesRequest>({ segment, epoch, lsn, keys: all(notEmpty, list(PAGES_MAX, pageKey)) }),
-  ComputeImageRequest: fields<ComputeImageRequest>({ segment, epoch, lsn }),
+  FollowHello: fields<FollowHello>({ segment, readerId: text(1, WRITER_ID_MAX), wants }),
+  FollowPoints: fields<{ takenLsn: bigint; readFloor: bigint }>({ takenLsn: lsnOrNone, readFloor: lsnOrNone }),
+  GetPagesRequest: fields<GetPagesRequest>({ segment, epoch: epochOrNone, lsn, keys: all(notEmpty, list(PAGES_MAX, pageKey)) }),
+  ComputeImageRequest: fields<ComputeImageRequest>({ segment, epoch: epochOrNone, lsn }),
   ImportBegin: fields<ImportBegin>({
     segment,
     epoch,

@@ -154,10 +154,11 @@ export class Peers {
     return true;
   }
 
-  #onLogDamage(segment: Segment, error: LogReadError): void {
+  /** Redo that was to be given is damaged here: it is fetched from a peer. */
+  onLogDamage(segment: Segment, error: LogReadError): void {
     const { counters, logger } = this.#parts;
     counters.corruption('log');
-    logger.error({ volume: segment.volumeId, err: error }, 'a peer was refused redo that is damaged here');
+    logger.error({ volume: segment.volumeId, err: error }, 'redo is damaged here and was not given to who asked for it');
     this.repairLog(segment, error.lsn).catch((failure: unknown) =>
       logger.error({ volume: segment.volumeId, err: failure }, 'the redo log could not be repaired'),
     );
@@ -252,7 +253,7 @@ export class Peers {
       refusals: this.#parts.refusals,
       receive: (segment, state) => this.gossip.receive(segment, state),
       learnOfVolume: (id, state) => this.#learnOfVolume(id, state),
-      onLogDamage: (segment, error) => this.#onLogDamage(segment, error),
+      onLogDamage: (segment, error) => this.onLogDamage(segment, error),
     });
   }
 }

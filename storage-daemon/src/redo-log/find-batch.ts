@@ -35,6 +35,18 @@ export function findBatch(file: LogFile, lsn: bigint): number | undefined {
 }
 
 /**
+ * Backlink of the batch that has redo right after `lsn`, which is before the file's end. Throws LogReadError where a
+ * header on the way is damaged.
+ */
+export function backlinkOfBatchAt(file: LogFile, lsn: bigint): bigint {
+  for (const { header } of headersTo(file, lsn)) {
+    if (header instanceof RedoBatchError) throw asLogReadError(lsn, header);
+    if (header.endLsn > lsn) return header.backlink;
+  }
+  throw new LogReadError(lsn, 'no batch has redo after it');
+}
+
+/**
  * The same for a batch whose own header may be damaged: then the batch before it says where it must stand. Undefined
  * when that cannot be known.
  */

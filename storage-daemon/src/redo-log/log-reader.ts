@@ -1,5 +1,5 @@
 import { batchesIn, checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES } from '@kube-aurora/volume';
-import { asLogReadError, checkedAt, offsetOfBatch } from './find-batch.ts';
+import { asLogReadError, backlinkOfBatchAt, checkedAt, offsetOfBatch } from './find-batch.ts';
 import { describeLink, linkTo, type ChainLink, type LogChain } from './log-chain.ts';
 import { LogGoneError, LogReadError } from './log-errors.ts';
 import type { LogFile } from './log-file.ts';
@@ -66,14 +66,15 @@ export class LogReader {
 
   /**
    * Whole, checked batches from the one whose backlink is `lsn` on, about `maxBytes` of them (at least one), durable
-   * ones only, and where the last of them ends. Empty at the end. Throws LogGoneError before the log's start,
-   * LogReadError on damage.
+   * ones only that end at or below `toLsn`, and where the last of them ends. Empty at the end. Throws LogGoneError
+   * before the log's start, LogReadError on damage.
    */
-  batchesFrom(lsn: bigint, maxBytes: number): { readonly batches: Buffer; readonly end: ChainLink } {
+  batchesFrom(lsn: bigint, maxBytes: number, toLsn?: bigint): { readonly batches: Buffer; readonly end: ChainLink } {
     const { start, durable } = this.#chain;
     if (lsn < start.lsn) throw new LogGoneError(lsn, start.lsn);
     let end: ChainLink = { lsn, epoch: this.#chain.epochOf(lsn) };
-    if (lsn >= durable.lsn) return { batches: NONE, end };
+    const to = toLsn === undefined || toLsn > durable.lsn ? durable.lsn : toLsn;
+    if (lsn >= to) return { batches: NONE, end };
     const file = this.#chain.fileFrom(lsn);
     if (file === undefined) throw new LogGoneError(lsn, start.lsn);
     const bytes = readStretch(file, offsetOfBatch(file, lsn), maxBytes, lsn);
@@ -81,14 +82,38 @@ export class LogReader {
     try {
       for (const { header } of batchesIn(bytes, 'cut-short')) {
         if (linkTo(end, header) !== 'next') throw new LogReadError(end.lsn, describeLink(end, header));
+        if (header.endLsn > to) break;
         end = { lsn: header.endLsn, epoch: header.epoch };
         whole += header.totalBytes;
-        if (end.lsn >= durable.lsn) break;
+        if (end.lsn >= to) break;
       }
     } catch (error) {
       throw asLogReadError(end.lsn, error);
     }
     return { batches: bytes.subarray(0, whole), end };
+  }
+
+  /** The same, from memory where the first of them is there still, which needs no check. */
+  recentFrom(lsn: bigint, maxBytes: number, toLsn: bigint): { readonly batches: Buffer; readonly endLsn: bigint } {
+    const { start, durable } = this.#chain;
+    const to = toLsn > durable.lsn ? durable.lsn : toLsn;
+    const recent = lsn < start.lsn ? undefined : this.#cache.batchesFrom(Number(lsn), Number(to), maxBytes);
+    if (recent !== undefined) return { batches: recent.batches, endLsn: BigInt(recent.endLsn) };
+    const { batches, end } = this.batchesFrom(lsn, maxBytes, to);
+    return { batches, endLsn: end.lsn };
+  }
+
+  /**
+   * Backlink of the batch that has redo right after `lsn`; `lsn` itself where one ends. Undefined past the end of what
+   * is on disk. Throws LogGoneError before the log's start, LogReadError on damage.
+   */
+  batchAt(lsn: bigint): bigint | undefined {
+    const { start, durable } = this.#chain;
+    if (lsn < start.lsn) throw new LogGoneError(lsn, start.lsn);
+    if (lsn >= durable.lsn) return lsn === durable.lsn ? lsn : undefined;
+    const file = this.#chain.fileFrom(lsn);
+    if (file === undefined) throw new LogGoneError(lsn, start.lsn);
+    return backlinkOfBatchAt(file, lsn);
   }
 
   /** A batch boundary at or before `lsn` that is known without reading the log; undefined outside it. */

@@ -146,7 +146,7 @@ export class RedoLog {
     const offset = file.used;
     chain.extend(file, header);
     const position = file.base + offset;
-    this.#cache.push(position, batch);
+    this.#cache.push(position, batch, header);
     this.#commit.add(batch, file, offset, chain.tail);
     return position;
   }

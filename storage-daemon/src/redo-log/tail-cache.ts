@@ -9,6 +9,9 @@ export class TailCache {
   #positions: number[] = [];
   #starts: number[] = [];
   #lengths: number[] = [];
+  /** Where each batch's redo begins, which is where the one before it ends, and where it ends. */
+  #backlinks: number[] = [];
+  #ends: number[] = [];
   #first = 0;
   #write = 0;
   #bytes = 0;
@@ -23,7 +26,7 @@ export class TailCache {
   }
 
   /** A batch that is larger than the ring is not kept. */
-  push(position: number, batch: Buffer): void {
+  push(position: number, batch: Buffer, redo: { readonly backlink: bigint; readonly endLsn: bigint }): void {
     const { length } = batch;
     if (length > this.#ring.length) return;
     if (this.#write + length > this.#ring.length) {
@@ -36,12 +39,16 @@ export class TailCache {
     this.#positions.push(position);
     this.#starts.push(this.#write);
     this.#lengths.push(length);
+    this.#backlinks.push(Number(redo.backlink));
+    this.#ends.push(Number(redo.endLsn));
     this.#write += length;
     this.#bytes += length;
     if (this.#first > 1024 && this.#first * 2 > this.#starts.length) {
       this.#positions = this.#positions.slice(this.#first);
       this.#starts = this.#starts.slice(this.#first);
       this.#lengths = this.#lengths.slice(this.#first);
+      this.#backlinks = this.#backlinks.slice(this.#first);
+      this.#ends = this.#ends.slice(this.#first);
       this.#first = 0;
     }
   }
@@ -58,13 +65,7 @@ export class TailCache {
 
   /** A copy of `bytes` bytes at `position`; undefined when they are not held. */
   get(position: number, bytes: number): Buffer | undefined {
-    let low = this.#first;
-    let high = this.#positions.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#positions[middle] ?? 0) <= position) low = middle + 1;
-      else high = middle;
-    }
+    const low = this.#after(this.#positions, position);
     if (low === this.#first) return undefined;
     const within = position - (this.#positions[low - 1] ?? 0);
     if (within + bytes > (this.#lengths[low - 1] ?? 0)) return undefined;
@@ -72,11 +73,46 @@ export class TailCache {
     return Buffer.from(this.#ring.subarray(start, start + bytes));
   }
 
+  /**
+   * A copy of the batches from the one whose backlink is `lsn` on that end at or below `toLsn`, about `maxBytes` of
+   * them, and at least the first, and where the last of them ends. Undefined when the first is not held.
+   */
+  batchesFrom(lsn: number, toLsn: number, maxBytes: number): { readonly batches: Buffer; readonly endLsn: number } | undefined {
+    const index = this.#after(this.#backlinks, lsn) - 1;
+    if (index < this.#first || this.#backlinks[index] !== lsn) return undefined;
+    const pieces: Buffer[] = [];
+    let bytes = 0;
+    let endLsn = lsn;
+    for (let at = index; at < this.#ends.length && this.#backlinks[at] === endLsn && (this.#ends[at] ?? 0) <= toLsn; at++) {
+      const start = this.#starts[at] ?? 0;
+      const length = this.#lengths[at] ?? 0;
+      if (bytes > 0 && bytes + length > maxBytes) break;
+      pieces.push(this.#ring.subarray(start, start + length));
+      bytes += length;
+      endLsn = this.#ends[at] ?? 0;
+    }
+    return { batches: Buffer.concat(pieces, bytes), endLsn };
+  }
+
+  /** The first place whose value is past `value`, of what is held. */
+  #after(values: readonly number[], value: number): number {
+    let low = this.#first;
+    let high = values.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((values[middle] ?? 0) <= value) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
   /** Forgets everything at or past `position`. */
   forgetFrom(position: number): void {
     while (this.#positions.length > this.#first && (this.#positions.at(-1) ?? -1) >= position) {
       this.#positions.pop();
       this.#write = this.#starts.pop() ?? 0;
+      this.#backlinks.pop();
+      this.#ends.pop();
       this.#bytes -= this.#lengths.pop() ?? 0;
     }
   }

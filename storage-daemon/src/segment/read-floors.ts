@@ -4,10 +4,13 @@
  * heard. Pure: the clock is the caller's.
  *
  * Invariants: the minimum never goes back, as versions below it may be gone. A compute that is heard is never passed
- * over. One that was silent for SILENT_MS is: a reader that died must not hold the volume's redo for ever. Whoever is
- * silent for that long and lives may find what it reads gone (TOO_OLD). With nobody heard here what peers say counts:
- * computes may be heard there.
+ * over. One that was silent for SILENT_MS is, or for LEFT_MS after its stream was over: a reader that died must not hold
+ * the volume's redo for ever. Whoever is silent for that long and lives may find what it reads gone (TOO_OLD). With nobody
+ * heard here what peers say counts: computes may be heard there.
  */
+
+/** A reader whose stream is over may come back within so long, to this segment or another. */
+export const LEFT_MS = 10_000;
 
 /**
  * A compute says something every 5 seconds at least (IDLE_BEAT_MS in compute-node's volume-writer.ts); this is six
@@ -34,6 +37,12 @@ export class ReadFloors {
   /** A peer's own minimum. */
   notePeers(lsn: bigint): void {
     if (lsn > this.#ofPeers) this.#ofPeers = lsn;
+  }
+
+  /** A compute's stream is over, and perhaps it is, too: from now on it has LEFT_MS to say something. */
+  left(compute: string, now: number): void {
+    const heard = this.#computes.get(compute);
+    if (heard !== undefined) this.#computes.set(compute, { ...heard, at: Math.min(heard.at, now - SILENT_MS + LEFT_MS) });
   }
 
   /** A compute reads no more. */

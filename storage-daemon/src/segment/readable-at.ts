@@ -7,8 +7,12 @@ import type { Segment } from './segment.ts';
 /**
  * What a segment holds, once it can be read at `lsn` by someone of `epoch`; waits until `deadline` (ms, the clock's
  * `now`). Throws AuroraRpcError: FENCED, NO_PAGES, DAMAGED, NOT_READY, or BEHIND when the segment does not get there in time.
+ *
+ * A reader has no epoch (0n), and is fenced by none: it is served what the segment itself knows to be durable, which no
+ * history annuls. What it asks for makes nothing known to be durable.
  */
 export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, deadline: number): Promise<SegmentStorage> {
+  if (epoch === 0n) return readableToReader(segment, lsn, deadline);
   segment.refuseLower(epoch);
   const storage = readableNow(segment);
   const known = lastEpoch(segment.control.history);
@@ -32,6 +36,27 @@ export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, d
     throw new AuroraRpcError('BEHIND', `the segment has redo applied up to ${formatLsn(after.appliedLsn)}, not ${formatLsn(lsn)}`);
   }
   return after;
+}
+
+async function readableToReader(segment: Segment, lsn: bigint, deadline: number): Promise<SegmentStorage> {
+  const isReadable = (): boolean => {
+    const { pages } = segment;
+    return pages === undefined || segment.damage !== undefined || (pages.vdl >= lsn && pages.hasApplied(lsn));
+  };
+  const expedite = (): void => {
+    const { pages } = segment;
+    if (pages !== undefined && pages.vdl >= lsn) pages.expediteTo(lsn);
+  };
+  readableNow(segment);
+  expedite();
+  const unwatch = segment.followers.watch(expedite);
+  await segment.until(isReadable, deadline).finally(unwatch);
+  const storage = readableNow(segment);
+  if (storage.vdl < lsn || !storage.hasApplied(lsn)) {
+    const known = `durable up to ${formatLsn(storage.vdl)}, and applied up to ${formatLsn(storage.appliedLsn)}`;
+    throw new AuroraRpcError('BEHIND', `the segment knows redo to be ${known}, not ${formatLsn(lsn)}`);
+  }
+  return storage;
 }
 
 /** Throws AuroraRpcError: NO_PAGES of a tail. */

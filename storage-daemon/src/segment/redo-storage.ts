@@ -102,6 +102,25 @@ export abstract class RedoStorage {
     return redoFrom(this.log, from, toLsn);
   }
 
+  /** Redo that is on this disk and known to be durable on a quorum, up to here: no history annuls it. */
+  get followableLsn(): bigint {
+    const { lsn } = this.durable;
+    return this.vdl < lsn ? this.vdl : lsn;
+  }
+
+  /**
+   * Whole batches that follow the batch's end `fromLsn`, about `maxBytes` of them, none of which ends past
+   * `followableLsn`, and where the last of them ends. Throws LogGoneError, LogReadError.
+   */
+  redoToFollow(fromLsn: bigint, maxBytes: number): { readonly batches: Buffer; readonly endLsn: bigint } {
+    return this.log.reader.recentFrom(fromLsn, maxBytes, this.followableLsn);
+  }
+
+  /** Where the batch begins that has redo right after `lsn`; undefined while that is not here. Throws LogGoneError, LogReadError. */
+  batchAt(lsn: bigint): bigint | undefined {
+    return this.log.reader.batchAt(lsn);
+  }
+
   /**
    * Reads about `bytes` of what is stored back, from where the last step ended, and has repaired what is damaged.
    * `repairLog` has a damaged stretch of the log repaired and says whether it was. Gives the bytes that were checked.

@@ -13,6 +13,7 @@ import { ConditionWaiter } from './condition-waiter.ts';
 import type { SegmentControl } from './control-file.ts';
 import { CurrentControl } from './current-control.ts';
 import { Epochs } from './epochs.ts';
+import { Followers } from './followers.ts';
 import type { SegmentLimits } from './limits.ts';
 import { ReadFloors } from './read-floors.ts';
 import type { HeldRedo } from './retention.ts';
@@ -76,6 +77,8 @@ export type AppendOutcome = 'appended' | 'duplicate' | 'gap' | 'unwritable';
 export class Segment {
   readonly volumeId: string;
   readonly pg: number;
+  /** The readers that follow it. */
+  readonly followers = new Followers();
   readonly #parts: SegmentParts;
   readonly #control: CurrentControl;
   readonly #conditions: ConditionWaiter;
@@ -89,7 +92,10 @@ export class Segment {
     const durable = new DurableEvent();
     const conditions = new ConditionWaiter(clock);
     const sessions = new WriterSessions(durable);
-    durable.subscribe(() => conditions.recheck());
+    durable.subscribe(() => {
+      conditions.recheck();
+      this.followers.moved();
+    });
     this.#parts = parts;
     this.#control = control;
     this.#conditions = conditions;
@@ -263,7 +269,9 @@ export class Segment {
 
   /** A VDL heard from someone of `epoch`. */
   noteVdl(vdl: bigint, epoch: bigint): void {
-    if (this.#epochs.isCurrent(epoch)) this.storage?.noteVdl(vdl);
+    if (!this.#epochs.isCurrent(epoch)) return;
+    this.storage?.noteVdl(vdl);
+    this.followers.moved();
   }
 
   /** A compute of `epoch` says that it reads at `lsn` or later. */
@@ -271,6 +279,17 @@ export class Segment {
     if (!this.#epochs.isCurrent(epoch)) return;
     this.#readFloors.note(compute, lsn, this.#parts.clock.now());
     this.raiseReadFloor();
+  }
+
+  /** A reader, which has no epoch, says that it reads at `lsn` or later; 0n: nothing more may be forgotten yet. */
+  noteReadersFloor(reader: string, lsn: bigint): void {
+    this.#readFloors.note(reader, lsn, this.#parts.clock.now());
+    this.raiseReadFloor();
+  }
+
+  /** A reader's stream is over: it may come back for a while. */
+  readerLeft(reader: string): void {
+    this.#readFloors.left(reader, this.#parts.clock.now());
   }
 
   /** A peer whose history ends with `epoch` says that no compute reads below `lsn`. */
@@ -387,9 +406,10 @@ export class Segment {
 
   // Its end ---------------------------------------------------------------------------------------------------------
 
-  /** Ends every writer's stream. */
+  /** Ends every writer's and every reader's stream. */
   closeSessions(): void {
     this.#sessions.closeAll();
+    this.followers.closeAll();
   }
 
   async close(): Promise<void> {

@@ -222,7 +222,8 @@ class AppendStream implements AppendSession {
 
   #respond(scl: bigint, result: AppendResult, message: string): void {
     if (this.#ended) return;
-    this.#call.write({ scl, result, epoch: this.#segment?.control.epoch ?? 0n, message });
+    const followed = this.#segment?.followers.areWaiting ?? false;
+    this.#call.write({ scl, result, epoch: this.#segment?.control.epoch ?? 0n, message, followed });
   }
 
   #fail(error: unknown): void {

@@ -6,7 +6,9 @@ import { readableAt } from '../segment/readable-at.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { refuseRole, type Segment } from '../segment/segment.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
+import type { LogReadError } from '../redo-log/log-errors.ts';
 import { serveAppend } from './append-session.ts';
+import { serveFollow } from './follow-session.ts';
 import { importBase } from './import-base.ts';
 import { asRpcError, deadlineOf } from '../edge/calls.ts';
 import { checkMessage } from '../edge/message-rules.ts';
@@ -23,6 +25,10 @@ export interface SegmentServiceParts {
   readonly onGap: (segment: Segment) => void;
   readonly onAcknowledged: (seconds: number) => void;
   readonly onRead: (seconds: number, pages: number) => void;
+  /** Redo that a reader was to be sent is damaged here. */
+  readonly onLogDamage: (segment: Segment, error: LogReadError) => void;
+  /** So many bytes of redo were sent to readers. */
+  readonly onSent: (bytes: number) => void;
 }
 
 export function segmentHandlers(parts: SegmentServiceParts): SegmentHandlers {
@@ -30,6 +36,8 @@ export function segmentHandlers(parts: SegmentServiceParts): SegmentHandlers {
   const find = (id: SegmentId): Segment => heldSegment(segments, id);
   return {
     append: (call) => serveAppend(call, { ...parts, find }),
+
+    follow: (call) => serveFollow(call, { ...parts, find }),
 
     openEpoch: (request) =>
       refusals.call('OpenEpoch', async () => {
