@@ -6,6 +6,7 @@ import {
   createLogger,
   describeConfig,
   garbageCollector,
+  letHeapGrow,
   MemoryWatch,
   readConfig,
   runMain,
@@ -24,6 +25,10 @@ import { parseEndpoints, PLAIN_TEXT, type Endpoint } from '@kube-aurora/rpc';
 import { memoryShare } from './memory-share.ts';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
 
+/** Some 15 MiB between two collections: what it may take in all is bounded (memory-share.ts). */
+const HEAP_GROWTH_PERCENT = 50;
+
+letHeapGrow(HEAP_GROWTH_PERCENT);
 const logger = createLogger('storage-daemon');
 const MIB = 1024 * 1024;
 

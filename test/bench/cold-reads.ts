@@ -12,7 +12,7 @@
  * "pages" is what was fetched for the measured queries alone: from storage (aurora_pages_read_total), or for stock what
  * pg_stat_database counts as read. The latency of a storage read (request of one or more pages, agent's side) is given
  * as the histogram's bound at or above the quantile; that of a lookup is the client's own. CPU is microseconds a page,
- * of all processes of a part.
+ * of all processes of a part. `--node-options` takes the place of those that our programs have of Node.
  */
 import { parseArgs } from 'node:util';
 import type { Client } from 'pg';
@@ -30,6 +30,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '1,8' },
     rounds: { type: 'string', default: '1' },
     only: { type: 'string' },
+    'node-options': { type: 'string' },
   },
 });
 const ROW_FILLER = 400;
@@ -59,7 +60,11 @@ interface Mark {
 }
 
 async function ours(): Promise<Server> {
-  const cluster = await Cluster.start({ readyWithinMs: 120_000, pgParameters: { shared_buffers: SHARED_BUFFERS } });
+  const cluster = await Cluster.start({
+    readyWithinMs: 120_000,
+    pgParameters: { shared_buffers: SHARED_BUFFERS },
+    env: values['node-options'] === undefined ? {} : { NODE_OPTIONS: values['node-options'] },
+  });
   return {
     name: 'kube-aurora',
     connect: () => cluster.connect(),
