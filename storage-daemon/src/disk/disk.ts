@@ -48,7 +48,7 @@ export interface DiskFile {
   readonly size: number;
   /** Reads up to `bytes`; fewer only at the end of the file. On the caller's thread. */
   readHere(into: Buffer, intoOffset: number, bytes: number, offset: number): number;
-  /** The same on another thread. */
+  /** The same, on another thread where it waits for the disk. */
   read(into: Buffer, intoOffset: number, bytes: number, offset: number): Promise<number>;
   /** Writes all of it, on the caller's thread. */
   writeHere(buffers: readonly Buffer[], offset: number): void;
