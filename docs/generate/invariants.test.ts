@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { MUTATIONS } from '../../test/simulation/mutations.ts';
+import { MUTATIONS } from '../../test/simulation/mutations/all.ts';
 
 /** docs/protocol.md names places, tests and mutations: all of them are there. */
 

@@ -1,4 +1,6 @@
-import { it } from 'vitest';
+import { describe, it } from 'vitest';
 import { AIMED_SEEDS, passes, TIMEOUT_MS } from './seeds.ts';
 
-it.each(AIMED_SEEDS)('seed %i, losses aimed at quorums', (seed) => passes(seed, 'quorums'), TIMEOUT_MS);
+describe.each(['quorums', 'tails'] as const)('aimed at %s', (mixture) => {
+  it.each(AIMED_SEEDS)('seed %i', (seed) => passes(seed, mixture), TIMEOUT_MS);
+});

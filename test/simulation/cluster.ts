@@ -25,6 +25,8 @@ export class Cluster {
   readonly history = new VolumeHistory();
   /** False: computes write nothing more. */
   isLoaded = true;
+  /** Nor before this moment. */
+  restsUntil = 0;
   readonly computes: { readonly machine: Machine; readonly writer: SimulatedWriter }[] = [];
   readonly invariants: Invariants;
   readonly #traced: boolean;
@@ -77,7 +79,7 @@ export class Cluster {
       answered: (index, response) => this.invariants.heard(id, response.epoch, index, response.scl),
       state: (index, state) => this.invariants.heardState(id, state.epoch, index, state),
     });
-    const writer = new SimulatedWriter(id, machine, endpoints, this.history, () => this.isLoaded);
+    const writer = new SimulatedWriter(id, machine, endpoints, this.history, () => this.isLoaded && this.world.now >= this.restsUntil);
     this.computes.push({ machine, writer });
     this.world.note(id, 'starts');
     void writer.run();

@@ -5,6 +5,7 @@ import type { Fault } from './fault.ts';
 import { diskFaults, machineFaults } from './machine-faults.ts';
 import { networkFaults } from './network-faults.ts';
 import { quorumFaults } from './quorum-faults.ts';
+import { tailFaults } from './tail-faults.ts';
 import { writerFaults } from './writer-faults.ts';
 
 /** What goes wrong in a run, and when: drawn from its seed, kinds as often as the seed's mixture says. */
@@ -27,7 +28,7 @@ export class Faults {
       ...contentFaults(cluster, this.#budget),
       ...writerFaults(cluster),
     ];
-    const aimed = mix.mixture === 'quorums' ? quorumFaults(cluster, this.#budget) : [];
+    const aimed = { any: () => [], quorums: () => quorumFaults(cluster, this.#budget), tails: () => tailFaults(cluster) }[mix.mixture]();
     this.#faults = [...kinds.map((fault) => ({ ...fault, weight: fault.weight * mix.rate(fault.name) })), ...aimed].filter(
       ({ name, weight }) => weight > 0 && !without.has(name),
     );

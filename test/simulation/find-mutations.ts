@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
-import { MUTATIONS, type Mutation } from './mutations.ts';
+import { MUTATIONS } from './mutations/all.ts';
+import type { Mutation } from './mutations/mutation.ts';
 
 /**
- * Breaks each rule of mutations.ts in turn and counts the seeds until a run fails: `npm run simulate:mutations [--
+ * Breaks each rule of mutations/ in turn and counts the seeds until a run fails: `npm run simulate:mutations [--
  * --only NAME]`.
  */
 

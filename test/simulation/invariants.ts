@@ -210,8 +210,8 @@ export class Invariants {
         throw new BrokenPromise(`${machine.id} says that it is damaged, and its disk lost nothing: ${message}`);
     }
     if (storage === undefined || annulling !== undefined) return;
-    const { appliedLsn, vdl, tail, checkpointLsn } = storage;
-    const seen = [storage, control.history, tail, scl, appliedLsn, vdl, checkpointLsn, segment.phase];
+    const { appliedLsn, vdl, startLsn, tail, checkpointLsn } = storage;
+    const seen = [storage, control.history, startLsn, tail, scl, appliedLsn, vdl, checkpointLsn, segment.phase];
     if (seen.every((one, at) => one === held.seen[at])) return;
     held.seen = seen;
     this.checks++;

@@ -4,9 +4,10 @@ import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/seg
 
 /**
  * `any`: whatever goes wrong, as each seed has it. `quorums`: several losses at once, aimed at where quorums meet
- * (quorum-faults.ts), and little else beside them.
+ * (quorum-faults.ts), and little else beside them. `tails`: mixed copies, and logs in which nearly every batch ends a
+ * file and gets a checkpoint, so that a tail may have to let all of its log go.
  */
-export const MIXTURES = ['any', 'quorums'] as const;
+export const MIXTURES = ['any', 'quorums', 'tails'] as const;
 export type Mixture = (typeof MIXTURES)[number];
 
 /**
@@ -85,11 +86,35 @@ const AIMED_GAP_MS: readonly [number, number] = [200, 1500];
 const AIMED_FOR_MS: readonly [number, number] = [6000, 16_000];
 
 export function drawMix(seed: number, mixture: Mixture = 'any'): Mix {
-  return mixture === 'any' ? drawAny(seed) : aimed(seed, drawAny(seed));
+  const mix = drawAny(seed);
+  switch (mixture) {
+    case 'any':
+      return mix;
+    case 'quorums':
+      return aimedAtQuorums(seed, mix);
+    case 'tails':
+      return aimedAtTails(seed, mix);
+  }
+}
+
+/** The seed's mixture, but for the sizes that decide when a tail's redo goes, and for what leaves redo on a tail alone. */
+function aimedAtTails(seed: number, mix: Mix): Mix {
+  const { load, limits } = mix;
+  return {
+    ...mix,
+    mixture: 'tails',
+    copies: 'Mixed',
+    faultsForMs: 20_000,
+    gapMs: AIMED_GAP_MS,
+    rate: (fault) => (rateOf(seed, fault).next() < KIND_CHANCE_BESIDE ? 0.25 : 0),
+    // Now and then all that there is is in the pages of every full segment.
+    load: { ...load, pauseMs: [5, 200] },
+    limits: { ...limits, logFileBytes: 512, checkpointBytes: 256, checkpointRefs: 4, checkpointStagger: 0 },
+  };
 }
 
 /** The seed's mixture, but for what goes wrong, and to which copies. */
-function aimed(seed: number, mix: Mix): Mix {
+function aimedAtQuorums(seed: number, mix: Mix): Mix {
   const random = new SeededRandom(Math.imul(seed + 1, 0x27d4_eb2f));
   const [shortest, longest] = AIMED_FOR_MS;
   return {

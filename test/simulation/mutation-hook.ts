@@ -1,6 +1,7 @@
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { MUTATIONS, type Edit } from './mutations.ts';
+import { MUTATIONS } from './mutations/all.ts';
+import type { Edit } from './mutations/mutation.ts';
 
 /** Loaded before a simulation (`node --import`): breaks the rule that AURORA_MUTATION names, in this process alone. */
 

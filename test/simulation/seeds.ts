@@ -5,8 +5,8 @@ import { runSeed } from './run.ts';
 
 const COUNT = 200;
 
-/** Of the mixture that aims at quorums. */
-const AIMED_COUNT = 30;
+/** Of each mixture that aims at something. */
+const AIMED_COUNT = 20;
 
 export const SEEDS: readonly number[] = Array.from({ length: COUNT }, (_, index) => index + 1);
 export const AIMED_SEEDS: readonly number[] = SEEDS.slice(0, AIMED_COUNT);

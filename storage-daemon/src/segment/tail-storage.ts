@@ -13,6 +13,7 @@ import { RedoStorage } from './redo-storage.ts';
  * Invariants:
  * - redo goes only once every full segment has stored pages with it: Retention has a firm holder for each of them. So whatever a
  *   zone and one more take with them, redo or pages with it are left;
+ * - nothing past VDL goes, however far those pages are: a later history may annul it, and then they have other redo there;
  * - the log never becomes empty by that: the batch that ends where it is durable stays, since nothing but the log says how far a
  *   tail is. Where annulling leaves nothing, the control file has said before where the log starts.
  */
@@ -107,7 +108,8 @@ export class TailStorage extends RedoStorage {
   }
 
   async dropRedo(): Promise<void> {
-    await this.log.dropBelow(this.#parts.dropLimit(this.durable.lsn - 1n));
+    const kept = this.durable.lsn - 1n;
+    await this.log.dropBelow(this.#parts.dropLimit(this.#vdl < kept ? this.#vdl : kept));
   }
 
   async close(): Promise<void> {
