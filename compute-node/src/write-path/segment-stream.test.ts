@@ -82,6 +82,26 @@ it('a segment that takes no redo keeps its stream, is sent nothing, says so, and
   expect(onAcknowledged).toHaveBeenLastCalledWith(0, 300n);
 });
 
+it('a segment that takes no redo, asked how far it is, counts only under the history that it was given', async () => {
+  let history = [{ epoch: 1n, startLsn: 0n }];
+  const { stream, asked, answer, onAcknowledged, tick } = streamOf(() => ({
+    history,
+    scl: 500n,
+    fault: { kind: 'DISK_FULL', freeBytes: 1n, neededBytes: 2n },
+  }));
+  answer({ result: 'UNWRITABLE' });
+  onAcknowledged.mockClear();
+  // Its disk is as it was before it took the history: of our epoch, with redo that the history annuls.
+  tick();
+  expect(asked).toHaveLength(1);
+  await new Promise(setImmediate);
+  expect(onAcknowledged).not.toHaveBeenCalled();
+  history = HISTORY;
+  tick();
+  await expect.poll(() => onAcknowledged.mock.calls).toEqual([[0, 500n]]);
+  expect(stream.state.phase).toBe('unwritable');
+});
+
 it('an answer of another epoch acknowledges nothing, one of a later epoch fences', () => {
   const { answer, onAcknowledged, onFenced } = streamOf(() => ({}));
   answer({ epoch: 1n, scl: 500n });

@@ -193,6 +193,17 @@ describe('a start that nobody holds any more', () => {
     expect(protocol.wanted(0), 'its history went as well').toMatchObject({ kind: 'install-history' });
   });
 
+  it('is not on a segment whose disk came back as it was before it took the history', () => {
+    const { protocol, segments } = lostItsEnd();
+    expect(respond(protocol, segments, [0])).toEqual(['install-history']);
+    expect(protocol.upToDate()).toEqual([0]);
+    // It has promised the epoch; what it holds up to there is of an epoch that it does not know to be over.
+    segments[0] = claim({ epoch: 2n, scl: 200n });
+    expect(respond(protocol, segments, [0])).toEqual(['recheck']);
+    expect(protocol.upToDate()).toEqual([]);
+    expect(protocol.wanted(0)).toMatchObject({ kind: 'install-history' });
+  });
+
   it('does not look like another writer to one that opens again', () => {
     const { protocol, segments } = lostItsEnd({ heldEpoch: 1n });
     segments[0] = claim({ epoch: 2n, scl: 110n });
