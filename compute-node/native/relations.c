@@ -116,7 +116,8 @@ static int make_holes(const char *stem, const char *suffix, uint32_t blocks)
 }
 
 /*
- * An unlogged relation begins as its init fork: PostgreSQL copies it in recovery only, which this start did not have.
+ * An unlogged relation begins as its init fork: PostgreSQL copies it at the end of recovery only, which this start did
+ * not have. On a standby it is that fork alone.
  */
 static int make_unlogged(const char *stem, const struct relation_entry *entry, const char *init)
 {
@@ -124,7 +125,7 @@ static int make_unlogged(const char *stem, const struct relation_entry *entry, c
     snprintf(path, sizeof path, "%s_init", stem);
     if (make_file(path, entry->init_blocks, init) != 0)
         return -1;
-    return make_file(stem, entry->init_blocks, init);
+    return config.is_standby ? 0 : make_file(stem, entry->init_blocks, init);
 }
 
 /* The init fork's pages as the volume has them; NULL with errno. */

@@ -31,6 +31,7 @@ export class FixtureRedoVolume {
   readonly #built = new Map<string, { lsn: bigint; changes: number; page: Buffer | undefined }>();
   readonly #reader: WalReader;
   readonly #run = new RecordRun();
+  onRedo: (() => void) | undefined;
   /** What PostgreSQL has made durable, as the payloads of redo batches. */
   readonly redo: { readonly startLsn: Lsn; readonly endLsn: Lsn; readonly records: Buffer }[] = [];
 
@@ -96,7 +97,10 @@ export class FixtureRedoVolume {
       }
       for (const effect of this.#state.apply(record)) this.#drop(effect, record.endLsn);
     }
-    if (endLsn !== startLsn) this.redo.push({ startLsn, endLsn, records: bytes.subarray(REDO_BATCH_HEADER_BYTES) });
+    if (endLsn !== startLsn) {
+      this.redo.push({ startLsn, endLsn, records: bytes.subarray(REDO_BATCH_HEADER_BYTES) });
+      this.onRedo?.();
+    }
     this.#run.clear();
   }
 

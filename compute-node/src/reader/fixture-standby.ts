@@ -6,6 +6,7 @@ import { chownSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { createLogger, type Logger } from '@kube-aurora/process';
 import { decodeVolumeState, encodePageKey, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type VolumeState } from '@kube-aurora/redo';
+import { systemClock } from '@kube-aurora/clock';
 import { Client } from 'pg';
 import { type CacheCounters, readCacheFile } from '../postgres/cache-file.ts';
 import { installShim, type FixtureVolume } from '../postgres/fixture-agent.ts';
@@ -16,10 +17,11 @@ import { LOCAL_PORT, type RunningPostgres, startPostgres } from '../postgres/sup
 import { layStandbyDirectory } from './lay-standby-directory.ts';
 import { makePrivateChain } from './private-chain.ts';
 import { standbySettings } from './standby-settings.ts';
+import { Walsender, type StandbyReply } from './walsender.ts';
 
 const logger: Logger = createLogger('fixture', process.env['LOG_LEVEL'] ?? 'silent');
 /** In the name of the socket that its WAL comes from. */
-export const STREAM_PORT = 5433;
+const STREAM_PORT = 5433;
 const CACHE_BYTES = 1 << 30;
 
 export class FixtureStandby {
@@ -33,6 +35,10 @@ export class FixtureStandby {
   readonly #volume: FixtureVolume;
   readonly #redo: FixtureRedoVolume;
   readonly #server: ShimServer;
+  readonly #walsender: Walsender;
+  /** Of the volume's redo, how much was given to the standby. */
+  #given: number;
+  readonly replies: StandbyReply[] = [];
   #postgres: RunningPostgres | undefined;
 
   /** On the volume as it is now. */
@@ -53,6 +59,18 @@ export class FixtureStandby {
       },
       { owner: volume.account, onError: (error) => this.errors.push(error) },
     );
+    this.#given = redo.redo.length;
+    this.#walsender = new Walsender({
+      socketPath: join(this.dir, `.s.PGSQL.${STREAM_PORT}`),
+      owner: volume.account,
+      systemIdentifier: this.state.control.systemIdentifier,
+      timeline: 1,
+      startLsn: this.state.endLsn,
+      clock: systemClock(),
+      logger,
+      onReply: (reply) => void this.replies.push(reply),
+      onWantsMore: () => undefined,
+    });
   }
 
   get dataDir(): string {
@@ -102,6 +120,29 @@ export class FixtureStandby {
     return this;
   }
 
+  /** From now on the standby gets what the writer makes durable. */
+  async follow(): Promise<void> {
+    await this.#walsender.listen();
+    const give = (): void => {
+      for (; this.#given < this.#redo.redo.length; this.#given++) {
+        const redo = this.#redo.redo[this.#given];
+        if (redo !== undefined) this.#walsender.push(redo);
+      }
+    };
+    this.#redo.onRedo = give;
+    give();
+  }
+
+  /** Waits until it has replayed what is durable now. */
+  async caughtUp(): Promise<void> {
+    const to = this.#redo.position;
+    const until = Date.now() + 30_000;
+    while ((this.replies.at(-1)?.applyLsn ?? 0n) < to) {
+      if (Date.now() > until) throw new Error(`the standby replayed up to ${this.replies.at(-1)?.applyLsn}, not ${to}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
   async connect(database = 'app'): Promise<Client> {
     const client = new Client({ host: this.dir, port: LOCAL_PORT, user: 'postgres', database });
     client.on('error', () => undefined);
@@ -111,6 +152,8 @@ export class FixtureStandby {
 
   async stop(): Promise<void> {
     await this.#postgres?.kill();
+    this.#redo.onRedo = undefined;
+    await this.#walsender.close();
     await this.#server.close();
   }
 
