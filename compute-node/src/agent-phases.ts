@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { statfsSync } from 'node:fs';
-import { dirname } from 'node:path';
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { bootstrapVolume } from './bootstrap/bootstrap-volume.ts';
@@ -12,9 +10,10 @@ import type { OpeningStep } from './open/opening-steps.ts';
 import { SINGLE_GROUP, homeSegment } from './placement.ts';
 import type { PostgresPaths } from './postgres-paths.ts';
 import type { RolePasswords } from './postgres/role-passwords.ts';
-import { readCacheFile } from './postgres/cache-file.ts';
+import { roomForCache } from './postgres/cache-room.ts';
 import { StandIn, type Absence } from './postgres/stand-in.ts';
 import { killStrays } from './postgres/strays.ts';
+import { readsObserved, type ReadsObserved } from './read-path/reads-observed.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
 import { PostgresDatabase } from './session/postgres-database.ts';
 import { volumeDriver, type VolumeDriverOptions } from './session/volume-driver.ts';
@@ -60,14 +59,18 @@ export interface AgentPhases {
   }): Session;
 }
 
-export interface WriterPhasesOptions {
+/** What the phases of any compute are made of. */
+export interface ComputePhasesOptions {
   readonly config: AgentConfig;
   readonly paths: PostgresPaths;
   readonly segments: readonly SegmentEndpoint[];
   readonly settings: PostgresSettings;
-  readonly passwords: RolePasswords;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+interface WriterPhasesOptions extends ComputePhasesOptions {
+  readonly passwords: RolePasswords;
 }
 
 /** The phases of a writer. */
@@ -130,12 +133,6 @@ export function writerPhases(options: WriterPhasesOptions): AgentPhases {
   };
 }
 
-/** Half of what is free for the data directory, with what an earlier one takes that is about to go. */
-function roomForCache(dataDir: string): number {
-  const { bavail, bsize } = statfsSync(dirname(dataDir));
-  return (bavail * bsize + (readCacheFile(dataDir)?.residentBytes ?? 0)) / 2;
-}
-
 /** Those of the segments, our own zone's first. */
 function nearest(indexes: readonly number[], segments: readonly SegmentEndpoint[], zone: string): SegmentEndpoint[] {
   const some = indexes.flatMap((index) => segments[index] ?? []);
@@ -143,19 +140,10 @@ function nearest(indexes: readonly number[], segments: readonly SegmentEndpoint[
 }
 
 /** What the metrics count of reads and flushes. */
-function observed(metrics: AgentMetrics): Pick<VolumeDriverOptions, 'onFlushSent' | 'onFlushed' | 'onRead' | 'onAheadGone' | 'onError'> {
+function observed(metrics: AgentMetrics): Pick<VolumeDriverOptions, 'onFlushSent' | 'onFlushed'> & ReadsObserved {
   return {
     onFlushSent: (seconds) => metrics.flushSentSeconds.note(seconds),
     onFlushed: (seconds) => metrics.flushSeconds.note(seconds),
-    onRead: ({ seconds, pages, hedged }) => {
-      metrics.pageReadSeconds.observe(seconds);
-      metrics.pagesRead.inc(pages);
-      if (hedged) metrics.pageReadsHedged.inc();
-    },
-    onAheadGone: (pages, used) => {
-      metrics.pagesReadAhead.inc(pages);
-      metrics.pagesReadAheadUnused.inc(Math.max(0, pages - used));
-    },
-    onError: (segment, code) => metrics.pageReadErrors.inc({ segment, code }),
+    ...readsObserved(metrics),
   };
 }

@@ -1,6 +1,7 @@
 import type { AgentSituation } from './agent-situation.ts';
 import type { AgentState } from './agent-state.ts';
 import { HOME_GROUP } from './placement.ts';
+import type { ReplayView } from './session/session.ts';
 import type { SegmentStreamState } from './write-path/segment-stream.ts';
 
 /** A flush that waits for longer than this waits for daemons that are away or take nothing. */
@@ -46,6 +47,16 @@ export function segmentStatuses(segments: readonly SegmentName[], writing: Write
       error: state?.lastError ?? '',
     };
   });
+}
+
+/** What the status says of a compute that reads; nothing of a writer, or before it has begun. */
+export function replayStatus(replay: ReplayView | undefined): {
+  readonly replayLsn?: bigint;
+  readonly lagMs?: number;
+  readonly source?: string | undefined;
+} {
+  if (replay === undefined) return {};
+  return { replayLsn: replay.replayLsn, lagMs: Math.round(replay.lagMs), source: replay.source };
 }
 
 export type SituationStatus = AgentSituation & { readonly since: string; readonly message: string };

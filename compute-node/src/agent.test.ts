@@ -23,6 +23,7 @@ class ScriptedSession implements Session {
   readonly postgresPid = 4711;
   readonly volume = { vdl: 100n, scl: () => 100n, readFloor: 100n };
   writePath: Session['writePath'];
+  replay: Session['replay'];
   ready = false;
   readonly #starts: boolean;
   /** What it was told, in order. */
@@ -93,6 +94,7 @@ function agentOf({ opens, sessions = [], bootstraps = [], hindrances = [] }: Scr
     },
   };
   const agent = new Agent({
+    role: 'writer',
     instance: 'demo-1',
     volumeExists: false,
     segments: Array.from({ length: 6 }, (_, index) => ({ index, id: `s${index}`, zone: 'z' })),

@@ -5,7 +5,7 @@ import type { AgentPhases, Door } from './agent-phases.ts';
 import { exitCodeOf, type AgentPhase } from './agent-situation.ts';
 import { AgentState } from './agent-state.ts';
 import type { AgentEvent } from './agent-table.ts';
-import { segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
+import { replayStatus, segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
 import { cacheStatus } from './cache-status.ts';
 import type { CacheCounters } from './postgres/cache-file.ts';
@@ -16,6 +16,7 @@ import { RestartPace } from './restart-pace.ts';
 import type { Session, SessionEnd } from './session/session.ts';
 
 export interface AgentOptions {
+  readonly role: 'writer' | 'reader';
   readonly instance: string;
   readonly volumeExists: boolean;
   readonly segments: readonly SegmentName[];
@@ -73,6 +74,7 @@ export class Agent {
 
   /** What the metrics read when they are scraped. */
   readonly gauges: AgentGauges = {
+    replay: () => this.#session?.replay,
     vdl: () => this.#session?.volume.vdl ?? 0n,
     epoch: () => this.#epoch,
     ringBytes: () => this.#session?.writePath?.ringBytes ?? 0,
@@ -109,16 +111,18 @@ export class Agent {
   }
 
   status(): unknown {
-    const { instance, settings, passwords } = this.#options;
+    const { role, instance, settings, passwords } = this.#options;
     const writing = this.#session?.writePath;
-    const segments = segmentStatuses(this.#options.segments, writing);
+    // A reader feeds none.
+    const segments = role === 'reader' ? [] : segmentStatuses(this.#options.segments, writing);
     return {
-      role: 'writer',
+      role,
       instance,
       ...situationStatus(this.#state, segments, writing?.oldestFlushMs ?? 0, this.#clock.wallTime()),
       lastFailure: this.#state.lastFailure,
       epoch: this.#epoch,
       vdl: this.#session?.volume.vdl ?? 0n,
+      ...replayStatus(this.#session?.replay),
       startedAt: this.#startedAt,
       opens: this.#opens,
       ...(this.phase === 'opening' ? { opening: this.#opening } : {}),
@@ -265,7 +269,10 @@ export class Agent {
     this.#state.on('ready', 'running');
     this.#lastOpenMs = Math.round(this.#clock.now() - this.#openedAtMs);
     metrics.openSeconds.observe(this.#lastOpenMs / 1000);
-    this.#logger.info({ epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs }, 'writer is running');
+    this.#logger.info(
+      { epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs },
+      `${this.#options.role} is running`,
+    );
   }
 
   /** Waits for it. */

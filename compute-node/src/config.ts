@@ -14,6 +14,11 @@ export const CONFIG_SCHEMA = {
     description: 'true: the volume held a database before, so that empty storage is an error and never gets a new one',
     type: setting.choice(['true', 'false'], 'false'),
   },
+  role: {
+    env: 'AURORA_ROLE',
+    description: 'writer: opens the volume and writes to it; reader: a hot standby on the same volume, which follows what is durable',
+    type: setting.choice(['writer', 'reader'], 'writer'),
+  },
   storage: {
     env: 'AURORA_STORAGE',
     description: 'the six storage daemons: comma list of id=zone=host:port/frames-port, in a fixed order',
@@ -80,6 +85,7 @@ export const CONFIG_SCHEMA = {
 export interface AgentConfig {
   readonly volumeId: string;
   readonly volumeExists: boolean;
+  readonly role: 'writer' | 'reader';
   readonly storage: readonly Endpoint[];
   readonly dataDir: string;
   readonly pgListen: { readonly host: string; readonly port: number };
@@ -122,6 +128,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
   const config: AgentConfig = {
     volumeId: raw.volumeId.toLowerCase(),
     volumeExists: raw.volumeExists === 'true',
+    role: raw.role,
     storage: attempt('--storage (AURORA_STORAGE)', [], () => parseStorage(raw.storage)),
     dataDir: raw.dataDir,
     pgListen: parseAddress(raw.pgListen) ?? { host: '0.0.0.0', port: 5432 },

@@ -11,11 +11,14 @@ import { preparePostgresPaths } from './postgres-paths.ts';
 import { readCacheFile, type CacheCounters } from './postgres/cache-file.ts';
 import { SUPERUSER } from './postgres/local-client.ts';
 import { RolePasswords } from './postgres/role-passwords.ts';
+import { readerPhases } from './reader/reader-phases.ts';
 import { connectSegments } from './segments.ts';
 import { PostgresSettings } from './settings/postgres-settings.ts';
 import { settingsFiles } from './settings/settings-files.ts';
 import { trySettings } from './settings/settings-trial.ts';
 
+/** A reader's roles have the passwords that the volume has. */
+const NO_PASSWORDS = { status: [] };
 /** How long a stop waits for storage to take PostgreSQL's last WAL; pods get 30 s to end. */
 const QUORUM_WAIT_MS = 25_000;
 /** Pages pass through it by the thousand a second: 40 to 60 MiB of them between two collections. */
@@ -52,10 +55,22 @@ await runMain(logger, async () => {
     clock,
     logger,
   });
-  const { instance, volumeExists } = config;
-  const phases = writerPhases({ config, paths, segments, settings, passwords, clock, logger });
+  const { instance, volumeExists, role } = config;
+  const parts = { config, paths, segments, settings, clock, logger };
+  const phases = role === 'reader' ? readerPhases(parts) : writerPhases({ ...parts, passwords });
   const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);
-  const agent = new Agent({ instance, volumeExists, segments, phases, settings, passwords, cache, clock, logger });
+  const agent = new Agent({
+    role,
+    instance,
+    volumeExists,
+    segments,
+    phases,
+    settings,
+    passwords: role === 'reader' ? NO_PASSWORDS : passwords,
+    cache,
+    clock,
+    logger,
+  });
   const metrics = createMetrics(registry, agent.gauges);
   const shutdown = new Shutdown(logger);
   const server = await serveStatus({
@@ -69,7 +84,7 @@ await runMain(logger, async () => {
   shutdown.add('storage connections', () => {
     for (const { client } of segments) client.close();
   });
-  shutdown.add('writer', () => agent.stop(QUORUM_WAIT_MS), QUORUM_WAIT_MS + 15_000);
+  shutdown.add(role, () => agent.stop(QUORUM_WAIT_MS), QUORUM_WAIT_MS + 15_000);
   shutdown.onSignals(() => agent.exitCode);
   await agent.run(metrics);
 });

@@ -1,5 +1,6 @@
 import { LatencyHistogram } from '@kube-aurora/process';
 import type { CacheCounters } from './postgres/cache-file.ts';
+import type { ReplayView } from './session/session.ts';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 const SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -19,6 +20,8 @@ export interface AgentMetrics {
 }
 
 export interface AgentGauges {
+  /** Undefined for a writer, and while a reader has no session. */
+  readonly replay: () => ReplayView | undefined;
   readonly vdl: () => bigint;
   readonly epoch: () => bigint;
   readonly ringBytes: () => number;
@@ -41,6 +44,18 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
     });
   };
   gauge('aurora_vdl_bytes', 'Volume durable LSN', () => Number(gauges.vdl()));
+  gauge('aurora_reader_replay_bytes', 'LSN up to which this reader has replayed; 0 for a writer', () =>
+    Number(gauges.replay()?.replayLsn ?? 0n),
+  );
+  gauge('aurora_reader_lag_bytes', 'Redo that is durable and that this reader has not replayed', () => {
+    const replay = gauges.replay();
+    return replay === undefined ? 0 : Number(replay.vdl - replay.replayLsn);
+  });
+  gauge(
+    'aurora_reader_lag_seconds',
+    'For how long the oldest redo that this reader has not replayed is known to be durable',
+    () => (gauges.replay()?.lagMs ?? 0) / 1000,
+  );
   gauge('aurora_volume_epoch', 'Volume epoch this writer holds', () => Number(gauges.epoch()));
   gauge('aurora_redo_ring_bytes', 'Redo kept in memory for segments that are behind', gauges.ringBytes);
   gauge('aurora_flushes_waiting', 'WAL flushes that PostgreSQL waits for', gauges.waitingFlushes);

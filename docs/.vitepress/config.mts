@@ -35,6 +35,7 @@ export default defineConfig({
           { text: 'Getting started', link: '/getting-started' },
           { text: 'Concepts', link: '/concepts' },
           { text: 'Operations', link: '/operations' },
+          { text: 'Readers', link: '/readers' },
           { text: 'Failure modes', link: '/failure-modes' },
           { text: 'Differences from PostgreSQL', link: '/differences' },
         ],

@@ -7,6 +7,7 @@ import { DaemonMetrics } from '../../storage-daemon/src/metrics.ts';
 export function metricsReference(): string {
   const agent = new Registry();
   createAgentMetrics(agent, {
+    replay: () => undefined,
     vdl: () => 0n,
     epoch: () => 0n,
     ringBytes: () => 0,

@@ -67,6 +67,11 @@ export interface AgentStatus {
   readonly lastFailure?: { readonly reason: string; readonly message: string; readonly at: string };
   readonly epoch: string;
   readonly vdl: string;
+  readonly role: 'writer' | 'reader';
+  /** Of a reader. */
+  readonly replayLsn?: string;
+  readonly lagMs?: number;
+  readonly source?: string;
   readonly lastOpenMs?: number;
   /** While it opens: how far it is. */
   readonly opening?: { readonly step: string; readonly number: number; readonly steps: number; readonly since: string };
@@ -218,6 +223,15 @@ export class Cluster {
 
   /** Another agent on the same volume, not started: start it to take over (the one that runs is fenced). */
   addWriter(zone: Zone = 'zone-a'): Writer {
+    return this.#addCompute(zone, 'writer');
+  }
+
+  /** An agent that reads the same volume, not started. */
+  addReader(zone: Zone = 'zone-b', env: Readonly<Record<string, string>> = {}): Writer {
+    return this.#addCompute(zone, 'reader', env);
+  }
+
+  #addCompute(zone: Zone, role: 'writer' | 'reader', env: Readonly<Record<string, string>> = {}): Writer {
     const index = this.#writers.length;
     const host = `${this.#network}.${100 + index}`;
     const dataDir = join(this.directory, `c${index}`);
@@ -237,6 +251,7 @@ export class Cluster {
         AURORA_METRICS_LISTEN: `${host}:7003`,
         AURORA_ZONE: zone,
         AURORA_INSTANCE: `c${index}`,
+        AURORA_ROLE: role,
         AURORA_SUPERUSER_PASSWORD_FILE: password,
         AURORA_APP_PASSWORD_FILE: password,
         AURORA_APP_USER: 'app',
@@ -244,6 +259,7 @@ export class Cluster {
         AURORA_SETTINGS_DIR: this.settingsDir,
         AURORA_INIT_SQL_DIR: this.settingsDir,
         ...this.#options.env,
+        ...env,
       },
     });
     this.#writers.push(writer);

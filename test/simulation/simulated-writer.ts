@@ -68,6 +68,7 @@ export class SimulatedWriter implements WriterView {
   async run(): Promise<void> {
     const { clock, logger } = this.#machine;
     const agent = new Agent({
+      role: 'writer',
       instance: this.id,
       volumeExists: this.#history.hasBegun,
       segments: this.#segments,

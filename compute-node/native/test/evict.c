@@ -85,6 +85,21 @@ static void flush_soon(uint64_t lsn)
     (void)lsn;
 }
 
+/* On a standby: everything up to here was replayed, and the record that ends at the other is under replay. */
+static uint64_t replayed = START_LSN, replaying = START_LSN;
+
+static uint64_t replayed_up_to(uint32_t *timeline)
+{
+    (void)timeline;
+    return replayed;
+}
+
+static uint64_t replaying_up_to(uint32_t *timeline)
+{
+    (void)timeline;
+    return replaying;
+}
+
 static struct file_entry relation(void)
 {
     struct file_entry file = classify_path(RELATION);
@@ -160,7 +175,31 @@ static void make_cache(const char *path)
     close(file);
 }
 
-int main(void)
+/* A page that is written while a record is replayed that changed it stays until the record counts as replayed. */
+static int on_standby(void)
+{
+    config.is_standby = true;
+    shared->running_lsn = UINT64_MAX;
+    replayed = START_LSN + 500;
+    replaying = PAGE_LSN;
+    write_page('a');
+    evict();
+    printf("under replay: %c\n", in_file());
+    replayed = PAGE_LSN;
+    evict();
+    printf("replayed: %c\n", in_file());
+    from_volume = 'a';
+    char again = read_page();
+    printf("read again: %c, asked at +%llu and +%llu\n", again, (unsigned long long)asked_lsn - START_LSN,
+           (unsigned long long)asked_holes_lsn - START_LSN);
+    replaying = START_LSN + 2000;
+    begin_loss();
+    end_loss();
+    printf("lost blocks: nothing read ahead below +%llu\n", (unsigned long long)shared->holes_lsn - START_LSN);
+    return 0;
+}
+
+int main(int arguments, char **argument)
 {
     real.open = open;
     real.close = close;
@@ -171,6 +210,8 @@ int main(void)
     real.pwritev = pwritev;
     postgres.GetXLogInsertEndRecPtr = insert_lsn;
     postgres.XLogSetAsyncXactLSN = flush_soon;
+    postgres.GetXLogReplayRecPtr = replayed_up_to;
+    postgres.GetCurrentReplayRecPtr = replaying_up_to;
     shared = calloc(1, sizeof *shared);
     shared->request_lsn = shared->holes_lsn = shared->wal_durable = shared->wal_start = shared->running_lsn = START_LSN;
     shared->settling.epoch = 1;
@@ -178,6 +219,8 @@ int main(void)
     make_cache("volume_cache");
     if ((fd = open(RELATION, O_CREAT | O_RDWR | O_TRUNC, 0600)) < 0 || ftruncate(fd, BLOCK_BYTES) != 0)
         return 1;
+    if (arguments > 1 && strcmp(argument[1], "standby") == 0)
+        return on_standby();
 
     shared->running_lsn = PAGE_LSN;
     write_page('a');

@@ -105,7 +105,7 @@ export async function openVolume(options: OpenVolumeOptions): Promise<OpenOutcom
  * Why a segment is not counted: it is not of a volume that this compute runs, or something else than it was when the
  * volume was made. Undefined while it is what it should be.
  */
-function mismatchOf({ id, role }: SegmentEndpoint, state: SegmentState): OpenHindrance | undefined {
+export function mismatchOf({ id, role }: SegmentEndpoint, state: SegmentState): OpenHindrance | undefined {
   const engine = engineMismatch(state.engine);
   if (engine !== undefined) return { kind: 'engineMismatch', message: engine };
   if (state.role === role) return undefined;

@@ -13,7 +13,14 @@ test('an eviction comes not before it may, and hurts nobody who reads or fetches
     mkdirSync(join(dir, 'base/5'), { recursive: true });
     const sources = [join(NATIVE, 'test', 'evict.c'), ...PARTS.map((part) => join(NATIVE, part))];
     execFileSync('cc', ['-std=c17', '-g', '-Wall', '-Wextra', '-Werror', ...SANITIZERS, '-o', join(dir, 'evict'), ...sources]);
-    const said = execFileSync(join(dir, 'evict'), { cwd: dir, encoding: 'utf8' }).trimEnd().split('\n');
+    const run = (...how: string[]): string[] => execFileSync(join(dir, 'evict'), how, { cwd: dir, encoding: 'utf8' }).trimEnd().split('\n');
+    expect(run('standby')).toEqual([
+      'under replay: a',
+      'replayed: .',
+      'read again: a, asked at +1000 and +1000',
+      'lost blocks: nothing read ahead below +2000',
+    ]);
+    const said = run();
     expect(said).toEqual([
       // Its LSN is durable, and what changed it without an LSN is not.
       'not durable: a',

@@ -27,6 +27,8 @@ export interface PageReaderOptions {
   readonly volume: VolumeView;
   readonly placement: Placement;
   readonly onFenced: (message: string) => void;
+  /** No segment has these pages as they were then any more: the read goes on asking until it is given up. */
+  readonly onTooOld?: (message: string) => void;
   readonly onRead: (outcome: { seconds: number; pages: number; hedged: boolean }) => void;
   readonly onError: (segment: string, code: string) => void;
   readonly clock: Clock;
@@ -217,6 +219,7 @@ export class PageReader {
     let next = 0;
     let waitMs = Math.max(HEDGE_MIN_MS, this.#loads.nearlyAllWithinMs(readWeight(range.count)));
     let hedged = false;
+    let allTooOld = true;
     let settled = false;
     let timer: Timer | undefined;
     const settle = (finish: () => void): void => {
@@ -234,7 +237,9 @@ export class PageReader {
     const ask = (): void => {
       const endpoint = order[next++];
       if (endpoint === undefined) {
-        if (asked.size === 0) settle(() => resolve(undefined));
+        if (asked.size > 0) return;
+        if (allTooOld && order.length > 0) this.#options.onTooOld?.(this.#lastRefusal);
+        settle(() => resolve(undefined));
         return;
       }
       const call = new AbortController();
@@ -250,6 +255,7 @@ export class PageReader {
           const known = fromServiceError(error, endpoint.id);
           this.#options.onError(endpoint.id, known.code);
           this.#lastRefusal = `${endpoint.id}: ${known.message}`;
+          if (known.code !== 'TOO_OLD') allTooOld = false;
           this.#loads.penalise(endpoint.index, clock.now());
           if (known.code === 'FENCED') {
             this.#options.onFenced(known.message);

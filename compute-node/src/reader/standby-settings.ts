@@ -1,4 +1,4 @@
-import type { PgControl } from '@kube-aurora/pg-format';
+import type { PrimaryLimits } from '@kube-aurora/redo';
 
 /** How a hot standby finds the agent that feeds it. */
 export interface StreamSource {
@@ -16,14 +16,14 @@ const NO_LESS_THAN_THE_WRITER = {
   max_wal_senders: 'maxWalSenders',
   max_prepared_transactions: 'maxPreparedXacts',
   max_locks_per_transaction: 'maxLocksPerXact',
-} as const satisfies Readonly<Record<string, keyof PgControl>>;
+} as const satisfies Readonly<Record<string, keyof PrimaryLimits>>;
 
 /**
  * The settings of a reader that nobody overrides: for its command line. Of the settings that must be no less than the
  * writer's, those are among them that are less in the cluster's parameters: the reader has seen other ones than the writer runs with.
  */
 export function standbySettings(
-  control: PgControl,
+  writer: PrimaryLimits,
   source: StreamSource,
   parameters: ReadonlyMap<string, string>,
 ): Readonly<Record<string, string>> {
@@ -39,9 +39,17 @@ export function standbySettings(
     recovery_min_apply_delay: '0',
   };
   for (const [name, field] of Object.entries(NO_LESS_THAN_THE_WRITER)) {
-    const least = control[field];
+    const least = writer[field];
     const own = parameters.get(name);
     if (own === undefined || !(Number(own) >= least)) settings[name] = String(least);
   }
   return settings;
+}
+
+/** Has a standby that was started with {@link standbySettings} too little of something for a writer that runs with `now`? */
+export function needsMore(started: PrimaryLimits, parameters: ReadonlyMap<string, string>, now: PrimaryLimits): boolean {
+  return Object.entries(NO_LESS_THAN_THE_WRITER).some(([name, field]) => {
+    const own = Number(parameters.get(name));
+    return now[field] > (own >= started[field] ? own : started[field]);
+  });
 }

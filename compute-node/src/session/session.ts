@@ -12,6 +12,18 @@ export type SessionEnd =
   | { readonly kind: 'restarting'; readonly why: string }
   | { readonly kind: 'failed'; readonly reason: StartFailure; readonly message: string };
 
+/** How far a compute that only reads has come. */
+export interface ReplayView {
+  /** The highest LSN that is known to be durable. */
+  readonly vdl: bigint;
+  /** Its queries see the database as of here. */
+  readonly replayLsn: bigint;
+  /** For how long the oldest redo that was not replayed is known to be durable; 0 when all is replayed. */
+  readonly lagMs: number;
+  /** The segment that its redo comes from; undefined while there is none. */
+  readonly source: string | undefined;
+}
+
 /** One epoch of a compute, as the agent sees it. */
 export interface Session {
   /** Settles once, when this epoch is over; PostgreSQL is dead by then. */
@@ -22,6 +34,8 @@ export interface Session {
   readonly volume: VolumeView;
   /** Undefined for a compute that only reads. */
   readonly writePath: WriteCounters | undefined;
+  /** Undefined for a writer. */
+  readonly replay: ReplayView | undefined;
   /** Never rejects: failures end the session. */
   start(): Promise<void>;
   /** Does PostgreSQL take connections? Asks it, for a bounded time. */

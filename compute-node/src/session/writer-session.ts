@@ -57,6 +57,7 @@ class StartError extends Error {
 export class WriterSession implements Session {
   /** Settles once, when this epoch is over; the database is dead by then. */
   readonly ended: Promise<SessionEnd>;
+  readonly replay = undefined;
   readonly #options: WriterSessionOptions;
   readonly #driver: VolumeDriver;
   readonly #end: (end: SessionEnd) => void;

@@ -9,6 +9,7 @@ export { SLRU_MAX_PAGE, SLRU_PAGES_PER_SEGMENT } from './slru/layout.ts';
 export { touchedPages } from './touched-pages.ts';
 export { type PreparedTransaction, preparedTransaction, subxidAt, transactionEnd } from './xact-record.ts';
 export { applyEffects } from './state/apply-effects.ts';
+export { type PrimaryLimits, primaryLimitsOf } from './state/control-effects.ts';
 export { decodeVolumeState, encodeVolumeState } from './state/codec.ts';
 export { type ForkSize, PACKED_FORK, RelationTable } from './state/relation-table.ts';
 export { SlruRange } from './state/slru-range.ts';

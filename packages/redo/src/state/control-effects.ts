@@ -88,17 +88,38 @@ export function commitTimestampsAfter({ rmid, info, mainData }: WalRecord): bool
   return mainData.length > TRACK_COMMIT_TIMESTAMP_AT ? mainData[TRACK_COMMIT_TIMESTAMP_AT] !== 0 : undefined;
 }
 
+/** What a hot standby must have no less of than its primary. */
+export interface PrimaryLimits {
+  readonly maxConnections: number;
+  readonly maxWorkerProcesses: number;
+  readonly maxWalSenders: number;
+  readonly maxPreparedXacts: number;
+  readonly maxLocksPerXact: number;
+}
+
+/** Of a record that sets parameters; undefined for any other. */
+export function primaryLimitsOf({ rmid, info, mainData }: WalRecord): PrimaryLimits | undefined {
+  if (rmid !== RMGR.XLOG || RMGRS.opcodeOf(rmid, info) !== OPCODE.XLOG.PARAMETER_CHANGE) return undefined;
+  return limitsIn(mainData);
+}
+
 /**
  * xl_parameter_change: MaxConnections, max_worker_processes, max_wal_senders, max_prepared_xacts, max_locks_per_xact,
  * wal_level (i32 each), wal_log_hints, track_commit_timestamp (bool).
  */
+function limitsIn(data: Buffer): PrimaryLimits {
+  return {
+    maxConnections: data.readInt32LE(0),
+    maxWorkerProcesses: data.readInt32LE(4),
+    maxWalSenders: data.readInt32LE(8),
+    maxPreparedXacts: data.readInt32LE(12),
+    maxLocksPerXact: data.readInt32LE(16),
+  };
+}
+
 function applyParameters(state: VolumeState, data: Buffer): Effect[] | undefined {
   const { control } = state;
-  control.maxConnections = data.readInt32LE(0);
-  control.maxWorkerProcesses = data.readInt32LE(4);
-  control.maxWalSenders = data.readInt32LE(8);
-  control.maxPreparedXacts = data.readInt32LE(12);
-  control.maxLocksPerXact = data.readInt32LE(16);
+  Object.assign(control, limitsIn(data));
   control.walLevel = data.readInt32LE(20);
   control.checkPointCopy.walLevel = control.walLevel;
   control.walLogHints = data.readUInt8(24) !== 0;

@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { lsn } from '@kube-aurora/pg-format';
+import type { AgentPhases, ComputePhasesOptions } from '../agent-phases.ts';
+import { roomForCache } from '../postgres/cache-room.ts';
+import { fetchComputeImage } from '../open/fetch-image.ts';
+import { SINGLE_GROUP, homeSegment } from '../placement.ts';
+import { StandIn } from '../postgres/stand-in.ts';
+import { killStrays } from '../postgres/strays.ts';
+import { readsObserved } from '../read-path/reads-observed.ts';
+import { PageReader } from '../read-path/page-reader.ts';
+import { PageSource } from '../read-path/page-source.ts';
+import type { WriterIdentity } from '../segments.ts';
+import { findReaderStart } from './find-start.ts';
+import { ReaderSession } from './reader-session.ts';
+import { RedoFeed } from './redo-feed.ts';
+import { StandbyDatabase } from './standby-database.ts';
+import { Walsender } from './walsender.ts';
+
+/** A reader is no writer: it has no epoch, and storage serves it what is durable whatever the epoch. */
+const NO_EPOCH = 0n;
+/** In the name of the walsender's socket, beside PostgreSQL's own. */
+const streamPort = (listenPort: number): number => (listenPort === 5433 ? 5434 : 5433);
+
+/** The phases of a compute that reads. It opens nothing and makes nothing: it looks for where the volume stands. */
+export function readerPhases(options: ComputePhasesOptions): AgentPhases {
+  const { config, paths, segments, settings, clock, logger } = options;
+  const segment = homeSegment(config.volumeId);
+  const { zone } = config;
+  const stream = { dir: paths.runDir, port: streamPort(config.pgListen.port), applicationName: 'kube-aurora' };
+  return {
+    door: (absence) => new StandIn({ listen: config.pgListen, absence, clock, logger }),
+    clear: () => killStrays(paths.dataDir),
+    open: async ({ signal, onWaiting }) => {
+      const found = await findReaderStart({ segments, segment, zone, clock, logger, signal, onWaiting });
+      if (found === undefined) return { kind: 'stopped' };
+      const upToDate = found.segments.map(({ index }) => index);
+      return { kind: 'opened', epoch: NO_EPOCH, history: [], startLsn: found.startLsn, previousEpoch: NO_EPOCH, upToDate };
+    },
+    bootstrap: () => Promise.reject(new Error('a reader makes no volume')),
+    session: ({ opened, metrics, onStep, freePort }) => {
+      // Another in each session: what the one before said it still reads is not held for this one.
+      const computeId = `${config.instance}/${randomUUID()}`;
+      const identity: WriterIdentity = { segment, writerId: computeId };
+      const startLsn = lsn(opened.startLsn);
+      return new ReaderSession({
+        startLsn,
+        feed: (from, events) => new RedoFeed({ segments, segment, computeId, zone, startLsn: from, clock, logger, ...events }),
+        sender: (how) =>
+          new Walsender({ ...how, socketPath: join(stream.dir, `.s.PGSQL.${stream.port}`), owner: paths.account, clock, logger }),
+        pages: (volume, onTooOld) => {
+          const { onRead, onError, onAheadGone } = readsObserved(metrics);
+          const pageReader = new PageReader({
+            segments,
+            identity,
+            epoch: NO_EPOCH,
+            zone,
+            volume,
+            placement: SINGLE_GROUP,
+            // Nobody has an epoch that is above none.
+            onFenced: (message) => logger.error({ reason: message }, 'storage refuses a reader as it would an old writer'),
+            onTooOld,
+            onRead,
+            onError,
+            clock,
+            logger,
+          });
+          const pageSource = new PageSource({ reader: pageReader, aheadBytesMax: config.readAheadBytesMax, onAheadGone, clock });
+          return { pageReader, pageSource };
+        },
+        fetchImage: (signal) =>
+          fetchComputeImage({
+            segments: opened.upToDate.flatMap((index) => segments[index] ?? []),
+            identity,
+            epoch: NO_EPOCH,
+            lsn: startLsn,
+            clock,
+            logger,
+            signal,
+          }),
+        database: new StandbyDatabase({
+          paths,
+          listen: config.pgListen,
+          hba: config.pgHba,
+          cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
+          stream,
+          settings,
+          freePort,
+          clock,
+          logger,
+        }),
+        onStep,
+        clock,
+        logger,
+      });
+    },
+  };
+}

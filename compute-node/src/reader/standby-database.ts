@@ -1,0 +1,83 @@
+import type { PrimaryLimits } from '@kube-aurora/redo';
+import type { DatabaseEvents, VolumeAccess } from '../session/database.ts';
+import { PostgresServer, SERVER_PROGRAMS, type PostgresServerOptions } from '../session/postgres-server.ts';
+import { layStandbyDirectory, type StandbyStart } from './lay-standby-directory.ts';
+import { needsMore, standbySettings, type StreamSource } from './standby-settings.ts';
+
+/** What a reader's session has of its database. It calls `prepare`, then `start`, each at most once, and `kill` always. */
+export interface ReaderDatabase {
+  /** Lays down what it starts from. Nothing of it runs when this resolves. */
+  prepare(start: StandbyStart, signal: AbortSignal): Promise<void>;
+  /** Resolves once it answers queries, or when it was ended meanwhile; rejects when it does not come up. */
+  start(start: StandbyStart, volume: VolumeAccess, events: DatabaseEvents): Promise<void>;
+  /** The writer runs with these parameters from some record on: can it replay what follows? */
+  canFollow(writer: PrimaryLimits): boolean;
+  shutDown(): Promise<void>;
+  kill(): Promise<void>;
+  answers(): Promise<boolean>;
+  readonly pid: number | undefined;
+}
+
+export interface StandbyDatabaseOptions extends Omit<PostgresServerOptions, 'programs'> {
+  readonly hba: string | undefined;
+  readonly cacheBytes: number;
+  /** Where its WAL comes from. */
+  readonly stream: StreamSource;
+}
+
+/** A reader's PostgreSQL: a stock hot standby. Roles and their passwords are those of the volume. */
+export class StandbyDatabase implements ReaderDatabase {
+  readonly #options: StandbyDatabaseOptions;
+  readonly #server: PostgresServer;
+  #parameters: ReadonlyMap<string, string> = new Map();
+  #startedFor: PrimaryLimits | undefined;
+
+  constructor(options: StandbyDatabaseOptions) {
+    this.#options = options;
+    this.#server = new PostgresServer({ ...options, programs: SERVER_PROGRAMS });
+  }
+
+  get pid(): number | undefined {
+    return this.#server.pid;
+  }
+
+  answers(): Promise<boolean> {
+    return this.#server.answers();
+  }
+
+  prepare(start: StandbyStart, signal: AbortSignal): Promise<void> {
+    const { paths, hba, cacheBytes } = this.#options;
+    const { dataDir, account } = paths;
+    return this.#server.lay((parameters) => layStandbyDirectory(start, { dataDir, account, parameters, hba, cacheBytes }), signal);
+  }
+
+  start(start: StandbyStart, volume: VolumeAccess, events: DatabaseEvents): Promise<void> {
+    const { control, settings } = start.image.state;
+    this.#startedFor = control;
+    return this.#server.start(
+      {
+        startLsn: start.chain.endLsn,
+        isStandby: true,
+        initialSettings: settings,
+        overrides: (parameters) => {
+          this.#parameters = parameters;
+          return standbySettings(control, this.#options.stream, parameters);
+        },
+      },
+      volume,
+      events,
+    );
+  }
+
+  canFollow(writer: PrimaryLimits): boolean {
+    return this.#startedFor === undefined || !needsMore(this.#startedFor, this.#parameters, writer);
+  }
+
+  shutDown(): Promise<void> {
+    return this.#server.shutDown();
+  }
+
+  kill(): Promise<void> {
+    return this.#server.kill();
+  }
+}
