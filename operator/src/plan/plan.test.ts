@@ -1,18 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION, LABEL } from '../api/names.ts';
-import { segmentIds, SegmentMap } from '../api/segment-id.ts';
 import {
-  agentReport,
   at,
   daemonReport,
   healthy,
   makeCluster,
-  makeNode,
   mapSegments,
-  NOW,
-  outdatedPod,
   plan,
-  running,
   segmentAt,
   inWords,
   untouched,
@@ -184,223 +178,6 @@ describe('claims', () => {
   });
 });
 
-describe('storage pods', () => {
-  const cases: readonly (readonly [string, (observed: Observed) => Observed, readonly string[]])[] = [
-    ['a missing one is made', (it) => ({ ...it, storagePods: withoutSegments(it.storagePods, 3) }), ['create pod demo-storage-3']],
-    [
-      'a failed one is made anew',
-      (it) => ({
-        ...it,
-        storagePods: withSegment(it.storagePods, 3, running(segmentAt(it.storagePods, 3), { phase: 'Failed', ready: false })),
-      }),
-      ['delete pod demo-storage-3: phase Failed'],
-    ],
-    [
-      'so is one of phase Unknown, without force: two daemons must never share a disk',
-      (it) => ({
-        ...it,
-        storagePods: withSegment(it.storagePods, 3, running(segmentAt(it.storagePods, 3), { phase: 'Unknown', ready: false })),
-      }),
-      ['delete pod demo-storage-3: its node lost contact'],
-    ],
-    [
-      'one that is not ready is left to its kubelet',
-      (it) => ({ ...it, storagePods: withSegment(it.storagePods, 3, running(segmentAt(it.storagePods, 3), { ready: false })) }),
-      [],
-    ],
-    [
-      'an outdated one is replaced, one at a time',
-      (it) => ({ ...it, storagePods: mapSegments(it.storagePods, outdatedPod) }),
-      ['delete pod demo-storage-0: its spec changed'],
-    ],
-    [
-      'but not while another is down',
-      (it) => ({
-        ...it,
-        storagePods: withSegment(
-          withSegment(it.storagePods, 0, outdatedPod(segmentAt(it.storagePods, 0))),
-          4,
-          running(segmentAt(it.storagePods, 4), { ready: false }),
-        ),
-      }),
-      [],
-    ],
-    [
-      'nor while another has an empty copy',
-      (it) => ({
-        ...it,
-        storagePods: withSegment(it.storagePods, 0, outdatedPod(segmentAt(it.storagePods, 0))),
-        daemons: withEntry(it.daemons, 'demo-storage-4', daemonReport(4, { state: 'EMPTY' })),
-      }),
-      [],
-    ],
-    [
-      'nor while another has far to catch up',
-      (it) => ({
-        ...it,
-        storagePods: withSegment(it.storagePods, 0, outdatedPod(segmentAt(it.storagePods, 0))),
-        daemons: withEntry(it.daemons, 'demo-storage-4', daemonReport(4, { scl: '0/10' })),
-        now: NOW,
-      }),
-      [],
-    ],
-    [
-      'an outdated one that is not ready is replaced in any case',
-      (it) => ({
-        ...it,
-        storagePods: withSegment(it.storagePods, 4, outdatedPod(running(segmentAt(it.storagePods, 4), { ready: false }))),
-      }),
-      ['delete pod demo-storage-4: not ready, and its spec changed'],
-    ],
-    [
-      'one whose claim is being deleted goes when the others are up',
-      (it) => ({
-        ...it,
-        claims: withSegment(it.claims, 1, {
-          ...segmentAt(it.claims, 1),
-          metadata: { ...segmentAt(it.claims, 1).metadata, deletionTimestamp: '2026-11-21T12:00:00Z' },
-        }),
-      }),
-      ['delete pod demo-storage-1: its claim is being deleted'],
-    ],
-    [
-      'a killed one that had run well does not wait for its back-off',
-      (it) => ({
-        ...it,
-        storagePods: withSegment(
-          it.storagePods,
-          2,
-          running(segmentAt(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:00:00Z', '2026-11-21T11:50:00Z') }),
-        ),
-      }),
-      ['delete pod demo-storage-2: its container ended with exit code 137'],
-    ],
-    [
-      'one that crashes on start does',
-      (it) => ({
-        ...it,
-        storagePods: withSegment(
-          it.storagePods,
-          2,
-          running(segmentAt(it.storagePods, 2), { ready: false, container: backOff('2026-11-21T11:50:00Z', '2026-11-21T11:50:01Z') }),
-        ),
-      }),
-      [],
-    ],
-  ];
-  test.each(cases)('%s', (_what, change, expected) => {
-    expect(inWords(change(healthy()))).toEqual(expected);
-  });
-
-  test('a pod of a deleted cluster of the same name is removed; one of somebody else is not', () => {
-    const observed = healthy();
-    const pod = segmentAt(observed.storagePods, 0);
-    const leftover = {
-      ...pod,
-      metadata: { ...pod.metadata, ownerReferences: pod.metadata.ownerReferences?.map((owner) => ({ ...owner, uid: 'old' })) ?? [] },
-    };
-    expect(inWords({ ...observed, storagePods: withSegment(observed.storagePods, 0, leftover) })).toEqual([
-      'delete pod demo-storage-0: left over from a deleted cluster of this name',
-    ]);
-    const { ownerReferences: _gone, ...metadata } = pod.metadata;
-    const strange = plan({ ...observed, storagePods: withSegment(observed.storagePods, 0, { ...pod, metadata }) });
-    expect(strange.actions).toEqual([]);
-    expect(strange.obstacles[0]).toMatchObject({ reason: 'NameConflict' });
-  });
-
-  test('one without a node says which label is missing', () => {
-    const observed = healthy();
-    const pod = running(segmentAt(observed.storagePods, 1), { phase: 'Pending', ready: false });
-    const stuck = { ...pod, status: { phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'False', message: '0/3 nodes' }] } };
-    const made = plan({ ...observed, nodes: [makeNode('elsewhere')], storagePods: withSegment(observed.storagePods, 1, stuck) });
-    expect(made.obstacles[0]?.message).toContain('topology.kubernetes.io/zone=zone-b');
-  });
-});
-
-describe('the compute pod', () => {
-  const withCompute = (
-    change: (pod: Observed['computePods'][number]) => Observed['computePods'][number],
-    more: Partial<Observed> = {},
-  ): Observed => {
-    const observed = healthy();
-    return { ...observed, computePods: observed.computePods.map(change), ...more };
-  };
-  const silentAgent = agentReport({ silentSince: NOW - 5_000 });
-
-  test('fenced: removed and made anew', () => {
-    expect(inWords({ ...healthy(), agents: new Map([['demo-1', agentReport({ phase: 'fenced' })]]) })).toEqual([
-      'delete pod demo-1: fenced',
-    ]);
-  });
-
-  test('fenced right after its start: a rival is restarting too, so wait', () => {
-    const made = plan({
-      ...healthy(),
-      agents: new Map([['demo-1', agentReport({ phase: 'fenced', startedAt: new Date(NOW - 4_000).toISOString() })]]),
-    });
-    expect(made).toMatchObject({ actions: [], againInMs: 6_000 });
-  });
-
-  test('its node is down and it is silent: by force, elsewhere', () => {
-    const observed = withCompute((pod) => pod, {
-      nodes: [makeNode('zone-a', false), makeNode('zone-b'), makeNode('zone-c')],
-      agents: new Map([['demo-1', silentAgent]]),
-    });
-    expect(inWords(observed)).toEqual(['force-delete pod demo-1: its node is down']);
-    const next = plan({ ...observed, computePods: [], avoidZones: new Map([['demo-1', 'zone-a']]) }).actions[0];
-    expect(next).toMatchObject({ kind: 'create-pod', pod: { metadata: { labels: { [LABEL.zone]: 'zone-b' } } } });
-  });
-
-  test('its node is said to be down and it answers: it stays', () => {
-    expect(inWords(withCompute((pod) => pod, { nodes: [makeNode('zone-a', false), makeNode('zone-b')] }))).toEqual([]);
-  });
-
-  test('silent on a healthy node: its kubelet decides', () => {
-    expect(inWords(withCompute((pod) => pod, { agents: new Map([['demo-1', silentAgent]]) }))).toEqual([]);
-  });
-
-  test('terminating for too long: by force', () => {
-    const late = withCompute((pod) => ({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW - 6_000).toISOString() } }));
-    expect(inWords(late)).toEqual(['force-delete pod demo-1: it should be gone by now']);
-    const early = withCompute((pod) => ({
-      ...pod,
-      metadata: { ...pod.metadata, deletionTimestamp: new Date(NOW + 10_000).toISOString() },
-    }));
-    expect(plan(early)).toMatchObject({ actions: [], againInMs: 15_000 });
-  });
-
-  test('outdated: replaced after storage', () => {
-    expect(inWords(withCompute(outdatedPod))).toEqual(['delete pod demo-1: its spec changed']);
-    const observed = withCompute(outdatedPod);
-    expect(
-      inWords({ ...observed, storagePods: withSegment(observed.storagePods, 5, outdatedPod(segmentAt(observed.storagePods, 5))) }),
-    ).toEqual(['delete pod demo-storage-5: its spec changed']);
-  });
-
-  test('gets the role that the Service selects by', () => {
-    const observed = withCompute((pod) => ({
-      ...pod,
-      metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, [LABEL.role]: 'none' } },
-    }));
-    expect(inWords(observed)).toEqual(['mark pod demo-1']);
-  });
-
-  test('is told once its volume holds a database, and made anew when the loss of that was accepted', () => {
-    const bootstrapping = withCompute((pod) => ({
-      ...pod,
-      metadata: { ...pod.metadata, annotations: { ...pod.metadata.annotations, [ANNOTATION.volumeExists]: 'false' } },
-    }));
-    expect(plan(bootstrapping).actions).toMatchObject([{ kind: 'mark-pod', annotations: { [ANNOTATION.volumeExists]: 'true' } }]);
-    const accepting = makeCluster({ annotations: { [ANNOTATION.acceptDataLoss]: 'true' } });
-    const refusing = { ...withCompute((pod) => running(pod, { ready: false })), cluster: accepting };
-    expect(inWords(refusing)).toEqual(['delete pod demo-1: the loss of its data was accepted: the next one may make a new database']);
-    expect(plan({ ...refusing, computePods: [] }).actions).toMatchObject([
-      { kind: 'create-pod', pod: { metadata: { annotations: { [ANNOTATION.volumeExists]: 'false' } } } },
-    ]);
-    expect(inWords({ ...healthy(), cluster: accepting })).toEqual(['mark pod demo-1']);
-  });
-});
-
 describe('access', () => {
   test('a given Secret that is missing is named, and no writer starts without it', () => {
     const cluster = makeCluster({ spec: { storage: { size: '10Gi' }, superuserSecret: { name: 'mine' } } });
@@ -450,16 +227,6 @@ test('a parameter of ours is left out, the rest is done', () => {
   expect(settings).toMatchObject({ object: { data: { 'parameters.json': '{"work_mem":"8MB"}' } } });
 });
 
-function backOff(startedAt: string, finishedAt: string) {
-  return {
-    name: 'main',
-    ready: false,
-    restartCount: 3,
-    state: { waiting: { reason: 'CrashLoopBackOff' } },
-    lastState: { terminated: { exitCode: 137, startedAt, finishedAt } },
-  };
-}
-
 describe('the disruption budget', () => {
   test('counts pods that stay, and comes back when it was deleted or changed', () => {
     const observed = healthy();
@@ -468,46 +235,5 @@ describe('the disruption budget', () => {
     expect(inWords({ ...observed, budgets: new Map() })).toEqual(['apply PodDisruptionBudget demo-storage']);
     const loosened = { ...live, spec: { ...live.spec, minAvailable: 0 } };
     expect(inWords({ ...observed, budgets: new Map([['demo-storage', loosened]]) })).toEqual(['apply PodDisruptionBudget demo-storage']);
-  });
-});
-
-describe('a restart that was asked for', () => {
-  const asked = (value: string): Observed => ({ ...healthy(), cluster: makeCluster({ annotations: { [ANNOTATION.restartedAt]: value } }) });
-
-  test('takes the storage pods one at a time, the writer last', () => {
-    let observed = asked('1');
-    const order: string[] = [];
-    for (let round = 0; round < 7; round += 1) {
-      const actions = plan(observed).actions.filter((action) => action.kind === 'delete-pod');
-      expect(actions).toHaveLength(1);
-      const name = actions[0]?.pod.metadata.name ?? '';
-      order.push(name);
-      // The pod goes, is made anew from the plan, and is ready.
-      const gone: Observed = {
-        ...observed,
-        storagePods: new SegmentMap([...observed.storagePods].filter(([, pod]) => pod.metadata.name !== name)),
-        computePods: observed.computePods.filter((pod) => pod.metadata.name !== name),
-      };
-      const made = plan(gone).actions.flatMap((action) => (action.kind === 'create-pod' ? [running(action.pod)] : []));
-      expect(made.map(({ metadata }) => metadata.name)).toEqual([name]);
-      observed = {
-        ...gone,
-        storagePods: new SegmentMap(segmentIds.flatMap((id) => [gone.storagePods.get(id) ?? made].flat().map((pod) => [id, pod] as const))),
-        computePods: gone.computePods.length === 0 ? made : gone.computePods,
-      };
-    }
-    expect(order).toEqual([...[0, 1, 2, 3, 4, 5].map((index) => `demo-storage-${index}`), 'demo-1']);
-    expect(inWords(observed)).toEqual([]);
-    // Another value restarts again; the annotation taken off, or the same one once more, does not.
-    expect(inWords({ ...observed, cluster: asked('2').cluster })).toHaveLength(1);
-    expect(inWords({ ...observed, cluster: makeCluster() })).toEqual([]);
-  });
-
-  test('waits while a segment is down', () => {
-    const observed = asked('1');
-    const down = withSegment(observed.storagePods, 3, running(segmentAt(observed.storagePods, 3), { ready: false }));
-    expect(inWords({ ...observed, storagePods: down }).filter((line) => line.includes('delete'))).toEqual([
-      `delete pod demo-storage-3: not ready, and a restart was asked for (${ANNOTATION.restartedAt}=1)`,
-    ]);
   });
 });

@@ -12,33 +12,18 @@ import {
   mapSegments,
   NOW,
   outdatedPod,
-  plan,
   running,
   segmentAt,
   untouched,
   VOLUME,
   withEntry,
   without,
-  withoutSegments,
   withSegment,
 } from '../testing/fixtures.ts';
-import { computeStatus } from './compute-status.ts';
-import { FAULT_KINDS, type ReportedFault } from '../observed/faults.ts';
-import { readAgentStatus, readDaemonStatus, readFault, type AgentReport } from '../observed/reports.ts';
+import { FAULT_KINDS } from '../observed/faults.ts';
+import { readFault } from '../observed/reports.ts';
 import { noticesOf } from './transitions.ts';
-
-const statusOf = (observed: Observed): AuroraClusterStatus => computeStatus(observed, plan(observed));
-const condition = (status: AuroraClusterStatus, type: string) => status.conditions?.find((one) => one.type === type);
-const down = (observed: Observed, ...indexes: readonly number[]): Observed => ({
-  ...observed,
-  storagePods: mapSegments(observed.storagePods, (pod, index) => (indexes.includes(index) ? running(pod, { ready: false }) : pod)),
-});
-const ran = (status: AuroraClusterStatus = {}): AuroraClusterStatus => ({
-  epoch: 3,
-  firstReadyAt: '2026-11-21T09:00:00Z',
-  storage: { summary: '6/6', ready: 6, desired: 6, initialized: true, segments: [] },
-  ...status,
-});
+import { statusOf, condition, down, ran, gone, faulty } from '../testing/statuses.ts';
 
 describe('phases', () => {
   const before = makeCluster({ status: ran() });
@@ -121,23 +106,6 @@ test('messages name the zone and say what to do', () => {
     reason: 'QuorumLost',
     message: expect.stringContaining('writes wait; missing: demo-storage-0, demo-storage-1, demo-storage-2; nothing acknowledged is lost'),
   });
-});
-
-/** Pods that are not there, with daemons that nobody can ask. */
-const gone = (observed: Observed, ...indexes: readonly number[]): Observed => ({
-  ...observed,
-  storagePods: withoutSegments(observed.storagePods, ...indexes),
-  daemons: without(observed.daemons, ...indexes.map((index) => `demo-storage-${index}`)),
-});
-const faulty = (observed: Observed, fault: ReportedFault, ...indexes: readonly number[]): Observed => ({
-  ...observed,
-  daemons: new Map([
-    ...observed.daemons,
-    ...indexes.map((index) => {
-      const state = ['DISK_FULL', 'DISK_ERROR', 'LOST_REDO'].includes(fault.kind) ? 'READY' : 'DAMAGED';
-      return [`demo-storage-${index}`, daemonReport(index, { state, fault, message: `in its own words ${index}` })] as const;
-    }),
-  ]),
 });
 
 describe('what is lost is said only where it is known', () => {
@@ -377,119 +345,11 @@ describe('nothing "comes back by itself" that keeps failing', () => {
   });
 });
 
-describe("PostgreSQL's own words", () => {
-  const observed = healthy(makeCluster({ status: ran() }));
-  const readyWith = (change: Partial<AgentReport>): ReturnType<typeof condition> =>
-    condition(
-      statusOf({
-        ...observed,
-        computePods: observed.computePods.map((pod) => running(pod, { ready: false })),
-        agents: new Map([['demo-1', agentReport(change)]]),
-      }),
-      'Ready',
-    );
-
-  test('reach the status when it does not start, with a reason of its own', () => {
-    expect(
-      readyWith({ phase: 'opening', reason: 'postgresFailed', message: 'FATAL: could not map anonymous shared memory' }),
-    ).toMatchObject({
-      reason: 'PostgresFailed',
-      message: 'PostgreSQL on demo-1 is not up and is tried again: FATAL: could not map anonymous shared memory',
-    });
-    expect(readyWith({ phase: 'opening', reason: 'settingsRefused', message: 'x' })).toMatchObject({ reason: 'SettingsRefused' });
-  });
-
-  test('stay there while the next try is under way', () => {
-    const failure = { reason: 'postgresFailed', message: 'PANIC: oops', at: '2026-11-21T11:59:00Z' } as const;
-    expect(readyWith({ phase: 'opening', reason: 'startingPostgres', message: 'starting PostgreSQL', failure })?.message).toBe(
-      'demo-1 opens the volume: starting PostgreSQL; before that PostgreSQL failed: PANIC: oops',
-    );
-  });
-});
-
-test.each([
-  [
-    'engineMismatch',
-    'EngineMismatch',
-    'the volume is of PostgreSQL 19, and this compute runs PostgreSQL 18: start the compute of a release',
-  ],
-  ['rolesMismatch', 'RolesMismatch', 'demo-storage-0 says that it is TAIL'],
-  ['volumeMissing', 'VolumeMissing', 'all of them are empty, but this volume held a database'],
-] as const)('a writer that cannot open the volume is not called one that waits: %s', (reason, expected, message) => {
-  const body = { phase: 'opening', reason, message, segments: [] };
-  const observed = healthy(makeCluster({ status: ran() }));
-  const [pod] = observed.computePods;
-  const report = readAgentStatus(body, pod?.metadata.uid ?? '', NOW);
-  const status = statusOf({
-    ...observed,
-    computePods: observed.computePods.map((one) => running(one, { ready: false })),
-    agents: new Map([['demo-1', report]]),
-  });
-  expect(condition(status, 'Ready')).toMatchObject({ reason: expected, message: `demo-1 cannot open the volume: ${message}` });
-  expect(status.message).toContain(message);
-  expect(status.instances?.[0]?.reason).toBe(reason);
-});
-
-test('a writer that gets no answer from four segments is not called ready, however many are up', () => {
-  const agents = new Map([['demo-1', agentReport({ reason: 'noQuorum', since: '2026-11-21T11:59:00Z', message: 'no quorum for 12 s' })]]);
-  const status = statusOf({ ...healthy(makeCluster({ status: ran() })), agents });
-  expect(status.phase).toBe('QuorumLost');
-  expect(condition(status, 'Ready')).toMatchObject({
-    status: 'False',
-    reason: 'QuorumLost',
-    message: expect.stringContaining('no quorum for 12 s'),
-  });
-});
-
 test('a transition keeps its time until the next one', () => {
   const first = statusOf(healthy());
   const later = { ...healthy(makeCluster({ status: first })), now: NOW + 60_000 };
   expect(condition(statusOf(later), 'Ready')?.lastTransitionTime).toBe(condition(first, 'Ready')?.lastTransitionTime);
   expect(condition(statusOf(down(later, 0, 1, 2)), 'StorageQuorum')?.lastTransitionTime).toBe(new Date(NOW + 60_000).toISOString());
-});
-
-describe('the writer', () => {
-  test('whose answer is from before its container started has yet to say what it opened', () => {
-    const observed = healthy();
-    const restarted = observed.computePods.map((pod) =>
-      running(pod, {
-        container: { name: 'main', ready: true, restartCount: 1, state: { running: { startedAt: new Date(NOW).toISOString() } } },
-      }),
-    );
-    const ready = restarted.map((pod) => ({
-      ...pod,
-      status: { ...pod.status, conditions: [{ type: 'Ready', status: 'True', lastTransitionTime: new Date(NOW).toISOString() }] },
-    }));
-    expect(condition(statusOf({ ...observed, computePods: ready }), 'WriterAvailable')?.status).toBe('False');
-  });
-
-  test('that cannot be asked is trusted when its pod has been ready for a while', () => {
-    expect(condition(statusOf({ ...healthy(), agents: new Map() }), 'WriterAvailable')?.status).toBe('True');
-  });
-});
-
-describe('a writer that is not ready says what it waits for', () => {
-  const notReady = (observed: Observed): Observed => ({
-    ...observed,
-    computePods: observed.computePods.map((pod) => running(pod, { ready: false })),
-  });
-  const message = (observed: Observed): string | undefined => condition(statusOf(observed), 'WriterAvailable')?.message;
-
-  test('its agent, where that answers', () => {
-    const waiting = 'waiting for storage: 3 of 6 segments answered, 4 are needed';
-    const agents = new Map([['demo-1', agentReport({ phase: 'opening', message: waiting })]]);
-    expect(message({ ...notReady(healthy()), agents })).toBe(`demo-1 opens the volume: ${waiting}`);
-  });
-
-  test('the segments, while its agent does not answer', () => {
-    expect(message({ ...notReady(down(healthy(), 0, 3, 4)), agents: new Map() })).toBe(
-      'demo-1 waits for storage: 3 of 6 segments are up, 4 are needed',
-    );
-  });
-
-  test('its first readiness', () => {
-    expect(message(notReady(healthy()))).toBe('demo-1 runs PostgreSQL and is about to be ready');
-  });
 });
 
 test('while the first volume is made, segments that have yet to take it are up', () => {
@@ -502,116 +362,6 @@ test('while the first volume is made, segments that have yet to take it are up',
   const daemons = withEntry(observed.daemons, 'demo-storage-1', daemonReport(1, { state: 'IMPORTING' }));
   expect(statusOf({ ...observed, claims, daemons }).storage?.summary).toBe('6/6');
   expect(statusOf({ ...observed, daemons }).storage?.summary).toBe('5/6');
-});
-
-describe('events', () => {
-  const events = (from: Observed, to: Observed): readonly string[] => {
-    const before = statusOf(from);
-    const later = { ...to, now: NOW + 2_300, cluster: { ...to.cluster, status: before } };
-    return noticesOf(before, statusOf(later), later.now).map(({ reason, message }) => `${reason}: ${message}`);
-  };
-
-  test('nothing changed, nothing to say', () => {
-    expect(events(healthy(), healthy())).toEqual([]);
-  });
-
-  test('creation', () => {
-    expect(noticesOf(undefined, statusOf(untouched()), NOW).map(({ reason }) => reason)).toEqual(['Creating']);
-  });
-
-  test('a zone goes and comes back', () => {
-    expect(events(healthy(), down(healthy(), 0, 3))).toEqual([
-      'ZoneDown: No segment in zone-a is up: demo-storage-0, demo-storage-3; reads and writes go on',
-    ]);
-    expect(events(down(healthy(), 0, 3), healthy())).toEqual([
-      'ZoneRecovered: Both segments in zone-a are up again',
-      'FullyRedundant: All six copies are up again after 2.3 s',
-    ]);
-  });
-
-  test('a segment goes and comes back', () => {
-    expect(events(healthy(), down(healthy(), 2))).toEqual(['SegmentDown: demo-storage-2 in zone-c is down; missing now: demo-storage-2']);
-    expect(events(down(healthy(), 2), healthy())).toEqual([
-      'SegmentUp: demo-storage-2 is up again',
-      'FullyRedundant: All six copies are up again after 2.3 s',
-    ]);
-  });
-
-  test('the quorum goes and comes back', () => {
-    expect(events(healthy(), down(healthy(), 0, 1, 2))[0]).toContain('QuorumLost: 3 of 6 segments are up and four are needed');
-    expect(events(down(healthy(), 0, 1, 2), healthy())[0]).toBe(
-      'QuorumRegained: Writes go on after 2.3 s: 6 of 6 segments are up; four are enough',
-    );
-  });
-
-  test('the writer goes and comes back, with the time it took', () => {
-    const gone = {
-      ...healthy(makeCluster({ status: ran() })),
-      computePods: healthy().computePods.map((pod) => running(pod, { ready: false })),
-    };
-    expect(events(healthy(), gone)[0]).toMatch(/^WriterUnavailable: demo-1 runs and is not ready/);
-    expect(events(gone, { ...healthy(), agents: new Map([['demo-1', agentReport({ epoch: 4 })]]) })).toEqual([
-      'WriterRecovered: Writer demo-1 takes connections again after 2.3 s (epoch 4)',
-    ]);
-  });
-
-  test('the writer opened again so fast that nobody saw it gone', () => {
-    expect(events(healthy(), { ...healthy(), agents: new Map([['demo-1', agentReport({ epoch: 4 })]]) })).toEqual([
-      'WriterReopened: Writer demo-1 opened the volume again (epoch 4)',
-    ]);
-  });
-
-  test('damage', () => {
-    expect(
-      events(healthy(), { ...healthy(), daemons: withEntry(healthy().daemons, 'demo-storage-1', daemonReport(1, { state: 'DAMAGED' })) }),
-    ).toEqual(['SegmentDamaged: demo-storage-1 is faulty (UNKNOWN)']);
-  });
-});
-
-describe('what programs say is checked', () => {
-  test('an agent', () => {
-    expect(
-      readAgentStatus(
-        {
-          phase: 'running',
-          epoch: '7',
-          vdl: '4096',
-          startedAt: 'x',
-          segments: [{ id: 'a', scl: '0/1000', state: 'ready', behindBytes: 12 }, { scl: 1 }, null],
-        },
-        'u',
-        5,
-      ),
-    ).toEqual({
-      uid: 'u',
-      answeredAt: 5,
-      phase: 'running',
-      epoch: 7,
-      vdl: '0/1000',
-      startedAt: 'x',
-      segments: [{ id: 'a', state: 'READY', scl: '0/1000', behindBytes: 12 }],
-    });
-    expect(readAgentStatus('nonsense', 'u', 5)).toEqual({ uid: 'u', answeredAt: 5, phase: 'unknown', segments: [] });
-    expect(readAgentStatus({ phase: 3, epoch: -1, vdl: 'zz', segments: {} }, 'u', 5)).toEqual({
-      uid: 'u',
-      answeredAt: 5,
-      phase: 'unknown',
-      segments: [],
-    });
-  });
-
-  test('a daemon, about our volume and group only', () => {
-    const body = {
-      segments: [
-        { volumeId: 'other', phase: 'READY' },
-        { volumeId: 'v', pg: 1, phase: 'EMPTY' },
-        { volumeId: 'v', pg: 0, phase: 'READY', scl: '8192', bytesUsed: '77' },
-      ],
-    };
-    const of = { volumeId: 'v', pg: 0 };
-    expect(readDaemonStatus(body, 'u', of, 5)).toEqual({ uid: 'u', answeredAt: 5, state: 'READY', scl: '0/2000', bytesUsed: 77 });
-    expect(readDaemonStatus({}, 'u', of, 5)).toEqual({ uid: 'u', answeredAt: 5, state: 'EMPTY' });
-  });
 });
 
 test('a daemon that fell silent keeps its last numbers and is shown unreachable', () => {
