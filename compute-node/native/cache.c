@@ -50,8 +50,8 @@ bool map_cache(const char *file)
     if (cache->magic != CACHE_MAGIC || cache->bytes != sizeof *cache)
         return false;
     /*
-     * Twice as many as there may be blocks: pages that are read at random stand each in a chunk of its own, and what a long transaction
-     * writes goes past the limit. Memory is taken only as chunks are.
+     * Twice as many as there may be blocks: pages that are read at random stand each in a chunk of its own, and what a
+     * long transaction writes goes past the limit. Memory is taken only as chunks are.
      */
     uint64_t wanted = 2 * (uint64_t)cache->limit_blocks;
     chunk_room = wanted < CHUNKS_MIN ? CHUNKS_MIN : wanted < CHUNKS_MAX ? (uint32_t)wanted : CHUNKS_MAX;

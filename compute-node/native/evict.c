@@ -5,14 +5,16 @@
  * A page that was let go of is read again from the volume, as of the request LSN or later. So:
  *
  * Invariants:
- * - a block is let go of only when everything in it is durable in the volume (settle.c), none of it was written by a transaction that
- *   still runs (redo does not give back its command ids), and it is no page that redo does not give back at all (judge.c);
- * - before the hole is there, request_lsn and holes_lsn are at or above every change in it. Whoever sees the hole asks at such an LSN,
- *   and takes nothing that was read ahead below it;
- * - a hole is made by a holder of the block's stripe, so beside no write. Reads take no lock; a page is two pages of the kernel, of
- *   which a read may see one gone. `punches` is odd meanwhile and higher afterwards: a read that saw it change is done again, locked;
- * - what was fetched for a hole is put into the file only if nothing was let go of in its stripes since the hole was seen: the block
- *   may have been fetched, changed, written and let go of by others meanwhile.
+ * - a block is let go of only when everything in it is durable in the volume (settle.c), none of it was written by a
+ *   transaction that still runs (redo does not give back its command ids), and it is no page that redo does not give
+ *   back at all (judge.c);
+ * - before the hole is there, request_lsn and holes_lsn are at or above every change in it. Whoever sees the hole asks
+ *   at such an LSN, and takes nothing that was read ahead below it;
+ * - a hole is made by a holder of the block's stripe, so beside no write. Reads take no lock; a page is two pages of
+ *   the kernel, of which a read may see one gone. `punches` is odd meanwhile and higher afterwards: a read that saw it
+ *   change is done again, locked;
+ * - what was fetched for a hole is put into the file only if nothing was let go of in its stripes since the hole was
+ *   seen: the block may have been fetched, changed, written and let go of by others meanwhile.
  *
  * Which: a hand goes round over the chunks; one that was read since it last came by gets a second chance. Hot pages are
  * in PostgreSQL's own buffers; this is for those around them. Who finds nothing to let go of goes on, past the limit:

@@ -35,8 +35,8 @@ static uint16_t u16_at(const char *page, size_t at)
  * Is there more in a page than storage could give back? Pages of
  * - an index that is being built, which is logged as a whole at its end: no LSN of the WAL is in them;
  * - a sequence, whose values are logged 32 ahead: it would jump;
- * - a btree that was split while a VACUUM went over the index: the VACUUM's number, by which it sees that entries moved behind it,
- *   is not in the WAL, and entries that it misses would name rows that are gone.
+ * - a btree that was split while a VACUUM went over the index: the VACUUM's number, by which it sees that entries moved
+ *   behind it, is not in the WAL, and entries that it misses would name rows that are gone.
  */
 bool keeps_page(const char *page)
 {

@@ -46,7 +46,10 @@ struct postgres {
     const int *MyProcNumber;
     const bool *proc_exit_inprogress;
     int (*pgaio_io_get_owner)(void *handle);
-    /* access/xlog.h, access/xlogrecovery.h; all take a spinlock for a moment and may be called wherever PostgreSQL does I/O */
+    /*
+     * access/xlog.h, access/xlogrecovery.h; all take a spinlock for a moment and may be called wherever PostgreSQL does
+     * I/O
+     */
     uint64_t (*GetXLogInsertEndRecPtr)(void);
     uint64_t (*GetXLogReplayRecPtr)(uint32_t *timeline);  /* everything up to here was replayed */
     uint64_t (*GetCurrentReplayRecPtr)(uint32_t *timeline); /* the same, with the record that is being replayed */

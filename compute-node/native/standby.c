@@ -1,18 +1,19 @@
 /*
- * A reader: PostgreSQL as a hot standby on the volume. It replays the volume's redo, which its walreceiver gets from the
- * agent, and keeps what it changes in its own files. Nothing of it goes to the volume.
+ * A reader: PostgreSQL as a hot standby on the volume. It replays the volume's redo, which its walreceiver gets from
+ * the agent, and keeps what it changes in its own files. Nothing of it goes to the volume.
  *
- * Pages are asked for as of the LSN that is replayed. Why that is right for whoever reads: a block that is a hole here was
- * not changed by replay since the volume was at that LSN or before, unless what was let go of is replayed by now (settle.c),
- * or the file lost it. A record that is being replayed and changes the block waits for the buffer that the block is read
- * into, finds the page as it was, and changes it.
+ * Pages are asked for as of the LSN that is replayed. Why that is right for whoever reads: a block that is a hole here
+ * was not changed by replay since the volume was at that LSN or before, unless what was let go of is replayed by now
+ * (settle.c), or the file lost it. A record that is being replayed and changes the block waits for the buffer that the
+ * block is read into, finds the page as it was, and changes it.
  *
  * Invariants:
- * - the volume is asked as of what was replayed (GetXLogReplayRecPtr), and never past it: a page from the future would show
- *   rows of transactions whose end was not replayed yet;
- * - what is let go of, or lost, counts as changed by the record that is being replayed as well (GetCurrentReplayRecPtr);
- * - only the walreceiver writes WAL, and its flush means nothing but that it is in the local file. Anybody else who makes
- *   WAL durable has been told that this server is a writer now (pg_promote), which it is not: it ends before any
+ * - the volume is asked as of what was replayed (GetXLogReplayRecPtr), and never past it: a page from the future would
+ *   show rows of transactions whose end was not replayed yet;
+ * - what is let go of, or lost, counts as changed by the record that is being replayed as well
+ *   (GetCurrentReplayRecPtr);
+ * - only the walreceiver writes WAL, and its flush means nothing but that it is in the local file. Anybody else who
+ *   makes WAL durable has been told that this server is a writer now (pg_promote), which it is not: it ends before any
  *   transaction could be acknowledged.
  */
 #define _GNU_SOURCE
@@ -40,8 +41,8 @@ uint64_t replaying_lsn(void)
 }
 
 /*
- * Before it replays anything, PostgreSQL looks in every database for what unlogged relations have left. There is nothing:
- * the directory was just made.
+ * Before it replays anything, PostgreSQL looks in every database for what unlogged relations have left. There is
+ * nothing: the directory was just made.
  */
 bool replay_has_begun(void)
 {

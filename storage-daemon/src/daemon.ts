@@ -243,8 +243,8 @@ export class Daemon {
   }
 
   /**
-   * Invariant: a segment closes only when nobody can ask it any more. One that has let go of its content looks empty: it must neither
-   * answer an opener, who would believe that it holds nothing, nor take redo that it could not write.
+   * Invariant: a segment closes only when nobody can ask it any more. One that has let go of its content looks empty:
+   * it must neither answer an opener, who would believe that it holds nothing, nor take redo that it could not write.
    */
   async stop(): Promise<void> {
     this.#stop.abort();

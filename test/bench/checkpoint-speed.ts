@@ -3,9 +3,9 @@
  * pages without redo on them away. Each stream is WAL of a real PostgreSQL 18 (wal-streams.ts), in a segment's real log
  * and page store.
  *
- *   checkpoint everything indexed and applied, then one checkpoint: CPU of the process (all threads), and of its main thread
- *   longest    the longest stretch meanwhile in which the event loop did not turn: for so long an acknowledgement may wait
- *   cold reads the pages of the volume in requests of 16 blocks, after the checkpoint: no redo is on them
+ *   checkpoint everything indexed and applied, then one checkpoint: CPU of the process (all threads), and of its main
+ *   thread longest the longest stretch meanwhile in which the event loop did not turn: for so long an acknowledgement
+ *   may wait cold reads the pages of the volume in requests of 16 blocks, after the checkpoint: no redo is on them
  */
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';

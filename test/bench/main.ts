@@ -1,17 +1,18 @@
 /**
- * `npm run bench -- --seconds 20 --clients 1,8,32 --scale 10`: pgbench's TPC-B through us, through stock PostgreSQL, and through
- * stock PostgreSQL with quorum standbys, in one run. Compare the ratios; absolute figures belong to the machine.
+ * `npm run bench -- --seconds 20 --clients 1,8,32 --scale 10`: pgbench's TPC-B through us, through stock PostgreSQL,
+ * and through stock PostgreSQL with quorum standbys, in one run. Compare the ratios; absolute figures belong to the
+ * machine.
  *
  * Each system is loaded for `--warmup` seconds first, unmeasured, and our daemons have stored the pages of the redo of
  * filling the tables before that. Stock PostgreSQL gets no checkpoint in between, so that it writes next to no page
  * images in the run: its best case. `--cpu` adds a table of the CPU that each part used per transaction (milliseconds,
  * from /proc/PID/stat), which does not depend on how busy the machine is as times do; each window of ours
- * says for how long daemons were merging in it, work of the window and of what came before; `--stages` says where the time of
- * our commits goes, from the programs' own histograms; `--only ours,alone,quorum` leaves systems out; `--node-options`
- * gives our programs more of Node's. `--zone-delay-ms 1` puts so many milliseconds in each direction between the zones, for us
- * and for the standbys. `--workload select` runs pgbench's lookups by primary key instead. `--copies Full,Mixed` runs ours
- * once with each; `--usage` says what a full segment and a tail write and keep (pages of the run's redo are stored before the
- * last look), and what the machine's disk was given to write meanwhile.
+ * says for how long daemons were merging in it, work of the window and of what came before; `--stages` says where the
+ * time of our commits goes, from the programs' own histograms; `--only ours,alone,quorum` leaves systems out;
+ * `--node-options` gives our programs more of Node's. `--zone-delay-ms 1` puts so many milliseconds in each direction
+ * between the zones, for us and for the standbys. `--workload select` runs pgbench's lookups by primary key instead.
+ * `--copies Full,Mixed` runs ours once with each; `--usage` says what a full segment and a tail write and keep (pages
+ * of the run's redo are stored before the last look), and what the machine's disk was given to write meanwhile.
  */
 import { parseArgs } from 'node:util';
 import type { VolumeCopies } from '@kube-aurora/volume';

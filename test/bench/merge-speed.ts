@@ -5,8 +5,10 @@
  * durable on a quorum, and read by nobody below it, when the next comes.
  *
  *   CPU        of the process (all threads), and of its main thread, a MB of redo
- *   written    bytes that went to the disk (write_bytes of /proc/self/io) a byte of redo, and without the redo log's own
- *   longest    the longest stretch meanwhile in which the event loop did not turn: for so long an acknowledgement may wait
+ *   written    bytes that went to the disk (write_bytes of /proc/self/io) a byte of redo, and without the redo log's
+ *              own
+ *   longest    the longest stretch meanwhile in which the event loop did not turn: for so long an acknowledgement may
+ *              wait
  */
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';

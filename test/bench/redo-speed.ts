@@ -5,12 +5,14 @@
  *
  * A stream lies in memory as redo batches of 64 KiB. Measured, with tinybench, as CPU time of the process (its garbage
  * collector's threads included), so that other work on the machine counts little:
- *   apply    what a daemon does with every record as it arrives: CRC of the batch, decode, touchedPages, index of pages,
- *            applyEffects on the volume's state
- *   pages    what it does later, page after page, for a read or a checkpoint: record read back with its CRC, decode, touchedPages, redo;
- *            every page of the stream is built, from an in-memory map of pages as they were before it
+ *   apply    what a daemon does with every record as it arrives: CRC of the batch, decode, touchedPages, index of
+ *            pages, applyEffects on the volume's state
+ *   pages    what it does later, page after page, for a read or a checkpoint: record read back with its CRC, decode,
+ *            touchedPages, redo; every page of the stream is built, from an in-memory map of pages as they were before
+ *            it
  *   both     the two after one another: all work on a record but disk, network and LevelDB
- *   in order one pass without an index, decode once, redo as the records come: what a verifier or a page server would do
+ *   in order one pass without an index, decode once, redo as the records come: what a verifier or a page server would
+ *   do
  * Not included: the disk, gRPC and LevelDB; tinybench's own setup copies the pages before each pass, untimed.
  */
 import { parseArgs } from 'node:util';

@@ -1,6 +1,6 @@
 /**
- * What a copy of the volume costs, by what it is: redo written, what stands on disk, what the disk was given to write. Figures of
- * full segments and of tails side by side say what mixed copies save.
+ * What a copy of the volume costs, by what it is: redo written, what stands on disk, what the disk was given to write.
+ * Figures of full segments and of tails side by side say what mixed copies save.
  */
 import type { SegmentRole } from '@kube-aurora/volume';
 import type { Cluster } from '../e2e/cluster-harness.ts';
@@ -51,7 +51,9 @@ export class SegmentUsage {
     this.#before = await this.#read();
   }
 
-  /** A row for the full segments and, where there are some, one for the tails: what `transactions` since `begin` took. */
+  /**
+   * A row for the full segments and, where there are some, one for the tails: what `transactions` since `begin` took.
+   */
   async rows(name: string, transactions: number): Promise<string[][]> {
     const before = this.#before;
     if (before === undefined) throw new Error('begin was not called');

@@ -7,8 +7,8 @@ import { Ledger } from './ledger.ts';
 import { relation, servedPages, type ServedRelation } from './observe.ts';
 
 /**
- * A zone and one more, of six copies of which three are tails, while clients write: real processes, killed with their disks lost.
- * Daemons 0, 2 and 4 are the full segments of their zones, 1, 3 and 5 the tails.
+ * A zone and one more, of six copies of which three are tails, while clients write: real processes, killed with their
+ * disks lost. Daemons 0, 2 and 4 are the full segments of their zones, 1, 3 and 5 the tails.
  */
 
 const STALL_MS = 1500;
@@ -20,7 +20,8 @@ const connection = { host: '', port: 5432, user: 'app', password: 'e2e-password'
 let writer: Writer;
 
 beforeAll(async () => {
-  // Small checkpoints, so that tails have dropped redo that is in pages: then pages are what is lost with a full segment.
+  // Small checkpoints, so that tails have dropped redo that is in pages: then pages are what is lost with a full
+  // segment.
   cluster = await Cluster.start({ copies: 'Mixed', env: { AURORA_CHECKPOINT_MIB: '1' }, readyWithinMs: 90_000 });
   writer = cluster.writer;
   connection.host = writer.host;

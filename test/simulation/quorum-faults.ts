@@ -5,10 +5,10 @@ import type { Machine } from './machine.ts';
 import type { StorageMachine } from './storage.ts';
 
 /**
- * Several losses at once, aimed at where quorums meet. A commit is left on no more segments than a write quorum has, and
- * of these the next opener is left with no more than it must meet them in, less what the budget lets their disks lose; or an
- * epoch is promised by no more than must be, and disks of those are lost while an older writer goes on. One after
- * the other: what is aimed at would not come about were the network healed meanwhile.
+ * Several losses at once, aimed at where quorums meet. A commit is left on no more segments than a write quorum has,
+ * and of these the next opener is left with no more than it must meet them in, less what the budget lets their disks
+ * lose; or an epoch is promised by no more than must be, and disks of those are lost while an older writer goes on. One
+ * after the other: what is aimed at would not come about were the network healed meanwhile.
  */
 
 /** How often it is looked whether what is waited for has come about, in milliseconds. */

@@ -6,9 +6,9 @@ import { FileContent } from './simulated-file.ts';
 import { SimulatedStore, StoreContent } from './simulated-store.ts';
 
 /**
- * A disk that keeps no more than it must. What was not synced may survive a crash or not (simulated-file.ts); entries of
- * directories survive up to some point in the order in which they were made; and the disk can be told to fail, to fill
- * up, to be slow, to lie about syncs and to damage what it holds.
+ * A disk that keeps no more than it must. What was not synced may survive a crash or not (simulated-file.ts); entries
+ * of directories survive up to some point in the order in which they were made; and the disk can be told to fail, to
+ * fill up, to be slow, to lie about syncs and to damage what it holds.
  */
 
 export interface DiskFaults {

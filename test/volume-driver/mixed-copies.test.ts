@@ -128,7 +128,8 @@ describe.each(ACKNOWLEDGED)('a commit that %s have', (_who, quorum) => {
     const lost = ALL.filter((index) => zoneOf(index) === zone || index === one);
     world.lose(...lost);
     world.start(...others.filter((index) => !lost.includes(index)));
-    // Three are left: pages can be read, with redo from tails where the full one lacks it; no commit is acknowledged, and nobody opens.
+    // Three are left: pages can be read, with redo from tails where the full one lacks it; no commit is acknowledged,
+    // and nobody opens.
     await read(volume);
     writer.insert();
     expect(await world.hasSettled(writer.flush(), 5000)).toBe(false);

@@ -1,6 +1,7 @@
 /*
- * Evictions at the worst moment, in one process: the shim's own code over calls of the C library that let somebody else do something
- * in the middle. Prints what each case came to; compute-node/src/postgres/shim-evict.test.ts has what that must be.
+ * Evictions at the worst moment, in one process: the shim's own code over calls of the C library that let somebody else
+ * do something in the middle. Prints what each case came to; compute-node/src/postgres/shim-evict.test.ts has what that
+ * must be.
  */
 #define _GNU_SOURCE
 #include "../chunks.h"

@@ -326,8 +326,8 @@ export class FixtureAgent {
 }
 
 /**
- * What to preload: copies in `dir` that PostgreSQL's account can read, wherever the checkout lies. Its own: a library in
- * use must not be overwritten.
+ * What to preload: copies in `dir` that PostgreSQL's account can read, wherever the checkout lies. Its own: a library
+ * in use must not be overwritten.
  */
 export function installShim(dir: string): string {
   const libraries = SANITIZED ? buildSanitizedShim() : [buildShim()];

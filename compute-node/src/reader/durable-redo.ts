@@ -1,8 +1,8 @@
 import type { Lsn } from '@kube-aurora/pg-format';
 
 /**
- * Redo that is durable on a write quorum, and so will never be annulled: whole records, in order. What follows it begins
- * with its `endLsn`.
+ * Redo that is durable on a write quorum, and so will never be annulled: whole records, in order. What follows it
+ * begins with its `endLsn`.
  */
 export interface DurableRedo {
   /** End of the record before the first one. */

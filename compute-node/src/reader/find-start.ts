@@ -6,7 +6,10 @@ import { mismatchOf, type OpenHindrance } from '../open/open-volume.ts';
 import type { SegmentEndpoint } from '../segments.ts';
 
 const ASK_DEADLINE_MS = 1000;
-/** How long the others are waited for once one has answered: their VDL may be newer, and a daemon that hangs costs this much. */
+/**
+ * How long the others are waited for once one has answered: their VDL may be newer, and a daemon that hangs costs this
+ * much.
+ */
 const GRACE_MS = 50;
 const PAUSE_MIN_MS = 50;
 const PAUSE_MAX_MS = 1000;
@@ -30,8 +33,8 @@ export interface FindStartOptions {
 }
 
 /**
- * The newest LSN that a segment knows to be durable. Asks until one does, for as long as it takes; undefined when it was
- * stopped. Nothing of the volume is changed or promised by it.
+ * The newest LSN that a segment knows to be durable. Asks until one does, for as long as it takes; undefined when it
+ * was stopped. Nothing of the volume is changed or promised by it.
  */
 export async function findReaderStart(options: FindStartOptions): Promise<ReaderStart | undefined> {
   const { clock, signal, onWaiting, logger } = options;

@@ -1,6 +1,6 @@
 /**
- * Test fixture: a hot standby, as a reader starts it, on the volume of a {@link FixtureAgent} that applies redo. What it
- * asks for is given exactly as of the LSN that it names.
+ * Test fixture: a hot standby, as a reader starts it, on the volume of a {@link FixtureAgent} that applies redo. What
+ * it asks for is given exactly as of the LSN that it names.
  */
 import { chownSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';

@@ -13,11 +13,12 @@ export interface WalMessage {
 }
 
 /**
- * The WAL that a standby has been given and has not said to have written out, and what is to be given next, as the pages
- * that PostgreSQL itself would have written.
+ * The WAL that a standby has been given and has not said to have written out, and what is to be given next, as the
+ * pages that PostgreSQL itself would have written.
  *
  * Invariants:
- * - redo is taken where the redo before it ended, and each record at its own place: neither a gap nor an overlap gets in;
+ * - redo is taken where the redo before it ended, and each record at its own place: neither a gap nor an overlap gets
+ *   in;
  * - a message ends where a record or a page does: a standby takes a record that is cut elsewhere for damaged;
  * - what a standby has not written out can be given again.
  */
@@ -53,7 +54,10 @@ export class HeldWal {
     return page > this.startLsn ? (page as Lsn) : this.startLsn;
   }
 
-  /** Throws RangeError for redo that does not follow, before any of it is taken, and for a record that is not at its place. */
+  /**
+   * Throws RangeError for redo that does not follow, before any of it is taken, and for a record that is not at its
+   * place.
+   */
   append(redo: DurableRedo): void {
     if (redo.startLsn !== this.endLsn) {
       throw new RangeError(`redo from ${formatLsn(redo.startLsn)} does not follow what ends at ${formatLsn(this.endLsn)}`);

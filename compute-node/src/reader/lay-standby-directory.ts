@@ -31,8 +31,8 @@ export function layStandbyDirectory(
 }
 
 /**
- * Replay begins at Q, and queries are answered from X on: minRecoveryPoint is at or above the LSN of every page that the
- * volume gives as of X.
+ * Replay begins at Q, and queries are answered from X on: minRecoveryPoint is at or above the LSN of every page that
+ * the volume gives as of X.
  */
 function controlFile(state: VolumeState, { checkpoint, checkpointLsn, endLsn }: PrivateChain): Buffer {
   return encodePgControl({

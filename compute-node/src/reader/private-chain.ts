@@ -15,8 +15,8 @@ import {
 import { checkpointAt, type VolumeState, xidPrecedes } from '@kube-aurora/redo';
 
 /**
- * The WAL that a hot standby begins with, made for it alone, so that it answers queries as of X at once and then follows
- * the volume's own redo, which begins at X:
+ * The WAL that a hot standby begins with, made for it alone, so that it answers queries as of X at once and then
+ * follows the volume's own redo, which begins at X:
  *
  *   Q  CHECKPOINT_ONLINE  what pg_control names; its redo pointer is itself
  *      STANDBY LOCK       tables that are locked ACCESS EXCLUSIVE at X (left out when there are none)
@@ -44,7 +44,9 @@ export interface PrivateChain {
   readonly namesRunning: boolean;
 }
 
-/** xl_xact ids that a standby can keep (TOTAL_MAX_CACHED_SUBXIDS, procarray.c): 65 for each connection that it may have. */
+/**
+ * xl_xact ids that a standby can keep (TOTAL_MAX_CACHED_SUBXIDS, procarray.c): 65 for each connection that it may have.
+ */
 const XIDS_PER_CONNECTION = 65;
 
 /** Everything but its place; `prev` is the record before it. */
@@ -109,7 +111,10 @@ function locksHeld({ locks }: VolumeState): Buffer {
   return data;
 }
 
-/** xl_running_xacts: 0 xcnt i32, 4 subxcnt i32, 8 overflowed bool, 12 next xid, 16 oldest running, 20 newest ended, 24 xids (u32 each). */
+/**
+ * xl_running_xacts: 0 xcnt i32, 4 subxcnt i32, 8 overflowed bool, 12 next xid, 16 oldest running, 20 newest ended, 24
+ * xids (u32 each).
+ */
 function runningTransactions({ transactions }: VolumeState): Buffer {
   // A standby takes xids in any order and of any kind: what counts is that all are there.
   const running = [...transactions.running].sort((a, b) => (xidPrecedes(a, b) ? -1 : 1));

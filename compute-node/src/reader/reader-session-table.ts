@@ -98,7 +98,8 @@ export const READER_TABLE: Readonly<Record<ReaderState, Readonly<Record<ReaderEv
   },
   stopping: {
     laid: NEVER,
-    // A start that is broken by the stop, or finished beside it, changes nothing; neither does the end that was asked for.
+    // A start that is broken by the stop, or finished beside it, changes nothing; neither does the end that was asked
+    // for.
     ready: NOTHING,
     failed: NOTHING,
     tooOld: NOTHING,

@@ -92,8 +92,8 @@ interface ReaderEvent {
  * - pages are read as of what PostgreSQL has replayed, never below the floor that storage was told;
  * - nothing of a reader's PostgreSQL reaches the volume. One that asks for its WAL to be durable is ended.
  *
- * It begins afresh, at the present LSN, when storage has no longer what it needs, and when the writer has been given more
- * of what a standby must have as much of.
+ * It begins afresh, at the present LSN, when storage has no longer what it needs, and when the writer has been given
+ * more of what a standby must have as much of.
  */
 export class ReaderSession implements Session {
   readonly ended: Promise<SessionEnd>;

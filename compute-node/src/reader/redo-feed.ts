@@ -47,14 +47,15 @@ export function bySource(segments: readonly SegmentEndpoint[], zone: string): Se
 }
 
 /**
- * A reader's redo: the volume's, from `startLsn` on, once it is durable, from one segment. Another takes its place when it
- * fails, is silent, or is behind what others know. Every segment is told where we read.
+ * A reader's redo: the volume's, from `startLsn` on, once it is durable, from one segment. Another takes its place when
+ * it fails, is silent, or is behind what others know. Every segment is told where we read.
  *
  * Invariants:
- * - what is given begins where the last ended, whichever segments it came from: each batch is checked, and must link to it.
- *   The first of a source may begin earlier; then it is cut where a record ends;
+ * - what is given begins where the last ended, whichever segments it came from: each batch is checked, and must link to
+ *   it. The first of a source may begin earlier; then it is cut where a record ends;
  * - nothing is given past the VDL that came with it;
- * - while paused nothing is given and nothing is said to be taken, so that what waits here is bounded by what a segment sends ahead.
+ * - while paused nothing is given and nothing is said to be taken, so that what waits here is bounded by what a segment
+ *   sends ahead.
  */
 export class RedoFeed {
   readonly #options: RedoFeedOptions;

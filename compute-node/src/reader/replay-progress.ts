@@ -11,8 +11,8 @@ interface Mark {
 }
 
 /**
- * How far a reader has replayed, and for how long what it has not replayed yet is known to be durable. Pure: the clock is
- * the caller's.
+ * How far a reader has replayed, and for how long what it has not replayed yet is known to be durable. Pure: the clock
+ * is the caller's.
  */
 export class ReplayProgress {
   #vdl: Lsn;

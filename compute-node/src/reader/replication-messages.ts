@@ -60,7 +60,10 @@ export class StandbyParser {
   #rest: Buffer = Buffer.alloc(0);
   #hasStarted = false;
 
-  /** The messages that are complete with `chunk`. Throws {@link ReplicationProtocolError}; the parser is of no use after that. */
+  /**
+   * The messages that are complete with `chunk`. Throws {@link ReplicationProtocolError}; the parser is of no use after
+   * that.
+   */
   push(chunk: Buffer): StandbyMessage[] {
     let bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const messages: StandbyMessage[] = [];
@@ -141,7 +144,10 @@ export type ReplicationCommand =
 const START_REPLICATION =
   /^START_REPLICATION\s+(?:SLOT\s+"?[a-z0-9_]+"?\s+)?(?:PHYSICAL\s+)?([0-9A-F]{1,8}\/[0-9A-F]{1,8})(?:\s+TIMELINE\s+(\d{1,10}))?\s*;?\s*$/iu;
 
-/** A command of the replication protocol's grammar. Slots are taken and mean nothing: the feed itself holds what is needed. */
+/**
+ * A command of the replication protocol's grammar. Slots are taken and mean nothing: the feed itself holds what is
+ * needed.
+ */
 export function parseReplicationCommand(text: string): ReplicationCommand {
   if (/^\s*IDENTIFY_SYSTEM\s*;?\s*$/iu.test(text)) return { kind: 'identifySystem' };
   const start = START_REPLICATION.exec(text);
@@ -149,7 +155,8 @@ export function parseReplicationCommand(text: string): ReplicationCommand {
   return { kind: 'startReplication', startLsn: parseLsn(start[1]), timeline: start[2] === undefined ? undefined : Number(start[2]) };
 }
 
-// What we say ----------------------------------------------------------------------------------------------------------
+// What we say
+// ----------------------------------------------------------------------------------------------------------
 
 function message(type: string, ...body: readonly Buffer[]): Buffer {
   const head = Buffer.alloc(5);

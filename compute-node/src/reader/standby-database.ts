@@ -4,7 +4,9 @@ import { PostgresServer, SERVER_PROGRAMS, type PostgresServerOptions } from '../
 import { layStandbyDirectory, type StandbyStart } from './lay-standby-directory.ts';
 import { needsMore, standbySettings, type StreamSource } from './standby-settings.ts';
 
-/** What a reader's session has of its database. It calls `prepare`, then `start`, each at most once, and `kill` always. */
+/**
+ * What a reader's session has of its database. It calls `prepare`, then `start`, each at most once, and `kill` always.
+ */
 export interface ReaderDatabase {
   /** Lays down what it starts from. Nothing of it runs when this resolves. */
   prepare(start: StandbyStart, signal: AbortSignal): Promise<void>;

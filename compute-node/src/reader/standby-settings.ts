@@ -20,7 +20,8 @@ const NO_LESS_THAN_THE_WRITER = {
 
 /**
  * The settings of a reader that nobody overrides: for its command line. Of the settings that must be no less than the
- * writer's, those are among them that are less in the cluster's parameters: the reader has seen other ones than the writer runs with.
+ * writer's, those are among them that are less in the cluster's parameters: the reader has seen other ones than the
+ * writer runs with.
  */
 export function standbySettings(
   writer: PrimaryLimits,
@@ -46,7 +47,10 @@ export function standbySettings(
   return settings;
 }
 
-/** Has a standby that was started with {@link standbySettings} too little of something for a writer that runs with `now`? */
+/**
+ * Has a standby that was started with {@link standbySettings} too little of something for a writer that runs with
+ * `now`?
+ */
 export function needsMore(started: PrimaryLimits, parameters: ReadonlyMap<string, string>, now: PrimaryLimits): boolean {
   return Object.entries(NO_LESS_THAN_THE_WRITER).some(([name, field]) => {
     const own = Number(parameters.get(name));

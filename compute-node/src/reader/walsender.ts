@@ -60,14 +60,15 @@ export interface WalsenderOptions {
 }
 
 /**
- * The primary that a reader's PostgreSQL, a stock hot standby, streams from: it speaks the replication protocol on a Unix
- * socket and sends the redo that it is given, as WAL pages.
+ * The primary that a reader's PostgreSQL, a stock hot standby, streams from: it speaks the replication protocol on a
+ * Unix socket and sends the redo that it is given, as WAL pages.
  *
- * A standby asks for WAL from the start of a segment; it is sent what follows `startLsn`, or what it has not written out
- * yet. Where a message starts a standby does not check, and what is in its files before that stays.
+ * A standby asks for WAL from the start of a segment; it is sent what follows `startLsn`, or what it has not written
+ * out yet. Where a message starts a standby does not check, and what is in its files before that stays.
  *
- * Invariants: nothing but what was pushed is sent, and so nothing that is not durable. Memory is bounded: whoever pushes
- * listens to `onWantsMore`. A standby that says that it has WAL that we never had is not served: it is another's.
+ * Invariants: nothing but what was pushed is sent, and so nothing that is not durable. Memory is bounded: whoever
+ * pushes listens to `onWantsMore`. A standby that says that it has WAL that we never had is not served: it is
+ * another's.
  */
 export class Walsender {
   readonly #options: WalsenderOptions;
@@ -262,7 +263,9 @@ class StandbyConnection {
     return sentLsn - applyLsn() > BigInt(unappliedBytesMax);
   }
 
-  /** Replay waits for a query, or is slow: what it has not replayed fills its disk, so it is asked before it gets more. */
+  /**
+   * Replay waits for a query, or is slow: what it has not replayed fills its disk, so it is asked before it gets more.
+   */
   #askAgain(): void {
     this.keepAlive(true);
     this.#asking = this.#parts.clock.after(ASK_MS, () => {

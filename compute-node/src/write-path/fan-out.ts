@@ -3,10 +3,10 @@ import type { Quorums, SegmentRole } from '@kube-aurora/volume';
 import { LatencyEstimate } from '../read-path/latency-estimate.ts';
 
 /**
- * Who is sent redo when. A commit needs a write quorum, so as many segments as make one are sent each batch at once (four,
- * or the three full ones of mixed copies) and the others get theirs a few milliseconds later, several batches together
- * (deferred copies): a third less work for every commit on all sides, and no less durable. When the quorum is late, all
- * six are sent everything, and those that held it up change places with the others.
+ * Who is sent redo when. A commit needs a write quorum, so as many segments as make one are sent each batch at once
+ * (four, or the three full ones of mixed copies) and the others get theirs a few milliseconds later, several batches
+ * together (deferred copies): a third less work for every commit on all sides, and no less durable. When the quorum is
+ * late, all six are sent everything, and those that held it up change places with the others.
  *
  * Invariants:
  * - what is deferred is sent within DEFER_MS, or as soon as it passes DEFERRED_BYTES_MAX: no segment falls far behind;
@@ -31,8 +31,8 @@ export interface Sink {
 }
 
 /**
- * First one of each zone (the full one, where copies are mixed), then the others: losing a zone takes at most two of the
- * first four with it. Both parts keep their order.
+ * First one of each zone (the full one, where copies are mixed), then the others: losing a zone takes at most two of
+ * the first four with it. Both parts keep their order.
  */
 export function byZone<S extends { readonly zone: string; readonly role: SegmentRole }>(sinks: readonly S[]): S[] {
   const fullFirst = [...sinks.filter(({ role }) => role === 'FULL'), ...sinks.filter(({ role }) => role === 'TAIL')];
@@ -116,7 +116,8 @@ export class FanOut {
     );
     if (dueAtMs === Infinity) return;
     const { clock } = this.#options;
-    // An agent that was kept waiting for a core itself first hears the answers that have arrived: nobody is late because it was.
+    // An agent that was kept waiting for a core itself first hears the answers that have arrived: nobody is late
+    // because it was.
     this.#timer = clock.after(Math.max(1, dueAtMs - now), () => clock.soon(() => this.#due()));
   }
 

@@ -9,8 +9,8 @@ import { heartbeatMessage, type SegmentStreamState } from './segment-stream.ts';
 /** Segments hear of a new VDL this soon even when no redo follows to carry it. */
 const HEARTBEAT_MS = 50;
 /**
- * Segments where readers wait hear of it this soon: when the next batch has not carried it by then, and with redo that is
- * kept back for segments which the quorum can do without.
+ * Segments where readers wait hear of it this soon: when the next batch has not carried it by then, and with redo that
+ * is kept back for segments which the quorum can do without.
  */
 const FOLLOWED_MS = 1;
 /**

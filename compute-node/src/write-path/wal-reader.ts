@@ -24,8 +24,8 @@ export type PassState = 'full' | 'end';
  *
  * Invariants:
  * - no byte at or past the position of its pass is read;
- * - what is wrong in bytes before the last page of a pass is damage, for those are final; what is wrong in that page is not
- *   yet written out, and is read again in the next pass;
+ * - what is wrong in bytes before the last page of a pass is damage, for those are final; what is wrong in that page is
+ *   not yet written out, and is read again in the next pass;
  * - a record is given once, whole, with its CRC checked, after the one that its xl_prev names.
  */
 export class WalReader {

@@ -36,8 +36,8 @@ export function fewestInGroup(is: (segment: SegmentId) => boolean): number {
 }
 
 /**
- * What a segment is to its volume: decided by its index when the volume is made. Segments stand in three zones in turn, so
- * that of mixed copies the first three are the full ones.
+ * What a segment is to its volume: decided by its index when the volume is made. Segments stand in three zones in turn,
+ * so that of mixed copies the first three are the full ones.
  */
 export function roleOfSegment(copies: VolumeCopies, { index }: SegmentId): SegmentRole {
   return quorumsOf(copies).roles[index] ?? 'TAIL';

@@ -124,8 +124,8 @@ export interface SegmentStatus {
 export type InstanceRole = 'writer' | 'reader';
 
 /**
- * How an instance serves. Starting: it has not served yet. Lagging: a reader that is further behind than readers.maxLag.
- * Lost: it served, and does not.
+ * How an instance serves. Starting: it has not served yet. Lagging: a reader that is further behind than
+ * readers.maxLag. Lost: it served, and does not.
  */
 export const INSTANCE_STATES = ['Starting', 'Serving', 'Lagging', 'Lost'] as const;
 export type InstanceState = (typeof INSTANCE_STATES)[number];

@@ -7,7 +7,9 @@ import { clientServices, storageService } from '../specs/services.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
 import type { Observed } from '../observed/observed.ts';
 
-/** Endings of the Services without which there is no cluster: others whose names are taken are told of, and left out. */
+/**
+ * Endings of the Services without which there is no cluster: others whose names are taken are told of, and left out.
+ */
 const VITAL: ReadonlySet<string> = new Set([readWriteServiceName(''), storageServiceName('')]);
 
 /** Services and Secrets: how clients and pods find the cluster and log in. */

@@ -29,8 +29,9 @@ const UNSCHEDULABLE_MS = 15_000;
 const OVERDUE_MS = 5_000;
 
 /**
- * Zone for a new compute pod: one of the volume's zones with a usable node; rather where the fewest other instances are,
- * and of those where segments are up, since reads are shortest there; not where this instance's last one found no place.
+ * Zone for a new compute pod: one of the volume's zones with a usable node; rather where the fewest other instances
+ * are, and of those where segments are up, since reads are shortest there; not where this instance's last one found no
+ * place.
  */
 function chooseComputeZone(observed: Observed, taken: readonly string[], avoidZone: string | undefined): string {
   const zones = observed.cluster.spec.storage.zones;

@@ -11,8 +11,8 @@ function maxLagMs({ cluster }: Observed): number {
 }
 
 /**
- * How old what a reader shows is, in milliseconds: what its agent says, and at least as old as it gets no redo for, since
- * then nothing tells it what it misses. Undefined when its agent cannot be asked.
+ * How old what a reader shows is, in milliseconds: what its agent says, and at least as old as it gets no redo for,
+ * since then nothing tells it what it misses. Undefined when its agent cannot be asked.
  */
 export function readerLagMs(observed: Observed, pod: Pod | undefined): number | undefined {
   const report = freshAgent(observed, pod);

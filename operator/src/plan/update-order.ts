@@ -12,9 +12,9 @@ export interface UpdateCandidate {
 }
 
 /**
- * Which outdated pods may be replaced now, by an instance's name. Those that are not ready serve nobody: all of them, and
- * before others. Then one at a time, and only while nothing of storage moves and no other instance is on its way: readers
- * first, the highest number first, the writer last.
+ * Which outdated pods may be replaced now, by an instance's name. Those that are not ready serve nobody: all of them,
+ * and before others. Then one at a time, and only while nothing of storage moves and no other instance is on its way:
+ * readers first, the highest number first, the writer last.
  */
 export function replaceableNow(observed: Observed, candidates: readonly UpdateCandidate[], storageSettled: boolean): ReadonlySet<string> {
   const outdated = candidates.filter(({ instance, outdatedWhy }) => instance.pod !== undefined && outdatedWhy !== undefined);

@@ -61,8 +61,8 @@ const START_SECONDS = 600;
  * - startup: once a second until the first answer. Readiness is asked for only after it, so it has to be quick to see.
  * - readiness: one "no" is enough, so that clients stay away at once; an answer may take five seconds, so that a slow
  *   machine's "yes" still counts as one.
- * - liveness: `HUNG_SECONDS` without a single answer. After a kill the startup probe's time begins anew, so a slow machine
- *   cannot turn the two into a restart loop.
+ * - liveness: `HUNG_SECONDS` without a single answer. After a kill the startup probe's time begins anew, so a slow
+ *   machine cannot turn the two into a restart loop.
  */
 export function probes(port: string, times: ProbeTimes): Pick<Container, 'startupProbe' | 'readinessProbe' | 'livenessProbe'> {
   const get = (path: string) => ({ httpGet: { path, port } });

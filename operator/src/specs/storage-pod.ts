@@ -11,7 +11,10 @@ import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNo
 const DAEMON_MEMORY_MIB_MAX = 65_536;
 const DATA_DIR = '/var/lib/kube-aurora/data';
 
-/** `id=host:port` of all six daemons, the asker's own included, and what those are that have no pages: a daemon needs no other discovery. */
+/**
+ * `id=host:port` of all six daemons, the asker's own included, and what those are that have no pages: a daemon needs no
+ * other discovery.
+ */
 export function storagePeers(cluster: AuroraCluster): string {
   const { name } = cluster.metadata;
   return segmentIds
@@ -28,8 +31,8 @@ export function roleSuffix(cluster: AuroraCluster, segment: SegmentId): string {
 }
 
 /**
- * Of a container's limit, which is the kernel's and ends the process: the rest is for what a daemon does not count, page
- * tables, stacks and the kernel's own of its files.
+ * Of a container's limit, which is the kernel's and ends the process: the rest is for what a daemon does not count,
+ * page tables, stacks and the kernel's own of its files.
  */
 const MEMORY_PART = 0.75;
 

@@ -49,8 +49,8 @@ const GRAVITY: readonly FaultKind[] = [
 ];
 
 /**
- * Every acknowledged commit is on a write quorum, so any read quorum that holds all it acknowledged has it. With fewer that
- * say so, nobody knows; then nothing is promised.
+ * Every acknowledged commit is on a write quorum, so any read quorum that holds all it acknowledged has it. With fewer
+ * that say so, nobody knows; then nothing is promised.
  */
 function safety(observed: Observed): string {
   const sound = fewestInGroup((segment) => isSegmentSound(observed, segment));

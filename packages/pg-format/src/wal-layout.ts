@@ -4,7 +4,8 @@ import type { Layout } from './struct.ts';
  * Layout of WAL pages and record headers (access/xlog_internal.h, access/xlogrecord.h). All numbers little-endian.
  *
  *   segment 16 MiB = 2048 pages of 8 KiB; page = header (40 bytes on a segment's first page, else 24), then records.
- *   record  = header 24, block headers, [origin], [top xid], main data header; then per block image and data; main data.
+ *   record  = header 24, block headers, [origin], [top xid], main data header; then per block image and data; main
+ *           data.
  *   Records start at multiples of 8 and run on over pages, after the header of each.
  */
 export const WAL_PAGE_BYTES = 8192;

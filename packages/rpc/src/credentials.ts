@@ -23,8 +23,9 @@ const READ_BYTES = 64 * 1024;
 const COPY_BYTES_MAX = 8 * 1024;
 
 /**
- * A connection whose bytes come as 'data' without going through the queue of a stream: nobody reads it but by listening,
- * and nobody pauses it. An acknowledgement of 29 bytes costs no memory of READ_BYTES then, and half the processor time.
+ * A connection whose bytes come as 'data' without going through the queue of a stream: nobody reads it but by
+ * listening, and nobody pauses it. An acknowledgement of 29 bytes costs no memory of READ_BYTES then, and half the
+ * processor time.
  */
 function connectDirect(at: { readonly host: string; readonly port: number }): Socket {
   let memory = Buffer.allocUnsafeSlow(READ_BYTES);

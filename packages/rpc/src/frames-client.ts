@@ -43,8 +43,8 @@ function decoded<M, T>(decode: (message: M) => T, message: M): T {
 }
 
 /**
- * The hot path to one daemon: Append and Follow streams and page reads over one connection, which is made when it is first needed
- * and again after it broke. While a daemon is away calls fail at once.
+ * The hot path to one daemon: Append and Follow streams and page reads over one connection, which is made when it is
+ * first needed and again after it broke. While a daemon is away calls fail at once.
  */
 export class FramesClient {
   readonly address: string;

@@ -39,9 +39,10 @@ export function countedScl(history: readonly EpochStart[], claim: SegmentClaim):
  * May a writer of `epoch` count this segment's SCL towards its quorum? Only when the segment has promised no one later,
  * and holds the writer's history, so that all its redo is a prefix of the writer's.
  *
- * A segment that answered InstallHistory, or the hello of a stream, has the history on its disk, and nobody else is asked
- * this. Yet its disk may come back as it was between the promise and that: of the writer's epoch, with redo that the history
- * annuls. One that forgot must not make a quorum (quorum.ts, 2), so what it says now decides, not what it said before.
+ * A segment that answered InstallHistory, or the hello of a stream, has the history on its disk, and nobody else is
+ * asked this. Yet its disk may come back as it was between the promise and that: of the writer's epoch, with redo that
+ * the history annuls. One that forgot must not make a quorum (quorum.ts, 2), so what it says now decides, not what it
+ * said before.
  */
 export function countsForWriter(claim: SegmentClaim, epoch: bigint): boolean {
   return claim.phase === 'READY' && claim.epoch === epoch && lastEpoch(claim.history) === epoch;

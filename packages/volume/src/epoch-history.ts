@@ -15,10 +15,11 @@
  * Invariants that make this safe:
  * 1. An epoch has one writer (EPOCH_TAKEN), and it decides its start once. So histories with equal last epochs are
  *    equal.
- * 2. A segment takes a history, from InstallHistory, from a hello or from a peer, only when its last epoch is not below the
- *    segment's own volume epoch. What it said in its OpenEpoch answer therefore stays true until that opener comes back.
- * 3. A segment's volume epoch is never below the last epoch of its history: taking a history raises it, durably, with it.
- *    (Else it could promise epoch 9 while it holds, from a peer, the history of epoch 10.)
+ * 2. A segment takes a history, from InstallHistory, from a hello or from a peer, only when its last epoch is not below
+ *    the segment's own volume epoch. What it said in its OpenEpoch answer therefore stays true until that opener comes
+ *    back.
+ * 3. A segment's volume epoch is never below the last epoch of its history: taking a history raises it, durably, with
+ *    it. (Else it could promise epoch 9 while it holds, from a peer, the history of epoch 10.)
  * 4. An epoch that wrote a batch had its history on a write quorum, so every later opener, who hears a promise quorum,
  *    has seen it.
  */

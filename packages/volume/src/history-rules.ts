@@ -3,12 +3,15 @@
  * saved; a history that breaks one is refused whole, and so is never passed on.
  *
  *   form        Ascending, at least one entry, no epoch 0, at most HISTORY_MAX entries.
- *   epoch step  An epoch is at most EPOCH_STEP_MAX past the highest that this segment or a peer it asked itself has promised,
- *               and at most EPOCH_MAX. Openers take the highest epoch they see and add one, so an honest one is never refused;
- *               a made-up one cannot use up the numbers, however often it is sent. (A bound from what only a quorum has would
- *               be a trap: one segment brought to the bound would keep every honest opener, who must pass it, out.)
- *   boundary    It ends a segment's log where a batch ends. A start inside a batch is nobody's: openers begin at the end of one.
- *   durable     All redo at or below a durable LSN that counts under the segment's own history counts under the other too.
+ *   epoch step  An epoch is at most EPOCH_STEP_MAX past the highest that this segment or a peer it asked itself has
+ *               promised, and at most EPOCH_MAX. Openers take the highest epoch they see and add one, so an honest one
+ *               is never refused; a made-up one cannot use up the numbers, however often it is sent. (A bound from what
+ *               only a quorum has would be a trap: one segment brought to the bound would keep every honest opener, who
+ *               must pass it, out.)
+ *   boundary    It ends a segment's log where a batch ends. A start inside a batch is nobody's: openers begin at the
+ *               end of one.
+ *   durable     All redo at or below a durable LSN that counts under the segment's own history counts under the other
+ *               too.
  *
  * Why an honest history never breaks the last rule: redo at or below VDL was on a write quorum under the history of an
  * epoch e that they had taken. Every later opener hears of them, so it extends a history with e's, and

@@ -8,14 +8,16 @@
  *   promise    OpenEpoch(epoch) on all; a promise quorum must promise, and those of it that hold the volume must be a
  *              read quorum. From then on no older writer can get anything acknowledged: any write quorum shares two
  *              segments with those that promised.
- *   bootstrap  None of those that promised holds anything: there is no volume yet. Import one with this epoch, then open.
- *              The arithmetic needs no more for this; but should disks have been lost or swapped, those that are silent may
- *              hold the volume, so all six are waited for, and some only for so long. Never when the volume is known to exist.
+ *   bootstrap  None of those that promised holds anything: there is no volume yet. Import one with this epoch, then
+ *              open. The arithmetic needs no more for this; but should disks have been lost or swapped, those that are
+ *              silent may hold the volume, so all six are waited for, and some only for so long. Never when the volume
+ *              is known to exist.
  *   install-history
- *              X = where the volume ends, from the promises (`chooseStart`). InstallHistory(history + {epoch, X}) on all.
- *              A write quorum must have it, durably, so that every later opener sees it.
- *   catch-up   CatchUp(X) until a write quorum holds all redo up to X. Their peers have it, and their histories let none but it in.
- *              Whoever had it is asked again and again: when it is on none that answers any more, `startOver` for a higher epoch.
+ *              X = where the volume ends, from the promises (`chooseStart`). InstallHistory(history + {epoch, X}) on
+ *              all. A write quorum must have it, durably, so that every later opener sees it.
+ *   catch-up   CatchUp(X) until a write quorum holds all redo up to X. Their peers have it, and their histories let
+ *              none but it in. Whoever had it is asked again and again: when it is on none that answers any more,
+ *              `startOver` for a higher epoch.
  *   opened     Redo of this epoch starts at X. (Its first batch makes the choice final; PostgreSQL starts after it.)
  *   overtaken  Another writer got a higher epoch than ours. Never go on.
  *

@@ -16,9 +16,9 @@
  *
  * 1. Any write and any read set share a segment. 4 + 3 > 6; and the 3 full ones meet every set with a full one.
  * 2. Any write and any promise set share two segments, and so do any two promise sets. 4 + 4 = 6 + 2; and the 3 full
- *    ones meet every set with two full ones in those. Two, and not one, because a disk may have lost what it was told to
- *    keep without knowing: one segment that forgot its promise, or the newest redo, must not decide alone. So the 3 full
- *    ones are enough for a write and not for a promise: { full 1, three tails } would meet them in full 1 alone.
+ *    ones meet every set with two full ones in those. Two, and not one, because a disk may have lost what it was told
+ *    to keep without knowing: one segment that forgot its promise, or the newest redo, must not decide alone. So the 3
+ *    full ones are enough for a write and not for a promise: { full 1, three tails } would meet them in full 1 alone.
  * 3. A write set less any zone and any one more still has a segment; less any zone it can be made up of those that are
  *    left (4: two zones).
  * 4. Every write set has a full segment, and so have every read and every promise set: pages can be made.

@@ -183,7 +183,10 @@ export function recordsOf(batch: Buffer, offset = 0): Generator<{ lsn: Lsn; raw:
   return recordsIn(batch.subarray(offset + REDO_BATCH_HEADER_BYTES, offset + batch.readUInt32LE(offset + 4)));
 }
 
-/** The records of a checked batch's payload, or of a part of it that begins and ends between two; `raw` are views into it. */
+/**
+ * The records of a checked batch's payload, or of a part of it that begins and ends between two; `raw` are views into
+ * it.
+ */
 export function* recordsIn(payload: Buffer): Generator<{ lsn: Lsn; raw: Buffer }, void, undefined> {
   for (let at = 0; at < payload.length;) {
     const rawBytes = payload.readUInt32LE(at + RECORD_LSN_BYTES);

@@ -9,16 +9,19 @@ import type { RedoIndex } from '../pages/redo-index.ts';
 import type { WorkPace } from './work-pace.ts';
 
 /**
- * From the log into memory: redo that is durable on a quorum is indexed (which record changes which page) and applied to
- * the engine's state, in LSN order and in one pass, so that each record is decoded once. It runs in slices, so that
- * appends and their acknowledgements go first, at a pace (work-pace.ts), and not for every batch: redo gathers for a moment, unless a read waits
- * for it.
+ * From the log into memory: redo that is durable on a quorum is indexed (which record changes which page) and applied
+ * to the engine's state, in LSN order and in one pass, so that each record is decoded once. It runs in slices, so that
+ * appends and their acknowledgements go first, at a pace (work-pace.ts), and not for every batch: redo gathers for a
+ * moment, unless a read waits for it.
  *
  * Invariant: nothing past VDL is indexed, or reaches the state or a stored page; what is past it may still be annulled.
  */
 
 const SLICE_MS = 3;
-/** New redo and a new VDL wait so long for more of it. A read does not: what gathers meanwhile is applied in a millisecond or two. */
+/**
+ * New redo and a new VDL wait so long for more of it. A read does not: what gathers meanwhile is applied in a
+ * millisecond or two.
+ */
 const GATHER_MS = 50;
 const GATHER_BYTES_MAX = 256 * 1024;
 /** Records between two looks at the clock. */
@@ -296,8 +299,8 @@ export class Applier {
   }
 
   /**
-   * Forgets redo past `lsn`, where a batch ends, and which is not below what was applied: it was annulled. A batch that is
-   * applied in part ends at or below it, then.
+   * Forgets redo past `lsn`, where a batch ends, and which is not below what was applied: it was annulled. A batch that
+   * is applied in part ends at or below it, then.
    */
   annul(lsn: number): void {
     this.#waiting = this.#waiting.slice(this.#first).filter((waiting) => waiting.endLsn <= lsn);

@@ -134,7 +134,9 @@ export class Checkpointer {
     if (epoch !== undefined) this.#target = { lsn, epoch, state: state.encode() };
   }
 
-  /** How much waits for the checkpoint under way, or the next: 0 what always may, 1 another checkpoint's worth of it. */
+  /**
+   * How much waits for the checkpoint under way, or the next: 0 what always may, 1 another checkpoint's worth of it.
+   */
   get backlog(): number {
     const { index, limits } = this.#parts;
     return backlogOf(limits, { bytes: this.#bytesPast, refs: index.refs });

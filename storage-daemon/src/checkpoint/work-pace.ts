@@ -1,7 +1,7 @@
 /**
- * Which part of a core the work in the background takes: a fixed part of the time while little waits for it, however much
- * was loaded before, and more as more waits, so that it takes all before a writer has to be held back. After each slice of
- * work it rests for as long as that asks.
+ * Which part of a core the work in the background takes: a fixed part of the time while little waits for it, however
+ * much was loaded before, and more as more waits, so that it takes all before a writer has to be held back. After each
+ * slice of work it rests for as long as that asks.
  */
 
 /** Of the time, while little waits. */

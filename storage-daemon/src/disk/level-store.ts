@@ -2,7 +2,10 @@ import { ClassicLevel } from 'classic-level';
 import { StoreDamageError, type BatchOperation, type KeyedStore, type KeyedStoreOptions, type StoreEntry } from './keyed-store.ts';
 import { ReadPace } from './read-pace.ts';
 
-/** So many keys are looked up on the caller's thread, where the disk is quick: a hop to another costs as much as all of them. */
+/**
+ * So many keys are looked up on the caller's thread, where the disk is quick: a hop to another costs as much as all of
+ * them.
+ */
 const GET_HERE_MAX = 16;
 /** What a walk over entries asks for at once: one by one each costs several times more. */
 const READ_AHEAD_ENTRIES = 512;

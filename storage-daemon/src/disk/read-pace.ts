@@ -1,10 +1,10 @@
 /**
- * Says where to read: what the operating system has in its memory is read in microseconds, and costs less on the caller's
- * thread than two hops through the thread pool; what waits for a disk must not stop the event loop.
+ * Says where to read: what the operating system has in its memory is read in microseconds, and costs less on the
+ * caller's thread than two hops through the thread pool; what waits for a disk must not stop the event loop.
  *
- * What counts is the quicker part of recent reads: a machine that is short of CPU makes some look slow, a slow disk all.
- * Bound: of reads that wait for a disk at most WINDOW in every WINDOW + REST stop the loop, and after one that took
- * STALL_MS the next REST do not.
+ * What counts is the quicker part of recent reads: a machine that is short of CPU makes some look slow, a slow disk
+ * all. Bound: of reads that wait for a disk at most WINDOW in every WINDOW + REST stop the loop, and after one that
+ * took STALL_MS the next REST do not.
  */
 const QUICK_MS = 0.2;
 const WINDOW = 16;

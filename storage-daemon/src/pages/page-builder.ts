@@ -21,7 +21,8 @@ export type Built =
 
 /**
  * What pages are made for.
- *   read    somebody reads them: what is made is kept in memory, and never is a page told whose redo is not all here any more
+ *   read    somebody reads them: what is made is kept in memory, and never is a page told whose redo is not all here
+ *           any more
  *   store   they are stored, as of an LSN up to which the index has all the redo that matters for them
  */
 export type Purpose = 'read' | 'store';

@@ -16,9 +16,11 @@ import { partsOfVersion, versionValue } from './version-value.ts';
  * (place-index.ts) has
  *
  *   'p' page key   where the page's version is: it has all redo that ends at or below its LSN
- *   'm'            the checkpoint: all pages have at least all redo up to it; u64 LSN, u64 epoch of the batch that ends there
+ *   'm'            the checkpoint: all pages have at least all redo up to it; u64 LSN, u64 epoch of the batch that ends
+ *                  there
  *   's'            the engine's state at the checkpoint
- *   'r'            removals that the checkpoint left: what was dropped up to it and may still be stored; absent: nothing
+ *   'r'            removals that the checkpoint left: what was dropped up to it and may still be stored; absent:
+ *                  nothing
  *   'd'            the digest of the others (place-codec.ts)
  *
  * A version is written into a slot that the durable index does not name; its place is in memory until the next flush.

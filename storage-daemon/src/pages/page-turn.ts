@@ -2,7 +2,10 @@
 export class PageTurn {
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Runs `work` while nobody else has the turn. Not to be nested. Its failure is its caller's, and keeps nobody waiting. */
+  /**
+   * Runs `work` while nobody else has the turn. Not to be nested. Its failure is its caller's, and keeps nobody
+   * waiting.
+   */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#last.then(work);
     this.#last = done.catch(() => undefined);

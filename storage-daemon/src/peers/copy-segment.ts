@@ -33,9 +33,9 @@ export async function* serveCopy(segment: Segment, clock: Clock): AsyncGenerator
 /**
  * Replaces this segment's pages by a peer's; redo after them is fetched afterwards. All or nothing: on failure the
  * segment is as before, and the next try starts over. Until its SCL is at or past `recoverToLsn` the segment makes no
- * promise to an opener: what it may have acknowledged before it lost its pages is in there. `terms` also has what it may
- * have promised. Gives the bytes received.
- * Throws AuroraRpcError; StoredValueError when a value fails its CRC on arrival.
+ * promise to an opener: what it may have acknowledged before it lost its pages is in there. `terms` also has what it
+ * may have promised. Gives the bytes received. Throws AuroraRpcError; StoredValueError when a value fails its CRC on
+ * arrival.
  */
 export async function copyFromPeer(segment: Segment, peer: Peer, terms: CopyTerms, clock: Clock, stop: AbortSignal): Promise<number> {
   let bytes = 0;
@@ -79,8 +79,9 @@ function underTerms(source: SegmentState, { epoch, history }: CopyTerms): Segmen
 }
 
 /**
- * A tail's log starts anew where a peer's does, to which it is fetched afterwards: from there on the peer can give it. Gives nothing
- * until that has been; as after a copy, no promise is made before its SCL is at or past `terms.recoverToLsn`. Throws AuroraRpcError.
+ * A tail's log starts anew where a peer's does, to which it is fetched afterwards: from there on the peer can give it.
+ * Gives nothing until that has been; as after a copy, no promise is made before its SCL is at or past
+ * `terms.recoverToLsn`. Throws AuroraRpcError.
  */
 export async function startRedoAt(segment: Segment, peer: SegmentState, terms: CopyTerms): Promise<void> {
   await segment.replaceRedo(async () => {

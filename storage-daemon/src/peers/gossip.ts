@@ -26,7 +26,10 @@ import type { PeerTable } from './peer-table.ts';
 
 const CALL_DEADLINE_MS = 2000;
 
-/** Throws AuroraRpcError INVALID when a peer says that it is something else than it was when the volume was made: quorums count by that. */
+/**
+ * Throws AuroraRpcError INVALID when a peer says that it is something else than it was when the volume was made:
+ * quorums count by that.
+ */
 function refuseOtherPeerRole({ id, role }: Peer, state: SegmentState): void {
   if (state.role === role) return;
   throw new AuroraRpcError('INVALID', `state.role: ${id} says that it is ${state.role}, and is ${role} by this daemon's list of peers`);

@@ -193,7 +193,10 @@ export class Peers {
     }
   }
 
-  /** Somebody said that a peer holds a volume that is not here: when that peer itself says so too, this daemon gets a copy. */
+  /**
+   * Somebody said that a peer holds a volume that is not here: when that peer itself says so too, this daemon gets a
+   * copy.
+   */
   #learnOfVolume(id: SegmentId, said: SegmentState): void {
     const peer = this.#table.find(said.daemonId);
     if (peer === undefined) throw new AuroraRpcError('INVALID', `state.daemon_id: '${said.daemonId}' is not a peer of this daemon`);

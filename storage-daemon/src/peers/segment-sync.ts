@@ -79,9 +79,9 @@ export class SegmentSync {
   }
 
   /**
-   * A read quorum of sound peers that do not have what was lost, and have promised an epoch past ours, shows that it was
-   * never on a write quorum and never will be. While they may still take redo of the epoch that it was acknowledged in, its
-   * writer may count us and get them to complete a quorum.
+   * A read quorum of sound peers that do not have what was lost, and have promised an epoch past ours, shows that it
+   * was never on a write quorum and never will be. While they may still take redo of the epoch that it was acknowledged
+   * in, its writer may count us and get them to complete a quorum.
    */
   #clearRecovery(): void {
     const { segment, table, logger } = this.#parts;

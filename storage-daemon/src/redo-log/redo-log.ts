@@ -16,7 +16,8 @@ import { TailCache } from './tail-cache.ts';
 
 /**
  * A segment's redo log: one unbroken chain of redo batches in append-only files, the truth of the segment. Here is what
- * changes it: append, annul, drop and repair. `reader` reads it; group-commit.ts brings it to disk; log-recovery.ts opens it.
+ * changes it: append, annul, drop and repair. `reader` reads it; group-commit.ts brings it to disk; log-recovery.ts
+ * opens it.
  *
  * Invariants: the chain on disk never has a hole (backlink and previous epoch of each batch name the one before it);
  * `durable` only names what an fdatasync has covered.
@@ -61,7 +62,8 @@ export class RedoLog {
 
   /**
    * Opens the log in `directory` (made when absent), checking every batch. `start` is where the chain stands when there
-   * are no files. A torn last write is cut off; damage before sound batches is told to `onDamage`, and cut off once that has resolved.
+   * are no files. A torn last write is cut off; damage before sound batches is told to `onDamage`, and cut off once
+   * that has resolved.
    */
   static async open(
     directory: string,
@@ -124,7 +126,10 @@ export class RedoLog {
     return lsn < this.#chain.start.lsn || lsn > this.#chain.tail.lsn ? undefined : this.#chain.epochOf(lsn);
   }
 
-  /** Does a batch end at `lsn`, or the log start there? Of what is on disk. Throws LogReadError where a header is damaged. */
+  /**
+   * Does a batch end at `lsn`, or the log start there? Of what is on disk. Throws LogReadError where a header is
+   * damaged.
+   */
   isBatchEnd(lsn: bigint): boolean {
     const { start, durable } = this.#chain;
     if (lsn === start.lsn || lsn === durable.lsn) return true;
@@ -223,7 +228,10 @@ export class RedoLog {
     return dropped;
   }
 
-  /** Forgets everything and starts a new chain at `start`: what was held is covered by stored pages, or a copy took its place. */
+  /**
+   * Forgets everything and starts a new chain at `start`: what was held is covered by stored pages, or a copy took its
+   * place.
+   */
   async restart(start: ChainLink): Promise<void> {
     await this.#commit.flushed();
     const { files } = this.#chain;
@@ -232,7 +240,10 @@ export class RedoLog {
     this.#cache.forgetFrom(0);
   }
 
-  /** Durable before the next one goes: files vanish in the order in which they are removed, and the chain never has a hole. */
+  /**
+   * Durable before the next one goes: files vanish in the order in which they are removed, and the chain never has a
+   * hole.
+   */
   async #remove(file: LogFile): Promise<void> {
     await file.remove();
     await this.#disk.syncDirectory(this.#directory);

@@ -6,8 +6,8 @@ import type { Disk, DiskFile } from '../disk/disk.ts';
 /**
  * Up to where a segment's redo is known to be durable on a quorum: `<segment>/durable`, so that a restart does not
  * forget what no history may annul. It may lag behind, and is never ahead: it is written after the fact and, as it only
- * raises a floor that the stored pages' checkpoint gives anyway, not synced, and not for every batch: a process that dies
- * loses what came within WRITE_AFTER_MS, a machine at most the last seconds. A segment that lives knows all of it.
+ * raises a floor that the stored pages' checkpoint gives anyway, not synced, and not for every batch: a process that
+ * dies loses what came within WRITE_AFTER_MS, a machine at most the last seconds. A segment that lives knows all of it.
  *
  *   two slots, 512 bytes apart, written in turn, so that a torn write leaves the other one
  *   offset  bytes

@@ -175,8 +175,8 @@ export function openLog(
 }
 
 /**
- * Leaves of the log what was synced, what is needed past `from`, up to which redo is durable, and what the epoch history lets
- * stand.
+ * Leaves of the log what was synced, what is needed past `from`, up to which redo is durable, and what the epoch
+ * history lets stand.
  */
 export async function cutToWhatCounts(
   log: RedoLog,

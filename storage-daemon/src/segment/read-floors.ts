@@ -4,9 +4,9 @@
  * heard. Pure: the clock is the caller's.
  *
  * Invariants: the minimum never goes back, as versions below it may be gone. A compute that is heard is never passed
- * over. One that was silent for SILENT_MS is, or for LEFT_MS after its stream was over: a reader that died must not hold
- * the volume's redo for ever. Whoever is silent for that long and lives may find what it reads gone (TOO_OLD). With nobody
- * heard here what peers say counts: computes may be heard there.
+ * over. One that was silent for SILENT_MS is, or for LEFT_MS after its stream was over: a reader that died must not
+ * hold the volume's redo for ever. Whoever is silent for that long and lives may find what it reads gone (TOO_OLD).
+ * With nobody heard here what peers say counts: computes may be heard there.
  */
 
 /** A reader whose stream is over may come back within so long, to this segment or another. */

@@ -6,7 +6,8 @@ import type { Segment } from './segment.ts';
 
 /**
  * What a segment holds, once it can be read at `lsn` by someone of `epoch`; waits until `deadline` (ms, the clock's
- * `now`). Throws AuroraRpcError: FENCED, NO_PAGES, DAMAGED, NOT_READY, or BEHIND when the segment does not get there in time.
+ * `now`). Throws AuroraRpcError: FENCED, NO_PAGES, DAMAGED, NOT_READY, or BEHIND when the segment does not get there in
+ * time.
  *
  * A reader has no epoch (0n), and is fenced by none: it is served what the segment itself knows to be durable, which no
  * history annuls. What it asks for makes nothing known to be durable.

@@ -10,8 +10,9 @@ import { RedoScrub } from './redo-scrub.ts';
  */
 
 /**
- * Of the bytes of pages that a step reads, the part that it may read of their index: an entry takes some 50 bytes, a page
- * 8 KiB, and each costs about the same to check. So the index is still read through several times while the pages are once.
+ * Of the bytes of pages that a step reads, the part that it may read of their index: an entry takes some 50 bytes, a
+ * page 8 KiB, and each costs about the same to check. So the index is still read through several times while the pages
+ * are once.
  */
 const INDEX_SHARE = 1 / 32;
 

@@ -23,8 +23,9 @@ import type { SegmentLimits } from './limits.ts';
 import type { ConditionWaiter } from './condition-waiter.ts';
 
 /**
- * Whether a segment has content, and which: opens and closes it, and says what is wrong with it. What follows from what is in content-table.ts;
- * failures are heard in content-failures.ts, a disk that fails is in disk-faults.ts, an import or copy in replacement.ts.
+ * Whether a segment has content, and which: opens and closes it, and says what is wrong with it. What follows from what
+ * is in content-table.ts; failures are heard in content-failures.ts, a disk that fails is in disk-faults.ts, an import
+ * or copy in replacement.ts.
  */
 
 export interface SegmentLifecycleParts {
@@ -156,8 +157,8 @@ export class SegmentLifecycle {
   }
 
   /**
-   * Redo up to here is durable on a quorum, as far as is known here: no history may annul it. What a writer says of VDL counts
-   * as far as somebody is known to hold redo.
+   * Redo up to here is durable on a quorum, as far as is known here: no history may annul it. What a writer says of VDL
+   * counts as far as somebody is known to hold redo.
    */
   get durableLsn(): bigint {
     const storage = this.#storage;
@@ -189,7 +190,10 @@ export class SegmentLifecycle {
     if (this.#parts.control.value.ready) await this.open();
   }
 
-  /** Opens what the control file points to; the log up to `endLsn` where it is given. What cannot be used is reported as damage. */
+  /**
+   * Opens what the control file points to; the log up to `endLsn` where it is given. What cannot be used is reported as
+   * damage.
+   */
   async open(endLsn?: bigint): Promise<void> {
     const { directory, engines, control, logger } = this.#parts;
     try {
@@ -282,8 +286,8 @@ export class SegmentLifecycle {
   }
 
   /**
-   * Redo goes that is not needed here and that nobody holds. Not while a history annuls any: see TailStorage. Where a file
-   * cannot be removed no other is: the log is opened anew once the disk can be written, or it would have a hole.
+   * Redo goes that is not needed here and that nobody holds. Not while a history annuls any: see TailStorage. Where a
+   * file cannot be removed no other is: the log is opened anew once the disk can be written, or it would have a hole.
    */
   async dropRedo(): Promise<void> {
     if (this.#state.phase !== 'open') return;
@@ -299,7 +303,10 @@ export class SegmentLifecycle {
     this.#retention.hold({ name, floor, givesWay: false });
   }
 
-  /** Holds redo from the checkpoint on, for who will come for it, whatever becomes of the disk; until what this gives is called. */
+  /**
+   * Holds redo from the checkpoint on, for who will come for it, whatever becomes of the disk; until what this gives is
+   * called.
+   */
   holdRedo(name: string): () => void {
     const floor = this.#storage?.checkpointLsn ?? 0n;
     return this.#retention.hold({ name, floor: () => floor, givesWay: false });

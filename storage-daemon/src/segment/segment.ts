@@ -71,8 +71,8 @@ export function refuseRole(held: SegmentRole, told: SegmentRole, field: string):
 export type AppendOutcome = 'appended' | 'duplicate' | 'gap' | 'unwritable';
 
 /**
- * One copy of one protection group: the epochs it obeys, the content it holds, and those who write to it and wait for it.
- * Here is what it says of itself and what it takes: redo, and the points up to which redo is durable and read.
+ * One copy of one protection group: the epochs it obeys, the content it holds, and those who write to it and wait for
+ * it. Here is what it says of itself and what it takes: redo, and the points up to which redo is durable and read.
  */
 export class Segment {
   readonly volumeId: string;
@@ -144,7 +144,8 @@ export class Segment {
       await control.save({});
       parts.events.repair('control');
     }
-    // What the file replaced goes, and what it names is shown to peers and writers, only once the loss of power would not bring the old one back.
+    // What the file replaced goes, and what it names is shown to peers and writers, only once the loss of power would
+    // not bring the old one back.
     await control.exclusive(() => Promise.resolve());
     await segment.#lifecycle.start();
     return segment;
@@ -168,7 +169,10 @@ export class Segment {
   get control(): SegmentControl {
     return this.#control.value;
   }
-  /** What it holds; undefined while it is empty or cannot be used. Another one after a copy or when it was opened anew: not to be kept. */
+  /**
+   * What it holds; undefined while it is empty or cannot be used. Another one after a copy or when it was opened anew:
+   * not to be kept.
+   */
   get storage(): RedoStorage | undefined {
     return this.#lifecycle.storage;
   }
@@ -235,7 +239,10 @@ export class Segment {
     };
   }
 
-  /** Resolves true once the condition holds, which is looked at whenever something moves here; false at the deadline (ms, the clock's `now`). */
+  /**
+   * Resolves true once the condition holds, which is looked at whenever something moves here; false at the deadline
+   * (ms, the clock's `now`).
+   */
   until(isMet: () => boolean, deadline: number): Promise<boolean> {
     return this.#conditions.until(isMet, deadline);
   }
@@ -304,7 +311,10 @@ export class Segment {
     this.#readFloors.release(compute);
   }
 
-  /** Pages may be stored as of what nobody reads below. Called now and then too: time alone ends the hold of a compute that is silent. */
+  /**
+   * Pages may be stored as of what nobody reads below. Called now and then too: time alone ends the hold of a compute
+   * that is silent.
+   */
   raiseReadFloor(): void {
     this.storage?.notePgmrpl(this.#readFloors.lowest(this.#parts.clock.now()));
   }
@@ -314,7 +324,9 @@ export class Segment {
     return this.#readFloors.holders();
   }
 
-  /** Throws AuroraRpcError REFUSED when whoever speaks takes the segment for something else: it would count it wrongly. */
+  /**
+   * Throws AuroraRpcError REFUSED when whoever speaks takes the segment for something else: it would count it wrongly.
+   */
   refuseOtherRole(role: SegmentRole, field: string): void {
     refuseRole(this.control.role, role, field);
   }

@@ -11,11 +11,12 @@ import { RedoStorage } from './redo-storage.ts';
  * What a tail holds: redo alone. It applies nothing, so what it knows to be durable is what it has heard of VDL.
  *
  * Invariants:
- * - redo goes only once every full segment has stored pages with it: Retention has a firm holder for each of them. So whatever a
- *   zone and one more take with them, redo or pages with it are left;
- * - nothing past VDL goes, however far those pages are: a later history may annul it, and then they have other redo there;
- * - the log never becomes empty by that: the batch that ends where it is durable stays, since nothing but the log says how far a
- *   tail is. Where annulling leaves nothing, the control file has said before where the log starts.
+ * - redo goes only once every full segment has stored pages with it: Retention has a firm holder for each of them. So
+ *   whatever a zone and one more take with them, redo or pages with it are left;
+ * - nothing past VDL goes, however far those pages are: a later history may annul it, and then they have other redo
+ *   there;
+ * - the log never becomes empty by that: the batch that ends where it is durable stays, since nothing but the log says
+ *   how far a tail is. Where annulling leaves nothing, the control file has said before where the log starts.
  */
 
 export interface TailParts extends StorageParts {

@@ -29,8 +29,9 @@ export function serveAppend(call: AppendCall, parts: AppendStreamParts): void {
 const TIMED_MAX = 1024;
 
 /**
- * What a writer says of VDL and of its reads is for work in the background, which gathers redo for longer than this, and
- * for reads, which bring it with them: it is passed on once for many batches, and at the latest with so many bytes of redo.
+ * What a writer says of VDL and of its reads is for work in the background, which gathers redo for longer than this,
+ * and for reads, which bring it with them: it is passed on once for many batches, and at the latest with so many bytes
+ * of redo.
  */
 const POINTS_MS = 25;
 const POINTS_BYTES = 128 * 1024;

@@ -12,11 +12,11 @@ import type { Segment } from '../segment/segment.ts';
  * One reader's Follow stream to one segment.
  *
  * Invariants:
- * - a reader is sent whole batches that end at or below the VDL that the segment knows, and nothing else: what it has is
- *   never annulled;
+ * - a reader is sent whole batches that end at or below the VDL that the segment knows, and nothing else: what it has
+ *   is never annulled;
  * - each batch that it is sent follows the one before; the first is the one that has redo right after where it begins;
- * - what was sent and not taken is at most WINDOW_BYTES and one stretch: a reader that takes nothing costs no more, and holds
- *   nobody up;
+ * - what was sent and not taken is at most WINDOW_BYTES and one stretch: a reader that takes nothing costs no more, and
+ *   holds nobody up;
  * - from its first word on its read floor counts here, until LEFT_MS after its stream is over.
  */
 const WINDOW_BYTES = 2 * 1024 * 1024;
