@@ -9,7 +9,7 @@ const SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2
 export interface AgentMetrics {
   readonly flushSeconds: LatencyHistogram;
   readonly flushSentSeconds: LatencyHistogram;
-  readonly pageReadSeconds: Histogram;
+  readonly pageReadSeconds: LatencyHistogram;
   readonly pagesRead: Counter;
   readonly pagesReadAhead: Counter;
   readonly pagesReadAheadUnused: Counter;
@@ -120,7 +120,7 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
       help: 'From a WAL flush request until the last of its redo was read, packed and given to the segments’ connections',
       registers,
     }),
-    pageReadSeconds: new Histogram({ name: 'aurora_page_read_seconds', help: 'Page reads from storage', buckets: SECONDS, registers }),
+    pageReadSeconds: new LatencyHistogram({ name: 'aurora_page_read_seconds', help: 'Page reads from storage', registers }),
     pagesRead: new Counter({ name: 'aurora_pages_read_total', help: 'Pages read from storage', registers }),
     pagesReadAhead: new Counter({
       name: 'aurora_pages_read_ahead_total',

@@ -8,7 +8,7 @@ export type ReadsObserved = Pick<PageReaderOptions, 'onRead' | 'onError'> & Pick
 export function readsObserved(metrics: AgentMetrics): ReadsObserved {
   return {
     onRead: ({ seconds, pages, hedged }) => {
-      metrics.pageReadSeconds.observe(seconds);
+      metrics.pageReadSeconds.note(seconds);
       metrics.pagesRead.inc(pages);
       if (hedged) metrics.pageReadsHedged.inc();
     },
