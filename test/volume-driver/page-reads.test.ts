@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { decodePageKey } from '@kube-aurora/redo';
-import type { GetPagesRequest, GetPagesResponse } from '@kube-aurora/rpc';
+import { AuroraRpcError, type GetPagesRequest, type GetPagesResponse } from '@kube-aurora/rpc';
 import { SINGLE_GROUP } from '../../compute-node/src/placement.ts';
 import { PageReader } from '../../compute-node/src/read-path/page-reader.ts';
 import type { SegmentEndpoint } from '../../compute-node/src/segments.ts';
@@ -15,12 +15,14 @@ const ALL = [0, 1, 2, 3, 4, 5];
 let world: DriverWorld;
 let compute: Compute;
 let fences: string[];
+let tooOld: string[];
 
 beforeEach(async () => {
   world = new DriverWorld();
   await world.importVolume();
   compute = world.compute('zone-1');
   fences = [];
+  tooOld = [];
 });
 
 /** A reader of the compute at its base; `answers` are those of segments that do not behave as a sound one does. */
@@ -38,6 +40,7 @@ function reader(readFloor = 0n, answers: Record<number, (request: GetPagesReques
     volume: { vdl: baseLsn, scl: () => baseLsn, readFloor },
     placement: SINGLE_GROUP,
     onFenced: (message) => void fences.push(message),
+    onTooOld: (message) => void tooOld.push(message),
     onRead: () => undefined,
     onError: () => undefined,
     clock,
@@ -88,6 +91,34 @@ describe('a page read', () => {
     const request = { ...RANGE, lsn: baseLsn };
     expect(Buffer.concat(await world.until(own.read(request, request.lsn))).equals(PAGES)).toBe(true);
     expect(new Set(compute.asked.map((one) => one.request.lsn))).toEqual(new Set([floor]));
+  });
+
+  it('tells that its pages are gone: at once when all segments say so, soon when the others are away, never while one may have them', async () => {
+    const gone = (): Promise<GetPagesResponse> => Promise.reject(new AuroraRpcError('TOO_OLD', 'merged'));
+    const away = (): Promise<GetPagesResponse> => Promise.reject(new AuroraRpcError('UNREACHABLE', 'away'));
+    const { clock } = compute.machine;
+    const askAll = async (answers: readonly (() => Promise<GetPagesResponse>)[], ms: number): Promise<void> => {
+      tooOld = [];
+      const one = reader(0n, Object.fromEntries(answers.entries()));
+      const read = one.read(RANGE, baseLsn).catch((error: unknown) => error);
+      await world.until(clock.sleep(ms));
+      one.stop();
+      await world.until(read);
+    };
+    await askAll([gone, gone, gone, gone, gone, gone], 100);
+    expect(tooOld[0]).toContain('merged');
+    await askAll([gone, away, gone, gone, gone, gone], 100);
+    expect(tooOld).toEqual([]);
+    await askAll([gone, away, gone, gone, gone, gone], 10_000);
+    expect(tooOld[0]).toContain('merged');
+    await askAll([away, away, away, away, away, away], 10_000);
+    expect(tooOld).toEqual([]);
+    let refusals = 3;
+    await askAll(
+      [gone, gone, gone, gone, gone, () => (refusals-- > 0 ? away() : Promise.resolve({ present: Buffer.alloc(2, 1), pages: [PAGES] }))],
+      10_000,
+    );
+    expect(tooOld).toEqual([]);
   });
 
   it('is let go of when nobody waits for it, in the queue too, and those behind it are served', async () => {

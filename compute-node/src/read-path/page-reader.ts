@@ -17,6 +17,8 @@ const ATTEMPT_DEADLINE_MS = 5000;
 const HEDGE_MIN_MS = 10;
 const RETRY_MIN_MS = 20;
 const RETRY_MAX_MS = 500;
+/** Rounds in which some segments had the pages no longer and the others did not answer: about two seconds. */
+const TOO_OLD_ROUNDS = 8;
 
 export interface PageReaderOptions {
   readonly segments: readonly SegmentEndpoint[];
@@ -27,7 +29,10 @@ export interface PageReaderOptions {
   readonly volume: VolumeView;
   readonly placement: Placement;
   readonly onFenced: (message: string) => void;
-  /** No segment has these pages as they were then any more: the read goes on asking until it is given up. */
+  /**
+   * No segment has these pages as they were then any more, of those that have answered for seconds. The read goes on
+   * asking until it is given up.
+   */
   readonly onTooOld?: (message: string) => void;
   readonly onRead: (outcome: { seconds: number; pages: number; hedged: boolean }) => void;
   readonly onError: (segment: string, code: string) => void;
@@ -40,6 +45,9 @@ class Reading {
   /** The LSN that it reads at. */
   readonly at: bigint;
   over = false;
+  /** Of the segments asked in this round, those that said that they have the pages no longer, and those that failed otherwise. */
+  tooOld = 0;
+  failed = 0;
   #whenOver: (() => void) | undefined;
 
   constructor(at: bigint) {
@@ -81,6 +89,7 @@ export class PageReader {
   #stopped = false;
   #active = 0;
   #lastRefusal = '';
+  #lastTooOld = '';
 
   constructor(options: PageReaderOptions) {
     this.#options = options;
@@ -172,14 +181,19 @@ export class PageReader {
   async #readUntilDone(range: PageRange, reading: Reading): Promise<PagesRead> {
     const { clock, logger, placement, onRead } = this.#options;
     const startedAt = clock.now();
+    let tooOldRounds = 0;
     for (let waitMs = RETRY_MIN_MS; ; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
       if (reading.over) throw readIsOver();
+      reading.tooOld = 0;
+      reading.failed = 0;
       const outcome = await this.#race(range, reading, this.#order(placement.groupOf(range), reading.at));
       if (outcome !== undefined) {
         onRead({ seconds: (clock.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
         return outcome.read;
       }
       if (reading.over) continue;
+      tooOldRounds = reading.tooOld > 0 ? tooOldRounds + 1 : 0;
+      if (tooOldRounds > 0 && (reading.failed === 0 || tooOldRounds >= TOO_OLD_ROUNDS)) this.#options.onTooOld?.(this.#lastTooOld);
       if (waitMs === RETRY_MAX_MS) {
         const { spcOid, dbOid, relNumber, fork, block, count } = range;
         logger.warn(
@@ -219,7 +233,6 @@ export class PageReader {
     let next = 0;
     let waitMs = Math.max(HEDGE_MIN_MS, this.#loads.nearlyAllWithinMs(readWeight(range.count)));
     let hedged = false;
-    let allTooOld = true;
     let settled = false;
     let timer: Timer | undefined;
     const settle = (finish: () => void): void => {
@@ -237,9 +250,7 @@ export class PageReader {
     const ask = (): void => {
       const endpoint = order[next++];
       if (endpoint === undefined) {
-        if (asked.size > 0) return;
-        if (allTooOld && order.length > 0) this.#options.onTooOld?.(this.#lastRefusal);
-        settle(() => resolve(undefined));
+        if (asked.size === 0) settle(() => resolve(undefined));
         return;
       }
       const call = new AbortController();
@@ -255,7 +266,10 @@ export class PageReader {
           const known = fromServiceError(error, endpoint.id);
           this.#options.onError(endpoint.id, known.code);
           this.#lastRefusal = `${endpoint.id}: ${known.message}`;
-          if (known.code !== 'TOO_OLD') allTooOld = false;
+          if (known.code === 'TOO_OLD') {
+            reading.tooOld++;
+            this.#lastTooOld = this.#lastRefusal;
+          } else reading.failed++;
           this.#loads.penalise(endpoint.index, clock.now());
           if (known.code === 'FENCED') {
             this.#options.onFenced(known.message);
