@@ -4,6 +4,7 @@ import { Invariants } from './invariants.ts';
 import { Machine } from './machine.ts';
 import { Network } from './network.ts';
 import { Exchange, segmentApi } from './simulated-api.ts';
+import { SimulatedReader } from './simulated-reader.ts';
 import { SimulatedWriter } from './simulated-writer.ts';
 import { endpointsFor, SEGMENT, storageMachines, type StorageMachine } from './storage.ts';
 import { RELATION } from './synthetic-volume.ts';
@@ -28,6 +29,7 @@ export class Cluster {
   /** Nor before this moment. */
   restsUntil = 0;
   readonly computes: { readonly machine: Machine; readonly writer: SimulatedWriter }[] = [];
+  readonly #readers: { readonly machine: Machine; readonly reader: SimulatedReader }[] = [];
   readonly invariants: Invariants;
   readonly #traced: boolean;
   readonly #checker: Machine;
@@ -83,6 +85,22 @@ export class Cluster {
     this.computes.push({ machine, writer });
     this.world.note(id, 'starts');
     void writer.run();
+  }
+
+  /** A new reader. */
+  startReader(): void {
+    const id = `r${this.#readers.length + 1}`;
+    const machine = new Machine(this.world, id, `zone-${this.world.random.integer(0, 2)}`, this.#traced);
+    machine.start();
+    const endpoints = endpointsFor(machine, this.exchange, this.storage);
+    const reader = new SimulatedReader(id, machine, endpoints, this.history, (check) => this.#noticing(check));
+    this.#readers.push({ machine, reader });
+    this.world.note(id, 'starts');
+    void reader.run();
+  }
+
+  get livingReaders(): readonly { readonly machine: Machine; readonly reader: SimulatedReader }[] {
+    return this.#readers.filter(({ machine }) => machine.isUp);
   }
 
   get livingComputes(): readonly { readonly machine: Machine; readonly writer: SimulatedWriter }[] {
@@ -149,12 +167,13 @@ export class Cluster {
     });
   }
 
-  /** Six sound copies that are level with a writer to whom everything was acknowledged. */
+  /** Six sound copies, and readers, that are level with a writer to whom everything was acknowledged. */
   get isHealthy(): boolean {
     const writers = this.livingComputes.filter(({ writer }) => writer.session?.isIdle === true);
     const [one] = writers;
     if (one === undefined || this.livingComputes.length !== 1) return false;
     const { vdl, epoch } = one.writer.session ?? { vdl: 0n, epoch: 0n };
+    if (this.livingReaders.some(({ reader }) => reader.position !== vdl)) return false;
     return this.storage.every(({ segment }) => {
       if (segment === undefined || segment.phase !== 'READY') return false;
       const state = segment.state();
@@ -172,6 +191,7 @@ export class Cluster {
       const { session } = writer;
       return `${writer.id} ${session === undefined ? 'opens' : `epoch ${session.epoch} vdl ${session.vdl.toString(16)}${session.isIdle ? ' idle' : ''}`}`;
     });
-    return [...segments, ...writers].join('\n');
+    const readers = this.livingReaders.map(({ reader }) => `${reader.id} at ${reader.position.toString(16)}`);
+    return [...segments, ...writers, ...readers].join('\n');
   }
 }

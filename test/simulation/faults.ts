@@ -5,6 +5,7 @@ import type { Fault } from './fault.ts';
 import { diskFaults, machineFaults } from './machine-faults.ts';
 import { networkFaults } from './network-faults.ts';
 import { quorumFaults } from './quorum-faults.ts';
+import { readerFaults } from './reader-faults.ts';
 import { tailFaults } from './tail-faults.ts';
 import { writerFaults } from './writer-faults.ts';
 
@@ -28,7 +29,12 @@ export class Faults {
       ...contentFaults(cluster, this.#budget),
       ...writerFaults(cluster),
     ];
-    const aimed = { any: () => [], quorums: () => quorumFaults(cluster, this.#budget), tails: () => tailFaults(cluster) }[mix.mixture]();
+    const aimed = {
+      any: () => [],
+      quorums: () => quorumFaults(cluster, this.#budget),
+      tails: () => tailFaults(cluster),
+      readers: () => readerFaults(cluster),
+    }[mix.mixture]();
     this.#faults = [...kinds.map((fault) => ({ ...fault, weight: fault.weight * mix.rate(fault.name) })), ...aimed].filter(
       ({ name, weight }) => weight > 0 && !without.has(name),
     );

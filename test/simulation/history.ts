@@ -18,8 +18,11 @@ import type { BatchRecord } from '@kube-aurora/volume';
  *   - no acknowledged record is ever lost, and none that was shown: an epoch starts at or past everything that the epochs before
  *     it acknowledged, and an older writer acknowledges nothing past the start of a later one;
  *   - one writer an epoch;
+ *   - a reader is given redo of the volume that is durable, and none that a later epoch annuls;
  *   - a page that is read is the page as of an LSN that may be read, and the state a writer starts from is the one at its start.
  */
+
+const SHOWN_ENDS = 200;
 
 /** The volume broke a promise. */
 export class BrokenPromise extends Error {
@@ -54,6 +57,8 @@ class Branch {
   /** The volume's state where it starts, encoded. */
   readonly #base: Buffer;
   readonly #records: WalRecord[] = [];
+  /** Its records as they are in WAL, by where they start. */
+  readonly #raw = new Map<bigint, Buffer>();
   /** The state with all of its records. */
   readonly #state: VolumeState;
 
@@ -68,9 +73,21 @@ class Branch {
   }
 
   /** Takes its next record; gives what it does beside changing pages. */
-  push(record: WalRecord): readonly Effect[] {
+  push(record: WalRecord, raw: Buffer): readonly Effect[] {
     this.#records.push(record);
+    this.#raw.set(record.lsn, Buffer.from(raw));
     return applyEffects(this.#state, record);
+  }
+
+  /** Is this its record there? */
+  has(lsn: bigint, raw: Buffer): boolean {
+    return this.#raw.get(lsn)?.equals(raw) === true;
+  }
+
+  /** Does it have everything that `other` has up to `lsn`? */
+  covers(other: Branch, lsn: bigint): boolean {
+    if (this === other) return true;
+    return this.parent !== undefined && lsn <= this.startLsn && this.parent.covers(other, lsn);
   }
 
   /** The page with every record that starts below `lsn`. */
@@ -96,6 +113,9 @@ class Branch {
 export class VolumeHistory {
   readonly #branches = new Map<bigint, Branch>();
   #hasBegun = false;
+  readonly #shownEnds: bigint[] = [];
+  /** By epoch, how far readers were given its redo. */
+  readonly #shown = new Map<bigint, { readonly lsn: bigint; readonly who: string }>();
   /** Every page that anything was ever said of. */
   readonly #known = new Map<string, PageId>();
   /** Called with what broke where nobody would hear an error. */
@@ -106,6 +126,7 @@ export class VolumeHistory {
   onAcknowledged: () => void = () => undefined;
   acknowledgements = 0;
   records = 0;
+  recordsShown = 0;
   pagesCompared = 0;
 
   /** The volume's first content, at `lsn`. */
@@ -145,7 +166,33 @@ export class VolumeHistory {
     // Four held it when the epoch was opened.
     this.proven(previousEpoch, startLsn);
     this.#hasBegun = true;
-    this.#branches.set(epoch, new Branch(epoch, writer, startLsn, parent, stateThere));
+    const branch = new Branch(epoch, writer, startLsn, parent, stateThere);
+    this.#branches.set(epoch, branch);
+    for (const [shownEpoch, { lsn, who }] of this.#shown) this.#refuseAnnulling(branch, this.#branchOf(shownEpoch), lsn, who);
+  }
+
+  /** A reader was given a record: whose it is. It must be durable, and so be the volume's for good. */
+  shown(who: string, lsn: bigint, endLsn: bigint, raw: Buffer): bigint {
+    const branch = [...this.#branches.values()].find((one) => one.provenLsn >= endLsn && one.has(lsn, raw));
+    if (branch === undefined) throw new BrokenPromise(`${who} is given a record from ${at(lsn)} to ${at(endLsn)} that is not durable`);
+    for (const later of this.#branches.values()) if (later.epoch > branch.epoch) this.#refuseAnnulling(later, branch, endLsn, who);
+    if (endLsn > (this.#shown.get(branch.epoch)?.lsn ?? 0n)) this.#shown.set(branch.epoch, { lsn: endLsn, who });
+    this.recordsShown++;
+    this.#shownEnds.push(endLsn);
+    if (this.#shownEnds.length > SHOWN_ENDS) this.#shownEnds.shift();
+    return branch.epoch;
+  }
+
+  /** Where records ended that readers were given lately: what may be read from. */
+  get shownEnds(): readonly bigint[] {
+    return this.#shownEnds;
+  }
+
+  #refuseAnnulling(later: Branch, shown: Branch, lsn: bigint, who: string): void {
+    if (later.covers(shown, lsn)) return;
+    throw new BrokenPromise(
+      `epoch ${later.epoch} of ${later.writer} starts at ${at(later.startLsn)}; ${who} had been given redo of epoch ${shown.epoch} up to ${at(lsn)}`,
+    );
   }
 
   /** A record that the writer of `epoch` made; nothing is promised of it yet. */
@@ -156,7 +203,7 @@ export class VolumeHistory {
       const key = this.#keyOf(touched);
       this.#set(branch, key, lsn, () => redo(copyOf(branch.page(key, lsn)), record, touched));
     }
-    for (const effect of branch.push(record)) {
+    for (const effect of branch.push(record, raw)) {
       if (effect.kind !== 'truncate') continue;
       const { spcOid, dbOid, relNumber, fork } = effect.fork;
       for (const [key, page] of this.#known) {

@@ -5,9 +5,9 @@ import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/seg
 /**
  * `any`: whatever goes wrong, as each seed has it. `quorums`: several losses at once, aimed at where quorums meet
  * (quorum-faults.ts), and little else beside them. `tails`: mixed copies, and logs in which nearly every batch ends a
- * file and gets a checkpoint, so that a tail may have to let all of its log go.
+ * file and gets a checkpoint, so that a tail may have to let all of its log go. `readers`: as `any`, and readers that follow the volume through it.
  */
-export const MIXTURES = ['any', 'quorums', 'tails'] as const;
+export const MIXTURES = ['any', 'quorums', 'tails', 'readers'] as const;
 export type Mixture = (typeof MIXTURES)[number];
 
 /**
@@ -94,6 +94,8 @@ export function drawMix(seed: number, mixture: Mixture = 'any'): Mix {
       return aimedAtQuorums(seed, mix);
     case 'tails':
       return aimedAtTails(seed, mix);
+    case 'readers':
+      return { ...mix, mixture };
   }
 }
 

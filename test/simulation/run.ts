@@ -6,6 +6,7 @@ import { World, type Owner } from './world.ts';
 
 /** One seed, from empty disks through whatever goes wrong to six level copies again. */
 
+const READERS = 2;
 const HEALS_WITHIN_MS = 120_000;
 /** The load goes on for as long after the last fault: healing is not given peace. */
 const LOADED_FOR_MS = 600;
@@ -18,6 +19,8 @@ export interface RunOutcome {
   readonly events: number;
   readonly records: number;
   readonly acknowledgements: number;
+  /** Given to readers, each time that one was. */
+  readonly recordsShown: number;
   readonly pagesCompared: number;
   /** Looks at a segment in which something had changed, or at what it answered. */
   readonly checks: number;
@@ -49,6 +52,7 @@ export async function runSeed(seed: number, { traced, without, mixture }: RunOpt
   let failure: Error | undefined;
   try {
     cluster.startWriter();
+    if (world.mix.mixture === 'readers') for (let count = 0; count < READERS; count++) cluster.startReader();
     checkNowAndThen(cluster);
     faults.start();
     await world.run(world.mix.faultsForMs, afterEvent);
@@ -61,7 +65,7 @@ export async function runSeed(seed: number, { traced, without, mixture }: RunOpt
   } finally {
     process.off('unhandledRejection', onUnhandled);
   }
-  const { records, acknowledgements, pagesCompared } = cluster.history;
+  const { records, acknowledgements, recordsShown, pagesCompared } = cluster.history;
   return {
     seed,
     failure,
@@ -69,6 +73,7 @@ export async function runSeed(seed: number, { traced, without, mixture }: RunOpt
     events: world.events,
     records,
     acknowledgements,
+    recordsShown,
     pagesCompared,
     checks: cluster.invariants.checks,
     faults: faults.counts,
@@ -90,6 +95,7 @@ async function heal(cluster: Cluster, afterEvent: (owner: Owner | undefined) => 
   const deadline = world.now + HEALS_WITHIN_MS;
   const keepOneWriter = (): void => {
     if (cluster.livingComputes.length === 0) cluster.startWriter();
+    for (const { reader } of cluster.livingReaders) reader.hurry();
     for (const { machine } of cluster.livingComputes.slice(0, -1)) machine.die();
     if (!cluster.isHealthy) world.after(1000, keepOneWriter);
   };

@@ -261,7 +261,7 @@ it('while paused nothing is given, nor said to be taken; what was sent meanwhile
       .map(({ takenLsn }) => takenLsn),
   ).toEqual([log[0]!.endLsn]);
   onRedo = () => undefined;
-  feed.resume();
+  expect(() => feed.resume()).not.toThrow();
   expect(given).toHaveLength(4);
   expect(source().said.at(-1)?.takenLsn).toBe(log[3]!.endLsn);
   // A source that has sent all there is, paused or not, is no source that is behind.
@@ -274,6 +274,18 @@ it('while paused nothing is given, nor said to be taken; what was sent meanwhile
   expect(sources()).toHaveLength(1);
   feed.resume();
   expectWhole();
+});
+
+it('a gap that shows only when it goes on is no gap in what is given', () => {
+  feed.pause();
+  send(0, 1);
+  send(2, 1);
+  feed.resume();
+  expect(given).toHaveLength(1);
+  expect(sources().map(({ id }) => id)).toEqual(['b2', 'b1']);
+  send(1, 5);
+  expectWhole();
+  expect(given).toHaveLength(6);
 });
 
 it('is too old only when no segment that answers has it, and then says so once', () => {

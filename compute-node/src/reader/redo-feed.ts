@@ -196,12 +196,11 @@ export class RedoFeed {
           throw new RedoBatchError('endLsn', `${formatLsn(batch.header.endLsn)} is past VDL ${formatLsn(vdl)}`);
         this.#waiting.push(batch);
       }
-      this.#give();
     } catch (error) {
-      if (!(error instanceof RedoBatchError)) throw error;
-      this.#failed({ code: 'DAMAGED', message: error.message });
+      this.#refuse(error);
       return;
     }
+    this.#give();
     if (this.#takenBytes >= TELL_BYTES) this.#tell();
   }
 
@@ -213,7 +212,8 @@ export class RedoFeed {
       while (!this.#isPaused && !this.#isStopped) {
         const next = this.#waiting.shift();
         if (next === undefined) return;
-        const redo = redoAfter(this.#position, next);
+        const redo = this.#follows(next);
+        if (redo === undefined) return;
         this.#position = redo.endLsn;
         this.#takenBytes += next.batch.length;
         this.#isWell();
@@ -222,6 +222,21 @@ export class RedoFeed {
     } finally {
       this.#isGiving = false;
     }
+  }
+
+  #follows(batch: BatchInBuffer): DurableRedo | undefined {
+    try {
+      return redoAfter(this.#position, batch);
+    } catch (error) {
+      this.#refuse(error);
+      return undefined;
+    }
+  }
+
+  /** What the source sends is not what should follow. */
+  #refuse(error: unknown): void {
+    if (!(error instanceof RedoBatchError)) throw error;
+    this.#failed({ code: 'DAMAGED', message: error.message });
   }
 
   /** The source has what we want: whatever failed before is forgotten. */

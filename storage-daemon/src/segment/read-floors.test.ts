@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ReadFloors, SILENT_MS } from './read-floors.ts';
+import { LEFT_MS, ReadFloors, SILENT_MS } from './read-floors.ts';
 
 describe('ReadFloors', () => {
   it('is the minimum over the computes that are heard', () => {
@@ -45,6 +45,22 @@ describe('ReadFloors', () => {
     expect(floors.lowest(SILENT_MS)).toBe(90n);
     floors.notePeers(70n);
     expect(floors.lowest(SILENT_MS)).toBe(90n);
+  });
+
+  it('one whose stream is over counts for a while, unless it comes back', () => {
+    const floors = new ReadFloors();
+    floors.note('reader', 10n, 0);
+    floors.note('writer', 90n, 0);
+    floors.left('reader', 1000);
+    floors.note('writer', 90n, LEFT_MS);
+    expect(floors.lowest(LEFT_MS)).toBe(10n);
+    floors.note('reader', 20n, LEFT_MS);
+    expect(floors.lowest(1000 + LEFT_MS)).toBe(20n);
+    floors.left('reader', 2000 + LEFT_MS);
+    floors.left('nobody', 2000 + LEFT_MS);
+    floors.note('writer', 95n, 2 * LEFT_MS);
+    expect(floors.lowest(1999 + 2 * LEFT_MS)).toBe(20n);
+    expect(floors.lowest(2000 + 2 * LEFT_MS)).toBe(95n);
   });
 
   it('never goes back, and never past one that is heard, whatever comes', () => {
