@@ -11,7 +11,7 @@ import { Peers } from './peers/peers.ts';
 import { findSegments } from './segment/find-segments.ts';
 import type { SegmentLimits } from './segment/limits.ts';
 import type { SegmentDirectory } from './segment/segment-directory.ts';
-import { Segment, type SegmentIdentity, type SegmentParts } from './segment/segment.ts';
+import { Segment, type SegmentIdentity, type SegmentOptions } from './segment/segment.ts';
 import type { DaemonListener, DaemonNetwork, DaemonServices } from './edge/daemon-network.ts';
 import { Refusals } from './edge/refusals.ts';
 import { segmentHandlers } from './service/segment-service.ts';
@@ -149,7 +149,7 @@ export class Daemon {
       return Promise.reject(new AuroraRpcError('REFUSED', message, 'too-many-segments'));
     }
     if (opening === undefined) {
-      opening = Segment.open(this.#segmentParts(), volumeId, pg).then((segment) => {
+      opening = Segment.open(this.#segmentOptions(), volumeId, pg).then((segment) => {
         this.#segments.set(key, segment);
         return segment;
       });
@@ -164,7 +164,7 @@ export class Daemon {
     return this.#options.disk.exists(join(this.#options.dataDirectory, volumeId, String(pg), 'control'));
   }
 
-  #segmentParts(): SegmentParts {
+  #segmentOptions(): SegmentOptions {
     const { dataDirectory, daemonId, peers, logger, disk, engines, clock } = this.#options;
     const ids = peers.map((peer) => peer.id).toSorted();
     const limits = { ...this.#options.limits, checkpointStagger: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };

@@ -52,7 +52,7 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
     recoverToLsn: 0n,
     logStart: { lsn: 0n, epoch: 0n },
   };
-  const parts = {
+  const options = {
     engine: postgres18,
     disk: systemDisk(),
     directory,
@@ -68,5 +68,5 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
     onCorruption: (_kind: string, error: Error) => failed(error),
     onRepair: () => {},
   };
-  return SegmentStorage.open(parts, control, { durableLsn: baseLsn });
+  return SegmentStorage.open(options, control, { durableLsn: baseLsn });
 }

@@ -188,7 +188,7 @@ export class Walsender {
   }
 }
 
-interface ConnectionParts {
+interface ConnectionOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly systemIdentifier: bigint;
@@ -205,7 +205,7 @@ interface ConnectionParts {
 /** One connection of a standby: commands first, then the stream. */
 class StandbyConnection {
   readonly #socket: Socket;
-  readonly #parts: ConnectionParts;
+  readonly #options: ConnectionOptions;
   readonly #parser = new StandbyParser();
   /** End of what was sent; undefined while nothing streams. */
   #sentLsn: Lsn | undefined;
@@ -214,13 +214,13 @@ class StandbyConnection {
   /** It was told why it is not served: what it still says is not heard. */
   #isRefused = false;
 
-  constructor(socket: Socket, parts: ConnectionParts) {
+  constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
-    this.#parts = parts;
+    this.#options = options;
     socket.on('close', () => {
       this.#asking?.cancel();
       this.#sentLsn = undefined;
-      parts.onClosed();
+      options.onClosed();
     });
     // A walreceiver that ends resets its connection; that is its ordinary goodbye.
     socket.on('error', () => socket.destroy());
@@ -233,13 +233,13 @@ class StandbyConnection {
   }
 
   keepAlive(wantsAnswer: boolean): void {
-    const { held, clock } = this.#parts;
+    const { held, clock } = this.#options;
     if (this.#sentLsn !== undefined) this.#socket.write(encodeKeepalive(held.endLsn, clock.wallTime(), wantsAnswer));
   }
 
   /** Sends what there is and the socket takes. */
   pump(): void {
-    const { held, clock } = this.#parts;
+    const { held, clock } = this.#options;
     if (this.#sentLsn === undefined || this.#asking !== undefined) return;
     // It has more than the connection before this one had heard of.
     if (this.#sentLsn < held.resumeLsn) this.#sentLsn = held.resumeLsn;
@@ -259,7 +259,7 @@ class StandbyConnection {
   }
 
   #isTooFarAhead(sentLsn: Lsn): boolean {
-    const { applyLsn, unappliedBytesMax } = this.#parts;
+    const { applyLsn, unappliedBytesMax } = this.#options;
     return sentLsn - applyLsn() > BigInt(unappliedBytesMax);
   }
 
@@ -268,7 +268,7 @@ class StandbyConnection {
    */
   #askAgain(): void {
     this.keepAlive(true);
-    this.#asking = this.#parts.clock.after(ASK_MS, () => {
+    this.#asking = this.#options.clock.after(ASK_MS, () => {
       this.#asking = undefined;
       this.pump();
     });
@@ -303,7 +303,7 @@ class StandbyConnection {
         return;
       case 'feedback':
         if (this.#sentLsn === undefined) this.#refuse('FATAL', '08P01', 'feedback: nothing streams');
-        else this.#parts.onFeedback(message);
+        else this.#options.onFeedback(message);
         return;
       case 'copyDone':
         this.#sentLsn = undefined;
@@ -320,19 +320,19 @@ class StandbyConnection {
       this.#refuse('FATAL', '08P01', 'position: nothing streams');
       return;
     }
-    const { endLsn } = this.#parts.held;
+    const { endLsn } = this.#options.held;
     if (writeLsn > endLsn || flushLsn > endLsn || applyLsn > endLsn) {
       const far = [writeLsn, flushLsn, applyLsn].reduce((a, b) => (b > a ? b : a));
       this.#refuse('FATAL', '55000', `the standby has WAL up to ${formatLsn(far)}, and there was none after ${formatLsn(endLsn)}`);
       return;
     }
-    this.#parts.onPosition({ writeLsn, flushLsn, applyLsn });
+    this.#options.onPosition({ writeLsn, flushLsn, applyLsn });
     if (wantsAnswer) this.keepAlive(false);
     this.pump();
   }
 
   #command(text: string): void {
-    const { systemIdentifier, timeline, held } = this.#parts;
+    const { systemIdentifier, timeline, held } = this.#options;
     const command = parseReplicationCommand(text);
     if (this.#sentLsn !== undefined) this.#refuse('FATAL', '08P01', 'a command came while WAL streams');
     else if (command.kind === 'identifySystem') this.#socket.write(encodeIdentity({ systemIdentifier, timeline, endLsn: held.endLsn }));
@@ -343,7 +343,7 @@ class StandbyConnection {
 
   /** The standby asks from the start of a segment on. */
   #start(askedLsn: Lsn): void {
-    const { held, logger } = this.#parts;
+    const { held, logger } = this.#options;
     const { resumeLsn, endLsn } = held;
     if (askedLsn > endLsn) {
       this.#refuse('ERROR', '55000', `WAL from ${formatLsn(askedLsn)} on was asked for; there is none after ${formatLsn(endLsn)}`);
@@ -355,14 +355,14 @@ class StandbyConnection {
     }
     const from = askedLsn > resumeLsn ? askedLsn : resumeLsn;
     logger.debug({ asked: formatLsn(askedLsn), from: formatLsn(from), to: formatLsn(endLsn) }, 'PostgreSQL streams redo');
-    this.#parts.onStreaming();
+    this.#options.onStreaming();
     this.#sentLsn = from;
     this.#socket.write(COPY_BOTH);
     this.pump();
   }
 
   #refuse(severity: 'ERROR' | 'FATAL', sqlState: ReplicationRefusal, why: string): void {
-    this.#parts.logger.warn({ why, sqlState }, 'refused what PostgreSQL asked of its stream of redo');
+    this.#options.logger.warn({ why, sqlState }, 'refused what PostgreSQL asked of its stream of redo');
     const refusal = encodeRefusal(severity, sqlState, why);
     if (severity === 'ERROR') this.#socket.write(refusal);
     else {

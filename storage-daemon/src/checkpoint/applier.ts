@@ -58,7 +58,7 @@ export class AnnulledAppliedError extends Error {
   }
 }
 
-export interface ApplierParts {
+export interface ApplierOptions {
   readonly engine: RedoEngine;
   readonly log: RedoLog;
   readonly table: RecordTable;
@@ -79,7 +79,7 @@ export interface ApplierParts {
 export type TakeSnapshot = (state: EngineState, lsn: number) => void;
 
 export class Applier {
-  readonly #parts: ApplierParts;
+  readonly #options: ApplierOptions;
   readonly #state: EngineState;
   readonly #touched: TouchedPages;
   #waiting: WaitingBatch[] = [];
@@ -100,8 +100,8 @@ export class Applier {
   recordsApplied = 0;
 
   /** `state` is the one at `lsn`. */
-  constructor(parts: ApplierParts, state: EngineState, lsn: number) {
-    this.#parts = parts;
+  constructor(options: ApplierOptions, state: EngineState, lsn: number) {
+    this.#options = options;
     this.#state = state;
     this.#touched = state.touchedPages();
     this.#appliedLsn = lsn;
@@ -116,14 +116,14 @@ export class Applier {
   }
   /** References from which on a page's chain is long. */
   get chainMax(): number {
-    return this.#parts.chainMax;
+    return this.#options.chainMax;
   }
   get vdl(): number {
     return this.#vdl;
   }
   /** Does the state stand at the end of a batch, with something applied since the table's start? */
   get isAtBatchEnd(): boolean {
-    const { table } = this.#parts;
+    const { table } = this.#options;
     return table.size > 0 && table.isLastOfBatch(table.next - 1);
   }
 
@@ -190,12 +190,12 @@ export class Applier {
   /** There is something to apply. */
   schedule(): void {
     if (this.#scheduled || this.#stopped || !this.#canApply()) return;
-    this.#goOnIn(this.unappliedBytes <= GATHER_BYTES_MAX ? GATHER_MS : this.#restUntil - this.#parts.clock.now());
+    this.#goOnIn(this.unappliedBytes <= GATHER_BYTES_MAX ? GATHER_MS : this.#restUntil - this.#options.clock.now());
   }
 
   /** In so many milliseconds, or in the event loop's next turn where a read waits. */
   #goOnIn(ms: number): void {
-    const { clock } = this.#parts;
+    const { clock } = this.#options;
     if (ms > 0 && this.hasApplied(this.#wantedLsn)) {
       this.#gathering ??= clock.after(ms, () => this.#pump());
       return;
@@ -219,7 +219,7 @@ export class Applier {
     this.#gathering = undefined;
     if (this.#stopped) return;
     try {
-      const { clock, pace } = this.#parts;
+      const { clock, pace } = this.#options;
       const began = clock.now();
       this.#applySome(began + SLICE_MS);
       const ended = clock.now();
@@ -228,9 +228,9 @@ export class Applier {
       if (!this.#scheduled && this.#canApply()) this.#goOnIn(restMs);
     } catch (error) {
       this.#stopped = true;
-      this.#parts.onFailure(error instanceof Error ? error : new Error(String(error)));
+      this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
     }
-    this.#parts.onProgress();
+    this.#options.onProgress();
   }
 
   /** Records from here on may be annulled still. */
@@ -244,7 +244,7 @@ export class Applier {
   }
 
   #applySome(until: number): void {
-    const { clock } = this.#parts;
+    const { clock } = this.#options;
     let count = 0;
     for (;;) {
       const batch = this.#waiting[this.#first];
@@ -262,7 +262,7 @@ export class Applier {
 
   /** Applies the record at `#at`. */
   #applyRecord(batch: WaitingBatch, bytes: Buffer, lsn: number): void {
-    const { engine, table, index, tombstones, chainMax, onLongChain } = this.#parts;
+    const { engine, table, index, tombstones, chainMax, onLongChain } = this.#options;
     const at = this.#at;
     const length = bytes.readUInt32LE(at + RECORD_LSN_BYTES);
     const record = engine.decode(bytes.subarray(at + RECORD_LSN_BYTES, at + RECORD_LSN_BYTES + length), BigInt(lsn));
@@ -295,7 +295,7 @@ export class Applier {
 
   #readBack({ position, totalBytes }: WaitingBatch): Buffer {
     this.#heldBytes += totalBytes;
-    return this.#parts.log.reader.batch(position, totalBytes);
+    return this.#options.log.reader.batch(position, totalBytes);
   }
 
   /**

@@ -5,7 +5,7 @@ import type { Applier } from './applier.ts';
 import { LongChains } from './long-chains.ts';
 import { backlogOf, isCheckpointDue, type CheckpointLimits } from './checkpoint-schedule.ts';
 import { encodeTombstones, type SpaceCopy, type Tombstone } from '../pages/tombstones.ts';
-import { PageWriter, type PageWriterParts } from './page-writer.ts';
+import { PageWriter, type PageWriterOptions } from './page-writer.ts';
 
 /**
  * Turns redo into stored pages ("page checkpoint"). When a checkpoint is due, the state is taken at the next
@@ -24,7 +24,7 @@ const SLICE_PAGES = 32;
 /** When peers could not help with a damaged page, they are asked again so much later. */
 const REST_MS = 1000;
 
-export interface CheckpointerParts extends PageWriterParts {
+export interface CheckpointerOptions extends PageWriterOptions {
   readonly applier: Applier;
   readonly limits: CheckpointLimits;
   readonly checkpoint: Checkpoint;
@@ -44,7 +44,7 @@ interface Target {
 }
 
 export class Checkpointer {
-  readonly #parts: CheckpointerParts;
+  readonly #options: CheckpointerOptions;
   readonly #writer: PageWriter;
   readonly #chains: LongChains;
   #checkpoint: Checkpoint;
@@ -55,12 +55,17 @@ export class Checkpointer {
   #running: Promise<void> | undefined;
   checkpoints = 0;
 
-  constructor(parts: CheckpointerParts) {
-    this.#parts = parts;
-    this.#checkpoint = parts.checkpoint;
-    this.#hasRemovalsDue = parts.hasRemovalsDue;
-    this.#writer = new PageWriter(parts);
-    this.#chains = new LongChains({ ...parts, writer: this.#writer, clock: parts.turns.clock, onFailure: (error) => this.#fail(error) });
+  constructor(options: CheckpointerOptions) {
+    this.#options = options;
+    this.#checkpoint = options.checkpoint;
+    this.#hasRemovalsDue = options.hasRemovalsDue;
+    this.#writer = new PageWriter(options);
+    this.#chains = new LongChains({
+      ...options,
+      writer: this.#writer,
+      clock: options.turns.clock,
+      onFailure: (error) => this.#fail(error),
+    });
   }
 
   get checkpoint(): Checkpoint {
@@ -93,8 +98,8 @@ export class Checkpointer {
   /** Looks whether there is something to do; called as applier and PGMRPL move. */
   maybeStart(): void {
     this.#chains.maybeStart();
-    if (this.#writer.stopped || this.#running !== undefined || this.#parts.turns.clock.now() < this.#restUntil) return;
-    const { applier, table, readFloor } = this.#parts;
+    if (this.#writer.stopped || this.#running !== undefined || this.#options.turns.clock.now() < this.#restUntil) return;
+    const { applier, table, readFloor } = this.#options;
     if (this.#target === undefined && !applier.isSnapshotWanted && (this.#asked || this.#isDue())) {
       if (applier.isAtBatchEnd) this.#snapshot(applier.state, applier.appliedLsn);
       else if (table.size > 0) applier.wantSnapshot((state, lsn) => this.#snapshot(state, lsn));
@@ -114,7 +119,7 @@ export class Checkpointer {
       })
       .finally(() => {
         this.#running = undefined;
-        if (this.#target !== undefined || this.#asked) this.#parts.turns.clock.soon(() => this.maybeStart());
+        if (this.#target !== undefined || this.#asked) this.#options.turns.clock.soon(() => this.maybeStart());
       });
   }
 
@@ -123,14 +128,14 @@ export class Checkpointer {
    * LSN: by then peers may have made checkpoints past this one.
    */
   #rest(): void {
-    const { clock } = this.#parts.turns;
+    const { clock } = this.#options.turns;
     this.#restUntil = clock.now() + REST_MS;
     this.#asked = true;
     clock.after(REST_MS, () => this.maybeStart());
   }
 
   #snapshot(state: EngineState, lsn: number): void {
-    const epoch = this.#parts.log.epochAt(BigInt(lsn));
+    const epoch = this.#options.log.epochAt(BigInt(lsn));
     if (epoch !== undefined) this.#target = { lsn, epoch, state: state.encode() };
   }
 
@@ -138,18 +143,18 @@ export class Checkpointer {
    * How much waits for the checkpoint under way, or the next: 0 what always may, 1 another checkpoint's worth of it.
    */
   get backlog(): number {
-    const { index, limits } = this.#parts;
+    const { index, limits } = this.#options;
     return backlogOf(limits, { bytes: this.#bytesPast, refs: index.refs });
   }
 
   /** Of applied log past the checkpoint. */
   get #bytesPast(): number {
-    const { table } = this.#parts;
+    const { table } = this.#options;
     return table.size === 0 ? 0 : table.position(table.next - 1) - table.position(table.first);
   }
 
   #isDue(): boolean {
-    const { index, applier, limits } = this.#parts;
+    const { index, applier, limits } = this.#options;
     const bytes = this.#bytesPast;
     return isCheckpointDue(limits, { checkpoint: this.#checkpoint, appliedLsn: applier.appliedLsn, bytes, refs: index.refs });
   }
@@ -157,7 +162,7 @@ export class Checkpointer {
   #fail(error: unknown): void {
     if (this.#writer.stopped) return;
     this.#writer.stopped = true;
-    this.#parts.onFailure(error instanceof Error ? error : new Error(String(error)));
+    this.#options.onFailure(error instanceof Error ? error : new Error(String(error)));
   }
 
   async stop(): Promise<void> {
@@ -167,7 +172,7 @@ export class Checkpointer {
   }
 
   async #make(target: Target): Promise<void> {
-    const { tombstones, index, table, store, log, cache } = this.#parts;
+    const { tombstones, index, table, store, log, cache } = this.#options;
     const limit = table.lowerBound(target.lsn);
     for (const copy of tombstones.copies.filter((one) => one.lsn < target.lsn)) await this.#copySpaces(copy);
     await this.#writer.write(index.pagesBelow(limit), () => ({ lsn: target.lsn, limit }));
@@ -177,19 +182,19 @@ export class Checkpointer {
     await store.setCheckpoint(checkpoint, target.state, due.length === 0 ? undefined : encodeTombstones(due));
     this.#checkpoint = checkpoint;
     this.#hasRemovalsDue = due.length > 0;
-    this.#parts.builder.invalidate();
+    this.#options.builder.invalidate();
     // Pages in memory may be as of before a copy that is forgotten now.
     if (tombstones.copies.length > 0) cache.clear();
     tombstones.dropCopiesBelow(target.lsn);
     table.dropBelow(limit);
     this.checkpoints++;
-    if (log.failure === undefined) await this.#parts.onCheckpoint(checkpoint);
+    if (log.failure === undefined) await this.#options.onCheckpoint(checkpoint);
     if (this.#hasRemovalsDue) await this.#makeRemovals();
   }
 
   /** Removes what the checkpoint left. Until it is done a crash, or a stop, leaves the note of it where it is. */
   async #makeRemovals(): Promise<void> {
-    const { tombstones, store, cache, builder, turn } = this.#parts;
+    const { tombstones, store, cache, builder, turn } = this.#options;
     const checkpointLsn = Number(this.#checkpoint.lsn);
     for (const tombstone of tombstones.below(checkpointLsn)) await this.#removeCovered(tombstone);
     if (this.#writer.stopped) return;
@@ -202,7 +207,7 @@ export class Checkpointer {
   }
 
   async #copySpaces(copy: SpaceCopy): Promise<void> {
-    const { store, index, table, turn, reader } = this.#parts;
+    const { store, index, table, turn, reader } = this.#options;
     const sources = new Map<string, PageKey>();
     for await (const page of store.pagesOfSpaces(copy.from)) sources.set(keyText(page), page);
     for (const page of index.pagesBelow(table.lowerBound(copy.lsn), copy.from)) sources.set(keyText(page), page);
@@ -216,7 +221,7 @@ export class Checkpointer {
 
   /** Copies pages that are not there yet. Gives copies whose source cannot be read. */
   async #copyPages(copy: SpaceCopy, sources: readonly PageKey[]): Promise<PageKey[]> {
-    const { store, builder } = this.#parts;
+    const { store, builder } = this.#options;
     const copyOf = ({ space, block }: PageKey): PageKey => ({ space: copy.to + space.slice(copy.from.length), block });
     const existing = await store.getMany(sources.map(copyOf));
     const wanting = sources.filter((_source, at) => {
@@ -237,7 +242,7 @@ export class Checkpointer {
 
   /** Removes stored pages that a tombstone covers and that nothing wrote since. */
   async #removeCovered(tombstone: Tombstone): Promise<void> {
-    const { store, turn } = this.#parts;
+    const { store, turn } = this.#options;
     const remove = (pages: readonly PageKey[]): Promise<void> =>
       turn.exclusive(async () => {
         const versions = await store.getMany(pages);

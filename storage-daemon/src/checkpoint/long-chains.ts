@@ -18,7 +18,7 @@ const WORTH = 0.5;
 /** When peers could not help with a damaged page, they are asked again so much later. */
 const REST_MS = 1000;
 
-export interface LongChainParts {
+export interface LongChainOptions {
   readonly applier: Applier;
   readonly table: RecordTable;
   readonly index: RedoIndex;
@@ -30,13 +30,13 @@ export interface LongChainParts {
 }
 
 export class LongChains {
-  readonly #parts: LongChainParts;
+  readonly #options: LongChainOptions;
   readonly #pages = new Map<string, PageKey>();
   #running: Promise<void> | undefined;
 
-  constructor(parts: LongChainParts) {
-    this.#parts = parts;
-    for (const page of parts.index.pagesWith(parts.applier.chainMax)) this.add(page);
+  constructor(options: LongChainOptions) {
+    this.#options = options;
+    for (const page of options.index.pagesWith(options.applier.chainMax)) this.add(page);
   }
 
   add({ space, block }: PageKey): void {
@@ -46,22 +46,22 @@ export class LongChains {
 
   /** Looks whether some can be written; called as applier and PGMRPL move. */
   maybeStart(): void {
-    if (this.#pages.size === 0 || this.#running !== undefined || this.#parts.writer.stopped) return;
+    if (this.#pages.size === 0 || this.#running !== undefined || this.#options.writer.stopped) return;
     const due = this.#takeDue(this.#writableTo().limit);
     if (due.length === 0) return;
-    this.#running = this.#parts.writer
+    this.#running = this.#options.writer
       .write(due, () => this.#writableTo())
       .then(
         () => this.#done(due, 0),
         (error: unknown) => {
-          if (!(error instanceof NoSoundCopyError)) this.#parts.onFailure(error);
+          if (!(error instanceof NoSoundCopyError)) this.#options.onFailure(error);
           this.#done(due, REST_MS);
         },
       );
   }
 
   #done(due: readonly PageKey[], restMs: number): void {
-    const { clock } = this.#parts;
+    const { clock } = this.#options;
     // Little could go, or much came meanwhile, or a peer's help is needed: they are still long.
     for (const page of due) if (this.#isLong(page)) this.add(page);
     const goOn = (): void => {
@@ -79,16 +79,16 @@ export class LongChains {
 
   /** What is past VDL may be annulled, and what is past PGMRPL may be read as it was. */
   #writableTo(): WriteTo {
-    const lsn = Math.min(this.#parts.applier.appliedLsn, this.#parts.readFloor());
-    return { lsn, limit: this.#parts.table.lowerBound(lsn) };
+    const lsn = Math.min(this.#options.applier.appliedLsn, this.#options.readFloor());
+    return { lsn, limit: this.#options.table.lowerBound(lsn) };
   }
 
   #isLong(page: PageKey): boolean {
-    return (this.#parts.index.refsOf(page)?.length ?? 0) >= this.#parts.applier.chainMax;
+    return (this.#options.index.refsOf(page)?.length ?? 0) >= this.#options.applier.chainMax;
   }
 
   #takeDue(limit: number): PageKey[] {
-    const { index, applier, tombstones } = this.#parts;
+    const { index, applier, tombstones } = this.#options;
     const due: PageKey[] = [];
     for (const [key, page] of this.#pages) {
       // Such a page must stay as it was when the copy was made; the checkpoint takes care of both.

@@ -21,7 +21,7 @@ import type { WorkPace } from './work-pace.ts';
 const SLICE_PAGES = Math.min(32, BUILD_PAGES_MAX);
 const SLICE_REFS = 2048;
 
-export interface PageWriterParts extends PageSources {
+export interface PageWriterOptions extends PageSources {
   readonly builder: PageBuilder;
   readonly reader: RepairingReader;
   readonly turn: PageTurn;
@@ -38,19 +38,19 @@ export interface WriteTo {
 type Damaged = Extract<Built, { kind: 'damaged' }>;
 
 export class PageWriter {
-  readonly #parts: PageWriterParts;
+  readonly #options: PageWriterOptions;
   stopped = false;
   pagesWritten = 0;
   /** Highest LSN that pages were written as of. */
   writtenTo = 0;
 
-  constructor(parts: PageWriterParts) {
-    this.#parts = parts;
+  constructor(options: PageWriterOptions) {
+    this.#options = options;
   }
 
   /** Writes pages as of an LSN and drops their references to records before it. `to` is asked when a slice begins. */
   async write(pages: readonly PageKey[], to: () => WriteTo): Promise<void> {
-    const { turn, turns, pace } = this.#parts;
+    const { turn, turns, pace } = this.#options;
     const { clock } = turns;
     for (let at = 0; at < pages.length && !this.stopped;) {
       const end = this.#sliceEnd(pages, at);
@@ -70,14 +70,14 @@ export class PageWriter {
     let end = from;
     while (end < pages.length && end - from < SLICE_PAGES && refs < SLICE_REFS) {
       const page = pages[end++];
-      if (page !== undefined) refs += this.#parts.index.refsOf(page)?.length ?? 0;
+      if (page !== undefined) refs += this.#options.index.refsOf(page)?.length ?? 0;
     }
     return end;
   }
 
   /** Gives the pages that could not be made because what they need is damaged. */
   async #writeSlice(slice: readonly PageKey[], { lsn, limit }: WriteTo): Promise<Damaged[]> {
-    const { store, index, builder } = this.#parts;
+    const { store, index, builder } = this.#options;
     this.writtenTo = Math.max(this.writtenTo, lsn);
     const due = slice.filter((page) => {
       const first = index.refsOf(page)?.[0];
@@ -99,14 +99,14 @@ export class PageWriter {
   }
 
   #trim(page: PageKey, lsn: number, limit: number): void {
-    const { cache, index } = this.#parts;
+    const { cache, index } = this.#options;
     const cached = cache.peek(page);
     if (cached !== undefined && cached.lsn < lsn) cache.delete(page);
     index.trimPage(page, limit);
   }
 
   async #repairThenWrite(one: Damaged, to: WriteTo): Promise<void> {
-    const { turn, reader } = this.#parts;
+    const { turn, reader } = this.#options;
     await reader.repair(one, to.lsn);
     const [still] = await turn.exclusive(() => this.#writeSlice([one.page], to));
     if (still !== undefined) throw still.error;

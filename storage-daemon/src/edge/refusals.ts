@@ -8,24 +8,24 @@ import { AuroraRpcError } from '@kube-aurora/rpc';
  */
 const LOG_INTERVAL_MS = 1000;
 
-export interface RefusalsParts {
+export interface RefusalsOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly count: (rpc: string, reason: string) => void;
 }
 
 export class Refusals {
-  readonly #parts: RefusalsParts;
+  readonly #options: RefusalsOptions;
   readonly #logged = new Map<string, { at: number; silent: number }>();
 
-  constructor(parts: RefusalsParts) {
-    this.#parts = parts;
+  constructor(options: RefusalsOptions) {
+    this.#options = options;
   }
 
   /** Counts and logs `error` when it is a refusal; gives whether it was. */
   note(rpc: string, error: unknown, where: Readonly<Record<string, unknown>> = {}): boolean {
     if (!(error instanceof AuroraRpcError) || (error.code !== 'INVALID' && error.code !== 'REFUSED')) return false;
-    const { logger, clock, count } = this.#parts;
+    const { logger, clock, count } = this.#options;
     count(rpc, error.reason);
     const key = `${rpc} ${error.reason}`;
     const before = this.#logged.get(key);

@@ -10,7 +10,7 @@ import { StoredValueError } from './stored-value.ts';
  * answered by the builder itself.
  */
 
-export interface RepairingReaderParts extends Pick<PageSources, 'engine' | 'store' | 'cache' | 'index' | 'table'> {
+export interface RepairingReaderOptions extends Pick<PageSources, 'engine' | 'store' | 'cache' | 'index' | 'table'> {
   readonly builder: PageBuilder;
   readonly turn: PageTurn;
   readonly appliedLsn: () => number;
@@ -31,18 +31,18 @@ export interface PagesAt {
 }
 
 export class RepairingReader {
-  readonly #parts: RepairingReaderParts;
+  readonly #options: RepairingReaderOptions;
   /** In place of pages that do not exist. */
   readonly #zeros: Buffer;
 
-  constructor(parts: RepairingReaderParts) {
-    this.#parts = parts;
-    this.#zeros = Buffer.alloc(parts.engine.pageBytes);
+  constructor(options: RepairingReaderOptions) {
+    this.#options = options;
+    this.#zeros = Buffer.alloc(options.engine.pageBytes);
   }
 
   /** Pages as of `lsn`, in their order. Throws TooOldError, NoSoundCopyError, RedoError. */
   async readPages(keys: readonly PageKey[], lsn: number): Promise<PagesAt> {
-    const { engine, builder } = this.#parts;
+    const { engine, builder } = this.#options;
     const built = await builder.build(keys, lsn, 'read');
     const damaged = built.flatMap((one, at) => (one.kind === 'damaged' ? [{ one, at }] : []));
     await Promise.all(
@@ -61,13 +61,13 @@ export class RepairingReader {
 
   async #repairThenBuild(damaged: Extract<Built, { kind: 'damaged' }>, lsn: number): Promise<Built> {
     await this.repair(damaged, lsn);
-    const [again] = await this.#parts.builder.build([damaged.page], lsn, 'read');
+    const [again] = await this.#options.builder.build([damaged.page], lsn, 'read');
     return again ?? damaged;
   }
 
   /** Has what could not be read replaced, so that it can be told as of `lsn`. Not under `exclusive`. */
   async repair({ page, error }: Extract<Built, { kind: 'damaged' }>, lsn: number): Promise<void> {
-    this.#parts.onCorruption(error instanceof LogReadError ? 'log' : 'page', error);
+    this.#options.onCorruption(error instanceof LogReadError ? 'log' : 'page', error);
     await this.repairPage(page, lsn);
   }
 
@@ -75,8 +75,8 @@ export class RepairingReader {
    * Replaces the stored version of a page by a peer's, as of `most` at most, which is applied here. Invariant: it is of
    * no later LSN than anyone may still read at, whoever else reads the page now.
    */
-  async repairPage(page: PageKey, most = this.#parts.appliedLsn()): Promise<void> {
-    const { engine, turn, store, builder, cache, index, table, readFloor, fetchPage, onRepair } = this.#parts;
+  async repairPage(page: PageKey, most = this.#options.appliedLsn()): Promise<void> {
+    const { engine, turn, store, builder, cache, index, table, readFloor, fetchPage, onRepair } = this.#options;
     const lsn = Math.min(most, readFloor());
     const bytes = await fetchPage(page, lsn);
     await turn.exclusive(async () => {
@@ -95,7 +95,7 @@ export class RepairingReader {
   /** LSN of what is stored of a page; -1 when there is nothing, or nothing sound. */
   async #storedLsn(page: PageKey): Promise<number> {
     try {
-      return (await this.#parts.store.get(page))?.lsn ?? -1;
+      return (await this.#options.store.get(page))?.lsn ?? -1;
     } catch (error) {
       if (error instanceof StoredValueError) return -1;
       throw error;

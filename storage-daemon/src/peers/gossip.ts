@@ -35,7 +35,7 @@ function refuseOtherPeerRole({ id, role }: Peer, state: SegmentState): void {
   throw new AuroraRpcError('INVALID', `state.role: ${id} says that it is ${state.role}, and is ${role} by this daemon's list of peers`);
 }
 
-export interface GossipParts {
+export interface GossipOptions {
   readonly segments: () => Iterable<Segment>;
   readonly table: PeerTable;
   readonly clock: Clock;
@@ -50,7 +50,7 @@ export interface GossipParts {
 }
 
 export class Gossip {
-  readonly #parts: GossipParts;
+  readonly #options: GossipOptions;
   readonly #calls = new Map<Segment, Map<string, Promise<void>>>();
   /** Peers that have something new to say, by segment: asked at the next tick. */
   readonly #wanted = new Map<Segment, Set<string>>();
@@ -61,8 +61,8 @@ export class Gossip {
   /** Looks at who is to be spoken to since start. */
   ticks = 0;
 
-  constructor(parts: GossipParts) {
-    this.#parts = parts;
+  constructor(options: GossipOptions) {
+    this.#options = options;
   }
 
   start(): void {
@@ -76,7 +76,7 @@ export class Gossip {
   }
 
   async #run(): Promise<void> {
-    const { clock, stop, segments, onTick } = this.#parts;
+    const { clock, stop, segments, onTick } = this.#options;
     while (!stop.aborted) {
       for (const segment of segments()) {
         // Of a segment that somebody merely asked about there is nothing to tell.
@@ -89,7 +89,7 @@ export class Gossip {
   }
 
   #tick(segment: Segment): void {
-    const { table, clock } = this.#parts;
+    const { table, clock } = this.#options;
     const state = segment.state();
     const print = fingerprint(state);
     for (const peer of table.peers) {
@@ -102,7 +102,7 @@ export class Gossip {
 
   /** Calls every peer at once, whatever the schedule says; resolves when all have answered or failed. Never throws. */
   async askAll(segment: Segment): Promise<void> {
-    const { peers } = this.#parts.table;
+    const { peers } = this.#options.table;
     // A call that is under way may have been answered before now: it does not count.
     const underWay = this.#calls.get(segment);
     if (underWay !== undefined) await Promise.all(underWay.values());
@@ -114,7 +114,7 @@ export class Gossip {
    * AuroraRpcError INVALID.
    */
   receive(segment: Segment, state: SegmentState): SegmentState {
-    const { table, clock } = this.#parts;
+    const { table, clock } = this.#options;
     const peer = table.find(state.daemonId);
     if (peer === undefined) throw new AuroraRpcError('INVALID', `state.daemon_id: '${state.daemonId}' is not a peer of this daemon`);
     refuseOtherPeerRole(peer, state);
@@ -140,12 +140,12 @@ export class Gossip {
 
   /** Peers heard lately, with what they said. */
   fresh(segment: Segment): { readonly peerId: string; readonly state: SegmentState }[] {
-    return this.#parts.table.views(segment);
+    return this.#options.table.views(segment);
   }
 
   /** Lowest SCL among all peers; undefined unless each was heard lately and holds the volume. */
   lowestScl(segment: Segment): bigint | undefined {
-    const { table } = this.#parts;
+    const { table } = this.#options;
     const views = table.views(segment);
     if (views.length < table.peers.length || views.some(({ state }) => state.phase !== 'READY')) return undefined;
     return views.reduce<bigint | undefined>(
@@ -165,7 +165,7 @@ export class Gossip {
   }
 
   async #call(segment: Segment, peer: Peer): Promise<void> {
-    const { table, clock, logger, stop } = this.#parts;
+    const { table, clock, logger, stop } = this.#options;
     if (stop.aborted) return;
     this.calls++;
     this.#askedAt.set(peer.id, clock.now());
@@ -182,7 +182,7 @@ export class Gossip {
       const isNews = table.exchange(segment, peer.id).failures === 0;
       table.failed(segment, peer.id);
       const code = error instanceof AuroraRpcError ? error.code : 'INTERNAL';
-      if (code === 'INVALID') this.#parts.onRefusal(segment, peer.id, error);
+      if (code === 'INVALID') this.#options.onRefusal(segment, peer.id, error);
       else if (isNews && !stop.aborted)
         logger.warn({ volume: segment.volumeId, peer: peer.id, code, err: error }, 'a peer does not answer');
       return;
@@ -195,9 +195,9 @@ export class Gossip {
 
   async #observe(segment: Segment, state: SegmentState): Promise<void> {
     try {
-      await this.#parts.observe(segment, state);
+      await this.#options.observe(segment, state);
     } catch (error) {
-      this.#parts.onRefusal(segment, state.daemonId, error);
+      this.#options.onRefusal(segment, state.daemonId, error);
     }
   }
 }

@@ -14,7 +14,7 @@ import { serveCopy } from './copy-segment.ts';
 
 /** What this daemon gives to its peers. It only sends what passes its CRC: damage is refused here, and repaired. */
 
-export interface PeerServiceParts {
+export interface PeerServiceOptions {
   readonly clock: Clock;
   readonly segments: SegmentDirectory;
   readonly refusals: Refusals;
@@ -24,8 +24,8 @@ export interface PeerServiceParts {
   readonly onLogDamage: (segment: Segment, error: LogReadError) => void;
 }
 
-export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
-  const { segments, refusals } = parts;
+export function peerHandlers(options: PeerServiceOptions): PeerHandlers {
+  const { segments, refusals } = options;
   const find = (id: SegmentId): Segment => heldSegment(segments, id);
   return {
     gossip: (request) =>
@@ -33,8 +33,8 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
         checkMessage('GossipRequest', request);
         const { segment: id, state } = request;
         const segment = segments.known(id);
-        if (segment !== undefined) return Promise.resolve(parts.receive(segment, state));
-        parts.learnOfVolume(id, state);
+        if (segment !== undefined) return Promise.resolve(options.receive(segment, state));
+        options.learnOfVolume(id, state);
         return Promise.resolve(emptyState(segments.identity));
       }),
 
@@ -51,7 +51,7 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
             if (context.signal.aborted) return;
           }
         } catch (error) {
-          if (error instanceof LogReadError) parts.onLogDamage(segment, error);
+          if (error instanceof LogReadError) options.onLogDamage(segment, error);
           throw asRpcError(error);
         }
       }),
@@ -60,7 +60,7 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
       refusals.stream('CopySegment', async function* () {
         checkMessage('CopySegmentRequest', request);
         try {
-          yield* serveCopy(find(request.segment), parts.clock);
+          yield* serveCopy(find(request.segment), options.clock);
         } catch (error) {
           throw asRpcError(error);
         }
@@ -75,7 +75,7 @@ export function peerHandlers(parts: PeerServiceParts): PeerHandlers {
         const page = pageKeyOf(storage.engine, key, 'key');
         storage.expediteTo(lsn);
         // Applied, not merely held: what is past VDL may still be annulled, and must not get into a peer's store.
-        if (!(await segment.until(() => storage.hasApplied(lsn), deadlineOf(context, parts.clock)))) {
+        if (!(await segment.until(() => storage.hasApplied(lsn), deadlineOf(context, options.clock)))) {
           throw new AuroraRpcError('BEHIND', `redo is applied up to ${formatLsn(storage.appliedLsn)}, not ${formatLsn(lsn)}`);
         }
         try {

@@ -30,7 +30,7 @@ export interface PeerCounters extends SegmentEvents {
   scrubbed(bytes: number): void;
 }
 
-export interface PeersParts {
+export interface PeersOptions {
   readonly ownId: string;
   readonly peers: readonly Peer[];
   readonly logger: Logger;
@@ -43,7 +43,7 @@ export interface PeersParts {
 
 export class Peers {
   readonly gossip: Gossip;
-  readonly #parts: PeersParts;
+  readonly #options: PeersOptions;
   readonly #clock: Clock;
   readonly #table: PeerTable;
   readonly #stop = new AbortController();
@@ -53,20 +53,20 @@ export class Peers {
   #scrubLoop: Promise<void> | undefined;
   #scrubbing: Promise<void> | undefined;
 
-  constructor(parts: PeersParts) {
-    this.#parts = parts;
-    this.#clock = parts.clock;
-    this.#table = new PeerTable(parts.peers, { id: parts.ownId, role: parts.segments.identity.role }, this.#clock);
+  constructor(options: PeersOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#table = new PeerTable(options.peers, { id: options.ownId, role: options.segments.identity.role }, this.#clock);
     this.gossip = new Gossip({
-      segments: parts.segments.all,
+      segments: options.segments.all,
       table: this.#table,
       clock: this.#clock,
-      logger: parts.logger,
+      logger: options.logger,
       stop: this.#stop.signal,
       observe: (segment, state) => this.#sync(segment).observe(state),
       onRefusal: (segment, peerId, error) => {
-        if (!parts.refusals.note('Gossip', error, { volume: segment.volumeId, peer: peerId }))
-          parts.logger.error({ volume: segment.volumeId, peer: peerId, err: error }, 'what a peer answered could not be taken');
+        if (!options.refusals.note('Gossip', error, { volume: segment.volumeId, peer: peerId }))
+          options.logger.error({ volume: segment.volumeId, peer: peerId, err: error }, 'what a peer answered could not be taken');
       },
       onTick: (segment) => {
         segment.raiseReadFloor();
@@ -78,7 +78,7 @@ export class Peers {
 
   start(): void {
     this.gossip.start();
-    if (this.#parts.scrubBytesPerSecond > 0) this.#scrubLoop = this.#scrubOn();
+    if (this.#options.scrubBytesPerSecond > 0) this.#scrubLoop = this.#scrubOn();
   }
 
   /** Ends everything that is under way, then the connections. */
@@ -89,13 +89,13 @@ export class Peers {
     for (const sync of this.#syncs.values()) await sync.stopped();
     await this.#scrubLoop;
     await this.#scrubbing;
-    for (const peer of this.#parts.peers) peer.client.close();
+    for (const peer of this.#options.peers) peer.client.close();
   }
 
   #sync(segment: Segment): SegmentSync {
     let sync = this.#syncs.get(segment);
     if (sync === undefined) {
-      const { logger, counters } = this.#parts;
+      const { logger, counters } = this.#options;
       sync = new SegmentSync({
         segment,
         table: this.#table,
@@ -130,7 +130,7 @@ export class Peers {
     const sources = (): Peer[] => this.#peersNamed(pageSources(segment.state(), this.#table.views(segment), lsn));
     // What was last heard may be seconds old, and is nothing at all right after a start.
     if (sources().length < this.#table.peers.length) await this.askPeers(segment);
-    return fetchPage(segment, page, lsn, sources(), this.#parts.logger);
+    return fetchPage(segment, page, lsn, sources(), this.#options.logger);
   }
 
   /** Replaces the damaged batches around `lsn`; one repair at a time. True when the log reads soundly there again. */
@@ -144,7 +144,7 @@ export class Peers {
   }
 
   async #repairLog(segment: Segment, lsn: bigint): Promise<boolean> {
-    const { counters, logger } = this.#parts;
+    const { counters, logger } = this.#options;
     const from = segment.storage?.boundaryBefore(lsn)?.lsn ?? lsn;
     await this.askPeers(segment);
     const sources = this.#peersNamed(redoSources(segment.state(), this.#table.views(segment), { fromLsn: from, pastLsn: lsn }));
@@ -156,7 +156,7 @@ export class Peers {
 
   /** Redo that was to be given is damaged here: it is fetched from a peer. */
   onLogDamage(segment: Segment, error: LogReadError): void {
-    const { counters, logger } = this.#parts;
+    const { counters, logger } = this.#options;
     counters.corruption('log');
     logger.error({ volume: segment.volumeId, err: error }, 'redo is damaged here and was not given to who asked for it');
     this.repairLog(segment, error.lsn).catch((failure: unknown) =>
@@ -173,7 +173,7 @@ export class Peers {
   }
 
   /** One step over every segment: about `bytes` of pages and as much log of each. Never throws. */
-  scrub(bytes = this.#parts.scrubBytesPerSecond * (SCRUB_INTERVAL_MS / 1000)): Promise<void> {
+  scrub(bytes = this.#options.scrubBytesPerSecond * (SCRUB_INTERVAL_MS / 1000)): Promise<void> {
     this.#scrubbing ??= this.#scrubStep(bytes).finally(() => {
       this.#scrubbing = undefined;
     });
@@ -181,14 +181,14 @@ export class Peers {
   }
 
   async #scrubStep(bytes: number): Promise<void> {
-    const { counters } = this.#parts;
-    for (const segment of this.#parts.segments.all()) {
+    const { counters } = this.#options;
+    for (const segment of this.#options.segments.all()) {
       try {
         if (segment.phase === 'READY' && segment.storage !== undefined)
           counters.scrubbed(await segment.storage.scrubStep(bytes, (lsn) => this.repairLog(segment, lsn)));
         await segment.measure();
       } catch (error) {
-        this.#parts.logger.warn({ volume: segment.volumeId, err: error }, 'a scrub step failed');
+        this.#options.logger.warn({ volume: segment.volumeId, err: error }, 'a scrub step failed');
       }
     }
   }
@@ -205,14 +205,17 @@ export class Peers {
     if (this.#probing.size >= PROBES_MAX || this.#stop.signal.aborted) return;
     const probe = this.#probe(id, peer)
       .catch((error: unknown) =>
-        this.#parts.logger.warn({ volume: id.volumeId, peer: peer.id, err: error }, 'a volume that a peer may hold could not be asked for'),
+        this.#options.logger.warn(
+          { volume: id.volumeId, peer: peer.id, err: error },
+          'a volume that a peer may hold could not be asked for',
+        ),
       )
       .finally(() => this.#probing.delete(probe));
     this.#probing.add(probe);
   }
 
   async #probe(id: SegmentId, peer: Peer): Promise<void> {
-    const { segments } = this.#parts;
+    const { segments } = this.#options;
     const state = emptyState(segments.identity);
     const answer = await peer.client.gossip({ segment: id, state }, { deadlineMs: PROBE_MS, signal: this.#stop.signal });
     checkMessage('SegmentState', answer, 'state');
@@ -229,7 +232,7 @@ export class Peers {
     segment
       .dropRedo()
       .catch((error: unknown) =>
-        this.#parts.logger.error({ volume: segment.volumeId, err: error }, 'redo that nobody needs could not be dropped'),
+        this.#options.logger.error({ volume: segment.volumeId, err: error }, 'redo that nobody needs could not be dropped'),
       );
   }
 
@@ -252,8 +255,8 @@ export class Peers {
   handlers(): PeerHandlers {
     return peerHandlers({
       clock: this.#clock,
-      segments: this.#parts.segments,
-      refusals: this.#parts.refusals,
+      segments: this.#options.segments,
+      refusals: this.#options.refusals,
       receive: (segment, state) => this.gossip.receive(segment, state),
       learnOfVolume: (id, state) => this.#learnOfVolume(id, state),
       onLogDamage: (segment, error) => this.onLogDamage(segment, error),

@@ -23,7 +23,7 @@ const REFUSALS_MAX = 3;
 const EXPEDITE_MS = 2000;
 const EXPEDITE_STEP_MS = 150;
 
-export interface SegmentSyncParts {
+export interface SegmentSyncOptions {
   readonly segment: Segment;
   readonly table: PeerTable;
   readonly clock: Clock;
@@ -37,7 +37,7 @@ export interface SegmentSyncParts {
 }
 
 export class SegmentSync {
-  readonly #parts: SegmentSyncParts;
+  readonly #options: SegmentSyncOptions;
   readonly #gap = new GapWatch(GAP_PATIENCE_MS);
   readonly #restUntil = new Map<string, number>();
   /**
@@ -50,8 +50,8 @@ export class SegmentSync {
   #running: Promise<void> | undefined;
   #waitingFor = '';
 
-  constructor(parts: SegmentSyncParts) {
-    this.#parts = parts;
+  constructor(options: SegmentSyncOptions) {
+    this.#options = options;
   }
 
   /** What the segment lacks and nobody can give at present; '' otherwise. */
@@ -65,7 +65,7 @@ export class SegmentSync {
    * it.
    */
   async observe(peer: SegmentState): Promise<void> {
-    const { segment } = this.#parts;
+    const { segment } = this.#options;
     const isOfThisVolume =
       segment.storage !== undefined && peer.phase !== 'EMPTY' && peer.phase !== 'IMPORTING' && peer.baseEpoch === segment.control.baseEpoch;
     if (isOfThisVolume) {
@@ -84,7 +84,7 @@ export class SegmentSync {
    * in, its writer may count us and get them to complete a quorum.
    */
   #clearRecovery(): void {
-    const { segment, table, logger } = this.#parts;
+    const { segment, table, logger } = this.#options;
     if (!segment.mustRecover) return;
     const { baseEpoch, epoch } = segment.control;
     const sound = table.views(segment).filter(({ state }) => isProof(state) && state.baseEpoch === baseEpoch && state.epoch > epoch);
@@ -103,7 +103,7 @@ export class SegmentSync {
    * Someone waits for redo: asks around at once and closes gaps without patience. Returns at once; may be called often.
    */
   expedite(): void {
-    const { clock, logger, segment } = this.#parts;
+    const { clock, logger, segment } = this.#options;
     this.#expediteUntil = clock.now() + EXPEDITE_MS;
     this.#expediting ??= this.#expediteOn()
       .catch((error: unknown) => logger.error({ volume: segment.volumeId, err: error }, 'catching up failed'))
@@ -113,7 +113,7 @@ export class SegmentSync {
   }
 
   async #expediteOn(): Promise<void> {
-    const { segment, clock, askAll, stop } = this.#parts;
+    const { segment, clock, askAll, stop } = this.#options;
     const { scl } = segment;
     while (clock.now() < this.#expediteUntil && !stop.aborted) {
       // A peer that is gone must not hold up what the others can give.
@@ -128,8 +128,8 @@ export class SegmentSync {
   run(): Promise<void> {
     this.#running ??= this.#work()
       .catch((error: unknown) =>
-        this.#parts.logger.error(
-          { volume: this.#parts.segment.volumeId, err: error },
+        this.#options.logger.error(
+          { volume: this.#options.segment.volumeId, err: error },
           'keeping level with the peers failed; it is tried again',
         ),
       )
@@ -146,7 +146,7 @@ export class SegmentSync {
   }
 
   async #work(): Promise<void> {
-    while (!this.#parts.stop.aborted) {
+    while (!this.#options.stop.aborted) {
       const plan = this.#plan(-Infinity);
       this.#report(plan);
       if (plan.kind === 'fetch' && this.#isDue(plan.toLsn)) {
@@ -158,7 +158,7 @@ export class SegmentSync {
   }
 
   #plan(since: number): SyncPlan {
-    const { segment, table } = this.#parts;
+    const { segment, table } = this.#options;
     const needsCopy = segment.needsCopy ? (segment.damage ?? 'the segment is empty') : undefined;
     const plan = planSync({
       own: segment.state(),
@@ -174,25 +174,25 @@ export class SegmentSync {
   }
 
   #unableToServe(): ReadonlySet<string> {
-    const { scl } = this.#parts.segment;
+    const { scl } = this.#options.segment;
     return new Set(
       [...this.#refused].filter(([, { fromLsn, times }]) => fromLsn === scl && times >= REFUSALS_MAX).map(([peerId]) => peerId),
     );
   }
 
   #noteRefusal(peerId: string): void {
-    const { scl } = this.#parts.segment;
+    const { scl } = this.#options.segment;
     const before = this.#refused.get(peerId);
     this.#refused.set(peerId, { fromLsn: scl, times: before?.fromLsn === scl ? before.times + 1 : 1 });
   }
 
   #isDue(aheadLsn: bigint): boolean {
-    const now = this.#parts.clock.now();
-    return this.#gap.isDue(this.#parts.segment.scl, aheadLsn, now) || now < this.#expediteUntil;
+    const now = this.#options.clock.now();
+    return this.#gap.isDue(this.#options.segment.scl, aheadLsn, now) || now < this.#expediteUntil;
   }
 
   #report(plan: SyncPlan): void {
-    const { segment, logger } = this.#parts;
+    const { segment, logger } = this.#options;
     const reason = plan.kind === 'wait' ? plan.reason : '';
     if (reason !== '' && reason !== this.#waitingFor) logger.warn({ volume: segment.volumeId, reason }, 'the segment waits for its peers');
     this.#waitingFor = reason;
@@ -200,7 +200,7 @@ export class SegmentSync {
 
   /** True when SCL moved: then there may be more. */
   async #fetch(plan: Extract<SyncPlan, { kind: 'fetch' }>): Promise<boolean> {
-    const { segment, clock, stop, logger, onFetched } = this.#parts;
+    const { segment, clock, stop, logger, onFetched } = this.#options;
     for (const peer of this.#rested(plan.sources)) {
       const from = segment.scl;
       const bytes = await this.#from(peer, 'redo', () => fetchMissingRedo(segment, peer, clock, stop));
@@ -220,7 +220,7 @@ export class SegmentSync {
    * to be recovered.
    */
   async #copy(): Promise<boolean> {
-    const { segment, clock, logger, askAll, onFetched, onCopied } = this.#parts;
+    const { segment, clock, logger, askAll, onFetched, onCopied } = this.#options;
     const since = clock.now();
     await askAll(segment);
     const plan = this.#plan(since);
@@ -248,7 +248,7 @@ export class SegmentSync {
 
   /** Gives the bytes received. */
   async #take(peer: Peer, terms: CopyTerms): Promise<number> {
-    const { segment, table, clock, stop } = this.#parts;
+    const { segment, table, clock, stop } = this.#options;
     if (segment.control.role === 'FULL') return copyFromPeer(segment, peer, terms, clock, stop);
     const state = table.heard(segment, peer.id);
     if (state === undefined) throw new AuroraRpcError('NOT_READY', `${peer.id} does not answer any more`);
@@ -257,17 +257,17 @@ export class SegmentSync {
   }
 
   #rested(sources: readonly string[]): Peer[] {
-    const now = this.#parts.clock.now();
-    return sources.filter((id) => (this.#restUntil.get(id) ?? -Infinity) <= now).flatMap((id) => this.#parts.table.find(id) ?? []);
+    const now = this.#options.clock.now();
+    return sources.filter((id) => (this.#restUntil.get(id) ?? -Infinity) <= now).flatMap((id) => this.#options.table.find(id) ?? []);
   }
 
   #rest(peer: Peer): void {
-    this.#restUntil.set(peer.id, this.#parts.clock.now() + SOURCE_REST_MS);
+    this.#restUntil.set(peer.id, this.#options.clock.now() + SOURCE_REST_MS);
   }
 
   /** What `take` gives; undefined when that peer failed, which is logged and rests it. */
   async #from<T>(peer: Peer, what: 'redo' | 'copy', take: () => Promise<T>): Promise<T | undefined> {
-    const { stop, logger, segment } = this.#parts;
+    const { stop, logger, segment } = this.#options;
     try {
       return await take();
     } catch (error) {

@@ -30,7 +30,7 @@ interface Group {
   readonly end: ChainLink;
 }
 
-export interface GroupCommitParts {
+export interface GroupCommitOptions {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly directory: string;
@@ -41,7 +41,7 @@ export interface GroupCommitParts {
 }
 
 export class GroupCommit {
-  readonly #parts: GroupCommitParts;
+  readonly #options: GroupCommitOptions;
   #waiting: WaitingBatch[] = [];
   #waitingBytes = 0;
   /** A group is being written, or will be in this turn of the event loop. */
@@ -53,8 +53,8 @@ export class GroupCommit {
   readonly #writeGathered = (): void => this.#writeHere();
   syncs = 0;
 
-  constructor(parts: GroupCommitParts) {
-    this.#parts = parts;
+  constructor(options: GroupCommitOptions) {
+    this.#options = options;
   }
 
   /** Bytes that are not on disk yet. */
@@ -91,7 +91,7 @@ export class GroupCommit {
   #next(): void {
     if (this.#waiting.length === 0) this.#settle();
     // On this thread what arrived together must be let in first; while the pool syncs, more gathers.
-    else if (this.#pace.isQuick(this.#waitingBytes)) this.#parts.clock.soon(this.#writeGathered);
+    else if (this.#pace.isQuick(this.#waitingBytes)) this.#options.clock.soon(this.#writeGathered);
     else void this.#writeThroughPool();
   }
 
@@ -113,9 +113,9 @@ export class GroupCommit {
     }
     try {
       file.writeHere(group.batches, group.offset);
-      const startedAt = this.#parts.clock.now();
+      const startedAt = this.#options.clock.now();
       file.syncHere();
-      this.#pace.note(this.#parts.clock.now() - startedAt);
+      this.#pace.note(this.#options.clock.now() - startedAt);
       this.#durable(group);
     } catch (error) {
       this.#fail(error);
@@ -129,9 +129,9 @@ export class GroupCommit {
       const { file } = group;
       if (!file.isCreated) await this.#create(file);
       await file.write(group.batches, group.offset, group.bytes);
-      const startedAt = this.#parts.clock.now();
+      const startedAt = this.#options.clock.now();
       await file.sync();
-      this.#pace.note(this.#parts.clock.now() - startedAt);
+      this.#pace.note(this.#options.clock.now() - startedAt);
       this.#durable(group);
     } catch (error) {
       this.#fail(error);
@@ -161,19 +161,19 @@ export class GroupCommit {
     this.syncs++;
     this.#waiting.splice(0, batches.length);
     this.#waitingBytes -= bytes;
-    this.#parts.chain.durable = end;
-    this.#parts.durable.emit(end);
+    this.#options.chain.durable = end;
+    this.#options.durable.emit(end);
   }
 
   #fail(error: unknown): void {
     this.#failure = error instanceof Error ? error : new Error(String(error));
     this.#waiting = [];
-    this.#parts.onFailure(this.#failure);
+    this.#options.onFailure(this.#failure);
   }
 
   /** Makes a planned file, once the one before it is sealed. */
   async #create(file: LogFile): Promise<void> {
-    const { chain, disk, directory } = this.#parts;
+    const { chain, disk, directory } = this.#options;
     const before = chain.files[chain.files.indexOf(file) - 1];
     if (before !== undefined) await before.seal();
     await file.create();

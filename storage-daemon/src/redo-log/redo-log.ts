@@ -23,7 +23,7 @@ import { TailCache } from './tail-cache.ts';
  * `durable` only names what an fdatasync has covered.
  */
 
-export interface RedoLogParts {
+export interface RedoLogOptions {
   /** Told after each sync. */
   readonly durable: DurableEvent;
   /** The disk failed: nothing more is appended. */
@@ -48,15 +48,15 @@ export class RedoLog {
   readonly #commit: GroupCommit;
   #isClosed = false;
 
-  private constructor(directory: string, parts: RedoLogParts, chain: LogChain) {
+  private constructor(directory: string, options: RedoLogOptions, chain: LogChain) {
     this.#directory = directory;
-    this.#disk = parts.disk;
-    this.#phase = parts.clock.random();
-    this.#fileBytes = fileBytesOf(parts.fileBytes, this.#phase);
+    this.#disk = options.disk;
+    this.#phase = options.clock.random();
+    this.#fileBytes = fileBytesOf(options.fileBytes, this.#phase);
     this.#chain = chain;
-    this.#cache = new TailCache(parts.tailCacheBytes);
-    this.reader = new LogReader(chain, this.#cache, parts.isRecordSound);
-    const { disk, clock, durable, onFailure } = parts;
+    this.#cache = new TailCache(options.tailCacheBytes);
+    this.reader = new LogReader(chain, this.#cache, options.isRecordSound);
+    const { disk, clock, durable, onFailure } = options;
     this.#commit = new GroupCommit({ directory, disk, clock, chain, durable, onFailure });
   }
 
@@ -67,13 +67,13 @@ export class RedoLog {
    */
   static async open(
     directory: string,
-    parts: RedoLogParts,
+    options: RedoLogOptions,
     start: ChainLink,
     onBatch: OnScannedBatch,
     onDamage: OnLogDamage,
   ): Promise<RedoLog> {
-    const { disk, clock } = parts;
-    return new RedoLog(directory, parts, await recoverLog({ directory, disk, clock }, start, onBatch, onDamage));
+    const { disk, clock } = options;
+    return new RedoLog(directory, options, await recoverLog({ directory, disk, clock }, start, onBatch, onDamage));
   }
 
   /** End of the chain, written or about to be. A new batch must link to it. */

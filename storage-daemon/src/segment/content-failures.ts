@@ -18,7 +18,7 @@ export interface SegmentEvents {
   repair(kind: 'page' | 'log' | 'copy' | 'control'): void;
 }
 
-export interface ContentFailuresParts {
+export interface ContentFailuresOptions {
   readonly state: ContentState;
   readonly control: CurrentControl;
   readonly conditions: ConditionWaiter;
@@ -33,15 +33,15 @@ export interface ContentFailuresParts {
  * whoever reads the log.
  */
 export class ContentFailures {
-  readonly #parts: ContentFailuresParts;
+  readonly #options: ContentFailuresOptions;
 
-  constructor(parts: ContentFailuresParts) {
-    this.#parts = parts;
+  constructor(options: ContentFailuresOptions) {
+    this.#options = options;
   }
 
   /** It cannot go on as it did; `words` say more than the message. */
   fail(failure: Failure, words = failure.message): void {
-    const { state, control, logger, conditions } = this.#parts;
+    const { state, control, logger, conditions } = this.#options;
     if (!state.fail(failure)) return;
     const fields = { volume: control.value.volumeId, fault: failure.fault, reason: words };
     if (state.meaning.isHeldByDisk) logger.error(fields, 'the disk cannot be written: no redo is taken until it can');
@@ -51,7 +51,7 @@ export class ContentFailures {
 
   /** It could not be opened. Throws what is no failure of what is stored. */
   async notOpened(error: unknown): Promise<void> {
-    const { events, onDiskError } = this.#parts;
+    const { events, onDiskError } = this.#options;
     if (error instanceof AnnulledAppliedError || error instanceof EngineUnknownError) this.fail(failureOf(error));
     else if (errnoOf(error) !== '' || isStoreIoError(error)) await onDiskError(error, 'open');
     else if (error instanceof StoreUnusableError || error instanceof StoredValueError || error instanceof LogReadError) {
@@ -66,7 +66,7 @@ export class ContentFailures {
       this.fail(failureOf(error));
       return;
     }
-    this.#parts
+    this.#options
       .onDiskError(error, 'store pages')
       .catch((failure: unknown) => this.fail({ fault: { kind: 'UNKNOWN' }, message: String(failure) }));
   }
@@ -76,7 +76,7 @@ export class ContentFailures {
    * had it.
    */
   async logDamaged({ lsn, claimedLsn, message }: LogDamage): Promise<void> {
-    const { control, events, logger } = this.#parts;
+    const { control, events, logger } = this.#options;
     events.corruption('log');
     logger.error(
       { volume: control.value.volumeId, scl: formatLsn(lsn), lostTo: formatLsn(claimedLsn), why: message },
@@ -87,13 +87,13 @@ export class ContentFailures {
 
   /** A stored value fails its check; it is repaired where it is. */
   corrupt(kind: 'page' | 'log' | 'state', error: Error): void {
-    const { events, control, logger } = this.#parts;
+    const { events, control, logger } = this.#options;
     events.corruption(kind);
     logger.error({ volume: control.value.volumeId, kind, err: error }, 'stored data is damaged');
   }
 
   repaired(kind: 'page' | 'log' | 'copy'): void {
-    const { events, control, logger } = this.#parts;
+    const { events, control, logger } = this.#options;
     events.repair(kind);
     logger.warn({ volume: control.value.volumeId, kind }, 'repaired from a peer');
   }

@@ -14,7 +14,7 @@ import type { SegmentLimits } from './limits.ts';
  * opened as after a start, its log cut off at what was synced, which is all that was acknowledged. That LSN is
  * remembered until it is open, however many tries it takes.
  */
-export interface DiskFaultsParts {
+export interface DiskFaultsOptions {
   readonly directory: string;
   readonly disk: Disk;
   readonly control: CurrentControl;
@@ -33,13 +33,13 @@ export interface DiskFaultsParts {
 }
 
 export class DiskFaults {
-  readonly #parts: DiskFaultsParts;
+  readonly #options: DiskFaultsOptions;
   #room: DiskRoom | undefined;
   #isReopening = false;
   #syncedTo: bigint | undefined;
 
-  constructor(parts: DiskFaultsParts) {
-    this.#parts = parts;
+  constructor(options: DiskFaultsOptions) {
+    this.#options = options;
   }
 
   get isFull(): boolean {
@@ -56,10 +56,10 @@ export class DiskFaults {
    * anew.
    */
   noteRoom(room: DiskRoom): void {
-    const { state, control, logger } = this.#parts;
+    const { state, control, logger } = this.#options;
     this.#noteChange(room);
     state.update(fullFault(room));
-    if (room.isFull && isOpen(state)) void this.#parts.makeRoom().catch((error: unknown) => this.onError(error, 'drop redo log'));
+    if (room.isFull && isOpen(state)) void this.#options.makeRoom().catch((error: unknown) => this.onError(error, 'drop redo log'));
     if (room.isFull || !mayReopen(state) || this.#isReopening) return;
     this.#isReopening = true;
     void control
@@ -71,7 +71,7 @@ export class DiskFaults {
   }
 
   #noteChange(room: DiskRoom): void {
-    const { control, logger, conditions } = this.#parts;
+    const { control, logger, conditions } = this.#options;
     const wasFull = this.isFull;
     this.#room = room;
     if (room.isFull === wasFull) return;
@@ -82,7 +82,7 @@ export class DiskFaults {
   }
 
   async #reopen(): Promise<void> {
-    const { directory, disk, state, close, open, fail, conditions, logger, control } = this.#parts;
+    const { directory, disk, state, close, open, fail, conditions, logger, control } = this.#options;
     if (!mayReopen(state) || (await probeDisk(disk, directory)) !== '' || !mayReopen(state)) return;
     state.on('reopening');
     try {
@@ -101,7 +101,7 @@ export class DiskFaults {
 
   /** A read or write failed. LevelDB does not say why: then the disk is asked. */
   async onError(error: unknown, operation: string): Promise<void> {
-    const { directory, disk, state } = this.#parts;
+    const { directory, disk, state } = this.#options;
     const words = `${operation}: ${describeCause(error)}`;
     const known = errnoOf(error);
     // At once, whatever the disk says: nothing may be taken now.
@@ -116,7 +116,7 @@ export class DiskFaults {
 
   /** The disk refused `operation`: no redo is taken from now on. */
   stop(errno: string, operation: string, words: string): void {
-    const { limits, fail } = this.#parts;
+    const { limits, fail } = this.#options;
     const room = this.#room ?? { isFull: true, freeBytes: 0, neededBytes: limits.diskReserveBytes };
     fail(diskFailure(errno, operation, words, room), words);
   }

@@ -27,7 +27,7 @@ import type { AppendSession, WriterSessions } from './writer-sessions.ts';
  * on.
  */
 
-export interface EpochsParts {
+export interface EpochsOptions {
   readonly control: CurrentControl;
   readonly lifecycle: SegmentLifecycle;
   readonly sessions: WriterSessions;
@@ -41,12 +41,12 @@ export interface EpochsParts {
 }
 
 export class Epochs {
-  readonly #parts: EpochsParts;
+  readonly #options: EpochsOptions;
   /** Set while redo is being annulled: appends wait for it. */
   #annulling: Promise<unknown> | undefined;
 
-  constructor(parts: EpochsParts) {
-    this.#parts = parts;
+  constructor(options: EpochsOptions) {
+    this.#options = options;
   }
 
   /** Resolves when the log may be appended to again; undefined when it may be now. */
@@ -56,38 +56,38 @@ export class Epochs {
 
   /** Do points that someone of `epoch` gives count here? Only under the same history as ours. */
   isCurrent(epoch: bigint): boolean {
-    return this.#annulling === undefined && epoch === lastEpoch(this.#parts.control.value.history);
+    return this.#annulling === undefined && epoch === lastEpoch(this.#options.control.value.history);
   }
 
   /** Throws FENCED when `epoch` was overtaken. */
   refuseLower(epoch: bigint): void {
-    const promised = this.#parts.control.value.epoch;
+    const promised = this.#options.control.value.epoch;
     if (epoch < promised) throw new AuroraRpcError('FENCED', `epoch ${epoch} is over; the segment has promised ${promised}`);
   }
 
   get #highestEpoch(): bigint {
-    const own = this.#parts.control.value.epoch;
-    const peers = this.#parts.highestPeerEpoch();
+    const own = this.#options.control.value.epoch;
+    const peers = this.#options.highestPeerEpoch();
     return own > peers ? own : peers;
   }
 
   /** Throws AuroraRpcError when `epoch` is too far ahead; first asks the peers, who may have gone on without us. */
   async refuseJump(epoch: bigint, field: string): Promise<void> {
     if (refuseEpoch(epoch, this.#highestEpoch) === undefined) return;
-    await this.#parts.askPeers();
+    await this.#options.askPeers();
     throwRefusal(refuseEpoch(epoch, this.#highestEpoch), field);
   }
 
   /** What is wrong with a history that would take the place of ours. */
   #refusalOf(history: readonly EpochStart[]): HistoryRefusal | undefined {
-    const { control, lifecycle } = this.#parts;
+    const { control, lifecycle } = this.#options;
     const fromLsn = lifecycle.storage?.startLsn ?? 0n;
     return refuseHistory(control.value.history, history, { highestEpoch: this.#highestEpoch, fromLsn, durableLsn: lifecycle.durableLsn });
   }
 
   /** Promises `epoch` to `writerId`: durable when it resolves. */
   async open(epoch: bigint, writerId: string): Promise<SegmentState> {
-    const { control, lifecycle, logger, state } = this.#parts;
+    const { control, lifecycle, logger, state } = this.#options;
     await this.refuseJump(epoch, 'epoch');
     return control.exclusive(async () => {
       this.refuseLower(epoch);
@@ -116,7 +116,7 @@ export class Epochs {
 
   /** Installs an opener's history, which ends with its epoch, and annuls what it rules out. */
   async install(epoch: bigint, history: readonly EpochStart[]): Promise<SegmentState> {
-    const { control, lifecycle, state } = this.#parts;
+    const { control, lifecycle, state } = this.#options;
     await this.refuseJump(epoch, 'epoch');
     return control.exclusive(async () => {
       this.refuseLower(epoch);
@@ -130,7 +130,7 @@ export class Epochs {
 
   /** A writer's stream begins: raises the epoch and takes its history where this segment was away. */
   async attach(session: AppendSession, writerId: string, history: readonly EpochStart[]): Promise<void> {
-    const { control, lifecycle, sessions } = this.#parts;
+    const { control, lifecycle, sessions } = this.#options;
     await this.refuseJump(session.epoch, 'hello.epoch');
     return control.exclusive(async () => {
       this.refuseLower(session.epoch);
@@ -157,12 +157,12 @@ export class Epochs {
   async takeHistory(history: readonly EpochStart[]): Promise<void> {
     if (!this.#isNews(history)) return;
     await this.refuseJump(lastEpoch(history), 'state.history');
-    await this.#parts.control.exclusive(() => this.#install(history, 'state.history'));
+    await this.#options.control.exclusive(() => this.#install(history, 'state.history'));
   }
 
   /** Throws AuroraRpcError when a copy from this peer would bring in an epoch or history that breaks a rule. */
   async refuseCopy({ epoch, baseEpoch, history }: SegmentState): Promise<void> {
-    const { control } = this.#parts;
+    const { control } = this.#options;
     await this.refuseJump(epoch, 'state.epoch');
     throwRefusal(refuseForm(history, this.#highestEpoch), 'state.history');
     const isSameBase = control.value.ready && control.value.baseEpoch === baseEpoch;
@@ -171,18 +171,18 @@ export class Epochs {
   }
 
   #isNews(history: readonly EpochStart[]): boolean {
-    const { history: own, epoch } = this.#parts.control.value;
+    const { history: own, epoch } = this.#options.control.value;
     return mergeHistories(own, history, epoch) !== own;
   }
 
   #raise(epoch: bigint, writerId: string): void {
-    this.#parts.control.raiseEpoch(epoch, writerId);
-    this.#parts.sessions.fenceBelow(epoch);
+    this.#options.control.raiseEpoch(epoch, writerId);
+    this.#options.sessions.fenceBelow(epoch);
   }
 
   /** Throws AuroraRpcError, with nothing changed, when the history breaks a rule. */
   async #install(incoming: readonly EpochStart[], field: string): Promise<void> {
-    const { control, lifecycle, conditions, logger } = this.#parts;
+    const { control, lifecycle, conditions, logger } = this.#options;
     const before = control.value;
     const { storage } = lifecycle;
     const merged = mergeHistories(before.history, incoming, before.epoch);

@@ -30,7 +30,7 @@ export class StoreUnusableError extends Error {
   }
 }
 
-export interface StorageParts {
+export interface StorageOptions {
   readonly engine: RedoEngine;
   readonly disk: Disk;
   readonly directory: string;
@@ -92,23 +92,23 @@ export function logDirectory(directory: string, generation: number): string {
  * off. Errors of the disk are thrown as they are.
  */
 export async function openStorage(
-  parts: StorageParts,
+  options: StorageOptions,
   control: SegmentControl,
   known: KnownOfLog,
   onLongChain: (page: PageKey) => void,
 ): Promise<OpenedStorage> {
-  const { engine, clock, limits, onProgress, onDamage } = parts;
-  const store = await openStore(parts, control);
+  const { engine, clock, limits, onProgress, onDamage } = options;
+  const store = await openStore(options, control);
   let log: RedoLog | undefined;
   try {
-    const { checkpoint, state, removals } = await readCheckpoint(store, parts);
+    const { checkpoint, state, removals } = await readCheckpoint(store, options);
     const table = new RecordTable();
     const index = new RedoIndex();
     const tombstones = new Tombstones();
     for (const { lsn, effect } of removals) tombstones.add(lsn, effect);
     /** Batches past the checkpoint, which are read back and applied once it is known how far redo is durable. */
     const later: { header: RedoBatchHeader; position: number }[] = [];
-    log = await openLog(parts, control, checkpoint, (header, position) => {
+    log = await openLog(options, control, checkpoint, (header, position) => {
       if (header.endLsn > checkpoint.lsn) later.push({ header, position });
     });
     if (log.startLsn > checkpoint.lsn)
@@ -134,7 +134,7 @@ export async function openStorage(
   }
 }
 
-async function openStore({ disk, directory, limits }: StorageParts, control: SegmentControl): Promise<PageStore> {
+async function openStore({ disk, directory, limits }: StorageOptions, control: SegmentControl): Promise<PageStore> {
   try {
     return await PageStore.open(disk, pagesDirectory(directory, control.pagesGeneration), {
       cacheBytes: limits.levelCacheBytes,
@@ -149,7 +149,7 @@ async function openStore({ disk, directory, limits }: StorageParts, control: Seg
 
 /** Opens the log; `start` is where it stands when it holds no batch. */
 export function openLog(
-  { engine, disk, directory, limits, clock, durable, onLogFailure, onLogDamage }: StorageParts,
+  { engine, disk, directory, limits, clock, durable, onLogFailure, onLogDamage }: StorageOptions,
   control: SegmentControl,
   start: ChainLink,
   onBatch: (header: RedoBatchHeader, position: number) => void,
@@ -194,7 +194,7 @@ export async function cutToWhatCounts(
 
 async function readCheckpoint(
   store: PageStore,
-  { engine, onCorruption }: StorageParts,
+  { engine, onCorruption }: StorageOptions,
 ): Promise<{ checkpoint: Checkpoint; state: EngineState; removals: Tombstone[] }> {
   try {
     const checkpoint = await store.checkpoint();

@@ -19,7 +19,7 @@ let log: RedoLog;
 let ends: { lsn: bigint; epoch: bigint }[];
 
 async function open(): Promise<RedoLog> {
-  const parts = {
+  const options = {
     fileBytes: 1024 * 1024,
     tailCacheBytes: 2048,
     disk: systemDisk(),
@@ -30,7 +30,7 @@ async function open(): Promise<RedoLog> {
   };
   return RedoLog.open(
     directory,
-    parts,
+    options,
     START,
     () => Promise.resolve(),
     () => Promise.resolve(),

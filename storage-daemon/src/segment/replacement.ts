@@ -70,7 +70,7 @@ export class NewPages {
   }
 }
 
-export interface ReplacementParts {
+export interface ReplacementOptions {
   readonly directory: string;
   readonly disk: Disk;
   readonly control: CurrentControl;
@@ -87,10 +87,10 @@ export interface ReplacementParts {
 }
 
 export class Replacement {
-  readonly #parts: ReplacementParts;
+  readonly #options: ReplacementOptions;
 
-  constructor(parts: ReplacementParts) {
-    this.#parts = parts;
+  constructor(options: ReplacementOptions) {
+    this.#options = options;
   }
 
   /** Throws AuroraRpcError NOT_READY when one is under way already, or the disk takes nothing. */
@@ -104,7 +104,7 @@ export class Replacement {
   }
 
   async #run(prepare: (generation: number) => Promise<ControlChange>): Promise<void> {
-    const { control, state } = this.#parts;
+    const { control, state } = this.#options;
     const refused = state.replace();
     if (refused !== undefined) throw new AuroraRpcError('NOT_READY', refused);
     const generation = control.value.pagesGeneration + 1;
@@ -113,7 +113,7 @@ export class Replacement {
       await control.exclusive(() => this.#switch(generation, change(control.value)));
     } catch (error) {
       // What did not come to its end takes no room.
-      if (control.value.pagesGeneration !== generation) await this.#remove(pagesDirectory(this.#parts.directory, generation));
+      if (control.value.pagesGeneration !== generation) await this.#remove(pagesDirectory(this.#options.directory, generation));
       throw error;
     } finally {
       state.on('replacingOver');
@@ -121,7 +121,7 @@ export class Replacement {
   }
 
   async #fill(generation: number, fill: Fill): Promise<ControlChange> {
-    const { directory, disk, limits } = this.#parts;
+    const { directory, disk, limits } = this.#options;
     const target = pagesDirectory(directory, generation);
     await disk.removeTree(target);
     await disk.makeDirectory(target);
@@ -138,7 +138,7 @@ export class Replacement {
   }
 
   async #switch(generation: number, change: Partial<SegmentControl>): Promise<void> {
-    const { directory, control, letGo, open } = this.#parts;
+    const { directory, control, letGo, open } = this.#options;
     const old = control.value;
     const heldTo = await letGo(() =>
       control.save({
@@ -167,7 +167,7 @@ export class Replacement {
    * only.
    */
   async removeLeftovers(): Promise<void> {
-    const { directory, disk, control } = this.#parts;
+    const { directory, disk, control } = this.#options;
     const { ready, pagesGeneration, logGeneration } = control.value;
     const used = ready ? [pagesDirectory('', pagesGeneration), logDirectory('', logGeneration)] : [];
     for (const name of disk.list(directory)) {
@@ -176,6 +176,6 @@ export class Replacement {
   }
 
   #remove(path: string): Promise<void> {
-    return this.#parts.disk.removeTree(path);
+    return this.#options.disk.removeTree(path);
   }
 }

@@ -16,7 +16,7 @@ import { RedoScrub } from './redo-scrub.ts';
  */
 const INDEX_SHARE = 1 / 32;
 
-export interface ScrubParts {
+export interface ScrubOptions {
   readonly store: PageStore;
   readonly log: RedoLog;
   readonly repairPage: (page: PageKey) => Promise<void>;
@@ -28,13 +28,13 @@ export interface ScrubParts {
 }
 
 export class Scrub {
-  readonly #parts: ScrubParts;
+  readonly #options: ScrubOptions;
   readonly #redo: RedoScrub;
   #afterKey: Buffer | undefined;
 
-  constructor(parts: ScrubParts) {
-    this.#parts = parts;
-    this.#redo = new RedoScrub(parts.log, parts.onCorruption);
+  constructor(options: ScrubOptions) {
+    this.#options = options;
+    this.#redo = new RedoScrub(options.log, options.onCorruption);
   }
 
   /** Checks about `bytes` of pages and of the log, and of the index in proportion; gives the bytes checked. */
@@ -43,7 +43,7 @@ export class Scrub {
   }
 
   async #pages(bytes: number): Promise<number> {
-    const { store, onCorruption, repairPage, renewCheckpoint } = this.#parts;
+    const { store, onCorruption, repairPage, renewCheckpoint } = this.#options;
     const { bytes: done, damaged, next } = await store.scrubValues(this.#afterKey, bytes);
     this.#afterKey = next;
     for (const error of damaged) {
@@ -56,7 +56,7 @@ export class Scrub {
   }
 
   async #index(bytes: number): Promise<number> {
-    const { store, onCorruption, onDamage } = this.#parts;
+    const { store, onCorruption, onDamage } = this.#options;
     try {
       return await store.scrubIndex(bytes);
     } catch (error) {

@@ -7,7 +7,7 @@ import type { Logger } from '@kube-aurora/process';
 import type { EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
 import type { DurableEvent } from '../redo-log/durable-event.ts';
-import type { KnownOfLog, StorageParts } from './open-storage.ts';
+import type { KnownOfLog, StorageOptions } from './open-storage.ts';
 import type { RedoStorage } from './redo-storage.ts';
 import { SegmentStorage } from './segment-storage.ts';
 import { TailStorage } from './tail-storage.ts';
@@ -28,7 +28,7 @@ import type { ConditionWaiter } from './condition-waiter.ts';
  * or copy in replacement.ts.
  */
 
-export interface SegmentLifecycleParts {
+export interface SegmentLifecycleOptions {
   readonly directory: string;
   readonly disk: Disk;
   readonly engines: EngineRegistry;
@@ -50,7 +50,7 @@ export interface SegmentLifecycleParts {
 }
 
 export class SegmentLifecycle {
-  readonly #parts: SegmentLifecycleParts;
+  readonly #options: SegmentLifecycleOptions;
   readonly #volumeId: string;
   readonly #state = new ContentState();
   readonly #failures: ContentFailures;
@@ -62,14 +62,14 @@ export class SegmentLifecycle {
   #durablePoint: DurablePoint | undefined;
   #storeBytes = 0;
 
-  constructor(parts: SegmentLifecycleParts) {
-    const { directory, disk, control, conditions, limits, events, logger } = parts;
-    this.#parts = parts;
+  constructor(options: SegmentLifecycleOptions) {
+    const { directory, disk, control, conditions, limits, events, logger } = options;
+    this.#options = options;
     this.#volumeId = control.value.volumeId;
     const isLong = (): boolean => (this.#storage?.logBytes ?? 0) > limits.logRetainBytes;
     this.#retention = new Retention(() => isLong() || this.#diskFaults.isFull);
     // One that was not heard lately may lack everything.
-    this.#retention.hold({ name: 'peers', floor: () => parts.lowestPeerScl() ?? 0n, givesWay: true });
+    this.#retention.hold({ name: 'peers', floor: () => options.lowestPeerScl() ?? 0n, givesWay: true });
     const state = this.#state;
     this.#failures = new ContentFailures({
       state,
@@ -102,7 +102,7 @@ export class SegmentLifecycle {
         this.#letGo(async () => {
           await save();
           // Before the new content can take redo: nothing of an older epoch is acknowledged by it.
-          parts.onEpoch(control.value.epoch);
+          options.onEpoch(control.value.epoch);
         }),
       open: async () => {
         await this.open();
@@ -139,7 +139,7 @@ export class SegmentLifecycle {
   get fault(): { readonly fault: SegmentFault; readonly message: string } | undefined {
     const failure = this.#state.failure ?? this.#diskFaults.lackOfRoom;
     if (failure !== undefined || !this.mustRecover) return failure;
-    const { recoverToLsn } = this.#parts.control.value;
+    const { recoverToLsn } = this.#options.control.value;
     return {
       fault: { kind: 'LOST_REDO', lsn: recoverToLsn, heldLsn: this.scl },
       message: `lost redo up to ${formatLsn(recoverToLsn)} to damage`,
@@ -165,7 +165,7 @@ export class SegmentLifecycle {
     const floor = this.#durablePoint?.lsn ?? 0n;
     if (storage === undefined) return floor;
     // With what is on its way to the disk: it may be applied as soon as it is there.
-    const held = highest(storage.tail.lsn, this.#parts.highestPeerScl());
+    const held = highest(storage.tail.lsn, this.#options.highestPeerScl());
     return highest(floor, storage.checkpointLsn, storage.appliedLsn, storage.vdl < held ? storage.vdl : held);
   }
 
@@ -181,13 +181,13 @@ export class SegmentLifecycle {
 
   /** Must it get redo back that it may have acknowledged once? */
   get mustRecover(): boolean {
-    return this.#parts.control.value.recoverToLsn > this.scl && this.#storage !== undefined;
+    return this.#options.control.value.recoverToLsn > this.scl && this.#storage !== undefined;
   }
 
   /** At the daemon's start: removes what is left of replacements, and opens what the control file points to. */
   async start(): Promise<void> {
     await this.#replacement.removeLeftovers();
-    if (this.#parts.control.value.ready) await this.open();
+    if (this.#options.control.value.ready) await this.open();
   }
 
   /**
@@ -195,9 +195,9 @@ export class SegmentLifecycle {
    * damage.
    */
   async open(endLsn?: bigint): Promise<void> {
-    const { directory, engines, control, logger } = this.#parts;
+    const { directory, engines, control, logger } = this.#options;
     try {
-      this.#durablePoint = await DurablePoint.open(this.#parts, join(directory, 'durable'), control.value.baseEpoch, (error) =>
+      this.#durablePoint = await DurablePoint.open(this.#options, join(directory, 'durable'), control.value.baseEpoch, (error) =>
         logger.error({ volume: this.#volumeId, err: error }, 'what is durable cannot be noted; after a restart less of it is known'),
       );
       const known = this.#durablePoint.lsn;
@@ -215,10 +215,10 @@ export class SegmentLifecycle {
   }
 
   #openStorage(engine: RedoEngine, known: KnownOfLog): Promise<RedoStorage> {
-    const { control } = this.#parts;
-    const parts = this.#storageParts(engine);
-    if (control.value.role === 'FULL') return SegmentStorage.open(parts, control.value, known);
-    return TailStorage.open({ ...parts, onStart: (logStart) => control.save({ logStart }) }, control.value, known);
+    const { control } = this.#options;
+    const options = this.#storageOptions(engine);
+    if (control.value.role === 'FULL') return SegmentStorage.open(options, control.value, known);
+    return TailStorage.open({ ...options, onStart: (logStart) => control.save({ logStart }) }, control.value, known);
   }
 
   async close(): Promise<void> {
@@ -236,8 +236,8 @@ export class SegmentLifecycle {
     return storage?.durable.lsn;
   }
 
-  #storageParts(engine: RedoEngine): StorageParts {
-    const { disk, directory, limits, clock, durable, conditions, fetchPage } = this.#parts;
+  #storageOptions(engine: RedoEngine): StorageOptions {
+    const { disk, directory, limits, clock, durable, conditions, fetchPage } = this.#options;
     const failures = this.#failures;
     return {
       engine,
@@ -282,7 +282,7 @@ export class SegmentLifecycle {
   }
 
   async #dropRedo(): Promise<void> {
-    await this.#parts.control.exclusive(async () => this.#storage?.dropRedo());
+    await this.#options.control.exclusive(async () => this.#storage?.dropRedo());
   }
 
   /**

@@ -9,7 +9,7 @@ import { PageCache } from '../pages/page-cache.ts';
 import { PageTurn } from '../pages/page-turn.ts';
 import { RepairingReader, type PagesAt } from '../pages/repairing-reader.ts';
 import { exportCopy } from './export-copy.ts';
-import { openStorage, type KnownOfLog, type OpenedStorage, type StorageParts } from './open-storage.ts';
+import { openStorage, type KnownOfLog, type OpenedStorage, type StorageOptions } from './open-storage.ts';
 import type { SegmentControl } from './control-file.ts';
 import { RedoStorage } from './redo-storage.ts';
 import { Scrub } from './scrub.ts';
@@ -41,7 +41,7 @@ interface Accepted {
 }
 
 export class SegmentStorage extends RedoStorage {
-  readonly #parts: StorageParts;
+  readonly #options: StorageOptions;
   readonly #opened: OpenedStorage;
   readonly #applier: Applier;
   readonly #cache: PageCache;
@@ -56,11 +56,11 @@ export class SegmentStorage extends RedoStorage {
   #acceptedBytes = 0;
   #pgmrpl: number;
 
-  private constructor(parts: StorageParts, opened: OpenedStorage) {
+  private constructor(options: StorageOptions, opened: OpenedStorage) {
     const { log, store, table, index, tombstones, applier } = opened;
-    const { engine, clock, limits, onDamage } = parts;
+    const { engine, clock, limits, onDamage } = options;
     super(engine, log);
-    this.#parts = parts;
+    this.#options = options;
     this.#opened = opened;
     this.#applier = applier;
     this.#pgmrpl = Number(opened.checkpoint.lsn);
@@ -81,9 +81,9 @@ export class SegmentStorage extends RedoStorage {
       turn,
       appliedLsn: () => applier.appliedLsn,
       readFloor: () => this.#pgmrpl,
-      fetchPage: (page, lsn) => parts.fetchPage(page, BigInt(lsn)),
-      onCorruption: parts.onCorruption,
-      onRepair: () => parts.onRepair('page'),
+      fetchPage: (page, lsn) => options.fetchPage(page, BigInt(lsn)),
+      onCorruption: options.onCorruption,
+      onRepair: () => options.onRepair('page'),
     });
     this.#checkpointer = new Checkpointer({
       ...sources,
@@ -105,26 +105,26 @@ export class SegmentStorage extends RedoStorage {
       log,
       repairPage: (page) => this.#reader.repairPage(page),
       renewCheckpoint: () => this.#checkpointer.request(),
-      onCorruption: parts.onCorruption,
+      onCorruption: options.onCorruption,
       onDamage,
     });
-    this.#unsubscribe = parts.durable.subscribe((end) => this.#takeDurable(end.lsn));
+    this.#unsubscribe = options.durable.subscribe((end) => this.#takeDurable(end.lsn));
   }
 
   /** Opens what the control file points to. Throws what `openStorage` throws. */
-  static async open(parts: StorageParts, control: SegmentControl, known: KnownOfLog): Promise<SegmentStorage> {
+  static async open(options: StorageOptions, control: SegmentControl, known: KnownOfLog): Promise<SegmentStorage> {
     // Nothing is applied, and so nothing moves, before it is there; what has a long chain by then the checkpointer
     // finds itself.
     let storage: SegmentStorage | undefined;
     const onProgress = (): void => {
       if (storage !== undefined) storage.#checkpointer.maybeStart();
-      parts.onProgress();
+      options.onProgress();
     };
     const onLongChain = (page: PageKey): void => {
       if (storage !== undefined) storage.#checkpointer.addLongChain(page);
     };
-    const opened = await openStorage({ ...parts, onProgress }, control, known, onLongChain);
-    storage = new SegmentStorage(parts, opened);
+    const opened = await openStorage({ ...options, onProgress }, control, known, onLongChain);
+    storage = new SegmentStorage(options, opened);
     storage.#checkpointer.maybeStart();
     return storage;
   }
@@ -151,7 +151,7 @@ export class SegmentStorage extends RedoStorage {
 
   /** Bytes that wait for the disk, and what waits to be applied past its own bound. */
   get queuedBytes(): number {
-    const unapplied = this.#applier.unappliedBytes - this.#parts.limits.unappliedBytes;
+    const unapplied = this.#applier.unappliedBytes - this.#options.limits.unappliedBytes;
     return this.#acceptedBytes + Math.max(0, unapplied);
   }
 
@@ -199,7 +199,7 @@ export class SegmentStorage extends RedoStorage {
     }
     this.#accepted.splice(0, count);
     // Less waits for the disk, though none of it may be applied yet.
-    if (count > 0) this.#parts.onProgress();
+    if (count > 0) this.#options.onProgress();
   }
 
   /** Redo up to `lsn` is durable on a quorum, and may be applied. */
@@ -265,7 +265,10 @@ export class SegmentStorage extends RedoStorage {
   stateAt(lsn: bigint): Promise<StateAt> {
     const { store, table, log } = this.#opened;
     const checkpointer = this.#checkpointer;
-    return stateAt({ engine: this.engine, applier: this.#applier, checkpointer, store, table, log, clock: this.#parts.clock }, Number(lsn));
+    return stateAt(
+      { engine: this.engine, applier: this.#applier, checkpointer, store, table, log, clock: this.#options.clock },
+      Number(lsn),
+    );
   }
 
   /** Asks for a checkpoint whatever the limits say. It is made once PGMRPL has got to what is applied now. */
@@ -293,7 +296,7 @@ export class SegmentStorage extends RedoStorage {
 
   /** Drops redo before the checkpoint that nobody holds, whole files of it. */
   async dropRedo(): Promise<void> {
-    await this.log.dropBelow(this.#parts.dropLimit(this.checkpointLsn));
+    await this.log.dropBelow(this.#options.dropLimit(this.checkpointLsn));
   }
 
   async close(): Promise<void> {

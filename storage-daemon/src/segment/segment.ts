@@ -38,7 +38,7 @@ export interface PeersHighest {
   readonly isWritten: boolean;
 }
 
-export interface SegmentParts {
+export interface SegmentOptions {
   readonly directory: string;
   readonly disk: Disk;
   readonly engines: EngineRegistry;
@@ -79,7 +79,7 @@ export class Segment {
   readonly pg: number;
   /** The readers that follow it. */
   readonly followers = new Followers();
-  readonly #parts: SegmentParts;
+  readonly #options: SegmentOptions;
   readonly #control: CurrentControl;
   readonly #conditions: ConditionWaiter;
   readonly #sessions: WriterSessions;
@@ -87,8 +87,8 @@ export class Segment {
   readonly #epochs: Epochs;
   readonly #readFloors = new ReadFloors();
 
-  private constructor(parts: SegmentParts, directory: string, control: CurrentControl) {
-    const { disk, engines, limits, logger, clock, events } = parts;
+  private constructor(options: SegmentOptions, directory: string, control: CurrentControl) {
+    const { disk, engines, limits, logger, clock, events } = options;
     const durable = new DurableEvent();
     const conditions = new ConditionWaiter(clock);
     const sessions = new WriterSessions(durable);
@@ -96,7 +96,7 @@ export class Segment {
       conditions.recheck();
       this.followers.moved();
     });
-    this.#parts = parts;
+    this.#options = options;
     this.#control = control;
     this.#conditions = conditions;
     this.#sessions = sessions;
@@ -114,12 +114,12 @@ export class Segment {
       logger,
       clock,
       events,
-      fetchPage: (page, lsn) => parts.fetchPage(this, page, lsn),
-      lowestPeerScl: () => parts.lowestPeerScl(this),
-      highestPeerScl: () => parts.highestOfPeers(this).scl,
+      fetchPage: (page, lsn) => options.fetchPage(this, page, lsn),
+      lowestPeerScl: () => options.lowestPeerScl(this),
+      highestPeerScl: () => options.highestOfPeers(this).scl,
     });
     if (control.value.role === 'TAIL') {
-      for (const { id, checkpointLsn } of parts.fullPeers) this.#lifecycle.holdFor(`pages of ${id}`, () => checkpointLsn(this));
+      for (const { id, checkpointLsn } of options.fullPeers) this.#lifecycle.holdFor(`pages of ${id}`, () => checkpointLsn(this));
     }
     this.#epochs = new Epochs({
       control,
@@ -128,21 +128,21 @@ export class Segment {
       conditions,
       logger,
       state: () => this.state(),
-      highestPeerEpoch: () => parts.highestOfPeers(this).epoch,
-      askPeers: () => parts.askPeers(this),
+      highestPeerEpoch: () => options.highestOfPeers(this).epoch,
+      askPeers: () => options.askPeers(this),
     });
   }
 
   /** Opens a segment, or makes an empty one in memory (its directory comes with its first promise). */
-  static async open(parts: SegmentParts, volumeId: string, pg: number): Promise<Segment> {
-    const directory = join(parts.directory, volumeId, String(pg));
-    const control = CurrentControl.read(parts.disk, directory, { volumeId, pg }, parts.identity.role);
-    const segment = new Segment(parts, directory, control);
+  static async open(options: SegmentOptions, volumeId: string, pg: number): Promise<Segment> {
+    const directory = join(options.directory, volumeId, String(pg));
+    const control = CurrentControl.read(options.disk, directory, { volumeId, pg }, options.identity.role);
+    const segment = new Segment(options, directory, control);
     if (control.damage !== undefined) {
-      parts.events.corruption('control');
-      parts.logger.error({ volume: volumeId, err: control.damage }, 'one copy of the control file is damaged; writing both anew');
+      options.events.corruption('control');
+      options.logger.error({ volume: volumeId, err: control.damage }, 'one copy of the control file is damaged; writing both anew');
       await control.save({});
-      parts.events.repair('control');
+      options.events.repair('control');
     }
     // What the file replaced goes, and what it names is shown to peers and writers, only once the loss of power would
     // not bring the old one back.
@@ -157,14 +157,14 @@ export class Segment {
     return { volumeId: this.volumeId, pg: this.pg };
   }
   get identity(): SegmentIdentity {
-    return this.#parts.identity;
+    return this.#options.identity;
   }
   get limits(): SegmentLimits {
-    return this.#parts.limits;
+    return this.#options.limits;
   }
   /** The engine of a volume that is imported here. Throws EngineUnknownError. */
   engineFor(id: EngineId): RedoEngine {
-    return this.#parts.engines.get(id);
+    return this.#options.engines.get(id);
   }
   get control(): SegmentControl {
     return this.#control.value;
@@ -284,19 +284,19 @@ export class Segment {
   /** A compute of `epoch` says that it reads at `lsn` or later. */
   noteReadFloor(compute: string, lsn: bigint, epoch: bigint): void {
     if (!this.#epochs.isCurrent(epoch)) return;
-    this.#readFloors.note(compute, lsn, this.#parts.clock.now());
+    this.#readFloors.note(compute, lsn, this.#options.clock.now());
     this.raiseReadFloor();
   }
 
   /** A reader, which has no epoch, says that it reads at `lsn` or later; 0n: nothing more may be forgotten yet. */
   noteReadersFloor(reader: string, lsn: bigint): void {
-    this.#readFloors.note(reader, lsn, this.#parts.clock.now());
+    this.#readFloors.note(reader, lsn, this.#options.clock.now());
     this.raiseReadFloor();
   }
 
   /** A reader's stream is over: it may come back for a while. */
   readerLeft(reader: string): void {
-    this.#readFloors.left(reader, this.#parts.clock.now());
+    this.#readFloors.left(reader, this.#options.clock.now());
   }
 
   /** A peer whose history ends with `epoch` says that no compute reads below `lsn`. */
@@ -316,7 +316,7 @@ export class Segment {
    * that is silent.
    */
   raiseReadFloor(): void {
-    this.storage?.notePgmrpl(this.#readFloors.lowest(this.#parts.clock.now()));
+    this.storage?.notePgmrpl(this.#readFloors.lowest(this.#options.clock.now()));
   }
 
   /** The computes that are heard, and from where on each reads. */
@@ -409,11 +409,11 @@ export class Segment {
 
   /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
   askPeers(): Promise<void> {
-    return this.#parts.askPeers(this);
+    return this.#options.askPeers(this);
   }
   /** What the peers last answered. */
   get highestOfPeers(): PeersHighest {
-    return this.#parts.highestOfPeers(this);
+    return this.#options.highestOfPeers(this);
   }
 
   // Its end ---------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ const nobody = (): never => {
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'tail-storage-'));
   inAllPages = 0n;
-  const parts = {
+  const options = {
     engine: postgres18,
     disk: systemDisk(),
     directory,
@@ -57,7 +57,7 @@ beforeEach(async () => {
     onStart: () => Promise.resolve(),
   };
   const control = { ...emptyControl('0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10', 0, 'TAIL'), history: HISTORY, logStart: START };
-  tail = await TailStorage.open(parts, control, { durableLsn: 0n });
+  tail = await TailStorage.open(options, control, { durableLsn: 0n });
 });
 afterEach(async () => {
   await tail.close();

@@ -3,7 +3,7 @@ import { AnnulledAppliedError } from '../checkpoint/applier.ts';
 import type { ChainLink } from '../redo-log/log-chain.ts';
 import type { RedoLog } from '../redo-log/redo-log.ts';
 import type { SegmentControl } from './control-file.ts';
-import { cutToWhatCounts, openLog, type KnownOfLog, type StorageParts } from './open-storage.ts';
+import { cutToWhatCounts, openLog, type KnownOfLog, type StorageOptions } from './open-storage.ts';
 import { RedoScrub } from './redo-scrub.ts';
 import { RedoStorage } from './redo-storage.ts';
 
@@ -19,36 +19,36 @@ import { RedoStorage } from './redo-storage.ts';
  *   how far a tail is. Where annulling leaves nothing, the control file has said before where the log starts.
  */
 
-export interface TailParts extends StorageParts {
+export interface TailOptions extends StorageOptions {
   /** The log starts later than the control file says: that is noted when it resolves, before anything is cut off. */
   readonly onStart: (start: ChainLink) => Promise<void>;
 }
 
 export class TailStorage extends RedoStorage {
-  readonly #parts: StorageParts;
+  readonly #options: StorageOptions;
   readonly #scrub: RedoScrub;
   readonly #unsubscribe: () => void;
   #vdl: bigint;
   #pgmrpl = 0n;
 
-  private constructor(parts: StorageParts, log: RedoLog) {
-    super(parts.engine, log);
-    this.#parts = parts;
+  private constructor(options: StorageOptions, log: RedoLog) {
+    super(options.engine, log);
+    this.#options = options;
     // What is before the log's start is in the pages of all full ones.
     this.#vdl = log.startLsn;
-    this.#scrub = new RedoScrub(log, parts.onCorruption);
-    this.#unsubscribe = parts.durable.subscribe(() => parts.onProgress());
+    this.#scrub = new RedoScrub(log, options.onCorruption);
+    this.#unsubscribe = options.durable.subscribe(() => options.onProgress());
   }
 
   /** Opens the log that the control file points to. Throws AnnulledAppliedError, and errors of the disk as they are. */
-  static async open(parts: TailParts, control: SegmentControl, known: KnownOfLog): Promise<TailStorage> {
-    const log = await openLog(parts, control, control.logStart, () => undefined);
+  static async open(options: TailOptions, control: SegmentControl, known: KnownOfLog): Promise<TailStorage> {
+    const log = await openLog(options, control, control.logStart, () => undefined);
     try {
       const { logStart } = control;
       const start = { lsn: log.startLsn, epoch: log.epochAt(log.startLsn) ?? logStart.epoch };
-      if (start.lsn > logStart.lsn) await parts.onStart(start);
+      if (start.lsn > logStart.lsn) await options.onStart(start);
       await cutToWhatCounts(log, control, start.lsn > logStart.lsn ? start : logStart, known);
-      return new TailStorage(parts, log);
+      return new TailStorage(options, log);
     } catch (error) {
       await log.close();
       throw error;
@@ -87,7 +87,7 @@ export class TailStorage extends RedoStorage {
   noteVdl(lsn: bigint): void {
     if (lsn <= this.#vdl) return;
     this.#vdl = lsn;
-    this.#parts.onProgress();
+    this.#options.onProgress();
   }
 
   notePgmrpl(lsn: bigint): void {
@@ -110,7 +110,7 @@ export class TailStorage extends RedoStorage {
 
   async dropRedo(): Promise<void> {
     const kept = this.durable.lsn - 1n;
-    await this.log.dropBelow(this.#parts.dropLimit(this.#vdl < kept ? this.#vdl : kept));
+    await this.log.dropBelow(this.#options.dropLimit(this.#vdl < kept ? this.#vdl : kept));
   }
 
   async close(): Promise<void> {

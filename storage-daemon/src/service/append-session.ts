@@ -9,7 +9,7 @@ import type { AppendSession } from '../segment/writer-sessions.ts';
 
 /** One writer's Append stream to one segment. Requests are taken in order; acknowledgements name the durable SCL. */
 
-export interface AppendStreamParts {
+export interface AppendStreamOptions {
   readonly logger: Logger;
   /** Throws AuroraRpcError NOT_READY when there is no such segment. */
   readonly find: (id: SegmentId) => Segment;
@@ -21,8 +21,8 @@ export interface AppendStreamParts {
   readonly clock: Clock;
 }
 
-export function serveAppend(call: AppendCall, parts: AppendStreamParts): void {
-  new AppendStream(call, parts).start();
+export function serveAppend(call: AppendCall, options: AppendStreamOptions): void {
+  new AppendStream(call, options).start();
 }
 
 /** Arrival times that are remembered for the latency metric; the rest goes uncounted. */
@@ -41,7 +41,7 @@ class AppendStream implements AppendSession {
   /** Who reads at the floor that the stream announces. */
   #compute = '';
   readonly #call: AppendCall;
-  readonly #parts: AppendStreamParts;
+  readonly #options: AppendStreamOptions;
   #segment: Segment | undefined;
   #backlog: AppendRequest[] = [];
   #working = false;
@@ -54,9 +54,9 @@ class AppendStream implements AppendSession {
   #pointsTimer: Timer | undefined;
   #timed: { endLsn: bigint; at: number }[] = [];
 
-  constructor(call: AppendCall, parts: AppendStreamParts) {
+  constructor(call: AppendCall, options: AppendStreamOptions) {
     this.#call = call;
-    this.#parts = parts;
+    this.#options = options;
   }
 
   start(): void {
@@ -103,7 +103,7 @@ class AppendStream implements AppendSession {
     const { hello } = request;
     if (hello === undefined) throw new AuroraRpcError('INVALID', 'hello: the first message must carry it');
     checkMessage('AppendHello', hello, 'hello');
-    const segment = this.#parts.find(hello.segment);
+    const segment = this.#options.find(hello.segment);
     segment.refuseOtherRole(hello.role, 'hello.role');
     this.epoch = hello.epoch;
     this.#compute = `${hello.writerId}@${hello.epoch}`;
@@ -140,7 +140,7 @@ class AppendStream implements AppendSession {
       this.#takeBatches(segment, batches);
       this.#bytesSincePoints += batches.length;
       if (this.#bytesSincePoints < POINTS_BYTES) {
-        this.#pointsTimer ??= this.#parts.clock.after(POINTS_MS, () => this.#notePoints());
+        this.#pointsTimer ??= this.#options.clock.after(POINTS_MS, () => this.#notePoints());
         return;
       }
     }
@@ -169,17 +169,17 @@ class AppendStream implements AppendSession {
         }
         if (outcome === 'gap') {
           this.#respond(segment.scl, 'GAP', '');
-          this.#parts.onGap(segment);
+          this.#options.onGap(segment);
           return;
         }
         endLsn = header.endLsn;
       }
       if (endLsn <= segment.scl) this.#respond(segment.scl, 'OK', '');
-      else if (this.#timed.length < TIMED_MAX) this.#timed.push({ endLsn, at: this.#parts.clock.now() });
+      else if (this.#timed.length < TIMED_MAX) this.#timed.push({ endLsn, at: this.#options.clock.now() });
     } catch (error) {
       if (error instanceof RedoBatchError || (error instanceof AuroraRpcError && error.code === 'INVALID')) {
         const refusal = new AuroraRpcError('INVALID', error.message, 'batch');
-        this.#parts.refusals.note('Append', refusal, { volume: segment.volumeId });
+        this.#options.refusals.note('Append', refusal, { volume: segment.volumeId });
         this.#respond(segment.scl, 'REFUSED', error.message);
       } else throw error;
     }
@@ -192,7 +192,7 @@ class AppendStream implements AppendSession {
     this.#call.pause();
     const half = segment.limits.queueBytes / 2;
     void segment
-      .until(() => segment.queuedBytes <= half, this.#parts.clock.now() + 1000)
+      .until(() => segment.queuedBytes <= half, this.#options.clock.now() + 1000)
       .then(() => {
         if (!this.#working) this.#call.resume();
       });
@@ -202,10 +202,10 @@ class AppendStream implements AppendSession {
     if (scl <= this.#acknowledged) return;
     this.#acknowledged = scl;
     this.#respond(scl, 'OK', '');
-    const now = this.#parts.clock.now();
+    const now = this.#options.clock.now();
     let count = 0;
     while (count < this.#timed.length && (this.#timed[count]?.endLsn ?? 0n) <= scl) {
-      this.#parts.onAcknowledged((now - (this.#timed[count]?.at ?? now)) / 1000);
+      this.#options.onAcknowledged((now - (this.#timed[count]?.at ?? now)) / 1000);
       count++;
     }
     if (count > 0) this.#timed.splice(0, count);
@@ -230,7 +230,7 @@ class AppendStream implements AppendSession {
   #fail(error: unknown): void {
     if (this.#ended) return;
     this.#stop();
-    this.#parts.refusals.note('Append', error);
+    this.#options.refusals.note('Append', error);
     this.#call.fail(error);
   }
 

@@ -24,7 +24,7 @@ const STRETCH_BYTES = 256 * 1024;
 /** Sixteen computes have one or two each. */
 const FOLLOWERS_MAX = 128;
 
-export interface FollowStreamParts {
+export interface FollowStreamOptions {
   /** Throws AuroraRpcError NOT_READY when there is no such segment. */
   readonly find: (id: SegmentId) => Segment;
   readonly refusals: Refusals;
@@ -35,8 +35,8 @@ export interface FollowStreamParts {
   readonly clock: Clock;
 }
 
-export function serveFollow(call: FollowCall, parts: FollowStreamParts): void {
-  new FollowSession(call, parts).start();
+export function serveFollow(call: FollowCall, options: FollowStreamOptions): void {
+  new FollowSession(call, options).start();
 }
 
 class FollowSession implements Follower {
@@ -44,7 +44,7 @@ class FollowSession implements Follower {
   wants: FollowWants = 'FLOOR';
   takenLsn = 0n;
   readonly #call: FollowCall;
-  readonly #parts: FollowStreamParts;
+  readonly #options: FollowStreamOptions;
   #segment: Segment | undefined;
   /** End of what was sent; undefined while it is not known which batch is the first. */
   #sentLsn: bigint | undefined;
@@ -54,9 +54,9 @@ class FollowSession implements Follower {
   #isPlanned = false;
   #isOver = false;
 
-  constructor(call: FollowCall, parts: FollowStreamParts) {
+  constructor(call: FollowCall, options: FollowStreamOptions) {
     this.#call = call;
-    this.#parts = parts;
+    this.#options = options;
   }
 
   start(): void {
@@ -73,7 +73,7 @@ class FollowSession implements Follower {
     if (this.wants !== 'REDO' || this.#isPlanned || this.#isOver) return;
     // The writer that is being served goes first.
     this.#isPlanned = true;
-    this.#parts.clock.soon(() => {
+    this.#options.clock.soon(() => {
       this.#isPlanned = false;
       this.#guard(() => this.#pump());
     });
@@ -103,7 +103,7 @@ class FollowSession implements Follower {
     if (hello === undefined) return;
     if (hello.wants === 'REDO' && takenLsn === 0n)
       throw new AuroraRpcError('INVALID', 'taken_lsn: 0; redo begins at an LSN that a record ends at');
-    const segment = this.#parts.find(hello.segment);
+    const segment = this.#options.find(hello.segment);
     if (segment.followers.size >= FOLLOWERS_MAX)
       throw new AuroraRpcError('REFUSED', `follow: ${FOLLOWERS_MAX} readers follow the segment, and no more are taken`, 'too-many');
     const storage = heldBy(segment);
@@ -142,10 +142,10 @@ class FollowSession implements Follower {
         this.#untaken.push({ endLsn, bytes: batches.length });
         this.#untakenBytes += batches.length;
         this.#call.write({ vdl: storage.vdl, batches });
-        this.#parts.onSent(batches.length);
+        this.#options.onSent(batches.length);
       }
     } catch (error) {
-      if (error instanceof LogReadError) this.#parts.onLogDamage(segment, error);
+      if (error instanceof LogReadError) this.#options.onLogDamage(segment, error);
       throw asRpcError(error);
     }
   }
@@ -161,7 +161,7 @@ class FollowSession implements Follower {
   #fail(error: unknown): void {
     if (this.#isOver) return;
     this.#stop();
-    this.#parts.refusals.note('Follow', error);
+    this.#options.refusals.note('Follow', error);
     this.#call.fail(error);
   }
 

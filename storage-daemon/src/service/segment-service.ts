@@ -17,7 +17,7 @@ import type { Refusals } from '../edge/refusals.ts';
 
 /** SegmentService: the translation between messages, which message-rules.ts checks, and segments. */
 
-export interface SegmentServiceParts {
+export interface SegmentServiceOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly segments: SegmentDirectory;
@@ -31,13 +31,13 @@ export interface SegmentServiceParts {
   readonly onSent: (bytes: number) => void;
 }
 
-export function segmentHandlers(parts: SegmentServiceParts): SegmentHandlers {
-  const { segments, refusals } = parts;
+export function segmentHandlers(options: SegmentServiceOptions): SegmentHandlers {
+  const { segments, refusals } = options;
   const find = (id: SegmentId): Segment => heldSegment(segments, id);
   return {
-    append: (call) => serveAppend(call, { ...parts, find }),
+    append: (call) => serveAppend(call, { ...options, find }),
 
-    follow: (call) => serveFollow(call, { ...parts, find }),
+    follow: (call) => serveFollow(call, { ...options, find }),
 
     openEpoch: (request) =>
       refusals.call('OpenEpoch', async () => {
@@ -60,21 +60,21 @@ export function segmentHandlers(parts: SegmentServiceParts): SegmentHandlers {
         const found = find(request.segment);
         const { lsn } = request;
         if (found.scl < lsn) {
-          parts.onGap(found);
-          await found.until(() => found.scl >= lsn, deadlineOf(context, parts.clock));
+          options.onGap(found);
+          await found.until(() => found.scl >= lsn, deadlineOf(context, options.clock));
         }
         return found.state();
       }),
 
     getPages: (request, context) =>
       refusals.call('GetPages', async () => {
-        const started = parts.clock.now();
+        const started = options.clock.now();
         checkMessage('GetPagesRequest', request);
-        const storage = await readable(find(request.segment), request.epoch, request.lsn, context, parts);
+        const storage = await readable(find(request.segment), request.epoch, request.lsn, context, options);
         try {
           const pages = request.keys.map((key, at) => pageKeyOf(storage.engine, key, `keys[${at}]`));
           const found = await storage.readPages(pages, request.lsn);
-          parts.onRead((parts.clock.now() - started) / 1000, request.keys.length);
+          options.onRead((options.clock.now() - started) / 1000, request.keys.length);
           return found;
         } catch (error) {
           throw asRpcError(error);
@@ -84,7 +84,7 @@ export function segmentHandlers(parts: SegmentServiceParts): SegmentHandlers {
     computeImage: (request, context) =>
       refusals.stream('ComputeImage', async function* () {
         checkMessage('ComputeImageRequest', request);
-        const storage = await readable(find(request.segment), request.epoch, request.lsn, context, parts);
+        const storage = await readable(find(request.segment), request.epoch, request.lsn, context, options);
         try {
           yield* computeImage(storage, request.lsn);
         } catch (error) {
@@ -107,8 +107,8 @@ function readable(
   epoch: bigint,
   lsn: bigint,
   context: CallContext,
-  parts: Pick<SegmentServiceParts, 'onGap' | 'clock'>,
+  options: Pick<SegmentServiceOptions, 'onGap' | 'clock'>,
 ): Promise<SegmentStorage> {
-  if (segment.scl < lsn && segment.phase === 'READY') parts.onGap(segment);
-  return readableAt(segment, epoch, lsn, deadlineOf(context, parts.clock));
+  if (segment.scl < lsn && segment.phase === 'READY') options.onGap(segment);
+  return readableAt(segment, epoch, lsn, deadlineOf(context, options.clock));
 }

@@ -36,7 +36,7 @@ export const COPIES: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/segment/tail-storage.ts',
-        find: 'await this.log.dropBelow(this.#parts.dropLimit(this.#vdl < kept ? this.#vdl : kept));',
+        find: 'await this.log.dropBelow(this.#options.dropLimit(this.#vdl < kept ? this.#vdl : kept));',
         replace: 'await this.log.dropBelow(this.#vdl < kept ? this.#vdl : kept);',
       },
     ],
@@ -48,8 +48,8 @@ export const COPIES: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/segment/tail-storage.ts',
-        find: 'this.#parts.dropLimit(this.#vdl < kept ? this.#vdl : kept)',
-        replace: 'this.#parts.dropLimit(kept)',
+        find: 'this.#options.dropLimit(this.#vdl < kept ? this.#vdl : kept)',
+        replace: 'this.#options.dropLimit(kept)',
       },
     ],
   },
@@ -77,7 +77,7 @@ export const COPIES: readonly Mutation[] = [
       },
       {
         file: 'storage-daemon/src/segment/tail-storage.ts',
-        find: 'if (start.lsn > logStart.lsn) await parts.onStart(start);',
+        find: 'if (start.lsn > logStart.lsn) await options.onStart(start);',
         replace: '',
       },
     ],

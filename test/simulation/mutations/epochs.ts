@@ -86,7 +86,7 @@ export const EPOCHS: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/segment/epochs.ts',
-        find: 'return this.#annulling === undefined && epoch === lastEpoch(this.#parts.control.value.history);',
+        find: 'return this.#annulling === undefined && epoch === lastEpoch(this.#options.control.value.history);',
         replace: 'return epoch >= 0n;',
       },
     ],

@@ -101,8 +101,8 @@ export const PAGES: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/checkpoint/long-chains.ts',
-        find: 'const lsn = Math.min(this.#parts.applier.appliedLsn, this.#parts.readFloor());',
-        replace: 'const lsn = this.#parts.applier.appliedLsn;',
+        find: 'const lsn = Math.min(this.#options.applier.appliedLsn, this.#options.readFloor());',
+        replace: 'const lsn = this.#options.applier.appliedLsn;',
       },
     ],
   },
