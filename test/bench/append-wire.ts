@@ -1,14 +1,15 @@
 /**
  * `node test/bench/append-wire.ts --seconds 5 --runs 3 --bytes 700`: what a batch costs. One client sends each batch to
  * four processes that write and fdatasync it and acknowledge, and sends the next when all four have: over a bare socket
- * with nothing but lengths, and through our frames. `ours` is the programs themselves: six real daemons, the compute's
+ * with nothing but lengths, in C (`native`, append-native.c) and in Node (`bare`), and through our frames. `ours` is the programs themselves: six real daemons, the compute's
  * write path, the next batch when the quorum holds it. In turns; CPU is the figure, times belong to the machine.
  */
-import { fork, type ChildProcess } from 'node:child_process';
+import { execFileSync, fork, spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, constants, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { systemClock } from '@kube-aurora/clock';
 import { AuroraRpcError, encodeAppendRequest, listenFrames, PLAIN_TEXT, SegmentClient } from '@kube-aurora/rpc';
@@ -22,7 +23,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '3' },
     warmup: { type: 'string', default: '1.5' },
     bytes: { type: 'string', default: '700' },
-    kinds: { type: 'string', default: 'bare,frames,ours' },
+    kinds: { type: 'string', default: 'native,bare,frames,ours' },
     serve: { type: 'string' },
     file: { type: 'string', default: '' },
     index: { type: 'string', default: '0' },
@@ -35,6 +36,8 @@ const DAEMONS = 6;
 const LOG_BYTES = 64 * 1024 * 1024;
 const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
 const ACKNOWLEDGEMENT_BYTES = 24;
+/** The append loop in C, which main compiles into the benchmark's directory. */
+const NATIVE = 'native';
 
 /** Writes a batch to a preallocated file, durably. */
 function logTo(file: string): (batch: Buffer) => void {
@@ -103,6 +106,24 @@ const SERVERS: Readonly<Record<string, Serve>> = {
 /** Sends a batch; `acknowledged` is called for each that came back. */
 type Open = (port: number, acknowledged: () => void) => Promise<{ send: (batch: Buffer) => void; close: () => void }>;
 
+async function openBare(port: number, acknowledged: () => void): ReturnType<Open> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+  await new Promise((resolve) => socket.once('connect', resolve));
+  let bytes = 0;
+  socket.on('data', (chunk: Buffer) => {
+    for (bytes += chunk.length; bytes >= ACKNOWLEDGEMENT_BYTES; bytes -= ACKNOWLEDGEMENT_BYTES) acknowledged();
+  });
+  return {
+    send: (batch) => {
+      const out = Buffer.allocUnsafe(4 + batch.length);
+      out.writeUInt32LE(batch.length, 0);
+      batch.copy(out, 4);
+      socket.write(out);
+    },
+    close: () => socket.destroy(),
+  };
+}
+
 const CLIENTS: Readonly<Record<string, Open>> = {
   async frames(port, acknowledged) {
     const client = new SegmentClient({ address: '127.0.0.1:1', framesAddress: `127.0.0.1:${port}` }, systemClock(), PLAIN_TEXT);
@@ -120,30 +141,28 @@ const CLIENTS: Readonly<Record<string, Open>> = {
     });
     return { send: (batch) => void stream.write(batch), close: () => client.close() };
   },
-  async bare(port, acknowledged) {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    await new Promise((resolve) => socket.once('connect', resolve));
-    let bytes = 0;
-    socket.on('data', (chunk: Buffer) => {
-      for (bytes += chunk.length; bytes >= ACKNOWLEDGEMENT_BYTES; bytes -= ACKNOWLEDGEMENT_BYTES) acknowledged();
-    });
-    return {
-      send: (batch) => {
-        const out = Buffer.allocUnsafe(4 + batch.length);
-        out.writeUInt32LE(batch.length, 0);
-        batch.copy(out, 4);
-        socket.write(out);
-      },
-      close: () => socket.destroy(),
-    };
-  },
+  bare: openBare,
+  // It takes and answers the same bytes.
+  [NATIVE]: openBare,
 };
 
 const microseconds = ({ user, system }: NodeJS.CpuUsage): number => user + system;
 
+/** This process does nothing then but pass on what the program says of itself; that ends with it. */
+async function serveNative(file: string): Promise<void> {
+  const program = spawn(join(dirname(file), NATIVE), [file], { stdio: ['pipe', 'pipe', 'inherit'] });
+  process.on('message', () => program.stdin.write('cpu\n'));
+  for await (const line of createInterface(program.stdout)) process.send?.(JSON.parse(line));
+}
+
 async function serve(kind: string, file: string): Promise<void> {
+  if (kind === NATIVE) {
+    await serveNative(file);
+    return;
+  }
   const server = SERVERS[kind];
-  if (server === undefined && kind !== 'ours') throw new Error(`there is no kind '${kind}'; ${Object.keys(SERVERS).join(', ')}, ours`);
+  if (server === undefined && kind !== 'ours')
+    throw new Error(`there is no kind '${kind}'; ${Object.keys(SERVERS).join(', ')}, ${NATIVE}, ours`);
   const ports: DaemonPorts =
     server === undefined ? await serveDaemon(file, Number(values.index)) : { port: 0, framesPort: await server(logTo(file)) };
   process.on('message', () => process.send?.({ microseconds: microseconds(process.cpuUsage()) }));
@@ -232,6 +251,9 @@ async function main(): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'append-wire-'));
   try {
     const kinds = values.kinds.split(',');
+    const source = join(import.meta.dirname, 'append-native.c');
+    if (kinds.includes(NATIVE))
+      execFileSync('cc', ['-std=gnu17', '-O2', '-Wall', '-Wextra', '-msse4.2', '-o', join(directory, NATIVE), source]);
     const runs = new Map<string, Run[]>(kinds.map((kind) => [kind, []]));
     for (let index = 0; index < Number(values.runs); index++) for (const kind of kinds) runs.get(kind)?.push(await run(kind, directory));
     const figures = (of: readonly Run[], pick: (one: Run) => number, digits = 0): string =>
