@@ -70,7 +70,7 @@ static bool send_all(const void *bytes, size_t length)
 {
     const char *p = bytes;
     while (length > 0) {
-        ssize_t n = send(connection, p, length, MSG_NOSIGNAL);
+        ssize_t n = real.send(connection, p, length, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -153,7 +153,7 @@ void agent_wrote(uint64_t written_lsn)
     struct shim_request request = {.operation = SHIM_WROTE, .lsn = written_lsn};
     prepare(&request);
     if (connect_to_agent()) {
-        ssize_t sent = send(connection, &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = real.send(connection, &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
         bool has_no_room = sent < 0 && (errno == EAGAIN || errno == EINTR);
         /* Half a message would be taken for the head of the next. */
         if (sent != (ssize_t)sizeof request && !has_no_room)
@@ -225,7 +225,7 @@ void agent_expect_pages(const struct file_entry *file, uint32_t block, uint16_t 
     prepare(&request);
     if (!connect_to_agent())
         return;
-    ssize_t sent = send(connection, &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t sent = real.send(connection, &request, sizeof request, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0 ? sent < (ssize_t)sizeof request : errno != EAGAIN && errno != EINTR)
         disconnect();
 }

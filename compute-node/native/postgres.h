@@ -56,6 +56,7 @@ struct postgres {
     void (*XLogSetAsyncXactLSN)(uint64_t lsn);
     /* libpq/auth.h, replication/walsender.h */
     authentication_hook *ClientAuthentication_hook;
+    const int *const *MyProcPort; /* begins with the socket; NULL where there is no client */
     const bool *am_walsender;
 };
 

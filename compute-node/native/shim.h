@@ -68,6 +68,8 @@ struct shared_state {
     _Atomic int32_t stripes[STRIPES];  /* 0 or the holder's pid */
     _Atomic uint32_t writes[STRIPES];  /* PostgreSQL's writes, counted by those that hold the stripe */
     _Atomic uint32_t punches[STRIPES]; /* odd while a holder of the stripe lets blocks go: see evict.c */
+    _Atomic uint64_t slept_ns;         /* for how long the machine has slept; 0: nobody has looked. See lease.c */
+    _Atomic uint64_t awake_since_ns;   /* when the end of its last sleep was noticed */
     struct settling settling;
     struct chunk_pool pool;
     _Atomic uint8_t exiting[MAX_PROCESSES]; /* by PostgreSQL's process number: it ends, and waits for something */
@@ -122,6 +124,7 @@ struct real_calls {
     int (*close)(int);
     ssize_t (*read)(int, void *, size_t);
     ssize_t (*write)(int, const void *, size_t);
+    ssize_t (*send)(int, const void *, size_t, int);
     ssize_t (*pread)(int, void *, size_t, off_t);
     ssize_t (*preadv)(int, const struct iovec *, int, off_t);
     ssize_t (*pwrite)(int, const void *, size_t, off_t);
@@ -228,6 +231,11 @@ uint32_t punches_in(const struct file_entry *file, uint32_t block, uint32_t bloc
 uint32_t write_epoch(void);
 void settle(void);
 uint64_t now_ms(void);
+
+/* lease.c; without a lease file replies need no lease */
+bool map_lease(const char *file);
+bool reply_waits(int fd); /* waits for a moment when it gives true */
+void say_last_words(void); /* from now on nothing of this process is held back */
 
 /* memory.c */
 void segment_made(int id);

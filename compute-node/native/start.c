@@ -4,7 +4,8 @@
  *
  * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_RELATIONS path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN
  * decimal, AURORA_SHIM_AGENT_PID, AURORA_SHIM_MEMORY_TAG; AURORA_SHIM_CACHE path, without which the cache grows as it
- * likes; AURORA_SHIM_STANDBY, with any value: a reader (standby.c).
+ * likes; AURORA_SHIM_STANDBY, with any value: a reader (standby.c); AURORA_SHIM_LEASE path, without which replies to
+ * clients need no lease.
  */
 #define _GNU_SOURCE
 #include "postgres.h"
@@ -31,6 +32,7 @@ void resolve_real_calls(void)
     real.close = dlsym(RTLD_NEXT, "close");
     real.read = dlsym(RTLD_NEXT, "read");
     real.write = dlsym(RTLD_NEXT, "write");
+    real.send = dlsym(RTLD_NEXT, "send");
     real.pread = dlsym(RTLD_NEXT, "pread");
     real.preadv = dlsym(RTLD_NEXT, "preadv");
     real.pwrite = dlsym(RTLD_NEXT, "pwrite");
@@ -111,6 +113,9 @@ __attribute__((constructor)) static void start(void)
     const char *cache_file = getenv("AURORA_SHIM_CACHE");
     if (cache_file != NULL && !map_cache(cache_file))
         refuse("AURORA_SHIM_CACHE names no file of the cache");
+    const char *lease_file = getenv("AURORA_SHIM_LEASE");
+    if (lease_file != NULL && !map_lease(lease_file))
+        refuse("AURORA_SHIM_LEASE names no file of the lease");
     /* Programs that PostgreSQL runs (COPY ... PROGRAM, archive_command) are not part of the volume. */
     unsetenv("LD_PRELOAD");
     unsetenv("AURORA_SHIM_TOKEN");

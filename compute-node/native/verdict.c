@@ -14,6 +14,8 @@
 
 _Noreturn void die_by_verdict(enum shim_status status)
 {
+    /* They tell nothing of the data, but that what was being done failed. */
+    say_last_words();
     if (postgres.errstart(PANIC, NULL)) {
         switch (status) {
         case SHIM_FENCED:

@@ -73,6 +73,17 @@ EXPORT ssize_t __read_chk(int fd, void *buffer, size_t bytes, size_t room)
     return read(fd, buffer, bytes);
 }
 
+/* All that PostgreSQL says to a client, with and without TLS (secure_raw_write), on a socket that does not block. */
+EXPORT ssize_t send(int fd, const void *bytes, size_t count, int flags)
+{
+    RESOLVE();
+    if (reply_waits(fd)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return real.send(fd, bytes, count, flags);
+}
+
 EXPORT ssize_t pread(int fd, void *buffer, size_t bytes, off_t offset)
 {
     RESOLVE();

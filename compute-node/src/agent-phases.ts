@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
+import { noteWriter } from './lease/earlier-writers.ts';
 import { bootstrapVolume } from './bootstrap/bootstrap-volume.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentMetrics } from './metrics.ts';
@@ -80,10 +81,16 @@ export function writerPhases(options: WriterPhasesOptions): AgentPhases {
     segment: homeSegment(config.volumeId),
     writerId: `${config.instance}/${randomUUID()}`,
   };
+  /** Its PostgreSQL is dead, as is that of every session of ours before the present one. */
+  const dead = new Set([identity.writerId]);
   return {
     door: (absence) => new StandIn({ listen: config.pgListen, absence, clock, logger }),
-    clear: () => killStrays(paths.dataDir),
-    open: (how) => openVolume({ ...how, segments, identity, clock, logger }),
+    clear: () => {
+      const strays = killStrays(paths.dataDir);
+      for (const earlier of noteWriter(paths.writersFile, identity.writerId)) dead.add(earlier);
+      return strays;
+    },
+    open: (how) => openVolume({ ...how, segments, identity, leaseMs: config.leaseMs, clock, logger }),
     bootstrap: (how) =>
       bootstrapVolume({
         ...how,
@@ -111,9 +118,10 @@ export function writerPhases(options: WriterPhasesOptions): AgentPhases {
       });
       const { zone, ringBytesMax, readAheadBytesMax: aheadBytesMax } = config;
       const access = { segments, identity, opened, placement: SINGLE_GROUP, ringBytesMax, aheadBytesMax, zone, clock, logger };
+      const lease = { leaseMs: config.leaseMs, isDead: (writerId: string) => dead.has(writerId) };
       return new WriterSession({
         opened,
-        driver: (events) => volumeDriver({ ...access, ...observed(metrics) }, events),
+        driver: (events) => volumeDriver({ ...access, ...lease, ...observed(metrics) }, events),
         fetchImage: (signal) =>
           fetchComputeImage({
             segments: nearest(opened.upToDate, segments, zone),

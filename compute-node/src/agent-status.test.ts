@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { segmentStatuses, situationStatus, type SegmentName, type WriteProgress } from './agent-status.ts';
+import { leaseStatus, segmentStatuses, situationStatus, type SegmentName, type SituationView, type WriteProgress } from './agent-status.ts';
 import type { AgentSituation } from './agent-situation.ts';
+import type { LeaseView } from './lease/writer-lease.ts';
 import type { SegmentStreamState } from './write-path/segment-stream.ts';
 
 const places: SegmentName[] = Array.from({ length: 6 }, (_, index) => ({ index, id: `s${index}`, zone: `z${index >> 1}` }));
@@ -14,13 +15,15 @@ const writing = (states: readonly SegmentStreamState[]): WriteProgress => ({
   segment: (_, index) => states[index] ?? fed,
 });
 const NOW = Date.parse('2026-01-01T00:01:00Z');
-const situation = (waitedMs: number, states: readonly SegmentStreamState[], now: AgentSituation = { phase: 'running', reason: 'none' }) =>
+const RUNNING = { phase: 'running', reason: 'none' } as const;
+const status = (now: AgentSituation, view: Partial<SituationView>) =>
   situationStatus(
-    { situation: now, since: '2026-01-01T00:00:00.000Z', message: 'running' },
-    segmentStatuses(places, writing(states)),
-    waitedMs,
-    NOW,
+    { situation: now, since: '2026-01-01T00:00:00.000Z', message: 'as it was' },
+    { segments: [], flushMs: 0, lease: undefined, openingStep: undefined, wallTime: NOW, ...view },
   );
+const situation = (flushMs: number, states: readonly SegmentStreamState[], now: AgentSituation = RUNNING) =>
+  status(now, { segments: segmentStatuses(places, writing(states)), flushMs });
+const HELD: LeaseView = { remainingMs: 1500, timesRunOut: 0, lostMs: 0, waitingFor: '' };
 
 describe('the status of segments', () => {
   it('says which take nothing for want of room, and how far behind each is', () => {
@@ -52,8 +55,34 @@ describe('a writer whose commits wait', () => {
   });
 
   it('says nothing of a short wait, and nothing when it does not run', () => {
-    expect(situation(2999, [full, full, full])).toMatchObject({ reason: 'none', message: 'running' });
+    expect(situation(2999, [full, full, full])).toMatchObject({ reason: 'none', message: 'as it was' });
     const stopping = { phase: 'stopping', reason: 'stopping' } as const;
     expect(situation(60_000, [full, full, full], stopping)).toMatchObject(stopping);
+  });
+});
+
+describe('the lease', () => {
+  it('that an opening waits for is said, and whose it is', () => {
+    const lease = { ...HELD, remainingMs: 0, waitingFor: 'waiting for the lease of writer demo-1/4 to run out, 1.3 s' };
+    const opening: AgentSituation = { phase: 'opening', reason: 'startingPostgres' };
+    expect(status(opening, { lease, openingStep: 'lease' })).toMatchObject({ ...opening, message: lease.waitingFor });
+    expect(status(opening, { lease, openingStep: 'image' })).toMatchObject({ ...opening, message: 'as it was' });
+  });
+
+  it('that was not renewed for seconds makes replies wait, and the status says so', () => {
+    const lost = { ...HELD, remainingMs: 0, lostMs: 4000, waitingFor: 'a write quorum has not renewed it' };
+    expect(status(RUNNING, { lease: lost })).toEqual({
+      phase: 'running',
+      reason: 'noQuorum',
+      since: '2026-01-01T00:00:56.000Z',
+      message: 'replies to clients wait: a write quorum has not renewed it',
+    });
+    expect(status(RUNNING, { lease: { ...lost, lostMs: 2000 } })).toMatchObject({ reason: 'none' });
+    expect(status(RUNNING, { lease: HELD })).toMatchObject({ reason: 'none' });
+  });
+
+  it('is in the status of a writer, and of no other', () => {
+    expect(leaseStatus({ ...HELD, remainingMs: 1499.6, timesRunOut: 2 })).toEqual({ lease: { remainingMs: 1500, timesRunOut: 2 } });
+    expect(leaseStatus(undefined)).toEqual({});
   });
 });

@@ -1,5 +1,7 @@
 import type { AgentSituation } from './agent-situation.ts';
 import type { AgentState } from './agent-state.ts';
+import type { LeaseView } from './lease/writer-lease.ts';
+import type { OpeningStep } from './open/opening-steps.ts';
 import { HOME_GROUP } from './placement.ts';
 import type { ReplayView } from './session/session.ts';
 import type { SegmentStreamState } from './write-path/segment-stream.ts';
@@ -59,6 +61,24 @@ export function replayStatus(replay: ReplayView | undefined): {
   return { replayLsn: replay.replayLsn, lagMs: Math.round(replay.lagMs), source: replay.source };
 }
 
+/** What the status says of the lease; nothing for a compute that needs none. */
+export function leaseStatus(lease: LeaseView | undefined): {
+  readonly lease?: { readonly remainingMs: number; readonly timesRunOut: number };
+} {
+  return lease === undefined ? {} : { lease: { remainingMs: Math.round(lease.remainingMs), timesRunOut: lease.timesRunOut } };
+}
+
+/** What of a session is in the status beside the situation. */
+export interface SituationView {
+  readonly segments: readonly SegmentStatus[];
+  /** For how long the oldest flush has waited. */
+  readonly flushMs: number;
+  readonly lease: LeaseView | undefined;
+  /** While it opens. */
+  readonly openingStep: OpeningStep | undefined;
+  readonly wallTime: number;
+}
+
 export type SituationStatus = AgentSituation & { readonly since: string; readonly message: string };
 
 /**
@@ -67,17 +87,21 @@ export type SituationStatus = AgentSituation & { readonly since: string; readonl
  */
 export function situationStatus(
   { situation, since, message }: Pick<AgentState, 'situation' | 'since' | 'message'>,
-  segments: readonly SegmentStatus[],
-  waitedMs: number,
-  wallTime: number,
+  { segments, flushMs, lease, openingStep, wallTime }: SituationView,
 ): SituationStatus {
-  if (situation.phase !== 'running' || waitedMs < QUORUM_LATE_MS) return { ...situation, since, message };
-  return {
+  const awaited = lease?.waitingFor ?? '';
+  if (situation.phase === 'opening' && openingStep === 'lease' && awaited !== '') return { ...situation, since, message: awaited };
+  if (situation.phase !== 'running') return { ...situation, since, message };
+  const late = (waitedMs: number, why: string): SituationStatus => ({
     phase: 'running',
     reason: 'noQuorum',
     since: new Date(wallTime - waitedMs).toISOString(),
-    message: `commits wait: fewer than four storage daemons take redo${whoDoesNot(segments)}`,
-  };
+    message: why,
+  });
+  if (flushMs >= QUORUM_LATE_MS) return late(flushMs, `commits wait: fewer than four storage daemons take redo${whoDoesNot(segments)}`);
+  const lostMs = lease?.lostMs ?? 0;
+  if (lostMs >= QUORUM_LATE_MS) return late(lostMs, `replies to clients wait: ${awaited}`);
+  return { ...situation, since, message };
 }
 
 function whoDoesNot(segments: readonly SegmentStatus[]): string {

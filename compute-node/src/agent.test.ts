@@ -24,6 +24,7 @@ class ScriptedSession implements Session {
   readonly volume = { vdl: 100n, scl: () => 100n, readFloor: 100n };
   writePath: Session['writePath'];
   replay: Session['replay'];
+  lease: Session['lease'];
   ready = false;
   readonly #starts: boolean;
   /** What it was told, in order. */

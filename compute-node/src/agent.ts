@@ -5,7 +5,7 @@ import type { AgentPhases, Door } from './agent-phases.ts';
 import { exitCodeOf, type AgentPhase } from './agent-situation.ts';
 import { AgentState } from './agent-state.ts';
 import type { AgentEvent } from './agent-table.ts';
-import { replayStatus, segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
+import { leaseStatus, replayStatus, segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
 import { cacheStatus } from './cache-status.ts';
 import type { CacheCounters } from './postgres/cache-file.ts';
@@ -58,6 +58,8 @@ export class Agent {
   /** Said from outside, or seen by this process. */
   #volumeExists: boolean;
   #lastOpenMs: number | undefined;
+  /** Of the sessions before. */
+  #leaseTimesRunOut = 0;
   #running: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
@@ -75,6 +77,8 @@ export class Agent {
   /** What the metrics read when they are scraped. */
   readonly gauges: AgentGauges = {
     replay: () => this.#session?.replay,
+    leaseRemainingMs: () => this.#session?.lease?.remainingMs ?? 0,
+    leaseTimesRunOut: () => this.#leaseTimesRunOut + (this.#session?.lease?.timesRunOut ?? 0),
     vdl: () => this.#session?.volume.vdl ?? 0n,
     epoch: () => this.#epoch,
     ringBytes: () => this.#session?.writePath?.ringBytes ?? 0,
@@ -118,7 +122,13 @@ export class Agent {
     return {
       role,
       instance,
-      ...situationStatus(this.#state, segments, writing?.oldestFlushMs ?? 0, this.#clock.wallTime()),
+      ...situationStatus(this.#state, {
+        segments,
+        flushMs: writing?.oldestFlushMs ?? 0,
+        lease: this.#session?.lease,
+        openingStep: this.#opening?.step,
+        wallTime: this.#clock.wallTime(),
+      }),
       lastFailure: this.#state.lastFailure,
       epoch: this.#epoch,
       vdl: this.#session?.volume.vdl ?? 0n,
@@ -127,6 +137,7 @@ export class Agent {
       opens: this.#opens,
       ...(this.phase === 'opening' ? { opening: this.#opening } : {}),
       lastOpenMs: this.#lastOpenMs,
+      ...leaseStatus(this.#session?.lease),
       postgres: { pid: this.#session?.postgresPid, ready: this.#session?.ready ?? false },
       settings: settings.status,
       passwords: passwords.status,
@@ -279,6 +290,7 @@ export class Agent {
   async #sessionEnds(): Promise<void> {
     const end = await this.#session?.ended;
     if (end === undefined) throw new Error('no session to wait for');
+    this.#leaseTimesRunOut += this.#session?.lease?.timesRunOut ?? 0;
     this.#session = undefined;
     this.#door.take();
     const livedMs = this.#clock.now() - this.#openedAtMs;

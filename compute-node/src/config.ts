@@ -1,6 +1,6 @@
 import { ConfigError, parseAddress, readConfig, setting, type ConfigSchema } from '@kube-aurora/process';
 import { parseEndpoints, type Endpoint } from '@kube-aurora/rpc';
-import { COPIES, rolesProblem } from '@kube-aurora/volume';
+import { COPIES, LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, rolesProblem } from '@kube-aurora/volume';
 
 /** Less would let go of pages that PostgreSQL is about to read again. */
 const CACHE_MIB_MIN = 16;
@@ -75,6 +75,12 @@ export const CONFIG_SCHEMA = {
     description: 'MiB of pages held for PostgreSQL before it asks for them, when it reads in sequence; 0 reads nothing ahead',
     type: setting.integer(0, 4096, 16),
   },
+  leaseMs: {
+    env: 'AURORA_LEASE_MS',
+    description:
+      'milliseconds for which storage lets this writer answer its clients, renewed all the while; a writer that takes over from one that is silent waits for about as long',
+    type: setting.integer(LEASE_MS_MIN, LEASE_MS_MAX, LEASE_MS_DEFAULT),
+  },
   cacheMib: {
     env: 'AURORA_CACHE_MIB',
     description: `MiB of relation pages kept in the data directory, at least ${CACHE_MIB_MIN}; 0: half of what is free there at the start`,
@@ -103,6 +109,7 @@ export interface AgentConfig {
   readonly pgHba: string | undefined;
   readonly ringBytesMax: number;
   readonly readAheadBytesMax: number;
+  readonly leaseMs: number;
   /** Undefined: half of what is free in the data directory. */
   readonly cacheBytes: number | undefined;
 }
@@ -144,6 +151,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     pgHba: raw.pgHba,
     ringBytesMax: raw.ringMib * 1024 * 1024,
     readAheadBytesMax: raw.readAheadMib * 1024 * 1024,
+    leaseMs: raw.leaseMs,
     cacheBytes: raw.cacheMib === 0 ? undefined : raw.cacheMib * 1024 * 1024,
   };
   if (problems.length > 0) throw new ConfigError(problems);

@@ -25,6 +25,8 @@ export interface AgentGauges {
   readonly vdl: () => bigint;
   readonly epoch: () => bigint;
   readonly ringBytes: () => number;
+  readonly leaseRemainingMs: () => number;
+  readonly leaseTimesRunOut: () => number;
   readonly waitingFlushes: () => number;
   /** Undefined before PostgreSQL was first started. */
   readonly cache: () => CacheCounters | undefined;
@@ -59,6 +61,16 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
   gauge('aurora_volume_epoch', 'Volume epoch this writer holds', () => Number(gauges.epoch()));
   gauge('aurora_redo_ring_bytes', 'Redo kept in memory for segments that are behind', gauges.ringBytes);
   gauge('aurora_flushes_waiting', 'WAL flushes that PostgreSQL waits for', gauges.waitingFlushes);
+  gauge(
+    'aurora_lease_remaining_seconds',
+    'For how long replies to clients may still leave; 0: they wait',
+    () => gauges.leaseRemainingMs() / 1000,
+  );
+  gauge(
+    'aurora_lease_times_run_out',
+    'Times the lease ran out after it first held: replies waited until it was renewed',
+    gauges.leaseTimesRunOut,
+  );
   const ofCache = (name: string, help: string, value: (cache: CacheCounters) => number): void =>
     gauge(name, help, () => {
       const cache = gauges.cache();

@@ -19,6 +19,8 @@ export interface PostgresPaths {
   readonly scratchDir: string;
   /** For trials of settings. */
   readonly trialDir: string;
+  /** Which agents ran here before. */
+  readonly writersFile: string;
 }
 
 /**
@@ -41,6 +43,7 @@ export async function preparePostgresPaths(dir: string, env: NodeJS.ProcessEnv):
     shimLibrary: env['AURORA_SHIM_LIBRARY'] ?? (await compileShim()),
     scratchDir: join(dir, 'new'),
     trialDir: join(dir, 'trial'),
+    writersFile: join(dir, 'writers'),
   };
 }
 

@@ -61,7 +61,7 @@ describe('six daemons', () => {
     const next = await cluster.open(3n, 'w/2', { lsn: third, epoch: 2n }, writer.history, ALL);
     await expect(writer.append([syntheticRecord(10)], [2])).rejects.toMatchObject({ code: 'FENCED' });
     await expect(
-      cluster.client(0).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/other', role: 'FULL' }, DEADLINE),
+      cluster.client(0).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/other', role: 'FULL', leaseMs: 0 }, DEADLINE),
     ).rejects.toMatchObject({
       code: 'EPOCH_TAKEN',
     });
@@ -77,7 +77,7 @@ describe('six daemons', () => {
 
   it('lets the writer that won an epoch append where one that lost the race holds the promise', async () => {
     const base = await cluster.import(1n, ALL);
-    const request = { segment: SEGMENT, epoch: 2n, writerId: 'w/lost', role: 'FULL' } as const;
+    const request = { segment: SEGMENT, epoch: 2n, writerId: 'w/lost', role: 'FULL', leaseMs: 0 } as const;
     for (const i of [4, 5]) await cluster.client(i).openEpoch(request, DEADLINE);
     const writer = await cluster.open(2n, 'w/won', base, [{ epoch: 1n, startLsn: base.lsn }], [0, 1, 2, 3]);
     const [end] = await writer.append([imageRecord(REL, 1, 11)], ALL);

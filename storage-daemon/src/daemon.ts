@@ -60,11 +60,13 @@ export class Daemon {
   readonly #services: DaemonServices;
   #listener: DaemonListener | undefined;
   readonly #stop = new AbortController();
+  readonly #startedAtMs: number;
   #watching: Promise<void> | undefined;
   #room: DiskRoom | undefined;
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
+    this.#startedAtMs = options.clock.now();
     this.metrics = new DaemonMetrics(
       () => this.#segments.values(),
       () => this.#listener?.traffic() ?? { connections: 0, receivedBytes: 0, sentBytes: 0 },
@@ -176,6 +178,7 @@ export class Daemon {
       limits,
       logger: logger.child({ part: 'segment' }),
       clock,
+      startedAtMs: this.#startedAtMs,
       events: this.metrics,
       fetchPage: (segment, page, lsn) => this.peers.fetchPage(segment, page, lsn),
       highestOfPeers: (segment) => this.peers.highest(segment),
@@ -238,6 +241,7 @@ export class Daemon {
         heldRedo: segment.heldRedo,
         readers: segment.readers,
         followers: segment.followers.list(),
+        leases: segment.leases,
       })),
     };
   }

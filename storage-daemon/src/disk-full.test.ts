@@ -83,7 +83,11 @@ describe('a disk that is full', () => {
     await running.until(0, (state) => state.appliedLsn === held);
     // A peer that lost its disk has the others to copy from, this one too.
     expect(
-      (await running.client(0).openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 3n, writerId: 'w/2' }, { deadlineMs: 10_000 })).scl,
+      (
+        await running
+          .client(0)
+          .openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 3n, writerId: 'w/2', leaseMs: 0 }, { deadlineMs: 10_000 })
+      ).scl,
     ).toBe(held);
     // Peers do not push redo onto it either.
     running.daemon(0).peers.onGap(await running.daemon(0).segment(VOLUME, 0));

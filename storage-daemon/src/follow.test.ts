@@ -175,7 +175,7 @@ describe('a reader that follows a segment', () => {
     writer.points(ALL);
     expect(await waiting).toMatchObject({ present: Buffer.from([1]) });
     // A later writer's promise is none of its business.
-    await cluster.client(0).openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 9n, writerId: 'w/9' }, DEADLINE);
+    await cluster.client(0).openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 9n, writerId: 'w/9', leaseMs: 0 }, DEADLINE);
     expect(await cluster.page(0, page, writer.end.lsn, 0n)).toBe(9);
     await expect(cluster.page(0, page, writer.end.lsn, 2n)).rejects.toMatchObject({ code: 'FENCED' });
     const image = cluster.client(0).computeImage({ segment: SEGMENT, epoch: 0n, lsn: writer.end.lsn }, DEADLINE);

@@ -82,7 +82,7 @@ describe('a daemon that is killed -9 while it appends', () => {
     const fills = new Map<number, { fill: number; lsn: bigint }[]>();
     for (let round = 0; round < ROUNDS; round++) {
       const epoch = BigInt(round + 2);
-      await client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: `w/${round}` }, DEADLINE);
+      await client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: `w/${round}`, leaseMs: 0 }, DEADLINE);
       history.push({ epoch, startLsn: start.lsn });
       await client.installHistory({ segment: SEGMENT, epoch, history }, DEADLINE);
       const stream = client.append();

@@ -51,7 +51,7 @@ it('a daemon that stops under load tells nobody that it is damaged or empty', as
     let isStopped = false;
     const ask = async (): Promise<void> => {
       while (!isStopped) {
-        const request = { segment: SEGMENT, epoch: writer.epoch, writerId: `w/${round}`, role: 'FULL' } as const;
+        const request = { segment: SEGMENT, epoch: writer.epoch, writerId: `w/${round}`, role: 'FULL', leaseMs: 0 } as const;
         const answer = await running
           .client(0)
           .openEpoch(request, { deadlineMs: 2000 })

@@ -126,9 +126,11 @@ async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
   }
   await refused('InstallHistory empty', () => client.installHistory({ segment: SEGMENT, epoch: 3n, history: [] }, DEADLINE));
   for (const epoch of [HUGE, 2n ** 62n, 3n + EPOCH_STEP_MAX])
-    await refused(`OpenEpoch ${epoch}`, () => client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: 'stranger' }, DEADLINE));
+    await refused(`OpenEpoch ${epoch}`, () =>
+      client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: 'stranger', leaseMs: 0 }, DEADLINE),
+    );
   await refused('OpenEpoch writer_id', () =>
-    client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 3n, writerId: 'a'.repeat(100_000) }, DEADLINE),
+    client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 3n, writerId: 'a'.repeat(100_000), leaseMs: 0 }, DEADLINE),
   );
   await refused('AppendHello writer_id', () => hello(2n, writer.history, 'a\nb'));
   await refused('CatchUp', () => client.catchUp({ segment: SEGMENT, lsn: HUGE }, { deadlineMs: 2000 }));
@@ -278,7 +280,7 @@ describe('strangers', () => {
     let refused = 0;
     for (let index = 0; index < 80; index++) {
       await client
-        .openEpoch({ role: 'FULL', segment: { volumeId: made(index), pg: 0 }, epoch: 1n, writerId: 'stranger' }, DEADLINE)
+        .openEpoch({ role: 'FULL', segment: { volumeId: made(index), pg: 0 }, epoch: 1n, writerId: 'stranger', leaseMs: 0 }, DEADLINE)
         .catch((error: unknown) => {
           expect(error).toMatchObject({ code: 'REFUSED', message: /takes no more/ });
           refused++;

@@ -164,10 +164,10 @@ describe('a tail', () => {
   it('is refused by who takes it for a full one, and the other way round', async () => {
     const refused = { code: 'REFUSED', message: expect.stringContaining('roles never change') };
     await expect(
-      cluster.client(3).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/x', role: 'FULL' }, DEADLINE),
+      cluster.client(3).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/x', role: 'FULL', leaseMs: 0 }, DEADLINE),
     ).rejects.toMatchObject(refused);
     await expect(
-      cluster.client(0).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/x', role: 'TAIL' }, DEADLINE),
+      cluster.client(0).openEpoch({ segment: SEGMENT, epoch: 3n, writerId: 'w/x', role: 'TAIL', leaseMs: 0 }, DEADLINE),
     ).rejects.toMatchObject(refused);
     const { encoded, baseLsn } = syntheticState(0x150_0028n);
     const begin = {

@@ -84,7 +84,7 @@ export async function openVolume(daemons: readonly DaemonPorts[], batchBytes: nu
     { epoch: 1n, startLsn: baseLsn },
     { epoch: 2n, startLsn: baseLsn },
   ];
-  for (const { client } of endpoints) await client.openEpoch({ role: ROLE, segment: SEGMENT, epoch: 2n, writerId }, DEADLINE);
+  for (const { client } of endpoints) await client.openEpoch({ role: ROLE, segment: SEGMENT, epoch: 2n, writerId, leaseMs: 0 }, DEADLINE);
   for (const { client } of endpoints) await client.installHistory({ segment: SEGMENT, epoch: 2n, history }, DEADLINE);
 
   let awaited = baseLsn;

@@ -51,6 +51,7 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
     logGeneration: 1,
     recoverToLsn: 0n,
     logStart: { lsn: 0n, epoch: 0n },
+    leases: [],
   };
   const options = {
     engine: postgres18,

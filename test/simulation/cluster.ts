@@ -81,7 +81,10 @@ export class Cluster {
       answered: (index, response) => this.invariants.heard(id, response.epoch, index, response.scl),
       state: (index, state) => this.invariants.heardState(id, state.epoch, index, state),
     });
-    const writer = new SimulatedWriter(id, machine, endpoints, this.history, () => this.isLoaded && this.world.now >= this.restsUntil);
+    const writer = new SimulatedWriter(id, machine, endpoints, this.history, {
+      isLoaded: () => this.isLoaded && this.world.now >= this.restsUntil,
+      bearsLeases: (earlier, later) => this.#bearsLeases(earlier, later),
+    });
     this.computes.push({ machine, writer });
     this.world.note(id, 'starts');
     void writer.run();
@@ -101,6 +104,16 @@ export class Cluster {
 
   get livingReaders(): readonly { readonly machine: Machine; readonly reader: SimulatedReader }[] {
     return this.#readers.filter(({ machine }) => machine.isUp);
+  }
+
+  /**
+   * A lease rests on the clocks of both writers; and of storage's segments two know of it, so that one may have a broken
+   * clock, or a disk that forgot.
+   */
+  #bearsLeases(...writers: readonly string[]): boolean {
+    const isTrue = (id: string): boolean => this.computes.find(({ writer }) => writer.id === id)?.machine.isClockBroken === false;
+    const doubtful = this.storage.filter((machine) => machine.isClockBroken || !this.invariants.isTrusted(machine));
+    return writers.every(isTrue) && doubtful.length <= 1;
   }
 
   get livingComputes(): readonly { readonly machine: Machine; readonly writer: SimulatedWriter }[] {

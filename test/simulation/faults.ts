@@ -2,6 +2,7 @@ import type { Cluster } from './cluster.ts';
 import { contentFaults } from './content-faults.ts';
 import { FaultBudget } from './fault-budget.ts';
 import type { Fault } from './fault.ts';
+import { leaseFaults } from './lease-faults.ts';
 import { diskFaults, machineFaults } from './machine-faults.ts';
 import { networkFaults } from './network-faults.ts';
 import { quorumFaults } from './quorum-faults.ts';
@@ -34,6 +35,7 @@ export class Faults {
       quorums: () => quorumFaults(cluster, this.#budget),
       tails: () => tailFaults(cluster),
       readers: () => readerFaults(cluster),
+      leases: () => leaseFaults(cluster),
     }[mix.mixture]();
     this.#faults = [...kinds.map((fault) => ({ ...fault, weight: fault.weight * mix.rate(fault.name) })), ...aimed].filter(
       ({ name, weight }) => weight > 0 && !without.has(name),

@@ -19,6 +19,7 @@ import type { BatchRecord } from '@kube-aurora/volume';
  *     it acknowledged, and an older writer acknowledges nothing past the start of a later one;
  *   - one writer an epoch;
  *   - a reader is given redo of the volume that is durable, and none that a later epoch annuls;
+ *   - no writer answers a client any more once a writer of a later epoch has answered one;
  *   - a page that is read is the page as of an LSN that may be read, and the state a writer starts from is the one at its start.
  */
 
@@ -49,6 +50,8 @@ class Branch {
   readonly pages = new Map<string, PageVersion[]>();
   /** Up to here its writer was told that redo is durable. */
   acknowledgedLsn = 0n;
+  /** Its writer has told a client something. */
+  hasAnswered = false;
   /**
    * Up to here four segments had it, as its writer or a later opener could know: nobody may apply more of it, or annul
    * less.
@@ -125,6 +128,7 @@ export class VolumeHistory {
   /** Called whenever a writer was told that something is durable. */
   onAcknowledged: () => void = () => undefined;
   acknowledgements = 0;
+  answers = 0;
   records = 0;
   recordsShown = 0;
   pagesCompared = 0;
@@ -235,6 +239,20 @@ export class VolumeHistory {
     this.proven(epoch, lsn);
     this.acknowledgements++;
     this.onAcknowledged();
+  }
+
+  /**
+   * A client of `writer` was told something: that a commit is durable, or what a row is. `bears`: do the clocks of the
+   * two writers, and those of storage, run as leases need it?
+   */
+  answered(epoch: bigint, writer: string, bears: (earlier: string, later: string) => boolean): void {
+    const branch = this.#branchOf(epoch);
+    branch.hasAnswered = true;
+    this.answers++;
+    for (const later of this.#branches.values()) {
+      if (later.epoch > epoch && later.hasAnswered && bears(writer, later.writer))
+        this.break(`${writer} answers a client in epoch ${epoch}, after ${later.writer} has answered one in epoch ${later.epoch}`);
+    }
   }
 
   break(message: string): void {

@@ -1,3 +1,4 @@
+import { CLOCK_DRIFT } from '@kube-aurora/volume';
 import { createLogger, silentLogger, type Logger } from '@kube-aurora/process';
 import { sleepOn, type Clock, type Timer } from '@kube-aurora/clock';
 import { SeededRandom } from '../faults/random.ts';
@@ -23,6 +24,8 @@ export class Machine implements Owner {
   isUp = false;
   /** Its clock's seconds in a second of the world. */
   rate = 1;
+  /** It has run further from true than anything that counts time may bear, or has leapt. */
+  isClockBroken = false;
   #calendarOffset = 0;
   #base = { world: 0, own: 0 };
 
@@ -56,6 +59,7 @@ export class Machine implements Owner {
   drift(rate: number): void {
     this.#base = { world: this.world.now, own: this.#now() };
     this.rate = rate;
+    if (Math.abs(rate - 1) > CLOCK_DRIFT + 1e-9) this.isClockBroken = true;
   }
 
   /**
@@ -63,6 +67,7 @@ export class Machine implements Owner {
    * have.
    */
   leap(ms: number): void {
+    this.isClockBroken = true;
     this.#base = { world: this.world.now, own: this.#now() + ms };
   }
 

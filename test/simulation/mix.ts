@@ -1,4 +1,4 @@
-import type { VolumeCopies } from '@kube-aurora/volume';
+import { LEASE_MS_DEFAULT, type VolumeCopies } from '@kube-aurora/volume';
 import { SeededRandom } from '../faults/random.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/segment/limits.ts';
 
@@ -6,8 +6,9 @@ import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/seg
  * `any`: whatever goes wrong, as each seed has it. `quorums`: several losses at once, aimed at where quorums meet
  * (quorum-faults.ts), and little else beside them. `tails`: mixed copies, and logs in which nearly every batch ends a
  * file and gets a checkpoint, so that a tail may have to let all of its log go. `readers`: as `any`, and readers that follow the volume through it.
+ * `leases`: writers that come to answer, and others that take over from them while they stand still (lease-faults.ts).
  */
-export const MIXTURES = ['any', 'quorums', 'tails', 'readers'] as const;
+export const MIXTURES = ['any', 'quorums', 'tails', 'readers', 'leases'] as const;
 export type Mixture = (typeof MIXTURES)[number];
 
 /**
@@ -19,6 +20,8 @@ export interface Mix {
   readonly mixture: Mixture;
   readonly copies: VolumeCopies;
   readonly faultsForMs: number;
+  /** Of every writer's leases. */
+  readonly leaseMs: number;
   /** Between two faults. */
   readonly gapMs: readonly [number, number];
   /** How often a kind of fault happens here, as a factor of how often it happens otherwise. */
@@ -50,6 +53,7 @@ export const PLAIN_MIX: Mix = {
   mixture: 'any',
   copies: 'Full',
   faultsForMs: 0,
+  leaseMs: LEASE_MS_DEFAULT,
   gapMs: [20, 1200],
   rate: () => 1,
   load: {
@@ -84,6 +88,7 @@ const KIND_CHANCE = 0.6;
 const KIND_CHANCE_BESIDE = 0.1;
 const AIMED_GAP_MS: readonly [number, number] = [200, 1500];
 const AIMED_FOR_MS: readonly [number, number] = [6000, 16_000];
+const TAKEOVER_GAP_MS: readonly [number, number] = [800, 2200];
 
 export function drawMix(seed: number, mixture: Mixture = 'any'): Mix {
   const mix = drawAny(seed);
@@ -96,7 +101,21 @@ export function drawMix(seed: number, mixture: Mixture = 'any'): Mix {
       return aimedAtTails(seed, mix);
     case 'readers':
       return { ...mix, mixture };
+    case 'leases':
+      return aimedAtLeases(seed, mix);
   }
+}
+
+/** The seed's mixture, but for what goes wrong; and a writer must come to answer before another takes over. */
+function aimedAtLeases(seed: number, mix: Mix): Mix {
+  return {
+    ...mix,
+    mixture: 'leases',
+    faultsForMs: 2 * mix.faultsForMs,
+    leaseMs: [2000, 3000, 5000][seed % 3] ?? LEASE_MS_DEFAULT,
+    gapMs: TAKEOVER_GAP_MS,
+    rate: (fault) => (rateOf(seed, fault).next() < KIND_CHANCE_BESIDE ? 0.25 : 0),
+  };
 }
 
 /** The seed's mixture, but for the sizes that decide when a tail's redo goes, and for what leaves redo on a tail alone. */
@@ -144,6 +163,7 @@ function drawAny(seed: number): Mix {
     mixture: 'any',
     copies: seed % 2 === 1 ? 'Mixed' : 'Full',
     faultsForMs: spread(2000, 8000),
+    leaseMs: [500, 1000, 2000][seed % 3] ?? LEASE_MS_DEFAULT,
     gapMs: [spread(3, 30), longestGap],
     rate: (fault) => {
       const known = rates.get(fault);

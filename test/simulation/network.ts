@@ -55,9 +55,10 @@ export class Network {
     return this.#cut.has(`${from.id}|${to.id}`);
   }
 
-  latency(): number {
+  latency(random = this.world.random): number {
     const { world } = this;
-    return world.chance(this.lateChance ?? LATE.probability) ? world.spread(...LATE.latency) : world.spread(...world.mix.latencyMs);
+    const isLate = random.next() < (this.lateChance ?? LATE.probability);
+    return world.spread(...(isLate ? LATE.latency : world.mix.latencyMs), random);
   }
 }
 
@@ -67,6 +68,7 @@ export class Channel {
   readonly from: Machine;
   readonly to: Machine;
   readonly #onBroken: (reason: AuroraRpcError) => void;
+  readonly #latency: () => number;
   /** Of the receiver: what was for its process is not for the next one. */
   readonly #life: number;
   readonly #queue: { readonly deliver: () => void; readonly sentAt: number; readonly at: number }[] = [];
@@ -74,8 +76,9 @@ export class Channel {
   #scheduled = false;
   #closed = false;
 
-  constructor(network: Network, from: Machine, to: Machine, onBroken: (reason: AuroraRpcError) => void) {
+  constructor(network: Network, from: Machine, to: Machine, onBroken: (reason: AuroraRpcError) => void, latency = () => network.latency()) {
     this.#network = network;
+    this.#latency = latency;
     this.from = from;
     this.to = to;
     this.#onBroken = onBroken;
@@ -91,7 +94,7 @@ export class Channel {
   send(deliver: () => void): void {
     const { world } = this.#network;
     // Even an answer that is ready at once comes later than its question.
-    this.#lastAt = Math.max(this.#lastAt, world.now + this.#network.latency());
+    this.#lastAt = Math.max(this.#lastAt, world.now + this.#latency());
     this.#queue.push({ deliver, sentAt: world.now, at: this.#lastAt });
     this.#schedule();
   }

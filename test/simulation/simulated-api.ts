@@ -40,6 +40,7 @@ import {
   type SegmentState,
 } from '@kube-aurora/rpc';
 import type { DaemonNetwork, DaemonServices } from '../../storage-daemon/src/edge/daemon-network.ts';
+import type { SeededRandom } from '../faults/random.ts';
 import type { Machine } from './machine.ts';
 import { Channel, type Network } from './network.ts';
 import { ClientEnd, Inbox, ServerEnd } from './simulated-streams.ts';
@@ -137,18 +138,25 @@ class Connection {
   #over = false;
 
   /** `fail` is called once at the client's end, unless `end` was before. */
-  constructor(exchange: Exchange, client: Machine, server: Machine, deadlineMs: number, fail: (error: AuroraRpcError) => void) {
-    const { network } = exchange;
+  constructor(
+    { network }: Exchange,
+    client: Machine,
+    server: Machine,
+    deadlineMs: number,
+    fail: (error: AuroraRpcError) => void,
+    latency: () => number,
+  ) {
     const failed = (error: AuroraRpcError): void => {
       if (this.#over) return;
       this.end();
       fail(error);
     };
-    this.toServer = new Channel(network, client, server, (error) => network.world.after(network.latency(), () => failed(error), client));
-    this.toClient = new Channel(network, server, client, failed);
+    const brokenAtServer = (error: AuroraRpcError): void => void network.world.after(latency(), () => failed(error), client);
+    this.toServer = new Channel(network, client, server, brokenAtServer, latency);
+    this.toClient = new Channel(network, server, client, failed, latency);
     this.context = { deadline: server.clock.now() + deadlineMs, signal: this.#abort.signal };
     const serverDied = (): void =>
-      void network.world.after(network.latency(), () => failed(new AuroraRpcError('UNREACHABLE', `${server.id} died`)), client);
+      void network.world.after(latency(), () => failed(new AuroraRpcError('UNREACHABLE', `${server.id} died`)), client);
     this.#unwatch.push(
       server.watch(serverDied),
       client.watch(() => this.end()),
@@ -190,8 +198,10 @@ class Caller {
     options: CallOptions,
     fail: (error: AuroraRpcError) => void,
     open: (connection: Connection, services: DaemonServices, server: Machine) => void,
+    random = this.#exchange.network.world.random,
   ): { cancel(error: AuroraRpcError): void; finish(): void } {
     const { network } = this.#exchange;
+    const latency = (): number => network.latency(random);
     let connection: Connection | undefined;
     let over = false;
     const finish = (): void => {
@@ -217,9 +227,9 @@ class Caller {
     const found = this.#exchange.find(this.address);
     if (options.signal?.aborted === true || found === undefined) {
       const error = found === undefined ? refused(this.address) : new AuroraRpcError('UNREACHABLE', `${this.address}: given up`);
-      network.world.after(network.latency(), () => cancel(error), this.#machine);
+      network.world.after(latency(), () => cancel(error), this.#machine);
     } else {
-      connection = new Connection(this.#exchange, this.#machine, found.machine, options.deadlineMs, cancel);
+      connection = new Connection(this.#exchange, this.#machine, found.machine, options.deadlineMs, cancel, latency);
       open(connection, found.services, found.machine);
     }
     return { cancel, finish };
@@ -230,9 +240,10 @@ class Caller {
     request: Request,
     options: CallOptions,
     handle: (services: DaemonServices, request: Request, context: CallContext) => Promise<Response>,
+    random?: SeededRandom,
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
-      const call = this.connect(options, reject, (connection, services) => {
+      const open = (connection: Connection, services: DaemonServices): void => {
         const question = carried<Request>(this.#service, name, 'request', request);
         connection.toServer.send(() => {
           if (connection.isOver) return;
@@ -247,7 +258,8 @@ class Caller {
             (error: unknown) => connection.toClient.send(() => call.cancel(overTheWire(error, this.address))),
           );
         });
-      });
+      };
+      const call = this.connect(options, reject, open, random);
     });
   }
 
@@ -388,6 +400,7 @@ async function attempt<T>(work: () => Promise<T>): Promise<T> {
 export function segmentApi(exchange: Exchange, machine: Machine, address: string): SegmentApi {
   const caller = new Caller(exchange, machine, address, SEGMENT_SERVICE);
   const to = (services: DaemonServices): SegmentHandlers => services.segment;
+  const { aside } = exchange.network.world;
   return {
     append: () => caller.append(),
     follow: () => caller.follow(),
@@ -398,6 +411,8 @@ export function segmentApi(exchange: Exchange, machine: Machine, address: string
     computeImage: (request, options) => caller.serverStream('ComputeImage', request, options, (s, r, c) => to(s).computeImage(r, c)),
     importBase: (options) => caller.importBase(options),
     status: (request, options) => caller.unary('Status', request, options, (s, r, c) => to(s).status(r, c)),
+    renewLease: (request, options) => caller.unary('RenewLease', request, options, (s, r, c) => to(s).renewLease(r, c), aside),
+    giveBackLease: (request, options) => caller.unary('GiveBackLease', request, options, (s, r, c) => to(s).giveBackLease(r, c), aside),
     close: () => undefined,
   };
 }

@@ -2,12 +2,14 @@ import { buildRecord, RECORD_HEADER, recordCrc, RMGR, WAL_PAGE_BYTES, WalPageWri
 import type { PageId } from '@kube-aurora/redo';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 import type { BatchRecord } from '@kube-aurora/volume';
+import type { Permit } from '../../compute-node/src/lease/writer-lease.ts';
 import type { Database, StartPoint, VolumeAccess } from '../../compute-node/src/session/database.ts';
 import type { WalSource } from '../../compute-node/src/write-path/wal-reader.ts';
 import { deltaRecord, imageRecord, truncateRecord } from '../../storage-daemon/src/testing/synthetic-records.ts';
 import type { VolumeHistory } from './history.ts';
 import type { Machine } from './machine.ts';
 import { RELATION } from './synthetic-volume.ts';
+import type { Owner } from './world.ts';
 
 /**
  * In PostgreSQL's place: a load that writes WAL, says so now and then, asks for flushes and reads pages. What it is
@@ -16,6 +18,10 @@ import { RELATION } from './synthetic-volume.ts';
 
 const NOOP = 0x20;
 const WAL_PAGE = BigInt(WAL_PAGE_BYTES);
+/** Between two questions of clients. */
+const CLIENT_MS: readonly [number, number] = [5, 80];
+/** What it takes to end all of PostgreSQL's processes. */
+const ENDS_MS: readonly [number, number] = [1, 400];
 
 export interface SimulatedDatabaseOptions {
   readonly writer: string;
@@ -24,6 +30,8 @@ export interface SimulatedDatabaseOptions {
   readonly history: VolumeHistory;
   readonly isLoaded: () => boolean;
   readonly vdl: () => bigint;
+  /** Do the clocks of these two writers, and storage's, run as leases need it? */
+  readonly bearsLeases: (earlier: string, later: string) => boolean;
   /** Told of each record that the load makes, before anybody is sent it. */
   readonly onRecord: (record: BatchRecord) => void;
 }
@@ -35,6 +43,8 @@ export class SimulatedDatabase implements Database {
   #isOver = false;
   /** It writes and reads. */
   isStarted = false;
+  /** Replies may leave until then, by the machine's clock. */
+  #permittedUntilMs = 0;
   readonly pid = undefined;
 
   constructor(options: SimulatedDatabaseOptions) {
@@ -52,16 +62,50 @@ export class SimulatedDatabase implements Database {
     this.#volume = volume;
     if (this.#wal !== undefined) void this.#work(this.#wal, volume);
     this.isStarted = true;
+    this.#serve();
     return Promise.resolve();
+  }
+
+  permit({ untilMs }: Permit): void {
+    this.#permittedUntilMs = untilMs;
+  }
+
+  /**
+   * Clients that read what is in PostgreSQL's cache, for as long as any of its processes lives: it goes on when the agent
+   * is stopped beside it.
+   */
+  #serve(): void {
+    const { machine } = this.#options;
+    const { world } = machine;
+    const backends: Owner = {
+      get life() {
+        return machine.life;
+      },
+      pausedUntil: 0,
+    };
+    const next = (): void => {
+      if (this.#isOver) return;
+      this.#reply();
+      world.after(world.spread(...CLIENT_MS, world.aside), next, backends);
+    };
+    world.after(world.spread(...CLIENT_MS, world.aside), next, backends);
+  }
+
+  /** To a client that waits for one; while none may leave it goes on waiting. */
+  #reply(): void {
+    const { machine, history, epoch, writer, bearsLeases } = this.#options;
+    if (!this.#isOver && machine.clock.now() < this.#permittedUntilMs) history.answered(epoch, writer, bearsLeases);
   }
 
   shutDown(): Promise<void> {
     return this.kill();
   }
 
-  kill(): Promise<void> {
+  /** Where leases are tried its processes take a while to end, and answer until then. */
+  async kill(): Promise<void> {
+    const { world, clock } = this.#options.machine;
+    if (world.mix.mixture === 'leases' && this.isStarted && !this.#isOver) await clock.sleep(world.spread(...ENDS_MS, world.aside));
     this.#isOver = true;
-    return Promise.resolve();
   }
 
   answers(): Promise<boolean> {
@@ -112,7 +156,9 @@ export class SimulatedDatabase implements Database {
   async #flush(volume: VolumeAccess, writtenLsn: bigint): Promise<void> {
     const outcome = await volume.flush(writtenLsn);
     const { history, epoch, writer } = this.#options;
-    if (outcome.kind === 'durable') history.acknowledged(epoch, writer, outcome.durableLsn);
+    if (outcome.kind !== 'durable') return;
+    history.acknowledged(epoch, writer, outcome.durableLsn);
+    this.#reply();
   }
 
   async #read(volume: VolumeAccess): Promise<void> {

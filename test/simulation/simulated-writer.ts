@@ -51,17 +51,25 @@ export class SimulatedWriter implements WriterView {
   readonly #identity: WriterIdentity;
   readonly #history: VolumeHistory;
   readonly #isLoaded: () => boolean;
+  readonly #bearsLeases: (earlier: string, later: string) => boolean;
   /** Undefined while it opens. */
   session: SimulatedSession | undefined;
   isOver = false;
 
-  constructor(id: string, machine: Machine, segments: readonly SegmentEndpoint[], history: VolumeHistory, isLoaded: () => boolean) {
+  constructor(
+    id: string,
+    machine: Machine,
+    segments: readonly SegmentEndpoint[],
+    history: VolumeHistory,
+    { isLoaded, bearsLeases }: { readonly isLoaded: () => boolean; readonly bearsLeases: (earlier: string, later: string) => boolean },
+  ) {
     this.id = id;
     this.#machine = machine;
     this.#segments = segments;
     this.#identity = { segment: SEGMENT, writerId: id };
     this.#history = history;
     this.#isLoaded = isLoaded;
+    this.#bearsLeases = bearsLeases;
   }
 
   /** Resolves when another writer has overtaken it; never when its machine dies. */
@@ -89,7 +97,15 @@ export class SimulatedWriter implements WriterView {
       door: () => ({ take: () => undefined, release: () => Promise.resolve(), close: () => Promise.resolve() }),
       clear: () => [],
       open: (how) =>
-        openVolume({ ...how, volumeExists: this.#history.hasBegun, segments: this.#segments, identity: this.#identity, clock, logger }),
+        openVolume({
+          ...how,
+          volumeExists: this.#history.hasBegun,
+          segments: this.#segments,
+          identity: this.#identity,
+          leaseMs: this.#machine.world.mix.leaseMs,
+          clock,
+          logger,
+        }),
       bootstrap: ({ epoch }) => this.#bootstrap(epoch),
       session: ({ opened }) => this.#session(opened),
     };
@@ -126,12 +142,13 @@ export class SimulatedWriter implements WriterView {
       history,
       isLoaded: this.#isLoaded,
       vdl: () => session.volume.vdl,
+      bearsLeases: this.#bearsLeases,
       onRecord,
     });
     const session: WriterSession = new WriterSession({
       opened,
       driver: (events) => {
-        const { writePath, pageReader, pageSource } = volumeDriver(
+        const { writePath, pageReader, pageSource, lease } = volumeDriver(
           {
             segments: this.#segments,
             identity: this.#identity,
@@ -140,6 +157,8 @@ export class SimulatedWriter implements WriterView {
             ringBytesMax: world.mix.load.ringBytesMax,
             aheadBytesMax: AHEAD_BYTES_MAX,
             zone,
+            leaseMs: world.mix.leaseMs,
+            isDead: (writerId) => writerId === this.id,
             onFlushSent: () => undefined,
             onFlushed: () => undefined,
             onRead: () => undefined,
@@ -164,7 +183,7 @@ export class SimulatedWriter implements WriterView {
           return append(records);
         };
         oldestRead = () => pageReader.oldestRead();
-        return { writePath, pageReader, pageSource };
+        return { writePath, pageReader, pageSource, lease };
       },
       fetchImage: async (signal) => {
         const image = await this.#fetchImage(opened, signal);

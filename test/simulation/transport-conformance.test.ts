@@ -65,6 +65,8 @@ function servicesOf(hot: Pick<SegmentHandlers, 'append' | 'follow' | 'getPages'>
     catchUp: nothing,
     computeImage: nothing,
     importBase: nothing,
+    renewLease: nothing,
+    giveBackLease: nothing,
     status: nothing,
   };
   return { segment: { ...control, ...hot }, peer: PEER, turnedAway: () => undefined, refused: () => undefined };

@@ -32,6 +32,8 @@ export class World {
   readonly seed: number;
   /** For whoever is not a part of the system: faults, loads, latencies. */
   readonly random: SeededRandom;
+  /** For what came into the simulation after many seeds had run: draws from it leave what those seeds meant as it was. */
+  readonly aside: SeededRandom;
   readonly mix: Mix;
   readonly #heap: Event[] = [];
   #now = 0;
@@ -42,6 +44,7 @@ export class World {
   constructor(seed: number, mix: Mix = PLAIN_MIX) {
     this.seed = seed;
     this.random = new SeededRandom(seed);
+    this.aside = new SeededRandom(Math.imul(seed + 1, 0x1656_67b1));
     this.mix = mix;
   }
 
@@ -65,8 +68,8 @@ export class World {
   }
 
   /** Between the two, with as much weight on each order of magnitude. */
-  spread(min: number, max: number): number {
-    return min * (max / min) ** this.random.next();
+  spread(min: number, max: number, random = this.random): number {
+    return min * (max / min) ** random.next();
   }
 
   /** Runs `work` at now + ms; never, when `owner` dies before. Gives what takes it back. */

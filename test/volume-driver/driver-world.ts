@@ -1,5 +1,5 @@
 import type { GetPagesRequest, SegmentState } from '@kube-aurora/rpc';
-import type { VolumeCopies } from '@kube-aurora/volume';
+import { LEASE_MS_DEFAULT, type VolumeCopies } from '@kube-aurora/volume';
 import { importVolume } from '../../compute-node/src/bootstrap/import-volume.ts';
 import { fetchComputeImage } from '../../compute-node/src/open/fetch-image.ts';
 import { makeFirstBatch } from '../../compute-node/src/open/first-batch.ts';
@@ -159,6 +159,7 @@ export class Compute {
       segments: this.segments,
       identity: this.identity,
       heldEpoch: undefined,
+      leaseMs: LEASE_MS_DEFAULT,
       volumeExists: false,
       clock,
       logger,

@@ -62,7 +62,7 @@ class Writer {
       case 'recheck':
         return client.status(SEGMENT, options);
       case 'open-epoch':
-        return client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: request.epoch, writerId: this.name }, options);
+        return client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: request.epoch, writerId: this.name, leaseMs: 0 }, options);
       case 'install-history':
         return client.installHistory({ segment: SEGMENT, epoch: request.epoch, history: [...request.history] }, options);
       case 'catch-up':
@@ -179,7 +179,10 @@ describe('an SCL counts only with the writer’s own history', () => {
     const { epoch } = second.protocol;
     for (const index of [4, 5])
       await world.until(
-        endpoint(index).client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: second.name }, { deadlineMs: CALL_MS }),
+        endpoint(index).client.openEpoch(
+          { role: 'FULL', segment: SEGMENT, epoch, writerId: second.name, leaseMs: 0 },
+          { deadlineMs: CALL_MS },
+        ),
       );
     const two = await second.append([0, 1], one);
     for (const index of [4, 5]) expect(world.state(index)?.scl).toBeGreaterThan(two.lsn);

@@ -49,7 +49,7 @@ class Stranger {
     const options = { deadlineMs: CALL_MS };
     const dice = random.next();
     try {
-      if (dice < 0.2) await client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: 'stranger' }, options);
+      if (dice < 0.2) await client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch, writerId: 'stranger', leaseMs: 0 }, options);
       else if (dice < 0.7) await client.installHistory({ segment: SEGMENT, epoch, history }, options);
       else this.#greet(victim, epoch, history, held.vdl);
       this.taken++;

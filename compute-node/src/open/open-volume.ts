@@ -48,6 +48,8 @@ export interface OpenVolumeOptions {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
   readonly heldEpoch: bigint | undefined;
+  /** No lease that the writer will ask for is longer. */
+  readonly leaseMs: number;
   /** Never answer 'bootstrap': the volume held a database before. */
   readonly volumeExists: boolean;
   readonly clock: Clock;
@@ -218,7 +220,10 @@ class OpenRun {
       case 'recheck':
         return endpoint.client.status(segment, options);
       case 'open-epoch':
-        return endpoint.client.openEpoch({ segment, epoch: request.epoch, writerId, role: endpoint.role }, options);
+        return endpoint.client.openEpoch(
+          { segment, epoch: request.epoch, writerId, role: endpoint.role, leaseMs: this.#options.leaseMs },
+          options,
+        );
       case 'install-history':
         return endpoint.client.installHistory({ segment, epoch: request.epoch, history: [...request.history] }, options);
       case 'catch-up':

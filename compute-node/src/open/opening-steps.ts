@@ -6,6 +6,7 @@ export const OPENING_STEPS = {
   firstBatch: 'waiting until the first batch of redo is on four segments',
   postgres: 'starting PostgreSQL',
   roles: 'PostgreSQL answers; setting the passwords of its roles',
+  lease: 'waiting until no earlier writer can answer anybody any more',
 } as const;
 
 export type OpeningStep = keyof typeof OPENING_STEPS;

@@ -103,6 +103,8 @@ export class FixtureAgent {
   /** What flushes are answered with, in place of success. */
   ending: WriteEnd | undefined;
   failReads = false;
+  /** Set before the start: replies to clients from the network leave only as `postgres.permit` says. */
+  holdsReplies = false;
   /** Reads whose backend went away before they were answered. */
   abandonedReads = 0;
   /** Reads asked for, as `spc/db/rel/fork`. */
@@ -189,6 +191,7 @@ export class FixtureAgent {
         token: this.#server.token,
         startLsn,
         boundsCache: this.#cacheBytes !== undefined,
+        holdsReplies: this.holdsReplies,
       },
       logger,
     });

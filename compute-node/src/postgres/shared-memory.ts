@@ -10,6 +10,11 @@ export function memoryTag(dataDir: string): string {
   return createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
 }
 
+/** A file of ours among the shared memory of PostgreSQL on `dataDir`: removed with it. */
+export function sharedMemoryFile(dataDir: string, name: string, memory = MEMORY): string {
+  return join(memory, `PostgreSQL.${memoryTag(dataDir)}.${name}`);
+}
+
 /**
  * Removes the shared memory that PostgreSQL left which ran on `dataDir`. None may be running there. Gives the names.
  */

@@ -279,7 +279,14 @@ test('an agent killed with SIGKILL takes PostgreSQL with it', async () => {
 
 test('does not start at all without the shim', async () => {
   const { postgres } = volume.installation;
-  const shim = { library: join(volume.dir, 'missing.so'), socketPath: '/nowhere', token: 1n, startLsn: 1n, boundsCache: false };
+  const shim = {
+    library: join(volume.dir, 'missing.so'),
+    socketPath: '/nowhere',
+    token: 1n,
+    startLsn: 1n,
+    boundsCache: false,
+    holdsReplies: false,
+  };
   const options = { postgres, dataDir: volume.dir, socketDir: volume.dir, listen: undefined, account: volume.account };
   expect(() => startPostgres({ ...options, imageResourceManagers: [], shim, logger: silentLogger() })).toThrow(
     /missing\.so.*cannot be (pre)?loaded/,

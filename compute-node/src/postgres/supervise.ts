@@ -6,6 +6,9 @@ import type { Logger } from '@kube-aurora/process';
 import type { Account } from './account.ts';
 import { LineLog } from './line-log.ts';
 import { OWNED_PARAMETERS } from './parameters.ts';
+import type { Clock } from '@kube-aurora/clock';
+import type { Permit } from '../lease/writer-lease.ts';
+import { LeaseFile } from './lease-file.ts';
 import { memoryTag, removeSharedMemory } from './shared-memory.ts';
 import { killStrays } from './strays.ts';
 import { CACHE_FILE } from './cache-file.ts';
@@ -38,6 +41,8 @@ export interface ShimStart {
   readonly isStandby?: boolean;
   /** The data directory has a file that bounds the local cache. */
   readonly boundsCache: boolean;
+  /** Replies to clients from the network leave only as far as `permit` says. */
+  readonly holdsReplies: boolean;
 }
 
 export interface StartPostgresOptions {
@@ -77,6 +82,8 @@ export interface RunningPostgres {
   /** The last FATAL or PANIC in it, which says why PostgreSQL ended. */
   lastFatal(): string | undefined;
   stop(mode: StopMode): Promise<PostgresExit>;
+  /** Replies to clients may leave until then, by the clock. Of no effect where none is held, or once it has ended. */
+  permit(permit: Permit, clock: Pick<Clock, 'now'>): void;
   /** Ends every process of it, at once and whatever their state. */
   kill(): Promise<PostgresExit>;
 }
@@ -106,6 +113,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
   if (strays.length > 0) options.logger.warn({ pids: strays }, 'killed processes that an earlier PostgreSQL left');
 
   removeSharedMemory(options.dataDir);
+  let lease = options.shim?.holdsReplies === true ? LeaseFile.create(options.dataDir) : undefined;
 
   const log = new LineLog(options.logger);
   // Left by a PostgreSQL that was killed: until someone reaps it its pid looks alive, and PostgreSQL would refuse to
@@ -117,7 +125,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
     // Its own session: a Ctrl-C meant for the agent must not reach it before the agent's ordered shutdown does.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: environment(options),
+    env: environment(options, lease?.path),
   });
   child.stdout.on('data', (chunk: Buffer) => log.push(chunk));
   child.stderr.on('data', (chunk: Buffer) => log.push(chunk));
@@ -131,6 +139,8 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
       ended = true;
       void withoutStrays(options, closed).then(() => {
         removeSharedMemory(options.dataDir);
+        lease?.close();
+        lease = undefined;
         log.end();
         child.stdout.destroy();
         child.stderr.destroy();
@@ -166,6 +176,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
       if (!ended) child.kill(STOP_SIGNAL[mode]);
       return exited;
     },
+    permit: (permit, clock) => lease?.permit(permit, clock),
     async kill() {
       if (!ended) child.kill('SIGQUIT');
       await within(exited, KILL_AFTER_MS);
@@ -221,7 +232,7 @@ function commandLine(options: StartPostgresOptions, port: number): string[] {
   return ['-D', options.dataDir, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
 }
 
-function environment({ shim, dataDir }: StartPostgresOptions): NodeJS.ProcessEnv {
+function environment({ shim, dataDir }: StartPostgresOptions, leaseFile: string | undefined): NodeJS.ProcessEnv {
   const base = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: process.env['TZ'] ?? 'UTC' };
   if (shim === undefined) return base;
   return {
@@ -230,6 +241,7 @@ function environment({ shim, dataDir }: StartPostgresOptions): NodeJS.ProcessEnv
     AURORA_SHIM_SOCKET: shim.socketPath,
     AURORA_SHIM_RELATIONS: join(dataDir, RELATION_TABLE_FILE),
     ...(shim.boundsCache ? { AURORA_SHIM_CACHE: join(dataDir, CACHE_FILE) } : {}),
+    ...(leaseFile === undefined ? {} : { AURORA_SHIM_LEASE: leaseFile }),
     AURORA_SHIM_TOKEN: String(shim.token),
     AURORA_SHIM_START_LSN: String(shim.startLsn),
     ...(shim.isStandby === true ? { AURORA_SHIM_STANDBY: '1' } : {}),

@@ -104,6 +104,7 @@ export class FixtureStandby {
       startLsn: chain.endLsn,
       isStandby: true,
       boundsCache: true,
+      holdsReplies: false,
     };
     this.#postgres = startPostgres({
       postgres: installation.postgres,

@@ -98,6 +98,8 @@ interface ReaderEvent {
 export class ReaderSession implements Session {
   readonly ended: Promise<SessionEnd>;
   readonly writePath = undefined;
+  /** What it shows is in the past by nature. */
+  readonly lease = undefined;
   readonly #options: ReaderSessionOptions;
   readonly #end: (end: SessionEnd) => void;
   readonly #cancel = new AbortController();

@@ -1,6 +1,7 @@
 import type { FlushOutcome } from '../flush-outcome.ts';
 import type { ComputeImage } from '../open/fetch-image.ts';
 import type { FirstBatch } from '../open/first-batch.ts';
+import type { Permit } from '../lease/writer-lease.ts';
 import type { OpeningStep } from '../open/opening-steps.ts';
 import type { PageRequest } from '../read-path/page-source.ts';
 import type { WalSource } from '../write-path/wal-reader.ts';
@@ -59,6 +60,8 @@ export interface Database {
   shutDown(): Promise<void>;
   /** Ends it at once. Nothing of it runs when this resolves, and nothing of it will. */
   kill(): Promise<void>;
+  /** Replies to clients may leave until then, and none before the first of these, at any time. */
+  permit(permit: Permit): void;
   /** Does it take connections? Asks it, for a bounded time. */
   answers(): Promise<boolean>;
   readonly pid: number | undefined;

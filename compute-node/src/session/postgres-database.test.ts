@@ -46,6 +46,7 @@ class Rig {
         shimLibrary: '/none/shim.so',
         scratchDir: '/none/new',
         trialDir: '/none/trial',
+        writersFile: '/none/writers',
       },
       listen: { host: '127.0.0.1', port: 5432 },
       hba: undefined,
@@ -105,6 +106,7 @@ class Rig {
       greets: () => Promise.resolve(this.greets),
       recentLog: () => ['FATAL:  bad'],
       lastFatal: () => 'FATAL:  bad',
+      permit: ({ untilMs }) => void this.journal.push(`permit ${untilMs}`),
       stop: (mode) => end(`stop ${mode}`),
       kill: () => end('kill'),
     };

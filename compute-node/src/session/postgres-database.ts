@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Permit } from '../lease/writer-lease.ts';
 import type { RolePasswords } from '../postgres/role-passwords.ts';
 import { LocalWal } from '../write-path/local-wal.ts';
 import type { WalSource } from '../write-path/wal-reader.ts';
@@ -68,6 +69,10 @@ export class PostgresDatabase implements Database {
       volume,
       events,
     );
+  }
+
+  permit(permit: Permit): void {
+    this.#server.permit(permit);
   }
 
   shutDown(): Promise<void> {

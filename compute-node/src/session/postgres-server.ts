@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { RMGRS_NEEDING_IMAGES } from '@kube-aurora/redo';
+import type { Permit } from '../lease/writer-lease.ts';
 import type { PostgresPaths } from '../postgres-paths.ts';
 import { discardOld } from '../postgres/data-directory.ts';
 import { watchForHang } from '../postgres/hang-watch.ts';
@@ -68,6 +69,8 @@ export class PostgresServer {
   readonly #over = new AbortController();
   #isEnding = false;
   #postgres: RunningPostgres | undefined;
+  /** The last, also of the time before PostgreSQL was started. */
+  #permit: Permit | undefined;
   #shim: Promise<ShimAccess> | undefined;
   /** From the choice of PostgreSQL's settings until it takes connections with them. */
   #settingsInTrial: SettingsSet | undefined;
@@ -115,11 +118,20 @@ export class PostgresServer {
       listen,
       account: paths.account,
       imageResourceManagers: RMGRS_NEEDING_IMAGES,
-      shim: { library: shim.library, socketPath: paths.shimSocket, token: shim.token, startLsn, isStandby, boundsCache: true },
+      shim: {
+        library: shim.library,
+        socketPath: paths.shimSocket,
+        token: shim.token,
+        startLsn,
+        isStandby,
+        boundsCache: true,
+        holdsReplies: !isStandby,
+      },
       logger: logger.child({ part: 'postgres' }),
       overrides: start.overrides?.(set.parameters) ?? {},
     });
     this.#postgres = postgres;
+    if (this.#permit !== undefined) postgres.permit(this.#permit, this.#options.clock);
     void postgres.exited.then((exit) => this.#exited(postgres, exit, events));
     await postgres.ready;
     if (this.#isEnding) return;
@@ -130,6 +142,12 @@ export class PostgresServer {
     this.#keep(start, events);
     // Only now: a hundred thousand files take seconds to delete, and a start should not share the disk with that.
     this.#discardOld();
+  }
+
+  /** Of a writer: replies to clients may leave until then. */
+  permit(permit: Permit): void {
+    this.#permit = permit;
+    this.#postgres?.permit(permit, this.#options.clock);
   }
 
   async shutDown(): Promise<void> {

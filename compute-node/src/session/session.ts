@@ -1,3 +1,4 @@
+import type { LeaseView } from '../lease/writer-lease.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { StartFailure } from './database.ts';
 import type { WriteCounters } from './volume-driver.ts';
@@ -36,6 +37,8 @@ export interface Session {
   readonly writePath: WriteCounters | undefined;
   /** Undefined for a writer. */
   readonly replay: ReplayView | undefined;
+  /** Undefined for a compute that only reads. */
+  readonly lease: LeaseView | undefined;
   /** Never rejects: failures end the session. */
   start(): Promise<void>;
   /** Does PostgreSQL take connections? Asks it, for a bounded time. */

@@ -1,5 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
+import { WriterLease, type LeaseView, type Permit, type WriterLeaseOptions } from '../lease/writer-lease.ts';
 import type { OpenedVolume } from '../open/open-volume.ts';
 import type { Placement } from '../placement.ts';
 import { PageReader, type PageReaderOptions } from '../read-path/page-reader.ts';
@@ -13,6 +14,8 @@ export interface VolumeDriverEvents {
   /** Another writer owns the volume. */
   readonly onFenced: (message: string) => void;
   readonly onDamagedWal: (error: Error) => void;
+  /** Replies to the database's clients may leave until then. */
+  readonly onPermit: (permit: Permit) => void;
 }
 
 /** Both ways to the volume in one epoch. */
@@ -23,6 +26,7 @@ export interface VolumeDriver {
   readonly pageReader: Pick<PageReader, 'read' | 'stop'>;
   /** For PostgreSQL: with what was read ahead. */
   readonly pageSource: Pick<PageSource, 'read' | 'expect' | 'stop'>;
+  readonly lease: Pick<WriterLease, 'start' | 'stop' | 'held' | 'giveBack'> & LeaseView;
 }
 
 /** What the status and the metrics read of a write path. */
@@ -32,7 +36,8 @@ export interface VolumeDriverOptions
   extends
     Pick<PageReaderOptions, 'onRead' | 'onError'>,
     Pick<PageSourceOptions, 'aheadBytesMax' | 'onAheadGone'>,
-    Pick<WritePathOptions, 'onFlushSent' | 'onFlushed'> {
+    Pick<WritePathOptions, 'onFlushSent' | 'onFlushed'>,
+    Pick<WriterLeaseOptions, 'leaseMs' | 'isDead'> {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
   readonly opened: OpenedVolume;
@@ -47,7 +52,7 @@ export interface VolumeDriverOptions
 export function volumeDriver(
   options: VolumeDriverOptions,
   events: VolumeDriverEvents,
-): { readonly writePath: WritePath; readonly pageReader: PageReader; readonly pageSource: PageSource } {
+): { readonly writePath: WritePath; readonly pageReader: PageReader; readonly pageSource: PageSource; readonly lease: WriterLease } {
   const { opened } = options;
   const writePath: WritePath = new WritePath({
     ...options,
@@ -60,5 +65,6 @@ export function volumeDriver(
   });
   const pageReader = new PageReader({ ...options, ...events, epoch: opened.epoch, volume: writePath });
   const pageSource = new PageSource({ ...options, reader: pageReader });
-  return { writePath, pageReader, pageSource };
+  const lease = new WriterLease({ ...options, epoch: opened.epoch }, events);
+  return { writePath, pageReader, pageSource, lease };
 }

@@ -13,7 +13,7 @@ import type { VolumeDriver, VolumeDriverEvents } from './volume-driver.ts';
 import { WriterSession } from './writer-session.ts';
 
 /** What a session waits for, in the order in which it does. Each is held until a test lets it go on, or fails it. */
-const STEPS = ['image', 'prepare', 'firstBatch', 'start', 'shutDown', 'kill'] as const;
+const STEPS = ['image', 'prepare', 'firstBatch', 'start', 'lease', 'shutDown', 'kill'] as const;
 type Step = (typeof STEPS)[number];
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -84,6 +84,16 @@ class Rig {
       },
       pageReader: { read: () => Promise.reject(new Error('not read')), stop: () => void this.journal.push('no reads') },
       pageSource: { read: () => Promise.reject(new Error('not read')), expect: () => undefined, stop: () => undefined },
+      lease: {
+        remainingMs: 0,
+        timesRunOut: 0,
+        lostMs: 0,
+        waitingFor: '',
+        held: this.#held.get('lease')?.promise as Promise<boolean>,
+        start: () => void this.journal.push('lease'),
+        stop: () => this.#held.get('lease')?.resolve(false),
+        giveBack: () => Promise.resolve(void this.journal.push('give back')),
+      },
     };
   }
 
@@ -95,6 +105,7 @@ class Rig {
         this.databaseEvents = events;
         await this.#step('start');
       },
+      permit: ({ untilMs }) => void this.journal.push(`permit ${untilMs}`),
       shutDown: async () => void (await this.#step('shutDown')),
       kill: async () => void (await this.#step('kill')),
       answers: () => Promise.resolve(true),
@@ -103,7 +114,11 @@ class Rig {
 
   /** Lets it go on from this step. */
   async pass(step: Step): Promise<void> {
-    const given = { image: { state: fixtureState(), slruPages: new Map() }, firstBatch: { kind: 'durable', durableLsn: 0n } };
+    const given = {
+      image: { state: fixtureState(), slruPages: new Map() },
+      firstBatch: { kind: 'durable', durableLsn: 0n },
+      lease: true,
+    };
     this.#held.get(step)?.resolve(step in given ? given[step as keyof typeof given] : undefined);
     await turn();
   }
@@ -120,11 +135,11 @@ class Rig {
 }
 
 /** A session that waits in `step`. */
-async function waitingIn(step: 'image' | 'prepare' | 'firstBatch' | 'start' | 'running'): Promise<Rig> {
+async function waitingIn(step: 'image' | 'prepare' | 'firstBatch' | 'start' | 'lease' | 'running'): Promise<Rig> {
   const rig = new Rig();
   void rig.session.start();
   await turn();
-  for (const before of ['image', 'prepare', 'firstBatch', 'start'] as const) {
+  for (const before of ['image', 'prepare', 'firstBatch', 'start', 'lease'] as const) {
     if (before === step) return rig;
     await rig.pass(before);
   }
@@ -188,11 +203,14 @@ describe('the order of a session', () => {
   it('is image, first batch, data directory, and PostgreSQL only when that batch is durable', async () => {
     const rig = await waitingIn('firstBatch');
     await rig.timePasses();
-    expect(rig.journal).toEqual(['streams', 'step image', 'image', 'step directory', 'firstBatch', 'prepare', 'step firstBatch']);
+    expect(rig.journal).toEqual(['streams', 'lease', 'step image', 'image', 'step directory', 'firstBatch', 'prepare', 'step firstBatch']);
     await rig.pass('firstBatch');
     expect(rig.journal.slice(-2)).toEqual(['follow', 'start']);
     expect(rig.session.ready).toBe(false);
     await rig.pass('start');
+    expect(rig.journal.at(-1)).toBe('step lease');
+    expect(rig.session.ready).toBe(false);
+    await rig.pass('lease');
     expect(rig.session.ready).toBe(true);
     expect(await rig.session.answers()).toBe(true);
   });
@@ -206,7 +224,7 @@ describe('the order of a session', () => {
     expect(rig.session.ready).toBe(false);
     expect(await rig.session.answers()).toBe(false);
     await rig.pass('kill');
-    expect(rig.journal.at(-1)).toBe('ended');
+    expect(rig.journal.slice(-2)).toEqual(['give back', 'ended']);
     expect(rig.end).toEqual({ kind: 'fenced', message: 'epoch 9 took over' });
   });
 
@@ -224,7 +242,7 @@ describe('the order of a session', () => {
   });
 });
 
-describe.each(['image', 'prepare', 'firstBatch', 'start', 'running'] as const)('in the middle of: %s', (step) => {
+describe.each(['image', 'prepare', 'firstBatch', 'start', 'lease', 'running'] as const)('in the middle of: %s', (step) => {
   const events: readonly (readonly [string, (rig: Rig) => void, SessionEnd])[] = [
     ['another writer', (rig) => rig.driverEvents?.onFenced('epoch 9'), { kind: 'fenced', message: 'epoch 9' }],
     ['damaged WAL', (rig) => rig.driverEvents?.onDamagedWal(new Error('xl_tot_len')), { kind: 'damaged', message: 'xl_tot_len' }],
@@ -244,11 +262,12 @@ describe.each(['image', 'prepare', 'firstBatch', 'start', 'running'] as const)('
     expect(rig.journal).not.toContain('start');
     expect(rig.journal).not.toContain('follow');
     expect(rig.journal.indexOf('refuse')).toBeLessThan(rig.journal.indexOf('kill'));
+    expect(rig.journal.indexOf('kill')).toBeLessThan(rig.journal.indexOf('give back'));
     expect(rig.journal.filter((what) => what === 'kill')).toHaveLength(1);
   });
 });
 
-describe.each(['start', 'running'] as const)('in the middle of: %s', (step) => {
+describe.each(['start', 'lease', 'running'] as const)('in the middle of: %s', (step) => {
   it('PostgreSQL that ends by itself ends it, with the reason it gave', async () => {
     const rig = await waitingIn(step);
     rig.databaseEvents?.onExited('settingsRefused', 'FATAL');

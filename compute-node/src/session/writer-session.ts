@@ -7,6 +7,7 @@ import { findLeftovers } from '../open/dropped-leftovers.ts';
 import { makeFirstBatch } from '../open/first-batch.ts';
 import type { OpenedVolume } from '../open/open-volume.ts';
 import type { OpeningStep } from '../open/opening-steps.ts';
+import type { LeaseView } from '../lease/writer-lease.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { Database, StartFailure, StartPoint } from './database.ts';
 import type { Session, SessionEnd } from './session.ts';
@@ -52,7 +53,8 @@ class StartError extends Error {
  * - the epoch's first batch, which makes the open final, is durable on a write quorum before anything of the database
  *   runs;
  * - from a session's end on no flush is acknowledged, and the end is told only when the database is dead: whoever opens the
- *   volume next finds nobody who could still show or be told something of this epoch.
+ *   volume next finds nobody who could still show or be told something of this epoch;
+ * - it is ready, and its clients hear anything, only under a lease, which is given back only when the database is dead.
  */
 export class WriterSession implements Session {
   /** Settles once, when this epoch is over; the database is dead by then. */
@@ -82,6 +84,7 @@ export class WriterSession implements Session {
         logger.error({ err: error }, 'local WAL is not what PostgreSQL said it wrote; opening the volume anew');
         this.report({ kind: 'damaged', message: error.message });
       },
+      onPermit: (permit) => options.database.permit(permit),
     });
   }
 
@@ -96,6 +99,9 @@ export class WriterSession implements Session {
   }
   get writePath(): WriteCounters {
     return this.#driver.writePath;
+  }
+  get lease(): LeaseView {
+    return this.#driver.lease;
   }
   get postgresPid(): number | undefined {
     return this.#options.database.pid;
@@ -180,7 +186,7 @@ export class WriterSession implements Session {
 
   async #start(): Promise<void> {
     const { opened, database, clock, logger } = this.#options;
-    const { writePath, pageReader, pageSource } = this.#driver;
+    const { writePath, pageReader, pageSource, lease } = this.#driver;
     const { signal } = this.#cancel;
     const startedAt = clock.now();
     const elapsedMs = (): number => Math.round(clock.now() - startedAt);
@@ -190,6 +196,8 @@ export class WriterSession implements Session {
     };
     // The streams' hellos tell the segments that X is durable, which lets them apply up to it.
     writePath.start();
+    // Earlier writers' leases run out meanwhile.
+    lease.start();
     onStep('image');
     const image = await this.#readVolume(() => this.#options.fetchImage(signal));
     if (!this.#is('opening')) return;
@@ -225,6 +233,8 @@ export class WriterSession implements Session {
         onRestartWanted: (why) => this.#restart(why),
       },
     );
+    if (this.#is('starting')) onStep('lease');
+    if (!(await lease.held)) return;
     this.report({ kind: 'ready' });
     if (!this.ready) return;
     const { directory: imageMs, firstBatch: directoryMs, postgres: spawnedMs, roles: answersMs } = this.#begun;
@@ -272,7 +282,12 @@ export class WriterSession implements Session {
     this.#driver.writePath.stop();
     this.#driver.pageReader.stop();
     this.#driver.pageSource.stop();
+    this.#driver.lease.stop();
     await database.kill();
+    // Not before: it says that nobody of this epoch can answer anything any more.
+    const givenBack = this.#driver.lease.giveBack();
+    // Whoever ends may be gone before storage has heard of it; the next epoch of our own need not wait for that.
+    if (end.kind === 'stopped') await givenBack;
     this.#end(end);
   }
 }

@@ -15,11 +15,14 @@ import type {
   CopySegmentRequest,
   FetchRedoRequest,
   GetPeerPageRequest,
+  GiveBackLeaseRequest,
   GossipRequest,
   ImportBaseRequest,
+  LeaseAnswer,
   OpenEpochRequest,
   PageImage,
   RedoChunk,
+  RenewLeaseRequest,
   SegmentId,
   SegmentState,
   InstallHistoryRequest,
@@ -114,6 +117,8 @@ export interface SegmentApi {
   computeImage(request: ComputeImageRequest, options: CallOptions): AsyncIterable<ComputeImageChunk>;
   importBase(options: CallOptions): { call: ImportCall; answer: Promise<SegmentState> };
   status(segment: SegmentId, options: CallOptions): Promise<SegmentState>;
+  renewLease(request: RenewLeaseRequest, options: CallOptions): Promise<LeaseAnswer>;
+  giveBackLease(request: GiveBackLeaseRequest, options: CallOptions): Promise<LeaseAnswer>;
   close(): void;
 }
 

@@ -23,11 +23,14 @@ import type {
   CopySegmentRequest,
   FetchRedoRequest,
   GetPeerPageRequest,
+  GiveBackLeaseRequest,
   GossipRequest,
   ImportBaseRequest,
+  LeaseAnswer,
   OpenEpochRequest,
   PageImage,
   RedoChunk,
+  RenewLeaseRequest,
   SegmentId,
   SegmentState,
   InstallHistoryRequest,
@@ -200,6 +203,12 @@ export class SegmentClient implements SegmentApi {
   }
   status(segment: SegmentId, options: CallOptions): Promise<SegmentState> {
     return this.#rpc.unary('Status', segment, options);
+  }
+  renewLease(request: RenewLeaseRequest, options: CallOptions): Promise<LeaseAnswer> {
+    return this.#rpc.unary('RenewLease', request, options);
+  }
+  giveBackLease(request: GiveBackLeaseRequest, options: CallOptions): Promise<LeaseAnswer> {
+    return this.#rpc.unary('GiveBackLease', request, options);
   }
   close(): void {
     this.#frames.close();

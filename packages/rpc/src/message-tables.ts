@@ -76,6 +76,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 2, name: 'epoch', kind: 'fixed64' },
     { number: 3, name: 'writerId', kind: 'string' },
     { number: 4, name: 'role', kind: 'enum', values: { FULL: 0, TAIL: 1 } },
+    { number: 5, name: 'leaseMs', kind: 'uint32' },
   ],
   InstallHistoryRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
@@ -113,6 +114,24 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 5, name: 'volumeState', kind: 'bytes' },
     { number: 6, name: 'engine', kind: 'message', message: 'VolumeEngine', repeated: false, optional: true },
     { number: 7, name: 'role', kind: 'enum', values: { FULL: 0, TAIL: 1 } },
+  ],
+  RenewLeaseRequest: [
+    { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
+    { number: 2, name: 'epoch', kind: 'fixed64' },
+    { number: 3, name: 'writerId', kind: 'string' },
+    { number: 4, name: 'leaseMs', kind: 'uint32' },
+  ],
+  GiveBackLeaseRequest: [
+    { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
+    { number: 2, name: 'epoch', kind: 'fixed64' },
+    { number: 3, name: 'writerId', kind: 'string' },
+  ],
+  LeaseAnswer: [{ number: 1, name: 'others', kind: 'message', message: 'Lease', repeated: true }],
+  Lease: [
+    { number: 1, name: 'epoch', kind: 'fixed64' },
+    { number: 2, name: 'writerId', kind: 'string' },
+    { number: 3, name: 'remainingMs', kind: 'uint32' },
+    { number: 4, name: 'isGivenBack', kind: 'bool' },
   ],
   GossipRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
@@ -183,6 +202,20 @@ export const SERVICE_TABLES = {
       request: 'SegmentId',
       requestStream: false,
       response: 'SegmentState',
+      responseStream: false,
+    },
+    RenewLease: {
+      path: '/kubeaurora.v1.SegmentService/RenewLease',
+      request: 'RenewLeaseRequest',
+      requestStream: false,
+      response: 'LeaseAnswer',
+      responseStream: false,
+    },
+    GiveBackLease: {
+      path: '/kubeaurora.v1.SegmentService/GiveBackLease',
+      request: 'GiveBackLeaseRequest',
+      requestStream: false,
+      response: 'LeaseAnswer',
       responseStream: false,
     },
   },

@@ -67,6 +67,8 @@ export interface OpenEpochRequest {
   writerId: string;
   /** what the segment is to the writer */
   role: SegmentRole;
+  /** no lease that it will ask for is longer: noted with the promise; 0: it did not say */
+  leaseMs: number;
 }
 
 export interface InstallHistoryRequest {
@@ -117,6 +119,36 @@ export interface ImportBegin {
   engine: VolumeEngine | undefined;
   /** what the segment will be: a tail is sent no pages */
   role: SegmentRole;
+}
+
+export interface RenewLeaseRequest {
+  segment: SegmentId;
+  epoch: bigint;
+  /** as in OpenEpoch */
+  writerId: string;
+  /** the writer counts it from before it asked, the segment from when it grants, and for longer */
+  leaseMs: number;
+}
+
+export interface GiveBackLeaseRequest {
+  segment: SegmentId;
+  epoch: bigint;
+  writerId: string;
+}
+
+export interface LeaseAnswer {
+  /** of other writers and epochs; after a restart also what may have been granted before it */
+  others: Lease[];
+}
+
+export interface Lease {
+  epoch: bigint;
+  /** '': of nobody known */
+  writerId: string;
+  /** of the time for which the segment thinks it live */
+  remainingMs: number;
+  /** its PostgreSQL is dead, on whichever segment it may still look live */
+  isGivenBack: boolean;
 }
 
 export interface GossipRequest {
@@ -175,6 +207,10 @@ export interface Messages {
   PageImage: PageImage;
   ImportBaseRequest: ImportBaseRequest;
   ImportBegin: ImportBegin;
+  RenewLeaseRequest: RenewLeaseRequest;
+  GiveBackLeaseRequest: GiveBackLeaseRequest;
+  LeaseAnswer: LeaseAnswer;
+  Lease: Lease;
   GossipRequest: GossipRequest;
   FetchRedoRequest: FetchRedoRequest;
   RedoChunk: RedoChunk;

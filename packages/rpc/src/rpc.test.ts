@@ -67,6 +67,9 @@ beforeAll(async () => {
         return { ...STATE, bytesUsed: BigInt(pages) };
       },
       status: () => Promise.resolve(STATE),
+      renewLease: ({ epoch, writerId, leaseMs }) =>
+        Promise.resolve({ others: [{ epoch: epoch - 1n, writerId: `before ${writerId}`, remainingMs: leaseMs, isGivenBack: true }] }),
+      giveBackLease: () => Promise.resolve({ others: [] }),
     },
     systemClock(),
   );
@@ -166,7 +169,7 @@ describe('rpc over a real connection', () => {
 
   it('gives errors their codes, deadlines and dead peers too', async () => {
     await expect(
-      segment.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 7n, writerId: 'w' }, { deadlineMs: 5000 }),
+      segment.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 7n, writerId: 'w', leaseMs: 0 }, { deadlineMs: 5000 }),
     ).rejects.toMatchObject({
       code: 'EPOCH_TAKEN',
     });

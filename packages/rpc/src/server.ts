@@ -21,11 +21,14 @@ import type {
   CopySegmentRequest,
   FetchRedoRequest,
   GetPeerPageRequest,
+  GiveBackLeaseRequest,
   GossipRequest,
   ImportBaseRequest,
+  LeaseAnswer,
   OpenEpochRequest,
   PageImage,
   RedoChunk,
+  RenewLeaseRequest,
   SegmentId,
   SegmentState,
   InstallHistoryRequest,
@@ -56,6 +59,8 @@ export interface ControlHandlers {
   computeImage(request: ComputeImageRequest, context: CallContext): AsyncIterable<ComputeImageChunk>;
   importBase(requests: AsyncIterable<ImportBaseRequest>, context: CallContext): Promise<SegmentState>;
   status(request: SegmentId, context: CallContext): Promise<SegmentState>;
+  renewLease(request: RenewLeaseRequest, context: CallContext): Promise<LeaseAnswer>;
+  giveBackLease(request: GiveBackLeaseRequest, context: CallContext): Promise<LeaseAnswer>;
 }
 
 export interface SegmentHandlers extends HotHandlers, ControlHandlers {}
@@ -137,6 +142,8 @@ export function addSegmentService(server: Server, handlers: ControlHandlers, clo
     ComputeImage: serverStream(handlers.computeImage.bind(handlers), clock),
     ImportBase: clientStream(handlers.importBase.bind(handlers), clock),
     Status: unary(handlers.status.bind(handlers), clock),
+    RenewLease: unary(handlers.renewLease.bind(handlers), clock),
+    GiveBackLease: unary(handlers.giveBackLease.bind(handlers), clock),
   };
   server.addService(SEGMENT_SERVICE, implementation);
 }

@@ -9,6 +9,7 @@ export { RecordRun } from './record-run.ts';
 export * from './redo-batch.ts';
 export * from './epoch-history.ts';
 export * from './history-rules.ts';
+export * from './lease.ts';
 export * from './quorum.ts';
 export * from './redo-ring.ts';
 export * from './choose-start.ts';

@@ -11,16 +11,18 @@ import {
   type FetchRedoRequest,
   type GetPagesRequest,
   type GetPeerPageRequest,
+  type GiveBackLeaseRequest,
   type GossipRequest,
   type ImportBegin,
   type OpenEpochRequest,
   type PageImage,
+  type RenewLeaseRequest,
   type SegmentId,
   type SegmentState,
   type VolumeEngine,
   type InstallHistoryRequest,
 } from '@kube-aurora/rpc';
-import { EPOCH_MAX, HISTORY_MAX, lastEpoch, type SegmentRole, type EpochStart } from '@kube-aurora/volume';
+import { EPOCH_MAX, HISTORY_MAX, lastEpoch, LEASE_MS_MAX, LEASE_MS_MIN, type SegmentRole, type EpochStart } from '@kube-aurora/volume';
 
 /**
  * What every field of every message must be, in one place, asked before anything is looked up, saved or passed on. A
@@ -177,7 +179,7 @@ export const MESSAGE_RULES = {
   SegmentState: segmentState,
   AppendHello: hello,
   AppendPoints: fields<{ vdl: bigint; pgmrpl: bigint }>({ vdl: lsnOrNone, pgmrpl: lsnOrNone }),
-  OpenEpochRequest: fields<OpenEpochRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX), role }),
+  OpenEpochRequest: fields<OpenEpochRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX), role, leaseMs: whole(0, LEASE_MS_MAX) }),
   InstallHistoryRequest: fields<InstallHistoryRequest>({ segment, epoch, history }),
   CatchUpRequest: fields<CatchUpRequest>({ segment, lsn }),
   FollowHello: fields<FollowHello>({ segment, readerId: text(1, WRITER_ID_MAX), wants }),
@@ -194,6 +196,13 @@ export const MESSAGE_RULES = {
     role,
   }),
   ImportPages: fields<{ pages: readonly PageImage[] }>({ pages: list(IMPORT_PAGES_MAX, pageImage) }),
+  RenewLeaseRequest: fields<RenewLeaseRequest>({
+    segment,
+    epoch,
+    writerId: text(1, WRITER_ID_MAX),
+    leaseMs: whole(LEASE_MS_MIN, LEASE_MS_MAX),
+  }),
+  GiveBackLeaseRequest: fields<GiveBackLeaseRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX) }),
   GossipRequest: fields<GossipRequest>({ segment, state: segmentState }),
   FetchRedoRequest: fields<FetchRedoRequest>({ segment, fromLsn: lsnOrNone, fromEpoch: epochOrNone, toLsn: lsnOrNone }),
   CopySegmentRequest: fields<CopySegmentRequest>({ segment }),

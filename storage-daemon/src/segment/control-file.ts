@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { crc32c } from '@kube-aurora/pg-format/crc32c';
 import type { EngineId } from '@kube-aurora/redo-engine';
-import type { EpochStart, SegmentRole } from '@kube-aurora/volume';
+import type { EpochStart, LeaseHolder, SegmentRole } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 
 /**
@@ -43,6 +43,12 @@ export interface SegmentControl {
   readonly recoverToLsn: bigint;
   /** Of a tail: where its log starts while it holds no batch. Nothing else says so, as it has no pages. */
   readonly logStart: { readonly lsn: bigint; readonly epoch: bigint };
+  /** Leases that were granted and may be live, each for so many milliseconds from its last grant on: see leases.ts. */
+  readonly leases: readonly NotedLease[];
+}
+
+export interface NotedLease extends LeaseHolder {
+  readonly leaseMs: number;
 }
 
 /** A control file that cannot be read; the segment has to be removed by hand, or its disk replaced. */
@@ -70,6 +76,7 @@ export function emptyControl(volumeId: string, pg: number, role: SegmentRole): S
     logGeneration: 0,
     recoverToLsn: 0n,
     logStart: { lsn: 0n, epoch: 0n },
+    leases: [],
   };
 }
 
@@ -92,6 +99,8 @@ interface StoredControl {
   recoverToLsn: string;
   /** Not in files of releases whose segments were all full. */
   logStart?: { lsn: string; epoch: string };
+  /** Not in files of releases that granted none. */
+  leases?: { epoch: string; writerId: string; leaseMs: number }[];
 }
 
 /** Of files from before it had that name. */
@@ -148,6 +157,7 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
     engine: stored.engine ?? VOLUMES_BEFORE_ENGINES,
     recoverToLsn: BigInt(stored.recoverToLsn),
     logStart: { lsn: BigInt(stored.logStart?.lsn ?? '0'), epoch: BigInt(stored.logStart?.epoch ?? '0') },
+    leases: (stored.leases ?? []).map((lease) => ({ ...lease, epoch: BigInt(lease.epoch) })),
   };
 }
 

@@ -28,6 +28,8 @@ export class CurrentControl {
   #queue: Promise<unknown> = Promise.resolve();
   /** Would the file as it was read, or written, survive the loss of power? */
   #isDurable: boolean;
+  /** There was no file when it was read. */
+  readonly isNew: boolean;
   /** One of the file's two copies was damaged; `save` makes both anew. */
   readonly damage: ControlFileError | undefined;
 
@@ -35,13 +37,14 @@ export class CurrentControl {
     disk: Disk,
     directory: string,
     value: SegmentControl,
-    { damage, isDurable }: { readonly damage: ControlFileError | undefined; readonly isDurable: boolean },
+    { damage, isNew }: { readonly damage: ControlFileError | undefined; readonly isNew: boolean },
   ) {
     this.#disk = disk;
     this.#directory = directory;
     this.#value = value;
     this.#saved = value;
-    this.#isDurable = isDurable;
+    this.#isDurable = isNew;
+    this.isNew = isNew;
     this.damage = damage;
   }
 
@@ -55,7 +58,7 @@ export class CurrentControl {
     if (read !== undefined && read.control.role !== role) throw new SegmentRoleError(path, read.control.role, role);
     return new CurrentControl(disk, directory, read?.control ?? emptyControl(id.volumeId, id.pg, role), {
       damage: read?.damage,
-      isDurable: read === undefined,
+      isNew: read === undefined,
     });
   }
 

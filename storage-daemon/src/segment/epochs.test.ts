@@ -31,7 +31,7 @@ it('a history that cannot be saved annuls nothing; saved, it does', async () => 
   const { lsn } = writer.end;
   writer.close();
   const client = running.client(0);
-  await client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 3n, writerId: 'w/2' }, DEADLINE);
+  await client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 3n, writerId: 'w/2', leaseMs: 0 }, DEADLINE);
   const install = { segment: SEGMENT, epoch: 3n, history: [...writer.history, { epoch: 3n, startLsn: start }] };
 
   isBroken = true;

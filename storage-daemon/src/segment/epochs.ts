@@ -3,6 +3,7 @@ import type { Logger } from '@kube-aurora/process';
 import { AuroraRpcError, type SegmentState } from '@kube-aurora/rpc';
 import {
   lastEpoch,
+  LEASE_MS_MAX,
   mergeHistories,
   refuseSplitBatch,
   refuseEpoch,
@@ -10,8 +11,10 @@ import {
   refuseHistory,
   type EpochStart,
   type HistoryRefusal,
+  type LeaseHolder,
 } from '@kube-aurora/volume';
 import { AnnulledAppliedError } from '../checkpoint/applier.ts';
+import type { NotedLease } from './control-file.ts';
 import type { CurrentControl } from './current-control.ts';
 import { failureOf } from './segment-fault.ts';
 import type { SegmentLifecycle } from './segment-lifecycle.ts';
@@ -33,6 +36,8 @@ export interface EpochsOptions {
   readonly sessions: WriterSessions;
   readonly conditions: ConditionWaiter;
   readonly logger: Logger;
+  /** What the control file must say of leases from the promise of an epoch to a writer on: see leases.ts. */
+  readonly notedLeases: (promised: LeaseHolder, leaseMs: number) => readonly NotedLease[];
   readonly state: () => SegmentState;
   /** The highest epoch among the peers, as they last answered. */
   readonly highestPeerEpoch: () => bigint;
@@ -85,9 +90,9 @@ export class Epochs {
     return refuseHistory(control.value.history, history, { highestEpoch: this.#highestEpoch, fromLsn, durableLsn: lifecycle.durableLsn });
   }
 
-  /** Promises `epoch` to `writerId`: durable when it resolves. */
-  async open(epoch: bigint, writerId: string): Promise<SegmentState> {
-    const { control, lifecycle, logger, state } = this.#options;
+  /** Promises `epoch` to `writerId`, whose leases will be no longer than `leaseMs`: durable when it resolves. */
+  async open(epoch: bigint, writerId: string, leaseMs: number): Promise<SegmentState> {
+    const { control, lifecycle, logger, state, notedLeases } = this.#options;
     await this.refuseJump(epoch, 'epoch');
     return control.exclusive(async () => {
       this.refuseLower(epoch);
@@ -107,7 +112,7 @@ export class Epochs {
           control.takeBack();
           throw error;
         });
-        await control.save({});
+        await control.save({ leases: notedLeases({ epoch, writerId }, leaseMs) });
         logger.info({ volume: before.volumeId, epoch, writerId, scl: formatLsn(lifecycle.scl) }, 'promised an epoch');
       }
       return state();
@@ -130,7 +135,7 @@ export class Epochs {
 
   /** A writer's stream begins: raises the epoch and takes its history where this segment was away. */
   async attach(session: AppendSession, writerId: string, history: readonly EpochStart[]): Promise<void> {
-    const { control, lifecycle, sessions } = this.#options;
+    const { control, lifecycle, sessions, notedLeases } = this.#options;
     await this.refuseJump(session.epoch, 'hello.epoch');
     return control.exclusive(async () => {
       this.refuseLower(session.epoch);
@@ -144,7 +149,7 @@ export class Epochs {
       // holds this segment's promise of the same epoch raced for it and lost, and never gets to write.
       if (session.epoch > control.value.epoch || writerId !== control.value.writerId) {
         this.#raise(session.epoch, writerId);
-        await control.save({});
+        await control.save({ leases: notedLeases({ epoch: session.epoch, writerId }, LEASE_MS_MAX) });
       }
       sessions.add(session);
     });

@@ -4,7 +4,15 @@ import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
 import type { EngineId, EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
-import { isBatchValid, type EpochStart, type RedoBatchHeader, type SegmentRole } from '@kube-aurora/volume';
+import {
+  isBatchValid,
+  LEASE_MS_MAX,
+  type EpochStart,
+  type LeaseHolder,
+  type RedoBatchHeader,
+  type ReportedLease,
+  type SegmentRole,
+} from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 import type { DiskRoom } from '../disk/disk-room.ts';
 import { DurableEvent } from '../redo-log/durable-event.ts';
@@ -14,6 +22,7 @@ import type { SegmentControl } from './control-file.ts';
 import { CurrentControl } from './current-control.ts';
 import { Epochs } from './epochs.ts';
 import { Followers } from './followers.ts';
+import { Leases } from './leases.ts';
 import type { SegmentLimits } from './limits.ts';
 import { ReadFloors } from './read-floors.ts';
 import type { HeldRedo } from './retention.ts';
@@ -46,6 +55,8 @@ export interface SegmentOptions {
   readonly limits: SegmentLimits;
   readonly logger: Logger;
   readonly clock: Clock;
+  /** When the daemon started, by the clock's `now`. */
+  readonly startedAtMs: number;
   readonly events: SegmentEvents;
   readonly fetchPage: (segment: Segment, page: PageKey, lsn: bigint) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
@@ -86,6 +97,7 @@ export class Segment {
   readonly #lifecycle: SegmentLifecycle;
   readonly #epochs: Epochs;
   readonly #readFloors = new ReadFloors();
+  readonly #leases: Leases;
 
   private constructor(options: SegmentOptions, directory: string, control: CurrentControl) {
     const { disk, engines, limits, logger, clock, events } = options;
@@ -121,7 +133,10 @@ export class Segment {
     if (control.value.role === 'TAIL') {
       for (const { id, checkpointLsn } of options.fullPeers) this.#lifecycle.holdFor(`pages of ${id}`, () => checkpointLsn(this));
     }
+    const { startedAtMs } = options;
+    this.#leases = new Leases({ control, refuseLower: (epoch) => this.#epochs.refuseLower(epoch), clock, startedAtMs });
     this.#epochs = new Epochs({
+      notedLeases: (promised, leaseMs) => this.#leases.notedWith(promised, leaseMs),
       control,
       lifecycle: this.#lifecycle,
       sessions,
@@ -349,9 +364,9 @@ export class Segment {
   refuseCopy(peer: SegmentState): Promise<void> {
     return this.#epochs.refuseCopy(peer);
   }
-  /** Promises `epoch` to `writerId`: durable when it resolves. */
-  openEpoch(epoch: bigint, writerId: string): Promise<SegmentState> {
-    return this.#epochs.open(epoch, writerId);
+  /** Promises `epoch` to `writerId`, whose leases will be no longer than `leaseMs`: durable when it resolves. */
+  openEpoch(epoch: bigint, writerId: string, leaseMs = LEASE_MS_MAX): Promise<SegmentState> {
+    return this.#epochs.open(epoch, writerId, leaseMs);
   }
   /** Takes an opener's history, which ends with its epoch, and annuls what it rules out. */
   installHistory(epoch: bigint, history: readonly EpochStart[]): Promise<SegmentState> {
@@ -367,6 +382,25 @@ export class Segment {
   }
   detach(session: AppendSession): void {
     this.#sessions.remove(session);
+  }
+
+  // Leases: see leases.ts -------------------------------------------------------------------------------------------
+
+  /** Grants the writer a lease; gives what others may have. Throws AuroraRpcError FENCED, NOT_READY. */
+  renewLease(holder: LeaseHolder, leaseMs: number): Promise<readonly ReportedLease[]> {
+    return this.#leases.renew(holder, leaseMs);
+  }
+  /** The holder's PostgreSQL is dead. */
+  giveBackLease(holder: LeaseHolder): Promise<readonly ReportedLease[]> {
+    return this.#leases.giveBack(holder);
+  }
+  /** A new volume was imported: nobody has answered anything from it. */
+  forgetUnknownLeases(): void {
+    this.#leases.forgetUnknown();
+  }
+  /** Those that may be live, and those that were given back a moment ago. */
+  get leases(): readonly ReportedLease[] {
+    return this.#leases.all;
   }
 
   // What it holds: see segment-lifecycle.ts -------------------------------------------------------------------------

@@ -28,6 +28,7 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
       await untilFinished(first.value, iterator);
       return () => ({ ...controlOfImport(segment, begin, engine), logStart: { lsn: begin.baseLsn, epoch: begin.epoch } });
     });
+    segment.forgetUnknownLeases();
     return segment.state();
   }
   await segment.replace(async (pages) => {
@@ -41,6 +42,7 @@ export async function importBase(requests: AsyncIterable<ImportBaseRequest>, seg
     await pages.complete({ lsn: begin.baseLsn, epoch: begin.epoch }, begin.volumeState);
     return () => controlOfImport(segment, begin, engine);
   });
+  segment.forgetUnknownLeases();
   return segment.state();
 }
 

@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { CallContext, SegmentHandlers, SegmentId } from '@kube-aurora/rpc';
+import { LEASE_MS_MAX } from '@kube-aurora/volume';
 import { computeImage } from '../segment/compute-image.ts';
 import { readableAt } from '../segment/readable-at.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
@@ -45,7 +46,8 @@ export function segmentHandlers(options: SegmentServiceOptions): SegmentHandlers
         // Before a segment is made of it.
         refuseRole(segments.identity.role, request.role, 'role');
         const found = await segments.take(request.segment);
-        return found.openEpoch(request.epoch, request.writerId);
+        // One that does not say is of a release that asks for none, or of one that may ask for any.
+        return found.openEpoch(request.epoch, request.writerId, request.leaseMs === 0 ? LEASE_MS_MAX : request.leaseMs);
       }),
 
     installHistory: (request) =>
@@ -93,6 +95,20 @@ export function segmentHandlers(options: SegmentServiceOptions): SegmentHandlers
       }),
 
     importBase: (requests) => refusals.call('ImportBase', () => importBase(requests, segments)),
+
+    renewLease: (request) =>
+      refusals.call('RenewLease', async () => {
+        checkMessage('RenewLeaseRequest', request);
+        const { epoch, writerId, leaseMs } = request;
+        return { others: [...(await find(request.segment).renewLease({ epoch, writerId }, leaseMs))] };
+      }),
+
+    giveBackLease: (request) =>
+      refusals.call('GiveBackLease', async () => {
+        checkMessage('GiveBackLeaseRequest', request);
+        const { epoch, writerId } = request;
+        return { others: [...(await find(request.segment).giveBackLease({ epoch, writerId }))] };
+      }),
 
     status: (id) =>
       refusals.call('Status', () => {

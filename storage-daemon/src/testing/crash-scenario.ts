@@ -125,6 +125,7 @@ export class CrashScenario {
         identity: { role: 'FULL', daemonId: 'd0', zone: 'a' },
         limits: LIMITS,
         logger: silentLogger(),
+        startedAtMs: 0,
         clock: systemClock(),
         events: { corruption: () => {}, repair: () => {} },
         fetchPage: () => Promise.reject(new AuroraRpcError('DAMAGED', 'there are no peers')),

@@ -196,7 +196,8 @@ export class TestCluster {
     history: { epoch: bigint; startLsn: bigint }[],
     members: readonly number[],
   ): Promise<TestWriter> {
-    for (const i of members) await this.client(i).openEpoch({ role: this.role(i), segment: SEGMENT, epoch, writerId }, DEADLINE);
+    for (const i of members)
+      await this.client(i).openEpoch({ role: this.role(i), segment: SEGMENT, epoch, writerId, leaseMs: 0 }, DEADLINE);
     const whole = [...history, { epoch, startLsn: start.lsn }];
     for (const i of members) await this.client(i).installHistory({ segment: SEGMENT, epoch, history: whole }, DEADLINE);
     return new TestWriter(this, epoch, writerId, whole, start);

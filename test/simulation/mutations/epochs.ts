@@ -8,7 +8,7 @@ export const EPOCHS: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/segment/epochs.ts',
-        find: `        await control.save({});
+        find: `        await control.save({ leases: notedLeases({ epoch, writerId }, leaseMs) });
         logger.info(`,
         replace: '        logger.info(',
       },

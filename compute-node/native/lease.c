@@ -1,0 +1,125 @@
+/*
+ * Replies to clients leave only under the writer's lease (packages/volume/src/lease.ts): a server that was overtaken while its
+ * agent could not hear of it must not answer from its cache what has changed since.
+ *
+ * The agent writes until when replies may leave into a file that is mapped here (compute-node/src/postgres/lease-file.ts
+ * has its layout); each send() on a client's socket looks at it, after whatever it tells was read. While there is no lease the
+ * socket looks as if it had no room: PostgreSQL waits as it does for a slow client, and takes cancels and
+ * terminations meanwhile. Nothing is held back on Unix sockets, which only the agent reaches.
+ *
+ * The times are of CLOCK_MONOTONIC, which stands still while the machine sleeps, for us and for the agent, and not for
+ * storage: a lease that was asked for before such a sleep holds no more.
+ */
+#define _GNU_SOURCE
+#include "postgres.h"
+#include "shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LEASE_MAGIC 0x5341454cu /* "LEAS" */
+#define ASKED_FACTOR 0x9e3779b185ebca87u
+#define UNTIL_FACTOR 0xc2b2ae3d27d4eb4fu
+/* Between two looks of a process that has something to say and may not. */
+#define HOLD_NS 3000000
+/* The two clocks are not read in the same moment. */
+#define SLEPT_NS 5000000
+
+struct lease_file {
+    uint32_t magic;
+    uint32_t bytes;
+    _Atomic uint64_t asked_ns;
+    _Atomic uint64_t until_ns;
+    _Atomic uint64_t check; /* of both: the agent's write is no single store */
+};
+
+static const struct lease_file *lease; /* NULL: replies need none */
+static bool last_words;
+
+static uint64_t now_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool map_lease(const char *file)
+{
+    struct stat st;
+    int fd = real.open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool known = fstat(fd, &st) == 0 && st.st_size == (off_t)sizeof *lease;
+    void *memory = known ? mmap(NULL, sizeof *lease, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    real.close(fd);
+    if (memory == MAP_FAILED)
+        return false;
+    const struct lease_file *mapped = memory;
+    if (mapped->magic != LEASE_MAGIC || mapped->bytes != sizeof *mapped)
+        return false;
+    lease = mapped;
+    return true;
+}
+
+/* Since when the machine has not slept, as far as anybody here has seen. */
+static uint64_t awake_since(uint64_t now)
+{
+    uint64_t slept = now_ns(CLOCK_BOOTTIME) - now;
+    uint64_t seen = shared->slept_ns;
+    if (slept > seen + SLEPT_NS || seen == 0) {
+        /* In this order: who sees the new sum sees that what was asked for before is void. */
+        if (seen != 0)
+            raise_lsn(&shared->awake_since_ns, now);
+        shared->slept_ns = slept == 0 ? 1 : slept;
+    }
+    return shared->awake_since_ns;
+}
+
+static bool lease_holds(void)
+{
+    uint64_t asked = lease->asked_ns, until = lease->until_ns;
+    if (lease->check != (asked * ASKED_FACTOR ^ until * UNTIL_FACTOR))
+        return false;
+    uint64_t now = now_ns(CLOCK_MONOTONIC);
+    return now < until && asked >= awake_since(now);
+}
+
+/* Is it the connection to this process's client, from the network? */
+static bool is_clients(int fd)
+{
+    static const int *known_port;
+    static int known_fd = -1;
+    static bool answer;
+    const int *port = *postgres.MyProcPort;
+    if (port == NULL || *port != fd)
+        return false;
+    if (port != known_port || fd != known_fd) {
+        struct sockaddr_storage address;
+        socklen_t bytes = sizeof address;
+        int saved_errno = errno;
+        answer = getsockname(fd, (struct sockaddr *)&address, &bytes) != 0 || address.ss_family != AF_UNIX;
+        errno = saved_errno;
+        known_port = port;
+        known_fd = fd;
+    }
+    return answer;
+}
+
+bool reply_waits(int fd)
+{
+    if (lease == NULL || shared == NULL || !is_clients(fd) || last_words || __builtin_expect(lease_holds(), 1))
+        return false;
+    const struct timespec pause = {.tv_nsec = HOLD_NS};
+    nanosleep(&pause, NULL);
+    return true;
+}
+
+void say_last_words(void)
+{
+    last_words = true;
+}

@@ -1,0 +1,130 @@
+import { randomInt } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '@kube-aurora/clock';
+import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
+import { LOCAL_PORT } from './supervise.ts';
+
+const PASSWORD = 'let-me-in';
+const CLOCK = systemClock();
+/** Long enough for anything that may be answered to be answered, on a busy machine too. */
+const SILENCE_MS = 700;
+let volume: FixtureVolume;
+let agent: FixtureAgent;
+let host: string;
+
+beforeAll(async () => {
+  volume = await fixtureVolume();
+}, 60_000);
+beforeEach(async () => {
+  host = `127.${randomInt(64, 250)}.${randomInt(1, 250)}.1`;
+  agent = new FixtureAgent(volume);
+  agent.holdsReplies = true;
+  await agent.start({}, host);
+  const superuser = await agent.connect('postgres');
+  await superuser.query(`alter role postgres password '${PASSWORD}'`);
+  await superuser.end();
+}, 60_000);
+afterEach(() => agent.stop(), 20_000);
+afterAll(() => volume?.remove());
+
+/** Replies may leave for so long from now on. */
+function permit(forMs: number): void {
+  const now = CLOCK.now();
+  agent.postgres.permit({ askedAtMs: now, untilMs: now + forMs }, CLOCK);
+}
+
+async function connect(): Promise<Client> {
+  const client = new Client({ host, port: LOCAL_PORT, user: 'postgres', database: 'app', password: PASSWORD });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+async function settles(promise: Promise<unknown>, withinMs: number): Promise<boolean> {
+  const settled = promise.then(
+    () => true,
+    () => true,
+  );
+  return Promise.race([settled, delay(withinMs, false)]);
+}
+
+/** Has a connection ready, and then no lease. */
+async function connectedWithout(): Promise<Client> {
+  permit(600_000);
+  const client = await connect();
+  permit(0);
+  return client;
+}
+
+describe('without a lease', () => {
+  it('nobody from the network is let in, and the agent’s own socket answers', async () => {
+    const client = connect();
+    expect(await settles(client, SILENCE_MS)).toBe(false);
+    const local = await agent.connect();
+    expect((await local.query<{ one: number }>('select 1 as one')).rows).toEqual([{ one: 1 }]);
+    await local.end();
+    expect(await agent.postgres.ask(5000)).toBe('open');
+    permit(600_000);
+    await (await client).end();
+  }, 60_000);
+
+  it('a reply waits, whatever it is, and leaves once there is one again', async () => {
+    const client = await connectedWithout();
+    const reply = client.query<{ n: number }>('select 41 + 1 as n');
+    expect(await settles(reply, SILENCE_MS)).toBe(false);
+    permit(600_000);
+    expect((await reply).rows).toEqual([{ n: 42 }]);
+    permit(0);
+    const rows = client.query<{ g: number }>('select g from generate_series(1, 100000) g');
+    expect(await settles(rows, SILENCE_MS)).toBe(false);
+    permit(600_000);
+    expect((await rows).rows).toHaveLength(100_000);
+    await client.end();
+  }, 60_000);
+
+  it('a backend that waits can be terminated, and PostgreSQL ends in order', async () => {
+    const client = await connectedWithout();
+    const local = await agent.connect();
+    const { rows } = await local.query<{ pid: number }>(
+      'select pid from pg_stat_activity where client_addr is not null and pid <> pg_backend_pid()',
+    );
+    const reply = client.query('select 1');
+    expect(await settles(reply, SILENCE_MS)).toBe(false);
+    await local.query('select pg_terminate_backend($1)', [rows[0]?.pid]);
+    await expect(reply).rejects.toThrow();
+    const another = connect();
+    expect(await settles(another, 200)).toBe(false);
+    await local.end();
+    await agent.postgres.stop('fast');
+    await expect(another).rejects.toThrow();
+  }, 60_000);
+
+  it('the last words of a commit that failed leave', async () => {
+    const client = await connectedWithout();
+    agent.ending = 'fenced';
+    await expect(client.query("select pg_logical_emit_message(true, 'x', 'y')")).rejects.toMatchObject({
+      code: '57P01',
+      message: 'another writer has taken over this database',
+    });
+  }, 60_000);
+});
+
+it('runs out by itself, to the moment that it names', async () => {
+  permit(600_000);
+  const client = await connect();
+  permit(400);
+  await delay(500);
+  expect(await settles(client.query('select 1'), SILENCE_MS)).toBe(false);
+}, 60_000);
+
+it('goes by the newest one, and a half-written one is none', async () => {
+  permit(600_000);
+  const client = await connect();
+  for (let round = 0; round < 2000; round++) {
+    permit(600_000 + round);
+    if (round % 100 === 0) expect((await client.query<{ n: number }>('select 1 as n')).rows).toEqual([{ n: 1 }]);
+  }
+  await client.end();
+}, 60_000);
