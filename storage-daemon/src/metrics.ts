@@ -131,7 +131,7 @@ export class DaemonMetrics implements PeerCounters {
     new Gauge({
       name: 'aurora_storage_followers',
       help: 'Streams of readers, by what they want: redo, to hear soon what is durable, or their read floor to be known',
-      labelNames: ['volume', 'pg', 'wants'],
+      labelNames: ['volume', 'pg', 'role', 'wants'],
       registers,
       collect() {
         this.reset();
@@ -139,7 +139,7 @@ export class DaemonMetrics implements PeerCounters {
           const all = segment.followers.list();
           for (const wants of FOLLOW_WANTS) {
             const { length } = all.filter((follower) => follower.wants === wants);
-            this.set({ volume: segment.volumeId, pg: String(segment.pg), wants: wants.toLowerCase() }, length);
+            this.set({ ...labelsOf(segment), wants: wants.toLowerCase() }, length);
           }
         }
       },
