@@ -139,7 +139,7 @@ const EXPECTED: readonly (readonly [string, Json, Json | undefined, readonly str
     'too many instances',
     of({ ...GOOD, instances: 17 }),
     undefined,
-    ['spec.instances: Invalid value: 17: this release runs one writer and no readers: use 1'],
+    ['spec.instances: Invalid value: 17: there is one writer and at most 15 readers: use 16 or less'],
   ],
   [
     'the name that instances had',

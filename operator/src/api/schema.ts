@@ -4,6 +4,7 @@ import { RESERVED_ENDPOINTS } from './names.ts';
 import { CACHE_SIZE_MIN, SIZE_MAX, SIZE_MIN } from './quantity.ts';
 import type { Schema } from './open-api.ts';
 import { statusSchema } from './status-schema.ts';
+import { INSTANCES_MAX } from './types.ts';
 
 /**
  * OpenAPI v3 structural schema of AuroraCluster: its spec here, its status in status-schema.ts.
@@ -233,18 +234,18 @@ const bootstrap: Schema = {
   },
 };
 
-/** How many instances a manifest may ask for. */
-const INSTANCES_ALLOWED = 1;
-
 /** Bounds are rules and no minimum and maximum, so that a refusal says what to write. */
 const instances: Schema = {
   type: 'integer',
   format: 'int32',
-  description: 'Number of compute pods: one writer, the others readers. This release has no readers yet, so only 1 is allowed.',
+  description: 'Number of compute pods: one writer, the others readers; 1 to 16. The scale subresource changes it.',
   default: DEFAULTS.instances,
   'x-kubernetes-validations': [
     { rule: 'self >= 1', message: 'a cluster has a writer at least: use 1 or more' },
-    { rule: `self <= ${INSTANCES_ALLOWED}`, message: 'this release runs one writer and no readers: use 1' },
+    {
+      rule: `self <= ${INSTANCES_MAX}`,
+      message: `there is one writer and at most ${INSTANCES_MAX - 1} readers: use ${INSTANCES_MAX} or less`,
+    },
   ],
 };
 

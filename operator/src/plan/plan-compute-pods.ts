@@ -118,8 +118,8 @@ function planComputePod(observed: Observed, { instance, desired, outdatedWhy }: 
   const { role, pod } = instance;
   const volumeExists = mayNotBeMadeAnew(observed);
   if (pod === undefined) {
-    // A reader has nothing to read before there is a database.
-    if (role === 'reader' && !isInitialized(observed)) return EMPTY_PLAN;
+    // A reader has nothing to read before there is a database, and is to take no processor from the first writer's start.
+    if (role === 'reader' && cluster.status?.firstReadyAt === undefined) return EMPTY_PLAN;
     return { ...EMPTY_PLAN, actions: [{ kind: 'create-pod', pod: desired, ...recreated(observed, instance, desired) }] };
   }
   const outdated = outdatedWhy === undefined ? [] : [pod.metadata.name];

@@ -6,19 +6,22 @@ export function welcome(cluster: string, connection: ClusterConnection, kubeconf
   return `
 Connect
   npm run psql                                    a prompt; -- -c 'SELECT 1' for one statement
+  npm run psql -- --endpoint ro                   the same on a reader
   psql 'postgresql://${user}:${password}@${host}:${port}/${database}'
 
 Look around
   npm run kubectl -- get auroracluster,pods,services
   export KUBECONFIG=${quoted(kubeconfig)}     for your own kubectl
 
-Three things to try (leave a psql open and go on typing)
+Things to try (leave a psql open and go on typing)
   1. Kill the writer, and commit again a moment later:
        npm run kubectl -- delete pod ${cluster}-1 --grace-period=0 --force
   2. Fail a whole zone; reads and writes go on (a writer in it moves, in seconds). Then bring it back:
        npm run zone -- fail zone-a
        npm run zone -- restore zone-a
-  3. Watch it heal:
+  3. Add a reader; it shows what the writer commits a moment later:
+       npm run kubectl -- scale auroracluster ${cluster} --replicas=3
+  4. Watch it heal:
        npm run kubectl -- get pods --watch
        npm run kubectl -- describe auroracluster ${cluster}
 

@@ -1,0 +1,98 @@
+/** A cluster with readers, as its users meet it: real control plane, operator, daemons and PostgreSQL. */
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Quickstart } from './quickstart-harness.ts';
+
+const MANIFEST = `
+apiVersion: kube-aurora.dev/v1alpha1
+kind: AuroraCluster
+metadata: { name: demo, namespace: default }
+spec:
+  instances: 2
+  storage: { size: 1Gi }
+`;
+
+const quickstart = new Quickstart();
+const READERS = ['get', 'pods', '-l', 'kube-aurora.dev/role=reader', '-o', 'jsonpath={.items[*].metadata.name}'];
+const kubectl = (...args: string[]) => quickstart.run('kubectl', ...args).output.trim();
+const jsonpath = (path: string) => kubectl('get', 'ac', 'demo', '-o', `jsonpath={${path}}`);
+const served = (summary: string, readers: string) =>
+  quickstart.until(
+    `${summary} instances, ${readers} for reads`,
+    () => jsonpath('.status.compute.summary') === summary && jsonpath('.status.compute.readOnly[*]') === readers,
+  );
+
+/** A connection through a Service, as an application has it. */
+async function connect(endpoint: 'rw' | 'ro' | 'r'): Promise<Client> {
+  const field = (key: string): string =>
+    Buffer.from(kubectl('get', 'secret', 'demo-app', '-o', `jsonpath={.data.${key}}`), 'base64').toString();
+  const client = new Client({
+    host: kubectl('get', 'service', `demo-${endpoint}`, '-o', 'jsonpath={.spec.clusterIP}'),
+    user: field('username'),
+    password: field('password'),
+    database: field('dbname'),
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+/** One statement through a Service; its first column of its first row. */
+async function ask(endpoint: 'rw' | 'ro' | 'r', sql: string): Promise<unknown> {
+  const client = await connect(endpoint);
+  try {
+    return Object.values((await client.query<Record<string, unknown>>(sql)).rows[0] ?? {})[0];
+  } finally {
+    await client.end();
+  }
+}
+
+beforeAll(async () => {
+  const manifest = path.join(quickstart.root, 'with-readers.yaml');
+  writeFileSync(manifest, MANIFEST);
+  await quickstart.start(undefined, { arguments: [manifest] });
+  await served('2/2', 'demo-2');
+});
+afterAll(() => quickstart.destroy());
+
+describe('a cluster with readers', () => {
+  it('shows on NAME-ro what was committed on NAME-rw, and takes no writes there', async () => {
+    await quickstart.eventually("create table seen (id int primary key, word text); insert into seen values (1, 'first')");
+    const reader = await connect('ro');
+    await quickstart.until('the reader shows the table', async () => {
+      const { rows } = await reader.query<{ there: boolean }>("select to_regclass('seen') is not null as there");
+      return rows[0]?.there === true;
+    });
+    await quickstart.until('the reader shows the row', async () => (await reader.query('select * from seen where id = 1')).rowCount === 1);
+    expect(await ask('ro', 'select pg_is_in_recovery()')).toBe(true);
+    await expect(reader.query("insert into seen values (2, 'refused')")).rejects.toThrow(/read-only transaction/);
+    await reader.end();
+    expect(kubectl('get', 'ac')).toMatch(/demo\s+Ready\s+demo-1\s+2\/2\s+6\/6/);
+    expect(kubectl(...READERS)).toBe('demo-2');
+  });
+
+  it('keeps sessions of readers alive when the writer dies, and they see what follows', async () => {
+    const reader = await connect('ro');
+    const pid = async () => (await reader.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid;
+    const before = await pid();
+    kubectl('delete', 'pod', 'demo-1', '--grace-period=0', '--force');
+    await quickstart.eventually("insert into seen values (3, 'after the kill')");
+    await quickstart.until('the reader shows the row', async () => (await reader.query('select * from seen where id = 3')).rowCount === 1);
+    expect(await pid()).toBe(before);
+    await reader.end();
+  });
+
+  it('adds and removes readers by kubectl scale, and NAME-ro leads to the writer when there is none', async () => {
+    await served('2/2', 'demo-2');
+    expect(kubectl('scale', 'ac', 'demo', '--replicas=3')).toContain('scaled');
+    await served('3/3', 'demo-2 demo-3');
+    expect(kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}')).toContain('ReaderReady');
+    expect(kubectl('scale', 'ac', 'demo', '--replicas=1')).toContain('scaled');
+    await served('1/1', 'demo-1');
+    await quickstart.until('the readers are gone', () => kubectl(...READERS) === '');
+    await quickstart.until('NAME-ro is the writer', async () => (await ask('ro', 'select pg_is_in_recovery()')) === false);
+    expect(kubectl('scale', 'ac', 'demo', '--replicas=17')).toContain('spec.instances: Invalid value: 17');
+  });
+});
