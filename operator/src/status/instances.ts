@@ -57,7 +57,8 @@ export function instanceStatuses(observed: Observed, plan: ClusterPlan): readonl
       ready: pod !== undefined && isPodReady(pod),
       restarts: pod?.status?.containerStatuses?.[0]?.restartCount ?? 0,
       reason: isSilent(report) ? undefined : report?.reason,
-      message: state === 'Serving' ? undefined : fresh?.message,
+      // An agent that runs has nothing to say of why its pod is not ready.
+      message: state === 'Serving' || fresh?.phase === 'running' ? undefined : fresh?.message,
       epoch: role === 'writer' ? report?.epoch : undefined,
       replayLsn: role === 'reader' ? report?.replayLsn : undefined,
       lagMs: role === 'reader' ? readerLagMs(observed, pod) : undefined,

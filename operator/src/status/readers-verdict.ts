@@ -40,9 +40,9 @@ function inWords(observed: Observed, { name, pod }: Instance, state: InstanceSta
     const why = report?.cutOffSince === undefined ? '' : ': it gets no redo from storage';
     return `${name} is${lag} behind, more than spec.readers.maxLag (${observed.cluster.spec.readers.maxLag})${why}`;
   }
-  const said = report?.message ?? '';
-  const words =
-    said !== '' ? `${report?.phase === 'running' ? 'is starting' : `is ${report?.phase ?? 'starting'}`}: ${said}` : podState(pod);
+  // One that runs has nothing to say of why its pod is not ready.
+  const said = report === undefined || report.phase === 'running' ? undefined : report.message;
+  const words = said === undefined ? podState(pod) : `is ${report?.phase}: ${said}`;
   const hope = pod === undefined || podTrouble(pod).kind === 'none' ? '; it comes back by itself' : '';
   return state === 'Lost' ? `${name} ${words}${hope}` : `${name} ${words}`;
 }

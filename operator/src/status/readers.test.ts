@@ -104,6 +104,19 @@ describe('a reader', () => {
   });
 });
 
+test('an agent says why its reader does not serve, unless it runs', () => {
+  const saying = (phase: string, message: string) => {
+    const observed = unready(seen(), 'demo-2');
+    return statusOf({ ...observed, agents: withEntry(observed.agents, 'demo-2', readerReport('demo-2', { phase, message })) });
+  };
+  const opening = saying('opening', 'waiting for storage');
+  expect(opening.instances?.[1]?.message).toBe('waiting for storage');
+  expect(conditionOf(opening)).toContain('demo-2 is opening: waiting for storage');
+  const ran = saying('running', 'running');
+  expect(ran.instances?.[1]?.message).toBeUndefined();
+  expect(conditionOf(ran)).toContain('demo-2 runs and is not ready');
+});
+
 test('a missing reader and a missing segment are told together, and events of segments are not held back by it', () => {
   const observed = unready(seen(), 'demo-2');
   const down = {
