@@ -33,6 +33,11 @@ export const DAEMON_CONFIG = {
     description: 'resident memory (MiB) that the daemon stays within: its caches and queues share what the program itself leaves of it',
     type: setting.integer(MEMORY_MIB_MIN, 65_536, MEMORY_MIB_DEFAULT),
   },
+  standInAfterSeconds: {
+    env: 'AURORA_STAND_IN_AFTER_SECONDS',
+    description: 'time after which a tail takes a copy of the pages, in the place of its zone’s full segment that is away; 0: never',
+    type: setting.integer(0, 31_536_000, 600),
+  },
   logRetainMib: {
     env: 'AURORA_LOG_RETAIN_MIB',
     description: 'redo (MiB) kept after it is in stored pages, for peers that are behind; beyond it they copy the segment',

@@ -35,6 +35,8 @@ export interface DaemonOptions {
   readonly peers: readonly PeerEndpoint[];
   readonly limits: SegmentLimits;
   readonly scrubBytesPerSecond: number;
+  /** Milliseconds after which a tail takes pages in the place of its zone's full segment that is away; never unless given. */
+  readonly standInAfterMs?: number;
   /** Segments that this daemon holds at most; SEGMENTS_MAX unless given. */
   readonly segmentsMax?: number;
   readonly logger: Logger;
@@ -90,6 +92,7 @@ export class Daemon {
       segments,
       refusals,
       scrubBytesPerSecond: options.scrubBytesPerSecond,
+      standInAfterMs: options.standInAfterMs ?? Infinity,
       clock: options.clock,
     });
     this.#services = {

@@ -77,6 +77,7 @@ await runMain(logger, async () => {
       diskReserveBytes: config.diskReserveMib * MIB,
     },
     scrubBytesPerSecond: config.scrubBytesPerSecond,
+    ...(config.standInAfterSeconds > 0 ? { standInAfterMs: config.standInAfterSeconds * 1000 } : {}),
     logger,
     disk: systemDisk((seconds) => metrics?.syncSeconds.note(seconds)),
     engines: new EngineRegistry([postgres18]),

@@ -178,6 +178,9 @@ export class DaemonMetrics implements PeerCounters {
       (segment) => (segment.pages?.stats().mergeMs ?? 0) / 1000,
     );
     gauge('pages_written', 'Page versions stored since start', (segment) => segment.pages?.stats().pagesWritten ?? 0);
+    gauge('stands_in', '1 when a tail holds pages in the place of its zone’s full segment', (segment) =>
+      segment.control.standIn === undefined ? 0 : 1,
+    );
     gauge('unwritable', '1 when no redo is taken because the disk is full or fails', (segment) =>
       segment.unwritable === undefined ? 0 : 1,
     );

@@ -72,6 +72,7 @@ describe('a tail', () => {
         phase: 'READY',
         scl: lsn,
         checkpointLsn: 0n,
+        standIn: undefined,
       });
       await expect(cluster.page(i, page(3), lsn, 2n)).rejects.toMatchObject({ code: 'NO_PAGES' });
       expect(fs.readdirSync(`${cluster.dataOf(i)}/${VOLUME}/0`).filter((name) => name.startsWith('pages'))).toEqual([]);

@@ -52,6 +52,7 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
     recoverToLsn: 0n,
     logStart: { lsn: 0n, epoch: 0n },
     leases: [],
+    standIn: undefined,
   };
   const options = {
     engine: postgres18,

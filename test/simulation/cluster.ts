@@ -120,10 +120,6 @@ export class Cluster {
     return this.computes.filter(({ machine, writer }) => machine.isUp && !writer.isOver);
   }
 
-  get #fulls(): readonly StorageMachine[] {
-    return this.storage.filter(({ role }) => role === 'FULL');
-  }
-
   get #writerViews(): readonly SimulatedWriter[] {
     return this.livingComputes.map(({ writer }) => writer);
   }
@@ -146,7 +142,7 @@ export class Cluster {
     for (const machine of this.storage) {
       if (owner !== undefined && owner !== machine) continue;
       const { segment } = machine;
-      if (segment !== undefined) this.invariants.checkSegment(machine, segment, this.#writerViews, this.#fulls);
+      if (segment !== undefined) this.invariants.checkSegment(machine, segment, this.#writerViews, this.storage);
     }
   }
 
@@ -190,6 +186,8 @@ export class Cluster {
     return this.storage.every(({ segment }) => {
       if (segment === undefined || segment.phase !== 'READY') return false;
       const state = segment.state();
+      // Everybody is there: nobody stands in for anybody any more.
+      if (state.standIn !== undefined) return false;
       return state.fault === undefined && state.scl === vdl && state.epoch === epoch && state.appliedLsn === vdl;
     });
   }
@@ -197,8 +195,8 @@ export class Cluster {
   describe(): string {
     const segments = this.storage.map(({ id, segment }) => {
       if (segment === undefined) return `${id} down`;
-      const { phase, scl, vdl, appliedLsn, epoch, fault } = segment.state();
-      return `${id} ${phase} epoch ${epoch} scl ${scl.toString(16)} vdl ${vdl.toString(16)} applied ${appliedLsn.toString(16)} ${fault?.kind ?? ''}`;
+      const { phase, scl, vdl, appliedLsn, epoch, fault, standIn } = segment.state();
+      return `${id} ${phase}${standIn === undefined ? '' : ` for ${standIn.of}`} epoch ${epoch} scl ${scl.toString(16)} vdl ${vdl.toString(16)} applied ${appliedLsn.toString(16)} ${fault?.kind ?? ''}`;
     });
     const writers = this.livingComputes.map(({ writer }) => {
       const { session } = writer;

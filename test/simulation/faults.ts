@@ -7,6 +7,7 @@ import { diskFaults, machineFaults } from './machine-faults.ts';
 import { networkFaults } from './network-faults.ts';
 import { quorumFaults } from './quorum-faults.ts';
 import { readerFaults } from './reader-faults.ts';
+import { standInFaults } from './stand-in-faults.ts';
 import { tailFaults } from './tail-faults.ts';
 import { writerFaults } from './writer-faults.ts';
 
@@ -34,6 +35,7 @@ export class Faults {
       any: () => [],
       quorums: () => quorumFaults(cluster, this.#budget),
       tails: () => tailFaults(cluster),
+      'stand-ins': () => standInFaults(cluster),
       readers: () => readerFaults(cluster),
       leases: () => leaseFaults(cluster),
     }[mix.mixture]();

@@ -65,6 +65,11 @@ export class Invariants {
   /** By writer and epoch, then by segment: up to where it was told that the segment holds redo. */
   readonly #heard = new Map<string, Map<number, bigint>>();
   checks = 0;
+  /** Times that a tail began to stand in. */
+  standIns = 0;
+  readonly #standing = new Set<StorageMachine>();
+  /** Tails that ever did. */
+  readonly #stoodIn = new Set<StorageMachine>();
 
   constructor(history: VolumeHistory, blocks: readonly PageId[], roles: readonly SegmentRole[]) {
     this.#history = history;
@@ -197,7 +202,7 @@ export class Invariants {
   // What is held
   // -------------------------------------------------------------------------------------------------------
 
-  checkSegment(machine: StorageMachine, segment: Segment, writers: readonly WriterView[], fulls: readonly StorageMachine[]): void {
+  checkSegment(machine: StorageMachine, segment: Segment, writers: readonly WriterView[], machines: readonly StorageMachine[]): void {
     const { control, storage, annulling, scl } = segment;
     const held = this.#of(machine);
     if (this.isTrusted(machine) && control.epoch < held.epoch)
@@ -209,6 +214,12 @@ export class Invariants {
       if (fault !== undefined && fault.kind !== 'DISK_FULL' && fault.kind !== 'DISK_ERROR')
         throw new BrokenPromise(`${machine.id} says that it is damaged, and its disk lost nothing: ${message}`);
     }
+    if (control.standIn === undefined) this.#standing.delete(machine);
+    else if (!this.#standing.has(machine)) {
+      this.#standing.add(machine);
+      this.#stoodIn.add(machine);
+      this.standIns++;
+    }
     if (storage === undefined || annulling !== undefined) return;
     const { appliedLsn, vdl, startLsn, tail, checkpointLsn } = storage;
     const seen = [storage, control.history, startLsn, tail, scl, appliedLsn, vdl, checkpointLsn, segment.phase];
@@ -217,7 +228,7 @@ export class Invariants {
     this.checks++;
     this.#checkLine(machine, segment, storage);
     this.#checkApplied(machine, storage);
-    if (machine.role === 'TAIL') this.#checkKept(machine, storage, fulls);
+    if (machine.role === 'TAIL') this.#checkKept(machine, storage, machines);
     if (segment.phase !== 'READY') return;
     if (this.isTrusted(machine)) this.#checkDurable(machine, segment, storage, held);
     if (
@@ -260,21 +271,24 @@ export class Invariants {
       throw new BrokenPromise(`${machine.id} has applied epoch ${epoch} up to ${hex(applied)}; it is durable up to ${hex(proven)}`);
   }
 
-  /** A tail's redo goes only once the stored pages of every full segment have it; and nothing but its log, or its control file, says how far it is. */
-  #checkKept(machine: StorageMachine, { startLsn, durable }: RedoStorage, fulls: readonly StorageMachine[]): void {
+  /**
+   * A tail's redo goes only once in every zone stored pages have it, of the full segment or of the tail that stands in for it; and nothing but
+   * its log, or its control file, says how far it is.
+   */
+  #checkKept(machine: StorageMachine, { startLsn, durable }: RedoStorage, machines: readonly StorageMachine[]): void {
     // A disk that is not what it should be may show anything.
     const own = this.isTrusted(machine) ? durableControl(machine.disk, segmentDirectory()) : undefined;
     if (own?.ready === true && durable.lsn === startLsn && own.logStart.lsn !== startLsn)
       throw new BrokenPromise(`${machine.id} holds no batch, and its disk does not say that it is at ${hex(startLsn)}`);
-    for (const full of fulls) {
+    for (const full of machines.filter(({ role }) => role === 'FULL')) {
+      const tail = machines.find(({ role, zone }) => role === 'TAIL' && zone === full.zone);
       // A disk that lost something may be behind what it had said: then others have it.
-      const control = this.#lossy.has(full) ? undefined : durableControl(full.disk, segmentDirectory());
-      if (control === undefined || !control.ready) continue;
-      const store = full.disk.storeIn(pagesDirectory(segmentDirectory(), control.pagesGeneration));
-      const checkpoint = store === undefined ? undefined : opened(store, CHECKPOINT_KEY);
-      const lsn = checkpoint?.readBigUInt64BE(0) ?? 0n;
-      if (startLsn > lsn)
-        throw new BrokenPromise(`${machine.id} has dropped redo up to ${hex(startLsn)}; the pages of ${full.id} have it up to ${hex(lsn)}`);
+      if (tail === undefined || this.#lossy.has(full) || (this.#stoodIn.has(tail) && this.#lossy.has(tail))) continue;
+      const lsn = highest(storedTo(full), this.#lossy.has(tail) ? undefined : storedTo(tail));
+      if (lsn !== undefined && startLsn > lsn)
+        throw new BrokenPromise(
+          `${machine.id} has dropped redo up to ${hex(startLsn)}; the pages of ${full.id}, or of ${tail.id} in their place, have it up to ${hex(lsn)}`,
+        );
     }
   }
 
@@ -362,6 +376,19 @@ export class Invariants {
     }
     return held;
   }
+}
+
+/** Up to where the stored pages that a machine's disk has have all redo; undefined when its disk has no segment. */
+function storedTo({ disk }: StorageMachine): bigint | undefined {
+  const control = durableControl(disk, segmentDirectory());
+  if (control === undefined || !control.ready || (control.role === 'TAIL' && control.standIn === undefined)) return undefined;
+  const store = disk.storeIn(pagesDirectory(segmentDirectory(), control.pagesGeneration));
+  return (store === undefined ? undefined : opened(store, CHECKPOINT_KEY))?.readBigUInt64BE(0) ?? 0n;
+}
+
+function highest(one: bigint | undefined, other: bigint | undefined): bigint | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return one > other ? one : other;
 }
 
 const lastEpoch = (history: readonly EpochStart[]): bigint => history.at(-1)?.epoch ?? 0n;

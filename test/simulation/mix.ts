@@ -5,10 +5,11 @@ import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/seg
 /**
  * `any`: whatever goes wrong, as each seed has it. `quorums`: several losses at once, aimed at where quorums meet
  * (quorum-faults.ts), and little else beside them. `tails`: mixed copies, and logs in which nearly every batch ends a
- * file and gets a checkpoint, so that a tail may have to let all of its log go. `readers`: as `any`, and readers that follow the volume through it.
+ * file and gets a checkpoint, so that a tail may have to let all of its log go. `stand-ins`: mixed copies, full segments that are away for long and tails that stand
+ * in for them (stand-in-faults.ts), beside all that goes wrong otherwise. `readers`: as `any`, and readers that follow the volume through it.
  * `leases`: writers that come to answer, and others that take over from them while they stand still (lease-faults.ts).
  */
-export const MIXTURES = ['any', 'quorums', 'tails', 'readers', 'leases'] as const;
+export const MIXTURES = ['any', 'quorums', 'tails', 'stand-ins', 'readers', 'leases'] as const;
 export type Mixture = (typeof MIXTURES)[number];
 
 /**
@@ -19,6 +20,8 @@ export type Mixture = (typeof MIXTURES)[number];
 export interface Mix {
   readonly mixture: Mixture;
   readonly copies: VolumeCopies;
+  /** Milliseconds after which a tail stands in for its zone's full segment; it never does where this is undefined. */
+  readonly standInAfterMs: number | undefined;
   readonly faultsForMs: number;
   /** Of every writer's leases. */
   readonly leaseMs: number;
@@ -52,6 +55,7 @@ const KIB = 1024;
 export const PLAIN_MIX: Mix = {
   mixture: 'any',
   copies: 'Full',
+  standInAfterMs: undefined,
   faultsForMs: 0,
   leaseMs: LEASE_MS_DEFAULT,
   gapMs: [20, 1200],
@@ -99,6 +103,8 @@ export function drawMix(seed: number, mixture: Mixture = 'any'): Mix {
       return aimedAtQuorums(seed, mix);
     case 'tails':
       return aimedAtTails(seed, mix);
+    case 'stand-ins':
+      return withStandIns(seed, mix);
     case 'readers':
       return { ...mix, mixture };
     case 'leases':
@@ -134,6 +140,13 @@ function aimedAtTails(seed: number, mix: Mix): Mix {
   };
 }
 
+/** The seed's mixture with long absences, and tails that stand in soon: drawn from a stream of its own, so that what a seed means without stays. */
+function withStandIns(seed: number, mix: Mix): Mix {
+  const random = new SeededRandom(Math.imul(seed + 1, 0xc2b2_ae35));
+  const spread = (min: number, max: number): number => min * (max / min) ** random.next();
+  return { ...mix, mixture: 'stand-ins', copies: 'Mixed', standInAfterMs: spread(20, 3000), faultsForMs: spread(5000, 20_000) };
+}
+
 /** The seed's mixture, but for what goes wrong, and to which copies. */
 function aimedAtQuorums(seed: number, mix: Mix): Mix {
   const random = new SeededRandom(Math.imul(seed + 1, 0x27d4_eb2f));
@@ -162,6 +175,7 @@ function drawAny(seed: number): Mix {
   return {
     mixture: 'any',
     copies: seed % 2 === 1 ? 'Mixed' : 'Full',
+    standInAfterMs: undefined,
     faultsForMs: spread(2000, 8000),
     leaseMs: [500, 1000, 2000][seed % 3] ?? LEASE_MS_DEFAULT,
     gapMs: [spread(3, 30), longestGap],

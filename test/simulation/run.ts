@@ -24,6 +24,8 @@ export interface RunOutcome {
   readonly pagesCompared: number;
   /** Looks at a segment in which something had changed, or at what it answered. */
   readonly checks: number;
+  /** Times that a tail began to hold pages in its full segment's place. */
+  readonly standIns: number;
   readonly faults: ReadonlyMap<string, number>;
 }
 
@@ -76,6 +78,7 @@ export async function runSeed(seed: number, { traced, without, mixture }: RunOpt
     recordsShown,
     pagesCompared,
     checks: cluster.invariants.checks,
+    standIns: cluster.invariants.standIns,
     faults: faults.counts,
   };
 }

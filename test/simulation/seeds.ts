@@ -1,5 +1,5 @@
 import type { Mixture } from './mix.ts';
-import { runSeed } from './run.ts';
+import { runSeed, type RunOutcome } from './run.ts';
 
 /** What every `npm test` tries, in two files so that two run at once; `npm run simulate` tries any number of others. */
 
@@ -15,8 +15,14 @@ export const TIMEOUT_MS = 300_000;
 
 /** Throws what the seed failed with, and how to see it again. */
 export async function passes(seed: number, mixture: Mixture = 'any'): Promise<void> {
-  const { failure } = await runSeed(seed, { traced: false, mixture });
-  if (failure === undefined) return;
+  await outcomeOf(seed, mixture);
+}
+
+/** The same; gives what came of it. */
+export async function outcomeOf(seed: number, mixture: Mixture): Promise<RunOutcome> {
+  const outcome = await runSeed(seed, { traced: false, mixture });
+  const { failure } = outcome;
+  if (failure === undefined) return outcome;
   throw new Error(`seed ${seed}: ${failure.message}; its trace: npm run simulate -- --seeds 1 --first ${seed} --mixture ${mixture}`, {
     cause: failure,
   });

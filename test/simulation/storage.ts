@@ -73,6 +73,7 @@ export class StorageMachine extends Machine {
       peers: this.#addresses.map((address, index) => ({ id: `d${index}`, address, role: this.#roles[index] ?? 'FULL' })),
       limits: { ...world.mix.limits, checkpointStagger: (world.mix.limits.checkpointStagger * this.index) % 1 },
       scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
+      ...(world.mix.standInAfterMs === undefined ? {} : { standInAfterMs: world.mix.standInAfterMs }),
       logger: this.logger,
       disk: this.disk,
       engines: new EngineRegistry([postgres18]),

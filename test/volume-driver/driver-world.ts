@@ -29,8 +29,9 @@ export class DriverWorld {
   readonly storage: readonly StorageMachine[];
   #computes = 0;
 
-  constructor(seed = 1, copies: VolumeCopies = 'Full') {
-    this.world = new World(seed, { ...PLAIN_MIX, copies });
+  /** `standInAfterMs`: when a tail stands in for its zone's full segment; never unless given. */
+  constructor(seed = 1, copies: VolumeCopies = 'Full', standInAfterMs?: number) {
+    this.world = new World(seed, { ...PLAIN_MIX, copies, standInAfterMs });
     this.network = new Network(this.world);
     this.exchange = new Exchange(this.network);
     this.storage = storageMachines(this.exchange, false);

@@ -86,6 +86,8 @@ export class PageReader {
   readonly #loads: SegmentLoads;
   readonly #reading = new Set<Reading>();
   readonly #queue: (() => void)[] = [];
+  /** Tails that gave a page when last asked: each stands in for a full segment. */
+  readonly #standIns = new Set<SegmentEndpoint>();
   #stopped = false;
   #active = 0;
   #lastRefusal = '';
@@ -186,7 +188,7 @@ export class PageReader {
       if (reading.over) throw readIsOver();
       reading.tooOld = 0;
       reading.failed = 0;
-      const outcome = await this.#race(range, reading, this.#order(placement.groupOf(range), reading.at));
+      const outcome = await this.#race(range, reading, this.#order(placement.groupOf(range), reading.at, waitMs > RETRY_MIN_MS));
       if (outcome !== undefined) {
         onRead({ seconds: (clock.now() - startedAt) / 1000, pages: range.count, hedged: outcome.hedged });
         return outcome.read;
@@ -209,15 +211,21 @@ export class PageReader {
 
   /**
    * Segments by promise: those that hold the LSN, the quicker first; the others after them, for SCLs known here are
-   * late.
+   * late. Tails come after all full ones, and only those that stand in for one, as far as is known: once no full one gives a page
+   * (`isRepeated`), all are asked.
    */
-  #order(group: number, at: bigint): SegmentEndpoint[] {
+  #order(group: number, at: bigint, isRepeated: boolean): SegmentEndpoint[] {
     const { segments, volume, zone, clock } = this.#options;
     const now = clock.now();
-    const ranked = segments.filter(hasPages).map((endpoint) => ({
-      endpoint,
-      rank: (volume.scl(group, endpoint.index) >= at ? 0 : 1e9) + this.#loads.expectedMs(endpoint.index, endpoint.zone === zone, now),
-    }));
+    const ranked = segments
+      .filter((endpoint) => isFull(endpoint) || isRepeated || this.#standIns.has(endpoint))
+      .map((endpoint) => ({
+        endpoint,
+        rank:
+          (isFull(endpoint) ? 0 : 1e12) +
+          (volume.scl(group, endpoint.index) >= at ? 0 : 1e9) +
+          this.#loads.expectedMs(endpoint.index, endpoint.zone === zone, now),
+      }));
     return ranked.sort((a, b) => a.rank - b.rank).map(({ endpoint }) => endpoint);
   }
 
@@ -258,12 +266,19 @@ export class PageReader {
       this.#ask(endpoint, range, reading.at, call.signal).then(
         (read) => {
           asked.delete(endpoint);
+          if (!isFull(endpoint)) this.#standIns.add(endpoint);
           settle(() => resolve({ read, hedged }));
         },
         (error: unknown) => {
           asked.delete(endpoint);
           if (settled) return;
           const known = fromServiceError(error, endpoint.id);
+          if (known.code === 'NO_PAGES') {
+            // A tail as any: nothing is wrong with it.
+            this.#standIns.delete(endpoint);
+            ask();
+            return;
+          }
           this.#options.onError(endpoint.id, known.code);
           this.#lastRefusal = `${endpoint.id}: ${known.message}`;
           if (known.code === 'TOO_OLD') {
@@ -312,8 +327,8 @@ export class PageReader {
   }
 }
 
-/** Tails keep redo alone: they are never asked. */
-const hasPages = ({ role }: SegmentEndpoint): boolean => role === 'FULL';
+/** Tails keep redo alone, but for those that stand in for a full segment. */
+const isFull = ({ role }: SegmentEndpoint): boolean => role === 'FULL';
 
 /** A page from the future, or not a page: never give it to PostgreSQL; the next segment may have the right one. */
 function checkPages({ pages, present }: PagesRead, range: PageRange, at: bigint, peer: string): void {

@@ -9,10 +9,15 @@ export const DEFAULTS = {
   zones: ['zone-a', 'zone-b', 'zone-c'],
   /** Of volumes that are made from now on: what a volume was made with stands in its cluster's spec. */
   copies: 'Full',
+  /** Long enough for a node that restarts, short enough that tails do not fill their disks meanwhile. */
+  standInAfterSeconds: 600,
   reclaimPolicy: 'Retain',
   database: 'app',
   owner: 'app',
 } as const;
+
+/** A year: one that is away for longer than that is gone. */
+export const STAND_IN_AFTER_SECONDS_MAX = 31_536_000;
 
 type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { readonly [K in keyof T]?: DeepPartial<T[K]> | undefined } : T;
 
@@ -34,6 +39,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       size: storage?.size ?? '',
       zones: storage?.zones ?? DEFAULTS.zones,
       copies: storage?.copies ?? DEFAULTS.copies,
+      standInAfterSeconds: storage?.standInAfterSeconds ?? DEFAULTS.standInAfterSeconds,
       reclaimPolicy: storage?.reclaimPolicy ?? DEFAULTS.reclaimPolicy,
       ...(storage?.storageClassName === undefined ? {} : { storageClassName: storage.storageClassName }),
       ...(storage?.resources === undefined

@@ -1,4 +1,4 @@
-import { DEFAULTS } from './defaults.ts';
+import { DEFAULTS, STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
 import { DURATION_PATTERN } from './duration.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
 import { CACHE_SIZE_MIN, SIZE_MAX, SIZE_MIN } from './quantity.ts';
@@ -184,6 +184,14 @@ const storage: Schema = {
       'x-kubernetes-validations': [
         { rule: 'self == oldSelf', message: 'a volume keeps the copies that it was made with: put the old value back' },
       ],
+    },
+    standInAfterSeconds: {
+      type: 'integer',
+      description:
+        "With mixed copies: after so many seconds in which a zone's full copy is away, or takes no redo, the zone's other copy takes a copy of the pages and holds them in its place, until it is back. Meanwhile that copy needs as much disk as a full one, and the other zones need not keep all redo for the one that is away. 0: never.",
+      minimum: 0,
+      maximum: STAND_IN_AFTER_SECONDS_MAX,
+      default: DEFAULTS.standInAfterSeconds,
     },
     reclaimPolicy: {
       type: 'string',

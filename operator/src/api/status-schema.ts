@@ -1,6 +1,6 @@
 import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from './conditions.ts';
 import type { Schema } from './open-api.ts';
-import { INSTANCE_PHASES, INSTANCE_STATES, SEGMENT_STATES } from './types.ts';
+import { INSTANCE_PHASES, INSTANCE_STATES, SEGMENT_STATES, STAND_IN_REASONS } from './types.ts';
 
 /** The schema of an AuroraCluster's status. */
 
@@ -88,6 +88,19 @@ const segment: Schema = {
     scl: { type: 'string', description: 'Segment complete LSN: it has all redo up to here.' },
     behindBytes: { type: 'integer', format: 'int64', description: 'Redo it has yet to get, in bytes.' },
     bytesUsed: { type: 'integer', format: 'int64', description: 'Bytes it holds on disk.' },
+    standIn: {
+      type: 'object',
+      description: "Of a tail that holds pages in the place of its zone's full segment. It counts as a tail all the same.",
+      properties: {
+        of: { type: 'string', description: 'That full segment.' },
+        since: { type: 'string', format: 'date-time', description: 'When it had all pages.' },
+        reason: {
+          type: 'string',
+          description: 'Why: the full segment did not answer, held nothing, was damaged, or its disk was full or failed.',
+          enum: STAND_IN_REASONS,
+        },
+      },
+    },
     size: { type: 'string', description: 'What its claim has.', maxLength: 32 },
   },
 };

@@ -81,6 +81,8 @@ export interface AuroraClusterSpec {
     readonly storageClassName?: string;
     readonly zones: readonly string[];
     readonly copies: VolumeCopies;
+    /** Of mixed copies; 0: never. */
+    readonly standInAfterSeconds: number;
     readonly reclaimPolicy: ReclaimPolicy;
     readonly resources?: Resources;
   };
@@ -96,6 +98,10 @@ export interface AuroraClusterSpec {
 /** UNREACHABLE: its daemon cannot be asked; UNKNOWN: it says something that this operator does not know. */
 export const SEGMENT_STATES = ['READY', 'EMPTY', 'IMPORTING', 'DAMAGED', 'UNREACHABLE', 'UNKNOWN'] as const;
 export type SegmentStateName = (typeof SEGMENT_STATES)[number];
+
+/** Why a tail stands in for a full segment: it did not answer, held nothing, was damaged, took no redo; or something that this operator does not know. */
+export const STAND_IN_REASONS = ['SILENT', 'EMPTY', 'DAMAGED', 'UNWRITABLE', 'UNKNOWN'] as const;
+export type StandInReasonName = (typeof STAND_IN_REASONS)[number];
 
 /** The agent's own phases, and what is said where it cannot be asked. */
 export const INSTANCE_PHASES = ['bootstrapping', 'opening', 'running', 'fenced', 'stopping', 'Pending', 'Unreachable', 'unknown'] as const;
@@ -116,6 +122,8 @@ export interface SegmentStatus {
   readonly scl?: string;
   readonly behindBytes?: number;
   readonly bytesUsed?: number;
+  /** A tail that holds pages in the place of its zone's full segment. */
+  readonly standIn?: { readonly of: string; readonly since: string; readonly reason: StandInReasonName };
   /** What its claim has, as a quantity. */
   readonly size?: string;
 }

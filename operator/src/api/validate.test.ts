@@ -22,6 +22,11 @@ test('what an older schema let through is named', () => {
     'spec.bootstrap.initdb.database',
     'spec.bootstrap.initdb.owner',
   ]);
+  for (const standInAfterSeconds of [-1, 1.5, 31_536_001])
+    expect(fieldsOf(makeCluster({ spec: { storage: { size: '1Gi', standInAfterSeconds } } }))).toEqual([
+      'spec.storage.standInAfterSeconds',
+    ]);
+  expect(fieldsOf(makeCluster({ spec: { storage: { size: '1Gi', standInAfterSeconds: 0 } } }))).toEqual([]);
   expect(fieldsOf(makeCluster({ name: 'Demo' }))).toEqual(['metadata.name']);
 });
 

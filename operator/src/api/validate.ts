@@ -1,5 +1,6 @@
 import type { ConditionReason } from './conditions.ts';
 import { durationMs } from './duration.ts';
+import { STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
 import { splitParameters } from './parameters.ts';
 import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
@@ -61,6 +62,12 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
   if (spec.storage.zones.length !== 3 || new Set(spec.storage.zones).size !== 3) {
     fatal('spec.storage.zones', `[${spec.storage.zones.join(', ')}] must be three different zones: two of the six copies stand in each`);
   }
+  const { standInAfterSeconds } = spec.storage;
+  if (!Number.isInteger(standInAfterSeconds) || standInAfterSeconds < 0 || standInAfterSeconds > STAND_IN_AFTER_SECONDS_MAX)
+    fatal(
+      'spec.storage.standInAfterSeconds',
+      `${standInAfterSeconds} is not a whole number of seconds from 0 (never) to ${STAND_IN_AFTER_SECONDS_MAX}; use for example 600`,
+    );
   const { database, owner } = spec.bootstrap.initdb;
   if (database === 'template0' || database === 'template1')
     fatal('spec.bootstrap.initdb.database', `'${database}' is one of PostgreSQL's own; choose another name`);

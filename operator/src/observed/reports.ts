@@ -92,6 +92,8 @@ export interface DaemonReport extends Poll {
    * It may have acknowledged redo that it does not hold: no proof of anything until it has recovered it from its peers.
    */
   readonly mustRecover?: boolean;
+  /** A tail holds pages in the place of this full segment, since then (RFC 3339), for this reason. */
+  readonly standIn?: { readonly of: string; readonly since: string; readonly reason: string };
   /** For people only. */
   readonly message?: string;
 }
@@ -268,8 +270,20 @@ export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: str
     bytesUsed: numberOf(segment?.['bytesUsed']),
     fault: readFault(segment?.['fault']),
     mustRecover: isAhead(lsnOf(segment?.['recoverToLsn']), lsnOf(segment?.['scl'])) || undefined,
+    standIn: standInOf(segment?.['standIn']),
     message: textOf(segment?.['message']) ?? textOf(status['message']),
   });
+}
+
+/** The last moment that a date can be. */
+const DATE_MS_MAX = 8.64e15;
+
+function standInOf(value: unknown): DaemonReport['standIn'] {
+  const standIn = fields(value);
+  const of = textOf(standIn['of']);
+  const since = numberOf(standIn['sinceUnixMs']);
+  if (of === undefined || since === undefined || since > DATE_MS_MAX) return undefined;
+  return { of, since: new Date(since).toISOString(), reason: textOf(standIn['reason']) ?? 'UNKNOWN' };
 }
 
 /** The same program, still silent: what it said last is kept, with the time since when it says nothing. */

@@ -268,3 +268,17 @@ test('of mixed copies every daemon and the compute are told which segments are t
   expect(tails(storageAddresses(cluster, () => 'zone-a'))).toEqual(expected);
   expect(storagePeers(makeCluster())).not.toContain('=tail');
 });
+
+test('of mixed copies every daemon is told when a tail holds pages in a full segment’s place', () => {
+  const waits = (storage: object): string | undefined =>
+    storagePod(
+      makeCluster({ spec: { storage: { size: '10Gi', ...storage } } }),
+      { pg: 0, index: 3 },
+      'zone-a',
+      'image',
+    ).spec.containers[0]?.env?.find(({ name }) => name === 'AURORA_STAND_IN_AFTER_SECONDS')?.value;
+  expect(waits({ copies: 'Mixed' })).toBe('600');
+  expect(waits({ copies: 'Mixed', standInAfterSeconds: 0 })).toBe('0');
+  // There are no tails: a pod of before need not be made anew for it.
+  expect(waits({ copies: 'Full', standInAfterSeconds: 60 })).toBeUndefined();
+});

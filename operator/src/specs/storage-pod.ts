@@ -45,6 +45,12 @@ function memoryEnv(cluster: AuroraCluster): { readonly AURORA_MEMORY_MIB?: strin
   return { AURORA_MEMORY_MIB: String(Math.min(mib, DAEMON_MEMORY_MIB_MAX)) };
 }
 
+/** Where there are tails: when one holds pages in its zone's full segment's place. */
+function standInEnv({ spec }: AuroraCluster): { readonly AURORA_STAND_IN_AFTER_SECONDS?: string } {
+  const { copies, standInAfterSeconds } = spec.storage;
+  return copies === 'Mixed' ? { AURORA_STAND_IN_AFTER_SECONDS: String(standInAfterSeconds) } : {};
+}
+
 /** Pod of a segment, in the zone of its claim. */
 export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: string, image: string): Pod {
   const { name } = cluster.metadata;
@@ -74,6 +80,7 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
           AURORA_FRAMES_LISTEN: `$(POD_IP):${PORT.storageFrames}`,
           AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.storageStatus}`,
           AURORA_PEERS: storagePeers(cluster),
+          ...standInEnv(cluster),
           ...memoryEnv(cluster),
         }),
         ports: [

@@ -1,6 +1,6 @@
 import { storageName } from '../api/names.ts';
 import { roleOfSegment, segmentIds } from '../api/segment-id.ts';
-import { SEGMENT_STATES, type SegmentStatus } from '../api/types.ts';
+import { SEGMENT_STATES, STAND_IN_REASONS, type SegmentStatus } from '../api/types.ts';
 import { freshAgent, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { isTerminating, podCondition, type Pod } from '../kube/objects.ts';
 import { writerOf } from '../plan/plan-instances.ts';
@@ -28,6 +28,10 @@ export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
       scl: (answers ? daemon.scl : undefined) ?? seen?.scl ?? daemon?.scl,
       behindBytes: seen?.behindBytes,
       bytesUsed: daemon?.bytesUsed,
+      standIn:
+        answers && daemon.standIn !== undefined
+          ? { ...daemon.standIn, reason: known(STAND_IN_REASONS, daemon.standIn.reason, 'UNKNOWN') }
+          : undefined,
       size: observed.claims.get(segment)?.status?.capacity?.storage,
     });
   });

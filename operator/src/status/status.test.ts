@@ -21,7 +21,7 @@ import {
   withSegment,
 } from '../testing/fixtures.ts';
 import { FAULT_KINDS } from '../observed/faults.ts';
-import { readFault } from '../observed/reports.ts';
+import { readDaemonStatus, readFault } from '../observed/reports.ts';
 import { noticesOf } from './transitions.ts';
 import { statusOf, condition, down, ran, gone, faulty } from '../testing/statuses.ts';
 
@@ -136,6 +136,38 @@ describe('what is lost is said only where it is known', () => {
     expect(isTrue(gone(mixed(), 0, 1))).toBe(true);
     expect(isTrue(gone(mixed(), 0, 1, 3))).toBe(false);
     expect(statusOf(mixed()).storage?.segments.map(({ role }) => role)).toEqual(['FULL', 'FULL', 'FULL', 'TAIL', 'TAIL', 'TAIL']);
+  });
+
+  test('a tail that holds pages in a full segment’s place is named, with whose, since when and why', () => {
+    const mixed = healthy(makeCluster({ status: ran(), spec: { storage: { size: '10Gi', copies: 'Mixed' } } }));
+    const body = {
+      segments: [
+        {
+          volumeId: 'v',
+          pg: 0,
+          phase: 'READY',
+          scl: '33558528',
+          standIn: { of: 'demo-storage-0', sinceUnixMs: '1795694400000', reason: 'SILENT' },
+        },
+      ],
+    };
+    const report = readDaemonStatus(body, 'uid-of-demo-storage-3', { volumeId: 'v', pg: 0 }, NOW - 1_000);
+    const status = statusOf({ ...gone(mixed, 0), daemons: withEntry(mixed.daemons, 'demo-storage-3', report) });
+    expect(status.storage?.segments[3]).toMatchObject({
+      role: 'TAIL',
+      standIn: { of: 'demo-storage-0', since: '2026-11-26T12:00:00.000Z', reason: 'SILENT' },
+    });
+    expect(condition(status, 'StorageRedundant')?.message).toContain(
+      'missing: demo-storage-0; they catch up by themselves when they are back; demo-storage-3 holds pages in the place of demo-storage-0 since 2026-11-26T12:00:00.000Z, which did not answer, until that one has them all',
+    );
+    expect(
+      readDaemonStatus(
+        { segments: [{ volumeId: 'v', pg: 0, standIn: { of: 'x', sinceUnixMs: '99999999999999999' } }] },
+        'u',
+        { volumeId: 'v', pg: 0 },
+        NOW,
+      ).standIn,
+    ).toBeUndefined();
   });
 
   test('two do not; damage is counted and named beside what is missing', () => {

@@ -1,6 +1,6 @@
 import { storageName } from '../api/names.ts';
 import { isQuorum, quorumsOf, roleOfSegment, fewestInGroup, groupPeers, segmentIds, type SegmentId } from '../api/segment-id.ts';
-import { SEGMENTS, type SegmentStatus } from '../api/types.ts';
+import { SEGMENTS, type SegmentStatus, type StandInReasonName } from '../api/types.ts';
 import { freshAgent, freshDaemon, isInitialized, isSegmentSound, isSegmentUp, segmentHealth, type Observed } from '../observed/observed.ts';
 import { writerOf } from '../plan/plan-instances.ts';
 import { podTrouble } from '../plan/pod-health.ts';
@@ -18,6 +18,25 @@ export function describeMissing(segments: readonly SegmentStatus[]): string {
   }
   return parts.join(', ');
 }
+
+/** Which tails hold pages in whose place, since when and why. */
+function describeStandIns(segments: readonly SegmentStatus[]): string[] {
+  return segments.flatMap(({ id, standIn }) =>
+    standIn === undefined
+      ? []
+      : [
+          `${id} holds pages in the place of ${standIn.of} since ${standIn.since}, which ${WHY_STOOD_IN[standIn.reason]}, until that one has them all`,
+        ],
+  );
+}
+
+const WHY_STOOD_IN: Readonly<Record<StandInReasonName, string>> = {
+  SILENT: 'did not answer',
+  EMPTY: 'held nothing',
+  DAMAGED: 'was damaged',
+  UNWRITABLE: 'took no redo',
+  UNKNOWN: 'was away',
+};
 
 interface FaultySegment {
   readonly segment: SegmentId;
@@ -73,10 +92,11 @@ export function storageVerdicts(observed: Observed, segments: readonly SegmentSt
   const up = fewestInGroup((segment) => isSegmentUp(observed, segment));
   const begun = isInitialized(observed) && observed.cluster.status?.firstReadyAt !== undefined;
   const missing = describeMissing(segments);
+  const standIns = describeStandIns(segments);
   const faulty = faultySegments(observed);
   return {
-    quorum: quorumVerdict({ observed, up, begun, missing, faulty }),
-    redundant: redundantVerdict({ observed, up, begun, missing, faulty }),
+    quorum: quorumVerdict({ observed, up, begun, missing, faulty, standIns }),
+    redundant: redundantVerdict({ observed, up, begun, missing, faulty, standIns }),
   };
 }
 
@@ -89,6 +109,8 @@ interface Seen {
   readonly begun: boolean;
   readonly missing: string;
   readonly faulty: readonly FaultySegment[];
+  /** Which tails hold pages in whose place, for people. */
+  readonly standIns: readonly string[];
 }
 
 function quorumVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict {
@@ -125,8 +147,8 @@ function quorumVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict 
   );
 }
 
-function redundantVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict {
-  if (faulty.length === 0 && up === SEGMENTS) return good('all six copies are up, two in each zone');
+function redundantVerdict({ observed, up, begun, missing, faulty, standIns }: Seen): Verdict {
+  if (faulty.length === 0 && up === SEGMENTS) return good(['all six copies are up, two in each zone', ...standIns].join('; '));
   const parts = [`${up} of ${SEGMENTS} segments are up`];
   // Segments with the same advice stand together before it: six full disks are not to be told six times.
   const byAdvice = new Map<string, string[]>();
@@ -144,6 +166,7 @@ function redundantVerdict({ observed, up, begun, missing, faulty }: Seen): Verdi
     const hope = begun && comeBackByThemselves(observed) ? '; they catch up by themselves when they are back' : '';
     parts.push(`missing: ${missing}${hope}`);
   }
+  parts.push(...standIns);
   const gravest = GRAVITY.find((kind) => faulty.some(({ fault }) => fault.kind === kind));
   const reason = gravest !== undefined ? FAULT_REASON[gravest] : begun ? 'SegmentsMissing' : 'Creating';
   return bad(reason, parts.join('; '));

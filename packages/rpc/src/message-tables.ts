@@ -47,6 +47,11 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 13, name: 'operation', kind: 'string' },
     { number: 14, name: 'engine', kind: 'message', message: 'VolumeEngine', repeated: false, optional: true },
   ],
+  StandIn: [
+    { number: 1, name: 'of', kind: 'string' },
+    { number: 2, name: 'sinceUnixMs', kind: 'fixed64' },
+    { number: 3, name: 'reason', kind: 'enum', values: { SILENT: 0, EMPTY: 1, DAMAGED: 2, UNWRITABLE: 3 } },
+  ],
   SegmentState: [
     { number: 1, name: 'phase', kind: 'enum', values: { EMPTY: 0, IMPORTING: 1, READY: 2, DAMAGED: 3 } },
     { number: 2, name: 'epoch', kind: 'fixed64' },
@@ -70,6 +75,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 20, name: 'role', kind: 'enum', values: { FULL: 0, TAIL: 1 } },
     { number: 21, name: 'checkpointLsn', kind: 'fixed64' },
     { number: 22, name: 'logStartEpoch', kind: 'fixed64' },
+    { number: 23, name: 'standIn', kind: 'message', message: 'StandIn', repeated: false, optional: true },
   ],
   OpenEpochRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },

@@ -6,6 +6,8 @@ import type { SegmentRole } from '@kube-aurora/volume';
 
 /** 64-bit fields are bigint, bytes are Buffer, and what is absent is undefined. */
 
+export type StandInReason = 'SILENT' | 'EMPTY' | 'DAMAGED' | 'UNWRITABLE';
+
 export type SegmentPhase = 'EMPTY' | 'IMPORTING' | 'READY' | 'DAMAGED';
 
 export interface SegmentId {
@@ -21,6 +23,15 @@ export interface VolumeEngine {
   engine: string;
   /** its major version: layouts differ between them */
   major: number;
+}
+
+/** A tail that holds pages, while its zone's full segment is away. It is a tail all the same: nothing is counted by it. */
+export interface StandIn {
+  /** daemon of that full segment */
+  of: string;
+  /** when it had all pages */
+  sinceUnixMs: bigint;
+  reason: StandInReason;
 }
 
 export interface SegmentState {
@@ -54,10 +65,12 @@ export interface SegmentState {
   /** of the volume; absent while the segment is empty, and from releases that had only PostgreSQL 18 */
   engine: VolumeEngine | undefined;
   role: SegmentRole;
-  /** of a full one: its stored pages have all redo up to here, durably. Of a tail: 0 */
+  /** stored pages have all redo up to here, durably; 0 of a tail without pages */
   checkpointLsn: bigint;
   /** of the batch that ends at log_start_lsn */
   logStartEpoch: bigint;
+  /** of a tail that holds pages */
+  standIn: StandIn | undefined;
 }
 
 export interface OpenEpochRequest {
@@ -198,6 +211,7 @@ export interface Messages {
   VolumeEngine: VolumeEngine;
   EpochStart: EpochStart;
   SegmentFault: SegmentFault;
+  StandIn: StandIn;
   SegmentState: SegmentState;
   OpenEpochRequest: OpenEpochRequest;
   InstallHistoryRequest: InstallHistoryRequest;

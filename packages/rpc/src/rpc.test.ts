@@ -17,6 +17,7 @@ const STATE: SegmentState = {
   role: 'FULL',
   checkpointLsn: 0n,
   logStartEpoch: 0n,
+  standIn: undefined,
   phase: 'READY',
   epoch: 7n,
   scl: 0xffff_ffff_ffff_fff0n,

@@ -72,6 +72,7 @@ const BAD: Record<string, unknown> = {
   engine: { engine: '', major: 18 },
   systemIdentifier: 2n ** 64n,
   bytesUsed: 2n ** 64n,
+  standIn: { of: '', sinceUnixMs: 0n, reason: 'SILENT' },
 };
 
 describe.each(Object.entries(GOOD))('%s', (name, good) => {
@@ -85,7 +86,7 @@ describe.each(Object.entries(GOOD))('%s', (name, good) => {
     // Any other field is an epoch or an LSN.
     const wrong = field in BAD ? BAD[field] : U64_MAX;
     const snake = field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    expect(() => check({ ...good, [field]: wrong })).toThrow(new RegExp(`^${snake}(\\[0\\].page|\\.engine)?: .+`));
+    expect(() => check({ ...good, [field]: wrong })).toThrow(new RegExp(`^${snake}(\\[0\\].page|\\.engine|\\.of)?: .+`));
   });
 
   it('is refused when it is missing', () => {

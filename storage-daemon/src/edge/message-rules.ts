@@ -19,6 +19,8 @@ import {
   type RenewLeaseRequest,
   type SegmentId,
   type SegmentState,
+  type StandIn,
+  type StandInReason,
   type VolumeEngine,
   type InstallHistoryRequest,
 } from '@kube-aurora/rpc';
@@ -128,6 +130,12 @@ const history = list(HISTORY_MAX, fields<EpochStart>({ epoch, startLsn: lsnOrNon
 
 const ROLES: readonly SegmentRole[] = ['FULL', 'TAIL'];
 const role: Check<SegmentRole> = (value, path) => (ROLES.includes(value) ? undefined : `${path}: ${String(value)} is no role`);
+const REASONS: readonly StandInReason[] = ['SILENT', 'EMPTY', 'DAMAGED', 'UNWRITABLE'];
+const standIn = fields<StandIn>({
+  of: text(1, NAME_MAX),
+  sinceUnixMs: wide(0n, U64_MAX),
+  reason: (value, path) => (REASONS.includes(value) ? undefined : `${path}: ${String(value)} is no reason to stand in`),
+});
 const PHASES: readonly SegmentState['phase'][] = ['EMPTY', 'IMPORTING', 'READY', 'DAMAGED'];
 const engine = fields<VolumeEngine>({ engine: text(1, NAME_MAX), major: whole(1, MAJOR_MAX) });
 const engineOrNone: Check<VolumeEngine | undefined> = (value, path) => (value === undefined ? undefined : engine(value, path));
@@ -155,6 +163,7 @@ const stateFields = fields<SegmentState>({
   role,
   checkpointLsn: lsnOrNone,
   logStartEpoch: epochOrNone,
+  standIn: (value, path) => (value === undefined ? undefined : standIn(value, path)),
 });
 /** What cannot be true of any segment, whatever happened to it. */
 const stateWhole: Check<SegmentState | undefined> = (state, path) => {
@@ -162,6 +171,7 @@ const stateWhole: Check<SegmentState | undefined> = (state, path) => {
   const last = lastEpoch(state.history);
   if (last > state.epoch) return `${path}.epoch: ${state.epoch} is below its own history's last epoch ${last}`;
   if (state.lastBatchEpoch > state.epoch) return `${path}.last_batch_epoch: ${state.lastBatchEpoch} is past its epoch ${state.epoch}`;
+  if (state.role === 'FULL' && state.standIn !== undefined) return `${path}.stand_in: only a tail stands in for a full segment`;
   if (state.phase !== 'READY') return undefined;
   if (state.scl < state.baseLsn) return `${path}.scl: ${state.scl} is before its base ${state.baseLsn}`;
   if (state.logStartLsn > state.scl) return `${path}.log_start_lsn: ${state.logStartLsn} is past its SCL ${state.scl}`;

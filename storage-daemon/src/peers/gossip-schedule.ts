@@ -54,6 +54,7 @@ export function fingerprint(state: SegmentState): Fingerprint {
     vdl,
     logStartLsn,
     checkpointLsn,
+    standIn,
     pgmrpl,
     history,
     fault,
@@ -61,9 +62,18 @@ export function fingerprint(state: SegmentState): Fingerprint {
   } = state;
   const lastEpoch = history.at(-1)?.epoch ?? 0n;
   return {
-    standing: [phase, epoch, lastBatchEpoch, baseEpoch, history.length, lastEpoch, fault?.kind ?? '', recoverToLsn, checkpointLsn].join(
-      ' ',
-    ),
+    standing: [
+      phase,
+      epoch,
+      lastBatchEpoch,
+      baseEpoch,
+      history.length,
+      lastEpoch,
+      fault?.kind ?? '',
+      recoverToLsn,
+      checkpointLsn,
+      standIn?.of ?? '',
+    ].join(' '),
     positions: [scl, appliedLsn, vdl, logStartLsn, pgmrpl].join(' '),
   };
 }

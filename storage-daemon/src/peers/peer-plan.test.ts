@@ -33,6 +33,7 @@ function state(change: Partial<SegmentState> = {}): SegmentState {
     role: 'FULL',
     checkpointLsn: 0n,
     logStartEpoch: 1n,
+    standIn: undefined,
     ...change,
   };
 }

@@ -125,7 +125,7 @@ function planFetch(own: SegmentState, serving: readonly PeerView[]): SyncPlan {
 }
 
 /** By how far each reaches under `history`; among those that reach about equally far, the nearest first. */
-function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: readonly EpochStart[]): PeerView[] {
+export function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: readonly EpochStart[]): PeerView[] {
   const reach = (peer: PeerView): bigint => countedScl(history, peer.state);
   const best = highest(peers.map(reach));
   const far = nearestFirst(
@@ -136,8 +136,8 @@ function furthestFirst(own: SegmentState, peers: readonly PeerView[], history: r
   return [...far, ...rest];
 }
 
-/** Only a full segment has pages to give. */
-const hasPages = ({ state }: PeerView): boolean => state.role === 'FULL';
+/** A full segment has pages to give, and a tail that stands in for one. */
+export const hasPages = ({ state }: PeerView): boolean => state.role === 'FULL' || state.standIn !== undefined;
 
 /**
  * A tail's log may start where this peer's does: where another tail's does, or at or before what the pages of every full
@@ -190,17 +190,17 @@ function planCopy(input: SyncInput, reason: string, among: readonly PeerView[] =
 }
 
 /**
- * Whom to ask for a page as of `lsn`, at or below VDL. Only full peers whose history is not older than ours: another one's
+ * Whom to ask for a page as of `lsn`, at or below VDL. Only peers with pages whose history is not older than ours: another one's
  * log may hold annulled redo below `lsn`, and its page would have it.
  */
 export function pageSources(own: SegmentState, peers: readonly PeerView[], lsn: bigint): string[] {
   const sound = peers.filter(
-    ({ state }) =>
-      state.phase === 'READY' &&
-      state.role === 'FULL' &&
-      state.baseEpoch === own.baseEpoch &&
-      lastEpoch(state.history) >= lastEpoch(own.history) &&
-      state.scl >= lsn,
+    (peer) =>
+      hasPages(peer) &&
+      peer.state.phase === 'READY' &&
+      peer.state.baseEpoch === own.baseEpoch &&
+      lastEpoch(peer.state.history) >= lastEpoch(own.history) &&
+      peer.state.scl >= lsn,
   );
   return nearestFirst(own, sound).map((peer) => peer.peerId);
 }

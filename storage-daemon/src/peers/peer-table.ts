@@ -20,6 +20,8 @@ interface Heard {
 interface Checkpoint {
   readonly baseEpoch: bigint;
   readonly lsn: bigint;
+  /** It is a tail, and has them in the place of this peer's. */
+  readonly standsInFor: string | undefined;
 }
 
 interface Known {
@@ -27,6 +29,8 @@ interface Known {
   readonly exchanges: Map<string, Exchange>;
   /** Checkpoints as they were told last, however long ago. */
   readonly checkpoints: Map<string, Checkpoint>;
+  /** Zones, as they were told last. */
+  readonly zones: Map<string, string>;
 }
 
 export class PeerTable {
@@ -47,7 +51,7 @@ export class PeerTable {
   #of(segment: Segment): Known {
     let known = this.#known.get(segment);
     if (known === undefined) {
-      known = { heard: new Map(), exchanges: new Map(), checkpoints: new Map() };
+      known = { heard: new Map(), exchanges: new Map(), checkpoints: new Map(), zones: new Map() };
       this.#known.set(segment, known);
     }
     return known;
@@ -64,10 +68,12 @@ export class PeerTable {
   /** The peer answered a call: it said `state`, and was told what `told` stands for. */
   answered(segment: Segment, peerId: string, state: SegmentState, told: Fingerprint): void {
     const at = this.#clock.now();
-    const { exchanges, heard, checkpoints } = this.#of(segment);
+    const { exchanges, heard, checkpoints, zones } = this.#of(segment);
     exchanges.set(peerId, { told, at, failures: 0, failedAt: -Infinity });
     heard.set(peerId, { state, at });
-    if (state.phase === 'READY') checkpoints.set(peerId, { baseEpoch: state.baseEpoch, lsn: state.checkpointLsn });
+    zones.set(peerId, state.zone);
+    const { phase, baseEpoch, checkpointLsn: lsn, standIn } = state;
+    if (phase === 'READY') checkpoints.set(peerId, { baseEpoch, lsn, standsInFor: standIn?.of });
     else checkpoints.delete(peerId);
   }
 
@@ -89,22 +95,36 @@ export class PeerTable {
   }
 
   /**
-   * Up to where the peer said last that its stored pages have all redo; 0n while it said nothing since this daemon began, or
-   * has none. One that is away has them still: what is past it must be kept for it.
+   * Up to where the full peer said last that its stored pages have all redo, or the tail of its zone that stands in for it, whichever
+   * has more; 0n while none did since this daemon began. One that is away has them still: what is past them must be kept for it.
+   *
+   * Invariant: in the full peer's zone somebody has pages with all redo up to here.
    */
   checkpointLsn(segment: Segment, peerId: string): bigint {
-    const told = this.#of(segment).checkpoints.get(peerId);
-    return told?.baseEpoch === segment.control.baseEpoch ? told.lsn : 0n;
+    return this.#pagesOf(segment, peerId, segment.control.baseEpoch);
   }
 
-  /** Up to where the stored pages of every full peer have all redo, as each said last. */
+  #pagesOf(segment: Segment, peerId: string, baseEpoch: bigint): bigint {
+    let highest = 0n;
+    for (const [id, told] of this.#of(segment).checkpoints) {
+      if ((id === peerId || told.standsInFor === peerId) && told.baseEpoch === baseEpoch && told.lsn > highest) highest = told.lsn;
+    }
+    return highest;
+  }
+
+  /** Up to where the stored pages of every full peer, or of who stands in for it, have all redo, as each said last. */
   inAllPages(segment: Segment): bigint {
-    const { checkpoints } = this.#of(segment);
-    const told = this.peers.filter(({ role }) => role === 'FULL').map(({ id }) => checkpoints.get(id));
-    const [first] = told;
+    const fulls = this.peers.filter(({ role }) => role === 'FULL');
     // This segment may hold nothing yet, or an import that was superseded: they must agree among themselves.
-    if (first === undefined || told.some((one) => one?.baseEpoch !== first.baseEpoch)) return 0n;
-    return told.reduce((lowest, one) => (one !== undefined && one.lsn < lowest ? one.lsn : lowest), first.lsn);
+    const bases = new Set([...this.#of(segment).checkpoints.values()].filter(({ lsn }) => lsn > 0n).map(({ baseEpoch }) => baseEpoch));
+    const [baseEpoch] = bases;
+    if (baseEpoch === undefined || bases.size > 1 || fulls.length === 0) return 0n;
+    return fulls.map(({ id }) => this.#pagesOf(segment, id, baseEpoch)).reduce((lowest, lsn) => (lsn < lowest ? lsn : lowest));
+  }
+
+  /** Where the peer said last that it is; undefined while it said nothing. */
+  zone(segment: Segment, peerId: string): string | undefined {
+    return this.#of(segment).zones.get(peerId);
   }
 
   /** A call failed: the peer is not counted on until it is heard again. */

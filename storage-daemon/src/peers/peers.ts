@@ -15,6 +15,8 @@ import type { Peer } from './peer-set.ts';
 import { PeerTable } from './peer-table.ts';
 import { fetchPage, repairLog } from './repair.ts';
 import { SegmentSync } from './segment-sync.ts';
+import { StandInWatch } from './stand-in.ts';
+import { isStoodInFor } from './stand-in-plan.ts';
 
 /** The peers' side of a daemon, wired up: gossip, gap filling, copies, repair and scrub for every segment. */
 
@@ -38,6 +40,8 @@ export interface PeersOptions {
   readonly segments: SegmentDirectory;
   readonly refusals: Refusals;
   readonly scrubBytesPerSecond: number;
+  /** Milliseconds after which a tail stands in for its zone's full segment that is away. */
+  readonly standInAfterMs: number;
   readonly clock: Clock;
 }
 
@@ -48,6 +52,7 @@ export class Peers {
   readonly #table: PeerTable;
   readonly #stop = new AbortController();
   readonly #syncs = new Map<Segment, SegmentSync>();
+  readonly #standIns = new Map<Segment, StandInWatch>();
   readonly #repairing = new Map<Segment, Promise<boolean>>();
   readonly #probing = new Set<Promise<void>>();
   #scrubLoop: Promise<void> | undefined;
@@ -70,7 +75,11 @@ export class Peers {
       },
       onTick: (segment) => {
         segment.raiseReadFloor();
-        if (segment.control.role === 'TAIL') this.#dropRedo(segment);
+        if (segment.control.role === 'TAIL') {
+          this.#dropRedo(segment);
+          this.#standIn(segment).run();
+        } else if (isStoodInFor(options.ownId, segment.pages?.checkpointLsn ?? 0n, this.#table.views(segment)))
+          segment.pages?.requestCheckpoint();
         void this.#sync(segment).run();
       },
     });
@@ -87,6 +96,7 @@ export class Peers {
     await this.gossip.stopped();
     await Promise.all(this.#probing);
     for (const sync of this.#syncs.values()) await sync.stopped();
+    for (const standIn of this.#standIns.values()) await standIn.stopped();
     await this.#scrubLoop;
     await this.#scrubbing;
     for (const peer of this.#options.peers) peer.client.close();
@@ -109,6 +119,17 @@ export class Peers {
       this.#syncs.set(segment, sync);
     }
     return sync;
+  }
+
+  #standIn(segment: Segment): StandInWatch {
+    let watch = this.#standIns.get(segment);
+    if (watch === undefined) {
+      const { logger, counters, standInAfterMs: afterMs } = this.#options;
+      const onFetched = (bytes: number): void => counters.fetched(bytes);
+      watch = new StandInWatch({ segment, table: this.#table, clock: this.#clock, logger, stop: this.#stop.signal, afterMs, onFetched });
+      this.#standIns.set(segment, watch);
+    }
+    return watch;
   }
 
   /** Redo is missing and someone waits for it: asks around at once, and fetches. */

@@ -159,7 +159,9 @@ export class SegmentSync {
 
   #plan(since: number): SyncPlan {
     const { segment, table } = this.#options;
-    const needsCopy = segment.needsCopy ? (segment.damage ?? 'the segment is empty') : undefined;
+    // One that stands in lets go of pages that are damaged: its log is sound, and must not begin anew for them.
+    const isStandIn = segment.control.standIn !== undefined;
+    const needsCopy = segment.needsCopy && !isStandIn ? (segment.damage ?? 'the segment is empty') : undefined;
     const plan = planSync({
       own: segment.state(),
       needsCopy,

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { crc32c } from '@kube-aurora/pg-format/crc32c';
 import type { EngineId } from '@kube-aurora/redo-engine';
+import type { StandIn } from '@kube-aurora/rpc';
 import type { EpochStart, LeaseHolder, SegmentRole } from '@kube-aurora/volume';
 import type { Disk } from '../disk/disk.ts';
 
@@ -43,6 +44,8 @@ export interface SegmentControl {
   readonly recoverToLsn: bigint;
   /** Of a tail: where its log starts while it holds no batch. Nothing else says so, as it has no pages. */
   readonly logStart: { readonly lsn: bigint; readonly epoch: bigint };
+  /** Of a tail: it has pages as well, in its zone's full segment's place. It counts as a tail all the same. */
+  readonly standIn: StandIn | undefined;
   /** Leases that were granted and may be live, each for so many milliseconds from its last grant on: see leases.ts. */
   readonly leases: readonly NotedLease[];
 }
@@ -77,6 +80,7 @@ export function emptyControl(volumeId: string, pg: number, role: SegmentRole): S
     recoverToLsn: 0n,
     logStart: { lsn: 0n, epoch: 0n },
     leases: [],
+    standIn: undefined,
   };
 }
 
@@ -101,6 +105,8 @@ interface StoredControl {
   logStart?: { lsn: string; epoch: string };
   /** Not in files of releases that granted none. */
   leases?: { epoch: string; writerId: string; leaseMs: number }[];
+  /** Only while it stands in. */
+  standIn?: Omit<StandIn, 'sinceUnixMs'> & { sinceUnixMs: string };
 }
 
 /** Of files from before it had that name. */
@@ -158,6 +164,7 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
     recoverToLsn: BigInt(stored.recoverToLsn),
     logStart: { lsn: BigInt(stored.logStart?.lsn ?? '0'), epoch: BigInt(stored.logStart?.epoch ?? '0') },
     leases: (stored.leases ?? []).map((lease) => ({ ...lease, epoch: BigInt(lease.epoch) })),
+    standIn: stored.standIn === undefined ? undefined : { ...stored.standIn, sinceUnixMs: BigInt(stored.standIn.sinceUnixMs) },
   };
 }
 

@@ -111,6 +111,9 @@ export async function openStorage(
     log = await openLog(options, control, checkpoint, (header, position) => {
       if (header.endLsn > checkpoint.lsn) later.push({ header, position });
     });
+    // It would begin anew there, and lack what a tail keeps.
+    if (control.role === 'TAIL' && log.tail.lsn < checkpoint.lsn)
+      throw new StoreUnusableError(`the log ends at ${log.tail.lsn}, before the pages' checkpoint at ${checkpoint.lsn}`);
     if (log.startLsn > checkpoint.lsn)
       throw new StoreUnusableError(`the log starts at ${log.startLsn}, after the pages' checkpoint at ${checkpoint.lsn}`);
     await cutToWhatCounts(log, control, checkpoint, known);

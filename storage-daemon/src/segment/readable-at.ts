@@ -63,7 +63,7 @@ async function readableToReader(segment: Segment, lsn: bigint, deadline: number)
 /** Throws AuroraRpcError: NO_PAGES of a tail. */
 export function readableNow(segment: Segment): SegmentStorage {
   const { damage, pages: storage, control } = segment;
-  if (control.role === 'TAIL')
+  if (control.role === 'TAIL' && control.standIn === undefined)
     throw new AuroraRpcError('NO_PAGES', 'the segment is a tail: it keeps redo alone, and a full one has the pages');
   if (damage !== undefined) throw new AuroraRpcError('DAMAGED', damage);
   if (storage === undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${segment.phase}`);

@@ -92,6 +92,11 @@ export abstract class RedoStorage {
     return this.log.isBatchEnd(lsn);
   }
 
+  /** Does a batch of that epoch end at `lsn`, or the log start there after one? Throws LogReadError where a header is damaged. */
+  endsBatchOf(lsn: bigint, epoch: bigint): boolean {
+    return this.log.epochAt(lsn) === epoch && this.log.isBatchEnd(lsn);
+  }
+
   /** Annuls what `history` rules out, which is nothing that is durable: the caller asked (`refuseHistory`). Gives whether anything was. */
   abstract annul(history: readonly EpochStart[]): Promise<boolean>;
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { PageKey } from '@kube-aurora/redo-engine';
-import { AuroraRpcError } from '@kube-aurora/rpc';
+import { AuroraRpcError, type StandIn } from '@kube-aurora/rpc';
 import type { Disk } from '../disk/disk.ts';
 import type { StoreEntry } from '../disk/keyed-store.ts';
 import { PageStore, type Checkpoint } from '../pages/page-store.ts';
@@ -12,7 +12,7 @@ import { logDirectory, pagesDirectory } from './open-storage.ts';
 
 /**
  * Replaces a segment's pages as a whole, by an import's or a peer's: written beside the old ones, and taken with one
- * write of the control file.
+ * write of the control file. A tail that is to stand in for a full segment gets pages, and gives them up, in the same way.
  *
  * Invariant: what the control file becomes is worked out in its own turn, so that a promise given since the pages came
  * is kept; and until it is written everything is as it was.
@@ -26,6 +26,9 @@ export type ControlChange = (current: SegmentControl) => Partial<SegmentControl>
 
 /** Writes all of the new pages, their checkpoint included. */
 export type Fill = (pages: NewPages) => Promise<ControlChange>;
+
+/** Writes all of a peer's pages for a tail, their checkpoint included. Gives what they are taken for, once they fit its log; throws AuroraRpcError where they do not. */
+export type FillBeside = (pages: NewPages) => Promise<(current: SegmentControl) => StandIn>;
 
 /** New pages on their way to the disk. */
 export class NewPages {
@@ -47,6 +50,11 @@ export class NewPages {
   /** Takes pages as of `lsn`. */
   async write(pages: readonly { readonly page: PageKey; readonly bytes: Buffer }[], lsn: bigint): Promise<void> {
     await this.#store.write(pages.map(({ page, bytes }) => ({ page, version: { lsn: Number(lsn), page: bytes } })));
+  }
+
+  /** What a copy that has come to its end stands for; undefined before. */
+  checkpoint(): Promise<Checkpoint | undefined> {
+    return this.#store.checkpoint();
   }
 
   /** They are all there: the volume's state goes with them. Durable when it resolves. */
@@ -88,6 +96,8 @@ export interface ReplacementOptions {
 
 export class Replacement {
   readonly #options: ReplacementOptions;
+  /** The highest that was ever begun here: two that are under way never share a directory. */
+  #generation = 0;
 
   constructor(options: ReplacementOptions) {
     this.#options = options;
@@ -103,11 +113,64 @@ export class Replacement {
     await this.#run(decide);
   }
 
+  /**
+   * Gives a tail pages beside its log, which stays as it is. It takes redo and promises meanwhile as ever: of the time that a copy
+   * takes nobody notices anything.
+   *
+   * Invariants: the control file says that it stands in only once all pages are durable; its log, with all that a tail keeps, goes on
+   * from before to after. Throws AuroraRpcError NOT_READY when something else took the segment's place meanwhile.
+   */
+  async addPages(fill: FillBeside): Promise<void> {
+    const { control } = this.#options;
+    const before = control.value;
+    const generation = this.#nextGeneration();
+    try {
+      const decide = await this.#fill(generation, fill);
+      await control.exclusive(async () => {
+        if (control.value.pagesGeneration !== before.pagesGeneration || control.value.standIn !== undefined)
+          throw new AuroraRpcError('NOT_READY', 'the segment was replaced while pages came');
+        const standIn = decide(control.value);
+        await this.#reopen({ standIn, pagesGeneration: generation });
+      });
+    } finally {
+      if (control.value.standIn === undefined) await this.#remove(pagesDirectory(this.#options.directory, generation));
+    }
+  }
+
+  /** Gives them up: the tail has its log alone again. Nobody may need what is only there. */
+  async dropPages(): Promise<void> {
+    const { control, directory } = this.#options;
+    await control.exclusive(async () => {
+      const { standIn, pagesGeneration } = control.value;
+      if (standIn === undefined) return;
+      await this.#reopen({ standIn: undefined });
+      await this.#remove(pagesDirectory(directory, pagesGeneration));
+    });
+  }
+
+  /** Opens what the control file says with this change. In its turn. */
+  async #reopen(change: Partial<SegmentControl>): Promise<void> {
+    const { control, state, letGo, open } = this.#options;
+    const refused = state.replace();
+    if (refused !== undefined) throw new AuroraRpcError('NOT_READY', refused);
+    try {
+      await letGo(() => control.save(change));
+      await open();
+    } finally {
+      state.on('replacingOver');
+    }
+  }
+
+  #nextGeneration(): number {
+    this.#generation = Math.max(this.#generation, this.#options.control.value.pagesGeneration) + 1;
+    return this.#generation;
+  }
+
   async #run(prepare: (generation: number) => Promise<ControlChange>): Promise<void> {
     const { control, state } = this.#options;
     const refused = state.replace();
     if (refused !== undefined) throw new AuroraRpcError('NOT_READY', refused);
-    const generation = control.value.pagesGeneration + 1;
+    const generation = this.#nextGeneration();
     try {
       const change = await prepare(generation);
       await control.exclusive(() => this.#switch(generation, change(control.value)));
@@ -120,7 +183,7 @@ export class Replacement {
     }
   }
 
-  async #fill(generation: number, fill: Fill): Promise<ControlChange> {
+  async #fill<T>(generation: number, fill: (pages: NewPages) => Promise<T>): Promise<T> {
     const { directory, disk, limits } = this.#options;
     const target = pagesDirectory(directory, generation);
     await disk.removeTree(target);
@@ -144,6 +207,8 @@ export class Replacement {
       control.save({
         ...change,
         ready: true,
+        // A tail begins anew as one: the pages that it may have had do not fit its new log.
+        standIn: undefined,
         pagesGeneration: generation,
         ...(old.ready ? {} : { logGeneration: old.logGeneration + 1 }),
       }),
@@ -168,8 +233,9 @@ export class Replacement {
    */
   async removeLeftovers(): Promise<void> {
     const { directory, disk, control } = this.#options;
-    const { ready, pagesGeneration, logGeneration } = control.value;
-    const used = ready ? [pagesDirectory('', pagesGeneration), logDirectory('', logGeneration)] : [];
+    const { ready, role, standIn, pagesGeneration, logGeneration } = control.value;
+    const pages = role === 'FULL' || standIn !== undefined ? [pagesDirectory('', pagesGeneration)] : [];
+    const used = ready ? [...pages, logDirectory('', logGeneration)] : [];
     for (const name of disk.list(directory)) {
       if (/^(pages|log)-\d+$/.test(name) && !used.includes(name)) await this.#remove(join(directory, name));
     }

@@ -46,5 +46,6 @@ export function emptyState({ daemonId, zone, role }: SegmentIdentity): SegmentSt
     role,
     checkpointLsn: 0n,
     logStartEpoch: 0n,
+    standIn: undefined,
   };
 }

@@ -7,14 +7,15 @@ import type { Logger } from '@kube-aurora/process';
 import type { EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
 import type { DurableEvent } from '../redo-log/durable-event.ts';
-import type { KnownOfLog, StorageOptions } from './open-storage.ts';
+import { StoreUnusableError, type KnownOfLog, type StorageOptions } from './open-storage.ts';
+import { StoredValueError } from '../pages/stored-value.ts';
 import type { RedoStorage } from './redo-storage.ts';
 import { SegmentStorage } from './segment-storage.ts';
 import { TailStorage } from './tail-storage.ts';
 import { ContentFailures, type SegmentEvents } from './content-failures.ts';
 import { ContentState } from './content-state.ts';
 import { DiskFaults } from './disk-faults.ts';
-import { Replacement, type ControlChange, type Fill } from './replacement.ts';
+import { Replacement, type ControlChange, type Fill, type FillBeside } from './replacement.ts';
 import type { Failure } from './segment-fault.ts';
 import type { CurrentControl } from './current-control.ts';
 import { DurablePoint } from './durable-point.ts';
@@ -218,7 +219,30 @@ export class SegmentLifecycle {
     const { control } = this.#options;
     const options = this.#storageOptions(engine);
     if (control.value.role === 'FULL') return SegmentStorage.open(options, control.value, known);
+    if (control.value.standIn !== undefined) return this.#openStandIn(options, known);
+    return this.#openTail(options, known);
+  }
+
+  #openTail(options: StorageOptions, known: KnownOfLog): Promise<RedoStorage> {
+    const { control } = this.#options;
     return TailStorage.open({ ...options, onStart: (logStart) => control.save({ logStart }) }, control.value, known);
+  }
+
+  /** Pages that a tail holds in another's place and that cannot be used are let go of: its log is what it is for. */
+  async #openStandIn(options: StorageOptions, known: KnownOfLog): Promise<RedoStorage> {
+    const { control, events, logger } = this.#options;
+    try {
+      return await SegmentStorage.open(options, control.value, known);
+    } catch (error) {
+      if (!(error instanceof StoreUnusableError || error instanceof StoredValueError)) throw error;
+      events.corruption('state');
+      logger.error(
+        { volume: this.#volumeId, err: error },
+        'the pages held in a full segment’s place cannot be used; the tail goes on without',
+      );
+      await control.save({ standIn: undefined });
+      return this.#openTail(options, known);
+    }
   }
 
   async close(): Promise<void> {
@@ -330,6 +354,17 @@ export class SegmentLifecycle {
   async replaceRedo(decide: () => Promise<ControlChange>): Promise<void> {
     if (this.unwritable !== undefined) throw new AuroraRpcError('NOT_READY', this.unwritable);
     await this.#replacement.runWithoutPages(decide);
+  }
+
+  /** Gives a tail what `fill` writes beside its log. Throws AuroraRpcError; then everything is as it was. */
+  async addPages(fill: FillBeside): Promise<void> {
+    if (this.unwritable !== undefined) throw new AuroraRpcError('NOT_READY', this.unwritable);
+    await this.#replacement.addPages(fill);
+  }
+
+  /** Has a tail that stands in let go of its pages. */
+  async dropPages(): Promise<void> {
+    await this.#replacement.dropPages();
   }
 
   async #letGo(save: () => Promise<void>): Promise<bigint> {

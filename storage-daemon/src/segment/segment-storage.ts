@@ -16,8 +16,8 @@ import { Scrub } from './scrub.ts';
 import { stateAt, type StateAt } from './state-at.ts';
 
 /**
- * What a full segment holds once it has a volume's data: its log, its pages, and what ties them together in memory. It gives
- * verbs and values, no parts. LSNs are bigint from here upwards and in the log; pages and checkpoints have them as
+ * What a full segment, or a tail that stands in for one, holds once it has a volume's data: its log, its pages, and what ties them
+ * together in memory. It gives verbs and values, no parts. LSNs are bigint from here upwards and in the log; pages and checkpoints have them as
  * numbers, and this is where they change.
  */
 
@@ -43,6 +43,8 @@ interface Accepted {
 export class SegmentStorage extends RedoStorage {
   readonly #options: StorageOptions;
   readonly #opened: OpenedStorage;
+  /** It stands in: its log is a tail's, and must do without the pages at any moment. */
+  readonly #isTail: boolean;
   readonly #applier: Applier;
   readonly #cache: PageCache;
   readonly #builder: PageBuilder;
@@ -56,12 +58,13 @@ export class SegmentStorage extends RedoStorage {
   #acceptedBytes = 0;
   #pgmrpl: number;
 
-  private constructor(options: StorageOptions, opened: OpenedStorage) {
+  private constructor(options: StorageOptions, opened: OpenedStorage, isTail: boolean) {
     const { log, store, table, index, tombstones, applier } = opened;
     const { engine, clock, limits, onDamage } = options;
     super(engine, log);
     this.#options = options;
     this.#opened = opened;
+    this.#isTail = isTail;
     this.#applier = applier;
     this.#pgmrpl = Number(opened.checkpoint.lsn);
     const cache = new PageCache(limits.pageCacheBytes, engine.pageBytes);
@@ -97,7 +100,8 @@ export class SegmentStorage extends RedoStorage {
       checkpoint: opened.checkpoint,
       hasRemovalsDue: opened.hasRemovalsDue,
       readFloor: () => this.#pgmrpl,
-      onCheckpoint: () => this.dropRedo(),
+      // A tail's redo goes in turn with what changes its history.
+      onCheckpoint: () => (isTail ? Promise.resolve() : this.dropRedo()),
       onFailure: onDamage,
     });
     this.#scrub = new Scrub({
@@ -124,7 +128,7 @@ export class SegmentStorage extends RedoStorage {
       if (storage !== undefined) storage.#checkpointer.addLongChain(page);
     };
     const opened = await openStorage({ ...options, onProgress }, control, known, onLongChain);
-    storage = new SegmentStorage(options, opened);
+    storage = new SegmentStorage(options, opened, control.role === 'TAIL');
     storage.#checkpointer.maybeStart();
     return storage;
   }
@@ -296,7 +300,10 @@ export class SegmentStorage extends RedoStorage {
 
   /** Drops redo before the checkpoint that nobody holds, whole files of it. */
   async dropRedo(): Promise<void> {
-    await this.log.dropBelow(this.#options.dropLimit(this.checkpointLsn));
+    const { checkpointLsn } = this;
+    // A tail's last batch stays: nothing else says how far it is once it has no pages.
+    const kept = this.#isTail ? this.durable.lsn - 1n : checkpointLsn;
+    await this.log.dropBelow(this.#options.dropLimit(kept < checkpointLsn ? kept : checkpointLsn));
   }
 
   async close(): Promise<void> {

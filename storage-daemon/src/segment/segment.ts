@@ -26,7 +26,7 @@ import { Leases } from './leases.ts';
 import type { SegmentLimits } from './limits.ts';
 import { ReadFloors } from './read-floors.ts';
 import type { HeldRedo } from './retention.ts';
-import type { ControlChange, Fill } from './replacement.ts';
+import type { ControlChange, Fill, FillBeside } from './replacement.ts';
 import type { SegmentEvents } from './content-failures.ts';
 import { SegmentLifecycle } from './segment-lifecycle.ts';
 import type { RedoStorage } from './redo-storage.ts';
@@ -61,7 +61,7 @@ export interface SegmentOptions {
   readonly fetchPage: (segment: Segment, page: PageKey, lsn: bigint) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
   readonly lowestPeerScl: (segment: Segment) => bigint | undefined;
-  /** Full segments that a tail keeps redo for, each with the checkpoint that it said last; 0n while it did not. */
+  /** Full segments that a tail keeps redo for, each with the checkpoint that it, or the tail that stands in for it, said last; 0n while none did. */
   readonly fullPeers: readonly { readonly id: string; readonly checkpointLsn: (segment: Segment) => bigint }[];
   readonly highestOfPeers: (segment: Segment) => PeersHighest;
   /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
@@ -131,7 +131,8 @@ export class Segment {
       highestPeerScl: () => options.highestOfPeers(this).scl,
     });
     if (control.value.role === 'TAIL') {
-      for (const { id, checkpointLsn } of options.fullPeers) this.#lifecycle.holdFor(`pages of ${id}`, () => checkpointLsn(this));
+      for (const { id, checkpointLsn } of options.fullPeers)
+        this.#lifecycle.holdFor(`pages of ${id}`, () => higher(checkpointLsn(this), this.#standInCheckpoint(id)));
     }
     const { startedAtMs } = options;
     this.#leases = new Leases({ control, refuseLower: (epoch) => this.#epochs.refuseLower(epoch), clock, startedAtMs });
@@ -223,8 +224,13 @@ export class Segment {
     return this.storage?.queuedBytes ?? 0;
   }
 
+  /** Up to where this segment's own pages have all redo in the place of that peer's. */
+  #standInCheckpoint(id: string): bigint {
+    return this.control.standIn?.of === id ? (this.pages?.checkpointLsn ?? 0n) : 0n;
+  }
+
   state(): SegmentState {
-    const { role, ready, epoch, baseEpoch, baseLsn, systemIdentifier, engine, history, recoverToLsn } = this.control;
+    const { role, standIn, ready, epoch, baseEpoch, baseLsn, systemIdentifier, engine, history, recoverToLsn } = this.control;
     const { storage } = this;
     const { daemonId, zone } = this.identity;
     const fault = this.#lifecycle.fault;
@@ -251,6 +257,8 @@ export class Segment {
       role,
       checkpointLsn: storage?.checkpointLsn ?? 0n,
       logStartEpoch: storage?.start.epoch ?? 0n,
+      // Not while its files are being opened: nobody is to count on pages that cannot be had.
+      standIn: standIn === undefined || this.pages === undefined ? undefined : { ...standIn },
     };
   }
 
@@ -413,6 +421,14 @@ export class Segment {
   replaceRedo(decide: () => Promise<ControlChange>): Promise<void> {
     return this.#lifecycle.replaceRedo(decide);
   }
+  /** Of a tail: gives it the pages that `fill` writes, in a full segment's place. */
+  addPages(fill: FillBeside): Promise<void> {
+    return this.#lifecycle.addPages(fill);
+  }
+  /** Of a tail that stands in: lets go of its pages. */
+  dropPages(): Promise<void> {
+    return this.#lifecycle.dropPages();
+  }
   /** Drops redo that is not needed here and that nobody holds. */
   dropRedo(): Promise<void> {
     return this.#lifecycle.dropRedo();
@@ -463,4 +479,8 @@ export class Segment {
     await this.#control.idle();
     await this.#lifecycle.close();
   }
+}
+
+function higher(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
 }

@@ -48,6 +48,8 @@ export class TestCluster {
   readonly limits: SegmentLimits;
   /** Of daemons that start from now on. */
   logger = silentLogger();
+  /** Of daemons that start from now on; tails never stand in unless given. */
+  standInAfterMs: number | undefined;
   /** By daemon, of those that start from now on; the machine's own unless given. */
   readonly disks = new Map<number, Disk>();
 
@@ -97,6 +99,7 @@ export class TestCluster {
       peers: this.list,
       limits: this.limits,
       scrubBytesPerSecond: 0,
+      ...(this.standInAfterMs === undefined ? {} : { standInAfterMs: this.standInAfterMs }),
       logger: this.logger,
       disk: this.disks.get(i) ?? systemDisk(),
       engines: ENGINES,

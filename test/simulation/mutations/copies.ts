@@ -20,8 +20,8 @@ export const COPIES: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/peers/copy-segment.ts',
-        find: 'source = underTerms(chunk.state, terms);',
-        replace: 'source = underTerms(chunk.state, { ...terms, epoch: 0n, history: [] });',
+        find: 'const source = underTerms(state, terms);',
+        replace: 'const source = underTerms(state, { ...terms, epoch: 0n, history: [] });',
       },
       {
         file: 'storage-daemon/src/peers/copy-segment.ts',
@@ -114,6 +114,42 @@ export const COPIES: readonly Mutation[] = [
         file: 'packages/volume/src/quorum.ts',
         find: 'return all >= WRITE_QUORUM && (!this.#isMixed || full >= FULL_PROMISES);',
         replace: 'return this.isWrite(members);',
+      },
+    ],
+  },
+  {
+    name: 'stand-in-gives-up-early',
+    rule: 'a tail that stands in gives its pages up only once the full segment has stored all that is in them',
+    mixture: 'stand-ins',
+    edits: [
+      {
+        file: 'storage-daemon/src/peers/stand-in-plan.ts',
+        find: 'full.checkpointLsn >= own.checkpointLsn;',
+        replace: 'full.checkpointLsn >= 0n;',
+      },
+    ],
+  },
+  {
+    name: 'stand-in-of-another-zone',
+    rule: 'tails drop redo on the word of who stands in for that very full segment',
+    mixture: 'stand-ins',
+    edits: [
+      {
+        file: 'storage-daemon/src/peers/peer-table.ts',
+        find: 'told.standsInFor === peerId)',
+        replace: 'told.standsInFor !== undefined)',
+      },
+    ],
+  },
+  {
+    name: 'stand-in-begins-its-log-anew',
+    rule: 'a tail whose log ends before the pages that it holds lets go of the pages, not of the log',
+    mixture: 'stand-ins',
+    edits: [
+      {
+        file: 'storage-daemon/src/segment/open-storage.ts',
+        find: "if (control.role === 'TAIL' && log.tail.lsn < checkpoint.lsn)",
+        replace: 'if (log.tail.lsn < 0n)',
       },
     ],
   },
