@@ -14,7 +14,7 @@ import type { RolePasswords } from './postgres/role-passwords.ts';
 import { roomForCache } from './postgres/cache-room.ts';
 import { StandIn, type Absence } from './postgres/stand-in.ts';
 import { killStrays } from './postgres/strays.ts';
-import { readsObserved, type ReadsObserved } from './read-path/reads-observed.ts';
+import { readsObserved, type ReadsObserved } from './reads-observed.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
 import { PostgresDatabase } from './session/postgres-database.ts';
 import { volumeDriver, type VolumeDriverOptions } from './session/volume-driver.ts';

@@ -1,4 +1,5 @@
 import { EXIT } from '@kube-aurora/process';
+import type { MismatchReason } from './open/open-volume.ts';
 import type { StartFailure } from './session/database.ts';
 
 /** Why PostgreSQL is not up, after it was lost or did not start. */
@@ -6,15 +7,6 @@ export type FailureReason =
   | StartFailure
   /** The local WAL is not what PostgreSQL said it wrote; the volume is not touched by it. */
   | 'damagedWal';
-
-/** Why this compute cannot open this volume, however long it waits. */
-export type MismatchReason =
-  /** The volume is of another engine, or of another major version, than the compute. */
-  | 'engineMismatch'
-  /** A segment is full, or a tail, where the compute was told otherwise. */
-  | 'rolesMismatch'
-  /** Storage is empty, and held a database before. */
-  | 'volumeMissing';
 
 /**
  * What the agent does, and the reason that programs decide by. Beside it stands a message, which is for people alone.

@@ -1,4 +1,5 @@
-import type { AgentSituation, FailureReason, MismatchReason } from './agent-situation.ts';
+import type { AgentSituation, FailureReason } from './agent-situation.ts';
+import type { MismatchReason } from './open/open-volume.ts';
 
 /**
  * What the agent does, step by step, and where each event takes it. The agent's loop does a step's work and tells what

@@ -3,8 +3,16 @@ import { fromServiceError, type SegmentState } from '@kube-aurora/rpc';
 import { OpenProtocol, type OpenRequest, type EpochStart } from '@kube-aurora/volume';
 import type { Logger } from '@kube-aurora/process';
 import { engineMismatch } from '../engine.ts';
-import type { MismatchReason } from '../agent-situation.ts';
 import { quorumsOf, type SegmentEndpoint, type WriterIdentity } from '../segments.ts';
+
+/** Why this compute cannot open this volume, however long it waits. */
+export type MismatchReason =
+  /** The volume is of another engine, or of another major version, than the compute. */
+  | 'engineMismatch'
+  /** A segment is full, or a tail, where the compute was told otherwise. */
+  | 'rolesMismatch'
+  /** Storage is empty, and held a database before. */
+  | 'volumeMissing';
 
 /** How long the last segments are waited for once a quorum answered. A daemon that hangs costs this much, once. */
 const GRACE_MS = 120;

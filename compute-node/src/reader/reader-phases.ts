@@ -7,7 +7,7 @@ import { fetchComputeImage } from '../open/fetch-image.ts';
 import { SINGLE_GROUP, homeSegment } from '../placement.ts';
 import { StandIn } from '../postgres/stand-in.ts';
 import { killStrays } from '../postgres/strays.ts';
-import { readsObserved } from '../read-path/reads-observed.ts';
+import { readsObserved } from '../reads-observed.ts';
 import { PageReader } from '../read-path/page-reader.ts';
 import { PageSource } from '../read-path/page-source.ts';
 import type { WriterIdentity } from '../segments.ts';

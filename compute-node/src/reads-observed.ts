@@ -1,6 +1,6 @@
-import type { AgentMetrics } from '../metrics.ts';
-import type { PageReaderOptions } from './page-reader.ts';
-import type { PageSourceOptions } from './page-source.ts';
+import type { AgentMetrics } from './metrics.ts';
+import type { PageReaderOptions } from './read-path/page-reader.ts';
+import type { PageSourceOptions } from './read-path/page-source.ts';
 
 export type ReadsObserved = Pick<PageReaderOptions, 'onRead' | 'onError'> & Pick<PageSourceOptions, 'onAheadGone'>;
 
