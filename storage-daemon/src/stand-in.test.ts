@@ -4,7 +4,10 @@ import type { Segment } from './segment/segment.ts';
 import { imageRecord, type ChainEnd } from './testing/synthetic-records.ts';
 import { TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from './testing/test-cluster.ts';
 
-/** Six daemons in this process: d0, d1 and d2 are full segments, d3, d4 and d5 the tails of their zones. d2 is away, and d5 stands in for it. */
+/**
+ * Six daemons in this process: d0, d1 and d2 are full segments, d3, d4 and d5 the tails of their zones. d2 is away, and
+ * d5 stands in for it.
+ */
 
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
 const ALL = [0, 1, 2, 3, 4, 5];

@@ -5,8 +5,9 @@ import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/seg
 /**
  * `any`: whatever goes wrong, as each seed has it. `quorums`: several losses at once, aimed at where quorums meet
  * (quorum-faults.ts), and little else beside them. `tails`: mixed copies, and logs in which nearly every batch ends a
- * file and gets a checkpoint, so that a tail may have to let all of its log go. `stand-ins`: mixed copies, full segments that are away for long and tails that stand
- * in for them (stand-in-faults.ts), beside all that goes wrong otherwise. `readers`: as `any`, and readers that follow the volume through it.
+ * file and gets a checkpoint, so that a tail may have to let all of its log go. `stand-ins`: mixed copies, full segments
+ * that are away for long and tails that stand in for them (stand-in-faults.ts), beside all that goes wrong otherwise.
+ * `readers`: as `any`, and readers that follow the volume through it.
  * `leases`: writers that come to answer, and others that take over from them while they stand still (lease-faults.ts).
  */
 export const MIXTURES = ['any', 'quorums', 'tails', 'stand-ins', 'readers', 'leases'] as const;
@@ -140,7 +141,10 @@ function aimedAtTails(seed: number, mix: Mix): Mix {
   };
 }
 
-/** The seed's mixture with long absences, and tails that stand in soon: drawn from a stream of its own, so that what a seed means without stays. */
+/**
+ * The seed's mixture with long absences, and tails that stand in soon: drawn from a stream of its own, so that what a
+ * seed means without stays.
+ */
 function withStandIns(seed: number, mix: Mix): Mix {
   const random = new SeededRandom(Math.imul(seed + 1, 0xc2b2_ae35));
   const spread = (min: number, max: number): number => min * (max / min) ** random.next();

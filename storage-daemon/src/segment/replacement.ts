@@ -27,7 +27,10 @@ export type ControlChange = (current: SegmentControl) => Partial<SegmentControl>
 /** Writes all of the new pages, their checkpoint included. */
 export type Fill = (pages: NewPages) => Promise<ControlChange>;
 
-/** Writes all of a peer's pages for a tail, their checkpoint included. Gives what they are taken for, once they fit its log; throws AuroraRpcError where they do not. */
+/**
+ * Writes all of a peer's pages for a tail, their checkpoint included. Gives what they are taken for, once they fit its
+ * log; throws AuroraRpcError where they do not.
+ */
 export type FillBeside = (pages: NewPages) => Promise<(current: SegmentControl) => StandIn>;
 
 /** New pages on their way to the disk. */

@@ -61,7 +61,10 @@ export interface SegmentOptions {
   readonly fetchPage: (segment: Segment, page: PageKey, lsn: bigint) => Promise<Buffer | undefined>;
   /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
   readonly lowestPeerScl: (segment: Segment) => bigint | undefined;
-  /** Full segments that a tail keeps redo for, each with the checkpoint that it, or the tail that stands in for it, said last; 0n while none did. */
+  /**
+   * Full segments that a tail keeps redo for, each with the checkpoint that it, or the tail that stands in for it, said
+   * last; 0n while none did.
+   */
   readonly fullPeers: readonly { readonly id: string; readonly checkpointLsn: (segment: Segment) => bigint }[];
   readonly highestOfPeers: (segment: Segment) => PeersHighest;
   /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
