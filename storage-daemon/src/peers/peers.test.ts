@@ -103,7 +103,7 @@ describe('peers', () => {
     segment.noteReadFloor('w/3', writer.end.lsn + 80n, 3n);
     await installed;
     segment.pages?.expediteTo(agreed);
-    await segment.until(() => segment.state().appliedLsn >= agreed, Date.now() + 5000);
+    await segment.until(() => segment.state().appliedLsn >= agreed, systemClock().now() + 5000);
     expect(segment.state()).toMatchObject({ phase: 'READY', scl: agreed, appliedLsn: agreed, vdl: agreed });
   });
 

@@ -1,5 +1,6 @@
 import { AuroraRpcError, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
-import type { Segment, SegmentIdentity } from './segment.ts';
+import type { SegmentIdentity } from './segment-identity.ts';
+import type { Segment } from './segment.ts';
 
 /**
  * The segments of a daemon. Asking for one that is not there makes nothing: only a promise, an import or a peer's word

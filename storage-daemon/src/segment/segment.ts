@@ -1,11 +1,9 @@
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
-import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
 import type { EngineId, EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
 import {
-  isBatchValid,
   LEASE_MS_MAX,
   type EpochStart,
   type LeaseHolder,
@@ -16,7 +14,7 @@ import {
 import type { Disk } from '../disk/disk.ts';
 import type { DiskRoom } from '../disk/disk-room.ts';
 import { DurableEvent } from '../redo-log/durable-event.ts';
-import { describeLink, linkTo } from '../redo-log/log-chain.ts';
+import { fitOf } from './batch-fit.ts';
 import { ConditionWaiter } from './condition-waiter.ts';
 import type { SegmentControl } from './control-file.ts';
 import { CurrentControl } from './current-control.ts';
@@ -30,14 +28,10 @@ import type { ControlChange, Fill, FillBeside } from './replacement.ts';
 import type { SegmentEvents } from './content-failures.ts';
 import { SegmentLifecycle } from './segment-lifecycle.ts';
 import type { RedoStorage } from './redo-storage.ts';
+import { refuseRole, type SegmentIdentity } from './segment-identity.ts';
+import { segmentState } from './segment-state.ts';
 import type { SegmentStorage } from './segment-storage.ts';
 import { WriterSessions, type AppendSession } from './writer-sessions.ts';
-
-export interface SegmentIdentity {
-  readonly daemonId: string;
-  readonly zone: string;
-  readonly role: SegmentRole;
-}
 
 /** What peers last answered; zeros when none did. */
 export interface PeersHighest {
@@ -69,16 +63,6 @@ export interface SegmentOptions {
   readonly highestOfPeers: (segment: Segment) => PeersHighest;
   /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
   readonly askPeers: (segment: Segment) => Promise<void>;
-}
-
-/** LSNs are numbers in memory, exact up to here. */
-const MAX_LSN = BigInt(Number.MAX_SAFE_INTEGER);
-
-/** Throws AuroraRpcError REFUSED when a segment is taken for something that it is not. */
-export function refuseRole(held: SegmentRole, told: SegmentRole, field: string): void {
-  if (held === told) return;
-  const message = `${field}: ${told}, and the segment is ${held}; roles never change: computes and daemons must be given the list that the volume was made with`;
-  throw new AuroraRpcError('REFUSED', message, 'other-role');
 }
 
 /** unwritable: the disk is full or fails. */
@@ -233,36 +217,7 @@ export class Segment {
   }
 
   state(): SegmentState {
-    const { role, standIn, ready, epoch, baseEpoch, baseLsn, systemIdentifier, engine, history, recoverToLsn } = this.control;
-    const { storage } = this;
-    const { daemonId, zone } = this.identity;
-    const fault = this.#lifecycle.fault;
-    return {
-      phase: this.phase,
-      epoch,
-      scl: this.scl,
-      lastBatchEpoch: storage?.durable.epoch ?? baseEpoch,
-      baseEpoch,
-      baseLsn,
-      appliedLsn: storage?.appliedLsn ?? 0n,
-      vdl: storage?.vdl ?? 0n,
-      logStartLsn: storage?.startLsn ?? 0n,
-      systemIdentifier,
-      engine: ready ? engine : undefined,
-      history: history.map((entry) => ({ ...entry })),
-      message: fault?.message ?? '',
-      daemonId,
-      zone,
-      pgmrpl: storage?.pgmrpl ?? 0n,
-      bytesUsed: BigInt(this.#lifecycle.bytesUsed),
-      fault: fault?.fault,
-      recoverToLsn: this.mustRecover ? recoverToLsn : 0n,
-      role,
-      checkpointLsn: storage?.checkpointLsn ?? 0n,
-      logStartEpoch: storage?.start.epoch ?? 0n,
-      // Not while its files are being opened: nobody is to count on pages that cannot be had.
-      standIn: standIn === undefined || this.pages === undefined ? undefined : { ...standIn },
-    };
+    return segmentState(this.identity, this.control, this.#lifecycle);
   }
 
   /**
@@ -280,21 +235,10 @@ export class Segment {
    * Throws AuroraRpcError INVALID when it cannot belong to this log, NOT_READY while it cannot be told.
    */
   append(header: RedoBatchHeader, batch: Buffer): AppendOutcome {
-    const { storage } = this;
-    if (header.endLsn > MAX_LSN)
-      throw new AuroraRpcError('INVALID', `batch.end_lsn: ${formatLsn(header.endLsn)} is past ${formatLsn(MAX_LSN)}`);
+    const { control, storage, pg } = this;
     if (storage === undefined || this.annulling !== undefined) throw new AuroraRpcError('NOT_READY', `the segment is ${this.phase}`);
-    if (header.pg !== this.pg) throw new AuroraRpcError('INVALID', `batch.pg: ${header.pg}, this segment is of ${this.pg}`);
-    if (!isBatchValid(this.control.history, header)) {
-      throw new AuroraRpcError(
-        'INVALID',
-        `batch.epoch: epoch ${header.epoch} ends at ${formatLsn(header.endLsn)}, which the epoch history rules out`,
-      );
-    }
-    const { tail } = storage;
-    const link = linkTo(tail, header);
-    if (link === 'forked') throw new AuroraRpcError('INVALID', `batch.backlink: ${describeLink(tail, header)}`);
-    if (link !== 'next') return link;
+    const fit = fitOf(header, { pg, history: control.history, tail: storage.tail });
+    if (fit !== 'next') return fit;
     if (this.unwritable !== undefined) return 'unwritable';
     storage.append(header, batch);
     return 'appended';

@@ -3,7 +3,8 @@ import { AuroraRpcError, type ImportBaseRequest, type ImportBegin, type PageImag
 import { VOLUMES_BEFORE_ENGINES, type SegmentControl } from '../segment/control-file.ts';
 import type { NewPages } from '../segment/replacement.ts';
 import type { SegmentDirectory } from '../segment/segment-directory.ts';
-import { refuseRole, type Segment } from '../segment/segment.ts';
+import type { Segment } from '../segment/segment.ts';
+import { refuseRole } from '../segment/segment-identity.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import { pageOf } from '../edge/page-keys.ts';
 

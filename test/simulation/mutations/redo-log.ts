@@ -58,8 +58,8 @@ export const REDO_LOG: readonly Mutation[] = [
     rule: 'redo that the epoch history rules out is not taken, whoever it comes from',
     edits: [
       {
-        file: 'storage-daemon/src/segment/segment.ts',
-        find: 'if (!isBatchValid(this.control.history, header)) {',
+        file: 'storage-daemon/src/segment/batch-fit.ts',
+        find: 'if (!isBatchValid(history, header)) {',
         replace: 'if (header.epoch < 0n) {',
       },
     ],
