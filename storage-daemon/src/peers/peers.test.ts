@@ -94,6 +94,8 @@ describe('peers', () => {
     const agreed = writer.end.lsn;
     await writer.append([imageRecord(REL, 1, 2)], [0]);
     const segment = await segmentOf(0);
+    // It came with the second batch, and a segment need not act on it at once.
+    await cluster.until(0, ({ vdl }) => vdl === agreed);
     const history = [...writer.history, { epoch: 3n, startLsn: agreed }];
     const installed = segment.takeHistory(history);
     // While the control file is being written, another one says the same, and where the volume's VDL is.

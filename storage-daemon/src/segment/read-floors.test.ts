@@ -6,15 +6,15 @@ describe('ReadFloors', () => {
   it('is the minimum over the computes that are heard', () => {
     const floors = new ReadFloors();
     expect(floors.lowest(0)).toBe(0n);
-    floors.note('writer', 100n, 0);
+    floors.noteWriter('writer', 100n, 0);
     expect(floors.lowest(0)).toBe(100n);
-    floors.note('reader', 40n, 1);
-    floors.note('writer', 200n, 2);
+    floors.noteReader('reader', 40n, 1);
+    floors.noteWriter('writer', 200n, 2);
     // It was at 100 already: what is below may be gone.
     expect(floors.lowest(2)).toBe(100n);
-    floors.note('reader', 150n, 3);
+    floors.noteReader('reader', 150n, 3);
     expect(floors.lowest(3)).toBe(150n);
-    floors.note('reader', 120n, 4);
+    floors.noteReader('reader', 120n, 4);
     expect(floors.lowest(4)).toBe(150n);
     expect(floors.holders()).toEqual([
       { compute: 'reader', lsn: 150n },
@@ -26,46 +26,55 @@ describe('ReadFloors', () => {
 
   it('ends the hold of one that is silent, and no sooner', () => {
     const floors = new ReadFloors();
-    floors.note('reader', 40n, 0);
-    floors.note('writer', 200n, SILENT_MS - 1);
+    floors.noteReader('reader', 40n, 0);
+    floors.noteWriter('writer', 200n, SILENT_MS - 1);
     expect(floors.lowest(SILENT_MS - 1)).toBe(40n);
     expect(floors.lowest(SILENT_MS)).toBe(200n);
     expect(floors.holders()).toEqual([{ compute: 'writer', lsn: 200n }]);
     // It lives after all, and holds what is left.
-    floors.note('reader', 40n, SILENT_MS);
-    floors.note('writer', 300n, SILENT_MS);
+    floors.noteReader('reader', 40n, SILENT_MS);
+    floors.noteWriter('writer', 300n, SILENT_MS);
     expect(floors.lowest(SILENT_MS)).toBe(200n);
   });
 
-  it('takes the word of peers only while no compute is heard here', () => {
+  it('takes the word of peers while no writer is heard here, whichever readers are', () => {
     const floors = new ReadFloors();
-    floors.note('reader', 40n, 0);
+    floors.noteReader('reader', 40n, 0);
+    // Nothing is known of a writer yet.
+    expect(floors.lowest(0)).toBe(0n);
+    floors.notePeers(30n);
+    expect(floors.lowest(0)).toBe(30n);
     floors.notePeers(90n);
     expect(floors.lowest(0)).toBe(40n);
     expect(floors.lowest(SILENT_MS)).toBe(90n);
     floors.notePeers(70n);
     expect(floors.lowest(SILENT_MS)).toBe(90n);
+    floors.noteWriter('writer', 100n, SILENT_MS);
+    expect(floors.lowest(SILENT_MS)).toBe(100n);
+    floors.notePeers(95n);
+    floors.noteWriter('writer', 120n, SILENT_MS);
+    expect(floors.lowest(SILENT_MS)).toBe(120n);
   });
 
   it('one whose stream is over counts for a while, unless it comes back', () => {
     const floors = new ReadFloors();
-    floors.note('reader', 10n, 0);
-    floors.note('writer', 90n, 0);
+    floors.noteReader('reader', 10n, 0);
+    floors.noteWriter('writer', 90n, 0);
     floors.left('reader', 1000);
-    floors.note('writer', 90n, LEFT_MS);
+    floors.noteWriter('writer', 90n, LEFT_MS);
     expect(floors.lowest(LEFT_MS)).toBe(10n);
-    floors.note('reader', 20n, LEFT_MS);
+    floors.noteReader('reader', 20n, LEFT_MS);
     expect(floors.lowest(1000 + LEFT_MS)).toBe(20n);
     floors.left('reader', 2000 + LEFT_MS);
     floors.left('nobody', 2000 + LEFT_MS);
-    floors.note('writer', 95n, 2 * LEFT_MS);
+    floors.noteWriter('writer', 95n, 2 * LEFT_MS);
     expect(floors.lowest(1999 + 2 * LEFT_MS)).toBe(20n);
     expect(floors.lowest(2000 + 2 * LEFT_MS)).toBe(95n);
   });
 
   it('never goes back, and never past one that is heard, whatever comes', () => {
     const event = fc.record({
-      what: fc.constantFrom('note', 'peers', 'release', 'time'),
+      what: fc.constantFrom('writer', 'reader', 'peers', 'release', 'time'),
       compute: fc.constantFrom('a', 'b', 'c'),
       lsn: fc.bigInt(0n, 1000n),
       ms: fc.nat(SILENT_MS),
@@ -77,8 +86,9 @@ describe('ReadFloors', () => {
         let now = 0;
         let before = 0n;
         for (const { what, compute, lsn, ms } of events) {
-          if (what === 'note') {
-            floors.note(compute, lsn, now);
+          if (what === 'writer' || what === 'reader') {
+            if (what === 'writer') floors.noteWriter(compute, lsn, now);
+            else floors.noteReader(compute, lsn, now);
             const was = heard.get(compute)?.lsn ?? 0n;
             heard.set(compute, { lsn: lsn > was ? lsn : was, at: now });
           } else if (what === 'peers') floors.notePeers(lsn);

@@ -6,7 +6,8 @@
  * Invariants: the minimum never goes back, as versions below it may be gone. A compute that is heard is never passed
  * over. One that was silent for SILENT_MS is, or for LEFT_MS after its stream was over: a reader that died must not
  * hold the volume's redo for ever. Whoever is silent for that long and lives may find what it reads gone (TOO_OLD).
- * With nobody heard here what peers say counts: computes may be heard there.
+ * While no writer is heard here, what peers say counts as one that reads: the writer may be heard there, and readers
+ * that are heard here know nothing of it.
  */
 
 /** A reader whose stream is over may come back within so long, to this segment or another. */
@@ -19,6 +20,7 @@ export const LEFT_MS = 10_000;
 export const SILENT_MS = 30_000;
 
 interface Heard {
+  readonly isWriter: boolean;
   readonly lsn: bigint;
   readonly at: number;
 }
@@ -28,10 +30,19 @@ export class ReadFloors {
   #ofPeers = 0n;
   #lowest = 0n;
 
-  /** A compute reads at `lsn` or later; `now` in ms. */
-  note(compute: string, lsn: bigint, now: number): void {
+  /** A writer reads at `lsn` or later; `now` in ms. */
+  noteWriter(compute: string, lsn: bigint, now: number): void {
+    this.#note(compute, lsn, now, true);
+  }
+
+  /** The same of a reader. */
+  noteReader(compute: string, lsn: bigint, now: number): void {
+    this.#note(compute, lsn, now, false);
+  }
+
+  #note(compute: string, lsn: bigint, now: number, isWriter: boolean): void {
     const before = this.#computes.get(compute)?.lsn ?? 0n;
-    this.#computes.set(compute, { lsn: lsn > before ? lsn : before, at: now });
+    this.#computes.set(compute, { isWriter, lsn: lsn > before ? lsn : before, at: now });
   }
 
   /** A peer's own minimum. */
@@ -53,9 +64,10 @@ export class ReadFloors {
   /** The minimum; 0n while nobody was ever heard. */
   lowest(now: number): bigint {
     for (const [compute, { at }] of this.#computes) if (now - at >= SILENT_MS) this.#computes.delete(compute);
-    let lowest: bigint | undefined;
-    for (const { lsn } of this.#computes.values()) if (lowest === undefined || lsn < lowest) lowest = lsn;
-    lowest ??= this.#ofPeers;
+    const heard = [...this.#computes.values()];
+    const floors = heard.map(({ lsn }) => lsn);
+    if (!heard.some(({ isWriter }) => isWriter)) floors.push(this.#ofPeers);
+    const lowest = floors.reduce((a, b) => (a < b ? a : b));
     if (lowest > this.#lowest) this.#lowest = lowest;
     return this.#lowest;
   }

@@ -254,13 +254,13 @@ export class Segment {
   /** A compute of `epoch` says that it reads at `lsn` or later. */
   noteReadFloor(compute: string, lsn: bigint, epoch: bigint): void {
     if (!this.#epochs.isCurrent(epoch)) return;
-    this.#readFloors.note(compute, lsn, this.#options.clock.now());
+    this.#readFloors.noteWriter(compute, lsn, this.#options.clock.now());
     this.raiseReadFloor();
   }
 
   /** A reader, which has no epoch, says that it reads at `lsn` or later; 0n: nothing more may be forgotten yet. */
   noteReadersFloor(reader: string, lsn: bigint): void {
-    this.#readFloors.note(reader, lsn, this.#options.clock.now());
+    this.#readFloors.noteReader(reader, lsn, this.#options.clock.now());
     this.raiseReadFloor();
   }
 
