@@ -1,44 +1,21 @@
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Segment } from './segment/segment.ts';
 import { imageRecord, type ChainEnd } from './testing/synthetic-records.ts';
-import { TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from './testing/test-cluster.ts';
+import { TEST_LIMITS, VOLUME, type TestCluster, type TestWriter } from './testing/test-cluster.ts';
+import { ALL, checkpointAt, holds, mixedVolume, page, pageDirectories, REL, rounds, TAILS } from './testing/mixed-cluster.ts';
 
 /**
  * Six daemons in this process: d0, d1 and d2 are full segments, d3, d4 and d5 the tails of their zones. d2 is away, and
  * d5 stands in for it.
  */
 
-const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
-const ALL = [0, 1, 2, 3, 4, 5];
 const LEFT = [0, 1, 3, 4, 5];
-const TAILS = [3, 4, 5];
-const page = (block: number): typeof REL & { block: number } => ({ ...REL, block });
 
 let cluster: TestCluster;
 let base: ChainEnd;
 let writer: TestWriter;
 
-const segmentOf = (i: number): Promise<Segment> => cluster.daemon(i).segment(VOLUME, 0);
-const pageDirectories = (i: number): string[] =>
-  fs.readdirSync(`${cluster.dataOf(i)}/${VOLUME}/0`).filter((name) => name.startsWith('pages'));
-
-async function holds(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await condition()); tries++) {
-    if (tries > 3000) throw new Error(`it does not come to this: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-/** Has the pages stored as of the end of the redo. */
-async function checkpoint(members: readonly number[]): Promise<void> {
-  for (const i of members) {
-    const segment = await segmentOf(i);
-    await holds(() => segment.storage?.appliedLsn === writer.end.lsn);
-    segment.pages?.requestCheckpoint();
-    await holds(() => segment.pages?.checkpointLsn === writer.end.lsn);
-  }
-}
+const checkpoint = (members: readonly number[]): Promise<void> => checkpointAt(cluster, members, writer.end);
 
 /** Twenty batches, each of which fills a log file. */
 async function write(members: readonly number[], fill: number): Promise<void> {
@@ -72,9 +49,8 @@ async function stoodIn(): Promise<void> {
 describe('a tail whose full segment is away for longer than the set time', () => {
   beforeEach(async () => {
     // Files of one batch and no retention: redo that nobody holds goes at once.
-    cluster = await TestCluster.start(6, { ...TEST_LIMITS, logFileBytes: 16 * 1024, logRetainBytes: 0, diskReserveBytes: 0 }, 'Mixed');
-    base = await cluster.import(1n, ALL, [{ page: page(0), fill: 9 }]);
-    writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);
+    const limits = { ...TEST_LIMITS, logFileBytes: 16 * 1024, logRetainBytes: 0, diskReserveBytes: 0 };
+    ({ cluster, base, writer } = await mixedVolume(limits));
     await write(ALL, 10);
     await cluster.stopDaemon(2);
     writer.drop(2);
@@ -129,7 +105,7 @@ describe('a tail whose full segment is away for longer than the set time', () =>
     const state = await cluster.until(5, ({ standIn, phase }) => standIn === undefined && phase === 'READY');
     expect(state).toMatchObject({ role: 'TAIL', checkpointLsn: 0n, scl: writer.end.lsn });
     expect((await cluster.status(2)).checkpointLsn).toBe(writer.end.lsn);
-    await holds(() => pageDirectories(5).length === 0);
+    await holds(() => pageDirectories(cluster, 5).length === 0);
     writer.drop(2);
     await again(5);
     await write(ALL, 120);
@@ -141,7 +117,7 @@ describe('a tail whose full segment is away for longer than the set time', () =>
     await checkpoint([5]);
     await cluster.stopDaemon(5);
     writer.drop(5);
-    const [pages] = pageDirectories(5);
+    const [pages] = pageDirectories(cluster, 5);
     for (const name of fs.readdirSync(`${cluster.dataOf(5)}/${VOLUME}/0/${pages}`))
       fs.writeFileSync(`${cluster.dataOf(5)}/${VOLUME}/0/${pages}/${name}`, 'damaged');
     cluster.standInAfterMs = undefined;
@@ -168,10 +144,8 @@ describe('a tail whose full segment is away for longer than the set time', () =>
     await restartTail();
     await writer.connected(5);
     await writer.append([imageRecord(REL, 1, 1)], TAILS);
-    const { gossip } = cluster.daemon(5).peers;
-    const before = gossip.ticks;
-    await holds(() => gossip.ticks >= before + 4);
+    await rounds(cluster, 5, 4);
     expect(await cluster.status(5)).toMatchObject({ phase: 'READY', standIn: undefined, scl: writer.end.lsn });
-    expect(pageDirectories(5)).toEqual([]);
+    expect(pageDirectories(cluster, 5)).toEqual([]);
   });
 });

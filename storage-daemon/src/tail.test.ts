@@ -1,40 +1,19 @@
 import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { postgres18 } from '@kube-aurora/redo';
-import type { Segment } from './segment/segment.ts';
 import { imageRecord, syntheticState, type ChainEnd } from './testing/synthetic-records.ts';
-import { DEADLINE, SEGMENT, TEST_LIMITS, TestCluster, VOLUME, type TestWriter } from './testing/test-cluster.ts';
+import { DEADLINE, SEGMENT, TEST_LIMITS, type TestCluster, type TestWriter } from './testing/test-cluster.ts';
+import { ALL, checkpointAt, mixedVolume, page, pageDirectories, REL, rounds, segmentOf, TAILS } from './testing/mixed-cluster.ts';
 
 /** Six daemons in this process: d0, d1 and d2 are full segments, d3, d4 and d5 the tails of their zones. */
 
-const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
-const ALL = [0, 1, 2, 3, 4, 5];
 const FULL = [0, 1, 2];
-const TAILS = [3, 4, 5];
-const page = (block: number): typeof REL & { block: number } => ({ ...REL, block });
 
 let cluster: TestCluster;
 let base: ChainEnd;
 let writer: TestWriter;
 
-const segmentOf = (i: number): Promise<Segment> => cluster.daemon(i).segment(VOLUME, 0);
-
-async function holds(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await condition()); tries++) {
-    if (tries > 2000) throw new Error(`it does not come to this: ${condition.toString()}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-/** Has the pages stored as of the end of the redo. */
-async function checkpoint(members: readonly number[]): Promise<void> {
-  for (const i of members) {
-    const segment = await segmentOf(i);
-    await holds(() => segment.storage?.appliedLsn === writer.end.lsn);
-    segment.pages?.requestCheckpoint();
-    await holds(() => segment.pages?.checkpointLsn === writer.end.lsn);
-  }
-}
+const checkpoint = (members: readonly number[]): Promise<void> => checkpointAt(cluster, members, writer.end);
 
 /** Twenty batches, each of which fills a log file. */
 async function write(members: readonly number[]): Promise<void> {
@@ -44,19 +23,10 @@ async function write(members: readonly number[]): Promise<void> {
 
 const startOf = async (i: number): Promise<bigint> => (await cluster.status(i)).logStartLsn;
 
-/** So long that a tail would have dropped redo if it were to. */
-async function rounds(i: number): Promise<void> {
-  const { gossip } = cluster.daemon(i).peers;
-  const before = gossip.ticks;
-  await holds(() => gossip.ticks >= before + 3);
-}
-
 describe('a tail', () => {
   beforeEach(async () => {
     // Files of one batch and no retention: redo that nobody holds goes at once.
-    cluster = await TestCluster.start(6, { ...TEST_LIMITS, logFileBytes: 16 * 1024, logRetainBytes: 0 }, 'Mixed');
-    base = await cluster.import(1n, ALL, [{ page: page(0), fill: 9 }]);
-    writer = await cluster.open(2n, 'w/1', base, [{ epoch: 1n, startLsn: base.lsn }], ALL);
+    ({ cluster, base, writer } = await mixedVolume({ ...TEST_LIMITS, logFileBytes: 16 * 1024, logRetainBytes: 0 }));
   });
   afterEach(async () => {
     writer.close();
@@ -75,7 +45,7 @@ describe('a tail', () => {
         standIn: undefined,
       });
       await expect(cluster.page(i, page(3), lsn, 2n)).rejects.toMatchObject({ code: 'NO_PAGES' });
-      expect(fs.readdirSync(`${cluster.dataOf(i)}/${VOLUME}/0`).filter((name) => name.startsWith('pages'))).toEqual([]);
+      expect(pageDirectories(cluster, i)).toEqual([]);
     }
     for (const i of FULL) expect(await cluster.page(i, page(3), lsn, 2n)).toBe(53);
   });
@@ -83,9 +53,10 @@ describe('a tail', () => {
   it('lets redo go only once the pages of all three full segments have it', async () => {
     await write(ALL);
     await checkpoint([0, 1]);
-    await rounds(3);
+    // So long that it would have dropped redo if it were to.
+    await rounds(cluster, 3);
     expect(await startOf(3)).toBe(base.lsn);
-    expect((await segmentOf(3)).heldRedo).toContainEqual({ name: 'pages of d2', floorLsn: base.lsn, givesWay: false });
+    expect((await segmentOf(cluster, 3)).heldRedo).toContainEqual({ name: 'pages of d2', floorLsn: base.lsn, givesWay: false });
     await checkpoint([2]);
     await cluster.until(3, ({ logStartLsn }) => logStartLsn > base.lsn);
     // How far it is nothing but the log says: its last batch stays.
@@ -103,8 +74,8 @@ describe('a tail', () => {
     writer.drop(3);
     await cluster.startDaemon(3);
     await cluster.reachable(3);
-    await rounds(3);
-    await rounds(4);
+    await rounds(cluster, 3);
+    await rounds(cluster, 4);
     for (const i of TAILS) expect(await startOf(i)).toBe(base.lsn);
     // Nobody else has it as redo any more.
     for (const i of [0, 1]) expect(await startOf(i)).toBeGreaterThan(base.lsn);
@@ -127,7 +98,7 @@ describe('a tail', () => {
     await cluster.startDaemon(4);
     const state = await cluster.until(4, ({ phase, scl }) => phase === 'READY' && scl === lsn);
     expect(state).toMatchObject({ role: 'TAIL', logStartLsn: base.lsn, epoch: 2n, recoverToLsn: 0n });
-    expect((await segmentOf(4)).control.recoverToLsn).toBe(lsn);
+    expect((await segmentOf(cluster, 4)).control.recoverToLsn).toBe(lsn);
   });
 
   it('gives its redo to a full segment that lost its disk; the pages come from another full one', async () => {

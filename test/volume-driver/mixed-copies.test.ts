@@ -1,49 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { importVolume } from '../../compute-node/src/bootstrap/import-volume.ts';
-import { SINGLE_GROUP } from '../../compute-node/src/placement.ts';
-import { PageReader } from '../../compute-node/src/read-path/page-reader.ts';
-import { RELATION, syntheticVolume } from '../simulation/synthetic-volume.ts';
-import { DriverWorld, type Compute, type Writing } from './driver-world.ts';
+import { syntheticVolume } from '../simulation/synthetic-volume.ts';
+import { DriverWorld } from './driver-world.ts';
+import { ALL, commit, readPages, runningMixed, zoneOf } from './mixed-world.ts';
 
 /** A volume with mixed copies: 0, 2 and 4 are full segments, 1, 3 and 5 the tails of their zones. */
 
-const ALL = [0, 1, 2, 3, 4, 5];
 const FULL = [0, 2, 4];
 const TAILS = [1, 3, 5];
-const zoneOf = (index: number): number => index >> 1;
-
-interface Running {
-  readonly world: DriverWorld;
-  readonly compute: Compute;
-  readonly writer: Writing;
-}
-
-async function running(): Promise<Running> {
-  const world = new DriverWorld(1, 'Mixed');
-  await world.importVolume();
-  const compute = world.compute();
-  return { world, compute, writer: await world.until(compute.write()) };
-}
-
-/** Can pages be read as of all that was acknowledged? */
-function read({ world, compute, writer }: Running): Promise<readonly Buffer[]> {
-  const { clock, logger, zone } = compute.machine;
-  const { vdl } = writer.writePath;
-  const reader = new PageReader({
-    segments: compute.segments,
-    identity: compute.identity,
-    epoch: writer.opened.epoch,
-    zone,
-    volume: { vdl, scl: () => vdl, readFloor: vdl },
-    placement: SINGLE_GROUP,
-    onFenced: () => undefined,
-    onRead: () => undefined,
-    onError: () => undefined,
-    clock,
-    logger,
-  });
-  return world.until(reader.read({ ...RELATION, block: 1, count: 2 }, vdl));
-}
 
 describe('mixed copies', () => {
   it('a tail is imported after a full segment', async () => {
@@ -68,25 +32,24 @@ describe('mixed copies', () => {
   });
 
   it('pages are asked of full segments alone', async () => {
-    const volume = await running();
+    const volume = await runningMixed();
     const { world, compute, writer } = volume;
     writer.insert();
     await world.until(writer.flush());
     world.stop(0, 2);
-    await read(volume);
+    await readPages(volume);
     expect(new Set(compute.asked.map(({ id }) => id))).not.toContain('d1');
     expect(compute.asked.at(-1)?.id).toBe('d4');
   });
 
   it('commits go on with the three full ones, with one of them and the tails, and not with three tails', async () => {
-    const { world, writer } = await running();
+    const volume = await runningMixed();
+    const { world, writer } = volume;
     world.stop(...TAILS);
-    writer.insert();
-    expect(await world.until(writer.flush())).toEqual({ kind: 'durable', durableLsn: writer.wal.endLsn });
+    await commit(volume);
     world.start(...TAILS);
     world.stop(0, 2);
-    writer.insert();
-    expect(await world.until(writer.flush())).toEqual({ kind: 'durable', durableLsn: writer.wal.endLsn });
+    await commit(volume);
     world.stop(4);
     writer.insert();
     const flush = writer.flush();
@@ -96,7 +59,7 @@ describe('mixed copies', () => {
   });
 
   it('no writer opens the volume with one full segment and three tails; one does with two and two', async () => {
-    const { world, writer } = await running();
+    const { world, writer } = await runningMixed();
     writer.insert();
     await world.until(writer.flush());
     world.stop(0, 2);
@@ -118,7 +81,7 @@ const LOSSES = [0, 1, 2].flatMap((zone) => ALL.filter((one) => zoneOf(one) !== z
 
 describe.each(ACKNOWLEDGED)('a commit that %s have', (_who, quorum) => {
   it.each(LOSSES)('outlives the disks of zone $zone and of $one', async ({ zone, one }) => {
-    const volume = await running();
+    const volume = await runningMixed();
     const { world, writer } = volume;
     const others = ALL.filter((index) => !quorum.some((member) => member === index));
     world.stop(...others);
@@ -130,7 +93,7 @@ describe.each(ACKNOWLEDGED)('a commit that %s have', (_who, quorum) => {
     world.start(...others.filter((index) => !lost.includes(index)));
     // Three are left: pages can be read, with redo from tails where the full one lacks it; no commit is acknowledged,
     // and nobody opens.
-    await read(volume);
+    await readPages(volume);
     writer.insert();
     expect(await world.hasSettled(writer.flush(), 5000)).toBe(false);
     const opening = world.compute().opened();
@@ -143,9 +106,9 @@ describe.each(ACKNOWLEDGED)('a commit that %s have', (_who, quorum) => {
 });
 
 it.each([0, 1, 2])('commits go on, and a writer opens, without zone %i', async (zone) => {
-  const { world, writer } = await running();
+  const volume = await runningMixed();
+  const { world, writer } = volume;
   world.stop(2 * zone, 2 * zone + 1);
-  writer.insert();
-  expect(await world.until(writer.flush())).toEqual({ kind: 'durable', durableLsn: writer.wal.endLsn });
+  await commit(volume);
   expect((await world.until(world.compute().opened())).startLsn).toBe(writer.wal.endLsn);
 });

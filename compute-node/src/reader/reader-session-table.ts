@@ -1,6 +1,8 @@
+import { end, goOn, NEVER, NOTHING, shutDown, type SessionTable } from '../session/session-outcome.ts';
+
 /**
  * The states of a reader's session, and what each event does in each of them. The table is the only place that says so:
- * ReaderSession looks every event up here, and the compiler demands every cell.
+ * ReaderSession's machine looks every event up here, and the compiler demands every cell.
  *
  * | state      | PostgreSQL               |                                                                              |
  * | ---------- | ------------------------ | ---------------------------------------------------------------------------- |
@@ -11,50 +13,13 @@
  * | restarting | ends in order            | as stopping, and a session from the present LSN on follows                   |
  * | ended      | is dead, or being killed | why it ended is settled: what comes later is ignored                         |
  */
-export type ReaderState = 'opening' | 'starting' | 'running' | 'stopping' | 'restarting' | 'ended';
-
 export type ReaderEventKind =
   /** The data directory is laid. */
   | 'laid'
-  /** PostgreSQL takes connections. */
-  | 'ready'
-  /** A step of the start failed. */
-  | 'failed'
   /** Storage has no longer what it needs to go on from where it is. */
-  | 'tooOld'
-  /** PostgreSQL ended by itself. */
-  | 'exited'
-  /** PostgreSQL says nothing to new connections. */
-  | 'hung'
-  /** Somebody wants it to end in order, */
-  | 'stop'
-  /** or to end in order and be followed by another, */
-  | 'restart'
-  /** or to end at once. */
-  | 'kill'
-  /** PostgreSQL has ended in order, */
-  | 'shutDown'
-  /** or took too long over that. */
-  | 'late';
+  | 'tooOld';
 
-export type ReaderOutcome =
-  /** Nothing: it is expected here, and changes nothing. */
-  | { readonly does: 'nothing' }
-  /** Cannot come in this state: an error of ours, thrown. */
-  | { readonly does: 'throw' }
-  | { readonly does: 'goOn'; readonly to: 'starting' | 'running' | 'stopping' }
-  /** PostgreSQL is told to end in order. */
-  | { readonly does: 'shutDown'; readonly to: 'stopping' | 'restarting' }
-  /** To `ended`: PostgreSQL is killed, and then the session says why. */
-  | { readonly does: 'end'; readonly as: 'stopped' | 'restarting' | 'failed' };
-
-const NOTHING = { does: 'nothing' } as const;
-const NEVER = { does: 'throw' } as const;
-const goOn = (to: 'starting' | 'running' | 'stopping'): ReaderOutcome => ({ does: 'goOn', to });
-const shutDown = (to: 'stopping' | 'restarting'): ReaderOutcome => ({ does: 'shutDown', to });
-const end = (as: 'stopped' | 'restarting' | 'failed'): ReaderOutcome => ({ does: 'end', as });
-
-export const READER_TABLE: Readonly<Record<ReaderState, Readonly<Record<ReaderEventKind, ReaderOutcome>>>> = {
+export const READER_TABLE: SessionTable<ReaderEventKind, 'stopped' | 'restarting' | 'failed'> = {
   opening: {
     laid: goOn('starting'),
     ready: NEVER,

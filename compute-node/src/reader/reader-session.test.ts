@@ -6,9 +6,10 @@ import { describe, expect, it } from 'vitest';
 import type { ComputeImage } from '../open/fetch-image.ts';
 import { fixtureState } from '../postgres/fixture-state.ts';
 import type { DatabaseEvents, VolumeAccess } from '../session/database.ts';
+import type { SessionState } from '../session/session-outcome.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { DurableRedo } from './durable-redo.ts';
-import { READER_TABLE, type ReaderState } from './reader-session-table.ts';
+import { READER_TABLE } from './reader-session-table.ts';
 import { ReaderSession, type FeedEvents, type SenderOptions } from './reader-session.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -86,7 +87,7 @@ class Rig {
     });
   }
 
-  async until(state: ReaderState): Promise<void> {
+  async until(state: SessionState): Promise<void> {
     void this.session.start();
     await turn();
     if (state === 'opening') return;

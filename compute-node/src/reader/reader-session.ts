@@ -9,12 +9,13 @@ import type { PageReader } from '../read-path/page-reader.ts';
 import type { PageSource } from '../read-path/page-source.ts';
 import { ReadFloor } from '../read-path/read-floor.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
-import type { StartFailure, VolumeAccess } from '../session/database.ts';
+import type { VolumeAccess } from '../session/database.ts';
+import { SessionMachine, type SessionEvent } from '../session/session-machine.ts';
 import type { ReplayView, Session, SessionEnd } from '../session/session.ts';
 import type { DurableRedo } from './durable-redo.ts';
 import type { StandbyStart } from './lay-standby-directory.ts';
 import { makePrivateChain } from './private-chain.ts';
-import { READER_TABLE, type ReaderEventKind, type ReaderState } from './reader-session-table.ts';
+import { READER_TABLE, type ReaderEventKind } from './reader-session-table.ts';
 import { ReplayProgress } from './replay-progress.ts';
 import type { ReaderDatabase } from './standby-database.ts';
 import type { StandbyReply } from './walsender.ts';
@@ -76,12 +77,6 @@ export interface ReaderSessionOptions {
   readonly logger: Logger;
 }
 
-interface ReaderEvent {
-  readonly kind: ReaderEventKind;
-  readonly message?: string;
-  readonly reason?: StartFailure;
-}
-
 /**
  * A compute that reads, from an LSN that is durable to the end of its PostgreSQL: redo from X on → image of X → private
  * chain and data directory → walsender → hot standby → tear-down. reader-session-table.ts says what each event does.
@@ -96,13 +91,11 @@ interface ReaderEvent {
  * more of what a standby must have as much of.
  */
 export class ReaderSession implements Session {
-  readonly ended: Promise<SessionEnd>;
   readonly writePath = undefined;
   /** What it shows is in the past by nature. */
   readonly lease = undefined;
   readonly #options: ReaderSessionOptions;
-  readonly #end: (end: SessionEnd) => void;
-  readonly #cancel = new AbortController();
+  readonly #machine: SessionMachine<ReaderEventKind>;
   readonly #progress: ReplayProgress;
   readonly #feed: Feed;
   readonly #pages: ReaderPages;
@@ -110,18 +103,22 @@ export class ReaderSession implements Session {
   #sender: Sender | undefined;
   /** Redo that came before there was a walsender. */
   #early: DurableRedo[] = [];
-  #state: ReaderState = 'opening';
-  #ending: Promise<void> | undefined;
-  #shuttingDown: Promise<void> | undefined;
-  #restartWhy = '';
-  #asking: Promise<boolean> | undefined;
 
   constructor(options: ReaderSessionOptions) {
-    const { startLsn, clock } = options;
+    const { startLsn, clock, logger } = options;
     this.#options = options;
-    const { promise, resolve } = Promise.withResolvers<SessionEnd>();
-    this.ended = promise;
-    this.#end = resolve;
+    this.#machine = new SessionMachine({
+      name: "a reader's session",
+      table: READER_TABLE,
+      database: options.database,
+      shutDownWithinMs: SHUT_DOWN_WITHIN_MS,
+      onStep: options.onStep,
+      noteRestart: (why) => logger.info({ why }, 'a reader starts afresh'),
+      failure: (error) => this.#failure(error),
+      refuse: (end) => this.#refuse(end),
+      release: () => this.#sender?.close(),
+      clock,
+    });
     const progress = new ReplayProgress(startLsn);
     const floor: ReadFloor = new ReadFloor(() => this.#pages.pageReader.oldestRead());
     this.#progress = progress;
@@ -146,8 +143,11 @@ export class ReaderSession implements Session {
     });
   }
 
+  get ended(): Promise<SessionEnd> {
+    return this.#machine.ended;
+  }
   get ready(): boolean {
-    return this.#is('running');
+    return this.#machine.ready;
   }
   get postgresPid(): number | undefined {
     return this.#options.database.pid;
@@ -157,100 +157,51 @@ export class ReaderSession implements Session {
     return { vdl, replayLsn, lagMs: this.#progress.lagMs(this.#options.clock.now()), source: this.#feed.source };
   }
 
-  /** Does PostgreSQL take connections? Asks it, for a bounded time; whoever asks meanwhile shares the answer. */
   answers(): Promise<boolean> {
-    if (!this.ready) return Promise.resolve(false);
-    this.#asking ??= this.#options.database.answers().then((answers) => {
-      this.#asking = undefined;
-      return answers && this.ready;
-    });
-    return this.#asking;
+    return this.#machine.answers();
   }
 
   /** Brings PostgreSQL up as of X. Never rejects: failures end the session. */
-  async start(): Promise<void> {
-    try {
-      await this.#start();
-    } catch (error) {
-      const reason = this.#is('opening') ? 'imageFailed' : 'postgresFailed';
-      if (this.#is('opening') || this.#is('starting')) this.#options.logger.error({ err: error }, 'a reader could not start');
-      this.report({ kind: 'failed', reason, message: error instanceof Error ? error.message : String(error) });
-    }
-    await this.#ending;
+  start(): Promise<void> {
+    return this.#machine.start(() => this.#start());
   }
 
-  async stop(): Promise<void> {
-    this.report({ kind: 'stop' });
-    await this.#shuttingDown;
-    await this.#ending;
+  stop(): Promise<void> {
+    return this.#machine.stop();
   }
 
-  async kill(): Promise<void> {
-    this.report({ kind: 'kill' });
-    await this.#ending;
+  kill(): Promise<void> {
+    return this.#machine.kill();
   }
 
-  /** What has happened. The table decides what comes of it. */
-  report(event: ReaderEvent): void {
-    const outcome = READER_TABLE[this.#state][event.kind];
-    switch (outcome.does) {
-      case 'nothing':
-        return;
-      case 'throw':
-        throw new Error(`a reader's session that is ${this.#state} was told '${event.kind}'`);
-      case 'goOn':
-        this.#state = outcome.to;
-        return;
-      case 'shutDown':
-        this.#state = outcome.to;
-        this.#restartWhy = event.message ?? '';
-        this.#shuttingDown = this.#shutDown();
-        return;
-      case 'end':
-        this.#state = 'ended';
-        this.#ending = this.#tearDown(this.#endOf(outcome.as, event));
-        return;
-    }
-  }
-
-  #endOf(kind: 'stopped' | 'restarting' | 'failed', { message = '', reason = 'postgresFailed' }: ReaderEvent): SessionEnd {
-    switch (kind) {
-      case 'failed':
-        return { kind, reason, message };
-      case 'restarting':
-        return { kind, why: this.#restartWhy === '' ? message : this.#restartWhy };
-      case 'stopped':
-        return { kind };
-    }
+  report(event: SessionEvent<ReaderEventKind>): void {
+    this.#machine.report(event);
   }
 
   async #start(): Promise<void> {
     const { startLsn, database, fetchImage, clock, logger } = this.#options;
-    const { signal } = this.#cancel;
+    const machine = this.#machine;
+    const { signal } = machine;
     const startedAt = clock.now();
-    const onStep = (step: OpeningStep): void => {
-      if (this.#is('opening') || this.#is('starting')) this.#options.onStep(step);
-    };
     this.#feed.start();
-    onStep('image');
+    machine.step('image');
     const image = await fetchImage(signal);
-    if (!this.#is('opening')) return;
-    onStep('directory');
+    if (!machine.is('opening')) return;
+    machine.step('directory');
     const chain = makePrivateChain(image.state, clock.wallTime());
     const start: StandbyStart = { image, chain };
     if (!chain.namesRunning)
       logger.warn({ running: image.state.transactions.running.size }, 'too many transactions run to be told to a standby');
     await database.prepare(start, signal);
-    if (!this.#is('opening')) return;
+    if (!machine.is('opening')) return;
     await this.#openSender(image);
-    if (!this.#is('opening')) return;
+    if (!machine.is('opening')) return;
     this.report({ kind: 'laid' });
-    await database.start(start, this.#access(), {
-      onStep,
-      onExited: (reason, message) => this.report({ kind: 'exited', reason, message }),
-      onHung: (message) => this.report({ kind: 'hung', message }),
-      onRestartWanted: (why) => this.#restart(why),
-    });
+    await database.start(
+      start,
+      this.#access(),
+      machine.databaseEvents((step) => machine.step(step)),
+    );
     this.report({ kind: 'ready' });
     if (!this.ready) return;
     logger.info({ startLsn: formatLsn(startLsn), pid: database.pid, readyMs: Math.round(clock.now() - startedAt) }, 'a reader is up');
@@ -269,7 +220,7 @@ export class ReaderSession implements Session {
       },
     });
     await sender.listen();
-    if (!this.#is('opening')) {
+    if (!this.#machine.is('opening')) {
       await sender.close();
       return;
     }
@@ -281,7 +232,7 @@ export class ReaderSession implements Session {
   }
 
   #take(redo: DurableRedo): void {
-    if (this.#is('ended')) return;
+    if (this.#machine.is('ended')) return;
     const sender = this.#sender;
     if (sender === undefined) {
       // One message is held, no more.
@@ -306,7 +257,7 @@ export class ReaderSession implements Session {
     this.#progress.noteDurable(redo.endLsn, this.#options.clock.now());
     const limits = limitsSetBy(redo);
     if (limits !== undefined && !this.#options.database.canFollow(limits))
-      this.#restart(
+      this.#machine.restart(
         'the writer has been given more connections, workers, locks or prepared transactions than this reader was started with',
       );
   }
@@ -331,37 +282,20 @@ export class ReaderSession implements Session {
     this.report({ kind: 'exited', reason: 'postgresFailed', message: "a reader's PostgreSQL has written WAL of its own, and was killed" });
   }
 
-  #is(state: ReaderState): boolean {
-    return this.#state === state;
+  #failure(error: unknown): SessionEvent<ReaderEventKind> {
+    const reason = this.#machine.is('opening') ? 'imageFailed' : 'postgresFailed';
+    if (this.#machine.isComingUp) this.#options.logger.error({ err: error }, 'a reader could not start');
+    return { kind: 'failed', reason, message: error instanceof Error ? error.message : String(error) };
   }
 
-  #restart(why: string): void {
-    this.#options.logger.info({ why }, 'a reader starts afresh');
-    this.report({ kind: 'restart', message: why });
-  }
-
-  async #shutDown(): Promise<void> {
-    const { database, clock } = this.#options;
-    const late = clock.after(SHUT_DOWN_WITHIN_MS, () => this.report({ kind: 'late' }));
-    try {
-      await database.shutDown();
-    } finally {
-      late.cancel();
-    }
-    this.report({ kind: 'shutDown' });
-  }
-
-  async #tearDown(end: SessionEnd): Promise<void> {
-    const { database, logger } = this.#options;
-    this.#cancel.abort();
+  /** Before PostgreSQL is killed; its walsender is closed when it is dead. */
+  #refuse(end: SessionEnd): void {
+    const { logger } = this.#options;
     if (end.kind === 'failed') logger.error({ reason: end.message }, 'a reader lost its PostgreSQL');
     if (end.kind === 'restarting') logger.info({ why: end.why }, 'a reader begins afresh at the present LSN');
     this.#feed.stop();
     this.#pages.pageReader.stop();
     this.#pages.pageSource.stop();
-    await database.kill();
-    await this.#sender?.close();
-    this.#end(end);
   }
 }
 

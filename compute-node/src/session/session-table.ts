@@ -1,6 +1,8 @@
+import { end, goOn, NEVER, NOTHING, shutDown, type SessionTable } from './session-outcome.ts';
+
 /**
- * A session's states, and what each event does in each of them. The table is the only place that says so: WriterSession
- * looks every event up here, and the compiler demands every cell.
+ * The states of a writer's session, and what each event does in each of them. The table is the only place that says so:
+ * WriterSession's machine looks every event up here, and the compiler demands every cell.
  *
  * | state      | PostgreSQL               |                                                                                        |
  * | ---------- | ------------------------ | -------------------------------------------------------------------------------------- |
@@ -11,56 +13,15 @@
  * | restarting | ends in order            | as stopping, and a session with other settings follows                                 |
  * | ended      | is dead, or being killed | nothing is acknowledged any more; why it ended is settled: what comes later is ignored  |
  */
-
-export type SessionState = 'opening' | 'starting' | 'running' | 'stopping' | 'restarting' | 'ended';
-
-export type SessionEventKind =
+export type WriterEventKind =
   /** The epoch's first batch is on a write quorum. */
   | 'firstBatchDurable'
-  /** PostgreSQL takes connections. */
-  | 'ready'
-  /** A step of the start failed. */
-  | 'failed'
   /** Another writer owns the volume. */
   | 'fenced'
   /** The local WAL is not what PostgreSQL said it wrote. */
-  | 'damaged'
-  /** PostgreSQL ended by itself. */
-  | 'exited'
-  /** PostgreSQL says nothing to new connections. */
-  | 'hung'
-  /** Somebody wants it to end in order, */
-  | 'stop'
-  /** or to end in order and be followed by another, */
-  | 'restart'
-  /** or to end at once. */
-  | 'kill'
-  /** PostgreSQL has ended in order. */
-  | 'shutDown'
-  /** It took too long over that. */
-  | 'late';
+  | 'damaged';
 
-/** Why a session ended. `failed` and `damaged` are followed by another one, `fenced` and `stopped` by none. */
-export type SessionEndKind = 'fenced' | 'damaged' | 'stopped' | 'restarting' | 'failed';
-
-export type SessionOutcome =
-  /** Nothing: it is expected here, and changes nothing. */
-  | { readonly does: 'nothing' }
-  /** Cannot come in this state: an error of ours, thrown. */
-  | { readonly does: 'throw' }
-  | { readonly does: 'goOn'; readonly to: 'starting' | 'running' | 'stopping' }
-  /** PostgreSQL is told to end in order. */
-  | { readonly does: 'shutDown'; readonly to: 'stopping' | 'restarting' }
-  /** To `ended`: flushes are refused, PostgreSQL is killed, and then the session says why. */
-  | { readonly does: 'end'; readonly as: SessionEndKind };
-
-const NOTHING = { does: 'nothing' } as const;
-const NEVER = { does: 'throw' } as const;
-const goOn = (to: 'starting' | 'running' | 'stopping'): SessionOutcome => ({ does: 'goOn', to });
-const shutDown = (to: 'stopping' | 'restarting'): SessionOutcome => ({ does: 'shutDown', to });
-const end = (as: SessionEndKind): SessionOutcome => ({ does: 'end', as });
-
-export const SESSION_TABLE: Readonly<Record<SessionState, Readonly<Record<SessionEventKind, SessionOutcome>>>> = {
+export const SESSION_TABLE: SessionTable<WriterEventKind> = {
   opening: {
     firstBatchDurable: goOn('starting'),
     ready: NEVER,

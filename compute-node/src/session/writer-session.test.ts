@@ -8,7 +8,8 @@ import { fixtureState } from '../postgres/fixture-state.ts';
 import type { WalSource } from '../write-path/wal-reader.ts';
 import type { Database, DatabaseEvents } from './database.ts';
 import type { SessionEnd } from './session.ts';
-import { SESSION_TABLE, type SessionEventKind, type SessionState } from './session-table.ts';
+import type { CommonEventKind, SessionState } from './session-outcome.ts';
+import { SESSION_TABLE, type WriterEventKind } from './session-table.ts';
 import type { VolumeDriver, VolumeDriverEvents } from './volume-driver.ts';
 import { WriterSession } from './writer-session.ts';
 
@@ -155,8 +156,9 @@ async function inState(state: SessionState): Promise<Rig> {
   return rig;
 }
 
+type EventKind = CommonEventKind | WriterEventKind;
 const STATES = Object.keys(SESSION_TABLE) as SessionState[];
-const EVENTS = Object.keys(SESSION_TABLE.opening) as SessionEventKind[];
+const EVENTS = Object.keys(SESSION_TABLE.opening) as EventKind[];
 
 describe.each(STATES)('a session that is %s', (state) => {
   it.each(EVENTS)('does what the table says when told %s', async (kind) => {
@@ -194,7 +196,7 @@ describe('the table', () => {
   });
 });
 
-function goesTo(state: SessionState, kind: SessionEventKind): SessionState | undefined {
+function goesTo(state: SessionState, kind: EventKind): SessionState | undefined {
   const outcome = SESSION_TABLE[state][kind];
   return 'to' in outcome ? outcome.to : undefined;
 }

@@ -11,7 +11,9 @@ import type { LeaseView } from '../lease/writer-lease.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { Database, StartFailure, StartPoint } from './database.ts';
 import type { Session, SessionEnd } from './session.ts';
-import { SESSION_TABLE, type SessionEndKind, type SessionEventKind, type SessionState } from './session-table.ts';
+import { SessionMachine, type SessionEvent } from './session-machine.ts';
+import type { SessionState } from './session-outcome.ts';
+import { SESSION_TABLE, type WriterEventKind } from './session-table.ts';
 import type { VolumeDriver, VolumeDriverEvents, WriteCounters } from './volume-driver.ts';
 
 /** After this an ordered restart becomes one without a shutdown checkpoint: nothing acknowledged is lost by it. */
@@ -27,12 +29,6 @@ export interface WriterSessionOptions {
   readonly onStep: (step: OpeningStep) => void;
   readonly clock: Clock;
   readonly logger: Logger;
-}
-
-interface SessionEvent {
-  readonly kind: SessionEventKind;
-  readonly message?: string;
-  readonly reason?: StartFailure;
 }
 
 /** A step of the start failed. The reason is for the status; nothing but the session's end follows from it. */
@@ -57,42 +53,47 @@ class StartError extends Error {
  * - it is ready, and its clients hear anything, only under a lease, which is given back only when the database is dead.
  */
 export class WriterSession implements Session {
-  /** Settles once, when this epoch is over; the database is dead by then. */
-  readonly ended: Promise<SessionEnd>;
   readonly replay = undefined;
   readonly #options: WriterSessionOptions;
   readonly #driver: VolumeDriver;
-  readonly #end: (end: SessionEnd) => void;
-  readonly #cancel = new AbortController();
-  #state: SessionState = 'opening';
-  #ending: Promise<void> | undefined;
-  #shuttingDown: Promise<void> | undefined;
-  #restartWhy = '';
+  readonly #machine: SessionMachine<WriterEventKind>;
   /** Milliseconds from the start until each step began. */
   readonly #begun: Partial<Record<OpeningStep, number>> = {};
-  #asking: Promise<boolean> | undefined;
 
   constructor(options: WriterSessionOptions) {
     this.#options = options;
-    const { promise, resolve } = Promise.withResolvers<SessionEnd>();
-    this.ended = promise;
-    this.#end = resolve;
-    const { logger } = options;
+    const { database, clock, logger } = options;
+    this.#machine = new SessionMachine({
+      name: 'a session',
+      table: SESSION_TABLE,
+      database,
+      shutDownWithinMs: RESTART_WITHIN_MS,
+      onStep: options.onStep,
+      noteRestart: (why) => logger.info({ why }, 'PostgreSQL restarts'),
+      failure: (error) => this.#failure(error),
+      refuse: (end) => this.#refuse(end),
+      release: (end) => this.#release(end),
+      clock,
+    });
     this.#driver = options.driver({
       onFenced: (message) => this.report({ kind: 'fenced', message }),
       onDamagedWal: (error) => {
         logger.error({ err: error }, 'local WAL is not what PostgreSQL said it wrote; opening the volume anew');
         this.report({ kind: 'damaged', message: error.message });
       },
-      onPermit: (permit) => options.database.permit(permit),
+      onPermit: (permit) => database.permit(permit),
     });
   }
 
+  /** Settles once, when this epoch is over; the database is dead by then. */
+  get ended(): Promise<SessionEnd> {
+    return this.#machine.ended;
+  }
   get state(): SessionState {
-    return this.#state;
+    return this.#machine.state;
   }
   get ready(): boolean {
-    return this.#is('running');
+    return this.#machine.ready;
   }
   get volume(): VolumeView {
     return this.#driver.writePath;
@@ -107,92 +108,40 @@ export class WriterSession implements Session {
     return this.#options.database.pid;
   }
 
-  /** Does the database take connections? Asks it, for a bounded time; whoever asks meanwhile shares the answer. */
   answers(): Promise<boolean> {
-    if (!this.ready) return Promise.resolve(false);
-    this.#asking ??= this.#options.database.answers().then((answers) => {
-      this.#asking = undefined;
-      return answers && this.ready;
-    });
-    return this.#asking;
+    return this.#machine.answers();
   }
 
   /** Brings the database up on the opened volume. Never rejects: failures end the session. */
-  async start(): Promise<void> {
-    try {
-      await this.#start();
-    } catch (error) {
-      if (this.#is('opening') || this.#is('starting')) this.#options.logger.error({ err: error }, 'could not start on the opened volume');
-      const message = error instanceof Error ? error.message : String(error);
-      const cause = error instanceof StartError ? error.cause : error;
-      if (cause instanceof AuroraRpcError && cause.code === 'FENCED') this.report({ kind: 'fenced', message });
-      else this.report({ kind: 'failed', message, reason: error instanceof StartError ? error.reason : 'postgresFailed' });
-    }
-    // Whoever waits for a start that failed finds the session over.
-    await this.#ending;
+  start(): Promise<void> {
+    return this.#machine.start(() => this.#start());
   }
 
   /**
    * Fast shutdown: sessions end, the last WAL becomes durable, then everything closes. Waits for a quorum if it must.
    */
-  async stop(): Promise<void> {
-    this.report({ kind: 'stop' });
-    await this.#shuttingDown;
-    await this.#ending;
+  stop(): Promise<void> {
+    return this.#machine.stop();
   }
 
-  /** Ends the database at once, whatever waits. */
-  async kill(): Promise<void> {
-    this.report({ kind: 'kill' });
-    await this.#ending;
+  kill(): Promise<void> {
+    return this.#machine.kill();
   }
 
-  /** What has happened. The table decides what comes of it. */
-  report(event: SessionEvent): void {
-    const outcome = SESSION_TABLE[this.#state][event.kind];
-    switch (outcome.does) {
-      case 'nothing':
-        return;
-      case 'throw':
-        throw new Error(`a session that is ${this.#state} was told '${event.kind}'`);
-      case 'goOn':
-        this.#state = outcome.to;
-        return;
-      case 'shutDown':
-        this.#state = outcome.to;
-        this.#restartWhy = event.message ?? '';
-        this.#shuttingDown = this.#shutDown();
-        return;
-      case 'end':
-        this.#state = 'ended';
-        this.#ending = this.#tearDown(this.#endOf(outcome.as, event));
-        return;
-    }
-  }
-
-  #endOf(kind: SessionEndKind, { message = '', reason = 'postgresFailed' }: SessionEvent): SessionEnd {
-    switch (kind) {
-      case 'fenced':
-      case 'damaged':
-        return { kind, message };
-      case 'failed':
-        return { kind, reason, message };
-      case 'restarting':
-        return { kind, why: this.#restartWhy === '' ? message : this.#restartWhy };
-      case 'stopped':
-        return { kind };
-    }
+  report(event: SessionEvent<WriterEventKind>): void {
+    this.#machine.report(event);
   }
 
   async #start(): Promise<void> {
     const { opened, database, clock, logger } = this.#options;
     const { writePath, pageReader, pageSource, lease } = this.#driver;
-    const { signal } = this.#cancel;
+    const machine = this.#machine;
+    const { signal } = machine;
     const startedAt = clock.now();
     const elapsedMs = (): number => Math.round(clock.now() - startedAt);
     const onStep = (step: OpeningStep): void => {
       this.#begun[step] = elapsedMs();
-      if (this.#is('opening') || this.#is('starting')) this.#options.onStep(step);
+      machine.step(step);
     };
     // The streams' hellos tell the segments that X is durable, which lets them apply up to it.
     writePath.start();
@@ -200,22 +149,22 @@ export class WriterSession implements Session {
     lease.start();
     onStep('image');
     const image = await this.#readVolume(() => this.#options.fetchImage(signal));
-    if (!this.#is('opening')) return;
+    if (!machine.is('opening')) return;
     onStep('directory');
     const leftovers = await this.#readVolume(() =>
       findLeftovers(image, async (range) => Buffer.concat(await pageReader.read(range, opened.startLsn)), logger),
     );
-    if (!this.#is('opening')) return;
+    if (!machine.is('opening')) return;
     const first = makeFirstBatch(image.state, image.slruPages, clock.wallTime(), leftovers);
     const start: StartPoint = { image, first };
     const durable = writePath.appendFirst(first.records);
     const wal = await database.prepare(start, signal);
-    if (!this.#is('opening')) return;
+    if (!machine.is('opening')) return;
     onStep('firstBatch');
     // Anything else has ended the session, which knows why.
     if ((await durable).kind !== 'durable') return;
     this.report({ kind: 'firstBatchDurable' });
-    if (!this.#is('starting')) return;
+    if (!machine.is('starting')) return;
     writePath.follow(wal, first.checkpointLsn, image.state.control.systemIdentifier);
     await database.start(
       start,
@@ -226,14 +175,9 @@ export class WriterSession implements Session {
         expectPages: (request) => pageSource.expect(request),
         runningLsn: () => writePath.runningLsn,
       },
-      {
-        onStep,
-        onExited: (reason, message) => this.report({ kind: 'exited', reason, message }),
-        onHung: (message) => this.report({ kind: 'hung', message }),
-        onRestartWanted: (why) => this.#restart(why),
-      },
+      machine.databaseEvents(onStep),
     );
-    if (this.#is('starting')) onStep('lease');
+    if (machine.is('starting')) onStep('lease');
     if (!(await lease.held)) return;
     this.report({ kind: 'ready' });
     if (!this.ready) return;
@@ -241,10 +185,6 @@ export class WriterSession implements Session {
     const times = { imageMs, directoryMs, spawnedMs, answersMs, readyMs: elapsedMs() };
     const { epoch, startLsn } = opened;
     logger.info({ epoch, startLsn: formatLsn(startLsn), pid: database.pid, ...times }, 'PostgreSQL is up');
-  }
-
-  #is(state: SessionState): boolean {
-    return this.#state === state;
   }
 
   async #readVolume<T>(read: () => Promise<T>): Promise<T> {
@@ -255,26 +195,18 @@ export class WriterSession implements Session {
     }
   }
 
-  #restart(why: string): void {
-    this.#options.logger.info({ why }, 'PostgreSQL restarts');
-    this.report({ kind: 'restart', message: why });
+  /** Segments that know a later writer fence this one; nothing but the session's end follows from anything else. */
+  #failure(error: unknown): SessionEvent<WriterEventKind> {
+    if (this.#machine.isComingUp) this.#options.logger.error({ err: error }, 'could not start on the opened volume');
+    const message = error instanceof Error ? error.message : String(error);
+    const cause = error instanceof StartError ? error.cause : error;
+    if (cause instanceof AuroraRpcError && cause.code === 'FENCED') return { kind: 'fenced', message };
+    return { kind: 'failed', message, reason: error instanceof StartError ? error.reason : 'postgresFailed' };
   }
 
-  async #shutDown(): Promise<void> {
-    const { database, clock } = this.#options;
-    const late = clock.after(RESTART_WITHIN_MS, () => this.report({ kind: 'late' }));
-    try {
-      await database.shutDown();
-    } finally {
-      late.cancel();
-    }
-    this.report({ kind: 'shutDown' });
-  }
-
-  /** See the class's comment: flushes are refused first, and the end is told last. */
-  async #tearDown(end: SessionEnd): Promise<void> {
-    const { opened, database, logger } = this.#options;
-    this.#cancel.abort();
+  /** Before the database is killed: no flush is acknowledged from here on. */
+  #refuse(end: SessionEnd): void {
+    const { opened, logger } = this.#options;
     if (end.kind === 'fenced') logger.error({ epoch: opened.epoch, reason: end.message }, 'another writer owns the volume');
     else if (end.kind === 'failed' || end.kind === 'damaged')
       logger.error({ epoch: opened.epoch, reason: end.message }, 'PostgreSQL is lost');
@@ -283,11 +215,12 @@ export class WriterSession implements Session {
     this.#driver.pageReader.stop();
     this.#driver.pageSource.stop();
     this.#driver.lease.stop();
-    await database.kill();
-    // Not before: it says that nobody of this epoch can answer anything any more.
+  }
+
+  /** Only when the database is dead. */
+  #release(end: SessionEnd): Promise<void> | undefined {
     const givenBack = this.#driver.lease.giveBack();
     // Whoever ends may be gone before storage has heard of it; the next epoch of our own need not wait for that.
-    if (end.kind === 'stopped') await givenBack;
-    this.#end(end);
+    return end.kind === 'stopped' ? givenBack : undefined;
   }
 }

@@ -91,10 +91,10 @@ export const LEASES: readonly Mutation[] = [
     mixture: 'leases',
     edits: [
       {
-        file: 'compute-node/src/session/writer-session.ts',
+        file: 'compute-node/src/session/session-machine.ts',
         find: `    await database.kill();
     // Not before`,
-        replace: `    void this.#driver.lease.giveBack();
+        replace: `    void release(end);
     await database.kill();
     // Not before`,
       },
