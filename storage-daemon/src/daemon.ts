@@ -241,7 +241,7 @@ export class Daemon {
       zone: this.#options.zone,
       segments: [...this.#segments.values()].map((segment) => ({
         ...segment.id,
-        ...segment.state(),
+        ...segment.stateForComputes(),
         heldRedo: segment.heldRedo,
         readers: segment.readers,
         followers: segment.followers.list(),

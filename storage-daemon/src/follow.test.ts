@@ -25,7 +25,7 @@ class Reader {
     this.stream = cluster.client(daemon).follow();
     this.stream.on('data', (redo) => this.#take(redo));
     this.stream.on('error', (error) => (this.error = error as AuroraRpcError));
-    this.stream.write({ hello: { segment: SEGMENT, readerId, wants }, takenLsn: fromLsn, readFloor });
+    this.stream.write({ hello: { segment: SEGMENT, readerId, wants, promotionTier: 1 }, takenLsn: fromLsn, readFloor });
   }
 
   #take({ vdl, batches }: FollowedRedo): void {
@@ -156,7 +156,7 @@ describe('a reader that follows a segment', () => {
     const errors: string[] = [];
     stranger.on('error', (error) => errors.push((error as AuroraRpcError).code));
     const segment = { ...SEGMENT, volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11' };
-    stranger.write({ hello: { segment, readerId: 'r', wants: 'REDO' }, takenLsn: 5n, readFloor: 0n });
+    stranger.write({ hello: { segment, readerId: 'r', wants: 'REDO', promotionTier: 1 }, takenLsn: 5n, readFloor: 0n });
     await expect.poll(() => errors, POLL).toEqual(['NOT_READY']);
     const leaving = follow(0, 'REDO', base.lsn);
     await expect.poll(() => leaving.vdls.length, POLL).toBeGreaterThan(0);

@@ -140,17 +140,18 @@ async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
   for (const change of [...badKeys.map((keys) => ({ keys })), { lsn: HUGE }, { lsn: 0n }, { epoch: HUGE }])
     await refused(`GetPages ${Object.keys(change).join()}`, () => client.getPages({ ...pages, ...change }, DEADLINE));
   await refused('ComputeImage', () => drain(client.computeImage({ segment: SEGMENT, epoch: 2n, lsn: HUGE }, DEADLINE)));
-  const follow = (readerId: string, ...points: readonly { takenLsn: bigint; readFloor: bigint }[]): Promise<unknown> =>
+  const follow = (readerId: string, points: { takenLsn: bigint; readFloor: bigint }, promotionTier = 0): Promise<unknown> =>
     new Promise((_, reject) => {
       const stream = client.follow();
       stream.on('error', reject);
-      for (const one of points) stream.write({ hello: { segment: SEGMENT, readerId, wants: 'REDO' }, ...one });
+      stream.write({ hello: { segment: SEGMENT, readerId, wants: 'REDO', promotionTier }, ...points });
     });
   const points = { takenLsn: base.lsn, readFloor: base.lsn };
   for (const change of [{ takenLsn: HUGE }, { takenLsn: 0n }, { readFloor: HUGE }])
     await refused(`Follow ${Object.keys(change).join()}`, () => follow('reader', { ...points, ...change }));
   await refused('Follow reader_id', () => follow('a\nb', points));
   await refused('Follow reader_id that is none', () => follow('', points));
+  await refused('Follow promotion_tier', () => follow('reader', points, 16));
   const { encoded } = syntheticState(base.lsn);
   for (const epoch of [3n, HUGE])
     await refused(`ImportBase ${epoch}`, () => {

@@ -53,6 +53,8 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
     logStart: { lsn: 0n, epoch: 0n },
     leases: [],
     standIn: undefined,
+    writer: undefined,
+    followers: [],
   };
   const options = {
     engine: postgres18,

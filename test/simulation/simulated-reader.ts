@@ -1,6 +1,6 @@
 import { recordEndLsn, recordStart, RECORD_HEADER, type Lsn } from '@kube-aurora/pg-format';
 import { encodePageKey } from '@kube-aurora/redo';
-import { AuroraRpcError } from '@kube-aurora/rpc';
+import { AuroraRpcError, NEVER_PROMOTED } from '@kube-aurora/rpc';
 import { recordsIn } from '@kube-aurora/volume';
 import type { DurableRedo } from '../../compute-node/src/reader/durable-redo.ts';
 import { RedoFeed } from '../../compute-node/src/reader/redo-feed.ts';
@@ -113,6 +113,8 @@ export class SimulatedReader {
       onTooOld: () => {
         this.#isTooOld = true;
       },
+      promotionTier: NEVER_PROMOTED,
+      onWriterSign: () => undefined,
       readFloor: () => this.#oldestRead ?? this.#position,
     });
     this.#feed.start();

@@ -257,14 +257,15 @@ describe.each([
     const stream = tried.client.follow();
     stream.on('data', (message) => heard.push({ ...message, batches: message.batches && Buffer.from(message.batches) }));
     stream.on('error', (error) => errors.push(error as AuroraRpcError));
-    const first = { hello: { segment: SEGMENT, readerId: 'r', wants: 'REDO' as const }, takenLsn: 5n, readFloor: 0n };
+    const first = { hello: { segment: SEGMENT, readerId: 'r', wants: 'REDO' as const, promotionTier: 3 }, takenLsn: 5n, readFloor: 0n };
     stream.write(first);
     stream.write({ hello: undefined, takenLsn: 6n, readFloor: 5n });
     await tried.until(() => follows[0]?.requests.length === 2);
     const [served] = follows;
     expect(served?.requests).toEqual([first, { hello: undefined, takenLsn: 6n, readFloor: 5n }]);
     const sizes = [0, 3, 200_000, 4];
-    for (const size of sizes) served?.call.write({ vdl: BigInt(size), batches: size === 0 ? undefined : Buffer.alloc(size, 7) });
+    const writer = { writerEpoch: 7n, writerSilentMs: 40, writerGaveBack: true };
+    for (const size of sizes) served?.call.write({ vdl: BigInt(size), batches: size === 0 ? undefined : Buffer.alloc(size, 7), ...writer });
     await tried.until(() => heard.length === sizes.length);
     expect(heard.map(({ vdl, batches }) => [Number(vdl), batches?.length ?? 0])).toEqual(sizes.map((size) => [size, size]));
     served?.call.fail(new AuroraRpcError('TOO_OLD', 'is gone'));

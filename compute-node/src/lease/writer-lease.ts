@@ -121,14 +121,17 @@ export class WriterLease implements LeaseView {
     this.#held.resolve(false);
   }
 
-  /** PostgreSQL is dead. Resolves when every segment has heard so, or soon. */
-  async giveBack(): Promise<void> {
+  /**
+   * PostgreSQL is dead. Resolves when every segment has heard so, or soon. `reopens`: it was to be, and we open the volume anew at
+   * once, so that no reader need take our place.
+   */
+  async giveBack(reopens = false): Promise<void> {
     this.stop();
     const { segments, identity, epoch, logger, clock } = this.#options;
     const { segment, writerId } = identity;
     const said = segments.map(async ({ id, client }) => {
       try {
-        await client.giveBackLease({ segment, epoch, writerId }, { deadlineMs: GIVE_BACK_MS });
+        await client.giveBackLease({ segment, epoch, writerId, reopens }, { deadlineMs: GIVE_BACK_MS });
       } catch (error) {
         // Whoever comes next waits for what this one thinks live, unless another says that it is not.
         logger.debug({ segment: id, reason: fromServiceError(error, id).message }, 'segment did not take the lease back');

@@ -77,7 +77,7 @@ export class FloorLink {
   readonly #endpoint: SegmentEndpoint;
   readonly #hello: FollowHello;
   readonly #points: () => FollowPoints;
-  readonly #onVdl: (vdl: bigint) => void;
+  readonly #onMessage: (message: FollowedRedo) => void;
   readonly #clock: Clock;
   readonly #backoff: Backoff;
   #link: FollowLink | undefined;
@@ -88,13 +88,13 @@ export class FloorLink {
     readonly endpoint: SegmentEndpoint;
     readonly hello: FollowHello;
     readonly points: () => FollowPoints;
-    readonly onVdl: (vdl: bigint) => void;
+    readonly onMessage: (message: FollowedRedo) => void;
     readonly clock: Clock;
   }) {
     this.#endpoint = options.endpoint;
     this.#hello = options.hello;
     this.#points = options.points;
-    this.#onVdl = options.onVdl;
+    this.#onMessage = options.onMessage;
     this.#clock = options.clock;
     this.#backoff = new Backoff(...RETRY_MS, () => options.clock.random());
   }
@@ -102,9 +102,9 @@ export class FloorLink {
   start(): void {
     if (this.#isStopped) return;
     this.#link = new FollowLink(this.#endpoint, this.#hello, this.#points(), {
-      onMessage: ({ vdl }) => {
+      onMessage: (message) => {
         this.#backoff.reset();
-        this.#onVdl(vdl);
+        this.#onMessage(message);
       },
       onOver: () => {
         this.#link = undefined;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { lsn } from '@kube-aurora/pg-format';
+import { NEVER_PROMOTED } from '@kube-aurora/rpc';
 import type { AgentPhases, ComputePhasesOptions } from '../agent-phases.ts';
 import { roomForCache } from '../postgres/cache-room.ts';
 import { fetchComputeImage } from '../open/fetch-image.ts';
@@ -45,7 +46,19 @@ export function readerPhases(options: ComputePhasesOptions): AgentPhases {
       const startLsn = lsn(opened.startLsn);
       return new ReaderSession({
         startLsn,
-        feed: (from, events) => new RedoFeed({ segments, segment, computeId, zone, startLsn: from, clock, logger, ...events }),
+        feed: (from, events) =>
+          new RedoFeed({
+            segments,
+            segment,
+            computeId,
+            promotionTier: NEVER_PROMOTED,
+            zone,
+            startLsn: from,
+            clock,
+            logger,
+            ...events,
+            onWriterSign: () => undefined,
+          }),
         sender: (how) =>
           new Walsender({ ...how, socketPath: join(stream.dir, `.s.PGSQL.${stream.port}`), owner: paths.account, clock, logger }),
         pages: (volume, onTooOld) => {

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { systemClock, type Clock } from '@kube-aurora/clock';
 import { buildRecord, lsn, OPCODE, RMGR, recordEndLsn, recordStart, type Lsn } from '@kube-aurora/pg-format';
 import { silentLogger } from '@kube-aurora/process';
-import { AuroraRpcError, type FollowRequest, type FollowStream, type SegmentApi } from '@kube-aurora/rpc';
+import { AuroraRpcError, type FollowRequest, type FollowStream, type SegmentApi, type WriterSign } from '@kube-aurora/rpc';
 import { encodeRedoBatch, recordsIn, type BatchRecord, type SegmentRole } from '@kube-aurora/volume';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { homeSegment } from '../placement.ts';
@@ -32,6 +32,7 @@ let given: DurableRedo[];
 let vdls: Lsn[];
 let tooOld: string[];
 let floor: bigint;
+let signs: [index: number, epoch: bigint, silentMs: number, gaveBack: boolean][];
 let feed: RedoFeed;
 let log: { batch: Buffer; startLsn: Lsn; endLsn: Lsn; lsns: Lsn[] }[];
 let onRedo: (redo: DurableRedo) => void;
@@ -91,10 +92,11 @@ const beat = (): void => {
     timer.work();
   }
 };
+const WRITER: WriterSign = { writerEpoch: 3n, writerSilentMs: 20, writerGaveBack: false };
 /** The source says what it has of the log up to `to`, of which it sends [from, count). */
 function send(from: number, count: number, vdl = log[from + count - 1]!.endLsn, stream = source()): void {
   const batches = log.slice(from, from + count).map(({ batch }) => batch);
-  stream.emit('data', { vdl, batches: count === 0 ? undefined : Buffer.concat(batches) });
+  stream.emit('data', { vdl, batches: count === 0 ? undefined : Buffer.concat(batches), ...WRITER });
 }
 
 beforeEach(() => {
@@ -104,6 +106,7 @@ beforeEach(() => {
   vdls = [];
   tooOld = [];
   floor = 5n;
+  signs = [];
   log = makeLog([1, 3, 2, 4, 1, 1]);
   onRedo = () => undefined;
   feed = new RedoFeed({
@@ -120,6 +123,8 @@ beforeEach(() => {
     },
     onVdl: (vdl) => vdls.push(vdl),
     onTooOld: (message) => tooOld.push(message),
+    promotionTier: 2,
+    onWriterSign: (index, sign) => signs.push([index, sign.writerEpoch, sign.writerSilentMs, sign.writerGaveBack]),
     readFloor: () => floor,
   });
   feed.start();
@@ -167,6 +172,20 @@ describe('where redo comes from', () => {
     floors[0]?.stream.emit('error', new AuroraRpcError('UNREACHABLE', 'gone'));
     for (const timer of [...timers].filter(({ ms }) => ms < 1000)) timer.work();
     expect(opened.at(-1)).toMatchObject({ id: 'a1', stream: { hello: { wants: 'FLOOR' } } });
+  });
+
+  it('every segment knows our promotion tier, and says how the writer is: on the stream of redo and beside it', () => {
+    expect(opened.every(({ stream }) => stream.hello?.promotionTier === 2)).toBe(true);
+    send(0, 1);
+    const c1 = opened.find(({ id }) => id === 'c1')?.stream;
+    c1?.emit('data', { vdl: 0n, batches: undefined, writerEpoch: 4n, writerSilentMs: 0, writerGaveBack: true });
+    expect(signs).toEqual([
+      [3, 3n, 20, false],
+      [4, 4n, 0, true],
+    ]);
+    feed.stop();
+    c1?.emit('data', { vdl: 0n, batches: undefined, ...WRITER });
+    expect(signs).toHaveLength(2);
   });
 
   it.each<[string, () => void]>([
@@ -230,6 +249,7 @@ it('a start within a batch is cut there, and one that is no record’s end is re
       segments: endpoints(),
       segment: homeSegment('0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10'),
       computeId: 'r',
+      promotionTier: 0,
       zone: 'b',
       startLsn: from,
       clock,
@@ -237,6 +257,7 @@ it('a start within a batch is cut there, and one that is no record’s end is re
       onRedo: (one) => redo.push(one),
       onVdl: () => undefined,
       onTooOld: () => undefined,
+      onWriterSign: () => undefined,
       readFloor: () => 0n,
     });
     late.start();

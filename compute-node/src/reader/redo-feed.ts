@@ -1,7 +1,7 @@
 import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
 import { formatLsn, recordStart, type Lsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
-import type { FollowedRedo, SegmentId } from '@kube-aurora/rpc';
+import type { FollowedRedo, SegmentId, WriterSign } from '@kube-aurora/rpc';
 import { batchesIn, REDO_BATCH_HEADER_BYTES, recordBytesInBatch, recordsOf, RedoBatchError, type BatchInBuffer } from '@kube-aurora/volume';
 import type { SegmentEndpoint } from '../segments.ts';
 import type { DurableRedo } from './durable-redo.ts';
@@ -26,6 +26,8 @@ export interface RedoFeedOptions {
   readonly segment: SegmentId;
   /** Names us to the segments: our read floor is kept by it. */
   readonly computeId: string;
+  /** 0 to 15: our place among those that may become the writer; NEVER_PROMOTED: we never do. */
+  readonly promotionTier: number;
   readonly zone: string;
   /** Redo is wanted from here on: a record's end that was durable. */
   readonly startLsn: Lsn;
@@ -36,6 +38,8 @@ export interface RedoFeedOptions {
   readonly onVdl: (lsn: Lsn) => void;
   /** No segment that answers has the redo that would follow. Told once, and nothing comes any more. */
   readonly onTooOld: (message: string) => void;
+  /** What a segment, by its index, says of the writer that it obeys: with each message of each stream. */
+  readonly onWriterSign: (index: number, sign: WriterSign) => void;
   /** The lowest LSN that we may still read a page at. */
   readonly readFloor: () => bigint;
 }
@@ -86,7 +90,7 @@ export class RedoFeed {
   #positionBefore: bigint;
 
   constructor(options: RedoFeedOptions) {
-    const { segments, segment, computeId, zone, startLsn, clock } = options;
+    const { segments, segment, computeId, promotionTier, zone, startLsn, clock } = options;
     this.#options = options;
     this.#order = bySource(segments, zone);
     this.#position = startLsn;
@@ -98,9 +102,9 @@ export class RedoFeed {
       const wants = endpoint.zone === zone && endpoint.role === 'FULL' ? 'VDL' : 'FLOOR';
       return new FloorLink({
         endpoint,
-        hello: { segment, readerId: computeId, wants },
+        hello: { segment, readerId: computeId, wants, promotionTier },
         points: () => this.#points,
-        onVdl: (vdl) => this.#noteVdl(vdl),
+        onMessage: (message) => this.#hear(endpoint.index, message),
         clock,
       });
     });
@@ -152,6 +156,11 @@ export class RedoFeed {
     return { takenLsn: this.#position, readFloor: this.#options.readFloor() };
   }
 
+  #hear(index: number, message: FollowedRedo): void {
+    this.#noteVdl(message.vdl);
+    if (!this.#isStopped) this.#options.onWriterSign(index, message);
+  }
+
   #noteVdl(vdl: bigint): void {
     if (this.#isStopped || vdl <= this.#vdl) return;
     this.#vdl = vdl;
@@ -161,7 +170,7 @@ export class RedoFeed {
   /** Asks the next segment for what follows. */
   #follow(): void {
     if (this.#isStopped) return;
-    const { segment, computeId, clock } = this.#options;
+    const { segment, computeId, promotionTier, clock } = this.#options;
     const endpoint = this.#order[this.#next % this.#order.length];
     if (endpoint === undefined) throw new RangeError('a volume has segments');
     this.#next = (this.#next + 1) % this.#order.length;
@@ -172,9 +181,9 @@ export class RedoFeed {
     // What waits came from the source before: this one sends it again.
     this.#waiting = [];
     this.#takenBytes = 0;
-    const link: FollowLink = new FollowLink(endpoint, { segment, readerId: computeId, wants: 'REDO' }, this.#points, {
+    const link: FollowLink = new FollowLink(endpoint, { segment, readerId: computeId, wants: 'REDO', promotionTier }, this.#points, {
       onMessage: (message) => {
-        if (link === this.#source) this.#receive(message);
+        if (link === this.#source) this.#receive(endpoint.index, message);
       },
       onOver: (failure) => {
         if (link === this.#source) this.#failed(failure);
@@ -183,12 +192,13 @@ export class RedoFeed {
     this.#source = link;
   }
 
-  #receive({ vdl, batches }: FollowedRedo): void {
+  #receive(index: number, message: FollowedRedo): void {
+    const { vdl, batches } = message;
     if (!this.#isFed) {
       this.#isFed = true;
       this.#options.logger.debug({ segment: this.#source?.endpoint.id, from: formatLsn(this.#position) }, 'following a segment');
     }
-    this.#noteVdl(vdl);
+    this.#hear(index, message);
     if (batches === undefined) return;
     try {
       for (const batch of batchesIn(batches)) {

@@ -93,7 +93,7 @@ class Rig {
         held: this.#held.get('lease')?.promise as Promise<boolean>,
         start: () => void this.journal.push('lease'),
         stop: () => this.#held.get('lease')?.resolve(false),
-        giveBack: () => Promise.resolve(void this.journal.push('give back')),
+        giveBack: (reopens) => Promise.resolve(void this.journal.push(reopens === true ? 'give back, to open anew' : 'give back')),
       },
     };
   }
@@ -309,6 +309,8 @@ describe('a restart for other settings', () => {
     await rig.pass('shutDown');
     await rig.pass('kill');
     expect(rig.end).toEqual({ kind: 'restarting', why: 'shared_buffers' });
+    // No reader is to take its place meanwhile.
+    expect(rig.journal).toContain('give back, to open anew');
   });
 
   it('is not waited for beyond its time', async () => {

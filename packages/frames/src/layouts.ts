@@ -48,9 +48,9 @@ export const LAYOUTS = {
   /** Pages; one byte for each key, and then the pages, follow. */
   pages: layout({ keyCount: u16 }),
   /** The message that opens a Follow stream; the reader's id follows. */
-  followHello: layout({ volumeId: raw(16), pg: u32, takenLsn: u64, readFloor: u64, wants: u8, readerIdBytes: u16 }),
+  followHello: layout({ volumeId: raw(16), pg: u32, takenLsn: u64, readFloor: u64, wants: u8, readerIdBytes: u16, promotionTier: u8 }),
   /** What a reader says on a Follow stream. */
   follow: layout({ takenLsn: u64, readFloor: u64 }),
   /** What a segment says on a Follow stream; redo batches follow, back to back, or nothing. */
-  followed: layout({ vdl: u64 }),
+  followed: layout({ vdl: u64, writerEpoch: u64, writerSilentMs: u32, writerFlags: u8 }),
 } as const;

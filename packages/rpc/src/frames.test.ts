@@ -239,25 +239,26 @@ describe('calls', () => {
   });
 
   it('a reader is sent redo of any size, one message after the other, and what it says arrives; no more than so many follow', async () => {
-    const { readerId, segment, wants } = { readerId: 'r', segment: SEGMENT, wants: 'REDO' as const };
+    const hello = { readerId: 'r', segment: SEGMENT, wants: 'REDO' as const, promotionTier: 3 };
+    const writer = { writerEpoch: 7n, writerSilentMs: 40, writerGaveBack: true };
     const heard: FollowedRedo[] = [];
     const stream = client.follow();
     stream.on('data', (redo) => heard.push({ ...redo, batches: redo.batches && Buffer.from(redo.batches) }));
-    stream.write({ hello: { segment, readerId, wants }, takenLsn: 5n, readFloor: 4n });
+    stream.write({ hello, takenLsn: 5n, readFloor: 4n });
     await expect.poll(() => follows.length, POLL).toBe(1);
     const [{ call, requests } = { call: undefined, requests: [] }] = follows;
     const sizes = [0, 1, 100_000, 3_000_000, 17];
-    for (const size of sizes) call?.write({ vdl: BigInt(size), batches: size === 0 ? undefined : Buffer.alloc(size, 7) });
+    for (const size of sizes) call?.write({ vdl: BigInt(size), batches: size === 0 ? undefined : Buffer.alloc(size, 7), ...writer });
     stream.write({ hello: undefined, takenLsn: 6n, readFloor: 5n });
     await expect.poll(() => heard.length, POLL).toBe(sizes.length);
     expect(heard.map(({ vdl, batches }) => [Number(vdl), batches?.length ?? 0])).toEqual(sizes.map((size) => [size, size]));
     await expect.poll(() => requests.length, POLL).toBe(2);
     expect(requests).toEqual([
-      { hello: { segment, readerId, wants }, takenLsn: 5n, readFloor: 4n },
+      { hello, takenLsn: 5n, readFloor: 4n },
       { hello: undefined, takenLsn: 6n, readFloor: 5n },
     ]);
     // What waits to be sent gives way to the error.
-    for (let count = 0; count < 50; count++) call?.write({ vdl: 1n, batches: Buffer.alloc(1_000_000) });
+    for (let count = 0; count < 50; count++) call?.write({ vdl: 1n, batches: Buffer.alloc(1_000_000), ...writer });
     call?.fail(new AuroraRpcError('TOO_OLD', 'is gone'));
     const errors: unknown[] = [];
     stream.on('error', (error) => errors.push(error));
@@ -267,7 +268,7 @@ describe('calls', () => {
     for (let count = 0; count <= FRAMES_LIMITS.followStreams; count++) {
       const one = client.follow();
       one.on('error', (error) => refusals.push(error));
-      one.write({ hello: { segment, readerId, wants }, takenLsn: 5n, readFloor: 4n });
+      one.write({ hello, takenLsn: 5n, readFloor: 4n });
     }
     await expect.poll(() => refusals, POLL).toEqual([expect.objectContaining({ code: 'REFUSED' })]);
   });

@@ -47,7 +47,9 @@ const followHello = fc.record({
   segment,
   readerId: fc.string({ unit: 'binary', maxLength: 300 }),
   wants: fc.constantFrom(...FOLLOW_WANTS),
+  promotionTier: fc.nat(255),
 });
+const writerSign = fc.record({ writerEpoch: wide, writerSilentMs: fc.nat(0xffff_ffff), writerGaveBack: fc.boolean() });
 const followPoints = fc.record({ takenLsn: wide, readFloor: wide });
 const pagesRequest = fc.record({ segment, epoch: wide, lsn: wide, keys: fc.array(bytes, { maxLength: 260 }) });
 
@@ -91,9 +93,9 @@ describe('messages of the hot path', () => {
 
   it('what a reader is sent', () => {
     fc.assert(
-      fc.property(wide, bytes, (vdl, batches) => {
-        const read = decodeFollowedRedo(Buffer.concat([encodeFollowedHead({ vdl }), batches]));
-        expect(read).toEqual({ vdl, batches: batches.length === 0 ? undefined : batches });
+      fc.property(wide, writerSign, bytes, (vdl, writer, batches) => {
+        const read = decodeFollowedRedo(Buffer.concat([encodeFollowedHead({ vdl, ...writer }), batches]));
+        expect(read).toEqual({ vdl, ...writer, batches: batches.length === 0 ? undefined : batches });
       }),
     );
   });
@@ -172,8 +174,8 @@ it('names what does not fit', () => {
     "segment.volume_id: '../../etc' is not a UUID",
   );
   expect(() => decodeAppendHello(Buffer.alloc(20))).toThrow('hello: 20 bytes, at least 49 are due');
-  expect(() => decodeFollowHello(Buffer.alloc(20))).toThrow('follow_hello: 20 bytes, at least 39 are due');
-  expect(() => decodeFollowHello(Buffer.alloc(39, 9))).toThrow('follow_hello: 39 bytes, 2352 with reader_id_bytes 2313');
+  expect(() => decodeFollowHello(Buffer.alloc(20))).toThrow('follow_hello: 20 bytes, at least 40 are due');
+  expect(() => decodeFollowHello(Buffer.alloc(40, 9))).toThrow('follow_hello: 40 bytes, 2353 with reader_id_bytes 2313');
   expect(() => decodeFollowRequest(Buffer.alloc(17))).toThrow('follow: 17 bytes, 16 are due');
   expect(() => decodeAppendResponse(Buffer.alloc(18, 9))).toThrow('acknowledgement.result: 9 is unknown');
   const request = encodeGetPagesRequest({ segment: id, epoch: 1n, lsn: 1n, keys: [Buffer.alloc(17)] });

@@ -27,6 +27,9 @@ const VOLUME_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 const NOTHING = Buffer.alloc(0);
 /** A segment knows its epochs, and a request its keys: more do not fit their count. */
 const U16_MAX = 0xffff;
+const U32_MAX = 0xffff_ffff;
+/** Bits of `followed`. */
+const WRITER_FLAGS = { GIVEN_BACK: 1 } as const;
 /** Characters of an acknowledgement's text: it is for people, and one frame has room for it. */
 const TEXT_MAX = 1024;
 
@@ -171,7 +174,7 @@ export function decodeAppendResponse(message: Buffer): AppendResponse {
 }
 
 /** The message that opens a Follow stream. */
-export function encodeFollowHello({ segment, readerId, wants }: FollowHello, takenLsn: bigint, readFloor: bigint): Buffer {
+export function encodeFollowHello({ segment, readerId, wants, promotionTier }: FollowHello, takenLsn: bigint, readFloor: bigint): Buffer {
   const { followHello: at } = LAYOUTS;
   const reader = Buffer.from(readerId, 'utf8');
   const out = Buffer.allocUnsafe(at.size + reader.length);
@@ -180,6 +183,7 @@ export function encodeFollowHello({ segment, readerId, wants }: FollowHello, tak
   at.readFloor.set(out, readFloor);
   at.wants.set(out, FOLLOW_WANTS.indexOf(wants));
   at.readerIdBytes.set(out, count('hello.reader_id', reader.length));
+  at.promotionTier.set(out, promotionTier);
   reader.copy(out, at.size);
   return out;
 }
@@ -194,7 +198,12 @@ export function decodeFollowHello(message: Buffer): FollowRequest {
   const wants = FOLLOW_WANTS[at.wants.get(message)];
   if (wants === undefined) throw new WireError(`follow_hello.wants: ${at.wants.get(message)} is none`);
   return {
-    hello: { segment: getSegment(at, message), readerId: message.toString('utf8', at.size), wants },
+    hello: {
+      segment: getSegment(at, message),
+      readerId: message.toString('utf8', at.size),
+      wants,
+      promotionTier: at.promotionTier.get(message),
+    },
     takenLsn: at.takenLsn.get(message),
     readFloor: at.readFloor.get(message),
   };
@@ -216,10 +225,13 @@ export function decodeFollowRequest(message: Buffer): FollowRequest {
 }
 
 /** What goes before the batches, which follow as they are. */
-export function encodeFollowedHead({ vdl }: Pick<FollowedRedo, 'vdl'>): Buffer {
+export function encodeFollowedHead({ vdl, writerEpoch, writerSilentMs, writerGaveBack }: Omit<FollowedRedo, 'batches'>): Buffer {
   const { followed: at } = LAYOUTS;
   const out = Buffer.allocUnsafe(at.size);
   at.vdl.set(out, vdl);
+  at.writerEpoch.set(out, writerEpoch);
+  at.writerSilentMs.set(out, Math.min(writerSilentMs, U32_MAX));
+  at.writerFlags.set(out, writerGaveBack ? WRITER_FLAGS.GIVEN_BACK : 0);
   return out;
 }
 
@@ -227,7 +239,13 @@ export function encodeFollowedHead({ vdl }: Pick<FollowedRedo, 'vdl'>): Buffer {
 export function decodeFollowedRedo(message: Buffer): FollowedRedo {
   const { followed: at } = LAYOUTS;
   atLeast(message, at.size, 'followed');
-  return { vdl: at.vdl.get(message), batches: message.length === at.size ? undefined : message.subarray(at.size) };
+  return {
+    vdl: at.vdl.get(message),
+    batches: message.length === at.size ? undefined : message.subarray(at.size),
+    writerEpoch: at.writerEpoch.get(message),
+    writerSilentMs: at.writerSilentMs.get(message),
+    writerGaveBack: (at.writerFlags.get(message) & WRITER_FLAGS.GIVEN_BACK) !== 0,
+  };
 }
 
 export function encodeGetPagesRequest({ segment, epoch, lsn, keys }: GetPagesRequest): Buffer {

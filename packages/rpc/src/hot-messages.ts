@@ -61,7 +61,12 @@ export interface FollowHello {
   /** Names the compute to the segment: its read floor is kept by it. */
   readerId: string;
   wants: FollowWants;
+  /** 0 to 15: when the writer is gone the lowest takes its place first. NEVER_PROMOTED: it never does. */
+  promotionTier: number;
 }
+
+/** The promotion tier of a reader that never becomes the writer. */
+export const NEVER_PROMOTED = 255;
 
 export interface FollowRequest {
   /** The first request of a stream carries it, no other does. */
@@ -75,7 +80,17 @@ export interface FollowRequest {
   readFloor: bigint;
 }
 
-export interface FollowedRedo {
+/** What a segment says of the writer that it obeys: whether another need take its place. */
+export interface WriterSign {
+  /** The highest epoch that the segment has promised. */
+  writerEpoch: bigint;
+  /** Milliseconds since the segment heard that writer, or since its daemon started. */
+  writerSilentMs: number;
+  /** That writer's PostgreSQL is dead, and it does not open the volume anew by itself. */
+  writerGaveBack: boolean;
+}
+
+export interface FollowedRedo extends WriterSign {
   /** Everything at or below is durable on a write quorum, as far as the segment knows: never annulled. */
   vdl: bigint;
   /** Whole redo batches that end at or below VDL, back to back, each of which follows the one before it. */

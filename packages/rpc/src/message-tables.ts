@@ -76,6 +76,20 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 21, name: 'checkpointLsn', kind: 'fixed64' },
     { number: 22, name: 'logStartEpoch', kind: 'fixed64' },
     { number: 23, name: 'standIn', kind: 'message', message: 'StandIn', repeated: false, optional: true },
+    { number: 24, name: 'writer', kind: 'message', message: 'WriterSeen', repeated: false, optional: true },
+    { number: 25, name: 'followers', kind: 'message', message: 'SeenFollower', repeated: true },
+  ],
+  WriterSeen: [
+    { number: 1, name: 'epoch', kind: 'fixed64' },
+    { number: 2, name: 'writerId', kind: 'string' },
+    { number: 3, name: 'silentMs', kind: 'uint32' },
+    { number: 4, name: 'leaseGivenBack', kind: 'bool' },
+  ],
+  SeenFollower: [
+    { number: 1, name: 'computeId', kind: 'string' },
+    { number: 2, name: 'promotionTier', kind: 'uint32' },
+    { number: 3, name: 'takenLsn', kind: 'fixed64' },
+    { number: 4, name: 'silentMs', kind: 'uint32' },
   ],
   OpenEpochRequest: [
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
@@ -131,6 +145,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 1, name: 'segment', kind: 'message', message: 'SegmentId', repeated: false },
     { number: 2, name: 'epoch', kind: 'fixed64' },
     { number: 3, name: 'writerId', kind: 'string' },
+    { number: 4, name: 'reopens', kind: 'bool' },
   ],
   LeaseAnswer: [{ number: 1, name: 'others', kind: 'message', message: 'Lease', repeated: true }],
   Lease: [

@@ -71,6 +71,31 @@ export interface SegmentState {
   logStartEpoch: bigint;
   /** of a tail that holds pages */
   standIn: StandIn | undefined;
+  /** absent while it has promised nothing; in answers to Status alone */
+  writer: WriterSeen | undefined;
+  /** one of each compute that follows it; in answers to Status alone */
+  followers: SeenFollower[];
+}
+
+/** The writer that a segment obeys, and when it heard it last: for elections of another, which are about liveness alone. */
+export interface WriterSeen {
+  epoch: bigint;
+  /** '': known of peers alone */
+  writerId: string;
+  /** since it opened the epoch, sent redo or renewed its lease here; or since the daemon started */
+  silentMs: number;
+  /** its PostgreSQL is dead, and it does not open the volume anew by itself */
+  leaseGivenBack: boolean;
+}
+
+/** A reader that follows a segment. */
+export interface SeenFollower {
+  computeId: string;
+  /** 0 to 15, 0 becomes the writer first; 255: never */
+  promotionTier: number;
+  /** it has taken all redo up to here */
+  takenLsn: bigint;
+  silentMs: number;
 }
 
 export interface OpenEpochRequest {
@@ -147,6 +172,8 @@ export interface GiveBackLeaseRequest {
   segment: SegmentId;
   epoch: bigint;
   writerId: string;
+  /** it opens the volume anew at once, by itself: nobody need take its place */
+  reopens: boolean;
 }
 
 export interface LeaseAnswer {
@@ -213,6 +240,8 @@ export interface Messages {
   SegmentFault: SegmentFault;
   StandIn: StandIn;
   SegmentState: SegmentState;
+  WriterSeen: WriterSeen;
+  SeenFollower: SeenFollower;
   OpenEpochRequest: OpenEpochRequest;
   InstallHistoryRequest: InstallHistoryRequest;
   CatchUpRequest: CatchUpRequest;

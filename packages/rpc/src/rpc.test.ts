@@ -18,6 +18,8 @@ const STATE: SegmentState = {
   checkpointLsn: 0n,
   logStartEpoch: 0n,
   standIn: undefined,
+  writer: undefined,
+  followers: [],
   phase: 'READY',
   epoch: 7n,
   scl: 0xffff_ffff_ffff_fff0n,

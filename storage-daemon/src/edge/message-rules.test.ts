@@ -28,7 +28,7 @@ const GOOD: { readonly [K in keyof typeof MESSAGE_RULES]: NonNullable<Parameters
   OpenEpochRequest: { role: 'FULL', segment, epoch: 3n, writerId: 'demo-1/a', leaseMs: 2000 },
   InstallHistoryRequest: { segment, epoch: 2n, history },
   CatchUpRequest: { segment, lsn: 5n },
-  FollowHello: { segment, readerId: 'demo-2', wants: 'REDO' },
+  FollowHello: { segment, readerId: 'demo-2', wants: 'REDO', promotionTier: 1 },
   FollowPoints: { takenLsn: 0n, readFloor: 5n },
   GetPagesRequest: { segment, epoch: 2n, lsn: 5n, keys: Array.from({ length: 256 }, () => key) },
   ComputeImageRequest: { segment, epoch: 2n, lsn: 5n },
@@ -43,7 +43,7 @@ const GOOD: { readonly [K in keyof typeof MESSAGE_RULES]: NonNullable<Parameters
   },
   ImportPages: { pages: [{ key, page: Buffer.alloc(8192) }] },
   RenewLeaseRequest: { segment, epoch: 3n, writerId: 'demo-1/a', leaseMs: 2000 },
-  GiveBackLeaseRequest: { segment, epoch: 3n, writerId: 'demo-1/a' },
+  GiveBackLeaseRequest: { segment, epoch: 3n, writerId: 'demo-1/a', reopens: false },
   GossipRequest: { segment, state },
   FetchRedoRequest: { segment, fromLsn: 0n, fromEpoch: 0n, toLsn: 0n },
   CopySegmentRequest: { segment },
@@ -51,7 +51,7 @@ const GOOD: { readonly [K in keyof typeof MESSAGE_RULES]: NonNullable<Parameters
 };
 
 /** Fields that any value of their type fits. */
-const FREE = new Set(['volumeState', 'fault']);
+const FREE = new Set(['volumeState', 'fault', 'reopens']);
 /** A value that is wrong in every field of its name. */
 const BAD: Record<string, unknown> = {
   volumeId: '../../etc',
@@ -59,6 +59,9 @@ const BAD: Record<string, unknown> = {
   writerId: 'a\u0007',
   readerId: '',
   wants: 'PAGES',
+  promotionTier: 16,
+  writer: { epoch: 1n, writerId: 'demo-1/a', silentMs: -1, leaseGivenBack: false },
+  followers: [{ computeId: '', promotionTier: 1, takenLsn: 0n, silentMs: 0 }],
   zone: 'z'.repeat(300),
   daemonId: '',
   message: 'm'.repeat(100_000),
@@ -86,7 +89,9 @@ describe.each(Object.entries(GOOD))('%s', (name, good) => {
     // Any other field is an epoch or an LSN.
     const wrong = field in BAD ? BAD[field] : U64_MAX;
     const snake = field.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-    expect(() => check({ ...good, [field]: wrong })).toThrow(new RegExp(`^${snake}(\\[0\\].page|\\.engine|\\.of)?: .+`));
+    expect(() => check({ ...good, [field]: wrong })).toThrow(
+      new RegExp(`^${snake}(\\[0\\].page|\\.engine|\\.of|\\.silent_ms|\\[0\\].compute_id)?: .+`),
+    );
   });
 
   it('is refused when it is missing', () => {

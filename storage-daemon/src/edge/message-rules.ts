@@ -5,6 +5,7 @@ import {
   type CatchUpRequest,
   type ComputeImageRequest,
   FOLLOW_WANTS,
+  NEVER_PROMOTED,
   type FollowHello,
   type FollowWants,
   type CopySegmentRequest,
@@ -18,10 +19,12 @@ import {
   type PageImage,
   type RenewLeaseRequest,
   type SegmentId,
+  type SeenFollower,
   type SegmentState,
   type StandIn,
   type StandInReason,
   type VolumeEngine,
+  type WriterSeen,
   type InstallHistoryRequest,
 } from '@kube-aurora/rpc';
 import { EPOCH_MAX, HISTORY_MAX, lastEpoch, LEASE_MS_MAX, LEASE_MS_MIN, type SegmentRole, type EpochStart } from '@kube-aurora/volume';
@@ -48,6 +51,10 @@ const IMPORT_PAGES_MAX = 4096;
 const WRITER_ID_MAX = 253;
 const NAME_MAX = 253;
 const MAJOR_MAX = 65_535;
+const U32_MAX = 0xffff_ffff;
+const PROMOTION_TIER_MAX = 15;
+/** More streams are not taken (FOLLOWERS_MAX in follow-session.ts). */
+const SEEN_FOLLOWERS_MAX = 128;
 const MESSAGE_MAX = 16 * 1024;
 /** UUID in lower case. */
 export const VOLUME_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -136,6 +143,22 @@ const standIn = fields<StandIn>({
   sinceUnixMs: wide(0n, U64_MAX),
   reason: (value, path) => (REASONS.includes(value) ? undefined : `${path}: ${String(value)} is no reason to stand in`),
 });
+const promotionTier: Check<number> = (value, path) =>
+  value === NEVER_PROMOTED || (Number.isInteger(value) && value >= 0 && value <= PROMOTION_TIER_MAX)
+    ? undefined
+    : `${path}: ${value} is not from 0 to ${PROMOTION_TIER_MAX}, nor ${NEVER_PROMOTED} for never`;
+const writerSeen = fields<WriterSeen>({
+  epoch,
+  writerId: text(0, WRITER_ID_MAX),
+  silentMs: whole(0, U32_MAX),
+  leaseGivenBack: any,
+});
+const seenFollower = fields<SeenFollower>({
+  computeId: text(1, WRITER_ID_MAX),
+  promotionTier,
+  takenLsn: lsnOrNone,
+  silentMs: whole(0, U32_MAX),
+});
 const PHASES: readonly SegmentState['phase'][] = ['EMPTY', 'IMPORTING', 'READY', 'DAMAGED'];
 const engine = fields<VolumeEngine>({ engine: text(1, NAME_MAX), major: whole(1, MAJOR_MAX) });
 const engineOrNone: Check<VolumeEngine | undefined> = (value, path) => (value === undefined ? undefined : engine(value, path));
@@ -164,6 +187,8 @@ const stateFields = fields<SegmentState>({
   checkpointLsn: lsnOrNone,
   logStartEpoch: epochOrNone,
   standIn: (value, path) => (value === undefined ? undefined : standIn(value, path)),
+  writer: (value, path) => (value === undefined ? undefined : writerSeen(value, path)),
+  followers: list(SEEN_FOLLOWERS_MAX, seenFollower),
 });
 /** What cannot be true of any segment, whatever happened to it. */
 const stateWhole: Check<SegmentState | undefined> = (state, path) => {
@@ -192,7 +217,7 @@ export const MESSAGE_RULES = {
   OpenEpochRequest: fields<OpenEpochRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX), role, leaseMs: whole(0, LEASE_MS_MAX) }),
   InstallHistoryRequest: fields<InstallHistoryRequest>({ segment, epoch, history }),
   CatchUpRequest: fields<CatchUpRequest>({ segment, lsn }),
-  FollowHello: fields<FollowHello>({ segment, readerId: text(1, WRITER_ID_MAX), wants }),
+  FollowHello: fields<FollowHello>({ segment, readerId: text(1, WRITER_ID_MAX), wants, promotionTier }),
   FollowPoints: fields<{ takenLsn: bigint; readFloor: bigint }>({ takenLsn: lsnOrNone, readFloor: lsnOrNone }),
   GetPagesRequest: fields<GetPagesRequest>({ segment, epoch: epochOrNone, lsn, keys: all(notEmpty, list(PAGES_MAX, pageKey)) }),
   ComputeImageRequest: fields<ComputeImageRequest>({ segment, epoch: epochOrNone, lsn }),
@@ -212,7 +237,7 @@ export const MESSAGE_RULES = {
     writerId: text(1, WRITER_ID_MAX),
     leaseMs: whole(LEASE_MS_MIN, LEASE_MS_MAX),
   }),
-  GiveBackLeaseRequest: fields<GiveBackLeaseRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX) }),
+  GiveBackLeaseRequest: fields<GiveBackLeaseRequest>({ segment, epoch, writerId: text(1, WRITER_ID_MAX), reopens: any }),
   GossipRequest: fields<GossipRequest>({ segment, state: segmentState }),
   FetchRedoRequest: fields<FetchRedoRequest>({ segment, fromLsn: lsnOrNone, fromEpoch: epochOrNone, toLsn: lsnOrNone }),
   CopySegmentRequest: fields<CopySegmentRequest>({ segment }),

@@ -34,6 +34,8 @@ function state(change: Partial<SegmentState> = {}): SegmentState {
     checkpointLsn: 0n,
     logStartEpoch: 1n,
     standIn: undefined,
+    writer: undefined,
+    followers: [],
     ...change,
   };
 }

@@ -28,6 +28,7 @@ export class CurrentControl {
   #queue: Promise<unknown> = Promise.resolve();
   /** Would the file as it was read, or written, survive the loss of power? */
   #isDurable: boolean;
+  readonly #watchers: (() => void)[] = [];
   /** There was no file when it was read. */
   readonly isNew: boolean;
   /** One of the file's two copies was damaged; `save` makes both anew. */
@@ -115,5 +116,11 @@ export class CurrentControl {
       this.takeBack();
       throw error;
     }
+    for (const look of this.#watchers) look();
+  }
+
+  /** Calls `look` whenever something else is in the file, durably. */
+  watch(look: () => void): void {
+    this.#watchers.push(look);
   }
 }

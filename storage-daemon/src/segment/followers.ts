@@ -1,13 +1,19 @@
-import type { FollowWants } from '@kube-aurora/rpc';
+import type { FollowWants, SeenFollower } from '@kube-aurora/rpc';
 
 /** A reader's stream, as the segment sees it. */
 export interface Follower {
   readonly reader: string;
   readonly wants: FollowWants;
-  /** The reader has all redo up to here; 0n of one that wants none. */
+  /** The reader has all redo up to here, wherever it has it from. */
   readonly takenLsn: bigint;
+  /** 0 to 15, or NEVER_PROMOTED. */
+  readonly promotionTier: number;
+  /** When it said something last, by the clock's `now`. */
+  readonly heardAtMs: number;
   /** More is durable, or known to be. */
   moved(): void;
+  /** Another writer is obeyed, or the one that is has given its lease back. */
+  writerChanged(): void;
   /** The segment goes away. */
   close(): void;
 }
@@ -40,6 +46,21 @@ export class Followers {
     return [...this.#followers].map(({ reader, wants, takenLsn }) => ({ reader, wants, takenLsn }));
   }
 
+  /** One of each reader, as it was last heard on any of its streams; no more than there are streams. */
+  seen(now: number): SeenFollower[] {
+    const newest = new Map<string, Follower>();
+    for (const one of this.#followers) {
+      const other = newest.get(one.reader);
+      if (other === undefined || other.heardAtMs < one.heardAtMs) newest.set(one.reader, one);
+    }
+    return [...newest.values()].map(({ reader, promotionTier, takenLsn, heardAtMs }) => ({
+      computeId: reader,
+      promotionTier,
+      takenLsn,
+      silentMs: Math.max(0, Math.round(now - heardAtMs)),
+    }));
+  }
+
   add(follower: Follower): void {
     this.#followers.add(follower);
   }
@@ -57,6 +78,10 @@ export class Followers {
   moved(): void {
     for (const look of this.#watchers) look();
     for (const follower of this.#followers) follower.moved();
+  }
+
+  writerChanged(): void {
+    for (const follower of this.#followers) follower.writerChanged();
   }
 
   closeAll(): void {

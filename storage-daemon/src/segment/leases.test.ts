@@ -42,7 +42,7 @@ it('tells the third writer of the first one’s lease too, and of what was given
     ['w/1', false],
     ['w/2', false],
   ]);
-  await cluster.client(0).giveBackLease(first, DEADLINE);
+  await cluster.client(0).giveBackLease({ ...first, reopens: false }, DEADLINE);
   expect(await named()).toMatchObject([
     { writerId: 'w/2', isGivenBack: false },
     { writerId: 'w/1', isGivenBack: true, remainingMs: 0 },
@@ -61,7 +61,7 @@ it('forgets none over a restart: all that were noted count from the start anew, 
     expect(told.get(writerId)).toBeGreaterThan(0);
     expect(told.get(writerId)).toBeLessThanOrEqual(storageLeaseMs(LEASE_MS));
   }
-  await cluster.client(0).giveBackLease(third, DEADLINE);
+  await cluster.client(0).giveBackLease({ ...third, reopens: false }, DEADLINE);
   await cluster.stopDaemon(0);
   await cluster.startDaemon(0);
   expect((await others(await promised(4n))).map(({ writerId }) => writerId)).not.toContain('w/3');

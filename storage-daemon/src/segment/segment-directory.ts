@@ -48,5 +48,7 @@ export function emptyState({ daemonId, zone, role }: SegmentIdentity): SegmentSt
     checkpointLsn: 0n,
     logStartEpoch: 0n,
     standIn: undefined,
+    writer: undefined,
+    followers: [],
   };
 }

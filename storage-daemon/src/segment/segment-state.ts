@@ -35,5 +35,8 @@ export function segmentState(
     logStartEpoch: storage?.start.epoch ?? 0n,
     // Not while its files are being opened: nobody is to count on pages that cannot be had.
     standIn: standIn === undefined || pages === undefined ? undefined : { ...standIn },
+    // For whoever asks by Status: peers have no use for them.
+    writer: undefined,
+    followers: [],
   };
 }

@@ -2,7 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import type { Logger } from '@kube-aurora/process';
 import type { EngineId, EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
-import { AuroraRpcError, type SegmentPhase, type SegmentState } from '@kube-aurora/rpc';
+import { AuroraRpcError, type SegmentPhase, type SegmentState, type WriterSign } from '@kube-aurora/rpc';
 import {
   LEASE_MS_MAX,
   type EpochStart,
@@ -31,6 +31,7 @@ import type { RedoStorage } from './redo-storage.ts';
 import { refuseRole, type SegmentIdentity } from './segment-identity.ts';
 import { segmentState } from './segment-state.ts';
 import type { SegmentStorage } from './segment-storage.ts';
+import { WriterHeard } from './writer-heard.ts';
 import { WriterSessions, type AppendSession } from './writer-sessions.ts';
 
 /** What peers last answered; zeros when none did. */
@@ -85,6 +86,7 @@ export class Segment {
   readonly #epochs: Epochs;
   readonly #readFloors = new ReadFloors();
   readonly #leases: Leases;
+  readonly #writer: WriterHeard;
 
   private constructor(options: SegmentOptions, directory: string, control: CurrentControl) {
     const { disk, engines, limits, logger, clock, events } = options;
@@ -121,6 +123,7 @@ export class Segment {
       for (const { id, checkpointLsn } of options.fullPeers)
         this.#lifecycle.holdFor(`pages of ${id}`, () => higher(checkpointLsn(this), this.#standInCheckpoint(id)));
     }
+    this.#writer = new WriterHeard(control, clock, () => this.followers.writerChanged());
     const { startedAtMs } = options;
     this.#leases = new Leases({ control, refuseLower: (epoch) => this.#epochs.refuseLower(epoch), clock, startedAtMs });
     this.#epochs = new Epochs({
@@ -219,6 +222,14 @@ export class Segment {
   state(): SegmentState {
     return segmentState(this.identity, this.control, this.#lifecycle);
   }
+  /** The same, with who writes and who follows: what computes need to choose another writer. */
+  stateForComputes(): SegmentState {
+    return { ...this.state(), writer: this.#writer.seen, followers: this.followers.seen(this.#options.clock.now()) };
+  }
+  /** Of the writer that it obeys. */
+  get writerSign(): WriterSign {
+    return this.#writer.sign;
+  }
 
   /**
    * Resolves true once the condition holds, which is looked at whenever something moves here; false at the deadline
@@ -242,6 +253,11 @@ export class Segment {
     if (this.unwritable !== undefined) return 'unwritable';
     storage.append(header, batch);
     return 'appended';
+  }
+
+  /** A writer has said something on its stream. */
+  noteWriterHeard(epoch: bigint, writerId: string): void {
+    this.#writer.note({ epoch, writerId });
   }
 
   /** A VDL heard from someone of `epoch`. */
@@ -320,8 +336,10 @@ export class Segment {
     return this.#epochs.refuseCopy(peer);
   }
   /** Promises `epoch` to `writerId`, whose leases will be no longer than `leaseMs`: durable when it resolves. */
-  openEpoch(epoch: bigint, writerId: string, leaseMs = LEASE_MS_MAX): Promise<SegmentState> {
-    return this.#epochs.open(epoch, writerId, leaseMs);
+  async openEpoch(epoch: bigint, writerId: string, leaseMs = LEASE_MS_MAX): Promise<SegmentState> {
+    const state = await this.#epochs.open(epoch, writerId, leaseMs);
+    this.#writer.note({ epoch, writerId });
+    return state;
   }
   /** Takes an opener's history, which ends with its epoch, and annuls what it rules out. */
   installHistory(epoch: bigint, history: readonly EpochStart[]): Promise<SegmentState> {
@@ -342,11 +360,15 @@ export class Segment {
   // Leases: see leases.ts -------------------------------------------------------------------------------------------
 
   /** Grants the writer a lease; gives what others may have. Throws AuroraRpcError FENCED, NOT_READY. */
-  renewLease(holder: LeaseHolder, leaseMs: number): Promise<readonly ReportedLease[]> {
-    return this.#leases.renew(holder, leaseMs);
+  async renewLease(holder: LeaseHolder, leaseMs: number): Promise<readonly ReportedLease[]> {
+    const others = await this.#leases.renew(holder, leaseMs);
+    this.#writer.note(holder);
+    return others;
   }
-  /** The holder's PostgreSQL is dead. */
-  giveBackLease(holder: LeaseHolder): Promise<readonly ReportedLease[]> {
+  /** The holder's PostgreSQL is dead; `reopens`: it opens the volume anew at once. */
+  giveBackLease(holder: LeaseHolder, reopens = false): Promise<readonly ReportedLease[]> {
+    // Who would take its place hears it before the disk does.
+    if (!reopens) this.#writer.gone(holder);
     return this.#leases.giveBack(holder);
   }
   /** A new volume was imported: nobody has answered anything from it. */

@@ -38,6 +38,7 @@ const POINTS_BYTES = 128 * 1024;
 
 class AppendStream implements AppendSession {
   epoch = 0n;
+  #writerId = '';
   /** Who reads at the floor that the stream announces. */
   #compute = '';
   readonly #call: AppendCall;
@@ -106,6 +107,7 @@ class AppendStream implements AppendSession {
     const segment = this.#options.find(hello.segment);
     segment.refuseOtherRole(hello.role, 'hello.role');
     this.epoch = hello.epoch;
+    this.#writerId = hello.writerId;
     this.#compute = `${hello.writerId}@${hello.epoch}`;
     try {
       await segment.attach(this, hello.writerId, hello.history);
@@ -118,6 +120,7 @@ class AppendStream implements AppendSession {
       throw error;
     }
     this.#segment = segment;
+    segment.noteWriterHeard(this.epoch, this.#writerId);
     this.#respond(segment.scl, 'OK', '');
   }
 
@@ -152,6 +155,7 @@ class AppendStream implements AppendSession {
     this.#pointsTimer = undefined;
     this.#bytesSincePoints = 0;
     const segment = this.#segment;
+    segment?.noteWriterHeard(this.epoch, this.#writerId);
     if (this.#vdl > 0n) segment?.noteVdl(this.#vdl, this.epoch);
     if (this.#pgmrpl > 0n) segment?.noteReadFloor(this.#compute, this.#pgmrpl, this.epoch);
   }

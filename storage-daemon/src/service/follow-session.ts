@@ -1,5 +1,13 @@
 import type { Clock } from '@kube-aurora/clock';
-import { AuroraRpcError, type FollowCall, type FollowHello, type FollowRequest, type FollowWants, type SegmentId } from '@kube-aurora/rpc';
+import {
+  AuroraRpcError,
+  NEVER_PROMOTED,
+  type FollowCall,
+  type FollowHello,
+  type FollowRequest,
+  type FollowWants,
+  type SegmentId,
+} from '@kube-aurora/rpc';
 import { asRpcError } from '../edge/calls.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import type { Refusals } from '../edge/refusals.ts';
@@ -17,11 +25,12 @@ import type { Segment } from '../segment/segment.ts';
  * - each batch that it is sent follows the one before; the first is the one that has redo right after where it begins;
  * - what was sent and not taken is at most WINDOW_BYTES and one stretch: a reader that takes nothing costs no more, and
  *   holds nobody up;
- * - from its first word on its read floor counts here, until LEFT_MS after its stream is over.
+ * - from its first word on its read floor counts here, until LEFT_MS after its stream is over;
+ * - it hears of another writer's promise as soon as that is on the disk, and of a lease that is given back at once.
  */
 const WINDOW_BYTES = 2 * 1024 * 1024;
 const STRETCH_BYTES = 256 * 1024;
-/** Sixteen computes have one or two each. */
+/** Sixteen computes have one or two each; as many may be named in a segment's state (message-rules.ts). */
 const FOLLOWERS_MAX = 128;
 
 export interface FollowStreamOptions {
@@ -43,6 +52,8 @@ class FollowSession implements Follower {
   reader = '';
   wants: FollowWants = 'FLOOR';
   takenLsn = 0n;
+  promotionTier = NEVER_PROMOTED;
+  heardAtMs = 0;
   readonly #call: FollowCall;
   readonly #options: FollowStreamOptions;
   #segment: Segment | undefined;
@@ -79,6 +90,11 @@ class FollowSession implements Follower {
     });
   }
 
+  writerChanged(): void {
+    if (this.#isOver) return;
+    this.#guard(() => this.#write());
+  }
+
   close(): void {
     this.#fail(new AuroraRpcError('NOT_READY', 'the storage daemon is stopping'));
   }
@@ -86,6 +102,7 @@ class FollowSession implements Follower {
   #receive(request: FollowRequest): void {
     if (this.#isOver) return;
     checkMessage('FollowPoints', request);
+    this.heardAtMs = this.#options.clock.now();
     const segment = this.#segment;
     if (segment === undefined) this.#begin(request);
     else if (request.hello !== undefined) throw new AuroraRpcError('INVALID', 'hello: only the first message carries one');
@@ -93,7 +110,7 @@ class FollowSession implements Follower {
       segment.noteReadersFloor(this.reader, request.readFloor);
       this.#take(request.takenLsn);
       // Whoever says something wants to hear that we are here, and how far.
-      this.#call.write({ vdl: segment.storage?.vdl ?? 0n, batches: undefined });
+      this.#write();
     }
     this.#pump();
   }
@@ -106,14 +123,21 @@ class FollowSession implements Follower {
     const segment = this.#options.find(hello.segment);
     if (segment.followers.size >= FOLLOWERS_MAX)
       throw new AuroraRpcError('REFUSED', `follow: ${FOLLOWERS_MAX} readers follow the segment, and no more are taken`, 'too-many');
-    const storage = heldBy(segment);
+    heldBy(segment);
     this.reader = hello.readerId;
+    this.promotionTier = hello.promotionTier;
     this.wants = hello.wants;
-    if (hello.wants === 'REDO') this.takenLsn = takenLsn;
+    this.takenLsn = takenLsn;
     this.#segment = segment;
     segment.followers.add(this);
     segment.noteReadersFloor(this.reader, readFloor);
-    this.#call.write({ vdl: storage.vdl, batches: undefined });
+    this.#write();
+  }
+
+  /** Says how far redo is durable, and how the writer is; with redo, or without. */
+  #write(batches?: Buffer): void {
+    const segment = this.#segment;
+    if (segment !== undefined) this.#call.write({ vdl: segment.storage?.vdl ?? 0n, batches, ...segment.writerSign });
   }
 
   #take(takenLsn: bigint): void {
@@ -141,7 +165,7 @@ class FollowSession implements Follower {
         this.#sentLsn = endLsn;
         this.#untaken.push({ endLsn, bytes: batches.length });
         this.#untakenBytes += batches.length;
-        this.#call.write({ vdl: storage.vdl, batches });
+        this.#write(batches);
         this.#options.onSent(batches.length);
       }
     } catch (error) {

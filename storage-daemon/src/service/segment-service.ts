@@ -107,14 +107,14 @@ export function segmentHandlers(options: SegmentServiceOptions): SegmentHandlers
     giveBackLease: (request) =>
       refusals.call('GiveBackLease', async () => {
         checkMessage('GiveBackLeaseRequest', request);
-        const { epoch, writerId } = request;
-        return { others: [...(await find(request.segment).giveBackLease({ epoch, writerId }))] };
+        const { epoch, writerId, reopens } = request;
+        return { others: [...(await find(request.segment).giveBackLease({ epoch, writerId }, reopens))] };
       }),
 
     status: (id) =>
       refusals.call('Status', () => {
         checkMessage('SegmentId', id, 'segment');
-        return Promise.resolve(segments.known(id)?.state() ?? emptyState(segments.identity));
+        return Promise.resolve(segments.known(id)?.stateForComputes() ?? emptyState(segments.identity));
       }),
   };
 }
