@@ -96,6 +96,7 @@ export function writerPhases(options: WriterPhasesOptions): AgentPhases {
         ...how,
         segments,
         identity,
+        leaseMs: config.leaseMs,
         paths,
         application: { user: config.appUser, database: config.appDatabase },
         settingsDir: config.settingsDir,

@@ -2,6 +2,7 @@ import { encodePageKey, encodeVolumeState } from '@kube-aurora/redo';
 import { ENGINE } from '../engine.ts';
 import type { PageImage } from '@kube-aurora/rpc';
 import type { InitialVolume } from '../postgres/initdb.ts';
+import { keepHeard } from '../open/opener-beat.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../segments.ts';
 import { ImportFailedError, importVolume } from './import-volume.ts';
 import { makeVolume, type MakeVolumeOptions } from './make-volume.ts';
@@ -10,6 +11,8 @@ export interface BootstrapOptions extends MakeVolumeOptions {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;
   readonly epoch: bigint;
+  /** As in the epoch's promise. */
+  readonly leaseMs: number;
 }
 
 /**
@@ -17,8 +20,18 @@ export interface BootstrapOptions extends MakeVolumeOptions {
  * again.
  */
 export async function bootstrapVolume(options: BootstrapOptions): Promise<boolean> {
-  const { segments, identity, epoch, clock, logger } = options;
+  const { epoch, logger } = options;
   logger.info({ epoch }, 'there is no volume yet, making one');
+  const fallSilent = keepHeard(options);
+  try {
+    return await makeAndImport(options);
+  } finally {
+    fallSilent();
+  }
+}
+
+async function makeAndImport(options: BootstrapOptions): Promise<boolean> {
+  const { segments, identity, epoch, clock, logger } = options;
   const volume = await makeVolume({ ...options, logger: logger.child({ part: 'initdb' }) });
   if (volume === undefined) return false;
   try {

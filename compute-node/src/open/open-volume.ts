@@ -4,6 +4,7 @@ import { OpenProtocol, type OpenRequest, type EpochStart } from '@kube-aurora/vo
 import type { Logger } from '@kube-aurora/process';
 import { engineMismatch } from '../engine.ts';
 import { quorumsOf, type SegmentEndpoint, type WriterIdentity } from '../segments.ts';
+import { keepHeard } from './opener-beat.ts';
 
 /** Why this compute cannot open this volume, however long it waits. */
 export type MismatchReason =
@@ -140,6 +141,8 @@ class OpenRun {
   #doubtTimer: Timer | undefined;
   #strandedTimer: Timer | undefined;
   #notBefore = 0;
+  /** Ends our signs of life. */
+  #fallSilent: () => void = () => undefined;
   /** By segment, why this compute cannot run the volume that it holds. */
   readonly #mismatches: (OpenHindrance | undefined)[] = [];
 
@@ -163,6 +166,7 @@ class OpenRun {
 
   finish(): void {
     this.#over = true;
+    this.#fallSilent();
     this.#graceTimer?.cancel();
     this.#doubtTimer?.cancel();
     this.#strandedTimer?.cancel();
@@ -248,6 +252,10 @@ class OpenRun {
     }
     if (step !== this.#step) {
       this.#step = step;
+      this.#fallSilent();
+      // It may take long until its redo and its lease are heard.
+      if (step === 'install-history' || step === 'catch-up')
+        this.#fallSilent = keepHeard({ ...this.#options, epoch: this.#protocol.epoch });
       this.#graceTimer?.cancel();
       this.#graceTimer = undefined;
       this.#doubtTimer?.cancel();

@@ -1,0 +1,73 @@
+import type { Clock } from '@kube-aurora/clock';
+import type { SegmentState } from '@kube-aurora/rpc';
+import type { FailoverReason, WriterName, WriterVerdict } from './judge-writer.ts';
+import { rankCandidates, turnDelay } from './rank-candidates.ts';
+
+/** We are to open the volume. */
+export interface OpenTurn {
+  readonly kind: 'open';
+  /** first: there was no writer ever. own: the writer was an earlier run of this very compute. */
+  readonly why: FailoverReason | 'first' | 'own';
+  /**
+   * The highest epoch that was seen: whoever opens the volume gives up where a higher one shows (`heldEpoch` of
+   * openVolume), as that is another who was elected and came first.
+   */
+  readonly heldEpoch: bigint;
+  /** The writer before; undefined when there was none. */
+  readonly from: WriterName | undefined;
+  /** For how long no segment had heard it. */
+  readonly goneForMs: number;
+}
+
+export interface CandidateOptions {
+  /** Our name. */
+  readonly instance: string;
+  /** 0 to 15: the lowest goes first. */
+  readonly tier: number;
+  readonly clock: Clock;
+}
+
+type Vacancy = Extract<WriterVerdict, { readonly kind: 'gone' | 'none' }>;
+
+/**
+ * One compute's waiting for its turn, through as many looks at storage as that takes.
+ *
+ * Invariant: the wait is counted from when this very writer was first found gone, and its rank is that of the latest
+ * look: a candidate that died meanwhile holds nobody up for longer than its own turn.
+ */
+export class Candidacy {
+  readonly #options: CandidateOptions;
+  readonly #isFollowing: boolean;
+  #vacancy: { readonly epoch: bigint; readonly sinceMs: number; readonly chance: number } | undefined;
+
+  constructor(options: CandidateOptions, isFollowing: boolean) {
+    this.#options = options;
+    this.#isFollowing = isFollowing;
+  }
+
+  /** There is a writer, or it cannot be told. */
+  end(): void {
+    this.#vacancy = undefined;
+  }
+
+  /** Our turn, or how long to wait until the next look. */
+  look(verdict: Vacancy, states: readonly (SegmentState | undefined)[]): OpenTurn | { readonly waitMs: number; readonly rank: number } {
+    const { instance, tier, clock } = this.#options;
+    const now = clock.now();
+    const from = verdict.kind === 'gone' ? nameIn(verdict) : undefined;
+    const epoch = from?.epoch ?? 0n;
+    if (this.#vacancy?.epoch !== epoch) this.#vacancy = { epoch, sinceMs: now, chance: clock.random() };
+    const { sinceMs, chance } = this.#vacancy;
+    const candidates = rankCandidates(states.map((state) => state?.followers ?? []));
+    const { rank, delayMs } = turnDelay(candidates, { instance, tier, isFollowing: this.#isFollowing, gone: from?.instance, chance });
+    const waitMs = sinceMs + delayMs - now;
+    if (waitMs > 0) return { waitMs, rank };
+    return verdict.kind === 'gone'
+      ? { kind: 'open', why: verdict.reason, heldEpoch: epoch, from, goneForMs: verdict.heardMsAgo }
+      : { kind: 'open', why: 'first', heldEpoch: epoch, from, goneForMs: 0 };
+  }
+}
+
+function nameIn({ epoch, writerId, instance }: WriterName): WriterName {
+  return { epoch, writerId, instance };
+}
