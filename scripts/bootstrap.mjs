@@ -47,6 +47,7 @@ const COMMANDS = {
   'simulate:mutations': [['test/simulation/find-mutations.ts']],
   faults: [['test/faults/main.ts']],
   'faults:pgbench': [['test/faults/pgbench-on-service.ts']],
+  'faults:failover': [['test/faults/failovers.ts']],
 };
 
 function fail(message) {
@@ -111,7 +112,7 @@ if (process.platform !== 'linux' || process.arch !== 'x64') {
 }
 if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node ${process.versions.node} is too old; 20 or later is needed`);
 install();
-if (['start', 'test', 'bench', 'faults', 'faults:pgbench'].includes(command)) {
+if (['start', 'test', 'bench', 'faults', 'faults:pgbench', 'faults:failover'].includes(command)) {
   try {
     await compileShim();
   } catch (error) {

@@ -33,8 +33,9 @@ function transferKey(client: number, sequence: number): number {
   return client * 10_000_000 + sequence;
 }
 
-async function open(connection: LedgerConnection): Promise<pg.Client> {
-  const client = new pg.Client({ ...connection, connectionTimeoutMillis: 5000, query_timeout: 60_000 });
+/** A client of a server, or of a Service. */
+export async function connectTo(connection: LedgerConnection, queryTimeoutMs = 60_000): Promise<pg.Client> {
+  const client = new pg.Client({ ...connection, connectionTimeoutMillis: 5000, query_timeout: queryTimeoutMs });
   // A broken connection also rejects the query in flight; that is where it is handled.
   client.on('error', () => undefined);
   await client.connect();
@@ -44,7 +45,9 @@ async function open(connection: LedgerConnection): Promise<pg.Client> {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Ledger {
-  readonly #connection: LedgerConnection;
+  /** A connection to the writer, wherever that is now. */
+  readonly #open: () => Promise<pg.Client>;
+  readonly #onCommit: (atMs: number) => void;
   readonly #acknowledged = new Set<number>();
   readonly #sent = new Set<number>();
   readonly #seen = new Set<number>();
@@ -53,8 +56,10 @@ export class Ledger {
   #lastCommit = 0;
   #longestGapMs = 0;
 
-  constructor(connection: LedgerConnection) {
-    this.#connection = connection;
+  /** @param onCommit told of each acknowledged commit, with the time of performance.now() */
+  constructor(open: () => Promise<pg.Client>, onCommit: (atMs: number) => void = () => undefined) {
+    this.#open = open;
+    this.#onCommit = onCommit;
   }
 
   get acknowledged(): number {
@@ -62,7 +67,7 @@ export class Ledger {
   }
 
   async create(): Promise<void> {
-    const client = await open(this.#connection);
+    const client = await this.#open();
     await client.query(`CREATE TABLE account (id int PRIMARY KEY, balance bigint NOT NULL);
       CREATE TABLE transfer (key bigint PRIMARY KEY, source int NOT NULL, target int NOT NULL, amount int NOT NULL);
       INSERT INTO account SELECT g, 0 FROM generate_series(1, ${ACCOUNTS}) g`);
@@ -96,7 +101,7 @@ export class Ledger {
     for (let sequence = 1; this.#running; sequence++) {
       const key = transferKey(number, sequence);
       try {
-        connection ??= await open(this.#connection);
+        connection ??= await this.#open();
         const source = ((key * 7919) % ACCOUNTS) + 1;
         const target = ((key * 104_729) % ACCOUNTS) + 1;
         const amount = (key % 97) + 1;
@@ -111,6 +116,7 @@ export class Ledger {
         const now = performance.now();
         this.#longestGapMs = Math.max(this.#longestGapMs, now - this.#lastCommit);
         this.#lastCommit = now;
+        this.#onCommit(now);
       } catch {
         // The outcome of this transfer is unknown; it may or may not be there, and is never sent again.
         await this.#drop(connection);
@@ -125,7 +131,7 @@ export class Ledger {
     let connection: pg.Client | undefined;
     while (this.#running) {
       try {
-        connection ??= await open(this.#connection);
+        connection ??= await this.#open();
         const { rows } = await connection.query<{ key: string }>('SELECT key FROM transfer ORDER BY key % 10000000 DESC LIMIT 200');
         for (const { key } of rows) this.#seen.add(Number(key));
       } catch {
@@ -145,7 +151,7 @@ export class Ledger {
 
   /** Reads everything back and compares it with what the clients remember. */
   async verify(): Promise<LedgerReport> {
-    const client = await open(this.#connection);
+    const client = await this.#open();
     const violations: string[] = [];
     const { rows } = await client.query<{ key: string; count: string }>('SELECT key, count(*) FROM transfer GROUP BY key');
     const present = new Set(rows.map((row) => Number(row.key)));

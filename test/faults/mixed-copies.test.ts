@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster, type Writer } from '../e2e/cluster-harness.ts';
-import { Ledger } from './ledger.ts';
+import { connectTo, Ledger } from './ledger.ts';
 import { relation, servedPages, type ServedRelation } from './observe.ts';
 
 /**
@@ -25,7 +25,7 @@ beforeAll(async () => {
   cluster = await Cluster.start({ copies: 'Mixed', env: { AURORA_CHECKPOINT_MIB: '1' }, readyWithinMs: 90_000 });
   writer = cluster.writer;
   connection.host = writer.host;
-  ledger = new Ledger(connection);
+  ledger = new Ledger(() => connectTo(connection));
   await ledger.create();
   ledger.start(4);
   await ledger.progress(200, 60_000);

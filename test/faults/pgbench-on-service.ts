@@ -5,17 +5,13 @@
  * equal, and history must hold at least every transaction that pgbench was told had committed. Needs pgbench on the
  * PATH.
  */
-import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
+import { execFile, spawnSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { SeededRandom } from './random.ts';
+import { signal, StartedSystem } from './started-system.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const ZONES = ['zone-a', 'zone-b', 'zone-c'] as const;
 const { values } = parseArgs({
   options: {
@@ -25,58 +21,14 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '8' },
   },
 });
-const home = mkdtempSync(path.join(tmpdir(), 'ka-pgb-'));
-chmodSync(home, 0o711);
-const env: NodeJS.ProcessEnv = { ...process.env, KUBE_AURORA_HOME: home, KUBECONFIG: '', LOCAL_KUBE_PORT: '0', NODE_NO_WARNINGS: '1' };
 const random = new SeededRandom(Number(values.seed));
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
-
-async function startSystem(): Promise<{ child: ChildProcess; uri: string }> {
-  const child = spawn(process.execPath, ['packages/quickstart/src/start.ts'], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'inherit'] });
-  let printed = '';
-  child.stdout?.on('data', (chunk: Buffer) => (printed += chunk.toString()));
-  for (;;) {
-    const uri = /psql '(postgresql:[^']+)'/.exec(printed)?.[1];
-    if (uri !== undefined) return { child, uri };
-    if (child.exitCode !== null) throw new Error(`npm start ended:\n${printed}`);
-    await delay(100);
-  }
-}
-
-/** Process ids of this home's pods, by a part of their command line. */
-function podProcesses(program: string): number[] {
-  return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-        return command.includes(program) && (command.includes(home) || readFileSync(`/proc/${pid}/environ`, 'utf8').includes(home));
-      } catch {
-        // It ended while we looked.
-        return false;
-      }
-    });
-}
-
-function signal(pid: number | undefined, name: NodeJS.Signals): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
-  }
-}
-
-function zone(action: 'fail' | 'restore', name: string): void {
-  spawnSync(process.execPath, ['packages/quickstart/src/zone.ts', action, name], { cwd: ROOT, env, stdio: 'ignore' });
-}
 
 function anyOf(pids: readonly number[]): number | undefined {
   return pids.length === 0 ? undefined : random.pick(pids);
 }
 
-async function fault(): Promise<string> {
+async function fault(system: StartedSystem): Promise<string> {
   const downMs = random.integer(200, 3000);
   const kind = random.pick([
     'kill-daemon',
@@ -87,17 +39,17 @@ async function fault(): Promise<string> {
     'pause-daemon',
     'fail-zone',
   ] as const);
-  const daemon = anyOf(podProcesses('storage-daemon/src/main.ts'));
+  const daemon = anyOf(system.processes('storage-daemon/src/main.ts'));
   switch (kind) {
     case 'kill-daemon':
       signal(daemon, 'SIGKILL');
       return 'kill -9 a storage daemon';
     case 'kill-writer':
-      signal(anyOf(podProcesses('compute-node/src/main.ts')), 'SIGKILL');
+      signal(anyOf(system.processes('compute-node/src/main.ts')), 'SIGKILL');
       return 'kill -9 the compute agent';
     case 'kill-postgres':
       // Only the postmaster still shows its arguments; the others have set their titles.
-      signal(podProcesses('/pgdata')[0], 'SIGKILL');
+      signal(system.processes('/pgdata')[0], 'SIGKILL');
       return 'kill -9 the postmaster';
     case 'pause-daemon':
       signal(daemon, 'SIGSTOP');
@@ -106,9 +58,9 @@ async function fault(): Promise<string> {
       return `SIGSTOP a storage daemon for ${downMs} ms`;
     case 'fail-zone': {
       const name = random.pick(ZONES);
-      zone('fail', name);
+      system.run('zone', 'fail', name);
       await delay(downMs);
-      zone('restore', name);
+      system.run('zone', 'restore', name);
       return `fail ${name} for ${downMs} ms`;
     }
   }
@@ -157,7 +109,7 @@ async function eventually<T>(attempt: () => Promise<T>, withinMs: number): Promi
   }
 }
 
-const system = await startSystem();
+const system = await StartedSystem.start();
 try {
   spawnSync('pgbench', ['-i', '-q', '-s', values.scale, system.uri], { stdio: 'inherit' });
   const started = performance.now();
@@ -166,11 +118,11 @@ try {
   while (performance.now() < until - 3000) {
     await delay(random.integer(500, 4000));
     const at = ((performance.now() - started) / 1000).toFixed(1);
-    print(`${at.padStart(6)} s  ${await fault()}`);
+    print(`${at.padStart(6)} s  ${await fault(system)}`);
   }
   const { committed, runs } = await working;
   // Read back from storage by a writer that starts with nothing.
-  for (const pid of podProcesses('compute-node/src/main.ts')) signal(pid, 'SIGKILL');
+  for (const pid of system.processes('compute-node/src/main.ts')) signal(pid, 'SIGKILL');
   await delay(500);
   const result = await eventually(() => sums(system.uri), 60_000);
   print(`${committed} transactions acknowledged in ${runs} runs of pgbench; ${result.history} in history; sums ${result.text}`);
@@ -178,8 +130,5 @@ try {
   print(good ? 'the ledger adds up; every acknowledged commit is there' : 'VIOLATION');
   process.exitCode = good ? 0 : 1;
 } finally {
-  const exited = new Promise((resolve) => system.child.once('exit', resolve));
-  system.child.kill('SIGINT');
-  await exited;
-  rmSync(home, { recursive: true, force: true, maxRetries: 5 });
+  await system.stop();
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster } from '../e2e/cluster-harness.ts';
 import { inflict } from './inflict.ts';
-import { Ledger, type LedgerReport } from './ledger.ts';
+import { connectTo, Ledger, type LedgerReport } from './ledger.ts';
 import { describeFault, makeSchedule } from './schedule.ts';
 
 export interface FaultRunOptions {
@@ -25,13 +25,15 @@ export async function runFaults(options: FaultRunOptions): Promise<LedgerReport>
   let kept = false;
   try {
     const { host, port, user, password, database } = cluster.connection();
-    const ledger = new Ledger({
-      host: host ?? '',
-      port: port ?? 5432,
-      user: user ?? '',
-      password: typeof password === 'string' ? password : '',
-      database: database ?? '',
-    });
+    const ledger = new Ledger(() =>
+      connectTo({
+        host: host ?? '',
+        port: port ?? 5432,
+        user: user ?? '',
+        password: typeof password === 'string' ? password : '',
+        database: database ?? '',
+      }),
+    );
     await ledger.create();
     ledger.start(options.clients);
     await ledger.progress(10, RECOVERY_MS);

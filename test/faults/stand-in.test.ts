@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { parseEndpoints } from '@kube-aurora/rpc';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Cluster } from '../e2e/cluster-harness.ts';
-import { Ledger } from './ledger.ts';
+import { connectTo, Ledger } from './ledger.ts';
 import { readPoint, relation, servedPages } from './observe.ts';
 
 /**
@@ -23,7 +23,7 @@ beforeAll(async () => {
     env: { AURORA_CHECKPOINT_MIB: '1', AURORA_STAND_IN_AFTER_SECONDS: '2' },
     readyWithinMs: 90_000,
   });
-  ledger = new Ledger({ host: cluster.writer.host, port: 5432, user: 'app', password: 'e2e-password', database: 'app' });
+  ledger = new Ledger(() => connectTo({ host: cluster.writer.host, port: 5432, user: 'app', password: 'e2e-password', database: 'app' }));
   await ledger.create();
   ledger.start(4);
   await ledger.progress(100, 60_000);

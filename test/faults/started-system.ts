@@ -1,0 +1,93 @@
+/** A whole system as `npm start` makes it, in a home of its own, for commands that break parts of it. */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+export class StartedSystem {
+  /** Of the Service that leads to the writer. */
+  readonly uri: string;
+  readonly #home: string;
+  readonly #child: ChildProcess;
+
+  private constructor(home: string, child: ChildProcess, uri: string) {
+    this.#home = home;
+    this.#child = child;
+    this.uri = uri;
+  }
+
+  /** Throws with what it printed when it does not come up. */
+  static async start(): Promise<StartedSystem> {
+    const home = mkdtempSync(path.join(tmpdir(), 'ka-sys-'));
+    // PostgreSQL runs as another account where we are root.
+    chmodSync(home, 0o711);
+    const child = spawn(process.execPath, ['packages/quickstart/src/start.ts'], {
+      cwd: ROOT,
+      env: environment(home),
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let printed = '';
+    child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+    for (;;) {
+      const uri = /psql '(postgresql:[^']+)'/.exec(printed)?.[1];
+      if (uri !== undefined) return new StartedSystem(home, child, uri);
+      if (child.exitCode !== null) throw new Error(`npm start ended:\n${printed}`);
+      await delay(100);
+    }
+  }
+
+  /** Runs one of the commands beside `npm start` to its end: kubectl, zone. Gives what it printed. Throws when it fails. */
+  run(program: 'kubectl' | 'zone', ...args: readonly string[]): string {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [`packages/quickstart/src/${program}.ts`, ...args], {
+      cwd: ROOT,
+      env: environment(this.#home),
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${stdout}${stderr}`);
+    return stdout;
+  }
+
+  /** Process ids of this system's, by a part of their command line and a setting that they were started with. */
+  processes(program: string, setting = ''): number[] {
+    return readdirSync('/proc')
+      .filter((entry) => /^\d+$/.test(entry))
+      .map(Number)
+      .filter((pid) => {
+        try {
+          const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+          if (!command.includes(program)) return false;
+          const environ = `\0${readFileSync(`/proc/${pid}/environ`, 'utf8')}`;
+          return (command.includes(this.#home) || environ.includes(this.#home)) && (setting === '' || environ.includes(`\0${setting}\0`));
+        } catch (error) {
+          // It ended while we looked.
+          if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return false;
+          throw error;
+        }
+      });
+  }
+
+  async stop(): Promise<void> {
+    const exited = new Promise((resolve) => this.#child.once('exit', resolve));
+    this.#child.kill('SIGINT');
+    await exited;
+    rmSync(this.#home, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+function environment(home: string): NodeJS.ProcessEnv {
+  return { ...process.env, KUBE_AURORA_HOME: home, KUBECONFIG: '', LOCAL_KUBE_PORT: '0', NODE_NO_WARNINGS: '1' };
+}
+
+/** Of a process that may be gone. */
+export function signal(pid: number | undefined, name: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
