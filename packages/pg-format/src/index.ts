@@ -44,6 +44,7 @@ export {
   type PgControl,
 } from './pg-control.ts';
 export { decompressPglz } from './pglz.ts';
+export { recordOnTimeline } from './record-timeline.ts';
 export {
   INFO_INIT_PAGE,
   INFO_XACT_HAS_INFO,
