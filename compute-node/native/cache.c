@@ -235,7 +235,7 @@ void cache_note_written(const struct file_entry *file, uint32_t block, const str
             if (epoch > chunk->written_epoch)
                 chunk->written_epoch = epoch;
             /* What a reader has written all came from redo. */
-            add_block(chunk, block, !config.is_standby && keeps_page(page + at));
+            add_block(chunk, block, !is_reader() && keeps_page(page + at));
         }
     }
 }

@@ -7,6 +7,8 @@
  * socket looks as if it had no room: PostgreSQL waits as it does for a slow client, and takes cancels and
  * terminations meanwhile. Nothing is held back on Unix sockets, which only the agent reaches.
  *
+ * Replies of a reader need none: it shows the past by nature. Its file says so, until it is promoted; that stands there too.
+ *
  * The times are of CLOCK_MONOTONIC, which stands still while the machine sleeps, for us and for the agent, and not for
  * storage: a lease that was asked for before such a sleep holds no more.
  */
@@ -36,6 +38,8 @@ struct lease_file {
     _Atomic uint64_t asked_ns;
     _Atomic uint64_t until_ns;
     _Atomic uint64_t check; /* of both: the agent's write is no single store */
+    _Atomic uint64_t promoted_at;
+    _Atomic uint64_t promoted_check;
 };
 
 static const struct lease_file *lease; /* NULL: replies need none */
@@ -64,6 +68,14 @@ bool map_lease(const char *file)
         return false;
     lease = mapped;
     return true;
+}
+
+uint64_t promoted_at(void)
+{
+    if (lease == NULL)
+        return 0;
+    uint64_t lsn = lease->promoted_at;
+    return lease->promoted_check == lsn * UNTIL_FACTOR ? lsn : 0;
 }
 
 /* Since when the machine has not slept, as far as anybody here has seen. */

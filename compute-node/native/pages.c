@@ -41,7 +41,7 @@ void raise_lsn(_Atomic uint64_t *lsn, uint64_t to)
  */
 void begin_loss(void)
 {
-    uint64_t durable = config.is_standby ? replaying_lsn() : shared->wal_durable;
+    uint64_t durable = is_reader() ? replaying_lsn() : shared->wal_durable;
     raise_lsn(&shared->request_lsn, durable);
     raise_lsn(&shared->holes_lsn, durable);
     shared->losses_begun++;
@@ -146,7 +146,7 @@ static void cache_pages(int fd, const struct file_entry *file, uint32_t block, i
 /* The LSN that a page from the volume must be as new as. */
 uint64_t read_lsn(void)
 {
-    if (config.is_standby)
+    if (is_reader())
         return replayed_lsn();
     uint64_t lsn = shared->request_lsn;
     uint64_t durable = shared->wal_durable;

@@ -117,7 +117,7 @@ static int make_holes(const char *stem, const char *suffix, uint32_t blocks)
 
 /*
  * An unlogged relation begins as its init fork: PostgreSQL copies it at the end of recovery only, which this start did
- * not have. On a standby it is that fork alone.
+ * not have. On a server that was started as a reader it is that fork alone: a promotion is such an end.
  */
 static int make_unlogged(const char *stem, const struct relation_entry *entry, const char *init)
 {
@@ -200,7 +200,10 @@ int relation_arrives(const char *path)
     return arrive(entry, path, relation.directory_length);
 }
 
-/* Everything in a database's directory: somebody is about to list, copy or remove it. */
+/*
+ * Everything in a database's directory: somebody is about to list, copy or remove it. At the end of recovery PostgreSQL
+ * lists them all for the init forks in them, and every client waits for that: nothing else arrives then.
+ */
 int database_arrives(const char *path)
 {
     uint32_t spc_oid, db_oid;
@@ -208,10 +211,13 @@ int database_arrives(const char *path)
         return 0;
     if (config.is_standby && !replay_has_begun())
         return 0;
+    bool unlogged_alone = ends_recovery();
     for (uint32_t at = lower_bound(spc_oid, db_oid, 0); at < table->count; at++) {
         struct relation_entry *entry = &table->entries[at];
         if (entry->spc_oid != spc_oid || entry->db_oid != db_oid)
             break;
+        if (unlogged_alone && entry->init_blocks == NO_FORK)
+            continue;
         if (arrive(entry, path, strlen(path)) != 0)
             return -1;
     }

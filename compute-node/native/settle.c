@@ -33,17 +33,17 @@ uint32_t write_epoch(void)
 }
 
 /*
- * On a standby what was replayed is durable. A page that is written while a record is replayed may have that record's
+ * On a reader what was replayed is durable. A page that is written while a record is replayed may have that record's
  * changes, and the volume gives them back only once the record counts as replayed.
  */
 static uint64_t inserted_lsn(void)
 {
-    return config.is_standby ? replaying_lsn() : postgres.GetXLogInsertEndRecPtr();
+    return is_reader() ? replaying_lsn() : postgres.GetXLogInsertEndRecPtr();
 }
 
 static uint64_t durable_lsn(void)
 {
-    return config.is_standby ? replayed_lsn() : shared->wal_durable;
+    return is_reader() ? replayed_lsn() : shared->wal_durable;
 }
 
 /* Moves on as far as it can without waiting: settles the epoch that is durable now, and begins the next. */
@@ -57,7 +57,7 @@ void settle(void)
         if (durable_lsn() >= lsn) {
             s->settled_lsn = lsn;
             s->settled_epoch = s->epoch;
-        } else if (!config.is_standby) {
+        } else if (!is_reader()) {
             postgres.XLogSetAsyncXactLSN(lsn); /* PostgreSQL's WAL writer flushes what no commit flushes */
         }
     }

@@ -63,7 +63,9 @@ struct shared_state {
     _Atomic uint64_t request_lsn;
     _Atomic uint64_t holes_lsn;        /* no relation file has lost blocks since: see begin_loss */
     _Atomic uint64_t running_lsn;      /* no transaction that runs has written redo that ends at or below it */
-    uint64_t wal_start;                /* where this start's WAL began; of a standby, where the volume's redo begins for it */
+    _Atomic uint64_t wal_start;        /* where this start's WAL began; of a reader, where the volume's redo begins for it */
+    _Atomic int32_t role_lock;         /* see role.c */
+    _Atomic bool is_promoted;          /* it was started as a reader, and is the writer */
     _Atomic uint32_t losses_begun, losses_ended;
     _Atomic int32_t stripes[STRIPES];  /* 0 or the holder's pid */
     _Atomic uint32_t writes[STRIPES];  /* PostgreSQL's writes, counted by those that hold the stripe */
@@ -153,7 +155,7 @@ struct shim_config {
     uint64_t token;
     char memory_tag[32]; /* in the names of this data directory's shared memory */
     pid_t postmaster; /* the process the agent started; everybody else is its fork */
-    bool is_standby;  /* a reader: see standby.c */
+    bool is_standby;  /* started as a reader: see role.c */
 };
 
 /* start.c */
@@ -236,6 +238,10 @@ uint64_t now_ms(void);
 bool map_lease(const char *file);
 bool reply_waits(int fd); /* waits for a moment when it gives true */
 void say_last_words(void); /* from now on nothing of this process is held back */
+uint64_t promoted_at(void); /* of a server that was started as a reader: where its own WAL begins; 0: it is a reader */
+
+/* role.c */
+bool is_reader(void);
 
 /* memory.c */
 void segment_made(int id);
@@ -253,7 +259,9 @@ _Noreturn void die_by_verdict(enum shim_status status);
 uint64_t replayed_lsn(void);
 uint64_t replaying_lsn(void);
 bool replay_has_begun(void);
-int standby_wal_flush(void);
+bool is_walreceiver(void);
+bool ends_recovery(void);
+_Noreturn void refuse_reader_wal(void);
 
 /* wal.c */
 void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes);

@@ -13,8 +13,8 @@
  * - what is let go of, or lost, counts as changed by the record that is being replayed as well
  *   (GetCurrentReplayRecPtr);
  * - only the walreceiver writes WAL, and its flush means nothing but that it is in the local file. Anybody else who
- *   makes WAL durable has been told that this server is a writer now (pg_promote), which it is not: it ends before any
- *   transaction could be acknowledged.
+ *   makes WAL durable has been told that this server is a writer now (pg_promote), which it is only if its agent has said
+ *   so (role.c): it ends before any transaction could be acknowledged.
  */
 #define _GNU_SOURCE
 #include "postgres.h"
@@ -49,21 +49,30 @@ bool replay_has_begun(void)
     return postgres.GetXLogReplayRecPtr(NULL) != 0;
 }
 
-static bool is_walreceiver(void)
+static bool is_process(const char *kind)
+{
+    return strcmp(postgres.GetBackendTypeDesc(*postgres.MyBackendType), kind) == 0;
+}
+
+bool is_walreceiver(void)
 {
     static pid_t known;
     static bool answer;
     if (known != getpid()) {
-        answer = strcmp(postgres.GetBackendTypeDesc(*postgres.MyBackendType), "walreceiver") == 0;
+        answer = is_process("walreceiver");
         known = getpid();
     }
     return answer;
 }
 
-int standby_wal_flush(void)
+/* Is this the process that replays, once there is nothing more to replay? */
+bool ends_recovery(void)
 {
-    if (is_walreceiver())
-        return 0;
+    return config.is_standby && is_process("startup") && !is_reader();
+}
+
+_Noreturn void refuse_reader_wal(void)
+{
     if (postgres.errstart(PANIC, NULL)) {
         postgres.errcode(FEATURE_NOT_SUPPORTED);
         postgres.errmsg("this server is a reader, and cannot become the writer by a promotion of its own");

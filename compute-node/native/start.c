@@ -4,8 +4,8 @@
  *
  * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_RELATIONS path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN
  * decimal, AURORA_SHIM_AGENT_PID, AURORA_SHIM_MEMORY_TAG; AURORA_SHIM_CACHE path, without which the cache grows as it
- * likes; AURORA_SHIM_STANDBY, with any value: a reader (standby.c); AURORA_SHIM_LEASE path, without which replies to
- * clients need no lease.
+ * likes; AURORA_SHIM_STANDBY, with any value: a reader, at first (role.c); AURORA_SHIM_LEASE path, without which replies to
+ * clients need no lease and a reader stays one.
  */
 #define _GNU_SOURCE
 #include "postgres.h"

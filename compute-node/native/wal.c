@@ -17,7 +17,8 @@
 
 void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes)
 {
-    if (config.is_standby)
+    /* What comes from the volume is in it. */
+    if (config.is_standby && (is_walreceiver() || is_reader()))
         return;
     uint64_t begin = file->wal_base + (uint64_t)offset;
     uint64_t end = begin + (uint64_t)bytes;
@@ -38,8 +39,10 @@ void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes)
  */
 int wal_flush(void)
 {
-    if (config.is_standby)
-        return standby_wal_flush();
+    if (config.is_standby && is_walreceiver())
+        return 0;
+    if (is_reader())
+        refuse_reader_wal();
     int saved_errno = errno;
     uint64_t durable_lsn;
     if (shared->fenced)

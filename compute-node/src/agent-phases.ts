@@ -14,6 +14,8 @@ import type { RolePasswords } from './postgres/role-passwords.ts';
 import { roomForCache } from './postgres/cache-room.ts';
 import { StandIn, type Absence } from './postgres/stand-in.ts';
 import { killStrays } from './postgres/strays.ts';
+import { PromotedDatabase } from './promotion/promoted-database.ts';
+import type { RunningStandby } from './reader/running-standby.ts';
 import { readsObserved, type ReadsObserved } from './reads-observed.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
 import { PostgresDatabase } from './session/postgres-database.ts';
@@ -57,6 +59,8 @@ export interface AgentPhases {
     readonly onStep: (step: OpeningStep) => void;
     /** Gives PostgreSQL its port. */
     readonly freePort: () => Promise<void>;
+    /** The reader's PostgreSQL that the writer is made of; undefined: a new one is started. */
+    readonly standby?: RunningStandby | undefined;
   }): Session;
 }
 
@@ -105,18 +109,29 @@ export function writerPhases(options: WriterPhasesOptions): AgentPhases {
         clock,
         logger,
       }),
-    session: ({ opened, metrics, onStep, freePort }) => {
-      const database = new PostgresDatabase({
-        paths,
-        listen: config.pgListen,
-        hba: config.pgHba,
-        cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
-        settings,
-        passwords: options.passwords,
-        freePort,
-        clock,
-        logger,
-      });
+    session: ({ opened, metrics, onStep, freePort, standby }) => {
+      const { passwords } = options;
+      const database =
+        standby === undefined
+          ? new PostgresDatabase({
+              paths,
+              listen: config.pgListen,
+              hba: config.pgHba,
+              cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
+              settings,
+              passwords,
+              freePort,
+              clock,
+              logger,
+            })
+          : new PromotedDatabase({
+              standby,
+              dataDir: paths.dataDir,
+              socket: { dir: paths.runDir, port: config.pgListen.port },
+              passwords,
+              clock,
+              logger,
+            });
       const { zone, ringBytesMax, readAheadBytesMax: aheadBytesMax } = config;
       const access = { segments, identity, opened, placement: SINGLE_GROUP, ringBytesMax, aheadBytesMax, zone, clock, logger };
       const lease = { leaseMs: config.leaseMs, isDead: (writerId: string) => dead.has(writerId) };

@@ -322,6 +322,8 @@ function eventOf(end: SessionEnd): AgentEvent {
     case 'restarting':
     case 'stopped':
       return end.kind;
+    case 'handedOver':
+      throw new Error('a session was handed over, and none took its place');
   }
 }
 
@@ -335,5 +337,7 @@ function messageOf(end: SessionEnd): string {
       return `restarting PostgreSQL: ${end.why}`;
     case 'stopped':
       return 'stopping';
+    case 'handedOver':
+      return 'the writer is made of the reader';
   }
 }

@@ -101,6 +101,13 @@ static uint64_t replaying_up_to(uint32_t *timeline)
     return replaying;
 }
 
+static uint64_t promoted;
+
+uint64_t promoted_at(void)
+{
+    return promoted;
+}
+
 static struct file_entry relation(void)
 {
     struct file_entry file = classify_path(RELATION);

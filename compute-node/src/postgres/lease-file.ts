@@ -1,6 +1,6 @@
 /**
- * The file by which the shim knows until when replies to clients may leave (compute-node/native/lease.c): the agent
- * writes it, every backend looks at it. It lies in memory, so that no disk can hold its writes up, among the shared memory
+ * The file by which the shim knows until when replies to clients may leave (compute-node/native/lease.c), and when a reader
+ * has become the writer (role.c): the agent writes it, every process of PostgreSQL looks at it. It lies in memory, so that no disk can hold its writes up, among the shared memory
  * of its data directory, and goes with that.
  *
  * Little-endian; times are nanoseconds of CLOCK_MONOTONIC:
@@ -8,10 +8,12 @@
  * | offset | type | field                                                                                  |
  * | ------ | ---- | -------------------------------------------------------------------------------------- |
  * | 0      | u32  | magic 'LEAS'                                                                           |
- * | 4      | u32  | bytes of all of this, 32                                                               |
+ * | 4      | u32  | bytes of all of this, 48                                                               |
  * | 8      | u64  | when the lease was asked for                                                           |
  * | 16     | u64  | until when it holds; 0: there is none                                                  |
  * | 24     | u64  | check: of the two before, so that whoever reads amid a write sees that it did          |
+ * | 32     | u64  | of a reader that was promoted, the LSN where its own WAL begins; 0: it was not         |
+ * | 40     | u64  | check: of the one before                                                               |
  */
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import type { Clock } from '@kube-aurora/clock';
@@ -19,8 +21,12 @@ import type { Permit } from '../lease/writer-lease.ts';
 import { sharedMemoryFile } from './shared-memory.ts';
 
 const MAGIC = 0x5341_454c;
-const FILE_BYTES = 32;
+const FILE_BYTES = 48;
 const TIMES_AT = 8;
+const TIMES_BYTES = 24;
+const PROMOTED_AT = 32;
+/** A time that never comes. */
+const NEVER_NS = 2n ** 64n - 1n;
 const ASKED_FACTOR = 0x9e37_79b1_85eb_ca87n;
 const UNTIL_FACTOR = 0xc2b2_ae3d_27d4_eb4fn;
 const NS_PER_MS = 1e6;
@@ -43,7 +49,7 @@ export class LeaseFile {
     const head = Buffer.alloc(FILE_BYTES);
     head.writeUInt32LE(MAGIC, 0);
     head.writeUInt32LE(FILE_BYTES, 4);
-    writeSync(file.#descriptor, head, 0, FILE_BYTES, 0);
+    file.#write(0, head);
     return file;
   }
 
@@ -56,8 +62,29 @@ export class LeaseFile {
       const ns = monotonicNs + BigInt(Math.floor((ms - now) * NS_PER_MS));
       return ns > 0n ? ns : 0n;
     };
-    const times = encodeTimes(at(askedAtMs), at(untilMs));
-    writeSync(this.#descriptor, times, 0, times.length, TIMES_AT);
+    this.#write(TIMES_AT, encodeTimes(at(askedAtMs), at(untilMs)));
+  }
+
+  /** Replies need no lease: those of a reader, which shows the past by nature. */
+  permitAlways(): void {
+    this.#write(TIMES_AT, encodeTimes(NEVER_NS, NEVER_NS));
+  }
+
+  /** No reply leaves until `permit` says so. */
+  permitNone(): void {
+    this.#write(TIMES_AT, encodeTimes(0n, 0n));
+  }
+
+  /** The reader is the writer from now on; its own WAL begins at `lsn`, up to which it has replayed everything. */
+  promote(lsn: bigint): void {
+    const bytes = Buffer.alloc(FILE_BYTES - PROMOTED_AT);
+    bytes.writeBigUInt64LE(lsn, 0);
+    bytes.writeBigUInt64LE(BigInt.asUintN(64, lsn * UNTIL_FACTOR), 8);
+    this.#write(PROMOTED_AT, bytes);
+  }
+
+  #write(at: number, bytes: Buffer): void {
+    writeSync(this.#descriptor, bytes, 0, bytes.length, at);
   }
 
   close(): void {
@@ -66,7 +93,7 @@ export class LeaseFile {
 }
 
 function encodeTimes(askedNs: bigint, untilNs: bigint): Buffer {
-  const times = Buffer.alloc(FILE_BYTES - TIMES_AT);
+  const times = Buffer.alloc(TIMES_BYTES);
   times.writeBigUInt64LE(askedNs, 0);
   times.writeBigUInt64LE(untilNs, 8);
   times.writeBigUInt64LE(BigInt.asUintN(64, askedNs * ASKED_FACTOR) ^ BigInt.asUintN(64, untilNs * UNTIL_FACTOR), 16);

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { SANITIZERS } from '../../native/build.mjs';
 
 const NATIVE = join(import.meta.dirname, '..', '..', 'native');
-const PARTS = ['pages.c', 'stripes.c', 'cache.c', 'judge.c', 'settle.c', 'evict.c', 'files.c', 'standby.c'];
+const PARTS = ['pages.c', 'stripes.c', 'cache.c', 'judge.c', 'settle.c', 'evict.c', 'files.c', 'standby.c', 'role.c'];
 
 test('an eviction comes not before it may, and hurts nobody who reads or fetches at that moment', () => {
   const dir = mkdtempSync('/tmp/aurora-evict-');

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@kube-aurora/process';
@@ -37,11 +37,11 @@ export interface ShimStart {
   readonly socketPath: string;
   readonly token: bigint;
   readonly startLsn: bigint;
-  /** A reader: pages are those of what it has replayed, and its WAL is its own affair. */
+  /** A reader, until it is promoted: pages are those of what it has replayed, and its WAL is its own affair. */
   readonly isStandby?: boolean;
   /** The data directory has a file that bounds the local cache. */
   readonly boundsCache: boolean;
-  /** Replies to clients from the network leave only as far as `permit` says. */
+  /** Replies to clients from the network leave only as far as `permit` says; those of a reader always. */
   readonly holdsReplies: boolean;
 }
 
@@ -84,6 +84,13 @@ export interface RunningPostgres {
   stop(mode: StopMode): Promise<PostgresExit>;
   /** Replies to clients may leave until then, by the clock. Of no effect where none is held, or once it has ended. */
   permit(permit: Permit, clock: Pick<Clock, 'now'>): void;
+  /** Of a reader: replay waits for no query any more that it is in the way of. */
+  hastenReplay(): void;
+  /**
+   * A reader that has replayed everything up to `lsn`, and is given no more, becomes the writer: its own WAL begins there. From
+   * here on replies wait for `permit`. When it takes writes, it says so itself.
+   */
+  promote(lsn: bigint): void;
   /** Ends every process of it, at once and whatever their state. */
   kill(): Promise<PostgresExit>;
 }
@@ -97,6 +104,11 @@ export class PostgresStartError extends Error {
 
 /** Port in the local socket's name when PostgreSQL does not listen on the network. */
 export const LOCAL_PORT = 5432;
+
+/** The request for a promotion, in the data directory (PROMOTE_SIGNAL_FILE, access/xlog.h); SIGUSR1 has the postmaster look. */
+const PROMOTE_FILE = 'promote';
+/** Read after postgresql.conf, and written by nobody else: ALTER SYSTEM is off. */
+const LATER_CONFIGURATION_FILE = 'postgresql.auto.conf';
 
 /**
  * Starts PostgreSQL on a built directory. Processes that an earlier agent left on the same directory are killed first.
@@ -114,6 +126,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
 
   removeSharedMemory(options.dataDir);
   let lease = options.shim?.holdsReplies === true ? LeaseFile.create(options.dataDir) : undefined;
+  if (options.shim?.isStandby === true) lease?.permitAlways();
 
   const log = new LineLog(options.logger);
   // Left by a PostgreSQL that was killed: until someone reaps it its pid looks alive, and PostgreSQL would refuse to
@@ -177,6 +190,20 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
       return exited;
     },
     permit: (permit, clock) => lease?.permit(permit, clock),
+    hastenReplay() {
+      writeFileSync(join(options.dataDir, LATER_CONFIGURATION_FILE), 'max_standby_streaming_delay = 0\n');
+      if (!ended) child.kill('SIGHUP');
+    },
+    promote(lsn) {
+      if (lease === undefined) throw new Error('a PostgreSQL whose replies are not held cannot be promoted');
+      writeFileSync(join(options.dataDir, LATER_CONFIGURATION_FILE), '');
+      if (!ended) child.kill('SIGHUP');
+      // In this order: a writer answers nobody without a lease, and PostgreSQL writes nothing before the shim knows that it may.
+      lease.permitNone();
+      lease.promote(lsn);
+      writeFileSync(join(options.dataDir, PROMOTE_FILE), '');
+      if (!ended) child.kill('SIGUSR1');
+    },
     async kill() {
       if (!ended) child.kill('SIGQUIT');
       await within(exited, KILL_AFTER_MS);

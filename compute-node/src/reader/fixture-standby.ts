@@ -104,7 +104,7 @@ export class FixtureStandby {
       startLsn: chain.endLsn,
       isStandby: true,
       boundsCache: true,
-      holdsReplies: false,
+      holdsReplies: true,
     };
     this.#postgres = startPostgres({
       postgres: installation.postgres,

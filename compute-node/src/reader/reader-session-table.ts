@@ -1,4 +1,4 @@
-import { end, goOn, NEVER, NOTHING, shutDown, type SessionTable } from '../session/session-outcome.ts';
+import { end, goOn, HAND_OVER, NEVER, NOTHING, shutDown, type SessionTable } from '../session/session-outcome.ts';
 
 /**
  * The states of a reader's session, and what each event does in each of them. The table is the only place that says so:
@@ -11,13 +11,16 @@ import { end, goOn, NEVER, NOTHING, shutDown, type SessionTable } from '../sessi
  * | running    | takes connections        |                                                                              |
  * | stopping   | ends in order            |                                                                              |
  * | restarting | ends in order            | as stopping, and a session from the present LSN on follows                   |
- * | ended      | is dead, or being killed | why it ended is settled: what comes later is ignored                         |
+ * | ended      | is dead, being killed,   | why it ended is settled: what comes later is ignored                         |
+ * |            | or is another's          |                                                                              |
  */
 export type ReaderEventKind =
   /** The data directory is laid. */
   | 'laid'
   /** Storage has no longer what it needs to go on from where it is. */
-  | 'tooOld';
+  | 'tooOld'
+  /** Somebody else has PostgreSQL from now on, to make the writer of it. */
+  | 'handOver';
 
 export const READER_TABLE: SessionTable<ReaderEventKind, 'stopped' | 'restarting' | 'failed'> = {
   opening: {
@@ -25,6 +28,7 @@ export const READER_TABLE: SessionTable<ReaderEventKind, 'stopped' | 'restarting
     ready: NEVER,
     failed: end('failed'),
     tooOld: end('restarting'),
+    handOver: NEVER,
     exited: NEVER,
     hung: NEVER,
     // There is no PostgreSQL yet that could end in order.
@@ -40,6 +44,7 @@ export const READER_TABLE: SessionTable<ReaderEventKind, 'stopped' | 'restarting
     failed: end('failed'),
     // It waits for pages, or redo, that will not come: it cannot end in order.
     tooOld: end('restarting'),
+    handOver: NEVER,
     exited: end('failed'),
     hung: end('failed'),
     stop: shutDown('stopping'),
@@ -53,6 +58,7 @@ export const READER_TABLE: SessionTable<ReaderEventKind, 'stopped' | 'restarting
     ready: NEVER,
     failed: NEVER,
     tooOld: end('restarting'),
+    handOver: HAND_OVER,
     exited: end('failed'),
     hung: end('failed'),
     stop: shutDown('stopping'),
@@ -68,6 +74,7 @@ export const READER_TABLE: SessionTable<ReaderEventKind, 'stopped' | 'restarting
     ready: NOTHING,
     failed: NOTHING,
     tooOld: NOTHING,
+    handOver: NEVER,
     exited: NOTHING,
     hung: NOTHING,
     stop: NOTHING,
@@ -82,6 +89,7 @@ export const READER_TABLE: SessionTable<ReaderEventKind, 'stopped' | 'restarting
     ready: NOTHING,
     failed: NOTHING,
     tooOld: NOTHING,
+    handOver: NEVER,
     exited: NOTHING,
     hung: NOTHING,
     stop: goOn('stopping'),
@@ -95,6 +103,7 @@ export const READER_TABLE: SessionTable<ReaderEventKind, 'stopped' | 'restarting
     ready: NOTHING,
     failed: NOTHING,
     tooOld: NOTHING,
+    handOver: NOTHING,
     exited: NOTHING,
     hung: NOTHING,
     stop: NOTHING,

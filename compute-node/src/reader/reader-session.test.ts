@@ -10,7 +10,9 @@ import type { SessionState } from '../session/session-outcome.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { DurableRedo } from './durable-redo.ts';
 import { READER_TABLE } from './reader-session-table.ts';
-import { ReaderSession, type FeedEvents, type SenderOptions } from './reader-session.ts';
+import { ReaderSession } from './reader-session.ts';
+import type { RunningStandby } from './running-standby.ts';
+import type { FeedEvents, SenderOptions } from './standby-stream.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -30,6 +32,7 @@ class Rig {
   pagesTooOld: ((message: string) => void) | undefined;
   access: VolumeAccess | undefined;
   events: DatabaseEvents | undefined;
+  readonly server = {} as RunningStandby['server'];
   readonly session: ReaderSession;
 
   constructor() {
@@ -80,6 +83,7 @@ class Rig {
         kill: () => Promise.resolve(note('killed')),
         answers: () => Promise.resolve(true),
         pid: 4711,
+        server: this.server,
       },
       onStep: () => undefined,
       clock: systemClock(),
@@ -226,6 +230,31 @@ describe('a reader’s session', () => {
     rig.ordered.resolve();
     await stopped;
     expect(await rig.session.ended).toEqual({ kind: 'stopped' });
+  });
+
+  it('hands over a PostgreSQL that runs: it is over by that, and nothing of it is ended', async () => {
+    const rig = new Rig();
+    await rig.until('starting');
+    expect(rig.session.handOver()).toBeUndefined();
+    rig.started.resolve();
+    await turn();
+    const standby = rig.session.handOver();
+    expect(standby?.server).toBe(rig.server);
+    expect(await rig.session.ended).toEqual({ kind: 'handedOver' });
+    expect([rig.session.ready, rig.session.handOver()]).toEqual([false, undefined]);
+    await rig.session.stop();
+    // It is fed still, and whoever has it now hears when that ends.
+    const lost: string[] = [];
+    standby?.stream.belongTo({ onLost: (message) => lost.push(message), onLimits: () => undefined });
+    const redo = rig.redo();
+    rig.feed?.onRedo(redo);
+    expect([rig.pushed, standby?.stream.givenLsn]).toEqual([[redo], redo.endLsn]);
+    const reached = standby?.stream.reaches(redo.endLsn);
+    rig.sender?.onReply({ writeLsn: redo.endLsn, flushLsn: redo.endLsn, applyLsn: redo.endLsn });
+    await reached;
+    rig.feed?.onTooOld('the log begins later');
+    expect(lost).toEqual(['the log begins later']);
+    expect(rig.journal.filter((what) => /killed|shut down|stopped|closed/.test(what))).toEqual([]);
   });
 
   it('once ended hears nothing that changes why', () => {

@@ -1,79 +1,27 @@
-import type { Clock } from '@kube-aurora/clock';
-import { decodeRecord, formatLsn, OPCODE, RECORD_HEADER, RMGR, type Lsn } from '@kube-aurora/pg-format';
+import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
-import { primaryLimitsOf, type PrimaryLimits } from '@kube-aurora/redo';
-import { recordsIn } from '@kube-aurora/volume';
 import type { ComputeImage } from '../open/fetch-image.ts';
 import type { OpeningStep } from '../open/opening-steps.ts';
-import type { PageReader } from '../read-path/page-reader.ts';
-import type { PageSource } from '../read-path/page-source.ts';
-import { ReadFloor } from '../read-path/read-floor.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { VolumeAccess } from '../session/database.ts';
 import { SessionMachine, type SessionEvent } from '../session/session-machine.ts';
 import type { ReplayView, Session, SessionEnd } from '../session/session.ts';
-import type { DurableRedo } from './durable-redo.ts';
 import type { StandbyStart } from './lay-standby-directory.ts';
 import { makePrivateChain } from './private-chain.ts';
 import { READER_TABLE, type ReaderEventKind } from './reader-session-table.ts';
-import { ReplayProgress } from './replay-progress.ts';
+import type { RunningStandby } from './running-standby.ts';
 import type { ReaderDatabase } from './standby-database.ts';
-import type { StandbyReply } from './walsender.ts';
+import { StandbyStream, type StandbyStreamOptions } from './standby-stream.ts';
 
 /** A reader has nothing to make durable: one whose PostgreSQL takes longer than this to end is killed. */
 const SHUT_DOWN_WITHIN_MS = 3000;
 
-/** Durable redo, from a segment. */
-export interface Feed {
-  start(): void;
-  pause(): void;
-  resume(): void;
-  stop(): void;
-  /** The segment that it comes from; undefined while there is none. */
-  readonly source: string | undefined;
-}
-
-export interface FeedEvents {
-  readonly onRedo: (redo: DurableRedo) => void;
-  readonly onVdl: (lsn: Lsn) => void;
-  /** Storage has no longer the redo that would follow. */
-  readonly onTooOld: (message: string) => void;
-  /** The lowest LSN that we may still read at. */
-  readonly readFloor: () => Lsn;
-}
-
-/** What PostgreSQL streams from. */
-export interface Sender {
-  listen(): Promise<void>;
-  push(redo: DurableRedo): void;
-  close(): Promise<void>;
-}
-
-export interface SenderOptions {
-  readonly systemIdentifier: bigint;
-  readonly timeline: number;
-  readonly startLsn: Lsn;
-  readonly onReply: (reply: StandbyReply) => void;
-  readonly onWantsMore: (wants: boolean) => void;
-}
-
-export interface ReaderPages {
-  readonly pageReader: Pick<PageReader, 'oldestRead' | 'stop'>;
-  readonly pageSource: Pick<PageSource, 'read' | 'expect' | 'stop'>;
-}
-
-export interface ReaderSessionOptions {
-  /** X: what the session starts from. */
-  readonly startLsn: Lsn;
-  readonly feed: (startLsn: Lsn, events: FeedEvents) => Feed;
-  readonly sender: (options: SenderOptions) => Sender;
-  readonly pages: (volume: VolumeView, onTooOld: (message: string) => void) => ReaderPages;
+export interface ReaderSessionOptions extends StandbyStreamOptions {
   /** The volume at X. */
   readonly fetchImage: (signal: AbortSignal) => Promise<ComputeImage>;
   readonly database: ReaderDatabase;
   /** Told as each step of the opening begins. */
   readonly onStep: (step: OpeningStep) => void;
-  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -81,10 +29,8 @@ export interface ReaderSessionOptions {
  * A compute that reads, from an LSN that is durable to the end of its PostgreSQL: redo from X on → image of X → private
  * chain and data directory → walsender → hot standby → tear-down. reader-session-table.ts says what each event does.
  *
- * Order and rules that correctness rests on:
+ * Order and rules that correctness rests on (StandbyStream has more):
  * - the stream of redo is asked for first: with it storage hears our read floor, and keeps what we need from X on;
- * - redo is durable when it comes, and goes to PostgreSQL in the order of the log without a gap, or the session ends;
- * - pages are read as of what PostgreSQL has replayed, never below the floor that storage was told;
  * - nothing of a reader's PostgreSQL reaches the volume. One that asks for its WAL to be durable is ended.
  *
  * It begins afresh, at the present LSN, when storage has no longer what it needs, and when the writer has been given
@@ -96,50 +42,31 @@ export class ReaderSession implements Session {
   readonly lease = undefined;
   readonly #options: ReaderSessionOptions;
   readonly #machine: SessionMachine<ReaderEventKind>;
-  readonly #progress: ReplayProgress;
-  readonly #feed: Feed;
-  readonly #pages: ReaderPages;
-  readonly volume: VolumeView;
-  #sender: Sender | undefined;
-  /** Redo that came before there was a walsender. */
-  #early: DurableRedo[] = [];
+  readonly #stream: StandbyStream;
 
   constructor(options: ReaderSessionOptions) {
-    const { startLsn, clock, logger } = options;
+    const { database, clock, logger } = options;
     this.#options = options;
     this.#machine = new SessionMachine({
       name: "a reader's session",
       table: READER_TABLE,
-      database: options.database,
+      database,
       shutDownWithinMs: SHUT_DOWN_WITHIN_MS,
       onStep: options.onStep,
       noteRestart: (why) => logger.info({ why }, 'a reader starts afresh'),
       failure: (error) => this.#failure(error),
       refuse: (end) => this.#refuse(end),
-      release: () => this.#sender?.close(),
+      release: () => this.#stream.close(),
       clock,
     });
-    const progress = new ReplayProgress(startLsn);
-    const floor: ReadFloor = new ReadFloor(() => this.#pages.pageReader.oldestRead());
-    this.#progress = progress;
-    this.volume = {
-      get vdl() {
-        return progress.vdl;
+    this.#stream = new StandbyStream(options, {
+      onLost: (message) => this.report({ kind: 'tooOld', message }),
+      onLimits: (limits) => {
+        if (!database.canFollow(limits))
+          this.#machine.restart(
+            'the writer has been given more connections, workers, locks or prepared transactions than this reader was started with',
+          );
       },
-      // What a segment has we do not know; it has what it told us is durable, or gets it.
-      scl: () => progress.vdl,
-      get readFloor() {
-        return floor.announced;
-      },
-    };
-    const onTooOld = (message: string): void => this.report({ kind: 'tooOld', message });
-    this.#pages = options.pages(this.volume, onTooOld);
-    floor.announce(startLsn);
-    this.#feed = options.feed(startLsn, {
-      onRedo: (redo) => this.#take(redo),
-      onVdl: (lsn) => progress.noteDurable(lsn, clock.now()),
-      onTooOld,
-      readFloor: () => floor.announce(progress.replayLsn) as Lsn,
     });
   }
 
@@ -152,9 +79,11 @@ export class ReaderSession implements Session {
   get postgresPid(): number | undefined {
     return this.#options.database.pid;
   }
+  get volume(): VolumeView {
+    return this.#stream.volume;
+  }
   get replay(): ReplayView {
-    const { vdl, replayLsn } = this.#progress;
-    return { vdl, replayLsn, lagMs: this.#progress.lagMs(this.#options.clock.now()), source: this.#feed.source };
+    return this.#stream.replay;
   }
 
   answers(): Promise<boolean> {
@@ -174,6 +103,16 @@ export class ReaderSession implements Session {
     return this.#machine.kill();
   }
 
+  /**
+   * Gives the running PostgreSQL away, with all that it lives on, to whoever makes the writer of it, and ends it whatever
+   * happens. The session is over by that. Undefined when PostgreSQL does not take connections.
+   */
+  handOver(): RunningStandby | undefined {
+    if (!this.ready) return undefined;
+    this.report({ kind: 'handOver' });
+    return { server: this.#options.database.server, stream: this.#stream };
+  }
+
   report(event: SessionEvent<ReaderEventKind>): void {
     this.#machine.report(event);
   }
@@ -183,7 +122,7 @@ export class ReaderSession implements Session {
     const machine = this.#machine;
     const { signal } = machine;
     const startedAt = clock.now();
-    this.#feed.start();
+    this.#stream.start();
     machine.step('image');
     const image = await fetchImage(signal);
     if (!machine.is('opening')) return;
@@ -194,7 +133,7 @@ export class ReaderSession implements Session {
       logger.warn({ running: image.state.transactions.running.size }, 'too many transactions run to be told to a standby');
     await database.prepare(start, signal);
     if (!machine.is('opening')) return;
-    await this.#openSender(image);
+    await this.#stream.open(image.state, () => machine.is('opening'));
     if (!machine.is('opening')) return;
     this.report({ kind: 'laid' });
     await database.start(
@@ -207,64 +146,9 @@ export class ReaderSession implements Session {
     logger.info({ startLsn: formatLsn(startLsn), pid: database.pid, readyMs: Math.round(clock.now() - startedAt) }, 'a reader is up');
   }
 
-  /** From now on PostgreSQL can have redo. */
-  async #openSender({ state }: ComputeImage): Promise<void> {
-    const sender = this.#options.sender({
-      systemIdentifier: state.control.systemIdentifier,
-      timeline: state.control.checkPointCopy.timeline,
-      startLsn: state.endLsn,
-      onReply: ({ applyLsn }) => this.#progress.noteReplayed(applyLsn),
-      onWantsMore: (wants) => {
-        if (wants) this.#feed.resume();
-        else this.#feed.pause();
-      },
-    });
-    await sender.listen();
-    if (!this.#machine.is('opening')) {
-      await sender.close();
-      return;
-    }
-    this.#sender = sender;
-    const early = this.#early;
-    this.#early = [];
-    if (early.length > 0) this.#feed.resume();
-    for (const redo of early) this.#give(sender, redo);
-  }
-
-  #take(redo: DurableRedo): void {
-    if (this.#machine.is('ended')) return;
-    const sender = this.#sender;
-    if (sender === undefined) {
-      // One message is held, no more.
-      this.#early.push(redo);
-      this.#feed.pause();
-      return;
-    }
-    this.#give(sender, redo);
-  }
-
-  #give(sender: Sender, redo: DurableRedo): void {
-    try {
-      sender.push(redo);
-    } catch (error) {
-      // A gap, or a record that is not at its place: nothing of it was given.
-      this.report({
-        kind: 'tooOld',
-        message: `redo does not go on where it ended: ${error instanceof Error ? error.message : String(error)}`,
-      });
-      return;
-    }
-    this.#progress.noteDurable(redo.endLsn, this.#options.clock.now());
-    const limits = limitsSetBy(redo);
-    if (limits !== undefined && !this.#options.database.canFollow(limits))
-      this.#machine.restart(
-        'the writer has been given more connections, workers, locks or prepared transactions than this reader was started with',
-      );
-  }
-
   /** What PostgreSQL may ask of the volume: pages, and nothing else. */
   #access(): VolumeAccess {
-    const { pageSource } = this.#pages;
+    const { pageSource } = this.#stream.pages;
     return {
       wrote: () => this.#refuseWal(),
       flush: () => {
@@ -293,18 +177,6 @@ export class ReaderSession implements Session {
     const { logger } = this.#options;
     if (end.kind === 'failed') logger.error({ reason: end.message }, 'a reader lost its PostgreSQL');
     if (end.kind === 'restarting') logger.info({ why: end.why }, 'a reader begins afresh at the present LSN');
-    this.#feed.stop();
-    this.#pages.pageReader.stop();
-    this.#pages.pageSource.stop();
+    this.#stream.stop('end');
   }
-}
-
-/** The writer's limits, where a record of the redo sets them; the last of them. */
-function limitsSetBy({ records }: DurableRedo): PrimaryLimits | undefined {
-  let limits: PrimaryLimits | undefined;
-  for (const { lsn, raw } of recordsIn(records)) {
-    if (raw[RECORD_HEADER.rmid.at] !== RMGR.XLOG || ((raw[RECORD_HEADER.info.at] ?? 0) & 0xf0) !== OPCODE.XLOG.PARAMETER_CHANGE) continue;
-    limits = primaryLimitsOf(decodeRecord(raw, lsn)) ?? limits;
-  }
-  return limits;
 }

@@ -2,6 +2,7 @@ import type { PrimaryLimits } from '@kube-aurora/redo';
 import type { DatabaseEvents, VolumeAccess } from '../session/database.ts';
 import { PostgresServer, SERVER_PROGRAMS, type PostgresServerOptions } from '../session/postgres-server.ts';
 import { layStandbyDirectory, type StandbyStart } from './lay-standby-directory.ts';
+import type { RunningStandby } from './running-standby.ts';
 import { needsMore, standbySettings, type StreamSource } from './standby-settings.ts';
 
 /**
@@ -18,6 +19,8 @@ export interface ReaderDatabase {
   kill(): Promise<void>;
   answers(): Promise<boolean>;
   readonly pid: number | undefined;
+  /** What runs, for whoever makes the writer of it. */
+  readonly server: RunningStandby['server'];
 }
 
 export interface StandbyDatabaseOptions extends Omit<PostgresServerOptions, 'programs'> {
@@ -30,33 +33,33 @@ export interface StandbyDatabaseOptions extends Omit<PostgresServerOptions, 'pro
 /** A reader's PostgreSQL: a stock hot standby. Roles and their passwords are those of the volume. */
 export class StandbyDatabase implements ReaderDatabase {
   readonly #options: StandbyDatabaseOptions;
-  readonly #server: PostgresServer;
+  readonly server: PostgresServer;
   #parameters: ReadonlyMap<string, string> = new Map();
   #startedFor: PrimaryLimits | undefined;
 
   constructor(options: StandbyDatabaseOptions) {
     this.#options = options;
-    this.#server = new PostgresServer({ ...options, programs: SERVER_PROGRAMS });
+    this.server = new PostgresServer({ ...options, programs: SERVER_PROGRAMS });
   }
 
   get pid(): number | undefined {
-    return this.#server.pid;
+    return this.server.pid;
   }
 
   answers(): Promise<boolean> {
-    return this.#server.answers();
+    return this.server.answers();
   }
 
   prepare(start: StandbyStart, signal: AbortSignal): Promise<void> {
     const { paths, hba, cacheBytes } = this.#options;
     const { dataDir, account } = paths;
-    return this.#server.lay((parameters) => layStandbyDirectory(start, { dataDir, account, parameters, hba, cacheBytes }), signal);
+    return this.server.lay((parameters) => layStandbyDirectory(start, { dataDir, account, parameters, hba, cacheBytes }), signal);
   }
 
   start(start: StandbyStart, volume: VolumeAccess, events: DatabaseEvents): Promise<void> {
     const { control, settings } = start.image.state;
     this.#startedFor = control;
-    return this.#server.start(
+    return this.server.start(
       {
         startLsn: start.chain.endLsn,
         isStandby: true,
@@ -76,10 +79,10 @@ export class StandbyDatabase implements ReaderDatabase {
   }
 
   shutDown(): Promise<void> {
-    return this.#server.shutDown();
+    return this.server.shutDown();
   }
 
   kill(): Promise<void> {
-    return this.#server.kill();
+    return this.server.kill();
   }
 }

@@ -107,6 +107,8 @@ class Rig {
       recentLog: () => ['FATAL:  bad'],
       lastFatal: () => 'FATAL:  bad',
       permit: ({ untilMs }) => void this.journal.push(`permit ${untilMs}`),
+      hastenReplay: () => undefined,
+      promote: () => undefined,
       stop: (mode) => end(`stop ${mode}`),
       kill: () => end('kill'),
     };

@@ -7,6 +7,7 @@ import { discardOld } from '../postgres/data-directory.ts';
 import { watchForHang } from '../postgres/hang-watch.ts';
 import type { LocalSocket } from '../postgres/local-client.ts';
 import { configurationFile } from '../postgres/parameters.ts';
+import { recoveryEnds } from '../postgres/recovery-end.ts';
 import { startPostgres, type PostgresExit, type RunningPostgres } from '../postgres/supervise.ts';
 import type { PostgresSettings } from '../settings/postgres-settings.ts';
 import { ignoredSettings, reloadSettings } from '../settings/reload-settings.ts';
@@ -42,6 +43,14 @@ export interface PostgresServerOptions {
   readonly programs: ServerPrograms;
 }
 
+/** A reader's PostgreSQL that becomes the writer. */
+export interface ServerPromotion {
+  /** It has replayed everything up to here, and gets no more: its own WAL begins here. */
+  readonly startLsn: bigint;
+  /** Once it takes writes, before the promotion counts as done. */
+  readonly onReady: (socket: LocalSocket, over: AbortSignal) => Promise<void>;
+}
+
 /** One start of PostgreSQL, on a data directory that was laid for it. */
 export interface ServerStart {
   /** As of which the data directory is. */
@@ -69,8 +78,12 @@ export class PostgresServer {
   readonly #over = new AbortController();
   #isEnding = false;
   #postgres: RunningPostgres | undefined;
-  /** The last, also of the time before PostgreSQL was started. */
+  /** The last, also of the time before PostgreSQL was started, or was a writer's. */
   #permit: Permit | undefined;
+  #isReader = false;
+  /** What it asks of the volume, and whom it tells of itself: another's once a reader is promoted. */
+  #volume: VolumeAccess | undefined;
+  #events: DatabaseEvents | undefined;
   #shim: Promise<ShimAccess> | undefined;
   /** From the choice of PostgreSQL's settings until it takes connections with them. */
   #settingsInTrial: SettingsSet | undefined;
@@ -103,8 +116,11 @@ export class PostgresServer {
   /** Resolves once it takes connections, or when it was ended meanwhile; rejects when it does not come up. */
   async start(start: ServerStart, volume: VolumeAccess, events: DatabaseEvents): Promise<void> {
     const { paths, freePort, listen, logger } = this.#options;
+    this.#volume = volume;
+    this.#events = events;
+    this.#isReader = start.isStandby;
     const set = await this.#chosen;
-    this.#shim = this.#programs.serveShim(paths, volume, logger);
+    this.#shim = this.#programs.serveShim(paths, this.#presentVolume(), logger);
     const shim = await this.#shim;
     await freePort();
     // An end that came during the last steps has seen no PostgreSQL to end.
@@ -125,21 +141,21 @@ export class PostgresServer {
         startLsn,
         isStandby,
         boundsCache: true,
-        holdsReplies: !isStandby,
+        holdsReplies: true,
       },
       logger: logger.child({ part: 'postgres' }),
       overrides: start.overrides?.(set.parameters) ?? {},
     });
     this.#postgres = postgres;
-    if (this.#permit !== undefined) postgres.permit(this.#permit, this.#options.clock);
-    void postgres.exited.then((exit) => this.#exited(postgres, exit, events));
+    this.#passPermitOn();
+    void postgres.exited.then((exit) => this.#exited(postgres, exit));
     await postgres.ready;
     if (this.#isEnding) return;
-    void this.#watchForHang(postgres, events);
+    void this.#watchForHang(postgres);
     this.#settingsInTrial = undefined;
     this.#options.settings.started(set);
     await start.onReady?.({ dir: paths.runDir, port: listen.port }, this.#over.signal);
-    this.#keep(start, events);
+    this.#keep(start);
     // Only now: a hundred thousand files take seconds to delete, and a start should not share the disk with that.
     this.#discardOld();
   }
@@ -147,7 +163,53 @@ export class PostgresServer {
   /** Of a writer: replies to clients may leave until then. */
   permit(permit: Permit): void {
     this.#permit = permit;
-    this.#postgres?.permit(permit, this.#options.clock);
+    this.#passPermitOn();
+  }
+
+  /** Of a reader, whose replies need none. */
+  #passPermitOn(): void {
+    if (this.#permit !== undefined && !this.#isReader) this.#postgres?.permit(this.#permit, this.#options.clock);
+  }
+
+  /** From now on it tells these of itself. */
+  tell(events: DatabaseEvents): void {
+    this.#events = events;
+  }
+
+  /** Of a reader: replay waits for no query any more that it is in the way of. */
+  hastenReplay(): void {
+    this.#postgres?.hastenReplay();
+  }
+
+  /**
+   * Makes the writer of a reader's PostgreSQL, which asks `volume` from here on. Resolves once it takes writes, or when it was
+   * ended meanwhile.
+   */
+  async promote({ startLsn, onReady }: ServerPromotion, volume: VolumeAccess): Promise<void> {
+    const { paths, listen, clock } = this.#options;
+    const postgres = this.#postgres;
+    if (postgres === undefined || this.#isEnding) return;
+    // Before it is told: its first flush is a writer's.
+    this.#volume = volume;
+    this.#isReader = false;
+    postgres.promote(startLsn);
+    this.#passPermitOn();
+    await recoveryEnds(paths.dataDir, clock, this.#over.signal);
+    if (!this.#isEnding) await onReady({ dir: paths.runDir, port: listen.port }, this.#over.signal);
+  }
+
+  #presentVolume(): VolumeAccess {
+    const present = (): VolumeAccess => {
+      if (this.#volume === undefined) throw new Error('PostgreSQL asks for a volume before it was started');
+      return this.#volume;
+    };
+    return {
+      wrote: (writtenLsn) => present().wrote(writtenLsn),
+      flush: (writtenLsn) => present().flush(writtenLsn),
+      readPages: (request, signal) => present().readPages(request, signal),
+      expectPages: (request) => present().expectPages(request),
+      runningLsn: () => present().runningLsn(),
+    };
   }
 
   async shutDown(): Promise<void> {
@@ -169,7 +231,7 @@ export class PostgresServer {
   }
 
   /** Changed settings reach PostgreSQL for as long as it runs. */
-  #keep({ initialSettings }: ServerStart, events: DatabaseEvents): void {
+  #keep({ initialSettings }: ServerStart): void {
     const { paths, listen, settings, clock } = this.#options;
     const socket = { dir: paths.runDir, port: listen.port };
     const target = { dataDir: paths.dataDir, account: paths.account, socket, clock };
@@ -177,28 +239,28 @@ export class PostgresServer {
       {
         reload: (parameters) => reloadSettings(target, configurationFile(parameters, initialSettings)),
         ignored: (names) => ignoredSettings(socket, names),
-        restart: events.onRestartWanted,
+        restart: (why) => this.#events?.onRestartWanted(why),
       },
       this.#over.signal,
     );
   }
 
   /** A postmaster that hangs ends by nobody else's hand: without this its database would be away for good. */
-  async #watchForHang(postgres: RunningPostgres, { onHung }: DatabaseEvents): Promise<void> {
+  async #watchForHang(postgres: RunningPostgres): Promise<void> {
     const { clock, logger } = this.#options;
     const { signal } = this.#over;
     if (await watchForHang({ greets: (withinMs) => postgres.greets(withinMs), clock, logger, signal }))
-      onHung('PostgreSQL hung: it said nothing to new connections for a minute, and was killed');
+      this.#events?.onHung('PostgreSQL hung: it said nothing to new connections for a minute, and was killed');
   }
 
-  #exited(postgres: RunningPostgres, { code, signal }: PostgresExit, { onExited }: DatabaseEvents): void {
+  #exited(postgres: RunningPostgres, { code, signal }: PostgresExit): void {
     if (this.#isEnding) return;
     const fatal = postgres.lastFatal();
     const message = `PostgreSQL ended with ${signal ?? `code ${code}`}${fatal === undefined ? '' : `: ${fatal}`}`;
     // It never answered: the settings it started with may be why.
     const set = this.#settingsInTrial;
     const givesWay = set !== undefined && this.#options.settings.failed(set, postgres.recentLog());
-    onExited(givesWay ? 'settingsRefused' : 'postgresFailed', message);
+    this.#events?.onExited(givesWay ? 'settingsRefused' : 'postgresFailed', message);
   }
 
   /** Gives how many flushes were answered with anything but 'durable'. */

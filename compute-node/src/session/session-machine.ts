@@ -38,7 +38,7 @@ export interface SessionMachineOptions<Own extends string> {
  * when it is dead what others wait for is let go of, and the end is told.
  */
 export class SessionMachine<Own extends string> {
-  /** Settles once, when the session is over; PostgreSQL is dead by then. */
+  /** Settles once, when the session is over; PostgreSQL is dead by then, or another's. */
   readonly ended: Promise<SessionEnd>;
   readonly #options: SessionMachineOptions<Own>;
   readonly #tell: (end: SessionEnd) => void;
@@ -147,6 +147,11 @@ export class SessionMachine<Own extends string> {
       case 'end':
         this.#state = 'ended';
         this.#ending = this.#tearDown(this.#endOf(outcome.as, event));
+        return;
+      case 'handOver':
+        this.#state = 'ended';
+        this.#cancel.abort();
+        this.#tell({ kind: 'handedOver' });
         return;
     }
   }

@@ -30,9 +30,10 @@ export type CommonEventKind =
   | 'late';
 
 /**
- * Why a session ended. `failed`, `damaged` and `restarting` are followed by another one, `fenced` and `stopped` by none.
+ * Why a session ended with its PostgreSQL. `failed`, `damaged` and `restarting` are followed by another one, `fenced` and
+ * `stopped` by none.
  */
-export type SessionEndKind = SessionEnd['kind'];
+export type SessionEndKind = Exclude<SessionEnd['kind'], 'handedOver'>;
 
 export type SessionOutcome<EndKind extends SessionEndKind = SessionEndKind> =
   /** Nothing: it is expected here, and changes nothing. */
@@ -43,7 +44,9 @@ export type SessionOutcome<EndKind extends SessionEndKind = SessionEndKind> =
   /** PostgreSQL is told to end in order. */
   | { readonly does: 'shutDown'; readonly to: 'stopping' | 'restarting' }
   /** To `ended`: what PostgreSQL asks is refused, PostgreSQL is killed, and then the session says why. */
-  | { readonly does: 'end'; readonly as: EndKind };
+  | { readonly does: 'end'; readonly as: EndKind }
+  /** To `ended`: PostgreSQL goes on, as somebody else's. */
+  | { readonly does: 'handOver' };
 
 /** `Own`: the events that this session has beside the common ones. */
 export type SessionTable<Own extends string, EndKind extends SessionEndKind = SessionEndKind> = Readonly<
@@ -52,6 +55,7 @@ export type SessionTable<Own extends string, EndKind extends SessionEndKind = Se
 
 export const NOTHING = { does: 'nothing' } as const;
 export const NEVER = { does: 'throw' } as const;
+export const HAND_OVER = { does: 'handOver' } as const;
 export const goOn = (to: 'starting' | 'running' | 'stopping'): SessionOutcome<never> => ({ does: 'goOn', to });
 export const shutDown = (to: 'stopping' | 'restarting'): SessionOutcome<never> => ({ does: 'shutDown', to });
 export const end = <EndKind extends SessionEndKind>(as: EndKind): SessionOutcome<EndKind> => ({ does: 'end', as });

@@ -11,7 +11,9 @@ export type SessionEnd =
   | { readonly kind: 'stopped' }
   /** In order, to be started again with other settings. */
   | { readonly kind: 'restarting'; readonly why: string }
-  | { readonly kind: 'failed'; readonly reason: StartFailure; readonly message: string };
+  | { readonly kind: 'failed'; readonly reason: StartFailure; readonly message: string }
+  /** Of a reader: whoever was given its PostgreSQL makes the writer of it. */
+  | { readonly kind: 'handedOver' };
 
 /** How far a compute that only reads has come. */
 export interface ReplayView {
@@ -27,7 +29,7 @@ export interface ReplayView {
 
 /** One epoch of a compute, as the agent sees it. */
 export interface Session {
-  /** Settles once, when this epoch is over; PostgreSQL is dead by then. */
+  /** Settles once, when this epoch is over; PostgreSQL is dead by then, or was handed over. */
   readonly ended: Promise<SessionEnd>;
   /** PostgreSQL takes connections. */
   readonly ready: boolean;

@@ -172,6 +172,7 @@ describe.each(STATES)('a session that is %s', (state) => {
       return;
     }
     rig.session.report({ kind, message: 'told', reason: 'postgresFailed' });
+    if (outcome.does === 'handOver') throw new Error('a writer is handed over to nobody');
     expect(rig.session.state).toBe(outcome.does === 'end' ? 'ended' : outcome.does === 'nothing' ? state : outcome.to);
     expect(asked() - before).toBe(outcome.does === 'shutDown' ? 1 : 0);
     await rig.pass('kill');

@@ -15,15 +15,18 @@ export class LocalWalError extends Error {
  * synchronous: a hop through the thread pool would cost more than the read, on the path of every commit.
  */
 export class LocalWal {
+  readonly volumeTimeline: number | undefined;
   readonly #directory: string;
   readonly #timeline: number;
   /** Read into again and again: an allocation for each read would cost more than the read. */
   #buffer = Buffer.alloc(0);
   #file: { readonly start: Lsn; readonly descriptor: number } | undefined;
 
-  constructor(directory: string, timeline: number) {
+  /** @param timeline that PostgreSQL writes on */
+  constructor(directory: string, timeline: number, volumeTimeline: number = timeline) {
     this.#directory = directory;
     this.#timeline = timeline;
+    this.volumeTimeline = volumeTimeline === timeline ? undefined : volumeTimeline;
   }
 
   /**

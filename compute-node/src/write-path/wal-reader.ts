@@ -1,4 +1,12 @@
-import { WAL_PAGE_BYTES, WalFormatError, WalStreamDecoder, formatLsn, type BegunRecord, type Lsn } from '@kube-aurora/pg-format';
+import {
+  WAL_PAGE_BYTES,
+  WalFormatError,
+  WalStreamDecoder,
+  formatLsn,
+  recordOnTimeline,
+  type BegunRecord,
+  type Lsn,
+} from '@kube-aurora/pg-format';
 import type { RecordRun } from '@kube-aurora/volume';
 import { RunningTransactions } from './running-transactions.ts';
 
@@ -6,6 +14,8 @@ import { RunningTransactions } from './running-transactions.ts';
 export interface WalSource {
   /** At least one byte of [from, to), at most `bytesMax`. They hold until the next call. */
   read(from: Lsn, to: bigint, bytesMax: number): Buffer;
+  /** The volume's timeline, where PostgreSQL writes on another: its records are given as if they had been written on this. */
+  readonly volumeTimeline?: number | undefined;
 }
 
 /** More would not be read faster, and this much stays in the processor's cache while records are cut from it. */
@@ -26,7 +36,8 @@ export type PassState = 'full' | 'end';
  * - no byte at or past the position of its pass is read;
  * - what is wrong in bytes before the last page of a pass is damage, for those are final; what is wrong in that page is
  *   not yet written out, and is read again in the next pass;
- * - a record is given once, whole, with its CRC checked, after the one that its xl_prev names.
+ * - a record is given once, whole, with its CRC checked, after the one that its xl_prev names;
+ * - no record that is given names another timeline than the volume's.
  */
 export class WalReader {
   readonly #decoder: WalStreamDecoder;
@@ -82,13 +93,16 @@ export class WalReader {
    */
   fill(run: RecordRun, bytesMax: number): PassState {
     const decoder = this.#decoder;
+    const timeline = this.#source.volumeTimeline;
     // The last page that was written begins here; what is before it is final.
     const lastPage = this.#passEnd - BigInt(WAL_PAGE_BYTES);
     try {
       for (;;) {
         if (decoder.advance()) {
           const { lsn, endLsn, bytes, start, length } = decoder.record;
-          run.add(lsn, endLsn, bytes, start, length);
+          const renamed = timeline === undefined ? undefined : recordOnTimeline(bytes, start, length, timeline);
+          if (renamed === undefined) run.add(lsn, endLsn, bytes, start, length);
+          else run.add(lsn, endLsn, renamed, 0, length);
           this.#running.note(lsn, bytes, start, length);
           if (run.byteLength >= bytesMax) return 'full';
         } else if (decoder.reachedZeros) {
