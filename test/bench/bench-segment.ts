@@ -31,7 +31,7 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
   });
   const all = [...stream.pages.pages()];
   for (let at = 0; at < all.length; at += 256) {
-    await store.write(all.slice(at, at + 256).map(({ id, page }) => ({ page: pageKeyOf(id), version: { lsn: Number(baseLsn), page } })));
+    await store.write(all.slice(at, at + 256).map(({ id, page }) => ({ page: pageKeyOf(id), version: { lsn: baseLsn, page } })));
   }
   await store.setCheckpoint({ lsn: baseLsn, epoch: 1n }, stream.state, undefined);
   await store.close();

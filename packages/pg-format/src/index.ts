@@ -13,7 +13,7 @@ export {
   HEAP_TUPLE_HEADER_BYTES,
   INVALID_BLOCK_NUMBER,
 } from './heap-tuple.ts';
-export { formatLsn, INVALID_LSN, lsn, type Lsn, maxLsn, minLsn, parseLsn } from './lsn.ts';
+export { compareLsn, formatLsn, INVALID_LSN, lsn, type Lsn, maxLsn, minLsn, parseLsn } from './lsn.ts';
 export {
   initPage,
   ITEM_ID_BYTES,

@@ -30,10 +30,15 @@ export function parseLsn(text: string): Lsn {
   return ((BigInt(`0x${match[1]}`) << 32n) | BigInt(`0x${match[2]}`)) as Lsn;
 }
 
-export function maxLsn(a: Lsn, b: Lsn): Lsn {
+/** For sorting, lowest first. */
+export function compareLsn(a: bigint, b: bigint): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+export function maxLsn<T extends bigint>(a: T, b: T): T {
   return a > b ? a : b;
 }
 
-export function minLsn(a: Lsn, b: Lsn): Lsn {
+export function minLsn<T extends bigint>(a: T, b: T): T {
   return a < b ? a : b;
 }

@@ -45,7 +45,7 @@ function applierRig() {
       onFailure: nothing,
     },
     postgres18.decodeState(encoded),
-    Number(baseLsn),
+    baseLsn,
   );
   let end: ChainEnd = { lsn: baseLsn, epoch: 1n };
   let position = 0;
@@ -64,7 +64,7 @@ function applierRig() {
       ({ end } = next);
     },
     annul: (to: ChainEnd): void => {
-      applier.annul(Number(to.lsn));
+      applier.annul(to.lsn);
       end = to;
     },
   };
@@ -84,25 +84,25 @@ it('indexes nothing past VDL, so that what is annulled has set nothing', async (
   add([commit(703)]);
   await delay(50);
   expect(index.pages).toBe(0);
-  applier.noteVdl(Number(second.lsn));
-  await expect.poll(() => applier.appliedLsn).toBe(Number(second.lsn));
+  applier.noteVdl(second.lsn);
+  await expect.poll(() => applier.appliedLsn).toBe(second.lsn);
   // While timestamps were off nothing was written of them.
   expect(refs()).toBe(1);
-  expect(applier.hasApplied(Number(second.lsn))).toBe(true);
-  expect(applier.hasApplied(Number(end().lsn))).toBe(false);
+  expect(applier.hasApplied(second.lsn)).toBe(true);
+  expect(applier.hasApplied(end().lsn)).toBe(false);
   applier.stop();
 });
 
 it('counts as not applied what is durable, and nothing once that is done', async () => {
   const { applier, add, end } = applierRig();
-  const start = BigInt(applier.appliedLsn);
+  const start = applier.appliedLsn;
   add([syntheticRecord(4000)]);
   const first = end();
   add([syntheticRecord(4000)]);
   expect(applier.unappliedBytes).toBe(0);
-  applier.noteVdl(Number(first.lsn));
+  applier.noteVdl(first.lsn);
   expect(applier.unappliedBytes).toBe(Number(first.lsn - start));
-  await expect.poll(() => applier.appliedLsn).toBe(Number(first.lsn));
+  await expect.poll(() => applier.appliedLsn).toBe(first.lsn);
   expect(applier.unappliedBytes).toBe(0);
   applier.stop();
 });

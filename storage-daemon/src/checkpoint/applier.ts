@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
-import { formatLsn } from '@kube-aurora/pg-format/lsn';
+import { formatLsn, maxLsn, minLsn } from '@kube-aurora/pg-format/lsn';
 import type { EngineState, PageKey, RedoEngine, TouchedPages } from '@kube-aurora/redo-engine';
 import { RECORD_LSN_BYTES, recordBytesInBatch, REDO_BATCH_HEADER_BYTES, type RedoBatchHeader } from '@kube-aurora/volume';
 import type { RedoLog } from '../redo-log/redo-log.ts';
@@ -31,10 +31,10 @@ const HELD_BYTES_MAX = 4 * 1024 * 1024;
 /** Batches that are done with leave the list so many at a time. */
 const PASSED_MAX = 256;
 
-/** A batch that is on disk and not wholly applied. LSNs as numbers, as everywhere with pages. */
+/** A batch that is on disk and not wholly applied. */
 interface WaitingBatch {
-  readonly startLsn: number;
-  readonly endLsn: number;
+  readonly startLsn: bigint;
+  readonly endLsn: bigint;
   readonly position: number;
   readonly totalBytes: number;
   /** Undefined: to be read back. */
@@ -76,7 +76,7 @@ export interface ApplierOptions {
 }
 
 /** Is given the state as of an LSN at which a batch ends. */
-export type TakeSnapshot = (state: EngineState, lsn: number) => void;
+export type TakeSnapshot = (state: EngineState, lsn: bigint) => void;
 
 export class Applier {
   readonly #options: ApplierOptions;
@@ -87,20 +87,20 @@ export class Applier {
   #first = 0;
   #at = REDO_BATCH_HEADER_BYTES;
   #heldBytes = 0;
-  #appliedLsn: number;
-  #vdl: number;
+  #appliedLsn: bigint;
+  #vdl: bigint;
   #takeSnapshot: TakeSnapshot | undefined;
   #gathering: Timer | undefined;
   #scheduled = false;
   /** The pace asks for a rest until then. */
   #restUntil = -Infinity;
   /** Somebody waits until all below is applied. */
-  #wantedLsn = 0;
+  #wantedLsn = 0n;
   #stopped = false;
   recordsApplied = 0;
 
   /** `state` is the one at `lsn`. */
-  constructor(options: ApplierOptions, state: EngineState, lsn: number) {
+  constructor(options: ApplierOptions, state: EngineState, lsn: bigint) {
     this.#options = options;
     this.#state = state;
     this.#touched = state.touchedPages();
@@ -111,14 +111,14 @@ export class Applier {
   get state(): EngineState {
     return this.#state;
   }
-  get appliedLsn(): number {
+  get appliedLsn(): bigint {
     return this.#appliedLsn;
   }
   /** References from which on a page's chain is long. */
   get chainMax(): number {
     return this.#options.chainMax;
   }
-  get vdl(): number {
+  get vdl(): bigint {
     return this.#vdl;
   }
   /** Does the state stand at the end of a batch, with something applied since the table's start? */
@@ -128,12 +128,12 @@ export class Applier {
   }
 
   /** Is every record that starts below `lsn` applied? */
-  hasApplied(lsn: number): boolean {
-    return this.#appliedLsn >= lsn || (this.#nextLsn() ?? -1) >= lsn;
+  hasApplied(lsn: bigint): boolean {
+    return this.#appliedLsn >= lsn || (this.#nextLsn() ?? -1n) >= lsn;
   }
 
   /** Where the next record starts; undefined when it is not here yet, or not known without reading the log. */
-  #nextLsn(): number | undefined {
+  #nextLsn(): bigint | undefined {
     const next = this.#waiting[this.#first];
     if (next === undefined) return undefined;
     if (this.#at === REDO_BATCH_HEADER_BYTES) return next.startLsn;
@@ -153,35 +153,29 @@ export class Applier {
   /** Redo that is durable on a quorum and still has to be applied, in bytes of LSN: reads may wait for it. */
   get unappliedBytes(): number {
     const end = this.#waiting.at(-1)?.endLsn ?? this.#appliedLsn;
-    return Math.max(0, Math.min(this.#vdl, end) - this.#appliedLsn);
+    return Number(maxLsn(0n, minLsn(this.#vdl, end) - this.#appliedLsn));
   }
 
   /** A batch that is on disk. */
   add({ startLsn, endLsn, totalBytes }: RedoBatchHeader, batch: Buffer, position: number): void {
     const isHeld = this.#heldBytes + totalBytes <= HELD_BYTES_MAX;
     if (isHeld) this.#heldBytes += totalBytes;
-    this.#waiting.push({
-      startLsn: Number(startLsn),
-      endLsn: Number(endLsn),
-      position,
-      totalBytes,
-      bytes: isHeld ? batch : undefined,
-    });
+    this.#waiting.push({ startLsn, endLsn, position, totalBytes, bytes: isHeld ? batch : undefined });
     this.schedule();
   }
 
   /** A batch that is on disk, and is read back when it is applied: for opening. */
   addStored({ startLsn, endLsn, totalBytes }: RedoBatchHeader, position: number): void {
-    this.#waiting.push({ startLsn: Number(startLsn), endLsn: Number(endLsn), position, totalBytes, bytes: undefined });
+    this.#waiting.push({ startLsn, endLsn, position, totalBytes, bytes: undefined });
   }
 
   /** A read waits for what starts below `lsn`: no gathering until it is applied. */
-  want(lsn: number): void {
+  want(lsn: bigint): void {
     if (lsn > this.#wantedLsn) this.#wantedLsn = lsn;
     if (!this.hasApplied(lsn)) this.schedule();
   }
 
-  noteVdl(lsn: number): void {
+  noteVdl(lsn: bigint): void {
     if (lsn <= this.#vdl) return;
     this.#vdl = lsn;
     this.schedule();
@@ -234,7 +228,7 @@ export class Applier {
   }
 
   /** Records from here on may be annulled still. */
-  get #limit(): number {
+  get #limit(): bigint {
     return this.#vdl;
   }
 
@@ -261,11 +255,11 @@ export class Applier {
   }
 
   /** Applies the record at `#at`. */
-  #applyRecord(batch: WaitingBatch, bytes: Buffer, lsn: number): void {
+  #applyRecord(batch: WaitingBatch, bytes: Buffer, lsn: bigint): void {
     const { engine, table, index, tombstones, chainMax, onLongChain } = this.#options;
     const at = this.#at;
     const length = bytes.readUInt32LE(at + RECORD_LSN_BYTES);
-    const record = engine.decode(bytes.subarray(at + RECORD_LSN_BYTES, at + RECORD_LSN_BYTES + length), BigInt(lsn));
+    const record = engine.decode(bytes.subarray(at + RECORD_LSN_BYTES, at + RECORD_LSN_BYTES + length), lsn);
     this.#at = at + recordBytesInBatch(length);
     const isLast = this.#at >= batch.totalBytes;
     const seq = table.push(lsn, batch.position + at, length, isLast);
@@ -274,7 +268,7 @@ export class Applier {
       if (refs >= chainMax && refs % chainMax === 0) onLongChain(page);
     }
     for (const effect of this.#state.apply(record)) tombstones.add(lsn, effect);
-    this.#appliedLsn = Number(record.endLsn);
+    this.#appliedLsn = record.endLsn;
     this.recordsApplied++;
     if (!isLast || this.#takeSnapshot === undefined) return;
     const take = this.#takeSnapshot;
@@ -302,15 +296,15 @@ export class Applier {
    * Forgets redo past `lsn`, where a batch ends, and which is not below what was applied: it was annulled. A batch that
    * is applied in part ends at or below it, then.
    */
-  annul(lsn: number): void {
+  annul(lsn: bigint): void {
     this.#waiting = this.#waiting.slice(this.#first).filter((waiting) => waiting.endLsn <= lsn);
     this.#first = 0;
     this.#heldBytes = this.#waiting.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0);
-    this.#vdl = Math.min(this.#vdl, lsn);
+    this.#vdl = minLsn(this.#vdl, lsn);
   }
 }
 
-/** A record's LSN, which stands before it in a batch, as a number. */
-function lsnAt(batch: Buffer, at: number): number {
-  return batch.readUInt32LE(at + 4) * 2 ** 32 + batch.readUInt32LE(at);
+/** A record's LSN, which stands before it in a batch. */
+function lsnAt(batch: Buffer, at: number): bigint {
+  return batch.readBigUInt64LE(at);
 }

@@ -13,7 +13,12 @@ function checkpoints(stagger: number, startMib: number, endMib: number, overhead
   const at: number[] = [];
   let checkpoint = startMib * MIB;
   for (let lsn = checkpoint; lsn < endMib * MIB; lsn += 64 * 1024) {
-    const unmerged = { checkpoint: { lsn: BigInt(checkpoint), epoch: 1n }, appliedLsn: lsn, bytes: (lsn - checkpoint) * overhead, refs: 0 };
+    const unmerged = {
+      checkpoint: { lsn: BigInt(checkpoint), epoch: 1n },
+      appliedLsn: BigInt(lsn),
+      bytes: (lsn - checkpoint) * overhead,
+      refs: 0,
+    };
     if (!isCheckpointDue(limits, unmerged)) continue;
     checkpoint = lsn;
     at.push(lsn / MIB);
@@ -41,8 +46,8 @@ describe('the turn to make a checkpoint', () => {
   it('comes at once for many references, and never without applied redo', () => {
     const limits = { bytes: 48 * MIB, refs: 100, stagger: 0 };
     const checkpoint = { lsn: 1n, epoch: 1n };
-    expect(isCheckpointDue(limits, { checkpoint, appliedLsn: 2, bytes: 1, refs: 101 })).toBe(true);
-    expect(isCheckpointDue(limits, { checkpoint, appliedLsn: 2, bytes: 1, refs: 100 })).toBe(false);
-    expect(isCheckpointDue(limits, { checkpoint, appliedLsn: 1, bytes: 100 * MIB, refs: 101 })).toBe(false);
+    expect(isCheckpointDue(limits, { checkpoint, appliedLsn: 2n, bytes: 1, refs: 101 })).toBe(true);
+    expect(isCheckpointDue(limits, { checkpoint, appliedLsn: 2n, bytes: 1, refs: 100 })).toBe(false);
+    expect(isCheckpointDue(limits, { checkpoint, appliedLsn: 1n, bytes: 100 * MIB, refs: 101 })).toBe(false);
   });
 });

@@ -16,7 +16,7 @@ export interface CheckpointLimits {
 
 export interface SinceCheckpoint {
   readonly checkpoint: Checkpoint;
-  readonly appliedLsn: number;
+  readonly appliedLsn: bigint;
   /** Of log. */
   readonly bytes: number;
   readonly refs: number;
@@ -28,10 +28,10 @@ const LEAST = 0.25;
 const MOST = 1.5;
 
 export function isCheckpointDue(limits: CheckpointLimits, { checkpoint, appliedLsn, bytes, refs }: SinceCheckpoint): boolean {
-  if (appliedLsn <= Number(checkpoint.lsn)) return false;
+  if (appliedLsn <= checkpoint.lsn) return false;
   if (refs > limits.refs || bytes > limits.bytes * MOST) return true;
-  const stretch = (lsn: number): number => Math.floor((lsn - limits.stagger * limits.bytes) / limits.bytes);
-  return bytes > limits.bytes * LEAST && stretch(appliedLsn) > stretch(Number(checkpoint.lsn));
+  const stretch = (lsn: bigint): number => Math.floor((Number(lsn) - limits.stagger * limits.bytes) / limits.bytes);
+  return bytes > limits.bytes * LEAST && stretch(appliedLsn) > stretch(checkpoint.lsn);
 }
 
 /** So many times what starts a checkpoint are past the last one when nothing else may be done before it is made. */

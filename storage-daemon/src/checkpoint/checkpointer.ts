@@ -31,14 +31,14 @@ export interface CheckpointerOptions extends PageWriterOptions {
   /** Has the checkpoint removals left to be made? They are those of the tombstones below it. */
   readonly hasRemovalsDue: boolean;
   /** Lowest LSN that anyone may still read at. */
-  readonly readFloor: () => number;
+  readonly readFloor: () => bigint;
   /** After a checkpoint was set. */
   readonly onCheckpoint: (checkpoint: Checkpoint) => Promise<void>;
   readonly onFailure: (error: Error) => void;
 }
 
 interface Target {
-  readonly lsn: number;
+  readonly lsn: bigint;
   readonly epoch: bigint;
   readonly state: Buffer;
 }
@@ -76,7 +76,7 @@ export class Checkpointer {
     return this.#running !== undefined;
   }
 
-  get writtenTo(): number {
+  get writtenTo(): bigint {
     return this.#writer.writtenTo;
   }
 
@@ -134,8 +134,8 @@ export class Checkpointer {
     clock.after(REST_MS, () => this.maybeStart());
   }
 
-  #snapshot(state: EngineState, lsn: number): void {
-    const epoch = this.#options.log.epochAt(BigInt(lsn));
+  #snapshot(state: EngineState, lsn: bigint): void {
+    const epoch = this.#options.log.epochAt(lsn);
     if (epoch !== undefined) this.#target = { lsn, epoch, state: state.encode() };
   }
 
@@ -177,7 +177,7 @@ export class Checkpointer {
     for (const copy of tombstones.copies.filter((one) => one.lsn < target.lsn)) await this.#copySpaces(copy);
     await this.#writer.write(index.pagesBelow(limit), () => ({ lsn: target.lsn, limit }));
     if (this.#writer.stopped) return;
-    const checkpoint = { lsn: BigInt(target.lsn), epoch: target.epoch };
+    const checkpoint = { lsn: target.lsn, epoch: target.epoch };
     const due = tombstones.below(target.lsn);
     await store.setCheckpoint(checkpoint, target.state, due.length === 0 ? undefined : encodeTombstones(due));
     this.#checkpoint = checkpoint;
@@ -195,7 +195,7 @@ export class Checkpointer {
   /** Removes what the checkpoint left. Until it is done a crash, or a stop, leaves the note of it where it is. */
   async #makeRemovals(): Promise<void> {
     const { tombstones, store, cache, builder, turn } = this.#options;
-    const checkpointLsn = Number(this.#checkpoint.lsn);
+    const checkpointLsn = this.#checkpoint.lsn;
     for (const tombstone of tombstones.below(checkpointLsn)) await this.#removeCovered(tombstone);
     if (this.#writer.stopped) return;
     await turn.exclusive(() => store.removalsDone());
@@ -232,7 +232,7 @@ export class Checkpointer {
     const damaged: PageKey[] = [];
     for (const built of await builder.build(wanting, copy.lsn, 'store')) {
       const page = copyOf(built.page);
-      if (built.kind === 'page') puts.push({ page, version: { lsn: copy.lsn + 1, page: built.bytes } });
+      if (built.kind === 'page') puts.push({ page, version: { lsn: copy.lsn + 1n, page: built.bytes } });
       else if (built.kind === 'damaged') damaged.push(page);
       // A newer source went on only after this copy was complete, before a crash.
     }

@@ -1,4 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
+import { minLsn } from '@kube-aurora/pg-format/lsn';
 import { keyText, type PageKey } from '@kube-aurora/redo-engine';
 import type { PageWriter, WriteTo } from './page-writer.ts';
 import { NoSoundCopyError } from '../pages/stored-value.ts';
@@ -25,7 +26,7 @@ export interface LongChainOptions {
   readonly tombstones: Tombstones;
   readonly writer: PageWriter;
   readonly clock: Clock;
-  readonly readFloor: () => number;
+  readonly readFloor: () => bigint;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -79,7 +80,7 @@ export class LongChains {
 
   /** What is past VDL may be annulled, and what is past PGMRPL may be read as it was. */
   #writableTo(): WriteTo {
-    const lsn = Math.min(this.#options.applier.appliedLsn, this.#options.readFloor());
+    const lsn = minLsn(this.#options.applier.appliedLsn, this.#options.readFloor());
     return { lsn, limit: this.#options.table.lowerBound(lsn) };
   }
 

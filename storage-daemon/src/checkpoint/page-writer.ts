@@ -1,3 +1,4 @@
+import { maxLsn } from '@kube-aurora/pg-format/lsn';
 import type { PageKey } from '@kube-aurora/redo-engine';
 import type { PageVersion } from '../pages/page-store.ts';
 import { BUILD_PAGES_MAX, type Built, type PageBuilder } from '../pages/page-builder.ts';
@@ -31,7 +32,7 @@ export interface PageWriterOptions extends PageSources {
 
 /** An LSN that pages are written as of, and the first record at or past it. */
 export interface WriteTo {
-  readonly lsn: number;
+  readonly lsn: bigint;
   readonly limit: number;
 }
 
@@ -42,7 +43,7 @@ export class PageWriter {
   stopped = false;
   pagesWritten = 0;
   /** Highest LSN that pages were written as of. */
-  writtenTo = 0;
+  writtenTo = 0n;
 
   constructor(options: PageWriterOptions) {
     this.#options = options;
@@ -78,7 +79,7 @@ export class PageWriter {
   /** Gives the pages that could not be made because what they need is damaged. */
   async #writeSlice(slice: readonly PageKey[], { lsn, limit }: WriteTo): Promise<Damaged[]> {
     const { store, index, builder } = this.#options;
-    this.writtenTo = Math.max(this.writtenTo, lsn);
+    this.writtenTo = maxLsn(this.writtenTo, lsn);
     const due = slice.filter((page) => {
       const first = index.refsOf(page)?.[0];
       return first !== undefined && refSeq(first) < limit;
@@ -98,7 +99,7 @@ export class PageWriter {
     return damaged;
   }
 
-  #trim(page: PageKey, lsn: number, limit: number): void {
+  #trim(page: PageKey, lsn: bigint, limit: number): void {
     const { cache, index } = this.#options;
     const cached = cache.peek(page);
     if (cached !== undefined && cached.lsn < lsn) cache.delete(page);

@@ -23,8 +23,8 @@ const [A, B, COPY] = ['aa1', 'ab1', 'zz1'].map((space) => ({ space, block: 3 }))
 function builderOf(
   stored: readonly [PageKey, PageVersion | StoredValueError][],
   tombstones: Tombstones,
-  writtenTo = 0,
-  keptFrom = 0,
+  writtenTo = 0n,
+  keptFrom = 0n,
 ): PageBuilder {
   const versionOf = (page: PageKey): PageVersion | StoredValueError | undefined => stored.find(([key]) => key.space === page.space)?.[1];
   const store: Pick<PageStore, 'getMany'> = { getMany: (pages) => Promise.resolve(pages.map(versionOf)) };
@@ -41,7 +41,7 @@ function builderOf(
   return new PageBuilder({ ...sources, ...limits } as unknown as PageSources, { clock: systemClock(), sliceMs: 5 });
 }
 
-const version = (lsn: number, fill: number): PageVersion => ({ lsn, page: filledPage(fill) });
+const version = (lsn: bigint, fill: number): PageVersion => ({ lsn, page: filledPage(fill) });
 const shown = (built: readonly Built[]): unknown[] => built.map((one) => (one.kind === 'page' ? one.bytes[8000] : one.kind));
 
 describe('pages without redo', () => {
@@ -49,44 +49,44 @@ describe('pages without redo', () => {
     const damaged = new StoredValueError(Buffer.from('k'), 'fails its CRC');
     const builder = builderOf(
       [
-        [A, version(5, 7)],
+        [A, version(5n, 7)],
         [COPY, damaged],
       ],
       new Tombstones(),
     );
-    expect(shown(await builder.build([B, COPY, A], 9, 'read'))).toEqual(['none', 'damaged', 7]);
-    expect(shown(await builder.build([A], 4, 'read'))).toEqual(['newer']);
-    const after = builderOf([], new Tombstones(), 0, 20);
-    expect(shown(await after.build([A], 9, 'read'))).toEqual(['newer']);
+    expect(shown(await builder.build([B, COPY, A], 9n, 'read'))).toEqual(['none', 'damaged', 7]);
+    expect(shown(await builder.build([A], 4n, 'read'))).toEqual(['newer']);
+    const after = builderOf([], new Tombstones(), 0n, 20n);
+    expect(shown(await after.build([A], 9n, 'read'))).toEqual(['newer']);
   });
 
   it('that were dropped are none after the drop, and for readers newer before it once something was written past it', async () => {
     const tombstones = new Tombstones();
-    tombstones.add(10, { kind: 'drop-spaces', spaces: 'aa' });
-    const builder = builderOf([[A, version(5, 7)]], tombstones, 30);
-    expect(shown(await builder.build([A], 11, 'read'))).toEqual(['none']);
-    expect(shown(await builder.build([A], 9, 'read'))).toEqual(['newer']);
-    expect(shown(await builderOf([[A, version(5, 7)]], tombstones, 10).build([A], 9, 'read'))).toEqual([7]);
+    tombstones.add(10n, { kind: 'drop-spaces', spaces: 'aa' });
+    const builder = builderOf([[A, version(5n, 7)]], tombstones, 30n);
+    expect(shown(await builder.build([A], 11n, 'read'))).toEqual(['none']);
+    expect(shown(await builder.build([A], 9n, 'read'))).toEqual(['newer']);
+    expect(shown(await builderOf([[A, version(5n, 7)]], tombstones, 10n).build([A], 9n, 'read'))).toEqual([7]);
   });
 
   it('that were copied are what their source was then, though it was dropped since and others were written past that', async () => {
     const tombstones = new Tombstones();
-    tombstones.add(10, { kind: 'copy-spaces', from: 'aa', to: 'zz' });
-    tombstones.add(20, { kind: 'drop-spaces', spaces: 'aa' });
-    const builder = builderOf([[A, version(5, 7)]], tombstones, 30);
-    expect(shown(await builder.build([COPY], 40, 'read'))).toEqual([7]);
-    expect(shown(await builder.build([COPY], 40, 'store'))).toEqual([7]);
-    expect(shown(await builder.build([A], 10, 'store'))).toEqual([7]);
-    expect(shown(await builder.build([COPY], 10, 'store'))).toEqual(['none']);
+    tombstones.add(10n, { kind: 'copy-spaces', from: 'aa', to: 'zz' });
+    tombstones.add(20n, { kind: 'drop-spaces', spaces: 'aa' });
+    const builder = builderOf([[A, version(5n, 7)]], tombstones, 30n);
+    expect(shown(await builder.build([COPY], 40n, 'read'))).toEqual([7]);
+    expect(shown(await builder.build([COPY], 40n, 'store'))).toEqual([7]);
+    expect(shown(await builder.build([A], 10n, 'store'))).toEqual([7]);
+    expect(shown(await builder.build([COPY], 10n, 'store'))).toEqual(['none']);
   });
 });
 
 describe('pages whose redo goes while they are made', () => {
-  const record = { lsn: 10, position: 64, bytes: 100 };
+  const record = { lsn: 10n, position: 64, bytes: 100 };
 
   /** A checkpoint as of 20 is made while the stored version of before it is on its way; the log then starts there. */
   function checkpointBetween(log: { startLsn: bigint }): PageBuilder {
-    const versions = [version(5, 7), version(20, 8)];
+    const versions = [version(5n, 7), version(20n, 8)];
     const store: Pick<PageStore, 'getMany'> = {
       getMany: () => {
         const found = versions.length > 1 ? versions.shift() : versions[0];
@@ -104,15 +104,15 @@ describe('pages whose redo goes while they are made', () => {
     const index = new RedoIndex();
     index.add({ ...A, replaces: false }, table.push(record.lsn, record.position, record.bytes, true));
     const sources = { engine: postgres18, table, index, tombstones: new Tombstones(), store, cache: new PageCache(1e6, 8192) };
-    const limits = { keptFrom: () => 0, writtenTo: () => 0, log: Object.assign(log, { reader }) };
+    const limits = { keptFrom: () => 0n, writtenTo: () => 0n, log: Object.assign(log, { reader }) };
     return new PageBuilder({ ...sources, ...limits } as unknown as PageSources, { clock: systemClock(), sliceMs: 5 });
   }
 
   it('are made from what was stored meanwhile', async () => {
-    expect(shown(await checkpointBetween({ startLsn: 0n }).build([A], 30, 'read'))).toEqual([8]);
+    expect(shown(await checkpointBetween({ startLsn: 0n }).build([A], 30n, 'read'))).toEqual([8]);
   });
 
   it('are told to be gone when nothing has moved', async () => {
-    await expect(checkpointBetween({ startLsn: 20n }).build([A], 30, 'read')).rejects.toThrow(LogGoneError);
+    await expect(checkpointBetween({ startLsn: 20n }).build([A], 30n, 'read')).rejects.toThrow(LogGoneError);
   });
 });

@@ -16,7 +16,7 @@ export type Built =
   /** It does not exist at that LSN; what may be stored of it is from before it was dropped. */
   | { readonly kind: 'none'; readonly page: PageKey }
   /** It can be told from `lsn` on alone. */
-  | { readonly kind: 'newer'; readonly page: PageKey; readonly lsn: number }
+  | { readonly kind: 'newer'; readonly page: PageKey; readonly lsn: bigint }
   | { readonly kind: 'damaged'; readonly page: PageKey; readonly error: StoredValueError | LogReadError };
 
 /**
@@ -55,7 +55,7 @@ export class PageBuilder {
    * Invariant: redo that goes while a build waits is in versions that are stored by then, so the build that begins anew
    * finds them. It does so only when the log's start has moved, which each checkpoint does once.
    */
-  async build(pages: readonly PageKey[], lsn: number, purpose: Purpose): Promise<Built[]> {
+  async build(pages: readonly PageKey[], lsn: bigint, purpose: Purpose): Promise<Built[]> {
     if (pages.length > PAGE_SLOTS) throw new RangeError(`${pages.length} pages at once are more than ${PAGE_SLOTS}`);
     for (;;) {
       const { startLsn } = this.#from.log;
@@ -67,7 +67,7 @@ export class PageBuilder {
     }
   }
 
-  async #build(pages: readonly PageKey[], lsn: number, isRead: boolean): Promise<Built[]> {
+  async #build(pages: readonly PageKey[], lsn: bigint, isRead: boolean): Promise<Built[]> {
     const generation = this.#generation;
     const drafts = pages.map((page) => this.#draft(page, lsn, isRead));
     // Which records they need is looked up before any wait: a checkpoint meanwhile makes a version newer, and skips
@@ -78,7 +78,7 @@ export class PageBuilder {
     return drafts.map((draft) => this.#finish(draft, isRead && generation === this.#generation));
   }
 
-  #draft(page: PageKey, lsn: number, isRead: boolean): PageDraft {
+  #draft(page: PageKey, lsn: bigint, isRead: boolean): PageDraft {
     const plan = planPage(this.#from, page, lsn, isRead);
     const draft: PageDraft = { plan, bytes: undefined, baseLsn: plan.floor, applied: 0, failure: undefined };
     if (isRead) {
@@ -154,7 +154,7 @@ export class PageBuilder {
 }
 
 /** A page's bytes; undefined when it does not exist. Throws TooOldError, and what is damaged as it is. */
-export function bytesOf(built: Built, lsn: number, describe: (page: PageKey) => string): Buffer | undefined {
+export function bytesOf(built: Built, lsn: bigint, describe: (page: PageKey) => string): Buffer | undefined {
   switch (built.kind) {
     case 'page':
       return built.bytes;

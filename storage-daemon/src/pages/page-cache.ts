@@ -2,7 +2,7 @@ import { keyText, type PageKey } from '@kube-aurora/redo-engine';
 
 /** Pages as of an LSN, newest used last, bounded in bytes: a hot page costs only the redo since it was last read. */
 export interface CachedPage {
-  readonly lsn: number;
+  readonly lsn: bigint;
   readonly page: Buffer;
 }
 
@@ -48,7 +48,7 @@ export class PageCache {
   }
 
   /** Takes the buffer over. */
-  put(page: PageKey, lsn: number, bytes: Buffer): void {
+  put(page: PageKey, lsn: bigint, bytes: Buffer): void {
     const key = keyText(page);
     this.#pages.delete(key);
     this.#pages.set(key, { lsn, page: bytes });
@@ -62,7 +62,7 @@ export class PageCache {
   }
 
   /** Forgets pages that have redo past `lsn`. */
-  deletePast(lsn: number): void {
+  deletePast(lsn: bigint): void {
     for (const [key, entry] of this.#pages) if (entry.lsn > lsn) this.#pages.delete(key);
   }
 

@@ -1,11 +1,11 @@
-import { formatLsn } from '@kube-aurora/pg-format/lsn';
+import { formatLsn, maxLsn } from '@kube-aurora/pg-format/lsn';
 import type { PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import type { RedoLog } from '../redo-log/redo-log.ts';
 import type { CachedPage, PageCache } from './page-cache.ts';
 import type { PageStore, PageVersion } from './page-store.ts';
 import type { RecordTable } from './record-table.ts';
 import { refReplaces, refSeq, type RedoIndex } from './redo-index.ts';
-import type { SpaceCopy, Tombstones } from './tombstones.ts';
+import { NO_LSN, type SpaceCopy, type Tombstones } from './tombstones.ts';
 
 /**
  * What a page at an LSN is made from: a base, which is in memory, stored or nothing, and the redo between it and the
@@ -18,8 +18,8 @@ import type { SpaceCopy, Tombstones } from './tombstones.ts';
 
 /** The page cannot be told as of the LSN asked for any more. */
 export class TooOldError extends Error {
-  constructor(page: string, lsn: number, have: number) {
-    super(`${page} is kept from LSN ${formatLsn(BigInt(have))} on, not at ${formatLsn(BigInt(lsn))}`);
+  constructor(page: string, lsn: bigint, have: bigint) {
+    super(`${page} is kept from LSN ${formatLsn(have)} on, not at ${formatLsn(lsn)}`);
     this.name = 'TooOldError';
   }
 }
@@ -34,19 +34,19 @@ export interface PageSources {
   readonly store: PageStore;
   readonly cache: PageCache;
   /** The checkpoint: what was removed at or below it is not known to have been there. */
-  readonly keptFrom: () => number;
+  readonly keptFrom: () => bigint;
   /**
    * Pages were written as of LSNs up to this: of those that a tombstone below it covers the redo before the tombstone
    * may be gone.
    */
-  readonly writtenTo: () => number;
+  readonly writtenTo: () => bigint;
 }
 
 export interface PagePlan {
   readonly page: PageKey;
-  readonly lsn: number;
-  /** The last drop or copy that made the page anew, -1 for none: no base at or below it counts. */
-  readonly floor: number;
+  readonly lsn: bigint;
+  /** The last drop or copy that made the page anew, NO_LSN for none: no base at or below it counts. */
+  readonly floor: bigint;
   /** The copy of spaces that the page came into being by, where nothing dropped it since. */
   readonly copy: SpaceCopy | undefined;
   /** The base where it is in memory; the cache's own. */
@@ -59,13 +59,13 @@ export interface PagePlan {
 }
 
 /** `counts`: a page in memory counts as used, and stays there longer. */
-export function planPage({ tombstones, cache, index, table }: PageSources, page: PageKey, lsn: number, counts: boolean): PagePlan {
+export function planPage({ tombstones, cache, index, table }: PageSources, page: PageKey, lsn: bigint, counts: boolean): PagePlan {
   const dropped = tombstones.lastTombstone(page, lsn);
   const copied = tombstones.lastCopyInto(page, lsn);
-  const floor = Math.max(dropped, copied?.lsn ?? -1);
+  const floor = maxLsn(dropped, copied?.lsn ?? NO_LSN);
   const held = counts ? cache.get(page) : cache.peek(page);
   const cached = held !== undefined && held.lsn <= lsn && held.lsn > floor ? held : undefined;
-  const refs = collectRefs(index.refsOf(page), table, cached === undefined ? floor : cached.lsn - 1, lsn);
+  const refs = collectRefs(index.refsOf(page), table, cached === undefined ? floor : cached.lsn - 1n, lsn);
   return { page, lsn, floor, copy: copied !== undefined && copied.lsn >= dropped ? copied : undefined, cached, refs };
 }
 
@@ -79,7 +79,7 @@ export function needsStored({ cached, refs }: PagePlan): boolean {
 }
 
 export type Base =
-  | { readonly kind: 'newer'; readonly lsn: number }
+  | { readonly kind: 'newer'; readonly lsn: bigint }
   /** What is stored is from before the floor, or nothing is. */
   | { readonly kind: 'none' }
   | { readonly kind: 'version'; readonly version: PageVersion };
@@ -91,7 +91,7 @@ export function baseOf({ floor, lsn }: Pick<PagePlan, 'floor' | 'lsn'>, version:
 }
 
 /** Index of the first reference whose record starts at or past `lsn`. */
-function firstRefAt(refs: readonly number[], table: RecordTable, lsn: number): number {
+function firstRefAt(refs: readonly number[], table: RecordTable, lsn: bigint): number {
   let low = 0;
   let high = refs.length;
   while (low < high) {
@@ -103,10 +103,10 @@ function firstRefAt(refs: readonly number[], table: RecordTable, lsn: number): n
 }
 
 /** References with floor < LSN < lsn, from the last one that replaces the page on. */
-function collectRefs(refs: readonly number[] | undefined, table: RecordTable, floor: number, lsn: number): readonly number[] {
+function collectRefs(refs: readonly number[] | undefined, table: RecordTable, floor: bigint, lsn: bigint): readonly number[] {
   if (refs === undefined) return NO_REFS;
   const end = firstRefAt(refs, table, lsn);
-  const start = firstRefAt(refs, table, floor + 1);
+  const start = firstRefAt(refs, table, floor + 1n);
   let from = start;
   for (let at = end - 1; at > start; at--) {
     if (refReplaces(refs[at] ?? 0)) {

@@ -15,7 +15,10 @@ const OPTIONS = { cacheBytes: 65_536, writeBufferBytes: 65_536, flushPages: 100 
 const CHECKPOINT = { lsn: 100n, epoch: 1n };
 const STATE = Buffer.from('state');
 const pageAt = (block: number): PageKey => pageKeyOf({ spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0, block });
-const version = (block: number, lsn: number, fill: number) => ({ page: pageAt(block), version: { lsn, page: filledPage(fill) } });
+const version = (block: number, lsn: number, fill: number) => ({
+  page: pageAt(block),
+  version: { lsn: BigInt(lsn), page: filledPage(fill) },
+});
 
 let directory: string;
 let store: PageStore | undefined;
@@ -267,7 +270,7 @@ describe('pages stored by releases before 0.2', () => {
     await dying.abandon();
     store = await open();
     for (const block of blocks.filter((one) => one !== 70)) {
-      expect((await store.get(pageAt(block)))?.lsn).toBe(90 + block);
+      expect((await store.get(pageAt(block)))?.lsn).toBe(BigInt(90 + block));
       await expectPage(block, block);
     }
     await expect(store.get(pageAt(70))).rejects.toBeInstanceOf(StoredValueError);

@@ -44,7 +44,7 @@ export interface PageStoreOptions extends KeyedStoreOptions {
 }
 
 export interface PageVersion {
-  readonly lsn: number;
+  readonly lsn: bigint;
   readonly page: Buffer;
 }
 

@@ -19,7 +19,7 @@ const FORMAT = 2;
 
 /** Where a version of a page is. */
 export interface Place {
-  readonly lsn: number;
+  readonly lsn: bigint;
   readonly slot: number;
   readonly crc: number;
 }
@@ -33,15 +33,15 @@ export interface Digest {
 
 export const EMPTY_DIGEST: Digest = { isConverting: false, pageBytes: 0, count: 0, sum: 0 };
 
-export function versionCrc(key: Buffer, lsn: number, page: Buffer): number {
+export function versionCrc(key: Buffer, lsn: bigint, page: Buffer): number {
   const number = Buffer.allocUnsafe(8);
-  number.writeBigUInt64BE(BigInt(lsn), 0);
+  number.writeBigUInt64BE(lsn, 0);
   return crc32c(key, number, page) >>> 0;
 }
 
 export function sealPlace(key: Buffer, { lsn, slot, crc }: Place): Buffer {
   const sealed = roomFor(PLACE_BYTES);
-  sealed.writeBigUInt64BE(BigInt(lsn), 0);
+  sealed.writeBigUInt64BE(lsn, 0);
   sealed.writeUInt32BE(slot, 8);
   sealed.writeUInt32BE(crc, 12);
   return sealInPlace(key, sealed);
@@ -51,7 +51,7 @@ export function sealPlace(key: Buffer, { lsn, slot, crc }: Place): Buffer {
 export function openPlace(key: Buffer, sealed: Buffer): Place {
   const value = openValue(key, sealed);
   if (value.length !== PLACE_BYTES) throw new StoredValueError(key, `${value.length} bytes are no place of a page`);
-  return { lsn: value.readUInt32BE(0) * 2 ** 32 + value.readUInt32BE(4), slot: value.readUInt32BE(8), crc: value.readUInt32BE(12) };
+  return { lsn: value.readBigUInt64BE(0), slot: value.readUInt32BE(8), crc: value.readUInt32BE(12) };
 }
 
 /**

@@ -1,7 +1,6 @@
 /**
  * Where each record past the checkpoint stands in the log, by a running number (`seq`), so that an index entry is one
- * small number. LSNs are plain numbers here: they stay below 2^53 for 8 PiB of WAL, and bigints in these loops cost ten
- * times more.
+ * small number.
  */
 
 const CHUNK = 4096;
@@ -10,7 +9,7 @@ const CHUNK = 4096;
 const LAST_OF_BATCH = 1;
 
 interface Chunk {
-  readonly lsns: Float64Array;
+  readonly lsns: BigUint64Array;
   readonly positions: Float64Array;
   readonly lengths: Uint32Array;
   readonly flags: Uint8Array;
@@ -45,13 +44,13 @@ export class RecordTable {
     return chunk;
   }
 
-  push(lsn: number, position: number, length: number, lastOfBatch: boolean): number {
+  push(lsn: bigint, position: number, length: number, lastOfBatch: boolean): number {
     const seq = this.#next++;
     const index = Math.floor(seq / CHUNK) - this.#firstChunk;
     let chunk = this.#chunks[index];
     if (chunk === undefined) {
       chunk = {
-        lsns: new Float64Array(CHUNK),
+        lsns: new BigUint64Array(CHUNK),
         positions: new Float64Array(CHUNK),
         lengths: new Uint32Array(CHUNK),
         flags: new Uint8Array(CHUNK),
@@ -66,8 +65,8 @@ export class RecordTable {
     return seq;
   }
 
-  lsn(seq: number): number {
-    return this.#chunkOf(seq).lsns[seq % CHUNK] ?? 0;
+  lsn(seq: number): bigint {
+    return this.#chunkOf(seq).lsns[seq % CHUNK] ?? 0n;
   }
 
   /** Position of the record's LSN field in the log. */
@@ -85,7 +84,7 @@ export class RecordTable {
   }
 
   /** First seq whose record starts at or past `lsn`; `next` when there is none. */
-  lowerBound(lsn: number): number {
+  lowerBound(lsn: bigint): number {
     let low = this.#first;
     let high = this.#next;
     while (low < high) {

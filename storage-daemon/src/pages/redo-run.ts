@@ -26,12 +26,12 @@ export interface PageDraft {
   readonly plan: PagePlan;
   bytes: Buffer | undefined;
   /** `bytes` has all redo below it. */
-  baseLsn: number;
+  baseLsn: bigint;
   /** Records that were applied. */
   applied: number;
   /** Why it cannot be made: what is stored is newer than its LSN, or what it needs is damaged. */
   failure:
-    | { readonly kind: 'newer'; readonly lsn: number }
+    | { readonly kind: 'newer'; readonly lsn: bigint }
     | { readonly kind: 'damaged'; readonly error: StoredValueError | LogReadError }
     | undefined;
 }
@@ -45,7 +45,7 @@ export class RedoRun {
   readonly #slots: readonly PageDraft[];
   /** seq * PAGE_SLOTS + slot, ascending. */
   readonly #steps: Float64Array;
-  readonly #lsns: Float64Array;
+  readonly #lsns: BigUint64Array;
   readonly #positions: Float64Array;
   readonly #lengths: Float64Array;
 
@@ -60,7 +60,7 @@ export class RedoRun {
       for (const ref of slot.plan.refs) steps[next++] = refSeq(ref) * PAGE_SLOTS + at;
     });
     this.#steps = steps.sort();
-    this.#lsns = steps.map((step) => table.lsn(Math.floor(step / PAGE_SLOTS)));
+    this.#lsns = BigUint64Array.from(steps, (step) => table.lsn(Math.floor(step / PAGE_SLOTS)));
     this.#positions = steps.map((step) => table.position(Math.floor(step / PAGE_SLOTS)));
     this.#lengths = steps.map((step) => table.recordBytes(Math.floor(step / PAGE_SLOTS)));
   }
@@ -82,14 +82,13 @@ export class RedoRun {
   #applyRecord(window: RecordWindow, at: number): number {
     const { engine } = this.#from;
     const seq = this.#seq(at);
-    const start = this.#lsns[at] ?? 0;
-    const lsn = BigInt(start);
+    const lsn = this.#lsns[at] ?? 0n;
     let record: RedoRecord | undefined;
     let touched: readonly TouchedPage[] = [];
     let next = at;
     for (; next < this.#steps.length && this.#seq(next) === seq; next++) {
       const slot = this.#slots[(this.#steps[next] ?? 0) % PAGE_SLOTS];
-      if (slot === undefined || slot.failure !== undefined || start < slot.baseLsn) continue;
+      if (slot === undefined || slot.failure !== undefined || lsn < slot.baseLsn) continue;
       if (record === undefined) {
         try {
           const raw = window.record(this.#positions[at] ?? 0, this.#lengths[at] ?? 0, lsn, () => this.#reach(at));

@@ -1,9 +1,11 @@
+import { minLsn } from '@kube-aurora/pg-format/lsn';
 import type { PageKey } from '@kube-aurora/redo-engine';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import { bytesOf, type Built, type PageBuilder } from './page-builder.ts';
 import type { PageSources } from './page-plan.ts';
 import type { PageTurn } from './page-turn.ts';
 import { StoredValueError } from './stored-value.ts';
+import { NO_LSN } from './tombstones.ts';
 
 /**
  * Reads pages, and has what is damaged replaced by a peer's. For computes and for what is stored here; a peer is
@@ -13,11 +15,11 @@ import { StoredValueError } from './stored-value.ts';
 export interface RepairingReaderOptions extends Pick<PageSources, 'engine' | 'store' | 'cache' | 'index' | 'table'> {
   readonly builder: PageBuilder;
   readonly turn: PageTurn;
-  readonly appliedLsn: () => number;
+  readonly appliedLsn: () => bigint;
   /** Lowest LSN that anyone may still read at; redo from there on is all here. */
-  readonly readFloor: () => number;
+  readonly readFloor: () => bigint;
   /** One page as of the LSN from a peer; undefined: it does not exist. Throws NoSoundCopyError when no peer can. */
-  readonly fetchPage: (page: PageKey, lsn: number) => Promise<Buffer | undefined>;
+  readonly fetchPage: (page: PageKey, lsn: bigint) => Promise<Buffer | undefined>;
   readonly onCorruption: (kind: 'page' | 'log', error: Error) => void;
   readonly onRepair: () => void;
 }
@@ -41,7 +43,7 @@ export class RepairingReader {
   }
 
   /** Pages as of `lsn`, in their order. Throws TooOldError, NoSoundCopyError, RedoError. */
-  async readPages(keys: readonly PageKey[], lsn: number): Promise<PagesAt> {
+  async readPages(keys: readonly PageKey[], lsn: bigint): Promise<PagesAt> {
     const { engine, builder } = this.#options;
     const built = await builder.build(keys, lsn, 'read');
     const damaged = built.flatMap((one, at) => (one.kind === 'damaged' ? [{ one, at }] : []));
@@ -59,14 +61,14 @@ export class RepairingReader {
     return { present, pages };
   }
 
-  async #repairThenBuild(damaged: Extract<Built, { kind: 'damaged' }>, lsn: number): Promise<Built> {
+  async #repairThenBuild(damaged: Extract<Built, { kind: 'damaged' }>, lsn: bigint): Promise<Built> {
     await this.repair(damaged, lsn);
     const [again] = await this.#options.builder.build([damaged.page], lsn, 'read');
     return again ?? damaged;
   }
 
   /** Has what could not be read replaced, so that it can be told as of `lsn`. Not under `exclusive`. */
-  async repair({ page, error }: Extract<Built, { kind: 'damaged' }>, lsn: number): Promise<void> {
+  async repair({ page, error }: Extract<Built, { kind: 'damaged' }>, lsn: bigint): Promise<void> {
     this.#options.onCorruption(error instanceof LogReadError ? 'log' : 'page', error);
     await this.repairPage(page, lsn);
   }
@@ -77,7 +79,7 @@ export class RepairingReader {
    */
   async repairPage(page: PageKey, most = this.#options.appliedLsn()): Promise<void> {
     const { engine, turn, store, builder, cache, index, table, readFloor, fetchPage, onRepair } = this.#options;
-    const lsn = Math.min(most, readFloor());
+    const lsn = minLsn(most, readFloor());
     const bytes = await fetchPage(page, lsn);
     await turn.exclusive(async () => {
       // A checkpoint may have written a sound and newer one meanwhile.
@@ -92,12 +94,12 @@ export class RepairingReader {
     onRepair();
   }
 
-  /** LSN of what is stored of a page; -1 when there is nothing, or nothing sound. */
-  async #storedLsn(page: PageKey): Promise<number> {
+  /** LSN of what is stored of a page; NO_LSN when there is nothing, or nothing sound. */
+  async #storedLsn(page: PageKey): Promise<bigint> {
     try {
-      return (await this.#options.store.get(page))?.lsn ?? -1;
+      return (await this.#options.store.get(page))?.lsn ?? NO_LSN;
     } catch (error) {
-      if (error instanceof StoredValueError) return -1;
+      if (error instanceof StoredValueError) return NO_LSN;
       throw error;
     }
   }

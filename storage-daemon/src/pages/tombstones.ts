@@ -1,3 +1,4 @@
+import { compareLsn } from '@kube-aurora/pg-format/lsn';
 import type { PageEffect, PageKey } from '@kube-aurora/redo-engine';
 
 /**
@@ -7,16 +8,19 @@ import type { PageEffect, PageKey } from '@kube-aurora/redo-engine';
 
 export interface Tombstone {
   /** Start of the record that did it. */
-  readonly lsn: number;
+  readonly lsn: bigint;
   readonly effect: Exclude<PageEffect, { kind: 'copy-spaces' }>;
 }
 
 /** Spaces that begin with `from` were copied: each page exists in the space that begins with `to` instead as well. */
 export interface SpaceCopy {
-  readonly lsn: number;
+  readonly lsn: bigint;
   readonly from: string;
   readonly to: string;
 }
+
+/** Before every LSN. */
+export const NO_LSN = -1n;
 
 export class Tombstones {
   /** Of blocks, by their space. */
@@ -29,7 +33,7 @@ export class Tombstones {
     return this.#copies;
   }
 
-  add(lsn: number, effect: PageEffect): void {
+  add(lsn: bigint, effect: PageEffect): void {
     switch (effect.kind) {
       case 'copy-spaces':
         this.#copies.push({ lsn, from: effect.from, to: effect.to });
@@ -46,16 +50,16 @@ export class Tombstones {
     }
   }
 
-  /** LSN of the last tombstone below `lsn` that covers the page; -1 for none. */
-  lastTombstone(page: PageKey, lsn: number): number {
-    let last = -1;
+  /** LSN of the last tombstone below `lsn` that covers the page; NO_LSN for none. */
+  lastTombstone(page: PageKey, lsn: bigint): bigint {
+    let last = NO_LSN;
     if (this.#bySpace.size > 0) last = lastOf(this.#bySpace.get(page.space), page, lsn, last);
     for (const [length, ofLength] of this.#byPrefix) last = lastOf(ofLength.get(page.space.slice(0, length)), page, lsn, last);
     return last;
   }
 
   /** The last copy below `lsn` that made the page's space; undefined for none. */
-  lastCopyInto(page: PageKey, lsn: number): SpaceCopy | undefined {
+  lastCopyInto(page: PageKey, lsn: bigint): SpaceCopy | undefined {
     return this.#copies.findLast((copy) => copy.lsn < lsn && page.space.startsWith(copy.to));
   }
 
@@ -65,18 +69,18 @@ export class Tombstones {
   }
 
   /** Tombstones below `lsn`, oldest first. */
-  below(lsn: number): Tombstone[] {
+  below(lsn: bigint): Tombstone[] {
     const tombstones = [this.#bySpace, ...this.#byPrefix.values()].flatMap((map) => [...map.values()].flat());
-    return tombstones.filter((tombstone) => tombstone.lsn < lsn).toSorted((a, b) => a.lsn - b.lsn);
+    return tombstones.filter((tombstone) => tombstone.lsn < lsn).toSorted((a, b) => compareLsn(a.lsn, b.lsn));
   }
 
   /** Forgets copies below `lsn`: their pages are stored. */
-  dropCopiesBelow(lsn: number): void {
+  dropCopiesBelow(lsn: bigint): void {
     this.#copies = this.#copies.filter((copy) => copy.lsn >= lsn);
   }
 
   /** Forgets tombstones below `lsn`: what they cover is not stored any more. */
-  dropTombstonesBelow(lsn: number): void {
+  dropTombstonesBelow(lsn: bigint): void {
     for (const map of [this.#bySpace, ...this.#byPrefix.values()]) {
       for (const [key, tombstones] of map) {
         const kept = tombstones.filter((tombstone) => tombstone.lsn >= lsn);
@@ -94,7 +98,7 @@ function append(map: Map<string, Tombstone[]>, key: string, tombstone: Tombstone
   else tombstones.push(tombstone);
 }
 
-function lastOf(tombstones: readonly Tombstone[] | undefined, page: PageKey, lsn: number, last: number): number {
+function lastOf(tombstones: readonly Tombstone[] | undefined, page: PageKey, lsn: bigint, last: bigint): bigint {
   const found = tombstones?.findLast((tombstone) => tombstone.lsn < lsn && covers(tombstone, page));
   return found !== undefined && found.lsn > last ? found.lsn : last;
 }
@@ -105,9 +109,9 @@ export function covers({ effect }: Tombstone, { space, block }: PageKey): boolea
   return space === effect.space && block >= effect.from && block < effect.before;
 }
 
-/** Tombstones as bytes: JSON, their LSNs as numbers (below 2^53). */
+/** Tombstones as bytes: JSON, their LSNs as numbers. Those are exact below 2^53, which is 8 PiB of WAL. */
 export function encodeTombstones(tombstones: readonly Tombstone[]): Buffer {
-  return Buffer.from(JSON.stringify(tombstones));
+  return Buffer.from(JSON.stringify(tombstones.map(({ lsn, effect }) => ({ lsn: Number(lsn), effect }))));
 }
 
 const KINDS: Readonly<Record<Tombstone['effect']['kind'], true>> = { 'drop-spaces': true, 'drop-blocks': true };
@@ -117,8 +121,8 @@ const KINDS: Readonly<Record<Tombstone['effect']['kind'], true>> = { 'drop-space
  * one does not know.
  */
 export function decodeTombstones(bytes: Buffer): Tombstone[] {
-  const tombstones = JSON.parse(bytes.toString('utf8')) as Tombstone[];
-  const unknown = tombstones.find(({ effect }) => !Object.hasOwn(KINDS, effect.kind));
+  const read = JSON.parse(bytes.toString('utf8')) as readonly { readonly lsn: number; readonly effect: Tombstone['effect'] }[];
+  const unknown = read.find(({ effect }) => !Object.hasOwn(KINDS, effect.kind));
   if (unknown !== undefined) throw new RangeError(`removals: '${unknown.effect.kind}' is not known here`);
-  return tombstones;
+  return read.map(({ lsn, effect }) => ({ lsn: BigInt(lsn), effect }));
 }

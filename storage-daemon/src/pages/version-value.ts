@@ -14,7 +14,7 @@ export interface VersionValue extends Omit<Place, 'slot'> {
 
 export function versionValue({ lsn, crc, page }: VersionValue): Buffer {
   const value = roomFor(PAGE_AT + page.length);
-  value.writeBigUInt64BE(BigInt(lsn), 0);
+  value.writeBigUInt64BE(lsn, 0);
   page.copy(value, PAGE_AT);
   value.writeUInt32LE(crc, value.length - SEAL_BYTES);
   return value;
@@ -24,7 +24,7 @@ export function versionValue({ lsn, crc, page }: VersionValue): Buffer {
 export function partsOfVersion(value: Buffer): VersionValue | undefined {
   if (value.length <= PAGE_AT + SEAL_BYTES) return undefined;
   return {
-    lsn: value.readUInt32BE(0) * 2 ** 32 + value.readUInt32BE(4),
+    lsn: value.readBigUInt64BE(0),
     crc: value.readUInt32LE(value.length - SEAL_BYTES),
     page: value.subarray(PAGE_AT, value.length - SEAL_BYTES),
   };

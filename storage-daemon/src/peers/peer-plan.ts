@@ -1,3 +1,4 @@
+import { compareLsn } from '@kube-aurora/pg-format/lsn';
 import { countedScl, newestHistory, lastEpoch, type EpochStart, type Quorums } from '@kube-aurora/volume';
 import type { SegmentState } from '@kube-aurora/rpc';
 
@@ -150,9 +151,7 @@ const mayStartAt =
 
 /** By how far back their redo goes: a tail that begins anew is to hold what a full segment may not have in its pages yet. */
 function longestFirst(own: SegmentState, peers: readonly PeerView[]): PeerView[] {
-  return nearestFirst(own, peers).toSorted((a, b) =>
-    a.state.logStartLsn < b.state.logStartLsn ? -1 : Number(a.state.logStartLsn > b.state.logStartLsn),
-  );
+  return nearestFirst(own, peers).toSorted((a, b) => compareLsn(a.state.logStartLsn, b.state.logStartLsn));
 }
 
 /**

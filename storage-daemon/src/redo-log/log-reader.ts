@@ -97,8 +97,8 @@ export class LogReader {
   recentFrom(lsn: bigint, maxBytes: number, toLsn: bigint): { readonly batches: Buffer; readonly endLsn: bigint } {
     const { start, durable } = this.#chain;
     const to = toLsn > durable.lsn ? durable.lsn : toLsn;
-    const recent = lsn < start.lsn ? undefined : this.#cache.batchesFrom(Number(lsn), Number(to), maxBytes);
-    if (recent !== undefined) return { batches: recent.batches, endLsn: BigInt(recent.endLsn) };
+    const recent = lsn < start.lsn ? undefined : this.#cache.batchesFrom(lsn, to, maxBytes);
+    if (recent !== undefined) return recent;
     const { batches, end } = this.batchesFrom(lsn, maxBytes, to);
     return { batches, endLsn: end.lsn };
   }

@@ -10,8 +10,8 @@ export class TailCache {
   #starts: number[] = [];
   #lengths: number[] = [];
   /** Where each batch's redo begins, which is where the one before it ends, and where it ends. */
-  #backlinks: number[] = [];
-  #ends: number[] = [];
+  #backlinks: bigint[] = [];
+  #ends: bigint[] = [];
   #first = 0;
   #write = 0;
   #bytes = 0;
@@ -39,8 +39,8 @@ export class TailCache {
     this.#positions.push(position);
     this.#starts.push(this.#write);
     this.#lengths.push(length);
-    this.#backlinks.push(Number(redo.backlink));
-    this.#ends.push(Number(redo.endLsn));
+    this.#backlinks.push(redo.backlink);
+    this.#ends.push(redo.endLsn);
     this.#write += length;
     this.#bytes += length;
     if (this.#first > 1024 && this.#first * 2 > this.#starts.length) {
@@ -77,25 +77,25 @@ export class TailCache {
    * A copy of the batches from the one whose backlink is `lsn` on that end at or below `toLsn`, about `maxBytes` of
    * them, and at least the first, and where the last of them ends. Undefined when the first is not held.
    */
-  batchesFrom(lsn: number, toLsn: number, maxBytes: number): { readonly batches: Buffer; readonly endLsn: number } | undefined {
+  batchesFrom(lsn: bigint, toLsn: bigint, maxBytes: number): { readonly batches: Buffer; readonly endLsn: bigint } | undefined {
     const index = this.#after(this.#backlinks, lsn) - 1;
     if (index < this.#first || this.#backlinks[index] !== lsn) return undefined;
     const pieces: Buffer[] = [];
     let bytes = 0;
     let endLsn = lsn;
-    for (let at = index; at < this.#ends.length && this.#backlinks[at] === endLsn && (this.#ends[at] ?? 0) <= toLsn; at++) {
+    for (let at = index; at < this.#ends.length && this.#backlinks[at] === endLsn && (this.#ends[at] ?? 0n) <= toLsn; at++) {
       const start = this.#starts[at] ?? 0;
       const length = this.#lengths[at] ?? 0;
       if (bytes > 0 && bytes + length > maxBytes) break;
       pieces.push(this.#ring.subarray(start, start + length));
       bytes += length;
-      endLsn = this.#ends[at] ?? 0;
+      endLsn = this.#ends[at] ?? 0n;
     }
     return { batches: Buffer.concat(pieces, bytes), endLsn };
   }
 
   /** The first place whose value is past `value`, of what is held. */
-  #after(values: readonly number[], value: number): number {
+  #after<T extends number | bigint>(values: readonly T[], value: T): number {
     let low = this.#first;
     let high = values.length;
     while (low < high) {

@@ -21,7 +21,7 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'export-copy-'));
   store = await PageStore.open(systemDisk(), directory, OPTIONS);
   await store.write(
-    Array.from({ length: PAGES }, (_, block) => ({ page: pageAt(block), version: { lsn: 4000, page: filledPage(block) } })),
+    Array.from({ length: PAGES }, (_, block) => ({ page: pageAt(block), version: { lsn: 4000n, page: filledPage(block) } })),
   );
   await store.setCheckpoint(CHECKPOINT, Buffer.from('state'), Buffer.from('removals'));
 });
@@ -38,7 +38,7 @@ describe('exportCopy', () => {
     for await (const entries of exportCopy(store, () => Promise.reject(new Error('nothing is damaged')))) {
       stretches++;
       await taken.putRaw(entries);
-      await store.write([{ page: pageAt(PAGES - 1), version: { lsn: 6000, page: filledPage(200) } }], [pageAt(PAGES - 2)]);
+      await store.write([{ page: pageAt(PAGES - 1), version: { lsn: 6000n, page: filledPage(200) } }], [pageAt(PAGES - 2)]);
       await store.setCheckpoint({ lsn: 6000n, epoch: 2n }, Buffer.from('later'), undefined);
     }
     expect(stretches).toBeGreaterThan(1);

@@ -122,7 +122,7 @@ export async function openStorage(
     const applier = new Applier(
       { engine, log, table, index, tombstones, clock, pace, chainMax, onProgress, onLongChain, onFailure: onDamage },
       state,
-      Number(checkpoint.lsn),
+      checkpoint.lsn,
     );
     const end = log.tail.lsn;
     for (const { header, position } of later) {

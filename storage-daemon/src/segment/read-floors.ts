@@ -1,3 +1,5 @@
+import { compareLsn } from '@kube-aurora/pg-format/lsn';
+
 /**
  * The lowest LSN that any compute may still read at (PGMRPL): pages may be stored as of it, since nobody asks for what
  * they were before. Each compute announces its own read floor, on its stream; this is the minimum over those that are
@@ -74,8 +76,6 @@ export class ReadFloors {
 
   /** Who is heard, with the lowest floor first. */
   holders(): { readonly compute: string; readonly lsn: bigint }[] {
-    return [...this.#computes]
-      .map(([compute, { lsn }]) => ({ compute, lsn }))
-      .toSorted((a, b) => (a.lsn < b.lsn ? -1 : Number(a.lsn > b.lsn)));
+    return [...this.#computes].map(([compute, { lsn }]) => ({ compute, lsn })).toSorted((a, b) => compareLsn(a.lsn, b.lsn));
   }
 }

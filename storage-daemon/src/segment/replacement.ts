@@ -52,7 +52,7 @@ export class NewPages {
 
   /** Takes pages as of `lsn`. */
   async write(pages: readonly { readonly page: PageKey; readonly bytes: Buffer }[], lsn: bigint): Promise<void> {
-    await this.#store.write(pages.map(({ page, bytes }) => ({ page, version: { lsn: Number(lsn), page: bytes } })));
+    await this.#store.write(pages.map(({ page, bytes }) => ({ page, version: { lsn, page: bytes } })));
   }
 
   /** What a copy that has come to its end stands for; undefined before. */

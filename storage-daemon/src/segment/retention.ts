@@ -1,3 +1,5 @@
+import { compareLsn } from '@kube-aurora/pg-format/lsn';
+
 /**
  * Who needs redo of this segment to stay in its log, and from where on. Redo below the checkpoint is no longer needed
  * for pages; it goes unless somebody holds it here.
@@ -53,6 +55,6 @@ export class Retention {
   holders(): HeldRedo[] {
     return [...this.#holders]
       .map(({ name, floor, givesWay }) => ({ name, floorLsn: floor(), givesWay }))
-      .toSorted((a, b) => (a.floorLsn < b.floorLsn ? -1 : Number(a.floorLsn > b.floorLsn)));
+      .toSorted((a, b) => compareLsn(a.floorLsn, b.floorLsn));
   }
 }

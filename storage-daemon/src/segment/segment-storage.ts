@@ -17,8 +17,7 @@ import { stateAt, type StateAt } from './state-at.ts';
 
 /**
  * What a full segment, or a tail that stands in for one, holds once it has a volume's data: its log, its pages, and what ties them
- * together in memory. It gives verbs and values, no parts. LSNs are bigint from here upwards and in the log; pages and checkpoints have them as
- * numbers, and this is where they change.
+ * together in memory. It gives verbs and values, no parts.
  */
 
 /** Counts and sizes, for metrics. */
@@ -56,7 +55,7 @@ export class SegmentStorage extends RedoStorage {
   /** Appended and not yet with the applier, oldest first. */
   #accepted: Accepted[] = [];
   #acceptedBytes = 0;
-  #pgmrpl: number;
+  #pgmrpl: bigint;
 
   private constructor(options: StorageOptions, opened: OpenedStorage, isTail: boolean) {
     const { log, store, table, index, tombstones, applier } = opened;
@@ -66,11 +65,11 @@ export class SegmentStorage extends RedoStorage {
     this.#opened = opened;
     this.#isTail = isTail;
     this.#applier = applier;
-    this.#pgmrpl = Number(opened.checkpoint.lsn);
+    this.#pgmrpl = opened.checkpoint.lsn;
     const cache = new PageCache(limits.pageCacheBytes, engine.pageBytes);
     this.#cache = cache;
-    const keptFrom = (): number => Number(this.#checkpointer.checkpoint.lsn);
-    const writtenTo = (): number => this.#checkpointer.writtenTo;
+    const keptFrom = (): bigint => this.#checkpointer.checkpoint.lsn;
+    const writtenTo = (): bigint => this.#checkpointer.writtenTo;
     const sources = { engine, log, table, index, tombstones, store, cache, keptFrom, writtenTo };
     const turns = { clock, sliceMs: limits.sliceMs };
     const pace = new WorkPace(() => this.#checkpointer.backlog);
@@ -84,7 +83,7 @@ export class SegmentStorage extends RedoStorage {
       turn,
       appliedLsn: () => applier.appliedLsn,
       readFloor: () => this.#pgmrpl,
-      fetchPage: (page, lsn) => options.fetchPage(page, BigInt(lsn)),
+      fetchPage: options.fetchPage,
       onCorruption: options.onCorruption,
       onRepair: () => options.onRepair('page'),
     });
@@ -136,16 +135,16 @@ export class SegmentStorage extends RedoStorage {
   // Where it stands -------------------------------------------------------------------------------------------------
 
   get appliedLsn(): bigint {
-    return BigInt(this.#applier.appliedLsn);
+    return this.#applier.appliedLsn;
   }
 
   /** The highest VDL that was heard and counts. */
   get vdl(): bigint {
-    return BigInt(this.#applier.vdl);
+    return this.#applier.vdl;
   }
 
   get pgmrpl(): bigint {
-    return BigInt(this.#pgmrpl);
+    return this.#pgmrpl;
   }
 
   /** Stored pages have all redo up to here. Below it, not every page can be told any more. */
@@ -208,14 +207,13 @@ export class SegmentStorage extends RedoStorage {
 
   /** Redo up to `lsn` is durable on a quorum, and may be applied. */
   noteVdl(lsn: bigint): void {
-    this.#applier.noteVdl(Number(lsn));
+    this.#applier.noteVdl(lsn);
   }
 
   /** Nobody reads below `lsn` any more: pages may be stored as of it. */
   notePgmrpl(lsn: bigint): void {
-    const at = Number(lsn);
-    if (at <= this.#pgmrpl) return;
-    this.#pgmrpl = at;
+    if (lsn <= this.#pgmrpl) return;
+    this.#pgmrpl = lsn;
     this.#checkpointer.maybeStart();
   }
 
@@ -230,8 +228,8 @@ export class SegmentStorage extends RedoStorage {
     if (point === undefined) return false;
     if (point < this.appliedLsn) throw new AnnulledAppliedError(point, this.appliedLsn, lastEpoch(history));
     this.#builder.invalidate();
-    this.#applier.annul(Number(point));
-    this.#cache.deletePast(Number(point));
+    this.#applier.annul(point);
+    this.#cache.deletePast(point);
     await log.annul(point);
     return true;
   }
@@ -240,12 +238,12 @@ export class SegmentStorage extends RedoStorage {
 
   /** Is every record that starts below `lsn` applied? Then pages can be read as of it. */
   hasApplied(lsn: bigint): boolean {
-    return this.#applier.hasApplied(Number(lsn));
+    return this.#applier.hasApplied(lsn);
   }
 
   /** Someone waits to read as of `lsn`: redo up to it is applied without delay. */
   expediteTo(lsn: bigint): void {
-    this.#applier.want(Number(lsn));
+    this.#applier.want(lsn);
   }
 
   /**
@@ -253,7 +251,7 @@ export class SegmentStorage extends RedoStorage {
    * RedoError.
    */
   readPages(pages: readonly PageKey[], lsn: bigint): Promise<PagesAt> {
-    return this.#reader.readPages(pages, Number(lsn));
+    return this.#reader.readPages(pages, lsn);
   }
 
   /**
@@ -261,18 +259,15 @@ export class SegmentStorage extends RedoStorage {
    * other in circles. Throws TooOldError, RedoError, and StoredValueError or LogReadError where it is damaged.
    */
   async readPageForPeer(page: PageKey, lsn: bigint): Promise<Buffer | undefined> {
-    const [built] = await this.#builder.build([page], Number(lsn), 'read');
-    return built === undefined ? undefined : bytesOf(built, Number(lsn), (one) => this.engine.describePage(one));
+    const [built] = await this.#builder.build([page], lsn, 'read');
+    return built === undefined ? undefined : bytesOf(built, lsn, (one) => this.engine.describePage(one));
   }
 
   /** The volume's state as of exactly `lsn`, up to which redo is applied. Throws AuroraRpcError TOO_OLD, BEHIND. */
   stateAt(lsn: bigint): Promise<StateAt> {
     const { store, table, log } = this.#opened;
     const checkpointer = this.#checkpointer;
-    return stateAt(
-      { engine: this.engine, applier: this.#applier, checkpointer, store, table, log, clock: this.#options.clock },
-      Number(lsn),
-    );
+    return stateAt({ engine: this.engine, applier: this.#applier, checkpointer, store, table, log, clock: this.#options.clock }, lsn);
   }
 
   /** Asks for a checkpoint whatever the limits say. It is made once PGMRPL has got to what is applied now. */

@@ -33,15 +33,15 @@ export interface StateSources {
  * Throws AuroraRpcError: TOO_OLD below the checkpoint, BEHIND when checkpoints come faster than the state can be worked
  * out.
  */
-export async function stateAt(from: StateSources, lsn: number): Promise<StateAt> {
+export async function stateAt(from: StateSources, lsn: bigint): Promise<StateAt> {
   const { engine, applier, checkpointer, store } = from;
   if (applier.appliedLsn <= lsn) return describe(applier.state);
   // The live state has gone past: the stored one is brought forward from the checkpoint instead.
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const { checkpoint } = checkpointer;
-    const keptFrom = Number(checkpoint.lsn);
+    const keptFrom = checkpoint.lsn;
     if (lsn < keptFrom) {
-      throw new AuroraRpcError('TOO_OLD', `the segment keeps states from ${formatLsn(checkpoint.lsn)} on, not ${formatLsn(BigInt(lsn))}`);
+      throw new AuroraRpcError('TOO_OLD', `the segment keeps states from ${formatLsn(checkpoint.lsn)} on, not ${formatLsn(lsn)}`);
     }
     const bytes = await store.state();
     if (checkpointer.checkpoint !== checkpoint || bytes === undefined) continue;
@@ -57,8 +57,8 @@ export async function stateAt(from: StateSources, lsn: number): Promise<StateAt>
 async function replay(
   { engine, table, log, clock }: StateSources,
   state: EngineState,
-  from: number,
-  to: number,
+  from: bigint,
+  to: bigint,
   isSame: () => boolean,
 ): Promise<boolean> {
   const end = table.lowerBound(to);
@@ -67,7 +67,7 @@ async function replay(
       await clock.turn();
       if (!isSame()) return false;
     }
-    const at = BigInt(table.lsn(seq));
+    const at = table.lsn(seq);
     state.apply(engine.decode(log.reader.record(table.position(seq), table.recordBytes(seq), at), at));
   }
   return true;

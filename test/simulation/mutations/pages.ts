@@ -9,7 +9,7 @@ export const PAGES: readonly Mutation[] = [
       {
         file: 'storage-daemon/src/checkpoint/applier.ts',
         find: 'get #limit(): number {\n    return this.#vdl;',
-        replace: 'get #limit(): number {\n    return Infinity;',
+        replace: 'get #limit(): number {\n    return 1n << 64n;',
       },
     ],
   },
@@ -20,7 +20,7 @@ export const PAGES: readonly Mutation[] = [
       {
         file: 'storage-daemon/src/checkpoint/checkpointer.ts',
         find: 'readFloor() >= target.lsn',
-        replace: 'readFloor() >= 0',
+        replace: 'readFloor() >= 0n',
       },
     ],
   },
@@ -101,7 +101,7 @@ export const PAGES: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/checkpoint/long-chains.ts',
-        find: 'const lsn = Math.min(this.#options.applier.appliedLsn, this.#options.readFloor());',
+        find: 'const lsn = minLsn(this.#options.applier.appliedLsn, this.#options.readFloor());',
         replace: 'const lsn = this.#options.applier.appliedLsn;',
       },
     ],
