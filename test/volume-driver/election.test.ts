@@ -145,6 +145,35 @@ describe('readers beside a writer', () => {
     expect(won(nodes)).toEqual([[], []]);
   });
 
+  it('elect nobody when all has stood still at once: storage, the writer and they', async () => {
+    const nodes = await readers(1, 1);
+    for (const machine of world.storage) machine.pause(10_000);
+    for (const { compute } of [writer, ...nodes]) compute.machine.pause(10_000);
+    await world.pass(30_000);
+    expect(won(nodes)).toEqual([[], []]);
+  });
+
+  it('elect nobody while somebody opens the volume, however long that takes', async () => {
+    const nodes = await readers(1, 1);
+    world.cutPeers();
+    // What is written now is on four segments, of which two go away: whoever opens it waits for them.
+    world.stop(4, 5);
+    const second = world.compute();
+    const writing = await world.until(second.write());
+    writing.insert();
+    await world.until(writing.flush());
+    await world.pass(100);
+    second.machine.die();
+    world.stop(0, 1);
+    world.start(4, 5);
+    const opener = world.node('zone-0');
+    const opened = opener.write();
+    expect(await world.hasSettled(opened, 15_000)).toBe(false);
+    expect(won(nodes)).toEqual([[], []]);
+    opener.die();
+    await world.holds(() => won(nodes).flat().length > 0, 6000);
+  });
+
   it('go from one writer to the next, five times', async () => {
     const nodes = await readers(1, 1, 1, 1, 1);
     for (let round = 0; round < 5; round++) {

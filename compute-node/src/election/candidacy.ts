@@ -27,13 +27,20 @@ export interface CandidateOptions {
   readonly clock: Clock;
 }
 
+/**
+ * A machine that stood still as a whole, or daemons that did, find their writer silent for that long before they let its
+ * words in that have arrived: who was silent is looked at again after this.
+ */
+const LOOK_TWICE_MS = 150;
+
 type Vacancy = Extract<WriterVerdict, { readonly kind: 'gone' | 'none' }>;
 
 /**
  * One compute's waiting for its turn, through as many looks at storage as that takes.
  *
- * Invariant: the wait is counted from when this very writer was first found gone, and its rank is that of the latest
- * look: a candidate that died meanwhile holds nobody up for longer than its own turn.
+ * Invariants: the wait is counted from when this very writer was first found gone, and its rank is that of the latest
+ * look: a candidate that died meanwhile holds nobody up for longer than its own turn. A writer is taken for silent only
+ * when it was found so twice.
  */
 export class Candidacy {
   readonly #options: CandidateOptions;
@@ -60,7 +67,8 @@ export class Candidacy {
     const { sinceMs, chance } = this.#vacancy;
     const candidates = rankCandidates(states.map((state) => state?.followers ?? []));
     const { rank, delayMs } = turnDelay(candidates, { instance, tier, isFollowing: this.#isFollowing, gone: from?.instance, chance });
-    const waitMs = sinceMs + delayMs - now;
+    const isSilent = verdict.kind === 'gone' && verdict.reason === 'silent';
+    const waitMs = sinceMs + Math.max(delayMs, isSilent ? LOOK_TWICE_MS : 0) - now;
     if (waitMs > 0) return { waitMs, rank };
     return verdict.kind === 'gone'
       ? { kind: 'open', why: verdict.reason, heldEpoch: epoch, from, goneForMs: verdict.heardMsAgo }

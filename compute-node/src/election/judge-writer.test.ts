@@ -11,8 +11,8 @@ const MIXED = new Quorums(['FULL', 'TAIL', 'FULL', 'TAIL', 'FULL', 'TAIL']);
 type Said = WriterView | undefined;
 const AWAY: Said = undefined;
 const NOBODY: Said = { writer: undefined };
-const says = (silentMs: number, epoch = 5n, writerId = 'demo-1/a', leaseGivenBack = false): Said => ({
-  writer: { epoch, writerId, silentMs, leaseGivenBack },
+const says = (silentMs: number, epoch = 5n, writerId = 'demo-1/a', leaseGivenBack = false, promisedMs = silentMs): Said => ({
+  writer: { epoch, writerId, silentMs, leaseGivenBack, promisedMs },
 });
 const HEARS = says(300);
 const SILENT = says(2500);
@@ -54,6 +54,11 @@ describe('what the segments’ words come to', () => {
     ['it died with one promise, and the writer did', [says(9000, 6n, 'demo-2/b'), ...times(5, SILENT)], { kind: 'gone', epoch: 6n }],
     ['who is cut off from it knows its epoch from peers', [...times(4, HEARS), ...times(2, says(2500, 5n, ''))], ALIVE],
     ['only peers’ words are left', times(6, says(2500, 5n, '')), { kind: 'gone', reason: 'silent', writerId: '', instance: '' }],
+    [
+      'who reaches three goes on for long, and one that it does not reach has an empty disk',
+      [...times(3, says(300, 5n, 'demo-1/a', false, 60_000)), ...times(2, SILENT), NOBODY],
+      { ...GONE, heardMsAgo: 300 },
+    ],
     ['a segment with an empty disk has promised nothing', [...times(5, SILENT), NOBODY], GONE],
   ])('%s', (_name, views, verdict) => {
     expect(judge(views)).toMatchObject(verdict);
@@ -73,6 +78,7 @@ const writer = fc.record({
   writerId: fc.constantFrom('', 'demo-1/a', 'demo-2/b', 'demo-3/c'),
   silentMs: fc.integer({ min: 0, max: 4000 }),
   leaseGivenBack: fc.boolean(),
+  promisedMs: fc.integer({ min: 0, max: 4000 }),
 });
 const view = fc.option(fc.record({ writer: fc.option(writer, { nil: undefined }) }), { nil: undefined });
 const volume = fc.record({ views: fc.array(view, { minLength: 6, maxLength: 6 }), quorums: fc.constantFrom(ALL_FULL, MIXED) });

@@ -53,7 +53,7 @@ export interface WriterView {
   readonly writer: WriterSeen | undefined;
 }
 
-/** An opener's promises are on all segments that take part within so long. */
+/** An opener's promises are on all segments that take part within so long: who has some and not all is passed over then. */
 const OPENING_MS = 1000;
 const ASK_AGAIN_MS = 250;
 
@@ -93,8 +93,9 @@ export function judgeWriter(views: readonly (WriterView | undefined)[], quorums:
   const isGivenBack = seen.some((one) => isSame(one, newest) && one.leaseGivenBack);
   // A promise is on some and not on others: more are on their way, or somebody came second.
   const isOpening = views.some((view) => view !== undefined && (view.writer === undefined || isRival(view.writer, newest)));
-  if (isOpening && !isGivenBack && heardMsAgo < OPENING_MS)
-    return { kind: 'unknown', reason: 'opening', answered: answered.length, inMs: Math.min(ASK_AGAIN_MS, OPENING_MS - heardMsAgo) };
+  const promisedMsAgo = Math.min(...seen.filter((one) => isSame(one, newest)).map(({ promisedMs }) => promisedMs));
+  if (isOpening && !isGivenBack && promisedMsAgo < OPENING_MS)
+    return { kind: 'unknown', reason: 'opening', answered: answered.length, inMs: Math.min(ASK_AGAIN_MS, OPENING_MS - promisedMsAgo) };
   return { kind: 'gone', reason: isGivenBack ? 'postgresDied' : 'silent', heardMsAgo, ...nameOf(newest) };
 }
 

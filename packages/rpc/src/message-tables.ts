@@ -84,6 +84,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 2, name: 'writerId', kind: 'string' },
     { number: 3, name: 'silentMs', kind: 'uint32' },
     { number: 4, name: 'leaseGivenBack', kind: 'bool' },
+    { number: 5, name: 'promisedMs', kind: 'uint32' },
   ],
   SeenFollower: [
     { number: 1, name: 'computeId', kind: 'string' },

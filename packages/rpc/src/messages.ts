@@ -86,6 +86,8 @@ export interface WriterSeen {
   silentMs: number;
   /** its PostgreSQL is dead, and it does not open the volume anew by itself */
   leaseGivenBack: boolean;
+  /** since that epoch was promised here; or since the daemon started */
+  promisedMs: number;
 }
 
 /** A reader that follows a segment. */

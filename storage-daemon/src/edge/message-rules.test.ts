@@ -60,7 +60,7 @@ const BAD: Record<string, unknown> = {
   readerId: '',
   wants: 'PAGES',
   promotionTier: 16,
-  writer: { epoch: 1n, writerId: 'demo-1/a', silentMs: -1, leaseGivenBack: false },
+  writer: { epoch: 1n, writerId: 'demo-1/a', silentMs: -1, leaseGivenBack: false, promisedMs: 0 },
   followers: [{ computeId: '', promotionTier: 1, takenLsn: 0n, silentMs: 0 }],
   zone: 'z'.repeat(300),
   daemonId: '',

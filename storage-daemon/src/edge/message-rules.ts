@@ -152,6 +152,7 @@ const writerSeen = fields<WriterSeen>({
   writerId: text(0, WRITER_ID_MAX),
   silentMs: whole(0, U32_MAX),
   leaseGivenBack: any,
+  promisedMs: whole(0, U32_MAX),
 });
 const seenFollower = fields<SeenFollower>({
   computeId: text(1, WRITER_ID_MAX),

@@ -12,7 +12,7 @@ import type { CurrentControl } from './current-control.ts';
  * cannot know takes the writer for one that may have spoken a moment ago. Nothing of it is written to the disk:
  * that a writer has given its lease back stands in the control file already, by the lease that is no longer noted.
  */
-const SILENT_MS_MAX = 0xffff_ffff;
+const MS_MAX = 0xffff_ffff;
 
 export class WriterHeard {
   readonly #control: CurrentControl;
@@ -20,6 +20,7 @@ export class WriterHeard {
   readonly #onChange: () => void;
   #epoch: bigint;
   #writerId: string;
+  #promisedAtMs: number;
   #heardAtMs: number;
   /** said: to this process. noted: it must have said so before this process started. */
   #gone: 'no' | 'said' | 'noted';
@@ -32,7 +33,8 @@ export class WriterHeard {
     const { epoch, writerId, leases } = control.value;
     this.#epoch = epoch;
     this.#writerId = writerId;
-    this.#heardAtMs = clock.now();
+    this.#promisedAtMs = clock.now();
+    this.#heardAtMs = this.#promisedAtMs;
     // It is noted with its promise.
     const isNoted = leases.some((one) => one.epoch === epoch && one.writerId === writerId);
     this.#gone = writerId === '' || isNoted ? 'no' : 'noted';
@@ -56,19 +58,26 @@ export class WriterHeard {
   /** Undefined while nothing is promised. */
   get seen(): WriterSeen | undefined {
     if (this.#epoch === 0n) return undefined;
-    return { epoch: this.#epoch, writerId: this.#writerId, silentMs: this.#silentMs, leaseGivenBack: this.#isGone };
+    return {
+      epoch: this.#epoch,
+      writerId: this.#writerId,
+      silentMs: this.#since(this.#heardAtMs),
+      leaseGivenBack: this.#isGone,
+      promisedMs: this.#since(this.#promisedAtMs),
+    };
   }
 
   get sign(): WriterSign {
-    return { writerEpoch: this.#epoch, writerSilentMs: this.#silentMs, writerGaveBack: this.#isGone };
+    return { writerEpoch: this.#epoch, writerSilentMs: this.#since(this.#heardAtMs), writerGaveBack: this.#isGone };
   }
 
   get #isGone(): boolean {
     return this.#gone !== 'no';
   }
 
-  get #silentMs(): number {
-    return Math.min(SILENT_MS_MAX, Math.max(0, Math.round(this.#clock.now() - this.#heardAtMs)));
+  /** Milliseconds. */
+  #since(atMs: number): number {
+    return Math.min(MS_MAX, Math.max(0, Math.round(this.#clock.now() - atMs)));
   }
 
   /** What the control file says from now on, durably. */
@@ -77,7 +86,8 @@ export class WriterHeard {
     if (epoch === this.#epoch && writerId === this.#writerId) return;
     this.#epoch = epoch;
     this.#writerId = writerId;
-    this.#heardAtMs = this.#clock.now();
+    this.#promisedAtMs = this.#clock.now();
+    this.#heardAtMs = this.#promisedAtMs;
     this.#gone = 'no';
     this.#onChange();
   }
