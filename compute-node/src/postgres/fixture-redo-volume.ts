@@ -4,7 +4,7 @@
  * lost in this one.
  */
 import { decodeRecord, type Lsn, PAGE_BYTES, type WalRecord } from '@kube-aurora/pg-format';
-import { encodePageKey, encodeVolumeState, postgres18, type TouchedPage, type VolumeState } from '@kube-aurora/redo';
+import { decodeVolumeState, encodePageKey, encodeVolumeState, postgres18, type TouchedPage, type VolumeState } from '@kube-aurora/redo';
 import { RecordRun, REDO_BATCH_HEADER_BYTES, recordBytesInBatch } from '@kube-aurora/volume';
 import { LocalWal } from '../write-path/local-wal.ts';
 import { WalReader } from '../write-path/wal-reader.ts';
@@ -29,7 +29,7 @@ export class FixtureRedoVolume {
   readonly #touched: ReturnType<EngineState['touchedPages']>;
   /** Pages as they were last read, by the hex of their keys: most are read further on. */
   readonly #built = new Map<string, { lsn: bigint; changes: number; page: Buffer | undefined }>();
-  readonly #reader: WalReader;
+  #reader: WalReader;
   readonly #run = new RecordRun();
   onRedo: (() => void) | undefined;
   /** What PostgreSQL has made durable, as the payloads of redo batches. */
@@ -55,6 +55,12 @@ export class FixtureRedoVolume {
   /** The volume as of now, beside its pages. */
   encodedState(): Buffer {
     return this.#state.encode();
+  }
+
+  /** Another PostgreSQL goes on with it: one that was promoted, on a timeline of its own. */
+  goesOnIn(walDir: string, timeline: number): void {
+    const { lastRecordLsn, control } = decodeVolumeState(this.encodedState());
+    this.#reader = new WalReader(new LocalWal(walDir, timeline, 1), this.position, lastRecordLsn, control.systemIdentifier);
   }
 
   /** Everything that is durable ends here. */

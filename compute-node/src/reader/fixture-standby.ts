@@ -13,6 +13,7 @@ import { installShim, type FixtureVolume } from '../postgres/fixture-agent.ts';
 import type { FixtureRedoVolume } from '../postgres/fixture-redo-volume.ts';
 import { checkParameters, type ParameterValue } from '../postgres/parameters.ts';
 import { type ReadPagesRequest, ShimServer } from '../postgres/shim-server.ts';
+import { recoveryEnds } from '../postgres/recovery-end.ts';
 import { LOCAL_PORT, type RunningPostgres, startPostgres } from '../postgres/supervise.ts';
 import { layStandbyDirectory } from './lay-standby-directory.ts';
 import { makePrivateChain } from './private-chain.ts';
@@ -36,6 +37,7 @@ export class FixtureStandby {
   readonly #redo: FixtureRedoVolume;
   readonly #server: ShimServer;
   readonly #walsender: Walsender;
+  #isPromoted = false;
   /** Of the volume's redo, how much was given to the standby. */
   #given: number;
   readonly replies: StandbyReply[] = [];
@@ -51,11 +53,16 @@ export class FixtureStandby {
     this.#server = new ShimServer(
       join(this.dir, 'agent.sock'),
       {
-        wrote: () => this.errors.push(new Error('a reader said that it has written WAL')),
-        flush: () => Promise.reject(new Error('a reader wants its WAL to be durable')),
+        wrote: () => {
+          if (!this.#isPromoted) this.errors.push(new Error('a reader said that it has written WAL'));
+        },
+        flush: ({ writtenLsn }) => {
+          if (!this.#isPromoted) return Promise.reject(new Error('a reader wants its WAL to be durable'));
+          return Promise.resolve({ kind: 'durable', durableLsn: redo.flush(writtenLsn) });
+        },
         readPages: (request) => Promise.resolve([this.#read(request)]),
         expectPages: () => undefined,
-        runningLsn: () => 0n,
+        runningLsn: () => (this.#isPromoted ? redo.runningLsn : 0n),
       },
       { owner: volume.account, onError: (error) => this.errors.push(error) },
     );
@@ -142,6 +149,16 @@ export class FixtureStandby {
       if (Date.now() > until) throw new Error(`the standby replayed up to ${this.replies.at(-1)?.applyLsn}, not ${to}`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
+  }
+
+  /** It becomes the writer, in place of one that is dead and whose every change it has replayed. */
+  async promote(): Promise<void> {
+    await this.caughtUp();
+    this.#redo.onRedo = undefined;
+    this.#redo.goesOnIn(join(this.dataDir, 'pg_wal'), 2);
+    this.#isPromoted = true;
+    this.postgres.promote(this.#redo.position);
+    await recoveryEnds(this.dataDir, systemClock(), AbortSignal.timeout(30_000));
   }
 
   async connect(database = 'app'): Promise<Client> {

@@ -1,6 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { RMGR, WAL_PAGE_BYTES, WalFormatError, WalPageWriter, buildRecord, lsn, type Lsn, type StreamRecord } from '@kube-aurora/pg-format';
+import {
+  OPCODE,
+  RMGR,
+  WAL_PAGE_BYTES,
+  WalFormatError,
+  WalPageWriter,
+  buildRecord,
+  lsn,
+  type Lsn,
+  type StreamRecord,
+} from '@kube-aurora/pg-format';
 import { RecordRun, recordsOf, sealRedoBatch } from '@kube-aurora/volume';
 import { WalReader, type WalSource } from './wal-reader.ts';
 
@@ -11,7 +21,8 @@ const START = lsn(2n * 0x100_0000n - 2n * PAGE + 4096n);
 
 /** What PostgreSQL does: records into pages in memory, pages into a file; the last page again and again. */
 class Postgres implements WalSource {
-  readonly #memory = new WalPageWriter({ systemIdentifier: SYSTEM, timeline: 1, startLsn: START });
+  volumeTimeline: number | undefined;
+  readonly #memory: WalPageWriter;
   readonly #file = new Map<bigint, Buffer>();
   readonly records: StreamRecord[] = [];
   /** End of the bytes in the file. */
@@ -24,14 +35,12 @@ class Postgres implements WalSource {
   meanwhile: () => void = () => undefined;
   #last: Lsn = lsn(START - 64n);
 
-  insert(bytes: number): StreamRecord {
-    const raw = buildRecord({
-      rmid: RMGR.XLOG,
-      info: 0x20,
-      xid: 0,
-      prev: this.#last,
-      mainData: Buffer.alloc(bytes, this.records.length + 1),
-    });
+  constructor(timeline = 1) {
+    this.#memory = new WalPageWriter({ systemIdentifier: SYSTEM, timeline, startLsn: START });
+  }
+
+  insert(bytes: number, info: number = OPCODE.XLOG.NOOP, mainData: Buffer = Buffer.alloc(bytes, this.records.length + 1)): StreamRecord {
+    const raw = buildRecord({ rmid: RMGR.XLOG, info, xid: 0, prev: this.#last, mainData });
     const record = { ...this.#memory.append(raw), raw };
     this.#last = record.lsn;
     this.records.push(record);
@@ -193,4 +202,36 @@ describe('passes over WAL that goes on being written', () => {
     expect(reader.hasNews(long.endLsn - PAGE)).toBe(false);
     expect(pass(postgres.write(long.endLsn))).toEqual([long.lsn]);
   });
+});
+
+it('gives what a PostgreSQL writes on a timeline of its own as on the volume’s, each record as long and where it was', () => {
+  const postgres = new Postgres(2);
+  postgres.volumeTimeline = 1;
+  const endOfRecovery = (timeline: number, prevTimeline: number): Buffer => {
+    const mainData = Buffer.alloc(24);
+    mainData.writeUInt32LE(timeline, 8);
+    mainData.writeUInt32LE(prevTimeline, 12);
+    return mainData;
+  };
+  const [end, between, last] = [
+    postgres.insert(0, OPCODE.XLOG.END_OF_RECOVERY, endOfRecovery(2, 1)),
+    postgres.insert(9000),
+    postgres.insert(0, OPCODE.XLOG.END_OF_RECOVERY, endOfRecovery(2, 2)),
+  ];
+  const reader = new WalReader(postgres, START, lsn(START - 64n), SYSTEM);
+  const run = new RecordRun();
+  postgres.readable = postgres.write(last.endLsn);
+  reader.begin(postgres.readable);
+  expect(reader.fill(run, 1 << 20)).toBe('end');
+  const given = [...recordsOf(sealRedoBatch(run, { pg: 0, epoch: 1n, backlink: run.startLsn, previousEpoch: 1n }))];
+  const prevs = [lsn(START - 64n), between.lsn];
+  const due = prevs.map((prev) =>
+    buildRecord({ rmid: RMGR.XLOG, info: OPCODE.XLOG.END_OF_RECOVERY, xid: 0, prev, mainData: endOfRecovery(1, 1) }),
+  );
+  expect(given).toEqual([
+    expect.objectContaining({ lsn: end.lsn, raw: due[0] }),
+    expect.objectContaining({ lsn: between.lsn, raw: between.raw }),
+    expect.objectContaining({ lsn: last.lsn, raw: due[1] }),
+  ]);
+  expect(reader.position).toBe(last.endLsn);
 });
