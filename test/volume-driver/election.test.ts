@@ -174,6 +174,17 @@ describe('readers beside a writer', () => {
     await world.holds(() => won(nodes).flat().length > 0, 6000);
   });
 
+  it.each([1, 2, 3, 4, 5])('that are elected at once do not overtake one another: seed %i', async (seed) => {
+    await volume(seed);
+    writer.die();
+    const computes = [world.compute('zone-0'), world.compute('zone-1'), world.compute('zone-2')];
+    const outcomes = await world.until(Promise.all(computes.map((compute) => compute.open({ heldEpoch: writer.epoch }))));
+    const kinds = outcomes.map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === 'overtaken').length).toBeGreaterThanOrEqual(2);
+    // One that comes later finds that somebody was first.
+    if (kinds.includes('opened')) expect((await world.until(world.compute().open({ heldEpoch: writer.epoch }))).kind).toBe('overtaken');
+  });
+
   it('go from one writer to the next, five times', async () => {
     const nodes = await readers(1, 1, 1, 1, 1);
     for (let round = 0; round < 5; round++) {
