@@ -5,8 +5,13 @@ import { askWriter, type AskWriterOptions } from './ask-writer.ts';
 import { Candidacy, type CandidateOptions, type OpenTurn } from './candidacy.ts';
 import { suspectAt, type HeardSign } from './suspect-writer.ts';
 
-/** Between two askings while the streams say too little of a writer that lives, or too few segments answer. */
+/**
+ * Between two askings while the streams say too little of a writer that lives, or too few segments answer: never more than
+ * half of the silence after which it counts as gone.
+ */
 const ASK_AGAIN_MS = [250, 1000] as const;
+/** Streams have begun by then, or the segments are asked. */
+const BEGUN_MS = 500;
 
 export interface WriterWatchOptions extends AskWriterOptions, CandidateOptions {
   /** It is our turn to open the volume. Told once; the watch is over. */
@@ -38,16 +43,17 @@ export class WriterWatch {
   #wake = new AbortController();
 
   constructor(options: WriterWatchOptions) {
-    const { segments, clock } = options;
+    const { segments, failoverAfterMs, clock } = options;
     this.#options = options;
     this.#signs = segments.map(() => undefined);
     this.#candidacy = new Candidacy(options, true);
-    this.#pace = new Backoff(...ASK_AGAIN_MS, () => clock.random());
+    const [least, most] = ASK_AGAIN_MS;
+    this.#pace = new Backoff(least, Math.min(most, failoverAfterMs / 2), () => clock.random());
   }
 
   /** From now on it expects to hear of the writer. */
   start(): void {
-    this.#lookIn(this.#options.failoverAfterMs);
+    this.#lookIn(BEGUN_MS);
   }
 
   stop(): void {
