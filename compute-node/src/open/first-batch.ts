@@ -39,6 +39,8 @@ export interface FirstBatch {
   readonly records: readonly StreamRecord[];
   readonly checkpoint: CheckPoint;
   readonly checkpointLsn: Lsn;
+  /** X */
+  readonly startLsn: Lsn;
   /** Where PostgreSQL's own WAL begins. */
   readonly endLsn: Lsn;
   /** The records as WAL pages; before X their first page is zeros after its header. */
@@ -63,6 +65,7 @@ export function makeFirstBatch(
     timeline: state.control.checkPointCopy.timeline,
     startLsn: state.endLsn,
   });
+  const startLsn = state.endLsn;
   const records: StreamRecord[] = [];
   const add = (raw: Buffer): StreamRecord => {
     const record = { ...writer.append(raw), raw };
@@ -95,7 +98,7 @@ export function makeFirstBatch(
   const last = add(buildCheckpointRecord({ checkpoint, shutdown: true, prev: state.lastRecordLsn }));
   if (last.lsn !== checkpointLsn)
     throw new Error(`the checkpoint stands at ${formatLsn(last.lsn)}, its redo pointer says ${formatLsn(checkpointLsn)}`);
-  return { records, checkpoint, checkpointLsn, endLsn: last.endLsn, walPages: writer.pages() };
+  return { records, checkpoint, checkpointLsn, startLsn, endLsn: last.endLsn, walPages: writer.pages() };
 }
 
 function bringForward(state: VolumeState, slruPages: Map<string, Buffer>, { lsn, endLsn, raw }: StreamRecord): void {

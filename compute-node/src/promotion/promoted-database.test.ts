@@ -3,6 +3,7 @@ import { systemClock } from '@kube-aurora/clock';
 import { lsn, type Lsn } from '@kube-aurora/pg-format';
 import { silentLogger } from '@kube-aurora/process';
 import { describe, expect, it } from 'vitest';
+import type { FlushOutcome } from '../flush-outcome.ts';
 import { makeFirstBatch } from '../open/first-batch.ts';
 import { fixtureState } from '../postgres/fixture-state.ts';
 import type { RunningStandby } from '../reader/running-standby.ts';
@@ -22,10 +23,10 @@ class Rig {
   readonly start: StartPoint;
   readonly promoted = Promise.withResolvers<void>();
   readonly #reached = Promise.withResolvers<void>();
+  readonly durable = Promise.withResolvers<FlushOutcome>();
   given: Lsn;
   replayed: Lsn;
-  /** What is known to be durable. */
-  vdl: Lsn;
+  asked = 0;
   server: DatabaseEvents | undefined;
   owner: StreamOwner | undefined;
   promotion: ServerPromotion | undefined;
@@ -36,7 +37,7 @@ class Rig {
     const note = (what: string): void => void this.journal.push(what);
     const state = fixtureState();
     const X = state.endLsn;
-    [this.given, this.replayed, this.vdl] = [X, X, X];
+    [this.given, this.replayed] = [X, X];
     const image = { state, slruPages: new Map<string, Buffer>() };
     this.start = { image, first: makeFirstBatch(state, image.slruPages, 0) };
     this.database = new PromotedDatabase({
@@ -58,6 +59,9 @@ class Rig {
         },
         stream: this.#stream({
           belongTo: (owner) => void (this.owner = owner),
+          hasten: (to) =>
+            note(`hastens to ${to === this.end ? 'the first batch’s end' : to === this.start.first.startLsn ? 'X' : 'elsewhere'}`),
+          ask: () => void (this.asked += 1),
           reaches: () => this.#reached.promise,
           pages: {} as never,
           stop: (reads) => note(`stream stopped, reads ${reads}`),
@@ -77,7 +81,7 @@ class Rig {
   /** How far it has come is what it is when it is asked. */
   #stream(rest: Omit<RunningStandby['stream'], 'givenLsn' | 'replay'>): RunningStandby['stream'] {
     const given = (): Lsn => this.given;
-    const replay = (): ReplayView => ({ vdl: this.vdl, replayLsn: this.replayed, lagMs: 0, source: 's1' });
+    const replay = (): ReplayView => ({ vdl: this.end, replayLsn: this.replayed, lagMs: 0, source: 's1' });
     return Object.defineProperties(
       { ...rest, givenLsn: this.given, replay: replay() },
       { givenLsn: { get: given }, replay: { get: replay } },
@@ -91,12 +95,12 @@ class Rig {
 
   /** All of the volume was replayed. */
   replays(upTo: Lsn = this.end): void {
-    [this.given, this.replayed, this.vdl] = [upTo, upTo, upTo];
+    [this.given, this.replayed] = [upTo, upTo];
     this.#reached.resolve();
   }
 
   prepare(): Promise<unknown> {
-    return this.database.prepare(this.start, this.#over.signal);
+    return this.database.prepare(this.start, this.#over.signal, this.durable.promise);
   }
 
   begin(): Promise<void> {
@@ -123,16 +127,22 @@ describe('a reader’s PostgreSQL', () => {
     const rig = new Rig();
     const prepared = rig.prepare();
     await turn();
-    expect(rig.journal).toEqual(['replay hastened']);
+    expect(rig.journal).toEqual(['replay hastened', 'hastens to X']);
+    rig.durable.resolve({ kind: 'durable', durableLsn: rig.end });
+    await turn();
     rig.replays();
     // PostgreSQL's own timeline is the next one; the volume's stays what it is.
     expect(await prepared).toMatchObject({ volumeTimeline: 1 });
     const started = rig.begin();
-    expect(rig.journal.slice(1)).toEqual(['stream stopped, reads goOn', 'promoted at the first batch’s end']);
+    expect(rig.journal.slice(2)).toEqual([
+      'hastens to the first batch’s end',
+      'stream stopped, reads goOn',
+      'promoted at the first batch’s end',
+    ]);
     await rig.promotion?.onReady({ dir: '/none', port: 5432 }, new AbortController().signal);
     rig.promoted.resolve();
     await started;
-    expect(rig.journal.slice(3)).toEqual(['passwords', 'stream closed']);
+    expect(rig.journal.slice(5)).toEqual(['passwords', 'stream closed']);
     expect(rig.told).toEqual(['postgres', 'roles']);
     for (const past of [8n, -8n]) {
       const other = new Rig();
@@ -165,9 +175,9 @@ describe('a reader’s PostgreSQL', () => {
   it('has its replay freed when that stands still, and not while it goes on or has nothing to do', async () => {
     const rig = new Rig({ standsStillMs: 20 });
     const prepared = rig.prepare();
-    await delay(100);
-    expect(rig.journal).toEqual(['replay hastened']);
-    rig.vdl = rig.end;
+    while (rig.asked < 5) await delay(5);
+    expect(rig.journal).not.toContain('replay freed');
+    rig.given = rig.end;
     while (!rig.journal.includes('replay freed')) await delay(5);
     rig.replays();
     await prepared;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Clock } from '@kube-aurora/clock';
 import { formatLsn, type Lsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
+import type { FlushOutcome } from '../flush-outcome.ts';
 import type { Permit } from '../lease/writer-lease.ts';
 import type { LocalSocket } from '../postgres/local-client.ts';
 import type { RolePasswords } from '../postgres/role-passwords.ts';
@@ -100,10 +101,15 @@ export class PromotedDatabase implements Database {
   }
 
   /** Resolves when the standby has replayed everything up to X', which it gets when that is durable. */
-  async prepare({ image, first }: StartPoint, signal: AbortSignal): Promise<WalSource> {
+  async prepare({ image, first }: StartPoint, signal: AbortSignal, durable: Promise<FlushOutcome>): Promise<WalSource> {
     const { dataDir, standby } = this.#options;
     const { timeline } = image.state.control.checkPointCopy;
     standby.server.hastenReplay();
+    // Everything up to X is: the volume was opened there.
+    standby.stream.hasten(first.startLsn);
+    void durable.then(({ kind }) => {
+      if (kind === 'durable') standby.stream.hasten(first.endLsn);
+    });
     await this.#within(`replay everything up to ${formatLsn(first.endLsn)}`, this.#replays(first.endLsn, signal));
     // The first that is free: there was never a promotion in this data directory.
     this.#wal = new LocalWal(join(dataDir, 'pg_wal'), timeline + 1, timeline);
@@ -161,9 +167,11 @@ export class PromotedDatabase implements Database {
     const over = AbortSignal.any([signal, this.#over.signal, done.signal]);
     const reached = stream.reaches(lsn).then(() => done.abort());
     for (let before = stream.replay.replayLsn; !over.aborted;) {
+      // It says so while the next look is waited for.
+      stream.ask();
       await clock.sleep(limits?.standsStillMs ?? STANDS_STILL_MS, over);
-      const { replayLsn, vdl } = stream.replay;
-      const standsStill = replayLsn === before && replayLsn < vdl;
+      const { replayLsn } = stream.replay;
+      const standsStill = replayLsn === before && replayLsn < stream.givenLsn;
       before = replayLsn;
       if (over.aborted || !standsStill) continue;
       try {

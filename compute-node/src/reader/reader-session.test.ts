@@ -46,6 +46,7 @@ class Rig {
           start: () => note('feed'),
           pause: () => note('pause'),
           resume: () => note('resume'),
+          hasten: () => note('hasten'),
           stop: () => note('feed stopped'),
           source: 's1',
         };
@@ -58,6 +59,7 @@ class Rig {
             if (redo.startLsn !== (this.pushed.at(-1)?.endLsn ?? options.startLsn)) throw new RangeError('a gap');
             this.pushed.push(redo);
           },
+          ask: () => note('asked'),
           close: () => Promise.resolve(note('sender closed')),
         };
       },

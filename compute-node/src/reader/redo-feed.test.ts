@@ -228,6 +228,33 @@ describe('where redo comes from', () => {
     expectWhole();
   });
 
+  it('one that gives nothing of what is waited for is left at once, and not while it gives some, or all is there', () => {
+    const moment = (): void => {
+      for (const timer of [...timers].filter(({ ms }) => ms === 250)) {
+        timers.delete(timer);
+        timer.work();
+      }
+    };
+    send(0, 1);
+    feed.hasten(log[2]!.endLsn);
+    expect(vdls.at(-1)).toBe(log[2]!.endLsn);
+    send(1, 1);
+    moment();
+    expect(sources()).toHaveLength(1);
+    moment();
+    expect(sources().map(({ id }) => id)).toEqual(['b2', 'b1']);
+    moment();
+    expect(sources().map(({ id }) => id)).toEqual(['b2', 'b1', 'a2']);
+    send(2, 1);
+    moment();
+    expect([...timers].filter(({ ms }) => ms === 250)).toEqual([]);
+    expectWhole();
+    feed.hasten(log[3]!.endLsn);
+    feed.stop();
+    moment();
+    expect(sources()).toHaveLength(3);
+  });
+
   it('a quiet volume is no reason to leave', () => {
     for (let count = 0; count < 20; count++) {
       for (const { stream } of opened) stream.emit('data', { vdl: START, batches: undefined });

@@ -15,6 +15,8 @@ const SILENT_BEATS = 3;
 const BEHIND_BEATS = 2;
 /** Redo taken after which its source is told: a quarter of what it sends ahead. */
 const TELL_BYTES = 512 * 1024;
+/** A source that gives nothing for so long of what somebody waits for, and what is durable, is left for the next. */
+const HASTE_MS = 250;
 /** How long a source that is not the best stays one. */
 const SETTLED_MS = 30_000;
 /** Between two rounds in which no segment could be followed. */
@@ -83,6 +85,8 @@ export class RedoFeed {
   #isGiving = false;
   #beat: Timer | undefined;
   #retry: Timer | undefined;
+  #haste: Timer | undefined;
+  #hasteLsn = 0n;
   #silentBeats = 0;
   #behindBeats = 0;
   /** At the last beat: what some segment knew to be durable, and how far we were. */
@@ -143,9 +147,30 @@ export class RedoFeed {
     this.#tell();
   }
 
+  /** Redo up to here is durable, whoever has said so, and somebody waits for it. */
+  hasten(lsn: Lsn): void {
+    this.#noteVdl(lsn);
+    this.#hasteLsn = lsn;
+    if (this.#haste === undefined) this.#hastenOn();
+  }
+
+  #hastenOn(): void {
+    const source = this.#source;
+    const before = this.#position;
+    this.#haste = this.#options.clock.after(HASTE_MS, () => {
+      this.#haste = undefined;
+      if (this.#isStopped || this.#position >= this.#hasteLsn) return;
+      const givesNothing = !this.#isPaused && source !== undefined && source === this.#source && before === this.#position;
+      if (givesNothing)
+        this.#failed({ code: 'BEHIND', message: `redo up to ${formatLsn(this.#hasteLsn as Lsn)} is durable and waited for` });
+      this.#hastenOn();
+    });
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#beat?.cancel();
+    this.#haste?.cancel();
     this.#retry?.cancel();
     this.#source?.cancel();
     this.#waiting = [];

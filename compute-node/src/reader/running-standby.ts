@@ -4,5 +4,5 @@ import type { StandbyStream } from './standby-stream.ts';
 /** A reader's PostgreSQL that runs, and all that it lives on: what a reader's session hands over. */
 export interface RunningStandby {
   readonly server: Pick<PostgresServer, 'tell' | 'hastenReplay' | 'promote' | 'permit' | 'answers' | 'shutDown' | 'kill' | 'pid'>;
-  readonly stream: Pick<StandbyStream, 'belongTo' | 'reaches' | 'givenLsn' | 'replay' | 'pages' | 'stop' | 'close'>;
+  readonly stream: Pick<StandbyStream, 'belongTo' | 'hasten' | 'ask' | 'reaches' | 'givenLsn' | 'replay' | 'pages' | 'stop' | 'close'>;
 }

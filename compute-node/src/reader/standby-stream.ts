@@ -16,6 +16,8 @@ export interface Feed {
   start(): void;
   pause(): void;
   resume(): void;
+  /** Redo up to here is durable, and somebody waits for it. */
+  hasten(lsn: Lsn): void;
   stop(): void;
   /** The segment that it comes from; undefined while there is none. */
   readonly source: string | undefined;
@@ -34,6 +36,8 @@ export interface FeedEvents {
 export interface Sender {
   listen(): Promise<void>;
   push(redo: DurableRedo): void;
+  /** Has PostgreSQL say how far it has replayed. */
+  ask(): void;
   close(): Promise<void>;
 }
 
@@ -160,6 +164,16 @@ export class StandbyStream {
     this.#early = [];
     if (early.length > 0) this.#feed.resume();
     for (const redo of early) this.#give(sender, redo);
+  }
+
+  /** Redo up to here is durable, and somebody waits until it is replayed. */
+  hasten(lsn: Lsn): void {
+    this.#feed.hasten(lsn);
+  }
+
+  /** Has PostgreSQL say how far it has replayed. */
+  ask(): void {
+    this.#sender?.ask();
   }
 
   /** Resolves when PostgreSQL has replayed everything up to `lsn`, a record's end. */

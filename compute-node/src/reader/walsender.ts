@@ -125,6 +125,11 @@ export class Walsender {
     this.#weigh();
   }
 
+  /** Asks the standby how far it has come; by itself it says so when it has replayed all, and now and then. */
+  ask(): void {
+    this.#streaming?.keepAlive(true);
+  }
+
   /** Ends the standby's connection; it will look for another, and find none. */
   async close(): Promise<void> {
     this.#isClosed = true;

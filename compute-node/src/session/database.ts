@@ -50,8 +50,11 @@ export interface DatabaseEvents {
  * `start`, each at most once, and `kill` always, at any time, also while one of them is under way.
  */
 export interface Database {
-  /** Lays down what it starts from, and gives the WAL that it will write. Nothing of it runs when this resolves. */
-  prepare(start: StartPoint, signal: AbortSignal): Promise<WalSource>;
+  /**
+   * Lays down what it starts from, and gives the WAL that it will write. Nothing that is not durable is shown by it when this
+   * resolves. `durable`: whether the first batch is, once that is known.
+   */
+  prepare(start: StartPoint, signal: AbortSignal, durable: Promise<FlushOutcome>): Promise<WalSource>;
   /**
    * Starts it. Resolves once it takes connections, or when it was ended meanwhile; rejects when it does not come up.
    */

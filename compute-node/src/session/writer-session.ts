@@ -158,7 +158,7 @@ export class WriterSession implements Session {
     const first = makeFirstBatch(image.state, image.slruPages, clock.wallTime(), leftovers);
     const start: StartPoint = { image, first };
     const durable = writePath.appendFirst(first.records);
-    const wal = await database.prepare(start, signal);
+    const wal = await database.prepare(start, signal, durable);
     if (!machine.is('opening')) return;
     onStep('firstBatch');
     // Anything else has ended the session, which knows why.
