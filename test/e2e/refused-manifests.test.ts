@@ -162,6 +162,39 @@ const EXPECTED: readonly (readonly [string, Json, Json | undefined, readonly str
     ['spec.endpoints[0]: Invalid value: name the instances that are in it, or those that are not: instances or excludedInstances'],
   ],
   [
+    'how failover may be',
+    of({ ...GOOD, failover: { after: '1500ms' }, instanceOverrides: [{ instance: 2, promotionTier: 0 }] }),
+    undefined,
+    [],
+  ],
+  [
+    'a writer given up too soon',
+    of({ ...GOOD, failover: { after: '999ms' } }),
+    undefined,
+    ['spec.failover.after: Invalid value: "999ms": a writer that lives may be silent for half of that: use at least 1s'],
+  ],
+  [
+    'a writer given up too late',
+    of({ ...GOOD, failover: { after: '2m' } }),
+    undefined,
+    ['spec.failover.after: Invalid value: "2m": nobody would write for all that time: use at most 60s'],
+  ],
+  [
+    'overrides of what is no instance, and tiers that are none',
+    of({ ...GOOD, instanceOverrides: [{ instance: 17 }, { instance: 2, promotionTier: 16 }] }),
+    undefined,
+    [
+      'spec.instanceOverrides[0].instance: Invalid value: 17: instances have numbers from 1 to 16: use one of them',
+      'spec.instanceOverrides[1].promotionTier: Invalid value: 16: tiers go from 0, which is first, to 15: use one of them',
+    ],
+  ],
+  [
+    'two overrides of one instance',
+    of({ ...GOOD, instanceOverrides: [{ instance: 2, promotionTier: 0 }, { instance: 2 }] }),
+    undefined,
+    ['spec.instanceOverrides[1]: Duplicate value: {"instance":2}'],
+  ],
+  [
     'a lag that is none',
     of({ ...GOOD, readers: { maxLag: '10' } }),
     undefined,

@@ -5,6 +5,8 @@ export const DEFAULTS = {
   postgresVersion: '18',
   instances: 1,
   maxLag: '30s',
+  failoverAfter: '2s',
+  promotionTier: 1,
   endpointType: 'Reader',
   zones: ['zone-a', 'zone-b', 'zone-c'],
   /** Of volumes that are made from now on: what a volume was made with stands in its cluster's spec. */
@@ -18,6 +20,16 @@ export const DEFAULTS = {
 
 /** A year: one that is away for longer than that is gone. */
 export const STAND_IN_AFTER_SECONDS_MAX = 31_536_000;
+
+/**
+ * Of spec.failover.after. A writer's lease of two seconds is renewed twice a second, and one renewal may be late; a lost
+ * writer's lease has to run out as well, so less would gain nothing.
+ */
+export const FAILOVER_AFTER_MIN = '1s';
+export const FAILOVER_AFTER_MAX = '60s';
+
+/** 0 is the first to take a lost writer's place. */
+export const PROMOTION_TIER_MAX = 15;
 
 type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { readonly [K in keyof T]?: DeepPartial<T[K]> | undefined } : T;
 
@@ -34,6 +46,8 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     postgresVersion: spec.postgresVersion ?? DEFAULTS.postgresVersion,
     instances: spec.instances ?? DEFAULTS.instances,
     readers: { maxLag: spec.readers?.maxLag ?? DEFAULTS.maxLag },
+    failover: { after: spec.failover?.after ?? DEFAULTS.failoverAfter },
+    instanceOverrides: spec.instanceOverrides ?? [],
     endpoints: (spec.endpoints ?? []).map((endpoint) => ({ ...endpoint, type: endpoint.type ?? DEFAULTS.endpointType })),
     storage: {
       size: storage?.size ?? '',

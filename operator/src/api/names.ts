@@ -37,6 +37,9 @@ export const ANNOTATION = {
    * On a compute pod: stands for where the first database's statements come from; it counts until there is a database.
    */
   initSql: `${API_GROUP}/init-sql`,
+  /** On a compute pod: what its agent was given at its start. They count for readers, and are no reason to replace a writer. */
+  promotionTier: `${API_GROUP}/promotion-tier`,
+  failoverAfterMs: `${API_GROUP}/failover-after-ms`,
   /** On a compute pod: stands for the versions of what is mounted into it and may change while it runs. */
   mountedVersions: `${API_GROUP}/mounted-versions`,
   /** On a cluster, by a person: go on although the volume's data is gone. */

@@ -74,6 +74,12 @@ describe('refused, with the field named', () => {
     ['half an instance', manifest({ storage, instances: 1.5 }), 'spec.instances: type'],
     ['a lag that is none', manifest({ storage, readers: { maxLag: '1d' } }), 'spec.readers.maxLag: pattern'],
     ['a lag of nothing', manifest({ storage, readers: { maxLag: '0s' } }), 'spec.readers.maxLag: pattern'],
+    ['a failover time that is none', manifest({ storage, failover: { after: '2' } }), 'spec.failover.after: pattern'],
+    [
+      'an override of nobody',
+      manifest({ storage, instanceOverrides: [{ promotionTier: 0 }] }),
+      'spec.instanceOverrides.0.instance: required',
+    ],
     ['a size that is none', manifest({ storage: { size: 'big' } }), 'spec.storage.size: pattern'],
     ['a size in gigabytes with B', manifest({ storage: { size: '10GB' } }), 'spec.storage.size: pattern'],
     ['a size without a unit', manifest({ storage: { size: '10' } }), 'spec.storage.size: pattern'],

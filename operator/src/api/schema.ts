@@ -1,10 +1,9 @@
 import { DEFAULTS, STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
-import { DURATION_PATTERN } from './duration.ts';
-import { RESERVED_ENDPOINTS } from './names.ts';
-import { CACHE_SIZE_MIN, SIZE_MAX, SIZE_MIN } from './quantity.ts';
+import { endpoints, failover, instanceOverrides, instances, readers } from './instances-schema.ts';
 import type { Schema } from './open-api.ts';
+import { resources } from './pod-resources-schema.ts';
+import { CACHE_SIZE_MIN, SIZE_MAX, SIZE_MIN } from './quantity.ts';
 import { statusSchema } from './status-schema.ts';
-import { INSTANCES_MAX } from './types.ts';
 
 /**
  * OpenAPI v3 structural schema of AuroraCluster: its spec here, its status in status-schema.ts.
@@ -12,50 +11,6 @@ import { INSTANCES_MAX } from './types.ts';
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/ Rules in CEL
  * (x-kubernetes-validations) say what patterns cannot; quantity() in them needs Kubernetes 1.29.
  */
-/** A quantity that is not negative. */
-const quantityPattern = '^(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$';
-
-/**
- * Resources that rules compare by name; an API server bounds what a rule may cost, so no rule walks over all of them.
- */
-const COMPARED_RESOURCES = ['cpu', 'memory', 'ephemeral-storage'] as const;
-
-function quantities(description: string): Schema {
-  return {
-    type: 'object',
-    description,
-    maxProperties: 16,
-    additionalProperties: {
-      anyOf: [{ type: 'integer' }, { type: 'string' }],
-      pattern: quantityPattern,
-      minimum: 0,
-      maxLength: 32,
-      'x-kubernetes-int-or-string': true,
-    },
-    'x-kubernetes-validations': [
-      {
-        rule: "self.all(name, name in ['cpu', 'memory', 'ephemeral-storage'] || name.startsWith('hugepages-') || name.contains('/'))",
-        message: 'resources are cpu, memory, ephemeral-storage, hugepages-SIZE, or DOMAIN/NAME for others',
-      },
-    ],
-  };
-}
-
-function resources(of: string): Schema {
-  const quantity = (list: string, name: string): string => `quantity(string(self.${list}['${name}']))`;
-  return {
-    type: 'object',
-    description: `CPU and memory that each ${of} asks for and may use, as in any pod.`,
-    properties: {
-      requests: quantities('The least that must be there, by resource name (cpu, memory).'),
-      limits: quantities('The most that may be used, by resource name (cpu, memory).'),
-    },
-    'x-kubernetes-validations': COMPARED_RESOURCES.map((name) => ({
-      rule: `!has(self.requests) || !has(self.limits) || !('${name}' in self.requests) || !('${name}' in self.limits) || ${quantity('requests', name)}.compareTo(${quantity('limits', name)}) <= 0`,
-      message: `requests.${name} must not be above limits.${name}`,
-    })),
-  };
-}
 
 function secretReference(description: string): Schema {
   return {
@@ -200,7 +155,7 @@ const storage: Schema = {
       enum: ['Retain', 'Delete'],
       default: DEFAULTS.reclaimPolicy,
     },
-    resources: resources('storage pod'),
+    resources: resources('each storage pod'),
   },
 };
 
@@ -242,87 +197,6 @@ const bootstrap: Schema = {
   },
 };
 
-/** Bounds are rules and no minimum and maximum, so that a refusal says what to write. */
-const instances: Schema = {
-  type: 'integer',
-  format: 'int32',
-  description: 'Number of compute pods: one writer, the others readers; 1 to 16. The scale subresource changes it.',
-  default: DEFAULTS.instances,
-  'x-kubernetes-validations': [
-    { rule: 'self >= 1', message: 'a cluster has a writer at least: use 1 or more' },
-    {
-      rule: `self <= ${INSTANCES_MAX}`,
-      message: `there is one writer and at most ${INSTANCES_MAX - 1} readers: use ${INSTANCES_MAX} or less`,
-    },
-  ],
-};
-
-const readers: Schema = {
-  type: 'object',
-  description: 'Instances that do not write.',
-  default: {},
-  properties: {
-    maxLag: {
-      type: 'string',
-      description:
-        'A reader that is further behind gets no new connections through NAME-ro until it has caught up: 500ms, 30s, 2m. When no reader is within it, NAME-ro leads to the writer.',
-      default: DEFAULTS.maxLag,
-      pattern: DURATION_PATTERN,
-      maxLength: 12,
-    },
-  },
-};
-
-const instanceNumbers = (description: string): Schema => ({
-  type: 'array',
-  description,
-  maxItems: 16,
-  items: { type: 'integer', format: 'int32', minimum: 1, maximum: 9999 },
-  'x-kubernetes-list-type': 'set',
-});
-
-const endpoints: Schema = {
-  type: 'array',
-  description: 'Services of their own for some of the instances, beside NAME-rw, NAME-ro and NAME-r.',
-  default: [],
-  maxItems: 16,
-  items: {
-    type: 'object',
-    required: ['name'],
-    properties: {
-      name: {
-        type: 'string',
-        description: "The Service is called NAME-ENDPOINT: the cluster's name, and this.",
-        minLength: 1,
-        maxLength: 20,
-        pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$',
-        'x-kubernetes-validations': [
-          {
-            rule: `!(self in [${RESERVED_ENDPOINTS.map((name) => `'${name}'`).join(', ')}])`,
-            message: 'every cluster has a Service of that name: choose another one',
-          },
-        ],
-      },
-      type: {
-        type: 'string',
-        description: 'Reader: never the writer, and no reader that is further behind than readers.maxLag. Any: whoever is ready.',
-        enum: ['Reader', 'Any'],
-        default: DEFAULTS.endpointType,
-      },
-      instances: instanceNumbers('Numbers of its instances: 2 is NAME-2. All when absent.'),
-      excludedInstances: instanceNumbers('Numbers of instances that it leaves out; others that are added later are in it.'),
-    },
-    'x-kubernetes-validations': [
-      {
-        rule: '!has(self.instances) || !has(self.excludedInstances)',
-        message: 'name the instances that are in it, or those that are not: instances or excludedInstances',
-      },
-    ],
-  },
-  'x-kubernetes-list-type': 'map',
-  'x-kubernetes-list-map-keys': ['name'],
-};
-
 const spec: Schema = {
   type: 'object',
   description: 'What the cluster should be.',
@@ -338,6 +212,8 @@ const spec: Schema = {
       ],
     },
     readers,
+    failover,
+    instanceOverrides,
     endpoints,
     storage,
     bootstrap,
@@ -362,7 +238,7 @@ const spec: Schema = {
       description: 'The pods that run PostgreSQL. They hold no data.',
       default: {},
       properties: {
-        resources: resources('compute pod'),
+        resources: resources('each compute pod'),
         cacheSize: {
           type: 'string',
           description:

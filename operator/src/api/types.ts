@@ -64,6 +64,16 @@ export interface EndpointSpec {
   readonly excludedInstances?: readonly number[];
 }
 
+/** What is different for one instance. */
+export interface InstanceOverride {
+  /** 2 is NAME-2. */
+  readonly instance: number;
+  /** 0 is the first to take a lost writer's place. */
+  readonly promotionTier?: number;
+  /** In place of spec.compute.resources. */
+  readonly resources?: Resources;
+}
+
 export type ReclaimPolicy = 'Retain' | 'Delete';
 
 /** The spec as it stands after the API server has filled in the defaults (see withDefaults). */
@@ -75,6 +85,11 @@ export interface AuroraClusterSpec {
     /** A reader that is further behind gets no new connections of NAME-ro. */
     readonly maxLag: string;
   };
+  readonly failover: {
+    /** A writer that storage does not hear for this long is replaced. */
+    readonly after: string;
+  };
+  readonly instanceOverrides: readonly InstanceOverride[];
   readonly endpoints: readonly EndpointSpec[];
   readonly storage: {
     readonly size: string;
@@ -159,6 +174,8 @@ export interface InstanceStatus {
   /** Of a reader: how old what it shows is; 0 when it shows all that is durable. */
   readonly lagMs?: number;
   readonly startedAt?: string;
+  /** That its pod runs with. */
+  readonly promotionTier?: number;
 }
 
 /** A role's password, in its Secret and in the database. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { makeCluster } from '../testing/fixtures.ts';
+import type { withDefaults } from './defaults.ts';
 import { OWNED_PARAMETERS, splitParameters } from './parameters.ts';
 import { largerSize, sizeBytes } from './quantity.ts';
 import { validateCluster } from './validate.ts';
@@ -67,6 +68,61 @@ test('parameters: ours are refused in any spelling, the others handed on in lowe
   expect(splitParameters({ constructor: '1' }).accepted).toEqual({ constructor: '1' });
 });
 
+test('failover and single instances: the field, what is wrong with it and what would be right', () => {
+  const of = (spec: Parameters<typeof withDefaults>[0]): readonly string[] =>
+    validateCluster(makeCluster({ spec: { storage: { size: '1Gi' }, ...spec } })).map(({ field, message }) => `${field} ${message}`);
+  for (const after of ['1s', '1500ms', '60s', '1m']) expect(of({ failover: { after } })).toEqual([]);
+  expect(of({ failover: { after: '2' } })).toEqual(["spec.failover.after '2' is not a duration; use for example 2s or 1500ms"]);
+  expect(of({ failover: { after: '999ms' } })).toEqual([
+    "spec.failover.after '999ms' is too short: a writer that lives may be silent for half of 1s; use at least 1s",
+  ]);
+  expect(of({ failover: { after: '61s' } })).toEqual([
+    "spec.failover.after '61s' is too long: nobody would write for all that time; use at most 60s",
+  ]);
+  const limits = (quantities: Record<string, string>) => ({ resources: { limits: quantities } });
+  expect(
+    of({
+      instanceOverrides: [
+        { instance: 1, promotionTier: 0 },
+        { instance: 16, promotionTier: 15, ...limits({ cpu: '2' }) },
+      ],
+    }),
+  ).toEqual([]);
+  expect(of({ instanceOverrides: [{ instance: 0 }, { instance: 17 }, { instance: 2.5 }] })).toEqual(
+    [0, 17, 2.5].map(
+      (number, at) => `spec.instanceOverrides[${at}].instance ${number} is no instance's number; use one from 1 to 16: 2 is NAME-2`,
+    ),
+  );
+  expect(of({ instanceOverrides: [{ instance: 2 }, { instance: 3 }, { instance: 2, promotionTier: 0 }] })).toEqual([
+    'spec.instanceOverrides[2].instance 2 is there twice; say all of an instance in one place',
+  ]);
+  expect(
+    of({
+      instanceOverrides: [
+        { instance: 2, promotionTier: 16 },
+        { instance: 3, promotionTier: -1 },
+      ],
+    }),
+  ).toEqual([
+    'spec.instanceOverrides[0].promotionTier 16 is no tier; use one from 0, which is first, to 15',
+    'spec.instanceOverrides[1].promotionTier -1 is no tier; use one from 0, which is first, to 15',
+  ]);
+  expect(
+    of({
+      compute: { cacheSize: '20Gi' },
+      instanceOverrides: [
+        { instance: 2, resources: { requests: { cpu: 2 }, limits: { cpu: 1, 'ephemeral-storage': '10Gi' } } },
+        { instance: 3, ...limits({ memory: 'lots', cpuu: '1' }) },
+      ],
+    }),
+  ).toEqual([
+    "spec.instanceOverrides[0].resources.requests.cpu '2' is above the limit '1'; lower it or raise limits.cpu",
+    "spec.compute.cacheSize '20Gi' leaves no room below spec.instanceOverrides[0].resources.limits.ephemeral-storage '10Gi' for WAL and temporary files; use about half of it",
+    "spec.instanceOverrides[1].resources.limits.memory 'lots' is not a quantity; use for example 500m or 2Gi",
+    'spec.instanceOverrides[1].resources.limits.cpuu is no resource; use cpu, memory, ephemeral-storage, hugepages-SIZE, or DOMAIN/NAME for others',
+  ]);
+});
+
 test('a cache that is too small, or leaves no room in the pod, says what would be right', () => {
   const cache = (cacheSize: string, limit?: string) =>
     validateCluster(
@@ -83,7 +139,7 @@ test('a cache that is too small, or leaves no room in the pod, says what would b
   expect(cache('63Mi')).toEqual(["spec.compute.cacheSize '63Mi' is too small for what PostgreSQL reads at once; use at least 64Mi"]);
   expect(cache('65Ti')).toEqual(["spec.compute.cacheSize '65Ti' is larger than any volume; use at most 64Ti"]);
   expect(cache('20Gi', '20Gi')).toEqual([
-    "spec.compute.cacheSize '20Gi' leaves no room below resources.limits.ephemeral-storage '20Gi' for WAL and temporary files; use about half of it",
+    "spec.compute.cacheSize '20Gi' leaves no room below spec.compute.resources.limits.ephemeral-storage '20Gi' for WAL and temporary files; use about half of it",
   ]);
 });
 

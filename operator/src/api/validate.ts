@@ -1,6 +1,6 @@
 import type { ConditionReason } from './conditions.ts';
+import { FAILOVER_AFTER_MAX, FAILOVER_AFTER_MIN, PROMOTION_TIER_MAX, STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
 import { durationMs } from './duration.ts';
-import { STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
 import { splitParameters } from './parameters.ts';
 import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
@@ -40,6 +40,8 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     );
   if (durationMs(spec.readers.maxLag) === undefined)
     fatal('spec.readers.maxLag', `'${spec.readers.maxLag}' is not a duration; use for example 500ms, 30s or 2m`);
+  for (const message of failoverProblems(spec.failover.after)) fatal('spec.failover.after', message);
+  for (const [field, message] of overrideProblems(spec)) fatal(field, message);
   for (const [index, { name: endpoint }] of spec.endpoints.entries()) {
     if (RESERVED.has(endpoint))
       fatal(`spec.endpoints[${index}].name`, `'${endpoint}' is a Service that every cluster has; choose another name`);
@@ -58,7 +60,9 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     ...resourceProblems('spec.compute.resources', spec.compute.resources),
   ])
     fatal(field, message);
-  for (const message of cacheSizeProblems(spec.compute)) fatal('spec.compute.cacheSize', message);
+  const { cacheSize, resources } = spec.compute;
+  for (const message of [...cacheSizeProblems(cacheSize), ...cacheRoomProblems(cacheSize, resources, 'spec.compute')])
+    fatal('spec.compute.cacheSize', message);
   if (spec.storage.zones.length !== 3 || new Set(spec.storage.zones).size !== 3) {
     fatal('spec.storage.zones', `[${spec.storage.zones.join(', ')}] must be three different zones: two of the six copies stand in each`);
   }
@@ -85,17 +89,46 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
   return problems;
 }
 
-/** A pod that takes more than its limit of ephemeral storage is evicted: what is not the cache needs room beside it. */
-function* cacheSizeProblems({ cacheSize, resources }: AuroraClusterSpec['compute']): Generator<string> {
+function* failoverProblems(after: string): Generator<string> {
+  const ms = durationMs(after);
+  if (ms === undefined) yield `'${after}' is not a duration; use for example 2s or 1500ms`;
+  else if (ms < (durationMs(FAILOVER_AFTER_MIN) ?? 0))
+    yield `'${after}' is too short: a writer that lives may be silent for half of ${FAILOVER_AFTER_MIN}; use at least ${FAILOVER_AFTER_MIN}`;
+  else if (ms > (durationMs(FAILOVER_AFTER_MAX) ?? Infinity))
+    yield `'${after}' is too long: nobody would write for all that time; use at most ${FAILOVER_AFTER_MAX}`;
+}
+
+const isWholeWithin = (value: number, min: number, max: number): boolean => Number.isInteger(value) && value >= min && value <= max;
+
+function* overrideProblems({ instanceOverrides, compute }: AuroraClusterSpec): Generator<readonly [string, string]> {
+  for (const [index, { instance, promotionTier, resources }] of instanceOverrides.entries()) {
+    const field = `spec.instanceOverrides[${index}]`;
+    if (!isWholeWithin(instance, 1, INSTANCES_MAX))
+      yield [`${field}.instance`, `${instance} is no instance's number; use one from 1 to ${INSTANCES_MAX}: 2 is NAME-2`];
+    if (instanceOverrides.findIndex((other) => other.instance === instance) !== index)
+      yield [`${field}.instance`, `${instance} is there twice; say all of an instance in one place`];
+    if (promotionTier !== undefined && !isWholeWithin(promotionTier, 0, PROMOTION_TIER_MAX))
+      yield [`${field}.promotionTier`, `${promotionTier} is no tier; use one from 0, which is first, to ${PROMOTION_TIER_MAX}`];
+    yield* resourceProblems(`${field}.resources`, resources);
+    for (const message of cacheRoomProblems(compute.cacheSize, resources, field)) yield ['spec.compute.cacheSize', message];
+  }
+}
+
+function* cacheSizeProblems(cacheSize: string | undefined): Generator<string> {
   if (cacheSize === undefined) return;
   const bytes = sizeBytes(cacheSize);
-  const limit = resources?.limits?.[EPHEMERAL_STORAGE];
   if (bytes === undefined) yield `'${cacheSize}' is not a size; use for example 20Gi`;
   else if (bytes < (sizeBytes(CACHE_SIZE_MIN) ?? 0))
     yield `'${cacheSize}' is too small for what PostgreSQL reads at once; use at least ${CACHE_SIZE_MIN}`;
   else if (bytes > (sizeBytes(SIZE_MAX) ?? 0)) yield `'${cacheSize}' is larger than any volume; use at most ${SIZE_MAX}`;
-  else if (limit !== undefined && bytes >= (sizeBytes(String(limit)) ?? Infinity))
-    yield `'${cacheSize}' leaves no room below resources.limits.${EPHEMERAL_STORAGE} '${limit}' for WAL and temporary files; use about half of it`;
+}
+
+/** A pod that takes more than its limit of ephemeral storage is evicted: what is not the cache needs room beside it. */
+function* cacheRoomProblems(cacheSize: string | undefined, resources: Resources | undefined, of: string): Generator<string> {
+  const bytes = sizeBytes(cacheSize ?? '');
+  const limit = resources?.limits?.[EPHEMERAL_STORAGE];
+  if (bytes !== undefined && limit !== undefined && bytes >= (sizeBytes(String(limit)) ?? Infinity))
+    yield `'${cacheSize}' leaves no room below ${of}.resources.limits.${EPHEMERAL_STORAGE} '${limit}' for WAL and temporary files; use about half of it`;
 }
 
 /** As an API server would refuse the pod: quantities that are none or negative, and requests above limits. */
@@ -103,6 +136,8 @@ function* resourceProblems(field: string, resources: Resources | undefined): Gen
   const { requests = {}, limits = {} } = resources ?? {};
   for (const [list, quantities] of Object.entries({ requests, limits })) {
     for (const [name, quantity] of Object.entries(quantities)) {
+      if (!/^(cpu|memory|ephemeral-storage|hugepages-.+|.*\/.*)$/.test(name))
+        yield [`${field}.${list}.${name}`, 'is no resource; use cpu, memory, ephemeral-storage, hugepages-SIZE, or DOMAIN/NAME for others'];
       const value = quantityValue(String(quantity));
       if (value === undefined) yield [`${field}.${list}.${name}`, `'${quantity}' is not a quantity; use for example 500m or 2Gi`];
       else if (value < 0) yield [`${field}.${list}.${name}`, `'${quantity}' is negative; use a quantity of at least 0`];

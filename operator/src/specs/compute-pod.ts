@@ -11,10 +11,11 @@ import {
   storageHost,
   storageName,
 } from '../api/names.ts';
+import { instanceSettings } from '../api/instance-settings.ts';
 import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, sizeBytes } from '../api/quantity.ts';
 import { segmentIds, type SegmentId } from '../api/segment-id.ts';
-import type { AuroraCluster, InstanceRole } from '../api/types.ts';
-import type { Labels, Pod, PodVolume } from '../kube/objects.ts';
+import type { AuroraCluster, InstanceRole, Resources } from '../api/types.ts';
+import type { EnvVar, Labels, Pod, PodVolume } from '../kube/objects.ts';
 import { initSqlVolume } from './initdb-options.ts';
 import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
 import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
@@ -57,12 +58,17 @@ export interface ComputePodOptions {
 }
 
 /** The agent takes half of what is free where nothing is said. */
-function cacheEnvironment({ cacheSize, resources }: AuroraCluster['spec']['compute']): Record<string, string> {
+function cacheEnvironment(cacheSize: string | undefined, resources: Resources | undefined): Record<string, string> {
   const limit = resources?.limits?.[EPHEMERAL_STORAGE];
   const bytes = cacheSize === undefined ? (sizeBytes(String(limit ?? '')) ?? 0) / 2 : (sizeBytes(cacheSize) ?? 0);
   if (bytes === 0) return {};
   // A pod that is given less is given the least that works.
   return { AURORA_CACHE_MIB: String(Math.floor(Math.max(bytes, sizeBytes(CACHE_SIZE_MIN) ?? 0) / 2 ** 20)) };
+}
+
+/** Set to what the pod's annotation says, at each start of its container. */
+function ofAnnotation(name: string, annotation: string): EnvVar {
+  return { name, valueFrom: { fieldRef: { fieldPath: `metadata.annotations['${annotation}']` } } };
 }
 
 /**
@@ -73,6 +79,7 @@ function cacheEnvironment({ cacheSize, resources }: AuroraCluster['spec']['compu
 export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Pod {
   const { name } = cluster.metadata;
   const podName = computeName(name, input.ordinal);
+  const { resources, promotionTier, failoverAfterMs } = instanceSettings(cluster.spec, input.ordinal);
   const zoneOf = input.zoneOfSegment ?? ((segment: SegmentId) => segmentZone(cluster.spec.storage.zones, segment));
   // Statements for the first database are mounted, and no reason to replace a pod once there is one: see initSql below.
   const sqlVolume = initSqlVolume(cluster);
@@ -105,12 +112,14 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             AURORA_APP_USER: cluster.spec.bootstrap.initdb.owner,
             AURORA_APP_DATABASE: cluster.spec.bootstrap.initdb.database,
             AURORA_SETTINGS_DIR: SETTINGS_DIR,
-            ...cacheEnvironment(cluster.spec.compute),
+            ...cacheEnvironment(cluster.spec.compute.cacheSize, resources),
             ...(sql === undefined ? {} : { AURORA_INIT_SQL_DIR: INIT_SQL_DIR }),
           }),
           { name: 'AURORA_ROLE', valueFrom: { fieldRef: { fieldPath: `metadata.labels['${LABEL.role}']` } } },
+          ofAnnotation('AURORA_PROMOTION_TIER', ANNOTATION.promotionTier),
+          ofAnnotation('AURORA_FAILOVER_AFTER_MS', ANNOTATION.failoverAfterMs),
           // From the pod's annotation, so that a container that starts again in a pod that once made the volume knows.
-          { name: 'AURORA_VOLUME_EXISTS', valueFrom: { fieldRef: { fieldPath: `metadata.annotations['${ANNOTATION.volumeExists}']` } } },
+          ofAnnotation('AURORA_VOLUME_EXISTS', ANNOTATION.volumeExists),
         ],
         ports: [
           { name: 'postgres', containerPort: PORT.postgres },
@@ -124,7 +133,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
           { name: 'settings', mountPath: SETTINGS_DIR, readOnly: true },
           ...(sql === undefined ? [] : [{ name: sql.name, mountPath: INIT_SQL_DIR, readOnly: true }]),
         ],
-        ...(cluster.spec.compute.resources === undefined ? {} : { resources: cluster.spec.compute.resources }),
+        ...(resources === undefined ? {} : { resources }),
         securityContext: containerSecurity,
         ...probes('metrics', { readinessSeconds: 1 }),
       },
@@ -156,6 +165,8 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
         [ANNOTATION.specHash]: fingerprint(build('', undefined)),
         [ANNOTATION.volumeExists]: String(input.volumeExists ?? false),
         [ANNOTATION.mountedVersions]: input.mountedVersions,
+        [ANNOTATION.promotionTier]: String(promotionTier),
+        [ANNOTATION.failoverAfterMs]: String(failoverAfterMs),
         ...(sqlVolume === undefined ? {} : { [ANNOTATION.initSql]: fingerprint(sqlVolume) }),
         ...restartMark(cluster),
       },
