@@ -37,6 +37,19 @@ export class Network {
     this.cut(other, one);
   }
 
+  /** Of these machines only those reach one another that a pair has on its two sides. */
+  connectOnly(machines: readonly Machine[], pairs: readonly (readonly [readonly Machine[], readonly Machine[]])[]): void {
+    this.heal();
+    for (const from of machines) {
+      for (const to of machines) {
+        const isConnected = pairs.some(
+          ([one, other]) => (one.includes(from) && other.includes(to)) || (one.includes(to) && other.includes(from)),
+        );
+        if (from !== to && !isConnected) this.cut(from, to);
+      }
+    }
+  }
+
   /** All connections of a machine break: what was under way is lost, the rest arrived. */
   reset(machine: Machine): void {
     for (const channel of this.channels) if (channel.from === machine || channel.to === machine) channel.break();

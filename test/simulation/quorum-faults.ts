@@ -7,8 +7,8 @@ import type { StorageMachine } from './storage.ts';
 /**
  * Several losses at once, aimed at where quorums meet. A commit is left on no more segments than a write quorum has,
  * and of these the next opener is left with no more than it must meet them in, less what the budget lets their disks
- * lose; or an epoch is promised by no more than must be, and disks of those are lost while an older writer goes on. One
- * after the other: what is aimed at would not come about were the network healed meanwhile.
+ * lose; or an epoch is promised by no more than must be, or by one less than that, and disks of those are lost while an
+ * older writer goes on. One after the other: what is aimed at would not come about were the network healed meanwhile.
  */
 
 /** How often it is looked whether what is waited for has come about, in milliseconds. */
@@ -16,6 +16,8 @@ const LOOK_MS = 2;
 /** An opener that has waited for so long is not getting the volume. */
 const OPENS_WITHIN_MS = 3000;
 const COPIED_WITHIN_MS = 4000;
+/** Until those who cannot hear one another have noticed, and who lost a disk stands on a copy. */
+const COPIED_APART_WITHIN_MS = 12_000;
 
 export function quorumFaults(cluster: Cluster, budget: FaultBudget): Fault[] {
   const { world, network, storage, invariants } = cluster;
@@ -123,6 +125,58 @@ export function quorumFaults(cluster: Cluster, budget: FaultBudget): Fault[] {
         () => endsAfter(0),
       );
       return `${newer.writer.id} opens with ${namesOf(promising)}, of which ${namesOf(losers)} lose their disks; ${older.writer.id} goes on with ${namesOf(rest)}`;
+    }),
+    kind('promises lost while another is awaited', 10, () => {
+      const older = cluster.livingComputes.findLast(({ writer: { session } }) => session !== undefined);
+      const epoch = older?.writer.session?.epoch;
+      if (isUnderWay || older === undefined || epoch === undefined) return undefined;
+      const tails = storage.filter(({ role }) => role === 'TAIL');
+      const four = isMixed ? [...pickSome(fulls, 2, world), ...pickSome(tails, 2, world)] : pickSome(storage, 4, world);
+      const [late] = pickSome(four, 1, world);
+      if (late === undefined) return undefined;
+      const promising = four.filter((machine) => machine !== late);
+      const rest = without(promising);
+      const losers = pickSome(promising, 2, world);
+      const kept = promising.filter((machine) => !losers.includes(machine));
+      isUnderWay = true;
+      cluster.restsUntil = world.now + OPENS_WITHIN_MS + COPIED_APART_WITHIN_MS;
+      cluster.startWriter();
+      const newer = cluster.computes.at(-1)?.machine;
+      if (newer === undefined) return undefined;
+      const connect = (...pairs: Parameters<typeof network.connectOnly>[1]): void => network.connectOnly(everyone(), pairs);
+      const end = (): void => {
+        cluster.restsUntil = world.now;
+        endsAfter(0);
+      };
+      const elders = [[older.machine], rest] as const;
+      const lose = (): void => {
+        if (!losers.map(replaceDisk).every(Boolean)) return end();
+        const unknowing = [...losers, ...rest];
+        connect([[newer], kept], elders, [unknowing, unknowing]);
+        const areCopied = (): boolean => losers.every(({ segment }) => segment?.phase === 'READY' && !segment.mustRecover);
+        return when(areCopied, COPIED_APART_WITHIN_MS, writeOn, end);
+      };
+      /** What is acknowledged now is on none that promised and remembers it, nor on the one that will promise. */
+      const writeOn = (): void => {
+        const holders = [...losers, ...without(four)];
+        connect([[older.machine], holders], [holders, holders], [[newer], kept]);
+        cluster.onNextAcknowledgement = () => {
+          if (world.chance(0.7)) older.machine.die();
+          world.after(world.spread(1, 30), end);
+        };
+        older.writer.session?.burst(random.integer(1, 4));
+        world.after(COPIED_WITHIN_MS, () => {
+          if (isUnderWay) end();
+        });
+      };
+      // The last one says who is there, and is out of the opener's reach when it is to promise.
+      connect([[newer], [late]], elders, [rest, rest], [promising, promising]);
+      world.after(world.spread(20, 100), () => {
+        connect([[newer], promising], elders, [rest, rest]);
+        const havePromised = (): boolean => promising.every(({ segment }) => (segment?.control.epoch ?? 0n) > epoch);
+        when(havePromised, OPENS_WITHIN_MS, lose, end);
+      });
+      return `${namesOf(promising)} promise, and ${namesOf(losers)} of them lose their disks; ${older.writer.id} goes on with the others but ${late.id}, which promises then`;
     }),
   ];
 

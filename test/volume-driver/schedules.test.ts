@@ -59,6 +59,7 @@ class Writer {
     const options = { deadlineMs: CALL_MS };
     switch (request.kind) {
       case 'status':
+      case 'confirm':
       case 'recheck':
         return client.status(SEGMENT, options);
       case 'open-epoch':

@@ -23,7 +23,14 @@ const DOUBT_MS = 10_000;
 const STRANDED_MS = 5000;
 /** Two openers that took the same epoch both step back; this much later at most they try again. */
 const RACE_PAUSE_MS = 200;
-const DEADLINE_MS = { status: 1000, 'open-epoch': 2000, 'install-history': 10_000, 'catch-up': 30_000, recheck: 1000 } as const;
+const DEADLINE_MS = {
+  status: 1000,
+  'open-epoch': 2000,
+  confirm: 1000,
+  'install-history': 10_000,
+  'catch-up': 30_000,
+  recheck: 1000,
+} as const;
 const WAITING_LOG_MS = 3000;
 const HOW_TO_GIVE_UP =
   '; to give its data up and begin anew, start with AURORA_VOLUME_EXISTS=false (the operator does so for a cluster with the annotation kube-aurora.dev/accept-data-loss=true)';
@@ -229,6 +236,7 @@ class OpenRun {
     const options = { deadlineMs: DEADLINE_MS[request.kind], signal };
     switch (request.kind) {
       case 'status':
+      case 'confirm':
       case 'recheck':
         return endpoint.client.status(segment, options);
       case 'open-epoch':

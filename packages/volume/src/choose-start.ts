@@ -8,7 +8,8 @@ import { ALL_FULL, type Quorums, type SegmentRole } from './quorum.ts';
  * Why nothing acknowledged is lost: an acknowledged batch was on a write quorum that had not promised us at the time (a
  * promise and an acknowledgement carry the segment's epoch), so at least two of our promises come from its holders
  * and count it, unless a history annuls it; and histories annul only past a start that its opener chose in this same
- * way.
+ * way. The promises are all held at one moment, and what is chosen from was said after it (open-steps.ts, confirm): a
+ * segment that lost its promise in between, and acknowledged something then, is not among them.
  *
  * Why X is a batch boundary everywhere: a claim (last batch of epoch e, SCL s) that the newest history bounds at
  * X' < s is the log of writer e through X'. Epoch e wrote, so a write quorum had e's history, so the opener that chose
@@ -20,6 +21,8 @@ export interface SegmentClaim {
   readonly phase: 'EMPTY' | 'IMPORTING' | 'READY' | 'DAMAGED';
   readonly epoch: bigint;
   readonly scl: bigint;
+  /** Past its SCL: it may have acknowledged so much, and has lost it. */
+  readonly recoverToLsn: bigint;
   /** Redo that is applied, and so durable on a quorum. */
   readonly appliedLsn: bigint;
   readonly lastBatchEpoch: bigint;

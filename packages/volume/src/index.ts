@@ -14,4 +14,5 @@ export * from './quorum.ts';
 export * from './redo-ring.ts';
 export * from './choose-start.ts';
 export * from './open-protocol.ts';
+export type { OpenFailure, OpenRequest, OpenStep } from './open-steps.ts';
 export * from './volume-complete.ts';

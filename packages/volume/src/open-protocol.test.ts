@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { chooseStart, countedScl, countsForWriter, type SegmentClaim } from './choose-start.ts';
-import { OpenProtocol, type OpenRequest } from './open-protocol.ts';
+import { OpenProtocol, type OpenOptions } from './open-protocol.ts';
+import type { OpenRequest } from './open-steps.ts';
 
 const BASE = { epoch: 1n, startLsn: 100n };
 const claim = (change: Partial<SegmentClaim> = {}): SegmentClaim => ({
   phase: 'READY',
   epoch: 1n,
   scl: 100n,
+  recoverToLsn: 0n,
   appliedLsn: 0n,
   lastBatchEpoch: 1n,
   baseEpoch: 1n,
@@ -50,7 +52,8 @@ describe('OpenProtocol', () => {
     }
     expect(transcript).toEqual([
       'status: status status status status -> promise',
-      'promise: open-epoch open-epoch open-epoch open-epoch -> install-history',
+      'promise: open-epoch open-epoch open-epoch open-epoch -> confirm',
+      'confirm: confirm confirm confirm confirm -> install-history',
       'install-history: install-history install-history install-history install-history -> catch-up',
       'catch-up: recheck catch-up catch-up catch-up -> opened',
     ]);
@@ -80,6 +83,8 @@ describe('OpenProtocol', () => {
     segments[2] = claim({ epoch: 2n });
     segments[3] = claim({ epoch: 2n });
     respond(protocol, segments, [2, 3, 4, 5]);
+    expect(protocol.step).toBe('confirm');
+    respond(protocol, segments, [0, 1, 2, 3, 4, 5]);
     expect(protocol.step).toBe('install-history');
   });
 
@@ -87,8 +92,10 @@ describe('OpenProtocol', () => {
     const empty = claim({ phase: 'EMPTY', epoch: 0n, baseEpoch: 0n, baseLsn: 0n, scl: 0n, history: [] });
     const segments = Array.from({ length: 6 }, () => empty);
     const protocol = new OpenProtocol();
-    respond(protocol, segments, [0, 1, 2, 3, 4, 5]);
-    respond(protocol, segments, [0, 1, 2, 3, 4, 5]);
+    for (const step of ['status', 'promise', 'confirm'] as const) {
+      expect(protocol.step).toBe(step);
+      respond(protocol, segments, [0, 1, 2, 3, 4, 5]);
+    }
     expect(protocol).toMatchObject({ step: 'bootstrap', epoch: 1n });
   });
 
@@ -106,6 +113,7 @@ describe('OpenProtocol', () => {
     respond(protocol, segments, [4]);
     expect(protocol).toMatchObject({ step: 'promise', inDoubt: true });
     protocol.endDoubt();
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
     expect(protocol.step).toBe('bootstrap');
   });
 
@@ -121,8 +129,10 @@ describe('OpenProtocol', () => {
     expect(protocol).toMatchObject({ step: 'promise', refuses: true });
     expect(protocol.waitingFor).toContain('all of them are empty, but this volume held a database');
     for (const index of [0, 1, 2, 3]) segments[index] = claim();
-    respond(protocol, segments, [0, 1, 2, 3]);
-    protocol.endGrace();
+    for (let round = 0; round < 2; round++) {
+      respond(protocol, segments, [0, 1, 2, 3, 4, 5]);
+      protocol.endGrace();
+    }
     expect(protocol).toMatchObject({ step: 'install-history', refuses: false });
   });
 
@@ -136,8 +146,96 @@ describe('OpenProtocol', () => {
     expect(protocol).toMatchObject({ step: 'promise', epoch: 3n });
     respond(protocol, segments, [0, 1, 2, 3]);
     protocol.endGrace();
+    respond(protocol, segments, [0, 1, 2, 3]);
     protocol.fail(4, { kind: 'install-history', epoch: 3n, history: [] }, 'overtaken');
     expect(protocol.step).toBe('overtaken');
+  });
+});
+
+describe('promises that are lost while others are awaited', () => {
+  const PROMISED = { epoch: 2n };
+
+  /** Five segments have promised; the protocol asks whether they hold to it. */
+  function promisedByFive(options: OpenOptions = {}): { protocol: OpenProtocol; segments: SegmentClaim[] } {
+    const segments = Array.from({ length: 6 }, () => claim({ scl: 150n }));
+    const protocol = new OpenProtocol(options);
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
+    protocol.endGrace();
+    expect(protocol).toMatchObject({ step: 'confirm', startLsn: 0n });
+    return { protocol, segments };
+  }
+
+  it('count for nothing until they are given again; what was acknowledged meanwhile is in none of the others', () => {
+    const { protocol, segments } = promisedByFive();
+    // Two stand on copies that know of no promise, and have what the older writer was acknowledged since.
+    for (const index of [0, 1]) segments[index] = claim({ scl: 190n });
+    respond(protocol, segments, [0, 1, 2, 3]);
+    expect(protocol).toMatchObject({ step: 'confirm', answered: 2 });
+    expect(protocol.wanted(0)).toEqual({ kind: 'open-epoch', epoch: 2n });
+    // Theirs are later than the others' words: all are asked once more.
+    respond(protocol, segments, [0]);
+    expect(protocol.wanted(2)).toMatchObject({ kind: 'confirm' });
+    for (let round = 0; round < 2; round++) respond(protocol, segments, [0, 1, 2, 3]);
+    protocol.endGrace();
+    expect(protocol).toMatchObject({ step: 'install-history', startLsn: 190n });
+  });
+
+  it('are done without where a promise quorum holds to its own', () => {
+    const { protocol, segments } = promisedByFive();
+    segments[0] = claim({ scl: 190n });
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
+    expect(protocol).toMatchObject({ step: 'install-history', startLsn: 150n });
+  });
+
+  it('do not count by an answer from before another one promised', () => {
+    const { protocol, segments } = promisedByFive();
+    const asked = protocol.wanted(1);
+    if (asked === undefined) throw new Error('it is to be asked');
+    respond(protocol, segments, [5]);
+    protocol.answer(1, asked, claim({ ...PROMISED, scl: 150n }));
+    expect(protocol.answered).toBe(0);
+    respond(protocol, segments, [0, 1, 2, 3, 4, 5]);
+    expect(protocol.step).toBe('install-history');
+  });
+
+  it('do not count while redo is missing that was acknowledged before a disk was lost', () => {
+    const { protocol, segments } = promisedByFive();
+    for (const index of [0, 1]) segments[index] = claim({ ...PROMISED, scl: 120n, recoverToLsn: 150n });
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
+    protocol.endGrace();
+    expect(protocol).toMatchObject({ step: 'confirm', answered: 3 });
+    expect(protocol.waitingFor).toBe('3 of 6 segments hold to their promise, 4 are needed');
+    segments[0] = claim({ ...PROMISED, scl: 150n, recoverToLsn: 150n });
+    respond(protocol, segments, [0]);
+    protocol.endGrace();
+    expect(protocol).toMatchObject({ step: 'install-history', startLsn: 150n });
+  });
+
+  it('that went to another writer are a race as before: a higher epoch is tried, or the volume left to it', () => {
+    for (const [options, step] of [
+      [{}, 'status'],
+      [{ heldEpoch: 1n }, 'overtaken'],
+    ] as const) {
+      const { protocol, segments } = promisedByFive(options);
+      segments[0] = claim({ epoch: 3n });
+      respond(protocol, segments, [0]);
+      expect(protocol.step).toBe(step);
+    }
+  });
+
+  it('of the copies of a volume that was lost meanwhile are waited for', () => {
+    const { protocol, segments } = promisedByFive();
+    for (const index of [0, 1, 2])
+      segments[index] = claim({ ...PROMISED, phase: 'EMPTY', baseEpoch: 0n, baseLsn: 0n, scl: 0n, history: [] });
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
+    expect(protocol.step).toBe('promise');
+    expect(protocol.waitingFor).toContain('2 of the 5 segments that promised hold the volume, 3 are needed');
+    segments[0] = claim({ ...PROMISED, scl: 150n });
+    respond(protocol, segments, [0, 1, 2]);
+    protocol.endGrace();
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
+    expect(protocol).toMatchObject({ step: 'install-history', startLsn: 150n });
   });
 });
 
@@ -151,6 +249,7 @@ describe('a start that nobody holds any more', () => {
     respond(protocol, segments, [0, 1, 2, 3, 4]);
     respond(protocol, segments, [0, 1, 2, 3, 4]);
     protocol.endGrace();
+    respond(protocol, segments, [0, 1, 2, 3, 4]);
     respond(protocol, segments, [1, 2, 3, 4]);
     expect(protocol).toMatchObject({ step: 'catch-up', startLsn: 180n, isStranded: false });
     return { protocol, segments };
@@ -163,7 +262,7 @@ describe('a start that nobody holds any more', () => {
     expect(protocol.isStranded).toBe(true);
     expect(protocol.waitingFor).toContain('no segment that answers holds the volume up to 0/B4 any more');
     protocol.startOver();
-    for (const step of ['status', 'promise', 'install-history']) {
+    for (const step of ['status', 'promise', 'confirm', 'install-history']) {
       expect(protocol.step).toBe(step);
       respond(protocol, segments, [0, 1, 2, 3, 4]);
       protocol.endGrace();

@@ -2,56 +2,14 @@
  * Opening a volume as its writer: the decisions, without I/O. Whoever drives it asks `wanted(segment)` what to send to
  * each segment, sends it, and reports what came back; lost, late and repeated answers are all fine.
  *
- * Which sets are enough stands in quorum.ts: a promise quorum for the first two steps, a write quorum for the others.
- *
- *   status     Who is there? A promise quorum must answer. The new epoch is the highest seen + 1.
- *   promise    OpenEpoch(epoch) on all; a promise quorum must promise, and those of it that hold the volume must be a
- *              read quorum. From then on no older writer can get anything acknowledged: any write quorum shares two
- *              segments with those that promised.
- *   bootstrap  None of those that promised holds anything: there is no volume yet. Import one with this epoch, then
- *              open. The arithmetic needs no more for this; but should disks have been lost or swapped, those that are
- *              silent may hold the volume, so all six are waited for, and some only for so long. Never when the volume
- *              is known to exist.
- *   install-history
- *              X = where the volume ends, from the promises (`chooseStart`). InstallHistory(history + {epoch, X}) on
- *              all. A write quorum must have it, durably, so that every later opener sees it.
- *   catch-up   CatchUp(X) until a write quorum holds all redo up to X. Their peers have it, and their histories let
- *              none but it in. Whoever had it is asked again and again: when it is on none that answers any more,
- *              `startOver` for a higher epoch.
- *   opened     Redo of this epoch starts at X. (Its first batch makes the choice final; PostgreSQL starts after it.)
- *   overtaken  Another writer got a higher epoch than ours. Never go on.
- *
- * Why the end that is chosen loses nothing stands in choose-start.ts.
+ * The steps stand in open-steps.ts. Why the end that is chosen loses nothing stands in choose-start.ts.
  */
 import { formatLsn, type Lsn } from '@kube-aurora/pg-format';
 import { chooseStart, countedScl, countsForWriter, type SegmentClaim } from './choose-start.ts';
 import { extendHistory, lastEpoch, type EpochStart } from './epoch-history.ts';
 import { EPOCH_MAX } from './history-rules.ts';
+import { DONE, endsWithPromises, type OpenFailure, type OpenRequest, type OpenStep } from './open-steps.ts';
 import { ALL_FULL, type Quorums } from './quorum.ts';
-
-export type OpenStep = 'status' | 'promise' | 'install-history' | 'catch-up' | 'opened' | 'bootstrap' | 'overtaken';
-
-export type OpenRequest =
-  | { readonly kind: 'status' }
-  | { readonly kind: 'open-epoch'; readonly epoch: bigint }
-  | { readonly kind: 'install-history'; readonly epoch: bigint; readonly history: readonly EpochStart[] }
-  | { readonly kind: 'catch-up'; readonly epoch: bigint; readonly lsn: bigint }
-  /** Status of a segment that held all of it: does it still? */
-  | { readonly kind: 'recheck'; readonly epoch: bigint };
-
-/** What a quorum has to have done for a step to end, for people. */
-const DONE: Partial<Record<OpenStep, string>> = {
-  status: 'answered',
-  promise: 'promised to follow this writer',
-  'install-history': 'know where the volume ends',
-  'catch-up': 'hold all of the volume',
-};
-
-/**
- * Why a request failed: `overtaken` when the segment named a higher epoch or another holder of ours, else
- * `unavailable`.
- */
-export type OpenFailure = 'overtaken' | 'unavailable';
 
 export interface OpenOptions {
   /** Of the protection group; ALL_FULL unless given. */
@@ -73,6 +31,9 @@ export class OpenProtocol {
   /** Answers of the present step; a failure is remembered until the segment answers. */
   #answers: (SegmentClaim | undefined)[] = [];
   #failed: boolean[] = [];
+  /** Those that had promised when the present round of 'confirm' began. */
+  #promised: ReadonlySet<number> = new Set();
+  #round = 0;
   /** What each segment last said of itself since it promised, whatever it was asked. */
   #lastWords: (SegmentClaim | undefined)[] = [];
   #graceOver = false;
@@ -126,7 +87,7 @@ export class OpenProtocol {
    * never needed for safety; more promises mean more segments to work with.
    */
   get inGrace(): boolean {
-    return !this.#graceOver && (this.#step === 'status' || this.#step === 'promise') && this.#isEnough;
+    return !this.#graceOver && endsWithPromises(this.#step) && this.#isEnough;
   }
 
   endGrace(): void {
@@ -187,7 +148,7 @@ export class OpenProtocol {
   /** Have as many answered as this step needs? */
   get #isEnough(): boolean {
     const roles = this.#quorums.rolesAt(this.upToDate());
-    return this.#step === 'status' || this.#step === 'promise' ? this.#quorums.isPromise(roles) : this.#quorums.isWrite(roles);
+    return endsWithPromises(this.#step) ? this.#quorums.isPromise(roles) : this.#quorums.isWrite(roles);
   }
 
   #allEmpty(): boolean {
@@ -202,6 +163,10 @@ export class OpenProtocol {
         return { kind: 'status' };
       case 'promise':
         return { kind: 'open-epoch', epoch: this.#epoch };
+      case 'confirm':
+        return this.#promised.has(segment)
+          ? { kind: 'confirm', epoch: this.#epoch, round: this.#round }
+          : { kind: 'open-epoch', epoch: this.#epoch };
       case 'install-history':
         return { kind: 'install-history', epoch: this.#epoch, history: this.#history };
       case 'catch-up':
@@ -242,6 +207,10 @@ export class OpenProtocol {
       this.#advance();
       return;
     }
+    if (this.#step === 'confirm') {
+      this.#confirm(segment, request, claim);
+      return;
+    }
     if (request.kind === 'install-history') this.#installed[segment] = lastEpoch(claim.history) === this.#epoch;
     const done =
       request.kind === 'install-history'
@@ -254,13 +223,39 @@ export class OpenProtocol {
   }
 
   /**
+   * What a segment says once a promise quorum has promised.
+   *
+   * Invariant: the start is chosen only from promises that were all held at one moment, which is when the round began:
+   * each was given before it and is found to hold after it. Only a promise to us puts a segment that forgot it on our
+   * epoch again, or a copy, until which it takes no redo; so one that is on it, and need not recover any redo, has held
+   * it, or counted for nobody in between.
+   */
+  #confirm(segment: number, request: OpenRequest, claim: SegmentClaim): void {
+    if (request.kind === 'confirm') {
+      if (claim.epoch < this.#epoch) this.#promised = new Set([...this.#promised].filter((one) => one !== segment));
+      else if (claim.recoverToLsn > claim.scl) this.#failed[segment] = true;
+      else this.#answers[segment] = claim;
+      this.#advance();
+      return;
+    }
+    if (!this.#promised.has(segment)) this.#beginRound([...this.#promised, segment]);
+  }
+
+  /** These have promised, and are asked whether they hold to it. */
+  #beginRound(promised: readonly number[]): void {
+    this.#enter('confirm');
+    this.#promised = new Set(promised);
+    this.#round++;
+  }
+
+  /**
    * A request that failed. Being overtaken before a quorum promised is a race to run again; after it, it is the end.
    */
   fail(segment: number, request: OpenRequest, failure: OpenFailure): void {
     if (!this.#isCurrent(request)) return;
     this.#failed[segment] = true;
     if (failure === 'overtaken') {
-      if (this.#step === 'promise' && this.#heldEpoch === undefined) {
+      if ((this.#step === 'promise' || this.#step === 'confirm') && this.#heldEpoch === undefined) {
         if (this.#epoch > this.#highestSeen) this.#highestSeen = this.#epoch;
         this.#enter('status');
       } else this.#enter('overtaken');
@@ -290,7 +285,9 @@ export class OpenProtocol {
       case 'status':
         return this.#step === 'status';
       case 'open-epoch':
-        return this.#step === 'promise' && request.epoch === this.#epoch;
+        return (this.#step === 'promise' || this.#step === 'confirm') && request.epoch === this.#epoch;
+      case 'confirm':
+        return this.#step === 'confirm' && request.epoch === this.#epoch && request.round === this.#round;
       case 'install-history':
         return (this.#step === 'install-history' || this.#step === 'catch-up') && request.epoch === this.#epoch;
       case 'catch-up':
@@ -318,7 +315,7 @@ export class OpenProtocol {
   #advance(): void {
     if (!this.#isEnough) {
       const { answered } = this;
-      const needs = this.#step === 'status' || this.#step === 'promise' ? this.#quorums.promiseNeeds : this.#quorums.writeNeeds;
+      const needs = endsWithPromises(this.#step) ? this.#quorums.promiseNeeds : this.#quorums.writeNeeds;
       this.#waiting =
         this.#lacking !== ''
           ? this.#lacking
@@ -329,7 +326,10 @@ export class OpenProtocol {
         this.#waiting += `; ${this.#beyondReach.size} have promised an epoch past ${EPOCH_MAX}: run 'storage-daemon repair-epoch' there`;
       return;
     }
-    const everyoneSpoke = this.#answers.every((claim, segment) => claim !== undefined || this.#failed[segment] === true);
+    const everyoneSpoke = this.#answers.every(
+      (claim, segment) =>
+        claim !== undefined || this.#failed[segment] === true || (this.#step === 'confirm' && !this.#promised.has(segment)),
+    );
     if (this.#step === 'status') {
       if (this.#heldEpoch !== undefined && this.#highestSeen > this.#heldEpoch) {
         this.#enter('overtaken');
@@ -337,7 +337,7 @@ export class OpenProtocol {
       }
       this.#epoch = this.#highestSeen + 1n;
       this.#enter('promise');
-    } else if (this.#step === 'promise') {
+    } else if (this.#step === 'promise' || this.#step === 'confirm') {
       if (!everyoneSpoke && !this.#graceOver) return;
       this.#decide();
     } else if (this.#step === 'install-history') {
@@ -351,33 +351,43 @@ export class OpenProtocol {
     }
   }
 
+  /** What the promises come to: they are confirmed before anything is made of them. */
   #decide(): void {
+    const isConfirmed = this.#step === 'confirm';
     // Not a trace of the volume: one that ever was written to would show on two of any promise quorum.
     if (this.#allEmpty()) {
       const { answered, copies } = this;
       if (this.#volumeExists) {
-        this.#refuses = true;
-        this.#lacking =
+        this.#askAgain(
           `${answered} of ${copies} segments answered and all of them are empty, but this volume held a database: it is not made anew over ` +
-          'what may still exist. Bring back the daemons or disks that hold it';
-        this.#waiting = this.#lacking;
-        this.#answers = this.#answers.map(() => undefined);
+            'what may still exist. Bring back the daemons or disks that hold it',
+        );
+        this.#refuses = true;
       } else if (this.inDoubt) {
         this.#waiting = `${answered} of ${copies} segments answered and are empty; the others may hold the volume and are waited for`;
-      } else this.#enter('bootstrap');
+      } else if (isConfirmed) this.#enter('bootstrap');
+      else this.#beginRound(this.upToDate());
       return;
     }
     this.#refuses = false;
     const choice = chooseStart(this.#answers, this.#quorums);
-    if (choice.kind === 'wait') {
-      // Segments that are being copied get ready in time: ask them again, with the promise they already gave.
-      this.#lacking = choice.reason;
-      this.#waiting = choice.reason;
-      this.#answers = this.#answers.map((claim) => (claim?.phase === 'READY' ? claim : undefined));
-      return;
-    }
-    this.#startLsn = choice.startLsn;
-    this.#history = extendHistory(choice.history, { epoch: this.#epoch, startLsn: choice.startLsn });
-    this.#enter('install-history');
+    if (choice.kind === 'wait') this.#askAgain(choice.reason);
+    else if (isConfirmed) {
+      this.#startLsn = choice.startLsn;
+      this.#history = extendHistory(choice.history, { epoch: this.#epoch, startLsn: choice.startLsn });
+      this.#enter('install-history');
+    } else this.#beginRound(this.upToDate());
+  }
+
+  /**
+   * Those that promised are not enough: segments that are being copied get ready in time, and are asked again, with the
+   * promise they already gave.
+   */
+  #askAgain(lacking: string): void {
+    const claims = this.#answers;
+    if (this.#step === 'confirm') this.#enter('promise');
+    this.#answers = claims.map((claim) => (claim?.phase === 'READY' ? claim : undefined));
+    this.#lacking = lacking;
+    this.#waiting = lacking;
   }
 }

@@ -81,6 +81,18 @@ export const EPOCHS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'promises-not-confirmed',
+    rule: 'an opener chooses its start only from promises that were all held at one moment',
+    mixture: 'quorums',
+    edits: [
+      {
+        file: 'packages/volume/src/open-protocol.ts',
+        find: "const isConfirmed = this.#step === 'confirm';",
+        replace: "const isConfirmed = this.#step !== 'status';",
+      },
+    ],
+  },
+  {
     name: 'vdl-of-another-history',
     rule: 'a VDL counts only from someone with the same history',
     edits: [
