@@ -8,7 +8,7 @@ export const PAGES: readonly Mutation[] = [
     edits: [
       {
         file: 'storage-daemon/src/checkpoint/applier.ts',
-        find: 'get #limit(): number {\n    return this.#vdl;',
+        find: 'get #limit(): bigint {\n    return this.#vdl;',
         replace: 'get #limit(): number {\n    return 1n << 64n;',
       },
     ],
