@@ -87,5 +87,4 @@ it('what an older writer is acknowledged while an opener waits for promises is n
   network.heal();
   await until('the opener has the volume', () => opener.writer.session?.isIdle === true);
   expect(opener.writer.session?.startLsn).toBeGreaterThanOrEqual(acknowledged);
-  console.log(world.trace.slice(-260).join('\n'));
 }, 120_000);
