@@ -8,7 +8,7 @@ import { InProcessCompute } from './in-process-compute.ts';
 /** A reader's PostgreSQL that becomes the volume's writer while it runs: real daemons, real agents, stock PostgreSQL. */
 
 const ACCOUNTS = 8000;
-const LEASE_MS = 2000;
+const LEASE_MS = 1000;
 const SUMS = 'select sum(balance)::int as sum, count(*)::int as rows from accounts';
 const WHOLE = [{ sum: ACCOUNTS * 100, rows: ACCOUNTS }];
 
@@ -52,6 +52,7 @@ async function startReader(): Promise<ReaderSession> {
 /** On the agent's own socket, where nothing is held back. */
 async function local(): Promise<Client> {
   const client = new Client({ host: join(compute.writer.dataDir, 'run'), user: 'postgres', database: 'app' });
+  client.on('error', () => undefined);
   await client.connect();
   open.push(client);
   return client;
@@ -178,6 +179,9 @@ it('answers nobody while the lease of the writer before may be live; a query tha
   expect((await looking.query('show max_standby_streaming_delay')).rows).toEqual([{ max_standby_streaming_delay: '-1' }]);
   cluster.writer.resume();
   await cluster.until('the one before is fenced', async () => (await cluster.writer.status())?.phase === 'fenced');
+  // It ends in order, as any writer.
+  await compute.session.stop();
+  expect(await compute.session.ended).toEqual({ kind: 'stopped' });
 }, 90_000);
 
 it('is lost when it ends on the way: nothing of it remains, and the volume is opened as ever', async () => {
