@@ -9,6 +9,8 @@ const NOTHING_LOST = 'No commit that was acknowledged is lost. Try again in a mo
 export function absenceOf(situation: AgentSituation): Absence {
   const told = (message: string, detail = NOTHING_LOST): Absence => ({ sqlState: '57P03', message, detail });
   switch (situation.reason) {
+    case 'awaitingTurn':
+      return told('the database has no writer at present, or this server does not know of one yet');
     case 'waitingForStorage':
       return told('the database is waiting for its storage');
     case 'postgresFailed':
@@ -28,6 +30,7 @@ export function absenceOf(situation: AgentSituation): Absence {
     case 'stopping':
       return told('the database server is shutting down', 'Connect again to reach the next one.');
     case 'startingPostgres':
+    case 'takingOver':
     case 'noQuorum':
     case 'none':
       return situation.phase === 'bootstrapping'

@@ -16,12 +16,14 @@ export type FailureReason =
  * | bootstrapping | none              | makes a volume's first database                                                 |
  * | bootstrapping | initdbRefused     | cannot make it as it is wanted; tries again                                     |
  * | opening       | none              | has just begun                                                                  |
+ * | opening       | awaitingTurn      | asks storage whether there is a writer to follow, or its place is to be taken   |
  * | opening       | waitingForStorage | asks storage for the volume                                                     |
  * | opening       | a MismatchReason  | asks on, and cannot have it before somebody has changed something               |
  * | opening       | startingPostgres  | the volume is open, PostgreSQL is on its way                                    |
  * | opening       | a FailureReason   | the last try failed, the next one is waited for                                 |
  * | running       | none              | PostgreSQL takes connections                                                    |
  * | running       | noQuorum          | as before, but what waits for storage has waited for seconds                    |
+ * | running       | takingOver        | as before, a reader; opens the volume in the writer's place meanwhile           |
  * | fenced        | fenced            | another writer owns the volume; stays like this until whoever runs us acts      |
  * | stopping      | stopping          | ends in order                                                                   |
  * | stopping      | noQuorum          | ends without a shutdown checkpoint, which storage did not take in time          |
@@ -29,8 +31,11 @@ export type FailureReason =
  */
 export type AgentSituation =
   | { readonly phase: 'bootstrapping'; readonly reason: 'none' | 'initdbRefused' }
-  | { readonly phase: 'opening'; readonly reason: 'none' | 'waitingForStorage' | 'startingPostgres' | MismatchReason | FailureReason }
-  | { readonly phase: 'running'; readonly reason: 'none' | 'noQuorum' }
+  | {
+      readonly phase: 'opening';
+      readonly reason: 'none' | 'awaitingTurn' | 'waitingForStorage' | 'startingPostgres' | MismatchReason | FailureReason;
+    }
+  | { readonly phase: 'running'; readonly reason: 'none' | 'takingOver' | 'noQuorum' }
   | { readonly phase: 'fenced'; readonly reason: 'fenced' }
   | { readonly phase: 'stopping'; readonly reason: 'stopping' | 'noQuorum' | 'fenced' };
 

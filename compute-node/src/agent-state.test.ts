@@ -11,6 +11,7 @@ const WAYS: Readonly<Record<AgentStep, readonly AgentEvent[]>> = {
   bootstrapping: ['absent'],
   starting: ['opened'],
   running: ['opened', 'ready'],
+  takingOver: ['opened', 'ready', 'elected'],
   pausing: ['opened', 'ready', 'postgresFailed'],
   fenced: ['fenced'],
   stopping: ['stop'],
@@ -78,8 +79,8 @@ describe('the table', () => {
     expect(next('stoppingFenced')).toEqual([]);
   });
   it('starts PostgreSQL on a volume that was just opened, and lets a stop in everywhere', () => {
-    expect(STEPS.filter((step) => next(step).includes('starting') && step !== 'starting')).toEqual(['asking']);
-    expect(STEPS.filter((step) => next(step).includes('running'))).toEqual(['starting']);
+    expect(STEPS.filter((step) => next(step).includes('starting') && step !== 'starting')).toEqual(['asking', 'takingOver']);
+    expect(STEPS.filter((step) => next(step).includes('running'))).toEqual(['starting', 'takingOver']);
     for (const step of STEPS) expect(AGENT_TABLE[step].stop).not.toBe('throw');
   });
   it('shows every situation that a step can be in as that of one phase', () => {
@@ -88,7 +89,13 @@ describe('the table', () => {
         const outcome = AGENT_TABLE[step][event];
         if (typeof outcome === 'string' || outcome.situation === undefined) continue;
         const { phase } = outcome.situation;
-        const expected = { asking: 'opening', starting: 'opening', pausing: 'opening', stoppingFenced: 'stopping' } as const;
+        const expected = {
+          asking: 'opening',
+          starting: 'opening',
+          pausing: 'opening',
+          takingOver: 'running',
+          stoppingFenced: 'stopping',
+        } as const;
         expect(phase).toBe(outcome.to in expected ? expected[outcome.to as keyof typeof expected] : outcome.to);
       }
   });

@@ -7,20 +7,34 @@ import type { MismatchReason } from './open/open-volume.ts';
  *
  * | step           | work                                                                          |
  * | -------------- | ----------------------------------------------------------------------------- |
- * | asking         | opens the volume: asks storage for an epoch and for its end                   |
+ * | asking         | of the role auto, waits until it is to write, or has a writer to follow; then |
+ * |                | a writer opens the volume: asks storage for an epoch and for its end, and a   |
+ * |                | reader asks where it stands                                                   |
  * | bootstrapping  | makes a volume's first database, and gives it to storage                      |
  * | starting       | a session brings PostgreSQL up on the opened volume                           |
  * | running        | PostgreSQL takes connections                                                  |
+ * | takingOver     | opens the volume in the place of its writer; the reader that it is goes on    |
  * | pausing        | waits, for longer after each failure, before it asks again: an epoch is for ever |
- * | fenced         | nothing: another writer owns the volume                                       |
+ * | fenced         | nothing: another writer owns the volume (never of the role auto)              |
  * | stopping       | PostgreSQL's last WAL becomes durable                                         |
  * | stoppingFenced | ends, having been fenced                                                      |
  */
-export type AgentStep = 'asking' | 'bootstrapping' | 'starting' | 'running' | 'pausing' | 'fenced' | 'stopping' | 'stoppingFenced';
+export type AgentStep =
+  | 'asking'
+  | 'bootstrapping'
+  | 'starting'
+  | 'running'
+  | 'takingOver'
+  | 'pausing'
+  | 'fenced'
+  | 'stopping'
+  | 'stoppingFenced';
 
 export type AgentEvent =
   /** The step goes on; there is something to tell of it. */
   | 'progress'
+  /** It is not decided whether it writes or reads. */
+  | 'undecided'
   /** The volume cannot be opened before somebody has changed something; it is asked for on. */
   | MismatchReason
   /** The volume is ours. */
@@ -33,8 +47,14 @@ export type AgentEvent =
   /** Storage did not take the new volume. */
   | 'notMade'
   | 'ready'
-  /** Another writer owns the volume. */
+  /** Another writer owns the volume: final. */
   | 'fenced'
+  /** Another writer owns the volume, and there is nothing to keep: it is to be followed. */
+  | 'yielded'
+  /** This reader is to take the writer's place. */
+  | 'elected'
+  /** Another came first: it goes on as the reader that it is. */
+  | 'stoodDown'
   /** PostgreSQL was lost, or did not come up. */
   | FailureReason
   /** PostgreSQL has ended in order, to be started with other settings. */
@@ -64,6 +84,10 @@ const BOOTSTRAPPING = { to: 'bootstrapping', situation: { phase: 'bootstrapping'
 const REFUSED = { to: 'bootstrapping', situation: { phase: 'bootstrapping', reason: 'initdbRefused' } } as const;
 const STARTING = { to: 'starting', situation: { phase: 'opening', reason: 'startingPostgres' } } as const;
 const RUNNING = { to: 'running', situation: { phase: 'running', reason: 'none' } } as const;
+const UNDECIDED = { to: 'asking', situation: { phase: 'opening', reason: 'awaitingTurn' } } as const;
+const TAKING_OVER = { to: 'takingOver', situation: { phase: 'running', reason: 'takingOver' } } as const;
+/** After a pause, mostly of no time. */
+const YIELDING = { to: 'pausing', situation: { phase: 'opening', reason: 'awaitingTurn' } } as const;
 const FENCED = { to: 'fenced', situation: { phase: 'fenced', reason: 'fenced' } } as const;
 const STOPPING = { to: 'stopping', situation: { phase: 'stopping', reason: 'stopping' } } as const;
 const STOPPING_FENCED = { to: 'stoppingFenced', situation: { phase: 'stopping', reason: 'fenced' } } as const;
@@ -77,6 +101,7 @@ const after = (reason: FailureReason): AgentOutcome => ({ to: 'pausing', situati
 export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent, AgentOutcome>>>> = {
   asking: {
     progress: ASKING,
+    undecided: UNDECIDED,
     engineMismatch: mismatched('engineMismatch'),
     rolesMismatch: mismatched('rolesMismatch'),
     volumeMissing: mismatched('volumeMissing'),
@@ -87,6 +112,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
     notMade: NEVER,
     ready: NEVER,
     fenced: FENCED,
+    yielded: UNDECIDED,
+    elected: NEVER,
+    stoodDown: NEVER,
     postgresFailed: NEVER,
     settingsRefused: NEVER,
     imageFailed: NEVER,
@@ -99,6 +127,7 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   },
   bootstrapping: {
     progress: BOOTSTRAPPING,
+    undecided: NEVER,
     engineMismatch: NEVER,
     rolesMismatch: NEVER,
     volumeMissing: NEVER,
@@ -109,6 +138,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
     notMade: PAUSING,
     ready: NEVER,
     fenced: NEVER,
+    yielded: NEVER,
+    elected: NEVER,
+    stoodDown: NEVER,
     postgresFailed: NEVER,
     settingsRefused: NEVER,
     imageFailed: NEVER,
@@ -121,6 +153,7 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   },
   starting: {
     progress: STARTING,
+    undecided: NEVER,
     engineMismatch: NEVER,
     rolesMismatch: NEVER,
     volumeMissing: NEVER,
@@ -131,6 +164,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
     notMade: NEVER,
     ready: RUNNING,
     fenced: FENCED,
+    yielded: YIELDING,
+    elected: ASKING,
+    stoodDown: NEVER,
     postgresFailed: after('postgresFailed'),
     settingsRefused: after('settingsRefused'),
     imageFailed: after('imageFailed'),
@@ -143,6 +179,7 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   },
   running: {
     progress: NEVER,
+    undecided: NEVER,
     engineMismatch: NEVER,
     rolesMismatch: NEVER,
     volumeMissing: NEVER,
@@ -153,6 +190,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
     notMade: NEVER,
     ready: NEVER,
     fenced: FENCED,
+    yielded: YIELDING,
+    elected: TAKING_OVER,
+    stoodDown: NEVER,
     postgresFailed: after('postgresFailed'),
     settingsRefused: after('settingsRefused'),
     imageFailed: NEVER,
@@ -163,8 +203,36 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
     stopped: STOPPING,
     noQuorum: NEVER,
   },
+  // Whatever becomes of the reader meanwhile is seen when it goes on as one.
+  takingOver: {
+    progress: TAKING_OVER,
+    undecided: NEVER,
+    engineMismatch: TAKING_OVER,
+    rolesMismatch: TAKING_OVER,
+    volumeMissing: TAKING_OVER,
+    opened: STARTING,
+    absent: NEVER,
+    refused: NEVER,
+    made: NEVER,
+    notMade: NEVER,
+    ready: NEVER,
+    fenced: NEVER,
+    yielded: NEVER,
+    elected: NOTHING,
+    stoodDown: RUNNING,
+    postgresFailed: NEVER,
+    settingsRefused: NEVER,
+    imageFailed: NEVER,
+    damagedWal: NEVER,
+    restarting: NEVER,
+    resumed: NEVER,
+    stop: STOPPING,
+    stopped: STOPPING,
+    noQuorum: NEVER,
+  },
   pausing: {
     progress: NOTHING,
+    undecided: NEVER,
     engineMismatch: NEVER,
     rolesMismatch: NEVER,
     volumeMissing: NEVER,
@@ -175,6 +243,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
     notMade: NEVER,
     ready: NEVER,
     fenced: NEVER,
+    yielded: NEVER,
+    elected: NEVER,
+    stoodDown: NEVER,
     postgresFailed: NEVER,
     settingsRefused: NEVER,
     imageFailed: NEVER,
@@ -188,6 +259,7 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   // Final: only a stop comes after it.
   fenced: {
     progress: NOTHING,
+    undecided: NEVER,
     engineMismatch: NEVER,
     rolesMismatch: NEVER,
     volumeMissing: NEVER,
@@ -198,6 +270,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
     notMade: NEVER,
     ready: NEVER,
     fenced: NOTHING,
+    yielded: NEVER,
+    elected: NEVER,
+    stoodDown: NEVER,
     postgresFailed: NEVER,
     settingsRefused: NEVER,
     imageFailed: NEVER,
@@ -211,6 +286,7 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   // Final as well, whatever a part that still ends says; only that it was fenced is told even now.
   stopping: {
     progress: NOTHING,
+    undecided: NOTHING,
     engineMismatch: NOTHING,
     rolesMismatch: NOTHING,
     volumeMissing: NOTHING,
@@ -221,6 +297,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
     notMade: NOTHING,
     ready: NOTHING,
     fenced: STOPPING_FENCED,
+    yielded: NOTHING,
+    elected: NOTHING,
+    stoodDown: NOTHING,
     postgresFailed: NOTHING,
     settingsRefused: NOTHING,
     imageFailed: NOTHING,
@@ -233,6 +312,7 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
   },
   stoppingFenced: {
     progress: NOTHING,
+    undecided: NOTHING,
     engineMismatch: NOTHING,
     rolesMismatch: NOTHING,
     volumeMissing: NOTHING,
@@ -243,6 +323,9 @@ export const AGENT_TABLE: Readonly<Record<AgentStep, Readonly<Record<AgentEvent,
     notMade: NOTHING,
     ready: NOTHING,
     fenced: NOTHING,
+    yielded: NOTHING,
+    elected: NOTHING,
+    stoodDown: NOTHING,
     postgresFailed: NOTHING,
     settingsRefused: NOTHING,
     imageFailed: NOTHING,

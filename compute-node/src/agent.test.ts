@@ -2,7 +2,7 @@ import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { EXIT, silentLogger } from '@kube-aurora/process';
-import type { AgentPhases } from './agent-phases.ts';
+import type { AgentPhases, WriterPhases } from './agent-phases.ts';
 import { Agent } from './agent.ts';
 import { createMetrics } from './metrics.ts';
 import type { OpenHindrance, OpenOutcome, OpenedVolume } from './open/open-volume.ts';
@@ -78,7 +78,9 @@ function agentOf({ opens, sessions = [], bootstraps = [], hindrances = [] }: Scr
       release: () => Promise.resolve(void door.push('release')),
       close: () => Promise.resolve(void door.push('close')),
     }),
-    clear: () => [],
+    clear: () => Promise.resolve([]),
+  };
+  const writer: WriterPhases = {
     open: ({ heldEpoch, volumeExists, onWaiting }) => {
       asked.push({ heldEpoch, volumeExists });
       onWaiting(hindrances.shift());
@@ -95,7 +97,7 @@ function agentOf({ opens, sessions = [], bootstraps = [], hindrances = [] }: Scr
     },
   };
   const agent = new Agent({
-    role: 'writer',
+    roles: { role: 'writer', writer },
     instance: 'demo-1',
     volumeExists: false,
     segments: Array.from({ length: 6 }, (_, index) => ({ index, id: `s${index}`, zone: 'z' })),

@@ -1,22 +1,24 @@
 import type { Clock } from '@kube-aurora/clock';
-import type { Health, Logger } from '@kube-aurora/process';
+import type { ActionAnswer, Health, Logger } from '@kube-aurora/process';
 import { absenceOf } from './absence.ts';
-import type { AgentPhases, Door } from './agent-phases.ts';
+import type { AgentPhases, Door, OpenHow, RoleChoice, RolePhases } from './agent-phases.ts';
+import { AgentRole } from './agent-role.ts';
+import { eventOf, messageOf } from './agent-session-end.ts';
 import { exitCodeOf, type AgentPhase } from './agent-situation.ts';
 import { AgentState } from './agent-state.ts';
-import type { AgentEvent } from './agent-table.ts';
 import { leaseStatus, replayStatus, segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
 import { cacheStatus } from './cache-status.ts';
 import type { CacheCounters } from './postgres/cache-file.ts';
-import type { OpenedVolume } from './open/open-volume.ts';
+import type { OpenedVolume, OpenOutcome } from './open/open-volume.ts';
 import { openingMessage, openingProgress, type OpeningProgress, type OpeningStep } from './open/opening-steps.ts';
 import { HOME_GROUP } from './placement.ts';
+import type { RunningStandby } from './reader/running-standby.ts';
 import { RestartPace } from './restart-pace.ts';
-import type { Session, SessionEnd } from './session/session.ts';
+import type { Session } from './session/session.ts';
 
 export interface AgentOptions {
-  readonly role: 'writer' | 'reader';
+  readonly roles: RoleChoice;
   readonly instance: string;
   readonly volumeExists: boolean;
   readonly segments: readonly SegmentName[];
@@ -30,10 +32,18 @@ export interface AgentOptions {
   readonly logger: Logger;
 }
 
+/** How long one of the role auto looks for something to follow until it asks again who is to write. */
+const FIND_START_WITHIN_MS = 5000;
+
 /**
- * Keeps a writer running on the volume: bootstraps it when there is none, opens it, supervises PostgreSQL, opens it
- * anew when PostgreSQL is lost. Fenced, it stays where it is: another writer has taken over, and whoever runs us
- * decides.
+ * Keeps a PostgreSQL running on the volume, in the role that it was given.
+ *
+ * A writer bootstraps the volume when there is none, opens it, supervises PostgreSQL, opens it anew when PostgreSQL is lost. Fenced,
+ * it stays where it is: another writer has taken over, and whoever runs us decides. A reader follows the volume for good.
+ *
+ * With the role auto storage decides, each time that there is no session: a reader where there is a writer to follow, the
+ * writer where there is none and it is our turn. A reader that is elected opens the volume while it goes on as a reader; only
+ * when that has succeeded it is one no longer. A writer that is overtaken asks again, and follows who overtook it.
  */
 export class Agent {
   readonly #options: AgentOptions;
@@ -46,6 +56,7 @@ export class Agent {
   readonly #door: Door;
   readonly #pace: RestartPace;
   #session: Session | undefined;
+  readonly #role: AgentRole;
   #heldEpoch: bigint | undefined;
   #epoch = 0n;
   #opens = 0;
@@ -65,6 +76,7 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.#options = options;
     this.#phases = options.phases;
+    this.#role = new AgentRole(options.roles, options.instance, options.clock);
     this.#volumeExists = options.volumeExists;
     this.#clock = options.clock;
     this.#logger = options.logger;
@@ -115,12 +127,14 @@ export class Agent {
   }
 
   status(): unknown {
-    const { role, instance, settings, passwords } = this.#options;
+    const { instance, settings, passwords } = this.#options;
     const writing = this.#session?.writePath;
+    const { isReader, present: role, configured: configuredRole } = this.#role;
     // A reader feeds none.
-    const segments = role === 'reader' ? [] : segmentStatuses(this.#options.segments, writing);
+    const segments = isReader ? [] : segmentStatuses(this.#options.segments, writing);
     return {
       role,
+      configuredRole,
       instance,
       ...situationStatus(this.#state, {
         segments,
@@ -137,13 +151,39 @@ export class Agent {
       opens: this.#opens,
       ...(this.phase === 'opening' ? { opening: this.#opening } : {}),
       lastOpenMs: this.#lastOpenMs,
+      failover: this.#role.failover?.status,
       ...leaseStatus(this.#session?.lease),
       postgres: { pid: this.#session?.postgresPid, ready: this.#session?.ready ?? false },
       settings: settings.status,
-      passwords: passwords.status,
+      // A reader's roles have the passwords that the volume has.
+      passwords: isReader ? [] : passwords.status,
       cache: cacheStatus(this.#options.cache()),
       segments,
     };
+  }
+
+  /** Somebody wants this reader to take the writer's place. It has begun, or cannot be, when this resolves. */
+  async promote(): Promise<ActionAnswer> {
+    const refused = (message: string): ActionAnswer => ({ accepted: false, message });
+    const { instance } = this.#options;
+    if (this.#role.hasTurn || this.#state.step === 'takingOver')
+      return { accepted: true, message: `${instance} takes the writer's place already` };
+    const before = this.#whyNoReader();
+    if (before !== undefined) return refused(before);
+    const claim = await this.#role.claim(this.#stopping.signal);
+    if (claim.kind === 'refused') return refused(claim.message);
+    const since = this.#whyNoReader();
+    if (since !== undefined) return refused(since);
+    this.#role.elect(claim);
+    return { accepted: true, message: `${instance} takes the place of ${claim.from?.instance ?? 'the writer'}; /status says how it went` };
+  }
+
+  /** Why no reader of ours can take the writer's place; undefined when one can. */
+  #whyNoReader(): string | undefined {
+    const { instance } = this.#options;
+    if (!this.#role.isReader) return `${instance} is the writer already`;
+    if (this.#state.step === 'running' && this.#session?.ready === true) return undefined;
+    return `${instance} is no reader that answers: it is ${this.phase} (${this.#state.message})`;
   }
 
   /** Resolves when it is fenced or was stopped. */
@@ -175,13 +215,13 @@ export class Agent {
 
   /** Does the work of the step that the table says, until that is none. */
   async #loop(metrics: AgentMetrics): Promise<void> {
-    const strays = this.#phases.clear();
+    const strays = await this.#phases.clear();
     if (strays.length > 0) this.#logger.warn({ pids: strays }, 'killed the PostgreSQL that an earlier agent left');
     this.#door.take();
     for (;;) {
       switch (this.#state.step) {
         case 'asking':
-          await this.#open(metrics);
+          if (await this.#takesRole()) await this.#open(metrics);
           break;
         case 'bootstrapping':
           await this.#bootstrap();
@@ -190,7 +230,10 @@ export class Agent {
           await this.#startSession(metrics);
           break;
         case 'running':
-          await this.#sessionEnds();
+          await this.#runSession();
+          break;
+        case 'takingOver':
+          await this.#takeOver(metrics);
           break;
         case 'pausing':
           if (this.#pauseMs > 0) await this.#clock.sleep(this.#pauseMs, this.#stopping.signal);
@@ -206,44 +249,75 @@ export class Agent {
     }
   }
 
+  /** True when it is known what we are. */
+  async #takesRole(): Promise<boolean> {
+    if (this.#role.election === undefined) return true;
+    if (!this.#role.hasTurn) this.#state.on('undecided', 'asking storage who the writer is');
+    const decided = await this.#role.decide({
+      signal: this.#stopping.signal,
+      onWaiting: (hindrance) => {
+        if (hindrance !== undefined) this.#state.on('undecided', hindrance.message);
+      },
+    });
+    if (decided === 'stopped') {
+      this.#state.on('stopped', 'stopping');
+      return false;
+    }
+    this.#heldEpoch = decided.heldEpoch;
+    return true;
+  }
+
   async #open(metrics: AgentMetrics): Promise<void> {
     this.#openedAtMs = this.#clock.now();
     this.#step('volume');
-    const opened = await this.#phases.open({
+    const isBounded = this.#role.election !== undefined && this.#role.isReader;
+    const late = new AbortController();
+    const timer = isBounded ? this.#clock.after(FIND_START_WITHIN_MS, () => late.abort()) : undefined;
+    const opened = await this.#openAs(this.#role.phases, metrics, {
       heldEpoch: this.#heldEpoch,
       volumeExists: this.#volumeExists,
-      signal: this.#stopping.signal,
+      signal: AbortSignal.any([this.#stopping.signal, late.signal]),
       onWaiting: (hindrance) => {
         if (hindrance?.kind === 'storage') this.#state.on('progress', `waiting for storage: ${hindrance.message}`);
         else if (hindrance !== undefined) this.#state.on(hindrance.kind, hindrance.message);
       },
     });
-    metrics.opens.inc({ outcome: opened.kind });
-    if (opened.kind === 'opened' || opened.kind === 'bootstrap') {
-      // From here on a higher epoch than ours can only be another writer's.
-      this.#heldEpoch = opened.epoch;
-      this.#epoch = opened.epoch;
-    }
+    timer?.cancel();
     switch (opened.kind) {
       case 'opened':
-        this.#volumeExists = true;
-        this.#opened = opened;
         this.#state.on('opened');
         break;
       case 'bootstrap':
         this.#state.on('absent');
         break;
       case 'overtaken':
-        this.#fenced('another writer opened the volume while we did');
+        this.#overtaken('another writer opened the volume while we did');
         break;
       case 'stopped':
-        this.#state.on('stopped', 'stopping');
+        if (late.signal.aborted && !this.#stopping.signal.aborted) this.#state.on('yielded', 'found nothing to follow');
+        else this.#state.on('stopped', 'stopping');
         break;
     }
   }
 
+  async #openAs(phases: RolePhases, metrics: AgentMetrics, how: OpenHow): Promise<OpenOutcome> {
+    const opened = await phases.open(how);
+    metrics.opens.inc({ outcome: opened.kind });
+    if (opened.kind === 'opened' || opened.kind === 'bootstrap') {
+      // From here on a higher epoch than ours can only be another writer's.
+      this.#heldEpoch = opened.epoch;
+      this.#epoch = opened.epoch;
+    }
+    if (opened.kind === 'opened') {
+      this.#volumeExists = true;
+      this.#opened = opened;
+      this.#role.failingOver?.opened();
+    }
+    return opened;
+  }
+
   async #bootstrap(): Promise<void> {
-    const made = await this.#phases.bootstrap({
+    const made = await this.#role.writing.bootstrap({
       epoch: this.#epoch,
       signal: this.#stopping.signal,
       onTrying: () => this.#state.on('progress', 'making a new volume'),
@@ -258,20 +332,31 @@ export class Agent {
     }
   }
 
-  async #startSession(metrics: AgentMetrics): Promise<void> {
+  /** `standby`: the reader's PostgreSQL that the writer is made of; undefined: a new one is started. */
+  async #startSession(metrics: AgentMetrics, standby?: RunningStandby): Promise<void> {
     const opened = this.#opened;
     if (opened === undefined) throw new Error('a session without a volume');
     const openedMs = this.#clock.now() - this.#openedAtMs;
-    const session = this.#phases.session({
+    const session = this.#role.session({
       opened,
       metrics,
       onStep: (step) => this.#step(step),
       freePort: () => this.#door.release(),
+      standby,
     });
     this.#session = session;
     this.#opens++;
     this.#hasStarted = false;
-    await session.start();
+    const started = session.start();
+    await Promise.race([started, this.#role.elected]);
+    if (this.#role.hasTurn && !session.ready) {
+      // It may wait for what comes only once there is a writer.
+      await session.kill();
+      await started;
+      this.#letGo();
+      this.#state.on('elected', 'it is our turn to be the writer');
+      return;
+    }
     if (!session.ready) {
       await this.#sessionEnds();
       return;
@@ -282,62 +367,101 @@ export class Agent {
     metrics.openSeconds.observe(this.#lastOpenMs / 1000);
     this.#logger.info(
       { epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs },
-      `${this.#options.role} is running`,
+      `${this.#role.present} is running`,
     );
+    const failover = this.#role.failingOver;
+    if (failover === undefined || this.#role.isReader) return;
+    for (const [phase, seconds] of failover.ready(standby !== undefined)) metrics.failoverSeconds.observe({ phase }, seconds);
+    metrics.failovers.inc({ reason: failover.reason });
+    this.#logger.warn({ epoch: opened.epoch, ...failover.status }, "took another compute's place as the writer");
+  }
+
+  /** Until it ends, or is to be a writer. */
+  async #runSession(): Promise<void> {
+    const ended = this.#session?.ended.then(() => 'ended' as const);
+    const what = await Promise.race([ended, this.#role.elected.then(() => 'elected' as const)]);
+    if (what === 'elected') this.#state.on('elected', "opening the volume in the writer's place");
+    else await this.#sessionEnds();
+  }
+
+  /**
+   * Invariant: the reader is given up only for a volume that is ours; until then it goes on, and goes on for good when
+   * another came first.
+   */
+  async #takeOver(metrics: AgentMetrics): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) throw new Error('nobody was elected');
+    const { heldEpoch } = this.#role.takeTurn();
+    this.#openedAtMs = this.#clock.now();
+    const lost = new AbortController();
+    void session.ended.then(() => lost.abort());
+    const opened = await this.#openAs(this.#role.writing, metrics, {
+      heldEpoch,
+      volumeExists: true,
+      signal: AbortSignal.any([this.#stopping.signal, lost.signal]),
+      onWaiting: (hindrance) => {
+        if (hindrance !== undefined) this.#state.on('progress', `opening the volume in the writer's place: ${hindrance.message}`);
+      },
+    });
+    if (this.#state.step !== 'takingOver') return;
+    if (opened.kind === 'opened') {
+      const standby = this.#role.becomeWriter();
+      if (standby === undefined) {
+        await session.kill();
+        this.#letGo();
+        this.#state.on('opened');
+        return;
+      }
+      this.#forget();
+      this.#state.on('opened');
+      // Nobody comes between: it is the new session that ends this PostgreSQL now.
+      await this.#startSession(metrics, standby);
+    } else {
+      this.#logger.info({ outcome: opened.kind }, 'the volume was not opened in the place of its writer; going on as a reader');
+      this.#role.standDown();
+      this.#state.on('stoodDown', 'running');
+    }
   }
 
   /** Waits for it. */
   async #sessionEnds(): Promise<void> {
     const end = await this.#session?.ended;
     if (end === undefined) throw new Error('no session to wait for');
-    this.#leaseTimesRunOut += this.#session?.lease?.timesRunOut ?? 0;
-    this.#session = undefined;
-    this.#door.take();
+    this.#letGo();
     const livedMs = this.#clock.now() - this.#openedAtMs;
     if (end.kind === 'restarting') this.#pauseMs = this.#pace.afterSession('restarting', livedMs);
     else this.#pauseMs = this.#pace.afterSession(this.#hasStarted ? 'ended' : 'not-started', livedMs);
-    if (end.kind === 'fenced') this.#fenced(end.message);
+    if (end.kind === 'fenced') this.#overtaken(end.message);
     else this.#state.on(eventOf(end), messageOf(end));
   }
 
   #step(step: OpeningStep): void {
+    this.#role.failingOver?.step(step);
     this.#opening = openingProgress(step, this.#clock.wallTime());
     this.#state.on('progress', openingMessage(this.#opening));
   }
 
-  #fenced(message: string): void {
-    this.#state.on('fenced', message);
-    this.#logger.fatal({ epoch: this.#epoch, reason: message }, 'fenced: another writer owns the volume; this one stays down');
+  /** The session is over, and PostgreSQL is dead. */
+  #letGo(): void {
+    this.#forget();
+    this.#door.take();
   }
-}
 
-/** What the end of a session is to the agent. */
-function eventOf(end: SessionEnd): AgentEvent {
-  switch (end.kind) {
-    case 'failed':
-      return end.reason;
-    case 'damaged':
-      return 'damagedWal';
-    case 'fenced':
-    case 'restarting':
-    case 'stopped':
-      return end.kind;
-    case 'handedOver':
-      throw new Error('a session was handed over, and none took its place');
+  /** The session is over. */
+  #forget(): void {
+    this.#leaseTimesRunOut += this.#session?.lease?.timesRunOut ?? 0;
+    this.#session = undefined;
+    this.#role.sessionEnded();
   }
-}
 
-function messageOf(end: SessionEnd): string {
-  switch (end.kind) {
-    case 'failed':
-    case 'damaged':
-    case 'fenced':
-      return end.message;
-    case 'restarting':
-      return `restarting PostgreSQL: ${end.why}`;
-    case 'stopped':
-      return 'stopping';
-    case 'handedOver':
-      return 'the writer is made of the reader';
+  #overtaken(message: string): void {
+    const told = { epoch: this.#epoch, reason: message };
+    if (this.#role.election !== undefined) {
+      this.#state.on('yielded', message);
+      this.#logger.warn(told, 'another writer owns the volume; this one follows it');
+    } else {
+      this.#state.on('fenced', message);
+      this.#logger.fatal(told, 'fenced: another writer owns the volume; this one stays down');
+    }
   }
 }

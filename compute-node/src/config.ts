@@ -5,6 +5,7 @@ import { COPIES, LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, rolesProblem } fr
 /** Less would let go of pages that PostgreSQL is about to read again. */
 const CACHE_MIB_MIN = 16;
 const CACHE_MIB_MAX = 64 * 1024 * 1024;
+const PROMOTION_TIER_MAX = 15;
 
 /** The agent's settings; also their documentation. */
 export const CONFIG_SCHEMA = {
@@ -16,8 +17,20 @@ export const CONFIG_SCHEMA = {
   },
   role: {
     env: 'AURORA_ROLE',
-    description: 'writer: opens the volume and writes to it; reader: a hot standby on the same volume, which follows what is durable',
-    type: setting.choice(['writer', 'reader'], 'writer'),
+    description:
+      'auto: a reader while the volume has a writer, and the writer when it is elected; writer: opens the volume and takes it over from whoever has it; reader: a hot standby that follows what is durable, and never becomes the writer',
+    type: setting.choice(['writer', 'reader', 'auto'], 'writer'),
+  },
+  promotionTier: {
+    env: 'AURORA_PROMOTION_TIER',
+    description: "with the role auto, when this compute takes a lost writer's place: of those that are there, the lowest tier goes first",
+    type: setting.integer(0, PROMOTION_TIER_MAX, 1),
+  },
+  failoverAfterMs: {
+    env: 'AURORA_FAILOVER_AFTER_MS',
+    description:
+      "with the role auto, milliseconds for which storage hears nothing of a writer until another takes its place; a writer's dead PostgreSQL is told at once",
+    type: setting.integer(500, 60_000, 2000),
   },
   storage: {
     env: 'AURORA_STORAGE',
@@ -32,7 +45,7 @@ export const CONFIG_SCHEMA = {
   pgListen: { env: 'AURORA_PG_LISTEN', description: 'host:port PostgreSQL listens on', type: setting.address('0.0.0.0:5432') },
   metricsListen: {
     env: 'AURORA_METRICS_LISTEN',
-    description: 'host:port of /metrics, /healthz, /readyz and /status',
+    description: 'host:port of /metrics, /healthz, /readyz, /status and, for a switchover, POST /promote',
     type: setting.address('0.0.0.0:7003'),
   },
   zone: { env: 'AURORA_ZONE', description: 'our own zone; storage in it is read first', type: setting.text() },
@@ -91,7 +104,9 @@ export const CONFIG_SCHEMA = {
 export interface AgentConfig {
   readonly volumeId: string;
   readonly volumeExists: boolean;
-  readonly role: 'writer' | 'reader';
+  readonly role: 'writer' | 'reader' | 'auto';
+  readonly promotionTier: number;
+  readonly failoverAfterMs: number;
   readonly storage: readonly Endpoint[];
   readonly dataDir: string;
   readonly pgListen: { readonly host: string; readonly port: number };
@@ -132,10 +147,17 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
   if (raw.cacheMib !== 0 && raw.cacheMib < CACHE_MIB_MIN) {
     problems.push(`--cache-mib (AURORA_CACHE_MIB) must be at least ${CACHE_MIB_MIN}, or 0 for half of what is free, not ${raw.cacheMib}`);
   }
+  if (raw.failoverAfterMs * 2 < raw.leaseMs) {
+    problems.push(
+      `--failover-after-ms (AURORA_FAILOVER_AFTER_MS) must be at least half of --lease-ms (AURORA_LEASE_MS), ${raw.leaseMs / 2}: a lease is renewed every quarter of its time, and a writer that lives may not be heard for longer than that; not ${raw.failoverAfterMs}`,
+    );
+  }
   const config: AgentConfig = {
     volumeId: raw.volumeId.toLowerCase(),
     volumeExists: raw.volumeExists === 'true',
     role: raw.role,
+    promotionTier: raw.promotionTier,
+    failoverAfterMs: raw.failoverAfterMs,
     storage: attempt('--storage (AURORA_STORAGE)', [], () => parseStorage(raw.storage)),
     dataDir: raw.dataDir,
     pgListen: parseAddress(raw.pgListen) ?? { host: '0.0.0.0', port: 5432 },

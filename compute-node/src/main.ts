@@ -4,21 +4,18 @@ import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, letHeapGrow, runMain, serveStatus } from '@kube-aurora/process';
 import { PLAIN_TEXT } from '@kube-aurora/rpc';
 import { Agent } from './agent.ts';
-import { writerPhases } from './agent-phases.ts';
+import { computePhases } from './compute-phases.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import { preparePostgresPaths } from './postgres-paths.ts';
 import { readCacheFile, type CacheCounters } from './postgres/cache-file.ts';
 import { SUPERUSER } from './postgres/local-client.ts';
 import { RolePasswords } from './postgres/role-passwords.ts';
-import { readerPhases } from './reader/reader-phases.ts';
 import { connectSegments } from './segments.ts';
 import { PostgresSettings } from './settings/postgres-settings.ts';
 import { settingsFiles } from './settings/settings-files.ts';
 import { trySettings } from './settings/settings-trial.ts';
 
-/** A reader's roles have the passwords that the volume has. */
-const NO_PASSWORDS = { status: [] };
 /** How long a stop waits for storage to take PostgreSQL's last WAL; pods get 30 s to end. */
 const QUORUM_WAIT_MS = 25_000;
 /** Pages pass through it by the thousand a second: 40 to 60 MiB of them between two collections. */
@@ -55,18 +52,17 @@ await runMain(logger, async () => {
     clock,
     logger,
   });
-  const { instance, volumeExists, role } = config;
-  const parts = { config, paths, segments, settings, clock, logger };
-  const phases = role === 'reader' ? readerPhases(parts) : writerPhases({ ...parts, passwords });
+  const { instance, volumeExists } = config;
+  const { phases, roles } = computePhases({ config, paths, segments, settings, passwords, clock, logger });
   const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);
   const agent = new Agent({
-    role,
+    roles,
     instance,
     volumeExists,
     segments,
     phases,
     settings,
-    passwords: role === 'reader' ? NO_PASSWORDS : passwords,
+    passwords,
     cache,
     clock,
     logger,
@@ -79,12 +75,13 @@ await runMain(logger, async () => {
     live: () => ({ ok: true, message: agent.phase }),
     ready: () => agent.ready(),
     status: () => agent.status(),
+    actions: { '/promote': () => agent.promote() },
   });
   shutdown.add('status server', () => server.close());
   shutdown.add('storage connections', () => {
     for (const { client } of segments) client.close();
   });
-  shutdown.add(role, () => agent.stop(QUORUM_WAIT_MS), QUORUM_WAIT_MS + 15_000);
+  shutdown.add('PostgreSQL', () => agent.stop(QUORUM_WAIT_MS), QUORUM_WAIT_MS + 15_000);
   shutdown.onSignals(() => agent.exitCode);
   await agent.run(metrics);
 });

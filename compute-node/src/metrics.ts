@@ -17,6 +17,8 @@ export interface AgentMetrics {
   readonly pageReadErrors: Counter<'segment' | 'code'>;
   readonly opens: Counter<'outcome'>;
   readonly openSeconds: Histogram;
+  readonly failovers: Counter<'reason'>;
+  readonly failoverSeconds: Histogram<'phase'>;
 }
 
 export interface AgentGauges {
@@ -159,6 +161,19 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
     openSeconds: new Histogram({
       name: 'aurora_open_seconds',
       help: 'From the start of an open to PostgreSQL answering',
+      buckets: SECONDS,
+      registers,
+    }),
+    failovers: new Counter({
+      name: 'aurora_failovers_total',
+      help: "Times this compute took another's place as the writer, by the reason: silent, postgresDied, switchover",
+      labelNames: ['reason'],
+      registers,
+    }),
+    failoverSeconds: new Histogram({
+      name: 'aurora_failover_seconds',
+      help: 'How long each part of such a failover took: detected (since the writer was last heard), opened (the volume), fed (PostgreSQL has all of it), promoted (it takes writes), ready (it answers clients)',
+      labelNames: ['phase'],
       buckets: SECONDS,
       registers,
     }),

@@ -18,6 +18,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { rolesOf, type SegmentRole, type VolumeCopies } from '@kube-aurora/volume';
 import { Client, type ClientConfig, type QueryResult, type QueryResultRow } from 'pg';
 import type { CacheStatus } from '../../compute-node/src/cache-status.ts';
+import type { FailoverStatus } from '../../compute-node/src/failover-record.ts';
 import type { PasswordStatus } from '../../compute-node/src/postgres/role-passwords.ts';
 import { killStrays } from '../../compute-node/src/postgres/strays.ts';
 import type { SettingsStatus } from '../../compute-node/src/settings/postgres-settings.ts';
@@ -49,6 +50,8 @@ export interface ClusterOptions {
   readonly linked?: boolean;
   /** What the six are, Full unless given. Mixed: the first of each zone is a full segment, the second a tail. */
   readonly copies?: VolumeCopies;
+  /** What the first compute is: the writer for good unless given. */
+  readonly role?: 'writer' | 'auto';
 }
 
 /** Where agents of other zones reach a port of a daemon when the cluster is linked, and where that daemon listens. */
@@ -68,6 +71,8 @@ export interface AgentStatus {
   readonly epoch: string;
   readonly vdl: string;
   readonly role: 'writer' | 'reader';
+  readonly configuredRole: 'writer' | 'reader' | 'auto';
+  readonly failover?: FailoverStatus;
   /** Of a reader. */
   readonly replayLsn?: string;
   readonly lagMs?: number;
@@ -109,6 +114,13 @@ export class Writer extends ManagedProcess {
       if (error instanceof Error) return undefined;
       throw error;
     }
+  }
+
+  /** Asks it to take the writer's place. Gives the HTTP status and its words. */
+  async promote(): Promise<{ readonly code: number; readonly message: string }> {
+    const response = await fetch(`http://${this.host}:7003/promote`, { method: 'POST', signal: AbortSignal.timeout(5000) });
+    const { message } = (await response.json()) as { readonly message: string };
+    return { code: response.status, message };
   }
 
   /** Kills the PostgreSQL that a killed agent left running; the next agent on the same directory does so too. */
@@ -169,7 +181,7 @@ export class Cluster {
         },
       });
     });
-    this.writer = this.addWriter();
+    this.writer = this.#addCompute('zone-a', options.role ?? 'writer');
   }
 
   /** A new volume with a writer that answers. Everything is cleaned up when it cannot be had. */
@@ -231,7 +243,12 @@ export class Cluster {
     return this.#addCompute(zone, 'reader', env);
   }
 
-  #addCompute(zone: Zone, role: 'writer' | 'reader', env: Readonly<Record<string, string>> = {}): Writer {
+  /** An agent that reads while there is a writer, and becomes it when it is elected; not started. */
+  addInstance(zone: Zone, env: Readonly<Record<string, string>> = {}): Writer {
+    return this.#addCompute(zone, 'auto', env);
+  }
+
+  #addCompute(zone: Zone, role: 'writer' | 'reader' | 'auto', env: Readonly<Record<string, string>> = {}): Writer {
     const index = this.#writers.length;
     const host = `${this.#network}.${100 + index}`;
     const dataDir = join(this.directory, `c${index}`);

@@ -1,18 +1,21 @@
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
 import { createLogger } from '@kube-aurora/process';
 import { PLAIN_TEXT } from '@kube-aurora/rpc';
-import { writerPhases, type AgentPhases } from '../../compute-node/src/agent-phases.ts';
+import type { RolePhases } from '../../compute-node/src/agent-phases.ts';
 import { readAgentConfig } from '../../compute-node/src/config.ts';
 import { createMetrics } from '../../compute-node/src/metrics.ts';
+import { homeSegment } from '../../compute-node/src/placement.ts';
 import { preparePostgresPaths } from '../../compute-node/src/postgres-paths.ts';
 import { SUPERUSER } from '../../compute-node/src/postgres/local-client.ts';
 import { RolePasswords } from '../../compute-node/src/postgres/role-passwords.ts';
-import { readerPhases } from '../../compute-node/src/reader/reader-phases.ts';
+import { readerPhases } from '../../compute-node/src/reader-phases.ts';
+import { writerPhases } from '../../compute-node/src/writer-phases.ts';
 import { ReaderSession } from '../../compute-node/src/reader/reader-session.ts';
 import type { RunningStandby } from '../../compute-node/src/reader/running-standby.ts';
-import { connectSegments, type SegmentEndpoint } from '../../compute-node/src/segments.ts';
+import { connectSegments, type SegmentEndpoint, type WriterIdentity } from '../../compute-node/src/segments.ts';
 import type { Session } from '../../compute-node/src/session/session.ts';
 import { PostgresSettings } from '../../compute-node/src/settings/postgres-settings.ts';
 import { settingsFiles } from '../../compute-node/src/settings/settings-files.ts';
@@ -27,13 +30,13 @@ export class InProcessCompute {
   /** Whose address and directory it has; never started. */
   readonly writer: Writer;
   readonly segments: readonly SegmentEndpoint[];
-  readonly #reads: AgentPhases;
-  readonly #writes: AgentPhases;
+  readonly #reads: RolePhases;
+  readonly #writes: RolePhases;
   readonly #metrics = createMetrics(new Registry(), NO_GAUGES);
   readonly #sessions: Session[] = [];
   readonly #over = new AbortController();
 
-  private constructor(writer: Writer, segments: readonly SegmentEndpoint[], reads: AgentPhases, writes: AgentPhases) {
+  private constructor(writer: Writer, segments: readonly SegmentEndpoint[], reads: RolePhases, writes: RolePhases) {
     this.writer = writer;
     this.segments = segments;
     this.#reads = reads;
@@ -68,7 +71,9 @@ export class InProcessCompute {
     const roles = [{ role: SUPERUSER, passwordFile: config.superuserPasswordFile }];
     const passwords = new RolePasswords({ roles, clock, logger });
     const parts = { config, paths, segments, settings, clock, logger };
-    return new InProcessCompute(writer, segments, readerPhases(parts), writerPhases({ ...parts, passwords }));
+    const identity: WriterIdentity = { segment: homeSegment(config.volumeId), writerId: `${config.instance}/${randomUUID()}` };
+    const isDead = (writerId: string): boolean => writerId === identity.writerId;
+    return new InProcessCompute(writer, segments, readerPhases(parts), writerPhases({ ...parts, identity, isDead, passwords }));
   }
 
   /** A reader that answers. */
@@ -90,7 +95,7 @@ export class InProcessCompute {
     return session;
   }
 
-  async #session(phases: AgentPhases, standby?: RunningStandby): Promise<Session> {
+  async #session(phases: RolePhases, standby?: RunningStandby): Promise<Session> {
     const opened = await phases.open({ heldEpoch: undefined, volumeExists: true, signal: this.#over.signal, onWaiting: () => undefined });
     if (opened.kind !== 'opened') throw new Error(`the volume is ${opened.kind}`);
     const session = phases.session({
@@ -98,6 +103,7 @@ export class InProcessCompute {
       metrics: this.#metrics,
       onStep: () => undefined,
       freePort: () => Promise.resolve(),
+      onWriterSign: () => undefined,
       standby,
     });
     this.#sessions.push(session);

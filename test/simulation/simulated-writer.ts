@@ -2,7 +2,7 @@ import { Registry } from 'prom-client';
 import type { BatchRecord } from '@kube-aurora/volume';
 import { ImportFailedError, importVolume } from '../../compute-node/src/bootstrap/import-volume.ts';
 import { Agent } from '../../compute-node/src/agent.ts';
-import type { AgentPhases } from '../../compute-node/src/agent-phases.ts';
+import type { WriterPhases } from '../../compute-node/src/agent-phases.ts';
 import { createMetrics } from '../../compute-node/src/metrics.ts';
 import { fetchComputeImage, type ComputeImage } from '../../compute-node/src/open/fetch-image.ts';
 import { openVolume, type OpenedVolume } from '../../compute-node/src/open/open-volume.ts';
@@ -76,11 +76,14 @@ export class SimulatedWriter implements WriterView {
   async run(): Promise<void> {
     const { clock, logger } = this.#machine;
     const agent = new Agent({
-      role: 'writer',
+      roles: { role: 'writer', writer: this.#phases() },
       instance: this.id,
       volumeExists: this.#history.hasBegun,
       segments: this.#segments,
-      phases: this.#phases(),
+      phases: {
+        door: () => ({ take: () => undefined, release: () => Promise.resolve(), close: () => Promise.resolve() }),
+        clear: () => Promise.resolve([]),
+      },
       settings: { status: undefined },
       passwords: { status: undefined },
       cache: () => undefined,
@@ -91,11 +94,9 @@ export class SimulatedWriter implements WriterView {
     this.isOver = true;
   }
 
-  #phases(): AgentPhases {
+  #phases(): WriterPhases {
     const { clock, logger } = this.#machine;
     return {
-      door: () => ({ take: () => undefined, release: () => Promise.resolve(), close: () => Promise.resolve() }),
-      clear: () => [],
       open: (how) =>
         openVolume({
           ...how,

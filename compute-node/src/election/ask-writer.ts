@@ -57,3 +57,8 @@ export async function askWriter(options: AskWriterOptions, signal: AbortSignal):
   over.abort();
   return heard;
 }
+
+/** Of those that answered; 0 when none has promised any. */
+export function highestEpoch(states: WriterAnswer['states']): bigint {
+  return states.reduce((highest, state) => (state !== undefined && state.epoch > highest ? state.epoch : highest), 0n);
+}

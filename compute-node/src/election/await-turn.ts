@@ -1,7 +1,7 @@
 import type { SegmentState } from '@kube-aurora/rpc';
 import type { OpenHindrance } from '../open/open-volume.ts';
 import { quorumsOf } from '../segments.ts';
-import { askWriter, type AskWriterOptions } from './ask-writer.ts';
+import { askWriter, highestEpoch, type AskWriterOptions } from './ask-writer.ts';
 import { Candidacy, type CandidateOptions, type OpenTurn } from './candidacy.ts';
 import type { WriterVerdict } from './judge-writer.ts';
 
@@ -81,10 +81,6 @@ function messageOf({ reason, answered }: Extract<WriterVerdict, { readonly kind:
   if (reason === 'opening') return 'somebody is about to open the volume';
   const { copies, promiseNeeds } = quorumsOf(segments);
   return `${answered} of ${copies} segments say who the writer is, ${promiseNeeds} are needed`;
-}
-
-function highestEpoch(states: readonly (SegmentState | undefined)[]): bigint {
-  return states.reduce((highest, state) => (state !== undefined && state.epoch > highest ? state.epoch : highest), 0n);
 }
 
 /** Is there redo to follow, of a volume that is there? */

@@ -6,8 +6,11 @@ import { rankCandidates, turnDelay } from './rank-candidates.ts';
 /** We are to open the volume. */
 export interface OpenTurn {
   readonly kind: 'open';
-  /** first: there was no writer ever. own: the writer was an earlier run of this very compute. */
-  readonly why: FailoverReason | 'first' | 'own';
+  /**
+   * first: there was no writer ever. own: the writer was an earlier run of this very compute. switchover: somebody wants us to be it
+   * although the writer lives.
+   */
+  readonly why: FailoverReason | 'first' | 'own' | 'switchover';
   /**
    * The highest epoch that was seen: whoever opens the volume gives up where a higher one shows (`heldEpoch` of
    * openVolume), as that is another who was elected and came first.

@@ -3,13 +3,12 @@ import type { Logger } from '@kube-aurora/process';
 import { fromServiceError } from '@kube-aurora/rpc';
 import { EarlierLeases, leaseUntil, type Quorums } from '@kube-aurora/volume';
 import { quorumsOf, type SegmentEndpoint, type WriterIdentity } from '../segments.ts';
+import { giveLeasesBack } from './give-leases-back.ts';
 
 /** A lease is renewed so many times while it lasts: three of four may be lost or late. */
 const RENEWALS = 4;
 /** Until replies may first leave somebody waits for each answer. */
 const EAGER_MS = 50;
-/** How long an orderly end waits for storage to hear that it need not wait for our lease. */
-const GIVE_BACK_MS = 500;
 
 /** A time, by the clock's `now`, until which replies may leave, and when storage was asked for it. */
 export interface Permit {
@@ -122,22 +121,13 @@ export class WriterLease implements LeaseView {
   }
 
   /**
-   * PostgreSQL is dead. Resolves when every segment has heard so, or soon. `reopens`: it was to be, and we open the volume anew at
+   * PostgreSQL is dead. Resolves when a write quorum has heard so, or soon. `reopens`: it was to be, and we open the volume anew at
    * once, so that no reader need take our place.
    */
-  async giveBack(reopens = false): Promise<void> {
+  giveBack(reopens = false): Promise<void> {
     this.stop();
-    const { segments, identity, epoch, logger, clock } = this.#options;
-    const { segment, writerId } = identity;
-    const said = segments.map(async ({ id, client }) => {
-      try {
-        await client.giveBackLease({ segment, epoch, writerId, reopens }, { deadlineMs: GIVE_BACK_MS });
-      } catch (error) {
-        // Whoever comes next waits for what this one thinks live, unless another says that it is not.
-        logger.debug({ segment: id, reason: fromServiceError(error, id).message }, 'segment did not take the lease back');
-      }
-    });
-    await Promise.race([Promise.all(said), clock.sleep(GIVE_BACK_MS)]);
+    const { identity, epoch } = this.#options;
+    return giveLeasesBack({ ...this.#options, segment: identity.segment, leases: [{ epoch, writerId: identity.writerId }], reopens });
   }
 
   async #keep({ index, id, client }: SegmentEndpoint): Promise<void> {

@@ -220,7 +220,8 @@ export class WriterSession implements Session {
   /** Only when the database is dead. */
   #release(end: SessionEnd): Promise<void> | undefined {
     const givenBack = this.#driver.lease.giveBack(end.kind === 'restarting');
-    // Whoever ends may be gone before storage has heard of it; the next epoch of our own need not wait for that.
-    return end.kind === 'stopped' ? givenBack : undefined;
+    // Whoever ends may be gone before storage has heard of it, and whoever is lost asks storage next who takes its place. We
+    // ourselves need not wait for a lease of our own.
+    return end.kind === 'restarting' ? undefined : givenBack;
   }
 }

@@ -18,6 +18,16 @@ export interface StatusServerOptions {
   readonly ready: () => Health | Promise<Health>;
   /** Anything JSON; bigint becomes text. */
   readonly status: () => unknown;
+  /** What can be asked of the process, by path: `POST /promote`, say. */
+  readonly actions?: Readonly<Record<string, () => Promise<ActionAnswer>>>;
+}
+
+/** What came of something that was asked of the process. */
+export interface ActionAnswer {
+  /** It has begun: 202. Otherwise it cannot be done as things are: 409. */
+  readonly accepted: boolean;
+  /** For whoever asked: what happens now, or why it does not. */
+  readonly message: string;
 }
 
 function answer(response: ServerResponse, code: number, type: string, body: string): void {
@@ -25,15 +35,30 @@ function answer(response: ServerResponse, code: number, type: string, body: stri
   response.end(body);
 }
 
-/** Serves /metrics (Prometheus), /healthz, /readyz and /status (JSON). Resolves when it listens. */
+/** Serves /metrics (Prometheus), /healthz, /readyz and /status (JSON), and the actions. Resolves when it listens. */
 export async function serveStatus(options: StatusServerOptions): Promise<{ port: number; close: () => Promise<void> }> {
   const address = parseAddress(options.listen);
   if (address === undefined) throw new TypeError(`'${options.listen}' is not host:port`);
   const health = (response: ServerResponse, state: Health): void =>
     answer(response, state.ok ? 200 : 503, 'text/plain; charset=utf-8', `${state.message}\n`);
+  const actions = new Map(Object.entries(options.actions ?? {}));
+  const reply = (response: ServerResponse, code: number, said: ActionAnswer): void =>
+    answer(response, code, 'application/json', `${JSON.stringify(said)}\n`);
   const server: Server = createServer((request, response) => {
-    const path = request.url?.split('?')[0];
-    if (path === '/healthz') health(response, options.live());
+    const path = request.url?.split('?')[0] ?? '';
+    const action = actions.get(path);
+    if (action !== undefined) {
+      // Whatever only looks changes nothing.
+      if (request.method !== 'POST') {
+        response.setHeader('allow', 'POST');
+        reply(response, 405, { accepted: false, message: `${path} changes something: ask with POST` });
+        return;
+      }
+      action().then(
+        (said) => reply(response, said.accepted ? 202 : 409, said),
+        (error: unknown) => reply(response, 500, { accepted: false, message: String(error) }),
+      );
+    } else if (path === '/healthz') health(response, options.live());
     else if (path === '/readyz') {
       Promise.resolve(options.ready()).then(
         (state) => health(response, state),

@@ -2,21 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { lsn } from '@kube-aurora/pg-format';
 import { NEVER_PROMOTED } from '@kube-aurora/rpc';
-import type { AgentPhases, ComputePhasesOptions } from '../agent-phases.ts';
-import { roomForCache } from '../postgres/cache-room.ts';
-import { fetchComputeImage } from '../open/fetch-image.ts';
-import { SINGLE_GROUP, homeSegment } from '../placement.ts';
-import { StandIn } from '../postgres/stand-in.ts';
-import { killStrays } from '../postgres/strays.ts';
-import { readsObserved } from '../reads-observed.ts';
-import { PageReader } from '../read-path/page-reader.ts';
-import { PageSource } from '../read-path/page-source.ts';
-import type { WriterIdentity } from '../segments.ts';
-import { findReaderStart } from './find-start.ts';
-import { ReaderSession } from './reader-session.ts';
-import { RedoFeed } from './redo-feed.ts';
-import { StandbyDatabase } from './standby-database.ts';
-import { Walsender } from './walsender.ts';
+import type { ComputePhasesOptions, ReaderPhases } from './agent-phases.ts';
+import { roomForCache } from './postgres/cache-room.ts';
+import { fetchComputeImage } from './open/fetch-image.ts';
+import { SINGLE_GROUP, homeSegment } from './placement.ts';
+import { readsObserved } from './reads-observed.ts';
+import { PageReader } from './read-path/page-reader.ts';
+import { PageSource } from './read-path/page-source.ts';
+import type { WriterIdentity } from './segments.ts';
+import { findReaderStart } from './reader/find-start.ts';
+import { ReaderSession } from './reader/reader-session.ts';
+import { RedoFeed } from './reader/redo-feed.ts';
+import { StandbyDatabase } from './reader/standby-database.ts';
+import { Walsender } from './reader/walsender.ts';
 
 /** A reader is no writer: it has no epoch, and storage serves it what is durable whatever the epoch. */
 const NO_EPOCH = 0n;
@@ -24,22 +22,19 @@ const NO_EPOCH = 0n;
 const streamPort = (listenPort: number): number => (listenPort === 5433 ? 5434 : 5433);
 
 /** The phases of a compute that reads. It opens nothing and makes nothing: it looks for where the volume stands. */
-export function readerPhases(options: ComputePhasesOptions): AgentPhases {
+export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
   const { config, paths, segments, settings, clock, logger } = options;
   const segment = homeSegment(config.volumeId);
   const { zone } = config;
   const stream = { dir: paths.runDir, port: streamPort(config.pgListen.port), applicationName: 'kube-aurora' };
   return {
-    door: (absence) => new StandIn({ listen: config.pgListen, absence, clock, logger }),
-    clear: () => killStrays(paths.dataDir),
     open: async ({ signal, onWaiting }) => {
       const found = await findReaderStart({ segments, segment, zone, clock, logger, signal, onWaiting });
       if (found === undefined) return { kind: 'stopped' };
       const upToDate = found.segments.map(({ index }) => index);
       return { kind: 'opened', epoch: NO_EPOCH, history: [], startLsn: found.startLsn, previousEpoch: NO_EPOCH, upToDate };
     },
-    bootstrap: () => Promise.reject(new Error('a reader makes no volume')),
-    session: ({ opened, metrics, onStep, freePort }) => {
+    session: ({ opened, metrics, onStep, freePort, onWriterSign }) => {
       // Another in each session: what the one before said it still reads is not held for this one.
       const computeId = `${config.instance}/${randomUUID()}`;
       const identity: WriterIdentity = { segment, writerId: computeId };
@@ -51,13 +46,13 @@ export function readerPhases(options: ComputePhasesOptions): AgentPhases {
             segments,
             segment,
             computeId,
-            promotionTier: NEVER_PROMOTED,
+            promotionTier: config.role === 'auto' ? config.promotionTier : NEVER_PROMOTED,
             zone,
             startLsn: from,
             clock,
             logger,
             ...events,
-            onWriterSign: () => undefined,
+            onWriterSign,
           }),
         sender: (how) =>
           new Walsender({ ...how, socketPath: join(stream.dir, `.s.PGSQL.${stream.port}`), owner: paths.account, clock, logger }),

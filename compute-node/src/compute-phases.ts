@@ -1,0 +1,55 @@
+import { randomUUID } from 'node:crypto';
+import type { AgentPhases, ComputePhasesOptions, ElectionPhases, RoleChoice } from './agent-phases.ts';
+import { awaitTurn } from './election/await-turn.ts';
+import { claimPlace } from './election/claim-place.ts';
+import { WriterWatch } from './election/writer-watch.ts';
+import { noteWriter } from './lease/earlier-writers.ts';
+import { giveLeasesBack } from './lease/give-leases-back.ts';
+import { homeSegment } from './placement.ts';
+import type { RolePasswords } from './postgres/role-passwords.ts';
+import { StandIn } from './postgres/stand-in.ts';
+import { killStrays } from './postgres/strays.ts';
+import { readerPhases } from './reader-phases.ts';
+import type { WriterIdentity } from './segments.ts';
+import { writerPhases } from './writer-phases.ts';
+
+/** What a compute does, with real storage and a real PostgreSQL, in the roles that its settings let it come to. */
+export function computePhases(options: ComputePhasesOptions & { readonly passwords: RolePasswords }): {
+  readonly phases: AgentPhases;
+  readonly roles: RoleChoice;
+} {
+  const { config, paths, segments, clock, logger } = options;
+  const { role, instance, failoverAfterMs, promotionTier: tier } = config;
+  const segment = homeSegment(config.volumeId);
+  const identity: WriterIdentity = { segment, writerId: `${instance}/${randomUUID()}` };
+  /** Their PostgreSQLs are dead, as is that of every session of ours before the present one. */
+  const dead = new Set([identity.writerId]);
+  const phases: AgentPhases = {
+    door: (absence) => new StandIn({ listen: config.pgListen, absence, clock, logger }),
+    clear: async () => {
+      const strays = killStrays(paths.dataDir);
+      const earlier = noteWriter(paths.writersFile, identity.writerId);
+      for (const { writerId } of earlier) dead.add(writerId);
+      // A reader that waits for such a writer need wait no longer.
+      const leases = earlier.flatMap(({ writerId, epoch }) => (epoch === undefined ? [] : [{ writerId, epoch }]));
+      await giveLeasesBack({ segments, segment, leases, reopens: role === 'writer', clock, logger });
+      return strays;
+    },
+  };
+  const writer = writerPhases({ ...options, identity, isDead: (writerId) => dead.has(writerId) });
+  const reader = readerPhases(options);
+  const asking = { segments, segment, failoverAfterMs, instance, tier, clock, logger };
+  const election: ElectionPhases = {
+    awaitTurn: (how) => awaitTurn({ ...asking, ...how, writerId: identity.writerId }),
+    watch: (onElected) => new WriterWatch({ ...asking, onElected }),
+    claim: (signal) => claimPlace(asking, signal),
+  };
+  switch (role) {
+    case 'writer':
+      return { phases, roles: { role, writer } };
+    case 'reader':
+      return { phases, roles: { role, reader } };
+    case 'auto':
+      return { phases, roles: { role, writer, reader, election } };
+  }
+}
