@@ -10,6 +10,8 @@ import { GivenSecrets } from './controller/given-secrets.ts';
 import { StatusProber } from './controller/status-prober.ts';
 import { WorkQueue } from './controller/work-queue.ts';
 import type { KubeApi } from './kube/client.ts';
+import { PORT } from './api/names.ts';
+import { askPromotion } from './kube/ask-promotion.ts';
 import { fetchStatus } from './kube/fetch-status.ts';
 import { KindInformer } from './kube/informer.ts';
 import { objectKey, type Secret } from './kube/objects.ts';
@@ -106,6 +108,7 @@ export class Operator {
       prober: this.#prober,
       givenSecrets: this.#givenSecrets,
       events: this.#events,
+      askPromotion: (ip) => askPromotion(ip, PORT.agentStatus, systemClock()),
       images: options.images,
       logger,
       now,

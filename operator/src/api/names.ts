@@ -42,6 +42,8 @@ export const ANNOTATION = {
   failoverAfterMs: `${API_GROUP}/failover-after-ms`,
   /** On a compute pod: stands for the versions of what is mounted into it and may change while it runs. */
   mountedVersions: `${API_GROUP}/mounted-versions`,
+  /** On a cluster, by a person: the name of the instance that is to write. Taken off when that is done, or cannot be. */
+  switchoverTo: `${API_GROUP}/switchover-to`,
   /** On a cluster, by a person: go on although the volume's data is gone. */
   acceptDataLoss: `${API_GROUP}/accept-data-loss`,
 } as const;

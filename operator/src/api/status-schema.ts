@@ -1,6 +1,6 @@
 import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from './conditions.ts';
 import type { Schema } from './open-api.ts';
-import { INSTANCE_PHASES, INSTANCE_STATES, SEGMENT_STATES, STAND_IN_REASONS } from './types.ts';
+import { INSTANCE_PHASES, INSTANCE_STATES, SEGMENT_STATES, STAND_IN_REASONS, SWITCHOVER_CAUSES, SWITCHOVER_STATES } from './types.ts';
 
 /** The schema of an AuroraCluster's status. */
 
@@ -50,6 +50,30 @@ const instance: Schema = {
     },
     startedAt: { type: 'string', description: 'When its agent started.' },
     promotionTier: { type: 'integer', description: "Its turn to take a lost writer's place, as its pod runs: 0 is first." },
+  },
+};
+
+const switchover: Schema = {
+  type: 'object',
+  description: "The last time that the writer's place was given away on purpose.",
+  required: ['to', 'state'],
+  properties: {
+    to: { type: 'string', description: 'Instance that was to write.', maxLength: 253 },
+    from: { type: 'string', description: 'Instance that wrote.' },
+    cause: {
+      type: 'string',
+      description: 'Annotation: a person asked for it. Update: the pod of the writer was to be replaced.',
+      enum: SWITCHOVER_CAUSES,
+    },
+    state: {
+      type: 'string',
+      description: 'Refused: it could not be as things were. Failed: it was begun, and the writer stayed.',
+      enum: SWITCHOVER_STATES,
+    },
+    message: { type: 'string', description: 'What is done, or what came of it and why.' },
+    startedAt: { type: 'string', format: 'date-time', description: 'When it was asked for.' },
+    endedAt: { type: 'string', format: 'date-time', description: 'When it came to its end.' },
+    annotated: { type: 'boolean', description: 'It is over, and the annotation that asked for it is yet to be seen gone.' },
   },
 };
 
@@ -143,6 +167,7 @@ export const statusSchema: Schema = {
         },
       },
     },
+    switchover,
     storage: {
       type: 'object',
       description: 'The volume.',

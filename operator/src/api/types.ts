@@ -178,6 +178,27 @@ export interface InstanceStatus {
   readonly promotionTier?: number;
 }
 
+/** A person's annotation, or a pod that is to be replaced. */
+export const SWITCHOVER_CAUSES = ['Annotation', 'Update'] as const;
+export type SwitchoverCause = (typeof SWITCHOVER_CAUSES)[number];
+
+export const SWITCHOVER_STATES = ['InProgress', 'Done', 'Refused', 'Failed'] as const;
+
+/** The last time that the writer's place was given away on purpose. */
+export interface SwitchoverStatus {
+  readonly to: string;
+  readonly from: string;
+  readonly cause: SwitchoverCause;
+  readonly state: (typeof SWITCHOVER_STATES)[number];
+  /** What is done, or what came of it and why. */
+  readonly message: string;
+  /** RFC 3339. */
+  readonly startedAt: string;
+  readonly endedAt?: string;
+  /** It is over, and the annotation that asked for it is yet to be seen gone. */
+  readonly annotated?: boolean;
+}
+
 /** A role's password, in its Secret and in the database. */
 export interface CredentialStatus {
   readonly role: string;
@@ -220,6 +241,7 @@ export interface AuroraClusterStatus {
     /** Instances that NAME-ro leads to. */
     readonly readOnly: readonly string[];
   };
+  readonly switchover?: SwitchoverStatus;
   readonly storage?: {
     readonly summary: string;
     readonly ready: number;

@@ -5,6 +5,7 @@ import { ANNOTATION, FINALIZER, LABEL, storageName } from '../api/names.ts';
 import { segmentIds, SegmentMap } from '../api/segment-id.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { ApiError } from '../kube/api-error.ts';
+import type { PromotionReply } from '../kube/ask-promotion.ts';
 import type { ConfigMap, DisruptionBudget, KubeObject, Node, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
 import { objectPath, RESOURCE } from '../kube/resources.ts';
 import { FakeApi } from '../testing/fake-api.ts';
@@ -28,6 +29,8 @@ class World {
   strangeBudgets = false;
   nodes: Node[] = ['zone-a', 'zone-b', 'zone-c'].map((zone) => makeNode(zone));
   answers = new Map<string, unknown>();
+  /** What agents answer that are asked to write, one after the other. */
+  promotions: PromotionReply[] = [];
   readonly events = new EventRecorder({ api: this.api, logger: silentLogger(), now: () => this.now });
   #timers: (() => void)[] = [];
   readonly prober = new StatusProber({
@@ -74,6 +77,7 @@ class World {
     prober: this.prober,
     givenSecrets: new GivenSecrets({ watch: () => ({ start: () => undefined, stop: () => undefined }), onCluster: () => undefined }),
     events: this.events,
+    askPromotion: async () => this.promotions.shift() ?? { kind: 'unanswered', message: 'silent' },
     images: IMAGES,
     logger: silentLogger(),
     now: () => this.now,
@@ -213,6 +217,34 @@ test('a fenced writer is named in an event, removed and made again', async () =>
   expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(false);
   await world.reconcile();
   expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(true);
+});
+
+test('a switchover that the agent refuses is told, and its annotation goes; an agent that is silent is asked again', async () => {
+  await world.put(makeCluster({ spec: { storage: { size: '10Gi' }, instances: 2 } }));
+  for (let look = 0; look < 5; look++) {
+    await world.reconcile();
+    world.runPods();
+    world.answers.set('demo-2', { phase: 'running', replayLsn: '0/5000', lagMs: 0, source: 'demo-storage-1' });
+    await world.poll();
+  }
+  await world.reconcile();
+  const annotation = () => world.cluster.metadata.annotations?.[ANNOTATION.switchoverTo];
+  await world.api.merge(CLUSTERS, 'default', 'demo', { metadata: { annotations: { [ANNOTATION.switchoverTo]: 'demo-2' } } });
+  world.promotions = [
+    { kind: 'unanswered', message: 'it is slow' },
+    { kind: 'refused', message: 'it has its reasons' },
+  ];
+  await world.reconcile();
+  expect(world.cluster.status?.switchover).toMatchObject({ to: 'demo-2', from: 'demo-1', state: 'InProgress' });
+  await world.reconcile();
+  expect([world.cluster.status?.switchover?.state, annotation()]).toEqual(['InProgress', 'demo-2']);
+  await world.reconcile();
+  expect(world.cluster.status?.switchover).toMatchObject({ state: 'Refused', message: 'it has its reasons' });
+  for (let look = 0; look < 3; look++) await world.reconcile();
+  expect(annotation()).toBeUndefined();
+  expect(world.cluster.status?.switchover).toMatchObject({ state: 'Refused', message: 'it has its reasons' });
+  expect(world.cluster.status?.switchover).not.toHaveProperty('annotated');
+  expect(world.reasons().filter((reason) => reason.startsWith('Switch'))).toEqual(['SwitchoverStarted', 'SwitchoverRefused']);
 });
 
 test('a daemon that falls silent is looked at again when it counts as down', async () => {

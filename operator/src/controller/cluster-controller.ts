@@ -5,6 +5,7 @@ import { PORT } from '../api/names.ts';
 import { API_GROUP_VERSION, CLUSTER_KIND, type AuroraCluster, type AuroraClusterStatus } from '../api/types.ts';
 import { ApiError, isConflict, isNotFound } from '../kube/api-error.ts';
 import type { KubeApi } from '../kube/client.ts';
+import type { PromotionReply } from '../kube/ask-promotion.ts';
 import { isTerminating, type Pod, type Secret } from '../kube/objects.ts';
 import { mergePatch } from '../kube/merge-patch.ts';
 import { RESOURCE } from '../kube/resources.ts';
@@ -12,11 +13,11 @@ import { canonicalJson } from '../specs/metadata.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { noticesOf } from '../status/transitions.ts';
-import type { Obstacle } from '../plan/actions.ts';
+import type { Action, Obstacle } from '../plan/actions.ts';
 import type { ClusterParts } from './caches.ts';
 import type { GivenSecrets } from './given-secrets.ts';
 import type { EventRecorder } from './event-recorder.ts';
-import { computeState, SILENT_MS, TRUST_READINESS_MS, type Observed } from '../observed/observed.ts';
+import { computeState, SILENT_MS, TRUST_READINESS_MS, type Observed, type PromotionAnswer } from '../observed/observed.ts';
 import { deadNode } from '../plan/pod-health.ts';
 import { planInstances, readersOf, writerOf } from '../plan/plan-instances.ts';
 import { perform, type Outcome } from './perform.ts';
@@ -44,6 +45,8 @@ export interface ControllerOptions {
   readonly prober: StatusProber;
   readonly givenSecrets: Pick<GivenSecrets, 'follow' | 'forget'>;
   readonly events: EventRecorder;
+  /** Asks an agent to take the writer's place. */
+  readonly askPromotion: (ip: string) => Promise<PromotionReply>;
   readonly images: DefaultImages;
   readonly logger: Logger;
   readonly now: () => number;
@@ -56,6 +59,7 @@ interface Memory {
   readonly uid: string | undefined;
   /** The status last written: the cache may be behind our own write. */
   status?: AuroraClusterStatus;
+  promotion?: PromotionAnswer;
   /** By an instance's name. */
   readonly avoidZones: Map<string, string>;
 }
@@ -134,6 +138,7 @@ export class ClusterController {
       storageClasses: caches.storageClasses.list(),
       ...prober.reports(key),
       now: now(),
+      ...(memory.promotion === undefined ? {} : { promotion: memory.promotion }),
       avoidZones: new Map(memory.avoidZones),
     };
   }
@@ -155,6 +160,10 @@ export class ClusterController {
     let stale = false;
     let failure: Error | undefined;
     for (const action of plan.actions) {
+      if (action.kind === 'ask-promotion') {
+        await this.#askPromotion(observed, action, memory);
+        continue;
+      }
       const outcome: Outcome = await perform(action, { api, cluster, newPassword });
       if (outcome.kind === 'done') {
         const target =
@@ -184,6 +193,18 @@ export class ClusterController {
       else failure ??= outcome.error;
     }
     return { obstacles, stale, ...(failure === undefined ? {} : { failure }) };
+  }
+
+  /** The next look finds the answer. */
+  async #askPromotion(observed: Observed, { pod, startedAt }: Extract<Action, { kind: 'ask-promotion' }>, memory: Memory): Promise<void> {
+    const { askPromotion, logger, again } = this.#options;
+    const { name, namespace } = observed.cluster.metadata;
+    const to = pod.metadata.name;
+    const reply: PromotionReply =
+      pod.status?.podIP === undefined ? { kind: 'unanswered', message: 'its pod has no address' } : await askPromotion(pod.status.podIP);
+    memory.promotion = { to, startedAt, ...reply };
+    logger.info({ cluster: name, to, answer: reply.kind, words: reply.message }, "asked an instance to take the writer's place");
+    if (reply.kind !== 'unanswered') again(`${namespace ?? ''}/${name}`, 0);
   }
 
   /**
@@ -262,7 +283,7 @@ export class ClusterController {
       key,
       targets,
       plan.volumeId,
-      asking || doubted
+      asking || doubted || memory.status?.switchover?.state === 'InProgress'
         ? POLL_URGENT_MS
         : memory.status?.phase === 'Ready' && !applying && fresh === undefined
           ? steadyPollMs(observed)

@@ -24,8 +24,11 @@ export interface PerformContext {
   readonly newPassword: () => string;
 }
 
+/** What is done through the API server. */
+export type WorldAction = Exclude<Action, { readonly kind: 'ask-promotion' }>;
+
 /** Does one action. Throws only what is a bug of ours. */
-export async function perform(action: Action, context: PerformContext): Promise<Outcome> {
+export async function perform(action: WorldAction, context: PerformContext): Promise<Outcome> {
   try {
     return await act(action, context);
   } catch (error) {
@@ -39,7 +42,7 @@ export async function perform(action: Action, context: PerformContext): Promise<
   }
 }
 
-async function act(action: Action, context: PerformContext): Promise<Outcome> {
+async function act(action: WorldAction, context: PerformContext): Promise<Outcome> {
   const { api, cluster } = context;
   if (action.kind === 'apply') {
     if (action.live === undefined) {
@@ -68,6 +71,13 @@ async function act(action: Action, context: PerformContext): Promise<Outcome> {
     await api.merge(CLUSTERS, namespace, name, {
       metadata: { resourceVersion, finalizers: action.kind === 'hold-cluster' ? [...others, FINALIZER] : others },
     });
+    return { kind: 'done' };
+  }
+  if (action.kind === 'remove-annotation') {
+    const { namespace, name, resourceVersion, annotations } = cluster.metadata;
+    if (annotations?.[action.annotation] !== action.value) return { kind: 'done' };
+    // With the version it was read at, no other value that somebody has just written can be lost.
+    await api.merge(CLUSTERS, namespace, name, { metadata: { resourceVersion, annotations: { [action.annotation]: null } } });
     return { kind: 'done' };
   }
   if (action.kind === 'delete-service') {

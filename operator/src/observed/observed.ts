@@ -36,8 +36,18 @@ export interface Observed {
   readonly agents: ReadonlyMap<string, AgentReport>;
   /** Milliseconds since 1970. */
   readonly now: number;
+  /** What came of the last asking of an agent to take the writer's place. */
+  readonly promotion?: PromotionAnswer;
   /** By an instance's name: the zone where its last pod found no place. */
   readonly avoidZones: ReadonlyMap<string, string>;
+}
+
+/** An agent's answer, for the switchover that began at `startedAt`. */
+export interface PromotionAnswer {
+  readonly to: string;
+  readonly startedAt: string;
+  readonly kind: 'accepted' | 'refused' | 'unanswered';
+  readonly message: string;
 }
 
 /** Zone of a segment: a claim stays where it was made, whatever the manifest says now. */

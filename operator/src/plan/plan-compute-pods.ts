@@ -13,7 +13,7 @@ import { planInstances, surplusPods, type Instance } from './plan-instances.ts';
 import { mountedVersions } from './plan-settings.ts';
 import { foreign } from './plan-storage-pods.ts';
 import { endpointLabels, lagLeftMs, readEndpointMembers } from './read-endpoint.ts';
-import { ON_ITS_WAY_MS, replaceableNow, type UpdateCandidate } from './update-order.ts';
+import { nextUpdate, ON_ITS_WAY_MS, type UpdateCandidate } from './update-order.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
 import { isSilent } from '../observed/reports.ts';
 
@@ -66,14 +66,20 @@ interface Draft extends UpdateCandidate {
   readonly desired: Pod;
 }
 
+export interface ComputePlan extends Plan {
+  /** This reader is to be the writer, so that the present one's pod can be replaced. */
+  readonly handOverTo?: string;
+}
+
 /** The pods of all instances, and those of instances that are to be no more. */
-export function planComputePods(observed: Observed, input: ComputePodsOptions): Plan {
+export function planComputePods(observed: Observed, input: ComputePodsOptions): ComputePlan {
   const drafts = draftPods(observed, input);
-  const replaceable = replaceableNow(observed, drafts, input.storageSettled);
-  return joinPlans([
+  const { replaceable, handOverTo } = nextUpdate(observed, drafts, input.storageSettled);
+  const plan = joinPlans([
     ...drafts.map((draft) => planComputePod(observed, draft, replaceable.has(draft.instance.name))),
     ...surplusPods(observed).map((pod) => planSurplusPod(observed, pod)),
   ]);
+  return handOverTo === undefined ? plan : { ...plan, handOverTo };
 }
 
 /** Zones are given one after the other, so that pods that are made at once spread as well. */

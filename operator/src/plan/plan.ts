@@ -1,16 +1,18 @@
 import { describeProblems, validateCluster, type SpecProblem } from '../api/validate.ts';
 import { ANNOTATION, LABEL, segmentZone, storageName } from '../api/names.ts';
+import type { SwitchoverStatus } from '../api/types.ts';
 import { byGroup, segmentIds, type SegmentId, quorumsOf, roleOfSegment } from '../api/segment-id.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
 import { isInitialized, segmentHealth, volumeIdentity, type Observed } from '../observed/observed.ts';
 import { sizeProblems } from './growth.ts';
 import { planAccess } from './plan-access.ts';
 import { planClaims } from './plan-claims.ts';
-import { isStorageSettled, planComputePods } from './plan-compute-pods.ts';
+import { isStorageSettled, planComputePods, type ComputePlan } from './plan-compute-pods.ts';
 import { planDisruptionBudget } from './plan-disruption-budget.ts';
 import { planDeletion, planHold } from './plan-deletion.ts';
 import { initdbProblems, planSettings, settingsProblems } from './plan-settings.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
+import { planSwitchover } from './switchover.ts';
 import { isSilent } from '../observed/reports.ts';
 
 export interface DefaultImages {
@@ -21,6 +23,8 @@ export interface DefaultImages {
 export interface ClusterPlan extends Plan {
   readonly problems: readonly SpecProblem[];
   readonly volumeId?: string;
+  /** What the status is to say of it; undefined: as before. */
+  readonly switchover?: SwitchoverStatus;
 }
 
 /**
@@ -55,7 +59,7 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
   // Once it ran, the database has its passwords: a Secret that goes missing keeps no writer down.
   const everRan = cluster.status?.firstReadyAt !== undefined || isInitialized(observed);
   const secretsMissing = !everRan && access.obstacles.some(({ reason }) => reason === 'SecretMissing');
-  const compute =
+  const compute: ComputePlan =
     blocked || secretsMissing
       ? EMPTY_PLAN
       : planComputePods(observed, {
@@ -63,6 +67,7 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
           image: cluster.spec.images.computeNode ?? images.computeNode,
           storageSettled: isStorageSettled(observed, storage),
         });
+  const switchover = planSwitchover(observed, compute.handOverTo);
   return {
     ...joinPlans([
       planHold(observed),
@@ -72,10 +77,12 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
       planDisruptionBudget(observed),
       storage,
       compute,
+      switchover,
       { ...EMPTY_PLAN, obstacles: empty === undefined ? [] : [empty] },
     ]),
     problems,
     volumeId,
+    ...(switchover.switchover === undefined ? {} : { switchover: switchover.switchover }),
   };
 }
 

@@ -1,9 +1,14 @@
+import { parseLsn } from '@kube-aurora/pg-format';
+import { instanceSettings } from '../api/instance-settings.ts';
 import { isPodReady, isTerminating, timeMs, type Pod } from '../kube/objects.ts';
-import { computeState, type Observed } from '../observed/observed.ts';
+import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import type { Instance } from './plan-instances.ts';
+import { isSwitchingOver, switchoverRefusal } from './switchover.ts';
 
 /** An instance that is not up after this long is not on its way: waiting for it would hold an update back for good. */
 export const ON_ITS_WAY_MS = 60_000;
+/** After a switchover that came to nothing the writer's pod is replaced without one, for so long. */
+const NO_SWITCHOVER_MS = 10 * 60_000;
 
 /** An instance, and why its pod is to be replaced by one of another spec; undefined when it is as it should be. */
 export interface UpdateCandidate {
@@ -11,26 +16,56 @@ export interface UpdateCandidate {
   readonly outdatedWhy: string | undefined;
 }
 
+/** What an update does next. */
+export interface NextUpdate {
+  /** Names of instances whose pods may be replaced now. */
+  readonly replaceable: ReadonlySet<string>;
+  /** A reader that is to take the writer's place, so that the writer's pod becomes a reader's. */
+  readonly handOverTo?: string;
+}
+
 /**
- * Which outdated pods may be replaced now, by an instance's name. Those that are not ready serve nobody: all of them,
- * and before others. Then one at a time, and only while nothing of storage moves and no other instance is on its way:
- * readers first, the highest number first, the writer last.
+ * Outdated pods that are not ready serve nobody: all of them may be replaced, and before others. Then one at a time, and only
+ * while nothing of storage moves, no other instance is on its way and nobody takes the writer's place: readers first, the highest
+ * number first. When only the writer is left, a reader that is as it should be takes its place, and its pod goes as a reader's
+ * does; where there is no such reader, its pod goes as it is.
  */
-export function replaceableNow(observed: Observed, candidates: readonly UpdateCandidate[], storageSettled: boolean): ReadonlySet<string> {
+export function nextUpdate(observed: Observed, candidates: readonly UpdateCandidate[], storageSettled: boolean): NextUpdate {
   const outdated = candidates.filter(({ instance, outdatedWhy }) => instance.pod !== undefined && outdatedWhy !== undefined);
   const isReady = ({ instance: { pod } }: UpdateCandidate): boolean => pod !== undefined && isPodReady(pod);
-  const idle = outdated.filter((one) => !isReady(one)).map(({ instance }) => instance.name);
+  const idle = new Set(outdated.filter((one) => !isReady(one)).map(({ instance }) => instance.name));
   const serving = outdated.filter(isReady);
   const readers = serving.filter(({ instance }) => instance.role === 'reader');
   const next = readers.at(-1) ?? serving[0];
-  if (next === undefined || idle.length > 0 || !storageSettled) return new Set(idle);
+  if (isSwitchingOver(observed.cluster)) return { replaceable: new Set() };
+  if (next === undefined || idle.size > 0 || !storageSettled) return { replaceable: idle };
   const others = candidates.filter((one) => one !== next);
   const settled = others.every(({ instance }) => instance.role === 'writer' || isSettled(observed, instance.pod));
-  return new Set(settled ? [next.instance.name] : []);
+  if (!settled) return { replaceable: new Set() };
+  const handOverTo = next.instance.role === 'writer' ? successor(observed, candidates) : undefined;
+  return handOverTo === undefined ? { replaceable: new Set([next.instance.name]) } : { replaceable: new Set(), handOverTo };
 }
 
 /** Takes connections, or has had its time to come up. */
 function isSettled(observed: Observed, pod: Pod | undefined): boolean {
   if (pod === undefined || isTerminating(pod)) return false;
   return computeState(observed, pod) === 'available' || observed.now - (timeMs(pod.metadata.creationTimestamp) ?? 0) > ON_ITS_WAY_MS;
+}
+
+/**
+ * The reader that takes an outdated writer's place: one that needs no new pod itself, in the order in which they would take a lost
+ * one's. Undefined where there is none, or where the last one that was asked did not do it.
+ */
+function successor(observed: Observed, candidates: readonly UpdateCandidate[]): string | undefined {
+  const { spec, status } = observed.cluster;
+  const last = status?.switchover;
+  const isVain = last?.cause === 'Update' && (last.state === 'Refused' || last.state === 'Failed');
+  if (isVain && observed.now - Date.parse(last.endedAt ?? last.startedAt) < NO_SWITCHOVER_MS) return undefined;
+  const tier = ({ ordinal }: Instance): number => instanceSettings(spec, ordinal).promotionTier;
+  const replayed = ({ pod }: Instance): bigint => parseLsn(freshAgent(observed, pod)?.replayLsn ?? '0/0');
+  const [best] = candidates
+    .filter(({ instance, outdatedWhy }) => outdatedWhy === undefined && switchoverRefusal(observed, instance.name) === undefined)
+    .map(({ instance }) => instance)
+    .sort((a, b) => tier(a) - tier(b) || (replayed(a) < replayed(b) ? 1 : replayed(a) > replayed(b) ? -1 : a.ordinal - b.ordinal));
+  return best?.name;
 }

@@ -125,6 +125,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     vdl: agent?.vdl ?? newestVdl(observed) ?? previous?.vdl,
     instances,
     compute: computeSummary(observed, instances),
+    switchover: plan.switchover ?? previous?.switchover,
     storage: {
       summary: `${up}/${segmentIds.length}`,
       ready: up,

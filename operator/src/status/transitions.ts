@@ -5,6 +5,7 @@ import type { Notice } from '../plan/actions.ts';
 import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
 import { readerNotices } from './instance-notices.ts';
 import { describeMissing } from './storage-verdict.ts';
+import { switchoverNotices } from './switchover-notices.ts';
 
 /**
  * What became different between two statuses, as events. From statuses alone, so that an operator that was
@@ -41,7 +42,7 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
     add('Normal', 'WriterReopened', `Writer ${after.writer ?? ''} opened the volume again${epoch}`);
   }
 
-  notices.push(...readerNotices(before, after, now));
+  notices.push(...readerNotices(before, after, now), ...switchoverNotices(before, after));
 
   for (const { role, secret, passwordChangedAt } of after.credentials ?? []) {
     const known = before?.credentials?.find((credential) => credential.role === role);

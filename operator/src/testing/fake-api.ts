@@ -1,6 +1,6 @@
 import { ApiError } from '../kube/api-error.ts';
 import type { DeleteOptions, KubeApi, ObjectList } from '../kube/client.ts';
-import type { KubeObject, ObjectMeta } from '../kube/objects.ts';
+import type { KubeObject, Labels, ObjectMeta } from '../kube/objects.ts';
 import { objectPath, type Resource } from '../kube/resources.ts';
 
 /** An API server of maps: versions, uids and conflicts as the real one has them; no schemas, no controllers. */
@@ -96,7 +96,7 @@ export class FakeApi implements KubeApi {
         ...live.metadata,
         ...metadata,
         labels: { ...live.metadata.labels, ...metadata?.labels },
-        annotations: { ...live.metadata.annotations, ...metadata?.annotations },
+        annotations: mergedJson(live.metadata.annotations, metadata?.annotations ?? {}) as Labels,
       },
     };
     if (merged.metadata.deletionTimestamp !== undefined && merged.metadata.finalizers?.length === 0) {

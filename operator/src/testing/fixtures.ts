@@ -230,6 +230,8 @@ export function inWords(observed: Observed): readonly string[] {
     if (action.kind === 'create-secret') return `create Secret ${action.credentials.secretName}`;
     if (action.kind === 'delete-service') return `delete Service ${action.service.metadata.name}`;
     if (action.kind === 'delete-claim') return `delete claim ${action.claim.metadata.name}`;
+    if (action.kind === 'remove-annotation') return `take off ${action.annotation}=${action.value}`;
+    if (action.kind === 'ask-promotion') return `ask ${action.pod.metadata.name} to write`;
     if (action.kind === 'delete-pod')
       return `${action.gracePeriodSeconds === 0 ? 'force-delete' : 'delete'} pod ${action.pod.metadata.name}: ${action.why}`;
     return `${action.kind === 'create-pod' ? 'create' : 'mark'} pod ${action.pod.metadata.name}`;
