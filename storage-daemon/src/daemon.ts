@@ -243,7 +243,7 @@ export class Daemon {
         ...segment.id,
         ...segment.stateForComputes(),
         heldRedo: segment.heldRedo,
-        readers: segment.readers,
+        readers: segment.readers.map(({ compute, lsn, xmins }) => ({ compute, lsn, xmin: Number(xmins.xmin) })),
         followers: segment.followers.list(),
         leases: segment.leases,
       })),

@@ -35,13 +35,9 @@ async function session(on: Writer, overrides = {}): Promise<Client> {
   return client;
 }
 
-async function caughtUp(): Promise<void> {
+async function caughtUp(one = reader): Promise<void> {
   const vdl = BigInt((await cluster.writer.status())?.vdl ?? 0);
-  await cluster.until(
-    'the reader has replayed what is durable',
-    async () => BigInt((await reader.status())?.replayLsn ?? 0) >= vdl,
-    30_000,
-  );
+  await cluster.until('the reader has replayed what is durable', async () => BigInt((await one.status())?.replayLsn ?? 0) >= vdl, 30_000);
 }
 
 /** Moves money until it is told to end. Gives how often it did; a writer that is away is waited for. */
@@ -150,6 +146,38 @@ describe('a reader beside the writer', () => {
       return found.rows[0]?.n === 100;
     });
   }, 60_000);
+
+  it('keeps what a long query may see from being vacuumed, and its redo goes on; dead, it holds up nothing', async () => {
+    const other = cluster.addReader('zone-c');
+    other.start();
+    await cluster.writerReady(30_000, other);
+    const admin = await session(cluster.writer, { user: 'postgres' });
+    const heldXmin = async (): Promise<number | undefined> => {
+      const { rows } = await admin.query<{ xmin: string }>("select xmin from pg_replication_slots where slot_name = 'kube_aurora_readers'");
+      return rows[0] === undefined ? undefined : Number(rows[0].xmin);
+    };
+    await admin.query('create table parted as select g from generate_series(1, 1000) g');
+    await cluster.until('the writer has heard of readers', async () => (await heldXmin()) !== undefined);
+    const looking = await session(other, { user: 'postgres' });
+    await cluster.until('it is there', async () => (await looking.query("select to_regclass('parted') as it")).rows[0].it !== null);
+    await looking.query('begin isolation level repeatable read');
+    const seen = await looking.query<{ xmin: string }>('select pg_snapshot_xmin(pg_current_snapshot()) as xmin, count(*) from parted');
+    await admin.query('delete from parted where g <= 999');
+    await admin.query('vacuum parted');
+    await caughtUp(other);
+    expect((await looking.query('select count(*)::int as n from parted')).rows).toEqual([{ n: 1000 }]);
+    await looking.query('commit');
+    const conflicts = await looking.query('select sum(confl_snapshot)::int as n from pg_stat_database_conflicts');
+    expect(conflicts.rows).toEqual([{ n: 0 }]);
+    // Its snapshot goes on being needed, as far as the writer knows, until storage takes it for dead.
+    await looking.query('begin isolation level repeatable read');
+    await looking.query('select count(*) from parted');
+    other.killPostgres();
+    await other.kill();
+    const after = Number(seen.rows[0]?.xmin);
+    await admin.query('insert into parted select 1');
+    await cluster.until('its hold is over', async () => ((await heldXmin()) ?? Infinity) > after + 1, 40_000);
+  }, 90_000);
 
   it('keeps its sessions when another writer takes over', async () => {
     const looking = await session(reader);

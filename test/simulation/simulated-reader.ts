@@ -1,6 +1,6 @@
 import { recordEndLsn, recordStart, RECORD_HEADER, type Lsn } from '@kube-aurora/pg-format';
 import { encodePageKey } from '@kube-aurora/redo';
-import { AuroraRpcError, NEVER_PROMOTED } from '@kube-aurora/rpc';
+import { AuroraRpcError, NEVER_PROMOTED, NO_XMINS } from '@kube-aurora/rpc';
 import { recordsIn } from '@kube-aurora/volume';
 import type { DurableRedo } from '../../compute-node/src/reader/durable-redo.ts';
 import { RedoFeed } from '../../compute-node/src/reader/redo-feed.ts';
@@ -116,6 +116,7 @@ export class SimulatedReader {
       promotionTier: NEVER_PROMOTED,
       onWriterSign: () => undefined,
       readFloor: () => this.#oldestRead ?? this.#position,
+      xmins: () => NO_XMINS,
     });
     this.#feed.start();
   }

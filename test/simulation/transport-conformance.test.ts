@@ -259,10 +259,11 @@ describe.each([
     stream.on('error', (error) => errors.push(error as AuroraRpcError));
     const first = { hello: { segment: SEGMENT, readerId: 'r', wants: 'REDO' as const, promotionTier: 3 }, takenLsn: 5n, readFloor: 0n };
     stream.write(first);
-    stream.write({ hello: undefined, takenLsn: 6n, readFloor: 5n });
+    const xmins = { xmin: 0x1_0000_02bcn, catalogXmin: 0n };
+    stream.write({ hello: undefined, takenLsn: 6n, readFloor: 5n, xmins });
     await tried.until(() => follows[0]?.requests.length === 2);
     const [served] = follows;
-    expect(served?.requests).toEqual([first, { hello: undefined, takenLsn: 6n, readFloor: 5n }]);
+    expect(served?.requests).toEqual([first, { hello: undefined, takenLsn: 6n, readFloor: 5n, xmins }]);
     const sizes = [0, 3, 200_000, 4];
     const writer = { writerEpoch: 7n, writerSilentMs: 40, writerGaveBack: true };
     for (const size of sizes) served?.call.write({ vdl: BigInt(size), batches: size === 0 ? undefined : Buffer.alloc(size, 7), ...writer });

@@ -1,3 +1,4 @@
+import { NO_XMINS } from '@kube-aurora/rpc';
 import type { Lsn } from '@kube-aurora/pg-format';
 import { LEASE_MS_DEFAULT } from '@kube-aurora/volume';
 import { awaitTurn, type Turn, type TurnOptions } from '../../compute-node/src/election/await-turn.ts';
@@ -113,6 +114,7 @@ export class ElectionNode {
       },
       onWriterSign: (index, sign) => watch.note(index, sign),
       readFloor: () => this.#feed?.position ?? 0n,
+      xmins: () => NO_XMINS,
     });
     this.#feed.start();
     watch.start();

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import { fromServiceError } from '@kube-aurora/rpc';
+import { fromServiceError, lowerXmins, NO_XMINS, type StandbyXmins } from '@kube-aurora/rpc';
 import { EarlierLeases, leaseUntil, type Quorums } from '@kube-aurora/volume';
 import { quorumsOf, type SegmentEndpoint, type WriterIdentity } from '../segments.ts';
 import { giveLeasesBack } from './give-leases-back.ts';
@@ -9,6 +9,9 @@ import { giveLeasesBack } from './give-leases-back.ts';
 const RENEWALS = 4;
 /** Until replies may first leave somebody waits for each answer. */
 const EAGER_MS = 50;
+
+/** What a segment has heard of readers counts for so long after its last answer. */
+const XMINS_MS = 10_000;
 
 /** A time, by the clock's `now`, until which replies may leave, and when storage was asked for it. */
 export interface Permit {
@@ -63,6 +66,8 @@ export class WriterLease implements LeaseView {
   readonly #held = Promise.withResolvers<boolean>();
   /** By segment, when it was asked for the newest grant that it answered with. */
   readonly #askedAtMs: (number | undefined)[];
+  /** By segment, what readers may need, as it said last, and when. */
+  readonly #xmins: (StandbyXmins & { readonly atMs: number })[];
   #untilMs: number | undefined;
   #isClear = false;
   /** Wakes who waits for the next look at earlier leases. */
@@ -76,6 +81,7 @@ export class WriterLease implements LeaseView {
     this.#quorums = quorumsOf(options.segments);
     this.#earlier = new EarlierLeases(this.#quorums, options.isDead);
     this.#askedAtMs = options.segments.map(() => undefined);
+    this.#xmins = options.segments.map(() => ({ ...NO_XMINS, atMs: 0 }));
   }
 
   /** Resolves true once replies may first leave, false when it was stopped before. */
@@ -90,6 +96,15 @@ export class WriterLease implements LeaseView {
   get lostMs(): number {
     if (this.#untilMs === undefined || this.#over.signal.aborted) return 0;
     return Math.max(0, this.#options.clock.now() - this.#untilMs);
+  }
+
+  /**
+   * The lowest of what readers' snapshots may need (hot_standby_feedback). Every reader tells every segment, so that one word of
+   * one segment is enough, and a segment that has not heard of a reader takes nothing back.
+   */
+  get standbyXmins(): StandbyXmins {
+    const since = this.#options.clock.now() - XMINS_MS;
+    return this.#xmins.filter(({ atMs }) => atMs > since).reduce(lowerXmins, NO_XMINS);
   }
 
   get waitingFor(): string {
@@ -138,10 +153,14 @@ export class WriterLease implements LeaseView {
       // Before it is sent: however late the answer is, no segment can have granted it before this.
       const askedAtMs = clock.now();
       try {
-        const { others } = await client.renewLease({ segment, epoch, writerId, leaseMs }, { deadlineMs: leaseMs / 2, signal });
+        const { others, readersXmin, readersCatalogXmin } = await client.renewLease(
+          { segment, epoch, writerId, leaseMs },
+          { deadlineMs: leaseMs / 2, signal },
+        );
         if (signal.aborted) return;
         this.#earlier.note(index, others, clock.now());
         this.#askedAtMs[index] = askedAtMs;
+        this.#xmins[index] = { xmin: readersXmin, catalogXmin: readersCatalogXmin, atMs: clock.now() };
         this.#granted();
       } catch (error) {
         if (signal.aborted) return;

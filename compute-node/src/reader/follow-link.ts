@@ -1,11 +1,13 @@
 import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
-import { fromServiceError, type FollowedRedo, type FollowHello, type FollowStream } from '@kube-aurora/rpc';
+import { fromServiceError, type FollowedRedo, type FollowHello, type FollowStream, type StandbyXmins } from '@kube-aurora/rpc';
 import type { SegmentEndpoint } from '../segments.ts';
 
 /** What is said on a Follow stream: where it begins, and from then on how far we are. */
 export interface FollowPoints {
   readonly takenLsn: bigint;
   readonly readFloor: bigint;
+  /** Not said where it begins: what was said on a stream before stands until the next word. */
+  readonly xmins: StandbyXmins;
 }
 
 /** Why a Follow stream is over. */
@@ -45,7 +47,8 @@ export class FollowLink {
     });
     stream.on('error', (error) => over(fromServiceError(error, endpoint.id)));
     stream.on('end', () => over({ code: 'UNREACHABLE', message: `${endpoint.id} ended the stream` }));
-    stream.write({ hello, ...points });
+    const { takenLsn, readFloor } = points;
+    stream.write({ hello, takenLsn, readFloor });
   }
 
   /** What its segment knows to be durable, as it said last. */

@@ -1,5 +1,6 @@
 import { formatLsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
+import { NO_XMINS } from '@kube-aurora/rpc';
 import type { ComputeImage } from '../open/fetch-image.ts';
 import type { OpeningStep } from '../open/opening-steps.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
@@ -159,6 +160,8 @@ export class ReaderSession implements Session {
       expectPages: (request) => pageSource.expect(request),
       // The shim of a reader keeps no page for a transaction that runs.
       runningLsn: () => 0n,
+      // It vacuums nothing.
+      standbyXmins: () => NO_XMINS,
     };
   }
 

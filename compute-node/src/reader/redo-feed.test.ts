@@ -10,6 +10,7 @@ import type { DurableRedo } from './durable-redo.ts';
 import { bySource, RedoFeed } from './redo-feed.ts';
 
 const START = lsn(0x100_0028);
+const xmins = { xmin: 0x1_0000_02bcn, catalogXmin: 0n };
 
 class Followed extends EventEmitter implements FollowStream {
   readonly said: FollowRequest[] = [];
@@ -126,6 +127,7 @@ beforeEach(() => {
     promotionTier: 2,
     onWriterSign: (index, sign) => signs.push([index, sign.writerEpoch, sign.writerSilentMs, sign.writerGaveBack]),
     readFloor: () => floor,
+    xmins: () => xmins,
   });
   feed.start();
 });
@@ -167,7 +169,8 @@ describe('where redo comes from', () => {
     send(0, 1);
     floor = 9n;
     beat();
-    for (const { stream } of opened) expect(stream.said.at(-1)).toEqual({ hello: undefined, takenLsn: log[0]!.endLsn, readFloor: 9n });
+    for (const { stream } of opened)
+      expect(stream.said.at(-1)).toEqual({ hello: undefined, takenLsn: log[0]!.endLsn, readFloor: 9n, xmins });
     // One that broke is made anew.
     floors[0]?.stream.emit('error', new AuroraRpcError('UNREACHABLE', 'gone'));
     for (const timer of [...timers].filter(({ ms }) => ms < 1000)) timer.work();
@@ -286,6 +289,7 @@ it('a start within a batch is cut there, and one that is no record’s end is re
       onTooOld: () => undefined,
       onWriterSign: () => undefined,
       readFloor: () => 0n,
+      xmins: () => xmins,
     });
     late.start();
     send(1, 1);

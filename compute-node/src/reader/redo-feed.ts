@@ -1,7 +1,7 @@
 import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
 import { formatLsn, recordStart, type Lsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
-import type { FollowedRedo, SegmentId, WriterSign } from '@kube-aurora/rpc';
+import type { FollowedRedo, SegmentId, StandbyXmins, WriterSign } from '@kube-aurora/rpc';
 import { batchesIn, REDO_BATCH_HEADER_BYTES, recordBytesInBatch, recordsOf, RedoBatchError, type BatchInBuffer } from '@kube-aurora/volume';
 import type { SegmentEndpoint } from '../segments.ts';
 import type { DurableRedo } from './durable-redo.ts';
@@ -44,6 +44,8 @@ export interface RedoFeedOptions {
   readonly onWriterSign: (index: number, sign: WriterSign) => void;
   /** The lowest LSN that we may still read a page at. */
   readonly readFloor: () => bigint;
+  /** What snapshots here may need. */
+  readonly xmins: () => StandbyXmins;
 }
 
 /** The best source first: of our own zone, and one that has nothing to do but that. */
@@ -178,7 +180,7 @@ export class RedoFeed {
   }
 
   get #points(): FollowPoints {
-    return { takenLsn: this.#position, readFloor: this.#options.readFloor() };
+    return { takenLsn: this.#position, readFloor: this.#options.readFloor(), xmins: this.#options.xmins() };
   }
 
   #hear(index: number, message: FollowedRedo): void {

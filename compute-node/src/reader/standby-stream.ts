@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import { decodeRecord, OPCODE, RECORD_HEADER, RMGR, type Lsn } from '@kube-aurora/pg-format';
 import { primaryLimitsOf, type PrimaryLimits, type VolumeState } from '@kube-aurora/redo';
+import { NO_XMINS, type StandbyXmins } from '@kube-aurora/rpc';
 import { recordsIn } from '@kube-aurora/volume';
 import type { PageReader } from '../read-path/page-reader.ts';
 import type { PageSource } from '../read-path/page-source.ts';
@@ -8,6 +9,7 @@ import { ReadFloor } from '../read-path/read-floor.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { ReplayView } from '../session/session.ts';
 import type { DurableRedo } from './durable-redo.ts';
+import type { StandbyFeedback } from './replication-messages.ts';
 import { ReplayProgress } from './replay-progress.ts';
 import type { StandbyReply } from './walsender.ts';
 
@@ -30,6 +32,8 @@ export interface FeedEvents {
   readonly onTooOld: (message: string) => void;
   /** The lowest LSN that we may still read at. */
   readonly readFloor: () => Lsn;
+  /** What PostgreSQL's snapshots may need, as it said last. */
+  readonly xmins: () => StandbyXmins;
 }
 
 /** What PostgreSQL streams from. */
@@ -91,6 +95,7 @@ export class StandbyStream {
   #early: DurableRedo[] = [];
   #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
   #givenLsn: Lsn;
+  #xmins: StandbyXmins = NO_XMINS;
   #isStopped = false;
 
   constructor(options: StandbyStreamOptions, owner: StreamOwner) {
@@ -119,6 +124,7 @@ export class StandbyStream {
       onVdl: (lsn) => progress.noteDurable(lsn, clock.now()),
       onTooOld,
       readFloor: () => floor.announce(progress.replayLsn) as Lsn,
+      xmins: () => this.#xmins,
     });
   }
 
@@ -148,7 +154,10 @@ export class StandbyStream {
       systemIdentifier: control.systemIdentifier,
       timeline: control.checkPointCopy.timeline,
       startLsn: endLsn,
-      onReply: ({ applyLsn }) => this.#replayed(applyLsn),
+      onReply: ({ applyLsn, feedback }) => {
+        if (feedback !== undefined) this.#xmins = xminsOf(feedback);
+        this.#replayed(applyLsn);
+      },
       onWantsMore: (wants) => {
         if (wants) this.#feed.resume();
         else this.#feed.pause();
@@ -230,6 +239,12 @@ export class StandbyStream {
     this.#waiting = this.#waiting.filter((one) => one.lsn > replayLsn);
     for (const { resolve } of reached) resolve();
   }
+}
+
+/** With their epochs: PostgreSQL's FullTransactionId. */
+function xminsOf({ xmin, epoch, catalogXmin, catalogEpoch }: StandbyFeedback): StandbyXmins {
+  const full = (xid: number, itsEpoch: number): bigint => (xid === 0 ? 0n : (BigInt(itsEpoch) << 32n) | BigInt(xid));
+  return { xmin: full(xmin, epoch), catalogXmin: full(catalogXmin, catalogEpoch) };
 }
 
 /** The writer's limits, where a record of the redo sets them; the last of them. */

@@ -1,3 +1,4 @@
+import type { StandbyXmins } from '@kube-aurora/rpc';
 import type { FlushOutcome } from '../flush-outcome.ts';
 import type { ComputeImage } from '../open/fetch-image.ts';
 import type { FirstBatch } from '../open/first-batch.ts';
@@ -33,6 +34,8 @@ export interface VolumeAccess {
   expectPages(request: PageRequest): void;
   /** No transaction that runs in the database has written redo that ends at or below this LSN. Never goes back. */
   runningLsn(): bigint;
+  /** What the snapshots of readers may need, as heard last: of a writer, which keeps vacuum from it. */
+  standbyXmins(): StandbyXmins;
 }
 
 /** What a database tells its session while it runs. */

@@ -1,3 +1,4 @@
+import { NO_XMINS } from '@kube-aurora/rpc';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
@@ -127,6 +128,7 @@ class Rig {
           readPages: () => Promise.reject(new Error('not read')),
           expectPages: () => undefined,
           runningLsn: () => 0n,
+          standbyXmins: () => NO_XMINS,
         },
         {
           onStep: (one) => this.told.push(`step ${one}`),

@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { RMGRS_NEEDING_IMAGES } from '@kube-aurora/redo';
+import { NO_XMINS, type StandbyXmins } from '@kube-aurora/rpc';
 import type { Permit } from '../lease/writer-lease.ts';
 import type { PostgresPaths } from '../postgres-paths.ts';
 import { discardOld } from '../postgres/data-directory.ts';
@@ -8,6 +9,7 @@ import { watchForHang } from '../postgres/hang-watch.ts';
 import type { LocalSocket } from '../postgres/local-client.ts';
 import { configurationFile } from '../postgres/parameters.ts';
 import { recoveryEnds } from '../postgres/recovery-end.ts';
+import { holdVacuum } from '../postgres/vacuum-hold.ts';
 import { startPostgres, type PostgresExit, type RunningPostgres } from '../postgres/supervise.ts';
 import type { PostgresSettings } from '../settings/postgres-settings.ts';
 import { ignoredSettings, reloadSettings } from '../settings/reload-settings.ts';
@@ -156,6 +158,7 @@ export class PostgresServer {
     this.#options.settings.started(set);
     await start.onReady?.({ dir: paths.runDir, port: listen.port }, this.#over.signal);
     this.#keep(start);
+    if (!this.#isReader) this.#holdVacuum();
     // Only now: a hundred thousand files take seconds to delete, and a start should not share the disk with that.
     this.#discardOld();
   }
@@ -195,7 +198,9 @@ export class PostgresServer {
     postgres.promote(startLsn);
     this.#passPermitOn();
     await recoveryEnds(paths.dataDir, clock, this.#over.signal);
-    if (!this.#isEnding) await onReady({ dir: paths.runDir, port: listen.port }, this.#over.signal);
+    if (this.#isEnding) return;
+    await onReady({ dir: paths.runDir, port: listen.port }, this.#over.signal);
+    this.#holdVacuum();
   }
 
   #presentVolume(): VolumeAccess {
@@ -209,6 +214,7 @@ export class PostgresServer {
       readPages: (request, signal) => present().readPages(request, signal),
       expectPages: (request) => present().expectPages(request),
       runningLsn: () => present().runningLsn(),
+      standbyXmins: () => present().standbyXmins(),
     };
   }
 
@@ -243,6 +249,13 @@ export class PostgresServer {
       },
       this.#over.signal,
     );
+  }
+
+  /** Of a writer: readers' queries find what they may see, for as long as it runs. */
+  #holdVacuum(): void {
+    const { paths, listen, clock, logger } = this.#options;
+    const xmins = (): StandbyXmins => this.#volume?.standbyXmins() ?? NO_XMINS;
+    void holdVacuum({ socket: { dir: paths.runDir, port: listen.port }, xmins, clock, logger }, this.#over.signal);
   }
 
   /** A postmaster that hangs ends by nobody else's hand: without this its database would be away for good. */

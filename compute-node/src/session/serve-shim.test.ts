@@ -1,3 +1,4 @@
+import { NO_XMINS } from '@kube-aurora/rpc';
 import { mkdtempSync, rmSync, statSync, writeFileSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -26,7 +27,14 @@ async function serve(outcome: FlushOutcome, shimLibrary = join(runDir, 'built.so
   const readPages = (): Promise<readonly Buffer[]> => Promise.reject(new Error('not read'));
   const expectPages = (): void => undefined;
   const wrote = (writtenLsn: bigint): void => void written.push(writtenLsn);
-  const volume = { wrote, flush: () => Promise.resolve(outcome), readPages, expectPages, runningLsn: () => 7n };
+  const volume = {
+    wrote,
+    flush: () => Promise.resolve(outcome),
+    readPages,
+    expectPages,
+    runningLsn: () => 7n,
+    standbyXmins: () => NO_XMINS,
+  };
   shim = await serveShim(paths, volume, silentLogger());
   return shim;
 }

@@ -26,7 +26,7 @@ export interface VolumeDriver {
   readonly pageReader: Pick<PageReader, 'read' | 'stop'>;
   /** For PostgreSQL: with what was read ahead. */
   readonly pageSource: Pick<PageSource, 'read' | 'expect' | 'stop'>;
-  readonly lease: Pick<WriterLease, 'start' | 'stop' | 'held' | 'giveBack'> & LeaseView;
+  readonly lease: Pick<WriterLease, 'start' | 'stop' | 'held' | 'giveBack' | 'standbyXmins'> & LeaseView;
 }
 
 /** What the status and the metrics read of a write path. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
-import { AuroraRpcError } from '@kube-aurora/rpc';
+import { AuroraRpcError, NO_XMINS } from '@kube-aurora/rpc';
 import type { FlushOutcome } from '../flush-outcome.ts';
 import type { ComputeImage } from '../open/fetch-image.ts';
 import { fixtureState } from '../postgres/fixture-state.ts';
@@ -90,6 +90,7 @@ class Rig {
         timesRunOut: 0,
         lostMs: 0,
         waitingFor: '',
+        standbyXmins: NO_XMINS,
         held: this.#held.get('lease')?.promise as Promise<boolean>,
         start: () => void this.journal.push('lease'),
         stop: () => this.#held.get('lease')?.resolve(false),

@@ -174,6 +174,7 @@ export class WriterSession implements Session {
         readPages: (request, over) => pageSource.read(request, over),
         expectPages: (request) => pageSource.expect(request),
         runningLsn: () => writePath.runningLsn,
+        standbyXmins: () => lease.standbyXmins,
       },
       machine.databaseEvents(onStep),
     );

@@ -50,7 +50,7 @@ export const LAYOUTS = {
   /** The message that opens a Follow stream; the reader's id follows. */
   followHello: layout({ volumeId: raw(16), pg: u32, takenLsn: u64, readFloor: u64, wants: u8, readerIdBytes: u16, promotionTier: u8 }),
   /** What a reader says on a Follow stream. */
-  follow: layout({ takenLsn: u64, readFloor: u64 }),
+  follow: layout({ takenLsn: u64, readFloor: u64, xmin: u64, catalogXmin: u64 }),
   /** What a segment says on a Follow stream; redo batches follow, back to back, or nothing. */
   followed: layout({ vdl: u64, writerEpoch: u64, writerSilentMs: u32, writerFlags: u8 }),
 } as const;

@@ -249,13 +249,14 @@ describe('calls', () => {
     const [{ call, requests } = { call: undefined, requests: [] }] = follows;
     const sizes = [0, 1, 100_000, 3_000_000, 17];
     for (const size of sizes) call?.write({ vdl: BigInt(size), batches: size === 0 ? undefined : Buffer.alloc(size, 7), ...writer });
-    stream.write({ hello: undefined, takenLsn: 6n, readFloor: 5n });
+    const xmins = { xmin: 0x1_0000_02bcn, catalogXmin: 700n };
+    stream.write({ hello: undefined, takenLsn: 6n, readFloor: 5n, xmins });
     await expect.poll(() => heard.length, POLL).toBe(sizes.length);
     expect(heard.map(({ vdl, batches }) => [Number(vdl), batches?.length ?? 0])).toEqual(sizes.map((size) => [size, size]));
     await expect.poll(() => requests.length, POLL).toBe(2);
     expect(requests).toEqual([
       { hello, takenLsn: 5n, readFloor: 4n },
-      { hello: undefined, takenLsn: 6n, readFloor: 5n },
+      { hello: undefined, takenLsn: 6n, readFloor: 5n, xmins },
     ]);
     // What waits to be sent gives way to the error.
     for (let count = 0; count < 50; count++) call?.write({ vdl: 1n, batches: Buffer.alloc(1_000_000), ...writer });

@@ -50,7 +50,7 @@ const followHello = fc.record({
   promotionTier: fc.nat(255),
 });
 const writerSign = fc.record({ writerEpoch: wide, writerSilentMs: fc.nat(0xffff_ffff), writerGaveBack: fc.boolean() });
-const followPoints = fc.record({ takenLsn: wide, readFloor: wide });
+const followPoints = fc.record({ takenLsn: wide, readFloor: wide, xmins: fc.record({ xmin: wide, catalogXmin: wide }) });
 const pagesRequest = fc.record({ segment, epoch: wide, lsn: wide, keys: fc.array(bytes, { maxLength: 260 }) });
 
 describe('messages of the hot path', () => {
@@ -85,7 +85,7 @@ describe('messages of the hot path', () => {
     fc.assert(
       fc.property(followHello, followPoints, (message, points) => {
         const { takenLsn, readFloor } = points;
-        expect(decodeFollowHello(encodeFollowHello(message, takenLsn, readFloor))).toEqual({ hello: message, ...points });
+        expect(decodeFollowHello(encodeFollowHello(message, takenLsn, readFloor))).toEqual({ hello: message, takenLsn, readFloor });
         expect(decodeFollowRequest(encodeFollowRequest(points))).toEqual({ hello: undefined, ...points });
       }),
     );
@@ -176,7 +176,7 @@ it('names what does not fit', () => {
   expect(() => decodeAppendHello(Buffer.alloc(20))).toThrow('hello: 20 bytes, at least 49 are due');
   expect(() => decodeFollowHello(Buffer.alloc(20))).toThrow('follow_hello: 20 bytes, at least 40 are due');
   expect(() => decodeFollowHello(Buffer.alloc(40, 9))).toThrow('follow_hello: 40 bytes, 2353 with reader_id_bytes 2313');
-  expect(() => decodeFollowRequest(Buffer.alloc(17))).toThrow('follow: 17 bytes, 16 are due');
+  expect(() => decodeFollowRequest(Buffer.alloc(17))).toThrow('follow: 17 bytes, 32 are due');
   expect(() => decodeAppendResponse(Buffer.alloc(18, 9))).toThrow('acknowledgement.result: 9 is unknown');
   const request = encodeGetPagesRequest({ segment: id, epoch: 1n, lsn: 1n, keys: [Buffer.alloc(17)] });
   expect(() => decodeGetPagesRequest(request.subarray(0, -1))).toThrow('get_pages.keys[0]: runs 1 bytes past the message');

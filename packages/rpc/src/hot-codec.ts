@@ -4,6 +4,7 @@ import { AuroraRpcError } from './errors.ts';
 import {
   APPEND_RESULTS,
   FOLLOW_WANTS,
+  NO_XMINS,
   SEGMENT_ROLES,
   type AppendHello,
   type AppendRequest,
@@ -209,11 +210,13 @@ export function decodeFollowHello(message: Buffer): FollowRequest {
   };
 }
 
-export function encodeFollowRequest({ takenLsn, readFloor }: Omit<FollowRequest, 'hello'>): Buffer {
+export function encodeFollowRequest({ takenLsn, readFloor, xmins = NO_XMINS }: Omit<FollowRequest, 'hello'>): Buffer {
   const { follow: at } = LAYOUTS;
   const out = Buffer.allocUnsafe(at.size);
   at.takenLsn.set(out, takenLsn);
   at.readFloor.set(out, readFloor);
+  at.xmin.set(out, xmins.xmin);
+  at.catalogXmin.set(out, xmins.catalogXmin);
   return out;
 }
 
@@ -221,7 +224,12 @@ export function encodeFollowRequest({ takenLsn, readFloor }: Omit<FollowRequest,
 export function decodeFollowRequest(message: Buffer): FollowRequest {
   const { follow: at } = LAYOUTS;
   if (message.length !== at.size) throw new WireError(`follow: ${message.length} bytes, ${at.size} are due`);
-  return { hello: undefined, takenLsn: at.takenLsn.get(message), readFloor: at.readFloor.get(message) };
+  return {
+    hello: undefined,
+    takenLsn: at.takenLsn.get(message),
+    readFloor: at.readFloor.get(message),
+    xmins: { xmin: at.xmin.get(message), catalogXmin: at.catalogXmin.get(message) },
+  };
 }
 
 /** What goes before the batches, which follow as they are. */

@@ -68,6 +68,26 @@ export interface FollowHello {
 /** The promotion tier of a reader that never becomes the writer. */
 export const NEVER_PROMOTED = 255;
 
+/**
+ * What the snapshots of hot standbys may still need (hot_standby_feedback), in transaction ids with their epoch in the upper
+ * half, by which they can be compared; 0n: nothing of the kind.
+ */
+export interface StandbyXmins {
+  /** Rows that were deleted by this transaction or a later one. */
+  readonly xmin: bigint;
+  /** The same of catalogs alone. */
+  readonly catalogXmin: bigint;
+}
+
+/** Nothing is needed. */
+export const NO_XMINS: StandbyXmins = { xmin: 0n, catalogXmin: 0n };
+
+/** The lower of each kind. */
+export function lowerXmins(a: StandbyXmins, b: StandbyXmins): StandbyXmins {
+  const lower = (one: bigint, other: bigint): bigint => (other !== 0n && (one === 0n || other < one) ? other : one);
+  return { xmin: lower(a.xmin, b.xmin), catalogXmin: lower(a.catalogXmin, b.catalogXmin) };
+}
+
 export interface FollowRequest {
   /** The first request of a stream carries it, no other does. */
   hello: FollowHello | undefined;
@@ -78,6 +98,8 @@ export interface FollowRequest {
   takenLsn: bigint;
   /** The reader reads no page as of an LSN below; 0: it cannot say yet, and nothing more may be forgotten. */
   readFloor: bigint;
+  /** What its snapshots may need. Not with the hello: what it said on a stream before stays as it is. */
+  xmins?: StandbyXmins;
 }
 
 /** What a segment says of the writer that it obeys: whether another need take its place. */

@@ -148,7 +148,11 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
     { number: 3, name: 'writerId', kind: 'string' },
     { number: 4, name: 'reopens', kind: 'bool' },
   ],
-  LeaseAnswer: [{ number: 1, name: 'others', kind: 'message', message: 'Lease', repeated: true }],
+  LeaseAnswer: [
+    { number: 1, name: 'others', kind: 'message', message: 'Lease', repeated: true },
+    { number: 2, name: 'readersXmin', kind: 'fixed64' },
+    { number: 3, name: 'readersCatalogXmin', kind: 'fixed64' },
+  ],
   Lease: [
     { number: 1, name: 'epoch', kind: 'fixed64' },
     { number: 2, name: 'writerId', kind: 'string' },

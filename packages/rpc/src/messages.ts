@@ -181,6 +181,12 @@ export interface GiveBackLeaseRequest {
 export interface LeaseAnswer {
   /** of other writers and epochs; after a restart also what may have been granted before it */
   others: Lease[];
+  /**
+   * What readers that the segment hears may still see (hot_standby_feedback), so that the writer vacuums nothing of it: the lowest of
+   * their oldest transaction ids, with epochs as PostgreSQL's FullTransactionId; 0: none is held back for.
+   */
+  readersXmin: bigint;
+  readersCatalogXmin: bigint;
 }
 
 export interface Lease {

@@ -71,8 +71,12 @@ beforeAll(async () => {
       },
       status: () => Promise.resolve(STATE),
       renewLease: ({ epoch, writerId, leaseMs }) =>
-        Promise.resolve({ others: [{ epoch: epoch - 1n, writerId: `before ${writerId}`, remainingMs: leaseMs, isGivenBack: true }] }),
-      giveBackLease: () => Promise.resolve({ others: [] }),
+        Promise.resolve({
+          others: [{ epoch: epoch - 1n, writerId: `before ${writerId}`, remainingMs: leaseMs, isGivenBack: true }],
+          readersXmin: 0x1_0000_02bcn,
+          readersCatalogXmin: 0n,
+        }),
+      giveBackLease: () => Promise.resolve({ others: [], readersXmin: 0n, readersCatalogXmin: 0n }),
     },
     systemClock(),
   );

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { NO_XMINS } from '@kube-aurora/rpc';
 import { LEFT_MS, ReadFloors, SILENT_MS } from './read-floors.ts';
 
 describe('ReadFloors', () => {
@@ -17,8 +18,8 @@ describe('ReadFloors', () => {
     floors.noteReader('reader', 120n, 4);
     expect(floors.lowest(4)).toBe(150n);
     expect(floors.holders()).toEqual([
-      { compute: 'reader', lsn: 150n },
-      { compute: 'writer', lsn: 200n },
+      { compute: 'reader', lsn: 150n, xmins: NO_XMINS },
+      { compute: 'writer', lsn: 200n, xmins: NO_XMINS },
     ]);
     floors.release('reader');
     expect(floors.lowest(5)).toBe(200n);
@@ -30,7 +31,7 @@ describe('ReadFloors', () => {
     floors.noteWriter('writer', 200n, SILENT_MS - 1);
     expect(floors.lowest(SILENT_MS - 1)).toBe(40n);
     expect(floors.lowest(SILENT_MS)).toBe(200n);
-    expect(floors.holders()).toEqual([{ compute: 'writer', lsn: 200n }]);
+    expect(floors.holders()).toEqual([{ compute: 'writer', lsn: 200n, xmins: NO_XMINS }]);
     // It lives after all, and holds what is left.
     floors.noteReader('reader', 40n, SILENT_MS);
     floors.noteWriter('writer', 300n, SILENT_MS);
@@ -70,6 +71,29 @@ describe('ReadFloors', () => {
     floors.noteWriter('writer', 95n, 2 * LEFT_MS);
     expect(floors.lowest(1999 + 2 * LEFT_MS)).toBe(20n);
     expect(floors.lowest(2000 + 2 * LEFT_MS)).toBe(95n);
+  });
+
+  it('has the lowest of what readers’ snapshots may need, for as long as their floors count', () => {
+    const floors = new ReadFloors();
+    expect(floors.lowestXmins(0)).toEqual(NO_XMINS);
+    // Nobody has heard of it yet.
+    floors.noteXmins('a', { xmin: 5n, catalogXmin: 0n });
+    floors.noteReader('a', 10n, 0);
+    floors.noteReader('b', 10n, 0);
+    expect(floors.lowestXmins(0)).toEqual(NO_XMINS);
+    floors.noteXmins('a', { xmin: 700n, catalogXmin: 0n });
+    floors.noteXmins('b', { xmin: 0x1_0000_0003n, catalogXmin: 650n });
+    expect(floors.lowestXmins(1)).toEqual({ xmin: 700n, catalogXmin: 650n });
+    // Its stream begins anew, and says nothing of them: what it said stands.
+    floors.left('a', 1000);
+    floors.noteReader('a', 20n, 2000);
+    expect(floors.lowestXmins(2000)).toEqual({ xmin: 700n, catalogXmin: 650n });
+    // Its queries are over, or its feedback is switched off.
+    floors.noteXmins('a', NO_XMINS);
+    expect(floors.lowestXmins(2000)).toEqual({ xmin: 0x1_0000_0003n, catalogXmin: 650n });
+    floors.left('b', 2000);
+    expect(floors.lowestXmins(2000 + LEFT_MS - 1).catalogXmin).toBe(650n);
+    expect(floors.lowestXmins(2000 + LEFT_MS)).toEqual(NO_XMINS);
   });
 
   it('never goes back, and never past one that is heard, whatever comes', () => {

@@ -1,4 +1,5 @@
 import { compareLsn } from '@kube-aurora/pg-format/lsn';
+import { lowerXmins, NO_XMINS, type StandbyXmins } from '@kube-aurora/rpc';
 
 /**
  * The lowest LSN that any compute may still read at (PGMRPL): pages may be stored as of it, since nobody asks for what
@@ -10,6 +11,9 @@ import { compareLsn } from '@kube-aurora/pg-format/lsn';
  * hold the volume's redo for ever. Whoever is silent for that long and lives may find what it reads gone (TOO_OLD).
  * While no writer is heard here, what peers say counts as one that reads: the writer may be heard there, and readers
  * that are heard here know nothing of it.
+ *
+ * Beside it stands what each reader's snapshots may need (hot_standby_feedback), for the writer: what it says of that counts
+ * for as long as its floor does. It concerns which rows the writer vacuums, and nothing that storage does.
  */
 
 /** A reader whose stream is over may come back within so long, to this segment or another. */
@@ -25,6 +29,7 @@ interface Heard {
   readonly isWriter: boolean;
   readonly lsn: bigint;
   readonly at: number;
+  readonly xmins: StandbyXmins;
 }
 
 export class ReadFloors {
@@ -43,8 +48,14 @@ export class ReadFloors {
   }
 
   #note(compute: string, lsn: bigint, now: number, isWriter: boolean): void {
-    const before = this.#computes.get(compute)?.lsn ?? 0n;
-    this.#computes.set(compute, { isWriter, lsn: lsn > before ? lsn : before, at: now });
+    const { lsn: before = 0n, xmins = NO_XMINS } = this.#computes.get(compute) ?? {};
+    this.#computes.set(compute, { isWriter, lsn: lsn > before ? lsn : before, at: now, xmins });
+  }
+
+  /** A reader, whose floor was noted, says what its snapshots may need. */
+  noteXmins(reader: string, xmins: StandbyXmins): void {
+    const heard = this.#computes.get(reader);
+    if (heard !== undefined) this.#computes.set(reader, { ...heard, xmins });
   }
 
   /** A peer's own minimum. */
@@ -65,7 +76,7 @@ export class ReadFloors {
 
   /** The minimum; 0n while nobody was ever heard. */
   lowest(now: number): bigint {
-    for (const [compute, { at }] of this.#computes) if (now - at >= SILENT_MS) this.#computes.delete(compute);
+    this.#passOver(now);
     const heard = [...this.#computes.values()];
     const floors = heard.map(({ lsn }) => lsn);
     if (!heard.some(({ isWriter }) => isWriter)) floors.push(this.#ofPeers);
@@ -74,8 +85,20 @@ export class ReadFloors {
     return this.#lowest;
   }
 
+  /** The lowest of what readers said that they may need; 0n of a kind that none does. */
+  lowestXmins(now: number): StandbyXmins {
+    this.#passOver(now);
+    let lowest = NO_XMINS;
+    for (const { xmins } of this.#computes.values()) lowest = lowerXmins(lowest, xmins);
+    return lowest;
+  }
+
   /** Who is heard, with the lowest floor first. */
-  holders(): { readonly compute: string; readonly lsn: bigint }[] {
-    return [...this.#computes].map(([compute, { lsn }]) => ({ compute, lsn })).toSorted((a, b) => compareLsn(a.lsn, b.lsn));
+  holders(): { readonly compute: string; readonly lsn: bigint; readonly xmins: StandbyXmins }[] {
+    return [...this.#computes].map(([compute, { lsn, xmins }]) => ({ compute, lsn, xmins })).toSorted((a, b) => compareLsn(a.lsn, b.lsn));
+  }
+
+  #passOver(now: number): void {
+    for (const [compute, { at }] of this.#computes) if (now - at >= SILENT_MS) this.#computes.delete(compute);
   }
 }

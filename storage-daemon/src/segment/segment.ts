@@ -2,7 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import type { Logger } from '@kube-aurora/process';
 import type { EngineId, EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
-import { AuroraRpcError, type SegmentPhase, type SegmentState, type WriterSign } from '@kube-aurora/rpc';
+import { AuroraRpcError, type SegmentPhase, type SegmentState, type StandbyXmins, type WriterSign } from '@kube-aurora/rpc';
 import {
   LEASE_MS_MAX,
   type EpochStart,
@@ -280,6 +280,16 @@ export class Segment {
     this.raiseReadFloor();
   }
 
+  /** The same reader says what its snapshots may need. */
+  noteReadersXmins(reader: string, xmins: StandbyXmins): void {
+    this.#readFloors.noteXmins(reader, xmins);
+  }
+
+  /** What the snapshots of those readers that are heard may need, for the writer to hear. */
+  get readersXmins(): StandbyXmins {
+    return this.#readFloors.lowestXmins(this.#options.clock.now());
+  }
+
   /** A reader's stream is over: it may come back for a while. */
   readerLeft(reader: string): void {
     this.#readFloors.left(reader, this.#options.clock.now());
@@ -306,7 +316,7 @@ export class Segment {
   }
 
   /** The computes that are heard, and from where on each reads. */
-  get readers(): readonly { readonly compute: string; readonly lsn: bigint }[] {
+  get readers(): ReturnType<ReadFloors['holders']> {
     return this.#readFloors.holders();
   }
 

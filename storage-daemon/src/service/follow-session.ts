@@ -108,6 +108,7 @@ class FollowSession implements Follower {
     else if (request.hello !== undefined) throw new AuroraRpcError('INVALID', 'hello: only the first message carries one');
     else {
       segment.noteReadersFloor(this.reader, request.readFloor);
+      if (request.xmins !== undefined) segment.noteReadersXmins(this.reader, request.xmins);
       this.#take(request.takenLsn);
       // Whoever says something wants to hear that we are here, and how far.
       this.#write();

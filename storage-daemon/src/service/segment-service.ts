@@ -101,14 +101,19 @@ export function segmentHandlers(options: SegmentServiceOptions): SegmentHandlers
       refusals.call('RenewLease', async () => {
         checkMessage('RenewLeaseRequest', request);
         const { epoch, writerId, leaseMs } = request;
-        return { others: [...(await find(request.segment).renewLease({ epoch, writerId }, leaseMs))] };
+        const found = find(request.segment);
+        const others = [...(await found.renewLease({ epoch, writerId }, leaseMs))];
+        const { xmin, catalogXmin } = found.readersXmins;
+        return { others, readersXmin: xmin, readersCatalogXmin: catalogXmin };
       }),
 
     giveBackLease: (request) =>
       refusals.call('GiveBackLease', async () => {
         checkMessage('GiveBackLeaseRequest', request);
         const { epoch, writerId, reopens } = request;
-        return { others: [...(await find(request.segment).giveBackLease({ epoch, writerId }, reopens))] };
+        // Its PostgreSQL is dead: there is nothing that it could vacuum.
+        const others = [...(await find(request.segment).giveBackLease({ epoch, writerId }, reopens))];
+        return { others, readersXmin: 0n, readersCatalogXmin: 0n };
       }),
 
     status: (id) =>
