@@ -60,6 +60,17 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
     'For how long the oldest redo that this reader has not replayed is known to be durable',
     () => (gauges.replay()?.lagMs ?? 0) / 1000,
   );
+  new Counter({
+    name: 'aurora_reader_conflicts_total',
+    help: 'Queries that this reader has canceled because replay had waited for them, since its PostgreSQL started, by what for',
+    labelNames: ['conflict'],
+    registers,
+    collect() {
+      // PostgreSQL counts; it begins anew with each start, as a counter may.
+      this.reset();
+      for (const [conflict, count] of Object.entries(gauges.replay()?.conflicts ?? {})) this.inc({ conflict }, count);
+    },
+  });
   gauge('aurora_volume_epoch', 'Volume epoch this writer holds', () => Number(gauges.epoch()));
   gauge('aurora_redo_ring_bytes', 'Redo kept in memory for segments that are behind', gauges.ringBytes);
   gauge('aurora_flushes_waiting', 'WAL flushes that PostgreSQL waits for', gauges.waitingFlushes);

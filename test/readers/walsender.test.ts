@@ -19,6 +19,7 @@ import { encodeRedoBatch, REDO_BATCH_HEADER_BYTES, type BatchRecord } from '@kub
 import type { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { DurableRedo } from '../../compute-node/src/reader/durable-redo.ts';
+import { watchConflicts, type RecoveryConflicts } from '../../compute-node/src/reader/recovery-conflicts.ts';
 import { Walsender, type StandbyReply, type WalsenderOptions } from '../../compute-node/src/reader/walsender.ts';
 
 /** A stock PostgreSQL as hot standby of a walsender that is given another's WAL, record by record. */
@@ -126,6 +127,7 @@ beforeAll(async () => {
       wal_retrieve_retry_interval: '50ms',
       hot_standby_feedback: true,
       wal_receiver_status_interval: '1s',
+      max_standby_streaming_delay: '200ms',
     },
   });
 });
@@ -246,6 +248,26 @@ it('one whose replay waits is not given all there is', async () => {
   await reader.query('select pg_wal_replay_resume()');
   await reader.end();
   await expect.poll(() => replies.at(-1)?.applyLsn ?? 0n, { timeout: 30_000 }).toBe(walsender.endLsn);
+});
+
+it('queries that are canceled for replay are counted by kind', async () => {
+  const counted: RecoveryConflicts[] = [];
+  const over = new AbortController();
+  const socket = { dir: standby.socketDir, port: standby.port };
+  const options = { socket, onCounted: (one: RecoveryConflicts) => void counted.push(one), clock: systemClock(), logger: silentLogger() };
+  const watching = watchConflicts({ ...options, lookMs: 100 }, over.signal);
+  await writer.query('create table locked as select 1 as one');
+  await pass();
+  const reader = await standby.connect();
+  const lost = once(reader, 'error');
+  await reader.query('begin; select * from locked');
+  await writer.query('alter table locked add column two int');
+  await pass();
+  expect(await lost).toMatchObject([{ message: expect.stringMatching(/conflict with recovery/) }]);
+  await expect.poll(() => counted.at(-1), { timeout: 30_000 }).toMatchObject({ lock: 1, snapshot: 0, bufferpin: 0 });
+  over.abort();
+  await watching;
+  await reader.end();
 });
 
 it('redo that does not follow is not taken, and what is no walreceiver is told so', async () => {

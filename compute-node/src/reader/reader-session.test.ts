@@ -85,6 +85,7 @@ class Rig {
         kill: () => Promise.resolve(note('killed')),
         answers: () => Promise.resolve(true),
         pid: 4711,
+        conflicts: undefined,
         server: this.server,
       },
       onStep: () => undefined,

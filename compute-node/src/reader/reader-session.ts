@@ -84,7 +84,7 @@ export class ReaderSession implements Session {
     return this.#stream.volume;
   }
   get replay(): ReplayView {
-    return this.#stream.replay;
+    return { ...this.#stream.replay, conflicts: this.#options.database.conflicts };
   }
 
   answers(): Promise<boolean> {

@@ -1,7 +1,9 @@
 import type { PrimaryLimits } from '@kube-aurora/redo';
 import type { DatabaseEvents, VolumeAccess } from '../session/database.ts';
 import { PostgresServer, SERVER_PROGRAMS, type PostgresServerOptions } from '../session/postgres-server.ts';
+import type { LocalSocket } from '../postgres/local-client.ts';
 import { layStandbyDirectory, type StandbyStart } from './lay-standby-directory.ts';
+import { watchConflicts, type RecoveryConflicts } from './recovery-conflicts.ts';
 import type { RunningStandby } from './running-standby.ts';
 import { needsMore, standbySettings, type StreamSource } from './standby-settings.ts';
 
@@ -19,6 +21,8 @@ export interface ReaderDatabase {
   kill(): Promise<void>;
   answers(): Promise<boolean>;
   readonly pid: number | undefined;
+  /** Undefined until they were first counted. */
+  readonly conflicts: RecoveryConflicts | undefined;
   /** What runs, for whoever makes the writer of it. */
   readonly server: RunningStandby['server'];
 }
@@ -36,6 +40,7 @@ export class StandbyDatabase implements ReaderDatabase {
   readonly server: PostgresServer;
   #parameters: ReadonlyMap<string, string> = new Map();
   #startedFor: PrimaryLimits | undefined;
+  #conflicts: RecoveryConflicts | undefined;
 
   constructor(options: StandbyDatabaseOptions) {
     this.#options = options;
@@ -44,6 +49,10 @@ export class StandbyDatabase implements ReaderDatabase {
 
   get pid(): number | undefined {
     return this.server.pid;
+  }
+
+  get conflicts(): RecoveryConflicts | undefined {
+    return this.#conflicts;
   }
 
   answers(): Promise<boolean> {
@@ -68,6 +77,10 @@ export class StandbyDatabase implements ReaderDatabase {
           this.#parameters = parameters;
           return standbySettings(control, this.#options.stream, parameters);
         },
+        onReady: (socket, over) => {
+          void this.#watchConflicts(socket, over);
+          return Promise.resolve();
+        },
       },
       volume,
       events,
@@ -76,6 +89,14 @@ export class StandbyDatabase implements ReaderDatabase {
 
   canFollow(writer: PrimaryLimits): boolean {
     return this.#startedFor === undefined || !needsMore(this.#startedFor, this.#parameters, writer);
+  }
+
+  #watchConflicts(socket: LocalSocket, over: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#options;
+    const onCounted = (conflicts: RecoveryConflicts): void => {
+      this.#conflicts = conflicts;
+    };
+    return watchConflicts({ socket, onCounted, clock, logger }, over);
   }
 
   shutDown(): Promise<void> {

@@ -25,6 +25,8 @@ export interface ReplayView {
   readonly lagMs: number;
   /** The segment that its redo comes from; undefined while there is none. */
   readonly source: string | undefined;
+  /** By kind, how many queries were canceled since they held up replay; undefined while nobody knows. */
+  readonly conflicts?: Readonly<Record<string, number>> | undefined;
 }
 
 /** One epoch of a compute, as the agent sees it. */
