@@ -3,7 +3,8 @@ import type { OpenTurn } from './election/candidacy.ts';
 import type { OpeningStep } from './open/opening-steps.ts';
 
 /** Why the writer's place was taken: nobody heard it, its PostgreSQL died, or somebody wanted another one. */
-export type TakeoverReason = 'silent' | 'postgresDied' | 'switchover';
+export const TAKEOVER_REASONS = ['silent', 'postgresDied', 'switchover'] as const;
+export type TakeoverReason = (typeof TAKEOVER_REASONS)[number];
 
 /** How long each part of a failover took, in the order of the parts, in milliseconds. Undefined: not yet over. */
 export interface FailoverPhases {

@@ -1,4 +1,5 @@
 import { LatencyHistogram } from '@kube-aurora/process';
+import { TAKEOVER_REASONS } from './failover-record.ts';
 import type { CacheCounters } from './postgres/cache-file.ts';
 import type { ReplayView } from './session/session.ts';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
@@ -134,6 +135,14 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
   perSegment('aurora_segment_in_flight_bytes', 'Redo sent to a segment and not acknowledged', (segment) => segment.inFlightBytes);
   perSegment('aurora_segment_streaming', '1 when the segment is fed from memory', (segment) => (segment.streaming ? 1 : 0));
   perSegment('aurora_segment_stream_errors', 'Failures of the append stream since the epoch began', (segment) => segment.errors);
+  const failovers = new Counter({
+    name: 'aurora_failovers_total',
+    help: "Times this compute took another's place as the writer, by the reason: silent, postgresDied, switchover",
+    labelNames: ['reason'],
+    registers,
+  });
+  // From the start: an increase is seen only of a series that was there before.
+  for (const reason of TAKEOVER_REASONS) failovers.inc({ reason }, 0);
   return {
     flushSeconds: new LatencyHistogram({
       name: 'aurora_flush_seconds',
@@ -175,12 +184,7 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
       buckets: SECONDS,
       registers,
     }),
-    failovers: new Counter({
-      name: 'aurora_failovers_total',
-      help: "Times this compute took another's place as the writer, by the reason: silent, postgresDied, switchover",
-      labelNames: ['reason'],
-      registers,
-    }),
+    failovers,
     failoverSeconds: new Histogram({
       name: 'aurora_failover_seconds',
       help: 'How long each part of such a failover took: detected (since the writer was last heard), opened (the volume), fed (PostgreSQL has all of it), promoted (it takes writes), ready (it answers clients)',

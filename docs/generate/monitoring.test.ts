@@ -7,7 +7,7 @@ const known = new Set([...metricsReference().matchAll(/^\| `(aurora_\w+)`/gm)].m
 
 test.each(readdirSync(monitoring))('%s asks for metrics that there are', (file) => {
   const named = [...readFileSync(new URL(file, monitoring), 'utf8').matchAll(/aurora_(?!dev_)\w+/g)].map(([name]) =>
-    name.replace(/_bucket$/, ''),
+    known.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ''),
   );
   expect(named.filter((name) => !known.has(name))).toEqual([]);
 });
