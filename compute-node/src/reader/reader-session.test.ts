@@ -257,6 +257,9 @@ describe('a reader’s session', () => {
     await reached;
     rig.feed?.onTooOld('the log begins later');
     expect(lost).toEqual(['the log begins later']);
+    // Also whoever has it only now.
+    standby?.stream.belongTo({ onLost: (message) => lost.push(message), onLimits: () => undefined });
+    expect(lost).toEqual(['the log begins later', 'the log begins later']);
     expect(rig.journal.filter((what) => /killed|shut down|stopped|closed/.test(what))).toEqual([]);
   });
 

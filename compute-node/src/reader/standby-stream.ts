@@ -96,6 +96,8 @@ export class StandbyStream {
   #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
   #givenLsn: Lsn;
   #xmins: StandbyXmins = NO_XMINS;
+  /** Why nothing more comes. */
+  #lost: string | undefined;
   #isStopped = false;
 
   constructor(options: StandbyStreamOptions, owner: StreamOwner) {
@@ -116,7 +118,7 @@ export class StandbyStream {
         return floor.announced;
       },
     };
-    const onTooOld = (message: string): void => this.#owner.onLost(message);
+    const onTooOld = (message: string): void => this.#isLost(message);
     this.pages = options.pages(this.volume, onTooOld);
     floor.announce(startLsn);
     this.#feed = options.feed(startLsn, {
@@ -143,9 +145,15 @@ export class StandbyStream {
     this.#feed.start();
   }
 
-  /** It is another's from now on. */
+  /** It is another's from now on, who hears at once of an end that came before. */
   belongTo(owner: StreamOwner): void {
     this.#owner = owner;
+    if (this.#lost !== undefined) owner.onLost(this.#lost);
+  }
+
+  #isLost(message: string): void {
+    this.#lost ??= message;
+    this.#owner.onLost(message);
   }
 
   /** From now on PostgreSQL can have redo, if `isWanted` still when it could. */
@@ -222,7 +230,7 @@ export class StandbyStream {
       sender.push(redo);
     } catch (error) {
       // A gap, or a record that is not at its place: nothing of it was given.
-      this.#owner.onLost(`redo does not go on where it ended: ${error instanceof Error ? error.message : String(error)}`);
+      this.#isLost(`redo does not go on where it ended: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }
     this.#givenLsn = redo.endLsn;

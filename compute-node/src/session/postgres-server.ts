@@ -86,6 +86,8 @@ export class PostgresServer {
   /** What it asks of the volume, and whom it tells of itself: another's once a reader is promoted. */
   #volume: VolumeAccess | undefined;
   #events: DatabaseEvents | undefined;
+  /** It ended by itself, or hangs: for whoever asks to be told only then. */
+  #lost: ((events: DatabaseEvents) => void) | undefined;
   #shim: Promise<ShimAccess> | undefined;
   /** From the choice of PostgreSQL's settings until it takes connections with them. */
   #settingsInTrial: SettingsSet | undefined;
@@ -174,9 +176,15 @@ export class PostgresServer {
     if (this.#permit !== undefined && !this.#isReader) this.#postgres?.permit(this.#permit, this.#options.clock);
   }
 
-  /** From now on it tells these of itself. */
+  /** From now on it tells these of itself; also, at once, of an end that came before. */
   tell(events: DatabaseEvents): void {
     this.#events = events;
+    this.#lost?.(events);
+  }
+
+  #isLost(lost: (events: DatabaseEvents) => void): void {
+    this.#lost = lost;
+    if (this.#events !== undefined) lost(this.#events);
   }
 
   /** Of a reader: replay waits for no query any more that it is in the way of. */
@@ -263,7 +271,7 @@ export class PostgresServer {
     const { clock, logger } = this.#options;
     const { signal } = this.#over;
     if (await watchForHang({ greets: (withinMs) => postgres.greets(withinMs), clock, logger, signal }))
-      this.#events?.onHung('PostgreSQL hung: it said nothing to new connections for a minute, and was killed');
+      this.#isLost(({ onHung }) => onHung('PostgreSQL hung: it said nothing to new connections for a minute, and was killed'));
   }
 
   #exited(postgres: RunningPostgres, { code, signal }: PostgresExit): void {
@@ -273,7 +281,7 @@ export class PostgresServer {
     // It never answered: the settings it started with may be why.
     const set = this.#settingsInTrial;
     const givesWay = set !== undefined && this.#options.settings.failed(set, postgres.recentLog());
-    this.#events?.onExited(givesWay ? 'settingsRefused' : 'postgresFailed', message);
+    this.#isLost(({ onExited }) => onExited(givesWay ? 'settingsRefused' : 'postgresFailed', message));
   }
 
   /** Gives how many flushes were answered with anything but 'durable'. */
