@@ -144,7 +144,8 @@ export interface SegmentStatus {
 }
 
 /** What an instance is to the volume. Pods carry it as a label, and Services select by it. */
-export type InstanceRole = 'writer' | 'reader';
+export const INSTANCE_ROLES = ['writer', 'reader'] as const;
+export type InstanceRole = (typeof INSTANCE_ROLES)[number];
 
 /**
  * How an instance serves. Starting: it has not served yet. Lagging: a reader that is further behind than

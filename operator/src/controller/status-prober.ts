@@ -149,6 +149,7 @@ function significance({ agents, daemons }: Reports): string {
       report.uid,
       isSilent(report),
       report.phase,
+      report.role,
       report.reason,
       report.failure?.at,
       report.epoch,

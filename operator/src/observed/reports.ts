@@ -1,4 +1,5 @@
 import { formatLsn, parseLsn } from '@kube-aurora/pg-format';
+import { INSTANCE_ROLES, type InstanceRole } from '../api/types.ts';
 import { FAULT_KINDS, type ReportedFault } from './faults.ts';
 
 /** One poll of a program's /status. Replies are data from the network: every field is checked, none is trusted. */
@@ -40,6 +41,8 @@ export interface ReportedPassword {
 
 export interface AgentReport extends Poll {
   readonly phase: string;
+  /** What it is at present: which compute writes is decided through storage, by the computes. Undefined: it does not say. */
+  readonly role?: InstanceRole;
   readonly epoch?: number;
   readonly vdl?: string;
   readonly startedAt?: string;
@@ -216,6 +219,7 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     answeredAt: now,
     silentSince: undefined,
     phase: textOf(status['phase']) ?? 'unknown',
+    role: INSTANCE_ROLES.find((role) => role === status['role']),
     // Epochs begin at 1: 0 is an agent that has opened nothing yet.
     epoch: numberOf(status['epoch']) || undefined,
     vdl: lsnOf(status['vdl']),

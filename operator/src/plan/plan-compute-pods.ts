@@ -9,7 +9,7 @@ import type { Action, Notice, Plan } from './actions.ts';
 import { EMPTY_PLAN, joinPlans } from './actions.ts';
 import { isInitialized, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { outdatedBecause } from './outdated.ts';
-import { planInstances, surplusPods, type Instance } from './plan-instances.ts';
+import { isDeposed, planInstances, surplusPods, type Instance } from './plan-instances.ts';
 import { mountedVersions } from './plan-settings.ts';
 import { foreign } from './plan-storage-pods.ts';
 import { endpointLabels, lagLeftMs, readEndpointMembers } from './read-endpoint.ts';
@@ -93,7 +93,7 @@ function draftPods(observed: Observed, { volumeId, image }: ComputePodsOptions):
     zones.set(name, zone);
     const desired = computePod(observed.cluster, {
       ordinal,
-      role,
+      role: isDeposed(observed, pod) ? 'reader' : role,
       volumeId,
       volumeExists: mayNotBeMadeAnew(observed),
       zone,

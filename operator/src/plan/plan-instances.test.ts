@@ -17,6 +17,10 @@ const stranger = observed.computePods.map((pod) => ({
   metadata: { ...pod.metadata, name: 'demo-2', labels: { ...pod.metadata.labels, [LABEL.role]: 'reader' } },
 }));
 
+/** What agents say, by instance. */
+const says = (reports: Readonly<Record<string, Parameters<typeof agentReport>[0]>>) =>
+  new Map(Object.entries(reports).map(([name, change]) => [name, agentReport({ uid: `uid-of-${name}`, ...change })]));
+
 describe('the instances of a cluster', () => {
   const cases: readonly (readonly [string, Observed, readonly string[]])[] = [
     ['before anything was made', untouched(), ['demo-1 writer, no pod']],
@@ -50,6 +54,47 @@ describe('the instances of a cluster', () => {
       'when the status names what is no instance',
       { ...three, cluster: of(2, { writer: 'other-2' }) },
       ['demo-1 writer, pod demo-1', 'demo-2 reader, pod demo-2'],
+    ],
+    [
+      'when a reader says that it writes, for a higher epoch',
+      {
+        ...three,
+        cluster: of(3, { writer: 'demo-1', epoch: 3 }),
+        agents: says({ 'demo-1': { silentSince: NOW }, 'demo-2': { role: 'writer', epoch: 4 } }),
+      },
+      ['demo-1 reader, pod demo-1', 'demo-2 writer, pod demo-2', 'demo-3 reader, pod demo-3'],
+    ],
+    [
+      'when two say so, the higher epoch',
+      {
+        ...three,
+        cluster: of(3, { writer: 'demo-1', epoch: 3 }),
+        agents: says({
+          'demo-1': { role: 'writer', epoch: 3 },
+          'demo-2': { role: 'writer', epoch: 4 },
+          'demo-3': { role: 'writer', epoch: 5 },
+        }),
+      },
+      ['demo-1 reader, pod demo-1', 'demo-2 reader, pod demo-2', 'demo-3 writer, pod demo-3'],
+    ],
+    [
+      'when one that was overtaken says so again, and the writer is silent',
+      {
+        ...three,
+        cluster: of(3, { writer: 'demo-2', epoch: 4 }),
+        agents: says({ 'demo-1': { role: 'writer', epoch: 3 }, 'demo-2': { role: 'writer', epoch: 4, silentSince: NOW } }),
+      },
+      ['demo-1 reader, pod demo-1', 'demo-2 writer, pod demo-2', 'demo-3 reader, pod demo-3'],
+    ],
+    [
+      'when nobody has said what it is since the operator started',
+      { ...three, cluster: of(3, { writer: 'demo-2', epoch: 4 }), agents: new Map() },
+      ['demo-1 reader, pod demo-1', 'demo-2 writer, pod demo-2', 'demo-3 reader, pod demo-3'],
+    ],
+    [
+      'when the writer reads by now, and nobody has said that it writes',
+      { ...three, cluster: of(3, { writer: 'demo-1', epoch: 3 }), agents: says({ 'demo-1': { role: 'reader', epoch: 3 } }) },
+      ['demo-1 writer, pod demo-1', 'demo-2 reader, pod demo-2', 'demo-3 reader, pod demo-3'],
     ],
   ];
   test.each(cases)('%s', (_what, seen, expected) => {
@@ -125,4 +170,26 @@ test('a pod whose role differs from its instance is given it, so that Services f
   expect(plan({ ...observed, computePods: demoted }).actions).toMatchObject([
     { kind: 'mark-pod', labels: { [LABEL.role]: 'writer' }, annotations: { [ANNOTATION.volumeExists]: 'true' } },
   ]);
+});
+
+describe('a writer that says that it reads', () => {
+  const deposed: Observed = {
+    ...three,
+    cluster: of(3, { writer: 'demo-1', epoch: 3, firstReadyAt: new Date(NOW - 60_000).toISOString() }),
+    agents: says({ 'demo-1': { role: 'reader', epoch: 3 } }),
+  };
+  test('is not where clients that write are sent', () => {
+    expect(plan(deposed).actions).toMatchObject([
+      { kind: 'mark-pod', pod: { metadata: { name: 'demo-1' } }, labels: { [LABEL.role]: 'reader' } },
+    ]);
+  });
+  test('is no writer in the status, which keeps the epoch of the last one', () => {
+    const { epoch, conditions } = computeStatus({ ...deposed, agents: says({ 'demo-1': { role: 'reader', epoch: 2 } }) }, plan(deposed));
+    expect(epoch).toBe(3);
+    expect(conditions?.find(({ type }) => type === 'WriterAvailable')).toMatchObject({
+      status: 'False',
+      reason: 'WriterLost',
+      message: expect.stringContaining('demo-1, which wrote last, reads now'),
+    });
+  });
 });

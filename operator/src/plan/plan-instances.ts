@@ -1,7 +1,7 @@
 import { computeName, computeOrdinal, LABEL } from '../api/names.ts';
 import type { InstanceRole } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
-import type { Observed } from '../observed/observed.ts';
+import { freshAgent, type Observed } from '../observed/observed.ts';
 import { isOwnedBy } from '../specs/metadata.ts';
 
 /** A PostgreSQL of the cluster that there is to be. Pods, Services and the status are made from a list of these. */
@@ -16,13 +16,38 @@ export interface Instance {
 }
 
 /**
- * Which instance writes: the one that the status names; should that be lost, the one whose pod says so; the first of a
- * new cluster. Any can be the writer, whatever its number.
+ * Which instance writes, or wrote last: the computes decide it through storage, and the operator believes whoever says that it
+ * opened the volume for the highest epoch. Before any says so, the one that the status names; should that be lost, the one whose
+ * pod is labelled so; the first of a new cluster. Any can be the writer, whatever its number.
+ *
+ * Invariant: it changes only for a higher epoch than that of the last one. So a writer that was overtaken, and has not
+ * heard of it yet, gets nobody's connections back, and neither a silent agent nor a pod that is gone moves anything.
  */
-function writerOrdinal({ cluster, computePods }: Observed): number {
-  const { name } = cluster.metadata;
-  const labelled = computePods.find((pod) => isOwnedBy(pod, cluster) && pod.metadata.labels?.[LABEL.role] === 'writer');
-  return computeOrdinal(name, cluster.status?.writer ?? '') ?? computeOrdinal(name, labelled?.metadata.name ?? '') ?? 1;
+function writerOrdinal({ cluster, computePods, agents }: Observed): number {
+  const { metadata, status } = cluster;
+  const ordinalOf = (name: string | undefined): number | undefined => computeOrdinal(metadata.name, name ?? '');
+  const owned = computePods.filter((pod) => isOwnedBy(pod, cluster));
+  const labelled = owned.find((pod) => pod.metadata.labels?.[LABEL.role] === 'writer');
+  let ordinal = ordinalOf(status?.writer) ?? ordinalOf(labelled?.metadata.name) ?? 1;
+  let epoch = status?.epoch ?? 0;
+  for (const pod of owned) {
+    const report = agents.get(pod.metadata.name);
+    if (report?.role !== 'writer' || report.epoch === undefined || report.epoch <= epoch) continue;
+    const said = ordinalOf(pod.metadata.name);
+    if (said === undefined) continue;
+    epoch = report.epoch;
+    ordinal = said;
+  }
+  return ordinal;
+}
+
+/**
+ * Does an instance that is taken for the writer say itself that it reads? Then another computes' writer has overtaken it,
+ * which the operator has not heard of, or which is none of this cluster's.
+ */
+export function isDeposed(observed: Observed, pod: Pod | undefined): boolean {
+  const report = freshAgent(observed, pod);
+  return report?.phase === 'running' && report.role === 'reader';
 }
 
 /**

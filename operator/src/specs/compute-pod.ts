@@ -73,8 +73,7 @@ function ofAnnotation(name: string, annotation: string): EnvVar {
 
 /**
  * An instance's pod. Its hash leaves out the zone: a pod in another zone than a new one would get is not outdated. Role
- * is a label that Services select by, and that the agent is given at each start of its container; it is not part of the
- * pod's spec, so that an instance may change it.
+ * is a label that Services select by; what an instance is the computes decide among themselves, through storage.
  */
 export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Pod {
   const { name } = cluster.metadata;
@@ -101,6 +100,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
         env: [
           ...env({
             AURORA_INSTANCE: podName,
+            AURORA_ROLE: 'auto',
             AURORA_ZONE: zone,
             AURORA_VOLUME_ID: input.volumeId,
             AURORA_STORAGE: storageAddresses(cluster, zoneOf),
@@ -115,7 +115,6 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             ...cacheEnvironment(cluster.spec.compute.cacheSize, resources),
             ...(sql === undefined ? {} : { AURORA_INIT_SQL_DIR: INIT_SQL_DIR }),
           }),
-          { name: 'AURORA_ROLE', valueFrom: { fieldRef: { fieldPath: `metadata.labels['${LABEL.role}']` } } },
           ofAnnotation('AURORA_PROMOTION_TIER', ANNOTATION.promotionTier),
           ofAnnotation('AURORA_FAILOVER_AFTER_MS', ANNOTATION.failoverAfterMs),
           // From the pod's annotation, so that a container that starts again in a pod that once made the volume knows.

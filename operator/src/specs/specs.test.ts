@@ -163,9 +163,8 @@ describe('the compute pod', () => {
     });
   });
 
-  test('knows its role from its label at each start of its container; that does not make it outdated', () => {
-    const variable = compute().spec.containers[0]?.env.find(({ name }) => name === 'AURORA_ROLE');
-    expect(variable?.valueFrom?.fieldRef.fieldPath).toBe(`metadata.labels['${LABEL.role}']`);
+  test('is told no role, which it asks storage for; its label is no part of what makes it outdated', () => {
+    expect(compute().spec.containers[0]?.env).toContainEqual({ name: 'AURORA_ROLE', value: 'auto' });
     const reader = compute({ role: 'reader', servesReads: true });
     expect(reader.metadata.labels).toMatchObject({ [LABEL.role]: 'reader', [LABEL.servesReads]: 'true' });
     expect(reader.metadata.annotations).toEqual(compute().metadata.annotations);

@@ -121,7 +121,8 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     volumeId: plan.volumeId ?? previous?.volumeId,
     writer: pod?.metadata.name ?? previous?.writer,
     firstReadyAt: previous?.firstReadyAt ?? (writer.status === 'True' ? new Date(observed.now).toISOString() : undefined),
-    epoch: agent?.epoch ?? previous?.epoch,
+    // One that reads by now names the epoch in which it last wrote.
+    epoch: (agent?.role === 'reader' ? undefined : agent?.epoch) ?? previous?.epoch,
     vdl: agent?.vdl ?? newestVdl(observed) ?? previous?.vdl,
     instances,
     compute: computeSummary(observed, instances),

@@ -3,7 +3,7 @@ import { fewestInGroup, isQuorum, quorumsOf, type SegmentId } from '../api/segme
 import { SEGMENTS } from '../api/types.ts';
 import { computeState, freshAgent, isSegmentUp, type Observed } from '../observed/observed.ts';
 import { takesWriterAway, type ClusterPlan } from '../plan/plan.ts';
-import { writerOf } from '../plan/plan-instances.ts';
+import { isDeposed, writerOf } from '../plan/plan-instances.ts';
 import { podTrouble } from '../plan/pod-health.ts';
 import { isTerminating } from '../kube/objects.ts';
 import type { AgentReason, AgentReport } from '../observed/reports.ts';
@@ -33,6 +33,8 @@ export function writerVerdict(observed: Observed, plan: ClusterPlan): Verdict {
     const why = plan.actions.flatMap((action) => (action.kind === 'delete-pod' && action.pod === pod ? [action.why] : []));
     return bad('WriterReplaced', `${name} is replaced: ${why.join(', ')}; clients connect again when the new one is up`);
   }
+  if (isDeposed(observed, pod))
+    return bad('WriterLost', `no instance says that it writes: ${name}, which wrote last, reads now; another takes its place in a moment`);
   if (pod !== undefined && computeState(observed, pod) === 'available') return good(`${name} takes connections`);
   const told = report === undefined ? undefined : agentVerdict(observed, name, report);
   if (told !== undefined) return told;
