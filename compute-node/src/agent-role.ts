@@ -36,7 +36,9 @@ export class AgentRole {
   #elected = Promise.withResolvers<void>();
   /** The reader that may become the writer. */
   #reading: ReadingSession | undefined;
-  #failover: FailoverRecord | undefined;
+  /** Under way, and the last that is over. */
+  #failingOver: FailoverRecord | undefined;
+  #failedOver: FailoverRecord | undefined;
 
   constructor(choice: RoleChoice, instance: string, clock: Clock) {
     this.#choice = choice;
@@ -55,13 +57,13 @@ export class AgentRole {
   get isReader(): boolean {
     return this.#present === 'reader';
   }
-  /** Of the last turn that was somebody else's place; undefined when there was none. */
+  /** The one under way, or the last; undefined when there was none. */
   get failover(): FailoverRecord | undefined {
-    return this.#failover;
+    return this.#failingOver ?? this.#failedOver;
   }
-  /** While it is under way. */
+  /** While we take another's place. */
   get failingOver(): FailoverRecord | undefined {
-    return this.#failover?.isOver === false ? this.#failover : undefined;
+    return this.#failingOver;
   }
   /** Undefined for a role that is for good. */
   get election(): ElectionPhases | undefined {
@@ -94,7 +96,7 @@ export class AgentRole {
     this.#wasDecided = true;
     if (turn.kind === 'follow') {
       this.#present = 'reader';
-      if (this.failingOver !== undefined) this.#failover = undefined;
+      this.#failingOver = undefined;
       return { heldEpoch: undefined };
     }
     this.#turn = undefined;
@@ -112,9 +114,18 @@ export class AgentRole {
     return turn;
   }
 
+  /** We are the writer, and answer. Gives the failover that this ends, and how long its parts took, in seconds. */
+  answers(isInPlace: boolean): { readonly failover: FailoverRecord; readonly parts: ReturnType<FailoverRecord['ready']> } | undefined {
+    const failover = this.#failingOver;
+    if (failover === undefined || this.isReader) return undefined;
+    this.#failedOver = failover;
+    this.#failingOver = undefined;
+    return { failover, parts: failover.ready(isInPlace) };
+  }
+
   /** Another came first. */
   standDown(): void {
-    if (this.failingOver !== undefined) this.#failover = undefined;
+    this.#failingOver = undefined;
     this.#watchWriter();
   }
 
@@ -169,6 +180,6 @@ export class AgentRole {
 
   /** One that failed half-way is tried again as what it was. */
   #note(turn: OpenTurn): void {
-    this.#failover = FailoverRecord.of(turn, this.#instance, this.#clock) ?? this.#failover;
+    this.#failingOver = FailoverRecord.of(turn, this.#instance, this.#clock) ?? this.#failingOver;
   }
 }

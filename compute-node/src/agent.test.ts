@@ -5,56 +5,8 @@ import { EXIT, silentLogger } from '@kube-aurora/process';
 import type { AgentPhases, WriterPhases } from './agent-phases.ts';
 import { Agent } from './agent.ts';
 import { createMetrics } from './metrics.ts';
-import type { OpenHindrance, OpenOutcome, OpenedVolume } from './open/open-volume.ts';
-import type { Session, SessionEnd } from './session/session.ts';
-
-const opened = (epoch: bigint): OpenedVolume => ({
-  kind: 'opened',
-  epoch,
-  history: [{ epoch, startLsn: 100n }],
-  startLsn: 100n,
-  previousEpoch: epoch - 1n,
-  upToDate: [0, 1, 2, 3],
-});
-
-class ScriptedSession implements Session {
-  readonly #ended = Promise.withResolvers<SessionEnd>();
-  readonly ended = this.#ended.promise;
-  readonly postgresPid = 4711;
-  readonly volume = { vdl: 100n, scl: () => 100n, readFloor: 100n };
-  writePath: Session['writePath'];
-  replay: Session['replay'];
-  lease: Session['lease'];
-  ready = false;
-  readonly #starts: boolean;
-  /** What it was told, in order. */
-  readonly told: string[] = [];
-
-  constructor(starts = true) {
-    this.#starts = starts;
-  }
-  start(): Promise<void> {
-    this.ready = this.#starts;
-    return Promise.resolve();
-  }
-  answers(): Promise<boolean> {
-    return Promise.resolve(this.ready);
-  }
-  stop(): Promise<void> {
-    this.told.push('stop');
-    this.end({ kind: 'stopped' });
-    return Promise.resolve();
-  }
-  kill(): Promise<void> {
-    this.told.push('kill');
-    this.end({ kind: 'stopped' });
-    return Promise.resolve();
-  }
-  end(end: SessionEnd): void {
-    this.ready = false;
-    this.#ended.resolve(end);
-  }
-}
+import { opened, ScriptedSession } from './fixture-session.ts';
+import type { OpenHindrance, OpenOutcome } from './open/open-volume.ts';
 
 interface Script {
   /** What each opening says that it waits for. */

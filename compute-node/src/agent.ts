@@ -369,9 +369,10 @@ export class Agent {
       { epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs },
       `${this.#role.present} is running`,
     );
-    const failover = this.#role.failingOver;
-    if (failover === undefined || this.#role.isReader) return;
-    for (const [phase, seconds] of failover.ready(standby !== undefined)) metrics.failoverSeconds.observe({ phase }, seconds);
+    const taken = this.#role.answers(standby !== undefined);
+    if (taken === undefined) return;
+    const { failover, parts } = taken;
+    for (const [phase, seconds] of parts) metrics.failoverSeconds.observe({ phase }, seconds);
     metrics.failovers.inc({ reason: failover.reason });
     this.#logger.warn({ epoch: opened.epoch, ...failover.status }, "took another compute's place as the writer");
   }

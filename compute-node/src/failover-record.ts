@@ -63,10 +63,6 @@ export class FailoverRecord {
     return new FailoverRecord(turn, why, from.instance, clock);
   }
 
-  get isOver(): boolean {
-    return this.#phases.readyMs !== undefined;
-  }
-
   get status(): FailoverStatus {
     return {
       reason: this.reason,

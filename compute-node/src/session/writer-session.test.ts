@@ -27,6 +27,8 @@ class Rig {
   driverEvents: VolumeDriverEvents | undefined;
   databaseEvents: DatabaseEvents | undefined;
   end: SessionEnd | undefined;
+  /** When storage has heard that the lease is given back. */
+  heardOfGiveBack: Promise<void> = Promise.resolve();
   readonly session: WriterSession;
 
   constructor() {
@@ -94,7 +96,10 @@ class Rig {
         held: this.#held.get('lease')?.promise as Promise<boolean>,
         start: () => void this.journal.push('lease'),
         stop: () => this.#held.get('lease')?.resolve(false),
-        giveBack: (reopens) => Promise.resolve(void this.journal.push(reopens === true ? 'give back, to open anew' : 'give back')),
+        giveBack: async (reopens) => {
+          this.journal.push(reopens === true ? 'give back, to open anew' : 'give back');
+          await this.heardOfGiveBack;
+        },
       },
     };
   }
@@ -243,6 +248,35 @@ describe('the order of a session', () => {
     await rig.pass('kill');
     await stopped;
     expect(rig.end).toEqual({ kind: 'stopped' });
+  });
+});
+
+describe('the end of a session', () => {
+  it.each([
+    ['fenced', (rig: Rig): void => rig.driverEvents?.onFenced('epoch 9')],
+    ['damaged', (rig: Rig): void => rig.driverEvents?.onDamagedWal(new Error('xl_tot_len'))],
+    ['failed', (rig: Rig): void => rig.databaseEvents?.onExited('postgresFailed', 'SIGKILL')],
+    ['stopped', (rig: Rig): void => void rig.session.kill()],
+  ] as const)('%s is told only when storage has heard that the lease is given back', async (kind, happens) => {
+    const rig = await waitingIn('running');
+    const heard = Promise.withResolvers<void>();
+    rig.heardOfGiveBack = heard.promise;
+    happens(rig);
+    await rig.pass('kill');
+    expect(rig.journal.at(-1)).toBe('give back');
+    expect(rig.end).toBeUndefined();
+    heard.resolve();
+    await turn();
+    expect(rig.end?.kind).toBe(kind);
+  });
+
+  it('waits for nobody when we open the volume anew ourselves', async () => {
+    const rig = await waitingIn('running');
+    rig.heardOfGiveBack = new Promise(() => undefined);
+    rig.databaseEvents?.onRestartWanted('shared_buffers');
+    await rig.pass('shutDown');
+    await rig.pass('kill');
+    expect(rig.end?.kind).toBe('restarting');
   });
 });
 

@@ -63,4 +63,29 @@ describe('serveStatus', () => {
     expect((await get('/else'))[0]).toBe(404);
     await server.close();
   });
+
+  it('does what it is asked to with POST alone, and says what came of it', async () => {
+    let asked = 0;
+    const server = await serveStatus({
+      listen: '127.0.0.1:0',
+      registry: new Registry(),
+      live: () => ({ ok: true, message: 'ok' }),
+      ready: () => ({ ok: true, message: 'ok' }),
+      status: () => ({}),
+      actions: {
+        '/promote': () => Promise.resolve({ accepted: ++asked === 1, message: asked === 1 ? 'has begun' : 'is the writer already' }),
+        '/fail': () => Promise.reject(new Error('of no use')),
+      },
+    });
+    const ask = async (path: string, method: string): Promise<[number, unknown]> => {
+      const response = await fetch(`http://127.0.0.1:${server.port}${path}`, { method });
+      return [response.status, await response.json()];
+    };
+    expect(await ask('/promote', 'GET')).toEqual([405, { accepted: false, message: '/promote changes something: ask with POST' }]);
+    expect(asked).toBe(0);
+    expect(await ask('/promote', 'POST')).toEqual([202, { accepted: true, message: 'has begun' }]);
+    expect(await ask('/promote', 'POST')).toEqual([409, { accepted: false, message: 'is the writer already' }]);
+    expect(await ask('/fail', 'POST')).toEqual([500, { accepted: false, message: 'Error: of no use' }]);
+    await server.close();
+  });
 });
