@@ -1,21 +1,51 @@
 import type { Cluster } from './cluster.ts';
+import { CLOCK_DRIFT } from '@kube-aurora/volume';
 import { down, kind, namesOf, pickSome, type Fault } from './fault.ts';
 import type { Machine } from './machine.ts';
 
 /**
  * What tries the writers' leases: agents that stand still beside a PostgreSQL that goes on, computes that are cut off and
- * whose clients are not, takeovers one soon after the other, clocks as wrong as they may be.
+ * whose clients are not, takeovers one soon after the other, clocks as wrong as they may be. And, since each rule of
+ * leases matters in a moment that seldom comes by chance, what brings each of those about: answers that come just before
+ * they would be too late; a writer that two segments alone hear, and one that two do not; a writer that was overtaken and
+ * finds its connections broken, so that nobody has told it.
  */
 
 /** Nobody needs more writers at once to break a rule of leases. */
 const WRITERS_MAX = 4;
+/** A clock's seconds in a true one, at most wrong. */
+const SLOW = 1 - CLOCK_DRIFT;
+const FAST = 1 + CLOCK_DRIFT;
+
+/** What was cut off is sent again, and so heard, within this. */
+const HEARD_AGAIN_MS = 220;
 
 export function leaseFaults(cluster: Cluster): Fault[] {
   const { world, network, storage } = cluster;
   const { random } = world;
   const answering = (): Machine | undefined => cluster.livingComputes.findLast(({ writer: { session } }) => session !== undefined)?.machine;
-  const takeOver = (): void => {
-    if (cluster.livingComputes.length < WRITERS_MAX) cluster.startWriter();
+  const { leaseMs } = world.mix;
+  /** Nothing else that is aimed comes between: it would heal the network. */
+  let isUnderWay = false;
+  /** Gives the new one; undefined when there are enough. */
+  const takeOver = (): Machine | undefined => {
+    if (cluster.livingComputes.length >= WRITERS_MAX) return undefined;
+    cluster.startWriter();
+    return cluster.computes.at(-1)?.machine;
+  };
+  /** After so many leases' time. */
+  const endsAfter = (leases: number): void =>
+    void world.after(leases * leaseMs, () => {
+      network.heal();
+      isUnderWay = false;
+    });
+  const everyone = (): Machine[] => [...storage, ...cluster.livingComputes.map(({ machine }) => machine)];
+  const drift = (machine: Machine | undefined, rate: number): void => {
+    if (machine?.isClockBroken === false) machine.drift(rate);
+  };
+  /** This one's lease is as long, and everybody else takes it for as short, as clocks allow. */
+  const driftApart = (victim: Machine): void => {
+    for (const machine of everyone()) drift(machine, machine === victim ? SLOW : FAST);
   };
   /** Those that were stopped or cut off long enough give way. */
   const pause = (machine: Machine): void => machine.pause(world.spread(500, 8000));
@@ -57,8 +87,7 @@ export function leaseFaults(cluster: Cluster): Fault[] {
       return victim.id;
     }),
     kind('clocks as wrong as they may be', 6, () => {
-      const machines = [...storage, ...cluster.livingComputes.map(({ machine }) => machine)];
-      for (const machine of machines) if (!machine.isClockBroken) machine.drift(random.pick([0.9, 0.95, 1, 1.05, 1.1]));
+      for (const machine of everyone()) drift(machine, random.pick([SLOW, 0.95, 1, 1.05, FAST]));
       return '';
     }),
     kind('daemons restart as another takes over', 8, () => {
@@ -68,6 +97,73 @@ export function leaseFaults(cluster: Cluster): Fault[] {
       for (const machine of restarting) down(machine, world.chance(0.7) ? 'process' : 'power');
       world.after(world.spread(1, 150), takeOver);
       return namesOf(restarting);
+    }),
+    kind('clocks apart, and another takes over from an agent that is stopped', 10, () => {
+      const victim = answering();
+      if (victim === undefined) return undefined;
+      driftApart(victim);
+      world.after(world.spread(20, leaseMs / 2), () => {
+        victim.pause(world.spread(1.5, 3) * leaseMs);
+        world.after(world.spread(1, 100), () => drift(takeOver(), FAST));
+      });
+      return victim.id;
+    }),
+    kind('grants that are heard late, then nothing, and another takes over', 10, () => {
+      const victim = answering();
+      if (victim === undefined || isUnderWay) return undefined;
+      isUnderWay = true;
+      if (world.chance(0.5)) driftApart(victim);
+      for (const other of storage) network.cut(other, victim);
+      // An asking is given up after half a lease's time.
+      const lateMs = world.spread(0.2, 0.49) * leaseMs;
+      world.after(lateMs, () => network.heal());
+      world.after(lateMs + HEARD_AGAIN_MS, () => {
+        for (const other of storage) network.cutBoth(victim, other);
+        takeOver();
+        endsAfter(2);
+      });
+      return `${victim.id}, ${lateMs.toFixed(0)} ms late`;
+    }),
+    kind('writer that two segments alone hear, and another takes over', 10, () => {
+      const victim = answering();
+      const tails = storage.filter(({ role }) => role === 'TAIL');
+      // Those that are left must be enough to open the volume.
+      const two = tails.length === 0 ? pickSome(storage, 2, world) : pickSome(tails, 2, world);
+      const newer = victim === undefined || isUnderWay ? undefined : takeOver();
+      if (victim === undefined || newer === undefined) return undefined;
+      isUnderWay = true;
+      const apart = [victim, ...two];
+      const others = everyone().filter((machine) => !apart.includes(machine));
+      network.connectOnly(everyone(), [
+        [apart, apart],
+        [others, others],
+      ]);
+      endsAfter(world.spread(1.5, 3));
+      return `${victim.id} with ${namesOf(two)}`;
+    }),
+    kind('writer that two segments do not hear, and another takes over when it is stopped', 10, () => {
+      const victim = answering();
+      if (victim === undefined || isUnderWay) return undefined;
+      isUnderWay = true;
+      const two = pickSome(storage, 2, world);
+      for (const other of two) network.cutBoth(victim, other);
+      // By then whatever the two had granted is over.
+      world.after(world.spread(1.3, 1.8) * leaseMs, () => {
+        victim.pause(world.spread(1.5, 3) * leaseMs);
+        network.heal();
+        takeOver();
+        endsAfter(1.3);
+      });
+      return `${victim.id} without ${namesOf(two)}`;
+    }),
+    kind('overtaken agent goes on with its connections broken', 10, () => {
+      const victim = answering();
+      if (victim === undefined) return undefined;
+      const ms = world.spread(1.5, 3) * leaseMs;
+      victim.pause(ms);
+      world.after(world.spread(1, 150), takeOver);
+      world.after(ms - 1, () => network.reset(victim));
+      return victim.id;
     }),
   ];
 }
