@@ -1,4 +1,4 @@
-import type { EpochRun, EpochStart, SegmentRole } from '@kube-aurora/volume';
+import type { SegmentRole } from '@kube-aurora/volume';
 import { pageKeyOf, type PageId } from '@kube-aurora/redo';
 import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
 import { pageStoreKey } from '../../storage-daemon/src/pages/page-store.ts';
@@ -7,6 +7,7 @@ import type { RedoStorage } from '../../storage-daemon/src/segment/redo-storage.
 import type { Segment } from '../../storage-daemon/src/segment/segment.ts';
 import { durableControl, durableLogEnd } from './durable-view.ts';
 import { BrokenPromise, type VolumeHistory } from './history.ts';
+import { annulledFrom, epochAt, isQuorum, lastEpoch } from './rules-apart.ts';
 import type { WriterView } from './simulated-writer.ts';
 import { segmentDirectory, type StorageMachine } from './storage.ts';
 import { isDamaged, opened, storedVersion } from './stored-view.ts';
@@ -37,12 +38,6 @@ interface Held {
   life: number;
   /** What was looked at last of its log and history: nothing has changed since. */
   seen: readonly unknown[];
-}
-
-/** Not the rule of the code that is tried: any four, or where copies are mixed all three full ones. */
-function isQuorum(indices: readonly number[], roles: readonly SegmentRole[]): boolean {
-  const isMixed = roles.includes('TAIL');
-  return indices.length >= 4 || (isMixed && roles.every((role, index) => role === 'TAIL' || indices.includes(index)));
 }
 
 /** The checkpoint's key in a page store. */
@@ -389,21 +384,4 @@ function storedTo({ disk }: StorageMachine): bigint | undefined {
 function highest(one: bigint | undefined, other: bigint | undefined): bigint | undefined {
   if (one === undefined || other === undefined) return one ?? other;
   return one > other ? one : other;
-}
-
-const lastEpoch = (history: readonly EpochStart[]): bigint => history.at(-1)?.epoch ?? 0n;
-
-/** Where a log holds redo that a history rules out. Told apart from the code that is tried. */
-function annulledFrom(history: readonly EpochStart[], runs: readonly EpochRun[]): bigint | undefined {
-  for (const { epoch, fromLsn, toLsn } of runs) {
-    const at = history.findIndex((entry) => entry.epoch === epoch);
-    const limit = at < 0 ? fromLsn : (history[at + 1]?.startLsn ?? toLsn);
-    if (toLsn > limit) return limit;
-  }
-  return undefined;
-}
-
-/** Whose redo ends at or covers the LSN; undefined where the log does not say. */
-function epochAt(runs: readonly EpochRun[], lsn: bigint): bigint | undefined {
-  return runs.find((run) => run.fromLsn < lsn && lsn <= run.toLsn)?.epoch;
 }

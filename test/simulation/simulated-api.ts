@@ -1,21 +1,5 @@
 import {
   AuroraRpcError,
-  decodeAppendHello,
-  decodeAppendRequest,
-  decodeAppendResponse,
-  decodeFollowedRedo,
-  decodeFollowHello,
-  decodeFollowRequest,
-  decodeGetPagesRequest,
-  decodeGetPagesResponse,
-  encodeAppendHello,
-  encodeAppendRequest,
-  encodeAppendResponse,
-  encodeFollowedHead,
-  encodeFollowHello,
-  encodeFollowRequest,
-  encodeGetPagesRequest,
-  encodePagesHead,
   fromServiceError,
   PEER_SERVICE,
   SEGMENT_SERVICE,
@@ -28,19 +12,17 @@ import {
   type FollowedRedo,
   type FollowRequest,
   type FollowStream,
-  type GetPagesRequest,
-  type GetPagesResponse,
   type ImportBaseRequest,
   type ImportCall,
   type PeerApi,
   type PeerHandlers,
-  type PreparedAppend,
   type SegmentApi,
   type SegmentHandlers,
   type SegmentState,
 } from '@kube-aurora/rpc';
 import type { DaemonNetwork, DaemonServices } from '../../storage-daemon/src/edge/daemon-network.ts';
 import type { SeededRandom } from '../faults/random.ts';
+import { carried } from './carried-messages.ts';
 import type { Machine } from './machine.ts';
 import { Channel, type Network } from './network.ts';
 import { ClientEnd, Inbox, ServerEnd } from './simulated-streams.ts';
@@ -84,44 +66,6 @@ export class Exchange {
   find(address: string): { readonly machine: Machine; readonly services: DaemonServices } | undefined {
     return this.#listening.get(address);
   }
-}
-
-/** Of the messages that go over frames, what encodes and decodes them. */
-const HOT = {
-  Append: {
-    request: (message: AppendRequest | PreparedAppend): AppendRequest => {
-      if (Buffer.isBuffer(message)) return decodeAppendRequest(Buffer.from(message));
-      const { hello, batches, vdl, pgmrpl } = message;
-      if (hello !== undefined) return decodeAppendHello(encodeAppendHello(hello, vdl, pgmrpl));
-      return decodeAppendRequest(encodeAppendRequest(batches === undefined ? [] : [batches], vdl, pgmrpl));
-    },
-    response: (message: AppendResponse): AppendResponse => decodeAppendResponse(encodeAppendResponse(message)),
-  },
-  Follow: {
-    request: (message: FollowRequest): FollowRequest => {
-      const { hello, takenLsn, readFloor } = message;
-      if (hello !== undefined) return decodeFollowHello(encodeFollowHello(hello, takenLsn, readFloor));
-      return decodeFollowRequest(encodeFollowRequest(message));
-    },
-    response: (message: FollowedRedo): FollowedRedo =>
-      decodeFollowedRedo(Buffer.concat([encodeFollowedHead(message), message.batches ?? Buffer.alloc(0)])),
-  },
-  GetPages: {
-    request: (message: GetPagesRequest): GetPagesRequest => decodeGetPagesRequest(encodeGetPagesRequest(message)),
-    response: (message: GetPagesResponse): GetPagesResponse => decodeGetPagesResponse([encodePagesHead(message), ...message.pages]),
-  },
-};
-
-type Method = 'requestSerialize' | 'requestDeserialize' | 'responseSerialize' | 'responseDeserialize';
-
-/** A message as it comes out at the other end. */
-function carried<T>(service: typeof SEGMENT_SERVICE, name: string, direction: 'request' | 'response', message: unknown): T {
-  if (name === 'Append' || name === 'Follow' || name === 'GetPages') return HOT[name][direction](message as never) as T;
-  const method = service[name];
-  if (method === undefined) throw new RangeError(`no method ${name}`);
-  const encode = method[`${direction}Serialize` as Method] as (value: unknown) => Buffer;
-  const decode = method[`${direction}Deserialize` as Method] as (bytes: Buffer) => T;
-  return decode(Buffer.from(encode(message)));
 }
 
 const refused = (address: string): AuroraRpcError => new AuroraRpcError('UNREACHABLE', `${address}: connection refused`);

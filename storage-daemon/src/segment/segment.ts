@@ -1,8 +1,9 @@
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
+import { maxLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
-import type { EngineId, EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
-import { AuroraRpcError, type SegmentPhase, type SegmentState, type StandbyXmins, type WriterSign } from '@kube-aurora/rpc';
+import type { EngineRegistry, PageKey } from '@kube-aurora/redo-engine';
+import { AuroraRpcError, type SegmentState, type StandbyXmins, type WriterSign } from '@kube-aurora/rpc';
 import {
   LEASE_MS_MAX,
   type EpochStart,
@@ -16,7 +17,6 @@ import type { DiskRoom } from '../disk/disk-room.ts';
 import { DurableEvent } from '../redo-log/durable-event.ts';
 import { fitOf } from './batch-fit.ts';
 import { ConditionWaiter } from './condition-waiter.ts';
-import type { SegmentControl } from './control-file.ts';
 import { CurrentControl } from './current-control.ts';
 import { Epochs } from './epochs.ts';
 import { Followers } from './followers.ts';
@@ -27,10 +27,9 @@ import type { HeldRedo } from './retention.ts';
 import type { ControlChange, Fill, FillBeside } from './replacement.ts';
 import type { SegmentEvents } from './content-failures.ts';
 import { SegmentLifecycle } from './segment-lifecycle.ts';
-import type { RedoStorage } from './redo-storage.ts';
 import { refuseRole, type SegmentIdentity } from './segment-identity.ts';
 import { segmentState } from './segment-state.ts';
-import type { SegmentStorage } from './segment-storage.ts';
+import { SegmentView } from './segment-view.ts';
 import { WriterHeard } from './writer-heard.ts';
 import { WriterSessions, type AppendSession } from './writer-sessions.ts';
 
@@ -71,11 +70,10 @@ export type AppendOutcome = 'appended' | 'duplicate' | 'gap' | 'unwritable';
 
 /**
  * One copy of one protection group: the epochs it obeys, the content it holds, and those who write to it and wait for
- * it. Here is what it says of itself and what it takes: redo, and the points up to which redo is durable and read.
+ * it. Here is what it takes: redo, and the points up to which redo is durable and read. What it holds, and how it is, is
+ * in segment-view.ts.
  */
-export class Segment {
-  readonly volumeId: string;
-  readonly pg: number;
+export class Segment extends SegmentView {
   /** The readers that follow it. */
   readonly followers = new Followers();
   readonly #options: SegmentOptions;
@@ -89,6 +87,7 @@ export class Segment {
   readonly #writer: WriterHeard;
 
   private constructor(options: SegmentOptions, directory: string, control: CurrentControl) {
+    super(options, control);
     const { disk, engines, limits, logger, clock, events } = options;
     const durable = new DurableEvent();
     const conditions = new ConditionWaiter(clock);
@@ -101,8 +100,6 @@ export class Segment {
     this.#control = control;
     this.#conditions = conditions;
     this.#sessions = sessions;
-    this.volumeId = control.value.volumeId;
-    this.pg = control.value.pg;
     this.#lifecycle = new SegmentLifecycle({
       onEpoch: (epoch) => sessions.fenceBelow(epoch),
       directory,
@@ -121,7 +118,7 @@ export class Segment {
     });
     if (control.value.role === 'TAIL') {
       for (const { id, checkpointLsn } of options.fullPeers)
-        this.#lifecycle.holdFor(`pages of ${id}`, () => higher(checkpointLsn(this), this.#standInCheckpoint(id)));
+        this.#lifecycle.holdFor(`pages of ${id}`, () => maxLsn(checkpointLsn(this), this.#standInCheckpoint(id)));
     }
     this.#writer = new WriterHeard(control, clock, () => this.followers.writerChanged());
     const { startedAtMs } = options;
@@ -157,62 +154,11 @@ export class Segment {
     return segment;
   }
 
-  // What it says of itself ------------------------------------------------------------------------------------------
+  protected override get lifecycle(): SegmentLifecycle {
+    return this.#lifecycle;
+  }
 
-  get id(): { volumeId: string; pg: number } {
-    return { volumeId: this.volumeId, pg: this.pg };
-  }
-  get identity(): SegmentIdentity {
-    return this.#options.identity;
-  }
-  get limits(): SegmentLimits {
-    return this.#options.limits;
-  }
-  /** The engine of a volume that is imported here. Throws EngineUnknownError. */
-  engineFor(id: EngineId): RedoEngine {
-    return this.#options.engines.get(id);
-  }
-  get control(): SegmentControl {
-    return this.#control.value;
-  }
-  /**
-   * What it holds; undefined while it is empty or cannot be used. Another one after a copy or when it was opened anew:
-   * not to be kept.
-   */
-  get storage(): RedoStorage | undefined {
-    return this.#lifecycle.storage;
-  }
-  /** The same, of a segment that has pages: undefined of a tail. */
-  get pages(): SegmentStorage | undefined {
-    return this.#lifecycle.pages;
-  }
-  get phase(): SegmentPhase {
-    return this.#lifecycle.phase;
-  }
-  /** Durable SCL; 0n when there is no log. */
-  get scl(): bigint {
-    return this.#lifecycle.scl;
-  }
-  /** Why reads are refused; undefined when they are not. */
-  get damage(): string | undefined {
-    return this.#lifecycle.damage;
-  }
-  /** Why no redo is taken although it could be read: the disk is full or fails. Undefined while redo is taken. */
-  get unwritable(): string | undefined {
-    return this.#lifecycle.unwritable;
-  }
-  /** Must it get redo back that it may have acknowledged once? */
-  get mustRecover(): boolean {
-    return this.#lifecycle.mustRecover;
-  }
-  /** Empty, or with a store that only a copy from a peer can replace. */
-  get needsCopy(): boolean {
-    return this.#lifecycle.needsCopy;
-  }
-  /** Bytes that wait for the disk, the index or to be applied. */
-  get queuedBytes(): number {
-    return this.storage?.queuedBytes ?? 0;
-  }
+  // What it says of itself ------------------------------------------------------------------------------------------
 
   /** Up to where this segment's own pages have all redo in the place of that peer's. */
   #standInCheckpoint(id: string): bigint {
@@ -458,8 +404,4 @@ export class Segment {
     await this.#control.idle();
     await this.#lifecycle.close();
   }
-}
-
-function higher(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
 }
