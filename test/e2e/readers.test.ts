@@ -24,6 +24,19 @@ const served = (summary: string, readers: string) =>
     () => jsonpath('.status.compute.summary') === summary && jsonpath('.status.compute.readOnly[*]') === readers,
   );
 
+const SWITCHOVER_TO = 'kube-aurora.dev/switchover-to';
+const writer = () => jsonpath('.status.writer');
+const annotate = (to: string) => kubectl('annotate', 'ac', 'demo', `${SWITCHOVER_TO}=${to}`);
+
+async function switchOver(to: string): Promise<void> {
+  await quickstart.until(`${to} serves reads`, () => jsonpath('.status.compute.readOnly[*]') === to);
+  annotate(to);
+  await quickstart.until(
+    `${to} was made the writer`,
+    () => jsonpath('.status.switchover.to') === to && jsonpath('.status.switchover.state') === 'Done' && writer() === to,
+  );
+}
+
 /** A connection through a Service, as an application has it. */
 async function connect(endpoint: 'rw' | 'ro' | 'r'): Promise<Client> {
   const field = (key: string): string =>
@@ -84,13 +97,25 @@ describe('a cluster with readers', () => {
     await reader.end();
   });
 
-  it('adds and removes readers by kubectl scale, and NAME-ro leads to the writer when there is none', async () => {
-    await served('2/2', 'demo-2');
+  it('makes the instance the writer that an annotation names, and says why another cannot be it', async () => {
+    await switchOver(writer() === 'demo-1' ? 'demo-2' : 'demo-1');
+    if (writer() !== 'demo-2') await switchOver('demo-2');
+    await quickstart.eventually("insert into seen values (4, 'after the switchover')");
+    expect(await ask('rw', 'select count(*)::int from seen where id in (1, 4)')).toBe(2);
+    await served('2/2', 'demo-1');
+    annotate('demo-2');
+    await quickstart.until('it is refused', () => jsonpath('.status.switchover.message') === 'demo-2 is the writer already');
+    await quickstart.until('its annotation is gone', () => !jsonpath('.metadata.annotations').includes(SWITCHOVER_TO));
+    const events = kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}');
+    for (const reason of ['SwitchoverStarted', 'SwitchedOver', 'SwitchoverRefused']) expect(events).toContain(reason);
+  });
+
+  it('adds and removes readers by kubectl scale, never the writer, and NAME-ro leads to that when there is none', async () => {
     expect(kubectl('scale', 'ac', 'demo', '--replicas=3')).toContain('scaled');
-    await served('3/3', 'demo-2 demo-3');
+    await served('3/3', 'demo-1 demo-3');
     expect(kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}')).toContain('ReaderReady');
     expect(kubectl('scale', 'ac', 'demo', '--replicas=1')).toContain('scaled');
-    await served('1/1', 'demo-1');
+    await served('1/1', 'demo-2');
     await quickstart.until('the readers are gone', () => kubectl(...READERS) === '');
     await quickstart.until('NAME-ro is the writer', async () => (await ask('ro', 'select pg_is_in_recovery()')) === false);
     expect(kubectl('scale', 'ac', 'demo', '--replicas=17')).toContain('spec.instances: Invalid value: 17');

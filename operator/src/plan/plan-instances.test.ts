@@ -120,6 +120,25 @@ test('whatever was seen, there are as many as asked for, one writes, and it is t
   );
 });
 
+test('whatever number writes, and however few instances there are to be, the plan takes no writer away', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 6 }),
+      fc.integer({ min: 1, max: 6 }),
+      fc.integer({ min: 1, max: 6 }),
+      (pods, instances, number) => {
+        const writer = `demo-${Math.min(number, pods)}`;
+        const cluster = { ...of(instances), status: { firstReadyAt: new Date(NOW - 600_000).toISOString(), writer } };
+        const deleted = plan({ ...healthy(of(pods)), cluster }).actions.flatMap((action) =>
+          action.kind === 'delete-pod' ? [action.pod.metadata.name] : [],
+        );
+        expect(deleted).not.toContain(writer);
+        expect(deleted.length).toBeGreaterThanOrEqual(Math.max(0, pods - instances));
+      },
+    ),
+  );
+});
+
 test('each has a pod of its name that carries its role', () => {
   const made = plan(untouched()).actions.flatMap((action) => (action.kind === 'create-pod' ? [action.pod.metadata] : []));
   for (const { name, role } of planInstances(untouched())) expect(made.find((pod) => pod.name === name)?.labels?.[LABEL.role]).toBe(role);
