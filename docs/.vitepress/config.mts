@@ -36,6 +36,7 @@ export default defineConfig({
           { text: 'Concepts', link: '/concepts' },
           { text: 'Operations', link: '/operations' },
           { text: 'Readers', link: '/readers' },
+          { text: 'Failover', link: '/failover' },
           { text: 'Consistency', link: '/consistency' },
           { text: 'Failure modes', link: '/failure-modes' },
           { text: 'Differences from PostgreSQL', link: '/differences' },
