@@ -63,6 +63,8 @@ export class Agent {
   #opening: OpeningProgress | undefined;
   #opened: OpenedVolume | undefined;
   #openedAtMs = 0;
+  /** A reader's PostgreSQL is becoming the writer's. */
+  #isPromoting = false;
   /** The present session, or the last, came to take connections. */
   #hasStarted = false;
   #pauseMs = 0;
@@ -119,6 +121,9 @@ export class Agent {
 
   /** Asks PostgreSQL itself, for a bounded time. */
   async ready(): Promise<Health> {
+    // It answers readers up to the moment when it writes. Whoever took it out of its Services for that long would miss the first second of
+    // the new writer: probes come once a second.
+    if (this.#isPromoting) return { ok: true, message: "a reader's PostgreSQL becomes the writer's" };
     if (this.phase !== 'running' || this.#session?.ready !== true) {
       return { ok: false, message: `${this.phase}: ${this.#state.message}` };
     }
@@ -416,7 +421,12 @@ export class Agent {
       this.#forget();
       this.#state.on('opened');
       // Nobody comes between: it is the new session that ends this PostgreSQL now.
-      await this.#startSession(metrics, standby);
+      this.#isPromoting = true;
+      try {
+        await this.#startSession(metrics, standby);
+      } finally {
+        this.#isPromoting = false;
+      }
     } else {
       this.#logger.info({ outcome: opened.kind }, 'the volume was not opened in the place of its writer; going on as a reader');
       this.#role.standDown();

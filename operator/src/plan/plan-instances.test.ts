@@ -65,6 +65,15 @@ describe('the instances of a cluster', () => {
       ['demo-1 reader, pod demo-1', 'demo-2 writer, pod demo-2', 'demo-3 reader, pod demo-3'],
     ],
     [
+      'when a reader is about to write',
+      {
+        ...three,
+        cluster: of(3, { writer: 'demo-1', epoch: 3 }),
+        agents: says({ 'demo-1': { silentSince: NOW }, 'demo-2': { role: 'writer', epoch: 4, phase: 'opening' } }),
+      },
+      ['demo-1 writer, pod demo-1', 'demo-2 reader, pod demo-2', 'demo-3 reader, pod demo-3'],
+    ],
+    [
       'when two say so, the higher epoch',
       {
         ...three,

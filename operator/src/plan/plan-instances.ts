@@ -32,7 +32,8 @@ function writerOrdinal({ cluster, computePods, agents }: Observed): number {
   let epoch = status?.epoch ?? 0;
   for (const pod of owned) {
     const report = agents.get(pod.metadata.name);
-    if (report?.role !== 'writer' || report.epoch === undefined || report.epoch <= epoch) continue;
+    // Nobody is sent to one that has yet to become the writer: it may answer readers meanwhile.
+    if (report?.role !== 'writer' || report.phase !== 'running' || report.epoch === undefined || report.epoch <= epoch) continue;
     const said = ordinalOf(pod.metadata.name);
     if (said === undefined) continue;
     epoch = report.epoch;
