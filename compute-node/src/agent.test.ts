@@ -109,6 +109,15 @@ describe('the agent', () => {
     expect(agent.status()).toMatchObject({ opens: 5, lastFailure: undefined });
   });
 
+  it('does not begin anew again and again without a pause where storage has not what it needs', async () => {
+    const sessions = Array.from({ length: 5 }, () => new ScriptedSession());
+    for (const one of sessions) one.end({ kind: 'restarting', why: 'redo is gone', isForced: true });
+    const { agent, pauses, run } = agentOf({ opens: sessions.map((_, index) => opened(BigInt(index + 2))), sessions: [...sessions] });
+    await run();
+    expect(pauses).toHaveLength(3);
+    expect(agent.status()).toMatchObject({ opens: 5, lastFailure: undefined });
+  });
+
   it('tells what it waits for from what no waiting helps against, by a reason of its own', async () => {
     const hindrances = [
       { kind: 'storage', message: '3 of 6 segments answered' },

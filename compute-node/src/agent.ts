@@ -440,7 +440,7 @@ export class Agent {
     if (end === undefined) throw new Error('no session to wait for');
     this.#letGo();
     const livedMs = this.#clock.now() - this.#openedAtMs;
-    if (end.kind === 'restarting') this.#pauseMs = this.#pace.afterSession('restarting', livedMs);
+    if (end.kind === 'restarting') this.#pauseMs = this.#pace.afterSession(end.isForced === true ? 'ended' : 'restarting', livedMs);
     else this.#pauseMs = this.#pace.afterSession(this.#hasStarted ? 'ended' : 'not-started', livedMs);
     if (end.kind === 'fenced') this.#overtaken(end.message);
     else this.#state.on(eventOf(end), messageOf(end));

@@ -14,7 +14,7 @@ export type SessionOutcome =
   | 'restarting'
   /** PostgreSQL never took a connection. */
   | 'not-started'
-  /** PostgreSQL was lost. */
+  /** PostgreSQL was lost, or a reader's storage had no longer what it needed. */
   | 'ended';
 
 /** How long the agent waits before it opens the volume again. Each start takes an epoch, and an epoch is for ever. */

@@ -2,6 +2,7 @@ import { batchesIn, recordsOf } from '@kube-aurora/volume';
 import { encodePageKey } from '@kube-aurora/redo';
 import { encodeAppendRequest, type AuroraRpcError, type FollowedRedo, type FollowStream, type FollowWants } from '@kube-aurora/rpc';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { checkpointAt } from './testing/mixed-cluster.ts';
 import { imageRecord } from './testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TEST_LIMITS, TestCluster, type TestWriter } from './testing/test-cluster.ts';
 
@@ -145,6 +146,26 @@ describe('a reader that follows a segment', () => {
       expect(reader.ends).toEqual([end.lsn, second.end.lsn]);
       expect(reader.error).toBeUndefined();
     }
+  });
+
+  it('whose floor is heard too late is given nothing as of a later LSN: the image and the page are refused', async () => {
+    await writer.append([one(1)], ALL);
+    const chosen = writer.end.lsn;
+    const image = async (): Promise<number> => {
+      let chunks = 0;
+      for await (const chunk of cluster.client(0).computeImage({ segment: SEGMENT, epoch: 0n, lsn: chosen }, DEADLINE))
+        chunks += chunk.volumeState.length > 0 ? 1 : 0;
+      return chunks;
+    };
+    const page = { segment: SEGMENT, epoch: 0n, lsn: chosen, keys: [encodePageKey({ ...REL, block: 1 })] };
+    writer.points(ALL);
+    expect(await image()).toBeGreaterThan(0);
+    await cluster.client(0).getPages(page, DEADLINE);
+    await writer.append([one(1)], ALL);
+    writer.points(ALL);
+    await checkpointAt(cluster, [0], writer.end);
+    await expect(image()).rejects.toMatchObject({ code: 'TOO_OLD' });
+    await expect(cluster.client(0).getPages(page, DEADLINE)).rejects.toMatchObject({ code: 'TOO_OLD' });
   });
 
   it('hears why it is sent nothing: redo that is gone, a segment that holds nothing, words that are wrong', async () => {

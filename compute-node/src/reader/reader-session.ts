@@ -31,7 +31,9 @@ export interface ReaderSessionOptions extends StandbyStreamOptions {
  * chain and data directory → walsender → hot standby → tear-down. reader-session-table.ts says what each event does.
  *
  * Order and rules that correctness rests on (StandbyStream has more):
- * - the stream of redo is asked for first: with it storage hears our read floor, and keeps what we need from X on;
+ * - the stream of redo is asked for first: with it storage hears our read floor, and keeps what we need from X on. What a
+ *   segment has merged past X before it heard that, it refuses to give as of X (TOO_OLD), be it the image, a page or redo, and
+ *   never gives as of a later LSN: so the time between the choice of X and that word may cost a start, and no more;
  * - nothing of a reader's PostgreSQL reaches the volume. One that asks for its WAL to be durable is ended.
  *
  * It begins afresh, at the present LSN, when storage has no longer what it needs, and when the writer has been given

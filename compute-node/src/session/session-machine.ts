@@ -156,7 +156,7 @@ export class SessionMachine<Own extends string> {
     }
   }
 
-  #endOf(kind: SessionEndKind, { message = '', reason = 'postgresFailed' }: SessionEvent<Own>): SessionEnd {
+  #endOf(kind: SessionEndKind, { kind: event, message = '', reason = 'postgresFailed' }: SessionEvent<Own>): SessionEnd {
     switch (kind) {
       case 'fenced':
       case 'damaged':
@@ -164,7 +164,8 @@ export class SessionMachine<Own extends string> {
       case 'failed':
         return { kind, reason, message };
       case 'restarting':
-        return { kind, why: this.#restartWhy === '' ? message : this.#restartWhy };
+        if (this.#restartWhy !== '') return { kind, why: this.#restartWhy };
+        return event === 'restart' ? { kind, why: message } : { kind, why: message, isForced: true };
       case 'stopped':
         return { kind };
     }

@@ -9,8 +9,8 @@ export type SessionEnd =
   /** The local WAL was not what PostgreSQL said it wrote. The volume is sound. */
   | { readonly kind: 'damaged'; readonly message: string }
   | { readonly kind: 'stopped' }
-  /** In order, to be started again with other settings. */
-  | { readonly kind: 'restarting'; readonly why: string }
+  /** To be started again: with other settings, in order; or, `isForced`, since it could not go on from where it was. */
+  | { readonly kind: 'restarting'; readonly why: string; readonly isForced?: true }
   | { readonly kind: 'failed'; readonly reason: StartFailure; readonly message: string }
   /** Of a reader: whoever was given its PostgreSQL makes the writer of it. */
   | { readonly kind: 'handedOver' };
