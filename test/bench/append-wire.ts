@@ -74,6 +74,7 @@ const SERVERS: Readonly<Record<string, Serve>> = {
         },
         follow: nothing,
         getPages: () => Promise.reject(new AuroraRpcError('NOT_READY', 'has no pages')),
+        renewLease: () => Promise.reject(new AuroraRpcError('NOT_READY', 'grants nothing')),
       },
       { clock: systemClock(), onTurnedAway: nothing, onRefused: nothing },
     );

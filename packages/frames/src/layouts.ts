@@ -47,6 +47,8 @@ export const LAYOUTS = {
   pageKey: layout({ length: u16 }),
   /** Pages; one byte for each key, and then the pages, follow. */
   pages: layout({ keyCount: u16 }),
+  /** The answer to RenewLease; a LeaseAnswer of segment.proto follows. */
+  renewed: layout({ granted: u8 }),
   /** The message that opens a Follow stream; the reader's id follows. */
   followHello: layout({ volumeId: raw(16), pg: u32, takenLsn: u64, readFloor: u64, wants: u8, readerIdBytes: u16, promotionTier: u8 }),
   /** What a reader says on a Follow stream. */

@@ -164,7 +164,7 @@ async function* readAll<Response>(stream: ClientReadableStream<Response>, peer: 
 export type SegmentAddress = Pick<Endpoint, 'address' | 'framesAddress'>;
 
 /**
- * The compute's view of one storage daemon: Append and GetPages over frames, the rest over gRPC. Every failure is an
+ * The compute's view of one storage daemon: Append, Follow, GetPages and RenewLease over frames, the rest over gRPC. Every failure is an
  * AuroraRpcError.
  */
 export class SegmentClient implements SegmentApi {
@@ -205,7 +205,7 @@ export class SegmentClient implements SegmentApi {
     return this.#rpc.unary('Status', segment, options);
   }
   renewLease(request: RenewLeaseRequest, options: CallOptions): Promise<LeaseAnswer> {
-    return this.#rpc.unary('RenewLease', request, options);
+    return this.#frames.renewLease(request, options);
   }
   giveBackLease(request: GiveBackLeaseRequest, options: CallOptions): Promise<LeaseAnswer> {
     return this.#rpc.unary('GiveBackLease', request, options);

@@ -4,7 +4,7 @@ import type { AuroraErrorCode } from './errors.ts';
 /** What both ends of the hot path go by; the numbers stand in proto/frames.md. */
 
 /** Kinds of streams. */
-export const STREAM_KINDS = { APPEND: 1, GET_PAGES: 2, FOLLOW: 3 } as const;
+export const STREAM_KINDS = { APPEND: 1, GET_PAGES: 2, FOLLOW: 3, RENEW_LEASE: 4 } as const;
 
 /**
  * In the order of their numbers. What a later release has is INTERNAL here. UNREACHABLE is nothing that anybody sends.

@@ -25,6 +25,8 @@ import type {
   GetPagesResponse,
   PreparedAppend,
 } from './hot-messages.ts';
+import { decodeLeaseAnswer, encodeLeaseRequest, LEASE_ANSWER_BYTES_MAX } from './lease-codec.ts';
+import type { LeaseAnswer, RenewLeaseRequest } from './messages.ts';
 import { WireError } from './wire-fields.ts';
 
 /** A peer that is back is found soon, and a refused connection costs little. */
@@ -43,7 +45,7 @@ function decoded<M, T>(decode: (message: M) => T, message: M): T {
 }
 
 /**
- * The hot path to one daemon: Append and Follow streams and page reads over one connection, which is made when it is
+ * The hot path to one daemon: Append and Follow streams, page reads and renewals of a lease over one connection, which is made when it is
  * first needed and again after it broke. While a daemon is away calls fail at once.
  */
 export class FramesClient {
@@ -76,10 +78,32 @@ export class FramesClient {
   }
 
   getPages(request: GetPagesRequest, options: CallOptions): Promise<GetPagesResponse> {
+    return this.#ask({
+      rpc: 'GetPages',
+      kind: STREAM_KINDS.GET_PAGES,
+      encode: () => encodeGetPagesRequest(request),
+      answerBytesMax: answerBytesMax(request.keys.length),
+      decode: decodeGetPagesResponse,
+      options,
+    });
+  }
+
+  renewLease(request: RenewLeaseRequest, options: CallOptions): Promise<LeaseAnswer> {
+    return this.#ask({
+      rpc: 'RenewLease',
+      kind: STREAM_KINDS.RENEW_LEASE,
+      encode: () => encodeLeaseRequest(request),
+      answerBytesMax: LEASE_ANSWER_BYTES_MAX,
+      decode: decodeLeaseAnswer,
+      options,
+    });
+  }
+
+  #ask<Answer>(question: QuestionOptions<Answer>): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      if (options.signal?.aborted === true)
+      if (question.options.signal?.aborted === true)
         reject(new AuroraRpcError('UNREACHABLE', `${this.address}: the call was given up before it was sent`));
-      else new PageRead(this, request, options, resolve, reject);
+      else new Question(this, question, resolve, reject);
     });
   }
 
@@ -225,31 +249,44 @@ class FramedFollowStream extends FramedStream<FollowedRedo> implements FollowStr
   }
 }
 
-/** One GetPages call. */
-class PageRead implements ClientStreamOwner {
+interface QuestionOptions<Answer> {
+  readonly rpc: string;
+  readonly kind: number;
+  readonly encode: () => Buffer;
+  readonly answerBytesMax: number;
+  /** Throws WireError. */
+  readonly decode: (message: readonly Buffer[]) => Answer;
+  readonly options: CallOptions;
+}
+
+/** A call with one request, which opens the stream, and one answer. */
+class Question<Answer> implements ClientStreamOwner {
   readonly messageBytesMax: number;
   readonly #client: FramesClient;
+  readonly #rpc: string;
+  readonly #decode: (message: readonly Buffer[]) => Answer;
   readonly #signal: AbortSignal | undefined;
   readonly #stream: ClientStream | undefined;
-  readonly #resolve: (response: GetPagesResponse) => void;
+  readonly #resolve: (answer: Answer) => void;
   readonly #reject: (error: unknown) => void;
   readonly #cancelTimer: () => void = () => undefined;
   #isAnswered = false;
 
   constructor(
     client: FramesClient,
-    request: GetPagesRequest,
-    { deadlineMs, signal }: CallOptions,
-    resolve: (response: GetPagesResponse) => void,
+    { rpc, kind, encode, answerBytesMax: bytesMax, decode, options: { deadlineMs, signal } }: QuestionOptions<Answer>,
+    resolve: (answer: Answer) => void,
     reject: (error: unknown) => void,
   ) {
-    this.messageBytesMax = answerBytesMax(request.keys.length);
+    this.messageBytesMax = bytesMax;
     this.#client = client;
+    this.#rpc = rpc;
+    this.#decode = decode;
     this.#signal = signal;
     this.#resolve = resolve;
     this.#reject = reject;
     try {
-      this.#stream = client.open(STREAM_KINDS.GET_PAGES, encodeGetPagesRequest(request), deadlineMs, this);
+      this.#stream = client.open(kind, encode(), deadlineMs, this);
     } catch (error) {
       reject(error);
       return;
@@ -279,17 +316,17 @@ class PageRead implements ClientStreamOwner {
   }
 
   pieces(message: readonly Buffer[]): void {
-    const response = decoded(decodeGetPagesResponse, message);
+    const answer = decoded(this.#decode, message);
     this.#isAnswered = true;
     this.#settle();
-    this.#resolve(response);
+    this.#resolve(answer);
   }
 
   ended(): void {
     // After an answer this is nothing, and an error that nobody sees would cost a tenth of the read.
     if (this.#isAnswered) return;
     this.#settle();
-    this.#reject(new AuroraRpcError('INTERNAL', `${this.#client.address}: GetPages answered nothing`));
+    this.#reject(new AuroraRpcError('INTERNAL', `${this.#client.address}: ${this.#rpc} answered nothing`));
   }
 
   failed(code: number, text: string): void {

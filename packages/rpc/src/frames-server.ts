@@ -22,6 +22,7 @@ import {
   encodeFollowedHead,
 } from './hot-codec.ts';
 import type { AppendRequest, AppendResponse, FollowedRedo, FollowRequest } from './hot-messages.ts';
+import { serveLeaseRequest } from './lease-request.ts';
 import { PageRequests } from './page-requests.ts';
 import type { HotHandlers } from './server.ts';
 import { WireError } from './wire-fields.ts';
@@ -69,7 +70,7 @@ export interface FramesOptions {
   readonly credentials?: Credentials;
 }
 
-/** Serves Append, Follow and GetPages over frames at `address` (`host:port`; port 0 takes a free one). */
+/** Serves Append, Follow, GetPages and RenewLease over frames at `address` (`host:port`; port 0 takes a free one). */
 export async function listenFrames(address: string, handlers: HotHandlers, options: FramesOptions): Promise<FramesListener> {
   const { clock, onTurnedAway, onRefused, limits = SERVER_LIMITS, credentials = PLAIN_TEXT } = options;
   const connections = new Set<ServerConnection>();
@@ -127,6 +128,10 @@ class ServedConnection {
   serve({ kind, first, deadlineMs, stream }: Opening): ServerStreamOwner | undefined {
     if (kind === STREAM_KINDS.GET_PAGES) {
       return this.#opened('GetPages', stream, () => this.#pages.serve(first, deadlineMs, stream));
+    }
+    if (kind === STREAM_KINDS.RENEW_LEASE) {
+      const { clock } = this.#options;
+      return this.#opened('RenewLease', stream, () => serveLeaseRequest(first, deadlineMs, stream, this.#handlers, clock));
     }
     if (kind === STREAM_KINDS.APPEND) {
       return this.#opened('Append', stream, () => {

@@ -58,6 +58,16 @@ const handlers: HotHandlers = {
     call.on('data', (request) => requests.push(request));
     call.on('end', () => call.end());
   },
+  renewLease: ({ epoch, writerId, leaseMs }) => {
+    if (writerId === 'overtaken') return Promise.reject(new AuroraRpcError('FENCED', `epoch ${epoch} is over`));
+    if (writerId === 'alone') return Promise.resolve({ others: [], readersXmin: 0n, readersCatalogXmin: 0n });
+    if (writerId === 'late') return new Promise(() => undefined);
+    return Promise.resolve({
+      others: [{ epoch: epoch - 1n, writerId: `before ${writerId}`, remainingMs: leaseMs, isGivenBack: true }],
+      readersXmin: 0x1_0000_02bcn,
+      readersCatalogXmin: 0n,
+    });
+  },
   getPages: (request, context) =>
     new Promise((resolve, reject) => {
       const answer = (): void =>
@@ -187,6 +197,23 @@ describe('calls', () => {
   beforeEach(async () => {
     listener = await listen(PLAIN_TEXT);
     client = clientOf(PLAIN_TEXT);
+  });
+
+  it('a lease is renewed, or not', async () => {
+    const request = { segment: SEGMENT, epoch: 7n, writerId: 'w', leaseMs: 2000 };
+    expect(await client.renewLease(request, { deadlineMs: 30_000 })).toEqual({
+      others: [{ epoch: 6n, writerId: 'before w', remainingMs: 2000, isGivenBack: true }],
+      readersXmin: 0x1_0000_02bcn,
+      readersCatalogXmin: 0n,
+    });
+    expect(await client.renewLease({ ...request, writerId: 'alone' }, { deadlineMs: 30_000 })).toMatchObject({ others: [] });
+    const overtaken = client.renewLease({ ...request, writerId: 'overtaken' }, { deadlineMs: 30_000 });
+    await expect(overtaken).rejects.toMatchObject({ code: 'FENCED', message: `127.0.0.1:${listener.port}: epoch 7 is over` });
+    await expect(client.renewLease({ ...request, writerId: 'late' }, { deadlineMs: 50 })).rejects.toMatchObject({ code: 'DEADLINE' });
+    const over = new AbortController();
+    const givenUp = client.renewLease({ ...request, writerId: 'late' }, { deadlineMs: 30_000, signal: over.signal });
+    over.abort();
+    await expect(givenUp).rejects.toMatchObject({ code: 'UNREACHABLE' });
   });
 
   it('give errors their codes', async () => {

@@ -11,7 +11,7 @@ import {
   listen,
   listenFrames,
 } from './index.ts';
-import type { AppendRequest, AppendResponse, FramesListener, SegmentState } from './index.ts';
+import type { AppendRequest, AppendResponse, FramesListener, LeaseAnswer, RenewLeaseRequest, SegmentState } from './index.ts';
 
 const STATE: SegmentState = {
   role: 'FULL',
@@ -50,6 +50,13 @@ let frames: FramesListener;
 let segment: SegmentClient;
 let peer: PeerClient;
 
+const leaseRenewed = ({ epoch, writerId, leaseMs }: RenewLeaseRequest): Promise<LeaseAnswer> =>
+  Promise.resolve({
+    others: [{ epoch: epoch - 1n, writerId: `before ${writerId}`, remainingMs: leaseMs, isGivenBack: true }],
+    readersXmin: 0x1_0000_02bcn,
+    readersCatalogXmin: 0n,
+  });
+
 beforeAll(async () => {
   addSegmentService(
     server,
@@ -70,12 +77,7 @@ beforeAll(async () => {
         return { ...STATE, bytesUsed: BigInt(pages) };
       },
       status: () => Promise.resolve(STATE),
-      renewLease: ({ epoch, writerId, leaseMs }) =>
-        Promise.resolve({
-          others: [{ epoch: epoch - 1n, writerId: `before ${writerId}`, remainingMs: leaseMs, isGivenBack: true }],
-          readersXmin: 0x1_0000_02bcn,
-          readersCatalogXmin: 0n,
-        }),
+      renewLease: leaseRenewed,
       giveBackLease: () => Promise.resolve({ others: [], readersXmin: 0n, readersCatalogXmin: 0n }),
     },
     systemClock(),
@@ -99,6 +101,7 @@ beforeAll(async () => {
     '127.0.0.1:0',
     {
       follow: () => undefined,
+      renewLease: leaseRenewed,
       append(call) {
         call.on('data', (request: AppendRequest) => {
           received.push(request);

@@ -49,6 +49,7 @@ export interface HotHandlers {
   /** Owns the stream, too. */
   follow(call: FollowCall): void;
   getPages(request: GetPagesRequest, context: CallContext): Promise<GetPagesResponse>;
+  renewLease(request: RenewLeaseRequest, context: CallContext): Promise<LeaseAnswer>;
 }
 
 /** What goes over gRPC. */
