@@ -66,6 +66,20 @@ describe.each(STEPS)('an agent that is %s', (step) => {
   });
 });
 
+describe('others who wait for a change', () => {
+  it('hear of another step or reason, not of another message', () => {
+    let changes = 0;
+    const state = new AgentState(systemClock(), () => changes++);
+    state.on('opened', 'open');
+    expect(changes).toBe(1);
+    state.on('progress', 'still open');
+    expect([state.message, changes]).toEqual(['still open', 1]);
+    state.on('ready');
+    state.on('elected');
+    expect([state.step, changes]).toEqual(['takingOver', 3]);
+  });
+});
+
 describe('the table', () => {
   const next = (step: AgentStep): AgentStep[] =>
     EVENTS.flatMap((event) => {

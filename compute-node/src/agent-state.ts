@@ -24,14 +24,17 @@ function isFailure(event: AgentEvent): event is FailureReason {
 /** Where the agent stands in agent-table.ts, and what of it the status tells: situation, since when, and why. */
 export class AgentState {
   readonly #clock: Clock;
+  readonly #onChange: () => void;
   #step: AgentStep = 'asking';
   #situation: AgentSituation = { phase: 'opening', reason: 'none' };
   #message = 'starting';
   #since: string;
   #lastFailure: AgentFailure | undefined;
 
-  constructor(clock: Clock) {
+  /** `onChange` is called when the agent does something else, or for another reason; a mere message is no change. */
+  constructor(clock: Clock, onChange: () => void = () => undefined) {
     this.#clock = clock;
+    this.#onChange = onChange;
     this.#since = this.#now();
   }
 
@@ -61,12 +64,15 @@ export class AgentState {
     if (outcome === 'throw') throw new Error(`an agent that is ${this.#step} was told '${event}'`);
     const { situation = this.#situation } = outcome;
     const wasFenced = this.#situation.reason === 'fenced';
-    if (situation.phase !== this.#situation.phase || situation.reason !== this.#situation.reason) this.#since = this.#now();
+    const isOther = situation.phase !== this.#situation.phase || situation.reason !== this.#situation.reason;
+    if (isOther) this.#since = this.#now();
+    const moves = isOther || outcome.to !== this.#step;
     this.#step = outcome.to;
     this.#situation = situation;
     // One that was fenced says so to the end.
     if (message !== '' && !wasFenced) this.#message = message;
     if (isFailure(event)) this.#lastFailure = { reason: event, message, at: this.#now() };
+    if (moves) this.#onChange();
   }
 
   #now(): string {

@@ -1,5 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
-import type { ActionAnswer, Health, Logger } from '@kube-aurora/process';
+import { StatusVersion, type ActionAnswer, type Health, type Logger } from '@kube-aurora/process';
 import { absenceOf } from './absence.ts';
 import type { AgentPhases, Door, OpenHow, RoleChoice, RolePhases } from './agent-phases.ts';
 import { AgentRole } from './agent-role.ts';
@@ -83,10 +83,14 @@ export class Agent {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#startedAt = new Date(options.clock.wallTime()).toISOString();
-    this.#state = new AgentState(options.clock);
+    this.version = new StatusVersion(`${options.instance} ${this.#startedAt}`);
+    this.#state = new AgentState(options.clock, () => this.version.changed());
     this.#door = options.phases.door(() => absenceOf(this.#state.situation));
     this.#pace = new RestartPace(() => options.clock.random());
   }
+
+  /** Of the status: another one when role, phase or reason are. */
+  readonly version: StatusVersion;
 
   /** What the metrics read when they are scraped. */
   readonly gauges: AgentGauges = {
@@ -138,6 +142,7 @@ export class Agent {
     // A reader feeds none.
     const segments = isReader ? [] : segmentStatuses(this.#options.segments, writing);
     return {
+      version: this.version.value,
       role,
       configuredRole,
       instance,

@@ -75,6 +75,7 @@ await runMain(logger, async () => {
     live: () => ({ ok: true, message: agent.phase }),
     ready: () => agent.ready(),
     status: () => agent.status(),
+    version: agent.version,
     actions: { '/promote': () => agent.promote() },
   });
   shutdown.add('status server', () => server.close());

@@ -72,7 +72,7 @@ export class Operator {
       },
     });
     this.#prober = new StatusProber({
-      fetchStatus: (target) => fetchStatus(target.ip, statusPort(target), systemClock()),
+      fetchStatus: (target, wait) => fetchStatus(target.ip, statusPort(target), systemClock(), wait),
       onNews: (key, soon) => (soon ? this.#queue.add(key) : this.#queue.addAfter(key, PROGRESS_MS)),
       setTimer: timer,
       now,

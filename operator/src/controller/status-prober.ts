@@ -1,6 +1,8 @@
 import { isSilent, silent, type AgentReport, type DaemonReport } from '../observed/reports.ts';
 import { readAgentStatus, readDaemonStatus, withCutOff } from '../observed/reports.ts';
+import type { StatusWait } from '../kube/fetch-status.ts';
 import { canonicalJson } from '../specs/metadata.ts';
+import { StatusFollowers } from './status-followers.ts';
 
 interface AskedPod {
   readonly name: string;
@@ -12,8 +14,8 @@ interface AskedPod {
 export type ProbeTarget = (AskedPod & { readonly kind: 'agent' }) | (AskedPod & { readonly kind: 'daemon'; readonly pg: number });
 
 export interface ProberOptions {
-  /** GET /status of a pod; rejects when it does not answer in time. */
-  readonly fetchStatus: (target: ProbeTarget) => Promise<unknown>;
+  /** GET /status of a pod, at once or after a change; rejects when it does not answer in time. */
+  readonly fetchStatus: (target: ProbeTarget, wait?: StatusWait) => Promise<unknown>;
   /** Something worth a reconcile was learned. `soon` is false for mere progress of LSNs. */
   readonly onNews: (key: string, soon: boolean) => void;
   readonly setTimer: (run: () => void, delayMs: number) => { cancel: () => void };
@@ -28,6 +30,7 @@ interface Watched {
   polling: boolean;
   readonly agents: Map<string, AgentReport>;
   readonly daemons: Map<string, DaemonReport>;
+  readonly followers: StatusFollowers;
 }
 
 export interface Reports {
@@ -37,7 +40,10 @@ export interface Reports {
 
 const NO_REPORTS: Reports = { agents: new Map(), daemons: new Map() };
 
-/** Asks the programs in the pods how they are: often while things change, seldom when all is well. */
+/**
+ * Asks the programs in the pods how they are: often while things change, seldom when all is well. Agents that can tell of a change are
+ * waited at as well: who writes is known as soon as it is.
+ */
 export class StatusProber {
   readonly #options: ProberOptions;
   readonly #watched = new Map<string, Watched>();
@@ -60,6 +66,7 @@ export class StatusProber {
       polling: false,
       agents: new Map(),
       daemons: new Map(),
+      followers: new StatusFollowers(this.#options),
     };
     this.#watched.set(key, watched);
     const known = new Set(watched.targets.map(identity));
@@ -68,6 +75,7 @@ export class StatusProber {
     watched.targets = targets;
     watched.volumeId = volumeId;
     watched.intervalMs = intervalMs;
+    watched.followers.keep(new Set(targets.map(identity)));
     const uids = new Set(targets.map(({ uid }) => uid));
     for (const reports of [watched.agents, watched.daemons])
       for (const [name, report] of reports) if (!uids.has(report.uid)) reports.delete(name);
@@ -76,7 +84,9 @@ export class StatusProber {
   }
 
   forget(key: string): void {
-    this.#watched.get(key)?.timer?.cancel();
+    const watched = this.#watched.get(key);
+    watched?.timer?.cancel();
+    watched?.followers.keep(new Set());
     this.#watched.delete(key);
   }
 
@@ -99,9 +109,27 @@ export class StatusProber {
     if (this.#watched.get(key) !== watched) return;
     if (significance(watched) !== before[0]) this.#options.onNews(key, true);
     else if (progress(watched) !== before[1]) this.#options.onNews(key, false);
+    for (const target of watched.targets) this.#follow(key, watched, target);
     const known = new Set(asked.map(identity));
     const newcomers = watched.targets.some((target) => !known.has(identity(target)));
     this.#schedule(key, watched, newcomers ? 0 : watched.intervalMs);
+  }
+
+  /** Waits at an agent that answers, and whose answers have a version. */
+  #follow(key: string, watched: Watched, target: ProbeTarget): void {
+    if (target.kind !== 'agent') return;
+    const report = sameUid(watched.agents.get(target.name), target.uid);
+    if (report?.version === undefined || isSilent(report)) return;
+    watched.followers.follow(identity(target), report.version, {
+      fetchChange: (wait) => this.#options.fetchStatus(target, wait),
+      onChange: (body) => {
+        const before = significance(watched);
+        const { version } = takeAgent(watched, target, body, this.#options.now());
+        if (significance(watched) !== before) this.#options.onNews(key, true);
+        return version;
+      },
+      onLost: () => this.#watched.get(key) === watched && this.#schedule(key, watched, 0),
+    });
   }
 
   async #ask(watched: Watched, target: ProbeTarget): Promise<void> {
@@ -117,7 +145,8 @@ export class StatusProber {
     const now = this.#options.now();
     if (target.kind === 'agent') {
       const previous: AgentReport = sameUid(watched.agents.get(name), uid) ?? { uid, phase: 'unknown', segments: [] };
-      watched.agents.set(name, answered ? withCutOff(readAgentStatus(body, uid, now), previous, now) : silent(previous, now));
+      if (answered) takeAgent(watched, target, body, now);
+      else watched.agents.set(name, silent(previous, now));
     } else {
       const previous: DaemonReport = sameUid(watched.daemons.get(name), uid) ?? { uid, state: 'UNKNOWN' };
       watched.daemons.set(
@@ -126,6 +155,13 @@ export class StatusProber {
       );
     }
   }
+}
+
+function takeAgent(watched: Watched, { name, uid }: AskedPod, body: unknown, now: number): AgentReport {
+  const previous = sameUid(watched.agents.get(name), uid) ?? { uid, phase: 'unknown', segments: [] };
+  const report = withCutOff(readAgentStatus(body, uid, now), previous, now);
+  watched.agents.set(name, report);
+  return report;
 }
 
 function identity(target: ProbeTarget): string {
@@ -153,6 +189,8 @@ function significance({ agents, daemons }: Reports): string {
       report.reason,
       report.failure?.at,
       report.epoch,
+      report.failover?.at,
+      report.failover?.phases.readyMs,
       lagOrder(report.lagMs),
       report.cutOffSince,
       report.segments.map(({ id, state }) => [id, state]),

@@ -1,6 +1,8 @@
 import { formatLsn, parseLsn } from '@kube-aurora/pg-format';
 import { INSTANCE_ROLES, type InstanceRole } from '../api/types.ts';
+import { readFailover, type ReportedFailover } from './agent-failover.ts';
 import { FAULT_KINDS, type ReportedFault } from './faults.ts';
+import { listedText, numberField, objectFields, textField } from './fields.ts';
 
 /** One poll of a program's /status. Replies are data from the network: every field is checked, none is trusted. */
 interface Poll {
@@ -43,6 +45,10 @@ export interface AgentReport extends Poll {
   readonly phase: string;
   /** What it is at present: which compute writes is decided through storage, by the computes. Undefined: it does not say. */
   readonly role?: InstanceRole;
+  /** Of this very answer: with it one can wait for the next change. */
+  readonly version?: string;
+  /** The last time that it took another instance's place. */
+  readonly failover?: ReportedFailover;
   readonly epoch?: number;
   readonly vdl?: string;
   readonly startedAt?: string;
@@ -69,6 +75,8 @@ export interface AgentReport extends Poll {
 /** Why a compute agent is in its phase; decisions are made by this and never by its message. */
 export const AGENT_REASONS = [
   'none',
+  'awaitingTurn',
+  'takingOver',
   'initdbRefused',
   'waitingForStorage',
   'engineMismatch',
@@ -99,21 +107,6 @@ export interface DaemonReport extends Poll {
   readonly standIn?: { readonly of: string; readonly since: string; readonly reason: string };
   /** For people only. */
   readonly message?: string;
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value.slice(0, 500) : undefined;
-}
-
-function numberOf(value: unknown): number | undefined {
-  const number = typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
-  return typeof number === 'number' && Number.isSafeInteger(number) && number >= 0 ? number : undefined;
 }
 
 /** PostgreSQL's notation, from that notation or from a plain number; 0 is PostgreSQL's "none". */
@@ -148,24 +141,20 @@ function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function reasonOf(value: unknown): AgentReason | undefined {
-  return AGENT_REASONS.find((reason) => reason === value);
-}
-
 function failureOf(value: unknown): AgentReport['failure'] {
-  const failure = fields(value);
-  const reason = reasonOf(failure['reason']);
-  const message = textOf(failure['message']);
-  const at = textOf(failure['at']);
+  const failure = objectFields(value);
+  const reason = listedText(AGENT_REASONS, failure['reason']);
+  const message = textField(failure['message']);
+  const at = textField(failure['at']);
   return reason === undefined || message === undefined ? undefined : { reason, message, ...(at === undefined ? {} : { at }) };
 }
 
 /** A segment's fault: absent when there is none; of kind UNKNOWN when it is of no kind that we know. */
 export function readFault(value: unknown): ReportedFault | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const fault = fields(value);
+  const fault = objectFields(value);
   const kind = FAULT_KINDS.find((one) => one === fault['kind']);
-  const text = (key: string): string => textOf(fault[key]) ?? '';
+  const text = (key: string): string => textField(fault[key]) ?? '';
   const lsn = (key: string): string => lsnOf(fault[key]) ?? '?';
   switch (kind) {
     case 'DAMAGED_DATA':
@@ -179,14 +168,14 @@ export function readFault(value: unknown): ReportedFault | undefined {
     case 'DISK_FULL':
       return present<Extract<ReportedFault, { kind: 'DISK_FULL' }>>({
         kind,
-        freeBytes: numberOf(fault['freeBytes']),
-        neededBytes: numberOf(fault['neededBytes']),
+        freeBytes: numberField(fault['freeBytes']),
+        neededBytes: numberField(fault['neededBytes']),
       });
     case 'DISK_ERROR':
       return { kind, error: text('error'), operation: text('operation') };
     case 'ENGINE_UNKNOWN': {
-      const engine = fields(fault['engine']);
-      return { kind, engine: `${textOf(engine['engine']) ?? '?'} ${numberOf(engine['major']) ?? '?'}` };
+      const engine = objectFields(fault['engine']);
+      return { kind, engine: `${textField(engine['engine']) ?? '?'} ${numberField(engine['major']) ?? '?'}` };
     }
     case 'UNKNOWN':
     case undefined:
@@ -195,54 +184,61 @@ export function readFault(value: unknown): ReportedFault | undefined {
 }
 
 function settingsOf(value: unknown): ReportedSettings | undefined {
-  const settings = fields(value);
-  const wanted = textOf(settings['wanted']);
-  const state = textOf(settings['state']);
+  const settings = objectFields(value);
+  const wanted = textField(settings['wanted']);
+  const state = textField(settings['state']);
   if (wanted === undefined || state === undefined) return undefined;
-  return present<ReportedSettings>({ wanted, running: textOf(settings['running']), state, message: textOf(settings['message']) ?? '' });
+  return present<ReportedSettings>({
+    wanted,
+    running: textField(settings['running']),
+    state,
+    message: textField(settings['message']) ?? '',
+  });
 }
 
 function passwordOf(value: unknown): readonly ReportedPassword[] {
-  const password = fields(value);
-  const role = textOf(password['role']);
-  const state = textOf(password['state']);
+  const password = objectFields(value);
+  const role = textField(password['role']);
+  const state = textField(password['state']);
   if (role === undefined || state === undefined) return [];
-  const message = textOf(password['message']) ?? '';
-  return [present<ReportedPassword>({ role, state, changedAt: textOf(password['changedAt']), message })];
+  const message = textField(password['message']) ?? '';
+  return [present<ReportedPassword>({ role, state, changedAt: textField(password['changedAt']), message })];
 }
 
 /** Reads a compute agent's /status. */
 export function readAgentStatus(body: unknown, uid: string, now: number): AgentReport {
-  const status = fields(body);
+  const status = objectFields(body);
   return present<AgentReport>({
     uid,
     answeredAt: now,
     silentSince: undefined,
-    phase: textOf(status['phase']) ?? 'unknown',
-    role: INSTANCE_ROLES.find((role) => role === status['role']),
+    phase: textField(status['phase']) ?? 'unknown',
+    version: textField(status['version']),
+    role: listedText(INSTANCE_ROLES, status['role']),
+    failover: readFailover(status['failover']),
     // Epochs begin at 1: 0 is an agent that has opened nothing yet.
-    epoch: numberOf(status['epoch']) || undefined,
+    epoch: numberField(status['epoch']) || undefined,
     vdl: lsnOf(status['vdl']),
-    startedAt: textOf(status['startedAt']),
+    startedAt: textField(status['startedAt']),
     replayLsn: lsnOf(status['replayLsn']),
-    lagMs: numberOf(typeof status['lagMs'] === 'number' ? Math.round(status['lagMs']) : status['lagMs']),
-    reason: reasonOf(status['reason']),
-    since: textOf(status['since']),
-    message: textOf(status['message']),
+    lagMs: numberField(typeof status['lagMs'] === 'number' ? Math.round(status['lagMs']) : status['lagMs']),
+    reason: listedText(AGENT_REASONS, status['reason']),
+    since: textField(status['since']),
+    message: textField(status['message']),
     failure: failureOf(status['lastFailure']),
     settings: settingsOf(status['settings']),
     passwords: Array.isArray(status['passwords']) ? status['passwords'].flatMap(passwordOf) : undefined,
-    source: textOf(status['source']),
+    source: textField(status['source']),
     segments: listOf(status['segments']).flatMap((entry) => {
-      const segment = fields(entry);
-      const id = textOf(segment['id']);
+      const segment = objectFields(entry);
+      const id = textField(segment['id']);
       if (id === undefined) return [];
       return [
         present<ReportedSegment>({
           id,
-          state: (textOf(segment['state']) ?? 'unknown').toUpperCase(),
+          state: (textField(segment['state']) ?? 'unknown').toUpperCase(),
           scl: lsnOf(segment['scl']),
-          behindBytes: numberOf(segment['behindBytes']),
+          behindBytes: numberField(segment['behindBytes']),
         }),
       ];
     }),
@@ -260,22 +256,22 @@ export function withCutOff(report: AgentReport, previous: AgentReport, now: numb
  * none).
  */
 export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: string; pg: number }, now: number): DaemonReport {
-  const status = fields(body);
+  const status = objectFields(body);
   const segment = listOf(status['segments'])
-    .map(fields)
-    .find((entry) => textOf(entry['volumeId']) === of.volumeId && numberOf(entry['pg']) === of.pg);
+    .map(objectFields)
+    .find((entry) => textField(entry['volumeId']) === of.volumeId && numberField(entry['pg']) === of.pg);
   return present<DaemonReport>({
     uid,
     answeredAt: now,
     silentSince: undefined,
-    state: segment === undefined ? 'EMPTY' : (textOf(segment['phase']) ?? textOf(segment['state']) ?? 'unknown').toUpperCase(),
+    state: segment === undefined ? 'EMPTY' : (textField(segment['phase']) ?? textField(segment['state']) ?? 'unknown').toUpperCase(),
     scl: lsnOf(segment?.['scl']),
     vdl: lsnOf(segment?.['vdl']),
-    bytesUsed: numberOf(segment?.['bytesUsed']),
+    bytesUsed: numberField(segment?.['bytesUsed']),
     fault: readFault(segment?.['fault']),
     mustRecover: isAhead(lsnOf(segment?.['recoverToLsn']), lsnOf(segment?.['scl'])) || undefined,
     standIn: standInOf(segment?.['standIn']),
-    message: textOf(segment?.['message']) ?? textOf(status['message']),
+    message: textField(segment?.['message']) ?? textField(status['message']),
   });
 }
 
@@ -283,11 +279,11 @@ export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: str
 const DATE_MS_MAX = 8.64e15;
 
 function standInOf(value: unknown): DaemonReport['standIn'] {
-  const standIn = fields(value);
-  const of = textOf(standIn['of']);
-  const since = numberOf(standIn['sinceUnixMs']);
+  const standIn = objectFields(value);
+  const of = textField(standIn['of']);
+  const since = numberField(standIn['sinceUnixMs']);
   if (of === undefined || since === undefined || since > DATE_MS_MAX) return undefined;
-  return { of, since: new Date(since).toISOString(), reason: textOf(standIn['reason']) ?? 'UNKNOWN' };
+  return { of, since: new Date(since).toISOString(), reason: textField(standIn['reason']) ?? 'UNKNOWN' };
 }
 
 /** The same program, still silent: what it said last is kept, with the time since when it says nothing. */

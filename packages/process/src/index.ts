@@ -9,3 +9,4 @@ export * from './process-mark.ts';
 export * from './process-metrics.ts';
 export * from './shutdown.ts';
 export * from './status-server.ts';
+export * from './status-version.ts';

@@ -1,6 +1,8 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Registry } from 'prom-client';
 import { parseAddress } from './config.ts';
+import type { StatusVersion } from './status-version.ts';
+import { readStatusWait, StatusWaiters } from './status-wait.ts';
 
 export interface Health {
   readonly ok: boolean;
@@ -18,6 +20,8 @@ export interface StatusServerOptions {
   readonly ready: () => Health | Promise<Health>;
   /** Anything JSON; bigint becomes text. */
   readonly status: () => unknown;
+  /** Of the status: with it `GET /status?after=VERSION&waitMs=MS` waits for a change. */
+  readonly version?: StatusVersion;
   /** What can be asked of the process, by path: `POST /promote`, say. */
   readonly actions?: Readonly<Record<string, () => Promise<ActionAnswer>>>;
 }
@@ -44,8 +48,16 @@ export async function serveStatus(options: StatusServerOptions): Promise<{ port:
   const actions = new Map(Object.entries(options.actions ?? {}));
   const reply = (response: ServerResponse, code: number, said: ActionAnswer): void =>
     answer(response, code, 'application/json', `${JSON.stringify(said)}\n`);
+  const waiters = options.version === undefined ? undefined : new StatusWaiters(options.version);
+  const status = (response: ServerResponse): void =>
+    answer(
+      response,
+      200,
+      'application/json',
+      `${JSON.stringify(options.status(), (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`,
+    );
   const server: Server = createServer((request, response) => {
-    const path = request.url?.split('?')[0] ?? '';
+    const [path = '', query] = request.url?.split('?') ?? [];
     const action = actions.get(path);
     if (action !== undefined) {
       // Whatever only looks changes nothing.
@@ -65,12 +77,11 @@ export async function serveStatus(options: StatusServerOptions): Promise<{ port:
         (error: unknown) => health(response, { ok: false, message: String(error) }),
       );
     } else if (path === '/status') {
-      answer(
-        response,
-        200,
-        'application/json',
-        `${JSON.stringify(options.status(), (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`,
-      );
+      const wait = readStatusWait(new URLSearchParams(query));
+      if (wait === undefined)
+        answer(response, 400, 'text/plain', 'to wait for a change ask for /status?after=VERSION&waitMs=MS, with the version of /status\n');
+      else if (wait.kind === 'now' || waiters === undefined) status(response);
+      else void waiters.wait(wait, response).then((isThere) => isThere && status(response));
     } else if (path === '/metrics') {
       options.registry.metrics().then(
         (text) => answer(response, 200, options.registry.contentType, text),
