@@ -1,6 +1,16 @@
 import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from './conditions.ts';
 import type { Schema } from './open-api.ts';
-import { INSTANCE_PHASES, INSTANCE_STATES, SEGMENT_STATES, STAND_IN_REASONS, SWITCHOVER_CAUSES, SWITCHOVER_STATES } from './types.ts';
+import {
+  FAILOVER_CAUSES,
+  FAILOVER_PHASES,
+  INSTANCE_PHASES,
+  INSTANCE_STATES,
+  SEGMENT_STATES,
+  STAND_IN_REASONS,
+  SWITCHOVER_CAUSES,
+  SWITCHOVER_STATES,
+  type FailoverPhases,
+} from './types.ts';
 
 /** The schema of an AuroraCluster's status. */
 
@@ -74,6 +84,42 @@ const switchover: Schema = {
     startedAt: { type: 'string', format: 'date-time', description: 'When it was asked for.' },
     endedAt: { type: 'string', format: 'date-time', description: 'When it came to its end.' },
     annotated: { type: 'boolean', description: 'It is over, and the annotation that asked for it is yet to be seen gone.' },
+  },
+};
+
+const PHASE_WORDS: Readonly<Record<keyof FailoverPhases, string>> = {
+  detectedMs: 'From the last that was heard of the lost writer until its place was to be taken.',
+  openedMs: 'Until the volume was open, and the lost writer could write no more.',
+  fedMs: 'Until PostgreSQL had all that is in the volume.',
+  promotedMs: 'Until it took writes.',
+  readyMs: 'Until it answered: no earlier writer can answer anybody any more.',
+};
+
+const failover: Schema = {
+  type: 'object',
+  description: 'The last time that an instance took the place of a lost writer.',
+  properties: {
+    from: { type: 'string', description: 'Instance that was lost.' },
+    to: { type: 'string', description: 'Instance that took its place.' },
+    reason: {
+      type: 'string',
+      description: 'Silent: storage did not hear it any more. PostgresDied: its agent said that its PostgreSQL is dead.',
+      enum: FAILOVER_CAUSES,
+    },
+    at: { type: 'string', format: 'date-time', description: 'When it was decided.' },
+    tookMs: {
+      type: 'integer',
+      format: 'int64',
+      description: 'Milliseconds from the last that was heard of the lost writer to an answer of the new one.',
+    },
+    inPlace: { type: 'boolean', description: 'Its PostgreSQL went on, with its sessions and its cache. Otherwise a new one was started.' },
+    phases: {
+      type: 'object',
+      description: 'Milliseconds that each part took, one after the other.',
+      properties: Object.fromEntries(
+        FAILOVER_PHASES.map((phase) => [phase, { type: 'integer', format: 'int64', description: PHASE_WORDS[phase] }]),
+      ),
+    },
   },
 };
 
@@ -168,6 +214,7 @@ export const statusSchema: Schema = {
       },
     },
     switchover,
+    failover,
     storage: {
       type: 'object',
       description: 'The volume.',

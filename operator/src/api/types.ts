@@ -183,6 +183,14 @@ export interface InstanceStatus {
 export const SWITCHOVER_CAUSES = ['Annotation', 'Update'] as const;
 export type SwitchoverCause = (typeof SWITCHOVER_CAUSES)[number];
 
+/** Silent: storage did not hear it any more. PostgresDied: its agent said that it is dead. */
+export const FAILOVER_CAUSES = ['Silent', 'PostgresDied'] as const;
+
+/** Parts of a failover in their order. */
+export const FAILOVER_PHASES = ['detectedMs', 'openedMs', 'fedMs', 'promotedMs', 'readyMs'] as const;
+/** Milliseconds of each part that is over. */
+export type FailoverPhases = Readonly<Partial<Record<(typeof FAILOVER_PHASES)[number], number>>>;
+
 export const SWITCHOVER_STATES = ['InProgress', 'Done', 'Refused', 'Failed'] as const;
 
 /** The last time that the writer's place was given away on purpose. */
@@ -198,6 +206,21 @@ export interface SwitchoverStatus {
   readonly endedAt?: string;
   /** It is over, and the annotation that asked for it is yet to be seen gone. */
   readonly annotated?: boolean;
+}
+
+/** The last time that an instance took the place of a lost writer. */
+export interface FailoverStatus {
+  readonly from: string;
+  readonly to: string;
+  readonly reason: (typeof FAILOVER_CAUSES)[number];
+  /** RFC 3339: when it was decided. */
+  readonly at: string;
+  /** From the last that was heard of the lost writer until the new one answered, in milliseconds. */
+  readonly tookMs: number;
+  /** The reader's PostgreSQL went on as the writer's: its sessions and its cache stayed. */
+  readonly inPlace: boolean;
+  /** What each part took, in milliseconds, one after the other. */
+  readonly phases: FailoverPhases;
 }
 
 /** A role's password, in its Secret and in the database. */
@@ -243,6 +266,7 @@ export interface AuroraClusterStatus {
     readonly readOnly: readonly string[];
   };
   readonly switchover?: SwitchoverStatus;
+  readonly failover?: FailoverStatus;
   readonly storage?: {
     readonly summary: string;
     readonly ready: number;

@@ -10,6 +10,7 @@ import { writerOf } from '../plan/plan-instances.ts';
 import { growingVolumes } from '../plan/growth.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
 import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts';
+import { failoverStatus } from './failover-status.ts';
 import { computeSummary, customEndpoints, instanceStatuses } from './instances.ts';
 import { present } from './present.ts';
 import { readersVerdict } from './readers-verdict.ts';
@@ -127,6 +128,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     instances,
     compute: computeSummary(observed, instances),
     switchover: plan.switchover ?? previous?.switchover,
+    failover: failoverStatus(observed),
     storage: {
       summary: `${up}/${segmentIds.length}`,
       ready: up,

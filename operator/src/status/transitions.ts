@@ -3,6 +3,7 @@ import { Quorums } from '@kube-aurora/volume';
 import type { AuroraClusterStatus, SegmentStatus } from '../api/types.ts';
 import type { Notice } from '../plan/actions.ts';
 import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
+import { failoverNotices } from './failover-status.ts';
 import { readerNotices } from './instance-notices.ts';
 import { describeMissing } from './storage-verdict.ts';
 import { switchoverNotices } from './switchover-notices.ts';
@@ -38,11 +39,17 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   else if (was('WriterAvailable') === 'False' && writer?.status === 'True') {
     if (before?.firstReadyAt === undefined) add('Normal', 'WriterReady', `Writer ${after.writer ?? ''} takes connections${epoch}`);
     else add('Normal', 'WriterRecovered', `Writer ${after.writer ?? ''} takes connections again${lasted('WriterAvailable')}${epoch}`);
-  } else if (writer?.status === 'True' && before?.epoch !== undefined && after.epoch !== undefined && after.epoch > before.epoch) {
+  } else if (
+    writer?.status === 'True' &&
+    before?.writer === after.writer &&
+    before?.epoch !== undefined &&
+    after.epoch !== undefined &&
+    after.epoch > before.epoch
+  ) {
     add('Normal', 'WriterReopened', `Writer ${after.writer ?? ''} opened the volume again${epoch}`);
   }
 
-  notices.push(...readerNotices(before, after, now), ...switchoverNotices(before, after));
+  notices.push(...readerNotices(before, after, now), ...switchoverNotices(before, after), ...failoverNotices(before, after));
 
   for (const { role, secret, passwordChangedAt } of after.credentials ?? []) {
     const known = before?.credentials?.find((credential) => credential.role === role);

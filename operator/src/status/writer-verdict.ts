@@ -3,7 +3,7 @@ import { fewestInGroup, isQuorum, quorumsOf, type SegmentId } from '../api/segme
 import { SEGMENTS } from '../api/types.ts';
 import { computeState, freshAgent, isSegmentUp, type Observed } from '../observed/observed.ts';
 import { takesWriterAway, type ClusterPlan } from '../plan/plan.ts';
-import { isDeposed, writerOf } from '../plan/plan-instances.ts';
+import { isDeposed, readersOf, writerOf } from '../plan/plan-instances.ts';
 import { podTrouble } from '../plan/pod-health.ts';
 import { isTerminating } from '../kube/objects.ts';
 import type { AgentReason, AgentReport } from '../observed/reports.ts';
@@ -48,7 +48,9 @@ export function writerVerdict(observed: Observed, plan: ClusterPlan): Verdict {
   const everRan = observed.cluster.status?.firstReadyAt !== undefined;
   // What ails the pod is told beside this, as an obstacle: then nothing comes back by itself.
   const hope = pod !== undefined && podTrouble(pod).kind !== 'none' ? '' : everRan ? '; it comes back by itself' : '; it is starting';
-  return bad(everRan ? 'WriterLost' : 'WriterStarting', `${name} ${podState(pod)}${hope}`);
+  const heirs = readersOf(observed).filter(({ pod: one }) => computeState(observed, one) === 'available');
+  const next = heirs.length === 0 ? hope : `; ${heirs.map((reader) => reader.name).join(' or ')} takes its place`;
+  return bad(everRan ? 'WriterLost' : 'WriterStarting', `${name} ${podState(pod)}${next}`);
 }
 
 /**
