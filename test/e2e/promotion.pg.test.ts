@@ -8,7 +8,10 @@ import { InProcessCompute } from './in-process-compute.ts';
 /** A reader's PostgreSQL that becomes the volume's writer while it runs: real daemons, real agents, stock PostgreSQL. */
 
 const ACCOUNTS = 8000;
-const LEASE_MS = 1000;
+/** Short, for what waits until it is over; long enough to be renewed on a busy machine. */
+const LEASE_MS = 2000;
+/** Until a busy machine has let somebody in. */
+const CONNECT_MS = 30_000;
 const SUMS = 'select sum(balance)::int as sum, count(*)::int as rows from accounts';
 const WHOLE = [{ sum: ACCOUNTS * 100, rows: ACCOUNTS }];
 
@@ -20,7 +23,12 @@ const computes: InProcessCompute[] = [];
 let open: Client[] = [];
 
 beforeAll(async () => {
-  const pgParameters = { shared_buffers: '4MB', max_prepared_transactions: '5', max_standby_streaming_delay: '-1' };
+  const pgParameters = {
+    shared_buffers: '4MB',
+    max_prepared_transactions: '5',
+    max_standby_streaming_delay: '-1',
+    hot_standby_feedback: 'off',
+  };
   cluster = await Cluster.start({ pgParameters, env: { AURORA_LEASE_MS: String(LEASE_MS) } });
   const admin = await cluster.connect(cluster.writer, { user: 'postgres' });
   await admin.query('create extension amcheck; create table notes (id int primary key, note text); grant all on notes to app');
@@ -59,7 +67,7 @@ async function local(): Promise<Client> {
 }
 
 async function session(on: Writer, overrides = {}): Promise<Client> {
-  const client = await cluster.connect(on, overrides);
+  const client = await cluster.connect(on, { connectionTimeoutMillis: CONNECT_MS, ...overrides });
   open.push(client);
   return client;
 }
@@ -69,6 +77,11 @@ async function postgresOf(compute: Writer): Promise<number> {
   let pid: number | undefined;
   await cluster.until('it says so', async () => (pid = (await compute.status())?.postgres.pid) !== undefined);
   return pid ?? 0;
+}
+
+/** On the agent of its own that writes. */
+async function onWriter(text: string): Promise<void> {
+  await (await session(cluster.writer)).query(text);
 }
 
 async function ids(on: Client): Promise<string> {
@@ -88,15 +101,15 @@ it('becomes the writer with its sessions and its buffers; all that was committed
   const looking = await session(compute.writer);
   const inTransaction = await session(compute.writer);
   await preparing.query("begin; insert into notes values (3, 'prepared after'); prepare transaction 'after'");
-  await cluster.query("insert into notes values (1, 'committed'); select nextval('numbers') from generate_series(1, 40)");
-  await cluster.query('update accounts set balance = balance - 1 where id = 1; update accounts set balance = balance + 1 where id = 2');
+  await onWriter("insert into notes values (1, 'committed'); select nextval('numbers') from generate_series(1, 40)");
+  await onWriter('update accounts set balance = balance - 1 where id = 1; update accounts set balance = balance + 1 where id = 2');
   await cluster.until('it is replayed', async () => (await ids(looking)) === '1');
   const pids = 'select pg_backend_pid() as pid, pg_is_in_recovery() as reads';
   const before = (await looking.query<{ pid: number; reads: boolean }>(pids)).rows[0];
   expect(before?.reads).toBe(true);
   expect((await looking.query(SUMS)).rows).toEqual(WHOLE);
   await inTransaction.query('begin isolation level repeatable read; select count(*) from accounts');
-  await cluster.query("insert into notes values (4, 'the last')");
+  await onWriter("insert into notes values (4, 'the last')");
   const otherPid = await postgresOf(other);
 
   await cluster.writer.kill();
@@ -165,9 +178,9 @@ it('answers nobody while the lease of the writer before may be live; a query tha
     'it sleeps',
     async () => (await inside.query("select from pg_stat_activity where wait_event = 'PgSleep'")).rowCount === 1,
   );
-  await cluster.query('delete from notes where id = 1');
-  await cluster.query('vacuum notes');
-  await cluster.query("insert into notes values (7, 'behind what replay waits for')");
+  await onWriter('delete from notes where id = 1');
+  await onWriter('vacuum notes');
+  await onWriter("insert into notes values (7, 'behind what replay waits for')");
   await cluster.until('replay waits', async () => (await waitsFor('startup')) === 'RecoveryConflictSnapshot');
 
   // Its PostgreSQL goes on, and may answer for as long as it has its lease.
@@ -197,7 +210,7 @@ it('is lost when it ends on the way: nothing of it remains, and the volume is op
   await cluster.writerReady();
   const reader = await startReader();
   const looking = await session(compute.writer);
-  await cluster.query("insert into notes values (9, 'before')");
+  await onWriter("insert into notes values (9, 'before')");
   await cluster.writer.kill();
   cluster.writer.killPostgres();
   const pid = reader.postgresPid;
