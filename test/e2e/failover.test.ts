@@ -92,8 +92,15 @@ describe('without an operator', () => {
     await append(old);
     const pid = (await old.status())?.postgres.pid;
     if (pid === undefined) throw new Error('no PostgreSQL');
+    const reading = await cluster.connect(computes[1]);
+    const backend = 'select pg_backend_pid() as pid, pg_is_in_recovery() as reads';
+    const before = (await reading.query<{ pid: number; reads: boolean }>(backend)).rows[0];
+    expect(before?.reads).toBe(true);
     process.kill(pid, 'SIGKILL');
     const { compute, status } = await takenFrom(old);
+    // Whoever had a session on the reader has it on the writer now.
+    expect((await reading.query(backend)).rows).toEqual([{ pid: before?.pid, reads: false }]);
+    await reading.end();
     // The lowest tier of those that were there.
     expect(compute).toBe(computes[1]);
     expect(status.failover).toMatchObject({ reason: 'postgresDied', fromInstance: old.name, inPlace: true });
