@@ -10,6 +10,10 @@ import { endpointsFor, SEGMENT, storageMachines, type StorageMachine } from './s
 import { RELATION } from './synthetic-volume.ts';
 import type { Owner, World } from './world.ts';
 
+/** Where computes elect the writer among themselves: so many, and how long a writer must be silent. */
+const INSTANCES = 3;
+const FAILOVER_AFTER_MS = 2000;
+
 /**
  * The whole system of one run: six storage machines, computes that come and go, and what is looked at after every
  * event.
@@ -40,6 +44,8 @@ export class Cluster {
   /** What a check found where nobody would have heard it. */
   #broken: BrokenPromise | undefined;
   #writers = 0;
+  /** Times that one that followed was to take the writer's place. */
+  elections = 0;
 
   constructor(world: World, traced: boolean) {
     this.world = world;
@@ -72,9 +78,25 @@ export class Cluster {
     for (const machine of this.storage) machine.start();
   }
 
-  /** A new compute that wants to be the writer, beside whoever else does. */
+  /** Do computes elect the writer among themselves? */
+  get hasElections(): boolean {
+    return this.world.mix.mixture === 'elections';
+  }
+
+  /** Those whose roles are decided through storage: all of them, from now on. */
+  startInstances(): void {
+    if (this.hasElections) for (let number = 0; number < INSTANCES; number++) this.startWriter();
+  }
+
+  /**
+   * A new compute that wants to be the writer, beside whoever else does; where computes elect it, one of those that are down, if one
+   * is.
+   */
   startWriter(): void {
-    const id = `w${++this.#writers}`;
+    const instance = this.hasElections ? this.#instanceDown() : undefined;
+    if (this.hasElections && instance === undefined) return;
+    this.#writers++;
+    const id = instance === undefined ? `w${this.#writers}` : `${instance}/${this.#writers}`;
     const machine = new Machine(this.world, id, `zone-${this.world.random.integer(0, 2)}`, this.#traced);
     machine.start();
     const endpoints = endpointsFor(machine, this.exchange, this.storage, {
@@ -84,10 +106,25 @@ export class Cluster {
     const writer = new SimulatedWriter(id, machine, endpoints, this.history, {
       isLoaded: () => this.isLoaded && this.world.now >= this.restsUntil,
       bearsLeases: (earlier, later) => this.#bearsLeases(earlier, later),
+      elected:
+        instance === undefined
+          ? undefined
+          : {
+              instance,
+              tier: 1,
+              failoverAfterMs: FAILOVER_AFTER_MS,
+              noticing: (check) => this.#noticing(check),
+              onElected: () => void this.elections++,
+            },
     });
     this.computes.push({ machine, writer });
     this.world.note(id, 'starts');
     void writer.run();
+  }
+
+  #instanceDown(): string | undefined {
+    const up = new Set(this.livingComputes.map(({ machine }) => machine.id.split('/')[0]));
+    return Array.from({ length: INSTANCES }, (_, index) => `i${index + 1}`).find((instance) => !up.has(instance));
   }
 
   /** A new reader. */
@@ -180,8 +217,10 @@ export class Cluster {
   get isHealthy(): boolean {
     const writers = this.livingComputes.filter(({ writer }) => writer.session?.isIdle === true);
     const [one] = writers;
-    if (one === undefined || this.livingComputes.length !== 1) return false;
+    if (one === undefined || this.livingComputes.length !== (this.hasElections ? INSTANCES : 1)) return false;
     const { vdl, epoch } = one.writer.session ?? { vdl: 0n, epoch: 0n };
+    // Whoever does not write follows.
+    if (this.livingComputes.some(({ writer }) => writer !== one.writer && writer.standby?.position !== vdl)) return false;
     if (this.livingReaders.some(({ reader }) => reader.position !== vdl)) return false;
     return this.storage.every(({ segment }) => {
       if (segment === undefined || segment.phase !== 'READY') return false;
@@ -192,6 +231,12 @@ export class Cluster {
     });
   }
 
+  /** The epoch of the writer that lives; undefined while there is not exactly one. */
+  get writingEpoch(): bigint | undefined {
+    const epochs = this.livingComputes.flatMap(({ writer: { session } }) => (session === undefined ? [] : [session.epoch]));
+    return epochs.length === 1 ? epochs[0] : undefined;
+  }
+
   describe(): string {
     const segments = this.storage.map(({ id, segment }) => {
       if (segment === undefined) return `${id} down`;
@@ -200,6 +245,8 @@ export class Cluster {
     });
     const writers = this.livingComputes.map(({ writer }) => {
       const { session } = writer;
+      const { standby } = writer;
+      if (standby !== undefined) return `${writer.id} follows, at ${standby.position.toString(16)}`;
       return `${writer.id} ${session === undefined ? 'opens' : `epoch ${session.epoch} vdl ${session.vdl.toString(16)}${session.isIdle ? ' idle' : ''}`}`;
     });
     const readers = this.livingReaders.map(({ reader }) => `${reader.id} at ${reader.position.toString(16)}`);

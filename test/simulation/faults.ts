@@ -1,5 +1,6 @@
 import type { Cluster } from './cluster.ts';
 import { contentFaults } from './content-faults.ts';
+import { electionFaults } from './election-faults.ts';
 import { FaultBudget } from './fault-budget.ts';
 import type { Fault } from './fault.ts';
 import { leaseFaults } from './lease-faults.ts';
@@ -38,6 +39,7 @@ export class Faults {
       'stand-ins': () => standInFaults(cluster),
       readers: () => readerFaults(cluster),
       leases: () => leaseFaults(cluster),
+      elections: () => electionFaults(cluster),
     }[mix.mixture]();
     this.#faults = [...kinds.map((fault) => ({ ...fault, weight: fault.weight * mix.rate(fault.name) })), ...aimed].filter(
       ({ name, weight }) => weight > 0 && !without.has(name),

@@ -7,7 +7,7 @@ import { runRange, together, type RangeOutcome, type SeedRange } from './seed-ra
 
 /**
  * The storage that ships under simulation: `npm run simulate -- --seeds 1000 [--first N] [--workers N]
- * [--mixture any|quorums|tails|stand-ins|readers|leases]`. A seed that
+ * [--mixture any|quorums|tails|stand-ins|readers|leases|elections]`. A seed that
  * fails is run again with its trace, which is printed to its end and kept whole in `simulation-<seed>.txt`. With
  * `--shrink` it is run without one kind of fault after the other first, and shown with those that are left. The seeds
  * are shared out among as many processes as the machine has cores.

@@ -8,9 +8,10 @@ import { DEFAULT_LIMITS, type SegmentLimits } from '../../storage-daemon/src/seg
  * file and gets a checkpoint, so that a tail may have to let all of its log go. `stand-ins`: mixed copies, full segments
  * that are away for long and tails that stand in for them (stand-in-faults.ts), beside all that goes wrong otherwise.
  * `readers`: as `any`, and readers that follow the volume through it.
+ * `elections`: as `any`, of computes that elect their writer among themselves.
  * `leases`: writers that come to answer, and others that take over from them while they stand still (lease-faults.ts).
  */
-export const MIXTURES = ['any', 'quorums', 'tails', 'stand-ins', 'readers', 'leases'] as const;
+export const MIXTURES = ['any', 'quorums', 'tails', 'stand-ins', 'readers', 'leases', 'elections'] as const;
 export type Mixture = (typeof MIXTURES)[number];
 
 /**
@@ -94,6 +95,8 @@ const KIND_CHANCE_BESIDE = 0.1;
 const AIMED_GAP_MS: readonly [number, number] = [200, 1500];
 const AIMED_FOR_MS: readonly [number, number] = [6000, 16_000];
 const TAKEOVER_GAP_MS: readonly [number, number] = [800, 2200];
+const ELECTION_GAP_MS: readonly [number, number] = [200, 5000];
+const ELECTION_KIND_CHANCE = 0.3;
 
 export function drawMix(seed: number, mixture: Mixture = 'any'): Mix {
   const mix = drawAny(seed);
@@ -108,6 +111,8 @@ export function drawMix(seed: number, mixture: Mixture = 'any'): Mix {
       return withStandIns(seed, mix);
     case 'readers':
       return { ...mix, mixture };
+    case 'elections':
+      return aimedAtElections(seed, mix);
     case 'leases':
       return aimedAtLeases(seed, mix);
   }
@@ -122,6 +127,17 @@ function aimedAtLeases(seed: number, mix: Mix): Mix {
     leaseMs: [2000, 3000, 5000][seed % 3] ?? LEASE_MS_DEFAULT,
     gapMs: TAKEOVER_GAP_MS,
     rate: (fault) => (rateOf(seed, fault).next() < KIND_CHANCE_BESIDE ? 0.25 : 0),
+  };
+}
+
+/** The seed's mixture, but for what goes wrong, and for so long that a writer can be missed and another one found, often. */
+function aimedAtElections(seed: number, mix: Mix): Mix {
+  return {
+    ...mix,
+    mixture: 'elections',
+    faultsForMs: 4 * mix.faultsForMs,
+    gapMs: ELECTION_GAP_MS,
+    rate: (fault) => (rateOf(seed, fault).next() < ELECTION_KIND_CHANCE ? 0.25 : 0),
   };
 }
 

@@ -10,6 +10,8 @@ const READERS = 2;
 const HEALS_WITHIN_MS = 120_000;
 /** The load goes on for as long after the last fault: healing is not given peace. */
 const LOADED_FOR_MS = 600;
+/** For so long no other writer may be elected once all is well: many times the silence after which one is gone. */
+const SETTLED_FOR_MS = 20_000;
 const PAGE_CHECK_MS: readonly [number, number] = [50, 600];
 
 export interface RunOutcome {
@@ -26,6 +28,8 @@ export interface RunOutcome {
   readonly checks: number;
   /** Times that a tail began to hold pages in its full segment's place. */
   readonly standIns: number;
+  /** Times that a compute that followed was to take the writer's place. */
+  readonly elections: number;
   readonly faults: ReadonlyMap<string, number>;
 }
 
@@ -53,7 +57,8 @@ export async function runSeed(seed: number, { traced, without, mixture }: RunOpt
   };
   let failure: Error | undefined;
   try {
-    cluster.startWriter();
+    if (cluster.hasElections) cluster.startInstances();
+    else cluster.startWriter();
     if (world.mix.mixture === 'readers') for (let count = 0; count < READERS; count++) cluster.startReader();
     checkNowAndThen(cluster);
     faults.start();
@@ -79,6 +84,7 @@ export async function runSeed(seed: number, { traced, without, mixture }: RunOpt
     pagesCompared,
     checks: cluster.invariants.checks,
     standIns: cluster.invariants.standIns,
+    elections: cluster.elections,
     faults: faults.counts,
   };
 }
@@ -97,9 +103,11 @@ async function heal(cluster: Cluster, afterEvent: (owner: Owner | undefined) => 
   const { world } = cluster;
   const deadline = world.now + HEALS_WITHIN_MS;
   const keepOneWriter = (): void => {
-    if (cluster.livingComputes.length === 0) cluster.startWriter();
+    if (cluster.hasElections) cluster.startInstances();
+    else if (cluster.livingComputes.length === 0) cluster.startWriter();
     for (const { reader } of cluster.livingReaders) reader.hurry();
-    for (const { machine } of cluster.livingComputes.slice(0, -1)) machine.die();
+    // Computes that elect their writer agree by themselves.
+    if (!cluster.hasElections) for (const { machine } of cluster.livingComputes.slice(0, -1)) machine.die();
     if (!cluster.isHealthy) world.after(1000, keepOneWriter);
   };
   world.after(0, keepOneWriter);
@@ -112,4 +120,9 @@ async function heal(cluster: Cluster, afterEvent: (owner: Owner | undefined) => 
   let checked = 0;
   for (const machine of cluster.storage) void cluster.checkPages(machine, world.mix.load.blocks).finally(() => checked++);
   await world.run(world.now + 10_000, afterEvent, () => checked === cluster.storage.length);
+  if (!cluster.hasElections) return;
+  const { writingEpoch } = cluster;
+  await world.run(world.now + SETTLED_FOR_MS, afterEvent);
+  if (writingEpoch === undefined || cluster.writingEpoch !== writingEpoch)
+    throw new BrokenPromise(`another writer was elected, and nothing had gone wrong:\n${cluster.describe()}`);
 }

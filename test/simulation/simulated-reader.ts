@@ -1,10 +1,9 @@
-import { recordEndLsn, recordStart, RECORD_HEADER, type Lsn } from '@kube-aurora/pg-format';
+import type { Lsn } from '@kube-aurora/pg-format';
 import { encodePageKey } from '@kube-aurora/redo';
 import { AuroraRpcError, NEVER_PROMOTED, NO_XMINS } from '@kube-aurora/rpc';
-import { recordsIn } from '@kube-aurora/volume';
-import type { DurableRedo } from '../../compute-node/src/reader/durable-redo.ts';
 import { RedoFeed } from '../../compute-node/src/reader/redo-feed.ts';
 import type { SegmentEndpoint } from '../../compute-node/src/segments.ts';
+import { GivenRedo } from './given-redo.ts';
 import type { VolumeHistory } from './history.ts';
 import type { Machine } from './machine.ts';
 import { SEGMENT } from './storage.ts';
@@ -18,7 +17,6 @@ import { RELATION } from './synthetic-volume.ts';
 const STATUS_DEADLINE_MS = 500;
 const PAGE_DEADLINE_MS = 400;
 const PAUSE_MS: readonly [number, number] = [10, 300];
-const SWITCH = { rmid: 0, info: 0x40 } as const;
 
 export class SimulatedReader {
   readonly id: string;
@@ -28,9 +26,7 @@ export class SimulatedReader {
   /** Checks run in the midst of what a feed or a network calls. */
   readonly #noticing: (check: () => void) => void;
   #feed: RedoFeed | undefined;
-  #position = 0n as Lsn;
-  /** Whose redo it was given last. */
-  #epoch: bigint | undefined;
+  #given: GivenRedo;
   #oldestRead: bigint | undefined;
   #isTooOld = false;
   #starts = 0;
@@ -47,11 +43,12 @@ export class SimulatedReader {
     this.#segments = segments;
     this.#history = history;
     this.#noticing = noticing;
+    this.#given = new GivenRedo(id, history, 0n as Lsn);
   }
 
   /** End of the redo that it was given. */
   get position(): bigint {
-    return this.#position;
+    return this.#given.position;
   }
 
   /** Never resolves: its machine dies some day. */
@@ -98,8 +95,8 @@ export class SimulatedReader {
     const { clock, logger, world, zone } = this.#machine;
     world.note(this.id, `reads from ${startLsn.toString(16)} on`);
     this.#isTooOld = false;
-    this.#position = startLsn;
-    this.#epoch = undefined;
+    const given = new GivenRedo(this.id, this.#history, startLsn);
+    this.#given = given;
     this.#feed = new RedoFeed({
       segments: this.#segments,
       segment: SEGMENT,
@@ -108,39 +105,24 @@ export class SimulatedReader {
       startLsn,
       clock,
       logger,
-      onRedo: (redo) => this.#noticing(() => this.#take(redo)),
+      onRedo: (redo) => this.#noticing(() => given.take(redo)),
       onVdl: () => undefined,
       onTooOld: () => {
         this.#isTooOld = true;
       },
       promotionTier: NEVER_PROMOTED,
       onWriterSign: () => undefined,
-      readFloor: () => this.#oldestRead ?? this.#position,
+      readFloor: () => this.#oldestRead ?? given.position,
       xmins: () => NO_XMINS,
     });
     this.#feed.start();
-  }
-
-  /** Without its own arithmetic a feed that leaves something out, or gives it twice, would be believed. */
-  #take({ startLsn, endLsn, records }: DurableRedo): void {
-    let at = this.#position;
-    if (startLsn !== at) this.#history.break(`${this.id} is at ${at.toString(16)} and is given redo from ${startLsn.toString(16)} on`);
-    for (const { lsn, raw } of recordsIn(records)) {
-      if (lsn !== recordStart(at)) this.#history.break(`${this.id} is at ${at.toString(16)} and is given a record of ${lsn.toString(16)}`);
-      const isSwitch = raw[RECORD_HEADER.rmid.at] === SWITCH.rmid && raw[RECORD_HEADER.info.at] === SWITCH.info;
-      at = recordEndLsn(lsn, raw.length, isSwitch);
-      this.#epoch = this.#history.shown(this.id, lsn, at, raw);
-    }
-    if (endLsn !== at)
-      this.#history.break(`${this.id} is given redo up to ${at.toString(16)} that is said to end at ${endLsn.toString(16)}`);
-    this.#position = endLsn;
   }
 
   /** A page as of where it is, from any segment that has pages. */
   async #read(): Promise<void> {
     const { world } = this.#machine;
     const { random } = world;
-    const [lsn, epoch] = [this.#position, this.#epoch];
+    const { position: lsn, epoch } = this.#given;
     if (epoch === undefined || this.#oldestRead !== undefined) return;
     const page = { ...RELATION, block: random.integer(0, world.mix.load.blocks - 1) };
     const { client, id } = random.pick(this.#segments.filter(({ role }) => role === 'FULL'));

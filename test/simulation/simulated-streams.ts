@@ -17,11 +17,14 @@ export class ClientEnd extends EventEmitter implements AppendStream, FollowStrea
   write(message: unknown): boolean {
     const bytes = Buffer.isBuffer(message) ? message.length : 1000;
     this.#waiting += bytes;
-    this.channel?.send(() => {
+    const { channel } = this;
+    const life = channel?.from.life;
+    channel?.send(() => {
       const wasFull = this.#waiting > WRITE_BUFFER_BYTES;
       this.#waiting -= bytes;
       this.onMessage(message);
-      if (wasFull && this.#waiting <= WRITE_BUFFER_BYTES) this.emit('drain');
+      // What was under way may arrive after its sender has died: nobody is there to hear of it.
+      if (channel.from.life === life && wasFull && this.#waiting <= WRITE_BUFFER_BYTES) this.emit('drain');
     });
     return this.#waiting <= WRITE_BUFFER_BYTES;
   }

@@ -2,17 +2,22 @@ import { Registry } from 'prom-client';
 import type { BatchRecord } from '@kube-aurora/volume';
 import { ImportFailedError, importVolume } from '../../compute-node/src/bootstrap/import-volume.ts';
 import { Agent } from '../../compute-node/src/agent.ts';
-import type { WriterPhases } from '../../compute-node/src/agent-phases.ts';
+import type { RoleChoice, SessionHow, WriterPhases } from '../../compute-node/src/agent-phases.ts';
 import { createMetrics } from '../../compute-node/src/metrics.ts';
 import { fetchComputeImage, type ComputeImage } from '../../compute-node/src/open/fetch-image.ts';
 import { openVolume, type OpenedVolume } from '../../compute-node/src/open/open-volume.ts';
 import { SINGLE_GROUP } from '../../compute-node/src/placement.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../../compute-node/src/segments.ts';
+import { awaitTurn } from '../../compute-node/src/election/await-turn.ts';
+import { claimPlace } from '../../compute-node/src/election/claim-place.ts';
+import { WriterWatch } from '../../compute-node/src/election/writer-watch.ts';
+import { findReaderStart } from '../../compute-node/src/reader/find-start.ts';
 import { volumeDriver } from '../../compute-node/src/session/volume-driver.ts';
 import { WriterSession } from '../../compute-node/src/session/writer-session.ts';
 import type { VolumeHistory } from './history.ts';
 import type { Machine } from './machine.ts';
 import { SimulatedDatabase } from './simulated-database.ts';
+import { SimulatedStandby } from './simulated-standby.ts';
 import { SEGMENT } from './storage.ts';
 import { syntheticVolume } from './synthetic-volume.ts';
 
@@ -38,6 +43,17 @@ export interface SimulatedSession {
   readonly isIdle: boolean;
 }
 
+/** A compute whose role is decided through storage: an instance, of which this is one run. */
+export interface ElectedRole {
+  readonly instance: string;
+  readonly tier: number;
+  readonly failoverAfterMs: number;
+  /** Checks run in the midst of what a feed or a network calls. */
+  readonly noticing: (check: () => void) => void;
+  /** One that follows is to take the writer's place. */
+  readonly onElected: () => void;
+}
+
 /** What checks look at of a writer. */
 export interface WriterView {
   readonly id: string;
@@ -52,7 +68,11 @@ export class SimulatedWriter implements WriterView {
   readonly #history: VolumeHistory;
   readonly #isLoaded: () => boolean;
   readonly #bearsLeases: (earlier: string, later: string) => boolean;
-  /** Undefined while it opens. */
+  readonly #elected: ElectedRole | undefined;
+  /** While it follows. */
+  standby: SimulatedStandby | undefined;
+  #standbys = 0;
+  /** Undefined while it opens, or follows. */
   session: SimulatedSession | undefined;
   isOver = false;
 
@@ -61,7 +81,16 @@ export class SimulatedWriter implements WriterView {
     machine: Machine,
     segments: readonly SegmentEndpoint[],
     history: VolumeHistory,
-    { isLoaded, bearsLeases }: { readonly isLoaded: () => boolean; readonly bearsLeases: (earlier: string, later: string) => boolean },
+    {
+      isLoaded,
+      bearsLeases,
+      elected,
+    }: {
+      readonly isLoaded: () => boolean;
+      readonly bearsLeases: (earlier: string, later: string) => boolean;
+      /** Undefined: it opens the volume whoever else writes, and stays down when it is overtaken. */
+      readonly elected?: ElectedRole | undefined;
+    },
   ) {
     this.id = id;
     this.#machine = machine;
@@ -70,14 +99,15 @@ export class SimulatedWriter implements WriterView {
     this.#history = history;
     this.#isLoaded = isLoaded;
     this.#bearsLeases = bearsLeases;
+    this.#elected = elected;
   }
 
   /** Resolves when another writer has overtaken it; never when its machine dies. */
   async run(): Promise<void> {
     const { clock, logger } = this.#machine;
     const agent = new Agent({
-      roles: { role: 'writer', writer: this.#phases() },
-      instance: this.id,
+      roles: this.#roles(),
+      instance: this.#elected?.instance ?? this.id,
       volumeExists: this.#history.hasBegun,
       segments: this.#segments,
       phases: {
@@ -92,6 +122,62 @@ export class SimulatedWriter implements WriterView {
     });
     await agent.run(createMetrics(new Registry(), agent.gauges));
     this.isOver = true;
+  }
+
+  #roles(): RoleChoice {
+    const writer = this.#phases();
+    const elected = this.#elected;
+    if (elected === undefined) return { role: 'writer', writer };
+    const { clock, logger, zone } = this.#machine;
+    const segments = this.#segments;
+    const { instance, tier, failoverAfterMs } = elected;
+    const asking = { segments, segment: SEGMENT, failoverAfterMs, instance, tier, clock, logger };
+    return {
+      role: 'auto',
+      writer,
+      reader: {
+        open: async ({ signal, onWaiting }) => {
+          const found = await findReaderStart({ segments, segment: SEGMENT, zone, clock, logger, signal, onWaiting });
+          if (found === undefined) return { kind: 'stopped' };
+          const upToDate = found.segments.map(({ index }) => index);
+          return { kind: 'opened', epoch: 0n, history: [], startLsn: found.startLsn, previousEpoch: 0n, upToDate };
+        },
+        session: (how) => this.#standby(elected, how),
+      },
+      election: {
+        awaitTurn: (how) => awaitTurn({ ...asking, ...how, writerId: this.id }),
+        watch: (onElected) =>
+          new WriterWatch({
+            ...asking,
+            onElected: (turn) => {
+              elected.onElected();
+              onElected(turn);
+            },
+          }),
+        claim: (signal) => claimPlace(asking, signal),
+      },
+    };
+  }
+
+  #standby({ instance, tier, noticing }: ElectedRole, how: SessionHow): SimulatedStandby {
+    const { world } = this.#machine;
+    const computeId = `${instance}/${this.id.split('/')[1]}.${++this.#standbys}`;
+    world.note(this.id, `follows from ${how.opened.startLsn.toString(16)} on`);
+    const standby = new SimulatedStandby({
+      computeId,
+      tier,
+      machine: this.#machine,
+      segments: this.#segments,
+      history: this.#history,
+      noticing,
+      how,
+    });
+    this.standby = standby;
+    void standby.ended.then((end) => {
+      this.standby = undefined;
+      world.note(this.id, `follows no more: ${end.kind}`);
+    });
+    return standby;
   }
 
   #phases(): WriterPhases {
