@@ -1,3 +1,4 @@
+import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentStatus } from './cluster-harness.ts';
 import { Cluster, type Writer } from './cluster-harness.ts';
@@ -142,6 +143,12 @@ describe('without an operator', () => {
     expect(await old.promote()).toMatchObject({ code: 409, message: `${old.name} is the writer already` });
     const [chosen] = computes.filter((one) => one !== old);
     if (chosen === undefined) throw new Error('no reader');
+    const third = computes.find((one) => one !== old && one !== chosen);
+    if (third === undefined) throw new Error('no third');
+    const stays = await cluster.connect(chosen);
+    const looks = await cluster.connect(third);
+    const pidOf = async (client: Client): Promise<unknown> => (await client.query('select pg_backend_pid() as pid')).rows;
+    const pids = [await pidOf(stays), await pidOf(looks)];
     const wrong = await fetch(`http://${chosen.host}:7003/promote`);
     expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'POST']);
     expect(await chosen.promote()).toMatchObject({
@@ -152,6 +159,13 @@ describe('without an operator', () => {
     expect(compute).toBe(chosen);
     expect(status.failover).toMatchObject({ reason: 'switchover', fromInstance: old.name, goneForMs: 0, inPlace: true });
     await follows(old);
+    // The sessions of both readers go on: one can write by now, the other sees what it writes.
+    acknowledged++;
+    await stays.query('insert into entries values ($1)', [acknowledged]);
+    await cluster.until('the third shows it', async () => (await looks.query('select from entries where id = $1', [acknowledged])).rowCount === 1);
+    expect([await pidOf(stays), await pidOf(looks)]).toEqual(pids);
+    await stays.end();
+    await looks.end();
     const metrics = await (await fetch(`http://${chosen.host}:7003/metrics`)).text();
     expect(metrics).toMatch(/^aurora_failovers_total\{reason="switchover"\} 1$/m);
   }, 90_000);
