@@ -262,6 +262,9 @@ describe('an agent whose role is decided at run time', () => {
     expect(await agent.promote()).toEqual({ accepted: false, message: expect.stringMatching(/no reader that answers/) as unknown });
     const running = run();
     await isRunning(agent, 'reader');
+    reader.replay = { vdl: 200n, replayLsn: 100n, lagMs: 7200, source: 'd0' };
+    expect(await agent.promote()).toEqual({ accepted: false, message: expect.stringMatching(/^demo-2 is 7.2 s behind/) as unknown });
+    reader.replay = { vdl: 200n, replayLsn: 200n, lagMs: 0, source: 'd0' };
     expect(await agent.promote()).toEqual({ accepted: false, message: '2 of 6 storage daemons say who the writer is' });
     expect(await agent.promote()).toEqual({
       accepted: true,

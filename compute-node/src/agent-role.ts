@@ -129,10 +129,14 @@ export class AgentRole {
     this.#watchWriter();
   }
 
-  /** The volume is ours: the reader's PostgreSQL, or undefined when it cannot be made the writer. */
-  becomeWriter(): RunningStandby | undefined {
-    this.#present = 'writer';
+  /** The volume is ours: gives the reader's PostgreSQL away, which is over by that; undefined when it cannot be made the writer. */
+  handOver(): RunningStandby | undefined {
     return this.#reading?.handOver();
+  }
+
+  /** The volume is ours, and there is no reader any more. */
+  becomeWriter(): void {
+    this.#present = 'writer';
   }
 
   /** A session in the present role. A reader's of the role auto may be elected from now on. */

@@ -34,6 +34,8 @@ export interface AgentOptions {
 
 /** How long one of the role auto looks for something to follow until it asks again who is to write. */
 const FIND_START_WITHIN_MS = 5000;
+/** Nobody takes a living writer's place who is further behind: nobody writes until it has caught up. */
+const SWITCHOVER_LAG_MAX_MS = 5000;
 
 /**
  * Keeps a PostgreSQL running on the volume, in the role that it was given.
@@ -192,8 +194,11 @@ export class Agent {
   #whyNoReader(): string | undefined {
     const { instance } = this.#options;
     if (!this.#role.isReader) return `${instance} is the writer already`;
-    if (this.#state.step === 'running' && this.#session?.ready === true) return undefined;
-    return `${instance} is no reader that answers: it is ${this.phase} (${this.#state.message})`;
+    if (this.#state.step !== 'running' || this.#session?.ready !== true)
+      return `${instance} is no reader that answers: it is ${this.phase} (${this.#state.message})`;
+    const lagMs = this.#session.replay?.lagMs ?? 0;
+    if (lagMs <= SWITCHOVER_LAG_MAX_MS) return undefined;
+    return `${instance} is ${(lagMs / 1000).toFixed(1)} s behind the writer, and nobody could write until it had caught up: ask again once it is less than ${SWITCHOVER_LAG_MAX_MS / 1000} s behind, or ask another`;
   }
 
   /** Resolves when it is fenced or was stopped. */
@@ -416,14 +421,16 @@ export class Agent {
     });
     if (this.#state.step !== 'takingOver') return;
     if (opened.kind === 'opened') {
-      const standby = this.#role.becomeWriter();
+      const standby = this.#role.handOver();
       if (standby === undefined) {
         await session.kill();
         this.#letGo();
+        this.#role.becomeWriter();
         this.#state.on('opened');
         return;
       }
       this.#forget();
+      this.#role.becomeWriter();
       this.#state.on('opened');
       // Nobody comes between: it is the new session that ends this PostgreSQL now.
       this.#isPromoting = true;

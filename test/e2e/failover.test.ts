@@ -162,7 +162,10 @@ describe('without an operator', () => {
     // The sessions of both readers go on: one can write by now, the other sees what it writes.
     acknowledged++;
     await stays.query('insert into entries values ($1)', [acknowledged]);
-    await cluster.until('the third shows it', async () => (await looks.query('select from entries where id = $1', [acknowledged])).rowCount === 1);
+    await cluster.until(
+      'the third shows it',
+      async () => (await looks.query('select from entries where id = $1', [acknowledged])).rowCount === 1,
+    );
     expect([await pidOf(stays), await pidOf(looks)]).toEqual(pids);
     await stays.end();
     await looks.end();
