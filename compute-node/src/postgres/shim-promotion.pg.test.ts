@@ -46,6 +46,28 @@ async function session(on: { connect(): Promise<Client> }): Promise<Client> {
   return one;
 }
 
+/** Reads everything, again and again, until it is told to end; gives how often. Each time it must add up. */
+async function readsOn(): Promise<{ stop(): Promise<number> }> {
+  const client = await session(standby);
+  let going = true;
+  const run = async (): Promise<number> => {
+    let rounds = 0;
+    for (; going; rounds++) {
+      expect((await client.query(SUMS)).rows).toEqual(WHOLE);
+      expect((await client.query('select count(*)::int as n from account where balance > -1000')).rows).toEqual([{ n: ROWS }]);
+    }
+    return rounds;
+  };
+  const done = run();
+  done.catch(() => undefined);
+  return {
+    stop: () => {
+      going = false;
+      return done;
+    },
+  };
+}
+
 test('reads, writes, lets go of pages and reads them again as a writer that was never anything else', async () => {
   standby = await new FixtureStandby(volume, writer.redo).start(
     { shared_buffers: '1MB', max_prepared_transactions: 5, autovacuum: 'off' },
@@ -69,9 +91,12 @@ test('reads, writes, lets go of pages and reads them again as a writer that was 
   const all = readRelationTable(standby.dataDir).length;
   const before = here();
   expect(before).toBeLessThan(all / 2);
+  const busy = await Promise.all([readsOn(), readsOn()]);
   await standby.promote();
   // PostgreSQL looks for unlogged relations in every database; the files of all the others need not be made for that.
   expect(here()).toBeLessThan(before + 10);
+  // Whoever was in the midst of something has seen nothing of it.
+  for (const one of busy) expect(await one.stop()).toBeGreaterThan(0);
   // The session of before; what it had open is what it was.
   expect((await reader.query(SUMS)).rows).toEqual(WHOLE);
   expect((await reader.query("select nextval('numbers')::int as n, (select count(*)::int from gone) as gone")).rows[0]).toMatchObject({
