@@ -25,7 +25,7 @@ export function leaseFaults(cluster: Cluster): Fault[] {
   const { random } = world;
   const answering = (): Machine | undefined => cluster.livingComputes.findLast(({ writer: { session } }) => session !== undefined)?.machine;
   const { leaseMs } = world.mix;
-  /** Nothing else that is aimed comes between: it would heal the network. */
+  /** Nothing else that is aimed comes between: it would heal the network, or bring a writer that knows of no cut. */
   let isUnderWay = false;
   /** Gives the new one; undefined when there are enough. */
   const takeOver = (): Machine | undefined => {
@@ -50,7 +50,7 @@ export function leaseFaults(cluster: Cluster): Fault[] {
   /** Those that were stopped or cut off long enough give way. */
   const pause = (machine: Machine): void => machine.pause(world.spread(500, 8000));
 
-  return [
+  const kinds = [
     kind('agent stopped beside its PostgreSQL, and another takes over', 20, () => {
       const victim = answering();
       if (victim === undefined) return undefined;
@@ -110,7 +110,7 @@ export function leaseFaults(cluster: Cluster): Fault[] {
     }),
     kind('grants that are heard late, then nothing, and another takes over', 10, () => {
       const victim = answering();
-      if (victim === undefined || isUnderWay) return undefined;
+      if (victim === undefined) return undefined;
       isUnderWay = true;
       if (world.chance(0.5)) driftApart(victim);
       for (const other of storage) network.cut(other, victim);
@@ -129,7 +129,7 @@ export function leaseFaults(cluster: Cluster): Fault[] {
       const tails = storage.filter(({ role }) => role === 'TAIL');
       // Those that are left must be enough to open the volume.
       const two = tails.length === 0 ? pickSome(storage, 2, world) : pickSome(tails, 2, world);
-      const newer = victim === undefined || isUnderWay ? undefined : takeOver();
+      const newer = victim === undefined ? undefined : takeOver();
       if (victim === undefined || newer === undefined) return undefined;
       isUnderWay = true;
       const apart = [victim, ...two];
@@ -143,7 +143,7 @@ export function leaseFaults(cluster: Cluster): Fault[] {
     }),
     kind('writer that two segments do not hear, and another takes over when it is stopped', 10, () => {
       const victim = answering();
-      if (victim === undefined || isUnderWay) return undefined;
+      if (victim === undefined) return undefined;
       isUnderWay = true;
       const two = pickSome(storage, 2, world);
       for (const other of two) network.cutBoth(victim, other);
@@ -166,4 +166,5 @@ export function leaseFaults(cluster: Cluster): Fault[] {
       return victim.id;
     }),
   ];
+  return kinds.map((one) => ({ ...one, strike: () => (isUnderWay ? undefined : one.strike()) }));
 }
