@@ -1,4 +1,5 @@
 import { encodePageKey } from '@kube-aurora/redo';
+import { AuroraRpcError } from '@kube-aurora/rpc';
 import { BrokenPromise, VolumeHistory } from './history.ts';
 import { Invariants } from './invariants.ts';
 import { Machine } from './machine.ts';
@@ -196,7 +197,8 @@ export class Cluster {
       let bytes: Buffer;
       try {
         bytes = Buffer.concat((await api.getPages(request, { deadlineMs: CHECK_DEADLINE_MS })).pages);
-      } catch {
+      } catch (error) {
+        if (!(error instanceof AuroraRpcError)) throw error;
         // It is down, behind, or past it: another time.
         return;
       }
