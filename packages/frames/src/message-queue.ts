@@ -37,7 +37,7 @@ export class MessageQueue {
     this.#ends.fill(false, this.#ends.length - pieces.length, this.#ends.length - 1);
   }
 
-  /** The last message carries END. With none, END goes alone (sendEnd). */
+  /** The last message carries END. With none, END goes alone. */
   end(): void {
     this.#isLast = true;
   }
