@@ -4,6 +4,7 @@ import path from 'node:path';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Quickstart } from './quickstart-harness.ts';
+import { systemProcesses } from './system-processes.ts';
 
 const MANIFEST = `
 apiVersion: kube-aurora.dev/v1alpha1
@@ -37,12 +38,20 @@ async function switchOver(to: string): Promise<void> {
   );
 }
 
-/** A connection through a Service, as an application has it. */
-async function connect(endpoint: 'rw' | 'ro' | 'r'): Promise<Client> {
+const addressOf = (endpoint: 'rw' | 'ro' | 'r') => kubectl('get', 'service', `demo-${endpoint}`, '-o', 'jsonpath={.spec.clusterIP}');
+/** The operator stands still, or goes on. */
+const signalOperator = (signal: 'SIGSTOP' | 'SIGCONT'): void => {
+  const pids = systemProcesses(quickstart.home, 'operator/src/main.ts');
+  expect(pids.length).toBeGreaterThan(0);
+  for (const pid of pids) process.kill(pid, signal);
+};
+
+/** A connection through a Service, as an application has it, or to an address. */
+async function connect(endpoint: 'rw' | 'ro' | 'r', host = addressOf(endpoint)): Promise<Client> {
   const field = (key: string): string =>
     Buffer.from(kubectl('get', 'secret', 'demo-app', '-o', `jsonpath={.data.${key}}`), 'base64').toString();
   const client = new Client({
-    host: kubectl('get', 'service', `demo-${endpoint}`, '-o', 'jsonpath={.spec.clusterIP}'),
+    host,
     user: field('username'),
     password: field('password'),
     database: field('dbname'),
@@ -95,6 +104,33 @@ describe('a cluster with readers', () => {
     await quickstart.until('the reader shows the row', async () => (await reader.query('select * from seen where id = 3')).rowCount === 1);
     expect(await pid()).toBe(before);
     await reader.end();
+  });
+
+  it('replaces a lost writer while no operator runs, which finds the new one when it is back', async () => {
+    await quickstart.until('both serve', () => jsonpath('.status.compute.summary') === '2/2');
+    const old = writer();
+    const heir = old === 'demo-1' ? 'demo-2' : 'demo-1';
+    const session = await connect('ro', kubectl('get', 'pod', heir, '-o', 'jsonpath={.status.podIP}'));
+    signalOperator('SIGSTOP');
+    try {
+      kubectl('delete', 'pod', old, '--grace-period=0', '--force');
+      await quickstart.until('the reader takes writes, on the session that it had', async () => {
+        const { rows } = await session.query<{ reads: boolean }>('select pg_is_in_recovery() as reads');
+        return rows[0]?.reads === false;
+      });
+      await session.query("insert into seen values (5, 'without an operator')");
+      expect(writer()).toBe(old);
+    } finally {
+      signalOperator('SIGCONT');
+      await session.end();
+    }
+    await quickstart.until('the operator has found it', () => writer() === heir && jsonpath('.status.failover.to') === heir);
+    expect(jsonpath('.status.failover.from')).toBe(old);
+    expect(Number(jsonpath('.status.failover.phases.readyMs'))).toBeGreaterThanOrEqual(0);
+    await quickstart.eventually("insert into seen values (6, 'through the Service')");
+    expect(await ask('rw', 'select count(*)::int from seen where id in (3, 5, 6)')).toBe(3);
+    await quickstart.until('it is told', () => kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}').includes('FailedOver'));
+    await served('2/2', old);
   });
 
   it('makes the instance the writer that an annotation names, and says why another cannot be it', async () => {

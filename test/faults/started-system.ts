@@ -1,10 +1,11 @@
 /** A whole system as `npm start` makes it, in a home of its own, for commands that break parts of it. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { systemProcesses } from '../e2e/system-processes.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -53,21 +54,7 @@ export class StartedSystem {
 
   /** Process ids of this system's, by a part of their command line and a setting that they were started with. */
   processes(program: string, setting = ''): number[] {
-    return readdirSync('/proc')
-      .filter((entry) => /^\d+$/.test(entry))
-      .map(Number)
-      .filter((pid) => {
-        try {
-          const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-          if (!command.includes(program)) return false;
-          const environ = `\0${readFileSync(`/proc/${pid}/environ`, 'utf8')}`;
-          return (command.includes(this.#home) || environ.includes(this.#home)) && (setting === '' || environ.includes(`\0${setting}\0`));
-        } catch (error) {
-          // It ended while we looked.
-          if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH')) return false;
-          throw error;
-        }
-      });
+    return systemProcesses(this.#home, program, setting);
   }
 
   async stop(): Promise<void> {
