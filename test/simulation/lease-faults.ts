@@ -2,12 +2,13 @@ import type { Cluster } from './cluster.ts';
 import { CLOCK_DRIFT } from '@kube-aurora/volume';
 import { down, kind, namesOf, pickSome, type Fault } from './fault.ts';
 import type { Machine } from './machine.ts';
+import type { StorageMachine } from './storage.ts';
 
 /**
  * What tries the writers' leases: agents that stand still beside a PostgreSQL that goes on, computes that are cut off and
  * whose clients are not, takeovers one soon after the other, clocks as wrong as they may be. And, since each rule of
  * leases matters in a moment that seldom comes by chance, what brings each of those about: answers that come just before
- * they would be too late; a writer that two segments alone hear, and one that two do not; a writer that was overtaken and
+ * they would be too late; a writer that two segments alone hear, and one that two never heard; a writer that was overtaken and
  * finds its connections broken, so that nobody has told it.
  */
 
@@ -42,6 +43,11 @@ export function leaseFaults(cluster: Cluster): Fault[] {
   const everyone = (): Machine[] => [...storage, ...cluster.livingComputes.map(({ machine }) => machine)];
   const drift = (machine: Machine | undefined, rate: number): void => {
     if (machine?.isClockBroken === false) machine.drift(rate);
+  };
+  /** Two, without which the others are enough to open the volume. */
+  const leftOut = (): StorageMachine[] => {
+    const tails = storage.filter(({ role }) => role === 'TAIL');
+    return pickSome(tails.length === 0 ? storage : tails, 2, world);
   };
   /** This one's lease is as long, and everybody else takes it for as short, as clocks allow. */
   const driftApart = (victim: Machine): void => {
@@ -126,9 +132,7 @@ export function leaseFaults(cluster: Cluster): Fault[] {
     }),
     kind('writer that two segments alone hear, and another takes over', 10, () => {
       const victim = answering();
-      const tails = storage.filter(({ role }) => role === 'TAIL');
-      // Those that are left must be enough to open the volume.
-      const two = tails.length === 0 ? pickSome(storage, 2, world) : pickSome(tails, 2, world);
+      const two = leftOut();
       const newer = victim === undefined ? undefined : takeOver();
       if (victim === undefined || newer === undefined) return undefined;
       isUnderWay = true;
@@ -141,16 +145,15 @@ export function leaseFaults(cluster: Cluster): Fault[] {
       endsAfter(world.spread(1.5, 3));
       return `${victim.id} with ${namesOf(two)}`;
     }),
-    kind('writer that two segments do not hear, and another takes over when it is stopped', 10, () => {
-      const victim = answering();
+    kind('writer that two segments never heard, and another takes over when it is stopped', 10, () => {
+      const victim = takeOver();
       if (victim === undefined) return undefined;
       isUnderWay = true;
-      const two = pickSome(storage, 2, world);
+      const two = leftOut();
       for (const other of two) network.cutBoth(victim, other);
-      // By then whatever the two had granted is over.
-      world.after(world.spread(1.3, 1.8) * leaseMs, () => {
+      // It answers by then, if whoever was before it has given its lease back.
+      world.after(world.spread(500, 1500), () => {
         victim.pause(world.spread(1.5, 3) * leaseMs);
-        network.heal();
         takeOver();
         endsAfter(1.3);
       });
