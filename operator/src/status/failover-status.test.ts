@@ -108,3 +108,13 @@ test('while nobody writes it is said who takes the place, and a reader is not ca
   };
   expect(condition(statusOf(lost), 'WriterAvailable')?.message).toContain('demo-2 takes its place');
 });
+
+test('a reader that is on its way to be the writer is not told as lost', () => {
+  const served = statusOf(taken({ ...FAILOVER, reason: 'switchover' })).instances ?? [];
+  const was = ran({ writer: 'demo-1', phase: 'Ready', instances: served.map((one) => ({ ...one, state: 'Serving' })) });
+  const observed = taken(FAILOVER, 'opening');
+  const going = { ...observed, cluster: { ...observed.cluster, status: was } };
+  const status = statusOf(going);
+  expect(status.instances?.find(({ name }) => name === 'demo-2')).toMatchObject({ role: 'reader', state: 'Starting' });
+  expect(noticesOf(was, status, NOW).map(({ reason }) => reason)).not.toContain('ReaderUnavailable');
+});

@@ -33,6 +33,8 @@ export function instanceState(observed: Observed, plan: ClusterPlan, instance: I
   const { name, pod } = instance;
   if (pod !== undefined && !isTerminating(pod) && computeState(observed, pod) === 'available')
     return isLagging(observed, instance) ? 'Lagging' : 'Serving';
+  // A reader that takes the writer's place is not lost: it answers soon, as the writer.
+  if (instance.role === 'reader' && freshAgent(observed, pod)?.role === 'writer') return 'Starting';
   const before = observed.cluster.status?.instances?.find((one) => one.name === name)?.state;
   return before === undefined || before === 'Starting' || plan.outdated.includes(name) ? 'Starting' : 'Lost';
 }
