@@ -121,8 +121,12 @@ export function leaseFaults(cluster: Cluster): Fault[] {
       if (world.chance(0.5)) driftApart(victim);
       for (const other of storage) network.cut(other, victim);
       // An asking is given up after half a lease's time.
-      const lateMs = world.spread(0.2, 0.49) * leaseMs;
-      world.after(lateMs, () => network.heal());
+      const lateMs = world.spread(0.35, 0.49) * leaseMs;
+      world.after(lateMs, () => {
+        network.heal();
+        // Nothing newer is granted.
+        for (const other of storage) network.cut(victim, other);
+      });
       world.after(lateMs + HEARD_AGAIN_MS, () => {
         for (const other of storage) network.cutBoth(victim, other);
         takeOver();
