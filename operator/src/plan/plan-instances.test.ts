@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION, LABEL } from '../api/names.ts';
-import type { AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraCluster, AuroraClusterStatus } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import type { Observed } from '../observed/observed.ts';
 import { computeStatus } from '../status/compute-status.ts';
@@ -16,6 +16,11 @@ const stranger = observed.computePods.map((pod) => ({
   ...pod,
   metadata: { ...pod.metadata, name: 'demo-2', labels: { ...pod.metadata.labels, [LABEL.role]: 'reader' } },
 }));
+
+const givenUp = (cluster: AuroraCluster): AuroraCluster => ({
+  ...cluster,
+  metadata: { ...cluster.metadata, annotations: { [ANNOTATION.acceptDataLoss]: 'true' } },
+});
 
 /** What agents say, by instance. */
 const says = (reports: Readonly<Record<string, Parameters<typeof agentReport>[0]>>) =>
@@ -62,6 +67,11 @@ describe('the instances of a cluster', () => {
         cluster: of(3, { writer: 'demo-1', epoch: 3 }),
         agents: says({ 'demo-1': { silentSince: NOW }, 'demo-2': { role: 'writer', epoch: 4 } }),
       },
+      ['demo-1 reader, pod demo-1', 'demo-2 writer, pod demo-2', 'demo-3 reader, pod demo-3'],
+    ],
+    [
+      'when one made the volume anew, after its data was given up',
+      { ...three, cluster: givenUp(of(3, { writer: 'demo-1', epoch: 9 })), agents: says({ 'demo-2': { role: 'writer', epoch: 1 } }) },
       ['demo-1 reader, pod demo-1', 'demo-2 writer, pod demo-2', 'demo-3 reader, pod demo-3'],
     ],
     [

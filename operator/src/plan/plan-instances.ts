@@ -1,4 +1,4 @@
-import { computeName, computeOrdinal, LABEL } from '../api/names.ts';
+import { ANNOTATION, computeName, computeOrdinal, LABEL } from '../api/names.ts';
 import type { InstanceRole } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { freshAgent, type Observed } from '../observed/observed.ts';
@@ -29,7 +29,8 @@ function writerOrdinal({ cluster, computePods, agents }: Observed): number {
   const owned = computePods.filter((pod) => isOwnedBy(pod, cluster));
   const labelled = owned.find((pod) => pod.metadata.labels?.[LABEL.role] === 'writer');
   let ordinal = ordinalOf(status?.writer) ?? ordinalOf(labelled?.metadata.name) ?? 1;
-  let epoch = status?.epoch ?? 0;
+  // A volume that is made anew, its data given up, counts from one again.
+  let epoch = metadata.annotations?.[ANNOTATION.acceptDataLoss] === 'true' ? 0 : (status?.epoch ?? 0);
   for (const pod of owned) {
     const report = agents.get(pod.metadata.name);
     // Nobody is sent to one that has yet to become the writer: it may answer readers meanwhile.
