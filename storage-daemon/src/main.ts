@@ -28,6 +28,9 @@ import { DEFAULT_LIMITS } from './segment/limits.ts';
 /** Some 15 MiB between two collections: what it may take in all is bounded (memory-share.ts). */
 const HEAP_GROWTH_PERCENT = 50;
 
+/** Between two looks at the disk: a writer's lease, and fifteen readers that say where they are, come to a third of it. */
+const IDLE_TRAFFIC_BYTES = 16 * 1024;
+
 letHeapGrow(HEAP_GROWTH_PERCENT);
 const logger = createLogger('storage-daemon');
 const MIB = 1024 * 1024;
@@ -58,6 +61,7 @@ await runMain(logger, async () => {
   const memory = memoryShare(config.memoryMib);
   const watch = new MemoryWatch({
     garbageBytes: memory.garbageBytes,
+    littleWork: IDLE_TRAFFIC_BYTES,
     bufferBytes: () => getHeapStatistics().external_memory,
     collect: garbageCollector(),
   });

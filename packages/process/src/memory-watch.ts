@@ -10,6 +10,8 @@ import { runInNewContext } from 'node:vm';
 export interface MemoryWatchOptions {
   /** Buffers that have come since the last collection, and may be garbage, that are worth one. */
   readonly garbageBytes: number;
+  /** What is done anyway between two looks, as `worked` counts it: leases, heartbeats, what readers say of themselves. */
+  readonly littleWork: number;
   /** Of buffers, used or not. */
   readonly bufferBytes: () => number;
   readonly collect: () => void;
@@ -23,7 +25,7 @@ export class MemoryWatch {
   /** The least that buffers took since the last collection: what is in use. */
   #lowBytes = Infinity;
   #quietLooks = 0;
-  #worked = -1;
+  #worked = -Infinity;
   collections = 0;
 
   constructor(options: MemoryWatchOptions) {
@@ -35,8 +37,8 @@ export class MemoryWatch {
    * collected.
    */
   look(worked: number): boolean {
-    const { garbageBytes, bufferBytes, collect } = this.#options;
-    this.#quietLooks = worked === this.#worked ? this.#quietLooks + 1 : 0;
+    const { garbageBytes, littleWork, bufferBytes, collect } = this.#options;
+    this.#quietLooks = worked - this.#worked <= littleWork ? this.#quietLooks + 1 : 0;
     this.#worked = worked;
     const buffers = bufferBytes();
     this.#lowBytes = Math.min(this.#lowBytes, buffers);
