@@ -99,8 +99,10 @@ describe('the settings of an election', () => {
     expect(() => configOf({ AURORA_ROLE: 'primary' })).toThrow(/AURORA_ROLE.*one of writer, reader, auto/);
     expect(() => configOf({ AURORA_PROMOTION_TIER: '16' })).toThrow(/AURORA_PROMOTION_TIER.*from 0 to 15/);
     expect(() => configOf({ AURORA_FAILOVER_AFTER_MS: '499' })).toThrow(/AURORA_FAILOVER_AFTER_MS.*from 500 to 60000/);
-    expect(() => configOf({ AURORA_FAILOVER_AFTER_MS: '600', AURORA_LEASE_MS: '5000' })).toThrow(
+    expect(() => configOf({ AURORA_ROLE: 'auto', AURORA_FAILOVER_AFTER_MS: '600', AURORA_LEASE_MS: '5000' })).toThrow(
       /AURORA_FAILOVER_AFTER_MS\) must be at least half of --lease-ms \(AURORA_LEASE_MS\), 2500/,
     );
+    // Nobody is elected by it.
+    expect(configOf({ AURORA_LEASE_MS: '5000' })).toMatchObject({ role: 'writer', leaseMs: 5000 });
   });
 });

@@ -147,7 +147,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
   if (raw.cacheMib !== 0 && raw.cacheMib < CACHE_MIB_MIN) {
     problems.push(`--cache-mib (AURORA_CACHE_MIB) must be at least ${CACHE_MIB_MIN}, or 0 for half of what is free, not ${raw.cacheMib}`);
   }
-  if (raw.failoverAfterMs * 2 < raw.leaseMs) {
+  if (raw.role === 'auto' && raw.failoverAfterMs * 2 < raw.leaseMs) {
     problems.push(
       `--failover-after-ms (AURORA_FAILOVER_AFTER_MS) must be at least half of --lease-ms (AURORA_LEASE_MS), ${raw.leaseMs / 2}: a lease is renewed every quarter of its time, and a writer that lives may not be heard for longer than that; not ${raw.failoverAfterMs}`,
     );

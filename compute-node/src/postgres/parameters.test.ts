@@ -10,6 +10,7 @@ test('a cluster sets its own parameters, quoted for postgresql.conf', () => {
     "commit_delay = '500'",
     "commit_siblings = '2'",
     "wal_buffers = '2MB'",
+    "hot_standby_feedback = 'on'",
     "work_mem = '8MB'",
     "max_connections = '50'",
     "jit = 'off'",
