@@ -208,7 +208,7 @@ function goneReason(observed: Observed, { name, role }: Instance, pod: Pod): Pla
     const since = report?.silentSince ?? timeMs(podCondition(pod, 'Ready')?.lastTransitionTime) ?? observed.now;
     const leftMs = since + NODE_SILENCE_MS - observed.now;
     if (leftMs > 0) return { ...EMPTY_PLAN, againInMs: leftMs };
-    const message = `Node ${dead.metadata.name} of ${role} ${name} is down; a new ${role} is made in another zone`;
+    const message = `Node ${dead.metadata.name} of ${role} ${name} is down; ${name} is made anew in another zone`;
     return remove({
       pod,
       why: 'its node is down',
@@ -261,7 +261,7 @@ function recreated(observed: Observed, { name, role }: Instance, pod: Pod): { no
   if (status?.firstReadyAt === undefined) return {};
   const zone = pod.metadata.labels?.[LABEL.zone] ?? 'some zone';
   const isNew = role === 'reader' && status.instances?.some((instance) => instance.name === name) !== true;
-  const message = isNew ? `Adding ${role} ${name} in ${zone}` : `Made ${role} ${name} anew in ${zone}`;
+  const message = isNew ? `Adding ${role} ${name} in ${zone}` : `Made ${name} anew in ${zone}`;
   return { notice: { type: 'Normal', reason: isNew ? 'AddingReader' : `${TITLE[role]}Created`, message } };
 }
 

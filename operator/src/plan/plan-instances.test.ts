@@ -182,7 +182,7 @@ describe('events name the role of the instance that they are about', () => {
     ],
     ['fenced', { ...observed, agents: agent({ phase: 'fenced' }) }, 'WriterFenced', 'Writer demo-1 was fenced'],
     ['outdated', { ...observed, computePods: observed.computePods.map(outdatedPod) }, 'ReplacingWriter', 'Replacing demo-1'],
-    ['gone', { ...observed, cluster: ran, computePods: [] }, 'WriterCreated', 'Made writer demo-1 anew'],
+    ['gone', { ...observed, cluster: ran, computePods: [] }, 'WriterCreated', 'Made demo-1 anew'],
   ];
   test.each(cases)('%s', (_what, seen, reason, message) => {
     const notices = plan(seen).actions.flatMap((action) => ('notice' in action && action.notice !== undefined ? [action.notice] : []));
