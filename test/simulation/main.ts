@@ -14,6 +14,8 @@ import { runRange, together, type RangeOutcome, type SeedRange } from './seed-ra
  */
 
 const PROGRESS_EVERY_MS = 60_000;
+/** Then another takes over: V8 keeps something of every seed, and those that follow take longer for it. */
+const SEEDS_A_PROCESS = 50;
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
@@ -72,20 +74,31 @@ let done = 0;
 const onSeed = (): void => void done++;
 const elapsed = (): number => (performance.now() - startedAt) / 1000;
 const progress = setInterval(() => process.stderr.write(`${done} of ${seeds} seeds in ${elapsed().toFixed(0)} s\n`), PROGRESS_EVERY_MS);
-const ranges = Array.from({ length: workers }, (_unused, worker) => ({
-  first: first + worker,
-  end: first + seeds,
-  step: workers,
-  mixture,
-  trace: values.trace,
-  shrink: values.shrink,
-  untilFailure: values['until-failure'],
-}));
-const [only] = ranges;
-const { failed, sums, faults, cpuSeconds } =
-  only !== undefined && workers === 1
-    ? await runRange(only, print, onSeed)
-    : together(await Promise.all(ranges.map((range) => runInWorker(range, onSeed))));
+
+/** Those that are still to be run, a process's worth at a time; all workers take theirs from here. */
+function* rangesLeft(): Generator<SeedRange> {
+  const end = first + seeds;
+  // As even as may be where there are few.
+  const each = Math.min(SEEDS_A_PROCESS, Math.ceil(seeds / workers));
+  for (let from = first; from < end; from += each)
+    yield { first: from, end: Math.min(from + each, end), step: 1, mixture, trace: values.trace, shrink: values.shrink, untilFailure };
+}
+
+const untilFailure = values['until-failure'];
+const left = rangesLeft();
+
+async function work(): Promise<RangeOutcome[]> {
+  const outcomes: RangeOutcome[] = [];
+  // Leaving the loop ends it for the others too, once they have done what they have.
+  for (const range of left) {
+    const outcome = workers === 1 ? await runRange(range, print, onSeed) : await runInWorker(range, onSeed);
+    outcomes.push(outcome);
+    if (untilFailure && outcome.failed.length > 0) break;
+  }
+  return outcomes;
+}
+
+const { failed, sums, faults, cpuSeconds } = together((await Promise.all(Array.from({ length: workers }, work))).flat());
 clearInterval(progress);
 
 const rates = `${(done / elapsed()).toFixed(2)} a second, ${(done / cpuSeconds).toFixed(2)} a second of CPU`;
