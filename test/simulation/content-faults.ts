@@ -30,10 +30,11 @@ export function contentFaults(cluster: Cluster, budget: FaultBudget): Fault[] {
     kind('bit flipped', 3, () => {
       const machine = any();
       if (machine.segment?.phase !== 'READY') return undefined;
-      // In the newest redo it may be a batch that only this disk knows of: nobody will miss it here.
+      // In the newest redo it may be a batch that only this disk knows of: nobody will miss it here. A file that was made for what
+      // comes next, and has nothing in it, may be gone with the power.
       const isLog = world.chance(0.5);
-      const newest = machine.disk.paths('.redo').toSorted().at(-1);
-      const where = (path: string): boolean => path.endsWith('.redo') === isLog && path !== newest;
+      const newest = machine.disk.lastWritten('.redo');
+      const where = (path: string): boolean => path.endsWith('.redo') === isLog && !(isLog && (newest === undefined || path >= newest));
       if (!budget.take(machine, 'known')) return undefined;
       const at = machine.disk.flipBit(where);
       if (isLog) invariants.noteFlip(machine);
@@ -43,7 +44,7 @@ export function contentFaults(cluster: Cluster, budget: FaultBudget): Fault[] {
     kind('bit flipped in the newest redo', 0.5, () => {
       const machine = any();
       if (machine.segment?.phase !== 'READY' || !budget.take(machine, 'unknown')) return undefined;
-      const newest = machine.disk.paths('.redo').toSorted().at(-1);
+      const newest = machine.disk.lastWritten('.redo');
       const at = machine.disk.flipBit((path) => path === newest);
       untilPowerLoss(machine, world.spread(10, 2000), () => undefined);
       return `${machine.id}, ${at ?? 'where nothing is'}`;

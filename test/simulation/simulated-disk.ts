@@ -87,9 +87,15 @@ export class SimulatedDisk implements Disk {
     this.#entries = new Map(this.#durable);
   }
 
-  /** Files whose path ends so. */
-  paths(end: string): string[] {
-    return [...this.#entries.keys()].filter((path) => path.endsWith(end));
+  /** Of the files whose path ends so, the last by name that a loss of power would leave with something in it. */
+  lastWritten(end: string): string | undefined {
+    const isWritten = ([path, content]: readonly [string, Content]): boolean =>
+      path.endsWith(end) && content instanceof FileContent && content.durable.some((byte) => byte !== 0);
+    return [...this.#durable]
+      .filter(isWritten)
+      .map(([path]) => path)
+      .toSorted()
+      .at(-1);
   }
 
   /**
