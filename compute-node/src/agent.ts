@@ -2,33 +2,22 @@ import type { Clock } from '@kube-aurora/clock';
 import { StatusVersion, type ActionAnswer, type Health, type Logger } from '@kube-aurora/process';
 import { absenceOf } from './absence.ts';
 import type { AgentPhases, Door, OpenHow, RoleChoice, RolePhases } from './agent-phases.ts';
+import { AgentReport, type AgentReportOptions } from './agent-report.ts';
 import { AgentRole } from './agent-role.ts';
 import { eventOf, messageOf } from './agent-session-end.ts';
 import { exitCodeOf, type AgentPhase } from './agent-situation.ts';
 import { AgentState } from './agent-state.ts';
-import { leaseStatus, replayStatus, segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
-import { cacheStatus } from './cache-status.ts';
-import type { CacheCounters } from './postgres/cache-file.ts';
 import type { OpenedVolume, OpenOutcome } from './open/open-volume.ts';
-import { openingMessage, openingProgress, type OpeningProgress, type OpeningStep } from './open/opening-steps.ts';
-import { HOME_GROUP } from './placement.ts';
+import { openingMessage, openingProgress, type OpeningStep } from './open/opening-steps.ts';
 import type { RunningStandby } from './reader/running-standby.ts';
 import { RestartPace } from './restart-pace.ts';
 import type { Session } from './session/session.ts';
 
-export interface AgentOptions {
+export interface AgentOptions extends AgentReportOptions {
   readonly roles: RoleChoice;
-  readonly instance: string;
   readonly volumeExists: boolean;
-  readonly segments: readonly SegmentName[];
   readonly phases: AgentPhases;
-  /** What the status says of them. */
-  readonly settings: { readonly status: unknown };
-  readonly passwords: { readonly status: unknown };
-  /** What the shim counted of the local cache; undefined before PostgreSQL was first started. */
-  readonly cache: () => CacheCounters | undefined;
-  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -52,17 +41,15 @@ export class Agent {
   readonly #phases: AgentPhases;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #startedAt: string;
   readonly #stopping = new AbortController();
   readonly #state: AgentState;
+  readonly #report: AgentReport;
   readonly #door: Door;
   readonly #pace: RestartPace;
   #session: Session | undefined;
   readonly #role: AgentRole;
   #heldEpoch: bigint | undefined;
   #epoch = 0n;
-  #opens = 0;
-  #opening: OpeningProgress | undefined;
   #opened: OpenedVolume | undefined;
   #openedAtMs = 0;
   /** A reader's PostgreSQL is becoming the writer's. */
@@ -72,9 +59,6 @@ export class Agent {
   #pauseMs = 0;
   /** Said from outside, or seen by this process. */
   #volumeExists: boolean;
-  #lastOpenMs: number | undefined;
-  /** Of the sessions before. */
-  #leaseTimesRunOut = 0;
   #running: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
@@ -84,9 +68,13 @@ export class Agent {
     this.#volumeExists = options.volumeExists;
     this.#clock = options.clock;
     this.#logger = options.logger;
-    this.#startedAt = new Date(options.clock.wallTime()).toISOString();
-    this.version = new StatusVersion(`${options.instance} ${this.#startedAt}`);
-    this.#state = new AgentState(options.clock, () => this.version.changed());
+    const startedAt = new Date(options.clock.wallTime()).toISOString();
+    const version = new StatusVersion(`${options.instance} ${startedAt}`);
+    const state = new AgentState(options.clock, () => version.changed());
+    this.version = version;
+    this.#state = state;
+    const session = (): Session | undefined => this.#session;
+    this.#report = new AgentReport(options, { version, state, role: this.#role, startedAt, session, epoch: () => this.#epoch });
     this.#door = options.phases.door(() => absenceOf(this.#state.situation));
     this.#pace = new RestartPace(() => options.clock.random());
   }
@@ -95,29 +83,9 @@ export class Agent {
   readonly version: StatusVersion;
 
   /** What the metrics read when they are scraped. */
-  readonly gauges: AgentGauges = {
-    replay: () => this.#session?.replay,
-    leaseRemainingMs: () => this.#session?.lease?.remainingMs ?? 0,
-    leaseTimesRunOut: () => this.#leaseTimesRunOut + (this.#session?.lease?.timesRunOut ?? 0),
-    vdl: () => this.#session?.volume.vdl ?? 0n,
-    epoch: () => this.#epoch,
-    ringBytes: () => this.#session?.writePath?.ringBytes ?? 0,
-    waitingFlushes: () => this.#session?.writePath?.waitingFlushes ?? 0,
-    cache: () => this.#options.cache(),
-    segments: () =>
-      this.#options.segments.map(({ index, id, zone }) => {
-        const state = this.#session?.writePath?.segment(HOME_GROUP, index);
-        return {
-          id,
-          zone,
-          scl: state?.scl ?? 0n,
-          inFlightBytes: state?.inFlightBytes ?? 0,
-          streaming: state?.phase === 'streaming',
-          errors: state?.errors ?? 0,
-        };
-      }),
-  };
-
+  get gauges(): AgentGauges {
+    return this.#report.gauges;
+  }
   get phase(): AgentPhase {
     return this.#state.situation.phase;
   }
@@ -138,40 +106,7 @@ export class Agent {
   }
 
   status(): unknown {
-    const { instance, settings, passwords } = this.#options;
-    const writing = this.#session?.writePath;
-    const { isReader, present: role, configured: configuredRole } = this.#role;
-    // A reader feeds none.
-    const segments = isReader ? [] : segmentStatuses(this.#options.segments, writing);
-    return {
-      version: this.version.value,
-      role,
-      configuredRole,
-      instance,
-      ...situationStatus(this.#state, {
-        segments,
-        flushMs: writing?.oldestFlushMs ?? 0,
-        lease: this.#session?.lease,
-        openingStep: this.#opening?.step,
-        wallTime: this.#clock.wallTime(),
-      }),
-      lastFailure: this.#state.lastFailure,
-      epoch: this.#epoch,
-      vdl: this.#session?.volume.vdl ?? 0n,
-      ...replayStatus(this.#session?.replay),
-      startedAt: this.#startedAt,
-      opens: this.#opens,
-      ...(this.phase === 'opening' ? { opening: this.#opening } : {}),
-      lastOpenMs: this.#lastOpenMs,
-      failover: this.#role.failover?.status,
-      ...leaseStatus(this.#session?.lease),
-      postgres: { pid: this.#session?.postgresPid, ready: this.#session?.ready ?? false },
-      settings: settings.status,
-      // A reader's roles have the passwords that the volume has.
-      passwords: isReader ? [] : passwords.status,
-      cache: cacheStatus(this.#options.cache()),
-      segments,
-    };
+    return this.#report.status();
   }
 
   /** Somebody wants this reader to take the writer's place. It has begun, or cannot be, when this resolves. */
@@ -360,7 +295,7 @@ export class Agent {
       standby,
     });
     this.#session = session;
-    this.#opens++;
+    this.#report.sessionBegan();
     this.#hasStarted = false;
     const started = session.start();
     await Promise.race([started, this.#role.elected]);
@@ -378,12 +313,10 @@ export class Agent {
     }
     this.#hasStarted = true;
     this.#state.on('ready', 'running');
-    this.#lastOpenMs = Math.round(this.#clock.now() - this.#openedAtMs);
-    metrics.openSeconds.observe(this.#lastOpenMs / 1000);
-    this.#logger.info(
-      { epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs: this.#lastOpenMs },
-      `${this.#role.present} is running`,
-    );
+    const readyMs = Math.round(this.#clock.now() - this.#openedAtMs);
+    this.#report.sessionIsReady(readyMs);
+    metrics.openSeconds.observe(readyMs / 1000);
+    this.#logger.info({ epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs }, `${this.#role.present} is running`);
     const taken = this.#role.answers(standby !== undefined);
     if (taken === undefined) return;
     const { failover, parts } = taken;
@@ -460,8 +393,9 @@ export class Agent {
 
   #step(step: OpeningStep): void {
     this.#role.failingOver?.step(step);
-    this.#opening = openingProgress(step, this.#clock.wallTime());
-    this.#state.on('progress', openingMessage(this.#opening));
+    const opening = openingProgress(step, this.#clock.wallTime());
+    this.#report.stepBegan(opening);
+    this.#state.on('progress', openingMessage(opening));
   }
 
   /** The session is over, and PostgreSQL is dead. */
@@ -472,7 +406,7 @@ export class Agent {
 
   /** The session is over. */
   #forget(): void {
-    this.#leaseTimesRunOut += this.#session?.lease?.timesRunOut ?? 0;
+    this.#report.sessionEnded(this.#session);
     this.#session = undefined;
     this.#role.sessionEnded();
   }
