@@ -29,7 +29,6 @@ beforeEach(async () => {
       catchUp: nothing,
       computeImage: nothing,
       importBase: nothing,
-      renewLease: nothing,
       giveBackLease: nothing,
       status: () => Promise.reject(new AuroraRpcError('NOT_READY', 'is here')),
     },

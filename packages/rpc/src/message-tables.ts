@@ -230,13 +230,6 @@ export const SERVICE_TABLES = {
       response: 'SegmentState',
       responseStream: false,
     },
-    RenewLease: {
-      path: '/kubeaurora.v1.SegmentService/RenewLease',
-      request: 'RenewLeaseRequest',
-      requestStream: false,
-      response: 'LeaseAnswer',
-      responseStream: false,
-    },
     GiveBackLease: {
       path: '/kubeaurora.v1.SegmentService/GiveBackLease',
       request: 'GiveBackLeaseRequest',

@@ -161,6 +161,7 @@ export interface ImportBegin {
   role: SegmentRole;
 }
 
+/** Asked over frames (frames.md), answered with a LeaseAnswer. */
 export interface RenewLeaseRequest {
   segment: SegmentId;
   epoch: bigint;

@@ -77,7 +77,6 @@ beforeAll(async () => {
         return { ...STATE, bytesUsed: BigInt(pages) };
       },
       status: () => Promise.resolve(STATE),
-      renewLease: leaseRenewed,
       giveBackLease: () => Promise.resolve({ others: [], readersXmin: 0n, readersCatalogXmin: 0n }),
     },
     systemClock(),

@@ -60,7 +60,6 @@ export interface ControlHandlers {
   computeImage(request: ComputeImageRequest, context: CallContext): AsyncIterable<ComputeImageChunk>;
   importBase(requests: AsyncIterable<ImportBaseRequest>, context: CallContext): Promise<SegmentState>;
   status(request: SegmentId, context: CallContext): Promise<SegmentState>;
-  renewLease(request: RenewLeaseRequest, context: CallContext): Promise<LeaseAnswer>;
   giveBackLease(request: GiveBackLeaseRequest, context: CallContext): Promise<LeaseAnswer>;
 }
 
@@ -143,7 +142,6 @@ export function addSegmentService(server: Server, handlers: ControlHandlers, clo
     ComputeImage: serverStream(handlers.computeImage.bind(handlers), clock),
     ImportBase: clientStream(handlers.importBase.bind(handlers), clock),
     Status: unary(handlers.status.bind(handlers), clock),
-    RenewLease: unary(handlers.renewLease.bind(handlers), clock),
     GiveBackLease: unary(handlers.giveBackLease.bind(handlers), clock),
   };
   server.addService(SEGMENT_SERVICE, implementation);
