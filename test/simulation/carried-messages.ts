@@ -7,6 +7,8 @@ import {
   decodeFollowRequest,
   decodeGetPagesRequest,
   decodeGetPagesResponse,
+  decodeLeaseAnswer,
+  decodeLeaseRequest,
   encodeAppendHello,
   encodeAppendRequest,
   encodeAppendResponse,
@@ -14,6 +16,8 @@ import {
   encodeFollowHello,
   encodeFollowRequest,
   encodeGetPagesRequest,
+  encodeLeaseAnswer,
+  encodeLeaseRequest,
   encodePagesHead,
   type AppendRequest,
   type AppendResponse,
@@ -21,7 +25,9 @@ import {
   type FollowRequest,
   type GetPagesRequest,
   type GetPagesResponse,
+  type LeaseAnswer,
   type PreparedAppend,
+  type RenewLeaseRequest,
   type SEGMENT_SERVICE,
 } from '@kube-aurora/rpc';
 
@@ -51,13 +57,19 @@ const HOT = {
     request: (message: GetPagesRequest): GetPagesRequest => decodeGetPagesRequest(encodeGetPagesRequest(message)),
     response: (message: GetPagesResponse): GetPagesResponse => decodeGetPagesResponse([encodePagesHead(message), ...message.pages]),
   },
+  RenewLease: {
+    request: (message: RenewLeaseRequest): RenewLeaseRequest => decodeLeaseRequest(encodeLeaseRequest(message)),
+    response: (message: LeaseAnswer): LeaseAnswer => decodeLeaseAnswer(encodeLeaseAnswer(message)),
+  },
 };
 
 type Method = 'requestSerialize' | 'requestDeserialize' | 'responseSerialize' | 'responseDeserialize';
 
+const isHot = (name: string): name is keyof typeof HOT => Object.hasOwn(HOT, name);
+
 /** A message as it comes out at the other end. */
 export function carried<T>(service: typeof SEGMENT_SERVICE, name: string, direction: 'request' | 'response', message: unknown): T {
-  if (name === 'Append' || name === 'Follow' || name === 'GetPages') return HOT[name][direction](message as never) as T;
+  if (isHot(name)) return HOT[name][direction](message as never) as T;
   const method = service[name];
   if (method === undefined) throw new RangeError(`no method ${name}`);
   const encode = method[`${direction}Serialize` as Method] as (value: unknown) => Buffer;

@@ -297,7 +297,8 @@ export class SimulatedWriter implements WriterView {
       },
       burst: (count) => database.burst(count),
       get isIdle() {
-        return database.isStarted && session.volume.vdl === session.writePath.sentLsn;
+        // One without a lease answers nobody.
+        return database.isStarted && session.lease.remainingMs > 0 && session.volume.vdl === session.writePath.sentLsn;
       },
     };
     void session.ended.then((end) => {

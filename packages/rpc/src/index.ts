@@ -4,6 +4,7 @@ export { PLAIN_TEXT, type Credentials } from './credentials.ts';
 export { listenFrames, FRAMES_LIMITS, type FramesListener, type FramesTraffic } from './frames-server.ts';
 export * from './hot-codec.ts';
 export * from './hot-messages.ts';
+export { decodeLeaseAnswer, decodeLeaseRequest, encodeLeaseAnswer, encodeLeaseRequest } from './lease-codec.ts';
 export { parseEndpoints, type Endpoint } from './endpoint-list.ts';
 export * from './errors.ts';
 export * from './messages.ts';
