@@ -72,7 +72,7 @@ export class Faults {
     const { network, storage, livingComputes, world } = this.#cluster;
     network.heal();
     for (const machine of storage) {
-      machine.pausedUntil = 0;
+      machine.resume();
       machine.drift(1);
       machine.isWanted = true;
       const { faults } = machine.disk;
@@ -81,7 +81,7 @@ export class Faults {
       if (mustStart) machine.stop('process');
       machine.start();
     }
-    for (const { machine } of livingComputes) machine.pausedUntil = 0;
+    for (const { machine } of livingComputes) machine.resume();
   }
 
   #draw(): Fault | undefined {

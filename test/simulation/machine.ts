@@ -95,6 +95,11 @@ export class Machine implements Owner {
     this.pausedUntil = Math.max(this.pausedUntil, this.world.now + ms);
   }
 
+  resume(): void {
+    this.pausedUntil = 0;
+    this.world.resumed(this);
+  }
+
   /** Calls `onDeath` when it dies; gives what takes it back. */
   watch(onDeath: () => void): () => void {
     this.#deathWatch.add(onDeath);

@@ -14,3 +14,22 @@ test('what a paused machine had set, and took back, does not happen when the mac
 
   expect(happened).toEqual(['kept']);
 });
+
+test('what was put off for a paused machine happens when it is let go on, not when it would have gone on', async () => {
+  const world = new World(1);
+  const owner = { life: 0, pausedUntil: 50 };
+  const happened: [string, number][] = [];
+  world.after(10, () => happened.push(['put off', world.now]), owner);
+  world.after(60, () => happened.push(['due later', world.now]), owner);
+  world.after(20, () => {
+    owner.pausedUntil = 0;
+    world.resumed(owner);
+  });
+
+  await world.run(100, () => undefined);
+
+  expect(happened).toEqual([
+    ['put off', 20],
+    ['due later', 60],
+  ]);
+});

@@ -24,6 +24,8 @@ interface Event {
   readonly owner: Owner | undefined;
   readonly life: number;
   cancelled: boolean;
+  /** Its owner was stopped when it was due. */
+  isPutOff: boolean;
 }
 
 const TRACE_LINES_MAX = 20_000;
@@ -81,11 +83,22 @@ export class World {
       owner,
       life: owner?.life ?? 0,
       cancelled: false,
+      isPutOff: false,
     };
     this.#push(event);
     return () => {
       event.cancelled = true;
     };
+  }
+
+  /** What was put off until `owner` would go on is due: it goes on now. */
+  resumed(owner: Owner): void {
+    const due = this.#heap.filter((event) => event.owner === owner && event.isPutOff);
+    if (due.length === 0) return;
+    const rest = this.#heap.filter((event) => !due.includes(event));
+    this.#heap.length = 0;
+    for (const event of due) event.at = this.#now;
+    for (const event of [...rest, ...due]) this.#push(event);
   }
 
   /** Resolves at now + ms. */
@@ -105,6 +118,7 @@ export class World {
       if (owner !== undefined && owner.pausedUntil > this.#now) {
         // The same event, not a copy: whoever set it may still take it back.
         event.at = owner.pausedUntil;
+        event.isPutOff = true;
         this.#push(event);
         continue;
       }
