@@ -8,7 +8,7 @@ import type { SimulatedDisk } from './simulated-disk.ts';
 
 /** The control file; undefined when there is none. Throws ControlFileError. */
 export function durableControl(disk: SimulatedDisk, directory: string): SegmentControl | undefined {
-  const bytes = disk.durableFiles(directory).get('control');
+  const bytes = disk.durableFile(`${directory}/control`);
   const known = lastControl.get(disk);
   if (bytes !== undefined && known?.bytes.equals(bytes) === true) return known.control;
   const control = readControl({ readFile: () => bytes }, 'control')?.control;

@@ -119,6 +119,12 @@ export class SimulatedDisk implements Disk {
     return files;
   }
 
+  /** A file as a crash would leave it at least; undefined when there would be none. */
+  durableFile(path: string): Buffer | undefined {
+    const content = this.#durable.get(path);
+    return content instanceof FileContent ? content.durable : undefined;
+  }
+
   /** A file as it stands, the disk's own bytes; undefined when there is none. */
   fileView(path: string): Buffer | undefined {
     const content = this.#entries.get(path);

@@ -156,8 +156,13 @@ describe('peers', () => {
 
   it('start a copy over that died half way, or was damaged on the way; the segment is as before meanwhile', async () => {
     for (let i = 0; i < 60; i++) await writer.append([imageRecord(REL, i, 100 + i)], ALL);
+    const { lsn } = writer.end;
     writer.points(ALL);
-    await checkpointAll([0]);
+    await cluster.until(0, (state) => state.vdl === lsn);
+    // One that was under way does not reach as far.
+    do await checkpointAll([0]);
+    while (((await segmentOf(0)).pages?.checkpointLsn ?? 0n) < lsn);
+    await writer.append([imageRecord(REL, 60, 160)], ALL);
     const source = new PeerClient(cluster.list[0]?.address ?? '', systemClock());
     let relayed: 'half' | 'damaged' = 'half';
     const relay = createServer();
@@ -202,7 +207,7 @@ describe('peers', () => {
       await fetchMissingRedo(segment, { role: 'FULL', id: 'x', client: source }, systemClock(), new AbortController().signal);
       expect(segment.scl).toBe(writer.end.lsn);
       expect(segment.mustRecover).toBe(false);
-      expect(await other.page(0, page(59), writer.end.lsn, 2n)).toBe(159);
+      expect(await other.page(0, page(60), writer.end.lsn, 2n)).toBe(160);
     } finally {
       client.close();
       source.close();
