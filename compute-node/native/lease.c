@@ -7,6 +7,9 @@
  * socket looks as if it had no room: PostgreSQL waits as it does for a slow client, and takes cancels and
  * terminations meanwhile. Nothing is held back on Unix sockets, which only the agent reaches.
  *
+ * Who is being let in is not left to wait for long: a client that was given several hosts goes on to the next one only when this
+ * one says no. What is said in place of the request for a password shows nothing of the database.
+ *
  * Replies of a reader need none: it shows the past by nature. Its file says so, until it is promoted; that stands there too.
  *
  * The times are of CLOCK_MONOTONIC, which stands still while the machine sleeps, for us and for the agent, and not for
@@ -16,8 +19,10 @@
 #include "postgres.h"
 #include "shim.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,6 +34,11 @@
 #define UNTIL_FACTOR 0xc2b2ae3d27d4eb4fu
 /* Between two looks of a process that has something to say and may not. */
 #define HOLD_NS 3000000
+/*
+ * For so long somebody who connects waits to be let in: longer than a new writer waits for the lease of the one before,
+ * which is two and a half seconds as leases are by default.
+ */
+#define ADMIT_NS 3000000000u
 /* The two clocks are not read in the same moment. */
 #define SLEPT_NS 5000000
 
@@ -122,13 +132,60 @@ static bool is_clients(int fd)
     return answer;
 }
 
-bool reply_waits(int fd)
+/* The message that asks for a password, or says that none is needed (protocol 3, Authentication). */
+#define AUTHENTICATION 'R'
+/* The answer to a request for encryption, before the connection proper: it is one byte, and says nothing but yes or no. */
+#define NEGOTIATION_BYTES 1
+
+/* ErrorResponse (protocol 3): its type, its length from there on, fields that end with a zero byte each, and another one. */
+#define FIELDS                                                                                                                 \
+    "SFATAL\0"                                                                                                                 \
+    "VFATAL\0"                                                                                                                 \
+    "C57P03\0"                                                                                                                 \
+    "Mthis server may not answer: storage has not renewed its lease\0"                                                         \
+    "DIt was cut off from storage, or another server has become the writer.\0"                                                 \
+    "HConnect again; the address that leads to the writer may lead elsewhere by then.\0"
+
+static void refuse(int fd)
+{
+    static const char fields[] = FIELDS; /* with the zero byte that ends them all */
+    char message[1 + 4 + sizeof fields] = {'E'};
+    uint32_t length = htonl(4 + sizeof fields);
+    memcpy(message + 1, &length, sizeof length);
+    memcpy(message + 5, fields, sizeof fields);
+    real.send(fd, message, sizeof message, MSG_NOSIGNAL);
+}
+
+/* Of a connection whose client is not let in yet: has it waited for long enough? */
+static bool is_refused(int fd, const char *reply)
+{
+    static bool over;
+    static uint64_t waits_since_ns;
+    uint64_t now = now_ns(CLOCK_MONOTONIC);
+    if (waits_since_ns == 0)
+        waits_since_ns = now;
+    if (!over && now - waits_since_ns < ADMIT_NS)
+        return false;
+    /* Under TLS only PostgreSQL could say it; the connection ends without words there. */
+    if (!over && *reply == AUTHENTICATION)
+        refuse(fd);
+    over = true;
+    return true;
+}
+
+enum reply reply_of(int fd, const void *reply, size_t bytes)
 {
     if (lease == NULL || shared == NULL || !is_clients(fd) || last_words || __builtin_expect(lease_holds(), 1))
-        return false;
+        return REPLY_LEAVES;
+    if (*postgres.ClientAuthInProgress) {
+        if (bytes == NEGOTIATION_BYTES)
+            return REPLY_LEAVES;
+        if (bytes > 0 && is_refused(fd, reply))
+            return REPLY_REFUSED;
+    }
     const struct timespec pause = {.tv_nsec = HOLD_NS};
     nanosleep(&pause, NULL);
-    return true;
+    return REPLY_WAITS;
 }
 
 void say_last_words(void)

@@ -38,6 +38,7 @@ static const struct {
     NAME(XLogSetAsyncXactLSN),
     NAME(ClientAuthentication_hook),
     NAME(am_walsender),
+    NAME(ClientAuthInProgress),
     NAME(MyProcPort),
 };
 

@@ -58,6 +58,8 @@ struct postgres {
     authentication_hook *ClientAuthentication_hook;
     const int *const *MyProcPort; /* begins with the socket; NULL where there is no client */
     const bool *am_walsender;
+    /* postmaster/postmaster.h: of this process's client it is not known yet who it is */
+    const bool *ClientAuthInProgress;
 };
 
 extern struct postgres postgres;

@@ -236,7 +236,12 @@ uint64_t now_ms(void);
 
 /* lease.c; without a lease file replies need no lease */
 bool map_lease(const char *file);
-bool reply_waits(int fd); /* waits for a moment when it gives true */
+enum reply {
+    REPLY_LEAVES,
+    REPLY_WAITS,   /* a moment has passed meanwhile */
+    REPLY_REFUSED, /* its connection is over */
+};
+enum reply reply_of(int fd, const void *reply, size_t bytes);
 void say_last_words(void); /* from now on nothing of this process is held back */
 uint64_t promoted_at(void); /* of a server that was started as a reader: where its own WAL begins; 0: it is a reader */
 

@@ -77,11 +77,11 @@ EXPORT ssize_t __read_chk(int fd, void *buffer, size_t bytes, size_t room)
 EXPORT ssize_t send(int fd, const void *bytes, size_t count, int flags)
 {
     RESOLVE();
-    if (reply_waits(fd)) {
-        errno = EAGAIN;
-        return -1;
-    }
-    return real.send(fd, bytes, count, flags);
+    enum reply reply = reply_of(fd, bytes, count);
+    if (reply == REPLY_LEAVES)
+        return real.send(fd, bytes, count, flags);
+    errno = reply == REPLY_WAITS ? EAGAIN : ECONNRESET;
+    return -1;
 }
 
 EXPORT ssize_t pread(int fd, void *buffer, size_t bytes, off_t offset)

@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Client } from 'pg';
+import { Client, type ClientConfig } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
@@ -35,8 +35,8 @@ function permit(forMs: number): void {
   agent.postgres.permit({ askedAtMs: now, untilMs: now + forMs }, CLOCK);
 }
 
-async function connect(): Promise<Client> {
-  const client = new Client({ host, port: LOCAL_PORT, user: 'postgres', database: 'app', password: PASSWORD });
+async function connect(options: ClientConfig = {}): Promise<Client> {
+  const client = new Client({ host, port: LOCAL_PORT, user: 'postgres', database: 'app', password: PASSWORD, ...options });
   client.on('error', () => undefined);
   await client.connect();
   return client;
@@ -68,6 +68,22 @@ describe('without a lease', () => {
     expect(await agent.postgres.ask(5000)).toBe('open');
     permit(600_000);
     await (await client).end();
+  }, 60_000);
+
+  it('who connects is refused with words after a while, and PostgreSQL goes on', async () => {
+    const startedAt = CLOCK.now();
+    await expect(connect()).rejects.toMatchObject({
+      severity: 'FATAL',
+      code: '57P03',
+      message: 'this server may not answer: storage has not renewed its lease',
+    });
+    expect(CLOCK.now() - startedAt).toBeGreaterThan(2500);
+    // The first answer of all is to the request for encryption.
+    await expect(connect({ ssl: true })).rejects.toThrow('The server does not support SSL connections');
+    permit(600_000);
+    const client = await connect();
+    expect((await client.query<{ n: number }>('select 1 as n')).rows).toEqual([{ n: 1 }]);
+    await client.end();
   }, 60_000);
 
   it('a reply waits, whatever it is, and leaves once there is one again', async () => {
