@@ -10,6 +10,9 @@
  * Who is being let in is not left to wait for long: a client that was given several hosts goes on to the next one only when this
  * one says no. What is said in place of the request for a password shows nothing of the database.
  *
+ * Nor does a session wait for ever: by then another writer is there as a rule, and a client that hears nothing does not look for it.
+ * Its connection is closed, with no word more: it may be in the midst of a message.
+ *
  * Replies of a reader need none: it shows the past by nature. Its file says so, until it is promoted; that stands there too.
  *
  * The times are of CLOCK_MONOTONIC, which stands still while the machine sleeps, for us and for the agent, and not for
@@ -39,6 +42,8 @@
  * which is two and a half seconds as leases are by default.
  */
 #define ADMIT_NS 3000000000u
+/* For so long a session's reply waits until its connection is closed. */
+#define HELD_NS 10000000000u
 /* The two clocks are not read in the same moment. */
 #define SLEPT_NS 5000000
 
@@ -173,6 +178,25 @@ static bool is_refused(int fd, const char *reply)
     return true;
 }
 
+/*
+ * Of a session: has its reply waited for so long that its connection is closed? A lease that came meanwhile, and is over as
+ * well, lets it begin anew: what was ready has left under that one.
+ */
+static bool is_given_up(int fd)
+{
+    static uint64_t waits_since_ns, waits_after_ns;
+    uint64_t now = now_ns(CLOCK_MONOTONIC), until = lease->until_ns;
+    if (waits_since_ns == 0 || waits_after_ns != until) {
+        waits_since_ns = now;
+        waits_after_ns = until;
+    }
+    if (now - waits_since_ns < HELD_NS)
+        return false;
+    /* The client sees it at once, whatever this process is doing. */
+    shutdown(fd, SHUT_RDWR);
+    return true;
+}
+
 enum reply reply_of(int fd, const void *reply, size_t bytes)
 {
     if (lease == NULL || shared == NULL || !is_clients(fd) || last_words || __builtin_expect(lease_holds(), 1))
@@ -182,7 +206,8 @@ enum reply reply_of(int fd, const void *reply, size_t bytes)
             return REPLY_LEAVES;
         if (bytes > 0 && is_refused(fd, reply))
             return REPLY_REFUSED;
-    }
+    } else if (is_given_up(fd))
+        return REPLY_REFUSED;
     const struct timespec pause = {.tv_nsec = HOLD_NS};
     nanosleep(&pause, NULL);
     return REPLY_WAITS;

@@ -100,6 +100,27 @@ describe('without a lease', () => {
     await client.end();
   }, 60_000);
 
+  it('a session whose reply waits for long loses its connection, and hears nothing; one that a lease came to in time does not', async () => {
+    const lost = await connectedWithout();
+    permit(600_000);
+    const kept = await connectedWithout();
+    const startedAt = CLOCK.now();
+    const reply = lost.query('select 41 + 1 as n');
+    const local = await agent.connect();
+    const sessions = async (): Promise<number | null> =>
+      (await local.query('select from pg_stat_activity where client_addr is not null')).rowCount;
+    expect(await sessions()).toBe(2);
+    await expect(reply).rejects.toThrow('Connection terminated unexpectedly');
+    expect(CLOCK.now() - startedAt).toBeGreaterThan(9000);
+    while ((await sessions()) !== 1) await delay(50);
+    await local.end();
+    const late = kept.query<{ n: number }>('select 41 + 1 as n');
+    expect(await settles(late, SILENCE_MS)).toBe(false);
+    permit(600_000);
+    expect((await late).rows).toEqual([{ n: 42 }]);
+    await kept.end();
+  }, 60_000);
+
   it('a backend that waits can be terminated, and PostgreSQL ends in order', async () => {
     const client = await connectedWithout();
     const local = await agent.connect();
