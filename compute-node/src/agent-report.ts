@@ -4,6 +4,7 @@ import type { AgentRole } from './agent-role.ts';
 import type { AgentState } from './agent-state.ts';
 import { leaseStatus, replayStatus, segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import { cacheStatus } from './cache-status.ts';
+import type { Load } from './load/load-meter.ts';
 import type { AgentGauges } from './metrics.ts';
 import type { OpeningProgress } from './open/opening-steps.ts';
 import { HOME_GROUP } from './placement.ts';
@@ -18,6 +19,8 @@ export interface AgentReportOptions {
   readonly passwords: { readonly status: unknown };
   /** What the shim counted of the local cache; undefined before PostgreSQL was first started. */
   readonly cache: () => CacheCounters | undefined;
+  /** How much it has to do; undefined while that is not known. */
+  readonly load: () => Load | undefined;
   readonly clock: Clock;
 }
 
@@ -72,6 +75,7 @@ export class AgentReport {
     ringBytes: () => this.#session?.writePath?.ringBytes ?? 0,
     waitingFlushes: () => this.#session?.writePath?.waitingFlushes ?? 0,
     cache: () => this.#options.cache(),
+    load: () => this.#options.load(),
     segments: () =>
       this.#options.segments.map(({ index, id, zone }) => {
         const state = this.#session?.writePath?.segment(HOME_GROUP, index);
@@ -87,7 +91,7 @@ export class AgentReport {
   };
 
   status(): unknown {
-    const { instance, settings, passwords, cache, clock } = this.#options;
+    const { instance, settings, passwords, cache, load, clock } = this.#options;
     const { version, state, role, startedAt, epoch } = this.#view;
     const session = this.#session;
     const writing = session?.writePath;
@@ -119,6 +123,7 @@ export class AgentReport {
       settings: settings.status,
       // A reader's roles have the passwords that the volume has.
       passwords: role.isReader ? [] : passwords.status,
+      load: load(),
       cache: cacheStatus(cache()),
       segments,
     };

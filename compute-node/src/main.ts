@@ -1,4 +1,4 @@
-import { totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, letHeapGrow, runMain, serveStatus } from '@kube-aurora/process';
@@ -6,6 +6,9 @@ import { PLAIN_TEXT } from '@kube-aurora/rpc';
 import { Agent } from './agent.ts';
 import { computePhases } from './compute-phases.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
+import { clientConnections } from './load/client-connections.ts';
+import { LoadMeter } from './load/load-meter.ts';
+import { cpuSecondsOfTree } from './load/process-cpu.ts';
 import { createMetrics } from './metrics.ts';
 import { preparePostgresPaths } from './postgres-paths.ts';
 import { readCacheFile, type CacheCounters } from './postgres/cache-file.ts';
@@ -55,6 +58,12 @@ await runMain(logger, async () => {
   const { instance, volumeExists } = config;
   const { phases, roles } = computePhases({ config, paths, segments, settings, passwords, clock, logger });
   const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);
+  const meter = new LoadMeter({
+    connections: () => clientConnections(config.pgListen),
+    cpuSeconds: () => cpuSecondsOfTree(process.pid),
+    cpus: availableParallelism(),
+    clock,
+  });
   const agent = new Agent({
     roles,
     instance,
@@ -64,6 +73,7 @@ await runMain(logger, async () => {
     settings,
     passwords,
     cache,
+    load: () => meter.load(),
     clock,
     logger,
   });
@@ -79,6 +89,7 @@ await runMain(logger, async () => {
     actions: { '/promote': () => agent.promote() },
   });
   shutdown.add('status server', () => server.close());
+  shutdown.add('load meter', () => meter.stop());
   shutdown.add('storage connections', () => {
     for (const { client } of segments) client.close();
   });

@@ -12,6 +12,7 @@ const NOTHING: AgentGauges = {
   leaseTimesRunOut: () => 0,
   waitingFlushes: () => 0,
   cache: () => undefined,
+  load: () => undefined,
   segments: () => [],
 };
 

@@ -1,5 +1,6 @@
 import { LatencyHistogram } from '@kube-aurora/process';
 import { TAKEOVER_REASONS } from './failover-record.ts';
+import type { Load } from './load/load-meter.ts';
 import type { CacheCounters } from './postgres/cache-file.ts';
 import type { ReplayView } from './session/session.ts';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
@@ -33,6 +34,8 @@ export interface AgentGauges {
   readonly waitingFlushes: () => number;
   /** Undefined before PostgreSQL was first started. */
   readonly cache: () => CacheCounters | undefined;
+  /** Undefined while it is not known. */
+  readonly load: () => Load | undefined;
   readonly segments: () => { id: string; zone: string; scl: bigint; inFlightBytes: number; streaming: boolean; errors: number }[];
 }
 
@@ -72,6 +75,12 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
       for (const [conflict, count] of Object.entries(gauges.replay()?.conflicts ?? {})) this.inc({ conflict }, count);
     },
   });
+  gauge('aurora_client_connections', 'Connections of clients to PostgreSQL', () => gauges.load()?.connections ?? 0);
+  gauge(
+    'aurora_cpu_cores',
+    'Cores that the agent and PostgreSQL took on average over the last half minute',
+    () => (gauges.load()?.cpuMillicores ?? 0) / 1000,
+  );
   gauge('aurora_volume_epoch', 'Volume epoch this writer holds', () => Number(gauges.epoch()));
   gauge('aurora_redo_ring_bytes', 'Redo kept in memory for segments that are behind', gauges.ringBytes);
   gauge('aurora_flushes_waiting', 'WAL flushes that PostgreSQL waits for', gauges.waitingFlushes);

@@ -15,6 +15,7 @@ export function metricsReference(): string {
     leaseRemainingMs: () => 0,
     leaseTimesRunOut: () => 0,
     cache: () => undefined,
+    load: () => undefined,
     segments: () => [],
   });
   const operator = createOperatorMetrics({ queueDepth: () => 0, informers: () => [], leading: () => true, clusters: () => new Map() });

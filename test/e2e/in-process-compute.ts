@@ -127,5 +127,6 @@ const NO_GAUGES: Parameters<typeof createMetrics>[1] = {
   ringBytes: () => 0,
   waitingFlushes: () => 0,
   cache: () => undefined,
+  load: () => undefined,
   segments: () => [],
 };

@@ -156,4 +156,27 @@ describe('a cluster with readers', () => {
     await quickstart.until('NAME-ro is the writer', async () => (await ask('ro', 'select pg_is_in_recovery()')) === false);
     expect(kubectl('scale', 'ac', 'demo', '--replicas=17')).toContain('spec.instances: Invalid value: 17');
   });
+
+  it('adds a reader for many connections, and takes it away after them, its sessions given time', async () => {
+    const autoscaling = { maxInstances: 3, target: { connections: 4 }, scaleOutCooldown: '1s', scaleInCooldown: '4s' };
+    expect(kubectl('patch', 'ac', 'demo', '--type=merge', '-p', JSON.stringify({ spec: { autoscaling } }))).toContain('patched');
+    await served('2/2', 'demo-1');
+    const sessions = await Promise.all(Array.from({ length: 7 }, () => connect('ro')));
+    await served('3/3', 'demo-1 demo-3');
+    expect(jsonpath('.status.autoscaling.lastScaling')).toContain('2 instances become 3: a reader has');
+    expect(jsonpath('.spec.instances')).toBe('1');
+    expect(kubectl('scale', 'ac', 'demo', '--replicas=4')).toContain('instances must not be above autoscaling.maxInstances');
+
+    const kept = await connect('ro', kubectl('get', 'pod', 'demo-3', '-o', 'jsonpath={.status.podIP}'));
+    await Promise.all(sessions.map((session) => session.end()));
+    await quickstart.until('it leaves', () => jsonpath('.status.compute.leaving[*]') === 'demo-3');
+    expect(jsonpath('.status.compute.readOnly[*]')).toBe('demo-1');
+    // Whoever is on it still is served.
+    await kept.query('select 1');
+    await kept.end();
+    await quickstart.until('it is gone', () => !kubectl('get', 'pods', '-o', 'name').includes('demo-3'));
+    expect(jsonpath('.status.autoscaling.desiredInstances')).toBe('2');
+    const events = kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}');
+    for (const reason of ['ScaledOut', 'ReaderLeaving', 'RemovingReader', 'ScaledIn']) expect(events).toContain(reason);
+  });
 });

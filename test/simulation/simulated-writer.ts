@@ -117,6 +117,7 @@ export class SimulatedWriter implements WriterView {
       settings: { status: undefined },
       passwords: { status: undefined },
       cache: () => undefined,
+      load: () => undefined,
       clock,
       logger,
     });

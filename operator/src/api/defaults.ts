@@ -1,10 +1,14 @@
-import type { AuroraClusterSpec, InitdbSpec } from './types.ts';
+import type { AuroraClusterSpec, AutoscalingSpec, InitdbSpec } from './types.ts';
 
 /** One place for every default: the schema publishes them, withDefaults applies them to objects that never met it. */
 export const DEFAULTS = {
   postgresVersion: '18',
   instances: 1,
   maxLag: '30s',
+  drainTimeout: '60s',
+  minInstances: 2,
+  /** Of spec.autoscaling, in both directions; Aurora's own. */
+  cooldown: '300s',
   failoverAfter: '2s',
   promotionTier: 1,
   endpointType: 'Reader',
@@ -28,10 +32,25 @@ export const STAND_IN_AFTER_SECONDS_MAX = 31_536_000;
 export const FAILOVER_AFTER_MIN = '1s';
 export const FAILOVER_AFTER_MAX = '60s';
 
+/** Of spec.readers.drainTimeout and of spec.autoscaling's cool-downs. */
+export const DRAIN_TIMEOUT_MAX = '1h';
+export const COOLDOWN_MAX = '24h';
+
 /** 0 is the first to take a lost writer's place. */
 export const PROMOTION_TIER_MAX = 15;
 
 type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { readonly [K in keyof T]?: DeepPartial<T[K]> | undefined } : T;
+
+function autoscalingWithDefaults(spec: DeepPartial<AutoscalingSpec>): AutoscalingSpec {
+  return {
+    minInstances: spec.minInstances ?? DEFAULTS.minInstances,
+    // The schema demands it; without, nothing is added.
+    maxInstances: spec.maxInstances ?? spec.minInstances ?? DEFAULTS.minInstances,
+    target: (spec.target ?? {}) as AutoscalingSpec['target'],
+    scaleOutCooldown: spec.scaleOutCooldown ?? DEFAULTS.cooldown,
+    scaleInCooldown: spec.scaleInCooldown ?? DEFAULTS.cooldown,
+  };
+}
 
 /**
  * The spec with every default filled in. An API server does the same from the schema; objects stored before a field
@@ -45,7 +64,11 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
   return {
     postgresVersion: spec.postgresVersion ?? DEFAULTS.postgresVersion,
     instances: spec.instances ?? DEFAULTS.instances,
-    readers: { maxLag: spec.readers?.maxLag ?? DEFAULTS.maxLag },
+    readers: {
+      maxLag: spec.readers?.maxLag ?? DEFAULTS.maxLag,
+      drainTimeout: spec.readers?.drainTimeout ?? DEFAULTS.drainTimeout,
+    },
+    ...(spec.autoscaling === undefined ? {} : { autoscaling: autoscalingWithDefaults(spec.autoscaling) }),
     failover: { after: spec.failover?.after ?? DEFAULTS.failoverAfter },
     instanceOverrides: spec.instanceOverrides ?? [],
     endpoints: (spec.endpoints ?? []).map((endpoint) => ({ ...endpoint, type: endpoint.type ?? DEFAULTS.endpointType })),

@@ -1,4 +1,4 @@
-import { DEFAULTS, FAILOVER_AFTER_MAX, FAILOVER_AFTER_MIN, PROMOTION_TIER_MAX } from './defaults.ts';
+import { DEFAULTS, DRAIN_TIMEOUT_MAX, FAILOVER_AFTER_MAX, FAILOVER_AFTER_MIN, PROMOTION_TIER_MAX } from './defaults.ts';
 import { DURATION_PATTERN } from './duration.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
 import type { Schema } from './open-api.ts';
@@ -11,7 +11,8 @@ import { INSTANCES_MAX } from './types.ts';
 export const instances: Schema = {
   type: 'integer',
   format: 'int32',
-  description: 'Number of compute pods: one writer, the others readers; 1 to 16. The scale subresource changes it.',
+  description:
+    'Number of compute pods: one writer, the others readers; 1 to 16. With spec.autoscaling the least there are. The scale subresource changes it.',
   default: DEFAULTS.instances,
   'x-kubernetes-validations': [
     { rule: 'self >= 1', message: 'a cluster has a writer at least: use 1 or more' },
@@ -34,6 +35,20 @@ export const readers: Schema = {
       default: DEFAULTS.maxLag,
       pattern: DURATION_PATTERN,
       maxLength: 12,
+    },
+    drainTimeout: {
+      type: 'string',
+      description:
+        'A reader that is to be no more, since spec.instances or spec.autoscaling asks for fewer, gets no new connections, and is removed once its clients have gone, or after this long: 60s, 10m.',
+      default: DEFAULTS.drainTimeout,
+      pattern: DURATION_PATTERN,
+      maxLength: 12,
+      'x-kubernetes-validations': [
+        {
+          rule: `duration(self) <= duration('${DRAIN_TIMEOUT_MAX}')`,
+          message: `a reader would stay for all that time: use at most ${DRAIN_TIMEOUT_MAX}`,
+        },
+      ],
     },
   },
 };

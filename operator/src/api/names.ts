@@ -12,6 +12,8 @@ export const LABEL = {
   role: `${API_GROUP}/role`,
   /** On a compute pod, `true` or `false`: whether NAME-ro leads to it while it is ready. */
   servesReads: `${API_GROUP}/serves-reads`,
+  /** On a compute pod, `true` or `false`: whether NAME-r leads to it while it is ready. A reader that is to be no more gets no connections. */
+  serves: `${API_GROUP}/serves`,
   /** On the Service of one of spec.endpoints: its name. */
   endpoint: `${API_GROUP}/endpoint`,
 } as const;
@@ -40,6 +42,8 @@ export const ANNOTATION = {
   /** On a compute pod: what its agent was given at its start. They count for readers, and are no reason to replace a writer. */
   promotionTier: `${API_GROUP}/promotion-tier`,
   failoverAfterMs: `${API_GROUP}/failover-after-ms`,
+  /** On a reader's pod that is to be no more: since when, RFC 3339; empty when it stays after all. */
+  leavingSince: `${API_GROUP}/leaving-since`,
   /** On a compute pod: stands for the versions of what is mounted into it and may change while it runs. */
   mountedVersions: `${API_GROUP}/mounted-versions`,
   /** On a cluster, by a person: the name of the instance that is to write. Taken off when that is done, or cannot be. */

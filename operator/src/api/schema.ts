@@ -1,4 +1,5 @@
 import { DEFAULTS, STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
+import { autoscaling, instancesWithinAutoscaling } from './autoscaling-schema.ts';
 import { endpoints, failover, instanceOverrides, instances, readers } from './instances-schema.ts';
 import type { Schema } from './open-api.ts';
 import { resources } from './pod-resources-schema.ts';
@@ -201,6 +202,7 @@ const spec: Schema = {
   type: 'object',
   description: 'What the cluster should be.',
   required: ['storage'],
+  'x-kubernetes-validations': [instancesWithinAutoscaling],
   properties: {
     postgresVersion: { type: 'string', description: 'Major version of PostgreSQL.', enum: ['18'], default: DEFAULTS.postgresVersion },
     instances,
@@ -212,6 +214,7 @@ const spec: Schema = {
       ],
     },
     readers,
+    autoscaling,
     failover,
     instanceOverrides,
     endpoints,

@@ -1,3 +1,4 @@
+import { autoscalingStatus } from './autoscaling-schema.ts';
 import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from './conditions.ts';
 import type { Schema } from './open-api.ts';
 import {
@@ -211,8 +212,15 @@ export const statusSchema: Schema = {
           items: { type: 'string' },
           'x-kubernetes-list-type': 'atomic',
         },
+        leaving: {
+          type: 'array',
+          description: 'Readers that are to be no more, and whose sessions have time to end.',
+          items: { type: 'string' },
+          'x-kubernetes-list-type': 'atomic',
+        },
       },
     },
+    autoscaling: autoscalingStatus,
     switchover,
     failover,
     storage: {

@@ -74,6 +74,21 @@ export interface InstanceOverride {
   readonly resources?: Resources;
 }
 
+/** How many instances there are to be, by what readers have to do. */
+export interface AutoscalingSpec {
+  /** Instances, the writer among them. */
+  readonly minInstances: number;
+  readonly maxInstances: number;
+  /** On average of all readers; one of them at least. */
+  readonly target: {
+    readonly connections?: number;
+    /** Percent. */
+    readonly cpuUtilization?: number;
+  };
+  readonly scaleOutCooldown: string;
+  readonly scaleInCooldown: string;
+}
+
 export type ReclaimPolicy = 'Retain' | 'Delete';
 
 /** The spec as it stands after the API server has filled in the defaults (see withDefaults). */
@@ -84,7 +99,11 @@ export interface AuroraClusterSpec {
   readonly readers: {
     /** A reader that is further behind gets no new connections of NAME-ro. */
     readonly maxLag: string;
+    /** Sessions on a reader that is to be no more get this long to end. */
+    readonly drainTimeout: string;
   };
+  /** Undefined: there are as many instances as `instances` says. */
+  readonly autoscaling?: AutoscalingSpec;
   readonly failover: {
     /** A writer that storage does not hear for this long is replaced. */
     readonly after: string;
@@ -223,6 +242,33 @@ export interface FailoverStatus {
   readonly phases: FailoverPhases;
 }
 
+export const AUTOSCALING_STATES = [
+  'Steady',
+  'ScalingOut',
+  'ScalingIn',
+  'CoolingDown',
+  'WaitingToScaleIn',
+  'AtMaximum',
+  'FiguresMissing',
+] as const;
+export type AutoscalingState = (typeof AUTOSCALING_STATES)[number];
+
+/** What spec.autoscaling came to. Times are RFC 3339. */
+export interface AutoscalingStatus {
+  readonly desiredInstances: number;
+  readonly minInstances: number;
+  readonly maxInstances: number;
+  readonly state: AutoscalingState;
+  readonly since: string;
+  readonly message: string;
+  readonly connections?: number;
+  readonly cpuUtilization?: number;
+  readonly lowSince?: string;
+  readonly lastScaleOutAt?: string;
+  readonly lastScaleInAt?: string;
+  readonly lastScaling?: string;
+}
+
 /** A role's password, in its Secret and in the database. */
 export interface CredentialStatus {
   readonly role: string;
@@ -264,7 +310,10 @@ export interface AuroraClusterStatus {
     readonly lag?: string;
     /** Instances that NAME-ro leads to. */
     readonly readOnly: readonly string[];
+    /** Readers that are to be no more, and whose sessions have time to end. */
+    readonly leaving?: readonly string[];
   };
+  readonly autoscaling?: AutoscalingStatus;
   readonly switchover?: SwitchoverStatus;
   readonly failover?: FailoverStatus;
   readonly storage?: {

@@ -2,6 +2,7 @@ import type { ConditionReason } from './conditions.ts';
 import { FAILOVER_AFTER_MAX, FAILOVER_AFTER_MIN, PROMOTION_TIER_MAX, STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
 import { durationMs } from './duration.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
+import { autoscalingProblems } from './validate-autoscaling.ts';
 import { splitParameters } from './parameters.ts';
 import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
 import { INSTANCES_MAX, type AuroraCluster, type AuroraClusterSpec, type Resources } from './types.ts';
@@ -40,6 +41,9 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     );
   if (durationMs(spec.readers.maxLag) === undefined)
     fatal('spec.readers.maxLag', `'${spec.readers.maxLag}' is not a duration; use for example 500ms, 30s or 2m`);
+  if (durationMs(spec.readers.drainTimeout) === undefined)
+    fatal('spec.readers.drainTimeout', `'${spec.readers.drainTimeout}' is not a duration; use for example 30s or 5m`);
+  for (const [field, message] of autoscalingProblems(spec)) fatal(field, message);
   for (const message of failoverProblems(spec.failover.after)) fatal('spec.failover.after', message);
   for (const [field, message] of overrideProblems(spec)) fatal(field, message);
   for (const [index, { name: endpoint }] of spec.endpoints.entries()) {

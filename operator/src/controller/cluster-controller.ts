@@ -19,7 +19,7 @@ import type { GivenSecrets } from './given-secrets.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { computeState, SILENT_MS, TRUST_READINESS_MS, type Observed, type PromotionAnswer } from '../observed/observed.ts';
 import { deadNode } from '../plan/pod-health.ts';
-import { planInstances, readersOf, writerOf } from '../plan/plan-instances.ts';
+import { planInstances, readersOf, surplusPods, writerOf } from '../plan/plan-instances.ts';
 import { perform, type Outcome } from './perform.ts';
 import { settingsVerdict } from '../plan/plan-settings.ts';
 import { planCluster, takesWriterAway, type ClusterPlan, type DefaultImages } from '../plan/plan.ts';
@@ -268,7 +268,7 @@ export class ClusterController {
       prober.forget(key);
       return;
     }
-    const pods = planInstances(observed).flatMap(({ pod }) => pod ?? []);
+    const pods = [...planInstances(observed).flatMap(({ pod }) => pod ?? []), ...surplusPods(observed)];
     const targets: readonly ProbeTarget[] = [
       ...pods.flatMap((pod) => askable(pod).map((asked) => ({ kind: 'agent' as const, ...asked }))),
       ...[...observed.storagePods].flatMap(([{ pg }, pod]) => askable(pod).map((asked) => ({ kind: 'daemon' as const, pg, ...asked }))),

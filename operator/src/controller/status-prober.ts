@@ -204,7 +204,7 @@ function significance({ agents, daemons }: Reports): string {
 /** What merely moves on. */
 function progress({ agents, daemons }: Reports): string {
   return canonicalJson([
-    [...agents].map(([, { vdl, message, replayLsn, lagMs }]) => [vdl, message, replayLsn, lagMs]),
+    [...agents].map(([, { vdl, message, replayLsn, lagMs, load }]) => [vdl, message, replayLsn, lagMs, load]),
     [...daemons].map(([, { scl, bytesUsed, message, fault }]) => [scl, bytesUsed, message, fault]),
   ]);
 }

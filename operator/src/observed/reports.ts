@@ -41,6 +41,15 @@ export interface ReportedPassword {
   readonly message: string;
 }
 
+export interface ReportedLoad {
+  /** Of clients. */
+  readonly connections: number;
+  /** Thousandths of a core, on average over some time. */
+  readonly cpuMillicores: number;
+  /** Cores that it may use; at least one. */
+  readonly cpus: number;
+}
+
 export interface AgentReport extends Poll {
   readonly phase: string;
   /** What it is at present: which compute writes is decided through storage, by the computes. Undefined: it does not say. */
@@ -60,6 +69,8 @@ export interface AgentReport extends Poll {
   readonly source?: string;
   /** Of a reader: milliseconds since 1970 since when it gets no redo; what lag it tells is of then. */
   readonly cutOffSince?: number;
+  /** How much it has to do. */
+  readonly load?: ReportedLoad;
   readonly segments: readonly ReportedSegment[];
   readonly settings?: ReportedSettings;
   readonly passwords?: readonly ReportedPassword[];
@@ -205,6 +216,12 @@ function passwordOf(value: unknown): readonly ReportedPassword[] {
   return [present<ReportedPassword>({ role, state, changedAt: textField(password['changedAt']), message })];
 }
 
+function loadOf(value: unknown): ReportedLoad | undefined {
+  const load = objectFields(value);
+  const [connections, cpuMillicores, cpus] = ['connections', 'cpuMillicores', 'cpus'].map((field) => numberField(load[field]));
+  return connections === undefined || cpuMillicores === undefined || !cpus ? undefined : { connections, cpuMillicores, cpus };
+}
+
 /** Reads a compute agent's /status. */
 export function readAgentStatus(body: unknown, uid: string, now: number): AgentReport {
   const status = objectFields(body);
@@ -229,6 +246,7 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     settings: settingsOf(status['settings']),
     passwords: Array.isArray(status['passwords']) ? status['passwords'].flatMap(passwordOf) : undefined,
     source: textField(status['source']),
+    load: loadOf(status['load']),
     segments: listOf(status['segments']).flatMap((entry) => {
       const segment = objectFields(entry);
       const id = textField(segment['id']);

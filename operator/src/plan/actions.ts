@@ -35,7 +35,7 @@ export type Action =
     }
   | { readonly kind: 'delete-service'; readonly service: Service; readonly why: string; readonly notice?: Notice }
   | { readonly kind: 'delete-claim'; readonly claim: VolumeClaim; readonly why: string; readonly notice?: Notice }
-  | { readonly kind: 'mark-pod'; readonly pod: Pod; readonly labels: Labels; readonly annotations: Labels }
+  | { readonly kind: 'mark-pod'; readonly pod: Pod; readonly labels: Labels; readonly annotations: Labels; readonly notice?: Notice }
   /** Asks an instance's agent to take the writer's place, for the switchover that began then. */
   | { readonly kind: 'ask-promotion'; readonly pod: Pod; readonly startedAt: string }
   /** From the cluster, where it still says that. */

@@ -9,12 +9,14 @@ import type { Action, Notice, Plan } from './actions.ts';
 import { EMPTY_PLAN, joinPlans } from './actions.ts';
 import { isInitialized, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { outdatedBecause } from './outdated.ts';
-import { isDeposed, planInstances, surplusPods, type Instance } from './plan-instances.ts';
+import { isDeposed, leavingSinceMs, planInstances, surplusPods, type Instance } from './plan-instances.ts';
 import { mountedVersions } from './plan-settings.ts';
+import { planLeavingPod } from './plan-leaving-pod.ts';
 import { foreign } from './plan-storage-pods.ts';
 import { endpointLabels, lagLeftMs, readEndpointMembers } from './read-endpoint.ts';
 import { nextUpdate, ON_ITS_WAY_MS, type UpdateCandidate } from './update-order.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
+import { overdue, remove } from './pod-removal.ts';
 import { isSilent } from '../observed/reports.ts';
 
 /**
@@ -25,8 +27,6 @@ const FENCED_PAUSE_MS = 10_000;
 /** Silence of the agent after which a pod on a dead node is given up: an epoch fences it, should it live after all. */
 const NODE_SILENCE_MS = 1_000;
 const UNSCHEDULABLE_MS = 15_000;
-/** A pod that should be gone by now is removed by force. */
-const OVERDUE_MS = 5_000;
 
 /**
  * Zone for a new compute pod: one of the volume's zones with a usable node; rather where the fewest other instances
@@ -77,7 +77,7 @@ export function planComputePods(observed: Observed, input: ComputePodsOptions): 
   const { replaceable, handOverTo } = nextUpdate(observed, drafts, input.storageSettled);
   const plan = joinPlans([
     ...drafts.map((draft) => planComputePod(observed, draft, replaceable.has(draft.instance.name))),
-    ...surplusPods(observed).map((pod) => planSurplusPod(observed, pod)),
+    ...surplusPods(observed).map((pod) => planLeavingPod(observed, pod)),
   ]);
   return handOverTo === undefined ? plan : { ...plan, handOverTo };
 }
@@ -105,14 +105,6 @@ function draftPods(observed: Observed, { volumeId, image }: ComputePodsOptions):
     });
     return { instance, desired, outdatedWhy: pod === undefined ? undefined : outdatedBecause(pod, desired) };
   });
-}
-
-/** A reader that spec.instances has no place for any more. */
-function planSurplusPod(observed: Observed, pod: Pod): Plan {
-  if (isTerminating(pod)) return overdue(observed, pod);
-  const { instances } = observed.cluster.spec;
-  const message = `Removing ${pod.metadata.name}: spec.instances is ${instances}; its sessions end`;
-  return remove({ pod, why: 'there are to be fewer instances', notice: { type: 'Normal', reason: 'RemovingReader', message } });
 }
 
 /**
@@ -178,11 +170,14 @@ function mayNotBeMadeAnew(observed: Observed): boolean {
 
 /** Labels and annotations that change while a pod lives. */
 function marks(pod: Pod, desired: Pod): Action[] {
-  const moves = (label: string): boolean => label === LABEL.role || label === LABEL.servesReads || label.startsWith(endpointLabel(''));
+  const moves = (label: string): boolean =>
+    label === LABEL.role || label === LABEL.serves || label === LABEL.servesReads || label.startsWith(endpointLabel(''));
   const labels = Object.fromEntries(Object.entries(desired.metadata.labels ?? {}).filter(([label]) => moves(label)));
   const annotations = {
     [ANNOTATION.volumeExists]: desired.metadata.annotations?.[ANNOTATION.volumeExists] ?? 'false',
     [ANNOTATION.mountedVersions]: desired.metadata.annotations?.[ANNOTATION.mountedVersions] ?? '',
+    // It was on its way out, and stays after all.
+    ...(leavingSinceMs(pod) === undefined ? {} : { [ANNOTATION.leavingSince]: '' }),
   };
   const live = { labels: pod.metadata.labels, annotations: pod.metadata.annotations };
   return covers(live, { labels, annotations }) ? [] : [{ kind: 'mark-pod', pod, labels, annotations }];
@@ -232,28 +227,6 @@ function goneReason(observed: Observed, { name, role }: Instance, pod: Pod): Pla
     return { ...EMPTY_PLAN, obstacles: [{ reason: 'Unschedulable', message: `${name} finds no node: ${trouble.why}`, blocking: false }] };
   }
   return undefined;
-}
-
-/** A pod that is being stopped: given up when it should be gone by now, or its node is. */
-export function overdue(observed: Observed, pod: Pod): Plan {
-  const deadline = timeMs(pod.metadata.deletionTimestamp) ?? observed.now;
-  const onDeadNode = deadNode(pod, observed.nodes) !== undefined && isSilent(observed.agents.get(pod.metadata.name));
-  const leftMs = deadline + OVERDUE_MS - observed.now;
-  if (!onDeadNode && leftMs > 0) return { ...EMPTY_PLAN, againInMs: leftMs };
-  return remove({ pod, why: 'it should be gone by now', force: true });
-}
-
-function remove(what: { pod: Pod; why: string; force?: boolean; avoidZone?: string | undefined; notice?: Notice }): Plan {
-  const { pod, why, force = false, avoidZone, notice } = what;
-  const action: Action = {
-    kind: 'delete-pod',
-    pod,
-    why,
-    ...(force ? { gracePeriodSeconds: 0 } : {}),
-    ...(avoidZone === undefined ? {} : { avoidZone }),
-    ...(notice === undefined ? {} : { notice }),
-  };
-  return { ...EMPTY_PLAN, actions: [action] };
 }
 
 function recreated(observed: Observed, { name, role }: Instance, pod: Pod): { notice?: Notice } {

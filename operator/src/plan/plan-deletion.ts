@@ -5,7 +5,7 @@ import { isOwnedBy } from '../specs/metadata.ts';
 import type { Action, Plan } from './actions.ts';
 import { EMPTY_PLAN, joinPlans } from './actions.ts';
 import { isSegmentUp, type Observed } from '../observed/observed.ts';
-import { overdue } from './plan-compute-pods.ts';
+import { overdue } from './pod-removal.ts';
 
 /** Without a write quorum the last checkpoint cannot be stored: waiting for it would only take time. */
 const HOPELESS_GRACE_SECONDS = 2;

@@ -1,8 +1,10 @@
+import { instanceSettings } from '../api/instance-settings.ts';
 import { ANNOTATION, computeName, computeOrdinal, LABEL } from '../api/names.ts';
-import type { InstanceRole } from '../api/types.ts';
-import type { Pod } from '../kube/objects.ts';
+import { INSTANCES_MAX, type InstanceRole } from '../api/types.ts';
+import { isTerminating, timeMs, type Pod } from '../kube/objects.ts';
 import { freshAgent, type Observed } from '../observed/observed.ts';
 import { isOwnedBy } from '../specs/metadata.ts';
+import { instanceCount } from './instance-count.ts';
 
 /** A PostgreSQL of the cluster that there is to be. Pods, Services and the status are made from a list of these. */
 export interface Instance {
@@ -53,15 +55,34 @@ export function isDeposed(observed: Observed, pod: Pod | undefined): boolean {
 }
 
 /**
- * The instances that a cluster is to have, by ordinal, and the pod of each where there is one: the writer, and readers
- * with the lowest numbers that it leaves. _The writer is among them whatever spec.instances says_, so fewer instances
- * means that readers go, the highest numbers first.
+ * Numbers of the instances that there were to be so far: those of the status, and of pods that stay. A reader that is on its way out
+ * is none of them: what is decided while it goes does not bring it back.
+ */
+function presentOrdinals({ cluster, computePods }: Observed): ReadonlySet<number> {
+  const stay = computePods.filter((pod) => isOwnedBy(pod, cluster) && !isTerminating(pod) && leavingSinceMs(pod) === undefined);
+  const names = [...(cluster.status?.instances ?? []).map(({ name }) => name), ...stay.map(({ metadata }) => metadata.name)];
+  return new Set(names.flatMap((name) => computeOrdinal(cluster.metadata.name, name) ?? []));
+}
+
+/** Since when a reader is on its way out, in milliseconds since 1970; undefined of one that stays. */
+export function leavingSinceMs(pod: Pod): number | undefined {
+  return timeMs(pod.metadata.annotations?.[ANNOTATION.leavingSince]);
+}
+
+/**
+ * The instances that a cluster is to have, by ordinal, and the pod of each where there is one: the writer, and readers. _The writer
+ * is among them however few there are to be._ With fewer instances readers go: those of the highest promotion tier first, so that
+ * whoever is to take the writer's place goes last, and of those the highest numbers. More of them get the lowest numbers that are free.
  */
 export function planInstances(observed: Observed): readonly Instance[] {
   const { cluster, computePods } = observed;
   const writer = writerOrdinal(observed);
-  const candidates = Array.from({ length: cluster.spec.instances }, (_, index) => index + 1).filter((ordinal) => ordinal !== writer);
-  return [writer, ...candidates.slice(0, cluster.spec.instances - 1)]
+  const tier = (ordinal: number): number => instanceSettings(cluster.spec, ordinal).promotionTier;
+  const present = presentOrdinals(observed);
+  const stay = [...present].sort((a, b) => tier(a) - tier(b) || a - b);
+  const free = Array.from({ length: INSTANCES_MAX }, (_, index) => index + 1).filter((ordinal) => !present.has(ordinal));
+  const candidates = [...stay, ...free].filter((ordinal) => ordinal !== writer);
+  return [writer, ...candidates.slice(0, instanceCount(cluster) - 1)]
     .sort((a, b) => a - b)
     .map((ordinal) => {
       const name = computeName(cluster.metadata.name, ordinal);
@@ -82,7 +103,7 @@ export function readersOf(observed: Observed): readonly Instance[] {
   return planInstances(observed).filter(({ role }) => role === 'reader');
 }
 
-/** Pods of ours that no planned instance has: readers that are too many, the highest number first. */
+/** Pods of ours that no planned instance has: readers that are too many, on their way out, the highest number first. */
 export function surplusPods(observed: Observed): readonly Pod[] {
   const { cluster, computePods } = observed;
   const { name } = cluster.metadata;

@@ -1,11 +1,12 @@
 import { describeProblems, validateCluster, type SpecProblem } from '../api/validate.ts';
 import { ANNOTATION, LABEL, segmentZone, storageName } from '../api/names.ts';
-import type { SwitchoverStatus } from '../api/types.ts';
+import type { AutoscalingStatus, SwitchoverStatus } from '../api/types.ts';
 import { byGroup, segmentIds, type SegmentId, quorumsOf, roleOfSegment } from '../api/segment-id.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
 import { isInitialized, segmentHealth, volumeIdentity, type Observed } from '../observed/observed.ts';
 import { sizeProblems } from './growth.ts';
 import { planAccess } from './plan-access.ts';
+import { planAutoscaling } from './plan-autoscaling.ts';
 import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePods, type ComputePlan } from './plan-compute-pods.ts';
 import { planDisruptionBudget } from './plan-disruption-budget.ts';
@@ -25,6 +26,8 @@ export interface ClusterPlan extends Plan {
   readonly volumeId?: string;
   /** What the status is to say of it; undefined: as before. */
   readonly switchover?: SwitchoverStatus;
+  /** The same of spec.autoscaling; undefined: nothing is to be said of it. */
+  readonly autoscaling?: AutoscalingStatus;
 }
 
 /**
@@ -68,6 +71,7 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
           storageSettled: isStorageSettled(observed, storage),
         });
   const switchover = planSwitchover(observed, compute.handOverTo);
+  const scaling = planAutoscaling(observed);
   return {
     ...joinPlans([
       planHold(observed),
@@ -78,11 +82,13 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
       storage,
       compute,
       switchover,
+      scaling,
       { ...EMPTY_PLAN, obstacles: empty === undefined ? [] : [empty] },
     ]),
     problems,
     volumeId,
     ...(switchover.switchover === undefined ? {} : { switchover: switchover.switchover }),
+    ...(scaling.autoscaling === undefined ? {} : { autoscaling: scaling.autoscaling }),
   };
 }
 

@@ -156,6 +156,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
       labels: {
         ...clusterLabels(name, 'compute'),
         [LABEL.role]: input.role,
+        [LABEL.serves]: 'true',
         [LABEL.servesReads]: String(input.servesReads),
         ...input.endpoints,
         [LABEL.zone]: input.zone,

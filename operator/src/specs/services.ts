@@ -31,7 +31,7 @@ function clientEndpoints({ metadata: { name }, spec }: AuroraCluster): readonly 
   return [
     { name: readWriteServiceName(name), selects: { [LABEL.role]: 'writer' } },
     { name: readOnlyServiceName(name), selects: { [LABEL.servesReads]: 'true' } },
-    { name: readServiceName(name), selects: {} },
+    { name: readServiceName(name), selects: { [LABEL.serves]: 'true' } },
     { name: instancesServiceName(name), selects: {}, headless: true },
     ...spec.endpoints.map((endpoint) => ({
       name: endpointServiceName(name, endpoint.name),

@@ -127,6 +127,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     vdl: agent?.vdl ?? newestVdl(observed) ?? previous?.vdl,
     instances,
     compute: computeSummary(observed, instances),
+    autoscaling: plan.autoscaling ?? (cluster.spec.autoscaling === undefined ? undefined : previous?.autoscaling),
     switchover: plan.switchover ?? previous?.switchover,
     failover: failoverStatus(observed),
     storage: {

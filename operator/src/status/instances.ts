@@ -95,6 +95,7 @@ export function computeSummary(observed: Observed, instances: readonly InstanceS
   const ready = instances.filter(({ state }) => state === 'Serving' || state === 'Lagging').length;
   const lags = instances.flatMap(({ lagMs }) => (lagMs === undefined ? [] : [lagMs]));
   const members = readEndpointMembers(observed);
+  const leaving = surplusPods(observed).map(({ metadata }) => metadata.name);
   const isServing = (instance: Instance): boolean =>
     instance.role === 'writer' ? computeState(observed, instance.pod) === 'available' : canBeRead(observed, instance);
   return present<NonNullable<AuroraClusterStatus['compute']>>({
@@ -106,6 +107,7 @@ export function computeSummary(observed: Observed, instances: readonly InstanceS
       .map(([label, value]) => `${label}=${value}`)
       .join(','),
     lag: lags.length === 0 ? undefined : formatMs(Math.max(...lags)),
+    leaving: leaving.length === 0 ? undefined : leaving,
     readOnly: planned.filter((instance) => members.has(instance.name) && isServing(instance)).map(({ name }) => name),
   });
 }

@@ -3,6 +3,7 @@ import { Quorums } from '@kube-aurora/volume';
 import type { AuroraClusterStatus, SegmentStatus } from '../api/types.ts';
 import type { Notice } from '../plan/actions.ts';
 import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
+import { autoscalingNotices } from './autoscaling-notices.ts';
 import { failoverNotices } from './failover-status.ts';
 import { readerNotices } from './instance-notices.ts';
 import { describeMissing } from './storage-verdict.ts';
@@ -49,7 +50,12 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
     add('Normal', 'WriterReopened', `Writer ${after.writer ?? ''} opened the volume again${epoch}`);
   }
 
-  notices.push(...readerNotices(before, after, now), ...switchoverNotices(before, after), ...failoverNotices(before, after));
+  notices.push(
+    ...readerNotices(before, after, now),
+    ...switchoverNotices(before, after),
+    ...failoverNotices(before, after),
+    ...autoscalingNotices(before, after),
+  );
 
   for (const { role, secret, passwordChangedAt } of after.credentials ?? []) {
     const known = before?.credentials?.find((credential) => credential.role === role);

@@ -1,0 +1,61 @@
+import type { Clock, Timer } from '@kube-aurora/clock';
+
+/** How much an instance has to do, for its status and its metrics. */
+export interface Load {
+  /** Connections of clients, now. */
+  readonly connections: number;
+  /** CPU that the agent and PostgreSQL took, in thousandths of a core, on average over the last half minute. */
+  readonly cpuMillicores: number;
+  /** Cores that they may use. */
+  readonly cpus: number;
+}
+
+const SAMPLE_MS = 5_000;
+/** Long enough that a single query is no load, short enough that somebody who waits sees it. */
+const WINDOW_MS = 30_000;
+
+interface Sample {
+  readonly atMs: number;
+  readonly cpuSeconds: number;
+}
+
+export interface LoadMeterOptions {
+  readonly connections: () => number;
+  /** Since the process started. */
+  readonly cpuSeconds: () => number;
+  readonly cpus: number;
+  readonly clock: Clock;
+}
+
+/** Looks every five seconds at what CPU was taken. */
+export class LoadMeter {
+  readonly #options: LoadMeterOptions;
+  #samples: readonly Sample[] = [];
+  #timer: Timer | undefined;
+
+  constructor(options: LoadMeterOptions) {
+    this.#options = options;
+    this.#look();
+  }
+
+  /** Undefined until there are two looks: nothing is known of its CPU before. */
+  load(): Load | undefined {
+    const [oldest] = this.#samples;
+    const newest = this.#samples.at(-1);
+    if (oldest === undefined || newest === undefined || oldest === newest) return undefined;
+    const cores = ((newest.cpuSeconds - oldest.cpuSeconds) * 1000) / (newest.atMs - oldest.atMs);
+    const { connections, cpus } = this.#options;
+    return { connections: connections(), cpuMillicores: Math.round(Math.max(0, cores) * 1000), cpus };
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+  }
+
+  #look(): void {
+    const { clock, cpuSeconds } = this.#options;
+    const now = clock.now();
+    this.#samples = [...this.#samples.filter(({ atMs }) => now - atMs <= WINDOW_MS), { atMs: now, cpuSeconds: cpuSeconds() }];
+    this.#timer = clock.after(SAMPLE_MS, () => this.#look());
+  }
+}
