@@ -97,6 +97,7 @@ function agentOf({ turns, opens = [], readers = [], writers = [], claims = [] }:
     settings: { status: {} },
     passwords: { status: ['a password'] },
     cache: () => undefined,
+    place: undefined,
     load: () => undefined,
     clock: { ...systemClock(), sleep: () => Promise.resolve() },
     logger: silentLogger(),

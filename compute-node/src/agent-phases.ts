@@ -4,6 +4,7 @@ import type { WriterSign } from '@kube-aurora/rpc';
 import type { Turn } from './election/await-turn.ts';
 import type { OpenTurn } from './election/candidacy.ts';
 import type { Claim } from './election/claim-place.ts';
+import type { PlaceSettings } from './election/place-settings.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentMetrics } from './metrics.ts';
 import type { OpenHindrance, OpenOutcome, OpenedVolume } from './open/open-volume.ts';
@@ -108,6 +109,7 @@ export interface ComputePhasesOptions {
   readonly paths: PostgresPaths;
   readonly segments: readonly SegmentEndpoint[];
   readonly settings: PostgresSettings;
+  readonly place: PlaceSettings;
   readonly clock: Clock;
   readonly logger: Logger;
 }

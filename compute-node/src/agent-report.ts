@@ -4,6 +4,7 @@ import type { AgentRole } from './agent-role.ts';
 import type { AgentState } from './agent-state.ts';
 import { leaseStatus, replayStatus, segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import { cacheStatus } from './cache-status.ts';
+import type { PlaceSettings } from './election/place-settings.ts';
 import type { Load } from './load/load-meter.ts';
 import type { AgentGauges } from './metrics.ts';
 import type { OpeningProgress } from './open/opening-steps.ts';
@@ -19,6 +20,8 @@ export interface AgentReportOptions {
   readonly passwords: { readonly status: unknown };
   /** What the shim counted of the local cache; undefined before PostgreSQL was first started. */
   readonly cache: () => CacheCounters | undefined;
+  /** When it takes a lost writer's place; undefined of one that never does. */
+  readonly place: PlaceSettings | undefined;
   /** How much it has to do; undefined while that is not known. */
   readonly load: () => Load | undefined;
   readonly clock: Clock;
@@ -91,7 +94,7 @@ export class AgentReport {
   };
 
   status(): unknown {
-    const { instance, settings, passwords, cache, load, clock } = this.#options;
+    const { instance, settings, passwords, cache, place, load, clock } = this.#options;
     const { version, state, role, startedAt, epoch } = this.#view;
     const session = this.#session;
     const writing = session?.writePath;
@@ -102,6 +105,8 @@ export class AgentReport {
       role: role.present,
       configuredRole: role.configured,
       instance,
+      promotionTier: place?.tier,
+      failoverAfterMs: place?.failoverAfterMs,
       ...situationStatus(state, {
         segments,
         flushMs: writing?.oldestFlushMs ?? 0,

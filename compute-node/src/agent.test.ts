@@ -57,6 +57,7 @@ function agentOf({ opens, sessions = [], bootstraps = [], hindrances = [] }: Scr
     settings: { status: {} },
     passwords: { status: {} },
     cache: () => undefined,
+    place: undefined,
     load: () => undefined,
     clock: { ...systemClock(), sleep: (ms) => Promise.resolve(void pauses.push(ms)) },
     logger: silentLogger(),

@@ -60,7 +60,9 @@ async function startsWith(role: string, away: readonly number[] = []): Promise<G
     logger,
   });
   const passwords = new RolePasswords({ roles: [], clock, logger });
-  const { phases } = computePhases({ config: configOf({ AURORA_ROLE: role }), paths, segments, settings, passwords, clock, logger });
+  const place = { tier: 1, failoverAfterMs: 2000 };
+  const config = configOf({ AURORA_ROLE: role });
+  const { phases } = computePhases({ config, paths, segments, settings, place, passwords, clock, logger });
   await phases.clear();
   return told;
 }

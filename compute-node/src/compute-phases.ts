@@ -18,8 +18,8 @@ export function computePhases(options: ComputePhasesOptions & { readonly passwor
   readonly phases: AgentPhases;
   readonly roles: RoleChoice;
 } {
-  const { config, paths, segments, clock, logger } = options;
-  const { role, instance, failoverAfterMs, promotionTier: tier } = config;
+  const { config, paths, segments, place, clock, logger } = options;
+  const { role, instance } = config;
   const segment = homeSegment(config.volumeId);
   const identity: WriterIdentity = { segment, writerId: `${instance}/${randomUUID()}` };
   /** Their PostgreSQLs are dead, as is that of every session of ours before the present one. */
@@ -38,7 +38,7 @@ export function computePhases(options: ComputePhasesOptions & { readonly passwor
   };
   const writer = writerPhases({ ...options, identity, isDead: (writerId) => dead.has(writerId) });
   const reader = readerPhases(options);
-  const asking = { segments, segment, failoverAfterMs, instance, tier, clock, logger };
+  const asking = { segments, segment, place, instance, clock, logger };
   const election: ElectionPhases = {
     awaitTurn: (how) => awaitTurn({ ...asking, ...how, writerId: identity.writerId }),
     watch: (onElected) => new WriterWatch({ ...asking, onElected }),

@@ -5,7 +5,9 @@ import { COPIES, LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, rolesProblem } fr
 /** Less would let go of pages that PostgreSQL is about to read again. */
 const CACHE_MIB_MIN = 16;
 const CACHE_MIB_MAX = 64 * 1024 * 1024;
-const PROMOTION_TIER_MAX = 15;
+export const PROMOTION_TIER_MAX = 15;
+export const FAILOVER_AFTER_MS_MIN = 500;
+export const FAILOVER_AFTER_MS_MAX = 60_000;
 
 /** The agent's settings; also their documentation. */
 export const CONFIG_SCHEMA = {
@@ -23,14 +25,15 @@ export const CONFIG_SCHEMA = {
   },
   promotionTier: {
     env: 'AURORA_PROMOTION_TIER',
-    description: "with the role auto, when this compute takes a lost writer's place: of those that are there, the lowest tier goes first",
+    description:
+      "with the role auto, when this compute takes a lost writer's place: of those that are there, the lowest tier goes first; failover.json in the settings directory says otherwise while we run",
     type: setting.integer(0, PROMOTION_TIER_MAX, 1),
   },
   failoverAfterMs: {
     env: 'AURORA_FAILOVER_AFTER_MS',
     description:
-      "with the role auto, milliseconds for which storage hears nothing of a writer until another takes its place; a writer's dead PostgreSQL is told at once",
-    type: setting.integer(500, 60_000, 2000),
+      "with the role auto, milliseconds for which storage hears nothing of a writer until another takes its place; a writer's dead PostgreSQL is told at once; failover.json says otherwise while we run",
+    type: setting.integer(FAILOVER_AFTER_MS_MIN, FAILOVER_AFTER_MS_MAX, 2000),
   },
   storage: {
     env: 'AURORA_STORAGE',
@@ -65,7 +68,7 @@ export const CONFIG_SCHEMA = {
   settingsDir: {
     env: 'AURORA_SETTINGS_DIR',
     description:
-      "directory with the cluster's PostgreSQL parameters (parameters.json, accepted.json), looked at while we run, and initdb.json",
+      "directory with the cluster's PostgreSQL parameters (parameters.json, accepted.json) and what holds for a failover (failover.json), looked at while we run, and initdb.json",
     type: setting.optionalText(),
   },
   initSqlDir: {

@@ -6,6 +6,7 @@ import { PLAIN_TEXT } from '@kube-aurora/rpc';
 import { Agent } from './agent.ts';
 import { computePhases } from './compute-phases.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
+import { PlaceFile } from './election/place-settings.ts';
 import { clientConnections } from './load/client-connections.ts';
 import { LoadMeter } from './load/load-meter.ts';
 import { cpuSecondsOfTree } from './load/process-cpu.ts';
@@ -56,7 +57,15 @@ await runMain(logger, async () => {
     logger,
   });
   const { instance, volumeExists } = config;
-  const { phases, roles } = computePhases({ config, paths, segments, settings, passwords, clock, logger });
+  const place = await PlaceFile.open({
+    directory: config.settingsDir,
+    instance,
+    given: { tier: config.promotionTier, failoverAfterMs: config.failoverAfterMs },
+    leaseMs: config.leaseMs,
+    clock,
+    logger,
+  });
+  const { phases, roles } = computePhases({ config, paths, segments, settings, place, passwords, clock, logger });
   const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);
   const meter = new LoadMeter({
     connections: () => clientConnections(config.pgListen),
@@ -73,6 +82,7 @@ await runMain(logger, async () => {
     settings,
     passwords,
     cache,
+    place: config.role === 'auto' ? place : undefined,
     load: () => meter.load(),
     clock,
     logger,
@@ -90,6 +100,7 @@ await runMain(logger, async () => {
   });
   shutdown.add('status server', () => server.close());
   shutdown.add('load meter', () => meter.stop());
+  shutdown.add('failover settings', () => place.stop());
   shutdown.add('storage connections', () => {
     for (const { client } of segments) client.close();
   });

@@ -23,7 +23,7 @@ const streamPort = (listenPort: number): number => (listenPort === 5433 ? 5434 :
 
 /** The phases of a compute that reads. It opens nothing and makes nothing: it looks for where the volume stands. */
 export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
-  const { config, paths, segments, settings, clock, logger } = options;
+  const { config, paths, segments, settings, place, clock, logger } = options;
   const segment = homeSegment(config.volumeId);
   const { zone } = config;
   const stream = { dir: paths.runDir, port: streamPort(config.pgListen.port), applicationName: 'kube-aurora' };
@@ -46,7 +46,7 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
             segments,
             segment,
             computeId,
-            promotionTier: config.role === 'auto' ? config.promotionTier : NEVER_PROMOTED,
+            promotionTier: () => (config.role === 'auto' ? place.tier : NEVER_PROMOTED),
             zone,
             startLsn: from,
             clock,

@@ -70,7 +70,8 @@ export class InProcessCompute {
     const settings = new PostgresSettings({ files: settingsFiles(config.settingsDir), trial, clock, logger });
     const roles = [{ role: SUPERUSER, passwordFile: config.superuserPasswordFile }];
     const passwords = new RolePasswords({ roles, clock, logger });
-    const parts = { config, paths, segments, settings, clock, logger };
+    const place = { tier: config.promotionTier, failoverAfterMs: config.failoverAfterMs };
+    const parts = { config, paths, segments, settings, place, clock, logger };
     const identity: WriterIdentity = { segment: homeSegment(config.volumeId), writerId: `${config.instance}/${randomUUID()}` };
     const isDead = (writerId: string): boolean => writerId === identity.writerId;
     return new InProcessCompute(writer, segments, readerPhases(parts), writerPhases({ ...parts, identity, isDead, passwords }));

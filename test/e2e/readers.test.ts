@@ -106,6 +106,18 @@ describe('a cluster with readers', () => {
     await reader.end();
   });
 
+  it('takes another promotion tier and time of failover while it runs: no session ends', async () => {
+    await quickstart.until('both serve', () => jsonpath('.status.compute.summary') === '2/2');
+    const heir = writer() === 'demo-1' ? 2 : 1;
+    const session = await connect('ro');
+    const spec = { failover: { after: '3s' }, instanceOverrides: [{ instance: heir, promotionTier: 0 }] };
+    kubectl('patch', 'ac', 'demo', '--type=merge', '-p', JSON.stringify({ spec }));
+    await quickstart.until('its agent has it', () => jsonpath(`.status.instances[?(@.name=="demo-${heir}")].promotionTier`) === '0');
+    await session.query('select 1');
+    await session.end();
+    kubectl('patch', 'ac', 'demo', '--type=merge', '-p', JSON.stringify({ spec: { failover: null, instanceOverrides: null } }));
+  });
+
   it('replaces a lost writer while no operator runs, which finds the new one when it is back', async () => {
     await quickstart.until('both serve', () => jsonpath('.status.compute.summary') === '2/2');
     const old = writer();

@@ -112,8 +112,7 @@ export class Cluster {
           ? undefined
           : {
               instance,
-              tier: 1,
-              failoverAfterMs: FAILOVER_AFTER_MS,
+              place: { tier: 1, failoverAfterMs: FAILOVER_AFTER_MS },
               noticing: (check) => this.#noticing(check),
               onElected: () => void this.elections++,
             },

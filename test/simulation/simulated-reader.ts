@@ -110,7 +110,7 @@ export class SimulatedReader {
       onTooOld: () => {
         this.#isTooOld = true;
       },
-      promotionTier: NEVER_PROMOTED,
+      promotionTier: () => NEVER_PROMOTED,
       onWriterSign: () => undefined,
       readFloor: () => this.#oldestRead ?? given.position,
       xmins: () => NO_XMINS,

@@ -60,7 +60,7 @@ export class SimulatedStandby implements ReadingSession {
       segments,
       segment: SEGMENT,
       computeId,
-      promotionTier: tier,
+      promotionTier: () => tier,
       zone,
       startLsn,
       clock,

@@ -10,6 +10,7 @@ import { SINGLE_GROUP } from '../../compute-node/src/placement.ts';
 import type { SegmentEndpoint, WriterIdentity } from '../../compute-node/src/segments.ts';
 import { awaitTurn } from '../../compute-node/src/election/await-turn.ts';
 import { claimPlace } from '../../compute-node/src/election/claim-place.ts';
+import type { PlaceSettings } from '../../compute-node/src/election/place-settings.ts';
 import { WriterWatch } from '../../compute-node/src/election/writer-watch.ts';
 import { findReaderStart } from '../../compute-node/src/reader/find-start.ts';
 import { volumeDriver } from '../../compute-node/src/session/volume-driver.ts';
@@ -46,8 +47,7 @@ export interface SimulatedSession {
 /** A compute whose role is decided through storage: an instance, of which this is one run. */
 export interface ElectedRole {
   readonly instance: string;
-  readonly tier: number;
-  readonly failoverAfterMs: number;
+  readonly place: PlaceSettings;
   /** Checks run in the midst of what a feed or a network calls. */
   readonly noticing: (check: () => void) => void;
   /** One that follows is to take the writer's place. */
@@ -117,6 +117,7 @@ export class SimulatedWriter implements WriterView {
       settings: { status: undefined },
       passwords: { status: undefined },
       cache: () => undefined,
+      place: undefined,
       load: () => undefined,
       clock,
       logger,
@@ -131,8 +132,8 @@ export class SimulatedWriter implements WriterView {
     if (elected === undefined) return { role: 'writer', writer };
     const { clock, logger, zone } = this.#machine;
     const segments = this.#segments;
-    const { instance, tier, failoverAfterMs } = elected;
-    const asking = { segments, segment: SEGMENT, failoverAfterMs, instance, tier, clock, logger };
+    const { instance, place } = elected;
+    const asking = { segments, segment: SEGMENT, place, instance, clock, logger };
     return {
       role: 'auto',
       writer,
@@ -160,13 +161,13 @@ export class SimulatedWriter implements WriterView {
     };
   }
 
-  #standby({ instance, tier, noticing }: ElectedRole, how: SessionHow): SimulatedStandby {
+  #standby({ instance, place, noticing }: ElectedRole, how: SessionHow): SimulatedStandby {
     const { world } = this.#machine;
     const computeId = `${instance}/${this.id.split('/')[1]}.${++this.#standbys}`;
     world.note(this.id, `follows from ${how.opened.startLsn.toString(16)} on`);
     const standby = new SimulatedStandby({
       computeId,
-      tier,
+      tier: place.tier,
       machine: this.#machine,
       segments: this.#segments,
       history: this.#history,

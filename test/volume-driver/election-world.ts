@@ -81,9 +81,8 @@ export class ElectionNode {
     return {
       segments: this.segments,
       segment: SEGMENT,
-      failoverAfterMs: FAILOVER_AFTER_MS,
+      place: { tier: this.tier, failoverAfterMs: FAILOVER_AFTER_MS },
       instance: this.instance,
-      tier: this.tier,
       clock,
       logger,
     };
@@ -102,7 +101,7 @@ export class ElectionNode {
       segments: this.segments,
       segment: SEGMENT,
       computeId: `${this.instance}/${++this.#sessions}`,
-      promotionTier: this.tier,
+      promotionTier: () => this.tier,
       zone,
       startLsn: this.#world.vdl,
       clock,

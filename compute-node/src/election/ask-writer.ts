@@ -3,6 +3,7 @@ import type { Logger } from '@kube-aurora/process';
 import { fromServiceError, type SegmentId, type SegmentState } from '@kube-aurora/rpc';
 import { quorumsOf, type SegmentEndpoint } from '../segments.ts';
 import { judgeWriter, type WriterVerdict } from './judge-writer.ts';
+import type { PlaceSettings } from './place-settings.ts';
 
 const ASK_DEADLINE_MS = 1000;
 /** How long the others are waited for once a promise quorum has answered: a daemon that hangs costs this much. */
@@ -11,8 +12,7 @@ const GRACE_MS = 100;
 export interface AskWriterOptions {
   readonly segments: readonly SegmentEndpoint[];
   readonly segment: SegmentId;
-  /** Silence after which a writer counts as gone. */
-  readonly failoverAfterMs: number;
+  readonly place: PlaceSettings;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -28,10 +28,10 @@ export interface WriterAnswer {
  * counted as one that heard it; so that verdict waits for nobody.
  */
 export async function askWriter(options: AskWriterOptions, signal: AbortSignal): Promise<WriterAnswer> {
-  const { segments, segment, failoverAfterMs, clock, logger } = options;
+  const { segments, segment, place, clock, logger } = options;
   const quorums = quorumsOf(segments);
   const states: (SegmentState | undefined)[] = segments.map(() => undefined);
-  const answer = (): WriterAnswer => ({ states: [...states], verdict: judgeWriter(states, quorums, failoverAfterMs) });
+  const answer = (): WriterAnswer => ({ states: [...states], verdict: judgeWriter(states, quorums, place.failoverAfterMs) });
   const over = new AbortController();
   const ends = AbortSignal.any([signal, over.signal]);
   const { promise: decided, resolve: decide } = Promise.withResolvers<void>();

@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { SegmentState } from '@kube-aurora/rpc';
 import type { FailoverReason, WriterName, WriterVerdict } from './judge-writer.ts';
+import type { PlaceSettings } from './place-settings.ts';
 import { rankCandidates, turnDelay } from './rank-candidates.ts';
 
 /** We are to open the volume. */
@@ -25,8 +26,7 @@ export interface OpenTurn {
 export interface CandidateOptions {
   /** Our name. */
   readonly instance: string;
-  /** 0 to 15: the lowest goes first. */
-  readonly tier: number;
+  readonly place: PlaceSettings;
   readonly clock: Clock;
 }
 
@@ -62,14 +62,20 @@ export class Candidacy {
 
   /** Our turn, or how long to wait until the next look. */
   look(verdict: Vacancy, states: readonly (SegmentState | undefined)[]): OpenTurn | { readonly waitMs: number; readonly rank: number } {
-    const { instance, tier, clock } = this.#options;
+    const { instance, place, clock } = this.#options;
     const now = clock.now();
     const from = verdict.kind === 'gone' ? nameIn(verdict) : undefined;
     const epoch = from?.epoch ?? 0n;
     if (this.#vacancy?.epoch !== epoch) this.#vacancy = { epoch, sinceMs: now, chance: clock.random() };
     const { sinceMs, chance } = this.#vacancy;
     const candidates = rankCandidates(states.map((state) => state?.followers ?? []));
-    const { rank, delayMs } = turnDelay(candidates, { instance, tier, isFollowing: this.#isFollowing, gone: from?.instance, chance });
+    const { rank, delayMs } = turnDelay(candidates, {
+      instance,
+      tier: place.tier,
+      isFollowing: this.#isFollowing,
+      gone: from?.instance,
+      chance,
+    });
     const isSilent = verdict.kind === 'gone' && verdict.reason === 'silent';
     const waitMs = sinceMs + Math.max(delayMs, isSilent ? LOOK_TWICE_MS : 0) - now;
     if (waitMs > 0) return { waitMs, rank };

@@ -20,7 +20,7 @@ function claim(seen: readonly (WriterSeen | undefined | 'away')[], instance = 'd
     } as unknown as SegmentApi,
   }));
   const segment = { volumeId: 'v', pg: 0 };
-  const options = { segments, segment, failoverAfterMs: 2000, instance, clock: systemClock(), logger: silentLogger() };
+  const options = { segments, segment, place: { tier: 1, failoverAfterMs: 2000 }, instance, clock: systemClock(), logger: silentLogger() };
   return claimPlace(options, new AbortController().signal);
 }
 

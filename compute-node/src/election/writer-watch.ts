@@ -43,12 +43,11 @@ export class WriterWatch {
   #wake = new AbortController();
 
   constructor(options: WriterWatchOptions) {
-    const { segments, failoverAfterMs, clock } = options;
+    const { segments, clock } = options;
     this.#options = options;
     this.#signs = segments.map(() => undefined);
     this.#candidacy = new Candidacy(options, true);
-    const [least, most] = ASK_AGAIN_MS;
-    this.#pace = new Backoff(least, Math.min(most, failoverAfterMs / 2), () => clock.random());
+    this.#pace = new Backoff(...ASK_AGAIN_MS, () => clock.random());
   }
 
   /** From now on it expects to hear of the writer. */
@@ -83,8 +82,8 @@ export class WriterWatch {
 
   #look(): void {
     if (this.#over.signal.aborted || this.#isAsking) return;
-    const { segments, failoverAfterMs, clock } = this.#options;
-    const inMs = suspectAt(this.#signs, quorumsOf(segments), failoverAfterMs) - clock.now();
+    const { segments, place, clock } = this.#options;
+    const inMs = suspectAt(this.#signs, quorumsOf(segments), place.failoverAfterMs) - clock.now();
     if (inMs > 0) {
       this.#pace.reset();
       this.#lookIn(inMs);
@@ -108,7 +107,7 @@ export class WriterWatch {
         }
         if (verdict.kind === 'unknown') {
           this.#candidacy.end();
-          await this.#sleep(Math.max(verdict.inMs, this.#pace.next()));
+          await this.#sleep(Math.max(verdict.inMs, this.#askAgainInMs()));
           continue;
         }
         this.#pace.reset();
@@ -128,7 +127,11 @@ export class WriterWatch {
       this.#isAsking = false;
     }
     // The streams may still say too little, when segments that we do not hear are what it lives by.
-    this.#lookIn(this.#pace.next());
+    this.#lookIn(this.#askAgainInMs());
+  }
+
+  #askAgainInMs(): number {
+    return Math.min(this.#pace.next(), this.#options.place.failoverAfterMs / 2);
   }
 
   #sleep(ms: number): Promise<void> {

@@ -78,7 +78,7 @@ const RETRY_MS = [100, 2000] as const;
 /** Keeps a Follow stream to one segment up, by which it knows where we read; it says what is durable. */
 export class FloorLink {
   readonly #endpoint: SegmentEndpoint;
-  readonly #hello: FollowHello;
+  readonly #hello: () => FollowHello;
   readonly #points: () => FollowPoints;
   readonly #onMessage: (message: FollowedRedo) => void;
   readonly #clock: Clock;
@@ -89,7 +89,8 @@ export class FloorLink {
 
   constructor(options: {
     readonly endpoint: SegmentEndpoint;
-    readonly hello: FollowHello;
+    /** Asked each time that a stream begins. */
+    readonly hello: () => FollowHello;
     readonly points: () => FollowPoints;
     readonly onMessage: (message: FollowedRedo) => void;
     readonly clock: Clock;
@@ -104,7 +105,7 @@ export class FloorLink {
 
   start(): void {
     if (this.#isStopped) return;
-    this.#link = new FollowLink(this.#endpoint, this.#hello, this.#points(), {
+    this.#link = new FollowLink(this.#endpoint, this.#hello(), this.#points(), {
       onMessage: (message) => {
         this.#backoff.reset();
         this.#onMessage(message);
@@ -118,6 +119,14 @@ export class FloorLink {
 
   say(): void {
     this.#link?.say(this.#points());
+  }
+
+  /** With another hello. */
+  beginAnew(): void {
+    this.#retry?.cancel();
+    this.#link?.cancel();
+    this.#link = undefined;
+    this.start();
   }
 
   stop(): void {

@@ -100,7 +100,10 @@ function send(from: number, count: number, vdl = log[from + count - 1]!.endLsn, 
   stream.emit('data', { vdl, batches: count === 0 ? undefined : Buffer.concat(batches), ...WRITER });
 }
 
+let tier = 2;
+
 beforeEach(() => {
+  tier = 2;
   opened = [];
   timers = new Set();
   given = [];
@@ -124,7 +127,7 @@ beforeEach(() => {
     },
     onVdl: (vdl) => vdls.push(vdl),
     onTooOld: (message) => tooOld.push(message),
-    promotionTier: 2,
+    promotionTier: () => tier,
     onWriterSign: (index, sign) => signs.push([index, sign.writerEpoch, sign.writerSilentMs, sign.writerGaveBack]),
     readFloor: () => floor,
     xmins: () => xmins,
@@ -175,6 +178,23 @@ describe('where redo comes from', () => {
     floors[0]?.stream.emit('error', new AuroraRpcError('UNREACHABLE', 'gone'));
     for (const timer of [...timers].filter(({ ms }) => ms < 1000)) timer.work();
     expect(opened.at(-1)).toMatchObject({ id: 'a1', stream: { hello: { wants: 'FLOOR' } } });
+  });
+
+  it('a tier that changes is told to every segment, without a gap in the redo', () => {
+    send(0, 2);
+    const before = [...opened];
+    beat();
+    expect(opened).toHaveLength(before.length);
+    tier = 0;
+    beat();
+    const anew = opened.slice(before.length);
+    expect(anew.map(({ id }) => id).toSorted()).toEqual(before.map(({ id }) => id).toSorted());
+    expect(anew.every(({ stream }) => stream.hello?.promotionTier === 0)).toBe(true);
+    expect(before.every(({ stream }) => stream.isCancelled)).toBe(true);
+    expect(sources().map(({ id }) => id)).toEqual(['b2', 'b2']);
+    expect(sources().at(-1)?.stream.said[0]?.takenLsn).toBe(log[1]!.endLsn);
+    send(2, 4);
+    expectWhole();
   });
 
   it('every segment knows our promotion tier, and says how the writer is: on the stream of redo and beside it', () => {
@@ -279,7 +299,7 @@ it('a start within a batch is cut there, and one that is no record’s end is re
       segments: endpoints(),
       segment: homeSegment('0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10'),
       computeId: 'r',
-      promotionTier: 0,
+      promotionTier: () => 0,
       zone: 'b',
       startLsn: from,
       clock,

@@ -1,7 +1,7 @@
 import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
 import { formatLsn, recordStart, type Lsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
-import type { FollowedRedo, SegmentId, StandbyXmins, WriterSign } from '@kube-aurora/rpc';
+import type { FollowedRedo, FollowHello, SegmentId, StandbyXmins, WriterSign } from '@kube-aurora/rpc';
 import { batchesIn, REDO_BATCH_HEADER_BYTES, recordBytesInBatch, recordsOf, RedoBatchError, type BatchInBuffer } from '@kube-aurora/volume';
 import type { SegmentEndpoint } from '../segments.ts';
 import type { DurableRedo } from './durable-redo.ts';
@@ -28,8 +28,8 @@ export interface RedoFeedOptions {
   readonly segment: SegmentId;
   /** Names us to the segments: our read floor is kept by it. */
   readonly computeId: string;
-  /** 0 to 15: our place among those that may become the writer; NEVER_PROMOTED: we never do. */
-  readonly promotionTier: number;
+  /** 0 to 15: our place among those that may become the writer, which may change; NEVER_PROMOTED: we never do. */
+  readonly promotionTier: () => number;
   readonly zone: string;
   /** Redo is wanted from here on: a record's end that was durable. */
   readonly startLsn: Lsn;
@@ -93,10 +93,13 @@ export class RedoFeed {
   #behindBeats = 0;
   /** At the last beat: what some segment knew to be durable, and how far we were. */
   #vdlBefore = 0n;
+  /** As the segments know it. */
+  #toldTier: number;
   #positionBefore: bigint;
 
   constructor(options: RedoFeedOptions) {
     const { segments, segment, computeId, promotionTier, zone, startLsn, clock } = options;
+    this.#toldTier = promotionTier();
     this.#options = options;
     this.#order = bySource(segments, zone);
     this.#position = startLsn;
@@ -108,7 +111,7 @@ export class RedoFeed {
       const wants = endpoint.zone === zone && endpoint.role === 'FULL' ? 'VDL' : 'FLOOR';
       return new FloorLink({
         endpoint,
-        hello: { segment, readerId: computeId, wants, promotionTier },
+        hello: () => ({ segment, readerId: computeId, wants, promotionTier: this.#toldTier }),
         points: () => this.#points,
         onMessage: (message) => this.#hear(endpoint.index, message),
         clock,
@@ -197,7 +200,7 @@ export class RedoFeed {
   /** Asks the next segment for what follows. */
   #follow(): void {
     if (this.#isStopped) return;
-    const { segment, computeId, promotionTier, clock } = this.#options;
+    const { segment, computeId, clock } = this.#options;
     const endpoint = this.#order[this.#next % this.#order.length];
     if (endpoint === undefined) throw new RangeError('a volume has segments');
     this.#next = (this.#next + 1) % this.#order.length;
@@ -208,7 +211,8 @@ export class RedoFeed {
     // What waits came from the source before: this one sends it again.
     this.#waiting = [];
     this.#takenBytes = 0;
-    const link: FollowLink = new FollowLink(endpoint, { segment, readerId: computeId, wants: 'REDO', promotionTier }, this.#points, {
+    const hello: FollowHello = { segment, readerId: computeId, wants: 'REDO', promotionTier: this.#toldTier };
+    const link: FollowLink = new FollowLink(endpoint, hello, this.#points, {
       onMessage: (message) => {
         if (link === this.#source) this.#receive(endpoint.index, message);
       },
@@ -318,11 +322,25 @@ export class RedoFeed {
       clock.soon(() => {
         if (this.#isStopped) return;
         this.#look();
+        this.#tellTier();
         for (const floor of this.#floors) floor.say();
         this.#tell();
         this.#beatOn();
       });
     });
+  }
+
+  /** A tier is told where a stream begins: all begin anew, and the redo goes on where it is. */
+  #tellTier(): void {
+    const tier = this.#options.promotionTier();
+    if (tier === this.#toldTier) return;
+    this.#toldTier = tier;
+    for (const floor of this.#floors) floor.beginAnew();
+    const source = this.#source;
+    if (source === undefined) return;
+    source.cancel();
+    this.#next = this.#order.indexOf(source.endpoint);
+    this.#follow();
   }
 
   /** Is there a reason to ask another segment? */

@@ -4,6 +4,7 @@
  *
  *   parameters.json   what the manifest wants now: an object of texts
  *   accepted.json     the last set that was seen running, for a pod that starts anew while the manifest's is refused
+ *   failover.json     who takes a lost writer's place, and when (election/place-settings.ts)
  *   initdb.json       how a new volume begins (postgres/initdb-options.ts)
  */
 import { createHash } from 'node:crypto';

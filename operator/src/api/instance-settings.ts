@@ -1,12 +1,10 @@
 import { DEFAULTS } from './defaults.ts';
-import { durationMs } from './duration.ts';
 import type { AuroraClusterSpec, Resources } from './types.ts';
 
 /** What the spec comes to for one instance. */
 export interface InstanceSettings {
   readonly resources: Resources | undefined;
   readonly promotionTier: number;
-  readonly failoverAfterMs: number;
 }
 
 /** What spec.instanceOverrides says of the instance of this number, and what holds for all where that says nothing. */
@@ -15,6 +13,5 @@ export function instanceSettings(spec: AuroraClusterSpec, ordinal: number): Inst
   return {
     resources: own?.resources ?? spec.compute.resources,
     promotionTier: own?.promotionTier ?? DEFAULTS.promotionTier,
-    failoverAfterMs: durationMs(spec.failover.after) ?? durationMs(DEFAULTS.failoverAfter) ?? 0,
   };
 }

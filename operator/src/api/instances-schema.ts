@@ -61,7 +61,7 @@ export const failover: Schema = {
     after: {
       type: 'string',
       description:
-        "For so long storage hears nothing of a writer until a reader takes its place: 2s, 1500ms, 1m. A writer whose PostgreSQL is dead is replaced at once. A shorter time takes a machine that stands still for a moment for a lost one. A change reaches readers by new pods, one at a time; the writer's pod stays.",
+        'For so long storage hears nothing of a writer until a reader takes its place: 2s, 1500ms, 1m. A writer whose PostgreSQL is dead is replaced at once. A shorter time takes a machine that stands still for a moment for a lost one. A change reaches instances while they run.',
       default: DEFAULTS.failoverAfter,
       pattern: DURATION_PATTERN,
       maxLength: 12,
@@ -99,7 +99,7 @@ export const instanceOverrides: Schema = {
       promotionTier: {
         type: 'integer',
         format: 'int32',
-        description: `Of the readers that are there when a writer is lost, one of the lowest tier takes its place, and of those the one that has replayed the most; 0 to ${PROMOTION_TIER_MAX}, ${DEFAULTS.promotionTier} where nothing is said. A change reaches a reader by a new pod; the writer's pod stays.`,
+        description: `Of the readers that are there when a writer is lost, one of the lowest tier takes its place, and of those the one that has replayed the most; 0 to ${PROMOTION_TIER_MAX}, ${DEFAULTS.promotionTier} where nothing is said. A change reaches an instance while it runs.`,
         'x-kubernetes-validations': [
           {
             rule: `self >= 0 && self <= ${PROMOTION_TIER_MAX}`,

@@ -39,9 +39,6 @@ export const ANNOTATION = {
    * On a compute pod: stands for where the first database's statements come from; it counts until there is a database.
    */
   initSql: `${API_GROUP}/init-sql`,
-  /** On a compute pod: what its agent was given at its start. They count for readers, and are no reason to replace a writer. */
-  promotionTier: `${API_GROUP}/promotion-tier`,
-  failoverAfterMs: `${API_GROUP}/failover-after-ms`,
   /** On a reader's pod that is to be no more: since when, RFC 3339; empty when it stays after all. */
   leavingSince: `${API_GROUP}/leaving-since`,
   /** On a compute pod: stands for the versions of what is mounted into it and may change while it runs. */

@@ -60,7 +60,7 @@ const instance: Schema = {
       description: 'Of a reader: milliseconds that it is behind; 0 when it shows all that is durable.',
     },
     startedAt: { type: 'string', description: 'When its agent started.' },
-    promotionTier: { type: 'integer', description: "Its turn to take a lost writer's place, as its pod runs: 0 is first." },
+    promotionTier: { type: 'integer', description: "Its turn to take a lost writer's place, as its agent has it: 0 is first." },
   },
 };
 

@@ -193,6 +193,7 @@ function significance({ agents, daemons }: Reports): string {
       report.failover?.phases.readyMs,
       lagOrder(report.lagMs),
       report.cutOffSince,
+      report.promotionTier,
       report.segments.map(({ id, state }) => [id, state]),
       report.settings,
       report.passwords,

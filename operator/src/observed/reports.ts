@@ -69,6 +69,8 @@ export interface AgentReport extends Poll {
   readonly source?: string;
   /** Of a reader: milliseconds since 1970 since when it gets no redo; what lag it tells is of then. */
   readonly cutOffSince?: number;
+  /** When it takes a lost writer's place: 0 is first. */
+  readonly promotionTier?: number;
   /** How much it has to do. */
   readonly load?: ReportedLoad;
   readonly segments: readonly ReportedSegment[];
@@ -246,6 +248,7 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     settings: settingsOf(status['settings']),
     passwords: Array.isArray(status['passwords']) ? status['passwords'].flatMap(passwordOf) : undefined,
     source: textField(status['source']),
+    promotionTier: numberField(status['promotionTier']),
     load: loadOf(status['load']),
     segments: listOf(status['segments']).flatMap((entry) => {
       const segment = objectFields(entry);

@@ -168,7 +168,8 @@ describe('a new spec, when only the writer is left', () => {
     const { spec } = behind.cluster;
     const tiers = { ...behind.cluster, spec: { ...spec, instanceOverrides: [{ instance: 3, promotionTier: 9 }] } };
     const made = healthy({ ...tiers, status: RAN });
-    const tiered = { ...behind, cluster: tiers, computePods: [...last.computePods.slice(0, 1), ...made.computePods.slice(1)] };
+    const { configMaps } = made;
+    const tiered = { ...behind, cluster: tiers, configMaps, computePods: [...last.computePods.slice(0, 1), ...made.computePods.slice(1)] };
     expect(inWords(tiered)).toEqual(['ask demo-2 to write']);
   });
 

@@ -78,7 +78,7 @@ function ofAnnotation(name: string, annotation: string): EnvVar {
 export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Pod {
   const { name } = cluster.metadata;
   const podName = computeName(name, input.ordinal);
-  const { resources, promotionTier, failoverAfterMs } = instanceSettings(cluster.spec, input.ordinal);
+  const { resources } = instanceSettings(cluster.spec, input.ordinal);
   const zoneOf = input.zoneOfSegment ?? ((segment: SegmentId) => segmentZone(cluster.spec.storage.zones, segment));
   // Statements for the first database are mounted, and no reason to replace a pod once there is one: see initSql below.
   const sqlVolume = initSqlVolume(cluster);
@@ -115,8 +115,6 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             ...cacheEnvironment(cluster.spec.compute.cacheSize, resources),
             ...(sql === undefined ? {} : { AURORA_INIT_SQL_DIR: INIT_SQL_DIR }),
           }),
-          ofAnnotation('AURORA_PROMOTION_TIER', ANNOTATION.promotionTier),
-          ofAnnotation('AURORA_FAILOVER_AFTER_MS', ANNOTATION.failoverAfterMs),
           // From the pod's annotation, so that a container that starts again in a pod that once made the volume knows.
           ofAnnotation('AURORA_VOLUME_EXISTS', ANNOTATION.volumeExists),
         ],
@@ -165,8 +163,6 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
         [ANNOTATION.specHash]: fingerprint(build('', undefined)),
         [ANNOTATION.volumeExists]: String(input.volumeExists ?? false),
         [ANNOTATION.mountedVersions]: input.mountedVersions,
-        [ANNOTATION.promotionTier]: String(promotionTier),
-        [ANNOTATION.failoverAfterMs]: String(failoverAfterMs),
         ...(sqlVolume === undefined ? {} : { [ANNOTATION.initSql]: fingerprint(sqlVolume) }),
         ...restartMark(cluster),
       },

@@ -1,17 +1,33 @@
 import { createHash } from 'node:crypto';
-import { clusterLabels, settingsName } from '../api/names.ts';
+import { durationMs } from '../api/duration.ts';
+import { instanceSettings } from '../api/instance-settings.ts';
+import { clusterLabels, computeName, settingsName } from '../api/names.ts';
 import { splitParameters } from '../api/parameters.ts';
-import type { AuroraCluster } from '../api/types.ts';
+import { INSTANCES_MAX, type AuroraCluster } from '../api/types.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { initdbOptions } from './initdb-options.ts';
 import { canonicalJson, clusterNamespace, ownerReference } from './metadata.ts';
 
 /** Keys of the ConfigMap, which are the files that the compute agent reads (its settings/settings-files.ts). */
-export const SETTINGS_KEY = { wanted: 'parameters.json', accepted: 'accepted.json', initdb: 'initdb.json' } as const;
+export const SETTINGS_KEY = {
+  wanted: 'parameters.json',
+  accepted: 'accepted.json',
+  initdb: 'initdb.json',
+  failover: 'failover.json',
+} as const;
 
 /** The PostgreSQL parameters of the manifest as the agent gets them: those that may be set, by name. */
 export function wantedParameters(cluster: AuroraCluster): string {
   return canonicalJson(splitParameters(cluster.spec.postgresql.parameters).accepted);
+}
+
+/** When each instance takes a lost writer's place; agents that run look at it. */
+function failoverSettings({ metadata, spec }: AuroraCluster): string {
+  const ordinals = Array.from({ length: INSTANCES_MAX }, (_, index) => index + 1);
+  const tiers = Object.fromEntries(
+    ordinals.map((ordinal) => [computeName(metadata.name, ordinal), instanceSettings(spec, ordinal).promotionTier] as const),
+  );
+  return canonicalJson({ afterMs: durationMs(spec.failover.after), tiers });
 }
 
 /** How an agent names a set of parameters in its status: 16 hex digits of its text. */
@@ -38,6 +54,7 @@ export function settingsMap(cluster: AuroraCluster, accepted: string | undefined
     data: {
       [SETTINGS_KEY.wanted]: wantedParameters(cluster),
       [SETTINGS_KEY.initdb]: initdbOptions(cluster),
+      [SETTINGS_KEY.failover]: failoverSettings(cluster),
       ...(accepted === undefined ? {} : { [SETTINGS_KEY.accepted]: accepted }),
     },
   };

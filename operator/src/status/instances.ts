@@ -1,5 +1,5 @@
 import { formatMs } from '../api/duration.ts';
-import { ANNOTATION, endpointServiceName, LABEL, PORT, selectorLabels } from '../api/names.ts';
+import { endpointServiceName, LABEL, PORT, selectorLabels } from '../api/names.ts';
 import {
   INSTANCE_PHASES,
   type CustomEndpointStatus,
@@ -39,12 +39,6 @@ export function instanceState(observed: Observed, plan: ClusterPlan, instance: I
   return before === undefined || before === 'Starting' || plan.outdated.includes(name) ? 'Starting' : 'Lost';
 }
 
-/** What its agent was given; undefined of a pod that was made when there were none. */
-function tierOf(pod: Pod | undefined): number | undefined {
-  const text = pod?.metadata.annotations?.[ANNOTATION.promotionTier];
-  return text === undefined ? undefined : Number(text);
-}
-
 /** The instances that have a pod, and those that had one and are to have one again. */
 export function instanceStatuses(observed: Observed, plan: ClusterPlan): readonly InstanceStatus[] {
   return planInstances(observed).flatMap((instance) => {
@@ -71,7 +65,7 @@ export function instanceStatuses(observed: Observed, plan: ClusterPlan): readonl
       replayLsn: role === 'reader' ? report?.replayLsn : undefined,
       lagMs: role === 'reader' ? readerLagMs(observed, pod) : undefined,
       startedAt: report?.startedAt,
-      promotionTier: tierOf(pod),
+      promotionTier: fresh?.promotionTier ?? before?.promotionTier,
     });
     return [status];
   });
