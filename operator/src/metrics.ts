@@ -1,7 +1,8 @@
 import { collectProcessMetrics } from '@kube-aurora/process';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { PHASES } from './api/conditions.ts';
-import type { AuroraClusterStatus } from './api/types.ts';
+import { AUTOSCALING_STATES, type AuroraClusterStatus } from './api/types.ts';
+import { HandoverMetrics } from './handover-metrics.ts';
 
 export interface MetricsOptions {
   readonly queueDepth: () => number;
@@ -14,6 +15,7 @@ export interface OperatorMetrics {
   readonly registry: Registry;
   readonly reconcileSeconds: Histogram;
   readonly reconcileErrors: Counter;
+  readonly handovers: HandoverMetrics;
 }
 
 /** Prometheus metrics of the operator; gauges ask their source when they are scraped. */
@@ -59,6 +61,13 @@ export function createMetrics(sources: MetricsOptions): OperatorMetrics {
       it.set({ namespace, cluster }, status.compute?.desired ?? 0);
     }
   });
+  gauge('aurora_cluster_autoscaling', '1 for the state that spec.autoscaling is in', ['namespace', 'cluster', 'state'], (it) => {
+    for (const [key, { autoscaling }] of sources.clusters()) {
+      const [namespace = '', cluster = ''] = key.split('/');
+      if (autoscaling === undefined) continue;
+      for (const state of AUTOSCALING_STATES) it.set({ namespace, cluster, state }, autoscaling.state === state ? 1 : 0);
+    }
+  });
   gauge(
     'aurora_cluster_instance_serving',
     '1 while the instance takes connections, and, of a reader, is within its limit of lag',
@@ -86,6 +95,7 @@ export function createMetrics(sources: MetricsOptions): OperatorMetrics {
   });
   return {
     registry,
+    handovers: new HandoverMetrics(registry),
     reconcileSeconds: new Histogram({
       name: 'aurora_operator_reconcile_seconds',
       help: 'Time to work on a cluster once',

@@ -102,24 +102,25 @@ export class Operator {
       onCluster: (key) => this.#enqueue(key),
     });
     this.#events = new EventRecorder({ api, logger, now });
+    this.metrics = createMetrics({
+      queueDepth: () => this.#queue.depth,
+      informers: () => this.#caches.all,
+      leading: options.leading,
+      clusters: () => this.#controller.known,
+    });
     this.#controller = new ClusterController({
       api,
       caches: this.#caches,
       prober: this.#prober,
       givenSecrets: this.#givenSecrets,
       events: this.#events,
+      handovers: this.metrics.handovers,
       askPromotion: (ip) => askPromotion(ip, PORT.agentStatus, systemClock()),
       images: options.images,
       logger,
       now,
       newPassword: options.newPassword,
       again: (key, afterMs) => this.#queue.addAfter(key, afterMs),
-    });
-    this.metrics = createMetrics({
-      queueDepth: () => this.#queue.depth,
-      informers: () => this.#caches.all,
-      leading: options.leading,
-      clusters: () => this.#controller.known,
     });
   }
 

@@ -64,6 +64,22 @@ const instance: Schema = {
   },
 };
 
+const PHASE_WORDS: Readonly<Record<keyof FailoverPhases, string>> = {
+  detectedMs: 'From the last that was heard of the lost writer until its place was to be taken.',
+  openedMs: 'Until the volume was open, and the lost writer could write no more.',
+  fedMs: 'Until PostgreSQL had all that is in the volume.',
+  promotedMs: 'Until it took writes.',
+  readyMs: 'Until it answered: no earlier writer can answer anybody any more.',
+};
+
+const phases: Schema = {
+  type: 'object',
+  description: 'Milliseconds that each part took, one after the other.',
+  properties: Object.fromEntries(
+    FAILOVER_PHASES.map((phase) => [phase, { type: 'integer', format: 'int64', description: PHASE_WORDS[phase] }]),
+  ),
+};
+
 const switchover: Schema = {
   type: 'object',
   description: "The last time that the writer's place was given away on purpose.",
@@ -84,16 +100,9 @@ const switchover: Schema = {
     message: { type: 'string', description: 'What is done, or what came of it and why.' },
     startedAt: { type: 'string', format: 'date-time', description: 'When it was asked for.' },
     endedAt: { type: 'string', format: 'date-time', description: 'When it came to its end.' },
+    phases,
     annotated: { type: 'boolean', description: 'It is over, and the annotation that asked for it is yet to be seen gone.' },
   },
-};
-
-const PHASE_WORDS: Readonly<Record<keyof FailoverPhases, string>> = {
-  detectedMs: 'From the last that was heard of the lost writer until its place was to be taken.',
-  openedMs: 'Until the volume was open, and the lost writer could write no more.',
-  fedMs: 'Until PostgreSQL had all that is in the volume.',
-  promotedMs: 'Until it took writes.',
-  readyMs: 'Until it answered: no earlier writer can answer anybody any more.',
 };
 
 const failover: Schema = {
@@ -114,13 +123,7 @@ const failover: Schema = {
       description: 'Milliseconds from the last that was heard of the lost writer to an answer of the new one.',
     },
     inPlace: { type: 'boolean', description: 'Its PostgreSQL went on, with its sessions and its cache. Otherwise a new one was started.' },
-    phases: {
-      type: 'object',
-      description: 'Milliseconds that each part took, one after the other.',
-      properties: Object.fromEntries(
-        FAILOVER_PHASES.map((phase) => [phase, { type: 'integer', format: 'int64', description: PHASE_WORDS[phase] }]),
-      ),
-    },
+    phases,
   },
 };
 

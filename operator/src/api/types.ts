@@ -223,6 +223,8 @@ export interface SwitchoverStatus {
   /** RFC 3339. */
   readonly startedAt: string;
   readonly endedAt?: string;
+  /** Of one that was done: what each part took at the new writer, where its agent tells. */
+  readonly phases?: FailoverPhases;
   /** It is over, and the annotation that asked for it is yet to be seen gone. */
   readonly annotated?: boolean;
 }

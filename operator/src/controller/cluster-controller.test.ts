@@ -1,9 +1,11 @@
+import { Registry } from 'prom-client';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '@kube-aurora/process';
 import { CLUSTERS } from '../api/cluster-resource.ts';
 import { ANNOTATION, FINALIZER, LABEL, storageName } from '../api/names.ts';
 import { segmentIds, SegmentMap } from '../api/segment-id.ts';
 import type { AuroraCluster } from '../api/types.ts';
+import { HandoverMetrics } from '../handover-metrics.ts';
 import { ApiError } from '../kube/api-error.ts';
 import type { PromotionReply } from '../kube/ask-promotion.ts';
 import type { ConfigMap, DisruptionBudget, KubeObject, Node, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
@@ -45,7 +47,9 @@ class World {
     },
     now: () => this.now,
   });
+  readonly registry = new Registry();
   readonly controller = new ClusterController({
+    handovers: new HandoverMetrics(this.registry),
     api: this.api,
     caches: {
       clusters: {

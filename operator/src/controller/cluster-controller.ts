@@ -4,6 +4,7 @@ import { withDefaults } from '../api/defaults.ts';
 import { PORT } from '../api/names.ts';
 import { API_GROUP_VERSION, CLUSTER_KIND, type AuroraCluster, type AuroraClusterStatus } from '../api/types.ts';
 import { ApiError, isConflict, isNotFound } from '../kube/api-error.ts';
+import type { HandoverMetrics } from '../handover-metrics.ts';
 import type { KubeApi } from '../kube/client.ts';
 import type { PromotionReply } from '../kube/ask-promotion.ts';
 import { isTerminating, type Pod, type Secret } from '../kube/objects.ts';
@@ -12,6 +13,7 @@ import { RESOURCE } from '../kube/resources.ts';
 import { canonicalJson } from '../specs/metadata.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { computeStatus } from '../status/compute-status.ts';
+import { handoversBetween } from '../status/handovers.ts';
 import { noticesOf } from '../status/transitions.ts';
 import type { Action, Obstacle } from '../plan/actions.ts';
 import type { ClusterParts } from './caches.ts';
@@ -45,6 +47,8 @@ export interface ControllerOptions {
   readonly prober: StatusProber;
   readonly givenSecrets: Pick<GivenSecrets, 'follow' | 'forget'>;
   readonly events: EventRecorder;
+  /** Counts who took the writer's place. */
+  readonly handovers: Pick<HandoverMetrics, 'follow' | 'count' | 'forget'>;
   /** Asks an agent to take the writer's place. */
   readonly askPromotion: (ip: string) => Promise<PromotionReply>;
   readonly images: DefaultImages;
@@ -80,13 +84,14 @@ export class ClusterController {
 
   /** Works on one cluster. Rejects when the API server could not be asked; then it is to be called again. */
   async reconcile(key: string): Promise<void> {
-    const { caches, prober, givenSecrets, again } = this.#options;
+    const { caches, prober, givenSecrets, handovers, again } = this.#options;
     const [namespace = '', name = ''] = key.split('/');
     const cached = caches.clusters.get(namespace, name);
     if (cached === undefined) {
       this.#memories.delete(key);
       prober.forget(key);
       givenSecrets.forget(key);
+      handovers.forget(key);
       return;
     }
     let memory = this.#memories.get(key);
@@ -94,6 +99,7 @@ export class ClusterController {
       memory = { uid: cached.metadata.uid, avoidZones: new Map() };
       this.#memories.set(key, memory);
     }
+    handovers.follow(key);
     const observed = await this.#observe(key, cached, memory);
     const plan = planCluster(observed, this.#options.images);
     const shown = await this.#announce(observed, plan, cached.status, memory);
@@ -237,7 +243,7 @@ export class ClusterController {
     shown: AuroraClusterStatus | undefined,
     memory: Memory,
   ): Promise<AuroraClusterStatus | undefined> {
-    const { api, events } = this.#options;
+    const { api, events, handovers } = this.#options;
     const { cluster } = observed;
     for (const obstacle of plan.obstacles) {
       if (obstacle.reason !== 'SpecInvalid')
@@ -257,6 +263,8 @@ export class ClusterController {
       }
     }
     for (const notice of noticesOf(before, status, observed.now)) events.record(cluster, notice);
+    const { name, namespace = '' } = cluster.metadata;
+    for (const handover of handoversBetween(before, status)) handovers.count(`${namespace}/${name}`, handover);
     memory.status = status;
     if (status.phase === 'Ready') memory.avoidZones.clear();
     return status;

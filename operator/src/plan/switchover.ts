@@ -71,7 +71,12 @@ function goOn(observed: Observed, going: SwitchoverStatus): SwitchoverPlan {
   const writer = writerOf(observed);
   const tookMs = observed.now - Date.parse(startedAt);
   if (writer.name === to && computeState(observed, writer.pod) === 'available')
-    return end(observed, going, 'Done', `${to} writes in the place of ${going.from}, ${formatMs(tookMs)} after it was asked`);
+    return end(
+      observed,
+      { ...going, ...phasesOf(observed, going) },
+      'Done',
+      `${to} writes in the place of ${going.from}, ${formatMs(tookMs)} after it was asked`,
+    );
   const answer = observed.promotion?.to === to && observed.promotion.startedAt === startedAt ? observed.promotion : undefined;
   if (answer?.kind === 'refused') return end(observed, going, 'Refused', answer.message);
   const words = answer === undefined ? 'it was not asked' : answer.message;
@@ -85,6 +90,12 @@ function goOn(observed: Observed, going: SwitchoverStatus): SwitchoverPlan {
   const leftMs = SWITCHOVER_MS - tookMs;
   if (answer?.kind === 'accepted') return { ...EMPTY_PLAN, againInMs: leftMs, switchover: { ...going, message: words } };
   return { ...ask(observed, going), againInMs: Math.min(ASK_AGAIN_MS, leftMs), switchover: going };
+}
+
+/** What each part took, as the new writer's agent tells it. */
+function phasesOf(observed: Observed, { from }: SwitchoverStatus): Pick<SwitchoverStatus, 'phases'> {
+  const told = freshAgent(observed, writerOf(observed).pod)?.failover;
+  return told?.reason === 'switchover' && told.from === from ? { phases: told.phases } : {};
 }
 
 /** Asking twice does no harm: the agent takes the place once. */
