@@ -1,7 +1,16 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
-import { Shutdown, collectProcessMetrics, createLogger, describeConfig, letHeapGrow, runMain, serveStatus } from '@kube-aurora/process';
+import {
+  Shutdown,
+  collectProcessMetrics,
+  compileSooner,
+  createLogger,
+  describeConfig,
+  letHeapGrow,
+  runMain,
+  serveStatus,
+} from '@kube-aurora/process';
 import { PLAIN_TEXT } from '@kube-aurora/rpc';
 import { Agent } from './agent.ts';
 import { computePhases } from './compute-phases.ts';
@@ -31,6 +40,7 @@ if (process.argv.includes('--help')) {
 }
 
 letHeapGrow(HEAP_GROWTH_PERCENT);
+compileSooner();
 const logger = createLogger('compute-agent');
 await runMain(logger, async () => {
   const config = readAgentConfig(process.env, process.argv.slice(2));
