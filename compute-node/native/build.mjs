@@ -50,8 +50,12 @@ function compile(name, sources, extraFlags, { compiler = COMPILER, output = OUTP
   if (existsSync(library)) return library;
   mkdirSync(output, { recursive: true });
   const unfinished = `${library}.${process.pid}`;
-  const files = sources.map((file) => join(SOURCE, file));
-  const { error, status, stderr } = spawnSync(compiler, [...flags, '-o', unfinished, ...files, '-ldl'], { encoding: 'utf8' });
+  // Nothing of this machine's paths is in it: the same sources give the same bytes wherever they lie.
+  const paths = `-ffile-prefix-map=${SOURCE}=compute-node/native`;
+  const { error, status, stderr } = spawnSync(compiler, [...flags, paths, '-o', unfinished, ...sources, '-ldl'], {
+    cwd: SOURCE,
+    encoding: 'utf8',
+  });
   if (error !== undefined) {
     throw new Error(
       `no C compiler: '${compiler}' cannot be run (${error.message}). Install one (Debian: apt-get install gcc libc6-dev) or name it in CC.`,

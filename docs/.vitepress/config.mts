@@ -35,6 +35,7 @@ export default defineConfig({
           { text: 'Getting started', link: '/getting-started' },
           { text: 'Concepts', link: '/concepts' },
           { text: 'Operations', link: '/operations' },
+          { text: 'Images', link: '/images' },
           { text: 'Readers', link: '/readers' },
           { text: 'Failover', link: '/failover' },
           { text: 'Consistency', link: '/consistency' },

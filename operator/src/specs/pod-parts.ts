@@ -39,6 +39,8 @@ export const podSecurity = {
 
 export const containerSecurity: NonNullable<Container['securityContext']> = {
   allowPrivilegeEscalation: false,
+  // They write to volumes alone.
+  readOnlyRootFilesystem: true,
   capabilities: { drop: ['ALL'] },
 };
 
