@@ -1,10 +1,11 @@
 /** A whole system as `npm start` makes it, in a home of its own, for commands that break parts of it. */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { execFile, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { systemProcesses } from '../e2e/system-processes.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -21,12 +22,15 @@ export class StartedSystem {
     this.uri = uri;
   }
 
-  /** Throws with what it printed when it does not come up. */
-  static async start(): Promise<StartedSystem> {
+  /**
+   * Throws with what it printed when it does not come up.
+   * @param manifest of a cluster named demo, in place of the sample's
+   */
+  static async start(manifest?: string): Promise<StartedSystem> {
     const home = mkdtempSync(path.join(tmpdir(), 'ka-sys-'));
     // PostgreSQL runs as another account where we are root.
     chmodSync(home, 0o711);
-    const child = spawn(process.execPath, ['packages/quickstart/src/start.ts'], {
+    const child = spawn(process.execPath, ['packages/quickstart/src/start.ts', ...(manifest === undefined ? [] : [manifest])], {
       cwd: ROOT,
       env: environment(home),
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -49,6 +53,15 @@ export class StartedSystem {
       encoding: 'utf8',
     });
     if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${stdout}${stderr}`);
+    return stdout;
+  }
+
+  /** As `run`, while this process goes on with what else it does: clients of its own, for one. */
+  async runAside(program: 'kubectl' | 'zone', ...args: readonly string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(process.execPath, [`packages/quickstart/src/${program}.ts`, ...args], {
+      cwd: ROOT,
+      env: environment(this.#home),
+    });
     return stdout;
   }
 

@@ -1,0 +1,93 @@
+/** Records what clients of a system see while it is injured, by seed. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FaultNote, History } from '../history/history.ts';
+import { HistoryClients, type Address, type Endpoints } from './history-clients.ts';
+import { agentsOf, inflictFault, isWholeWithin, plannedFaults, type PlannedFault } from './history-faults.ts';
+import { HistoryRecorder } from './history-recorder.ts';
+import { banksOf, schemaSql } from './history-tables.ts';
+import { connectTo, type LedgerConnection } from './ledger.ts';
+import type { StartedSystem } from './started-system.ts';
+
+const READERS = 2;
+const WHOLE_WITHIN_MS = 180_000;
+const CREATE_MS = 120_000;
+
+export interface HistoryOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  /** With a table that is larger than the computes' cache (small-caches.yaml). */
+  readonly hasVault: boolean;
+  /** In place of those that the seed plans. */
+  readonly faults?: readonly PlannedFault[];
+}
+
+/** Throws when not everything runs again in the end: what is broken for good is no history to check. */
+export async function recordHistory(system: StartedSystem, options: HistoryOptions): Promise<History> {
+  const { seed, seconds, hasVault } = options;
+  const { username: user, password, pathname } = new URL(system.uri);
+  const as = { user, password: decodeURIComponent(password), database: pathname.slice(1) };
+  const endpoints = await endpointsOf(system);
+  const banks = banksOf(hasVault);
+  await whole(system);
+  await create({ ...as, host: endpoints.rw.host, port: endpoints.rw.port }, schemaSql(banks));
+  const recorder = new HistoryRecorder();
+  const clients = new HistoryClients({ seed, endpoints, as, banks, recorder });
+  const faults: FaultNote[] = [];
+  const until = seconds * 1000;
+  for (const planned of options.faults ?? plannedFaults(seed, seconds)) {
+    await delay(Math.min(planned.afterMs, Math.max(0, until - recorder.now())));
+    if (recorder.now() >= until) break;
+    const atMs = recorder.now();
+    const fault = await inflictFault(system, planned);
+    if (fault !== undefined) faults.push({ fault, atMs });
+  }
+  await delay(Math.max(0, until - recorder.now()));
+  await whole(system);
+  await clients.stop();
+  await whole(system);
+  await clients.lookAtAll();
+  return { beginning: { seed, banks }, faults, transactions: recorder.transactions };
+}
+
+async function whole(system: StartedSystem): Promise<void> {
+  if (await isWholeWithin(system, READERS, WHOLE_WITHIN_MS)) return;
+  const pods = await system.runAside('kubectl', 'get', 'pods,auroraclusters');
+  throw new Error(`not one writer and ${READERS} readers after ${WHOLE_WITHIN_MS / 1000} s:\n${pods}`);
+}
+
+async function create(connection: LedgerConnection, statements: readonly string[]): Promise<void> {
+  const client = await connectTo(connection, CREATE_MS);
+  for (const statement of statements) await client.query(statement);
+  await client.end();
+}
+
+async function endpointsOf(system: StartedSystem): Promise<Endpoints> {
+  const { items } = JSON.parse(await system.runAside('kubectl', 'get', 'services', '-o', 'json')) as {
+    items: { metadata: { name: string }; spec: { clusterIP: string } }[];
+  };
+  const service = (name: string): Address => {
+    const found = items.find(({ metadata }) => metadata.name === `demo-${name}`);
+    if (found === undefined) throw new Error(`there is no Service demo-${name}`);
+    return { name: `by ${name}`, host: found.spec.clusterIP, port: Number(new URL(system.uri).port) };
+  };
+  const rw = new URL(system.uri);
+  return {
+    rw: { name: 'by rw', host: rw.hostname, port: Number(rw.port) },
+    ro: service('ro'),
+    r: service('r'),
+    instances: seenInstances(system),
+  };
+}
+
+/** An instance keeps its address while its agent is away; a new pod may have another. Looked at once a second at most. */
+function seenInstances(system: StartedSystem): () => readonly Address[] {
+  const seen = new Map<string, Address>();
+  let lookedAt = -Infinity;
+  return () => {
+    if (performance.now() - lookedAt > 1000) {
+      for (const agent of agentsOf(system)) seen.set(agent.name, agent);
+      lookedAt = performance.now();
+    }
+    return [...seen.values()];
+  };
+}
