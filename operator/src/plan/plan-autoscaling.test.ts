@@ -87,6 +87,8 @@ describe('what is decided', () => {
     const raised = seen({ pods: 2, instances: 3 }, { connections: 1 });
     expect(inWords(raised)).toEqual(['create pod demo-3']);
     expect(scaled(raised)).toMatchObject({ desiredInstances: 3, minInstances: 3 });
+    const kept = scaled(seen({ pods: 3, instances: 3 }, { connections: 1 }))?.message;
+    expect(kept).toContain('3 instances are the least (spec.instances)');
     const lowered = seen({ pods: 3, instances: 1 }, { connections: 1 });
     expect(inWords(lowered)).toEqual([]);
     expect(scaled(lowered)).toMatchObject({ desiredInstances: 3, state: 'WaitingToScaleIn', lowSince: ago(0) });

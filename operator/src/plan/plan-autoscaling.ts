@@ -1,7 +1,7 @@
 import { durationMs, formatMs } from '../api/duration.ts';
 import { instanceSettings } from '../api/instance-settings.ts';
 import { quantityValue } from '../api/quantity.ts';
-import type { AutoscalingState, AutoscalingStatus } from '../api/types.ts';
+import type { AuroraClusterSpec, AutoscalingState, AutoscalingStatus } from '../api/types.ts';
 import { timeMs } from '../kube/objects.ts';
 import { freshAgent, type Observed } from '../observed/observed.ts';
 import { EMPTY_PLAN, type Plan } from './actions.ts';
@@ -111,8 +111,12 @@ interface Told {
   readonly loads: readonly (ReaderLoad | undefined)[];
 }
 
+function whoseLeast({ instances, autoscaling }: AuroraClusterSpec): string {
+  return instances > (autoscaling?.minInstances ?? 0) ? 'spec.instances' : 'spec.autoscaling.minInstances';
+}
+
 /** Why instances are what they are to be, for people. */
-function inWords({ now }: Observed, { decision, instances, rules, figures, readers, loads }: Told): string {
+function inWords({ cluster: { spec }, now }: Observed, { decision, instances, rules, figures, readers, loads }: Told): string {
   const { kind, instances: to, wanted, lowSince, againInMs = 0 } = decision;
   switch (kind) {
     case 'bounded':
@@ -132,6 +136,6 @@ function inWords({ now }: Observed, { decision, instances, rules, figures, reade
       return `${silent.join(', ')} ${silent.length === 1 ? 'does' : 'do'} not say what there is to do: no reader is removed${figures === '' ? '' : `; ${figures}`}`;
     }
     case 'steady':
-      return figures;
+      return `${figures}${instances === rules.min ? `; ${rules.min} instances are the least (${whoseLeast(spec)})` : ''}`;
   }
 }
