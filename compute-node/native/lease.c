@@ -13,7 +13,8 @@
  * Nor does a session wait for ever: by then another writer is there as a rule, and a client that hears nothing does not look for it.
  * Its connection is closed, with no word more: it may be in the midst of a message.
  *
- * Replies of a reader need none: it shows the past by nature. Its file says so, until it is promoted; that stands there too.
+ * Replies of a reader need none: it shows the past by nature. Its file says so, until it is promoted; that stands there too, and
+ * where the writer is meanwhile (writer-port.c).
  *
  * The times are of CLOCK_MONOTONIC, which stands still while the machine sleeps, for us and for the agent, and not for
  * storage: a lease that was asked for before such a sleep holds no more.
@@ -35,6 +36,7 @@
 #define LEASE_MAGIC 0x5341454cu /* "LEAS" */
 #define ASKED_FACTOR 0x9e3779b185ebca87u
 #define UNTIL_FACTOR 0xc2b2ae3d27d4eb4fu
+#define PORT_FACTOR 0x165667b19e3779f9u
 /* Between two looks of a process that has something to say and may not. */
 #define HOLD_NS 3000000
 /*
@@ -55,6 +57,9 @@ struct lease_file {
     _Atomic uint64_t check; /* of both: the agent's write is no single store */
     _Atomic uint64_t promoted_at;
     _Atomic uint64_t promoted_check;
+    _Atomic uint64_t writer_host[2];
+    _Atomic uint64_t writer_port;
+    _Atomic uint64_t writer_check;
 };
 
 static const struct lease_file *lease; /* NULL: replies need none */
@@ -91,6 +96,18 @@ uint64_t promoted_at(void)
         return 0;
     uint64_t lsn = lease->promoted_at;
     return lease->promoted_check == lsn * UNTIL_FACTOR ? lsn : 0;
+}
+
+bool find_writer(struct writer_address *writer)
+{
+    if (lease == NULL)
+        return false;
+    uint64_t host[] = {lease->writer_host[0], lease->writer_host[1]}, port = lease->writer_port;
+    if (port == 0 || lease->writer_check != (host[0] * ASKED_FACTOR ^ host[1] * UNTIL_FACTOR ^ port * PORT_FACTOR))
+        return false;
+    memcpy(writer->host, host, sizeof writer->host);
+    writer->port = (uint16_t)port;
+    return true;
 }
 
 /* Since when the machine has not slept, as far as anybody here has seen. */
@@ -141,6 +158,7 @@ static bool is_clients(int fd)
 #define AUTHENTICATION 'R'
 /* The answer to a request for encryption, before the connection proper: it is one byte, and says nothing but yes or no. */
 #define NEGOTIATION_BYTES 1
+#define ERROR_BYTES_MAX 512
 
 /* ErrorResponse (protocol 3): its type, its length from there on, fields that end with a zero byte each, and another one. */
 #define FIELDS                                                                                                                 \
@@ -151,19 +169,21 @@ static bool is_clients(int fd)
     "DIt was cut off from storage, or another server has become the writer.\0"                                                 \
     "HConnect again; the address that leads to the writer may lead elsewhere by then.\0"
 
-static void refuse(int fd)
+void send_error(int fd, const char *fields, size_t bytes)
 {
-    static const char fields[] = FIELDS; /* with the zero byte that ends them all */
-    char message[1 + 4 + sizeof fields] = {'E'};
-    uint32_t length = htonl(4 + sizeof fields);
+    char message[1 + 4 + ERROR_BYTES_MAX] = {'E'};
+    if (bytes > ERROR_BYTES_MAX)
+        return;
+    uint32_t length = htonl((uint32_t)(4 + bytes));
     memcpy(message + 1, &length, sizeof length);
-    memcpy(message + 5, fields, sizeof fields);
-    real.send(fd, message, sizeof message, MSG_NOSIGNAL);
+    memcpy(message + 5, fields, bytes);
+    real.send(fd, message, 1 + 4 + bytes, MSG_NOSIGNAL);
 }
 
 /* Of a connection whose client is not let in yet: has it waited for long enough? */
 static bool is_refused(int fd, const char *reply)
 {
+    static const char fields[] = FIELDS; /* with the zero byte that ends them all */
     static bool over;
     static uint64_t waits_since_ns;
     uint64_t now = now_ns(CLOCK_MONOTONIC);
@@ -173,7 +193,7 @@ static bool is_refused(int fd, const char *reply)
         return false;
     /* Under TLS only PostgreSQL could say it; the connection ends without words there. */
     if (!over && *reply == AUTHENTICATION)
-        refuse(fd);
+        send_error(fd, fields, sizeof fields);
     over = true;
     return true;
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -127,6 +128,8 @@ struct real_calls {
     ssize_t (*read)(int, void *, size_t);
     ssize_t (*write)(int, const void *, size_t);
     ssize_t (*send)(int, const void *, size_t, int);
+    ssize_t (*recv)(int, void *, size_t, int);
+    int (*bind)(int, const struct sockaddr *, socklen_t);
     ssize_t (*pread)(int, void *, size_t, off_t);
     ssize_t (*preadv)(int, const struct iovec *, int, off_t);
     ssize_t (*pwrite)(int, const void *, size_t, off_t);
@@ -156,6 +159,7 @@ struct shim_config {
     char memory_tag[32]; /* in the names of this data directory's shared memory */
     pid_t postmaster; /* the process the agent started; everybody else is its fork */
     bool is_standby;  /* started as a reader: see role.c */
+    uint16_t writer_port; /* see writer-port.c; 0: there is none */
 };
 
 /* start.c */
@@ -244,6 +248,19 @@ enum reply {
 enum reply reply_of(int fd, const void *reply, size_t bytes);
 void say_last_words(void); /* from now on nothing of this process is held back */
 uint64_t promoted_at(void); /* of a server that was started as a reader: where its own WAL begins; 0: it is a reader */
+
+/* The volume's writer, as storage names it. */
+struct writer_address {
+    uint8_t host[16]; /* of IPv6, or an IPv4 address that is mapped to one */
+    uint16_t port;
+};
+bool find_writer(struct writer_address *writer); /* false: it is not known */
+/* Sends an ErrorResponse with these fields, each of which a zero byte ends, and all of them another one. */
+void send_error(int fd, const char *fields, size_t bytes);
+
+/* writer-port.c */
+int bind_port(int fd, const struct sockaddr *wanted, socklen_t bytes);
+void admit_client(int fd); /* does not return where the client is another server's */
 
 /* role.c */
 bool is_reader(void);

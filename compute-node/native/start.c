@@ -33,6 +33,8 @@ void resolve_real_calls(void)
     real.read = dlsym(RTLD_NEXT, "read");
     real.write = dlsym(RTLD_NEXT, "write");
     real.send = dlsym(RTLD_NEXT, "send");
+    real.recv = dlsym(RTLD_NEXT, "recv");
+    real.bind = dlsym(RTLD_NEXT, "bind");
     real.pread = dlsym(RTLD_NEXT, "pread");
     real.preadv = dlsym(RTLD_NEXT, "preadv");
     real.pwrite = dlsym(RTLD_NEXT, "pwrite");
@@ -90,6 +92,8 @@ __attribute__((constructor)) static void start(void)
     config.token = number_from_environment("AURORA_SHIM_TOKEN");
     config.postmaster = getpid();
     config.is_standby = getenv("AURORA_SHIM_STANDBY") != NULL;
+    if (getenv("AURORA_SHIM_WRITER_PORT") != NULL)
+        config.writer_port = (uint16_t)number_from_environment("AURORA_SHIM_WRITER_PORT");
     uint64_t start_lsn = number_from_environment("AURORA_SHIM_START_LSN");
     pid_t agent = (pid_t)number_from_environment("AURORA_SHIM_AGENT_PID");
 

@@ -84,6 +84,20 @@ EXPORT ssize_t send(int fd, const void *bytes, size_t count, int flags)
     return -1;
 }
 
+EXPORT ssize_t recv(int fd, void *buffer, size_t bytes, int flags)
+{
+    RESOLVE();
+    if (config.writer_port != 0)
+        admit_client(fd);
+    return real.recv(fd, buffer, bytes, flags);
+}
+
+EXPORT int bind(int fd, const struct sockaddr *address, socklen_t bytes)
+{
+    RESOLVE();
+    return bind_port(fd, address, bytes);
+}
+
 EXPORT ssize_t pread(int fd, void *buffer, size_t bytes, off_t offset)
 {
     RESOLVE();

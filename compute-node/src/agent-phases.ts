@@ -23,6 +23,18 @@ export interface Door {
   close(): Promise<void>;
 }
 
+/** Several doors as one: they are taken and let go of together. */
+export function allDoors(doors: readonly Door[]): Door {
+  const all = async (act: (door: Door) => Promise<void>): Promise<void> => {
+    await Promise.all(doors.map(act));
+  };
+  return {
+    take: () => doors.forEach((door) => door.take()),
+    release: () => all((door) => door.release()),
+    close: () => all((door) => door.close()),
+  };
+}
+
 /** What every agent does, whatever it is; each phase does its work and decides nothing of what follows it. */
 export interface AgentPhases {
   door(absence: () => Absence): Door;

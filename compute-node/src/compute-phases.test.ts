@@ -87,6 +87,20 @@ describe('an agent that starts where another ran', () => {
   });
 });
 
+describe("the writer's port", () => {
+  const PORT = { AURORA_PG_WRITER_PORT: '5435', AURORA_INSTANCES: '*.demo-instances.default.svc:5432' };
+
+  it('is none unless given, and needs to know where the other computes are', () => {
+    expect(configOf({}).writerPort).toBeUndefined();
+    expect(configOf(PORT).writerPort).toEqual({ port: 5435, instances: { host: '*.demo-instances.default.svc', port: 5432 } });
+    for (const instances of ['', 'demo:5432', '*.*:5432', '*.demo-instances'])
+      expect(() => configOf({ ...PORT, AURORA_INSTANCES: instances })).toThrow(
+        `AURORA_PG_WRITER_PORT): needs --instances (AURORA_INSTANCES), as '*.demo-instances.default.svc:5432', not '${instances}'`,
+      );
+    expect(() => configOf({ ...PORT, AURORA_PG_WRITER_PORT: '5432' })).toThrow(/5432 is PostgreSQL's first port \(AURORA_PG_LISTEN\)/);
+  });
+});
+
 describe('the settings of an election', () => {
   it('have values that work unless given, and are what they say', () => {
     expect(configOf({})).toMatchObject({ role: 'writer', promotionTier: 1, failoverAfterMs: 2000 });

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { AgentPhases, ComputePhasesOptions, ElectionPhases, RoleChoice } from './agent-phases.ts';
+import { allDoors, type AgentPhases, type ComputePhasesOptions, type ElectionPhases, type RoleChoice } from './agent-phases.ts';
 import { awaitTurn } from './election/await-turn.ts';
 import { claimPlace } from './election/claim-place.ts';
 import { WriterWatch } from './election/writer-watch.ts';
@@ -25,7 +25,11 @@ export function computePhases(options: ComputePhasesOptions & { readonly passwor
   /** Their PostgreSQLs are dead, as is that of every session of ours before the present one. */
   const dead = new Set([identity.writerId]);
   const phases: AgentPhases = {
-    door: (absence) => new StandIn({ listen: config.pgListen, absence, clock, logger }),
+    door: (absence) => {
+      const { host, port } = config.pgListen;
+      const ports = config.writerPort === undefined ? [port] : [port, config.writerPort.port];
+      return allDoors(ports.map((one) => new StandIn({ listen: { host, port: one }, absence, clock, logger })));
+    },
     clear: async () => {
       const strays = killStrays(paths.dataDir);
       const earlier = noteWriter(paths.writersFile, identity.writerId);

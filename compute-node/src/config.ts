@@ -46,6 +46,17 @@ export const CONFIG_SCHEMA = {
     type: setting.text(),
   },
   pgListen: { env: 'AURORA_PG_LISTEN', description: 'host:port PostgreSQL listens on', type: setting.address('0.0.0.0:5432') },
+  pgWriterPort: {
+    env: 'AURORA_PG_WRITER_PORT',
+    description:
+      'a second port of PostgreSQL, for clients that want the writer: a reader passes them on to it, by AURORA_INSTANCES; 0: there is none',
+    type: setting.integer(0, 65_535, 0),
+  },
+  instances: {
+    env: 'AURORA_INSTANCES',
+    description: "host:port where the volume's computes take connections, with * for the name of each; needed for AURORA_PG_WRITER_PORT",
+    type: setting.optionalText(),
+  },
   metricsListen: {
     env: 'AURORA_METRICS_LISTEN',
     description: 'host:port of /metrics, /healthz, /readyz, /status and, for a switchover, POST /promote',
@@ -113,6 +124,8 @@ export interface AgentConfig {
   readonly storage: readonly Endpoint[];
   readonly dataDir: string;
   readonly pgListen: { readonly host: string; readonly port: number };
+  /** Undefined: none. */
+  readonly writerPort: { readonly port: number; readonly instances: { readonly host: string; readonly port: number } } | undefined;
   readonly metricsListen: string;
   readonly zone: string;
   readonly instance: string;
@@ -164,6 +177,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     storage: attempt('--storage (AURORA_STORAGE)', [], () => parseStorage(raw.storage)),
     dataDir: raw.dataDir,
     pgListen: parseAddress(raw.pgListen) ?? { host: '0.0.0.0', port: 5432 },
+    writerPort: attempt('--pg-writer-port (AURORA_PG_WRITER_PORT)', undefined, () => readWriterPort(raw)),
     metricsListen: raw.metricsListen,
     zone: raw.zone,
     instance: raw.instance,
@@ -181,6 +195,16 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
   };
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
+}
+
+function readWriterPort(raw: { pgWriterPort: number; instances: string | undefined; pgListen: string }): AgentConfig['writerPort'] {
+  if (raw.pgWriterPort === 0) return undefined;
+  if (raw.pgWriterPort === parseAddress(raw.pgListen)?.port)
+    throw new Error(`${raw.pgWriterPort} is PostgreSQL's first port (AURORA_PG_LISTEN): give another one`);
+  const instances = parseAddress(raw.instances ?? '');
+  if (instances === undefined || instances.host.split('*').length !== 2)
+    throw new Error(`needs --instances (AURORA_INSTANCES), as '*.demo-instances.default.svc:5432', not '${raw.instances ?? ''}'`);
+  return { port: raw.pgWriterPort, instances };
 }
 
 function parseStorage(text: string): Endpoint[] {

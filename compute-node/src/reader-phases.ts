@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
 import { join } from 'node:path';
 import { lsn } from '@kube-aurora/pg-format';
 import { NEVER_PROMOTED } from '@kube-aurora/rpc';
@@ -15,6 +16,7 @@ import { ReaderSession } from './reader/reader-session.ts';
 import { RedoFeed } from './reader/redo-feed.ts';
 import { StandbyDatabase } from './reader/standby-database.ts';
 import { Walsender } from './reader/walsender.ts';
+import { WriterFinder } from './reader/writer-finder.ts';
 
 /** A reader is no writer: it has no epoch, and storage serves it what is durable whatever the epoch. */
 const NO_EPOCH = 0n;
@@ -39,7 +41,32 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
       const computeId = `${config.instance}/${randomUUID()}`;
       const identity: WriterIdentity = { segment, writerId: computeId };
       const startLsn = lsn(opened.startLsn);
-      return new ReaderSession({
+      const database = new StandbyDatabase({
+        paths,
+        listen: config.pgListen,
+        writerPort: config.writerPort?.port,
+        hba: config.pgHba,
+        cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
+        stream,
+        settings,
+        freePort,
+        clock,
+        logger,
+      });
+      const finder =
+        config.writerPort === undefined
+          ? undefined
+          : new WriterFinder({
+              segments,
+              segment,
+              place,
+              addresses: config.writerPort.instances,
+              resolve: async (host) => (await lookup(host)).address,
+              onFound: (address) => database.server.writerIs(address),
+              clock,
+              logger,
+            });
+      const session = new ReaderSession({
         startLsn,
         feed: (from, events) =>
           new RedoFeed({
@@ -52,7 +79,10 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
             clock,
             logger,
             ...events,
-            onWriterSign,
+            onWriterSign: (index, sign) => {
+              finder?.note(sign);
+              onWriterSign(index, sign);
+            },
           }),
         sender: (how) =>
           new Walsender({ ...how, socketPath: join(stream.dir, `.s.PGSQL.${stream.port}`), owner: paths.account, clock, logger }),
@@ -86,21 +116,13 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
             logger,
             signal,
           }),
-        database: new StandbyDatabase({
-          paths,
-          listen: config.pgListen,
-          hba: config.pgHba,
-          cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
-          stream,
-          settings,
-          freePort,
-          clock,
-          logger,
-        }),
+        database,
         onStep,
         clock,
         logger,
       });
+      void session.ended.then(() => finder?.stop());
+      return session;
     },
   };
 }

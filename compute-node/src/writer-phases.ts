@@ -52,6 +52,7 @@ export function writerPhases(options: WriterPhasesOptions): WriterPhases {
           ? new PostgresDatabase({
               paths,
               listen: config.pgListen,
+              writerPort: config.writerPort?.port,
               hba: config.pgHba,
               cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
               settings,

@@ -1,7 +1,7 @@
 /** A cluster with readers, as its users meet it: real control plane, operator, daemons and PostgreSQL. */
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { Client } from 'pg';
+import { Client, type ClientConfig } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Quickstart } from './quickstart-harness.ts';
 import { systemProcesses } from './system-processes.ts';
@@ -39,23 +39,29 @@ async function switchOver(to: string): Promise<void> {
 }
 
 const addressOf = (endpoint: 'rw' | 'ro' | 'r') => kubectl('get', 'service', `demo-${endpoint}`, '-o', 'jsonpath={.spec.clusterIP}');
-/** The operator stands still, or goes on. */
-const signalOperator = (signal: 'SIGSTOP' | 'SIGCONT'): void => {
-  const pids = systemProcesses(quickstart.home, 'operator/src/main.ts');
+/** One of the system's programs stands still, or goes on. */
+const signalProgram = (program: 'operator' | 'local-kube', signal: 'SIGSTOP' | 'SIGCONT'): void => {
+  const pids = systemProcesses(quickstart.home, `${program}/src/main.ts`);
   expect(pids.length).toBeGreaterThan(0);
   for (const pid of pids) process.kill(pid, signal);
 };
+const signalOperator = (signal: 'SIGSTOP' | 'SIGCONT'): void => signalProgram('operator', signal);
+const ipOf = (pod: string) => kubectl('get', 'pod', pod, '-o', 'jsonpath={.status.podIP}');
+
+/** How an application logs in. */
+function login(): ClientConfig {
+  const field = (key: string): string =>
+    Buffer.from(kubectl('get', 'secret', 'demo-app', '-o', `jsonpath={.data.${key}}`), 'base64').toString();
+  return { user: field('username'), password: field('password'), database: field('dbname') };
+}
 
 /** A connection through a Service, as an application has it, or to an address. */
 async function connect(endpoint: 'rw' | 'ro' | 'r', host = addressOf(endpoint)): Promise<Client> {
-  const field = (key: string): string =>
-    Buffer.from(kubectl('get', 'secret', 'demo-app', '-o', `jsonpath={.data.${key}}`), 'base64').toString();
-  const client = new Client({
-    host,
-    user: field('username'),
-    password: field('password'),
-    database: field('dbname'),
-  });
+  return connectTo({ ...login(), host });
+}
+
+async function connectTo(options: ClientConfig): Promise<Client> {
+  const client = new Client(options);
   client.on('error', () => undefined);
   await client.connect();
   return client;
@@ -143,6 +149,48 @@ describe('a cluster with readers', () => {
     expect(await ask('rw', 'select count(*)::int from seen where id in (3, 5, 6)')).toBe(3);
     await quickstart.until('it is told', () => kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}').includes('FailedOver'));
     await served('2/2', old);
+  });
+
+  it('leads clients of NAME-rw to the new writer by the pod of the old one, while nobody moves NAME-rw', async () => {
+    await quickstart.until('both serve', () => jsonpath('.status.compute.summary') === '2/2');
+    const old = writer();
+    const [oldIp, heirIp] = [ipOf(old), ipOf(old === 'demo-1' ? 'demo-2' : 'demo-1')];
+    const status = async () =>
+      (await fetch(`http://${oldIp}:7003/status`)).json() as Promise<{ role: string; phase: string; postgres: { pid: number } }>;
+    const who = 'select host(inet_server_addr()) as host, pg_is_in_recovery() as reads';
+    const isNew = [{ host: heirIp, reads: false }];
+    const byService = { ...login(), host: addressOf('rw') };
+    signalOperator('SIGSTOP');
+    try {
+      process.kill((await status()).postgres.pid, 'SIGKILL');
+      await quickstart.until('the old writer is a reader, and NAME-rw leads there', async () => {
+        const { role, phase } = await status();
+        return role === 'reader' && phase === 'running' && kubectl('get', 'endpoints', 'demo-rw').includes(`${oldIp}:5435`);
+      });
+      await quickstart.until('a client of NAME-rw is at the new writer', async () => {
+        const client = await connectTo(byService).catch(() => undefined);
+        if (client === undefined) return false;
+        expect((await client.query(who)).rows).toEqual(isNew);
+        await client.query("insert into seen values (7, 'by the old one')");
+        await client.end();
+        return true;
+      });
+      signalProgram('local-kube', 'SIGSTOP');
+      // The Service itself is a part of what stands still here: this is where it leads to.
+      const client = await connectTo({ ...byService, host: oldIp, port: 5435 });
+      expect((await client.query(who)).rows).toEqual(isNew);
+      await client.query("insert into seen values (8, 'without a control plane')");
+      await client.end();
+      const reader = await connectTo({ ...byService, host: oldIp });
+      expect((await reader.query(who)).rows).toEqual([{ host: oldIp, reads: true }]);
+      await reader.end();
+    } finally {
+      signalProgram('local-kube', 'SIGCONT');
+      signalOperator('SIGCONT');
+    }
+    await quickstart.until('the operator has found it', () => writer() !== old);
+    await served('2/2', old);
+    expect(await ask('rw', 'select count(*)::int from seen where id in (7, 8)')).toBe(2);
   });
 
   it('makes the instance the writer that an annotation names, and says why another cannot be it', async () => {

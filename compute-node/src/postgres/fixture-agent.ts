@@ -105,6 +105,8 @@ export class FixtureAgent {
   failReads = false;
   /** Set before the start: replies to clients from the network leave only as `postgres.permit` says. */
   holdsReplies = false;
+  /** Set before the start: a second port. */
+  writerPort: number | undefined;
   /** Reads whose backend went away before they were answered. */
   abandonedReads = 0;
   /** Reads asked for, as `spc/db/rel/fork`. */
@@ -192,6 +194,7 @@ export class FixtureAgent {
         startLsn,
         boundsCache: this.#cacheBytes !== undefined,
         holdsReplies: this.holdsReplies,
+        writerPort: this.writerPort,
       },
       logger,
     });

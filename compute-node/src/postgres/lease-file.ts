@@ -8,28 +8,44 @@
  * | offset | type | field                                                                                  |
  * | ------ | ---- | -------------------------------------------------------------------------------------- |
  * | 0      | u32  | magic 'LEAS'                                                                           |
- * | 4      | u32  | bytes of all of this, 48                                                               |
+ * | 4      | u32  | bytes of all of this, 80                                                               |
  * | 8      | u64  | when the lease was asked for                                                           |
  * | 16     | u64  | until when it holds; 0: there is none                                                  |
  * | 24     | u64  | check: of the two before, so that whoever reads amid a write sees that it did          |
  * | 32     | u64  | of a reader that was promoted, the LSN where its own WAL begins; 0: it was not         |
  * | 40     | u64  | check: of the one before                                                               |
+ * | 48     | 16   | of a reader, the writer's address, of IPv6 or mapped to it; in network order           |
+ * | 64     | u64  | the writer's port; 0: it is not known                                                  |
+ * | 72     | u64  | check: of the two before                                                               |
  */
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import type { Clock } from '@kube-aurora/clock';
 import type { Permit } from '../lease/writer-lease.ts';
+import { ipv6Bytes } from './ip-address.ts';
 import { sharedMemoryFile } from './shared-memory.ts';
 
 const MAGIC = 0x5341_454c;
-const FILE_BYTES = 48;
+const FILE_BYTES = 80;
 const TIMES_AT = 8;
 const TIMES_BYTES = 24;
 const PROMOTED_AT = 32;
+const PROMOTED_BYTES = 16;
+const WRITER_AT = 48;
+const WRITER_BYTES = 32;
+const HOST_BYTES = 16;
 /** A time that never comes. */
 const NEVER_NS = 2n ** 64n - 1n;
 const ASKED_FACTOR = 0x9e37_79b1_85eb_ca87n;
 const UNTIL_FACTOR = 0xc2b2_ae3d_27d4_eb4fn;
+const PORT_FACTOR = 0x1656_67b1_9e37_79f9n;
 const NS_PER_MS = 1e6;
+
+/** Where a writer takes connections. */
+export interface WriterAddress {
+  /** An IP address. */
+  readonly host: string;
+  readonly port: number;
+}
 
 export class LeaseFile {
   readonly path: string;
@@ -77,10 +93,21 @@ export class LeaseFile {
 
   /** The reader is the writer from now on; its own WAL begins at `lsn`, up to which it has replayed everything. */
   promote(lsn: bigint): void {
-    const bytes = Buffer.alloc(FILE_BYTES - PROMOTED_AT);
+    const bytes = Buffer.alloc(PROMOTED_BYTES);
     bytes.writeBigUInt64LE(lsn, 0);
     bytes.writeBigUInt64LE(BigInt.asUintN(64, lsn * UNTIL_FACTOR), 8);
     this.#write(PROMOTED_AT, bytes);
+  }
+
+  /** Of a reader: the writer is there. */
+  writerIs({ host, port }: WriterAddress): void {
+    const bytes = Buffer.alloc(WRITER_BYTES);
+    ipv6Bytes(host).copy(bytes, 0);
+    bytes.writeBigUInt64LE(BigInt(port), HOST_BYTES);
+    const factors = [ASKED_FACTOR, UNTIL_FACTOR, PORT_FACTOR];
+    const check = factors.reduce((sum, factor, index) => sum ^ BigInt.asUintN(64, bytes.readBigUInt64LE(index * 8) * factor), 0n);
+    bytes.writeBigUInt64LE(check, HOST_BYTES + 8);
+    this.#write(WRITER_AT, bytes);
   }
 
   #write(at: number, bytes: Buffer): void {

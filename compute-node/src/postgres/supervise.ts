@@ -8,7 +8,7 @@ import { LineLog } from './line-log.ts';
 import { OWNED_PARAMETERS } from './parameters.ts';
 import type { Clock } from '@kube-aurora/clock';
 import type { Permit } from '../lease/writer-lease.ts';
-import { LeaseFile } from './lease-file.ts';
+import { LeaseFile, type WriterAddress } from './lease-file.ts';
 import { memoryTag, removeSharedMemory } from './shared-memory.ts';
 import { killStrays } from './strays.ts';
 import { CACHE_FILE } from './cache-file.ts';
@@ -43,6 +43,8 @@ export interface ShimStart {
   readonly boundsCache: boolean;
   /** Replies to clients from the network leave only as far as `permit` says; those of a reader always. */
   readonly holdsReplies: boolean;
+  /** A second port, for clients that want the writer; a reader passes them on to it. Needs `holdsReplies` and a `listen`. */
+  readonly writerPort?: number | undefined;
 }
 
 export interface StartPostgresOptions {
@@ -84,6 +86,8 @@ export interface RunningPostgres {
   stop(mode: StopMode): Promise<PostgresExit>;
   /** Replies to clients may leave until then, by the clock. Of no effect where none is held, or once it has ended. */
   permit(permit: Permit, clock: Pick<Clock, 'now'>): void;
+  /** Of a reader: clients that want the writer are passed on to there. */
+  writerIs(address: WriterAddress): void;
   /** Of a reader: replay waits for no query any more that it is in the way of. */
   hastenReplay(): void;
   /**
@@ -190,6 +194,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
       return exited;
     },
     permit: (permit, clock) => lease?.permit(permit, clock),
+    writerIs: (address) => lease?.writerIs(address),
     hastenReplay() {
       writeFileSync(join(options.dataDir, LATER_CONFIGURATION_FILE), 'max_standby_streaming_delay = 0\n');
       if (!ended) child.kill('SIGHUP');
@@ -247,10 +252,13 @@ function checkShimLoads(postgres: string, library: string, account: Account | un
 }
 
 function commandLine(options: StartPostgresOptions, port: number): string[] {
+  const addresses = options.listen === undefined ? [] : [options.listen.host];
+  // The shim binds the second of two that are the same to the writer's port.
+  if (options.shim?.writerPort !== undefined) addresses.push(...addresses);
   const settings: Record<string, string> = {
     ...OWNED_PARAMETERS,
     wal_consistency_checking: options.imageResourceManagers.join(','),
-    listen_addresses: options.listen?.host ?? '',
+    listen_addresses: addresses.join(','),
     port: String(port),
     unix_socket_directories: options.socketDir,
     unix_socket_permissions: '0700',
@@ -269,6 +277,7 @@ function environment({ shim, dataDir }: StartPostgresOptions, leaseFile: string 
     AURORA_SHIM_RELATIONS: join(dataDir, RELATION_TABLE_FILE),
     ...(shim.boundsCache ? { AURORA_SHIM_CACHE: join(dataDir, CACHE_FILE) } : {}),
     ...(leaseFile === undefined ? {} : { AURORA_SHIM_LEASE: leaseFile }),
+    ...(shim.writerPort === undefined ? {} : { AURORA_SHIM_WRITER_PORT: String(shim.writerPort) }),
     AURORA_SHIM_TOKEN: String(shim.token),
     AURORA_SHIM_START_LSN: String(shim.startLsn),
     ...(shim.isStandby === true ? { AURORA_SHIM_STANDBY: '1' } : {}),

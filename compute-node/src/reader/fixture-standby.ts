@@ -41,6 +41,9 @@ export class FixtureStandby {
   /** Of the volume's redo, how much was given to the standby. */
   #given: number;
   readonly replies: StandbyReply[] = [];
+  /** Set before the start: where it listens beside its local socket, and a second port there. */
+  listenHost: string | undefined;
+  writerPort: number | undefined;
   #postgres: RunningPostgres | undefined;
 
   /** On the volume as it is now. */
@@ -112,12 +115,13 @@ export class FixtureStandby {
       isStandby: true,
       boundsCache: true,
       holdsReplies: true,
+      writerPort: this.writerPort,
     };
     this.#postgres = startPostgres({
       postgres: installation.postgres,
       dataDir: this.dataDir,
       socketDir: this.dir,
-      listen: undefined,
+      listen: this.listenHost === undefined ? undefined : { host: this.listenHost, port: LOCAL_PORT },
       account,
       imageResourceManagers: [],
       shim,

@@ -104,6 +104,7 @@ class Rig {
       ready,
       exited: exited.promise,
       ask: () => Promise.resolve('open'),
+      writerIs: () => undefined,
       greets: () => Promise.resolve(this.greets),
       recentLog: () => ['FATAL:  bad'],
       lastFatal: () => 'FATAL:  bad',

@@ -6,6 +6,7 @@ import type { Permit } from '../lease/writer-lease.ts';
 import type { PostgresPaths } from '../postgres-paths.ts';
 import { discardOld } from '../postgres/data-directory.ts';
 import { watchForHang } from '../postgres/hang-watch.ts';
+import type { WriterAddress } from '../postgres/lease-file.ts';
 import type { LocalSocket } from '../postgres/local-client.ts';
 import { configurationFile } from '../postgres/parameters.ts';
 import { recoveryEnds } from '../postgres/recovery-end.ts';
@@ -37,6 +38,8 @@ export const SERVER_PROGRAMS: ServerPrograms = { serveShim, startPostgres, disca
 export interface PostgresServerOptions {
   readonly paths: PostgresPaths;
   readonly listen: { readonly host: string; readonly port: number };
+  /** See ShimStart. */
+  readonly writerPort?: number | undefined;
   readonly settings: Pick<PostgresSettings, 'choose' | 'started' | 'failed' | 'stopped' | 'keep'>;
   /** Gives PostgreSQL its port, which somebody else answers until then. */
   readonly freePort: () => Promise<void>;
@@ -83,6 +86,8 @@ export class PostgresServer {
   /** The last, also of the time before PostgreSQL was started, or was a writer's. */
   #permit: Permit | undefined;
   #isReader = false;
+  /** Where the writer is, as far as it is known, also of the time before PostgreSQL was started. */
+  #writer: WriterAddress | undefined;
   /** What it asks of the volume, and whom it tells of itself: another's once a reader is promoted. */
   #volume: VolumeAccess | undefined;
   #events: DatabaseEvents | undefined;
@@ -146,12 +151,14 @@ export class PostgresServer {
         isStandby,
         boundsCache: true,
         holdsReplies: true,
+        writerPort: this.#options.writerPort,
       },
       logger: logger.child({ part: 'postgres' }),
       overrides: start.overrides?.(set.parameters) ?? {},
     });
     this.#postgres = postgres;
     this.#passPermitOn();
+    if (this.#writer !== undefined) postgres.writerIs(this.#writer);
     void postgres.exited.then((exit) => this.#exited(postgres, exit));
     await postgres.ready;
     if (this.#isEnding) return;
@@ -185,6 +192,12 @@ export class PostgresServer {
   #isLost(lost: (events: DatabaseEvents) => void): void {
     this.#lost = lost;
     if (this.#events !== undefined) lost(this.#events);
+  }
+
+  /** Of a reader: clients that want the writer are passed on to there. */
+  writerIs(address: WriterAddress): void {
+    this.#writer = address;
+    this.#postgres?.writerIs(address);
   }
 
   /** Of a reader: replay waits for no query any more that it is in the way of. */

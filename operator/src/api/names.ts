@@ -55,7 +55,8 @@ export const MANAGER_SELECTOR = `${LABEL.managedBy}=kube-aurora`;
 export const ZONE_TOPOLOGY = 'topology.kubernetes.io/zone';
 export const HOST_TOPOLOGY = 'kubernetes.io/hostname';
 
-export const PORT = { postgres: 5432, storage: 7001, storageStatus: 7002, agentStatus: 7003, storageFrames: 7004 } as const;
+/** `writer` is PostgreSQL's second port, which leads to the writer from a reader too. */
+export const PORT = { postgres: 5432, writer: 5435, storage: 7001, storageStatus: 7002, agentStatus: 7003, storageFrames: 7004 } as const;
 
 /** Pod, PVC, daemon and segment share one name: `NAME-storage-0` to `-5` are those of the first protection group. */
 export function storageName(cluster: string, segment: SegmentId): string {
@@ -106,6 +107,11 @@ export function endpointServiceName(cluster: string, endpoint: string): string {
 /** On a compute pod, `true` or `false`: whether this endpoint leads to it while it is ready. */
 export function endpointLabel(endpoint: string): string {
   return `endpoint.${API_GROUP}/${endpoint}`;
+}
+
+/** Where a cluster's computes take connections: `*` stands for the pod's name. */
+export function instanceHosts(cluster: string, namespace: string): string {
+  return `*.${instancesServiceName(cluster)}.${namespace}.svc`;
 }
 
 /** The ConfigMap with PostgreSQL's parameters. */

@@ -5,6 +5,7 @@ import { covers, isOwnedBy } from '../specs/metadata.ts';
 import { appCredentials, connectionSecret, secretPassword, superuserCredentials } from '../specs/secrets.ts';
 import { clientServices, storageService } from '../specs/services.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
+import { writerOf } from './plan-instances.ts';
 import type { Observed } from '../observed/observed.ts';
 
 /**
@@ -17,7 +18,7 @@ export function planAccess(observed: Observed): Plan {
   const { cluster } = observed;
   const actions: Action[] = [];
   const obstacles: Obstacle[] = [];
-  for (const service of [...clientServices(cluster), storageService(cluster)]) {
+  for (const service of [...clientServices(cluster, writerOf(observed).pod), storageService(cluster)]) {
     const live: Service | undefined = observed.services.get(service.metadata.name);
     if (
       live !== undefined &&

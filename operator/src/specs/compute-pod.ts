@@ -2,6 +2,7 @@ import {
   ANNOTATION,
   clusterLabels,
   computeName,
+  instanceHosts,
   instancesServiceName,
   LABEL,
   PORT,
@@ -22,6 +23,8 @@ import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNo
 import { appCredentials, superuserCredentials } from './secrets.ts';
 import { roleSuffix } from './storage-pod.ts';
 
+/** Of a compute pod's ports: NAME-rw leads there. */
+export const WRITER_PORT = 'writer';
 const DATA_DIR = '/var/lib/kube-aurora/pgdata';
 const SUPERUSER_DIR = '/etc/kube-aurora/superuser';
 const SETTINGS_DIR = '/etc/kube-aurora/settings';
@@ -106,6 +109,8 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             AURORA_STORAGE: storageAddresses(cluster, zoneOf),
             AURORA_DATA_DIR: DATA_DIR,
             AURORA_PG_LISTEN: `$(POD_IP):${PORT.postgres}`,
+            AURORA_PG_WRITER_PORT: String(PORT.writer),
+            AURORA_INSTANCES: `${instanceHosts(name, clusterNamespace(cluster))}:${PORT.postgres}`,
             AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.agentStatus}`,
             AURORA_SUPERUSER_PASSWORD_FILE: `${SUPERUSER_DIR}/password`,
             AURORA_APP_PASSWORD_FILE: `${APP_DIR}/password`,
@@ -120,6 +125,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
         ],
         ports: [
           { name: 'postgres', containerPort: PORT.postgres },
+          { name: WRITER_PORT, containerPort: PORT.writer },
           { name: 'metrics', containerPort: PORT.agentStatus },
         ],
         volumeMounts: [

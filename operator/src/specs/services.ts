@@ -13,7 +13,8 @@ import {
 } from '../api/names.ts';
 import { segmentIds } from '../api/segment-id.ts';
 import type { AuroraCluster } from '../api/types.ts';
-import type { DisruptionBudget, Labels, Service } from '../kube/objects.ts';
+import type { DisruptionBudget, Labels, Pod, Service } from '../kube/objects.ts';
+import { WRITER_PORT } from './compute-pod.ts';
 import { clusterNamespace, ownerReference } from './metadata.ts';
 
 interface ClientEndpoint {
@@ -22,6 +23,8 @@ interface ClientEndpoint {
   readonly custom?: string;
   /** Labels that its instances carry, beside those of all of the cluster's. */
   readonly selects: Labels;
+  /** For clients that want the writer: to where a reader passes them on to it. */
+  readonly wantsWriter?: true;
   /** Every instance has a name of its own, ready or not: one that is not says why it takes no connection. */
   readonly headless?: true;
 }
@@ -29,7 +32,7 @@ interface ClientEndpoint {
 /** Where clients connect. Of the instances that a Service selects it leads to those that are ready. */
 function clientEndpoints({ metadata: { name }, spec }: AuroraCluster): readonly ClientEndpoint[] {
   return [
-    { name: readWriteServiceName(name), selects: { [LABEL.role]: 'writer' } },
+    { name: readWriteServiceName(name), selects: { [LABEL.role]: 'writer' }, wantsWriter: true },
     { name: readOnlyServiceName(name), selects: { [LABEL.servesReads]: 'true' } },
     { name: readServiceName(name), selects: { [LABEL.serves]: 'true' } },
     { name: instancesServiceName(name), selects: {}, headless: true },
@@ -41,7 +44,12 @@ function clientEndpoints({ metadata: { name }, spec }: AuroraCluster): readonly 
   ];
 }
 
-export function clientServices(cluster: AuroraCluster): readonly Service[] {
+/**
+ * `writerPod`: the one that NAME-rw leads to. One that an earlier release of ours has made may lack the port that it leads to
+ * otherwise; it is replaced soon.
+ */
+export function clientServices(cluster: AuroraCluster, writerPod?: Pod): readonly Service[] {
+  const isOld = writerPod !== undefined && !writerPod.spec.containers.some(({ ports }) => ports.some(({ name }) => name === WRITER_PORT));
   const { name } = cluster.metadata;
   return clientEndpoints(cluster).map((endpoint) => ({
     apiVersion: 'v1',
@@ -56,7 +64,14 @@ export function clientServices(cluster: AuroraCluster): readonly Service[] {
       type: 'ClusterIP',
       ...(endpoint.headless === true ? { clusterIP: 'None', publishNotReadyAddresses: true } : {}),
       selector: { ...selectorLabels(name, 'compute'), ...endpoint.selects },
-      ports: [{ name: 'postgres', port: PORT.postgres, targetPort: 'postgres', protocol: 'TCP' }],
+      ports: [
+        {
+          name: 'postgres',
+          port: PORT.postgres,
+          targetPort: endpoint.wantsWriter === true && !isOld ? WRITER_PORT : 'postgres',
+          protocol: 'TCP',
+        },
+      ],
     },
   }));
 }

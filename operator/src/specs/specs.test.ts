@@ -189,6 +189,24 @@ describe('the compute pod', () => {
     expect(selected.map(([what]) => what)).toEqual(expected);
   });
 
+  test('NAME-rw leads to the port from where a reader passes its clients on to the writer; of a pod without it, to the only one', () => {
+    const targets = (pod?: Pod): unknown[] =>
+      clientServices(cluster, pod).map(({ metadata, spec }) => [
+        metadata.name,
+        spec.ports.map(({ port, targetPort }) => [port, targetPort]),
+      ]);
+    const others = ['demo-ro', 'demo-r', 'demo-instances'].map((name) => [name, [[5432, 'postgres']]]);
+    const pod = compute();
+    const [container] = pod.spec.containers;
+    if (container === undefined) throw new Error('no container');
+    expect(container.ports).toContainEqual({ name: 'writer', containerPort: 5435 });
+    expect(container.env).toContainEqual({ name: 'AURORA_INSTANCES', value: '*.demo-instances.default.svc:5432' });
+    expect(targets()).toEqual([['demo-rw', [[5432, 'writer']]], ...others]);
+    expect(targets(pod)).toEqual(targets());
+    const old = { ...container, ports: container.ports.filter(({ name }) => name !== 'writer') };
+    expect(targets({ ...pod, spec: { ...pod.spec, containers: [old] } })).toEqual([['demo-rw', [[5432, 'postgres']]], ...others]);
+  });
+
   test('every instance has a name of its own, ready or not', () => {
     const service = clientServices(cluster).find(({ metadata }) => metadata.name === 'demo-instances');
     expect(service?.spec).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true });

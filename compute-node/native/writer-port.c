@@ -1,0 +1,247 @@
+/*
+ * A second port, for clients that want the writer. NAME-rw leads to it, so that it leads to the writer even when it leads to
+ * the wrong pod: nobody moves a Service's endpoints while the API server is down.
+ *
+ * PostgreSQL listens on both, and on a writer both are the same: nothing stands between it and its clients. On a reader the
+ * process that was forked for a connection by the second port becomes a relay before it reads a byte: it passes the connection on
+ * to the first port of the compute that storage names as the writer, whose address the agent writes into the file of lease.c.
+ *
+ * PostgreSQL has one number for all its ports, but any number of addresses. The agent gives it each address twice, and the second
+ * socket is bound to the second port here.
+ *
+ * Invariants:
+ * - a connection is passed on once: it goes to the writer's first port, where nobody passes anything on;
+ * - it is passed on only for as long as this is a reader and that writer is the one that storage names;
+ * - what a client gets is the writer's own answer, which left it under its lease; a relay makes up nothing but its own refusal.
+ *
+ * A relay touches nothing that the server's processes share: it is where PostgreSQL itself may end a process at any moment
+ * without a word (process_startup_packet_die), and it ends in the same way.
+ */
+#define _GNU_SOURCE
+#include "postgres.h"
+#include "shim.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define ADDRESSES_MAX 8
+/* A writer that is there takes a connection at once. */
+#define CONNECT_MS 2000
+/* A client that says nothing is refused without a word. */
+#define SILENCE_MS 3000
+/* Between two looks at whether the writer is still the same. */
+#define LOOK_MS 200
+#define BUFFER_BYTES 65536
+
+#define SSL_REQUEST 80877103u
+#define GSS_REQUEST 80877104u
+#define CANCEL_REQUEST 80877102u
+/* The longest startup packet that PostgreSQL reads. */
+#define PACKET_BYTES_MAX 10000
+
+/* ErrorResponse: see lease.c. */
+#define REFUSAL                                                                                                                \
+    "SFATAL\0"                                                                                                                 \
+    "VFATAL\0"                                                                                                                 \
+    "C57P03\0"                                                                                                                 \
+    "Mthis server is a reader, and the writer cannot be reached from it\0"                                                     \
+    "DThe address that leads to the writer has led here; there is no writer at present, or it is not known yet.\0"             \
+    "HConnect again in a moment, or give the client the instances' own addresses and target_session_attrs=read-write.\0"
+
+struct way {
+    int from, to;
+    size_t at, end;
+    char bytes[BUFFER_BYTES];
+};
+
+static uint16_t port_of(const struct sockaddr_storage *address)
+{
+    switch (address->ss_family) {
+    case AF_INET:
+        return ntohs(((const struct sockaddr_in *)address)->sin_port);
+    case AF_INET6:
+        return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
+    default:
+        return 0;
+    }
+}
+
+static void set_port(struct sockaddr_storage *address, uint16_t port)
+{
+    if (address->ss_family == AF_INET)
+        ((struct sockaddr_in *)address)->sin_port = htons(port);
+    else
+        ((struct sockaddr_in6 *)address)->sin6_port = htons(port);
+}
+
+int bind_port(int fd, const struct sockaddr *wanted, socklen_t bytes)
+{
+    static struct sockaddr_storage seen[ADDRESSES_MAX];
+    static int count;
+    struct sockaddr_storage address = {0};
+    if (config.writer_port == 0 || getpid() != config.postmaster || bytes > sizeof address ||
+        (wanted->sa_family != AF_INET && wanted->sa_family != AF_INET6))
+        return real.bind(fd, wanted, bytes);
+    memcpy(&address, wanted, bytes);
+    for (int i = 0; i < count; i++) {
+        if (memcmp(&seen[i], &address, sizeof address) != 0)
+            continue;
+        set_port(&address, config.writer_port);
+        int bound = real.bind(fd, (struct sockaddr *)&address, bytes);
+        if (bound == 0)
+            return 0;
+        /* PostgreSQL would go on with what it has, and NAME-rw would lead nowhere. */
+        dprintf(STDERR_FILENO, "FATAL:  could not bind the writer's port %u: %s\n", (unsigned)config.writer_port, strerror(errno));
+        _exit(1);
+    }
+    if (count < ADDRESSES_MAX)
+        seen[count++] = address;
+    return real.bind(fd, wanted, bytes);
+}
+
+/* Is there something to read, or room to write, within so long? */
+static bool is_soon(int fd, short events, int within_ms)
+{
+    struct pollfd wait = {.fd = fd, .events = events};
+    return poll(&wait, 1, within_ms) == 1;
+}
+
+static bool receive_all(int fd, void *buffer, size_t bytes)
+{
+    for (size_t at = 0; at < bytes;) {
+        ssize_t received = is_soon(fd, POLLIN, SILENCE_MS) ? real.recv(fd, (char *)buffer + at, bytes - at, 0) : 0;
+        if (received <= 0)
+            return false;
+        at += (size_t)received;
+    }
+    return true;
+}
+
+/* Hears the client out first: one that still asks for encryption takes a message for nonsense. */
+static _Noreturn void refuse_client(int client)
+{
+    static const char fields[] = REFUSAL;
+    char packet[PACKET_BYTES_MAX];
+    for (;;) {
+        uint32_t length, code;
+        if (!receive_all(client, packet, sizeof length + sizeof code))
+            _exit(0);
+        memcpy(&length, packet, sizeof length);
+        memcpy(&code, packet + sizeof length, sizeof code);
+        length = ntohl(length);
+        code = ntohl(code);
+        if (length < sizeof length + sizeof code || length > sizeof packet || code == CANCEL_REQUEST)
+            _exit(0);
+        if (!receive_all(client, packet, length - sizeof length - sizeof code))
+            _exit(0);
+        if (code != SSL_REQUEST && code != GSS_REQUEST)
+            break;
+        real.send(client, "N", 1, MSG_NOSIGNAL);
+    }
+    send_error(client, fields, sizeof fields);
+    _exit(0);
+}
+
+static int connect_to(const struct writer_address *writer)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(writer->port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(writer->port)};
+    bool is_v4 = memcmp(writer->host, mapped, sizeof mapped) == 0;
+    memcpy(&v4.sin_addr, writer->host + sizeof mapped, sizeof v4.sin_addr);
+    memcpy(&v6.sin6_addr, writer->host, sizeof v6.sin6_addr);
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    const struct sockaddr *address = is_v4 ? (const struct sockaddr *)&v4 : (const struct sockaddr *)&v6;
+    int failed = connect(fd, address, is_v4 ? sizeof v4 : sizeof v6) != 0 && errno != EINPROGRESS;
+    socklen_t bytes = sizeof failed;
+    if (!failed && (!is_soon(fd, POLLOUT, CONNECT_MS) || getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &bytes) != 0))
+        failed = true;
+    if (failed) {
+        real.close(fd);
+        return -1;
+    }
+    const int yes = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+    return fd;
+}
+
+/* False: one of the ends is over. */
+static bool carry(struct way *way)
+{
+    if (way->at == way->end) {
+        ssize_t received = real.recv(way->from, way->bytes, sizeof way->bytes, MSG_DONTWAIT);
+        if (received <= 0)
+            return received < 0 && (errno == EAGAIN || errno == EINTR);
+        way->at = 0;
+        way->end = (size_t)received;
+    }
+    ssize_t sent = real.send(way->to, way->bytes + way->at, way->end - way->at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0)
+        return errno == EAGAIN || errno == EINTR;
+    way->at += (size_t)sent;
+    return true;
+}
+
+static bool is_same(const struct writer_address *writer)
+{
+    struct writer_address now;
+    return find_writer(&now) && now.port == writer->port && memcmp(now.host, writer->host, sizeof now.host) == 0;
+}
+
+/* Until one of the ends is over, or it would be wrong to go on. */
+static void relay(int client, int server, const struct writer_address *writer)
+{
+    static struct way up, down;
+    up = (struct way){.from = client, .to = server};
+    down = (struct way){.from = server, .to = client};
+    while (is_same(writer) && is_reader() && getppid() == config.postmaster) {
+        bool up_waits = up.at < up.end, down_waits = down.at < down.end;
+        struct pollfd ends[] = {
+            {.fd = client, .events = (short)((up_waits ? 0 : POLLIN) | (down_waits ? POLLOUT : 0))},
+            {.fd = server, .events = (short)((down_waits ? 0 : POLLIN) | (up_waits ? POLLOUT : 0))},
+        };
+        int ready = poll(ends, 2, LOOK_MS);
+        if (ready < 0 && errno != EINTR)
+            return;
+        if (ready > 0 && (!carry(&up) || !carry(&down)))
+            return;
+    }
+}
+
+static _Noreturn void pass_on(int client)
+{
+    /* PostgreSQL's own limit on how long a client may take to say who it is. */
+    const struct itimerval none = {0};
+    setitimer(ITIMER_REAL, &none, NULL);
+    struct writer_address writer;
+    int server = find_writer(&writer) ? connect_to(&writer) : -1;
+    if (server < 0)
+        refuse_client(client);
+    relay(client, server, &writer);
+    _exit(0);
+}
+
+/* Of a process that reads from its client for the first time. */
+void admit_client(int fd)
+{
+    static bool is_admitted;
+    const int *port = *postgres.MyProcPort;
+    if (is_admitted || port == NULL || *port != fd)
+        return;
+    is_admitted = true;
+    struct sockaddr_storage address;
+    socklen_t bytes = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &bytes) == 0 && port_of(&address) == config.writer_port && is_reader())
+        pass_on(fd);
+}
