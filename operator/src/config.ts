@@ -18,6 +18,11 @@ export const configSchema = {
     description: 'Name of this operator in the Lease; unique among operators. Made up when absent.',
     type: setting.optionalText(),
   },
+  leaseName: {
+    env: 'LEASE_NAME',
+    description: 'Name of the Lease: operators that stand in for one another share it. Default: kube-aurora-operator.',
+    type: setting.optionalText(),
+  },
   storageDaemonImage: {
     env: 'STORAGE_DAEMON_IMAGE',
     description: 'Image of storage pods whose manifest names none. Default kube-aurora/storage-daemon.',

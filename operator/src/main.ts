@@ -62,7 +62,7 @@ async function main(): Promise<void> {
     keeper = new LeaseKeeper({
       api,
       namespace: settings.operatorNamespace ?? 'default',
-      name: 'kube-aurora-operator',
+      name: settings.leaseName ?? 'kube-aurora-operator',
       identity: settings.identity ?? `${hostname()}_${randomUUID()}`,
       times: ELECTION_TIMES,
       logger,

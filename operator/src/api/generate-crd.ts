@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
 import { crdYaml } from './crd-yaml.ts';
 
-writeFileSync(new URL('../../../deploy/crd.yaml', import.meta.url), crdYaml());
+for (const file of ['deploy/crd.yaml', 'helm/kube-aurora/files/crd.yaml'])
+  writeFileSync(new URL(`../../../${file}`, import.meta.url), crdYaml());

@@ -59,7 +59,7 @@ export class Caches {
   constructor(options: CachesOptions) {
     const { onCluster } = options;
     const common = { api: options.api, config: options.config, logger: options.logger, now: options.now, random: options.random };
-    const managed = <T extends KubeObject>(resource: Resource): KindInformer<T> =>
+    const managed = <T extends KubeObject>(resource: Resource<'list' | 'watch'>): KindInformer<T> =>
       new KindInformer<T>({
         ...common,
         resource,

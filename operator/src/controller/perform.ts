@@ -99,7 +99,7 @@ async function act(action: WorldAction, context: PerformContext): Promise<Outcom
 }
 
 /** Creates what must not be taken over: a pod's spec and a password are written once. */
-async function make(context: PerformContext, resource: Resource, object: KubeObject): Promise<Outcome> {
+async function make(context: PerformContext, resource: Resource<'get' | 'create'>, object: KubeObject): Promise<Outcome> {
   try {
     await context.api.create(resource, object);
     return { kind: 'done' };
@@ -111,7 +111,11 @@ async function make(context: PerformContext, resource: Resource, object: KubeObj
 }
 
 /** Objects without our label are in no cache of ours: ask whether the name is taken. */
-async function existing({ api, cluster }: PerformContext, resource: Resource, object: KubeObject): Promise<'none' | 'ours' | 'foreign'> {
+async function existing(
+  { api, cluster }: PerformContext,
+  resource: Resource<'get'>,
+  object: KubeObject,
+): Promise<'none' | 'ours' | 'foreign'> {
   try {
     const found = await api.get(resource, object.metadata.namespace, object.metadata.name);
     return found.metadata.labels?.[LABEL.cluster] === cluster.metadata.name ? 'ours' : 'foreign';

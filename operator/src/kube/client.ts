@@ -4,7 +4,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { FIELD_MANAGER } from './field-manager.ts';
 import { ApiError } from './api-error.ts';
 import type { KubeObject } from './objects.ts';
-import { collectionPath, objectPath, type Resource } from './resources.ts';
+import { collectionPath, objectPath, type Applied, type Resource } from './resources.ts';
 
 export interface ObjectList<T> {
   readonly items: T[];
@@ -28,16 +28,21 @@ export interface DeleteOptions {
  * content type by default and discover kinds before each first use. Every method throws ApiError.
  */
 export interface KubeApi {
-  list<T extends KubeObject>(resource: Resource, namespace?: string, selector?: Selector): Promise<ObjectList<T>>;
-  get<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string): Promise<T>;
-  create<T extends KubeObject>(resource: Resource, object: T): Promise<T>;
+  list<T extends KubeObject>(resource: Resource<'list'>, namespace?: string, selector?: Selector): Promise<ObjectList<T>>;
+  get<T extends KubeObject>(resource: Resource<'get'>, namespace: string | undefined, name: string): Promise<T>;
+  create<T extends KubeObject>(resource: Resource<'create'>, object: T): Promise<T>;
   /** PUT with the object's resourceVersion: a Conflict says that somebody else wrote first. */
-  replace<T extends KubeObject>(resource: Resource, object: T): Promise<T>;
+  replace<T extends KubeObject>(resource: Resource<'update'>, object: T): Promise<T>;
   /** Server-side apply: makes the object or takes over the fields it names. */
-  apply<T extends KubeObject>(resource: Resource, object: T): Promise<T>;
-  merge<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, patch: object): Promise<T>;
-  mergeStatus<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, patch: object): Promise<T>;
-  remove(resource: Resource, namespace: string | undefined, name: string, options?: DeleteOptions): Promise<void>;
+  apply<T extends KubeObject>(resource: Resource<Applied>, object: T): Promise<T>;
+  merge<T extends KubeObject>(resource: Resource<'patch'>, namespace: string | undefined, name: string, patch: object): Promise<T>;
+  mergeStatus<T extends KubeObject>(
+    resource: Resource<'patch-status'>,
+    namespace: string | undefined,
+    name: string,
+    patch: object,
+  ): Promise<T>;
+  remove(resource: Resource<'delete'>, namespace: string | undefined, name: string, options?: DeleteOptions): Promise<void>;
 }
 
 const TIMEOUT_MS = 15_000;
@@ -68,7 +73,7 @@ export class KubeClient implements KubeApi {
     return this.#config;
   }
 
-  list<T extends KubeObject>(resource: Resource, namespace?: string, selector: Selector = {}): Promise<ObjectList<T>> {
+  list<T extends KubeObject>(resource: Resource<'list'>, namespace?: string, selector: Selector = {}): Promise<ObjectList<T>> {
     const query = Object.entries(selector)
       .filter(([, text]) => text !== undefined)
       .map(([kind, text]) => `${kind}=${encodeURIComponent(String(text))}`)
@@ -77,36 +82,41 @@ export class KubeClient implements KubeApi {
     return this.#json('GET', collectionPath(resource, namespace));
   }
 
-  get<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string): Promise<T> {
+  get<T extends KubeObject>(resource: Resource<'get'>, namespace: string | undefined, name: string): Promise<T> {
     return this.#json('GET', objectPath(resource, namespace, name));
   }
 
-  create<T extends KubeObject>(resource: Resource, object: T): Promise<T> {
+  create<T extends KubeObject>(resource: Resource<'create'>, object: T): Promise<T> {
     return this.#json('POST', `${collectionPath(resource, object.metadata.namespace)}?fieldManager=${FIELD_MANAGER}`, object);
   }
 
-  replace<T extends KubeObject>(resource: Resource, object: T): Promise<T> {
+  replace<T extends KubeObject>(resource: Resource<'update'>, object: T): Promise<T> {
     const { namespace, name } = object.metadata;
     return this.#json('PUT', `${objectPath(resource, namespace, name)}?fieldManager=${FIELD_MANAGER}`, object);
   }
 
-  apply<T extends KubeObject>(resource: Resource, object: T): Promise<T> {
+  apply<T extends KubeObject>(resource: Resource<Applied>, object: T): Promise<T> {
     const { namespace, name } = object.metadata;
     const path = `${objectPath(resource, namespace, name)}?fieldManager=${FIELD_MANAGER}&force=true`;
     return this.#json('PATCH', path, object, 'application/apply-patch+yaml');
   }
 
-  merge<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, patch: object): Promise<T> {
+  merge<T extends KubeObject>(resource: Resource<'patch'>, namespace: string | undefined, name: string, patch: object): Promise<T> {
     const path = `${objectPath(resource, namespace, name)}?fieldManager=${FIELD_MANAGER}`;
     return this.#json('PATCH', path, patch, 'application/merge-patch+json');
   }
 
-  mergeStatus<T extends KubeObject>(resource: Resource, namespace: string | undefined, name: string, patch: object): Promise<T> {
+  mergeStatus<T extends KubeObject>(
+    resource: Resource<'patch-status'>,
+    namespace: string | undefined,
+    name: string,
+    patch: object,
+  ): Promise<T> {
     const path = `${objectPath(resource, namespace, name, 'status')}?fieldManager=${FIELD_MANAGER}-status`;
     return this.#json('PATCH', path, patch, 'application/merge-patch+json');
   }
 
-  async remove(resource: Resource, namespace: string | undefined, name: string, options: DeleteOptions = {}): Promise<void> {
+  async remove(resource: Resource<'delete'>, namespace: string | undefined, name: string, options: DeleteOptions = {}): Promise<void> {
     await this.#json('DELETE', objectPath(resource, namespace, name), {
       apiVersion: 'v1',
       kind: 'DeleteOptions',

@@ -19,7 +19,7 @@ class BookmarkWatch extends Watch {
 export interface InformerOptions<T extends KubeObject> {
   readonly api: KubeApi;
   readonly config: () => KubeConfig;
-  readonly resource: Resource;
+  readonly resource: Resource<'list' | 'watch'>;
   readonly namespace: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;

@@ -1,6 +1,6 @@
 import type { ConditionReason } from '../api/conditions.ts';
 import type { KubeObject, Labels, Pod, Service, VolumeClaim } from '../kube/objects.ts';
-import type { Resource } from '../kube/resources.ts';
+import type { Applied, Resource } from '../kube/resources.ts';
 import type { Credentials } from '../specs/secrets.ts';
 
 /** Something a person would want to know, as an Event on the cluster. */
@@ -17,7 +17,7 @@ export interface Notice {
 export type Action =
   | {
       readonly kind: 'apply';
-      readonly resource: Resource;
+      readonly resource: Resource<Applied>;
       readonly object: KubeObject;
       readonly live: KubeObject | undefined;
       /** False: the cluster works without it, should its name be taken. */

@@ -1,0 +1,178 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { LABEL, PORT } from '../../operator/src/api/names.ts';
+import type { Pod } from '../../operator/src/kube/objects.ts';
+import { computePod } from '../../operator/src/specs/compute-pod.ts';
+import { storagePod } from '../../operator/src/specs/storage-pod.ts';
+import { makeCluster, segment, VOLUME } from '../../operator/src/testing/fixtures.ts';
+import { find, helm, render, CHART, type Manifest } from './chart.ts';
+import { admits, type Endpoint, type NetworkPolicy } from './fixture-network-policy.ts';
+
+interface PodTemplate {
+  readonly metadata: { readonly labels: Readonly<Record<string, string>> };
+  readonly spec: {
+    readonly securityContext?: object;
+    readonly automountServiceAccountToken?: boolean;
+    readonly volumes?: readonly object[];
+    readonly containers: readonly { readonly image: string; readonly securityContext?: object; readonly env?: readonly object[] }[];
+  };
+}
+interface Deployment extends Manifest {
+  readonly spec: { readonly replicas: number; readonly template: PodTemplate };
+}
+
+const cluster = makeCluster();
+const storage = storagePod(cluster, segment(0), 'zone-a', 's:1');
+const compute = computePod(cluster, {
+  ordinal: 1,
+  role: 'writer',
+  volumeId: VOLUME,
+  zone: 'zone-a',
+  image: 'c:1',
+  servesReads: false,
+  mountedVersions: '',
+});
+const all = render({ hooks: true });
+const operator = find<Deployment>(all, 'Deployment', 'kube-aurora-operator').spec.template;
+
+describe('the restricted Pod Security Standard', () => {
+  const helmTest = find<Manifest & PodTemplate>(all, 'Pod', 'kube-aurora-operator-test');
+  test.each([
+    ['operator', operator.spec],
+    ['helm test', helmTest.spec],
+    ['storage', storage.spec as PodTemplate['spec']],
+    ['compute', compute.spec as PodTemplate['spec']],
+  ] as const)('lets %s in', (_name, spec) => {
+    expect(spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+    for (const { securityContext } of spec.containers)
+      expect(securityContext).toMatchObject({ allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } });
+    const kinds = (spec.volumes ?? []).flatMap((volume) => Object.keys(volume)).filter((key) => key !== 'name');
+    expect(kinds.filter((kind) => !['configMap', 'emptyDir', 'persistentVolumeClaim', 'projected', 'secret'].includes(kind))).toEqual([]);
+    for (const field of ['hostNetwork', 'hostPID', 'hostIPC']) expect(spec).not.toHaveProperty(field);
+  });
+
+  test('only the operator has a token', () => {
+    expect(operator.spec.automountServiceAccountToken).toBe(true);
+    expect(find(all, 'ServiceAccount', 'kube-aurora-operator')).toMatchObject({ automountServiceAccountToken: false });
+    for (const { spec } of [helmTest, storage, compute]) expect(spec).toMatchObject({ automountServiceAccountToken: false });
+  });
+});
+
+describe('network policies, for the pods that the operator makes', () => {
+  const at = (pod: Pod): Endpoint => ({ namespace: pod.metadata.namespace ?? '', labels: pod.metadata.labels ?? {} });
+  const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
+    operator: { namespace: 'kube-aurora-system', labels: operator.metadata.labels },
+    storage: at(storage),
+    compute: at(compute),
+    client: { namespace: 'shop', labels: { app: 'shop' } },
+    prometheus: { namespace: 'monitoring', labels: { app: 'prometheus' } },
+    'other storage': { namespace: 'elsewhere', labels: at(storage).labels },
+  };
+  const policiesOf = (networkPolicies: object): readonly NetworkPolicy[] =>
+    render({ values: { networkPolicies } }).filter((object): object is NetworkPolicy => object.kind === 'NetworkPolicy');
+  const byDefault = policiesOf({});
+  const endpoint = (name: string): Endpoint => ENDPOINTS[name] ?? { namespace: '', labels: {} };
+
+  test.each([
+    ['client', 'compute', PORT.postgres],
+    ['operator', 'compute', PORT.agentStatus],
+    ['operator', 'storage', PORT.storageStatus],
+    ['compute', 'storage', PORT.storage],
+    ['compute', 'storage', PORT.storageFrames],
+    ['storage', 'storage', PORT.storage],
+  ])('%s reaches %s at %i', (from, to, port) => expect(admits(byDefault, endpoint(from), endpoint(to), port)).toBe(true));
+
+  test.each([
+    // A POST there makes an instance the writer.
+    ['client', 'compute', PORT.agentStatus],
+    ['prometheus', 'storage', PORT.storageStatus],
+    ['client', 'storage', PORT.storage],
+    ['client', 'storage', PORT.storageFrames],
+    ['operator', 'storage', PORT.storage],
+    ['operator', 'compute', PORT.postgres],
+    ['other storage', 'storage', PORT.storage],
+    ['storage', 'compute', PORT.postgres],
+    ['compute', 'client', 80],
+    ['client', 'operator', 7000],
+  ])('%s does not reach %s at %i', (from, to, port) => expect(admits(byDefault, endpoint(from), endpoint(to), port)).toBe(false));
+
+  test('values let Prometheus in, keep other clients out, and let PostgreSQL out', () => {
+    const peer = (name: string): object => ({ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } } });
+    const policies = policiesOf({
+      metricsFrom: [peer('monitoring')],
+      clientsFrom: [peer('bank')],
+      computeEgress: [{ to: [peer('shop')], ports: [{ port: 80, protocol: 'TCP' }] }],
+    });
+    const reaches = (from: string, to: string, port: number): boolean => admits(policies, endpoint(from), endpoint(to), port);
+    expect([7000, 7003, 7002].map((port, at) => reaches('prometheus', ['operator', 'compute', 'storage'][at] ?? '', port))).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect(reaches('client', 'compute', PORT.postgres)).toBe(false);
+    expect(reaches('compute', 'client', 80)).toBe(true);
+    expect(reaches('compute', 'client', 81)).toBe(false);
+  });
+
+  test('every port of every pod is in the table of docs/install.md', () => {
+    const page = readFileSync(new URL('../../docs/install.md', import.meta.url), 'utf8');
+    const ports = [storage, compute].flatMap(({ spec }) => (spec.containers[0]?.ports ?? []).map(({ containerPort }) => containerPort));
+    expect(new Set(ports)).toEqual(new Set(Object.values(PORT)));
+    for (const port of [7000, ...ports]) expect(page, String(port)).toMatch(new RegExp(`^\\| ${port} +\\|`, 'm'));
+  });
+
+  test('a selector by labels that all clusters have', () => {
+    for (const pod of [storage, compute]) expect(pod.metadata.labels).toMatchObject({ [LABEL.managedBy]: 'kube-aurora' });
+  });
+});
+
+describe('values', () => {
+  test.each([
+    ['nothing of monitoring by default', {}, ['PodMonitor', 'PrometheusRule', 'ConfigMap'], 0],
+    ['podMonitors', { monitoring: { podMonitors: { enabled: true } } }, ['PodMonitor'], 2],
+    ['rules', { monitoring: { rules: { enabled: true } } }, ['PrometheusRule'], 1],
+    ['dashboards', { monitoring: { dashboards: { enabled: true } } }, ['ConfigMap'], 1],
+    ['rbac.create: false', { rbac: { create: false } }, ['ClusterRole', 'Role', 'ClusterRoleBinding', 'RoleBinding'], 0],
+    ['no budget', { operator: { podDisruptionBudget: { enabled: false } } }, ['PodDisruptionBudget'], 0],
+    ['no policies', { networkPolicies: { enabled: false } }, ['NetworkPolicy'], 0],
+    ['a policy for two more', { networkPolicies: { clusterNamespaces: ['a', 'b'] } }, ['NetworkPolicy'], 5],
+  ] as const)('%s', (_name, values, kinds, count) => {
+    expect(render({ values }).filter(({ kind }) => (kinds as readonly string[]).includes(kind))).toHaveLength(count);
+  });
+
+  test('the CRD stays at an uninstall, and is left out when others bring it', () => {
+    expect(all.filter(({ kind }) => kind === 'CustomResourceDefinition')).toEqual([]);
+    expect(find(render({ crds: true }), 'CustomResourceDefinition', 'auroraclusters.kube-aurora.dev').metadata.annotations).toMatchObject({
+      'helm.sh/resource-policy': 'keep',
+    });
+  });
+
+  test('images: registry, tag and digest reach the operator and what it makes', () => {
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const values = { images: { registry: 'registry.example.com', repository: 'team/aurora', tag: 'v2', digests: { computeNode: digest } } };
+    const [container] = find<Deployment>(render({ values }), 'Deployment', 'kube-aurora-operator').spec.template.spec.containers;
+    expect(container?.image).toBe('registry.example.com/team/aurora/operator:v2');
+    expect(container?.env).toEqual(
+      expect.arrayContaining([
+        { name: 'STORAGE_DAEMON_IMAGE', value: 'registry.example.com/team/aurora/storage-daemon:v2' },
+        { name: 'COMPUTE_NODE_IMAGE', value: `registry.example.com/team/aurora/compute-node@${digest}` },
+      ]),
+    );
+  });
+
+  test.each([
+    ['a name that there is not', { operator: { replica: 3 } }, 'replica'],
+    ['a word for a number', { operator: { replicas: 'two' } }, 'replicas'],
+    ['a label that selectors use', { operator: { podLabels: { 'app.kubernetes.io/name': 'x' } } }, 'podLabels'],
+    ['a short digest', { images: { digests: { operator: 'sha256:12' } } }, 'digests'],
+    ['a peer of no kind', { networkPolicies: { metricsFrom: [{ namespace: 'monitoring' }] } }, 'metricsFrom'],
+  ])('%s is refused by the schema, which names it', (_name, values, named) => {
+    expect(() => render({ values })).toThrow(named);
+  });
+
+  test('the notes say the next command, in the namespace that is watched', () => {
+    const notes = helm(['install', 'x', CHART, '--dry-run=client', '-n', 'y', '--set', 'watchNamespace=shop']).split('NOTES:')[1];
+    expect(notes).toContain('kubectl get auroraclusters --namespace shop --watch');
+    expect(notes).toContain('guard the pods of clusters in: shop.');
+  });
+});

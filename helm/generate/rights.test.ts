@@ -1,0 +1,115 @@
+/**
+ * The operator's rights. None missing: a call that resources.ts does not name does not compile, and the chart's roles are
+ * the table's. None unused: the code has a call for each right.
+ */
+import { globSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { CLUSTERS } from '../../operator/src/api/cluster-resource.ts';
+import type { KubeApi } from '../../operator/src/kube/client.ts';
+import { RESOURCE } from '../../operator/src/kube/resources.ts';
+import { FakeApi } from '../../operator/src/testing/fake-api.ts';
+import { find, render, type Manifest } from './chart.ts';
+
+interface Role extends Manifest {
+  readonly rules: readonly { apiGroups: string[]; resources: string[]; verbs: string[]; resourceNames?: string[] }[];
+}
+
+const OPERATOR = path.resolve(import.meta.dirname, '../../operator/src');
+const TABLE = { ...RESOURCE, clusters: CLUSTERS };
+
+/** `GROUP/RESOURCE VERB`, sorted. */
+function granted(...roles: readonly Role[]): readonly string[] {
+  return roles
+    .flatMap(({ rules }) =>
+      rules.flatMap(({ apiGroups, resources, verbs }) =>
+        apiGroups.flatMap((group) => resources.flatMap((resource) => verbs.map((verb) => `${group}/${resource} ${verb}`))),
+      ),
+    )
+    .toSorted();
+}
+
+function needed(which: (entry: (typeof TABLE)[keyof typeof TABLE]) => boolean): readonly string[] {
+  return Object.values(TABLE)
+    .filter(which)
+    .flatMap((entry) => {
+      const group = /^\/apis\/([^/]+)\//.exec(entry.root)?.[1] ?? '';
+      return Object.keys(entry.verbs).map((verb) =>
+        verb === 'patch-status' ? `${group}/${entry.plural}/status patch` : `${group}/${entry.plural} ${verb}`,
+      );
+    });
+}
+
+/** Asked by the API server of who makes an owner reference that blocks the owner's deletion, as specs/metadata.ts does. */
+const BLOCKING_OWNER = 'kube-aurora.dev/auroraclusters/finalizers update';
+const isLease = (entry: object): boolean => entry === RESOURCE.leases;
+
+test('a call that the table does not name does not compile', async () => {
+  const api: KubeApi = new FakeApi();
+  // @ts-expect-error: the operator deletes no Secrets.
+  await expect(api.remove(RESOURCE.secrets, 'default', 'demo-app')).rejects.toThrow();
+  // @ts-expect-error: nor does it write nodes.
+  await expect(api.merge(RESOURCE.nodes, undefined, 'node-1', {})).rejects.toThrow();
+});
+
+test('in cluster mode one ClusterRole has what the operator calls, and its Lease is in its own namespace', () => {
+  const objects = render();
+  expect(granted(find<Role>(objects, 'ClusterRole', 'kube-aurora-operator'))).toEqual(
+    [...needed((entry) => !isLease(entry)), BLOCKING_OWNER].toSorted(),
+  );
+  const leader = find<Role>(objects, 'Role', 'kube-aurora-operator-leader');
+  expect(granted(leader)).toEqual(needed(isLease).toSorted());
+  expect(leader.metadata.namespace).toBe('kube-aurora-system');
+  expect(leader.rules.find(({ verbs }) => verbs.includes('update'))?.resourceNames).toEqual(['kube-aurora-operator']);
+});
+
+test('in namespaced mode only what has no namespace is granted cluster-wide', () => {
+  const objects = render({ values: { watchNamespace: 'shop' } });
+  expect(granted(find<Role>(objects, 'ClusterRole', 'kube-aurora-operator-shop'))).toEqual(
+    needed(({ namespaced }) => !namespaced).toSorted(),
+  );
+  const role = find<Role>(objects, 'Role', 'kube-aurora-operator');
+  expect(role.metadata.namespace).toBe('shop');
+  expect(granted(role)).toEqual([...needed((entry) => entry.namespaced && !isLease(entry)), BLOCKING_OWNER].toSorted());
+  expect(objects.filter(({ kind }) => kind === 'ClusterRole')).toHaveLength(1);
+});
+
+test.each([{}, { watchNamespace: 'shop' }])('no rule of %o has a wildcard', (values) => {
+  const roles = render({ values }).filter((object): object is Role => object.kind.endsWith('Role'));
+  expect(granted(...roles).filter((right) => right.includes('*'))).toEqual([]);
+});
+
+describe('no right is unused', () => {
+  const source = globSync('**/*.ts', { cwd: OPERATOR, exclude: ['**/*.test.ts', 'testing/**'] })
+    .map((file) => readFileSync(path.join(OPERATOR, file), 'utf8'))
+    .join('\n');
+  /** Where each verb is called from; `apply` looks whether the name is taken, makes and changes. */
+  const calls = (name: string): Readonly<Record<string, readonly RegExp[]>> => {
+    const applied = new RegExp(`kind: 'apply',\\s+resource: ${name}\\b`);
+    const called = (method: string): RegExp => new RegExp(`\\.${method}(?:<\\w+>)?\\(${name}\\b`);
+    const made = new RegExp(`make\\(context, ${name}\\b`);
+    const informer = [new RegExp(`managed<\\w+>\\(${name}\\)`), new RegExp(`Informer<\\w+>\\(\\{[^}]*?resource: ${name}\\b`)];
+    return {
+      get: [called('get'), made, applied],
+      list: informer,
+      watch: informer,
+      create: [called('create'), made, applied],
+      update: [called('replace')],
+      patch: [called('merge'), applied],
+      'patch-status': [called('mergeStatus')],
+      delete: [called('remove')],
+    };
+  };
+
+  test.each(Object.entries(TABLE).flatMap(([key, { verbs }]) => Object.keys(verbs).map((verb) => [key, verb] as const)))(
+    '%s %s',
+    (key, verb) => {
+      const name = key === 'clusters' ? 'CLUSTERS' : `RESOURCE.${key}`;
+      const patterns = calls(name)[verb] ?? [];
+      expect(
+        patterns.some((pattern) => pattern.test(source)),
+        `no call of the operator needs '${verb}' of ${name}`,
+      ).toBe(true);
+    },
+  );
+});

@@ -1,0 +1,54 @@
+{{- define "kube-aurora.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{ .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kube-aurora.operator" -}}
+{{ include "kube-aurora.fullname" . }}-operator
+{{- end -}}
+
+{{/* Of what is not in a namespace: several operators, one for each watched namespace, may share a cluster. */}}
+{{- define "kube-aurora.clusterWide" -}}
+{{ include "kube-aurora.operator" . }}{{ with .Values.watchNamespace }}-{{ . }}{{ end }}
+{{- end -}}
+
+{{- define "kube-aurora.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (include "kube-aurora.operator" .) }}
+{{- end -}}
+
+{{/* What selectors select by: never changes from one version to the next. Releases in one namespace stay apart. */}}
+{{- define "kube-aurora.operatorSelector" -}}
+app.kubernetes.io/name: kube-aurora
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "kube-aurora.labels" -}}
+app.kubernetes.io/name: kube-aurora
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* An image by its short name and the key of its digest: (list . "operator" "operator"). */}}
+{{- define "kube-aurora.image" -}}
+{{- $root := index . 0 -}}
+{{- $images := $root.Values.images -}}
+{{- $digest := index $images.digests (index . 2) -}}
+{{- with $images.registry }}{{ . }}/{{ end }}{{ $images.repository }}/{{ index . 1 -}}
+{{- if $digest }}@{{ $digest }}{{ else }}:{{ $images.tag | default $root.Chart.AppVersion }}{{ end -}}
+{{- end -}}
+
+{{/* Namespaces whose clusters' pods get NetworkPolicies. */}}
+{{- define "kube-aurora.clusterNamespaces" -}}
+{{- if .Values.watchNamespace }}{{ list .Values.watchNamespace | toJson }}{{ else }}{{ .Values.networkPolicies.clusterNamespaces | toJson }}{{ end -}}
+{{- end -}}
