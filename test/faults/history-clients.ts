@@ -1,6 +1,7 @@
 /** Clients through every endpoint of a cluster, each with a seed of its own. They connect anew whenever a connection is of no more use. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
+import type { Operation } from '../history/history.ts';
 import { accountsOf, GROUP_ACCOUNTS, Lists, type BankTable } from './history-tables.ts';
 import type { HistoryRecorder, Session } from './history-recorder.ts';
 import { connectTo, type LedgerConnection } from './ledger.ts';
@@ -9,6 +10,8 @@ import { SeededRandom } from './random.ts';
 /** Longer than a paused agent's PostgreSQL keeps its clients waiting: what it says when it goes on is part of the history. */
 const QUERY_MS = 12_000;
 const CLOSE_MS = 200;
+/** Of the snapshots, so many sum up every group of a bank: of the large one that is more pages than a cache holds. */
+const WHOLE_BANKS = 0.03;
 
 export interface Address {
   readonly name: string;
@@ -81,12 +84,7 @@ export class HistoryClients {
         for (const { key, items } of lists.rows) operations.push({ kind: 'read', key, items });
         const taken = await connection.query<{ id: string; tag: number }>('SELECT id, tag FROM taken ORDER BY id');
         operations.push({ kind: 'taken', ids: taken.rows.map(({ id, tag }) => [Number(id), tag]) });
-        for (const { name } of banks) {
-          const found = await connection.query<{ grp: number; balances: number[] }>(
-            `SELECT grp, array_agg(balance ORDER BY id) AS balances FROM ${name} GROUP BY grp`,
-          );
-          for (const { grp, balances } of found.rows) operations.push({ kind: 'balances', bank: name, group: grp, balances });
-        }
+        for (const bank of banks) operations.push(...(await readBank(connection, bank)));
       });
       await close(connection);
     }
@@ -176,6 +174,7 @@ export class HistoryClients {
         await delay(random.integer(0, 15));
       }
       const bank = random.pick(this.#options.banks);
+      if (random.next() < WHOLE_BANKS) operations.push(...(await readBank(connection, bank)));
       const group = random.integer(0, bank.groups - 1);
       const accounts = accountsOf(bank, group);
       const half = random.integer(1, GROUP_ACCOUNTS - 1);
@@ -199,6 +198,13 @@ async function readLists(connection: pg.Client, keys: readonly number[]): Promis
 async function readBalances(connection: pg.Client, { name }: BankTable, ids: readonly number[]): Promise<number[]> {
   const { rows } = await connection.query<{ balance: number }>(`SELECT balance FROM ${name} WHERE id = ANY ($1::int[]) ORDER BY id`, [ids]);
   return rows.map(({ balance }) => balance);
+}
+
+async function readBank(connection: pg.Client, { name: bank }: BankTable): Promise<Operation[]> {
+  const { rows } = await connection.query<{ grp: number; balances: number[] }>(
+    `SELECT grp, array_agg(balance ORDER BY id) AS balances FROM ${bank} GROUP BY grp`,
+  );
+  return rows.map(({ grp: group, balances }) => ({ kind: 'balances', bank, group, balances }));
 }
 
 /** A server that was killed or stopped may never answer a goodbye. */

@@ -29,7 +29,8 @@ export async function recordHistory(system: StartedSystem, options: HistoryOptio
   const endpoints = await endpointsOf(system);
   const banks = banksOf(hasVault);
   await whole(system);
-  await create({ ...as, host: endpoints.rw.host, port: endpoints.rw.port }, schemaSql(banks));
+  const loadedAt = await create({ ...as, host: endpoints.rw.host, port: endpoints.rw.port }, schemaSql(banks));
+  for (const instance of endpoints.instances()) await hasReplayed({ ...as, host: instance.host, port: instance.port }, loadedAt);
   const recorder = new HistoryRecorder();
   const clients = new HistoryClients({ seed, endpoints, as, banks, recorder });
   const faults: FaultNote[] = [];
@@ -55,9 +56,28 @@ async function whole(system: StartedSystem): Promise<void> {
   throw new Error(`not one writer and ${READERS} readers after ${WHOLE_WITHIN_MS / 1000} s:\n${pods}`);
 }
 
-async function create(connection: LedgerConnection, statements: readonly string[]): Promise<void> {
+/** Gives the LSN that the tables are complete as of. */
+async function create(connection: LedgerConnection, statements: readonly string[]): Promise<string> {
   const client = await connectTo(connection, CREATE_MS);
   for (const statement of statements) await client.query(statement);
+  const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
+  await client.end();
+  return rows[0]?.lsn ?? '0/0';
+}
+
+/** A reader may be behind: until it is past the load, that a table is empty there is the truth of a moment before the history began. */
+async function hasReplayed(connection: LedgerConnection, lsn: string): Promise<void> {
+  const client = await connectTo(connection, CREATE_MS);
+  const until = performance.now() + CREATE_MS;
+  for (;;) {
+    const { rows } = await client.query<{ there: boolean }>(
+      'SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $1::pg_lsn AS there',
+      [lsn],
+    );
+    if (rows[0]?.there === true) break;
+    if (performance.now() > until) throw new Error(`${connection.host} has not replayed up to ${lsn} in ${CREATE_MS / 1000} s`);
+    await delay(100);
+  }
   await client.end();
 }
 
