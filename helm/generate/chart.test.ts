@@ -75,6 +75,8 @@ describe('network policies, for the pods that the operator makes', () => {
 
   test.each([
     ['client', 'compute', PORT.postgres],
+    ['client', 'compute', PORT.writer],
+    ['compute', 'compute', PORT.postgres],
     ['operator', 'compute', PORT.agentStatus],
     ['operator', 'storage', PORT.storageStatus],
     ['compute', 'storage', PORT.storage],
@@ -109,7 +111,8 @@ describe('network policies, for the pods that the operator makes', () => {
       true,
       true,
     ]);
-    expect(reaches('client', 'compute', PORT.postgres)).toBe(false);
+    for (const port of [PORT.postgres, PORT.writer]) expect(reaches('client', 'compute', port)).toBe(false);
+    expect(reaches('compute', 'compute', PORT.postgres)).toBe(true);
     expect(reaches('compute', 'client', 80)).toBe(true);
     expect(reaches('compute', 'client', 81)).toBe(false);
   });
