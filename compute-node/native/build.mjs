@@ -44,18 +44,22 @@ function compile(name, sources, extraFlags, { compiler = COMPILER, output = OUTP
   const headers = readdirSync(SOURCE)
     .filter((file) => file.endsWith('.h'))
     .toSorted();
-  const hash = createHash('sha256').update(flags.join(' '));
+  // Nothing of this machine's paths is in it: the same sources give the same bytes wherever they lie.
+  const paths = '-ffile-prefix-map=';
+  const hash = createHash('sha256').update([...flags, paths].join(' '));
   for (const file of [...headers, ...sources]) hash.update(`\0${file}\0`).update(readFileSync(join(SOURCE, file)));
   const library = join(output, `lib${name}-${hash.digest('hex').slice(0, 16)}.so`);
   if (existsSync(library)) return library;
   mkdirSync(output, { recursive: true });
   const unfinished = `${library}.${process.pid}`;
-  // Nothing of this machine's paths is in it: the same sources give the same bytes wherever they lie.
-  const paths = `-ffile-prefix-map=${SOURCE}=compute-node/native`;
-  const { error, status, stderr } = spawnSync(compiler, [...flags, paths, '-o', unfinished, ...sources, '-ldl'], {
-    cwd: SOURCE,
-    encoding: 'utf8',
-  });
+  const { error, status, stderr } = spawnSync(
+    compiler,
+    [...flags, `${paths}${SOURCE}=compute-node/native`, '-o', unfinished, ...sources, '-ldl'],
+    {
+      cwd: SOURCE,
+      encoding: 'utf8',
+    },
+  );
   if (error !== undefined) {
     throw new Error(
       `no C compiler: '${compiler}' cannot be run (${error.message}). Install one (Debian: apt-get install gcc libc6-dev) or name it in CC.`,

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildShim } from '../../../compute-node/native/build.mjs';
 import type { Component } from './component.ts';
@@ -49,9 +48,8 @@ export async function imageContents(images: readonly ImageSpec[], release: Relea
   const programs: { readonly image: ImageSpec; readonly program: Program }[] = [];
   for (const image of images) programs.push({ image, program: await program(image) });
   const stock = postgres();
-  const shim = compiledShim();
   const base = runtime(stock);
-  const pg = postgresPart(stock, shim);
+  const pg = postgresPart(stock);
   return programs.map((one) => imageContent(one, base, one.image.postgres ? pg : undefined, release));
 }
 
@@ -74,16 +72,6 @@ function imageContent(
     ]),
   };
   return { image, sbom, layers: [base.layer, ...(pg === undefined ? [] : [pg.layer]), own] };
-}
-
-/** Compiled in a directory of its own, so that a library of another run's flags is never taken for it. */
-function compiledShim(): Buffer {
-  const output = mkdtempSync(join(tmpdir(), 'kube-aurora-shim-'));
-  try {
-    return readFileSync(buildShim({ output }));
-  } finally {
-    rmSync(output, { recursive: true, force: true });
-  }
 }
 
 /** All native code's libraries, whichever image it is in: so the layer is one for all. */
@@ -110,11 +98,11 @@ function runtime(stock: Postgres): Runtime {
   return { layer: { name: 'runtime', entries }, components: [nodeItself, ...system.components], node };
 }
 
-function postgresPart(stock: Postgres, shim: Buffer): PostgresPart {
+function postgresPart(stock: Postgres): PostgresPart {
   const system = systemFiles([
     { from: realpathSync(SHELL), to: SHELL.slice(1) },
     { from: LOCALE, to: LOCALE.slice(1) },
   ]);
-  const entries = fileTree([...stock.entries, { kind: 'file', path: PLACE.shim, mode: 0o755, content: shim }, ...system.entries]);
+  const entries = fileTree([...stock.entries, copyOf(PLACE.shim, buildShim(), 0o755), ...system.entries]);
   return { layer: { name: 'postgres', entries }, components: [...stock.components, ...system.components], package: stock.package };
 }
