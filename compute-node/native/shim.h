@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
@@ -125,6 +126,7 @@ struct stripes_held {
 struct real_calls {
     int (*open)(const char *, int, ...);
     int (*close)(int);
+    FILE *(*fopen)(const char *, const char *);
     ssize_t (*read)(int, void *, size_t);
     ssize_t (*write)(int, const void *, size_t);
     ssize_t (*send)(int, const void *, size_t, int);

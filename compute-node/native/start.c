@@ -30,6 +30,7 @@ void resolve_real_calls(void)
 {
     real.open = dlsym(RTLD_NEXT, "open");
     real.close = dlsym(RTLD_NEXT, "close");
+    real.fopen = dlsym(RTLD_NEXT, "fopen");
     real.read = dlsym(RTLD_NEXT, "read");
     real.write = dlsym(RTLD_NEXT, "write");
     real.send = dlsym(RTLD_NEXT, "send");

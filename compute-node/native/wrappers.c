@@ -172,6 +172,10 @@ EXPORT int sync_file_range(int fd, off64_t offset, off64_t bytes, unsigned flags
 /*
  * After a truncation (or a drop) the same blocks may come back as zeros, and the volume must not fill them with what
  * was there before. PostgreSQL flushes the record first, so the durable LSN covers it.
+ *
+ * Order: the loss is announced before the stripes of what is lost are waited for (cache_note_lost). Who fetches a page without
+ * PostgreSQL's lock on the relation (local-pages.c) puts it into the file with its stripe held, and only when no loss has
+ * begun; so it is done with that before the blocks go, and never makes the file longer again.
  */
 EXPORT int ftruncate(int fd, off_t bytes)
 {
@@ -180,9 +184,9 @@ EXPORT int ftruncate(int fd, off_t bytes)
     if (file == NULL)
         return real.ftruncate(fd, bytes);
     struct stat before;
+    begin_loss();
     if (fstat(fd, &before) == 0)
         cache_note_lost(file, bytes, before.st_size);
-    begin_loss();
     int result = real.ftruncate(fd, bytes);
     end_loss();
     return result;
@@ -205,8 +209,8 @@ EXPORT int truncate(const char *path, off_t bytes)
         return -1;
     if (shared == NULL || !path_is_relation(path))
         return real.truncate(path, bytes);
-    cache_note_lost_file(path, bytes);
     begin_loss();
+    cache_note_lost_file(path, bytes);
     int result = real.truncate(path, bytes);
     end_loss();
     return result;
@@ -219,8 +223,8 @@ EXPORT int unlink(const char *path)
         return -1;
     if (shared == NULL || !path_is_relation(path))
         return real.unlink(path);
-    cache_note_lost_file(path, 0);
     begin_loss();
+    cache_note_lost_file(path, 0);
     int result = real.unlink(path);
     end_loss();
     return result;

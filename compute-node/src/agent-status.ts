@@ -1,3 +1,4 @@
+import type { Warmth } from './warm-cache/warm-cache.ts';
 import type { AgentSituation } from './agent-situation.ts';
 import type { AgentState } from './agent-state.ts';
 import type { LeaseView } from './lease/writer-lease.ts';
@@ -56,9 +57,10 @@ export function replayStatus(replay: ReplayView | undefined): {
   readonly replayLsn?: bigint;
   readonly lagMs?: number;
   readonly source?: string | undefined;
+  readonly warmth?: Warmth | undefined;
 } {
   if (replay === undefined) return {};
-  return { replayLsn: replay.replayLsn, lagMs: Math.round(replay.lagMs), source: replay.source };
+  return { replayLsn: replay.replayLsn, lagMs: Math.round(replay.lagMs), source: replay.source, warmth: replay.warmth };
 }
 
 /** What the status says of the lease; nothing for a compute that needs none. */

@@ -5,6 +5,7 @@ import { COPIES, LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, rolesProblem } fr
 /** Less would let go of pages that PostgreSQL is about to read again. */
 const CACHE_MIB_MIN = 16;
 const CACHE_MIB_MAX = 64 * 1024 * 1024;
+const WARM_PAGES_PER_SECOND_MAX = 1_000_000;
 export const PROMOTION_TIER_MAX = 15;
 export const FAILOVER_AFTER_MS_MIN = 500;
 export const FAILOVER_AFTER_MS_MAX = 60_000;
@@ -113,6 +114,12 @@ export const CONFIG_SCHEMA = {
     description: `MiB of relation pages kept in the data directory, at least ${CACHE_MIB_MIN}; 0: half of what is free there at the start`,
     type: setting.integer(0, CACHE_MIB_MAX, 0),
   },
+  warmPagesPerSecond: {
+    env: 'AURORA_WARM_PAGES_PER_SECOND',
+    description:
+      'pages of 8 KiB a second that the reader that would be the next writer fetches of what the writer has in its cache; 0: none, and a writer tells of none. Every compute of a cluster has the same',
+    type: setting.integer(0, WARM_PAGES_PER_SECOND_MAX, 0),
+  },
 } satisfies ConfigSchema;
 
 export interface AgentConfig {
@@ -141,6 +148,8 @@ export interface AgentConfig {
   readonly ringBytesMax: number;
   readonly readAheadBytesMax: number;
   readonly leaseMs: number;
+  /** 0: the next writer's cache is not warmed. */
+  readonly warmPagesPerSecond: number;
   /** Undefined: half of what is free in the data directory. */
   readonly cacheBytes: number | undefined;
 }
@@ -191,6 +200,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     ringBytesMax: raw.ringMib * 1024 * 1024,
     readAheadBytesMax: raw.readAheadMib * 1024 * 1024,
     leaseMs: raw.leaseMs,
+    warmPagesPerSecond: raw.warmPagesPerSecond,
     cacheBytes: raw.cacheMib === 0 ? undefined : raw.cacheMib * 1024 * 1024,
   };
   if (problems.length > 0) throw new ConfigError(problems);

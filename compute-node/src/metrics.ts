@@ -64,6 +64,16 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
     'For how long the oldest redo that this reader has not replayed is known to be durable',
     () => (gauges.replay()?.lagMs ?? 0) / 1000,
   );
+  gauge(
+    'aurora_warm_cache_share',
+    'Of the pages that are local to the writer, the share that is local here; 0 of one that would not be the next writer',
+    () => gauges.replay()?.warmth?.share ?? 0,
+  );
+  gauge(
+    'aurora_warm_cache_pages_fetched',
+    'Pages that were fetched since the writer has them in its cache, since PostgreSQL started',
+    () => gauges.replay()?.warmth?.pagesFetched ?? 0,
+  );
   new Counter({
     name: 'aurora_reader_conflicts_total',
     help: 'Queries that this reader has canceled because replay had waited for them, since its PostgreSQL started, by what for',

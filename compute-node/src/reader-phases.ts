@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { lsn } from '@kube-aurora/pg-format';
 import { NEVER_PROMOTED } from '@kube-aurora/rpc';
 import type { ComputePhasesOptions, ReaderPhases } from './agent-phases.ts';
+import { askWriter } from './election/ask-writer.ts';
+import { rankCandidates } from './election/rank-candidates.ts';
 import { roomForCache } from './postgres/cache-room.ts';
 import { fetchComputeImage } from './open/fetch-image.ts';
 import { SINGLE_GROUP, homeSegment } from './placement.ts';
@@ -48,6 +50,13 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
         hba: config.pgHba,
         cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
         stream,
+        warmPagesPerSecond: config.warmPagesPerSecond,
+        tellsHotPages: config.warmPagesPerSecond > 0,
+        isNextWriter: async (signal) => {
+          if (config.role !== 'auto') return false;
+          const { states } = await askWriter({ segments, segment, place, clock, logger }, signal);
+          return rankCandidates(states.map((state) => state?.followers ?? []))[0] === config.instance;
+        },
         settings,
         freePort,
         clock,

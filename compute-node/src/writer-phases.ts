@@ -57,6 +57,7 @@ export function writerPhases(options: WriterPhasesOptions): WriterPhases {
               cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
               settings,
               passwords,
+              tellsHotPages: config.warmPagesPerSecond > 0,
               freePort,
               clock,
               logger,

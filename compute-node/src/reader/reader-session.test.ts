@@ -86,6 +86,8 @@ class Rig {
         answers: () => Promise.resolve(true),
         pid: 4711,
         conflicts: undefined,
+        hotPages: () => undefined,
+        warmth: undefined,
         server: this.server,
       },
       onStep: () => undefined,

@@ -70,6 +70,7 @@ export class ReaderSession implements Session {
             'the writer has been given more connections, workers, locks or prepared transactions than this reader was started with',
           );
       },
+      onHotPages: (chunks) => database.hotPages(chunks),
     });
   }
 
@@ -86,7 +87,7 @@ export class ReaderSession implements Session {
     return this.#stream.volume;
   }
   get replay(): ReplayView {
-    return { ...this.#stream.replay, conflicts: this.#options.database.conflicts };
+    return { ...this.#stream.replay, conflicts: this.#options.database.conflicts, warmth: this.#options.database.warmth };
   }
 
   answers(): Promise<boolean> {

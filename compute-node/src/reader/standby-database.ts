@@ -1,7 +1,10 @@
 import type { PrimaryLimits } from '@kube-aurora/redo';
 import type { DatabaseEvents, VolumeAccess } from '../session/database.ts';
 import { PostgresServer, SERVER_PROGRAMS, type PostgresServerOptions } from '../session/postgres-server.ts';
+import { readCacheFile, type CacheCounters } from '../postgres/cache-file.ts';
 import type { LocalSocket } from '../postgres/local-client.ts';
+import type { LocalChunk } from '../warm-cache/local-pages.ts';
+import { warmCache, type Warmth } from '../warm-cache/warm-cache.ts';
 import { layStandbyDirectory, type StandbyStart } from './lay-standby-directory.ts';
 import { watchConflicts, type RecoveryConflicts } from './recovery-conflicts.ts';
 import type { RunningStandby } from './running-standby.ts';
@@ -23,6 +26,10 @@ export interface ReaderDatabase {
   readonly pid: number | undefined;
   /** Undefined until they were first counted. */
   readonly conflicts: RecoveryConflicts | undefined;
+  /** The writer has these pages in its local cache. */
+  hotPages(chunks: readonly LocalChunk[]): void;
+  /** Undefined until the writer's pages were first looked at. */
+  readonly warmth: Warmth | undefined;
   /** What runs, for whoever makes the writer of it. */
   readonly server: RunningStandby['server'];
 }
@@ -30,6 +37,9 @@ export interface ReaderDatabase {
 export interface StandbyDatabaseOptions extends Omit<PostgresServerOptions, 'programs'> {
   readonly hba: string | undefined;
   readonly cacheBytes: number;
+  readonly warmPagesPerSecond: number;
+  /** Would this compute be the next writer? */
+  readonly isNextWriter: (signal: AbortSignal) => Promise<boolean>;
   /** Where its WAL comes from. */
   readonly stream: StreamSource;
 }
@@ -41,6 +51,8 @@ export class StandbyDatabase implements ReaderDatabase {
   #parameters: ReadonlyMap<string, string> = new Map();
   #startedFor: PrimaryLimits | undefined;
   #conflicts: RecoveryConflicts | undefined;
+  #hotPages: { readonly chunks: readonly LocalChunk[]; readonly atMs: number } | undefined;
+  #warmth: Warmth | undefined;
 
   constructor(options: StandbyDatabaseOptions) {
     this.#options = options;
@@ -53,6 +65,14 @@ export class StandbyDatabase implements ReaderDatabase {
 
   get conflicts(): RecoveryConflicts | undefined {
     return this.#conflicts;
+  }
+
+  get warmth(): Warmth | undefined {
+    return this.#warmth;
+  }
+
+  hotPages(chunks: readonly LocalChunk[]): void {
+    this.#hotPages = { chunks, atMs: this.#options.clock.now() };
   }
 
   answers(): Promise<boolean> {
@@ -79,6 +99,7 @@ export class StandbyDatabase implements ReaderDatabase {
         },
         onReady: (socket, over) => {
           void this.#watchConflicts(socket, over);
+          void this.#warm(socket, over);
           return Promise.resolve();
         },
       },
@@ -97,6 +118,17 @@ export class StandbyDatabase implements ReaderDatabase {
       this.#conflicts = conflicts;
     };
     return watchConflicts({ socket, onCounted, clock, logger }, over);
+  }
+
+  /** Until it is no reader any more. */
+  async #warm(socket: LocalSocket, over: AbortSignal): Promise<void> {
+    const { clock, logger, paths, warmPagesPerSecond: pagesPerSecond, isNextWriter: isNext } = this.#options;
+    if (pagesPerSecond === 0) return;
+    const onWarmth = (warmth: Warmth): void => {
+      this.#warmth = warmth;
+    };
+    const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);
+    await warmCache({ socket, list: () => this.#hotPages, isNext, cache, pagesPerSecond, onWarmth, clock, logger }, over);
   }
 
   shutDown(): Promise<void> {

@@ -8,6 +8,8 @@ import type { PageSource } from '../read-path/page-source.ts';
 import { ReadFloor } from '../read-path/read-floor.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { ReplayView } from '../session/session.ts';
+import { hotPagesIn } from '../warm-cache/hot-pages-message.ts';
+import type { LocalChunk } from '../warm-cache/local-pages.ts';
 import type { DurableRedo } from './durable-redo.ts';
 import type { StandbyFeedback } from './replication-messages.ts';
 import { ReplayProgress } from './replay-progress.ts';
@@ -73,6 +75,8 @@ export interface StreamOwner {
   readonly onLost: (message: string) => void;
   /** The writer runs with these from a record on that PostgreSQL is about to be given. */
   readonly onLimits: (limits: PrimaryLimits) => void;
+  /** The writer has these pages in its local cache. */
+  readonly onHotPages?: (chunks: readonly LocalChunk[]) => void;
 }
 
 /**
@@ -235,8 +239,9 @@ export class StandbyStream {
     }
     this.#givenLsn = redo.endLsn;
     this.#progress.noteDurable(redo.endLsn, this.#options.clock.now());
-    const limits = limitsSetBy(redo);
+    const { limits, hotPages } = toldBy(redo);
     if (limits !== undefined) this.#owner.onLimits(limits);
+    if (hotPages !== undefined) this.#owner.onHotPages?.(hotPages);
   }
 
   #replayed(lsn: Lsn): void {
@@ -255,12 +260,14 @@ function xminsOf({ xmin, epoch, catalogXmin, catalogEpoch }: StandbyFeedback): S
   return { xmin: full(xmin, epoch), catalogXmin: full(catalogXmin, catalogEpoch) };
 }
 
-/** The writer's limits, where a record of the redo sets them; the last of them. */
-function limitsSetBy({ records }: DurableRedo): PrimaryLimits | undefined {
+/** What the writer says of itself in the redo: its limits and its local pages, the last of each. */
+function toldBy({ records }: DurableRedo): { limits: PrimaryLimits | undefined; hotPages: readonly LocalChunk[] | undefined } {
   let limits: PrimaryLimits | undefined;
+  let hotPages: readonly LocalChunk[] | undefined;
   for (const { lsn, raw } of recordsIn(records)) {
+    hotPages = hotPagesIn(raw, lsn) ?? hotPages;
     if (raw[RECORD_HEADER.rmid.at] !== RMGR.XLOG || ((raw[RECORD_HEADER.info.at] ?? 0) & 0xf0) !== OPCODE.XLOG.PARAMETER_CHANGE) continue;
     limits = primaryLimitsOf(decodeRecord(raw, lsn)) ?? limits;
   }
-  return limits;
+  return { limits, hotPages };
 }

@@ -11,6 +11,7 @@ import type { LocalSocket } from '../postgres/local-client.ts';
 import { configurationFile } from '../postgres/parameters.ts';
 import { recoveryEnds } from '../postgres/recovery-end.ts';
 import { holdVacuum } from '../postgres/vacuum-hold.ts';
+import { tellHotPages } from '../warm-cache/tell-hot-pages.ts';
 import { startPostgres, type PostgresExit, type RunningPostgres } from '../postgres/supervise.ts';
 import type { PostgresSettings } from '../settings/postgres-settings.ts';
 import { ignoredSettings, reloadSettings } from '../settings/reload-settings.ts';
@@ -43,6 +44,8 @@ export interface PostgresServerOptions {
   readonly settings: Pick<PostgresSettings, 'choose' | 'started' | 'failed' | 'stopped' | 'keep'>;
   /** Gives PostgreSQL its port, which somebody else answers until then. */
   readonly freePort: () => Promise<void>;
+  /** A writer tells its readers which pages are local to it. */
+  readonly tellsHotPages: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly programs: ServerPrograms;
@@ -167,7 +170,7 @@ export class PostgresServer {
     this.#options.settings.started(set);
     await start.onReady?.({ dir: paths.runDir, port: listen.port }, this.#over.signal);
     this.#keep(start);
-    if (!this.#isReader) this.#holdVacuum();
+    if (!this.#isReader) this.#helpReaders();
     // Only now: a hundred thousand files take seconds to delete, and a start should not share the disk with that.
     this.#discardOld();
   }
@@ -221,7 +224,7 @@ export class PostgresServer {
     await recoveryEnds(paths.dataDir, clock, this.#over.signal);
     if (this.#isEnding) return;
     await onReady({ dir: paths.runDir, port: listen.port }, this.#over.signal);
-    this.#holdVacuum();
+    this.#helpReaders();
   }
 
   #presentVolume(): VolumeAccess {
@@ -272,11 +275,13 @@ export class PostgresServer {
     );
   }
 
-  /** Of a writer: readers' queries find what they may see, for as long as it runs. */
-  #holdVacuum(): void {
+  /** Of a writer, for as long as it runs: readers' queries find what they may see, and the next writer hears what is local here. */
+  #helpReaders(): void {
     const { paths, listen, clock, logger } = this.#options;
     const xmins = (): StandbyXmins => this.#volume?.standbyXmins() ?? NO_XMINS;
-    void holdVacuum({ socket: { dir: paths.runDir, port: listen.port }, xmins, clock, logger }, this.#over.signal);
+    const socket = { dir: paths.runDir, port: listen.port };
+    void holdVacuum({ socket, xmins, clock, logger }, this.#over.signal);
+    if (this.#options.tellsHotPages) void tellHotPages({ socket, clock, logger }, this.#over.signal);
   }
 
   /** A postmaster that hangs ends by nobody else's hand: without this its database would be away for good. */

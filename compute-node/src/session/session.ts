@@ -1,5 +1,6 @@
 import type { LeaseView } from '../lease/writer-lease.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
+import type { Warmth } from '../warm-cache/warm-cache.ts';
 import type { StartFailure } from './database.ts';
 import type { WriteCounters } from './volume-driver.ts';
 
@@ -27,6 +28,8 @@ export interface ReplayView {
   readonly source: string | undefined;
   /** By kind, how many queries were canceled since they held up replay; undefined while nobody knows. */
   readonly conflicts?: Readonly<Record<string, number>> | undefined;
+  /** Of one that would be the next writer; undefined while nothing is known of the writer's cache. */
+  readonly warmth?: Warmth | undefined;
 }
 
 /** One epoch of a compute, as the agent sees it. */
