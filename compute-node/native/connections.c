@@ -1,10 +1,13 @@
 /*
- * Replication connections from the network are refused once their password was checked, with words that say why.
+ * Connections from the network for physical replication are refused once their password was checked, with words that say why.
  *
  * What they would get cannot be used: the local pg_wal begins, mid-segment, where this writer opened the volume, and
  * ends with the pod. pg_receivewal would store zeros in place of WAL, and a standby could not follow the next writer.
  * pg_hba.conf can only say "no entry for replication connection", so the refusal stands in ClientAuthentication_hook,
  * the variable that PostgreSQL offers libraries for this (libpq/auth.h).
+ *
+ * Those that name a database are let in: they are for logical replication, which sends changes that are durable, and none that
+ * a slot does not know the log of.
  */
 #define _GNU_SOURCE
 #include "postgres.h"
@@ -29,14 +32,14 @@ static bool is_local(int socket)
  */
 static void refuse_replication(const int *port, int status)
 {
-    if (status != STATUS_OK || !*postgres.am_walsender || is_local(*port) || !postgres.errstart(FATAL, NULL))
+    if (status != STATUS_OK || !*postgres.am_walsender || *postgres.am_db_walsender || is_local(*port) || !postgres.errstart(FATAL, NULL))
         return;
     postgres.errcode(FEATURE_NOT_SUPPORTED);
-    postgres.errmsg("replication connections (pg_basebackup, pg_receivewal, standbys, subscriptions) are not available");
+    postgres.errmsg("connections for physical replication (pg_basebackup, pg_receivewal, standbys) are not available");
     postgres.errdetail("The data and its log are in the cluster's volume, in six copies; this server's own files are a cache of it, "
                        "and its WAL files are not kept.");
     postgres.errhint("For a copy of the data use pg_dump or pg_dumpall. A standby is not needed to survive the loss of this server "
-                     "or of a zone: another one opens the same volume.");
+                     "or of a zone: another one opens the same volume. Logical replication is available with wal_level=logical.");
     postgres.errfinish(__FILE__, __LINE__, __func__);
 }
 

@@ -39,6 +39,7 @@ static const struct {
     NAME(ClientAuthentication_hook),
     NAME(am_walsender),
     NAME(ClientAuthInProgress),
+    NAME(am_db_walsender),
     NAME(MyProcPort),
 };
 

@@ -57,7 +57,7 @@ struct postgres {
     /* libpq/auth.h, replication/walsender.h */
     authentication_hook *ClientAuthentication_hook;
     const int *const *MyProcPort; /* begins with the socket; NULL where there is no client */
-    const bool *am_walsender;
+    const bool *am_walsender, *am_db_walsender;
     /* postmaster/postmaster.h: of this process's client it is not known yet who it is */
     const bool *ClientAuthInProgress;
 };

@@ -96,6 +96,7 @@ function agentOf({ turns, opens = [], readers = [], writers = [], claims = [] }:
     },
     settings: { status: {} },
     passwords: { status: ['a password'] },
+    directory: { lostSlots: [] },
     cache: () => undefined,
     place: undefined,
     load: () => undefined,

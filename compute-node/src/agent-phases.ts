@@ -11,6 +11,7 @@ import type { OpenHindrance, OpenOutcome, OpenedVolume } from './open/open-volum
 import type { OpeningStep } from './open/opening-steps.ts';
 import type { PostgresPaths } from './postgres-paths.ts';
 import type { Absence } from './postgres/stand-in.ts';
+import type { WrittenDirectory } from './postgres/written-directory.ts';
 import type { RunningStandby } from './reader/running-standby.ts';
 import type { SegmentEndpoint } from './segments.ts';
 import type { Session } from './session/session.ts';
@@ -122,6 +123,7 @@ export interface ComputePhasesOptions {
   readonly segments: readonly SegmentEndpoint[];
   readonly settings: PostgresSettings;
   readonly place: PlaceSettings;
+  readonly directory: WrittenDirectory;
   readonly clock: Clock;
   readonly logger: Logger;
 }

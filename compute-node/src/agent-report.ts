@@ -10,6 +10,7 @@ import type { AgentGauges } from './metrics.ts';
 import type { OpeningProgress } from './open/opening-steps.ts';
 import { HOME_GROUP } from './placement.ts';
 import type { CacheCounters } from './postgres/cache-file.ts';
+import type { LostSlotStatus } from './postgres/written-directory.ts';
 import type { Session } from './session/session.ts';
 
 export interface AgentReportOptions {
@@ -18,6 +19,7 @@ export interface AgentReportOptions {
   /** What the status says of them. */
   readonly settings: { readonly status: unknown };
   readonly passwords: { readonly status: unknown };
+  readonly directory: { readonly lostSlots: readonly LostSlotStatus[] };
   /** What the shim counted of the local cache; undefined before PostgreSQL was first started. */
   readonly cache: () => CacheCounters | undefined;
   /** When it takes a lost writer's place; undefined of one that never does. */
@@ -94,7 +96,7 @@ export class AgentReport {
   };
 
   status(): unknown {
-    const { instance, settings, passwords, cache, place, load, clock } = this.#options;
+    const { instance, settings, passwords, directory, cache, place, load, clock } = this.#options;
     const { version, state, role, startedAt, epoch } = this.#view;
     const session = this.#session;
     const writing = session?.writePath;
@@ -129,6 +131,7 @@ export class AgentReport {
       // A reader's roles have the passwords that the volume has.
       passwords: role.isReader ? [] : passwords.status,
       load: load(),
+      ...(directory.lostSlots.length === 0 ? {} : { lostReplicationSlots: directory.lostSlots }),
       cache: cacheStatus(cache()),
       segments,
     };

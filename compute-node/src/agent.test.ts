@@ -56,6 +56,7 @@ function agentOf({ opens, sessions = [], bootstraps = [], hindrances = [] }: Scr
     phases,
     settings: { status: {} },
     passwords: { status: {} },
+    directory: { lostSlots: [] },
     cache: () => undefined,
     place: undefined,
     load: () => undefined,

@@ -10,6 +10,7 @@ import { readAgentConfig, type AgentConfig } from './config.ts';
 import { noteEpoch, noteWriter } from './lease/earlier-writers.ts';
 import type { PostgresPaths } from './postgres-paths.ts';
 import { RolePasswords } from './postgres/role-passwords.ts';
+import { WrittenDirectory } from './postgres/written-directory.ts';
 import type { SegmentEndpoint } from './segments.ts';
 import { PostgresSettings } from './settings/postgres-settings.ts';
 import { settingsFiles } from './settings/settings-files.ts';
@@ -60,9 +61,10 @@ async function startsWith(role: string, away: readonly number[] = []): Promise<G
     logger,
   });
   const passwords = new RolePasswords({ roles: [], clock, logger });
+  const written = new WrittenDirectory({ clock, logger });
   const place = { tier: 1, failoverAfterMs: 2000 };
   const config = configOf({ AURORA_ROLE: role });
-  const { phases } = computePhases({ config, paths, segments, settings, place, passwords, clock, logger });
+  const { phases } = computePhases({ config, paths, segments, settings, directory: written, place, passwords, clock, logger });
   await phases.clear();
   return told;
 }

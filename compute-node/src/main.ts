@@ -24,6 +24,7 @@ import { preparePostgresPaths } from './postgres-paths.ts';
 import { readCacheFile, type CacheCounters } from './postgres/cache-file.ts';
 import { SUPERUSER } from './postgres/local-client.ts';
 import { RolePasswords } from './postgres/role-passwords.ts';
+import { WrittenDirectory } from './postgres/written-directory.ts';
 import { connectSegments } from './segments.ts';
 import { PostgresSettings } from './settings/postgres-settings.ts';
 import { settingsFiles } from './settings/settings-files.ts';
@@ -75,7 +76,8 @@ await runMain(logger, async () => {
     clock,
     logger,
   });
-  const { phases, roles } = computePhases({ config, paths, segments, settings, place, passwords, clock, logger });
+  const directory = new WrittenDirectory({ clock, logger });
+  const { phases, roles } = computePhases({ config, paths, segments, settings, directory, place, passwords, clock, logger });
   const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);
   const meter = new LoadMeter({
     connections: () => clientConnections(config.pgListen),
@@ -91,6 +93,7 @@ await runMain(logger, async () => {
     phases,
     settings,
     passwords,
+    directory,
     cache,
     place: config.role === 'auto' ? place : undefined,
     load: () => meter.load(),

@@ -27,7 +27,7 @@ const streamPort = (listenPort: number): number => (listenPort === 5433 ? 5434 :
 
 /** The phases of a compute that reads. It opens nothing and makes nothing: it looks for where the volume stands. */
 export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
-  const { config, paths, segments, settings, place, clock, logger } = options;
+  const { config, paths, segments, settings, directory, place, clock, logger } = options;
   const segment = homeSegment(config.volumeId);
   const { zone } = config;
   const stream = { dir: paths.runDir, port: streamPort(config.pgListen.port), applicationName: 'kube-aurora' };
@@ -58,6 +58,7 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
           return rankCandidates(states.map((state) => state?.followers ?? []))[0] === config.instance;
         },
         settings,
+        directory,
         freePort,
         clock,
         logger,

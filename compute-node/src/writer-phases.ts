@@ -23,7 +23,7 @@ interface WriterPhasesOptions extends ComputePhasesOptions {
 
 /** The phases of a writer. */
 export function writerPhases(options: WriterPhasesOptions): WriterPhases {
-  const { config, identity, paths, segments, settings, isDead, clock, logger } = options;
+  const { config, identity, paths, segments, settings, directory, isDead, clock, logger } = options;
   return {
     open: async (how) => {
       const outcome = await openVolume({ ...how, segments, identity, leaseMs: config.leaseMs, clock, logger });
@@ -56,6 +56,8 @@ export function writerPhases(options: WriterPhasesOptions): WriterPhases {
               hba: config.pgHba,
               cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
               settings,
+              directory,
+              opened,
               passwords,
               tellsHotPages: config.warmPagesPerSecond > 0,
               freePort,

@@ -83,6 +83,7 @@ export interface AgentStatus {
   readonly postgres: { readonly pid?: number; readonly ready: boolean };
   readonly settings: SettingsStatus;
   readonly passwords: readonly PasswordStatus[];
+  readonly lostReplicationSlots?: readonly { readonly name: string; readonly why: string; readonly at: string }[];
   /** Once PostgreSQL was started. */
   readonly cache?: CacheStatus;
   readonly segments: readonly {

@@ -11,6 +11,7 @@ import { homeSegment } from '../../compute-node/src/placement.ts';
 import { preparePostgresPaths } from '../../compute-node/src/postgres-paths.ts';
 import { SUPERUSER } from '../../compute-node/src/postgres/local-client.ts';
 import { RolePasswords } from '../../compute-node/src/postgres/role-passwords.ts';
+import { WrittenDirectory } from '../../compute-node/src/postgres/written-directory.ts';
 import { readerPhases } from '../../compute-node/src/reader-phases.ts';
 import { writerPhases } from '../../compute-node/src/writer-phases.ts';
 import { ReaderSession } from '../../compute-node/src/reader/reader-session.ts';
@@ -70,8 +71,9 @@ export class InProcessCompute {
     const settings = new PostgresSettings({ files: settingsFiles(config.settingsDir), trial, clock, logger });
     const roles = [{ role: SUPERUSER, passwordFile: config.superuserPasswordFile }];
     const passwords = new RolePasswords({ roles, clock, logger });
+    const directory = new WrittenDirectory({ clock, logger });
     const place = { tier: config.promotionTier, failoverAfterMs: config.failoverAfterMs };
-    const parts = { config, paths, segments, settings, place, clock, logger };
+    const parts = { config, paths, segments, settings, directory, place, clock, logger };
     const identity: WriterIdentity = { segment: homeSegment(config.volumeId), writerId: `${config.instance}/${randomUUID()}` };
     const isDead = (writerId: string): boolean => writerId === identity.writerId;
     return new InProcessCompute(writer, segments, readerPhases(parts), writerPhases({ ...parts, identity, isDead, passwords }));

@@ -23,6 +23,15 @@ it('the operator refuses every setting that the compute agent refuses', () => {
   }
 });
 
+it('both let the same levels of WAL through', () => {
+  const taken = ['minimal', 'replica', 'logical', 'hot_standby', 'LOGICAL'].filter(
+    (wal_level) => splitParameters({ wal_level }).refused.length === 0,
+  );
+  expect(taken).toEqual(['replica', 'logical']);
+  for (const wal_level of taken) expect(checkParameters({ WAL_level: wal_level })).toEqual(new Map([['wal_level', wal_level]]));
+  for (const wal_level of ['minimal', 'LOGICAL']) expect(() => checkParameters({ wal_level })).toThrow("'replica' or 'logical'");
+});
+
 it('both let ordinary settings through', () => {
   const ordinary = { shared_buffers: '64MB', work_mem: '8MB', 'pg_stat_statements.max': '1000', max_connections: '200' };
   expect(splitParameters(ordinary).refused).toEqual([]);

@@ -116,6 +116,7 @@ export class SimulatedWriter implements WriterView {
       },
       settings: { status: undefined },
       passwords: { status: undefined },
+      directory: { lostSlots: [] },
       cache: () => undefined,
       place: undefined,
       load: () => undefined,

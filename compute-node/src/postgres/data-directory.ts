@@ -22,6 +22,7 @@ import { CONTROL_FILE, ENGINE, VERSION_FILE } from '../engine.ts';
 import type { Account } from './account.ts';
 import { configurationFile, hbaFile } from './parameters.ts';
 import { CACHE_FILE, encodeCacheFile } from './cache-file.ts';
+import { carryOver, NOTHING_CARRIED, type CarriedOver } from './carry-over.ts';
 import { encodeRelationTable, RELATION_TABLE_FILE } from './relation-table.ts';
 
 const DEFAULT_TABLESPACE = 1663;
@@ -90,6 +91,11 @@ export interface DataDirectoryImage {
   readonly cacheBytes?: number | undefined;
   /** PostgreSQL follows a stream of WAL, and takes no writes. */
   readonly isStandby?: boolean;
+  /**
+   * X, where walPages go on, when the WAL of the directory that stands there is the volume's up to it (written-directory.ts): its
+   * replication slots and its statistics go on in this one. Undefined: nothing goes on.
+   */
+  readonly carryUpTo?: Lsn | undefined;
 }
 
 /** A database's directory in a tablespace, within the data directory (common/relpath.c). */
@@ -101,10 +107,10 @@ export function databasePath(spcOid: number, dbOid: number): string {
 
 /**
  * Builds the directory, which can be started from then. What stood there before is beside it until {@link discardOld}.
- * Throws {@link DataDirectoryError} when the image is not whole.
+ * Gives what of that goes on in it. Throws {@link DataDirectoryError} when the image is not whole.
  */
-export function buildDataDirectory(image: DataDirectoryImage): void {
-  moveAside(image.dir);
+export function buildDataDirectory(image: DataDirectoryImage): CarriedOver {
+  const old = moveAside(image.dir);
   const tree = new FileTree(image.dir, image.account);
   for (const name of DIRECTORIES) tree.directory(name);
   tree.file('PG_VERSION', Buffer.from(VERSION_FILE));
@@ -120,6 +126,15 @@ export function buildDataDirectory(image: DataDirectoryImage): void {
   writeSlrus(tree, image.state, image.slruPages);
   writeWal(tree, image);
   writeRelations(tree, image.state);
+  if (old === undefined) return NOTHING_CARRIED;
+  return carryOver({
+    from: old,
+    to: image.dir,
+    carryUpTo: image.carryUpTo,
+    timeline: decodePgControl(image.controlFile).checkPointCopy.timeline,
+    directory: (name) => tree.directory(name),
+    file: (name, bytes) => tree.file(name, bytes),
+  });
 }
 
 interface Piece {
@@ -171,12 +186,15 @@ class FileTree {
   }
 }
 
-/** Renaming is one call whatever the size, deleting may take seconds. */
-function moveAside(dir: string): void {
+/** Renaming is one call whatever the size, deleting may take seconds. Gives where it is now; undefined when there was none. */
+function moveAside(dir: string): string | undefined {
+  const aside = join(dirname(dir), `${asidePrefix(dir)}${process.pid}-${process.hrtime.bigint()}`);
   try {
-    renameSync(dir, join(dirname(dir), `${asidePrefix(dir)}${process.pid}-${process.hrtime.bigint()}`));
+    renameSync(dir, aside);
+    return aside;
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    return undefined;
   }
 }
 

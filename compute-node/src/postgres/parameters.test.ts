@@ -10,6 +10,7 @@ test('a cluster sets its own parameters, quoted for postgresql.conf', () => {
     "commit_delay = '500'",
     "commit_siblings = '2'",
     "wal_buffers = '2MB'",
+    "wal_level = 'replica'",
     "hot_standby_feedback = 'on'",
     "work_mem = '8MB'",
     "max_connections = '50'",
@@ -26,6 +27,7 @@ test.each([
   ['{"a b": 1}', /'a b' is not a parameter name/],
   ['{"work_mem": "1\\nfsync=off"}', /'work_mem' has a line break/],
   ['{"work_mem": [1]}', /'work_mem' must be/],
+  ['{"wal_level": "minimal"}', /'wal_level' must be 'replica' or 'logical'/],
   ['[]', /expected a JSON object/],
   ['{', /is not JSON/],
 ])('refuses %s', (json, message) => {

@@ -19,7 +19,6 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   wal_init_zero: 'off',
   wal_recycle: 'off',
   summarize_wal: 'off',
-  wal_level: 'replica',
   archive_mode: 'off',
   // Page misses wait in worker processes, several at a time.
   io_method: 'worker',
@@ -42,6 +41,8 @@ const DEFAULT_PARAMETERS: Readonly<Record<string, string>> = {
   // takes longer than a flush. A load of 29 MB, storage taking 60 MB/s 10 ms later: 0.78 s with 8 MB sent at the flush,
   // 0.69 sent when written, and with buffers of 4, 2 and 1 MB 0.64, 0.59 and 0.59 s (0.49 would be storage alone).
   wal_buffers: '2MB',
+  // `logical` is the other one that may be chosen.
+  wal_level: 'replica',
   // Of readers: vacuum at the writer waits for their queries, rather than that they are canceled.
   hot_standby_feedback: 'on',
 };
@@ -70,6 +71,11 @@ const REFUSED = new Set([
   'ignore_system_indexes',
 ]);
 
+/** Values that a setting may have where PostgreSQL takes more of them, and why not those. */
+const CHOICES: ReadonlyMap<string, { readonly values: readonly string[]; readonly why: string }> = new Map([
+  ['wal_level', { values: ['replica', 'logical'], why: "must be 'replica' or 'logical': with less the volume would not get every change" }],
+]);
+
 export class ParameterError extends Error {
   readonly parameter: string;
   constructor(parameter: string, why: string) {
@@ -91,6 +97,8 @@ export function checkParameters(parameters: Readonly<Record<string, ParameterVal
       throw new ParameterError(given, 'is set by kube-aurora (the volume depends on it); remove it');
     }
     const text = typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value);
+    const choice = CHOICES.get(name);
+    if (choice !== undefined && !choice.values.includes(text)) throw new ParameterError(given, choice.why);
     if (/[\n\r\0]/.test(text)) throw new ParameterError(given, 'has a line break in its value');
     checked.set(name, text);
   }

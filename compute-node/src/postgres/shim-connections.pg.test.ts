@@ -31,20 +31,21 @@ async function replicationError(host: string, password: string | undefined, repl
   }
 }
 
-test('a replication connection is refused with what to use instead, and only to those who know the password', async () => {
+test('a connection for physical replication is refused with what to use instead, and only to those who know the password', async () => {
   const host = `127.${randomInt(64, 250)}.${randomInt(1, 250)}.1`;
   agent = await new FixtureAgent(volume).start({}, host);
   const superuser = await agent.connect('postgres');
   await superuser.query(`alter role postgres password '${PASSWORD}'`);
   await superuser.end();
+  expect(await replicationError(host, PASSWORD, 'database')).toBeUndefined();
+  expect(await replicationError(host, PASSWORD, 'true')).toMatchObject({
+    severity: 'FATAL',
+    code: '0A000',
+    message: expect.stringContaining('pg_basebackup, pg_receivewal, standbys) are not available') as string,
+    detail: expect.stringContaining('six copies') as string,
+    hint: expect.stringContaining('pg_dump') as string,
+  });
   for (const replication of ['true', 'database']) {
-    expect(await replicationError(host, PASSWORD, replication)).toMatchObject({
-      severity: 'FATAL',
-      code: '0A000',
-      message: expect.stringContaining('pg_basebackup, pg_receivewal, standbys, subscriptions) are not available') as string,
-      detail: expect.stringContaining('six copies') as string,
-      hint: expect.stringContaining('pg_dump') as string,
-    });
     expect(await replicationError(host, 'guessed', replication)).toMatchObject({ code: '28P01' });
     expect(await replicationError(agent.socketDir, undefined, replication)).toBeUndefined();
   }

@@ -1,6 +1,7 @@
 import { DB_STATE, encodePgControl, INVALID_LSN } from '@kube-aurora/pg-format';
 import type { VolumeState } from '@kube-aurora/redo';
 import type { ComputeImage } from '../open/fetch-image.ts';
+import type { CarriedOver } from '../postgres/carry-over.ts';
 import { buildDataDirectory } from '../postgres/data-directory.ts';
 import { slruPagesOf, type DataDirectoryOptions } from '../session/lay-data-directory.ts';
 import type { PrivateChain } from './private-chain.ts';
@@ -11,12 +12,12 @@ export interface StandbyStart {
   readonly chain: PrivateChain;
 }
 
-/** The data directory of a hot standby that was shut down in order when it had replayed everything up to X. */
+/** The data directory of a hot standby that was shut down in order when it had replayed everything up to X. Nothing goes on in it. */
 export function layStandbyDirectory(
   { image, chain }: StandbyStart,
   { dataDir, account, parameters, hba, cacheBytes }: DataDirectoryOptions,
-): void {
-  buildDataDirectory({
+): CarriedOver {
+  return buildDataDirectory({
     dir: dataDir,
     account,
     state: image.state,

@@ -5,6 +5,7 @@ import { readCacheFile, type CacheCounters } from '../postgres/cache-file.ts';
 import type { LocalSocket } from '../postgres/local-client.ts';
 import type { LocalChunk } from '../warm-cache/local-pages.ts';
 import { warmCache, type Warmth } from '../warm-cache/warm-cache.ts';
+import type { WrittenDirectory } from '../postgres/written-directory.ts';
 import { layStandbyDirectory, type StandbyStart } from './lay-standby-directory.ts';
 import { watchConflicts, type RecoveryConflicts } from './recovery-conflicts.ts';
 import type { RunningStandby } from './running-standby.ts';
@@ -42,6 +43,7 @@ export interface StandbyDatabaseOptions extends Omit<PostgresServerOptions, 'pro
   readonly isNextWriter: (signal: AbortSignal) => Promise<boolean>;
   /** Where its WAL comes from. */
   readonly stream: StreamSource;
+  readonly directory: Pick<WrittenDirectory, 'forReader'>;
 }
 
 /** A reader's PostgreSQL: a stock hot standby. Roles and their passwords are those of the volume. */
@@ -80,9 +82,12 @@ export class StandbyDatabase implements ReaderDatabase {
   }
 
   prepare(start: StandbyStart, signal: AbortSignal): Promise<void> {
-    const { paths, hba, cacheBytes } = this.#options;
+    const { paths, hba, cacheBytes, directory } = this.#options;
     const { dataDir, account } = paths;
-    return this.server.lay((parameters) => layStandbyDirectory(start, { dataDir, account, parameters, hba, cacheBytes }), signal);
+    return this.server.lay(
+      (parameters) => directory.forReader(() => layStandbyDirectory(start, { dataDir, account, parameters, hba, cacheBytes })),
+      signal,
+    );
   }
 
   start(start: StandbyStart, volume: VolumeAccess, events: DatabaseEvents): Promise<void> {

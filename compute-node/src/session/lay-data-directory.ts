@@ -2,6 +2,7 @@ import { DB_STATE, INVALID_LSN, encodePgControl } from '@kube-aurora/pg-format';
 import { SLRU_KINDS, SLRU_NAMES, decodePageKey, type VolumeState } from '@kube-aurora/redo';
 import type { FirstBatch } from '../open/first-batch.ts';
 import type { Account } from '../postgres/account.ts';
+import type { CarriedOver } from '../postgres/carry-over.ts';
 import { buildDataDirectory, type SlruPage } from '../postgres/data-directory.ts';
 import type { StartPoint } from './database.ts';
 
@@ -18,13 +19,14 @@ export interface DataDirectoryOptions {
 
 /**
  * The data directory that PostgreSQL starts from without replay: as a clean shutdown at the first batch's checkpoint
- * leaves it.
+ * leaves it. `carries`: the WAL in the directory before it is the volume's up to X.
  */
 export function layDataDirectory(
   { image, first }: StartPoint,
   { dataDir, account, parameters, hba, cacheBytes }: DataDirectoryOptions,
-): void {
-  buildDataDirectory({
+  carries = false,
+): CarriedOver {
+  return buildDataDirectory({
     dir: dataDir,
     account,
     state: image.state,
@@ -34,6 +36,7 @@ export function layDataDirectory(
     parameters,
     hba,
     cacheBytes,
+    carryUpTo: carries ? first.startLsn : undefined,
   });
 }
 

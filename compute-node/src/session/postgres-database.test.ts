@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { makeFirstBatch } from '../open/first-batch.ts';
+import { NOTHING_CARRIED } from '../postgres/carry-over.ts';
 import { fixtureState } from '../postgres/fixture-state.ts';
 import { PostgresStartError, type PostgresExit, type RunningPostgres } from '../postgres/supervise.ts';
+import { WrittenDirectory } from '../postgres/written-directory.ts';
 import type { AdjustableServer } from '../settings/postgres-settings.ts';
 import { NO_SETTINGS, type SettingsSet } from '../settings/settings-files.ts';
 import type { StartPoint } from './database.ts';
@@ -64,11 +66,16 @@ class Rig {
         },
       },
       passwords: { applyAll: () => this.#step('passwords'), keep: () => Promise.resolve() },
+      directory: new WrittenDirectory({ clock: systemClock(), logger: silentLogger() }),
+      opened: { epoch: 8n, previousEpoch: 7n },
       freePort: () => this.#step('port'),
       clock: { ...systemClock(), sleep: (ms) => (ms < 1000 || this.greets ? new Promise(() => undefined) : turn()) },
       logger: silentLogger(),
       programs: {
-        layDataDirectory: (_start, { parameters }) => void this.journal.push(`directory ${[...parameters.keys()].join()}`),
+        layDataDirectory: (_start, { parameters }) => {
+          this.journal.push(`directory ${[...parameters.keys()].join()}`);
+          return NOTHING_CARRIED;
+        },
         serveShim: () =>
           this.#step('shim').then(() => ({
             library: '/none/run/shim.so',

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Permit } from '../lease/writer-lease.ts';
 import type { RolePasswords } from '../postgres/role-passwords.ts';
+import type { WrittenDirectory } from '../postgres/written-directory.ts';
 import { LocalWal } from '../write-path/local-wal.ts';
 import type { WalSource } from '../write-path/wal-reader.ts';
 import type { Database, DatabaseEvents, StartPoint, VolumeAccess } from './database.ts';
@@ -18,6 +19,8 @@ export interface PostgresDatabaseOptions extends Omit<PostgresServerOptions, 'pr
   readonly hba: string | undefined;
   readonly cacheBytes: number;
   readonly passwords: Pick<RolePasswords, 'applyAll' | 'keep'>;
+  readonly directory: Pick<WrittenDirectory, 'forWriter'>;
+  readonly opened: { readonly epoch: bigint; readonly previousEpoch: bigint };
   readonly programs?: PostgresPrograms;
 }
 
@@ -43,13 +46,18 @@ export class PostgresDatabase implements Database {
   }
 
   async prepare(start: StartPoint, signal: AbortSignal): Promise<WalSource> {
-    const { paths, hba, cacheBytes } = this.#options;
+    const { paths, hba, cacheBytes, directory, opened } = this.#options;
     const { dataDir, account } = paths;
+    const { timeline } = start.first.checkpoint;
+    const { layDataDirectory: lay } = this.#programs;
     await this.#server.lay(
-      (parameters) => this.#programs.layDataDirectory(start, { dataDir, account, parameters, hba, cacheBytes }),
+      (parameters) =>
+        directory.forWriter({ epoch: opened.epoch, previousEpoch: opened.previousEpoch }, (carries) =>
+          lay(start, { dataDir, account, parameters, hba, cacheBytes }, carries),
+        ),
       signal,
     );
-    this.#wal = new LocalWal(join(dataDir, 'pg_wal'), start.first.checkpoint.timeline);
+    this.#wal = new LocalWal(join(dataDir, 'pg_wal'), timeline);
     return this.#wal;
   }
 

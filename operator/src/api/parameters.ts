@@ -14,7 +14,6 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   fsync: DURABILITY,
   full_page_writes: DURABILITY,
   wal_sync_method: DURABILITY,
-  wal_level: DURABILITY,
   wal_log_hints: DURABILITY,
   wal_init_zero: DURABILITY,
   wal_recycle: DURABILITY,
@@ -60,6 +59,14 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   log_destination: LOGS,
 };
 
+/** Values that a setting may have where PostgreSQL takes more of them, and why not those. */
+const CHOICES: ReadonlyMap<string, { readonly values: readonly string[]; readonly why: string }> = new Map([
+  [
+    'wal_level',
+    { values: ['replica', 'logical'], why: "it must be 'replica' or 'logical': with less the volume would not get every change" },
+  ],
+]);
+
 function ownedBecause(name: string): string | undefined {
   if (name.startsWith('recovery_target')) return ARCHIVE;
   return Object.hasOwn(OWNED_PARAMETERS, name) ? OWNED_PARAMETERS[name] : undefined;
@@ -84,9 +91,11 @@ export function splitParameters(parameters: Readonly<Record<string, string>>): {
   for (const [name, value] of Object.entries(parameters).sort(([a], [b]) => (a < b ? -1 : 1))) {
     const canonical = name.toLowerCase();
     const owned = ownedBecause(canonical);
+    const choice = CHOICES.get(canonical);
     if (!/^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$/.test(canonical))
       refused.push({ name, why: 'it is not the name of a PostgreSQL setting' });
     else if (owned !== undefined) refused.push({ name, why: owned });
+    else if (choice?.values.includes(value) === false) refused.push({ name, why: choice.why });
     else if (/[\n\r\0]/.test(value)) refused.push({ name, why: 'its value holds a line break or a zero byte' });
     else accepted[canonical] = value;
   }

@@ -229,7 +229,7 @@ const spec: Schema = {
         parameters: {
           type: 'object',
           description:
-            'PostgreSQL settings by name, values always in quotes: work_mem: "64MB". Those that kube-aurora sets itself (fsync, wal_level, port ...) are left out, and the condition SpecAccepted names them.',
+            'PostgreSQL settings by name, values always in quotes: work_mem: "64MB". Those that kube-aurora sets itself (fsync, archive_mode, port ...) are left out, and the condition SpecAccepted names them.',
           default: {},
           maxProperties: 400,
           additionalProperties: { type: 'string', maxLength: 16384 },

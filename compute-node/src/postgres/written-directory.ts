@@ -1,0 +1,69 @@
+import type { Clock } from '@kube-aurora/clock';
+import type { Logger } from '@kube-aurora/process';
+import type { CarriedOver } from './carry-over.ts';
+
+/** A replication slot of this compute that is there no more, for its status. */
+export interface LostSlotStatus {
+  readonly name: string;
+  readonly why: string;
+  readonly at: string;
+}
+
+/**
+ * What this process knows of the data directory: the epoch whose WAL was written in it, whole from the epoch's first batch on,
+ * and which replication slots ended when it was replaced.
+ *
+ * Invariant: a volume whose log up to X ends with a batch of that epoch has, from where the directory's WAL begins up to X, the
+ * bytes that stand in the directory. For an epoch has one writer, which sends storage what is in its WAL files alone, and
+ * storage keeps of it what is before X. The directory of a reader that is promoted is none of these: its WAL is of a timeline that
+ * the volume does not have.
+ *
+ * It is memory on purpose: those files were never synced, and whether a machine that lost its power has them nobody could say.
+ * A process that remembers has lived on since.
+ */
+export class WrittenDirectory {
+  readonly #clock: Pick<Clock, 'wallTime'>;
+  readonly #logger: Logger;
+  #written: bigint | undefined;
+  #lost: readonly LostSlotStatus[] = [];
+
+  constructor({ clock, logger }: { readonly clock: Pick<Clock, 'wallTime'>; readonly logger: Logger }) {
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** Replication slots that this process saw end with a directory, and that nobody has made since in one that went on. */
+  get lostSlots(): readonly LostSlotStatus[] {
+    return this.#lost;
+  }
+
+  /** A directory is laid in its place, in which a writer's epoch begins. `carries`: what of the one before goes on in it. */
+  forWriter(
+    { epoch, previousEpoch }: { readonly epoch: bigint; readonly previousEpoch: bigint },
+    lay: (carries: boolean) => CarriedOver,
+  ): void {
+    this.#replace(() => lay(this.#written === previousEpoch));
+    this.#written = epoch;
+  }
+
+  /** A directory is laid in its place whose WAL is another one's. */
+  forReader(lay: () => CarriedOver): void {
+    this.#replace(lay);
+  }
+
+  #replace(lay: () => CarriedOver): void {
+    let carried: CarriedOver;
+    try {
+      carried = lay();
+    } finally {
+      // Whatever came of it, it is not the one that was written.
+      this.#written = undefined;
+    }
+    const at = new Date(this.#clock.wallTime()).toISOString();
+    const { slots, lost, hasStatistics } = carried;
+    const isNamed = new Set([...slots, ...lost.map(({ name }) => name)]);
+    this.#lost = [...this.#lost.filter(({ name }) => !isNamed.has(name)), ...lost.map((slot) => ({ ...slot, at }))];
+    if (lost.length > 0) this.#logger.error({ lost }, 'replication slots were lost with the data directory: make them anew');
+    if (slots.length > 0 || hasStatistics) this.#logger.info({ slots, hasStatistics }, 'taken over from the PostgreSQL before');
+  }
+}
