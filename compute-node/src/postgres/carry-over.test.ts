@@ -57,7 +57,9 @@ function carry(carryUpTo: Lsn | undefined): CarriedOver {
     to,
     carryUpTo,
     timeline: 1,
-    directory: (name) => void mkdirSync(join(to, name)),
+    directory: (name) => {
+      mkdirSync(join(to, name));
+    },
     file: (name, bytes) => writeFileSync(join(to, name), bytes),
   });
 }
