@@ -122,6 +122,29 @@ describe('a disk that is full', () => {
 describe('a write that fails', () => {
   const isRedo = ({ path }: DiskOperation): boolean => path.endsWith('.redo');
 
+  it('makes nobody forget what is durable, though the disk took no note of it: no history annuls that', async () => {
+    const { running, patient, writer, errors } = await started(1);
+    const before = writer.end.lsn;
+    await running.until(0, (state) => state.vdl === before);
+    await writer.append([imageRecord(REL, 1, 12)], [0]);
+    let isBroken = true;
+    patient.fails = ({ path }) => (isBroken && /durable|redo|probe/.test(path) ? { error: diskError('ENOSPC') } : undefined);
+    writer.points([0]);
+    const { lsn } = writer.end;
+    await running.until(0, (state) => state.vdl === lsn);
+    await expect.poll(() => errors.join(), { timeout: 10_000 }).toContain('what is durable cannot be noted');
+    await writer.append([imageRecord(REL, 1, 13)], [0], false);
+    await running.until(0, (state) => state.fault !== undefined);
+    isBroken = false;
+    await running.until(0, (state) => state.fault === undefined && state.scl === lsn);
+    const history = [...writer.history, { epoch: 3n, startLsn: before }];
+    await expect(running.client(0).installHistory({ segment: SEGMENT, epoch: 3n, history }, { deadlineMs: 10_000 })).rejects.toMatchObject({
+      code: 'REFUSED',
+    });
+    expect((await running.status(0)).scl).toBe(lsn);
+    writer.close();
+  }, 60_000);
+
   it.each([
     ['ENOSPC', 'DISK_FULL', 'write'],
     ['EDQUOT', 'DISK_FULL', 'write'],

@@ -2,7 +2,7 @@ import type { Disk } from '../disk/disk.ts';
 import { errnoOf, type DiskRoom } from '../disk/disk-room.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
-import { formatLsn } from '@kube-aurora/pg-format/lsn';
+import { formatLsn, maxLsn, minLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
 import type { EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
@@ -61,6 +61,8 @@ export class SegmentLifecycle {
   readonly #retention: Retention;
   #storage: RedoStorage | undefined;
   #durablePoint: DurablePoint | undefined;
+  /** What was known to be durable when the disk failed under the content: its note cannot be relied on. */
+  #durableAtFault = 0n;
   #storeBytes = 0;
 
   constructor(options: SegmentLifecycleOptions) {
@@ -88,8 +90,11 @@ export class SegmentLifecycle {
       limits,
       logger,
       state,
-      close: () => this.#closeFiles(),
-      open: (endLsn) => this.open(endLsn),
+      close: () => {
+        this.#durableAtFault = maxLsn(this.#durableAtFault, this.durableLsn);
+        return this.#closeFiles();
+      },
+      open: (endLsn) => this.open(endLsn, minLsn(this.#durableAtFault, endLsn ?? 0n)),
       fail: (failure, words) => this.#failures.fail(failure, words),
       makeRoom: () => this.#makeRoom(),
     });
@@ -192,16 +197,17 @@ export class SegmentLifecycle {
   }
 
   /**
-   * Opens what the control file points to; the log up to `endLsn` where it is given. What cannot be used is reported as
-   * damage.
+   * Opens what the control file points to; the log up to `endLsn` where it is given, of which `durableLsn` is known to be
+   * durable on a quorum. What cannot be used is reported as damage.
    */
-  async open(endLsn?: bigint): Promise<void> {
+  async open(endLsn?: bigint, durableLsn = 0n): Promise<void> {
     const { directory, engines, control, logger } = this.#options;
     try {
       this.#durablePoint = await DurablePoint.open(this.#options, join(directory, 'durable'), control.value.baseEpoch, (error) =>
         logger.error({ volume: this.#volumeId, err: error }, 'what is durable cannot be noted; after a restart less of it is known'),
       );
-      const known = this.#durablePoint.lsn;
+      // The note may be behind what this process has heard: the disk that failed took none.
+      const known = maxLsn(this.#durablePoint.lsn, durableLsn);
       const engine = engines.get(control.value.engine);
       const storage = await this.#openStorage(engine, { durableLsn: known, endLsn });
       this.#storage = storage;
@@ -378,6 +384,7 @@ export class SegmentLifecycle {
     }
     await before?.close();
     await this.#closeFiles();
+    this.#durableAtFault = 0n;
     this.#state.on('replaced');
     return before?.durable.lsn ?? 0n;
   }
