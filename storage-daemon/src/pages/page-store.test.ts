@@ -233,6 +233,32 @@ describe('damage', () => {
     };
     await expect(all()).rejects.toBeInstanceOf(StoredValueError);
   });
+
+  it('is not what a write may have left of which the disk said that it failed', async () => {
+    let isBroken = false;
+    await store?.close();
+    store = await PageStore.open(
+      {
+        ...systemDisk(),
+        openStore: async (path, options) => {
+          const keyed = await systemDisk().openStore(path, options);
+          const batch = keyed.batch.bind(keyed);
+          keyed.batch = async (operations) => {
+            await batch(operations);
+            if (isBroken) throw diskError('EIO');
+          };
+          return keyed;
+        },
+      },
+      directory,
+      OPTIONS,
+    );
+    await store.write([version(1, 200, 1)], []);
+    await store.setCheckpoint({ lsn: 200n, epoch: 1n }, STATE, undefined);
+    isBroken = true;
+    await expect(store.setCheckpoint({ lsn: 201n, epoch: 1n }, STATE, Buffer.from('removals'))).rejects.toMatchObject({ code: 'EIO' });
+    for (let step = 0; step < 40; step++) expect(await store.scrubIndex(60)).toBe(0);
+  });
 });
 
 describe('pages stored by releases before 0.2', () => {

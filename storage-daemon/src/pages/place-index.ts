@@ -20,6 +20,8 @@ export class PlaceIndex {
   readonly #hasDigest: boolean;
   /** How far the entries were walked since they were last compared with the digest, and what was found. */
   #walk = { after: NO_KEY, count: 0, sum: 0 };
+  /** A batch has failed: whether it is there nobody knows before the store is opened anew, as it is after a failed write. */
+  #isUncertain = false;
 
   private constructor(store: KeyedStore, digest: Digest | undefined) {
     this.#store = store;
@@ -132,7 +134,12 @@ export class PlaceIndex {
       });
     }
     const digest = { isConverting, pageBytes, count, sum };
-    await this.#store.batch([...operations, { type: 'put', key: DIGEST_KEY, value: sealDigest(DIGEST_KEY, digest) }]);
+    try {
+      await this.#store.batch([...operations, { type: 'put', key: DIGEST_KEY, value: sealDigest(DIGEST_KEY, digest) }]);
+    } catch (error) {
+      this.#isUncertain = true;
+      throw error;
+    }
     this.#digest = digest;
     this.#walk = walk;
     return replaced;
@@ -140,9 +147,10 @@ export class PlaceIndex {
 
   /**
    * Reads about `bytes` of it back, from where the last call stopped; gives how many. At the end it must be what the
-   * digest says. Not while something is written. Throws StoredValueError.
+   * digest says. Not while something is written, and nothing after a write that failed. Throws StoredValueError.
    */
   async scrub(bytes: number): Promise<number> {
+    if (this.#isUncertain) return 0;
     const { after } = this.#walk;
     let done = 0;
     for await (const { key, value } of this.entries(after.length === 0 ? undefined : after)) {
