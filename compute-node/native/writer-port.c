@@ -207,9 +207,12 @@ static void relay(int client, int server, const struct writer_address *writer)
     down = (struct way){.from = server, .to = client};
     while (is_same(writer) && is_reader() && getppid() == config.postmaster) {
         bool up_waits = up.at < up.end, down_waits = down.at < down.end;
+        short of_client = (short)((up_waits ? 0 : POLLIN) | (down_waits ? POLLOUT : 0));
+        short of_server = (short)((down_waits ? 0 : POLLIN) | (up_waits ? POLLOUT : 0));
+        /* An end that nothing is wanted of is left out: one that hung up would wake us for nothing until the other one takes its rest. */
         struct pollfd ends[] = {
-            {.fd = client, .events = (short)((up_waits ? 0 : POLLIN) | (down_waits ? POLLOUT : 0))},
-            {.fd = server, .events = (short)((down_waits ? 0 : POLLIN) | (up_waits ? POLLOUT : 0))},
+            {.fd = of_client != 0 ? client : -1, .events = of_client},
+            {.fd = of_server != 0 ? server : -1, .events = of_server},
         };
         int ready = poll(ends, 2, LOOK_MS);
         if (ready < 0 && errno != EINTR)

@@ -13,6 +13,7 @@ import { openingMessage, openingProgress, type OpeningStep } from './open/openin
 import type { RunningStandby } from './reader/running-standby.ts';
 import { RestartPace } from './restart-pace.ts';
 import type { Session } from './session/session.ts';
+import { requestSwitchover, type SwitchoverCandidate } from './switchover-request.ts';
 
 export interface AgentOptions extends AgentReportOptions {
   readonly roles: RoleChoice;
@@ -23,8 +24,6 @@ export interface AgentOptions extends AgentReportOptions {
 
 /** How long one of the role auto looks for something to follow until it asks again who is to write. */
 const FIND_START_WITHIN_MS = 5000;
-/** Nobody takes a living writer's place who is further behind: nobody writes until it has caught up. */
-const SWITCHOVER_LAG_MAX_MS = 5000;
 
 /**
  * Keeps a PostgreSQL running on the volume, in the role that it was given.
@@ -111,29 +110,14 @@ export class Agent {
 
   /** Somebody wants this reader to take the writer's place. It has begun, or cannot be, when this resolves. */
   async promote(): Promise<ActionAnswer> {
-    const refused = (message: string): ActionAnswer => ({ accepted: false, message });
     const { instance } = this.#options;
-    if (this.#role.hasTurn || this.#state.step === 'takingOver')
-      return { accepted: true, message: `${instance} takes the writer's place already` };
-    const before = this.#whyNoReader();
-    if (before !== undefined) return refused(before);
-    const claim = await this.#role.claim(this.#stopping.signal);
-    if (claim.kind === 'refused') return refused(claim.message);
-    const since = this.#whyNoReader();
-    if (since !== undefined) return refused(since);
-    this.#role.elect(claim);
-    return { accepted: true, message: `${instance} takes the place of ${claim.from?.instance ?? 'the writer'}; /status says how it went` };
+    return requestSwitchover({ instance, role: this.#role, candidate: () => this.#candidate, signal: this.#stopping.signal });
   }
 
-  /** Why no reader of ours can take the writer's place; undefined when one can. */
-  #whyNoReader(): string | undefined {
-    const { instance } = this.#options;
-    if (!this.#role.isReader) return `${instance} is the writer already`;
-    if (this.#state.step !== 'running' || this.#session?.ready !== true)
-      return `${instance} is no reader that answers: it is ${this.phase} (${this.#state.message})`;
-    const lagMs = this.#session.replay?.lagMs ?? 0;
-    if (lagMs <= SWITCHOVER_LAG_MAX_MS) return undefined;
-    return `${instance} is ${(lagMs / 1000).toFixed(1)} s behind the writer, and nobody could write until it had caught up: ask again once it is less than ${SWITCHOVER_LAG_MAX_MS / 1000} s behind, or ask another`;
+  get #candidate(): SwitchoverCandidate {
+    const { step, message } = this.#state;
+    const session = this.#session;
+    return { step, phase: this.phase, message, answers: session?.ready === true, lagMs: session?.replay?.lagMs ?? 0 };
   }
 
   /** Resolves when it is fenced or was stopped. */
