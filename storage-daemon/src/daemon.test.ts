@@ -20,16 +20,6 @@ async function segmentOf(i: number): Promise<NonNullable<Awaited<ReturnType<Retu
   return storage;
 }
 
-async function checkpoint(i: number): Promise<void> {
-  const storage = await segmentOf(i);
-  const before = storage.stats().checkpoints;
-  storage.requestCheckpoint();
-  for (let wait = 0; storage.stats().checkpoints === before; wait++) {
-    if (wait > 500) throw new Error('no checkpoint');
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 describe('six daemons', () => {
   beforeEach(async () => {
     cluster = await TestCluster.start(6);
@@ -100,7 +90,7 @@ describe('six daemons', () => {
     await writer.acknowledged(5, lsn);
     expect(await cluster.page(5, page(7), lsn, 2n)).toBe(27);
     // Its disk is gone.
-    for (const i of [0, 1]) await checkpoint(i);
+    await cluster.checkpointAt([0, 1], writer.end);
     await cluster.stopDaemon(5);
     writer.drop(5);
     fs.rmSync(cluster.dataOf(5), { recursive: true });
@@ -122,7 +112,7 @@ describe('six daemons', () => {
     writer.points(ALL);
     const { lsn } = writer.end;
     for (const i of ALL) await cluster.page(i, page(0), lsn, 2n);
-    await checkpoint(0);
+    await cluster.checkpointAt([0], writer.end);
     // Two pages: their stored values changed behind their CRCs.
     const pages = join(cluster.dataOf(0), VOLUME, '0', 'pages-1');
     await cluster.stopDaemon(0);
@@ -171,7 +161,7 @@ describe('six daemons', () => {
     writer.points(ALL);
     const { lsn } = writer.end;
     for (const i of ALL) expect(await cluster.page(i, page(2), lsn, 2n)).toBe(12);
-    await checkpoint(0);
+    await cluster.checkpointAt([0], writer.end);
     await cluster.stopDaemon(0);
     writer.drop(0);
     const pages = join(cluster.dataOf(0), VOLUME, '0', 'pages-1');
@@ -297,7 +287,7 @@ describe('a database copied file by file', () => {
     await check();
     writer.points([0]);
     await cluster.until(0, (state) => state.pgmrpl === writer.end.lsn);
-    await checkpoint(0);
+    await cluster.checkpointAt([0], writer.end);
     await check();
     // Dropped, a checkpoint made, and made again from another state of the source.
     await writer.append([dropDatabaseRecord({ spcOid: 1663, dbOid: 77 })], [0]);
@@ -305,7 +295,7 @@ describe('a database copied file by file', () => {
     writer.points([0]);
     expect(await cluster.page(0, copy(1), writer.end.lsn, 2n)).toBe(31);
     await cluster.until(0, (state) => state.pgmrpl === writer.end.lsn);
-    await checkpoint(0);
+    await cluster.checkpointAt([0], writer.end);
     expect(await cluster.page(0, copy(1), writer.end.lsn, 2n)).toBe(31);
     expect(await cluster.page(0, copy(2), writer.end.lsn, 2n)).toBe(22);
     await cluster.stopDaemon(0);

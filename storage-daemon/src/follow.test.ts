@@ -2,7 +2,6 @@ import { batchesIn, recordsOf } from '@kube-aurora/volume';
 import { encodePageKey } from '@kube-aurora/redo';
 import { encodeAppendRequest, type AuroraRpcError, type FollowedRedo, type FollowStream, type FollowWants } from '@kube-aurora/rpc';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { checkpointAt } from './testing/mixed-cluster.ts';
 import { imageRecord } from './testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TEST_LIMITS, TestCluster, type TestWriter } from './testing/test-cluster.ts';
 
@@ -163,7 +162,7 @@ describe('a reader that follows a segment', () => {
     await cluster.client(0).getPages(page, DEADLINE);
     await writer.append([one(1)], ALL);
     writer.points(ALL);
-    await checkpointAt(cluster, [0], writer.end);
+    await cluster.checkpointAt([0], writer.end);
     await expect(image()).rejects.toMatchObject({ code: 'TOO_OLD' });
     await expect(cluster.client(0).getPages(page, DEADLINE)).rejects.toMatchObject({ code: 'TOO_OLD' });
   });

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { imageRecord, type ChainEnd } from './testing/synthetic-records.ts';
 import { TEST_LIMITS, VOLUME, type TestCluster, type TestWriter } from './testing/test-cluster.ts';
-import { ALL, checkpointAt, holds, mixedVolume, page, pageDirectories, REL, rounds, TAILS } from './testing/mixed-cluster.ts';
+import { ALL, holds, mixedVolume, page, pageDirectories, REL, rounds, TAILS } from './testing/mixed-cluster.ts';
 
 /**
  * Six daemons in this process: d0, d1 and d2 are full segments, d3, d4 and d5 the tails of their zones. d2 is away, and
@@ -15,7 +15,7 @@ let cluster: TestCluster;
 let base: ChainEnd;
 let writer: TestWriter;
 
-const checkpoint = (members: readonly number[]): Promise<void> => checkpointAt(cluster, members, writer.end);
+const checkpoint = (members: readonly number[]): Promise<void> => cluster.checkpointAt(members, writer.end);
 
 /** Twenty batches, each of which fills a log file. */
 async function write(members: readonly number[], fill: number): Promise<void> {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { postgres18 } from '@kube-aurora/redo';
 import { imageRecord, syntheticState, type ChainEnd } from './testing/synthetic-records.ts';
 import { DEADLINE, SEGMENT, TEST_LIMITS, type TestCluster, type TestWriter } from './testing/test-cluster.ts';
-import { ALL, checkpointAt, mixedVolume, page, pageDirectories, REL, rounds, segmentOf, TAILS } from './testing/mixed-cluster.ts';
+import { ALL, mixedVolume, page, pageDirectories, REL, rounds, segmentOf, TAILS } from './testing/mixed-cluster.ts';
 
 /** Six daemons in this process: d0, d1 and d2 are full segments, d3, d4 and d5 the tails of their zones. */
 
@@ -13,7 +13,7 @@ let cluster: TestCluster;
 let base: ChainEnd;
 let writer: TestWriter;
 
-const checkpoint = (members: readonly number[]): Promise<void> => checkpointAt(cluster, members, writer.end);
+const checkpoint = (members: readonly number[]): Promise<void> => cluster.checkpointAt(members, writer.end);
 
 /** Twenty batches, each of which fills a log file. */
 async function write(members: readonly number[]): Promise<void> {

@@ -30,19 +30,6 @@ async function loseDisk(i: number): Promise<void> {
   fs.rmSync(cluster.dataOf(i), { recursive: true });
 }
 
-async function checkpointAll(members: readonly number[]): Promise<void> {
-  for (const i of members) {
-    const { pages: storage } = await segmentOf(i);
-    if (storage === undefined) throw new Error(`d${i} has no content`);
-    const before = storage.stats().checkpoints;
-    storage.requestCheckpoint();
-    for (let wait = 0; storage.stats().checkpoints === before; wait++) {
-      if (wait > 500) throw new Error(`d${i} does not checkpoint`);
-      await pause(10);
-    }
-  }
-}
-
 describe('peers', () => {
   beforeEach(async () => {
     // Files of one batch and no retention: redo before a checkpoint goes at once.
@@ -159,9 +146,7 @@ describe('peers', () => {
     const { lsn } = writer.end;
     writer.points(ALL);
     await cluster.until(0, (state) => state.vdl === lsn);
-    // One that was under way does not reach as far.
-    do await checkpointAll([0]);
-    while (((await segmentOf(0)).pages?.checkpointLsn ?? 0n) < lsn);
+    await cluster.checkpointAt([0], writer.end);
     await writer.append([imageRecord(REL, 60, 160)], ALL);
     const source = new PeerClient(cluster.list[0]?.address ?? '', systemClock());
     let relayed: 'half' | 'damaged' = 'half';
@@ -290,7 +275,7 @@ describe('peers', () => {
     for (let i = 0; i < 12; i++) await writer.append([imageRecord(REL, i, 70 + i)], [0, 1, 2, 3, 4]);
     writer.points([0, 1, 2, 3, 4]);
     // Nothing is kept for a peer that is behind by more than the retention.
-    await checkpointAll([0, 1, 2, 3, 4]);
+    await cluster.checkpointAt([0, 1, 2, 3, 4], writer.end);
     for (const i of [0, 1, 2, 3, 4]) await cluster.until(i, (state) => state.logStartLsn > base.lsn);
     await cluster.startDaemon(5);
     const { lsn } = writer.end;

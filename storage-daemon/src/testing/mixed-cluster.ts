@@ -38,16 +38,6 @@ export async function holds(condition: () => boolean | Promise<boolean>): Promis
   }
 }
 
-/** Has the pages stored as of the end of the redo. */
-export async function checkpointAt(cluster: TestCluster, members: readonly number[], { lsn }: ChainEnd): Promise<void> {
-  for (const i of members) {
-    const segment = await segmentOf(cluster, i);
-    await holds(() => segment.storage?.appliedLsn === lsn);
-    segment.pages?.requestCheckpoint();
-    await holds(() => segment.pages?.checkpointLsn === lsn);
-  }
-}
-
 /** Lets so many rounds of gossip pass. */
 export async function rounds(cluster: TestCluster, i: number, count = 3): Promise<void> {
   const { gossip } = cluster.daemon(i).peers;

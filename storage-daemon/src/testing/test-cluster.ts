@@ -151,7 +151,7 @@ export class TestCluster {
   }
 
   /** Waits until a daemon's state is as wanted. */
-  async until(i: number, isThere: (state: SegmentState) => boolean, timeoutMs = 20_000): Promise<SegmentState> {
+  async until(i: number, isThere: (state: SegmentState) => boolean, timeoutMs = 40_000): Promise<SegmentState> {
     const end = Date.now() + timeoutMs;
     for (;;) {
       const state = await this.status(i);
@@ -161,6 +161,18 @@ export class TestCluster {
           `d${i} did not get there: ${JSON.stringify(state, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString(16) : value))}`,
         );
       await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** Has the pages of these daemons stored as of the end of the redo, which must be the last that was sent. */
+  async checkpointAt(members: readonly number[], { lsn }: ChainEnd): Promise<void> {
+    for (const i of members) {
+      const { pages } = await this.daemon(i).segment(VOLUME, 0);
+      if (pages === undefined) throw new Error(`d${i} has no pages`);
+      // Asked of one that has not applied all of it, it would store them as of an older end, or find nothing to do.
+      await this.until(i, () => pages.appliedLsn === lsn);
+      pages.requestCheckpoint();
+      await this.until(i, () => pages.checkpointLsn === lsn);
     }
   }
 
