@@ -1,16 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
-import {
-  Shutdown,
-  collectProcessMetrics,
-  compileSooner,
-  createLogger,
-  describeConfig,
-  letHeapGrow,
-  runMain,
-  serveStatus,
-} from '@kube-aurora/process';
+import { Shutdown, collectProcessMetrics, createLogger, describeConfig, letHeapGrow, runMain, serveStatus } from '@kube-aurora/process';
 import { PLAIN_TEXT } from '@kube-aurora/rpc';
 import { Agent } from './agent.ts';
 import { computePhases } from './compute-phases.ts';
@@ -41,7 +32,6 @@ if (process.argv.includes('--help')) {
 }
 
 letHeapGrow(HEAP_GROWTH_PERCENT);
-compileSooner();
 const logger = createLogger('compute-agent');
 await runMain(logger, async () => {
   const config = readAgentConfig(process.env, process.argv.slice(2));
@@ -80,7 +70,11 @@ await runMain(logger, async () => {
   const { phases, roles } = computePhases({ config, paths, segments, settings, directory, place, passwords, clock, logger });
   const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);
   const meter = new LoadMeter({
-    connections: () => clientConnections(config.pgListen),
+    connections: () => {
+      const { pgListen, writerPort } = config;
+      const more = writerPort === undefined ? 0 : clientConnections({ host: pgListen.host, port: writerPort.port });
+      return clientConnections(pgListen) + more;
+    },
     cpuSeconds: () => cpuSecondsOfTree(process.pid),
     cpus: availableParallelism(),
     clock,

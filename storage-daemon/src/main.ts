@@ -2,7 +2,6 @@ import { getHeapStatistics } from 'node:v8';
 import { systemClock } from '@kube-aurora/clock';
 import {
   collectProcessMetrics,
-  compileSooner,
   ConfigError,
   createLogger,
   describeConfig,
@@ -33,7 +32,6 @@ const HEAP_GROWTH_PERCENT = 50;
 const IDLE_TRAFFIC_BYTES = 16 * 1024;
 
 letHeapGrow(HEAP_GROWTH_PERCENT);
-compileSooner();
 const logger = createLogger('storage-daemon');
 const MIB = 1024 * 1024;
 

@@ -12,7 +12,6 @@ import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { systemClock } from '@kube-aurora/clock';
-import { compileSooner } from '@kube-aurora/process';
 import { AuroraRpcError, encodeAppendRequest, listenFrames, PLAIN_TEXT, SegmentClient } from '@kube-aurora/rpc';
 import { openVolume, serveDaemon, type DaemonPorts } from './append-ours.ts';
 import { machineLoad } from './process-usage.ts';
@@ -280,6 +279,4 @@ async function main(): Promise<void> {
   }
 }
 
-// As the programs do.
-compileSooner();
 await (values.serve === undefined ? main() : serve(values.serve, values.file));

@@ -1,4 +1,3 @@
-export * from './compile-sooner.ts';
 export * from './config.ts';
 export * from './exit-codes.ts';
 export * from './heap-growth.ts';
