@@ -11,7 +11,7 @@ const QUEUE_WAIT_MS = 60_000;
 /**
  * Redo that is missing, from one peer: from the end of our log to its SCL at the time. What waits for the disk is
  * bounded; gRPC's flow control holds the sender back meanwhile. Gives the bytes received, durable or already there when
- * it resolves.
+ * it resolves; of a segment that turns out to be damaged meanwhile, what it had received by then.
  *
  * Invariant: the batch that ends at our log's end is the peer's too (`fromEpoch`, Raft's prevLogTerm), and `append`
  * takes only what counts under our own history; so the log stays a prefix of the volume's. Throws AuroraRpcError,
@@ -37,8 +37,13 @@ export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Cloc
       }
     }
     bytes += batches.length;
-    await segment.until(() => segment.queuedBytes < segment.limits.queueBytes, clock.now() + QUEUE_WAIT_MS);
+    const hasRoom = (): boolean => segment.queuedBytes < segment.limits.queueBytes;
+    await segment.until(() => segment.damage !== undefined || hasRoom(), clock.now() + QUEUE_WAIT_MS);
+    // Nothing that waits is worked off any more: only a copy helps, and who would make it waits for this.
+    if (segment.damage !== undefined) break;
+    if (!hasRoom()) throw new AuroraRpcError('NOT_READY', `no redo was worked off for ${QUEUE_WAIT_MS} ms`);
   }
+  if (segment.damage !== undefined) return bytes;
   await segment.storage?.flushed();
   return bytes;
 }
