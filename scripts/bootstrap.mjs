@@ -60,6 +60,7 @@ const COMMANDS = {
   faults: [['test/faults/main.ts']],
   'faults:pgbench': [['test/faults/pgbench-on-service.ts']],
   'faults:failover': [['test/faults/failovers.ts']],
+  'faults:switchover': [['test/faults/switchovers.ts']],
   'faults:history': [['test/faults/histories.ts']],
 };
 
@@ -125,7 +126,7 @@ if (process.platform !== 'linux' || process.arch !== 'x64') {
 }
 if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node ${process.versions.node} is too old; 20 or later is needed`);
 install();
-if (['start', 'test', 'bench', 'faults', 'faults:pgbench', 'faults:failover', 'faults:history'].includes(command)) {
+if (['start', 'test', 'bench', 'faults', 'faults:pgbench', 'faults:failover', 'faults:switchover', 'faults:history'].includes(command)) {
   try {
     await compileShim();
   } catch (error) {

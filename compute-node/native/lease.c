@@ -14,7 +14,7 @@
  * Its connection is closed, with no word more: it may be in the midst of a message.
  *
  * Replies of a reader need none: it shows the past by nature. Its file says so, until it is promoted; that stands there too, and
- * where the writer is meanwhile (writer-port.c).
+ * where the writer is meanwhile (writer-port.c). Of a writer it says for how long its sessions begin nothing new (pause.c).
  *
  * The times are of CLOCK_MONOTONIC, which stands still while the machine sleeps, for us and for the agent, and not for
  * storage: a lease that was asked for before such a sleep holds no more.
@@ -60,6 +60,8 @@ struct lease_file {
     _Atomic uint64_t writer_host[2];
     _Atomic uint64_t writer_port;
     _Atomic uint64_t writer_check;
+    _Atomic uint64_t pause_until_ns;
+    _Atomic uint64_t pause_check;
 };
 
 static const struct lease_file *lease; /* NULL: replies need none */
@@ -110,6 +112,14 @@ bool find_writer(struct writer_address *writer)
     return true;
 }
 
+bool are_sessions_paused(void)
+{
+    if (lease == NULL)
+        return false;
+    uint64_t until = lease->pause_until_ns;
+    return __builtin_expect(until != 0, 0) && lease->pause_check == until * UNTIL_FACTOR && now_ns(CLOCK_MONOTONIC) < until;
+}
+
 /* Since when the machine has not slept, as far as anybody here has seen. */
 static uint64_t awake_since(uint64_t now)
 {
@@ -133,8 +143,7 @@ static bool lease_holds(void)
     return now < until && asked >= awake_since(now);
 }
 
-/* Is it the connection to this process's client, from the network? */
-static bool is_clients(int fd)
+bool is_clients(int fd)
 {
     static const int *known_port;
     static int known_fd = -1;

@@ -41,6 +41,7 @@ static const struct {
     NAME(ClientAuthInProgress),
     NAME(am_db_walsender),
     NAME(MyProcPort),
+    NAME(IsTransactionOrTransactionBlock),
 };
 
 bool find_postgres(void)

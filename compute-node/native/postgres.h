@@ -60,6 +60,8 @@ struct postgres {
     const bool *am_walsender, *am_db_walsender;
     /* postmaster/postmaster.h: of this process's client it is not known yet who it is */
     const bool *ClientAuthInProgress;
+    /* access/xact.h: this process is in the midst of a transaction, or of a block of several statements */
+    bool (*IsTransactionOrTransactionBlock)(void);
 };
 
 extern struct postgres postgres;

@@ -89,6 +89,10 @@ EXPORT ssize_t recv(int fd, void *buffer, size_t bytes, int flags)
     RESOLVE();
     if (config.writer_port != 0)
         admit_client(fd);
+    if (is_paused(fd)) {
+        errno = EAGAIN;
+        return -1;
+    }
     return real.recv(fd, buffer, bytes, flags);
 }
 

@@ -10,6 +10,7 @@ import type { Claim } from './election/claim-place.ts';
 import { opened, ScriptedSession } from './fixture-session.ts';
 import { createMetrics } from './metrics.ts';
 import type { OpenOutcome } from './open/open-volume.ts';
+import type { DrainOutcome } from './switchover/drain-outcome.ts';
 import type { RunningStandby } from './reader/running-standby.ts';
 
 const FOLLOW: Turn = { kind: 'follow', writer: 'demo-1' };
@@ -80,6 +81,10 @@ function agentOf({ turns, opens = [], readers = [], writers = [], claims = [] }:
           elect = onElected;
           return { start: () => undefined, stop: () => undefined, note: () => undefined };
         },
+        drainWriter: (instance) => {
+          log.push(`drain ${instance}`);
+          return Promise.resolve({ waitedMs: 30, transactions: { finished: 2, cutOff: 1 } });
+        },
         claim: () => Promise.resolve(claims.shift() ?? { kind: 'refused', message: 'nobody answers' }),
       },
     },
@@ -98,7 +103,7 @@ function agentOf({ turns, opens = [], readers = [], writers = [], claims = [] }:
     passwords: { status: ['a password'] },
     directory: { lostSlots: [] },
     cache: () => undefined,
-    place: undefined,
+    place: { tier: 1, failoverAfterMs: 2000, drainMs: 1500 },
     load: () => undefined,
     clock: { ...systemClock(), sleep: () => Promise.resolve() },
     logger: silentLogger(),
@@ -261,21 +266,56 @@ describe('an agent whose role is decided at run time', () => {
     reader.standby = STANDBY;
     const writer = new ScriptedSession();
     const claims: Claim[] = [{ kind: 'refused', message: '2 of 6 storage daemons say who the writer is' }, turn('switchover')];
-    const { agent, run } = agentOf({ turns: [FOLLOW], opens: [opened(5n)], readers: [reader], writers: [writer], claims });
-    expect(await agent.promote()).toEqual({ accepted: false, message: expect.stringMatching(/no reader that answers/) as unknown });
+    const { agent, log, run } = agentOf({ turns: [FOLLOW], opens: [opened(5n)], readers: [reader], writers: [writer], claims });
+    expect(await agent.actions.promote()).toEqual({ accepted: false, message: expect.stringMatching(/no reader that answers/) as unknown });
     const running = run();
     await isRunning(agent, 'reader');
     reader.replay = { vdl: 200n, replayLsn: 100n, lagMs: 7200, source: 'd0' };
-    expect(await agent.promote()).toEqual({ accepted: false, message: expect.stringMatching(/^demo-2 is 7.2 s behind/) as unknown });
+    expect(await agent.actions.promote()).toEqual({
+      accepted: false,
+      message: expect.stringMatching(/^demo-2 is 7.2 s behind/) as unknown,
+    });
     reader.replay = { vdl: 200n, replayLsn: 200n, lagMs: 0, source: 'd0' };
-    expect(await agent.promote()).toEqual({ accepted: false, message: '2 of 6 storage daemons say who the writer is' });
-    expect(await agent.promote()).toEqual({
+    expect(await agent.actions.promote()).toEqual({ accepted: false, message: '2 of 6 storage daemons say who the writer is' });
+    expect(await agent.actions.promote()).toEqual({
       accepted: true,
       message: expect.stringMatching(/demo-2 takes the place of demo-1/) as unknown,
     });
     await isRunning(agent, 'writer');
-    expect(agent.status()).toMatchObject({ failover: { reason: 'switchover' } });
-    expect(await agent.promote()).toEqual({ accepted: false, message: 'demo-2 is the writer already' });
+    expect(agent.status()).toMatchObject({
+      failover: { reason: 'switchover', transactions: { finished: 2, cutOff: 1 }, phases: { drainedMs: expect.any(Number) as number } },
+    });
+    // The writer's transactions have their time before it is fenced.
+    expect(log.slice(log.indexOf('watch'))).toEqual(['watch', 'drain demo-1', 'open 4', 'write']);
+    expect(await agent.actions.promote()).toEqual({ accepted: false, message: 'demo-2 is the writer already' });
+    writer.end(FAILED);
+    await running;
+  });
+
+  it('lets transactions end when its place is to be taken, as the writer alone, once for all who ask', async () => {
+    const [reader, writer] = [new ScriptedSession(), new ScriptedSession()];
+    const drains: ((outcome: DrainOutcome) => void)[] = [];
+    const { agent, elect, run } = agentOf({ turns: [FOLLOW], opens: [opened(5n)], readers: [reader], writers: [writer] });
+    const running = run();
+    await isRunning(agent, 'reader');
+    const refused = { accepted: false, message: 'demo-2 is no writer whose place can be taken' };
+    expect(await agent.actions.drain()).toEqual(refused);
+    elect(turn('silent'));
+    await isRunning(agent, 'writer');
+    const given: number[] = [];
+    writer.drain = (withinMs) => {
+      given.push(withinMs);
+      return new Promise((resolve) => drains.push(resolve));
+    };
+    const both = [agent.actions.drain(), agent.actions.drain()];
+    drains.shift()?.({ waitedMs: 20 });
+    for (const one of both) expect(await one).toMatchObject({ accepted: true, drain: { waitedMs: 20 } });
+    expect(given).toEqual([1500]);
+    const again = agent.actions.drain();
+    drains.shift()?.({ waitedMs: 5 });
+    expect(await again).toMatchObject({ drain: { waitedMs: 5 } });
+    writer.ready = false;
+    expect(await agent.actions.drain()).toEqual(refused);
     writer.end(FAILED);
     await running;
   });

@@ -4,7 +4,7 @@ import type { WriterSign } from '@kube-aurora/rpc';
 import type { Turn } from './election/await-turn.ts';
 import type { OpenTurn } from './election/candidacy.ts';
 import type { Claim } from './election/claim-place.ts';
-import type { PlaceSettings } from './election/place-settings.ts';
+import type { FailoverSettings } from './election/place-settings.ts';
 import type { AgentConfig } from './config.ts';
 import type { AgentMetrics } from './metrics.ts';
 import type { OpenHindrance, OpenOutcome, OpenedVolume } from './open/open-volume.ts';
@@ -15,6 +15,7 @@ import type { WrittenDirectory } from './postgres/written-directory.ts';
 import type { RunningStandby } from './reader/running-standby.ts';
 import type { SegmentEndpoint } from './segments.ts';
 import type { Session } from './session/session.ts';
+import type { DrainOutcome } from './switchover/drain-outcome.ts';
 import type { PostgresSettings } from './settings/postgres-settings.ts';
 
 /** Who answers at PostgreSQL's address while there is no PostgreSQL. */
@@ -108,6 +109,8 @@ export interface ElectionPhases {
   watch(onElected: (turn: OpenTurn) => void): PlaceWatch;
   /** The turn of a reader that somebody wants to be the writer. */
   claim(signal: AbortSignal): Promise<Claim>;
+  /** Has that writer, which lives, let its transactions end, for a bounded time. Undefined when it does not say so. Never rejects. */
+  drainWriter(instance: string, signal: AbortSignal): Promise<DrainOutcome | undefined>;
 }
 
 /** The role that a compute was given, and what it does in the roles that it may come to. */
@@ -122,7 +125,7 @@ export interface ComputePhasesOptions {
   readonly paths: PostgresPaths;
   readonly segments: readonly SegmentEndpoint[];
   readonly settings: PostgresSettings;
-  readonly place: PlaceSettings;
+  readonly place: FailoverSettings;
   readonly directory: WrittenDirectory;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -4,7 +4,7 @@ import type { AgentRole } from './agent-role.ts';
 import type { AgentState } from './agent-state.ts';
 import { leaseStatus, replayStatus, segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import { cacheStatus } from './cache-status.ts';
-import type { PlaceSettings } from './election/place-settings.ts';
+import type { FailoverSettings } from './election/place-settings.ts';
 import type { Load } from './load/load-meter.ts';
 import type { AgentGauges } from './metrics.ts';
 import type { OpeningProgress } from './open/opening-steps.ts';
@@ -23,7 +23,7 @@ export interface AgentReportOptions {
   /** What the shim counted of the local cache; undefined before PostgreSQL was first started. */
   readonly cache: () => CacheCounters | undefined;
   /** When it takes a lost writer's place; undefined of one that never does. */
-  readonly place: PlaceSettings | undefined;
+  readonly place: FailoverSettings | undefined;
   /** How much it has to do; undefined while that is not known. */
   readonly load: () => Load | undefined;
   readonly clock: Clock;

@@ -105,12 +105,14 @@ export class AgentRole {
     return { heldEpoch: turn.heldEpoch };
   }
 
-  /** The turn that the reader was elected with. It is timed from now on. */
-  takeTurn(): OpenTurn {
+  /** The turn that the reader was elected with. It is timed from now on. The transactions of a writer that lives have their time first. */
+  async takeTurn(signal: AbortSignal): Promise<OpenTurn> {
     const turn = this.#turn;
     if (turn === undefined) throw new Error('nobody was elected');
     this.#turn = undefined;
     this.#note(turn);
+    const { why, from } = turn;
+    if (why === 'switchover' && from !== undefined) this.#failingOver?.drained(await this.election?.drainWriter(from.instance, signal));
     return turn;
   }
 

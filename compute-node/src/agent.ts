@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
-import { StatusVersion, type ActionAnswer, type Health, type Logger } from '@kube-aurora/process';
+import { StatusVersion, type Health, type Logger } from '@kube-aurora/process';
 import { absenceOf } from './absence.ts';
+import { AgentActions } from './agent-actions.ts';
 import type { AgentPhases, Door, OpenHow, RoleChoice, RolePhases } from './agent-phases.ts';
 import { AgentReport, type AgentReportOptions } from './agent-report.ts';
 import { AgentRole } from './agent-role.ts';
@@ -13,7 +14,6 @@ import { openingMessage, openingProgress, type OpeningStep } from './open/openin
 import type { RunningStandby } from './reader/running-standby.ts';
 import { RestartPace } from './restart-pace.ts';
 import type { Session } from './session/session.ts';
-import { requestSwitchover, type SwitchoverCandidate } from './switchover-request.ts';
 
 export interface AgentOptions extends AgentReportOptions {
   readonly roles: RoleChoice;
@@ -36,7 +36,6 @@ const FIND_START_WITHIN_MS = 5000;
  * when that has succeeded it is one no longer. A writer that is overtaken asks again, and follows who overtook it.
  */
 export class Agent {
-  readonly #options: AgentOptions;
   readonly #phases: AgentPhases;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -61,7 +60,6 @@ export class Agent {
   #running: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
-    this.#options = options;
     this.#phases = options.phases;
     this.#role = new AgentRole(options.roles, options.instance, options.clock);
     this.#volumeExists = options.volumeExists;
@@ -74,12 +72,16 @@ export class Agent {
     this.#state = state;
     const session = (): Session | undefined => this.#session;
     this.#report = new AgentReport(options, { version, state, role: this.#role, startedAt, session, epoch: () => this.#epoch });
+    this.actions = new AgentActions({ ...options, role: this.#role, state, session, signal: this.#stopping.signal });
     this.#door = options.phases.door(() => absenceOf(this.#state.situation));
     this.#pace = new RestartPace(() => options.clock.random());
   }
 
   /** Of the status: another one when role, phase or reason are. */
   readonly version: StatusVersion;
+
+  /** What can be asked of it. */
+  readonly actions: AgentActions;
 
   /** What the metrics read when they are scraped. */
   get gauges(): AgentGauges {
@@ -106,18 +108,6 @@ export class Agent {
 
   status(): unknown {
     return this.#report.status();
-  }
-
-  /** Somebody wants this reader to take the writer's place. It has begun, or cannot be, when this resolves. */
-  async promote(): Promise<ActionAnswer> {
-    const { instance } = this.#options;
-    return requestSwitchover({ instance, role: this.#role, candidate: () => this.#candidate, signal: this.#stopping.signal });
-  }
-
-  get #candidate(): SwitchoverCandidate {
-    const { step, message } = this.#state;
-    const session = this.#session;
-    return { step, phase: this.phase, message, answers: session?.ready === true, lagMs: session?.replay?.lagMs ?? 0 };
   }
 
   /** Resolves when it is fenced or was stopped. */
@@ -324,14 +314,15 @@ export class Agent {
   async #takeOver(metrics: AgentMetrics): Promise<void> {
     const session = this.#session;
     if (session === undefined) throw new Error('nobody was elected');
-    const { heldEpoch } = this.#role.takeTurn();
-    this.#openedAtMs = this.#clock.now();
     const lost = new AbortController();
     void session.ended.then(() => lost.abort());
+    const signal = AbortSignal.any([this.#stopping.signal, lost.signal]);
+    const { heldEpoch } = await this.#role.takeTurn(signal);
+    this.#openedAtMs = this.#clock.now();
     const opened = await this.#openAs(this.#role.writing, metrics, {
       heldEpoch,
       volumeExists: true,
-      signal: AbortSignal.any([this.#stopping.signal, lost.signal]),
+      signal,
       onWaiting: (hindrance) => {
         if (hindrance !== undefined) this.#state.on('progress', `opening the volume in the writer's place: ${hindrance.message}`);
       },

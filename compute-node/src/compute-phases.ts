@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { parseAddress } from '@kube-aurora/process';
 import { allDoors, type AgentPhases, type ComputePhasesOptions, type ElectionPhases, type RoleChoice } from './agent-phases.ts';
+import type { AgentConfig } from './config.ts';
 import { awaitTurn } from './election/await-turn.ts';
 import { claimPlace } from './election/claim-place.ts';
 import { WriterWatch } from './election/writer-watch.ts';
@@ -11,7 +13,15 @@ import { StandIn } from './postgres/stand-in.ts';
 import { killStrays } from './postgres/strays.ts';
 import { readerPhases } from './reader-phases.ts';
 import type { WriterIdentity } from './segments.ts';
+import { askDrain } from './switchover/ask-drain.ts';
 import { writerPhases } from './writer-phases.ts';
+
+/** Where another compute's agent answers, as far as that is known: under its own name, at the port that is ours too. */
+function agentAddress({ writerPort, metricsListen }: AgentConfig, instance: string): { host: string; port: number } | undefined {
+  const own = parseAddress(metricsListen);
+  if (writerPort === undefined || own === undefined) return undefined;
+  return { host: writerPort.instances.host.replace('*', instance), port: own.port };
+}
 
 /** What a compute does, with real storage and a real PostgreSQL, in the roles that its settings let it come to. */
 export function computePhases(options: ComputePhasesOptions & { readonly passwords: RolePasswords }): {
@@ -47,6 +57,7 @@ export function computePhases(options: ComputePhasesOptions & { readonly passwor
     awaitTurn: (how) => awaitTurn({ ...asking, ...how, writerId: identity.writerId }),
     watch: (onElected) => new WriterWatch({ ...asking, onElected }),
     claim: (signal) => claimPlace(asking, signal),
+    drainWriter: (other, signal) => askDrain({ address: agentAddress(config, other), withinMs: place.drainMs, clock, logger }, signal),
   };
   switch (role) {
     case 'writer':

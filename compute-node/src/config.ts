@@ -9,6 +9,7 @@ const WARM_PAGES_PER_SECOND_MAX = 1_000_000;
 export const PROMOTION_TIER_MAX = 15;
 export const FAILOVER_AFTER_MS_MIN = 500;
 export const FAILOVER_AFTER_MS_MAX = 60_000;
+export const SWITCHOVER_DRAIN_MS_MAX = 10_000;
 
 /** The agent's settings; also their documentation. */
 export const CONFIG_SCHEMA = {
@@ -36,6 +37,12 @@ export const CONFIG_SCHEMA = {
       "with the role auto, milliseconds for which storage hears nothing of a writer until another takes its place; a writer's dead PostgreSQL is told at once; failover.json says otherwise while we run",
     type: setting.integer(FAILOVER_AFTER_MS_MIN, FAILOVER_AFTER_MS_MAX, 2000),
   },
+  switchoverDrainMs: {
+    env: 'AURORA_SWITCHOVER_DRAIN_MS',
+    description:
+      "with the role auto, milliseconds that a writer's transactions have to end before its place is taken on purpose, while none begins; failover.json says otherwise while we run",
+    type: setting.integer(0, SWITCHOVER_DRAIN_MS_MAX, 2000),
+  },
   storage: {
     env: 'AURORA_STORAGE',
     description: 'the six storage daemons: comma list of id=zone=host:port/frames-port, in a fixed order',
@@ -60,7 +67,8 @@ export const CONFIG_SCHEMA = {
   },
   metricsListen: {
     env: 'AURORA_METRICS_LISTEN',
-    description: 'host:port of /metrics, /healthz, /readyz, /status and, for a switchover, POST /promote',
+    description:
+      'host:port of /metrics, /healthz, /readyz, /status and, for a switchover, POST /promote and /drain; the same port on every compute',
     type: setting.address('0.0.0.0:7003'),
   },
   zone: { env: 'AURORA_ZONE', description: 'our own zone; storage in it is read first', type: setting.text() },
@@ -128,6 +136,7 @@ export interface AgentConfig {
   readonly role: 'writer' | 'reader' | 'auto';
   readonly promotionTier: number;
   readonly failoverAfterMs: number;
+  readonly switchoverDrainMs: number;
   readonly storage: readonly Endpoint[];
   readonly dataDir: string;
   readonly pgListen: { readonly host: string; readonly port: number };
@@ -183,6 +192,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     role: raw.role,
     promotionTier: raw.promotionTier,
     failoverAfterMs: raw.failoverAfterMs,
+    switchoverDrainMs: raw.switchoverDrainMs,
     storage: attempt('--storage (AURORA_STORAGE)', [], () => parseStorage(raw.storage)),
     dataDir: raw.dataDir,
     pgListen: parseAddress(raw.pgListen) ?? { host: '0.0.0.0', port: 5432 },

@@ -59,6 +59,23 @@ it('has parts that add up to the time until clients were answered', () => {
   ]);
 });
 
+it('of a switchover has the time of the old writer’s transactions, and what became of them where that is known', () => {
+  const { clock, wait } = clockAt();
+  const record = FailoverRecord.of(turn('switchover'), 'demo-2', clock);
+  wait(700);
+  record?.drained({ waitedMs: 690, transactions: { finished: 3, cutOff: 1 } });
+  wait(30);
+  record?.opened();
+  expect(record?.status).toMatchObject({
+    transactions: { finished: 3, cutOff: 1 },
+    phases: { detectedMs: 2000, drainedMs: 700, openedMs: 30 },
+  });
+  expect(record?.ready(true).map(([phase]) => phase)).toEqual(['detected', 'drained', 'opened', 'fed', 'promoted', 'ready']);
+  const unheard = FailoverRecord.of(turn('switchover'), 'demo-2', clock);
+  unheard?.drained(undefined);
+  expect(unheard?.status).not.toHaveProperty('transactions');
+});
+
 it('counts what had to be done twice, after a failure half-way, in the part that it belongs to', () => {
   const { clock, wait } = clockAt();
   const record = FailoverRecord.of(turn('postgresDied'), 'demo-2', clock);

@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { OpenTurn } from './election/candidacy.ts';
 import type { OpeningStep } from './open/opening-steps.ts';
+import type { DrainedTransactions, DrainOutcome } from './switchover/drain-outcome.ts';
 
 /** Why the writer's place was taken: nobody heard it, its PostgreSQL died, or somebody wanted another one. */
 export const TAKEOVER_REASONS = ['silent', 'postgresDied', 'switchover'] as const;
@@ -10,6 +11,8 @@ export type TakeoverReason = (typeof TAKEOVER_REASONS)[number];
 export interface FailoverPhases {
   /** From the last that storage had heard of the writer to the decision to take its place. */
   readonly detectedMs: number;
+  /** Until the writer's transactions had ended, or the time for that was up. Of a switchover. */
+  readonly drainedMs?: number;
   /** Until the volume was ours, and the old writer could not write to it any more. */
   readonly openedMs?: number;
   /** Until there was a PostgreSQL with everything that is in the volume, and the epoch's first batch was durable. */
@@ -20,7 +23,7 @@ export interface FailoverPhases {
   readonly readyMs?: number;
 }
 
-export type FailoverPhase = 'detected' | 'opened' | 'fed' | 'promoted' | 'ready';
+export type FailoverPhase = 'detected' | 'drained' | 'opened' | 'fed' | 'promoted' | 'ready';
 
 /** The last time that this process took another compute's place. */
 export interface FailoverStatus {
@@ -30,6 +33,8 @@ export interface FailoverStatus {
   readonly goneForMs: number;
   /** The reader's PostgreSQL became the writer's; otherwise a new one was started. */
   readonly inPlace: boolean;
+  /** Of a switchover: what became of the transactions that were under way; undefined when that is not known. */
+  readonly transactions?: DrainedTransactions;
   readonly phases: FailoverPhases;
   /** When it was decided, as an ISO 8601 text. */
   readonly at: string;
@@ -44,6 +49,7 @@ export class FailoverRecord {
   readonly #at: string;
   #since: number;
   #isInPlace = false;
+  #transactions: DrainedTransactions | undefined;
   readonly #phases: { -readonly [Name in keyof FailoverPhases]: FailoverPhases[Name] };
 
   private constructor(turn: OpenTurn, reason: TakeoverReason, from: string, clock: Clock) {
@@ -69,9 +75,16 @@ export class FailoverRecord {
       fromInstance: this.#from,
       goneForMs: Math.round(this.#turn.goneForMs),
       inPlace: this.#isInPlace,
+      ...(this.#transactions === undefined ? {} : { transactions: this.#transactions }),
       phases: { ...this.#phases },
       at: this.#at,
     };
+  }
+
+  /** The old writer's transactions had their time. Undefined: it was not asked, or did not answer. */
+  drained(outcome: DrainOutcome | undefined): void {
+    this.#transactions = outcome?.transactions;
+    this.#note('drainedMs');
   }
 
   /** The volume is ours. */
@@ -89,9 +102,17 @@ export class FailoverRecord {
   ready(isInPlace: boolean): readonly (readonly [FailoverPhase, number])[] {
     this.#isInPlace = isInPlace;
     this.#note('readyMs');
-    const { detectedMs, openedMs = 0, fedMs = 0, promotedMs = 0, readyMs = 0 } = this.#phases;
-    const parts = { detected: detectedMs, opened: openedMs, fed: fedMs, promoted: promotedMs, ready: readyMs };
-    return (Object.keys(parts) as FailoverPhase[]).map((phase) => [phase, parts[phase] / 1000]);
+    const { detectedMs, drainedMs, openedMs = 0, fedMs = 0, promotedMs = 0, readyMs = 0 } = this.#phases;
+    const drained = drainedMs === undefined ? [] : [['drained', drainedMs] as const];
+    const parts: readonly (readonly [FailoverPhase, number])[] = [
+      ['detected', detectedMs],
+      ...drained,
+      ['opened', openedMs],
+      ['fed', fedMs],
+      ['promoted', promotedMs],
+      ['ready', readyMs],
+    ];
+    return parts.map(([phase, ms]) => [phase, ms / 1000]);
   }
 
   /** A part that is gone through again, after a failure, counts with the times before. */

@@ -1,6 +1,7 @@
 import type { ReadingSession } from './agent-phases.ts';
 import type { OpenedVolume } from './open/open-volume.ts';
 import type { RunningStandby } from './reader/running-standby.ts';
+import type { DrainOutcome } from './switchover/drain-outcome.ts';
 import type { Session, SessionEnd } from './session/session.ts';
 
 /** The volume, as a writer of that epoch finds it. */
@@ -22,6 +23,7 @@ export class ScriptedSession implements ReadingSession {
   writePath: Session['writePath'];
   replay: Session['replay'];
   lease: Session['lease'];
+  drain?: (withinMs: number) => Promise<DrainOutcome>;
   ready = false;
   readonly #starts: boolean;
   /** What it was told, in order. */

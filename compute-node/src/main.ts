@@ -61,7 +61,7 @@ await runMain(logger, async () => {
   const place = await PlaceFile.open({
     directory: config.settingsDir,
     instance,
-    given: { tier: config.promotionTier, failoverAfterMs: config.failoverAfterMs },
+    given: { tier: config.promotionTier, failoverAfterMs: config.failoverAfterMs, drainMs: config.switchoverDrainMs },
     leaseMs: config.leaseMs,
     clock,
     logger,
@@ -103,7 +103,7 @@ await runMain(logger, async () => {
     ready: () => agent.ready(),
     status: () => agent.status(),
     version: agent.version,
-    actions: { '/promote': () => agent.promote() },
+    actions: { '/promote': () => agent.actions.promote(), '/drain': () => agent.actions.drain() },
   });
   shutdown.add('status server', () => server.close());
   shutdown.add('load meter', () => meter.stop());

@@ -15,7 +15,13 @@ const FAILOVER: FailoverStatus = {
   phases: { detectedMs: 2_000, openedMs: 100, fedMs: 50, promotedMs: 50, readyMs: 200 },
 };
 const SWITCHOVER: SwitchoverStatus = { to: 'demo-2', from: 'demo-1', cause: 'Annotation', state: 'InProgress', message: '', startedAt: AT };
-const DONE: SwitchoverStatus = { ...SWITCHOVER, state: 'Done', endedAt: '2026-11-27T02:00:00.700Z', phases: { openedMs: 40 } };
+const DONE: SwitchoverStatus = {
+  ...SWITCHOVER,
+  state: 'Done',
+  endedAt: '2026-11-27T02:00:00.700Z',
+  phases: { drainedMs: 20, openedMs: 40 },
+};
+const TOLD: SwitchoverStatus = { ...DONE, transactions: { finished: 3, cutOff: 1 } };
 
 test('a failover and the end of a switchover are told once, whoever saw them first', () => {
   const kinds = (before: AuroraClusterStatus | undefined, after: AuroraClusterStatus) =>
@@ -47,7 +53,7 @@ test('they are counted by cluster, from zero, with the seconds of each part, unt
   ]);
   for (const handover of [
     ...handoversBetween({}, { failover: FAILOVER }),
-    ...handoversBetween({ switchover: SWITCHOVER }, { switchover: DONE }),
+    ...handoversBetween({ switchover: SWITCHOVER }, { switchover: TOLD }),
   ])
     metrics.count('default/demo', handover);
   metrics.follow('default/demo');
@@ -58,7 +64,12 @@ test('they are counted by cluster, from zero, with the seconds of each part, unt
     'aurora_cluster_failover_seconds_sum{namespace="default",cluster="demo",phase="all"} 2.4',
   );
   expect(await lines('aurora_cluster_failover_seconds_sum')).toHaveLength(6);
+  expect(await lines('aurora_cluster_switchover_transactions_total')).toEqual([
+    'aurora_cluster_switchover_transactions_total{namespace="default",cluster="demo",outcome="finished"} 3',
+    'aurora_cluster_switchover_transactions_total{namespace="default",cluster="demo",outcome="cutOff"} 1',
+  ]);
   expect(await lines('aurora_cluster_switchover_seconds_sum')).toEqual([
+    'aurora_cluster_switchover_seconds_sum{namespace="default",cluster="demo",phase="drained"} 0.02',
     'aurora_cluster_switchover_seconds_sum{namespace="default",cluster="demo",phase="opened"} 0.04',
     'aurora_cluster_switchover_seconds_sum{namespace="default",cluster="demo",phase="all"} 0.7',
   ]);

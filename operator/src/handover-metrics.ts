@@ -4,6 +4,7 @@ import type { Handover } from './status/handovers.ts';
 
 const SECONDS = [0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30];
 const OUTCOMES = SWITCHOVER_STATES.filter((state) => state !== 'InProgress');
+const TRANSACTION_OUTCOMES = ['finished', 'cutOff'] as const;
 const ALL = 'all';
 
 /** Counts failovers and switchovers, by cluster, and how long their parts took. */
@@ -12,6 +13,7 @@ export class HandoverMetrics {
   readonly #failoverSeconds: Histogram;
   readonly #switchovers: Counter;
   readonly #switchoverSeconds: Histogram;
+  readonly #transactions: Counter;
   readonly #known = new Set<string>();
 
   constructor(registry: Registry) {
@@ -36,6 +38,12 @@ export class HandoverMetrics {
       labelNames: [...ofCluster, 'cause', 'outcome'],
       registers,
     });
+    this.#transactions = new Counter({
+      name: 'aurora_cluster_switchover_transactions_total',
+      help: 'Transactions that were under way when a switchover began, by whether they finished before or were cutOff',
+      labelNames: [...ofCluster, 'outcome'],
+      registers,
+    });
     this.#switchoverSeconds = new Histogram({
       name: 'aurora_cluster_switchover_seconds',
       help: 'How long each part of a switchover that was done took; the phase all is from the request until the new writer took connections',
@@ -52,13 +60,19 @@ export class HandoverMetrics {
     const of = labelsOf(key);
     for (const reason of FAILOVER_CAUSES) this.#failovers.inc({ ...of, reason }, 0);
     for (const cause of SWITCHOVER_CAUSES) for (const outcome of OUTCOMES) this.#switchovers.inc({ ...of, cause, outcome }, 0);
+    for (const outcome of TRANSACTION_OUTCOMES) this.#transactions.inc({ ...of, outcome }, 0);
   }
 
   count(key: string, handover: Handover): void {
     this.follow(key);
     const of = labelsOf(key);
     if (handover.kind === 'failover') this.#failovers.inc({ ...of, reason: handover.reason });
-    else this.#switchovers.inc({ ...of, cause: handover.cause, outcome: handover.outcome });
+    else {
+      const { cause, outcome, transactions } = handover;
+      this.#switchovers.inc({ ...of, cause, outcome });
+      if (transactions !== undefined)
+        for (const ended of TRANSACTION_OUTCOMES) this.#transactions.inc({ ...of, outcome: ended }, transactions[ended]);
+    }
     const seconds = handover.kind === 'failover' ? this.#failoverSeconds : this.#switchoverSeconds;
     for (const [phase, ms] of partsOf(handover.phases)) seconds.observe({ ...of, phase }, ms / 1000);
     if (handover.tookMs !== undefined) seconds.observe({ ...of, phase: ALL }, handover.tookMs / 1000);
@@ -70,6 +84,7 @@ export class HandoverMetrics {
     const of = labelsOf(key);
     for (const reason of FAILOVER_CAUSES) this.#failovers.remove({ ...of, reason });
     for (const cause of SWITCHOVER_CAUSES) for (const outcome of OUTCOMES) this.#switchovers.remove({ ...of, cause, outcome });
+    for (const outcome of TRANSACTION_OUTCOMES) this.#transactions.remove({ ...of, outcome });
     for (const phase of [ALL, ...FAILOVER_PHASES.map(nameOf)])
       for (const seconds of [this.#failoverSeconds, this.#switchoverSeconds]) seconds.remove({ ...of, phase });
   }

@@ -52,6 +52,8 @@ export interface ClusterOptions {
   readonly copies?: VolumeCopies;
   /** What the first compute is: the writer for good unless given. */
   readonly role?: 'writer' | 'auto';
+  /** Computes are named by their addresses, as a name server would have it, so that one finds another: `NAME-rw` and switchovers need that. */
+  readonly findable?: boolean;
 }
 
 /** Where agents of other zones reach a port of a daemon when the cluster is linked, and where that daemon listens. */
@@ -268,7 +270,8 @@ export class Cluster {
         AURORA_PG_LISTEN: `${host}:5432`,
         AURORA_METRICS_LISTEN: `${host}:7003`,
         AURORA_ZONE: zone,
-        AURORA_INSTANCE: `c${index}`,
+        AURORA_INSTANCE: this.#options.findable === true ? host : `c${index}`,
+        ...(this.#options.findable === true ? { AURORA_PG_WRITER_PORT: '5435', AURORA_INSTANCES: '*:5432' } : {}),
         AURORA_ROLE: role,
         AURORA_SUPERUSER_PASSWORD_FILE: password,
         AURORA_APP_PASSWORD_FILE: password,

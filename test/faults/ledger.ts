@@ -55,6 +55,7 @@ export class Ledger {
   #workers: Promise<void>[] = [];
   #lastCommit = 0;
   #longestGapMs = 0;
+  #cutShort = 0;
 
   /** @param onCommit told of each acknowledged commit, with the time of performance.now() */
   constructor(open: () => Promise<pg.Client>, onCommit: (atMs: number) => void = () => undefined) {
@@ -64,6 +65,11 @@ export class Ledger {
 
   get acknowledged(): number {
     return this.#acknowledged.size;
+  }
+
+  /** Transactions that failed after they had begun: rolled back, or of unknown outcome. Who fails before has lost nothing but a connection. */
+  get cutShort(): number {
+    return this.#cutShort;
   }
 
   async create(): Promise<void> {
@@ -100,6 +106,7 @@ export class Ledger {
     let connection: pg.Client | undefined;
     for (let sequence = 1; this.#running; sequence++) {
       const key = transferKey(number, sequence);
+      let hasBegun = false;
       try {
         connection ??= await this.#open();
         const source = ((key * 7919) % ACCOUNTS) + 1;
@@ -107,6 +114,7 @@ export class Ledger {
         const amount = (key % 97) + 1;
         this.#sent.add(key);
         await connection.query('BEGIN');
+        hasBegun = true;
         await connection.query('INSERT INTO transfer VALUES ($1, $2, $3, $4)', [key, source, target, amount]);
         // Always in the order of ids, so that clients cannot deadlock.
         const moves = [[source, -amount] as const, [target, amount] as const].sort((a, b) => a[0] - b[0]);
@@ -118,6 +126,7 @@ export class Ledger {
         this.#lastCommit = now;
         this.#onCommit(now);
       } catch {
+        if (hasBegun) this.#cutShort++;
         // The outcome of this transfer is unknown; it may or may not be there, and is never sent again.
         await this.#drop(connection);
         connection = undefined;

@@ -4,6 +4,7 @@ import { AuroraRpcError } from '@kube-aurora/rpc';
 import type { BatchRecord } from '@kube-aurora/volume';
 import type { Permit } from '../../compute-node/src/lease/writer-lease.ts';
 import type { Database, StartPoint, VolumeAccess } from '../../compute-node/src/session/database.ts';
+import type { DrainOutcome } from '../../compute-node/src/switchover/drain-outcome.ts';
 import type { WalSource } from '../../compute-node/src/write-path/wal-reader.ts';
 import { deltaRecord, imageRecord, truncateRecord } from '../../storage-daemon/src/testing/synthetic-records.ts';
 import type { VolumeHistory } from './history.ts';
@@ -95,6 +96,11 @@ export class SimulatedDatabase implements Database {
   #reply(): void {
     const { machine, history, epoch, writer, bearsLeases } = this.#options;
     if (!this.#isOver && machine.clock.now() < this.#permittedUntilMs) history.answered(epoch, writer, bearsLeases);
+  }
+
+  /** It has no transactions that could be cut off. */
+  drain(): Promise<DrainOutcome> {
+    return Promise.resolve({ waitedMs: 0 });
   }
 
   shutDown(): Promise<void> {

@@ -158,6 +158,8 @@ export class SimulatedWriter implements WriterView {
             },
           }),
         claim: (signal) => claimPlace(asking, signal),
+        // Whether it was does not count: it is the epoch that decides.
+        drainWriter: () => Promise.resolve(undefined),
       },
     };
   }

@@ -7,19 +7,21 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { PlaceFile, readPlace } from './place-settings.ts';
 
-const GIVEN = { tier: 1, failoverAfterMs: 2000 };
+const GIVEN = { tier: 1, failoverAfterMs: 2000, drainMs: 1500 };
 let directory: string;
 beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'ka-place-'))));
 afterEach(() => rmSync(directory, { recursive: true }));
 
 test('says what holds for an instance, and what was given where it says nothing', () => {
   const read = (text: string) => readPlace(text, { instance: 'demo-2', given: GIVEN, leaseMs: 2000 });
-  expect(read('{"afterMs":5000,"tiers":{"demo-2":0,"demo-3":7}}')).toEqual({ tier: 0, failoverAfterMs: 5000 });
-  expect(read('{"afterMs":5000,"tiers":{"demo-3":7}}')).toEqual({ tier: 1, failoverAfterMs: 5000 });
+  expect(read('{"afterMs":5000,"tiers":{"demo-2":0,"demo-3":7}}')).toEqual({ ...GIVEN, tier: 0, failoverAfterMs: 5000 });
+  expect(read('{"afterMs":5000,"tiers":{"demo-3":7}}')).toEqual({ ...GIVEN, failoverAfterMs: 5000 });
+  expect(read('{"drainMs":0}')).toEqual({ ...GIVEN, drainMs: 0 });
   expect(read('{}')).toEqual(GIVEN);
   expect(read('{"afterMs":"5s"}')).toContain('afterMs must be a whole number from 500 to 60000');
   expect(read('{"afterMs":900}')).toContain('at least half of the lease');
   expect(read('{"tiers":{"demo-2":16}}')).toBe('tiers.demo-2 must be a whole number from 0 to 15, not 16');
+  expect(read('{"drainMs":10001}')).toBe('drainMs must be a whole number from 0 to 10000, not 10001');
   expect(read('{')).toMatch(/JSON/);
 });
 
@@ -32,13 +34,15 @@ test('a changed file holds while we run; one that makes no sense changes nothing
   const next = async () => {
     looks.shift()?.();
     await vi.waitFor(() => expect(looks).toHaveLength(1));
-    return { tier: file.tier, failoverAfterMs: file.failoverAfterMs };
+    return { tier: file.tier, failoverAfterMs: file.failoverAfterMs, drainMs: file.drainMs };
   };
   expect(await next()).toEqual(GIVEN);
   write({ afterMs: 3000, tiers: { 'demo-2': 0 } });
-  expect(await next()).toEqual({ tier: 0, failoverAfterMs: 3000 });
+  expect(await next()).toEqual({ ...GIVEN, tier: 0, failoverAfterMs: 3000 });
+  write({ afterMs: 3000, drainMs: 250, tiers: { 'demo-2': 0 } });
+  expect(await next()).toEqual({ tier: 0, failoverAfterMs: 3000, drainMs: 250 });
   write({ afterMs: 1, tiers: { 'demo-2': 5 } });
-  expect(await next()).toEqual({ tier: 0, failoverAfterMs: 3000 });
+  expect(await next()).toEqual({ tier: 0, failoverAfterMs: 3000, drainMs: 250 });
   rmSync(join(directory, 'failover.json'));
   expect(await next()).toEqual(GIVEN);
   file.stop();

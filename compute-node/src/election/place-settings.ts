@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import { FAILOVER_AFTER_MS_MAX, FAILOVER_AFTER_MS_MIN, PROMOTION_TIER_MAX } from '../config.ts';
+import { FAILOVER_AFTER_MS_MAX, FAILOVER_AFTER_MS_MIN, PROMOTION_TIER_MAX, SWITCHOVER_DRAIN_MS_MAX } from '../config.ts';
 import { textOf } from '../postgres/mounted-file.ts';
 
 /** When a compute takes a lost writer's place. It may change while it runs: read it each time that it counts. */
@@ -11,7 +11,16 @@ export interface PlaceSettings {
   readonly failoverAfterMs: number;
 }
 
-/** Beside the parameters, in the directory that the operator's ConfigMap is mounted at: `{ "afterMs": 2000, "tiers": { "demo-2": 0 } }`. */
+/** How a writer's place is taken on purpose. It may change as well. */
+export interface SwitchoverSettings {
+  /** How long the writer's transactions have to end before. */
+  readonly drainMs: number;
+}
+
+/** All that failover.json says to an instance. */
+export type FailoverSettings = PlaceSettings & SwitchoverSettings;
+
+/** Beside the parameters, in the directory that the operator's ConfigMap is mounted at: `{ "afterMs": 2000, "drainMs": 2000, "tiers": { "demo-2": 0 } }`. */
 const FILE = 'failover.json';
 /** How often it is looked at; a change of it is no haste. */
 const LOOK_EVERY_MS = 1000;
@@ -21,7 +30,7 @@ export interface PlaceFileOptions {
   readonly directory: string | undefined;
   readonly instance: string;
   /** What holds where the file, or a field of it, is not there. */
-  readonly given: PlaceSettings;
+  readonly given: FailoverSettings;
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -31,9 +40,9 @@ export interface PlaceFileOptions {
  * Keeps to what the operator says while we run, so that neither a changed tier nor a changed time costs anybody a session. What
  * makes no sense changes nothing, and is told once.
  */
-export class PlaceFile implements PlaceSettings {
+export class PlaceFile implements PlaceSettings, SwitchoverSettings {
   readonly #options: PlaceFileOptions;
-  #now: PlaceSettings;
+  #now: FailoverSettings;
   #text: string | undefined;
   #timer: Timer | undefined;
   #isStopped = false;
@@ -56,6 +65,10 @@ export class PlaceFile implements PlaceSettings {
 
   get failoverAfterMs(): number {
     return this.#now.failoverAfterMs;
+  }
+
+  get drainMs(): number {
+    return this.#now.drainMs;
   }
 
   stop(): void {
@@ -82,24 +95,25 @@ export class PlaceFile implements PlaceSettings {
       logger.error({ file: FILE, reason: read }, 'what should hold for a failover makes no sense; what held before stays');
       return;
     }
-    if (read.tier === this.tier && read.failoverAfterMs === this.failoverAfterMs) return;
+    const { tier, failoverAfterMs, drainMs } = read;
+    if (tier === this.tier && failoverAfterMs === this.failoverAfterMs && drainMs === this.drainMs) return;
     this.#now = read;
-    logger.info({ tier: read.tier, failoverAfterMs: read.failoverAfterMs }, 'what holds for a failover has changed');
+    logger.info({ tier, failoverAfterMs, drainMs }, 'what holds for a failover has changed');
   }
 }
 
 /** What the file says of an instance; a text: what is wrong with it. */
 export function readPlace(
   text: string,
-  { instance, given, leaseMs }: { readonly instance: string; readonly given: PlaceSettings; readonly leaseMs: number },
-): PlaceSettings | string {
+  { instance, given, leaseMs }: { readonly instance: string; readonly given: FailoverSettings; readonly leaseMs: number },
+): FailoverSettings | string {
   let said: unknown;
   try {
     said = JSON.parse(text);
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-  const { afterMs = given.failoverAfterMs, tiers } = fieldsOf(said);
+  const { afterMs = given.failoverAfterMs, drainMs = given.drainMs, tiers } = fieldsOf(said);
   const { [instance]: tier = given.tier } = fieldsOf(tiers);
   const isWithin = (value: unknown, min: number, max: number): value is number =>
     typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
@@ -107,9 +121,11 @@ export function readPlace(
     return `afterMs must be a whole number from ${FAILOVER_AFTER_MS_MIN} to ${FAILOVER_AFTER_MS_MAX}, not ${JSON.stringify(afterMs)}`;
   // A lease is renewed every quarter of its time, and one renewal may be late.
   if (afterMs * 2 < leaseMs) return `afterMs must be at least half of the lease of ${leaseMs} ms, not ${afterMs}`;
+  if (!isWithin(drainMs, 0, SWITCHOVER_DRAIN_MS_MAX))
+    return `drainMs must be a whole number from 0 to ${SWITCHOVER_DRAIN_MS_MAX}, not ${JSON.stringify(drainMs)}`;
   if (!isWithin(tier, 0, PROMOTION_TIER_MAX))
     return `tiers.${instance} must be a whole number from 0 to ${PROMOTION_TIER_MAX}, not ${JSON.stringify(tier)}`;
-  return { tier, failoverAfterMs: afterMs };
+  return { tier, failoverAfterMs: afterMs, drainMs };
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {

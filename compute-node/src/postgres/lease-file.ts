@@ -8,7 +8,7 @@
  * | offset | type | field                                                                                  |
  * | ------ | ---- | -------------------------------------------------------------------------------------- |
  * | 0      | u32  | magic 'LEAS'                                                                           |
- * | 4      | u32  | bytes of all of this, 80                                                               |
+ * | 4      | u32  | bytes of all of this, 96                                                               |
  * | 8      | u64  | when the lease was asked for                                                           |
  * | 16     | u64  | until when it holds; 0: there is none                                                  |
  * | 24     | u64  | check: of the two before, so that whoever reads amid a write sees that it did          |
@@ -17,6 +17,8 @@
  * | 48     | 16   | of a reader, the writer's address, of IPv6 or mapped to it; in network order           |
  * | 64     | u64  | the writer's port; 0: it is not known                                                  |
  * | 72     | u64  | check: of the two before                                                               |
+ * | 80     | u64  | of a writer, until when its sessions begin no transaction (native/pause.c); 0: they do |
+ * | 88     | u64  | check: of the one before                                                               |
  */
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import type { Clock } from '@kube-aurora/clock';
@@ -25,7 +27,7 @@ import { ipv6Bytes } from './ip-address.ts';
 import { sharedMemoryFile } from './shared-memory.ts';
 
 const MAGIC = 0x5341_454c;
-const FILE_BYTES = 80;
+const FILE_BYTES = 96;
 const TIMES_AT = 8;
 const TIMES_BYTES = 24;
 const PROMOTED_AT = 32;
@@ -33,6 +35,8 @@ const PROMOTED_BYTES = 16;
 const WRITER_AT = 48;
 const WRITER_BYTES = 32;
 const HOST_BYTES = 16;
+const PAUSE_AT = 80;
+const PAUSE_BYTES = 16;
 /** A time that never comes. */
 const NEVER_NS = 2n ** 64n - 1n;
 const ASKED_FACTOR = 0x9e37_79b1_85eb_ca87n;
@@ -71,13 +75,7 @@ export class LeaseFile {
 
   /** Replies may leave until `untilMs`; both by the clock's `now`. */
   permit({ askedAtMs, untilMs }: Permit, clock: Pick<Clock, 'now'>): void {
-    // In this order: what passes between the two makes the lease shorter.
-    const monotonicNs = process.hrtime.bigint();
-    const now = clock.now();
-    const at = (ms: number): bigint => {
-      const ns = monotonicNs + BigInt(Math.floor((ms - now) * NS_PER_MS));
-      return ns > 0n ? ns : 0n;
-    };
+    const at = monotonicBy(clock);
     this.#write(TIMES_AT, encodeTimes(at(askedAtMs), at(untilMs)));
   }
 
@@ -110,6 +108,15 @@ export class LeaseFile {
     this.#write(WRITER_AT, bytes);
   }
 
+  /** Of a writer: sessions begin no transaction until then, by the clock's `now`. */
+  pauseUntil(untilMs: number, clock: Pick<Clock, 'now'>): void {
+    const untilNs = monotonicBy(clock)(untilMs);
+    const bytes = Buffer.alloc(PAUSE_BYTES);
+    bytes.writeBigUInt64LE(untilNs, 0);
+    bytes.writeBigUInt64LE(BigInt.asUintN(64, untilNs * UNTIL_FACTOR), 8);
+    this.#write(PAUSE_AT, bytes);
+  }
+
   #write(at: number, bytes: Buffer): void {
     writeSync(this.#descriptor, bytes, 0, bytes.length, at);
   }
@@ -117,6 +124,17 @@ export class LeaseFile {
   close(): void {
     closeSync(this.#descriptor);
   }
+}
+
+/** Times of the clock's `now` as nanoseconds of CLOCK_MONOTONIC. */
+function monotonicBy(clock: Pick<Clock, 'now'>): (ms: number) => bigint {
+  // In this order: what passes between the two makes what is permitted shorter.
+  const monotonicNs = process.hrtime.bigint();
+  const now = clock.now();
+  return (ms) => {
+    const ns = monotonicNs + BigInt(Math.floor((ms - now) * NS_PER_MS));
+    return ns > 0n ? ns : 0n;
+  };
 }
 
 function encodeTimes(askedNs: bigint, untilNs: bigint): Buffer {

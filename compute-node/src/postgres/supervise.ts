@@ -86,6 +86,8 @@ export interface RunningPostgres {
   stop(mode: StopMode): Promise<PostgresExit>;
   /** Replies to clients may leave until then, by the clock. Of no effect where none is held, or once it has ended. */
   permit(permit: Permit, clock: Pick<Clock, 'now'>): void;
+  /** Of a writer: its sessions begin no transaction until then, by the clock. Of no effect where no replies are held. */
+  pauseUntil(untilMs: number, clock: Pick<Clock, 'now'>): void;
   /** Of a reader: clients that want the writer are passed on to there. */
   writerIs(address: WriterAddress): void;
   /** Of a reader: replay waits for no query any more that it is in the way of. */
@@ -194,6 +196,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
       return exited;
     },
     permit: (permit, clock) => lease?.permit(permit, clock),
+    pauseUntil: (untilMs, clock) => lease?.pauseUntil(untilMs, clock),
     writerIs: (address) => lease?.writerIs(address),
     hastenReplay() {
       writeFileSync(join(options.dataDir, LATER_CONFIGURATION_FILE), 'max_standby_streaming_delay = 0\n');

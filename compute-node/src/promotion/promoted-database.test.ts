@@ -52,6 +52,10 @@ class Rig {
             return this.promoted.promise;
           },
           permit: ({ untilMs }) => note(`permit ${untilMs}`),
+          drain: (withinMs) => {
+            note(`drain within ${withinMs}`);
+            return Promise.resolve({ waitedMs: 0 });
+          },
           answers: () => Promise.resolve(true),
           shutDown: () => Promise.resolve(note('shut down')),
           kill: () => Promise.resolve(note('killed')),

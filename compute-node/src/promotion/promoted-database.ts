@@ -8,6 +8,7 @@ import type { LocalSocket } from '../postgres/local-client.ts';
 import type { RolePasswords } from '../postgres/role-passwords.ts';
 import type { RunningStandby } from '../reader/running-standby.ts';
 import type { Database, DatabaseEvents, StartPoint, VolumeAccess } from '../session/database.ts';
+import type { DrainOutcome } from '../switchover/drain-outcome.ts';
 import { LocalWal } from '../write-path/local-wal.ts';
 import type { WalSource } from '../write-path/wal-reader.ts';
 import { freeReplay } from './free-replay.ts';
@@ -143,6 +144,10 @@ export class PromotedDatabase implements Database {
 
   permit(permit: Permit): void {
     this.#options.standby.server.permit(permit);
+  }
+
+  drain(withinMs: number): Promise<DrainOutcome> {
+    return this.#options.standby.server.drain(withinMs);
   }
 
   shutDown(): Promise<void> {

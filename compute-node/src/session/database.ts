@@ -4,6 +4,7 @@ import type { ComputeImage } from '../open/fetch-image.ts';
 import type { FirstBatch } from '../open/first-batch.ts';
 import type { Permit } from '../lease/writer-lease.ts';
 import type { OpeningStep } from '../open/opening-steps.ts';
+import type { DrainOutcome } from '../switchover/drain-outcome.ts';
 import type { PageRequest } from '../read-path/page-source.ts';
 import type { WalSource } from '../write-path/wal-reader.ts';
 
@@ -68,6 +69,11 @@ export interface Database {
   kill(): Promise<void>;
   /** Replies to clients may leave until then, and none before the first of these, at any time. */
   permit(permit: Permit): void;
+  /**
+   * Its place is to be taken: clients begin no transaction from now on, and those that are under way have `withinMs` to end. Resolves when
+   * they have, or then, or once it is ended; never rejects. If nobody takes its place soon after that, it goes on.
+   */
+  drain(withinMs: number): Promise<DrainOutcome>;
   /** Does it take connections? Asks it, for a bounded time. */
   answers(): Promise<boolean>;
   readonly pid: number | undefined;

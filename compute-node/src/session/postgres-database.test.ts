@@ -10,6 +10,7 @@ import { WrittenDirectory } from '../postgres/written-directory.ts';
 import type { AdjustableServer } from '../settings/postgres-settings.ts';
 import { NO_SETTINGS, type SettingsSet } from '../settings/settings-files.ts';
 import type { StartPoint } from './database.ts';
+import { HANDOVER_MS } from '../switchover/drain-sessions.ts';
 import { PostgresDatabase } from './postgres-database.ts';
 
 /** What the start waits for, in its order. Each is held until a test lets it go on, or fails it. */
@@ -117,6 +118,7 @@ class Rig {
       recentLog: () => ['FATAL:  bad'],
       lastFatal: () => 'FATAL:  bad',
       permit: ({ untilMs }) => void this.journal.push(`permit ${untilMs}`),
+      pauseUntil: () => void this.journal.push('pause'),
       hastenReplay: () => undefined,
       promote: () => undefined,
       stop: (mode) => end(`stop ${mode}`),
@@ -172,6 +174,31 @@ class Rig {
     return this.journal.some((what) => what.startsWith('postgres'));
   }
 }
+
+describe('the end of a PostgreSQL whose place was taken on purpose', () => {
+  it('is told to its clients by itself, before anything is taken from it, and is not waited for', async () => {
+    const rig = new Rig();
+    await rig.until(undefined);
+    void rig.database.drain(0);
+    await expect.poll(() => rig.journal).toContain('pause');
+    rig.journal.length = 0;
+    const killed = rig.database.kill();
+    rig.exited.resolve({ code: 0, signal: null });
+    await killed;
+    expect(rig.journal.slice(0, 4)).toEqual(['settings run no more', 'stop fast', 'shim closed', 'kill']);
+  });
+
+  it('is an end like any other once sessions go on again', async () => {
+    const rig = new Rig();
+    await rig.until(undefined);
+    void rig.database.drain(-HANDOVER_MS);
+    await expect.poll(() => rig.journal).toContain('pause');
+    rig.journal.length = 0;
+    rig.exited.resolve({ code: 0, signal: null });
+    await rig.database.kill();
+    expect(rig.journal).not.toContain('stop fast');
+  });
+});
 
 describe('the start of PostgreSQL', () => {
   it('is settings, data directory, shim, port, postgres, roles; the old directory is deleted after that', async () => {

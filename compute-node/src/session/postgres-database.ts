@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Permit } from '../lease/writer-lease.ts';
 import type { RolePasswords } from '../postgres/role-passwords.ts';
 import type { WrittenDirectory } from '../postgres/written-directory.ts';
+import type { DrainOutcome } from '../switchover/drain-outcome.ts';
 import { LocalWal } from '../write-path/local-wal.ts';
 import type { WalSource } from '../write-path/wal-reader.ts';
 import type { Database, DatabaseEvents, StartPoint, VolumeAccess } from './database.ts';
@@ -81,6 +82,10 @@ export class PostgresDatabase implements Database {
 
   permit(permit: Permit): void {
     this.#server.permit(permit);
+  }
+
+  drain(withinMs: number): Promise<DrainOutcome> {
+    return this.#server.drain(withinMs);
   }
 
   shutDown(): Promise<void> {

@@ -11,6 +11,9 @@ import type { LocalSocket } from '../postgres/local-client.ts';
 import { configurationFile } from '../postgres/parameters.ts';
 import { recoveryEnds } from '../postgres/recovery-end.ts';
 import { holdVacuum } from '../postgres/vacuum-hold.ts';
+import type { DrainOutcome } from '../switchover/drain-outcome.ts';
+import { drainSessions } from '../switchover/drain-sessions.ts';
+import { postgresTransactions } from '../switchover/open-transactions.ts';
 import { tellHotPages } from '../warm-cache/tell-hot-pages.ts';
 import { startPostgres, type PostgresExit, type RunningPostgres } from '../postgres/supervise.ts';
 import type { PostgresSettings } from '../settings/postgres-settings.ts';
@@ -91,6 +94,8 @@ export class PostgresServer {
   #isReader = false;
   /** Where the writer is, as far as it is known, also of the time before PostgreSQL was started. */
   #writer: WriterAddress | undefined;
+  /** Its sessions begin no transaction until then. */
+  #pausedUntilMs = 0;
   /** What it asks of the volume, and whom it tells of itself: another's once a reader is promoted. */
   #volume: VolumeAccess | undefined;
   #events: DatabaseEvents | undefined;
@@ -242,6 +247,19 @@ export class PostgresServer {
     };
   }
 
+  /** See Database. */
+  async drain(withinMs: number): Promise<DrainOutcome> {
+    const { paths, listen, clock, logger } = this.#options;
+    const postgres = this.#postgres;
+    if (postgres === undefined || this.#isEnding) return { waitedMs: 0 };
+    const pause = (untilMs: number): void => {
+      this.#pausedUntilMs = untilMs;
+      postgres.pauseUntil(untilMs, clock);
+    };
+    const access = postgresTransactions({ dir: paths.runDir, port: listen.port });
+    return drainSessions({ pause, access, withinMs, clock, logger }, this.#over.signal);
+  }
+
   async shutDown(): Promise<void> {
     this.#isEnding = true;
     await this.#postgres?.stop('fast');
@@ -252,12 +270,19 @@ export class PostgresServer {
     this.#isEnding = true;
     this.#over.abort();
     settings.stopped();
+    if (this.#pausedUntilMs > clock.now()) await this.#sayGoodbye();
     const told = await this.#closeShim();
     // A backend that was told passes it on to its client; the postmaster ends by itself then.
     if (told > 0 && this.#postgres !== undefined) await Promise.race([this.#postgres.exited, clock.sleep(LAST_WORDS_MS)]);
     await this.#postgres?.kill();
     // A start that failed, perhaps for want of room, must not leave it either.
     this.#discardOld();
+  }
+
+  /** Its place was taken on purpose: PostgreSQL itself tells each of its clients that their session is over (57P01), and rolls back what is left. */
+  async #sayGoodbye(): Promise<void> {
+    const ended = this.#postgres?.stop('fast');
+    await Promise.race([ended, this.#options.clock.sleep(LAST_WORDS_MS)]);
   }
 
   /** Changed settings reach PostgreSQL for as long as it runs. */

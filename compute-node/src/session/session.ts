@@ -1,6 +1,7 @@
 import type { LeaseView } from '../lease/writer-lease.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
 import type { Warmth } from '../warm-cache/warm-cache.ts';
+import type { DrainOutcome } from '../switchover/drain-outcome.ts';
 import type { StartFailure } from './database.ts';
 import type { WriteCounters } from './volume-driver.ts';
 
@@ -50,6 +51,8 @@ export interface Session {
   start(): Promise<void>;
   /** Does PostgreSQL take connections? Asks it, for a bounded time. */
   answers(): Promise<boolean>;
+  /** Of a writer: see Database. Undefined for a compute that only reads. */
+  drain?(withinMs: number): Promise<DrainOutcome>;
   stop(): Promise<void>;
   kill(): Promise<void>;
 }

@@ -113,6 +113,7 @@ class Rig {
         await this.#step('start');
       },
       permit: ({ untilMs }) => void this.journal.push(`permit ${untilMs}`),
+      drain: () => Promise.resolve({ waitedMs: 0 }),
       shutDown: async () => void (await this.#step('shutDown')),
       kill: async () => void (await this.#step('kill')),
       answers: () => Promise.resolve(true),

@@ -9,6 +9,7 @@ import type { OpenedVolume } from '../open/open-volume.ts';
 import type { OpeningStep } from '../open/opening-steps.ts';
 import type { LeaseView } from '../lease/writer-lease.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
+import type { DrainOutcome } from '../switchover/drain-outcome.ts';
 import type { Database, StartFailure, StartPoint } from './database.ts';
 import type { Session, SessionEnd } from './session.ts';
 import { SessionMachine, type SessionEvent } from './session-machine.ts';
@@ -106,6 +107,10 @@ export class WriterSession implements Session {
   }
   get postgresPid(): number | undefined {
     return this.#options.database.pid;
+  }
+
+  drain(withinMs: number): Promise<DrainOutcome> {
+    return this.#options.database.drain(withinMs);
   }
 
   answers(): Promise<boolean> {

@@ -10,6 +10,7 @@ export const DEFAULTS = {
   /** Of spec.autoscaling, in both directions; Aurora's own. */
   cooldown: '300s',
   failoverAfter: '2s',
+  switchoverDrain: '2s',
   promotionTier: 1,
   endpointType: 'Reader',
   zones: ['zone-a', 'zone-b', 'zone-c'],
@@ -31,6 +32,9 @@ export const STAND_IN_AFTER_SECONDS_MAX = 31_536_000;
  */
 export const FAILOVER_AFTER_MIN = '1s';
 export const FAILOVER_AFTER_MAX = '60s';
+
+/** Of spec.failover.switchoverDrain: nobody begins a transaction for so long. */
+export const SWITCHOVER_DRAIN_MAX = '10s';
 
 /** Of spec.readers.drainTimeout and of spec.autoscaling's cool-downs. */
 export const DRAIN_TIMEOUT_MAX = '1h';
@@ -69,7 +73,10 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       drainTimeout: spec.readers?.drainTimeout ?? DEFAULTS.drainTimeout,
     },
     ...(spec.autoscaling === undefined ? {} : { autoscaling: autoscalingWithDefaults(spec.autoscaling) }),
-    failover: { after: spec.failover?.after ?? DEFAULTS.failoverAfter },
+    failover: {
+      after: spec.failover?.after ?? DEFAULTS.failoverAfter,
+      switchoverDrain: spec.failover?.switchoverDrain ?? DEFAULTS.switchoverDrain,
+    },
     instanceOverrides: spec.instanceOverrides ?? [],
     endpoints: (spec.endpoints ?? []).map((endpoint) => ({ ...endpoint, type: endpoint.type ?? DEFAULTS.endpointType })),
     storage: {

@@ -1,4 +1,11 @@
-import { DEFAULTS, DRAIN_TIMEOUT_MAX, FAILOVER_AFTER_MAX, FAILOVER_AFTER_MIN, PROMOTION_TIER_MAX } from './defaults.ts';
+import {
+  DEFAULTS,
+  DRAIN_TIMEOUT_MAX,
+  FAILOVER_AFTER_MAX,
+  FAILOVER_AFTER_MIN,
+  PROMOTION_TIER_MAX,
+  SWITCHOVER_DRAIN_MAX,
+} from './defaults.ts';
 import { DURATION_PATTERN } from './duration.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
 import type { Schema } from './open-api.ts';
@@ -55,7 +62,7 @@ export const readers: Schema = {
 
 export const failover: Schema = {
   type: 'object',
-  description: 'How a reader takes the place of a writer that is lost.',
+  description: 'How a reader takes the place of a writer that is lost, or that is to be another one.',
   default: {},
   properties: {
     after: {
@@ -73,6 +80,20 @@ export const failover: Schema = {
         {
           rule: `duration(self) <= duration('${FAILOVER_AFTER_MAX}')`,
           message: `nobody would write for all that time: use at most ${FAILOVER_AFTER_MAX}`,
+        },
+      ],
+    },
+    switchoverDrain: {
+      type: 'string',
+      description:
+        'At a switchover, the transactions that are under way have this long to end before the writer is another: 2s, 500ms. Meanwhile sessions begin none, and wait. What is under way still is rolled back then; 1ms waits for nothing. A change reaches instances while they run.',
+      default: DEFAULTS.switchoverDrain,
+      pattern: DURATION_PATTERN,
+      maxLength: 12,
+      'x-kubernetes-validations': [
+        {
+          rule: `duration(self) <= duration('${SWITCHOVER_DRAIN_MAX}')`,
+          message: `nobody would begin a transaction for all that time: use at most ${SWITCHOVER_DRAIN_MAX}`,
         },
       ],
     },

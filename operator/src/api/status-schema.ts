@@ -66,6 +66,7 @@ const instance: Schema = {
 
 const PHASE_WORDS: Readonly<Record<keyof FailoverPhases, string>> = {
   detectedMs: 'From the last that was heard of the lost writer until its place was to be taken.',
+  drainedMs: 'Of a switchover: until the transactions under way had ended, or their time was up.',
   openedMs: 'Until the volume was open, and the lost writer could write no more.',
   fedMs: 'Until PostgreSQL had all that is in the volume.',
   promotedMs: 'Until it took writes.',
@@ -101,6 +102,15 @@ const switchover: Schema = {
     startedAt: { type: 'string', format: 'date-time', description: 'When it was asked for.' },
     endedAt: { type: 'string', format: 'date-time', description: 'When it came to its end.' },
     phases,
+    transactions: {
+      type: 'object',
+      description: 'What became of the transactions that were under way, where that is known.',
+      required: ['finished', 'cutOff'],
+      properties: {
+        finished: { type: 'integer', format: 'int64', description: 'Ended by themselves while spec.failover.switchoverDrain lasted.' },
+        cutOff: { type: 'integer', format: 'int64', description: 'Took longer, and were rolled back.' },
+      },
+    },
     annotated: { type: 'boolean', description: 'It is over, and the annotation that asked for it is yet to be seen gone.' },
   },
 };

@@ -107,6 +107,8 @@ export interface AuroraClusterSpec {
   readonly failover: {
     /** A writer that storage does not hear for this long is replaced. */
     readonly after: string;
+    /** At a switchover, transactions that are under way have this long to end. */
+    readonly switchoverDrain: string;
   };
   readonly instanceOverrides: readonly InstanceOverride[];
   readonly endpoints: readonly EndpointSpec[];
@@ -205,12 +207,20 @@ export type SwitchoverCause = (typeof SWITCHOVER_CAUSES)[number];
 /** Silent: storage did not hear it any more. PostgresDied: its agent said that it is dead. */
 export const FAILOVER_CAUSES = ['Silent', 'PostgresDied'] as const;
 
-/** Parts of a failover in their order. */
-export const FAILOVER_PHASES = ['detectedMs', 'openedMs', 'fedMs', 'promotedMs', 'readyMs'] as const;
+/** Parts of a failover in their order; drainedMs is one of a switchover alone. */
+export const FAILOVER_PHASES = ['detectedMs', 'drainedMs', 'openedMs', 'fedMs', 'promotedMs', 'readyMs'] as const;
 /** Milliseconds of each part that is over. */
 export type FailoverPhases = Readonly<Partial<Record<(typeof FAILOVER_PHASES)[number], number>>>;
 
 export const SWITCHOVER_STATES = ['InProgress', 'Done', 'Refused', 'Failed'] as const;
+
+/** Of clients, at the old writer, when a switchover began. */
+export interface SwitchoverTransactions {
+  /** Ended by themselves within spec.failover.switchoverDrain. */
+  readonly finished: number;
+  /** Had not, and were rolled back. */
+  readonly cutOff: number;
+}
 
 /** The last time that the writer's place was given away on purpose. */
 export interface SwitchoverStatus {
@@ -225,6 +235,8 @@ export interface SwitchoverStatus {
   readonly endedAt?: string;
   /** Of one that was done: what each part took at the new writer, where its agent tells. */
   readonly phases?: FailoverPhases;
+  /** Of one that was done: what became of the transactions that were under way, where that is known. */
+  readonly transactions?: SwitchoverTransactions;
   /** It is over, and the annotation that asked for it is yet to be seen gone. */
   readonly annotated?: boolean;
 }

@@ -79,6 +79,13 @@ test('failover and single instances: the field, what is wrong with it and what w
   expect(of({ failover: { after: '61s' } })).toEqual([
     "spec.failover.after '61s' is too long: nobody would write for all that time; use at most 60s",
   ]);
+  for (const switchoverDrain of ['1ms', '500ms', '10s']) expect(of({ failover: { switchoverDrain } })).toEqual([]);
+  expect(of({ failover: { switchoverDrain: '0s' } })).toEqual([
+    "spec.failover.switchoverDrain '0s' is not a duration; use for example 2s, or 1ms to wait for nothing",
+  ]);
+  expect(of({ failover: { switchoverDrain: '11s' } })).toEqual([
+    "spec.failover.switchoverDrain '11s' is too long: nobody would begin a transaction for all that time; use at most 10s",
+  ]);
   const limits = (quantities: Record<string, string>) => ({ resources: { limits: quantities } });
   expect(
     of({

@@ -1,5 +1,11 @@
 import type { ConditionReason } from './conditions.ts';
-import { FAILOVER_AFTER_MAX, FAILOVER_AFTER_MIN, PROMOTION_TIER_MAX, STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
+import {
+  FAILOVER_AFTER_MAX,
+  FAILOVER_AFTER_MIN,
+  PROMOTION_TIER_MAX,
+  STAND_IN_AFTER_SECONDS_MAX,
+  SWITCHOVER_DRAIN_MAX,
+} from './defaults.ts';
 import { durationMs } from './duration.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
 import { autoscalingProblems } from './validate-autoscaling.ts';
@@ -45,6 +51,7 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     fatal('spec.readers.drainTimeout', `'${spec.readers.drainTimeout}' is not a duration; use for example 30s or 5m`);
   for (const [field, message] of autoscalingProblems(spec)) fatal(field, message);
   for (const message of failoverProblems(spec.failover.after)) fatal('spec.failover.after', message);
+  for (const message of drainProblems(spec.failover.switchoverDrain)) fatal('spec.failover.switchoverDrain', message);
   for (const [field, message] of overrideProblems(spec)) fatal(field, message);
   for (const [index, { name: endpoint }] of spec.endpoints.entries()) {
     if (RESERVED.has(endpoint))
@@ -100,6 +107,13 @@ function* failoverProblems(after: string): Generator<string> {
     yield `'${after}' is too short: a writer that lives may be silent for half of ${FAILOVER_AFTER_MIN}; use at least ${FAILOVER_AFTER_MIN}`;
   else if (ms > (durationMs(FAILOVER_AFTER_MAX) ?? Infinity))
     yield `'${after}' is too long: nobody would write for all that time; use at most ${FAILOVER_AFTER_MAX}`;
+}
+
+function* drainProblems(drain: string): Generator<string> {
+  const ms = durationMs(drain);
+  if (ms === undefined) yield `'${drain}' is not a duration; use for example 2s, or 1ms to wait for nothing`;
+  else if (ms > (durationMs(SWITCHOVER_DRAIN_MAX) ?? Infinity))
+    yield `'${drain}' is too long: nobody would begin a transaction for all that time; use at most ${SWITCHOVER_DRAIN_MAX}`;
 }
 
 const isWholeWithin = (value: number, min: number, max: number): boolean => Number.isInteger(value) && value >= min && value <= max;

@@ -1,4 +1,4 @@
-import { FAILOVER_PHASES, type FailoverPhases } from '../api/types.ts';
+import { FAILOVER_PHASES, type FailoverPhases, type SwitchoverTransactions } from '../api/types.ts';
 import { listedText, numberField, objectFields, textField } from './fields.ts';
 
 const FAILOVER_REASONS = ['silent', 'postgresDied', 'switchover'] as const;
@@ -13,6 +13,8 @@ export interface ReportedFailover {
   /** The reader's PostgreSQL went on as the writer's. */
   readonly inPlace: boolean;
   readonly phases: FailoverPhases;
+  /** Of a switchover, where it is known. */
+  readonly transactions?: SwitchoverTransactions;
 }
 
 export function readFailover(value: unknown): ReportedFailover | undefined {
@@ -28,5 +30,14 @@ export function readFailover(value: unknown): ReportedFailover | undefined {
       return ms === undefined ? [] : [[phase, ms]];
     }),
   );
-  return { reason, from, at, inPlace: failover['inPlace'] === true, phases };
+  const { finished, cutOff } = objectFields(failover['transactions']);
+  const [ended, lost] = [numberField(finished), numberField(cutOff)];
+  return {
+    reason,
+    from,
+    at,
+    inPlace: failover['inPlace'] === true,
+    phases,
+    ...(ended === undefined || lost === undefined ? {} : { transactions: { finished: ended, cutOff: lost } }),
+  };
 }

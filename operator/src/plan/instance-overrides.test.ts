@@ -51,6 +51,7 @@ describe('what changes', () => {
     const said = plan(changed).actions.flatMap((action) => (action.kind === 'apply' ? [action.object as ConfigMap] : []))[0];
     expect(JSON.parse(said?.data?.['failover.json'] ?? '')).toMatchObject({
       afterMs: 5000,
+      drainMs: 2000,
       tiers: { 'demo-1': 1, 'demo-2': 3, 'demo-16': 1 },
     });
     expect(plan(changed).outdated).toEqual([]);

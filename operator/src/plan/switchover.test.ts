@@ -62,6 +62,22 @@ describe('a switchover that a person asks for', () => {
       message: 'demo-2 writes in the place of demo-1, 2.0 s after it was asked',
       endedAt: at(0),
     });
+    const failover = {
+      reason: 'switchover',
+      from: 'demo-1',
+      at: at(-1_000),
+      inPlace: true,
+      phases: { drainedMs: 300 },
+      transactions: { finished: 2, cutOff: 1 },
+    } as const;
+    const told = { ...moved, agents: withEntry(moved.agents, 'demo-2', readerReport('demo-2', { role: 'writer', failover })) };
+    expect(switchover(told)).toMatchObject({
+      state: 'Done',
+      message:
+        'demo-2 writes in the place of demo-1, 2.0 s after it was asked; of the transactions under way 2 had ended, and 1 were cut off',
+      phases: { drainedMs: 300 },
+      transactions: { finished: 2, cutOff: 1 },
+    });
     const opening = { ...moved, agents: withEntry(moved.agents, 'demo-2', readerReport('demo-2', { phase: 'opening' })) };
     expect(switchover(opening)?.state).toBe('InProgress');
   });

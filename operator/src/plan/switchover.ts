@@ -1,6 +1,6 @@
 import { formatMs } from '../api/duration.ts';
 import { ANNOTATION } from '../api/names.ts';
-import type { AuroraCluster, SwitchoverCause, SwitchoverStatus } from '../api/types.ts';
+import type { AuroraCluster, SwitchoverCause, SwitchoverStatus, SwitchoverTransactions } from '../api/types.ts';
 import { isTerminating } from '../kube/objects.ts';
 import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import { EMPTY_PLAN, type Action, type Plan } from './actions.ts';
@@ -70,13 +70,15 @@ function goOn(observed: Observed, going: SwitchoverStatus): SwitchoverPlan {
   const { to, startedAt } = going;
   const writer = writerOf(observed);
   const tookMs = observed.now - Date.parse(startedAt);
-  if (writer.name === to && computeState(observed, writer.pod) === 'available')
+  if (writer.name === to && computeState(observed, writer.pod) === 'available') {
+    const told = toldOf(observed, going);
     return end(
       observed,
-      { ...going, ...phasesOf(observed, going) },
+      { ...going, ...told },
       'Done',
-      `${to} writes in the place of ${going.from}, ${formatMs(tookMs)} after it was asked`,
+      `${to} writes in the place of ${going.from}, ${formatMs(tookMs)} after it was asked${inWords(told.transactions)}`,
     );
+  }
   const answer = observed.promotion?.to === to && observed.promotion.startedAt === startedAt ? observed.promotion : undefined;
   if (answer?.kind === 'refused') return end(observed, going, 'Refused', answer.message);
   const words = answer === undefined ? 'it was not asked' : answer.message;
@@ -92,10 +94,17 @@ function goOn(observed: Observed, going: SwitchoverStatus): SwitchoverPlan {
   return { ...ask(observed, going), againInMs: Math.min(ASK_AGAIN_MS, leftMs), switchover: going };
 }
 
-/** What each part took, as the new writer's agent tells it. */
-function phasesOf(observed: Observed, { from }: SwitchoverStatus): Pick<SwitchoverStatus, 'phases'> {
+/** What each part took, and what became of transactions that were under way, as the new writer's agent tells it. */
+function toldOf(observed: Observed, { from }: SwitchoverStatus): Pick<SwitchoverStatus, 'phases' | 'transactions'> {
   const told = freshAgent(observed, writerOf(observed).pod)?.failover;
-  return told?.reason === 'switchover' && told.from === from ? { phases: told.phases } : {};
+  if (told?.reason !== 'switchover' || told.from !== from) return {};
+  const { phases, transactions } = told;
+  return { phases, ...(transactions === undefined ? {} : { transactions }) };
+}
+
+function inWords(transactions: SwitchoverTransactions | undefined): string {
+  if (transactions === undefined) return '';
+  return `; of the transactions under way ${transactions.finished} had ended, and ${transactions.cutOff} were cut off`;
 }
 
 /** Asking twice does no harm: the agent takes the place once. */

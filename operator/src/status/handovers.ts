@@ -1,4 +1,4 @@
-import type { AuroraClusterStatus, FailoverPhases, FailoverStatus, SwitchoverStatus } from '../api/types.ts';
+import type { AuroraClusterStatus, FailoverPhases, FailoverStatus, SwitchoverStatus, SwitchoverTransactions } from '../api/types.ts';
 
 /** The writer's place went from one instance to another, or should have. */
 export type Handover =
@@ -10,6 +10,8 @@ export type Handover =
       /** Of one that was done. */
       readonly tookMs: number | undefined;
       readonly phases: FailoverPhases;
+      /** Of one that was done, where it is known. */
+      readonly transactions: SwitchoverTransactions | undefined;
     };
 
 /**
@@ -26,9 +28,9 @@ export function handoversBetween(before: AuroraClusterStatus | undefined, after:
   const was = before?.switchover;
   const isNews = switchover?.startedAt !== was?.startedAt || switchover?.state !== was?.state;
   if (switchover !== undefined && switchover.state !== 'InProgress' && isNews) {
-    const { cause, state: outcome, startedAt, endedAt, phases = {} } = switchover;
+    const { cause, state: outcome, startedAt, endedAt, phases = {}, transactions } = switchover;
     const tookMs = outcome === 'Done' && endedAt !== undefined ? Math.max(0, Date.parse(endedAt) - Date.parse(startedAt)) : undefined;
-    handovers.push({ kind: 'switchover', cause, outcome, tookMs, phases });
+    handovers.push({ kind: 'switchover', cause, outcome, tookMs, phases, transactions });
   }
   return handovers;
 }

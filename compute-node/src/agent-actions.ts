@@ -1,0 +1,64 @@
+import type { ActionAnswer } from '@kube-aurora/process';
+import type { AgentRole } from './agent-role.ts';
+import type { AgentState } from './agent-state.ts';
+import type { SwitchoverSettings } from './election/place-settings.ts';
+import type { Session } from './session/session.ts';
+import type { DrainOutcome } from './switchover/drain-outcome.ts';
+import { requestSwitchover, type SwitchoverCandidate } from './switchover-request.ts';
+
+export interface AgentActionsOptions {
+  readonly instance: string;
+  readonly role: AgentRole;
+  readonly state: AgentState;
+  readonly session: () => Session | undefined;
+  /** Undefined of one whose place nobody takes. */
+  readonly place: SwitchoverSettings | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** What a writer says that was asked to let its transactions end. */
+export interface DrainAnswer extends ActionAnswer {
+  readonly drain?: DrainOutcome;
+}
+
+/** What can be asked of an agent from outside: the two halves of a switchover. */
+export class AgentActions {
+  readonly #options: AgentActionsOptions;
+  #draining: Promise<DrainOutcome> | undefined;
+
+  constructor(options: AgentActionsOptions) {
+    this.#options = options;
+  }
+
+  /** Somebody wants this reader to take the writer's place. It has begun, or cannot be, when this resolves. */
+  promote(): Promise<ActionAnswer> {
+    const { instance, role, signal } = this.#options;
+    return requestSwitchover({ instance, role, candidate: () => this.#candidate, signal });
+  }
+
+  /** Somebody is about to take this writer's place. Its transactions have ended, or had the time to, when this resolves. */
+  async drain(): Promise<DrainAnswer> {
+    const { instance, place } = this.#options;
+    const session = this.#options.session();
+    if (place === undefined || session?.ready !== true || session.drain === undefined)
+      return { accepted: false, message: `${instance} is no writer whose place can be taken` };
+    // Whoever asks meanwhile shares what comes of it.
+    this.#draining ??= session.drain(place.drainMs).finally(() => {
+      this.#draining = undefined;
+    });
+    const drain = await this.#draining;
+    return { accepted: true, message: `${instance} begins no transaction for a while: open the volume`, drain };
+  }
+
+  get #candidate(): SwitchoverCandidate {
+    const { state, session } = this.#options;
+    const present = session();
+    return {
+      step: state.step,
+      phase: state.situation.phase,
+      message: state.message,
+      answers: present?.ready === true,
+      lagMs: present?.replay?.lagMs ?? 0,
+    };
+  }
+}

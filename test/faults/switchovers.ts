@@ -1,0 +1,113 @@
+/**
+ * `npm run faults:switchover -- --rounds 10 --clients 8`: a whole system as `npm start` makes it, with one reader, under a ledger's load by
+ * NAME-rw; its writer's place is given to the reader again and again. Prints, for each time, how many transactions that had begun failed, how
+ * many ended because the writer waited for them, and how long nobody committed. In the end the ledger must add up and hold every
+ * acknowledged commit.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { markdownTable, print, quantile, shown } from '../bench/table.ts';
+import { instancesOf, isWhole } from './failover-faults.ts';
+import { connectTo, Ledger } from './ledger.ts';
+import { StartedSystem } from './started-system.ts';
+
+const { values } = parseArgs({
+  options: { rounds: { type: 'string', default: '10' }, clients: { type: 'string', default: '8' } },
+});
+
+const INSTANCES = 2;
+const QUERY_MS = 20_000;
+const PROGRESS_MS = 60_000;
+/** Of commits, before a switchover. */
+const LOAD_MS = 2000;
+
+interface Switchover {
+  readonly cutShort: number;
+  /** As the old writer counted; undefined when it did not say. */
+  readonly transactions: { readonly finished: number; readonly cutOff: number } | undefined;
+  readonly drainedMs: number | undefined;
+  readonly gapMs: number;
+}
+
+interface AgentReport {
+  readonly failover?: { readonly transactions?: Switchover['transactions']; readonly phases: { readonly drainedMs?: number } };
+}
+
+const system = await StartedSystem.start();
+const { hostname, port, username, password, pathname } = new URL(system.uri);
+const service = {
+  host: hostname,
+  port: Number(port),
+  user: username,
+  password: decodeURIComponent(password),
+  database: pathname.slice(1),
+};
+let lastCommitAt = 0;
+let gapMs = 0;
+const ledger = new Ledger(
+  () => connectTo(service, QUERY_MS),
+  (atMs) => {
+    gapMs = Math.max(gapMs, atMs - lastCommitAt);
+    lastCommitAt = atMs;
+  },
+);
+
+async function switchOver(): Promise<Switchover> {
+  const writer = await isWhole(system, INSTANCES);
+  const next = (await instancesOf(system)).find(({ name }) => name !== writer.name);
+  if (next === undefined) throw new Error('there is no reader');
+  await ledger.progress(50, PROGRESS_MS);
+  await delay(LOAD_MS);
+  const before = ledger.cutShort;
+  gapMs = 0;
+  const answer = await fetch(`http://${next.host}:7003/promote`, { method: 'POST' });
+  if (answer.status !== 202) throw new Error(await answer.text());
+  while ((await isWhole(system, INSTANCES)).name !== next.name) await delay(100);
+  await ledger.progress(50, PROGRESS_MS);
+  const { failover } = (await (await fetch(`http://${next.host}:7003/status`)).json()) as AgentReport;
+  const measured = {
+    cutShort: ledger.cutShort - before,
+    transactions: failover?.transactions,
+    drainedMs: failover?.phases.drainedMs,
+    gapMs,
+  };
+  print(`  to ${next.name}: ${JSON.stringify(measured)}`);
+  return measured;
+}
+
+try {
+  system.run('kubectl', 'scale', 'auroracluster', 'demo', `--replicas=${INSTANCES}`);
+  await isWhole(system, INSTANCES);
+  await ledger.create();
+  ledger.start(Number(values.clients));
+  const measured: Switchover[] = [];
+  for (let round = 0; round < Number(values.rounds); round++) measured.push(await switchOver());
+  await ledger.stop();
+  const report = await ledger.verify();
+  const sum = (of: (one: Switchover) => number): string => String(measured.reduce((total, one) => total + of(one), 0));
+  const gaps = measured.map((one) => one.gapMs);
+  print('');
+  print(
+    markdownTable(
+      ['switchovers', 'clients', 'failed after they had begun', 'waited for', 'cut off', 'no commit for, median', 'worst'],
+      [
+        [
+          String(measured.length),
+          values.clients,
+          sum(({ cutShort }) => cutShort),
+          sum(({ transactions }) => transactions?.finished ?? 0),
+          sum(({ transactions }) => transactions?.cutOff ?? 0),
+          `${shown(quantile(gaps, 0.5))} ms`,
+          `${shown(Math.max(...gaps))} ms`,
+        ],
+      ],
+    ),
+  );
+  print('');
+  print(`${report.acknowledged} commits acknowledged, ${report.unknown} of unknown outcome, ${report.seen} seen by the auditor`);
+  for (const violation of report.violations) print(`VIOLATION: ${violation}`);
+  if (report.violations.length === 0) print('the ledger adds up; every acknowledged commit is there');
+  else process.exitCode = 1;
+} finally {
+  await system.stop();
+}
