@@ -48,6 +48,7 @@ export class Ledger {
   /** A connection to the writer, wherever that is now. */
   readonly #open: () => Promise<pg.Client>;
   readonly #onCommit: (atMs: number) => void;
+  readonly #thinkMs: number;
   readonly #acknowledged = new Set<number>();
   readonly #sent = new Set<number>();
   readonly #seen = new Set<number>();
@@ -57,10 +58,14 @@ export class Ledger {
   #longestGapMs = 0;
   #cutShort = 0;
 
-  /** @param onCommit told of each acknowledged commit, with the time of performance.now() */
-  constructor(open: () => Promise<pg.Client>, onCommit: (atMs: number) => void = () => undefined) {
+  /**
+   * @param onCommit told of each acknowledged commit, with the time of performance.now()
+   * @param thinkMs what each client waits between its transactions
+   */
+  constructor(open: () => Promise<pg.Client>, onCommit: (atMs: number) => void = () => undefined, thinkMs = 0) {
     this.#open = open;
     this.#onCommit = onCommit;
+    this.#thinkMs = thinkMs;
   }
 
   get acknowledged(): number {
@@ -125,6 +130,7 @@ export class Ledger {
         this.#longestGapMs = Math.max(this.#longestGapMs, now - this.#lastCommit);
         this.#lastCommit = now;
         this.#onCommit(now);
+        if (this.#thinkMs > 0) await pause(this.#thinkMs);
       } catch {
         if (hasBegun) this.#cutShort++;
         // The outcome of this transfer is unknown; it may or may not be there, and is never sent again.

@@ -19,7 +19,7 @@ import type { Action, Obstacle } from '../plan/actions.ts';
 import type { ClusterParts } from './caches.ts';
 import type { GivenSecrets } from './given-secrets.ts';
 import type { EventRecorder } from './event-recorder.ts';
-import { computeState, SILENT_MS, TRUST_READINESS_MS, type Observed, type PromotionAnswer } from '../observed/observed.ts';
+import { computeState, SILENT_AGENT_MS, SILENT_MS, TRUST_READINESS_MS, type Observed, type PromotionAnswer } from '../observed/observed.ts';
 import { deadNode } from '../plan/pod-health.ts';
 import { planInstances, readersOf, surplusPods, writerOf } from '../plan/plan-instances.ts';
 import { perform, type Outcome } from './perform.ts';
@@ -312,10 +312,11 @@ function askable(pod: Pod): readonly { readonly name: string; readonly uid: stri
   return ip === undefined || ip === '' || uid === undefined || isTerminating(pod) ? [] : [{ name, uid, ip }];
 }
 
-/** Milliseconds until a daemon that has just fallen silent counts as down; undefined when none has. */
-function silenceLeftMs({ daemons, now }: Observed): number | undefined {
-  const left = [...daemons.values()].flatMap(({ silentSince }) => (silentSince === undefined ? [] : [silentSince + SILENT_MS - now]));
-  const coming = left.filter((ms) => ms > 0);
+/** Milliseconds until a daemon or an agent that has just fallen silent counts as down; undefined when none has. */
+function silenceLeftMs({ agents, daemons, now }: Observed): number | undefined {
+  const left = (reports: Iterable<{ readonly silentSince?: number }>, patienceMs: number): number[] =>
+    [...reports].flatMap(({ silentSince }) => (silentSince === undefined ? [] : [silentSince + patienceMs - now]));
+  const coming = [...left(daemons.values(), SILENT_MS), ...left(agents.values(), SILENT_AGENT_MS)].filter((ms) => ms > 0);
   return coming.length === 0 ? undefined : Math.min(...coming);
 }
 

@@ -194,7 +194,13 @@ export interface Node extends KubeObject {
 }
 
 export interface DisruptionBudget extends KubeObject {
-  readonly spec: { readonly minAvailable: number; readonly selector: { readonly matchLabels: Labels } };
+  readonly spec: {
+    readonly minAvailable: number;
+    readonly selector: {
+      readonly matchLabels: Labels;
+      readonly matchExpressions?: readonly { readonly key: string; readonly operator: 'NotIn'; readonly values: readonly string[] }[];
+    };
+  };
 }
 
 /** `namespace/name`: how a queue and a map name an object. */

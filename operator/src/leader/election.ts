@@ -18,7 +18,12 @@ export interface ElectionTimes {
   readonly retryMs: number;
 }
 
-export const ELECTION_TIMES: ElectionTimes = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 };
+/**
+ * A leader may be lost together with a writer, on one node: until there is another, NAME-rw leads to that node. So it is replaced after
+ * eight seconds. What a leader does is safe in the hands of two (all of it is compared with what is there first), so a short lease
+ * risks a restart of the operator where the API server does not answer for six seconds, and no more.
+ */
+export const ELECTION_TIMES: ElectionTimes = { leaseMs: 8_000, renewDeadlineMs: 6_000, retryMs: 1_000 };
 
 export interface ElectionState {
   readonly id: string;

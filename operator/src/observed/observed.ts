@@ -204,11 +204,27 @@ export function freshAgent(observed: Observed, pod: Pod | undefined): AgentRepor
 /** An agent that cannot be asked (a network policy, say) is taken for running when its pod has been ready this long. */
 export const TRUST_READINESS_MS = 5_000;
 
+/** An agent that was silent for this long while others answer cannot be reached by clients either. */
+export const SILENT_AGENT_MS = 3_000;
+
+/**
+ * Has an agent that answered fallen silent, while others answer? Its node may be lost, or cut off: Kubernetes notices that after most
+ * of a minute, and calls its pods ready until then. Where no other agent answers it is the operator that may be cut off.
+ */
+export function isCutOff(observed: Observed, pod: Pod): boolean {
+  const { name } = pod.metadata;
+  const report = observed.agents.get(name);
+  if (report?.answeredAt === undefined || report.silentSince === undefined || !isSinceStart(pod, report.answeredAt)) return false;
+  const others = [...observed.agents].filter(([other]) => other !== name).map(([, other]) => other);
+  const asked = others.length === 0 ? [...observed.daemons.values()] : others;
+  return observed.now - report.silentSince >= SILENT_AGENT_MS && asked.some((other) => !isSilent(other));
+}
+
 export type ComputeState = 'available' | 'unavailable' | 'asking';
 
 /** Does a compute pod take connections? `asking`: it is ready, and its agent has yet to say what it opened. */
 export function computeState(observed: Observed, pod: Pod | undefined): ComputeState {
-  if (pod === undefined || !isPodReady(pod)) return 'unavailable';
+  if (pod === undefined || !isPodReady(pod) || isCutOff(observed, pod)) return 'unavailable';
   const report = freshAgent(observed, pod);
   if (report !== undefined) return report.phase === 'running' ? 'available' : report.phase === 'fenced' ? 'unavailable' : 'asking';
   const readySince = timeMs(podCondition(pod, 'Ready')?.lastTransitionTime) ?? observed.now;

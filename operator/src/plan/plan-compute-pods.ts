@@ -13,7 +13,7 @@ import { isDeposed, leavingSinceMs, planInstances, surplusPods, type Instance } 
 import { mountedVersions } from './plan-settings.ts';
 import { planLeavingPod } from './plan-leaving-pod.ts';
 import { foreign } from './plan-storage-pods.ts';
-import { endpointLabels, lagLeftMs, readEndpointMembers } from './read-endpoint.ts';
+import { endpointLabels, isReached, lagLeftMs, readEndpointMembers } from './read-endpoint.ts';
 import { nextUpdate, ON_ITS_WAY_MS, type UpdateCandidate } from './update-order.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
 import { overdue, remove } from './pod-removal.ts';
@@ -98,6 +98,7 @@ function draftPods(observed: Observed, { volumeId, image }: ComputePodsOptions):
       volumeExists: mayNotBeMadeAnew(observed),
       zone,
       image,
+      serves: isReached(observed, instance),
       servesReads: reads.has(name),
       endpoints: endpointLabels(observed, instance),
       mountedVersions: mountedVersions(observed),

@@ -3,6 +3,7 @@ import { RESOURCE } from '../kube/resources.ts';
 import { covers } from '../specs/metadata.ts';
 import { storageDisruptionBudget } from '../specs/services.ts';
 import { EMPTY_PLAN, type Plan } from './actions.ts';
+import { drainedZone } from './drained-zone.ts';
 import type { Observed } from '../observed/observed.ts';
 
 /**
@@ -10,7 +11,7 @@ import type { Observed } from '../observed/observed.ts';
  * named, and no more.
  */
 export function planDisruptionBudget(observed: Observed): Plan {
-  const desired = storageDisruptionBudget(observed.cluster);
+  const desired = storageDisruptionBudget(observed.cluster, drainedZone(observed));
   const live = observed.budgets.get(desired.metadata.name);
   if (live !== undefined && isTerminating(live)) return EMPTY_PLAN;
   const differs =

@@ -1,7 +1,7 @@
 import { durationMs, formatMs } from '../api/duration.ts';
 import { ANNOTATION, endpointLabel, LABEL } from '../api/names.ts';
 import { isTerminating, type Labels, type Pod } from '../kube/objects.ts';
-import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
+import { computeState, freshAgent, isCutOff, type Observed } from '../observed/observed.ts';
 import { EMPTY_PLAN, type Plan } from './actions.ts';
 import { instanceCount } from './instance-count.ts';
 import { leavingSinceMs } from './plan-instances.ts';
@@ -21,7 +21,8 @@ export function planLeavingPod(observed: Observed, pod: Pod): Plan {
   const { cluster, now } = observed;
   const { name } = pod.metadata;
   const why = 'there are to be fewer instances';
-  if (computeState(observed, pod) === 'unavailable')
+  // One that is silent may have sessions still.
+  if (computeState(observed, pod) === 'unavailable' && !isCutOff(observed, pod))
     return remove({
       pod,
       why,

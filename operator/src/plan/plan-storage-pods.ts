@@ -128,8 +128,12 @@ function isNodeFresh(observed: Observed, zone: string): boolean {
 
 function unschedulable(observed: Observed, pod: string, zone: string, why: string): string {
   const inZone = observed.nodes.filter(({ metadata }) => metadata.labels?.[ZONE_TOPOLOGY] === zone);
-  const advice =
-    observed.nodes.length === 0 || inZone.some(isNodeReady)
+  const ready = inZone.filter(isNodeReady);
+  const isCordoned = ready.length > 0 && ready.every(({ spec }) => spec?.unschedulable === true);
+  const cordoned = ready.map(({ metadata }) => metadata.name).join(', ');
+  const advice = isCordoned
+    ? `${cordoned} is cordoned, and ${zone} has no other node; it starts when one takes pods again (kubectl uncordon)`
+    : observed.nodes.length === 0 || ready.length > 0
       ? why
       : inZone.length > 0
         ? `no node in ${zone} is ready; it starts when one is`

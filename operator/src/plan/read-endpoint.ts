@@ -2,7 +2,7 @@ import { durationMs } from '../api/duration.ts';
 import { endpointLabel, LABEL } from '../api/names.ts';
 import type { EndpointSpec } from '../api/types.ts';
 import { isTerminating, type Labels, type Pod } from '../kube/objects.ts';
-import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
+import { computeState, freshAgent, isCutOff, type Observed } from '../observed/observed.ts';
 import { planInstances, readersOf, type Instance } from './plan-instances.ts';
 
 /** Lag up to which a reader serves, in milliseconds. */
@@ -45,8 +45,16 @@ export function canBeRead(observed: Observed, reader: Instance): boolean {
 }
 
 /**
- * Names of the instances whose pods NAME-ro is to select: readers within their lag (readiness, which a Service sees by
- * itself, is no part of it), and the writer while no reader can be read. _NAME-ro leads somewhere whenever a writer
+ * Are clients that connect anew sent to it? Kubernetes leads them to a node that is lost for most of a minute. An only instance stays
+ * where it is: there is no other to send them to.
+ */
+export function isReached(observed: Observed, { pod }: Instance): boolean {
+  return pod === undefined || observed.computePods.length === 1 || !isCutOff(observed, pod);
+}
+
+/**
+ * Names of the instances whose pods NAME-ro is to select: readers that are reached, within their lag (readiness, which a Service sees
+ * by itself, is no part of it), and the writer while no reader can be read. _NAME-ro leads somewhere whenever a writer
  * takes connections._
  */
 export function readEndpointMembers(observed: Observed): ReadonlySet<string> {
@@ -54,16 +62,16 @@ export function readEndpointMembers(observed: Observed): ReadonlySet<string> {
   const isServed = readers.some((reader) => canBeRead(observed, reader));
   return new Set(
     planInstances(observed)
-      .filter((instance) => (instance.role === 'writer' ? !isServed : !isLagging(observed, instance)))
+      .filter((instance) => (instance.role === 'writer' ? !isServed : isReached(observed, instance) && !isLagging(observed, instance)))
       .map(({ name }) => name),
   );
 }
 
-/** Is an instance in one of spec.endpoints, as far as its number, its role and its lag go? */
+/** Is an instance in one of spec.endpoints, as far as its number, its role, its lag and whether it is reached go? */
 export function isEndpointMember(observed: Observed, endpoint: EndpointSpec, instance: Instance): boolean {
   const { ordinal, role } = instance;
   if (endpoint.instances !== undefined && !endpoint.instances.includes(ordinal)) return false;
-  if (endpoint.excludedInstances?.includes(ordinal) === true) return false;
+  if (endpoint.excludedInstances?.includes(ordinal) === true || !isReached(observed, instance)) return false;
   return endpoint.type === 'Any' || (role === 'reader' && !isLagging(observed, instance));
 }
 

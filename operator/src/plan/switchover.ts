@@ -1,7 +1,7 @@
 import { formatMs } from '../api/duration.ts';
 import { ANNOTATION } from '../api/names.ts';
 import type { AuroraCluster, SwitchoverCause, SwitchoverStatus, SwitchoverTransactions } from '../api/types.ts';
-import { isTerminating } from '../kube/objects.ts';
+import { isPodReady, isTerminating } from '../kube/objects.ts';
 import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import { EMPTY_PLAN, type Action, type Plan } from './actions.ts';
 import { planInstances, writerOf } from './plan-instances.ts';
@@ -143,11 +143,11 @@ export function switchoverRefusal(observed: Observed, to: string): string | unde
   const { pod } = instance;
   if (pod === undefined || isTerminating(pod)) return `${to} has no pod that stays: wait until it serves`;
   const report = freshAgent(observed, pod);
+  if (report === undefined && isPodReady(pod)) return `the agent of ${to} does not answer the operator: see kubectl logs ${to}`;
   if (computeState(observed, pod) !== 'available') {
     const why = report?.message === undefined ? '' : ` (${report.phase}: ${report.message})`;
     return `${to} takes no connections${why}: wait until it serves`;
   }
-  if (report === undefined) return `the agent of ${to} does not answer the operator: see kubectl logs ${to}`;
   if (isLagging(observed, instance))
     return `${to} is ${formatMs(readerLagMs(observed, pod) ?? 0)} behind, and spec.readers.maxLag is ${spec.readers.maxLag}: wait until it has caught up`;
   return undefined;

@@ -51,7 +51,9 @@ export interface ComputePodOptions {
   /** Zone to run in: compute keeps no data, so any zone will do, and reads are shortest in its own. */
   readonly zone: string;
   readonly image: string;
-  /** Whether NAME-ro leads to it while it is ready. */
+  /** Whether NAME-r leads to it while it is ready. */
+  readonly serves?: boolean;
+  /** Whether NAME-ro does. */
   readonly servesReads: boolean;
   /** Labels of the endpoints of spec.endpoints. */
   readonly endpoints?: Labels;
@@ -160,7 +162,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
       labels: {
         ...clusterLabels(name, 'compute'),
         [LABEL.role]: input.role,
-        [LABEL.serves]: 'true',
+        [LABEL.serves]: String(input.serves ?? true),
         [LABEL.servesReads]: String(input.servesReads),
         ...input.endpoints,
         [LABEL.zone]: input.zone,

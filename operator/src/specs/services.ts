@@ -17,6 +17,8 @@ import type { DisruptionBudget, Labels, Pod, Service } from '../kube/objects.ts'
 import { WRITER_PORT } from './compute-pod.ts';
 import { clusterNamespace, ownerReference } from './metadata.ts';
 
+const SEGMENTS_PER_ZONE = 2;
+
 interface ClientEndpoint {
   readonly name: string;
   /** Of spec.endpoints: its name there. */
@@ -109,9 +111,13 @@ export function storageService(cluster: AuroraCluster): Service {
  * Drains take one storage pod at a time, and only from a whole volume. As a number of pods that stay: for
  * `maxUnavailable` the disruption controller would ask the owner's scale how many there should be, and that counts
  * instances.
+ *
+ * `drainedZone`: both copies there may go, and none of the four others. It is left out of what is counted, so that the budget cannot be
+ * used up by an eviction elsewhere.
  */
-export function storageDisruptionBudget(cluster: AuroraCluster): DisruptionBudget {
+export function storageDisruptionBudget(cluster: AuroraCluster, drainedZone?: string): DisruptionBudget {
   const { name } = cluster.metadata;
+  const matchLabels = selectorLabels(name, 'storage');
   return {
     apiVersion: 'policy/v1',
     kind: 'PodDisruptionBudget',
@@ -121,6 +127,12 @@ export function storageDisruptionBudget(cluster: AuroraCluster): DisruptionBudge
       labels: clusterLabels(name, 'storage'),
       ownerReferences: [ownerReference(cluster)],
     },
-    spec: { minAvailable: segmentIds.length - 1, selector: { matchLabels: selectorLabels(name, 'storage') } },
+    spec:
+      drainedZone === undefined
+        ? { minAvailable: segmentIds.length - 1, selector: { matchLabels } }
+        : {
+            minAvailable: segmentIds.length - SEGMENTS_PER_ZONE,
+            selector: { matchLabels, matchExpressions: [{ key: LABEL.zone, operator: 'NotIn', values: [drainedZone] }] },
+          },
   };
 }

@@ -24,7 +24,7 @@ function describeDeletion({ cluster, computePods }: Observed): string {
   const step =
     computePods.length === 0
       ? 'storage ends now'
-      : `${computePods.map(({ metadata }) => metadata.name).join(', ')} ends first, then storage`;
+      : `${computePods.map(({ metadata }) => metadata.name).join(', ')} ${computePods.length === 1 ? 'ends' : 'end'} first, then storage`;
   return `${step}; ${claims}`;
 }
 

@@ -9,13 +9,14 @@ import {
   type InstanceStatus,
 } from '../api/types.ts';
 import { isPodReady, isTerminating, type Pod } from '../kube/objects.ts';
-import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
+import { computeState, freshAgent, isCutOff, type Observed } from '../observed/observed.ts';
 import { isSilent } from '../observed/reports.ts';
 import { planInstances, surplusPods, type Instance } from '../plan/plan-instances.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
 import { canBeRead, isEndpointMember, isLagging, readEndpointMembers, readerLagMs } from '../plan/read-endpoint.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
 import { known, present } from './present.ts';
+import { podState } from './segments.ts';
 
 /** In one word what a compute pod does: its agent's own when it can be asked. */
 function instancePhase(observed: Observed, pod: Pod): InstancePhase {
@@ -23,6 +24,13 @@ function instancePhase(observed: Observed, pod: Pod): InstancePhase {
   const report = observed.agents.get(pod.metadata.name);
   if (!isSilent(report)) return known(INSTANCE_PHASES, report?.phase, 'unknown');
   return pod.status?.phase === 'Running' ? 'Unreachable' : 'Pending';
+}
+
+/** Why an instance takes no connections, in Kubernetes' words, or ours where Kubernetes has not noticed. */
+export function instanceTrouble(observed: Observed, pod: Pod | undefined): string {
+  const isSaidReady = pod !== undefined && !isTerminating(pod) && isPodReady(pod);
+  if (!isSaidReady || !isCutOff(observed, pod)) return podState(pod);
+  return `does not answer, as when its node${pod.spec.nodeName === undefined ? '' : ` ${pod.spec.nodeName}`} is lost`;
 }
 
 /**

@@ -6,8 +6,7 @@ import { readersOf, type Instance } from '../plan/plan-instances.ts';
 import { podTrouble } from '../plan/pod-health.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
 import { canBeRead, readerLagMs } from '../plan/read-endpoint.ts';
-import { instanceState } from './instances.ts';
-import { podState } from './segments.ts';
+import { instanceState, instanceTrouble } from './instances.ts';
 import { bad, good, type Verdict } from './verdict.ts';
 
 /** The gravest first. */
@@ -42,7 +41,7 @@ function inWords(observed: Observed, { name, pod }: Instance, state: InstanceSta
   }
   // One that runs has nothing to say of why its pod is not ready.
   const said = report === undefined || report.phase === 'running' ? undefined : report.message;
-  const words = said === undefined ? podState(pod) : `is ${report?.phase}: ${said}`;
+  const words = said === undefined ? instanceTrouble(observed, pod) : `is ${report?.phase}: ${said}`;
   const hope = pod === undefined || podTrouble(pod).kind === 'none' ? '; it comes back by itself' : '';
   return state === 'Lost' ? `${name} ${words}${hope}` : `${name} ${words}`;
 }

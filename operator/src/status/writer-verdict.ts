@@ -7,7 +7,7 @@ import { isDeposed, readersOf, writerOf } from '../plan/plan-instances.ts';
 import { podTrouble } from '../plan/pod-health.ts';
 import { isTerminating } from '../kube/objects.ts';
 import type { AgentReason, AgentReport } from '../observed/reports.ts';
-import { podState } from './segments.ts';
+import { instanceTrouble } from './instances.ts';
 import { bad, good, type Verdict } from './verdict.ts';
 
 /** Reasons of an agent whose PostgreSQL did not start or was lost. */
@@ -38,7 +38,7 @@ export function writerVerdict(observed: Observed, plan: ClusterPlan): Verdict {
   if (pod !== undefined && computeState(observed, pod) === 'available') return good(`${name} takes connections`);
   const told = report === undefined ? undefined : agentVerdict(observed, name, report);
   if (told !== undefined) return told;
-  if (observed.cluster.metadata.deletionTimestamp !== undefined) return bad('Deleting', `${name} ${podState(pod)}`);
+  if (observed.cluster.metadata.deletionTimestamp !== undefined) return bad('Deleting', `${name} ${instanceTrouble(observed, pod)}`);
   const isUp = (segment: SegmentId): boolean => isSegmentUp(observed, segment);
   const { copies } = observed.cluster.spec.storage;
   if (pod !== undefined && pod.status?.phase === 'Running' && !isTerminating(pod) && !isQuorum(copies, 'promise', isUp)) {
@@ -50,7 +50,7 @@ export function writerVerdict(observed: Observed, plan: ClusterPlan): Verdict {
   const hope = pod !== undefined && podTrouble(pod).kind !== 'none' ? '' : everRan ? '; it comes back by itself' : '; it is starting';
   const heirs = readersOf(observed).filter(({ pod: one }) => computeState(observed, one) === 'available');
   const next = heirs.length === 0 ? hope : `; ${heirs.map((reader) => reader.name).join(' or ')} takes its place`;
-  return bad(everRan ? 'WriterLost' : 'WriterStarting', `${name} ${podState(pod)}${next}`);
+  return bad(everRan ? 'WriterLost' : 'WriterStarting', `${name} ${instanceTrouble(observed, pod)}${next}`);
 }
 
 /**

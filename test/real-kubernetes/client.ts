@@ -1,0 +1,135 @@
+/**
+ * A client of a cluster, in a pod of its own: a small ledger's load through NAME-rw, and beside it a new connection every tenth
+ * of a second that commits one row. What it sees goes to standard output, one JSON object a line (`observation.ts`). At
+ * SIGTERM it reads everything back and says whether the ledger adds up. Everything about the server is in the environment, as libpq has it.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { connectTo, Ledger } from '../faults/ledger.ts';
+import type { Observation } from './observation.ts';
+
+const PROBE_EVERY_MS = 100;
+const PROBES_AT_ONCE_MAX = 50;
+/** A statement that takes longer is on a connection to nobody. */
+const ANSWER_MS = 5000;
+/** To make the tables. */
+const SETUP_MS = 60_000;
+/** Between a client's transactions: the load is there to notice what is lost, not to keep processors busy. */
+const THINK_MS = 50;
+const CLIENTS = 3;
+/** Commits follow one another by some tenths of a second at most; what is longer than this is told. */
+const GAP_MS = 500;
+
+const { env } = process;
+const server = {
+  host: env['PGHOST'] ?? '',
+  port: Number(env['PGPORT'] ?? 5432),
+  user: env['PGUSER'] ?? '',
+  password: env['PGPASSWORD'] ?? '',
+  database: env['PGDATABASE'] ?? '',
+};
+
+const tell = (observation: Observation): void => void process.stdout.write(`${JSON.stringify({ at: Date.now(), ...observation })}\n`);
+
+/** Tells of each time that was long without a commit, once it is over. */
+class Gaps {
+  readonly #of: 'new' | 'held';
+  #last: number | undefined;
+
+  /** @param of commits on new connections, or on those that are held */
+  constructor(of: 'new' | 'held') {
+    this.#of = of;
+  }
+
+  note(): void {
+    const now = Date.now();
+    if (this.#last !== undefined && now - this.#last > GAP_MS) tell({ kind: 'gap', of: this.#of, from: this.#last, to: now });
+    this.#last = now;
+  }
+}
+
+const probed = new Gaps('new');
+const held = new Gaps('held');
+const counts = { new: 0, held: 0 };
+/** Of the present second: what connections were refused with. */
+const errors = new Map<string, number>();
+let stopping = false;
+
+async function probe(): Promise<void> {
+  let client: pg.Client | undefined;
+  try {
+    client = await connectTo(server, ANSWER_MS);
+    await client.query('INSERT INTO probe DEFAULT VALUES');
+    counts.new += 1;
+    probed.note();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    const code = 'code' in error && typeof error.code === 'string' ? `${error.code} ` : '';
+    const text = `${code}${error.message}`;
+    errors.set(text, (errors.get(text) ?? 0) + 1);
+  } finally {
+    void client?.end().catch(() => undefined);
+  }
+}
+
+async function probing(): Promise<void> {
+  const running = new Set<Promise<void>>();
+  while (!stopping) {
+    if (running.size < PROBES_AT_ONCE_MAX) {
+      const one: Promise<void> = probe().finally(() => running.delete(one));
+      running.add(one);
+    }
+    await delay(PROBE_EVERY_MS);
+  }
+  await Promise.race([Promise.all(running), delay(ANSWER_MS)]);
+}
+
+async function untilDone(what: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      return await what();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      tell({ kind: 'waiting', message: error.message });
+      await delay(1000);
+    }
+  }
+}
+
+let answerMs = SETUP_MS;
+const ledger = new Ledger(
+  () => connectTo(server, answerMs),
+  () => {
+    counts.held += 1;
+    held.note();
+  },
+  THINK_MS,
+);
+const everySecond = setInterval(() => {
+  tell({ kind: 'second', new: counts.new, held: counts.held, errors: Object.fromEntries(errors) });
+  counts.new = 0;
+  counts.held = 0;
+  errors.clear();
+}, 1000);
+
+process.on('SIGTERM', () => void end());
+
+async function end(): Promise<void> {
+  stopping = true;
+  await ledger.stop();
+  answerMs = SETUP_MS;
+  await untilDone(async () => tell({ kind: 'verdict', ...(await ledger.verify()) }));
+  clearInterval(everySecond);
+  process.exit();
+}
+
+// In two steps: one that was done although its answer was lost is not done again.
+await untilDone(async () => {
+  const client = await connectTo(server, SETUP_MS);
+  await client.query('CREATE TABLE IF NOT EXISTS probe (at timestamptz DEFAULT now())');
+  await client.end();
+});
+await untilDone(() => ledger.create());
+answerMs = ANSWER_MS;
+ledger.start(CLIENTS);
+await probing();
