@@ -62,6 +62,7 @@ const COMMANDS = {
   'faults:failover': [['test/faults/failovers.ts']],
   'faults:switchover': [['test/faults/switchovers.ts']],
   'faults:history': [['test/faults/histories.ts']],
+  'test:kubernetes': [['test/real-kubernetes/main.ts']],
 };
 
 function fail(message) {

@@ -1,4 +1,4 @@
-import type { AuroraClusterSpec, AutoscalingSpec, InitdbSpec } from './types.ts';
+import type { AuroraClusterSpec, AutoscalingSpec, InitdbSpec, Resources } from './types.ts';
 
 /** One place for every default: the schema publishes them, withDefaults applies them to objects that never met it. */
 export const DEFAULTS = {
@@ -21,6 +21,12 @@ export const DEFAULTS = {
   reclaimPolicy: 'Retain',
   database: 'app',
   owner: 'app',
+  /**
+   * A pod that asks for nothing is BestEffort: on a node that is short of CPU it gets next to none, and on one that is short of memory it is
+   * the first to be killed or evicted. So a database's pods ask for what they need when little is done.
+   */
+  storageResources: { requests: { cpu: '100m', memory: '256Mi' } },
+  computeResources: { requests: { cpu: '250m', memory: '512Mi' } },
 } as const;
 
 /** A year: one that is away for longer than that is gone. */
@@ -86,9 +92,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       standInAfterSeconds: storage?.standInAfterSeconds ?? DEFAULTS.standInAfterSeconds,
       reclaimPolicy: storage?.reclaimPolicy ?? DEFAULTS.reclaimPolicy,
       ...(storage?.storageClassName === undefined ? {} : { storageClassName: storage.storageClassName }),
-      ...(storage?.resources === undefined
-        ? {}
-        : { resources: storage.resources as NonNullable<AuroraClusterSpec['storage']['resources']> }),
+      resources: (storage?.resources ?? DEFAULTS.storageResources) as Resources,
     },
     bootstrap: {
       initdb: {
@@ -101,9 +105,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     ...(superuserName === undefined ? {} : { superuserSecret: { name: superuserName } }),
     postgresql: { parameters: (spec.postgresql?.parameters ?? {}) as Readonly<Record<string, string>> },
     compute: {
-      ...(spec.compute?.resources === undefined
-        ? {}
-        : { resources: spec.compute.resources as NonNullable<AuroraClusterSpec['compute']['resources']> }),
+      resources: (spec.compute?.resources ?? DEFAULTS.computeResources) as Resources,
       ...(spec.compute?.cacheSize === undefined ? {} : { cacheSize: spec.compute.cacheSize }),
     },
     images: {

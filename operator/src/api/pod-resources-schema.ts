@@ -1,4 +1,5 @@
 import type { Rule, Schema } from './open-api.ts';
+import type { Resources } from './types.ts';
 
 /** Schemas of the resources that pods ask for. */
 
@@ -47,10 +48,12 @@ export function listedResources(of: string): Schema {
   return requestsAndLimits(of, []);
 }
 
-export function resources(of: string): Schema {
+/** @param byDefault where nothing is said; requests without limits, so that nothing is bounded that nobody bounded. */
+export function resources(of: string, byDefault: Resources): Schema {
   const quantity = (list: string, name: string): string => `quantity(string(self.${list}['${name}']))`;
   return {
     ...requestsAndLimits(of, [NAME_RULE]),
+    default: byDefault,
     'x-kubernetes-validations': COMPARED_RESOURCES.map((name) => ({
       rule: `!has(self.requests) || !has(self.limits) || !('${name}' in self.requests) || !('${name}' in self.limits) || ${quantity('requests', name)}.compareTo(${quantity('limits', name)}) <= 0`,
       message: `requests.${name} must not be above limits.${name}`,

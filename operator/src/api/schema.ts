@@ -156,7 +156,7 @@ const storage: Schema = {
       enum: ['Retain', 'Delete'],
       default: DEFAULTS.reclaimPolicy,
     },
-    resources: resources('each storage pod'),
+    resources: resources('each storage pod', DEFAULTS.storageResources),
   },
 };
 
@@ -241,7 +241,7 @@ const spec: Schema = {
       description: 'The pods that run PostgreSQL. They hold no data.',
       default: {},
       properties: {
-        resources: resources('each compute pod'),
+        resources: resources('each compute pod', DEFAULTS.computeResources),
         cacheSize: {
           type: 'string',
           description:

@@ -204,17 +204,18 @@ export function freshAgent(observed: Observed, pod: Pod | undefined): AgentRepor
 /** An agent that cannot be asked (a network policy, say) is taken for running when its pod has been ready this long. */
 export const TRUST_READINESS_MS = 5_000;
 
-/** An agent that was silent for this long while others answer cannot be reached by clients either. */
+/** An agent that is silent for this long while others answer cannot be reached by clients either. */
 export const SILENT_AGENT_MS = 3_000;
 
 /**
- * Has an agent that answered fallen silent, while others answer? Its node may be lost, or cut off: Kubernetes notices that after most
- * of a minute, and calls its pods ready until then. Where no other agent answers it is the operator that may be cut off.
+ * Is an agent silent, while others answer? Its node may be lost, or cut off: Kubernetes notices that after most of a minute, and calls
+ * its pods ready until then. One that has never answered us counts as well: an operator that has just begun to lead may have been
+ * preceded by one on that very node. Where no other agent answers it is the operator that may be cut off, or a network policy.
  */
 export function isCutOff(observed: Observed, pod: Pod): boolean {
   const { name } = pod.metadata;
   const report = observed.agents.get(name);
-  if (report?.answeredAt === undefined || report.silentSince === undefined || !isSinceStart(pod, report.answeredAt)) return false;
+  if (report?.silentSince === undefined || (report.answeredAt !== undefined && !isSinceStart(pod, report.answeredAt))) return false;
   const others = [...observed.agents].filter(([other]) => other !== name).map(([, other]) => other);
   const asked = others.length === 0 ? [...observed.daemons.values()] : others;
   return observed.now - report.silentSince >= SILENT_AGENT_MS && asked.some((other) => !isSilent(other));

@@ -69,7 +69,17 @@ describe('an instance whose agent fell silent', () => {
     expect(endpoints(all)).toEqual(endpoints(three));
   });
 
-  test('is none when it has never answered, as behind a network policy', () => {
+  test('may have fallen silent before this operator led: it has never answered it', () => {
+    const agents = withEntry(three.agents, 'demo-2', {
+      uid: 'uid-of-demo-2',
+      phase: 'unknown',
+      segments: [],
+      silentSince: silence.silentSince,
+    });
+    expect(endpoints({ ...three, agents })).toMatchObject({ 'demo-2': '' });
+  });
+
+  test('is none before it was asked', () => {
     const agents = new Map([...three.agents].filter(([name]) => name !== 'demo-2'));
     expect(endpoints({ ...three, agents })).toEqual(endpoints(three));
   });

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION, LABEL } from '../api/names.ts';
+import type { Resources } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { makeCluster, segment, VOLUME } from '../testing/fixtures.ts';
 import { computePod, storageAddresses } from './compute-pod.ts';
@@ -24,6 +25,33 @@ const compute = (change: Partial<Parameters<typeof computePod>[1]> = {}): Pod =>
     mountedVersions: '',
     ...change,
   });
+
+describe('what pods ask for', () => {
+  const asked = (pod: Pod) => pod.spec.containers[0]?.resources as Resources | undefined;
+  const limits = { memory: '1Gi' };
+
+  test('is enough not to be the first that is killed or goes without CPU, where a manifest says nothing', () => {
+    for (const pod of [storagePod(cluster, segment(0), 'zone-a', 's:1'), compute()]) {
+      expect(asked(pod)?.requests).toEqual({ cpu: expect.stringMatching(/^\d+m$/), memory: expect.stringMatching(/^\d+Mi$/) });
+      expect(asked(pod)?.limits).toBeUndefined();
+    }
+  });
+
+  test('is what a manifest says, with nothing added', () => {
+    const own = makeCluster({ spec: { storage: { size: '1Gi', resources: { limits } }, compute: { resources: { limits } } } });
+    expect(asked(storagePod(own, segment(0), 'zone-a', 's:1'))).toEqual({ limits });
+    const input = {
+      ordinal: 1,
+      role: 'writer',
+      volumeId: VOLUME,
+      zone: 'zone-a',
+      image: 'c:1',
+      servesReads: false,
+      mountedVersions: '',
+    } as const;
+    expect(asked(computePod(own, input))).toEqual({ limits });
+  });
+});
 
 describe('storage pods', () => {
   test('know themselves and all six peers by names that last', () => {
