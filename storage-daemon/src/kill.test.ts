@@ -17,7 +17,7 @@ import { DEADLINE, SEGMENT } from './testing/test-cluster.ts';
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
 const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
-const ROUNDS = 5;
+const ROUNDS = 3;
 
 let directory: string;
 let child: ChildProcess | undefined;

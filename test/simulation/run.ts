@@ -71,6 +71,8 @@ export async function runSeed(seed: number, { traced, without, mixture }: RunOpt
     world.note('world', String(failure.stack));
   } finally {
     process.off('unhandledRejection', onUnhandled);
+    world.end();
+    for (const { disk } of cluster.storage) disk.wipe();
   }
   const { records, acknowledgements, recordsShown, pagesCompared } = cluster.history;
   return {

@@ -132,6 +132,14 @@ export class World {
     this.#now = deadline;
   }
 
+  /**
+   * Nothing happens any more. Node keeps combined signals for as long as somebody listens, which killed machines do for
+   * ever, and through them it keeps the world: what was yet to come must not stay with it.
+   */
+  end(): void {
+    this.#heap.length = 0;
+  }
+
   #next(deadline: number): Event | undefined {
     const first = this.#heap[0];
     if (first === undefined || first.at > deadline) return undefined;
