@@ -6,6 +6,7 @@ import { NEVER_PROMOTED } from '@kube-aurora/rpc';
 import type { ComputePhasesOptions, ReaderPhases } from './agent-phases.ts';
 import { askWriter } from './election/ask-writer.ts';
 import { rankCandidates } from './election/rank-candidates.ts';
+import { FollowedSlots } from './failover-slots/followed-slots.ts';
 import { roomForCache } from './postgres/cache-room.ts';
 import { fetchComputeImage } from './open/fetch-image.ts';
 import { SINGLE_GROUP, homeSegment } from './placement.ts';
@@ -43,6 +44,7 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
       const computeId = `${config.instance}/${randomUUID()}`;
       const identity: WriterIdentity = { segment, writerId: computeId };
       const startLsn = lsn(opened.startLsn);
+      const slots = new FollowedSlots({ startLsn, replayLsn: () => session.replay.replayLsn, clock, logger });
       const database = new StandbyDatabase({
         paths,
         listen: config.pgListen,
@@ -59,6 +61,7 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
         },
         settings,
         directory,
+        slots,
         freePort,
         clock,
         logger,
@@ -76,7 +79,7 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
               clock,
               logger,
             });
-      const session = new ReaderSession({
+      const session: ReaderSession = new ReaderSession({
         startLsn,
         feed: (from, events) =>
           new RedoFeed({
@@ -95,7 +98,14 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
             },
           }),
         sender: (how) =>
-          new Walsender({ ...how, socketPath: join(stream.dir, `.s.PGSQL.${stream.port}`), owner: paths.account, clock, logger }),
+          new Walsender({
+            ...how,
+            socketPath: join(stream.dir, `.s.PGSQL.${stream.port}`),
+            owner: paths.account,
+            slots: () => slots.slots,
+            clock,
+            logger,
+          }),
         pages: (volume, onTooOld) => {
           const { onRead, onError, onAheadGone } = readsObserved(metrics);
           const pageReader = new PageReader({

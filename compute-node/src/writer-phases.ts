@@ -69,6 +69,8 @@ export function writerPhases(options: WriterPhasesOptions): WriterPhases {
               dataDir: paths.dataDir,
               socket: { dir: paths.runDir, port: config.pgListen.port },
               passwords,
+              directory,
+              epoch: opened.epoch,
               clock,
               logger,
             });

@@ -5,29 +5,34 @@ import { Cluster, type AgentStatus, type Writer } from './cluster-harness.ts';
 
 /**
  * Logical replication from the cluster to a stock PostgreSQL and from one to the cluster, and statistics, while the cluster's
- * PostgreSQL is restarted in place, dies, and is replaced. Both sides log nothing but rows, so each row must come once.
+ * PostgreSQL is restarted in place, dies, and has another one in its place. Both sides log nothing but rows, so each row must come once.
  */
 
 const LONG_MS = 60_000;
 const SETTINGS = { wal_level: 'logical', shared_preload_libraries: 'pg_stat_statements', autovacuum: 'off' };
 
 let cluster: Cluster;
+/** Who is meant to be the writer now. */
+let writer: Writer;
+let reader: Writer;
 let stock: TestPostgres;
 let there: Client;
 
 beforeAll(async () => {
   [cluster, stock] = await Promise.all([
-    Cluster.start({ pgParameters: SETTINGS, readyWithinMs: 120_000 }),
+    Cluster.start({ role: 'auto', pgParameters: SETTINGS, readyWithinMs: 120_000 }),
     startPostgres({ settings: { wal_level: 'logical', wal_retrieve_retry_interval: '200ms' } }),
   ]);
   there = await stock.connect();
+  writer = cluster.writer;
+  reader = cluster.addInstance('zone-b');
 }, 150_000);
 afterAll(async () => {
   await there?.end();
   await Promise.all([cluster?.destroy(), stock?.remove()]);
 }, 60_000);
 
-const admin = <T>(use: (client: Client) => Promise<T>): Promise<T> => using(cluster.writer, use);
+const admin = <T>(use: (client: Client) => Promise<T>): Promise<T> => using(writer, use);
 
 async function using<T>(writer: Writer, use: (client: Client) => Promise<T>): Promise<T> {
   const client = await cluster.connect(writer, { user: 'postgres', connectionTimeoutMillis: LONG_MS });
@@ -43,7 +48,7 @@ const text = (query: string, client: Client): Promise<string> =>
 const IDS = "select coalesce(string_agg(id::text, ' ' order by id), '') as text from";
 
 async function status(): Promise<AgentStatus | undefined> {
-  return cluster.writer.status();
+  return writer.status();
 }
 
 /** Does it, and waits until another epoch of the same agent answers. */
@@ -58,7 +63,7 @@ async function afterRestart(restart: () => unknown): Promise<void> {
     },
     LONG_MS,
   );
-  await cluster.writerReady(LONG_MS);
+  await cluster.writerReady(LONG_MS, writer);
 }
 
 const untilThere = (ids: string): Promise<void> =>
@@ -86,7 +91,7 @@ it('goes both ways, and on after a crash and an ordered restart of PostgreSQL, e
     );
   });
   await there.query(
-    `create subscription to_here connection 'host=${cluster.writer.host} user=postgres password=e2e-password dbname=app' publication ours`,
+    `create subscription to_here connection 'host=${cluster.writer.host} user=postgres password=e2e-password dbname=app' publication ours with (failover = true)`,
   );
   await there.query("insert into got select g, 'a' from generate_series(1, 3) g");
   await admin((client) => client.query("insert into sent select g, 'a' from generate_series(1, 3) g"));
@@ -105,7 +110,7 @@ it('goes both ways, and on after a crash and an ordered restart of PostgreSQL, e
   await admin((client) =>
     client.query("insert into sent values (4, repeat('b', 20000)); alter table sent add more text; insert into sent (id) values (5)"),
   );
-  await afterRestart(() => cluster.writer.killPostgres());
+  await afterRestart(() => writer.killPostgres());
   expect(await slots()).toBe('physical to_here');
   await admin((client) => client.query('alter table sent drop more; insert into sent values (6)'));
   await there.query('insert into got values (4)');
@@ -141,17 +146,81 @@ it('has its statistics after an ordered restart, and none after a crash', async 
   await cluster.until('it is counted', async () => (await counted()) === '500 500');
   await afterRestart(() => cluster.setParameters({ ...SETTINGS, max_connections: '80' }));
   expect([await counted(), await calls()]).toEqual(['500 500', '1']);
-  await afterRestart(() => cluster.writer.killPostgres());
+  await afterRestart(() => writer.killPostgres());
   expect([await counted(), await calls()]).toEqual(['0 0', '0']);
 }, 120_000);
 
+/** What a reader keeps that a slot of the writer is like; it is of use from the moment on at which it is not temporary any more. */
+async function readerKeeps(slot: string): Promise<void> {
+  const query = `select count(*)::text as text from pg_replication_slots where slot_name = '${slot}' and synced and not temporary`;
+  await cluster.until(
+    `the reader has ${slot}`,
+    async () => {
+      // Slots go on at such a snapshot, which PostgreSQL logs every 15 s where something is written.
+      await admin((client) => client.query('select pg_log_standby_snapshot()'));
+      return (await using(reader, (client) => text(query, client))) === '1';
+    },
+    LONG_MS,
+  );
+}
+
+/** Another is the writer now; what it takes from `there` and gives there goes on. */
+async function takesOver(next: Writer, before: Writer): Promise<void> {
+  await cluster.until(
+    `${next.name} writes`,
+    async () => {
+      const now = await next.status();
+      return now?.role === 'writer' && now.phase === 'running';
+    },
+    LONG_MS,
+  );
+  [writer, reader] = [next, before];
+  await there.query(`alter subscription to_here connection 'host=${next.host} user=postgres password=e2e-password dbname=app'`);
+}
+
+it('goes on with a reader that takes the place of the writer, lost or asked to, and when that one is restarted: each row once', async () => {
+  reader.start();
+  await cluster.writerReady(LONG_MS, reader);
+  await readerKeeps('to_here');
+  await admin((client) => client.query('insert into sent values (10)'));
+  writer.killPostgres();
+  await takesOver(reader, writer);
+  await admin((client) => client.query('insert into sent values (11)'));
+  await there.query('insert into got values (6)');
+  await untilThere('1 2 3 4 5 6 7 8 9 10 11');
+  await untilHere('1 2 3 4 5 6');
+  expect(await slots()).toBe('to_here');
+  expect((await status())?.lostReplicationSlots).toMatchObject([{ name: 'physical', why: expect.stringContaining('physical') as string }]);
+
+  await cluster.until('the old writer reads', async () => (await reader.status())?.role === 'reader', LONG_MS);
+  await cluster.writerReady(LONG_MS, reader);
+  // Whether that one is lost is not its to say.
+  expect((await reader.status())?.lostReplicationSlots?.map(({ name }) => name)).toEqual(['physical']);
+  await readerKeeps('to_here');
+  await admin((client) => client.query('insert into sent values (12)'));
+  expect(await reader.promote()).toMatchObject({ code: 202 });
+  await takesOver(reader, writer);
+  await admin((client) => client.query('insert into sent values (13)'));
+  await untilThere('1 2 3 4 5 6 7 8 9 10 11 12 13');
+
+  // Nobody is there to take its place, and rows wait on either side of its promotion.
+  await reader.kill();
+  await there.query('alter subscription to_here disable');
+  await admin((client) => client.query('insert into sent values (14); select pg_switch_wal(); insert into sent values (15)'));
+  await afterRestart(() => cluster.setParameters({ ...SETTINGS, max_connections: '90' }));
+  expect(await slots()).toBe('to_here');
+  await admin((client) => client.query('insert into sent values (16)'));
+  await there.query('alter subscription to_here enable');
+  await untilThere('1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16');
+}, 240_000);
+
 it('names the slots that are lost with the agent that knew them', async () => {
-  await cluster.writer.kill();
-  cluster.writer.start();
-  await cluster.writerReady(LONG_MS);
+  await writer.kill();
+  writer.start();
+  await cluster.writerReady(LONG_MS, writer);
   expect(await slots()).toBe('');
   const lost = (await status())?.lostReplicationSlots ?? [];
-  expect(lost.map(({ name }) => name)).toEqual(['physical', 'to_here']);
+  expect(lost.map(({ name }) => name)).toEqual(['to_here']);
   expect(lost[0]?.why).toContain('began anew');
   // The subscriber hears that there is no such slot.
   await cluster.until(

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32c, emptyWalPage, lsn, WAL_PAGE_BYTES, WAL_SEGMENT_BYTES, walSegmentFileName, type Lsn } from '@kube-aurora/pg-format';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { carryOver, type CarriedOver } from './carry-over.ts';
+import { carryOver, type CarriedOver, type WrittenWal } from './carry-over.ts';
 
 const segment = (n: number, offset = 0): Lsn => lsn(BigInt(n) * BigInt(WAL_SEGMENT_BYTES) + BigInt(offset));
 /** X, in segment 5. */
@@ -25,18 +25,18 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-const walFile = (dir: string, at: Lsn): string => join(dir, 'pg_wal', walSegmentFileName(1, at));
+const walFile = (dir: string, at: Lsn, timeline = 1): string => join(dir, 'pg_wal', walSegmentFileName(timeline, at));
 
-function writeWal(at: Lsn, fill: string): void {
+function writeWal(at: Lsn, fill: string, timeline = 1): void {
   const bytes = Buffer.alloc(WAL_SEGMENT_BYTES, fill);
   for (let page = 0; page < WAL_SEGMENT_BYTES; page += WAL_PAGE_BYTES) {
-    const header = emptyWalPage({ systemIdentifier: 1n, timeline: 1, pageLsn: lsn(at + BigInt(page)) });
+    const header = emptyWalPage({ systemIdentifier: 1n, timeline, pageLsn: lsn(at + BigInt(page)) });
     header.copy(bytes, page, 0, 40);
   }
-  writeFileSync(walFile(from, at), bytes);
+  writeFileSync(walFile(from, at, timeline), bytes);
 }
 
-function writeSlot(name: string, restartLsn: Lsn, { persistency = 0, invalidated = 0, isDamaged = false } = {}): void {
+function writeSlot(name: string, restartLsn: Lsn, { persistency = 0, invalidated = 0, isDamaged = false, isFailover = false } = {}): void {
   const bytes = Buffer.alloc(200);
   bytes.writeUInt32LE(0x1051ca1, 0);
   bytes.writeUInt32LE(5, 8);
@@ -45,17 +45,19 @@ function writeSlot(name: string, restartLsn: Lsn, { persistency = 0, invalidated
   bytes.writeInt32LE(persistency, 84);
   bytes.writeBigUInt64LE(restartLsn, 96);
   bytes.writeInt32LE(invalidated, 104);
+  bytes.writeUInt8(Number(isFailover), 194);
   bytes.writeUInt32LE(crc32c(bytes.subarray(8)), 4);
   if (isDamaged) bytes.writeUInt8(1, 90);
   mkdirSync(join(from, 'pg_replslot', name));
   writeFileSync(join(from, 'pg_replslot', name, 'state'), bytes);
 }
 
-function carry(carryUpTo: Lsn | undefined): CarriedOver {
+function carry(upTo: Lsn | undefined, wal: WrittenWal = {}, isReaders = false): CarriedOver {
   return carryOver({
     from,
     to,
-    carryUpTo,
+    carries: upTo === undefined ? undefined : { upTo, wal },
+    isReaders,
     timeline: 1,
     directory: (name) => {
       mkdirSync(join(to, name));
@@ -117,4 +119,39 @@ it('carries nothing of a directory that is not known to have the log, and names 
   const { slots, lost, hasStatistics } = carry(undefined);
   expect([slots, lost.map(({ name }) => name), hasStatistics]).toEqual([[], ['slot'], false]);
   expect(existsSync(join(to, 'pg_replslot/slot'))).toBe(false);
+});
+
+it('carries of a reader that was promoted what was given to it and what it wrote, under the timeline of the volume', () => {
+  for (const n of [2, 3, 4]) writeWal(segment(n), `${n}`);
+  // It was promoted in segment 4; what is there under the old timeline ends there.
+  for (const [n, fill] of [
+    [4, 'd'],
+    [5, 'e'],
+    [6, 'f'],
+  ] as const)
+    writeWal(segment(n), fill, 2);
+  const wal = { fromLsn: segment(3, 1000), promoted: { lsn: segment(4, 2000), timeline: 2 } };
+  writeSlot('before_it_began', segment(3, 992));
+  writeSlot('given', segment(3, 1000), { isFailover: true });
+  writeSlot('own', segment(5, 64));
+  expect(carry(X, wal)).toEqual({
+    slots: ['given', 'own'],
+    lost: [{ name: 'before_it_began', why: 'the log that it needs from 0/30003E0 on is not there' }],
+    hasStatistics: false,
+  });
+  expect(readdirSync(join(to, 'pg_wal')).toSorted()).toEqual([3, 4, 5].map((n) => walSegmentFileName(1, segment(n))));
+  const pages = (at: Lsn, upTo: number): string[] => {
+    const bytes = readFileSync(walFile(to, at));
+    const found = Array.from({ length: upTo }, (_, page) => page * WAL_PAGE_BYTES);
+    return [...new Set(found.map((page) => `${bytes.readUInt32LE(page + 4)} ${bytes.toString('latin1', page + 40, page + 42)}`))];
+  };
+  const all = WAL_SEGMENT_BYTES / WAL_PAGE_BYTES;
+  expect([pages(segment(3), all), pages(segment(4), all), pages(segment(5), 4)]).toEqual([['1 33'], ['1 dd'], ['1 ee']]);
+});
+
+it('does not call lost what a reader makes anew from the writer', () => {
+  writeSlot('followed', segment(4, 900), { isFailover: true });
+  writeSlot('own', segment(4, 900));
+  expect(carry(undefined, {}, true).lost.map(({ name }) => name)).toEqual(['own']);
+  expect(carry(undefined).lost.map(({ name }) => name)).toEqual(['followed', 'own']);
 });

@@ -22,7 +22,7 @@ import { CONTROL_FILE, ENGINE, VERSION_FILE } from '../engine.ts';
 import type { Account } from './account.ts';
 import { configurationFile, hbaFile } from './parameters.ts';
 import { CACHE_FILE, encodeCacheFile } from './cache-file.ts';
-import { carryOver, NOTHING_CARRIED, type CarriedOver } from './carry-over.ts';
+import { carryOver, NOTHING_CARRIED, type CarriedOver, type CarryOver } from './carry-over.ts';
 import { encodeRelationTable, RELATION_TABLE_FILE } from './relation-table.ts';
 
 const DEFAULT_TABLESPACE = 1663;
@@ -92,10 +92,10 @@ export interface DataDirectoryImage {
   /** PostgreSQL follows a stream of WAL, and takes no writes. */
   readonly isStandby?: boolean;
   /**
-   * X, where walPages go on, when the WAL of the directory that stands there is the volume's up to it (written-directory.ts): its
+   * X, where walPages go on, and what WAL of the directory that stands there is the volume's up to it (written-directory.ts): its
    * replication slots and its statistics go on in this one. Undefined: nothing goes on.
    */
-  readonly carryUpTo?: Lsn | undefined;
+  readonly carries?: CarryOver['carries'];
 }
 
 /** A database's directory in a tablespace, within the data directory (common/relpath.c). */
@@ -130,7 +130,8 @@ export function buildDataDirectory(image: DataDirectoryImage): CarriedOver {
   return carryOver({
     from: old,
     to: image.dir,
-    carryUpTo: image.carryUpTo,
+    carries: image.carries,
+    isReaders: image.isStandby === true,
     timeline: decodePgControl(image.controlFile).checkPointCopy.timeline,
     directory: (name) => tree.directory(name),
     file: (name, bytes) => tree.file(name, bytes),

@@ -19,6 +19,8 @@ export interface ReplicationSlot {
   readonly isPersistent: boolean;
   /** WAL from here on is needed; undefined when none is. */
   readonly restartLsn: Lsn | undefined;
+  /** Readers keep slots up with it, or it is such a one. */
+  readonly isFailover: boolean;
 }
 
 export class ReplicationSlotError extends Error {
@@ -33,10 +35,11 @@ export class ReplicationSlotError extends Error {
  *
  *     0 magic u32 | 4 CRC32C of all from 8 on u32 | 8 version u32 | 12 bytes from 16 on u32
  *    16 name 64 bytes | 80 database u32 | 84 persistency i32 | 88 xmin u32 | 92 catalog xmin u32
- *    96 restart LSN u64 | 104 cause of invalidation i32 | 112 confirmed flush LSN u64 | ...
+ *    96 restart LSN u64 | 104 cause of invalidation i32 | 112 confirmed flush LSN u64 | 120 two-phase LSN u64 | 128 two-phase u8
+ *   129 plugin 64 bytes | 193 synced u8 | 194 failover u8 | ...
  */
 export function decodeReplicationSlot(name: string, bytes: Buffer): ReplicationSlot {
-  if (bytes.length < HEADER_BYTES + 104 || bytes.readUInt32LE(0) !== SLOT_MAGIC) throw new ReplicationSlotError(name, 'is no such file');
+  if (bytes.length < HEADER_BYTES + 179 || bytes.readUInt32LE(0) !== SLOT_MAGIC) throw new ReplicationSlotError(name, 'is no such file');
   const version = bytes.readUInt32LE(8);
   if (version !== SLOT_VERSION) throw new ReplicationSlotError(name, `has version ${version}, not ${SLOT_VERSION}`);
   if (bytes.length !== HEADER_BYTES + bytes.readUInt32LE(12)) throw new ReplicationSlotError(name, 'is cut off');
@@ -47,6 +50,7 @@ export function decodeReplicationSlot(name: string, bytes: Buffer): ReplicationS
     bytes,
     isPersistent: bytes.readInt32LE(84) === PERSISTENT,
     restartLsn: bytes.readInt32LE(104) !== VALID || restartLsn === INVALID_LSN ? undefined : restartLsn,
+    isFailover: bytes.readUInt8(194) !== 0,
   };
 }
 
@@ -80,6 +84,12 @@ export function readReplicationSlots(dataDir: string): SlotsFound {
   }
   return { slots, unreadable };
 }
+
+/** Another text whenever PostgreSQL has written a slot that outlives it, made one or dropped one. */
+export const slotFiles = (dataDir: string): string =>
+  readReplicationSlots(dataDir)
+    .slots.map(({ name, bytes }) => `${name} ${bytes.toString('base64')}`)
+    .join('\n');
 
 /** No such file or directory. */
 function isAbsent(error: unknown): boolean {

@@ -5,7 +5,7 @@ import { Client, type Connection, type Submittable } from 'pg';
 import { SUPERUSER, type LocalSocket } from './local-client.ts';
 
 /** As it stands in pg_replication_slots. */
-const SLOT = 'kube_aurora_readers';
+export const READERS_SLOT = 'kube_aurora_readers';
 /** How often what readers need is looked at: the lease, with which it comes, is renewed about as often. */
 const LOOK_MS = 500;
 const RETRY_MS = 5000;
@@ -62,7 +62,7 @@ async function whileNeeded({ socket, xmins, clock, logger }: VacuumHoldOptions, 
     port: socket.port,
     user: SUPERUSER,
     replication: 'true',
-    application_name: SLOT,
+    application_name: READERS_SLOT,
     options: '-c idle_session_timeout=0',
     connectionTimeoutMillis: 10_000,
   };
@@ -76,7 +76,7 @@ async function whileNeeded({ socket, xmins, clock, logger }: VacuumHoldOptions, 
   });
   await client.connect();
   try {
-    await client.query(`CREATE_REPLICATION_SLOT ${SLOT} TEMPORARY PHYSICAL`);
+    await client.query(`CREATE_REPLICATION_SLOT ${READERS_SLOT} TEMPORARY PHYSICAL`);
     let held: StandbyXmins = { xmin: 0n, catalogXmin: 0n };
     for (let wanted = xmins(); isNeeded(wanted) && !signal.aborted; wanted = xmins()) {
       if (wanted.xmin !== held.xmin || wanted.catalogXmin !== held.catalogXmin) {
@@ -101,7 +101,7 @@ async function tell(client: Client, held: StandbyXmins, wanted: StandbyXmins): P
   const goesBack = isLower(wanted.xmin, held.xmin) || isLower(wanted.catalogXmin, held.catalogXmin);
   const feedback = [...(goesBack ? [encodeFeedback({ xmin: 0n, catalogXmin: 0n })] : []), encodeFeedback(wanted)];
   await new Promise<void>((resolve, reject) => {
-    client.query(new Feedback(`START_REPLICATION SLOT ${SLOT} PHYSICAL ${system.xlogpos}`, feedback, resolve, reject));
+    client.query(new Feedback(`START_REPLICATION SLOT ${READERS_SLOT} PHYSICAL ${system.xlogpos}`, feedback, resolve, reject));
   });
 }
 

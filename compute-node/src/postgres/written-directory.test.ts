@@ -1,15 +1,16 @@
 import { systemClock } from '@kube-aurora/clock';
+import { lsn } from '@kube-aurora/pg-format';
 import { silentLogger } from '@kube-aurora/process';
 import { describe, expect, it } from 'vitest';
-import { NOTHING_CARRIED, type CarriedOver } from './carry-over.ts';
+import { NOTHING_CARRIED, type CarriedOver, type WrittenWal } from './carry-over.ts';
 import { WrittenDirectory } from './written-directory.ts';
 
 const clock = { wallTime: () => Date.UTC(2026, 10, 27) };
 
 /** What the next writer's directory may be laid from, when the volume's log ends with a batch of that epoch. */
-function carries(directory: WrittenDirectory, previousEpoch: bigint, carried: CarriedOver = NOTHING_CARRIED): boolean | undefined {
-  let carries: boolean | undefined;
-  directory.forWriter({ epoch: 9n, previousEpoch }, (goesOn) => ((carries = goesOn), carried));
+function carries(directory: WrittenDirectory, previousEpoch: bigint, carried: CarriedOver = NOTHING_CARRIED): WrittenWal | undefined {
+  let carries: WrittenWal | undefined;
+  directory.forWriter({ epoch: 9n, previousEpoch }, (wal) => ((carries = wal), carried));
   return carries;
 }
 
@@ -20,16 +21,28 @@ function make(): WrittenDirectory {
 describe('what goes on in the next data directory', () => {
   it('is that of the epoch in which the volume’s log ends, if it was written here', () => {
     const directory = make();
-    expect(carries(directory, 8n)).toBe(false);
-    expect(carries(directory, 9n)).toBe(true);
+    expect(carries(directory, 8n)).toBeUndefined();
+    expect(carries(directory, 9n)).toEqual({});
   });
 
   it('is nothing when another one wrote after it, or had the place of the directory', () => {
     const directory = make();
     carries(directory, 8n);
-    expect(carries(directory, 10n)).toBe(false);
-    directory.forReader(() => NOTHING_CARRIED);
-    expect(carries(directory, 9n)).toBe(false);
+    expect(carries(directory, 10n)).toBeUndefined();
+    directory.forReader(lsn(4096n), () => NOTHING_CARRIED);
+    expect(carries(directory, 9n)).toBeUndefined();
+  });
+
+  it('is what a reader was given and wrote, once it was promoted', () => {
+    const directory = make();
+    directory.forReader(lsn(4096n), () => NOTHING_CARRIED);
+    const promoted = { lsn: lsn(8192n), timeline: 2 };
+    directory.promoted({ epoch: 8n, ...promoted });
+    expect(carries(directory, 8n)).toEqual({ fromLsn: 4096n, promoted });
+    // What is laid then has the volume's timeline.
+    expect(carries(directory, 9n)).toEqual({});
+    directory.promoted({ epoch: 8n, ...promoted });
+    expect(carries(directory, 7n)).toBeUndefined();
   });
 
   it('is nothing of a directory that could not be laid', () => {
@@ -39,8 +52,8 @@ describe('what goes on in the next data directory', () => {
       throw new Error('no room');
     };
     expect(() => directory.forWriter({ epoch: 10n, previousEpoch: 9n }, fails)).toThrow('no room');
-    for (const epoch of [9n, 10n]) expect(carries(make(), epoch)).toBe(false);
-    expect(carries(directory, 9n)).toBe(false);
+    for (const epoch of [9n, 10n]) expect(carries(make(), epoch)).toBeUndefined();
+    expect(carries(directory, 9n)).toBeUndefined();
   });
 });
 
@@ -50,4 +63,11 @@ it('tells of slots that were lost, until one of that name goes on', () => {
   carries(directory, 8n, { slots: [], lost, hasStatistics: false });
   carries(directory, 9n, { slots: ['b'], lost: [], hasStatistics: false });
   expect(directory.lostSlots).toEqual([{ name: 'a', why: 'it was', at: '2026-11-27T00:00:00.000Z' }]);
+});
+
+it('tells of slots of the writer before that are not here, where it does not know better why', () => {
+  const directory = new WrittenDirectory({ clock: { ...systemClock(), ...clock }, logger: silentLogger() });
+  carries(directory, 8n, { slots: [], lost: [{ name: 'a', why: 'its file is damaged' }], hasStatistics: false });
+  directory.missing(['a', 'b'].map((name) => ({ name, why: 'it is not here' })));
+  expect(directory.lostSlots.map(({ name, why }) => `${name}: ${why}`)).toEqual(['a: its file is damaged', 'b: it is not here']);
 });

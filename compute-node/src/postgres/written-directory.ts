@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import type { CarriedOver } from './carry-over.ts';
+import type { Lsn } from '@kube-aurora/pg-format';
+import type { CarriedOver, LostSlot, WrittenWal } from './carry-over.ts';
 
 /** A replication slot of this compute that is there no more, for its status. */
 export interface LostSlotStatus {
@@ -15,8 +16,8 @@ export interface LostSlotStatus {
  *
  * Invariant: a volume whose log up to X ends with a batch of that epoch has, from where the directory's WAL begins up to X, the
  * bytes that stand in the directory. For an epoch has one writer, which sends storage what is in its WAL files alone, and
- * storage keeps of it what is before X. The directory of a reader that is promoted is none of these: its WAL is of a timeline that
- * the volume does not have.
+ * storage keeps of it what is before X. A reader that is promoted has the volume's own bytes up to there: they were given to it. What
+ * it writes then is the volume's but for the timeline that its pages name, which the volume does not have.
  *
  * It is memory on purpose: those files were never synced, and whether a machine that lost its power has them nobody could say.
  * A process that remembers has lived on since.
@@ -24,7 +25,9 @@ export interface LostSlotStatus {
 export class WrittenDirectory {
   readonly #clock: Pick<Clock, 'wallTime'>;
   readonly #logger: Logger;
-  #written: bigint | undefined;
+  #written: { readonly epoch: bigint; readonly wal: WrittenWal } | undefined;
+  /** X of the reader whose directory it is. */
+  #readFrom: Lsn | undefined;
   #lost: readonly LostSlotStatus[] = [];
 
   constructor({ clock, logger }: { readonly clock: Pick<Clock, 'wallTime'>; readonly logger: Logger }) {
@@ -37,18 +40,34 @@ export class WrittenDirectory {
     return this.#lost;
   }
 
-  /** A directory is laid in its place, in which a writer's epoch begins. `carries`: what of the one before goes on in it. */
+  /** A directory is laid in its place, in which a writer's epoch begins. `wal`: of the one before, what is known to be the volume's. */
   forWriter(
     { epoch, previousEpoch }: { readonly epoch: bigint; readonly previousEpoch: bigint },
-    lay: (carries: boolean) => CarriedOver,
+    lay: (wal: WrittenWal | undefined) => CarriedOver,
   ): void {
-    this.#replace(() => lay(this.#written === previousEpoch));
-    this.#written = epoch;
+    this.#replace(() => lay(this.#written?.epoch === previousEpoch ? this.#written.wal : undefined));
+    this.#written = { epoch, wal: {} };
   }
 
-  /** A directory is laid in its place whose WAL is another one's. */
-  forReader(lay: () => CarriedOver): void {
+  /** A directory is laid in its place for a reader that begins at `startLsn`. */
+  forReader(startLsn: Lsn, lay: () => CarriedOver): void {
     this.#replace(lay);
+    this.#readFrom = startLsn;
+  }
+
+  /** The reader whose directory it is was promoted: from `lsn` on it writes, on a timeline of its own. */
+  promoted({ epoch, lsn, timeline }: { readonly epoch: bigint; readonly lsn: Lsn; readonly timeline: number }): void {
+    this.#written = { epoch, wal: { fromLsn: this.#readFrom, promoted: { lsn, timeline } } };
+  }
+
+  /** Slots that the writer before had, and that are not in the PostgreSQL that writes now. */
+  missing(slots: readonly LostSlot[]): void {
+    const known = new Set(this.#lost.map(({ name }) => name));
+    const lost = slots.filter(({ name }) => !known.has(name));
+    if (lost.length === 0) return;
+    const at = new Date(this.#clock.wallTime()).toISOString();
+    this.#lost = [...this.#lost, ...lost.map((slot) => ({ ...slot, at }))];
+    this.#logger.error({ lost }, 'replication slots of the writer before are not here: make them anew');
   }
 
   #replace(lay: () => CarriedOver): void {
@@ -58,6 +77,7 @@ export class WrittenDirectory {
     } finally {
       // Whatever came of it, it is not the one that was written.
       this.#written = undefined;
+      this.#readFrom = undefined;
     }
     const at = new Date(this.#clock.wallTime()).toISOString();
     const { slots, lost, hasStatistics } = carried;

@@ -75,6 +75,12 @@ class Rig {
       dataDir: '/none',
       socket: { dir: '/none', port: 5432 },
       passwords: { applyAll: () => Promise.resolve(note('passwords')), keep: () => Promise.resolve() },
+      directory: {
+        missing: () => undefined,
+        promoted: ({ epoch, lsn: from, timeline }) =>
+          note(`epoch ${epoch} on timeline ${timeline} from ${from === this.end ? 'the first batch’s end' : 'elsewhere'}`),
+      },
+      epoch: 4n,
       clock: systemClock(),
       logger: silentLogger(),
       limits: { stepWithinMs, standsStillMs },
@@ -146,7 +152,7 @@ describe('a reader’s PostgreSQL', () => {
     await rig.promotion?.onReady({ dir: '/none', port: 5432 }, new AbortController().signal);
     rig.promoted.resolve();
     await started;
-    expect(rig.journal.slice(5)).toEqual(['passwords', 'stream closed']);
+    expect(rig.journal.slice(5)).toEqual(['passwords', 'epoch 4 on timeline 2 from the first batch’s end', 'stream closed']);
     expect(rig.told).toEqual(['postgres', 'roles']);
     for (const past of [8n, -8n]) {
       const other = new Rig();

@@ -3,9 +3,11 @@ import type { Clock } from '@kube-aurora/clock';
 import { formatLsn, type Lsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import type { FlushOutcome } from '../flush-outcome.ts';
+import { tellSlots } from '../failover-slots/tell-slots.ts';
 import type { Permit } from '../lease/writer-lease.ts';
 import type { LocalSocket } from '../postgres/local-client.ts';
 import type { RolePasswords } from '../postgres/role-passwords.ts';
+import type { WrittenDirectory } from '../postgres/written-directory.ts';
 import type { RunningStandby } from '../reader/running-standby.ts';
 import type { Database, DatabaseEvents, StartPoint, VolumeAccess } from '../session/database.ts';
 import type { DrainOutcome } from '../switchover/drain-outcome.ts';
@@ -23,6 +25,8 @@ export interface PromotedDatabaseOptions {
   readonly dataDir: string;
   readonly socket: LocalSocket;
   readonly passwords: Pick<RolePasswords, 'applyAll' | 'keep'>;
+  readonly directory: Pick<WrittenDirectory, 'missing' | 'promoted'>;
+  readonly epoch: bigint;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits?: { readonly stepWithinMs?: number; readonly standsStillMs?: number };
@@ -65,6 +69,8 @@ export class PromotedDatabase implements Database {
   /** PostgreSQL wants to be started again with other settings: told once it is the writer. */
   #restartWhy: string | undefined;
   #wal: LocalWal | undefined;
+  /** Of the PostgreSQL that is promoted. */
+  #timeline = 0;
 
   constructor(options: PromotedDatabaseOptions) {
     this.#options = options;
@@ -113,12 +119,13 @@ export class PromotedDatabase implements Database {
     });
     await this.#within(`replay everything up to ${formatLsn(first.endLsn)}`, this.#replays(first.endLsn, signal));
     // The first that is free: there was never a promotion in this data directory.
-    this.#wal = new LocalWal(join(dataDir, 'pg_wal'), timeline + 1, timeline);
+    this.#timeline = timeline + 1;
+    this.#wal = new LocalWal(join(dataDir, 'pg_wal'), this.#timeline, timeline);
     return this.#wal;
   }
 
   async start({ first }: StartPoint, volume: VolumeAccess, events: DatabaseEvents): Promise<void> {
-    const { standby, passwords, clock, logger } = this.#options;
+    const { standby, passwords, dataDir, directory, epoch, clock, logger } = this.#options;
     const { server, stream } = standby;
     // Reads that wait were asked for by sessions that stay.
     stream.stop('goOn');
@@ -134,10 +141,12 @@ export class PromotedDatabase implements Database {
       events.onStep('roles');
       await passwords.applyAll(socket);
       void passwords.keep(socket, over);
+      void tellSlots({ socket, dataDir, directory, isPromoted: true, clock, logger }, over);
     };
     await this.#within('take writes', server.promote({ startLsn: first.endLsn, onReady }, volume));
     this.#events = events;
     this.#isPromoted = true;
+    directory.promoted({ epoch, lsn: first.endLsn, timeline: this.#timeline });
     await stream.close();
     if (this.#restartWhy !== undefined) events.onRestartWanted(this.#restartWhy);
   }

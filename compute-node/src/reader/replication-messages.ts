@@ -200,26 +200,45 @@ export function encodeWelcome(minorVersion: number): Buffer {
   ]);
 }
 
-/** The answer to IDENTIFY_SYSTEM. */
-export function encodeIdentity(identity: { readonly systemIdentifier: bigint; readonly timeline: number; readonly endLsn: Lsn }): Buffer {
-  const TEXT = 25;
-  const INT8 = 20;
-  const columns = [
-    ['systemid', TEXT, identity.systemIdentifier.toString()],
-    ['timeline', INT8, String(identity.timeline)],
-    ['xlogpos', TEXT, formatLsn(identity.endLsn)],
-    ['dbname', TEXT, undefined],
-  ] as const;
-  const descriptions = columns.map(([name, type]) =>
-    Buffer.concat([text(name), u32(0), u16(0), u32(type), u16(type === INT8 ? 8 : 0xffff), u32(-1), u16(0)]),
-  );
-  const values = columns.map(([, , value]) => (value === undefined ? u32(-1) : Buffer.concat([u32(value.length), Buffer.from(value)])));
+const TYPE = { text: { oid: 25, bytes: 0xffff }, int8: { oid: 20, bytes: 8 } } as const;
+
+export interface ResultColumn {
+  readonly name: string;
+  readonly type: keyof typeof TYPE;
+}
+
+/** What a query gave, each value in its text form. */
+export function encodeResult(columns: readonly ResultColumn[], rows: readonly (readonly (string | null)[])[], tag: string): Buffer {
+  const descriptions = columns.map(({ name, type }) => {
+    const { oid, bytes } = TYPE[type];
+    return Buffer.concat([text(name), u32(0), u16(0), u32(oid), u16(bytes), u32(-1), u16(0)]);
+  });
+  const value = (one: string | null): Buffer => {
+    if (one === null) return u32(-1);
+    const bytes = Buffer.from(one);
+    return Buffer.concat([u32(bytes.length), bytes]);
+  };
   return Buffer.concat([
     message('T', u16(columns.length), ...descriptions),
-    message('D', u16(columns.length), ...values),
-    message('C', text('IDENTIFY_SYSTEM')),
+    ...rows.map((row) => message('D', u16(columns.length), ...row.map(value))),
+    message('C', text(tag)),
     READY,
   ]);
+}
+
+/** The answer to IDENTIFY_SYSTEM. */
+export function encodeIdentity(identity: { readonly systemIdentifier: bigint; readonly timeline: number; readonly endLsn: Lsn }): Buffer {
+  const { systemIdentifier, timeline, endLsn } = identity;
+  return encodeResult(
+    [
+      { name: 'systemid', type: 'text' },
+      { name: 'timeline', type: 'int8' },
+      { name: 'xlogpos', type: 'text' },
+      { name: 'dbname', type: 'text' },
+    ],
+    [[systemIdentifier.toString(), String(timeline), formatLsn(endLsn), null]],
+    'IDENTIFY_SYSTEM',
+  );
 }
 
 /** From here on both send CopyData. */

@@ -5,11 +5,12 @@ import { readCacheFile, type CacheCounters } from '../postgres/cache-file.ts';
 import type { LocalSocket } from '../postgres/local-client.ts';
 import type { LocalChunk } from '../warm-cache/local-pages.ts';
 import { warmCache, type Warmth } from '../warm-cache/warm-cache.ts';
+import type { FollowedSlots } from '../failover-slots/followed-slots.ts';
 import type { WrittenDirectory } from '../postgres/written-directory.ts';
 import { layStandbyDirectory, type StandbyStart } from './lay-standby-directory.ts';
 import { watchConflicts, type RecoveryConflicts } from './recovery-conflicts.ts';
 import type { RunningStandby } from './running-standby.ts';
-import { needsMore, standbySettings, type StreamSource } from './standby-settings.ts';
+import { keepsSlots, needsMore, standbySettings, type StreamSource } from './standby-settings.ts';
 
 /**
  * What a reader's session has of its database. It calls `prepare`, then `start`, each at most once, and `kill` always.
@@ -44,6 +45,8 @@ export interface StandbyDatabaseOptions extends Omit<PostgresServerOptions, 'pro
   /** Where its WAL comes from. */
   readonly stream: StreamSource;
   readonly directory: Pick<WrittenDirectory, 'forReader'>;
+  /** The writer's, that it keeps up with where its parameters let it. */
+  readonly slots: Pick<FollowedSlots, 'follow'>;
 }
 
 /** A reader's PostgreSQL: a stock hot standby. Roles and their passwords are those of the volume. */
@@ -85,7 +88,8 @@ export class StandbyDatabase implements ReaderDatabase {
     const { paths, hba, cacheBytes, directory } = this.#options;
     const { dataDir, account } = paths;
     return this.server.lay(
-      (parameters) => directory.forReader(() => layStandbyDirectory(start, { dataDir, account, parameters, hba, cacheBytes })),
+      (parameters) =>
+        directory.forReader(start.chain.endLsn, () => layStandbyDirectory(start, { dataDir, account, parameters, hba, cacheBytes })),
       signal,
     );
   }
@@ -105,6 +109,7 @@ export class StandbyDatabase implements ReaderDatabase {
         onReady: (socket, over) => {
           void this.#watchConflicts(socket, over);
           void this.#warm(socket, over);
+          if (keepsSlots(this.#parameters)) void this.#options.slots.follow(socket, over);
           return Promise.resolve();
         },
       },

@@ -1,4 +1,5 @@
 import type { PrimaryLimits } from '@kube-aurora/redo';
+import { READERS_SLOT } from '../postgres/vacuum-hold.ts';
 
 /** How a hot standby finds the agent that feeds it. */
 export interface StreamSource {
@@ -39,12 +40,29 @@ export function standbySettings(
     wal_receiver_status_interval: '1s',
     recovery_min_apply_delay: '0',
   };
+  if (keepsSlots(parameters)) {
+    // PostgreSQL's own slot synchronization: its worker asks the agent, as it would ask a writer that has this slot.
+    settings['sync_replication_slots'] = 'on';
+    settings['primary_slot_name'] = READERS_SLOT;
+    settings['primary_conninfo'] += ' dbname=postgres';
+  }
   for (const [name, field] of Object.entries(NO_LESS_THAN_THE_WRITER)) {
     const least = writer[field];
     const own = parameters.get(name);
     if (own === undefined || !(Number(own) >= least)) settings[name] = String(least);
   }
   return settings;
+}
+
+/** As PostgreSQL reads it (parse_bool). */
+const OFF = /^(?:off?|f(?:a(?:l(?:s(?:e)?)?)?)?|no?|0)$/iu;
+
+/**
+ * Does a reader with these parameters keep slots that are like the writer's? Decoding needs `wal_level`, and without feedback the
+ * writer's vacuum would take away what they need.
+ */
+export function keepsSlots(parameters: ReadonlyMap<string, string>): boolean {
+  return parameters.get('wal_level') === 'logical' && !OFF.test(parameters.get('hot_standby_feedback') ?? 'on');
 }
 
 /**

@@ -3,6 +3,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock, Timer } from '@kube-aurora/clock';
 import { formatLsn, WAL_SEGMENT_BYTES, type Lsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
+import { answerSlotSync } from '../failover-slots/slot-sync-answers.ts';
+import type { SlotRow } from '../failover-slots/slot-list.ts';
 import type { DurableRedo } from './durable-redo.ts';
 import { HeldWal } from './held-wal.ts';
 import {
@@ -11,6 +13,7 @@ import {
   encodeIdentity,
   encodeKeepalive,
   encodeRefusal,
+  encodeResult,
   encodeWalHead,
   encodeWelcome,
   ENCRYPTION_REFUSED,
@@ -54,6 +57,8 @@ export interface WalsenderOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onReply: (reply: StandbyReply) => void;
+  /** The writer's replication slots, for a standby that keeps some of its own up with them; undefined: nobody may ask. */
+  readonly slots?: (() => readonly SlotRow[]) | undefined;
   /** Whether more redo is wanted, when that changes. It is at first. */
   readonly onWantsMore: (wants: boolean) => void;
   readonly limits?: { readonly heldBytes?: number; readonly unappliedBytes?: number };
@@ -62,6 +67,8 @@ export interface WalsenderOptions {
 /**
  * The primary that a reader's PostgreSQL, a stock hot standby, streams from: it speaks the replication protocol on a
  * Unix socket and sends the redo that it is given, as WAL pages.
+ *
+ * A connection without replication is its slot synchronization worker's, which asks for the writer's slots.
  *
  * A standby asks for WAL from the start of a segment; it is sent what follows `startLsn`, or what it has not written
  * out yet. Where a message starts a standby does not check, and what is in its files before that stays.
@@ -145,12 +152,13 @@ export class Walsender {
       socket.destroy();
       return;
     }
-    const { clock, logger, systemIdentifier, timeline, limits } = this.#options;
+    const { clock, logger, systemIdentifier, timeline, limits, slots } = this.#options;
     const connection = new StandbyConnection(socket, {
       clock,
       logger,
       systemIdentifier,
       timeline,
+      slots,
       held: this.#held,
       unappliedBytesMax: limits?.unappliedBytes ?? UNAPPLIED_BYTES_MAX,
       applyLsn: () => this.#position.applyLsn,
@@ -198,6 +206,7 @@ interface ConnectionOptions {
   readonly logger: Logger;
   readonly systemIdentifier: bigint;
   readonly timeline: number;
+  readonly slots: (() => readonly SlotRow[]) | undefined;
   readonly held: HeldWal;
   readonly unappliedBytesMax: number;
   readonly applyLsn: () => Lsn;
@@ -218,6 +227,8 @@ class StandbyConnection {
   #asking: Timer | undefined;
   /** It was told why it is not served: what it still says is not heard. */
   #isRefused = false;
+  /** It asks for slots, and gets no WAL. */
+  #asksForSlots = false;
 
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
@@ -296,12 +307,14 @@ class StandbyConnection {
         socket.write(ENCRYPTION_REFUSED);
         return;
       case 'startup':
-        if (['true', 'on', 'yes', '1'].includes(message.parameters.get('replication') ?? ''))
+        this.#asksForSlots = this.#options.slots !== undefined && !message.parameters.has('replication');
+        if (this.#asksForSlots || ['true', 'on', 'yes', '1'].includes(message.parameters.get('replication') ?? ''))
           socket.write(encodeWelcome(message.minorVersion));
         else this.#refuse('FATAL', '08P01', 'replication: physical replication alone is served here');
         return;
       case 'command':
-        this.#command(message.text);
+        if (this.#asksForSlots) this.#answerSlotSync(message.text);
+        else this.#command(message.text);
         return;
       case 'position':
         this.#takePosition(message);
@@ -334,6 +347,19 @@ class StandbyConnection {
     this.#options.onPosition({ writeLsn, flushLsn, applyLsn });
     if (wantsAnswer) this.keepAlive(false);
     this.pump();
+  }
+
+  #answerSlotSync(text: string): void {
+    const answer = answerSlotSync(text, this.#options.slots?.() ?? []);
+    if (answer.kind === 'refused') this.#refuse('ERROR', '42601', answer.why);
+    else
+      this.#socket.write(
+        encodeResult(
+          answer.columns.map((name) => ({ name, type: 'text' })),
+          answer.rows,
+          `SELECT ${answer.rows.length}`,
+        ),
+      );
   }
 
   #command(text: string): void {

@@ -2,7 +2,7 @@ import { DB_STATE, INVALID_LSN, encodePgControl } from '@kube-aurora/pg-format';
 import { SLRU_KINDS, SLRU_NAMES, decodePageKey, type VolumeState } from '@kube-aurora/redo';
 import type { FirstBatch } from '../open/first-batch.ts';
 import type { Account } from '../postgres/account.ts';
-import type { CarriedOver } from '../postgres/carry-over.ts';
+import type { CarriedOver, WrittenWal } from '../postgres/carry-over.ts';
 import { buildDataDirectory, type SlruPage } from '../postgres/data-directory.ts';
 import type { StartPoint } from './database.ts';
 
@@ -19,12 +19,12 @@ export interface DataDirectoryOptions {
 
 /**
  * The data directory that PostgreSQL starts from without replay: as a clean shutdown at the first batch's checkpoint
- * leaves it. `carries`: the WAL in the directory before it is the volume's up to X.
+ * leaves it. `wal`: of the directory before it, what is the volume's up to X.
  */
 export function layDataDirectory(
   { image, first }: StartPoint,
   { dataDir, account, parameters, hba, cacheBytes }: DataDirectoryOptions,
-  carries = false,
+  wal?: WrittenWal,
 ): CarriedOver {
   return buildDataDirectory({
     dir: dataDir,
@@ -36,7 +36,7 @@ export function layDataDirectory(
     parameters,
     hba,
     cacheBytes,
-    carryUpTo: carries ? first.startLsn : undefined,
+    carries: wal === undefined ? undefined : { upTo: first.startLsn, wal },
   });
 }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { tellSlots } from '../failover-slots/tell-slots.ts';
 import type { Permit } from '../lease/writer-lease.ts';
 import type { RolePasswords } from '../postgres/role-passwords.ts';
 import type { WrittenDirectory } from '../postgres/written-directory.ts';
@@ -20,7 +21,7 @@ export interface PostgresDatabaseOptions extends Omit<PostgresServerOptions, 'pr
   readonly hba: string | undefined;
   readonly cacheBytes: number;
   readonly passwords: Pick<RolePasswords, 'applyAll' | 'keep'>;
-  readonly directory: Pick<WrittenDirectory, 'forWriter'>;
+  readonly directory: Pick<WrittenDirectory, 'forWriter' | 'missing'>;
   readonly opened: { readonly epoch: bigint; readonly previousEpoch: bigint };
   readonly programs?: PostgresPrograms;
 }
@@ -53,8 +54,8 @@ export class PostgresDatabase implements Database {
     const { layDataDirectory: lay } = this.#programs;
     await this.#server.lay(
       (parameters) =>
-        directory.forWriter({ epoch: opened.epoch, previousEpoch: opened.previousEpoch }, (carries) =>
-          lay(start, { dataDir, account, parameters, hba, cacheBytes }, carries),
+        directory.forWriter({ epoch: opened.epoch, previousEpoch: opened.previousEpoch }, (wal) =>
+          lay(start, { dataDir, account, parameters, hba, cacheBytes }, wal),
         ),
       signal,
     );
@@ -63,7 +64,7 @@ export class PostgresDatabase implements Database {
   }
 
   start(start: StartPoint, volume: VolumeAccess, events: DatabaseEvents): Promise<void> {
-    const { passwords } = this.#options;
+    const { passwords, directory, paths, clock, logger } = this.#options;
     return this.#server.start(
       {
         startLsn: start.first.endLsn,
@@ -73,6 +74,7 @@ export class PostgresDatabase implements Database {
           events.onStep('roles');
           await passwords.applyAll(socket);
           void passwords.keep(socket, over);
+          void tellSlots({ socket, dataDir: paths.dataDir, directory, isPromoted: false, clock, logger }, over);
         },
       },
       volume,
