@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -190,6 +192,7 @@ it('goes on with a reader that takes the place of the writer, lost or asked to, 
   await untilThere('1 2 3 4 5 6 7 8 9 10 11');
   await untilHere('1 2 3 4 5 6');
   expect(await slots()).toBe('to_here');
+  await cluster.until('it says what is lost', async () => (await status())?.lostReplicationSlots !== undefined);
   expect((await status())?.lostReplicationSlots).toMatchObject([{ name: 'physical', why: expect.stringContaining('physical') as string }]);
 
   await cluster.until('the old writer reads', async () => (await reader.status())?.role === 'reader', LONG_MS);
@@ -214,14 +217,17 @@ it('goes on with a reader that takes the place of the writer, lost or asked to, 
   await untilThere('1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16');
 }, 240_000);
 
-it('names the slots that are lost with the agent that knew them', async () => {
+it('names the slots that are lost with the pod that knew them', async () => {
   await writer.kill();
+  writer.killPostgres();
+  rmSync(join(writer.dataDir, 'pgdata'), { recursive: true });
   writer.start();
   await cluster.writerReady(LONG_MS, writer);
   expect(await slots()).toBe('');
+  await cluster.until('it says so', async () => (await status())?.lostReplicationSlots !== undefined);
   const lost = (await status())?.lostReplicationSlots ?? [];
   expect(lost.map(({ name }) => name)).toEqual(['to_here']);
-  expect(lost[0]?.why).toContain('began anew');
+  expect(lost[0]?.why).toContain('without the files');
   // The subscriber hears that there is no such slot.
   await cluster.until(
     'the subscriber says so',

@@ -72,5 +72,5 @@ it('says why a slot is not there', () => {
   expect(whyMissing(slot('a'), false)).toContain('without the files');
   expect(whyMissing(slot('a', { slot_type: 'physical', failover: 'false' }), true)).toContain('physical');
   expect(whyMissing(slot('a', { failover: 'false' }), true)).toContain('failover = true');
-  expect(whyMissing(slot('a'), true)).toContain('had not come to keep');
+  expect(whyMissing(slot('a'), true)).toContain('none like it yet');
 });

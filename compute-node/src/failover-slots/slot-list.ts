@@ -77,7 +77,7 @@ export function whyMissing({ failover, slot_type: type }: SlotRow, isPromoted: b
   if (!isPromoted) return 'the compute that writes now began without the files of the one that had it';
   if (type === 'physical') return 'it is a physical one, which readers keep no like of';
   if (failover !== 'true') return 'it was made without failover = true, so no reader kept one like it';
-  return 'the reader that writes now had not come to keep one like it: its consumer had not gone on since that reader began';
+  return 'the reader that writes now had none like it yet: it has one once the consumer has gone on since that reader began';
 }
 
 export interface Telling {

@@ -10,6 +10,8 @@ import { presentSlots, readSlotList, walEnd, writeSlotList } from './slot-list-s
 
 /** A look is a few small files. PostgreSQL writes one when its slot comes to need less, every 15 s while it is used. */
 const LOOK_MS = 1000;
+/** After failures in a row, of which the database `postgres` that is not there any more is one. */
+const RETRY_MS_MAX = 60_000;
 
 export interface TellSlotsOptions {
   readonly socket: LocalSocket;
@@ -33,6 +35,7 @@ export async function tellSlots(options: TellSlotsOptions, signal: AbortSignal):
   let seen: string | undefined;
   let told: Telling | undefined;
   let said = '';
+  let pauseMs = LOOK_MS;
   while (!signal.aborted) {
     try {
       const files = slotFiles(dataDir);
@@ -41,12 +44,14 @@ export async function tellSlots(options: TellSlotsOptions, signal: AbortSignal):
         seen = files;
       }
       said = '';
+      pauseMs = LOOK_MS;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       if (reason !== said && !signal.aborted) logger.warn({ reason }, 'readers could not be told of replication slots; trying again');
       said = reason;
+      pauseMs = Math.min(2 * pauseMs, RETRY_MS_MAX);
     }
-    await clock.sleep(LOOK_MS, signal);
+    await clock.sleep(pauseMs, signal);
   }
 }
 

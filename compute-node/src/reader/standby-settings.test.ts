@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { needsMore, standbySettings } from './standby-settings.ts';
+import { keepsSlots, needsMore, standbySettings } from './standby-settings.ts';
 
 const LIMITS = { maxConnections: 100, maxWorkerProcesses: 8, maxWalSenders: 10, maxPreparedXacts: 0, maxLocksPerXact: 64 };
 const SOURCE = { dir: '/run/x', port: 5433, applicationName: 'r' };
@@ -19,4 +19,15 @@ test('it starts afresh only for more than it was started with', () => {
   expect(needsMore(LIMITS, parameters, { ...LIMITS, maxConnections: 151 })).toBe(true);
   expect(needsMore(LIMITS, parameters, { ...LIMITS, maxWorkerProcesses: 9 })).toBe(true);
   expect(needsMore(LIMITS, parameters, { ...LIMITS, maxConnections: 50 })).toBe(false);
+});
+
+test('it keeps slots like the writer’s where it can decode, and what they need is not vacuumed', () => {
+  const settings = standbySettings(LIMITS, SOURCE, own({ wal_level: 'logical' }));
+  expect(settings).toMatchObject({ sync_replication_slots: 'on', primary_slot_name: 'kube_aurora_readers' });
+  expect(settings['primary_conninfo']).toMatch(/ dbname=postgres$/u);
+  expect(standbySettings(LIMITS, SOURCE, own({ wal_level: 'replica' }))).not.toHaveProperty('sync_replication_slots');
+  const keeps = (feedback: string): boolean => keepsSlots(own({ wal_level: 'logical', hot_standby_feedback: feedback }));
+  expect(['off', 'OFF', 'of', 'f', 'false', 'no', 'n', '0'].filter(keeps)).toEqual([]);
+  expect(['on', 'true', 'yes', '1', 't'].filter((one) => !keeps(one))).toEqual([]);
+  expect(keepsSlots(own({}))).toBe(false);
 });
