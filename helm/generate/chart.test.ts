@@ -14,7 +14,13 @@ interface PodTemplate {
     readonly securityContext?: object;
     readonly automountServiceAccountToken?: boolean;
     readonly volumes?: readonly object[];
-    readonly containers: readonly { readonly image: string; readonly securityContext?: object; readonly env?: readonly object[] }[];
+    readonly containers: readonly {
+      readonly image: string;
+      readonly securityContext?: object;
+      readonly env?: readonly object[];
+      readonly startupProbe?: { readonly periodSeconds: number; readonly failureThreshold: number };
+      readonly livenessProbe?: object;
+    }[];
   };
 }
 interface Deployment extends Manifest {
@@ -56,6 +62,13 @@ describe('the restricted Pod Security Standard', () => {
     expect(find(all, 'ServiceAccount', 'kube-aurora-operator')).toMatchObject({ automountServiceAccountToken: false });
     for (const { spec } of [helmTest, storage, compute]) expect(spec).toMatchObject({ automountServiceAccountToken: false });
   });
+});
+
+test('an operator that is slow to start, on a node that is short of CPU, is not killed for that', () => {
+  for (const { startupProbe, livenessProbe } of operator.spec.containers) {
+    expect(livenessProbe).toBeDefined();
+    expect((startupProbe?.periodSeconds ?? 0) * (startupProbe?.failureThreshold ?? 0)).toBeGreaterThanOrEqual(300);
+  }
 });
 
 describe('network policies, for the pods that the operator makes', () => {

@@ -16,6 +16,7 @@ import { fetchStatus } from './kube/fetch-status.ts';
 import { KindInformer } from './kube/informer.ts';
 import { objectKey, type Secret } from './kube/objects.ts';
 import { RESOURCE } from './kube/resources.ts';
+import { asLeader } from './leader/as-leader.ts';
 import { createMetrics, type OperatorMetrics } from './metrics.ts';
 
 const RESYNC_MS = 5 * 60_000;
@@ -65,7 +66,9 @@ export class Operator {
     this.#queue = new WorkQueue({
       clock: { setTimer: timer, now, random },
       concurrency: options.concurrency,
-      work: (key) => this.#reconcile(key),
+      work: asLeader({ leading: options.leading, again: (key, afterMs) => this.#queue.addAfter(key, afterMs) }, (key) =>
+        this.#reconcile(key),
+      ),
       onError: (key, error, retryInMs) => {
         this.metrics.reconcileErrors.inc();
         logger.warn({ cluster: key, err: error, retryInMs: Math.round(retryInMs) }, 'reconcile failed; it will be tried again');
@@ -174,7 +177,6 @@ export class Operator {
   }
 
   async #reconcile(key: string): Promise<void> {
-    if (!this.#options.leading()) return;
     const end = this.metrics.reconcileSeconds.startTimer();
     try {
       await this.#controller.reconcile(key);

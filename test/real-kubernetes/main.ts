@@ -5,6 +5,7 @@
  *   --operator-namespace NAME   kube-aurora-system
  *   --namespace NAME            made for it, and removed: kube-aurora-trial
  *   --storage-class NAME        the default one
+ *   --pod-cpu QUANTITY          what each pod asks for, in place of the defaults: on nodes that others keep busy
  *   --only 'PART,PART'          scenarios whose names have one of these parts
  *   --cut COMMAND --mend COMMAND   take the node $NODE off the network, and bring it back: without them no node is lost
  *   --keep                      leave namespace and cluster behind
@@ -22,6 +23,7 @@ const { values } = parseArgs({
     'operator-namespace': { type: 'string', default: 'kube-aurora-system' },
     namespace: { type: 'string', default: 'kube-aurora-trial' },
     'storage-class': { type: 'string' },
+    'pod-cpu': { type: 'string' },
     only: { type: 'string', default: '' },
     cut: { type: 'string' },
     mend: { type: 'string' },
@@ -43,6 +45,7 @@ const trial = new Trial({
   operatorNamespace: values['operator-namespace'],
   zones,
   storageClass: values['storage-class'],
+  podCpu: values['pod-cpu'],
 });
 
 /** The image whose Node runs the client. */

@@ -30,6 +30,8 @@ export interface TrialOptions {
   readonly operatorNamespace: string;
   readonly zones: readonly string[];
   readonly storageClass: string | undefined;
+  /** What each pod of the cluster asks for; undefined: the defaults. */
+  readonly podCpu: string | undefined;
 }
 
 const CLUSTER = 'trial';
@@ -74,12 +76,17 @@ export class Trial {
   }
 
   async create(instances: number): Promise<void> {
-    const { zones, storageClass } = this.#options;
+    const { zones, storageClass, podCpu } = this.#options;
+    const asks = podCpu === undefined ? {} : { resources: { requests: { cpu: podCpu, memory: '256Mi' } } };
     await this.kubectl.apply({
       apiVersion: 'kube-aurora.dev/v1alpha1',
       kind: 'AuroraCluster',
       metadata: { name: CLUSTER, namespace: this.namespace, labels: { [OWN_LABEL]: CLUSTER } },
-      spec: { instances, storage: { size: '1Gi', zones, ...(storageClass === undefined ? {} : { storageClassName: storageClass }) } },
+      spec: {
+        instances,
+        storage: { size: '1Gi', zones, ...(storageClass === undefined ? {} : { storageClassName: storageClass }), ...asks },
+        compute: asks,
+      },
     });
   }
 

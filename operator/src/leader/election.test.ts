@@ -10,7 +10,7 @@ import { LeaseKeeper, type Lease } from './lease-keeper.ts';
 
 const lease = (change: Partial<LeaseRecord> = {}): LeaseRecord => ({
   holder: 'other',
-  durationSeconds: 8,
+  durationSeconds: 12,
   transitions: 4,
   resourceVersion: '7',
   ...change,
@@ -25,10 +25,10 @@ describe('the state machine', () => {
     let state = startElection('me');
     for (const [now, resourceVersion, kind] of [
       [0, '7', 'wait'],
-      [7_999, '7', 'wait'],
-      [8_000, '8', 'wait'],
-      [15_999, '8', 'wait'],
-      [16_000, '8', 'write'],
+      [11_999, '7', 'wait'],
+      [12_000, '8', 'wait'],
+      [23_999, '8', 'wait'],
+      [24_000, '8', 'write'],
     ] as const) {
       const step = onLease(state, lease({ resourceVersion }), now, ELECTION_TIMES);
       expect([now, step.kind]).toEqual([now, kind]);
@@ -48,8 +48,8 @@ describe('the state machine', () => {
     const step = onLease(startElection('me'), lease({ holder: 'me' }), 100, ELECTION_TIMES);
     expect(step).toMatchObject({ kind: 'write', takesOver: false, transitions: 4, at: 100 });
     const state = onWritten(step.state, '8', 100);
-    expect(mayLead(state, 6_099, ELECTION_TIMES)).toBe(true);
-    expect(mayLead(state, 6_100, ELECTION_TIMES)).toBe(false);
+    expect(mayLead(state, 10_099, ELECTION_TIMES)).toBe(true);
+    expect(mayLead(state, 10_100, ELECTION_TIMES)).toBe(false);
     expect(mayLead(onOutrun(state), 101, ELECTION_TIMES)).toBe(false);
   });
 });
@@ -73,7 +73,7 @@ test('of many candidates with failing requests never two may lead', () => {
           states[who] = step.state;
           if (step.kind === 'write') {
             version += 1;
-            stored = { holder: state.id, durationSeconds: 8, transitions: step.transitions, resourceVersion: String(version) };
+            stored = { holder: state.id, durationSeconds: 12, transitions: step.transitions, resourceVersion: String(version) };
             if (outcome === 'ok') states[who] = onWritten(step.state, String(version), step.at);
           }
           expect(states.filter((one) => mayLead(one, now, ELECTION_TIMES)).length).toBeLessThanOrEqual(1);
@@ -138,7 +138,7 @@ describe('the keeper', () => {
     keeper.start();
     await sleep(1);
     api.fault = (request) => new ApiError(request, 0, 'Unreachable', 'no');
-    for (let i = 0; i < 2; i += 1) await turn(2_000);
+    for (let i = 0; i < 4; i += 1) await turn(2_000);
     expect([keeper.leading, told]).toEqual([true, ['elected']]);
     await turn(2_000);
     expect([keeper.leading, told]).toEqual([false, ['elected', 'lost']]);

@@ -19,11 +19,11 @@ export interface ElectionTimes {
 }
 
 /**
- * A leader may be lost together with a writer, on one node: until there is another, NAME-rw leads to that node. So it is replaced after
- * eight seconds. What a leader does is safe in the hands of two (all of it is compared with what is there first), so a short lease
- * risks a restart of the operator where the API server does not answer for six seconds, and no more.
+ * A leader may be lost together with a writer, on one node: until there is another, NAME-rw leads to that node. So it is replaced soon, and
+ * looked for every second. A leader that could not renew for ten seconds ends: with six, nodes that were short of CPU lost theirs again and
+ * again.
  */
-export const ELECTION_TIMES: ElectionTimes = { leaseMs: 8_000, renewDeadlineMs: 6_000, retryMs: 1_000 };
+export const ELECTION_TIMES: ElectionTimes = { leaseMs: 12_000, renewDeadlineMs: 10_000, retryMs: 1_000 };
 
 export interface ElectionState {
   readonly id: string;
