@@ -17,13 +17,13 @@ let computes: readonly Writer[];
 let acknowledged = 0;
 
 beforeAll(async () => {
-  cluster = await Cluster.start({ role: 'auto', env: { AURORA_FAILOVER_AFTER_MS: '1000', AURORA_LEASE_MS: '1000' } });
+  cluster = await Cluster.start({ role: 'auto', readyWithinMs: 150_000, env: { AURORA_FAILOVER_AFTER_MS: '1000', AURORA_LEASE_MS: '1000' } });
   await cluster.query('create table entries (id int primary key)');
   const readers = [cluster.addInstance('zone-b'), cluster.addInstance('zone-c', { AURORA_PROMOTION_TIER: '2' })];
   computes = [cluster.writer, ...readers];
   for (const reader of readers) reader.start();
   for (const reader of readers) await cluster.writerReady(60_000, reader);
-}, 120_000);
+}, 240_000);
 afterAll(() => cluster?.destroy(), 30_000);
 
 async function append(writer: Writer): Promise<void> {
