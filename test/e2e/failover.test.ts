@@ -17,7 +17,11 @@ let computes: readonly Writer[];
 let acknowledged = 0;
 
 beforeAll(async () => {
-  cluster = await Cluster.start({ role: 'auto', readyWithinMs: 150_000, env: { AURORA_FAILOVER_AFTER_MS: '1000', AURORA_LEASE_MS: '1000' } });
+  cluster = await Cluster.start({
+    role: 'auto',
+    readyWithinMs: 150_000,
+    env: { AURORA_FAILOVER_AFTER_MS: '1000', AURORA_LEASE_MS: '1000' },
+  });
   await cluster.query('create table entries (id int primary key)');
   const readers = [cluster.addInstance('zone-b'), cluster.addInstance('zone-c', { AURORA_PROMOTION_TIER: '2' })];
   computes = [cluster.writer, ...readers];

@@ -7,7 +7,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { markdownTable, print, quantile, shown } from '../bench/table.ts';
-import { instancesOf, isWhole } from './failover-faults.ts';
+import { instancesOf, isWhole, type Instance } from './failover-faults.ts';
 import { connectTo, Ledger } from './ledger.ts';
 import { StartedSystem } from './started-system.ts';
 
@@ -30,6 +30,7 @@ interface Switchover {
 }
 
 interface AgentReport {
+  readonly role: string;
   readonly failover?: { readonly transactions?: Switchover['transactions']; readonly phases: { readonly drainedMs?: number } };
 }
 
@@ -52,6 +53,10 @@ const ledger = new Ledger(
   },
 );
 
+async function reportOf({ host }: Instance): Promise<AgentReport> {
+  return (await (await fetch(`http://${host}:7003/status`)).json()) as AgentReport;
+}
+
 async function switchOver(): Promise<Switchover> {
   const writer = await isWhole(system, INSTANCES);
   const next = (await instancesOf(system)).find(({ name }) => name !== writer.name);
@@ -62,9 +67,10 @@ async function switchOver(): Promise<Switchover> {
   gapMs = 0;
   const answer = await fetch(`http://${next.host}:7003/promote`, { method: 'POST' });
   if (answer.status !== 202) throw new Error(await answer.text());
-  while ((await isWhole(system, INSTANCES)).name !== next.name) await delay(100);
+  // No command is run meanwhile: the clients of the ledger, which are this process, would stand still for it.
+  while ((await reportOf(next)).role !== 'writer') await delay(50);
   await ledger.progress(50, PROGRESS_MS);
-  const { failover } = (await (await fetch(`http://${next.host}:7003/status`)).json()) as AgentReport;
+  const { failover } = await reportOf(next);
   const measured = {
     cutShort: ledger.cutShort - before,
     transactions: failover?.transactions,

@@ -108,7 +108,11 @@ const switchover: Schema = {
       required: ['finished', 'cutOff'],
       properties: {
         finished: { type: 'integer', format: 'int64', description: 'Ended by themselves while spec.failover.switchoverDrain lasted.' },
-        cutOff: { type: 'integer', format: 'int64', description: 'Took longer, and were rolled back.' },
+        cutOff: {
+          type: 'integer',
+          format: 'int64',
+          description: 'Were under way still then: rolled back, unless they ended before the new writer had opened the volume.',
+        },
       },
     },
     annotated: { type: 'boolean', description: 'It is over, and the annotation that asked for it is yet to be seen gone.' },

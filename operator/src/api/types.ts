@@ -218,7 +218,7 @@ export const SWITCHOVER_STATES = ['InProgress', 'Done', 'Refused', 'Failed'] as 
 export interface SwitchoverTransactions {
   /** Ended by themselves within spec.failover.switchoverDrain. */
   readonly finished: number;
-  /** Had not, and were rolled back. */
+  /** Were under way still: rolled back, unless they ended before the new writer had opened the volume. */
   readonly cutOff: number;
 }
 
