@@ -103,7 +103,7 @@ function agentOf({ turns, opens = [], readers = [], writers = [], claims = [] }:
     passwords: { status: ['a password'] },
     directory: { lostSlots: [] },
     cache: () => undefined,
-    place: { tier: 1, failoverAfterMs: 2000, drainMs: 1500 },
+    place: { tier: 1, failoverAfterMs: 2000, drainMs: 1500, warmPagesPerSecond: 0 },
     load: () => undefined,
     clock: { ...systemClock(), sleep: () => Promise.resolve() },
     logger: silentLogger(),

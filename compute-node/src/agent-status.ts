@@ -52,15 +52,32 @@ export function segmentStatuses(segments: readonly SegmentName[], writing: Write
   });
 }
 
+/** Of the reader that would be the next writer. */
+export interface WarmthStatus {
+  /** Of the pages in the writer's cache, the share that is in this one's too. */
+  readonly share: number;
+  readonly pagesBehind: number;
+  readonly pagesFetched: number;
+  /** When the writer told what is in its cache. */
+  readonly listAt: string;
+}
+
+function warmthStatus(warmth: Warmth | undefined): WarmthStatus | undefined {
+  if (warmth === undefined) return undefined;
+  const { share, pagesBehind, pagesFetched, listAtMs } = warmth;
+  // Never 1 while something is missing.
+  return { share: Math.floor(share * 1000) / 1000, pagesBehind, pagesFetched, listAt: new Date(listAtMs).toISOString() };
+}
+
 /** What the status says of a compute that reads; nothing of a writer, or before it has begun. */
 export function replayStatus(replay: ReplayView | undefined): {
   readonly replayLsn?: bigint;
   readonly lagMs?: number;
   readonly source?: string | undefined;
-  readonly warmth?: Warmth | undefined;
+  readonly warmth?: WarmthStatus | undefined;
 } {
   if (replay === undefined) return {};
-  return { replayLsn: replay.replayLsn, lagMs: Math.round(replay.lagMs), source: replay.source, warmth: replay.warmth };
+  return { replayLsn: replay.replayLsn, lagMs: Math.round(replay.lagMs), source: replay.source, warmth: warmthStatus(replay.warmth) };
 }
 
 /** What the status says of the lease; nothing for a compute that needs none. */

@@ -62,7 +62,7 @@ async function startsWith(role: string, away: readonly number[] = []): Promise<G
   });
   const passwords = new RolePasswords({ roles: [], clock, logger });
   const written = new WrittenDirectory({ clock, logger });
-  const place = { tier: 1, failoverAfterMs: 2000, drainMs: 0 };
+  const place = { tier: 1, failoverAfterMs: 2000, drainMs: 0, warmPagesPerSecond: 0 };
   const config = configOf({ AURORA_ROLE: role });
   const { phases } = computePhases({ config, paths, segments, settings, directory: written, place, passwords, clock, logger });
   await phases.clear();

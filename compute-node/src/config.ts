@@ -5,7 +5,8 @@ import { COPIES, LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, rolesProblem } fr
 /** Less would let go of pages that PostgreSQL is about to read again. */
 const CACHE_MIB_MIN = 16;
 const CACHE_MIB_MAX = 64 * 1024 * 1024;
-const WARM_PAGES_PER_SECOND_MAX = 1_000_000;
+/** 7.6 GiB a second: no bound at all. */
+export const WARM_PAGES_PER_SECOND_MAX = 1_000_000;
 export const PROMOTION_TIER_MAX = 15;
 export const FAILOVER_AFTER_MS_MIN = 500;
 export const FAILOVER_AFTER_MS_MAX = 60_000;
@@ -125,7 +126,7 @@ export const CONFIG_SCHEMA = {
   warmPagesPerSecond: {
     env: 'AURORA_WARM_PAGES_PER_SECOND',
     description:
-      'pages of 8 KiB a second that the reader that would be the next writer fetches of what the writer has in its cache; 0: none, and a writer tells of none. Every compute of a cluster has the same',
+      'pages of 8 KiB a second, at most, that the reader that would be the next writer fetches of what the writer has in its cache; 0: none, and a writer tells of none. Every compute of a cluster has the same; failover.json in the settings directory says otherwise while we run',
     type: setting.integer(0, WARM_PAGES_PER_SECOND_MAX, 0),
   },
 } satisfies ConfigSchema;

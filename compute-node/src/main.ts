@@ -61,7 +61,12 @@ await runMain(logger, async () => {
   const place = await PlaceFile.open({
     directory: config.settingsDir,
     instance,
-    given: { tier: config.promotionTier, failoverAfterMs: config.failoverAfterMs, drainMs: config.switchoverDrainMs },
+    given: {
+      tier: config.promotionTier,
+      failoverAfterMs: config.failoverAfterMs,
+      drainMs: config.switchoverDrainMs,
+      warmPagesPerSecond: config.warmPagesPerSecond,
+    },
     leaseMs: config.leaseMs,
     clock,
     logger,

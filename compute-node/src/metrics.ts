@@ -70,10 +70,19 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
     () => gauges.replay()?.warmth?.share ?? 0,
   );
   gauge(
-    'aurora_warm_cache_pages_fetched',
-    'Pages that were fetched since the writer has them in its cache, since PostgreSQL started',
-    () => gauges.replay()?.warmth?.pagesFetched ?? 0,
+    'aurora_warm_cache_pages_behind',
+    'Pages that are local to the writer and not here; 0 of one that would not be the next writer',
+    () => gauges.replay()?.warmth?.pagesBehind ?? 0,
   );
+  new Counter({
+    name: 'aurora_warm_cache_pages_fetched_total',
+    help: 'Pages that were fetched since the writer has them in its cache, since PostgreSQL started',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(gauges.replay()?.warmth?.pagesFetched ?? 0);
+    },
+  });
   new Counter({
     name: 'aurora_reader_conflicts_total',
     help: 'Queries that this reader has canceled because replay had waited for them, since its PostgreSQL started, by what for',

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { lsn } from '@kube-aurora/pg-format';
 import { NEVER_PROMOTED } from '@kube-aurora/rpc';
 import type { ComputePhasesOptions, ReaderPhases } from './agent-phases.ts';
-import { askWriter } from './election/ask-writer.ts';
-import { rankCandidates } from './election/rank-candidates.ts';
+import { nextWriter } from './election/next-writer.ts';
 import { FollowedSlots } from './failover-slots/followed-slots.ts';
 import { roomForCache } from './postgres/cache-room.ts';
 import { fetchComputeImage } from './open/fetch-image.ts';
@@ -20,6 +19,7 @@ import { RedoFeed } from './reader/redo-feed.ts';
 import { StandbyDatabase } from './reader/standby-database.ts';
 import { Walsender } from './reader/walsender.ts';
 import { WriterFinder } from './reader/writer-finder.ts';
+import { toldReader } from './warm-cache/told-reader.ts';
 
 /** A reader is no writer: it has no epoch, and storage serves it what is durable whatever the epoch. */
 const NO_EPOCH = 0n;
@@ -52,13 +52,9 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
         hba: config.pgHba,
         cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
         stream,
-        warmPagesPerSecond: config.warmPagesPerSecond,
-        tellsHotPages: config.warmPagesPerSecond > 0,
-        isNextWriter: async (signal) => {
-          if (config.role !== 'auto') return false;
-          const { states } = await askWriter({ segments, segment, place, clock, logger }, signal);
-          return rankCandidates(states.map((state) => state?.followers ?? []))[0] === config.instance;
-        },
+        warmPagesPerSecond: () => (config.role === 'auto' ? place.warmPagesPerSecond : 0),
+        isNextWriter: async (signal) => (await nextWriter({ segments, segment, place, clock, logger }, signal)) === computeId,
+        toldHotPages: toldReader(options),
         settings,
         directory,
         slots,
@@ -94,6 +90,7 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
             ...events,
             onWriterSign: (index, sign) => {
               finder?.note(sign);
+              database.writerIsOf(sign.writerEpoch);
               onWriterSign(index, sign);
             },
           }),

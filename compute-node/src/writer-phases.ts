@@ -10,6 +10,7 @@ import type { RolePasswords } from './postgres/role-passwords.ts';
 import { PromotedDatabase } from './promotion/promoted-database.ts';
 import { readsObserved, type ReadsObserved } from './reads-observed.ts';
 import type { SegmentEndpoint, WriterIdentity } from './segments.ts';
+import { toldReader } from './warm-cache/told-reader.ts';
 import { PostgresDatabase } from './session/postgres-database.ts';
 import { volumeDriver, type VolumeDriverOptions } from './session/volume-driver.ts';
 import { WriterSession } from './session/writer-session.ts';
@@ -59,7 +60,7 @@ export function writerPhases(options: WriterPhasesOptions): WriterPhases {
               directory,
               opened,
               passwords,
-              tellsHotPages: config.warmPagesPerSecond > 0,
+              toldHotPages: toldReader(options),
               freePort,
               clock,
               logger,

@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { rolesOf, type SegmentRole, type VolumeCopies } from '@kube-aurora/volume';
 import { Client, type ClientConfig, type QueryResult, type QueryResultRow } from 'pg';
+import type { WarmthStatus } from '../../compute-node/src/agent-status.ts';
 import type { CacheStatus } from '../../compute-node/src/cache-status.ts';
 import type { FailoverStatus } from '../../compute-node/src/failover-record.ts';
 import type { PasswordStatus } from '../../compute-node/src/postgres/role-passwords.ts';
@@ -79,6 +80,8 @@ export interface AgentStatus {
   readonly replayLsn?: string;
   readonly lagMs?: number;
   readonly source?: string;
+  /** Of the reader that would be the next writer. */
+  readonly warmth?: WarmthStatus;
   readonly lastOpenMs?: number;
   /** While it opens: how far it is. */
   readonly opening?: { readonly step: string; readonly number: number; readonly steps: number; readonly since: string };
@@ -209,6 +212,11 @@ export class Cluster {
   /** Changes the PostgreSQL parameters that the writers are to run with. */
   setParameters(parameters: Readonly<Record<string, string>>): void {
     replaceFile(join(this.settingsDir, 'parameters.json'), JSON.stringify(parameters));
+  }
+
+  /** Changes what holds for a failover: failover.json of the settings directory. */
+  setFailover(settings: Readonly<Record<string, unknown>>): void {
+    replaceFile(join(this.settingsDir, 'failover.json'), JSON.stringify(settings));
   }
 
   /** Changes how a volume that is not there yet is to begin. */

@@ -92,6 +92,22 @@ describe('without an operator', () => {
     for (const reader of computes.slice(1)) await follows(reader);
   }, 60_000);
 
+  it('the next writer has in its cache what the writer has, and whoever is next by what the settings say, while all run', async () => {
+    const [first, second] = computes.slice(1) as [Writer, Writer];
+    await cluster.query('create table hot as select g as id, repeat(md5(g::text), 30) as filler from generate_series(1, 4000) g');
+    const pids = await Promise.all(computes.map(async (each) => (await each.status())?.postgres.pid));
+    const shares = async (): Promise<unknown[]> => Promise.all([first, second].map(async (each) => (await each.status())?.warmth?.share));
+    const isWarm = (share: unknown): boolean => typeof share === 'number' && share > 0.9;
+    expect(await shares()).toEqual([undefined, undefined]);
+    cluster.setFailover({ warmPagesPerSecond: 20_000 });
+    await cluster.until('the lowest tier is warm', async () => isWarm((await shares())[0]) && (await shares())[1] === undefined, WITHIN_MS);
+    cluster.setFailover({ warmPagesPerSecond: 20_000, tiers: { [second.name]: 0 } });
+    await cluster.until('the other one is', async () => isWarm((await shares())[1]) && (await shares())[0] === undefined, WITHIN_MS);
+    expect(await Promise.all(computes.map(async (each) => (await each.status())?.postgres.pid))).toEqual(pids);
+    cluster.setFailover({});
+    await cluster.until('nobody is warmed', async () => (await shares()).every((share) => share === undefined), WITHIN_MS);
+  }, 90_000);
+
   it("a reader takes the writer's place when its PostgreSQL is killed, without waiting for silence", async () => {
     const old = await theWriter();
     await append(old);

@@ -72,7 +72,12 @@ export class InProcessCompute {
     const roles = [{ role: SUPERUSER, passwordFile: config.superuserPasswordFile }];
     const passwords = new RolePasswords({ roles, clock, logger });
     const directory = new WrittenDirectory({ clock, logger });
-    const place = { tier: config.promotionTier, failoverAfterMs: config.failoverAfterMs, drainMs: config.switchoverDrainMs };
+    const place = {
+      tier: config.promotionTier,
+      failoverAfterMs: config.failoverAfterMs,
+      drainMs: config.switchoverDrainMs,
+      warmPagesPerSecond: config.warmPagesPerSecond,
+    };
     const parts = { config, paths, segments, settings, directory, place, clock, logger };
     const identity: WriterIdentity = { segment: homeSegment(config.volumeId), writerId: `${config.instance}/${randomUUID()}` };
     const isDead = (writerId: string): boolean => writerId === identity.writerId;

@@ -180,6 +180,12 @@ const EXPECTED: readonly (readonly [string, Json, Json | undefined, readonly str
     ['spec.failover.after: Invalid value: "2m": nobody would write for all that time: use at most 60s'],
   ],
   [
+    'a warm cache that nobody would fill',
+    of({ ...GOOD, failover: { warmCache: { pagesPerSecond: 0 } } }),
+    undefined,
+    ['spec.failover.warmCache.pagesPerSecond: Invalid value: 0: nothing would be fetched: use 1 or more, or enabled: false'],
+  ],
+  [
     'overrides of what is no instance, and tiers that are none',
     of({ ...GOOD, instanceOverrides: [{ instance: 17 }, { instance: 2, promotionTier: 16 }] }),
     undefined,

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { PlaceFile, readPlace } from './place-settings.ts';
 
-const GIVEN = { tier: 1, failoverAfterMs: 2000, drainMs: 1500 };
+const GIVEN = { tier: 1, failoverAfterMs: 2000, drainMs: 1500, warmPagesPerSecond: 0 };
 let directory: string;
 beforeEach(() => (directory = mkdtempSync(join(tmpdir(), 'ka-place-'))));
 afterEach(() => rmSync(directory, { recursive: true }));
@@ -22,6 +22,8 @@ test('says what holds for an instance, and what was given where it says nothing'
   expect(read('{"afterMs":900}')).toContain('at least half of the lease');
   expect(read('{"tiers":{"demo-2":16}}')).toBe('tiers.demo-2 must be a whole number from 0 to 15, not 16');
   expect(read('{"drainMs":10001}')).toBe('drainMs must be a whole number from 0 to 10000, not 10001');
+  expect(read('{"warmPagesPerSecond":250}')).toEqual({ ...GIVEN, warmPagesPerSecond: 250 });
+  expect(read('{"warmPagesPerSecond":-1}')).toBe('warmPagesPerSecond must be a whole number from 0 to 1000000, not -1');
   expect(read('{')).toMatch(/JSON/);
 });
 
@@ -34,15 +36,17 @@ test('a changed file holds while we run; one that makes no sense changes nothing
   const next = async () => {
     looks.shift()?.();
     await vi.waitFor(() => expect(looks).toHaveLength(1));
-    return { tier: file.tier, failoverAfterMs: file.failoverAfterMs, drainMs: file.drainMs };
+    const { tier, failoverAfterMs, drainMs, warmPagesPerSecond } = file;
+    return { tier, failoverAfterMs, drainMs, warmPagesPerSecond };
   };
   expect(await next()).toEqual(GIVEN);
   write({ afterMs: 3000, tiers: { 'demo-2': 0 } });
   expect(await next()).toEqual({ ...GIVEN, tier: 0, failoverAfterMs: 3000 });
-  write({ afterMs: 3000, drainMs: 250, tiers: { 'demo-2': 0 } });
-  expect(await next()).toEqual({ tier: 0, failoverAfterMs: 3000, drainMs: 250 });
-  write({ afterMs: 1, tiers: { 'demo-2': 5 } });
-  expect(await next()).toEqual({ tier: 0, failoverAfterMs: 3000, drainMs: 250 });
+  const changed = { tier: 0, failoverAfterMs: 3000, drainMs: 250, warmPagesPerSecond: 500 };
+  write({ afterMs: 3000, drainMs: 250, tiers: { 'demo-2': 0 }, warmPagesPerSecond: 500 });
+  expect(await next()).toEqual(changed);
+  write({ afterMs: 1, tiers: { 'demo-2': 5 }, warmPagesPerSecond: 0 });
+  expect(await next()).toEqual(changed);
   rmSync(join(directory, 'failover.json'));
   expect(await next()).toEqual(GIVEN);
   file.stop();

@@ -1,6 +1,13 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock, Timer } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import { FAILOVER_AFTER_MS_MAX, FAILOVER_AFTER_MS_MIN, PROMOTION_TIER_MAX, SWITCHOVER_DRAIN_MS_MAX } from '../config.ts';
+import {
+  FAILOVER_AFTER_MS_MAX,
+  FAILOVER_AFTER_MS_MIN,
+  PROMOTION_TIER_MAX,
+  SWITCHOVER_DRAIN_MS_MAX,
+  WARM_PAGES_PER_SECOND_MAX,
+} from '../config.ts';
 import { textOf } from '../postgres/mounted-file.ts';
 
 /** When a compute takes a lost writer's place. It may change while it runs: read it each time that it counts. */
@@ -17,10 +24,19 @@ export interface SwitchoverSettings {
   readonly drainMs: number;
 }
 
-/** All that failover.json says to an instance. */
-export type FailoverSettings = PlaceSettings & SwitchoverSettings;
+/** What is done for a failover before there is one. It may change as well. */
+export interface WarmCacheSettings {
+  /** Of what the writer has in its cache and the next writer has not, fetched in a second at most; 0: none. */
+  readonly warmPagesPerSecond: number;
+}
 
-/** Beside the parameters, in the directory that the operator's ConfigMap is mounted at: `{ "afterMs": 2000, "drainMs": 2000, "tiers": { "demo-2": 0 } }`. */
+/** All that failover.json says to an instance. */
+export type FailoverSettings = PlaceSettings & SwitchoverSettings & WarmCacheSettings;
+
+/**
+ * Beside the parameters, in the directory that the operator's ConfigMap is mounted at:
+ * `{ "afterMs": 2000, "drainMs": 2000, "tiers": { "demo-2": 0 }, "warmPagesPerSecond": 1000 }`.
+ */
 const FILE = 'failover.json';
 /** How often it is looked at; a change of it is no haste. */
 const LOOK_EVERY_MS = 1000;
@@ -40,7 +56,7 @@ export interface PlaceFileOptions {
  * Keeps to what the operator says while we run, so that neither a changed tier nor a changed time costs anybody a session. What
  * makes no sense changes nothing, and is told once.
  */
-export class PlaceFile implements PlaceSettings, SwitchoverSettings {
+export class PlaceFile implements PlaceSettings, SwitchoverSettings, WarmCacheSettings {
   readonly #options: PlaceFileOptions;
   #now: FailoverSettings;
   #text: string | undefined;
@@ -71,6 +87,10 @@ export class PlaceFile implements PlaceSettings, SwitchoverSettings {
     return this.#now.drainMs;
   }
 
+  get warmPagesPerSecond(): number {
+    return this.#now.warmPagesPerSecond;
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
@@ -95,10 +115,9 @@ export class PlaceFile implements PlaceSettings, SwitchoverSettings {
       logger.error({ file: FILE, reason: read }, 'what should hold for a failover makes no sense; what held before stays');
       return;
     }
-    const { tier, failoverAfterMs, drainMs } = read;
-    if (tier === this.tier && failoverAfterMs === this.failoverAfterMs && drainMs === this.drainMs) return;
+    if (isDeepStrictEqual(read, this.#now)) return;
     this.#now = read;
-    logger.info({ tier, failoverAfterMs, drainMs }, 'what holds for a failover has changed');
+    logger.info({ ...read }, 'what holds for a failover has changed');
   }
 }
 
@@ -113,7 +132,7 @@ export function readPlace(
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-  const { afterMs = given.failoverAfterMs, drainMs = given.drainMs, tiers } = fieldsOf(said);
+  const { afterMs = given.failoverAfterMs, drainMs = given.drainMs, tiers, warmPagesPerSecond = given.warmPagesPerSecond } = fieldsOf(said);
   const { [instance]: tier = given.tier } = fieldsOf(tiers);
   const isWithin = (value: unknown, min: number, max: number): value is number =>
     typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max;
@@ -125,7 +144,9 @@ export function readPlace(
     return `drainMs must be a whole number from 0 to ${SWITCHOVER_DRAIN_MS_MAX}, not ${JSON.stringify(drainMs)}`;
   if (!isWithin(tier, 0, PROMOTION_TIER_MAX))
     return `tiers.${instance} must be a whole number from 0 to ${PROMOTION_TIER_MAX}, not ${JSON.stringify(tier)}`;
-  return { tier, failoverAfterMs: afterMs, drainMs };
+  if (!isWithin(warmPagesPerSecond, 0, WARM_PAGES_PER_SECOND_MAX))
+    return `warmPagesPerSecond must be a whole number from 0 to ${WARM_PAGES_PER_SECOND_MAX}, not ${JSON.stringify(warmPagesPerSecond)}`;
+  return { tier, failoverAfterMs: afterMs, drainMs, warmPagesPerSecond };
 }
 
 function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {

@@ -27,6 +27,11 @@ export type FollowersSeen = readonly (readonly SeenFollower[])[];
 
 /** The instances that may take the writer's place, the first one first. */
 export function rankCandidates(seen: FollowersSeen): readonly string[] {
+  return rankSessions(seen).map(({ computeId }) => instanceOf(computeId));
+}
+
+/** The same, as the sessions that they are in at present. */
+export function rankSessions(seen: FollowersSeen): readonly SeenFollower[] {
   const newest = new Map<string, SeenFollower>();
   for (const one of seen.flat()) {
     // A session that is over may still be named beside the one that followed it.
@@ -41,7 +46,7 @@ export function rankCandidates(seen: FollowersSeen): readonly string[] {
     .toSorted(
       ([a, one], [b, other]) => one.promotionTier - other.promotionTier || behind(one) - behind(other) || (a < b ? -1 : Number(a > b)),
     )
-    .map(([instance]) => instance);
+    .map(([, one]) => one);
 }
 
 export interface OwnPlace {

@@ -4,7 +4,7 @@ import { PostgresServer, SERVER_PROGRAMS, type PostgresServerOptions } from '../
 import { readCacheFile, type CacheCounters } from '../postgres/cache-file.ts';
 import type { LocalSocket } from '../postgres/local-client.ts';
 import type { LocalChunk } from '../warm-cache/local-pages.ts';
-import { warmCache, type Warmth } from '../warm-cache/warm-cache.ts';
+import { warmCache, type HotPages, type Warmth } from '../warm-cache/warm-cache.ts';
 import type { FollowedSlots } from '../failover-slots/followed-slots.ts';
 import type { WrittenDirectory } from '../postgres/written-directory.ts';
 import { layStandbyDirectory, type StandbyStart } from './lay-standby-directory.ts';
@@ -39,7 +39,8 @@ export interface ReaderDatabase {
 export interface StandbyDatabaseOptions extends Omit<PostgresServerOptions, 'programs'> {
   readonly hba: string | undefined;
   readonly cacheBytes: number;
-  readonly warmPagesPerSecond: number;
+  /** At present; 0: none. */
+  readonly warmPagesPerSecond: () => number;
   /** Would this compute be the next writer? */
   readonly isNextWriter: (signal: AbortSignal) => Promise<boolean>;
   /** Where its WAL comes from. */
@@ -56,7 +57,9 @@ export class StandbyDatabase implements ReaderDatabase {
   #parameters: ReadonlyMap<string, string> = new Map();
   #startedFor: PrimaryLimits | undefined;
   #conflicts: RecoveryConflicts | undefined;
-  #hotPages: { readonly chunks: readonly LocalChunk[]; readonly atMs: number } | undefined;
+  #hotPages: HotPages | undefined;
+  /** The highest that was heard of. */
+  #writerEpoch = 0n;
   #warmth: Warmth | undefined;
 
   constructor(options: StandbyDatabaseOptions) {
@@ -76,8 +79,15 @@ export class StandbyDatabase implements ReaderDatabase {
     return this.#warmth;
   }
 
+  /** There is a writer of this epoch. What an earlier one had in its cache says nothing of this one, which tells when it wants to. */
+  writerIsOf(epoch: bigint): void {
+    if (epoch <= this.#writerEpoch) return;
+    this.#writerEpoch = epoch;
+    this.#hotPages = undefined;
+  }
+
   hotPages(chunks: readonly LocalChunk[]): void {
-    this.#hotPages = { chunks, atMs: this.#options.clock.now() };
+    this.#hotPages = { chunks, atMs: this.#options.clock.wallTime() };
   }
 
   answers(): Promise<boolean> {
@@ -133,8 +143,7 @@ export class StandbyDatabase implements ReaderDatabase {
   /** Until it is no reader any more. */
   async #warm(socket: LocalSocket, over: AbortSignal): Promise<void> {
     const { clock, logger, paths, warmPagesPerSecond: pagesPerSecond, isNextWriter: isNext } = this.#options;
-    if (pagesPerSecond === 0) return;
-    const onWarmth = (warmth: Warmth): void => {
+    const onWarmth = (warmth: Warmth | undefined): void => {
       this.#warmth = warmth;
     };
     const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);

@@ -55,7 +55,7 @@ class Rig {
       listen: { host: '127.0.0.1', port: 5432 },
       hba: undefined,
       cacheBytes: 1 << 20,
-      tellsHotPages: false,
+      toldHotPages: () => Promise.resolve(undefined),
       settings: {
         choose: () => this.#step('settings').then(() => SET),
         started: (set) => void this.journal.push(`settings ${set.fingerprint} run`),

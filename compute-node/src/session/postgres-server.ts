@@ -14,7 +14,7 @@ import { holdVacuum } from '../postgres/vacuum-hold.ts';
 import type { DrainOutcome } from '../switchover/drain-outcome.ts';
 import { drainSessions } from '../switchover/drain-sessions.ts';
 import { postgresTransactions } from '../switchover/open-transactions.ts';
-import { tellHotPages } from '../warm-cache/tell-hot-pages.ts';
+import { tellHotPages, type NextReader } from '../warm-cache/tell-hot-pages.ts';
 import { startPostgres, type PostgresExit, type RunningPostgres } from '../postgres/supervise.ts';
 import type { PostgresSettings } from '../settings/postgres-settings.ts';
 import { ignoredSettings, reloadSettings } from '../settings/reload-settings.ts';
@@ -29,6 +29,11 @@ const ANSWER_WITHIN_MS = 1000;
  * killed.
  */
 const LAST_WORDS_MS = 250;
+/**
+ * After a promotion storage is to serve the new writer's clients first, and then whoever warms itself for its place: the old writer, back
+ * with nothing, would fetch all of its cache just then.
+ */
+const WARM_AFTER_PROMOTION_MS = 60_000;
 
 /** What touches the machine; tests give their own. */
 export interface ServerPrograms {
@@ -47,8 +52,8 @@ export interface PostgresServerOptions {
   readonly settings: Pick<PostgresSettings, 'choose' | 'started' | 'failed' | 'stopped' | 'keep'>;
   /** Gives PostgreSQL its port, which somebody else answers until then. */
   readonly freePort: () => Promise<void>;
-  /** A writer tells its readers which pages are local to it. */
-  readonly tellsHotPages: boolean;
+  /** Whom a writer tells which pages are local to it. */
+  readonly toldHotPages: NextReader;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly programs: ServerPrograms;
@@ -175,7 +180,7 @@ export class PostgresServer {
     this.#options.settings.started(set);
     await start.onReady?.({ dir: paths.runDir, port: listen.port }, this.#over.signal);
     this.#keep(start);
-    if (!this.#isReader) this.#helpReaders();
+    if (!this.#isReader) this.#helpReaders(0);
     // Only now: a hundred thousand files take seconds to delete, and a start should not share the disk with that.
     this.#discardOld();
   }
@@ -229,7 +234,7 @@ export class PostgresServer {
     await recoveryEnds(paths.dataDir, clock, this.#over.signal);
     if (this.#isEnding) return;
     await onReady({ dir: paths.runDir, port: listen.port }, this.#over.signal);
-    this.#helpReaders();
+    this.#helpReaders(WARM_AFTER_PROMOTION_MS);
   }
 
   #presentVolume(): VolumeAccess {
@@ -301,12 +306,12 @@ export class PostgresServer {
   }
 
   /** Of a writer, for as long as it runs: readers' queries find what they may see, and the next writer hears what is local here. */
-  #helpReaders(): void {
+  #helpReaders(waitMs: number): void {
     const { paths, listen, clock, logger } = this.#options;
     const xmins = (): StandbyXmins => this.#volume?.standbyXmins() ?? NO_XMINS;
     const socket = { dir: paths.runDir, port: listen.port };
     void holdVacuum({ socket, xmins, clock, logger }, this.#over.signal);
-    if (this.#options.tellsHotPages) void tellHotPages({ socket, clock, logger }, this.#over.signal);
+    void tellHotPages({ socket, toWhom: this.#options.toldHotPages, waitMs, clock, logger }, this.#over.signal);
   }
 
   /** A postmaster that hangs ends by nobody else's hand: without this its database would be away for good. */

@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
-import { decodeLocalChunks, encodeLocalChunks, type LocalChunk } from './local-pages.ts';
+import { blocksIn, decodeLocalChunks, encodeLocalChunks, type Blocks, type LocalChunk } from './local-pages.ts';
 import { hotFirst, pagesWanted } from './pages-wanted.ts';
 
+const words = (blocks: bigint): Blocks => [0n, 32n, 64n, 96n].map((by) => Number((blocks >> by) & 0xffff_ffffn)) as unknown as Blocks;
 const chunk = (relNumber: number, number: number, blocks: bigint, isRead = true): LocalChunk => ({
   spcOid: 1663,
   dbOid: 5,
   relNumber,
   number,
-  blocks,
+  blocks: words(blocks),
   isRead,
 });
 const range = (relNumber: number, block: number, count: number): object => ({ spcOid: 1663, dbOid: 5, relNumber, fork: 0, block, count });
@@ -37,6 +38,13 @@ test.each([
 test('what was read lately comes first, and the rest is left out where there is too much', () => {
   const [cold, warm, hot] = [chunk(1, 0, 1n, false), chunk(2, 0, 1n), chunk(3, 0, 1n)];
   expect(hotFirst([cold, warm, hot], 2)).toEqual([warm, hot]);
+});
+
+test('blocks are counted in every word', () => {
+  for (let bits = 0n; bits <= 128n; bits++) {
+    expect(blocksIn(words((1n << bits) - 1n))).toBe(Number(bits));
+    expect(blocksIn(words(FULL << bits))).toBe(128 - Number(bits));
+  }
 });
 
 test('a list comes back as it was', () => {

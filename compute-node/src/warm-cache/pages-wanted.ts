@@ -1,5 +1,5 @@
 import type { PageRange } from '../read-path/page-range.ts';
-import { blocksIn, chunkKey, CHUNK_BLOCKS, type LocalChunk } from './local-pages.ts';
+import { blocksIn, chunkKey, CHUNK_BLOCKS, type Blocks, type LocalChunk } from './local-pages.ts';
 
 /** What the writer's pages and ours come to. */
 export interface PagesWanted {
@@ -27,10 +27,10 @@ export function pagesWanted(theirs: readonly LocalChunk[], own: readonly LocalCh
   let theirPages = 0;
   let ourPages = 0;
   for (const chunk of theirs) {
-    const here = local.get(chunkKey(chunk)) ?? 0n;
-    const missing = chunk.blocks & ~here;
-    theirPages += blocksIn(chunk.blocks);
-    ourPages += blocksIn(chunk.blocks & here);
+    const missing = without(chunk.blocks, local.get(chunkKey(chunk)) ?? NONE);
+    const there = blocksIn(chunk.blocks);
+    theirPages += there;
+    ourPages += there - blocksIn(missing);
     for (const { from, count } of runsIn(missing)) {
       const taken = Math.min(count, left);
       if (taken <= 0) break;
@@ -42,10 +42,15 @@ export function pagesWanted(theirs: readonly LocalChunk[], own: readonly LocalCh
   return { ranges, theirs: theirPages, ours: ourPages };
 }
 
-function runsIn(blocks: bigint): { from: number; count: number }[] {
+const NONE: Blocks = [0, 0, 0, 0];
+
+const without = ([a, b, c, d]: Blocks, [e, f, g, h]: Blocks): Blocks => [(a & ~e) >>> 0, (b & ~f) >>> 0, (c & ~g) >>> 0, (d & ~h) >>> 0];
+
+function runsIn(blocks: Blocks): { from: number; count: number }[] {
   const runs: { from: number; count: number }[] = [];
+  if (blocks.every((word) => word === 0)) return runs;
   for (let at = 0; at < CHUNK_BLOCKS; at++) {
-    if (((blocks >> BigInt(at)) & 1n) === 0n) continue;
+    if ((((blocks[at >>> 5] ?? 0) >>> (at & 31)) & 1) === 0) continue;
     const last = runs.at(-1);
     if (last !== undefined && last.from + last.count === at) last.count++;
     else runs.push({ from: at, count: 1 });

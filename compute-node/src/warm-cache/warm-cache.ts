@@ -2,16 +2,17 @@ import type { Clock } from '@kube-aurora/clock';
 import { PAGE_BYTES } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import type { Client } from 'pg';
+import { databasePath } from '../postgres/data-directory.ts';
 import { withSuperuser, type LocalSocket } from '../postgres/local-client.ts';
 import type { PageRange } from '../read-path/page-range.ts';
-import { localChunks, type LocalChunk } from './local-pages.ts';
-import { pagesWanted } from './pages-wanted.ts';
+import { chunkKey, localChunks, type LocalChunk } from './local-pages.ts';
+import { pagesWanted, type PagesWanted } from './pages-wanted.ts';
 
 const LOOK_MS = 5000;
+/** After so long it is looked again who would be the next writer, and what the writer said last. */
+const PASS_MS = 15_000;
 /** Blocks of one file of a relation. */
 const FILE_BLOCKS = 131_072;
-const DEFAULT_TABLESPACE = 1663;
-const GLOBAL_TABLESPACE = 1664;
 /** Of the limit, what is left free for what clients read meanwhile. */
 const FILL_UP_TO = 0.9;
 
@@ -21,20 +22,32 @@ const READ = 'select length(pg_read_binary_file($1, $2, $3, true)) as bytes, pg_
 export interface Warmth {
   /** Of the pages that the writer's last list names, the share that is here. */
   readonly share: number;
+  /** Of those, how many are not here. */
+  readonly pagesBehind: number;
+  /** Since PostgreSQL started. */
   readonly pagesFetched: number;
-  /** When the list came; ms of the clock. */
+  /** When the list came; milliseconds since 1970. */
   readonly listAtMs: number;
+}
+
+/** The writer's list, as it was told last. */
+export interface HotPages {
+  readonly chunks: readonly LocalChunk[];
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
 }
 
 export interface WarmCacheOptions {
   readonly socket: LocalSocket;
-  /** The writer's last list, and when it came; undefined before the first. */
-  readonly list: () => { readonly chunks: readonly LocalChunk[]; readonly atMs: number } | undefined;
+  /** Undefined before the first. */
+  readonly list: () => HotPages | undefined;
   /** Would we be the next writer? */
   readonly isNext: (signal: AbortSignal) => Promise<boolean>;
   readonly cache: () => { readonly limitBytes: number; readonly residentBytes: number } | undefined;
-  readonly pagesPerSecond: number;
-  readonly onWarmth: (warmth: Warmth) => void;
+  /** At present; 0: none. */
+  readonly pagesPerSecond: () => number;
+  /** Undefined of one that would not be the next writer, or that is not to be warmed. */
+  readonly onWarmth: (warmth: Warmth | undefined) => void;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly lookMs?: number;
@@ -50,61 +63,91 @@ export interface WarmCacheOptions {
  * - a list of the writer's is a hint: nothing is wrong when it is old, only less useful.
  */
 export async function warmCache(options: WarmCacheOptions, signal: AbortSignal): Promise<void> {
-  const { socket, list, isNext, clock, logger, lookMs = LOOK_MS } = options;
+  const { socket, list, isNext, pagesPerSecond, onWarmth, clock, logger, lookMs = LOOK_MS } = options;
   let fetched = 0;
   while (!signal.aborted) {
+    let isCutShort = false;
     try {
       const theirs = list();
-      if (theirs !== undefined && (await isNext(signal))) {
-        const goesOn = await withSuperuser(socket, async (client) => {
-          if (!(await isReader(client))) return false;
-          fetched += await warm(client, theirs.chunks, options, signal);
-          const { theirs: all, ours } = pagesWanted(theirs.chunks, await localChunks(client), 0);
-          options.onWarmth({ share: all === 0 ? 1 : ours / all, pagesFetched: fetched, listAtMs: theirs.atMs });
+      if (theirs === undefined || pagesPerSecond() === 0 || !(await isNext(signal))) onWarmth(undefined);
+      else {
+        const isReader = await withSuperuser(socket, async (client) => {
+          if (!(await isInRecovery(client))) return false;
+          const onLooked = (wanted: PagesWanted): void => onWarmth(warmthOf(theirs, wanted, fetched));
+          const pass = await warm(client, theirs.chunks, { ...options, onLooked }, signal);
+          fetched += pass.fetched;
+          isCutShort = pass.isCutShort;
+          onWarmth(warmthOf(theirs, await wantedOf(client, theirs.chunks, 0), fetched));
           return true;
         });
-        if (!goesOn) return;
+        if (!isReader) return;
       }
     } catch (error) {
       if (!signal.aborted) logger.debug({ err: error }, "the cache could not be warmed with the writer's pages; trying again");
     }
-    await clock.sleep(lookMs, signal);
+    if (!isCutShort) await clock.sleep(lookMs, signal);
   }
 }
 
-async function isReader(client: Client): Promise<boolean> {
+async function isInRecovery(client: Client): Promise<boolean> {
   const { rows } = await client.query<{ standby: boolean }>('select pg_is_in_recovery() as standby');
   return rows[0]?.standby === true;
 }
 
-/** Gives the pages that were fetched. */
-async function warm(client: Client, theirs: readonly LocalChunk[], options: WarmCacheOptions, signal: AbortSignal): Promise<number> {
+function warmthOf({ atMs }: HotPages, { theirs, ours }: PagesWanted, pagesFetched: number): Warmth {
+  return { share: theirs === 0 ? 1 : ours / theirs, pagesBehind: theirs - ours, pagesFetched, listAtMs: atMs };
+}
+
+async function wantedOf(client: Client, theirs: readonly LocalChunk[], room: number): Promise<PagesWanted> {
+  const named = new Set(theirs.map(chunkKey));
+  return pagesWanted(theirs, await localChunks(client, (chunk) => named.has(chunkKey(chunk))), room);
+}
+
+interface PassOptions extends WarmCacheOptions {
+  /** Told before anything is fetched. */
+  readonly onLooked: (wanted: PagesWanted) => void;
+}
+
+interface Pass {
+  readonly fetched: number;
+  /** There is more to fetch, and it is time to look around. */
+  readonly isCutShort: boolean;
+}
+
+async function warm(client: Client, theirs: readonly LocalChunk[], options: PassOptions, signal: AbortSignal): Promise<Pass> {
   const { cache, pagesPerSecond, clock } = options;
   const room = (): number => {
     const counters = cache();
     return counters === undefined ? 0 : Math.floor((counters.limitBytes * FILL_UP_TO - counters.residentBytes) / PAGE_BYTES);
   };
-  const { ranges } = pagesWanted(theirs, await localChunks(client), room());
+  const wanted = await wantedOf(client, theirs, room());
+  options.onLooked(wanted);
+  const beganAt = clock.now();
   let fetched = 0;
-  for (const range of ranges) {
+  for (const range of wanted.ranges) {
+    const askedAt = clock.now();
+    if (askedAt - beganAt >= PASS_MS) return { fetched, isCutShort: true };
+    const pace = pagesPerSecond();
     // What clients read meanwhile takes the same room.
-    if (signal.aborted || room() < range.count) break;
-    const path = pathOf(range);
-    if (path === undefined) continue;
+    if (signal.aborted || pace === 0 || room() < range.count) break;
     const offset = (range.block % FILE_BLOCKS) * PAGE_BYTES;
     // A relation that is not there any more, or shorter, gives nothing.
-    const { rows } = await client.query<{ bytes: number | null; standby: boolean }>(READ, [path, offset, range.count * PAGE_BYTES]);
+    const { rows } = await client.query<{ bytes: number | null; standby: boolean }>(READ, [
+      pathOf(range),
+      offset,
+      range.count * PAGE_BYTES,
+    ]);
     if (rows[0]?.standby !== true) break;
-    fetched += Math.floor((rows[0].bytes ?? 0) / PAGE_BYTES);
-    await clock.sleep((range.count * 1000) / pagesPerSecond, signal);
+    const pages = Math.floor((rows[0].bytes ?? 0) / PAGE_BYTES);
+    fetched += pages;
+    const dueAt = askedAt + (pages * 1000) / pace;
+    if (dueAt > clock.now()) await clock.sleep(dueAt - clock.now(), signal);
   }
-  return fetched;
+  return { fetched, isCutShort: false };
 }
 
-/** The file of a relation, from the data directory; undefined of tablespaces that users made. */
-function pathOf({ spcOid, dbOid, relNumber, block }: PageRange): string | undefined {
+/** The file of a relation, from the data directory. */
+function pathOf({ spcOid, dbOid, relNumber, block }: PageRange): string {
   const segment = Math.floor(block / FILE_BLOCKS);
-  const name = segment === 0 ? `${relNumber}` : `${relNumber}.${segment}`;
-  if (spcOid === DEFAULT_TABLESPACE) return `base/${dbOid}/${name}`;
-  return spcOid === GLOBAL_TABLESPACE ? `global/${name}` : undefined;
+  return `${databasePath(spcOid, dbOid)}/${segment === 0 ? relNumber : `${relNumber}.${segment}`}`;
 }

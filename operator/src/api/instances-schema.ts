@@ -5,6 +5,7 @@ import {
   FAILOVER_AFTER_MIN,
   PROMOTION_TIER_MAX,
   SWITCHOVER_DRAIN_MAX,
+  WARM_PAGES_PER_SECOND_MAX,
 } from './defaults.ts';
 import { DURATION_PATTERN } from './duration.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
@@ -60,6 +61,29 @@ export const readers: Schema = {
   },
 };
 
+const warmCache: Schema = {
+  type: 'object',
+  description:
+    'The reader that would be the next writer (the lowest promotionTier) fetches what the writer has in its page cache and it has not, so that it need not begin with a cold one. A change reaches instances while they run.',
+  default: {},
+  properties: {
+    enabled: { type: 'boolean', description: 'Whether it does so.', default: DEFAULTS.warmCache },
+    pagesPerSecond: {
+      type: 'integer',
+      format: 'int32',
+      description: 'Pages of 8 KiB that it fetches in a second, at most: what this may cost storage and that reader.',
+      default: DEFAULTS.warmPagesPerSecond,
+      'x-kubernetes-validations': [
+        { rule: 'self >= 1', message: 'nothing would be fetched: use 1 or more, or enabled: false' },
+        {
+          rule: `self <= ${WARM_PAGES_PER_SECOND_MAX}`,
+          message: `storage would have no time for anybody else: use at most ${WARM_PAGES_PER_SECOND_MAX}`,
+        },
+      ],
+    },
+  },
+};
+
 export const failover: Schema = {
   type: 'object',
   description: 'How a reader takes the place of a writer that is lost, or that is to be another one.',
@@ -97,6 +121,7 @@ export const failover: Schema = {
         },
       ],
     },
+    warmCache,
   },
 };
 

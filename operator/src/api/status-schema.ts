@@ -61,6 +61,11 @@ const instance: Schema = {
     },
     startedAt: { type: 'string', description: 'When its agent started.' },
     promotionTier: { type: 'integer', description: "Its turn to take a lost writer's place, as its agent has it: 0 is first." },
+    cacheWarmPercent: {
+      type: 'integer',
+      description:
+        "Of the reader that would be the next writer: of the pages in the writer's cache, how many of a hundred are in its own. See spec.failover.warmCache.",
+    },
   },
 };
 

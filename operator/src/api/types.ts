@@ -91,6 +91,13 @@ export interface AutoscalingSpec {
 
 export type ReclaimPolicy = 'Retain' | 'Delete';
 
+/** What the next writer has in its cache of what the writer has in its own. */
+export interface WarmCacheSpec {
+  readonly enabled: boolean;
+  /** Fetched in a second, at most. */
+  readonly pagesPerSecond: number;
+}
+
 /** The spec as it stands after the API server has filled in the defaults (see withDefaults). */
 export interface AuroraClusterSpec {
   readonly postgresVersion: '18';
@@ -109,6 +116,7 @@ export interface AuroraClusterSpec {
     readonly after: string;
     /** At a switchover, transactions that are under way have this long to end. */
     readonly switchoverDrain: string;
+    readonly warmCache: WarmCacheSpec;
   };
   readonly instanceOverrides: readonly InstanceOverride[];
   readonly endpoints: readonly EndpointSpec[];
@@ -198,6 +206,8 @@ export interface InstanceStatus {
   readonly startedAt?: string;
   /** That its pod runs with. */
   readonly promotionTier?: number;
+  /** Of the reader that would be the next writer: of the pages in the writer's cache, how many of a hundred are in its own. */
+  readonly cacheWarmPercent?: number;
 }
 
 /** A person's annotation, or a pod that is to be replaced. */

@@ -86,6 +86,10 @@ test('failover and single instances: the field, what is wrong with it and what w
   expect(of({ failover: { switchoverDrain: '11s' } })).toEqual([
     "spec.failover.switchoverDrain '11s' is too long: nobody would begin a transaction for all that time; use at most 10s",
   ]);
+  expect(of({ failover: { warmCache: { enabled: true, pagesPerSecond: 100_000 } } })).toEqual([]);
+  expect(of({ failover: { warmCache: { pagesPerSecond: 1.5 } } })).toEqual([
+    'spec.failover.warmCache.pagesPerSecond 1.5 is no number of pages; use 1 to 100000, or enabled: false for none',
+  ]);
   const limits = (quantities: Record<string, string>) => ({ resources: { limits: quantities } });
   expect(
     of({

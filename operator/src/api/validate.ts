@@ -5,6 +5,7 @@ import {
   PROMOTION_TIER_MAX,
   STAND_IN_AFTER_SECONDS_MAX,
   SWITCHOVER_DRAIN_MAX,
+  WARM_PAGES_PER_SECOND_MAX,
 } from './defaults.ts';
 import { durationMs } from './duration.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
@@ -52,6 +53,12 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
   for (const [field, message] of autoscalingProblems(spec)) fatal(field, message);
   for (const message of failoverProblems(spec.failover.after)) fatal('spec.failover.after', message);
   for (const message of drainProblems(spec.failover.switchoverDrain)) fatal('spec.failover.switchoverDrain', message);
+  const { pagesPerSecond } = spec.failover.warmCache;
+  if (!isWholeWithin(pagesPerSecond, 1, WARM_PAGES_PER_SECOND_MAX))
+    fatal(
+      'spec.failover.warmCache.pagesPerSecond',
+      `${pagesPerSecond} is no number of pages; use 1 to ${WARM_PAGES_PER_SECOND_MAX}, or enabled: false for none`,
+    );
   for (const [field, message] of overrideProblems(spec)) fatal(field, message);
   for (const [index, { name: endpoint }] of spec.endpoints.entries()) {
     if (RESERVED.has(endpoint))

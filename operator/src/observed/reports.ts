@@ -71,6 +71,8 @@ export interface AgentReport extends Poll {
   readonly cutOffSince?: number;
   /** When it takes a lost writer's place: 0 is first. */
   readonly promotionTier?: number;
+  /** Of the reader that would be the next writer: of the pages in the writer's cache, how many of a hundred are in its own. */
+  readonly cacheWarmPercent?: number;
   /** How much it has to do. */
   readonly load?: ReportedLoad;
   readonly segments: readonly ReportedSegment[];
@@ -224,6 +226,11 @@ function loadOf(value: unknown): ReportedLoad | undefined {
   return connections === undefined || cpuMillicores === undefined || !cpus ? undefined : { connections, cpuMillicores, cpus };
 }
 
+/** Of a share from 0 to 1; a hundred only where nothing is missing. */
+function percentOf(share: unknown): number | undefined {
+  return typeof share === 'number' && share >= 0 && share <= 1 ? Math.floor(share * 100) : undefined;
+}
+
 /** Reads a compute agent's /status. */
 export function readAgentStatus(body: unknown, uid: string, now: number): AgentReport {
   const status = objectFields(body);
@@ -249,6 +256,7 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     passwords: Array.isArray(status['passwords']) ? status['passwords'].flatMap(passwordOf) : undefined,
     source: textField(status['source']),
     promotionTier: numberField(status['promotionTier']),
+    cacheWarmPercent: percentOf(objectFields(status['warmth'])['share']),
     load: loadOf(status['load']),
     segments: listOf(status['segments']).flatMap((entry) => {
       const segment = objectFields(entry);

@@ -57,6 +57,21 @@ describe('what changes', () => {
     expect(plan(changed).outdated).toEqual([]);
   });
 
+  test('of the warm cache of the next writer, reaches running pods, and replaces none', () => {
+    const saidWith = (warmCache: { enabled?: boolean; pagesPerSecond?: number }): unknown => {
+      const before = healthy(cluster([]));
+      const { spec } = before.cluster;
+      const failover = { ...spec.failover, warmCache: { ...spec.failover.warmCache, ...warmCache } };
+      const changed = { ...before, cluster: { ...before.cluster, spec: { ...spec, failover } } };
+      expect(inWords(changed)).toEqual(['apply ConfigMap demo-settings']);
+      expect(plan(changed).outdated).toEqual([]);
+      const said = plan(changed).actions.flatMap((action) => (action.kind === 'apply' ? [action.object as ConfigMap] : []))[0];
+      return (JSON.parse(said?.data?.['failover.json'] ?? '') as { warmPagesPerSecond: unknown }).warmPagesPerSecond;
+    };
+    expect(saidWith({ pagesPerSecond: 250 })).toBe(250);
+    expect(saidWith({ enabled: false })).toBe(0);
+  });
+
   test('that is said twice over changes nothing', () => {
     expect(inWords(changedTo([{ instance: 2, promotionTier: 1, resources: LARGE }]))).toEqual([]);
     expect(inWords(healthy(cluster([{ instance: 2, promotionTier: 4, resources: SMALL }])))).toEqual([]);

@@ -21,13 +21,19 @@ export function wantedParameters(cluster: AuroraCluster): string {
   return canonicalJson(splitParameters(cluster.spec.postgresql.parameters).accepted);
 }
 
-/** When each instance takes a lost writer's place, and how it takes it from one that lives; agents that run look at it. */
+/** When each instance takes a lost writer's place, what is done for that before, and how it takes it from one that lives; agents that run look at it. */
 function failoverSettings({ metadata, spec }: AuroraCluster): string {
   const ordinals = Array.from({ length: INSTANCES_MAX }, (_, index) => index + 1);
   const tiers = Object.fromEntries(
     ordinals.map((ordinal) => [computeName(metadata.name, ordinal), instanceSettings(spec, ordinal).promotionTier] as const),
   );
-  return canonicalJson({ afterMs: durationMs(spec.failover.after), drainMs: durationMs(spec.failover.switchoverDrain), tiers });
+  const { after, switchoverDrain, warmCache } = spec.failover;
+  return canonicalJson({
+    afterMs: durationMs(after),
+    drainMs: durationMs(switchoverDrain),
+    tiers,
+    warmPagesPerSecond: warmCache.enabled ? warmCache.pagesPerSecond : 0,
+  });
 }
 
 /** How an agent names a set of parameters in its status: 16 hex digits of its text. */

@@ -74,6 +74,7 @@ export function instanceStatuses(observed: Observed, plan: ClusterPlan): readonl
       lagMs: role === 'reader' ? readerLagMs(observed, pod) : undefined,
       startedAt: report?.startedAt,
       promotionTier: fresh?.promotionTier ?? before?.promotionTier,
+      cacheWarmPercent: role === 'reader' ? fresh?.cacheWarmPercent : undefined,
     });
     return [status];
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { AuroraClusterStatus } from '../api/types.ts';
 import type { Observed } from '../observed/observed.ts';
+import { readAgentStatus } from '../observed/reports.ts';
 import { healthy, makeCluster, mapSegments, NOW, plan, readerReport, running, withEntry } from '../testing/fixtures.ts';
 import { computeStatus } from './compute-status.ts';
 import { noticesOf } from './transitions.ts';
@@ -44,6 +45,16 @@ test('a cluster with readers, all well', () => {
   expect(conditionOf(status)).toBe('True AllGood: 2 of 2 readers serve reads');
   expect(status.endpoints).toMatchObject({ readOnly: 'demo-ro.default.svc:5432', read: 'demo-r.default.svc:5432' });
   expect(events(RAN, status)).toEqual([]);
+});
+
+test('of the reader that would be the next writer, how warm its cache is, as its agent says', () => {
+  const observed = seen();
+  const told = (name: string, warmth: unknown) =>
+    readAgentStatus({ phase: 'running', role: 'reader', replayLsn: '0/2000', warmth }, `uid-of-${name}`, NOW);
+  const agents = withEntry(observed.agents, 'demo-2', told('demo-2', { share: 0.999, pagesBehind: 1 }));
+  const status = statusOf({ ...observed, agents });
+  expect(status.instances?.map(({ cacheWarmPercent }) => cacheWarmPercent)).toEqual([undefined, 99, undefined]);
+  for (const share of ['1', 1.1, -1, Number.NaN, undefined]) expect(told('demo-2', { share }).cacheWarmPercent).toBeUndefined();
 });
 
 test('without readers nothing is missing', () => {
