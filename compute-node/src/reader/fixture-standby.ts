@@ -148,9 +148,13 @@ export class FixtureStandby {
   /** Waits until it has replayed what is durable now. */
   async caughtUp(): Promise<void> {
     const to = this.#redo.position;
-    const until = Date.now() + 30_000;
-    while ((this.replies.at(-1)?.applyLsn ?? 0n) < to) {
-      if (Date.now() > until) throw new Error(`the standby replayed up to ${this.replies.at(-1)?.applyLsn}, not ${to}`);
+    const applied = (): bigint => this.replies.at(-1)?.applyLsn ?? 0n;
+    // As long as it comes on it may take its time.
+    let last = applied();
+    for (let until = Date.now() + 30_000; applied() < to;) {
+      if (applied() > last) until = Date.now() + 30_000;
+      last = applied();
+      if (Date.now() > until) throw new Error(`the standby replayed up to ${last}, not ${to}`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }
