@@ -68,6 +68,19 @@ it('tells of slots that were lost, until one of that name goes on', () => {
 it('tells of slots of the writer before that are not here, where it does not know better why', () => {
   const directory = new WrittenDirectory({ clock: { ...systemClock(), ...clock }, logger: silentLogger() });
   carries(directory, 8n, { slots: [], lost: [{ name: 'a', why: 'its file is damaged' }], hasStatistics: false });
-  directory.missing(['a', 'b'].map((name) => ({ name, why: 'it is not here' })));
+  const missing = ['a', 'b'].map((name) => ({ name, why: 'it is not here' }));
+  directory.missing(missing);
   expect(directory.lostSlots.map(({ name, why }) => `${name}: ${why}`)).toEqual(['a: its file is damaged', 'b: it is not here']);
+});
+
+it('calls no slot lost that is only in the list, where the files of the writer before are here: it was dropped', () => {
+  const directory = new WrittenDirectory({ clock: { ...systemClock(), ...clock }, logger: silentLogger() });
+  carries(directory, 8n);
+  carries(directory, 9n);
+  directory.missing([{ name: 'dropped', why: 'it is not here' }]);
+  expect(directory.lostSlots).toEqual([]);
+  directory.forReader(lsn(4096n), () => NOTHING_CARRIED);
+  directory.promoted({ epoch: 10n, lsn: lsn(8192n), timeline: 2 });
+  directory.missing([{ name: 'not_kept', why: 'it is not here' }]);
+  expect(directory.lostSlots).toMatchObject([{ name: 'not_kept' }]);
 });

@@ -28,6 +28,8 @@ export class WrittenDirectory {
   #written: { readonly epoch: bigint; readonly wal: WrittenWal } | undefined;
   /** X of the reader whose directory it is. */
   #readFrom: Lsn | undefined;
+  /** All slots of the writer before were in the directory that this one is laid from: what became of each is known. */
+  #knowsSlots = false;
   #lost: readonly LostSlotStatus[] = [];
 
   constructor({ clock, logger }: { readonly clock: Pick<Clock, 'wallTime'>; readonly logger: Logger }) {
@@ -45,8 +47,10 @@ export class WrittenDirectory {
     { epoch, previousEpoch }: { readonly epoch: bigint; readonly previousEpoch: bigint },
     lay: (wal: WrittenWal | undefined) => CarriedOver,
   ): void {
-    this.#replace(() => lay(this.#written?.epoch === previousEpoch ? this.#written.wal : undefined));
+    const wal = this.#written?.epoch === previousEpoch ? this.#written.wal : undefined;
+    this.#replace(() => lay(wal));
     this.#written = { epoch, wal: {} };
+    this.#knowsSlots = wal !== undefined;
   }
 
   /** A directory is laid in its place for a reader that begins at `startLsn`. */
@@ -60,8 +64,12 @@ export class WrittenDirectory {
     this.#written = { epoch, wal: { fromLsn: this.#readFrom, promoted: { lsn, timeline } } };
   }
 
-  /** Slots that the writer before had, and that are not in the PostgreSQL that writes now. */
+  /**
+   * Slots that the writer before had, as the volume's list says, and that are not in the PostgreSQL that writes now. The list is of a
+   * moment ago: where its own files were here, these say what there was, and one that is only in the list was dropped since.
+   */
   missing(slots: readonly LostSlot[]): void {
+    if (this.#knowsSlots) return;
     const known = new Set(this.#lost.map(({ name }) => name));
     const lost = slots.filter(({ name }) => !known.has(name));
     if (lost.length === 0) return;
@@ -78,6 +86,7 @@ export class WrittenDirectory {
       // Whatever came of it, it is not the one that was written.
       this.#written = undefined;
       this.#readFrom = undefined;
+      this.#knowsSlots = false;
     }
     const at = new Date(this.#clock.wallTime()).toISOString();
     const { slots, lost, hasStatistics } = carried;
