@@ -54,7 +54,7 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
         stream,
         warmPagesPerSecond: () => (config.role === 'auto' ? place.warmPagesPerSecond : 0),
         isNextWriter: async (signal) => (await nextWriter({ segments, segment, place, clock, logger }, signal)) === computeId,
-        toldHotPages: toldReader(options),
+        toldHotPages: toldReader({ segments, segment, place, clock, logger }),
         settings,
         directory,
         slots,

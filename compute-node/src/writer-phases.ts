@@ -60,7 +60,7 @@ export function writerPhases(options: WriterPhasesOptions): WriterPhases {
               directory,
               opened,
               passwords,
-              toldHotPages: toldReader(options),
+              toldHotPages: toldReader({ segments, segment: identity.segment, place: options.place, clock, logger }),
               freePort,
               clock,
               logger,

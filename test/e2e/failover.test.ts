@@ -106,7 +106,7 @@ describe('without an operator', () => {
     expect(await Promise.all(computes.map(async (each) => (await each.status())?.postgres.pid))).toEqual(pids);
     cluster.setFailover({});
     await cluster.until('nobody is warmed', async () => (await shares()).every((share) => share === undefined), WITHIN_MS);
-  }, 90_000);
+  }, 180_000);
 
   it("a reader takes the writer's place when its PostgreSQL is killed, without waiting for silence", async () => {
     const old = await theWriter();
