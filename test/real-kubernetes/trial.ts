@@ -120,7 +120,7 @@ export class Trial {
     ).items.filter(({ metadata }) => metadata.name.includes('operator'));
     const pods = (await this.kubectl.get<PodList>('pods', ...this.operatorRef)).items;
     const holder = lease?.spec.holderIdentity ?? '';
-    const leader = pods.find(({ metadata }) => holder.startsWith(`${metadata.name}_`));
+    const leader = pods.find(({ metadata }) => holder === metadata.name || holder.startsWith(`${metadata.name}_`));
     if (leader === undefined) throw new Error(`no operator's pod holds the lease; it names '${holder}'`);
     return leader;
   }

@@ -1,5 +1,6 @@
 import {
   Client,
+  connectivityState,
   Metadata,
   type ChannelCredentials,
   type ChannelOptions,
@@ -61,9 +62,18 @@ export const CHANNEL_OPTIONS: ChannelOptions = {
  */
 const STARVED_MS = 10_000;
 
+/**
+ * A connection that takes longer is to nobody. A pod that is gone leaves an address where nothing answers, which the kernel tries for two
+ * minutes, and grpc-js asks for a name's new address only once that has failed.
+ */
+const CONNECT_MS = 3_000;
+
 class ServiceClient {
   readonly address: string;
-  readonly #client: Client;
+  readonly #credentials: ChannelCredentials;
+  #client: Client;
+  /** Of the clock: since when each call found it connecting. */
+  #connectingSince: number | undefined;
   readonly #service: ServiceDefinition;
   readonly #clock: Clock;
 
@@ -71,7 +81,24 @@ class ServiceClient {
     this.address = address;
     this.#clock = clock;
     this.#service = service;
+    this.#credentials = credentials;
     this.#client = new Client(address, credentials, CHANNEL_OPTIONS);
+  }
+
+  /** For a call that begins now: a new one, which looks up the address anew, when the present one has been connecting for too long. */
+  #current(): Client {
+    if (this.#client.getChannel().getConnectivityState(false) !== connectivityState.CONNECTING) {
+      this.#connectingSince = undefined;
+      return this.#client;
+    }
+    const now = this.#clock.now();
+    this.#connectingSince ??= now;
+    if (now - this.#connectingSince >= CONNECT_MS) {
+      this.#client.close();
+      this.#client = new Client(this.address, this.#credentials, CHANNEL_OPTIONS);
+      this.#connectingSince = undefined;
+    }
+    return this.#client;
   }
 
   method<Request, Response>(name: string): MethodDefinition<Request, Response> {
@@ -93,7 +120,7 @@ class ServiceClient {
         isLate = true;
         call.cancel();
       });
-      const call = this.#client.makeUnaryRequest<Request, Response>(
+      const call = this.#current().makeUnaryRequest<Request, Response>(
         method.path,
         method.requestSerialize,
         method.responseDeserialize,
@@ -115,7 +142,7 @@ class ServiceClient {
 
   serverStream<Request, Response>(name: string, request: Request, options: CallOptions): ClientReadableStream<Response> {
     const method = this.method<Request, Response>(name);
-    const call = this.#client.makeServerStreamRequest<Request, Response>(
+    const call = this.#current().makeServerStreamRequest<Request, Response>(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
@@ -129,7 +156,7 @@ class ServiceClient {
   clientStream<Request, Response>(name: string, options: CallOptions): { call: ClientWritableStream<Request>; answer: Promise<Response> } {
     const method = this.method<Request, Response>(name);
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
-    const call = this.#client.makeClientStreamRequest<Request, Response>(
+    const call = this.#current().makeClientStreamRequest<Request, Response>(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
