@@ -80,7 +80,12 @@ describe('what is decided', () => {
       cpuUtilization: 80,
       desiredInstances: 3,
     });
-    expect(scaled(seen({ pods: 2, autoscaling }, { cpuMillicores: 400 }))).toMatchObject({ cpuUtilization: 10, desiredInstances: 2 });
+    // Unless the manifest says otherwise that is 250m.
+    expect(scaled(seen({ pods: 2, autoscaling }, { cpuMillicores: 100 }))).toMatchObject({ cpuUtilization: 40, desiredInstances: 2 });
+    expect(scaled(seen({ pods: 2, autoscaling, cpu: '0' }, { cpuMillicores: 400 }))).toMatchObject({
+      cpuUtilization: 10,
+      desiredInstances: 2,
+    });
   });
 
   test('spec.instances is a floor, so that kubectl scale prepares for a rush, and what was decided stays when it falls', () => {
