@@ -218,7 +218,9 @@ export function isCutOff(observed: Observed, pod: Pod): boolean {
   if (report?.silentSince === undefined || (report.answeredAt !== undefined && !isSinceStart(pod, report.answeredAt))) return false;
   const others = [...observed.agents].filter(([other]) => other !== name).map(([, other]) => other);
   const asked = others.length === 0 ? [...observed.daemons.values()] : others;
-  return observed.now - report.silentSince >= SILENT_AGENT_MS && asked.some((other) => !isSilent(other));
+  // One that has just become ready was silent while it started, and is asked again in a moment.
+  const since = Math.max(report.silentSince, timeMs(podCondition(pod, 'Ready')?.lastTransitionTime) ?? 0);
+  return observed.now - since >= SILENT_AGENT_MS && asked.some((other) => !isSilent(other));
 }
 
 export type ComputeState = 'available' | 'unavailable' | 'asking';

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { endpointLabel, LABEL } from '../api/names.ts';
 import type { AuroraClusterStatus } from '../api/types.ts';
 import type { AgentReport } from '../observed/reports.ts';
-import { SILENT_AGENT_MS, type Observed } from '../observed/observed.ts';
+import { isCutOff, SILENT_AGENT_MS, type Observed } from '../observed/observed.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { agentReport, daemonReport, healthy, makeCluster, NOW, plan, readerReport, running, withEntry } from '../testing/fixtures.ts';
 
@@ -77,6 +77,26 @@ describe('an instance whose agent fell silent', () => {
       silentSince: silence.silentSince,
     });
     expect(endpoints({ ...three, agents })).toMatchObject({ 'demo-2': '' });
+  });
+
+  test('is none when its pod has become ready since: it was silent while it started', () => {
+    const agents = withEntry(three.agents, 'demo-2', {
+      uid: 'uid-of-demo-2',
+      phase: 'unknown',
+      segments: [],
+      silentSince: silence.silentSince,
+    });
+    const readyAt = (ms: number) => ({ type: 'Ready', status: 'True', lastTransitionTime: new Date(ms).toISOString() });
+    const since = (ms: number): Observed => ({
+      ...three,
+      agents,
+      computePods: three.computePods.map((pod) =>
+        pod.metadata.name === 'demo-2' ? { ...pod, status: { ...pod.status, conditions: [readyAt(ms)] } } : pod,
+      ),
+    });
+    const cutOff = (observed: Observed): boolean[] => observed.computePods.map((pod) => isCutOff(observed, pod));
+    expect(cutOff(since(NOW - 1_000))).toEqual([false, false, false]);
+    expect(cutOff(since(NOW - SILENT_AGENT_MS))).toEqual([false, true, false]);
   });
 
   test('is none before it was asked', () => {
