@@ -24,6 +24,7 @@ import {
   type Without,
 } from './failover-faults.ts';
 import { connectTo, Ledger, type LedgerConnection } from './ledger.ts';
+import { printVerdict } from './print-verdict.ts';
 import { StartedSystem } from './started-system.ts';
 
 const { values } = parseArgs({
@@ -154,10 +155,7 @@ try {
   print('');
   print(markdownTable(['', 'fault', 'times', 'first commit, median', 'worst', '90 % of the commits of before, median', 'worst'], rows));
   print('');
-  print(`${report.acknowledged} commits acknowledged, ${report.unknown} of unknown outcome, ${report.seen} seen by the auditor`);
-  for (const violation of report.violations) print(`VIOLATION: ${violation}`);
-  if (report.violations.length === 0) print('the ledger adds up; every acknowledged commit is there');
-  else process.exitCode = 1;
+  if (!printVerdict(report)) process.exitCode = 1;
 } finally {
   await system.stop();
 }

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { markdownTable, print, quantile, shown } from '../bench/table.ts';
 import { instancesOf, isWhole, type Instance } from './failover-faults.ts';
 import { connectTo, Ledger } from './ledger.ts';
+import { printVerdict } from './print-verdict.ts';
 import { StartedSystem } from './started-system.ts';
 
 const { values } = parseArgs({
@@ -110,10 +111,7 @@ try {
     ),
   );
   print('');
-  print(`${report.acknowledged} commits acknowledged, ${report.unknown} of unknown outcome, ${report.seen} seen by the auditor`);
-  for (const violation of report.violations) print(`VIOLATION: ${violation}`);
-  if (report.violations.length === 0) print('the ledger adds up; every acknowledged commit is there');
-  else process.exitCode = 1;
+  if (!printVerdict(report)) process.exitCode = 1;
 } finally {
   await system.stop();
 }

@@ -1,12 +1,10 @@
-import { request } from 'node:http';
 import type { Clock } from '@kube-aurora/clock';
-import type { Logger } from '@kube-aurora/process';
+import { postAction, type Logger } from '@kube-aurora/process';
 import type { DrainOutcome } from './drain-outcome.ts';
 import { READY_MS } from './drain-sessions.ts';
 
 /** Beyond the time that its transactions have: for its name, a connection, its own connection to PostgreSQL and its answer. */
 const MARGIN_MS = READY_MS + 1000;
-const BODY_BYTES_MAX = 2 ** 16;
 
 export interface AskDrainOptions {
   /** Of the writer's agent; undefined: it is not known. */
@@ -30,7 +28,7 @@ export async function askDrain(options: AskDrainOptions, signal: AbortSignal): P
   const late = new AbortController();
   const timer = clock.after(withinMs + MARGIN_MS, () => late.abort());
   try {
-    const { code, body } = await post(address, '/drain', AbortSignal.any([signal, late.signal]));
+    const { code, body } = await postAction(address, '/drain', AbortSignal.any([signal, late.signal]));
     const outcome = code === 202 ? readDrain(body) : undefined;
     return outcome ?? skipped(`its agent answers ${code}: ${body.slice(0, 200)}`);
   } catch (error) {
@@ -39,28 +37,6 @@ export async function askDrain(options: AskDrainOptions, signal: AbortSignal): P
   } finally {
     timer.cancel();
   }
-}
-
-function post(
-  { host, port }: { readonly host: string; readonly port: number },
-  path: string,
-  signal: AbortSignal,
-): Promise<{ readonly code: number; readonly body: string }> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ method: 'POST', host, port, path, agent: false, headers: { connection: 'close' }, signal }, (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > BODY_BYTES_MAX) asked.destroy(new Error(`its answer is longer than ${BODY_BYTES_MAX} bytes`));
-        else chunks.push(chunk);
-      });
-      response.on('error', reject);
-      response.on('end', () => resolve({ code: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }));
-    });
-    asked.on('error', reject);
-    asked.end();
-  });
 }
 
 /** What an agent's answer says; undefined when that makes no sense. */

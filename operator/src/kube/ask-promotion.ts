@@ -1,9 +1,8 @@
-import { request } from 'node:http';
 import { afterPatience, type Clock } from '@kube-aurora/clock';
+import { postAction } from '@kube-aurora/process';
 
 /** Its agent asks all of storage before it answers. */
 const TIMEOUT_MS = 5_000;
-const BODY_BYTES_MAX = 2 ** 16;
 
 /** What an agent says when it is asked to take the writer's place. */
 export interface PromotionReply {
@@ -14,25 +13,18 @@ export interface PromotionReply {
 }
 
 /** POST http://host:port/promote. Never rejects. */
-export function askPromotion(host: string, port: number, clock: Clock): Promise<PromotionReply> {
-  return new Promise((resolve) => {
-    const unanswered = (why: string): void => resolve({ kind: 'unanswered', message: `its agent does not answer: ${why}` });
-    const patience = afterPatience(clock, TIMEOUT_MS, () => asked.destroy(new Error(`no answer in ${TIMEOUT_MS} ms`)));
-    const asked = request({ method: 'POST', host, port, path: '/promote', agent: false, headers: { connection: 'close' } }, (response) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > BODY_BYTES_MAX) asked.destroy(new Error(`its answer is longer than ${BODY_BYTES_MAX} bytes`));
-        else chunks.push(chunk);
-      });
-      response.on('error', (error) => unanswered(error.message));
-      response.on('end', () => resolve(readReply(response.statusCode ?? 0, Buffer.concat(chunks).toString('utf8'))));
-    });
-    asked.on('error', (error) => unanswered(error.message));
-    asked.on('close', () => patience.cancel());
-    asked.end();
-  });
+export async function askPromotion(host: string, port: number, clock: Clock): Promise<PromotionReply> {
+  const late = new AbortController();
+  const patience = afterPatience(clock, TIMEOUT_MS, () => late.abort());
+  try {
+    const { code, body } = await postAction({ host, port }, '/promote', late.signal);
+    return readReply(code, body);
+  } catch (error) {
+    const why = late.signal.aborted ? `no answer in ${TIMEOUT_MS} ms` : error instanceof Error ? error.message : String(error);
+    return { kind: 'unanswered', message: `its agent does not answer: ${why}` };
+  } finally {
+    patience.cancel();
+  }
 }
 
 /** By the status code: 202 is yes, 409 is no; an agent of a release without switchover does not know the path. */

@@ -14,8 +14,8 @@ import { storagePeers, storagePod } from './storage-pod.ts';
 const envOf = (pod: Pod): Readonly<Record<string, string | undefined>> =>
   Object.fromEntries((pod.spec.containers[0]?.env ?? []).map(({ name, value }) => [name, value]));
 const cluster = makeCluster();
-const compute = (change: Partial<Parameters<typeof computePod>[1]> = {}): Pod =>
-  computePod(cluster, {
+const compute = (change: Partial<Parameters<typeof computePod>[1]> = {}, of = cluster): Pod =>
+  computePod(of, {
     ordinal: 1,
     role: 'writer',
     volumeId: VOLUME,
@@ -40,16 +40,7 @@ describe('what pods ask for', () => {
   test('is what a manifest says, with nothing added', () => {
     const own = makeCluster({ spec: { storage: { size: '1Gi', resources: { limits } }, compute: { resources: { limits } } } });
     expect(asked(storagePod(own, segment(0), 'zone-a', 's:1'))).toEqual({ limits });
-    const input = {
-      ordinal: 1,
-      role: 'writer',
-      volumeId: VOLUME,
-      zone: 'zone-a',
-      image: 'c:1',
-      servesReads: false,
-      mountedVersions: '',
-    } as const;
-    expect(asked(computePod(own, input))).toEqual({ limits });
+    expect(asked(compute({}, own))).toEqual({ limits });
   });
 });
 

@@ -5,6 +5,7 @@ export * from './latency-histogram.ts';
 export * from './logger.ts';
 export * from './memory-environment.ts';
 export * from './memory-watch.ts';
+export * from './post-action.ts';
 export * from './process-mark.ts';
 export * from './process-metrics.ts';
 export * from './shutdown.ts';
