@@ -62,6 +62,7 @@ const COMMANDS = {
   'faults:failover': [['test/faults/failovers.ts']],
   'faults:switchover': [['test/faults/switchovers.ts']],
   'faults:history': [['test/faults/histories.ts']],
+  'faults:ports': [['test/faults/fuzz-ports.ts']],
   'test:kubernetes': [['test/real-kubernetes/main.ts']],
 };
 
@@ -127,7 +128,11 @@ if (process.platform !== 'linux' || process.arch !== 'x64') {
 }
 if (Number(process.versions.node.split('.')[0]) < 20) fail(`Node ${process.versions.node} is too old; 20 or later is needed`);
 install();
-if (['start', 'test', 'bench', 'faults', 'faults:pgbench', 'faults:failover', 'faults:switchover', 'faults:history'].includes(command)) {
+if (
+  ['start', 'test', 'bench', 'faults', 'faults:pgbench', 'faults:failover', 'faults:switchover', 'faults:history', 'faults:ports'].includes(
+    command,
+  )
+) {
   try {
     await compileShim();
   } catch (error) {

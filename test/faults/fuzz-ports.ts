@@ -1,0 +1,170 @@
+/**
+ * `npm run faults:ports -- --seconds 300 --seed 1`: a whole system as `npm start` makes it, under a ledger's load, while strangers connect to
+ * every port that it listens on and send what nobody should: noise, and each protocol a little wrong. No process may end or grow, no pod
+ * restart, and the ledger must add up. Prints a table by port.
+ */
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { residentMib, tree } from '../bench/process-usage.ts';
+import { markdownTable, print, shown } from '../bench/table.ts';
+import { connectTo, Ledger } from './ledger.ts';
+import { listeningPorts, openFiles, type ListeningPort } from './ports/listening-ports.ts';
+import { strangeBytes, type StrangeBytes } from './ports/port-bytes.ts';
+import { printVerdict } from './print-verdict.ts';
+import { SeededRandom } from './random.ts';
+import { StartedSystem } from './started-system.ts';
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '300' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
+    clients: { type: 'string', default: '2' },
+  },
+});
+
+/** At once, on one port: fewer than a server takes from one address, since the system's own clients have the same. */
+const STRANGERS = 4;
+/** What a stranger waits between two pieces, and for an answer to the last. */
+const PIECE_MS = 20;
+const ANSWER_MS = 100;
+/** What a process may have more than before, once strangers have gone and it has rested. Node's heap breathes by tens of MiB. */
+const GROWN_MIB = 96;
+const GROWN_FILES = 24;
+const WARM_MS = 20_000;
+const REST_MS = 15_000;
+
+const PROGRAMS: readonly (readonly [part: string, name: string])[] = [
+  ['storage-daemon/src/main.ts', 'storage daemon'],
+  ['compute-node/src/main.ts', 'compute agent'],
+  ['operator/src/main.ts', 'operator'],
+  ['/bin/postgres', 'PostgreSQL'],
+];
+
+function nameOf(pid: number): string {
+  const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  return PROGRAMS.find(([part]) => command.includes(part))?.[1] ?? 'local-kube';
+}
+
+interface Sent {
+  connections: number;
+  bytes: number;
+  refused: number;
+  answered: number;
+}
+
+/** One stranger's connection, from its first byte until either end has had enough. Never throws: a refusal is an answer. */
+function send({ host, port }: ListeningPort, { pieces }: StrangeBytes, sent: Sent): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port });
+    let isAnswered = false;
+    socket.on('data', () => (isAnswered = true));
+    socket.on('error', () => sent.refused++);
+    socket.on('close', () => {
+      sent.connections++;
+      if (isAnswered) sent.answered++;
+      resolve();
+    });
+    const write = async (): Promise<void> => {
+      for (const piece of pieces) {
+        if (socket.destroyed) return;
+        socket.write(piece);
+        sent.bytes += piece.length;
+        await delay(PIECE_MS);
+      }
+      await delay(ANSWER_MS);
+      socket.destroy();
+    };
+    socket.on('connect', () => void write());
+  });
+}
+
+async function strangersAt(target: ListeningPort, seed: number, until: number): Promise<Sent> {
+  const sent: Sent = { connections: 0, bytes: 0, refused: 0, answered: 0 };
+  const stranger = async (number: number): Promise<void> => {
+    const random = new SeededRandom(seed * 1000 + number);
+    while (performance.now() < until) await send(target, strangeBytes(random), sent);
+  };
+  await Promise.all(Array.from({ length: STRANGERS }, (_, number) => stranger(number)));
+  return sent;
+}
+
+interface Usage {
+  readonly mib: number;
+  readonly files: number;
+}
+
+const usageOf = (pid: number): Usage => ({ mib: residentMib(pid), files: openFiles(pid).length });
+
+function restarts(system: StartedSystem): string {
+  return system
+    .run(
+      'kubectl',
+      'get',
+      'pods',
+      '-A',
+      '-o',
+      'jsonpath={range .items[*]}{.metadata.name}={.status.containerStatuses[0].restartCount} {end}',
+    )
+    .trim();
+}
+
+const seed = Number(values.seed);
+print(`seed ${seed}`);
+const system = await StartedSystem.start();
+try {
+  const { hostname, port, username, password, pathname } = new URL(system.uri);
+  const service = {
+    host: hostname,
+    port: Number(port),
+    user: username,
+    password: decodeURIComponent(password),
+    database: pathname.slice(1),
+  };
+  const ledger = new Ledger(() => connectTo(service, 20_000));
+  await ledger.create();
+  ledger.start(Number(values.clients));
+  // What compiles and what fills its caches does so before it is measured.
+  await delay(WARM_MS);
+  const own = process.pid;
+  const targets = listeningPorts(own).filter(({ pid }) => pid !== own);
+  const before = new Map(targets.map(({ pid }) => [pid, usageOf(pid)]));
+  const restartsBefore = restarts(system);
+  const until = performance.now() + Number(values.seconds) * 1000;
+  const sent = await Promise.all(targets.map((target, number) => strangersAt(target, seed + number, until)));
+  await delay(REST_MS);
+  await ledger.stop();
+
+  const troubles: string[] = [];
+  const living = new Set(tree(own));
+  const rows = targets.map((target, number) => {
+    const was = before.get(target.pid) ?? { mib: 0, files: 0 };
+    const at = `${target.host}:${target.port}`;
+    const of = sent[number] ?? { connections: 0, bytes: 0, refused: 0, answered: 0 };
+    if (!living.has(target.pid)) {
+      troubles.push(`${at}: process ${target.pid} has ended`);
+      return ['gone', at, shown(of.connections), shown(of.answered), shown(of.bytes / 1024), `${shown(was.mib)} → gone`, ''];
+    }
+    const is = usageOf(target.pid);
+    const name = nameOf(target.pid);
+    if (is.mib > was.mib + GROWN_MIB) troubles.push(`${name} ${at}: grew from ${shown(was.mib)} to ${shown(is.mib)} MiB`);
+    if (is.files > was.files + GROWN_FILES) troubles.push(`${name} ${at}: ${was.files} open files became ${is.files}`);
+    const usage = [`${shown(was.mib)} → ${shown(is.mib)}`, `${was.files} → ${is.files}`];
+    return [name, at, shown(of.connections), shown(of.answered), shown(of.bytes / 1024), ...usage];
+  });
+  print('');
+  print(markdownTable(['who', 'port', 'connections', 'answered', 'KiB sent', 'MiB resident', 'open files'], rows));
+  print('');
+  const restartsAfter = restarts(system);
+  if (restartsAfter !== restartsBefore) troubles.push(`containers were restarted: ${restartsBefore} became ${restartsAfter}`);
+  for (const trouble of troubles) print(`TROUBLE: ${trouble}`);
+  if (troubles.length === 0) print('nothing ended, restarted or grew');
+  const addsUp = printVerdict(await ledger.verify());
+  if (!addsUp || troubles.length > 0) {
+    print(`again with: npm run faults:ports -- --seed ${seed} --seconds ${values.seconds}`);
+    process.exitCode = 1;
+  }
+} finally {
+  await system.stop();
+}
