@@ -24,7 +24,11 @@ class Rig {
   readonly started = Promise.withResolvers<void>();
   readonly ordered = Promise.withResolvers<void>();
   readonly pushed: DurableRedo[] = [];
+  /** What the feed gives as soon as it may go on. */
+  waiting: DurableRedo[] = [];
   follows = true;
+  /** The walsender wants no more after what it is given. */
+  hasEnough = false;
   oldestRead: bigint | undefined;
   feed: FeedEvents | undefined;
   sender: SenderOptions | undefined;
@@ -45,7 +49,10 @@ class Rig {
         return {
           start: () => note('feed'),
           pause: () => note('pause'),
-          resume: () => note('resume'),
+          resume: () => {
+            note('resume');
+            for (const redo of this.waiting.splice(0)) events.onRedo(redo);
+          },
           hasten: () => note('hasten'),
           stop: () => note('feed stopped'),
           source: 's1',
@@ -58,6 +65,7 @@ class Rig {
           push: (redo) => {
             if (redo.startLsn !== (this.pushed.at(-1)?.endLsn ?? options.startLsn)) throw new RangeError('a gap');
             this.pushed.push(redo);
+            if (this.hasEnough) options.onWantsMore(false);
           },
           ask: () => note('asked'),
           close: () => Promise.resolve(note('sender closed')),
@@ -137,6 +145,25 @@ describe('a reader’s session', () => {
     rig.started.resolve();
     await turn();
     expect([rig.session.ready, await rig.session.answers(), rig.session.postgresPid]).toEqual([true, true, 4711]);
+  });
+
+  it.each([
+    ['at once', false],
+    ['no sooner than the walsender wants it', true],
+  ])('gives what waited at the feed after what came first, and %s', async (_when, hasEnough) => {
+    const rig = new Rig();
+    await rig.until('opening');
+    const first = rig.redo();
+    const second = rig.redo(OPCODE.XLOG.NOOP, Buffer.alloc(8), first.endLsn);
+    rig.hasEnough = hasEnough;
+    rig.waiting = [second];
+    rig.feed?.onRedo(first);
+    rig.image.resolve({ state: rig.state, slruPages: new Map() });
+    await turn();
+    await turn();
+    expect(rig.pushed).toEqual(hasEnough ? [first] : [first, second]);
+    rig.sender?.onWantsMore(true);
+    expect(rig.pushed).toEqual([first, second]);
   });
 
   it('tells storage a read floor that is no higher than what is replayed, or than a read under way, and never goes back', async () => {

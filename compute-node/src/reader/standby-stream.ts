@@ -97,6 +97,8 @@ export class StandbyStream {
   #sender: Sender | undefined;
   /** Redo that came before there was a walsender. */
   #early: DurableRedo[] = [];
+  /** The walsender's word; the feed is paused while it has enough. */
+  #wantsMore = true;
   #waiting: { readonly lsn: Lsn; readonly resolve: () => void }[] = [];
   #givenLsn: Lsn;
   #xmins: StandbyXmins = NO_XMINS;
@@ -171,6 +173,7 @@ export class StandbyStream {
         this.#replayed(applyLsn);
       },
       onWantsMore: (wants) => {
+        this.#wantsMore = wants;
         if (wants) this.#feed.resume();
         else this.#feed.pause();
       },
@@ -183,8 +186,9 @@ export class StandbyStream {
     this.#sender = sender;
     const early = this.#early;
     this.#early = [];
-    if (early.length > 0) this.#feed.resume();
     for (const redo of early) this.#give(sender, redo);
+    // Last: what waits at the feed comes at once, and follows what came early.
+    if (early.length > 0 && this.#wantsMore) this.#feed.resume();
   }
 
   /** Redo up to here is durable, and somebody waits until it is replayed. */
