@@ -1,4 +1,4 @@
-import type { ActionAnswer } from '@kube-aurora/process';
+import type { ActionAnswer, Logger } from '@kube-aurora/process';
 import type { AgentRole } from './agent-role.ts';
 import type { AgentState } from './agent-state.ts';
 import type { SwitchoverSettings } from './election/place-settings.ts';
@@ -14,6 +14,7 @@ export interface AgentActionsOptions {
   /** Undefined of one whose place nobody takes. */
   readonly place: SwitchoverSettings | undefined;
   readonly signal: AbortSignal;
+  readonly logger: Logger;
 }
 
 /** What a writer says that was asked to let its transactions end. */
@@ -48,6 +49,21 @@ export class AgentActions {
     });
     const drain = await this.#draining;
     return { accepted: true, message: `${instance} begins no transaction for a while: open the volume`, drain };
+  }
+
+  /**
+   * This process is to end. A writer whose place a reader will take lets its transactions end first, as in a switchover; true when they have, or had
+   * the time to. Undrained is a reader, a writer that does not answer, and one without anybody to take its place, whose clients can only wait for its return.
+   */
+  async makeRoom(): Promise<boolean> {
+    const { role, place, session, logger } = this.#options;
+    const writes = (): boolean => !role.isReader && session()?.ready === true;
+    if (role.election === undefined || place === undefined || !writes()) return false;
+    // Storage that does not answer is asked for a second at most. Nothing ends this before: whoever runs us has its own limit.
+    const isSucceeded = await role.election.isSucceeded(new AbortController().signal);
+    if (!isSucceeded || !writes()) return false;
+    logger.info({ drainMs: place.drainMs }, 'this writer ends, and a reader is there to take its place: its transactions may end first');
+    return (await this.drain()).accepted;
   }
 
   get #candidate(): SwitchoverCandidate {

@@ -32,10 +32,11 @@ interface Script {
   readonly readers?: ScriptedSession[];
   readonly writers?: ScriptedSession[];
   readonly claims?: Claim[];
+  readonly isSucceeded?: boolean;
 }
 
 /** An agent of the role auto, and all that it asked for, in order. */
-function agentOf({ turns, opens = [], readers = [], writers = [], claims = [] }: Script) {
+function agentOf({ turns, opens = [], readers = [], writers = [], claims = [], isSucceeded = false }: Script) {
   const log: string[] = [];
   const standbys: (RunningStandby | undefined)[] = [];
   let elect: (turn: OpenTurn) => void = () => undefined;
@@ -85,6 +86,7 @@ function agentOf({ turns, opens = [], readers = [], writers = [], claims = [] }:
           log.push(`drain ${instance}`);
           return Promise.resolve({ waitedMs: 30, transactions: { finished: 2, cutOff: 1 } });
         },
+        isSucceeded: () => Promise.resolve(isSucceeded),
         claim: () => Promise.resolve(claims.shift() ?? { kind: 'refused', message: 'nobody answers' }),
       },
     },
@@ -318,6 +320,47 @@ describe('an agent whose role is decided at run time', () => {
     expect(await agent.actions.drain()).toEqual(refused);
     writer.end(FAILED);
     await running;
+  });
+
+  it.each([
+    ['lets its transactions end before it ends, where a reader is there to take its place', true, ['drain 1500', 'stop']],
+    ['ends as ever where none is', false, ['stop']],
+  ])('a writer that is stopped %s', async (_what, isSucceeded, told) => {
+    const writer = new ScriptedSession();
+    writer.drain = (withinMs) => {
+      writer.told.push(`drain ${withinMs}`);
+      return Promise.resolve({ waitedMs: 20 });
+    };
+    const { agent, run } = agentOf({ turns: [turn('silent')], opens: [opened(5n)], writers: [writer], isSucceeded });
+    const running = run();
+    await isRunning(agent, 'writer');
+    const stopped = agent.stop(1000);
+    expect(agent.status()).toMatchObject({ phase: 'stopping' });
+    await stopped;
+    await running;
+    expect(writer.told).toEqual(told);
+    expect(agent.exitCode).toBe(EXIT.ok);
+  });
+
+  it('a reader that is stopped drains nobody and takes nobody’s place any more, wanted or elected', async () => {
+    const reader = new ScriptedSession();
+    reader.stop = () => {
+      reader.told.push('stop');
+      return Promise.resolve();
+    };
+    const { agent, log, elect, run } = agentOf({ turns: [FOLLOW], readers: [reader], claims: [turn('switchover')], isSucceeded: true });
+    const running = run();
+    await isRunning(agent, 'reader');
+    const stopped = agent.stop(1000);
+    expect(await agent.actions.promote()).toEqual({
+      accepted: false,
+      message: expect.stringMatching(/is no reader that answers/) as unknown,
+    });
+    elect(turn('silent'));
+    await expect.poll(() => reader.told).toEqual(['stop']);
+    reader.end({ kind: 'stopped' });
+    await Promise.all([stopped, running]);
+    expect(log).toEqual(['door', 'first turn', 'read', 'watch', 'door']);
   });
 
   it('ends while it takes over when it is stopped', async () => {

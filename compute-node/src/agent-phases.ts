@@ -109,6 +109,8 @@ export interface ElectionPhases {
   watch(onElected: (turn: OpenTurn) => void): PlaceWatch;
   /** The turn of a reader that somebody wants to be the writer. */
   claim(signal: AbortSignal): Promise<Claim>;
+  /** Is a reader there to take the place of us, the writer? For a bounded time; never rejects. */
+  isSucceeded(signal: AbortSignal): Promise<boolean>;
   /** Has that writer, which lives, let its transactions end, for a bounded time. Undefined when it does not say so. Never rejects. */
   drainWriter(instance: string, signal: AbortSignal): Promise<DrainOutcome | undefined>;
 }

@@ -125,6 +125,11 @@ export class AgentRole {
     return { failover, parts: failover.ready(isInPlace) };
   }
 
+  /** This process ends: it takes nobody's place any more. */
+  leave(): void {
+    this.#watch?.stop();
+  }
+
   /** Another came first. */
   standDown(): void {
     this.#failingOver = undefined;

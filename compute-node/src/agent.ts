@@ -6,6 +6,7 @@ import type { AgentPhases, Door, OpenHow, RoleChoice, RolePhases } from './agent
 import { AgentReport, type AgentReportOptions } from './agent-report.ts';
 import { AgentRole } from './agent-role.ts';
 import { eventOf, messageOf } from './agent-session-end.ts';
+import { endInOrder } from './end-in-order.ts';
 import { exitCodeOf, type AgentPhase } from './agent-situation.ts';
 import { AgentState } from './agent-state.ts';
 import type { AgentGauges, AgentMetrics } from './metrics.ts';
@@ -116,22 +117,21 @@ export class Agent {
     return this.#running;
   }
 
-  /** Ordered stop: PostgreSQL's last WAL becomes durable first. Waits `quorumWaitMs` for that, no longer. */
+  /** Ordered stop: PostgreSQL's last WAL becomes durable first. Waits `quorumWaitMs` for that, no longer (endInOrder). */
   async stop(quorumWaitMs: number): Promise<void> {
     this.#state.on('stop', 'stopping');
     this.#stopping.abort();
+    this.#role.leave();
     const session = this.#session;
     if (session !== undefined) {
-      const late = this.#clock.after(quorumWaitMs, () => {
-        this.#state.on('noQuorum', 'storage did not take the shutdown checkpoint in time');
-        this.#logger.error(
-          { quorumWaitMs },
-          'storage has no quorum for the shutdown checkpoint; stopping without it (nothing acknowledged is lost)',
-        );
-        void session.kill();
+      await endInOrder({
+        session,
+        quorumWaitMs,
+        makeRoom: () => this.actions.makeRoom(),
+        onNoQuorum: (message) => this.#state.on('noQuorum', message),
+        clock: this.#clock,
+        logger: this.#logger,
       });
-      await session.stop();
-      late.cancel();
     }
     await this.#running;
     await this.#door.close();

@@ -4,6 +4,7 @@ import { allDoors, type AgentPhases, type ComputePhasesOptions, type ElectionPha
 import type { AgentConfig } from './config.ts';
 import { awaitTurn } from './election/await-turn.ts';
 import { claimPlace } from './election/claim-place.ts';
+import { isSucceeded } from './election/next-writer.ts';
 import { WriterWatch } from './election/writer-watch.ts';
 import { noteWriter } from './lease/earlier-writers.ts';
 import { giveLeasesBack } from './lease/give-leases-back.ts';
@@ -57,6 +58,7 @@ export function computePhases(options: ComputePhasesOptions & { readonly passwor
     awaitTurn: (how) => awaitTurn({ ...asking, ...how, writerId: identity.writerId }),
     watch: (onElected) => new WriterWatch({ ...asking, onElected }),
     claim: (signal) => claimPlace(asking, signal),
+    isSucceeded: (signal) => isSucceeded(asking, signal),
     drainWriter: (other, signal) => askDrain({ address: agentAddress(config, other), withinMs: place.drainMs, clock, logger }, signal),
   };
   switch (role) {

@@ -105,3 +105,27 @@ it('a writer that stands still in the midst of it holds nobody up for longer', a
   expect((await cluster.query('select id from entries', [], next)).rowCount).toBe(2);
   old.resume();
 }, 90_000);
+
+it('a writer that is stopped in order gives its place away like that', async () => {
+  const [next, old] = computes;
+  await cluster.until('the old writer is a reader', async () => (await next.status())?.role === 'reader', WITHIN_MS);
+  await cluster.writerReady(WITHIN_MS, next);
+  const [short, late] = [await cluster.connect(old), await cluster.connect(old)];
+  await short.query('begin');
+  await insert(short, 5);
+  const drains = (): number => old.logTail(100_000).split('sessions begin no transaction').length;
+  const before = drains();
+  const gone = old.kill('SIGTERM');
+  await cluster.until('the writer’s sessions are paused', () => drains() > before);
+  const waits = ended(insert(late, 6));
+  await short.query('select pg_sleep(0.3)');
+  expect(await ended(short.query('commit'))).toBe('done');
+  expect(await waits).toBe('57P01');
+  await gone;
+  expect(old.exitCode).toBe(0);
+  const { failover } = await isWriter(next);
+  // It has said that it is gone, and nobody waited for its silence.
+  expect(failover).toMatchObject({ reason: 'postgresDied', fromInstance: old.host, inPlace: true });
+  const { rows } = await cluster.query<{ id: number }>('select id from entries order by id', [], next);
+  expect(rows.map(({ id }) => id)).toEqual([1, 4, 5]);
+}, 90_000);

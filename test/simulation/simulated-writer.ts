@@ -158,6 +158,7 @@ export class SimulatedWriter implements WriterView {
             },
           }),
         claim: (signal) => claimPlace(asking, signal),
+        isSucceeded: () => Promise.resolve(false),
         // Whether it was does not count: it is the epoch that decides.
         drainWriter: () => Promise.resolve(undefined),
       },

@@ -54,6 +54,7 @@ class Rig {
             for (const redo of this.waiting.splice(0)) events.onRedo(redo);
           },
           hasten: () => note('hasten'),
+          standDown: () => note('stands down'),
           stop: () => note('feed stopped'),
           source: 's1',
         };
@@ -258,7 +259,8 @@ describe('a reader’s session', () => {
     await rig.until('running');
     const stopped = rig.session.stop();
     await turn();
-    expect(rig.journal.at(-1)).toBe('shut down');
+    // First, so that nobody counts on it meanwhile.
+    expect(rig.journal.slice(-2)).toEqual(['stands down', 'shut down']);
     rig.ordered.resolve();
     await stopped;
     expect(await rig.session.ended).toEqual({ kind: 'stopped' });
@@ -275,6 +277,7 @@ describe('a reader’s session', () => {
     expect(await rig.session.ended).toEqual({ kind: 'handedOver' });
     expect([rig.session.ready, rig.session.handOver()]).toEqual([false, undefined]);
     await rig.session.stop();
+    expect(rig.journal).not.toContain('stands down');
     // It is fed still, and whoever has it now hears when that ends.
     const lost: string[] = [];
     standby?.stream.belongTo({ onLost: (message) => lost.push(message), onLimits: () => undefined });

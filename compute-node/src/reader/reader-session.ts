@@ -99,7 +99,9 @@ export class ReaderSession implements Session {
     return this.#machine.start(() => this.#start());
   }
 
+  /** It is for good: whoever elects a writer while PostgreSQL ends does not count on it. */
   stop(): Promise<void> {
+    if (!this.#machine.is('ended')) this.#stream.standDown();
     return this.#machine.stop();
   }
 

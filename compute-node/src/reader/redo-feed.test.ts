@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { systemClock, type Clock } from '@kube-aurora/clock';
 import { buildRecord, lsn, OPCODE, RMGR, recordEndLsn, recordStart, type Lsn } from '@kube-aurora/pg-format';
 import { silentLogger } from '@kube-aurora/process';
-import { AuroraRpcError, type FollowRequest, type FollowStream, type SegmentApi, type WriterSign } from '@kube-aurora/rpc';
+import { AuroraRpcError, NEVER_PROMOTED, type FollowRequest, type FollowStream, type SegmentApi, type WriterSign } from '@kube-aurora/rpc';
 import { encodeRedoBatch, recordsIn, type BatchRecord, type SegmentRole } from '@kube-aurora/volume';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { homeSegment } from '../placement.ts';
@@ -195,6 +195,23 @@ describe('where redo comes from', () => {
     expect(sources().at(-1)?.stream.said[0]?.takenLsn).toBe(log[1]!.endLsn);
     send(2, 4);
     expectWhole();
+  });
+
+  it('one that ends says at once and for good that it becomes no writer, without a gap in the redo', () => {
+    send(0, 2);
+    const before = [...opened];
+    feed.standDown();
+    const anew = opened.slice(before.length);
+    expect(anew.map(({ id }) => id).toSorted()).toEqual(before.map(({ id }) => id).toSorted());
+    expect(anew.every(({ stream }) => stream.hello?.promotionTier === NEVER_PROMOTED)).toBe(true);
+    tier = 0;
+    beat();
+    expect(opened).toHaveLength(before.length + anew.length);
+    send(2, 4);
+    expectWhole();
+    feed.stop();
+    feed.standDown();
+    expect(opened).toHaveLength(before.length + anew.length);
   });
 
   it('every segment knows our promotion tier, and says how the writer is: on the stream of redo and beside it', () => {

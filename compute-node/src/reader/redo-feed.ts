@@ -1,7 +1,7 @@
 import { Backoff, type Clock, type Timer } from '@kube-aurora/clock';
 import { formatLsn, recordStart, type Lsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
-import type { FollowedRedo, FollowHello, SegmentId, StandbyXmins, WriterSign } from '@kube-aurora/rpc';
+import { NEVER_PROMOTED, type FollowedRedo, type FollowHello, type SegmentId, type StandbyXmins, type WriterSign } from '@kube-aurora/rpc';
 import { batchesIn, REDO_BATCH_HEADER_BYTES, recordBytesInBatch, recordsOf, RedoBatchError, type BatchInBuffer } from '@kube-aurora/volume';
 import type { SegmentEndpoint } from '../segments.ts';
 import type { DurableRedo } from './durable-redo.ts';
@@ -95,6 +95,7 @@ export class RedoFeed {
   #vdlBefore = 0n;
   /** As the segments know it. */
   #toldTier: number;
+  #standsDown = false;
   #positionBefore: bigint;
 
   constructor(options: RedoFeedOptions) {
@@ -170,6 +171,12 @@ export class RedoFeed {
         this.#failed({ code: 'BEHIND', message: `redo up to ${formatLsn(this.#hasteLsn as Lsn)} is durable and waited for` });
       this.#hastenOn();
     });
+  }
+
+  /** This reader ends: from now on it is told to every segment as one that never becomes the writer. */
+  standDown(): void {
+    this.#standsDown = true;
+    if (!this.#isStopped) this.#tellTier();
   }
 
   stop(): void {
@@ -332,7 +339,7 @@ export class RedoFeed {
 
   /** A tier is told where a stream begins: all begin anew, and the redo goes on where it is. */
   #tellTier(): void {
-    const tier = this.#options.promotionTier();
+    const tier = this.#standsDown ? NEVER_PROMOTED : this.#options.promotionTier();
     if (tier === this.#toldTier) return;
     this.#toldTier = tier;
     for (const floor of this.#floors) floor.beginAnew();

@@ -22,6 +22,8 @@ export interface Feed {
   resume(): void;
   /** Redo up to here is durable, and somebody waits for it. */
   hasten(lsn: Lsn): void;
+  /** This reader ends: nobody is to count on it as the next writer. */
+  standDown(): void;
   stop(): void;
   /** The segment that it comes from; undefined while there is none. */
   readonly source: string | undefined;
@@ -194,6 +196,11 @@ export class StandbyStream {
   /** Redo up to here is durable, and somebody waits until it is replayed. */
   hasten(lsn: Lsn): void {
     this.#feed.hasten(lsn);
+  }
+
+  /** Storage hears that this reader ends, and names it to nobody as one that may become the writer. */
+  standDown(): void {
+    this.#feed.standDown();
   }
 
   /** Has PostgreSQL say how far it has replayed. */
