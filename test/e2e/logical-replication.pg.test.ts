@@ -236,4 +236,7 @@ it('names the slots that are lost with the pod that knew them', async () => {
     async () => (await stock.log()).includes('replication slot "to_here" does not exist'),
     LONG_MS,
   );
+  // Made anew it is lost no more.
+  await admin((client) => client.query(`select pg_create_physical_replication_slot('to_here')`));
+  await cluster.until('it is told of no more', async () => (await status())?.lostReplicationSlots === undefined, LONG_MS);
 }, 120_000);

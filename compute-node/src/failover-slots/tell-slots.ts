@@ -5,7 +5,7 @@ import type { Client } from 'pg';
 import { withSuperuser, type LocalSocket } from '../postgres/local-client.ts';
 import { slotFiles } from '../postgres/replication-slots.ts';
 import type { WrittenDirectory } from '../postgres/written-directory.ts';
-import { nextTelling, whyMissing, type Telling } from './slot-list.ts';
+import { nextTelling, whyMissing, type SlotRow, type Telling } from './slot-list.ts';
 import { presentSlots, readSlotList, walEnd, writeSlotList } from './slot-list-store.ts';
 
 /** A look is a few small files. PostgreSQL writes one when its slot comes to need less, every 15 s while it is used. */
@@ -17,7 +17,7 @@ export interface TellSlotsOptions {
   readonly socket: LocalSocket;
   readonly dataDir: string;
   /** Told of slots that the volume's list has and this PostgreSQL has not, when it begins to write. */
-  readonly directory: Pick<WrittenDirectory, 'missing'>;
+  readonly directory: Pick<WrittenDirectory, 'missing' | 'made'>;
   /** It was a reader's. */
   readonly isPromoted: boolean;
   readonly clock: Clock;
@@ -31,7 +31,7 @@ export interface TellSlotsOptions {
  * gives some changes again, and leaves none out.
  */
 export async function tellSlots(options: TellSlotsOptions, signal: AbortSignal): Promise<void> {
-  const { socket, dataDir, clock, logger } = options;
+  const { socket, dataDir, directory, clock, logger } = options;
   let seen: string | undefined;
   let told: Telling | undefined;
   let said = '';
@@ -40,7 +40,12 @@ export async function tellSlots(options: TellSlotsOptions, signal: AbortSignal):
     try {
       const files = slotFiles(dataDir);
       if (files !== seen) {
-        told = await withSuperuser(socket, async (client) => tell(client, told ?? (await begin(client, options)), signal));
+        told = await withSuperuser(socket, async (client) => {
+          const before = told ?? (await begin(client, options));
+          const slots = await presentSlots(client);
+          directory.made(slots.map(({ slot_name: name }) => name));
+          return tell(client, before, slots, signal);
+        });
         seen = files;
       }
       said = '';
@@ -63,8 +68,8 @@ async function begin(client: Client, { directory, isPromoted }: TellSlotsOptions
   return { rows, endLsn: lsn(0n), small: 0, isOther: false };
 }
 
-async function tell(client: Client, told: Telling, signal: AbortSignal): Promise<Telling> {
-  const telling = nextTelling(told, await presentSlots(client), await walEnd(client));
+async function tell(client: Client, told: Telling, slots: readonly SlotRow[], signal: AbortSignal): Promise<Telling> {
+  const telling = nextTelling(told, slots, await walEnd(client));
   if (telling === undefined || signal.aborted) return told;
   await writeSlotList(client, telling.rows);
   // A reader's slot counts from the first snapshot of the writer's that is later than the list: this one rather than that in 15 s.

@@ -71,6 +71,9 @@ it('tells of slots of the writer before that are not here, where it does not kno
   const missing = ['a', 'b'].map((name) => ({ name, why: 'it is not here' }));
   directory.missing(missing);
   expect(directory.lostSlots.map(({ name, why }) => `${name}: ${why}`)).toEqual(['a: its file is damaged', 'b: it is not here']);
+  // Made anew.
+  directory.made(['b', 'c']);
+  expect(directory.lostSlots.map(({ name }) => name)).toEqual(['a']);
 });
 
 it('calls no slot lost that is only in the list, where the files of the writer before are here: it was dropped', () => {

@@ -37,7 +37,7 @@ export class WrittenDirectory {
     this.#logger = logger;
   }
 
-  /** Replication slots that this process saw end with a directory, and that nobody has made since in one that went on. */
+  /** Replication slots that this process saw end with a directory, and that nobody has made since. */
   get lostSlots(): readonly LostSlotStatus[] {
     return this.#lost;
   }
@@ -76,6 +76,11 @@ export class WrittenDirectory {
     const at = new Date(this.#clock.wallTime()).toISOString();
     this.#lost = [...this.#lost, ...lost.map((slot) => ({ ...slot, at }))];
     this.#logger.error({ lost }, 'replication slots of the writer before are not here: make them anew');
+  }
+
+  /** PostgreSQL, which writes, has slots of these names: whoever needed those that were lost has made them anew. */
+  made(names: readonly string[]): void {
+    this.#lost = this.#lost.filter(({ name }) => !names.includes(name));
   }
 
   #replace(lay: () => CarriedOver): void {

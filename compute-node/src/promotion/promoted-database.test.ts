@@ -77,6 +77,7 @@ class Rig {
       passwords: { applyAll: () => Promise.resolve(note('passwords')), keep: () => Promise.resolve() },
       directory: {
         missing: () => undefined,
+        made: () => undefined,
         promoted: ({ epoch, lsn: from, timeline }) =>
           note(`epoch ${epoch} on timeline ${timeline} from ${from === this.end ? 'the first batch’s end' : 'elsewhere'}`),
       },

@@ -25,7 +25,7 @@ export interface PromotedDatabaseOptions {
   readonly dataDir: string;
   readonly socket: LocalSocket;
   readonly passwords: Pick<RolePasswords, 'applyAll' | 'keep'>;
-  readonly directory: Pick<WrittenDirectory, 'missing' | 'promoted'>;
+  readonly directory: Pick<WrittenDirectory, 'missing' | 'made' | 'promoted'>;
   readonly epoch: bigint;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -21,7 +21,7 @@ export interface PostgresDatabaseOptions extends Omit<PostgresServerOptions, 'pr
   readonly hba: string | undefined;
   readonly cacheBytes: number;
   readonly passwords: Pick<RolePasswords, 'applyAll' | 'keep'>;
-  readonly directory: Pick<WrittenDirectory, 'forWriter' | 'missing'>;
+  readonly directory: Pick<WrittenDirectory, 'forWriter' | 'missing' | 'made'>;
   readonly opened: { readonly epoch: bigint; readonly previousEpoch: bigint };
   readonly programs?: PostgresPrograms;
 }

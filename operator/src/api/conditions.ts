@@ -22,6 +22,7 @@ export const CONDITION_TYPES = [
   'ReadersAvailable',
   'UpToDate',
   'CredentialsApplied',
+  'ReplicationSlotsKept',
 ] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
@@ -62,6 +63,7 @@ export const CONDITION_REASONS = [
   'SecretMissing',
   'PasswordNotApplied',
   'RequestRefused',
+  'ReplicationSlotsLost',
   'Deleting',
 ] as const;
 export type ConditionReason = (typeof CONDITION_REASONS)[number];

@@ -146,6 +146,16 @@ const failover: Schema = {
   },
 };
 
+const lostSlot: Schema = {
+  type: 'object',
+  required: ['name', 'why', 'at'],
+  properties: {
+    name: { type: 'string', description: 'Name of the slot.' },
+    why: { type: 'string', description: 'Why it did not go on.' },
+    at: { type: 'string', format: 'date-time', description: 'When that was found.' },
+  },
+};
+
 const credential: Schema = {
   type: 'object',
   required: ['role', 'secret', 'state'],
@@ -245,6 +255,13 @@ export const statusSchema: Schema = {
     autoscaling: autoscalingStatus,
     switchover,
     failover,
+    lostReplicationSlots: {
+      type: 'array',
+      description:
+        'Replication slots that the writer before had and the present one has not. Whoever read them gets nothing by them: make them anew.',
+      items: lostSlot,
+      'x-kubernetes-list-type': 'atomic',
+    },
     storage: {
       type: 'object',
       description: 'The volume.',

@@ -251,6 +251,14 @@ export interface SwitchoverStatus {
   readonly annotated?: boolean;
 }
 
+/** A replication slot that did not go on with another writer. */
+export interface LostSlot {
+  readonly name: string;
+  readonly why: string;
+  /** RFC 3339: when the writer that has it not found so. */
+  readonly at: string;
+}
+
 /** The last time that an instance took the place of a lost writer. */
 export interface FailoverStatus {
   readonly from: string;
@@ -340,6 +348,7 @@ export interface AuroraClusterStatus {
   readonly autoscaling?: AutoscalingStatus;
   readonly switchover?: SwitchoverStatus;
   readonly failover?: FailoverStatus;
+  readonly lostReplicationSlots?: readonly LostSlot[];
   readonly storage?: {
     readonly summary: string;
     readonly ready: number;

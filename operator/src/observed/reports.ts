@@ -1,5 +1,5 @@
 import { formatLsn, parseLsn } from '@kube-aurora/pg-format';
-import { INSTANCE_ROLES, type InstanceRole } from '../api/types.ts';
+import { INSTANCE_ROLES, type InstanceRole, type LostSlot } from '../api/types.ts';
 import { readFailover, type ReportedFailover } from './agent-failover.ts';
 import { FAULT_KINDS, type ReportedFault } from './faults.ts';
 import { listedText, numberField, objectFields, textField } from './fields.ts';
@@ -56,6 +56,8 @@ export interface AgentReport extends Poll {
   readonly role?: InstanceRole;
   /** Of this very answer: with it one can wait for the next change. */
   readonly version?: string;
+  /** Replication slots that the writer before had and that it has not; of a writer alone, where there are any. */
+  readonly lostSlots?: readonly LostSlot[];
   /** The last time that it took another instance's place. */
   readonly failover?: ReportedFailover;
   readonly epoch?: number;
@@ -231,6 +233,18 @@ function percentOf(share: unknown): number | undefined {
   return typeof share === 'number' && share >= 0 && share <= 1 ? Math.floor(share * 100) : undefined;
 }
 
+/** What a status can take of them: the log of the agent has all. */
+const LOST_SLOTS_MAX = 32;
+
+function lostSlotsOf(value: unknown): readonly LostSlot[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  return value.slice(0, LOST_SLOTS_MAX).flatMap((entry: unknown) => {
+    const slot = objectFields(entry);
+    const [name, why, at] = [textField(slot['name']), textField(slot['why']), textField(slot['at'])];
+    return name === undefined || why === undefined || at === undefined || Number.isNaN(Date.parse(at)) ? [] : [{ name, why, at }];
+  });
+}
+
 /** Reads a compute agent's /status. */
 export function readAgentStatus(body: unknown, uid: string, now: number): AgentReport {
   const status = objectFields(body);
@@ -242,6 +256,7 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     version: textField(status['version']),
     role: listedText(INSTANCE_ROLES, status['role']),
     failover: readFailover(status['failover']),
+    lostSlots: lostSlotsOf(status['lostReplicationSlots']),
     // Epochs begin at 1: 0 is an agent that has opened nothing yet.
     epoch: numberField(status['epoch']) || undefined,
     vdl: lsnOf(status['vdl']),

@@ -12,6 +12,7 @@ import { clusterNamespace } from '../specs/metadata.ts';
 import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts';
 import { failoverStatus } from './failover-status.ts';
 import { computeSummary, customEndpoints, instanceStatuses } from './instances.ts';
+import { lostSlots, slotsVerdict } from './lost-slots.ts';
 import { present } from './present.ts';
 import { readersVerdict } from './readers-verdict.ts';
 import { segmentStatuses } from './segments.ts';
@@ -102,6 +103,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
       : growing.length > 0
         ? bad('StorageGrowing', `volumes grow: ${growing.join('; ')}`)
         : good('every pod and claim is as the spec says');
+  const lost = lostSlots(observed);
   const verdicts: readonly (readonly [ConditionType, Verdict])[] = [
     ['Ready', ready],
     ['SpecAccepted', accepted],
@@ -111,6 +113,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     ['ReadersAvailable', readers],
     ['UpToDate', upToDate],
     ['CredentialsApplied', applied],
+    ['ReplicationSlotsKept', slotsVerdict(lost)],
   ];
   const bytes = segments.flatMap(({ bytesUsed }) => (bytesUsed === undefined ? [] : [bytesUsed]));
   const asides = [...(upToDate.reason === 'StorageGrowing' ? [upToDate.message] : []), ...(hindrance === '' ? [] : [hindrance])];
@@ -130,6 +133,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     autoscaling: plan.autoscaling ?? (cluster.spec.autoscaling === undefined ? undefined : previous?.autoscaling),
     switchover: plan.switchover ?? previous?.switchover,
     failover: failoverStatus(observed),
+    lostReplicationSlots: lost,
     storage: {
       summary: `${up}/${segmentIds.length}`,
       ready: up,

@@ -6,6 +6,7 @@ import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
 import { autoscalingNotices } from './autoscaling-notices.ts';
 import { failoverNotices } from './failover-status.ts';
 import { readerNotices } from './instance-notices.ts';
+import { slotNotices } from './lost-slots.ts';
 import { describeMissing } from './storage-verdict.ts';
 import { switchoverNotices } from './switchover-notices.ts';
 
@@ -54,6 +55,7 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
     ...readerNotices(before, after, now),
     ...switchoverNotices(before, after),
     ...failoverNotices(before, after),
+    ...slotNotices(before, after),
     ...autoscalingNotices(before, after),
   );
 
