@@ -60,10 +60,21 @@ function countsOf({ faults, transactions }: History): string[] {
     count(({ outcome }) => outcome === 'unknown'),
     count(({ mode }) => mode === 'current'),
     count(({ mode }) => mode === 'past'),
+    count(({ mode, operations }) => mode === 'past' && operations.some(({ kind }) => kind === 'checked')),
   ];
 }
 
-const HEAD = ['seed', 'faults', 'commits', 'failed', 'unknown', 'snapshots on the writer', 'on readers', 'anomalies'];
+const HEAD = [
+  'seed',
+  'faults',
+  'commits',
+  'failed',
+  'unknown',
+  'snapshots on the writer',
+  'on readers',
+  'amchecks on readers',
+  'anomalies',
+];
 
 async function record(): Promise<void> {
   const only = chosenFaults(values.faults);

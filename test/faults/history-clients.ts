@@ -2,7 +2,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Operation } from '../history/history.ts';
-import { accountsOf, GROUP_ACCOUNTS, Lists, type BankTable } from './history-tables.ts';
+import { wrongIn } from './amcheck-client.ts';
+import { accountsOf, checkedTables, GROUP_ACCOUNTS, Lists, type BankTable } from './history-tables.ts';
 import type { HistoryRecorder, Session } from './history-recorder.ts';
 import { connectTo, type LedgerConnection } from './ledger.ts';
 import { SeededRandom } from './random.ts';
@@ -12,6 +13,7 @@ const QUERY_MS = 12_000;
 const CLOSE_MS = 200;
 /** Of the snapshots, so many sum up every group of a bank: of the large one that is more pages than a cache holds. */
 const WHOLE_BANKS = 0.03;
+const BETWEEN_CHECKS_MS = [200, 600] as const;
 
 export interface Address {
   readonly name: string;
@@ -65,6 +67,9 @@ export class HistoryClients {
     for (const { name } of instances())
       for (let one = 1; one <= 2; one++)
         this.#start(`${name}-${one}`, () => instances().find((address) => address.name === name), this.#look);
+    // Last, so that the others have the seeds that they had without.
+    for (const { name } of instances())
+      this.#start(`${name}-amcheck`, () => instances().find((address) => address.name === name), this.#check);
   }
 
   /** Resolves when the last of them has its answer, or has given it up. */
@@ -85,6 +90,8 @@ export class HistoryClients {
         const taken = await connection.query<{ id: string; tag: number }>('SELECT id, tag FROM taken ORDER BY id');
         operations.push({ kind: 'taken', ids: taken.rows.map(({ id, tag }) => [Number(id), tag]) });
         for (const bank of banks) operations.push(...(await readBank(connection, bank)));
+        for (const table of checkedTables(banks))
+          operations.push({ kind: 'checked', table, wrong: await wrongIn(connection, table, () => 0) });
       });
       await close(connection);
     }
@@ -162,6 +169,15 @@ export class HistoryClients {
       const { rows } = await session.connection.query<{ id: string }>("INSERT INTO taken VALUES (nextval('ids'), $1) RETURNING id", [tag]);
       operations[0] = { kind: 'take', tag, id: Number(rows[0]?.id) };
     });
+
+  readonly #check: Body = async (name, session, random) => {
+    const table = random.pick(checkedTables(this.#options.banks));
+    const goesOn = await this.#options.recorder.look(name, session, async (operations) => {
+      operations.push({ kind: 'checked', table, wrong: await wrongIn(session.connection, table, () => random.next()) });
+    });
+    await delay(random.integer(...BETWEEN_CHECKS_MS));
+    return goesOn;
+  };
 
   readonly #look: Body = (name, session, random) =>
     this.#options.recorder.look(name, session, async (operations) => {

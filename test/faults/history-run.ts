@@ -4,7 +4,7 @@ import type { FaultNote, History } from '../history/history.ts';
 import { HistoryClients, type Address, type Endpoints } from './history-clients.ts';
 import { agentsOf, inflictFault, isWholeWithin, plannedFaults, type PlannedFault } from './history-faults.ts';
 import { HistoryRecorder } from './history-recorder.ts';
-import { banksOf, schemaSql } from './history-tables.ts';
+import { amcheckSql, banksOf, schemaSql } from './history-tables.ts';
 import { connectTo, type LedgerConnection } from './ledger.ts';
 import type { StartedSystem } from './started-system.ts';
 
@@ -29,6 +29,10 @@ export async function recordHistory(system: StartedSystem, options: HistoryOptio
   const endpoints = await endpointsOf(system);
   const banks = banksOf(hasVault);
   await whole(system);
+  await create(
+    { ...(await superuserOf(system)), host: endpoints.rw.host, port: endpoints.rw.port, database: as.database },
+    amcheckSql(as.user),
+  );
   const loadedAt = await create({ ...as, host: endpoints.rw.host, port: endpoints.rw.port }, schemaSql(banks));
   for (const instance of endpoints.instances()) await hasReplayed({ ...as, host: instance.host, port: instance.port }, loadedAt);
   const recorder = new HistoryRecorder();
@@ -63,6 +67,15 @@ async function create(connection: LedgerConnection, statements: readonly string[
   const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
   await client.end();
   return rows[0]?.lsn ?? '0/0';
+}
+
+/** Whom the extension belongs to that is looked at tables with. */
+async function superuserOf(system: StartedSystem): Promise<{ readonly user: string; readonly password: string }> {
+  const { data } = JSON.parse(await system.runAside('kubectl', 'get', 'secret', 'demo-superuser', '-o', 'json')) as {
+    data: Readonly<Record<'username' | 'password', string>>;
+  };
+  const decoded = (text: string): string => Buffer.from(text, 'base64').toString();
+  return { user: decoded(data.username), password: decoded(data.password) };
 }
 
 /** A reader may be behind: until it is past the load, that a table is empty there is the truth of a moment before the history began. */

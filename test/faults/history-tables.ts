@@ -21,6 +21,15 @@ export function banksOf(hasVault: boolean): readonly BankTable[] {
   return hasVault ? [BANK, VAULT] : [BANK];
 }
 
+/** What amcheck looks at: each table with its primary key. */
+export const checkedTables = (banks: readonly BankTable[]): string[] => ['list', 'taken', ...banks.map(({ name }) => name)];
+
+/** So that whoever owns the tables may have them checked. */
+export const amcheckSql = (user: string): string[] => [
+  'CREATE EXTENSION IF NOT EXISTS amcheck',
+  `GRANT EXECUTE ON FUNCTION bt_index_check(regclass, boolean), verify_heapam(regclass, boolean, boolean, text, bigint, bigint) TO "${user}"`,
+];
+
 /** One row takes a tenth of a page at most, and pages are filled to a tenth: a page each where the rows are wide. */
 export function schemaSql(banks: readonly BankTable[]): string[] {
   return [

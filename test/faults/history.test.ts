@@ -29,6 +29,11 @@ describe('histories of clients at every endpoint', () => {
       expect(anomaliesOf(history)).toEqual([]);
       const count = (mode: string): number => history.transactions.filter((one) => one.mode === mode && one.outcome === 'ok').length;
       expect(history.faults.map(({ fault }) => fault)).toEqual(['writer-agent-paused', 'writer-postgres-killed']);
+      // A table and its index agree on a reader while the writer is busy.
+      const checks = history.transactions.filter(
+        ({ mode, operations }) => mode === 'past' && operations.some((one) => one.kind === 'checked'),
+      );
+      expect(checks.length).toBeGreaterThan(3);
       for (const mode of ['serializable', 'current', 'past', 'committed']) expect(count(mode), mode).toBeGreaterThan(10);
     },
   );

@@ -34,7 +34,9 @@ export type AnomalyKind =
   | 'never-was'
   /** A session on a reader that sees less than it saw before. */
   | 'backwards'
-  | 'unbalanced';
+  | 'unbalanced'
+  /** A table, or an index and its table, that are not what PostgreSQL makes of them. */
+  | 'damaged';
 
 export interface Anomaly {
   readonly kind: AnomalyKind;

@@ -275,6 +275,14 @@ const CASES: readonly (readonly [name: string, kinds: readonly AnomalyKind[], gi
       { at: [2, 3], does: [{ kind: 'taken', ids: [[5, 1]] }] },
     ],
   ],
+  [
+    'a table that amcheck finds whole, and one that it does not',
+    ['damaged'],
+    [
+      { at: [0, 1], mode: 'past', does: [{ kind: 'checked', table: 'bank', wrong: [] }] },
+      { at: [2, 3], mode: 'past', does: [{ kind: 'checked', table: 'bank', wrong: ['heap tuple (7,1) lacks matching index tuple'] }] },
+    ],
+  ],
 ];
 
 describe('a history checker', () => {

@@ -1,3 +1,4 @@
+import { damageAnomalies } from './amcheck.ts';
 import type { Anomaly } from './anomaly.ts';
 import { bankAnomalies } from './bank.ts';
 import type { History } from './history.ts';
@@ -6,5 +7,10 @@ import { uniqueIdAnomalies } from './unique-ids.ts';
 
 /** All that is wrong with a history; nothing when it keeps to what docs/consistency.md promises. */
 export function anomaliesOf({ beginning, transactions }: History): Anomaly[] {
-  return [...listAppendAnomalies(transactions), ...bankAnomalies(beginning.banks, transactions), ...uniqueIdAnomalies(transactions)];
+  return [
+    ...listAppendAnomalies(transactions),
+    ...bankAnomalies(beginning.banks, transactions),
+    ...uniqueIdAnomalies(transactions),
+    ...damageAnomalies(transactions),
+  ];
 }

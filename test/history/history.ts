@@ -13,7 +13,9 @@ export type Operation =
   /** Asks the database for an id that nobody else has. `tag` is the asker's own; `id` is undefined until it was told. */
   | { readonly kind: 'take'; readonly tag: number; readonly id: number | undefined }
   /** Every id that was taken, with the tags of those who took them. */
-  | { readonly kind: 'taken'; readonly ids: readonly (readonly [id: number, tag: number])[] };
+  | { readonly kind: 'taken'; readonly ids: readonly (readonly [id: number, tag: number])[] }
+  /** What amcheck found wrong in a table, or between it and its indexes; of a large one in a part of it. */
+  | { readonly kind: 'checked'; readonly table: string; readonly wrong: readonly string[] };
 
 /**
  * - serializable: on the writer, SERIALIZABLE. Strictly serializable together with all others of its kind.
