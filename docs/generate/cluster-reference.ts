@@ -42,11 +42,15 @@ export function clusterReference(schema: Schema): string {
   ].join('\n');
 }
 
+/** Their fields are those of any pod, and known from there. */
+const AS_IN_A_POD: ReadonlySet<string> = new Set(['affinity', 'tolerations', 'topologySpreadConstraints']);
+
 function rowsOf(schema: Schema, path: string): Row[] {
   return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
     const at = path === '' ? name : `${path}.${name}`;
     const required = schema.required?.includes(name) === true;
     const row: Row = { path: at, type: `${typeOf(field)}${required ? ', required' : ''}`, description: describe(field) };
+    if (AS_IN_A_POD.has(name)) return [row];
     const item = field.items;
     return [row, ...rowsOf(field, at), ...(item?.properties === undefined ? [] : rowsOf(item, `${at}[]`))];
   });

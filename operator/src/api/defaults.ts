@@ -1,4 +1,4 @@
-import type { AuroraClusterSpec, AutoscalingSpec, InitdbSpec, Resources } from './types.ts';
+import type { AuroraClusterSpec, AutoscalingSpec, InitdbSpec, Metadata, PlacementSpec, Resources } from './types.ts';
 
 /** One place for every default: the schema publishes them, withDefaults applies them to objects that never met it. */
 export const DEFAULTS = {
@@ -28,6 +28,7 @@ export const DEFAULTS = {
    * the first to be killed or evicted. So a database's pods ask for what they need when little is done.
    */
   storageResources: { requests: { cpu: '100m', memory: '256Mi' } },
+  imagePullPolicy: 'IfNotPresent',
   computeResources: { requests: { cpu: '250m', memory: '512Mi' } },
 } as const;
 
@@ -66,6 +67,13 @@ function autoscalingWithDefaults(spec: DeepPartial<AutoscalingSpec>): Autoscalin
   };
 }
 
+/** Only what is there: an absent field is no field, in the hash of a pod as well. */
+function placementOf(spec: DeepPartial<PlacementSpec> | undefined): PlacementSpec {
+  const { nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName } = spec ?? {};
+  const all = { nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)) as PlacementSpec;
+}
+
 /**
  * The spec with every default filled in. An API server does the same from the schema; objects stored before a field
  * got its default have not been through it.
@@ -101,6 +109,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       reclaimPolicy: storage?.reclaimPolicy ?? DEFAULTS.reclaimPolicy,
       ...(storage?.storageClassName === undefined ? {} : { storageClassName: storage.storageClassName }),
       resources: (storage?.resources ?? DEFAULTS.storageResources) as Resources,
+      ...placementOf(storage),
     },
     bootstrap: {
       initdb: {
@@ -115,10 +124,15 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     compute: {
       resources: (spec.compute?.resources ?? DEFAULTS.computeResources) as Resources,
       ...(spec.compute?.cacheSize === undefined ? {} : { cacheSize: spec.compute.cacheSize }),
+      ...placementOf(spec.compute),
     },
     images: {
       ...(spec.images?.storageDaemon === undefined ? {} : { storageDaemon: spec.images.storageDaemon }),
       ...(spec.images?.computeNode === undefined ? {} : { computeNode: spec.images.computeNode }),
     },
+    imagePullPolicy: spec.imagePullPolicy ?? DEFAULTS.imagePullPolicy,
+    imagePullSecrets: spec.imagePullSecrets ?? [],
+    ...(spec.inheritedMetadata === undefined ? {} : { inheritedMetadata: spec.inheritedMetadata as Metadata }),
+    ...(spec.services === undefined ? {} : { services: spec.services as NonNullable<AuroraClusterSpec['services']> }),
   };
 }

@@ -39,12 +39,16 @@ export const ANNOTATION = {
    * On a compute pod: stands for where the first database's statements come from; it counts until there is a database.
    */
   initSql: `${API_GROUP}/init-sql`,
+  /** On a pod: stands for how its images are pulled; another one replaces it while it waits for its image. */
+  imagePull: `${API_GROUP}/image-pull`,
   /** On a reader's pod that is to be no more: since when, RFC 3339; empty when it stays after all. */
   leavingSince: `${API_GROUP}/leaving-since`,
   /** On a compute pod: stands for the versions of what is mounted into it and may change while it runs. */
   mountedVersions: `${API_GROUP}/mounted-versions`,
   /** On a cluster, by a person: the name of the instance that is to write. Taken off when that is done, or cannot be. */
   switchoverTo: `${API_GROUP}/switchover-to`,
+  /** On what the operator makes: names of labels and annotations that it has of spec.inheritedMetadata and spec.services, so that they can be taken off. */
+  inherited: `${API_GROUP}/inherited`,
   /** On a cluster, by a person: go on although the volume's data is gone. */
   acceptDataLoss: `${API_GROUP}/accept-data-loss`,
 } as const;
@@ -148,6 +152,14 @@ export function clusterLabels(cluster: string, component: 'storage' | 'compute')
     [LABEL.cluster]: cluster,
     [LABEL.component]: component,
   };
+}
+
+const SHARED_LABELS: ReadonlySet<string> = new Set(Object.keys(clusterLabels('', 'storage')));
+
+/** A label or an annotation that only the operator may set. */
+export function isReservedKey(key: string): boolean {
+  const domain = key.split('/')[0] ?? '';
+  return domain === API_GROUP || domain.endsWith(`.${API_GROUP}`) || SHARED_LABELS.has(key);
 }
 
 /** What a selector needs to find a cluster's pods of one kind. */

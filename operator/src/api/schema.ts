@@ -1,7 +1,9 @@
 import { DEFAULTS, STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
 import { autoscaling, instancesWithinAutoscaling } from './autoscaling-schema.ts';
 import { endpoints, failover, instanceOverrides, instances, readers } from './instances-schema.ts';
+import { inheritedMetadata, services } from './metadata-schema.ts';
 import type { Schema } from './open-api.ts';
+import { placementProperties } from './placement-schema.ts';
 import { resources } from './pod-resources-schema.ts';
 import { CACHE_SIZE_MIN, SIZE_MAX, SIZE_MIN } from './quantity.ts';
 import { statusSchema } from './status-schema.ts';
@@ -157,6 +159,7 @@ const storage: Schema = {
       default: DEFAULTS.reclaimPolicy,
     },
     resources: resources('each storage pod', DEFAULTS.storageResources),
+    ...placementProperties,
   },
 };
 
@@ -259,6 +262,7 @@ const spec: Schema = {
             },
           ],
         },
+        ...placementProperties,
       },
     },
     images: {
@@ -267,6 +271,24 @@ const spec: Schema = {
       default: {},
       properties: { storageDaemon: image('storage daemon'), computeNode: image('compute node') },
     },
+    imagePullPolicy: {
+      type: 'string',
+      description:
+        'When nodes pull images. Like imagePullSecrets it counts for pods made from now on; one that waits for its image is made anew.',
+      enum: ['Always', 'IfNotPresent', 'Never'],
+      default: DEFAULTS.imagePullPolicy,
+    },
+    imagePullSecrets: {
+      type: 'array',
+      description: 'Secrets of type kubernetes.io/dockerconfigjson in the same namespace, for registries that ask who pulls.',
+      default: [],
+      maxItems: 16,
+      items: secretReference('Such a Secret.'),
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-list-map-keys': ['name'],
+    },
+    inheritedMetadata,
+    services,
   },
 };
 

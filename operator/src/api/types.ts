@@ -1,5 +1,5 @@
 import type { SegmentRole, VolumeCopies } from '@kube-aurora/volume';
-import type { KubeObject } from '../kube/objects.ts';
+import type { KubeObject, Labels } from '../kube/objects.ts';
 import type { Condition, Phase } from './conditions.ts';
 
 export const API_GROUP = 'kube-aurora.dev';
@@ -98,6 +98,66 @@ export interface WarmCacheSpec {
   readonly pagesPerSecond: number;
 }
 
+/** Labels and annotations. */
+export interface Metadata {
+  readonly labels?: Labels;
+  readonly annotations?: Labels;
+}
+
+export interface Toleration {
+  readonly key?: string;
+  readonly operator?: 'Exists' | 'Equal';
+  readonly value?: string;
+  readonly effect?: 'NoSchedule' | 'PreferNoSchedule' | 'NoExecute';
+  readonly tolerationSeconds?: number;
+}
+
+export interface NodeExpression {
+  readonly key: string;
+  readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist' | 'Gt' | 'Lt';
+  readonly values?: readonly string[];
+}
+
+/** All of it must hold. */
+export interface NodeSelectorTerm {
+  readonly matchExpressions?: readonly NodeExpression[];
+  readonly matchFields?: readonly NodeExpression[];
+}
+
+/** Terms for pods, as a pod has them: handed on unread. */
+export interface PodTerms {
+  readonly requiredDuringSchedulingIgnoredDuringExecution?: readonly object[];
+  readonly preferredDuringSchedulingIgnoredDuringExecution?: readonly object[];
+}
+
+export interface Affinity {
+  readonly nodeAffinity?: {
+    /** One of the terms must hold. */
+    readonly requiredDuringSchedulingIgnoredDuringExecution?: { readonly nodeSelectorTerms: readonly NodeSelectorTerm[] };
+    readonly preferredDuringSchedulingIgnoredDuringExecution?: readonly object[];
+  };
+  readonly podAffinity?: PodTerms;
+  readonly podAntiAffinity?: PodTerms;
+}
+
+/** Where pods run, beside the zone that the operator gives each. */
+export interface PlacementSpec {
+  readonly nodeSelector?: Labels;
+  readonly tolerations?: readonly Toleration[];
+  readonly affinity?: Affinity;
+  readonly topologySpreadConstraints?: readonly { readonly topologyKey: string; readonly labelSelector?: object }[];
+  readonly priorityClassName?: string;
+}
+
+/** Services for clients that every cluster has, as status.endpoints names them. */
+export type ServiceEndpoint = 'readWrite' | 'readOnly' | 'read';
+
+/** What is said of one of the Services for clients. */
+export interface ServiceSettings extends Metadata {
+  readonly type?: 'ClusterIP' | 'LoadBalancer';
+  readonly loadBalancerClass?: string;
+}
+
 /** The spec as it stands after the API server has filled in the defaults (see withDefaults). */
 export interface AuroraClusterSpec {
   readonly postgresVersion: '18';
@@ -120,7 +180,7 @@ export interface AuroraClusterSpec {
   };
   readonly instanceOverrides: readonly InstanceOverride[];
   readonly endpoints: readonly EndpointSpec[];
-  readonly storage: {
+  readonly storage: PlacementSpec & {
     readonly size: string;
     readonly storageClassName?: string;
     readonly zones: readonly string[];
@@ -135,8 +195,13 @@ export interface AuroraClusterSpec {
   };
   readonly superuserSecret?: { readonly name: string };
   readonly postgresql: { readonly parameters: Readonly<Record<string, string>> };
-  readonly compute: { readonly resources?: Resources; readonly cacheSize?: string };
+  readonly compute: PlacementSpec & { readonly resources?: Resources; readonly cacheSize?: string };
   readonly images: { readonly storageDaemon?: string; readonly computeNode?: string };
+  readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
+  readonly imagePullSecrets: readonly { readonly name: string }[];
+  /** For everything that is made for the cluster. */
+  readonly inheritedMetadata?: Metadata;
+  readonly services?: Readonly<Partial<Record<ServiceEndpoint, ServiceSettings>>>;
 }
 
 /** UNREACHABLE: its daemon cannot be asked; UNKNOWN: it says something that this operator does not know. */

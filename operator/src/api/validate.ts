@@ -11,6 +11,7 @@ import { durationMs } from './duration.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
 import { autoscalingProblems } from './validate-autoscaling.ts';
 import { splitParameters } from './parameters.ts';
+import { placementProblems } from './validate-placement.ts';
 import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
 import { INSTANCES_MAX, type AuroraCluster, type AuroraClusterSpec, type Resources } from './types.ts';
 
@@ -81,6 +82,7 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
   const { cacheSize, resources } = spec.compute;
   for (const message of [...cacheSizeProblems(cacheSize), ...cacheRoomProblems(cacheSize, resources, 'spec.compute')])
     fatal('spec.compute.cacheSize', message);
+  for (const [field, message] of placementProblems(spec)) fatal(field, message);
   if (spec.storage.zones.length !== 3 || new Set(spec.storage.zones).size !== 3) {
     fatal('spec.storage.zones', `[${spec.storage.zones.join(', ')}] must be three different zones: two of the six copies stand in each`);
   }

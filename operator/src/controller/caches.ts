@@ -1,7 +1,7 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Logger } from '@kube-aurora/process';
 import { CLUSTERS } from '../api/cluster-resource.ts';
-import { LABEL, MANAGER_SELECTOR, storageName, ZONE_TOPOLOGY } from '../api/names.ts';
+import { LABEL, MANAGER_SELECTOR, storageName } from '../api/names.ts';
 import { segmentIds, SegmentMap } from '../api/segment-id.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { KubeApi } from '../kube/client.ts';
@@ -20,6 +20,7 @@ import {
   type VolumeClaim,
 } from '../kube/objects.ts';
 import { RESOURCE, type Resource } from '../kube/resources.ts';
+import { canonicalJson } from '../specs/metadata.ts';
 
 export interface CachesOptions {
   readonly api: KubeApi;
@@ -161,12 +162,12 @@ export class Caches {
     };
   }
 
-  /** Kubelets touch their Node often; only readiness, zone and cordons concern us. */
+  /** Kubelets touch their Node often; only what decides whether pods may go there concerns us. */
   #isNodeNews(node: Node): boolean {
     const { name } = node.metadata;
     const known = this.nodes.get('', name) !== undefined;
     const digest = known
-      ? `${isNodeReady(node)} ${node.spec?.unschedulable === true} ${node.metadata.labels?.[ZONE_TOPOLOGY] ?? ''}`
+      ? canonicalJson([isNodeReady(node), node.spec?.unschedulable === true, node.metadata.labels, node.spec?.taints])
       : 'gone';
     if (this.#nodeDigests.get(name) === digest) return false;
     if (known) this.#nodeDigests.set(name, digest);

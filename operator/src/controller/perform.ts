@@ -5,6 +5,7 @@ import { ApiError, isConflict, isNotFound, isTransient } from '../kube/api-error
 import type { KubeApi } from '../kube/client.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { RESOURCE, type Resource } from '../kube/resources.ts';
+import { strayMetadata } from '../specs/metadata.ts';
 import { connectionSecret } from '../specs/secrets.ts';
 import type { Action, Obstacle } from '../plan/actions.ts';
 import { foreign } from '../plan/plan-storage-pods.ts';
@@ -53,6 +54,10 @@ async function act(action: WorldAction, context: PerformContext): Promise<Outcom
           obstacle: { ...foreign(action.object.kind, action.object.metadata.name), blocking: action.blocking ?? true },
         };
     }
+    // First what is to be off it: once its mark is new nobody knows of that any more.
+    const stray = action.live === undefined ? undefined : strayMetadata(action.live.metadata, action.object.metadata);
+    const { namespace, name } = action.object.metadata;
+    if (stray !== undefined) await api.merge(action.resource, namespace, name, { metadata: stray });
     await api.apply(action.resource, action.object);
     return { kind: 'done' };
   }
@@ -61,7 +66,10 @@ async function act(action: WorldAction, context: PerformContext): Promise<Outcom
     return make(context, RESOURCE.secrets, connectionSecret(cluster, action.credentials, context.newPassword()));
   if (action.kind === 'mark-pod') {
     const { namespace, name } = action.pod.metadata;
-    await api.merge(RESOURCE.pods, namespace, name, { metadata: { labels: action.labels, annotations: action.annotations } });
+    const { labels, annotations, off } = action;
+    await api.merge(RESOURCE.pods, namespace, name, {
+      metadata: { labels: { ...off?.labels, ...labels }, annotations: { ...off?.annotations, ...annotations } },
+    });
     return { kind: 'done' };
   }
   if (action.kind === 'hold-cluster' || action.kind === 'release-cluster') {

@@ -100,6 +100,11 @@ export interface PodSpec {
   readonly automountServiceAccountToken: false;
   readonly enableServiceLinks: false;
   readonly affinity?: unknown;
+  readonly nodeSelector?: Labels;
+  readonly tolerations?: readonly object[];
+  readonly topologySpreadConstraints?: readonly object[];
+  readonly priorityClassName?: string;
+  readonly imagePullSecrets?: readonly { readonly name: string }[];
   readonly securityContext?: unknown;
   readonly containers: readonly Container[];
   readonly volumes: readonly PodVolume[];
@@ -165,7 +170,8 @@ export interface StorageClass extends KubeObject {
 
 export interface Service extends KubeObject {
   readonly spec: {
-    readonly type: 'ClusterIP';
+    readonly type: 'ClusterIP' | 'LoadBalancer';
+    readonly loadBalancerClass?: string;
     readonly clusterIP?: string;
     readonly selector: Labels;
     readonly publishNotReadyAddresses?: boolean;
@@ -189,7 +195,10 @@ export interface ConfigMap extends KubeObject {
 }
 
 export interface Node extends KubeObject {
-  readonly spec?: { readonly unschedulable?: boolean };
+  readonly spec?: {
+    readonly unschedulable?: boolean;
+    readonly taints?: readonly { readonly key: string; readonly value?: string; readonly effect: string }[];
+  };
   readonly status?: { readonly conditions?: readonly PodCondition[] };
 }
 

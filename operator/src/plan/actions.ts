@@ -1,7 +1,8 @@
 import type { ConditionReason } from '../api/conditions.ts';
-import type { KubeObject, Labels, Pod, Service, VolumeClaim } from '../kube/objects.ts';
+import type { KubeObject, Pod, Service, VolumeClaim } from '../kube/objects.ts';
 import type { Applied, Resource } from '../kube/resources.ts';
 import type { Credentials } from '../specs/secrets.ts';
+import type { PodMarks } from './inherited-marks.ts';
 
 /** Something a person would want to know, as an Event on the cluster. */
 export interface Notice {
@@ -35,7 +36,7 @@ export type Action =
     }
   | { readonly kind: 'delete-service'; readonly service: Service; readonly why: string; readonly notice?: Notice }
   | { readonly kind: 'delete-claim'; readonly claim: VolumeClaim; readonly why: string; readonly notice?: Notice }
-  | { readonly kind: 'mark-pod'; readonly pod: Pod; readonly labels: Labels; readonly annotations: Labels; readonly notice?: Notice }
+  | ({ readonly kind: 'mark-pod'; readonly pod: Pod; readonly notice?: Notice } & PodMarks)
   /** Asks an instance's agent to take the writer's place, for the switchover that began then. */
   | { readonly kind: 'ask-promotion'; readonly pod: Pod; readonly startedAt: string }
   /** From the cluster, where it still says that. */

@@ -1,7 +1,7 @@
 import { LABEL, readWriteServiceName, storageServiceName } from '../api/names.ts';
 import { isTerminating, type Service } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
-import { covers, isOwnedBy } from '../specs/metadata.ts';
+import { covers, hasMetadata, isOwnedBy } from '../specs/metadata.ts';
 import { appCredentials, connectionSecret, secretPassword, superuserCredentials } from '../specs/secrets.ts';
 import { clientServices, storageService } from '../specs/services.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
@@ -20,10 +20,7 @@ export function planAccess(observed: Observed): Plan {
   const obstacles: Obstacle[] = [];
   for (const service of [...clientServices(cluster, writerOf(observed).pod), storageService(cluster)]) {
     const live: Service | undefined = observed.services.get(service.metadata.name);
-    if (
-      live !== undefined &&
-      (isTerminating(live) || covers({ metadata: live.metadata, spec: live.spec }, { metadata: service.metadata, spec: service.spec }))
-    )
+    if (live !== undefined && (isTerminating(live) || (hasMetadata(live.metadata, service.metadata) && covers(live.spec, service.spec))))
       continue;
     const isVital = VITAL.has(service.metadata.name.slice(cluster.metadata.name.length));
     actions.push({ kind: 'apply', resource: RESOURCE.services, object: service, live, ...(isVital ? {} : { blocking: false }) });
@@ -53,7 +50,7 @@ export function planAccess(observed: Observed): Plan {
     const password = secretPassword(live);
     if (isTerminating(live) || password === undefined) continue;
     const desired = connectionSecret(cluster, credentials, password);
-    if (!covers({ metadata: live.metadata, data: live.data }, { metadata: desired.metadata, data: desired.data })) {
+    if (!hasMetadata(live.metadata, desired.metadata) || !covers(live.data, desired.data)) {
       actions.push({ kind: 'apply', resource: RESOURCE.secrets, object: desired, live });
     }
   }

@@ -3,7 +3,7 @@ import { isQuorum, segmentIds } from '../api/segment-id.ts';
 import { isTerminating } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { sizeBytes } from '../api/quantity.ts';
-import { covers } from '../specs/metadata.ts';
+import { hasMetadata } from '../specs/metadata.ts';
 import { volumeClaim } from '../specs/volume-claim.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
 import { claimGrowth } from './growth.ts';
@@ -65,14 +65,14 @@ export function planClaims(observed: Observed, volumeId: string): Plan {
       existing: live,
       mayGrow: live !== undefined && claimGrowth(observed, live).kind === 'wanted',
     });
-    const { spec: _spec, ...rest } = desired;
+    const { ownerReferences: _owners, ...metadata } = desired.metadata;
     const sizeKept =
       live !== undefined && sizeBytes(live.spec.resources.requests.storage) === sizeBytes(desired.spec.resources.requests.storage);
     const ownersKept =
       live !== undefined &&
       (desired.metadata.ownerReferences?.length ?? 0) ===
         (live.metadata.ownerReferences?.filter(({ controller }) => controller === true).length ?? 0);
-    if (live !== undefined && sizeKept && ownersKept && covers(live.metadata, { ...rest.metadata, ownerReferences: undefined })) continue;
+    if (live !== undefined && sizeKept && ownersKept && hasMetadata(live.metadata, metadata)) continue;
     actions.push({
       kind: 'apply',
       resource: RESOURCE.volumeClaims,

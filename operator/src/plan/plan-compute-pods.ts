@@ -2,12 +2,13 @@ import { ANNOTATION, endpointLabel, LABEL, ZONE_TOPOLOGY } from '../api/names.ts
 import type { ConditionReason } from '../api/conditions.ts';
 import { isQuorum, segmentIds } from '../api/segment-id.ts';
 import type { InstanceRole } from '../api/types.ts';
-import { isNodeReady, isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
+import { isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
 import { computePod } from '../specs/compute-pod.ts';
-import { covers, isLeftover, isOwnedBy } from '../specs/metadata.ts';
+import { isLeftover, isOwnedBy } from '../specs/metadata.ts';
 import type { Action, Notice, Plan } from './actions.ts';
 import { EMPTY_PLAN, joinPlans } from './actions.ts';
 import { isInitialized, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
+import { inheritedMarks, isMarked, type PodMarks } from './inherited-marks.ts';
 import { outdatedBecause } from './outdated.ts';
 import { isDeposed, leavingSinceMs, planInstances, surplusPods, type Instance } from './plan-instances.ts';
 import { mountedVersions } from './plan-settings.ts';
@@ -18,6 +19,7 @@ import { nextUpdate, ON_ITS_WAY_MS, type UpdateCandidate } from './update-order.
 import { deadNode, podTrouble } from './pod-health.ts';
 import { overdue, remove } from './pod-removal.ts';
 import { isSilent } from '../observed/reports.ts';
+import { isUsableNode } from './usable-node.ts';
 
 /**
  * An agent that was fenced this soon after its start has a rival that starts again as well: wait, or they would take
@@ -36,7 +38,7 @@ const UNSCHEDULABLE_MS = 15_000;
 function chooseComputeZone(observed: Observed, taken: readonly string[], avoidZone: string | undefined): string {
   const zones = observed.cluster.spec.storage.zones;
   const usable = zones.filter((zone) =>
-    observed.nodes.some((node) => node.metadata.labels?.[ZONE_TOPOLOGY] === zone && isNodeReady(node) && node.spec?.unschedulable !== true),
+    observed.nodes.some((node) => node.metadata.labels?.[ZONE_TOPOLOGY] === zone && isUsableNode(node, observed.cluster.spec.compute)),
   );
   const candidates = usable.length === 0 ? zones : usable;
   const others = candidates.filter((zone) => zone !== avoidZone);
@@ -173,15 +175,20 @@ function mayNotBeMadeAnew(observed: Observed): boolean {
 function marks(pod: Pod, desired: Pod): Action[] {
   const moves = (label: string): boolean =>
     label === LABEL.role || label === LABEL.serves || label === LABEL.servesReads || label.startsWith(endpointLabel(''));
-  const labels = Object.fromEntries(Object.entries(desired.metadata.labels ?? {}).filter(([label]) => moves(label)));
-  const annotations = {
-    [ANNOTATION.volumeExists]: desired.metadata.annotations?.[ANNOTATION.volumeExists] ?? 'false',
-    [ANNOTATION.mountedVersions]: desired.metadata.annotations?.[ANNOTATION.mountedVersions] ?? '',
-    // It was on its way out, and stays after all.
-    ...(leavingSinceMs(pod) === undefined ? {} : { [ANNOTATION.leavingSince]: '' }),
+  const inherited = inheritedMarks(pod, desired);
+  const moving = Object.fromEntries(Object.entries(desired.metadata.labels ?? {}).filter(([label]) => moves(label)));
+  const wanted: PodMarks = {
+    ...inherited,
+    labels: { ...inherited.labels, ...moving },
+    annotations: {
+      ...inherited.annotations,
+      [ANNOTATION.volumeExists]: desired.metadata.annotations?.[ANNOTATION.volumeExists] ?? 'false',
+      [ANNOTATION.mountedVersions]: desired.metadata.annotations?.[ANNOTATION.mountedVersions] ?? '',
+      // It was on its way out, and stays after all.
+      ...(leavingSinceMs(pod) === undefined ? {} : { [ANNOTATION.leavingSince]: '' }),
+    },
   };
-  const live = { labels: pod.metadata.labels, annotations: pod.metadata.annotations };
-  return covers(live, { labels, annotations }) ? [] : [{ kind: 'mark-pod', pod, labels, annotations }];
+  return isMarked(pod, wanted) ? [] : [{ kind: 'mark-pod', pod, ...wanted }];
 }
 
 /** Reasons to remove a pod that is not asked to go yet; undefined when there is none. */

@@ -1,6 +1,6 @@
 import { isTerminating } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
-import { covers } from '../specs/metadata.ts';
+import { covers, hasMetadata } from '../specs/metadata.ts';
 import { storageDisruptionBudget } from '../specs/services.ts';
 import { EMPTY_PLAN, type Plan } from './actions.ts';
 import { drainedZone } from './drained-zone.ts';
@@ -14,8 +14,7 @@ export function planDisruptionBudget(observed: Observed): Plan {
   const desired = storageDisruptionBudget(observed.cluster, drainedZone(observed));
   const live = observed.budgets.get(desired.metadata.name);
   if (live !== undefined && isTerminating(live)) return EMPTY_PLAN;
-  const differs =
-    live === undefined || !covers({ metadata: live.metadata, spec: live.spec }, { metadata: desired.metadata, spec: desired.spec });
+  const differs = live === undefined || !hasMetadata(live.metadata, desired.metadata) || !covers(live.spec, desired.spec);
   if (!differs) return EMPTY_PLAN;
   return { ...EMPTY_PLAN, actions: [{ kind: 'apply', resource: RESOURCE.disruptionBudgets, object: desired, live, blocking: false }] };
 }

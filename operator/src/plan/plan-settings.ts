@@ -3,7 +3,7 @@ import type { SpecProblem } from '../api/validate.ts';
 import { isTerminating, type ConfigMap } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { freshAgent, type Observed } from '../observed/observed.ts';
-import { covers, fingerprint } from '../specs/metadata.ts';
+import { covers, fingerprint, hasMetadata } from '../specs/metadata.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { SETTINGS_KEY, settingsFingerprint, settingsMap, wantedParameters } from '../specs/settings-map.ts';
 import { EMPTY_PLAN, type Plan } from './actions.ts';
@@ -14,8 +14,7 @@ export function planSettings(observed: Observed): Plan {
   const live = observed.configMaps.get(settingsName(observed.cluster.metadata.name));
   if (live !== undefined && isTerminating(live)) return EMPTY_PLAN;
   const desired = settingsMap(observed.cluster, acceptedParameters(observed, live));
-  if (live !== undefined && covers({ metadata: live.metadata, data: live.data }, { metadata: desired.metadata, data: desired.data }))
-    return EMPTY_PLAN;
+  if (live !== undefined && hasMetadata(live.metadata, desired.metadata) && covers(live.data, desired.data)) return EMPTY_PLAN;
   return { ...EMPTY_PLAN, actions: [{ kind: 'apply', resource: RESOURCE.configMaps, object: desired, live }] };
 }
 

@@ -5,6 +5,7 @@ import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import type { Action, Notice, Obstacle, Plan } from './actions.ts';
 import { isInitialized, isSegmentSettled, segmentHealth, zoneOfSegment, type Observed } from '../observed/observed.ts';
+import { inheritedMarks, isMarked } from './inherited-marks.ts';
 import { outdatedBecause } from './outdated.ts';
 import { mayMakeClaims } from './plan-claims.ts';
 import { podTrouble } from './pod-health.ts';
@@ -48,6 +49,8 @@ export function planStoragePods(observed: Observed, image: string): Plan {
       else obstacles.push(foreign('Pod', pod.metadata.name));
       continue;
     }
+    const marks = inheritedMarks(pod, desired);
+    if (!isMarked(pod, marks)) actions.push({ kind: 'mark-pod', pod, ...marks });
     const trouble = podTrouble(pod);
     const claimGoes = claim !== undefined && (isTerminating(claim) || claim.status?.phase === 'Lost');
     if (trouble.kind === 'over' || trouble.kind === 'backed-off') {

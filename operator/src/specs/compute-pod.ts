@@ -1,3 +1,4 @@
+import { DEFAULTS } from '../api/defaults.ts';
 import {
   ANNOTATION,
   clusterLabels,
@@ -18,8 +19,9 @@ import { segmentIds, type SegmentId } from '../api/segment-id.ts';
 import type { AuroraCluster, InstanceRole, Resources } from '../api/types.ts';
 import type { EnvVar, Labels, Pod, PodVolume } from '../kube/objects.ts';
 import { initSqlVolume } from './initdb-options.ts';
-import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
-import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
+import { clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
+import { placementFields } from './placement.ts';
+import { compileCache, containerSecurity, env, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
 import { appCredentials, superuserCredentials } from './secrets.ts';
 import { roleSuffix } from './storage-pod.ts';
 
@@ -87,20 +89,23 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
   const zoneOf = input.zoneOfSegment ?? ((segment: SegmentId) => segmentZone(cluster.spec.storage.zones, segment));
   // Statements for the first database are mounted, and no reason to replace a pod once there is one: see initSql below.
   const sqlVolume = initSqlVolume(cluster);
-  const build = (zone: string, sql: PodVolume | undefined): Pod['spec'] => ({
+  const pull = imagePull(cluster);
+  const build = (zone: string, sql: PodVolume | undefined, pulls: boolean): Pod['spec'] => ({
     hostname: podName,
     subdomain: instancesServiceName(name),
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: 30,
     automountServiceAccountToken: false,
     enableServiceLinks: false,
-    affinity: { nodeAffinity: zoneAffinity(zone), podAntiAffinity: spreadOverNodes(selectorLabels(name, 'compute')) },
+    ...placementFields(cluster.spec.compute, zone, selectorLabels(name, 'compute')),
+    ...(pulls ? pull.pod : {}),
     securityContext: podSecurity,
     containers: [
       {
         name: 'compute-node',
         image: input.image,
-        imagePullPolicy: 'IfNotPresent',
+        imagePullPolicy: DEFAULTS.imagePullPolicy,
+        ...(pulls ? pull.container : {}),
         terminationMessagePolicy: 'FallbackToLogsOnError',
         env: [
           ...env({
@@ -156,9 +161,8 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: {
+    metadata: objectMetadata(cluster, {
       name: podName,
-      namespace: clusterNamespace(cluster),
       labels: {
         ...clusterLabels(name, 'compute'),
         [LABEL.role]: input.role,
@@ -168,14 +172,14 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
         [LABEL.zone]: input.zone,
       },
       annotations: {
-        [ANNOTATION.specHash]: fingerprint(build('', undefined)),
+        [ANNOTATION.specHash]: fingerprint(build('', undefined, false)),
+        ...imagePullMark(cluster),
         [ANNOTATION.volumeExists]: String(input.volumeExists ?? false),
         [ANNOTATION.mountedVersions]: input.mountedVersions,
         ...(sqlVolume === undefined ? {} : { [ANNOTATION.initSql]: fingerprint(sqlVolume) }),
         ...restartMark(cluster),
       },
-      ownerReferences: [ownerReference(cluster)],
-    },
-    spec: build(input.zone, sqlVolume),
+    }),
+    spec: build(input.zone, sqlVolume, true),
   };
 }

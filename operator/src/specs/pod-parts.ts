@@ -1,6 +1,9 @@
 import { MEMORY_ENVIRONMENT } from '@kube-aurora/process';
-import { HOST_TOPOLOGY, ZONE_TOPOLOGY } from '../api/names.ts';
-import type { Container, EnvVar, Labels } from '../kube/objects.ts';
+import { DEFAULTS } from '../api/defaults.ts';
+import { ANNOTATION } from '../api/names.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { Container, EnvVar, Labels, PodSpec } from '../kube/objects.ts';
+import { fingerprint } from './metadata.ts';
 
 /** Parts that storage and compute pods share. */
 
@@ -75,19 +78,18 @@ export function probes(port: string, times: ProbeTimes): Pick<Container, 'startu
   };
 }
 
-export function zoneAffinity(zone: string): object {
-  return {
-    requiredDuringSchedulingIgnoredDuringExecution: {
-      nodeSelectorTerms: [{ matchExpressions: [{ key: ZONE_TOPOLOGY, operator: 'In', values: [zone] }] }],
-    },
-  };
+/** How images come to nodes, for the pod and for its container; part of no hash: it matters to a pod that waits for its image alone. */
+export function imagePull({ spec }: AuroraCluster): {
+  readonly pod: Pick<PodSpec, 'imagePullSecrets'>;
+  readonly container: Pick<Container, 'imagePullPolicy'>;
+} {
+  const { imagePullPolicy, imagePullSecrets } = spec;
+  return { pod: imagePullSecrets.length === 0 ? {} : { imagePullSecrets }, container: { imagePullPolicy } };
 }
 
-/** Rather not on a node that has a pod like this one; a zone may have one node only, so it is no demand. */
-export function spreadOverNodes(matchLabels: Labels): object {
-  return {
-    preferredDuringSchedulingIgnoredDuringExecution: [
-      { weight: 100, podAffinityTerm: { labelSelector: { matchLabels }, topologyKey: HOST_TOPOLOGY } },
-    ],
-  };
+/** Stands for it on a pod; nothing where the manifest says nothing. */
+export function imagePullMark({ spec }: AuroraCluster): Labels {
+  const { imagePullPolicy, imagePullSecrets } = spec;
+  if (imagePullPolicy === DEFAULTS.imagePullPolicy && imagePullSecrets.length === 0) return {};
+  return { [ANNOTATION.imagePull]: fingerprint({ imagePullPolicy, imagePullSecrets }) };
 }

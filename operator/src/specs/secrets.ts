@@ -9,7 +9,7 @@ import {
 } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Secret } from '../kube/objects.ts';
-import { clusterNamespace, ownerReference } from './metadata.ts';
+import { clusterNamespace, objectMetadata } from './metadata.ts';
 
 /** A role that clients log in with, and where its Secret comes from. */
 export interface Credentials {
@@ -99,12 +99,7 @@ export function connectionSecret(cluster: AuroraCluster, credentials: Credential
   return {
     apiVersion: 'v1',
     kind: 'Secret',
-    metadata: {
-      name: credentials.secretName,
-      namespace,
-      labels: clusterLabels(name, 'compute'),
-      ownerReferences: [ownerReference(cluster)],
-    },
+    metadata: objectMetadata(cluster, { name: credentials.secretName, labels: clusterLabels(name, 'compute') }),
     type: 'kubernetes.io/basic-auth',
     data: Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, encode(value)])),
   };

@@ -12,10 +12,10 @@ import {
   storageServiceName,
 } from '../api/names.ts';
 import { segmentIds } from '../api/segment-id.ts';
-import type { AuroraCluster } from '../api/types.ts';
+import type { AuroraCluster, ServiceSettings } from '../api/types.ts';
 import type { DisruptionBudget, Labels, Pod, Service } from '../kube/objects.ts';
 import { WRITER_PORT } from './compute-pod.ts';
-import { clusterNamespace, ownerReference } from './metadata.ts';
+import { objectMetadata } from './metadata.ts';
 
 const SEGMENTS_PER_ZONE = 2;
 
@@ -29,14 +29,15 @@ interface ClientEndpoint {
   readonly wantsWriter?: true;
   /** Every instance has a name of its own, ready or not: one that is not says why it takes no connection. */
   readonly headless?: true;
+  readonly settings?: ServiceSettings | undefined;
 }
 
 /** Where clients connect. Of the instances that a Service selects it leads to those that are ready. */
 function clientEndpoints({ metadata: { name }, spec }: AuroraCluster): readonly ClientEndpoint[] {
   return [
-    { name: readWriteServiceName(name), selects: { [LABEL.role]: 'writer' }, wantsWriter: true },
-    { name: readOnlyServiceName(name), selects: { [LABEL.servesReads]: 'true' } },
-    { name: readServiceName(name), selects: { [LABEL.serves]: 'true' } },
+    { name: readWriteServiceName(name), selects: { [LABEL.role]: 'writer' }, wantsWriter: true, settings: spec.services?.readWrite },
+    { name: readOnlyServiceName(name), selects: { [LABEL.servesReads]: 'true' }, settings: spec.services?.readOnly },
+    { name: readServiceName(name), selects: { [LABEL.serves]: 'true' }, settings: spec.services?.read },
     { name: instancesServiceName(name), selects: {}, headless: true },
     ...spec.endpoints.map((endpoint) => ({
       name: endpointServiceName(name, endpoint.name),
@@ -56,14 +57,14 @@ export function clientServices(cluster: AuroraCluster, writerPod?: Pod): readonl
   return clientEndpoints(cluster).map((endpoint) => ({
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: {
+    metadata: objectMetadata(cluster, {
       name: endpoint.name,
-      namespace: clusterNamespace(cluster),
       labels: { ...clusterLabels(name, 'compute'), ...(endpoint.custom === undefined ? {} : { [LABEL.endpoint]: endpoint.custom }) },
-      ownerReferences: [ownerReference(cluster)],
-    },
+      also: endpoint.settings,
+    }),
     spec: {
-      type: 'ClusterIP',
+      type: endpoint.settings?.type ?? 'ClusterIP',
+      ...(endpoint.settings?.loadBalancerClass === undefined ? {} : { loadBalancerClass: endpoint.settings.loadBalancerClass }),
       ...(endpoint.headless === true ? { clusterIP: 'None', publishNotReadyAddresses: true } : {}),
       selector: { ...selectorLabels(name, 'compute'), ...endpoint.selects },
       ports: [
@@ -87,12 +88,7 @@ export function storageService(cluster: AuroraCluster): Service {
   return {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: {
-      name: storageServiceName(name),
-      namespace: clusterNamespace(cluster),
-      labels: clusterLabels(name, 'storage'),
-      ownerReferences: [ownerReference(cluster)],
-    },
+    metadata: objectMetadata(cluster, { name: storageServiceName(name), labels: clusterLabels(name, 'storage') }),
     spec: {
       type: 'ClusterIP',
       clusterIP: 'None',
@@ -121,12 +117,7 @@ export function storageDisruptionBudget(cluster: AuroraCluster, drainedZone?: st
   return {
     apiVersion: 'policy/v1',
     kind: 'PodDisruptionBudget',
-    metadata: {
-      name: storageServiceName(name),
-      namespace: clusterNamespace(cluster),
-      labels: clusterLabels(name, 'storage'),
-      ownerReferences: [ownerReference(cluster)],
-    },
+    metadata: objectMetadata(cluster, { name: storageServiceName(name), labels: clusterLabels(name, 'storage') }),
     spec:
       drainedZone === undefined
         ? { minAvailable: segmentIds.length - 1, selector: { matchLabels } }

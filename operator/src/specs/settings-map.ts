@@ -6,7 +6,7 @@ import { splitParameters } from '../api/parameters.ts';
 import { INSTANCES_MAX, type AuroraCluster } from '../api/types.ts';
 import type { ConfigMap } from '../kube/objects.ts';
 import { initdbOptions } from './initdb-options.ts';
-import { canonicalJson, clusterNamespace, ownerReference } from './metadata.ts';
+import { canonicalJson, objectMetadata } from './metadata.ts';
 
 /** Keys of the ConfigMap, which are the files that the compute agent reads (its settings/settings-files.ts). */
 export const SETTINGS_KEY = {
@@ -51,12 +51,7 @@ export function settingsMap(cluster: AuroraCluster, accepted: string | undefined
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',
-    metadata: {
-      name: settingsName(name),
-      namespace: clusterNamespace(cluster),
-      labels: clusterLabels(name, 'compute'),
-      ownerReferences: [ownerReference(cluster)],
-    },
+    metadata: objectMetadata(cluster, { name: settingsName(name), labels: clusterLabels(name, 'compute') }),
     data: {
       [SETTINGS_KEY.wanted]: wantedParameters(cluster),
       [SETTINGS_KEY.initdb]: initdbOptions(cluster),

@@ -1,11 +1,13 @@
 import { DAEMON_MEMORY_ENVIRONMENT } from '@kube-aurora/process';
+import { DEFAULTS } from '../api/defaults.ts';
 import { ANNOTATION, clusterLabels, LABEL, PORT, selectorLabels, storageHost, storageName, storageServiceName } from '../api/names.ts';
 import { roleOfSegment, segmentIds, segmentOrdinal, type SegmentId } from '../api/segment-id.ts';
 import { sizeBytes } from '../api/quantity.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
-import { clusterNamespace, fingerprint, ownerReference, restartMark } from './metadata.ts';
-import { compileCache, containerSecurity, env, podSecurity, probes, spreadOverNodes, zoneAffinity } from './pod-parts.ts';
+import { clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
+import { placementFields } from './placement.ts';
+import { compileCache, containerSecurity, env, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
 
 /** The most that a daemon takes for its own (AURORA_MEMORY_MIB). */
 const DAEMON_MEMORY_MIB_MAX = 65_536;
@@ -55,21 +57,23 @@ function standInEnv({ spec }: AuroraCluster): { readonly AURORA_STAND_IN_AFTER_S
 export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: string, image: string): Pod {
   const { name } = cluster.metadata;
   const podName = storageName(name, segment);
-  const labels = selectorLabels(name, 'storage');
-  const spec: Pod['spec'] = {
+  const pull = imagePull(cluster);
+  const build = (pulls: boolean): Pod['spec'] => ({
     hostname: podName,
     subdomain: storageServiceName(name),
     restartPolicy: 'Always',
     terminationGracePeriodSeconds: 15,
     automountServiceAccountToken: false,
     enableServiceLinks: false,
-    affinity: { nodeAffinity: zoneAffinity(zone), podAntiAffinity: spreadOverNodes(labels) },
+    ...placementFields(cluster.spec.storage, zone, selectorLabels(name, 'storage')),
+    ...(pulls ? pull.pod : {}),
     securityContext: podSecurity,
     containers: [
       {
         name: 'storage-daemon',
         image,
-        imagePullPolicy: 'IfNotPresent',
+        imagePullPolicy: DEFAULTS.imagePullPolicy,
+        ...(pulls ? pull.container : {}),
         terminationMessagePolicy: 'FallbackToLogsOnError',
         env: env({
           ...DAEMON_MEMORY_ENVIRONMENT,
@@ -95,17 +99,15 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
       },
     ],
     volumes: [{ name: 'data', persistentVolumeClaim: { claimName: podName } }, compileCache.volume],
-  };
+  });
   return {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: {
+    metadata: objectMetadata(cluster, {
       name: podName,
-      namespace: clusterNamespace(cluster),
       labels: { ...clusterLabels(name, 'storage'), [LABEL.segment]: String(segmentOrdinal(segment)), [LABEL.zone]: zone },
-      annotations: { [ANNOTATION.specHash]: fingerprint(spec), ...restartMark(cluster) },
-      ownerReferences: [ownerReference(cluster)],
-    },
-    spec,
+      annotations: { [ANNOTATION.specHash]: fingerprint(build(false)), ...imagePullMark(cluster), ...restartMark(cluster) },
+    }),
+    spec: build(true),
   };
 }

@@ -3,7 +3,7 @@ import { segmentOrdinal, type SegmentId } from '../api/segment-id.ts';
 import { largerSize } from '../api/quantity.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { VolumeClaim } from '../kube/objects.ts';
-import { clusterNamespace, ownerReference } from './metadata.ts';
+import { objectMetadata } from './metadata.ts';
 
 export interface VolumeClaimOptions {
   readonly segment: SegmentId;
@@ -29,13 +29,12 @@ export function volumeClaim(cluster: AuroraCluster, input: VolumeClaimOptions): 
   return {
     apiVersion: 'v1',
     kind: 'PersistentVolumeClaim',
-    metadata: {
+    metadata: objectMetadata(cluster, {
       name: storageName(name, input.segment),
-      namespace: clusterNamespace(cluster),
       labels: { ...clusterLabels(name, 'storage'), [LABEL.segment]: String(segmentOrdinal(input.segment)), [LABEL.zone]: input.zone },
       annotations: { [ANNOTATION.volumeId]: input.volumeId, ...(input.holdsData ? { [ANNOTATION.holdsData]: 'true' } : {}) },
-      ownerReferences: reclaimPolicy === 'Delete' ? [ownerReference(cluster)] : [],
-    },
+      owned: reclaimPolicy === 'Delete',
+    }),
     spec: {
       accessModes: ['ReadWriteOnce'],
       ...(className === undefined ? {} : { storageClassName: className }),
