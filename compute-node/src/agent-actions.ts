@@ -17,6 +17,9 @@ export interface AgentActionsOptions {
   readonly logger: Logger;
 }
 
+/** A switchover waits for so long until the reader keeps the writer's replication slots: whoever asks for it waits for an answer. */
+const SLOTS_WITHIN_MS = 3000;
+
 /** What a writer says that was asked to let its transactions end. */
 export interface DrainAnswer extends ActionAnswer {
   readonly drain?: DrainOutcome;
@@ -26,6 +29,7 @@ export interface DrainAnswer extends ActionAnswer {
 export class AgentActions {
   readonly #options: AgentActionsOptions;
   #draining: Promise<DrainOutcome> | undefined;
+  #promoting: Promise<ActionAnswer> | undefined;
 
   constructor(options: AgentActionsOptions) {
     this.#options = options;
@@ -33,8 +37,13 @@ export class AgentActions {
 
   /** Somebody wants this reader to take the writer's place. It has begun, or cannot be, when this resolves. */
   promote(): Promise<ActionAnswer> {
-    const { instance, role, signal } = this.#options;
-    return requestSwitchover({ instance, role, candidate: () => this.#candidate, signal });
+    const { instance, role, session, signal } = this.#options;
+    const missingSlots = async (): Promise<readonly string[]> => (await session()?.missingSlots?.(SLOTS_WITHIN_MS)) ?? [];
+    // Whoever asks meanwhile shares what comes of it.
+    this.#promoting ??= requestSwitchover({ instance, role, candidate: () => this.#candidate, missingSlots, signal }).finally(() => {
+      this.#promoting = undefined;
+    });
+    return this.#promoting;
   }
 
   /** Somebody is about to take this writer's place. Its transactions have ended, or had the time to, when this resolves. */

@@ -22,22 +22,27 @@ export interface SwitchoverRequest {
   readonly role: Pick<AgentRole, 'hasTurn' | 'isReader' | 'claim' | 'elect'>;
   /** As it is now. */
   readonly candidate: () => SwitchoverCandidate;
+  /** The writer's slots that would be lost by it. Waits for a while until there are none; the writer goes on meanwhile. */
+  readonly missingSlots: () => Promise<readonly string[]>;
   readonly signal: AbortSignal;
 }
 
 /** Has a reader take the writer's place, unless it cannot. It has begun, or cannot be, when this resolves. */
-export async function requestSwitchover({ instance, role, candidate, signal }: SwitchoverRequest): Promise<ActionAnswer> {
+export async function requestSwitchover({ instance, role, candidate, missingSlots, signal }: SwitchoverRequest): Promise<ActionAnswer> {
   const refused = (message: string): ActionAnswer => ({ accepted: false, message });
   if (role.hasTurn || candidate().step === 'takingOver') return { accepted: true, message: `${instance} takes the writer's place already` };
   const before = whyNot(instance, role.isReader, candidate());
   if (before !== undefined) return refused(before);
+  const lost = await missingSlots();
   const claim = await role.claim(signal);
   if (claim.kind === 'refused') return refused(claim.message);
-  // Storage was asked meanwhile: the reader may have ended.
+  // Time has passed meanwhile: the reader may have ended.
   const since = whyNot(instance, role.isReader, candidate());
   if (since !== undefined) return refused(since);
   role.elect(claim);
-  return { accepted: true, message: `${instance} takes the place of ${claim.from?.instance ?? 'the writer'}; /status says how it went` };
+  const taking = `${instance} takes the place of ${claim.from?.instance ?? 'the writer'}; /status says how it went`;
+  const without = `; replication slots that it had not come to keep in time are lost by that: ${lost.join(', ')}`;
+  return { accepted: true, message: lost.length === 0 ? taking : `${taking}${without}` };
 }
 
 /** Why it cannot take the writer's place; undefined when it can. */

@@ -2,7 +2,8 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Lsn } from '@kube-aurora/pg-format';
 import type { Logger } from '@kube-aurora/process';
 import { withSuperuser, type LocalSocket } from '../postgres/local-client.ts';
-import { decodeSlotList, syncable, type SlotRow } from './slot-list.ts';
+import { keptSlots, missingSlots } from './missing-slots.ts';
+import { decodeSlotList, syncable, wantedOf, type SlotRow } from './slot-list.ts';
 import { SLOT_LIST_QUERY } from './slot-list-store.ts';
 
 const LOOK_MS = 1000;
@@ -25,6 +26,7 @@ export interface FollowedSlotsOptions {
 export class FollowedSlots {
   readonly #options: FollowedSlotsOptions;
   #slots: readonly SlotRow[] = [];
+  #wanted: readonly string[] = [];
 
   constructor(options: FollowedSlotsOptions) {
     this.#options = options;
@@ -33,6 +35,22 @@ export class FollowedSlots {
   /** Those that the reader may keep up with. */
   get slots(): readonly SlotRow[] {
     return this.#slots;
+  }
+
+  /**
+   * Of the writer's slots with failover = true those that PostgreSQL keeps none like. Waits, for so long at most, until there is none. Nobody is told of a
+   * slot before the list was read once, which is a second after PostgreSQL has come up.
+   */
+  missing(socket: LocalSocket, withinMs: number): Promise<readonly string[]> {
+    const { clock, logger } = this.#options;
+    return missingSlots({
+      wanted: () => this.#wanted,
+      look: () => keptSlots(socket),
+      wake: wakeWorker,
+      withinMs,
+      clock,
+      logger,
+    });
   }
 
   /** Looks at the list whenever more was replayed, until it is no reader any more, or `signal` aborts. Never rejects. */
@@ -47,10 +65,11 @@ export class FollowedSlots {
           const { reads, list, worker } = await look(socket);
           if (!reads) return;
           if (list !== null && known?.equals(list) !== true) {
-            this.#slots = syncable(decodeSlotList(list), startLsn);
+            const rows = decodeSlotList(list);
+            this.#slots = syncable(rows, startLsn);
+            this.#wanted = wantedOf(rows);
             known = list;
-            // It sleeps for up to 30 s. PostgreSQL's processes take this signal for a reason to look around.
-            if (worker !== null) process.kill(worker, 'SIGUSR1');
+            if (worker !== null) wakeWorker(worker);
           }
           replayed = now;
         }
@@ -60,6 +79,11 @@ export class FollowedSlots {
       await clock.sleep(LOOK_MS, signal);
     }
   }
+}
+
+/** It sleeps for up to 30 s. PostgreSQL's processes take this signal for a reason to look around. */
+function wakeWorker(pid: number): void {
+  process.kill(pid, 'SIGUSR1');
 }
 
 interface Look {

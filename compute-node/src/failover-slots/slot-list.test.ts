@@ -1,7 +1,7 @@
 import { formatLsn, lsn } from '@kube-aurora/pg-format';
 import { describe, expect, it } from 'vitest';
 import { slot } from './fixture-slot-row.ts';
-import { decodeSlotList, encodeSlotList, nextTelling, syncable, whyMissing, type SlotRow, type Telling } from './slot-list.ts';
+import { decodeSlotList, encodeSlotList, nextTelling, syncable, wantedOf, whyMissing, type SlotRow, type Telling } from './slot-list.ts';
 
 describe('the list of replication slots', () => {
   it('is what was written, with blanks behind it', () => {
@@ -31,6 +31,8 @@ it('gives a reader no slot that needs WAL from before it began', () => {
     slot('invalid', { restart_lsn: null, invalidation_reason: 'wal_removed' }),
   ];
   expect(syncable(rows, X).map(({ slot_name: name }) => name)).toEqual(['at', 'invalid']);
+  // Wanted are those too that it may not be given yet: they would be lost.
+  expect(wantedOf(rows)).toEqual(['at', 'before', 'reserves_nothing']);
 });
 
 describe('the list is written', () => {

@@ -72,6 +72,13 @@ export function syncable(rows: readonly SlotRow[], startLsn: Lsn): readonly Slot
   );
 }
 
+/** Names of those that every reader is to keep one like. */
+export function wantedOf(rows: readonly SlotRow[]): readonly string[] {
+  return rows
+    .filter(({ failover, invalidation_reason: invalid }) => failover === 'true' && invalid === null)
+    .map(({ slot_name: name }) => name);
+}
+
 /** Why a slot that the volume's list has is not in the PostgreSQL that writes now. `isPromoted`: that was a reader's. */
 export function whyMissing({ failover, slot_type: type }: SlotRow, isPromoted: boolean): string {
   if (!isPromoted) return 'the compute that writes now began without the files of the one that had it';

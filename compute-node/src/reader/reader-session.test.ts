@@ -96,6 +96,7 @@ class Rig {
         pid: 4711,
         conflicts: undefined,
         hotPages: () => undefined,
+        missingSlots: () => Promise.resolve([]),
         warmth: undefined,
         server: this.server,
       },

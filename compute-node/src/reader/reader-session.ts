@@ -94,6 +94,10 @@ export class ReaderSession implements Session {
     return this.#machine.answers();
   }
 
+  missingSlots(withinMs: number): Promise<readonly string[]> {
+    return this.#options.database.missingSlots(withinMs);
+  }
+
   /** Brings PostgreSQL up as of X. Never rejects: failures end the session. */
   start(): Promise<void> {
     return this.#machine.start(() => this.#start());

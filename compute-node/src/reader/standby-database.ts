@@ -34,6 +34,8 @@ export interface ReaderDatabase {
   readonly warmth: Warmth | undefined;
   /** What runs, for whoever makes the writer of it. */
   readonly server: RunningStandby['server'];
+  /** See Session. */
+  missingSlots(withinMs: number): Promise<readonly string[]>;
 }
 
 export interface StandbyDatabaseOptions extends Omit<PostgresServerOptions, 'programs'> {
@@ -47,7 +49,7 @@ export interface StandbyDatabaseOptions extends Omit<PostgresServerOptions, 'pro
   readonly stream: StreamSource;
   readonly directory: Pick<WrittenDirectory, 'forReader'>;
   /** The writer's, that it keeps up with where its parameters let it. */
-  readonly slots: Pick<FollowedSlots, 'follow'>;
+  readonly slots: Pick<FollowedSlots, 'follow' | 'missing'>;
 }
 
 /** A reader's PostgreSQL: a stock hot standby. Roles and their passwords are those of the volume. */
@@ -130,6 +132,11 @@ export class StandbyDatabase implements ReaderDatabase {
 
   canFollow(writer: PrimaryLimits): boolean {
     return this.#startedFor === undefined || !needsMore(this.#startedFor, this.#parameters, writer);
+  }
+
+  missingSlots(withinMs: number): Promise<readonly string[]> {
+    const { paths, listen, slots } = this.#options;
+    return keepsSlots(this.#parameters) ? slots.missing({ dir: paths.runDir, port: listen.port }, withinMs) : Promise.resolve([]);
   }
 
   #watchConflicts(socket: LocalSocket, over: AbortSignal): Promise<void> {

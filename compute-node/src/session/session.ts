@@ -53,6 +53,11 @@ export interface Session {
   answers(): Promise<boolean>;
   /** Of a writer: see Database. Undefined for a compute that only reads. */
   drain?(withinMs: number): Promise<DrainOutcome>;
+  /**
+   * Of a reader that may become the writer: which of the writer's slots with failover = true it keeps none like, so that they would be lost; waits for so long
+   * at most until there is none. Never rejects.
+   */
+  missingSlots?(withinMs: number): Promise<readonly string[]>;
   stop(): Promise<void>;
   kill(): Promise<void>;
 }

@@ -27,7 +27,7 @@ export function failoverStatus(observed: Observed): FailoverStatus | undefined {
 
 const WHY: Readonly<Record<FailoverStatus['reason'], string>> = {
   Silent: 'storage heard it no more',
-  PostgresDied: 'its PostgreSQL died',
+  PostgresDied: 'its PostgreSQL had ended',
 };
 
 /** An instance took another's place. */
