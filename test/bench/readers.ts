@@ -1,7 +1,8 @@
 /**
  * `node test/bench/readers.ts --readers 0,1,5 --seconds 10 --clients 4 [--data-mib 50]`: what readers cost and give. For each number of
  * readers, all started at once beside a writer: how long until each answers, how long a commit takes to be seen on a reader, idle and
- * under load, and how many transactions a second the writer does meanwhile.
+ * under load, and how many transactions a second the writer does meanwhile. Lag is that of the first reader, which is cold when it is measured first: a
+ * page that replay needs and that is not there is fetched while replay waits. `--readers 1,1` has it cold and then warm.
  */
 import { parseArgs } from 'node:util';
 import { loadavg } from 'node:os';
@@ -54,6 +55,12 @@ async function lags(reader: Writer, ms: number): Promise<number[]> {
   return seen;
 }
 
+/** Pages that the reader has fetched from storage so far. */
+async function fetchedBy(reader: Writer): Promise<number> {
+  const text = await (await fetch(`http://${reader.host}:7003/metrics`)).text();
+  return Number(/^aurora_pages_read_total (\d+)/m.exec(text)?.[1] ?? NaN);
+}
+
 const shownLags = (all: readonly number[]): string =>
   all.length === 0 ? '' : `${shown(quantile(all, 0.5), 1)} / ${shown(quantile(all, 0.99), 1)} ms`;
 
@@ -73,12 +80,14 @@ try {
     running.push(...fresh);
     const opens = await Promise.all(fresh.map(async (reader) => (await reader.status())?.lastOpenMs ?? 0));
     const idle = running[0] === undefined ? [] : await lags(running[0], (seconds * 1000) / 2);
+    const before = running[0] === undefined ? 0 : await fetchedBy(running[0]);
     const [tps, busy] = await Promise.all([load(seconds * 1000), running[0] === undefined ? [] : lags(running[0], seconds * 1000)]);
+    const fetched = running[0] === undefined ? '' : shown(((await fetchedBy(running[0])) - before) / (tps * seconds + busy.length), 2);
     const started =
       fresh.length === 0
         ? ''
         : `${shown(startedMs)} ms; each opened in ${shown(quantile(opens, 0.5))} (at most ${shown(Math.max(...opens))})`;
-    table.push([String(running.length), started, shownLags(idle), shownLags(busy), shown(tps), shown(loadavg()[0] ?? 0)]);
+    table.push([String(running.length), started, shownLags(idle), shownLags(busy), fetched, shown(tps), shown(loadavg()[0] ?? 0)]);
     print(JSON.stringify(table.at(-1)));
   }
 } finally {
@@ -91,6 +100,7 @@ print(
       'all started at once answer after',
       'seen on a reader, idle (p50 / p99)',
       'under load (p50 / p99)',
+      'pages that it fetched, a commit',
       `writer, ${clients} clients, TPS`,
       'load average',
     ],
