@@ -9,9 +9,9 @@ describe('a ledger under faults', () => {
   });
 
   // The long form with any seed is `npm run faults`.
-  it.each([1, 2])('loses nothing that was acknowledged or shown (seed %i)', { timeout: 240_000 }, async (seed) => {
+  it('loses nothing that was acknowledged or shown', { timeout: 240_000 }, async () => {
     const lines: string[] = [];
-    const report = await runFaults({ seed, seconds: 12, clients: 4, print: (line) => lines.push(line) });
+    const report = await runFaults({ seed: 1, seconds: 12, clients: 4, print: (line) => lines.push(line) });
     expect(report.violations, lines.join('\n')).toEqual([]);
     expect(report.acknowledged).toBeGreaterThan(50);
   });

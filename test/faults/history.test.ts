@@ -34,7 +34,7 @@ describe('histories of clients at every endpoint', () => {
         ({ mode, operations }) => mode === 'past' && operations.some((one) => one.kind === 'checked'),
       );
       expect(checks.length).toBeGreaterThan(3);
-      for (const mode of ['serializable', 'current', 'past', 'committed']) expect(count(mode), mode).toBeGreaterThan(10);
+      for (const mode of ['serializable', 'current', 'past', 'committed']) expect(count(mode), mode).toBeGreaterThan(2);
     },
   );
 });

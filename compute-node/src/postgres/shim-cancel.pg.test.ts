@@ -153,7 +153,7 @@ test(
     await client.query('create database warm template template1 strategy file_copy');
     agent.holdReads();
     agent.reads.length = 0;
-    await client.query("set statement_timeout = '500ms'");
+    await client.query("set statement_timeout = '2s'");
     const failure = await outcome(client.query(copy));
     expect(failure).toMatchObject({ code: '57014', message: 'canceling statement due to statement timeout' });
     expect(agent.reads.length).toBeGreaterThan(0);

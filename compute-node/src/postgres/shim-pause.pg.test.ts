@@ -114,15 +114,15 @@ it('a drain waits for transactions of clients, for none of the agent’s own, an
   await local.query('begin');
   await short.query('begin');
   await long.query('begin');
-  const seen = drain(2000);
+  const seen = drain(3000);
   // No setting of a session hides it.
   await short.query('set track_activities = off');
-  await short.query('select pg_sleep(0.3)');
+  await short.query('select pg_sleep(0.1)');
   await short.query('commit');
   expect(await settles(seen, SILENCE_MS)).toBe(false);
   expect(await seen).toEqual({ waitedMs: expect.any(Number) as number, transactions: { finished: 1, cutOff: 1 } });
-  expect((await seen).waitedMs).toBeGreaterThanOrEqual(1990);
-  expect((await seen).waitedMs).toBeLessThan(2000 + HANDOVER_MS);
+  expect((await seen).waitedMs).toBeGreaterThanOrEqual(2990);
+  expect((await seen).waitedMs).toBeLessThan(3000 + HANDOVER_MS);
   await long.query('commit');
   // Nothing is left to wait for.
   const quiet = await drain(60_000);
