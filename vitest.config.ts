@@ -2,6 +2,11 @@ import { defineConfig } from 'vitest/config';
 import { SlowestFiles } from './test/slowest-files.ts';
 
 const SHIM_TESTS = 'compute-node/src/postgres/shim-*.pg.test.ts';
+/** Tests beside the code of each part. */
+const PARTS = ['packages', 'storage-daemon', 'compute-node', 'operator', 'local-kube', 'deploy/images', 'docs/generate', 'helm/generate'];
+/** Those that start a PostgreSQL, or a control plane with its pods. */
+const STARTS_MORE = '**/*.{pg,kube}.test.ts';
+const TIMEOUTS = { testTimeout: 60_000, hookTimeout: 120_000 };
 
 export default defineConfig({
   test: {
@@ -11,34 +16,24 @@ export default defineConfig({
     reporters: ['default', new SlowestFiles()],
     projects: [
       {
+        // One process runs many of these files, which load the same code: a process for each would take as long again.
         extends: true,
         test: {
-          name: 'all',
-          include: [
-            'packages/**/*.test.ts',
-            'storage-daemon/**/*.test.ts',
-            'compute-node/**/*.test.ts',
-            'operator/**/*.test.ts',
-            'local-kube/**/*.test.ts',
-            'deploy/images/**/*.test.ts',
-            'docs/generate/*.test.ts',
-            'helm/generate/*.test.ts',
-            'test/**/*.test.ts',
-          ],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          name: 'parts',
+          include: PARTS.map((part) => `${part}/**/*.test.ts`),
+          exclude: [STARTS_MORE, '**/node_modules/**'],
+          isolate: false,
+          ...TIMEOUTS,
         },
+      },
+      {
+        extends: true,
+        test: { name: 'systems', include: [STARTS_MORE, 'test/**/*.test.ts'], ...TIMEOUTS },
       },
       {
         // The C shim once more, under AddressSanitizer and UndefinedBehaviorSanitizer.
         extends: true,
-        test: {
-          name: 'sanitized shim',
-          include: [SHIM_TESTS],
-          env: { AURORA_TEST_SANITIZED_SHIM: '1' },
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
-        },
+        test: { name: 'sanitized shim', include: [SHIM_TESTS], env: { AURORA_TEST_SANITIZED_SHIM: '1' }, ...TIMEOUTS },
       },
     ],
   },

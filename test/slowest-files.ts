@@ -20,5 +20,5 @@ export class SlowestFiles implements Reporter {
 
 function nameOf(module: TestModule): string {
   const path = relative(process.cwd(), module.moduleId);
-  return module.project.name === 'all' ? path : `${path} (${module.project.name})`;
+  return module.project.name === 'sanitized shim' ? `${path} (sanitized)` : path;
 }
