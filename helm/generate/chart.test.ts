@@ -192,3 +192,14 @@ describe('values', () => {
     expect(notes).toContain('guard the pods of clusters in: shop.');
   });
 });
+
+test('a policy protects clusters where the API server has policies; elsewhere the operator holds them', () => {
+  const made = (...args: string[]): readonly [boolean, string | undefined] => {
+    const text = helm(['template', 'x', CHART, ...args]);
+    return [text.includes('kind: ValidatingAdmissionPolicyBinding'), /DELETION_PROTECTION, value: (\w+)/.exec(text)?.[1]];
+  };
+  expect(made('--kube-version', '1.30.0')).toEqual([true, 'policy']);
+  expect(made('--kube-version', '1.29.9')).toEqual([false, 'finalizer']);
+  expect(made('--set', 'deletionProtection.policy=false')).toEqual([false, 'finalizer']);
+  expect(helm(['template', 'x', CHART, '--set', 'watchNamespace=shop'])).toContain('kubernetes.io/metadata.name: shop');
+});

@@ -9,6 +9,7 @@ const PARTS = {
   'rbac.yaml': ['service-account.yaml', 'rbac.yaml'],
   'operator.yaml': ['deployment.yaml', 'service.yaml', 'pod-disruption-budget.yaml'],
   'network-policies.yaml': ['network-policies.yaml'],
+  'deletion-protection.yaml': ['deletion-protection.yaml'],
   'monitoring/pod-monitors.yaml': ['pod-monitors.yaml'],
   'monitoring/alerts.yaml': ['alerts.yaml'],
 } as const;

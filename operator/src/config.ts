@@ -38,5 +38,11 @@ export const configSchema = {
     description: 'host:port of /metrics, /healthz, /readyz and /status.',
     type: setting.address('127.0.0.1:7000'),
   },
+  deletionProtection: {
+    env: 'DELETION_PROTECTION',
+    description:
+      'policy: the API server refuses to delete clusters with spec.deletionProtection, by a ValidatingAdmissionPolicy. finalizer: it has none, and the operator holds them by its finalizer.',
+    type: setting.choice(['policy', 'finalizer'], 'policy'),
+  },
   concurrency: { env: 'CONCURRENCY', description: 'Clusters worked on at the same time.', type: setting.integer(1, 64, 4) },
 } as const satisfies ConfigSchema;

@@ -39,6 +39,7 @@ async function main(): Promise<void> {
       storageDaemon: settings.storageDaemonImage ?? 'kube-aurora/storage-daemon',
       computeNode: settings.computeNodeImage ?? 'kube-aurora/compute-node',
     },
+    holdsProtected: settings.deletionProtection === 'finalizer',
     concurrency: settings.concurrency,
     leading,
     now: Date.now,

@@ -33,6 +33,8 @@ export interface OperatorOptions {
   readonly logger: Logger;
   readonly watchNamespace: string;
   readonly images: DefaultImages;
+  /** A protected cluster that is deleted stays: no policy refuses that. */
+  readonly holdsProtected: boolean;
   readonly concurrency: number;
   readonly leading: () => boolean;
   /** Wall clock, chance, passwords: injected so that tests can say what they are. */
@@ -120,6 +122,7 @@ export class Operator {
       handovers: this.metrics.handovers,
       askPromotion: (ip) => askPromotion(ip, PORT.agentStatus, systemClock()),
       images: options.images,
+      holdsProtected: options.holdsProtected,
       logger,
       now,
       newPassword: options.newPassword,

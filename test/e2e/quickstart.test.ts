@@ -47,6 +47,15 @@ describe('npm start', () => {
     expect(none.output).toContain('spec.instances: Invalid value: 0: a cluster has a writer at least: use 1 or more');
   });
 
+  it('deletes no cluster that is protected, and says what to set', () => {
+    const { status, output } = run('kubectl', 'delete', 'ac', 'demo');
+    expect(status).not.toBe(0);
+    const patch = `kubectl patch auroracluster demo -n default --type merge -p '{"spec":{"deletionProtection":false}}'`;
+    expect(output).toContain('auroraclusters.kube-aurora.dev "demo" is forbidden: ValidatingAdmissionPolicy');
+    expect(output).toContain(`so that nobody deletes a database by accident; to let it go: ${patch}`);
+    expect(run('kubectl', 'patch', 'ac', 'demo', '--type=merge', '-p', '{"spec":{"deletionProtection":false}}').status).toBe(0);
+  });
+
   it('deletes a cluster in seconds, writer first, and finds its data when it is made anew', () => {
     const begun = performance.now();
     expect(run('kubectl', 'delete', 'ac', 'demo').output).toContain('deleted');

@@ -169,6 +169,8 @@ export class Trial {
   }
 
   async remove(): Promise<void> {
+    const unprotected = JSON.stringify({ spec: { deletionProtection: false } });
+    await this.kubectl.run(['patch', 'auroracluster', CLUSTER, ...this.ref, '--type=merge', '-p', unprotected]);
     await this.kubectl.run(['delete', 'auroracluster', CLUSTER, ...this.ref, '--timeout=120s']);
     const until = Date.now() + 120_000;
     while ((await this.pods()).length > 0) {

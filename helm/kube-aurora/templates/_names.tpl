@@ -52,3 +52,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "kube-aurora.clusterNamespaces" -}}
 {{- if .Values.watchNamespace }}{{ list .Values.watchNamespace | toJson }}{{ else }}{{ .Values.networkPolicies.clusterNamespaces | toJson }}{{ end -}}
 {{- end -}}
+
+{{/* Whether a ValidatingAdmissionPolicy protects clusters; Kubernetes has them from 1.30 on. Empty for no. */}}
+{{- define "kube-aurora.deletionPolicy" -}}
+{{- if and .Values.deletionProtection.policy (semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version) }}yes{{ end -}}
+{{- end -}}

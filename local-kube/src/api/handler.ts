@@ -5,6 +5,7 @@ import { applyStrategicMergePatch } from '../patch/strategic-merge.ts';
 import type { IncludeObject } from '../print/table.ts';
 import type { OpenSchema } from '../schema/open-schema.ts';
 import { isObject, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
+import { admitRemoval } from './admission.ts';
 import { aggregatedDiscovery, apiGroup, apiGroupList, apiResourceList, apiVersions } from './discovery.ts';
 import { ApiError, refuse } from './errors.ts';
 import { evict } from './eviction.ts';
@@ -249,9 +250,13 @@ async function remove(
   const options = deleteOptionsOf(isObject(body) ? body : {}, url.searchParams);
   if (path.name === undefined) {
     const found = registry.store.list(resource.storage).filter(select(resource, path.namespace, undefined, url.searchParams).matches);
-    for (const object of found) registry.remove(resource, object.metadata.namespace, object.metadata.name, options);
+    for (const object of found) {
+      admitRemoval(registry.store, resource, object);
+      registry.remove(resource, object.metadata.namespace, object.metadata.name, options);
+    }
     return sendJson(response, 200, { kind: resource.listKind, apiVersion: 'v1', metadata: {}, items: found });
   }
+  admitRemoval(registry.store, resource, registry.get(resource, path.namespace, path.name));
   const { object, gone } = registry.remove(resource, path.namespace, path.name, options);
   const details: JsonObject = { name: object.metadata.name, group: resource.group, kind: resource.plural, uid: object.metadata.uid ?? '' };
   return sendJson(response, 200, gone ? { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details } : object);

@@ -11,9 +11,7 @@ import { child, type FieldPath } from './field-path.ts';
  * a rule may cost.
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
  */
-const environment = new Environment({ homogeneousAggregateLiterals: false })
-  .registerVariable('self', 'dyn')
-  .registerVariable('oldSelf', 'dyn')
+const quantities = new Environment({ homogeneousAggregateLiterals: false })
   .registerType('Quantity', { ctor: Quantity, fields: {} })
   .registerFunction('quantity(string): Quantity', (text: string) => {
     const quantity = Quantity.parse(text);
@@ -28,17 +26,23 @@ const environment = new Environment({ homogeneousAggregateLiterals: false })
   .registerFunction('Quantity.add(Quantity): Quantity', (a: Quantity, b: Quantity) => new Quantity(a.nano + b.nano))
   .registerFunction('Quantity.sub(Quantity): Quantity', (a: Quantity, b: Quantity) => new Quantity(a.nano - b.nano));
 
-type Rule = NonNullable<OpenSchema['x-kubernetes-validations']>[number];
-
-const parsed = new Map<string, ParseResult>();
-
-function program(expression: string): ParseResult {
-  const known = parsed.get(expression);
-  if (known !== undefined) return known;
-  const made = environment.parse(expression);
-  parsed.set(expression, made);
-  return made;
+/** Parses expressions about these variables. */
+export function celOf(...variables: readonly string[]): (expression: string) => ParseResult {
+  const environment = quantities.clone();
+  for (const variable of variables) environment.registerVariable(variable, 'dyn');
+  const parsed = new Map<string, ParseResult>();
+  return (expression) => {
+    const known = parsed.get(expression);
+    if (known !== undefined) return known;
+    const made = environment.parse(expression);
+    parsed.set(expression, made);
+    return made;
+  };
 }
+
+const program = celOf('self', 'oldSelf');
+
+type Rule = NonNullable<OpenSchema['x-kubernetes-validations']>[number];
 
 /** Why a rule cannot be used; undefined when it can. */
 export function ruleProblem(expression: string): string | undefined {
@@ -142,7 +146,7 @@ function ruleCause(rule: Rule, { value, schema, path, old }: Place): Cause | und
 }
 
 /** JSON as CEL has it: whole numbers are int (bigint) unless the schema says that they are numbers with fractions. */
-function celValue(value: Json, schema: OpenSchema | undefined): unknown {
+export function celValue(value: Json, schema: OpenSchema | undefined): unknown {
   if (typeof value === 'number') return Number.isInteger(value) && schema?.type !== 'number' ? BigInt(value) : value;
   if (Array.isArray(value)) return value.map((item) => celValue(item, schema?.items));
   if (!isObject(value)) return value;

@@ -23,6 +23,7 @@ export const CONDITION_TYPES = [
   'UpToDate',
   'CredentialsApplied',
   'ReplicationSlotsKept',
+  'Managed',
 ] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
@@ -63,6 +64,8 @@ export const CONDITION_REASONS = [
   'SecretMissing',
   'PasswordNotApplied',
   'RequestRefused',
+  'Paused',
+  'DeletionProtected',
   'ReplicationSlotsLost',
   'Deleting',
 ] as const;

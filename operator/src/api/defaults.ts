@@ -21,6 +21,7 @@ export const DEFAULTS = {
   /** Long enough for a node that restarts, short enough that tails do not fill their disks meanwhile. */
   standInAfterSeconds: 600,
   reclaimPolicy: 'Retain',
+  deletionProtection: true,
   database: 'app',
   owner: 'app',
   /**
@@ -86,6 +87,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
   return {
     postgresVersion: spec.postgresVersion ?? DEFAULTS.postgresVersion,
     instances: spec.instances ?? DEFAULTS.instances,
+    deletionProtection: spec.deletionProtection ?? DEFAULTS.deletionProtection,
     readers: {
       maxLag: spec.readers?.maxLag ?? DEFAULTS.maxLag,
       drainTimeout: spec.readers?.drainTimeout ?? DEFAULTS.drainTimeout,

@@ -49,6 +49,8 @@ export const ANNOTATION = {
   switchoverTo: `${API_GROUP}/switchover-to`,
   /** On what the operator makes: names of labels and annotations that it has of spec.inheritedMetadata and spec.services, so that they can be taken off. */
   inherited: `${API_GROUP}/inherited`,
+  /** On a cluster, by a person: `true` while the operator is to change nothing of it. */
+  paused: `${API_GROUP}/paused`,
   /** On a cluster, by a person: go on although the volume's data is gone. */
   acceptDataLoss: `${API_GROUP}/accept-data-loss`,
 } as const;

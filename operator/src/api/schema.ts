@@ -216,6 +216,12 @@ const spec: Schema = {
         { rule: 'false', message: 'it was renamed: write spec.instances in its place', reason: 'FieldValueForbidden' },
       ],
     },
+    deletionProtection: {
+      type: 'boolean',
+      description:
+        'Whoever deletes this cluster is refused while it is true: a ValidatingAdmissionPolicy says so, or, where there is none, the operator holds the cluster and goes on with it. Its namespace can be deleted all the same.',
+      default: DEFAULTS.deletionProtection,
+    },
     readers,
     autoscaling,
     failover,

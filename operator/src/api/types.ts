@@ -163,6 +163,8 @@ export interface AuroraClusterSpec {
   readonly postgresVersion: '18';
   /** One writes, the others read. */
   readonly instances: number;
+  /** Who deletes the cluster is refused. */
+  readonly deletionProtection: boolean;
   readonly readers: {
     /** A reader that is further behind gets no new connections of NAME-ro. */
     readonly maxLag: string;

@@ -83,6 +83,7 @@ class World {
     events: this.events,
     askPromotion: async () => this.promotions.shift() ?? { kind: 'unanswered', message: 'silent' },
     images: IMAGES,
+    holdsProtected: true,
     logger: silentLogger(),
     now: () => this.now,
     newPassword: () => 'generated',
@@ -182,6 +183,15 @@ test('a deleted cluster goes when its writer is gone, and nothing is made anew m
     ...world.cluster,
     metadata: { ...world.cluster.metadata, finalizers: [FINALIZER], deletionTimestamp: new Date(NOW).toISOString() },
   } as AuroraCluster);
+  // It is protected, and no policy has refused it: it goes on, is repaired, and says how it can go.
+  world.api.objects.delete(objectPath(RESOURCE.services, 'default', 'demo-ro'));
+  await world.reconcile();
+  expect(world.cluster.status).toMatchObject({ phase: 'Ready', message: expect.stringContaining('"deletionProtection":false') });
+  expect(world.api.objects.has(objectPath(RESOURCE.services, 'default', 'demo-ro'))).toBe(true);
+  expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(true);
+  await world.events.flush();
+  expect([...world.api.objects.values()].filter((object) => 'reason' in object && object.reason === 'DeletionProtected')).toHaveLength(1);
+  world.api.objects.set(path, { ...world.cluster, spec: { ...world.cluster.spec, deletionProtection: false } } as AuroraCluster);
   await world.reconcile();
   expect(world.cluster.status?.phase).toBe('Deleting');
   expect(world.api.objects.has(objectPath(RESOURCE.pods, 'default', 'demo-1'))).toBe(false);

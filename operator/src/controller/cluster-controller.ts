@@ -52,6 +52,8 @@ export interface ControllerOptions {
   /** Asks an agent to take the writer's place. */
   readonly askPromotion: (ip: string) => Promise<PromotionReply>;
   readonly images: DefaultImages;
+  /** A protected cluster that is deleted is held by our finalizer, and goes on. */
+  readonly holdsProtected: boolean;
   readonly logger: Logger;
   readonly now: () => number;
   readonly newPassword: () => string;
@@ -117,11 +119,15 @@ export class ClusterController {
     const { namespace = '', name } = cached.metadata;
     const status = memory.status ?? cached.status;
     const { status: _old, ...rest } = cached;
+    const spec = withDefaults(cached.spec);
+    const { deletionTimestamp, ...living } = cached.metadata;
+    const held = this.#options.holdsProtected && spec.deletionProtection ? deletionTimestamp : undefined;
     const cluster: AuroraCluster = {
       ...rest,
       apiVersion: API_GROUP_VERSION,
       kind: CLUSTER_KIND,
-      spec: withDefaults(cached.spec),
+      metadata: held === undefined ? cached.metadata : living,
+      spec,
       ...(status === undefined ? {} : { status }),
     };
     const parts = caches.partsOf(namespace, name);
@@ -144,6 +150,7 @@ export class ClusterController {
       storageClasses: caches.storageClasses.list(),
       ...prober.reports(key),
       now: now(),
+      ...(held === undefined ? {} : { heldSince: String(held) }),
       ...(memory.promotion === undefined ? {} : { promotion: memory.promotion }),
       avoidZones: new Map(memory.avoidZones),
     };

@@ -36,6 +36,8 @@ export interface Observed {
   readonly agents: ReadonlyMap<string, AgentReport>;
   /** Milliseconds since 1970. */
   readonly now: number;
+  /** RFC 3339: the cluster was deleted although it is protected, and is held by our finalizer: it is seen as one that was not. */
+  readonly heldSince?: string;
   /** What came of the last asking of an agent to take the writer's place. */
   readonly promotion?: PromotionAnswer;
   /** By an instance's name: the zone where its last pod found no place. */

@@ -16,6 +16,14 @@ export function planHold(observed: Observed): Plan {
   return { ...EMPTY_PLAN, actions: [{ kind: 'hold-cluster' }] };
 }
 
+/** A protected cluster that was deleted goes on, and says how it can go. Kubernetes cannot take a deletion back. */
+export function planProtection({ cluster, heldSince }: Observed): Plan {
+  if (heldSince === undefined) return EMPTY_PLAN;
+  const { name, namespace } = cluster.metadata;
+  const message = `it was deleted at ${heldSince}, is protected by spec.deletionProtection, and goes on; Kubernetes cannot take a deletion back. To let it go: kubectl patch auroracluster ${name} -n ${namespace ?? 'default'} --type merge -p '{"spec":{"deletionProtection":false}}'`;
+  return { ...EMPTY_PLAN, obstacles: [{ reason: 'DeletionProtected', message, blocking: false }] };
+}
+
 /**
  * A cluster that is being deleted: computes end first, so that PostgreSQL's last checkpoint reaches storage; then the
  * finalizer goes, and garbage collection takes the rest by its owner references. Nothing is healed any more.

@@ -5,12 +5,13 @@ import { byGroup, segmentIds, type SegmentId, quorumsOf, roleOfSegment } from '.
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
 import { isInitialized, segmentHealth, volumeIdentity, type Observed } from '../observed/observed.ts';
 import { sizeProblems } from './growth.ts';
+import { atRest, isPaused } from './pause.ts';
 import { planAccess } from './plan-access.ts';
 import { planAutoscaling } from './plan-autoscaling.ts';
 import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePods, type ComputePlan } from './plan-compute-pods.ts';
 import { planDisruptionBudget } from './plan-disruption-budget.ts';
-import { planDeletion, planHold } from './plan-deletion.ts';
+import { planDeletion, planHold, planProtection } from './plan-deletion.ts';
 import { initdbProblems, planSettings, settingsProblems } from './plan-settings.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
 import { planSwitchover } from './switchover.ts';
@@ -35,6 +36,11 @@ export interface ClusterPlan extends Plan {
  * twice does no harm.
  */
 export function planCluster(observed: Observed, images: DefaultImages): ClusterPlan {
+  const plan = planWork(observed, images);
+  return isPaused(observed.cluster) ? atRest(plan) : plan;
+}
+
+function planWork(observed: Observed, images: DefaultImages): ClusterPlan {
   const { cluster } = observed;
   const problems = [
     ...validateCluster(cluster),
@@ -75,6 +81,7 @@ export function planCluster(observed: Observed, images: DefaultImages): ClusterP
   return {
     ...joinPlans([
       planHold(observed),
+      planProtection(observed),
       access,
       planSettings(observed),
       claims,

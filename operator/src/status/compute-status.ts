@@ -13,6 +13,8 @@ import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts'
 import { failoverStatus } from './failover-status.ts';
 import { computeSummary, customEndpoints, instanceStatuses } from './instances.ts';
 import { lostSlots, slotsVerdict } from './lost-slots.ts';
+import { isPaused } from '../plan/pause.ts';
+import { pauseVerdict } from './pause-verdict.ts';
 import { present } from './present.ts';
 import { readersVerdict } from './readers-verdict.ts';
 import { segmentStatuses } from './segments.ts';
@@ -46,7 +48,7 @@ function phaseOf(observed: Observed, plan: ClusterPlan, { quorum, redundant, wri
     if (observed.cluster.status?.firstReadyAt !== undefined) return 'WriterUnavailable';
     return writer.reason === 'OpeningVolume' ? 'Opening' : 'Creating';
   }
-  if (plan.outdated.length > 0) return 'Updating';
+  if (plan.outdated.length > 0 && !isPaused(observed.cluster)) return 'Updating';
   if (redundant.status === 'False') return 'Degraded';
   if (readers.status === 'False') return readers.reason === 'ReadersStarting' ? 'Updating' : 'Degraded';
   return 'Ready';
@@ -72,7 +74,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
   const firstBad = [quorum, writer].find(({ status }) => status === 'False');
   const ready: Verdict =
     phase === 'Deleting'
-      ? bad('Deleting', describeDeletion(observed))
+      ? bad('Deleting', isPaused(cluster) ? 'it is to be deleted, which waits for the end of the pause' : describeDeletion(observed))
       : blocker !== undefined && firstBad !== undefined
         ? bad(blocker.reason, blocker.message)
         : firstBad !== undefined
@@ -97,9 +99,10 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
         ? bad('WriterStarting', `the database has not said yet that it has the passwords of ${waiting.join(' and ')}`)
         : good('every role has the password that its Secret holds');
   const growing = growingVolumes(observed);
+  const paused = isPaused(cluster);
   const upToDate: Verdict =
     plan.outdated.length > 0
-      ? bad('PodsOutdated', `to be replaced, one at a time: ${plan.outdated.join(', ')}`)
+      ? bad('PodsOutdated', `to be replaced, one at a time${paused ? ', once the pause is over' : ''}: ${plan.outdated.join(', ')}`)
       : growing.length > 0
         ? bad('StorageGrowing', `volumes grow: ${growing.join('; ')}`)
         : good('every pod and claim is as the spec says');
@@ -114,10 +117,12 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     ['UpToDate', upToDate],
     ['CredentialsApplied', applied],
     ['ReplicationSlotsKept', slotsVerdict(lost)],
+    ['Managed', pauseVerdict(cluster)],
   ];
   const bytes = segments.flatMap(({ bytesUsed }) => (bytesUsed === undefined ? [] : [bytesUsed]));
   const asides = [...(upToDate.reason === 'StorageGrowing' ? [upToDate.message] : []), ...(hindrance === '' ? [] : [hindrance])];
-  const aside = firstBad === undefined ? asides.map((text) => `; ${text}`).join('') : '';
+  const rest = paused ? ['paused: the operator changes nothing'] : [];
+  const aside = [...(firstBad === undefined ? asides : []), ...rest].map((text) => `; ${text}`).join('');
   return present<AuroraClusterStatus>({
     observedGeneration: cluster.metadata.generation,
     phase,

@@ -5,6 +5,7 @@ import type { Notice } from '../plan/actions.ts';
 import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
 import { autoscalingNotices } from './autoscaling-notices.ts';
 import { failoverNotices } from './failover-status.ts';
+import { pauseNotices } from './pause-verdict.ts';
 import { readerNotices } from './instance-notices.ts';
 import { slotNotices } from './lost-slots.ts';
 import { describeMissing } from './storage-verdict.ts';
@@ -57,6 +58,7 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
     ...failoverNotices(before, after),
     ...slotNotices(before, after),
     ...autoscalingNotices(before, after),
+    ...pauseNotices(before, after, now),
   );
 
   for (const { role, secret, passwordChangedAt } of after.credentials ?? []) {

@@ -90,8 +90,17 @@ async function applyDefinition(definition: KubernetesObject): Promise<void> {
   );
 }
 
+const CLUSTER_WIDE: ReadonlySet<string> = new Set([
+  'CustomResourceDefinition',
+  'Namespace',
+  'ClusterRole',
+  'ClusterRoleBinding',
+  'ValidatingAdmissionPolicy',
+  'ValidatingAdmissionPolicyBinding',
+]);
+
 function isNamespaced(manifest: KubernetesObject): boolean {
-  return !['CustomResourceDefinition', 'Namespace', 'ClusterRole', 'ClusterRoleBinding'].includes(manifest.kind ?? '');
+  return !CLUSTER_WIDE.has(manifest.kind ?? '');
 }
 
 interface RawStatus {

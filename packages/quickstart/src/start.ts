@@ -179,10 +179,12 @@ async function start(progress: Progress): Promise<void> {
   progress.waiting('control plane', 'local-kube is starting');
   await waitFor('the control plane', CONTROL_PLANE_TIMEOUT_MS, programs, async () => {
     if (!existsSync(KUBECONFIG)) return undefined;
-    return applyFile(path.join(REPOSITORY, 'deploy/crd.yaml')).then(
-      () => true,
-      () => undefined,
-    );
+    return applyFile(path.join(REPOSITORY, 'deploy/crd.yaml'))
+      .then(() => applyFile(path.join(REPOSITORY, 'deploy/deletion-protection.yaml')))
+      .then(
+        () => true,
+        () => undefined,
+      );
   });
   progress.done('control plane', `local-kube at ${apiUrl() ?? KUBECONFIG}, three pretend nodes in zone-a, zone-b, zone-c`);
   programs.push(
