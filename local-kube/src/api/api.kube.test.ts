@@ -111,28 +111,6 @@ describe('kubectl', () => {
     await expect(cluster.kubectl('get cm held')).rejects.toThrow('not found');
   });
 
-  it('asks policies before a client deletes something', async () => {
-    const group = 'apiVersion: admissionregistration.k8s.io/v1\nmetadata: { name: keep }';
-    const rule = '{ apiGroups: [example.dev], apiVersions: ["*"], resources: [widgets], operations: [DELETE] }';
-    const validation = `{ expression: "oldObject.spec.size < 5 || has(namespaceObject.metadata.deletionTimestamp)", messageExpression: "'it is ' + string(oldObject.spec.size) + ' large'" }`;
-    await cluster.kubectl(
-      'apply -f -',
-      `${group}\nkind: ValidatingAdmissionPolicy\nspec: { matchConstraints: { resourceRules: [${rule}] }, validations: [${validation}] }\n---
-${group}\nkind: ValidatingAdmissionPolicyBinding\nspec: { policyName: keep, validationActions: [Deny] }\n`,
-    );
-    await cluster.kubectl('create namespace team');
-    for (const namespace of ['default', 'team']) await cluster.kubectl(`apply -n ${namespace} -f -`, widget('large', '{size: 6}'));
-    await cluster.kubectl('apply -f -', widget('small', '{size: 4}'));
-    await cluster.kubectl('delete wd small');
-    await expect(cluster.kubectl('delete wd large')).rejects.toThrow(
-      `widgets.example.dev "large" is forbidden: ValidatingAdmissionPolicy 'keep' with binding 'keep' denied request: it is 6 large`,
-    );
-    expect(await cluster.kubectl('get wd large -o jsonpath={.metadata.deletionTimestamp}')).toBe('');
-    await cluster.kubectl('delete namespace team --timeout=10s');
-    await cluster.kubectl('delete validatingadmissionpolicybinding keep');
-    await cluster.kubectl('delete wd large');
-  });
-
   it('empties namespaces and definitions that are deleted', async () => {
     await cluster.kubectl('create namespace team');
     await cluster.kubectl('create configmap -n team c --from-literal=a=b');

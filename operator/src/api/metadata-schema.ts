@@ -1,4 +1,5 @@
 import type { Schema } from './open-api.ts';
+import { LABEL_VALUE_PATTERN } from './placement-schema.ts';
 
 /** Schemas of labels and annotations that a manifest hands on to what the operator makes. */
 
@@ -12,19 +13,22 @@ export const ANNOTATION_LENGTH_MAX = 16_384;
 const NOT_OURS =
   "self.all(key, !key.startsWith('kube-aurora.dev/') && !key.startsWith('endpoint.kube-aurora.dev/') && !(key in ['app.kubernetes.io/managed-by', 'app.kubernetes.io/name', 'app.kubernetes.io/instance', 'app.kubernetes.io/component']))";
 
-function map(description: string, maxLength: number): Schema {
+function map(description: string, values: { readonly maxLength: number; readonly pattern?: string }): Schema {
   return {
     type: 'object',
     description,
     maxProperties: METADATA_ENTRIES_MAX,
-    additionalProperties: { type: 'string', maxLength },
+    additionalProperties: { type: 'string', ...values },
     'x-kubernetes-validations': [{ rule: NOT_OURS, message: "the operator's own names cannot be set: choose other ones" }],
   };
 }
 
 /** `labels` and `annotations`, as properties. */
 export function metadataProperties(of: string): Readonly<Record<string, Schema>> {
-  return { labels: map(`Labels of ${of}.`, 63), annotations: map(`Annotations of ${of}.`, ANNOTATION_LENGTH_MAX) };
+  return {
+    labels: map(`Labels of ${of}.`, { maxLength: 63, pattern: LABEL_VALUE_PATTERN }),
+    annotations: map(`Annotations of ${of}.`, { maxLength: ANNOTATION_LENGTH_MAX }),
+  };
 }
 
 export const inheritedMetadata: Schema = {

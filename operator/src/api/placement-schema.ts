@@ -1,8 +1,11 @@
-import type { Schema } from './open-api.ts';
+import { ZONE_TOPOLOGY } from './names.ts';
+import type { Rule, Schema } from './open-api.ts';
 
 /** Schemas of where pods run, with the names that a pod's own spec has for it: what stands in a Deployment can be written here as it is. */
 
 const LIST_MAX = 32;
+
+const ZONES_ELSEWHERE = `the operator keeps pods in their zones: name those in spec.storage.zones, and leave ${ZONE_TOPOLOGY} out`;
 
 const text = (description: string, maxLength: number, pattern?: string): Schema => ({
   type: 'string',
@@ -13,12 +16,13 @@ const text = (description: string, maxLength: number, pattern?: string): Schema 
 
 const LABEL_KEY_LENGTH_MAX = 317;
 const LABEL_VALUE_LENGTH_MAX = 63;
+export const LABEL_VALUE_PATTERN = '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$';
 
 function list(description: string, items: Schema, maxItems = LIST_MAX): Schema {
   return { type: 'array', description, maxItems, items, 'x-kubernetes-list-type': 'atomic' };
 }
 
-function expressions(description: string, operators: readonly string[]): Schema {
+function expressions(description: string, operators: readonly string[], rules: readonly Rule[] = []): Schema {
   return list(description, {
     type: 'object',
     required: ['key', 'operator'],
@@ -27,18 +31,38 @@ function expressions(description: string, operators: readonly string[]): Schema 
       operator: { type: 'string', description: 'How the label is compared with the values.', enum: operators },
       values: list('What it is compared with; none for Exists and DoesNotExist.', text('A value.', LABEL_VALUE_LENGTH_MAX)),
     },
+    ...(rules.length === 0 ? {} : { 'x-kubernetes-validations': rules }),
   });
 }
 
 const NODE_OPERATORS = ['In', 'NotIn', 'Exists', 'DoesNotExist', 'Gt', 'Lt'];
 
-const nodeSelectorTerm: Schema = {
+const NUMBER_OF_VALUES: Rule = {
+  rule: "self.operator in ['Exists', 'DoesNotExist'] ? (!has(self.values) || size(self.values) == 0) : self.operator in ['Gt', 'Lt'] ? (has(self.values) && size(self.values) == 1) : (has(self.values) && size(self.values) > 0)",
+  message: 'In and NotIn take values, Gt and Lt one, Exists and DoesNotExist none',
+};
+
+const nodeSelectorTerm = (required: boolean): Schema => ({
   type: 'object',
   properties: {
-    matchExpressions: expressions('By labels of nodes; all must hold.', NODE_OPERATORS),
-    matchFields: expressions('By fields of nodes; all must hold.', NODE_OPERATORS),
+    matchExpressions: expressions(
+      'By labels of nodes; all must hold.',
+      NODE_OPERATORS,
+      required ? [NUMBER_OF_VALUES, { rule: `self.key != '${ZONE_TOPOLOGY}'`, message: ZONES_ELSEWHERE }] : [],
+    ),
+    matchFields: expressions('By fields of nodes; all must hold.', NODE_OPERATORS, required ? [NUMBER_OF_VALUES] : []),
   },
-};
+  ...(required
+    ? {
+        'x-kubernetes-validations': [
+          {
+            rule: '(has(self.matchExpressions) && size(self.matchExpressions) > 0) || (has(self.matchFields) && size(self.matchFields) > 0)',
+            message: 'no node would do for an empty term: give it an expression, or leave it out',
+          },
+        ],
+      }
+    : {}),
+});
 
 const weight: Schema = { type: 'integer', format: 'int32', description: 'From 1 to 100: the more, the rather.', minimum: 1, maximum: 100 };
 
@@ -96,12 +120,12 @@ const affinity: Schema = {
           type: 'object',
           description: 'One of the terms must hold.',
           required: ['nodeSelectorTerms'],
-          properties: { nodeSelectorTerms: list('Terms, one of which must hold.', nodeSelectorTerm) },
+          properties: { nodeSelectorTerms: { ...list('Terms, one of which must hold.', nodeSelectorTerm(true), 16), minItems: 1 } },
         },
         preferredDuringSchedulingIgnoredDuringExecution: list('Rather so.', {
           type: 'object',
           required: ['weight', 'preference'],
-          properties: { weight, preference: { ...nodeSelectorTerm, description: 'Nodes that are meant.' } },
+          properties: { weight, preference: { ...nodeSelectorTerm(false), description: 'Nodes that are meant.' } },
         }),
       },
     },
@@ -119,6 +143,16 @@ const tolerations: Schema = list('Taints of nodes that pods put up with, as a po
     effect: { type: 'string', description: 'All when absent.', enum: ['NoSchedule', 'PreferNoSchedule', 'NoExecute'] },
     tolerationSeconds: { type: 'integer', format: 'int64', description: 'With NoExecute: for so long; for ever when absent.' },
   },
+  'x-kubernetes-validations': [
+    {
+      rule: "(has(self.key) && self.key != '') || (has(self.operator) && self.operator == 'Exists')",
+      message: 'operator must be Exists where there is no key: name the key, or use Exists',
+    },
+    {
+      rule: "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || self.value == ''",
+      message: 'a value has no meaning with operator Exists: leave it out',
+    },
+  ],
 });
 
 const topologySpreadConstraints: Schema = list(
@@ -128,7 +162,10 @@ const topologySpreadConstraints: Schema = list(
     required: ['maxSkew', 'topologyKey', 'whenUnsatisfiable'],
     properties: {
       maxSkew: { type: 'integer', format: 'int32', description: 'By how many pods places may differ.', minimum: 1 },
-      topologyKey: text('Label of nodes: those with the same value are one place.', LABEL_KEY_LENGTH_MAX),
+      topologyKey: {
+        ...text('Label of nodes: those with the same value are one place.', LABEL_KEY_LENGTH_MAX),
+        'x-kubernetes-validations': [{ rule: `self != '${ZONE_TOPOLOGY}'`, message: ZONES_ELSEWHERE }],
+      },
       whenUnsatisfiable: { type: 'string', description: 'What to do where it cannot be.', enum: ['DoNotSchedule', 'ScheduleAnyway'] },
       labelSelector: labelSelector("Pods that are counted; the cluster's own of the same kind when absent."),
       minDomains: { type: 'integer', format: 'int32', description: 'With DoNotSchedule: places that there must be.', minimum: 1 },
@@ -145,7 +182,8 @@ export const placementProperties: Readonly<Record<string, Schema>> = {
     type: 'object',
     description: 'Labels that a node must carry. Zones are named in spec.storage.zones and not here.',
     maxProperties: LIST_MAX,
-    additionalProperties: text('A value.', LABEL_VALUE_LENGTH_MAX),
+    additionalProperties: text('A value.', LABEL_VALUE_LENGTH_MAX, LABEL_VALUE_PATTERN),
+    'x-kubernetes-validations': [{ rule: `!('${ZONE_TOPOLOGY}' in self)`, message: ZONES_ELSEWHERE }],
   },
   tolerations,
   affinity,

@@ -48,15 +48,26 @@ export function listedResources(of: string): Schema {
   return requestsAndLimits(of, []);
 }
 
+/** That a limit of memory, where there is one, is at least so much. */
+export function memoryLimitRule(least: string, message: string): Rule {
+  return {
+    rule: `!has(self.limits) || !('memory' in self.limits) || quantity(string(self.limits['memory'])).compareTo(quantity('${least}')) >= 0`,
+    message,
+  };
+}
+
 /** @param byDefault where nothing is said; requests without limits, so that nothing is bounded that nobody bounded. */
-export function resources(of: string, byDefault: Resources): Schema {
+export function resources(of: string, byDefault: Resources, rules: readonly Rule[] = []): Schema {
   const quantity = (list: string, name: string): string => `quantity(string(self.${list}['${name}']))`;
   return {
     ...requestsAndLimits(of, [NAME_RULE]),
     default: byDefault,
-    'x-kubernetes-validations': COMPARED_RESOURCES.map((name) => ({
-      rule: `!has(self.requests) || !has(self.limits) || !('${name}' in self.requests) || !('${name}' in self.limits) || ${quantity('requests', name)}.compareTo(${quantity('limits', name)}) <= 0`,
-      message: `requests.${name} must not be above limits.${name}`,
-    })),
+    'x-kubernetes-validations': [
+      ...COMPARED_RESOURCES.map((name) => ({
+        rule: `!has(self.requests) || !has(self.limits) || !('${name}' in self.requests) || !('${name}' in self.limits) || ${quantity('requests', name)}.compareTo(${quantity('limits', name)}) <= 0`,
+        message: `requests.${name} must not be above limits.${name}`,
+      })),
+      ...rules,
+    ],
   };
 }

@@ -47,3 +47,6 @@ export function sizeBytes(text: string): number | undefined {
 export function largerSize(a: string, b: string): string {
   return (sizeBytes(a) ?? 0) >= (sizeBytes(b) ?? 0) ? a : b;
 }
+
+/** A daemon does not start with less memory, and one that the kernel ends again and again is worse than none. */
+export const DAEMON_MEMORY_LIMIT_MIN = '256Mi';

@@ -4,8 +4,8 @@ import { endpoints, failover, instanceOverrides, instances, readers } from './in
 import { inheritedMetadata, services } from './metadata-schema.ts';
 import type { Schema } from './open-api.ts';
 import { placementProperties } from './placement-schema.ts';
-import { resources } from './pod-resources-schema.ts';
-import { CACHE_SIZE_MIN, SIZE_MAX, SIZE_MIN } from './quantity.ts';
+import { memoryLimitRule, resources } from './pod-resources-schema.ts';
+import { CACHE_SIZE_MIN, DAEMON_MEMORY_LIMIT_MIN, EPHEMERAL_STORAGE, SIZE_MAX, SIZE_MIN } from './quantity.ts';
 import { statusSchema } from './status-schema.ts';
 
 /**
@@ -158,7 +158,9 @@ const storage: Schema = {
       enum: ['Retain', 'Delete'],
       default: DEFAULTS.reclaimPolicy,
     },
-    resources: resources('each storage pod', DEFAULTS.storageResources),
+    resources: resources('each storage pod', DEFAULTS.storageResources, [
+      memoryLimitRule(DAEMON_MEMORY_LIMIT_MIN, `too little for a storage daemon: give limits.memory at least ${DAEMON_MEMORY_LIMIT_MIN}`),
+    ]),
     ...placementProperties,
   },
 };
@@ -173,8 +175,24 @@ const bootstrap: Schema = {
       description: 'Start with a fresh database system.',
       default: {},
       properties: {
-        database: { type: 'string', description: 'The first database, for the application.', default: DEFAULTS.database, ...identifier },
-        owner: { type: 'string', description: "The application's role, which owns that database.", default: DEFAULTS.owner, ...identifier },
+        database: {
+          type: 'string',
+          description: 'The first database, for the application.',
+          default: DEFAULTS.database,
+          ...identifier,
+          'x-kubernetes-validations': [
+            { rule: "!(self in ['template0', 'template1'])", message: "it is one of PostgreSQL's own: choose another name" },
+          ],
+        },
+        owner: {
+          type: 'string',
+          description: "The application's role, which owns that database.",
+          default: DEFAULTS.owner,
+          ...identifier,
+          'x-kubernetes-validations': [
+            { rule: "self != 'postgres' && !self.startsWith('pg_')", message: "it is one of PostgreSQL's own: choose another name" },
+          ],
+        },
         secret: secretReference(
           "Secret of type kubernetes.io/basic-auth with the owner's username and password. Made as NAME-app when absent.",
         ),
@@ -270,6 +288,12 @@ const spec: Schema = {
         },
         ...placementProperties,
       },
+      'x-kubernetes-validations': [
+        {
+          rule: `!has(self.cacheSize) || !isQuantity(self.cacheSize) || !has(self.resources) || !has(self.resources.limits) || !('${EPHEMERAL_STORAGE}' in self.resources.limits) || quantity(self.cacheSize).isLessThan(quantity(string(self.resources.limits['${EPHEMERAL_STORAGE}'])))`,
+          message: `cacheSize leaves no room below resources.limits.${EPHEMERAL_STORAGE} for WAL and temporary files: use about half of it`,
+        },
+      ],
     },
     images: {
       type: 'object',
@@ -298,10 +322,37 @@ const spec: Schema = {
   },
 };
 
+/** What a database system is made with, and keeps; statements and references to Secrets count the first time alone, and may go later. */
+const KEPT_OF_INITDB = [
+  'database',
+  'owner',
+  'encoding',
+  'locale',
+  'localeCollate',
+  'localeCType',
+  'localeProvider',
+  'icuLocale',
+  'icuRules',
+  'builtinLocale',
+] as const;
+
+/** Until the volume holds a database the beginning can be corrected; then it is what it was. */
+const keepsItsBeginning = {
+  rule: `!has(oldSelf.status) || !has(oldSelf.status.storage) || !has(oldSelf.status.storage.initialized) || !oldSelf.status.storage.initialized || (${KEPT_OF_INITDB.map(
+    (field) => {
+      const [now, before] = ['self', 'oldSelf'].map((object) => `${object}.spec.bootstrap.initdb.${field}`);
+      return `has(${now}) == has(${before}) && (!has(${now}) || ${now} == ${before})`;
+    },
+  ).join(' && ')})`,
+  message:
+    'the volume holds a database, which keeps the names, the encoding and the locale of spec.bootstrap.initdb that it was made with: put the old values back',
+} as const;
+
 export const clusterSchema: Schema = {
   type: 'object',
   description: 'AuroraCluster is a PostgreSQL database on a six-copy, three-zone volume.',
   required: ['spec'],
+  'x-kubernetes-validations': [keepsItsBeginning],
   properties: {
     apiVersion: { type: 'string', description: 'Version of the schema of this object.' },
     kind: { type: 'string', description: 'AuroraCluster.' },

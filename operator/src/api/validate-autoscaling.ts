@@ -1,4 +1,5 @@
 import { CONNECTIONS_TARGET_MAX, CPU_TARGET_MAX } from './autoscaling-schema.ts';
+import { COOLDOWN_MAX } from './defaults.ts';
 import { durationMs } from './duration.ts';
 import { INSTANCES_MAX, type AuroraClusterSpec } from './types.ts';
 
@@ -29,5 +30,7 @@ export function* autoscalingProblems({ autoscaling, instances }: AuroraClusterSp
   const { scaleOutCooldown, scaleInCooldown } = autoscaling;
   for (const [name, value] of Object.entries({ scaleOutCooldown, scaleInCooldown })) {
     if (durationMs(value) === undefined) yield [`spec.autoscaling.${name}`, `'${value}' is not a duration; use for example 60s or 5m`];
+    else if ((durationMs(value) ?? 0) > (durationMs(COOLDOWN_MAX) ?? 0))
+      yield [`spec.autoscaling.${name}`, `'${value}' is too long: nothing would be scaled for all that time; use at most ${COOLDOWN_MAX}`];
   }
 }

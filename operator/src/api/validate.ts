@@ -1,5 +1,6 @@
 import type { ConditionReason } from './conditions.ts';
 import {
+  DRAIN_TIMEOUT_MAX,
   FAILOVER_AFTER_MAX,
   FAILOVER_AFTER_MIN,
   PROMOTION_TIER_MAX,
@@ -12,7 +13,7 @@ import { RESERVED_ENDPOINTS } from './names.ts';
 import { autoscalingProblems } from './validate-autoscaling.ts';
 import { splitParameters } from './parameters.ts';
 import { placementProblems } from './validate-placement.ts';
-import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
+import { CACHE_SIZE_MIN, DAEMON_MEMORY_LIMIT_MIN, EPHEMERAL_STORAGE, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
 import { INSTANCES_MAX, type AuroraCluster, type AuroraClusterSpec, type Resources } from './types.ts';
 
 /** One thing in a manifest that cannot be done, with the path of its field and what would be right. */
@@ -51,6 +52,11 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     fatal('spec.readers.maxLag', `'${spec.readers.maxLag}' is not a duration; use for example 500ms, 30s or 2m`);
   if (durationMs(spec.readers.drainTimeout) === undefined)
     fatal('spec.readers.drainTimeout', `'${spec.readers.drainTimeout}' is not a duration; use for example 30s or 5m`);
+  else if ((durationMs(spec.readers.drainTimeout) ?? 0) > (durationMs(DRAIN_TIMEOUT_MAX) ?? 0))
+    fatal(
+      'spec.readers.drainTimeout',
+      `'${spec.readers.drainTimeout}' is too long for a reader that is to be no more; use at most ${DRAIN_TIMEOUT_MAX}`,
+    );
   for (const [field, message] of autoscalingProblems(spec)) fatal(field, message);
   for (const message of failoverProblems(spec.failover.after)) fatal('spec.failover.after', message);
   for (const message of drainProblems(spec.failover.switchoverDrain)) fatal('spec.failover.switchoverDrain', message);
@@ -61,7 +67,9 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
       `${pagesPerSecond} is no number of pages; use 1 to ${WARM_PAGES_PER_SECOND_MAX}, or enabled: false for none`,
     );
   for (const [field, message] of overrideProblems(spec)) fatal(field, message);
-  for (const [index, { name: endpoint }] of spec.endpoints.entries()) {
+  for (const [index, { name: endpoint, instances, excludedInstances }] of spec.endpoints.entries()) {
+    if (instances !== undefined && excludedInstances !== undefined)
+      fatal(`spec.endpoints[${index}]`, 'names who is in it and who is not; use instances or excludedInstances');
     if (RESERVED.has(endpoint))
       fatal(`spec.endpoints[${index}].name`, `'${endpoint}' is a Service that every cluster has; choose another name`);
     if (spec.endpoints.findIndex((other) => other.name === endpoint) !== index)
@@ -176,9 +184,6 @@ function* resourceProblems(field: string, resources: Resources | undefined): Gen
       yield [`${field}.requests.${name}`, `'${request}' is above the limit '${limit}'; lower it or raise limits.${name}`];
   }
 }
-
-/** A daemon does not start with less memory, and one that the kernel ends again and again is worse than none. */
-const DAEMON_MEMORY_LIMIT_MIN = '256Mi';
 
 function* daemonMemoryProblems(resources: Resources | undefined): Generator<readonly [string, string]> {
   const limit = resources?.limits?.['memory'];
