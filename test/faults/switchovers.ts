@@ -1,8 +1,8 @@
 /**
- * `npm run faults:switchover -- --rounds 10 --clients 8`: a whole system as `npm start` makes it, with one reader, under a ledger's load by
+ * `npm run faults:switchover -- --rounds 10 --clients 8 [--by stop]`: a whole system as `npm start` makes it, with one reader, under a ledger's load by
  * NAME-rw; its writer's place is given to the reader again and again. Prints, for each time, how many transactions that had begun failed, how
  * many ended because the writer waited for them, and how long nobody committed. In the end the ledger must add up and hold every
- * acknowledged commit.
+ * acknowledged commit. `--by stop` deletes the writer's pod in order instead, as `kubectl drain` does.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -13,8 +13,13 @@ import { printVerdict } from './print-verdict.ts';
 import { StartedSystem } from './started-system.ts';
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '10' }, clients: { type: 'string', default: '8' } },
+  options: {
+    rounds: { type: 'string', default: '10' },
+    clients: { type: 'string', default: '8' },
+    by: { type: 'string', default: 'promote' },
+  },
 });
+if (values.by !== 'promote' && values.by !== 'stop') throw new TypeError(`--by must be promote or stop, not '${values.by}'`);
 
 const INSTANCES = 2;
 const QUERY_MS = 20_000;
@@ -66,15 +71,19 @@ async function switchOver(): Promise<Switchover> {
   await delay(LOAD_MS);
   const before = ledger.cutShort;
   gapMs = 0;
-  const answer = await fetch(`http://${next.host}:7003/promote`, { method: 'POST' });
-  if (answer.status !== 202) throw new Error(await answer.text());
+  if (values.by === 'stop') await system.runAside('kubectl', 'delete', 'pod', writer.name, '--wait=false');
+  else {
+    const answer = await fetch(`http://${next.host}:7003/promote`, { method: 'POST' });
+    if (answer.status !== 202) throw new Error(await answer.text());
+  }
   // No command is run meanwhile: the clients of the ledger, which are this process, would stand still for it.
   while ((await reportOf(next)).role !== 'writer') await delay(50);
   await ledger.progress(50, PROGRESS_MS);
   const { failover } = await reportOf(next);
   const measured = {
     cutShort: ledger.cutShort - before,
-    transactions: failover?.transactions,
+    // One that was stopped has counted its own, and told its log.
+    transactions: values.by === 'stop' ? undefined : failover?.transactions,
     drainedMs: failover?.phases.drainedMs,
     gapMs,
   };
@@ -91,7 +100,8 @@ try {
   for (let round = 0; round < Number(values.rounds); round++) measured.push(await switchOver());
   await ledger.stop();
   const report = await ledger.verify();
-  const sum = (of: (one: Switchover) => number): string => String(measured.reduce((total, one) => total + of(one), 0));
+  const sum = (of: (one: Switchover) => number | undefined): string =>
+    measured.some((one) => of(one) === undefined) ? '' : String(measured.reduce((total, one) => total + (of(one) ?? 0), 0));
   const gaps = measured.map((one) => one.gapMs);
   print('');
   print(
@@ -102,8 +112,8 @@ try {
           String(measured.length),
           values.clients,
           sum(({ cutShort }) => cutShort),
-          sum(({ transactions }) => transactions?.finished ?? 0),
-          sum(({ transactions }) => transactions?.cutOff ?? 0),
+          sum(({ transactions }) => transactions?.finished),
+          sum(({ transactions }) => transactions?.cutOff),
           `${shown(quantile(gaps, 0.5))} ms`,
           `${shown(Math.max(...gaps))} ms`,
         ],
