@@ -1,5 +1,5 @@
 // The rules of who may import whom. Tests and what serves them stand outside: they may reach for anything.
-const PROGRAMS = ['storage-daemon', 'compute-node', 'operator', 'local-kube'];
+const PROGRAMS = ['storage-daemon', 'compute-node', 'operator', 'local-kube', 'kubectl-aurora'];
 
 /** Storage's layers, lowest first: each imports from those below it alone. */
 const STORAGE_LAYERS = ['disk', 'redo-log', 'pages', 'checkpoint', 'edge', 'segment', 'peers', 'service'];

@@ -36,6 +36,7 @@ export default defineConfig({
           { text: 'Install', link: '/install' },
           { text: 'Concepts', link: '/concepts' },
           { text: 'Operations', link: '/operations' },
+          { text: 'kubectl aurora', link: '/kubectl-aurora' },
           { text: 'Images', link: '/images' },
           { text: 'Readers', link: '/readers' },
           { text: 'Failover', link: '/failover' },

@@ -97,9 +97,14 @@ export class Quickstart {
 
   /** Runs one of the commands beside `npm start`: psql, kubectl, zone. */
   run(program: string, ...args: string[]): { status: number | null; output: string } {
-    const result = spawnSync(process.execPath, [`packages/quickstart/src/${program}.ts`, ...args], {
+    return this.runFile(`packages/quickstart/src/${program}.ts`, ...args);
+  }
+
+  /** Runs a program of the copy, by its file; it is pointed at this system. */
+  runFile(file: string, ...args: string[]): { status: number | null; output: string } {
+    const result = spawnSync(process.execPath, [file, ...args], {
       cwd: this.root,
-      env: this.#environment(),
+      env: { ...this.#environment(), KUBECONFIG: path.join(this.home, 'kubeconfig') },
       encoding: 'utf8',
       timeout: 60_000,
     });

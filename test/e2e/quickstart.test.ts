@@ -5,6 +5,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { unzipEntry } from '../../scripts/kubectl.mjs';
 import { Quickstart, REPOSITORY } from './quickstart-harness.ts';
 
 const quickstart = new Quickstart();
@@ -46,6 +47,35 @@ describe('npm start', () => {
     const none = run('kubectl', 'scale', 'ac', 'demo', '--replicas=0');
     expect(none.output).toContain('spec.instances: Invalid value: 0: a cluster has a writer at least: use 1 or more');
   });
+
+  it('has kubectl aurora: how it is, a psql, and a switchover that is waited for', async () => {
+    interface Told {
+      readonly health: { readonly level: string };
+      readonly status: { readonly writer: string; readonly instances: readonly { name: string; role: string; state: string }[] };
+    }
+    expect(run('kubectl', 'aurora', 'status', 'none')).toEqual({
+      status: 1,
+      output: 'Error from server (NotFound): auroraclusters.kube-aurora.dev "none" not found\n',
+    });
+    // The same file that kubectl has found by then.
+    const aurora = (...args: string[]) => quickstart.runFile('dist/kubectl-aurora/kubectl-aurora', ...args);
+    const told = (): Told => JSON.parse(aurora('status', '-o', 'json').output) as Told;
+    await quickstart.until('kubectl aurora calls the cluster well', () => told().health.level === 'well');
+    const page = aurora('status', 'demo');
+    expect(page.output).toMatch(
+      /^demo in namespace default, PostgreSQL 18\n✓ Ready for .*: reads and writes go on; all 6 copies are up, 2 of 2 instances serve\n/,
+    );
+    expect(page.output).toMatch(/zone-a {3}demo-storage-0 {3}full {3}✓ ready/);
+    expect(aurora('psql', '--built-in', '--', '-Atc', 'select count(*) from kept')).toEqual({ status: 0, output: '3\n' });
+    const { name = '' } = told().status.instances.find(({ role }) => role === 'reader') ?? {};
+    const switched = aurora('switchover', 'demo', name);
+    expect(switched.output).toMatch(new RegExp(`${name} writes in the place of demo-\\d in .*\\n.*opened \\d+`));
+    expect(told().status.writer).toBe(name);
+    const report = path.join(quickstart.home, 'report.zip');
+    expect(aurora('report', '--file', report).output).toMatch(/report\.zip: \d+ files, \d+ KiB; without the cluster’s passwords/);
+    expect(unzipEntry(report, 'logs/demo-1.log').toString()).toContain('compute-agent');
+    expect(unzipEntry(report, 'metrics/demo-storage-0.txt').toString()).toContain('aurora_storage_scl');
+  }, 180_000);
 
   it('deletes no cluster that is protected, and says what to set', () => {
     const { status, output } = run('kubectl', 'delete', 'ac', 'demo');

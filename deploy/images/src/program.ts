@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { build as bundle, type Plugin } from 'esbuild';
+import { bundleOptions } from './bundle-options.ts';
 import { copiesOf, type Entry } from './file-tree.ts';
 import { NATIVE_MODULES, PLACE, type ImageSpec } from './image-table.ts';
 import { distinct, packageDirectory, packageOf, REPOSITORY, type NpmPackage } from './packages.ts';
@@ -12,12 +13,7 @@ export interface Program {
   readonly packages: readonly NpmPackage[];
 }
 
-/** The first line lets the kernel start the file; CommonJS code in it wants what only CommonJS files are given. */
 const NAMESPACE = 'native-module';
-const BANNER = `#!/${PLACE.node}
-import { createRequire as bundleRequire } from 'node:module';
-const require = bundleRequire(import.meta.url);
-const { filename: __filename, dirname: __dirname } = import.meta;`;
 
 /** The file of a package that is its platform's. */
 function platformFile({ name, dependent, platformPackage }: (typeof NATIVE_MODULES.platformPackages)[number]): string {
@@ -64,24 +60,14 @@ export async function program(image: ImageSpec): Promise<Program> {
   const directory = `${PLACE.lib}/${image.name}`;
   const found = new Set<NpmPackage>();
   const { outputFiles, metafile } = await bundle({
+    ...bundleOptions(`/${PLACE.node}`),
     absWorkingDir: REPOSITORY,
     entryPoints: { main: image.entry },
     outdir: `/${directory}`,
     outExtension: { '.js': '.mjs' },
-    write: false,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node24',
-    banner: { js: BANNER },
     loader: { '.node': 'copy' },
     assetNames: '[name]',
-    // Names in stack traces and in errors' names are the source's.
-    keepNames: true,
-    legalComments: 'none',
-    metafile: true,
     plugins: [nativeModules(found)],
-    logLevel: 'error',
   });
   const entries = outputFiles.map(({ path, contents }): Entry => ({
     kind: 'file',

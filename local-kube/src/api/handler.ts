@@ -3,6 +3,7 @@ import { applyJsonPatch, PatchError } from '../patch/json-patch.ts';
 import { applyMergePatch } from '../patch/merge-patch.ts';
 import { applyStrategicMergePatch } from '../patch/strategic-merge.ts';
 import type { IncludeObject } from '../print/table.ts';
+import type { Pod } from '../kinds.ts';
 import type { OpenSchema } from '../schema/open-schema.ts';
 import { isObject, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 import { admitRemoval } from './admission.ts';
@@ -11,6 +12,7 @@ import { ApiError, refuse } from './errors.ts';
 import { evict } from './eviction.ts';
 import { openApiDocument, openApiIndex } from './openapi.ts';
 import { listObjects, present, select, watchObjects } from './read.ts';
+import { proxyTarget, proxyToPod } from './pod-proxy.ts';
 import type { Registry, WriteContext } from './registry.ts';
 import { deleteOptionsOf } from './removal.ts';
 import { asKubeObject, parseBody, parseResourcePath, readBody, wantedForm, type ResourcePath } from './request.ts';
@@ -310,6 +312,10 @@ async function subresource(
       return write(request, response, url, { ...path, subresource: undefined }, resource, registry);
     case 'log':
       return logs(registry.get(resource, namespace, name), url.searchParams, response);
+    case 'proxy': {
+      const { pod, port } = proxyTarget(name);
+      return proxyToPod(registry.get(resource, namespace, pod) as Pod, port, `/${path.rest}${url.search}`, request, response);
+    }
     case 'eviction':
       evict(registry, namespace, name, parseBody(await readBody(request), request.headers['content-type'] ?? ''));
       return sendJson(response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });

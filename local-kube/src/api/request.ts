@@ -14,6 +14,8 @@ export interface ResourcePath {
   readonly plural: string;
   readonly name: string | undefined;
   readonly subresource: string | undefined;
+  /** What stands after the subresource: the path that a proxy asks for. */
+  readonly rest: string;
 }
 
 /** Reads `/api/v1/…` and `/apis/GROUP/VERSION/…`; undefined for any other path. */
@@ -34,8 +36,8 @@ export function parseResourcePath(pathname: string): ResourcePath | undefined {
     rest[0] === 'namespaces' &&
     rest[2] !== undefined &&
     !(group === '' && rest.length === 3 && (rest[2] === 'status' || rest[2] === 'finalize'));
-  const [plural = '', name, subresource] = within ? rest.slice(2) : rest;
-  return { ...base, namespace: within ? rest[1] : undefined, plural, name, subresource };
+  const [plural = '', name, subresource, ...after] = within ? rest.slice(2) : rest;
+  return { ...base, namespace: within ? rest[1] : undefined, plural, name, subresource, rest: after.map(encodeURIComponent).join('/') };
 }
 
 export async function readBody(request: IncomingMessage): Promise<Buffer> {

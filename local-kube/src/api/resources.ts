@@ -65,7 +65,7 @@ const RBAC = 'rbac.authorization.k8s.io';
 const BUILTINS: readonly Builtin[] = [
   ['', 'v1', 'Namespace', 'namespaces', false, 'ns', { subresources: 'status finalize' }],
   ['', 'v1', 'Node', 'nodes', false, 'no', { subresources: 'status' }],
-  ['', 'v1', 'Pod', 'pods', true, 'po', { subresources: 'status log binding eviction exec attach portforward', categories: 'all' }],
+  ['', 'v1', 'Pod', 'pods', true, 'po', { subresources: 'status log binding eviction exec attach portforward proxy', categories: 'all' }],
   ['', 'v1', 'Service', 'services', true, 'svc', { subresources: 'status', categories: 'all' }],
   ['', 'v1', 'Endpoints', 'endpoints', true, 'ep', { singular: 'endpoints' }],
   ['', 'v1', 'ConfigMap', 'configmaps', true, 'cm'],

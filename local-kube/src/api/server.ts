@@ -1,10 +1,16 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Logger } from '@kube-aurora/process';
 import type { Identity } from './certificates.ts';
+import type { Pod } from '../kinds.ts';
 import { ApiError } from './errors.ts';
 import { handle, sendJson, type HandlerOptions } from './handler.ts';
+import { forwardPort } from './port-forward.ts';
+import type { Registry } from './registry.ts';
+import { parseResourcePath } from './request.ts';
 
 export interface ApiServer {
   readonly port: number;
@@ -47,6 +53,13 @@ export async function serveApi(
         );
     });
   });
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // A client that is gone meanwhile is no fault of ours.
+    socket.on('error', () => socket.destroy());
+    const to = authorised(request.headers.authorization) ? forwardTarget(request.url ?? '', options.registry) : undefined;
+    if (to === undefined) socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n');
+    else forwardPort(request, socket, head, to);
+  });
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
@@ -67,4 +80,15 @@ export async function serveApi(
         for (const socket of sockets) socket.destroy();
       }),
   };
+}
+
+/** The pod and port that a port-forward asks for; undefined for what is none, or has no address yet. */
+function forwardTarget(address: string, registry: Registry): { readonly host: string; readonly port: number } | undefined {
+  const url = new URL(address, 'https://local-kube');
+  const path = parseResourcePath(url.pathname);
+  const port = Number(url.searchParams.get('ports'));
+  if (path?.plural !== 'pods' || path.group !== '' || path.subresource !== 'portforward' || !(port > 0 && port < 65_536)) return undefined;
+  const pod = registry.store.get('pods', path.namespace, path.name ?? '') as Pod | undefined;
+  const host = pod?.status?.podIP;
+  return host === undefined || host === '' ? undefined : { host, port };
 }

@@ -1,6 +1,8 @@
 import http from 'node:http';
 import net from 'node:net';
+import { KubeConfig } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { forwardPort } from '../../../kubectl-aurora/src/psql/port-forward.ts';
 import { eventually, startTestCluster, type TestCluster } from '../testing/cluster.ts';
 import { WEB } from '../testing/manifests.ts';
 
@@ -42,6 +44,26 @@ describe('pods', () => {
     );
     expect(await cluster.kubectl('logs web-0')).toBe('started web-0\n');
     expect(await cluster.kubectl('get pvc web-0')).toMatch(/web-0 +Bound +pvc-/);
+  });
+
+  it('are reached through the API server: what they serve by a proxy, any port by a forward', async () => {
+    const raw = (path: string): Promise<string> => cluster.kubectl(`get --raw /api/v1/namespaces/default/pods/${path}`);
+    expect(JSON.parse(await raw('web-0:8080/proxy/'))).toMatchObject({ name: 'web-0' });
+    expect(await raw('http:web-1/proxy/dns/none.default.svc')).toBe('ENOTFOUND');
+    await expect(raw('web-0:1/proxy/')).rejects.toThrow(/error trying to reach service.*ECONNREFUSED/);
+    await expect(raw('web-7:8080/proxy/')).rejects.toThrow('pods "web-7" not found');
+    const said: string[] = [];
+    const config = new KubeConfig();
+    config.loadFromFile(cluster.kube.kubeconfig);
+    const forward = (pod: string) => forwardPort(config, { namespace: 'default', pod, port: 8080 }, (text) => said.push(text));
+    const forwarded = await forward('web-1');
+    expect(JSON.parse(await get('127.0.0.1', forwarded.port))).toMatchObject({ name: 'web-1' });
+    expect(JSON.parse(await get('127.0.0.1', forwarded.port))).toMatchObject({ name: 'web-1' });
+    forwarded.close();
+    const none = await forward('web-7');
+    await expect(get('127.0.0.1', none.port)).rejects.toThrow();
+    expect(said).toEqual([expect.stringMatching(/^port-forward to web-7: .*404/)]);
+    none.close();
   });
 
   it('see a changed Secret while they run, and keep what they have when it is gone', async () => {

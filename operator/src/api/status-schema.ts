@@ -183,6 +183,10 @@ const segment: Schema = {
     node: { type: 'string', description: 'Node it runs on.' },
     ready: { type: 'boolean', description: 'Whether its pod is ready.' },
     state: { type: 'string', description: 'What its daemon says of it; UNREACHABLE when it cannot be asked.', enum: SEGMENT_STATES },
+    sound: {
+      type: 'boolean',
+      description: 'Whether its daemon says that it holds all that it ever acknowledged. Three such copies have every acknowledged commit.',
+    },
     fault: {
       type: 'string',
       description: 'What is wrong with it, as one word: DISK_FULL, DAMAGED_DATA ... Absent while it is sound.',

@@ -226,6 +226,8 @@ export interface SegmentStatus {
   readonly node?: string;
   readonly ready: boolean;
   readonly state: SegmentStateName;
+  /** Its daemon says, now, that it holds all that it ever acknowledged. A read quorum of such copies has every acknowledged commit. */
+  readonly sound: boolean;
   /** What is wrong with it, in one word (see FAULT_KINDS). */
   readonly fault?: string;
   /** The same in its daemon's words. */

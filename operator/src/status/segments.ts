@@ -1,11 +1,13 @@
 import { storageName } from '../api/names.ts';
 import { roleOfSegment, segmentIds } from '../api/segment-id.ts';
 import { SEGMENT_STATES, STAND_IN_REASONS, type SegmentStatus } from '../api/types.ts';
-import { freshAgent, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
+import { freshAgent, isSegmentSound, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { isTerminating, podCondition, type Pod } from '../kube/objects.ts';
 import { writerOf } from '../plan/plan-instances.ts';
 import { isSilent } from '../observed/reports.ts';
 import { known, present } from './present.ts';
+
+const NEVER_HEARD = '0/0';
 
 /** The six copies, from what the daemons say of themselves and what the writer knows of them. */
 export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
@@ -14,7 +16,8 @@ export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
     const id = storageName(observed.cluster.metadata.name, segment);
     const pod = observed.storagePods.get(segment);
     const daemon = observed.daemons.get(id);
-    const seen = agent?.segments.find((reported) => reported.id === id);
+    // A writer that has yet to hear of a copy calls all of the volume missing there.
+    const seen = agent?.segments.find((reported) => reported.id === id && reported.scl !== NEVER_HEARD);
     const answers = daemon !== undefined && !isSilent(daemon);
     return present<SegmentStatus>({
       id,
@@ -23,6 +26,7 @@ export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
       node: pod?.spec.nodeName,
       ready: isSegmentUp(observed, segment),
       state: answers ? known(SEGMENT_STATES, daemon.state, 'UNKNOWN') : 'UNREACHABLE',
+      sound: isSegmentSound(observed, segment),
       fault: answers ? (daemon.fault?.kind ?? (daemon.state === 'DAMAGED' ? 'UNKNOWN' : undefined)) : undefined,
       message: answers ? daemon.message : undefined,
       scl: (answers ? daemon.scl : undefined) ?? seen?.scl ?? daemon?.scl,

@@ -50,6 +50,15 @@ describe('phases', () => {
   });
 });
 
+test('a copy that a new writer has not heard of is not said to lack the whole volume', () => {
+  const observed = gone(healthy(makeCluster({ status: ran() })), 0);
+  const segments = [{ id: 'demo-storage-0', state: 'UNKNOWN', scl: '0/0', behindBytes: 8192 }];
+  const status = statusOf({ ...observed, agents: new Map([['demo-1', agentReport({ segments })]]) });
+  expect(status.storage?.segments[0]).toMatchObject({ id: 'demo-storage-0', state: 'UNREACHABLE', sound: false });
+  expect(status.storage?.segments[0]).not.toHaveProperty('behindBytes');
+  expect(status.storage?.segments[1]).toMatchObject({ ready: true, sound: true });
+});
+
 test('the whole status of a healthy cluster, and it fits the schema', () => {
   const status = statusOf({
     ...healthy(),
@@ -75,6 +84,7 @@ test('the whole status of a healthy cluster, and it fits the schema', () => {
     node: 'node-zone-a',
     ready: true,
     state: 'READY',
+    sound: true,
     scl: '1/2000',
     behindBytes: 0,
     bytesUsed: 1000,

@@ -1,0 +1,38 @@
+import type { KubeApi } from '../kube/api.ts';
+import { ApiError } from '../kube/errors.ts';
+import { COMPONENT_LABEL, path, type Pod } from '../kube/resources.ts';
+import { parseMetrics, type Metrics } from './prometheus-text.ts';
+
+/** Where programs of each kind serve their metrics. */
+const PORT: Readonly<Record<string, number>> = { compute: 7003, storage: 7002 };
+
+/** What each pod says, by its name; why not, of those that could not be asked. */
+export interface Figures {
+  readonly byPod: ReadonlyMap<string, Metrics>;
+  readonly missing: ReadonlyMap<string, string>;
+}
+
+/** Asks pods through the API server's proxy, all at once. Whose metrics cannot be had is told, and stops nobody. `hear` gets them as they are. */
+export async function fetchMetrics(
+  api: KubeApi,
+  pods: readonly Pod[],
+  hear: (pod: string, text: string) => void = () => undefined,
+): Promise<Figures> {
+  const byPod = new Map<string, Metrics>();
+  const missing = new Map<string, string>();
+  await Promise.all(
+    pods.map(async ({ metadata: { name, namespace, labels } }) => {
+      const port = PORT[labels?.[COMPONENT_LABEL] ?? ''];
+      if (port === undefined) return;
+      try {
+        const text = await api.text(`${path.core('pods', namespace, `${name}:${port}`)}/proxy/metrics`);
+        hear(name, text);
+        byPod.set(name, parseMetrics(text));
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        missing.set(name, error.message);
+      }
+    }),
+  );
+  return { byPod, missing };
+}

@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import type { Pod } from '../kube/resources.ts';
+import { chooseRoute, libpqEnvironment, loginOf } from './plan-psql.ts';
+
+const encoded = (fields: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, Buffer.from(value).toString('base64')]));
+
+const pod = (name: string, labels: Record<string, string>, ready = true): Pod => ({
+  metadata: { name, labels },
+  status: { conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
+});
+const PODS = [
+  pod('demo-1', { 'kube-aurora.dev/role': 'writer', 'kube-aurora.dev/serves': 'true', 'kube-aurora.dev/serves-reads': 'false' }),
+  pod('demo-2', { 'kube-aurora.dev/role': 'reader', 'kube-aurora.dev/serves': 'true', 'kube-aurora.dev/serves-reads': 'true' }, false),
+  pod('demo-3', { 'kube-aurora.dev/role': 'reader', 'kube-aurora.dev/serves': 'true', 'kube-aurora.dev/serves-reads': 'true' }),
+];
+
+describe('the way to PostgreSQL', () => {
+  test.each([
+    ['127.139.0.4', false, 'rw', { kind: 'direct', host: '127.139.0.4', port: 5432 }],
+    // Somebody else's machine may have it here: nobody is to be asked for a login by chance.
+    ['10.96.0.4', false, 'rw', { kind: 'forward', pod: 'demo-1' }],
+    ['10.96.0.4', true, 'rw', { kind: 'direct', host: '10.96.0.4', port: 5432 }],
+    ['None', true, 'r', { kind: 'forward', pod: 'demo-1' }],
+    ['10.96.0.4', false, 'ro', { kind: 'forward', pod: 'demo-3' }],
+  ] as const)('to %s, in the cluster %s, as %s', (clusterIP, inCluster, role, expected) => {
+    expect(chooseRoute({ clusterIP, port: 5432 }, inCluster, role, PODS)).toEqual(expected);
+  });
+
+  test('there is none while nobody is ready', () => {
+    expect(() => chooseRoute({ clusterIP: '10.96.0.4' }, false, 'ro', PODS.slice(0, 2))).toThrow('no instance is ready for role ro');
+  });
+});
+
+describe('a login', () => {
+  test('is what the Secret says', () => {
+    const login = loginOf('demo-app', encoded({ username: 'app', password: 'pä:ss', dbname: 'app', sslmode: 'verify-full' }));
+    expect(login).toEqual({ user: 'app', password: 'pä:ss', database: 'app', sslmode: 'verify-full' });
+    expect(libpqEnvironment(login, { host: 'demo-rw', hostaddr: '127.0.0.1', port: 4711 })).toEqual({
+      PGHOST: 'demo-rw',
+      PGHOSTADDR: '127.0.0.1',
+      PGPORT: '4711',
+      PGUSER: 'app',
+      PGPASSWORD: 'pä:ss',
+      PGDATABASE: 'app',
+      PGSSLMODE: 'verify-full',
+    });
+  });
+
+  test('of a superuser is to any database, and asks for no TLS where nothing is said', () => {
+    expect(loginOf('s', encoded({ username: 'postgres', password: 'x', dbname: '*' }))).toEqual({
+      user: 'postgres',
+      password: 'x',
+      database: 'postgres',
+      sslmode: undefined,
+    });
+  });
+
+  test('without a password is none', () => {
+    expect(() => loginOf('demo-app', encoded({ username: 'app' }))).toThrow('Secret demo-app has no password');
+    expect(() => loginOf('demo-app', {})).toThrow('Secret demo-app has no username');
+  });
+});

@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { parseArgs } from 'node:util';
+import type { KubeConfig } from '@kubernetes/client-node';
+import { findCluster } from '../find-cluster.ts';
+import { UsageError } from '../kube/errors.ts';
+import { CLUSTER_LABEL, path, type Pod } from '../kube/resources.ts';
+import type { KubeApi } from '../kube/api.ts';
+import { chooseRoute, libpqEnvironment, loginOf, type Role } from './plan-psql.ts';
+import { forwardPort } from './port-forward.ts';
+
+export interface PsqlRequest {
+  readonly namespace: string;
+  readonly name: string | undefined;
+  readonly role: Role;
+  readonly superuser: boolean;
+  /** Ours, also where the machine has one. */
+  readonly builtIn: boolean;
+  readonly words: readonly string[];
+}
+
+export interface PsqlSurroundings {
+  readonly api: KubeApi;
+  readonly config: KubeConfig;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly inCluster: boolean;
+  readonly say: (text: string) => void;
+}
+
+const POSTGRES_PORT = 5432;
+const LOOPBACK = '127.0.0.1';
+
+/** Answers the exit code of psql. */
+export async function psqlCommand(request: PsqlRequest, { api, config, environment, inCluster, say }: PsqlSurroundings): Promise<number> {
+  const { namespace, role } = request;
+  const cluster = await findCluster(api, namespace, request.name);
+  const { name } = cluster.metadata;
+  const { secrets } = cluster.status ?? {};
+  const secretName = request.superuser ? (secrets?.superuser ?? `${name}-superuser`) : (secrets?.app ?? `${name}-app`);
+  const selector = encodeURIComponent(`${CLUSTER_LABEL}=${name}`);
+  const [secret, service, pods] = await Promise.all([
+    api.get<{ readonly data?: Readonly<Record<string, string>> }>(path.core('secrets', namespace, secretName)),
+    api.get<{ readonly spec?: { readonly clusterIP?: string; readonly ports?: readonly { readonly port: number }[] } }>(
+      path.core('services', namespace, `${name}-${role}`),
+    ),
+    api.get<{ readonly items: readonly Pod[] }>(`${path.core('pods', namespace)}?labelSelector=${selector}`),
+  ]);
+  const login = loginOf(secretName, secret.data ?? {});
+  const { clusterIP, ports } = service.spec ?? {};
+  const port = ports?.[0]?.port;
+  const route = chooseRoute(
+    { ...(clusterIP === undefined ? {} : { clusterIP }), ...(port === undefined ? {} : { port }) },
+    inCluster,
+    role,
+    pods.items,
+  );
+  const forwarded =
+    route.kind === 'direct' ? undefined : await forwardPort(config, { namespace, pod: route.pod, port: POSTGRES_PORT }, say);
+  const at =
+    forwarded === undefined
+      ? { host: route.kind === 'direct' ? route.host : LOOPBACK, port: route.kind === 'direct' ? route.port : POSTGRES_PORT }
+      : { host: `${name}-${role}`, hostaddr: LOOPBACK, port: forwarded.port };
+  try {
+    const run = request.builtIn ? undefined : await runPsql(request.words, { ...environment, ...libpqEnvironment(login, at) });
+    if (run !== undefined) return run;
+    // With a driver of its own, which no other command needs.
+    const { SMALL_PSQL_FLAGS, smallPsql } = await import('@kube-aurora/quickstart/small-psql');
+    const { values } = asUsage(() => parseArgs({ args: [...request.words], options: SMALL_PSQL_FLAGS }));
+    return await smallPsql({ host: forwarded === undefined ? at.host : LOOPBACK, port: at.port, ...login }, values);
+  } finally {
+    forwarded?.close();
+  }
+}
+
+function asUsage<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new UsageError(`the small psql that comes with this program: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** The machine's own psql; undefined when it has none. */
+async function runPsql(words: readonly string[], env: NodeJS.ProcessEnv): Promise<number | undefined> {
+  return await new Promise((resolve, reject) => {
+    // Ctrl-C is for psql, which has the same terminal: it cancels a statement.
+    const ignore = (): void => undefined;
+    process.on('SIGINT', ignore);
+    const child = spawn('psql', [...words], { stdio: 'inherit', env });
+    child.on('error', (error) => {
+      process.off('SIGINT', ignore);
+      if ('code' in error && error.code === 'ENOENT') resolve(undefined);
+      else reject(error);
+    });
+    child.on('exit', (code, signal) => {
+      process.off('SIGINT', ignore);
+      resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+    });
+  });
+}

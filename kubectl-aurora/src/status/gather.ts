@@ -1,0 +1,60 @@
+import type { KubeApi } from '../kube/api.ts';
+import { ApiError } from '../kube/errors.ts';
+import { CLUSTER_LABEL, path, type Cluster, type ClusterEvent, type Pod } from '../kube/resources.ts';
+import { findCluster, listClusters } from '../find-cluster.ts';
+import { eventTime, type ClusterView } from './view.ts';
+
+/** Of one cluster, or of all that are meant. */
+export type Gathered =
+  | { readonly kind: 'one'; readonly view: ClusterView }
+  | { readonly kind: 'many'; readonly clusters: readonly Cluster[] };
+
+export interface Wanted {
+  /** Undefined: all. */
+  readonly namespace: string | undefined;
+  readonly name: string | undefined;
+}
+
+/** Everything at once: clusters, pods and events are asked for side by side, so that it takes one round trip. */
+export async function gather(api: KubeApi, { namespace, name }: Wanted, now: () => number): Promise<Gathered> {
+  const items = <T>(of: string): Promise<readonly T[] | undefined> =>
+    readable(api.get<{ readonly items: readonly T[] }>(of).then((list) => list.items));
+  const selector = encodeURIComponent(name === undefined ? CLUSTER_LABEL : `${CLUSTER_LABEL}=${name}`);
+  const about = encodeURIComponent(`involvedObject.kind=AuroraCluster${name === undefined ? '' : `,involvedObject.name=${name}`}`);
+  const [clusters, pods, events] = await Promise.all([
+    name === undefined || namespace === undefined ? listClusters(api, namespace) : findCluster(api, namespace, name).then((one) => [one]),
+    items<Pod>(`${path.core('pods', namespace)}?labelSelector=${selector}`),
+    items<ClusterEvent>(`${path.core('events', namespace)}?fieldSelector=${about}`),
+  ]);
+  const [only, ...others] = clusters;
+  if (only === undefined || others.length > 0) return { kind: 'many', clusters };
+  return { kind: 'one', view: viewOf(only, pods, events, now()) };
+}
+
+/** What belongs to this cluster, of what was listed. */
+export function viewOf(
+  cluster: Cluster,
+  pods: readonly Pod[] | undefined,
+  events: readonly ClusterEvent[] | undefined,
+  now: number,
+): ClusterView {
+  const { name, namespace } = cluster.metadata;
+  return {
+    cluster,
+    pods: pods?.filter(({ metadata }) => metadata.labels?.[CLUSTER_LABEL] === name && metadata.namespace === namespace),
+    events: events
+      ?.filter(({ involvedObject, metadata }) => involvedObject?.name === name && metadata.namespace === namespace)
+      .toSorted((a, b) => eventTime(a).localeCompare(eventTime(b))),
+    now,
+  };
+}
+
+/** Undefined for what this account may not see; the rest is shown all the same. */
+async function readable<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 403) return undefined;
+    throw error;
+  }
+}
