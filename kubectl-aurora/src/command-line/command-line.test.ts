@@ -59,7 +59,7 @@ test('help names every command and every flag', () => {
 
 describe('completion', () => {
   test.each([
-    ['st', ['status']],
+    ['stat', ['status']],
     ['status --w', ['--watch']],
     ['status -o ', ['json', 'yaml']],
     ['psql --role ', ['rw', 'ro', 'r']],

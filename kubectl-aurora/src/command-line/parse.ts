@@ -80,7 +80,7 @@ function readFlag(word: string, command: Command | undefined): { readonly given:
 }
 
 function unknownCommand(word: string): UsageError {
-  const near = COMMANDS.filter(({ name }) => name.startsWith(word.slice(0, 2)) || distance(name, word) <= 2).map(({ name }) => `\t${name}`);
+  const near = COMMANDS.filter(({ name }) => name.startsWith(word.slice(0, 3)) || distance(name, word) <= 2).map(({ name }) => `\t${name}`);
   const hint = near.length === 0 ? '' : `\n\nDid you mean this?\n${near.join('\n')}\n`;
   return new UsageError(`unknown command "${word}" for "kubectl aurora"${hint}\nRun 'kubectl aurora help' for usage.`);
 }
