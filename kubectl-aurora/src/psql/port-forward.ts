@@ -24,7 +24,7 @@ export async function forwardPort(config: KubeConfig, target: ForwardTarget, say
     // It ends both ways below; the reason is the other end's to tell.
     socket.on('error', () => socket.destroy());
     carry(forward, target, socket).catch((error: unknown) => {
-      say(`port-forward to ${target.pod}: ${error instanceof Error ? error.message : 'the API server refused it, or was not reached'}`);
+      say(`port-forward to ${target.pod}: ${reasonOf(error)}`);
       socket.destroy();
     });
   });
@@ -45,4 +45,10 @@ async function carry(forward: PortForward, { namespace, pod, port }: ForwardTarg
   if (typeof stream === 'function') throw new TypeError('a port-forward without retries gave a stream with them');
   stream.onclose = () => socket.end();
   socket.on('close', () => stream.close());
+}
+
+/** A WebSocket that did not come about fails with an event, which is no Error. */
+function reasonOf(error: unknown): string {
+  const message = typeof error === 'object' && error !== null && 'message' in error ? error.message : undefined;
+  return typeof message === 'string' && message !== '' ? message : 'the API server refused it, or was not reached';
 }

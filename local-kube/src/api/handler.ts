@@ -316,6 +316,9 @@ async function subresource(
       const { pod, port } = proxyTarget(name);
       return proxyToPod(registry.get(resource, namespace, pod) as Pod, port, `/${path.rest}${url.search}`, request, response);
     }
+    case 'portforward':
+      registry.get(resource, namespace, name);
+      throw refuse.badRequest(`local-kube forwards ports over WebSockets alone, of pods that have an address: ask with ?ports=PORT`);
     case 'eviction':
       evict(registry, namespace, name, parseBody(await readBody(request), request.headers['content-type'] ?? ''));
       return sendJson(response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });

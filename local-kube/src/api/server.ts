@@ -1,8 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
+import { ServerResponse, type IncomingMessage } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { Logger } from '@kube-aurora/process';
 import type { Identity } from './certificates.ts';
 import type { Pod } from '../kinds.ts';
@@ -33,7 +32,7 @@ export async function serveApi(
   };
   let address = '';
   const sockets = new Set<Socket>();
-  const server = createServer({ key: identity.key, cert: identity.certificate }, (request, response) => {
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
     if (!authorised(request.headers.authorization)) {
       sendJson(
         response,
@@ -52,13 +51,18 @@ export async function serveApi(
           new ApiError(500, 'InternalError', `local-kube failed: ${error instanceof Error ? error.message : String(error)}`).status(),
         );
     });
-  });
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+  };
+  const server = createServer({ key: identity.key, cert: identity.certificate }, serve);
+  server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     // A client that is gone meanwhile is no fault of ours.
     socket.on('error', () => socket.destroy());
     const to = authorised(request.headers.authorization) ? forwardTarget(request.url ?? '', options.registry) : undefined;
-    if (to === undefined) socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n');
-    else forwardPort(request, socket, head, to);
+    if (to !== undefined) return forwardPort(request, socket, head, to);
+    // Whatever else wants to speak something else is answered as if it did not.
+    const response = new ServerResponse(request);
+    response.assignSocket(socket);
+    response.on('finish', () => socket.end());
+    serve(request, response);
   });
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
