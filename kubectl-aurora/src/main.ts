@@ -16,7 +16,8 @@ import { logsCommand } from './logs/logs-command.ts';
 import { ROLES } from './psql/plan-psql.ts';
 import { psqlCommand } from './psql/psql-command.ts';
 import { reportCommand } from './report/report-command.ts';
-import { statusCommand, type Surroundings } from './status/status-command.ts';
+import { statusCommand } from './status/status-command.ts';
+import type { Surroundings } from './surroundings.ts';
 import { screenFor } from './text/paint.ts';
 import { VERSION } from './version.ts';
 

@@ -3,7 +3,7 @@ import { findCluster } from '../find-cluster.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { CLUSTER_LABEL, COMPONENT_LABEL, path, type Cluster, type Pod } from '../kube/resources.ts';
 import { showAgain } from '../status/show-again.ts';
-import type { Surroundings } from '../status/status-command.ts';
+import type { Surroundings } from '../surroundings.ts';
 import { fetchMetrics } from './fetch-metrics.ts';
 import { renderStorage } from './render-storage.ts';
 import { renderTop } from './render-top.ts';

@@ -2,7 +2,7 @@ import { findCluster } from '../find-cluster.ts';
 import { ApiError, FailedError } from '../kube/errors.ts';
 import { path, RESTARTED_AT, type Cluster } from '../kube/resources.ts';
 import { memberName } from '../member-name.ts';
-import type { Surroundings } from '../status/status-command.ts';
+import type { Surroundings } from '../surroundings.ts';
 
 export interface RestartRequest {
   readonly namespace: string;

@@ -3,7 +3,7 @@ import { findCluster } from '../find-cluster.ts';
 import { FailedError } from '../kube/errors.ts';
 import { path, SWITCHOVER_TO, type Cluster } from '../kube/resources.ts';
 import { memberName } from '../member-name.ts';
-import type { Surroundings } from '../status/status-command.ts';
+import type { Surroundings } from '../surroundings.ts';
 import { doneLines, switchoverProgress } from './follow-switchover.ts';
 
 export interface SwitchoverRequest {

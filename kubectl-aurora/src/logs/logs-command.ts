@@ -3,7 +3,7 @@ import { findCluster } from '../find-cluster.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { ApiError, FailedError } from '../kube/errors.ts';
 import { CLUSTER_LABEL, path, type Pod } from '../kube/resources.ts';
-import type { Surroundings } from '../status/status-command.ts';
+import type { Surroundings } from '../surroundings.ts';
 import { choosePods, type LogChoice } from './choose-pods.ts';
 import { byTime, formatEntry, readLogLine, type LogEntry } from './log-entry.ts';
 

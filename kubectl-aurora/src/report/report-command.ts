@@ -7,7 +7,7 @@ import { CLUSTER_LABEL, path, type Cluster, type Pod } from '../kube/resources.t
 import type { LogEntry } from '../logs/log-entry.ts';
 import { operatorPods, readLog } from '../logs/logs-command.ts';
 import { gather } from '../status/gather.ts';
-import type { Surroundings } from '../status/status-command.ts';
+import type { Surroundings } from '../surroundings.ts';
 import { VERSION } from '../version.ts';
 import { reportFiles } from './report-files.ts';
 import { zip } from './zip.ts';

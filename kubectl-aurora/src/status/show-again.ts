@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Surroundings } from './status-command.ts';
+import type { Surroundings } from '../surroundings.ts';
 
 const LOOK_MS = 1000;
 /** Cursor home, and what is below it away: no flicker, and what was scrolled stays. */

@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import type { KubeApi } from '../kube/api.ts';
+import type { Surroundings } from '../surroundings.ts';
 import type { Screen } from '../text/paint.ts';
 import { gather, type Gathered, type Wanted } from './gather.ts';
 import { healthOf } from './health.ts';
@@ -13,16 +13,6 @@ export type Format = 'text' | 'json' | 'yaml';
 export interface StatusRequest extends Wanted {
   readonly format: Format;
   readonly watch: boolean;
-}
-
-export interface Surroundings {
-  readonly api: KubeApi;
-  readonly now: () => number;
-  /** Asked each time: terminals change their size. */
-  readonly screen: () => Screen;
-  readonly write: (text: string) => void;
-  /** Ends waiting. */
-  readonly signal: AbortSignal;
 }
 
 export async function statusCommand(request: StatusRequest, around: Surroundings): Promise<void> {
