@@ -33,26 +33,28 @@ describe('the way to PostgreSQL', () => {
 });
 
 describe('a login', () => {
-  test('is what the Secret says', () => {
-    const login = loginOf('demo-app', encoded({ username: 'app', password: 'pä:ss', dbname: 'app', sslmode: 'verify-full' }));
-    expect(login).toEqual({ user: 'app', password: 'pä:ss', database: 'app', sslmode: 'verify-full' });
-    expect(libpqEnvironment(login, { host: 'demo-rw', hostaddr: '127.0.0.1', port: 4711 })).toEqual({
-      PGHOST: 'demo-rw',
+  test('is what the Secret says; with a CA in it the server must prove itself', () => {
+    const login = loginOf('demo-app', encoded({ username: 'app', password: 'pä:ss', dbname: 'app', 'ca.crt': 'PEM' }));
+    expect(login).toEqual({ user: 'app', password: 'pä:ss', database: 'app', ca: 'PEM' });
+    const at = { name: 'demo-rw.default.svc', ip: '127.0.0.1', port: 4711 };
+    const plain = {
+      PGHOST: 'demo-rw.default.svc',
       PGHOSTADDR: '127.0.0.1',
       PGPORT: '4711',
       PGUSER: 'app',
       PGPASSWORD: 'pä:ss',
       PGDATABASE: 'app',
-      PGSSLMODE: 'verify-full',
-    });
+    };
+    expect(libpqEnvironment(login, at, undefined)).toEqual(plain);
+    expect(libpqEnvironment(login, at, '/tmp/ca.crt')).toEqual({ ...plain, PGSSLMODE: 'verify-full', PGSSLROOTCERT: '/tmp/ca.crt' });
   });
 
-  test('of a superuser is to any database, and asks for no TLS where nothing is said', () => {
+  test('of a superuser is to any database', () => {
     expect(loginOf('s', encoded({ username: 'postgres', password: 'x', dbname: '*' }))).toEqual({
       user: 'postgres',
       password: 'x',
       database: 'postgres',
-      sslmode: undefined,
+      ca: undefined,
     });
   });
 

@@ -9,8 +9,8 @@ export interface Login {
   readonly user: string;
   readonly password: string;
   readonly database: string;
-  /** As libpq has it; undefined where the Secret does not say. */
-  readonly sslmode: string | undefined;
+  /** PEM: by which the server's certificate is known; undefined while the cluster has none. */
+  readonly ca: string | undefined;
 }
 
 /** How PostgreSQL is reached: at the Service's own address, or through the API server to a pod. */
@@ -23,14 +23,14 @@ const POSTGRES_PORT = 5432;
 /** What a Secret says; values are in base 64, as the API has them. Throws UsageError when it is no login. */
 export function loginOf(secretName: string, data: Readonly<Record<string, string>>): Login {
   const field = (key: string): string => Buffer.from(data[key] ?? '', 'base64').toString('utf8');
-  const [user, password, database, sslmode] = ['username', 'password', 'dbname', 'sslmode'].map(field);
+  const [user, password, database, ca] = ['username', 'password', 'dbname', 'ca.crt'].map(field);
   if (user === undefined || user === '' || password === undefined || password === '')
     throw new UsageError(`Secret ${secretName} has no ${user === '' ? 'username' : 'password'}: it must have both`);
   return {
     user,
     password,
     database: database === undefined || database === '' || database === '*' ? 'postgres' : database,
-    sslmode: sslmode === undefined || sslmode === '' ? undefined : sslmode,
+    ca: ca === undefined || ca === '' ? undefined : ca,
   };
 }
 
@@ -57,18 +57,22 @@ function leadsTo(role: Role, { metadata: { labels } }: Pod): boolean {
   return labels?.[role === 'ro' ? SERVES_READS_LABEL : SERVES_LABEL] === 'true';
 }
 
-/** What libpq reads: nothing secret stands on a command line. */
-export function libpqEnvironment(
-  login: Login,
-  at: { readonly host: string; readonly hostaddr?: string; readonly port: number },
-): Record<string, string> {
+/** Where PostgreSQL listens, and the name that its certificate is to have. */
+export interface Address {
+  readonly name: string;
+  readonly ip: string;
+  readonly port: number;
+}
+
+/** What libpq reads: nothing secret stands on a command line. `caFile` holds the login's CA: then a server that cannot prove itself is refused. */
+export function libpqEnvironment(login: Login, at: Address, caFile: string | undefined): Record<string, string> {
   return {
-    PGHOST: at.host,
-    ...(at.hostaddr === undefined ? {} : { PGHOSTADDR: at.hostaddr }),
+    PGHOST: at.name,
+    PGHOSTADDR: at.ip,
     PGPORT: String(at.port),
     PGUSER: login.user,
     PGPASSWORD: login.password,
     PGDATABASE: login.database,
-    ...(login.sslmode === undefined ? {} : { PGSSLMODE: login.sslmode }),
+    ...(caFile === undefined ? {} : { PGSSLMODE: 'verify-full', PGSSLROOTCERT: caFile }),
   };
 }

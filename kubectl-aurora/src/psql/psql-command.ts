@@ -1,12 +1,15 @@
 import { spawn } from 'node:child_process';
-import { constants } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import { parseArgs } from 'node:util';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { findCluster } from '../find-cluster.ts';
 import { UsageError } from '../kube/errors.ts';
 import { CLUSTER_LABEL, path, type Pod } from '../kube/resources.ts';
 import type { KubeApi } from '../kube/api.ts';
-import { chooseRoute, libpqEnvironment, loginOf, type Role } from './plan-psql.ts';
+import { chooseRoute, libpqEnvironment, loginOf, type Address, type Login, type Role } from './plan-psql.ts';
 import { forwardPort } from './port-forward.ts';
 
 export interface PsqlRequest {
@@ -56,20 +59,32 @@ export async function psqlCommand(request: PsqlRequest, { api, config, environme
   );
   const forwarded =
     route.kind === 'direct' ? undefined : await forwardPort(config, { namespace, pod: route.pod, port: POSTGRES_PORT }, say);
-  const at =
-    forwarded === undefined
-      ? { host: route.kind === 'direct' ? route.host : LOOPBACK, port: route.kind === 'direct' ? route.port : POSTGRES_PORT }
-      : { host: `${name}-${role}`, hostaddr: LOOPBACK, port: forwarded.port };
+  const serviceName = `${name}-${role}.${namespace}.svc`;
+  const at: Address =
+    route.kind === 'direct'
+      ? { name: serviceName, ip: route.host, port: route.port }
+      : { name: serviceName, ip: LOOPBACK, port: forwarded?.port ?? 0 };
+  const directory = login.ca === undefined ? undefined : mkdtempSync(join(tmpdir(), 'kubectl-aurora-'));
   try {
-    const run = request.builtIn ? undefined : await runPsql(request.words, { ...environment, ...libpqEnvironment(login, at) });
-    if (run !== undefined) return run;
-    // With a driver of its own, which no other command needs.
-    const { SMALL_PSQL_FLAGS, smallPsql } = await import('@kube-aurora/quickstart/small-psql');
-    const { values } = asUsage(() => parseArgs({ args: [...request.words], options: SMALL_PSQL_FLAGS }));
-    return await smallPsql({ host: forwarded === undefined ? at.host : LOOPBACK, port: at.port, ...login }, values);
+    const caFile = directory === undefined ? undefined : join(directory, 'ca.crt');
+    if (caFile !== undefined && login.ca !== undefined) writeFileSync(caFile, login.ca);
+    const env = { ...environment, ...libpqEnvironment(login, at, caFile) };
+    const run = request.builtIn ? undefined : await runPsql(request.words, env);
+    return run ?? (await runSmallPsql(request.words, login, at));
   } finally {
     forwarded?.close();
+    if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Ours, with a driver that no other command needs. */
+async function runSmallPsql(words: readonly string[], { ca, ...login }: Login, { name, ip, port }: Address): Promise<number> {
+  const { SMALL_PSQL_FLAGS, smallPsql } = await import('@kube-aurora/quickstart/small-psql');
+  const { values } = asUsage(() => parseArgs({ args: [...words], options: SMALL_PSQL_FLAGS }));
+  const ssl: ConnectionOptions | undefined =
+    ca === undefined ? undefined : { ca, checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate) };
+  const connection = { ...login, host: ip, port, ssl };
+  return await smallPsql(connection, values);
 }
 
 function asUsage<T>(read: () => T): T {

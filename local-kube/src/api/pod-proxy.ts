@@ -2,7 +2,7 @@ import { request as ask, type IncomingMessage, type ServerResponse } from 'node:
 import type { Pod } from '../kinds.ts';
 import { ApiError, refuse } from './errors.ts';
 
-/** Where a request for `pods/NAME:PORT/proxy` goes: `http:NAME:PORT` and `NAME` are said as well. */
+/** Where a request for `pods/NAME:PORT/proxy` goes: `http:NAME:PORT` (or no port) and `NAME` are said as well. */
 export interface ProxyTarget {
   readonly pod: string;
   /** Undefined: the first port that its containers name. */

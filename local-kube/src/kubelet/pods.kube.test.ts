@@ -49,7 +49,7 @@ describe('pods', () => {
   it('are reached through the API server: what they serve by a proxy, any port by a forward', async () => {
     const raw = (path: string): Promise<string> => cluster.kubectl(`get --raw /api/v1/namespaces/default/pods/${path}`);
     expect(JSON.parse(await raw('web-0:8080/proxy/'))).toMatchObject({ name: 'web-0' });
-    expect(await raw('http:web-1/proxy/dns/none.default.svc')).toBe('ENOTFOUND');
+    expect(await raw('http:web-1:/proxy/dns/none.default.svc')).toBe('ENOTFOUND');
     await expect(raw('web-0:1/proxy/')).rejects.toThrow(/error trying to reach service.*ECONNREFUSED/);
     await expect(raw('web-7:8080/proxy/')).rejects.toThrow('pods "web-7" not found');
     const said: string[] = [];
