@@ -3,7 +3,17 @@ import { SlowestFiles } from './test/slowest-files.ts';
 
 const SHIM_TESTS = 'compute-node/src/postgres/shim-*.pg.test.ts';
 /** Tests beside the code of each part. */
-const PARTS = ['packages', 'storage-daemon', 'compute-node', 'operator', 'local-kube', 'kubectl-aurora', 'deploy/images', 'docs/generate', 'helm/generate'];
+const PARTS = [
+  'packages',
+  'storage-daemon',
+  'compute-node',
+  'operator',
+  'local-kube',
+  'kubectl-aurora',
+  'deploy/images',
+  'docs/generate',
+  'helm/generate',
+];
 /** Those that start a PostgreSQL, or a control plane with its pods. */
 const STARTS_MORE = '**/*.{pg,kube}.test.ts';
 const TIMEOUTS = { testTimeout: 60_000, hookTimeout: 120_000 };
