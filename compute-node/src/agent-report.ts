@@ -5,6 +5,7 @@ import type { AgentState } from './agent-state.ts';
 import { leaseStatus, replayStatus, segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import { cacheStatus } from './cache-status.ts';
 import type { FailoverSettings } from './election/place-settings.ts';
+import type { InsightsStatus } from './insights/insights.ts';
 import type { Load } from './load/load-meter.ts';
 import type { AgentGauges } from './metrics.ts';
 import type { OpeningProgress } from './open/opening-steps.ts';
@@ -26,6 +27,8 @@ export interface AgentReportOptions {
   readonly place: FailoverSettings | undefined;
   /** How much it has to do; undefined while that is not known. */
   readonly load: () => Load | undefined;
+  /** How PostgreSQL is; undefined where nobody looks. */
+  readonly insights?: { readonly status: InsightsStatus } | undefined;
   readonly clock: Clock;
 }
 
@@ -96,7 +99,7 @@ export class AgentReport {
   };
 
   status(): unknown {
-    const { instance, settings, passwords, directory, cache, place, load, clock } = this.#options;
+    const { instance, settings, passwords, directory, cache, place, load, insights, clock } = this.#options;
     const { version, state, role, startedAt, epoch } = this.#view;
     const session = this.#session;
     const writing = session?.writePath;
@@ -131,6 +134,7 @@ export class AgentReport {
       // A reader's roles have the passwords that the volume has.
       passwords: role.isReader ? [] : passwords.status,
       load: load(),
+      insights: insights?.status,
       ...(directory.lostSlots.length === 0 ? {} : { lostReplicationSlots: directory.lostSlots }),
       cache: cacheStatus(cache()),
       segments,

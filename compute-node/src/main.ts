@@ -7,6 +7,8 @@ import { Agent } from './agent.ts';
 import { computePhases } from './compute-phases.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
 import { PlaceFile } from './election/place-settings.ts';
+import { createInsightsMetrics } from './insights/insights-metrics.ts';
+import { Insights } from './insights/insights.ts';
 import { clientConnections } from './load/client-connections.ts';
 import { LoadMeter } from './load/load-meter.ts';
 import { cpuSecondsOfTree } from './load/process-cpu.ts';
@@ -84,7 +86,13 @@ await runMain(logger, async () => {
     cpus: availableParallelism(),
     clock,
   });
-  const agent = new Agent({
+  const insights = new Insights({
+    isServing: () => agent.phase === 'running',
+    socket: { dir: paths.runDir, port: config.pgListen.port },
+    clock,
+    logger: logger.child({ part: 'insights' }),
+  });
+  const agent: Agent = new Agent({
     roles,
     instance,
     volumeExists,
@@ -96,10 +104,12 @@ await runMain(logger, async () => {
     cache,
     place: config.role === 'auto' ? place : undefined,
     load: () => meter.load(),
+    insights,
     clock,
     logger,
   });
   const metrics = createMetrics(registry, agent.gauges);
+  createInsightsMetrics(registry, insights);
   const shutdown = new Shutdown(logger);
   const server = await serveStatus({
     listen: config.metricsListen,
@@ -112,11 +122,13 @@ await runMain(logger, async () => {
   });
   shutdown.add('status server', () => server.close());
   shutdown.add('load meter', () => meter.stop());
+  shutdown.add('insights', () => insights.stop());
   shutdown.add('failover settings', () => place.stop());
   shutdown.add('storage connections', () => {
     for (const { client } of segments) client.close();
   });
   shutdown.add('PostgreSQL', () => agent.stop(QUORUM_WAIT_MS), QUORUM_WAIT_MS + 15_000);
   shutdown.onSignals(() => agent.exitCode);
+  void insights.run();
   await agent.run(metrics);
 });

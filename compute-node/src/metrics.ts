@@ -1,4 +1,4 @@
-import { LatencyHistogram } from '@kube-aurora/process';
+import { LabelledLatencies, LatencyHistogram } from '@kube-aurora/process';
 import { TAKEOVER_REASONS } from './failover-record.ts';
 import type { Load } from './load/load-meter.ts';
 import type { CacheCounters } from './postgres/cache-file.ts';
@@ -11,6 +11,7 @@ const SECONDS = [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2
 export interface AgentMetrics {
   readonly flushSeconds: LatencyHistogram;
   readonly flushSentSeconds: LatencyHistogram;
+  readonly segmentAckSeconds: LabelledLatencies;
   readonly pageReadSeconds: LatencyHistogram;
   readonly pagesRead: Counter;
   readonly pagesReadAhead: Counter;
@@ -100,6 +101,7 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
     'Cores that the agent and PostgreSQL took on average over the last half minute',
     () => (gauges.load()?.cpuMillicores ?? 0) / 1000,
   );
+  gauge('aurora_cpu_cores_limit', 'Cores that they may use', () => gauges.load()?.cpus ?? 0);
   gauge('aurora_volume_epoch', 'Volume epoch this writer holds', () => Number(gauges.epoch()));
   gauge('aurora_redo_ring_bytes', 'Redo kept in memory for segments that are behind', gauges.ringBytes);
   gauge('aurora_flushes_waiting', 'WAL flushes that PostgreSQL waits for', gauges.waitingFlushes);
@@ -180,6 +182,12 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
     flushSentSeconds: new LatencyHistogram({
       name: 'aurora_flush_sent_seconds',
       help: 'From a WAL flush request until the last of its redo was read, packed and given to the segments’ connections',
+      registers,
+    }),
+    segmentAckSeconds: new LabelledLatencies({
+      name: 'aurora_segment_ack_seconds',
+      help: 'From giving a redo batch to a segment’s connection to the acknowledgement that covers it; two of the six get theirs late on purpose while the quorum is quick',
+      labelNames: ['segment', 'zone'],
       registers,
     }),
     pageReadSeconds: new LatencyHistogram({ name: 'aurora_page_read_seconds', help: 'Page reads from storage', registers }),

@@ -107,10 +107,11 @@ function nearest(indexes: readonly number[], segments: readonly SegmentEndpoint[
 }
 
 /** What the metrics count of reads and flushes. */
-function observed(metrics: AgentMetrics): Pick<VolumeDriverOptions, 'onFlushSent' | 'onFlushed'> & ReadsObserved {
+function observed(metrics: AgentMetrics): Pick<VolumeDriverOptions, 'onFlushSent' | 'onFlushed' | 'onTook'> & ReadsObserved {
   return {
     onFlushSent: (seconds) => metrics.flushSentSeconds.note(seconds),
     onFlushed: (seconds) => metrics.flushSeconds.note(seconds),
+    onTook: ({ id, zone }, seconds) => metrics.segmentAckSeconds.of({ segment: id, zone }).note(seconds),
     ...readsObserved(metrics),
   };
 }

@@ -37,6 +37,7 @@ export default defineConfig({
           { text: 'Concepts', link: '/concepts' },
           { text: 'Operations', link: '/operations' },
           { text: 'kubectl aurora', link: '/kubectl-aurora' },
+          { text: 'Monitoring', link: '/monitoring' },
           { text: 'Images', link: '/images' },
           { text: 'Readers', link: '/readers' },
           { text: 'Failover', link: '/failover' },

@@ -1,4 +1,5 @@
 import { Histogram, Registry, type MetricObject } from 'prom-client';
+import { createInsightsMetrics } from '../../compute-node/src/insights/insights-metrics.ts';
 import { createMetrics as createAgentMetrics } from '../../compute-node/src/metrics.ts';
 import { createMetrics as createOperatorMetrics } from '../../operator/src/metrics.ts';
 import { DaemonMetrics } from '../../storage-daemon/src/metrics.ts';
@@ -17,6 +18,12 @@ export function metricsReference(): string {
     cache: () => undefined,
     load: () => undefined,
     segments: () => [],
+  });
+  createInsightsMetrics(agent, {
+    activity: { activity: undefined, load: { totals: [] } },
+    statistics: { statistics: undefined },
+    statements: { top: { kind: 'unknown', why: '' } },
+    looks: [],
   });
   const operator = createOperatorMetrics({ queueDepth: () => 0, informers: () => [], leading: () => true, clusters: () => new Map() });
   const daemon = new DaemonMetrics(

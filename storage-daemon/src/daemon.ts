@@ -221,6 +221,7 @@ export class Daemon {
     const { disk, dataDirectory, limits } = this.#options;
     const space = await disk.space(dataDirectory);
     this.metrics.diskFreeBytes.set(space.freeBytes);
+    this.metrics.diskBytes.set(space.totalBytes);
     this.#room = roomOf(space, limits.diskReserveBytes, this.#room);
     for (const segment of this.#segments.values()) segment.noteRoom(this.#room);
     this.#options.onLook?.(this.#worked);

@@ -23,6 +23,7 @@ export class DaemonMetrics implements PeerCounters {
   readonly fetchedBytes: Counter;
   readonly followedBytes: Counter;
   readonly diskFreeBytes: Gauge;
+  readonly diskBytes: Gauge;
   readonly idleCollections: Counter;
 
   constructor(segments: () => Iterable<Segment>, traffic: () => FramesTraffic) {
@@ -71,6 +72,7 @@ export class DaemonMetrics implements PeerCounters {
       help: 'Times that unused buffers were given back because there was nothing else to do',
       registers,
     });
+    this.diskBytes = new Gauge({ name: 'aurora_storage_disk_bytes', help: 'Size of the data directory’s disk', registers });
     this.diskFreeBytes = new Gauge({ name: 'aurora_storage_disk_free_bytes', help: 'Free bytes of the data directory’s disk', registers });
 
     new Gauge({
@@ -113,6 +115,11 @@ export class DaemonMetrics implements PeerCounters {
     gauge('checkpoint_lsn', 'Checkpoint: stored pages have all redo up to here', (segment) => Number(segment.storage?.checkpointLsn ?? 0n));
     gauge('epoch', 'Volume epoch promised', (segment) => Number(segment.control.epoch));
     gauge('bytes_used', 'Bytes on disk', (segment) => Number(segment.state().bytesUsed));
+    gauge(
+      'bytes_used_most',
+      'Most bytes on disk that were measured since the daemon started: the high-water mark',
+      (segment) => segment.bytesUsedMost,
+    );
     gauge('log_bytes', 'Bytes of redo log', (segment) => segment.storage?.logBytes ?? 0);
     new Gauge({
       name: 'aurora_storage_redo_held_lsn',

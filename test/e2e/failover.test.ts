@@ -1,7 +1,9 @@
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentStatus } from './cluster-harness.ts';
+import { daemonMetrics } from '../faults/observe.ts';
 import { Cluster, type Writer } from './cluster-harness.ts';
+import { documentedMetrics, exportedMetrics } from './exported-metrics.ts';
 
 /**
  * Three computes whose role is decided at run time, on one volume, and nobody beside storage that could tell them what to be. Whatever
@@ -192,4 +194,28 @@ describe('without an operator', () => {
     const metrics = await (await fetch(`http://${chosen.host}:7003/metrics`)).text();
     expect(metrics).toMatch(/^aurora_failovers_total\{reason="switchover"\} 1$/m);
   }, 90_000);
+
+  it('every metric of the documentation has a series, and one whose PostgreSQL was promoted goes on being looked at', async () => {
+    const writer = await theWriter();
+    const reader = computes.find((one) => one !== writer) as Writer;
+    // What nothing here has made: a failed read, a slot, an extension that nobody created, and a reader that canceled queries.
+    const absent = new Set([
+      'aurora_page_read_errors_total',
+      'aurora_slot_retained_bytes',
+      'aurora_statement_seconds_total',
+      'aurora_statement_calls_total',
+      'aurora_storage_refused_messages_total',
+    ]);
+    await cluster.until('the new writer tells how its PostgreSQL is', async () =>
+      (await (await fetch(`http://${writer.host}:7003/metrics`)).text()).includes('aurora_insights_up{look="activity"} 1'),
+    );
+    const [ofWriter, ofReader] = await Promise.all([writer, reader].map(({ host }) => exportedMetrics(`http://${host}:7003/metrics`)));
+    const missing = (names: readonly string[], ...exported: (ReadonlySet<string> | undefined)[]): readonly string[] =>
+      names.filter((name) => !absent.has(name) && !exported.some((some) => some?.has(name)));
+    expect(missing(documentedMetrics('Compute agent'), ofWriter, ofReader)).toEqual([]);
+    const ofDaemon = await exportedMetrics(daemonMetrics(cluster, 0));
+    expect(missing(documentedMetrics('Storage daemon'), ofDaemon)).toEqual([]);
+    const { insights } = (await (await fetch(`http://${reader.host}:7003/status`)).json()) as { insights?: { failing: unknown[] } };
+    expect(insights?.failing).toEqual([]);
+  }, 60_000);
 });

@@ -1,6 +1,7 @@
 import { Client } from 'pg';
 
 export const SUPERUSER = 'postgres';
+const APPLICATION_NAME = 'kube-aurora';
 
 /** PostgreSQL's local socket, which only the agent and PostgreSQL's account reach. */
 export interface LocalSocket {
@@ -20,20 +21,38 @@ const SESSION_SETTINGS = [
   'search_path=pg_catalog',
 ];
 
-/** Does `work` on a connection of its own, as superuser. */
-export async function withSuperuser<T>(socket: LocalSocket, work: (client: Client) => Promise<T>, database = 'postgres'): Promise<T> {
+export interface SuperuserOptions {
+  readonly database?: string;
+  /** As it stands in pg_stat_activity. */
+  readonly applicationName?: string;
+  /** Beside those that every session of ours has; in the form of `-c`, blanks escaped. */
+  readonly settings?: readonly string[];
+  /** An answer that comes later fails its query, whatever PostgreSQL still does. Without it they are waited for. */
+  readonly answerWithinMs?: number;
+}
+
+/** Connects as superuser; whoever asked for it ends it. */
+export async function connectSuperuser(socket: LocalSocket, options: SuperuserOptions = {}): Promise<Client> {
+  const { database = 'postgres', applicationName = APPLICATION_NAME, settings = [], answerWithinMs } = options;
   const client = new Client({
     host: socket.dir,
     port: socket.port,
     user: SUPERUSER,
     database,
-    application_name: 'kube-aurora',
-    options: SESSION_SETTINGS.map((setting) => `-c ${setting}`).join(' '),
+    application_name: applicationName,
+    options: [...SESSION_SETTINGS, ...settings].map((setting) => `-c ${setting}`).join(' '),
     connectionTimeoutMillis: 10_000,
+    ...(answerWithinMs === undefined ? {} : { query_timeout: answerWithinMs }),
   });
   // A PostgreSQL that ends meanwhile fails the query under way; an unheard event would end the agent.
   client.on('error', () => undefined);
   await client.connect();
+  return client;
+}
+
+/** Does `work` on a connection of its own, as superuser. */
+export async function withSuperuser<T>(socket: LocalSocket, work: (client: Client) => Promise<T>, database = 'postgres'): Promise<T> {
+  const client = await connectSuperuser(socket, { database });
   try {
     return await work(client);
   } finally {

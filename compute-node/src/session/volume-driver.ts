@@ -36,7 +36,7 @@ export interface VolumeDriverOptions
   extends
     Pick<PageReaderOptions, 'onRead' | 'onError'>,
     Pick<PageSourceOptions, 'aheadBytesMax' | 'onAheadGone'>,
-    Pick<WritePathOptions, 'onFlushSent' | 'onFlushed'>,
+    Pick<WritePathOptions, 'onFlushSent' | 'onFlushed' | 'onTook'>,
     Pick<WriterLeaseOptions, 'leaseMs' | 'isDead'> {
   readonly segments: readonly SegmentEndpoint[];
   readonly identity: WriterIdentity;

@@ -30,6 +30,8 @@ export interface GroupWriterOptions {
   /** The group is complete up to a later LSN than before. */
   readonly onComplete: () => void;
   readonly onFenced: (message: string) => void;
+  /** A segment acknowledged a batch so many seconds after it was sent there. */
+  readonly onTook?: ((segment: SegmentEndpoint, seconds: number) => void) | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -70,6 +72,7 @@ export class GroupWriter {
           pgmrpl: () => points.announceReadFloor(),
           onAcknowledged: (segment, scl) => this.#acknowledged(segment, scl),
           onFenced: options.onFenced,
+          onTook: options.onTook,
           clock,
           logger,
         }),

@@ -28,6 +28,8 @@ function streamOf(state: () => Partial<SegmentState>) {
   const ring = new RedoRing(100n, 1024 * 1024);
   const onAcknowledged = vi.fn();
   const onFenced = vi.fn();
+  const onTook = vi.fn();
+  const time = { now: 0 };
   const stream = new SegmentStream(
     { role: 'FULL', index: 0, id: 's0', zone: 'z', client },
     {
@@ -39,7 +41,8 @@ function streamOf(state: () => Partial<SegmentState>) {
       pgmrpl: () => 100n,
       onAcknowledged,
       onFenced,
-      clock: { ...systemClock(), after: (_, work) => (due.push(work), { cancel: () => undefined }) },
+      onTook: (_segment, seconds) => onTook(seconds),
+      clock: { ...systemClock(), now: () => time.now, after: (_, work) => (due.push(work), { cancel: () => undefined }) },
       logger: silentLogger(),
     },
   );
@@ -50,7 +53,19 @@ function streamOf(state: () => Partial<SegmentState>) {
     ring.push({ backlink: ring.endLsn, endLsn, message: encodeAppendRequest([Buffer.alloc(64)], 100n, 100n) });
     stream.pump();
   };
-  return { stream, streams, asked, due, answer, push, onAcknowledged, onFenced, tick: () => due.splice(0).forEach((work) => work()) };
+  return {
+    stream,
+    streams,
+    asked,
+    due,
+    answer,
+    push,
+    time,
+    onTook,
+    onAcknowledged,
+    onFenced,
+    tick: () => due.splice(0).forEach((work) => work()),
+  };
 }
 
 it('a segment that takes no redo keeps its stream, is sent nothing, says so, and is fed again when it has room', async () => {
@@ -80,6 +95,21 @@ it('a segment that takes no redo keeps its stream, is sent nothing, says so, and
   expect(streams[0]?.written).toHaveLength(4);
   answer({ scl: 300n });
   expect(onAcknowledged).toHaveBeenLastCalledWith(0, 300n);
+});
+
+it('how long a segment took is told once for each batch, from when that was sent', () => {
+  const { answer, push, time, onTook } = streamOf(() => ({}));
+  answer({});
+  push(200n);
+  time.now = 5;
+  push(300n);
+  time.now = 12;
+  answer({ scl: 200n });
+  expect(onTook.mock.calls).toEqual([[0.012]]);
+  answer({ scl: 200n });
+  time.now = 25;
+  answer({ scl: 300n });
+  expect(onTook.mock.calls).toEqual([[0.012], [0.02]]);
 });
 
 it('a segment that takes no redo, asked how far it is, counts only under the history that it was given', async () => {

@@ -38,6 +38,8 @@ export interface SegmentStreamOptions {
   readonly pgmrpl: () => bigint;
   /** The segment holds all redo up to `scl`, and had promised no later writer when it said so. */
   readonly onAcknowledged: (segment: number, scl: bigint) => void;
+  /** It acknowledged a batch so many seconds after that was given to its connection. */
+  readonly onTook?: ((segment: SegmentEndpoint, seconds: number) => void) | undefined;
   /** The segment knows a later writer. Called at least once; nothing may be acknowledged to PostgreSQL after it. */
   readonly onFenced: (message: string) => void;
   readonly clock: Clock;
@@ -76,9 +78,10 @@ export class SegmentStream implements Sink {
   #isHeldBack = false;
   /** Sequence in the ring of the next batch to send. */
   #cursor = 0;
-  /** Ends and sizes of what was sent on this stream and not acknowledged; #unackedHead is the oldest. */
+  /** Ends, sizes and times of what was sent on this stream and not acknowledged; #unackedHead is the oldest. */
   #unackedEnd: bigint[] = [];
   #unackedBytes: number[] = [];
+  #unackedSentMs: number[] = [];
   #unackedHead = 0;
   #inFlightBytes = 0;
   #scl = 0n;
@@ -213,6 +216,7 @@ export class SegmentStream implements Sink {
       this.#cursor++;
       this.#unackedEnd.push(entry.endLsn);
       this.#unackedBytes.push(entry.message.length);
+      this.#unackedSentMs.push(this.#options.clock.now());
       this.#inFlightBytes += entry.message.length;
       // What is written in one turn goes as one write of the socket.
       if (!stream.write(entry.message)) this.#blocked = stream === this.#stream;
@@ -275,19 +279,24 @@ export class SegmentStream implements Sink {
 
   #acknowledged(scl: bigint): void {
     if (scl > this.#scl) this.#scl = scl;
+    const { onTook, clock } = this.#options;
+    const now = clock.now();
     while (this.#unackedHead < this.#unackedEnd.length) {
       const end = this.#unackedEnd[this.#unackedHead];
       if (end === undefined || end > scl) break;
       this.#inFlightBytes -= this.#unackedBytes[this.#unackedHead] ?? 0;
+      onTook?.(this.endpoint, (now - (this.#unackedSentMs[this.#unackedHead] ?? now)) / 1000);
       this.#unackedHead++;
     }
     if (this.#unackedHead === this.#unackedEnd.length) {
       this.#unackedEnd.length = 0;
       this.#unackedBytes.length = 0;
+      this.#unackedSentMs.length = 0;
       this.#unackedHead = 0;
     } else if (this.#unackedHead > 1024) {
       this.#unackedEnd = this.#unackedEnd.slice(this.#unackedHead);
       this.#unackedBytes = this.#unackedBytes.slice(this.#unackedHead);
+      this.#unackedSentMs = this.#unackedSentMs.slice(this.#unackedHead);
       this.#unackedHead = 0;
     }
   }
@@ -322,6 +331,7 @@ export class SegmentStream implements Sink {
     this.#phase = phase;
     this.#unackedEnd = [];
     this.#unackedBytes = [];
+    this.#unackedSentMs = [];
     this.#unackedHead = 0;
     this.#inFlightBytes = 0;
     this.#later(ASK_EVERY_MS);
@@ -366,6 +376,7 @@ export class SegmentStream implements Sink {
     this.#blocked = false;
     this.#unackedEnd = [];
     this.#unackedBytes = [];
+    this.#unackedSentMs = [];
     this.#unackedHead = 0;
     this.#inFlightBytes = 0;
     stream?.cancel();

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { expect, it } from 'vitest';
-import { LATENCY_BUCKETS, LatencyHistogram } from './latency-histogram.ts';
+import { LabelledLatencies, LATENCY_BUCKETS, LatencyHistogram } from './latency-histogram.ts';
 
 it('is scraped as any histogram: counts up to each bound, sum and count', async () => {
   const registry = new Registry();
@@ -15,6 +15,18 @@ it('is scraped as any histogram: counts up to each bound, sum and count', async 
   expect(text).toContain('some_seconds_bucket{le="+Inf"} 6');
   expect(text).toContain('some_seconds_count 6');
   expect(text).toMatch(/some_seconds_sum 11\.5011/);
+});
+
+it('counts each of several things under its own labels', async () => {
+  const registry = new Registry();
+  const histogram = new LabelledLatencies({ name: 'some_seconds', help: 'How long', labelNames: ['segment'], registers: [registry] });
+  histogram.of({ segment: 'a1' }).note(0.001);
+  histogram.of({ segment: 'a1' }).note(20);
+  histogram.of({ segment: 'b1' }).note(0.5);
+  const text = await registry.metrics();
+  expect(text).toContain('some_seconds_bucket{segment="a1",le="0.001"} 1');
+  expect(text).toContain('some_seconds_bucket{segment="a1",le="+Inf"} 2');
+  expect(text).toContain('some_seconds_count{segment="b1"} 1');
 });
 
 it('has bounds that ascend', () => {

@@ -64,6 +64,7 @@ export class SegmentLifecycle {
   /** What was known to be durable when the disk failed under the content: its note cannot be relied on. */
   #durableAtFault = 0n;
   #storeBytes = 0;
+  #bytesUsedMost = 0;
 
   constructor(options: SegmentLifecycleOptions) {
     const { directory, disk, control, conditions, limits, events, logger } = options;
@@ -180,9 +181,15 @@ export class SegmentLifecycle {
     return (this.#storage?.logBytes ?? 0) + this.#storeBytes;
   }
 
+  /** The most that was measured since the daemon started. */
+  get bytesUsedMost(): number {
+    return this.#bytesUsedMost;
+  }
+
   /** Refreshes the size on disk. */
   async measure(): Promise<void> {
     this.#storeBytes = (await this.#storage?.storeBytes()) ?? 0;
+    this.#bytesUsedMost = Math.max(this.#bytesUsedMost, this.bytesUsed);
   }
 
   /** Must it get redo back that it may have acknowledged once? */

@@ -375,6 +375,10 @@ export class Segment extends SegmentView {
   noteRoom(room: DiskRoom): void {
     this.#lifecycle.noteRoom(room);
   }
+  /** The most that was measured since the daemon started. */
+  get bytesUsedMost(): number {
+    return this.#lifecycle.bytesUsedMost;
+  }
   /** Refreshes the size on disk. */
   measure(): Promise<void> {
     return this.#lifecycle.measure();

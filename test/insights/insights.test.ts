@@ -1,0 +1,104 @@
+import { systemClock } from '@kube-aurora/clock';
+import { silentLogger } from '@kube-aurora/process';
+import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
+import { Client } from 'pg';
+import { Registry } from 'prom-client';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { createInsightsMetrics } from '../../compute-node/src/insights/insights-metrics.ts';
+import { Insights } from '../../compute-node/src/insights/insights.ts';
+
+/** What the agent asks, of a real PostgreSQL. */
+
+let postgres: TestPostgres;
+let insights: Insights;
+let client: Client;
+const registry = new Registry();
+
+beforeAll(async () => {
+  postgres = await startPostgres({
+    settings: { shared_preload_libraries: 'pg_stat_statements', log_statement: 'all', log_min_duration_statement: 0 },
+  });
+  client = await session();
+  await client.query('create extension pg_stat_statements');
+  await client.query('create table rows (id int primary key, what text)');
+  insights = new Insights({
+    isServing: () => true,
+    socket: { dir: postgres.socketDir, port: postgres.port },
+    clock: systemClock(),
+    logger: silentLogger(),
+  });
+  createInsightsMetrics(registry, insights);
+}, 60_000);
+afterAll(async () => {
+  insights?.stop();
+  await client?.end();
+  await postgres?.remove();
+}, 20_000);
+
+/** As a client comes: over the network. */
+async function session(): Promise<Client> {
+  const one = new Client({ host: '127.0.0.1', port: postgres.port, user: 'postgres', database: 'postgres' });
+  one.on('error', () => undefined);
+  await one.connect();
+  return one;
+}
+
+/** The value of one series; undefined when there is none. */
+async function valueOf(series: string): Promise<number | undefined> {
+  const line = (await registry.metrics()).split('\n').find((one) => one.startsWith(`${series} `));
+  return line === undefined ? undefined : Number(line.slice(series.length + 1));
+}
+
+test('says what sessions wait for, what they hold open, and what PostgreSQL counted; and leaves no trace', async () => {
+  const holder = await session();
+  await holder.query("begin; insert into rows values (1, 'held')");
+  const waiter = await session();
+  const waiting = waiter.query("insert into rows values (1, 'waits')").catch((error: unknown) => error);
+  const sleeper = await session();
+  const sleeping = sleeper.query('select pg_sleep(60)').catch((error: unknown) => error);
+  await client.query("insert into rows select g, 'x' from generate_series(10, 109) g");
+  await client.query("alter role postgres password 'hidden'");
+  void insights.run();
+  await vi.waitFor(async () => {
+    expect(await valueOf('aurora_load_session_seconds_total{type="Lock",event="transactionid"}')).toBeGreaterThan(0);
+    expect(await valueOf('aurora_load_session_seconds_total{type="Timeout",event="PgSleep"}')).toBeGreaterThan(0);
+    expect(await valueOf('aurora_idle_in_transaction_seconds')).toBeGreaterThan(0);
+    expect(await valueOf('aurora_insights_up{look="statements"}')).toBe(1);
+  }, 10_000);
+  expect(insights.looks.map(({ outcome, failures }) => [outcome.kind, failures])).toEqual(insights.looks.map(() => ['taken', 0]));
+  expect(await valueOf('aurora_connections{state="active"}')).toBe(2);
+  expect(await valueOf('aurora_connections{state="idle"}')).toBe(1);
+  expect(await valueOf('aurora_connections{state="idleInTransaction"}')).toBe(1);
+  expect(await valueOf('aurora_oldest_transaction_seconds')).toBeGreaterThan(0);
+  expect(await valueOf('aurora_connections_limit')).toBe(97);
+  expect(await valueOf('aurora_transactions_total{outcome="committed"}')).toBeGreaterThan(3);
+  expect(await valueOf('aurora_buffers_total{outcome="hit"}')).toBeGreaterThan(100);
+  expect(await valueOf('aurora_xid_age')).toBeGreaterThan(1);
+  const texts = (insights.status.statements ?? []).map(({ text }) => text);
+  expect(texts).toContain('insert into rows select g, $1 from generate_series($2, $3) g');
+  expect(texts).toContain('alter role');
+  expect(JSON.stringify(insights.status)).not.toContain('hidden');
+  expect(insights.status.load?.waits.map(({ event }) => event)).toContain('PgSleep');
+
+  const held = await client.query(
+    "select from pg_stat_activity where application_name = 'kube-aurora insights' and backend_xmin is not null",
+  );
+  expect(held.rowCount).toBe(0);
+  const counted = await client.query("select from pg_stat_statements where query like '%pg_stat_get_activity%'");
+  expect(counted.rowCount).toBe(0);
+  expect(await postgres.log()).not.toContain('from pg_stat_get_activity(null)');
+  await client.query("select pg_cancel_backend(pid) from pg_stat_activity where wait_event in ('PgSleep', 'transactionid')");
+  await Promise.all([waiting, sleeping]);
+  for (const one of [holder, waiter, sleeper]) await one.end();
+}, 30_000);
+
+test('goes on with another connection when its own is ended', async () => {
+  const before = await valueOf('aurora_insights_failures_total{look="activity"}');
+  await client.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'kube-aurora insights'");
+  await vi.waitFor(async () => {
+    const { rowCount } = await client.query("select from pg_stat_activity where application_name = 'kube-aurora insights'");
+    expect(rowCount).toBe(1);
+    expect(await valueOf('aurora_insights_up{look="activity"}')).toBe(1);
+  }, 12_000);
+  expect(before).toBe(0);
+}, 20_000);
