@@ -65,6 +65,7 @@ const COMMANDS = {
   'faults:switchover': [['test/faults/switchovers.ts']],
   'faults:history': [['test/faults/histories.ts']],
   'faults:ports': [['test/faults/fuzz-ports.ts']],
+  'test:alerts': [['test/alerts/promtool.ts']],
   'test:kubernetes': [['test/real-kubernetes/main.ts']],
 };
 

@@ -57,6 +57,14 @@ export default defineConfig({
         ],
       },
       {
+        text: 'Runbooks',
+        items: [
+          { text: 'The cluster', link: '/runbooks/cluster' },
+          { text: 'Storage', link: '/runbooks/storage' },
+          { text: 'The database', link: '/runbooks/database' },
+        ],
+      },
+      {
         text: 'How it works',
         items: [
           { text: 'Protocol', link: '/protocol' },

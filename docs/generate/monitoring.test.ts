@@ -1,13 +1,108 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { CASES } from '../../test/alerts/cases.ts';
 import { metricsReference } from './metrics-reference.ts';
 
-const monitoring = new URL('../../deploy/monitoring/', import.meta.url);
-const known = new Set([...metricsReference().matchAll(/^\| `(aurora_\w+)`/gm)].map(([, name]) => name));
+const ROOT = new URL('../../', import.meta.url);
+const text = (file: string): string => readFileSync(new URL(file, ROOT), 'utf8');
 
-test.each(readdirSync(monitoring))('%s asks for metrics that there are', (file) => {
-  const named = [...readFileSync(new URL(file, monitoring), 'utf8').matchAll(/aurora_(?!dev_)\w+/g)].map(([name]) =>
-    known.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ''),
-  );
-  expect(named.filter((name) => !known.has(name))).toEqual([]);
+interface Alert {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: { readonly severity: string };
+  readonly annotations: { readonly summary: string; readonly runbook_url: string };
+}
+
+const { groups } = parse(text('helm/kube-aurora/files/alerts.yaml')) as { groups: { rules: Alert[] }[] };
+const alerts = groups.flatMap(({ rules }) => rules);
+
+interface Dashboard {
+  readonly uid: string;
+  readonly panels: {
+    readonly id: number;
+    readonly title: string;
+    readonly targets: { readonly expr: string; readonly legendFormat: string }[];
+  }[];
+}
+
+/** What programs give each metric, by its name: the labels of the reference's tables. */
+const LABELS = new Map(
+  [...metricsReference().matchAll(/^\| `(aurora_\w+)` \| (\w+) \| ([^|]*) \|/gm)].map(([, name = '', kind = '', labels = '']) => [
+    name,
+    new Set([...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label).concat(kind === 'histogram' ? 'le' : [])),
+  ]),
+);
+/** What Prometheus and the PodMonitors give every series. */
+const TARGET_LABELS = ['namespace', 'pod', 'kube_aurora_dev_cluster', 'kube_aurora_dev_component', 'kube_aurora_dev_role'];
+/** Of PromQL. */
+const NO_LABEL = new Set(['le']);
+
+const documented = (name: string): string => (LABELS.has(name) ? name : name.replace(/_(bucket|sum|count)$/, ''));
+
+/** What is wrong with an expression: metrics that nobody exports, and labels that they have not. */
+function problems(expr: string): string[] {
+  const named = [...expr.matchAll(/(?<![\w"])(aurora_(?!dev_)\w+)(?:\{([^}]*)\})?/g)].map(([, name = '', selector = '']) => ({
+    name: documented(name),
+    selector,
+  }));
+  const has = (label: string): boolean => TARGET_LABELS.includes(label) || named.some(({ name }) => LABELS.get(name)?.has(label) === true);
+  return [
+    ...named.filter(({ name }) => !LABELS.has(name)).map(({ name }) => `${name} is exported by nobody`),
+    ...named.flatMap(({ name, selector }) =>
+      [...selector.matchAll(/(\w+)\s*(?:=~|!~|!=|=)/g)]
+        .filter(([, label = '']) => !TARGET_LABELS.includes(label) && LABELS.get(name)?.has(label) !== true)
+        .map(([, label]) => `${name} has no label ${label}`),
+    ),
+    ...[...expr.matchAll(/\b(?:by|without) \(([^)]*)\)/g)]
+      .flatMap(([, list = '']) => list.split(',').map((label) => label.trim()))
+      .filter((label) => !has(label) && !NO_LABEL.has(label))
+      .map((label) => `nothing in it has the label ${label}`),
+  ];
+}
+
+test('what is wrong with an expression is found', () => {
+  expect(problems('rate(aurora_made_up_total[5m])')).toEqual(['aurora_made_up_total is exported by nobody']);
+  expect(problems('aurora_connections{colour="red"}')).toEqual(['aurora_connections has no label colour']);
+  expect(problems('sum by (colour) (aurora_connections)')).toEqual(['nothing in it has the label colour']);
+  expect(problems('sum by (le, pod) (rate(aurora_flush_seconds_bucket{pod="a"}[5m]))')).toEqual([]);
+});
+
+test.each(readdirSync(new URL('deploy/monitoring/dashboards/', ROOT)))('the dashboard %s asks for what there is', (file) => {
+  const { uid, panels } = JSON.parse(text(`deploy/monitoring/dashboards/${file}`)) as Dashboard;
+  expect(uid).toBe(`kube-aurora-${file.replace('.json', '')}`);
+  for (const { title, targets } of panels) {
+    for (const { expr, legendFormat } of targets) {
+      expect(problems(expr), `${title}: ${expr}`).toEqual([]);
+      for (const [, label = ''] of legendFormat.matchAll(/\{\{(\w+)\}\}/g))
+        expect(problems(`sum by (${label}) (${expr})`), title).toEqual([]);
+    }
+  }
+});
+
+test.each(alerts)('the alert $alert asks for what there is, and names a runbook that is there', ({ alert, expr, labels, annotations }) => {
+  expect(problems(expr)).toEqual([]);
+  expect(['critical', 'warning']).toContain(labels.severity);
+  for (const [, label = ''] of annotations.summary.matchAll(/\$labels\.(\w+)/g)) {
+    if (label !== 'instance') expect(problems(`sum by (${label}) (${expr})`)).toEqual([]);
+  }
+  const [, page = '', anchor = ''] = /^RUNBOOKS\/(\w+)#(\w+)$/.exec(annotations.runbook_url) ?? [];
+  expect(anchor).toBe(alert.toLowerCase());
+  expect(text(`docs/runbooks/${page}.md`)).toContain(`\n## ${alert}\n`);
+});
+
+test('each alert has a fault for promtool, and no page tells of an alert that there is not', () => {
+  const names = alerts.map(({ alert }) => alert);
+  expect(CASES.map(({ alert }) => alert).toSorted()).toEqual(names.toSorted());
+  for (const page of [
+    'runbooks/cluster',
+    'runbooks/storage',
+    'runbooks/database',
+    'failover',
+    'failure-modes',
+    'monitoring',
+    'operations',
+  ]) {
+    for (const [, named = ''] of text(`docs/${page}.md`).matchAll(/\b(Aurora(?!Cluster)[A-Z]\w+)\b/g)) expect(names, page).toContain(named);
+  }
 });

@@ -3,13 +3,14 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { parse, parseDocument } from 'yaml';
 import { CHART, helm } from './chart.ts';
-import { deployManifests } from './manifests.ts';
+import { dashboardFiles, deployManifests } from './manifests.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const text = (file: string): string => readFileSync(path.join(ROOT, file), 'utf8');
 
 test('deploy/ is what the chart makes; npm run deploy:generate makes it so', () => {
-  for (const { file, content } of deployManifests()) expect(readFileSync(file, 'utf8'), path.relative(ROOT, file)).toBe(content);
+  for (const { file, content } of [...dashboardFiles(), ...deployManifests()])
+    expect(readFileSync(file, 'utf8'), path.relative(ROOT, file)).toBe(content);
 });
 
 test('Helm finds nothing to say against the chart', () => {

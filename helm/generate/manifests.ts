@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CHART, renderText } from './chart.ts';
+import { dashboards } from './dashboards/dashboards.ts';
 
 const DEPLOY = path.resolve(import.meta.dirname, '../../deploy');
 
@@ -19,15 +19,19 @@ const HEADER = '# Made from helm/kube-aurora by `npm run deploy:generate`; a tes
 /** Of a release alone; who applies plain manifests has none. */
 const HELM_LABELS = /^ *(?:app\.kubernetes\.io\/managed-by: Helm|helm\.sh\/chart: .*)\n/gm;
 
+/** Dashboards for Grafana: the chart's files, and the same in deploy/. */
+export function dashboardFiles(): { readonly file: string; readonly content: string }[] {
+  const folders = [path.join(CHART, 'files/dashboards'), path.join(DEPLOY, 'monitoring/dashboards')];
+  return folders.flatMap((folder) => dashboards().map(({ name, json }) => ({ file: path.join(folder, `${name}.json`), content: json })));
+}
+
 /** What deploy/ has of the chart with its default values. */
 export function deployManifests(): { readonly file: string; readonly content: string }[] {
   const templates = renderText({ values: { monitoring: { podMonitors: { enabled: true }, rules: { enabled: true } } } });
-  const manifests = Object.entries(PARTS).map(([file, parts]) => ({
+  return Object.entries(PARTS).map(([file, parts]) => ({
     file: path.join(DEPLOY, file),
     content: HEADER + parts.map((part) => templateText(templates, part)).join('---\n'),
   }));
-  const dashboard = readFileSync(path.join(CHART, 'files/grafana-dashboard.json'), 'utf8');
-  return [...manifests, { file: path.join(DEPLOY, 'monitoring/grafana-dashboard.json'), content: dashboard }];
 }
 
 function templateText(templates: ReadonlyMap<string, string>, part: string): string {
