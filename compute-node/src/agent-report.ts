@@ -1,9 +1,11 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { StatusVersion } from '@kube-aurora/process';
+import type { AdviceStatus } from './advice/adviser.ts';
 import type { AgentRole } from './agent-role.ts';
 import type { AgentState } from './agent-state.ts';
 import { leaseStatus, replayStatus, segmentStatuses, situationStatus, type SegmentName } from './agent-status.ts';
 import { cacheStatus } from './cache-status.ts';
+import type { CustomQueriesStatus } from './custom-queries/custom-queries.ts';
 import type { FailoverSettings } from './election/place-settings.ts';
 import type { InsightsStatus } from './insights/insights.ts';
 import type { Load } from './load/load-meter.ts';
@@ -29,6 +31,10 @@ export interface AgentReportOptions {
   readonly load: () => Load | undefined;
   /** How PostgreSQL is; undefined where nobody looks. */
   readonly insights?: { readonly status: InsightsStatus } | undefined;
+  /** What there is to advise; undefined where nobody looks. */
+  readonly advice?: { readonly status: AdviceStatus } | undefined;
+  /** The cluster's own; undefined where nobody asks. */
+  readonly customQueries?: { readonly status: CustomQueriesStatus | undefined } | undefined;
   readonly clock: Clock;
 }
 
@@ -99,7 +105,7 @@ export class AgentReport {
   };
 
   status(): unknown {
-    const { instance, settings, passwords, directory, cache, place, load, insights, clock } = this.#options;
+    const { instance, settings, passwords, directory, cache, place, load, insights, advice, customQueries, clock } = this.#options;
     const { version, state, role, startedAt, epoch } = this.#view;
     const session = this.#session;
     const writing = session?.writePath;
@@ -135,6 +141,8 @@ export class AgentReport {
       passwords: role.isReader ? [] : passwords.status,
       load: load(),
       insights: insights?.status,
+      advice: advice?.status,
+      customQueries: customQueries?.status,
       ...(directory.lostSlots.length === 0 ? {} : { lostReplicationSlots: directory.lostSlots }),
       cache: cacheStatus(cache()),
       segments,

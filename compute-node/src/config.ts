@@ -97,6 +97,11 @@ export const CONFIG_SCHEMA = {
     description: 'directory with the statements that initdb.json in the settings directory refers to; only for a new volume',
     type: setting.optionalText(),
   },
+  queriesDir: {
+    env: 'AURORA_QUERIES_DIR',
+    description: "directory with YAML files of the cluster's own queries, whose answers become metrics; looked at while we run",
+    type: setting.optionalText(),
+  },
   pgHba: {
     env: 'AURORA_PG_HBA',
     description: 'lines of pg_hba.conf; without them, passwords from everywhere',
@@ -153,6 +158,8 @@ export interface AgentConfig {
   /** Undefined: PostgreSQL's own values. */
   readonly settingsDir: string | undefined;
   readonly initSqlDir: string | undefined;
+  /** Undefined: there are no queries of its own. */
+  readonly queriesDir: string | undefined;
   /** Undefined: passwords from everywhere. */
   readonly pgHba: string | undefined;
   readonly ringBytesMax: number;
@@ -207,6 +214,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     appDatabase: raw.appDatabase,
     settingsDir: raw.settingsDir,
     initSqlDir: raw.initSqlDir,
+    queriesDir: raw.queriesDir,
     pgHba: raw.pgHba,
     ringBytesMax: raw.ringMib * 1024 * 1024,
     readAheadBytesMax: raw.readAheadMib * 1024 * 1024,

@@ -3,9 +3,12 @@ import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, letHeapGrow, runMain, serveStatus } from '@kube-aurora/process';
 import { PLAIN_TEXT } from '@kube-aurora/rpc';
+import { Adviser, type PageCounts } from './advice/adviser.ts';
 import { Agent } from './agent.ts';
 import { computePhases } from './compute-phases.ts';
 import { CONFIG_SCHEMA, readAgentConfig } from './config.ts';
+import { CustomMetrics } from './custom-queries/custom-metrics.ts';
+import { CustomQueries } from './custom-queries/custom-queries.ts';
 import { PlaceFile } from './election/place-settings.ts';
 import { createInsightsMetrics } from './insights/insights-metrics.ts';
 import { Insights } from './insights/insights.ts';
@@ -92,6 +95,33 @@ await runMain(logger, async () => {
     clock,
     logger: logger.child({ part: 'insights' }),
   });
+  const pages = (): PageCounts | undefined => {
+    const counted = insights.statistics.statistics;
+    const fetched = cache()?.pagesFetched;
+    if (counted === undefined || fetched === undefined) return undefined;
+    return { atMs: clock.now(), wanted: counted.buffersHit + counted.buffersRead, fromStorage: fetched };
+  };
+  const adviser = new Adviser({
+    isServing: () => agent.phase === 'running',
+    socket: { dir: paths.runDir, port: config.pgListen.port },
+    loadPerCore: () => {
+      const sessions = insights.status.load?.sessions;
+      return sessions === undefined ? undefined : sessions / availableParallelism();
+    },
+    pages,
+    clock,
+    logger: logger.child({ part: 'advice' }),
+  });
+  const customQueries = new CustomQueries({
+    directory: config.queriesDir,
+    socket: { dir: paths.runDir, port: config.pgListen.port },
+    database: config.appDatabase,
+    isServing: () => agent.phase === 'running',
+    onAnswered: () => customMetrics.show(customQueries.series),
+    clock,
+    logger: logger.child({ part: 'queries' }),
+  });
+  const customMetrics = new CustomMetrics(registry, () => customQueries.failures);
   const agent: Agent = new Agent({
     roles,
     instance,
@@ -105,6 +135,8 @@ await runMain(logger, async () => {
     place: config.role === 'auto' ? place : undefined,
     load: () => meter.load(),
     insights,
+    advice: adviser,
+    customQueries,
     clock,
     logger,
   });
@@ -122,7 +154,11 @@ await runMain(logger, async () => {
   });
   shutdown.add('status server', () => server.close());
   shutdown.add('load meter', () => meter.stop());
-  shutdown.add('insights', () => insights.stop());
+  shutdown.add('insights', () => {
+    insights.stop();
+    adviser.stop();
+    customQueries.stop();
+  });
   shutdown.add('failover settings', () => place.stop());
   shutdown.add('storage connections', () => {
     for (const { client } of segments) client.close();
@@ -130,5 +166,7 @@ await runMain(logger, async () => {
   shutdown.add('PostgreSQL', () => agent.stop(QUORUM_WAIT_MS), QUORUM_WAIT_MS + 15_000);
   shutdown.onSignals(() => agent.exitCode);
   void insights.run();
+  void adviser.run();
+  void customQueries.run();
   await agent.run(metrics);
 });

@@ -1,4 +1,5 @@
 import { Histogram, Registry, type MetricObject } from 'prom-client';
+import { CustomMetrics } from '../../compute-node/src/custom-queries/custom-metrics.ts';
 import { createInsightsMetrics } from '../../compute-node/src/insights/insights-metrics.ts';
 import { createMetrics as createAgentMetrics } from '../../compute-node/src/metrics.ts';
 import { createMetrics as createOperatorMetrics } from '../../operator/src/metrics.ts';
@@ -19,6 +20,7 @@ export function metricsReference(): string {
     load: () => undefined,
     segments: () => [],
   });
+  new CustomMetrics(agent, () => []);
   createInsightsMetrics(agent, {
     activity: { activity: undefined, load: { totals: [] } },
     statistics: { statistics: undefined },

@@ -4,6 +4,8 @@ import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
 import { Client } from 'pg';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { Adviser } from '../../compute-node/src/advice/adviser.ts';
+import { CustomQueries } from '../../compute-node/src/custom-queries/custom-queries.ts';
 import { createInsightsMetrics } from '../../compute-node/src/insights/insights-metrics.ts';
 import { Insights } from '../../compute-node/src/insights/insights.ts';
 
@@ -102,3 +104,85 @@ test('goes on with another connection when its own is ended', async () => {
   }, 12_000);
   expect(before).toBe(0);
 }, 20_000);
+
+test('finds what there is to advise, in every database, and leaves nothing behind', async () => {
+  await client.query(`
+    create table bloated (id int) with (autovacuum_enabled = off);
+    insert into bloated select generate_series(1, 200000); delete from bloated where id <= 120000;
+    create table uncounted with (autovacuum_enabled = off) as select g as id, repeat('x', 400) as what from generate_series(1, 25000) g;
+    create index one on rows (what); create index two on rows (what); create index partial on rows (what) where id > 5;
+    create sequence ending as int; select setval('ending', 2100000000);
+    create sequence fresh`);
+  await client.query('create database "Other one"');
+  const other = await postgres.connect('Other one');
+  await other.query('create table t (id int primary key); create unique index again on t (id)');
+  await other.end();
+  const adviser = new Adviser({
+    isServing: () => true,
+    socket: { dir: postgres.socketDir, port: postgres.port },
+    loadPerCore: () => 0,
+    pages: () => undefined,
+    clock: systemClock(),
+    logger: silentLogger(),
+  });
+  await client.query('select pg_stat_force_next_flush()');
+  await adviser.look();
+  expect(adviser.status.failing).toEqual([]);
+  expect(adviser.status.findings.map(({ id, subject }) => [id, subject])).toEqual([
+    ['sequenceEnds', 'postgres: public.ending'],
+    ['deadRows', 'postgres: public.bloated'],
+    ['neverAnalyzed', 'postgres: public.uncounted'],
+    ['duplicateIndex', 'Other one: public.again'],
+    ['duplicateIndex', 'postgres: public.two'],
+  ]);
+  // What is shown can be asked.
+  for (const { query } of adviser.status.findings) await client.query(query);
+  await client.query('vacuum bloated');
+  await client.query('analyze uncounted');
+  await client.query('drop index two');
+  const before = adviser.status.findings[0]?.since;
+  await adviser.look();
+  expect(adviser.status.findings.map(({ id }) => id)).toEqual(['sequenceEnds', 'duplicateIndex']);
+  expect(adviser.status.findings[0]?.since).toBe(before);
+  const left = await client.query("select from pg_stat_activity where application_name = 'kube-aurora advice' and state <> 'idle'");
+  expect(left.rowCount).toBe(0);
+}, 60_000);
+
+test("asks the cluster's own queries read-only, as pg_monitor, and says what fails", async () => {
+  const queries = new CustomQueries({
+    directory: '/nowhere',
+    socket: { dir: postgres.socketDir, port: postgres.port },
+    database: 'Other one',
+    isServing: () => true,
+    onAnswered: () => undefined,
+    clock: systemClock(),
+    logger: silentLogger(),
+  });
+  const one = (name: string, sql: string): string =>
+    `${name}: { query: "${sql}", metrics: [{ who: { usage: LABEL } }, { n: { usage: GAUGE } }] }\n`;
+  queries.take(
+    new Map([
+      [
+        'all.yaml',
+        one('fine', "select current_user || ' in ' || current_database() as who, count(*) as n from pg_stat_activity;") +
+          one('writes', 'with gone as (delete from t returning 1) select 1 as who, count(*) as n from gone') +
+          one('two', 'select 1 as who, 1 as n; select 2') +
+          one('forbidden', 'select rolpassword as who, 1 as n from pg_authid') +
+          one('many', 'select g as who, g as n from generate_series(1, 1000000) g') +
+          one('writers', 'select 1 as who, 1 as n').replace('{ query', '{ primary: true, query'),
+      ],
+    ]),
+  );
+  await queries.askDue();
+  expect(queries.series.map(({ metric, labels }) => [metric, labels['who']])).toEqual([
+    ['aurora_custom_fine_n', 'pg_monitor in Other one'],
+    ['aurora_custom_writers_n', '1'],
+  ]);
+  expect(queries.status?.problems).toEqual([]);
+  expect(Object.fromEntries((queries.status?.failing ?? []).map(({ query, message }) => [query, message]))).toEqual({
+    writes: expect.stringContaining('must not contain data-modifying statements') as unknown,
+    two: expect.stringContaining('cannot insert multiple commands') as unknown,
+    forbidden: expect.stringContaining('permission denied') as unknown,
+    many: expect.stringContaining('more than 100 rows') as unknown,
+  });
+}, 30_000);

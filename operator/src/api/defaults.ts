@@ -128,6 +128,11 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       ...(spec.compute?.cacheSize === undefined ? {} : { cacheSize: spec.compute.cacheSize }),
       ...placementOf(spec.compute),
     },
+    monitoring: {
+      ...(spec.monitoring?.customQueriesConfigMap?.name === undefined
+        ? {}
+        : { customQueriesConfigMap: { name: spec.monitoring.customQueriesConfigMap.name } }),
+    },
     images: {
       ...(spec.images?.storageDaemon === undefined ? {} : { storageDaemon: spec.images.storageDaemon }),
       ...(spec.images?.computeNode === undefined ? {} : { computeNode: spec.images.computeNode }),

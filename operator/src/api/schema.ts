@@ -295,6 +295,28 @@ const spec: Schema = {
         },
       ],
     },
+    monitoring: {
+      type: 'object',
+      description: 'What there is to see of the database beside what all clusters show.',
+      default: {},
+      properties: {
+        customQueriesConfigMap: {
+          type: 'object',
+          description:
+            'A ConfigMap in the same namespace whose keys are YAML files of queries: by name the query and its columns, as for CloudNativePG. Their answers become metrics aurora_custom_NAME_COLUMN of each instance. What it holds may change at any time; naming it, or another, makes the compute pods anew, one at a time.',
+          required: ['name'],
+          properties: {
+            name: {
+              type: 'string',
+              description: 'Name of the ConfigMap.',
+              minLength: 1,
+              maxLength: 253,
+              pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+            },
+          },
+        },
+      },
+    },
     images: {
       type: 'object',
       description: "Images to run instead of the operator's defaults.",

@@ -2,6 +2,8 @@ import { autoscalingStatus } from './autoscaling-schema.ts';
 import { CONDITION_REASONS, CONDITION_TYPES, PHASES } from './conditions.ts';
 import type { Schema } from './open-api.ts';
 import {
+  ADVICE_MAX,
+  ADVICE_SEVERITIES,
   FAILOVER_CAUSES,
   FAILOVER_PHASES,
   INSTANCE_PHASES,
@@ -26,6 +28,31 @@ const condition: Schema = {
     observedGeneration: { type: 'integer', format: 'int64', description: 'metadata.generation that this is about.' },
     lastTransitionTime: { type: 'string', format: 'date-time', description: 'When status last changed.' },
   },
+};
+
+const advice: Schema = {
+  type: 'array',
+  description:
+    'What an administrator would do in the database, as the writer finds by looking around every ten minutes; most urgent first. It says nothing of whether the cluster works.',
+  maxItems: ADVICE_MAX,
+  items: {
+    type: 'object',
+    required: ['id', 'severity', 'what', 'since', 'todo', 'query'],
+    properties: {
+      id: { type: 'string', description: 'What kind of finding it is: transactionIds, deadRows, unusedIndex ...', maxLength: 64 },
+      severity: {
+        type: 'string',
+        description: 'critical: it stops, or is about to. hint: it would be better otherwise.',
+        enum: ADVICE_SEVERITIES,
+      },
+      subject: { type: 'string', description: 'A database, and a table or an index in it. Absent: all of PostgreSQL.', maxLength: 500 },
+      what: { type: 'string', description: 'What was found.', maxLength: 1000 },
+      since: { type: 'string', format: 'date-time', description: 'When it was first found by this agent.' },
+      todo: { type: 'string', description: 'What to do about it.', maxLength: 1000 },
+      query: { type: 'string', description: 'SQL to see it oneself.', maxLength: 4096 },
+    },
+  },
+  'x-kubernetes-list-type': 'atomic',
 };
 
 const instance: Schema = {
@@ -322,6 +349,7 @@ export const statusSchema: Schema = {
         app: { type: 'string', description: 'For the application.' },
       },
     },
+    advice,
     credentials: {
       type: 'array',
       description: "The roles' passwords.",

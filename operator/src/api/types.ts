@@ -198,6 +198,7 @@ export interface AuroraClusterSpec {
   readonly superuserSecret?: { readonly name: string };
   readonly postgresql: { readonly parameters: Readonly<Record<string, string>> };
   readonly compute: PlacementSpec & { readonly resources?: Resources; readonly cacheSize?: string };
+  readonly monitoring: { readonly customQueriesConfigMap?: { readonly name: string } };
   readonly images: { readonly storageDaemon?: string; readonly computeNode?: string };
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
   readonly imagePullSecrets: readonly { readonly name: string }[];
@@ -388,6 +389,25 @@ export interface CustomEndpointStatus {
   readonly instances: readonly string[];
 }
 
+export const ADVICE_SEVERITIES = ['critical', 'warning', 'hint'] as const;
+/** Findings in a status at most; an agent tells no more. */
+export const ADVICE_MAX = 10;
+
+/** What there is to do in the database, as the writer's agent found. */
+export interface AdviceStatus {
+  /** What kind of finding it is: transactionIds, deadRows ... */
+  readonly id: string;
+  readonly severity: (typeof ADVICE_SEVERITIES)[number];
+  /** What it is about: a database, and a table or an index in it; absent: all of PostgreSQL. */
+  readonly subject?: string;
+  readonly what: string;
+  /** RFC 3339. */
+  readonly since: string;
+  readonly todo: string;
+  /** SQL to see it oneself. */
+  readonly query: string;
+}
+
 export interface AuroraClusterStatus {
   readonly observedGeneration?: number;
   readonly phase?: Phase;
@@ -418,6 +438,8 @@ export interface AuroraClusterStatus {
   readonly switchover?: SwitchoverStatus;
   readonly failover?: FailoverStatus;
   readonly lostReplicationSlots?: readonly LostSlot[];
+  /** Most urgent first. */
+  readonly advice?: readonly AdviceStatus[];
   readonly storage?: {
     readonly summary: string;
     readonly ready: number;

@@ -1,5 +1,6 @@
 import { formatLsn, parseLsn } from '@kube-aurora/pg-format';
-import { INSTANCE_ROLES, type InstanceRole, type LostSlot } from '../api/types.ts';
+import { INSTANCE_ROLES, type AdviceStatus, type InstanceRole, type LostSlot } from '../api/types.ts';
+import { readAdvice } from './agent-advice.ts';
 import { readFailover, type ReportedFailover } from './agent-failover.ts';
 import { FAULT_KINDS, type ReportedFault } from './faults.ts';
 import { listedText, numberField, objectFields, textField } from './fields.ts';
@@ -77,6 +78,8 @@ export interface AgentReport extends Poll {
   readonly cacheWarmPercent?: number;
   /** How much it has to do. */
   readonly load?: ReportedLoad;
+  /** What there is to do in its database; undefined while it has not looked. */
+  readonly advice?: readonly AdviceStatus[];
   readonly segments: readonly ReportedSegment[];
   readonly settings?: ReportedSettings;
   readonly passwords?: readonly ReportedPassword[];
@@ -273,6 +276,7 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     promotionTier: numberField(status['promotionTier']),
     cacheWarmPercent: percentOf(objectFields(status['warmth'])['share']),
     load: loadOf(status['load']),
+    advice: readAdvice(status['advice']),
     segments: listOf(status['segments']).flatMap((entry) => {
       const segment = objectFields(entry);
       const id = textField(segment['id']);

@@ -32,6 +32,7 @@ const SUPERUSER_DIR = '/etc/kube-aurora/superuser';
 const SETTINGS_DIR = '/etc/kube-aurora/settings';
 const INIT_SQL_DIR = '/etc/kube-aurora/init-sql';
 const APP_DIR = '/etc/kube-aurora/app';
+const QUERIES_DIR = '/etc/kube-aurora/queries';
 
 /** `id=zone=host:port` of all six daemons, with the zone each claim really stands in. */
 export function storageAddresses(cluster: AuroraCluster, zoneOf: (segment: SegmentId) => string): string {
@@ -90,6 +91,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
   // Statements for the first database are mounted, and no reason to replace a pod once there is one: see initSql below.
   const sqlVolume = initSqlVolume(cluster);
   const pull = imagePull(cluster);
+  const queries = cluster.spec.monitoring.customQueriesConfigMap?.name;
   const build = (zone: string, sql: PodVolume | undefined, pulls: boolean): Pod['spec'] => ({
     hostname: podName,
     subdomain: instancesServiceName(name),
@@ -126,6 +128,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             AURORA_SETTINGS_DIR: SETTINGS_DIR,
             ...cacheEnvironment(cluster.spec.compute.cacheSize, resources),
             ...(sql === undefined ? {} : { AURORA_INIT_SQL_DIR: INIT_SQL_DIR }),
+            ...(queries === undefined ? {} : { AURORA_QUERIES_DIR: QUERIES_DIR }),
           }),
           // From the pod's annotation, so that a container that starts again in a pod that once made the volume knows.
           ofAnnotation('AURORA_VOLUME_EXISTS', ANNOTATION.volumeExists),
@@ -141,6 +144,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
           { name: 'superuser', mountPath: SUPERUSER_DIR, readOnly: true },
           { name: 'app', mountPath: APP_DIR, readOnly: true },
           { name: 'settings', mountPath: SETTINGS_DIR, readOnly: true },
+          ...(queries === undefined ? [] : [{ name: 'queries', mountPath: QUERIES_DIR, readOnly: true }]),
           ...(sql === undefined ? [] : [{ name: sql.name, mountPath: INIT_SQL_DIR, readOnly: true }]),
         ],
         ...(resources === undefined ? {} : { resources }),
@@ -155,6 +159,8 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
       { name: 'app', secret: { secretName: appCredentials(cluster).secretName, defaultMode: 0o440, optional: true } },
       { name: 'settings', configMap: { name: settingsName(name) } },
       compileCache.volume,
+      // Optional: a database is there without its metrics.
+      ...(queries === undefined ? [] : [{ name: 'queries', configMap: { name: queries, optional: true } }]),
       ...(sql === undefined ? [] : [sql]),
     ],
   });

@@ -182,6 +182,14 @@ describe('the compute pod', () => {
     });
   });
 
+  test('has the queries that the manifest names, and starts without them where their ConfigMap is not there', () => {
+    const monitoring = { customQueriesConfigMap: { name: 'demo-queries' } };
+    const pod = compute({}, makeCluster({ spec: { storage: { size: '10Gi' }, monitoring } }));
+    expect(pod.spec.volumes).toContainEqual({ name: 'queries', configMap: { name: 'demo-queries', optional: true } });
+    expect(envOf(pod)['AURORA_QUERIES_DIR']).toBe(pod.spec.containers[0]?.volumeMounts?.find(({ name }) => name === 'queries')?.mountPath);
+    expect(envOf(compute())).not.toHaveProperty('AURORA_QUERIES_DIR');
+  });
+
   test('is told no role, which it asks storage for; its label is no part of what makes it outdated', () => {
     expect(compute().spec.containers[0]?.env).toContainEqual({ name: 'AURORA_ROLE', value: 'auto' });
     const reader = compute({ role: 'reader', servesReads: true });

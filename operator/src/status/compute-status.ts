@@ -139,6 +139,8 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     switchover: plan.switchover ?? previous?.switchover,
     failover: failoverStatus(observed),
     lostReplicationSlots: lost,
+    // Of the writer that is: what the one before found it finds again.
+    advice: agent?.role === 'reader' || agent?.advice?.length === 0 ? undefined : agent?.advice,
     storage: {
       summary: `${up}/${segmentIds.length}`,
       ready: up,
