@@ -128,11 +128,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       ...(spec.compute?.cacheSize === undefined ? {} : { cacheSize: spec.compute.cacheSize }),
       ...placementOf(spec.compute),
     },
-    monitoring: {
-      ...(spec.monitoring?.customQueriesConfigMap?.name === undefined
-        ? {}
-        : { customQueriesConfigMap: { name: spec.monitoring.customQueriesConfigMap.name } }),
-    },
+    monitoring: monitoringOf(spec.monitoring?.customQueriesConfigMap?.name),
     images: {
       ...(spec.images?.storageDaemon === undefined ? {} : { storageDaemon: spec.images.storageDaemon }),
       ...(spec.images?.computeNode === undefined ? {} : { computeNode: spec.images.computeNode }),
@@ -142,4 +138,8 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     ...(spec.inheritedMetadata === undefined ? {} : { inheritedMetadata: spec.inheritedMetadata as Metadata }),
     ...(spec.services === undefined ? {} : { services: spec.services as NonNullable<AuroraClusterSpec['services']> }),
   };
+}
+
+function monitoringOf(queries: string | undefined): AuroraClusterSpec['monitoring'] {
+  return queries === undefined ? {} : { customQueriesConfigMap: { name: queries } };
 }
