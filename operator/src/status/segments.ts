@@ -7,8 +7,6 @@ import { writerOf } from '../plan/plan-instances.ts';
 import { isSilent } from '../observed/reports.ts';
 import { known, present } from './present.ts';
 
-const NEVER_HEARD = '0/0';
-
 /** The six copies, from what the daemons say of themselves and what the writer knows of them. */
 export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
   const agent = freshAgent(observed, writerOf(observed).pod);
@@ -17,7 +15,7 @@ export function segmentStatuses(observed: Observed): readonly SegmentStatus[] {
     const pod = observed.storagePods.get(segment);
     const daemon = observed.daemons.get(id);
     // A writer that has yet to hear of a copy calls all of the volume missing there.
-    const seen = agent?.segments.find((reported) => reported.id === id && reported.scl !== NEVER_HEARD);
+    const seen = agent?.segments.find((reported) => reported.id === id && reported.scl !== undefined);
     const answers = daemon !== undefined && !isSilent(daemon);
     return present<SegmentStatus>({
       id,

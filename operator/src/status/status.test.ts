@@ -52,7 +52,7 @@ describe('phases', () => {
 
 test('a copy that a new writer has not heard of is not said to lack the whole volume', () => {
   const observed = gone(healthy(makeCluster({ status: ran() })), 0);
-  const segments = [{ id: 'demo-storage-0', state: 'UNKNOWN', scl: '0/0', behindBytes: 8192 }];
+  const segments = [{ id: 'demo-storage-0', state: 'UNKNOWN', behindBytes: 8192 }];
   const status = statusOf({ ...observed, agents: new Map([['demo-1', agentReport({ segments })]]) });
   expect(status.storage?.segments[0]).toMatchObject({ id: 'demo-storage-0', state: 'UNREACHABLE', sound: false });
   expect(status.storage?.segments[0]).not.toHaveProperty('behindBytes');
