@@ -12,7 +12,7 @@ const PARTS = [
   'kubectl-aurora',
   'deploy/images',
   'docs/generate',
-  'helm/generate',
+  'helm/{generate,from-bitnami}',
 ];
 /** Those that start a PostgreSQL, or a control plane with its pods. */
 const STARTS_MORE = '**/*.{pg,kube}.test.ts';

@@ -23,6 +23,7 @@ const SOURCES = [
   'deploy/images',
   'docs/generate',
   'helm/generate',
+  'helm/from-bitnami',
   'test',
 ];
 const bin = (file) => path.join(ROOT, 'node_modules', file);
