@@ -44,5 +44,10 @@ export const configSchema = {
       'policy: the API server refuses to delete clusters with spec.deletionProtection, by a ValidatingAdmissionPolicy. finalizer: it has none, and the operator holds them by its finalizer.',
     type: setting.choice(['policy', 'finalizer'], 'policy'),
   },
+  resyncSeconds: {
+    env: 'RESYNC_SECONDS',
+    description: 'Every cluster is looked at this often although nothing was heard of it.',
+    type: setting.integer(1, 86_400, 300),
+  },
   concurrency: { env: 'CONCURRENCY', description: 'Clusters worked on at the same time.', type: setting.integer(1, 64, 4) },
 } as const satisfies ConfigSchema;

@@ -40,6 +40,7 @@ async function main(): Promise<void> {
       computeNode: settings.computeNodeImage ?? 'kube-aurora/compute-node',
     },
     holdsProtected: settings.deletionProtection === 'finalizer',
+    resyncMs: settings.resyncSeconds * 1000,
     concurrency: settings.concurrency,
     leading,
     now: Date.now,

@@ -19,7 +19,6 @@ import { RESOURCE } from './kube/resources.ts';
 import { asLeader } from './leader/as-leader.ts';
 import { createMetrics, type OperatorMetrics } from './metrics.ts';
 
-const RESYNC_MS = 5 * 60_000;
 /** Progress of LSNs alone is shown this often at most. */
 const PROGRESS_MS = 10_000;
 /**
@@ -35,6 +34,7 @@ export interface OperatorOptions {
   readonly images: DefaultImages;
   /** A protected cluster that is deleted stays: no policy refuses that. */
   readonly holdsProtected: boolean;
+  readonly resyncMs: number;
   readonly concurrency: number;
   readonly leading: () => boolean;
   /** Wall clock, chance, passwords: injected so that tests can say what they are. */
@@ -138,7 +138,7 @@ export class Operator {
     this.#started = true;
     this.#options.logger.info({ clusters: this.#caches.clusters.list().length }, 'caches are complete; working');
     this.#enqueueAll();
-    this.#resync = setInterval(() => this.#enqueueAll(), RESYNC_MS);
+    this.#resync = setInterval(() => this.#enqueueAll(), this.#options.resyncMs);
   }
 
   async stop(): Promise<void> {
