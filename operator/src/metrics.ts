@@ -1,5 +1,5 @@
-import { collectProcessMetrics } from '@kube-aurora/process';
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectProcessMetrics, scrapedGauges } from '@kube-aurora/process';
+import { Counter, Histogram, Registry } from 'prom-client';
 import { PHASES } from './api/conditions.ts';
 import { AUTOSCALING_STATES, type AuroraClusterStatus } from './api/types.ts';
 import { HandoverMetrics } from './handover-metrics.ts';
@@ -23,18 +23,7 @@ export function createMetrics(sources: MetricsOptions): OperatorMetrics {
   const registry = new Registry();
   collectProcessMetrics(registry);
   const registers = [registry];
-  const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        collect(this);
-      },
-    });
-  };
+  const gauge = scrapedGauges(registry);
   gauge('aurora_operator_queue_depth', 'Clusters that wait to be worked on', [], (it) => it.set(sources.queueDepth()));
   gauge('aurora_operator_leading', '1 while this operator is the one that works', [], (it) => it.set(sources.leading() ? 1 : 0));
   gauge('aurora_operator_informer_up', '1 while the cache of this kind is kept fresh', ['kind'], (it) => {

@@ -23,7 +23,7 @@ import {
   type FailoverFault,
   type Without,
 } from './failover-faults.ts';
-import { connectTo, Ledger, type LedgerConnection } from './ledger.ts';
+import { connectTo, Ledger } from './ledger.ts';
 import { printVerdict } from './print-verdict.ts';
 import { StartedSystem } from './started-system.ts';
 
@@ -59,14 +59,7 @@ if (!(instances >= 2 && instances <= 16)) throw new TypeError(`--readers must be
 const rounds = Number(values.rounds);
 
 const system = await StartedSystem.start();
-const { hostname, port, username, password, pathname } = new URL(system.uri);
-const service: LedgerConnection = {
-  host: hostname,
-  port: Number(port),
-  user: username,
-  password: decodeURIComponent(password),
-  database: pathname.slice(1),
-};
+const { service } = system;
 /** Undefined: by the Service. */
 let hosts: readonly string[] | undefined;
 

@@ -114,15 +114,7 @@ const seed = Number(values.seed);
 print(`seed ${seed}`);
 const system = await StartedSystem.start();
 try {
-  const { hostname, port, username, password, pathname } = new URL(system.uri);
-  const service = {
-    host: hostname,
-    port: Number(port),
-    user: username,
-    password: decodeURIComponent(password),
-    database: pathname.slice(1),
-  };
-  const ledger = new Ledger(() => connectTo(service, 20_000));
+  const ledger = new Ledger(() => connectTo(system.service, 20_000));
   await ledger.create();
   ledger.start(Number(values.clients));
   // What compiles and what fills its caches does so before it is measured.

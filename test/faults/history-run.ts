@@ -24,8 +24,8 @@ export interface HistoryOptions {
 /** Throws when not everything runs again in the end: what is broken for good is no history to check. */
 export async function recordHistory(system: StartedSystem, options: HistoryOptions): Promise<History> {
   const { seed, seconds, hasVault } = options;
-  const { username: user, password, pathname } = new URL(system.uri);
-  const as = { user, password: decodeURIComponent(password), database: pathname.slice(1) };
+  const { user, password, database } = system.service;
+  const as = { user, password, database };
   const endpoints = await endpointsOf(system);
   const banks = banksOf(hasVault);
   await whole(system);
@@ -101,11 +101,10 @@ async function endpointsOf(system: StartedSystem): Promise<Endpoints> {
   const service = (name: string): Address => {
     const found = items.find(({ metadata }) => metadata.name === `demo-${name}`);
     if (found === undefined) throw new Error(`there is no Service demo-${name}`);
-    return { name: `by ${name}`, host: found.spec.clusterIP, port: Number(new URL(system.uri).port) };
+    return { name: `by ${name}`, host: found.spec.clusterIP, port: system.service.port };
   };
-  const rw = new URL(system.uri);
   return {
-    rw: { name: 'by rw', host: rw.hostname, port: Number(rw.port) },
+    rw: { name: 'by rw', host: system.service.host, port: system.service.port },
     ro: service('ro'),
     r: service('r'),
     instances: seenInstances(system),

@@ -7,6 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { systemProcesses } from '../e2e/system-processes.ts';
+import type { LedgerConnection } from './ledger.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -43,6 +44,12 @@ export class StartedSystem {
       if (child.exitCode !== null) throw new Error(`npm start ended:\n${printed}`);
       await delay(100);
     }
+  }
+
+  /** How a client connects to that Service. */
+  get service(): LedgerConnection {
+    const { hostname, port, username, password, pathname } = new URL(this.uri);
+    return { host: hostname, port: Number(port), user: username, password: decodeURIComponent(password), database: pathname.slice(1) };
   }
 
   /** Runs one of the commands beside `npm start` to its end: kubectl, zone. Gives what it printed. Throws when it fails. */

@@ -41,14 +41,7 @@ interface AgentReport {
 }
 
 const system = await StartedSystem.start();
-const { hostname, port, username, password, pathname } = new URL(system.uri);
-const service = {
-  host: hostname,
-  port: Number(port),
-  user: username,
-  password: decodeURIComponent(password),
-  database: pathname.slice(1),
-};
+const { service } = system;
 let lastCommitAt = 0;
 let gapMs = 0;
 const ledger = new Ledger(

@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { connectSuperuser, type LocalSocket } from '../postgres/local-client.ts';
+import { quietSession } from '../postgres/quiet-session.ts';
 import { adviceOf, ADVICE_MAX, type Advice, type Finding } from './finding.ts';
 import { lookAtDatabase, lookAtServer } from './look-around.ts';
 import { cache, type CacheUse } from './server-advice.ts';
@@ -13,18 +14,7 @@ const EVERY_MS = 600_000;
 const BUSY_MS = 60_000;
 const STATEMENT_MS = 5000;
 const ANSWER_MS = 8000;
-const SETTINGS = [
-  `statement_timeout=${STATEMENT_MS}`,
-  'lock_timeout=100ms',
-  'default_transaction_read_only=on',
-  'jit=off',
-  'max_parallel_workers_per_gather=0',
-  'log_statement=none',
-  'log_duration=off',
-  'log_min_duration_statement=-1',
-  'log_min_duration_sample=-1',
-  'pg_stat_statements.track=none',
-];
+const SETTINGS = quietSession(STATEMENT_MS, ['default_transaction_read_only=on']);
 
 /** Pages since PostgreSQL started. */
 export interface PageCounts {

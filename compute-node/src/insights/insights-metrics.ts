@@ -1,4 +1,5 @@
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { scrapedCounters, scrapedGauges } from '@kube-aurora/process';
+import type { Registry } from 'prom-client';
 import { SESSION_STATES, type Activity } from './activity.ts';
 import type { LookView } from './sampler.ts';
 import type { ServerCounts, ServerStatistics } from './server-statistics.ts';
@@ -15,32 +16,9 @@ export interface MeasuredInsights {
 
 /** Metrics of PostgreSQL itself, from what the agent heard last: a scrape asks nothing. */
 export function createInsightsMetrics(registry: Registry, insights: MeasuredInsights): void {
-  const registers = [registry];
-  const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        collect(this);
-      },
-    });
-  };
+  const gauge = scrapedGauges(registry);
   // PostgreSQL, or somebody else here, counts; it begins anew with each start, as a counter may.
-  const counter = (name: string, help: string, labelNames: string[], collect: (counter: Counter) => void): void => {
-    new Counter({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        collect(this);
-      },
-    });
-  };
+  const counter = scrapedCounters(registry);
 
   counter(
     'aurora_load_session_seconds_total',

@@ -2,6 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { Client } from 'pg';
 import { connectSuperuser, type LocalSocket } from '../postgres/local-client.ts';
+import { quietSession } from '../postgres/quiet-session.ts';
 import { isRefusal, type Look, type LookOutcome } from './look.ts';
 
 /** Shown in pg_stat_activity. */
@@ -13,23 +14,8 @@ const ANSWER_MS = 3000;
 const TICK_MS = 1000;
 const RETRY_MS = 5000;
 
-/**
- * What keeps a look cheap and out of sight: it is in nobody's log and no statement's statistics, needs no compiler and no
- * workers, and reads statistics as they are, without a copy that lasts for a transaction.
- */
-const SETTINGS = [
-  `statement_timeout=${STATEMENT_MS}`,
-  'lock_timeout=100ms',
-  'idle_in_transaction_session_timeout=10s',
-  'jit=off',
-  'max_parallel_workers_per_gather=0',
-  'log_statement=none',
-  'log_duration=off',
-  'log_min_duration_statement=-1',
-  'log_min_duration_sample=-1',
-  'pg_stat_statements.track=none',
-  'stats_fetch_consistency=none',
-];
+/** Statistics are read as they are, without a copy that lasts for a transaction. */
+const SETTINGS = quietSession(STATEMENT_MS, ['idle_in_transaction_session_timeout=10s', 'stats_fetch_consistency=none']);
 
 export interface SamplerOptions {
   readonly looks: readonly Look[];

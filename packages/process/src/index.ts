@@ -8,6 +8,7 @@ export * from './memory-watch.ts';
 export * from './post-action.ts';
 export * from './process-mark.ts';
 export * from './process-metrics.ts';
+export * from './scraped-metrics.ts';
 export * from './shutdown.ts';
 export * from './status-server.ts';
 export * from './status-version.ts';
