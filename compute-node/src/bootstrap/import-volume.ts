@@ -36,8 +36,11 @@ export interface ImportVolumeOptions {
 /** A stream holds sixteen messages before it says that it has enough. */
 const PAGES_PER_MESSAGE = 16;
 const DEADLINE_MS = 120_000;
-/** A segment that takes nothing for this long is left behind: it will copy the volume from a peer. */
-const STALL_MS = 5000;
+/**
+ * A segment that takes nothing for this long is left behind: it will copy the volume from a peer. Long, since all that it may wait for is a machine on
+ * which everything starts at once, and too few that take it mean that all begins anew.
+ */
+const STALL_MS = 20_000;
 /** After a quorum has everything, how long the others may still take: left behind, they copy it all once more. */
 const STRAGGLER_MS = 3000;
 
@@ -70,9 +73,7 @@ export async function importVolume(options: ImportVolumeOptions): Promise<void> 
       }),
     );
     if (!quorums.isWrite(alive().map(({ role }) => role)))
-      throw new ImportFailedError(
-        `only ${alive().length} of ${segments.length} segments take the new volume: ${imports.map((one) => one.failure).join('; ')}`,
-      );
+      throw new ImportFailedError(`only ${alive().length} of ${segments.length} segments take the new volume: ${whyNot(imports)}`);
   };
   const toFull = (request: ImportBaseRequest) => (role: SegmentRole) => (role === 'FULL' ? request : undefined);
   try {
@@ -88,12 +89,15 @@ export async function importVolume(options: ImportVolumeOptions): Promise<void> 
     }
     await send(toFull({ begin: undefined, pages, finish: true }));
     const ready = await finishedOnQuorum(alive(), quorums, clock);
-    if (!quorums.isWrite(ready))
-      throw new ImportFailedError(`only ${ready.length} segments finished the import: ${imports.map((one) => one.failure).join('; ')}`);
+    if (!quorums.isWrite(ready)) throw new ImportFailedError(`only ${ready.length} segments finished the import: ${whyNot(imports)}`);
     logger.info({ segments: ready.length, baseLsn }, 'the new volume is imported');
   } finally {
     for (const one of imports) one.cancel();
   }
+}
+
+function whyNot(imports: readonly SegmentImport[]): string {
+  return imports.flatMap(({ failure }) => (failure === '' ? [] : [failure])).join('; ');
 }
 
 /**
