@@ -104,7 +104,7 @@ export class AgentReport {
       }),
   };
 
-  status(): unknown {
+  status(): object {
     const { instance, settings, passwords, directory, cache, place, load, insights, advice, customQueries, clock } = this.#options;
     const { version, state, role, startedAt, epoch } = this.#view;
     const session = this.#session;

@@ -107,7 +107,7 @@ export class Agent {
     return { ok, message: ok ? 'running' : 'PostgreSQL does not take connections' };
   }
 
-  status(): unknown {
+  status(): object {
     return this.#report.status();
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { parseAddress } from '@kube-aurora/process';
+import { parseAddress, type Connect } from '@kube-aurora/process';
 import { allDoors, type AgentPhases, type ComputePhasesOptions, type ElectionPhases, type RoleChoice } from './agent-phases.ts';
 import type { AgentConfig } from './config.ts';
 import { awaitTurn } from './election/await-turn.ts';
@@ -25,7 +25,13 @@ function agentAddress({ writerPort, metricsListen }: AgentConfig, instance: stri
 }
 
 /** What a compute does, with real storage and a real PostgreSQL, in the roles that its settings let it come to. */
-export function computePhases(options: ComputePhasesOptions & { readonly passwords: RolePasswords }): {
+export function computePhases(
+  options: ComputePhasesOptions & {
+    readonly passwords: RolePasswords;
+    /** How other computes' agents are reached. */
+    readonly connectAgent?: Connect | undefined;
+  },
+): {
   readonly phases: AgentPhases;
   readonly roles: RoleChoice;
 } {
@@ -59,7 +65,10 @@ export function computePhases(options: ComputePhasesOptions & { readonly passwor
     watch: (onElected) => new WriterWatch({ ...asking, onElected }),
     claim: (signal) => claimPlace(asking, signal),
     isSucceeded: (signal) => isSucceeded(asking, signal),
-    drainWriter: (other, signal) => askDrain({ address: agentAddress(config, other), withinMs: place.drainMs, clock, logger }, signal),
+    drainWriter: (other, signal) => {
+      const address = agentAddress(config, other);
+      return askDrain({ address, withinMs: place.drainMs, connect: options.connectAgent, clock, logger }, signal);
+    },
   };
   switch (role) {
     case 'writer':

@@ -1,5 +1,6 @@
 import { ConfigError, parseAddress, readConfig, setting, type ConfigSchema } from '@kube-aurora/process';
 import { parseEndpoints, type Endpoint } from '@kube-aurora/rpc';
+import { IDENTITY_DIR_SETTING } from '@kube-aurora/tls';
 import { COPIES, LEASE_MS_DEFAULT, LEASE_MS_MAX, LEASE_MS_MIN, rolesProblem } from '@kube-aurora/volume';
 
 /** Less would let go of pages that PostgreSQL is about to read again. */
@@ -72,6 +73,7 @@ export const CONFIG_SCHEMA = {
       'host:port of /metrics, /healthz, /readyz, /status and, for a switchover, POST /promote and /drain; the same port on every compute',
     type: setting.address('0.0.0.0:7003'),
   },
+  identityDir: IDENTITY_DIR_SETTING,
   zone: { env: 'AURORA_ZONE', description: 'our own zone; storage in it is read first', type: setting.text() },
   instance: { env: 'AURORA_INSTANCE', description: 'name of this instance (the pod)', type: setting.text() },
   superuserPasswordFile: {
@@ -149,6 +151,8 @@ export interface AgentConfig {
   /** Undefined: none. */
   readonly writerPort: { readonly port: number; readonly instances: { readonly host: string; readonly port: number } } | undefined;
   readonly metricsListen: string;
+  /** Undefined: plain text. */
+  readonly identityDir: string | undefined;
   readonly zone: string;
   readonly instance: string;
   readonly superuserPasswordFile: string;
@@ -206,6 +210,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     pgListen: parseAddress(raw.pgListen) ?? { host: '0.0.0.0', port: 5432 },
     writerPort: attempt('--pg-writer-port (AURORA_PG_WRITER_PORT)', undefined, () => readWriterPort(raw)),
     metricsListen: raw.metricsListen,
+    identityDir: raw.identityDir,
     zone: raw.zone,
     instance: raw.instance,
     superuserPasswordFile: raw.superuserPasswordFile,

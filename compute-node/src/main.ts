@@ -2,7 +2,8 @@ import { availableParallelism, totalmem } from 'node:os';
 import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, letHeapGrow, runMain, serveStatus } from '@kube-aurora/process';
-import { PLAIN_TEXT } from '@kube-aurora/rpc';
+import { credentialsOf } from '@kube-aurora/rpc';
+import { ProgramTls } from '@kube-aurora/tls';
 import { Adviser, type PageCounts } from './advice/adviser.ts';
 import { Agent } from './agent.ts';
 import { computePhases } from './compute-phases.ts';
@@ -43,7 +44,9 @@ await runMain(logger, async () => {
   const registry = new Registry();
   collectProcessMetrics(registry);
   const clock = systemClock();
-  const segments = connectSegments(config.storage, clock, PLAIN_TEXT);
+  const tls = await ProgramTls.open({ directory: config.identityDir, clock, logger });
+  tls.registerMetrics(registry);
+  const segments = connectSegments(config.storage, clock, credentialsOf(tls.mutual));
   const paths = await preparePostgresPaths(config.dataDir, process.env);
   const { installation, account, trialDir } = paths;
   // The container's limit where there is one.
@@ -77,7 +80,18 @@ await runMain(logger, async () => {
     logger,
   });
   const directory = new WrittenDirectory({ clock, logger });
-  const { phases, roles } = computePhases({ config, paths, segments, settings, directory, place, passwords, clock, logger });
+  const { phases, roles } = computePhases({
+    config,
+    paths,
+    segments,
+    settings,
+    directory,
+    place,
+    passwords,
+    connectAgent: tls.statusConnect(['compute']),
+    clock,
+    logger,
+  });
   const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);
   const meter = new LoadMeter({
     connections: () => {
@@ -148,10 +162,12 @@ await runMain(logger, async () => {
     registry,
     live: () => ({ ok: true, message: agent.phase }),
     ready: () => agent.ready(),
-    status: () => agent.status(),
+    status: () => ({ ...agent.status(), identity: tls.status }),
+    door: tls.statusDoor(['operator', 'compute']),
     version: agent.version,
     actions: { '/promote': () => agent.actions.promote(), '/drain': () => agent.actions.drain() },
   });
+  shutdown.add('certificates', () => tls.stop());
   shutdown.add('status server', () => server.close());
   shutdown.add('load meter', () => meter.stop());
   shutdown.add('insights', () => {

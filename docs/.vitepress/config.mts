@@ -38,6 +38,7 @@ export default defineConfig({
           { text: 'Operations', link: '/operations' },
           { text: 'kubectl aurora', link: '/kubectl-aurora' },
           { text: 'Monitoring', link: '/monitoring' },
+          { text: 'Security', link: '/security' },
           { text: 'Images', link: '/images' },
           { text: 'Readers', link: '/readers' },
           { text: 'Failover', link: '/failover' },

@@ -49,5 +49,10 @@ export const configSchema = {
     description: 'Every cluster is looked at this often although nothing was heard of it.',
     type: setting.integer(1, 86_400, 300),
   },
+  certificateSpreadSeconds: {
+    env: 'CERTIFICATE_SPREAD_SECONDS',
+    description: 'Seconds after which every pod has seen a change of a Secret that it mounts: so long each step of a rotation lasts.',
+    type: setting.integer(1, 86_400, 300),
+  },
   concurrency: { env: 'CONCURRENCY', description: 'Clusters worked on at the same time.', type: setting.integer(1, 64, 4) },
 } as const satisfies ConfigSchema;

@@ -46,6 +46,8 @@ async function main(): Promise<void> {
     now: Date.now,
     random: Math.random,
     newPassword: () => randomBytes(24).toString('base64url'),
+    randomBytes,
+    certificateSpreadMs: settings.certificateSpreadSeconds * 1000,
   });
   const web = await serveStatus({
     listen: settings.metricsListen,

@@ -2,11 +2,13 @@ import { systemClock } from '@kube-aurora/clock';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubeConfig } from '@kubernetes/client-node';
 import type { Health, Logger } from '@kube-aurora/process';
+import { RefusalLog } from '@kube-aurora/tls';
 import { Caches } from './controller/caches.ts';
 import { ClusterController, statusPort } from './controller/cluster-controller.ts';
 import { EventRecorder } from './controller/event-recorder.ts';
 import type { DefaultImages } from './plan/plan.ts';
 import { GivenSecrets } from './controller/given-secrets.ts';
+import { OperatorTls } from './controller/operator-tls.ts';
 import { StatusProber } from './controller/status-prober.ts';
 import { WorkQueue } from './controller/work-queue.ts';
 import type { KubeApi } from './kube/client.ts';
@@ -41,6 +43,9 @@ export interface OperatorOptions {
   readonly now: () => number;
   readonly random: () => number;
   readonly newPassword: () => string;
+  readonly randomBytes: (bytes: number) => Uint8Array;
+  /** Everybody has seen a change of a Secret after so many milliseconds. */
+  readonly certificateSpreadMs: number;
 }
 
 export function timer(run: () => void, delayMs: number): { cancel: () => void } {
@@ -65,6 +70,8 @@ export class Operator {
   constructor(options: OperatorOptions) {
     this.#options = options;
     const { api, logger, now, random } = options;
+    const clock = systemClock();
+    const refusals = new RefusalLog({ logger: logger.child({ part: 'tls' }), clock });
     this.#queue = new WorkQueue({
       clock: { setTimer: timer, now, random },
       concurrency: options.concurrency,
@@ -77,7 +84,7 @@ export class Operator {
       },
     });
     this.#prober = new StatusProber({
-      fetchStatus: (target, wait) => fetchStatus(target.ip, statusPort(target), systemClock(), wait),
+      fetchStatus: (target, wait) => fetchStatus(target.ip, statusPort(target), clock, target.connect, wait),
       onNews: (key, soon) => (soon ? this.#queue.add(key) : this.#queue.addAfter(key, PROGRESS_MS)),
       setTimer: timer,
       now,
@@ -120,7 +127,10 @@ export class Operator {
       givenSecrets: this.#givenSecrets,
       events: this.#events,
       handovers: this.metrics.handovers,
-      askPromotion: (ip) => askPromotion(ip, PORT.agentStatus, systemClock()),
+      askPromotion: (ip, connect) => askPromotion(ip, PORT.agentStatus, clock, connect),
+      tls: new OperatorTls({ secret: (namespace, name) => this.#caches.secrets.get(namespace, name), clock, refusals }),
+      issuing: () => ({ now: now(), random: options.randomBytes }),
+      certificateSpreadMs: options.certificateSpreadMs,
       images: options.images,
       holdsProtected: options.holdsProtected,
       logger,

@@ -1,4 +1,5 @@
 import { setting, type ConfigSchema } from '@kube-aurora/process';
+import { IDENTITY_DIR_SETTING } from '@kube-aurora/tls';
 import { MEMORY_MIB_DEFAULT, MEMORY_MIB_MIN } from './memory-share.ts';
 
 /** Settings of the storage daemon. */
@@ -15,6 +16,7 @@ export const DAEMON_CONFIG = {
     description: 'host:port of /metrics, /healthz, /readyz and /status',
     type: setting.address('0.0.0.0:7002'),
   },
+  identityDir: IDENTITY_DIR_SETTING,
   daemonId: { env: 'AURORA_DAEMON_ID', description: 'this daemon’s id among AURORA_PEERS', type: setting.text() },
   zone: { env: 'AURORA_ZONE', description: 'availability zone it runs in', type: setting.text() },
   peers: { env: 'AURORA_PEERS', description: 'all daemons, this one too, as id=host:port with commas between', type: setting.text() },

@@ -236,7 +236,7 @@ export class Daemon {
     return wrong.length === 0 ? { ok: true, message: 'ready' } : { ok: false, message: wrong.join('; ') };
   }
 
-  status(): unknown {
+  status(): object {
     return {
       daemonId: this.#options.daemonId,
       zone: this.#options.zone,

@@ -21,7 +21,8 @@ import { systemDisk } from './disk/system-disk.ts';
 import { systemNetwork } from './edge/daemon-network.ts';
 import type { DaemonMetrics } from './metrics.ts';
 import { REPAIR_COMMAND, REPAIR_HELP, repairEpochs } from './repair/command.ts';
-import { parseEndpoints, PLAIN_TEXT, type Endpoint } from '@kube-aurora/rpc';
+import { credentialsOf, parseEndpoints, type Endpoint } from '@kube-aurora/rpc';
+import { ProgramTls } from '@kube-aurora/tls';
 import { memoryShare } from './memory-share.ts';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
 
@@ -58,6 +59,8 @@ await runMain(logger, async () => {
   const shutdown = new Shutdown(logger);
   shutdown.onSignals();
   const clock = systemClock();
+  const tls = await ProgramTls.open({ directory: config.identityDir, clock, logger });
+  shutdown.add('certificates', () => tls.stop());
   const memory = memoryShare(config.memoryMib);
   const watch = new MemoryWatch({
     garbageBytes: memory.garbageBytes,
@@ -85,7 +88,7 @@ await runMain(logger, async () => {
     logger,
     disk: systemDisk((seconds) => metrics?.syncSeconds.note(seconds)),
     engines: new EngineRegistry([postgres18]),
-    network: systemNetwork(clock, PLAIN_TEXT),
+    network: systemNetwork(clock, credentialsOf(tls.mutual)),
     clock,
     onLook: (worked) => {
       if (watch.look(worked)) metrics?.idleCollections.inc();
@@ -93,13 +96,15 @@ await runMain(logger, async () => {
   });
   ({ metrics } = daemon);
   collectProcessMetrics(metrics.registry);
+  tls.registerMetrics(metrics.registry);
   shutdown.add('daemon', () => daemon.stop());
   const status = await serveStatus({
     listen: config.metricsListen,
     registry: daemon.metrics.registry,
     live: () => ({ ok: true, message: 'ok' }),
     ready: () => daemon.readiness(),
-    status: () => daemon.status(),
+    status: () => ({ ...daemon.status(), identity: tls.status }),
+    door: tls.statusDoor(['operator']),
   });
   shutdown.add('status server', () => status.close());
   logger.info(

@@ -38,6 +38,8 @@ const { values } = parseArgs({
     copies: { type: 'string', default: 'Full' },
     usage: { type: 'boolean', default: false },
     'node-options': { type: 'string' },
+    // Between our programs: what TLS costs is the difference.
+    'plain-text': { type: 'boolean', default: false },
   },
 });
 const seconds = Number(values.seconds);
@@ -62,6 +64,7 @@ const systems = chosenSystems(values.only, {
   delayMs,
   copies: copiesNamed(values.copies),
   nodeOptions: values['node-options'],
+  plainText: values['plain-text'],
   ...(values.stages ? { settings: STAGE_PARAMETERS } : {}),
 });
 

@@ -5,6 +5,7 @@
 import { MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
 import type { TestPostgres } from '@kube-aurora/test-postgres';
 import type { SegmentRole, VolumeCopies } from '@kube-aurora/volume';
+import { ClusterCertificates } from '../e2e/cluster-certificates.ts';
 import { Cluster } from '../e2e/cluster-harness.ts';
 import { daemonMetrics, settled } from './cluster-usage.ts';
 import { readStages, type StageReading } from './commit-stages.ts';
@@ -44,6 +45,8 @@ export interface BenchSetting {
   readonly settings?: Readonly<Record<string, string>>;
   /** Of Node, for our programs, beside their own: a profile, another heap. */
   readonly nodeOptions?: string | undefined;
+  /** Our programs speak plain text with one another. */
+  readonly plainText?: boolean;
   /** For our programs. */
   readonly env?: Readonly<Record<string, string>>;
   /** What the six copies of ours are, Full unless given; with several, ours is started once with each. */
@@ -65,9 +68,14 @@ function reading(kinds: readonly CopiesCpu[], parts: readonly (readonly [string,
   return new Map([...parts, ...means, ['all', all]]);
 }
 
-async function ours({ delayMs = 0, settings, nodeOptions, env }: BenchSetting, copies: VolumeCopies): Promise<BenchSystem> {
+async function ours(
+  { delayMs = 0, settings, nodeOptions, env, plainText = false }: BenchSetting,
+  copies: VolumeCopies,
+): Promise<BenchSystem> {
   const linked = delayMs > 0;
+  const certificates = plainText ? undefined : await ClusterCertificates.make();
   const cluster = await Cluster.start({
+    ...(certificates === undefined ? {} : { certificates }),
     pgParameters: { shared_buffers: '256MB', max_connections: '100', ...settings },
     readyWithinMs: 120_000,
     idle: linked,
@@ -93,6 +101,7 @@ async function ours({ delayMs = 0, settings, nodeOptions, env }: BenchSetting, c
     settle: () => settled(cluster),
     stop: async () => {
       await cluster.destroy();
+      certificates?.remove();
       links?.close();
     },
     memoryMib: () => sum(processes.map(({ pid }) => (pid === undefined ? 0 : residentMib(pid)))),

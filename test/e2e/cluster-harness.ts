@@ -25,6 +25,7 @@ import { killStrays } from '../../compute-node/src/postgres/strays.ts';
 import type { SettingsStatus } from '../../compute-node/src/settings/postgres-settings.ts';
 import { fingerprintOf } from '../../compute-node/src/settings/settings-files.ts';
 import { DAEMON_MEMORY_ENVIRONMENT, MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
+import type { ClusterCertificates } from './cluster-certificates.ts';
 import { ManagedProcess } from './managed-process.ts';
 
 export const ZONES = ['zone-a', 'zone-b', 'zone-c'] as const;
@@ -55,12 +56,22 @@ export interface ClusterOptions {
   readonly role?: 'writer' | 'auto';
   /** Computes are named by their addresses, as a name server would have it, so that one finds another: `NAME-rw` and switchovers need that. */
   readonly findable?: boolean;
+  /** Programs speak TLS with these; in plain text unless given. Whoever made them removes them. */
+  readonly certificates?: ClusterCertificates;
 }
 
 /** Where agents of other zones reach a port of a daemon when the cluster is linked, and where that daemon listens. */
 export interface DaemonLink {
   readonly listen: { readonly host: string; readonly port: number };
   readonly to: { readonly host: string; readonly port: number };
+}
+
+/** What /status of daemons and agents says of who they are. */
+export interface IdentityStatus {
+  readonly mode: string;
+  readonly authorities?: readonly string[];
+  readonly validUntil?: string;
+  readonly problem?: string;
 }
 
 /** What /status of the agent says. LSNs and epochs are decimal texts. */
@@ -85,6 +96,7 @@ export interface AgentStatus {
   readonly lastOpenMs?: number;
   /** While it opens: how far it is. */
   readonly opening?: { readonly step: string; readonly number: number; readonly steps: number; readonly since: string };
+  readonly identity: IdentityStatus;
   readonly postgres: { readonly pid?: number; readonly ready: boolean };
   readonly settings: SettingsStatus;
   readonly passwords: readonly PasswordStatus[];
@@ -183,6 +195,7 @@ export class Cluster {
           AURORA_PEERS: peers,
           NODE_COMPILE_CACHE: COMPILE_CACHE,
           ...DAEMON_MEMORY_ENVIRONMENT,
+          ...this.#identityEnv('storage'),
           ...options.env,
         },
       });
@@ -236,6 +249,11 @@ export class Cluster {
     else replaceFile(file, `${password}\n`);
   }
 
+  #identityEnv(role: 'storage' | 'compute'): Readonly<Record<string, string>> {
+    const { certificates } = this.#options;
+    return certificates === undefined ? {} : { AURORA_IDENTITY_DIR: certificates.directoryOf(role) };
+  }
+
   #daemonHost(index: number): string {
     return `${this.#network}.${10 + index}`;
   }
@@ -272,6 +290,7 @@ export class Cluster {
       env: {
         NODE_COMPILE_CACHE: COMPILE_CACHE,
         ...MEMORY_ENVIRONMENT,
+        ...this.#identityEnv('compute'),
         AURORA_VOLUME_ID: this.volumeId,
         AURORA_STORAGE: this.daemonsAddress(zone),
         AURORA_DATA_DIR: dataDir,

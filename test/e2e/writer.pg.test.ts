@@ -1,17 +1,65 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Cluster } from './cluster-harness.ts';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemClock } from '@kube-aurora/clock';
+import { silentLogger } from '@kube-aurora/process';
+import { credentialsOf, SegmentClient } from '@kube-aurora/rpc';
+import { MutualTls, readMaterial, RefusalLog, TLS_FILES, type Material } from '@kube-aurora/tls';
+import { ClusterCertificates } from './cluster-certificates.ts';
+import { Cluster, type IdentityStatus } from './cluster-harness.ts';
 
+let certificates: ClusterCertificates;
 let cluster: Cluster;
 
 beforeAll(async () => {
-  cluster = await Cluster.start();
+  certificates = await ClusterCertificates.make();
+  cluster = await Cluster.start({ certificates });
   await cluster.query('create table commits (id int primary key, note text)');
+  await cluster.query('create table load (id int)');
 }, 90_000);
-afterAll(() => cluster?.destroy(), 30_000);
+afterAll(async () => {
+  await cluster?.destroy();
+  certificates?.remove();
+}, 30_000);
 
 const insert = (id: number, note: string): Promise<unknown> => cluster.query('insert into commits values ($1, $2)', [id, note]);
 const ids = async (): Promise<number[]> =>
   (await cluster.query<{ id: number }>('select id from commits order by id')).rows.map((row) => row.id);
+
+/** What a program of this role would begin with now. */
+function materialOf(role: 'storage' | 'compute'): Material {
+  const text = (file: string): string => readFileSync(join(certificates.directoryOf(role), file), 'utf8');
+  const { certificate, key, authorities } = TLS_FILES;
+  const reading = readMaterial({ certificate: text(certificate), key: text(key), authorities: text(authorities), mode: undefined });
+  if (reading.kind === 'unusable') throw new Error(reading.problem);
+  return reading.material;
+}
+
+const daemonHosts = (): string[] =>
+  cluster
+    .daemonsAddress()
+    .split(',')
+    .map((one) => one.split('=')[2]?.split(':')[0] ?? '');
+
+/** Everybody believes just whom they are told to believe. */
+async function seenByAll(): Promise<void> {
+  const hosts = daemonHosts().map((host) => `http://${host}:7002/status`);
+  const wanted = certificates.believed.toSorted().join();
+  const believes = async (url: string): Promise<boolean> => {
+    try {
+      const { identity } = (await (await fetch(url, { signal: AbortSignal.timeout(1000) })).json()) as {
+        readonly identity: IdentityStatus;
+      };
+      return identity.authorities?.toSorted().join() === wanted && identity.problem === undefined;
+    } catch {
+      // A daemon that starts does not answer yet.
+      return false;
+    }
+  };
+  await cluster.until('everybody has seen the step', async () =>
+    (await Promise.all([...hosts, `http://${cluster.writer.host}:7003/status`].map(believes))).every(Boolean),
+  );
+}
 
 describe('a writer on six storage daemons', () => {
   it('opens again after kill -9 of the agent, with every commit, without replay', async () => {
@@ -62,6 +110,50 @@ describe('a writer on six storage daemons', () => {
     for (const daemon of paused) daemon.resume();
     expect(await ids()).toEqual([1, 2, 3, 4, 5]);
   }, 30_000);
+
+  it('goes through a rotation of its certificates under load without a commit that fails, and refuses one from before', async () => {
+    const before = materialOf('compute');
+    let runs = true;
+    let committed = 0;
+    const load = (async () => {
+      const client = await cluster.connect();
+      for (; runs; committed++) await client.query('insert into load values ($1)', [committed]);
+      await client.end();
+    })();
+    const [daemon] = cluster.daemons;
+    if (daemon === undefined) throw new Error('no daemon');
+    await certificates.announce();
+    await seenByAll();
+    await certificates.issueByNext();
+    // Connections are made anew meanwhile, by both ends.
+    await daemon.kill();
+    daemon.start();
+    await seenByAll();
+    certificates.retirePrevious();
+    await seenByAll();
+    const done = committed;
+    await cluster.until('commits go on', () => Promise.resolve(committed > done + 10));
+    runs = false;
+    await load;
+    const [{ count } = { count: '' }] = (await cluster.query<{ count: string }>('select count(*) from load')).rows;
+    expect(Number(count)).toBe(committed);
+
+    // Whoever slept through it knows whom to call, and is let in by nobody.
+    const { authorities } = materialOf('compute');
+    const clock = systemClock();
+    const refusals = new RefusalLog({ logger: silentLogger(), clock });
+    const mutual = new MutualTls({ material: () => ({ ...before, authorities }), clock, refusals });
+    const late = new SegmentClient(
+      { address: `${daemonHosts()[0]}:7001`, framesAddress: `${daemonHosts()[0]}:7004` },
+      clock,
+      credentialsOf(mutual),
+    );
+    await expect(late.status({ volumeId: cluster.volumeId, pg: 0 }, { deadlineMs: 3000 })).rejects.toMatchObject({
+      code: expect.stringMatching(/UNREACHABLE|DEADLINE/) as string,
+    });
+    late.close();
+    expect(daemon.logTail(200)).toMatch(/"part":"grpc","reason":"untrusted","who":"somebody who says to be spiffe:[^"]*\/role\/compute"/);
+  }, 60_000);
 
   it('loses nothing when everything is killed at once', async () => {
     await insert(6, 'before the power cut');

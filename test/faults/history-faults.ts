@@ -1,6 +1,7 @@
 /** What is done to a system while its clients' history is recorded: a plan by seed, and how each fault is inflicted and healed. */
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { AsOperator } from './as-operator.ts';
 import type { Address } from './history-clients.ts';
 import { SeededRandom } from './random.ts';
 import { signal, type StartedSystem } from './started-system.ts';
@@ -97,6 +98,8 @@ async function reportOf({ host }: Address): Promise<Report | undefined> {
   }
 }
 
+const operators = new WeakMap<StartedSystem, AsOperator>();
+
 interface Roles {
   readonly writer: AgentProcess & { readonly report: Report };
   readonly readers: readonly (AgentProcess & { readonly report: Report })[];
@@ -189,7 +192,7 @@ export async function inflictFault(system: StartedSystem, { fault, forMs, which 
       break;
     case 'switchover':
       if (reader === undefined) return undefined;
-      await promote(reader);
+      await promote(system, reader);
       break;
     case 'reader-paused':
       if (reader === undefined) return undefined;
@@ -213,7 +216,7 @@ async function threeTakeovers(system: StartedSystem, first: AgentProcess, reader
   try {
     for (let takeover = 0; takeover < 3; takeover++) {
       const next = readers[takeover % readers.length];
-      if (next !== undefined) await promote(next);
+      if (next !== undefined) await promote(system, next);
       const until = performance.now() + TAKEOVER_MS;
       while (performance.now() < until && (await rolesIn(system, TAKEOVER_MS))?.writer.name !== next?.name) await delay(50);
     }
@@ -222,10 +225,17 @@ async function threeTakeovers(system: StartedSystem, first: AgentProcess, reader
   }
 }
 
+/** The control plane may stand still when it is needed: it is asked for before that. */
+function operatorOf(system: StartedSystem): AsOperator {
+  const operator = operators.get(system) ?? new AsOperator(system);
+  operators.set(system, operator);
+  return operator;
+}
+
 /** One that cannot take the place says so, and then there is no takeover: faults are not owed an effect. */
-async function promote({ host }: Address): Promise<void> {
+async function promote(system: StartedSystem, { host }: Address): Promise<void> {
   try {
-    await fetch(`http://${host}:7003/promote`, { method: 'POST', signal: AbortSignal.timeout(5000) });
+    await operatorOf(system).post(host, '/promote');
   } catch (error) {
     if (!(error instanceof Error)) throw error;
   }

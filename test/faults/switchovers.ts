@@ -10,6 +10,7 @@ import { markdownTable, print, quantile, shown } from '../bench/table.ts';
 import { instancesOf, isWhole, type Instance } from './failover-faults.ts';
 import { connectTo, Ledger } from './ledger.ts';
 import { printVerdict } from './print-verdict.ts';
+import { AsOperator } from './as-operator.ts';
 import { StartedSystem } from './started-system.ts';
 
 const { values } = parseArgs({
@@ -42,6 +43,7 @@ interface AgentReport {
 
 const system = await StartedSystem.start();
 const { service } = system;
+let operator: AsOperator;
 let lastCommitAt = 0;
 let gapMs = 0;
 const ledger = new Ledger(
@@ -66,8 +68,8 @@ async function switchOver(): Promise<Switchover> {
   gapMs = 0;
   if (values.by === 'stop') await system.runAside('kubectl', 'delete', 'pod', writer.name, '--wait=false');
   else {
-    const answer = await fetch(`http://${next.host}:7003/promote`, { method: 'POST' });
-    if (answer.status !== 202) throw new Error(await answer.text());
+    const answer = await operator.post(next.host, '/promote');
+    if (answer.code !== 202) throw new Error(answer.body);
   }
   // No command is run meanwhile: the clients of the ledger, which are this process, would stand still for it.
   while ((await reportOf(next)).role !== 'writer') await delay(50);
@@ -88,6 +90,7 @@ try {
   system.run('kubectl', 'scale', 'auroracluster', 'demo', `--replicas=${INSTANCES}`);
   await isWhole(system, INSTANCES);
   await ledger.create();
+  operator = new AsOperator(system);
   ledger.start(Number(values.clients));
   const measured: Switchover[] = [];
   for (let round = 0; round < Number(values.rounds); round++) measured.push(await switchOver());

@@ -1,13 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { textOfFile } from '@kube-aurora/process';
 
-/** The text of a file that a ConfigMap or Secret may hold; undefined when it is not there. */
+/** The text of a file of a directory that may be mounted; undefined when either is not there. */
 export async function textOf(directory: string | undefined, name: string): Promise<string | undefined> {
-  if (directory === undefined) return undefined;
-  try {
-    return await readFile(join(directory, name), 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
+  return directory === undefined ? undefined : textOfFile(join(directory, name));
 }

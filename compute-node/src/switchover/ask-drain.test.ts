@@ -24,7 +24,10 @@ async function asked(handler: RequestListener, withinMs = 5000, signal = new Abo
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   try {
     const { port } = server.address() as AddressInfo;
-    return await askDrain({ address: { host: '127.0.0.1', port }, withinMs, clock: systemClock(), logger: silentLogger() }, signal);
+    return await askDrain(
+      { address: { host: '127.0.0.1', port }, withinMs, connect: undefined, clock: systemClock(), logger: silentLogger() },
+      signal,
+    );
   } finally {
     server.closeAllConnections();
     server.close();
@@ -42,6 +45,9 @@ test('whatever the writer’s agent does, a switchover hears of it and goes on',
   // Nobody waits for it any more.
   expect(await asked(() => undefined, 60_000, AbortSignal.timeout(50))).toBeUndefined();
   expect(
-    await askDrain({ address: undefined, withinMs: 5000, clock: systemClock(), logger: silentLogger() }, AbortSignal.timeout(5000)),
+    await askDrain(
+      { address: undefined, withinMs: 5000, connect: undefined, clock: systemClock(), logger: silentLogger() },
+      AbortSignal.timeout(5000),
+    ),
   ).toBeUndefined();
 }, 20_000);

@@ -1,5 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
-import { postAction, type Logger } from '@kube-aurora/process';
+import { postAction, type Connect, type Logger } from '@kube-aurora/process';
 import type { DrainOutcome } from './drain-outcome.ts';
 import { READY_MS } from './drain-sessions.ts';
 
@@ -11,6 +11,8 @@ export interface AskDrainOptions {
   readonly address: { readonly host: string; readonly port: number } | undefined;
   /** How long the writer's transactions have. */
   readonly withinMs: number;
+  /** How its agent is reached. */
+  readonly connect: Connect | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -20,7 +22,7 @@ export interface AskDrainOptions {
  * that it did: one that dies meanwhile, hangs, or is of a release that knows nothing of this holds nobody up for longer than that.
  */
 export async function askDrain(options: AskDrainOptions, signal: AbortSignal): Promise<DrainOutcome | undefined> {
-  const { address, withinMs, clock, logger } = options;
+  const { address, withinMs, connect, clock, logger } = options;
   const skipped = (why: string): undefined => {
     logger.warn({ ...address, why }, "the writer's transactions were not let end first: those under way are cut off");
   };
@@ -28,7 +30,7 @@ export async function askDrain(options: AskDrainOptions, signal: AbortSignal): P
   const late = new AbortController();
   const timer = clock.after(withinMs + MARGIN_MS, () => late.abort());
   try {
-    const { code, body } = await postAction(address, '/drain', AbortSignal.any([signal, late.signal]));
+    const { code, body } = await postAction(address, '/drain', AbortSignal.any([signal, late.signal]), connect);
     const outcome = code === 202 ? readDrain(body) : undefined;
     return outcome ?? skipped(`its agent answers ${code}: ${body.slice(0, 200)}`);
   } catch (error) {

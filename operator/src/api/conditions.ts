@@ -24,6 +24,7 @@ export const CONDITION_TYPES = [
   'CredentialsApplied',
   'ReplicationSlotsKept',
   'Managed',
+  'CertificatesValid',
 ] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
@@ -63,6 +64,8 @@ export const CONDITION_REASONS = [
   'NameConflict',
   'SecretMissing',
   'PasswordNotApplied',
+  'CertificateTrouble',
+  'CertificatesRotating',
   'RequestRefused',
   'Paused',
   'DeletionProtected',

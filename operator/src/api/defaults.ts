@@ -84,6 +84,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
   const secretName = initdb?.secret?.name;
   const superuserName = spec.superuserSecret?.name;
   const storage = spec.storage;
+  const authorityName = spec.certificates?.authoritySecret?.name;
   return {
     postgresVersion: spec.postgresVersion ?? DEFAULTS.postgresVersion,
     instances: spec.instances ?? DEFAULTS.instances,
@@ -123,6 +124,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     },
     ...(superuserName === undefined ? {} : { superuserSecret: { name: superuserName } }),
     postgresql: { parameters: (spec.postgresql?.parameters ?? {}) as Readonly<Record<string, string>> },
+    certificates: authorityName === undefined ? {} : { authoritySecret: { name: authorityName } },
     compute: {
       resources: (spec.compute?.resources ?? DEFAULTS.computeResources) as Resources,
       ...(spec.compute?.cacheSize === undefined ? {} : { cacheSize: spec.compute.cacheSize }),

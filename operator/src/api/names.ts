@@ -1,3 +1,4 @@
+import type { ProgramRole } from '@kube-aurora/identity';
 import type { Labels } from '../kube/objects.ts';
 import { segmentOrdinal, type SegmentId } from './segment-id.ts';
 import { API_GROUP } from './types.ts';
@@ -51,6 +52,12 @@ export const ANNOTATION = {
   inherited: `${API_GROUP}/inherited`,
   /** On a cluster, by a person: `true` while the operator is to change nothing of it. */
   paused: `${API_GROUP}/paused`,
+  /** On a cluster, by a person: another value has its authority and all certificates made anew. On the authority's Secret: the last such value. */
+  rotateCertificates: `${API_GROUP}/rotate-certificates`,
+  /** On a program's Secret: since when it says how programs speak while a cluster goes over from plain text, RFC 3339. */
+  tlsModeSince: `${API_GROUP}/tls-mode-since`,
+  /** On the authority's Secret: when the last step of a rotation was done, RFC 3339. */
+  rotationStepAt: `${API_GROUP}/rotation-step-at`,
   /** On a cluster, by a person: go on although the volume's data is gone. */
   acceptDataLoss: `${API_GROUP}/accept-data-loss`,
 } as const;
@@ -131,6 +138,20 @@ export function superuserSecretName(cluster: string): string {
 
 export function appSecretName(cluster: string): string {
   return `${cluster}-app`;
+}
+
+/** Where programs find who they are, and the setting that says so. */
+export const IDENTITY_DIR = '/etc/kube-aurora/identity';
+export const IDENTITY_ENV = 'AURORA_IDENTITY_DIR';
+
+/** The cluster's certificate authority; only the operator reads it. */
+export function authoritySecretName(cluster: string): string {
+  return `${cluster}-ca`;
+}
+
+/** What programs of a role show to others, and whom they believe. */
+export function tlsSecretName(cluster: string, role: ProgramRole): string {
+  return `${cluster}-${role}-tls`;
 }
 
 /** The address of a storage pod that holds across its re-creation. */

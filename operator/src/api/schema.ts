@@ -263,6 +263,16 @@ const spec: Schema = {
         },
       },
     },
+    certificates: {
+      type: 'object',
+      description: 'By what the programs of the cluster, and its server, prove who they are.',
+      default: {},
+      properties: {
+        authoritySecret: secretReference(
+          'Secret with the certificate authority that issues them, kept by somebody else, cert-manager say: tls.crt and tls.key, or ca.crt and ca.key. When absent the operator makes one and replaces it in time.',
+        ),
+      },
+    },
     compute: {
       type: 'object',
       description: 'The pods that run PostgreSQL. They hold no data.',

@@ -357,6 +357,46 @@ export const statusSchema: Schema = {
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['role'],
     },
+    certificates: {
+      type: 'object',
+      description: 'By what the programs of the cluster prove who they are.',
+      properties: {
+        mode: {
+          type: 'string',
+          description: 'How they speak: require is TLS alone; permit and prefer are on the way there from plain text.',
+          enum: ['permit', 'prefer', 'require'],
+        },
+        authority: {
+          type: 'object',
+          description: 'The authority that issues.',
+          properties: {
+            secret: { type: 'string', description: 'Secret that holds it, for the operator alone.' },
+            validUntil: { type: 'string', format: 'date-time', description: 'When it ends.' },
+            renewedAt: { type: 'string', format: 'date-time', description: 'When another begins to take its place.' },
+          },
+        },
+        rotation: {
+          type: 'string',
+          description: 'While another takes its place: Announced until every program knows the new one, then IssuingByNew.',
+          enum: ['Announced', 'IssuingByNew'],
+        },
+        programs: {
+          type: 'array',
+          description: 'Certificates, by the role of who shows them.',
+          items: {
+            type: 'object',
+            required: ['role'],
+            properties: {
+              role: { type: 'string', description: 'storage, compute, operator, or server: what PostgreSQL shows to clients.' },
+              secret: { type: 'string', description: 'Secret that holds it.' },
+              validUntil: { type: 'string', format: 'date-time', description: 'When it ends; it is renewed after two thirds of its time.' },
+            },
+          },
+          'x-kubernetes-list-type': 'map',
+          'x-kubernetes-list-map-keys': ['role'],
+        },
+      },
+    },
     conditions: {
       type: 'array',
       description: 'Conditions in detail.',

@@ -197,6 +197,10 @@ export interface AuroraClusterSpec {
   };
   readonly superuserSecret?: { readonly name: string };
   readonly postgresql: { readonly parameters: Readonly<Record<string, string>> };
+  readonly certificates: {
+    /** With the authority that issues the programs' certificates, which somebody else keeps; one of our own when absent. */
+    readonly authoritySecret?: { readonly name: string };
+  };
   readonly compute: PlacementSpec & { readonly resources?: Resources; readonly cacheSize?: string };
   readonly monitoring: { readonly customQueriesConfigMap?: { readonly name: string } };
   readonly images: { readonly storageDaemon?: string; readonly computeNode?: string };
@@ -459,7 +463,18 @@ export interface AuroraClusterStatus {
   };
   readonly secrets?: { readonly superuser: string; readonly app: string };
   readonly credentials?: readonly CredentialStatus[];
+  readonly certificates?: CertificatesStatus;
   readonly conditions?: readonly Condition[];
+}
+
+export interface CertificatesStatus {
+  /** How programs speak: require is TLS alone, the others are on the way there from plain text. */
+  readonly mode: 'permit' | 'prefer' | 'require';
+  /** Which issues; times are RFC 3339. */
+  readonly authority: { readonly secret: string; readonly validUntil: string; readonly renewedAt: string };
+  /** While another takes its place. */
+  readonly rotation?: 'Announced' | 'IssuingByNew';
+  readonly programs: readonly { readonly role: string; readonly secret: string; readonly validUntil: string }[];
 }
 
 export interface AuroraCluster extends KubeObject {

@@ -16,6 +16,7 @@ import { ClusterController } from './cluster-controller.ts';
 import { EventRecorder, type ClusterEvent } from './event-recorder.ts';
 import { GivenSecrets } from './given-secrets.ts';
 import { StatusProber, type ProbeTarget } from './status-prober.ts';
+import { contextAt } from '../testing/certificates.ts';
 
 const KEY = 'default/demo';
 
@@ -50,6 +51,9 @@ class World {
   readonly registry = new Registry();
   readonly controller = new ClusterController({
     handovers: new HandoverMetrics(this.registry),
+    tls: { connectTo: () => undefined, forget: () => undefined },
+    issuing: () => contextAt(this.now),
+    certificateSpreadMs: 60_000,
     api: this.api,
     caches: {
       clusters: {

@@ -1,4 +1,5 @@
-import type { Logger } from '@kube-aurora/process';
+import type { IssueContext } from '@kube-aurora/identity/issue';
+import type { Connect, Logger } from '@kube-aurora/process';
 import { CLUSTERS } from '../api/cluster-resource.ts';
 import { withDefaults } from '../api/defaults.ts';
 import { PORT } from '../api/names.ts';
@@ -18,6 +19,7 @@ import { noticesOf } from '../status/transitions.ts';
 import type { Action, Obstacle } from '../plan/actions.ts';
 import type { ClusterParts } from './caches.ts';
 import type { GivenSecrets } from './given-secrets.ts';
+import type { OperatorTls } from './operator-tls.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { computeState, SILENT_AGENT_MS, SILENT_MS, TRUST_READINESS_MS, type Observed, type PromotionAnswer } from '../observed/observed.ts';
 import { deadNode } from '../plan/pod-health.ts';
@@ -50,7 +52,13 @@ export interface ControllerOptions {
   /** Counts who took the writer's place. */
   readonly handovers: Pick<HandoverMetrics, 'follow' | 'count' | 'forget'>;
   /** Asks an agent to take the writer's place. */
-  readonly askPromotion: (ip: string) => Promise<PromotionReply>;
+  readonly askPromotion: (ip: string, connect: Connect | undefined) => Promise<PromotionReply>;
+  /** How programs of a cluster are reached. */
+  readonly tls: Pick<OperatorTls, 'connectTo' | 'forget'>;
+  /** What certificates are made with. */
+  readonly issuing: () => IssueContext;
+  /** Everybody has seen a change of a Secret after so many milliseconds. */
+  readonly certificateSpreadMs: number;
   readonly images: DefaultImages;
   /** A protected cluster that is deleted is held by our finalizer, and goes on. */
   readonly holdsProtected: boolean;
@@ -93,6 +101,7 @@ export class ClusterController {
       this.#memories.delete(key);
       prober.forget(key);
       givenSecrets.forget(key);
+      this.#options.tls.forget(key);
       handovers.forget(key);
       return;
     }
@@ -103,7 +112,7 @@ export class ClusterController {
     }
     handovers.follow(key);
     const observed = await this.#observe(key, cached, memory);
-    const plan = planCluster(observed, this.#options.images);
+    const plan = planCluster(observed, this.#options.images, this.#options.certificateSpreadMs);
     const shown = await this.#announce(observed, plan, cached.status, memory);
     const outcome = await this.#act(observed, plan, memory);
     const fullPlan = { ...plan, obstacles: [...plan.obstacles, ...outcome.obstacles] };
@@ -132,15 +141,15 @@ export class ClusterController {
     };
     const parts = caches.partsOf(namespace, name);
     const secrets = new Map(parts.secrets);
-    const given = [superuserCredentials(cluster), appCredentials(cluster)].filter(({ generated }) => !generated);
-    givenSecrets.follow(
-      key,
-      namespace,
-      given.map(({ secretName }) => secretName),
-    );
-    for (const credentials of given) {
-      const secret = await this.#givenSecret(namespace, credentials.secretName);
-      if (secret !== undefined) secrets.set(credentials.secretName, secret);
+    const authority = cluster.spec.certificates.authoritySecret?.name;
+    const given = [
+      ...[superuserCredentials(cluster), appCredentials(cluster)].flatMap(({ generated, secretName }) => (generated ? [] : [secretName])),
+      ...(authority === undefined ? [] : [authority]),
+    ];
+    givenSecrets.follow(key, namespace, given);
+    for (const secretName of given) {
+      const secret = await this.#givenSecret(namespace, secretName);
+      if (secret !== undefined) secrets.set(secretName, secret);
     }
     return {
       cluster,
@@ -167,7 +176,7 @@ export class ClusterController {
   }
 
   async #act(observed: Observed, plan: ClusterPlan, memory: Memory): Promise<{ obstacles: Obstacle[]; stale: boolean; failure?: Error }> {
-    const { api, events, logger, newPassword } = this.#options;
+    const { api, events, logger, newPassword, issuing } = this.#options;
     const { cluster } = observed;
     const obstacles: Obstacle[] = [];
     let stale = false;
@@ -177,7 +186,7 @@ export class ClusterController {
         await this.#askPromotion(observed, action, memory);
         continue;
       }
-      const outcome: Outcome = await perform(action, { api, cluster, newPassword });
+      const outcome: Outcome = await perform(action, { api, cluster, newPassword, issuing });
       if (outcome.kind === 'done') {
         const target =
           action.kind === 'apply'
@@ -210,11 +219,13 @@ export class ClusterController {
 
   /** The next look finds the answer. */
   async #askPromotion(observed: Observed, { pod, startedAt }: Extract<Action, { kind: 'ask-promotion' }>, memory: Memory): Promise<void> {
-    const { askPromotion, logger, again } = this.#options;
+    const { askPromotion, logger, again, tls } = this.#options;
     const { name, namespace } = observed.cluster.metadata;
     const to = pod.metadata.name;
     const reply: PromotionReply =
-      pod.status?.podIP === undefined ? { kind: 'unanswered', message: 'its pod has no address' } : await askPromotion(pod.status.podIP);
+      pod.status?.podIP === undefined
+        ? { kind: 'unanswered', message: 'its pod has no address' }
+        : await askPromotion(pod.status.podIP, tls.connectTo(`${namespace ?? ''}/${name}`, pod, 'compute'));
     memory.promotion = { to, startedAt, ...reply };
     logger.info({ cluster: name, to, answer: reply.kind, words: reply.message }, "asked an instance to take the writer's place");
     if (reply.kind !== 'unanswered') again(`${namespace ?? ''}/${name}`, 0);
@@ -278,15 +289,19 @@ export class ClusterController {
   }
 
   #keepAsking(key: string, observed: Observed, plan: ClusterPlan, memory: Memory): void {
-    const { prober, again } = this.#options;
+    const { prober, again, tls } = this.#options;
     if (plan.volumeId === undefined) {
       prober.forget(key);
       return;
     }
     const pods = [...planInstances(observed).flatMap(({ pod }) => pod ?? []), ...surplusPods(observed)];
     const targets: readonly ProbeTarget[] = [
-      ...pods.flatMap((pod) => askable(pod).map((asked) => ({ kind: 'agent' as const, ...asked }))),
-      ...[...observed.storagePods].flatMap(([{ pg }, pod]) => askable(pod).map((asked) => ({ kind: 'daemon' as const, pg, ...asked }))),
+      ...pods.flatMap((pod) =>
+        askable(pod).map((asked) => ({ kind: 'agent' as const, ...asked, connect: tls.connectTo(key, pod, 'compute') })),
+      ),
+      ...[...observed.storagePods].flatMap(([{ pg }, pod]) =>
+        askable(pod).map((asked) => ({ kind: 'daemon' as const, pg, ...asked, connect: tls.connectTo(key, pod, 'storage') })),
+      ),
     ];
     const asking = pods.some((pod) => computeState(observed, pod) === 'asking');
     const applying = settingsVerdict(observed)?.state !== 'applied' && settingsVerdict(observed)?.state !== 'refused';

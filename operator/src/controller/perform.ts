@@ -1,11 +1,15 @@
+import type { IssueContext } from '@kube-aurora/identity/issue';
+import { authoritySecret, readAuthoritySecret } from '../certificates/authority-secret.ts';
+import { afterStep, firstAuthority, issueFor } from '../certificates/issuing.ts';
+import { leafSecret } from '../certificates/leaf-secret.ts';
 import { CLUSTERS } from '../api/cluster-resource.ts';
-import { FINALIZER, LABEL } from '../api/names.ts';
+import { authoritySecretName, FINALIZER, LABEL } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { ApiError, isConflict, isNotFound, isTransient } from '../kube/api-error.ts';
 import type { KubeApi } from '../kube/client.ts';
-import type { KubeObject } from '../kube/objects.ts';
+import type { KubeObject, Secret } from '../kube/objects.ts';
 import { RESOURCE, type Resource } from '../kube/resources.ts';
-import { strayMetadata } from '../specs/metadata.ts';
+import { clusterNamespace, strayMetadata } from '../specs/metadata.ts';
 import { connectionSecret } from '../specs/secrets.ts';
 import type { Action, Obstacle } from '../plan/actions.ts';
 import { foreign } from '../plan/plan-storage-pods.ts';
@@ -23,6 +27,8 @@ export interface PerformContext {
   readonly api: KubeApi;
   readonly cluster: AuroraCluster;
   readonly newPassword: () => string;
+  /** What certificates are made with. */
+  readonly issuing: () => IssueContext;
 }
 
 /** What is done through the API server. */
@@ -61,6 +67,8 @@ async function act(action: WorldAction, context: PerformContext): Promise<Outcom
     await api.apply(action.resource, action.object);
     return { kind: 'done' };
   }
+  if (action.kind === 'create-authority' || action.kind === 'step-authority' || action.kind === 'issue-certificate')
+    return changeCertificates(action, context);
   if (action.kind === 'create-pod') return make(context, RESOURCE.pods, action.pod);
   if (action.kind === 'create-secret')
     return make(context, RESOURCE.secrets, connectionSecret(cluster, action.credentials, context.newPassword()));
@@ -103,6 +111,33 @@ async function act(action: WorldAction, context: PerformContext): Promise<Outcom
     uid,
     ...(action.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: action.gracePeriodSeconds }),
   });
+  return { kind: 'done' };
+}
+
+type CertificateAction = Extract<WorldAction, { readonly kind: 'create-authority' | 'step-authority' | 'issue-certificate' }>;
+
+/** The authority is read where it stands: a cache may be behind a step of a rotation. */
+async function changeCertificates(action: CertificateAction, context: PerformContext): Promise<Outcome> {
+  const { api, cluster } = context;
+  const of = { namespace: clusterNamespace(cluster), cluster: cluster.metadata.name };
+  if (action.kind === 'create-authority') {
+    const state = await firstAuthority(of, action.given, action.asked, context.issuing());
+    return make(context, RESOURCE.secrets, authoritySecret(cluster, state));
+  }
+  const held = await api.get<Secret>(RESOURCE.secrets, of.namespace, authoritySecretName(of.cluster));
+  const state = readAuthoritySecret(held)?.state;
+  if (state === undefined) return { kind: 'stale' };
+  if (action.kind === 'step-authority') {
+    // A step that was decided on something older is decided again.
+    if (held.metadata.resourceVersion !== action.live.metadata.resourceVersion) return { kind: 'stale' };
+    await api.apply(RESOURCE.secrets, authoritySecret(cluster, await afterStep(state, action.step, of, action.asked, context.issuing())));
+    return { kind: 'done' };
+  }
+  const { role, names, live, mode } = action;
+  const { leaf, believed } = await issueFor(state, { ...of, role }, names, context.issuing());
+  const secret = leafSecret(cluster, role, leaf, believed, mode);
+  if (live === undefined) return make(context, RESOURCE.secrets, secret);
+  await api.apply(RESOURCE.secrets, secret);
   return { kind: 'done' };
 }
 

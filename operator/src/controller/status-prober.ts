@@ -1,5 +1,6 @@
 import { isSilent, silent, type AgentReport, type DaemonReport } from '../observed/reports.ts';
 import { readAgentStatus, readDaemonStatus, withCutOff } from '../observed/reports.ts';
+import type { Connect } from '@kube-aurora/process';
 import type { StatusWait } from '../kube/fetch-status.ts';
 import { canonicalJson } from '../specs/metadata.ts';
 import { StatusFollowers } from './status-followers.ts';
@@ -8,6 +9,8 @@ interface AskedPod {
   readonly name: string;
   readonly uid: string;
   readonly ip: string;
+  /** How it is reached; undefined: in plain text. */
+  readonly connect?: Connect | undefined;
 }
 
 /** A pod to ask, by the uid it has now; a daemon is asked about one protection group. */
@@ -197,8 +200,17 @@ function significance({ agents, daemons }: Reports): string {
       report.segments.map(({ id, state }) => [id, state]),
       report.settings,
       report.passwords,
+      report.identityProblem,
     ]),
-    [...daemons].map(([name, report]) => [name, report.uid, isSilent(report), report.state, report.fault?.kind, report.mustRecover]),
+    [...daemons].map(([name, report]) => [
+      name,
+      report.uid,
+      isSilent(report),
+      report.state,
+      report.fault?.kind,
+      report.mustRecover,
+      report.identityProblem,
+    ]),
   ]);
 }
 

@@ -1,5 +1,5 @@
 import { afterPatience, type Clock } from '@kube-aurora/clock';
-import { postAction } from '@kube-aurora/process';
+import { postAction, type Connect } from '@kube-aurora/process';
 
 /** Its agent asks all of storage before it answers. */
 const TIMEOUT_MS = 5_000;
@@ -13,11 +13,11 @@ export interface PromotionReply {
 }
 
 /** POST http://host:port/promote. Never rejects. */
-export async function askPromotion(host: string, port: number, clock: Clock): Promise<PromotionReply> {
+export async function askPromotion(host: string, port: number, clock: Clock, connect?: Connect): Promise<PromotionReply> {
   const late = new AbortController();
   const patience = afterPatience(clock, TIMEOUT_MS, () => late.abort());
   try {
-    const { code, body } = await postAction({ host, port }, '/promote', late.signal);
+    const { code, body } = await postAction({ host, port }, '/promote', late.signal, connect);
     return readReply(code, body);
   } catch (error) {
     const why = late.signal.aborted ? `no answer in ${TIMEOUT_MS} ms` : error instanceof Error ? error.message : String(error);

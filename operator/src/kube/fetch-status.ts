@@ -1,5 +1,6 @@
 import { get } from 'node:http';
 import { afterPatience, type Clock } from '@kube-aurora/clock';
+import type { Connect } from '@kube-aurora/process';
 
 const TIMEOUT_MS = 1_500;
 const BODY_BYTES_MAX = 4 * 2 ** 20;
@@ -13,16 +14,23 @@ export interface StatusWait {
 }
 
 /**
- * GET http://host:port/status as JSON, at once or after a change. Rejects when there is no whole answer within 1.5 s (after the wait) of time in which the operator
+ * GET http://host:port/status as JSON, at once or after a change, on a connection that `connect` makes where it is given. Rejects when there is no whole answer within 1.5 s (after the wait) of time in which the operator
  * itself had turns: on a machine that is short of CPU nobody is taken for silent because the operator was.
  */
-export function fetchStatus(host: string, port: number, clock: Clock, wait?: StatusWait): Promise<unknown> {
+export function fetchStatus(host: string, port: number, clock: Clock, connect: Connect | undefined, wait?: StatusWait): Promise<unknown> {
   const timeoutMs = TIMEOUT_MS + (wait?.ms ?? 0);
   const path = wait === undefined ? '/status' : `/status?after=${encodeURIComponent(wait.after)}&waitMs=${wait.ms}`;
   return new Promise((resolve, reject) => {
     const patience = afterPatience(clock, timeoutMs, () => request.destroy(new Error(`no answer in ${timeoutMs} ms`)));
     const request = get(
-      { host, port, path, agent: false, ...(wait === undefined ? {} : { signal: wait.signal }), headers: { connection: 'close' } },
+      {
+        host,
+        port,
+        path,
+        ...(connect === undefined ? { agent: false } : { createConnection: () => connect({ host, port }) }),
+        ...(wait === undefined ? {} : { signal: wait.signal }),
+        headers: { connection: 'close' },
+      },
       (response) => {
         const chunks: Buffer[] = [];
         let bytes = 0;

@@ -7,6 +7,8 @@ import { listedText, numberField, objectFields, textField } from './fields.ts';
 
 /** One poll of a program's /status. Replies are data from the network: every field is checked, none is trusted. */
 interface Poll {
+  /** Why it does not use the certificates that it was given last, for people; undefined while it does. */
+  readonly identityProblem?: string;
   /** uid of the pod that was asked; a report about another pod of the same name says nothing. */
   readonly uid: string;
   /** Milliseconds since 1970 of the last answer; undefined when it never answered. */
@@ -277,6 +279,7 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     cacheWarmPercent: percentOf(objectFields(status['warmth'])['share']),
     load: loadOf(status['load']),
     advice: readAdvice(status['advice']),
+    identityProblem: textField(objectFields(status['identity'])['problem']),
     segments: listOf(status['segments']).flatMap((entry) => {
       const segment = objectFields(entry);
       const id = textField(segment['id']);
@@ -319,6 +322,7 @@ export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: str
     fault: readFault(segment?.['fault']),
     mustRecover: isAhead(lsnOf(segment?.['recoverToLsn']), lsnOf(segment?.['scl'])) || undefined,
     standIn: standInOf(segment?.['standIn']),
+    identityProblem: textField(objectFields(status['identity'])['problem']),
     message: textField(segment?.['message']) ?? textField(status['message']),
   });
 }

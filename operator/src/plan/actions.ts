@@ -1,5 +1,7 @@
 import type { ConditionReason } from '../api/conditions.ts';
-import type { KubeObject, Pod, Service, VolumeClaim } from '../kube/objects.ts';
+import type { Authority, ProgramRole, RotationStep } from '@kube-aurora/identity';
+import type { LeafNames, ToldMode } from '../certificates/leaf-secret.ts';
+import type { KubeObject, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
 import type { Applied, Resource } from '../kube/resources.ts';
 import type { Credentials } from '../specs/secrets.ts';
 import type { PodMarks } from './inherited-marks.ts';
@@ -44,6 +46,31 @@ export type Action =
   /** Puts our finalizer on the cluster, or takes it off. */
   | { readonly kind: 'hold-cluster' }
   | { readonly kind: 'release-cluster' }
+  /** Makes the Secret of the cluster's authority: of a new one, or of the one that is given. */
+  | {
+      readonly kind: 'create-authority';
+      readonly given: Authority | undefined;
+      readonly asked: string | undefined;
+      readonly notice?: Notice;
+    }
+  /** A step of a rotation. */
+  | {
+      readonly kind: 'step-authority';
+      readonly step: Exclude<RotationStep, { readonly kind: 'none' | 'wait' }>;
+      readonly asked: string | undefined;
+      readonly live: Secret;
+      readonly notice?: Notice;
+    }
+  /** A new certificate for the programs of a role, by the authority that issues. */
+  | {
+      readonly kind: 'issue-certificate';
+      readonly role: ProgramRole;
+      readonly names: LeafNames;
+      readonly mode: ToldMode;
+      readonly live: Secret | undefined;
+      readonly why: string;
+      readonly notice?: Notice;
+    }
   | { readonly kind: 'create-secret'; readonly credentials: Credentials; readonly notice?: Notice };
 
 /** Why something is not done, for the conditions. */

@@ -8,8 +8,21 @@ import { perform } from '../controller/perform.ts';
 import { computePod } from '../specs/compute-pod.ts';
 import { clientServices } from '../specs/services.ts';
 import { storagePod } from '../specs/storage-pod.ts';
+import { contextAt } from '../testing/certificates.ts';
 import { FakeApi } from '../testing/fake-api.ts';
-import { healthy, inWords, makeCluster, makeNode, mapSegments, plan, running, segment, untouched, VOLUME } from '../testing/fixtures.ts';
+import {
+  healthy,
+  inWords,
+  makeCluster,
+  makeNode,
+  mapSegments,
+  NOW,
+  plan,
+  running,
+  segment,
+  untouched,
+  VOLUME,
+} from '../testing/fixtures.ts';
 import { isUsableNode } from './usable-node.ts';
 
 type Spec = NonNullable<Parameters<typeof withDefaults>[0]>;
@@ -179,11 +192,11 @@ describe('inherited labels and annotations', () => {
     const seen = healthy();
     const words = inWords({ ...seen, cluster: withSpec({ inheritedMetadata }) });
     expect(words.filter((word) => word.startsWith('mark pod'))).toHaveLength(7);
-    expect(words.filter((word) => word.startsWith('apply'))).toHaveLength(6 + 5 + 2 + 1 + 1);
-    expect(words).toHaveLength(7 + 15);
+    expect(words.filter((word) => word.startsWith('apply'))).toHaveLength(6 + 5 + 2 + 1 + 1 + 4);
+    expect(words).toHaveLength(7 + 19);
     const withThem = healthy(withSpec({ inheritedMetadata }));
     expect(inWords(withThem)).toEqual([]);
-    expect(inWords({ ...withThem, cluster: makeCluster() })).toHaveLength(7 + 15);
+    expect(inWords({ ...withThem, cluster: makeCluster() })).toHaveLength(7 + 19);
   });
 
   test('names that the manifest has no more are taken off, whoever else has set others', async () => {
@@ -200,7 +213,7 @@ describe('inherited labels and annotations', () => {
       return merge(resource, namespace, name, patch);
     };
     await api.create(RESOURCE.services, live);
-    const context = { api, cluster: makeCluster(), newPassword: () => 'x' };
+    const context = { api, cluster: makeCluster(), newPassword: () => 'x', issuing: () => contextAt(NOW) };
     await perform({ kind: 'apply', resource: RESOURCE.services, object: after, live }, context);
     await perform({ kind: 'apply', resource: RESOURCE.services, object: none, live: after }, context);
     expect(merges).toEqual([

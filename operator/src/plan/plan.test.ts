@@ -27,6 +27,8 @@ const initializedStatus = {
 describe('a cluster from nothing', () => {
   test('gets everything at once', () => {
     expect(inWords(untouched())).toEqual([
+      'create the authority',
+      ...['storage', 'compute', 'operator', 'server'].map((role) => `certificate of ${role}: it is not there`),
       'apply Service demo-rw',
       'apply Service demo-ro',
       'apply Service demo-r',

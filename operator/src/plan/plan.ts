@@ -1,5 +1,5 @@
 import { describeProblems, validateCluster, type SpecProblem } from '../api/validate.ts';
-import { ANNOTATION, LABEL, segmentZone, storageName } from '../api/names.ts';
+import { ANNOTATION, LABEL, segmentZone, storageName, tlsSecretName } from '../api/names.ts';
 import type { AutoscalingStatus, SwitchoverStatus } from '../api/types.ts';
 import { byGroup, segmentIds, type SegmentId, quorumsOf, roleOfSegment } from '../api/segment-id.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
@@ -8,6 +8,7 @@ import { sizeProblems } from './growth.ts';
 import { atRest, isPaused } from './pause.ts';
 import { planAccess } from './plan-access.ts';
 import { planAutoscaling } from './plan-autoscaling.ts';
+import { givenAuthority, planCertificates } from './plan-certificates.ts';
 import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePods, type ComputePlan } from './plan-compute-pods.ts';
 import { planDisruptionBudget } from './plan-disruption-budget.ts';
@@ -33,14 +34,14 @@ export interface ClusterPlan extends Plan {
 
 /**
  * What to do about a cluster, from what was seen of it. Pure: what is seen alone decides the plan, and doing a plan
- * twice does no harm.
+ * twice does no harm. `spreadMs`: everybody has seen a change of a Secret after so long.
  */
-export function planCluster(observed: Observed, images: DefaultImages): ClusterPlan {
-  const plan = planWork(observed, images);
+export function planCluster(observed: Observed, images: DefaultImages, spreadMs: number): ClusterPlan {
+  const plan = planWork(observed, images, spreadMs);
   return isPaused(observed.cluster) ? atRest(plan) : plan;
 }
 
-function planWork(observed: Observed, images: DefaultImages): ClusterPlan {
+function planWork(observed: Observed, images: DefaultImages, spreadMs: number): ClusterPlan {
   const { cluster } = observed;
   const problems = [
     ...validateCluster(cluster),
@@ -60,16 +61,19 @@ function planWork(observed: Observed, images: DefaultImages): ClusterPlan {
   }
   const { volumeId } = identity;
   const access = planAccess(observed);
+  const certificates = planCertificates(observed, spreadMs);
+  // Pods would wait for what they mount; the status says for what.
+  const unnamed = givenAuthority(observed).problem !== undefined && !observed.secrets.has(tlsSecretName(cluster.metadata.name, 'storage'));
   const claims = planClaims(observed, volumeId);
   const empty = emptyDisks(observed);
   const blocked = empty !== undefined || claims.obstacles.some(({ blocking }) => blocking);
-  const storage = planStoragePods(observed, cluster.spec.images.storageDaemon ?? images.storageDaemon);
+  const storage = unnamed ? EMPTY_PLAN : planStoragePods(observed, cluster.spec.images.storageDaemon ?? images.storageDaemon);
   // Without enough copies a writer could take six empty segments for a new volume: none is started.
   // Once it ran, the database has its passwords: a Secret that goes missing keeps no writer down.
   const everRan = cluster.status?.firstReadyAt !== undefined || isInitialized(observed);
   const secretsMissing = !everRan && access.obstacles.some(({ reason }) => reason === 'SecretMissing');
   const compute: ComputePlan =
-    blocked || secretsMissing
+    blocked || secretsMissing || unnamed
       ? EMPTY_PLAN
       : planComputePods(observed, {
           volumeId,
@@ -82,6 +86,7 @@ function planWork(observed: Observed, images: DefaultImages): ClusterPlan {
     ...joinPlans([
       planHold(observed),
       planProtection(observed),
+      certificates,
       access,
       planSettings(observed),
       claims,

@@ -21,7 +21,7 @@ import type { EnvVar, Labels, Pod, PodVolume } from '../kube/objects.ts';
 import { initSqlVolume } from './initdb-options.ts';
 import { clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
 import { placementFields } from './placement.ts';
-import { compileCache, containerSecurity, env, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
+import { compileCache, containerSecurity, env, identityParts, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
 import { appCredentials, superuserCredentials } from './secrets.ts';
 import { roleSuffix } from './storage-pod.ts';
 
@@ -87,6 +87,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
   const { name } = cluster.metadata;
   const podName = computeName(name, input.ordinal);
   const { resources } = instanceSettings(cluster.spec, input.ordinal);
+  const identity = identityParts(name, 'compute');
   const zoneOf = input.zoneOfSegment ?? ((segment: SegmentId) => segmentZone(cluster.spec.storage.zones, segment));
   // Statements for the first database are mounted, and no reason to replace a pod once there is one: see initSql below.
   const sqlVolume = initSqlVolume(cluster);
@@ -126,6 +127,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             AURORA_APP_USER: cluster.spec.bootstrap.initdb.owner,
             AURORA_APP_DATABASE: cluster.spec.bootstrap.initdb.database,
             AURORA_SETTINGS_DIR: SETTINGS_DIR,
+            ...identity.env,
             ...cacheEnvironment(cluster.spec.compute.cacheSize, resources),
             ...(sql === undefined ? {} : { AURORA_INIT_SQL_DIR: INIT_SQL_DIR }),
             ...(queries === undefined ? {} : { AURORA_QUERIES_DIR: QUERIES_DIR }),
@@ -140,6 +142,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
         ],
         volumeMounts: [
           { name: 'cache', mountPath: DATA_DIR },
+          identity.mount,
           compileCache.mount,
           { name: 'superuser', mountPath: SUPERUSER_DIR, readOnly: true },
           { name: 'app', mountPath: APP_DIR, readOnly: true },
@@ -158,6 +161,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
       { name: 'superuser', secret: { secretName: superuserCredentials(cluster).secretName, defaultMode: 0o440, optional: true } },
       { name: 'app', secret: { secretName: appCredentials(cluster).secretName, defaultMode: 0o440, optional: true } },
       { name: 'settings', configMap: { name: settingsName(name) } },
+      identity.volume,
       compileCache.volume,
       // Optional: a database is there without its metrics.
       ...(queries === undefined ? [] : [{ name: 'queries', configMap: { name: queries, optional: true } }]),

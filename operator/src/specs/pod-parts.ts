@@ -1,8 +1,9 @@
 import { MEMORY_ENVIRONMENT } from '@kube-aurora/process';
+import type { ProgramRole } from '@kube-aurora/identity';
 import { DEFAULTS } from '../api/defaults.ts';
-import { ANNOTATION } from '../api/names.ts';
+import { ANNOTATION, IDENTITY_DIR, IDENTITY_ENV, tlsSecretName } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
-import type { Container, EnvVar, Labels, PodSpec } from '../kube/objects.ts';
+import type { Container, EnvVar, Labels, PodSpec, PodVolume } from '../kube/objects.ts';
 import { fingerprint } from './metadata.ts';
 
 /** Parts that storage and compute pods share. */
@@ -17,6 +18,22 @@ export const compileCache = {
   volume: { name: 'compile-cache', emptyDir: { sizeLimit: '256Mi' } },
   mount: { name: 'compile-cache', mountPath: COMPILE_CACHE_DIR },
 } as const;
+
+/** Who a program is to others, and whom it believes; kept up to date in the pod. */
+export function identityParts(
+  cluster: string,
+  role: ProgramRole,
+): {
+  readonly env: Readonly<Record<string, string>>;
+  readonly volume: PodVolume;
+  readonly mount: { readonly name: string; readonly mountPath: string; readonly readOnly: true };
+} {
+  return {
+    env: { [IDENTITY_ENV]: IDENTITY_DIR },
+    volume: { name: 'identity', secret: { secretName: tlsSecretName(cluster, role), defaultMode: 0o440 } },
+    mount: { name: 'identity', mountPath: IDENTITY_DIR, readOnly: true },
+  };
+}
 
 export function env(values: Readonly<Record<string, string>>): readonly EnvVar[] {
   return [

@@ -35,13 +35,14 @@ export function appCredentials(cluster: AuroraCluster): Credentials {
   return { username: owner, database, secretName: secret?.name ?? appSecretName(cluster.metadata.name), generated: secret === undefined };
 }
 
-const decode = (text: string): string => Buffer.from(text, 'base64').toString('utf8');
-const encode = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
+/** Of a Secret's keys, which are Base64 on the wire. */
+export const decodeText = (text: string): string => Buffer.from(text, 'base64').toString('utf8');
+export const encodeText = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
 
 /** A Secret's password, or undefined when it has none. */
 export function secretPassword(secret: Secret): string | undefined {
   const text = secret.data?.['password'];
-  const password = text === undefined ? '' : decode(text);
+  const password = text === undefined ? '' : decodeText(text);
   return password === '' ? undefined : password;
 }
 
@@ -101,6 +102,6 @@ export function connectionSecret(cluster: AuroraCluster, credentials: Credential
     kind: 'Secret',
     metadata: objectMetadata(cluster, { name: credentials.secretName, labels: clusterLabels(name, 'compute') }),
     type: 'kubernetes.io/basic-auth',
-    data: Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, encode(value)])),
+    data: Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, encodeText(value)])),
   };
 }

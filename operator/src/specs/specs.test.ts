@@ -59,7 +59,11 @@ describe('storage pods', () => {
     expect(pod.spec).toMatchObject({
       hostname: 'demo-storage-4',
       subdomain: 'demo-storage',
-      volumes: [{ persistentVolumeClaim: { claimName: 'demo-storage-4' } }, { name: 'compile-cache' }],
+      volumes: [
+        { persistentVolumeClaim: { claimName: 'demo-storage-4' } },
+        { name: 'identity', secret: { secretName: 'demo-storage-tls' } },
+        { name: 'compile-cache' },
+      ],
     });
     expect(pod.spec.containers[0]?.env[0]?.name).toBe('POD_IP');
   });
@@ -130,6 +134,7 @@ describe('the compute pod', () => {
       { secret: { secretName: 'demo-superuser', optional: true } },
       { secret: { secretName: 'demo-app', optional: true } },
       { configMap: { name: 'demo-settings' } },
+      { secret: { secretName: 'demo-compute-tls' } },
       { name: 'compile-cache' },
     ]);
   });

@@ -7,7 +7,7 @@ import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
 import { placementFields } from './placement.ts';
-import { compileCache, containerSecurity, env, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
+import { compileCache, containerSecurity, env, identityParts, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
 
 /** The most that a daemon takes for its own (AURORA_MEMORY_MIB). */
 const DAEMON_MEMORY_MIB_MAX = 65_536;
@@ -58,6 +58,7 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
   const { name } = cluster.metadata;
   const podName = storageName(name, segment);
   const pull = imagePull(cluster);
+  const identity = identityParts(name, 'storage');
   const build = (pulls: boolean): Pod['spec'] => ({
     hostname: podName,
     subdomain: storageServiceName(name),
@@ -84,6 +85,7 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
           AURORA_FRAMES_LISTEN: `$(POD_IP):${PORT.storageFrames}`,
           AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.storageStatus}`,
           AURORA_PEERS: storagePeers(cluster),
+          ...identity.env,
           ...standInEnv(cluster),
           ...memoryEnv(cluster),
         }),
@@ -92,13 +94,13 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
           { name: 'frames', containerPort: PORT.storageFrames },
           { name: 'metrics', containerPort: PORT.storageStatus },
         ],
-        volumeMounts: [{ name: 'data', mountPath: DATA_DIR }, compileCache.mount],
+        volumeMounts: [{ name: 'data', mountPath: DATA_DIR }, identity.mount, compileCache.mount],
         ...(cluster.spec.storage.resources === undefined ? {} : { resources: cluster.spec.storage.resources }),
         securityContext: containerSecurity,
         ...probes('metrics', { readinessSeconds: 2 }),
       },
     ],
-    volumes: [{ name: 'data', persistentVolumeClaim: { claimName: podName } }, compileCache.volume],
+    volumes: [{ name: 'data', persistentVolumeClaim: { claimName: podName } }, identity.volume, compileCache.volume],
   });
   return {
     apiVersion: 'v1',

@@ -9,6 +9,7 @@ import type { ClusterPlan } from '../plan/plan.ts';
 import { writerOf } from '../plan/plan-instances.ts';
 import { growingVolumes } from '../plan/growth.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
+import { certificatesStatus, certificatesVerdict } from './certificates-verdict.ts';
 import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts';
 import { failoverStatus } from './failover-status.ts';
 import { computeSummary, customEndpoints, instanceStatuses } from './instances.ts';
@@ -118,6 +119,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     ['CredentialsApplied', applied],
     ['ReplicationSlotsKept', slotsVerdict(lost)],
     ['Managed', pauseVerdict(cluster)],
+    ['CertificatesValid', certificatesVerdict(observed, plan)],
   ];
   const bytes = segments.flatMap(({ bytesUsed }) => (bytesUsed === undefined ? [] : [bytesUsed]));
   const asides = [...(upToDate.reason === 'StorageGrowing' ? [upToDate.message] : []), ...(hindrance === '' ? [] : [hindrance])];
@@ -158,6 +160,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     },
     secrets: { superuser: superuserCredentials(cluster).secretName, app: appCredentials(cluster).secretName },
     credentials,
+    certificates: certificatesStatus(observed),
     conditions: verdicts.map(([type, verdict]) => conditionOf(observed, type, verdict)),
   });
 }

@@ -4,6 +4,7 @@ import type { AuroraClusterStatus, SegmentStatus } from '../api/types.ts';
 import type { Notice } from '../plan/actions.ts';
 import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
 import { autoscalingNotices } from './autoscaling-notices.ts';
+import { certificateNotices } from './certificates-verdict.ts';
 import { failoverNotices } from './failover-status.ts';
 import { pauseNotices } from './pause-verdict.ts';
 import { readerNotices } from './instance-notices.ts';
@@ -59,6 +60,7 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
     ...slotNotices(before, after),
     ...autoscalingNotices(before, after),
     ...pauseNotices(before, after, now),
+    ...certificateNotices(before, after),
   );
 
   for (const { role, secret, passwordChangedAt } of after.credentials ?? []) {
@@ -80,6 +82,11 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
     credentialsBefore?.message !== credentials.message
   )
     add('Warning', credentials.reason, credentials.message);
+
+  const certificates = is('CertificatesValid');
+  const certificatesBefore = before?.conditions?.find((condition) => condition.type === 'CertificatesValid');
+  if (certificates?.reason === 'CertificateTrouble' && certificatesBefore?.message !== certificates.message)
+    add('Warning', certificates.reason, certificates.message);
 
   const quorum = is('StorageQuorum');
   // While it comes up for the first time, segments appearing are no news.

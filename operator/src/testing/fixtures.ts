@@ -1,7 +1,6 @@
-import { withDefaults } from '../api/defaults.ts';
-import { ANNOTATION, computeName, FINALIZER, LABEL, segmentZone, storageName } from '../api/names.ts';
+import { ANNOTATION, computeName, LABEL, segmentZone, storageName } from '../api/names.ts';
 import { segmentIds, SegmentMap, type SegmentId } from '../api/segment-id.ts';
-import type { AuroraCluster, AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraCluster } from '../api/types.ts';
 import { planCluster, type ClusterPlan } from '../plan/plan.ts';
 import type { Observed } from '../observed/observed.ts';
 import type { ContainerStatus, Node, Pod, PodCondition, VolumeClaim } from '../kube/objects.ts';
@@ -13,36 +12,12 @@ import { settingsMap } from '../specs/settings-map.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import { volumeClaim } from '../specs/volume-claim.ts';
 import type { AgentReport, DaemonReport } from '../observed/reports.ts';
+import { certificateSecrets } from './certificates.ts';
+import { IMAGES, makeCluster, NOW, VOLUME } from './fixture-cluster.ts';
 
-/** Clusters as they are seen, for tests: a healthy one, to be changed one thing at a time. */
-export const NOW = Date.parse('2026-11-21T12:00:00Z');
-export const IMAGES = { storageDaemon: 'storage:1', computeNode: 'compute:1' };
-export const VOLUME = '6f1c2f0e-8a53-4f0c-9a3e-1d2c3b4a5f60';
+export { IMAGES, makeCluster, NOW, VOLUME };
 
-export function makeCluster(
-  change: {
-    spec?: Parameters<typeof withDefaults>[0];
-    status?: AuroraClusterStatus;
-    name?: string;
-    annotations?: Record<string, string>;
-  } = {},
-): AuroraCluster {
-  return {
-    apiVersion: 'kube-aurora.dev/v1alpha1',
-    kind: 'AuroraCluster',
-    metadata: {
-      name: change.name ?? 'demo',
-      namespace: 'default',
-      uid: VOLUME,
-      generation: 2,
-      finalizers: [FINALIZER],
-      ...(change.annotations === undefined ? {} : { annotations: change.annotations }),
-    },
-    spec: withDefaults({ storage: { size: '10Gi' }, ...change.spec }),
-    ...(change.status === undefined ? {} : { status: change.status }),
-  };
-}
-
+/** A cluster as it is seen, for tests: a healthy one, to be changed one thing at a time. */
 export function running(
   pod: Pod,
   change: { ready?: boolean; container?: ContainerStatus; phase?: string; node?: string; ip?: string } = {},
@@ -144,7 +119,7 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
     storagePods: ofEach((segment, zone) => running(storagePod(cluster, segment, zone, IMAGES.storageDaemon))),
     computePods,
     services: new Map([...clientServices(cluster), storageService(cluster)].map((service) => [service.metadata.name, service])),
-    secrets: new Map(secrets.map((secret) => [secret.metadata.name, secret])),
+    secrets: new Map([...secrets, ...certificateSecrets(cluster)].map((secret) => [secret.metadata.name, secret])),
     budgets: new Map([storageDisruptionBudget(cluster)].map((budget) => [budget.metadata.name, budget])),
     configMaps: new Map([[settings.metadata.name, settings]]),
     nodes: zones.map((zone) => makeNode(zone)),
@@ -217,8 +192,11 @@ export function mapSegments<V>(map: SegmentMap<V>, change: (value: V, index: num
   return new SegmentMap([...map].map(([id, value]) => [id, change(value, id.index)]));
 }
 
+/** How long a change of a Secret takes to be seen by everybody. */
+export const SPREAD_MS = 300_000;
+
 export function plan(observed: Observed): ClusterPlan {
-  return planCluster(observed, IMAGES);
+  return planCluster(observed, IMAGES, SPREAD_MS);
 }
 
 /** A plan in words, one line an action. */
@@ -227,6 +205,9 @@ export function inWords(observed: Observed): readonly string[] {
     if (action.kind === 'apply') return `apply ${action.object.kind} ${action.object.metadata.name}`;
     if (action.kind === 'hold-cluster' || action.kind === 'release-cluster')
       return action.kind === 'hold-cluster' ? 'add our finalizer' : 'take our finalizer off';
+    if (action.kind === 'create-authority') return 'create the authority';
+    if (action.kind === 'step-authority') return `authority: ${action.step.kind}`;
+    if (action.kind === 'issue-certificate') return `certificate of ${action.role}: ${action.why}`;
     if (action.kind === 'create-secret') return `create Secret ${action.credentials.secretName}`;
     if (action.kind === 'delete-service') return `delete Service ${action.service.metadata.name}`;
     if (action.kind === 'delete-claim') return `delete claim ${action.claim.metadata.name}`;

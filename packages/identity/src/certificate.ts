@@ -42,6 +42,8 @@ export function readCertificates(bundle: string): readonly Certificate[] {
 export function wrap(native: X509Certificate): Certificate {
   const names = alternativeNames(native.subjectAltName ?? '');
   const namesOf = (kind: string): readonly string[] => names.filter((name) => name.kind === kind).map(({ value }) => value);
+  // By the fingerprint of who may have issued it: signatures are slow to verify, and nothing changes what they say.
+  const verdicts = new Map<string, boolean>();
   const certificate: Certificate = {
     pem: native.toString(),
     subject: native.subject.replaceAll('\n', ', '),
@@ -53,8 +55,12 @@ export function wrap(native: X509Certificate): Certificate {
     uris: namesOf('URI'),
     isAuthority: native.ca,
     isIssuedBy: (authority) => {
+      const known = verdicts.get(authority.fingerprint);
+      if (known !== undefined) return known;
       const issuer = natives.get(authority);
-      return issuer !== undefined && native.checkIssued(issuer) && native.verify(issuer.publicKey);
+      const verdict = issuer !== undefined && native.checkIssued(issuer) && native.verify(issuer.publicKey);
+      verdicts.set(authority.fingerprint, verdict);
+      return verdict;
     },
     hasKey: (key) => isKeyOf(native, key),
   };

@@ -12,3 +12,5 @@ export * from './scraped-metrics.ts';
 export * from './shutdown.ts';
 export * from './status-server.ts';
 export * from './status-version.ts';
+export * from './log-pace.ts';
+export * from './text-file.ts';

@@ -1,20 +1,38 @@
 import { request } from 'node:http';
+import type { Duplex } from 'node:stream';
 
 const BODY_BYTES_MAX = 2 ** 16;
+
+/** Makes a connection on which HTTP is spoken. */
+export type Connect = (at: { readonly host: string; readonly port: number }) => Duplex;
 
 export interface PostedAction {
   readonly code: number;
   readonly body: string;
 }
 
-/** Asks a program for one of its actions: POST http://host:port/path, on a connection of its own. Rejects where no whole answer comes, or `signal` aborts. */
+/**
+ * Asks a program for one of its actions: POST http://host:port/path, on a connection of its own, which `connect` makes where it is given. Rejects
+ * where no whole answer comes, or `signal` aborts.
+ */
 export function postAction(
   { host, port }: { readonly host: string; readonly port: number },
   path: string,
   signal: AbortSignal,
+  connect?: Connect,
 ): Promise<PostedAction> {
   return new Promise((resolve, reject) => {
-    const asked = request({ method: 'POST', host, port, path, agent: false, headers: { connection: 'close' }, signal }, (response) => {
+    const made = connect === undefined ? {} : { createConnection: () => connect({ host, port }) };
+    const options = {
+      method: 'POST',
+      host,
+      port,
+      path,
+      headers: { connection: 'close' },
+      signal,
+      ...(connect === undefined ? { agent: false } : made),
+    };
+    const asked = request(options, (response) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {

@@ -1,4 +1,6 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as listenFor, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Registry } from 'prom-client';
 import { parseAddress } from './config.ts';
 import type { StatusVersion } from './status-version.ts';
@@ -22,9 +24,16 @@ export interface StatusServerOptions {
   readonly status: () => unknown;
   /** Of the status: with it `GET /status?after=VERSION&waitMs=MS` waits for a change. */
   readonly version?: StatusVersion;
-  /** What can be asked of the process, by path: `POST /promote`, say. */
+  /** What can be asked of the process, by path: `POST /promote`, say. With `door`, only by those who said who they are. */
   readonly actions?: Readonly<Record<string, () => Promise<ActionAnswer>>>;
+  /** Undefined: everybody who can reach the port may ask for actions. */
+  readonly door?: StatusDoor | undefined;
 }
+
+/**
+ * Lets connections in. `known` of one whose other end has proven that it is somebody who may ask for actions; everybody else may look.
+ */
+export type StatusDoor = (letIn: (stream: Duplex, known: boolean) => void) => (socket: Socket) => void;
 
 /** What came of something that was asked of the process. */
 export interface ActionAnswer {
@@ -66,6 +75,11 @@ export async function serveStatus(options: StatusServerOptions): Promise<{ port:
         reply(response, 405, { accepted: false, message: `${path} changes something: ask with POST` });
         return;
       }
+      if (!mayAct(request)) {
+        const message = `${path} changes something: ask in TLS, with a certificate of the cluster's operator or of one of its computes`;
+        reply(response, 403, { accepted: false, message });
+        return;
+      }
       action().then(
         (said) => reply(response, said.accepted ? 202 : 409, said),
         (error: unknown) => reply(response, 500, { accepted: false, message: String(error) }),
@@ -89,16 +103,29 @@ export async function serveStatus(options: StatusServerOptions): Promise<{ port:
       );
     } else answer(response, 404, 'text/plain', 'try /metrics, /healthz, /readyz or /status\n');
   });
+  const { door } = options;
+  const known = new WeakSet<Duplex>();
+  const mayAct = ({ socket }: IncomingMessage): boolean => door === undefined || known.has(socket);
+  const outside =
+    door === undefined
+      ? server
+      : listenFor(
+          door((stream, isKnown) => {
+            if (isKnown) known.add(stream);
+            stream.on('error', () => stream.destroy());
+            server.emit('connection', stream);
+          }),
+        );
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(address.port, address.host, resolve);
+    outside.once('error', reject);
+    outside.listen(address.port, address.host, resolve);
   });
-  const bound = server.address();
+  const bound = outside.address();
   return {
     port: typeof bound === 'object' && bound !== null ? bound.port : address.port,
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
+        outside.close(() => resolve());
         server.closeAllConnections();
       }),
   };

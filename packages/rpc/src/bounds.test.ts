@@ -34,7 +34,8 @@ beforeEach(async () => {
     },
     systemClock(),
   );
-  listening = await listenGrpc(server, '127.0.0.1:0', () => turnedAway++, { connections: 6, connectionsPerAddress: 4 });
+  const servers = { unnamed: server, compute: server, storage: createServer() };
+  listening = await listenGrpc(servers, '127.0.0.1:0', () => turnedAway++, { connections: 6, connectionsPerAddress: 4 });
 });
 afterEach(() => listening.close());
 
@@ -78,7 +79,8 @@ it('connections of one address are bounded, and have room again when some end', 
 });
 
 it('a client speaks with the credentials it was given', async () => {
-  const client = clientOf({ ...PLAIN_TEXT, client: credentials.createSsl() });
+  const channel = credentials.createSsl();
+  const client = clientOf({ ...PLAIN_TEXT, channel: () => channel });
   await expect(client.status({ volumeId: 'x', pg: 0 }, { deadlineMs: 2000 })).rejects.toMatchObject({
     code: expect.stringMatching(/UNREACHABLE|DEADLINE/) as string,
   });

@@ -70,23 +70,30 @@ const CONNECT_MS = 3_000;
 
 class ServiceClient {
   readonly address: string;
-  readonly #credentials: ChannelCredentials;
+  readonly #credentials: Credentials;
+  /** What the present client's connections are made with. */
+  #channel: ChannelCredentials;
   #client: Client;
   /** Of the clock: since when each call found it connecting. */
   #connectingSince: number | undefined;
   readonly #service: ServiceDefinition;
   readonly #clock: Clock;
 
-  constructor(address: string, service: ServiceDefinition, clock: Clock, credentials: ChannelCredentials) {
+  constructor(address: string, service: ServiceDefinition, clock: Clock, credentials: Credentials) {
     this.address = address;
     this.#clock = clock;
     this.#service = service;
     this.#credentials = credentials;
-    this.#client = new Client(address, credentials, CHANNEL_OPTIONS);
+    this.#channel = credentials.channel();
+    this.#client = new Client(address, this.#channel, CHANNEL_OPTIONS);
   }
 
-  /** For a call that begins now: a new one, which looks up the address anew, when the present one has been connecting for too long. */
+  /**
+   * For a call that begins now: a new one when connections are made otherwise by now, or, so that the address is looked up anew, when the present
+   * one has been connecting for too long. Calls of the one before go on to their ends.
+   */
   #current(): Client {
+    if (this.#credentials.channel() !== this.#channel) return this.#renew();
     if (this.#client.getChannel().getConnectivityState(false) !== connectivityState.CONNECTING) {
       this.#connectingSince = undefined;
       return this.#client;
@@ -94,10 +101,16 @@ class ServiceClient {
     const now = this.#clock.now();
     this.#connectingSince ??= now;
     if (now - this.#connectingSince >= CONNECT_MS) {
-      this.#client.close();
-      this.#client = new Client(this.address, this.#credentials, CHANNEL_OPTIONS);
-      this.#connectingSince = undefined;
+      return this.#renew();
     }
+    return this.#client;
+  }
+
+  #renew(): Client {
+    this.#client.close();
+    this.#channel = this.#credentials.channel();
+    this.#client = new Client(this.address, this.#channel, CHANNEL_OPTIONS);
+    this.#connectingSince = undefined;
     return this.#client;
   }
 
@@ -198,7 +211,7 @@ export class SegmentClient implements SegmentApi {
   readonly #rpc: ServiceClient;
   readonly #frames: FramesClient;
   constructor({ address, framesAddress }: SegmentAddress, clock: Clock, credentials: Credentials = PLAIN_TEXT) {
-    this.#rpc = new ServiceClient(address, SEGMENT_SERVICE, clock, credentials.client);
+    this.#rpc = new ServiceClient(address, SEGMENT_SERVICE, clock, credentials);
     this.#frames = new FramesClient(framesAddress, clock, credentials);
   }
   get address(): string {
@@ -247,7 +260,7 @@ export class SegmentClient implements SegmentApi {
 export class PeerClient implements PeerApi {
   readonly #rpc: ServiceClient;
   constructor(address: string, clock: Clock, credentials: Credentials = PLAIN_TEXT) {
-    this.#rpc = new ServiceClient(address, PEER_SERVICE, clock, credentials.client);
+    this.#rpc = new ServiceClient(address, PEER_SERVICE, clock, credentials);
   }
   get address(): string {
     return this.#rpc.address;

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '@kube-aurora/clock';
 import {
   LAYOUTS,
@@ -76,9 +77,9 @@ export async function listenFrames(address: string, handlers: HotHandlers, optio
   const connections = new Set<ServerConnection>();
   let receivedBefore = 0;
   let sentBefore = 0;
-  const listener = await listenBounded(address, limits, onTurnedAway, (socket) => {
+  const serve = (stream: Duplex): void => {
     const served = new ServedConnection(handlers, options);
-    const connection: ServerConnection = new ServerConnection(credentials.accept(socket), {
+    const connection: ServerConnection = new ServerConnection(stream, {
       hello: HELLO,
       helloTimeoutMs: HELLO_TIMEOUT_MS,
       clock,
@@ -92,7 +93,9 @@ export async function listenFrames(address: string, handlers: HotHandlers, optio
       },
     });
     connections.add(connection);
-  });
+  };
+  const accept = credentials.acceptor({ part: 'frames', roles: ['compute'], admitted: serve });
+  const listener = await listenBounded(address, limits, onTurnedAway, accept);
   return {
     port: listener.port,
     traffic: () => {

@@ -2,14 +2,14 @@ import { connect } from 'node:net';
 import { systemClock } from '@kube-aurora/clock';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AppendCall, FollowCall } from './api.ts';
-import { PLAIN_TEXT, type Credentials } from './credentials.ts';
+import { mutualCredentials, PLAIN_TEXT, type Credentials } from './credentials.ts';
 import { AuroraRpcError } from './errors.ts';
 import { FramesClient } from './frames-client.ts';
 import { FRAMES_LIMITS, listenFrames, type FramesListener } from './frames-server.ts';
 import { encodeAppendRequest } from './hot-codec.ts';
 import type { AppendRequest, AppendResponse, FollowedRedo, FollowRequest, GetPagesRequest } from './hot-messages.ts';
 import type { CallContext, HotHandlers } from './server.ts';
-import { tlsCredentials } from './testing/tls-pair.ts';
+import { newAuthority, programOf } from '../../tls/src/testing/programs.ts';
 
 /** The hot path over real connections, plain and inside TLS, and what anybody may have of a daemon's port. */
 
@@ -28,9 +28,23 @@ const pagesOf = (count: number): GetPagesRequest => ({
   keys: Array.from({ length: count }, () => Buffer.alloc(17)),
 });
 
-let tls: Credentials;
+interface Ends {
+  readonly daemon: Credentials;
+  readonly compute: Credentials;
+}
+
+const PLAIN: Ends = { daemon: PLAIN_TEXT, compute: PLAIN_TEXT };
+let tls: Ends;
+
+async function endsInTls(): Promise<Ends> {
+  const authority = await newAuthority();
+  const credentialsAs = async (role: 'storage' | 'compute'): Promise<Credentials> =>
+    mutualCredentials((await programOf({ authority, role })).tls);
+  return { daemon: await credentialsAs('storage'), compute: await credentialsAs('compute') };
+}
+
 beforeAll(async () => {
-  tls = await tlsCredentials();
+  tls = await endsInTls();
 });
 
 let listener: FramesListener;
@@ -124,12 +138,12 @@ afterEach(() => {
 });
 
 describe.each([
-  ['plain', () => PLAIN_TEXT],
+  ['plain', () => PLAIN],
   ['inside TLS', () => tls],
-])('%s', (_name, credentialsOf) => {
+])('%s', (_name, ends) => {
   beforeEach(async () => {
-    listener = await listen(credentialsOf());
-    client = clientOf(credentialsOf());
+    listener = await listen(ends().daemon);
+    client = clientOf(ends().compute);
   });
 
   it('redo and pages go over one connection', async () => {
@@ -169,7 +183,7 @@ describe.each([
     listener.close();
     await expect.poll(() => stream.errors[0], POLL).toMatchObject({ code: 'UNREACHABLE' });
     await expect(client.getPages(pagesOf(1), { deadlineMs: 5000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
-    listener = await listen(credentialsOf(), port);
+    listener = await listen(ends().daemon, port);
     await expect
       .poll(
         () =>
@@ -184,10 +198,10 @@ describe.each([
 });
 
 it('an end without TLS, or with another’s certificate, is not spoken to', async () => {
-  listener = await listen(tls);
+  listener = await listen(tls.daemon);
   client = clientOf(PLAIN_TEXT);
   await expect(client.getPages(pagesOf(1), { deadlineMs: 10_000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
-  const other = clientOf(await tlsCredentials());
+  const other = clientOf((await endsInTls()).compute);
   await expect(other.getPages(pagesOf(1), { deadlineMs: 10_000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
   other.close();
   expect(reads).toHaveLength(0);

@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import {
   Server,
+  ServerCredentials,
   type sendUnaryData,
   type ServerReadableStream,
   type ServerUnaryCall,
@@ -157,30 +158,48 @@ export function addPeerService(server: Server, handlers: PeerHandlers, clock: Cl
   server.addService(PEER_SERVICE, implementation);
 }
 
+/** Who is served what: those who say who they are by their role, and whoever is let in without saying so. */
+export interface ServersByRole {
+  readonly unnamed: Server;
+  readonly compute: Server;
+  readonly storage: Server;
+}
+
 /** Serves gRPC with bounds on connections. `onRefused` is told of each that is turned away. */
 export async function listenGrpc(
-  server: Server,
+  servers: ServersByRole,
   address: string,
   onRefused: () => void,
   limits: ConnectionLimits = SERVER_LIMITS,
   credentials: Credentials = PLAIN_TEXT,
 ): Promise<Listening> {
-  const injector = server.createConnectionInjector(credentials.server);
-  const listener = await listenBounded(address, limits, onRefused, (socket) => injector.injectConnection(socket));
+  // What comes is decrypted by then.
+  const injectorOf = (server: Server) => server.createConnectionInjector(ServerCredentials.createInsecure());
+  const injectors = { unnamed: injectorOf(servers.unnamed), compute: injectorOf(servers.compute), storage: injectorOf(servers.storage) };
+  const accept = credentials.acceptor({
+    part: 'grpc',
+    alpn: 'h2',
+    roles: ['compute', 'storage'],
+    admitted: (stream, identity) => {
+      const role = identity?.role === 'compute' || identity?.role === 'storage' ? identity.role : 'unnamed';
+      injectors[role].injectConnection(stream);
+    },
+  });
+  const listener = await listenBounded(address, limits, onRefused, accept);
   return {
     port: listener.port,
     close: () => {
-      injector.destroy();
-      server.forceShutdown();
+      for (const injector of Object.values(injectors)) injector.destroy();
+      for (const server of Object.values(servers)) server.forceShutdown();
       listener.close();
     },
   };
 }
 
 /** Binds and starts; resolves with the port taken (of use when `address` asks for port 0). */
-export function listen(server: Server, address: string, credentials: Credentials = PLAIN_TEXT): Promise<number> {
+export function listen(server: Server, address: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials.server, (error, port) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
       if (error !== null) reject(error);
       else resolve(port);
     });

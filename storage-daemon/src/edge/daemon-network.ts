@@ -52,18 +52,19 @@ export function systemNetwork(clock: Clock, credentials: Credentials): DaemonNet
   return {
     connect: (address) => new PeerClient(address, clock, credentials),
     async serve({ segment, peer, turnedAway, refused }, { address, framesAddress }) {
-      const server = createServer();
+      const servers = { unnamed: createServer(), compute: createServer(), storage: createServer() };
       const health = new HealthImplementation({ '': 'NOT_SERVING' });
-      addSegmentService(server, segment, clock);
-      addPeerService(server, peer, clock);
-      health.addToServer(server);
+      // Who is known is given what belongs to its role, and nothing else.
+      for (const server of [servers.unnamed, servers.compute]) addSegmentService(server, segment, clock);
+      for (const server of [servers.unnamed, servers.storage]) addPeerService(server, peer, clock);
+      for (const server of Object.values(servers)) health.addToServer(server);
       const frames = await listenFrames(framesAddress, segment, {
         clock,
         credentials,
         onTurnedAway: turnedAway,
         onRefused: refused,
       });
-      const grpc = await listenGrpc(server, address, turnedAway, SERVER_LIMITS, credentials);
+      const grpc = await listenGrpc(servers, address, turnedAway, SERVER_LIMITS, credentials);
       health.setStatus('', 'SERVING');
       return {
         port: grpc.port,

@@ -1,5 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
-import type { Logger } from '@kube-aurora/process';
+import { LogPace, type Logger } from '@kube-aurora/process';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 
 /**
@@ -16,7 +16,7 @@ export interface RefusalsOptions {
 
 export class Refusals {
   readonly #options: RefusalsOptions;
-  readonly #logged = new Map<string, { at: number; silent: number }>();
+  readonly #pace = new LogPace(LOG_INTERVAL_MS);
 
   constructor(options: RefusalsOptions) {
     this.#options = options;
@@ -27,18 +27,9 @@ export class Refusals {
     if (!(error instanceof AuroraRpcError) || (error.code !== 'INVALID' && error.code !== 'REFUSED')) return false;
     const { logger, clock, count } = this.#options;
     count(rpc, error.reason);
-    const key = `${rpc} ${error.reason}`;
-    const before = this.#logged.get(key);
-    const now = clock.now();
-    if (before !== undefined && now - before.at < LOG_INTERVAL_MS) {
-      before.silent++;
-      return true;
-    }
-    logger.warn(
-      { ...where, rpc, rule: error.reason, alike: before?.silent ?? 0, why: error.message },
-      'refused a message; nothing of it was taken',
-    );
-    this.#logged.set(key, { at: now, silent: 0 });
+    const alike = this.#pace.due(`${rpc} ${error.reason}`, clock.now());
+    if (alike === undefined) return true;
+    logger.warn({ ...where, rpc, rule: error.reason, alike, why: error.message }, 'refused a message; nothing of it was taken');
     return true;
   }
 
