@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
@@ -147,6 +148,17 @@ test('finds what there is to advise, in every database, and leaves nothing behin
   const left = await client.query("select from pg_stat_activity where application_name = 'kube-aurora advice' and state <> 'idle'");
   expect(left.rowCount).toBe(0);
 }, 60_000);
+
+test('what the runbooks ask PostgreSQL, it answers', async () => {
+  const pages = ['cluster', 'database', 'storage'].map((page) =>
+    readFileSync(new URL(`../../docs/runbooks/${page}.md`, import.meta.url), 'utf8'),
+  );
+  const statements = pages
+    .flatMap((page) => [...page.matchAll(/```sql\n([^]*?)```/g)].map(([, sql = '']) => sql))
+    .flatMap((sql) => sql.split(';').filter((one) => one.trim() !== ''));
+  expect(statements.length).toBeGreaterThan(10);
+  for (const sql of statements) await client.query(sql.replace(' TABLE', ' rows'));
+});
 
 test("asks the cluster's own queries read-only, as pg_monitor, and says what fails", async () => {
   const queries = new CustomQueries({

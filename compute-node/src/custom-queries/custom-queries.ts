@@ -43,6 +43,7 @@ interface Course {
   series: readonly Series[];
   failure: string | undefined;
   failures: number;
+  isAsked: boolean;
 }
 
 /**
@@ -74,8 +75,11 @@ export class CustomQueries {
     return this.#courses.flatMap(({ series }) => series).slice(0, SERIES_MAX);
   }
 
+  /** Of those that were asked. */
   get failures(): readonly { readonly query: string; readonly failures: number; readonly isFailing: boolean }[] {
-    return this.#courses.map(({ query, failures, failure }) => ({ query: query.name, failures, isFailing: failure !== undefined }));
+    return this.#courses
+      .filter(({ isAsked }) => isAsked)
+      .map(({ query, failures, failure }) => ({ query: query.name, failures, isFailing: failure !== undefined }));
   }
 
   /** Resolves once it was stopped, at once when there is nothing to ask; never rejects. */
@@ -102,7 +106,7 @@ export class CustomQueries {
     if (text === this.#text) return;
     this.#text = text;
     this.#read = readQueries(files);
-    this.#courses = this.#read.queries.map((query) => ({ query, dueMs: 0, series: [], failure: undefined, failures: 0 }));
+    this.#courses = this.#read.queries.map((query) => ({ query, dueMs: 0, series: [], failure: undefined, failures: 0, isAsked: false }));
     for (const problem of this.#read.problems) this.#options.logger.warn({ problem }, 'a query of the cluster is not asked');
   }
 
@@ -113,6 +117,7 @@ export class CustomQueries {
       if (this.#stopping.signal.aborted) return;
       if (course.dueMs > clock.now()) continue;
       course.dueMs = clock.now() + course.query.everyMs;
+      course.isAsked = true;
       try {
         const answers: Series[] = [];
         for (const one of course.query.databases ?? [database]) answers.push(...(await this.#ask(course.query, one)));
