@@ -90,6 +90,14 @@ export interface Credential {
   readonly message?: string;
 }
 
+/** How programs prove who they are; times are RFC 3339. */
+export interface Certificates {
+  readonly mode?: string;
+  readonly authority?: { readonly secret?: string; readonly validUntil?: string };
+  readonly rotation?: string;
+  readonly programs?: readonly { readonly role: string; readonly secret?: string; readonly validUntil?: string }[];
+}
+
 export interface ClusterStatus {
   readonly observedGeneration?: number;
   readonly phase?: string;
@@ -125,6 +133,7 @@ export interface ClusterStatus {
   };
   readonly secrets?: { readonly superuser?: string; readonly app?: string };
   readonly credentials?: readonly Credential[];
+  readonly certificates?: Certificates;
   readonly conditions?: readonly Condition[];
 }
 

@@ -100,7 +100,7 @@ test('no known secret is anywhere in a report, however it is written', () => {
         expect(content).not.toContain(JSON.stringify(secret).slice(1, -1));
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 20 },
   );
 });
 

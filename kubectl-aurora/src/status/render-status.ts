@@ -2,6 +2,7 @@ import type { ClusterStatus, Instance, Segment } from '../kube/resources.ts';
 import { paint, paragraph, type Screen, type Tone } from '../text/paint.ts';
 import { table, type Cell } from '../text/table.ts';
 import { ageOf, clockTime, formatBytes, formatMs, plural } from '../text/units.ts';
+import { certificateLines } from './certificates.ts';
 import { copiesVerdict } from './copies.ts';
 import { healthOf, type Health, type HealthLevel } from './health.ts';
 import { handoverLines } from './render-handovers.ts';
@@ -30,6 +31,7 @@ export function renderStatus(view: ClusterView, screen: Screen): string {
     instanceLines(status, view.now, screen),
     endpointLines(status, screen),
     handoverLines(status, view.now, screen),
+    certificateLines(status, view.now, screen),
     eventLines(view, screen),
     nextLines(health, screen),
   ];

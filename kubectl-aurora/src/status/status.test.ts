@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { AuroraClusterStatus } from '../../../operator/src/api/types.ts';
+import type { AuroraClusterStatus, CertificatesStatus } from '../../../operator/src/api/types.ts';
 import { VIEWS } from '../testing/views.ts';
 import type { ClusterStatus } from '../kube/resources.ts';
+import { certificateLines } from './certificates.ts';
 import { copiesVerdict } from './copies.ts';
 import { viewOf } from './gather.ts';
 import { healthOf, type HealthLevel } from './health.ts';
@@ -146,6 +147,26 @@ describe('copies', () => {
     expect(sclLag({ id: 'a', scl: '0/30' }, '0/20')).toBe(0);
     expect(sclLag({ id: 'a' }, '0/20')).toBeUndefined();
   });
+});
+
+test('certificates say when they end, and how programs speak', () => {
+  const certificates: CertificatesStatus = {
+    mode: 'require',
+    authority: { secret: 'demo-ca', validUntil: '2036-11-18T12:00:00Z', renewedAt: '2033-07-20T12:00:00Z' },
+    rotation: 'Announced',
+    programs: [
+      { role: 'storage', secret: 'demo-storage-tls', validUntil: '2026-11-22T06:00:00Z' },
+      { role: 'compute', secret: 'demo-compute-tls', validUntil: '2026-11-21T11:58:00Z' },
+    ],
+  };
+  expect(certificateLines({ certificates }, VIEWS.healthy.now, PIPE)).toEqual([
+    'Certificates   programs speak TLS alone; a new authority is made known',
+    '  CERTIFICATE   ENDS       AT (UTC)           SECRET',
+    '  authority     in 3650d   2036-11-18 12:00   demo-ca',
+    '  storage       in 18h     2026-11-22 06:00   demo-storage-tls',
+    '  compute       2m ago     2026-11-21 11:58   demo-compute-tls',
+  ]);
+  expect(certificateLines({}, 0, PIPE)).toEqual([]);
 });
 
 test('as data: the operator’s status as it is, and what we make of it', () => {
