@@ -178,7 +178,7 @@ bool is_clients(int fd)
     "DIt was cut off from storage, or another server has become the writer.\0"                                                 \
     "HConnect again; the address that leads to the writer may lead elsewhere by then.\0"
 
-void send_error(int fd, const char *fields, size_t bytes)
+static void send_error(int fd, const char *fields, size_t bytes)
 {
     char message[1 + 4 + ERROR_BYTES_MAX] = {'E'};
     if (bytes > ERROR_BYTES_MAX)

@@ -260,8 +260,6 @@ bool find_writer(struct writer_address *writer); /* false: it is not known */
 bool are_sessions_paused(void);
 /* Is this the connection to this process's client, from the network? */
 bool is_clients(int fd);
-/* Sends an ErrorResponse with these fields, each of which a zero byte ends, and all of them another one. */
-void send_error(int fd, const char *fields, size_t bytes);
 
 /* pause.c */
 bool is_paused(int fd); /* what its client asks is not to be read yet; a moment has passed meanwhile */
@@ -269,6 +267,7 @@ bool is_paused(int fd); /* what its client asks is not to be read yet; a moment 
 /* writer-port.c */
 int bind_port(int fd, const struct sockaddr *wanted, socklen_t bytes);
 void admit_client(int fd); /* does not return where the client is another server's */
+bool lacks_writer(void);   /* the client wants the writer, and there is none to pass it on to */
 
 /* role.c */
 bool is_reader(void);

@@ -12,7 +12,11 @@
  * Invariants:
  * - a connection is passed on once: it goes to the writer's first port, where nobody passes anything on;
  * - it is passed on only for as long as this is a reader and that writer is the one that storage names;
- * - what a client gets is the writer's own answer, which left it under its lease; a relay makes up nothing but its own refusal.
+ * - what a client gets is the writer's own answer, which left it under its lease; a relay makes up nothing, and reads nothing of what
+ *   passes: under TLS the writer is at its other end.
+ *
+ * Where there is no writer to pass it on to, PostgreSQL takes the connection after all, as far as who it is: what it says to a client that
+ * insists on TLS nobody else could say. Then it is refused (connections.c).
  *
  * A relay touches nothing that the server's processes share: it is where PostgreSQL itself may end a process at any moment
  * without a word (process_startup_packet_die), and it ends in the same way.
@@ -35,26 +39,9 @@
 #define ADDRESSES_MAX 8
 /* A writer that is there takes a connection at once. */
 #define CONNECT_MS 2000
-/* A client that says nothing is refused without a word. */
-#define SILENCE_MS 3000
 /* Between two looks at whether the writer is still the same. */
 #define LOOK_MS 200
 #define BUFFER_BYTES 65536
-
-#define SSL_REQUEST 80877103u
-#define GSS_REQUEST 80877104u
-#define CANCEL_REQUEST 80877102u
-/* The longest startup packet that PostgreSQL reads. */
-#define PACKET_BYTES_MAX 10000
-
-/* ErrorResponse: see lease.c. */
-#define REFUSAL                                                                                                                \
-    "SFATAL\0"                                                                                                                 \
-    "VFATAL\0"                                                                                                                 \
-    "C57P03\0"                                                                                                                 \
-    "Mthis server is a reader, and the writer cannot be reached from it\0"                                                     \
-    "DThe address that leads to the writer has led here; there is no writer at present, or it is not known yet.\0"             \
-    "HConnect again in a moment, or give the client the instances' own addresses and target_session_attrs=read-write.\0"
 
 struct way {
     int from, to;
@@ -112,42 +99,6 @@ static bool is_soon(int fd, short events, int within_ms)
 {
     struct pollfd wait = {.fd = fd, .events = events};
     return poll(&wait, 1, within_ms) == 1;
-}
-
-static bool receive_all(int fd, void *buffer, size_t bytes)
-{
-    for (size_t at = 0; at < bytes;) {
-        ssize_t received = is_soon(fd, POLLIN, SILENCE_MS) ? real.recv(fd, (char *)buffer + at, bytes - at, 0) : 0;
-        if (received <= 0)
-            return false;
-        at += (size_t)received;
-    }
-    return true;
-}
-
-/* Hears the client out first: one that still asks for encryption takes a message for nonsense. */
-static _Noreturn void refuse_client(int client)
-{
-    static const char fields[] = REFUSAL;
-    char packet[PACKET_BYTES_MAX];
-    for (;;) {
-        uint32_t length, code;
-        if (!receive_all(client, packet, sizeof length + sizeof code))
-            _exit(0);
-        memcpy(&length, packet, sizeof length);
-        memcpy(&code, packet + sizeof length, sizeof code);
-        length = ntohl(length);
-        code = ntohl(code);
-        if (length < sizeof length + sizeof code || length > sizeof packet || code == CANCEL_REQUEST)
-            _exit(0);
-        if (!receive_all(client, packet, length - sizeof length - sizeof code))
-            _exit(0);
-        if (code != SSL_REQUEST && code != GSS_REQUEST)
-            break;
-        real.send(client, "N", 1, MSG_NOSIGNAL);
-    }
-    send_error(client, fields, sizeof fields);
-    _exit(0);
 }
 
 static int connect_to(const struct writer_address *writer)
@@ -222,15 +173,24 @@ static void relay(int client, int server, const struct writer_address *writer)
     }
 }
 
-static _Noreturn void pass_on(int client)
+static bool has_no_writer;
+
+bool lacks_writer(void)
 {
+    return has_no_writer;
+}
+
+static void pass_on(int client)
+{
+    struct writer_address writer;
+    int server = find_writer(&writer) ? connect_to(&writer) : -1;
+    if (server < 0) {
+        has_no_writer = true;
+        return;
+    }
     /* PostgreSQL's own limit on how long a client may take to say who it is. */
     const struct itimerval none = {0};
     setitimer(ITIMER_REAL, &none, NULL);
-    struct writer_address writer;
-    int server = find_writer(&writer) ? connect_to(&writer) : -1;
-    if (server < 0)
-        refuse_client(client);
     relay(client, server, &writer);
     _exit(0);
 }

@@ -102,6 +102,8 @@ function agentOf({ turns, opens = [], readers = [], writers = [], claims = [], i
       clear: () => Promise.resolve([]),
     },
     settings: { status: {} },
+    rules: { status: {} },
+    tls: { status: {} },
     passwords: { status: ['a password'] },
     directory: { lostSlots: [] },
     cache: () => undefined,

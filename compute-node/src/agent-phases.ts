@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { WriterSign } from '@kube-aurora/rpc';
+import type { LoginRules } from './access/login-rules.ts';
 import type { Turn } from './election/await-turn.ts';
 import type { OpenTurn } from './election/candidacy.ts';
 import type { Claim } from './election/claim-place.ts';
@@ -17,6 +18,7 @@ import type { SegmentEndpoint } from './segments.ts';
 import type { Session } from './session/session.ts';
 import type { DrainOutcome } from './switchover/drain-outcome.ts';
 import type { PostgresSettings } from './settings/postgres-settings.ts';
+import type { ServerTls } from './tls/server-tls.ts';
 
 /** Who answers at PostgreSQL's address while there is no PostgreSQL. */
 export interface Door {
@@ -127,6 +129,8 @@ export interface ComputePhasesOptions {
   readonly paths: PostgresPaths;
   readonly segments: readonly SegmentEndpoint[];
   readonly settings: PostgresSettings;
+  readonly rules: LoginRules;
+  readonly tls: ServerTls;
   readonly place: FailoverSettings;
   readonly directory: WrittenDirectory;
   readonly clock: Clock;

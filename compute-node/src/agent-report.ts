@@ -21,6 +21,8 @@ export interface AgentReportOptions {
   readonly segments: readonly SegmentName[];
   /** What the status says of them. */
   readonly settings: { readonly status: unknown };
+  readonly rules: { readonly status: unknown };
+  readonly tls: { readonly status: unknown };
   readonly passwords: { readonly status: unknown };
   readonly directory: { readonly lostSlots: readonly LostSlotStatus[] };
   /** What the shim counted of the local cache; undefined before PostgreSQL was first started. */
@@ -105,7 +107,8 @@ export class AgentReport {
   };
 
   status(): object {
-    const { instance, settings, passwords, directory, cache, place, load, insights, advice, customQueries, clock } = this.#options;
+    const { instance, settings, rules, tls, passwords, directory, cache, place, load, insights, advice, customQueries, clock } =
+      this.#options;
     const { version, state, role, startedAt, epoch } = this.#view;
     const session = this.#session;
     const writing = session?.writePath;
@@ -137,6 +140,8 @@ export class AgentReport {
       ...leaseStatus(session?.lease),
       postgres: { pid: session?.postgresPid, ready: session?.ready ?? false },
       settings: settings.status,
+      loginRules: rules.status,
+      tls: tls.status,
       // A reader's roles have the passwords that the volume has.
       passwords: role.isReader ? [] : passwords.status,
       load: load(),

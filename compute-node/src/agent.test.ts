@@ -55,6 +55,8 @@ function agentOf({ opens, sessions = [], bootstraps = [], hindrances = [] }: Scr
     segments: Array.from({ length: 6 }, (_, index) => ({ index, id: `s${index}`, zone: 'z' })),
     phases,
     settings: { status: {} },
+    rules: { status: {} },
+    tls: { status: {} },
     passwords: { status: {} },
     directory: { lostSlots: [] },
     cache: () => undefined,

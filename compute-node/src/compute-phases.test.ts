@@ -13,6 +13,10 @@ import { RolePasswords } from './postgres/role-passwords.ts';
 import { WrittenDirectory } from './postgres/written-directory.ts';
 import type { SegmentEndpoint } from './segments.ts';
 import { PostgresSettings } from './settings/postgres-settings.ts';
+import type { TrialVerdict } from './settings/settings-trial.ts';
+import { accessFiles } from './access/access-files.ts';
+import { LoginRules } from './access/login-rules.ts';
+import { ServerTls } from './tls/server-tls.ts';
 import { settingsFiles } from './settings/settings-files.ts';
 
 let directory: string;
@@ -54,9 +58,20 @@ async function startsWith(role: string, away: readonly number[] = []): Promise<G
   }));
   const clock = systemClock();
   const logger = silentLogger();
+  const trial = (): Promise<TrialVerdict> => Promise.resolve({ kind: 'passed' });
   const settings = new PostgresSettings({
     files: settingsFiles(undefined),
-    trial: () => Promise.resolve({ kind: 'passed' }),
+    trial,
+    clock,
+    logger,
+  });
+  const rules = new LoginRules({ files: accessFiles(undefined), clock, logger });
+  const tls = new ServerTls({
+    directory: undefined,
+    clientCaFile: undefined,
+    runDir: paths.runDir,
+    account: undefined,
+    trial,
     clock,
     logger,
   });
@@ -64,7 +79,7 @@ async function startsWith(role: string, away: readonly number[] = []): Promise<G
   const written = new WrittenDirectory({ clock, logger });
   const place = { tier: 1, failoverAfterMs: 2000, drainMs: 0, warmPagesPerSecond: 0 };
   const config = configOf({ AURORA_ROLE: role });
-  const { phases } = computePhases({ config, paths, segments, settings, directory: written, place, passwords, clock, logger });
+  const { phases } = computePhases({ config, paths, segments, settings, rules, tls, directory: written, place, passwords, clock, logger });
   await phases.clear();
   return told;
 }

@@ -35,7 +35,7 @@ export function computePhases(
   readonly phases: AgentPhases;
   readonly roles: RoleChoice;
 } {
-  const { config, paths, segments, place, clock, logger } = options;
+  const { config, paths, segments, place, tls, clock, logger } = options;
   const { role, instance } = config;
   const segment = homeSegment(config.volumeId);
   const identity: WriterIdentity = { segment, writerId: `${instance}/${randomUUID()}` };
@@ -45,7 +45,7 @@ export function computePhases(
     door: (absence) => {
       const { host, port } = config.pgListen;
       const ports = config.writerPort === undefined ? [port] : [port, config.writerPort.port];
-      return allDoors(ports.map((one) => new StandIn({ listen: { host, port: one }, absence, clock, logger })));
+      return allDoors(ports.map((one) => new StandIn({ listen: { host, port: one }, absence, pair: () => tls.pair, clock, logger })));
     },
     clear: async () => {
       const strays = killStrays(paths.dataDir);

@@ -91,7 +91,7 @@ export const CONFIG_SCHEMA = {
   settingsDir: {
     env: 'AURORA_SETTINGS_DIR',
     description:
-      "directory with the cluster's PostgreSQL parameters (parameters.json, accepted.json) and what holds for a failover (failover.json), looked at while we run, and initdb.json",
+      "directory with the cluster's PostgreSQL parameters (parameters.json, accepted.json), who may log in (pg_hba.json, accepted-pg_hba.json) and what holds for a failover (failover.json), looked at while we run, and initdb.json",
     type: setting.optionalText(),
   },
   initSqlDir: {
@@ -104,9 +104,16 @@ export const CONFIG_SCHEMA = {
     description: "directory with YAML files of the cluster's own queries, whose answers become metrics; looked at while we run",
     type: setting.optionalText(),
   },
-  pgHba: {
-    env: 'AURORA_PG_HBA',
-    description: 'lines of pg_hba.conf; without them, passwords from everywhere',
+  tlsDir: {
+    env: 'AURORA_TLS_DIR',
+    description:
+      "directory with the certificate that PostgreSQL shows its clients (tls.crt, tls.key; ca.crt: whose certificates clients may log in with), looked at while we run; without it clients' connections are in plain text",
+    type: setting.optionalText(),
+  },
+  clientCaFile: {
+    env: 'AURORA_CLIENT_CA_FILE',
+    description:
+      'file with the CA whose certificates clients may log in with, in place of ca.crt in AURORA_TLS_DIR; looked at while we run',
     type: setting.optionalText(),
   },
   ringMib: {
@@ -164,8 +171,9 @@ export interface AgentConfig {
   readonly initSqlDir: string | undefined;
   /** Undefined: there are no queries of its own. */
   readonly queriesDir: string | undefined;
-  /** Undefined: passwords from everywhere. */
-  readonly pgHba: string | undefined;
+  /** Undefined: clients' connections are in plain text. */
+  readonly tlsDir: string | undefined;
+  readonly clientCaFile: string | undefined;
   readonly ringBytesMax: number;
   readonly readAheadBytesMax: number;
   readonly leaseMs: number;
@@ -220,7 +228,8 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     settingsDir: raw.settingsDir,
     initSqlDir: raw.initSqlDir,
     queriesDir: raw.queriesDir,
-    pgHba: raw.pgHba,
+    tlsDir: raw.tlsDir,
+    clientCaFile: raw.clientCaFile,
     ringBytesMax: raw.ringMib * 1024 * 1024,
     readAheadBytesMax: raw.readAheadMib * 1024 * 1024,
     leaseMs: raw.leaseMs,

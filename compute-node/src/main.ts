@@ -4,6 +4,8 @@ import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, letHeapGrow, runMain, serveStatus } from '@kube-aurora/process';
 import { credentialsOf } from '@kube-aurora/rpc';
 import { ProgramTls } from '@kube-aurora/tls';
+import { accessFiles } from './access/access-files.ts';
+import { LoginRules } from './access/login-rules.ts';
 import { Adviser, type PageCounts } from './advice/adviser.ts';
 import { Agent } from './agent.ts';
 import { computePhases } from './compute-phases.ts';
@@ -26,6 +28,7 @@ import { connectSegments } from './segments.ts';
 import { PostgresSettings } from './settings/postgres-settings.ts';
 import { settingsFiles } from './settings/settings-files.ts';
 import { trySettings } from './settings/settings-trial.ts';
+import { ServerTls } from './tls/server-tls.ts';
 
 /** How long a stop waits for storage to take PostgreSQL's last WAL; pods get 30 s to end. */
 const QUORUM_WAIT_MS = 25_000;
@@ -51,12 +54,24 @@ await runMain(logger, async () => {
   const { installation, account, trialDir } = paths;
   // The container's limit where there is one.
   const memoryBytes = Math.min(process.constrainedMemory() || Infinity, totalmem());
-  const settings = new PostgresSettings({
-    files: settingsFiles(config.settingsDir),
-    trial: (parameters) => trySettings({ postgres: installation.postgres, account, scratchDir: trialDir, memoryBytes }, parameters),
+  const trialOptions = { postgres: installation.postgres, account, memoryBytes };
+  const clientTls = new ServerTls({
+    directory: config.tlsDir,
+    clientCaFile: config.clientCaFile,
+    runDir: paths.runDir,
+    account,
+    trial: (own) => trySettings({ ...trialOptions, scratchDir: `${trialDir}-tls` }, new Map(Object.entries(own))),
     clock,
     logger,
   });
+  const settings = new PostgresSettings({
+    files: settingsFiles(config.settingsDir),
+    trial: (parameters) =>
+      trySettings({ ...trialOptions, scratchDir: trialDir }, new Map([...parameters, ...Object.entries(clientTls.settings)])),
+    clock,
+    logger,
+  });
+  const rules = new LoginRules({ files: accessFiles(config.settingsDir), clock, logger });
   const passwords = new RolePasswords({
     roles: [
       { role: SUPERUSER, passwordFile: config.superuserPasswordFile },
@@ -85,6 +100,8 @@ await runMain(logger, async () => {
     paths,
     segments,
     settings,
+    rules,
+    tls: clientTls,
     directory,
     place,
     passwords,
@@ -143,6 +160,8 @@ await runMain(logger, async () => {
     segments,
     phases,
     settings,
+    rules,
+    tls: clientTls,
     passwords,
     directory,
     cache,

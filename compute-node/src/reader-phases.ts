@@ -28,7 +28,7 @@ const streamPort = (listenPort: number): number => (listenPort === 5433 ? 5434 :
 
 /** The phases of a compute that reads. It opens nothing and makes nothing: it looks for where the volume stands. */
 export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
-  const { config, paths, segments, settings, directory, place, clock, logger } = options;
+  const { config, paths, segments, settings, rules, tls, directory, place, clock, logger } = options;
   const segment = homeSegment(config.volumeId);
   const { zone } = config;
   const stream = { dir: paths.runDir, port: streamPort(config.pgListen.port), applicationName: 'kube-aurora' };
@@ -49,13 +49,14 @@ export function readerPhases(options: ComputePhasesOptions): ReaderPhases {
         paths,
         listen: config.pgListen,
         writerPort: config.writerPort?.port,
-        hba: config.pgHba,
         cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
         stream,
         warmPagesPerSecond: () => (config.role === 'auto' ? place.warmPagesPerSecond : 0),
         isNextWriter: async (signal) => (await nextWriter({ segments, segment, place, clock, logger }, signal)) === computeId,
         toldHotPages: toldReader({ segments, segment, place, clock, logger }),
         settings,
+        rules,
+        tls,
         directory,
         slots,
         freePort,

@@ -24,7 +24,7 @@ interface WriterPhasesOptions extends ComputePhasesOptions {
 
 /** The phases of a writer. */
 export function writerPhases(options: WriterPhasesOptions): WriterPhases {
-  const { config, identity, paths, segments, settings, directory, isDead, clock, logger } = options;
+  const { config, identity, paths, segments, settings, rules, tls, directory, isDead, clock, logger } = options;
   return {
     open: async (how) => {
       const outcome = await openVolume({ ...how, segments, identity, leaseMs: config.leaseMs, clock, logger });
@@ -54,9 +54,10 @@ export function writerPhases(options: WriterPhasesOptions): WriterPhases {
               paths,
               listen: config.pgListen,
               writerPort: config.writerPort?.port,
-              hba: config.pgHba,
               cacheBytes: config.cacheBytes ?? roomForCache(paths.dataDir),
               settings,
+              rules,
+              tls,
               directory,
               opened,
               passwords,

@@ -33,6 +33,7 @@ export default defineConfig({
         text: 'Using it',
         items: [
           { text: 'Getting started', link: '/getting-started' },
+          { text: 'Connections', link: '/connections' },
           { text: 'Install', link: '/install' },
           { text: 'Concepts', link: '/concepts' },
           { text: 'Operations', link: '/operations' },

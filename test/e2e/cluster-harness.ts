@@ -23,6 +23,8 @@ import type { FailoverStatus } from '../../compute-node/src/failover-record.ts';
 import type { PasswordStatus } from '../../compute-node/src/postgres/role-passwords.ts';
 import { killStrays } from '../../compute-node/src/postgres/strays.ts';
 import type { SettingsStatus } from '../../compute-node/src/settings/postgres-settings.ts';
+import type { RulesStatus } from '../../compute-node/src/access/login-rules.ts';
+import type { TlsStatus } from '../../compute-node/src/tls/server-tls.ts';
 import { fingerprintOf } from '../../compute-node/src/settings/settings-files.ts';
 import { DAEMON_MEMORY_ENVIRONMENT, MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
 import type { ClusterCertificates } from './cluster-certificates.ts';
@@ -99,6 +101,9 @@ export interface AgentStatus {
   readonly identity: IdentityStatus;
   readonly postgres: { readonly pid?: number; readonly ready: boolean };
   readonly settings: SettingsStatus;
+  readonly loginRules: RulesStatus;
+  /** Of an agent with AURORA_TLS_DIR. */
+  readonly tls?: TlsStatus;
   readonly passwords: readonly PasswordStatus[];
   readonly lostReplicationSlots?: readonly { readonly name: string; readonly why: string; readonly at: string }[];
   /** Once PostgreSQL was started. */
@@ -225,6 +230,13 @@ export class Cluster {
   /** Changes the PostgreSQL parameters that the writers are to run with. */
   setParameters(parameters: Readonly<Record<string, string>>): void {
     replaceFile(join(this.settingsDir, 'parameters.json'), JSON.stringify(parameters));
+  }
+
+  /** Changes who may log in: lines of pg_hba.conf before those for everybody. Gives how the agent names them in its status. */
+  setRules(...lines: readonly string[]): string {
+    const text = JSON.stringify(lines);
+    replaceFile(join(this.settingsDir, 'pg_hba.json'), text);
+    return fingerprintOf(text);
   }
 
   /** Changes what holds for a failover: failover.json of the settings directory. */

@@ -4,6 +4,8 @@ import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
 import { createLogger } from '@kube-aurora/process';
 import { PLAIN_TEXT } from '@kube-aurora/rpc';
+import { accessFiles } from '../../compute-node/src/access/access-files.ts';
+import { LoginRules } from '../../compute-node/src/access/login-rules.ts';
 import type { RolePhases } from '../../compute-node/src/agent-phases.ts';
 import { readAgentConfig } from '../../compute-node/src/config.ts';
 import { createMetrics } from '../../compute-node/src/metrics.ts';
@@ -21,6 +23,7 @@ import type { Session } from '../../compute-node/src/session/session.ts';
 import { PostgresSettings } from '../../compute-node/src/settings/postgres-settings.ts';
 import { settingsFiles } from '../../compute-node/src/settings/settings-files.ts';
 import type { TrialVerdict } from '../../compute-node/src/settings/settings-trial.ts';
+import { ServerTls } from '../../compute-node/src/tls/server-tls.ts';
 import type { Cluster, Writer } from './cluster-harness.ts';
 
 /**
@@ -69,6 +72,16 @@ export class InProcessCompute {
     const paths = await preparePostgresPaths(config.dataDir, process.env);
     const trial = (): Promise<TrialVerdict> => Promise.resolve({ kind: 'passed' });
     const settings = new PostgresSettings({ files: settingsFiles(config.settingsDir), trial, clock, logger });
+    const rules = new LoginRules({ files: accessFiles(config.settingsDir), clock, logger });
+    const tls = new ServerTls({
+      directory: config.tlsDir,
+      clientCaFile: config.clientCaFile,
+      runDir: paths.runDir,
+      account: paths.account,
+      trial,
+      clock,
+      logger,
+    });
     const roles = [{ role: SUPERUSER, passwordFile: config.superuserPasswordFile }];
     const passwords = new RolePasswords({ roles, clock, logger });
     const directory = new WrittenDirectory({ clock, logger });
@@ -78,7 +91,7 @@ export class InProcessCompute {
       drainMs: config.switchoverDrainMs,
       warmPagesPerSecond: config.warmPagesPerSecond,
     };
-    const parts = { config, paths, segments, settings, directory, place, clock, logger };
+    const parts = { config, paths, segments, settings, rules, tls, directory, place, clock, logger };
     const identity: WriterIdentity = { segment: homeSegment(config.volumeId), writerId: `${config.instance}/${randomUUID()}` };
     const isDead = (writerId: string): boolean => writerId === identity.writerId;
     return new InProcessCompute(writer, segments, readerPhases(parts), writerPhases({ ...parts, identity, isDead, passwords }));

@@ -17,7 +17,10 @@ afterAll(() => quickstart.destroy());
 
 describe('npm start', () => {
   it('prints how to connect, and psql and kubectl work', async () => {
-    expect(quickstart.printed).toMatch(/psql 'postgresql:\/\/app:[^@]+@127\.[\d.]+:5432\/app'/);
+    expect(quickstart.printed).toMatch(
+      /psql 'postgresql:\/\/app:[^@]+@127\.[\d.]+:5432\/app\?sslmode=verify-full&sslrootcert=\/[^' ]+\/ca\.crt'/,
+    );
+    expect(run('psql', '-A', '-t', '-c', 'select ssl from pg_stat_ssl where pid = pg_backend_pid()').output.trim()).toBe('t');
     expect(await eventually("create table kept (id int primary key, word text); insert into kept values (1, 'first')")).toBe('');
     expect(run('kubectl', 'get', 'ac').output).toMatch(/demo\s+\w+\s+demo-1\s+[12]\/2\s+6\/6/);
     expect(run('psql', '-c', 'selec 1').output).toMatch(/ERROR: {2}syntax error at or near "selec"\nLINE 1: selec 1\n {8}\^/);

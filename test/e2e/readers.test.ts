@@ -48,11 +48,12 @@ const signalProgram = (program: 'operator' | 'local-kube', signal: 'SIGSTOP' | '
 const signalOperator = (signal: 'SIGSTOP' | 'SIGCONT'): void => signalProgram('operator', signal);
 const ipOf = (pod: string) => kubectl('get', 'pod', pod, '-o', 'jsonpath={.status.podIP}');
 
-/** How an application logs in. */
+/** How an application logs in, as sslmode=verify-full has it by the name of a Service. */
 function login(): ClientConfig {
   const field = (key: string): string =>
     Buffer.from(kubectl('get', 'secret', 'demo-app', '-o', `jsonpath={.data.${key}}`), 'base64').toString();
-  return { user: field('username'), password: field('password'), database: field('dbname') };
+  const ssl = { ca: field('ca\\.crt'), servername: 'demo-rw.default.svc' };
+  return { user: field('username'), password: field('password'), database: field('dbname'), ssl };
 }
 
 /** A connection through a Service, as an application has it, or to an address. */

@@ -1,13 +1,20 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { testLogin, testPki } from '../../compute-node/src/tls/fixture-pki.ts';
 import { Cluster, type AgentStatus } from './cluster-harness.ts';
 
 let cluster: Cluster;
+/** Where the certificate for clients is mounted; nothing is there at first. */
+const tlsDir = mkdtempSync(join(tmpdir(), 'ka-tls-'));
 beforeAll(async () => {
-  cluster = await Cluster.start({ pgParameters: { work_mem: '5MB' }, readyWithinMs: 120_000 });
+  cluster = await Cluster.start({ pgParameters: { work_mem: '5MB' }, env: { AURORA_TLS_DIR: tlsDir }, readyWithinMs: 120_000 });
 }, 150_000);
-afterAll(() => cluster?.destroy(), 60_000);
+afterAll(async () => {
+  await cluster?.destroy();
+  rmSync(tlsDir, { recursive: true });
+}, 60_000);
 
 const LONG_MS = 60_000;
 
@@ -70,6 +77,87 @@ test('what PostgreSQL refuses changes nothing, takes no epoch and is told in its
   expect(await startedAt()).toBe(before);
   expect((await status()).epoch).toBe(epoch);
 });
+
+type Pki = Awaited<ReturnType<typeof testPki>>;
+
+function mount({ certificate, key, clientCa }: Pki['pair']): void {
+  writeFileSync(join(tlsDir, 'tls.crt'), certificate);
+  writeFileSync(join(tlsDir, 'tls.key'), key);
+  writeFileSync(join(tlsDir, 'ca.crt'), clientCa ?? '');
+}
+
+/** One statement of a client that believes only this authority, as with sslmode=verify-full. */
+async function verified({ authority }: Pki, ssl: { readonly cert?: string; readonly key?: string } = {}): Promise<unknown> {
+  const client = await cluster.connect(cluster.writer, { ssl: { ca: authority.certificate, ...ssl } });
+  const { rows } = await client.query('select ssl, version from pg_stat_ssl where pid = pg_backend_pid()');
+  await client.end();
+  return rows[0];
+}
+
+test('a certificate is shown, and another one, without a restart; sessions go on, and damage leaves the one before', async () => {
+  const before = await startedAt();
+  expect((await status()).tls).toEqual({ state: 'plain', message: 'there is no tls.crt' });
+  const [first, second] = await Promise.all([testPki([cluster.writer.host]), testPki([cluster.writer.host])]);
+  const shows = (pki: Pki): Promise<boolean> =>
+    verified(pki).then(
+      () => true,
+      () => false,
+    );
+  mount(first.pair);
+  await cluster.until('the first is shown', () => shows(first), LONG_MS);
+  expect(await verified(first)).toEqual({ ssl: true, version: 'TLSv1.3' });
+  const session = await cluster.connect(cluster.writer, { ssl: { ca: first.authority.certificate } });
+  mount({ ...second.pair, key: first.pair.key });
+  await cluster.until('it is told', async () => (await status()).tls?.message.startsWith('tls.key is not the key') === true, LONG_MS);
+  expect([await shows(first), await shows(second)]).toEqual([true, false]);
+  mount(second.pair);
+  await cluster.until('the second is shown', () => shows(second), LONG_MS);
+  await cluster.until('all is well', async () => (await status()).tls?.message === '', LONG_MS);
+  expect(await shows(first)).toBe(false);
+  expect((await session.query('select 1')).rowCount).toBe(1);
+  await session.end();
+  expect(await startedAt()).toBe(before);
+}, 90_000);
+
+test('who may log in changes without a restart, and what PostgreSQL refuses changes nothing', async () => {
+  const before = await startedAt();
+  const pki = await testPki([cluster.writer.host]);
+  mount(pki.pair);
+  const untilRules = (wanted: string, state: string): Promise<void> =>
+    cluster.until(`they are ${state}`, async () => {
+      const { loginRules } = await status();
+      return loginRules.wanted === wanted && loginRules.state === state;
+    });
+  const applied = cluster.setRules('hostnossl all all all reject', 'hostssl all app all cert');
+  await untilRules(applied, 'applied');
+  await cluster.until(
+    'the certificate is shown',
+    async () => (await status()).tls?.message === '' && (await status()).tls?.state === 'tls',
+  );
+  await expect(cluster.connect()).rejects.toThrow(/pg_hba.conf rejects connection .* no encryption/);
+  await expect(verified(pki)).rejects.toThrow('connection requires a valid client certificate');
+  await expect(verified(pki, await testLogin(pki.authority, 'somebody'))).rejects.toThrow(
+    'certificate authentication failed for user "app"',
+  );
+  const stranger = await testPki([]);
+  await expect(verified(pki, await testLogin(stranger.authority, 'app'))).rejects.toThrow(/unknown ca|ECONNRESET|terminated/);
+  expect(await verified(pki, await testLogin(pki.authority, 'app'))).toMatchObject({ ssl: true });
+
+  // What our own look at the manifest cannot see: a regular expression is PostgreSQL's to judge.
+  const refused = cluster.setRules('host all all all scram-sha-256', 'host all /x{2,1} all reject');
+  await untilRules(refused, 'refused');
+  expect((await status()).loginRules).toMatchObject({
+    running: applied,
+    message: expect.stringMatching(/^line 2: invalid regular expression "x\{2,1\}"/) as string,
+  });
+  expect(await verified(pki, await testLogin(pki.authority, 'app'))).toMatchObject({ ssl: true });
+  await expect(verified(pki)).rejects.toThrow();
+  await untilRules(cluster.setRules('hostssl all app all scram-sha-256 clientcert=verify-full'), 'applied');
+  await expect(verified(pki)).rejects.toThrow('connection requires a valid client certificate');
+  expect(await verified(pki, await testLogin(pki.authority, 'app'))).toMatchObject({ ssl: true });
+  await untilRules(cluster.setRules(), 'applied');
+  expect(await startedAt()).toBe(before);
+}, 90_000);
 
 test('what needs a restart gets one, by itself', async () => {
   cluster.setParameters({ shared_buffers: '48MB', work_mem: '7MB', max_connections: '60' });

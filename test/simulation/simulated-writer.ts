@@ -115,6 +115,8 @@ export class SimulatedWriter implements WriterView {
         clear: () => Promise.resolve([]),
       },
       settings: { status: undefined },
+      rules: { status: undefined },
+      tls: { status: undefined },
       passwords: { status: undefined },
       directory: { lostSlots: [] },
       cache: () => undefined,

@@ -85,7 +85,7 @@ export interface DataDirectoryImage {
   readonly slruPages: Iterable<SlruPage>;
   /** Checked parameters (parameters.ts). */
   readonly parameters: ReadonlyMap<string, string>;
-  /** Lines of pg_hba.conf for others than the agent; undefined: passwords from everywhere. */
+  /** The text of pg_hba.conf; undefined: passwords from everywhere. */
   readonly hba?: string | undefined;
   /** What the local cache of relation pages may take; undefined: it grows as it likes. */
   readonly cacheBytes?: number | undefined;
@@ -119,7 +119,7 @@ export function buildDataDirectory(image: DataDirectoryImage): CarriedOver {
   tree.file('postgresql.auto.conf', Buffer.alloc(0));
   if (image.cacheBytes !== undefined) tree.file(CACHE_FILE, encodeCacheFile(image.cacheBytes));
   if (image.isStandby === true) tree.file('standby.signal', Buffer.alloc(0));
-  tree.file('pg_hba.conf', Buffer.from(hbaFile(image.hba)));
+  tree.file('pg_hba.conf', Buffer.from(image.hba ?? hbaFile([])));
   tree.file('pg_ident.conf', Buffer.alloc(0));
   writeDatabases(tree, image.state);
   writeTransactionFiles(tree, image.state);

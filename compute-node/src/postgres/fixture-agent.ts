@@ -47,6 +47,8 @@ import { FixtureRedoVolume } from './fixture-redo-volume.ts';
 import { readRelationTable } from './fixture-relation-table.ts';
 import { checkParameters, type ParameterValue } from './parameters.ts';
 import { type FlushRequest, type ReadPagesRequest, ShimServer } from './shim-server.ts';
+import { layPair } from '../tls/fixture-pki.ts';
+import type { KeyPair } from '../tls/key-pair.ts';
 import { LOCAL_PORT, type RunningPostgres, startPostgres } from './supervise.ts';
 
 export interface FixtureVolume {
@@ -105,6 +107,8 @@ export class FixtureAgent {
   failReads = false;
   /** Set before the start: replies to clients from the network leave only as `postgres.permit` says. */
   holdsReplies = false;
+  /** Set before the start: what it shows clients from the network. */
+  pair: KeyPair | undefined;
   /** Set before the start: a second port. */
   writerPort: number | undefined;
   /** Reads whose backend went away before they were answered. */
@@ -263,7 +267,7 @@ export class FixtureAgent {
       controlFile: encodePgControl(control),
       walPages: writer.pages(),
       slruPages: this.#slruPages(),
-      parameters: checkParameters({ max_connections: 30, ...parameters }),
+      parameters: new Map([...checkParameters({ max_connections: 30, ...parameters }), ...this.#tls()]),
       cacheBytes: this.#cacheBytes,
     });
     if (this.#cacheBytes !== undefined) {
@@ -271,6 +275,10 @@ export class FixtureAgent {
     }
     await discardOld(this.dataDir);
     return endLsn;
+  }
+
+  #tls(): [string, string][] {
+    return this.pair === undefined ? [] : Object.entries(layPair(this.pair, this.socketDir, this.#volume.account));
   }
 
   *#slruPages(): Generator<SlruPage> {

@@ -36,7 +36,7 @@ test.each([
 
 test('nobody gets in from the network without a password, unless the cluster says so', () => {
   expect(
-    hbaFile(undefined)
+    hbaFile([])
       .split('\n')
       .filter((line) => line.startsWith('host')),
   ).toEqual([
@@ -45,7 +45,13 @@ test('nobody gets in from the network without a password, unless the cluster say
     'host all all ::/0 scram-sha-256',
     'host replication all ::/0 scram-sha-256',
   ]);
-  expect(hbaFile('hostssl all all 10.0.0.0/8 scram-sha-256')).not.toContain('0.0.0.0/0');
+  expect(hbaFile(['hostnossl all all all reject']).split('\n').slice(0, 4)).toEqual([
+    'local all all trust',
+    'local replication postgres trust',
+    'hostnossl all all all reject',
+    'host all all 0.0.0.0/0 scram-sha-256',
+  ]);
+  expect(hbaFile(undefined)).not.toContain('host');
 });
 
 test('a verifier belongs to its password alone', () => {

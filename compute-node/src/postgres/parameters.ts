@@ -54,6 +54,14 @@ const REFUSED = new Set([
   'config_file',
   'hba_file',
   'ident_file',
+  'ssl',
+  'ssl_cert_file',
+  'ssl_key_file',
+  'ssl_ca_file',
+  'ssl_crl_file',
+  'ssl_crl_dir',
+  'ssl_passphrase_command',
+  'ssl_passphrase_command_supports_reload',
   'external_pid_file',
   'listen_addresses',
   'port',
@@ -133,15 +141,21 @@ export function configurationFile(parameters: ReadonlyMap<string, string>, initi
   return ['# Written by the kube-aurora agent at every start: set parameters in the AuroraCluster.', ...lines, ''].join('\n');
 }
 
+/** For the agent's own socket, which lies in a directory that only it and PostgreSQL's account can enter: hence trust. */
+const AGENTS_LINES = ['local all all trust', 'local replication postgres trust'];
+const EVERYBODYS_LINES = ['0.0.0.0/0', '::/0'].flatMap((all) => [
+  `host all all ${all} scram-sha-256`,
+  `host replication all ${all} scram-sha-256`,
+]);
+
+/** Lines of pg_hba.conf that stand before a cluster's own. */
+export const HBA_LINES_BEFORE = AGENTS_LINES.length;
+
 /**
- * The text of pg_hba.conf. The agent's own socket lies in a directory that only it and PostgreSQL's account can enter,
- * hence trust. `rules` replaces the default for everybody else: passwords, from everywhere. Replication connections are
- * let in as far as the shim, which refuses them and says why (native/connections.c); without a line of their own
- * PostgreSQL would only say that there is none.
+ * The text of pg_hba.conf: the agent's lines first, so that nothing changes them; the cluster's own; then passwords, from everywhere.
+ * Replication connections are let in as far as the shim, which refuses them and says why (native/connections.c); without a line of their own
+ * PostgreSQL would only say that there is none. Without `rules` nobody is let in from the network.
  */
-export function hbaFile(rules: string | undefined): string {
-  const network =
-    rules ??
-    ['0.0.0.0/0', '::/0'].flatMap((all) => [`host all all ${all} scram-sha-256`, `host replication all ${all} scram-sha-256`]).join('\n');
-  return `local all all trust\nlocal replication postgres trust\n${network.trimEnd()}\n`;
+export function hbaFile(rules: readonly string[] | undefined): string {
+  return [...AGENTS_LINES, ...(rules === undefined ? [] : [...rules, ...EVERYBODYS_LINES]), ''].join('\n');
 }

@@ -8,6 +8,7 @@ import { drainSessions, HANDOVER_MS } from '../switchover/drain-sessions.ts';
 import type { DrainOutcome } from '../switchover/drain-outcome.ts';
 import { postgresTransactions } from '../switchover/open-transactions.ts';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
+import { testPki } from '../tls/fixture-pki.ts';
 import { LOCAL_PORT } from './supervise.ts';
 
 const PASSWORD = 'let-me-in';
@@ -19,14 +20,17 @@ const LONG_MS = 600_000;
 let volume: FixtureVolume;
 let agent: FixtureAgent;
 let host: string;
+let pki: Awaited<ReturnType<typeof testPki>>;
 
 beforeAll(async () => {
   volume = await fixtureVolume();
+  host = `127.${randomInt(64, 250)}.${randomInt(1, 250)}.1`;
+  pki = await testPki([host]);
 }, 60_000);
 beforeEach(async () => {
-  host = `127.${randomInt(64, 250)}.${randomInt(1, 250)}.1`;
   agent = new FixtureAgent(volume);
   agent.holdsReplies = true;
+  agent.pair = pki.pair;
   await agent.start({}, host);
   const now = CLOCK.now();
   agent.postgres.permit({ askedAtMs: now, untilMs: now + LONG_MS }, CLOCK);
@@ -37,8 +41,10 @@ beforeEach(async () => {
 afterEach(() => agent.stop(), 20_000);
 afterAll(() => volume?.remove());
 
-async function connect(): Promise<Client> {
-  const client = new Client({ host, port: LOCAL_PORT, user: 'postgres', database: 'app', password: PASSWORD });
+/** Without `ca` in plain text. */
+async function connect(ca?: string): Promise<Client> {
+  const ssl = ca === undefined ? false : { ca };
+  const client = new Client({ host, port: LOCAL_PORT, user: 'postgres', database: 'app', password: PASSWORD, ssl });
   client.on('error', () => undefined);
   await client.connect();
   return client;
@@ -54,27 +60,31 @@ async function settles(promise: Promise<unknown>, withinMs: number): Promise<boo
 
 const pauseFor = (ms: number): void => agent.postgres.pauseUntil(CLOCK.now() + ms, CLOCK);
 
-it('in a pause a session begins no transaction and goes on with the one that it is in', async () => {
+it('in a pause a session begins no transaction and goes on with the one that it is in, under TLS as well', async () => {
+  const ca = pki.authority.certificate;
   const between = await connect();
-  const amid = await connect();
+  const amid = await connect(ca);
+  const encrypted = await connect(ca);
   await amid.query('begin');
   pauseFor(LONG_MS);
   const later = between.query<{ n: number }>('select 41 + 1 as n');
+  const alike = encrypted.query<{ n: number }>('select 43 + 1 as n');
   expect((await amid.query<{ n: number }>('select 1 as n')).rows).toEqual([{ n: 1 }]);
   await amid.query('commit');
   const next = amid.query('select 1');
   // Who connects is let in, and waits as well.
-  const another = await connect();
+  const another = await connect(ca);
   const first = another.query('select 1');
   // The agent's own session does not.
   const local = await agent.connect();
   expect((await local.query<{ n: number }>('select 1 as n')).rows).toEqual([{ n: 1 }]);
   await local.end();
-  expect(await settles(Promise.race([later, next, first]), SILENCE_MS)).toBe(false);
+  expect(await settles(Promise.race([later, alike, next, first]), SILENCE_MS)).toBe(false);
   pauseFor(0);
   expect((await later).rows).toEqual([{ n: 42 }]);
+  expect((await alike).rows).toEqual([{ n: 44 }]);
   await Promise.all([next, first]);
-  await Promise.all([between, amid, another].map((client) => client.end()));
+  await Promise.all([between, amid, encrypted, another].map((client) => client.end()));
 }, 60_000);
 
 it('a pause is over by itself when it says', async () => {
@@ -86,17 +96,20 @@ it('a pause is over by itself when it says', async () => {
   await client.end();
 }, 60_000);
 
-it('who waits in a pause is told 57P01 when PostgreSQL ends, and what was asked for was not done', async () => {
-  const client = await connect();
+it('who waits in a pause is told 57P01 when PostgreSQL ends, and what was asked for was not done, under TLS as well', async () => {
+  const [client, encrypted] = [await connect(), await connect(pki.authority.certificate)];
   await client.query('create table done (id int)');
   pauseFor(LONG_MS);
   const waiting = client.query('insert into done values (1)');
+  const alike = encrypted.query('insert into done values (2)');
   expect(await settles(waiting, SILENCE_MS)).toBe(false);
   const local = await agent.connect();
   expect((await local.query('select from done')).rowCount).toBe(0);
   await local.end();
   const ended = agent.postgres.stop('fast');
+  const told = expect(alike).rejects.toMatchObject({ severity: 'FATAL', code: '57P01' });
   await expect(waiting).rejects.toMatchObject({ severity: 'FATAL', code: '57P01' });
+  await told;
   await ended;
 }, 60_000);
 

@@ -1,8 +1,9 @@
-import { randomInt } from 'node:crypto';
+import { randomInt, X509Certificate } from 'node:crypto';
 import { Client, type ClientConfig } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FixtureStandby } from '../reader/fixture-standby.ts';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
+import { testPki } from '../tls/fixture-pki.ts';
 import { LOCAL_PORT } from './supervise.ts';
 
 const PASSWORD = 'let-me-in';
@@ -17,11 +18,15 @@ const WHO = 'select inet_server_addr() as host, pg_is_in_recovery() as reads';
 let volume: FixtureVolume;
 let writer: FixtureAgent;
 let standby: FixtureStandby;
+let pki: Awaited<ReturnType<typeof testPki>>;
 
 beforeAll(async () => {
   volume = await fixtureVolume();
   writer = new FixtureAgent(volume, 1 << 30);
   writer.writerPort = WRITER_PORT;
+  // Each has its own: who is at the other end shows in it.
+  pki = await testPki([WRITER.host]);
+  writer.pair = pki.pair;
   await writer.start({ autovacuum: 'off' }, WRITER.host);
   const superuser = await writer.connect('postgres');
   await superuser.query(`alter role postgres password '${PASSWORD}'`);
@@ -29,6 +34,7 @@ beforeAll(async () => {
   standby = new FixtureStandby(volume, writer.redo);
   standby.listenHost = READER.host;
   standby.writerPort = WRITER_PORT;
+  standby.pair = (await testPki([READER.host])).pair;
   await standby.start();
   await standby.follow();
 }, 120_000);
@@ -70,7 +76,9 @@ describe('the second port of a reader', () => {
     await expect(connect(READER.host, WRITER_PORT)).rejects.toMatchObject(refused);
     standby.postgres.writerIs(NOWHERE);
     await expect(connect(READER.host, WRITER_PORT)).rejects.toMatchObject(refused);
-    await expect(connect(READER.host, WRITER_PORT, { ssl: true })).rejects.toThrow('The server does not support SSL connections');
+    // Whoever insists on TLS hears it too.
+    await expect(connect(READER.host, WRITER_PORT, { ssl: { rejectUnauthorized: false } })).rejects.toMatchObject(refused);
+    await expect(connect(READER.host, WRITER_PORT, { password: 'wrong' })).rejects.toMatchObject({ code: '28P01' });
     expect(await who(READER.host, LOCAL_PORT)).toEqual({ host: READER.host, reads: true });
   }, 30_000);
 
@@ -94,6 +102,20 @@ describe('the second port of a reader', () => {
     connection.on('error', () => undefined);
     connection.on('connect', () => connection.cancel(processID, secretKey));
     await expect(sleeping).rejects.toMatchObject({ code: '57014' });
+    await client.end();
+  }, 30_000);
+
+  it('leads to the writer under TLS from end to end: the client sees the certificate of the writer', async () => {
+    const ssl = { ca: pki.authority.certificate, checkServerIdentity: (_: string, { raw }: { raw: Buffer }) => void shown.push(raw) };
+    const shown: Buffer[] = [];
+    const client = await connect(READER.host, WRITER_PORT, { ssl });
+    expect(shown).toEqual([new X509Certificate(pki.pair.certificate).raw]);
+    const long = 'x'.repeat(3_000_000);
+    const { rows } = await client.query<{ back: string; ssl: boolean }>(
+      'select repeat($1, 2) as back, ssl from pg_stat_ssl where pid = pg_backend_pid()',
+      [long],
+    );
+    expect(rows).toEqual([{ back: long + long, ssl: true }]);
     await client.end();
   }, 30_000);
 

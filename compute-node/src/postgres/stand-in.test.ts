@@ -1,20 +1,30 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
-import { Client } from 'pg';
+import { Client, type ClientConfig } from 'pg';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { absenceOf } from '../absence.ts';
 import type { AgentSituation } from '../agent-situation.ts';
+import { testPki } from '../tls/fixture-pki.ts';
+import type { KeyPair } from '../tls/key-pair.ts';
 import { StandIn } from './stand-in.ts';
 
 let situation: AgentSituation;
 let standIn: StandIn;
+let pair: KeyPair | undefined;
 const makeStandIn = (port: number): StandIn =>
-  new StandIn({ listen: { host: '127.0.0.1', port }, absence: () => absenceOf(situation), clock: systemClock(), logger: silentLogger() });
+  new StandIn({
+    listen: { host: '127.0.0.1', port },
+    absence: () => absenceOf(situation),
+    pair: () => pair,
+    clock: systemClock(),
+    logger: silentLogger(),
+  });
 
 beforeEach(() => {
   situation = { phase: 'opening', reason: 'waitingForStorage' };
+  pair = undefined;
   standIn = makeStandIn(0);
 });
 afterEach(() => standIn.close());
@@ -24,7 +34,7 @@ async function takenPort(): Promise<number> {
   return vi.waitUntil(() => standIn.port);
 }
 
-async function refusal(port: number, ssl = false): Promise<unknown> {
+async function refusal(port: number, ssl: ClientConfig['ssl'] = false): Promise<unknown> {
   const client = new Client({ host: '127.0.0.1', port, user: 'app', ssl, connectionTimeoutMillis: 10_000 });
   client.on('error', () => undefined);
   return client.connect().then(
@@ -59,6 +69,22 @@ test('says no to encryption before it speaks, as PostgreSQL without it does', as
   socket.write(startup.subarray(6));
   const [fatal] = (await once(socket, 'data')) as [Buffer];
   expect(fatal.toString('latin1')).toContain('C57P03\0');
+  await once(socket, 'close');
+});
+
+test('says yes to TLS where PostgreSQL would, with its certificate, and then why there is none', async () => {
+  const pki = await testPki(['127.0.0.1']);
+  pair = pki.pair;
+  const port = await takenPort();
+  expect(await refusal(port, { ca: pki.authority.certificate })).toMatchObject({
+    code: '57P03',
+    message: 'the database is waiting for its storage',
+  });
+  expect(await refusal(port, { ca: (await testPki([])).authority.certificate })).not.toHaveProperty('severity');
+  // Whoever sits in between may not speak before TLS does.
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => undefined);
+  socket.write(Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f, 0x16]));
   await once(socket, 'close');
 });
 

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls';
 import type { Clock, Timer } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 
@@ -12,6 +13,12 @@ const RETRY_MS = 100;
 /** Codes that stand where a startup packet has its protocol version. */
 const REQUEST = { cancel: 80_877_102, ssl: 80_877_103, gss: 80_877_104 } as const;
 
+/** A certificate and its key, PEM. */
+export interface ShownPair {
+  readonly certificate: string;
+  readonly key: string;
+}
+
 /** Why there is no PostgreSQL, as its clients are told. */
 export interface Absence {
   /** cannot_connect_now: drivers and poolers try again. */
@@ -22,21 +29,31 @@ export interface Absence {
 
 /**
  * Answers PostgreSQL's port while PostgreSQL is away, so that a client hears what is going on instead of being let in
- * and cut off. It speaks the start of the protocol only: no to encryption, and then a FATAL. At most one of it and
- * PostgreSQL listens.
+ * and cut off. It speaks the start of the protocol only: yes to TLS where PostgreSQL would say that, and then a FATAL. At most
+ * one of it and PostgreSQL listens.
  */
 export class StandIn {
   readonly #listen: { readonly host: string; readonly port: number };
   readonly #absence: () => Absence;
+  readonly #pair: () => ShownPair | undefined;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #connections = new Set<Socket>();
   #server: Server | undefined;
   #retry: Timer | undefined;
+  #shown: { readonly pair: ShownPair; readonly context: SecureContext } | undefined;
 
-  constructor(options: { listen: { readonly host: string; readonly port: number }; absence: () => Absence; clock: Clock; logger: Logger }) {
+  constructor(options: {
+    listen: { readonly host: string; readonly port: number };
+    absence: () => Absence;
+    /** What PostgreSQL would show; undefined: it would refuse TLS. */
+    pair: () => ShownPair | undefined;
+    clock: Clock;
+    logger: Logger;
+  }) {
     this.#listen = options.listen;
     this.#absence = options.absence;
+    this.#pair = options.pair;
     this.#clock = options.clock;
     this.#logger = options.logger;
   }
@@ -85,6 +102,11 @@ export class StandIn {
     // A client that went away; there is nobody to tell.
     socket.on('error', () => socket.destroy());
     socket.setTimeout(SILENCE_MS, () => socket.destroy());
+    this.#answer(socket);
+  }
+
+  /** `socket`: the connection, or what is inside it once it is encrypted. */
+  #answer(socket: Socket): void {
     let received: Buffer = Buffer.alloc(0);
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk]);
@@ -97,7 +119,15 @@ export class StandIn {
         if (received.length < length) return;
         const code = received.readUInt32BE(4);
         received = received.subarray(length);
-        if (code === REQUEST.ssl || code === REQUEST.gss) socket.write('N');
+        if (code === REQUEST.ssl && !(socket instanceof TLSSocket)) {
+          const context = this.#context();
+          // What came ahead of our answer may be somebody else's who sits in between.
+          if (received.length > 0) socket.destroy();
+          else if (context !== undefined) {
+            this.#encrypt(socket, context);
+            return;
+          } else socket.write('N');
+        } else if (code === REQUEST.ssl || code === REQUEST.gss) socket.write('N');
         else if (code === REQUEST.cancel) socket.end();
         else {
           socket.end(encodeFatal(this.#absence()));
@@ -105,6 +135,21 @@ export class StandIn {
         }
       }
     });
+  }
+
+  #encrypt(socket: Socket, secureContext: SecureContext): void {
+    socket.removeAllListeners('data');
+    const encrypted = new TLSSocket(socket, { isServer: true, secureContext });
+    encrypted.on('error', () => socket.destroy());
+    socket.write('S');
+    this.#answer(encrypted);
+  }
+
+  #context(): SecureContext | undefined {
+    const pair = this.#pair();
+    if (pair === undefined) return undefined;
+    if (this.#shown?.pair !== pair) this.#shown = { pair, context: createSecureContext({ cert: pair.certificate, key: pair.key }) };
+    return this.#shown.context;
   }
 }
 

@@ -15,6 +15,8 @@ import { checkParameters, type ParameterValue } from '../postgres/parameters.ts'
 import { type ReadPagesRequest, ShimServer } from '../postgres/shim-server.ts';
 import { recoveryEnds } from '../postgres/recovery-end.ts';
 import { LOCAL_PORT, type RunningPostgres, startPostgres } from '../postgres/supervise.ts';
+import { layPair } from '../tls/fixture-pki.ts';
+import type { KeyPair } from '../tls/key-pair.ts';
 import { layStandbyDirectory } from './lay-standby-directory.ts';
 import { makePrivateChain } from './private-chain.ts';
 import { standbySettings } from './standby-settings.ts';
@@ -44,6 +46,8 @@ export class FixtureStandby {
   /** Set before the start: where it listens beside its local socket, and a second port there. */
   listenHost: string | undefined;
   writerPort: number | undefined;
+  /** Set before the start: what it shows clients from the network. */
+  pair: KeyPair | undefined;
   #postgres: RunningPostgres | undefined;
 
   /** On the volume as it is now. */
@@ -102,9 +106,10 @@ export class FixtureStandby {
     const { account, installation } = this.#volume;
     const chain = makePrivateChain(this.state, 1_800_000_000_000);
     const own = checkParameters({ max_connections: 30, ...parameters });
+    const tls = this.pair === undefined ? [] : Object.entries(layPair(this.pair, this.dir, account));
     layStandbyDirectory(
       { image: { state: this.state, slruPages: this.#slruPages() }, chain },
-      { dataDir: this.dataDir, account, parameters: own, hba: undefined, cacheBytes },
+      { dataDir: this.dataDir, account, parameters: new Map([...own, ...tls]), hba: undefined, cacheBytes },
     );
     await this.#server.listen();
     const shim = {

@@ -39,7 +39,6 @@ export interface ReaderDatabase {
 }
 
 export interface StandbyDatabaseOptions extends Omit<PostgresServerOptions, 'programs'> {
-  readonly hba: string | undefined;
   readonly cacheBytes: number;
   /** At present; 0: none. */
   readonly warmPagesPerSecond: () => number;
@@ -97,10 +96,10 @@ export class StandbyDatabase implements ReaderDatabase {
   }
 
   prepare(start: StandbyStart, signal: AbortSignal): Promise<void> {
-    const { paths, hba, cacheBytes, directory } = this.#options;
+    const { paths, cacheBytes, directory } = this.#options;
     const { dataDir, account } = paths;
     return this.server.lay(
-      (parameters) =>
+      ({ parameters, hba }) =>
         directory.forReader(start.chain.endLsn, () => layStandbyDirectory(start, { dataDir, account, parameters, hba, cacheBytes })),
       signal,
     );

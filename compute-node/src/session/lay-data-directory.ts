@@ -11,7 +11,7 @@ export interface DataDirectoryOptions {
   readonly account: Account | undefined;
   /** Checked parameters (postgres/parameters.ts). */
   readonly parameters: ReadonlyMap<string, string>;
-  /** Lines of pg_hba.conf; undefined: passwords from everywhere. */
+  /** The text of pg_hba.conf; undefined: passwords from everywhere. */
   readonly hba: string | undefined;
   /** What the local cache of relation pages may take. */
   readonly cacheBytes: number;

@@ -2,6 +2,7 @@ import { NO_XMINS } from '@kube-aurora/rpc';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
+import { NO_RULES } from '../access/access-files.ts';
 import { makeFirstBatch } from '../open/first-batch.ts';
 import { NOTHING_CARRIED } from '../postgres/carry-over.ts';
 import { fixtureState } from '../postgres/fixture-state.ts';
@@ -53,7 +54,6 @@ class Rig {
         writersFile: '/none/writers',
       },
       listen: { host: '127.0.0.1', port: 5432 },
-      hba: undefined,
       cacheBytes: 1 << 20,
       toldHotPages: () => Promise.resolve(undefined),
       settings: {
@@ -66,6 +66,12 @@ class Rig {
           return Promise.resolve();
         },
       },
+      rules: {
+        choose: () => Promise.resolve(NO_RULES),
+        look: () => (this.journal.push('rules'), Promise.resolve()),
+        keep: () => Promise.resolve(),
+      },
+      tls: { look: () => Promise.resolve(), keep: () => Promise.resolve(), settings: { ssl: 'on' }, pair: undefined },
       passwords: { applyAll: () => this.#step('passwords'), keep: () => Promise.resolve() },
       directory: new WrittenDirectory({ clock: systemClock(), logger: silentLogger() }),
       opened: { epoch: 8n, previousEpoch: 7n },
@@ -207,12 +213,13 @@ describe('the start of PostgreSQL', () => {
     expect(seen.outcome).toBe('returned');
     expect(rig.journal).toEqual([
       'settings',
-      'directory work_mem',
+      'directory work_mem,ssl',
       'shim',
       'port',
       'postgres from the first batch’s end',
       'ready',
       'settings wanted run',
+      'rules',
       'passwords',
       'old one deleted',
     ]);

@@ -18,7 +18,6 @@ export interface PostgresPrograms extends ServerPrograms {
 const PROGRAMS: PostgresPrograms = { ...SERVER_PROGRAMS, layDataDirectory };
 
 export interface PostgresDatabaseOptions extends Omit<PostgresServerOptions, 'programs'> {
-  readonly hba: string | undefined;
   readonly cacheBytes: number;
   readonly passwords: Pick<RolePasswords, 'applyAll' | 'keep'>;
   readonly directory: Pick<WrittenDirectory, 'forWriter' | 'missing' | 'made'>;
@@ -48,12 +47,12 @@ export class PostgresDatabase implements Database {
   }
 
   async prepare(start: StartPoint, signal: AbortSignal): Promise<WalSource> {
-    const { paths, hba, cacheBytes, directory, opened } = this.#options;
+    const { paths, cacheBytes, directory, opened } = this.#options;
     const { dataDir, account } = paths;
     const { timeline } = start.first.checkpoint;
     const { layDataDirectory: lay } = this.#programs;
     await this.#server.lay(
-      (parameters) =>
+      ({ parameters, hba }) =>
         directory.forWriter({ epoch: opened.epoch, previousEpoch: opened.previousEpoch }, (wal) =>
           lay(start, { dataDir, account, parameters, hba, cacheBytes }, wal),
         ),

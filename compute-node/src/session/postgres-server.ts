@@ -8,7 +8,6 @@ import { discardOld } from '../postgres/data-directory.ts';
 import { watchForHang } from '../postgres/hang-watch.ts';
 import type { WriterAddress } from '../postgres/lease-file.ts';
 import type { LocalSocket } from '../postgres/local-client.ts';
-import { configurationFile } from '../postgres/parameters.ts';
 import { recoveryEnds } from '../postgres/recovery-end.ts';
 import { holdVacuum } from '../postgres/vacuum-hold.ts';
 import type { DrainOutcome } from '../switchover/drain-outcome.ts';
@@ -16,11 +15,11 @@ import { drainSessions } from '../switchover/drain-sessions.ts';
 import { postgresTransactions } from '../switchover/open-transactions.ts';
 import { tellHotPages, type NextReader } from '../warm-cache/tell-hot-pages.ts';
 import { startPostgres, type PostgresExit, type RunningPostgres } from '../postgres/supervise.ts';
-import type { PostgresSettings } from '../settings/postgres-settings.ts';
-import { ignoredSettings, reloadSettings } from '../settings/reload-settings.ts';
+import type { ReloadTarget } from '../settings/reload-settings.ts';
 import type { SettingsSet } from '../settings/settings-files.ts';
 import type { DatabaseEvents, VolumeAccess } from './database.ts';
 import { serveShim, type ShimAccess } from './serve-shim.ts';
+import { ServerConfiguration, type ConfigurationSources, type LaidConfiguration } from './server-configuration.ts';
 
 /** A PostgreSQL that says nothing to a new connection for this long is not ready; the kubelet's probe waits for 2 s. */
 const ANSWER_WITHIN_MS = 1000;
@@ -44,12 +43,11 @@ export interface ServerPrograms {
 
 export const SERVER_PROGRAMS: ServerPrograms = { serveShim, startPostgres, discardOld };
 
-export interface PostgresServerOptions {
+export interface PostgresServerOptions extends ConfigurationSources {
   readonly paths: PostgresPaths;
   readonly listen: { readonly host: string; readonly port: number };
   /** See ShimStart. */
   readonly writerPort?: number | undefined;
-  readonly settings: Pick<PostgresSettings, 'choose' | 'started' | 'failed' | 'stopped' | 'keep'>;
   /** Gives PostgreSQL its port, which somebody else answers until then. */
   readonly freePort: () => Promise<void>;
   /** Whom a writer tells which pages are local to it. */
@@ -89,7 +87,7 @@ export interface ServerStart {
 export class PostgresServer {
   readonly #options: PostgresServerOptions;
   readonly #programs: ServerPrograms;
-  readonly #chosen: Promise<SettingsSet>;
+  readonly #configuration: ServerConfiguration;
   /** Ends what keeps PostgreSQL up to date. */
   readonly #over = new AbortController();
   #isEnding = false;
@@ -113,9 +111,7 @@ export class PostgresServer {
   constructor(options: PostgresServerOptions) {
     this.#options = options;
     this.#programs = options.programs;
-    // A trial of new settings runs while storage is asked for the image.
-    this.#chosen = options.settings.choose();
-    this.#chosen.catch(() => undefined);
+    this.#configuration = new ServerConfiguration(options);
   }
 
   get pid(): number | undefined {
@@ -126,13 +122,14 @@ export class PostgresServer {
     return (await this.#postgres?.ask(ANSWER_WITHIN_MS)) === 'open';
   }
 
-  /** Has the data directory laid, with the parameters that were chosen, unless the start was given up meanwhile. */
-  async lay(lay: (parameters: ReadonlyMap<string, string>) => void, signal: AbortSignal): Promise<void> {
-    const set = await this.#chosen;
+  /** Has the data directory laid, with the configuration that was chosen, unless the start was given up meanwhile. */
+  async lay(lay: (configuration: LaidConfiguration) => void, signal: AbortSignal): Promise<void> {
+    const configuration = await this.#configuration.forDirectory();
+    const set = await this.#configuration.set();
     // The directory may be another session's by now.
     if (signal.aborted || this.#isEnding) return;
     this.#settingsInTrial = set;
-    lay(set.parameters);
+    lay(configuration);
   }
 
   /** Resolves once it takes connections, or when it was ended meanwhile; rejects when it does not come up. */
@@ -141,7 +138,7 @@ export class PostgresServer {
     this.#volume = volume;
     this.#events = events;
     this.#isReader = start.isStandby;
-    const set = await this.#chosen;
+    const set = await this.#configuration.set();
     this.#shim = this.#programs.serveShim(paths, this.#presentVolume(), logger);
     const shim = await this.#shim;
     await freePort();
@@ -178,6 +175,7 @@ export class PostgresServer {
     void this.#watchForHang(postgres);
     this.#settingsInTrial = undefined;
     this.#options.settings.started(set);
+    await this.#configuration.admit(this.#reloadTarget, start.initialSettings);
     await start.onReady?.({ dir: paths.runDir, port: listen.port }, this.#over.signal);
     this.#keep(start);
     if (!this.#isReader) this.#helpReaders(0);
@@ -290,19 +288,15 @@ export class PostgresServer {
     await Promise.race([ended, this.#options.clock.sleep(LAST_WORDS_MS)]);
   }
 
-  /** Changed settings reach PostgreSQL for as long as it runs. */
+  /** Changed settings, certificates and rules of who may log in reach PostgreSQL for as long as it runs. */
   #keep({ initialSettings }: ServerStart): void {
-    const { paths, listen, settings, clock } = this.#options;
-    const socket = { dir: paths.runDir, port: listen.port };
-    const target = { dataDir: paths.dataDir, account: paths.account, socket, clock };
-    void settings.keep(
-      {
-        reload: (parameters) => reloadSettings(target, configurationFile(parameters, initialSettings)),
-        ignored: (names) => ignoredSettings(socket, names),
-        restart: (why) => this.#events?.onRestartWanted(why),
-      },
-      this.#over.signal,
-    );
+    const onRestartWanted = (why: string): void => this.#events?.onRestartWanted(why);
+    this.#configuration.keep(this.#reloadTarget, initialSettings, onRestartWanted, this.#over.signal);
+  }
+
+  get #reloadTarget(): ReloadTarget {
+    const { paths, listen, clock } = this.#options;
+    return { dataDir: paths.dataDir, account: paths.account, socket: { dir: paths.runDir, port: listen.port }, clock };
   }
 
   /** Of a writer, for as long as it runs: readers' queries find what they may see, and the next writer hears what is local here. */

@@ -14,18 +14,27 @@ export interface ReloadTarget {
   readonly clock: Clock;
 }
 
-/**
- * Gives a running PostgreSQL another set of settings: a new postgresql.conf, then its reload (SIGHUP), as `pg_ctl
- * reload` does. Resolves, once the postmaster has read it, to the names of settings that only a restart changes; empty
- * when all are in effect. Rejects when PostgreSQL cannot be asked or does not answer in time; doing it again does no
- * harm.
- */
-export async function reloadSettings(target: ReloadTarget, file: string): Promise<readonly string[]> {
-  const { dataDir, account, socket, clock } = target;
-  const path = join(dataDir, 'postgresql.conf');
-  await writeFile(`${path}.new`, file, { mode: 0o600 });
+/** Replaces a file of the data directory; nobody reads half of one. */
+export async function replaceFile(
+  { dataDir, account }: Pick<ReloadTarget, 'dataDir' | 'account'>,
+  name: string,
+  text: string,
+): Promise<void> {
+  const path = join(dataDir, name);
+  await writeFile(`${path}.new`, text, { mode: 0o600 });
   if (account !== undefined) await chown(`${path}.new`, account.uid, account.gid);
   await rename(`${path}.new`, path);
+}
+
+/**
+ * Gives a running PostgreSQL another configuration: a new postgresql.conf, then its reload (SIGHUP), as `pg_ctl
+ * reload` does; it reads pg_hba.conf and its certificate again with it. Resolves, once the postmaster has read it, to the
+ * names of settings that only a restart changes; empty when all are in effect. Rejects when PostgreSQL cannot be asked or
+ * does not answer in time; doing it again does no harm.
+ */
+export async function reloadConfiguration(target: ReloadTarget, file: string): Promise<readonly string[]> {
+  const { socket, clock } = target;
+  await replaceFile(target, 'postgresql.conf', file);
   const before = await withSuperuser(socket, async (client) => {
     const { rows } = await client.query<{ at: string }>('select pg_conf_load_time()::text as at');
     await client.query('select pg_reload_conf()');

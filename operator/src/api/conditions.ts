@@ -36,6 +36,7 @@ export const CONDITION_REASONS = [
   'SpecInvalid',
   'ParameterNotAllowed',
   'ParameterRefused',
+  'LoginRulesRefused',
   'BootstrapRefused',
   'SegmentsMissing',
   'SegmentDamaged',

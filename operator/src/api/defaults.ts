@@ -15,6 +15,7 @@ export const DEFAULTS = {
   warmPagesPerSecond: 1000,
   promotionTier: 1,
   endpointType: 'Reader',
+  requireTLS: false,
   zones: ['zone-a', 'zone-b', 'zone-c'],
   /** Of volumes that are made from now on: what a volume was made with stands in its cluster's spec. */
   copies: 'Full',
@@ -83,6 +84,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
   const initdb = spec.bootstrap?.initdb;
   const secretName = initdb?.secret?.name;
   const superuserName = spec.superuserSecret?.name;
+  const clientCaName = spec.certificates?.clientCASecret?.name;
   const storage = spec.storage;
   const authorityName = spec.certificates?.authoritySecret?.name;
   return {
@@ -123,8 +125,15 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       },
     },
     ...(superuserName === undefined ? {} : { superuserSecret: { name: superuserName } }),
-    postgresql: { parameters: (spec.postgresql?.parameters ?? {}) as Readonly<Record<string, string>> },
-    certificates: authorityName === undefined ? {} : { authoritySecret: { name: authorityName } },
+    postgresql: {
+      parameters: (spec.postgresql?.parameters ?? {}) as Readonly<Record<string, string>>,
+      pg_hba: (spec.postgresql?.pg_hba ?? []) as readonly string[],
+      requireTLS: spec.postgresql?.requireTLS ?? DEFAULTS.requireTLS,
+    },
+    certificates: {
+      ...(authorityName === undefined ? {} : { authoritySecret: { name: authorityName } }),
+      ...(clientCaName === undefined ? {} : { clientCASecret: { name: clientCaName } }),
+    },
     compute: {
       resources: (spec.compute?.resources ?? DEFAULTS.computeResources) as Resources,
       ...(spec.compute?.cacheSize === undefined ? {} : { cacheSize: spec.compute.cacheSize }),

@@ -8,6 +8,7 @@ const ADDRESS = 'the operator and its Services rely on it';
 const REPLICATION = 'copies are kept by the volume, not by streaming replication';
 const ARCHIVE = 'redo is kept by the volume, not in an archive';
 const PAGES = 'pages come from the volume through ordinary reads';
+const TLS = 'the operator gives PostgreSQL its certificate';
 const LOGS = 'the log goes to the pod, where kubectl logs finds it';
 
 export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
@@ -55,6 +56,14 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   ignore_checksum_failure: PAGES,
   zero_damaged_pages: PAGES,
   ignore_system_indexes: PAGES,
+  ssl: TLS,
+  ssl_cert_file: TLS,
+  ssl_key_file: TLS,
+  ssl_ca_file: TLS,
+  ssl_crl_file: TLS,
+  ssl_crl_dir: TLS,
+  ssl_passphrase_command: TLS,
+  ssl_passphrase_command_supports_reload: TLS,
   logging_collector: LOGS,
   log_destination: LOGS,
 };

@@ -261,6 +261,20 @@ const spec: Schema = {
           maxProperties: 400,
           additionalProperties: { type: 'string', maxLength: 16384 },
         },
+        pg_hba: {
+          type: 'array',
+          description:
+            'Lines of pg_hba.conf, one an item: who may log in from where, and how. They stand before ours, which let everybody in who has a password (SCRAM), from everywhere; the first line that fits counts. For example: hostssl app app 10.0.0.0/8 cert. They take effect without a restart; a line that is wrong refuses the whole manifest.',
+          default: [],
+          maxItems: 200,
+          items: { type: 'string', minLength: 1, maxLength: 2048, pattern: '^\\s*(host|hostssl|hostnossl)\\s' },
+          'x-kubernetes-list-type': 'atomic',
+        },
+        requireTLS: {
+          type: 'boolean',
+          description: 'Refuse who connects without TLS. Everybody may connect with it anyway.',
+          default: DEFAULTS.requireTLS,
+        },
       },
     },
     certificates: {
@@ -270,6 +284,9 @@ const spec: Schema = {
       properties: {
         authoritySecret: secretReference(
           'Secret with the certificate authority that issues them, kept by somebody else, cert-manager say: tls.crt and tls.key, or ca.crt and ca.key. When absent the operator makes one and replaces it in time.',
+        ),
+        clientCASecret: secretReference(
+          "Secret whose key ca.crt holds the authority whose certificates clients may log in with, where a line of postgresql.pg_hba says so. The cluster's own authority when absent.",
         ),
       },
     },

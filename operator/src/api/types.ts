@@ -196,10 +196,18 @@ export interface AuroraClusterSpec {
     readonly initdb: InitdbSpec;
   };
   readonly superuserSecret?: { readonly name: string };
-  readonly postgresql: { readonly parameters: Readonly<Record<string, string>> };
+  readonly postgresql: {
+    readonly parameters: Readonly<Record<string, string>>;
+    /** Lines that stand before ours. */
+    readonly pg_hba: readonly string[];
+    /** Who comes without TLS is refused. */
+    readonly requireTLS: boolean;
+  };
   readonly certificates: {
     /** With the authority that issues the programs' certificates, which somebody else keeps; one of our own when absent. */
     readonly authoritySecret?: { readonly name: string };
+    /** With the CA whose certificates clients may log in with; the cluster's own when absent. */
+    readonly clientCASecret?: { readonly name: string };
   };
   readonly compute: PlacementSpec & { readonly resources?: Resources; readonly cacheSize?: string };
   readonly monitoring: { readonly customQueriesConfigMap?: { readonly name: string } };

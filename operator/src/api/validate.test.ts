@@ -31,6 +31,22 @@ test('what an older schema let through is named', () => {
   expect(fieldsOf(makeCluster({ name: 'Demo' }))).toEqual(['metadata.name']);
 });
 
+test('a line of pg_hba that is wrong refuses the manifest, and the word is named', () => {
+  const pg_hba = ['host all all all scram-sha-256', 'host all all 10.0.0.0 md5', 'local all all trust'];
+  expect(validateCluster(makeCluster({ spec: { storage: { size: '1Gi' }, postgresql: { pg_hba } } }))).toEqual([
+    {
+      field: 'spec.postgresql.pg_hba[1]',
+      message: "'host all all 10.0.0.0 md5' has the address '10.0.0.0' without its length; write 10.0.0.0/32 for one machine",
+      fatal: true,
+    },
+    {
+      field: 'spec.postgresql.pg_hba[2]',
+      message: expect.stringMatching(/^'local all all trust' begins with 'local'/) as string,
+      fatal: true,
+    },
+  ]);
+});
+
 test('sizes and quantities that cannot be, with their fields', () => {
   const size = '1Gi';
   expect(fieldsOf(makeCluster({ spec: { storage: { size: '99999Ti' } } }))).toEqual(['spec.storage.size']);

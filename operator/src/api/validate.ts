@@ -9,6 +9,7 @@ import {
   WARM_PAGES_PER_SECOND_MAX,
 } from './defaults.ts';
 import { durationMs } from './duration.ts';
+import { hbaLineProblem } from './hba-line.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
 import { autoscalingProblems } from './validate-autoscaling.ts';
 import { splitParameters } from './parameters.ts';
@@ -26,6 +27,9 @@ export interface SpecProblem {
 }
 
 const RESERVED: ReadonlySet<string> = new Set(RESERVED_ENDPOINTS);
+
+/** Of a line that is wrong; it may be long. */
+const HBA_LINE_SHOWN = 200;
 
 /** Settings travel to the agent in one environment variable, which Linux bounds at 128 KiB. */
 const PARAMETERS_BYTES_MAX = 100_000;
@@ -107,6 +111,10 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     fatal('spec.bootstrap.initdb.owner', `'${owner}' is one of PostgreSQL's own; choose another name`);
   if (Buffer.byteLength(JSON.stringify(spec.postgresql.parameters)) > PARAMETERS_BYTES_MAX)
     fatal('spec.postgresql.parameters', `are longer than ${PARAMETERS_BYTES_MAX} bytes together; shorten them`);
+  for (const [index, line] of spec.postgresql.pg_hba.entries()) {
+    const problem = hbaLineProblem(line);
+    if (problem !== undefined) fatal(`spec.postgresql.pg_hba[${index}]`, `'${line.slice(0, HBA_LINE_SHOWN)}' ${problem}`);
+  }
   for (const { name: parameter, why } of splitParameters(spec.postgresql.parameters).refused) {
     problems.push({
       field: `spec.postgresql.parameters.${parameter}`,

@@ -12,7 +12,7 @@ import { isTerminating, type Pod, type Secret } from '../kube/objects.ts';
 import { mergePatch } from '../kube/merge-patch.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { canonicalJson } from '../specs/metadata.ts';
-import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
+import { givenSecretNames } from '../specs/secrets.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { handoversBetween } from '../status/handovers.ts';
 import { noticesOf } from '../status/transitions.ts';
@@ -141,11 +141,7 @@ export class ClusterController {
     };
     const parts = caches.partsOf(namespace, name);
     const secrets = new Map(parts.secrets);
-    const authority = cluster.spec.certificates.authoritySecret?.name;
-    const given = [
-      ...[superuserCredentials(cluster), appCredentials(cluster)].flatMap(({ generated, secretName }) => (generated ? [] : [secretName])),
-      ...(authority === undefined ? [] : [authority]),
-    ];
+    const given = givenSecretNames(cluster);
     givenSecrets.follow(key, namespace, given);
     for (const secretName of given) {
       const secret = await this.#givenSecret(namespace, secretName);

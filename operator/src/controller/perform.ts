@@ -71,7 +71,7 @@ async function act(action: WorldAction, context: PerformContext): Promise<Outcom
     return changeCertificates(action, context);
   if (action.kind === 'create-pod') return make(context, RESOURCE.pods, action.pod);
   if (action.kind === 'create-secret')
-    return make(context, RESOURCE.secrets, connectionSecret(cluster, action.credentials, context.newPassword()));
+    return make(context, RESOURCE.secrets, connectionSecret(cluster, action.credentials, context.newPassword(), action.serverCa));
   if (action.kind === 'mark-pod') {
     const { namespace, name } = action.pod.metadata;
     const { labels, annotations, off } = action;

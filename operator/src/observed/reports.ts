@@ -44,6 +44,14 @@ export interface ReportedPassword {
   readonly message: string;
 }
 
+/** What an agent says of the certificate that clients are shown. */
+export interface ReportedTls {
+  /** tls or plain. */
+  readonly state: string;
+  /** Why what is mounted is not in force. */
+  readonly message: string;
+}
+
 export interface ReportedLoad {
   /** Of clients. */
   readonly connections: number;
@@ -84,6 +92,9 @@ export interface AgentReport extends Poll {
   readonly advice?: readonly AdviceStatus[];
   readonly segments: readonly ReportedSegment[];
   readonly settings?: ReportedSettings;
+  /** Who may log in: lines of pg_hba.conf, named as parameters are. */
+  readonly loginRules?: ReportedSettings;
+  readonly tls?: ReportedTls;
   readonly passwords?: readonly ReportedPassword[];
   readonly reason?: AgentReason;
   /** RFC 3339: since when phase and reason are what they are. */
@@ -218,6 +229,13 @@ function settingsOf(value: unknown): ReportedSettings | undefined {
   });
 }
 
+function tlsOf(value: unknown): ReportedTls | undefined {
+  const tls = objectFields(value);
+  const state = textField(tls['state']);
+  if (state === undefined) return undefined;
+  return { state, message: textField(tls['message']) ?? '' };
+}
+
 function passwordOf(value: unknown): readonly ReportedPassword[] {
   const password = objectFields(value);
   const role = textField(password['role']);
@@ -273,6 +291,8 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     message: textField(status['message']),
     failure: failureOf(status['lastFailure']),
     settings: settingsOf(status['settings']),
+    loginRules: settingsOf(status['loginRules']),
+    tls: tlsOf(status['tls']),
     passwords: Array.isArray(status['passwords']) ? status['passwords'].flatMap(passwordOf) : undefined,
     source: textField(status['source']),
     promotionTier: numberField(status['promotionTier']),

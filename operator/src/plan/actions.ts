@@ -71,7 +71,7 @@ export type Action =
       readonly why: string;
       readonly notice?: Notice;
     }
-  | { readonly kind: 'create-secret'; readonly credentials: Credentials; readonly notice?: Notice };
+  | { readonly kind: 'create-secret'; readonly credentials: Credentials; readonly serverCa: string | undefined; readonly notice?: Notice };
 
 /** Why something is not done, for the conditions. */
 export interface Obstacle {

@@ -1,8 +1,8 @@
-import { LABEL, readWriteServiceName, storageServiceName } from '../api/names.ts';
+import { LABEL, readWriteServiceName, tlsSecretName, storageServiceName } from '../api/names.ts';
 import { isTerminating, type Service } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { covers, hasMetadata, isOwnedBy } from '../specs/metadata.ts';
-import { appCredentials, connectionSecret, secretPassword, superuserCredentials } from '../specs/secrets.ts';
+import { appCredentials, connectionSecret, secretPassword, SERVER_CA_KEY, superuserCredentials } from '../specs/secrets.ts';
 import { clientServices, storageService } from '../specs/services.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
 import { writerOf } from './plan-instances.ts';
@@ -31,6 +31,15 @@ export function planAccess(observed: Observed): Plan {
     if (!isWanted && !isTerminating(service) && isOwnedBy(service, cluster))
       actions.push({ kind: 'delete-service', service, why: 'spec.endpoints has it no more' });
   }
+  const serverCa = observed.secrets.get(tlsSecretName(cluster.metadata.name, 'server'))?.data?.[SERVER_CA_KEY];
+  const clientCa = cluster.spec.certificates.clientCASecret?.name;
+  if (clientCa !== undefined && observed.secrets.get(clientCa)?.data?.[SERVER_CA_KEY] === undefined) {
+    obstacles.push({
+      reason: 'CertificateTrouble',
+      message: `Secret ${clientCa} ${observed.secrets.has(clientCa) ? "has no key 'ca.crt'" : 'does not exist'}; make it with: kubectl create secret generic ${clientCa} --from-file=ca.crt=FILE`,
+      blocking: false,
+    });
+  }
   for (const credentials of [superuserCredentials(cluster), appCredentials(cluster)]) {
     const live = observed.secrets.get(credentials.secretName);
     if (!credentials.generated) {
@@ -44,12 +53,12 @@ export function planAccess(observed: Observed): Plan {
       continue;
     }
     if (live === undefined) {
-      actions.push({ kind: 'create-secret', credentials });
+      actions.push({ kind: 'create-secret', credentials, serverCa });
       continue;
     }
     const password = secretPassword(live);
     if (isTerminating(live) || password === undefined) continue;
-    const desired = connectionSecret(cluster, credentials, password);
+    const desired = connectionSecret(cluster, credentials, password, serverCa);
     if (!hasMetadata(live.metadata, desired.metadata) || !covers(live.data, desired.data)) {
       actions.push({ kind: 'apply', resource: RESOURCE.secrets, object: desired, live });
     }

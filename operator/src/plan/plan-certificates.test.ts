@@ -61,6 +61,18 @@ describe('certificates', () => {
   });
 });
 
+const ROLES_SECRETS = ['apply Secret demo-superuser', 'apply Secret demo-app'];
+
+/** With the Secrets of roles as the plan wants them. */
+function withApplied(observed: Observed): Observed {
+  const secrets = plan(observed).actions.flatMap((action) =>
+    action.kind === 'apply' && action.object.kind === 'Secret' && ROLES_SECRETS.includes(`apply Secret ${action.object.metadata.name}`)
+      ? [action.object]
+      : [],
+  );
+  return withSecrets(observed, secrets);
+}
+
 it('a rotation that is asked for goes its steps, each once everybody has seen the one before', async () => {
   const cluster = makeCluster({ annotations: { [ANNOTATION.rotateCertificates]: 'now' } });
   const stepOf = (observed: Observed): Exclude<RotationStep, { kind: 'none' | 'wait' }> | undefined =>
@@ -78,17 +90,22 @@ it('a rotation that is asked for goes its steps, each once everybody has seen th
   expect(inWords(observed)).toEqual(PROGRAM_ROLES.map((role) => `apply Secret demo-${role}-tls`));
   expect(condition(observed)).toMatchObject({ status: 'False', reason: 'CertificatesRotating' });
   observed = withSecrets(observed, certificateSecrets(cluster, announced));
+  // And from there to the clients, long before the server shows another certificate.
+  expect(inWords(observed)).toEqual(ROLES_SECRETS);
+  observed = withApplied(observed);
   expect(plan(observed)).toMatchObject({ actions: [], againInMs: SPREAD_MS });
   observed = at(observed, NOW + SPREAD_MS);
   const turned = await advance(announced, observed);
   observed = withSecrets(observed, [authoritySecret(cluster, turned)]);
   expect(inWords(observed)).toEqual(PROGRAM_ROLES.map((role) => `certificate of ${role}: another authority issues by now`));
-  observed = withSecrets(observed, certificateSecrets(cluster, turned, await leavesOf(turned, NOW + SPREAD_MS)));
+  observed = withApplied(withSecrets(observed, certificateSecrets(cluster, turned, await leavesOf(turned, NOW + SPREAD_MS))));
   expect(plan(observed)).toMatchObject({ actions: [], againInMs: SPREAD_MS });
   observed = at(observed, NOW + 2 * SPREAD_MS);
   const done = await advance(turned, observed);
   observed = withSecrets(observed, certificateSecrets(cluster, done, await leavesOf(turned, NOW + SPREAD_MS)));
   expect(authoritiesOf(done)).toHaveLength(1);
+  expect(inWords(observed)).toEqual(ROLES_SECRETS);
+  observed = withApplied(observed);
   expect(inWords(observed)).toEqual([]);
   expect(condition(observed)?.status).toBe('True');
 });

@@ -4,7 +4,7 @@ import type { AuroraClusterStatus } from '../api/types.ts';
 import type { Observed } from '../observed/observed.ts';
 import type { AgentReport } from '../observed/reports.ts';
 import { connectionSecret, appCredentials } from '../specs/secrets.ts';
-import { settingsFingerprint, settingsMap } from '../specs/settings-map.ts';
+import { settingsFingerprint, settingsMap, wantedRules } from '../specs/settings-map.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { noticesOf } from '../status/transitions.ts';
 import { agentReport, healthy, makeCluster, NOW, plan, inWords, withEntry, without } from '../testing/fixtures.ts';
@@ -30,7 +30,7 @@ test('what an agent says it runs is recorded as accepted, and stays so while oth
     settings: { wanted: settingsFingerprint(OLD), running: settingsFingerprint(OLD), state: 'applied', message: '' },
   });
   expect(plan(running).actions).toMatchObject([{ object: { data: { 'parameters.json': OLD, 'accepted.json': OLD } } }]);
-  const recorded = settingsMap(wanting('banana'), OLD);
+  const recorded = settingsMap(wanting('banana'), { parameters: OLD, rules: undefined });
   const refused = saying(
     { ...healthy(wanting('banana')), configMaps: new Map([['demo-settings', recorded]]) },
     { settings: { wanted: settingsFingerprint(NEW), running: settingsFingerprint(OLD), state: 'refused', message: 'no bananas' } },
@@ -54,7 +54,8 @@ test("a refusal is told in PostgreSQL's words, and only for what is wanted now",
 test('a pod is told that something mounted into it changed, without a digest of what it is', () => {
   const observed = healthy(wanting('8MB'));
   const app = appCredentials(observed.cluster);
-  const secret = connectionSecret(observed.cluster, app, 'changed');
+  const ca = observed.secrets.get(app.secretName)?.data?.['ca.crt'];
+  const secret = connectionSecret(observed.cluster, app, 'changed', ca);
   const versioned = { ...secret, metadata: { ...secret.metadata, resourceVersion: '77' } };
   const changed = { ...observed, secrets: withEntry(observed.secrets, app.secretName, versioned) };
   expect(inWords(changed)).toEqual(['mark pod demo-1']);
@@ -92,4 +93,34 @@ test('a password that was changed in the database is told once', () => {
     'PasswordChanged: Role app has the new password of Secret demo-app',
   ]);
   expect(noticesOf(after, after, NOW)).toEqual([]);
+});
+
+const admitting = (postgresql: object) => makeCluster({ spec: { storage: { size: '1Gi' }, postgresql } });
+const RULES = ['hostssl app app 10.0.0.0/8 cert'];
+
+test('lines of pg_hba go to the agent, those that refuse plain text first', () => {
+  expect(wantedRules(admitting({}))).toBe('[]');
+  expect(wantedRules(admitting({ pg_hba: RULES }))).toBe(JSON.stringify(RULES));
+  expect(JSON.parse(wantedRules(admitting({ requireTLS: true, pg_hba: RULES })))).toEqual([
+    'hostnossl all all all reject',
+    'hostnossl replication all all reject',
+    ...RULES,
+  ]);
+});
+
+test('lines that hold are recorded; what PostgreSQL refuses of them is told in its words', () => {
+  const cluster = admitting({ pg_hba: RULES });
+  const wanted = settingsFingerprint(JSON.stringify(RULES));
+  const applied = saying(healthy(cluster), { loginRules: { wanted, running: wanted, state: 'applied', message: '' } });
+  expect(plan(applied).actions).toMatchObject([{ object: { data: { 'accepted-pg_hba.json': JSON.stringify(RULES) } } }]);
+  expect(plan(applied).problems).toEqual([]);
+  const refused = { wanted, state: 'refused', message: 'line 1: no such thing' };
+  for (const [report, message] of [
+    [{ ...refused, running: 'before' }, 'is refused by PostgreSQL, and those before stay in force: line 1: no such thing'],
+    [refused, 'is refused by PostgreSQL, and nobody is let in from the network: line 1: no such thing'],
+  ] as const) {
+    const observed = saying(healthy(cluster), { loginRules: report });
+    expect(plan(observed).problems).toEqual([{ field: 'spec.postgresql.pg_hba', message, reason: 'LoginRulesRefused', fatal: false }]);
+  }
+  expect(plan(saying(healthy(cluster), { loginRules: { ...refused, wanted: 'of before' } })).problems).toEqual([]);
 });

@@ -1,32 +1,44 @@
-import { settingsName } from '../api/names.ts';
+import { tlsSecretName, settingsName } from '../api/names.ts';
 import type { SpecProblem } from '../api/validate.ts';
 import { isTerminating, type ConfigMap } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { freshAgent, type Observed } from '../observed/observed.ts';
 import { covers, fingerprint, hasMetadata } from '../specs/metadata.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
-import { SETTINGS_KEY, settingsFingerprint, settingsMap, wantedParameters } from '../specs/settings-map.ts';
+import {
+  SETTINGS_KEY,
+  settingsFingerprint,
+  settingsMap,
+  wantedParameters,
+  wantedRules,
+  type AcceptedSettings,
+} from '../specs/settings-map.ts';
 import { EMPTY_PLAN, type Plan } from './actions.ts';
 import { writerOf } from './plan-instances.ts';
 
-/** PostgreSQL's parameters, on their way to the agent. */
+/** PostgreSQL's parameters, and who may log in, on their way to the agent. */
 export function planSettings(observed: Observed): Plan {
   const live = observed.configMaps.get(settingsName(observed.cluster.metadata.name));
   if (live !== undefined && isTerminating(live)) return EMPTY_PLAN;
-  const desired = settingsMap(observed.cluster, acceptedParameters(observed, live));
+  const desired = settingsMap(observed.cluster, acceptedSettings(observed, live));
   if (live !== undefined && hasMetadata(live.metadata, desired.metadata) && covers(live.data, desired.data)) return EMPTY_PLAN;
   return { ...EMPTY_PLAN, actions: [{ kind: 'apply', resource: RESOURCE.configMaps, object: desired, live }] };
 }
 
 /**
- * The last set of parameters that was seen running. It only ever becomes a set that an agent says it runs, so it is
- * known to work; what was recorded before stays until then.
+ * What was seen in force last. It only ever becomes what an agent says it runs with, so it is known to work; what was recorded
+ * before stays until then.
  */
-function acceptedParameters(observed: Observed, live: ConfigMap | undefined): string | undefined {
-  const recorded = live?.data?.[SETTINGS_KEY.accepted];
-  const running = freshAgent(observed, writerOf(observed).pod)?.settings?.running;
-  const delivered = live?.data?.[SETTINGS_KEY.wanted];
-  return delivered !== undefined && running === settingsFingerprint(delivered) ? delivered : recorded;
+function acceptedSettings(observed: Observed, live: ConfigMap | undefined): AcceptedSettings {
+  const report = freshAgent(observed, writerOf(observed).pod);
+  const seen = (wanted: string, accepted: string, running: string | undefined): string | undefined => {
+    const delivered = live?.data?.[wanted];
+    return delivered !== undefined && running === settingsFingerprint(delivered) ? delivered : live?.data?.[accepted];
+  };
+  return {
+    parameters: seen(SETTINGS_KEY.wanted, SETTINGS_KEY.accepted, report?.settings?.running),
+    rules: seen(SETTINGS_KEY.rules, SETTINGS_KEY.acceptedRules, report?.loginRules?.running),
+  };
 }
 
 /** What the agent says of the parameters that are wanted now; undefined when it has not seen them yet. */
@@ -54,6 +66,21 @@ export function settingsProblems(observed: Observed): readonly SpecProblem[] {
   ];
 }
 
+/** Lines of pg_hba that PostgreSQL itself refuses: those that held before go on. */
+export function loginRuleProblems(observed: Observed): readonly SpecProblem[] {
+  const rules = freshAgent(observed, writerOf(observed).pod)?.loginRules;
+  if (rules?.wanted !== settingsFingerprint(wantedRules(observed.cluster)) || rules.state !== 'refused') return [];
+  const before = rules.running === undefined ? 'nobody is let in from the network' : 'those before stay in force';
+  return [
+    {
+      field: 'spec.postgresql.pg_hba',
+      message: `is refused by PostgreSQL, and ${before}: ${rules.message}`,
+      reason: 'LoginRulesRefused',
+      fatal: false,
+    },
+  ];
+}
+
 /** A first database that cannot be made as the manifest wants it. */
 export function initdbProblems(observed: Observed): readonly SpecProblem[] {
   const report = freshAgent(observed, writerOf(observed).pod);
@@ -69,9 +96,14 @@ export function initdbProblems(observed: Observed): readonly SpecProblem[] {
  */
 export function mountedVersions(observed: Observed): string {
   const { cluster } = observed;
+  const clientCa = cluster.spec.certificates.clientCASecret?.name;
   const objects = [
     observed.configMaps.get(settingsName(cluster.metadata.name)),
-    ...[superuserCredentials(cluster), appCredentials(cluster)].map(({ secretName }) => observed.secrets.get(secretName)),
+    ...[
+      ...[superuserCredentials(cluster), appCredentials(cluster)].map(({ secretName }) => secretName),
+      tlsSecretName(cluster.metadata.name, 'server'),
+      ...(clientCa === undefined ? [] : [clientCa]),
+    ].map((secretName) => observed.secrets.get(secretName)),
   ];
   return fingerprint(objects.map((object) => object?.metadata.resourceVersion ?? ''));
 }

@@ -13,7 +13,7 @@ import { planClaims } from './plan-claims.ts';
 import { isStorageSettled, planComputePods, type ComputePlan } from './plan-compute-pods.ts';
 import { planDisruptionBudget } from './plan-disruption-budget.ts';
 import { planDeletion, planHold, planProtection } from './plan-deletion.ts';
-import { initdbProblems, planSettings, settingsProblems } from './plan-settings.ts';
+import { initdbProblems, loginRuleProblems, planSettings, settingsProblems } from './plan-settings.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
 import { planSwitchover } from './switchover.ts';
 import { isSilent } from '../observed/reports.ts';
@@ -48,6 +48,7 @@ function planWork(observed: Observed, images: DefaultImages, spreadMs: number): 
     ...zoneProblems(observed),
     ...sizeProblems(observed),
     ...settingsProblems(observed),
+    ...loginRuleProblems(observed),
     ...initdbProblems(observed),
   ];
   if (cluster.metadata.deletionTimestamp !== undefined) return { ...planDeletion(observed), problems };

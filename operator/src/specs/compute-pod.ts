@@ -9,6 +9,7 @@ import {
   PORT,
   segmentZone,
   selectorLabels,
+  tlsSecretName,
   settingsName,
   storageHost,
   storageName,
@@ -31,6 +32,8 @@ const DATA_DIR = '/var/lib/kube-aurora/pgdata';
 const SUPERUSER_DIR = '/etc/kube-aurora/superuser';
 const SETTINGS_DIR = '/etc/kube-aurora/settings';
 const INIT_SQL_DIR = '/etc/kube-aurora/init-sql';
+const TLS_DIR = '/etc/kube-aurora/server-tls';
+const CLIENT_CA_DIR = '/etc/kube-aurora/client-ca';
 const APP_DIR = '/etc/kube-aurora/app';
 const QUERIES_DIR = '/etc/kube-aurora/queries';
 
@@ -88,6 +91,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
   const podName = computeName(name, input.ordinal);
   const { resources } = instanceSettings(cluster.spec, input.ordinal);
   const identity = identityParts(name, 'compute');
+  const clientCa = cluster.spec.certificates.clientCASecret?.name;
   const zoneOf = input.zoneOfSegment ?? ((segment: SegmentId) => segmentZone(cluster.spec.storage.zones, segment));
   // Statements for the first database are mounted, and no reason to replace a pod once there is one: see initSql below.
   const sqlVolume = initSqlVolume(cluster);
@@ -128,6 +132,8 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             AURORA_APP_DATABASE: cluster.spec.bootstrap.initdb.database,
             AURORA_SETTINGS_DIR: SETTINGS_DIR,
             ...identity.env,
+            AURORA_TLS_DIR: TLS_DIR,
+            ...(clientCa === undefined ? {} : { AURORA_CLIENT_CA_FILE: `${CLIENT_CA_DIR}/ca.crt` }),
             ...cacheEnvironment(cluster.spec.compute.cacheSize, resources),
             ...(sql === undefined ? {} : { AURORA_INIT_SQL_DIR: INIT_SQL_DIR }),
             ...(queries === undefined ? {} : { AURORA_QUERIES_DIR: QUERIES_DIR }),
@@ -148,6 +154,8 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
           { name: 'app', mountPath: APP_DIR, readOnly: true },
           { name: 'settings', mountPath: SETTINGS_DIR, readOnly: true },
           ...(queries === undefined ? [] : [{ name: 'queries', mountPath: QUERIES_DIR, readOnly: true }]),
+          { name: 'server-tls', mountPath: TLS_DIR, readOnly: true },
+          ...(clientCa === undefined ? [] : [{ name: 'client-ca', mountPath: CLIENT_CA_DIR, readOnly: true }]),
           ...(sql === undefined ? [] : [{ name: sql.name, mountPath: INIT_SQL_DIR, readOnly: true }]),
         ],
         ...(resources === undefined ? {} : { resources }),
@@ -162,6 +170,17 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
       { name: 'app', secret: { secretName: appCredentials(cluster).secretName, defaultMode: 0o440, optional: true } },
       { name: 'settings', configMap: { name: settingsName(name) } },
       identity.volume,
+      // The same of these: PostgreSQL goes on with the certificate that it has.
+      { name: 'server-tls', secret: { secretName: tlsSecretName(name, 'server'), defaultMode: 0o440, optional: true } },
+      ...(clientCa === undefined
+        ? []
+        : [
+            {
+              name: 'client-ca',
+              // Not its key, should that be there too.
+              secret: { secretName: clientCa, defaultMode: 0o440, optional: true, items: [{ key: 'ca.crt', path: 'ca.crt' }] },
+            },
+          ]),
       compileCache.volume,
       // Optional: a database is there without its metrics.
       ...(queries === undefined ? [] : [{ name: 'queries', configMap: { name: queries, optional: true } }]),

@@ -39,6 +39,16 @@ export function appCredentials(cluster: AuroraCluster): Credentials {
 export const decodeText = (text: string): string => Buffer.from(text, 'base64').toString('utf8');
 export const encodeText = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
 
+/** The Secrets that the manifest names and that someone else made. */
+export function givenSecretNames(cluster: AuroraCluster): readonly string[] {
+  const { authoritySecret, clientCASecret } = cluster.spec.certificates;
+  const roles = [superuserCredentials(cluster), appCredentials(cluster)].filter(({ generated }) => !generated);
+  return [...roles.map(({ secretName }) => secretName), ...[authoritySecret, clientCASecret].flatMap((secret) => secret?.name ?? [])];
+}
+
+/** PEM; the key in the Secrets of roles and in that of the server alike. */
+export const SERVER_CA_KEY = 'ca.crt';
+
 /** A Secret's password, or undefined when it has none. */
 export function secretPassword(secret: Secret): string | undefined {
   const text = secret.data?.['password'];
@@ -92,8 +102,8 @@ export function connectionKeys(
   };
 }
 
-/** The Secret of a role with this password. */
-export function connectionSecret(cluster: AuroraCluster, credentials: Credentials, password: string): Secret {
+/** The Secret of a role with this password. `serverCa`: by which a client knows the server, base64; undefined: not known yet. */
+export function connectionSecret(cluster: AuroraCluster, credentials: Credentials, password: string, serverCa: string | undefined): Secret {
   const { name } = cluster.metadata;
   const namespace = clusterNamespace(cluster);
   const keys = connectionKeys(name, namespace, credentials, password);
@@ -102,6 +112,9 @@ export function connectionSecret(cluster: AuroraCluster, credentials: Credential
     kind: 'Secret',
     metadata: objectMetadata(cluster, { name: credentials.secretName, labels: clusterLabels(name, 'compute') }),
     type: 'kubernetes.io/basic-auth',
-    data: Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, encodeText(value)])),
+    data: {
+      ...Object.fromEntries(Object.entries(keys).map(([key, value]) => [key, encodeText(value)])),
+      ...(serverCa === undefined ? {} : { [SERVER_CA_KEY]: serverCa }),
+    },
   };
 }

@@ -12,6 +12,8 @@ import { canonicalJson, objectMetadata } from './metadata.ts';
 export const SETTINGS_KEY = {
   wanted: 'parameters.json',
   accepted: 'accepted.json',
+  rules: 'pg_hba.json',
+  acceptedRules: 'accepted-pg_hba.json',
   initdb: 'initdb.json',
   failover: 'failover.json',
 } as const;
@@ -19,6 +21,14 @@ export const SETTINGS_KEY = {
 /** The PostgreSQL parameters of the manifest as the agent gets them: those that may be set, by name. */
 export function wantedParameters(cluster: AuroraCluster): string {
   return canonicalJson(splitParameters(cluster.spec.postgresql.parameters).accepted);
+}
+
+/** In the words of pg_hba.conf; the second is for what the shim refuses anyway, before its password is checked. */
+const WITHOUT_TLS = ['hostnossl all all all reject', 'hostnossl replication all all reject'];
+
+/** Who may log in, as the agent gets it: lines of pg_hba.conf that stand before those for everybody. */
+export function wantedRules({ spec: { postgresql } }: AuroraCluster): string {
+  return JSON.stringify([...(postgresql.requireTLS ? WITHOUT_TLS : []), ...postgresql.pg_hba]);
 }
 
 /** When each instance takes a lost writer's place, what is done for that before, and how it takes it from one that lives; agents that run look at it. */
@@ -41,12 +51,18 @@ export function settingsFingerprint(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
+/** What was seen in force last; the agent's own texts. */
+export interface AcceptedSettings {
+  readonly parameters: string | undefined;
+  readonly rules: string | undefined;
+}
+
 /**
- * The ConfigMap that carries PostgreSQL's parameters into the running pod: a change of them is no change of the pod, so
+ * The ConfigMap that carries PostgreSQL's parameters, and who may log in, into the running pod: a change of them is no change of the pod, so
  * the agent can try them, reload what needs no restart, and keep the old ones where PostgreSQL refuses. `accepted` is
- * the last set that was seen running, for a pod that starts anew while the wanted one is refused.
+ * what was seen in force last, for a pod that starts anew while what is wanted is refused.
  */
-export function settingsMap(cluster: AuroraCluster, accepted: string | undefined): ConfigMap {
+export function settingsMap(cluster: AuroraCluster, accepted: AcceptedSettings): ConfigMap {
   const { name } = cluster.metadata;
   return {
     apiVersion: 'v1',
@@ -56,7 +72,9 @@ export function settingsMap(cluster: AuroraCluster, accepted: string | undefined
       [SETTINGS_KEY.wanted]: wantedParameters(cluster),
       [SETTINGS_KEY.initdb]: initdbOptions(cluster),
       [SETTINGS_KEY.failover]: failoverSettings(cluster),
-      ...(accepted === undefined ? {} : { [SETTINGS_KEY.accepted]: accepted }),
+      [SETTINGS_KEY.rules]: wantedRules(cluster),
+      ...(accepted.parameters === undefined ? {} : { [SETTINGS_KEY.accepted]: accepted.parameters }),
+      ...(accepted.rules === undefined ? {} : { [SETTINGS_KEY.acceptedRules]: accepted.rules }),
     },
   };
 }

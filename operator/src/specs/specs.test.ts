@@ -135,6 +135,7 @@ describe('the compute pod', () => {
       { secret: { secretName: 'demo-app', optional: true } },
       { configMap: { name: 'demo-settings' } },
       { secret: { secretName: 'demo-compute-tls' } },
+      { secret: { secretName: 'demo-server-tls', optional: true } },
       { name: 'compile-cache' },
     ]);
   });
@@ -182,7 +183,7 @@ describe('the compute pod', () => {
       mountedVersions: '',
     } as const;
     expect(computePod(changed, input)).toEqual(computePod(makeCluster(), input));
-    expect(settingsMap(changed, undefined).data).toMatchObject({
+    expect(settingsMap(changed, { parameters: undefined, rules: undefined }).data).toMatchObject({
       'parameters.json': '{"search_path":"\\"$user\\", $(POD_IP)","work_mem":"8MB"}',
     });
   });
@@ -275,7 +276,7 @@ describe('secrets', () => {
   test('give back any password they were made with', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1, unit: 'grapheme' }), (password) => {
-        const secret = connectionSecret(cluster, superuserCredentials(cluster), password);
+        const secret = connectionSecret(cluster, superuserCredentials(cluster), password, undefined);
         const uri = new URL(Buffer.from(secret.data?.['uri'] ?? '', 'base64').toString('utf8'));
         expect(secretPassword(secret)).toBe(password);
         expect(decodeURIComponent(uri.password)).toBe(password);
@@ -284,7 +285,8 @@ describe('secrets', () => {
   });
 
   test('are of type basic-auth and go with the cluster', () => {
-    expect(connectionSecret(cluster, superuserCredentials(cluster), 'x')).toMatchObject({
+    expect(connectionSecret(cluster, superuserCredentials(cluster), 'x', 'UEVN')).toMatchObject({
+      data: { 'ca.crt': 'UEVN' },
       type: 'kubernetes.io/basic-auth',
       metadata: { name: 'demo-superuser', ownerReferences: [{ uid: VOLUME, controller: true }] },
     });

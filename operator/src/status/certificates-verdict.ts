@@ -43,6 +43,7 @@ export function certificatesVerdict(observed: Observed, { obstacles }: Plan): Ve
   const problems = [...observed.agents, ...observed.daemons].flatMap(([pod, { identityProblem }]) =>
     identityProblem === undefined ? [] : [`${pod} goes on with the certificates from before: ${identityProblem}`],
   );
+  problems.push(...clientProblems(observed));
   if (problems.length > 0) return bad('CertificateTrouble', problems.join('; '));
   if (status.mode !== 'require')
     return bad(
@@ -58,6 +59,17 @@ export function certificatesVerdict(observed: Observed, { obstacles }: Plan): Ve
     );
   const until = status.programs.map(({ validUntil }) => validUntil).toSorted()[0] ?? status.authority.validUntil;
   return good(`every program has a certificate, the first ends at ${until} and is renewed before`);
+}
+
+/** What instances say of the certificate that they were given to show their clients; one that is not there is made in a moment. */
+function clientProblems({ cluster, secrets, agents }: Observed): readonly string[] {
+  const secret = tlsSecretName(cluster.metadata.name, 'server');
+  if (!secrets.has(secret)) return [];
+  return [...agents].flatMap(([pod, { tls }]) => {
+    if (tls === undefined || tls.message === '') return [];
+    const goesOn = tls.state === 'tls' ? 'shows its clients the certificate from before' : 'takes clients without TLS';
+    return [`${pod} ${goesOn}, since it cannot use Secret ${secret}: ${tls.message}`];
+  });
 }
 
 /** What happened to certificates, by what changed since the last status. */

@@ -1,4 +1,4 @@
-import { ANNOTATION, computeName, LABEL, segmentZone, storageName } from '../api/names.ts';
+import { ANNOTATION, computeName, LABEL, segmentZone, storageName, tlsSecretName } from '../api/names.ts';
 import { segmentIds, SegmentMap, type SegmentId } from '../api/segment-id.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { planCluster, type ClusterPlan } from '../plan/plan.ts';
@@ -102,13 +102,15 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
         zone: zones[(ordinal - 1) % 3] ?? '',
         image: IMAGES.computeNode,
         servesReads: ordinals.length === 1 || ordinal > 1,
-        mountedVersions: fingerprint(['', '', '']),
+        mountedVersions: fingerprint(['', '', '', '']),
       }),
     ),
   );
-  const settings = settingsMap(cluster, undefined);
+  const settings = settingsMap(cluster, { parameters: undefined, rules: undefined });
+  const certificates = certificateSecrets(cluster);
+  const serverCa = certificates.find(({ metadata }) => metadata.name === tlsSecretName(cluster.metadata.name, 'server'))?.data?.['ca.crt'];
   const secrets = [superuserCredentials(cluster), appCredentials(cluster)].map((credentials) =>
-    connectionSecret(cluster, credentials, 'secret'),
+    connectionSecret(cluster, credentials, 'secret', serverCa),
   );
   return {
     cluster,
@@ -119,7 +121,7 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
     storagePods: ofEach((segment, zone) => running(storagePod(cluster, segment, zone, IMAGES.storageDaemon))),
     computePods,
     services: new Map([...clientServices(cluster), storageService(cluster)].map((service) => [service.metadata.name, service])),
-    secrets: new Map([...secrets, ...certificateSecrets(cluster)].map((secret) => [secret.metadata.name, secret])),
+    secrets: new Map([...secrets, ...certificates].map((secret) => [secret.metadata.name, secret])),
     budgets: new Map([storageDisruptionBudget(cluster)].map((budget) => [budget.metadata.name, budget])),
     configMaps: new Map([[settings.metadata.name, settings]]),
     nodes: zones.map((zone) => makeNode(zone)),

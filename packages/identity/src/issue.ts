@@ -58,12 +58,50 @@ export async function issueAuthority(commonName: string, lifetime: Lifetime, con
 /** A certificate of one program, for both ends of TLS. Rejects when the authority's key is none. */
 export async function issueLeaf(authority: Authority, request: LeafRequest, context: IssueContext): Promise<IssuedCertificate> {
   const { identity, dnsNames, ipAddresses } = request;
+  const alternatives = new x509.SubjectAlternativeNameExtension([
+    ...dnsNames.map((value) => ({ type: 'dns' as const, value })),
+    ...ipAddresses.map((value) => ({ type: 'ip' as const, value })),
+    { type: 'url' as const, value: identityUri(identity) },
+  ]);
+  const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
+  return sign(
+    authority,
+    { commonName: commonNameOf(identity), usages: [serverAuth, clientAuth], more: [alternatives], ...request },
+    context,
+  );
+}
+
+export interface LoginRequest extends Lifetime {
+  /** Of PostgreSQL. */
+  readonly role: string;
+}
+
+/**
+ * A certificate by which somebody logs in as a role (the method `cert` of pg_hba.conf): its common name is the role's. It names no program:
+ * the cluster's own programs believe nothing of it.
+ */
+export async function issueLogin(authority: Authority, request: LoginRequest, context: IssueContext): Promise<IssuedCertificate> {
+  const usages = [x509.ExtendedKeyUsage.clientAuth];
+  return sign(authority, { commonName: request.role, usages, more: [], ...request }, context);
+}
+
+interface Signed extends Lifetime {
+  readonly commonName: string;
+  readonly usages: readonly x509.ExtendedKeyUsage[];
+  readonly more: readonly x509.Extension[];
+}
+
+async function sign(
+  authority: Authority,
+  { commonName, usages, more, ...lifetime }: Signed,
+  context: IssueContext,
+): Promise<IssuedCertificate> {
   const issuer = new x509.X509Certificate(authority.certificate);
   const keys = await newKeys();
-  const validity = validityOf(request, context);
+  const validity = validityOf(lifetime, context);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(context),
-    subject: [{ CN: [commonNameOf(identity)] }],
+    subject: [{ CN: [commonName] }],
     issuer: issuer.subject,
     notBefore: validity.notBefore,
     // None is believed for longer than who signed it.
@@ -73,12 +111,8 @@ export async function issueLeaf(authority: Authority, request: LeafRequest, cont
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
-      new x509.SubjectAlternativeNameExtension([
-        ...dnsNames.map((value) => ({ type: 'dns' as const, value })),
-        ...ipAddresses.map((value) => ({ type: 'ip' as const, value })),
-        { type: 'url' as const, value: identityUri(identity) },
-      ]),
+      new x509.ExtendedKeyUsageExtension([...usages]),
+      ...more,
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
       await keyIdentifierOf(issuer),
     ],

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { checkServerIdentity, type ConnectionOptions } from 'node:tls';
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import pg from 'pg';
 import { HOME } from './home.ts';
@@ -15,6 +16,8 @@ export interface ClusterConnection {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** As sslmode=verify-full has it; undefined while the cluster has no certificate. */
+  readonly ssl: ConnectionOptions | undefined;
 }
 
 /** KUBECONFIG when set, else the one that `npm start` wrote. */
@@ -25,6 +28,11 @@ export function loadKubeConfig(): KubeConfig {
   else if (existsSync(own)) config.loadFromFile(own);
   else throw new Error(`no cluster here yet: ${own} does not exist; run 'npm start' first, or set KUBECONFIG`);
   return config;
+}
+
+/** The driver has Node look for the name 'localhost' where it is given an address: the certificate names the address itself. */
+function verifiedTls(ca: string, address: string): ConnectionOptions | undefined {
+  return ca === '' ? undefined : { ca, checkServerIdentity: (_host, certificate) => checkServerIdentity(address, certificate) };
 }
 
 /** Reads the cluster's Secret and a Service of it, as any application on the cluster would. Throws with what to do. */
@@ -58,6 +66,7 @@ export async function clusterConnection(options: {
   return {
     host,
     port: service.spec?.ports?.[0]?.port ?? 5432,
+    ssl: verifiedTls(field('ca.crt'), host),
     user: field('username'),
     password: field('password'),
     database: field('dbname') === '' || field('dbname') === '*' ? 'postgres' : field('dbname'),

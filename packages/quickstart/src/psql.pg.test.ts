@@ -21,7 +21,7 @@ async function type(script: string): Promise<string> {
 
 async function connect(user: string, database: string): Promise<PsqlSession> {
   const stream = new PassThrough().on('data', (chunk: Buffer) => (printed += chunk.toString()));
-  const connection = { host: '127.0.0.1', port: postgres.port, user, password: '', database };
+  const connection = { host: '127.0.0.1', port: postgres.port, user, password: '', database, ssl: undefined };
   const made = new PsqlSession(connection, { tuplesOnly: false, unaligned: false, expanded: false }, { out: stream, errors: stream });
   await made.connect();
   return made;

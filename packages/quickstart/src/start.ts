@@ -16,6 +16,8 @@ import { welcome } from './welcome.ts';
 
 const SAMPLE = process.argv[2] ?? path.join(REPOSITORY, 'deploy/samples/demo.yaml');
 const KUBECONFIG = path.join(HOME, 'kubeconfig');
+/** For a psql of the user's own. */
+const SERVER_CA = path.join(HOME, 'ca.crt');
 const PID_FILE = path.join(HOME, 'start.pid');
 const CONTROL_PLANE_TIMEOUT_MS = 30_000;
 const STOP_MS = 30_000;
@@ -204,7 +206,9 @@ async function start(progress: Progress): Promise<void> {
     return connection;
   });
   progress.done('cluster', 'PostgreSQL 18 on six storage daemons, two in each zone');
-  process.stdout.write(welcome(cluster.name, connection, KUBECONFIG));
+  const ca = connection.ssl?.ca;
+  if (typeof ca === 'string') writeFileSync(SERVER_CA, ca);
+  process.stdout.write(welcome(cluster.name, connection, { kubeconfig: KUBECONFIG, serverCa: ca === undefined ? undefined : SERVER_CA }));
 }
 
 function onSignal(): void {

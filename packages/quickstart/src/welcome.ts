@@ -1,13 +1,20 @@
 import type { ClusterConnection } from './cluster-connection.ts';
 
+export interface WelcomeFiles {
+  readonly kubeconfig: string;
+  /** By which a client knows the server; undefined: it speaks no TLS. */
+  readonly serverCa: string | undefined;
+}
+
 /** What a person reads when everything is up: how to connect, and what to try. Works without psql and kubectl. */
-export function welcome(cluster: string, connection: ClusterConnection, kubeconfig: string): string {
+export function welcome(cluster: string, connection: ClusterConnection, { kubeconfig, serverCa }: WelcomeFiles): string {
   const { user, password, host, port, database } = connection;
+  const verified = serverCa === undefined ? '' : `?sslmode=verify-full&sslrootcert=${encodedPath(serverCa)}`;
   return `
 Connect
   npm run psql                                    a prompt; -- -c 'SELECT 1' for one statement
   npm run psql -- --endpoint ro                   the same on a reader
-  psql 'postgresql://${user}:${password}@${host}:${port}/${database}'
+  psql 'postgresql://${user}:${password}@${host}:${port}/${database}${verified}'
 
 Look around
   npm run kubectl -- get auroracluster,pods,services
@@ -27,6 +34,11 @@ Things to try (leave a psql open and go on typing)
 
 Ctrl-C stops everything and keeps the data.
 `;
+}
+
+/** As a part of a URI that stands in single quotes. */
+function encodedPath(file: string): string {
+  return file.split('/').map(encodeURIComponent).join('/').replaceAll("'", '%27');
 }
 
 /** As a shell takes it for one word. */
