@@ -1,6 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from 'node:http';
+import { createServer as listenFor, type Server, type Socket } from 'node:net';
+import { systemClock } from '@kube-aurora/clock';
+import { silentLogger } from '@kube-aurora/process';
+import { MutualTls, readMaterial, RefusalLog, type Material } from '@kube-aurora/tls';
 import type { Registry } from '../../local-kube/src/api/registry.ts';
-import { ANNOTATION, LABEL, PORT, settingsName, storageName } from '../../operator/src/api/names.ts';
+import { ANNOTATION, LABEL, PORT, settingsName, storageName, tlsSecretName } from '../../operator/src/api/names.ts';
 import { segmentIds } from '../../operator/src/api/segment-id.ts';
 import { settingsFingerprint, SETTINGS_KEY } from '../../operator/src/specs/settings-map.ts';
 
@@ -25,6 +29,9 @@ export class FakeKubelet {
   readonly #registry: Registry;
   readonly #pods = new Map<string, FakePod>();
   readonly #held = new Set<() => void>();
+  readonly #sockets = new Set<Socket>();
+  /** What takes connections of a pod, in TLS as the real program does. */
+  readonly #acceptors = new Map<string, (socket: Socket) => void>();
   #servers: readonly Server[] = [];
   #timer: NodeJS.Timeout | undefined;
   #given = 0;
@@ -43,7 +50,8 @@ export class FakeKubelet {
       [PORT.agentStatus, PORT.storageStatus].map(
         (port) =>
           new Promise<Server>((resolve, reject) => {
-            const server = createServer((request, response) => this.#answer(request, response));
+            const http = createServer((request, response) => this.#answer(request, response));
+            const server = listenFor((socket) => this.#acceptor(socket, http)(socket));
             server.once('error', reject);
             server.listen(port, '0.0.0.0', () => resolve(server));
           }),
@@ -57,8 +65,47 @@ export class FakeKubelet {
     for (const end of this.#held) end();
     for (const server of this.#servers) {
       server.close();
-      server.closeAllConnections();
     }
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #acceptor(socket: Socket, http: HttpServer): (socket: Socket) => void {
+    this.#sockets.add(socket);
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => this.#sockets.delete(socket));
+    const address = socket.localAddress ?? '';
+    const key = `${address}:${socket.localPort}`;
+    const known = this.#acceptors.get(key);
+    if (known !== undefined) return known;
+    const clock = systemClock();
+    const tls = new MutualTls({
+      material: () => this.#material(address),
+      clock,
+      refusals: new RefusalLog({ logger: silentLogger(), clock }),
+    });
+    const made = tls.acceptor({
+      part: 'status',
+      alpn: 'http/1.1',
+      roles: ['operator'],
+      admitted: (stream) => {
+        stream.on('error', () => stream.destroy());
+        http.emit('connection', stream);
+      },
+    });
+    this.#acceptors.set(key, made);
+    return made;
+  }
+
+  /** Of the Secret that the pod mounts. */
+  #material(address: string): Material {
+    const pod = this.#pods.get(address);
+    const name = tlsSecretName(pod?.cluster ?? '', pod?.isCompute === true ? 'compute' : 'storage');
+    const data = this.#registry.store.get('secrets', pod?.namespace ?? '', name)?.['data'] as Record<string, string> | undefined;
+    const text = (file: string): string | undefined =>
+      data?.[file] === undefined ? undefined : Buffer.from(data[file], 'base64').toString('utf8');
+    const reading = readMaterial({ certificate: text('tls.crt'), key: text('tls.key'), authorities: text('ca.crt'), mode: undefined });
+    if (reading.kind === 'unusable') throw new Error(`Secret ${name}: ${reading.problem}`);
+    return reading.material;
   }
 
   #look(): void {
