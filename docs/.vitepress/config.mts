@@ -64,6 +64,7 @@ export default defineConfig({
           { text: 'The cluster', link: '/runbooks/cluster' },
           { text: 'Storage', link: '/runbooks/storage' },
           { text: 'The database', link: '/runbooks/database' },
+          { text: 'Certificates', link: '/runbooks/identity' },
         ],
       },
       {

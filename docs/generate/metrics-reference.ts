@@ -3,6 +3,7 @@ import { CustomMetrics } from '../../compute-node/src/custom-queries/custom-metr
 import { createInsightsMetrics } from '../../compute-node/src/insights/insights-metrics.ts';
 import { createMetrics as createAgentMetrics } from '../../compute-node/src/metrics.ts';
 import { createMetrics as createOperatorMetrics } from '../../operator/src/metrics.ts';
+import { registerTlsMetrics } from '../../packages/tls/src/tls-metrics.ts';
 import { DaemonMetrics } from '../../storage-daemon/src/metrics.ts';
 
 /** docs/reference/metrics.md, from the registries of the programs themselves. */
@@ -32,6 +33,7 @@ export function metricsReference(): string {
     () => [],
     () => ({ connections: 0, receivedBytes: 0, sentBytes: 0 }),
   );
+  for (const registry of [agent, daemon.registry]) registerTlsMetrics(registry, { counts: [] }, undefined);
   return [
     '# Metrics',
     '',

@@ -98,6 +98,7 @@ test('each alert has a fault for promtool, and no page tells of an alert that th
     'runbooks/cluster',
     'runbooks/storage',
     'runbooks/database',
+    'runbooks/identity',
     'failover',
     'failure-modes',
     'monitoring',

@@ -208,4 +208,26 @@ export const CASES: readonly AlertCase[] = [
     firesBy: 26,
     overBy: 31,
   },
+  {
+    alert: 'AuroraCertificateEnding',
+    // Promtool's clock begins at 1970.
+    series: { [`aurora_tls_certificate_expires_seconds{${POD}}`]: wrong(7e6, 1e6, 80) },
+    quietAt: 60,
+    firesBy: 71,
+    overBy: 91,
+  },
+  {
+    alert: 'AuroraCertificatesUnusable',
+    series: { [`aurora_tls_material_unusable{${POD}}`]: wrong(0, 1, 20) },
+    quietAt: 13,
+    firesBy: 16,
+    overBy: 31,
+  },
+  {
+    alert: 'AuroraConnectionsRefused',
+    series: { [`aurora_tls_refused_connections_total{${STORAGE}, part="frames", reason="other-cluster", side="caller"}`]: counts(3, 20) },
+    quietAt: 13,
+    firesBy: 18,
+    overBy: 45,
+  },
 ];

@@ -3,7 +3,7 @@ import type { RefusalLog } from './refusal-log.ts';
 import type { TlsDirectory } from './tls-directory.ts';
 
 /** Metrics of a program that has certificates; `directory` is undefined of one that speaks plain text. */
-export function registerTlsMetrics(registry: Registry, refusals: RefusalLog, directory: TlsDirectory | undefined): void {
+export function registerTlsMetrics(registry: Registry, refusals: Pick<RefusalLog, 'counts'>, directory: TlsDirectory | undefined): void {
   const registers = [registry];
   new Counter({
     name: 'aurora_tls_refused_connections_total',
