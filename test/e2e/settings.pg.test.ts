@@ -94,15 +94,18 @@ async function verified({ authority }: Pki, ssl: { readonly cert?: string; reado
   return rows[0];
 }
 
+/** Is the client let in that believes this authority alone? */
+function shows(pki: Pki, ssl: Parameters<typeof verified>[1] = {}): Promise<boolean> {
+  return verified(pki, ssl).then(
+    () => true,
+    () => false,
+  );
+}
+
 test('a certificate is shown, and another one, without a restart; sessions go on, and damage leaves the one before', async () => {
   const before = await startedAt();
   expect((await status()).tls).toEqual({ state: 'plain', message: 'there is no tls.crt' });
   const [first, second] = await Promise.all([testPki([cluster.writer.host]), testPki([cluster.writer.host])]);
-  const shows = (pki: Pki): Promise<boolean> =>
-    verified(pki).then(
-      () => true,
-      () => false,
-    );
   mount(first.pair);
   await cluster.until('the first is shown', () => shows(first), LONG_MS);
   expect(await verified(first)).toEqual({ ssl: true, version: 'TLSv1.3' });
@@ -130,10 +133,8 @@ test('who may log in changes without a restart, and what PostgreSQL refuses chan
     });
   const applied = cluster.setRules('hostnossl all all all reject', 'hostssl all app all cert');
   await untilRules(applied, 'applied');
-  await cluster.until(
-    'the certificate is shown',
-    async () => (await status()).tls?.message === '' && (await status()).tls?.state === 'tls',
-  );
+  const login = await testLogin(pki.authority, 'app');
+  await cluster.until('the certificate is shown', () => shows(pki, login), LONG_MS);
   await expect(cluster.connect()).rejects.toThrow(/pg_hba.conf rejects connection .* no encryption/);
   await expect(verified(pki)).rejects.toThrow('connection requires a valid client certificate');
   await expect(verified(pki, await testLogin(pki.authority, 'somebody'))).rejects.toThrow(
@@ -141,20 +142,20 @@ test('who may log in changes without a restart, and what PostgreSQL refuses chan
   );
   const stranger = await testPki([]);
   await expect(verified(pki, await testLogin(stranger.authority, 'app'))).rejects.toThrow(/unknown ca|ECONNRESET|terminated/);
-  expect(await verified(pki, await testLogin(pki.authority, 'app'))).toMatchObject({ ssl: true });
+  expect(await verified(pki, login)).toMatchObject({ ssl: true });
 
   // What our own look at the manifest cannot see: a regular expression is PostgreSQL's to judge.
-  const refused = cluster.setRules('host all all all scram-sha-256', 'host all /x{2,1} all reject');
+  const refused = cluster.setRules('host all all all scram-sha-256', 'host all /x( all reject');
   await untilRules(refused, 'refused');
   expect((await status()).loginRules).toMatchObject({
     running: applied,
-    message: expect.stringMatching(/^line 2: invalid regular expression "x\{2,1\}"/) as string,
+    message: expect.stringMatching(/^line 2: invalid regular expression "x\("/) as string,
   });
-  expect(await verified(pki, await testLogin(pki.authority, 'app'))).toMatchObject({ ssl: true });
+  expect(await verified(pki, login)).toMatchObject({ ssl: true });
   await expect(verified(pki)).rejects.toThrow();
   await untilRules(cluster.setRules('hostssl all app all scram-sha-256 clientcert=verify-full'), 'applied');
   await expect(verified(pki)).rejects.toThrow('connection requires a valid client certificate');
-  expect(await verified(pki, await testLogin(pki.authority, 'app'))).toMatchObject({ ssl: true });
+  expect(await verified(pki, login)).toMatchObject({ ssl: true });
   await untilRules(cluster.setRules(), 'applied');
   expect(await startedAt()).toBe(before);
 }, 90_000);
