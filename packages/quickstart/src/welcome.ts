@@ -17,6 +17,7 @@ Connect
   psql 'postgresql://${user}:${password}@${host}:${port}/${database}${verified}'
 
 Look around
+  npm run kubectl -- aurora status                how it is: copies, instances, endpoints, what to do
   npm run kubectl -- get auroracluster,pods,services
   export KUBECONFIG=${quoted(kubeconfig)}     for your own kubectl
 
