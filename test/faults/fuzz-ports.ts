@@ -24,8 +24,12 @@ const { values } = parseArgs({
   },
 });
 
-/** At once, on one port: fewer than a server takes from one address, since the system's own clients have the same. */
-const STRANGERS = 4;
+/**
+ * At once, on one port, and how long each waits before it comes again. Few: what bytes do is looked for, and not how many connections a second
+ * two cores bear, of which a thousand let a writer's lease run out.
+ */
+const STRANGERS = 2;
+const BETWEEN_MS = 150;
 /** What a stranger waits between two pieces, and for an answer to the last. */
 const PIECE_MS = 20;
 const ANSWER_MS = 100;
@@ -84,7 +88,10 @@ async function strangersAt(target: ListeningPort, seed: number, until: number): 
   const sent: Sent = { connections: 0, bytes: 0, refused: 0, answered: 0 };
   const stranger = async (number: number): Promise<void> => {
     const random = new SeededRandom(seed * 1000 + number);
-    while (performance.now() < until) await send(target, strangeBytes(random), sent);
+    while (performance.now() < until) {
+      await send(target, strangeBytes(random), sent);
+      await delay(BETWEEN_MS);
+    }
   };
   await Promise.all(Array.from({ length: STRANGERS }, (_, number) => stranger(number)));
   return sent;
