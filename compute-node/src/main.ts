@@ -113,12 +113,12 @@ await runMain(logger, async () => {
   const meter = new LoadMeter({
     connections: () => {
       const { pgListen, writerPort } = config;
-      const more = writerPort === undefined ? 0 : clientConnections({ host: pgListen.host, port: writerPort.port });
-      return clientConnections(pgListen) + more;
+      return clientConnections([pgListen, ...(writerPort === undefined ? [] : [{ host: pgListen.host, port: writerPort.port }])]);
     },
     cpuSeconds: () => cpuSecondsOfTree(process.pid),
     cpus: availableParallelism(),
     clock,
+    logger,
   });
   const insights = new Insights({
     isServing: () => agent.phase === 'running',

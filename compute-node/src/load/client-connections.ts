@@ -1,35 +1,56 @@
-import { readFileSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { isIPv4 } from 'node:net';
 
 /** State of a connection that is open at both ends (TCP_ESTABLISHED). */
 const ESTABLISHED = '01';
 
-/**
- * Connections that clients have to a port, as the kernel has them: whoever waits for PostgreSQL to answer counts, the agent's own
- * connections, which come over a local socket, do not. PostgreSQL is not asked: a session costs pages, and one that is overloaded has
- * none to give.
- */
-export function clientConnections({ host, port }: { readonly host: string; readonly port: number }, proc = '/proc'): number {
-  return ['tcp', 'tcp6'].reduce((sum, table) => sum + countOpen(tableOf(`${proc}/net/${table}`), host, port), 0);
+export interface ClientPort {
+  readonly host: string;
+  readonly port: number;
 }
 
 /**
- * Open connections of a table in the kernel's notation (proc_net_tcp): after a heading a line each, `  0: LOCAL:PORT REMOTE:PORT STATE
- * ...` in hexadecimal digits, addresses as words of the machine's byte order. Of an address that is none in particular, and of IPv6,
- * the port alone decides.
+ * Connections that clients have to any of these ports, as the kernel has them: whoever waits for PostgreSQL to answer counts, the agent's own
+ * connections, which come over a local socket, do not. PostgreSQL is not asked: a session costs pages, and one that is overloaded has
+ * none to give.
+ *
+ * The tables are as long as connections came and went in the last minute, megabytes of them where clients connect for each statement: they are read in
+ * pieces, beside whatever else this process does.
  */
-export function countOpen(table: string, host: string, port: number): number {
-  const address = isIPv4(host) && host !== '0.0.0.0' ? kernelAddress(host) : undefined;
-  const wantedPort = port.toString(16).toUpperCase().padStart(4, '0');
-  return table
-    .split('\n')
-    .slice(1)
-    .filter((line) => {
-      const [, local = '', , state] = line.trim().split(/\s+/);
-      const [localAddress = '', localPort] = local.split(':');
-      const isHere = address === undefined || localAddress === address || localAddress.endsWith(`FFFF0000${address}`);
-      return state === ESTABLISHED && localPort === wantedPort && isHere;
-    }).length;
+export async function clientConnections(ports: readonly ClientPort[], proc = '/proc'): Promise<number> {
+  const wanted = ports.map(wantedOf);
+  let count = 0;
+  for (const table of ['tcp', 'tcp6']) for await (const line of linesOf(`${proc}/net/${table}`)) if (isOpenAt(line, wanted)) count++;
+  return count;
+}
+
+interface WantedAddress {
+  /** In the kernel's notation; undefined: any. */
+  readonly address: string | undefined;
+  readonly port: string;
+}
+
+/** Of an address that is none in particular, and of IPv6, the port alone decides. */
+function wantedOf({ host, port }: ClientPort): WantedAddress {
+  return {
+    address: isIPv4(host) && host !== '0.0.0.0' ? kernelAddress(host) : undefined,
+    port: port.toString(16).toUpperCase().padStart(4, '0'),
+  };
+}
+
+/** A table's line in the kernel's notation (proc_net_tcp): `  0: LOCAL:PORT REMOTE:PORT STATE ...` in hexadecimal digits, addresses as words of the machine's byte order. */
+function isOpenAt(line: string, wanted: readonly WantedAddress[]): boolean {
+  // Most lines are of other ports, or of connections that are over.
+  if (!wanted.some(({ port }) => line.includes(`:${port} `))) return false;
+  const [, local = '', , state] = line.trim().split(/\s+/);
+  const [localAddress = '', localPort] = local.split(':');
+  return (
+    state === ESTABLISHED &&
+    wanted.some(
+      ({ address, port }) =>
+        localPort === port && (address === undefined || localAddress === address || localAddress.endsWith(`FFFF0000${address}`)),
+    )
+  );
 }
 
 /** Little-endian, as all machines are that PostgreSQL and Node run on today. */
@@ -39,11 +60,15 @@ function kernelAddress(host: string): string {
 }
 
 /** A machine without IPv6 has no such table. */
-function tableOf(path: string): string {
+async function* linesOf(path: string): AsyncGenerator<string> {
+  let begun = '';
   try {
-    return readFileSync(path, 'latin1');
+    for await (const piece of createReadStream(path, { encoding: 'latin1' }) as AsyncIterable<string>) {
+      const lines = (begun + piece).split('\n');
+      begun = lines.pop() ?? '';
+      yield* lines;
+    }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
-    throw error;
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
   }
 }

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
+import type { Logger } from '@kube-aurora/process';
 
 /** How much an instance has to do, for its status and its metrics. */
 export interface Load {
@@ -11,6 +12,7 @@ export interface Load {
 }
 
 const SAMPLE_MS = 5_000;
+const COUNT_MS = 1_000;
 /** Long enough that a single query is no load, short enough that somebody who waits sees it. */
 const WINDOW_MS = 30_000;
 
@@ -20,22 +22,27 @@ interface Sample {
 }
 
 export interface LoadMeterOptions {
-  readonly connections: () => number;
+  readonly connections: () => Promise<number>;
   /** Since the process started. */
   readonly cpuSeconds: () => number;
   readonly cpus: number;
   readonly clock: Clock;
+  readonly logger: Logger;
 }
 
-/** Looks every five seconds at what CPU was taken. */
+/** Looks every five seconds at what CPU was taken, and counts connections every second: whoever asks is told what was seen last. */
 export class LoadMeter {
   readonly #options: LoadMeterOptions;
   #samples: readonly Sample[] = [];
+  #connections = 0;
   #timer: Timer | undefined;
+  #counting: Timer | undefined;
+  #isStopped = false;
 
   constructor(options: LoadMeterOptions) {
     this.#options = options;
     this.#look();
+    this.#count();
   }
 
   /** Undefined until there are two looks: nothing is known of its CPU before. */
@@ -44,12 +51,31 @@ export class LoadMeter {
     const newest = this.#samples.at(-1);
     if (oldest === undefined || newest === undefined || oldest === newest) return undefined;
     const cores = ((newest.cpuSeconds - oldest.cpuSeconds) * 1000) / (newest.atMs - oldest.atMs);
-    const { connections, cpus } = this.#options;
-    return { connections: connections(), cpuMillicores: Math.round(Math.max(0, cores) * 1000), cpus };
+    const { cpus } = this.#options;
+    return { connections: this.#connections, cpuMillicores: Math.round(Math.max(0, cores) * 1000), cpus };
   }
 
   stop(): void {
+    this.#isStopped = true;
     this.#timer?.cancel();
+    this.#counting?.cancel();
+  }
+
+  #count(): void {
+    const { connections, clock, logger } = this.#options;
+    const again = (): void => {
+      if (!this.#isStopped) this.#counting = clock.after(COUNT_MS, () => this.#count());
+    };
+    connections().then(
+      (count) => {
+        this.#connections = count;
+        again();
+      },
+      (error: unknown) => {
+        logger.warn({ error }, 'connections could not be counted: the number of before stays');
+        again();
+      },
+    );
   }
 
   #look(): void {
