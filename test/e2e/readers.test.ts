@@ -205,7 +205,7 @@ describe('a cluster with readers', () => {
     await quickstart.until('its annotation is gone', () => !jsonpath('.metadata.annotations').includes(SWITCHOVER_TO));
     const events = kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}');
     for (const reason of ['SwitchoverStarted', 'SwitchedOver', 'SwitchoverRefused']) expect(events).toContain(reason);
-  }, 150_000);
+  });
 
   it('adds and removes readers by kubectl scale, never the writer, and NAME-ro leads to that when there is none', async () => {
     expect(kubectl('scale', 'ac', 'demo', '--replicas=3')).toContain('scaled');
@@ -239,5 +239,5 @@ describe('a cluster with readers', () => {
     expect(jsonpath('.status.autoscaling.desiredInstances')).toBe('2');
     const events = kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}');
     for (const reason of ['ScaledOut', 'ReaderLeaving', 'RemovingReader', 'ScaledIn']) expect(events).toContain(reason);
-  });
+  }, 150_000);
 });
