@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import type { AuroraClusterStatus, FailoverStatus, SwitchoverStatus } from './api/types.ts';
+import type { AuroraClusterStatus, FailoverStatus, SwitchoverStatus } from './api/status-types.ts';
 import { HandoverMetrics } from './handover-metrics.ts';
 import { handoversBetween } from './status/handovers.ts';
 

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
-import { FAILOVER_CAUSES, FAILOVER_PHASES, SWITCHOVER_CAUSES, SWITCHOVER_STATES, type FailoverPhases } from './api/types.ts';
+import { FAILOVER_CAUSES, FAILOVER_PHASES, SWITCHOVER_CAUSES, SWITCHOVER_STATES, type FailoverPhases } from './api/status-types.ts';
 import type { Handover } from './status/handovers.ts';
 
 const SECONDS = [0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30];

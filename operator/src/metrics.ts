@@ -1,7 +1,7 @@
 import { collectProcessMetrics, scrapedGauges } from '@kube-aurora/process';
 import { Counter, Histogram, Registry } from 'prom-client';
 import { PHASES } from './api/conditions.ts';
-import { AUTOSCALING_STATES, type AuroraClusterStatus } from './api/types.ts';
+import { AUTOSCALING_STATES, type AuroraClusterStatus } from './api/status-types.ts';
 import { HandoverMetrics } from './handover-metrics.ts';
 
 export interface MetricsOptions {

@@ -15,7 +15,8 @@
 import { spawn } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Cluster, type AgentStatus, type Writer } from '../e2e/cluster-harness.ts';
+import { Cluster } from '../e2e/cluster-harness.ts';
+import type { AgentStatus, Writer } from '../e2e/compute-process.ts';
 import { settled } from './cluster-usage.ts';
 import { scrape } from './metrics.ts';
 import { clusterTarget, initialise, requirePgbench } from './pgbench.ts';

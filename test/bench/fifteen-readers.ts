@@ -6,7 +6,8 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Cluster, ZONES, type Writer } from '../e2e/cluster-harness.ts';
+import { Cluster, ZONES } from '../e2e/cluster-harness.ts';
+import type { Writer } from '../e2e/compute-process.ts';
 import { machineLoad, tree, treeCpuSeconds } from './process-usage.ts';
 import { markdownTable, MIB, print, quantile, shown } from './table.ts';
 

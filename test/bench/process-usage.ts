@@ -17,7 +17,8 @@ function statFields(pid: number): string[] | undefined {
   }
 }
 
-function isGone(error: unknown): boolean {
+/** A process, or what it had open, has ended since it was found. */
+export function isGone(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return code === 'ENOENT' || code === 'ESRCH';
 }

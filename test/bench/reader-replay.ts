@@ -6,7 +6,8 @@
  * Counts, not times: they are much the same on a busy machine.
  */
 import { parseArgs } from 'node:util';
-import { Cluster, type Writer } from '../e2e/cluster-harness.ts';
+import { Cluster } from '../e2e/cluster-harness.ts';
+import type { Writer } from '../e2e/compute-process.ts';
 import { moved, scrape, type Metrics } from './metrics.ts';
 import { clusterTarget, initialise, requirePgbench, tpcbTimes } from './pgbench.ts';
 import { cpuSeconds, machineLoad, treeCpuSeconds } from './process-usage.ts';

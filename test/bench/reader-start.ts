@@ -4,7 +4,8 @@
  */
 import { parseArgs } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Cluster, type Writer } from '../e2e/cluster-harness.ts';
+import { Cluster } from '../e2e/cluster-harness.ts';
+import type { Writer } from '../e2e/compute-process.ts';
 import { settled } from './cluster-usage.ts';
 import { scrape } from './metrics.ts';
 import { machineLoad, treeCpuSeconds } from './process-usage.ts';

@@ -6,7 +6,8 @@
  */
 import { parseArgs } from 'node:util';
 import { loadavg } from 'node:os';
-import { Cluster, ZONES, type Writer } from '../e2e/cluster-harness.ts';
+import { Cluster, ZONES } from '../e2e/cluster-harness.ts';
+import type { Writer } from '../e2e/compute-process.ts';
 import { markdownTable, print, quantile, shown } from './table.ts';
 
 const { values } = parseArgs({

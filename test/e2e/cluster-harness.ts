@@ -17,18 +17,11 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { rolesOf, type SegmentRole, type VolumeCopies } from '@kube-aurora/volume';
 import { Client, type ClientConfig, type QueryResult, type QueryResultRow } from 'pg';
-import type { WarmthStatus } from '../../compute-node/src/agent-status.ts';
-import type { CacheStatus } from '../../compute-node/src/cache-status.ts';
-import type { FailoverStatus } from '../../compute-node/src/failover-record.ts';
-import type { PasswordStatus } from '../../compute-node/src/postgres/role-passwords.ts';
-import { killStrays } from '../../compute-node/src/postgres/strays.ts';
-import type { SettingsStatus } from '../../compute-node/src/settings/postgres-settings.ts';
-import type { RulesStatus } from '../../compute-node/src/access/login-rules.ts';
-import type { TlsStatus } from '../../compute-node/src/tls/server-tls.ts';
 import { fingerprintOf } from '../../compute-node/src/settings/settings-files.ts';
 import { DAEMON_MEMORY_ENVIRONMENT, MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
 import type { ClusterCertificates } from './cluster-certificates.ts';
 import { ManagedProcess } from './managed-process.ts';
+import { Writer } from './compute-process.ts';
 
 export const ZONES = ['zone-a', 'zone-b', 'zone-c'] as const;
 export type Zone = (typeof ZONES)[number];
@@ -66,90 +59,6 @@ export interface ClusterOptions {
 export interface DaemonLink {
   readonly listen: { readonly host: string; readonly port: number };
   readonly to: { readonly host: string; readonly port: number };
-}
-
-/** What /status of daemons and agents says of who they are. */
-export interface IdentityStatus {
-  readonly mode: string;
-  readonly authorities?: readonly string[];
-  readonly validUntil?: string;
-  readonly problem?: string;
-}
-
-/** What /status of the agent says. LSNs and epochs are decimal texts. */
-export interface AgentStatus {
-  readonly phase: 'bootstrapping' | 'opening' | 'running' | 'fenced' | 'stopping';
-  readonly reason: string;
-  /** Since when phase and reason are so, as an ISO 8601 text. */
-  readonly since: string;
-  readonly message: string;
-  readonly lastFailure?: { readonly reason: string; readonly message: string; readonly at: string };
-  readonly epoch: string;
-  readonly vdl: string;
-  readonly role: 'writer' | 'reader';
-  readonly configuredRole: 'writer' | 'reader' | 'auto';
-  readonly failover?: FailoverStatus;
-  /** Of a reader. */
-  readonly replayLsn?: string;
-  readonly lagMs?: number;
-  readonly source?: string;
-  /** Of the reader that would be the next writer. */
-  readonly warmth?: WarmthStatus;
-  readonly lastOpenMs?: number;
-  /** While it opens: how far it is. */
-  readonly opening?: { readonly step: string; readonly number: number; readonly steps: number; readonly since: string };
-  readonly identity: IdentityStatus;
-  readonly postgres: { readonly pid?: number; readonly ready: boolean };
-  readonly settings: SettingsStatus;
-  readonly loginRules: RulesStatus;
-  /** Of an agent with AURORA_TLS_DIR. */
-  readonly tls?: TlsStatus;
-  readonly passwords: readonly PasswordStatus[];
-  readonly lostReplicationSlots?: readonly { readonly name: string; readonly why: string; readonly at: string }[];
-  /** Once PostgreSQL was started. */
-  readonly cache?: CacheStatus;
-  readonly segments: readonly {
-    readonly id: string;
-    readonly zone: string;
-    readonly scl: string;
-    readonly state: string;
-    readonly behindBytes: number;
-  }[];
-}
-
-/** A compute agent and the address its PostgreSQL answers on. */
-export class Writer extends ManagedProcess {
-  readonly host: string;
-  readonly dataDir: string;
-
-  constructor(options: { name: string; host: string; dataDir: string; env: Record<string, string>; logFile: string }) {
-    super({ name: options.name, program: 'compute-node/src/main.ts', env: options.env, logFile: options.logFile });
-    this.host = options.host;
-    this.dataDir = options.dataDir;
-  }
-
-  /** Undefined when the agent does not answer. */
-  async status(): Promise<AgentStatus | undefined> {
-    try {
-      const response = await fetch(`http://${this.host}:7003/status`, { signal: AbortSignal.timeout(1000) });
-      return (await response.json()) as AgentStatus;
-    } catch (error) {
-      if (error instanceof Error) return undefined;
-      throw error;
-    }
-  }
-
-  /** Asks it to take the writer's place. Gives the HTTP status and its words. */
-  async promote(): Promise<{ readonly code: number; readonly message: string }> {
-    const response = await fetch(`http://${this.host}:7003/promote`, { method: 'POST', signal: AbortSignal.timeout(5000) });
-    const { message } = (await response.json()) as { readonly message: string };
-    return { code: response.status, message };
-  }
-
-  /** Kills the PostgreSQL that a killed agent left running; the next agent on the same directory does so too. */
-  killPostgres(): number[] {
-    return killStrays(join(this.dataDir, 'pgdata'));
-  }
 }
 
 export class Cluster {

@@ -1,8 +1,9 @@
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { AgentStatus } from './cluster-harness.ts';
+import type { AgentStatus } from './compute-process.ts';
 import { daemonMetrics } from '../faults/observe.ts';
-import { Cluster, type Writer } from './cluster-harness.ts';
+import { Cluster } from './cluster-harness.ts';
+import type { Writer } from './compute-process.ts';
 import { documentedMetrics, exportedMetrics } from './exported-metrics.ts';
 
 /**

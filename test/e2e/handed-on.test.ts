@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Cluster, type Writer } from './cluster-harness.ts';
+import { Cluster } from './cluster-harness.ts';
+import type { Writer } from './compute-process.ts';
 
 /**
  * What needs no silence: storage is told that the writer's PostgreSQL is dead, by whoever knows. Silence would take longer than

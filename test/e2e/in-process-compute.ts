@@ -24,7 +24,8 @@ import { PostgresSettings } from '../../compute-node/src/settings/postgres-setti
 import { settingsFiles } from '../../compute-node/src/settings/settings-files.ts';
 import type { TrialVerdict } from '../../compute-node/src/settings/settings-trial.ts';
 import { ServerTls } from '../../compute-node/src/tls/server-tls.ts';
-import type { Cluster, Writer } from './cluster-harness.ts';
+import type { Cluster } from './cluster-harness.ts';
+import type { Writer } from './compute-process.ts';
 
 /**
  * What an agent does with a volume, in the test's own process and step by step: so that a test can do something between two

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Cluster, type AgentStatus, type Writer } from './cluster-harness.ts';
+import { Cluster } from './cluster-harness.ts';
+import type { AgentStatus, Writer } from './compute-process.ts';
 
 /**
  * Logical replication from the cluster to a stock PostgreSQL and from one to the cluster, and statistics, while the cluster's

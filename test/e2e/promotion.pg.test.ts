@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import type { ReaderSession } from '../../compute-node/src/reader/reader-session.ts';
-import { Cluster, type Writer } from './cluster-harness.ts';
+import { Cluster } from './cluster-harness.ts';
+import type { Writer } from './compute-process.ts';
 import { InProcessCompute } from './in-process-compute.ts';
 
 /** A reader's PostgreSQL that becomes the volume's writer while it runs: real daemons, real agents, stock PostgreSQL. */

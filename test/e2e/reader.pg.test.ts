@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Cluster, type Writer } from './cluster-harness.ts';
+import { Cluster } from './cluster-harness.ts';
+import type { Writer } from './compute-process.ts';
 
 /** Readers on the volume of a writer: real agents, real daemons, stock PostgreSQL. */
 

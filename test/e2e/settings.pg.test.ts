@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testLogin, testPki } from '../../compute-node/src/tls/fixture-pki.ts';
-import { Cluster, type AgentStatus } from './cluster-harness.ts';
+import { Cluster } from './cluster-harness.ts';
+import type { AgentStatus } from './compute-process.ts';
 
 let cluster: Cluster;
 /** Where the certificate for clients is mounted; nothing is there at first. */

@@ -1,6 +1,7 @@
 import type { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Cluster, type AgentStatus, type Writer } from './cluster-harness.ts';
+import { Cluster } from './cluster-harness.ts';
+import type { AgentStatus, Writer } from './compute-process.ts';
 
 /** What clients of a writer meet whose place is taken on purpose. Times are bounds: a busy machine is slow. */
 const WITHIN_MS = 30_000;

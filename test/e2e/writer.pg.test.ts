@@ -6,7 +6,8 @@ import { silentLogger } from '@kube-aurora/process';
 import { credentialsOf, SegmentClient } from '@kube-aurora/rpc';
 import { MutualTls, readMaterial, RefusalLog, TLS_FILES, type Material } from '@kube-aurora/tls';
 import { ClusterCertificates } from './cluster-certificates.ts';
-import { Cluster, type IdentityStatus } from './cluster-harness.ts';
+import { Cluster } from './cluster-harness.ts';
+import type { IdentityStatus } from './compute-process.ts';
 
 let certificates: ClusterCertificates;
 let cluster: Cluster;

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Cluster, type AgentStatus } from '../e2e/cluster-harness.ts';
+import { Cluster } from '../e2e/cluster-harness.ts';
+import type { AgentStatus } from '../e2e/compute-process.ts';
 
 const ROWS = 5000;
 /** A moment of the load at which nothing in particular happens. */

@@ -2,7 +2,8 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Cluster, type Writer } from '../e2e/cluster-harness.ts';
+import { Cluster } from '../e2e/cluster-harness.ts';
+import type { Writer } from '../e2e/compute-process.ts';
 import { connectTo, Ledger } from './ledger.ts';
 import { relation, servedPages, type ServedRelation } from './observe.ts';
 

@@ -1,6 +1,7 @@
 /** A cluster on trial, in a namespace of its own, and what is to be known of it. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { AuroraCluster, AuroraClusterStatus } from '../../operator/src/api/types.ts';
+import type { AuroraCluster } from '../../operator/src/api/types.ts';
+import type { AuroraClusterStatus } from '../../operator/src/api/status-types.ts';
 import type { ClientPod } from './client-pod.ts';
 import type { Kubectl } from './kubectl.ts';
 

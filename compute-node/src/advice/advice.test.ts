@@ -58,9 +58,9 @@ test.each<[string, readonly Finding[], readonly string[]]>([
   ['one at its end', sequences('a', [{ ...sequence, lastValue: 2_147_483_647 }]), ['sequenceEnds critical']],
 ])('%s', (_what, found, expected) => {
   expect(brief(found)).toEqual(expected);
-  for (const { what, todo, query, numbers } of found) {
+  for (const { what, remedy, query, numbers } of found) {
     expect(what).toMatch(/\w/);
-    expect(todo).toMatch(/\w/);
+    expect(remedy).toMatch(/\w/);
     expect(query).toMatch(/^select /);
     expect(Object.values(numbers).every(Number.isFinite)).toBe(true);
   }
@@ -73,7 +73,7 @@ const finding = (id: Finding['id'], severity: Finding['severity'], subject: stri
   what: '',
   numbers: {},
   query: '',
-  todo: '',
+  remedy: '',
 });
 
 test('the most urgent comes first, and what was found before keeps its time', () => {

@@ -1,6 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import { connectSuperuser, type LocalSocket } from '../postgres/local-client.ts';
+import { connectSuperuser, letGo, type LocalSocket } from '../postgres/local-client.ts';
 import { quietSession } from '../postgres/quiet-session.ts';
 import { adviceOf, ADVICE_MAX, type Advice, type Finding } from './finding.ts';
 import { lookAtDatabase, lookAtServer } from './look-around.ts';
@@ -133,8 +133,7 @@ export class Adviser {
     try {
       return await work(client);
     } finally {
-      // At once, also of one that does not answer: nobody waits for its end.
-      client.end().catch(() => undefined);
+      letGo(client);
     }
   }
 

@@ -32,7 +32,7 @@ export interface Finding {
   readonly numbers: Readonly<Record<string, number>>;
   /** What one can ask to see it oneself. */
   readonly query: string;
-  readonly todo: string;
+  readonly remedy: string;
 }
 
 /** With the time since when it is found, RFC 3339. */

@@ -104,7 +104,7 @@ export function deadRows(database: string, rows: readonly TableRow[]): Finding[]
       what: `${Math.round((100 * dead) / (live + dead))} % of the rows in ${name} are dead (${dead}); scans read them, and it grows`,
       numbers: { live, dead, bytes },
       query: query(SELECT_TABLES),
-      todo: `VACUUM ${name}; if vacuum ran and they stay, an old transaction, a slot or a reader's query holds them. autovacuum_vacuum_scale_factor of the table makes it come sooner`,
+      remedy: `VACUUM ${name}; if vacuum ran and they stay, an old transaction, a slot or a reader's query holds them. autovacuum_vacuum_scale_factor of the table makes it come sooner`,
     }));
 }
 
@@ -118,7 +118,7 @@ export function neverAnalyzed(database: string, rows: readonly TableRow[]): Find
       what: `${name} has ${mib(bytes)} and was never analyzed: plans for it are guesses`,
       numbers: { bytes },
       query: query(SELECT_TABLES),
-      todo: `ANALYZE ${name}; where it happens again, autovacuum is off or does not get to it`,
+      remedy: `ANALYZE ${name}; where it happens again, autovacuum is off or does not get to it`,
     }));
 }
 
@@ -132,7 +132,7 @@ export function unusedIndexes(database: string, rows: readonly UnusedRow[]): Fin
       what: `no query on the writer has used ${name} of ${table} (${mib(bytes)}) in ${Math.floor(watchedS / 86_400)} days; each write keeps it up`,
       numbers: { bytes, watchedSeconds: Math.round(watchedS) },
       query: query(SELECT_UNUSED),
-      todo: `ask the same on the readers, which count for themselves; then DROP INDEX CONCURRENTLY ${name}`,
+      remedy: `ask the same on the readers, which count for themselves; then DROP INDEX CONCURRENTLY ${name}`,
     }));
 }
 
@@ -144,7 +144,7 @@ export function duplicateIndexes(database: string, rows: readonly DuplicateRow[]
     what: `${name} (${mib(bytes)}) indexes the same of ${table} as ${same}`,
     numbers: { bytes },
     query: query(SELECT_DUPLICATES),
-    todo: `DROP INDEX CONCURRENTLY ${name}`,
+    remedy: `DROP INDEX CONCURRENTLY ${name}`,
   }));
 }
 
@@ -156,7 +156,7 @@ export function invalidIndexes(database: string, rows: readonly InvalidRow[]): F
     what: `${name} of ${table} was left unfinished by CREATE INDEX CONCURRENTLY: no query uses it, and each write keeps it up`,
     numbers: {},
     query: query(SELECT_INVALID),
-    todo: `DROP INDEX CONCURRENTLY ${name}, or REINDEX INDEX CONCURRENTLY ${name}`,
+    remedy: `DROP INDEX CONCURRENTLY ${name}, or REINDEX INDEX CONCURRENTLY ${name}`,
   }));
 }
 
@@ -170,6 +170,6 @@ export function sequences(database: string, rows: readonly SequenceRow[]): Findi
       what: `the sequence ${name} has used ${Math.floor((100 * lastValue) / maxValue)} % of its numbers; at its end inserts fail`,
       numbers: { lastValue, maxValue },
       query: query(SELECT_SEQUENCES),
-      todo: `make its column a bigint and ALTER SEQUENCE ${name} AS bigint`,
+      remedy: `make its column a bigint and ALTER SEQUENCE ${name} AS bigint`,
     }));
 }

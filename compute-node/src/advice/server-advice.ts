@@ -77,7 +77,8 @@ export function transactionIds(rows: readonly DatabaseRow[]): Finding[] {
         what: `ids of transactions in ${name} are ${millions(age)} old; at 2000 million PostgreSQL takes no more writes`,
         numbers: { xidAge, multixactAge },
         query: query(SELECT_DATABASES),
-        todo: 'end what holds vacuum back (old transactions, prepared ones, slots), then VACUUM (FREEZE) the tables with the highest age(relfrozenxid)',
+        remedy:
+          'end what holds vacuum back (old transactions, prepared ones, slots), then VACUUM (FREEZE) the tables with the highest age(relfrozenxid)',
       },
     ];
   });
@@ -94,7 +95,7 @@ export function openTransactions(rows: readonly TransactionRow[]): Finding[] {
           id: 'idleInTransaction',
           severity: 'warning',
           what: `${who} has left a transaction open for ${hours(openS)} and does nothing; vacuum removes nothing that it may see, and its locks are held`,
-          todo: `select pg_terminate_backend(${pid}); idle_in_transaction_session_timeout ends such sessions by itself`,
+          remedy: `select pg_terminate_backend(${pid}); idle_in_transaction_session_timeout ends such sessions by itself`,
         },
       ];
     if (openS < LONG_TRANSACTION_S) return [];
@@ -104,7 +105,7 @@ export function openTransactions(rows: readonly TransactionRow[]): Finding[] {
         id: 'longTransaction',
         severity: 'warning',
         what: `a transaction of ${who} has been open for ${hours(openS)}; vacuum removes nothing that it may see`,
-        todo: `let it run on a reader if it is a report; otherwise select pg_cancel_backend(${pid})`,
+        remedy: `let it run on a reader if it is a report; otherwise select pg_cancel_backend(${pid})`,
       },
     ];
   });
@@ -120,7 +121,7 @@ export function preparedTransactions(rows: readonly PreparedRow[]): Finding[] {
       what: `the prepared transaction '${gid}' has waited for ${hours(openS)} to be committed or rolled back; it holds its locks and holds back vacuum`,
       numbers: { openSeconds: Math.round(openS) },
       query: query(SELECT_PREPARED),
-      todo: `in ${database}: COMMIT PREPARED or ROLLBACK PREPARED, as its transaction manager says`,
+      remedy: `in ${database}: COMMIT PREPARED or ROLLBACK PREPARED, as its transaction manager says`,
     }));
 }
 
@@ -134,7 +135,8 @@ export function connections({ connections: taken, limit }: ConnectionsRow): Find
       what: `${taken} of ${limit} connections are taken`,
       numbers: { connections: taken, limit },
       query: query(SELECT_CONNECTIONS),
-      todo: 'make the pools of applications smaller, or put a pooler before them; max_connections may be raised, with a restart and memory for each',
+      remedy:
+        'make the pools of applications smaller, or put a pooler before them; max_connections may be raised, with a restart and memory for each',
     },
   ];
 }
@@ -149,7 +151,7 @@ export function slots(rows: readonly SlotRow[]): Finding[] {
       what: `nobody reads the replication slot ${name}, and it holds ${Math.round(retainedBytes / 2 ** 30)} GiB of WAL on the compute's disk`,
       numbers: { retainedBytes },
       query: query(SELECT_SLOTS),
-      todo: `bring back its subscriber, or select pg_drop_replication_slot('${name}'); max_slot_wal_keep_size bounds what slots hold`,
+      remedy: `bring back its subscriber, or select pg_drop_replication_slot('${name}'); max_slot_wal_keep_size bounds what slots hold`,
     }));
 }
 
@@ -174,7 +176,8 @@ export function cache({ wanted, fromStorage, seconds }: CacheUse): Finding[] {
       what: `${percent} % of the pages that PostgreSQL wanted came from storage, ${Math.round(fromStorage / seconds)} a second`,
       numbers: { percent, pagesPerSecond: Math.round(fromStorage / seconds) },
       query: 'select sum(blks_hit) as hit, sum(blks_read) as read from pg_stat_database',
-      todo: 'give the compute more disk for pages (spec.compute.cacheSize), or PostgreSQL more shared_buffers; or find the query that scans what it need not',
+      remedy:
+        'give the compute more disk for pages (spec.compute.cacheSize), or PostgreSQL more shared_buffers; or find the query that scans what it need not',
     },
   ];
 }

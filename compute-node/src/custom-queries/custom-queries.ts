@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { Client } from 'pg';
-import { connectSuperuser, type LocalSocket } from '../postgres/local-client.ts';
+import { connectSuperuser, letGo, type LocalSocket } from '../postgres/local-client.ts';
 import { readQueries, type CustomQuery, type ReadQueries } from './definition.ts';
 import { ROWS_MAX, seriesOf, type Series } from './series.ts';
 
@@ -144,8 +144,7 @@ export class CustomQueries {
     try {
       return await askOnce(client, query, database);
     } finally {
-      // Rolls back what is open; nobody waits for its end.
-      client.end().catch(() => undefined);
+      letGo(client);
     }
   }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { Client } from 'pg';
-import { connectSuperuser, type LocalSocket } from '../postgres/local-client.ts';
+import { connectSuperuser, letGo, type LocalSocket } from '../postgres/local-client.ts';
 import { quietSession } from '../postgres/quiet-session.ts';
 import { isRefusal, type Look, type LookOutcome } from './look.ts';
 
@@ -170,8 +170,7 @@ export class Sampler {
   #letGo(): void {
     const client = this.#client;
     this.#client = undefined;
-    // It tells no more of itself; the server's side may be gone already.
-    if (client !== undefined) client.end().catch(() => undefined);
+    if (client !== undefined) letGo(client);
   }
 }
 

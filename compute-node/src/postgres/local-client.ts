@@ -50,6 +50,11 @@ export async function connectSuperuser(socket: LocalSocket, options: SuperuserOp
   return client;
 }
 
+/** Ends a connection at once, also one that does not answer: nobody waits for that, and the server's side may be gone already. What is open is rolled back. */
+export function letGo(client: Client): void {
+  client.end().catch(() => undefined);
+}
+
 /** Does `work` on a connection of its own, as superuser. */
 export async function withSuperuser<T>(socket: LocalSocket, work: (client: Client) => Promise<T>, database = 'postgres'): Promise<T> {
   const client = await connectSuperuser(socket, { database });

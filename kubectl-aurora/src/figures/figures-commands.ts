@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '@kube-aurora/clock';
 import { findCluster } from '../find-cluster.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { CLUSTER_LABEL, COMPONENT_LABEL, path, type Cluster, type Pod } from '../kube/resources.ts';
@@ -34,7 +34,7 @@ export async function topCommand(request: FiguresRequest, around: Surroundings):
     const { cluster, pods } = await membersOf(api, request, 'compute');
     const begun = now();
     const before = await fetchMetrics(api, pods);
-    await delay(BETWEEN_MS, undefined, { signal }).catch(() => undefined);
+    await pause(BETWEEN_MS, signal);
     const seconds = (now() - begun) / 1000;
     return renderTop(cluster, { before, after: await fetchMetrics(api, pods), seconds }, screen());
   });

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '@kube-aurora/clock';
 import { findCluster } from '../find-cluster.ts';
 import { FailedError } from '../kube/errors.ts';
 import { path, SWITCHOVER_TO, type Cluster } from '../kube/resources.ts';
@@ -44,6 +44,6 @@ export async function switchoverCommand({ namespace, name, instance, wait }: Swi
       throw new FailedError(
         `the operator has not taken it up within ${TAKEN_UP_MS / 1000} s: is one running? To withdraw it: kubectl annotate auroracluster ${name} -n ${namespace} ${SWITCHOVER_TO}-`,
       );
-    await delay(LOOK_MS, undefined, { signal }).catch(() => undefined);
+    await pause(LOOK_MS, signal);
   }
 }

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '@kube-aurora/clock';
 import { findCluster } from '../find-cluster.ts';
 import type { KubeApi } from '../kube/api.ts';
 import { ApiError, FailedError } from '../kube/errors.ts';
@@ -45,7 +45,7 @@ export async function logsCommand(request: LogsRequest, around: Surroundings & {
     }
   });
   while (open > 0 && !signal.aborted) {
-    await delay(ORDER_MS, undefined, { signal }).catch(() => undefined);
+    await pause(ORDER_MS, signal);
     const now = waiting;
     waiting = [];
     print(now);

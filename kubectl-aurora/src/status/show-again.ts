@@ -1,4 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '@kube-aurora/clock';
 import type { Surroundings } from '../surroundings.ts';
 
 const LOOK_MS = 1000;
@@ -21,7 +21,7 @@ export async function showAgain(
     if (width !== Infinity) write(`${shown === '' ? CLEAR : ''}${REDRAW}${text}`);
     else if (withoutAges(text) !== withoutAges(shown)) write(shown === '' ? text : `\n${text}`);
     shown = text;
-    await delay(LOOK_MS, undefined, { signal }).catch(() => undefined);
+    await pause(LOOK_MS, signal);
   }
 }
 

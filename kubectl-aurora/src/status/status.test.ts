@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { AuroraClusterStatus, CertificatesStatus } from '../../../operator/src/api/types.ts';
+import type { AuroraClusterStatus, CertificatesStatus } from '../../../operator/src/api/status-types.ts';
 import { VIEWS } from '../testing/views.ts';
 import type { ClusterStatus } from '../kube/resources.ts';
 import { certificateLines } from './certificates.ts';

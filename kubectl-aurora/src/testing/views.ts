@@ -1,6 +1,6 @@
 import { agentReport, healthy, makeCluster, NOW, readerReport, running, without } from '../../../operator/src/testing/fixtures.ts';
 import { down, faulty, gone, ran, statusOf } from '../../../operator/src/testing/statuses.ts';
-import type { AuroraClusterStatus } from '../../../operator/src/api/types.ts';
+import type { AuroraClusterStatus } from '../../../operator/src/api/status-types.ts';
 import type { Observed } from '../../../operator/src/observed/observed.ts';
 import { noticesOf } from '../../../operator/src/status/transitions.ts';
 import type { Cluster, ClusterEvent, Pod } from '../kube/resources.ts';

@@ -1,7 +1,8 @@
 import { COOLDOWN_MAX, DEFAULTS } from './defaults.ts';
 import { DURATION_PATTERN } from './duration.ts';
 import type { Schema } from './open-api.ts';
-import { AUTOSCALING_STATES, INSTANCES_MAX } from './types.ts';
+import { INSTANCES_MAX } from './types.ts';
+import { AUTOSCALING_STATES } from './status-types.ts';
 
 /** Schemas of spec.autoscaling and of what the status says of it. Bounds are rules, so that a refusal says what to write. */
 

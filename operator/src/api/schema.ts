@@ -1,11 +1,13 @@
 import { DEFAULTS, STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
 import { autoscaling, instancesWithinAutoscaling } from './autoscaling-schema.ts';
+import { bootstrap, keepsItsBeginning } from './bootstrap-schema.ts';
 import { endpoints, failover, instanceOverrides, instances, readers } from './instances-schema.ts';
 import { inheritedMetadata, services } from './metadata-schema.ts';
 import type { Schema } from './open-api.ts';
 import { placementProperties } from './placement-schema.ts';
 import { memoryLimitRule, resources } from './pod-resources-schema.ts';
 import { CACHE_SIZE_MIN, DAEMON_MEMORY_LIMIT_MIN, EPHEMERAL_STORAGE, SIZE_MAX, SIZE_MIN } from './quantity.ts';
+import { secretReference } from './secret-reference.ts';
 import { statusSchema } from './status-schema.ts';
 
 /**
@@ -15,25 +17,6 @@ import { statusSchema } from './status-schema.ts';
  * (x-kubernetes-validations) say what patterns cannot; quantity() in them needs Kubernetes 1.29.
  */
 
-function secretReference(description: string): Schema {
-  return {
-    type: 'object',
-    description,
-    required: ['name'],
-    properties: {
-      name: {
-        type: 'string',
-        description: 'Name of a Secret in the same namespace.',
-        minLength: 1,
-        maxLength: 253,
-        pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
-      },
-    },
-  };
-}
-
-const identifier = { minLength: 1, maxLength: 63, pattern: '^[A-Za-z_][A-Za-z0-9_-]*$' } as const;
-
 const image = (what: string): Schema => ({
   type: 'string',
   description: `Image of the ${what}. The operator's own default when absent.`,
@@ -41,49 +24,6 @@ const image = (what: string): Schema => ({
   maxLength: 512,
   pattern: '^\\S+$',
 });
-
-/** A locale's or an encoding's name, as initdb takes it. */
-function localeName(description: string): Schema {
-  return { type: 'string', description, minLength: 1, maxLength: 128, pattern: '^[A-Za-z0-9_.@-]+$' };
-}
-
-function statements(description: string): Schema {
-  return {
-    type: 'array',
-    description,
-    maxItems: 100,
-    items: { type: 'string', minLength: 1, maxLength: 16384 },
-    'x-kubernetes-list-type': 'atomic',
-  };
-}
-
-function statementReferences(where: string): Schema {
-  const references = (kind: string): Schema => ({
-    type: 'array',
-    description: `Keys of ${kind} in the same namespace.`,
-    maxItems: 100,
-    items: {
-      type: 'object',
-      required: ['name', 'key'],
-      properties: {
-        name: {
-          type: 'string',
-          description: 'Name of the object.',
-          minLength: 1,
-          maxLength: 253,
-          pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
-        },
-        key: { type: 'string', description: 'Its key.', minLength: 1, maxLength: 253, pattern: '^[-._a-zA-Z0-9]+$' },
-      },
-    },
-    'x-kubernetes-list-type': 'atomic',
-  });
-  return {
-    type: 'object',
-    description: `SQL that stands in Secrets and ConfigMaps, run ${where} after what is written here; Secrets first.`,
-    properties: { secretRefs: references('Secrets'), configMapRefs: references('ConfigMaps') },
-  };
-}
 
 /** A number that is not 0, and a unit. */
 const SIZE_PATTERN = '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$';
@@ -162,60 +102,6 @@ const storage: Schema = {
       memoryLimitRule(DAEMON_MEMORY_LIMIT_MIN, `too little for a storage daemon: give limits.memory at least ${DAEMON_MEMORY_LIMIT_MIN}`),
     ]),
     ...placementProperties,
-  },
-};
-
-const bootstrap: Schema = {
-  type: 'object',
-  description: 'How a new volume begins. It counts only the first time; a volume that exists is opened as it is.',
-  default: {},
-  properties: {
-    initdb: {
-      type: 'object',
-      description: 'Start with a fresh database system.',
-      default: {},
-      properties: {
-        database: {
-          type: 'string',
-          description: 'The first database, for the application.',
-          default: DEFAULTS.database,
-          ...identifier,
-          'x-kubernetes-validations': [
-            { rule: "!(self in ['template0', 'template1'])", message: "it is one of PostgreSQL's own: choose another name" },
-          ],
-        },
-        owner: {
-          type: 'string',
-          description: "The application's role, which owns that database.",
-          default: DEFAULTS.owner,
-          ...identifier,
-          'x-kubernetes-validations': [
-            { rule: "self != 'postgres' && !self.startsWith('pg_')", message: "it is one of PostgreSQL's own: choose another name" },
-          ],
-        },
-        secret: secretReference(
-          "Secret of type kubernetes.io/basic-auth with the owner's username and password. Made as NAME-app when absent.",
-        ),
-        encoding: localeName('Encoding of the databases. UTF8 when absent.'),
-        locale: localeName("Locale of initdb's --locale. C when absent."),
-        localeCollate: localeName("Order of texts (initdb's --lc-collate)."),
-        localeCType: localeName("Kinds of characters (initdb's --lc-ctype)."),
-        localeProvider: {
-          type: 'string',
-          description: 'Who provides the locale. When nothing is said of locales, builtin with C.UTF-8, which no system library changes.',
-          enum: ['builtin', 'icu', 'libc'],
-        },
-        icuLocale: localeName('ICU locale, with localeProvider icu.'),
-        icuRules: { type: 'string', description: 'Rules added to the ICU locale.', minLength: 1, maxLength: 4096 },
-        builtinLocale: localeName('C, C.UTF-8 or PG_UNICODE_FAST, with localeProvider builtin.'),
-        postInitSQL: statements('SQL that runs once in the database postgres, as superuser.'),
-        postInitTemplateSQL: statements('SQL that runs once in template1, as superuser, before the application database is made from it.'),
-        postInitApplicationSQL: statements("SQL that runs once in the application's database, as superuser."),
-        postInitSQLRefs: statementReferences('in the database postgres'),
-        postInitTemplateSQLRefs: statementReferences('in template1'),
-        postInitApplicationSQLRefs: statementReferences("in the application's database"),
-      },
-    },
   },
 };
 
@@ -370,32 +256,6 @@ const spec: Schema = {
     services,
   },
 };
-
-/** What a database system is made with, and keeps; statements and references to Secrets count the first time alone, and may go later. */
-const KEPT_OF_INITDB = [
-  'database',
-  'owner',
-  'encoding',
-  'locale',
-  'localeCollate',
-  'localeCType',
-  'localeProvider',
-  'icuLocale',
-  'icuRules',
-  'builtinLocale',
-] as const;
-
-/** Until the volume holds a database the beginning can be corrected; then it is what it was. */
-const keepsItsBeginning = {
-  rule: `!has(oldSelf.status) || !has(oldSelf.status.storage) || !has(oldSelf.status.storage.initialized) || !oldSelf.status.storage.initialized || (${KEPT_OF_INITDB.map(
-    (field) => {
-      const [now, before] = ['self', 'oldSelf'].map((object) => `${object}.spec.bootstrap.initdb.${field}`);
-      return `has(${now}) == has(${before}) && (!has(${now}) || ${now} == ${before})`;
-    },
-  ).join(' && ')})`,
-  message:
-    'the volume holds a database, which keeps the names, the encoding and the locale of spec.bootstrap.initdb that it was made with: put the old values back',
-} as const;
 
 export const clusterSchema: Schema = {
   type: 'object',

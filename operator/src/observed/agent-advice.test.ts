@@ -7,7 +7,7 @@ const FOUND = {
   subject: 'app: t',
   what: 'many',
   since: '2026-01-01T00:00:00.000Z',
-  todo: 'VACUUM t',
+  remedy: 'VACUUM t',
   query: 'select 1',
   numbers: { dead: 1 },
 };

@@ -1,4 +1,4 @@
-import { ADVICE_MAX, ADVICE_SEVERITIES, type AdviceStatus } from '../api/types.ts';
+import { ADVICE_MAX, ADVICE_SEVERITIES, type AdviceStatus } from '../api/status-types.ts';
 import { listedText, objectFields } from './fields.ts';
 
 const WORDS_MAX = 1000;
@@ -15,9 +15,9 @@ export function readAdvice(value: unknown): readonly AdviceStatus[] | undefined 
     const what = wordsOf(one['what'], WORDS_MAX);
     const since = momentOf(one['since']);
     if (id === undefined || severity === undefined || what === undefined || since === undefined) return [];
-    const [todo, query] = [wordsOf(one['todo'], WORDS_MAX) ?? '', wordsOf(one['query'], QUERY_MAX) ?? ''];
+    const [remedy, query] = [wordsOf(one['remedy'], WORDS_MAX) ?? '', wordsOf(one['query'], QUERY_MAX) ?? ''];
     const subject = wordsOf(one['subject'], 500);
-    return [{ id, severity, ...(subject === undefined ? {} : { subject }), what, since, todo, query }];
+    return [{ id, severity, ...(subject === undefined ? {} : { subject }), what, since, remedy, query }];
   });
 }
 

@@ -1,4 +1,4 @@
-import { FAILOVER_PHASES, type FailoverPhases, type SwitchoverTransactions } from '../api/types.ts';
+import { FAILOVER_PHASES, type FailoverPhases, type SwitchoverTransactions } from '../api/status-types.ts';
 import { listedText, numberField, objectFields, textField } from './fields.ts';
 
 const FAILOVER_REASONS = ['silent', 'postgresDied', 'switchover'] as const;

@@ -1,5 +1,5 @@
 import { formatLsn, parseLsn } from '@kube-aurora/pg-format';
-import { INSTANCE_ROLES, type AdviceStatus, type InstanceRole, type LostSlot } from '../api/types.ts';
+import { INSTANCE_ROLES, type AdviceStatus, type InstanceRole, type LostSlot } from '../api/status-types.ts';
 import { readAdvice } from './agent-advice.ts';
 import { readFailover, type ReportedFailover } from './agent-failover.ts';
 import { FAULT_KINDS, type ReportedFault } from './faults.ts';

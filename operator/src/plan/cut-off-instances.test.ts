@@ -1,7 +1,7 @@
 /** Kubernetes calls the pods of a node that is lost ready for most of a minute: clients must not be led to them for so long. */
 import { describe, expect, test } from 'vitest';
 import { endpointLabel, LABEL } from '../api/names.ts';
-import type { AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraClusterStatus } from '../api/status-types.ts';
 import type { AgentReport } from '../observed/reports.ts';
 import { isCutOff, SILENT_AGENT_MS, type Observed } from '../observed/observed.ts';
 import { computeStatus } from '../status/compute-status.ts';

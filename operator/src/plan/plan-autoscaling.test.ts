@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION, LABEL } from '../api/names.ts';
-import type { AuroraClusterStatus, AutoscalingStatus, InstanceOverride } from '../api/types.ts';
+import type { InstanceOverride } from '../api/types.ts';
+import type { AuroraClusterStatus, AutoscalingStatus } from '../api/status-types.ts';
 import { validateCluster } from '../api/validate.ts';
 import { withDefaults } from '../api/defaults.ts';
 import type { Observed } from '../observed/observed.ts';

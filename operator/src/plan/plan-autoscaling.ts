@@ -1,7 +1,8 @@
 import { durationMs, formatMs } from '../api/duration.ts';
 import { instanceSettings } from '../api/instance-settings.ts';
 import { quantityValue } from '../api/quantity.ts';
-import type { AuroraClusterSpec, AutoscalingState, AutoscalingStatus } from '../api/types.ts';
+import type { AuroraClusterSpec } from '../api/types.ts';
+import type { AutoscalingState, AutoscalingStatus } from '../api/status-types.ts';
 import { timeMs } from '../kube/objects.ts';
 import { freshAgent, type Observed } from '../observed/observed.ts';
 import { EMPTY_PLAN, type Plan } from './actions.ts';

@@ -1,7 +1,7 @@
 import { ANNOTATION, endpointLabel, LABEL, ZONE_TOPOLOGY } from '../api/names.ts';
 import type { ConditionReason } from '../api/conditions.ts';
 import { isQuorum, segmentIds } from '../api/segment-id.ts';
-import type { InstanceRole } from '../api/types.ts';
+import type { InstanceRole } from '../api/status-types.ts';
 import { isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
 import { computePod } from '../specs/compute-pod.ts';
 import { isLeftover, isOwnedBy } from '../specs/metadata.ts';

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION, LABEL } from '../api/names.ts';
-import type { AuroraCluster, AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { AuroraClusterStatus } from '../api/status-types.ts';
 import type { Pod } from '../kube/objects.ts';
 import type { Observed } from '../observed/observed.ts';
 import { computeStatus } from '../status/compute-status.ts';

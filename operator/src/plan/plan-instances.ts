@@ -1,6 +1,7 @@
 import { instanceSettings } from '../api/instance-settings.ts';
 import { ANNOTATION, computeName, computeOrdinal, LABEL } from '../api/names.ts';
-import { INSTANCES_MAX, type InstanceRole } from '../api/types.ts';
+import { INSTANCES_MAX } from '../api/types.ts';
+import type { InstanceRole } from '../api/status-types.ts';
 import { isTerminating, timeMs, type Pod } from '../kube/objects.ts';
 import { freshAgent, type Observed } from '../observed/observed.ts';
 import { isOwnedBy } from '../specs/metadata.ts';

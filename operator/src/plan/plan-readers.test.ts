@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { LABEL } from '../api/names.ts';
-import type { AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraClusterStatus } from '../api/status-types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { readAgentStatus, withCutOff, type AgentReport } from '../observed/reports.ts';
 import type { Observed } from '../observed/observed.ts';

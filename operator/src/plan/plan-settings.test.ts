@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ANNOTATION } from '../api/names.ts';
-import type { AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraClusterStatus } from '../api/status-types.ts';
 import type { Observed } from '../observed/observed.ts';
 import type { AgentReport } from '../observed/reports.ts';
 import { connectionSecret, appCredentials } from '../specs/secrets.ts';

@@ -1,6 +1,6 @@
 import { describeProblems, validateCluster, type SpecProblem } from '../api/validate.ts';
 import { ANNOTATION, LABEL, segmentZone, storageName, tlsSecretName } from '../api/names.ts';
-import type { AutoscalingStatus, SwitchoverStatus } from '../api/types.ts';
+import type { AutoscalingStatus, SwitchoverStatus } from '../api/status-types.ts';
 import { byGroup, segmentIds, type SegmentId, quorumsOf, roleOfSegment } from '../api/segment-id.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
 import { isInitialized, segmentHealth, volumeIdentity, type Observed } from '../observed/observed.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION } from '../api/names.ts';
-import type { AuroraClusterStatus, SwitchoverStatus } from '../api/types.ts';
+import type { AuroraClusterStatus, SwitchoverStatus } from '../api/status-types.ts';
 import type { Observed, PromotionAnswer } from '../observed/observed.ts';
 import { healthy, inWords, makeCluster, NOW, outdatedPod, plan, readerReport, running, withEntry, without } from '../testing/fixtures.ts';
 import { statusOf } from '../testing/statuses.ts';

@@ -1,6 +1,7 @@
 import { formatMs } from '../api/duration.ts';
 import { ANNOTATION } from '../api/names.ts';
-import type { AuroraCluster, SwitchoverCause, SwitchoverStatus, SwitchoverTransactions } from '../api/types.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { SwitchoverCause, SwitchoverStatus, SwitchoverTransactions } from '../api/status-types.ts';
 import { isPodReady, isTerminating } from '../kube/objects.ts';
 import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import { EMPTY_PLAN, type Action, type Plan } from './actions.ts';

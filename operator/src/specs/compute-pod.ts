@@ -17,7 +17,8 @@ import {
 import { instanceSettings } from '../api/instance-settings.ts';
 import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, sizeBytes } from '../api/quantity.ts';
 import { segmentIds, type SegmentId } from '../api/segment-id.ts';
-import type { AuroraCluster, InstanceRole, Resources } from '../api/types.ts';
+import type { AuroraCluster, Resources } from '../api/types.ts';
+import type { InstanceRole } from '../api/status-types.ts';
 import type { EnvVar, Labels, Pod, PodVolume } from '../kube/objects.ts';
 import { initSqlVolume } from './initdb-options.ts';
 import { clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';

@@ -1,18 +1,9 @@
+import { LOCALE_FIELDS } from '../api/bootstrap-schema.ts';
 import type { AuroraCluster, SqlReferences } from '../api/types.ts';
 import type { PodVolume } from '../kube/objects.ts';
 import { canonicalJson } from './metadata.ts';
 
 const PLACES = ['postInitSQL', 'postInitTemplateSQL', 'postInitApplicationSQL'] as const;
-const LOCALE_FIELDS = [
-  'encoding',
-  'locale',
-  'localeCollate',
-  'localeCType',
-  'localeProvider',
-  'icuLocale',
-  'icuRules',
-  'builtinLocale',
-] as const;
 
 interface SqlFile {
   /** Secret or ConfigMap, for people. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { AdviceStatus } from '../api/types.ts';
+import type { AdviceStatus } from '../api/status-types.ts';
 import { agentReport, healthy, readerReport } from '../testing/fixtures.ts';
 import { statusOf } from '../testing/statuses.ts';
 
@@ -9,7 +9,7 @@ const ADVICE: AdviceStatus = {
   subject: 'app: t',
   what: 'many',
   since: '2026-01-01T00:00:00.000Z',
-  todo: 'VACUUM t',
+  remedy: 'VACUUM t',
   query: 'select 1',
 };
 

@@ -1,4 +1,4 @@
-import type { AuroraClusterStatus, AutoscalingState } from '../api/types.ts';
+import type { AuroraClusterStatus, AutoscalingState } from '../api/status-types.ts';
 import type { Notice } from '../plan/actions.ts';
 
 /** States that a person is told of when they begin, and when they end. */

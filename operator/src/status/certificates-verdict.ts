@@ -3,7 +3,7 @@ import { readAuthoritySecret } from '../certificates/authority-secret.ts';
 import { readLeafSecret } from '../certificates/leaf-secret.ts';
 import { modeOf } from '../certificates/tls-mode.ts';
 import { authoritySecretName, tlsSecretName } from '../api/names.ts';
-import type { AuroraClusterStatus, CertificatesStatus } from '../api/types.ts';
+import type { AuroraClusterStatus, CertificatesStatus } from '../api/status-types.ts';
 import type { Observed } from '../observed/observed.ts';
 import type { Notice, Plan } from '../plan/actions.ts';
 import { bad, good, type Verdict } from './verdict.ts';

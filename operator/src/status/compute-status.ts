@@ -2,7 +2,7 @@ import type { Condition, ConditionType, Phase } from '../api/conditions.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { PORT, readOnlyServiceName, readServiceName, readWriteServiceName, storageName, storageServiceName } from '../api/names.ts';
 import { segmentIds } from '../api/segment-id.ts';
-import type { AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraClusterStatus } from '../api/status-types.ts';
 import { describeProblems } from '../api/validate.ts';
 import { isInitialized, type Observed } from '../observed/observed.ts';
 import type { ClusterPlan } from '../plan/plan.ts';

@@ -1,4 +1,4 @@
-import type { CredentialStatus } from '../api/types.ts';
+import type { CredentialStatus } from '../api/status-types.ts';
 import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import { writerOf } from '../plan/plan-instances.ts';
 import { appCredentials, secretPassword, superuserCredentials, type Credentials } from '../specs/secrets.ts';

@@ -1,5 +1,5 @@
 import { formatMs } from '../api/duration.ts';
-import { FAILOVER_PHASES, type AuroraClusterStatus, type FailoverStatus } from '../api/types.ts';
+import { FAILOVER_PHASES, type AuroraClusterStatus, type FailoverStatus } from '../api/status-types.ts';
 import type { FailoverReason } from '../observed/agent-failover.ts';
 import { freshAgent, type Observed } from '../observed/observed.ts';
 import type { Notice } from '../plan/actions.ts';

@@ -1,4 +1,4 @@
-import type { AuroraClusterStatus, FailoverPhases, FailoverStatus, SwitchoverStatus, SwitchoverTransactions } from '../api/types.ts';
+import type { AuroraClusterStatus, FailoverPhases, FailoverStatus, SwitchoverStatus, SwitchoverTransactions } from '../api/status-types.ts';
 
 /** The writer's place went from one instance to another, or should have. */
 export type Handover =

@@ -1,5 +1,5 @@
 import { formatMs } from '../api/duration.ts';
-import type { AuroraClusterStatus, InstanceStatus } from '../api/types.ts';
+import type { AuroraClusterStatus, InstanceStatus } from '../api/status-types.ts';
 import type { Notice } from '../plan/actions.ts';
 import { servingReaders } from './readers-verdict.ts';
 

@@ -7,7 +7,7 @@ import {
   type InstancePhase,
   type InstanceState,
   type InstanceStatus,
-} from '../api/types.ts';
+} from '../api/status-types.ts';
 import { isPodReady, isTerminating, type Pod } from '../kube/objects.ts';
 import { computeState, freshAgent, isCutOff, type Observed } from '../observed/observed.ts';
 import { isSilent } from '../observed/reports.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { LostSlot } from '../api/types.ts';
+import type { LostSlot } from '../api/status-types.ts';
 import { readAgentStatus } from '../observed/reports.ts';
 import { agentReport, healthy, makeCluster, NOW } from '../testing/fixtures.ts';
 import { condition, ran, statusOf } from '../testing/statuses.ts';

@@ -1,4 +1,4 @@
-import type { AuroraClusterStatus, LostSlot } from '../api/types.ts';
+import type { AuroraClusterStatus, LostSlot } from '../api/status-types.ts';
 import { freshAgent, type Observed } from '../observed/observed.ts';
 import type { Notice } from '../plan/actions.ts';
 import { writerOf } from '../plan/plan-instances.ts';

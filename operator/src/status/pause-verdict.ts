@@ -1,5 +1,6 @@
 import { ANNOTATION } from '../api/names.ts';
-import type { AuroraCluster, AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { AuroraClusterStatus } from '../api/status-types.ts';
 import type { Notice } from '../plan/actions.ts';
 import { isPaused } from '../plan/pause.ts';
 import { bad, good, type Verdict } from './verdict.ts';

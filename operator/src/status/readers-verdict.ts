@@ -1,5 +1,5 @@
 import { formatMs } from '../api/duration.ts';
-import type { InstanceState, InstanceStatus } from '../api/types.ts';
+import type { InstanceState, InstanceStatus } from '../api/status-types.ts';
 import type { ConditionReason } from '../api/conditions.ts';
 import { freshAgent, type Observed } from '../observed/observed.ts';
 import { readersOf, type Instance } from '../plan/plan-instances.ts';

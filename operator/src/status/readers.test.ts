@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraClusterStatus } from '../api/status-types.ts';
 import type { Observed } from '../observed/observed.ts';
 import { readAgentStatus } from '../observed/reports.ts';
 import { healthy, makeCluster, mapSegments, NOW, plan, readerReport, running, withEntry } from '../testing/fixtures.ts';

@@ -1,6 +1,6 @@
 import { storageName } from '../api/names.ts';
 import { roleOfSegment, segmentIds } from '../api/segment-id.ts';
-import { SEGMENT_STATES, STAND_IN_REASONS, type SegmentStatus } from '../api/types.ts';
+import { SEGMENT_STATES, STAND_IN_REASONS, type SegmentStatus } from '../api/status-types.ts';
 import { freshAgent, isSegmentSound, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { isTerminating, podCondition, type Pod } from '../kube/objects.ts';
 import { writerOf } from '../plan/plan-instances.ts';

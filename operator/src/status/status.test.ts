@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ANNOTATION } from '../api/names.ts';
-import type { AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraClusterStatus } from '../api/status-types.ts';
 import type { Observed } from '../observed/observed.ts';
 import type { Pod } from '../kube/objects.ts';
 import { checkManifest } from '../testing/manifest-check.ts';

@@ -1,6 +1,7 @@
 import { storageName } from '../api/names.ts';
 import { isQuorum, quorumsOf, roleOfSegment, fewestInGroup, groupPeers, segmentIds, type SegmentId } from '../api/segment-id.ts';
-import { SEGMENTS, type SegmentStatus, type StandInReasonName } from '../api/types.ts';
+import { SEGMENTS } from '../api/types.ts';
+import type { SegmentStatus, StandInReasonName } from '../api/status-types.ts';
 import { freshAgent, freshDaemon, isInitialized, isSegmentSound, isSegmentUp, segmentHealth, type Observed } from '../observed/observed.ts';
 import { writerOf } from '../plan/plan-instances.ts';
 import { podTrouble } from '../plan/pod-health.ts';

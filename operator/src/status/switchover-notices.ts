@@ -1,4 +1,4 @@
-import type { AuroraClusterStatus, SwitchoverStatus } from '../api/types.ts';
+import type { AuroraClusterStatus, SwitchoverStatus } from '../api/status-types.ts';
 import type { Notice } from '../plan/actions.ts';
 
 const OUTCOME: Readonly<Record<SwitchoverStatus['state'], Pick<Notice, 'type' | 'reason'>>> = {

@@ -1,6 +1,6 @@
 import type { ConditionType } from '../api/conditions.ts';
 import { Quorums } from '@kube-aurora/volume';
-import type { AuroraClusterStatus, SegmentStatus } from '../api/types.ts';
+import type { AuroraClusterStatus, SegmentStatus } from '../api/status-types.ts';
 import type { Notice } from '../plan/actions.ts';
 import { FAULT_KINDS, FAULT_REASON } from '../observed/faults.ts';
 import { autoscalingNotices } from './autoscaling-notices.ts';

@@ -1,6 +1,7 @@
 import { withDefaults } from '../api/defaults.ts';
 import { FINALIZER } from '../api/names.ts';
-import type { AuroraCluster, AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraCluster } from '../api/types.ts';
+import type { AuroraClusterStatus } from '../api/status-types.ts';
 
 /** Clusters as they are seen, for tests: a healthy one, to be changed one thing at a time. */
 export const NOW = Date.parse('2026-11-21T12:00:00Z');

@@ -1,4 +1,4 @@
-import type { AuroraClusterStatus } from '../api/types.ts';
+import type { AuroraClusterStatus } from '../api/status-types.ts';
 import type { Observed } from '../observed/observed.ts';
 import { daemonReport, mapSegments, plan, running, without, withoutSegments } from './fixtures.ts';
 import { computeStatus } from '../status/compute-status.ts';

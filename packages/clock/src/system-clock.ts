@@ -23,6 +23,11 @@ const SYSTEM: Clock = {
   sleep: (ms, signal) => sleepOn(afterUnlessIdle, ms, signal),
 };
 
+/** Waits, and ends at once, without an error, when the signal says so. A process that does nothing else lives on, which it does not for `Clock.sleep`. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return sleepOn(after, ms, signal);
+}
+
 /** The machine's own clock and randomness. */
 export function systemClock(): Clock {
   return SYSTEM;

@@ -2,7 +2,7 @@ import { EventEmitter } from 'node:events';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { setTimeout as delay } from 'node:timers/promises';
+import { pause } from '@kube-aurora/clock';
 import pg from 'pg';
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams';
 import type { CatalogList } from './catalog-lists.ts';
@@ -151,7 +151,7 @@ export class PsqlSession {
   /** Runs one statement again and again, `times` at most, until it fails or `signal` says so. */
   async watch(sql: string, everyMs: number, times: number, signal: AbortSignal): Promise<boolean> {
     for (let done = 0; done < times && !signal.aborted; done++) {
-      if (done > 0) await delay(everyMs, undefined, { signal }).catch(() => undefined);
+      if (done > 0) await pause(everyMs, signal);
       if (signal.aborted) break;
       this.print(`${clockTime(new Date())} (every ${everyMs / 1000}s)\n`);
       if (!(await this.run(sql))) return false;

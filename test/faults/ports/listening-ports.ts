@@ -1,6 +1,6 @@
 /** Which ports the processes below one have open, as the kernel has it (proc(5), /proc/net/tcp): none is forgotten. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { tree } from '../../bench/process-usage.ts';
+import { isGone, tree } from '../../bench/process-usage.ts';
 
 export interface ListeningPort {
   readonly pid: number;
@@ -30,14 +30,14 @@ export function openFiles(pid: number): string[] {
     return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
       try {
         return [readlinkSync(`/proc/${pid}/fd/${fd}`)];
-      } catch {
-        // Closed since the directory was read.
-        return [];
+      } catch (error) {
+        if (isGone(error)) return [];
+        throw error;
       }
     });
-  } catch {
-    // The process ended since it was found.
-    return [];
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
   }
 }
 
