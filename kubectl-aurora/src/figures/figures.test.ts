@@ -1,5 +1,12 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { KubeConfig } from '@kubernetes/client-node';
 import { describe, expect, test } from 'vitest';
+import { HttpApi } from '../kube/api.ts';
+import { COMPONENT_LABEL, type Pod } from '../kube/resources.ts';
 import { VIEWS } from '../testing/views.ts';
+import { fetchMetrics } from './fetch-metrics.ts';
 import { growth, meanBetween, parseMetrics, quantileBetween, total } from './prometheus-text.ts';
 import { renderStorage } from './render-storage.ts';
 import { renderTop } from './render-top.ts';
@@ -44,6 +51,31 @@ describe('Prometheus’ text', () => {
     expect(quantileBetween(before, after, 'aurora_flush_seconds', 0.99)).toBe(0.01);
     expect(quantileBetween(after, after, 'aurora_flush_seconds', 0.5)).toBeUndefined();
   });
+});
+
+test('a pod that the API server does not reach is waited for no longer than one would at a terminal', async () => {
+  const server = createServer((request, response) => {
+    if (request.url?.includes('demo-storage-0') === true) response.end('a 1\n');
+    // As an API server that still tries to reach the other.
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const config = new KubeConfig();
+  config.loadFromClusterAndUser(
+    { name: 'c', server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, skipTLSVerify: true },
+    { name: 'u' },
+  );
+  const pods = ['demo-storage-0', 'demo-storage-1'].map((name): Pod => ({
+    metadata: { name, namespace: 'default', labels: { [COMPONENT_LABEL]: 'storage' } },
+  }));
+  const api = new HttpApi(config);
+  const [reached, silent] = [
+    await fetchMetrics(api, pods.slice(0, 1), undefined, 30_000),
+    await fetchMetrics(api, pods.slice(1), undefined, 100),
+  ];
+  expect([...reached.byPod.keys()]).toEqual(['demo-storage-0']);
+  expect([...silent.missing]).toEqual([['demo-storage-1', 'no answer by way of the API server within 0.1 s']]);
+  server.closeAllConnections();
+  server.close();
 });
 
 test('top', () => {

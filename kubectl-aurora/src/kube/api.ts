@@ -8,8 +8,8 @@ export interface KubeApi {
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body: object): Promise<T>;
   merge<T>(path: string, patch: object): Promise<T>;
-  /** An answer that is no JSON: a log, metrics. */
-  text(path: string): Promise<string>;
+  /** An answer that is no JSON: a log, metrics. Fails when nothing comes for `timeoutMs`, which has a default. */
+  text(path: string, timeoutMs?: number): Promise<string>;
   /** The same in pieces as they come; ends with the answer, or when `signal` says so. */
   stream(path: string, signal: AbortSignal): AsyncIterable<Buffer>;
 }
@@ -39,8 +39,8 @@ export class HttpApi implements KubeApi {
     return this.#json('PATCH', `${path}?fieldManager=${AGENT}`, patch, 'application/merge-patch+json');
   }
 
-  async text(path: string): Promise<string> {
-    return await wholeBody(await this.#answered('GET', path));
+  async text(path: string, timeoutMs = TIMEOUT_MS): Promise<string> {
+    return await wholeBody(await this.#answered('GET', path, undefined, undefined, { timeoutMs }));
   }
 
   async *stream(path: string, signal: AbortSignal): AsyncIterable<Buffer> {
@@ -111,7 +111,7 @@ export class HttpApi implements KubeApi {
         { ...credentials, method, timeout: timeoutMs, headers, ...(signal === undefined ? {} : { signal }) },
         resolve,
       );
-      request.on('timeout', () => request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)));
+      request.on('timeout', () => request.destroy(new SilentError(`no answer within ${timeoutMs / 1000} s`)));
       request.on('error', (cause) => reject(unreached(url, cause)));
       request.end(payload);
     });
@@ -154,13 +154,16 @@ export function refusal(code: number, body: string): ApiError {
   return new ApiError(code, String(code), body.trim() === '' ? `the server answered ${code}` : body.trim().slice(0, 300));
 }
 
+/** Nothing came in time. */
+class SilentError extends Error {}
+
 /** As kubectl says it. */
 function unreached(url: URL, cause: Error): ApiError {
   const words =
     'code' in cause && cause.code === 'ECONNREFUSED'
       ? `The connection to the server ${url.host} was refused - did you specify the right host or port?`
       : `Unable to connect to the server: ${cause.message}`;
-  return new ApiError(0, 'Unreachable', words, cause);
+  return new ApiError(0, cause instanceof SilentError ? 'Timeout' : 'Unreachable', words, cause);
 }
 
 function messageOf(error: unknown): string {
