@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { NO_FAILURES, nextRestart } from './back-off.ts';
 import { ContainerLog, readLog } from './container-log.ts';
 import { containerEnvironment, expand, rewriteMounts } from './environment.ts';
 import { imageName, parseImageMap, programOf } from './image-map.ts';
+import { prepareVolumes } from './volumes.ts';
 
 describe('restarts', () => {
   it('come at once, then later and later, and start over after a healthy while', () => {
@@ -61,6 +62,19 @@ describe('environment', () => {
       containerEnvironment(pod, { name: 'c', env: [{ name: 'X', valueFrom: { secretKeyRef: { name, key } } }] }, references);
     expect(needs('k', 'other')).toThrow('secret "other" not found');
     expect(needs('z', 's')).toThrow("couldn't find key z in secret s");
+  });
+
+  it('mounts a key that a Secret lacks only where it is optional: as no file', () => {
+    const home = mkdtempSync(path.join(tmpdir(), 'volumes-'));
+    const sources = { ...references, claimDirectory: () => undefined };
+    const items = ['k', 'z'].map((key) => ({ key, path: key }));
+    const mounting = (optional: boolean): Pod => ({
+      ...pod,
+      spec: { ...pod.spec, volumes: [{ name: 'v', secret: { secretName: 's', items, optional } }] },
+    });
+    expect(() => prepareVolumes(mounting(false), home, sources)).toThrow('references non-existent key z in secret "s"');
+    expect(readdirSync(prepareVolumes(mounting(true), home, sources).get('v') ?? '')).toEqual(['k']);
+    rmSync(home, { recursive: true });
   });
 
   it('leaves unknown references alone', () => {

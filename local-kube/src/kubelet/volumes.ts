@@ -111,10 +111,11 @@ function keyedFiles(
     throw new VolumeError(`${kind} "${name}" not found`);
   }
   const all = [...Object.keys(objectAt(object, 'data')), ...Object.keys(objectAt(object, 'binaryData'))].map((key) => ({ key, path: key }));
-  return (source.items ?? all).map((item) => {
+  return (source.items ?? all).flatMap((item) => {
     const bytes = kind === 'secret' ? secretBytes(object, item.key) : configMapBytes(object, item.key);
-    if (bytes === undefined) throw new VolumeError(`references non-existent key ${item.key} in ${kind} "${name}"`);
-    return { path: item.path, bytes, secret: kind === 'secret' };
+    if (bytes !== undefined) return [{ path: item.path, bytes, secret: kind === 'secret' }];
+    if (source.optional === true) return [];
+    throw new VolumeError(`references non-existent key ${item.key} in ${kind} "${name}"`);
   });
 }
 
