@@ -17,6 +17,11 @@ test('Helm finds nothing to say against the chart', () => {
   expect(helm(['lint', '--strict', CHART])).toContain('1 chart(s) linted, 0 chart(s) failed');
 });
 
+test('the CustomResourceDefinition fits into the annotation that `kubectl apply` without --server-side keeps it in', () => {
+  // Kubernetes takes 256 KiB for all annotations of an object together.
+  expect(JSON.stringify(parse(text('deploy/crd.yaml'))).length).toBeLessThan(200 * 1024);
+});
+
 test('the chart has the version of what it installs, and its example is the sample', () => {
   const chart = parse(text('helm/kube-aurora/Chart.yaml')) as { version: string; appVersion: string; annotations: Record<string, string> };
   const { version } = JSON.parse(text('package.json')) as { version: string };
