@@ -88,6 +88,10 @@ export class Agent {
   get gauges(): AgentGauges {
     return this.#report.gauges;
   }
+  /** The epoch that it runs in, or ran in last. */
+  get epoch(): bigint | undefined {
+    return this.#epoch === 0n ? undefined : this.#epoch;
+  }
   get phase(): AgentPhase {
     return this.#state.situation.phase;
   }

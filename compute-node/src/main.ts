@@ -41,7 +41,11 @@ if (process.argv.includes('--help')) {
 }
 
 letHeapGrow(HEAP_GROWTH_PERCENT);
-const logger = createLogger('compute-agent');
+let agent: Agent | undefined;
+const logger = createLogger('compute-agent', {
+  who: { cluster: process.env['AURORA_CLUSTER'], instance: process.env['AURORA_INSTANCE'] },
+  also: () => ({ epoch: agent?.epoch }),
+});
 await runMain(logger, async () => {
   const config = readAgentConfig(process.env, process.argv.slice(2));
   const registry = new Registry();
@@ -120,8 +124,9 @@ await runMain(logger, async () => {
     clock,
     logger,
   });
+  const isServing = (): boolean => agent?.phase === 'running';
   const insights = new Insights({
-    isServing: () => agent.phase === 'running',
+    isServing,
     socket: { dir: paths.runDir, port: config.pgListen.port },
     clock,
     logger: logger.child({ part: 'insights' }),
@@ -133,7 +138,7 @@ await runMain(logger, async () => {
     return { atMs: clock.now(), wanted: counted.buffersHit + counted.buffersRead, fromStorage: fetched };
   };
   const adviser = new Adviser({
-    isServing: () => agent.phase === 'running',
+    isServing,
     socket: { dir: paths.runDir, port: config.pgListen.port },
     loadPerCore: () => {
       const sessions = insights.status.load?.sessions;
@@ -147,13 +152,13 @@ await runMain(logger, async () => {
     directory: config.queriesDir,
     socket: { dir: paths.runDir, port: config.pgListen.port },
     database: config.appDatabase,
-    isServing: () => agent.phase === 'running',
+    isServing,
     onAnswered: () => customMetrics.show(customQueries.series),
     clock,
     logger: logger.child({ part: 'queries' }),
   });
   const customMetrics = new CustomMetrics(registry, () => customQueries.failures);
-  const agent: Agent = new Agent({
+  const running = new Agent({
     roles,
     instance,
     volumeExists,
@@ -173,18 +178,19 @@ await runMain(logger, async () => {
     clock,
     logger,
   });
-  const metrics = createMetrics(registry, agent.gauges);
+  agent = running;
+  const metrics = createMetrics(registry, running.gauges);
   createInsightsMetrics(registry, insights);
   const shutdown = new Shutdown(logger);
   const server = await serveStatus({
     listen: config.metricsListen,
     registry,
-    live: () => ({ ok: true, message: agent.phase }),
-    ready: () => agent.ready(),
-    status: () => ({ ...agent.status(), identity: tls.status }),
+    live: () => ({ ok: true, message: running.phase }),
+    ready: () => running.ready(),
+    status: () => ({ ...running.status(), identity: tls.status }),
     door: tls.statusDoor(['operator', 'compute']),
-    version: agent.version,
-    actions: { '/promote': () => agent.actions.promote(), '/drain': () => agent.actions.drain() },
+    version: running.version,
+    actions: { '/promote': () => running.actions.promote(), '/drain': () => running.actions.drain() },
   });
   shutdown.add('certificates', () => tls.stop());
   shutdown.add('status server', () => server.close());
@@ -198,10 +204,10 @@ await runMain(logger, async () => {
   shutdown.add('storage connections', () => {
     for (const { client } of segments) client.close();
   });
-  shutdown.add('PostgreSQL', () => agent.stop(QUORUM_WAIT_MS), QUORUM_WAIT_MS + 15_000);
-  shutdown.onSignals(() => agent.exitCode);
+  shutdown.add('PostgreSQL', () => running.stop(QUORUM_WAIT_MS), QUORUM_WAIT_MS + 15_000);
+  shutdown.onSignals(() => running.exitCode);
   void insights.run();
   void adviser.run();
   void customQueries.run();
-  await agent.run(metrics);
+  await running.run(metrics);
 });

@@ -55,6 +55,7 @@ export default defineConfig({
           { text: 'Helm chart', link: '/reference/chart' },
           { text: 'PostgreSQL settings', link: '/reference/postgresql-settings' },
           { text: 'Metrics', link: '/reference/metrics' },
+          { text: 'Logs', link: '/reference/logs' },
           { text: 'Glossary', link: '/glossary' },
         ],
       },

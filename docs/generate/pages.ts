@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { clusterSchema } from '../../operator/src/api/schema.ts';
 import { clusterReference } from './cluster-reference.ts';
+import { logSchemaFile, logsReference } from './logs-reference.ts';
 import { metricsReference } from './metrics-reference.ts';
 import { chartReadme, chartReference } from './values-reference.ts';
 
@@ -14,6 +15,8 @@ export function generatedPages(): { readonly file: string; readonly content: str
   return [
     { file: path.join(REFERENCE, 'auroracluster.md'), content: clusterReference(clusterSchema) },
     { file: path.join(REFERENCE, 'metrics.md'), content: metricsReference() },
+    { file: path.join(REFERENCE, 'logs.md'), content: logsReference() },
+    { file: path.join(REFERENCE, 'log-line.schema.json'), content: logSchemaFile() },
     { file: path.join(REFERENCE, 'chart.md'), content: chartReference() },
     // The formatter leaves a chart's folder alone, so it is told another name.
     { file: path.join(CHART, 'README.md'), formatAs: path.join(REFERENCE, 'chart-readme.md'), content: chartReadme() },

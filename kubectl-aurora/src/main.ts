@@ -87,7 +87,7 @@ async function run(words: readonly string[]): Promise<number> {
           operator: flags.has('operator'),
           follow: flags.has('follow'),
           previous: flags.has('previous'),
-          raw: flags.has('raw'),
+          format: flags.get('output') === 'json' ? 'json' : flags.has('raw') ? 'raw' : 'text',
           tail: tail === undefined ? undefined : countOf('tail', tail),
           sinceSeconds: since === undefined ? undefined : secondsOf('since', since),
         },

@@ -9,7 +9,7 @@ import { ELECTION_TIMES } from './leader/election.ts';
 import { LeaseKeeper } from './leader/lease-keeper.ts';
 import { Operator, timer } from './operator.ts';
 
-const logger = createLogger('operator');
+const logger = createLogger('operator', { who: { instance: process.env['POD_NAME'] } });
 
 function loadConfig(): KubeConfig {
   const config = new KubeConfig();

@@ -45,7 +45,7 @@ async function started(size: number): Promise<Started> {
   const errors: string[] = [];
   await running.stopDaemon(0);
   running.disks.set(0, patient.disk);
-  running.logger = createLogger('test', 'error', { write: (line) => void errors.push(line) });
+  running.logger = createLogger('test', { level: 'error', destination: { write: (line) => void errors.push(line) } });
   await running.startDaemon(0);
   const members = Array.from({ length: size }, (_, i) => i);
   await running.reachable(0);

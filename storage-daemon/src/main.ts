@@ -33,7 +33,9 @@ const HEAP_GROWTH_PERCENT = 50;
 const IDLE_TRAFFIC_BYTES = 16 * 1024;
 
 letHeapGrow(HEAP_GROWTH_PERCENT);
-const logger = createLogger('storage-daemon');
+const logger = createLogger('storage-daemon', {
+  who: { cluster: process.env['AURORA_CLUSTER'], instance: process.env['AURORA_DAEMON_ID'] },
+});
 const MIB = 1024 * 1024;
 
 function readPeers(text: string): Endpoint[] {

@@ -30,7 +30,7 @@ async function statusWhenReachable(running: TestCluster): Promise<SegmentState> 
 it('a daemon that stops under load tells nobody that it is damaged or empty', async () => {
   const running = (cluster = await TestCluster.start(1));
   const errors: string[] = [];
-  running.logger = createLogger('test', 'error', { write: (line) => void errors.push(line) });
+  running.logger = createLogger('test', { level: 'error', destination: { write: (line) => void errors.push(line) } });
   await running.stopDaemon(0);
   await running.startDaemon(0);
   const start = await running.import(1n, [0]);

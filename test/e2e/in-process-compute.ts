@@ -68,7 +68,7 @@ export class InProcessCompute {
       [],
     );
     const clock = systemClock();
-    const logger = createLogger('compute', process.env['LOG_LEVEL'] ?? 'silent');
+    const logger = createLogger('compute', { level: process.env['LOG_LEVEL'] ?? 'silent' });
     const segments = connectSegments(config.storage, clock, PLAIN_TEXT);
     const paths = await preparePostgresPaths(config.dataDir, process.env);
     const trial = (): Promise<TrialVerdict> => Promise.resolve({ kind: 'passed' });

@@ -4,6 +4,8 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { unzipEntry } from '../../scripts/kubectl.mjs';
 import { Quickstart, REPOSITORY } from './quickstart-harness.ts';
@@ -79,6 +81,55 @@ describe('npm start', () => {
     expect(unzipEntry(report, 'logs/demo-1.log').toString()).toContain('compute-agent');
     expect(unzipEntry(report, 'metrics/demo-storage-0.txt').toString()).toContain('aurora_storage_scl');
   }, 180_000);
+
+  it('logs JSON as its schema says, PostgreSQL too, whatever clients call themselves, and no password', async () => {
+    const aurora = (...args: string[]) => quickstart.runFile('dist/kubectl-aurora/kubectl-aurora', ...args);
+    const password = 'Told-To-Nobody.1';
+    const statement = `create role listed password '${password}'; select * from not_there`;
+    expect(aurora('psql', '--superuser', '--built-in', '--', '-c', statement).output).toContain('not_there');
+    expect(aurora('psql', '--superuser', '--built-in', '--', '-c', `alter role listed password ${password}`).output).toContain('syntax');
+    const [, host = ''] = /@(127[\d.]+):5432/.exec(quickstart.printed) ?? [];
+    const forged = '\nFATAL:  forged';
+    for (const user of [forged, `${'ü'.repeat(40)}${forged}`]) {
+      const client = new Client({ host, user, database: forged, password, ssl: { rejectUnauthorized: false } });
+      await expect(client.connect()).rejects.toThrow('password authentication failed');
+    }
+    const isLine = new Ajv2020({ validateFormats: false }).compile(
+      JSON.parse(readFileSync(path.join(REPOSITORY, 'docs/reference/log-line.schema.json'), 'utf8')) as object,
+    );
+    const pods = aurora('logs', 'demo', '-o', 'json', '--tail', '100000').output;
+    const programs = ['operator', 'local-kube'].map((name) => readFileSync(path.join(quickstart.home, 'logs', `${name}.log`), 'utf8'));
+    const all = [pods, ...programs].join('');
+    expect(all).not.toContain(password);
+    const lines = all
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(
+        (line) => JSON.parse(line) as { component: string; cluster?: string; msg: string; postgres?: { sqlState: string; user?: string } },
+      );
+    for (const line of lines) expect(isLine(line), `${JSON.stringify(line)}: ${JSON.stringify(isLine.errors)}`).toBe(true);
+    expect([...new Set(lines.map(({ component }) => component))].toSorted()).toEqual([
+      'compute-agent',
+      'local-kube',
+      'operator',
+      'storage-daemon',
+    ]);
+    expect(lines.find(({ msg }) => msg.includes('"not_there"'))).toMatchObject({
+      level: 'warn',
+      cluster: 'default/demo',
+      epoch: expect.stringMatching(/^\d+$/) as string,
+      part: 'postgres',
+      postgres: {
+        severity: 'ERROR',
+        sqlState: '42P01',
+        user: 'postgres',
+        database: 'app',
+        statement: expect.stringContaining('***') as string,
+      },
+    });
+    expect(lines.filter(({ msg }) => msg === 'forged')).toEqual([]);
+    expect(lines.filter(({ postgres }) => postgres?.sqlState === '28P01' && postgres.user?.includes('forged'))).not.toHaveLength(0);
+  }, 60_000);
 
   it('deletes no cluster that is protected, and says what to set', () => {
     const { status, output } = run('kubectl', 'delete', 'ac', 'demo');

@@ -9,6 +9,7 @@ import { Adviser } from '../../compute-node/src/advice/adviser.ts';
 import { CustomQueries } from '../../compute-node/src/custom-queries/custom-queries.ts';
 import { createInsightsMetrics } from '../../compute-node/src/insights/insights-metrics.ts';
 import { Insights } from '../../compute-node/src/insights/insights.ts';
+import { LOG_LINE_PREFIX, LogRecords, type LogRecord } from '../../compute-node/src/postgres/log-records.ts';
 
 /** What the agent asks, of a real PostgreSQL. */
 
@@ -19,7 +20,12 @@ const registry = new Registry();
 
 beforeAll(async () => {
   postgres = await startPostgres({
-    settings: { shared_preload_libraries: 'pg_stat_statements', log_statement: 'all', log_min_duration_statement: 0 },
+    settings: {
+      shared_preload_libraries: 'pg_stat_statements',
+      log_statement: 'all',
+      log_min_duration_statement: 0,
+      log_line_prefix: LOG_LINE_PREFIX,
+    },
   });
   client = await session();
   await client.query('create extension pg_stat_statements');
@@ -94,6 +100,50 @@ test('says what sessions wait for, what they hold open, and what PostgreSQL coun
   await Promise.all([waiting, sleeping]);
   for (const one of [holder, waiter, sleeper]) await one.end();
 }, 30_000);
+
+test('its log is read as records, whatever clients call themselves', async () => {
+  const forged = '\nFATAL:  forged';
+  // The second is longer than a name may be: PostgreSQL cuts it.
+  for (const user of [forged, `${'x'.repeat(60)}${forged.repeat(9)}`]) {
+    const stranger = new Client({
+      host: '127.0.0.1',
+      port: postgres.port,
+      user,
+      database: `${forged}\x1f`,
+      application_name: 'it\n\x1fis',
+    });
+    await expect(stranger.connect()).rejects.toThrow('does not exist');
+  }
+  await client.query('select *\n  from nowhere').catch((error: unknown) => error);
+  await client.query("set application_name to 'mine'; do $$ begin raise warning 'told' using hint = 'look', detail = 'more'; end $$");
+  const records: LogRecord[] = [];
+  const log = new LogRecords((record) => records.push(record));
+  log.push(Buffer.from(await postgres.log()));
+  log.end();
+  const said = (message: string | RegExp): LogRecord | undefined => records.find((record) => new RegExp(message).test(record.message));
+  expect(said('"nowhere" does not exist')?.postgres).toMatchObject({
+    severity: 'ERROR',
+    sqlState: '42P01',
+    user: 'postgres',
+    database: 'postgres',
+    backend: 'client backend',
+    client: expect.stringMatching(/^127\.0\.0\.1\(\d+\)$/) as string,
+    statement: 'select *\n  from nowhere',
+  });
+  expect(said('^told$')?.postgres).toMatchObject({
+    severity: 'WARNING',
+    sqlState: '01000',
+    application: 'mine',
+    hint: 'look',
+    detail: 'more',
+  });
+  const strangers = records.filter(({ postgres: one }) => one?.severity === 'FATAL');
+  expect(strangers).toHaveLength(2);
+  for (const { postgres: one } of strangers)
+    expect(one).toMatchObject({ sqlState: '28000', database: forged, user: expect.stringContaining('\nF') as string });
+  expect(records.every(({ postgres: one }) => one === undefined || one.pid > 0)).toBe(true);
+  expect(records.filter(({ message }) => message.startsWith('forged'))).toEqual([]);
+});
 
 test('goes on with another connection when its own is ended', async () => {
   const before = await valueOf('aurora_insights_failures_total{look="activity"}');

@@ -35,7 +35,9 @@ export class Machine implements Owner {
     this.zone = zone;
     this.#random = new SeededRandom(world.random.integer(1, 2 ** 31));
     this.clock = this.#makeClock();
-    this.logger = traced ? createLogger(id, 'debug', { write: (line) => world.note(id, readable(line)) }) : silentLogger();
+    this.logger = traced
+      ? createLogger(id, { level: 'debug', destination: { write: (line) => world.note(id, readable(line)) } })
+      : silentLogger();
   }
 
   #makeClock(): Clock {
@@ -117,8 +119,10 @@ function readable(line: string): string {
     level,
     msg,
     err,
-    ...fields
+    more,
+    ...known
   } = JSON.parse(line) as Record<string, unknown>;
+  const fields = { ...known, ...(typeof more === 'object' ? more : {}) };
   const reason = typeof err === 'object' && err !== null && 'message' in err ? ` (${String(err.message)})` : '';
   const isLsn = (value: unknown): value is string => typeof value === 'string' && /^\d{7,}$/.test(value);
   const rest = Object.entries(fields).map(

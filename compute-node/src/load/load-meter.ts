@@ -72,7 +72,7 @@ export class LoadMeter {
         again();
       },
       (error: unknown) => {
-        logger.warn({ error }, 'connections could not be counted: the number of before stays');
+        logger.warn({ err: error }, 'connections could not be counted: the number of before stays');
         again();
       },
     );

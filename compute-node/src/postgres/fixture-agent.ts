@@ -66,7 +66,7 @@ export interface FixtureVolume {
  * (vitest.config.ts).
  */
 const SANITIZED = process.env['AURORA_TEST_SANITIZED_SHIM'] === '1';
-const logger: Logger = createLogger('fixture', process.env['LOG_LEVEL'] ?? 'silent');
+const logger: Logger = createLogger('fixture', { level: process.env['LOG_LEVEL'] ?? 'silent' });
 
 export async function fixtureVolume(): Promise<FixtureVolume> {
   const dir = mkdtempSync('/tmp/aurora-fixture-');

@@ -3,6 +3,8 @@
  * nor ALTER SYSTEM can change them; a cluster's own go to postgresql.conf.
  */
 
+import { LOG_LINE_PREFIX } from './log-records.ts';
+
 /** Name to value, as in `-c name=value`. */
 export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   // The shim turns these syncs into "is it durable in the volume?".
@@ -27,6 +29,8 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   allow_alter_system: 'off',
   logging_collector: 'off',
   log_destination: 'stderr',
+  // Its log is read (log-records.ts), and goes out as JSON with all that a prefix could say.
+  log_line_prefix: LOG_LINE_PREFIX,
 };
 
 /** Defaults that fit this storage; a cluster may set others. */
@@ -49,7 +53,8 @@ const DEFAULT_PARAMETERS: Readonly<Record<string, string>> = {
 
 /** Set by the agent from its own configuration, or without meaning on this storage. */
 const REFUSED = new Set([
-  ...Object.keys(OWNED_PARAMETERS),
+  // A prefix of a cluster's own from before the log was JSON has no effect, and is no reason to run without its other parameters.
+  ...Object.keys(OWNED_PARAMETERS).filter((name) => name !== 'log_line_prefix'),
   'data_directory',
   'config_file',
   'hba_file',

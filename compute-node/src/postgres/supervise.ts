@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@kube-aurora/process';
 import type { Account } from './account.ts';
-import { LineLog } from './line-log.ts';
+import { PostgresLog } from './postgres-log.ts';
 import { OWNED_PARAMETERS } from './parameters.ts';
 import type { Clock } from '@kube-aurora/clock';
 import type { Permit } from '../lease/writer-lease.ts';
@@ -79,7 +79,7 @@ export interface RunningPostgres {
   ask(withinMs: number): Promise<PostgresAnswer>;
   /** Does its postmaster show a sign of life within `withinMs`? */
   greets(withinMs: number): Promise<boolean>;
-  /** The last lines of PostgreSQL's log. */
+  /** The last records of PostgreSQL's log, in its words. */
   recentLog(): string[];
   /** The last FATAL or PANIC in it, which says why PostgreSQL ended. */
   lastFatal(): string | undefined;
@@ -134,7 +134,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
   let lease = options.shim?.holdsReplies === true ? LeaseFile.create(options.dataDir) : undefined;
   if (options.shim?.isStandby === true) lease?.permitAlways();
 
-  const log = new LineLog(options.logger);
+  const log = new PostgresLog(options.logger);
   // Left by a PostgreSQL that was killed: until someone reaps it its pid looks alive, and PostgreSQL would refuse to
   // start. The directory is ours alone, and strays were killed.
   rmSync(`${localSocket}.lock`, { force: true });

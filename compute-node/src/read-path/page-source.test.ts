@@ -42,7 +42,7 @@ function sourceOn(getPages: GetPages, vdl: () => bigint, aheadBytesMax = 4 << 20
     onRead: () => undefined,
     onError: () => undefined,
     clock: systemClock(),
-    logger: createLogger('test', 'silent'),
+    logger: createLogger('test', { level: 'silent' }),
   });
   const source = new PageSource({
     reader,

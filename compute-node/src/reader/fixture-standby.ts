@@ -22,7 +22,7 @@ import { makePrivateChain } from './private-chain.ts';
 import { standbySettings } from './standby-settings.ts';
 import { Walsender, type StandbyReply } from './walsender.ts';
 
-const logger: Logger = createLogger('fixture', process.env['LOG_LEVEL'] ?? 'silent');
+const logger: Logger = createLogger('fixture', { level: process.env['LOG_LEVEL'] ?? 'silent' });
 /** In the name of the socket that its WAL comes from. */
 const STREAM_PORT = 5433;
 const CACHE_BYTES = 1 << 30;

@@ -81,6 +81,7 @@ export const COMMANDS: readonly Command[] = [
       { long: 'since', value: 'DURATION', help: 'newer than this: 30s, 10m, 2h' },
       { long: 'previous', short: 'p', help: "of the container's run before the present one" },
       { long: 'raw', help: 'lines as the programs wrote them (JSON), with the name of the pod before them' },
+      { long: 'output', short: 'o', value: 'FORMAT', choices: ['json'], help: 'json: each line a JSON object, with nothing before it' },
     ],
     examples: ['kubectl aurora logs -f', 'kubectl aurora logs demo --instance 1 --since 10m', 'kubectl aurora logs demo --operator'],
   },

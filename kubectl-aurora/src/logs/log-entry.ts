@@ -1,5 +1,9 @@
+import { readLine } from '@kube-aurora/log';
 import { paint, type Screen, type Tone } from '../text/paint.ts';
 import { clockTime } from '../text/units.ts';
+
+/** For a person; as the programs wrote it, behind the name of the pod; or for other programs, each line a JSON object. */
+export type LogFormat = 'text' | 'raw' | 'json';
 
 /** A line of a pod's log, with the time that its node gave it. */
 export interface LogEntry {
@@ -26,36 +30,14 @@ function compareTimes(a: string, b: string): number {
 }
 
 const LEVEL_TONE: Readonly<Record<string, Tone>> = { debug: 'dim', trace: 'dim', warn: 'warn', error: 'bad', fatal: 'bad' };
-/** Said by the line's own beginning, or of no use to a reader. */
-const LEFT_OUT = new Set(['level', 'time', 'msg', 'component', 'postgres', 'err']);
-
 /** A program's JSON line as a person reads it; anything else as it is. */
-export function formatEntry({ pod, time, text }: LogEntry, prefixWidth: number, raw: boolean, screen: Screen): string {
+export function formatEntry({ pod, time, text }: LogEntry, prefixWidth: number, how: LogFormat, screen: Screen): string {
+  if (how === 'json') return readLine(text) === undefined ? JSON.stringify({ time, instance: pod, msg: text }) : text;
   const prefix = paint(screen, 'dim', `${pod.padEnd(prefixWidth)} |`);
-  if (raw) return `${prefix} ${text}`;
-  const fields = fieldsOf(text);
-  if (fields === undefined) return `${prefix} ${clockTime(time)} ${text}`;
-  const level = typeof fields['level'] === 'string' ? fields['level'] : '';
-  const error = objectOf(fields['err'])?.['message'];
-  const rest = Object.entries(fields)
-    .filter(([key]) => !LEFT_OUT.has(key))
-    .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  const words = [wordOf(fields['msg']), wordOf(error), paint(screen, 'dim', rest.join(' '))].filter((word) => word !== '');
-  return `${prefix} ${clockTime(wordOf(fields['time']) || time)} ${paint(screen, LEVEL_TONE[level] ?? 'plain', level.padEnd(5))} ${words.join('  ')}`;
-}
-
-const wordOf = (value: unknown): string => (typeof value === 'string' ? value : '');
-
-function objectOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
-}
-
-function fieldsOf(text: string): Readonly<Record<string, unknown>> | undefined {
-  if (!text.startsWith('{')) return undefined;
-  try {
-    return objectOf(JSON.parse(text));
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  if (how === 'raw') return `${prefix} ${text}`;
+  const line = readLine(text);
+  if (line === undefined) return `${prefix} ${clockTime(time)} ${text}`;
+  const level = paint(screen, LEVEL_TONE[line.level] ?? 'plain', line.level.padEnd(5));
+  const words = [line.message, paint(screen, 'dim', line.rest)].filter((word) => word !== '');
+  return `${prefix} ${clockTime(line.time || time)} ${level} ${words.join('  ')}`;
 }

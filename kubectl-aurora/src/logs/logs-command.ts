@@ -5,14 +5,14 @@ import { ApiError, FailedError } from '../kube/errors.ts';
 import { CLUSTER_LABEL, path, type Pod } from '../kube/resources.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { choosePods, type LogChoice } from './choose-pods.ts';
-import { byTime, formatEntry, readLogLine, type LogEntry } from './log-entry.ts';
+import { byTime, formatEntry, readLogLine, type LogEntry, type LogFormat } from './log-entry.ts';
 
 export interface LogsRequest extends LogChoice {
   readonly namespace: string;
   readonly name: string | undefined;
   readonly follow: boolean;
   readonly previous: boolean;
-  readonly raw: boolean;
+  readonly format: LogFormat;
   readonly tail: number | undefined;
   readonly sinceSeconds: number | undefined;
 }
@@ -29,7 +29,7 @@ export async function logsCommand(request: LogsRequest, around: Surroundings & {
   const width = Math.max(...pods.map(({ metadata }) => metadata.name.length));
   const print = (entries: readonly LogEntry[]): void => {
     const screen = around.screen();
-    const lines = byTime(entries).map((entry) => `${formatEntry(entry, width, request.raw, screen)}\n`);
+    const lines = byTime(entries).map((entry) => `${formatEntry(entry, width, request.format, screen)}\n`);
     if (lines.length > 0) write(lines.join(''));
   };
   if (!request.follow) return print((await Promise.all(pods.map((pod) => readLog(api, pod, request, say)))).flat());
@@ -74,7 +74,7 @@ export async function operatorPods(api: KubeApi): Promise<readonly Pod[]> {
 
 function logPath(
   { metadata }: Pod,
-  { previous, tail, sinceSeconds, follow }: Omit<LogsRequest, keyof LogChoice | 'namespace' | 'name' | 'raw'>,
+  { previous, tail, sinceSeconds, follow }: Omit<LogsRequest, keyof LogChoice | 'namespace' | 'name' | 'format'>,
 ): string {
   const lines = tail ?? (sinceSeconds === undefined ? TAIL : undefined);
   const query = new URLSearchParams({
@@ -91,7 +91,7 @@ function logPath(
 export async function readLog(
   api: KubeApi,
   pod: Pod,
-  how: Omit<LogsRequest, keyof LogChoice | 'namespace' | 'name' | 'raw'>,
+  how: Omit<LogsRequest, keyof LogChoice | 'namespace' | 'name' | 'format'>,
   say: (text: string) => void,
 ): Promise<readonly LogEntry[]> {
   try {

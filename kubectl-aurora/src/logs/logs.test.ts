@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { VIEWS } from '../testing/views.ts';
 import { choosePods, countOf, secondsOf } from './choose-pods.ts';
-import { byTime, formatEntry, readLogLine } from './log-entry.ts';
+import { byTime, formatEntry, readLogLine, type LogFormat } from './log-entry.ts';
 
 const PIPE = { width: Infinity, colour: false } as const;
-const show = (line: string, raw = false): string => formatEntry(readLogLine('demo-1', line), 8, raw, PIPE);
+const show = (line: string, how: LogFormat = 'text'): string => formatEntry(readLogLine('demo-1', line), 8, how, PIPE);
 
 describe('a line of a log', () => {
   test.each([
@@ -16,6 +16,10 @@ describe('a line of a log', () => {
       '2026-11-27T13:05:45.416Z {"level":"error","time":"2026-11-27T13:05:45.416Z","msg":"a step failed","err":{"message":"no route","stack":"long"}}',
       'demo-1   | 13:05:45 error a step failed  no route',
     ],
+    [
+      '2026-11-27T13:05:45.416Z {"level":"warn","time":"2026-11-27T13:05:45.416Z","component":"compute-agent","cluster":"default/demo","instance":"demo-1","part":"postgres","epoch":"2","postgres":{"severity":"ERROR","sqlState":"42P01","user":"app","database":"app","pid":7,"session":"a.b","sessionLine":1,"backend":"client backend","statement":"select 1 from t"},"more":{"ms":3},"msg":"relation \\"t\\" does not exist"}',
+      'demo-1   | 13:05:45 warn  relation "t" does not exist  part=postgres epoch=2 sqlState=42P01 user=app database=app statement=select 1 from t ms=3',
+    ],
     ['2026-11-27T13:05:45.416Z not json', 'demo-1   | 13:05:45 not json'],
     ['2026-11-27T13:05:45.416Z {"broken', 'demo-1   | 13:05:45 {"broken'],
     ['2026-11-27T13:05:45.416Z null', 'demo-1   | 13:05:45 null'],
@@ -24,7 +28,12 @@ describe('a line of a log', () => {
   });
 
   test('as the program wrote it', () => {
-    expect(show('2026-11-27T13:05:45.416Z {"a": 1}', true)).toBe('demo-1   | {"a": 1}');
+    expect(show('2026-11-27T13:05:45.416Z {"a": 1}', 'raw')).toBe('demo-1   | {"a": 1}');
+  });
+
+  test('as JSON, each line an object for itself, also of what is none', () => {
+    expect(show('2026-11-27T13:05:45.416Z {"a": 1}', 'json')).toBe('{"a": 1}');
+    expect(show('2026-11-27T13:05:45.416Z "no', 'json')).toBe('{"time":"2026-11-27T13:05:45.416Z","instance":"demo-1","msg":"\\"no"}');
   });
 
   test('several pods’ come by time, to whatever part of a second they have it', () => {

@@ -1,32 +1,12 @@
-/** In the place of what nobody is to see. */
-export const REDACTED = '***';
+import { isSecretField, maskSecrets, REDACTED } from '@kube-aurora/log';
 
 /** Shorter ones are no secrets, and would take half of the words with them. */
 const SECRET_CHARACTERS_MIN = 4;
 
-/** Fields that hold something secret; those that name where it stands, or since when, do not. */
-const SECRET_FIELD = /passw|token|authorization|private.?key|api.?key|credential$|scram/i;
-const NAMES_ONE = /(name|ref|refs|at|since|file|path)$/i;
 /** Statements may have anything in them. */
 const STATEMENTS = /^postInit\w*SQL$/;
 /** kubectl's copy of the manifest as it was applied. */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
-
-/** Secrets that are told by how they look, wherever they stand. */
-const PATTERNS: readonly (readonly [RegExp, string])[] = [
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, REDACTED],
-  // scheme://user:password@host
-  [/(\b[a-z][a-z\d+.-]*:\/\/[^\s:/@"']*:)[^\s@"']+@/gi, `$1${REDACTED}@`],
-  // password=… as libpq, JDBC and many a program have it
-  [/(\bpass(?:word|wd)?(?:"|')?\s*[=:]\s*)("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.|'')*'|[^\s,;&"'}]+)/gi, `$1${REDACTED}`],
-  // alter role … password '…', with plain or escaped quotes
-  [/(\bpassword\s+)(?:'(?:[^']|'')*'|\\?"[^"]*"|\$(\w*)\$[^]*?\$\2\$)/gi, `$1${REDACTED}`],
-  [/SCRAM-SHA-256\$[^\s"']+/g, REDACTED],
-  [/\bmd5[\da-f]{32}\b/g, REDACTED],
-  [/(\bBearer\s+)[\w.~+/=-]+/gi, `$1${REDACTED}`],
-  // JSON Web Tokens
-  [/\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g, REDACTED],
-];
 
 /** All ways in which a secret may be written. */
 function variants(secret: string): readonly string[] {
@@ -52,8 +32,7 @@ export function redactor(known: readonly string[]): {
     (a, b) => b.length - a.length,
   );
   const text = (given: string): string => {
-    const masked = words.reduce((rest, word) => rest.replaceAll(word, REDACTED), given);
-    return PATTERNS.reduce((rest, [pattern, instead]) => rest.replaceAll(pattern, instead), masked);
+    return maskSecrets(words.reduce((rest, word) => rest.replaceAll(word, REDACTED), given));
   };
   const object = (value: unknown): unknown => {
     if (typeof value === 'string') return text(value);
@@ -73,8 +52,4 @@ export function redactor(known: readonly string[]): {
     );
   };
   return { text, object };
-}
-
-function isSecretField(name: string): boolean {
-  return SECRET_FIELD.test(name) && !NAMES_ONE.test(name);
 }

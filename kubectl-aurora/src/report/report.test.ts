@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { REDACTED } from '@kube-aurora/log';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { unzipEntry } from '../../../scripts/kubectl.mjs';
 import { VIEWS } from '../testing/views.ts';
-import { REDACTED, redactor } from './redact.ts';
+import { redactor } from './redact.ts';
 import { reportFiles, type ReportParts } from './report-files.ts';
 import { zip } from './zip.ts';
 

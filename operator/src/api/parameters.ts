@@ -66,6 +66,7 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   ssl_passphrase_command_supports_reload: TLS,
   logging_collector: LOGS,
   log_destination: LOGS,
+  log_line_prefix: 'the log is JSON, and each line has all that a prefix could say',
 };
 
 /** Values that a setting may have where PostgreSQL takes more of them, and why not those. */

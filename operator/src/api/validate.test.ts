@@ -75,10 +75,10 @@ test('parameters: ours are refused in any spelling, the others handed on in lowe
     Work_Mem: '4MB',
     'auto_explain.log_min_duration': '1s',
     'a b': 'x',
-    log_line_prefix: '%m\n',
+    search_path: 'a\nb',
   });
   expect(accepted).toEqual({ work_mem: '4MB', 'auto_explain.log_min_duration': '1s' });
-  expect(refused.map(({ name }) => name)).toEqual(['FSYNC', 'a b', 'log_line_prefix']);
+  expect(refused.map(({ name }) => name)).toEqual(['FSYNC', 'a b', 'search_path']);
   for (const name of Object.keys(OWNED_PARAMETERS)) expect(splitParameters({ [name]: '1' }).accepted).toEqual({});
   expect(splitParameters({ recovery_target_name: 'x' }).accepted).toEqual({});
   expect(splitParameters({ constructor: '1' }).accepted).toEqual({ constructor: '1' });

@@ -12,7 +12,7 @@ import type { PromotionReply } from '../kube/ask-promotion.ts';
 import { isTerminating, type Pod, type Secret } from '../kube/objects.ts';
 import { mergePatch } from '../kube/merge-patch.ts';
 import { RESOURCE } from '../kube/resources.ts';
-import { canonicalJson } from '../specs/metadata.ts';
+import { canonicalJson, clusterKey } from '../specs/metadata.ts';
 import { givenSecretNames } from '../specs/secrets.ts';
 import { computeStatus } from '../status/compute-status.ts';
 import { handoversBetween } from '../status/handovers.ts';
@@ -197,7 +197,7 @@ export class ClusterController {
                   : undefined;
         logger.info(
           {
-            cluster: cluster.metadata.name,
+            cluster: clusterKey(cluster),
             action: action.kind,
             object: target?.metadata.name,
             why: 'why' in action ? action.why : undefined,
@@ -224,7 +224,10 @@ export class ClusterController {
         ? { kind: 'unanswered', message: 'its pod has no address' }
         : await askPromotion(pod.status.podIP, tls.connectTo(`${namespace ?? ''}/${name}`, pod, 'compute'));
     memory.promotion = { to, startedAt, ...reply };
-    logger.info({ cluster: name, to, answer: reply.kind, words: reply.message }, "asked an instance to take the writer's place");
+    logger.info(
+      { cluster: clusterKey(observed.cluster), to, answer: reply.kind, words: reply.message },
+      "asked an instance to take the writer's place",
+    );
     if (reply.kind !== 'unanswered') again(`${namespace ?? ''}/${name}`, 0);
   }
 
@@ -243,7 +246,7 @@ export class ClusterController {
       return await this.#writeStatus(observed, plan, shown, memory);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.#options.logger.warn({ cluster: observed.cluster.metadata.name, err: error }, 'the status could not be written ahead');
+      this.#options.logger.warn({ cluster: clusterKey(observed.cluster), err: error }, 'the status could not be written ahead');
       return shown;
     }
   }

@@ -6,7 +6,7 @@ import type { KubeApi } from '../kube/client.ts';
 import { FIELD_MANAGER } from '../kube/field-manager.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
-import { clusterNamespace, fingerprint } from '../specs/metadata.ts';
+import { clusterKey, clusterNamespace, fingerprint } from '../specs/metadata.ts';
 import type { Notice } from '../plan/actions.ts';
 
 /** core/v1 Event, with the fields that kubectl shows. */
@@ -67,7 +67,7 @@ export class EventRecorder {
       return;
     }
     this.#backlog += 1;
-    this.#logger.info({ cluster: cluster.metadata.name, namespace: cluster.metadata.namespace, reason: notice.reason }, notice.message);
+    this.#logger.info({ cluster: clusterKey(cluster), reason: notice.reason }, notice.message);
     this.#tail = this.#tail
       .then(() => this.#write(cluster, notice, name))
       .finally(() => {

@@ -21,7 +21,7 @@ import type { AuroraCluster, Resources } from '../api/types.ts';
 import type { InstanceRole } from '../api/status-types.ts';
 import type { EnvVar, Labels, Pod, PodVolume } from '../kube/objects.ts';
 import { initSqlVolume } from './initdb-options.ts';
-import { clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
+import { clusterKey, clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
 import { placementFields } from './placement.ts';
 import { compileCache, containerSecurity, env, identityParts, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
 import { appCredentials, superuserCredentials } from './secrets.ts';
@@ -117,6 +117,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
         terminationMessagePolicy: 'FallbackToLogsOnError',
         env: [
           ...env({
+            AURORA_CLUSTER: clusterKey(cluster),
             AURORA_INSTANCE: podName,
             AURORA_ROLE: 'auto',
             AURORA_ZONE: zone,

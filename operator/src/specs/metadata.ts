@@ -15,6 +15,11 @@ export function clusterNamespace(cluster: AuroraCluster): string {
   return cluster.metadata.namespace ?? 'default';
 }
 
+/** namespace/name, as logs have it. */
+export function clusterKey(cluster: AuroraCluster): string {
+  return `${clusterNamespace(cluster)}/${cluster.metadata.name}`;
+}
+
 /** Made by this very cluster object, not by an earlier one of the same name. */
 export function isOwnedBy(object: KubeObject, cluster: AuroraCluster): boolean {
   return object.metadata.ownerReferences?.some((owner) => owner.uid === cluster.metadata.uid) ?? false;

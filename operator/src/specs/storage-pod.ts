@@ -5,7 +5,7 @@ import { roleOfSegment, segmentIds, segmentOrdinal, type SegmentId } from '../ap
 import { sizeBytes } from '../api/quantity.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
-import { clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
+import { clusterKey, clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
 import { placementFields } from './placement.ts';
 import { compileCache, containerSecurity, env, identityParts, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
 
@@ -78,6 +78,7 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
         terminationMessagePolicy: 'FallbackToLogsOnError',
         env: env({
           ...DAEMON_MEMORY_ENVIRONMENT,
+          AURORA_CLUSTER: clusterKey(cluster),
           AURORA_DAEMON_ID: podName,
           AURORA_ZONE: zone,
           AURORA_DATA_DIR: DATA_DIR,

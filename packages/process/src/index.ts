@@ -2,6 +2,7 @@ export * from './config.ts';
 export * from './exit-codes.ts';
 export * from './heap-growth.ts';
 export * from './latency-histogram.ts';
+export * from './log-schema.ts';
 export * from './logger.ts';
 export * from './memory-environment.ts';
 export * from './memory-watch.ts';

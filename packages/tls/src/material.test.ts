@@ -45,7 +45,7 @@ it('a program goes over to new certificates once all of them are there, and says
   const lines: string[] = [];
   // Two seconds are as ten milliseconds here.
   const clock = { ...systemClock(), sleep: (_ms: number, signal?: AbortSignal) => systemClock().sleep(10, signal) };
-  const logger = createLogger('test', 'info', { write: (line) => void lines.push(line) });
+  const logger = createLogger('test', { level: 'info', destination: { write: (line) => void lines.push(line) } });
   const opened = await TlsDirectory.open({ directory, clock, logger });
   await write({ certificate: later.certificate });
   await expect.poll(() => opened.status.problem).toMatch(/tls\.key is not the key/);
@@ -61,7 +61,7 @@ it('a program goes over to new certificates once all of them are there, and says
 });
 
 it('a program does not begin without certificates', async () => {
-  const logger = createLogger('test', 'silent');
+  const logger = createLogger('test', { level: 'silent' });
   await expect(TlsDirectory.open({ directory: '/nowhere', clock: systemClock(), logger })).rejects.toThrow(
     /AURORA_IDENTITY_DIR.*tls\.crt is not there/,
   );

@@ -16,7 +16,7 @@ import { authorizePeer, readPeer, type Admission, type Identity, type PeerReadin
 import { speaksTls } from './first-byte.ts';
 import type { Material, TlsMode } from './material.ts';
 import type { ConnectionRefusal, RefusalLog } from './refusal-log.ts';
-import { refusalOfError } from './refused-by-openssl.ts';
+import { refusalInWords, refusalOfError } from './refused-by-openssl.ts';
 
 /** From a connection's first moment until we know who it is. */
 const HANDSHAKE_MS = 5_000;
@@ -81,7 +81,7 @@ export class MutualTls {
     server.on('tlsClientError', (error: Error & { readonly code?: unknown }, socket: TLSSocket) => {
       // Who merely went away half way was refused by nobody.
       const reason = refusalOfError(error.code);
-      if (reason !== undefined) this.#refuse(rule, socket, 'caller', { reason, who: 'nobody knows who', message: error.message });
+      if (reason !== undefined) this.#refuse(rule, socket, 'caller', { ...told(reason, error), who: 'nobody knows who' });
       socket.destroy();
     });
     return (socket) =>
@@ -129,9 +129,9 @@ export class MutualTls {
     { part }: PeerRule,
     { remoteAddress = '' }: Pick<Socket, 'remoteAddress'>,
     side: ConnectionRefusal['side'],
-    { reason, who, message }: Pick<ConnectionRefusal, 'reason' | 'who' | 'message'>,
+    { reason, who, message, code }: Pick<ConnectionRefusal, 'reason' | 'who' | 'message' | 'code'>,
   ): void {
-    this.#options.refusals.note({ part, address: remoteAddress, side, reason, who, message });
+    this.#options.refusals.note({ part, address: remoteAddress, side, reason, who, message, code });
   }
 
   /** A connection to somebody who must be in one of the roles; it fails, with 'error', where that is not so. */
@@ -170,8 +170,15 @@ export class MutualTls {
   noteServerError(rule: PeerRule, address: string, error: Error & { readonly code?: unknown }): void {
     const reason = refusalOfError(error.code);
     if (reason === undefined) return;
-    this.#refuse(rule, { remoteAddress: address }, 'server', { reason, who: 'whoever answers there', message: error.message });
+    this.#refuse(rule, { remoteAddress: address }, 'server', { ...told(reason, error), who: 'whoever answers there' });
   }
+}
+
+function told(
+  reason: Exclude<ReturnType<typeof refusalOfError>, undefined>,
+  { code }: { readonly code?: unknown },
+): Pick<ConnectionRefusal, 'reason' | 'message' | 'code'> {
+  return { reason, message: refusalInWords(reason, code), code: String(code) };
 }
 
 function contextOptions({ certificate, key, authorities }: Material): SecureContextOptions {

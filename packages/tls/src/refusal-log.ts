@@ -12,6 +12,8 @@ export interface ConnectionRefusal extends Omit<Refusal, 'kind' | 'reason'> {
   readonly part: string;
   /** Of the other end. */
   readonly address: string;
+  /** OpenSSL's name of the failure, where it was the one who refused. */
+  readonly code?: string | undefined;
   /** Who was refused: somebody who called us, or somebody whom we called. */
   readonly side: 'caller' | 'server';
 }
@@ -35,7 +37,7 @@ export class RefusalLog {
     return this.#counts.values();
   }
 
-  note({ part, reason, side, who, address, message }: ConnectionRefusal): void {
+  note({ part, reason, side, who, address, message, code }: ConnectionRefusal): void {
     const { logger, clock } = this.#options;
     const kind = `${part} ${reason} ${side}`;
     const counted = this.#counts.get(kind) ?? { part, reason, side, count: 0 };
@@ -44,7 +46,7 @@ export class RefusalLog {
     const alike = this.#pace.due(kind, clock.now());
     if (alike === undefined) return;
     logger.warn(
-      { part, reason, who, address, alike, why: message },
+      { part, reason, who, address, alike, why: message, code },
       side === 'caller' ? 'refused a connection: nothing of it was taken' : 'gave up a connection: it is not to whom it should be',
     );
   }

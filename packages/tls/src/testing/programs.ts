@@ -62,7 +62,10 @@ export async function programOf(options: ProgramOptions): Promise<TestProgram> {
   let material = await materialOf(options);
   const logged: TestProgram['logged'] = [];
   const clock = systemClock();
-  const logger = createLogger('test', 'info', { write: (line) => void logged.push(JSON.parse(line) as (typeof logged)[number]) });
+  const logger = createLogger('test', {
+    level: 'info',
+    destination: { write: (line) => void logged.push(JSON.parse(line) as (typeof logged)[number]) },
+  });
   const refusals = new RefusalLog({ logger, clock });
   return {
     tls: new MutualTls({ material: () => material, clock, refusals }),

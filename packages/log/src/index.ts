@@ -1,0 +1,2 @@
+export * from './read-line.ts';
+export * from './secrets.ts';
