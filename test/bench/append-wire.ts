@@ -1,11 +1,11 @@
 /**
  * `node test/bench/append-wire.ts --seconds 5 --runs 3 --bytes 700`: what a batch costs. One client sends each batch to
  * four processes that write and fdatasync it and acknowledge, and sends the next when all four have: over a bare socket
- * with nothing but lengths, in C (`native`, append-native.c) and in Node (`bare`), and through our frames. `ours` is the programs themselves: six real daemons, the compute's
+ * with nothing but lengths, in C (`native`, append-native.c) and in Node (`bare`; `pooled` has the pool's threads wait for the disk), and through our frames. `ours` is the programs themselves: six real daemons, the compute's
  * write path, the next batch when the quorum holds it. In turns; CPU is the figure, times belong to the machine.
  */
 import { execFileSync, fork, spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, constants, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, fdatasync, fdatasyncSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -38,23 +38,36 @@ const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
 const ACKNOWLEDGEMENT_BYTES = 24;
 /** The append loop in C, which main compiles into the benchmark's directory. */
 const NATIVE = 'native';
+/** As `bare`, with the disk waited for by the thread pool. */
+const POOLED = 'pooled';
 
-/** Writes a batch to a preallocated file, durably. */
-function logTo(file: string): (batch: Buffer) => void {
+/** Writes a batch durably, and then calls `stored`. */
+type Store = (batch: Buffer, stored: () => void) => void;
+
+/** Into a preallocated file; the disk is waited for on this thread, or on one of the pool's. */
+function logTo(file: string, isPooled: boolean): Store {
   const descriptor = openSync(file, constants.O_RDWR | constants.O_CREAT);
   writeSync(descriptor, Buffer.alloc(LOG_BYTES));
   fdatasyncSync(descriptor);
   let at = 0;
   process.on('exit', () => closeSync(descriptor));
-  return (batch) => {
+  return (batch, stored) => {
     if (at + batch.length > LOG_BYTES) at = 0;
     writeSync(descriptor, batch, 0, batch.length, at);
-    fdatasyncSync(descriptor);
     at += batch.length;
+    if (isPooled) {
+      fdatasync(descriptor, (error) => {
+        if (error !== null) throw error;
+        stored();
+      });
+      return;
+    }
+    fdatasyncSync(descriptor);
+    stored();
   };
 }
 
-type Serve = (store: (batch: Buffer) => void) => Promise<number>;
+type Serve = (store: Store) => Promise<number>;
 
 const SERVERS: Readonly<Record<string, Serve>> = {
   async frames(store) {
@@ -65,11 +78,14 @@ const SERVERS: Readonly<Record<string, Serve>> = {
         append: (call) => {
           let scl = 0n;
           call.on('data', ({ batches }) => {
-            if (batches !== undefined) {
-              store(batches);
-              scl++;
+            const answer = (): void => void call.write({ scl, result: 'OK', epoch: 1n, message: '', followed: false });
+            if (batches === undefined) answer();
+            else {
+              store(batches, () => {
+                scl++;
+                answer();
+              });
             }
-            call.write({ scl, result: 'OK', epoch: 1n, message: '', followed: false });
           });
         },
         follow: nothing,
@@ -89,8 +105,7 @@ const SERVERS: Readonly<Record<string, Serve>> = {
         for (; bytes.length - at >= 4; at += 4 + bytes.readUInt32LE(at)) {
           const end = at + 4 + bytes.readUInt32LE(at);
           if (end > bytes.length) break;
-          store(bytes.subarray(at + 4, end));
-          socket.write(Buffer.alloc(ACKNOWLEDGEMENT_BYTES));
+          store(bytes.subarray(at + 4, end), () => socket.write(Buffer.alloc(ACKNOWLEDGEMENT_BYTES)));
         }
         rest = bytes.subarray(at);
       });
@@ -143,8 +158,9 @@ const CLIENTS: Readonly<Record<string, Open>> = {
     return { send: (batch) => void stream.write(batch), close: () => client.close() };
   },
   bare: openBare,
-  // It takes and answers the same bytes.
+  // They take and answer the same bytes.
   [NATIVE]: openBare,
+  [POOLED]: openBare,
 };
 
 const microseconds = ({ user, system }: NodeJS.CpuUsage): number => user + system;
@@ -161,11 +177,13 @@ async function serve(kind: string, file: string): Promise<void> {
     await serveNative(file);
     return;
   }
-  const server = SERVERS[kind];
+  const server = SERVERS[kind === POOLED ? 'bare' : kind];
   if (server === undefined && kind !== 'ours')
-    throw new Error(`there is no kind '${kind}'; ${Object.keys(SERVERS).join(', ')}, ${NATIVE}, ours`);
+    throw new Error(`there is no kind '${kind}'; ${Object.keys(SERVERS).join(', ')}, ${POOLED}, ${NATIVE}, ours`);
   const ports: DaemonPorts =
-    server === undefined ? await serveDaemon(file, Number(values.index)) : { port: 0, framesPort: await server(logTo(file)) };
+    server === undefined
+      ? await serveDaemon(file, Number(values.index))
+      : { port: 0, framesPort: await server(logTo(file, kind === POOLED)) };
   process.on('message', () => process.send?.({ microseconds: microseconds(process.cpuUsage()) }));
   process.send?.(ports);
 }

@@ -231,6 +231,11 @@ export class SimulatedDisk implements Disk {
         at += buffer.length;
       }
     };
+    const syncHere = (): void => {
+      this.#check();
+      if (this.faults.lies) this.isTampered = true;
+      else if (this.#machine.life === life) content.sync();
+    };
     return {
       size: content.current.length,
       readHere: (into, intoOffset, bytes, offset) => content.read(into, intoOffset, bytes, offset),
@@ -252,10 +257,11 @@ export class SimulatedDisk implements Disk {
         if (this.faults.lies) this.isTampered = true;
         else content.sync();
       },
-      syncHere: () => {
-        this.#check();
-        if (this.faults.lies) this.isTampered = true;
-        else if (this.#machine.life === life) content.sync();
+      syncHere,
+      // No time goes by on the caller's thread; what a slow disk would have taken is told nevertheless.
+      syncTimed: () => {
+        syncHere();
+        return this.#machine.world.spread(...this.faults.latency);
       },
       close: () => Promise.resolve(),
     };

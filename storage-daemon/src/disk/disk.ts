@@ -59,5 +59,7 @@ export interface DiskFile {
   sync(): Promise<void>;
   /** The same on the caller's thread. */
   syncHere(): void;
+  /** Likewise; gives the milliseconds that the disk took, without those for which the thread waited for a core. */
+  syncTimed(): number;
   close(): Promise<void>;
 }

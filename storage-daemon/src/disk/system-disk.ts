@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { coreWait } from './core-wait.ts';
 import type { Disk, DiskFile, OpenMode } from './disk.ts';
 import { LevelStore } from './level-store.ts';
 import { ReadPace } from './read-pace.ts';
@@ -24,11 +25,14 @@ class SystemFile implements DiskFile {
   /** -1 once it is closed: the number may be another file's by then. */
   #descriptor: number;
   readonly #onSynced: OnSynced;
+  /** Milliseconds, so far. */
+  readonly #waitedForCore: () => number;
   readonly #readPace = new ReadPace();
 
-  constructor(descriptor: number, onSynced: OnSynced) {
+  constructor(descriptor: number, onSynced: OnSynced, waitedForCore: () => number) {
     this.#descriptor = descriptor;
     this.#onSynced = onSynced;
+    this.#waitedForCore = waitedForCore;
     this.size = fs.fstatSync(descriptor).size;
   }
 
@@ -99,6 +103,13 @@ class SystemFile implements DiskFile {
     this.#onSynced((performance.now() - startedAt) / 1000);
   }
 
+  syncTimed(): number {
+    const waitedMs = this.#waitedForCore();
+    const startedAt = performance.now();
+    this.syncHere();
+    return performance.now() - startedAt - (this.#waitedForCore() - waitedMs);
+  }
+
   close(): Promise<void> {
     const descriptor = this.#descriptor;
     this.#descriptor = -1;
@@ -156,5 +167,6 @@ const SYSTEM: Omit<Disk, 'openFile'> = {
 
 /** The machine's own file system, with LevelDB for keyed values. `onSynced` is told of every fdatasync of a file. */
 export function systemDisk(onSynced: OnSynced = () => undefined): Disk {
-  return { ...SYSTEM, openFile: async (path, mode) => new SystemFile(await open(path, FLAGS[mode]), onSynced) };
+  const waited = coreWait();
+  return { ...SYSTEM, openFile: async (path, mode) => new SystemFile(await open(path, FLAGS[mode]), onSynced, waited) };
 }

@@ -91,7 +91,7 @@ export class GroupCommit {
   #next(): void {
     if (this.#waiting.length === 0) this.#settle();
     // On this thread what arrived together must be let in first; while the pool syncs, more gathers.
-    else if (this.#pace.isQuick(this.#waitingBytes)) this.#options.clock.soon(this.#writeGathered);
+    else if (this.#pace.placeFor(this.#waitingBytes) !== 'pool') this.#options.clock.soon(this.#writeGathered);
     else void this.#writeThroughPool();
   }
 
@@ -107,15 +107,19 @@ export class GroupCommit {
   #writeHere(): void {
     const group = this.#group();
     const { file, bytes } = group;
-    if (!this.#pace.isQuick(bytes) || !file.isReadyFor(group.offset, bytes)) {
+    const place = this.#pace.placeFor(bytes);
+    if (place === 'pool' || !file.isReadyFor(group.offset, bytes)) {
       void this.#writeThroughPool();
       return;
     }
     try {
       file.writeHere(group.batches, group.offset);
-      const startedAt = this.#options.clock.now();
-      file.syncHere();
-      this.#pace.note(this.#options.clock.now() - startedAt);
+      if (place === 'timed') this.#pace.note(place, file.syncTimed());
+      else {
+        const startedAt = this.#options.clock.now();
+        file.syncHere();
+        this.#pace.note(place, this.#options.clock.now() - startedAt);
+      }
       this.#durable(group);
     } catch (error) {
       this.#fail(error);
@@ -131,7 +135,7 @@ export class GroupCommit {
       await file.write(group.batches, group.offset, group.bytes);
       const startedAt = this.#options.clock.now();
       await file.sync();
-      this.#pace.note(this.#options.clock.now() - startedAt);
+      this.#pace.note('pool', this.#options.clock.now() - startedAt);
       this.#durable(group);
     } catch (error) {
       this.#fail(error);

@@ -165,6 +165,11 @@ export class LogFile {
     this.#open.syncHere();
   }
 
+  /** Likewise; gives the milliseconds that the disk took. */
+  syncTimed(): number {
+    return this.#open.syncTimed();
+  }
+
   /** Reads exactly `bytes`; short only at the file's end. */
   readHere(into: Buffer, intoOffset: number, bytes: number, offset: number): number {
     return this.#open.readHere(into, intoOffset, bytes, offset);

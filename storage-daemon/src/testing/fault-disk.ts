@@ -171,6 +171,11 @@ class FaultFile implements DiskFile {
     if (fault !== undefined) throw fault.error;
     this.#real.syncHere();
   }
+  syncTimed(): number {
+    const fault = this.#disk.fault('sync', this.#path, 0);
+    if (fault !== undefined) throw fault.error;
+    return this.#real.syncTimed();
+  }
   close(): Promise<void> {
     return this.#disk.closed(this.#real);
   }
@@ -237,6 +242,7 @@ export function unsyncedDisk(real: Disk): Disk {
         truncate: (bytes) => file.truncate(bytes),
         sync: none,
         syncHere: () => undefined,
+        syncTimed: () => 0,
         close: () => file.close(),
       };
     },

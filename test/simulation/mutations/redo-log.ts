@@ -16,6 +16,11 @@ export const REDO_LOG: readonly Mutation[] = [
         find: 'file.syncHere();',
         replace: '',
       },
+      {
+        file: 'storage-daemon/src/redo-log/group-commit.ts',
+        find: 'file.syncTimed()',
+        replace: '0',
+      },
     ],
   },
   {
