@@ -78,20 +78,37 @@ async function superuserOf(system: StartedSystem): Promise<{ readonly user: stri
   return { user: decoded(data.username), password: decoded(data.password) };
 }
 
-/** A reader may be behind: until it is past the load, that a table is empty there is the truth of a moment before the history began. */
+/**
+ * A reader may be behind: until it is past the load, that a table is empty there is the truth of a moment before the history began. It may also
+ * have begun afresh during the load, and not answer yet.
+ */
 async function hasReplayed(connection: LedgerConnection, lsn: string): Promise<void> {
-  const client = await connectTo(connection, CREATE_MS);
   const until = performance.now() + CREATE_MS;
   for (;;) {
-    const { rows } = await client.query<{ there: boolean }>(
-      'SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $1::pg_lsn AS there',
-      [lsn],
-    );
-    if (rows[0]?.there === true) break;
-    if (performance.now() > until) throw new Error(`${connection.host} has not replayed up to ${lsn} in ${CREATE_MS / 1000} s`);
+    const answer = await replayedPast(connection, lsn);
+    if (answer === true) return;
+    if (performance.now() > until)
+      throw new Error(`${connection.host} has not replayed up to ${lsn} in ${CREATE_MS / 1000} s`, { cause: answer });
     await delay(100);
   }
-  await client.end();
+}
+
+/** Or the error that kept it from saying so. */
+async function replayedPast(connection: LedgerConnection, lsn: string): Promise<unknown> {
+  try {
+    const client = await connectTo(connection, CREATE_MS);
+    try {
+      const { rows } = await client.query<{ there: boolean }>(
+        'SELECT NOT pg_is_in_recovery() OR pg_last_wal_replay_lsn() >= $1::pg_lsn AS there',
+        [lsn],
+      );
+      return rows[0]?.there;
+    } finally {
+      await client.end();
+    }
+  } catch (error) {
+    return error;
+  }
 }
 
 async function endpointsOf(system: StartedSystem): Promise<Endpoints> {
