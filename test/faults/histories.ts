@@ -1,7 +1,8 @@
 /**
  * `npm run faults:history -- --seeds 5 --first 1 --seconds 120`: a whole system with two readers, clients at every endpoint, and faults by seed. What
  * the clients saw must be what docs/consistency.md promises. Prints one line a seed and a table; a history with an anomaly is kept, and
- * `npm run faults:history -- --check FILE` checks it again.
+ * `npm run faults:history -- --check FILE` checks it again. As root it runs in namespaces of its own, where pods can be cut off and clocks jump;
+ * elsewhere those faults are left out, and it says so.
  */
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,8 +13,9 @@ import { markdownTable, print, shown } from '../bench/table.ts';
 import type { Anomaly } from '../history/anomaly.ts';
 import { anomaliesOf } from '../history/check.ts';
 import { historyText, parseHistory, type History } from '../history/history.ts';
-import { HISTORY_FAULTS, plannedFaults, type HistoryFault } from './history-faults.ts';
+import { faultsOf, HISTORY_FAULTS, plannedFaults, type HistoryFault } from './history-faults.ts';
 import { recordHistory } from './history-run.ts';
+import { OwnMachine, runInOwnMachine, whyNoOwnMachine } from './own-machine.ts';
 import { StartedSystem } from './started-system.ts';
 
 const { values } = parseArgs({
@@ -24,6 +26,7 @@ const { values } = parseArgs({
     faults: { type: 'string' },
     keep: { type: 'boolean', default: false },
     check: { type: 'string' },
+    machine: { type: 'string' },
   },
 });
 
@@ -76,7 +79,7 @@ const HEAD = [
   'anomalies',
 ];
 
-async function record(): Promise<void> {
+async function record(machine: OwnMachine | undefined): Promise<void> {
   const only = chosenFaults(values.faults);
   const [first, seeds, seconds] = [
     wholeNumber('first', values.first),
@@ -88,10 +91,10 @@ async function record(): Promise<void> {
   const system = await StartedSystem.start(SMALL_CACHES);
   try {
     for (let seed = first; seed < first + seeds; seed++) {
-      const planned = plannedFaults(seed, seconds);
+      const planned = plannedFaults(seed, seconds, faultsOf(machine));
       const faults =
         only === undefined ? planned : planned.map((one, index) => ({ ...one, fault: only[index % only.length] ?? one.fault }));
-      const history = await recordHistory(system, { seed, seconds, hasVault: true, faults });
+      const history = await recordHistory(system, { seed, seconds, hasVault: true, faults, machine });
       const anomalies = anomaliesOf(history);
       const row = [String(seed), ...countsOf(history), String(anomalies.length)];
       rows.push(row);
@@ -110,8 +113,15 @@ async function record(): Promise<void> {
   }
 }
 
-if (values.check === undefined) await record();
-else {
+if (values.check === undefined && values.machine !== undefined) await record(new OwnMachine(values.machine));
+else if (values.check === undefined) {
+  const reason = whyNoOwnMachine();
+  if (reason === undefined) process.exitCode = runInOwnMachine(fileURLToPath(import.meta.url), process.argv.slice(2));
+  else {
+    print(`pods are not cut off and clocks do not jump: ${reason}`);
+    await record(undefined);
+  }
+} else {
   const history = parseHistory(readFileSync(values.check, 'utf8'));
   const anomalies = anomaliesOf(history);
   print(`${shown(history.transactions.length)} transactions, ${history.faults.length} faults, ${anomalies.length} anomalies`);

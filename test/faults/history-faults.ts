@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AsOperator } from './as-operator.ts';
 import type { Address } from './history-clients.ts';
+import type { OwnMachine } from './own-machine.ts';
 import { SeededRandom } from './random.ts';
 import { signal, type StartedSystem } from './started-system.ts';
 
@@ -27,8 +28,31 @@ export const HISTORY_FAULTS = {
   'reader-paused': "SIGSTOP of a reader's agent",
   'reader-postgres-killed': "kill -9 of a reader's postgres",
   'reader-agent-killed': "kill -9 of a reader's agent",
+  'writer-cut-off': "the writer's pod is cut off from all others; its clients stay connected",
+  'reader-cut-off': "a reader's pod is cut off from all others; its clients stay connected",
+  'storage-cut-off': 'two storage pods are cut off from all others',
+  'compute-clock-jumped': "the wall clock of a compute's agent and PostgreSQL jumps, and jumps back",
+  'storage-clock-jumped': 'the wall clock of two storage daemons jumps, and jumps back',
 } as const;
 export type HistoryFault = keyof typeof HISTORY_FAULTS;
+
+/** Those that only a machine of its own allows. */
+const OF_OWN_MACHINE: readonly HistoryFault[] = [
+  'writer-cut-off',
+  'reader-cut-off',
+  'storage-cut-off',
+  'compute-clock-jumped',
+  'storage-clock-jumped',
+];
+
+/** What can be inflicted here. */
+export function faultsOf(machine: OwnMachine | undefined): HistoryFault[] {
+  const all = Object.keys(HISTORY_FAULTS) as HistoryFault[];
+  return machine === undefined ? all.filter((fault) => !OF_OWN_MACHINE.includes(fault)) : all;
+}
+
+/** Less than the five minutes that certificates allow two clocks to differ by. */
+const CLOCK_JUMPS_MS = [-280_000, -30_000, -1500, 1500, 30_000, 280_000];
 
 export interface PlannedFault {
   readonly fault: HistoryFault;
@@ -40,13 +64,13 @@ export interface PlannedFault {
   readonly which: number;
 }
 
-/** The same for the same seed. Every kind comes once before one comes again. */
-export function plannedFaults(seed: number, count: number): PlannedFault[] {
+/** The same for the same seed and kinds. Every kind comes once before one comes again. */
+export function plannedFaults(seed: number, count: number, kinds: readonly HistoryFault[]): PlannedFault[] {
   const random = new SeededRandom(seed);
   const planned: PlannedFault[] = [];
   let left: HistoryFault[] = [];
   while (planned.length < count) {
-    if (left.length === 0) left = Object.keys(HISTORY_FAULTS) as HistoryFault[];
+    if (left.length === 0) left = [...kinds];
     const fault = random.pick(left);
     left = left.filter((other) => other !== fault);
     planned.push({ fault, afterMs: random.integer(500, 4000), forMs: random.integer(2500, 8000), which: random.next() });
@@ -136,7 +160,11 @@ const WRITER_WITHIN_MS = 45_000;
 const TAKEOVER_MS = 10_000;
 
 /** Inflicts one fault and heals it; it may take long until everything runs again. Undefined: there was no writer, or no reader, to do it to. */
-export async function inflictFault(system: StartedSystem, { fault, forMs, which }: PlannedFault): Promise<HistoryFault | undefined> {
+export async function inflictFault(
+  system: StartedSystem,
+  { fault, forMs, which }: PlannedFault,
+  machine: OwnMachine | undefined,
+): Promise<HistoryFault | undefined> {
   const roles = await rolesIn(system, WRITER_WITHIN_MS);
   if (roles === undefined) return undefined;
   const { writer, readers } = roles;
@@ -149,6 +177,20 @@ export async function inflictFault(system: StartedSystem, { fault, forMs, which 
     } finally {
       for (const pid of pids) signal(pid, 'SIGCONT');
     }
+  };
+  const cutOff = async (hosts: readonly string[]): Promise<void> => {
+    const ends = hosts.map((host) => ownMachine().cutOff(host));
+    await delay(forMs);
+    for (const end of ends) end();
+  };
+  const clockJumped = async (pids: readonly number[]): Promise<void> => {
+    ownMachine().moveClock(pids, CLOCK_JUMPS_MS[Math.floor(which * 97) % CLOCK_JUMPS_MS.length] ?? 0);
+    await delay(forMs);
+    ownMachine().moveClock(pids, 0);
+  };
+  const ownMachine = (): OwnMachine => {
+    if (machine === undefined) throw new Error(`${fault} needs a machine of its own`);
+    return machine;
   };
   const controlPlane = (): number[] => [...system.processes(CONTROL_PLANE), ...system.processes(OPERATOR)];
   switch (fault) {
@@ -205,6 +247,24 @@ export async function inflictFault(system: StartedSystem, { fault, forMs, which 
     case 'reader-agent-killed':
       if (reader === undefined) return undefined;
       signal(reader.pid, 'SIGKILL');
+      break;
+    case 'writer-cut-off':
+      await cutOff([writer.host]);
+      break;
+    case 'reader-cut-off':
+      if (reader === undefined) return undefined;
+      await cutOff([reader.host]);
+      break;
+    case 'storage-cut-off':
+      await cutOff(chosen(system.processes(DAEMON), which, 2).flatMap((pid) => settingsOf(pid).get('POD_IP') ?? []));
+      break;
+    case 'compute-clock-jumped': {
+      const { pid, report } = [writer, ...readers][Math.floor(which * (readers.length + 1))] ?? writer;
+      await clockJumped(report.postgres.pid === undefined ? [pid] : [pid, report.postgres.pid]);
+      break;
+    }
+    case 'storage-clock-jumped':
+      await clockJumped(chosen(system.processes(DAEMON), which, 2));
       break;
   }
   return fault;

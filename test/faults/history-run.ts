@@ -2,15 +2,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FaultNote, History } from '../history/history.ts';
 import { HistoryClients, type Address, type Endpoints } from './history-clients.ts';
-import { agentsOf, inflictFault, isWholeWithin, plannedFaults, type PlannedFault } from './history-faults.ts';
+import { agentsOf, faultsOf, inflictFault, isWholeWithin, plannedFaults, type PlannedFault } from './history-faults.ts';
 import { HistoryRecorder } from './history-recorder.ts';
 import { amcheckSql, banksOf, schemaSql } from './history-tables.ts';
 import { connectTo, type LedgerConnection } from './ledger.ts';
+import type { OwnMachine } from './own-machine.ts';
 import type { StartedSystem } from './started-system.ts';
 
 const READERS = 2;
 const WHOLE_WITHIN_MS = 180_000;
-const CREATE_MS = 120_000;
+const CREATE_MS = 300_000;
+/** Nobody else works on the tables then: what still holds one is to be named, and not waited for. */
+const LOCK_TIMEOUT = '60s';
 
 export interface HistoryOptions {
   readonly seed: number;
@@ -19,11 +22,13 @@ export interface HistoryOptions {
   readonly hasVault: boolean;
   /** In place of those that the seed plans. */
   readonly faults?: readonly PlannedFault[];
+  /** Where pods can be cut off and clocks jump. */
+  readonly machine?: OwnMachine | undefined;
 }
 
 /** Throws when not everything runs again in the end: what is broken for good is no history to check. */
 export async function recordHistory(system: StartedSystem, options: HistoryOptions): Promise<History> {
-  const { seed, seconds, hasVault } = options;
+  const { seed, seconds, hasVault, machine } = options;
   const { user, password, database } = system.service;
   const as = { user, password, database };
   const endpoints = await endpointsOf(system);
@@ -39,11 +44,11 @@ export async function recordHistory(system: StartedSystem, options: HistoryOptio
   const clients = new HistoryClients({ seed, endpoints, as, banks, recorder });
   const faults: FaultNote[] = [];
   const until = seconds * 1000;
-  for (const planned of options.faults ?? plannedFaults(seed, seconds)) {
+  for (const planned of options.faults ?? plannedFaults(seed, seconds, faultsOf(machine))) {
     await delay(Math.min(planned.afterMs, Math.max(0, until - recorder.now())));
     if (recorder.now() >= until) break;
     const atMs = recorder.now();
-    const fault = await inflictFault(system, planned);
+    const fault = await inflictFault(system, planned, machine);
     if (fault !== undefined) faults.push({ fault, atMs });
   }
   await delay(Math.max(0, until - recorder.now()));
@@ -63,6 +68,7 @@ async function whole(system: StartedSystem): Promise<void> {
 /** Gives the LSN that the tables are complete as of. */
 async function create(connection: LedgerConnection, statements: readonly string[]): Promise<string> {
   const client = await connectTo(connection, CREATE_MS);
+  await client.query(`SET lock_timeout = '${LOCK_TIMEOUT}'`);
   for (const statement of statements) await client.query(statement);
   const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
   await client.end();

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { anomaliesOf } from '../history/check.ts';
-import { plannedFaults, type PlannedFault } from './history-faults.ts';
+import { faultsOf, plannedFaults, type PlannedFault } from './history-faults.ts';
 import { recordHistory } from './history-run.ts';
 import { StartedSystem } from './started-system.ts';
 
@@ -12,8 +12,9 @@ describe('histories of clients at every endpoint', () => {
   afterAll(() => system?.stop(), 60_000);
 
   it('plans the same faults for the same seed', () => {
-    expect(plannedFaults(7, 30)).toEqual(plannedFaults(7, 30));
-    expect(plannedFaults(7, 30)).not.toEqual(plannedFaults(8, 30));
+    const kinds = faultsOf(undefined);
+    expect(plannedFaults(7, 30, kinds)).toEqual(plannedFaults(7, 30, kinds));
+    expect(plannedFaults(7, 30, kinds)).not.toEqual(plannedFaults(8, 30, kinds));
   });
 
   // The long form, with faults by seed, is `npm run faults:history`.
