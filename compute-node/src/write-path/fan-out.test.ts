@@ -142,6 +142,22 @@ describe('redo that is pushed', () => {
     expect(pumped().map((count, id) => count - (settled[id] ?? 0))).toEqual([1, 1, 0, 1, 1, 0]);
   });
 
+  it('waits for no further turn of the event loop while nobody is late', async () => {
+    const clock = systemClock();
+    const soon = vi.fn((work: () => void) => clock.soon(work));
+    fanOut = new FanOut({ sinks, quorums: ALL_FULL, clock: { ...clock, soon } });
+    for (let lsn = 10n; lsn < 90n; lsn += 10n) {
+      fanOut.pushed(lsn, 100);
+      fanOut.durable(lsn);
+      await vi.advanceTimersByTimeAsync(3);
+    }
+    // For what was deferred alone, of several times that a timer came.
+    expect(soon).toHaveBeenCalledTimes(0);
+    await vi.advanceTimersByTimeAsync(30);
+    expect(soon).toHaveBeenCalledTimes(1);
+    expect(sinks[3]?.pumps).toBe(1);
+  });
+
   it('keeps no timer when it is all sent and durable', async () => {
     fanOut.pushed(10n, 100);
     fanOut.durable(10n);

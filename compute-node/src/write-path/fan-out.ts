@@ -115,10 +115,30 @@ export class FanOut {
       this.#timed === undefined || this.#isLate ? Infinity : this.#timed.sentAtMs + this.hedgeMs,
     );
     if (dueAtMs === Infinity) return;
+    this.#timer = this.#options.clock.after(Math.max(1, dueAtMs - now), () => this.#look());
+  }
+
+  /** The timer was for a batch that the quorum has long since, nearly always. */
+  #look(): void {
     const { clock } = this.#options;
-    // An agent that was kept waiting for a core itself first hears the answers that have arrived: nobody is late
-    // because it was.
-    this.#timer = clock.after(Math.max(1, dueAtMs - now), () => clock.soon(() => this.#due()));
+    const now = clock.now();
+    if (this.#isTimedDue(now) || this.#isDeferredDue(now)) {
+      // An agent that was kept waiting for a core itself first hears the answers that have arrived: nobody is late
+      // because it was.
+      clock.soon(() => this.#due());
+      return;
+    }
+    this.#timer = undefined;
+    this.#arm(now);
+  }
+
+  /** Has the quorum kept the timed batch waiting for too long? */
+  #isTimedDue(now: number): boolean {
+    return this.#timed !== undefined && !this.#isLate && now - this.#timed.sentAtMs >= this.hedgeMs;
+  }
+
+  #isDeferredDue(now: number): boolean {
+    return this.#deferredSinceMs !== undefined && now - this.#deferredSinceMs >= DEFER_MS;
   }
 
   #due(): void {
@@ -126,14 +146,12 @@ export class FanOut {
     this.#timer = undefined;
     const now = this.#options.clock.now();
     const timed = this.#timed;
-    if (timed !== undefined && !this.#isLate && now - timed.sentAtMs >= this.hedgeMs) {
+    if (timed !== undefined && this.#isTimedDue(now)) {
       this.#isLate = true;
       const prompt = this.#prompt();
       this.#order = demote(this.#order, (sink) => prompt.has(sink) && sink.scl < timed.endLsn);
       this.#sendDeferred();
-    } else if (this.#deferredSinceMs !== undefined && now - this.#deferredSinceMs >= DEFER_MS) {
-      this.#sendDeferred();
-    }
+    } else if (this.#isDeferredDue(now)) this.#sendDeferred();
     this.#arm(now);
   }
 
