@@ -14,6 +14,8 @@ export interface LedgerConnection {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** Certificate authority, in PEM, that must have issued the server's certificate for `host`. Without it the connection is in plain text. */
+  readonly authority?: string | undefined;
 }
 
 export interface LedgerReport {
@@ -35,7 +37,9 @@ function transferKey(client: number, sequence: number): number {
 
 /** A client of a server, or of a Service. */
 export async function connectTo(connection: LedgerConnection, queryTimeoutMs = 60_000): Promise<pg.Client> {
-  const client = new pg.Client({ ...connection, connectionTimeoutMillis: 5000, query_timeout: queryTimeoutMs });
+  const { authority, ...server } = connection;
+  const ssl = authority === undefined ? {} : { ssl: { ca: authority } };
+  const client = new pg.Client({ ...server, ...ssl, connectionTimeoutMillis: 5000, query_timeout: queryTimeoutMs });
   // A broken connection also rejects the query in flight; that is where it is handled.
   client.on('error', () => undefined);
   await client.connect();

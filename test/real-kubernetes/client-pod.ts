@@ -8,6 +8,7 @@ import { readObservation, type Observed } from './observation.ts';
 
 const NAME = 'client';
 const PROGRAM = '/etc/client';
+const AUTHORITY = '/etc/authority';
 
 async function program(): Promise<string> {
   const { outputFiles } = await build({
@@ -78,17 +79,25 @@ export class ClientPod {
               imagePullPolicy: 'IfNotPresent',
               command: ['node', `${PROGRAM}/client.mjs`],
               env: [
-                { name: 'PGHOST', value: `${cluster}-rw` },
+                { name: 'PGHOST', value: `${cluster}-rw.${namespace}.svc` },
                 { name: 'PGPORT', value: '5432' },
+                { name: 'PGSSLROOTCERT', value: `${AUTHORITY}/ca.crt` },
                 secret('PGUSER', 'username'),
                 secret('PGPASSWORD', 'password'),
                 secret('PGDATABASE', 'dbname'),
               ],
               securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
-              volumeMounts: [{ name: 'program', mountPath: PROGRAM, readOnly: true }],
+              volumeMounts: [
+                { name: 'program', mountPath: PROGRAM, readOnly: true },
+                { name: 'authority', mountPath: AUTHORITY, readOnly: true },
+              ],
             },
           ],
-          volumes: [{ name: 'program', configMap: { name: NAME } }],
+          volumes: [
+            { name: 'program', configMap: { name: NAME } },
+            // An earlier release has none: it is spoken to in plain text, until there is one.
+            { name: 'authority', secret: { secretName: `${cluster}-app`, items: [{ key: 'ca.crt', path: 'ca.crt' }], optional: true } },
+          ],
         },
       },
     );
@@ -135,6 +144,11 @@ export class ClientPod {
     return all;
   }
 
+  /** Transactions that failed after they had begun, and connections in plain text, after `since`. */
+  count(of: 'failed' | 'plain', since: number): number {
+    return this.#seen.reduce((sum, one) => (one.kind === 'second' && one.at >= since ? sum + one[of] : sum), 0);
+  }
+
   /** Ends it, and gives what it found when it read everything back. */
   async stop(): Promise<LedgerReport> {
     const { namespace } = this.#place;
@@ -144,5 +158,10 @@ export class ClientPod {
     const verdict = this.#seen.find((one) => one.kind === 'verdict');
     if (verdict === undefined) throw new Error('the client ended without a word on what it found');
     return verdict;
+  }
+
+  /** What is left of it. */
+  async remove(): Promise<void> {
+    await this.#kubectl.run(['delete', `pod/${NAME}`, `configmap/${NAME}`, '--namespace', this.#place.namespace, '--ignore-not-found']);
   }
 }

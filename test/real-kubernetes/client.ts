@@ -1,8 +1,10 @@
 /**
  * A client of a cluster, in a pod of its own: a small ledger's load through NAME-rw, and beside it a new connection every tenth
  * of a second that commits one row. What it sees goes to standard output, one JSON object a line (`observation.ts`). At
- * SIGTERM it reads everything back and says whether the ledger adds up. Everything about the server is in the environment, as libpq has it.
+ * SIGTERM it reads everything back and says whether the ledger adds up. Everything about the server is in the environment, as libpq has it; where
+ * PGSSLROOTCERT names a file that is there, connections are as with sslmode=verify-full.
  */
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { connectTo, Ledger } from '../faults/ledger.ts';
@@ -29,6 +31,22 @@ const server = {
   database: env['PGDATABASE'] ?? '',
 };
 
+/** Read for each connection: it changes while we run. Undefined: the cluster has none. */
+function authority(): string | undefined {
+  try {
+    return readFileSync(env['PGSSLROOTCERT'] ?? '', 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function connect(queryTimeoutMs: number): Promise<pg.Client> {
+  const trusted = authority();
+  if (trusted === undefined) counts.plain += 1;
+  return connectTo({ ...server, authority: trusted }, queryTimeoutMs);
+}
+
 const tell = (observation: Observation): void => void process.stdout.write(`${JSON.stringify({ at: Date.now(), ...observation })}\n`);
 
 /** Tells of each time that was long without a commit, once it is over. */
@@ -50,7 +68,9 @@ class Gaps {
 
 const probed = new Gaps('new');
 const held = new Gaps('held');
-const counts = { new: 0, held: 0 };
+const counts = { new: 0, held: 0, plain: 0 };
+/** Of the ledger, as it was told of last. */
+let cutShort = 0;
 /** Of the present second: what connections were refused with. */
 const errors = new Map<string, number>();
 let stopping = false;
@@ -58,7 +78,7 @@ let stopping = false;
 async function probe(): Promise<void> {
   let client: pg.Client | undefined;
   try {
-    client = await connectTo(server, ANSWER_MS);
+    client = await connect(ANSWER_MS);
     await client.query('INSERT INTO probe DEFAULT VALUES');
     counts.new += 1;
     probed.note();
@@ -98,7 +118,7 @@ async function untilDone(what: () => Promise<void>): Promise<void> {
 
 let answerMs = SETUP_MS;
 const ledger = new Ledger(
-  () => connectTo(server, answerMs),
+  () => connect(answerMs),
   () => {
     counts.held += 1;
     held.note();
@@ -106,9 +126,9 @@ const ledger = new Ledger(
   THINK_MS,
 );
 const everySecond = setInterval(() => {
-  tell({ kind: 'second', new: counts.new, held: counts.held, errors: Object.fromEntries(errors) });
-  counts.new = 0;
-  counts.held = 0;
+  tell({ kind: 'second', ...counts, failed: ledger.cutShort - cutShort, errors: Object.fromEntries(errors) });
+  Object.assign(counts, { new: 0, held: 0, plain: 0 });
+  cutShort = ledger.cutShort;
   errors.clear();
 }, 1000);
 
@@ -125,7 +145,7 @@ async function end(): Promise<void> {
 
 // In two steps: one that was done although its answer was lost is not done again.
 await untilDone(async () => {
-  const client = await connectTo(server, SETUP_MS);
+  const client = await connect(SETUP_MS);
   await client.query('CREATE TABLE IF NOT EXISTS probe (at timestamptz DEFAULT now())');
   await client.end();
 });

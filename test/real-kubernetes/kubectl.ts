@@ -5,9 +5,11 @@ import { kubectlPath } from '../../scripts/kubectl.mjs';
 
 export class Kubectl {
   readonly #environment: NodeJS.ProcessEnv;
-  readonly #program = kubectlPath();
+  readonly #program: string;
 
-  constructor(kubeconfig: string) {
+  /** @param program path of the kubectl; without it the one of this machine, which goes with its clusters */
+  constructor(kubeconfig: string, program = kubectlPath()) {
+    this.#program = program;
     this.#environment = { ...process.env, KUBECONFIG: kubeconfig };
   }
 
@@ -31,7 +33,7 @@ export class Kubectl {
   }
 
   async apply(...objects: readonly object[]): Promise<void> {
-    await this.run(['apply', '--server-side', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }));
+    await this.run(['apply', '--server-side', '-f', '-'], objects.map((object) => JSON.stringify(object)).join('\n'));
   }
 
   /**

@@ -1,19 +1,29 @@
 /**
  * `npm run test:kubernetes -- --kubeconfig FILE`: a cluster on a real Kubernetes, with clients in a pod of theirs, through what befalls
  * a cluster; prints a table of times. The operator is there already (docs/install.md); nodes carry three zones at least.
+ * `npm run test:kubernetes -- --local` does the same on a local-kube of its own.
  *
  *   --operator-namespace NAME   kube-aurora-system
- *   --namespace NAME            made for it, and removed: kube-aurora-trial
+ *   --namespace NAME            kube-aurora-trial; made for it, and removed, unless it is there already
  *   --storage-class NAME        the default one
  *   --pod-cpu QUANTITY          what each pod asks for, in place of the defaults: on nodes that others keep busy
  *   --only 'PART,PART'          scenarios whose names have one of these parts
  *   --cut COMMAND --mend COMMAND   take the node $NODE off the network, and bring it back: without them no node is lost
+ *   --api-outage COMMAND        restarts the API server, or cuts what is connected to it: without it that stays as it is
+ *   --next-tag TAG              of the images, to go over to: without it no image is replaced
+ *   --upgrade COMMAND           installs this release over an earlier one, which runs: without it nothing is upgraded
+ *   --audit-log FILE            the API server's (audit.k8s.io/v1, level Metadata): says which of its rights the operator did not use, or lacked
  *   --keep                      leave namespace and cluster behind
  */
+import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { markdownTable, print, shown } from '../bench/table.ts';
 import { ClientPod } from './client-pod.ts';
 import { Kubectl } from './kubectl.ts';
+import { apiOutages } from './control-plane-scenarios.ts';
+import { LocalCluster } from './local-cluster.ts';
+import { imagesScenario, ROTATION, upgradeScenario } from './release-scenarios.ts';
+import { parseAuditLog, rightsUsed, type PolicyRule } from './rights.ts';
 import { INSTANCES, scenarios, type Scenario } from './scenarios.ts';
 import { Trial, type NodeInfo } from './trial.ts';
 
@@ -25,16 +35,22 @@ const { values } = parseArgs({
     'storage-class': { type: 'string' },
     'pod-cpu': { type: 'string' },
     only: { type: 'string', default: '' },
+    local: { type: 'boolean', default: false },
     cut: { type: 'string' },
     mend: { type: 'string' },
+    'api-outage': { type: 'string' },
+    'next-tag': { type: 'string' },
+    upgrade: { type: 'string' },
+    'audit-log': { type: 'string' },
     keep: { type: 'boolean', default: false },
   },
 });
-if (values.kubeconfig === '') throw new TypeError('--kubeconfig FILE, or KUBECONFIG, must say which cluster');
+if (values.kubeconfig === '' && !values.local) throw new TypeError('--kubeconfig FILE, KUBECONFIG, or --local must say which cluster');
 if ((values.cut === undefined) !== (values.mend === undefined)) throw new TypeError('--cut and --mend belong together');
 
 const ZONE = 'topology.kubernetes.io/zone';
-const kubectl = new Kubectl(values.kubeconfig);
+const local = values.local ? await LocalCluster.start() : undefined;
+const kubectl = local?.kubectl ?? new Kubectl(values.kubeconfig);
 const { items: nodes } = await kubectl.get<{ items: readonly NodeInfo[] }>('nodes');
 const zones = [...new Set(nodes.flatMap(({ metadata }) => metadata.labels?.[ZONE] ?? []))].toSorted().slice(0, 3);
 if (zones.length < 3) throw new Error(`nodes must have the label ${ZONE} with three values; there are: ${zones.join(', ') || 'none'}`);
@@ -64,12 +80,24 @@ const seconds = (ms: number): string => `${shown(ms / 1000, 1)} s`;
 const gap = (ms: number): string => (ms === 0 ? 'under 0.5 s' : seconds(ms));
 const rows: string[][] = [];
 
-function row(name: string, ms: number, cells: readonly string[] = ['', '', '']): void {
+function row(name: string, ms: number, cells: readonly string[] = ['', '', '', '']): void {
   rows.push([name, seconds(ms), ...cells]);
   print(`  ${[name, seconds(ms), ...cells].join(' | ')}`);
 }
 
-async function measure({ name, prepare, act, wholeWithinMs }: Scenario): Promise<void> {
+/** One that fails is told of, and the next one is tried all the same. */
+async function measure(scenario: Scenario): Promise<void> {
+  try {
+    await carryOut(scenario);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    process.exitCode = 1;
+    rows.push([scenario.name, 'FAILED', '', '', '', error.message]);
+    print(`  ${scenario.name} FAILED: ${error.message}`);
+  }
+}
+
+async function carryOut({ name, prepare, act, wholeWithinMs }: Scenario): Promise<void> {
   await prepare?.(trial);
   const { client } = trial;
   await client.commits(Date.now());
@@ -78,19 +106,63 @@ async function measure({ name, prepare, act, wholeWithinMs }: Scenario): Promise
   await trial.untilWhole(INSTANCES, wholeWithinMs);
   const whole = Date.now() - since;
   await client.commits(Date.now());
-  row(name, whole, [gap(client.longestGap('new', since)), gap(client.longestGap('held', since)), note ?? '']);
+  const failed = String(client.count('failed', since));
+  row(name, whole, [gap(client.longestGap('new', since)), gap(client.longestGap('held', since)), failed, note ?? '']);
   for (const [text, count] of client.errors(since)) print(`      ${count} x ${text}`);
 }
 
+/** What the operator's ClusterRoles and Roles let it do, beside what it did. */
+async function printRights(auditLog: string): Promise<void> {
+  const { items: operators } = await kubectl.get<{ items: readonly { spec: { template: { spec: { serviceAccountName: string } } } }[] }>(
+    'deployments',
+    ...trial.operatorRef,
+  );
+  const account = operators[0]?.spec.template.spec.serviceAccountName ?? '';
+  interface Bound {
+    readonly subjects?: readonly { readonly kind: string; readonly name: string }[];
+    readonly roleRef: { readonly kind: string; readonly name: string };
+  }
+  const bindings = [
+    ...(await kubectl.get<{ items: readonly Bound[] }>('clusterrolebindings')).items,
+    ...(await kubectl.get<{ items: readonly Bound[] }>('rolebindings', ...trial.operatorRef)).items,
+  ].filter(({ subjects = [] }) => subjects.some(({ kind, name }) => kind === 'ServiceAccount' && name === account));
+  const roles = await Promise.all(
+    bindings.map(({ roleRef: { kind, name } }) => kubectl.get<{ rules: readonly PolicyRule[] }>(kind, name, ...trial.operatorRef)),
+  );
+  const user = `system:serviceaccount:${values['operator-namespace']}:${account}`;
+  const log = parseAuditLog(await readFile(auditLog, 'utf8'));
+  const { unused, refused, used } = rightsUsed(
+    roles.flatMap(({ rules }) => rules),
+    log,
+    user,
+  );
+  print(
+    `${used.length} rights of the operator were used; not used: ${unused.join(', ') || 'none'}; refused: ${refused.join(', ') || 'none'}`,
+  );
+}
+
 const only = values.only.split(',').filter((part) => part !== '');
-const chosen = scenarios(values.cut === undefined || values.mend === undefined ? undefined : { cut: values.cut, mend: values.mend }).filter(
-  ({ name }) => only.length === 0 || only.some((part) => name.includes(part)),
-);
+
+function chosenScenarios(): readonly Scenario[] {
+  const given = local?.commands ?? values;
+  const { cut, mend } = given;
+  const apiOutage = local?.commands.apiOutage ?? values['api-outage'];
+  const tag = values['next-tag'] ?? (local === undefined ? undefined : 'next');
+  const all = [
+    ...(values.upgrade === undefined ? [] : [upgradeScenario(values.upgrade)]),
+    ...scenarios(cut === undefined || mend === undefined ? undefined : { cut, mend }),
+    ...(apiOutage === undefined ? [] : apiOutages(apiOutage)),
+    ...(tag === undefined ? [] : [imagesScenario(tag)]),
+    ROTATION,
+  ];
+  return all.filter(({ name }) => only.length === 0 || only.some((part) => name.includes(part)));
+}
 
 let client: ClientPod | undefined;
+let madeNamespace = false;
 try {
   const image = await operatorImage();
-  await trial.makeNamespace();
+  madeNamespace = await trial.makeNamespace();
   const began = Date.now();
   await trial.create(1);
   await trial.untilWhole(1);
@@ -105,19 +177,27 @@ try {
   client = new ClientPod(kubectl, { namespace: values.namespace, cluster: trial.name, image, node: place?.metadata.name ?? '' });
   trial.client = client;
   await client.start();
-  for (const scenario of chosen) await measure(scenario);
+  const loaded = Date.now();
+  for (const scenario of chosenScenarios()) await measure(scenario);
 
+  const plain = client.count('plain', loaded);
   const verdict = await client.stop();
   print('');
-  print(markdownTable(['', 'whole again after', 'no commit on a new connection for', 'nor on a held one for', ''], rows));
+  print(
+    markdownTable(['', 'whole again after', 'no commit on a new connection for', 'nor on a held one for', 'failed transactions', ''], rows),
+  );
   print('');
   print(`${verdict.acknowledged} commits acknowledged, ${verdict.unknown} of unknown outcome, ${verdict.seen} seen by the auditor`);
+  print(plain === 0 ? 'every connection was in TLS, the server proven by name' : `${plain} connections were in plain text`);
   for (const violation of verdict.violations) print(`VIOLATION: ${violation}`);
   if (verdict.violations.length === 0) print('the ledger adds up; every acknowledged commit is there');
   else process.exitCode = 1;
+  if (values['audit-log'] !== undefined) await printRights(values['audit-log']);
 } finally {
   if (!values.keep) {
     await trial.remove();
-    await kubectl.run(['delete', 'namespace', values.namespace, '--timeout=180s']);
+    if (madeNamespace) await kubectl.run(['delete', 'namespace', values.namespace, '--timeout=180s']);
+    else await client?.remove();
   }
+  await local?.stop();
 }

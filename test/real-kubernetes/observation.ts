@@ -3,8 +3,19 @@ import type { LedgerReport } from '../faults/ledger.ts';
 
 export type Observation =
   | { readonly kind: 'waiting'; readonly message: string }
-  /** Commits of the second that has passed, and what new connections were refused with. */
-  | { readonly kind: 'second'; readonly new: number; readonly held: number; readonly errors: Readonly<Record<string, number>> }
+  /** Of the second that has passed. */
+  | {
+      readonly kind: 'second';
+      /** Commits on new connections, and on those that are held. */
+      readonly new: number;
+      readonly held: number;
+      /** Transactions that failed after they had begun. */
+      readonly failed: number;
+      /** Connections that were opened in plain text: there was no certificate authority to trust. */
+      readonly plain: number;
+      /** What new connections were refused with. */
+      readonly errors: Readonly<Record<string, number>>;
+    }
   /** So long nobody had a commit acknowledged, on new connections or on held ones (which connect again when theirs ends). */
   | { readonly kind: 'gap'; readonly of: 'new' | 'held'; readonly from: number; readonly to: number }
   | ({ readonly kind: 'verdict' } & LedgerReport);

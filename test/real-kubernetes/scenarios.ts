@@ -1,6 +1,6 @@
 /** What is done to the cluster on trial, through the API alone but for nodes that are lost. Each says when it has taken effect. */
-import { spawnSync } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
+import { shell } from './shell.ts';
 import { isReady, type Trial } from './trial.ts';
 
 /** Instances while clients work. */
@@ -24,7 +24,7 @@ export interface Scenario {
 
 const COMPUTE = 'kube-aurora.dev/component=compute';
 
-async function deletePod(trial: Trial, name: string, ...flags: readonly string[]): Promise<void> {
+export async function deletePod(trial: Trial, name: string, ...flags: readonly string[]): Promise<void> {
   await trial.kubectl.run(['delete', 'pod', name, ...trial.ref, '--timeout=120s', ...flags]);
 }
 
@@ -55,11 +55,6 @@ async function leaderOn(trial: Trial, node: string, isToBe: boolean): Promise<vo
   throw new Error(`the operator that works is ${isToBe ? 'never' : 'always'} on ${node}`);
 }
 
-function shell(command: string, node: string): void {
-  const { status, stderr } = spawnSync('sh', ['-c', command], { encoding: 'utf8', env: { ...process.env, NODE: node } });
-  if (status !== 0) throw new Error(`${command} (NODE=${node}): ${stderr}`);
-}
-
 function nodeLost(name: string, commands: NodeCommands, withLeader: boolean): Scenario {
   return {
     name,
@@ -72,7 +67,7 @@ function nodeLost(name: string, commands: NodeCommands, withLeader: boolean): Sc
     act: async (trial) => {
       const { metadata, spec } = await trial.writer();
       const node = spec.nodeName ?? '';
-      shell(commands.cut, node);
+      shell(commands.cut, { NODE: node });
       try {
         await trial.until('another writer', ({ writer }) => writer !== undefined && writer !== metadata.name, 120_000);
         await trial.client.commits(Date.now());
@@ -80,14 +75,14 @@ function nodeLost(name: string, commands: NodeCommands, withLeader: boolean): Sc
         await trial.kubectl.run(['wait', `node/${node}`, '--for=condition=Ready=Unknown', '--timeout=180s']);
         await trial.client.commits(Date.now());
       } finally {
-        shell(commands.mend, node);
+        shell(commands.mend, { NODE: node });
       }
       return (await trial.status()).failover?.phases === undefined ? undefined : failoverNote(trial);
     },
   };
 }
 
-async function failoverNote(trial: Trial): Promise<string | undefined> {
+export async function failoverNote(trial: Trial): Promise<string | undefined> {
   const { failover } = await trial.status();
   return failover === undefined ? undefined : `status.failover: ${failover.reason}, ${failover.tookMs} ms`;
 }

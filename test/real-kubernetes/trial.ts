@@ -71,9 +71,13 @@ export class Trial {
     return ['--namespace', this.#options.operatorNamespace];
   }
 
-  async makeNamespace(): Promise<void> {
+  /** Gives whether it was made: one that is there stays as it is, with its policies. */
+  async makeNamespace(): Promise<boolean> {
+    const found = await this.kubectl.run(['get', 'namespace', this.namespace, '--ignore-not-found', '--output=name']);
+    if (found !== '') return false;
     const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
     await this.kubectl.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: this.namespace, labels } });
+    return true;
   }
 
   async create(instances: number): Promise<void> {
@@ -169,7 +173,9 @@ export class Trial {
     );
   }
 
+  /** Nothing to do when it was never made. */
   async remove(): Promise<void> {
+    if ((await this.kubectl.run(['get', 'auroracluster', CLUSTER, ...this.ref, '--ignore-not-found', '--output=name'])) === '') return;
     const unprotected = JSON.stringify({ spec: { deletionProtection: false } });
     await this.kubectl.run(['patch', 'auroracluster', CLUSTER, ...this.ref, '--type=merge', '-p', unprotected]);
     await this.kubectl.run(['delete', 'auroracluster', CLUSTER, ...this.ref, '--timeout=120s']);
