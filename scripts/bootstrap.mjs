@@ -67,6 +67,7 @@ const COMMANDS = {
   'faults:history': [['test/faults/histories.ts']],
   'faults:ports': [['test/faults/fuzz-ports.ts']],
   'test:alerts': [['test/alerts/promtool.ts']],
+  'test:monitoring': [['test/alerts/live.ts']],
   'test:kubernetes': [['test/real-kubernetes/main.ts']],
 };
 

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { CASES } from '../../test/alerts/cases.ts';
+import { REAL_FAULTS } from '../../test/alerts/real-faults.ts';
+import { shortRules } from '../../test/alerts/short-rules.ts';
 import { metricsReference } from './metrics-reference.ts';
 
 const ROOT = new URL('../../', import.meta.url);
@@ -89,6 +91,24 @@ test.each(alerts)('the alert $alert asks for what there is, and names a runbook 
   const [, page = '', anchor = ''] = /^RUNBOOKS\/(\w+)#(\w+)$/.exec(annotations.runbook_url) ?? [];
   expect(anchor).toBe(alert.toLowerCase());
   expect(text(`docs/runbooks/${page}.md`)).toContain(`\n## ${alert}\n`);
+});
+
+test('what makes alerts fire in a real system makes alerts fire that there are, and the table says which', () => {
+  const names = alerts.map(({ alert }) => alert);
+  const real = REAL_FAULTS.flatMap((fault) => fault.alerts);
+  expect(names).toEqual(expect.arrayContaining(real));
+  const row = (how: string): string[] =>
+    text('docs/monitoring.md')
+      .split('\n')
+      .flatMap((line) =>
+        line.trimEnd().endsWith(`| ${how}`) || line.includes(`| ${how} `)
+          ? [...line.matchAll(/`(Aurora\w+)`/g)].map(([, name = '']) => name)
+          : [],
+      );
+  expect(row('a real fault').toSorted()).toEqual([...new Set(real)].toSorted());
+  expect(row('promtool alone').toSorted()).toEqual(names.filter((name) => !real.includes(name)).toSorted());
+  // Thresholds that are shortened are in their rules still.
+  expect(() => shortRules(text('deploy/monitoring/alerts.yaml'))).not.toThrow();
 });
 
 test('each alert has a fault for promtool, and no page tells of an alert that there is not', () => {

@@ -35,6 +35,7 @@ function copyCheckout(directory: string): string {
 export interface StartOptions {
   readonly arguments?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  readonly withinMs?: number;
 }
 
 export class Quickstart {
@@ -68,7 +69,7 @@ export class Quickstart {
     });
     this.#running = child;
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (this.printed += chunk.toString()));
-    const end = performance.now() + READY_WITHIN_MS;
+    const end = performance.now() + (options.withinMs ?? READY_WITHIN_MS);
     while (!this.printed.includes(until)) {
       if (child.exitCode !== null || performance.now() > end) throw new Error(`npm start did not come up; it printed:\n${this.printed}`);
       await delay(100);

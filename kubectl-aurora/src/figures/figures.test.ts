@@ -10,6 +10,7 @@ import { fetchMetrics } from './fetch-metrics.ts';
 import { growth, meanBetween, parseMetrics, quantileBetween, total } from './prometheus-text.ts';
 import { renderStorage } from './render-storage.ts';
 import { renderTop } from './render-top.ts';
+import { waitsBetween } from './waits.ts';
 
 const PIPE = { width: Infinity, colour: false } as const;
 const agent = (flushes: number, seconds: number, vdl: number): string => `# HELP aurora_flush_seconds flushes
@@ -95,6 +96,23 @@ demo-2     reader             -       -           -       -         -         - 
 demo-3     reader             -       -           -       -         -         -         -           -   0 ms
 demo-3: no figures: error trying to reach service
 `);
+});
+
+test('what sessions wait for, most first, is the growth between two looks', () => {
+  const load = (cpu: number, sync: number, lock: number): string =>
+    [
+      ['CPU', 'CPU', cpu],
+      ['IO', 'WalSync', sync],
+      ['Lock', 'tuple', lock],
+    ]
+      .map(([type, event, seconds]) => `aurora_load_session_seconds_total{type="${type}",event="${event}"} ${seconds}\n`)
+      .join('');
+  const waits = (before: string, after: string): string => waitsBetween(parseMetrics(before), parseMetrics(after), 2);
+  expect(waits(load(10, 5, 1), load(11, 9, 1))).toBe('2.0 IO:WalSync, 0.5 CPU');
+  // An event that was not seen before has counted from nothing.
+  expect(waits('other 1\n', load(2, 0, 0))).toBe('1.0 CPU');
+  expect(waits(load(1, 1, 1), load(1, 1, 1))).toBe('-');
+  expect(waits('', '')).toBe('');
 });
 
 test('storage', () => {

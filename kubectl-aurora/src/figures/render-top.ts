@@ -4,6 +4,7 @@ import { table, type Cell } from '../text/table.ts';
 import { formatBytes, formatMs } from '../text/units.ts';
 import type { Figures } from './fetch-metrics.ts';
 import { growth, meanBetween, quantileBetween, total, type Metrics } from './prometheus-text.ts';
+import { waitsBetween } from './waits.ts';
 
 /** Two looks at the same pods, and the time between. */
 export interface Looks {
@@ -12,7 +13,7 @@ export interface Looks {
   readonly seconds: number;
 }
 
-const HEADERS = ['INSTANCE', 'ROLE', 'CONNECTIONS', 'CORES', 'FLUSHES/S', 'FLUSH', 'P99', 'REDO/S', 'READS/S', 'CACHE HIT', 'LAG'];
+const HEADERS = ['INSTANCE', 'ROLE', 'CONNECTIONS', 'CORES', 'FLUSHES/S', 'FLUSH', 'P99', 'REDO/S', 'READS/S', 'CACHE HIT', 'LAG', 'WAITS'];
 
 /** What instances do now. Pure. */
 export function renderTop({ metadata, status }: Cluster, { before, after, seconds }: Looks, screen: Screen): string {
@@ -38,11 +39,12 @@ export function renderTop({ metadata, status }: Cluster, { before, after, second
       numberOf(rate('aurora_pages_read_total')),
       hitShare(was, is),
       lagMs === undefined ? (state === 'Serving' ? '-' : state) : formatMs(lagMs),
+      waitsBetween(was, is, seconds),
     ];
   });
   const lines = [
     `${paint(screen, 'bold', metadata.name)}   over ${seconds.toFixed(1)} s`,
-    ...table(screen, HEADERS, rows, { right: HEADERS.slice(2) }),
+    ...table(screen, HEADERS, rows, { right: HEADERS.slice(2, -1) }),
     ...missingLines(after, screen),
   ];
   return `${lines.join('\n')}\n`;

@@ -25,7 +25,7 @@ export class ChildProgram {
   readonly logFile: string;
   /** Resolves when it has ended for good. */
   readonly exited: Promise<void>;
-  readonly #script: string;
+  readonly #command: readonly [string, ...string[]];
   readonly #env: NodeJS.ProcessEnv;
   readonly #onEnd: (end: ProgramEnd) => void;
   #process: ChildProcess | undefined;
@@ -37,9 +37,15 @@ export class ChildProgram {
   /** Where in the log its current run begins: what is before is of earlier runs. */
   #logStart = 0;
 
-  constructor(name: string, script: string, env: NodeJS.ProcessEnv, onEnd: (end: ProgramEnd) => void) {
+  /** Of ours, by the file that Node runs; or `command`, of others. */
+  constructor(
+    name: string,
+    program: string | { readonly command: readonly [string, ...string[]] },
+    env: NodeJS.ProcessEnv,
+    onEnd: (end: ProgramEnd) => void,
+  ) {
     this.name = name;
-    this.#script = path.join(REPOSITORY, script);
+    this.#command = typeof program === 'string' ? [process.execPath, path.join(REPOSITORY, program)] : program.command;
     this.#env = env;
     this.#onEnd = onEnd;
     const logs = path.join(HOME, 'logs');
@@ -59,7 +65,8 @@ export class ChildProgram {
     const log = openSync(this.logFile, 'a', 0o600);
     const startedMs = performance.now();
     // Its own process group: a terminal's Ctrl-C reaches only us, and we stop things in order.
-    const child = spawn(process.execPath, [this.#script], {
+    const [file, ...args] = this.#command;
+    const child = spawn(file, args, {
       cwd: REPOSITORY,
       env: { ...process.env, NODE_NO_WARNINGS: '1', ...this.#env },
       stdio: ['ignore', log, log],

@@ -10,11 +10,16 @@ import { ChildProgram, endOrphan, type ProgramEnd } from './child-program.ts';
 import { answeringConnection } from './cluster-connection.ts';
 import { compileAhead } from './compile-ahead.ts';
 import { HOME, REPOSITORY } from './home.ts';
+import { planMonitoring, targetsFile, writeMonitoring } from './monitoring.ts';
 import { podTroubles } from './pod-trouble.ts';
 import { Progress } from './progress.ts';
+import { keepTargets } from './scrape-targets.ts';
 import { welcome } from './welcome.ts';
 
-const SAMPLE = process.argv[2] ?? path.join(REPOSITORY, 'deploy/samples/demo.yaml');
+const DASHBOARDS = '--dashboards';
+const SAMPLE = process.argv.slice(2).find((word) => word !== DASHBOARDS) ?? path.join(REPOSITORY, 'deploy/samples/demo.yaml');
+/** undefined: nobody asked for it. */
+const monitoring = process.argv.includes(DASHBOARDS) ? planMonitoring(HOME, process.env) : undefined;
 const KUBECONFIG = path.join(HOME, 'kubeconfig');
 /** For a psql of the user's own. */
 const SERVER_CA = path.join(HOME, 'ca.crt');
@@ -110,7 +115,7 @@ function tellEnd({ program, how, againInMs }: ProgramEnd): void {
  * us.
  */
 async function endOrphans(): Promise<void> {
-  for (const name of ['operator', 'local-kube']) {
+  for (const name of ['prometheus', 'operator', 'local-kube']) {
     const pid = await endOrphan(name, STOP_MS);
     if (pid !== undefined) progress.done('left over', `${name} (process ${pid}) of an npm start that was killed has been stopped`);
   }
@@ -161,6 +166,7 @@ async function applySample(): Promise<ClusterName> {
 
 async function start(progress: Progress): Promise<void> {
   process.stdout.write('\nkube-aurora: a PostgreSQL that survives the loss of a zone and one disk more\n\n');
+  if (monitoring?.problem !== undefined) throw new StartError(monitoring.problem);
   claimHome();
   await endOrphans();
   void compileAhead(process.env['NODE_COMPILE_CACHE']);
@@ -190,8 +196,19 @@ async function start(progress: Progress): Promise<void> {
   });
   progress.done('control plane', `local-kube at ${apiUrl() ?? KUBECONFIG}, three pretend nodes in zone-a, zone-b, zone-c`);
   programs.push(
-    new ChildProgram('operator', 'operator/src/main.ts', { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: '127.0.0.1:0' }, tellEnd),
+    new ChildProgram(
+      'operator',
+      'operator/src/main.ts',
+      { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: monitoring?.operator ?? '127.0.0.1:0' },
+      tellEnd,
+    ),
   );
+  if (monitoring !== undefined) {
+    writeMonitoring(monitoring);
+    keepTargets(targetsFile(monitoring.directory));
+    programs.push(new ChildProgram('prometheus', { command: monitoring.command }, {}, tellEnd));
+    progress.done('prometheus', `http://${monitoring.listen}, with the alerts of deploy/monitoring/alerts.yaml`);
+  }
   const cluster = await applySample();
   const tellTroubles = troubleTeller(cluster);
   const connection = await waitFor('the cluster', CLUSTER_TIMEOUT_MS, programs, async () => {

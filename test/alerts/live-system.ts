@@ -1,0 +1,116 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Client } from 'pg';
+import { Quickstart } from '../e2e/quickstart-harness.ts';
+
+const UP_WITHIN_MS = 300_000;
+
+/** A system of `npm start -- --dashboards`, and hands to do it harm with. */
+export class LiveSystem {
+  readonly quickstart = new Quickstart();
+  /** Disks that faults have put in the place of others. */
+  readonly mounted: string[] = [];
+  readonly #prometheus: string;
+  #password = '';
+
+  constructor(prometheus: string) {
+    this.#prometheus = prometheus;
+  }
+
+  async start(): Promise<void> {
+    await this.quickstart.start(undefined, {
+      arguments: ['--dashboards'],
+      env: { PROMETHEUS_LISTEN: this.#prometheus },
+      withinMs: UP_WITHIN_MS,
+    });
+    const secret = this.quickstart.run('kubectl', 'get', 'secret', 'demo-superuser', '-o', 'jsonpath={.data.password}');
+    this.#password = Buffer.from(secret.output.trim(), 'base64').toString();
+  }
+
+  /** A session of the superuser's, on the writer. */
+  async session(): Promise<Client> {
+    const [, host = ''] = /@(127[\d.]+):5432/.exec(this.quickstart.printed) ?? [];
+    const client = new Client({ host, user: 'postgres', password: this.#password, database: 'app', ssl: { rejectUnauthorized: false } });
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  }
+
+  async sql(statement: string): Promise<readonly Record<string, unknown>[]> {
+    const client = await this.session();
+    try {
+      return (await client.query<Record<string, unknown>>(statement)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  kubectl(...words: string[]): string {
+    const { status, output } = this.quickstart.run('kubectl', ...words);
+    if (status !== 0) throw new Error(`kubectl ${words.join(' ')}: ${output}`);
+    return output.trim();
+  }
+
+  /** Name of the pod that writes, or reads. */
+  pod(role: 'writer' | 'reader'): string {
+    return this.kubectl('get', 'pods', '-l', `kube-aurora.dev/role=${role}`, '-o', 'jsonpath={.items[0].metadata.name}');
+  }
+
+  /** Processes of a pod's program: what its environment calls it. */
+  programs(pod: string): { readonly pid: number; readonly environment: ReadonlyMap<string, string> }[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .flatMap((name) => {
+        const environment = environmentOf(Number(name));
+        const isMeant = environment?.get('AURORA_INSTANCE') === pod || environment?.get('AURORA_DAEMON_ID') === pod;
+        const isOurs = environment?.get('AURORA_DATA_DIR')?.startsWith(this.quickstart.home) === true;
+        return environment !== undefined && isMeant && isOurs ? [{ pid: Number(name), environment }] : [];
+      });
+  }
+
+  /** Of `npm start`'s own programs. */
+  pidOf(program: 'operator' | 'prometheus'): number {
+    return (JSON.parse(readFileSync(path.join(this.quickstart.home, 'run', `${program}.json`), 'utf8')) as { pid: number }).pid;
+  }
+
+  /** Stops them where they stand; what is given back lets them go on. */
+  stopped(pids: readonly number[]): () => void {
+    for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    return () => {
+      for (const pid of pids) if (environmentOf(pid) !== undefined) process.kill(pid, 'SIGCONT');
+    };
+  }
+
+  /** What Prometheus answers to an expression. */
+  async ask(
+    expr: string,
+  ): Promise<readonly { readonly metric: Readonly<Record<string, string>>; readonly value: readonly [number, string] }[]> {
+    const response = await fetch(`http://${this.#prometheus}/api/v1/query?query=${encodeURIComponent(expr)}`);
+    const answer = (await response.json()) as { status: string; error?: string; data: { resultType: string; result: never } };
+    if (answer.status !== 'success') throw new Error(`${expr}: ${answer.error ?? 'Prometheus does not say why'}`);
+    const { resultType, result } = answer.data;
+    return resultType === 'vector' ? result : [{ metric: {}, value: result }];
+  }
+
+  async isFiring(alert: string): Promise<boolean> {
+    return (await this.ask(`ALERTS{alertname="${alert}",alertstate="firing"}`)).length > 0;
+  }
+
+  async stop(): Promise<void> {
+    await this.quickstart.stop();
+    for (const directory of this.mounted) spawnSync('umount', [directory]);
+    await this.quickstart.destroy();
+  }
+}
+
+/** Undefined: it is gone, or nobody's whom we may look at. */
+function environmentOf(pid: number): ReadonlyMap<string, string> | undefined {
+  try {
+    const words = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+    return new Map(words.map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)]));
+  } catch {
+    // It has ended since it was found.
+    return undefined;
+  }
+}

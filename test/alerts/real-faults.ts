@@ -1,0 +1,262 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
+import { connect } from 'node:net';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { LiveSystem } from './live-system.ts';
+
+/** A fault that is really made, and mended. */
+export interface RealFault {
+  readonly what: string;
+  /** Alerts that it makes fire. */
+  readonly alerts: readonly string[];
+  /** Makes it; what it gives mends it. */
+  readonly make: (system: LiveSystem) => Promise<() => Promise<void> | void>;
+}
+
+/** The zone in which nothing runs but storage. */
+function spareZone(system: LiveSystem): string {
+  const zones = ['zone-a', 'zone-b', 'zone-c'];
+  const taken = ['writer', 'reader'].map((role) =>
+    system.programs(system.pod(role as 'writer' | 'reader'))[0]?.environment.get('AURORA_ZONE'),
+  );
+  return zones.find((zone) => !taken.includes(zone)) ?? 'zone-c';
+}
+
+/** Does it over and over until it is stopped. */
+function again(everyMs: number, work: () => Promise<unknown> | void): () => Promise<void> {
+  const stop = new AbortController();
+  const running = (async () => {
+    while (!stop.signal.aborted) {
+      await work();
+      await delay(everyMs);
+    }
+  })();
+  return async () => {
+    stop.abort();
+    await running;
+  };
+}
+
+const daemons = (system: LiveSystem, ...numbers: number[]): number[] =>
+  numbers.flatMap((number) => system.programs(`demo-storage-${number}`).map(({ pid }) => pid));
+
+/** A small disk for a daemon, in the place of the one it has: what it lost it copies from a peer. */
+const SMALL_DISK = 'demo-storage-4';
+const DISK_MIB = 1500;
+const FILLED = 'filled';
+
+async function smallDisk(system: LiveSystem): Promise<string> {
+  const [daemon] = system.programs(SMALL_DISK);
+  const directory = daemon?.environment.get('AURORA_DATA_DIR') ?? '';
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', directory], { encoding: 'utf8' });
+  if (mounted.status !== 0) throw new Error(`a small disk takes root: mount: ${mounted.stderr}`);
+  system.mounted.push(directory);
+  if (daemon !== undefined) process.kill(daemon.pid, 'SIGKILL');
+  await system.quickstart.until('the segment is back on the small disk', () => {
+    const status = system.quickstart.run(
+      'kubectl',
+      'get',
+      'pod',
+      SMALL_DISK,
+      '-o',
+      'jsonpath={.status.conditions[?(@.type=="Ready")].status}',
+    );
+    return status.output.trim() === 'True' && system.programs(SMALL_DISK)[0]?.pid !== daemon?.pid;
+  });
+  return directory;
+}
+
+/** Takes so much of what is free, with zeros. */
+function fill(directory: string, leaveBytes: number): void {
+  const { bavail, bsize } = statfsSync(directory);
+  const file = openSync(path.join(directory, FILLED), 'a');
+  const zeros = Buffer.alloc(1024 * 1024);
+  for (let left = bavail * bsize - leaveBytes; left > zeros.length; left -= zeros.length) writeSync(file, zeros);
+  closeSync(file);
+}
+
+export const REAL_FAULTS: readonly RealFault[] = [
+  {
+    what: 'twelve sessions sleep within statements, on two cores',
+    alerts: ['AuroraLoadAboveCores'],
+    async make(system) {
+      const clients = await Promise.all(Array.from({ length: 12 }, () => system.session()));
+      for (const client of clients) client.query('select pg_sleep(600)').catch(() => undefined);
+      return async () => {
+        await system.sql("select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'");
+      };
+    },
+  },
+  {
+    what: 'nine tenths of all connections are taken',
+    alerts: ['AuroraConnectionsNearLimit'],
+    async make(system) {
+      const clients: Awaited<ReturnType<LiveSystem['session']>>[] = [];
+      for (let taken = 0; taken < 90; taken++) clients.push(await system.session());
+      return async () => void (await Promise.all(clients.map((client) => client.end())));
+    },
+  },
+  {
+    what: 'a client begins a transaction, writes, and does nothing more',
+    alerts: ['AuroraIdleInTransaction', 'AuroraLongTransaction'],
+    async make(system) {
+      const client = await system.session();
+      await client.query('begin; create temporary table held (id int)');
+      return () => client.end();
+    },
+  },
+  {
+    what: 'a slot that nobody reads',
+    alerts: ['AuroraSlotHoldsWal'],
+    async make(system) {
+      await system.sql("select pg_create_physical_replication_slot('unread', true)");
+      const stop = again(500, () => system.sql("select pg_logical_emit_message(false, 'test', repeat('x', 1000000))"));
+      return async () => {
+        await stop();
+        await system.sql("select pg_drop_replication_slot('unread')");
+      };
+    },
+  },
+  {
+    what: 'the database of the agent’s session takes no connections',
+    alerts: ['AuroraInsightsFail'],
+    async make(system) {
+      await system.sql('alter database postgres allow_connections false');
+      await system.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'kube-aurora insights'");
+      return async () => void (await system.sql('alter database postgres allow_connections true'));
+    },
+  },
+  {
+    what: 'somebody connects to a daemon’s port and talks nonsense',
+    alerts: ['AuroraConnectionsRefused'],
+    make(system) {
+      const [host = '', port = ''] = (system.programs('demo-storage-0')[0]?.environment.get('AURORA_FRAMES_LISTEN') ?? '').split(':');
+      const stop = again(500, () => {
+        const socket = connect(Number(port), host);
+        socket.on('error', () => undefined);
+        socket.end(Buffer.from([0x16, 1, 2, 3, 4, 5, 6, 7, 8]));
+      });
+      return Promise.resolve(stop);
+    },
+  },
+  {
+    what: 'a daemon’s certificate is damaged where it is mounted',
+    alerts: ['AuroraCertificatesUnusable'],
+    make(system) {
+      const directory = system.programs('demo-storage-1')[0]?.environment.get('AURORA_IDENTITY_DIR') ?? '';
+      const file = path.join(directory, 'tls.crt');
+      const before = readFileSync(file);
+      const stop = again(500, () => writeFileSync(file, 'nonsense'));
+      return Promise.resolve(async () => {
+        await stop();
+        writeFileSync(file, before);
+      });
+    },
+  },
+  {
+    what: 'stored pages of a daemon are overwritten',
+    alerts: ['AuroraStoredDataDamaged'],
+    make(system) {
+      const directory = system.programs('demo-storage-2')[0]?.environment.get('AURORA_DATA_DIR') ?? '';
+      const found = spawnSync('find', [directory, '-name', 'pages*', '-type', 'f', '-size', '+1M'], { encoding: 'utf8' })
+        .stdout.trim()
+        .split('\n');
+      const file = openSync(found[0] ?? '', 'r+');
+      for (let at = 4096; at < 20 * 1024 * 1024; at += 64 * 1024) writeSync(file, 'damage', at);
+      fsyncSync(file);
+      closeSync(file);
+      // It is mended by the daemon itself, from a peer.
+      return Promise.resolve(() => undefined);
+    },
+  },
+  {
+    what: 'the operator stands still',
+    alerts: ['AuroraOperatorIdle'],
+    make: (system) => Promise.resolve(system.stopped([system.pidOf('operator')])),
+  },
+  {
+    what: 'a zone is lost',
+    alerts: ['AuroraSegmentMissing'],
+    make(system) {
+      const zone = spareZone(system);
+      system.quickstart.run('zone', 'fail', zone);
+      return Promise.resolve(() => void system.quickstart.run('zone', 'restore', zone));
+    },
+  },
+  {
+    what: 'replay of the reader stands still while the writer writes',
+    alerts: ['AuroraReaderLagging'],
+    make(system) {
+      const [agent] = system.programs(system.pod('reader'));
+      const startup = spawnSync('pgrep', ['-f', 'postgres: startup'], { encoding: 'utf8' })
+        .stdout.trim()
+        .split('\n')
+        .map(Number)
+        .filter((pid) => ancestors(pid).includes(agent?.pid ?? -1));
+      return Promise.resolve(system.stopped(startup));
+    },
+  },
+  {
+    what: 'three daemons stand still for a second, again and again',
+    alerts: ['AuroraCommitsSlow'],
+    make(system) {
+      const stop = again(600, async () => {
+        const goOn = system.stopped(daemons(system, 0, 1, 2));
+        await delay(900);
+        goOn();
+      });
+      return Promise.resolve(stop);
+    },
+  },
+  {
+    what: 'three daemons stand still',
+    alerts: ['AuroraQuorumLost'],
+    make: (system) => Promise.resolve(system.stopped(daemons(system, 0, 1, 2))),
+  },
+  {
+    what: 'the writer’s pod is killed',
+    alerts: ['AuroraFailedOver'],
+    make(system) {
+      system.kubectl('delete', 'pod', system.pod('writer'), '--grace-period=0', '--force');
+      return Promise.resolve(() => undefined);
+    },
+  },
+  {
+    what: 'both agents stand still',
+    alerts: ['AuroraWriterUnavailable', 'AuroraReaderUnavailable'],
+    make(system) {
+      const pids = ['demo-1', 'demo-2'].flatMap((pod) => system.programs(pod).map(({ pid }) => pid));
+      return Promise.resolve(system.stopped(pids));
+    },
+  },
+  {
+    what: 'a daemon’s disk fills up, and is full',
+    alerts: ['AuroraDiskFullSoon', 'AuroraDiskNearlyFull', 'AuroraDiskTakesNoRedo'],
+    async make(system) {
+      const directory = await smallDisk(system);
+      for (let free = 1000; free > 0; free -= 100) {
+        fill(directory, free * 1024 * 1024);
+        await delay(3000);
+      }
+      fill(directory, 0);
+      return () => {
+        const file = openSync(path.join(directory, FILLED), 'r+');
+        ftruncateSync(file, 0);
+        closeSync(file);
+        rmSync(path.join(directory, FILLED));
+      };
+    },
+  },
+];
+
+function ancestors(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const parent = Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1]);
+    return parent <= 1 ? [pid] : [pid, ...ancestors(parent)];
+  } catch {
+    // It has ended since it was found.
+    return [];
+  }
+}
