@@ -17,6 +17,12 @@ export const DAEMON_CONFIG = {
     type: setting.address('0.0.0.0:7002'),
   },
   identityDir: IDENTITY_DIR_SETTING,
+  encryptionKeyFile: {
+    env: 'AURORA_ENCRYPTION_KEY_FILE',
+    description:
+      'file with the key (32 bytes, or those in base64) that wraps the data keys of what is stored, looked at while we run; other files beside it may have keys from before. Without it nothing is encrypted',
+    type: setting.optionalText(),
+  },
   daemonId: { env: 'AURORA_DAEMON_ID', description: 'this daemon’s id among AURORA_PEERS', type: setting.text() },
   zone: { env: 'AURORA_ZONE', description: 'availability zone it runs in', type: setting.text() },
   peers: { env: 'AURORA_PEERS', description: 'all daemons, this one too, as id=host:port with commas between', type: setting.text() },

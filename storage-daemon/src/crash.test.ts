@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemDisk } from './disk/system-disk.ts';
+import type { GivenKeys } from './segment/segment-key.ts';
 import { CrashScenario } from './testing/crash-scenario.ts';
 import { STEPS, type ScenarioStep } from './testing/crash-steps.ts';
+import { testKeys } from './testing/test-keys.ts';
 import { diskError, FaultDisk, unsyncedDisk, type DiskOperation } from './testing/fault-disk.ts';
 
 /**
@@ -81,23 +83,30 @@ async function live(scenario: CrashScenario, step: ScenarioStep, disk: FaultDisk
   }
 }
 
+/** A segment that has taken the steps before one, undisturbed, and what it holds once it took that one too. */
+async function beforeStep(step: ScenarioStep, index: number, name: string, keys: GivenKeys | undefined) {
+  const start = new CrashScenario(join(directory, name), systemDisk());
+  start.keys = keys;
+  fs.mkdirSync(start.directory);
+  for (const before of STEPS.slice(0, index)) {
+    const { disk, died } = dyingDisk(Infinity, false);
+    await live(start, before, disk, died);
+  }
+  const { disk, died } = dyingDisk(Infinity, false);
+  return { start, whole: await live(start.fork(join(directory, `${name}-whole`), disk), step, disk, died) };
+}
+
 describe('a segment whose process dies before any of its writes, or in the middle of one, has all that it promised and comes to the same end', () => {
   it.each(STEPS.map((step, index) => ({ name: step.name, index })))(
     '$name',
     async ({ index }) => {
       const step = STEPS[index];
       if (step === undefined) throw new Error('no such step');
-      // The steps before it, undisturbed.
-      const start = new CrashScenario(join(directory, 'start'), systemDisk());
-      fs.mkdirSync(start.directory);
-      for (const before of STEPS.slice(0, index)) {
-        const { disk, died } = dyingDisk(Infinity, false);
-        await live(start, before, disk, died);
-      }
-      const { disk, died } = dyingDisk(Infinity, false);
-      const whole = await live(start.fork(join(directory, 'whole'), disk), step, disk, died);
+      // As it is, and encrypted: in turns.
+      const forms = [await beforeStep(step, index, 'plain', undefined), await beforeStep(step, index, 'encrypted', testKeys(1))] as const;
       let count = 0;
       for (let isOver = false; !isOver; count++) {
+        const { start, whole } = forms[count % 2] ?? forms[0];
         for (const torn of [false, true]) {
           const dying = dyingDisk(count, torn);
           const run = start.fork(join(directory, `run-${count}-${torn}`), dying.disk);

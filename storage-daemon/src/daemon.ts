@@ -12,6 +12,7 @@ import { findSegments } from './segment/find-segments.ts';
 import type { SegmentLimits } from './segment/limits.ts';
 import type { SegmentDirectory } from './segment/segment-directory.ts';
 import type { SegmentIdentity } from './segment/segment-identity.ts';
+import type { GivenKeys } from './segment/segment-key.ts';
 import { Segment, type SegmentOptions } from './segment/segment.ts';
 import type { DaemonListener, DaemonNetwork, DaemonServices } from './edge/daemon-network.ts';
 import { Refusals } from './edge/refusals.ts';
@@ -42,6 +43,8 @@ export interface DaemonOptions {
   readonly segmentsMax?: number;
   readonly logger: Logger;
   readonly disk: Disk;
+  /** By which data keys are wrapped; without, everything stands on the disk as it is. */
+  readonly keys?: GivenKeys | undefined;
   /** Those whose volumes it can hold. */
   readonly engines: EngineRegistry;
   readonly network: DaemonNetwork;
@@ -122,6 +125,8 @@ export class Daemon {
     const daemon = new Daemon(options);
     await options.disk.makeDirectory(options.dataDirectory);
     for (const { volumeId, pg } of findSegments(options.disk, options.dataDirectory)) await daemon.segment(volumeId, pg);
+    // What was wrapped by another key when the last daemon ended.
+    await daemon.rewrap();
     daemon.#listener = await options.network.serve(daemon.#services, { address: options.listen, framesAddress: options.framesListen });
     daemon.peers.start();
     await daemon.#lookAtDisk();
@@ -171,12 +176,13 @@ export class Daemon {
   }
 
   #segmentOptions(): SegmentOptions {
-    const { dataDirectory, daemonId, peers, logger, disk, engines, clock } = this.#options;
+    const { dataDirectory, daemonId, peers, logger, disk, keys, engines, clock } = this.#options;
     const ids = peers.map((peer) => peer.id).toSorted();
     const limits = { ...this.#options.limits, checkpointStagger: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };
     return {
       directory: dataDirectory,
       disk,
+      keys,
       engines,
       identity: identityOf(this.#options),
       limits,
@@ -227,6 +233,25 @@ export class Daemon {
     this.#options.onLook?.(this.#worked);
   }
 
+  /** Has the key that wraps now wrap each data key that another one wraps. What cannot be written is to be tried again. */
+  async rewrap(): Promise<void> {
+    const { logger } = this.#options;
+    for (const segment of this.#segments.values()) {
+      if (segment.state().fault?.kind === 'KEY_UNUSABLE') continue;
+      try {
+        const isDone = await segment.rewrap();
+        if (isDone) logger.info({ ...segment.id, wrappedBy: segment.control.encryption?.wrappedBy }, 'another key wraps the data key');
+      } catch (error) {
+        logger.warn({ ...segment.id, err: error }, 'the data key could not be wrapped by another key; it is tried again');
+      }
+    }
+  }
+
+  /** Are there segments that were not opened for want of their key? With other keys the daemon is to be started anew. */
+  get lacksKeys(): boolean {
+    return [...this.#segments.values()].some((segment) => segment.state().fault?.kind === 'KEY_UNUSABLE');
+  }
+
   /** Does every segment take redo and serve reads? One that fetches what it lost counts as on its way. */
   readiness(): { ok: boolean; message: string } {
     const wrong = [...this.#segments.values()].flatMap((segment) => {
@@ -247,6 +272,7 @@ export class Daemon {
         readers: segment.readers.map(({ compute, lsn, xmins }) => ({ compute, lsn, xmin: Number(xmins.xmin) })),
         followers: segment.followers.list(),
         leases: segment.leases,
+        ...(segment.control.encryption === undefined ? {} : { encryption: { wrappedBy: segment.control.encryption.wrappedBy } }),
       })),
     };
   }

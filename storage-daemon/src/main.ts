@@ -23,6 +23,7 @@ import type { DaemonMetrics } from './metrics.ts';
 import { REPAIR_COMMAND, REPAIR_HELP, repairEpochs } from './repair/command.ts';
 import { credentialsOf, parseEndpoints, type Endpoint } from '@kube-aurora/rpc';
 import { ProgramTls } from '@kube-aurora/tls';
+import { KeyDirectory } from './key-directory.ts';
 import { memoryShare } from './memory-share.ts';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
 
@@ -63,6 +64,8 @@ await runMain(logger, async () => {
   const clock = systemClock();
   const tls = await ProgramTls.open({ directory: config.identityDir, clock, logger });
   shutdown.add('certificates', () => tls.stop());
+  const keys = config.encryptionKeyFile === undefined ? undefined : await KeyDirectory.open(config.encryptionKeyFile, logger);
+  shutdown.add('keys', () => keys?.stop());
   const memory = memoryShare(config.memoryMib);
   const watch = new MemoryWatch({
     garbageBytes: memory.garbageBytes,
@@ -88,6 +91,7 @@ await runMain(logger, async () => {
     scrubBytesPerSecond: config.scrubBytesPerSecond,
     ...(config.standInAfterSeconds > 0 ? { standInAfterMs: config.standInAfterSeconds * 1000 } : {}),
     logger,
+    keys,
     disk: systemDisk((seconds) => metrics?.syncSeconds.note(seconds)),
     engines: new EngineRegistry([postgres18]),
     network: systemNetwork(clock, credentialsOf(tls.mutual)),
@@ -100,12 +104,19 @@ await runMain(logger, async () => {
   collectProcessMetrics(metrics.registry);
   tls.registerMetrics(metrics.registry);
   shutdown.add('daemon', () => daemon.stop());
+  // For as long as the program runs.
+  void keys?.watch(clock, async (isNews) => {
+    if (!isNews || !daemon.lacksKeys) return daemon.rewrap();
+    logger.warn('ends, to begin anew with the keys that are here now');
+    await shutdown.run();
+    process.exit(0);
+  });
   const status = await serveStatus({
     listen: config.metricsListen,
     registry: daemon.metrics.registry,
     live: () => ({ ok: true, message: 'ok' }),
     ready: () => daemon.readiness(),
-    status: () => ({ ...daemon.status(), identity: tls.status }),
+    status: () => ({ ...daemon.status(), identity: tls.status, ...(keys === undefined ? {} : { encryption: keys.status }) }),
     door: tls.statusDoor(['operator']),
   });
   shutdown.add('status server', () => status.close());

@@ -8,6 +8,7 @@ import { DurableEvent } from '../../storage-daemon/src/redo-log/durable-event.ts
 import type { SegmentLimits } from '../../storage-daemon/src/segment/limits.ts';
 import { pagesDirectory } from '../../storage-daemon/src/segment/open-storage.ts';
 import { SegmentStorage } from '../../storage-daemon/src/segment/segment-storage.ts';
+import { PLAIN_FORMS } from '../../storage-daemon/src/segment/segment-key.ts';
 import type { WalStream } from './wal-streams.ts';
 
 /** A segment of its own for benchmarks: no daemon, no peers, no compute. */
@@ -18,7 +19,12 @@ function failed(error: Error): never {
 }
 
 /** A segment in `directory` as it is where the stream begins: its pages stored, nothing in its log. */
-export async function openBenchSegment(directory: string, stream: WalStream, limits: SegmentLimits): Promise<SegmentStorage> {
+export async function openBenchSegment(
+  directory: string,
+  stream: WalStream,
+  limits: SegmentLimits,
+  forms = PLAIN_FORMS,
+): Promise<SegmentStorage> {
   const first = stream.batches[0];
   if (first === undefined) throw new Error('the stream is empty');
   const baseLsn = decodeRedoBatchHeader(first).backlink;
@@ -28,6 +34,7 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
     cacheBytes: limits.levelCacheBytes,
     writeBufferBytes: limits.levelWriteBufferBytes,
     flushPages: limits.flushPages,
+    form: forms.pages,
   });
   const all = [...stream.pages.pages()];
   for (let at = 0; at < all.length; at += 256) {
@@ -53,12 +60,14 @@ export async function openBenchSegment(directory: string, stream: WalStream, lim
     logStart: { lsn: 0n, epoch: 0n },
     leases: [],
     standIn: undefined,
+    encryption: undefined,
     writer: undefined,
     followers: [],
   };
   const options = {
     engine: postgres18,
     disk: systemDisk(),
+    forms,
     directory,
     limits,
     clock: systemClock(),

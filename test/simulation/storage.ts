@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { KeyEncryptionKey, KeyRing } from '@kube-aurora/at-rest';
 import { postgres18 } from '@kube-aurora/redo';
 import { EngineRegistry } from '@kube-aurora/redo-engine';
 import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
@@ -5,6 +7,7 @@ import { rolesOf, type SegmentRole } from '@kube-aurora/volume';
 import type { SegmentEndpoint } from '../../compute-node/src/segments.ts';
 import { Daemon } from '../../storage-daemon/src/daemon.ts';
 import { ControlFileError } from '../../storage-daemon/src/segment/control-file.ts';
+import type { GivenKeys } from '../../storage-daemon/src/segment/segment-key.ts';
 import type { Segment } from '../../storage-daemon/src/segment/segment.ts';
 import type { DaemonNetwork } from '../../storage-daemon/src/edge/daemon-network.ts';
 import { Machine } from './machine.ts';
@@ -36,6 +39,12 @@ export function segmentDirectory(): string {
   return `${DATA}/${SEGMENT.volumeId}/${SEGMENT.pg}`;
 }
 
+/** In the place of random bytes: the same in every run. */
+function countedBytes(): (bytes: number) => Buffer {
+  let asked = 0;
+  return (bytes) => createHash('sha256').update(String(asked++)).digest().subarray(0, bytes);
+}
+
 export class StorageMachine extends Machine {
   readonly disk = new SimulatedDisk(this);
   readonly index: number;
@@ -45,6 +54,8 @@ export class StorageMachine extends Machine {
   readonly #watch: AnswerWatch;
   #addresses: readonly string[];
   daemon: Daemon | undefined;
+  /** Every other one keeps what it stores encrypted: they are to do the same. */
+  readonly #keys: GivenKeys | undefined;
   /** Somebody wants it to run. */
   isWanted = true;
 
@@ -53,6 +64,7 @@ export class StorageMachine extends Machine {
     this.#exchange = exchange;
     this.#watch = watch;
     this.index = index;
+    this.#keys = index % 2 === 0 ? undefined : { ring: new KeyRing(new KeyEncryptionKey(Buffer.alloc(32, index)), [], countedBytes()) };
     this.role = this.#roles[index] ?? 'FULL';
     this.#addresses = addresses;
     this.address = addresses[index] ?? '';
@@ -76,6 +88,7 @@ export class StorageMachine extends Machine {
       ...(world.mix.standInAfterMs === undefined ? {} : { standInAfterMs: world.mix.standInAfterMs }),
       logger: this.logger,
       disk: this.disk,
+      keys: this.#keys,
       engines: new EngineRegistry([postgres18]),
       network: this.#network(),
       clock: this.clock,

@@ -31,6 +31,7 @@ export const MESSAGE_TABLES: { readonly [name in keyof Messages]: MessageTable }
         DISK_FULL: 5,
         DISK_ERROR: 6,
         ENGINE_UNKNOWN: 7,
+        KEY_UNUSABLE: 8,
       },
     },
     { number: 2, name: 'part', kind: 'string' },

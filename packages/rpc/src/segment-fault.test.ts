@@ -11,6 +11,7 @@ const FAULTS: { readonly [kind in SegmentFault['kind']]: Extract<SegmentFault, {
   HISTORY_REFUSED: { kind: 'HISTORY_REFUSED', epoch: 9n, startLsn: 1n, durableLsn: 2n },
   DISK_FULL: { kind: 'DISK_FULL', freeBytes: 1n, neededBytes: 2n ** 40n },
   DISK_ERROR: { kind: 'DISK_ERROR', error: 'EROFS', operation: 'write redo log' },
+  KEY_UNUSABLE: { kind: 'KEY_UNUSABLE' },
   ENGINE_UNKNOWN: { kind: 'ENGINE_UNKNOWN', engine: { engine: 'postgres', major: 19 } },
 };
 

@@ -25,7 +25,9 @@ export type SegmentFault =
   /** The operating system refused a read or write; `error` is the errno's name. */
   | { kind: 'DISK_ERROR'; error: string; operation: string }
   /** The daemon does not have the engine whose redo the volume has. */
-  | { kind: 'ENGINE_UNKNOWN'; engine: { engine: string; major: number } };
+  | { kind: 'ENGINE_UNKNOWN'; engine: { engine: string; major: number } }
+  /** It is encrypted, and the daemon does not have its key; or it is not, and the daemon is given one. */
+  | { kind: 'KEY_UNUSABLE' };
 
 type Plain = Record<string, unknown>;
 
@@ -60,6 +62,8 @@ export function faultFromMessage(message: Plain): SegmentFault {
       const engine = message['engine'] as { engine: string; major: number } | undefined;
       return engine === undefined ? { kind: 'UNKNOWN' } : { kind: 'ENGINE_UNKNOWN', engine };
     }
+    case 'KEY_UNUSABLE':
+      return { kind: 'KEY_UNUSABLE' };
     default:
       return { kind: 'UNKNOWN' };
   }

@@ -65,7 +65,6 @@ export function sealRedoBatch(run: RecordRun, place: RedoBatchPlace): Buffer {
   if (startLsn < place.backlink)
     throw new RangeError(`the batch starts at ${formatLsn(startLsn)}, before its backlink ${formatLsn(place.backlink as Lsn)}`);
   bytes.writeUInt32LE(REDO_BATCH_MAGIC, 0);
-  bytes.writeUInt32LE(bytes.length, 4);
   bytes.writeBigUInt64LE(place.epoch, 8);
   bytes.writeBigUInt64LE(startLsn, 16);
   bytes.writeBigUInt64LE(run.endLsn, 24);
@@ -73,7 +72,13 @@ export function sealRedoBatch(run: RecordRun, place: RedoBatchPlace): Buffer {
   bytes.writeBigUInt64LE(place.previousEpoch, 40);
   bytes.writeUInt32LE(place.pg, 48);
   bytes.writeUInt32LE(run.count, 52);
-  bytes.writeUInt32LE(crc32cRange(bytes, REDO_BATCH_HEADER_BYTES, bytes.length), 56);
+  return completeRedoBatch(bytes, crc32cRange(bytes, REDO_BATCH_HEADER_BYTES, bytes.length));
+}
+
+/** Fills in what follows from the rest of a batch: its length, the CRC of its payload, which is given, and that of its header. */
+export function completeRedoBatch(bytes: Buffer, payloadCrc: number): Buffer {
+  bytes.writeUInt32LE(bytes.length, 4);
+  bytes.writeUInt32LE(payloadCrc, 56);
   bytes.writeUInt32LE(crc32cRange(bytes, 0, 60), 60);
   return bytes;
 }

@@ -8,10 +8,11 @@ import type { KeyedStore } from '../disk/keyed-store.ts';
 import { systemDisk } from '../disk/system-disk.ts';
 import { diskError, FaultDisk, type DiskOperation } from '../testing/fault-disk.ts';
 import { filledPage } from '../testing/synthetic-records.ts';
+import { PLAIN_PAGES } from './stored-form.ts';
 import { PageStore, pageStoreKey } from './page-store.ts';
 import { roomFor, sealInPlace, sealValue, StoredValueError } from './stored-value.ts';
 
-const OPTIONS = { cacheBytes: 65_536, writeBufferBytes: 65_536, flushPages: 100 };
+const OPTIONS = { cacheBytes: 65_536, writeBufferBytes: 65_536, flushPages: 100, form: PLAIN_PAGES };
 const CHECKPOINT = { lsn: 100n, epoch: 1n };
 const STATE = Buffer.from('state');
 const pageAt = (block: number): PageKey => pageKeyOf({ spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0, block });

@@ -1,4 +1,5 @@
 import type { Disk } from '../disk/disk.ts';
+import { KeyUnusableError } from '../disk/key-unusable-error.ts';
 import type { BatchOperation, KeyedStoreOptions, StoreEntry } from '../disk/keyed-store.ts';
 import { decodeKey, encodeKey, type PageKey } from '@kube-aurora/redo-engine';
 import { convertVersions } from './convert-versions.ts';
@@ -8,6 +9,7 @@ import { SlotFile } from './slot-file.ts';
 import { firstKeyOf, keyAfter } from './space-keys.ts';
 import { openValue, sealValue, StoredValueError } from './stored-value.ts';
 import { PageTurn } from './page-turn.ts';
+import type { StoredForm } from './stored-form.ts';
 import { partsOfVersion, versionValue } from './version-value.ts';
 
 /**
@@ -41,6 +43,8 @@ const LOOKS_MAX = 8;
 export interface PageStoreOptions extends KeyedStoreOptions {
   /** Versions that are flushed at once: what is in memory of them, and what a crash has to make again. */
   readonly flushPages: number;
+  /** How what it holds stands on disk. */
+  readonly form: StoredForm;
 }
 
 export interface PageVersion {
@@ -71,6 +75,7 @@ export class PageStore {
   readonly #index: PlaceIndex;
   readonly #slots: SlotFile;
   readonly #flushPages: number;
+  readonly #form: StoredForm;
   /** What the durable index does not have yet, by key. */
   readonly #changes = new Map<string, Change>();
   /**
@@ -82,10 +87,11 @@ export class PageStore {
   /** After a write that failed it is unknown what the disk has: nothing is written any more. */
   #failure: unknown;
 
-  private constructor(index: PlaceIndex, slots: SlotFile, flushPages: number) {
+  private constructor(index: PlaceIndex, slots: SlotFile, { flushPages, form }: PageStoreOptions) {
     this.#index = index;
     this.#slots = slots;
     this.#flushPages = flushPages;
+    this.#form = form;
   }
 
   /**
@@ -100,7 +106,7 @@ export class PageStore {
       const opened = await SlotFile.open(disk, directory, index.pageBytes);
       slots = opened;
       if (await index.takeIn((slot) => opened.map.mark(slot))) await convertVersions(index, opened);
-      return new PageStore(index, opened, options.flushPages);
+      return new PageStore(index, opened, options);
     } catch (error) {
       await slots?.close();
       await store.close();
@@ -139,9 +145,9 @@ export class PageStore {
       for (const [nth, { at, place }] of reading.entries()) {
         const key = keys[at] ?? NO_KEY;
         const page = slots[nth];
-        if (page !== undefined && versionCrc(key, place.lsn, page) === place.crc) found[at] = { lsn: place.lsn, page };
-        else if (isSamePlace(place, seen.get(at)) || look === LOOKS_MAX)
-          found[at] = new StoredValueError(key, `slot ${place.slot} fails its CRC`);
+        const opened = page === undefined ? new StoredValueError(key, `slot ${place.slot} is not there`) : this.#open(key, place, page);
+        if (!(opened instanceof StoredValueError)) found[at] = { lsn: place.lsn, page: opened };
+        else if (isSamePlace(place, seen.get(at)) || look === LOOKS_MAX) found[at] = opened;
         else {
           // It may have got another page meanwhile.
           seen.set(at, place);
@@ -150,6 +156,26 @@ export class PageStore {
       }
     }
     return found;
+  }
+
+  /** The page that its place names, or why it is not what was written. */
+  #open(key: Buffer, place: Place, stored: Buffer): Buffer | StoredValueError {
+    try {
+      return this.#form.pageFromDisk(key, place, stored);
+    } catch (error) {
+      if (error instanceof StoredValueError) return error;
+      throw error;
+    }
+  }
+
+  /** Another value. Throws StoredValueError, and KeyUnusableError. */
+  async #value(key: Buffer): Promise<Buffer | undefined> {
+    const stored = await this.#index.value(key);
+    return stored === undefined ? undefined : this.#form.valueFromDisk(key, stored);
+  }
+
+  #put(key: Buffer, value: Buffer): BatchOperation {
+    return { type: 'put', key, value: sealValue(key, this.#form.valueToDisk(key, value)) };
   }
 
   /** Where pages are, as of the call. */
@@ -162,18 +188,18 @@ export class PageStore {
   }
 
   async checkpoint(): Promise<Checkpoint | undefined> {
-    const value = await this.#index.value(CHECKPOINT_KEY);
+    const value = await this.#value(CHECKPOINT_KEY);
     return value === undefined ? undefined : { lsn: value.readBigUInt64BE(0), epoch: value.readBigUInt64BE(8) };
   }
 
   /** The engine's state at the checkpoint, as its engine encoded it. */
   state(): Promise<Buffer | undefined> {
-    return this.#index.value(STATE_KEY);
+    return this.#value(STATE_KEY);
   }
 
   /** The removals that the last checkpoint left, as they were given to `setCheckpoint`; undefined when all are done. */
   removals(): Promise<Buffer | undefined> {
-    return this.#index.value(REMOVALS_KEY);
+    return this.#value(REMOVALS_KEY);
   }
 
   /** Stored pages of the spaces that begin with `spaces`, in key order. */
@@ -197,11 +223,12 @@ export class PageStore {
   /** Writes versions and removes others. Durable with the next checkpoint, or before it. */
   write(puts: readonly { page: PageKey; version: PageVersion }[], removes: readonly PageKey[] = []): Promise<void> {
     return this.#exclusive(async () => {
-      const slots = await this.#slots.write(puts.map(({ version }) => version.page));
-      puts.forEach(({ page, version: { lsn, page: bytes } }, at) => {
+      const stored = puts.map(({ page, version: { lsn, page: bytes } }) => {
         const key = pageStoreKey(page);
-        this.#change(key, { lsn, slot: slots[at] ?? 0, crc: versionCrc(key, lsn, bytes) });
+        return { key, lsn, ...this.#form.pageToDisk(key, lsn, bytes) };
       });
+      const slots = await this.#slots.write(stored.map(({ bytes }) => bytes));
+      stored.forEach(({ key, lsn, crc, seal }, at) => this.#change(key, { lsn, slot: slots[at] ?? 0, crc, seal }));
       for (const page of removes) this.#change(pageStoreKey(page), 'gone');
       if (this.#changes.size >= this.#flushPages) await this.#flush([]);
     });
@@ -232,11 +259,9 @@ export class PageStore {
     value.writeBigUInt64BE(lsn, 0);
     value.writeBigUInt64BE(epoch, 8);
     const operations: BatchOperation[] = [
-      { type: 'put', key: STATE_KEY, value: sealValue(STATE_KEY, state) },
-      { type: 'put', key: CHECKPOINT_KEY, value: sealValue(CHECKPOINT_KEY, value) },
-      removals === undefined
-        ? { type: 'del', key: REMOVALS_KEY }
-        : { type: 'put', key: REMOVALS_KEY, value: sealValue(REMOVALS_KEY, removals) },
+      this.#put(STATE_KEY, state),
+      this.#put(CHECKPOINT_KEY, value),
+      removals === undefined ? { type: 'del', key: REMOVALS_KEY } : this.#put(REMOVALS_KEY, removals),
     ];
     return this.#exclusive(() => this.#flush(operations));
   }
@@ -281,7 +306,7 @@ export class PageStore {
 
   /**
    * Everything, as of the call, in key order: keys, and values as other segments take them; a page's is its version
-   * (version-value.ts). CRCs are not checked.
+   * (version-value.ts). What is damaged is something that they do not take.
    */
   async *entries(): AsyncGenerator<StoreEntry> {
     this.#pins++;
@@ -311,11 +336,30 @@ export class PageStore {
     const sound = places.filter((place): place is Place => place !== undefined && !(place instanceof StoredValueError));
     const pages = await this.#slots.read(sound.map(({ slot }) => slot));
     let next = 0;
-    return entries.map((entry, at) => {
+    return entries.map(({ key, value }, at) => {
       const place = places[at];
-      if (place === undefined || place instanceof StoredValueError) return entry;
-      return { key: entry.key, value: versionValue({ ...place, page: pages[next++] ?? NO_KEY }) };
+      if (place === undefined) return { key, value: this.#valueFor(key, value) };
+      if (place instanceof StoredValueError) return { key, value };
+      return { key, value: this.#versionFor(key, place, pages[next++]) };
     });
+  }
+
+  /** A value as others take it; one that is damaged as something that they do not take. */
+  #valueFor(key: Buffer, sealed: Buffer): Buffer {
+    if (!this.#form.isSealed) return sealed;
+    try {
+      return sealValue(key, this.#form.valueFromDisk(key, openValue(key, sealed)));
+    } catch (error) {
+      if (error instanceof StoredValueError || error instanceof KeyUnusableError) return NO_KEY;
+      throw error;
+    }
+  }
+
+  /** The same of a page. */
+  #versionFor(key: Buffer, place: Place, stored: Buffer | undefined): Buffer {
+    if (!this.#form.isSealed) return versionValue({ ...place, page: stored ?? NO_KEY });
+    const page = stored === undefined ? NO_KEY : this.#open(key, place, stored);
+    return page instanceof StoredValueError || page.length === 0 ? NO_KEY : versionValue({ lsn: place.lsn, page, crc: versionCrc(key, place.lsn, page) });
   }
 
   /** Takes entries from another store as it gave them; each must pass its CRC (StoredValueError otherwise). */
@@ -323,10 +367,10 @@ export class PageStore {
     const puts: { page: PageKey; version: PageVersion }[] = [];
     const others: BatchOperation[] = [];
     for (const { key, value } of entries) {
-      openValue(key, value);
+      const opened = openValue(key, value);
       const page = pageOfKey(key);
       const version = page === undefined ? undefined : partsOfVersion(value);
-      if (page === undefined) others.push({ type: 'put', key, value });
+      if (page === undefined) others.push(this.#put(key, opened));
       else if (version === undefined) throw new StoredValueError(key, `${value.length} bytes are no page version`);
       else puts.push({ page, version });
     }
@@ -361,7 +405,7 @@ export class PageStore {
     }
     for (const key of next === undefined ? [CHECKPOINT_KEY, STATE_KEY, REMOVALS_KEY] : []) {
       try {
-        await this.#index.value(key);
+        await this.#value(key);
       } catch (error) {
         if (!(error instanceof StoredValueError)) throw error;
         damaged.push(error);

@@ -1,3 +1,4 @@
+import { SEAL_BYTES as PAGE_SEAL_BYTES } from '@kube-aurora/at-rest';
 import { crc32c } from '@kube-aurora/pg-format/crc32c';
 import { openValue, roomFor, sealInPlace, sealValue, SEAL_BYTES, StoredValueError } from './stored-value.ts';
 
@@ -5,7 +6,8 @@ import { openValue, roomFor, sealInPlace, sealValue, SEAL_BYTES, StoredValueErro
  * What the index of a page store holds, as bytes: where each page is, and a digest of all of that. Numbers big-endian;
  * each value is sealed (stored-value.ts).
  *
- *   place     0 u64 LSN of the version   8 u32 slot   12 u32 its CRC32C: of the key, the LSN (u64) and the page
+ *   place     0 u64 LSN of the version   8 u32 slot   12 u32 its CRC32C: of the key, the LSN (u64) and what is in the slot
+ *             16 where pages are sealed, the page's seal (packages/at-rest)
  *   digest    0 u8 format, 2   1 u8 1 while an older format is converted, else 0   2 u32 bytes of a page, 0 for none
  *             6 u64 entries but the digest itself   14 u32 sum of what `hashOf` gives for each, modulo 2^32
  *
@@ -13,7 +15,8 @@ import { openValue, roomFor, sealInPlace, sealValue, SEAL_BYTES, StoredValueErro
  * No checksum of an entry can tell. The digest does: it changes with every entry, in the batch that changes the entry.
  */
 const PLACE_BYTES = 16;
-export const SEALED_PLACE_BYTES = PLACE_BYTES + SEAL_BYTES;
+/** Of the longest place, with its CRC. */
+export const PLACE_VALUE_BYTES_MAX = PLACE_BYTES + PAGE_SEAL_BYTES + SEAL_BYTES;
 const DIGEST_BYTES = 18;
 const FORMAT = 2;
 
@@ -22,6 +25,8 @@ export interface Place {
   readonly lsn: bigint;
   readonly slot: number;
   readonly crc: number;
+  /** Of a page that is sealed. */
+  readonly seal?: Buffer | undefined;
 }
 
 export interface Digest {
@@ -39,19 +44,22 @@ export function versionCrc(key: Buffer, lsn: bigint, page: Buffer): number {
   return crc32c(key, number, page) >>> 0;
 }
 
-export function sealPlace(key: Buffer, { lsn, slot, crc }: Place): Buffer {
-  const sealed = roomFor(PLACE_BYTES);
+export function sealPlace(key: Buffer, { lsn, slot, crc, seal }: Place): Buffer {
+  const sealed = roomFor(PLACE_BYTES + (seal?.length ?? 0));
   sealed.writeBigUInt64BE(lsn, 0);
   sealed.writeUInt32BE(slot, 8);
   sealed.writeUInt32BE(crc, 12);
+  seal?.copy(sealed, PLACE_BYTES);
   return sealInPlace(key, sealed);
 }
 
 /** Throws StoredValueError. */
 export function openPlace(key: Buffer, sealed: Buffer): Place {
   const value = openValue(key, sealed);
-  if (value.length !== PLACE_BYTES) throw new StoredValueError(key, `${value.length} bytes are no place of a page`);
-  return { lsn: value.readBigUInt64BE(0), slot: value.readUInt32BE(8), crc: value.readUInt32BE(12) };
+  const isSealed = value.length === PLACE_BYTES + PAGE_SEAL_BYTES;
+  if (value.length !== PLACE_BYTES && !isSealed) throw new StoredValueError(key, `${value.length} bytes are no place of a page`);
+  const place = { lsn: value.readBigUInt64BE(0), slot: value.readUInt32BE(8), crc: value.readUInt32BE(12) };
+  return isSealed ? { ...place, seal: value.subarray(PLACE_BYTES) } : place;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { StoreDamageError, type BatchOperation, type KeyedStore, type StoreEntry } from '../disk/keyed-store.ts';
-import { EMPTY_DIGEST, hashOf, openDigest, openPlace, SEALED_PLACE_BYTES, sealDigest, type Digest, type Place } from './place-codec.ts';
+import { EMPTY_DIGEST, hashOf, openDigest, openPlace, PLACE_VALUE_BYTES_MAX, sealDigest, type Digest, type Place } from './place-codec.ts';
 import { openValue, StoredValueError } from './stored-value.ts';
 
 /**
@@ -184,7 +184,7 @@ export class PlaceIndex {
 
 /** Is it a page's version as it stood in the index before 0.2? */
 export function isOlder(key: Buffer, sealed: Buffer): boolean {
-  return key[0] === PAGE_PREFIX && sealed.length > SEALED_PLACE_BYTES;
+  return key[0] === PAGE_PREFIX && sealed.length > PLACE_VALUE_BYTES_MAX;
 }
 
 /** The place in an entry, or why there is none to be had. */

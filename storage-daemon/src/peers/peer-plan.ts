@@ -29,6 +29,7 @@ export function isProof(state: SegmentState): boolean {
     case 'REDO_FAILED':
     case 'HISTORY_REFUSED':
     case 'ENGINE_UNKNOWN':
+    case 'KEY_UNUSABLE':
     case 'UNKNOWN':
       return false;
   }

@@ -1,4 +1,5 @@
 import { decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError, type RedoBatchHeader } from '@kube-aurora/volume';
+import { KeyUnusableError } from '../disk/key-unusable-error.ts';
 import { LogReadError } from './log-errors.ts';
 import type { LogFile } from './log-file.ts';
 
@@ -13,9 +14,24 @@ export function checkedAt<T>(lsn: bigint, read: () => T): T {
   }
 }
 
-/** The error of a check of stored bytes as damage of the log at `lsn`; any other as it is. */
+/**
+ * The error of a check of stored bytes as damage of the log at `lsn`; any other as it is. In a log that was opened, what fails its seal
+ * was changed since: a peer's copy mends that.
+ */
 export function asLogReadError(lsn: bigint, error: unknown): unknown {
-  return error instanceof RedoBatchError ? new LogReadError(lsn, error.message) : error;
+  return error instanceof RedoBatchError || error instanceof KeyUnusableError ? new LogReadError(lsn, error.message) : error;
+}
+
+/** Offset in `file` of the batch that stands around byte `at` and has the record at `lsn`. Throws LogReadError. */
+export function offsetOfBatchAround(file: LogFile, at: number, lsn: bigint): number {
+  const bytes = Buffer.alloc(REDO_BATCH_HEADER_BYTES);
+  for (let offset = file.lookup(lsn); offset <= at;) {
+    file.readHere(bytes, 0, bytes.length, offset);
+    const { totalBytes } = checkedAt(lsn, () => decodeRedoBatchHeader(bytes));
+    if (at < offset + totalBytes) return offset;
+    offset += totalBytes;
+  }
+  throw new LogReadError(lsn, `no batch stands around byte ${at}`);
 }
 
 /** Offset in `file` of the batch whose backlink is `lsn`. Throws LogReadError. */

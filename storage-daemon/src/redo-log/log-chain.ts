@@ -75,9 +75,9 @@ export class LogChain {
     return file;
   }
 
-  /** Counts a batch that links to `tail` and stands, or is about to be written, at the end of `file`. */
-  extend(file: LogFile, header: RedoBatchHeader): void {
-    file.note(header.backlink, header.endLsn, header.totalBytes);
+  /** Counts a batch that links to `tail` and stands, or is about to be written, at the end of `file`, in so many bytes. */
+  extend(file: LogFile, header: RedoBatchHeader, storedBytes: number): void {
+    file.note(header.backlink, header.endLsn, storedBytes);
     const last = this.runs.at(-1);
     if (last !== undefined && last.epoch === header.epoch) this.runs[this.runs.length - 1] = { ...last, toLsn: header.endLsn };
     else this.runs.push({ epoch: header.epoch, fromLsn: header.backlink, toLsn: header.endLsn });

@@ -1,5 +1,6 @@
-import { batchesIn, checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES } from '@kube-aurora/volume';
-import { asLogReadError, backlinkOfBatchAt, checkedAt, offsetOfBatch } from './find-batch.ts';
+import { decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES } from '@kube-aurora/volume';
+import type { BatchForm, StoredBatch } from './batch-form.ts';
+import { asLogReadError, backlinkOfBatchAt, checkedAt, offsetOfBatch, offsetOfBatchAround } from './find-batch.ts';
 import { describeLink, linkTo, type ChainLink, type LogChain } from './log-chain.ts';
 import { LogGoneError, LogReadError } from './log-errors.ts';
 import type { LogFile } from './log-file.ts';
@@ -11,12 +12,16 @@ const NONE = Buffer.alloc(0);
 export class LogReader {
   readonly #chain: LogChain;
   readonly #cache: TailCache;
+  readonly #form: BatchForm;
+  /** The batch that was opened last, where they are sealed: records are read one after the other. */
+  #opened: { readonly position: number; readonly stored: StoredBatch } | undefined;
   /** Is a record as its engine wrote it? */
   readonly isRecordSound: (raw: Buffer) => boolean;
 
-  constructor(chain: LogChain, cache: TailCache, isRecordSound: (raw: Buffer) => boolean) {
+  constructor(chain: LogChain, cache: TailCache, form: BatchForm, isRecordSound: (raw: Buffer) => boolean) {
     this.#chain = chain;
     this.#cache = cache;
+    this.#form = form;
     this.isRecordSound = isRecordSound;
   }
 
@@ -35,7 +40,7 @@ export class LogReader {
     const file = this.#chain.fileAt(position);
     if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
     const bytes = Buffer.allocUnsafe(8 + recordBytes);
-    const got = file.readHere(bytes, 0, bytes.length, position - file.base);
+    const got = this.#readPlain(file, bytes, position, bytes.length, lsn);
     const raw = bytes.subarray(8);
     if (got < bytes.length || bytes.readBigUInt64LE(0) !== lsn || raw.readUInt32LE(0) !== recordBytes || !this.isRecordSound(raw)) {
       throw new LogReadError(lsn, 'the stored record fails its CRC');
@@ -44,24 +49,55 @@ export class LogReader {
   }
 
   /**
-   * Fills `into` with up to `bytes` bytes from a position on, unchecked; gives how many there are. Throws LogGoneError
-   * at `lsn`.
+   * Fills `into` with up to `bytes` bytes from a record on, unchecked; gives how many there are. Throws LogGoneError
+   * at `lsn`, the record's, and LogReadError where a sealed batch does not open.
    */
   readInto(into: Buffer, position: number, bytes: number, lsn: bigint): number {
     const file = this.#chain.fileAt(position);
     if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
-    return file.readHere(into, 0, bytes, position - file.base);
+    return this.#readPlain(file, into, position, bytes, lsn);
   }
 
-  /** A whole batch by its position, checked. Throws LogReadError. */
+  /** As batches came: of sealed ones what stands behind each is left as it is in `into`. */
+  #readPlain(file: LogFile, into: Buffer, position: number, bytes: number, lsn: bigint): number {
+    const from = position - file.base;
+    if (this.#form.extraBytes === 0) return file.readHere(into, 0, bytes, from);
+    const to = Math.min(from + bytes, file.used);
+    let filled = 0;
+    for (let offset = offsetOfBatchAround(file, from, lsn); offset < to;) {
+      const { batch } = this.#openAt(file, offset, lsn);
+      batch.copy(into, Math.max(0, offset - from), Math.max(0, from - offset), Math.max(0, Math.min(batch.length, to - offset)));
+      filled = Math.min(offset + batch.length, to) - from;
+      offset += batch.length + this.#form.extraBytes;
+    }
+    return Math.max(0, filled);
+  }
+
+  #openAt(file: LogFile, offset: number, lsn: bigint): StoredBatch {
+    const position = file.base + offset;
+    if (this.#opened?.position === position) return this.#opened.stored;
+    const head = Buffer.allocUnsafe(REDO_BATCH_HEADER_BYTES);
+    file.readHere(head, 0, head.length, offset);
+    const bytes = Buffer.allocUnsafe(checkedAt(lsn, () => decodeRedoBatchHeader(head)).totalBytes);
+    const got = file.readHere(bytes, 0, bytes.length, offset);
+    const stored = checkedAt(lsn, () => this.#form.fromDisk(bytes.subarray(0, got), 0));
+    this.#opened = { position, stored };
+    return stored;
+  }
+
+  /** What stands at a position is another from now on. */
+  forget(): void {
+    this.#opened = undefined;
+  }
+
+  /** A whole batch of `totalBytes` by its position, checked. Throws LogReadError. */
   batch(position: number, totalBytes: number): Buffer {
     const file = this.#chain.fileAt(position);
-    const bytes = Buffer.allocUnsafe(totalBytes);
-    if (file === undefined || file.readHere(bytes, 0, totalBytes, position - file.base) < totalBytes) {
+    const bytes = Buffer.allocUnsafe(totalBytes + this.#form.extraBytes);
+    if (file === undefined || file.readHere(bytes, 0, bytes.length, position - file.base) < bytes.length) {
       throw new LogReadError(this.#chain.tail.lsn, `no batch at byte ${position}`);
     }
-    checkedAt(this.#chain.tail.lsn, () => checkRedoBatch(bytes));
-    return bytes;
+    return checkedAt(this.#chain.tail.lsn, () => this.#form.fromDisk(bytes, 0)).batch;
   }
 
   /**
@@ -78,19 +114,21 @@ export class LogReader {
     const file = this.#chain.fileFrom(lsn);
     if (file === undefined) throw new LogGoneError(lsn, start.lsn);
     const bytes = readStretch(file, offsetOfBatch(file, lsn), maxBytes, lsn);
+    const found: Buffer[] = [];
     let whole = 0;
     try {
-      for (const { header } of batchesIn(bytes, 'cut-short')) {
+      for (const { header, batch } of storedBatchesIn(bytes, this.#form)) {
         if (linkTo(end, header) !== 'next') throw new LogReadError(end.lsn, describeLink(end, header));
         if (header.endLsn > to) break;
         end = { lsn: header.endLsn, epoch: header.epoch };
         whole += header.totalBytes;
+        found.push(batch);
         if (end.lsn >= to) break;
       }
     } catch (error) {
       throw asLogReadError(end.lsn, error);
     }
-    return { batches: bytes.subarray(0, whole), end };
+    return { batches: this.#form.extraBytes === 0 ? bytes.subarray(0, whole) : Buffer.concat(found, whole), end };
   }
 
   /** The same, from memory where the first of them is there still, which needs no check. */
@@ -120,6 +158,15 @@ export class LogReader {
   boundaryBefore(lsn: bigint): ChainLink | undefined {
     const boundary = this.#chain.fileFrom(lsn)?.lookupLsn(lsn);
     return boundary === undefined ? undefined : { lsn: boundary, epoch: this.#chain.epochOf(boundary) };
+  }
+}
+
+/** The batches that stand back to back in bytes of a file, up to the last that is whole. Throws RedoBatchError, KeyUnusableError. */
+function* storedBatchesIn(bytes: Buffer, form: BatchForm): Generator<StoredBatch> {
+  for (let at = 0; bytes.length - at >= REDO_BATCH_HEADER_BYTES && decodeRedoBatchHeader(bytes, at).totalBytes <= bytes.length - at;) {
+    const stored = form.fromDisk(bytes, at);
+    yield stored;
+    at += stored.header.totalBytes + form.extraBytes;
   }
 }
 

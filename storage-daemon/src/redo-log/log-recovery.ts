@@ -2,6 +2,7 @@ import type { Disk } from '../disk/disk.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import type { RedoBatchHeader } from '@kube-aurora/volume';
+import type { BatchForm } from './batch-form.ts';
 import { LogChain, type ChainLink } from './log-chain.ts';
 import { LogFile, parseLogFileName } from './log-file.ts';
 import { findLaterBatch, scanFile, type ScanEnd } from './scan-file.ts';
@@ -27,13 +28,15 @@ export interface LogSource {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly directory: string;
+  readonly form: BatchForm;
 }
 
 /** Told of damage while all of it is still there to be seen. Nothing is cut off before its promise resolves. */
 export type OnLogDamage = (damage: LogDamage) => Promise<void>;
 
 /**
- * Recovers the log in the directory (made when absent). `start` is where the chain stands when there are no files.
+ * Recovers the log in the directory (made when absent). `start` is where the chain stands when there are no files. Throws
+ * KeyUnusableError, and has changed nothing then.
  *
  * Invariants: what shows that redo was lost goes only after `onDamage` has noted it elsewhere; after a crash in between
  * the damage is found again. What is found counts as durable only once it was synced: a process that died may have
@@ -41,7 +44,7 @@ export type OnLogDamage = (damage: LogDamage) => Promise<void>;
  * synced when they were sealed.
  */
 export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnScannedBatch, onDamage: OnLogDamage): Promise<LogChain> {
-  const { disk, clock, directory } = from;
+  const { disk, clock, directory, form } = from;
   await disk.makeDirectory(directory);
   const names = disk
     .list(directory)
@@ -60,7 +63,7 @@ export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnS
       superfluous.push(file);
       continue;
     }
-    const { offset, damage: fault } = await recoverFile(chain, file, isEmpty, clock, onBatch);
+    const { offset, damage: fault } = await recoverFile(chain, file, isEmpty, { form, clock }, onBatch);
     isEmpty &&= file.used === 0;
     const end = isEmpty ? file.firstLsn : chain.tail.lsn;
     const claimed = findLaterBatch(file, offset, end);
@@ -89,13 +92,19 @@ export async function recoverLog(from: LogSource, start: ChainLink, onBatch: OnS
 }
 
 /** Extends the chain by a file's sound batches. The first batch of all says where the chain starts. */
-async function recoverFile(chain: LogChain, file: LogFile, isFirst: boolean, clock: Clock, onBatch: OnScannedBatch): Promise<ScanEnd> {
-  const steps = scanFile(file, isFirst ? undefined : chain.tail, clock);
+async function recoverFile(
+  chain: LogChain,
+  file: LogFile,
+  isFirst: boolean,
+  { form, clock }: Pick<LogSource, 'form' | 'clock'>,
+  onBatch: OnScannedBatch,
+): Promise<ScanEnd> {
+  const steps = scanFile(file, form, isFirst ? undefined : chain.tail, clock);
   let step = await steps.next();
   for (let isStart = isFirst; step.done !== true; isStart = false) {
-    const { header, bytes, offset } = step.value;
+    const { header, bytes, storedBytes, offset } = step.value;
     if (isStart) chain.start = { lsn: header.backlink, epoch: header.previousEpoch };
-    chain.extend(file, header);
+    chain.extend(file, header, storedBytes);
     await onBatch(header, bytes, file.base + offset);
     step = await steps.next();
   }

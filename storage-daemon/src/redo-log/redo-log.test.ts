@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recordCrcIsValid, type Lsn } from '@kube-aurora/pg-format';
 import { batchesIn, checkRedoBatch, encodeRedoBatch, type RedoBatchHeader } from '@kube-aurora/volume';
 import { systemDisk } from '../disk/system-disk.ts';
+import { PLAIN_BATCHES } from './batch-form.ts';
 import { DurableEvent } from './durable-event.ts';
 import type { LogDamage } from './log-recovery.ts';
 import { RedoLog } from './redo-log.ts';
@@ -19,6 +20,7 @@ const PARTS = {
   tailCacheBytes: 2048,
   disk: systemDisk(),
   clock: systemClock(),
+  form: PLAIN_BATCHES,
   durable: new DurableEvent(),
   onFailure: () => {},
   isRecordSound: recordCrcIsValid,

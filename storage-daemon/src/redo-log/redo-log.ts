@@ -5,6 +5,7 @@ import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, type EpochRun, type RedoBatchHeader } from '@kube-aurora/volume';
 import { findBatch, offsetOfBatch, offsetOfDamagedBatch } from './find-batch.ts';
 import type { DurableEvent } from './durable-event.ts';
+import type { BatchForm } from './batch-form.ts';
 import { GroupCommit } from './group-commit.ts';
 import { describeLink, linkTo, type ChainLink, type LogChain } from './log-chain.ts';
 import { LogClosedError, LogGoneError } from './log-errors.ts';
@@ -32,6 +33,8 @@ export interface RedoLogOptions {
   readonly tailCacheBytes: number;
   readonly disk: Disk;
   readonly clock: Clock;
+  /** How batches stand on disk. */
+  readonly form: BatchForm;
   /** Is a record as its engine wrote it? */
   readonly isRecordSound: (raw: Buffer) => boolean;
 }
@@ -40,6 +43,7 @@ export class RedoLog {
   readonly reader: LogReader;
   readonly #directory: string;
   readonly #disk: Disk;
+  readonly #form: BatchForm;
   readonly #fileBytes: number;
   /** In [0, 1), its own for each log: see log-pace.ts. */
   readonly #phase: number;
@@ -51,11 +55,12 @@ export class RedoLog {
   private constructor(directory: string, options: RedoLogOptions, chain: LogChain) {
     this.#directory = directory;
     this.#disk = options.disk;
+    this.#form = options.form;
     this.#phase = options.clock.random();
     this.#fileBytes = fileBytesOf(options.fileBytes, this.#phase);
     this.#chain = chain;
     this.#cache = new TailCache(options.tailCacheBytes);
-    this.reader = new LogReader(chain, this.#cache, options.isRecordSound);
+    this.reader = new LogReader(chain, this.#cache, options.form, options.isRecordSound);
     const { disk, clock, durable, onFailure } = options;
     this.#commit = new GroupCommit({ directory, disk, clock, chain, durable, onFailure });
   }
@@ -72,8 +77,8 @@ export class RedoLog {
     onBatch: OnScannedBatch,
     onDamage: OnLogDamage,
   ): Promise<RedoLog> {
-    const { disk, clock } = options;
-    return new RedoLog(directory, options, await recoverLog({ directory, disk, clock }, start, onBatch, onDamage));
+    const { disk, clock, form } = options;
+    return new RedoLog(directory, options, await recoverLog({ directory, disk, clock, form }, start, onBatch, onDamage));
   }
 
   /** End of the chain, written or about to be. A new batch must link to it. */
@@ -147,12 +152,13 @@ export class RedoLog {
     const chain = this.#chain;
     if (linkTo(chain.tail, header) !== 'next')
       throw new Error(`batch at ${formatLsn(header.startLsn)}: ${describeLink(chain.tail, header)}`);
-    const file = this.#fileFor(header.backlink, batch.length);
+    const stored = this.#form.toDisk(batch);
+    const file = this.#fileFor(header.backlink, stored.length);
     const offset = file.used;
-    chain.extend(file, header);
+    chain.extend(file, header, stored.length);
     const position = file.base + offset;
     this.#cache.push(position, batch, header);
-    this.#commit.add(batch, file, offset, chain.tail);
+    this.#commit.add(stored, file, offset, chain.tail);
     return position;
   }
 
@@ -191,24 +197,27 @@ export class RedoLog {
       await file.cutOff(offset, lsn);
     }
     this.#chain.endAt(lsn);
-    if (removedFrom !== undefined) this.#cache.forgetFrom(removedFrom);
+    if (removedFrom === undefined) return undefined;
+    this.#cache.forgetFrom(removedFrom);
+    this.reader.forget();
     return removedFrom;
   }
 
   /** Puts a sound copy in the place of a damaged batch: same backlink, same length. Durable when it resolves. */
   async replaceBatch(batch: Buffer): Promise<boolean> {
     const header = checkRedoBatch(batch);
+    const stored = this.#form.toDisk(batch.subarray(0, header.totalBytes));
     const file = this.#chain.fileFrom(header.backlink);
     if (file === undefined || header.endLsn > this.#chain.durable.lsn) return false;
     const offset = offsetOfDamagedBatch(file, header.backlink);
-    if (offset === undefined || offset + header.totalBytes > file.used) return false;
+    if (offset === undefined || offset + stored.length > file.used) return false;
     // What follows must link to it, or it is another length than the batch that stood here.
-    if (offset + header.totalBytes < file.used) {
+    if (offset + stored.length < file.used) {
       const next = Buffer.alloc(REDO_BATCH_HEADER_BYTES);
-      file.readHere(next, 0, next.length, offset + header.totalBytes);
+      file.readHere(next, 0, next.length, offset + stored.length);
       if (decodeRedoBatchHeader(next).backlink !== header.endLsn) return false;
     }
-    await file.overwrite([batch.subarray(0, header.totalBytes)], offset, header.totalBytes);
+    await file.overwrite([stored], offset, stored.length);
     await file.sync();
     return true;
   }
@@ -238,6 +247,7 @@ export class RedoLog {
     for (let file = files.pop(); file !== undefined; file = files.pop()) await this.#remove(file);
     this.#chain.restart(start);
     this.#cache.forgetFrom(0);
+    this.reader.forget();
   }
 
   /**

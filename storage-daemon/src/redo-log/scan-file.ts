@@ -1,5 +1,6 @@
 import type { Clock } from '@kube-aurora/clock';
-import { checkRedoBatch, decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError, type RedoBatchHeader } from '@kube-aurora/volume';
+import { decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES, RedoBatchError, type RedoBatchHeader } from '@kube-aurora/volume';
+import type { BatchForm } from './batch-form.ts';
 import { describeLink, linkTo, type ChainLink } from './log-chain.ts';
 import type { LogFile } from './log-file.ts';
 
@@ -13,6 +14,8 @@ export interface ScannedBatch {
   readonly header: RedoBatchHeader;
   /** Valid until the next step of the scan. */
   readonly bytes: Buffer;
+  /** That it takes in the file. */
+  readonly storedBytes: number;
   readonly offset: number;
 }
 
@@ -29,9 +32,14 @@ function stretchOf(file: LogFile): number {
 
 /**
  * Steps through sound, chained batches. `link` is where the chain stands before the file; undefined takes the first
- * batch's word.
+ * batch's word. Throws KeyUnusableError at a batch that is as somebody wrote it and does not open: what is behind it is not to be cut off.
  */
-export async function* scanFile(file: LogFile, link: ChainLink | undefined, clock: Clock): AsyncGenerator<ScannedBatch, ScanEnd> {
+export async function* scanFile(
+  file: LogFile,
+  form: BatchForm,
+  link: ChainLink | undefined,
+  clock: Clock,
+): AsyncGenerator<ScannedBatch, ScanEnd> {
   let buffer = Buffer.allocUnsafe(stretchOf(file));
   let start = 0;
   let length = 0;
@@ -74,11 +82,11 @@ export async function* scanFile(file: LogFile, link: ChainLink | undefined, cloc
         fill(Math.max(buffer.length, totalBytes));
         await clock.turn();
       }
-      const header = checkRedoBatch(buffer, within);
+      const { header, batch } = form.fromDisk(buffer, within);
       if (last !== undefined && linkTo(last, header) !== 'next') return { offset, damage: describeLink(last, header) };
       last = { lsn: header.endLsn, epoch: header.epoch };
-      yield { header, bytes: buffer.subarray(within, within + header.totalBytes), offset };
-      within += header.totalBytes;
+      yield { header, bytes: batch, storedBytes: totalBytes, offset };
+      within += totalBytes;
     } catch (error) {
       if (error instanceof RedoBatchError) return { offset, damage: error.message };
       throw error;

@@ -1,6 +1,7 @@
 import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
 import { EngineUnknownError } from '@kube-aurora/redo-engine';
+import { KeyUnusableError } from '../disk/key-unusable-error.ts';
 import { AnnulledAppliedError } from '../checkpoint/applier.ts';
 import { errnoOf, isStoreIoError } from '../disk/disk-room.ts';
 import { StoredValueError } from '../pages/stored-value.ts';
@@ -52,7 +53,8 @@ export class ContentFailures {
   /** It could not be opened. Throws what is no failure of what is stored. */
   async notOpened(error: unknown): Promise<void> {
     const { events, onDiskError } = this.#options;
-    if (error instanceof AnnulledAppliedError || error instanceof EngineUnknownError) this.fail(failureOf(error));
+    if (error instanceof AnnulledAppliedError || error instanceof EngineUnknownError || error instanceof KeyUnusableError)
+      this.fail(failureOf(error));
     else if (errnoOf(error) !== '' || isStoreIoError(error)) await onDiskError(error, 'open');
     else if (error instanceof StoreUnusableError || error instanceof StoredValueError || error instanceof LogReadError) {
       events.corruption('state');

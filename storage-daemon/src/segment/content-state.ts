@@ -16,6 +16,7 @@ const EVENT_OF: Readonly<Record<ContentFault['kind'], FailureEvent>> = {
   REDO_FAILED: 'cannotGoOn',
   HISTORY_REFUSED: 'cannotGoOn',
   ENGINE_UNKNOWN: 'cannotGoOn',
+  KEY_UNUSABLE: 'cannotGoOn',
   UNKNOWN: 'cannotGoOn',
 };
 

@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import type { Wrapped } from '@kube-aurora/at-rest';
 import { crc32c } from '@kube-aurora/pg-format/crc32c';
 import type { EngineId } from '@kube-aurora/redo-engine';
 import type { StandIn } from '@kube-aurora/rpc';
@@ -12,6 +13,8 @@ import type { Disk } from '../disk/disk.ts';
  * to a whole block.
  */
 const FORMAT = 'aurora-segment-2';
+/** Of an encrypted segment: releases that know nothing of keys refuse it. */
+const FORMAT_ENCRYPTED = 'aurora-segment-3';
 const BLOCK_BYTES = 4096;
 
 /** The engine of volumes whose files and messages do not name one: there was no other then. */
@@ -48,6 +51,8 @@ export interface SegmentControl {
   readonly standIn: StandIn | undefined;
   /** Leases that were granted and may be live, each for so many milliseconds from its last grant on: see leases.ts. */
   readonly leases: readonly NotedLease[];
+  /** The data key that redo and pages are sealed with, wrapped; undefined: nothing is sealed. Never changes but for who wraps it. */
+  readonly encryption: Wrapped | undefined;
 }
 
 export interface NotedLease extends LeaseHolder {
@@ -81,6 +86,7 @@ export function emptyControl(volumeId: string, pg: number, role: SegmentRole): S
     logStart: { lsn: 0n, epoch: 0n },
     leases: [],
     standIn: undefined,
+    encryption: undefined,
   };
 }
 
@@ -107,6 +113,8 @@ interface StoredControl {
   leases?: { epoch: string; writerId: string; leaseMs: number }[];
   /** Only while it stands in. */
   standIn?: Omit<StandIn, 'sinceUnixMs'> & { sinceUnixMs: string };
+  /** Only in files of FORMAT_ENCRYPTED. */
+  encryption?: Wrapped;
 }
 
 /** Of files from before it had that name. */
@@ -115,7 +123,8 @@ type FormerControl = Omit<StoredControl, 'recoverToLsn'> & { owesLsn: string };
 /** One copy: whole blocks, so that a bad sector does not reach into the next copy. */
 function copyOf(control: SegmentControl): Buffer {
   const body = `${JSON.stringify(control, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value))}\n`;
-  const text = Buffer.from(`${FORMAT} ${crcOf(body)}\n${body}`);
+  const format = control.encryption === undefined ? FORMAT : FORMAT_ENCRYPTED;
+  const text = Buffer.from(`${format} ${crcOf(body)}\n${body}`);
   const copy = Buffer.alloc(Math.ceil(text.length / BLOCK_BYTES) * BLOCK_BYTES, '\n');
   text.copy(copy);
   return copy;
@@ -149,9 +158,12 @@ function named(stored: StoredControl | FormerControl): StoredControl {
 function parseCopy(path: string, copy: Buffer): SegmentControl {
   const [head = '', json = ''] = copy.toString('utf8').split('\n', 2);
   const [format, crc] = head.split(' ');
-  if (format !== FORMAT) throw new ControlFileError(path, `'${format}' is not ${FORMAT}`);
+  if (format !== FORMAT && format !== FORMAT_ENCRYPTED)
+    throw new ControlFileError(path, `'${format}' is neither ${FORMAT} nor ${FORMAT_ENCRYPTED}`);
   if (crcOf(`${json}\n`) !== crc) throw new ControlFileError(path, 'fails its CRC');
   const stored = named(JSON.parse(json) as StoredControl | FormerControl);
+  if ((stored.encryption !== undefined) !== (format === FORMAT_ENCRYPTED))
+    throw new ControlFileError(path, `is of format ${format} and ${stored.encryption === undefined ? 'names no key' : 'names a key'}`);
   return {
     ...stored,
     role: stored.role ?? 'FULL',
@@ -165,6 +177,7 @@ function parseCopy(path: string, copy: Buffer): SegmentControl {
     logStart: { lsn: BigInt(stored.logStart?.lsn ?? '0'), epoch: BigInt(stored.logStart?.epoch ?? '0') },
     leases: (stored.leases ?? []).map((lease) => ({ ...lease, epoch: BigInt(lease.epoch) })),
     standIn: stored.standIn === undefined ? undefined : { ...stored.standIn, sinceUnixMs: BigInt(stored.standIn.sinceUnixMs) },
+    encryption: stored.encryption,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Disk } from '../disk/disk.ts';
 import { join } from 'node:path';
 import type { SegmentRole } from '@kube-aurora/volume';
+import type { Wrapped } from '@kube-aurora/at-rest';
 import { emptyControl, readControl, writeControl, type ControlFileError, type SegmentControl } from './control-file.ts';
 
 /**
@@ -50,14 +51,23 @@ export class CurrentControl {
   }
 
   /**
-   * Reads it, or makes an empty one in memory: the file comes with the first promise. Throws ControlFileError, and
-   * SegmentRoleError when it is of another role than the daemon is told.
+   * Reads it, or makes an empty one in memory: the file comes with the first promise. One that names no content yet takes
+   * the data key that `freshKey` makes, if it makes one. Throws ControlFileError, and SegmentRoleError when it is of another
+   * role than the daemon is told.
    */
-  static read(disk: Disk, directory: string, id: { readonly volumeId: string; readonly pg: number }, role: SegmentRole): CurrentControl {
+  static read(
+    disk: Disk,
+    directory: string,
+    id: { readonly volumeId: string; readonly pg: number },
+    role: SegmentRole,
+    freshKey: () => Wrapped | undefined = () => undefined,
+  ): CurrentControl {
     const path = join(directory, 'control');
     const read = readControl(disk, path);
     if (read !== undefined && read.control.role !== role) throw new SegmentRoleError(path, read.control.role, role);
-    return new CurrentControl(disk, directory, read?.control ?? emptyControl(id.volumeId, id.pg, role), {
+    const found = read?.control ?? emptyControl(id.volumeId, id.pg, role);
+    const value = found.ready || found.encryption !== undefined ? found : { ...found, encryption: freshKey() };
+    return new CurrentControl(disk, directory, value, {
       damage: read?.damage,
       isNew: read === undefined,
     });

@@ -8,10 +8,11 @@ import { PageStore, pageOfKey, pageStoreKey } from '../pages/page-store.ts';
 import { StoredValueError } from '../pages/stored-value.ts';
 import { damageStoredValue } from '../testing/damage-stored-value.ts';
 import { filledPage } from '../testing/synthetic-records.ts';
+import { testForms } from '../testing/test-keys.ts';
 import { exportCopy } from './export-copy.ts';
 
 const PAGES = 100;
-const OPTIONS = { cacheBytes: 1024 * 1024, writeBufferBytes: 1024 * 1024, flushPages: 32 };
+const OPTIONS = { cacheBytes: 1024 * 1024, writeBufferBytes: 1024 * 1024, flushPages: 32, form: testForms().pages };
 const pageAt = (block: number): PageKey => ({ space: 'a space', block });
 const CHECKPOINT = { lsn: 5000n, epoch: 2n };
 let directory: string;

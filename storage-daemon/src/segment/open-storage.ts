@@ -15,6 +15,8 @@ import type { ChainLink } from '../redo-log/log-chain.ts';
 import type { LogDamage } from '../redo-log/log-recovery.ts';
 import { RedoLog } from '../redo-log/redo-log.ts';
 import type { SegmentControl } from './control-file.ts';
+import { KeyUnusableError } from '../disk/key-unusable-error.ts';
+import type { SegmentForms } from './segment-key.ts';
 import type { SegmentLimits } from './limits.ts';
 
 /** Opens what a segment's control file points to: the page store, the log, and from the two what is kept in memory. */
@@ -33,6 +35,8 @@ export class StoreUnusableError extends Error {
 export interface StorageOptions {
   readonly engine: RedoEngine;
   readonly disk: Disk;
+  /** How redo and pages stand on it. */
+  readonly forms: SegmentForms;
   readonly directory: string;
   readonly limits: SegmentLimits;
   readonly clock: Clock;
@@ -87,8 +91,8 @@ export function logDirectory(directory: string, generation: number): string {
 }
 
 /**
- * Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer, and
- * AnnulledAppliedError when its history rules out what its pages hold, or what is durable. Redo past `endLsn` is cut
+ * Opens what the control file points to. Throws StoreUnusableError when the pages must be copied from a peer,
+ * KeyUnusableError when what is there does not open with its key, and AnnulledAppliedError when its history rules out what its pages hold, or what is durable. Redo past `endLsn` is cut
  * off. Errors of the disk are thrown as they are.
  */
 export async function openStorage(
@@ -137,12 +141,13 @@ export async function openStorage(
   }
 }
 
-async function openStore({ disk, directory, limits }: StorageOptions, control: SegmentControl): Promise<PageStore> {
+async function openStore({ disk, directory, limits, forms }: StorageOptions, control: SegmentControl): Promise<PageStore> {
   try {
     return await PageStore.open(disk, pagesDirectory(directory, control.pagesGeneration), {
       cacheBytes: limits.levelCacheBytes,
       writeBufferBytes: limits.levelWriteBufferBytes,
       flushPages: limits.flushPages,
+      form: forms.pages,
     });
   } catch (error) {
     if (errnoOf(error) !== '' || isStoreIoError(error)) throw error;
@@ -152,7 +157,7 @@ async function openStore({ disk, directory, limits }: StorageOptions, control: S
 
 /** Opens the log; `start` is where it stands when it holds no batch. */
 export function openLog(
-  { engine, disk, directory, limits, clock, durable, onLogFailure, onLogDamage }: StorageOptions,
+  { engine, disk, forms, directory, limits, clock, durable, onLogFailure, onLogDamage }: StorageOptions,
   control: SegmentControl,
   start: ChainLink,
   onBatch: (header: RedoBatchHeader, position: number) => void,
@@ -163,6 +168,7 @@ export function openLog(
       fileBytes: limits.logFileBytes,
       tailCacheBytes: limits.tailCacheBytes,
       disk,
+      form: forms.batches,
       clock,
       durable,
       onFailure: onLogFailure,
@@ -206,7 +212,8 @@ async function readCheckpoint(
     const removals = await store.removals();
     return { checkpoint, state: engine.decodeState(bytes), removals: removals === undefined ? [] : decodeTombstones(removals) };
   } catch (error) {
-    if (error instanceof StoreUnusableError || error instanceof RedoError || errnoOf(error) !== '' || isStoreIoError(error)) throw error;
+    if (error instanceof StoreUnusableError || error instanceof KeyUnusableError || error instanceof RedoError) throw error;
+    if (errnoOf(error) !== '' || isStoreIoError(error)) throw error;
     const reason = error instanceof Error ? error : new Error(String(error));
     onCorruption('state', reason);
     throw new StoreUnusableError(reason.message);

@@ -1,3 +1,4 @@
+import { PLAIN_BATCHES } from '../redo-log/batch-form.ts';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,6 +27,7 @@ async function open(): Promise<RedoLog> {
     clock: systemClock(),
     durable: new DurableEvent(),
     onFailure: () => {},
+    form: PLAIN_BATCHES,
     isRecordSound: () => true,
   };
   return RedoLog.open(

@@ -3,12 +3,14 @@ import type { PageKey } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type StandIn } from '@kube-aurora/rpc';
 import type { Disk } from '../disk/disk.ts';
 import type { StoreEntry } from '../disk/keyed-store.ts';
+import { KeyUnusableError } from '../disk/key-unusable-error.ts';
 import { PageStore, type Checkpoint } from '../pages/page-store.ts';
 import type { SegmentControl } from './control-file.ts';
 import type { ContentState } from './content-state.ts';
 import type { CurrentControl } from './current-control.ts';
 import type { SegmentLimits } from './limits.ts';
 import { logDirectory, pagesDirectory } from './open-storage.ts';
+import type { SegmentForms, SegmentKey } from './segment-key.ts';
 
 /**
  * Replaces a segment's pages as a whole, by an import's or a peer's: written beside the old ones, and taken with one
@@ -85,6 +87,7 @@ export interface ReplacementOptions {
   readonly directory: string;
   readonly disk: Disk;
   readonly control: CurrentControl;
+  readonly key: SegmentKey;
   readonly limits: SegmentLimits;
   readonly state: ContentState;
   /**
@@ -187,7 +190,9 @@ export class Replacement {
   }
 
   async #fill<T>(generation: number, fill: (pages: NewPages) => Promise<T>): Promise<T> {
-    const { directory, disk, limits } = this.#options;
+    const { directory, disk, limits, key } = this.#options;
+    // Before anything is removed.
+    const { pages: form } = formsOf(key);
     const target = pagesDirectory(directory, generation);
     await disk.removeTree(target);
     await disk.makeDirectory(target);
@@ -195,6 +200,7 @@ export class Replacement {
       cacheBytes: limits.levelCacheBytes,
       writeBufferBytes: limits.levelWriteBufferBytes,
       flushPages: limits.flushPages,
+      form,
     });
     try {
       return await fill(new NewPages(disk, target, store));
@@ -246,5 +252,15 @@ export class Replacement {
 
   #remove(path: string): Promise<void> {
     return this.#options.disk.removeTree(path);
+  }
+}
+
+/** Throws AuroraRpcError NOT_READY while its key is not there: an import is refused, and nothing is written plain instead. */
+function formsOf(key: SegmentKey): SegmentForms {
+  try {
+    return key.forms;
+  } catch (error) {
+    if (error instanceof KeyUnusableError) throw new AuroraRpcError('NOT_READY', error.message);
+    throw error;
   }
 }

@@ -3,6 +3,7 @@ import { EngineUnknownError, RedoError } from '@kube-aurora/redo-engine';
 import type { SegmentFault } from '@kube-aurora/rpc';
 import { AnnulledAppliedError } from '../checkpoint/applier.ts';
 import { isNoRoom, type DiskRoom } from '../disk/disk-room.ts';
+import { KeyUnusableError } from '../disk/key-unusable-error.ts';
 import { StoredValueError } from '../pages/stored-value.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
 
@@ -34,6 +35,7 @@ function faultOf(error: Error): ContentFault {
     return { kind: 'HISTORY_REFUSED', epoch, startLsn, durableLsn };
   }
   if (error instanceof EngineUnknownError) return { kind: 'ENGINE_UNKNOWN', engine: { ...error.id } };
+  if (error instanceof KeyUnusableError) return { kind: 'KEY_UNUSABLE' };
   return { kind: 'UNKNOWN' };
 }
 

@@ -18,6 +18,7 @@ import { DiskFaults } from './disk-faults.ts';
 import { Replacement, type ControlChange, type Fill, type FillBeside } from './replacement.ts';
 import type { Failure } from './segment-fault.ts';
 import type { CurrentControl } from './current-control.ts';
+import type { SegmentKey } from './segment-key.ts';
 import { DurablePoint } from './durable-point.ts';
 import { Retention, type HeldRedo } from './retention.ts';
 import type { SegmentLimits } from './limits.ts';
@@ -34,6 +35,7 @@ export interface SegmentLifecycleOptions {
   readonly disk: Disk;
   readonly engines: EngineRegistry;
   readonly control: CurrentControl;
+  readonly key: SegmentKey;
   /** Told when redo of this segment has got to its disk. */
   readonly durable: DurableEvent;
   readonly conditions: ConditionWaiter;
@@ -67,7 +69,7 @@ export class SegmentLifecycle {
   #bytesUsedMost = 0;
 
   constructor(options: SegmentLifecycleOptions) {
-    const { directory, disk, control, conditions, limits, events, logger } = options;
+    const { directory, disk, control, key, conditions, limits, events, logger } = options;
     this.#options = options;
     this.#volumeId = control.value.volumeId;
     const isLong = (): boolean => (this.#storage?.logBytes ?? 0) > limits.logRetainBytes;
@@ -103,6 +105,7 @@ export class SegmentLifecycle {
       directory,
       disk,
       control,
+      key,
       limits,
       state,
       letGo: (save) =>
@@ -274,11 +277,12 @@ export class SegmentLifecycle {
   }
 
   #storageOptions(engine: RedoEngine): StorageOptions {
-    const { disk, directory, limits, clock, durable, conditions, fetchPage } = this.#options;
+    const { disk, directory, key, limits, clock, durable, conditions, fetchPage } = this.#options;
     const failures = this.#failures;
     return {
       engine,
       disk,
+      forms: key.forms,
       directory,
       limits,
       clock,

@@ -18,6 +18,7 @@ import { DurableEvent } from '../redo-log/durable-event.ts';
 import { fitOf } from './batch-fit.ts';
 import { ConditionWaiter } from './condition-waiter.ts';
 import { CurrentControl } from './current-control.ts';
+import { freshKey, SegmentKey, type GivenKeys } from './segment-key.ts';
 import { Epochs } from './epochs.ts';
 import { Followers } from './followers.ts';
 import { Leases } from './leases.ts';
@@ -44,6 +45,8 @@ export interface PeersHighest {
 export interface SegmentOptions {
   readonly directory: string;
   readonly disk: Disk;
+  /** Undefined: what it holds stands on the disk as it is. */
+  readonly keys: GivenKeys | undefined;
   readonly engines: EngineRegistry;
   readonly identity: SegmentIdentity;
   readonly limits: SegmentLimits;
@@ -78,6 +81,7 @@ export class Segment extends SegmentView {
   readonly followers = new Followers();
   readonly #options: SegmentOptions;
   readonly #control: CurrentControl;
+  readonly #key: SegmentKey;
   readonly #conditions: ConditionWaiter;
   readonly #sessions: WriterSessions;
   readonly #lifecycle: SegmentLifecycle;
@@ -98,6 +102,7 @@ export class Segment extends SegmentView {
     });
     this.#options = options;
     this.#control = control;
+    this.#key = new SegmentKey(control, options.keys);
     this.#conditions = conditions;
     this.#sessions = sessions;
     this.#lifecycle = new SegmentLifecycle({
@@ -106,6 +111,7 @@ export class Segment extends SegmentView {
       disk,
       engines,
       control,
+      key: this.#key,
       durable,
       conditions,
       limits,
@@ -139,7 +145,8 @@ export class Segment extends SegmentView {
   /** Opens a segment, or makes an empty one in memory (its directory comes with its first promise). */
   static async open(options: SegmentOptions, volumeId: string, pg: number): Promise<Segment> {
     const directory = join(options.directory, volumeId, String(pg));
-    const control = CurrentControl.read(options.disk, directory, { volumeId, pg }, options.identity.role);
+    const id = { volumeId, pg };
+    const control = CurrentControl.read(options.disk, directory, id, options.identity.role, () => freshKey(options.keys, id));
     const segment = new Segment(options, directory, control);
     if (control.damage !== undefined) {
       options.events.corruption('control');
@@ -382,6 +389,11 @@ export class Segment extends SegmentView {
   /** Refreshes the size on disk. */
   measure(): Promise<void> {
     return this.#lifecycle.measure();
+  }
+
+  /** Other keys were given: the one that wraps now wraps this segment's data key, durably when it resolves. Gives whether it did not before. */
+  rewrap(): Promise<boolean> {
+    return this.#key.rewrap();
   }
 
   // Its peers -------------------------------------------------------------------------------------------------------

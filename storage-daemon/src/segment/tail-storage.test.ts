@@ -1,3 +1,4 @@
+import { testForms } from '../testing/test-keys.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -42,6 +43,7 @@ beforeEach(async () => {
   const options = {
     engine: postgres18,
     disk: systemDisk(),
+    forms: testForms(),
     directory,
     limits: { ...DEFAULT_LIMITS, logFileBytes: 512 },
     clock: systemClock(),

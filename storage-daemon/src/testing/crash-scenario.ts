@@ -12,6 +12,7 @@ import { TooOldError } from '../pages/page-plan.ts';
 import { logDirectory } from '../segment/open-storage.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
+import type { GivenKeys } from '../segment/segment-key.ts';
 import { Segment } from '../segment/segment.ts';
 import { importBase } from '../service/import-base.ts';
 import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
@@ -62,6 +63,8 @@ export class CrashScenario {
   epoch = 0n;
   history: { epoch: bigint; startLsn: bigint }[] = [];
   isDamaged = false;
+  /** Undefined: nothing is sealed. */
+  keys: GivenKeys | undefined;
   /** What the segment has said, and may not take back. */
   said = { scl: 0n, epoch: 0n, ready: false };
   /** Set when the disk has died: waits end. */
@@ -78,8 +81,8 @@ export class CrashScenario {
   fork(directory: string, disk: Disk): CrashScenario {
     fs.cpSync(this.directory, directory, { recursive: true });
     const other = new CrashScenario(directory, disk, this.#known);
-    const { written, epoch, history, isDamaged, said } = this;
-    Object.assign(other, { written: [...written], epoch, history, isDamaged, said: { ...said } });
+    const { written, epoch, history, isDamaged, keys, said } = this;
+    Object.assign(other, { written: [...written], epoch, history, isDamaged, keys, said: { ...said } });
     return other;
   }
 
@@ -121,6 +124,7 @@ export class CrashScenario {
       {
         directory: this.directory,
         disk,
+        keys: this.keys,
         engines: ENGINES,
         identity: { role: 'FULL', daemonId: 'd0', zone: 'a' },
         limits: LIMITS,

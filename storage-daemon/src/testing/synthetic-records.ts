@@ -16,8 +16,8 @@ import { encodeRedoBatch, type BatchRecord } from '@kube-aurora/volume';
 const PAGE_BYTES = 8192;
 
 /** An XLOG_NOOP with `payload` bytes, which changes nothing. */
-export function syntheticRecord(payload: number, xid = 0): Buffer {
-  return buildRecord({ rmid: 0, info: 0x20, xid, prev: 0n as Lsn, mainData: Buffer.alloc(payload, payload & 0xff) });
+export function syntheticRecord(payload: number, xid = 0, mainData = Buffer.alloc(payload, payload & 0xff)): Buffer {
+  return buildRecord({ rmid: 0, info: 0x20, xid, prev: 0n as Lsn, mainData });
 }
 
 /** A page that is not new (pd_upper is set), filled with one byte. */

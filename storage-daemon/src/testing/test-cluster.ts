@@ -21,6 +21,7 @@ import type { Disk } from '../disk/disk.ts';
 import { systemDisk } from '../disk/system-disk.ts';
 import { systemNetwork } from '../edge/daemon-network.ts';
 import { DEFAULT_LIMITS, type SegmentLimits } from '../segment/limits.ts';
+import type { GivenKeys } from '../segment/segment-key.ts';
 import { ENGINES } from './postgres-pages.ts';
 import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthetic-records.ts';
 
@@ -50,6 +51,8 @@ export class TestCluster {
   logger = silentLogger();
   /** Of daemons that start from now on; tails never stand in unless given. */
   standInAfterMs: number | undefined;
+  /** Of daemons that start from now on; nothing is sealed unless given. */
+  keys: GivenKeys | undefined;
   /** By daemon, of those that start from now on; the machine's own unless given. */
   readonly disks = new Map<number, Disk>();
 
@@ -102,6 +105,7 @@ export class TestCluster {
       ...(this.standInAfterMs === undefined ? {} : { standInAfterMs: this.standInAfterMs }),
       logger: this.logger,
       disk: this.disks.get(i) ?? systemDisk(),
+      keys: this.keys,
       engines: ENGINES,
       network: systemNetwork(systemClock(), PLAIN_TEXT),
       clock: systemClock(),
