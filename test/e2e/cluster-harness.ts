@@ -20,6 +20,7 @@ import { Client, type ClientConfig, type QueryResult, type QueryResultRow } from
 import { fingerprintOf } from '../../compute-node/src/settings/settings-files.ts';
 import { DAEMON_MEMORY_ENVIRONMENT, MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
 import type { ClusterCertificates } from './cluster-certificates.ts';
+import { EncryptionKeys } from './encryption-keys.ts';
 import { ManagedProcess } from './managed-process.ts';
 import { Writer } from './compute-process.ts';
 
@@ -53,6 +54,8 @@ export interface ClusterOptions {
   readonly findable?: boolean;
   /** Programs speak TLS with these; in plain text unless given. Whoever made them removes them. */
   readonly certificates?: ClusterCertificates;
+  /** Daemons encrypt what they store, with the keys of {@link Cluster.keys}. */
+  readonly encrypted?: boolean;
 }
 
 /** Where agents of other zones reach a port of a daemon when the cluster is linked, and where that daemon listens. */
@@ -64,6 +67,8 @@ export interface DaemonLink {
 export class Cluster {
   readonly directory: string;
   readonly settingsDir: string;
+  /** Of an encrypted cluster. */
+  readonly keys: EncryptionKeys | undefined;
   readonly volumeId = randomUUID();
   /** In pairs by zone: 0 and 1 in zone-a, 2 and 3 in zone-b, 4 and 5 in zone-c. */
   readonly daemons: readonly ManagedProcess[];
@@ -82,6 +87,7 @@ export class Cluster {
     // PostgreSQL runs as another account when the tests run as root.
     chmodSync(this.directory, 0o755);
     this.#network = `127.${randomInt(64, 250)}.${randomInt(1, 250)}`;
+    this.keys = options.encrypted === true ? new EncryptionKeys(join(this.directory, 'keys')) : undefined;
     this.settingsDir = join(this.directory, 'settings');
     mkdirSync(this.settingsDir);
     this.setParameters({ shared_buffers: '32MB', ...options.pgParameters });
@@ -110,6 +116,7 @@ export class Cluster {
           NODE_COMPILE_CACHE: COMPILE_CACHE,
           ...DAEMON_MEMORY_ENVIRONMENT,
           ...this.#identityEnv('storage'),
+          ...(this.keys === undefined ? {} : { AURORA_ENCRYPTION_KEY_FILE: this.keys.file }),
           ...options.env,
         },
       });

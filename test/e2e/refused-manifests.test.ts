@@ -11,6 +11,8 @@ const NOT_CHECKED =
   '<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation';
 const SIZE_PATTERN = '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$';
 const QUANTITY_PATTERN = '^(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$';
+const ENCRYPTION_STAYS =
+  'encryption is decided when a volume is made: put spec.storage.encryption back as it was; to encrypt data that is there, or no longer, load a dump of it (pg_dump) into a new cluster';
 const GOOD = { storage: { size: '10Gi' } };
 const of = (spec: Json, status?: Json): Json => ({
   apiVersion: 'kube-aurora.dev/v1alpha1',
@@ -129,6 +131,32 @@ const RECORDED: readonly (readonly [string, Json, Json | undefined, readonly str
 
 /** Not recorded: in the form that Kubernetes gives such answers. */
 const EXPECTED: readonly (readonly [string, Json, Json | undefined, readonly string[]])[] = [
+  [
+    'encryption of a volume that is there',
+    of({ storage: { size: '20Gi', encryption: { key: { secret: { name: 'kek', key: 'key' } } } } }),
+    of(GOOD),
+    [`spec.storage: Invalid value: ${ENCRYPTION_STAYS}`],
+  ],
+  [
+    'a volume without the encryption that it has',
+    of(GOOD),
+    of({ storage: { size: '20Gi', encryption: { key: { secret: { name: 'kek', key: 'key' } } } } }),
+    [`spec.storage: Invalid value: ${ENCRYPTION_STAYS}`],
+  ],
+  [
+    'another Secret for a key',
+    of({ storage: { size: '20Gi', encryption: { key: { secret: { name: 'other', key: 'key' } } } } }),
+    of({ storage: { size: '20Gi', encryption: { key: { secret: { name: 'kek', key: 'key' } } } } }),
+    [
+      'spec.storage.encryption: Invalid value: a volume keeps the Secret that it was made with: put the old name and key back; to rotate, put another key into that Secret',
+    ],
+  ],
+  [
+    'a key that names no entry',
+    of({ storage: { size: '20Gi', encryption: { key: { secret: { name: 'kek' } } } } }),
+    undefined,
+    ['spec.storage.encryption.key.secret.key: Required value', NOT_CHECKED],
+  ],
   [
     'no instance',
     of({ ...GOOD, instances: 0 }),

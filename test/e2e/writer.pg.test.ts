@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
@@ -7,6 +7,7 @@ import { credentialsOf, SegmentClient } from '@kube-aurora/rpc';
 import { MutualTls, readMaterial, RefusalLog, TLS_FILES, type Material } from '@kube-aurora/tls';
 import { ClusterCertificates } from './cluster-certificates.ts';
 import { Cluster } from './cluster-harness.ts';
+import { EncryptionKeys, filesWith } from './encryption-keys.ts';
 import type { IdentityStatus } from './compute-process.ts';
 
 let certificates: ClusterCertificates;
@@ -14,7 +15,7 @@ let cluster: Cluster;
 
 beforeAll(async () => {
   certificates = await ClusterCertificates.make();
-  cluster = await Cluster.start({ certificates });
+  cluster = await Cluster.start({ certificates, encrypted: true });
   await cluster.query('create table commits (id int primary key, note text)');
   await cluster.query('create table load (id int)');
 }, 90_000);
@@ -23,7 +24,10 @@ afterAll(async () => {
   certificates?.remove();
 }, 30_000);
 
-const insert = (id: number, note: string): Promise<unknown> => cluster.query('insert into commits values ($1, $2)', [id, note]);
+/** Stands in every row, and may stand on no disk of storage. */
+const SENTENCE = 'a sentence that no disk may show';
+
+const insert = (id: number, note: string): Promise<unknown> => cluster.query('insert into commits values ($1, $2)', [id, `${SENTENCE}: ${note}`]);
 const ids = async (): Promise<number[]> =>
   (await cluster.query<{ id: number }>('select id from commits order by id')).rows.map((row) => row.id);
 
@@ -41,6 +45,51 @@ const daemonHosts = (): string[] =>
     .daemonsAddress()
     .split(',')
     .map((one) => one.split('=')[2]?.split(':')[0] ?? '');
+
+interface DaemonStatus {
+  readonly segments: readonly { readonly fault?: { readonly kind: string }; readonly encryption?: { readonly wrappedBy: string } }[];
+}
+
+async function statusOf(daemon: number): Promise<DaemonStatus['segments'][number] | undefined> {
+  try {
+    const response = await fetch(`http://${daemonHosts()[daemon]}:7002/status`, { signal: AbortSignal.timeout(1000) });
+    return ((await response.json()) as DaemonStatus).segments[0];
+  } catch {
+    // One that starts does not answer yet.
+    return undefined;
+  }
+}
+
+async function wrappedBy(key: number, ...daemons: readonly number[]): Promise<void> {
+  for (const daemon of daemons)
+    await cluster.until(
+      `key ${key} wraps the data key of d${daemon}`,
+      async () => (await statusOf(daemon))?.encryption?.wrappedBy === EncryptionKeys.fingerprint(key),
+    );
+}
+
+const allLevel = (): Promise<void> =>
+  cluster.until('all six stream and are level', async () => {
+    const status = await cluster.writer.status();
+    return status?.segments.every((segment) => segment.state === 'streaming' && segment.behindBytes === 0) ?? false;
+  });
+
+/** Flips a bit in the middle of each file of a daemon that holds redo or pages. */
+function damage(daemon: number): number {
+  const directory = join(cluster.directory, `d${daemon}`);
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter(({ name }) => /\.(redo|slots)$/.test(name));
+  for (const { parentPath, name } of files) {
+    const path = join(parentPath, name);
+    const file = openSync(path, 'r+');
+    // Redo stands at a log's beginning, however long the file is.
+    const at = name.endsWith('.redo') ? 200 : Math.floor(statSync(path).size / 2);
+    const byte = Buffer.alloc(1);
+    readSync(file, byte, 0, 1, at);
+    writeSync(file, Buffer.from([byte.readUInt8(0) ^ 4]), 0, 1, at);
+    closeSync(file);
+  }
+  return files.length;
+}
 
 /** Everybody believes just whom they are told to believe. */
 async function seenByAll(): Promise<void> {
@@ -92,10 +141,7 @@ describe('a writer on six storage daemons', () => {
     await Promise.all(zone.map((daemon) => daemon.kill()));
     await insert(4, 'zone-b is down');
     for (const daemon of zone) daemon.start();
-    await cluster.until('all six stream and are level', async () => {
-      const status = await cluster.writer.status();
-      return status?.segments.every((segment) => segment.state === 'streaming' && segment.behindBytes === 0) ?? false;
-    });
+    await allLevel();
     expect(await ids()).toEqual([1, 2, 3, 4]);
   }, 30_000);
 
@@ -155,6 +201,45 @@ describe('a writer on six storage daemons', () => {
     late.close();
     expect(daemon.logTail(200)).toMatch(/"part":"grpc","reason":"untrusted","who":"somebody who says to be spiffe:[^"]*\/role\/compute"/);
   }, 60_000);
+
+  it('goes over to another key while it writes, also where a daemon was away meanwhile; with a wrong one that copy changes nothing', async () => {
+    const { keys } = cluster;
+    const [, away] = cluster.daemons;
+    if (keys === undefined || away === undefined) throw new Error('nothing is encrypted');
+    await wrappedBy(1, 0, 1, 2, 3, 4, 5);
+    await away.kill();
+    // It was away, and its disk was not: redo and a page are another when it is back.
+    expect(damage(1)).toBeGreaterThan(1);
+    keys.set({ key: 2, before: 1 });
+    await wrappedBy(2, 0, 2, 3, 4, 5);
+    away.start();
+    await wrappedBy(2, 1);
+    await allLevel();
+    keys.set({ key: 2 });
+    await away.kill();
+    // Who runs has its data key in memory, and needs the key before no more; who does not run does.
+    keys.set({ key: 3 });
+    await wrappedBy(3, 0, 2, 3, 4, 5);
+    away.start();
+    await cluster.until('the copy is not opened', async () => (await statusOf(1))?.fault?.kind === 'KEY_UNUSABLE');
+    await cluster.query('insert into load values (0)');
+    keys.set({ key: 3, before: 2 });
+    // It begins anew with the keys that are there now.
+    await away.exited();
+    away.start();
+    await wrappedBy(3, 1);
+    await allLevel();
+  }, 60_000);
+
+  it('shows nothing on the disks of storage', () => {
+    const disks = cluster.daemons.map((_, index) => join(cluster.directory, `d${index}`));
+    // A sentence of ours, and one that initdb wrote.
+    for (const text of [SENTENCE, 'information_schema']) {
+      expect(filesWith(Buffer.from(text), disks)).toEqual([]);
+      // The compute's files are PostgreSQL's own.
+      expect(filesWith(Buffer.from(text), [join(cluster.directory, 'c0')])).not.toEqual([]);
+    }
+  });
 
   it('loses nothing when everything is killed at once', async () => {
     await insert(6, 'before the power cut');

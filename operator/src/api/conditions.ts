@@ -25,6 +25,8 @@ export const CONDITION_TYPES = [
   'ReplicationSlotsKept',
   'Managed',
   'CertificatesValid',
+  // Of clusters with spec.storage.encryption alone.
+  'DataEncrypted',
 ] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
@@ -67,6 +69,8 @@ export const CONDITION_REASONS = [
   'PasswordNotApplied',
   'CertificateTrouble',
   'CertificatesRotating',
+  'EncryptionKeyTrouble',
+  'EncryptionKeyRotating',
   'RequestRefused',
   'Paused',
   'DeletionProtected',

@@ -113,6 +113,9 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       standInAfterSeconds: storage?.standInAfterSeconds ?? DEFAULTS.standInAfterSeconds,
       reclaimPolicy: storage?.reclaimPolicy ?? DEFAULTS.reclaimPolicy,
       ...(storage?.storageClassName === undefined ? {} : { storageClassName: storage.storageClassName }),
+      ...(storage?.encryption === undefined
+        ? {}
+        : { encryption: storage.encryption as NonNullable<AuroraClusterSpec['storage']['encryption']> }),
       resources: (storage?.resources ?? DEFAULTS.storageResources) as Resources,
       ...placementOf(storage),
     },

@@ -144,6 +144,10 @@ export function appSecretName(cluster: string): string {
 export const IDENTITY_DIR = '/etc/kube-aurora/identity';
 export const IDENTITY_ENV = 'AURORA_IDENTITY_DIR';
 
+/** Where a storage daemon finds the keys that wrap data keys, and the setting that names the one that wraps now. */
+export const ENCRYPTION_DIR = '/etc/kube-aurora/encryption';
+export const ENCRYPTION_ENV = 'AURORA_ENCRYPTION_KEY_FILE';
+
 /** The cluster's certificate authority; only the operator reads it. */
 export function authoritySecretName(cluster: string): string {
   return `${cluster}-ca`;

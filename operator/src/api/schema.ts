@@ -1,5 +1,6 @@
 import { DEFAULTS, STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
 import { autoscaling, instancesWithinAutoscaling } from './autoscaling-schema.ts';
+import { encryption, keepsEncryption } from './encryption-schema.ts';
 import { bootstrap, keepsItsBeginning } from './bootstrap-schema.ts';
 import { endpoints, failover, instanceOverrides, instances, readers } from './instances-schema.ts';
 import { inheritedMetadata, services } from './metadata-schema.ts';
@@ -33,6 +34,7 @@ const storage: Schema = {
   description:
     'The volume: six copies, two in each of three zones. A write counts once four of them hold it (or, with mixed copies, the three full ones).',
   required: ['size'],
+  'x-kubernetes-validations': [keepsEncryption],
   properties: {
     size: {
       type: 'string',
@@ -91,6 +93,7 @@ const storage: Schema = {
       maximum: STAND_IN_AFTER_SECONDS_MAX,
       default: DEFAULTS.standInAfterSeconds,
     },
+    encryption,
     reclaimPolicy: {
       type: 'string',
       description:

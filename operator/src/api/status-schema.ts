@@ -204,6 +204,21 @@ export const statusSchema: Schema = {
         desired: { type: 'integer', description: 'Segments there should be.' },
         initialized: { type: 'boolean', description: 'Whether the volume holds a database.' },
         bytesUsed: { type: 'integer', format: 'int64', description: 'Bytes that all segments together hold.' },
+        encryption: {
+          type: 'object',
+          description: 'How what is stored is encrypted; absent where it is not.',
+          properties: {
+            secret: { type: 'string', description: 'Secret with the key.' },
+            key: { type: 'string', description: 'Its entry that wraps.' },
+            wrappedBy: {
+              type: 'array',
+              description:
+                "Fingerprints of the keys that wrap the copies' data keys: more than one while the key is rotated. A key whose fingerprint is not here any more, with all copies answering, is needed no more.",
+              items: { type: 'string', maxLength: 64 },
+              'x-kubernetes-list-type': 'set',
+            },
+          },
+        },
         segments: {
           type: 'array',
           description: 'The six copies.',

@@ -241,6 +241,7 @@ export interface AuroraClusterStatus {
     /** True once the volume holds a database: from then on an empty volume must never take its place. */
     readonly initialized: boolean;
     readonly bytesUsed?: number;
+    readonly encryption?: EncryptionStatus | undefined;
     readonly segments: readonly SegmentStatus[];
   };
   readonly endpoints?: {
@@ -255,6 +256,14 @@ export interface AuroraClusterStatus {
   readonly credentials?: readonly CredentialStatus[];
   readonly certificates?: CertificatesStatus;
   readonly conditions?: readonly Condition[];
+}
+
+/** Of a cluster with spec.storage.encryption. */
+export interface EncryptionStatus {
+  readonly secret: string;
+  readonly key: string;
+  /** Fingerprints of the keys that wrap the copies' data keys: more than one while the key is rotated. */
+  readonly wrappedBy: readonly string[];
 }
 
 export interface CertificatesStatus {

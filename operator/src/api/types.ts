@@ -190,6 +190,8 @@ export interface AuroraClusterSpec {
     /** Of mixed copies; 0: never. */
     readonly standInAfterSeconds: number;
     readonly reclaimPolicy: ReclaimPolicy;
+    /** Undefined: what is stored stands on the disks as it is. */
+    readonly encryption?: { readonly key: { readonly secret: KeyReference } };
     readonly resources?: Resources;
   };
   readonly bootstrap: {

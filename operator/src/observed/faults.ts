@@ -1,3 +1,4 @@
+import type { AuroraCluster, KeyReference } from '../api/types.ts';
 import { storageName } from '../api/names.ts';
 import type { SegmentId } from '../api/segment-id.ts';
 import type { ConditionReason } from '../api/conditions.ts';
@@ -14,7 +15,8 @@ export type ReportedFault =
   | { readonly kind: 'HISTORY_REFUSED'; readonly epoch: string; readonly startLsn: string; readonly durableLsn: string }
   | { readonly kind: 'DISK_FULL'; readonly freeBytes?: number; readonly neededBytes?: number }
   | { readonly kind: 'DISK_ERROR'; readonly error: string; readonly operation: string }
-  | { readonly kind: 'ENGINE_UNKNOWN'; readonly engine: string };
+  | { readonly kind: 'ENGINE_UNKNOWN'; readonly engine: string }
+  | { readonly kind: 'KEY_UNUSABLE' };
 
 export type FaultKind = ReportedFault['kind'];
 export const FAULT_KINDS = [
@@ -26,6 +28,7 @@ export const FAULT_KINDS = [
   'DISK_FULL',
   'DISK_ERROR',
   'ENGINE_UNKNOWN',
+  'KEY_UNUSABLE',
 ] as const satisfies readonly FaultKind[];
 
 /** The condition's reason for each kind. */
@@ -38,6 +41,7 @@ export const FAULT_REASON: Readonly<Record<FaultKind, ConditionReason>> = {
   DISK_FULL: 'DiskFull',
   LOST_REDO: 'SegmentsMissing',
   ENGINE_UNKNOWN: 'SegmentsMissing',
+  KEY_UNUSABLE: 'EncryptionKeyTrouble',
 };
 
 /** Kinds from which the copy itself may be trusted: it holds what it acknowledged. */
@@ -78,6 +82,8 @@ export function faultInWords(fault: ReportedFault): string {
       return `a disk error (${[fault.error, fault.operation].filter((part) => part !== '').join(': ')})`;
     case 'ENGINE_UNKNOWN':
       return `a volume of ${fault.engine}, which its daemon does not have`;
+    case 'KEY_UNUSABLE':
+      return 'encrypted data and not its key';
     case 'UNKNOWN':
       return 'a fault, and stopped';
   }
@@ -87,8 +93,8 @@ export function faultInWords(fault: ReportedFault): string {
  * What to do about it. `othersSound`: four other copies are up and sound, so that this one may be thrown away and made
  * anew. A full disk is never a reason to throw a copy away: disks of one size fill together.
  */
-export function faultAdvice(cluster: string, segment: SegmentId, fault: ReportedFault, othersSound: boolean): string {
-  const name = storageName(cluster, segment);
+export function faultAdvice({ metadata, spec }: AuroraCluster, segment: SegmentId, fault: ReportedFault, othersSound: boolean): string {
+  const name = storageName(metadata.name, segment);
   const anew = othersSound
     ? `to have its copy made anew from its peers: kubectl delete pvc ${name}`
     : `keep its claim: fewer than four other copies are up and sound`;
@@ -107,5 +113,13 @@ export function faultAdvice(cluster: string, segment: SegmentId, fault: Reported
       return `look at the disk and its node; if the disk is broken, ${anew}`;
     case 'ENGINE_UNKNOWN':
       return `keep its claim, and give it the image of a release that has ${fault.engine}`;
+    case 'KEY_UNUSABLE':
+      return keyAdvice(spec.storage.encryption?.key.secret);
   }
+}
+
+function keyAdvice(secret: KeyReference | undefined): string {
+  if (secret === undefined)
+    return 'keep its claim: the volume was made with encryption; make the cluster anew with spec.storage.encryption as it was then';
+  return `keep its claim, and put the key that it was encrypted with into Secret ${secret.name}, as any entry beside '${secret.key}'; it opens by itself then`;
 }

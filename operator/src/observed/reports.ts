@@ -138,6 +138,12 @@ export interface DaemonReport extends Poll {
   readonly mustRecover?: boolean;
   /** A tail holds pages in the place of this full segment, since then (RFC 3339), for this reason. */
   readonly standIn?: { readonly of: string; readonly since: string; readonly reason: string };
+  /** Fingerprint of the key that wraps this copy's data key; of an encrypted one. */
+  readonly wrappedBy?: string;
+  /** Of the key that wraps now. */
+  readonly wrapsWith?: string;
+  /** Why the key that it was given last is not in use, for people. */
+  readonly keyProblem?: string;
   /** For people only. */
   readonly message?: string;
 }
@@ -210,6 +216,8 @@ export function readFault(value: unknown): ReportedFault | undefined {
       const engine = objectFields(fault['engine']);
       return { kind, engine: `${textField(engine['engine']) ?? '?'} ${numberField(engine['major']) ?? '?'}` };
     }
+    case 'KEY_UNUSABLE':
+      return { kind };
     case 'UNKNOWN':
     case undefined:
       return { kind: 'UNKNOWN' };
@@ -342,6 +350,9 @@ export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: str
     fault: readFault(segment?.['fault']),
     mustRecover: isAhead(lsnOf(segment?.['recoverToLsn']), lsnOf(segment?.['scl'])) || undefined,
     standIn: standInOf(segment?.['standIn']),
+    wrappedBy: textField(objectFields(segment?.['encryption'])['wrappedBy']),
+    wrapsWith: textField(objectFields(status['encryption'])['wrapsWith']),
+    keyProblem: textField(objectFields(status['encryption'])['problem']),
     identityProblem: textField(objectFields(status['identity'])['problem']),
     message: textField(segment?.['message']) ?? textField(status['message']),
   });

@@ -68,6 +68,20 @@ describe('storage pods', () => {
     expect(pod.spec.containers[0]?.env[0]?.name).toBe('POD_IP');
   });
 
+  test('mount the Secret with the key where what is stored is encrypted, whose name stands in its path; others know of none', () => {
+    const encryption = { key: { secret: { name: 'orders-kek', key: 'k1' } } };
+    const own = makeCluster({ spec: { storage: { size: '1Gi', encryption } } });
+    const pod = storagePod(own, segment(0), 'zone-a', 's:1');
+    expect(envOf(pod)['AURORA_ENCRYPTION_KEY_FILE']).toBe('/etc/kube-aurora/encryption/orders-kek/k1');
+    expect(pod.spec.volumes).toContainEqual({ name: 'encryption', secret: { secretName: 'orders-kek', defaultMode: 0o440 } });
+    expect(pod.spec.containers[0]?.volumeMounts).toContainEqual({
+      name: 'encryption',
+      mountPath: '/etc/kube-aurora/encryption/orders-kek',
+      readOnly: true,
+    });
+    expect(JSON.stringify(storagePod(cluster, segment(0), 'zone-a', 's:1'))).not.toContain('ncryption');
+  });
+
   test('size themselves by the memory that they may use, and by nothing when that is not said', () => {
     const limited = (memory: string | number): string | undefined =>
       envOf(

@@ -7,7 +7,7 @@ import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { clusterKey, clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
 import { placementFields } from './placement.ts';
-import { compileCache, containerSecurity, env, identityParts, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
+import { compileCache, containerSecurity, encryptionParts, env, identityParts, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
 
 /** The most that a daemon takes for its own (AURORA_MEMORY_MIB). */
 const DAEMON_MEMORY_MIB_MAX = 65_536;
@@ -59,6 +59,7 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
   const podName = storageName(name, segment);
   const pull = imagePull(cluster);
   const identity = identityParts(name, 'storage');
+  const encryption = encryptionParts(cluster);
   const build = (pulls: boolean): Pod['spec'] => ({
     hostname: podName,
     subdomain: storageServiceName(name),
@@ -87,6 +88,7 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
           AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.storageStatus}`,
           AURORA_PEERS: storagePeers(cluster),
           ...identity.env,
+          ...encryption.env,
           ...standInEnv(cluster),
           ...memoryEnv(cluster),
         }),
@@ -95,13 +97,13 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
           { name: 'frames', containerPort: PORT.storageFrames },
           { name: 'metrics', containerPort: PORT.storageStatus },
         ],
-        volumeMounts: [{ name: 'data', mountPath: DATA_DIR }, identity.mount, compileCache.mount],
+        volumeMounts: [{ name: 'data', mountPath: DATA_DIR }, identity.mount, compileCache.mount, ...encryption.mounts],
         ...(cluster.spec.storage.resources === undefined ? {} : { resources: cluster.spec.storage.resources }),
         securityContext: containerSecurity,
         ...probes('metrics', { readinessSeconds: 2 }),
       },
     ],
-    volumes: [{ name: 'data', persistentVolumeClaim: { claimName: podName } }, identity.volume, compileCache.volume],
+    volumes: [{ name: 'data', persistentVolumeClaim: { claimName: podName } }, identity.volume, compileCache.volume, ...encryption.volumes],
   });
   return {
     apiVersion: 'v1',

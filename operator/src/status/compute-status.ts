@@ -9,6 +9,7 @@ import type { ClusterPlan } from '../plan/plan.ts';
 import { writerOf } from '../plan/plan-instances.ts';
 import { growingVolumes } from '../plan/growth.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
+import { encryptionStatus, encryptionVerdict } from './encryption-verdict.ts';
 import { certificatesStatus, certificatesVerdict } from './certificates-verdict.ts';
 import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts';
 import { failoverStatus } from './failover-status.ts';
@@ -108,6 +109,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
         ? bad('StorageGrowing', `volumes grow: ${growing.join('; ')}`)
         : good('every pod and claim is as the spec says');
   const lost = lostSlots(observed);
+  const encrypted = encryptionVerdict(observed);
   const verdicts: readonly (readonly [ConditionType, Verdict])[] = [
     ['Ready', ready],
     ['SpecAccepted', accepted],
@@ -120,6 +122,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     ['ReplicationSlotsKept', slotsVerdict(lost)],
     ['Managed', pauseVerdict(cluster)],
     ['CertificatesValid', certificatesVerdict(observed, plan)],
+    ...(encrypted === undefined ? [] : [['DataEncrypted', encrypted] as const]),
   ];
   const bytes = segments.flatMap(({ bytesUsed }) => (bytesUsed === undefined ? [] : [bytesUsed]));
   const asides = [...(upToDate.reason === 'StorageGrowing' ? [upToDate.message] : []), ...(hindrance === '' ? [] : [hindrance])];
@@ -149,6 +152,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
       desired: segmentIds.length,
       initialized: isInitialized(observed) || [...observed.daemons.values()].some(({ state }) => state === 'READY'),
       ...(bytes.length === 0 ? {} : { bytesUsed: bytes.reduce((sum, value) => sum + value, 0) }),
+      ...(encrypted === undefined ? {} : { encryption: encryptionStatus(observed) }),
       segments,
     },
     endpoints: {

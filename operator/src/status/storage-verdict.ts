@@ -63,6 +63,7 @@ const GRAVITY: readonly FaultKind[] = [
   'DAMAGED_DATA',
   'UNKNOWN',
   'ENGINE_UNKNOWN',
+  'KEY_UNUSABLE',
   'DISK_ERROR',
   'DISK_FULL',
   'LOST_REDO',
@@ -138,7 +139,7 @@ function quorumVerdict({ observed, up, begun, missing, faulty }: Seen): Verdict 
     ...faulty.map(({ id, fault }) => `${id} has ${faultInWords(fault)}`),
   ].join('; ');
   if (isQuorum(copies, 'write', (segment) => isUp(segment) || full.some((one) => one.segment === segment))) {
-    const advice = full[0] === undefined ? '' : faultAdvice(observed.cluster.metadata.name, full[0].segment, full[0].fault, false);
+    const advice = full[0] === undefined ? '' : faultAdvice(observed.cluster, full[0].segment, full[0].fault, false);
     const message = `writes wait because disks are full: ${up} of ${SEGMENTS} segments take redo and ${ENOUGH[copies]} are needed; ${wrong}. Reads go on, ${safety(observed)}. What to do: ${advice}`;
     return bad('DiskFull', message);
   }
@@ -158,7 +159,7 @@ function redundantVerdict({ observed, up, begun, missing, faulty, standIns }: Se
     const sound = groupPeers(segment).filter((peer) => isSegmentSound(observed, peer));
     const { copies } = observed.cluster.spec.storage;
     const isSafe = quorumsOf(copies).isPromise(sound.map((peer) => roleOfSegment(copies, peer)));
-    const advice = faultAdvice(observed.cluster.metadata.name, segment, fault, isSafe);
+    const advice = faultAdvice(observed.cluster, segment, fault, isSafe);
     const words = message === undefined ? '' : `: ${message}`;
     byAdvice.set(advice, [...(byAdvice.get(advice) ?? []), `${id} has ${faultInWords(fault)}${words}`]);
   }

@@ -88,6 +88,11 @@ export function noticesOf(before: AuroraClusterStatus | undefined, after: Aurora
   if (certificates?.reason === 'CertificateTrouble' && certificatesBefore?.message !== certificates.message)
     add('Warning', certificates.reason, certificates.message);
 
+  const encryption = is('DataEncrypted');
+  const encryptionBefore = before?.conditions?.find((condition) => condition.type === 'DataEncrypted');
+  if (encryption?.reason === 'EncryptionKeyTrouble' && encryptionBefore?.message !== encryption.message)
+    add('Warning', encryption.reason, encryption.message);
+
   const quorum = is('StorageQuorum');
   // While it comes up for the first time, segments appearing are no news.
   const begun = before?.storage?.initialized === true && before.firstReadyAt !== undefined;
