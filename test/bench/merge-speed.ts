@@ -17,6 +17,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { decodeRedoBatchHeader } from '@kube-aurora/volume';
 import { DEFAULT_LIMITS } from '../../storage-daemon/src/segment/limits.ts';
+import { PLAIN_FORMS } from '../../storage-daemon/src/segment/segment-key.ts';
+import { testForms } from '../../storage-daemon/src/testing/test-keys.ts';
 import { openBenchSegment } from './bench-segment.ts';
 import { measured } from './own-cpu.ts';
 import { machineLoad } from './process-usage.ts';
@@ -28,6 +30,8 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '300000' },
     passes: { type: 'string', default: '3' },
     only: { type: 'string', default: 'insert,copy,updates' },
+    /** Redo and pages are sealed. */
+    encrypted: { type: 'boolean', default: false },
     /** Where the segment is: on a real disk, or bytes written are not counted. */
     directory: { type: 'string', default: tmpdir() },
   },
@@ -38,7 +42,7 @@ function writtenBytes(): number {
 }
 
 async function merge(stream: WalStream, directory: string): Promise<string[]> {
-  const storage = await openBenchSegment(directory, stream, DEFAULT_LIMITS);
+  const storage = await openBenchSegment(directory, stream, DEFAULT_LIMITS, values.encrypted ? testForms() : PLAIN_FORMS);
   try {
     const writtenBefore = writtenBytes();
     const startedAt = performance.now();

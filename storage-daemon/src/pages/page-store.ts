@@ -407,8 +407,10 @@ export class PageStore {
       try {
         await this.#value(key);
       } catch (error) {
-        if (!(error instanceof StoredValueError)) throw error;
-        damaged.push(error);
+        // In a store that was opened with its key it was changed since; the next checkpoint writes it anew.
+        if (error instanceof KeyUnusableError) damaged.push(new StoredValueError(key, error.message));
+        else if (error instanceof StoredValueError) damaged.push(error);
+        else throw error;
       }
     }
     return { bytes: pages.length * this.#slots.pageBytes, damaged, next };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { PageKey } from '@kube-aurora/redo-engine';
 import { KeyUnusableError } from '../disk/key-unusable-error.ts';
+import type { StoreEntry } from '../disk/keyed-store.ts';
 import { systemDisk } from '../disk/system-disk.ts';
 import { testForms } from '../testing/test-keys.ts';
 import { versionCrc } from './place-codec.ts';
@@ -36,6 +37,13 @@ async function open(form: StoredForm, at = directory): Promise<PageStore> {
   return store;
 }
 
+/** As others take it. */
+async function all(of: PageStore): Promise<StoreEntry[]> {
+  const entries: StoreEntry[] = [];
+  for await (const entry of of.entries()) entries.push(entry);
+  return entries;
+}
+
 const everything = (): Buffer =>
   Buffer.concat(
     fs
@@ -63,12 +71,12 @@ it('are copied from a sealed store into another, and into one that is not, and b
   const opened = await open(testForms().pages);
   await opened.write([version(1, 50, 1), version(2, 51, 2)]);
   await opened.setCheckpoint(CHECKPOINT, SECRET, SECRET);
-  let entries = await Array.fromAsync(opened.entries());
+  let entries = await all(opened);
   for (const [name, form] of [['other', testForms(8).pages], ['plain', PLAIN_PAGES], ['back', testForms(9).pages]] as const) {
     const taken = await open(form, join(directory, name));
     await taken.putRaw(entries);
     expect([name, await taken.get(pageAt(2)), await taken.state()]).toEqual([name, { lsn: 51n, page: bytesOf(2) }, SECRET]);
-    entries = await Array.fromAsync(taken.entries());
+    entries = await all(taken);
   }
 });
 
@@ -82,7 +90,7 @@ it('a byte that is another is damage, in a copy too; so is a page with the seal 
   fs.writeFileSync(file, Buffer.concat([bytes.subarray(0, 100), Buffer.from([bytes.readUInt8(100) ^ 1]), bytes.subarray(101)]));
   await expect(opened.get(pageAt(1))).rejects.toThrow(StoredValueError);
   const fresh = testForms(8).pages;
-  const entries = await Array.fromAsync(opened.entries());
+  const entries = await all(opened);
   const taken = await PageStore.open(systemDisk(), join(directory, 'taken'), { ...OPTIONS, form: fresh });
   await expect(taken.putRaw(entries)).rejects.toThrow(StoredValueError);
   await taken.close();

@@ -84,13 +84,14 @@ export class SegmentKey {
    * sealed stays as it is. Throws KeyUnusableError.
    */
   async rewrap(): Promise<boolean> {
-    const given = this.#given;
-    if (given === undefined) return false;
+    const ring = this.#given?.ring;
+    const isDue = (encryption: Wrapped | undefined): encryption is Wrapped => encryption !== undefined && ring?.isOutdated(encryption) === true;
+    if (ring === undefined || !isDue(this.#control.value.encryption)) return false;
     return this.#control.exclusive(async () => {
       const { encryption } = this.#control.value;
-      if (encryption === undefined || !given.ring.isOutdated(encryption)) return false;
-      const dataKey = this.#dataKey ?? this.#unwrap(given.ring, encryption);
-      await this.#control.save({ encryption: given.ring.wrap(dataKey, ownerOf(this.#control.value)) });
+      if (!isDue(encryption)) return false;
+      const dataKey = this.#dataKey ?? this.#unwrap(ring, encryption);
+      await this.#control.save({ encryption: ring.wrap(dataKey, ownerOf(this.#control.value)) });
       return true;
     });
   }
