@@ -40,7 +40,8 @@ export default {
     },
     {
       name: 'pure-packages-do-no-io',
-      comment: 'at-rest, identity, log, pg-format, redo, redo-engine and volume decide; sockets, files, processes and clocks are their callers’.',
+      comment:
+        'at-rest, identity, log, pg-format, redo, redo-engine and volume decide; sockets, files, processes and clocks are their callers’.',
       severity: 'error',
       from: { path: '^packages/(at-rest|identity|log|pg-format|redo|redo-engine|volume)/', pathNot: '^packages/redo/src/verify/' },
       to: { path: '^(node:)?(fs|net|http|https|child_process|dgram|tls|timers|os|worker_threads)(/|$)' },

@@ -166,7 +166,12 @@ describe('six daemons', () => {
     await cluster.stopDaemon(0);
     writer.drop(0);
     const pages = join(cluster.dataOf(0), VOLUME, '0', 'pages-1');
-    const store = await PageStore.open(systemDisk(), pages, { cacheBytes: 1 << 20, writeBufferBytes: 1 << 20, flushPages: 100, form: PLAIN_PAGES });
+    const store = await PageStore.open(systemDisk(), pages, {
+      cacheBytes: 1 << 20,
+      writeBufferBytes: 1 << 20,
+      flushPages: 100,
+      form: PLAIN_PAGES,
+    });
     const [checkpointed, state] = [await store.checkpoint(), await store.state()];
     if (checkpointed === undefined || state === undefined) throw new Error('no checkpoint');
     const other = [{ lsn: 1, effect: { kind: 'drop', relation: { spcOid: 1663, dbOid: 5, relNumber: 16_384 }, blocks: 2 } }];

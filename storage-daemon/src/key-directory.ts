@@ -44,7 +44,9 @@ export class KeyDirectory implements GivenKeys {
   static async open(path: string, logger: Logger): Promise<KeyDirectory> {
     const reading = await read(path);
     if (reading.kind === 'unusable')
-      throw new ConfigError([`--encryption-key-file (AURORA_ENCRYPTION_KEY_FILE): ${path} ${reading.problem}; nothing was opened or changed`]);
+      throw new ConfigError([
+        `--encryption-key-file (AURORA_ENCRYPTION_KEY_FILE): ${path} ${reading.problem}; nothing was opened or changed`,
+      ]);
     const keys = new KeyDirectory(path, logger, reading.ring);
     logger.info(keys.status, 'what is stored is encrypted');
     return keys;

@@ -35,11 +35,34 @@ function rowOf(what: string, { batches, pages }: SegmentForms): string[] {
   const place = { lsn: 5n, slot: 0, crc: page.crc, seal: page.seal };
   return [
     what,
-    `${shown(costOf(times, () => batches.toDisk(batch)), 1)} / ${shown(costOf(times, () => batches.fromDisk(stored, 0)), 1)}`,
-    `${shown(costOf(times / 50, () => batches.toDisk(large)), 0)} / ${shown(costOf(times / 50, () => batches.fromDisk(storedLarge, 0)), 0)}`,
-    `${shown(costOf(times, () => pages.pageToDisk(KEY, 5n, PAGE)), 1)} / ${shown(costOf(times, () => pages.pageFromDisk(KEY, place, page.bytes)), 1)}`,
+    `${shown(
+      costOf(times, () => batches.toDisk(batch)),
+      1,
+    )} / ${shown(
+      costOf(times, () => batches.fromDisk(stored, 0)),
+      1,
+    )}`,
+    `${shown(
+      costOf(times / 50, () => batches.toDisk(large)),
+      0,
+    )} / ${shown(
+      costOf(times / 50, () => batches.fromDisk(storedLarge, 0)),
+      0,
+    )}`,
+    `${shown(
+      costOf(times, () => pages.pageToDisk(KEY, 5n, PAGE)),
+      1,
+    )} / ${shown(
+      costOf(times, () => pages.pageFromDisk(KEY, place, page.bytes)),
+      1,
+    )}`,
   ];
 }
 
 print(`${machineLoad()}; µs of CPU, to the disk / from it\n`);
-print(markdownTable(['', 'a batch of 700 bytes', 'one of 256 KiB', 'a page'], [rowOf('as it is', PLAIN_FORMS), rowOf('encrypted', testForms())]));
+print(
+  markdownTable(
+    ['', 'a batch of 700 bytes', 'one of 256 KiB', 'a page'],
+    [rowOf('as it is', PLAIN_FORMS), rowOf('encrypted', testForms())],
+  ),
+);

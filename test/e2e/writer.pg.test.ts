@@ -27,7 +27,8 @@ afterAll(async () => {
 /** Stands in every row, and may stand on no disk of storage. */
 const SENTENCE = 'a sentence that no disk may show';
 
-const insert = (id: number, note: string): Promise<unknown> => cluster.query('insert into commits values ($1, $2)', [id, `${SENTENCE}: ${note}`]);
+const insert = (id: number, note: string): Promise<unknown> =>
+  cluster.query('insert into commits values ($1, $2)', [id, `${SENTENCE}: ${note}`]);
 const ids = async (): Promise<number[]> =>
   (await cluster.query<{ id: number }>('select id from commits order by id')).rows.map((row) => row.id);
 

@@ -3,13 +3,16 @@ import { secretReference } from './secret-reference.ts';
 
 const KEY_OF_SECRET: Schema = {
   type: 'string',
-  description: 'Its entry that wraps from now on: 32 random bytes, as they are or in base64. Other entries unwrap what they wrapped before.',
+  description:
+    'Its entry that wraps from now on: 32 random bytes, as they are or in base64. Other entries unwrap what they wrapped before.',
   minLength: 1,
   maxLength: 253,
   pattern: '^[-_a-zA-Z0-9][-._a-zA-Z0-9]*$',
 };
 
-const secret = secretReference('Secret in the same namespace that holds the key. Only storage pods mount it; the operator does not read it.');
+const secret = secretReference(
+  'Secret in the same namespace that holds the key. Only storage pods mount it; the operator does not read it.',
+);
 
 /** `spec.storage.encryption`. */
 export const encryption: Schema = {
@@ -30,7 +33,8 @@ export const encryption: Schema = {
   'x-kubernetes-validations': [
     {
       rule: 'self == oldSelf',
-      message: 'a volume keeps the Secret that it was made with: put the old name and key back; to rotate, put another key into that Secret',
+      message:
+        'a volume keeps the Secret that it was made with: put the old name and key back; to rotate, put another key into that Secret',
     },
   ],
 };

@@ -7,7 +7,17 @@ import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { clusterKey, clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
 import { placementFields } from './placement.ts';
-import { compileCache, containerSecurity, encryptionParts, env, identityParts, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
+import {
+  compileCache,
+  containerSecurity,
+  encryptionParts,
+  env,
+  identityParts,
+  imagePull,
+  imagePullMark,
+  podSecurity,
+  probes,
+} from './pod-parts.ts';
 
 /** The most that a daemon takes for its own (AURORA_MEMORY_MIB). */
 const DAEMON_MEMORY_MIB_MAX = 65_536;

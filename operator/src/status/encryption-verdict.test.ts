@@ -33,18 +33,28 @@ describe('the condition DataEncrypted', () => {
 
   test('says what still needs the key before while another takes its place', () => {
     const observed = saying(encrypted(), (index) => ({ wrappedBy: index === 3 ? 'aaaa' : 'bbbb', wrapsWith: 'bbbb' }));
-    expect(of(observed)).toMatchObject({ status: 'False', reason: 'EncryptionKeyRotating', message: expect.stringContaining('aaaa and bbbb') });
+    expect(of(observed)).toMatchObject({
+      status: 'False',
+      reason: 'EncryptionKeyRotating',
+      message: expect.stringContaining('aaaa and bbbb'),
+    });
     const away = saying(encrypted(), (index) => (index === 3 ? {} : { wrappedBy: 'bbbb', wrapsWith: 'bbbb' }));
     expect(of(away)).toMatchObject({ status: 'False', reason: 'EncryptionKeyRotating', message: expect.stringContaining('keep all keys') });
   });
 
   test('names the Secret where a copy lacks its key, and that nothing is to be deleted', () => {
     const observed = faulty(encrypted(), { kind: 'KEY_UNUSABLE' }, 2);
-    expect(of(observed)).toMatchObject({ status: 'False', reason: 'EncryptionKeyTrouble', message: expect.stringContaining('into Secret orders-kek') });
+    expect(of(observed)).toMatchObject({
+      status: 'False',
+      reason: 'EncryptionKeyTrouble',
+      message: expect.stringContaining('into Secret orders-kek'),
+    });
     const status = statusOf(observed);
     expect(condition(status, 'StorageRedundant')).toMatchObject({
       reason: 'EncryptionKeyTrouble',
-      message: expect.stringContaining("keep its claim, and put the key that it was encrypted with into Secret orders-kek, as any entry beside 'key'"),
+      message: expect.stringContaining(
+        "keep its claim, and put the key that it was encrypted with into Secret orders-kek, as any entry beside 'key'",
+      ),
     });
     expect(JSON.stringify(status)).not.toContain('kubectl delete');
   });

@@ -45,7 +45,10 @@ export function encryptionVerdict(observed: Observed): Verdict | undefined {
     return pod !== undefined && state === 'ContainerCreating' ? [pod.metadata.name] : [];
   });
   if (waiting.length > 0)
-    return bad('Creating', `${waiting.join(', ')} waits for its volumes: they come once Secret ${status.secret} exists (kubectl describe pod says more)`);
+    return bad(
+      'Creating',
+      `${waiting.join(', ')} waits for its volumes: they come once Secret ${status.secret} exists (kubectl describe pod says more)`,
+    );
   const old = answers.filter(([, { wrappedBy, wrapsWith }]) => wrappedBy !== undefined && wrappedBy !== wrapsWith);
   const isAll = answers.length === segmentIds.length && answers.every(([, { wrappedBy }]) => wrappedBy !== undefined);
   if (status.wrappedBy.length > 1 || old.length > 0)

@@ -76,6 +76,8 @@ describe('rotation', () => {
     expect(both.isOutdated(anew)).toBe(false);
     const after = new KeyRing(key(2), [], randomBytes);
     expect(after.unwrap(anew, 'v/0')).toEqual(dataKey);
-    expect(() => after.unwrap(wrapped, 'v/0')).toThrow(`wrapped by key ${key(1).fingerprint}, and the keys that are here are ${key(2).fingerprint}`);
+    expect(() => after.unwrap(wrapped, 'v/0')).toThrow(
+      `wrapped by key ${key(1).fingerprint}, and the keys that are here are ${key(2).fingerprint}`,
+    );
   });
 });

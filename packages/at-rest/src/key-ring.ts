@@ -32,7 +32,9 @@ export class KeyRing {
   unwrap(wrapped: Wrapped, of: string): Buffer {
     const key = this.#byFingerprint.get(wrapped.wrappedBy);
     if (key === undefined)
-      throw new WrappedKeyError(`it is wrapped by key ${wrapped.wrappedBy}, and the keys that are here are ${this.fingerprints.join(', ')}`);
+      throw new WrappedKeyError(
+        `it is wrapped by key ${wrapped.wrappedBy}, and the keys that are here are ${this.fingerprints.join(', ')}`,
+      );
     return key.unwrap(wrapped, of);
   }
 

@@ -359,7 +359,9 @@ export class PageStore {
   #versionFor(key: Buffer, place: Place, stored: Buffer | undefined): Buffer {
     if (!this.#form.isSealed) return versionValue({ ...place, page: stored ?? NO_KEY });
     const page = stored === undefined ? NO_KEY : this.#open(key, place, stored);
-    return page instanceof StoredValueError || page.length === 0 ? NO_KEY : versionValue({ lsn: place.lsn, page, crc: versionCrc(key, place.lsn, page) });
+    return page instanceof StoredValueError || page.length === 0
+      ? NO_KEY
+      : versionValue({ lsn: place.lsn, page, crc: versionCrc(key, place.lsn, page) });
   }
 
   /** Takes entries from another store as it gave them; each must pass its CRC (StoredValueError otherwise). */

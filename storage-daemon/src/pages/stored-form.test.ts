@@ -72,7 +72,11 @@ it('are copied from a sealed store into another, and into one that is not, and b
   await opened.write([version(1, 50, 1), version(2, 51, 2)]);
   await opened.setCheckpoint(CHECKPOINT, SECRET, SECRET);
   let entries = await all(opened);
-  for (const [name, form] of [['other', testForms(8).pages], ['plain', PLAIN_PAGES], ['back', testForms(9).pages]] as const) {
+  for (const [name, form] of [
+    ['other', testForms(8).pages],
+    ['plain', PLAIN_PAGES],
+    ['back', testForms(9).pages],
+  ] as const) {
     const taken = await open(form, join(directory, name));
     await taken.putRaw(entries);
     expect([name, await taken.get(pageAt(2)), await taken.state()]).toEqual([name, { lsn: 51n, page: bytesOf(2) }, SECRET]);

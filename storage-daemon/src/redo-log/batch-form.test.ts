@@ -73,15 +73,45 @@ describe('a sealed batch', () => {
   }
 
   it('is told from damage where somebody changed it, or moved it to another place of the chain', () => {
-    expect(form.fromDisk(forged(() => undefined), 0).batch).toEqual(made);
-    expect(() => form.fromDisk(forged((bytes) => bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100)), 0)).toThrow(KeyUnusableError);
+    expect(
+      form.fromDisk(
+        forged(() => undefined),
+        0,
+      ).batch,
+    ).toEqual(made);
+    expect(() =>
+      form.fromDisk(
+        forged((bytes) => bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100)),
+        0,
+      ),
+    ).toThrow(KeyUnusableError);
     // Its epoch, its end, its backlink.
-    expect(() => form.fromDisk(forged((bytes) => bytes.writeBigUInt64LE(3n, 8)), 0)).toThrow(KeyUnusableError);
-    expect(() => form.fromDisk(forged((bytes) => bytes.writeBigUInt64LE(9999n, 24)), 0)).toThrow(KeyUnusableError);
-    expect(() => form.fromDisk(forged((bytes) => bytes.writeBigUInt64LE(999n, 32)), 0)).toThrow(KeyUnusableError);
+    expect(() =>
+      form.fromDisk(
+        forged((bytes) => bytes.writeBigUInt64LE(3n, 8)),
+        0,
+      ),
+    ).toThrow(KeyUnusableError);
+    expect(() =>
+      form.fromDisk(
+        forged((bytes) => bytes.writeBigUInt64LE(9999n, 24)),
+        0,
+      ),
+    ).toThrow(KeyUnusableError);
+    expect(() =>
+      form.fromDisk(
+        forged((bytes) => bytes.writeBigUInt64LE(999n, 32)),
+        0,
+      ),
+    ).toThrow(KeyUnusableError);
     // The seal of another batch.
     const other = form.toDisk(made);
-    expect(() => form.fromDisk(forged((bytes) => other.copy(bytes, bytes.length - 40, other.length - 40)), 0)).toThrow(KeyUnusableError);
+    expect(() =>
+      form.fromDisk(
+        forged((bytes) => other.copy(bytes, bytes.length - 40, other.length - 40)),
+        0,
+      ),
+    ).toThrow(KeyUnusableError);
   });
 
   it('does not open with another key', () => {

@@ -46,7 +46,8 @@ describe('a segment’s data key', () => {
     );
   }
   /** Without those that LevelDB makes anew whenever it is opened. */
-  const data = (): readonly (readonly [string, string])[] => [...files()].filter(([path]) => /\.(redo|slots)$|control$|durable$/.test(path));
+  const data = (): readonly (readonly [string, string])[] =>
+    [...files()].filter(([path]) => /\.(redo|slots)$|control$|durable$/.test(path));
 
   async function restart(...keys: readonly [number, ...number[]] | []): Promise<void> {
     await cluster.stopDaemon(0);

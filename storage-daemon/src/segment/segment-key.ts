@@ -59,7 +59,9 @@ export class SegmentKey {
     const { encryption, ready } = this.#control.value;
     if (encryption === undefined) {
       if (this.#given === undefined || !ready) return PLAIN_FORMS;
-      throw new KeyUnusableError('it was made without encryption, and the daemon is given a key: a volume that is there cannot be encrypted');
+      throw new KeyUnusableError(
+        'it was made without encryption, and the daemon is given a key: a volume that is there cannot be encrypted',
+      );
     }
     if (this.#given === undefined)
       throw new KeyUnusableError(`it is encrypted, its data key wrapped by key ${encryption.wrappedBy}, and the daemon is given no key`);
@@ -85,7 +87,8 @@ export class SegmentKey {
    */
   async rewrap(): Promise<boolean> {
     const ring = this.#given?.ring;
-    const isDue = (encryption: Wrapped | undefined): encryption is Wrapped => encryption !== undefined && ring?.isOutdated(encryption) === true;
+    const isDue = (encryption: Wrapped | undefined): encryption is Wrapped =>
+      encryption !== undefined && ring?.isOutdated(encryption) === true;
     if (ring === undefined || !isDue(this.#control.value.encryption)) return false;
     return this.#control.exclusive(async () => {
       const { encryption } = this.#control.value;
