@@ -15,18 +15,10 @@
 #include "shim.h"
 
 #include <stddef.h>
-#include <sys/socket.h>
 
 #define FEATURE_NOT_SUPPORTED SQLSTATE('0', 'A', '0', '0', '0')
 #define CANNOT_CONNECT_NOW SQLSTATE('5', '7', 'P', '0', '3')
 #define STATUS_OK 0
-
-static bool is_local(int socket)
-{
-    struct sockaddr_storage address;
-    socklen_t bytes = sizeof address;
-    return getsockname(socket, (struct sockaddr *)&address, &bytes) == 0 && address.ss_family == AF_UNIX;
-}
 
 static void refuse_replication(void)
 {
@@ -47,13 +39,13 @@ static void refuse_for_want_of_a_writer(void)
 }
 
 /*
- * The local socket is the agent's: it may ask for a replication connection, which reads no catalogs, to see who
+ * The local socket is the agent's own: it may ask for a replication connection, which reads no catalogs, to see who
  * answers.
  */
 static void refuse_client(const int *port, int status)
 {
     bool is_physical = *postgres.am_walsender && !*postgres.am_db_walsender;
-    if (status != STATUS_OK || is_local(*port) || !(lacks_writer() || is_physical) || !postgres.errstart(FATAL, NULL))
+    if (status != STATUS_OK || !is_clients(*port) || !(lacks_writer() || is_physical) || !postgres.errstart(FATAL, NULL))
         return;
     if (lacks_writer())
         refuse_for_want_of_a_writer();

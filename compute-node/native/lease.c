@@ -5,7 +5,8 @@
  * The agent writes until when replies may leave into a file that is mapped here (compute-node/src/postgres/lease-file.ts
  * has its layout); each send() on a client's socket looks at it, after whatever it tells was read. While there is no lease the
  * socket looks as if it had no room: PostgreSQL waits as it does for a slow client, and takes cancels and
- * terminations meanwhile. Nothing is held back on Unix sockets, which only the agent reaches.
+ * terminations meanwhile. Nothing is held back on the Unix socket of the agent's own sessions; on the one by which it passes clients on
+ * (compute-node/src/token-port) everything is as on the network.
  *
  * Who is being let in is not left to wait for long: a client that was given several hosts goes on to the next one only when this
  * one says no. What is said in place of the request for a password shows nothing of the database.
@@ -26,10 +27,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -143,6 +146,14 @@ static bool lease_holds(void)
     return now < until && asked >= awake_since(now);
 }
 
+/* Was a connection taken on the socket by which the agent passes clients on? Its own name is the path that it was bound to. */
+static bool is_passed_on(const struct sockaddr_un *address, socklen_t bytes)
+{
+    size_t length = strlen(config.client_sockets);
+    return length > 0 && bytes > offsetof(struct sockaddr_un, sun_path) + length &&
+           strncmp(address->sun_path, config.client_sockets, length) == 0 && address->sun_path[length] == '/';
+}
+
 bool is_clients(int fd)
 {
     static const int *known_port;
@@ -155,7 +166,8 @@ bool is_clients(int fd)
         struct sockaddr_storage address;
         socklen_t bytes = sizeof address;
         int saved_errno = errno;
-        answer = getsockname(fd, (struct sockaddr *)&address, &bytes) != 0 || address.ss_family != AF_UNIX;
+        answer = getsockname(fd, (struct sockaddr *)&address, &bytes) != 0 || address.ss_family != AF_UNIX ||
+                 is_passed_on((const struct sockaddr_un *)&address, bytes);
         errno = saved_errno;
         known_port = port;
         known_fd = fd;

@@ -10,7 +10,7 @@
  * - nobody is held for good: the agent's file names the time at which the pause is over, and it is over then whether the agent lives or not;
  * - only what is read waits. What leaves, and what is durable, is as it is without.
  *
- * Not paused are those who connect, until they are let in; walsenders; and the agent, by its Unix socket.
+ * Not paused are those who connect, until they are let in; walsenders; and the agent's own sessions, by their Unix socket.
  */
 #define _GNU_SOURCE
 #include "postgres.h"

@@ -157,6 +157,7 @@ struct real_calls {
 
 struct shim_config {
     char socket_path[104];
+    char client_sockets[104]; /* directory of the Unix sockets by which the agent passes clients on; empty: there is none */
     uint64_t token;
     char memory_tag[32]; /* in the names of this data directory's shared memory */
     pid_t postmaster; /* the process the agent started; everybody else is its fork */
@@ -258,7 +259,7 @@ struct writer_address {
 };
 bool find_writer(struct writer_address *writer); /* false: it is not known */
 bool are_sessions_paused(void);
-/* Is this the connection to this process's client, from the network? */
+/* Is this the connection to this process's client, from the network or passed on by the agent? Not the agent's own. */
 bool is_clients(int fd);
 
 /* pause.c */

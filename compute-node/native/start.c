@@ -5,7 +5,8 @@
  * Environment: AURORA_SHIM_SOCKET path, AURORA_SHIM_RELATIONS path, AURORA_SHIM_TOKEN decimal, AURORA_SHIM_START_LSN
  * decimal, AURORA_SHIM_AGENT_PID, AURORA_SHIM_MEMORY_TAG; AURORA_SHIM_CACHE path, without which the cache grows as it
  * likes; AURORA_SHIM_STANDBY, with any value: a reader, at first (role.c); AURORA_SHIM_LEASE path, without which replies to
- * clients need no lease and a reader stays one.
+ * clients need no lease and a reader stays one; AURORA_SHIM_CLIENT_SOCKETS, a directory whose Unix sockets are clients' and not the
+ * agent's own.
  */
 #define _GNU_SOURCE
 #include "postgres.h"
@@ -86,6 +87,12 @@ __attribute__((constructor)) static void start(void)
     if (strlen(socket_path) >= sizeof config.socket_path)
         refuse("AURORA_SHIM_SOCKET is longer than a Unix socket's path may be");
     strcpy(config.socket_path, socket_path);
+    const char *client_sockets = getenv("AURORA_SHIM_CLIENT_SOCKETS");
+    if (client_sockets != NULL) {
+        if (strlen(client_sockets) >= sizeof config.client_sockets)
+            refuse("AURORA_SHIM_CLIENT_SOCKETS is longer than a Unix socket's path may be");
+        strcpy(config.client_sockets, client_sockets);
+    }
     const char *tag = getenv("AURORA_SHIM_MEMORY_TAG");
     if (tag == NULL || *tag == '\0' || strlen(tag) >= sizeof config.memory_tag)
         refuse("AURORA_SHIM_MEMORY_TAG is not a tag");

@@ -62,6 +62,22 @@ export const CONFIG_SCHEMA = {
       'a second port of PostgreSQL, for clients that want the writer: a reader passes them on to it, by AURORA_INSTANCES; 0: there is none',
     type: setting.integer(0, 65_535, 0),
   },
+  tokenPort: {
+    env: 'AURORA_TOKEN_PORT',
+    description:
+      "a port beside PostgreSQL's where tokens of ServiceAccounts are passwords, as logins.json in the settings directory says; 0: there is none",
+    type: setting.integer(0, 65_535, 0),
+  },
+  tokenWriterPort: {
+    env: 'AURORA_TOKEN_WRITER_PORT',
+    description: 'a second one, for clients that want the writer: a reader refuses them; 0: there is none',
+    type: setting.integer(0, 65_535, 0),
+  },
+  tokenReviewDir: {
+    env: 'AURORA_TOKEN_REVIEW_DIR',
+    description: 'directory with what the API server is asked with whether a token counts (server, ca.crt, token); read at each login',
+    type: setting.optionalText(),
+  },
   instances: {
     env: 'AURORA_INSTANCES',
     description: "host:port where the volume's computes take connections, with * for the name of each; needed for AURORA_PG_WRITER_PORT",
@@ -91,7 +107,7 @@ export const CONFIG_SCHEMA = {
   settingsDir: {
     env: 'AURORA_SETTINGS_DIR',
     description:
-      "directory with the cluster's PostgreSQL parameters (parameters.json, accepted.json), who may log in (pg_hba.json, accepted-pg_hba.json) and what holds for a failover (failover.json), looked at while we run, and initdb.json",
+      "directory with the cluster's PostgreSQL parameters (parameters.json, accepted.json), who may log in (pg_hba.json, accepted-pg_hba.json, logins.json) and what holds for a failover (failover.json), looked at while we run, and initdb.json",
     type: setting.optionalText(),
   },
   initSqlDir: {
@@ -157,6 +173,10 @@ export interface AgentConfig {
   readonly pgListen: { readonly host: string; readonly port: number };
   /** Undefined: none. */
   readonly writerPort: { readonly port: number; readonly instances: { readonly host: string; readonly port: number } } | undefined;
+  /** Undefined: nobody logs in by a token. */
+  readonly tokenPort:
+    | { readonly port: number; readonly writerPort: number | undefined; readonly reviewDir: string | undefined }
+    | undefined;
   readonly metricsListen: string;
   /** Undefined: plain text. */
   readonly identityDir: string | undefined;
@@ -217,6 +237,7 @@ export function readAgentConfig(env: NodeJS.ProcessEnv, argv: readonly string[])
     dataDir: raw.dataDir,
     pgListen: parseAddress(raw.pgListen) ?? { host: '0.0.0.0', port: 5432 },
     writerPort: attempt('--pg-writer-port (AURORA_PG_WRITER_PORT)', undefined, () => readWriterPort(raw)),
+    tokenPort: attempt('--token-port (AURORA_TOKEN_PORT)', undefined, () => readTokenPort(raw)),
     metricsListen: raw.metricsListen,
     identityDir: raw.identityDir,
     zone: raw.zone,
@@ -248,6 +269,21 @@ function readWriterPort(raw: { pgWriterPort: number; instances: string | undefin
   if (instances === undefined || instances.host.split('*').length !== 2)
     throw new Error(`needs --instances (AURORA_INSTANCES), as '*.demo-instances.default.svc:5432', not '${raw.instances ?? ''}'`);
   return { port: raw.pgWriterPort, instances };
+}
+
+function readTokenPort(raw: {
+  tokenPort: number;
+  tokenWriterPort: number;
+  tokenReviewDir: string | undefined;
+  pgListen: string;
+  pgWriterPort: number;
+}): AgentConfig['tokenPort'] {
+  const { tokenPort, tokenWriterPort, pgWriterPort } = raw;
+  if (tokenPort === 0) return undefined;
+  const taken = [parseAddress(raw.pgListen)?.port, pgWriterPort];
+  if (taken.includes(tokenPort) || taken.includes(tokenWriterPort === 0 ? -1 : tokenWriterPort) || tokenPort === tokenWriterPort)
+    throw new Error(`${tokenPort} and --token-writer-port (AURORA_TOKEN_WRITER_PORT) need ports of their own`);
+  return { port: tokenPort, writerPort: tokenWriterPort === 0 ? undefined : tokenWriterPort, reviewDir: raw.tokenReviewDir };
 }
 
 function parseStorage(text: string): Endpoint[] {

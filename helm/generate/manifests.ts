@@ -6,7 +6,7 @@ const DEPLOY = path.resolve(import.meta.dirname, '../../deploy');
 
 /** Plain manifests, for those without Helm, and the chart's templates that they are made of. */
 const PARTS = {
-  'rbac.yaml': ['service-account.yaml', 'rbac.yaml'],
+  'rbac.yaml': ['service-account.yaml', 'rbac.yaml', 'token-review.yaml'],
   'operator.yaml': ['deployment.yaml', 'service.yaml', 'pod-disruption-budget.yaml'],
   'network-policies.yaml': ['network-policies.yaml'],
   'deletion-protection.yaml': ['deletion-protection.yaml'],

@@ -35,7 +35,11 @@ function needed(which: (entry: (typeof TABLE)[keyof typeof TABLE]) => boolean): 
     .flatMap((entry) => {
       const group = /^\/apis\/([^/]+)\//.exec(entry.root)?.[1] ?? '';
       return Object.keys(entry.verbs).map((verb) =>
-        verb === 'patch-status' ? `${group}/${entry.plural}/status patch` : `${group}/${entry.plural} ${verb}`,
+        verb === 'patch-status'
+          ? `${group}/${entry.plural}/status patch`
+          : verb === 'create-token'
+            ? `${group}/${entry.plural}/token create`
+            : `${group}/${entry.plural} ${verb}`,
       );
     });
 }
@@ -43,6 +47,8 @@ function needed(which: (entry: (typeof TABLE)[keyof typeof TABLE]) => boolean): 
 /** Asked by the API server of who makes an owner reference that blocks the owner's deletion, as specs/metadata.ts does. */
 const BLOCKING_OWNER = 'kube-aurora.dev/auroraclusters/finalizers update';
 const isLease = (entry: object): boolean => entry === RESOURCE.leases;
+/** In the operator's own namespace alone. */
+const isOwn = (entry: object): boolean => isLease(entry) || entry === RESOURCE.serviceAccounts;
 
 test('a call that the table does not name does not compile', async () => {
   const api: KubeApi = new FakeApi();
@@ -55,7 +61,7 @@ test('a call that the table does not name does not compile', async () => {
 test('in cluster mode one ClusterRole has what the operator calls, and its Lease is in its own namespace', () => {
   const objects = render();
   expect(granted(find<Role>(objects, 'ClusterRole', 'kube-aurora-operator'))).toEqual(
-    [...needed((entry) => !isLease(entry)), BLOCKING_OWNER].toSorted(),
+    [...needed((entry) => !isOwn(entry)), BLOCKING_OWNER].toSorted(),
   );
   const leader = find<Role>(objects, 'Role', 'kube-aurora-operator-leader');
   expect(granted(leader)).toEqual(needed(isLease).toSorted());
@@ -70,9 +76,31 @@ test('in namespaced mode only what has no namespace is granted cluster-wide', ()
   );
   const role = find<Role>(objects, 'Role', 'kube-aurora-operator');
   expect(role.metadata.namespace).toBe('shop');
-  expect(granted(role)).toEqual([...needed((entry) => entry.namespaced && !isLease(entry)), BLOCKING_OWNER].toSorted());
-  expect(objects.filter(({ kind }) => kind === 'ClusterRole')).toHaveLength(1);
+  expect(granted(role)).toEqual([...needed((entry) => entry.namespaced && !isOwn(entry)), BLOCKING_OWNER].toSorted());
+  expect(objects.flatMap(({ kind, metadata }) => (kind === 'ClusterRole' ? [metadata.name] : [])).toSorted()).toEqual([
+    'kube-aurora-operator-shop',
+    'kube-aurora-token-review-shop',
+  ]);
 });
+
+test.each(['', 'shop'])(
+  'computes of namespace %j are given tokens of who may review tokens, and nothing else; the operator may issue those alone',
+  (watchNamespace) => {
+    const objects = render({ values: { watchNamespace } });
+    const name = 'kube-aurora-token-review';
+    const clusterWide = watchNamespace === '' ? name : `${name}-${watchNamespace}`;
+    expect(granted(find<Role>(objects, 'ClusterRole', clusterWide))).toEqual(['authentication.k8s.io/tokenreviews create']);
+    expect(find(objects, 'ClusterRoleBinding', clusterWide)).toMatchObject({
+      subjects: [{ kind: 'ServiceAccount', name, namespace: 'kube-aurora-system' }],
+    });
+    expect(find(objects, 'ServiceAccount', name)).toMatchObject({ automountServiceAccountToken: false });
+    const role = find<Role>(objects, 'Role', name);
+    expect(granted(role)).toEqual(needed((entry) => entry === RESOURCE.serviceAccounts));
+    expect(role.rules[0]?.resourceNames).toEqual([name]);
+    const without = render({ values: { watchNamespace, tokenLogins: { enabled: false } } });
+    expect(without.filter(({ metadata }) => metadata.name.startsWith(name))).toEqual([]);
+  },
+);
 
 test.each([{}, { watchNamespace: 'shop' }])('no rule of %o has a wildcard', (values) => {
   const roles = render({ values }).filter((object): object is Role => object.kind.endsWith('Role'));
@@ -98,6 +126,7 @@ describe('no right is unused', () => {
       patch: [called('merge'), applied],
       'patch-status': [called('mergeStatus')],
       delete: [called('remove')],
+      'create-token': [called('requestToken')],
     };
   };
 

@@ -62,11 +62,12 @@ export type Container = {
 };
 export type KeyToPath = { key: string; path: string; mode?: number };
 export type DownwardItem = { path: string; fieldRef?: { fieldPath: string }; mode?: number };
+export type ServiceAccountTokenSource = { path: string; audience?: string; expirationSeconds?: number };
 export type VolumeProjection = {
   secret?: { name?: string; items?: KeyToPath[]; optional?: boolean };
   configMap?: { name?: string; items?: KeyToPath[]; optional?: boolean };
   downwardAPI?: { items?: DownwardItem[] };
-  serviceAccountToken?: { path: string };
+  serviceAccountToken?: ServiceAccountTokenSource;
 };
 export type Volume = {
   name: string;

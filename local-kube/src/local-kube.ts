@@ -4,6 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { isRunning, processMark, type Logger, type ProcessMark } from '@kube-aurora/process';
 import { loadOrMakeIdentity, writeKubeconfig } from './api/certificates.ts';
 import { Registry } from './api/registry.ts';
+import { ServiceAccountTokens } from './api/service-account-tokens.ts';
 import { serveApi } from './api/server.ts';
 import { runDeployments } from './controllers/deployments.ts';
 import { runDisruptionBudgets } from './controllers/disruption-budgets.ts';
@@ -77,6 +78,7 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
   const registry = new Registry(store, { servicePrefix: network.servicePrefix });
   const recorder = new EventRecorder(registry);
   const identity = await loadOrMakeIdentity(path.join(home, 'identity'), Date.now());
+  const tokens = new ServiceAccountTokens(path.join(home, 'identity'), store, registry.now);
   const hostsFile = path.join(home, 'run', 'hosts.json');
   const compileCache = path.resolve(options.compileCache ?? path.join(home, 'compile-cache'));
   let url = '';
@@ -87,6 +89,7 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
     images: options.images,
     dataDirectory: home,
     network,
+    serviceAccountToken: (pod, source) => tokens.mounted(pod, source),
     writeKubeconfig: (pod, file) => writeKubeconfig(file, url, identity, pod.metadata.namespace),
     baseEnvironment: (pod) => ({
       ...Object.fromEntries(PASSED_ON.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]))),
@@ -102,7 +105,7 @@ export async function startLocalKube(options: LocalKubeOptions): Promise<LocalKu
   let server: Awaited<ReturnType<typeof serveApi>>;
   try {
     server = await serveOnKeptPort(path.join(home, 'port'), options.port, (port) =>
-      serveApi({ registry, logs: logHandler(kubelet, registry.now), identity, port, logger }),
+      serveApi({ registry, logs: logHandler(kubelet, registry.now), tokens, identity, port, logger }),
     );
   } catch (error) {
     held.release();

@@ -54,5 +54,11 @@ export const configSchema = {
     description: 'Seconds after which every pod has seen a change of a Secret that it mounts: so long each step of a rotation lasts.',
     type: setting.integer(1, 86_400, 300),
   },
+  tokenReviewer: {
+    env: 'TOKEN_REVIEWER',
+    description:
+      'ServiceAccount in the namespace of the operator that may review tokens and nothing else: computes are given tokens of it. Empty: nobody logs in by a token.',
+    type: setting.optionalText(),
+  },
   concurrency: { env: 'CONCURRENCY', description: 'Clusters worked on at the same time.', type: setting.integer(1, 64, 4) },
 } as const satisfies ConfigSchema;

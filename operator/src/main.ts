@@ -47,6 +47,10 @@ async function main(): Promise<void> {
     random: Math.random,
     newPassword: () => randomBytes(24).toString('base64url'),
     randomBytes,
+    tokenReviewer:
+      settings.tokenReviewer === undefined
+        ? undefined
+        : { namespace: settings.operatorNamespace ?? 'default', name: settings.tokenReviewer },
     certificateSpreadMs: settings.certificateSpreadSeconds * 1000,
   });
   const web = await serveStatus({

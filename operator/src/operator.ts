@@ -8,6 +8,7 @@ import { ClusterController, statusPort } from './controller/cluster-controller.t
 import { EventRecorder } from './controller/event-recorder.ts';
 import type { DefaultImages } from './plan/plan.ts';
 import { GivenSecrets } from './controller/given-secrets.ts';
+import type { ServiceAccountName } from './controller/perform.ts';
 import { OperatorTls } from './controller/operator-tls.ts';
 import { StatusProber } from './controller/status-prober.ts';
 import { WorkQueue } from './controller/work-queue.ts';
@@ -44,6 +45,8 @@ export interface OperatorOptions {
   readonly random: () => number;
   readonly newPassword: () => string;
   readonly randomBytes: (bytes: number) => Uint8Array;
+  /** See ControllerOptions. */
+  readonly tokenReviewer: ServiceAccountName | undefined;
   /** Everybody has seen a change of a Secret after so many milliseconds. */
   readonly certificateSpreadMs: number;
 }
@@ -130,6 +133,7 @@ export class Operator {
       askPromotion: (ip, connect) => askPromotion(ip, PORT.agentStatus, clock, connect),
       tls: new OperatorTls({ secret: (namespace, name) => this.#caches.secrets.get(namespace, name), clock, refusals }),
       issuing: () => ({ now: now(), random: options.randomBytes }),
+      tokenReviewer: options.tokenReviewer,
       certificateSpreadMs: options.certificateSpreadMs,
       images: options.images,
       holdsProtected: options.holdsProtected,

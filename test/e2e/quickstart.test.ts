@@ -6,13 +6,25 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { unzipEntry } from '../../scripts/kubectl.mjs';
 import { Quickstart, REPOSITORY } from './quickstart-harness.ts';
 
 const quickstart = new Quickstart();
 const run = (program: string, ...args: string[]) => quickstart.run(program, ...args);
 const eventually = (sql: string) => quickstart.eventually(sql);
+
+/** Logs in as a pod of the ServiceAccount `shop` does, at NAME-rw. */
+async function byToken(): Promise<Client> {
+  const password = run('kubectl', 'create', 'token', 'shop', '--audience', 'kube-aurora/default/demo', '--duration', '15m').output.trim();
+  const host = run('kubectl', 'get', 'service', 'demo-rw', '-o', 'jsonpath={.spec.clusterIP}').output.trim();
+  const ca = Buffer.from(run('kubectl', 'get', 'secret', 'demo-app', '-o', 'jsonpath={.data.ca\\.crt}').output.trim(), 'base64');
+  const client = new Client({ host, port: 5433, user: 'app', database: 'app', password, ssl: { ca }, connectionTimeoutMillis: 10_000 });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+let session: Client;
 
 beforeAll(() => quickstart.start());
 afterAll(() => quickstart.destroy());
@@ -28,9 +40,28 @@ describe('npm start', () => {
     expect(run('psql', '-c', 'selec 1').output).toMatch(/ERROR: {2}syntax error at or near "selec"\nLINE 1: selec 1\n {8}\^/);
   });
 
+  it("takes a ServiceAccount's token for a password where the manifest says so, without a restart", async () => {
+    run('kubectl', 'create', 'serviceaccount', 'shop');
+    const pods = (): string => run('kubectl', 'get', 'pods', '-o', 'jsonpath={.items[*].metadata.uid}').output;
+    const before = pods();
+    const spec = { postgresql: { logins: [{ serviceAccount: 'shop', role: 'app' }] } };
+    expect(run('kubectl', 'patch', 'ac', 'demo', '--type=merge', '-p', JSON.stringify({ spec })).output).toContain('patched');
+    session = await vi.waitFor(byToken, { timeout: 60_000, interval: 500 });
+    expect((await session.query('select current_user as me, pg_is_in_recovery() as reads')).rows).toEqual([{ me: 'app', reads: false }]);
+    expect(run('kubectl', 'get', 'ac', 'demo', '-o', 'jsonpath={.status.tokenLogins.endpoint}').output.trim()).toBe(
+      'demo-rw.default.svc:5433',
+    );
+    expect(pods()).toBe(before);
+  });
+
   it('heals a killed writer and a failed zone, and loses nothing', async () => {
+    const ended = new Promise((resolve) => session.once('end', resolve));
     run('kubectl', 'delete', 'pod', 'demo-1', '--grace-period=0', '--force');
     await eventually("insert into kept values (2, 'after the kill')");
+    await ended;
+    const again = await vi.waitFor(byToken, { timeout: 30_000, interval: 500 });
+    expect((await again.query('select pg_is_in_recovery() as reads')).rows).toEqual([{ reads: false }]);
+    await again.end();
     expect(run('zone', 'fail', 'zone-b').status).toBe(0);
     await eventually("insert into kept values (3, 'with a zone down')");
     expect(run('zone', 'restore', 'zone-b').status).toBe(0);

@@ -1,3 +1,4 @@
+import { IS_CLIENT_SESSION } from '../postgres/client-sessions.ts';
 import type { Finding } from './finding.ts';
 
 /** What concerns all databases: how they are asked, and what follows from the answers. */
@@ -15,7 +16,7 @@ export const SELECT_TRANSACTIONS = `
   select pid, usename as role, coalesce(application_name, '') as application, state like 'idle in transaction%' as "isIdle",
          extract(epoch from now() - xact_start)::float8 as "openS", extract(epoch from now() - state_change)::float8 as "inStateS"
     from pg_stat_activity
-   where backend_type = 'client backend' and client_addr is not null and xact_start is not null
+   where ${IS_CLIENT_SESSION} and xact_start is not null
    order by xact_start limit 5`;
 export interface TransactionRow {
   readonly pid: number;
@@ -47,7 +48,7 @@ export const SELECT_CONNECTIONS = `
   select count(*)::float8 as connections,
          current_setting('max_connections')::float8 - current_setting('superuser_reserved_connections')::float8
            - current_setting('reserved_connections')::float8 as "limit"
-    from pg_stat_activity where backend_type = 'client backend' and client_addr is not null`;
+    from pg_stat_activity where ${IS_CLIENT_SESSION}`;
 export interface ConnectionsRow {
   readonly connections: number;
   readonly limit: number;

@@ -1,9 +1,10 @@
 import type { Clock } from '@kube-aurora/clock';
+import { IS_CLIENT_SESSION } from '../postgres/client-sessions.ts';
 import type { Asking, Look } from './look.ts';
 import { ON_CPU, WaitLoad, type WaitingSessions } from './wait-load.ts';
 
 /**
- * Sessions of clients from the network (the agent's own come by the Unix socket), what works for them, and autovacuum. The function below
+ * Sessions of clients, what works for them, and autovacuum. The function below
  * pg_stat_activity, since the view joins names to each session that nobody asks for here.
  */
 const SELECT = `
@@ -11,7 +12,7 @@ const SELECT = `
          coalesce(extract(epoch from max(clock_timestamp() - xact_start)), 0)::float8 as "transactionS",
          coalesce(extract(epoch from max(clock_timestamp() - state_change)), 0)::float8 as "inStateS"
     from pg_stat_get_activity(null)
-   where backend_type = 'client backend' and client_addr is not null or backend_type in ('parallel worker', 'autovacuum worker')
+   where ${IS_CLIENT_SESSION} or backend_type in ('parallel worker', 'autovacuum worker')
    group by 1, 2, 3, 4`;
 
 /** One row of it. */

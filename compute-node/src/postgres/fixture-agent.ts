@@ -46,6 +46,7 @@ import { type CacheCounters, readCacheFile } from './cache-file.ts';
 import { FixtureRedoVolume } from './fixture-redo-volume.ts';
 import { readRelationTable } from './fixture-relation-table.ts';
 import { checkParameters, type ParameterValue } from './parameters.ts';
+import { makeClientSocketDirectory } from './run-directory.ts';
 import { type FlushRequest, type ReadPagesRequest, ShimServer } from './shim-server.ts';
 import { layPair } from '../tls/fixture-pki.ts';
 import type { KeyPair } from '../tls/key-pair.ts';
@@ -137,6 +138,7 @@ export class FixtureAgent {
     this.#cacheBytes = cacheBytes;
     this.socketDir = mkdtempSync(join(volume.dir, 'run-'));
     if (volume.account !== undefined) chownSync(this.socketDir, volume.account.uid, volume.account.gid);
+    makeClientSocketDirectory(this.socketDir, volume.account);
     this.#server = new ShimServer(
       join(this.socketDir, 'agent.sock'),
       {
@@ -148,6 +150,11 @@ export class FixtureAgent {
       },
       { owner: volume.account, onError: (error) => this.errors.push(error) },
     );
+  }
+
+  /** Whoever comes by the socket there is a client. */
+  get clientSocketDir(): string {
+    return join(this.socketDir, 'clients');
   }
 
   get dataDir(): string {
@@ -188,6 +195,7 @@ export class FixtureAgent {
       postgres: installation.postgres,
       dataDir: this.dataDir,
       socketDir: this.socketDir,
+      clientSocketDir: this.clientSocketDir,
       listen: listenHost === undefined ? undefined : { host: listenHost, port: LOCAL_PORT },
       account,
       imageResourceManagers: [],

@@ -1,9 +1,10 @@
 import { Client } from 'pg';
+import { OWN_SESSIONS } from './client-sessions.ts';
 
 export const SUPERUSER = 'postgres';
-const APPLICATION_NAME = 'kube-aurora';
+const APPLICATION_NAME = OWN_SESSIONS;
 
-/** PostgreSQL's local socket, which only the agent and PostgreSQL's account reach. */
+/** A local socket of PostgreSQL's, which only the agent and PostgreSQL's account reach. */
 export interface LocalSocket {
   readonly dir: string;
   readonly port: number;

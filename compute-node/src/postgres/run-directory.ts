@@ -17,7 +17,9 @@ const OWNER_FILE = 'belongs-to';
  * thinking about.
  */
 const PLAIN = /^[A-Za-z0-9_./+@=-]+$/;
-const LONGEST_SOCKET_NAME = '/.s.PGSQL.65535';
+/** Of the sockets by which the agent passes clients on. */
+const CLIENT_SOCKETS = 'clients';
+const LONGEST_SOCKET_NAME = `/${CLIENT_SOCKETS}/.s.PGSQL.65535`;
 
 export class RunDirectoryError extends Error {
   constructor(directory: string, why: string) {
@@ -47,6 +49,14 @@ export function makeRunDirectory(dir: string, account: Account | undefined): str
   chmodSync(directory, 0o700);
   if (account !== undefined) chownSync(directory, account.uid, account.gid);
   if (!usable) writeFileSync(join(directory, OWNER_FILE), dir);
+  return directory;
+}
+
+/** In a run directory: for the socket whose sessions are clients' and not the agent's own (native/lease.c). */
+export function makeClientSocketDirectory(runDir: string, account: Account | undefined): string {
+  const directory = join(runDir, CLIENT_SOCKETS);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (account !== undefined) chownSync(directory, account.uid, account.gid);
   return directory;
 }
 

@@ -2,16 +2,12 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createSecureContext, TLSSocket, type SecureContext } from 'node:tls';
 import type { Clock, Timer } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
+import { encodeFatal, REQUEST, STARTUP_BYTES_MAX, STARTUP_BYTES_MIN, type Refusal } from './startup-packets.ts';
 
-/** The longest startup packet that PostgreSQL itself reads (MAX_STARTUP_PACKET_LENGTH). */
-const PACKET_BYTES_MAX = 10_000;
 /** Clients that say nothing keep a connection for no longer. */
 const SILENCE_MS = 5000;
 const CONNECTIONS_MAX = 500;
 const RETRY_MS = 100;
-
-/** Codes that stand where a startup packet has its protocol version. */
-const REQUEST = { cancel: 80_877_102, ssl: 80_877_103, gss: 80_877_104 } as const;
 
 /** A certificate and its key, PEM. */
 export interface ShownPair {
@@ -20,10 +16,9 @@ export interface ShownPair {
 }
 
 /** Why there is no PostgreSQL, as its clients are told. */
-export interface Absence {
+export interface Absence extends Refusal {
   /** cannot_connect_now: drivers and poolers try again. */
   readonly sqlState: '57P03';
-  readonly message: string;
   readonly detail: string;
 }
 
@@ -110,9 +105,9 @@ export class StandIn {
     let received: Buffer = Buffer.alloc(0);
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk]);
-      while (received.length >= 8) {
+      while (received.length >= STARTUP_BYTES_MIN) {
         const length = received.readUInt32BE(0);
-        if (length < 8 || length > PACKET_BYTES_MAX) {
+        if (length < STARTUP_BYTES_MIN || length > STARTUP_BYTES_MAX) {
           socket.destroy();
           return;
         }
@@ -151,14 +146,4 @@ export class StandIn {
     if (this.#shown?.pair !== pair) this.#shown = { pair, context: createSecureContext({ cert: pair.certificate, key: pair.key }) };
     return this.#shown.context;
   }
-}
-
-/** ErrorResponse: 'E', length, fields of a type byte and a zero-terminated text, a zero. */
-export function encodeFatal({ sqlState, message, detail }: Absence): Buffer {
-  const fields = [`SFATAL`, `VFATAL`, `C${sqlState}`, `M${message}`, `D${detail}`].map((field) => `${field}\0`).join('');
-  const body = Buffer.from(`${fields}\0`, 'utf8');
-  const head = Buffer.alloc(5);
-  head.write('E');
-  head.writeUInt32BE(4 + body.length, 1);
-  return Buffer.concat([head, body]);
 }

@@ -55,6 +55,8 @@ export interface StartPostgresOptions {
    * Only the agent and PostgreSQL may enter (0700): holds PostgreSQL's local socket, which trusts whoever reaches it.
    */
   readonly socketDir: string;
+  /** In it: the directory of a second one, whose sessions are clients' that the agent passes on. Undefined: there is none. */
+  readonly clientSocketDir?: string | undefined;
   /** Undefined listens on the local socket alone; its file is named after `port`. */
   readonly listen: { readonly host: string; readonly port: number } | undefined;
   readonly account: Account | undefined;
@@ -137,7 +139,7 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
   const log = new PostgresLog(options.logger);
   // Left by a PostgreSQL that was killed: until someone reaps it its pid looks alive, and PostgreSQL would refuse to
   // start. The directory is ours alone, and strays were killed.
-  rmSync(`${localSocket}.lock`, { force: true });
+  for (const dir of socketDirs(options)) rmSync(`${dir}/.s.PGSQL.${port}.lock`, { force: true });
   const child = spawn(options.postgres, commandLine(options, port), {
     ...options.account,
     cwd: '/',
@@ -263,14 +265,18 @@ function commandLine(options: StartPostgresOptions, port: number): string[] {
     wal_consistency_checking: options.imageResourceManagers.join(','),
     listen_addresses: addresses.join(','),
     port: String(port),
-    unix_socket_directories: options.socketDir,
+    unix_socket_directories: socketDirs(options).join(','),
     unix_socket_permissions: '0700',
     ...options.overrides,
   };
   return ['-D', options.dataDir, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
 }
 
-function environment({ shim, dataDir }: StartPostgresOptions, leaseFile: string | undefined): NodeJS.ProcessEnv {
+function socketDirs({ socketDir, clientSocketDir }: StartPostgresOptions): readonly string[] {
+  return [socketDir, ...(clientSocketDir === undefined ? [] : [clientSocketDir])];
+}
+
+function environment({ shim, dataDir, clientSocketDir }: StartPostgresOptions, leaseFile: string | undefined): NodeJS.ProcessEnv {
   const base = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: process.env['TZ'] ?? 'UTC' };
   if (shim === undefined) return base;
   return {
@@ -281,6 +287,7 @@ function environment({ shim, dataDir }: StartPostgresOptions, leaseFile: string 
     ...(shim.boundsCache ? { AURORA_SHIM_CACHE: join(dataDir, CACHE_FILE) } : {}),
     ...(leaseFile === undefined ? {} : { AURORA_SHIM_LEASE: leaseFile }),
     ...(shim.writerPort === undefined ? {} : { AURORA_SHIM_WRITER_PORT: String(shim.writerPort) }),
+    ...(clientSocketDir === undefined ? {} : { AURORA_SHIM_CLIENT_SOCKETS: clientSocketDir }),
     AURORA_SHIM_TOKEN: String(shim.token),
     AURORA_SHIM_START_LSN: String(shim.startLsn),
     ...(shim.isStandby === true ? { AURORA_SHIM_STANDBY: '1' } : {}),

@@ -1,4 +1,5 @@
 import { formatLsn, parseLsn, type Lsn } from '@kube-aurora/pg-format';
+import { REQUEST, STARTUP_BYTES_MAX } from '../postgres/startup-packets.ts';
 
 /**
  * The part of PostgreSQL's protocol, version 3, that a hot standby's walreceiver speaks to its primary. Numbers are
@@ -12,12 +13,8 @@ import { formatLsn, parseLsn, type Lsn } from '@kube-aurora/pg-format';
  *                                 'k': u64 end of what there is · i64 time · u8 wants an answer
  */
 
-/** The longest startup packet that PostgreSQL itself reads (MAX_STARTUP_PACKET_LENGTH). */
-const STARTUP_BYTES_MAX = 10_000;
 /** Commands and replies of a walreceiver are a few dozen bytes. */
 const MESSAGE_BYTES_MAX = 10_000;
-/** Codes that stand where a startup packet has its protocol version. */
-const REQUEST = { cancel: 80_877_102, ssl: 80_877_103, gss: 80_877_104 } as const;
 const PROTOCOL_MAJOR = 3;
 /** Of Unix time in microseconds: midnight of 1 January 2000. */
 const POSTGRES_EPOCH_US = 946_684_800_000_000n;

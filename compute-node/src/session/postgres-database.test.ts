@@ -47,6 +47,7 @@ class Rig {
         account: undefined,
         dataDir: '/none/pgdata',
         runDir: '/none/run',
+        clientSocketDir: '/none/run/clients',
         shimSocket: '/none/run/agent.sock',
         shimLibrary: '/none/shim.so',
         scratchDir: '/none/new',

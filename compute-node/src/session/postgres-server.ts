@@ -150,6 +150,7 @@ export class PostgresServer {
       postgres: paths.installation.postgres,
       dataDir: paths.dataDir,
       socketDir: paths.runDir,
+      clientSocketDir: paths.clientSocketDir,
       listen,
       account: paths.account,
       imageResourceManagers: RMGRS_NEEDING_IMAGES,

@@ -1,3 +1,4 @@
+import { IS_CLIENT_SESSION } from '../postgres/client-sessions.ts';
 import { withSuperuser, type LocalSocket } from '../postgres/local-client.ts';
 
 /** Names the transactions under way; each call is a look. */
@@ -7,13 +8,13 @@ export type LookAtTransactions = () => Promise<readonly string[]>;
 export type TransactionAccess = (work: (look: LookAtTransactions) => Promise<void>) => Promise<void>;
 
 /**
- * Transactions of clients from the network. Every transaction holds the lock on its own virtual id, which no setting hides and no two
- * transactions share. The agent's own come by the Unix socket; walsenders, autovacuum and workers are no client backends.
+ * Transactions of clients. Every transaction holds the lock on its own virtual id, which no setting hides and no two
+ * transactions share. Walsenders, autovacuum and workers are no client backends.
  */
 const OPEN_TRANSACTIONS = `
   select locks.virtualtransaction as name from pg_locks locks join pg_stat_activity activity using (pid)
    where locks.locktype = 'virtualxid' and locks.mode = 'ExclusiveLock'
-     and activity.backend_type = 'client backend' and activity.client_addr is not null`;
+     and ${IS_CLIENT_SESSION}`;
 
 /** Looks on one connection of the agent's own. */
 export function postgresTransactions(socket: LocalSocket): TransactionAccess {

@@ -164,8 +164,8 @@ export class ServerTls {
   }
 }
 
-const CERTIFICATE_FILE = 'server.crt';
-const KEY_FILE = 'server.key';
+export const CERTIFICATE_FILE = 'server.crt';
+export const KEY_FILE = 'server.key';
 const CLIENT_CA_FILE = 'client-ca.crt';
 
 function filesOf({ certificate, key, clientCa }: KeyPair): readonly (readonly [string, string])[] {

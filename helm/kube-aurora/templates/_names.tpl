@@ -20,6 +20,15 @@
 {{ include "kube-aurora.operator" . }}{{ with .Values.watchNamespace }}-{{ . }}{{ end }}
 {{- end -}}
 
+{{/* The ServiceAccount that reviews tokens of those who log in by one. */}}
+{{- define "kube-aurora.tokenReview" -}}
+{{ include "kube-aurora.fullname" . }}-token-review
+{{- end -}}
+
+{{- define "kube-aurora.tokenReviewClusterWide" -}}
+{{ include "kube-aurora.tokenReview" . }}{{ with .Values.watchNamespace }}-{{ . }}{{ end }}
+{{- end -}}
+
 {{- define "kube-aurora.serviceAccount" -}}
 {{ .Values.serviceAccount.name | default (include "kube-aurora.operator" .) }}
 {{- end -}}

@@ -28,6 +28,39 @@ describe('kubectl', () => {
     await expect(cluster.kubectl('get nodes --token=wrong')).rejects.toThrow(/Unauthorized|must be logged in/);
   });
 
+  it('issues tokens of ServiceAccounts, for audiences and a time, and reviews them', async () => {
+    await cluster.kubectl('create serviceaccount courier');
+    const issued = (await cluster.kubectl('create token courier --audience=shop/demo --audience=other --duration=15m')).trim();
+    const claims = JSON.parse(Buffer.from(issued.split('.')[1] ?? '', 'base64url').toString()) as { exp: number; iat: number };
+    expect(claims).toMatchObject({ sub: 'system:serviceaccount:default:courier', aud: ['shop/demo', 'other'] });
+    expect(claims.exp - claims.iat).toBe(900);
+    const review = async (token: string, ...audiences: string[]): Promise<unknown> => {
+      const asked = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences } };
+      const text = await cluster.kubectl('create -f - -o json', JSON.stringify(asked));
+      return (JSON.parse(text) as { status: unknown }).status;
+    };
+    expect(await review(issued, 'shop/demo')).toMatchObject({
+      authenticated: true,
+      audiences: ['shop/demo'],
+      user: {
+        username: 'system:serviceaccount:default:courier',
+        groups: ['system:serviceaccounts', 'system:serviceaccounts:default', 'system:authenticated'],
+      },
+    });
+    expect(await review(issued, 'shop/other')).not.toHaveProperty('authenticated');
+    expect(await review(issued), 'it is not for the API').not.toHaveProperty('authenticated');
+    const [head, body, signature = ''] = issued.split('.');
+    expect(await review([head, body, `A${signature.slice(1)}`].join('.'), 'shop/demo')).not.toHaveProperty('authenticated');
+    await expect(cluster.kubectl('create token courier --duration=5m')).rejects.toThrow('may not specify a duration less than 10 minutes');
+    await expect(cluster.kubectl('create token nobody')).rejects.toThrow('serviceaccounts "nobody" not found');
+    const own = (await cluster.kubectl('create token courier')).trim();
+    expect(await cluster.kubectl(`auth whoami --token=${own} -o jsonpath={.status.userInfo.username}`)).toBe(
+      'system:serviceaccount:default:courier',
+    );
+    await cluster.kubectl('delete serviceaccount courier');
+    expect(await review(issued, 'shop/demo')).not.toHaveProperty('authenticated');
+  });
+
   it('applies, changes, prints, describes, explains and deletes objects of a custom kind', async () => {
     expect(await cluster.kubectl('apply -f -', widget('one', '{color: red}'))).toContain('widget.example.dev/one created');
     expect(await cluster.kubectl('apply -f -', widget('one', '{color: red}'))).toContain('unchanged');

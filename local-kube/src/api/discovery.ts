@@ -4,7 +4,7 @@ import { apiVersionOf, type Resource } from './resources.ts';
 const VERBS = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 const verbsOf = (resource: Resource): string[] => (resource.review ? ['create'] : VERBS);
 const subresourceVerbs = (name: string): string[] =>
-  name === 'log' ? ['get'] : name === 'binding' || name === 'eviction' ? ['create'] : ['get', 'patch', 'update'];
+  name === 'log' ? ['get'] : name === 'binding' || name === 'eviction' || name === 'token' ? ['create'] : ['get', 'patch', 'update'];
 /** Not served; listed nowhere. */
 const HIDDEN = new Set(['exec', 'attach', 'portforward', 'finalize']);
 
@@ -21,6 +21,7 @@ interface SubresourceKind {
 const KINDS: { readonly [subresource: string]: SubresourceKind } = {
   eviction: { group: 'policy', version: 'v1', kind: 'Eviction' },
   binding: { group: '', version: 'v1', kind: 'Binding' },
+  token: { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' },
   scale: { group: 'autoscaling', version: 'v1', kind: 'Scale' },
 };
 

@@ -17,8 +17,9 @@ import type { Registry, WriteContext } from './registry.ts';
 import { deleteOptionsOf } from './removal.ts';
 import { asKubeObject, parseBody, parseResourcePath, readBody, wantedForm, type ResourcePath } from './request.ts';
 import type { Resource } from './resources.ts';
-import { review, reviewProblem } from './reviews.ts';
+import { review, reviewProblem, type Authenticate } from './reviews.ts';
 import { scaleOf, withScale } from './scale.ts';
+import type { RequestUser, ServiceAccountTokens } from './service-account-tokens.ts';
 
 /** Answers `kubectl logs`; the kubelet's part of the API. */
 export type LogHandler = (pod: KubeObject, query: URLSearchParams, response: ServerResponse) => void;
@@ -28,6 +29,10 @@ export interface HandlerOptions {
   readonly logs: LogHandler;
   /** `host:port` that clients use. */
   readonly address: string;
+  readonly tokens: Pick<ServiceAccountTokens, 'request'>;
+  readonly authenticate: Authenticate;
+  /** Who asks. */
+  readonly user: RequestUser;
 }
 
 export const SERVER_VERSION = {
@@ -85,7 +90,7 @@ async function route(request: IncomingMessage, response: ServerResponse, url: UR
   const path = parseResourcePath(url.pathname);
   const resource = path === undefined ? undefined : registry.catalog.find(path.group, path.version, path.plural);
   if (path === undefined || resource === undefined) throw refuse.noSuchPath();
-  if (resource.review) return ask(request, response, resource, registry);
+  if (resource.review) return ask(request, response, resource, options);
   if (path.subresource !== undefined) return subresource(request, response, url, path, resource, options);
   switch (request.method) {
     case 'GET':
@@ -159,12 +164,12 @@ function read(
   );
 }
 
-async function ask(request: IncomingMessage, response: ServerResponse, resource: Resource, registry: Registry): Promise<void> {
+async function ask(request: IncomingMessage, response: ServerResponse, resource: Resource, options: HandlerOptions): Promise<void> {
   if (request.method !== 'POST') throw refuse.methodNotAllowed();
   const asked = asKubeObject(parseBody(await readBody(request), request.headers['content-type'] ?? 'application/json'));
   const problem = reviewProblem(resource, asked);
   if (problem !== undefined) throw refuse.invalid(resource.group, resource.kind, '', [{ reason: 'FieldValueInvalid', ...problem }]);
-  sendJson(response, 201, review(resource, asked, registry.now()));
+  sendJson(response, 201, review(resource, asked, options.registry.now(), options));
 }
 
 function writeContext(
@@ -322,6 +327,11 @@ async function subresource(
     case 'eviction':
       evict(registry, namespace, name, parseBody(await readBody(request), request.headers['content-type'] ?? ''));
       return sendJson(response, 201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
+    case 'token': {
+      if (request.method !== 'POST') throw refuse.methodNotAllowed();
+      const body = parseBody(await readBody(request), request.headers['content-type'] ?? '');
+      return sendJson(response, 201, options.tokens.request(registry.get(resource, namespace, name), body));
+    }
     case 'binding': {
       const body = parseBody(await readBody(request), request.headers['content-type'] ?? '');
       const node = stringAt(body, 'target', 'name');

@@ -1,20 +1,34 @@
-import { isObject, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
+import { arrayAt, isObject, objectAt, stringAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 import { instant } from './metadata.ts';
 import type { Resource } from './resources.ts';
+import type { RequestUser } from './service-account-tokens.ts';
 
-/** Who asks: whoever has the token, which may do everything. */
-const USER = { username: 'local-kube-admin', groups: ['system:masters', 'system:authenticated'] } as const;
+/** Whoever has the kubeconfig's token, which may do everything. */
+export const ADMIN: RequestUser = { username: 'local-kube-admin', groups: ['system:masters', 'system:authenticated'] };
+
+/** Whose token this is, for whom of these audiences (none: the API itself); undefined: nobody's. */
+export type Authenticate = (
+  token: string,
+  audiences?: readonly string[],
+) => { readonly user: RequestUser; readonly audiences: readonly string[] } | undefined;
 
 /**
- * Answers questions about rights, which are asked by creating an object that is never kept (`kubectl auth
+ * Answers questions about rights and tokens, which are asked by creating an object that is never kept (`kubectl auth
  * can-i|whoami`). Rights are not limited here, for anybody: the answer is always yes, with that as its reason.
  */
-export function review(resource: Resource, asked: KubeObject, nowMs: number): JsonObject {
+export function review(
+  resource: Resource,
+  asked: KubeObject,
+  nowMs: number,
+  { user, authenticate }: { readonly user: RequestUser; readonly authenticate: Authenticate },
+): JsonObject {
   const metadata: JsonObject = { creationTimestamp: instant(nowMs) };
   const answer = (status: JsonObject): JsonObject => ({ ...asked, metadata, status });
   switch (resource.kind) {
     case 'SelfSubjectReview':
-      return answer({ userInfo: { username: USER.username, groups: [...USER.groups] } });
+      return answer({ userInfo: userInfo(user) });
+    case 'TokenReview':
+      return answer(tokenStatus(asked, authenticate));
     case 'SelfSubjectRulesReview':
       return answer({
         resourceRules: [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'] }],
@@ -26,8 +40,27 @@ export function review(resource: Resource, asked: KubeObject, nowMs: number): Js
   }
 }
 
+function tokenStatus(asked: KubeObject, authenticate: Authenticate): JsonObject {
+  const audiences = arrayAt(asked, 'spec', 'audiences').map(String);
+  const found = authenticate(stringAt(asked, 'spec', 'token') ?? '', audiences);
+  if (found === undefined) return { user: {}, error: 'the token is none of this cluster, is for another audience, or counts no more' };
+  return { authenticated: true, user: userInfo(found.user), ...(audiences.length === 0 ? {} : { audiences: [...found.audiences] }) };
+}
+
+function userInfo({ username, uid, groups, extra }: RequestUser): JsonObject {
+  const more = Object.entries(extra ?? {}).map(([key, values]) => [key, [...values]] as const);
+  return {
+    username,
+    ...(uid === undefined ? {} : { uid }),
+    groups: [...groups],
+    ...(more.length === 0 ? {} : { extra: Object.fromEntries(more) as JsonObject }),
+  };
+}
+
 /** What is wrong with the question; undefined when nothing is. */
 export function reviewProblem(resource: Resource, asked: Json): { field: string; message: string } | undefined {
+  if (resource.kind === 'TokenReview' && (stringAt(asked, 'spec', 'token') ?? '') === '')
+    return { field: 'spec.token', message: 'Required value: a token is to be reviewed' };
   if (!resource.kind.endsWith('AccessReview')) return undefined;
   const spec = objectAt(asked, 'spec');
   const [about, path] = [isObject(spec['resourceAttributes']), isObject(spec['nonResourceAttributes'])];

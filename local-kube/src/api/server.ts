@@ -9,7 +9,9 @@ import { ApiError } from './errors.ts';
 import { handle, sendJson, type HandlerOptions } from './handler.ts';
 import { forwardPort } from './port-forward.ts';
 import type { Registry } from './registry.ts';
+import { ADMIN, type Authenticate } from './reviews.ts';
 import { parseResourcePath } from './request.ts';
+import type { RequestUser, ServiceAccountTokens } from './service-account-tokens.ts';
 
 export interface ApiServer {
   readonly port: number;
@@ -18,22 +20,33 @@ export interface ApiServer {
 }
 
 /**
- * Serves the API on loopback, over TLS, to whoever has the token. Resolves when it listens; rejects when the port is
- * taken.
+ * Serves the API on loopback, over TLS, to whoever has the token, or a ServiceAccount's. Resolves when it listens; rejects
+ * when the port is taken.
  */
 export async function serveApi(
-  options: Omit<HandlerOptions, 'address'> & { identity: Identity; port: number; logger: Logger },
+  options: Pick<HandlerOptions, 'registry' | 'logs'> & {
+    tokens: ServiceAccountTokens;
+    identity: Identity;
+    port: number;
+    logger: Logger;
+  },
 ): Promise<ApiServer> {
-  const { identity, logger } = options;
-  const expected = Buffer.from(`Bearer ${identity.token}`);
-  const authorised = (header: string | undefined): boolean => {
-    const given = Buffer.from(header ?? '');
-    return given.length === expected.length && timingSafeEqual(given, expected);
+  const { identity, logger, tokens } = options;
+  const expected = Buffer.from(identity.token);
+  const authenticate: Authenticate = (token, audiences = []) => {
+    const given = Buffer.from(token);
+    const isAdmin = given.length === expected.length && timingSafeEqual(given, expected);
+    // It is for the API alone.
+    if (isAdmin) return audiences.length === 0 ? { user: ADMIN, audiences } : undefined;
+    return tokens.authenticate(token, audiences);
   };
+  const userOf = (header = ''): RequestUser | undefined =>
+    header.startsWith('Bearer ') ? authenticate(header.slice('Bearer '.length))?.user : undefined;
   let address = '';
   const sockets = new Set<Socket>();
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    if (!authorised(request.headers.authorization)) {
+    const user = userOf(request.headers.authorization);
+    if (user === undefined) {
       sendJson(
         response,
         401,
@@ -41,22 +54,24 @@ export async function serveApi(
       );
       return;
     }
-    handle(request, response, { registry: options.registry, logs: options.logs, address }).catch((error: unknown) => {
-      logger.error({ err: error, method: request.method, url: request.url }, 'a request failed');
-      if (response.headersSent) response.destroy();
-      else
-        sendJson(
-          response,
-          500,
-          new ApiError(500, 'InternalError', `local-kube failed: ${error instanceof Error ? error.message : String(error)}`).status(),
-        );
-    });
+    handle(request, response, { registry: options.registry, logs: options.logs, address, tokens, authenticate, user }).catch(
+      (error: unknown) => {
+        logger.error({ err: error, method: request.method, url: request.url }, 'a request failed');
+        if (response.headersSent) response.destroy();
+        else
+          sendJson(
+            response,
+            500,
+            new ApiError(500, 'InternalError', `local-kube failed: ${error instanceof Error ? error.message : String(error)}`).status(),
+          );
+      },
+    );
   };
   const server = createServer({ key: identity.key, cert: identity.certificate }, serve);
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     // A client that is gone meanwhile is no fault of ours.
     socket.on('error', () => socket.destroy());
-    const to = authorised(request.headers.authorization) ? forwardTarget(request.url ?? '', options.registry) : undefined;
+    const to = userOf(request.headers.authorization) !== undefined ? forwardTarget(request.url ?? '', options.registry) : undefined;
     if (to !== undefined) return forwardPort(request, socket, head, to);
     // Whatever else wants to speak something else is answered as if it did not.
     const response = new ServerResponse(request);

@@ -66,7 +66,7 @@ describe('environment', () => {
 
   it('mounts a key that a Secret lacks only where it is optional: as no file', () => {
     const home = mkdtempSync(path.join(tmpdir(), 'volumes-'));
-    const sources = { ...references, claimDirectory: () => undefined };
+    const sources = { ...references, claimDirectory: () => undefined, serviceAccountToken: () => undefined };
     const items = ['k', 'z'].map((key) => ({ key, path: key }));
     const mounting = (optional: boolean): Pod => ({
       ...pod,

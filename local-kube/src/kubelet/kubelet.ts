@@ -20,9 +20,14 @@ export interface KubeletOptions {
   readonly dataDirectory: string;
   readonly network: Network;
   readonly baseEnvironment: (pod: Pod) => { [name: string]: string };
+  /** See VolumeSources. */
+  readonly serviceAccountToken: VolumeSources['serviceAccountToken'];
   /** Writes a pod's way to the API into a file. */
   readonly writeKubeconfig: (pod: Pod, file: string) => void;
 }
+
+/** What pods mount of tokens is looked at so often: they are to be renewed in time. */
+const TOKENS_EVERY_MS = 60_000;
 
 /** Runs the pods of all nodes as processes of this machine. */
 export class Kubelet {
@@ -32,6 +37,7 @@ export class Kubelet {
   readonly #outages = new Map<string, Outage>();
   readonly #table: ProcessTable;
   #unsubscribe: (() => void) | undefined;
+  #tokens: NodeJS.Timeout | undefined;
   #stopped = false;
 
   constructor(options: KubeletOptions) {
@@ -48,6 +54,9 @@ export class Kubelet {
     if (killed > 0) logger.info({ killed }, 'ended processes that an earlier run left');
     for (const node of registry.store.list('nodes')) this.#nodeChanged(node);
     for (const pod of registry.store.list('pods')) this.#podChanged(pod);
+    this.#tokens = setInterval(() => {
+      for (const runner of this.#runners.values()) runner.refreshVolumes();
+    }, TOKENS_EVERY_MS);
     this.#unsubscribe = registry.store.subscribe((change) => {
       if (change.resource === 'nodes' && change.type !== 'DELETED') this.#nodeChanged(change.object);
       if (change.resource === 'secrets' || change.resource === 'configmaps') this.#sourceChanged(change.object);
@@ -63,6 +72,7 @@ export class Kubelet {
    */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
+    clearInterval(this.#tokens);
     this.#unsubscribe?.();
     const runners = [...this.#runners.values()];
     const hasDisk = (runner: PodRunner): boolean =>
@@ -153,6 +163,7 @@ export class Kubelet {
       configMap: (name) => store.get('configmaps', namespace, name),
       claimDirectory: (name) =>
         claimDirectory(store.get('persistentvolumeclaims', namespace, name), (volume) => store.get('persistentvolumes', undefined, volume)),
+      serviceAccountToken: this.#options.serviceAccountToken,
     });
     return {
       now: registry.now,

@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Container, KeyToPath, Pod, Volume } from '../kinds.ts';
-import { objectAt, stringAt, type KubeObject } from '../store/object.ts';
+import type { Container, KeyToPath, Pod, ServiceAccountTokenSource, Volume } from '../kinds.ts';
+import { objectAt, stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
 import { configMapBytes, podField, secretBytes, type MountedPath, type References } from './environment.ts';
 
 /** A volume that cannot be had yet; the pod waits and an event says why. */
@@ -10,6 +10,8 @@ export class VolumeError extends Error {}
 export interface VolumeSources extends References {
   /** Directory of a bound claim; undefined while it is unbound or absent. */
   claimDirectory(name: string): string | undefined;
+  /** Of the pod's ServiceAccount; undefined while that is not there. */
+  serviceAccountToken(pod: Pod, source: JsonObject): string | undefined;
 }
 
 /** Makes the directories of a pod's volumes under `home` and returns them by name. Throws VolumeError. */
@@ -81,7 +83,7 @@ interface VolumeFile {
   readonly secret: boolean;
 }
 
-function filesOf(pod: Pod, volume: Volume, references: References): VolumeFile[] {
+function filesOf(pod: Pod, volume: Volume, references: VolumeSources): VolumeFile[] {
   const { secret, configMap, downwardAPI, projected } = volume;
   if (secret !== undefined) return keyedFiles('secret', { ...secret, name: secret.secretName ?? '' }, references);
   if (configMap !== undefined) return keyedFiles('configmap', configMap, references);
@@ -96,7 +98,14 @@ function filesOf(pod: Pod, volume: Volume, references: References): VolumeFile[]
     ...(source.secret === undefined ? [] : keyedFiles('secret', source.secret, references)),
     ...(source.configMap === undefined ? [] : keyedFiles('configmap', source.configMap, references)),
     ...downward(source.downwardAPI?.items),
+    ...(source.serviceAccountToken === undefined ? [] : [tokenFile(pod, source.serviceAccountToken, references)]),
   ]);
+}
+
+function tokenFile(pod: Pod, source: ServiceAccountTokenSource, sources: VolumeSources): VolumeFile {
+  const token = sources.serviceAccountToken(pod, source);
+  if (token === undefined) throw new VolumeError(`serviceaccount "${pod.spec.serviceAccountName ?? 'default'}" not found`);
+  return { path: source.path, bytes: Buffer.from(token), secret: true };
 }
 
 function keyedFiles(

@@ -39,6 +39,7 @@ export const CONDITION_REASONS = [
   'ParameterNotAllowed',
   'ParameterRefused',
   'LoginRulesRefused',
+  'TokenLoginsUnavailable',
   'BootstrapRefused',
   'SegmentsMissing',
   'SegmentDamaged',

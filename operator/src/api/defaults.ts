@@ -1,4 +1,4 @@
-import type { AuroraClusterSpec, AutoscalingSpec, InitdbSpec, Metadata, PlacementSpec, Resources } from './types.ts';
+import type { AuroraClusterSpec, LoginSpec, AutoscalingSpec, InitdbSpec, Metadata, PlacementSpec, Resources } from './types.ts';
 
 /** One place for every default: the schema publishes them, withDefaults applies them to objects that never met it. */
 export const DEFAULTS = {
@@ -132,6 +132,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       parameters: (spec.postgresql?.parameters ?? {}) as Readonly<Record<string, string>>,
       pg_hba: (spec.postgresql?.pg_hba ?? []) as readonly string[],
       requireTLS: spec.postgresql?.requireTLS ?? DEFAULTS.requireTLS,
+      logins: (spec.postgresql?.logins ?? []) as readonly LoginSpec[],
     },
     certificates: {
       ...(authorityName === undefined ? {} : { authoritySecret: { name: authorityName } }),

@@ -56,6 +56,8 @@ export const ANNOTATION = {
   rotateCertificates: `${API_GROUP}/rotate-certificates`,
   /** On a program's Secret: since when it says how programs speak while a cluster goes over from plain text, RFC 3339. */
   tlsModeSince: `${API_GROUP}/tls-mode-since`,
+  /** On the Secret NAME-token-review: when its token is to be replaced, RFC 3339. */
+  tokenRenewedAt: `${API_GROUP}/token-renewed-at`,
   /** On the authority's Secret: when the last step of a rotation was done, RFC 3339. */
   rotationStepAt: `${API_GROUP}/rotation-step-at`,
   /** On a cluster, by a person: go on although the volume's data is gone. */
@@ -68,8 +70,20 @@ export const MANAGER_SELECTOR = `${LABEL.managedBy}=kube-aurora`;
 export const ZONE_TOPOLOGY = 'topology.kubernetes.io/zone';
 export const HOST_TOPOLOGY = 'kubernetes.io/hostname';
 
-/** `writer` is PostgreSQL's second port, which leads to the writer from a reader too. */
-export const PORT = { postgres: 5432, writer: 5435, storage: 7001, storageStatus: 7002, agentStatus: 7003, storageFrames: 7004 } as const;
+/**
+ * `writer` is PostgreSQL's second port, which leads to the writer from a reader too. At `token` tokens of ServiceAccounts are passwords; at
+ * `tokenWriter` the same of a writer alone.
+ */
+export const PORT = {
+  postgres: 5432,
+  token: 5433,
+  writer: 5435,
+  tokenWriter: 5436,
+  storage: 7001,
+  storageStatus: 7002,
+  agentStatus: 7003,
+  storageFrames: 7004,
+} as const;
 
 /** Pod, PVC, daemon and segment share one name: `NAME-storage-0` to `-5` are those of the first protection group. */
 export function storageName(cluster: string, segment: SegmentId): string {
@@ -138,6 +152,11 @@ export function superuserSecretName(cluster: string): string {
 
 export function appSecretName(cluster: string): string {
   return `${cluster}-app`;
+}
+
+/** What the computes ask the API server with, of tokens that clients log in by. */
+export function tokenReviewSecretName(cluster: string): string {
+  return `${cluster}-token-review`;
 }
 
 /** Where programs find who they are, and the setting that says so. */

@@ -4,6 +4,7 @@ import { encryption, keepsEncryption } from './encryption-schema.ts';
 import { bootstrap, keepsItsBeginning } from './bootstrap-schema.ts';
 import { endpoints, failover, instanceOverrides, instances, readers } from './instances-schema.ts';
 import { inheritedMetadata, services } from './metadata-schema.ts';
+import { logins } from './logins.ts';
 import type { Schema } from './open-api.ts';
 import { placementProperties } from './placement-schema.ts';
 import { memoryLimitRule, resources } from './pod-resources-schema.ts';
@@ -164,6 +165,7 @@ const spec: Schema = {
           description: 'Refuse who connects without TLS. Everybody may connect with it anyway.',
           default: DEFAULTS.requireTLS,
         },
+        logins,
       },
     },
     certificates: {

@@ -274,6 +274,14 @@ export const statusSchema: Schema = {
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['role'],
     },
+    tokenLogins: {
+      type: 'object',
+      description: 'Where a token of a ServiceAccount is a password, while spec.postgresql.logins names somebody.',
+      properties: {
+        endpoint: { type: 'string', description: 'HOST:PORT of the writer; the other Services have the same port.' },
+        audience: { type: 'string', description: 'For whom a token has to be issued.' },
+      },
+    },
     certificates: {
       type: 'object',
       description: 'By what the programs of the cluster prove who they are.',

@@ -255,6 +255,8 @@ export interface AuroraClusterStatus {
   readonly secrets?: { readonly superuser: string; readonly app: string };
   readonly credentials?: readonly CredentialStatus[];
   readonly certificates?: CertificatesStatus;
+  /** While spec.postgresql.logins names somebody. */
+  readonly tokenLogins?: { readonly endpoint: string; readonly audience: string };
   readonly conditions?: readonly Condition[];
 }
 

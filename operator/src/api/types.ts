@@ -204,6 +204,8 @@ export interface AuroraClusterSpec {
     readonly pg_hba: readonly string[];
     /** Who comes without TLS is refused. */
     readonly requireTLS: boolean;
+    /** Who may log in by a token. */
+    readonly logins: readonly LoginSpec[];
   };
   readonly certificates: {
     /** With the authority that issues the programs' certificates, which somebody else keeps; one of our own when absent. */
@@ -219,6 +221,16 @@ export interface AuroraClusterSpec {
   /** For everything that is made for the cluster. */
   readonly inheritedMetadata?: Metadata;
   readonly services?: Readonly<Partial<Record<ServiceEndpoint, ServiceSettings>>>;
+}
+
+/** One of spec.postgresql.logins: pods of a ServiceAccount may log in as a role, with their tokens. */
+export interface LoginSpec {
+  readonly serviceAccount: string;
+  /** The cluster's own when absent. */
+  readonly namespace?: string;
+  readonly role: string;
+  /** Also where the role is a superuser. */
+  readonly allowSuperuser?: boolean;
 }
 
 export interface AuroraCluster extends KubeObject {

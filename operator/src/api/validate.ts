@@ -10,6 +10,7 @@ import {
 } from './defaults.ts';
 import { durationMs } from './duration.ts';
 import { hbaLineProblem } from './hba-line.ts';
+import { loginProblems } from './logins.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
 import { autoscalingProblems } from './validate-autoscaling.ts';
 import { splitParameters } from './parameters.ts';
@@ -115,6 +116,7 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     const problem = hbaLineProblem(line);
     if (problem !== undefined) fatal(`spec.postgresql.pg_hba[${index}]`, `'${line.slice(0, HBA_LINE_SHOWN)}' ${problem}`);
   }
+  for (const [field, message] of loginProblems(cluster)) fatal(field, message);
   for (const { name: parameter, why } of splitParameters(spec.postgresql.parameters).refused) {
     problems.push({
       field: `spec.postgresql.parameters.${parameter}`,

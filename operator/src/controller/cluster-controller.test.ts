@@ -90,6 +90,7 @@ class World {
     holdsProtected: true,
     logger: silentLogger(),
     now: () => this.now,
+    tokenReviewer: undefined,
     newPassword: () => 'generated',
     again: (_key, afterMs) => this.again.push(afterMs),
   });

@@ -25,7 +25,7 @@ import type { EventRecorder } from './event-recorder.ts';
 import { computeState, SILENT_AGENT_MS, SILENT_MS, TRUST_READINESS_MS, type Observed, type PromotionAnswer } from '../observed/observed.ts';
 import { deadNode } from '../plan/pod-health.ts';
 import { planInstances, readersOf, surplusPods, writerOf } from '../plan/plan-instances.ts';
-import { perform, type Outcome } from './perform.ts';
+import { perform, type Outcome, type ServiceAccountName } from './perform.ts';
 import { settingsVerdict } from '../plan/plan-settings.ts';
 import { planCluster, takesWriterAway, type ClusterPlan, type DefaultImages } from '../plan/plan.ts';
 import type { ProbeTarget, StatusProber } from './status-prober.ts';
@@ -58,6 +58,8 @@ export interface ControllerOptions {
   readonly tls: Pick<OperatorTls, 'connectTo' | 'forget'>;
   /** What certificates are made with. */
   readonly issuing: () => IssueContext;
+  /** Whose tokens computes review those of their clients with; undefined: there is no such ServiceAccount. */
+  readonly tokenReviewer: ServiceAccountName | undefined;
   /** Everybody has seen a change of a Secret after so many milliseconds. */
   readonly certificateSpreadMs: number;
   readonly images: DefaultImages;
@@ -173,7 +175,7 @@ export class ClusterController {
   }
 
   async #act(observed: Observed, plan: ClusterPlan, memory: Memory): Promise<{ obstacles: Obstacle[]; stale: boolean; failure?: Error }> {
-    const { api, events, logger, newPassword, issuing } = this.#options;
+    const { api, events, logger, newPassword, issuing, tokenReviewer } = this.#options;
     const { cluster } = observed;
     const obstacles: Obstacle[] = [];
     let stale = false;
@@ -183,7 +185,7 @@ export class ClusterController {
         await this.#askPromotion(observed, action, memory);
         continue;
       }
-      const outcome: Outcome = await perform(action, { api, cluster, newPassword, issuing });
+      const outcome: Outcome = await perform(action, { api, cluster, newPassword, issuing, tokenReviewer });
       if (outcome.kind === 'done') {
         const target =
           action.kind === 'apply'

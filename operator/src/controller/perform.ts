@@ -11,6 +11,7 @@ import type { KubeObject, Secret } from '../kube/objects.ts';
 import { RESOURCE, type Resource } from '../kube/resources.ts';
 import { clusterNamespace, strayMetadata } from '../specs/metadata.ts';
 import { connectionSecret } from '../specs/secrets.ts';
+import { REVIEW_TOKEN_SECONDS, tokenReviewSecret } from '../specs/token-review-secret.ts';
 import type { Action, Obstacle } from '../plan/actions.ts';
 import { foreign } from '../plan/plan-storage-pods.ts';
 
@@ -29,6 +30,13 @@ export interface PerformContext {
   readonly newPassword: () => string;
   /** What certificates are made with. */
   readonly issuing: () => IssueContext;
+  /** Whose tokens computes review those of their clients with; undefined: there is no such ServiceAccount. */
+  readonly tokenReviewer: ServiceAccountName | undefined;
+}
+
+export interface ServiceAccountName {
+  readonly namespace: string;
+  readonly name: string;
 }
 
 /** What is done through the API server. */
@@ -69,6 +77,7 @@ async function act(action: WorldAction, context: PerformContext): Promise<Outcom
   }
   if (action.kind === 'create-authority' || action.kind === 'step-authority' || action.kind === 'issue-certificate')
     return changeCertificates(action, context);
+  if (action.kind === 'issue-review-token') return issueReviewToken(action.live, context);
   if (action.kind === 'create-pod') return make(context, RESOURCE.pods, action.pod);
   if (action.kind === 'create-secret')
     return make(context, RESOURCE.secrets, connectionSecret(cluster, action.credentials, context.newPassword(), action.serverCa));
@@ -139,6 +148,28 @@ async function changeCertificates(action: CertificateAction, context: PerformCon
   if (live === undefined) return make(context, RESOURCE.secrets, secret);
   await api.apply(RESOURCE.secrets, secret);
   return { kind: 'done' };
+}
+
+async function issueReviewToken(live: Secret | undefined, context: PerformContext): Promise<Outcome> {
+  const { api, cluster, tokenReviewer } = context;
+  const refused = (message: string): Outcome => ({
+    kind: 'refused',
+    obstacle: { reason: 'TokenLoginsUnavailable', message: `nobody can log in by a token: ${message}`, blocking: false },
+  });
+  if (tokenReviewer === undefined)
+    return refused('the operator was installed without a ServiceAccount that may review tokens (tokenLogins.enabled of the chart)');
+  const { namespace, name } = tokenReviewer;
+  try {
+    const access = { ...(await api.requestToken(RESOURCE.serviceAccounts, namespace, name, REVIEW_TOKEN_SECONDS)), ...api.address() };
+    const secret = tokenReviewSecret(cluster, access);
+    if (live === undefined) return await make(context, RESOURCE.secrets, secret);
+    await api.apply(RESOURCE.secrets, secret);
+    return { kind: 'done' };
+  } catch (error) {
+    // Looked for again and again it would not come sooner.
+    if (isNotFound(error)) return refused(`ServiceAccount ${namespace}/${name} is not there; upgrade the chart's release`);
+    throw error;
+  }
 }
 
 /** Creates what must not be taken over: a pod's spec and a password are written once. */

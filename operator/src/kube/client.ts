@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
@@ -43,6 +44,17 @@ export interface KubeApi {
     patch: object,
   ): Promise<T>;
   remove(resource: Resource<'delete'>, namespace: string | undefined, name: string, options?: DeleteOptions): Promise<void>;
+  /** A token of a ServiceAccount, for the API itself. */
+  requestToken(resource: Resource<'create-token'>, namespace: string, name: string, seconds: number): Promise<IssuedToken>;
+  /** Where the API server is, and PEM of who signs its certificate. */
+  address(): { readonly server: string; readonly ca: string | undefined };
+}
+
+/** Times in milliseconds since 1970. The API server may issue it for another time than it was asked for. */
+export interface IssuedToken {
+  readonly token: string;
+  readonly issuedAt: number;
+  readonly expiresAt: number;
 }
 
 const TIMEOUT_MS = 15_000;
@@ -124,6 +136,28 @@ export class KubeClient implements KubeApi {
       ...(options.gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds: options.gracePeriodSeconds }),
       ...(options.uid === undefined ? {} : { preconditions: { uid: options.uid } }),
     });
+  }
+
+  async requestToken(resource: Resource<'create-token'>, namespace: string, name: string, seconds: number): Promise<IssuedToken> {
+    const path = objectPath(resource, namespace, name, 'token');
+    const issued = await this.#json<{
+      readonly metadata?: { readonly creationTimestamp?: string };
+      readonly status: { readonly token: string; readonly expirationTimestamp: string };
+    }>('POST', path, { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: seconds } });
+    const expiresAt = Date.parse(issued.status.expirationTimestamp);
+    const issuedAt = Date.parse(issued.metadata?.creationTimestamp ?? '');
+    return { token: issued.status.token, issuedAt: Number.isNaN(issuedAt) ? expiresAt - seconds * 1000 : issuedAt, expiresAt };
+  }
+
+  address(): { readonly server: string; readonly ca: string | undefined } {
+    const { server = '', caData, caFile } = this.#config.getCurrentCluster() ?? {};
+    const ca =
+      caData !== undefined
+        ? Buffer.from(caData, 'base64').toString('utf8')
+        : caFile === undefined
+          ? undefined
+          : readFileSync(caFile, 'utf8');
+    return { server, ca };
   }
 
   async #json<T>(method: string, path: string, body?: unknown, contentType = 'application/json'): Promise<T> {

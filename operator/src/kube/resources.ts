@@ -1,5 +1,8 @@
-/** What is asked of the API server, by RBAC's words; `patch-status` is `patch` on the status subresource. */
-export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'patch-status' | 'delete';
+/**
+ * What is asked of the API server, by RBAC's words; `patch-status` is `patch` on the status subresource, `create-token` is `create` on that
+ * of tokens.
+ */
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'create-token' | 'update' | 'patch' | 'patch-status' | 'delete';
 
 /**
  * A kind of object at the API server: where its collection is, and what the operator does with it. A call asks for a
@@ -32,6 +35,7 @@ export const RESOURCE = {
   events: resource('/api/v1', 'events', 'Namespaced', ['get', 'create', 'patch']),
   storageClasses: resource('/apis/storage.k8s.io/v1', 'storageclasses', 'Cluster', ['list', 'watch']),
   nodes: resource('/api/v1', 'nodes', 'Cluster', ['list', 'watch']),
+  serviceAccounts: resource('/api/v1', 'serviceaccounts', 'Namespaced', ['create-token']),
   leases: resource('/apis/coordination.k8s.io/v1', 'leases', 'Namespaced', ['get', 'create', 'update']),
   disruptionBudgets: resource('/apis/policy/v1', 'poddisruptionbudgets', 'Namespaced', ['get', 'list', 'watch', 'create', 'patch']),
 } as const;
@@ -41,6 +45,6 @@ export function collectionPath({ root, plural, namespaced }: Resource, namespace
   return namespaced && namespace !== undefined && namespace !== '' ? `${root}/namespaces/${namespace}/${plural}` : `${root}/${plural}`;
 }
 
-export function objectPath(resource: Resource, namespace: string | undefined, name: string, subresource?: 'status'): string {
+export function objectPath(resource: Resource, namespace: string | undefined, name: string, subresource?: 'status' | 'token'): string {
   return `${collectionPath(resource, namespace)}/${name}${subresource === undefined ? '' : `/${subresource}`}`;
 }

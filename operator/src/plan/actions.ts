@@ -71,6 +71,8 @@ export type Action =
       readonly why: string;
       readonly notice?: Notice;
     }
+  /** A new token of who may review tokens, for a cluster's computes. */
+  | { readonly kind: 'issue-review-token'; readonly live: Secret | undefined; readonly why: string; readonly notice?: Notice }
   | { readonly kind: 'create-secret'; readonly credentials: Credentials; readonly serverCa: string | undefined; readonly notice?: Notice };
 
 /** Why something is not done, for the conditions. */

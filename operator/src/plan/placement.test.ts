@@ -213,7 +213,7 @@ describe('inherited labels and annotations', () => {
       return merge(resource, namespace, name, patch);
     };
     await api.create(RESOURCE.services, live);
-    const context = { api, cluster: makeCluster(), newPassword: () => 'x', issuing: () => contextAt(NOW) };
+    const context = { api, cluster: makeCluster(), newPassword: () => 'x', issuing: () => contextAt(NOW), tokenReviewer: undefined };
     await perform({ kind: 'apply', resource: RESOURCE.services, object: after, live }, context);
     await perform({ kind: 'apply', resource: RESOURCE.services, object: none, live: after }, context);
     expect(merges).toEqual([

@@ -1,4 +1,4 @@
-import { tlsSecretName, settingsName } from '../api/names.ts';
+import { tlsSecretName, settingsName, tokenReviewSecretName } from '../api/names.ts';
 import type { SpecProblem } from '../api/validate.ts';
 import { isTerminating, type ConfigMap } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
@@ -103,6 +103,7 @@ export function mountedVersions(observed: Observed): string {
       ...[superuserCredentials(cluster), appCredentials(cluster)].map(({ secretName }) => secretName),
       tlsSecretName(cluster.metadata.name, 'server'),
       ...(clientCa === undefined ? [] : [clientCa]),
+      ...(cluster.spec.postgresql.logins.length === 0 ? [] : [tokenReviewSecretName(cluster.metadata.name)]),
     ].map((secretName) => observed.secrets.get(secretName)),
   ];
   return fingerprint(objects.map((object) => object?.metadata.resourceVersion ?? ''));

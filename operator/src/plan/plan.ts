@@ -15,6 +15,7 @@ import { planDisruptionBudget } from './plan-disruption-budget.ts';
 import { planDeletion, planHold, planProtection } from './plan-deletion.ts';
 import { initdbProblems, loginRuleProblems, planSettings, settingsProblems } from './plan-settings.ts';
 import { planStoragePods } from './plan-storage-pods.ts';
+import { planTokenReview } from './plan-token-review.ts';
 import { planSwitchover } from './switchover.ts';
 import { isSilent } from '../observed/reports.ts';
 
@@ -90,6 +91,7 @@ function planWork(observed: Observed, images: DefaultImages, spreadMs: number): 
       certificates,
       access,
       planSettings(observed),
+      planTokenReview(observed),
       claims,
       planDisruptionBudget(observed),
       storage,

@@ -10,6 +10,7 @@ import {
   segmentZone,
   selectorLabels,
   tlsSecretName,
+  tokenReviewSecretName,
   settingsName,
   storageHost,
   storageName,
@@ -29,6 +30,8 @@ import { roleSuffix } from './storage-pod.ts';
 
 /** Of a compute pod's ports: NAME-rw leads there. */
 export const WRITER_PORT = 'writer';
+/** The same of those where tokens are passwords. */
+export const TOKEN_PORTS = { any: 'token', writer: 'token-writer' } as const;
 const DATA_DIR = '/var/lib/kube-aurora/pgdata';
 const SUPERUSER_DIR = '/etc/kube-aurora/superuser';
 const SETTINGS_DIR = '/etc/kube-aurora/settings';
@@ -36,6 +39,7 @@ const INIT_SQL_DIR = '/etc/kube-aurora/init-sql';
 const TLS_DIR = '/etc/kube-aurora/server-tls';
 const CLIENT_CA_DIR = '/etc/kube-aurora/client-ca';
 const APP_DIR = '/etc/kube-aurora/app';
+const TOKEN_REVIEW_DIR = '/etc/kube-aurora/token-review';
 const QUERIES_DIR = '/etc/kube-aurora/queries';
 
 /** `id=zone=host:port` of all six daemons, with the zone each claim really stands in. */
@@ -126,6 +130,9 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             AURORA_DATA_DIR: DATA_DIR,
             AURORA_PG_LISTEN: `$(POD_IP):${PORT.postgres}`,
             AURORA_PG_WRITER_PORT: String(PORT.writer),
+            AURORA_TOKEN_PORT: String(PORT.token),
+            AURORA_TOKEN_WRITER_PORT: String(PORT.tokenWriter),
+            AURORA_TOKEN_REVIEW_DIR: TOKEN_REVIEW_DIR,
             AURORA_INSTANCES: `${instanceHosts(name, clusterNamespace(cluster))}:${PORT.postgres}`,
             AURORA_METRICS_LISTEN: `$(POD_IP):${PORT.agentStatus}`,
             AURORA_SUPERUSER_PASSWORD_FILE: `${SUPERUSER_DIR}/password`,
@@ -146,6 +153,8 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
         ports: [
           { name: 'postgres', containerPort: PORT.postgres },
           { name: WRITER_PORT, containerPort: PORT.writer },
+          { name: TOKEN_PORTS.any, containerPort: PORT.token },
+          { name: TOKEN_PORTS.writer, containerPort: PORT.tokenWriter },
           { name: 'metrics', containerPort: PORT.agentStatus },
         ],
         volumeMounts: [
@@ -157,6 +166,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
           { name: 'settings', mountPath: SETTINGS_DIR, readOnly: true },
           ...(queries === undefined ? [] : [{ name: 'queries', mountPath: QUERIES_DIR, readOnly: true }]),
           { name: 'server-tls', mountPath: TLS_DIR, readOnly: true },
+          { name: 'token-review', mountPath: TOKEN_REVIEW_DIR, readOnly: true },
           ...(clientCa === undefined ? [] : [{ name: 'client-ca', mountPath: CLIENT_CA_DIR, readOnly: true }]),
           ...(sql === undefined ? [] : [{ name: sql.name, mountPath: INIT_SQL_DIR, readOnly: true }]),
         ],
@@ -174,6 +184,8 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
       identity.volume,
       // The same of these: PostgreSQL goes on with the certificate that it has.
       { name: 'server-tls', secret: { secretName: tlsSecretName(name, 'server'), defaultMode: 0o440, optional: true } },
+      // It comes with the first login by a token.
+      { name: 'token-review', secret: { secretName: tokenReviewSecretName(name), defaultMode: 0o440, optional: true } },
       ...(clientCa === undefined
         ? []
         : [

@@ -14,7 +14,7 @@ import {
 import { segmentIds } from '../api/segment-id.ts';
 import type { AuroraCluster, ServiceSettings } from '../api/types.ts';
 import type { DisruptionBudget, Labels, Pod, Service } from '../kube/objects.ts';
-import { WRITER_PORT } from './compute-pod.ts';
+import { TOKEN_PORTS, WRITER_PORT } from './compute-pod.ts';
 import { objectMetadata } from './metadata.ts';
 
 const SEGMENTS_PER_ZONE = 2;
@@ -74,6 +74,16 @@ export function clientServices(cluster: AuroraCluster, writerPod?: Pod): readonl
           targetPort: endpoint.wantsWriter === true && !isOld ? WRITER_PORT : 'postgres',
           protocol: 'TCP',
         },
+        ...(cluster.spec.postgresql.logins.length === 0
+          ? []
+          : [
+              {
+                name: 'token',
+                port: PORT.token,
+                targetPort: endpoint.wantsWriter === true ? TOKEN_PORTS.writer : TOKEN_PORTS.any,
+                protocol: 'TCP' as const,
+              },
+            ]),
       ],
     },
   }));

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { durationMs } from '../api/duration.ts';
 import { instanceSettings } from '../api/instance-settings.ts';
+import { loginAudience, namespaceOf } from '../api/logins.ts';
 import { clusterLabels, computeName, settingsName } from '../api/names.ts';
 import { splitParameters } from '../api/parameters.ts';
 import { INSTANCES_MAX, type AuroraCluster } from '../api/types.ts';
@@ -16,6 +17,7 @@ export const SETTINGS_KEY = {
   acceptedRules: 'accepted-pg_hba.json',
   initdb: 'initdb.json',
   failover: 'failover.json',
+  logins: 'logins.json',
 } as const;
 
 /** The PostgreSQL parameters of the manifest as the agent gets them: those that may be set, by name. */
@@ -46,6 +48,19 @@ function failoverSettings({ metadata, spec }: AuroraCluster): string {
   });
 }
 
+/** Who may log in by a token, as the agent gets it. */
+function wantedLogins(cluster: AuroraCluster): string {
+  return canonicalJson({
+    audience: loginAudience(cluster),
+    logins: cluster.spec.postgresql.logins.map((login) => ({
+      namespace: namespaceOf(login, cluster),
+      serviceAccount: login.serviceAccount,
+      role: login.role,
+      allowSuperuser: login.allowSuperuser ?? false,
+    })),
+  });
+}
+
 /** How an agent names a set of parameters in its status: 16 hex digits of its text. */
 export function settingsFingerprint(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
@@ -73,6 +88,7 @@ export function settingsMap(cluster: AuroraCluster, accepted: AcceptedSettings):
       [SETTINGS_KEY.initdb]: initdbOptions(cluster),
       [SETTINGS_KEY.failover]: failoverSettings(cluster),
       [SETTINGS_KEY.rules]: wantedRules(cluster),
+      [SETTINGS_KEY.logins]: wantedLogins(cluster),
       ...(accepted.parameters === undefined ? {} : { [SETTINGS_KEY.accepted]: accepted.parameters }),
       ...(accepted.rules === undefined ? {} : { [SETTINGS_KEY.acceptedRules]: accepted.rules }),
     },

@@ -150,6 +150,7 @@ describe('the compute pod', () => {
       { configMap: { name: 'demo-settings' } },
       { secret: { secretName: 'demo-compute-tls' } },
       { secret: { secretName: 'demo-server-tls', optional: true } },
+      { secret: { secretName: 'demo-token-review', optional: true } },
       { name: 'compile-cache' },
     ]);
   });

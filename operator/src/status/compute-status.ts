@@ -1,6 +1,7 @@
 import type { Condition, ConditionType, Phase } from '../api/conditions.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { PORT, readOnlyServiceName, readServiceName, readWriteServiceName, storageName, storageServiceName } from '../api/names.ts';
+import { loginAudience } from '../api/logins.ts';
 import { segmentIds } from '../api/segment-id.ts';
 import type { AuroraClusterStatus } from '../api/status-types.ts';
 import { describeProblems } from '../api/validate.ts';
@@ -164,6 +165,10 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     },
     secrets: { superuser: superuserCredentials(cluster).secretName, app: appCredentials(cluster).secretName },
     credentials,
+    tokenLogins:
+      cluster.spec.postgresql.logins.length === 0
+        ? undefined
+        : { endpoint: `${readWriteServiceName(name)}.${namespace}.svc:${PORT.token}`, audience: loginAudience(cluster) },
     certificates: certificatesStatus(observed),
     conditions: verdicts.map(([type, verdict]) => conditionOf(observed, type, verdict)),
   });

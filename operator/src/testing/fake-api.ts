@@ -1,5 +1,5 @@
 import { ApiError } from '../kube/api-error.ts';
-import type { DeleteOptions, KubeApi, ObjectList } from '../kube/client.ts';
+import type { DeleteOptions, IssuedToken, KubeApi, ObjectList } from '../kube/client.ts';
 import type { KubeObject, Labels, ObjectMeta } from '../kube/objects.ts';
 import { objectPath, type Resource } from '../kube/resources.ts';
 
@@ -112,6 +112,16 @@ export class FakeApi implements KubeApi {
     const live = this.#find(path);
     if (options.uid !== undefined && live.metadata.uid !== options.uid) throw new ApiError(path, 409, 'Conflict', 'another uid');
     this.objects.delete(path);
+  }
+
+  async requestToken(resource: Resource, namespace: string, name: string, seconds: number): Promise<IssuedToken> {
+    const path = objectPath(resource, namespace, name, 'token');
+    this.#enter('create', path);
+    return { token: `token of ${name}`, issuedAt: 0, expiresAt: seconds * 1000 };
+  }
+
+  address(): { readonly server: string; readonly ca: string | undefined } {
+    return { server: 'https://api', ca: 'CA' };
   }
 }
 

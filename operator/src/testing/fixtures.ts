@@ -210,6 +210,7 @@ export function inWords(observed: Observed): readonly string[] {
     if (action.kind === 'create-authority') return 'create the authority';
     if (action.kind === 'step-authority') return `authority: ${action.step.kind}`;
     if (action.kind === 'issue-certificate') return `certificate of ${action.role}: ${action.why}`;
+    if (action.kind === 'issue-review-token') return `token to review tokens with: ${action.why}`;
     if (action.kind === 'create-secret') return `create Secret ${action.credentials.secretName}`;
     if (action.kind === 'delete-service') return `delete Service ${action.service.metadata.name}`;
     if (action.kind === 'delete-claim') return `delete claim ${action.claim.metadata.name}`;

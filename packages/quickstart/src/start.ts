@@ -189,6 +189,7 @@ async function start(progress: Progress): Promise<void> {
     if (!existsSync(KUBECONFIG)) return undefined;
     return applyFile(path.join(REPOSITORY, 'deploy/crd.yaml'))
       .then(() => applyFile(path.join(REPOSITORY, 'deploy/deletion-protection.yaml')))
+      .then(() => applyFile(path.join(REPOSITORY, 'packages/quickstart/token-review.yaml')))
       .then(
         () => true,
         () => undefined,
@@ -199,7 +200,12 @@ async function start(progress: Progress): Promise<void> {
     new ChildProgram(
       'operator',
       'operator/src/main.ts',
-      { KUBECONFIG, LEADER_ELECTION: 'off', METRICS_LISTEN: monitoring?.operator ?? '127.0.0.1:0' },
+      {
+        KUBECONFIG,
+        LEADER_ELECTION: 'off',
+        METRICS_LISTEN: monitoring?.operator ?? '127.0.0.1:0',
+        TOKEN_REVIEWER: 'kube-aurora-token-review',
+      },
       tellEnd,
     ),
   );
