@@ -10,6 +10,7 @@ const PARTS = [
   'operator',
   'local-kube',
   'kubectl-aurora',
+  'console',
   'deploy/images',
   'docs/generate',
   'helm/{generate,from-bitnami}',
@@ -19,6 +20,8 @@ const STARTS_MORE = '**/*.{pg,kube}.test.ts';
 const TIMEOUTS = { testTimeout: 60_000, hookTimeout: 120_000 };
 
 export default defineConfig({
+  // The console's page, rendered in Node.
+  oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   test: {
     // Many tests start real processes; two at a time is what a two-core machine bears without timing out.
     maxWorkers: 2,
@@ -30,7 +33,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'parts',
-          include: PARTS.map((part) => `${part}/**/*.test.ts`),
+          include: PARTS.map((part) => `${part}/**/*.test.{ts,tsx}`),
           exclude: [STARTS_MORE, '**/node_modules/**'],
           isolate: false,
           ...TIMEOUTS,

@@ -8,7 +8,7 @@ name=${1:-kube-aurora}
 for tool in docker kind kubectl helm; do
   command -v "$tool" >/dev/null || { echo "deploy/kind.sh: $tool is not on the PATH" >&2; exit 1; }
 done
-for image in operator storage-daemon compute-node; do
+for image in operator storage-daemon compute-node console; do
   [ -f "dist/images/$image.tar" ] || { echo "deploy/kind.sh: dist/images/$image.tar is not there; run: npm run images" >&2; exit 1; }
 done
 
@@ -25,7 +25,7 @@ nodes:
     labels: { topology.kubernetes.io/zone: zone-c }
 EOF
 
-for image in operator storage-daemon compute-node; do
+for image in operator storage-daemon compute-node console; do
   kind load image-archive "dist/images/$image.tar" --name "$name"
 done
 

@@ -20,6 +20,7 @@ const SOURCES = [
   'operator',
   'local-kube',
   'kubectl-aurora',
+  'console',
   'deploy/images',
   'docs/generate',
   'helm/generate',
@@ -34,6 +35,8 @@ const bin = (file) => path.join(ROOT, 'node_modules', file);
 const CHECKS = [
   ['packages/rpc/src/schema/main.ts', '--check'],
   [bin('typescript/bin/tsc'), '--noEmit', '-p', 'tsconfig.json'],
+  // The console's page is the one thing that runs in a browser.
+  [bin('typescript/bin/tsc'), '--noEmit', '-p', 'console/tsconfig.json'],
   [bin('oxlint/bin/oxlint'), '--deny-warnings'],
   [bin('dependency-cruiser/bin/dependency-cruiser.mjs'), '--config', '.dependency-cruiser.mjs', '--output-type', 'err', ...SOURCES],
   [bin('knip/bin/knip.js')],
@@ -54,6 +57,7 @@ const COMMANDS = {
   'deploy:generate': [['operator/src/api/generate-crd.ts'], ['helm/generate/main.ts']],
   'docs:generate': [['docs/generate/main.ts']],
   'docs:pictures': [['docs/generate/pictures.ts']],
+  'docs:console': [['test/console/docs-pictures.ts']],
   'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],
   'proto:generate': [['packages/rpc/src/schema/main.ts']],
   images: [['deploy/images/src/main.ts']],
@@ -66,6 +70,7 @@ const COMMANDS = {
   'faults:switchover': [['test/faults/switchovers.ts']],
   'faults:history': [['test/faults/histories.ts']],
   'faults:ports': [['test/faults/fuzz-ports.ts']],
+  'test:console': [['console/src/testing/browser-check.ts']],
   'test:alerts': [['test/alerts/promtool.ts']],
   'test:monitoring': [['test/alerts/live.ts']],
   'test:kubernetes': [['test/real-kubernetes/main.ts']],

@@ -38,6 +38,7 @@ export default defineConfig({
           { text: 'Concepts', link: '/concepts' },
           { text: 'Operations', link: '/operations' },
           { text: 'kubectl aurora', link: '/kubectl-aurora' },
+          { text: 'Console', link: '/console' },
           { text: 'Monitoring', link: '/monitoring' },
           { text: 'Security', link: '/security' },
           { text: 'Images', link: '/images' },

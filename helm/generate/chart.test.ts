@@ -132,6 +132,31 @@ describe('network policies, for the pods that the operator makes', () => {
     expect(reaches('compute', 'client', 81)).toBe(false);
   });
 
+  test('a console that is there looks at programs and the API server, and reaches nothing else; others come to its port as values say', () => {
+    const looker: Endpoint = {
+      namespace: 'kube-aurora-system',
+      labels: {
+        'app.kubernetes.io/name': 'kube-aurora',
+        'app.kubernetes.io/instance': 'kube-aurora',
+        'app.kubernetes.io/component': 'console',
+      },
+    };
+    const withConsole = (console: object): readonly NetworkPolicy[] =>
+      render({ values: { console: { enabled: true, ...console } } }).filter(
+        (object): object is NetworkPolicy => object.kind === 'NetworkPolicy',
+      );
+    const policies = withConsole({});
+    expect(admits(policies, looker, endpoint('compute'), PORT.agentStatus)).toBe(true);
+    expect(admits(policies, looker, endpoint('storage'), PORT.storageStatus)).toBe(true);
+    for (const port of [PORT.postgres, PORT.writer]) expect(admits(policies, looker, endpoint('compute'), port)).toBe(false);
+    expect(admits(policies, looker, endpoint('storage'), PORT.storage)).toBe(false);
+    expect(admits(policies, endpoint('client'), looker, 7005)).toBe(true);
+    const closed = withConsole({ from: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }] });
+    expect([admits(closed, endpoint('client'), looker, 7005), admits(closed, endpoint('prometheus'), looker, 7005)]).toEqual([false, true]);
+    // Without one nobody is let in for it.
+    expect(admits(byDefault, looker, endpoint('compute'), PORT.agentStatus)).toBe(false);
+  });
+
   test('every port of every pod is in the table of docs/install.md', () => {
     const page = readFileSync(new URL('../../docs/install.md', import.meta.url), 'utf8');
     const ports = [storage, compute].flatMap(({ spec }) => (spec.containers[0]?.ports ?? []).map(({ containerPort }) => containerPort));

@@ -28,7 +28,7 @@ test('the chart has the version of what it installs, and its example is the samp
   expect([chart.version, chart.appVersion]).toEqual([version, version]);
   const images = parse(chart.annotations['artifacthub.io/images'] ?? '') as { image: string }[];
   expect(images.map(({ image }) => image)).toEqual(
-    ['operator', 'storage-daemon', 'compute-node'].map((name) => `kube-aurora/${name}:${version}`),
+    ['operator', 'storage-daemon', 'compute-node', 'console'].map((name) => `kube-aurora/${name}:${version}`),
   );
   const [example] = parse(chart.annotations['artifacthub.io/crdsExamples'] ?? '') as unknown[];
   expect(example).toEqual(parseDocument(text('deploy/samples/demo.yaml')).toJS());

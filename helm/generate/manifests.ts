@@ -9,6 +9,7 @@ const PARTS = {
   'rbac.yaml': ['service-account.yaml', 'rbac.yaml', 'token-review.yaml'],
   'operator.yaml': ['deployment.yaml', 'service.yaml', 'pod-disruption-budget.yaml'],
   'network-policies.yaml': ['network-policies.yaml'],
+  'console.yaml': ['console.yaml'],
   'deletion-protection.yaml': ['deletion-protection.yaml'],
   'monitoring/pod-monitors.yaml': ['pod-monitors.yaml'],
   'monitoring/alerts.yaml': ['alerts.yaml'],
@@ -27,7 +28,9 @@ export function dashboardFiles(): { readonly file: string; readonly content: str
 
 /** What deploy/ has of the chart with its default values. */
 export function deployManifests(): { readonly file: string; readonly content: string }[] {
-  const templates = renderText({ values: { monitoring: { podMonitors: { enabled: true }, rules: { enabled: true } } } });
+  const templates = renderText({
+    values: { console: { enabled: true }, monitoring: { podMonitors: { enabled: true }, rules: { enabled: true } } },
+  });
   return Object.entries(PARTS).map(([file, parts]) => ({
     file: path.join(DEPLOY, file),
     content: HEADER + parts.map((part) => templateText(templates, part)).join('---\n'),

@@ -107,6 +107,26 @@ test.each([{}, { watchNamespace: 'shop' }])('no rule of %o has a wildcard', (val
   expect(granted(...roles).filter((right) => right.includes('*'))).toEqual([]);
 });
 
+describe('the console', () => {
+  const looks = ['/events list', '/pods list', 'kube-aurora.dev/auroraclusters list'];
+  const reviews = ['authentication.k8s.io/tokenreviews create', 'authorization.k8s.io/subjectaccessreviews create'];
+
+  test('is not there unless it is asked for', () =>
+    expect(render().filter(({ metadata }) => metadata.name.includes('console'))).toEqual([]));
+
+  test('may look, and ask whose a token is: no Secret, and nothing that changes anything', () => {
+    expect(granted(find<Role>(render({ values: { console: { enabled: true } } }), 'ClusterRole', 'kube-aurora-operator-console'))).toEqual(
+      [...looks, ...reviews].toSorted(),
+    );
+  });
+
+  test('looks at one namespace where one is watched; an open one asks of no token', () => {
+    const objects = render({ values: { console: { enabled: true, access: 'open' }, watchNamespace: 'shop' } });
+    expect(granted(find<Role>(objects, 'Role', 'kube-aurora-console'))).toEqual(looks);
+    expect(granted(find<Role>(objects, 'ClusterRole', 'kube-aurora-operator-shop-console'))).toEqual([]);
+  });
+});
+
 describe('no right is unused', () => {
   const source = globSync('**/*.ts', { cwd: OPERATOR, exclude: ['**/*.test.ts', 'testing/**'] })
     .map((file) => readFileSync(path.join(OPERATOR, file), 'utf8'))

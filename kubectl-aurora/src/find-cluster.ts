@@ -1,6 +1,6 @@
-import type { KubeApi } from './kube/api.ts';
-import { ApiError, isNotFound, UsageError } from './kube/errors.ts';
-import { GROUP, path, PLURAL, type Cluster } from './kube/resources.ts';
+import { ApiError, isNotFound, type KubeApi } from '@kube-aurora/kube-http';
+import { UsageError } from './kube/errors.ts';
+import { GROUP, path, PLURAL, type Cluster } from '@kube-aurora/cluster-view';
 
 /**
  * The cluster that is meant: by its name, or the only one of the namespace. Throws what kubectl would say of one that is not there, and

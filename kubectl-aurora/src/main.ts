@@ -8,7 +8,7 @@ import { parseCommandLine, usage, type Parsed } from './command-line/parse.ts';
 import { storageCommand, topCommand } from './figures/figures-commands.ts';
 import { restartCommand } from './handover/restart-command.ts';
 import { switchoverCommand } from './handover/switchover-command.ts';
-import { HttpApi } from './kube/api.ts';
+import { HttpApi } from '@kube-aurora/kube-http';
 import { inKubectlWords } from './kube/errors.ts';
 import { loadConnection } from './kube/kubeconfig.ts';
 import { countOf, secondsOf } from './logs/choose-pods.ts';
@@ -53,7 +53,7 @@ async function run(words: readonly string[]): Promise<number> {
   const connection = loadConnection({ kubeconfig: flags.get('kubeconfig'), context: flags.get('context') });
   const { config } = connection;
   const namespace = flags.get('namespace') ?? connection.namespace;
-  const api = new HttpApi(config);
+  const api = new HttpApi(config, 'kubectl-aurora');
   const around: Surroundings = {
     api,
     now: Date.now,
@@ -140,7 +140,7 @@ async function complete(words: readonly string[]): Promise<number> {
       const flag = (long: string, short?: string): string | undefined =>
         words[words.findIndex((word) => word === `--${long}` || word === `-${short ?? ''}`) + 1 || words.length];
       const connection = loadConnection({ kubeconfig: flag('kubeconfig'), context: flag('context') });
-      found = await findNames(new HttpApi(connection.config), flag('namespace', 'n') ?? connection.namespace, wanted);
+      found = await findNames(new HttpApi(connection.config, 'kubectl-aurora'), flag('namespace', 'n') ?? connection.namespace, wanted);
     } catch {
       // No server, no rights, no such cluster: then there is nothing to suggest.
     }

@@ -1,5 +1,5 @@
 import { UsageError } from './kube/errors.ts';
-import type { Cluster } from './kube/resources.ts';
+import type { Cluster } from '@kube-aurora/cluster-view';
 
 /** Instances compute, segments store. */
 export type MemberKind = 'instance' | 'segment';

@@ -1,4 +1,4 @@
-import type { KubeApi } from './kube/api.ts';
+import type { KubeApi } from '@kube-aurora/kube-http';
 import type { Screen } from './text/paint.ts';
 
 /** What commands have of the world outside. */

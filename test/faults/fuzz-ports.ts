@@ -43,6 +43,7 @@ const PROGRAMS: readonly (readonly [part: string, name: string])[] = [
   ['storage-daemon/src/main.ts', 'storage daemon'],
   ['compute-node/src/main.ts', 'compute agent'],
   ['operator/src/main.ts', 'operator'],
+  ['console/src/main.ts', 'console'],
   ['/bin/postgres', 'PostgreSQL'],
 ];
 

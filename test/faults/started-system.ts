@@ -14,13 +14,16 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export class StartedSystem {
   /** Of the Service that leads to the writer. */
   readonly uri: string;
+  /** Where its console is. */
+  readonly consoleUrl: string;
   readonly #home: string;
   readonly #child: ChildProcess;
 
-  private constructor(home: string, child: ChildProcess, uri: string) {
+  private constructor(home: string, child: ChildProcess, uri: string, consoleUrl: string) {
     this.#home = home;
     this.#child = child;
     this.uri = uri;
+    this.consoleUrl = consoleUrl;
   }
 
   /**
@@ -40,7 +43,8 @@ export class StartedSystem {
     child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
     for (;;) {
       const uri = /psql '(postgresql:[^']+)'/.exec(printed)?.[1];
-      if (uri !== undefined) return new StartedSystem(home, child, uri);
+      const consoleUrl = /(http:\/\/127\.0\.0\.1:\d+\/)/.exec(printed)?.[1];
+      if (uri !== undefined && consoleUrl !== undefined) return new StartedSystem(home, child, uri, consoleUrl);
       if (child.exitCode !== null) throw new Error(`npm start ended:\n${printed}`);
       await delay(100);
     }

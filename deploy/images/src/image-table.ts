@@ -1,7 +1,7 @@
-// What goes into the three images: the one table that the Dockerfiles are generated from and that the build without a
+// What goes into the images: the one table that the Dockerfiles are generated from and that the build without a
 // container engine reads. Paths are those in an image, without the leading slash.
 
-export const IMAGE_NAMES = ['operator', 'storage-daemon', 'compute-node'] as const;
+export const IMAGE_NAMES = ['operator', 'storage-daemon', 'compute-node', 'console'] as const;
 export type ImageName = (typeof IMAGE_NAMES)[number];
 
 /** A file of an npm package that is taken as it is. */
@@ -21,6 +21,8 @@ export interface ImageSpec {
   /** What esbuild bundles, from the repository's root. */
   readonly entry: string;
   readonly packageFiles: readonly PackageFiles[];
+  /** The console's page, beside its program. */
+  readonly page?: boolean;
   /** PostgreSQL, the shim, and the shell and locale that PostgreSQL's initdb needs. */
   readonly postgres: boolean;
   readonly env: Readonly<Record<string, string>>;
@@ -90,6 +92,17 @@ export const IMAGES: Readonly<Record<ImageName, ImageSpec>> = {
     postgres: true,
     env: { ...COMMON_ENV, AURORA_PG_BIN: `/${PLACE.postgres}/bin`, AURORA_SHIM_LIBRARY: `/${PLACE.shim}` },
     ports: [5432, 7003],
+  },
+  console: {
+    name: 'console',
+    title: 'kube-aurora console',
+    description: 'A page that shows AuroraClusters as they go. It only looks.',
+    entry: 'console/src/main.ts',
+    packageFiles: [],
+    page: true,
+    postgres: false,
+    env: COMMON_ENV,
+    ports: [7005],
   },
 };
 

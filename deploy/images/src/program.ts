@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { bundlePage } from '@kube-aurora/console/build';
 import { build as bundle, type Plugin } from 'esbuild';
 import { bundleOptions } from './bundle-options.ts';
 import { copiesOf, type Entry } from './file-tree.ts';
@@ -75,7 +76,8 @@ export async function program(image: ImageSpec): Promise<Program> {
     mode: path.endsWith('.mjs') ? 0o755 : 0o644,
     content: Buffer.from(contents),
   }));
-  const inputs = Object.keys(metafile.inputs)
+  const page = image.page === true ? await bundlePage() : { files: new Map<string, Uint8Array>(), inputs: [] };
+  const inputs = [...Object.keys(metafile.inputs), ...page.inputs]
     .filter((input) => !input.startsWith(`${NAMESPACE}:`))
     .map((input) => join(REPOSITORY, input));
   const taken = image.packageFiles.map((files) => ({ ...files, directory: packageDirectory(files.dependent, files.package) }));
@@ -84,6 +86,12 @@ export async function program(image: ImageSpec): Promise<Program> {
   return {
     entries: [
       ...entries,
+      ...[...page.files].map(([name, content]): Entry => ({
+        kind: 'file',
+        path: `${directory}/page/${name}`,
+        mode: 0o644,
+        content: Buffer.from(content),
+      })),
       { kind: 'symlink', path: `${PLACE.bin}/${image.name}`, target: `../lib/${image.name}/main.mjs` },
       ...taken.flatMap(({ to, directory: of, from }) => copiesOf(to, join(of, from))),
     ],

@@ -15,6 +15,16 @@
 {{ include "kube-aurora.fullname" . }}-operator
 {{- end -}}
 
+{{- define "kube-aurora.console" -}}
+{{ include "kube-aurora.fullname" . }}-console
+{{- end -}}
+
+{{- define "kube-aurora.consoleSelector" -}}
+app.kubernetes.io/name: kube-aurora
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: console
+{{- end -}}
+
 {{/* Of what is not in a namespace: several operators, one for each watched namespace, may share a cluster. */}}
 {{- define "kube-aurora.clusterWide" -}}
 {{ include "kube-aurora.operator" . }}{{ with .Values.watchNamespace }}-{{ . }}{{ end }}

@@ -24,6 +24,16 @@
   verbs: [get, list, watch, create, patch]
 {{- end -}}
 
+{{/* What the console looks at. */}}
+{{- define "kube-aurora.consoleRules" -}}
+- apiGroups: [kube-aurora.dev]
+  resources: [auroraclusters]
+  verbs: [list]
+- apiGroups: ['']
+  resources: [pods, events]
+  verbs: [list]
+{{- end -}}
+
 {{/* Of what is in no namespace: which zones have nodes and whether a writer's is down; whether claims may grow. */}}
 {{- define "kube-aurora.clusterRules" -}}
 - apiGroups: ['']

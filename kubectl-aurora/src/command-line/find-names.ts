@@ -1,6 +1,6 @@
 import { findCluster, listClusters } from '../find-cluster.ts';
-import type { KubeApi } from '../kube/api.ts';
-import type { Metadata } from '../kube/resources.ts';
+import type { KubeApi } from '@kube-aurora/kube-http';
+import type { Metadata } from '@kube-aurora/cluster-view';
 import type { Completion } from './complete.ts';
 
 /** Names that the API server has for what is asked. */

@@ -1,7 +1,5 @@
-import type { KubeApi } from '../kube/api.ts';
-import { ApiError } from '../kube/errors.ts';
-import { COMPONENT_LABEL, path, type Pod } from '../kube/resources.ts';
-import { parseMetrics, type Metrics } from './prometheus-text.ts';
+import { ApiError, type KubeApi } from '@kube-aurora/kube-http';
+import { COMPONENT_LABEL, type Metrics, parseMetrics, path, type Pod } from '@kube-aurora/cluster-view';
 
 /** Where programs of each kind serve their metrics. */
 const PORT: Readonly<Record<string, number>> = { compute: 7003, storage: 7002 };

@@ -1,7 +1,7 @@
 import { pause } from '@kube-aurora/clock';
 import { findCluster } from '../find-cluster.ts';
-import type { KubeApi } from '../kube/api.ts';
-import { CLUSTER_LABEL, COMPONENT_LABEL, path, type Cluster, type Pod } from '../kube/resources.ts';
+import type { KubeApi } from '@kube-aurora/kube-http';
+import { CLUSTER_LABEL, COMPONENT_LABEL, path, type Cluster, type Pod } from '@kube-aurora/cluster-view';
 import { showAgain } from '../status/show-again.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { fetchMetrics } from './fetch-metrics.ts';

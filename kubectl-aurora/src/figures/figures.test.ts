@@ -3,11 +3,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
 import { describe, expect, test } from 'vitest';
-import { HttpApi } from '../kube/api.ts';
-import { COMPONENT_LABEL, type Pod } from '../kube/resources.ts';
+import { COMPONENT_LABEL, growth, meanBetween, parseMetrics, quantileBetween, total, type Pod } from '@kube-aurora/cluster-view';
+import { HttpApi } from '@kube-aurora/kube-http';
 import { VIEWS } from '../testing/views.ts';
 import { fetchMetrics } from './fetch-metrics.ts';
-import { growth, meanBetween, parseMetrics, quantileBetween, total } from './prometheus-text.ts';
 import { renderStorage } from './render-storage.ts';
 import { renderTop } from './render-top.ts';
 import { waitsBetween } from './waits.ts';
@@ -68,7 +67,7 @@ test('a pod that the API server does not reach is waited for no longer than one 
   const pods = ['demo-storage-0', 'demo-storage-1'].map((name): Pod => ({
     metadata: { name, namespace: 'default', labels: { [COMPONENT_LABEL]: 'storage' } },
   }));
-  const api = new HttpApi(config);
+  const api = new HttpApi(config, 'test');
   const [reached, silent] = [
     await fetchMetrics(api, pods.slice(0, 1), undefined, 30_000),
     await fetchMetrics(api, pods.slice(1), undefined, 100),

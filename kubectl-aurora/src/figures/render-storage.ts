@@ -1,11 +1,9 @@
 import { parseLsn } from '@kube-aurora/pg-format/lsn';
-import type { Cluster, Segment } from '../kube/resources.ts';
-import { sclLag, segmentState } from '../status/segment-row.ts';
+import { type Cluster, formatBytes, type Metrics, sclLag, type Segment, total } from '@kube-aurora/cluster-view';
+import { segmentState } from '../status/segment-row.ts';
 import { paint, type Screen } from '../text/paint.ts';
 import { table, type Cell } from '../text/table.ts';
-import { formatBytes } from '../text/units.ts';
 import type { Figures } from './fetch-metrics.ts';
-import { total, type Metrics } from './prometheus-text.ts';
 import { missingLines } from './render-top.ts';
 
 const HEADERS = [

@@ -1,9 +1,7 @@
-import type { Cluster } from '../kube/resources.ts';
+import { type Cluster, formatBytes, formatMs, growth, meanBetween, type Metrics, quantileBetween, total } from '@kube-aurora/cluster-view';
 import { paint, type Screen } from '../text/paint.ts';
 import { table, type Cell } from '../text/table.ts';
-import { formatBytes, formatMs } from '../text/units.ts';
 import type { Figures } from './fetch-metrics.ts';
-import { growth, meanBetween, quantileBetween, total, type Metrics } from './prometheus-text.ts';
 import { waitsBetween } from './waits.ts';
 
 /** Two looks at the same pods, and the time between. */

@@ -1,4 +1,4 @@
-import type { Metrics } from './prometheus-text.ts';
+import type { Metrics } from '@kube-aurora/cluster-view';
 
 const LOAD = 'aurora_load_session_seconds_total';
 const SHOWN = 3;

@@ -1,6 +1,5 @@
-import type { ClusterStatus, Switchover } from '../kube/resources.ts';
+import { type ClusterStatus, formatMs, plural, type Switchover } from '@kube-aurora/cluster-view';
 import { partsText } from '../status/render-handovers.ts';
-import { formatMs, plural } from '../text/units.ts';
 
 /** What the status says of the switchover that was asked for. */
 export type Progress =

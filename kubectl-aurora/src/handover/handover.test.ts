@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { chooseCluster } from '../find-cluster.ts';
-import { refusal } from '../kube/api.ts';
-import { ApiError, inKubectlWords, UsageError } from '../kube/errors.ts';
+import { ApiError, refusal } from '@kube-aurora/kube-http';
+import { inKubectlWords, UsageError } from '../kube/errors.ts';
 import { memberName } from '../member-name.ts';
 import { VIEWS } from '../testing/views.ts';
 import { doneLines, switchoverProgress } from './follow-switchover.ts';

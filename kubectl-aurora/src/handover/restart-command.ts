@@ -1,6 +1,7 @@
 import { findCluster } from '../find-cluster.ts';
-import { ApiError, FailedError } from '../kube/errors.ts';
-import { path, RESTARTED_AT, type Cluster } from '../kube/resources.ts';
+import { ApiError } from '@kube-aurora/kube-http';
+import { FailedError } from '../kube/errors.ts';
+import { path, RESTARTED_AT, type Cluster } from '@kube-aurora/cluster-view';
 import { memberName } from '../member-name.ts';
 import type { Surroundings } from '../surroundings.ts';
 

@@ -1,7 +1,7 @@
 import { pause } from '@kube-aurora/clock';
 import { findCluster } from '../find-cluster.ts';
 import { FailedError } from '../kube/errors.ts';
-import { path, SWITCHOVER_TO, type Cluster } from '../kube/resources.ts';
+import { path, SWITCHOVER_TO, type Cluster } from '@kube-aurora/cluster-view';
 import { memberName } from '../member-name.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { doneLines, switchoverProgress } from './follow-switchover.ts';

@@ -1,17 +1,4 @@
-/** The API server refused, or was not reached; the message is for people, `reason` for decisions. */
-export class ApiError extends Error {
-  /** HTTP status; 0 when there was no answer. */
-  readonly code: number;
-  /** As in metav1.Status: NotFound, Forbidden … */
-  readonly reason: string;
-
-  constructor(code: number, reason: string, message: string, cause?: unknown) {
-    super(message, { cause });
-    this.name = 'ApiError';
-    this.code = code;
-    this.reason = reason;
-  }
-}
+import { ApiError } from '@kube-aurora/kube-http';
 
 /** What the caller should have said otherwise: kubectl's exit code for it is 1, and so is ours. */
 export class UsageError extends Error {
@@ -34,8 +21,4 @@ export function inKubectlWords(error: unknown): string {
   if (error instanceof ApiError) return error.code === 0 ? error.message : `Error from server (${error.reason}): ${error.message}`;
   if (error instanceof Error) return `error: ${error.message}`;
   return `error: ${String(error)}`;
-}
-
-export function isNotFound(error: unknown): boolean {
-  return error instanceof ApiError && error.code === 404;
 }

@@ -1,5 +1,5 @@
 import { UsageError } from '../kube/errors.ts';
-import { COMPONENT_LABEL, type Cluster, type Pod } from '../kube/resources.ts';
+import { COMPONENT_LABEL, type Cluster, type Pod } from '@kube-aurora/cluster-view';
 import { memberName, type MemberKind } from '../member-name.ts';
 
 /** Whose logs are wanted; nothing said is all instances and segments. */

@@ -1,6 +1,6 @@
 import { readLine } from '@kube-aurora/log';
 import { paint, type Screen, type Tone } from '../text/paint.ts';
-import { clockTime } from '../text/units.ts';
+import { clockTime } from '@kube-aurora/cluster-view';
 
 /** For a person; as the programs wrote it, behind the name of the pod; or for other programs, each line a JSON object. */
 export type LogFormat = 'text' | 'raw' | 'json';

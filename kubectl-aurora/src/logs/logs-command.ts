@@ -1,8 +1,8 @@
 import { pause } from '@kube-aurora/clock';
 import { findCluster } from '../find-cluster.ts';
-import type { KubeApi } from '../kube/api.ts';
-import { ApiError, FailedError } from '../kube/errors.ts';
-import { CLUSTER_LABEL, path, type Pod } from '../kube/resources.ts';
+import { ApiError, type KubeApi } from '@kube-aurora/kube-http';
+import { FailedError } from '../kube/errors.ts';
+import { CLUSTER_LABEL, path, type Pod } from '@kube-aurora/cluster-view';
 import type { Surroundings } from '../surroundings.ts';
 import { choosePods, type LogChoice } from './choose-pods.ts';
 import { byTime, formatEntry, readLogLine, type LogEntry, type LogFormat } from './log-entry.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Pod } from '../kube/resources.ts';
+import type { Pod } from '@kube-aurora/cluster-view';
 import { chooseRoute, libpqEnvironment, loginOf } from './plan-psql.ts';
 
 const encoded = (fields: Record<string, string>): Record<string, string> =>

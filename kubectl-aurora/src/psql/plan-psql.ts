@@ -1,5 +1,5 @@
 import { UsageError } from '../kube/errors.ts';
-import { isPodReady, ROLE_LABEL, SERVES_LABEL, SERVES_READS_LABEL, type Pod } from '../kube/resources.ts';
+import { isPodReady, ROLE_LABEL, SERVES_LABEL, SERVES_READS_LABEL, type Pod } from '@kube-aurora/cluster-view';
 
 /** Whom one wants to talk to: the writer, readers, anybody. The Services are NAME-rw, NAME-ro, NAME-r. */
 export const ROLES = ['rw', 'ro', 'r'] as const;

@@ -7,8 +7,8 @@ import { parseArgs } from 'node:util';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { findCluster } from '../find-cluster.ts';
 import { UsageError } from '../kube/errors.ts';
-import { CLUSTER_LABEL, path, type Pod } from '../kube/resources.ts';
-import type { KubeApi } from '../kube/api.ts';
+import { CLUSTER_LABEL, path, type Pod } from '@kube-aurora/cluster-view';
+import type { KubeApi } from '@kube-aurora/kube-http';
 import { chooseRoute, libpqEnvironment, loginOf, type Address, type Login, type Role } from './plan-psql.ts';
 import { forwardPort } from './port-forward.ts';
 

@@ -1,9 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { fetchMetrics } from '../figures/fetch-metrics.ts';
 import { findCluster } from '../find-cluster.ts';
-import type { KubeApi } from '../kube/api.ts';
-import { ApiError } from '../kube/errors.ts';
-import { CLUSTER_LABEL, path, type Cluster, type Pod } from '../kube/resources.ts';
+import { ApiError, type KubeApi } from '@kube-aurora/kube-http';
+import { CLUSTER_LABEL, path, type Cluster, type Pod } from '@kube-aurora/cluster-view';
 import type { LogEntry } from '../logs/log-entry.ts';
 import { operatorPods, readLog } from '../logs/logs-command.ts';
 import { gather } from '../status/gather.ts';

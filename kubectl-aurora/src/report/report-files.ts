@@ -4,7 +4,7 @@ import type { Figures } from '../figures/fetch-metrics.ts';
 import { byTime, type LogEntry } from '../logs/log-entry.ts';
 import { renderStatus } from '../status/render-status.ts';
 import { statusData } from '../status/status-command.ts';
-import type { ClusterView } from '../status/view.ts';
+import type { ClusterView } from '@kube-aurora/cluster-view';
 import { redactor } from './redact.ts';
 import type { ZipEntry } from './zip.ts';
 

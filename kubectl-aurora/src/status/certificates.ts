@@ -1,7 +1,6 @@
-import type { ClusterStatus } from '../kube/resources.ts';
+import { type ClusterStatus, formatAge } from '@kube-aurora/cluster-view';
 import { paint, type Screen } from '../text/paint.ts';
 import { table, type Cell } from '../text/table.ts';
-import { formatAge } from '../text/units.ts';
 
 /** They are renewed long before: one that ends so soon has been forgotten. */
 const SOON_MS = 86_400_000;

@@ -1,8 +1,6 @@
-import type { KubeApi } from '../kube/api.ts';
-import { ApiError } from '../kube/errors.ts';
-import { CLUSTER_LABEL, path, type Cluster, type ClusterEvent, type Pod } from '../kube/resources.ts';
+import { ApiError, type KubeApi } from '@kube-aurora/kube-http';
+import { CLUSTER_LABEL, path, viewOf, type Cluster, type ClusterEvent, type ClusterView, type Pod } from '@kube-aurora/cluster-view';
 import { findCluster, listClusters } from '../find-cluster.ts';
-import { eventTime, type ClusterView } from './view.ts';
 
 /** Of one cluster, or of all that are meant. */
 export type Gathered =
@@ -29,24 +27,6 @@ export async function gather(api: KubeApi, { namespace, name }: Wanted, now: () 
   const [only, ...others] = clusters;
   if (only === undefined || others.length > 0) return { kind: 'many', clusters };
   return { kind: 'one', view: viewOf(only, pods, events, now()) };
-}
-
-/** What belongs to this cluster, of what was listed. */
-export function viewOf(
-  cluster: Cluster,
-  pods: readonly Pod[] | undefined,
-  events: readonly ClusterEvent[] | undefined,
-  now: number,
-): ClusterView {
-  const { name, namespace } = cluster.metadata;
-  return {
-    cluster,
-    pods: pods?.filter(({ metadata }) => metadata.labels?.[CLUSTER_LABEL] === name && metadata.namespace === namespace),
-    events: events
-      ?.filter(({ involvedObject, metadata }) => involvedObject?.name === name && metadata.namespace === namespace)
-      .toSorted((a, b) => eventTime(a).localeCompare(eventTime(b))),
-    now,
-  };
 }
 
 /** Undefined for what this account may not see; the rest is shown all the same. */

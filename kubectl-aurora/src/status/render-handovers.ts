@@ -1,6 +1,14 @@
-import { HANDOVER_PARTS, type ClusterStatus, type HandoverParts, type Switchover } from '../kube/resources.ts';
+import {
+  ageOf,
+  clockTime,
+  type ClusterStatus,
+  formatMs,
+  HANDOVER_PARTS,
+  type HandoverParts,
+  plural,
+  type Switchover,
+} from '@kube-aurora/cluster-view';
 import { paint, paragraph, type Screen, type Tone } from '../text/paint.ts';
-import { ageOf, clockTime, formatMs, plural } from '../text/units.ts';
 
 /** The last failover and the last switchover, with what each part took. */
 export function handoverLines(status: ClusterStatus | undefined, now: number, screen: Screen): string[] {

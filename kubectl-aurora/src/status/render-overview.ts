@@ -1,8 +1,6 @@
-import type { Cluster } from '../kube/resources.ts';
+import { ageOf, type Cluster, type HealthLevel, healthOf } from '@kube-aurora/cluster-view';
 import type { Screen } from '../text/paint.ts';
 import { table, type Cell } from '../text/table.ts';
-import { ageOf } from '../text/units.ts';
-import { healthOf, type HealthLevel } from './health.ts';
 import type { Tone } from '../text/paint.ts';
 
 const TONE: Readonly<Record<HealthLevel, Tone>> = { well: 'good', busy: 'warn', degraded: 'warn', down: 'bad' };

@@ -1,13 +1,25 @@
-import type { ClusterStatus, Instance, Segment } from '../kube/resources.ts';
+import {
+  ageOf,
+  clockTime,
+  type ClusterStatus,
+  type ClusterView,
+  copiesVerdict,
+  eventTime,
+  formatBytes,
+  formatMs,
+  type Health,
+  type HealthLevel,
+  healthOf,
+  type Instance,
+  plural,
+  sclLag,
+  type Segment,
+} from '@kube-aurora/cluster-view';
 import { paint, paragraph, type Screen, type Tone } from '../text/paint.ts';
 import { table, type Cell } from '../text/table.ts';
-import { ageOf, clockTime, formatBytes, formatMs, plural } from '../text/units.ts';
 import { certificateLines } from './certificates.ts';
-import { copiesVerdict } from './copies.ts';
-import { healthOf, type Health, type HealthLevel } from './health.ts';
 import { handoverLines } from './render-handovers.ts';
-import { sclLag, segmentState } from './segment-row.ts';
-import { eventTime, type ClusterView } from './view.ts';
+import { segmentState } from './segment-row.ts';
 
 const MARK: Readonly<Record<HealthLevel, readonly [string, Tone]>> = {
   well: ['✓', 'good'],

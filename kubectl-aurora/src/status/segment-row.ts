@@ -1,14 +1,5 @@
-import { parseLsn } from '@kube-aurora/pg-format/lsn';
-import type { Segment } from '../kube/resources.ts';
+import type { Segment } from '@kube-aurora/cluster-view';
 import type { Cell } from '../text/table.ts';
-
-/** Redo that a copy has yet to get, in bytes: as its writer says, or from the two LSNs. */
-export function sclLag({ behindBytes, scl }: Segment, vdl: string | undefined): number | undefined {
-  if (behindBytes !== undefined) return behindBytes;
-  if (scl === undefined || vdl === undefined) return undefined;
-  const behind = parseLsn(vdl) - parseLsn(scl);
-  return behind > 0n ? Number(behind) : 0;
-}
 
 /** In one word, with a mark. */
 export function segmentState({ ready, state = 'UNKNOWN', fault }: Segment): Cell {

@@ -2,11 +2,10 @@ import { stringify } from 'yaml';
 import type { Surroundings } from '../surroundings.ts';
 import type { Screen } from '../text/paint.ts';
 import { gather, type Gathered, type Wanted } from './gather.ts';
-import { healthOf } from './health.ts';
+import { type ClusterView, healthOf } from '@kube-aurora/cluster-view';
 import { renderOverview } from './render-overview.ts';
 import { renderStatus } from './render-status.ts';
 import { showAgain } from './show-again.ts';
-import type { ClusterView } from './view.ts';
 
 export type Format = 'text' | 'json' | 'yaml';
 

@@ -1,14 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import type { AuroraClusterStatus, CertificatesStatus } from '../../../operator/src/api/status-types.ts';
 import { VIEWS } from '../testing/views.ts';
-import type { ClusterStatus } from '../kube/resources.ts';
+import { type ClusterStatus, copiesVerdict, type HealthLevel, healthOf, sclLag, viewOf } from '@kube-aurora/cluster-view';
 import { certificateLines } from './certificates.ts';
-import { copiesVerdict } from './copies.ts';
-import { viewOf } from './gather.ts';
-import { healthOf, type HealthLevel } from './health.ts';
 import { renderOverview } from './render-overview.ts';
 import { renderStatus } from './render-status.ts';
-import { sclLag } from './segment-row.ts';
 import { statusData } from './status-command.ts';
 
 const PIPE = { width: Infinity, colour: false } as const;

@@ -3,8 +3,7 @@ import { down, faulty, gone, ran, statusOf } from '../../../operator/src/testing
 import type { AuroraClusterStatus } from '../../../operator/src/api/status-types.ts';
 import type { Observed } from '../../../operator/src/observed/observed.ts';
 import { noticesOf } from '../../../operator/src/status/transitions.ts';
-import type { Cluster, ClusterEvent, Pod } from '../kube/resources.ts';
-import type { ClusterView } from '../status/view.ts';
+import type { Cluster, ClusterEvent, ClusterView, Pod } from '@kube-aurora/cluster-view';
 
 /** Clusters in several states, with the statuses and events that the operator itself makes of what it observes. */
 

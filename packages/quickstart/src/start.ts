@@ -2,6 +2,7 @@
  * `npm start`: the whole system on this machine. A control plane, the operator, and a sample cluster; progress while
  * it comes up, then how to connect and what to try. Ctrl-C stops everything and leaves the data.
  */
+import { builtPage } from '@kube-aurora/console/build';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,6 +10,7 @@ import { applyFile, clusterStatus, ManifestRefusedError, type ClusterName, type 
 import { ChildProgram, endOrphan, type ProgramEnd } from './child-program.ts';
 import { answeringConnection } from './cluster-connection.ts';
 import { compileAhead } from './compile-ahead.ts';
+import { consolePort } from './console-port.ts';
 import { HOME, REPOSITORY } from './home.ts';
 import { planMonitoring, targetsFile, writeMonitoring } from './monitoring.ts';
 import { podTroubles } from './pod-trouble.ts';
@@ -115,18 +117,20 @@ function tellEnd({ program, how, againInMs }: ProgramEnd): void {
  * us.
  */
 async function endOrphans(): Promise<void> {
-  for (const name of ['prometheus', 'operator', 'local-kube']) {
+  for (const name of ['console', 'prometheus', 'operator', 'local-kube']) {
     const pid = await endOrphan(name, STOP_MS);
     if (pid !== undefined) progress.done('left over', `${name} (process ${pid}) of an npm start that was killed has been stopped`);
   }
 }
 
 const programs: ChildProgram[] = [];
+/** What nothing else needs: everything goes on when one of them ends. */
+const asides: ChildProgram[] = [];
 let stopping = false;
 
 /** The operator first, so that it does not heal what we take down; the control plane then stops the pods it runs. */
 async function stopAll(): Promise<void> {
-  for (const program of programs.toReversed()) await program.stop(STOP_MS);
+  for (const program of [...programs, ...asides].toReversed()) await program.stop(STOP_MS);
   rmSync(PID_FILE, { force: true });
 }
 
@@ -162,6 +166,21 @@ async function applySample(): Promise<ClusterName> {
     progress.note(`${sample} is not applied, and AuroraCluster ${cluster.namespace}/${cluster.name} goes on as it is: ${message}`);
     return cluster;
   }
+}
+
+/** The page to look at, for this machine alone. Nothing needs it: it starts beside what is waited for. */
+async function startConsole(): Promise<string> {
+  const port = await consolePort();
+  const CONSOLE_LISTEN = `127.0.0.1:${port}`;
+  asides.push(
+    new ChildProgram(
+      'console',
+      'console/src/main.ts',
+      { KUBECONFIG, CONSOLE_LISTEN, CONSOLE_ACCESS: 'open', CONSOLE_PAGE_DIR: await builtPage() },
+      tellEnd,
+    ),
+  );
+  return `http://${CONSOLE_LISTEN}/`;
 }
 
 async function start(progress: Progress): Promise<void> {
@@ -215,6 +234,7 @@ async function start(progress: Progress): Promise<void> {
     programs.push(new ChildProgram('prometheus', { command: monitoring.command }, {}, tellEnd));
     progress.done('prometheus', `http://${monitoring.listen}, with the alerts of deploy/monitoring/alerts.yaml`);
   }
+  const consoleUrl = await startConsole();
   const cluster = await applySample();
   const tellTroubles = troubleTeller(cluster);
   const connection = await waitFor('the cluster', CLUSTER_TIMEOUT_MS, programs, async () => {
@@ -231,7 +251,9 @@ async function start(progress: Progress): Promise<void> {
   progress.done('cluster', 'PostgreSQL 18 on six storage daemons, two in each zone');
   const ca = connection.ssl?.ca;
   if (typeof ca === 'string') writeFileSync(SERVER_CA, ca);
-  process.stdout.write(welcome(cluster.name, connection, { kubeconfig: KUBECONFIG, serverCa: ca === undefined ? undefined : SERVER_CA }));
+  process.stdout.write(
+    welcome(cluster.name, connection, { kubeconfig: KUBECONFIG, serverCa: ca === undefined ? undefined : SERVER_CA, consoleUrl }),
+  );
 }
 
 function onSignal(): void {

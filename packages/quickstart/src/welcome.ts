@@ -4,10 +4,12 @@ export interface WelcomeFiles {
   readonly kubeconfig: string;
   /** By which a client knows the server; undefined: it speaks no TLS. */
   readonly serverCa: string | undefined;
+  /** Where the page to look at is. */
+  readonly consoleUrl: string;
 }
 
 /** What a person reads when everything is up: how to connect, and what to try. Works without psql and kubectl. */
-export function welcome(cluster: string, connection: ClusterConnection, { kubeconfig, serverCa }: WelcomeFiles): string {
+export function welcome(cluster: string, connection: ClusterConnection, { kubeconfig, serverCa, consoleUrl }: WelcomeFiles): string {
   const { user, password, host, port, database } = connection;
   const verified = serverCa === undefined ? '' : `?sslmode=verify-full&sslrootcert=${encodedPath(serverCa)}`;
   return `
@@ -17,6 +19,7 @@ Connect
   psql 'postgresql://${user}:${password}@${host}:${port}/${database}${verified}'
 
 Look around
+  ${consoleUrl}                          the console: a page that shows all of it as it goes (docs/console.md)
   npm run kubectl -- aurora status                how it is: copies, instances, endpoints, what to do
   npm run kubectl -- get auroracluster,pods,services
   export KUBECONFIG=${quoted(kubeconfig)}     for your own kubectl

@@ -51,13 +51,12 @@ export function meanBetween(before: Metrics | undefined, after: Metrics | undefi
   return count === undefined || sum === undefined || count === 0 ? undefined : sum / count;
 }
 
-/** So many of a hundred were no higher than this: the bound of their bucket, which is as exact as a histogram is. */
-export function quantileBetween(
+/** What a histogram saw between two looks: by bound, ascending, how many were no higher. Empty when it saw nothing, or began anew. */
+function bucketsBetween(
   before: Metrics | undefined,
   after: Metrics | undefined,
   histogram: string,
-  share: number,
-): number | undefined {
+): readonly (readonly [bound: number, count: number])[] {
   const counts = (metrics: Metrics | undefined): Map<number, number> => {
     const byBound = new Map<number, number>();
     for (const { labels, value } of metrics?.get(`${histogram}_bucket`) ?? []) {
@@ -70,6 +69,38 @@ export function quantileBetween(
   const seen = [...counts(after)]
     .map(([bound, count]) => [bound, count - (earlier.get(bound) ?? 0)] as const)
     .toSorted(([a], [b]) => a - b);
+  return (seen.at(-1)?.[1] ?? 0) > 0 ? seen : [];
+}
+
+/** So many of a hundred were no higher than this: the bound of their bucket, which is as exact as a histogram is. */
+export function quantileBetween(
+  before: Metrics | undefined,
+  after: Metrics | undefined,
+  histogram: string,
+  share: number,
+): number | undefined {
+  const seen = bucketsBetween(before, after, histogram);
   const all = seen.at(-1)?.[1] ?? 0;
-  return all <= 0 ? undefined : seen.find(([, count]) => count >= all * share)?.[0];
+  return seen.find(([, count]) => count >= all * share)?.[0];
+}
+
+/**
+ * The same within its bucket, as if what is in one lay evenly between its bounds: for curves, as Prometheus' histogram_quantile. Undefined
+ * too before there were two looks. Past the highest bound it is that bound.
+ */
+export function histogramQuantile(
+  before: Metrics | undefined,
+  after: Metrics | undefined,
+  histogram: string,
+  share: number,
+): number | undefined {
+  if (before === undefined) return undefined;
+  const seen = bucketsBetween(before, after, histogram);
+  const rank = (seen.at(-1)?.[1] ?? 0) * share;
+  const at = seen.findIndex(([, count]) => count >= rank);
+  const [bound, count] = seen[at] ?? [];
+  if (bound === undefined || count === undefined) return undefined;
+  const [lower, below] = seen[at - 1] ?? [0, 0];
+  if (bound === Infinity) return lower;
+  return count === below ? bound : lower + ((bound - lower) * (rank - below)) / (count - below);
 }

@@ -1,5 +1,5 @@
-import { isPodReady, type Condition } from '../kube/resources.ts';
-import { formatAge, plural } from '../text/units.ts';
+import { isPodReady, type Condition } from './resources.ts';
+import { formatAge, plural } from './units.ts';
 import { copiesVerdict, type CopiesVerdict } from './copies.ts';
 import { nextSteps } from './next-steps.ts';
 import type { ClusterView } from './view.ts';

@@ -6,6 +6,7 @@
 export interface Metadata {
   readonly name: string;
   readonly namespace?: string;
+  readonly uid?: string;
   readonly generation?: number;
   readonly creationTimestamp?: string;
   readonly deletionTimestamp?: string;
@@ -98,6 +99,17 @@ export interface Certificates {
   readonly programs?: readonly { readonly role: string; readonly secret?: string; readonly validUntil?: string }[];
 }
 
+/** What an administrator would do in the database, as the writer's agent found. */
+export interface Advice {
+  readonly id: string;
+  readonly severity: string;
+  readonly subject?: string;
+  readonly what: string;
+  readonly since: string;
+  readonly remedy: string;
+  readonly query: string;
+}
+
 export interface ClusterStatus {
   readonly observedGeneration?: number;
   readonly phase?: string;
@@ -132,6 +144,7 @@ export interface ClusterStatus {
     readonly custom?: readonly { readonly name: string; readonly address?: string; readonly instances?: readonly string[] }[];
   };
   readonly secrets?: { readonly superuser?: string; readonly app?: string };
+  readonly advice?: readonly Advice[];
   readonly credentials?: readonly Credential[];
   readonly certificates?: Certificates;
   readonly conditions?: readonly Condition[];
@@ -148,6 +161,7 @@ export interface Pod {
   readonly spec?: { readonly nodeName?: string; readonly containers?: readonly { readonly name: string }[] };
   readonly status?: {
     readonly phase?: string;
+    readonly podIP?: string;
     readonly conditions?: readonly { readonly type: string; readonly status: string; readonly lastTransitionTime?: string }[];
     readonly containerStatuses?: readonly {
       readonly restartCount?: number;

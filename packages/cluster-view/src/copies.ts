@@ -1,5 +1,5 @@
 import { Quorums, type SegmentRole } from '@kube-aurora/volume/quorum';
-import type { ClusterStatus, Segment } from '../kube/resources.ts';
+import type { ClusterStatus, Segment } from './resources.ts';
 
 /** What the six copies amount to. Every acknowledged commit is on a write quorum of them. */
 export interface CopiesVerdict {

@@ -1,4 +1,4 @@
-import type { Cluster, Condition } from '../kube/resources.ts';
+import type { Cluster, Condition } from './resources.ts';
 
 /** What to do about a condition, by its reason, as commands that can be pasted. What its message says stands above them. */
 export function nextSteps(cluster: Cluster, condition: Condition): readonly string[] {

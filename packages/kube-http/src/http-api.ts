@@ -1,9 +1,9 @@
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
-import { ApiError } from './errors.ts';
+import { ApiError } from './api-error.ts';
 
-/** What this program asks of an API server. Every method throws ApiError. */
+/** What a program asks of an API server. Every method throws ApiError. */
 export interface KubeApi {
   get<T>(path: string): Promise<T>;
   post<T>(path: string, body: object): Promise<T>;
@@ -16,15 +16,17 @@ export interface KubeApi {
 
 const TIMEOUT_MS = 15_000;
 const ANSWER_BYTES_MAX = 256 * 2 ** 20;
-const AGENT = 'kubectl-aurora';
 
 /** KubeApi over HTTP with the credentials of a kubeconfig. Connections are kept: one handshake serves what is asked at once. */
 export class HttpApi implements KubeApi {
   readonly #config: KubeConfig;
+  readonly #agent: string;
   #credentials: Promise<RequestOptions> | undefined;
 
-  constructor(config: KubeConfig) {
+  /** @param agent the program's name, for the API server's log and as the manager of fields */
+  constructor(config: KubeConfig, agent: string) {
     this.#config = config;
+    this.#agent = agent;
   }
 
   get<T>(path: string): Promise<T> {
@@ -36,7 +38,7 @@ export class HttpApi implements KubeApi {
   }
 
   merge<T>(path: string, patch: object): Promise<T> {
-    return this.#json('PATCH', `${path}?fieldManager=${AGENT}`, patch, 'application/merge-patch+json');
+    return this.#json('PATCH', `${path}?fieldManager=${this.#agent}`, patch, 'application/merge-patch+json');
   }
 
   async text(path: string, timeoutMs = TIMEOUT_MS): Promise<string> {
@@ -98,7 +100,7 @@ export class HttpApi implements KubeApi {
       throw new ApiError(0, 'NoCluster', 'the kubeconfig has no current cluster: set its current-context, or say --context');
     const credentials = await (this.#credentials ??= this.#readCredentials());
     const payload = body === undefined ? undefined : JSON.stringify(body);
-    const headers: OutgoingHttpHeaders = { ...(credentials.headers as OutgoingHttpHeaders | undefined), 'user-agent': AGENT };
+    const headers: OutgoingHttpHeaders = { ...(credentials.headers as OutgoingHttpHeaders | undefined), 'user-agent': this.#agent };
     // What is no JSON comes as it is; errors are JSON either way.
     headers['accept'] = '*/*';
     if (payload !== undefined)

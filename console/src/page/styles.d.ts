@@ -1,0 +1,2 @@
+// Styles are bundled; nothing is imported of them.
+declare module '*.css';

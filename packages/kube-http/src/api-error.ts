@@ -1,0 +1,18 @@
+/** The API server refused, or was not reached; the message is for people, `reason` for decisions. */
+export class ApiError extends Error {
+  /** HTTP status; 0 when there was no answer. */
+  readonly code: number;
+  /** As in metav1.Status: NotFound, Forbidden … */
+  readonly reason: string;
+
+  constructor(code: number, reason: string, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'ApiError';
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
+export function isNotFound(error: unknown): boolean {
+  return error instanceof ApiError && error.code === 404;
+}
