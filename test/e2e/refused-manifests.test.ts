@@ -139,7 +139,7 @@ const EXPECTED: readonly (readonly [string, Json, Json | undefined, readonly str
   ],
   [
     'a volume without the encryption that it has',
-    of(GOOD),
+    of({ storage: { size: '20Gi' } }),
     of({ storage: { size: '20Gi', encryption: { key: { secret: { name: 'kek', key: 'key' } } } } }),
     [`spec.storage: Invalid value: ${ENCRYPTION_STAYS}`],
   ],
