@@ -259,8 +259,9 @@ export class CrashScenario {
     const directory = logDirectory(join(this.directory, VOLUME, '0'), logGeneration);
     for (const name of this.#disk.list(directory)) {
       const bytes = this.#disk.readFile(join(directory, name));
-      const offset = bytes?.indexOf(batch.subarray(0, 64)) ?? -1;
-      if (offset >= 0) return { path: join(directory, name), offset };
+      // What its header says of the chain, which is the same where it is sealed.
+      const at = bytes?.indexOf(batch.subarray(8, 56)) ?? -1;
+      if (at >= 8) return { path: join(directory, name), offset: at - 8 };
     }
     throw new Error('no log file holds that batch');
   }
