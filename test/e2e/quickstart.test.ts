@@ -154,9 +154,12 @@ describe('npm start', () => {
         severity: 'ERROR',
         sqlState: '42P01',
         user: 'postgres',
-        database: 'app',
-        statement: expect.stringContaining('***') as string,
+        database: 'postgres',
+        statement: expect.stringContaining('not_there') as string,
       },
+    });
+    expect(lines.find(({ msg }) => msg.startsWith('syntax error at or near "***"'))).toMatchObject({
+      postgres: { sqlState: '42601', statement: expect.stringMatching(/^alter role listed password \*\*\*/) as string },
     });
     expect(lines.filter(({ msg }) => msg === 'forged')).toEqual([]);
     expect(lines.filter(({ postgres }) => postgres?.sqlState === '28P01' && postgres.user?.includes('forged'))).not.toHaveLength(0);

@@ -44,7 +44,7 @@ const FAILURE = z
 export const LOG_LINE = z.strictObject({
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).describe('how grave it is'),
   time: z.iso.datetime().describe('when, RFC 3339 in UTC with milliseconds'),
-  component: z.string().describe('the program: operator, storage-daemon, compute-agent or local-kube'),
+  component: z.string().describe('the program: operator, storage-daemon, compute-agent, console or local-kube'),
   cluster: z.string().optional().describe('namespace/name of the AuroraCluster that it is about'),
   instance: z.string().optional().describe('the pod that says it'),
   part: z.string().optional().describe('the part of the program; postgres: PostgreSQL itself'),
