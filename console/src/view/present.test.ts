@@ -96,3 +96,16 @@ test('failovers and switchovers of earlier are kept, each once, and not without 
   expect(known).toHaveLength(20);
   expect(known[0]?.at).toBe('2026-11-21T10:00:49Z');
 });
+
+test('a look that comes late leaves no gap; one that comes very late does', async () => {
+  const view = firstView(SCENES.healthy);
+  const watch = new ClusterWatch();
+  let at = SCENE_NOW - 200_000;
+  const scrape = scrapeOf(SCENES.healthy, () => at);
+  for (const laterMs of [0, 10_000, 21_000, 10_000, 60_000, 10_000]) {
+    at += laterMs;
+    await watch.look(view.cluster, view.pods ?? [], scrape, () => at);
+  }
+  const told = watch.history.after(SCENE_NOW - 200_000).series['transactionsPerSecond'] ?? [];
+  expect(told.map((value) => value !== null)).toEqual([true, true, true, true, false, false, false, false, false, true, true]);
+});

@@ -17,6 +17,8 @@ import type { Scrape } from './scrape.ts';
 /** Where programs of each kind serve their metrics. */
 const PORT: Readonly<Record<string, number>> = { compute: 7003, storage: 7002 };
 const HANDOVERS_MAX = 20;
+/** Steps without a look that are no gap. */
+const MISSED_MAX = 2;
 /** Wait events of one hour that have a series of their own. */
 const LOAD_EVENTS_MAX = 12;
 
@@ -60,8 +62,12 @@ export class ClusterWatch {
     const at = now();
     const step = Math.floor(at / STEP_MS);
     if (step === this.#step) return;
+    const values = this.#stepValues(cluster.status);
+    // A look that came late is of the step that it left out as well: its figures are of all the time since the look before.
+    const missed = this.#step < 0 ? 0 : step - this.#step - 1;
+    if (missed > 0 && missed <= MISSED_MAX) for (let back = missed; back > 0; back--) this.history.record(at - back * STEP_MS, values);
     this.#step = step;
-    this.history.record(at, this.#stepValues(cluster.status));
+    this.history.record(at, values);
   }
 
   #stepValues(status: ClusterStatus | undefined): ReadonlyMap<string, number> {

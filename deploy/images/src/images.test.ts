@@ -147,9 +147,14 @@ test.each(Object.values(IMAGES))('$name starts with nothing but its image, and s
   const help = inRoot(root, [entrypoint, '--help'], image.env);
   expect(help).toMatchObject({ status: 0 });
   expect(help.output).toContain('LISTEN');
-  const refused = inRoot(root, [entrypoint], { ...image.env, METRICS_LISTEN: 'nowhere', AURORA_METRICS_LISTEN: 'nowhere' });
+  const refused = inRoot(root, [entrypoint], {
+    ...image.env,
+    METRICS_LISTEN: 'nowhere',
+    AURORA_METRICS_LISTEN: 'nowhere',
+    CONSOLE_LISTEN: 'nowhere',
+  });
   expect(refused.status).not.toBe(0);
-  expect(refused.output).toMatch(/METRICS_LISTEN.*nowhere/s);
+  expect(refused.output).toMatch(/(METRICS|CONSOLE)_LISTEN.*nowhere/s);
   // Its libraries it finds by /proc, which this root does not have.
   const env = { LD_LIBRARY_PATH: '/app/postgresql/lib' };
   if (image.postgres) expect(inRoot(root, ['/app/postgresql/bin/initdb', '--version'], env).output).toContain('(PostgreSQL) 18');
