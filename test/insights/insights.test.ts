@@ -140,7 +140,7 @@ test('its log is read as records, whatever clients call themselves', async () =>
   const strangers = records.filter(({ postgres: one }) => one?.sqlState === '28000');
   expect(strangers).toHaveLength(2);
   for (const { postgres: one } of strangers)
-    expect(one).toMatchObject({ severity: 'FATAL', database: forged, user: expect.stringContaining('\nF') as string });
+    expect(one).toMatchObject({ severity: 'FATAL', database: `${forged}\x1f`, user: expect.stringContaining('\nF') as string });
   expect(records.every(({ postgres: one }) => one === undefined || one.pid > 0)).toBe(true);
   expect(records.filter(({ message }) => message.startsWith('forged'))).toEqual([]);
 });
