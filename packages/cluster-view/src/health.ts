@@ -156,12 +156,15 @@ function meaningOf({ cluster: { status } }: ClusterView, copies: CopiesVerdict |
       `Whether anything acknowledged is lost is not known while ${copies.sound} sound ${copies.sound === 1 ? 'copy answers' : 'copies answer'}: keep all claims and disks.`,
     );
   if (!copies.writesGoOn) lines.push('Commits wait until a write quorum of copies is up again; they are not refused.');
-  else if (copies.up < copies.all)
+  else if (copies.up < copies.all) {
+    // Without a writer nothing commits, whatever the copies would allow.
+    const allow = isTrue(status.conditions ?? [], 'WriterAvailable') ? 'Commits go on' : 'The copies allow commits';
     lines.push(
       copies.toSpare === 0
-        ? 'Commits go on. No further copy may be lost, or they wait.'
-        : `Commits go on, also without ${copies.toSpare === 1 ? 'one more copy' : `${copies.toSpare} more copies`}.`,
+        ? `${allow}. No further copy may be lost, or commits wait.`
+        : `${allow}, also without ${copies.toSpare === 1 ? 'one more copy' : `${copies.toSpare} more copies`}.`,
     );
+  }
   return lines;
 }
 
