@@ -19,8 +19,16 @@ test('a cluster sets its own parameters, quoted for postgresql.conf', () => {
   ]);
 });
 
-test.each([...Object.keys(OWNED_PARAMETERS), 'FSYNC', 'port', 'hba_file', 'recovery_target_time'])('refuses %s by its name', (name) => {
+/** A cluster may have it from before the log was JSON: the operator refuses it, and an agent goes on with its own. */
+const WITHOUT_EFFECT = 'log_line_prefix';
+const REFUSED = Object.keys(OWNED_PARAMETERS).filter((name) => name !== WITHOUT_EFFECT);
+
+test.each([...REFUSED, 'FSYNC', 'port', 'hba_file', 'recovery_target_time'])('refuses %s by its name', (name) => {
   expect(() => parseParameters(JSON.stringify({ [name]: 'off' }))).toThrow(`PostgreSQL parameter '${name}' is set by kube-aurora`);
+});
+
+test(`${WITHOUT_EFFECT} of a cluster is no error: the one on PostgreSQL's command line holds`, () => {
+  expect(parseParameters(JSON.stringify({ [WITHOUT_EFFECT]: '%m ', work_mem: '8MB' })).get('work_mem')).toBe('8MB');
 });
 
 test.each([
