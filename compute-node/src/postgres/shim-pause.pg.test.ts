@@ -9,6 +9,7 @@ import type { DrainOutcome } from '../switchover/drain-outcome.ts';
 import { postgresTransactions } from '../switchover/open-transactions.ts';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
 import { testPki } from '../tls/fixture-pki.ts';
+import { connectSuperuser } from './local-client.ts';
 import { LOCAL_PORT } from './supervise.ts';
 
 const PASSWORD = 'let-me-in';
@@ -123,7 +124,7 @@ function drain(withinMs: number): Promise<DrainOutcome> {
 it('a drain waits for transactions of clients, for none of the agent’s own, and not for longer than it was given', async () => {
   const idle = await connect();
   const [short, long] = [await connect(), await connect()];
-  const local = await agent.connect();
+  const local = await connectSuperuser({ dir: agent.socketDir, port: LOCAL_PORT }, { database: 'app' });
   await local.query('begin');
   await short.query('begin');
   await long.query('begin');
