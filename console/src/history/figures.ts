@@ -1,4 +1,4 @@
-import { growth, histogramQuantile, total, type Metrics } from '@kube-aurora/cluster-view';
+import { growth, histogramQuantile, loadBetween, total, type Load, type Metrics } from '@kube-aurora/cluster-view';
 import { OTHER_LOAD } from '../answers/answers.ts';
 
 /** Two looks at one program. */
@@ -20,13 +20,11 @@ export interface InstanceFigures {
   readonly cpuLimit: number | undefined;
   readonly lagMs: number | undefined;
   readonly vdl: number | undefined;
-  /** Sessions at work on average, by `Type:Event`, most first. */
-  readonly load: readonly (readonly [event: string, sessions: number])[] | undefined;
+  readonly load: Load | undefined;
   /** Bytes that each segment has yet to get, by its id, as this writer feeds them; empty of a reader. */
   readonly segmentLag: ReadonlyMap<string, number>;
 }
 
-const LOAD = 'aurora_load_session_seconds_total';
 const FLUSH = 'aurora_flush_seconds';
 
 /** Pure: from what was scraped twice. */
@@ -55,12 +53,12 @@ export function instanceFigures({ before, after, seconds }: Looks): InstanceFigu
   };
 }
 
-export function loadTotal(load: InstanceFigures['load']): number | undefined {
+export function loadTotal(load: Load | undefined): number | undefined {
   return load?.reduce((sum, [, sessions]) => sum + sessions, 0);
 }
 
 /** The events with most load, and the rest as one. */
-export function topLoad(load: NonNullable<InstanceFigures['load']>, known: ReadonlySet<string>, max: number): ReadonlyMap<string, number> {
+export function topLoad(load: Load, known: ReadonlySet<string>, max: number): ReadonlyMap<string, number> {
   const kept = new Map<string, number>();
   // Which have series already keep them, so that a curve does not end because another event was busier for a moment.
   const names = new Set(known);
@@ -71,19 +69,6 @@ export function topLoad(load: NonNullable<InstanceFigures['load']>, known: Reado
   }
   for (const event of known) if (!kept.has(event)) kept.set(event, 0);
   return kept;
-}
-
-function loadBetween(before: Metrics | undefined, after: Metrics, seconds: number): InstanceFigures['load'] {
-  const samples = after.get(LOAD);
-  const earlier = before?.get(LOAD);
-  if (before === undefined || seconds <= 0 || samples === undefined) return undefined;
-  const keyOf = (labels: Readonly<Record<string, string>>): string =>
-    labels['type'] === labels['event'] ? (labels['type'] ?? '') : `${labels['type'] ?? ''}:${labels['event'] ?? ''}`;
-  const was = new Map(earlier?.map(({ labels, value }) => [keyOf(labels), value]));
-  const grown = samples.map(({ labels, value }) => [keyOf(labels), (value - (was.get(keyOf(labels)) ?? 0)) / seconds] as const);
-  // A counter that went back began anew: what it says is of no known time.
-  if (grown.some(([, sessions]) => sessions < 0)) return undefined;
-  return grown.toSorted((a, b) => b[1] - a[1]);
 }
 
 function segmentLags(metrics: Metrics): ReadonlyMap<string, number> {

@@ -1,5 +1,6 @@
 export { copiesVerdict, type CopiesVerdict } from './copies.ts';
 export { healthOf, type Health, type HealthLevel, type Problem } from './health.ts';
+export { loadBetween, type Load } from './load-between.ts';
 export * from './resources.ts';
 export { sclLag } from './scl-lag.ts';
 export {
