@@ -200,7 +200,9 @@ describe('a writer on six storage daemons', () => {
       code: expect.stringMatching(/UNREACHABLE|DEADLINE/) as string,
     });
     late.close();
-    expect(daemon.logTail(200)).toMatch(/"part":"grpc","reason":"untrusted","who":"somebody who says to be spiffe:[^"]*\/role\/compute"/);
+    expect(daemon.logTail(200)).toMatch(
+      /"part":"tls","reason":"untrusted","more":\{"connection":"grpc","who":"somebody who says to be spiffe:[^"]*\/role\/compute"/,
+    );
   }, 60_000);
 
   it('goes over to another key while it writes, also where a daemon was away meanwhile; with a wrong one that copy changes nothing', async () => {

@@ -83,8 +83,7 @@ test.each(Object.entries(REFUSED))('refuses %s, says who it was, and counts it',
   expect(daemon.logged).toEqual([
     expect.objectContaining({
       reason,
-      part: 'frames',
-      more: expect.objectContaining({ who: expect.stringMatching(who) as string }) as object,
+      more: expect.objectContaining({ connection: 'frames', who: expect.stringMatching(who) as string }) as object,
     }),
   ]);
   expect([...daemon.refusals.counts]).toEqual([{ part: 'frames', reason, side: 'caller', count: 1 }]);

@@ -4,7 +4,7 @@ import { RefusalLog } from './refusal-log.ts';
 
 it('writes a line at most once a second for each reason, says how many it stands for, and counts them all', () => {
   let now = 0;
-  const lines: { readonly reason: string; readonly more: { readonly alike: number } }[] = [];
+  const lines: { readonly reason: string; readonly more: { readonly alike: number; readonly connection: string } }[] = [];
   const logger = createLogger('test', {
     level: 'info',
     destination: { write: (line) => void lines.push(JSON.parse(line) as (typeof lines)[number]) },
@@ -19,6 +19,7 @@ it('writes a line at most once a second for each reason, says how many it stands
     ['expired', 9],
     ['untrusted', 0],
   ]);
+  expect(lines[0]?.more.connection).toBe('frames');
   expect([...log.counts].map(({ reason, count }) => [reason, count])).toEqual([
     ['expired', 25],
     ['untrusted', 1],

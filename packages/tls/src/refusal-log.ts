@@ -46,7 +46,7 @@ export class RefusalLog {
     const alike = this.#pace.due(kind, clock.now());
     if (alike === undefined) return;
     logger.warn(
-      { part, reason, who, address, alike, why: message, code },
+      { connection: part, reason, who, address, alike, why: message, code },
       side === 'caller' ? 'refused a connection: nothing of it was taken' : 'gave up a connection: it is not to whom it should be',
     );
   }
