@@ -56,9 +56,9 @@ export const PAGES: readonly Mutation[] = [
         replace: 'if (sealed.length < 0) throw',
       },
       {
-        file: 'storage-daemon/src/pages/page-store.ts',
-        find: 'if (page !== undefined && versionCrc(key, place.lsn, page) === place.crc)',
-        replace: 'if (page !== undefined)',
+        file: 'storage-daemon/src/pages/stored-form.ts',
+        find: 'if (versionCrc(key, lsn, stored) !== crc) throw',
+        replace: 'if (stored.length < 0) throw',
       },
     ],
   },
