@@ -95,6 +95,9 @@ function volumeLines(status: ClusterStatus | undefined, screen: Screen): string[
     `VDL ${status?.vdl ?? '-'}`,
     `${copies?.up ?? 0} of ${segments.length} copies up`,
     ...(status?.storage?.bytesUsed === undefined ? [] : [`${formatBytes(status.storage.bytesUsed)} in all`]),
+    ...(status?.storage?.encryption === undefined
+      ? []
+      : [`encrypted by ${status.storage.encryption.secret}/${status.storage.encryption.key}`]),
   ];
   // By zone: a zone fails as one.
   const rows = segments
@@ -176,7 +179,7 @@ function autoscalingText(status: ClusterStatus | undefined): string {
 }
 
 function endpointLines(status: ClusterStatus | undefined, screen: Screen): string[] {
-  const { endpoints, compute, writer, instances = [] } = status ?? {};
+  const { endpoints, compute, writer, tokenLogins, instances = [] } = status ?? {};
   if (endpoints === undefined) return [];
   const serving = new Set(instances.filter(({ state }) => state === 'Serving').map(({ name }) => name));
   const to = (names: readonly string[]): Cell => (names.length === 0 ? { text: 'nobody at present', tone: 'bad' } : names.join(', '));
@@ -185,6 +188,7 @@ function endpointLines(status: ClusterStatus | undefined, screen: Screen): strin
     ['read-only', endpoints.readOnly ?? '', to(compute?.readOnly ?? [])],
     ['any', endpoints.read ?? '', to([...serving])],
     ...(endpoints.custom ?? []).map((one): readonly Cell[] => [one.name, one.address ?? '', to(one.instances ?? [])]),
+    ...(tokenLogins === undefined ? [] : [['tokens', tokenLogins.endpoint, `as read-write; audience ${tokenLogins.audience}`]]),
   ];
   return [heading(screen, 'Endpoints'), ...table(screen, ['ENDPOINT', 'ADDRESS', 'LEADS TO'], rows, { indent: INDENT })];
 }

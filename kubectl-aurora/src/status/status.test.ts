@@ -35,6 +35,27 @@ describe('the page on a cluster', () => {
     expect(coloured.replaceAll(/\u001B\[\d+m/g, '')).toBe(renderStatus(VIEWS['lost zone'], PIPE));
   });
 
+  test('says by what the data is encrypted, and where tokens are passwords', () => {
+    const { healthy } = VIEWS;
+    const { status } = healthy.cluster;
+    const page = renderStatus(
+      {
+        ...healthy,
+        cluster: {
+          ...healthy.cluster,
+          status: {
+            ...status,
+            storage: { ...status?.storage, encryption: { secret: 'orders-key', key: 'k1' } },
+            tokenLogins: { endpoint: 'demo-rw.default.svc:5433', audience: 'kube-aurora/default/demo' },
+          },
+        },
+      },
+      PIPE,
+    );
+    expect(page).toMatch(/^Volume .* in all · encrypted by orders-key\/k1$/m);
+    expect(page).toMatch(/^ {2}tokens +demo-rw\.default\.svc:5433 +as read-write; audience kube-aurora\/default\/demo$/m);
+  });
+
   test('several clusters are a line each', async () => {
     const clusters = [VIEWS.healthy, VIEWS['lost zone'], VIEWS['quorum lost']].map(({ cluster }) => cluster);
     await expect(renderOverview(clusters, VIEWS.healthy.now, PIPE)).toMatchFileSnapshot('./pages/overview.txt');

@@ -135,6 +135,7 @@ export interface ClusterStatus {
     readonly desired?: number;
     readonly initialized?: boolean;
     readonly bytesUsed?: number;
+    readonly encryption?: { readonly secret: string; readonly key: string } | undefined;
     readonly segments?: readonly Segment[];
   };
   readonly endpoints?: {
@@ -147,6 +148,7 @@ export interface ClusterStatus {
   readonly advice?: readonly Advice[];
   readonly credentials?: readonly Credential[];
   readonly certificates?: Certificates;
+  readonly tokenLogins?: { readonly endpoint: string; readonly audience: string };
   readonly conditions?: readonly Condition[];
 }
 
