@@ -29,6 +29,8 @@ const MARK: Readonly<Record<HealthLevel, readonly [string, Tone]>> = {
 };
 
 const INDENT = '  ';
+const ADVICE_SHOWN = 5;
+const ADVICE_MARK: Readonly<Record<string, string>> = { critical: '✗', warning: '!', hint: '·' };
 const EVENTS_SHOWN = 6;
 
 /** The whole page on one cluster. Pure: the same view and screen give the same text. */
@@ -44,6 +46,7 @@ export function renderStatus(view: ClusterView, screen: Screen): string {
     endpointLines(status, screen),
     handoverLines(status, view.now, screen),
     certificateLines(status, view.now, screen),
+    adviceLines(status, view.now, screen),
     eventLines(view, screen),
     nextLines(health, screen),
   ];
@@ -191,6 +194,25 @@ function endpointLines(status: ClusterStatus | undefined, screen: Screen): strin
     ...(tokenLogins === undefined ? [] : [['tokens', tokenLogins.endpoint, `as read-write; audience ${tokenLogins.audience}`]]),
   ];
   return [heading(screen, 'Endpoints'), ...table(screen, ['ENDPOINT', 'ADDRESS', 'LEADS TO'], rows, { indent: INDENT })];
+}
+
+/** What an administrator would do in the database, most urgent first, as the status has it. */
+function adviceLines(status: ClusterStatus | undefined, now: number, screen: Screen): string[] {
+  const advice = status?.advice ?? [];
+  if (advice.length === 0) return [];
+  const lines = advice.slice(0, ADVICE_SHOWN).flatMap(({ severity, subject, what, since, remedy }) => {
+    const age = ageOf(since, now);
+    return [
+      ...paragraph(
+        screen,
+        `${INDENT}${ADVICE_MARK[severity] ?? '·'} `,
+        `${subject === undefined ? '' : `${subject}: `}${what}${age === undefined ? '' : ` (${age})`}`,
+      ),
+      ...paragraph(screen, INDENT.repeat(2), remedy, 'dim'),
+    ];
+  });
+  const beside = advice.length > ADVICE_SHOWN ? `the most urgent of ${plural(advice.length, 'finding')}` : '';
+  return [heading(screen, 'Advice', beside), ...lines];
 }
 
 function eventLines({ events, now }: ClusterView, screen: Screen): string[] {

@@ -56,6 +56,21 @@ describe('the page on a cluster', () => {
     expect(page).toMatch(/^ {2}tokens +demo-rw\.default\.svc:5433 +as read-write; audience kube-aurora\/default\/demo$/m);
   });
 
+  test('has what an administrator would do in the database', () => {
+    const { healthy } = VIEWS;
+    const finding = {
+      id: 'unusedIndexes',
+      severity: 'hint',
+      subject: 'app',
+      what: 'index t_x is never used',
+      since: new Date(healthy.now - 60_000).toISOString(),
+    };
+    const advice = Array.from({ length: 6 }, () => ({ ...finding, remedy: 'DROP INDEX t_x', query: 'select' }));
+    const page = renderStatus({ ...healthy, cluster: { ...healthy.cluster, status: { ...healthy.cluster.status, advice } } }, PIPE);
+    expect(page).toContain('Advice   the most urgent of 6 findings\n  · app: index t_x is never used (60s)\n    DROP INDEX t_x\n');
+    expect(page.split('DROP INDEX')).toHaveLength(6);
+  });
+
   test('several clusters are a line each', async () => {
     const clusters = [VIEWS.healthy, VIEWS['lost zone'], VIEWS['quorum lost']].map(({ cluster }) => cluster);
     await expect(renderOverview(clusters, VIEWS.healthy.now, PIPE)).toMatchFileSnapshot('./pages/overview.txt');
