@@ -6,7 +6,7 @@ import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { drainSessions, HANDOVER_MS } from '../switchover/drain-sessions.ts';
 import type { DrainOutcome } from '../switchover/drain-outcome.ts';
-import { postgresTransactions } from '../switchover/open-transactions.ts';
+import { postgresTransactions, type TransactionAccess } from '../switchover/open-transactions.ts';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
 import { testPki } from '../tls/fixture-pki.ts';
 import { connectSuperuser } from './local-client.ts';
@@ -114,9 +114,17 @@ it('who waits in a pause is told 57P01 when PostgreSQL ends, and what was asked 
   await ended;
 }, 60_000);
 
-/** With the real server's sessions; nobody takes the place afterwards. */
-function drain(withinMs: number): Promise<DrainOutcome> {
-  const access = postgresTransactions({ dir: agent.socketDir, port: LOCAL_PORT });
+/** With the real server's sessions; nobody takes the place afterwards. `onLook` is told of each look that is done. */
+function drain(withinMs: number, onLook: () => void = () => undefined): Promise<DrainOutcome> {
+  const transactions = postgresTransactions({ dir: agent.socketDir, port: LOCAL_PORT });
+  const access: TransactionAccess = (work) =>
+    transactions((look) =>
+      work(async () => {
+        const names = await look();
+        onLook();
+        return names;
+      }),
+    );
   const pause = (untilMs: number): void => agent.postgres.pauseUntil(untilMs, CLOCK);
   return drainSessions({ pause, access, withinMs, clock: CLOCK, logger: silentLogger() }, new AbortController().signal);
 }
@@ -128,10 +136,15 @@ it('a drain waits for transactions of clients, for none of the agent’s own, an
   await local.query('begin');
   await short.query('begin');
   await long.query('begin');
-  const seen = drain(3000);
   // No setting of a session hides it.
   await short.query('set track_activities = off');
-  await short.query('select pg_sleep(0.1)');
+  const counted = Promise.withResolvers<void>();
+  let looks = 0;
+  // The first is before the pause; what the second has seen is counted when the third is made.
+  const seen = drain(3000, () => {
+    if (++looks === 3) counted.resolve();
+  });
+  await counted.promise;
   await short.query('commit');
   expect(await settles(seen, SILENCE_MS)).toBe(false);
   expect(await seen).toEqual({ waitedMs: expect.any(Number) as number, transactions: { finished: 1, cutOff: 1 } });
