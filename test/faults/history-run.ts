@@ -69,10 +69,27 @@ async function whole(system: StartedSystem): Promise<void> {
 async function create(connection: LedgerConnection, statements: readonly string[]): Promise<string> {
   const client = await connectTo(connection, CREATE_MS);
   await client.query(`SET lock_timeout = '${LOCK_TIMEOUT}'`);
-  for (const statement of statements) await client.query(statement);
+  for (const statement of statements) {
+    try {
+      await client.query(statement);
+    } catch (error) {
+      throw new Error(`${statement}: ${await sessionsAt(connection)}`, { cause: error });
+    }
+  }
   const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn()::text AS lsn');
   await client.end();
   return rows[0]?.lsn ?? '0/0';
+}
+
+/** What else goes on there, for whoever has to find out why a statement failed. */
+async function sessionsAt(connection: LedgerConnection): Promise<string> {
+  const client = await connectTo(connection);
+  const { rows } = await client.query<Record<string, unknown>>(
+    `SELECT pid, pg_blocking_pids(pid) AS waits_for, client_addr, client_port, state, wait_event_type, wait_event, xact_start, state_change, query
+       FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`,
+  );
+  await client.end();
+  return JSON.stringify(rows, undefined, 1);
 }
 
 /** Whom the extension belongs to that is looked at tables with. */
