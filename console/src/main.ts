@@ -1,6 +1,5 @@
 import path from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
-import { HttpApi } from '@kube-aurora/kube-http';
+import { HttpApi, loadKubeConfig } from '@kube-aurora/kube-http';
 import { createLogger, describeConfig, parseAddress, readConfig, runMain, Shutdown } from '@kube-aurora/process';
 import { configSchema } from './config.ts';
 import { OPEN, TokenAccess } from './server/access.ts';
@@ -12,13 +11,6 @@ import { scrape } from './watch/scrape.ts';
 
 const logger = createLogger('console');
 
-function loadConfig(): KubeConfig {
-  const config = new KubeConfig();
-  if ((process.env['KUBECONFIG'] ?? '') === '' && process.env['KUBERNETES_SERVICE_HOST'] !== undefined) config.loadFromCluster();
-  else config.loadFromDefault();
-  return config;
-}
-
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   if (argv.includes('--help')) {
@@ -27,7 +19,7 @@ async function main(): Promise<void> {
   }
   const settings = readConfig(configSchema, process.env, argv);
   const shutdown = new Shutdown(logger);
-  const api = new HttpApi(loadConfig(), 'kube-aurora-console');
+  const api = new HttpApi(loadKubeConfig(process.env), 'kube-aurora-console');
   const namespace = settings.watchNamespace === '' ? undefined : settings.watchNamespace;
   const watch = new ConsoleWatch({ api, namespace, scrape, now: Date.now });
   const web = await serveConsole({

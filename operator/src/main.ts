@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { performance } from 'node:perf_hooks';
-import { KubeConfig } from '@kubernetes/client-node';
+import { loadKubeConfig } from '@kube-aurora/kube-http';
 import { createLogger, describeConfig, EXIT, readConfig, runMain, serveStatus, Shutdown } from '@kube-aurora/process';
 import { configSchema } from './config.ts';
 import { KubeClient } from './kube/client.ts';
@@ -11,13 +11,6 @@ import { Operator, timer } from './operator.ts';
 
 const logger = createLogger('operator', { who: { instance: process.env['POD_NAME'] } });
 
-function loadConfig(): KubeConfig {
-  const config = new KubeConfig();
-  if ((process.env['KUBECONFIG'] ?? '') === '' && process.env['KUBERNETES_SERVICE_HOST'] !== undefined) config.loadFromCluster();
-  else config.loadFromDefault();
-  return config;
-}
-
 async function main(): Promise<void> {
   const argv = process.argv.slice(2);
   if (argv.includes('--help')) {
@@ -26,7 +19,7 @@ async function main(): Promise<void> {
   }
   const settings = readConfig(configSchema, process.env, argv);
   const shutdown = new Shutdown(logger);
-  const api = new KubeClient({ loadConfig });
+  const api = new KubeClient({ loadConfig: () => loadKubeConfig(process.env) });
   const electing = settings.leaderElection === 'on';
   let keeper: LeaseKeeper | undefined;
   const leading = (): boolean => !electing || keeper?.leading === true;

@@ -82,6 +82,7 @@ export const REAL_FAULTS: readonly RealFault[] = [
     alerts: ['AuroraLoadAboveCores'],
     async make(system) {
       const clients = await Promise.all(Array.from({ length: 12 }, () => system.session()));
+      // Each ends with its session, when the fault is mended.
       for (const client of clients) client.query('select pg_sleep(600)').catch(() => undefined);
       return async () => {
         await system.sql("select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'");

@@ -34,6 +34,7 @@ async function work(number: number): Promise<void> {
       // Its server is gone, or not yet there: that is what the pictures are of.
       await delay(200);
     }
+    // Of a connection that is broken already.
     await client.end().catch(() => undefined);
   }
 }

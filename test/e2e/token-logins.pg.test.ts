@@ -185,6 +185,7 @@ test('TLS from the first byte on is taken of who says for what, and newer versio
   await new Promise((resolve) => other.once('close', resolve));
 }, 240_000);
 
+// A machine need not have a psql; the driver's logins above run everywhere.
 test.skipIf(psql === undefined)(
   'psql logs in, with its certificate checked',
   async () => {

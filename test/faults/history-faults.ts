@@ -179,9 +179,13 @@ export async function inflictFault(
     }
   };
   const cutOff = async (hosts: readonly string[]): Promise<void> => {
-    const ends = hosts.map((host) => ownMachine().cutOff(host));
-    await delay(forMs);
-    for (const end of ends) end();
+    const ends: (() => void)[] = [];
+    try {
+      for (const host of hosts) ends.push(ownMachine().cutOff(host));
+      await delay(forMs);
+    } finally {
+      for (const end of ends) end();
+    }
   };
   const clockJumped = async (pids: readonly number[]): Promise<void> => {
     ownMachine().moveClock(pids, CLOCK_JUMPS_MS[Math.floor(which * 97) % CLOCK_JUMPS_MS.length] ?? 0);

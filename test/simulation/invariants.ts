@@ -1,7 +1,7 @@
 import type { SegmentRole } from '@kube-aurora/volume';
 import { pageKeyOf, type PageId } from '@kube-aurora/redo';
 import type { AppendResponse, SegmentState } from '@kube-aurora/rpc';
-import { pageStoreKey } from '../../storage-daemon/src/pages/page-store.ts';
+import { pageStoreKey } from '../../storage-daemon/src/pages/store-key.ts';
 import { pagesDirectory } from '../../storage-daemon/src/segment/open-storage.ts';
 import type { RedoStorage } from '../../storage-daemon/src/segment/redo-storage.ts';
 import type { Segment } from '../../storage-daemon/src/segment/segment.ts';

@@ -1,5 +1,5 @@
 import { CLUSTER_LABEL, path, type Cluster, type ClusterEvent, type Pod } from '@kube-aurora/cluster-view';
-import { ApiError, type KubeApi } from '@kube-aurora/kube-http';
+import { unlessForbidden, type KubeApi } from '@kube-aurora/kube-http';
 import type { WatchState } from '../answers/answers.ts';
 
 interface Lists {
@@ -44,8 +44,10 @@ export class ApiLists {
     try {
       const [clusters, pods, events] = await Promise.all([
         items<Cluster>(`${path.clusters(this.#namespace)}?${FROM_CACHE}`),
-        readable(items<Pod>(`${path.core('pods', this.#namespace)}?${FROM_CACHE}&labelSelector=${encodeURIComponent(CLUSTER_LABEL)}`)),
-        readable(items<ClusterEvent>(`${path.core('events', this.#namespace)}?${FROM_CACHE}&fieldSelector=${about}`)),
+        unlessForbidden(
+          items<Pod>(`${path.core('pods', this.#namespace)}?${FROM_CACHE}&labelSelector=${encodeURIComponent(CLUSTER_LABEL)}`),
+        ),
+        unlessForbidden(items<ClusterEvent>(`${path.core('events', this.#namespace)}?${FROM_CACHE}&fieldSelector=${about}`)),
       ]);
       this.#lists = { clusters, pods, events };
       this.#heardAt = this.#now();
@@ -56,15 +58,5 @@ export class ApiLists {
       this.#silentSince ??= this.#now();
       this.#problem = error instanceof Error ? error.message : String(error);
     }
-  }
-}
-
-/** Undefined for what this account may not see; the rest is shown all the same. */
-async function readable<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof ApiError && error.code === 403) return undefined;
-    throw error;
   }
 }

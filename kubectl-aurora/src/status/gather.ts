@@ -1,4 +1,4 @@
-import { ApiError, type KubeApi } from '@kube-aurora/kube-http';
+import { unlessForbidden, type KubeApi } from '@kube-aurora/kube-http';
 import { CLUSTER_LABEL, path, viewOf, type Cluster, type ClusterEvent, type ClusterView, type Pod } from '@kube-aurora/cluster-view';
 import { findCluster, listClusters } from '../find-cluster.ts';
 
@@ -16,7 +16,7 @@ export interface Wanted {
 /** Everything at once: clusters, pods and events are asked for side by side, so that it takes one round trip. */
 export async function gather(api: KubeApi, { namespace, name }: Wanted, now: () => number): Promise<Gathered> {
   const items = <T>(of: string): Promise<readonly T[] | undefined> =>
-    readable(api.get<{ readonly items: readonly T[] }>(of).then((list) => list.items));
+    unlessForbidden(api.get<{ readonly items: readonly T[] }>(of).then((list) => list.items));
   const selector = encodeURIComponent(name === undefined ? CLUSTER_LABEL : `${CLUSTER_LABEL}=${name}`);
   const about = encodeURIComponent(`involvedObject.kind=AuroraCluster${name === undefined ? '' : `,involvedObject.name=${name}`}`);
   const [clusters, pods, events] = await Promise.all([
@@ -27,14 +27,4 @@ export async function gather(api: KubeApi, { namespace, name }: Wanted, now: () 
   const [only, ...others] = clusters;
   if (only === undefined || others.length > 0) return { kind: 'many', clusters };
   return { kind: 'one', view: viewOf(only, pods, events, now()) };
-}
-
-/** Undefined for what this account may not see; the rest is shown all the same. */
-async function readable<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof ApiError && error.code === 403) return undefined;
-    throw error;
-  }
 }

@@ -1,2 +1,3 @@
-export { ApiError, isNotFound } from './api-error.ts';
+export { ApiError, isNotFound, unlessForbidden } from './api-error.ts';
 export { HttpApi, refusal, type KubeApi } from './http-api.ts';
+export { loadKubeConfig } from './load-config.ts';

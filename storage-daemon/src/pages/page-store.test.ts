@@ -9,7 +9,8 @@ import { systemDisk } from '../disk/system-disk.ts';
 import { diskError, FaultDisk, type DiskOperation } from '../testing/fault-disk.ts';
 import { filledPage } from '../testing/synthetic-records.ts';
 import { PLAIN_PAGES } from './stored-form.ts';
-import { PageStore, pageStoreKey } from './page-store.ts';
+import { PageStore } from './page-store.ts';
+import { pageStoreKey } from './store-key.ts';
 import { roomFor, sealInPlace, sealValue, StoredValueError } from './stored-value.ts';
 
 const OPTIONS = { cacheBytes: 65_536, writeBufferBytes: 65_536, flushPages: 100, form: PLAIN_PAGES };

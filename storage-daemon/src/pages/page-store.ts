@@ -1,13 +1,15 @@
 import type { Disk } from '../disk/disk.ts';
 import { KeyUnusableError } from '../disk/key-unusable-error.ts';
 import type { BatchOperation, KeyedStoreOptions, StoreEntry } from '../disk/keyed-store.ts';
-import { decodeKey, encodeKey, type PageKey } from '@kube-aurora/redo-engine';
+import { decodeKey, type PageKey } from '@kube-aurora/redo-engine';
 import { convertVersions } from './convert-versions.ts';
-import { sealPlace, versionCrc, type Place } from './place-codec.ts';
+import { isSamePlace, sealPlace, versionCrc, type Place } from './place-codec.ts';
 import { DIGEST_KEY, PAGE_PREFIX, PlaceIndex, placeOf } from './place-index.ts';
+import { scrubValues, type Scrubbed, type ScrubbedParts } from './scrub-values.ts';
 import { SlotFile } from './slot-file.ts';
 import { firstKeyOf, keyAfter } from './space-keys.ts';
 import { openValue, sealValue, StoredValueError } from './stored-value.ts';
+import { pageOfKey, pageStoreKey } from './store-key.ts';
 import { PageTurn } from './page-turn.ts';
 import type { StoredForm } from './stored-form.ts';
 import { partsOfVersion, versionValue } from './version-value.ts';
@@ -62,12 +64,6 @@ export interface Checkpoint {
 
 /** What becomes of a page in the index. */
 type Change = Place | 'gone';
-
-export function pageStoreKey(page: PageKey): Buffer {
-  const key = encodeKey(page, 1);
-  key[0] = PAGE_PREFIX;
-  return key;
-}
 
 const textOf = (key: Buffer): string => key.toString('latin1');
 
@@ -382,40 +378,16 @@ export class PageStore {
 
   // Keeping it sound ------------------------------------------------------------------------------------------------
 
-  /**
-   * Reads about `bytes` of pages back, from past `after` on, and at the end the other values. Gives how many bytes,
-   * what is damaged, and where the next call goes on; undefined: from the start.
-   */
-  async scrubValues(
-    after: Buffer | undefined,
-    bytes: number,
-  ): Promise<{ bytes: number; damaged: StoredValueError[]; next: Buffer | undefined }> {
-    const most = Math.max(1, Math.ceil(bytes / Math.max(1, this.#slots.pageBytes)));
-    const pages: PageKey[] = [];
-    let next: Buffer | undefined;
-    const start = after === undefined ? Buffer.from([PAGE_PREFIX]) : Buffer.concat([after, Buffer.from([0])]);
-    for await (const key of this.#index.keys(start, Buffer.from([PAGE_PREFIX + 1]))) {
-      pages.push(decodeKey(key.subarray(1)));
-      if (pages.length < most) continue;
-      next = key;
-      break;
-    }
-    const damaged: StoredValueError[] = [];
-    for (let at = 0; at < pages.length; at += STRETCH) {
-      for (const version of await this.getMany(pages.slice(at, at + STRETCH)))
-        if (version instanceof StoredValueError) damaged.push(version);
-    }
-    for (const key of next === undefined ? [CHECKPOINT_KEY, STATE_KEY, REMOVALS_KEY] : []) {
-      try {
-        await this.#value(key);
-      } catch (error) {
-        // In a store that was opened with its key it was changed since; the next checkpoint writes it anew.
-        if (error instanceof KeyUnusableError) damaged.push(new StoredValueError(key, error.message));
-        else if (error instanceof StoredValueError) damaged.push(error);
-        else throw error;
-      }
-    }
-    return { bytes: pages.length * this.#slots.pageBytes, damaged, next };
+  /** As scrubValues says (scrub-values.ts). */
+  scrubValues(after: Buffer | undefined, bytes: number): Promise<Scrubbed> {
+    const parts: ScrubbedParts = {
+      keys: (from, before) => this.#index.keys(from, before),
+      getMany: (pages) => this.getMany(pages),
+      value: (key) => this.#value(key),
+      valueKeys: [CHECKPOINT_KEY, STATE_KEY, REMOVALS_KEY],
+      pageBytes: this.#slots.pageBytes,
+    };
+    return scrubValues(parts, after, bytes);
   }
 
   /** Reads about `bytes` of the index back; gives how many. Throws StoredValueError when it is not what was written. */
@@ -433,13 +405,4 @@ export class PageStore {
     await this.#slots.close();
     await this.#index.close();
   }
-}
-
-function isSamePlace(a: Place, b: Place | undefined): boolean {
-  return b !== undefined && a.slot === b.slot && a.lsn === b.lsn && a.crc === b.crc;
-}
-
-/** The page that a raw key names; undefined for the checkpoint and the state. */
-export function pageOfKey(key: Buffer): PageKey | undefined {
-  return key[0] === PAGE_PREFIX ? decodeKey(key.subarray(1)) : undefined;
 }

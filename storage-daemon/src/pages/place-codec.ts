@@ -94,3 +94,7 @@ export function openDigest(key: Buffer, sealed: Buffer): Digest {
     sum: value.readUInt32BE(14),
   };
 }
+
+export function isSamePlace(a: Place, b: Place | undefined): boolean {
+  return b !== undefined && a.slot === b.slot && a.lsn === b.lsn && a.crc === b.crc;
+}

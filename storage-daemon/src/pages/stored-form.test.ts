@@ -8,7 +8,8 @@ import type { StoreEntry } from '../disk/keyed-store.ts';
 import { systemDisk } from '../disk/system-disk.ts';
 import { testForms } from '../testing/test-keys.ts';
 import { versionCrc } from './place-codec.ts';
-import { PageStore, pageStoreKey } from './page-store.ts';
+import { PageStore } from './page-store.ts';
+import { pageStoreKey } from './store-key.ts';
 import { PLAIN_PAGES, type StoredForm } from './stored-form.ts';
 import { StoredValueError } from './stored-value.ts';
 

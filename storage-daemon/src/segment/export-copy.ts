@@ -1,6 +1,7 @@
 import type { PageKey } from '@kube-aurora/redo-engine';
 import type { StoreEntry } from '../disk/keyed-store.ts';
-import { pageOfKey, type PageStore } from '../pages/page-store.ts';
+import type { PageStore } from '../pages/page-store.ts';
+import { pageOfKey } from '../pages/store-key.ts';
 import { openValue, StoredValueError } from '../pages/stored-value.ts';
 
 /**

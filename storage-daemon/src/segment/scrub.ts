@@ -1,5 +1,6 @@
 import type { PageKey } from '@kube-aurora/redo-engine';
-import { pageOfKey, type PageStore } from '../pages/page-store.ts';
+import type { PageStore } from '../pages/page-store.ts';
+import { pageOfKey } from '../pages/store-key.ts';
 import { StoredValueError } from '../pages/stored-value.ts';
 import type { RedoLog } from '../redo-log/redo-log.ts';
 import { RedoScrub } from './redo-scrub.ts';

@@ -1,5 +1,5 @@
 import { pageKeyOf, type PageId } from '@kube-aurora/redo';
-import { pageStoreKey } from '../pages/page-store.ts';
+import { pageStoreKey } from '../pages/store-key.ts';
 import { openValue } from '../pages/stored-value.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
 
