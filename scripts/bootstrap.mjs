@@ -73,6 +73,7 @@ const COMMANDS = {
   'test:console': [['console/src/testing/browser-check.ts']],
   'test:alerts': [['test/alerts/promtool.ts']],
   'test:monitoring': [['test/alerts/live.ts']],
+  'test:runbooks': [['test/runbooks/main.ts']],
   'test:kubernetes': [['test/real-kubernetes/main.ts']],
 };
 

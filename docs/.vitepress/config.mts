@@ -20,6 +20,8 @@ export default defineConfig({
   description: 'An open Amazon Aurora for Kubernetes: stock PostgreSQL on a six-copy, three-zone volume',
   cleanUrls: true,
   lastUpdated: false,
+  // Its highlighter does not know PromQL.
+  markdown: { languageAlias: { promql: 'txt' } },
   themeConfig: {
     search: { provider: 'local' },
     outline: [2, 3],

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
 import { Quickstart } from '../e2e/quickstart-harness.ts';
+import { environmentOf, programsOf, type PodProgram } from './pod-programs.ts';
 
 const UP_WITHIN_MS = 300_000;
 
@@ -57,16 +58,9 @@ export class LiveSystem {
     return this.kubectl('get', 'pods', '-l', `kube-aurora.dev/role=${role}`, '-o', 'jsonpath={.items[0].metadata.name}');
   }
 
-  /** Processes of a pod's program: what its environment calls it. */
-  programs(pod: string): { readonly pid: number; readonly environment: ReadonlyMap<string, string> }[] {
-    return readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .flatMap((name) => {
-        const environment = environmentOf(Number(name));
-        const isMeant = environment?.get('AURORA_INSTANCE') === pod || environment?.get('AURORA_DAEMON_ID') === pod;
-        const isOurs = environment?.get('AURORA_DATA_DIR')?.startsWith(this.quickstart.home) === true;
-        return environment !== undefined && isMeant && isOurs ? [{ pid: Number(name), environment }] : [];
-      });
+  /** Processes of a pod's program. */
+  programs(pod: string): PodProgram[] {
+    return programsOf(this.quickstart.home, pod);
   }
 
   /** Of `npm start`'s own programs. */
@@ -101,16 +95,5 @@ export class LiveSystem {
     await this.quickstart.stop();
     for (const directory of this.mounted) spawnSync('umount', [directory]);
     await this.quickstart.destroy();
-  }
-}
-
-/** Undefined: it is gone, or nobody's whom we may look at. */
-function environmentOf(pid: number): ReadonlyMap<string, string> | undefined {
-  try {
-    const words = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-    return new Map(words.map((word) => [word.slice(0, word.indexOf('=')), word.slice(word.indexOf('=') + 1)]));
-  } catch {
-    // It has ended since it was found.
-    return undefined;
   }
 }
