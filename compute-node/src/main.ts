@@ -203,6 +203,7 @@ async function runAgent(): Promise<void> {
           },
           program: new URL(import.meta.url),
           onLogin: (outcome) => metrics.tokenLogins.inc({ outcome }),
+          onChange: () => running.version.changed(),
           clock,
           logger: logger.child({ part: 'token-port' }),
         });
@@ -212,7 +213,7 @@ async function runAgent(): Promise<void> {
     registry,
     live: () => ({ ok: true, message: running.phase }),
     ready: () => running.ready(),
-    status: () => ({ ...running.status(), identity: tls.status }),
+    status: () => ({ ...running.status(), tokenPort: tokenPort?.status, identity: tls.status }),
     door: tls.statusDoor(['operator', 'compute']),
     version: running.version,
     actions: { '/promote': () => running.actions.promote(), '/drain': () => running.actions.drain() },

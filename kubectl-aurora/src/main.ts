@@ -73,7 +73,13 @@ async function run(words: readonly string[]): Promise<number> {
     }
     case 'psql': {
       const role = ROLES.find((one) => one === flags.get('role')) ?? 'rw';
-      const request = { namespace, name, role, superuser: flags.has('superuser'), builtIn: flags.has('built-in'), words: rest };
+      const [serviceAccount, user] = [flags.get('serviceaccount'), flags.get('user')];
+      const superuser = flags.has('superuser');
+      if (!flags.has('token') && (serviceAccount !== undefined || user !== undefined))
+        throw usage(command, '--serviceaccount and --user say whose token it is: use --token with them');
+      if (flags.has('token') && superuser) throw usage(command, '--superuser is by a password: use --token --user postgres in its place');
+      const token = flags.has('token') ? { serviceAccount, user } : undefined;
+      const request = { namespace, name, role, superuser, token, builtIn: flags.has('built-in'), words: rest };
       return await psqlCommand(request, { api, config, environment: process.env, inCluster: existsSync(SERVICE_ACCOUNT), say });
     }
     case 'logs': {

@@ -3,8 +3,20 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { textOf } from '../postgres/mounted-file.ts';
 import { readLogins } from './logins.ts';
-import { LOGINS_FILE, type TokenPortPlaces } from './run-token-port.ts';
+import { LOGINS_FILE, type TokenPortPlaces, type TokenPortWord } from './run-token-port.ts';
 import type { LoginOutcome } from './token-port.ts';
+
+/**
+ * How the port is. `closed`: nobody may log in by a token, so there is none. `opening`: it is about to listen. `listening`, with a message:
+ * it is open, and nobody would get in.
+ */
+export interface TokenPortStatus {
+  readonly state: 'closed' | 'opening' | 'listening' | 'failed';
+  /** RFC 3339: since when that is so. */
+  readonly since: string;
+  /** What is wrong, for people; empty when nothing is. */
+  readonly message: string;
+}
 
 /** How often it is looked whether anybody may log in by a token; also how long the port stays away after a fault. */
 const LOOK_EVERY_MS = 1000;
@@ -17,25 +29,36 @@ export class TokenPortThread {
   readonly #places: TokenPortPlaces;
   readonly #program: URL;
   readonly #onLogin: (outcome: LoginOutcome) => void;
+  readonly #onChange: () => void;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #over = new AbortController();
   #worker: Worker | undefined;
   #complaint = '';
+  #status: TokenPortStatus;
 
   constructor(options: {
     places: TokenPortPlaces;
     /** What the thread runs: it calls runTokenPort. */
     program: URL;
     onLogin: (outcome: LoginOutcome) => void;
+    /** The status is another. */
+    onChange: () => void;
     clock: Clock;
     logger: Logger;
   }) {
     this.#places = options.places;
     this.#program = options.program;
     this.#onLogin = options.onLogin;
+    this.#onChange = options.onChange;
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#status = { state: 'closed', since: new Date(this.#clock.wallTime()).toISOString(), message: '' };
+  }
+
+  /** A file that nobody can be let in by is told of before anything else. */
+  get status(): TokenPortStatus {
+    return this.#complaint === '' ? this.#status : { ...this.#status, message: this.#complaint };
   }
 
   /** Resolves once it was stopped. */
@@ -66,24 +89,42 @@ export class TokenPortThread {
     const read = readLogins(await textOf(this.#places.settingsDir, LOGINS_FILE));
     const complaint = read.kind === 'malformed' ? read.why : '';
     if (complaint !== '' && complaint !== this.#complaint) this.#logger.error({ why: complaint }, 'nobody can log in by a token');
-    this.#complaint = complaint;
+    if (complaint !== this.#complaint) {
+      this.#complaint = complaint;
+      this.#onChange();
+    }
     return read.kind === 'malformed' ? this.#worker !== undefined : read.logins.logins.length > 0;
   }
 
   #start(): Worker {
     const worker = new Worker(this.#program, { workerData: this.#places });
-    worker.on('message', this.#onLogin);
-    worker.on('error', (error) => this.#logger.error({ err: error }, 'the token port ended by a fault; its sessions are cut off'));
+    // One that failed a moment ago says so until it listens.
+    if (this.#status.state !== 'failed') this.#become('opening');
+    worker.on('message', (word: TokenPortWord) => {
+      if (word.kind === 'login') this.#onLogin(word.outcome);
+      else if (this.#worker === worker) this.#become('listening', word.kind === 'trouble' ? word.why : '');
+    });
+    worker.on('error', (error) => {
+      this.#logger.error({ err: error }, 'the token port ended by a fault; its sessions are cut off');
+      if (this.#worker === worker) this.#become('failed', error instanceof Error ? error.message : String(error));
+    });
     worker.on('exit', () => {
       if (this.#worker === worker) this.#worker = undefined;
     });
     return worker;
   }
 
+  #become(state: TokenPortStatus['state'], message = ''): void {
+    if (this.#status.state === state && this.#status.message === message) return;
+    this.#status = { state, since: new Date(this.#clock.wallTime()).toISOString(), message };
+    this.#onChange();
+  }
+
   async #end(): Promise<void> {
     const worker = this.#worker;
-    if (worker === undefined) return;
     this.#worker = undefined;
+    this.#become('closed');
+    if (worker === undefined) return;
     await worker.terminate();
     this.#logger.info('the token port is closed');
   }

@@ -6,6 +6,8 @@ const PATH = '/apis/authentication.k8s.io/v1/tokenreviews';
 const ANSWER_WITHIN_MS = 5000;
 const ANSWER_BYTES_MAX = 256 * 1024;
 
+export const REVIEW_ACCESS_MISSING = 'the operator has not put yet what the API server is asked with into the Secret NAME-token-review';
+
 /** Asks the API server whose token this is. Never rejects: an answer that did not come is one of its kinds. */
 export type ReviewToken = (token: string, audience: string) => Promise<Review>;
 
@@ -15,12 +17,9 @@ export type ReviewToken = (token: string, audience: string) => Promise<Review>;
  */
 export function reviewAtApiServer(directory: string | undefined): ReviewToken {
   return async (token, audience) => {
-    const [server, ca, own] = await Promise.all(['server', 'ca.crt', 'token'].map((name) => textOf(directory, name)));
-    if (server === undefined || own === undefined)
-      return {
-        kind: 'unavailable',
-        why: 'the operator has not put yet what the API server is asked with into the Secret NAME-token-review',
-      };
+    const access = await accessOf(directory);
+    if (access === undefined) return { kind: 'unavailable', why: REVIEW_ACCESS_MISSING };
+    const { server, ca, own } = access;
     const asked = JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token, audiences: [audience] } });
     try {
       return readReview(await post(`${server.trim().replace(/\/$/, '')}${PATH}`, ca, own.trim(), asked));
@@ -28,6 +27,22 @@ export function reviewAtApiServer(directory: string | undefined): ReviewToken {
       return { kind: 'unavailable', why: `the API server was not reached: ${error instanceof Error ? error.message : String(error)}` };
     }
   };
+}
+
+/** Whether there is what to ask with; what the API server makes of it only asking shows. */
+export async function hasReviewAccess(directory: string | undefined): Promise<boolean> {
+  return (await accessOf(directory)) !== undefined;
+}
+
+interface Access {
+  readonly server: string;
+  readonly ca: string | undefined;
+  readonly own: string;
+}
+
+async function accessOf(directory: string | undefined): Promise<Access | undefined> {
+  const [server, ca, own] = await Promise.all(['server', 'ca.crt', 'token'].map((name) => textOf(directory, name)));
+  return server === undefined || own === undefined ? undefined : { server, ca, own };
 }
 
 interface Answer {

@@ -23,6 +23,7 @@ describe('a command line', () => {
     ['status -o=yaml', ['status', [], { output: 'yaml' }, []]],
     ['status -h', ['status', [], { help: '' }, []]],
     ['psql demo --role ro -- -c select', ['psql', ['demo'], { role: 'ro' }, ['-c', 'select']]],
+    ['psql demo --token --serviceaccount ops/dba', ['psql', ['demo'], { token: '', serviceaccount: 'ops/dba' }, []]],
     ['psql -- --help', ['psql', [], {}, ['--help']]],
     ['logs demo -f --instance=1', ['logs', ['demo'], { follow: '', instance: '1' }, []]],
     ['switchover demo demo-2', ['switchover', ['demo', 'demo-2'], {}, []]],

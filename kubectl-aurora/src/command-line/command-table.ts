@@ -57,15 +57,26 @@ export const COMMANDS: readonly Command[] = [
     usage: 'psql [NAME] [-- ARGUMENTS OF PSQL]',
     summary: 'A psql on the cluster, with the user and password of its Secret',
     details:
-      "The machine's psql where there is one, a small one of our own otherwise. It connects to the Service where that can be reached, and forwards a port of a ready pod otherwise.",
+      "The machine's psql where there is one, a small one of our own otherwise. It connects to the Service where that can be reached, and forwards a port of a ready pod otherwise. With --token it asks the API server for a token of a ServiceAccount that spec.postgresql.logins names, which takes the right to create serviceaccounts/token and no password.",
     arguments: ['cluster'],
     flags: [
       { long: 'role', value: 'ROLE', choices: ['rw', 'ro', 'r'], help: 'rw: the writer (the default). ro: readers. r: any instance' },
       { long: 'superuser', help: 'as postgres, with the superuser Secret' },
+      { long: 'token', help: 'by a token of a ServiceAccount, in the place of a password' },
+      {
+        long: 'serviceaccount',
+        value: 'NAME',
+        help: 'whose token, as NAME or NAMESPACE/NAME; spec.postgresql.logins has one only otherwise',
+      },
+      { long: 'user', value: 'ROLE', help: 'with --token: the role to log in as, where that ServiceAccount may be several' },
       { long: 'built-in', help: 'our own psql, also where the machine has one' },
     ],
     passesOn: true,
-    examples: ['kubectl aurora psql', "kubectl aurora psql demo --role ro -- -c 'select count(*) from orders'"],
+    examples: [
+      'kubectl aurora psql',
+      "kubectl aurora psql demo --role ro -- -c 'select count(*) from orders'",
+      'kubectl aurora psql demo --token --serviceaccount shop',
+    ],
   },
   {
     name: 'logs',

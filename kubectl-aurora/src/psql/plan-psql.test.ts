@@ -28,14 +28,16 @@ describe('the way to PostgreSQL', () => {
   });
 
   test('there is none while nobody is ready', () => {
-    expect(() => chooseRoute({ clusterIP: '10.96.0.4' }, false, 'ro', PODS.slice(0, 2))).toThrow('no instance is ready for role ro');
+    expect(() => chooseRoute({ clusterIP: '10.96.0.4', port: 5432 }, false, 'ro', PODS.slice(0, 2))).toThrow(
+      'no instance is ready for role ro',
+    );
   });
 });
 
 describe('a login', () => {
   test('is what the Secret says; with a CA in it the server must prove itself', () => {
     const login = loginOf('demo-app', encoded({ username: 'app', password: 'pä:ss', dbname: 'app', 'ca.crt': 'PEM' }));
-    expect(login).toEqual({ user: 'app', password: 'pä:ss', database: 'app', ca: 'PEM' });
+    expect(login).toEqual({ user: 'app', password: 'pä:ss', database: 'app', ca: 'PEM', onlyWithTls: false });
     const at = { name: 'demo-rw.default.svc', ip: '127.0.0.1', port: 4711 };
     const plain = {
       PGHOST: 'demo-rw.default.svc',
@@ -55,6 +57,7 @@ describe('a login', () => {
       password: 'x',
       database: 'postgres',
       ca: undefined,
+      onlyWithTls: false,
     });
   });
 

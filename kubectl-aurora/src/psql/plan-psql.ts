@@ -11,14 +11,14 @@ export interface Login {
   readonly database: string;
   /** PEM: by which the server's certificate is known; undefined while the cluster has none. */
   readonly ca: string | undefined;
+  /** Whether nothing may be sent in plain text, also where the server cannot be made to prove itself. */
+  readonly onlyWithTls: boolean;
 }
 
 /** How PostgreSQL is reached: at the Service's own address, or through the API server to a pod. */
 export type Route =
   | { readonly kind: 'direct'; readonly host: string; readonly port: number }
   | { readonly kind: 'forward'; readonly pod: string };
-
-const POSTGRES_PORT = 5432;
 
 /** What a Secret says; values are in base 64, as the API has them. Throws UsageError when it is no login. */
 export function loginOf(secretName: string, data: Readonly<Record<string, string>>): Login {
@@ -31,6 +31,7 @@ export function loginOf(secretName: string, data: Readonly<Record<string, string
     password,
     database: database === undefined || database === '' || database === '*' ? 'postgres' : database,
     ca: ca === undefined || ca === '' ? undefined : ca,
+    onlyWithTls: false,
   };
 }
 
@@ -39,12 +40,12 @@ export function loginOf(secretName: string, data: Readonly<Record<string, string
  * or any inside the cluster. From elsewhere the same address may be somebody else's, and would be asked for a login.
  */
 export function chooseRoute(
-  service: { readonly clusterIP?: string; readonly port?: number },
+  service: { readonly clusterIP?: string; readonly port: number },
   inCluster: boolean,
   role: Role,
   pods: readonly Pod[],
 ): Route {
-  const { clusterIP = '', port = POSTGRES_PORT } = service;
+  const { clusterIP = '', port } = service;
   if (clusterIP.startsWith('127.') || (inCluster && clusterIP !== '' && clusterIP !== 'None'))
     return { kind: 'direct', host: clusterIP, port };
   const pod = pods.find((one) => isPodReady(one) && leadsTo(role, one));
@@ -73,6 +74,7 @@ export function libpqEnvironment(login: Login, at: Address, caFile: string | und
     PGUSER: login.user,
     PGPASSWORD: login.password,
     PGDATABASE: login.database,
+    ...(login.onlyWithTls ? { PGSSLMODE: 'require' } : {}),
     ...(caFile === undefined ? {} : { PGSSLMODE: 'verify-full', PGSSLROOTCERT: caFile }),
   };
 }

@@ -7,9 +7,10 @@ import { parseArgs } from 'node:util';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { findCluster } from '../find-cluster.ts';
 import { UsageError } from '../kube/errors.ts';
-import { CLUSTER_LABEL, path, type Pod } from '@kube-aurora/cluster-view';
-import type { KubeApi } from '@kube-aurora/kube-http';
+import { CLUSTER_LABEL, path, type Cluster, type Pod } from '@kube-aurora/cluster-view';
+import { unlessForbidden, type KubeApi } from '@kube-aurora/kube-http';
 import { chooseRoute, libpqEnvironment, loginOf, type Address, type Login, type Role } from './plan-psql.ts';
+import { planTokenLogin, tokenRequest, type NamedLogin, type TokenPlan } from './plan-token-login.ts';
 import { forwardPort } from './port-forward.ts';
 
 export interface PsqlRequest {
@@ -17,6 +18,8 @@ export interface PsqlRequest {
   readonly name: string | undefined;
   readonly role: Role;
   readonly superuser: boolean;
+  /** By a token of a ServiceAccount in the place of the Secret's login; undefined: by that. */
+  readonly token: NamedLogin | undefined;
   /** Ours, also where the machine has one. */
   readonly builtIn: boolean;
   readonly words: readonly string[];
@@ -38,27 +41,23 @@ export async function psqlCommand(request: PsqlRequest, { api, config, environme
   const { namespace, role } = request;
   const cluster = await findCluster(api, namespace, request.name);
   const { name } = cluster.metadata;
-  const { secrets } = cluster.status ?? {};
-  const secretName = request.superuser ? (secrets?.superuser ?? `${name}-superuser`) : (secrets?.app ?? `${name}-app`);
+  const plan = request.token === undefined ? undefined : planTokenLogin(cluster, request.token);
+  const port = plan?.port ?? POSTGRES_PORT;
   const selector = encodeURIComponent(`${CLUSTER_LABEL}=${name}`);
-  const [secret, service, pods] = await Promise.all([
-    api.get<{ readonly data?: Readonly<Record<string, string>> }>(path.core('secrets', namespace, secretName)),
-    api.get<{ readonly spec?: { readonly clusterIP?: string; readonly ports?: readonly { readonly port: number }[] } }>(
-      path.core('services', namespace, `${name}-${role}`),
-    ),
+  const [login, service, pods] = await Promise.all([
+    plan === undefined ? secretLogin(api, cluster, request) : tokenLogin(api, cluster, plan),
+    api.get<{ readonly spec?: { readonly clusterIP?: string } }>(path.core('services', namespace, `${name}-${role}`)),
     api.get<{ readonly items: readonly Pod[] }>(`${path.core('pods', namespace)}?labelSelector=${selector}`),
   ]);
-  const login = loginOf(secretName, secret.data ?? {});
-  const { clusterIP, ports } = service.spec ?? {};
-  const port = ports?.[0]?.port;
-  const route = chooseRoute(
-    { ...(clusterIP === undefined ? {} : { clusterIP }), ...(port === undefined ? {} : { port }) },
-    inCluster,
-    role,
-    pods.items,
-  );
-  const forwarded =
-    route.kind === 'direct' ? undefined : await forwardPort(config, { namespace, pod: route.pod, port: POSTGRES_PORT }, say);
+  const { clusterIP } = service.spec ?? {};
+  const route = chooseRoute({ ...(clusterIP === undefined ? {} : { clusterIP }), port }, inCluster, role, pods.items);
+  if (login.onlyWithTls && login.ca === undefined) {
+    // Through the API server nobody else answers; at an address of the network somebody might, and would have the token.
+    if (route.kind === 'direct')
+      throw new UsageError(`the server cannot prove itself without ca.crt of Secret ${secretNameOf(cluster, false)}`);
+    say(`the server's certificate is not checked: ca.crt of Secret ${secretNameOf(cluster, false)} cannot be read`);
+  }
+  const forwarded = route.kind === 'direct' ? undefined : await forwardPort(config, { namespace, pod: route.pod, port }, say);
   const serviceName = `${name}-${role}.${namespace}.svc`;
   const at: Address =
     route.kind === 'direct'
@@ -77,12 +76,49 @@ export async function psqlCommand(request: PsqlRequest, { api, config, environme
   }
 }
 
+function secretNameOf({ metadata: { name }, status }: Cluster, superuser: boolean): string {
+  return superuser ? (status?.secrets?.superuser ?? `${name}-superuser`) : (status?.secrets?.app ?? `${name}-app`);
+}
+
+type Data = { readonly data?: Readonly<Record<string, string>> };
+
+async function secretLogin(api: KubeApi, cluster: Cluster, { namespace, superuser }: PsqlRequest): Promise<Login> {
+  const secretName = secretNameOf(cluster, superuser);
+  const { data } = await api.get<Data>(path.core('secrets', namespace, secretName));
+  return loginOf(secretName, data ?? {});
+}
+
+/** Takes no right to read the Secret, which holds a password: without it the server's certificate cannot be checked. */
+async function tokenLogin(api: KubeApi, cluster: Cluster, plan: TokenPlan): Promise<Login> {
+  const { namespace, serviceAccount, user, database } = plan;
+  const secret = path.core('secrets', cluster.metadata.namespace ?? 'default', secretNameOf(cluster, false));
+  const [{ status }, shown] = await Promise.all([
+    api.post<{ readonly status: { readonly token: string } }>(
+      `${path.core('serviceaccounts', namespace, serviceAccount)}/token`,
+      tokenRequest(plan.audience),
+    ),
+    unlessForbidden(api.get<Data>(secret)),
+  ]);
+  const ca = shown?.data?.['ca.crt'];
+  return {
+    user,
+    password: status.token,
+    database,
+    ca: ca === undefined ? undefined : Buffer.from(ca, 'base64').toString('utf8'),
+    onlyWithTls: true,
+  };
+}
+
 /** Ours, with a driver that no other command needs. */
-async function runSmallPsql(words: readonly string[], { ca, ...login }: Login, { name, ip, port }: Address): Promise<number> {
+async function runSmallPsql(words: readonly string[], { ca, onlyWithTls, ...login }: Login, { name, ip, port }: Address): Promise<number> {
   const { SMALL_PSQL_FLAGS, smallPsql } = await import('@kube-aurora/quickstart/small-psql');
   const { values } = asUsage(() => parseArgs({ args: [...words], options: SMALL_PSQL_FLAGS }));
   const ssl: ConnectionOptions | undefined =
-    ca === undefined ? undefined : { ca, checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate) };
+    ca !== undefined
+      ? { ca, checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate) }
+      : onlyWithTls
+        ? { rejectUnauthorized: false }
+        : undefined;
   const connection = { ...login, host: ip, port, ssl };
   return await smallPsql(connection, values);
 }

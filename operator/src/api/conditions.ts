@@ -27,6 +27,8 @@ export const CONDITION_TYPES = [
   'CertificatesValid',
   // Of clusters with spec.storage.encryption alone.
   'DataEncrypted',
+  // Of clusters with spec.postgresql.logins alone.
+  'TokenLoginsReady',
 ] as const;
 export type ConditionType = (typeof CONDITION_TYPES)[number];
 
@@ -40,6 +42,7 @@ export const CONDITION_REASONS = [
   'ParameterRefused',
   'LoginRulesRefused',
   'TokenLoginsUnavailable',
+  'TokenLoginsStarting',
   'BootstrapRefused',
   'SegmentsMissing',
   'SegmentDamaged',

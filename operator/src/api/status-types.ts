@@ -202,6 +202,12 @@ export interface AdviceStatus {
   readonly query: string;
 }
 
+/** Where a token of a ServiceAccount is a password. */
+export interface TokenLoginsStatus {
+  readonly endpoint: string;
+  readonly audience: string;
+}
+
 export interface AuroraClusterStatus {
   readonly observedGeneration?: number;
   readonly phase?: Phase;
@@ -256,7 +262,7 @@ export interface AuroraClusterStatus {
   readonly credentials?: readonly CredentialStatus[];
   readonly certificates?: CertificatesStatus;
   /** While spec.postgresql.logins names somebody. */
-  readonly tokenLogins?: { readonly endpoint: string; readonly audience: string };
+  readonly tokenLogins?: TokenLoginsStatus;
   readonly conditions?: readonly Condition[];
 }
 

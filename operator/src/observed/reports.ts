@@ -52,6 +52,14 @@ export interface ReportedTls {
   readonly message: string;
 }
 
+/** What an agent says of the port where tokens are passwords. */
+export interface ReportedTokenPort {
+  /** closed, opening, listening or failed. */
+  readonly state: string;
+  /** What is in the way of logins; empty when nothing is. */
+  readonly message: string;
+}
+
 export interface ReportedLoad {
   /** Of clients. */
   readonly connections: number;
@@ -95,6 +103,7 @@ export interface AgentReport extends Poll {
   /** Who may log in: lines of pg_hba.conf, named as parameters are. */
   readonly loginRules?: ReportedSettings;
   readonly tls?: ReportedTls;
+  readonly tokenPort?: ReportedTokenPort;
   readonly passwords?: readonly ReportedPassword[];
   readonly reason?: AgentReason;
   /** RFC 3339: since when phase and reason are what they are. */
@@ -237,11 +246,12 @@ function settingsOf(value: unknown): ReportedSettings | undefined {
   });
 }
 
-function tlsOf(value: unknown): ReportedTls | undefined {
-  const tls = objectFields(value);
-  const state = textField(tls['state']);
+/** Of what has a state, and words about it. */
+function toldState(value: unknown): { readonly state: string; readonly message: string } | undefined {
+  const told = objectFields(value);
+  const state = textField(told['state']);
   if (state === undefined) return undefined;
-  return { state, message: textField(tls['message']) ?? '' };
+  return { state, message: textField(told['message']) ?? '' };
 }
 
 function passwordOf(value: unknown): readonly ReportedPassword[] {
@@ -300,7 +310,8 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     failure: failureOf(status['lastFailure']),
     settings: settingsOf(status['settings']),
     loginRules: settingsOf(status['loginRules']),
-    tls: tlsOf(status['tls']),
+    tls: toldState(status['tls']),
+    tokenPort: toldState(status['tokenPort']),
     passwords: Array.isArray(status['passwords']) ? status['passwords'].flatMap(passwordOf) : undefined,
     source: textField(status['source']),
     promotionTier: numberField(status['promotionTier']),

@@ -2,7 +2,15 @@ import { LABEL, readWriteServiceName, tlsSecretName, storageServiceName } from '
 import { isTerminating, type Service } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';
 import { covers, hasMetadata, isOwnedBy } from '../specs/metadata.ts';
-import { appCredentials, connectionSecret, secretPassword, SERVER_CA_KEY, superuserCredentials } from '../specs/secrets.ts';
+import {
+  appCredentials,
+  connectionSecret,
+  secretPassword,
+  SERVER_CA_KEY,
+  superuserCredentials,
+  TOKEN_KEYS,
+  tokenKeys,
+} from '../specs/secrets.ts';
 import { clientServices, storageService } from '../specs/services.ts';
 import type { Action, Obstacle, Plan } from './actions.ts';
 import { writerOf } from './plan-instances.ts';
@@ -58,8 +66,11 @@ export function planAccess(observed: Observed): Plan {
     }
     const password = secretPassword(live);
     if (isTerminating(live) || password === undefined) continue;
-    const desired = connectionSecret(cluster, credentials, password, serverCa);
-    if (!hasMetadata(live.metadata, desired.metadata) || !covers(live.data, desired.data)) {
+    const made = connectionSecret(cluster, credentials, password, serverCa);
+    // Never when it is made: only what was applied goes with the next apply that leaves it out.
+    const desired = { ...made, data: { ...made.data, ...tokenKeys(cluster, credentials) } };
+    const isStale = Object.values(TOKEN_KEYS).some((key) => live.data?.[key] !== undefined && desired.data[key] === undefined);
+    if (isStale || !hasMetadata(live.metadata, desired.metadata) || !covers(live.data, desired.data)) {
       actions.push({ kind: 'apply', resource: RESOURCE.secrets, object: desired, live });
     }
   }

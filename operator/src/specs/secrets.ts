@@ -7,6 +7,7 @@ import {
   readWriteServiceName,
   superuserSecretName,
 } from '../api/names.ts';
+import { loginAudience } from '../api/logins.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Secret } from '../kube/objects.ts';
 import { clusterNamespace, objectMetadata } from './metadata.ts';
@@ -100,6 +101,15 @@ export function connectionKeys(
     pgpass: ENDPOINTS.map(({ serviceName }) => passLine(serviceName(cluster))).join(''),
     ...Object.fromEntries(addresses),
   };
+}
+
+/** For a client that logs in by a token of its ServiceAccount in the place of the password. */
+export const TOKEN_KEYS = { port: 'token-port', audience: 'token-audience' } as const;
+
+/** Of a role that spec.postgresql.logins names; nothing of others. */
+export function tokenKeys(cluster: AuroraCluster, { username }: Credentials): Readonly<Record<string, string>> {
+  if (!cluster.spec.postgresql.logins.some(({ role }) => role === username)) return {};
+  return { [TOKEN_KEYS.port]: encodeText(String(PORT.token)), [TOKEN_KEYS.audience]: encodeText(loginAudience(cluster)) };
 }
 
 /** The Secret of a role with this password. `serverCa`: by which a client knows the server, base64; undefined: not known yet. */

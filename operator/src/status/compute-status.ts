@@ -1,7 +1,6 @@
 import type { Condition, ConditionType, Phase } from '../api/conditions.ts';
 import { appCredentials, superuserCredentials } from '../specs/secrets.ts';
 import { PORT, readOnlyServiceName, readServiceName, readWriteServiceName, storageName, storageServiceName } from '../api/names.ts';
-import { loginAudience } from '../api/logins.ts';
 import { segmentIds } from '../api/segment-id.ts';
 import type { AuroraClusterStatus } from '../api/status-types.ts';
 import { describeProblems } from '../api/validate.ts';
@@ -22,6 +21,7 @@ import { present } from './present.ts';
 import { readersVerdict } from './readers-verdict.ts';
 import { segmentStatuses } from './segments.ts';
 import { storageVerdicts } from './storage-verdict.ts';
+import { tokenLoginsStatus, tokenLoginsVerdict } from './token-logins.ts';
 import { bad, good, type Verdict } from './verdict.ts';
 import { writerVerdict } from './writer-verdict.ts';
 
@@ -111,6 +111,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
         : good('every pod and claim is as the spec says');
   const lost = lostSlots(observed);
   const encrypted = encryptionVerdict(observed);
+  const tokens = tokenLoginsVerdict(observed, plan);
   const verdicts: readonly (readonly [ConditionType, Verdict])[] = [
     ['Ready', ready],
     ['SpecAccepted', accepted],
@@ -124,6 +125,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     ['Managed', pauseVerdict(cluster)],
     ['CertificatesValid', certificatesVerdict(observed, plan)],
     ...(encrypted === undefined ? [] : [['DataEncrypted', encrypted] as const]),
+    ...(tokens === undefined ? [] : [['TokenLoginsReady', tokens] as const]),
   ];
   const bytes = segments.flatMap(({ bytesUsed }) => (bytesUsed === undefined ? [] : [bytesUsed]));
   const asides = [...(upToDate.reason === 'StorageGrowing' ? [upToDate.message] : []), ...(hindrance === '' ? [] : [hindrance])];
@@ -165,10 +167,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     },
     secrets: { superuser: superuserCredentials(cluster).secretName, app: appCredentials(cluster).secretName },
     credentials,
-    tokenLogins:
-      cluster.spec.postgresql.logins.length === 0
-        ? undefined
-        : { endpoint: `${readWriteServiceName(name)}.${namespace}.svc:${PORT.token}`, audience: loginAudience(cluster) },
+    tokenLogins: tokenLoginsStatus(observed),
     certificates: certificatesStatus(observed),
     conditions: verdicts.map(([type, verdict]) => conditionOf(observed, type, verdict)),
   });

@@ -87,6 +87,7 @@ const STEPS: Readonly<Record<string, (place: Place) => readonly string[]>> = {
   StorageGrowing: (place) => [WATCH(place)],
   DataLossRisk: (place) => [explain(place), `kubectl aurora report ${place.ours}    # before anything is changed`],
   ReplicationSlotsLost: ({ ours }) => [`kubectl aurora psql ${ours} --superuser -- -c 'select * from pg_replication_slots'`],
+  TokenLoginsUnavailable: (place) => [logs('--instance all --since 10m', place), explain(place)],
   SecretMissing: (place) => [explain(place)],
   PasswordNotApplied: (place) => [logs(`--instance ${place.writer}`, place)],
 };

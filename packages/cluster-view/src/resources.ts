@@ -152,9 +152,22 @@ export interface ClusterStatus {
   readonly conditions?: readonly Condition[];
 }
 
+/** A ServiceAccount that may log in as a role by its token. */
+export interface TokenLogin {
+  readonly serviceAccount: string;
+  /** The cluster's own when absent. */
+  readonly namespace?: string;
+  readonly role: string;
+}
+
 export interface Cluster {
   readonly metadata: Metadata;
-  readonly spec?: { readonly storage?: { readonly size?: string }; readonly postgresVersion?: string };
+  readonly spec?: {
+    readonly storage?: { readonly size?: string };
+    readonly postgresVersion?: string;
+    readonly bootstrap?: { readonly initdb?: { readonly database?: string } };
+    readonly postgresql?: { readonly logins?: readonly TokenLogin[] };
+  };
   readonly status?: ClusterStatus;
 }
 
@@ -206,7 +219,7 @@ export const path = {
   clusters: (namespace: string | undefined, name?: string): string =>
     `/apis/${CLUSTERS}${within(namespace)}/${PLURAL}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`,
   core: (
-    kind: 'pods' | 'events' | 'secrets' | 'services' | 'persistentvolumeclaims' | 'configmaps',
+    kind: 'pods' | 'events' | 'secrets' | 'services' | 'persistentvolumeclaims' | 'configmaps' | 'serviceaccounts',
     namespace: string | undefined,
     name?: string,
   ): string => `/api/v1${within(namespace)}/${kind}${name === undefined ? '' : `/${encodeURIComponent(name)}`}`,
