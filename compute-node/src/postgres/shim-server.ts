@@ -17,6 +17,9 @@ export type { FlushRequest, ReadPagesRequest } from './shim-protocol.ts';
 
 /** A backend that does not take its answer is not waited for. */
 const CLOSE_WITHIN_MS = 100;
+/** Of the event loop: for as long as backends keep coming, and no longer. A connection takes one, what it asks another. */
+const QUIET_TURNS = 3;
+const TURNS_MAX = 200;
 
 /** The volume driver's side. A rejected promise reaches PostgreSQL as EIO: PANIC for a flush, ERROR for a read. */
 export interface ShimHandlers {
@@ -69,7 +72,9 @@ export class ShimServer {
   readonly #options: ShimServerOptions;
   readonly #server: Server;
   readonly #connections = new Set<Socket>();
-  #closing = false;
+  /** Connections and what came on them. */
+  #arrivals = 0;
+  #refusing = false;
 
   constructor(socketPath: string, handlers: ShimHandlers, options: ShimServerOptions) {
     this.socketPath = socketPath;
@@ -99,16 +104,28 @@ export class ShimServer {
   }
 
   /**
-   * Ends every connection once what was answered is on its way: a flush that still waits fails in PostgreSQL (PANIC),
-   * it never succeeds. Gives the number of flushes that were answered with anything but 'durable'.
+   * The volume takes nothing more: resolves once whoever had asked for a flush has its answer on the way, also where this process had not read the
+   * question yet. Who asks later is answered as well, until `close`: a backend that finds nobody would have to say that, and not what has happened.
+   * Reads are not answered any more. Gives the number of flushes that were answered with anything but 'durable'.
    */
-  async close(): Promise<number> {
-    this.#closing = true;
+  async refuse(): Promise<number> {
+    this.#refusing = true;
+    let quiet = 0;
+    for (let turn = 0; turn < TURNS_MAX && quiet < QUIET_TURNS; turn++) {
+      const before = this.#arrivals;
+      // What the handlers have resolved by now is written in this turn of the event loop.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      quiet = this.#arrivals === before ? quiet + 1 : 0;
+    }
+    return this.counters.flushesRefused;
+  }
+
+  /** Ends every connection once what was answered is on its way: a flush that still waits fails in PostgreSQL (PANIC), it never succeeds. */
+  async close(): Promise<void> {
+    await this.refuse();
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
-    // What the handlers have resolved by now is written in this turn of the event loop.
-    await new Promise<void>((resolve) => setImmediate(resolve));
     for (const socket of this.#connections) socket.destroySoon();
     const late = setTimeout(() => {
       for (const socket of this.#connections) socket.destroy();
@@ -116,12 +133,12 @@ export class ShimServer {
     await closed;
     clearTimeout(late);
     await rm(this.socketPath, { force: true });
-    return this.counters.flushesRefused;
   }
 
   #accept(socket: Socket): void {
     const parser = new RequestParser();
     const gone = new AbortController();
+    this.#arrivals++;
     this.#connections.add(socket);
     socket.on('close', () => {
       this.#connections.delete(socket);
@@ -130,6 +147,7 @@ export class ShimServer {
     // A backend that ends resets its connection; that is its ordinary goodbye.
     socket.on('error', () => socket.destroy());
     socket.on('data', (chunk) => {
+      this.#arrivals++;
       try {
         for (const request of parser.push(chunk)) {
           if (request.token !== this.token) throw new StaleShimError();
@@ -170,7 +188,7 @@ export class ShimServer {
       socket.uncork();
     } catch (error) {
       // Nobody to answer, or a PostgreSQL that is ended: it must not take the end for a page that cannot be read.
-      if (gone.aborted || (this.#closing && request.operation === 'readPages')) return;
+      if (gone.aborted || (this.#refusing && request.operation === 'readPages')) return;
       this.#fail(error, request);
       if (socket.destroyed) return;
       socket.write(encodeResponse({ id, status: STATUS.failed, payloadBytes: 0, durableLsn: 0n, runningLsn: 0n }));

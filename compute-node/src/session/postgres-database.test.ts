@@ -88,7 +88,8 @@ class Rig {
           this.#step('shim').then(() => ({
             library: '/none/run/shim.so',
             token: 7n,
-            close: () => (this.journal.push('shim closed'), Promise.resolve(this.refused)),
+            refuse: () => (this.journal.push('shim refuses'), Promise.resolve(this.refused)),
+            close: () => (this.journal.push('shim closed'), Promise.resolve()),
           })),
         startPostgres: ({ shim }) => {
           this.journal.push(`postgres from ${shim?.startLsn === this.#start.first.endLsn ? 'the first batch’s end' : 'elsewhere'}`);
@@ -192,7 +193,7 @@ describe('the end of a PostgreSQL whose place was taken on purpose', () => {
     const killed = rig.database.kill();
     rig.exited.resolve({ code: 0, signal: null });
     await killed;
-    expect(rig.journal.slice(0, 4)).toEqual(['settings run no more', 'stop fast', 'shim closed', 'kill']);
+    expect(rig.journal.slice(0, 4)).toEqual(['settings run no more', 'stop fast', 'shim refuses', 'kill']);
   });
 
   it('is an end like any other once sessions go on again', async () => {
@@ -297,18 +298,18 @@ describe('a PostgreSQL that runs', () => {
 });
 
 describe('the end of PostgreSQL', () => {
-  it('is over only when it is dead: the shim is closed, then it is killed', async () => {
+  it('is over only when it is dead: it is refused all, then killed, and answered by the shim until then', async () => {
     const rig = new Rig();
     await rig.until(undefined);
     rig.journal.length = 0;
     let isOver = false;
     const killed = rig.database.kill().then(() => (isOver = true));
     await turn();
-    expect(rig.journal).toEqual(['settings run no more', 'shim closed', 'kill']);
+    expect(rig.journal).toEqual(['settings run no more', 'shim refuses', 'kill']);
     expect(isOver).toBe(false);
     rig.exited.resolve({ code: null, signal: 'SIGQUIT' });
     await killed;
-    expect(rig.journal.at(-1)).toBe('old one deleted');
+    expect(rig.journal.slice(-2)).toEqual(['shim closed', 'old one deleted']);
     // Its end was wanted: nobody is told that it ended by itself.
     expect(rig.told).toEqual(['step postgres', 'step roles']);
   });

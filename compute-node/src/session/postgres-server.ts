@@ -275,10 +275,14 @@ export class PostgresServer {
     this.#over.abort();
     settings.stopped();
     if (this.#pausedUntilMs > clock.now()) await this.#sayGoodbye();
-    const told = await this.#closeShim();
+    // A shim that could not be served has failed the start.
+    const shim = await this.#shim?.catch(() => undefined);
+    const told = (await shim?.refuse()) ?? 0;
     // A backend that was told passes it on to its client; the postmaster ends by itself then.
     if (told > 0 && this.#postgres !== undefined) await Promise.race([this.#postgres.exited, clock.sleep(LAST_WORDS_MS)]);
     await this.#postgres?.kill();
+    // Not before: a backend that finds nobody to ask would tell its client that, and not what has happened.
+    await shim?.close();
     // A start that failed, perhaps for want of room, must not leave it either.
     this.#discardOld();
   }
@@ -325,14 +329,6 @@ export class PostgresServer {
     const set = this.#settingsInTrial;
     const givesWay = set !== undefined && this.#options.settings.failed(set, postgres.recentLog());
     this.#isLost(({ onExited }) => onExited(givesWay ? 'settingsRefused' : 'postgresFailed', message));
-  }
-
-  /** Gives how many flushes were answered with anything but 'durable'. */
-  async #closeShim(): Promise<number> {
-    if (this.#shim === undefined) return 0;
-    // A shim that could not be served has failed the start.
-    const shim = await this.#shim.catch(() => undefined);
-    return (await shim?.close()) ?? 0;
   }
 
   /** In the background. */

@@ -70,6 +70,19 @@ it('that WAL was written is passed on and not answered', async () => {
   expect(answer.readUInt32LE(4)).toBe(6);
 });
 
+it('who has asked when the volume ends hears why, also where nobody had read the question yet', async () => {
+  const served = await serve({ kind: 'fenced' });
+  const { token } = served;
+  const answers = [5, 6, 7].map((id) => answerTo(encodeRequest({ operation: 'flush', id, token, writtenLsn: 300n, dirtyLsn: 200n })));
+  // At once: nothing of them has been accepted by then.
+  const ended = served.refuse();
+  expect((await Promise.all(answers)).map((answer) => answer.readUInt32LE(8))).toEqual([STATUS.fenced, STATUS.fenced, STATUS.fenced]);
+  expect(await ended, 'counted, so that they are given the time to tell their clients').toBe(3);
+  const late = await answerTo(encodeRequest({ operation: 'flush', id: 8, token, writtenLsn: 300n, dirtyLsn: 200n }));
+  expect(late.readUInt32LE(8), 'until PostgreSQL is dead').toBe(STATUS.fenced);
+  await served.close();
+});
+
 it('the library stands whole beside the socket, and may be loaded by another account', async () => {
   writeFileSync(join(runDir, 'libaurora_shim.so'), 'an old one');
   const { library } = await serve({ kind: 'stopped' });

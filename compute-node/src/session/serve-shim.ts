@@ -11,8 +11,10 @@ export interface ShimAccess {
   readonly library: string;
   /** Secret of this start. */
   readonly token: bigint;
-  /** Ends every connection. Gives how many flushes were answered with anything but 'durable'. */
-  close(): Promise<number>;
+  /** The volume takes nothing more. Who has asked is answered by then, and who asks later until `close`. Gives how many flushes were answered with anything but 'durable'. */
+  refuse(): Promise<number>;
+  /** Ends every connection. */
+  close(): Promise<void>;
 }
 
 /** Answers the shims of one PostgreSQL start from the volume, and puts the library where PostgreSQL may load it. */
@@ -46,5 +48,5 @@ export async function serveShim(
     await server.close();
     throw error;
   }
-  return { library, token: server.token, close: () => server.close() };
+  return { library, token: server.token, refuse: () => server.refuse(), close: () => server.close() };
 }
