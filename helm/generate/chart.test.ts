@@ -5,6 +5,7 @@ import type { Pod } from '../../operator/src/kube/objects.ts';
 import { computePod } from '../../operator/src/specs/compute-pod.ts';
 import { storagePod } from '../../operator/src/specs/storage-pod.ts';
 import { makeCluster, segment, VOLUME } from '../../operator/src/testing/fixtures.ts';
+import { configSchema } from '../../operator/src/config.ts';
 import { find, helm, render, CHART, type Manifest } from './chart.ts';
 import { admits, type Endpoint, type NetworkPolicy } from './fixture-network-policy.ts';
 
@@ -201,6 +202,18 @@ describe('values', () => {
         { name: 'COMPUTE_NODE_IMAGE', value: `registry.example.com/team/aurora/compute-node@${digest}` },
       ]),
     );
+  });
+
+  test('every setting of the operator comes from the chart; that operators elect one of them is not to be changed', () => {
+    const env = (values: object): ReadonlyMap<string, string | undefined> => {
+      const [container] = find<Deployment>(render({ values }), 'Deployment', 'kube-aurora-operator').spec.template.spec.containers;
+      const entries = (container?.env ?? []) as readonly { name: string; value?: string }[];
+      return new Map(entries.map(({ name, value }) => [name, value]));
+    };
+    const settings = Object.values(configSchema).map((setting) => setting.env);
+    expect(settings.filter((name) => !env({}).has(name))).toEqual(['LEADER_ELECTION']);
+    const set = env({ operator: { resyncSeconds: 60, certificateSpreadSeconds: 900, concurrency: 7 } });
+    expect(['RESYNC_SECONDS', 'CERTIFICATE_SPREAD_SECONDS', 'CONCURRENCY'].map((name) => set.get(name))).toEqual(['60', '900', '7']);
   });
 
   test.each([
