@@ -60,6 +60,7 @@ const COMMANDS = {
   'docs:console': [['test/console/docs-pictures.ts']],
   'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],
   'proto:generate': [['packages/rpc/src/schema/main.ts']],
+  bundle: [['helm/generate/release-bundle.ts']],
   images: [['deploy/images/src/main.ts']],
   bench: [['test/bench/main.ts']],
   simulate: [['test/simulation/main.ts']],
