@@ -9,6 +9,7 @@ import { readObservation, type Observed } from './observation.ts';
 const NAME = 'client';
 const PROGRAM = '/etc/client';
 const AUTHORITY = '/etc/authority';
+const CPU = '500m';
 
 async function program(): Promise<string> {
   const { outputFiles } = await build({
@@ -86,6 +87,8 @@ export class ClientPod {
                 secret('PGPASSWORD', 'password'),
                 secret('PGDATABASE', 'dbname'),
               ],
+              // Without it it is the first to wait on a busy node, and its waits would be told as the cluster's.
+              resources: { requests: { cpu: CPU, memory: '128Mi' } },
               securityContext: { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } },
               volumeMounts: [
                 { name: 'program', mountPath: PROGRAM, readOnly: true },

@@ -67,8 +67,7 @@ const trial = new Trial({
 /** The image whose Node runs the client. */
 async function operatorImage(): Promise<string> {
   const { items } = await kubectl.get<{ items: readonly { spec: { template: { spec: { containers: readonly { image: string }[] } } } }[] }>(
-    'deployments',
-    ...trial.operatorRef,
+    ...trial.operatorDeployment,
   );
   const image = items[0]?.spec.template.spec.containers[0]?.image;
   if (image === undefined)
@@ -114,8 +113,7 @@ async function carryOut({ name, prepare, act, wholeWithinMs }: Scenario): Promis
 /** What the operator's ClusterRoles and Roles let it do, beside what it did. */
 async function printRights(auditLog: string): Promise<void> {
   const { items: operators } = await kubectl.get<{ items: readonly { spec: { template: { spec: { serviceAccountName: string } } } }[] }>(
-    'deployments',
-    ...trial.operatorRef,
+    ...trial.operatorDeployment,
   );
   const account = operators[0]?.spec.template.spec.serviceAccountName ?? '';
   interface Bound {

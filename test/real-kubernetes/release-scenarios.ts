@@ -29,7 +29,7 @@ interface OperatorDeployment {
 
 /** The operator and what it makes pods of go over to another tag of their images, as an upgrade of the chart does. */
 async function otherTag(trial: Trial, tag: string): Promise<void> {
-  const { items } = await trial.kubectl.get<{ items: readonly OperatorDeployment[] }>('deployments', ...trial.operatorRef);
+  const { items } = await trial.kubectl.get<{ items: readonly OperatorDeployment[] }>(...trial.operatorDeployment);
   const [operator] = items;
   const container = operator?.spec.template.spec.containers[0];
   if (operator === undefined || container === undefined) throw new Error('there is no operator');

@@ -128,7 +128,8 @@ export function scenarios(nodes: NodeCommands | undefined): readonly Scenario[] 
         const name = `${trial.name}-storage-4`;
         const before = await byName(trial, name);
         await trial.kubectl.run(['delete', 'persistentvolumeclaim', name, ...trial.ref, '--wait=false']);
-        await deletePod(trial, name);
+        // The operator sees a claim that goes, and may have been quicker.
+        await deletePod(trial, name, '--ignore-not-found');
         await rebuilt(trial, name, before);
         return undefined;
       },

@@ -71,6 +71,11 @@ export class Trial {
     return ['--namespace', this.#options.operatorNamespace];
   }
 
+  /** Where its Deployment is: a console's may stand beside it. */
+  get operatorDeployment(): readonly string[] {
+    return ['deployments', ...this.operatorRef, '--selector', 'app.kubernetes.io/component=operator'];
+  }
+
   /** Gives whether it was made: one that is there stays as it is, with its policies. */
   async makeNamespace(): Promise<boolean> {
     const found = await this.kubectl.run(['get', 'namespace', this.namespace, '--ignore-not-found', '--output=name']);

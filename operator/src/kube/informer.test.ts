@@ -4,7 +4,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { afterEach, expect, test, vi } from 'vitest';
 import { silentLogger } from '@kube-aurora/process';
 import { KubeClient } from './client.ts';
-import { KindInformer } from './informer.ts';
+import { KindInformer, retryDelayMs } from './informer.ts';
 import type { KubeObject } from './objects.ts';
 import { RESOURCE } from './resources.ts';
 
@@ -93,6 +93,11 @@ test('failing lists are tried again until one succeeds', async () => {
   await vi.waitFor(() => expect(informer.synced).toBe(true), { timeout: 5_000 });
   expect(state.lists).toBe(3);
   expect(informer.brokenForMs).toBe(0);
+});
+
+test('however long the API server was away, its return is noticed within seconds', () => {
+  expect([0, 1, 5, 1000].map((failures) => retryDelayMs(failures, 1))).toEqual([200, 400, 5000, 5000]);
+  expect(retryDelayMs(1000, 0)).toBe(2500);
 });
 
 test('a cut connection is made again with a fresh list: what went meanwhile is gone', async () => {

@@ -5,7 +5,8 @@ import type { KubeObject } from './objects.ts';
 import { collectionPath, type Resource } from './resources.ts';
 
 const BACKOFF_MIN_MS = 200;
-const BACKOFF_MAX_MS = 30_000;
+/** Not more: until the watches are there again NAME-rw leads where it led, and an API server that comes back refuses some at first. */
+const BACKOFF_MAX_MS = 5000;
 /** A watch that lived this long was healthy: its end starts the back-off afresh. */
 const HEALTHY_AFTER_MS = 60_000;
 
@@ -14,6 +15,12 @@ class BookmarkWatch extends Watch {
   override watch(...[path, query, callback, done]: Parameters<Watch['watch']>): ReturnType<Watch['watch']> {
     return super.watch(path, { ...query, allowWatchBookmarks: true }, callback, done);
   }
+}
+
+/** @param random of 0 to 1 */
+export function retryDelayMs(failures: number, random: number): number {
+  const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures, 20));
+  return ceiling * (0.5 + random / 2);
 }
 
 export interface InformerOptions<T extends KubeObject> {
@@ -119,8 +126,7 @@ export class KindInformer<T extends KubeObject> {
     this.#watch = undefined;
     this.#brokenSince ??= this.#options.now();
     if (this.#options.now() - this.#startedAt > HEALTHY_AFTER_MS) this.#failures = 0;
-    const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(this.#failures, 20));
-    const delayMs = ceiling * (0.5 + this.#options.random() / 2);
+    const delayMs = retryDelayMs(this.#failures, this.#options.random());
     this.#failures += 1;
     this.#options.logger.warn({ kind: this.plural, err: error, delayMs: Math.round(delayMs) }, 'watch failed; it will be started again');
     clearTimeout(this.#timer);

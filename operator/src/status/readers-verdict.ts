@@ -42,7 +42,7 @@ function inWords(observed: Observed, { name, pod }: Instance, state: InstanceSta
   // One that runs has nothing to say of why its pod is not ready.
   const said = report === undefined || report.phase === 'running' ? undefined : report.message;
   const words = said === undefined ? instanceTrouble(observed, pod) : `is ${report?.phase}: ${said}`;
-  const hope = pod === undefined || podTrouble(pod).kind === 'none' ? '; it comes back by itself' : '';
+  const hope = pod === undefined || (podTrouble(pod).kind === 'none' && pod.spec.nodeName !== undefined) ? '; it comes back by itself' : '';
   return state === 'Lost' ? `${name} ${words}${hope}` : `${name} ${words}`;
 }
 

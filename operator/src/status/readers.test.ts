@@ -90,6 +90,17 @@ describe('a reader', () => {
     expect(events(lost, statusOf(seen(3, lost)))).toEqual(['Normal ReaderRecovered: Reader demo-2 serves reads again after 0 ms']);
   });
 
+  test('that no scheduler has given a node does not come back by itself', () => {
+    const observed = unready(seen(), 'demo-2');
+    const pods = observed.computePods.map((pod) => {
+      const { nodeName: _nowhere, ...spec } = pod.spec;
+      return pod.metadata.name === 'demo-2' ? { ...pod, spec, status: { phase: 'Pending' as const } } : pod;
+    });
+    expect(conditionOf(statusOf({ ...observed, computePods: pods }))).toBe(
+      'False ReaderLost: 1 of 2 readers serve reads: demo-2 waits for the scheduler to give it a node; demo-ro leads to demo-3',
+    );
+  });
+
   test('that is the last one leaves reads to the writer, and that is told', () => {
     const lost = statusOf(unready(seen(), 'demo-2', 'demo-3'));
     expect(lost.compute?.readOnly).toEqual(['demo-1']);

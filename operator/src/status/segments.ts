@@ -48,5 +48,7 @@ export function podState(pod: Pod | undefined): string {
   const scheduled = podCondition(pod, 'PodScheduled');
   if (scheduled?.status === 'False') return `finds no node (${scheduled.message ?? 'unschedulable'})`;
   if (waiting !== undefined) return `waits (${waiting})`;
+  // It has not even been refused: nobody schedules, or nobody has yet.
+  if (scheduled === undefined && pod.spec.nodeName === undefined) return 'waits for the scheduler to give it a node';
   return pod.status?.phase === 'Running' ? 'runs and is not ready' : `is ${(pod.status?.phase ?? 'Pending').toLowerCase()}`;
 }

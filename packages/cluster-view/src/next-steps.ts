@@ -17,6 +17,8 @@ interface Place {
   readonly missing: readonly string[];
   readonly damaged: readonly string[];
   readonly hasReaders: boolean;
+  /** Instances that served and do not. */
+  readonly lost: readonly string[];
 }
 
 function placeOf({ metadata, spec, status }: Cluster): Place {
@@ -31,6 +33,7 @@ function placeOf({ metadata, spec, status }: Cluster): Place {
     missing: segments.filter(({ ready }) => ready !== true).map(({ id }) => id),
     damaged: segments.filter(({ fault }) => fault !== undefined).map(({ id }) => id),
     hasReaders: (status?.instances ?? []).some(({ role }) => role === 'reader'),
+    lost: (status?.instances ?? []).filter(({ state }) => state === 'Lost').map(({ name }) => name),
   };
 }
 
@@ -51,7 +54,11 @@ const writer = (place: Place): readonly string[] => [
   logs(`--instance ${place.writer}`, place),
   describe(place.writer, place),
 ];
-const readers = (place: Place): readonly string[] => [WATCH(place), logs('--instance all --since 10m', place)];
+const readers = (place: Place): readonly string[] => [
+  WATCH(place),
+  ...place.lost.slice(0, 1).map((pod) => describe(pod, place)),
+  logs('--instance all --since 10m', place),
+];
 const edit = ({ name, namespace }: Place): string => `kubectl edit auroracluster ${name}${namespace}`;
 const manifest = (place: Place): readonly string[] => [explain(place), edit(place)];
 
