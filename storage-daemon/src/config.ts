@@ -20,8 +20,28 @@ export const DAEMON_CONFIG = {
   encryptionKeyFile: {
     env: 'AURORA_ENCRYPTION_KEY_FILE',
     description:
-      'file with the key (32 bytes, or those in base64) that wraps the data keys of what is stored, looked at while we run; other files beside it may have keys from before. Without it nothing is encrypted',
+      'file with the key (32 bytes, or those in base64) that wraps the data keys of what is stored, looked at while we run; other files beside it may have keys from before. Without a key, of a file or a KMS, nothing is encrypted',
     type: setting.optionalText(),
+  },
+  encryptionKmsSocket: {
+    env: 'AURORA_ENCRYPTION_KMS_SOCKET',
+    description: 'in the place of a file: Unix socket of a plugin of Kubernetes’ KMS v2 API, whose key wraps the data keys',
+    type: setting.optionalText(),
+  },
+  encryptionBeforeKeyFile: {
+    env: 'AURORA_ENCRYPTION_BEFORE_KEY_FILE',
+    description: 'file with the key that wrapped before, and files beside it with others: they unwrap, and wrap nothing',
+    type: setting.optionalText(),
+  },
+  encryptionBeforeKmsSocket: {
+    env: 'AURORA_ENCRYPTION_BEFORE_KMS_SOCKET',
+    description: 'socket of the plugin whose key wrapped before: it unwraps, and wraps nothing',
+    type: setting.optionalText(),
+  },
+  encryptionKmsLookSeconds: {
+    env: 'AURORA_ENCRYPTION_KMS_LOOK_SECONDS',
+    description: 'seconds between two questions to a KMS for the id of its key',
+    type: setting.integer(1, 3600, 60),
   },
   daemonId: { env: 'AURORA_DAEMON_ID', description: 'this daemon’s id among AURORA_PEERS', type: setting.text() },
   zone: { env: 'AURORA_ZONE', description: 'availability zone it runs in', type: setting.text() },

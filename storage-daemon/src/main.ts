@@ -14,6 +14,7 @@ import {
   Shutdown,
 } from '@kube-aurora/process';
 import { postgres18 } from '@kube-aurora/redo';
+import { Registry } from 'prom-client';
 import { EngineRegistry } from '@kube-aurora/redo-engine';
 import { DAEMON_CONFIG } from './config.ts';
 import { Daemon } from './daemon.ts';
@@ -23,8 +24,9 @@ import type { DaemonMetrics } from './metrics.ts';
 import { REPAIR_COMMAND, REPAIR_HELP, repairEpochs } from './repair/command.ts';
 import { credentialsOf, parseEndpoints, type Endpoint } from '@kube-aurora/rpc';
 import { ProgramTls } from '@kube-aurora/tls';
-import { KeyDirectory } from './key-directory.ts';
+import { heldKeys } from './held-keys.ts';
 import { memoryShare } from './memory-share.ts';
+import { openKeys } from './open-keys.ts';
 import { DEFAULT_LIMITS } from './segment/limits.ts';
 
 /** Some 15 MiB between two collections: what it may take in all is bounded (memory-share.ts). */
@@ -64,8 +66,23 @@ await runMain(logger, async () => {
   const clock = systemClock();
   const tls = await ProgramTls.open({ directory: config.identityDir, clock, logger });
   shutdown.add('certificates', () => tls.stop());
-  const keys = config.encryptionKeyFile === undefined ? undefined : await KeyDirectory.open(config.encryptionKeyFile, logger);
+  const keys = await openKeys(config, heldKeys(systemDisk(), config.dataDir), clock, logger);
   shutdown.add('keys', () => keys?.stop());
+  const door = tls.statusDoor(['operator']);
+  // A KMS may be away for long: meanwhile it is said what is waited for.
+  let waitingRoom: { readonly close: () => Promise<void> } | undefined;
+  const mayBegin = await keys?.begin(async () => {
+    waitingRoom = await serveStatus({
+      listen: config.metricsListen,
+      registry: new Registry(),
+      live: () => ({ ok: true, message: 'ok' }),
+      ready: () => ({ ok: false, message: `waits for its key: ${keys.status.problem ?? ''}` }),
+      status: () => ({ daemonId: config.daemonId, zone: config.zone, segments: [], identity: tls.status, encryption: keys.status }),
+      door,
+    });
+  });
+  await waitingRoom?.close();
+  if (mayBegin === false) return;
   const memory = memoryShare(config.memoryMib);
   const watch = new MemoryWatch({
     garbageBytes: memory.garbageBytes,
@@ -105,7 +122,7 @@ await runMain(logger, async () => {
   tls.registerMetrics(metrics.registry);
   shutdown.add('daemon', () => daemon.stop());
   // For as long as the program runs.
-  void keys?.watch(clock, async (isNews) => {
+  void keys?.watch(async (isNews) => {
     if (!isNews || !daemon.lacksKeys) return daemon.rewrap();
     logger.warn('ends, to begin anew with the keys that are here now');
     await shutdown.run();
@@ -117,7 +134,7 @@ await runMain(logger, async () => {
     live: () => ({ ok: true, message: 'ok' }),
     ready: () => daemon.readiness(),
     status: () => ({ ...daemon.status(), identity: tls.status, ...(keys === undefined ? {} : { encryption: keys.status }) }),
-    door: tls.statusDoor(['operator']),
+    door,
   });
   shutdown.add('status server', () => status.close());
   logger.info(

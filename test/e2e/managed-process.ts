@@ -8,6 +8,7 @@ export interface ManagedProcessOptions {
   readonly name: string;
   /** A program of the repository, relative to its root: run by the same Node that runs the tests. */
   readonly program: string;
+  readonly args?: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   /** stdout and stderr are appended to it. */
   readonly logFile: string;
@@ -43,13 +44,13 @@ export class ManagedProcess {
     return this.#child?.pid;
   }
 
-  /** Starts it with the same data as before. Does nothing when it runs. */
-  start(): void {
+  /** Starts it with the same data as before, with `env` over its environment for this run. Does nothing when it runs. */
+  start(env: Readonly<Record<string, string>> = {}): void {
     if (this.#child !== undefined) return;
     const log = openSync(this.logFile, 'a');
-    const child = spawn(process.execPath, [this.#options.program], {
+    const child = spawn(process.execPath, [this.#options.program, ...(this.#options.args ?? [])], {
       cwd: ROOT,
-      env: { PATH: process.env['PATH'], ...this.#options.env },
+      env: { PATH: process.env['PATH'], ...this.#options.env, ...env },
       stdio: ['ignore', log, log],
     });
     closeSync(log);

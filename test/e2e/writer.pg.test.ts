@@ -8,6 +8,7 @@ import { MutualTls, readMaterial, RefusalLog, TLS_FILES, type Material } from '@
 import { ClusterCertificates } from './cluster-certificates.ts';
 import { Cluster } from './cluster-harness.ts';
 import { EncryptionKeys, filesWith } from './encryption-keys.ts';
+import { KmsProcess } from '../kms-plugin/kms-process.ts';
 import type { IdentityStatus } from './compute-process.ts';
 
 let certificates: ClusterCertificates;
@@ -48,26 +49,41 @@ const daemonHosts = (): string[] =>
     .map((one) => one.split('=')[2]?.split(':')[0] ?? '');
 
 interface DaemonStatus {
+  readonly encryption?: { readonly problem?: string; readonly waitingSince?: string };
   readonly segments: readonly { readonly fault?: { readonly kind: string }; readonly encryption?: { readonly wrappedBy: string } }[];
 }
 
-async function statusOf(daemon: number): Promise<DaemonStatus['segments'][number] | undefined> {
+async function daemonStatus(daemon: number): Promise<DaemonStatus | undefined> {
   try {
     const response = await fetch(`http://${daemonHosts()[daemon]}:7002/status`, { signal: AbortSignal.timeout(1000) });
-    return ((await response.json()) as DaemonStatus).segments[0];
+    return (await response.json()) as DaemonStatus;
   } catch {
     // One that starts does not answer yet.
     return undefined;
   }
 }
 
-async function wrappedBy(key: number, ...daemons: readonly number[]): Promise<void> {
+/** A daemon is started anew meanwhile, on a machine that may have more to do. */
+const START_MS = 60_000;
+
+const statusOf = async (daemon: number): Promise<DaemonStatus['segments'][number] | undefined> => (await daemonStatus(daemon))?.segments[0];
+
+/** A key by its number, or one of a KMS by its name. */
+async function wrappedBy(key: number | string, ...daemons: readonly number[]): Promise<void> {
+  const name = typeof key === 'number' ? EncryptionKeys.fingerprint(key) : key;
   for (const daemon of daemons)
     await cluster.until(
-      `key ${key} wraps the data key of d${daemon}`,
-      async () => (await statusOf(daemon))?.encryption?.wrappedBy === EncryptionKeys.fingerprint(key),
+      `key ${name} wraps the data key of d${daemon}`,
+      async () => (await statusOf(daemon))?.encryption?.wrappedBy === name,
+      START_MS,
     );
 }
+
+const allStream = (): Promise<void> =>
+  cluster.until(
+    'all six stream',
+    async () => (await cluster.writer.status())?.segments.every(({ state }) => state === 'streaming') ?? false,
+  );
 
 const allLevel = (): Promise<void> =>
   cluster.until('all six stream and are level', async () => {
@@ -233,6 +249,71 @@ describe('a writer on six storage daemons', () => {
     await wrappedBy(3, 1);
     await allLevel();
   }, 60_000);
+
+  it('goes over to a key of a KMS and back; one that runs does without the KMS, one that starts waits for it and says so', async () => {
+    const { keys } = cluster;
+    const [, daemon] = cluster.daemons;
+    if (keys === undefined || daemon === undefined) throw new Error('nothing is encrypted');
+    let isOver = false;
+    // Whatever wraps now.
+    keys.set({ key: 3, before: 2, first: 1 });
+    const kms = new KmsProcess();
+    try {
+      kms.start();
+      const byKms = {
+        AURORA_ENCRYPTION_KEY_FILE: '',
+        AURORA_ENCRYPTION_KMS_SOCKET: kms.socket,
+        AURORA_ENCRYPTION_BEFORE_KEY_FILE: keys.file,
+        AURORA_ENCRYPTION_KMS_LOOK_SECONDS: '1',
+      };
+      await daemon.kill();
+      daemon.start(byKms);
+      await wrappedBy('kms:k1', 1);
+      // Under load: what is written meanwhile is found at the end.
+      const load = (async () => {
+        let rows = 0;
+        for (; !isOver; rows++) await cluster.query('insert into load values (-1)');
+        return rows;
+      })();
+      kms.rotate('k2', { k1: 1, k2: 2 });
+      await wrappedBy('kms:k2', 1);
+      kms.rotate('k2', { k2: 2 });
+      await kms.kill();
+      await cluster.until(
+        'it says that its KMS is away',
+        async () => (await daemonStatus(1))?.encryption?.problem?.includes('UNAVAILABLE') ?? false,
+        START_MS,
+      );
+      await allStream();
+      await daemon.kill();
+      daemon.start({ ...byKms, AURORA_ENCRYPTION_BEFORE_KEY_FILE: '' });
+      await cluster.until('it waits for its KMS', async () => (await daemonStatus(1))?.encryption?.waitingSince !== undefined, START_MS);
+      expect(await (await fetch(`http://${daemonHosts()[1]}:7002/readyz`)).text()).toMatch(/waits for its key: .*UNAVAILABLE/);
+      // It gives another key than it was given: nothing is opened by it.
+      kms.misbehave('lies');
+      kms.start();
+      await cluster.until(
+        'it says what is wrong',
+        async () => (await daemonStatus(1))?.encryption?.problem?.includes('other bytes') ?? false,
+        START_MS,
+      );
+      kms.misbehave(undefined);
+      await wrappedBy('kms:k2', 1);
+      isOver = true;
+      const rows = await load;
+      expect((await cluster.query<{ n: number }>('select count(*)::int as n from load where id = -1')).rows).toEqual([{ n: rows }]);
+      await allLevel();
+      await daemon.kill();
+      daemon.start({ AURORA_ENCRYPTION_BEFORE_KMS_SOCKET: kms.socket });
+      await wrappedBy(3, 1);
+    } finally {
+      isOver = true;
+      await kms.remove();
+    }
+    await daemon.kill();
+    daemon.start();
+    await allLevel();
+  }, 120_000);
 
   it('shows nothing on the disks of storage', () => {
     const disks = cluster.daemons.map((_, index) => join(cluster.directory, `d${index}`));

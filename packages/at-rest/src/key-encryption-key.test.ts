@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
-import { KeyEncryptionKey, readKey, WRAPPED_BYTES, WrappedKeyError } from './key-encryption-key.ts';
+import { KeyEncryptionKey, readKey, WRAPPED_BYTES } from './key-encryption-key.ts';
 import { KeyRing } from './key-ring.ts';
+import { KmsKey } from './kms-key.ts';
+import { WrappedKeyError } from './wrapping-key.ts';
 
 const key = (fill: number): KeyEncryptionKey => new KeyEncryptionKey(Buffer.alloc(32, fill));
 
@@ -79,5 +81,31 @@ describe('rotation', () => {
     expect(() => after.unwrap(wrapped, 'v/0')).toThrow(
       `wrapped by key ${key(1).fingerprint}, and the keys that are here are ${key(2).fingerprint}`,
     );
+  });
+});
+
+describe('a key of a KMS', () => {
+  const envelope = { keyId: 'aws/k', ciphertext: 'YQ==', annotations: {} };
+  const seed = Buffer.alloc(32, 9);
+
+  it('wraps with the seed that it holds, and unwraps from what stands with it', () => {
+    const ring = new KeyRing(new KmsKey(seed, envelope), [], randomBytes);
+    const { dataKey, wrapped } = ring.make('v/0');
+    expect(wrapped).toMatchObject({ wrappedBy: 'kms:aws/k', kms: envelope });
+    expect(new KeyRing(key(1), [new KmsKey(seed, envelope)], randomBytes).unwrap(wrapped, 'v/0')).toEqual(dataKey);
+    expect(() => ring.unwrap(wrapped, 'v/1')).toThrow(WrappedKeyError);
+    // A KMS that gives another seed for it.
+    const lied = new KeyRing(new KmsKey(Buffer.alloc(32, 8), envelope), [], randomBytes);
+    expect(() => lied.unwrap(wrapped, 'v/0')).toThrow(WrappedKeyError);
+    // A key out of a Secret unwraps nothing of a KMS, whatever its name.
+    expect(() => new KeyRing(key(1), [], randomBytes).unwrap({ ...wrapped, wrappedBy: key(1).name }, 'v/0')).toThrow(WrappedKeyError);
+  });
+
+  it('is outdated when the KMS has another key or another kind of key wraps, and not by another seed', () => {
+    const { wrapped } = new KeyRing(new KmsKey(seed, envelope), [], randomBytes).make('v/0');
+    const now = (current: KmsKey | KeyEncryptionKey): boolean => new KeyRing(current, [], randomBytes).isOutdated(wrapped);
+    expect(now(new KmsKey(Buffer.alloc(32, 8), { ...envelope, ciphertext: 'Yg==' }))).toBe(false);
+    expect(now(new KmsKey(seed, { ...envelope, keyId: 'aws/l' }))).toBe(true);
+    expect(now(key(1))).toBe(true);
   });
 });

@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 import type { Random } from './sealer.ts';
+import { WrappedKeyError, type Wrapped, type WrappingKey } from './wrapping-key.ts';
 
 /**
  * A key that wraps data keys, and nothing else. It is 32 random bytes that somebody else keeps; two keys are made of it with
@@ -14,22 +15,7 @@ export const WRAPPED_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES;
 const FINGERPRINT_BYTES = 8;
 const NO_SALT = Buffer.alloc(0);
 
-export interface Wrapped {
-  /** Base64. */
-  readonly wrappedKey: string;
-  /** Fingerprint of the key that wraps it. */
-  readonly wrappedBy: string;
-}
-
-/** A wrapped key that this key did not wrap, or not for this. */
-export class WrappedKeyError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'WrappedKeyError';
-  }
-}
-
-export class KeyEncryptionKey {
+export class KeyEncryptionKey implements WrappingKey {
   /** 16 hex digits. Tells keys apart and says nothing of them. */
   readonly fingerprint: string;
   readonly #wrapping: Buffer;
@@ -42,7 +28,18 @@ export class KeyEncryptionKey {
     this.#wrapping = derive('wrap', KEY_BYTES);
   }
 
-  /** `of` says whose data key it is: it unwraps for nobody else. */
+  get name(): string {
+    return this.fingerprint;
+  }
+
+  get id(): string {
+    return this.fingerprint;
+  }
+
+  isFor({ wrappedBy, kms }: Wrapped): boolean {
+    return kms === undefined && wrappedBy === this.fingerprint;
+  }
+
   wrap(dataKey: Buffer, of: string, random: Random): Wrapped {
     const nonce = random(NONCE_BYTES);
     const cipher = createCipheriv('aes-256-gcm', this.#wrapping, nonce);
@@ -51,7 +48,6 @@ export class KeyEncryptionKey {
     return { wrappedKey: wrapped.toString('base64'), wrappedBy: this.fingerprint };
   }
 
-  /** Throws WrappedKeyError. */
   unwrap({ wrappedKey, wrappedBy }: Wrapped, of: string): Buffer {
     if (wrappedBy !== this.fingerprint) throw new WrappedKeyError(`it is wrapped by key ${wrappedBy}, not by ${this.fingerprint}`);
     const bytes = Buffer.from(wrappedKey, 'base64');

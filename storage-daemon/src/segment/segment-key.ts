@@ -24,7 +24,7 @@ export interface SegmentForms {
 export const PLAIN_FORMS: SegmentForms = { batches: PLAIN_BATCHES, pages: PLAIN_PAGES };
 
 /** Whose data key it is: for no other volume does it unwrap. */
-function ownerOf({ volumeId, pg }: Pick<SegmentControl, 'volumeId' | 'pg'>): string {
+export function ownerOf({ volumeId, pg }: Pick<SegmentControl, 'volumeId' | 'pg'>): string {
   return `${volumeId}/${pg}`;
 }
 

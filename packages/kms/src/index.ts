@@ -1,0 +1,1 @@
+export { connectKms, type KmsAnswer, type KmsPlugin } from './kms-plugin.ts';
