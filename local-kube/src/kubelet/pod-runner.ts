@@ -6,7 +6,7 @@ import { ContainerLog, readLog, removeLog } from './container-log.ts';
 import { ContainerRunner, type Program, type ContainerRunnerOptions } from './container-runner.ts';
 import { containerEnvironment, ContainerConfigError, expand, rewriteMounts } from './environment.ts';
 import { imageName, programOf, type ImageMap } from './image-map.ts';
-import { podStatus } from './pod-status.ts';
+import { hasBegun, isSidecar, podStatus } from './pod-status.ts';
 import { killStrays, type ProcessTable } from './process-table.ts';
 import { mountPaths, prepareVolumes, refreshVolumes, VolumeError, type VolumeSources } from './volumes.ts';
 
@@ -52,7 +52,8 @@ export class PodRunner {
     const policy = pod.spec.restartPolicy ?? 'Always';
     const initPolicy = policy === 'Never' ? 'Never' : 'OnFailure';
     this.#inits = (pod.spec.initContainers ?? []).map(
-      (container) => new ContainerRunner(container, initPolicy, this.#runnerOptions(container), undefined),
+      (container) =>
+        new ContainerRunner(container, isSidecar(container) ? 'Always' : initPolicy, this.#runnerOptions(container), undefined),
     );
     this.#mains = pod.spec.containers.map(
       (container) =>
@@ -99,7 +100,18 @@ export class PodRunner {
     const running = [...this.#inits, ...this.#mains].filter((runner) => runner.running);
     for (const runner of running)
       this.#options.event(this.#pod, 'Normal', 'Killing', `Stopping container ${runner.container.name}`, fieldPathOf(runner.container));
-    await Promise.all([...this.#inits, ...this.#mains].map((runner) => runner.stop(graceMs)));
+    await this.#stopAll(graceMs);
+  }
+
+  /** Sidecars end when nobody is left who needs them. */
+  async #stopAll(graceMs: number): Promise<void> {
+    const startedMs = performance.now();
+    const [sidecars, others] = [
+      this.#inits.filter(({ container }) => isSidecar(container)),
+      this.#inits.filter(({ container }) => !isSidecar(container)),
+    ];
+    await Promise.all([...others, ...this.#mains].map((runner) => runner.stop(graceMs)));
+    await Promise.all(sidecars.map((runner) => runner.stop(Math.max(0, graceMs - (performance.now() - startedMs)))));
   }
 
   /** Ends the processes but keeps the pod: for local-kube's own end. */
@@ -107,7 +119,7 @@ export class PodRunner {
     this.#ended = true;
     this.#lost = true;
     clearTimeout(this.#retry);
-    await Promise.all([...this.#inits, ...this.#mains].map((runner) => runner.stop(graceMs)));
+    await this.#stopAll(graceMs);
   }
 
   /** The node is gone: its processes are killed, or stopped where they are. */
@@ -154,7 +166,7 @@ export class PodRunner {
   }
 
   #advance(): void {
-    const next = this.#inits.find((runner) => runner.finished !== 0);
+    const next = this.#inits.find((runner) => !isPast(runner.container, runner.status()));
     if (next !== undefined) {
       if (!next.running && next.log === undefined) next.start();
       return;
@@ -276,6 +288,11 @@ export class PodRunner {
   #logFile(container: Container, restarts: number): string {
     return path.join(this.#logHome(), container.name, `${restarts}.log`);
   }
+}
+
+/** An init container that goes on beside the others: they begin once it has started. */
+function isPast(container: Container, status: ContainerStatus): boolean {
+  return isSidecar(container) ? hasBegun(status) : status.state.terminated?.exitCode === 0;
 }
 
 function fieldPathOf(container: Container): string {

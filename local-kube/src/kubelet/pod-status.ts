@@ -1,4 +1,4 @@
-import type { Condition, ContainerStatus, Pod, PodStatus } from '../kinds.ts';
+import type { Condition, Container, ContainerStatus, Pod, PodStatus } from '../kinds.ts';
 
 export interface PodProgress {
   /** Exit codes of containers that ended for good; undefined for the others. */
@@ -9,14 +9,27 @@ export interface PodProgress {
   readonly now: string;
 }
 
+/** An init container that restarts always starts before the others and runs beside them. */
+export function isSidecar({ restartPolicy }: Container): boolean {
+  return restartPolicy === 'Always';
+}
+
+/** Has it started once? What becomes of a sidecar later keeps nobody from starting. */
+export function hasBegun({ started, restartCount }: ContainerStatus): boolean {
+  return started === true || restartCount > 0;
+}
+
 /**
  * A pod's status from those of its containers. Pure. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
  */
 export function podStatus(pod: Pod, ip: string, inits: ContainerStatus[], mains: ContainerStatus[], progress: PodProgress): PodStatus {
-  const initialised = inits.every((status) => status.state.terminated?.exitCode === 0);
+  const sidecars = new Set((pod.spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name));
+  const initialised = inits.every((status) => (sidecars.has(status.name) ? hasBegun(status) : status.state.terminated?.exitCode === 0));
   const shown = initialised ? mains : mains.map((status) => ({ ...status, state: { waiting: { reason: 'PodInitializing' } } }));
   const phase = phaseOf(mains, progress, initialised, pod.status?.phase);
-  const unready = mains.filter((status) => !status.ready).map((status) => status.name);
+  const unready = [...inits.filter(({ name }) => sidecars.has(name)), ...mains]
+    .filter((status) => !status.ready)
+    .map((status) => status.name);
   const why = phase === 'Succeeded' ? 'PodCompleted' : 'ContainersNotReady';
   const readiness: Partial<Condition> = progress.lost
     ? { status: 'False', reason: 'NodeNotReady' }

@@ -4,7 +4,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { forwardPort } from '../../../kubectl-aurora/src/psql/port-forward.ts';
 import { eventually, startTestCluster, type TestCluster } from '../testing/cluster.ts';
-import { WEB } from '../testing/manifests.ts';
+import { SIDECAR, WEB } from '../testing/manifests.ts';
 
 function get(host: string, port: number, path = '/'): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -129,6 +129,17 @@ describe('pods', () => {
     expect(await cluster.kubectl('describe pod strange')).toContain(`image "test/unknown" is not in local-kube's image map`);
     await expect(cluster.kubectl('exec web-0 -- ls')).rejects.toThrow('local-kube does not support exec');
     await cluster.kubectl('delete pod strange');
+  });
+
+  it('have sidecars, which start before the others, are started again by themselves, and keep nobody else from going on', async () => {
+    await cluster.kubectl('apply -f -', SIDECAR);
+    await eventually(async () => expect(await cluster.kubectl('logs helped -c main')).toBe('help\n'));
+    expect(await field('pod helped', '.status.initContainerStatuses[0].started')).toBe('true');
+    await eventually(async () => expect(await field('pod helped', '.status.initContainerStatuses[0].restartCount')).toBe('1'));
+    await cluster.kubectl('wait --for=condition=Ready pod/helped --timeout=20s');
+    expect(await field('pod helped', '.status.containerStatuses[0].restartCount')).toBe('0');
+    expect(await field('pod helped', '.status.phase')).toBe('Running');
+    await cluster.kubectl('delete pod helped --timeout=10s');
   });
 
   it('are lost with their zone at once, their connections too, and come back with their disks', async () => {

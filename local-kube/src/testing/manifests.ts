@@ -38,6 +38,45 @@ spec:
 export const widget = (name: string, spec: string): string =>
   `{apiVersion: example.dev/v1, kind: Widget, metadata: {name: ${name}}, spec: ${spec}}`;
 
+/** A pod whose container says what its sidecar has left for it, which then ends once. */
+export const SIDECAR = JSON.stringify({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'helped' },
+  spec: {
+    terminationGracePeriodSeconds: 5,
+    initContainers: [
+      {
+        name: 'helper',
+        restartPolicy: 'Always',
+        command: [
+          process.execPath,
+          '-e',
+          `const { FILE } = process.env, fs = require('node:fs'); const again = fs.existsSync(FILE); fs.writeFileSync(FILE, 'help');
+           setTimeout(() => { if (!again) process.exit(1); }, 1500); setInterval(() => {}, 1000);`,
+        ],
+        env: [{ name: 'FILE', value: '/shared/file' }],
+        volumeMounts: [{ name: 'shared', mountPath: '/shared' }],
+      },
+    ],
+    containers: [
+      {
+        name: 'main',
+        command: [
+          process.execPath,
+          '-e',
+          `const { FILE } = process.env, fs = require('node:fs');
+           const wait = setInterval(() => { if (fs.existsSync(FILE)) { console.log(fs.readFileSync(FILE, 'utf8')); clearInterval(wait); } }, 50);
+           setInterval(() => {}, 1000);`,
+        ],
+        env: [{ name: 'FILE', value: '/shared/file' }],
+        volumeMounts: [{ name: 'shared', mountPath: '/shared' }],
+      },
+    ],
+    volumes: [{ name: 'shared', emptyDir: {} }],
+  },
+});
+
 /** Two web pods behind a Service and a headless one, with a disk each and a password from a Secret. */
 export const WEB = `
 apiVersion: v1
