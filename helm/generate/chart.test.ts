@@ -111,6 +111,7 @@ describe('network policies, for the pods that the operator makes', () => {
     ['other storage', 'storage', PORT.storage],
     ['storage', 'compute', PORT.postgres],
     ['compute', 'client', 80],
+    ['storage', 'client', 80],
     ['client', 'operator', 7000],
   ])('%s does not reach %s at %i', (from, to, port) => expect(admits(byDefault, endpoint(from), endpoint(to), port)).toBe(false));
 
@@ -120,6 +121,7 @@ describe('network policies, for the pods that the operator makes', () => {
       metricsFrom: [peer('monitoring')],
       clientsFrom: [peer('bank')],
       computeEgress: [{ to: [peer('shop')], ports: [{ port: 80, protocol: 'TCP' }] }],
+      storageEgress: [{ to: [peer('shop')], ports: [{ port: 80, protocol: 'TCP' }] }],
     });
     const reaches = (from: string, to: string, port: number): boolean => admits(policies, endpoint(from), endpoint(to), port);
     expect([7000, 7003, 7002].map((port, at) => reaches('prometheus', ['operator', 'compute', 'storage'][at] ?? '', port))).toEqual([
@@ -129,8 +131,10 @@ describe('network policies, for the pods that the operator makes', () => {
     ]);
     for (const port of [PORT.postgres, PORT.writer]) expect(reaches('client', 'compute', port)).toBe(false);
     expect(reaches('compute', 'compute', PORT.postgres)).toBe(true);
-    expect(reaches('compute', 'client', 80)).toBe(true);
-    expect(reaches('compute', 'client', 81)).toBe(false);
+    for (const from of ['compute', 'storage']) {
+      expect(reaches(from, 'client', 80)).toBe(true);
+      expect(reaches(from, 'client', 81)).toBe(false);
+    }
   });
 
   test('a console that is there looks at programs and the API server, and reaches nothing else; others come to its port as values say', () => {

@@ -40,6 +40,8 @@ const terms = (...nodeSelectorTerms: Json[]): Json => ({
 const required = 'affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms';
 const spread = (topologyKey: string): Json => [{ maxSkew: 1, topologyKey, whenUnsatisfiable: 'ScheduleAnyway' }];
 const target = { connections: 10 };
+const secret = { name: 'kek', key: 'key' };
+const kms = { image: 'kms:1', args: ['--listen=$(KMS_SOCKET)'] };
 
 describe('both refuse', () => {
   const cases: readonly (readonly [string, Spec])[] = [
@@ -72,6 +74,9 @@ describe('both refuse', () => {
     ['spec.storage.size', { storage: { size: '65Ti' } }],
     ['spec.storage.zones', { storage: { zones: ['a', 'b'] } }],
     ['spec.storage.zones', { storage: { zones: ['a', 'b', 'a'] } }],
+    ['spec.storage.encryption.key', { storage: { encryption: { key: {} } } }],
+    ['spec.storage.encryption.key', { storage: { encryption: { key: { secret, kms } } } }],
+    ['spec.storage.encryption.before', { storage: { encryption: { key: { kms }, before: {} } } }],
     ['spec.storage.standInAfterSeconds', { storage: { standInAfterSeconds: -1 } }],
     ['spec.storage.resources.limits.cpu', { storage: { resources: { limits: { cpu: 'lots' } } } }],
     ['spec.storage.resources.limits', { storage: { resources: { limits: { cpuu: '1' } } } }],
@@ -139,7 +144,7 @@ test('both take a manifest with everything', () => {
   };
   const spec: Spec = {
     deletionProtection: false,
-    storage: placement,
+    storage: { ...placement, encryption: { key: { kms }, before: { secret } } },
     compute: { ...placement, cacheSize: '10Gi', resources: { limits: { 'ephemeral-storage': '20Gi' } } },
     imagePullPolicy: 'Always',
     imagePullSecrets: [{ name: 'registry' }],

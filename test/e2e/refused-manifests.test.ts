@@ -11,6 +11,8 @@ const NOT_CHECKED =
   '<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation';
 const SIZE_PATTERN = '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$';
 const QUANTITY_PATTERN = '^(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$';
+const KEY_BEFORE_STAYS =
+  'what is stored is wrapped by the key that was named before: name that one as spec.storage.encryption.before beside the new one; to rotate a key, put another into the same Secret';
 const ENCRYPTION_STAYS =
   'encryption is decided when a volume is made: put spec.storage.encryption back as it was; to encrypt data that is there, or no longer, load a dump of it (pg_dump) into a new cluster';
 const GOOD = { storage: { size: '10Gi' } };
@@ -129,6 +131,8 @@ const RECORDED: readonly (readonly [string, Json, Json | undefined, readonly str
   ],
 ];
 
+const encryptedBy = (encryption: Json): Json => of({ storage: { size: '20Gi', encryption } });
+
 /** Not recorded: in the form that Kubernetes gives such answers. */
 const EXPECTED: readonly (readonly [string, Json, Json | undefined, readonly string[]])[] = [
   [
@@ -147,9 +151,37 @@ const EXPECTED: readonly (readonly [string, Json, Json | undefined, readonly str
     'another Secret for a key',
     of({ storage: { size: '20Gi', encryption: { key: { secret: { name: 'other', key: 'key' } } } } }),
     of({ storage: { size: '20Gi', encryption: { key: { secret: { name: 'kek', key: 'key' } } } } }),
-    [
-      'spec.storage.encryption: Invalid value: a volume keeps the Secret that it was made with: put the old name and key back; to rotate, put another key into that Secret',
-    ],
+    [`spec.storage.encryption: Invalid value: ${KEY_BEFORE_STAYS}`],
+  ],
+  [
+    'a KMS in the place of a Secret, which it has to name',
+    encryptedBy({ key: { kms: { image: 'kms:1' } } }),
+    encryptedBy({ key: { secret: { name: 'kek', key: 'key' } } }),
+    [`spec.storage.encryption: Invalid value: ${KEY_BEFORE_STAYS}`],
+  ],
+  [
+    'the same, with the Secret that wrapped before',
+    encryptedBy({ key: { kms: { image: 'kms:1' } }, before: { secret: { name: 'kek', key: 'key' } } }),
+    encryptedBy({ key: { secret: { name: 'kek', key: 'key' } } }),
+    [],
+  ],
+  [
+    'a Secret in the place of a KMS, without it',
+    encryptedBy({ key: { secret: { name: 'kek', key: 'key' } } }),
+    encryptedBy({ key: { kms: { image: 'kms:1' } } }),
+    [`spec.storage.encryption: Invalid value: ${KEY_BEFORE_STAYS}`],
+  ],
+  [
+    'another image of a plugin, and the key from before gone',
+    encryptedBy({ key: { kms: { image: 'kms:2' } } }),
+    encryptedBy({ key: { kms: { image: 'kms:1' } }, before: { secret: { name: 'kek', key: 'key' } } }),
+    [],
+  ],
+  [
+    'a key of both kinds',
+    encryptedBy({ key: { kms: { image: 'kms:1' }, secret: { name: 'kek', key: 'key' } } }),
+    undefined,
+    ['spec.storage.encryption.key: Invalid value: a key is of a Secret or of a KMS: give secret or kms, and not both'],
   ],
   [
     'a key that names no entry',

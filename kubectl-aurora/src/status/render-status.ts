@@ -98,9 +98,7 @@ function volumeLines(status: ClusterStatus | undefined, screen: Screen): string[
     `VDL ${status?.vdl ?? '-'}`,
     `${copies?.up ?? 0} of ${segments.length} copies up`,
     ...(status?.storage?.bytesUsed === undefined ? [] : [`${formatBytes(status.storage.bytesUsed)} in all`]),
-    ...(status?.storage?.encryption === undefined
-      ? []
-      : [`encrypted by ${status.storage.encryption.secret}/${status.storage.encryption.key}`]),
+    ...(status?.storage?.encryption === undefined ? [] : [`encrypted by ${keyName(status.storage.encryption)}`]),
   ];
   // By zone: a zone fails as one.
   const rows = segments
@@ -232,4 +230,8 @@ function eventLines({ events, now }: ClusterView, screen: Screen): string[] {
     heading(screen, 'Events', more > 0 ? `the newest of ${plural(events.length, 'event')}` : ''),
     ...table(screen, ['AGO', 'TYPE', 'REASON', 'MESSAGE'], rows, { indent: INDENT }),
   ];
+}
+
+function keyName({ secret, key, kms }: NonNullable<NonNullable<ClusterStatus['storage']>['encryption']>): string {
+  return kms === undefined ? `${secret ?? '?'}/${key ?? '?'}` : `the KMS of ${kms}`;
 }

@@ -1,4 +1,13 @@
-import type { AuroraClusterSpec, LoginSpec, AutoscalingSpec, InitdbSpec, Metadata, PlacementSpec, Resources } from './types.ts';
+import type {
+  AuroraClusterSpec,
+  LoginSpec,
+  AutoscalingSpec,
+  InitdbSpec,
+  Metadata,
+  PlacementSpec,
+  Resources,
+  EncryptionSpec,
+} from './types.ts';
 
 /** One place for every default: the schema publishes them, withDefaults applies them to objects that never met it. */
 export const DEFAULTS = {
@@ -113,9 +122,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
       standInAfterSeconds: storage?.standInAfterSeconds ?? DEFAULTS.standInAfterSeconds,
       reclaimPolicy: storage?.reclaimPolicy ?? DEFAULTS.reclaimPolicy,
       ...(storage?.storageClassName === undefined ? {} : { storageClassName: storage.storageClassName }),
-      ...(storage?.encryption === undefined
-        ? {}
-        : { encryption: storage.encryption as NonNullable<AuroraClusterSpec['storage']['encryption']> }),
+      ...(storage?.encryption === undefined ? {} : { encryption: storage.encryption as EncryptionSpec }),
       resources: (storage?.resources ?? DEFAULTS.storageResources) as Resources,
       ...placementOf(storage),
     },

@@ -163,9 +163,9 @@ export function tokenReviewSecretName(cluster: string): string {
 export const IDENTITY_DIR = '/etc/kube-aurora/identity';
 export const IDENTITY_ENV = 'AURORA_IDENTITY_DIR';
 
-/** Where a storage daemon finds the keys that wrap data keys, and the setting that names the one that wraps now. */
+/** Where a storage daemon finds the keys that wrap data keys, and the socket of a KMS's plugin. */
 export const ENCRYPTION_DIR = '/etc/kube-aurora/encryption';
-export const ENCRYPTION_ENV = 'AURORA_ENCRYPTION_KEY_FILE';
+export const KMS_DIR = '/run/kube-aurora/kms';
 
 /** The cluster's certificate authority; only the operator reads it. */
 export function authoritySecretName(cluster: string): string {

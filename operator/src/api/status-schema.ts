@@ -210,11 +210,12 @@ export const statusSchema: Schema = {
           properties: {
             secret: { type: 'string', description: 'Secret with the key.' },
             key: { type: 'string', description: 'Its entry that wraps.' },
+            kms: { type: 'string', description: 'Image of the plugin, where a key of a KMS wraps.' },
             wrappedBy: {
               type: 'array',
               description:
-                "Fingerprints of the keys that wrap the copies' data keys: more than one while the key is rotated. A key whose fingerprint is not here any more, with all copies answering, is needed no more.",
-              items: { type: 'string', maxLength: 64 },
+                "Names of the keys that wrap the copies' data keys, fingerprints of those of Secrets and kms:ID of those of a KMS: more than one while the key is rotated. A key whose name is not here any more, with all copies answering, is needed no more.",
+              items: { type: 'string', maxLength: 1100 },
               'x-kubernetes-list-type': 'set',
             },
           },

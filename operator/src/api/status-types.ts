@@ -268,9 +268,12 @@ export interface AuroraClusterStatus {
 
 /** Of a cluster with spec.storage.encryption. */
 export interface EncryptionStatus {
-  readonly secret: string;
-  readonly key: string;
-  /** Fingerprints of the keys that wrap the copies' data keys: more than one while the key is rotated. */
+  /** Of a Secret. */
+  readonly secret?: string;
+  readonly key?: string;
+  /** Of a KMS: image of its plugin. */
+  readonly kms?: string;
+  /** Names of the keys that wrap the copies' data keys: more than one while the key is rotated. */
   readonly wrappedBy: readonly string[];
 }
 

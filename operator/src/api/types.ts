@@ -26,6 +26,34 @@ export interface KeyReference {
   readonly key: string;
 }
 
+/** Where the key that wraps data keys is: exactly one of the two. */
+export interface EncryptionKeySource {
+  readonly secret?: KeyReference;
+  readonly kms?: KmsSpec;
+}
+
+/** `spec.storage.encryption`. */
+export interface EncryptionSpec {
+  readonly key: EncryptionKeySource;
+  /** That wrapped before, and unwraps. */
+  readonly before?: EncryptionKeySource;
+}
+
+/** A plugin of Kubernetes' KMS v2 API, as a container beside each storage daemon. */
+export interface KmsSpec {
+  readonly image: string;
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+  readonly env?: readonly {
+    readonly name: string;
+    readonly value?: string;
+    readonly valueFrom?: { readonly secretKeyRef: KeyReference };
+  }[];
+  readonly secret?: { readonly name: string };
+  readonly serviceAccountToken?: { readonly audience: string };
+  readonly resources?: Resources;
+}
+
 /** Statements that stand in Secrets and ConfigMaps; those of the Secrets run first. */
 export interface SqlReferences {
   readonly secretRefs?: readonly KeyReference[];
@@ -191,7 +219,7 @@ export interface AuroraClusterSpec {
     readonly standInAfterSeconds: number;
     readonly reclaimPolicy: ReclaimPolicy;
     /** Undefined: what is stored stands on the disks as it is. */
-    readonly encryption?: { readonly key: { readonly secret: KeyReference } };
+    readonly encryption?: EncryptionSpec;
     readonly resources?: Resources;
   };
   readonly bootstrap: {

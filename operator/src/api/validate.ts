@@ -9,6 +9,7 @@ import {
   WARM_PAGES_PER_SECOND_MAX,
 } from './defaults.ts';
 import { durationMs } from './duration.ts';
+import { encryptionProblems } from './encryption-source.ts';
 import { hbaLineProblem } from './hba-line.ts';
 import { loginProblems } from './logins.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
@@ -99,6 +100,7 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
   if (spec.storage.zones.length !== 3 || new Set(spec.storage.zones).size !== 3) {
     fatal('spec.storage.zones', `[${spec.storage.zones.join(', ')}] must be three different zones: two of the six copies stand in each`);
   }
+  for (const [field, message] of encryptionProblems(spec.storage.encryption)) fatal(field, message);
   const { standInAfterSeconds } = spec.storage;
   if (!Number.isInteger(standInAfterSeconds) || standInAfterSeconds < 0 || standInAfterSeconds > STAND_IN_AFTER_SECONDS_MAX)
     fatal(

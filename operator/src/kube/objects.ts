@@ -68,6 +68,25 @@ export interface Container {
   readonly livenessProbe?: Probe;
 }
 
+/** A container that starts before the others of its pod and goes on beside them: an init container that restarts always. */
+export interface Sidecar {
+  readonly name: string;
+  readonly image: string;
+  readonly imagePullPolicy?: string;
+  readonly restartPolicy: 'Always';
+  readonly terminationMessagePolicy?: 'FallbackToLogsOnError';
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
+  readonly env: readonly {
+    readonly name: string;
+    readonly value?: string;
+    readonly valueFrom?: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+  }[];
+  readonly volumeMounts: Container['volumeMounts'];
+  readonly resources?: unknown;
+  readonly securityContext?: unknown;
+}
+
 interface KeyProjection {
   readonly name: string;
   readonly items: readonly { readonly key: string; readonly path: string }[];
@@ -86,7 +105,11 @@ export interface PodVolume {
   };
   readonly configMap?: { readonly name: string; readonly optional?: boolean };
   readonly projected?: {
-    readonly sources: readonly { readonly secret?: KeyProjection; readonly configMap?: KeyProjection }[];
+    readonly sources: readonly {
+      readonly secret?: KeyProjection;
+      readonly configMap?: KeyProjection;
+      readonly serviceAccountToken?: { readonly path: string; readonly audience: string; readonly expirationSeconds: number };
+    }[];
     readonly defaultMode?: number;
   };
 }
@@ -106,6 +129,7 @@ export interface PodSpec {
   readonly priorityClassName?: string;
   readonly imagePullSecrets?: readonly { readonly name: string }[];
   readonly securityContext?: unknown;
+  readonly initContainers?: readonly Sidecar[];
   readonly containers: readonly Container[];
   readonly volumes: readonly PodVolume[];
 }
@@ -146,6 +170,7 @@ export interface Pod extends KubeObject {
     readonly message?: string;
     readonly podIP?: string;
     readonly conditions?: readonly PodCondition[];
+    readonly initContainerStatuses?: readonly ContainerStatus[];
     readonly containerStatuses?: readonly ContainerStatus[];
   };
 }

@@ -1,4 +1,4 @@
-import type { AuroraCluster, KeyReference } from '../api/types.ts';
+import type { AuroraCluster, EncryptionSpec } from '../api/types.ts';
 import { storageName } from '../api/names.ts';
 import type { SegmentId } from '../api/segment-id.ts';
 import type { ConditionReason } from '../api/conditions.ts';
@@ -114,12 +114,15 @@ export function faultAdvice({ metadata, spec }: AuroraCluster, segment: SegmentI
     case 'ENGINE_UNKNOWN':
       return `keep its claim, and give it the image of a release that has ${fault.engine}`;
     case 'KEY_UNUSABLE':
-      return keyAdvice(spec.storage.encryption?.key.secret);
+      return keyAdvice(spec.storage.encryption);
   }
 }
 
-function keyAdvice(secret: KeyReference | undefined): string {
-  if (secret === undefined)
+function keyAdvice(encryption: EncryptionSpec | undefined): string {
+  if (encryption === undefined)
     return 'keep its claim: the volume was made with encryption; make the cluster anew with spec.storage.encryption as it was then';
+  const { secret } = encryption.key;
+  if (secret === undefined)
+    return 'keep its claim: its data key was wrapped by another key than the KMS has now; have the KMS decrypt with that one, or name the key from before as spec.storage.encryption.before; it opens by itself then';
   return `keep its claim, and put the key that it was encrypted with into Secret ${secret.name}, as any entry beside '${secret.key}'; it opens by itself then`;
 }

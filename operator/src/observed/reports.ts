@@ -153,6 +153,8 @@ export interface DaemonReport extends Poll {
   readonly wrapsWith?: string;
   /** Why the key that it was given last is not in use, for people. */
   readonly keyProblem?: string;
+  /** It waits for a key before it opens anything, since then. */
+  readonly keyAwaitedSince?: string;
   /** For people only. */
   readonly message?: string;
 }
@@ -350,11 +352,18 @@ export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: str
   const segment = listOf(status['segments'])
     .map(objectFields)
     .find((entry) => textField(entry['volumeId']) === of.volumeId && numberField(entry['pg']) === of.pg);
+  const keyAwaitedSince = textField(objectFields(status['encryption'])['waitingSince']);
   return present<DaemonReport>({
     uid,
     answeredAt: now,
     silentSince: undefined,
-    state: segment === undefined ? 'EMPTY' : (textField(segment['phase']) ?? textField(segment['state']) ?? 'unknown').toUpperCase(),
+    // One that has opened nothing yet does not know what it holds.
+    state:
+      keyAwaitedSince !== undefined
+        ? 'UNKNOWN'
+        : segment === undefined
+          ? 'EMPTY'
+          : (textField(segment['phase']) ?? textField(segment['state']) ?? 'unknown').toUpperCase(),
     scl: lsnOf(segment?.['scl']),
     vdl: lsnOf(segment?.['vdl']),
     bytesUsed: numberField(segment?.['bytesUsed']),
@@ -364,6 +373,7 @@ export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: str
     wrappedBy: textField(objectFields(segment?.['encryption'])['wrappedBy']),
     wrapsWith: textField(objectFields(status['encryption'])['wrapsWith']),
     keyProblem: textField(objectFields(status['encryption'])['problem']),
+    keyAwaitedSince,
     identityProblem: textField(objectFields(status['identity'])['problem']),
     message: textField(segment?.['message']) ?? textField(status['message']),
   });

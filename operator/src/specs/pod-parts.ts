@@ -1,7 +1,7 @@
 import { MEMORY_ENVIRONMENT } from '@kube-aurora/process';
 import type { ProgramRole } from '@kube-aurora/identity';
 import { DEFAULTS } from '../api/defaults.ts';
-import { ANNOTATION, ENCRYPTION_DIR, ENCRYPTION_ENV, IDENTITY_DIR, IDENTITY_ENV, tlsSecretName } from '../api/names.ts';
+import { ANNOTATION, IDENTITY_DIR, IDENTITY_ENV, tlsSecretName } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import type { Container, EnvVar, Labels, PodSpec, PodVolume } from '../kube/objects.ts';
 import { fingerprint } from './metadata.ts';
@@ -35,23 +35,6 @@ export function identityParts(
   };
 }
 
-/** The keys that wrap what a storage daemon encrypts with, from their Secret; nothing where nothing is encrypted. */
-export function encryptionParts({ spec }: AuroraCluster): {
-  readonly env: Readonly<Record<string, string>>;
-  readonly volumes: readonly PodVolume[];
-  readonly mounts: NonNullable<Container['volumeMounts']>;
-} {
-  const secret = spec.storage.encryption?.key.secret;
-  if (secret === undefined) return { env: {}, volumes: [], mounts: [] };
-  // The path names the Secret: a daemon's words about its key do so too.
-  const mountPath = `${ENCRYPTION_DIR}/${secret.name}`;
-  return {
-    env: { [ENCRYPTION_ENV]: `${mountPath}/${secret.key}` },
-    volumes: [{ name: 'encryption', secret: { secretName: secret.name, defaultMode: 0o440 } }],
-    mounts: [{ name: 'encryption', mountPath, readOnly: true }],
-  };
-}
-
 export function env(values: Readonly<Record<string, string>>): readonly EnvVar[] {
   return [
     podIpEnv,
@@ -74,11 +57,13 @@ export const podSecurity = {
   seccompProfile: { type: 'RuntimeDefault' },
 } as const;
 
+/** What the Pod Security Standard `restricted` asks of any container. */
+export const withoutRights = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
+
 export const containerSecurity: NonNullable<Container['securityContext']> = {
-  allowPrivilegeEscalation: false,
+  ...withoutRights,
   // They write to volumes alone.
   readOnlyRootFilesystem: true,
-  capabilities: { drop: ['ALL'] },
 };
 
 /**

@@ -82,6 +82,37 @@ describe('storage pods', () => {
     expect(JSON.stringify(storagePod(cluster, segment(0), 'zone-a', 's:1'))).not.toContain('ncryption');
   });
 
+  test('have a plugin of a KMS beside them where it keeps the key, as a sidecar that `restricted` lets pass, and the key from before', () => {
+    const kms = {
+      image: 'kms:1',
+      args: ['--listen=$(KMS_SOCKET)'],
+      env: [{ name: 'TOKEN', valueFrom: { secretKeyRef: { name: 'login', key: 'token' } } }],
+      secret: { name: 'kms-config' },
+      serviceAccountToken: { audience: 'sts.amazonaws.com' },
+    };
+    const encryption = { key: { kms }, before: { secret: { name: 'orders-kek', key: 'k1' } } };
+    const pod = storagePod(makeCluster({ spec: { storage: { size: '1Gi', encryption } } }), segment(0), 'zone-a', 's:1');
+    expect(envOf(pod)).toMatchObject({
+      AURORA_ENCRYPTION_KMS_SOCKET: '/run/kube-aurora/kms/kms.sock',
+      AURORA_ENCRYPTION_BEFORE_KEY_FILE: '/etc/kube-aurora/encryption-before/orders-kek/k1',
+    });
+    const [sidecar, ...others] = pod.spec.initContainers ?? [];
+    expect(others).toEqual([]);
+    expect(sidecar).toMatchObject({
+      name: 'kms',
+      restartPolicy: 'Always',
+      args: ['--listen=$(KMS_SOCKET)'],
+      env: [{ name: 'KMS_SOCKET', value: '/run/kube-aurora/kms/kms.sock' }, { name: 'TOKEN' }],
+      securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+    });
+    // What is mounted is there, and the plugin sees none of the daemon's: no data, no identity, no key from before.
+    const volumes = new Set(pod.spec.volumes.map(({ name }) => name));
+    const mounted = [...(sidecar?.volumeMounts ?? []), ...(pod.spec.containers[0]?.volumeMounts ?? [])].map(({ name }) => name);
+    expect(mounted.filter((name) => !volumes.has(name))).toEqual([]);
+    expect(sidecar?.volumeMounts.map(({ name }) => name)).toEqual(['kms', 'kms-files', 'kms-token']);
+    expect(pod.spec.volumes.find(({ name }) => name === 'kms')).toMatchObject({ emptyDir: {} });
+  });
+
   test('size themselves by the memory that they may use, and by nothing when that is not said', () => {
     const limited = (memory: string | number): string | undefined =>
       envOf(

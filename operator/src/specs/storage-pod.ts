@@ -7,17 +7,8 @@ import type { AuroraCluster } from '../api/types.ts';
 import type { Pod } from '../kube/objects.ts';
 import { clusterKey, clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
 import { placementFields } from './placement.ts';
-import {
-  compileCache,
-  containerSecurity,
-  encryptionParts,
-  env,
-  identityParts,
-  imagePull,
-  imagePullMark,
-  podSecurity,
-  probes,
-} from './pod-parts.ts';
+import { encryptionParts } from './encryption-parts.ts';
+import { compileCache, containerSecurity, env, identityParts, imagePull, imagePullMark, podSecurity, probes } from './pod-parts.ts';
 
 /** The most that a daemon takes for its own (AURORA_MEMORY_MIB). */
 const DAEMON_MEMORY_MIB_MAX = 65_536;
@@ -80,6 +71,9 @@ export function storagePod(cluster: AuroraCluster, segment: SegmentId, zone: str
     ...placementFields(cluster.spec.storage, zone, selectorLabels(name, 'storage')),
     ...(pulls ? pull.pod : {}),
     securityContext: podSecurity,
+    ...(encryption.sidecars.length === 0
+      ? {}
+      : { initContainers: encryption.sidecars.map((sidecar) => ({ ...sidecar, ...(pulls ? pull.container : {}) })) }),
     containers: [
       {
         name: 'storage-daemon',

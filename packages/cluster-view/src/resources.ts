@@ -135,7 +135,7 @@ export interface ClusterStatus {
     readonly desired?: number;
     readonly initialized?: boolean;
     readonly bytesUsed?: number;
-    readonly encryption?: { readonly secret: string; readonly key: string } | undefined;
+    readonly encryption?: { readonly secret?: string; readonly key?: string; readonly kms?: string } | undefined;
     readonly segments?: readonly Segment[];
   };
   readonly endpoints?: {
