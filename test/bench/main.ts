@@ -40,6 +40,8 @@ const { values } = parseArgs({
     'node-options': { type: 'string' },
     // Between our programs: what TLS costs is the difference.
     'plain-text': { type: 'boolean', default: false },
+    // Redo and pages on the disks of storage: what encryption at rest costs is the difference.
+    encrypted: { type: 'boolean', default: false },
   },
 });
 const seconds = Number(values.seconds);
@@ -65,6 +67,7 @@ const systems = chosenSystems(values.only, {
   copies: copiesNamed(values.copies),
   nodeOptions: values['node-options'],
   plainText: values['plain-text'],
+  encrypted: values.encrypted,
   ...(values.stages ? { settings: STAGE_PARAMETERS } : {}),
 });
 

@@ -47,6 +47,8 @@ export interface BenchSetting {
   readonly nodeOptions?: string | undefined;
   /** Our programs speak plain text with one another. */
   readonly plainText?: boolean;
+  /** Ours encrypts what is on the disks of storage. */
+  readonly encrypted?: boolean;
   /** For our programs. */
   readonly env?: Readonly<Record<string, string>>;
   /** What the six copies of ours are, Full unless given; with several, ours is started once with each. */
@@ -69,7 +71,7 @@ function reading(kinds: readonly CopiesCpu[], parts: readonly (readonly [string,
 }
 
 async function ours(
-  { delayMs = 0, settings, nodeOptions, env, plainText = false }: BenchSetting,
+  { delayMs = 0, settings, nodeOptions, env, plainText = false, encrypted = false }: BenchSetting,
   copies: VolumeCopies,
 ): Promise<BenchSystem> {
   const linked = delayMs > 0;
@@ -81,6 +83,7 @@ async function ours(
     idle: linked,
     linked,
     copies,
+    encrypted,
     env: { ...env, ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: `${MEMORY_ENVIRONMENT.NODE_OPTIONS} ${nodeOptions}` }) },
   });
   const links = linked ? await openZoneLinks(cluster.zoneLinks(), delayMs) : undefined;
