@@ -102,7 +102,6 @@ describe('both refuse', () => {
     ]),
     ['spec.postgresql.logins[0].role', { postgresql: { logins: [{ serviceAccount: 'a', role: '' }] } }],
     ['spec.postgresql.logins[0].role', { postgresql: { logins: [{ serviceAccount: 'a', role: 'r'.repeat(64) }] } }],
-    ['spec.postgresql.logins', { postgresql: { logins: ['x', 'x'].map((role) => ({ serviceAccount: 'a', namespace: 'b', role })) } }],
     ['spec.inheritedMetadata.labels', { inheritedMetadata: { labels: { 'kube-aurora.dev/role': 'writer' } } }],
     ['spec.inheritedMetadata.annotations', { inheritedMetadata: { annotations: { 'app.kubernetes.io/name': 'x' } } }],
     ['spec.inheritedMetadata.labels.team', { inheritedMetadata: { labels: { team: 'my shop' } } }],
@@ -125,6 +124,7 @@ test.each([
     'resources that are compared by name',
     { compute: { resources: { requests: { 'example.com/gpu': 2 }, limits: { 'example.com/gpu': 1 } } } },
   ],
+  ['a login that is there twice', { postgresql: { logins: ['x', 'x'].map((role) => ({ serviceAccount: 'a', namespace: 'b', role })) } }],
   ['resources in a list', { instanceOverrides: [{ instance: 2, resources: { requests: { cpu: 2 }, limits: { cpu: 1 } } }] }],
 ] satisfies readonly (readonly [string, Spec])[])('the operator alone refuses %s', (_what, spec) => {
   expect(bySchema(spec)).toEqual([]);
