@@ -5,15 +5,13 @@ import type { Logger } from '@kube-aurora/process';
 import type { Client } from 'pg';
 import { connectSuperuser, letGo, type LocalSocket } from '../postgres/local-client.ts';
 import { readQueries, type CustomQuery, type ReadQueries } from './definition.ts';
-import { ROWS_MAX, seriesOf, type Series } from './series.ts';
+import { OVER_BOUNDS, ROWS_MAX, seriesOf, withinBounds, type Series } from './series.ts';
 
 /** Shown in pg_stat_activity. */
 const APPLICATION_NAME = 'kube-aurora queries';
 const LOOK_MS = 5000;
 const STATEMENT_MS = 5000;
 const ANSWER_MS = 8000;
-/** Of all queries together: what a scrape may grow by. */
-const SERIES_MAX = 1000;
 const FILES_MAX = 20;
 
 export interface CustomQueriesOptions {
@@ -67,17 +65,26 @@ export class CustomQueries {
     return {
       queries: this.#courses.length,
       problems: this.#read.problems,
-      failing: this.#courses.flatMap(({ query, failure }) => (failure === undefined ? [] : [{ query: query.name, message: failure }])),
+      failing: this.#shown.flatMap(({ query, failure }) => (failure === undefined ? [] : [{ query: query.name, message: failure }])),
     };
   }
 
+  /** As they are within the bounds of all together. */
+  get #shown(): readonly Course[] {
+    const within = withinBounds(this.#courses.map(({ series }) => series));
+    return this.#courses.map((course, index) => {
+      const series = within[index] ?? [];
+      return series === 'over' ? { ...course, series: [], failure: OVER_BOUNDS } : course;
+    });
+  }
+
   get series(): readonly Series[] {
-    return this.#courses.flatMap(({ series }) => series).slice(0, SERIES_MAX);
+    return this.#shown.flatMap(({ series }) => series);
   }
 
   /** Of those that were asked. */
   get failures(): readonly { readonly query: string; readonly failures: number; readonly isFailing: boolean }[] {
-    return this.#courses
+    return this.#shown
       .filter(({ isAsked }) => isAsked)
       .map(({ query, failures, failure }) => ({ query: query.name, failures, isFailing: failure !== undefined }));
   }

@@ -45,3 +45,31 @@ function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
   return typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean' ? String(value) : '';
 }
+
+/** Of all queries together: what a scrape may grow by. */
+const SERIES_MAX = 1000;
+const BYTES_MAX = 100 * 1024;
+export const OVER_BOUNDS = `its series are left out: all queries together may have ${SERIES_MAX}, and ${BYTES_MAX / 1024} KiB of them`;
+
+/**
+ * Of each query the series that are shown: all of them, or none where they do not fit beside those of the queries before it. Half an answer would be
+ * taken for a whole one.
+ */
+export function withinBounds(queries: readonly (readonly Series[])[]): (readonly Series[] | 'over')[] {
+  let count = 0;
+  let bytes = 0;
+  return queries.map((series) => {
+    if (count + series.length > SERIES_MAX) return 'over';
+    const size = series.reduce((sum, one) => sum + bytesOf(one), 0);
+    if (bytes + size > BYTES_MAX) return 'over';
+    count += series.length;
+    bytes += size;
+    return series;
+  });
+}
+
+/** Of its line in a scrape. */
+function bytesOf({ metric, labels, value }: Series): number {
+  // JSON escapes what the text format does, and more.
+  return Buffer.byteLength(`${metric}${JSON.stringify(labels)} ${value}\n`);
+}
