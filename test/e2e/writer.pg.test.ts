@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { closeSync, openSync, readdirSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, globSync, openSync, readdirSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
@@ -9,6 +9,7 @@ import { ClusterCertificates } from './cluster-certificates.ts';
 import { Cluster } from './cluster-harness.ts';
 import { EncryptionKeys, filesWith } from './encryption-keys.ts';
 import { KmsProcess } from '../kms-plugin/kms-process.ts';
+import { secretsIn } from './secrets-in-logs.ts';
 import type { IdentityStatus } from './compute-process.ts';
 
 let certificates: ClusterCertificates;
@@ -347,4 +348,21 @@ describe('a writer on six storage daemons', () => {
     await second.kill('SIGTERM');
     expect(second.logTail(2000)).toMatch(/database system is shut down/);
   }, 60_000);
+
+  it('has told nobody what its keys are, in all that its programs logged', () => {
+    const logs = globSync('*.log', { cwd: cluster.directory }).map((file) => readFileSync(join(cluster.directory, file), 'utf8'));
+    expect(logs.length).toBeGreaterThan(7);
+    const keyOf = (role: 'storage' | 'compute'): Buffer => readFileSync(join(certificates.directoryOf(role), TLS_FILES.key));
+    const secrets = {
+      // Those that the tests above have had in the directory of keys.
+      'encryption key 1': Buffer.alloc(32, 1),
+      'encryption key 2': Buffer.alloc(32, 2),
+      'storage’s private key': keyOf('storage'),
+      'compute’s private key': keyOf('compute'),
+      'the password': Buffer.from(String(cluster.connection().password)),
+    };
+    expect(secretsIn(logs.join(''), secrets)).toEqual([]);
+    // One that is there is found: it is in the text that was searched.
+    expect(secretsIn(`${logs.join('')}${Buffer.alloc(32, 2).toString('hex')}`, secrets)).toEqual(['encryption key 2']);
+  });
 });
