@@ -19,9 +19,10 @@ export class LiveSystem {
     this.#prometheus = prometheus;
   }
 
-  async start(): Promise<void> {
+  /** @param manifest of a cluster named demo, in place of the sample's */
+  async start(manifest?: string): Promise<void> {
     await this.quickstart.start(undefined, {
-      arguments: ['--dashboards'],
+      arguments: ['--dashboards', ...(manifest === undefined ? [] : [manifest])],
       env: { PROMETHEUS_LISTEN: this.#prometheus },
       withinMs: UP_WITHIN_MS,
     });
@@ -29,10 +30,11 @@ export class LiveSystem {
     this.#password = Buffer.from(secret.output.trim(), 'base64').toString();
   }
 
-  /** A session of the superuser's, on the writer. */
-  async session(): Promise<Client> {
-    const [, host = ''] = /@(127[\d.]+):5432/.exec(this.quickstart.printed) ?? [];
-    const client = new Client({ host, user: 'postgres', password: this.#password, database: 'app', ssl: { rejectUnauthorized: false } });
+  /** A session of the superuser's, on the writer, or where a Service leads to. */
+  async session(database = 'app', service?: string): Promise<Client> {
+    const [, writer = ''] = /@(127[\d.]+):5432/.exec(this.quickstart.printed) ?? [];
+    const host = service === undefined ? writer : this.kubectl('get', 'service', service, '-o', 'jsonpath={.spec.clusterIP}');
+    const client = new Client({ host, user: 'postgres', password: this.#password, database, ssl: { rejectUnauthorized: false } });
     client.on('error', () => undefined);
     await client.connect();
     return client;
@@ -96,4 +98,9 @@ export class LiveSystem {
     for (const directory of this.mounted) spawnSync('umount', [directory]);
     await this.quickstart.destroy();
   }
+}
+
+/** With the variables of a dashboard as they are for the one cluster that there is. */
+export function ofDemo(expr: string, rateInterval: string): string {
+  return expr.replaceAll('$namespace', 'default').replaceAll('$cluster', 'demo').replaceAll('$__rate_interval', rateInterval);
 }

@@ -10,8 +10,9 @@ import { freePort } from '@kube-aurora/test-ports';
 import { parse } from 'yaml';
 import { markdownTable, print } from '../bench/table.ts';
 import { REPOSITORY } from '../e2e/quickstart-harness.ts';
-import { LiveSystem } from './live-system.ts';
+import { LiveSystem, ofDemo } from './live-system.ts';
 import { REAL_FAULTS } from './real-faults.ts';
+import { scrapeCosts } from './scrape-costs.ts';
 import { shortRules } from './short-rules.ts';
 
 const SCRAPED_MS = 45_000;
@@ -24,6 +25,7 @@ const MAY_BE_EMPTY: readonly (readonly [RegExp, string])[] = [
   [/aurora_statement_/, 'pg_stat_statements is not loaded'],
   [/aurora_slot_retained_bytes/, 'there is no slot'],
   [/aurora_failover_seconds/, 'nobody has failed over'],
+  [/aurora_load_session_seconds_total.*role="reader"/, 'nobody has asked a reader for anything'],
 ];
 
 interface Dashboard {
@@ -48,7 +50,7 @@ async function lookAtExpressions(system: LiveSystem): Promise<string[]> {
     const { panels } = JSON.parse(readFileSync(path.join(DASHBOARDS, name), 'utf8')) as Dashboard;
     for (const { title, targets = [] } of panels)
       for (const { expr } of targets) {
-        const asked = expr.replaceAll('$namespace', 'default').replaceAll('$cluster', 'demo').replaceAll('$__rate_interval', '40s');
+        const asked = ofDemo(expr, '40s');
         if ((await system.ask(asked)).length > 0) answered++;
         else if (MAY_BE_EMPTY.some(([pattern]) => pattern.test(expr))) empty++;
         else wrong.push(`${name}, ${title}: no answer to ${asked}`);
@@ -59,26 +61,6 @@ async function lookAtExpressions(system: LiveSystem): Promise<string[]> {
   for (const { expr } of rules) await system.ask(expr);
   print(`${answered} expressions of dashboards have an answer, ${empty} rightly none; all ${rules.length} of alerts are taken`);
   return wrong;
-}
-
-/** What a scrape of each program takes, by what Prometheus says of its scrapes. */
-async function printScrapes(system: LiveSystem): Promise<void> {
-  const rows: string[][] = [];
-  for (const [program, job] of Object.entries({
-    'compute agent, writer': 'kube_aurora_dev_role="writer"',
-    'compute agent, reader': 'kube_aurora_dev_role="reader"',
-    'storage daemon': 'kube_aurora_dev_component="storage"',
-    operator: 'pod="operator"',
-  })) {
-    const most = async (expr: string): Promise<number> => Number((await system.ask(expr))[0]?.value[1] ?? Number.NaN);
-    const series = await most(`max(max_over_time(scrape_samples_scraped{${job}}[10m]))`);
-    const [best, worst] = [
-      await most(`min(min_over_time(scrape_duration_seconds{${job}}[10m]))`),
-      await most(`max(max_over_time(scrape_duration_seconds{${job}}[10m]))`),
-    ];
-    rows.push([program, String(series), (best * 1000).toFixed(1), (worst * 1000).toFixed(1)]);
-  }
-  print(markdownTable(['scrape of', 'series', 'shortest ms', 'longest ms'], rows));
 }
 
 const chosen = process.argv.slice(2);
@@ -106,8 +88,11 @@ try {
   })();
   await delay(SCRAPED_MS);
   wrong.push(...(await lookAtExpressions(system)));
-  await printScrapes(system);
   const monitoring = path.join(system.quickstart.home, 'monitoring');
+  const pidOf = (pod: string): number => (pod === 'operator' ? system.pidOf('operator') : (system.programs(pod)[0]?.pid ?? 0));
+  const scrapes = await scrapeCosts(monitoring, pidOf);
+  print(scrapes.table);
+  wrong.push(...scrapes.wrong);
   const configuration = path.join(monitoring, 'prometheus.yaml');
   writeFileSync(path.join(monitoring, 'alerts.yaml'), shortRules(readFileSync(ALERTS, 'utf8')));
   writeFileSync(configuration, readFileSync(configuration, 'utf8').replaceAll(': 5s', ': 2s'));

@@ -1,9 +1,13 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { issueLeaf } from '@kube-aurora/identity/issue';
+import { TLS_FILES } from '@kube-aurora/tls';
 import type { LiveSystem } from './live-system.ts';
+import { IDS_AT_THE_END, IDS_OLD } from './short-rules.ts';
 
 /** A fault that is really made, and mended. */
 export interface RealFault {
@@ -74,6 +78,28 @@ function fill(directory: string, leaveBytes: number): void {
   const zeros = Buffer.alloc(1024 * 1024);
   for (let left = bavail * bsize - leaveBytes; left > zeros.length; left -= zeros.length) writeSync(file, zeros);
   closeSync(file);
+}
+
+const DAY_MS = 86_400_000;
+const FIVE_DAYS = { lifetimeMs: 5 * DAY_MS, skewMs: DAY_MS / 24 };
+
+/** Has transactions take ids until the oldest that is not frozen is so old; freezes all databases to mend it. */
+async function takeIds(system: LiveSystem, age: number): Promise<() => Promise<void>> {
+  const oldest = 'select max(age(datfrozenxid))::int as age from pg_database';
+  const begun = Number((await system.sql(oldest))[0]?.['age']);
+  const client = await system.session();
+  await client.query('set synchronous_commit = off');
+  await client.query(`do $$ begin for turn in 1..${Math.max(0, age - begun)} loop perform pg_current_xact_id(); commit; end loop; end $$`);
+  await client.end();
+  return async () => {
+    await system.sql('alter database template0 allow_connections true');
+    for (const database of ['template0', 'template1', 'postgres', 'app']) {
+      const freezing = await system.session(database);
+      await freezing.query('vacuum freeze');
+      await freezing.end();
+    }
+    await system.sql('alter database template0 allow_connections false');
+  };
 }
 
 export const REAL_FAULTS: readonly RealFault[] = [
@@ -214,6 +240,50 @@ export const REAL_FAULTS: readonly RealFault[] = [
     what: 'three daemons stand still',
     alerts: ['AuroraQuorumLost'],
     make: (system) => Promise.resolve(system.stopped(daemons(system, 0, 1, 2))),
+  },
+  {
+    what: 'a daemon has a certificate of five days, and no other comes',
+    alerts: ['AuroraCertificateEnding'],
+    async make(system) {
+      const directory = system.programs('demo-storage-3')[0]?.environment.get('AURORA_IDENTITY_DIR') ?? '';
+      const entry = (name: string): string =>
+        Buffer.from(system.kubectl('get', 'secret', 'demo-ca', '-o', `jsonpath={.data.${name.replace('.', '\\.')}}`), 'base64').toString();
+      const leaf = await issueLeaf(
+        { certificate: entry('ca.crt'), key: entry('ca.key') },
+        { identity: { namespace: 'default', cluster: 'demo', role: 'storage' }, dnsNames: [], ipAddresses: [], ...FIVE_DAYS },
+        { now: Date.now(), random: randomBytes },
+      );
+      const files = { [TLS_FILES.certificate]: leaf.certificate, [TLS_FILES.key]: leaf.key };
+      const before = Object.keys(files).map((name) => [name, readFileSync(path.join(directory, name))] as const);
+      const stop = again(500, () => {
+        for (const [name, text] of Object.entries(files)) writeFileSync(path.join(directory, name), text);
+      });
+      return async () => {
+        await stop();
+        for (const [name, text] of before) writeFileSync(path.join(directory, name), text);
+      };
+    },
+  },
+  {
+    what: 'transactions take ids, and nothing is frozen',
+    alerts: ['AuroraTransactionIdsAge'],
+    make: (system) => takeIds(system, IDS_OLD + 500),
+  },
+  {
+    what: 'more of them, almost to the end',
+    alerts: ['AuroraTransactionIdsRunOut'],
+    make: (system) => takeIds(system, IDS_AT_THE_END + 500),
+  },
+  {
+    what: 'the writer’s pod is killed, again and again',
+    alerts: ['AuroraWriterUnsteady'],
+    make(system) {
+      const stop = again(1000, async () => {
+        system.kubectl('delete', 'pod', system.pod('writer'), '--grace-period=0', '--force');
+        await system.quickstart.eventually('create table if not exists opened (id int)');
+      });
+      return Promise.resolve(stop);
+    },
   },
   {
     what: 'the writer’s pod is killed',

@@ -55,6 +55,9 @@ describe('npm start', () => {
       'demo-rw.default.svc:5433',
     );
     expect(pods()).toBe(before);
+    const verdict = (): string =>
+      run('kubectl', 'get', 'ac', 'demo', '-o', `jsonpath={.status.conditions[?(@.type=="TokenLoginsReady")].status}`).output.trim();
+    await quickstart.until('the status says that tokens are taken', () => verdict() === 'True');
   });
 
   it('heals a killed writer and a failed zone, and loses nothing', async () => {
@@ -107,6 +110,7 @@ describe('npm start', () => {
     expect(page.output).toMatch(/zone-a {3}demo-storage-0 {3}full {3}✓ ready/);
     expect(aurora('psql', '--built-in', '--', '-Atc', 'select count(*) from kept')).toEqual({ status: 0, output: '3\n' });
     const { name = '' } = told().status.instances.find(({ role }) => role === 'reader') ?? {};
+    expect(aurora('psql', '--token', '--built-in', '--', '-Atc', 'select current_user')).toEqual({ status: 0, output: 'app\n' });
     const switched = aurora('switchover', 'demo', name);
     expect(switched.output).toMatch(new RegExp(`${name} writes in the place of demo-\\d in .*\\n.*opened \\d+`));
     expect(told().status.writer).toBe(name);

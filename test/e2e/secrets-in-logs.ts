@@ -12,7 +12,7 @@ export function secretsIn(text: string, secrets: Readonly<Record<string, Buffer>
 }
 
 /** Entries of Secrets that anybody may know. */
-const PUBLIC = new Set(['username', 'user', 'dbname', 'host', 'port', 'ca.crt', 'tls.crt', 'namespace']);
+const PUBLIC = /^(username|dbname|host(-\w+)?|port|token-(port|audience)|server|mode|(ca|tls)\.crt)$/;
 
 /** What is secret in Secrets, as `kubectl get secrets -o json` gives them, by `SECRET/ENTRY`. */
 export function secretEntries(list: string): Record<string, Buffer> {
@@ -22,7 +22,7 @@ export function secretEntries(list: string): Record<string, Buffer> {
   return Object.fromEntries(
     items.flatMap(({ metadata: { name }, data = {} }) =>
       Object.entries(data)
-        .filter(([entry]) => !PUBLIC.has(entry))
+        .filter(([entry]) => !PUBLIC.test(entry))
         .map(([entry, value]) => [`${name}/${entry}`, Buffer.from(value, 'base64')] as const),
     ),
   );
