@@ -6,7 +6,7 @@ import { ANNOTATION, FINALIZER, LABEL, storageName } from '../api/names.ts';
 import { segmentIds, SegmentMap } from '../api/segment-id.ts';
 import type { AuroraCluster } from '../api/types.ts';
 import { HandoverMetrics } from '../handover-metrics.ts';
-import { ApiError } from '../kube/api-error.ts';
+import { ApiError } from '@kube-aurora/kube-http';
 import type { PromotionReply } from '../kube/ask-promotion.ts';
 import type { ConfigMap, DisruptionBudget, KubeObject, Node, Pod, Secret, Service, VolumeClaim } from '../kube/objects.ts';
 import { objectPath, RESOURCE } from '../kube/resources.ts';
@@ -338,7 +338,7 @@ test('a deleted disruption budget comes back', async () => {
 describe('the API server says no', () => {
   test('one refusal stops nothing else, and is told once', async () => {
     world.api.fault = (request) =>
-      request.includes('persistentvolumeclaims/demo-storage-3') ? new ApiError(request, 403, 'Forbidden', 'exceeded quota') : undefined;
+      request.includes('persistentvolumeclaims/demo-storage-3') ? new ApiError(403, 'Forbidden', `${request}: exceeded quota`) : undefined;
     await world.put(makeCluster());
     await world.reconcile();
     await world.reconcile();
@@ -349,7 +349,8 @@ describe('the API server says no', () => {
 
   test('unreachable: the reconcile fails, to be tried again', async () => {
     await world.put(makeCluster());
-    world.api.fault = (request) => (request.startsWith('status') ? undefined : new ApiError(request, 503, 'ServiceUnavailable', 'not now'));
+    world.api.fault = (request) =>
+      request.startsWith('status') ? undefined : new ApiError(503, 'ServiceUnavailable', `${request}: not now`);
     await expect(world.reconcile()).rejects.toThrow('not now');
     world.api.fault = () => undefined;
     await expect(world.reconcile()).resolves.toBeUndefined();

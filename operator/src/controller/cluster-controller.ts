@@ -5,7 +5,7 @@ import { withDefaults } from '../api/defaults.ts';
 import { PORT } from '../api/names.ts';
 import { API_GROUP_VERSION, CLUSTER_KIND, type AuroraCluster } from '../api/types.ts';
 import type { AuroraClusterStatus } from '../api/status-types.ts';
-import { ApiError, isConflict, isNotFound } from '../kube/api-error.ts';
+import { ApiError, isConflict, isNotFound } from '@kube-aurora/kube-http';
 import type { HandoverMetrics } from '../handover-metrics.ts';
 import type { KubeApi } from '../kube/client.ts';
 import type { PromotionReply } from '../kube/ask-promotion.ts';

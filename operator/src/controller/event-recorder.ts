@@ -1,7 +1,7 @@
 import type { Logger } from '@kube-aurora/process';
 import { ANNOTATION } from '../api/names.ts';
 import { API_GROUP_VERSION, CLUSTER_KIND, type AuroraCluster } from '../api/types.ts';
-import { isConflict, isNotFound } from '../kube/api-error.ts';
+import { isConflict, isNotFound } from '@kube-aurora/kube-http';
 import type { KubeApi } from '../kube/client.ts';
 import { FIELD_MANAGER } from '../kube/field-manager.ts';
 import type { KubeObject } from '../kube/objects.ts';

@@ -5,7 +5,7 @@ import { leafSecret } from '../certificates/leaf-secret.ts';
 import { CLUSTERS } from '../api/cluster-resource.ts';
 import { authoritySecretName, FINALIZER, LABEL } from '../api/names.ts';
 import type { AuroraCluster } from '../api/types.ts';
-import { ApiError, isConflict, isNotFound, isTransient } from '../kube/api-error.ts';
+import { ApiError, isConflict, isNotFound, isTransient } from '@kube-aurora/kube-http';
 import type { KubeApi } from '../kube/client.ts';
 import type { KubeObject, Secret } from '../kube/objects.ts';
 import { RESOURCE, type Resource } from '../kube/resources.ts';

@@ -3,7 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { FIELD_MANAGER } from './field-manager.ts';
-import { ApiError } from './api-error.ts';
+import { ApiError } from '@kube-aurora/kube-http';
 import type { KubeObject } from './objects.ts';
 import { collectionPath, objectPath, type Applied, type Resource } from './resources.ts';
 
@@ -172,16 +172,15 @@ export class KubeClient implements KubeApi {
       parsed = JSON.parse(answer.body);
     } catch (error) {
       throw new ApiError(
-        what,
         answer.code,
         'NotJson',
-        `answered ${answer.code} with something that is not JSON: ${answer.body.slice(0, 200)}`,
+        `${what}: answered ${answer.code} with something that is not JSON: ${answer.body.slice(0, 200)}`,
         error,
       );
     }
     if (answer.code < 200 || answer.code > 299) {
       const status = parsed as { reason?: string; message?: string };
-      throw new ApiError(what, answer.code, status.reason ?? String(answer.code), status.message ?? `answered ${answer.code}`);
+      throw new ApiError(answer.code, status.reason ?? String(answer.code), `${what}: ${status.message ?? `answered ${answer.code}`}`);
     }
     return parsed as T;
   }
@@ -189,7 +188,7 @@ export class KubeClient implements KubeApi {
   async #send(method: string, path: string, body: unknown, contentType: string): Promise<Answer> {
     const cluster = this.#config.getCurrentCluster();
     if (cluster === null)
-      throw new ApiError(`${method} ${path}`, 0, 'NoCluster', 'the kubeconfig has no current cluster; set its current-context');
+      throw new ApiError(0, 'NoCluster', `${method} ${path}: the kubeconfig has no current cluster; set its current-context`);
     const options: RequestOptions = { method, timeout: TIMEOUT_MS };
     await this.#config.applyToHTTPSOptions(options);
     const payload = body === undefined ? undefined : JSON.stringify(body);
@@ -202,7 +201,7 @@ export class KubeClient implements KubeApi {
     const url = new URL(`${cluster.server.replace(/\/$/, '')}${path}`);
     return new Promise((resolve, reject) => {
       const fail = (cause: Error): void =>
-        reject(new ApiError(`${method} ${url.pathname}`, 0, 'Unreachable', `${cluster.server} was not reached: ${cause.message}`, cause));
+        reject(new ApiError(0, 'Unreachable', `${method} ${url.pathname}: ${cluster.server} was not reached: ${cause.message}`, cause));
       const send = url.protocol === 'http:' ? httpRequest : httpsRequest;
       const request = send(url, options, (response) => {
         const chunks: Buffer[] = [];

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { silentLogger } from '@kube-aurora/process';
-import { ApiError } from '../kube/api-error.ts';
+import { ApiError } from '@kube-aurora/kube-http';
 import { RESOURCE } from '../kube/resources.ts';
 import { FakeApi } from '../testing/fake-api.ts';
 import { ELECTION_TIMES, mayLead, onLease, onOutrun, onWritten, startElection, type ElectionState, type LeaseRecord } from './election.ts';
@@ -137,7 +137,7 @@ describe('the keeper', () => {
     const { keeper, told, turn } = setUp(api, 'me');
     keeper.start();
     await sleep(1);
-    api.fault = (request) => new ApiError(request, 0, 'Unreachable', 'no');
+    api.fault = (request) => new ApiError(0, 'Unreachable', `${request}: no`);
     for (let i = 0; i < 4; i += 1) await turn(2_000);
     expect([keeper.leading, told]).toEqual([true, ['elected']]);
     await turn(2_000);

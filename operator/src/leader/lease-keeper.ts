@@ -1,6 +1,6 @@
 import { V1MicroTime } from '@kubernetes/client-node';
 import type { Logger } from '@kube-aurora/process';
-import { isConflict, isNotFound } from '../kube/api-error.ts';
+import { isConflict, isNotFound } from '@kube-aurora/kube-http';
 import type { KubeApi } from '../kube/client.ts';
 import type { KubeObject } from '../kube/objects.ts';
 import { RESOURCE } from '../kube/resources.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ANNOTATION } from '../api/names.ts';
 import { perform } from '../controller/perform.ts';
-import { ApiError } from '../kube/api-error.ts';
+import { ApiError } from '@kube-aurora/kube-http';
 import type { Secret } from '../kube/objects.ts';
 import { REVIEW_TOKEN_SECONDS, reviewRenewalMs, tokenReviewSecret } from '../specs/token-review-secret.ts';
 import { clientServices } from '../specs/services.ts';
@@ -82,6 +82,6 @@ test('it is one of the ServiceAccount that the operator was given; without one t
   expect(await act(reviewer, made)).toEqual({ kind: 'done' });
   const missing = { kind: 'refused', obstacle: { reason: 'TokenLoginsUnavailable', blocking: false } };
   expect(await act(undefined)).toMatchObject(missing);
-  api.fault = (request) => (request.includes('serviceaccounts') ? new ApiError(request, 404, 'NotFound', 'not found') : undefined);
+  api.fault = (request) => (request.includes('serviceaccounts') ? new ApiError(404, 'NotFound', `${request}: not found`) : undefined);
   expect(await act(reviewer), 'and is not asked for twice a second').toMatchObject(missing);
 });

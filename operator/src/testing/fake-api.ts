@@ -1,4 +1,4 @@
-import { ApiError } from '../kube/api-error.ts';
+import { ApiError } from '@kube-aurora/kube-http';
 import type { DeleteOptions, IssuedToken, KubeApi, ObjectList } from '../kube/client.ts';
 import type { KubeObject, Labels, ObjectMeta } from '../kube/objects.ts';
 import { objectPath, type Resource } from '../kube/resources.ts';
@@ -30,7 +30,7 @@ export class FakeApi implements KubeApi {
 
   #find<T extends KubeObject>(path: string): T {
     const found = this.objects.get(path);
-    if (found === undefined) throw new ApiError(path, 404, 'NotFound', 'not found');
+    if (found === undefined) throw new ApiError(404, 'NotFound', `${path}: not found`);
     return found as T;
   }
 
@@ -53,7 +53,7 @@ export class FakeApi implements KubeApi {
   async create<T extends KubeObject>(resource: Resource, object: T): Promise<T> {
     const path = objectPath(resource, object.metadata.namespace, object.metadata.name);
     this.#enter('create', path);
-    if (this.objects.has(path)) throw new ApiError(path, 409, 'AlreadyExists', 'already exists');
+    if (this.objects.has(path)) throw new ApiError(409, 'AlreadyExists', `${path}: already exists`);
     return this.#store(path, object, undefined);
   }
 
@@ -62,7 +62,7 @@ export class FakeApi implements KubeApi {
     this.#enter('replace', path);
     const live = this.#find(path);
     if (live.metadata.resourceVersion !== object.metadata.resourceVersion)
-      throw new ApiError(path, 409, 'Conflict', 'the object has been modified');
+      throw new ApiError(409, 'Conflict', `${path}: the object has been modified`);
     return this.#store(path, object, live.metadata.uid);
   }
 
@@ -78,7 +78,7 @@ export class FakeApi implements KubeApi {
     this.#enter('status', path);
     const live = this.#find<T>(path);
     const { metadata, status } = patch as { metadata?: ObjectMeta; status?: unknown };
-    if (metadata?.uid !== undefined && metadata.uid !== live.metadata.uid) throw new ApiError(path, 422, 'Invalid', 'uid is immutable');
+    if (metadata?.uid !== undefined && metadata.uid !== live.metadata.uid) throw new ApiError(422, 'Invalid', `${path}: uid is immutable`);
     return this.#store<T>(path, { ...live, status: mergedJson('status' in live ? live.status : undefined, status) }, live.metadata.uid);
   }
 
@@ -88,7 +88,7 @@ export class FakeApi implements KubeApi {
     const live = this.#find<T>(path);
     const { metadata } = patch as { metadata?: ObjectMeta };
     if (metadata?.resourceVersion !== undefined && metadata.resourceVersion !== live.metadata.resourceVersion)
-      throw new ApiError(path, 409, 'Conflict', 'the object has been modified');
+      throw new ApiError(409, 'Conflict', `${path}: the object has been modified`);
     const merged = {
       ...live,
       ...patch,
@@ -110,7 +110,7 @@ export class FakeApi implements KubeApi {
     const path = objectPath(resource, namespace, name);
     this.#enter('delete', path);
     const live = this.#find(path);
-    if (options.uid !== undefined && live.metadata.uid !== options.uid) throw new ApiError(path, 409, 'Conflict', 'another uid');
+    if (options.uid !== undefined && live.metadata.uid !== options.uid) throw new ApiError(409, 'Conflict', `${path}: another uid`);
     this.objects.delete(path);
   }
 
