@@ -12,10 +12,12 @@
  * `--node-options` gives our programs more of Node's. `--zone-delay-ms 1` puts so many milliseconds in each direction
  * between the zones, for us and for the standbys. `--workload select` runs pgbench's lookups by primary key instead.
  * `--copies Full,Mixed` runs ours once with each; `--usage` says what a full segment and a tail write and keep (pages
- * of the run's redo are stored before the last look), and what the machine's disk was given to write meanwhile.
+ * of the run's redo are stored before the last look), and what the machine's disk was given to write meanwhile. `--client-tls --rounds 3` runs
+ * ours alone, without and with TLS for pgbench's connections, in turns; with `--workload connect` each lookup has a new one.
  */
 import { parseArgs } from 'node:util';
 import type { VolumeCopies } from '@kube-aurora/volume';
+import { CLIENT_TLS_HEAD, clientTlsRows } from './client-tls.ts';
 import { STAGE_HEAD, STAGE_PARAMETERS, stageRows } from './commit-stages.ts';
 import { WORKLOADS, initialise, requirePgbench, runFor, type Workload } from './pgbench.ts';
 import { machineLoad } from './process-usage.ts';
@@ -42,6 +44,9 @@ const { values } = parseArgs({
     'plain-text': { type: 'boolean', default: false },
     // Redo and pages on the disks of storage: what encryption at rest costs is the difference.
     encrypted: { type: 'boolean', default: false },
+    // Between pgbench and PostgreSQL.
+    'client-tls': { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '3' },
   },
 });
 const seconds = Number(values.seconds);
@@ -62,7 +67,8 @@ function copiesNamed(names: string): VolumeCopies[] {
   });
 }
 
-const systems = chosenSystems(values.only, {
+const systems = chosenSystems(values['client-tls'] ? 'ours' : values.only, {
+  clientTls: values['client-tls'],
   delayMs,
   copies: copiesNamed(values.copies),
   nodeOptions: values['node-options'],
@@ -79,6 +85,7 @@ const rows: string[][] = [];
 const cpuRows: string[][] = [];
 const stageTables: string[] = [];
 const usageRows: string[][] = [];
+const tlsRows: string[][] = [];
 
 /** One row for each part: CPU milliseconds a transaction at each number of clients. */
 function addCpuRows(name: string, readings: readonly { before: CpuReading; after: CpuReading; transactions: number }[]): void {
@@ -98,6 +105,11 @@ for (const start of systems) {
     await initialise(target, scale);
     await system.settle();
     if (Number(values.warmup) > 0) await runFor(target, workload, clientCounts.at(-1) ?? 1, Number(values.warmup));
+    if (values['client-tls']) {
+      for (const clients of clientCounts)
+        tlsRows.push(...(await clientTlsRows(system, { workload, clients, seconds, rounds: Number(values.rounds) })));
+      continue;
+    }
     await usage?.begin();
     const figures: string[] = [];
     const readings: { before: CpuReading; after: CpuReading; transactions: number }[] = [];
@@ -136,7 +148,8 @@ for (const start of systems) {
 }
 const columns = clientCounts.map((count) => `${count} ${count === 1 ? 'client' : 'clients'}`);
 print(`\n${machineLoad()}\n`);
-print(markdownTable(['TPS (mean latency)', ...columns, 'memory of Node processes'], rows));
+if (values['client-tls']) print(markdownTable(CLIENT_TLS_HEAD, tlsRows));
+else print(markdownTable(['TPS (mean latency)', ...columns, 'memory of Node processes'], rows));
 if (values.cpu) print(`\n${markdownTable(['CPU ms a transaction', 'part', ...columns], cpuRows)}`);
 for (const table of stageTables) print(table);
 if (values.usage) print(`\n${markdownTable(USAGE_HEAD, usageRows)}`);

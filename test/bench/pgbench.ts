@@ -12,7 +12,12 @@ export interface BenchTarget {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** Of pgbench's connections; libpq's own default when absent. */
+  readonly sslmode?: SslMode;
 }
+
+/** Without TLS, and with TLS whoever the server is. */
+export type SslMode = 'disable' | 'require';
 
 export interface PgbenchResult {
   readonly tps: number;
@@ -48,7 +53,7 @@ export async function requirePgbench(): Promise<string> {
 
 async function pgbench(target: BenchTarget, args: readonly string[], timeoutMs: number): Promise<string> {
   const { stdout } = await run('pgbench', ['-h', target.host, '-p', String(target.port), '-U', target.user, ...args, target.database], {
-    env: { ...process.env, PGPASSWORD: target.password },
+    env: { ...process.env, PGPASSWORD: target.password, ...(target.sslmode === undefined ? {} : { PGSSLMODE: target.sslmode }) },
     timeout: timeoutMs,
     maxBuffer: 16 * 1024 * 1024,
   });
@@ -85,8 +90,8 @@ function figure(output: string, pattern: RegExp): number {
   return Number(match[1]);
 }
 
-/** pgbench's own scripts, by the argument that chooses them: its TPC-B, and lookups by primary key alone. */
-export const WORKLOADS = { tpcb: [], select: ['-S'] } as const;
+/** pgbench's own scripts, by the argument that chooses them: its TPC-B, lookups by primary key alone, and those with a new connection for each. */
+export const WORKLOADS = { tpcb: [], select: ['-S'], connect: ['-S', '-C'] } as const;
 export type Workload = keyof typeof WORKLOADS;
 
 /** One of pgbench's scripts for `seconds` with `clients` connections. */

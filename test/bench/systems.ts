@@ -2,6 +2,10 @@
  * The systems that a benchmark compares in one run: ours, stock PostgreSQL alone, and stock PostgreSQL with quorum
  * standbys.
  */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { testPki } from '../../compute-node/src/tls/fixture-pki.ts';
 import { MEMORY_ENVIRONMENT } from '../../packages/process/src/memory-environment.ts';
 import type { TestPostgres } from '@kube-aurora/test-postgres';
 import type { SegmentRole, VolumeCopies } from '@kube-aurora/volume';
@@ -49,6 +53,8 @@ export interface BenchSetting {
   readonly plainText?: boolean;
   /** Ours encrypts what is on the disks of storage. */
   readonly encrypted?: boolean;
+  /** Our PostgreSQL has a certificate to show clients. */
+  readonly clientTls?: boolean;
   /** For our programs. */
   readonly env?: Readonly<Record<string, string>>;
   /** What the six copies of ours are, Full unless given; with several, ours is started once with each. */
@@ -70,12 +76,22 @@ function reading(kinds: readonly CopiesCpu[], parts: readonly (readonly [string,
   return new Map([...parts, ...means, ['all', all]]);
 }
 
+/** A directory with it; whose name it has, pgbench does not look at. */
+async function shownCertificate(): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), 'ka-bench-tls-'));
+  const { pair } = await testPki(['127.0.0.1']);
+  writeFileSync(join(directory, 'tls.crt'), pair.certificate);
+  writeFileSync(join(directory, 'tls.key'), pair.key);
+  return directory;
+}
+
 async function ours(
-  { delayMs = 0, settings, nodeOptions, env, plainText = false, encrypted = false }: BenchSetting,
+  { delayMs = 0, settings, nodeOptions, env, plainText = false, encrypted = false, clientTls = false }: BenchSetting,
   copies: VolumeCopies,
 ): Promise<BenchSystem> {
   const linked = delayMs > 0;
   const certificates = plainText ? undefined : await ClusterCertificates.make();
+  const shown = clientTls ? await shownCertificate() : undefined;
   const cluster = await Cluster.start({
     ...(certificates === undefined ? {} : { certificates }),
     pgParameters: { shared_buffers: '256MB', max_connections: '100', ...settings },
@@ -84,7 +100,11 @@ async function ours(
     linked,
     copies,
     encrypted,
-    env: { ...env, ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: `${MEMORY_ENVIRONMENT.NODE_OPTIONS} ${nodeOptions}` }) },
+    env: {
+      ...env,
+      ...(shown === undefined ? {} : { AURORA_TLS_DIR: shown }),
+      ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: `${MEMORY_ENVIRONMENT.NODE_OPTIONS} ${nodeOptions}` }),
+    },
   });
   const links = linked ? await openZoneLinks(cluster.zoneLinks(), delayMs) : undefined;
   if (linked) await cluster.startAll(120_000);
@@ -105,6 +125,7 @@ async function ours(
     stop: async () => {
       await cluster.destroy();
       certificates?.remove();
+      if (shown !== undefined) rmSync(shown, { recursive: true });
       links?.close();
     },
     memoryMib: () => sum(processes.map(({ pid }) => (pid === undefined ? 0 : residentMib(pid)))),
