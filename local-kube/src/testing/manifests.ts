@@ -48,6 +48,7 @@ export const SIDECAR = JSON.stringify({
     initContainers: [
       {
         name: 'helper',
+        image: 'test/any:1',
         restartPolicy: 'Always',
         command: [
           process.execPath,
@@ -62,6 +63,7 @@ export const SIDECAR = JSON.stringify({
     containers: [
       {
         name: 'main',
+        image: 'test/any:1',
         command: [
           process.execPath,
           '-e',
