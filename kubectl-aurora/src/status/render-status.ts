@@ -76,8 +76,8 @@ function troubleLines(health: Health, now: number, screen: Screen): string[] {
     const when = since === undefined || age === undefined ? '' : `  since ${clockTime(since)} (${age})`;
     const tone = health.level === 'down' ? 'bad' : 'warn';
     lines.push(`${INDENT}${paint(screen, tone, about)}  ${reason}${paint(screen, 'dim', when)}`);
-    // Messages are clauses with semicolons between: each is a thing to know by itself.
-    for (const clause of message.split('; ')) lines.push(...paragraph(screen, INDENT.repeat(2), clause));
+    // Messages are sentences, and clauses with semicolons between: each is a thing to know by itself.
+    for (const clause of message.split(/; |\. (?=[A-Z])/)) lines.push(...paragraph(screen, INDENT.repeat(2), clause));
   }
   if (lines.length > 0) lines.unshift(heading(screen, 'What is wrong'));
   if (health.meaning.length > 0)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Observed } from '../observed/observed.ts';
 import { agentReport, daemonReport, healthy, makeCluster, NOW, running, untouched, withEntry } from '../testing/fixtures.ts';
 import { noticesOf } from './transitions.ts';
-import { statusOf, down, ran } from '../testing/statuses.ts';
+import { statusOf, down, faulty, ran } from '../testing/statuses.ts';
 
 describe('events', () => {
   const events = (from: Observed, to: Observed): readonly string[] => {
@@ -27,6 +27,13 @@ describe('events', () => {
       'ZoneRecovered: Both segments in zone-a are up again',
       'FullyRedundant: All six copies are up again after 2.3 s',
     ]);
+  });
+
+  test('full disks take no zone away', () => {
+    const full = { kind: 'DISK_FULL', freeBytes: 0, neededBytes: 2 ** 20 } as const;
+    const told = events(healthy(), faulty(healthy(), full, 0, 3));
+    expect(told.filter((one) => one.startsWith('DiskFull: '))).toHaveLength(2);
+    expect(told.join()).not.toContain('ZoneDown');
   });
 
   test('a segment goes and comes back', () => {

@@ -132,7 +132,8 @@ function segmentNotices(before: readonly SegmentStatus[], after: readonly Segmen
     const here = after.filter((segment) => segment.zone === zone);
     const upNow = here.filter(({ ready }) => ready).length;
     const upBefore = here.filter(({ id }) => wasReady(id)).length;
-    if (upBefore > 0 && upNow === 0) {
+    // Copies that tell what is wrong with them are there: full disks take no zone away.
+    if (upBefore > 0 && upNow === 0 && !here.every(({ fault }) => fault !== undefined)) {
       notices.push({
         type: 'Warning',
         reason: 'ZoneDown',

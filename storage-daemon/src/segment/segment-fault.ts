@@ -9,6 +9,8 @@ import { LogReadError } from '../redo-log/log-errors.ts';
 
 /** What is wrong with a segment, for programs and in words, by the error that showed it. Decisions without I/O. */
 
+const MIB = 1024 * 1024;
+
 /** A fault of what is held; redo that was lost to damage leaves it open. */
 export type ContentFault = Exclude<SegmentFault, { kind: 'LOST_REDO' }>;
 
@@ -51,7 +53,7 @@ export function fullFault({ freeBytes, neededBytes }: DiskRoom): ContentFault {
 
 /** Without the bytes that are free, so that the same words mean that nothing has changed. */
 export function fullMessage({ neededBytes }: DiskRoom): string {
-  return `the disk is full: redo is taken again once ${neededBytes} bytes of it are free`;
+  return `the disk is full: redo is taken again once ${Math.ceil(neededBytes / MIB)} MiB of it are free`;
 }
 
 export function describeCause(error: unknown): string {
