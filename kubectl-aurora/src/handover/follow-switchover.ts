@@ -1,4 +1,4 @@
-import { type ClusterStatus, formatMs, plural, type Switchover } from '@kube-aurora/cluster-view';
+import { type ClusterStatus, formatMs, transactionsText, type Switchover } from '@kube-aurora/cluster-view';
 import { partsText } from '../status/render-handovers.ts';
 
 /** What the status says of the switchover that was asked for. */
@@ -25,8 +25,6 @@ export function doneLines({ from = '?', to, phases, transactions, startedAt, end
   return [
     `${to} writes in the place of ${from}${took}`,
     ...(parts === '' ? [] : [`  ${parts}`]),
-    ...(transactions === undefined
-      ? []
-      : [`  ${plural(transactions.finished, 'transaction')} ended by themselves, ${transactions.cutOff} cut off`]),
+    ...(transactions === undefined ? [] : [`  ${transactionsText(transactions)}`]),
   ];
 }

@@ -5,7 +5,7 @@ import {
   formatMs,
   HANDOVER_PARTS,
   type HandoverParts,
-  plural,
+  transactionsText,
   type Switchover,
 } from '@kube-aurora/cluster-view';
 import { paint, paragraph, type Screen, type Tone } from '../text/paint.ts';
@@ -36,10 +36,7 @@ const SWITCHOVER_TONE: Readonly<Record<string, Tone>> = { InProgress: 'warn', Do
 /** One switchover: what came of it, and what it took. */
 export function switchoverLines(switchover: Switchover, now: number, screen: Screen): string[] {
   const { from = '?', to, state, startedAt, message = '', phases, transactions } = switchover;
-  const cut =
-    transactions === undefined
-      ? ''
-      : `; ${plural(transactions.finished, 'transaction')} ended by themselves, ${transactions.cutOff} cut off`;
+  const cut = transactions === undefined ? '' : `; ${transactionsText(transactions)}`;
   const head = `  switchover  ${when(startedAt, now)}  `;
   return [
     `${head}${from} → ${to}: ${paint(screen, SWITCHOVER_TONE[state] ?? 'plain', state)}${cut}`,

@@ -13,5 +13,5 @@ export {
   type Metrics,
   type Sample,
 } from './prometheus-text.ts';
-export { ageOf, clockTime, formatAge, formatBytes, formatMs, plural } from './units.ts';
+export { ageOf, clockTime, formatAge, formatBytes, formatMs, plural, transactionsText } from './units.ts';
 export { eventTime, viewOf, type ClusterView } from './view.ts';

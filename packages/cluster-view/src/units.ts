@@ -42,3 +42,8 @@ export function clockTime(at: string): string {
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count} ${count === 1 ? one : many}`;
 }
+
+/** What became of the transactions that a switchover met. */
+export function transactionsText({ finished, cutOff }: { readonly finished: number; readonly cutOff: number }): string {
+  return `${plural(finished, 'transaction')} ended by ${finished === 1 ? 'itself' : 'themselves'}, ${cutOff} cut off`;
+}

@@ -1,3 +1,4 @@
+import { transactionsText } from '@kube-aurora/cluster-view/units';
 import type { HandoverView } from '../../answers/answers.ts';
 import { HANDOVER } from '../model/tones.ts';
 import { age, duration, moment, PART_WORDS, REASON_WORDS } from '../model/words.ts';
@@ -43,7 +44,7 @@ function Handover({ handover, now }: { readonly handover: HandoverView; readonly
   const facts = [
     reason === null ? undefined : (REASON_WORDS[reason] ?? reason),
     inPlace === null ? undefined : inPlace ? 'its sessions and cache went on' : 'a new PostgreSQL was started',
-    transactions === null ? undefined : `${transactions.finished} transactions ended by themselves, ${transactions.cutOff} cut off`,
+    transactions === null ? undefined : transactionsText(transactions),
   ].filter((fact) => fact !== undefined);
   return (
     <li>
