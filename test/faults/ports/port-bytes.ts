@@ -6,6 +6,8 @@ import { FRAME_RULES } from '../../../packages/frames/src/frame-types.ts';
 import { encodeHello, ownHello } from '../../../packages/frames/src/hello.ts';
 import { frameBytes } from '../../../packages/frames/src/testing/test-server.ts';
 import type { SeededRandom } from '../random.ts';
+import { grpcPieces } from './grpc-bytes.ts';
+import { awkwardNumber, damaged, noise, uint32 } from './odd-values.ts';
 
 /** Written one after another, with a moment between them, on one connection. */
 export interface StrangeBytes {
@@ -15,35 +17,6 @@ export interface StrangeBytes {
 
 const NOISE_BYTES_MAX = 20_000;
 const PIECES_MAX = 6;
-
-function noise(random: SeededRandom, length: number): Buffer {
-  return Buffer.from(Uint8Array.from({ length }, () => random.integer(0, 255)));
-}
-
-/** Mostly small, sometimes at a limit of 8, 16 or 32 bits, where a sign or a sum goes wrong. */
-function awkwardNumber(random: SeededRandom): number {
-  return random.next() < 0.6
-    ? random.integer(0, 300)
-    : random.pick([0, 1, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]);
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value >>> 0);
-  return bytes;
-}
-
-/** Some bytes turned, one piece left out, or the end missing: a message that was right once. */
-function damaged(random: SeededRandom, message: Buffer): Buffer {
-  const copy = Buffer.from(message);
-  if (copy.length === 0) return copy;
-  const choice = random.integer(0, 3);
-  if (choice === 0) return copy.subarray(0, random.integer(0, copy.length));
-  if (choice === 1) return Buffer.concat([copy.subarray(0, random.integer(0, copy.length)), copy.subarray(random.integer(0, copy.length))]);
-  if (choice === 2)
-    for (let turned = random.integer(1, 5); turned > 0; turned--) copy[random.integer(0, copy.length - 1)] = random.integer(0, 255);
-  return copy;
-}
 
 /** RFC 9112: requests whose lengths, methods, paths or headers are not what they should be. */
 function http(random: SeededRandom): Buffer[] {
@@ -124,6 +97,22 @@ function postgres(random: SeededRandom): Buffer[] {
   return [startup, ...Array.from({ length: random.integer(0, PIECES_MAX) }, message)];
 }
 
+/** What the token port takes, up to the token: one that is no token, or one that nobody has signed. */
+function token(random: SeededRandom): Buffer[] {
+  const body = Buffer.from('\0\x03\0\0user\0app\0database\0app\0\0', 'latin1');
+  const claims = {
+    aud: ['kube-aurora/default/demo'],
+    exp: awkwardNumber(random),
+    iat: awkwardNumber(random),
+    iss: random.pick(['', 'https://kubernetes.default.svc', 7]),
+  };
+  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const text = [part({ alg: random.pick(['none', 'RS256', 'HS256']) }), part(claims), noise(random, 64).toString('base64url')].join('.');
+  const password = damaged(random, Buffer.from(`${random.next() < 0.1 ? 'x'.repeat(random.integer(0, 100_000)) : text}\0`));
+  const message = Buffer.concat([Buffer.from('p'), uint32(random.next() < 0.9 ? password.length + 4 : awkwardNumber(random)), password]);
+  return [Buffer.concat([uint32(body.length + 4), body]), message];
+}
+
 /** RFC 8446: records of a handshake, as they are not. */
 function tls(random: SeededRandom): Buffer[] {
   const record = (): Buffer => {
@@ -141,13 +130,16 @@ const KINDS = {
   http,
   http2,
   frames,
+  grpc: grpcPieces,
   postgres,
+  token,
   tls,
-} as const;
+} as const satisfies Record<string, (random: SeededRandom, volumeId: string) => Buffer[]>;
 export type StrangeKind = keyof typeof KINDS;
 export const STRANGE_KINDS = Object.keys(KINDS) as StrangeKind[];
 
-export function strangeBytes(random: SeededRandom): StrangeBytes {
+/** @param volumeId of the volume that there is, for what only reads */
+export function strangeBytes(random: SeededRandom, volumeId: string): StrangeBytes {
   const kind = random.pick(STRANGE_KINDS);
-  return { kind, pieces: KINDS[kind](random) };
+  return { kind, pieces: KINDS[kind](random, volumeId) };
 }
