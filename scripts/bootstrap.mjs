@@ -1,5 +1,5 @@
 // The one entry of every npm script. Runs on whatever Node the machine has (20 or later): installs what the lockfile
-// pins, compiles the shim, then hands over to the pinned Node 24. Nothing here may import a package.
+// pins, compiles the C libraries, then hands over to the pinned Node 24. Nothing here may import a package.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -107,9 +107,11 @@ function install() {
   process.stderr.write(`kube-aurora: installed in ${Math.round((Date.now() - started) / 1000)} s\n`);
 }
 
-async function compileShim() {
+async function compileNative() {
   const { buildShim } = await import(pathToFileURL(path.join(ROOT, 'compute-node', 'native', 'build.mjs')).href);
-  await buildShim();
+  const { buildAppendLane } = await import(pathToFileURL(path.join(ROOT, 'packages', 'append-lane', 'native', 'build.mjs')).href);
+  buildShim();
+  buildAppendLane();
 }
 
 // Compiled code of earlier runs: programs, and the pods they run, start in half the time.
@@ -146,7 +148,7 @@ if (
   )
 ) {
   try {
-    await compileShim();
+    await compileNative();
   } catch (error) {
     fail(error.message);
   }

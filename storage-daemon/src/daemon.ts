@@ -106,7 +106,10 @@ export class Daemon {
         segments,
         refusals,
         onGap: (segment) => this.peers.onGap(segment),
-        onAcknowledged: (seconds) => this.metrics.appendSeconds.note(seconds),
+        onAcknowledged: (seconds, by) => {
+          this.metrics.appendSeconds.note(seconds);
+          this.metrics.acknowledged.inc({ by });
+        },
         onRead: (seconds, pages) => {
           this.metrics.readSeconds.note(seconds);
           this.metrics.pagesRead.inc(pages);

@@ -1,4 +1,5 @@
 import { getHeapStatistics } from 'node:v8';
+import { AppendLanes } from '@kube-aurora/append-lane';
 import { systemClock } from '@kube-aurora/clock';
 import {
   collectProcessMetrics,
@@ -111,7 +112,7 @@ await runMain(logger, async () => {
     keys,
     disk: systemDisk((seconds) => metrics?.syncSeconds.note(seconds)),
     engines: new EngineRegistry([postgres18]),
-    network: systemNetwork(clock, credentialsOf(tls.mutual)),
+    network: systemNetwork(clock, credentialsOf(tls.mutual), await AppendLanes.load(process.env['AURORA_APPEND_LANE'], clock)),
     clock,
     onLook: (worked) => {
       if (watch.look(worked)) metrics?.idleCollections.inc();

@@ -25,6 +25,7 @@ export class DaemonMetrics implements PeerCounters {
   readonly diskFreeBytes: Gauge;
   readonly diskBytes: Gauge;
   readonly idleCollections: Counter;
+  readonly acknowledged: Counter<'by'>;
 
   constructor(segments: () => Iterable<Segment>, traffic: () => FramesTraffic) {
     const registers = [this.registry];
@@ -33,6 +34,13 @@ export class DaemonMetrics implements PeerCounters {
       help: 'From the arrival of a redo batch to the acknowledgement that covers it',
       registers,
     });
+    this.acknowledged = new Counter({
+      name: 'aurora_storage_acknowledged_messages_total',
+      help: 'Messages with redo that were acknowledged, by who took them: the thread that has the writer’s connection, or the program',
+      labelNames: ['by'],
+      registers,
+    });
+    for (const by of ['thread', 'program']) this.acknowledged.inc({ by }, 0);
     this.syncSeconds = new LatencyHistogram({
       name: 'aurora_storage_sync_seconds',
       help: 'fdatasync of files, which is nearly always the redo log’s',

@@ -5,6 +5,7 @@
  */
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
+import { AppendLanes } from '@kube-aurora/append-lane';
 import { systemClock } from '@kube-aurora/clock';
 import { recordEndLsn, type Lsn, type RelFork } from '@kube-aurora/pg-format';
 import { silentLogger } from '@kube-aurora/process';
@@ -55,7 +56,7 @@ export async function serveDaemon(directory: string, index: number): Promise<Dae
     logger: silentLogger(),
     disk: systemDisk(),
     engines: new EngineRegistry([postgres18]),
-    network: systemNetwork(clock, PLAIN_TEXT),
+    network: systemNetwork(clock, PLAIN_TEXT, await AppendLanes.load(undefined, clock)),
     clock,
   });
   return { port: daemon.port, framesPort: daemon.framesPort };

@@ -11,12 +11,35 @@ const CALENDAR_START_MS = 1_767_225_600_000;
 /** What `soon` and `turn` take. */
 const TURN_MS = 0.005;
 
+/** Files that are open on a machine, by descriptor, for who was given one. Throws what the disk throws. */
+export class OpenFiles {
+  readonly #files = new Map<number, { readonly write: (bytes: Buffer, offset: number) => void; readonly sync: () => void }>();
+  #last = 2;
+  /** Lanes that were lent on it, for the run's account. */
+  lent = 0;
+
+  opened(file: { readonly write: (bytes: Buffer, offset: number) => void; readonly sync: () => void }): number {
+    this.#files.set(++this.#last, file);
+    return this.#last;
+  }
+  write(descriptor: number, bytes: Buffer, offset: number): void {
+    this.#files.get(descriptor)?.write(bytes, offset);
+  }
+  sync(descriptor: number): void {
+    this.#files.get(descriptor)?.sync();
+  }
+  closed(descriptor: number): void {
+    this.#files.delete(descriptor);
+  }
+}
+
 export class Machine implements Owner {
   readonly id: string;
   readonly zone: string;
   readonly world: World;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly files = new OpenFiles();
   readonly #random: SeededRandom;
   readonly #deathWatch = new Set<() => void>();
   life = 0;

@@ -30,6 +30,8 @@ export interface RunOutcome {
   readonly standIns: number;
   /** Times that a compute that followed was to take the writer's place. */
   readonly elections: number;
+  /** Times that a writer's stream was lent to who carries it. */
+  readonly lent: number;
   readonly faults: ReadonlyMap<string, number>;
 }
 
@@ -87,6 +89,7 @@ export async function runSeed(seed: number, { traced, without, mixture }: RunOpt
     checks: cluster.invariants.checks,
     standIns: cluster.invariants.standIns,
     elections: cluster.elections,
+    lent: cluster.storage.reduce((sum, { files }) => sum + files.lent, 0),
     faults: faults.counts,
   };
 }

@@ -15,7 +15,17 @@ export interface SeedRange {
   readonly untilFailure: boolean;
 }
 
-const COUNTS = ['events', 'records', 'acknowledgements', 'recordsShown', 'pagesCompared', 'checks', 'standIns', 'elections'] as const;
+const COUNTS = [
+  'events',
+  'records',
+  'acknowledgements',
+  'recordsShown',
+  'pagesCompared',
+  'checks',
+  'standIns',
+  'elections',
+  'lent',
+] as const;
 
 export interface RangeOutcome {
   readonly seeds: number;
@@ -35,7 +45,17 @@ export async function runRange(range: SeedRange, print: (text: string) => void, 
   const stackLines = Error.stackTraceLimit;
   const cpuBefore = process.cpuUsage();
   const failed: number[] = [];
-  let sums = { events: 0, records: 0, acknowledgements: 0, recordsShown: 0, pagesCompared: 0, checks: 0, standIns: 0, elections: 0 };
+  let sums = {
+    events: 0,
+    records: 0,
+    acknowledgements: 0,
+    recordsShown: 0,
+    pagesCompared: 0,
+    checks: 0,
+    standIns: 0,
+    elections: 0,
+    lent: 0,
+  };
   let faults: Record<string, number> = {};
   let seeds = 0;
   for (let seed = range.first; seed < range.end; seed += range.step) {

@@ -25,6 +25,7 @@ import type { SeededRandom } from '../faults/random.ts';
 import { carried } from './carried-messages.ts';
 import type { Machine } from './machine.ts';
 import { Channel, type Network } from './network.ts';
+import { SimulatedLane } from './simulated-lane.ts';
 import { ClientEnd, Inbox, ServerEnd } from './simulated-streams.ts';
 
 /**
@@ -290,7 +291,14 @@ class Caller {
   }
 
   append(): AppendStream {
-    return this.#stream<AppendRequest, AppendResponse>('Append', (services, server) => services.segment.append(server));
+    return this.#stream<AppendRequest, AppendResponse>('Append', (services, server, machine) => {
+      server.makeLane = (terms, onTaken) => {
+        const { files, clock } = machine;
+        files.lent++;
+        return new SimulatedLane({ terms, files, clock, onTaken, acknowledge: (response) => server.write(response) });
+      };
+      services.segment.append(server);
+    });
   }
 
   follow(): FollowStream {
@@ -300,7 +308,7 @@ class Caller {
   /** Messages both ways until an end has enough. */
   #stream<Request, Response>(
     name: 'Append' | 'Follow',
-    serve: (services: DaemonServices, server: ServerEnd<Request, Response>) => void,
+    serve: (services: DaemonServices, server: ServerEnd<Request, Response>, machine: Machine) => void,
   ): ClientEnd {
     const end = new ClientEnd();
     // Whoever does not listen need not know.
@@ -308,7 +316,7 @@ class Caller {
     const call = this.connect(
       { deadlineMs: Infinity },
       (error) => end.emit('error', error),
-      (connection, services) => {
+      (connection, services, machine) => {
         const server = new ServerEnd<Request, Response>((response) => {
           const copy = carried<Response>(this.#service, name, 'response', response);
           connection.toClient.send(() => end.emit('data', copy));
@@ -323,7 +331,7 @@ class Caller {
         end.channel = connection.toServer;
         end.onMessage = (message) => server.receive(carried<Request>(this.#service, name, 'request', message));
         end.onEnd = () => server.receive('end');
-        connection.toServer.send(() => serve(services, server));
+        connection.toServer.send(() => serve(services, server, machine));
       },
     );
     end.cancel = () => call.finish();

@@ -236,8 +236,11 @@ export class SimulatedDisk implements Disk {
       if (this.faults.lies) this.isTampered = true;
       else if (this.#machine.life === life) content.sync();
     };
+    const descriptor = this.#machine.files.opened({ write: (bytes, offset) => write([bytes], offset), sync: syncHere });
     return {
       size: content.current.length,
+      descriptor,
+      noteSynced: () => undefined,
       readHere: (into, intoOffset, bytes, offset) => content.read(into, intoOffset, bytes, offset),
       read: async (into, intoOffset, bytes, offset) => {
         await this.#delay(false);
@@ -263,7 +266,10 @@ export class SimulatedDisk implements Disk {
         syncHere();
         return this.#machine.world.spread(...this.faults.latency);
       },
-      close: () => Promise.resolve(),
+      close: () => {
+        this.#machine.files.closed(descriptor);
+        return Promise.resolve();
+      },
     };
   }
 

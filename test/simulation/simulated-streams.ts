@@ -1,6 +1,16 @@
 import { EventEmitter } from 'node:events';
-import { AuroraRpcError, type AppendStream, type FollowStream, type ImportCall } from '@kube-aurora/rpc';
+import {
+  AuroraRpcError,
+  type AppendRequest,
+  type AppendStream,
+  type FollowStream,
+  type ImportCall,
+  type Lane,
+  type LaneTerms,
+  type TakenAppend,
+} from '@kube-aurora/rpc';
 import type { Channel } from './network.ts';
+import type { SimulatedLane } from './simulated-lane.ts';
 
 /** Both ends of streams over the simulated network, and messages that arrived and wait to be taken. */
 
@@ -39,6 +49,9 @@ export class ServerEnd<Request, Response> extends EventEmitter {
   readonly #send: (response: Response) => void;
   onEnd: () => void = () => undefined;
   onError: (error: unknown) => void = () => undefined;
+  /** Of an Append stream: see simulated-lane.ts. */
+  makeLane: ((terms: LaneTerms, onTaken: (taken: readonly TakenAppend[]) => void) => SimulatedLane) | undefined;
+  #lane: SimulatedLane | undefined;
   #paused = false;
   #received: (Request | 'end')[] = [];
 
@@ -48,6 +61,7 @@ export class ServerEnd<Request, Response> extends EventEmitter {
   }
 
   receive(request: Request | 'end'): void {
+    if (request !== 'end' && this.#received.length === 0 && this.#lane?.offer(request as AppendRequest) === true) return;
     this.#received.push(request);
     this.#flow();
   }
@@ -80,6 +94,14 @@ export class ServerEnd<Request, Response> extends EventEmitter {
 
   fail(error: unknown): void {
     this.onError(error);
+  }
+
+  /** Of an Append stream; undefined while something waits to be read. */
+  lend(terms: LaneTerms, onTaken: (taken: readonly TakenAppend[]) => void): Lane | undefined {
+    if (this.#received.length > 0 || this.#paused) return undefined;
+    const lane = this.makeLane?.(terms, onTaken);
+    this.#lane = lane;
+    return lane;
   }
 }
 

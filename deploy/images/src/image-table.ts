@@ -23,6 +23,8 @@ export interface ImageSpec {
   readonly packageFiles: readonly PackageFiles[];
   /** The console's page, beside its program. */
   readonly page?: boolean;
+  /** The addon of append lanes (packages/append-lane). */
+  readonly appendLane?: boolean;
   /** PostgreSQL, the shim, and the shell and locale that PostgreSQL's initdb needs. */
   readonly postgres: boolean;
   readonly env: Readonly<Record<string, string>>;
@@ -38,6 +40,7 @@ export const PLACE = {
   lib: 'app/lib',
   postgres: 'app/postgresql',
   shim: 'app/lib/libaurora_shim.so',
+  appendLane: 'app/lib/append_lane.node',
   licenses: 'usr/share/licenses',
   sbom: 'usr/share/sbom',
 } as const;
@@ -79,8 +82,9 @@ export const IMAGES: Readonly<Record<ImageName, ImageSpec>> = {
       // Read at the start, from two directories above the bundle.
       { dependent: 'storage-daemon', package: 'grpc-health-check', from: 'proto', to: 'app/proto' },
     ],
+    appendLane: true,
     postgres: false,
-    env: COMMON_ENV,
+    env: { ...COMMON_ENV, AURORA_APPEND_LANE: `/${PLACE.appendLane}` },
     ports: [7001, 7002, 7004],
   },
   'compute-node': {

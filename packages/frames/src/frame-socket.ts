@@ -111,11 +111,16 @@ export class FrameSocket implements FrameReceiver {
     this.#over(error);
   }
 
-  #receive(chunk: Buffer): void {
-    if (this.#isClosed) return;
+  /** So many bytes came, here or past this reader. */
+  heard(bytes: number): void {
     this.#heardAt = this.#options.clock.now();
     this.#askedAt = undefined;
-    this.receivedBytes += chunk.length;
+    this.receivedBytes += bytes;
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#isClosed) return;
+    this.heard(chunk.length);
     try {
       this.#reader.push(chunk);
     } catch (error) {

@@ -62,6 +62,10 @@ export class ServerConnection implements FrameEvents, ServerStreamHost {
     this.#socket.fail(new FrameError('STOPPING', 'the storage daemon is stopping'));
   }
 
+  heard(bytes: number): void {
+    this.#socket.heard(bytes);
+  }
+
   forget(stream: ServerStream): void {
     this.#streams.delete(stream.id);
   }

@@ -24,6 +24,8 @@ export interface ServerStreamOwner {
 
 export interface ServerStreamHost {
   readonly outbox: Outbox;
+  /** Bytes came past the connection's reader. */
+  heard(bytes: number): void;
   /** Everything of the stream is on its way, or it was given up: another may be opened. */
   forget(stream: ServerStream): void;
 }
@@ -195,6 +197,15 @@ export class ServerStream extends Sender {
     if (left > 0 || (flags & END) === 0) return;
     this.#hasAllInput = true;
     if (!this.#isHeld) this.#tellEnd();
+  }
+
+  /** A frame of so many bytes was taken by who has the connection, and answered or not, in `answerBytes`: it cost the window what others do. */
+  takenElsewhere(length: number, answerBytes: number): void {
+    if (this.#isOver) return;
+    this.#host.heard(LAYOUTS.frame.size + length);
+    this.#host.outbox.sentBytes += answerBytes;
+    this.#window -= length + FRAME_COST;
+    this.#take(length + FRAME_COST);
   }
 
   /** The opener gave it up, or the connection is over. */

@@ -1,3 +1,6 @@
+import type { Lane, LaneTerms, TakenAppend } from '@kube-aurora/append-lane';
+
+export type { Lane, LaneTerms, TakenAppend };
 import type {
   AppendRequest,
   AppendResponse,
@@ -70,6 +73,11 @@ export interface AppendCall {
   end(): unknown;
   /** Ends the stream: its other end gets the error. */
   fail(error: unknown): unknown;
+  /**
+   * Lends the stream to whoever carries it: requests that are exactly next are written, synced and acknowledged there, and told to `onTaken` a
+   * little later. Undefined where nobody can take it, or not now.
+   */
+  lend(terms: LaneTerms, onTaken: (taken: readonly TakenAppend[]) => void): Lane | undefined;
 }
 
 /**

@@ -29,9 +29,9 @@ export const PLAIN_TEXT: Credentials = {
   channel: () => INSECURE,
   connect: connectPlain,
   acceptor:
-    ({ admitted }) =>
+    ({ admitted, lanes }) =>
     (socket) =>
-      admitted(socket, undefined),
+      admitted(lanes === undefined ? socket : lanes.plain(socket), undefined),
 };
 
 /** Those of a program that has certificates, or plain text. */

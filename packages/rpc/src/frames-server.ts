@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '@kube-aurora/clock';
+import { LaneSocket, type AppendLanes, type Lane, type LaneTerms, type TakenAppend } from '@kube-aurora/append-lane';
 import {
   LAYOUTS,
   ServerConnection,
@@ -36,6 +37,9 @@ export const FRAMES_LIMITS = {
   followStreams: 32,
 } as const;
 
+/** What one acknowledgement takes on the wire. */
+const ACKNOWLEDGED_BYTES = LAYOUTS.frame.size + LAYOUTS.acknowledgement.size;
+
 /** Ends that are the other side's doing: the rule that it broke, for the metric. */
 const BROKEN_RULES: Partial<Record<FrameErrorReason, string>> = {
   NOT_FRAMES: 'not-frames',
@@ -69,6 +73,8 @@ export interface FramesOptions {
   readonly onRefused: (rpc: string, error: AuroraRpcError) => void;
   readonly limits?: ConnectionLimits;
   readonly credentials?: Credentials;
+  /** Append streams can be lent to threads. */
+  readonly lanes?: AppendLanes;
 }
 
 /** Serves Append, Follow, GetPages and RenewLease over frames at `address` (`host:port`; port 0 takes a free one). */
@@ -78,7 +84,7 @@ export async function listenFrames(address: string, handlers: HotHandlers, optio
   let receivedBefore = 0;
   let sentBefore = 0;
   const serve = (stream: Duplex): void => {
-    const served = new ServedConnection(handlers, options);
+    const served = new ServedConnection(handlers, options, stream instanceof LaneSocket ? stream : undefined);
     const connection: ServerConnection = new ServerConnection(stream, {
       hello: HELLO,
       helloTimeoutMs: HELLO_TIMEOUT_MS,
@@ -94,7 +100,8 @@ export async function listenFrames(address: string, handlers: HotHandlers, optio
     });
     connections.add(connection);
   };
-  const accept = credentials.acceptor({ part: 'frames', roles: ['compute'], admitted: serve });
+  const carried = options.lanes === undefined ? {} : { lanes: options.lanes };
+  const accept = credentials.acceptor({ part: 'frames', roles: ['compute'], admitted: serve, ...carried });
   const listener = await listenBounded(address, limits, onTurnedAway, accept);
   return {
     port: listener.port,
@@ -119,10 +126,12 @@ class ServedConnection {
   readonly #handlers: HotHandlers;
   readonly #options: FramesOptions;
   readonly #pages: PageRequests;
+  readonly #lanes: LaneSocket | undefined;
   #appendStreams = 0;
   #followStreams = 0;
 
-  constructor(handlers: HotHandlers, options: FramesOptions) {
+  constructor(handlers: HotHandlers, options: FramesOptions, lanes: LaneSocket | undefined) {
+    this.#lanes = lanes;
     this.#handlers = handlers;
     this.#options = options;
     this.#pages = new PageRequests(handlers, options.clock);
@@ -143,7 +152,7 @@ class ServedConnection {
           throw new AuroraRpcError('REFUSED', `append: ${max} streams are open, and no more are taken`, 'too-many');
         const hello = decodeAppendHello(first);
         this.#appendStreams++;
-        const call = new FramedAppendCall('Append', stream, this.#options.onRefused, () => this.#appendStreams--);
+        const call = new FramedAppendCall(this.#lanes, 'Append', stream, this.#options.onRefused, () => this.#appendStreams--);
         stream.serve(call);
         this.#handlers.append(call);
         call.receive(hello);
@@ -258,7 +267,13 @@ abstract class FramedCall<Request> extends EventEmitter implements ServerStreamO
 /** Of one Append stream. An acknowledgement that waits for the socket gives way to a later one: that says it all. */
 class FramedAppendCall extends FramedCall<AppendRequest> implements AppendCall {
   readonly messageBytesMax = APPEND_BYTES_MAX;
+  readonly #lanes: LaneSocket | undefined;
   #acknowledgement: AppendResponse | undefined;
+
+  constructor(lanes: LaneSocket | undefined, ...call: ConstructorParameters<typeof FramedCall<AppendRequest>>) {
+    super(...call);
+    this.#lanes = lanes;
+  }
 
   protected decode(message: Buffer): AppendRequest {
     return decodeAppendRequest(message);
@@ -278,6 +293,15 @@ class FramedAppendCall extends FramedCall<AppendRequest> implements AppendCall {
     }
     this.speak();
     this.stream.say(encodeAppendResponse(response));
+  }
+
+  lend(terms: LaneTerms, onTaken: (taken: readonly TakenAppend[]) => void): Lane | undefined {
+    // An acknowledgement of before would come after a later one.
+    if (this.#acknowledgement !== undefined) return undefined;
+    return this.#lanes?.lend(this.stream.id, terms, (taken) => {
+      for (const { frameBytes, syncMs } of taken) this.stream.takenElsewhere(frameBytes, syncMs > 0 ? ACKNOWLEDGED_BYTES : 0);
+      onTaken(taken);
+    });
   }
 }
 

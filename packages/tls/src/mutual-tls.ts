@@ -11,6 +11,7 @@ import {
   type SecureContext,
   type SecureContextOptions,
 } from 'node:tls';
+import type { AppendLanes, LaneSocket } from '@kube-aurora/append-lane';
 import type { Clock } from '@kube-aurora/clock';
 import { authorizePeer, readPeer, type Admission, type Identity, type PeerReading, type ProgramRole } from '@kube-aurora/identity';
 import { speaksTls } from './first-byte.ts';
@@ -43,6 +44,8 @@ export interface AcceptRule extends PeerRule {
   readonly alpn?: string;
   /** Plain text is taken too, whatever the mode: whoever takes it decides what for. */
   readonly plainToo?: boolean;
+  /** Connections get a thread of their own, and streams on them can be lent to it. */
+  readonly lanes?: AppendLanes;
   /** Somebody is let in; `identity` is undefined in plain text. */
   readonly admitted: (stream: Duplex, identity: Identity | undefined) => void;
 }
@@ -67,6 +70,7 @@ export class MutualTls {
 
   /** Takes connections that were accepted. */
   acceptor(rule: AcceptRule): (socket: Socket) => void {
+    if (rule.lanes !== undefined) return this.#laneAcceptor(rule, rule.lanes);
     const { clock, material } = this.#options;
     let taken = material();
     const server = createServer({
@@ -77,7 +81,11 @@ export class MutualTls {
       handshakeTimeout: HANDSHAKE_MS,
       ...(rule.alpn === undefined ? {} : { ALPNProtocols: [rule.alpn] }),
     });
-    server.on('secureConnection', (socket: TLSSocket) => this.#judge(socket, rule));
+    server.on('secureConnection', (socket: TLSSocket) => {
+      socket.setNoDelay(true);
+      const { remoteAddress, authorized: isVerified } = socket;
+      this.#judge(socket, { shown: socket.getPeerX509Certificate(), isVerified, remoteAddress, rule });
+    });
     server.on('tlsClientError', (error: Error & { readonly code?: unknown }, socket: TLSSocket) => {
       // Who merely went away half way was refused by nobody.
       const reason = refusalOfError(error.code);
@@ -87,12 +95,7 @@ export class MutualTls {
     return (socket) =>
       speaksTls(socket, clock, HANDSHAKE_MS, (isTls) => {
         if (!isTls) {
-          if (rule.plainToo === true || this.mode !== 'require') rule.admitted(socket, undefined);
-          else {
-            const message = 'it speaks plain text, and here everybody says who it is';
-            this.#refuse(rule, socket, 'caller', { reason: 'plain-text', who: 'nobody knows who', message });
-            socket.destroy();
-          }
+          if (this.#takesPlain(socket, rule)) rule.admitted(socket, undefined);
           return;
         }
         const present = material();
@@ -102,18 +105,72 @@ export class MutualTls {
       });
   }
 
-  #judge(socket: TLSSocket, rule: AcceptRule): void {
-    const shown = socket.getPeerX509Certificate();
-    const admission = this.#admission(shown, socket.authorized, rule);
+  /** Somebody speaks plain text: gives whether that is let in, and ends it where not. */
+  #takesPlain(socket: Socket, rule: AcceptRule): boolean {
+    if (rule.plainToo === true || this.mode !== 'require') return true;
+    const message = 'it speaks plain text, and here everybody says who it is';
+    this.#refuse(rule, socket, 'caller', { reason: 'plain-text', who: 'nobody knows who', message });
+    socket.destroy();
+    return false;
+  }
+
+  /** The same, where each connection has its own thread: the handshake is there, and the judgement here. */
+  #laneAcceptor(rule: AcceptRule, lanes: AppendLanes): (socket: Socket) => void {
+    const { clock, material } = this.#options;
+    let context: { readonly fingerprint: string; readonly make: (socket: Socket) => LaneSocket } | undefined;
+    return (socket) =>
+      speaksTls(socket, clock, HANDSHAKE_MS, (isTls) => {
+        if (!isTls) {
+          if (this.#takesPlain(socket, rule)) rule.admitted(lanes.plain(socket), undefined);
+          return;
+        }
+        const { fingerprint, certificate, key, authorities } = material();
+        if (context?.fingerprint !== fingerprint) {
+          const texts = { certificate: certificate.pem, key, authorities: authorities.map(({ pem }) => pem), ciphers: CIPHERS };
+          context = { fingerprint, make: lanes.secured(texts) };
+        }
+        this.#shake(context.make(socket), socket, rule);
+      });
+  }
+
+  #shake(lane: LaneSocket, { remoteAddress }: Socket, rule: AcceptRule): void {
+    const late = this.#options.clock.after(HANDSHAKE_MS, () => lane.destroy());
+    const from = { remoteAddress };
+    const onError = (error: Error & { readonly code?: unknown }): void => {
+      const reason = refusalOfError(error.code);
+      if (reason !== undefined) this.#refuse(rule, from, 'caller', { ...told(reason, error), who: 'nobody knows who' });
+    };
+    lane.on('error', onError);
+    lane.once('close', () => late.cancel());
+    lane.once('secured', () => {
+      late.cancel();
+      lane.off('error', onError);
+      const { certificate, isVerified } = lane.shown;
+      this.#judge(lane, { ...from, rule, isVerified, shown: certificate === undefined ? undefined : new X509Certificate(certificate) });
+    });
+  }
+
+  #judge(
+    stream: Duplex,
+    {
+      shown,
+      isVerified,
+      remoteAddress,
+      rule,
+    }: { readonly shown: X509Certificate | undefined; readonly isVerified: boolean; readonly rule: AcceptRule } & Pick<
+      Socket,
+      'remoteAddress'
+    >,
+  ): void {
+    const admission = this.#admission(shown, isVerified, rule);
     if (admission.kind === 'admitted') {
-      socket.setNoDelay(true);
-      rule.admitted(socket, admission.identity);
+      rule.admitted(stream, admission.identity);
       return;
     }
-    this.#refuse(rule, socket, 'caller', admission);
+    this.#refuse(rule, { remoteAddress }, 'caller', admission);
     // What still befalls it is of no interest.
-    socket.on('error', () => undefined);
-    socket.destroy();
+    stream.on('error', () => undefined);
+    stream.destroy();
   }
 
   /** `isVerified`: what OpenSSL says of the chain. */

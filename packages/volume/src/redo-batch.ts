@@ -183,6 +183,15 @@ export function* batchesIn(bytes: Buffer, ending: 'whole' | 'cut-short' = 'whole
   }
 }
 
+/** The same of batches whose payloads were checked before they came to this process's hands: their headers are. Throws RedoBatchError. */
+export function* checkedBatchesIn(bytes: Buffer): Generator<BatchInBuffer, void, undefined> {
+  for (let at = 0; at < bytes.length;) {
+    const header = decodeRedoBatchHeader(bytes, at);
+    yield { header, batch: bytes.subarray(at, at + header.totalBytes) };
+    at += header.totalBytes;
+  }
+}
+
 /** The records of a batch that was checked; `raw` are views into it. */
 export function recordsOf(batch: Buffer, offset = 0): Generator<{ lsn: Lsn; raw: Buffer }, void, undefined> {
   return recordsIn(batch.subarray(offset + REDO_BATCH_HEADER_BYTES, offset + batch.readUInt32LE(offset + 4)));

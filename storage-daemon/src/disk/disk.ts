@@ -46,6 +46,8 @@ export type OpenMode = 'create' | 'existing';
 export interface DiskFile {
   /** Length when it was opened. */
   readonly size: number;
+  /** For whoever writes to it beside this program's own calls; undefined where nobody else can. */
+  readonly descriptor: number | undefined;
   /** Reads up to `bytes`; fewer only at the end of the file. On the caller's thread. */
   readHere(into: Buffer, intoOffset: number, bytes: number, offset: number): number;
   /** The same, on another thread where it waits for the disk. */
@@ -61,5 +63,7 @@ export interface DiskFile {
   syncHere(): void;
   /** Likewise; gives the milliseconds that the disk took, without those for which the thread waited for a core. */
   syncTimed(): number;
+  /** Whoever has the descriptor wrote and synced, in so many milliseconds. */
+  noteSynced(ms: number): void;
   close(): Promise<void>;
 }

@@ -36,6 +36,10 @@ class SystemFile implements DiskFile {
     this.size = fs.fstatSync(descriptor).size;
   }
 
+  get descriptor(): number {
+    return this.#descriptor;
+  }
+
   readHere(into: Buffer, intoOffset: number, bytes: number, offset: number): number {
     let done = 0;
     while (done < bytes) {
@@ -108,6 +112,10 @@ class SystemFile implements DiskFile {
     const startedAt = performance.now();
     this.syncHere();
     return performance.now() - startedAt - (this.#waitedForCore() - waitedMs);
+  }
+
+  noteSynced(ms: number): void {
+    this.#onSynced(ms / 1000);
   }
 
   close(): Promise<void> {

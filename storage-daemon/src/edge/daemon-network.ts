@@ -1,4 +1,5 @@
 import { HealthImplementation } from 'grpc-health-check';
+import type { AppendLanes } from '@kube-aurora/append-lane';
 import type { Clock } from '@kube-aurora/clock';
 import {
   addPeerService,
@@ -48,7 +49,7 @@ export interface DaemonListener {
 }
 
 /** The machine's own network: gRPC for control calls and between daemons, frames for redo and page reads. */
-export function systemNetwork(clock: Clock, credentials: Credentials): DaemonNetwork {
+export function systemNetwork(clock: Clock, credentials: Credentials, lanes?: AppendLanes): DaemonNetwork {
   return {
     connect: (address) => new PeerClient(address, clock, credentials),
     async serve({ segment, peer, turnedAway, refused }, { address, framesAddress }) {
@@ -63,6 +64,7 @@ export function systemNetwork(clock: Clock, credentials: Credentials): DaemonNet
         credentials,
         onTurnedAway: turnedAway,
         onRefused: refused,
+        ...(lanes === undefined ? {} : { lanes }),
       });
       const grpc = await listenGrpc(servers, address, turnedAway, SERVER_LIMITS, credentials);
       health.setStatus('', 'SERVING');

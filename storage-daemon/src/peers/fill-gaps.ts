@@ -20,6 +20,8 @@ const QUEUE_WAIT_MS = 60_000;
 export async function fetchMissingRedo(segment: Segment, peer: Peer, clock: Clock, stop: AbortSignal): Promise<number> {
   const { storage } = segment;
   if (storage === undefined) return 0;
+  // What a writer's thread has appended meanwhile need not come again.
+  storage.takeBack();
   const { lsn, epoch } = storage.tail;
   const request = { segment: segment.id, fromLsn: lsn, fromEpoch: epoch, toLsn: 0n };
   let bytes = 0;

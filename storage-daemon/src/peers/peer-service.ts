@@ -73,6 +73,7 @@ export function peerHandlers(options: PeerServiceOptions): PeerHandlers {
         const segment = find(request.segment);
         const storage = storageOf(segment);
         const page = pageKeyOf(storage.engine, key, 'key');
+        segment.hurryTo(lsn);
         storage.expediteTo(lsn);
         // Applied, not merely held: what is past VDL may still be annulled, and must not get into a peer's store.
         if (!(await segment.until(() => storage.hasApplied(lsn), deadlineOf(context, options.clock)))) {

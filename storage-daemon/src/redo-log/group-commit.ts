@@ -75,6 +75,23 @@ export class GroupCommit {
     this.#next();
   }
 
+  /** May somebody else write for a while? Nothing waits, and the disk is quick: whoever writes then waits for it alone. */
+  get mayLend(): boolean {
+    return !this.#isWriting && this.#failure === undefined && this.#pace.placeFor(0) === 'here';
+  }
+
+  /** Who was lent the log brought batches to disk, in so many milliseconds: `chain` has them as its end. */
+  lentSynced(file: LogFile, ms: number): void {
+    this.syncs++;
+    file.noteSynced(ms);
+    this.#pace.note('here', ms);
+  }
+
+  /** The disk failed under who was lent the log. */
+  lentFailed(error: Error): void {
+    this.#fail(error);
+  }
+
   /** Resolves when everything added so far is on disk, or the disk has failed. */
   settled(): Promise<void> {
     if (!this.#isWriting) return Promise.resolve();

@@ -133,6 +133,18 @@ export class LogFile {
     return this.#file !== undefined && offset + bytes <= this.#zeroedTo;
   }
 
+  /** Where `writeHere` may write, for who does it in its place; undefined where nobody can, or nothing is ready. */
+  get ready(): { readonly descriptor: number; readonly offset: number; readonly limit: number } | undefined {
+    const descriptor = this.#file?.descriptor;
+    const limit = Math.min(this.#zeroedTo, this.#capacity);
+    return descriptor === undefined || this.used >= limit ? undefined : { descriptor, offset: this.used, limit };
+  }
+
+  /** What `ready` gave was used so: written and synced. */
+  noteSynced(ms: number): void {
+    this.#open.noteSynced(ms);
+  }
+
   /** Writes what it is ready for, on the caller's thread. Not synced. */
   writeHere(buffers: readonly Buffer[], offset: number): void {
     this.#open.writeHere(buffers, offset);

@@ -7,6 +7,7 @@ import { findBatch, offsetOfBatch, offsetOfDamagedBatch } from './find-batch.ts'
 import type { DurableEvent } from './durable-event.ts';
 import type { BatchForm } from './batch-form.ts';
 import { GroupCommit } from './group-commit.ts';
+import { LentLog, type OnAppended, type StartLane } from './lent-log.ts';
 import { describeLink, linkTo, type ChainLink, type LogChain } from './log-chain.ts';
 import { LogClosedError, LogGoneError } from './log-errors.ts';
 import { logFileName, type LogFile } from './log-file.ts';
@@ -21,7 +22,8 @@ import { TailCache } from './tail-cache.ts';
  * opens it.
  *
  * Invariants: the chain on disk never has a hole (backlink and previous epoch of each batch name the one before it);
- * `durable` only names what an fdatasync has covered.
+ * `durable` only names what an fdatasync has covered. While the log is lent (lent-log.ts) nobody else appends: whatever changes
+ * it takes it back first, and with it everything that was appended.
  */
 
 export interface RedoLogOptions {
@@ -50,6 +52,8 @@ export class RedoLog {
   readonly #chain: LogChain;
   readonly #cache: TailCache;
   readonly #commit: GroupCommit;
+  readonly #durable: DurableEvent;
+  #lent: LentLog | undefined;
   #isClosed = false;
 
   private constructor(directory: string, options: RedoLogOptions, chain: LogChain) {
@@ -62,6 +66,7 @@ export class RedoLog {
     this.#cache = new TailCache(options.tailCacheBytes);
     this.reader = new LogReader(chain, this.#cache, options.form, options.isRecordSound);
     const { disk, clock, durable, onFailure } = options;
+    this.#durable = durable;
     this.#commit = new GroupCommit({ directory, disk, clock, chain, durable, onFailure });
   }
 
@@ -147,6 +152,7 @@ export class RedoLog {
    * has reached its end.
    */
   append(header: RedoBatchHeader, batch: Buffer): number {
+    this.takeBack();
     if (this.#isClosed) throw new LogClosedError();
     if (this.#commit.failure !== undefined) throw this.#commit.failure;
     const chain = this.#chain;
@@ -162,6 +168,43 @@ export class RedoLog {
     return position;
   }
 
+  /**
+   * Lends the log: `start` is given where the next batch goes, and what is appended meanwhile comes by `LentLog`, and is told to
+   * `onAppended`. Gives undefined where it is not lent.
+   */
+  lend(start: StartLane, onAppended: OnAppended): LentLog | undefined {
+    this.takeBack();
+    const file = this.#chain.files.at(-1);
+    const place = file?.ready;
+    // What is sealed on its way to the disk is sealed here.
+    if (file === undefined || place === undefined || this.#form.extraBytes > 0 || this.#isClosed || !this.#commit.mayLend) return undefined;
+    const lent = new LentLog({
+      file,
+      chain: this.#chain,
+      cache: this.#cache,
+      commit: this.#commit,
+      durable: this.#durable,
+      onAppended,
+    });
+    const lane = start({ ...place, end: this.#chain.tail }, lent);
+    if (lane === undefined) return undefined;
+    lent.began(lane);
+    this.#lent = lent;
+    return lent;
+  }
+
+  /** What whom the log is lent to has appended is in the chain when it returns. */
+  refresh(): void {
+    this.#lent?.refresh();
+  }
+
+  /** Nobody else appends from here on, and everything that was appended meanwhile is in the chain. */
+  takeBack(): void {
+    const lent = this.#lent;
+    this.#lent = undefined;
+    lent?.takeBack();
+  }
+
   #fileFor(backlink: bigint, bytes: number): LogFile {
     const current = this.#chain.files.at(-1);
     if (current !== undefined && current.room >= bytes) return current;
@@ -171,6 +214,7 @@ export class RedoLog {
 
   /** Resolves when everything appended so far is on disk; rejects when the disk failed. */
   flushed(): Promise<void> {
+    this.takeBack();
     return this.#commit.flushed();
   }
 
@@ -179,7 +223,7 @@ export class RedoLog {
    * position from which on records are gone, or undefined when none was.
    */
   async annul(lsn: bigint): Promise<number | undefined> {
-    await this.#commit.flushed();
+    await this.flushed();
     const { files, start, tail } = this.#chain;
     if (lsn >= tail.lsn) return undefined;
     if (lsn < start.lsn) throw new LogGoneError(lsn, start.lsn);
@@ -242,7 +286,7 @@ export class RedoLog {
    * place.
    */
   async restart(start: ChainLink): Promise<void> {
-    await this.#commit.flushed();
+    await this.flushed();
     const { files } = this.#chain;
     for (let file = files.pop(); file !== undefined; file = files.pop()) await this.#remove(file);
     this.#chain.restart(start);
@@ -261,6 +305,7 @@ export class RedoLog {
 
   /** What was appended before is on disk when it resolves; nothing is taken any more. */
   async close(): Promise<void> {
+    this.takeBack();
     this.#isClosed = true;
     await this.#commit.settled();
     for (const file of this.#chain.files) await file.close();

@@ -20,6 +20,7 @@ export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, d
   if (epoch > known) {
     throw new AuroraRpcError('BEHIND', `the segment has not heard how epoch ${epoch} starts; its history ends with ${known}`);
   }
+  segment.hurryTo(lsn);
   // Whoever reads at an LSN knows that it is durable on a quorum.
   const noteDurable = (): void => {
     if (lsn <= segment.scl) segment.noteVdl(lsn, epoch);
@@ -48,16 +49,19 @@ async function readableToReader(segment: Segment, lsn: bigint, deadline: number)
     const { pages } = segment;
     if (pages !== undefined && pages.vdl >= lsn) pages.expediteTo(lsn);
   };
-  readableNow(segment);
+  const storage = readableNow(segment);
+  segment.hurryTo(lsn);
+  // That redo is durable comes with the redo after it.
+  if (storage.vdl < lsn) storage.takeBack();
   expedite();
   const unwatch = segment.followers.watch(expedite);
   await segment.until(isReadable, deadline).finally(unwatch);
-  const storage = readableNow(segment);
-  if (storage.vdl < lsn || !storage.hasApplied(lsn)) {
-    const known = `durable up to ${formatLsn(storage.vdl)}, and applied up to ${formatLsn(storage.appliedLsn)}`;
+  const after = readableNow(segment);
+  if (after.vdl < lsn || !after.hasApplied(lsn)) {
+    const known = `durable up to ${formatLsn(after.vdl)}, and applied up to ${formatLsn(after.appliedLsn)}`;
     throw new AuroraRpcError('BEHIND', `the segment knows redo to be ${known}, not ${formatLsn(lsn)}`);
   }
-  return storage;
+  return after;
 }
 
 /** Throws AuroraRpcError: NO_PAGES of a tail. */

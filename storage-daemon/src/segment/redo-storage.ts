@@ -1,5 +1,6 @@
 import type { RedoEngine } from '@kube-aurora/redo-engine';
 import type { EpochRun, EpochStart, RedoBatchHeader } from '@kube-aurora/volume';
+import type { LentLog, StartLane } from '../redo-log/lent-log.ts';
 import type { ChainLink } from '../redo-log/log-chain.ts';
 import { LogReadError } from '../redo-log/log-errors.ts';
 import type { RedoLog } from '../redo-log/redo-log.ts';
@@ -74,7 +75,27 @@ export abstract class RedoStorage {
   // Redo in ---------------------------------------------------------------------------------------------------------
 
   /** Appends a checked batch that links to the tail. It is durable once `durable` has reached its end. */
-  abstract append(header: RedoBatchHeader, batch: Buffer): void;
+  append(header: RedoBatchHeader, batch: Buffer): void {
+    this.accept(header, batch, this.log.append(header, batch));
+  }
+
+  /** A batch stands in the log, at `position`. */
+  protected abstract accept(header: RedoBatchHeader, batch: Buffer, position: number): void;
+
+  /** Lends the log: see RedoLog. */
+  lend(start: StartLane): LentLog | undefined {
+    return this.log.lend(start, (header, batch, position) => this.accept(header, batch, position));
+  }
+
+  /** Everything that was appended by whom the log is lent to is here when it returns. */
+  refresh(): void {
+    this.log.refresh();
+  }
+
+  /** Everything that was appended by whom the log is lent to is here when it returns, and nothing more is. */
+  takeBack(): void {
+    this.log.takeBack();
+  }
 
   /** Resolves when everything appended so far is on disk; rejects when the disk failed. */
   flushed(): Promise<void> {

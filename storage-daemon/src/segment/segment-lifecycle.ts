@@ -386,6 +386,8 @@ export class SegmentLifecycle {
 
   async #letGo(save: () => Promise<void>): Promise<bigint> {
     const before = this.#storage;
+    // From here on nothing is acknowledged that the new content might not have.
+    before?.takeBack();
     this.#storage = undefined;
     try {
       await save();

@@ -185,9 +185,7 @@ export class SegmentStorage extends RedoStorage {
 
   // Redo in ---------------------------------------------------------------------------------------------------------
 
-  /** Appends a checked batch that links to the tail. It is durable once `durable` has reached its end. */
-  append(header: RedoBatchHeader, batch: Buffer): void {
-    const position = this.log.append(header, batch);
+  protected accept(header: RedoBatchHeader, batch: Buffer, position: number): void {
     this.#accepted.push({ header, batch, position });
     this.#acceptedBytes += batch.length;
   }

@@ -1,4 +1,4 @@
-import { annulPoint, lastEpoch, type EpochStart, type RedoBatchHeader } from '@kube-aurora/volume';
+import { annulPoint, lastEpoch, type EpochStart } from '@kube-aurora/volume';
 import { AnnulledAppliedError } from '../checkpoint/applier.ts';
 import type { ChainLink } from '../redo-log/log-chain.ts';
 import type { RedoLog } from '../redo-log/redo-log.ts';
@@ -80,8 +80,8 @@ export class TailStorage extends RedoStorage {
     return Promise.resolve(0);
   }
 
-  append(header: RedoBatchHeader, batch: Buffer): void {
-    this.log.append(header, batch);
+  protected accept(): void {
+    // Nothing is applied here.
   }
 
   noteVdl(lsn: bigint): void {

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
-import { AuroraRpcError, type AppendCall, type AppendRequest, type AppendResult, type SegmentId } from '@kube-aurora/rpc';
+import { AuroraRpcError, type AppendCall, type AppendRequest, type AppendResult, type SegmentId, type TakenAppend } from '@kube-aurora/rpc';
 import { batchesIn, RedoBatchError } from '@kube-aurora/volume';
+import { StreamLane } from './stream-lane.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import type { Refusals } from '../edge/refusals.ts';
@@ -16,10 +17,13 @@ export interface AppendStreamOptions {
   readonly refusals: Refusals;
   /** Redo is missing here: fetch it from peers. */
   readonly onGap: (segment: Segment) => void;
-  /** Seconds from a batch's arrival to its acknowledgement. */
-  readonly onAcknowledged: (seconds: number) => void;
+  /** Seconds from a message's arrival to its acknowledgement, and who took it. */
+  readonly onAcknowledged: OnAcknowledged;
   readonly clock: Clock;
 }
+
+/** thread: the one that has the connection, which the stream was lent to. program: this program, by all rules. */
+export type OnAcknowledged = (seconds: number, by: 'thread' | 'program') => void;
 
 export function serveAppend(call: AppendCall, options: AppendStreamOptions): void {
   new AppendStream(call, options).start();
@@ -44,6 +48,8 @@ class AppendStream implements AppendSession {
   readonly #call: AppendCall;
   readonly #options: AppendStreamOptions;
   #segment: Segment | undefined;
+  /** Set once the hello is settled. */
+  #lane: StreamLane | undefined;
   #backlog: AppendRequest[] = [];
   #working = false;
   #ended = false;
@@ -71,6 +77,7 @@ class AppendStream implements AppendSession {
 
   #receive(request: AppendRequest): void {
     if (this.#ended) return;
+    this.#lane?.passed(request.batches?.length ?? 0);
     // Most requests need no waiting: they are taken here and now.
     if (!this.#working && this.#segment !== undefined && this.#segment.annulling === undefined) {
       this.#guard(() => this.#take(request));
@@ -120,6 +127,13 @@ class AppendStream implements AppendSession {
       throw error;
     }
     this.#segment = segment;
+    this.#lane = new StreamLane({
+      call: this.#call,
+      segment,
+      epoch: this.epoch,
+      clock: this.#options.clock,
+      onTaken: (taken, endLsn) => this.#taken(taken, endLsn),
+    });
     segment.noteWriterHeard(this.epoch, this.#writerId);
     this.#respond(segment.scl, 'OK', '');
   }
@@ -160,6 +174,17 @@ class AppendStream implements AppendSession {
     if (this.#pgmrpl > 0n) segment?.noteReadFloor(this.#compute, this.#pgmrpl, this.epoch);
   }
 
+  /** Requests that the connection's thread has taken and acknowledged. */
+  #taken(taken: readonly TakenAppend[], endLsn: bigint): void {
+    if (endLsn > this.#acknowledged) this.#acknowledged = endLsn;
+    for (const { vdl, pgmrpl, batches, waitSeconds } of taken) {
+      if (vdl > this.#vdl) this.#vdl = vdl;
+      if (pgmrpl > this.#pgmrpl) this.#pgmrpl = pgmrpl;
+      if (batches.length > 0) this.#options.onAcknowledged(waitSeconds, 'thread');
+    }
+    this.#notePoints();
+  }
+
   /** Takes batches in order up to the first that does not fit: what follows it would not fit either. */
   #takeBatches(segment: Segment, batches: Buffer): void {
     let endLsn = 0n;
@@ -193,6 +218,7 @@ class AppendStream implements AppendSession {
   #throttle(): void {
     const segment = this.#segment;
     if (segment === undefined || segment.queuedBytes <= segment.limits.queueBytes) return;
+    segment.storage?.takeBack();
     this.#call.pause();
     const half = segment.limits.queueBytes / 2;
     void segment
@@ -209,13 +235,16 @@ class AppendStream implements AppendSession {
     const now = this.#options.clock.now();
     let count = 0;
     while (count < this.#timed.length && (this.#timed[count]?.endLsn ?? 0n) <= scl) {
-      this.#options.onAcknowledged((now - (this.#timed[count]?.at ?? now)) / 1000);
+      this.#options.onAcknowledged((now - (this.#timed[count]?.at ?? now)) / 1000, 'program');
       count++;
     }
     if (count > 0) this.#timed.splice(0, count);
+    this.#lane?.consider();
   }
 
   fence(epoch: bigint): void {
+    // Everything that was acknowledged is here before anybody hears of the new epoch.
+    this.#lane?.end();
     this.#segment?.releaseReadFloor(this.#compute);
     this.#respond(this.#segment?.scl ?? 0n, 'FENCED', `epoch ${this.epoch} is over; the segment has promised ${epoch}`);
     this.#end();
@@ -245,6 +274,7 @@ class AppendStream implements AppendSession {
   }
 
   #stop(): void {
+    this.#lane?.end();
     if (this.#pointsTimer !== undefined) this.#notePoints();
     this.#ended = true;
     this.#backlog = [];

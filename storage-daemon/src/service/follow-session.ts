@@ -131,6 +131,7 @@ class FollowSession implements Follower {
     this.takenLsn = takenLsn;
     this.#segment = segment;
     segment.followers.add(this);
+    segment.followersChanged();
     segment.noteReadersFloor(this.reader, readFloor);
     this.#write();
   }
@@ -194,6 +195,7 @@ class FollowSession implements Follower {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#segment?.followers.remove(this);
+    this.#segment?.followersChanged();
     if (this.reader !== '') this.#segment?.readerLeft(this.reader);
   }
 }

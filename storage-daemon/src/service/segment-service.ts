@@ -9,7 +9,7 @@ import type { Segment } from '../segment/segment.ts';
 import { refuseRole } from '../segment/segment-identity.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
 import type { LogReadError } from '../redo-log/log-errors.ts';
-import { serveAppend } from './append-session.ts';
+import { serveAppend, type OnAcknowledged } from './append-session.ts';
 import { serveFollow } from './follow-session.ts';
 import { importBase } from './import-base.ts';
 import { asRpcError, deadlineOf } from '../edge/calls.ts';
@@ -25,7 +25,7 @@ export interface SegmentServiceOptions {
   readonly segments: SegmentDirectory;
   readonly refusals: Refusals;
   readonly onGap: (segment: Segment) => void;
-  readonly onAcknowledged: (seconds: number) => void;
+  readonly onAcknowledged: OnAcknowledged;
   readonly onRead: (seconds: number, pages: number) => void;
   /** Redo that a reader was to be sent is damaged here. */
   readonly onLogDamage: (segment: Segment, error: LogReadError) => void;
@@ -64,6 +64,7 @@ export function segmentHandlers(options: SegmentServiceOptions): SegmentHandlers
         const { lsn } = request;
         if (found.scl < lsn) {
           options.onGap(found);
+          found.hurryTo(lsn);
           await found.until(() => found.scl >= lsn, deadlineOf(context, options.clock));
         }
         return found.state();

@@ -134,6 +134,13 @@ class FaultFile implements DiskFile {
   get size(): number {
     return this.#real.size;
   }
+  /** Nobody is to write past the faults. */
+  get descriptor(): undefined {
+    return undefined;
+  }
+  noteSynced(ms: number): void {
+    this.#real.noteSynced(ms);
+  }
   readHere(into: Buffer, intoOffset: number, bytes: number, offset: number): number {
     return this.#real.readHere(into, intoOffset, bytes, offset);
   }
@@ -235,6 +242,8 @@ export function unsyncedDisk(real: Disk): Disk {
       const file = await real.openFile(path, mode);
       return {
         size: file.size,
+        descriptor: undefined,
+        noteSynced: (ms) => file.noteSynced(ms),
         readHere: (into, intoOffset, bytes, offset) => file.readHere(into, intoOffset, bytes, offset),
         read: (into, intoOffset, bytes, offset) => file.read(into, intoOffset, bytes, offset),
         writeHere: (buffers, offset) => file.writeHere(buffers, offset),

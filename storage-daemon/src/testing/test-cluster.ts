@@ -1,3 +1,4 @@
+import { AppendLanes } from '@kube-aurora/append-lane';
 import { systemClock } from '@kube-aurora/clock';
 import fs from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -40,6 +41,9 @@ export const TEST_LIMITS: SegmentLimits = {
 };
 
 const zoneOf = (i: number): string => `zone-${i % 3}`;
+
+/** As the program has them. */
+const LANES = await AppendLanes.load(undefined, systemClock());
 
 export class TestCluster {
   readonly directory = fs.mkdtempSync(join(tmpdir(), 'aurora-daemons-'));
@@ -107,7 +111,7 @@ export class TestCluster {
       disk: this.disks.get(i) ?? systemDisk(),
       keys: this.keys,
       engines: ENGINES,
-      network: systemNetwork(systemClock(), PLAIN_TEXT),
+      network: systemNetwork(systemClock(), PLAIN_TEXT, LANES),
       clock: systemClock(),
     });
     this.daemons[i] = daemon;

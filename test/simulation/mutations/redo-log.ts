@@ -92,4 +92,40 @@ export const REDO_LOG: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: 'changed-while-lent',
+    rule: 'whatever changes a log that is lent takes it back first',
+    edits: [
+      {
+        file: 'storage-daemon/src/redo-log/redo-log.ts',
+        find: `    const lent = this.#lent;
+    this.#lent = undefined;
+`,
+        replace: `    const lent = this.#isClosed ? this.#lent : undefined;
+`,
+      },
+    ],
+  },
+  {
+    name: 'promise-while-lent',
+    rule: 'a stream whose epoch is over takes nothing more, and all that it acknowledged counts in the promise',
+    edits: [
+      {
+        file: 'storage-daemon/src/redo-log/redo-log.ts',
+        find: `  flushed(): Promise<void> {
+    this.takeBack();
+`,
+        replace: `  flushed(): Promise<void> {
+`,
+      },
+      {
+        file: 'storage-daemon/src/service/stream-lane.ts',
+        find: `    this.#isOver = true;
+    this.#takeBack();
+`,
+        replace: `    this.#isOver = true;
+`,
+      },
+    ],
+  },
 ];

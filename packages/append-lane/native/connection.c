@@ -1,0 +1,349 @@
+#include "connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "layout.h"
+#include "state.h"
+
+static void wake_thread(struct connection *c) {
+  uint64_t one = 1;
+  /* Full or interrupted: it is awake. */
+  if (write(c->alarm, &one, sizeof one) < 0) return;
+}
+
+static void tell(struct connection *c) {
+  c->untold_since = 0;
+  if (!atomic_exchange(&c->is_told, true)) c->tell(c->of);
+}
+
+static void add_flags(struct connection *c, uint32_t flags, int error, const char *problem) {
+  pthread_mutex_lock(&c->news_lock);
+  c->news.flags |= flags;
+  if (error != 0) c->news.error = error;
+  if (problem != NULL) snprintf(c->news.problem, sizeof c->news.problem, "%s", problem);
+  pthread_mutex_unlock(&c->news_lock);
+}
+
+/* The network -------------------------------------------------------------------------------------------------------- */
+
+/* With the lock of the network. What does not go now waits for the thread. */
+void send_waiting(struct connection *c) {
+  if (c->tls != NULL) tls_outgoing(c->tls, &c->out);
+  while (bytes_length(&c->out) > 0 && !c->is_broken) {
+    ssize_t sent = send(c->socket, bytes_first(&c->out), bytes_length(&c->out), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) c->is_broken = true;
+      break;
+    }
+    c->sent_bytes += (uint64_t)sent;
+    bytes_drop(&c->out, (size_t)sent);
+  }
+  bytes_rest(&c->out, KEPT_BYTES_MAX);
+  if (c->is_ending && !c->has_ended && bytes_length(&c->out) == 0) {
+    c->has_ended = true;
+    shutdown(c->socket, SHUT_WR);
+  }
+}
+
+void add_outgoing(struct connection *c, const void *bytes, size_t length) {
+  if (c->is_ending) return;
+  if (c->tls == NULL) bytes_add(&c->out, bytes, length);
+  else if (!tls_send(c->tls, bytes, length)) c->is_broken = true;
+}
+
+size_t connection_send(struct connection *c, const struct piece *pieces, size_t count) {
+  pthread_mutex_lock(&c->network_lock);
+  for (size_t index = 0; index < count; index++) add_outgoing(c, pieces[index].at, pieces[index].length);
+  send_waiting(c);
+  size_t waiting = bytes_length(&c->out);
+  c->is_full = waiting > 0;
+  bool is_due = waiting > 0 || c->is_broken;
+  pthread_mutex_unlock(&c->network_lock);
+  if (is_due) wake_thread(c);
+  return waiting;
+}
+
+void connection_end(struct connection *c) {
+  pthread_mutex_lock(&c->network_lock);
+  if (!c->is_ending && c->tls != NULL) tls_end(c->tls);
+  c->is_ending = true;
+  send_waiting(c);
+  pthread_mutex_unlock(&c->network_lock);
+  wake_thread(c);
+}
+
+/* What came ------------------------------------------------------------------------------------------------------------ */
+
+static void pass(struct connection *c, const unsigned char *at, size_t length) {
+  pthread_mutex_lock(&c->news_lock);
+  bytes_add(&c->news.passed, at, length);
+  pthread_mutex_unlock(&c->news_lock);
+}
+
+static size_t untold_bytes(struct connection *c) {
+  pthread_mutex_lock(&c->news_lock);
+  size_t untold = bytes_length(&c->news.taken);
+  pthread_mutex_unlock(&c->news_lock);
+  return untold;
+}
+
+static size_t least(size_t one, size_t other) { return one < other ? one : other; }
+
+/* Goes through what was received: takes what is a lane's, passes on the rest. What is left is the beginning of a frame. */
+static void look_through(struct connection *c) {
+  const unsigned char *in = bytes_first(&c->in);
+  size_t length = bytes_length(&c->in), at = 0, passed_from = 0;
+  int64_t arrived_us = now_us();
+  bool has_passed = false;
+  struct group group = {.count = 0};
+  pthread_mutex_lock(&c->lanes_lock);
+  bool is_behind = untold_bytes(c) > UNTOLD_BYTES_MAX;
+  while (at < length) {
+    size_t left = length - at;
+    if (c->is_opaque) {
+      at = length;
+      continue;
+    }
+    if (c->hello_left > 0 || c->pass_left > 0) {
+      size_t *rest = c->hello_left > 0 ? &c->hello_left : &c->pass_left;
+      size_t bytes = least(*rest, left);
+      *rest -= bytes;
+      at += bytes;
+      continue;
+    }
+    if (left < AT_frame_size) break;
+    size_t payload = get_u32(in + at + AT_frame_length);
+    if (payload > FRAME_BYTES_MAX) {
+      c->is_opaque = true;
+      continue;
+    }
+    struct lane *lane = in[at + AT_frame_type] == FRAME_DATA ? lane_of(c, get_u48(in + at + AT_frame_stream)) : NULL;
+    if (lane == NULL || !lane->is_lent) {
+      c->pass_left = AT_frame_size + payload;
+      continue;
+    }
+    bool may_be_next = in[at + AT_frame_flags] == 0 && !is_behind;
+    if (may_be_next && left < AT_frame_size + payload) break;
+    /* What was passed on before it comes first. */
+    if (at > passed_from) {
+      pass(c, in + passed_from, at - passed_from);
+      has_passed = true;
+    }
+    passed_from = at;
+    if (may_be_next && take(c, &group, lane, in + at + AT_frame_size, payload, arrived_us)) {
+      at += AT_frame_size + payload;
+      passed_from = at;
+      continue;
+    }
+    if (group.count > 0 && group.lane == lane) finish_group(c, &group, arrived_us);
+    end_lane(lane);
+  }
+  if (at > passed_from) {
+    pass(c, in + passed_from, at - passed_from);
+    has_passed = true;
+  }
+  /* Others need not wait for the disk. */
+  if (has_passed) tell(c);
+  finish_group(c, &group, arrived_us);
+  pthread_mutex_unlock(&c->lanes_lock);
+  bytes_drop(&c->in, at);
+  bytes_rest(&c->in, KEPT_BYTES_MAX);
+}
+
+/* Gives whether the connection goes on. */
+static bool take_in(struct connection *c, const void *bytes, size_t length) {
+  pthread_mutex_lock(&c->news_lock);
+  c->news.received_bytes += length;
+  pthread_mutex_unlock(&c->news_lock);
+  if (c->tls == NULL) {
+    bytes_add(&c->in, bytes, length);
+    return true;
+  }
+  char problem[sizeof c->news.problem] = "";
+  pthread_mutex_lock(&c->network_lock);
+  enum tls_state state = tls_receive(c->tls, bytes, length, &c->in, problem, sizeof problem);
+  send_waiting(c);
+  pthread_mutex_unlock(&c->network_lock);
+  if (state == TLS_SECURED && !c->is_secured) {
+    c->is_secured = true;
+    add_flags(c, NEWS_SECURED, 0, NULL);
+    tell(c);
+  }
+  if (state == TLS_FAILED) add_flags(c, NEWS_FAILED, 0, problem);
+  if (state == TLS_ENDED) add_flags(c, NEWS_ENDED, 0, NULL);
+  return state == TLS_SHAKING || state == TLS_SECURED;
+}
+
+static bool receive(struct connection *c) {
+  unsigned char bytes[READ_BYTES];
+  ssize_t got = recv(c->socket, bytes, sizeof bytes, 0);
+  if (got < 0) {
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return true;
+    add_flags(c, NEWS_FAILED, errno, NULL);
+    return false;
+  }
+  if (got == 0) {
+    add_flags(c, NEWS_ENDED, 0, NULL);
+    return false;
+  }
+  bool goes_on = take_in(c, bytes, (size_t)got);
+  look_through(c);
+  return goes_on;
+}
+
+/* The thread ------------------------------------------------------------------------------------------------------------ */
+
+static bool may_receive(struct connection *c) {
+  pthread_mutex_lock(&c->news_lock);
+  bool may = bytes_length(&c->news.passed) < UNREAD_BYTES_MAX;
+  pthread_mutex_unlock(&c->news_lock);
+  return may;
+}
+
+/* Milliseconds until TypeScript is to be told; -1: it has heard all. */
+static int until_due(struct connection *c) {
+  if (c->untold_since == 0) return -1;
+  if (untold_bytes(c) >= TELL_BYTES) return 0;
+  int64_t left = c->untold_since + TELL_AFTER_US - now_us();
+  return left <= 0 ? 0 : (int)((left + 999) / 1000);
+}
+
+static void *run(void *argument) {
+  struct connection *c = argument;
+  bool has_input = true;
+  if (bytes_length(&c->in) > 0) {
+    struct bytes first = c->in;
+    c->in = (struct bytes){0};
+    has_input = take_in(c, bytes_first(&first), bytes_length(&first));
+    bytes_free(&first);
+    look_through(c);
+  }
+  if (!has_input) tell(c);
+  while (!atomic_load(&c->is_closing)) {
+    int due = until_due(c);
+    if (due == 0) {
+      tell(c);
+      due = -1;
+    }
+    pthread_mutex_lock(&c->network_lock);
+    bool is_waiting = bytes_length(&c->out) > 0, is_broken = c->is_broken;
+    pthread_mutex_unlock(&c->network_lock);
+    if (is_broken) {
+      add_flags(c, NEWS_FAILED, EPIPE, NULL);
+      tell(c);
+    }
+    struct pollfd ready[] = {{.fd = c->alarm, .events = POLLIN}, {.fd = c->socket, .events = 0}};
+    if (has_input && !is_broken && may_receive(c)) ready[1].events |= POLLIN;
+    if (is_waiting && !is_broken) ready[1].events |= POLLOUT;
+    /* An event that nobody asks for would come again and again. */
+    if (ready[1].events == 0) ready[1].fd = -1;
+    if (poll(ready, 2, due) < 0) continue;
+    if (ready[0].revents != 0) {
+      uint64_t count;
+      if (read(c->alarm, &count, sizeof count) < 0) continue;
+    }
+    if ((ready[1].revents & POLLOUT) != 0) {
+      pthread_mutex_lock(&c->network_lock);
+      send_waiting(c);
+      bool is_free = c->is_full && bytes_length(&c->out) == 0;
+      if (is_free) c->is_full = false;
+      pthread_mutex_unlock(&c->network_lock);
+      if (is_free) {
+        add_flags(c, NEWS_WRITABLE, 0, NULL);
+        tell(c);
+      }
+    }
+    if ((ready[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && has_input) {
+      has_input = receive(c);
+      if (!has_input) tell(c);
+    }
+  }
+  add_flags(c, NEWS_STOPPED, 0, NULL);
+  /* Whatever was told before and not collected: this is the last word. */
+  c->tell(c->of);
+  return NULL;
+}
+
+struct connection *connection_start(int socket, struct tls *tls, const void *first, size_t length, on_news news, void *of) {
+  struct connection *c = calloc(1, sizeof *c);
+  if (c == NULL) abort();
+  c->socket = socket;
+  c->tls = tls;
+  c->tell = news;
+  c->of = of;
+  c->hello_left = AT_hello_size;
+  c->alarm = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  bytes_add(&c->in, first, length);
+  pthread_mutex_init(&c->lanes_lock, NULL);
+  pthread_mutex_init(&c->network_lock, NULL);
+  pthread_mutex_init(&c->news_lock, NULL);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, STACK_BYTES);
+  int flags = fcntl(socket, F_GETFL);
+  bool has_started = c->alarm >= 0 && flags >= 0 && fcntl(socket, F_SETFL, flags | O_NONBLOCK) == 0 &&
+                     pthread_create(&c->thread, &attributes, run, c) == 0;
+  pthread_attr_destroy(&attributes);
+  if (has_started) return c;
+  if (c->alarm >= 0) close(c->alarm);
+  close(socket);
+  tls_free(tls);
+  bytes_free(&c->in);
+  free(c);
+  return NULL;
+}
+
+void connection_close(struct connection *c) {
+  pthread_mutex_lock(&c->lanes_lock);
+  atomic_store(&c->is_closing, true);
+  for (size_t index = 0; index < c->lane_count; index++) end_lane(&c->lanes[index]);
+  pthread_mutex_unlock(&c->lanes_lock);
+  wake_thread(c);
+}
+
+void connection_free(struct connection *c) {
+  connection_close(c);
+  pthread_join(c->thread, NULL);
+  close(c->socket);
+  close(c->alarm);
+  tls_free(c->tls);
+  bytes_free(&c->in);
+  bytes_free(&c->out);
+  bytes_free(&c->news.passed);
+  bytes_free(&c->news.taken);
+  pthread_mutex_destroy(&c->lanes_lock);
+  pthread_mutex_destroy(&c->network_lock);
+  pthread_mutex_destroy(&c->news_lock);
+  free(c);
+}
+
+void connection_collect(struct connection *c, struct news *news) {
+  atomic_store(&c->is_told, false);
+  pthread_mutex_lock(&c->news_lock);
+  *news = c->news;
+  memset(&c->news, 0, sizeof c->news);
+  pthread_mutex_unlock(&c->news_lock);
+  pthread_mutex_lock(&c->network_lock);
+  news->sent_bytes = c->sent_bytes;
+  c->sent_bytes = 0;
+  pthread_mutex_unlock(&c->network_lock);
+  if (bytes_length(&news->passed) >= UNREAD_BYTES_MAX) wake_thread(c);
+}
+
+bool connection_peer(struct connection *c, unsigned char **der, size_t *length) {
+  *der = NULL;
+  *length = 0;
+  if (c->tls == NULL) return false;
+  pthread_mutex_lock(&c->network_lock);
+  *length = tls_peer(c->tls, der);
+  bool is_verified = tls_is_verified(c->tls);
+  pthread_mutex_unlock(&c->network_lock);
+  return is_verified;
+}

@@ -1,0 +1,10 @@
+/* CRC-32C (Castagnoli), as packages/pg-format has it: of redo batches. */
+#ifndef APPEND_LANE_CRC32C_H
+#define APPEND_LANE_CRC32C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint32_t crc32c(const unsigned char *bytes, size_t length);
+
+#endif

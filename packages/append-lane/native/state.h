@@ -1,0 +1,97 @@
+/* What a connection is made of, for the files that make it: connection.c (the network and the thread) and taking.c (lanes). */
+#ifndef APPEND_LANE_STATE_H
+#define APPEND_LANE_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "connection.h"
+
+enum {
+  LANES_MAX = 32,
+  /* Frames that are written and synced at once. */
+  GROUP_FRAMES_MAX = 64,
+  READ_BYTES = 64 * 1024,
+  /* TypeScript is told of what was taken after so long, or so many bytes: it has work of its own to gather for. */
+  TELL_AFTER_US = 50 * 1000,
+  TELL_BYTES = 64 * 1024,
+  /* So much that TypeScript has not heard of: then it is asked itself. */
+  UNTOLD_BYTES_MAX = 1024 * 1024,
+  /* So much that it has not read: then nothing more is received. */
+  UNREAD_BYTES_MAX = 1024 * 1024,
+  /* Memory that an empty buffer keeps. */
+  KEPT_BYTES_MAX = 256 * 1024,
+  STACK_BYTES = 256 * 1024,
+};
+
+struct connection {
+  int socket;
+  /* Wakes the thread: a lane, bytes to send, or the end. */
+  int alarm;
+  pthread_t thread;
+  on_news tell;
+  void *of;
+  atomic_bool is_closing;
+  atomic_bool is_told;
+
+  /* The thread's alone. */
+  struct bytes in;
+  size_t hello_left;
+  /* Of a frame that is TypeScript's. With the lock of the lanes. */
+  size_t pass_left;
+  /* Somebody speaks something else: all of it is TypeScript's. */
+  bool is_opaque;
+  bool is_secured;
+  int64_t untold_since;
+
+  pthread_mutex_t lanes_lock;
+  struct lane lanes[LANES_MAX];
+  size_t lane_count;
+
+  pthread_mutex_t network_lock;
+  struct tls *tls;
+  struct bytes out;
+  bool is_full;
+  bool is_ending;
+  bool has_ended;
+  bool is_broken;
+  uint64_t sent_bytes;
+
+  pthread_mutex_t news_lock;
+  struct news news;
+};
+
+static inline int64_t now_us(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
+/* With the lock of the network: encrypts, and sends what goes; what does not waits for the thread. */
+void add_outgoing(struct connection *connection, const void *bytes, size_t length);
+void send_waiting(struct connection *connection);
+
+/* Frames of one lane that go to disk at once. */
+struct group {
+  struct lane *lane;
+  struct next frames[GROUP_FRAMES_MAX];
+  size_t frame_bytes[GROUP_FRAMES_MAX];
+  size_t count;
+  /* What the lane has once it is written. */
+  struct link end;
+  uint64_t length;
+};
+
+/* With the lock of the lanes, all of these. */
+struct lane *lane_of(struct connection *connection, uint64_t stream);
+void end_lane(struct lane *lane);
+/* Takes a frame's payload into the group, or says that it is not next. */
+bool take(struct connection *connection, struct group *group, struct lane *lane, const unsigned char *payload, size_t length, int64_t arrived_us);
+/*
+ * Writes, syncs, tells and acknowledges a group, in this order: whoever has seen the acknowledgement, and asks TypeScript, which collects the
+ * news first, finds the batch there.
+ */
+void finish_group(struct connection *connection, struct group *group, int64_t arrived_us);
+
+#endif

@@ -1,0 +1,148 @@
+/* Lanes: lending and reclaiming them, and what is taken on them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "layout.h"
+#include "state.h"
+
+struct lane *lane_of(struct connection *c, uint64_t stream) {
+  for (size_t index = 0; index < c->lane_count; index++)
+    if (c->lanes[index].stream == stream) return &c->lanes[index];
+  return NULL;
+}
+
+void end_lane(struct lane *lane) {
+  if (!lane->is_lent) return;
+  lane->is_lent = false;
+  close(lane->file);
+  lane->file = -1;
+}
+
+bool connection_lend(struct connection *c, const struct lane *lane) {
+  pthread_mutex_lock(&c->lanes_lock);
+  struct lane *place = lane_of(c, lane->stream);
+  for (size_t index = 0; place == NULL && index < c->lane_count; index++)
+    if (!c->lanes[index].is_lent) place = &c->lanes[index];
+  if (place == NULL && c->lane_count < LANES_MAX) place = &c->lanes[c->lane_count++];
+  bool is_lent = false;
+  /* What TypeScript has not read yet may be of this stream: the end that it names would be an old one. */
+  pthread_mutex_lock(&c->news_lock);
+  bool is_read = bytes_length(&c->news.passed) == 0 && c->pass_left == 0;
+  pthread_mutex_unlock(&c->news_lock);
+  if (place != NULL && is_read && !atomic_load(&c->is_closing)) {
+    end_lane(place);
+    *place = *lane;
+    place->file = fcntl(lane->file, F_DUPFD_CLOEXEC, 0);
+    is_lent = place->is_lent = place->file >= 0;
+  }
+  pthread_mutex_unlock(&c->lanes_lock);
+  return is_lent;
+}
+
+bool connection_reclaim(struct connection *c, uint64_t stream) {
+  pthread_mutex_lock(&c->lanes_lock);
+  struct lane *lane = lane_of(c, stream);
+  bool was_lent = lane != NULL && lane->is_lent;
+  if (was_lent) end_lane(lane);
+  pthread_mutex_unlock(&c->lanes_lock);
+  return was_lent;
+}
+
+static int write_all(int file, const struct group *group, uint64_t offset) {
+  struct iovec pieces[GROUP_FRAMES_MAX];
+  int count = 0, first = 0;
+  for (size_t index = 0; index < group->count; index++)
+    if (group->frames[index].length > 0)
+      pieces[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)group->frames[index].batches, .iov_len = group->frames[index].length};
+  while (first < count) {
+    ssize_t written = pwritev(file, pieces + first, count - first, (off_t)offset);
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    offset += (uint64_t)written;
+    for (; first < count && (size_t)written >= pieces[first].iov_len; first++) written -= (ssize_t)pieces[first].iov_len;
+    if (first < count && written > 0) {
+      pieces[first].iov_base = (char *)pieces[first].iov_base + written;
+      pieces[first].iov_len -= (size_t)written;
+    }
+  }
+  return fdatasync(file) == 0 ? 0 : errno;
+}
+
+static void add_taken(struct connection *c, const struct group *group, uint32_t sync_us, uint32_t wait_us, int error) {
+  pthread_mutex_lock(&c->news_lock);
+  for (size_t index = 0; index < group->count; index++) {
+    const struct next *next = &group->frames[index];
+    size_t length = error == 0 ? next->length : 0;
+    unsigned char *at = bytes_reserve(&c->news.taken, AT_taken_size + length);
+    memset(at, 0, AT_taken_size);
+    set_u64(at + AT_taken_stream, group->lane->stream);
+    set_u64(at + AT_taken_vdl, next->vdl);
+    set_u64(at + AT_taken_pgmrpl, next->pgmrpl);
+    set_u32(at + AT_taken_bytes, (uint32_t)length);
+    set_u32(at + AT_taken_frame_bytes, (uint32_t)group->frame_bytes[index]);
+    /* Of the whole group, told with its first. */
+    set_u32(at + AT_taken_sync_us, index == 0 ? sync_us : 0);
+    set_u32(at + AT_taken_wait_us, wait_us);
+    set_u32(at + AT_taken_errno, (uint32_t)error);
+    if (length > 0) memcpy(at + AT_taken_size, next->batches, length);
+    c->news.taken.to += AT_taken_size + length;
+  }
+  pthread_mutex_unlock(&c->news_lock);
+}
+
+static void acknowledge(struct connection *c, const struct lane *lane) {
+  unsigned char frame[AT_frame_size + AT_acknowledgement_size] = {0};
+  set_u32(frame + AT_frame_length, AT_acknowledgement_size);
+  set_u48(frame + AT_frame_stream, lane->stream);
+  frame[AT_frame_type] = FRAME_DATA;
+  unsigned char *message = frame + AT_frame_size;
+  set_u64(message + AT_acknowledgement_scl, lane->end.lsn);
+  set_u64(message + AT_acknowledgement_epoch, lane->epoch);
+  message[AT_acknowledgement_result] = RESULT_OK;
+  message[AT_acknowledgement_followed] = lane->is_followed;
+  pthread_mutex_lock(&c->network_lock);
+  add_outgoing(c, frame, sizeof frame);
+  send_waiting(c);
+  pthread_mutex_unlock(&c->network_lock);
+}
+
+void finish_group(struct connection *c, struct group *group, int64_t arrived_us) {
+  struct lane *lane = group->lane;
+  if (group->count == 0) return;
+  int error = 0;
+  int64_t started_us = now_us(), done_us = started_us;
+  if (group->length > 0) {
+    error = write_all(lane->file, group, lane->offset);
+    done_us = now_us();
+  }
+  if (error == 0) {
+    lane->offset += group->length;
+    lane->end = group->end;
+  } else end_lane(lane); /* What the disk holds past the chain's end is unknown. */
+  add_taken(c, group, group->length > 0 ? (uint32_t)(done_us - started_us) : 0, (uint32_t)(done_us - arrived_us), error);
+  if (error == 0 && group->length > 0) acknowledge(c, lane);
+  if (c->untold_since == 0) c->untold_since = done_us;
+  if (lane->is_followed || error != 0) c->untold_since = 1;
+  group->count = 0;
+  group->length = 0;
+}
+
+bool take(struct connection *c, struct group *group, struct lane *lane, const unsigned char *payload, size_t length, int64_t arrived_us) {
+  if (group->count > 0 && (group->lane != lane || group->count == GROUP_FRAMES_MAX)) finish_group(c, group, arrived_us);
+  if (group->count == 0) {
+    group->lane = lane;
+    group->end = lane->end;
+    group->length = 0;
+  }
+  if (!lane_is_next(lane, group->end, lane->limit - lane->offset - group->length, payload, length, &group->frames[group->count])) return false;
+  group->frame_bytes[group->count] = length;
+  group->end = group->frames[group->count].end;
+  group->length += group->frames[group->count].length;
+  group->count++;
+  return true;
+}

@@ -1,0 +1,50 @@
+// Compiles a C library of ours when its sources have changed. Nothing here may import a package: the bootstrap uses it.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dirname, '..');
+const OUTPUT = join(ROOT, '.kube-aurora', 'build');
+export const COMPILER = process.env.CC ?? 'cc';
+const FLAGS = ['-std=c17', '-g', '-Wall', '-Wextra', '-Werror', '-Wno-nonnull-compare', '-fPIC', '-shared', '-fvisibility=hidden'];
+
+/** The C files of a directory. */
+export function sourcesIn(directory) {
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.c'))
+    .toSorted();
+}
+
+/**
+ * Path of `sources` of `directory`, compiled to `<name>-<hash><extension>`: the hash is of sources and flags, so that a stale one is never
+ * loaded. `flags` are the library's own. Throws when there is no C compiler or it fails.
+ */
+export function compileNative({ directory, name, extension = '.so', sources, flags, compiler = COMPILER, output = OUTPUT }) {
+  const all = [...FLAGS, ...flags];
+  const headers = readdirSync(directory)
+    .filter((file) => file.endsWith('.h'))
+    .toSorted();
+  // Nothing of this machine's paths is in it: the same sources give the same bytes wherever they lie.
+  const hash = createHash('sha256').update(all.map((flag) => flag.replaceAll(ROOT, '.')).join(' '));
+  for (const file of [...headers, ...sources]) hash.update(`\0${file}\0`).update(readFileSync(join(directory, file)));
+  const library = join(output, `${name}-${hash.digest('hex').slice(0, 16)}${extension}`);
+  if (existsSync(library)) return library;
+  mkdirSync(output, { recursive: true });
+  const unfinished = `${library}.${process.pid}`;
+  const { error, status, stderr } = spawnSync(compiler, [...all, `-ffile-prefix-map=${ROOT}/=`, '-o', unfinished, ...sources, '-ldl'], {
+    cwd: directory,
+    encoding: 'utf8',
+  });
+  if (error !== undefined) {
+    throw new Error(
+      `no C compiler: '${compiler}' cannot be run (${error.message}). Install one (Debian: apt-get install gcc libc6-dev) or name it in CC.`,
+    );
+  }
+  if (status !== 0) throw new Error(`'${compiler}' could not compile ${name}:\n${stderr}`);
+  renameSync(unfinished, library);
+  return library;
+}
+
+/** AddressSanitizer and UndefinedBehaviorSanitizer; a finding ends the process. */
+export const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'];
