@@ -54,7 +54,7 @@ export default {
   options: {
     parser: 'swc',
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: ['\\.d\\.mts$', '\\.test\\.ts$', '/testing/', '/fixture[^/]*\\.ts$'] },
+    exclude: { path: ['\\.d\\.mts$', '\\.test\\.ts$', '/testing/', '/fixture[^/]*\\.ts$', '^test/dashboards/renderer/'] },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
     builtInModules: {},
   },

@@ -58,6 +58,7 @@ const COMMANDS = {
   'docs:generate': [['docs/generate/main.ts']],
   'docs:pictures': [['docs/generate/pictures.ts']],
   'docs:console': [['test/console/docs-pictures.ts']],
+  'docs:dashboards': [['test/dashboards/docs-pictures.ts']],
   'docs:dev': [[bin('vitepress/bin/vitepress.js'), 'dev', 'docs']],
   'proto:generate': [['packages/rpc/src/schema/main.ts']],
   bundle: [['helm/generate/release-bundle.ts']],

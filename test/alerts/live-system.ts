@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
 import { Quickstart } from '../e2e/quickstart-harness.ts';
+import type { RangeSeries } from '../dashboards/drawing.ts';
 import { environmentOf, programsOf, type PodProgram } from './pod-programs.ts';
 
 const UP_WITHIN_MS = 300_000;
@@ -87,6 +88,20 @@ export class LiveSystem {
     if (answer.status !== 'success') throw new Error(`${expr}: ${answer.error ?? 'Prometheus does not say why'}`);
     const { resultType, result } = answer.data;
     return resultType === 'vector' ? result : [{ metric: {}, value: result }];
+  }
+
+  /** What it answers to an expression of a dashboard over a time. */
+  async askRange(
+    expr: string,
+    { fromMs, toMs, stepMs }: { readonly fromMs: number; readonly toMs: number; readonly stepMs: number },
+    rateInterval: string,
+  ): Promise<readonly RangeSeries[]> {
+    const asked = ofDemo(expr, rateInterval);
+    const range = `start=${fromMs / 1000}&end=${toMs / 1000}&step=${stepMs / 1000}`;
+    const response = await fetch(`http://${this.#prometheus}/api/v1/query_range?query=${encodeURIComponent(asked)}&${range}`);
+    const { status, error, data } = (await response.json()) as { status: string; error?: string; data: { result: readonly RangeSeries[] } };
+    if (status !== 'success') throw new Error(`${asked}: ${error ?? 'Prometheus does not say why'}`);
+    return data.result;
   }
 
   async isFiring(alert: string): Promise<boolean> {

@@ -100,7 +100,7 @@ export const cluster: Dashboard = {
         description: 'Cores that the agent and PostgreSQL take, and those that they may.',
         unit: 'short',
         queries: [
-          { expr: `aurora_cpu_cores{${COMPUTE}}`, legend: '{{pod}}' },
+          { expr: `max by (pod) (aurora_cpu_cores{${COMPUTE}})`, legend: '{{pod}}' },
           { expr: `max(aurora_cpu_cores_limit{${COMPUTE}})`, legend: 'limit', isLimit: true },
         ],
       },
@@ -113,19 +113,19 @@ export const cluster: Dashboard = {
         queries: [
           { expr: `increase(aurora_cluster_failovers_total{${CLUSTER}}[$__rate_interval])`, legend: 'failover: {{reason}}' },
           {
-            expr: `increase(aurora_cluster_switchovers_total{${CLUSTER}}[$__rate_interval])`,
-            legend: 'switchover: {{cause}}, {{outcome}}',
+            expr: `sum by (outcome) (increase(aurora_cluster_switchovers_total{${CLUSTER}}[$__rate_interval]))`,
+            legend: 'switchover: {{outcome}}',
           },
         ],
       },
       {
         title: 'How long failovers took',
         description:
-          'Seconds of each part, one after the other: the writer is missed, the volume is open, the reader has all of it, it takes writes, it answers clients.',
+          'Mean seconds of each part, of those that the instances have done since they began: the writer is missed, the volume is open, the reader has all of it, it takes writes, it answers clients.',
         unit: 's',
         queries: [
           {
-            expr: `sum by (phase) (increase(aurora_failover_seconds_sum{${COMPUTE}}[$__rate_interval])) / sum by (phase) (increase(aurora_failover_seconds_count{${COMPUTE}}[$__rate_interval]))`,
+            expr: `sum by (phase) (aurora_failover_seconds_sum{${COMPUTE}}) / sum by (phase) (aurora_failover_seconds_count{${COMPUTE}})`,
             legend: '{{phase}}',
           },
         ],

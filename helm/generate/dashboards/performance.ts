@@ -90,13 +90,18 @@ export const performance: Dashboard = {
         title: 'Pages read from storage',
         description: 'What both caches did not have.',
         unit: 'ops',
-        queries: [{ expr: `rate(aurora_pages_read_total{${COMPUTE}}[$__rate_interval])`, legend: '{{pod}}' }],
+        queries: [{ expr: `sum by (pod) (rate(aurora_pages_read_total{${COMPUTE}}[$__rate_interval]))`, legend: '{{pod}}' }],
       },
       {
         title: 'Local page cache',
         description: 'Of spec.compute.cacheSize.',
         unit: 'percentunit',
-        queries: [{ expr: `aurora_cache_bytes{${COMPUTE}} / aurora_cache_limit_bytes{${COMPUTE}}`, legend: '{{pod}}' }],
+        queries: [
+          {
+            expr: `max by (pod) (aurora_cache_bytes{${COMPUTE}}) / max by (pod) (aurora_cache_limit_bytes{${COMPUTE}})`,
+            legend: '{{pod}}',
+          },
+        ],
       },
     ],
     [
@@ -115,8 +120,8 @@ export const performance: Dashboard = {
         description: 'Vacuum removes nothing that a transaction may still see.',
         unit: 's',
         queries: [
-          { expr: `aurora_oldest_transaction_seconds{${COMPUTE}}`, legend: '{{pod}}' },
-          { expr: `aurora_idle_in_transaction_seconds{${COMPUTE}}`, legend: '{{pod}} idle in transaction' },
+          { expr: `max by (pod) (aurora_oldest_transaction_seconds{${COMPUTE}})`, legend: '{{pod}}' },
+          { expr: `max(aurora_idle_in_transaction_seconds{${COMPUTE}})`, legend: 'idle in transaction' },
         ],
       },
       {

@@ -58,7 +58,7 @@ export const storage: Dashboard = {
         unit: 's',
         queries: [
           { expr: quantile(0.99, 'aurora_storage_append_seconds', STORAGE), legend: '{{pod}}' },
-          { expr: quantile(0.99, 'aurora_storage_sync_seconds', STORAGE), legend: '{{pod}} sync' },
+          { expr: `max(${quantile(0.99, 'aurora_storage_sync_seconds', STORAGE)})`, legend: 'slowest sync', isLimit: true },
         ],
       },
       {
@@ -80,20 +80,20 @@ export const storage: Dashboard = {
         description: 'What was replaced from peers, and what failed its check.',
         unit: 'short',
         queries: [
-          { expr: `increase(aurora_storage_repairs_total{${STORAGE}}[$__rate_interval])`, legend: '{{pod}} repaired {{kind}}' },
+          { expr: `sum by (kind) (increase(aurora_storage_repairs_total{${STORAGE}}[$__rate_interval]))`, legend: 'repaired: {{kind}}' },
           {
-            expr: `increase(aurora_storage_corruptions_detected_total{${STORAGE}}[$__rate_interval])`,
-            legend: '{{pod}} damaged {{kind}}',
+            expr: `sum by (kind) (increase(aurora_storage_corruptions_detected_total{${STORAGE}}[$__rate_interval]))`,
+            legend: 'damaged: {{kind}}',
           },
         ],
       },
       {
         title: 'Segments that take no redo, or refuse reads',
-        description: '1 while it is so.',
+        description: 'How many.',
         unit: 'short',
         queries: [
-          { expr: `aurora_storage_unwritable{${STORAGE}}`, legend: '{{pod}} takes no redo' },
-          { expr: `aurora_storage_damaged{${STORAGE}}`, legend: '{{pod}} is damaged' },
+          { expr: `sum(aurora_storage_unwritable{${STORAGE}})`, legend: 'take no redo' },
+          { expr: `sum(aurora_storage_damaged{${STORAGE}})`, legend: 'refuse reads' },
         ],
       },
       {
@@ -101,8 +101,8 @@ export const storage: Dashboard = {
         description: 'Redo and copies fetched from peers, and redo sent to readers.',
         unit: 'Bps',
         queries: [
-          { expr: `rate(aurora_storage_fetched_bytes_total{${STORAGE}}[$__rate_interval])`, legend: '{{pod}} fetched' },
-          { expr: `rate(aurora_storage_followed_bytes_total{${STORAGE}}[$__rate_interval])`, legend: '{{pod}} to readers' },
+          { expr: `sum(rate(aurora_storage_fetched_bytes_total{${STORAGE}}[$__rate_interval]))`, legend: 'from peers' },
+          { expr: `sum(rate(aurora_storage_followed_bytes_total{${STORAGE}}[$__rate_interval]))`, legend: 'to readers' },
         ],
       },
     ],
@@ -121,8 +121,8 @@ export const storage: Dashboard = {
         description: 'In the writer’s memory, and sent but not acknowledged.',
         unit: 'bytes',
         queries: [
-          { expr: `aurora_redo_ring_bytes{${WRITER}}`, legend: 'ring' },
-          { expr: `aurora_segment_in_flight_bytes{${WRITER}}`, legend: '{{segment}} in flight' },
+          { expr: `max(aurora_redo_ring_bytes{${WRITER}})`, legend: 'ring' },
+          { expr: `max by (segment) (aurora_segment_in_flight_bytes{${WRITER}})`, legend: '{{segment}}' },
         ],
       },
       {
