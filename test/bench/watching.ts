@@ -11,7 +11,7 @@ import { daemonMetricsAddresses } from './cluster-usage.ts';
 import { initialise, requirePgbench, runFor } from './pgbench.ts';
 import { machineLoad } from './process-usage.ts';
 import { scrape } from './metrics.ts';
-import { chosenSystems } from './systems.ts';
+import { chosenSystems, type CpuReading } from './systems.ts';
 import { markdownTable, print, quantile, shown } from './table.ts';
 
 const [ROUNDS = 12, SECONDS = 10, CLIENTS = 8] = process.argv.slice(2).map(Number);
@@ -40,7 +40,8 @@ print(`${await requirePgbench()}; ${ROUNDS} rounds of two times ${SECONDS} s, ${
 const [start] = chosenSystems('ours', { nodeOptions: `--import=${PRELOAD}`, env: { TIMES_LOOKED: String(TIMES) } });
 const system = await start?.();
 if (system?.cluster === undefined) throw new TypeError('ours is no cluster');
-const { cluster, target, cpu } = system;
+const { cluster, target } = system;
+const cpu = (): Promise<CpuReading> => system.cpu();
 const agent = cluster.writer.pid ?? 0;
 const addresses = [...daemonMetricsAddresses(cluster), `${cluster.writer.host}:7003`];
 
