@@ -3,10 +3,15 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from 'pg';
 import { Quickstart } from '../e2e/quickstart-harness.ts';
-import type { RangeSeries } from '../dashboards/drawing.ts';
 import { environmentOf, programsOf, type PodProgram } from './pod-programs.ts';
 
 const UP_WITHIN_MS = 300_000;
+
+/** A series as Prometheus answers to query_range: seconds, and values as texts. */
+export interface RangeSeries {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly values: readonly (readonly [number, string])[];
+}
 
 /** A system of `npm start -- --dashboards`, and hands to do it harm with. */
 export class LiveSystem {

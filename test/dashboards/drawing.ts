@@ -1,3 +1,5 @@
+import type { RangeSeries } from '../alerts/live-system.ts';
+
 /** What of a dashboard's JSON is drawn, with what Prometheus answered. */
 export interface Drawing {
   readonly title: string;
@@ -35,12 +37,6 @@ export interface DashboardJson {
     readonly options?: DrawnPanel['options'];
     readonly targets: readonly { readonly expr: string; readonly legendFormat: string }[];
   }[];
-}
-
-/** A series as Prometheus answers to query_range: seconds, and values as texts. */
-export interface RangeSeries {
-  readonly metric: Readonly<Record<string, string>>;
-  readonly values: readonly (readonly [number, string])[];
 }
 
 /** With the series' labels in the place of their names in double braces, as Grafana has it. */
