@@ -234,7 +234,14 @@ static void *run(void *argument) {
     }
     pthread_mutex_lock(&c->network_lock);
     bool is_waiting = bytes_length(&c->out) > 0, is_broken = c->is_broken;
+    /* Whoever sent the rest: an acknowledgement takes along what waits. */
+    bool is_free = c->is_full && !is_waiting;
+    if (is_free) c->is_full = false;
     pthread_mutex_unlock(&c->network_lock);
+    if (is_free) {
+      add_flags(c, NEWS_WRITABLE, 0, NULL);
+      tell(c);
+    }
     if (is_broken) {
       add_flags(c, NEWS_FAILED, EPIPE, NULL);
       tell(c);
@@ -252,13 +259,7 @@ static void *run(void *argument) {
     if ((ready[1].revents & POLLOUT) != 0) {
       pthread_mutex_lock(&c->network_lock);
       send_waiting(c);
-      bool is_free = c->is_full && bytes_length(&c->out) == 0;
-      if (is_free) c->is_full = false;
       pthread_mutex_unlock(&c->network_lock);
-      if (is_free) {
-        add_flags(c, NEWS_WRITABLE, 0, NULL);
-        tell(c);
-      }
     }
     if ((ready[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0 && has_input) {
       has_input = receive(c);

@@ -239,6 +239,26 @@ it('tells what it took when the other end is gone', async () => {
   expect(taken.map(({ batches }) => batches)).toEqual([first]);
 });
 
+it('goes on sending when an acknowledgement has taken along what waited', async () => {
+  lend();
+  const big = Buffer.alloc(3 * 1024 * 1024, 0x22);
+  let end = { lsn: 100n, epoch: 6n };
+  for (let round = 0; round < 8; round++) {
+    client.pause();
+    const written = new Promise((resolve) => socket.write(big, resolve));
+    // Acknowledgements are sent while the other end begins to read.
+    client.resume();
+    for (let count = 0; count < 8; count++) {
+      client.write(frame(append(batchTo(end.lsn, end.lsn + 100n, { previousEpoch: end.epoch }))));
+      end = { lsn: end.lsn + 100n, epoch: EPOCH };
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await written;
+    received = Buffer.alloc(0);
+  }
+  await expect.poll(() => taken.length).toBe(8 * 8);
+});
+
 it('whatever comes, however it is cut: what is next is taken, the rest passed on in order, and nothing is lost or made twice', async () => {
   const junk = fc.uint8Array({ minLength: 1, maxLength: 40 }).map((bytes) => frame(Buffer.from(bytes), { stream: 9, type: 1 }));
   const odd = fc.uint8Array({ minLength: 1, maxLength: 60 }).map((bytes) => frame(Buffer.from(bytes)));
