@@ -1,5 +1,5 @@
 /**
- * `npm run docs:dashboards`: the three dashboards' pictures in docs/dashboards, of a whole system of its own under load, whose writer is lost on the way. Their panels are
+ * `npm run docs:dashboards`: the three dashboards' pictures in docs/dashboards, of a whole system of its own under load, whose writer stands still on the way, until another has its place. Their panels are
  * drawn by Grafana's own components from what a real Prometheus answers (renderer/). Takes ten minutes, a Chromium, and Debian's `prometheus`.
  */
 import { execFileSync } from 'node:child_process';
@@ -20,6 +20,8 @@ const PICTURES = path.join(ROOT, 'docs/dashboards');
 const RENDERER = path.join(import.meta.dirname, 'renderer');
 /** Before the writer is lost, and after it. */
 const [BEFORE_MS, AFTER_MS] = [Number(process.env['LOAD_SECONDS'] ?? '300') * 1000, 150_000];
+/** The writer stands still for so long. */
+const STILL_MS = 20_000;
 const CLIENTS = 6;
 /** Nobody's: what the browser asks for there it is given from here. */
 const ADDRESS = 'http://dashboards.test/';
@@ -90,8 +92,11 @@ try {
   const clients = Array.from({ length: CLIENTS }, (_, number) => (number < 4 ? work('demo-rw', writes) : work('demo-ro', reads)));
   const fromMs = Date.now();
   await delay(BEFORE_MS);
-  system.kubectl('delete', 'pod', system.pod('writer'), '--grace-period=0', '--force');
-  await delay(AFTER_MS);
+  // One that is killed may be back before another takes its place.
+  const goOn = system.stopped(system.programs(system.pod('writer')).map(({ pid }) => pid));
+  await delay(STILL_MS);
+  goOn();
+  await delay(AFTER_MS - STILL_MS);
   const range = { fromMs, toMs: Date.now(), stepMs: STEP_MS };
   const browser = await openBrowser();
   mkdirSync(PICTURES, { recursive: true });
