@@ -5,6 +5,7 @@ import { LogReadError } from '../redo-log/log-errors.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
 import { readableNow } from '../segment/readable-at.ts';
+import { hurryTo } from '../segment/lending.ts';
 import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import { pageKeyOf } from '../edge/page-keys.ts';
@@ -73,7 +74,7 @@ export function peerHandlers(options: PeerServiceOptions): PeerHandlers {
         const segment = find(request.segment);
         const storage = storageOf(segment);
         const page = pageKeyOf(storage.engine, key, 'key');
-        segment.hurryTo(lsn);
+        hurryTo(segment, lsn);
         storage.expediteTo(lsn);
         // Applied, not merely held: what is past VDL may still be annulled, and must not get into a peer's store.
         if (!(await segment.until(() => storage.hasApplied(lsn), deadlineOf(context, options.clock)))) {

@@ -1,6 +1,7 @@
 import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import { AuroraRpcError } from '@kube-aurora/rpc';
 import { lastEpoch } from '@kube-aurora/volume';
+import { hurryTo } from './lending.ts';
 import type { SegmentStorage } from './segment-storage.ts';
 import type { Segment } from './segment.ts';
 
@@ -20,7 +21,7 @@ export async function readableAt(segment: Segment, epoch: bigint, lsn: bigint, d
   if (epoch > known) {
     throw new AuroraRpcError('BEHIND', `the segment has not heard how epoch ${epoch} starts; its history ends with ${known}`);
   }
-  segment.hurryTo(lsn);
+  hurryTo(segment, lsn);
   // Whoever reads at an LSN knows that it is durable on a quorum.
   const noteDurable = (): void => {
     if (lsn <= segment.scl) segment.noteVdl(lsn, epoch);
@@ -50,7 +51,7 @@ async function readableToReader(segment: Segment, lsn: bigint, deadline: number)
     if (pages !== undefined && pages.vdl >= lsn) pages.expediteTo(lsn);
   };
   const storage = readableNow(segment);
-  segment.hurryTo(lsn);
+  hurryTo(segment, lsn);
   // That redo is durable comes with the redo after it.
   if (storage.vdl < lsn) storage.takeBack();
   expedite();

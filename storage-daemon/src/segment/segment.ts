@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { maxLsn } from '@kube-aurora/pg-format/lsn';
 import type { Logger } from '@kube-aurora/process';
 import type { EngineRegistry, PageKey } from '@kube-aurora/redo-engine';
-import { AuroraRpcError, type LaneTerms, type SegmentState, type StandbyXmins, type WriterSign } from '@kube-aurora/rpc';
+import { AuroraRpcError, type SegmentState, type StandbyXmins, type WriterSign } from '@kube-aurora/rpc';
 import {
   LEASE_MS_MAX,
   type EpochStart,
@@ -15,7 +15,6 @@ import {
 import type { Disk } from '../disk/disk.ts';
 import type { DiskRoom } from '../disk/disk-room.ts';
 import { DurableEvent } from '../redo-log/durable-event.ts';
-import type { LentLane, LentLog } from '../redo-log/lent-log.ts';
 import { fitOf } from './batch-fit.ts';
 import { ConditionWaiter } from './condition-waiter.ts';
 import { CurrentControl } from './current-control.ts';
@@ -209,31 +208,6 @@ export class Segment extends SegmentView {
     if (this.unwritable !== undefined) return 'unwritable';
     storage.append(header, batch);
     return 'appended';
-  }
-
-  /**
-   * Lends the log to who carries the stream of the writer of `epoch`; `start` gets what it needs to know, and gives what takes it back.
-   * Undefined where it is not lent: whoever would have to judge a batch by more than that it is next keeps it.
-   */
-  lend(epoch: bigint, start: (terms: LaneTerms, lent: LentLog) => LentLane | undefined): LentLog | undefined {
-    const { storage, pg, control } = this;
-    const mayTakeRedo = storage !== undefined && this.annulling === undefined && this.unwritable === undefined && !this.mustRecover;
-    // A history that ends with the very epoch leaves standing whatever that appends.
-    if (!mayTakeRedo || control.epoch !== epoch || !this.#epochs.isCurrent(epoch) || this.queuedBytes > this.limits.queueBytes / 2)
-      return undefined;
-    const isFollowed = this.followers.areWaiting;
-    return storage.lend((terms, lent) => start({ ...terms, epoch, pg, isFollowed }, lent));
-  }
-
-  /** Someone waits for redo up to `lsn`: what has come is known when it returns, and what is still to come will be as it comes. */
-  hurryTo(lsn: bigint): void {
-    this.storage?.refresh();
-    if (this.scl < lsn) this.storage?.takeBack();
-  }
-
-  /** A reader came or went: acknowledgements say whether one waits. */
-  followersChanged(): void {
-    this.storage?.takeBack();
   }
 
   /** A writer has said something on its stream. */

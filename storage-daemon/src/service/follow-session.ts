@@ -131,7 +131,8 @@ class FollowSession implements Follower {
     this.takenLsn = takenLsn;
     this.#segment = segment;
     segment.followers.add(this);
-    segment.followersChanged();
+    // Acknowledgements say whether a reader waits: what was lent without it is taken back.
+    segment.storage?.takeBack();
     segment.noteReadersFloor(this.reader, readFloor);
     this.#write();
   }
@@ -195,7 +196,7 @@ class FollowSession implements Follower {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#segment?.followers.remove(this);
-    this.#segment?.followersChanged();
+    this.#segment?.storage?.takeBack();
     if (this.reader !== '') this.#segment?.readerLeft(this.reader);
   }
 }

@@ -5,6 +5,7 @@ import { LEASE_MS_MAX } from '@kube-aurora/volume';
 import { computeImage } from '../segment/compute-image.ts';
 import { readableAt } from '../segment/readable-at.ts';
 import type { SegmentStorage } from '../segment/segment-storage.ts';
+import { hurryTo } from '../segment/lending.ts';
 import type { Segment } from '../segment/segment.ts';
 import { refuseRole } from '../segment/segment-identity.ts';
 import { emptyState, heldSegment, type SegmentDirectory } from '../segment/segment-directory.ts';
@@ -64,7 +65,7 @@ export function segmentHandlers(options: SegmentServiceOptions): SegmentHandlers
         const { lsn } = request;
         if (found.scl < lsn) {
           options.onGap(found);
-          found.hurryTo(lsn);
+          hurryTo(found, lsn);
           await found.until(() => found.scl >= lsn, deadlineOf(context, options.clock));
         }
         return found.state();

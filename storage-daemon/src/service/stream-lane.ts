@@ -3,6 +3,7 @@ import type { Clock } from '@kube-aurora/clock';
 import type { AppendCall, TakenAppend } from '@kube-aurora/rpc';
 import { checkedBatchesIn } from '@kube-aurora/volume';
 import type { LentLog } from '../redo-log/lent-log.ts';
+import { lendLog } from '../segment/lending.ts';
 import type { Segment } from '../segment/segment.ts';
 
 /**
@@ -63,7 +64,7 @@ export class StreamLane {
 
   #lend(): void {
     const { call, segment, epoch } = this.#options;
-    this.#lent = segment.lend(epoch, (terms, lent) => call.lend(terms, (taken) => this.#take(taken, lent)));
+    this.#lent = lendLog(segment, epoch, (terms, lent) => call.lend(terms, (taken) => this.#take(taken, lent)));
   }
 
   #take(taken: readonly TakenAppend[], lent: LentLog): void {
