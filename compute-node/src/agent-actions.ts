@@ -1,4 +1,4 @@
-import type { ActionAnswer, Logger } from '@kube-aurora/process';
+import type { ActionAnswer, AskedAs, Logger } from '@kube-aurora/process';
 import type { AgentRole } from './agent-role.ts';
 import type { AgentState } from './agent-state.ts';
 import type { SwitchoverSettings } from './election/place-settings.ts';
@@ -36,7 +36,13 @@ export class AgentActions {
   }
 
   /** Somebody wants this reader to take the writer's place. It has begun, or cannot be, when this resolves. */
-  promote(): Promise<ActionAnswer> {
+  async promote({ request }: AskedAs = { request: undefined }): Promise<ActionAnswer> {
+    const answer = await this.#promoteOnce();
+    this.#options.logger.info({ request, accepted: answer.accepted, reason: answer.message }, "was asked to take the writer's place");
+    return answer;
+  }
+
+  #promoteOnce(): Promise<ActionAnswer> {
     const { instance, role, session, signal } = this.#options;
     const missingSlots = async (): Promise<readonly string[]> => (await session()?.missingSlots?.(SLOTS_WITHIN_MS)) ?? [];
     // Whoever asks meanwhile shares what comes of it.

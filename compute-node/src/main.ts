@@ -216,7 +216,7 @@ async function runAgent(): Promise<void> {
     status: () => ({ ...running.status(), tokenPort: tokenPort?.status, identity: tls.status }),
     door: tls.statusDoor(['operator', 'compute']),
     version: running.version,
-    actions: { '/promote': () => running.actions.promote(), '/drain': () => running.actions.drain() },
+    actions: { '/promote': (asked) => running.actions.promote(asked), '/drain': () => running.actions.drain() },
   });
   shutdown.add('certificates', () => tls.stop());
   shutdown.add('status server', () => server.close());

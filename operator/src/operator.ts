@@ -130,7 +130,7 @@ export class Operator {
       givenSecrets: this.#givenSecrets,
       events: this.#events,
       handovers: this.metrics.handovers,
-      askPromotion: (ip, connect) => askPromotion(ip, PORT.agentStatus, clock, connect),
+      askPromotion: (ip, request, connect) => askPromotion(ip, PORT.agentStatus, clock, request, connect),
       tls: new OperatorTls({ secret: (namespace, name) => this.#caches.secrets.get(namespace, name), clock, refusals }),
       issuing: () => ({ now: now(), random: options.randomBytes }),
       tokenReviewer: options.tokenReviewer,

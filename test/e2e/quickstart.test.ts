@@ -149,7 +149,15 @@ describe('npm start', () => {
       .split('\n')
       .filter((line) => line !== '')
       .map(
-        (line) => JSON.parse(line) as { component: string; cluster?: string; msg: string; postgres?: { sqlState: string; user?: string } },
+        (line) =>
+          JSON.parse(line) as {
+            component: string;
+            instance?: string;
+            epoch?: string;
+            request?: string;
+            msg: string;
+            postgres?: { sqlState: string; user?: string };
+          },
       );
     for (const line of lines) expect(isLine(line), `${JSON.stringify(line)}: ${JSON.stringify(isLine.errors)}`).toBe(true);
     expect([...new Set(lines.map(({ component }) => component))].toSorted()).toEqual([
@@ -174,6 +182,19 @@ describe('npm start', () => {
     expect(lines.find(({ msg }) => msg.startsWith('syntax error at or near "***"'))).toMatchObject({
       postgres: { sqlState: '42601', statement: expect.stringMatching(/^alter role listed password \*\*\*/) as string },
     });
+    // The switchover before: who asked, and who was asked; then who did what in the epoch that it began.
+    const { status } = JSON.parse(run('kubectl', 'get', 'ac', 'demo', '-o', 'json').output) as {
+      status: { epoch: number; writer: string; switchover: { startedAt: string } };
+    };
+    const asked = lines.filter(({ request }) => request === status.switchover.startedAt);
+    expect([...new Set(asked.map(({ component }) => component))].toSorted()).toEqual(['compute-agent', 'operator']);
+    const ofEpoch = lines.filter(({ epoch }) => epoch === String(status.epoch));
+    expect(new Set(ofEpoch.filter(({ msg }) => msg === 'promised an epoch').map(({ instance }) => instance)).size).toBeGreaterThan(3);
+    expect(ofEpoch.find(({ msg }) => msg === 'PostgreSQL was promoted')).toMatchObject({
+      component: 'compute-agent',
+      instance: status.writer,
+    });
+    expect(ofEpoch.find(({ msg }) => msg.includes(`${status.writer} writes in the place of`))).toMatchObject({ component: 'operator' });
     expect(lines.filter(({ msg }) => msg === 'forged')).toEqual([]);
     expect(lines.filter(({ postgres }) => postgres?.sqlState === '28P01' && postgres.user?.includes('forged'))).not.toHaveLength(0);
   }, 60_000);

@@ -53,7 +53,7 @@ export interface ControllerOptions {
   /** Counts who took the writer's place. */
   readonly handovers: Pick<HandoverMetrics, 'follow' | 'count' | 'forget'>;
   /** Asks an agent to take the writer's place. */
-  readonly askPromotion: (ip: string, connect: Connect | undefined) => Promise<PromotionReply>;
+  readonly askPromotion: (ip: string, request: string, connect: Connect | undefined) => Promise<PromotionReply>;
   /** How programs of a cluster are reached. */
   readonly tls: Pick<OperatorTls, 'connectTo' | 'forget'>;
   /** What certificates are made with. */
@@ -199,7 +199,7 @@ export class ClusterController {
                   : undefined;
         logger.info(
           {
-            cluster: clusterKey(cluster),
+            ...logged(cluster),
             action: action.kind,
             object: target?.metadata.name,
             why: 'why' in action ? action.why : undefined,
@@ -224,10 +224,10 @@ export class ClusterController {
     const reply: PromotionReply =
       pod.status?.podIP === undefined
         ? { kind: 'unanswered', message: 'its pod has no address' }
-        : await askPromotion(pod.status.podIP, tls.connectTo(`${namespace ?? ''}/${name}`, pod, 'compute'));
+        : await askPromotion(pod.status.podIP, startedAt, tls.connectTo(`${namespace ?? ''}/${name}`, pod, 'compute'));
     memory.promotion = { to, startedAt, ...reply };
     logger.info(
-      { cluster: clusterKey(observed.cluster), to, answer: reply.kind, words: reply.message },
+      { ...logged(observed.cluster), request: startedAt, to, answer: reply.kind, words: reply.message },
       "asked an instance to take the writer's place",
     );
     if (reply.kind !== 'unanswered') again(`${namespace ?? ''}/${name}`, 0);
@@ -282,7 +282,7 @@ export class ClusterController {
         throw error;
       }
     }
-    for (const notice of noticesOf(before, status, observed.now)) events.record(cluster, notice);
+    for (const notice of noticesOf(before, status, observed.now)) events.record(cluster, notice, status.epoch);
     const { name, namespace = '' } = cluster.metadata;
     for (const handover of handoversBetween(before, status)) handovers.count(`${namespace}/${name}`, handover);
     memory.status = status;
@@ -322,6 +322,11 @@ export class ClusterController {
           : POLL_CHANGING_MS,
     );
   }
+}
+
+/** Which cluster a line of the log is about, and in which of its writers' epochs. */
+function logged(cluster: AuroraCluster): { readonly cluster: string; readonly epoch: string | undefined } {
+  return { cluster: clusterKey(cluster), epoch: cluster.status?.epoch?.toString() };
 }
 
 /** Seldom enough to cost nothing, often enough to see a reader pass its limit of lag. */

@@ -52,8 +52,11 @@ export class EventRecorder {
     this.#now = options.now;
   }
 
-  /** Writes it now. */
-  record(cluster: AuroraCluster, notice: Notice): void {
+  /**
+   * Writes it now.
+   * @param epoch the writer's, for the log: computes and daemons have it in theirs
+   */
+  record(cluster: AuroraCluster, notice: Notice, epoch = cluster.status?.epoch): void {
     const name = eventName(cluster, notice);
     this.#recordedAt.delete(name);
     this.#recordedAt.set(name, this.#now());
@@ -67,7 +70,7 @@ export class EventRecorder {
       return;
     }
     this.#backlog += 1;
-    this.#logger.info({ cluster: clusterKey(cluster), reason: notice.reason }, notice.message);
+    this.#logger.info({ cluster: clusterKey(cluster), epoch: epoch?.toString(), reason: notice.reason }, notice.message);
     this.#tail = this.#tail
       .then(() => this.#write(cluster, notice, name))
       .finally(() => {

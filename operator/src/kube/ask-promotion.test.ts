@@ -10,13 +10,16 @@ afterEach(() => new Promise<void>((resolve) => (server === undefined ? resolve()
 test('asks with POST, and gives what the agent says', async () => {
   const requests: string[] = [];
   server = createServer((request, response) => {
-    requests.push(`${request.method ?? ''} ${request.url ?? ''}`);
+    requests.push(`${request.method ?? ''} ${request.url ?? ''} ${String(request.headers['x-request-id'])}`);
     response.writeHead(202).end('{"accepted":true,"message":"demo-2 takes over"}');
   });
   await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  expect(await askPromotion('127.0.0.1', port, systemClock())).toEqual({ kind: 'accepted', message: 'demo-2 takes over' });
-  expect(requests).toEqual(['POST /promote']);
+  expect(await askPromotion('127.0.0.1', port, systemClock(), '2026-11-27T10:00:00.000Z')).toEqual({
+    kind: 'accepted',
+    message: 'demo-2 takes over',
+  });
+  expect(requests).toEqual(['POST /promote 2026-11-27T10:00:00.000Z']);
 });
 
 test('an agent that is not there has not answered', async () => {
@@ -24,7 +27,7 @@ test('an agent that is not there has not answered', async () => {
   await new Promise<void>((resolve) => gone.listen(0, '127.0.0.1', resolve));
   const { port } = gone.address() as AddressInfo;
   await new Promise((resolve) => gone.close(resolve));
-  expect(await askPromotion('127.0.0.1', port, systemClock())).toMatchObject({
+  expect(await askPromotion('127.0.0.1', port, systemClock(), 'x')).toMatchObject({
     kind: 'unanswered',
     message: expect.stringContaining('ECONNREFUSED'),
   });

@@ -12,12 +12,15 @@ export interface PromotionReply {
   readonly message: string;
 }
 
-/** POST http://host:port/promote. Never rejects. */
-export async function askPromotion(host: string, port: number, clock: Clock, connect?: Connect): Promise<PromotionReply> {
+/**
+ * POST http://host:port/promote. Never rejects.
+ * @param request how both call it in their logs
+ */
+export async function askPromotion(host: string, port: number, clock: Clock, request: string, connect?: Connect): Promise<PromotionReply> {
   const late = new AbortController();
   const patience = afterPatience(clock, TIMEOUT_MS, () => late.abort());
   try {
-    const { code, body } = await postAction({ host, port }, '/promote', late.signal, connect);
+    const { code, body } = await postAction({ host, port }, '/promote', late.signal, connect, request);
     return readReply(code, body);
   } catch (error) {
     const why = late.signal.aborted ? `no answer in ${TIMEOUT_MS} ms` : error instanceof Error ? error.message : String(error);

@@ -54,6 +54,12 @@ export const LOG_LINE = z.strictObject({
     .regex(/^\d+$/)
     .optional()
     .describe('the writer’s epoch that it is about; of an agent the one that it runs in, on every line'),
+  request: z
+    .string()
+    .optional()
+    .describe(
+      'what one program asked another: a switchover, by its status.switchover.startedAt, where the operator asks and the agent is asked',
+    ),
   volume: z.string().optional().describe('UUID of the volume'),
   segment: z.string().optional().describe('the storage daemon that it is about'),
   peer: z.string().optional().describe('the other storage daemon'),

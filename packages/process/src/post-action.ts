@@ -11,6 +11,9 @@ export interface PostedAction {
   readonly body: string;
 }
 
+/** Under which whoever asks and whoever is asked log what becomes of it. */
+export const REQUEST_HEADER = 'x-request-id';
+
 /**
  * Asks a program for one of its actions: POST http://host:port/path, on a connection of its own, which `connect` makes where it is given. Rejects
  * where no whole answer comes, or `signal` aborts.
@@ -20,6 +23,7 @@ export function postAction(
   path: string,
   signal: AbortSignal,
   connect?: Connect,
+  requestId?: string,
 ): Promise<PostedAction> {
   return new Promise((resolve, reject) => {
     const made = connect === undefined ? {} : { createConnection: () => connect({ host, port }) };
@@ -28,7 +32,7 @@ export function postAction(
       host,
       port,
       path,
-      headers: { connection: 'close' },
+      headers: { connection: 'close', ...(requestId === undefined ? {} : { [REQUEST_HEADER]: requestId }) },
       signal,
       ...(connect === undefined ? { agent: false } : made),
     };

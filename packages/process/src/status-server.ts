@@ -3,6 +3,7 @@ import { createServer as listenFor, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Registry } from 'prom-client';
 import { parseAddress } from './config.ts';
+import { REQUEST_HEADER } from './post-action.ts';
 import type { StatusVersion } from './status-version.ts';
 import { readStatusWait, StatusWaiters } from './status-wait.ts';
 
@@ -25,7 +26,7 @@ export interface StatusServerOptions {
   /** Of the status: with it `GET /status?after=VERSION&waitMs=MS` waits for a change. */
   readonly version?: StatusVersion;
   /** What can be asked of the process, by path: `POST /promote`, say. With `door`, only by those who said who they are. */
-  readonly actions?: Readonly<Record<string, () => Promise<ActionAnswer>>>;
+  readonly actions?: Readonly<Record<string, (request: AskedAs) => Promise<ActionAnswer>>>;
   /** Undefined: everybody who can reach the port may ask for actions. */
   readonly door?: StatusDoor | undefined;
 }
@@ -35,12 +36,22 @@ export interface StatusServerOptions {
  */
 export type StatusDoor = (letIn: (stream: Duplex, known: boolean) => void) => (socket: Socket) => void;
 
+/** For the log: how whoever asks calls it; undefined where it has no name, or none that a log can have. */
+export interface AskedAs {
+  readonly request: string | undefined;
+}
+
 /** What came of something that was asked of the process. */
 export interface ActionAnswer {
   /** It has begun: 202. Otherwise it cannot be done as things are: 409. */
   readonly accepted: boolean;
   /** For whoever asked: what happens now, or why it does not. */
   readonly message: string;
+}
+
+function requestIdOf({ headers }: IncomingMessage): string | undefined {
+  const id = headers[REQUEST_HEADER];
+  return typeof id === 'string' && /^[\w.:-]{1,64}$/.test(id) ? id : undefined;
 }
 
 function answer(response: ServerResponse, code: number, type: string, body: string): void {
@@ -80,7 +91,7 @@ export async function serveStatus(options: StatusServerOptions): Promise<{ port:
         reply(response, 403, { accepted: false, message });
         return;
       }
-      action().then(
+      action({ request: requestIdOf(request) }).then(
         (said) => reply(response, said.accepted ? 202 : 409, said),
         (error: unknown) => reply(response, 500, { accepted: false, message: String(error) }),
       );
