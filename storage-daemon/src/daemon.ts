@@ -1,4 +1,5 @@
-import type { Disk } from './disk/disk.ts';
+import type { Disk, DiskSpace } from './disk/disk.ts';
+import { DiskForecast } from './disk/disk-forecast.ts';
 import { roomOf, type DiskRoom } from './disk/disk-room.ts';
 import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
@@ -69,6 +70,8 @@ export class Daemon {
   readonly #startedAtMs: number;
   #watching: Promise<void> | undefined;
   #room: DiskRoom | undefined;
+  #space: DiskSpace | undefined;
+  readonly #forecast = new DiskForecast();
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
@@ -227,10 +230,12 @@ export class Daemon {
   }
 
   async #lookAtDisk(): Promise<void> {
-    const { disk, dataDirectory, limits } = this.#options;
+    const { disk, dataDirectory, limits, clock } = this.#options;
     const space = await disk.space(dataDirectory);
     this.metrics.diskFreeBytes.set(space.freeBytes);
     this.metrics.diskBytes.set(space.totalBytes);
+    this.#space = space;
+    this.#forecast.note(clock.now(), space.freeBytes);
     this.#room = roomOf(space, limits.diskReserveBytes, this.#room);
     for (const segment of this.#segments.values()) segment.noteRoom(this.#room);
     this.#options.onLook?.(this.#worked);
@@ -268,6 +273,7 @@ export class Daemon {
     return {
       daemonId: this.#options.daemonId,
       zone: this.#options.zone,
+      disk: { ...this.#space, fullInSeconds: this.#forecast.fullInSeconds },
       segments: [...this.#segments.values()].map((segment) => ({
         ...segment.id,
         ...segment.stateForComputes(),

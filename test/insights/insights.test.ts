@@ -161,9 +161,14 @@ test('finds what there is to advise, in every database, and leaves nothing behin
     create table bloated (id int) with (autovacuum_enabled = off);
     insert into bloated select generate_series(1, 200000); delete from bloated where id <= 120000;
     create table uncounted with (autovacuum_enabled = off) as select g as id, repeat('x', 400) as what from generate_series(1, 25000) g;
+    create table loose (id int, what text) with (autovacuum_enabled = off);
+    insert into loose select g, repeat('x', 1900) from generate_series(1, 24000) g; delete from loose where id % 20 > 0;
+    create table tight (id int, what text) with (autovacuum_enabled = off, fillfactor = 70);
+    insert into tight select g, repeat('x', 1900) from generate_series(1, 18000) g;
     create index one on rows (what); create index two on rows (what); create index partial on rows (what) where id > 5;
     create sequence ending as int; select setval('ending', 2100000000);
     create sequence fresh`);
+  await client.query('vacuum analyze loose, tight');
   await client.query('create database "Other one"');
   const other = await postgres.connect('Other one');
   await other.query('create table t (id int primary key); create unique index again on t (id)');
@@ -183,6 +188,7 @@ test('finds what there is to advise, in every database, and leaves nothing behin
     ['sequenceEnds', 'postgres: public.ending'],
     ['deadRows', 'postgres: public.bloated'],
     ['neverAnalyzed', 'postgres: public.uncounted'],
+    ['bloat', 'postgres: public.loose'],
     ['duplicateIndex', 'Other one: public.again'],
     ['duplicateIndex', 'postgres: public.two'],
   ]);
@@ -191,6 +197,7 @@ test('finds what there is to advise, in every database, and leaves nothing behin
   await client.query('vacuum bloated');
   await client.query('analyze uncounted');
   await client.query('drop index two');
+  await client.query('vacuum (full, analyze) loose');
   const before = adviser.status.findings[0]?.since;
   await adviser.look();
   expect(adviser.status.findings.map(({ id }) => id)).toEqual(['sequenceEnds', 'duplicateIndex']);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { adviceOf, ADVICE_IDS, type Finding } from './finding.ts';
-import { deadRows, duplicateIndexes, invalidIndexes, neverAnalyzed, sequences, unusedIndexes } from './relation-advice.ts';
+import { bloat, deadRows, duplicateIndexes, invalidIndexes, neverAnalyzed, sequences, unusedIndexes } from './relation-advice.ts';
 import { cache, connections, openTransactions, preparedTransactions, slots, transactionIds } from './server-advice.ts';
 
 const GIB = 2 ** 30;
@@ -48,6 +48,9 @@ test.each<[string, readonly Finding[], readonly string[]]>([
   ['a table that was counted', neverAnalyzed('a', [table]), []],
   ['a small one that was not', neverAnalyzed('a', [{ ...table, countedRows: -1, bytes: 8192 }]), []],
   ['a large one that was not', neverAnalyzed('a', [{ ...table, countedRows: -1 }]), ['neverAnalyzed hint']],
+  ['a table with room for some more rows', bloat('a', [{ name: 't', bytes: 1e9, neededBytes: 5.1e8 }]), []],
+  ['a small one that is half empty', bloat('a', [{ name: 't', bytes: 6e7, neededBytes: 3e7 }]), []],
+  ['a large one that is half empty', bloat('a', [{ name: 't', bytes: 1e9, neededBytes: 4.9e8 }]), ['bloat hint']],
   ['an index that was watched for too short', unusedIndexes('a', [{ ...unused, watchedS: 6 * DAY_S }]), []],
   ['a small index', unusedIndexes('a', [{ ...unused, bytes: 8192 }]), []],
   ['an unused index', unusedIndexes('a', [unused]), ['unusedIndex hint']],
@@ -61,7 +64,7 @@ test.each<[string, readonly Finding[], readonly string[]]>([
   for (const { what, remedy, query, numbers } of found) {
     expect(what).toMatch(/\w/);
     expect(remedy).toMatch(/\w/);
-    expect(query).toMatch(/^select /);
+    expect(query).toMatch(/^(select|with) /);
     expect(Object.values(numbers).every(Number.isFinite)).toBe(true);
   }
 });

@@ -10,6 +10,7 @@ export const ADVICE_IDS = [
   'invalidIndex',
   'deadRows',
   'neverAnalyzed',
+  'bloat',
   'cacheTooSmall',
   'duplicateIndex',
   'unusedIndex',

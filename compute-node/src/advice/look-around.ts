@@ -1,10 +1,12 @@
 import type { Client } from 'pg';
 import type { Finding } from './finding.ts';
 import {
+  bloat,
   deadRows,
   duplicateIndexes,
   invalidIndexes,
   neverAnalyzed,
+  SELECT_BLOAT,
   SELECT_DUPLICATES,
   SELECT_INVALID,
   SELECT_SEQUENCES,
@@ -12,6 +14,7 @@ import {
   SELECT_UNUSED,
   sequences,
   unusedIndexes,
+  type BloatRow,
   type DuplicateRow,
   type InvalidRow,
   type SequenceRow,
@@ -70,6 +73,7 @@ export async function lookAtDatabase(client: Pick<Client, 'query'>, database: st
   return [
     ...deadRows(database, tables),
     ...neverAnalyzed(database, tables),
+    ...bloat(database, await rowsOf<BloatRow>(client, SELECT_BLOAT)),
     ...invalidIndexes(database, await rowsOf<InvalidRow>(client, SELECT_INVALID)),
     ...duplicateIndexes(database, await rowsOf<DuplicateRow>(client, SELECT_DUPLICATES)),
     ...unusedIndexes(database, await rowsOf<UnusedRow>(client, SELECT_UNUSED)),

@@ -21,6 +21,26 @@ export interface TableRow {
   readonly dead: number;
 }
 
+/**
+ * What a table would have if it were written anew: of each row, as wide as statistics say, its header and its line pointer. Only of those of which every
+ * column has statistics, and of some size; long values are in another table, and not looked at.
+ */
+export const SELECT_BLOAT = `
+  with widths as (
+    select schemaname, tablename, count(*) as columns, sum((1 - null_frac) * avg_width) as width from pg_stats where not inherited group by 1, 2)
+  select pg_class.oid::regclass::text as name, pg_relation_size(pg_class.oid)::float8 as bytes,
+         (reltuples * (28 + 8 * ceil(width / 8)) * 8192 / 8168 * 100
+           / coalesce(substring(array_to_string(reloptions, ' ') from 'fillfactor=(\\d+)')::int, 100))::float8 as "neededBytes"
+    from pg_class join pg_namespace on pg_namespace.oid = relnamespace join widths on schemaname = nspname and tablename = relname
+   where relkind = 'r' and relpersistence = 'p' and reltuples >= 0 and relpages > 4096 and ${OURS}
+     and columns = (select count(*) from pg_attribute where attrelid = pg_class.oid and attnum > 0 and not attisdropped)
+   order by relpages desc limit ${ROWS_MAX}`;
+export interface BloatRow {
+  readonly name: string;
+  readonly bytes: number;
+  readonly neededBytes: number;
+}
+
 export const SELECT_UNUSED = `
   select stat.indexrelid::regclass::text as name, stat.relid::regclass::text as "table",
          pg_relation_size(stat.indexrelid)::float8 as bytes,
@@ -87,6 +107,8 @@ export interface SequenceRow {
 const DEAD_ROWS = 100_000;
 const DEAD_SHARE = 0.25;
 const UNCOUNTED_BYTES = 8 * 2 ** 20;
+const BLOAT_BYTES = 32 * 2 ** 20;
+const BLOAT_SHARE = 0.5;
 const UNUSED_BYTES = 8 * 2 ** 20;
 const WATCHED_S = 7 * 86_400;
 const SEQUENCE_SHARE = 0.8;
@@ -119,6 +141,20 @@ export function neverAnalyzed(database: string, rows: readonly TableRow[]): Find
       numbers: { bytes },
       query: query(SELECT_TABLES),
       remedy: `ANALYZE ${name}; where it happens again, autovacuum is off or does not get to it`,
+    }));
+}
+
+export function bloat(database: string, rows: readonly BloatRow[]): Finding[] {
+  return rows
+    .filter(({ bytes, neededBytes }) => bytes - neededBytes >= Math.max(BLOAT_BYTES, BLOAT_SHARE * bytes))
+    .map(({ name, bytes, neededBytes }) => ({
+      id: 'bloat',
+      severity: 'hint',
+      subject: `${database}: ${name}`,
+      what: `${name} has ${mib(bytes)}, and its rows need about ${mib(neededBytes)}: scans read the rest as well`,
+      numbers: { bytes, neededBytes: Math.round(neededBytes) },
+      query: query(SELECT_BLOAT),
+      remedy: `it is used again as rows come; where none will, VACUUM (FULL, ANALYZE) ${name} writes the table anew, and locks it meanwhile`,
     }));
 }
 

@@ -209,8 +209,8 @@ function adviceLines(status: ClusterStatus | undefined, now: number, screen: Scr
       ...paragraph(screen, INDENT.repeat(2), remedy, 'dim'),
     ];
   });
-  const beside = advice.length > ADVICE_SHOWN ? `the most urgent of ${plural(advice.length, 'finding')}` : '';
-  return [heading(screen, 'Advice', beside), ...lines];
+  const most = advice.length > ADVICE_SHOWN ? `the most urgent of ${plural(advice.length, 'finding')}; ` : '';
+  return [heading(screen, 'Advice', `${most}with -o yaml the query that shows each`), ...lines];
 }
 
 function eventLines({ events, now }: ClusterView, screen: Screen): string[] {

@@ -22,7 +22,7 @@ const condition: Schema = {
 const advice: Schema = {
   type: 'array',
   description:
-    'What an administrator would do in the database, as the writer finds by looking around every ten minutes; most urgent first. It says nothing of whether the cluster works.',
+    'What an administrator would do in the database, as the writer finds by looking around every ten minutes, and for its disks, as they fill; most urgent first. It says nothing of whether the cluster works.',
   maxItems: ADVICE_MAX,
   items: {
     type: 'object',
@@ -34,11 +34,15 @@ const advice: Schema = {
         description: 'critical: it stops, or is about to. hint: it would be better otherwise.',
         enum: ADVICE_SEVERITIES,
       },
-      subject: { type: 'string', description: 'A database, and a table or an index in it. Absent: all of PostgreSQL.', maxLength: 500 },
+      subject: {
+        type: 'string',
+        description: "A database, and a table or an index in it; storage: the daemons' disks. Absent: all of PostgreSQL.",
+        maxLength: 500,
+      },
       what: { type: 'string', description: 'What was found.', maxLength: 1000 },
-      since: { type: 'string', format: 'date-time', description: 'When it was first found by this agent.' },
+      since: { type: 'string', format: 'date-time', description: 'When it was first found.' },
       remedy: { type: 'string', description: 'What to do about it.', maxLength: 1000 },
-      query: { type: 'string', description: 'SQL to see it oneself.', maxLength: 4096 },
+      query: { type: 'string', description: 'SQL, or a command, to see it oneself.', maxLength: 4096 },
     },
   },
   'x-kubernetes-list-type': 'atomic',

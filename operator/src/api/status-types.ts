@@ -187,7 +187,7 @@ export const ADVICE_SEVERITIES = ['critical', 'warning', 'hint'] as const;
 /** Findings in a status at most; an agent tells no more. */
 export const ADVICE_MAX = 10;
 
-/** What there is to do in the database, as the writer's agent found. */
+/** What there is to do in the database, as the writer's agent found, or for its disks, as the storage daemons. */
 export interface AdviceStatus {
   /** What kind of finding it is: transactionIds, deadRows ... */
   readonly id: string;
@@ -198,7 +198,7 @@ export interface AdviceStatus {
   /** RFC 3339. */
   readonly since: string;
   readonly remedy: string;
-  /** SQL to see it oneself. */
+  /** SQL, or a command, to see it oneself. */
   readonly query: string;
 }
 

@@ -140,6 +140,10 @@ export interface DaemonReport extends Poll {
   readonly scl?: string;
   readonly vdl?: string;
   readonly bytesUsed?: number;
+  /** The share of its disk that is free, from 0 to 1. */
+  readonly diskFree?: number;
+  /** When that is full, as it filled lately; undefined while it does not fill, or the daemon has not looked for long enough. */
+  readonly diskFullInSeconds?: number;
   readonly fault?: ReportedFault;
   /**
    * It may have acknowledged redo that it does not hold: no proof of anything until it has recovered it from its peers.
@@ -367,6 +371,8 @@ export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: str
     scl: lsnOf(segment?.['scl']),
     vdl: lsnOf(segment?.['vdl']),
     bytesUsed: numberField(segment?.['bytesUsed']),
+    diskFree: shareOf(objectFields(status['disk'])),
+    diskFullInSeconds: numberField(objectFields(status['disk'])['fullInSeconds']),
     fault: readFault(segment?.['fault']),
     mustRecover: isAhead(lsnOf(segment?.['recoverToLsn']), lsnOf(segment?.['scl'])) || undefined,
     standIn: standInOf(segment?.['standIn']),
@@ -377,6 +383,11 @@ export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: str
     identityProblem: textField(objectFields(status['identity'])['problem']),
     message: textField(segment?.['message']) ?? textField(status['message']),
   });
+}
+
+function shareOf({ freeBytes, totalBytes }: Readonly<Record<string, unknown>>): number | undefined {
+  const [free, total] = [numberField(freeBytes), numberField(totalBytes)];
+  return free === undefined || !total ? undefined : free / total;
 }
 
 /** The last moment that a date can be. */

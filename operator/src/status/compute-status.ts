@@ -9,6 +9,7 @@ import type { ClusterPlan } from '../plan/plan.ts';
 import { writerOf } from '../plan/plan-instances.ts';
 import { growingVolumes } from '../plan/growth.ts';
 import { clusterNamespace } from '../specs/metadata.ts';
+import { adviceStatus } from './advice.ts';
 import { encryptionStatus, encryptionVerdict } from './encryption-verdict.ts';
 import { certificatesStatus, certificatesVerdict } from './certificates-verdict.ts';
 import { credentialStatuses, credentialTrouble } from './credentials-verdict.ts';
@@ -147,8 +148,7 @@ export function computeStatus(observed: Observed, plan: ClusterPlan): AuroraClus
     switchover: plan.switchover ?? previous?.switchover,
     failover: failoverStatus(observed),
     lostReplicationSlots: lost,
-    // Of the writer that is: what the one before found it finds again.
-    advice: agent?.role === 'reader' || agent?.advice?.length === 0 ? undefined : agent?.advice,
+    advice: adviceStatus(observed, agent),
     storage: {
       summary: `${up}/${segmentIds.length}`,
       ready: up,
