@@ -19,6 +19,8 @@ export interface Panel {
   /** Lines by default. `stat` is one number, large; `table` has a line for each series. */
   readonly show?: 'lines' | 'stacked' | 'stat' | 'table';
   readonly max?: number;
+  /** `table`: beside the curves, a line for each, with its last and its mean value. A list below them by default. */
+  readonly legend?: 'table';
   /** Of 24 columns; 8 where it isn't said. */
   readonly width?: 4 | 6 | 8 | 12 | 24;
 }
@@ -91,7 +93,7 @@ function variable(name: string, query: string): object {
 }
 
 function panelJson(panel: Panel, id: number, gridPos: object): object {
-  const { title, description, unit, queries, show = 'lines', max } = panel;
+  const { title, description, unit, queries, show = 'lines', max, legend } = panel;
   const isTable = show === 'table';
   return {
     id,
@@ -110,6 +112,9 @@ function panelJson(panel: Panel, id: number, gridPos: object): object {
       overrides: queries.filter(({ isLimit }) => isLimit).map(({ legend }) => limitLine(legend)),
     },
     ...(show === 'stat' ? { options: { reduceOptions: { calcs: ['lastNotNull'] }, colorMode: 'value', graphMode: 'area' } } : {}),
+    ...(legend === 'table'
+      ? { options: { legend: { showLegend: true, displayMode: 'table', placement: 'right', calcs: ['lastNotNull', 'mean'] } } }
+      : {}),
     targets: queries.map(({ expr, legend }, index) => ({
       refId: String.fromCharCode('A'.charCodeAt(0) + index),
       expr,

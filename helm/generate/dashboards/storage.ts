@@ -21,7 +21,7 @@ export const storage: Dashboard = {
         width: 12,
         queries: [
           {
-            expr: `clamp_min(scalar(max(aurora_vdl_bytes{${WRITER}})) - aurora_segment_scl_bytes{${WRITER}}, 0)`,
+            expr: `clamp_min(scalar(max(aurora_vdl_bytes{${WRITER}})) - max by (segment, zone) (aurora_segment_scl_bytes{${WRITER}}), 0)`,
             legend: '{{segment}} ({{zone}})',
           },
         ],

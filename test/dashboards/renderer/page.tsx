@@ -88,7 +88,13 @@ function Chart({ panel, width, height }: { panel: Panel; width: number; height: 
       height={height}
       timeRange={range}
       timeZone="utc"
-      legend={{ displayMode: LegendDisplayMode.List, placement: 'bottom', showLegend: true, calcs: [] }}
+      legend={{
+        displayMode: LegendDisplayMode.List,
+        placement: 'bottom',
+        showLegend: true,
+        calcs: [],
+        ...(panel.options['legend'] as object | undefined),
+      }}
     />
   );
 }
