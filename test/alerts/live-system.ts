@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { request } from 'node:https';
 import path from 'node:path';
 import { Client } from 'pg';
+import { parse } from 'yaml';
 import { Quickstart } from '../e2e/quickstart-harness.ts';
 import { environmentOf, programsOf, type PodProgram } from './pod-programs.ts';
 
@@ -61,6 +63,26 @@ export class LiveSystem {
     return output.trim();
   }
 
+  /** Annotates the AuroraCluster within milliseconds, where a kubectl takes its time to begin. */
+  annotate(annotations: Readonly<Record<string, string>>): Promise<void> {
+    const { clusters, users } = parse(readFileSync(path.join(this.quickstart.home, 'kubeconfig'), 'utf8')) as {
+      clusters: readonly [{ cluster: { server: string; 'certificate-authority-data': string } }];
+      users: readonly [{ user: { token: string } }];
+    };
+    const { server, 'certificate-authority-data': ca } = clusters[0].cluster;
+    const headers = { authorization: `Bearer ${users[0].user.token}`, 'content-type': 'application/merge-patch+json' };
+    const url = `${server}/apis/kube-aurora.dev/v1alpha1/namespaces/default/auroraclusters/demo`;
+    return new Promise((resolve, reject) => {
+      const asked = request(url, { method: 'PATCH', ca: Buffer.from(ca, 'base64'), headers }, (response) => {
+        response.resume();
+        if (response.statusCode === 200) resolve();
+        else reject(new Error(`PATCH ${url}: ${response.statusCode ?? 'no code'}`));
+      });
+      asked.on('error', reject);
+      asked.end(JSON.stringify({ metadata: { annotations } }));
+    });
+  }
+
   /** Name of the pod that writes, or reads. */
   pod(role: 'writer' | 'reader'): string {
     return this.kubectl('get', 'pods', '-l', `kube-aurora.dev/role=${role}`, '-o', 'jsonpath={.items[0].metadata.name}');
@@ -101,7 +123,7 @@ export class LiveSystem {
     { fromMs, toMs, stepMs }: { readonly fromMs: number; readonly toMs: number; readonly stepMs: number },
     rateInterval: string,
   ): Promise<readonly RangeSeries[]> {
-    const asked = ofDemo(expr, rateInterval);
+    const asked = ofDemo(expr, rateInterval, `${Math.round((toMs - fromMs) / 1000)}s`);
     const range = `start=${fromMs / 1000}&end=${toMs / 1000}&step=${stepMs / 1000}`;
     const response = await fetch(`http://${this.#prometheus}/api/v1/query_range?query=${encodeURIComponent(asked)}&${range}`);
     const { status, error, data } = (await response.json()) as { status: string; error?: string; data: { result: readonly RangeSeries[] } };
@@ -120,7 +142,11 @@ export class LiveSystem {
   }
 }
 
-/** With the variables of a dashboard as they are for the one cluster that there is. */
-export function ofDemo(expr: string, rateInterval: string): string {
-  return expr.replaceAll('$namespace', 'default').replaceAll('$cluster', 'demo').replaceAll('$__rate_interval', rateInterval);
+/** With the variables of a dashboard as they are for the one cluster that there is, and what Grafana puts for `range`, what is looked at as a whole. */
+export function ofDemo(expr: string, rateInterval: string, range = '5m'): string {
+  return expr
+    .replaceAll('$namespace', 'default')
+    .replaceAll('$cluster', 'demo')
+    .replaceAll('$__rate_interval', rateInterval)
+    .replaceAll('$__range', range);
 }

@@ -63,6 +63,12 @@ async function lookAtExpressions(system: LiveSystem): Promise<string[]> {
   return wrong;
 }
 
+/** Reads and writes go on, on all that there is to be, and none of these alerts fires. */
+async function isWell(system: LiveSystem, alerts: readonly string[]): Promise<boolean> {
+  const { output } = system.quickstart.run('kubectl', 'get', 'auroracluster', 'demo', '-o', 'jsonpath={.status.phase}');
+  return output.trim() === 'Ready' && !(await Promise.all(alerts.map((alert) => system.isFiring(alert)))).includes(true);
+}
+
 const chosen = process.argv.slice(2);
 const isChosen = (alerts: readonly string[]): boolean =>
   chosen.length === 0 || chosen.some((word) => alerts.some((alert) => alert.includes(word)));
@@ -98,17 +104,23 @@ try {
   writeFileSync(configuration, readFileSync(configuration, 'utf8').replaceAll(': 5s', ': 2s'));
   process.kill(system.pidOf('prometheus'), 'SIGHUP');
   for (const { what, alerts, make } of REAL_FAULTS.filter((fault) => isChosen(fault.alerts))) {
-    await until(async () => !(await Promise.all(alerts.map((alert) => system.isFiring(alert)))).includes(true));
-    const mend = await make(system);
-    const fired = await Promise.all(alerts.map((alert) => until(() => system.isFiring(alert))));
-    await mend();
-    const over = await Promise.all(alerts.map((alert) => until(async () => !(await system.isFiring(alert)))));
-    for (const [index, alert] of alerts.entries()) {
-      const seconds = (value: number | undefined): string => (value === undefined ? 'never' : `${value} s`);
-      rows.push([alert, what, seconds(fired[index]), seconds(over[index])]);
-      print(rows.at(-1)?.join(' | ') ?? '');
-      if (fired[index] === undefined) wrong.push(`${alert} did not fire: ${what}`);
-      if (over[index] === undefined) wrong.push(`${alert} does not stop: ${what}`);
+    // What the fault before has left behind is no matter of the next.
+    if ((await until(() => isWell(system, alerts))) === undefined) wrong.push(`the system is not well before this: ${what}`);
+    try {
+      const mend = await make(system);
+      const fired = await Promise.all(alerts.map((alert) => until(() => system.isFiring(alert))));
+      await mend();
+      const over = await Promise.all(alerts.map((alert) => until(async () => !(await system.isFiring(alert)))));
+      for (const [index, alert] of alerts.entries()) {
+        const seconds = (value: number | undefined): string => (value === undefined ? 'never' : `${value} s`);
+        rows.push([alert, what, seconds(fired[index]), seconds(over[index])]);
+        print(rows.at(-1)?.join(' | ') ?? '');
+        if (fired[index] === undefined) wrong.push(`${alert} did not fire: ${what}`);
+        if (over[index] === undefined) wrong.push(`${alert} does not stop: ${what}`);
+      }
+    } catch (error) {
+      wrong.push(`${what}: ${String(error)}`);
+      print(wrong.at(-1) ?? '');
     }
   }
   stopLoad.abort();
@@ -118,5 +130,5 @@ try {
 }
 if (rows.length > 0) print(markdownTable(['alert', 'fault', 'fires after', 'stops after'], rows));
 for (const line of wrong) print(`WRONG: ${line}`);
-print(`${rows.length} alerts fired by real faults, ${wrong.length} wrong`);
+print(`${rows.filter(([, , fired]) => fired !== 'never').length} alerts fired by real faults, ${wrong.length} wrong`);
 process.exitCode = wrong.length === 0 ? 0 : 1;

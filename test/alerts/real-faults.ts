@@ -1,22 +1,15 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { issueLeaf } from '@kube-aurora/identity/issue';
 import { TLS_FILES } from '@kube-aurora/tls';
+import { ANNOTATION } from '../../operator/src/api/names.ts';
 import type { LiveSystem } from './live-system.ts';
+import { again, type RealFault } from './real-fault.ts';
 import { IDS_AT_THE_END, IDS_OLD } from './short-rules.ts';
-
-/** A fault that is really made, and mended. */
-export interface RealFault {
-  readonly what: string;
-  /** Alerts that it makes fire. */
-  readonly alerts: readonly string[];
-  /** Makes it; what it gives mends it. */
-  readonly make: (system: LiveSystem) => Promise<() => Promise<void> | void>;
-}
+import { DISK_FAULT, STORAGE_FAULTS } from './storage-faults.ts';
 
 /** The zone in which nothing runs but storage. */
 function spareZone(system: LiveSystem): string {
@@ -25,59 +18,6 @@ function spareZone(system: LiveSystem): string {
     system.programs(system.pod(role as 'writer' | 'reader'))[0]?.environment.get('AURORA_ZONE'),
   );
   return zones.find((zone) => !taken.includes(zone)) ?? 'zone-c';
-}
-
-/** Does it over and over until it is stopped. */
-function again(everyMs: number, work: () => Promise<unknown> | void): () => Promise<void> {
-  const stop = new AbortController();
-  const running = (async () => {
-    while (!stop.signal.aborted) {
-      await work();
-      await delay(everyMs);
-    }
-  })();
-  return async () => {
-    stop.abort();
-    await running;
-  };
-}
-
-const daemons = (system: LiveSystem, ...numbers: number[]): number[] =>
-  numbers.flatMap((number) => system.programs(`demo-storage-${number}`).map(({ pid }) => pid));
-
-/** A small disk for a daemon, in the place of the one it has: what it lost it copies from a peer. */
-const SMALL_DISK = 'demo-storage-4';
-const DISK_MIB = 1500;
-const FILLED = 'filled';
-
-async function smallDisk(system: LiveSystem): Promise<string> {
-  const [daemon] = system.programs(SMALL_DISK);
-  const directory = daemon?.environment.get('AURORA_DATA_DIR') ?? '';
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', directory], { encoding: 'utf8' });
-  if (mounted.status !== 0) throw new Error(`a small disk takes root: mount: ${mounted.stderr}`);
-  system.mounted.push(directory);
-  if (daemon !== undefined) process.kill(daemon.pid, 'SIGKILL');
-  await system.quickstart.until('the segment is back on the small disk', () => {
-    const status = system.quickstart.run(
-      'kubectl',
-      'get',
-      'pod',
-      SMALL_DISK,
-      '-o',
-      'jsonpath={.status.conditions[?(@.type=="Ready")].status}',
-    );
-    return status.output.trim() === 'True' && system.programs(SMALL_DISK)[0]?.pid !== daemon?.pid;
-  });
-  return directory;
-}
-
-/** Takes so much of what is free, with zeros. */
-function fill(directory: string, leaveBytes: number): void {
-  const { bavail, bsize } = statfsSync(directory);
-  const file = openSync(path.join(directory, FILLED), 'a');
-  const zeros = Buffer.alloc(1024 * 1024);
-  for (let left = bavail * bsize - leaveBytes; left > zeros.length; left -= zeros.length) writeSync(file, zeros);
-  closeSync(file);
 }
 
 const DAY_MS = 86_400_000;
@@ -182,19 +122,17 @@ export const REAL_FAULTS: readonly RealFault[] = [
     },
   },
   {
-    what: 'stored pages of a daemon are overwritten',
-    alerts: ['AuroraStoredDataDamaged'],
+    what: 'the AuroraCluster’s definition is one that refuses the volume’s LSNs',
+    alerts: ['AuroraOperatorFails'],
     make(system) {
-      const directory = system.programs('demo-storage-2')[0]?.environment.get('AURORA_DATA_DIR') ?? '';
-      const found = spawnSync('find', [directory, '-name', 'pages*', '-type', 'f', '-size', '+1M'], { encoding: 'utf8' })
-        .stdout.trim()
-        .split('\n');
-      const file = openSync(found[0] ?? '', 'r+');
-      for (let at = 4096; at < 20 * 1024 * 1024; at += 64 * 1024) writeSync(file, 'damage', at);
-      fsyncSync(file);
-      closeSync(file);
-      // It is mended by the daemon itself, from a peer.
-      return Promise.resolve(() => undefined);
+      // Of a value that moves: one that does not change is not looked at again.
+      const at = '/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/vdl/maxLength';
+      const patch = (change: object): void => {
+        const operations = JSON.stringify([{ ...change, path: at }]);
+        system.kubectl('patch', 'crd', 'auroraclusters.kube-aurora.dev', '--type=json', '-p', operations);
+      };
+      patch({ op: 'add', value: 1 });
+      return Promise.resolve(() => patch({ op: 'remove' }));
     },
   },
   {
@@ -225,22 +163,17 @@ export const REAL_FAULTS: readonly RealFault[] = [
     },
   },
   {
-    what: 'three daemons stand still for a second, again and again',
-    alerts: ['AuroraCommitsSlow'],
-    make(system) {
-      const stop = again(600, async () => {
-        const goOn = system.stopped(daemons(system, 0, 1, 2));
-        await delay(900);
-        goOn();
-      });
-      return Promise.resolve(stop);
+    what: 'a reader’s agent stands still, and is asked to take the writer’s place',
+    alerts: ['AuroraSwitchoverFailed'],
+    async make(system) {
+      const reader = system.pod('reader');
+      const goOn = system.stopped(system.programs(reader).map(({ pid }) => pid));
+      // Before the operator has missed it: one that is silent is refused.
+      await system.annotate({ [ANNOTATION.switchoverTo]: reader });
+      return goOn;
     },
   },
-  {
-    what: 'three daemons stand still',
-    alerts: ['AuroraQuorumLost'],
-    make: (system) => Promise.resolve(system.stopped(daemons(system, 0, 1, 2))),
-  },
+  ...STORAGE_FAULTS,
   {
     what: 'a daemon has a certificate of five days, and no other comes',
     alerts: ['AuroraCertificateEnding'],
@@ -301,24 +234,7 @@ export const REAL_FAULTS: readonly RealFault[] = [
       return Promise.resolve(system.stopped(pids));
     },
   },
-  {
-    what: 'a daemon’s disk fills up, and is full',
-    alerts: ['AuroraDiskFullSoon', 'AuroraDiskNearlyFull', 'AuroraDiskTakesNoRedo'],
-    async make(system) {
-      const directory = await smallDisk(system);
-      for (let free = 1000; free > 0; free -= 100) {
-        fill(directory, free * 1024 * 1024);
-        await delay(3000);
-      }
-      fill(directory, 0);
-      return () => {
-        const file = openSync(path.join(directory, FILLED), 'r+');
-        ftruncateSync(file, 0);
-        closeSync(file);
-        rmSync(path.join(directory, FILLED));
-      };
-    },
-  },
+  DISK_FAULT,
 ];
 
 function ancestors(pid: number): number[] {
