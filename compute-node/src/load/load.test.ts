@@ -107,3 +107,21 @@ test('the load is what was taken on average in the last half minute, and unknown
   pass(5, -50);
   expect(meter.load()?.cpuMillicores).toBe(0);
 });
+
+test.each([
+  [1, 1000],
+  [10, 2000],
+  [400, 5000],
+])('a count of connections that takes %i ms is made again after %i', async (tookMs, restMs) => {
+  let now = 0;
+  const rests: number[] = [];
+  const clock = { ...systemClock(), now: () => now, after: (ms: number) => (rests.push(ms), { cancel: () => undefined }) };
+  const connections = (): Promise<number> => {
+    now += tookMs;
+    return Promise.resolve(7);
+  };
+  const meter = new LoadMeter({ connections, cpuSeconds: () => 0, cpus: 2, clock, logger: silentLogger() });
+  await Promise.resolve();
+  meter.stop();
+  expect(rests.at(-1)).toBe(restMs);
+});
