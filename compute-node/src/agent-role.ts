@@ -5,7 +5,7 @@ import type { ElectionPhases, PlaceWatch, ReadingSession, RoleChoice, SessionHow
 import type { Turn } from './election/await-turn.ts';
 import type { OpenTurn } from './election/candidacy.ts';
 import type { Claim } from './election/claim-place.ts';
-import { FailoverRecord } from './failover-record.ts';
+import { FailoverRecord, type FailoverPhase } from './failover-record.ts';
 import type { RunningStandby } from './reader/running-standby.ts';
 import type { Session } from './session/session.ts';
 
@@ -116,13 +116,14 @@ export class AgentRole {
     return turn;
   }
 
-  /** We are the writer, and answer. Gives the failover that this ends, and how long its parts took, in seconds. */
-  answers(isInPlace: boolean): { readonly failover: FailoverRecord; readonly parts: ReturnType<FailoverRecord['ready']> } | undefined {
+  /** We are the writer, and answer. Gives the failover that this ends, and tells `onPart` how long each of its parts took, in seconds. */
+  answers(isInPlace: boolean, onPart: (phase: FailoverPhase, seconds: number) => void): FailoverRecord | undefined {
     const failover = this.#failingOver;
     if (failover === undefined || this.isReader) return undefined;
     this.#failedOver = failover;
     this.#failingOver = undefined;
-    return { failover, parts: failover.ready(isInPlace) };
+    for (const [phase, seconds] of failover.ready(isInPlace)) onPart(phase, seconds);
+    return failover;
   }
 
   /** This process ends: it takes nobody's place any more. */

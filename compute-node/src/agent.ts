@@ -265,13 +265,8 @@ export class Agent {
     const opened = this.#opened;
     if (opened === undefined) throw new Error('a session without a volume');
     const openedMs = this.#clock.now() - this.#openedAtMs;
-    const session = this.#role.session({
-      opened,
-      metrics,
-      onStep: (step) => this.#step(step),
-      freePort: () => this.#door.release(),
-      standby,
-    });
+    const onStep = (step: OpeningStep): void => this.#step(step);
+    const session = this.#role.session({ opened, metrics, onStep, freePort: () => this.#door.release(), standby });
     this.#session = session;
     this.#report.sessionBegan();
     this.#hasStarted = false;
@@ -295,10 +290,8 @@ export class Agent {
     this.#report.sessionIsReady(readyMs);
     metrics.openSeconds.observe(readyMs / 1000);
     this.#logger.info({ epoch: opened.epoch, openedMs: Math.round(openedMs), readyMs }, `${this.#role.present} is running`);
-    const taken = this.#role.answers(standby !== undefined);
-    if (taken === undefined) return;
-    const { failover, parts } = taken;
-    for (const [phase, seconds] of parts) metrics.failoverSeconds.observe({ phase }, seconds);
+    const failover = this.#role.answers(standby !== undefined, (phase, seconds) => metrics.failoverSeconds.observe({ phase }, seconds));
+    if (failover === undefined) return;
     metrics.failovers.inc({ reason: failover.reason });
     this.#logger.warn({ epoch: opened.epoch, ...failover.status }, "took another compute's place as the writer");
   }

@@ -14,7 +14,8 @@ import type { SegmentLimits } from './segment/limits.ts';
 import type { SegmentDirectory } from './segment/segment-directory.ts';
 import type { SegmentIdentity } from './segment/segment-identity.ts';
 import type { GivenKeys } from './segment/segment-key.ts';
-import { Segment, type SegmentOptions } from './segment/segment.ts';
+import type { SegmentOptions } from './segment/segment-options.ts';
+import { Segment } from './segment/segment.ts';
 import type { DaemonListener, DaemonNetwork, DaemonServices } from './edge/daemon-network.ts';
 import { Refusals } from './edge/refusals.ts';
 import { segmentHandlers } from './service/segment-service.ts';
@@ -181,7 +182,7 @@ export class Daemon {
     return this.#options.disk.exists(join(this.#options.dataDirectory, volumeId, String(pg), 'control'));
   }
 
-  #segmentOptions(): SegmentOptions {
+  #segmentOptions(): SegmentOptions<Segment> {
     const { dataDirectory, daemonId, peers, logger, disk, keys, engines, clock } = this.#options;
     const ids = peers.map((peer) => peer.id).toSorted();
     const limits = { ...this.#options.limits, checkpointStagger: Math.max(0, ids.indexOf(daemonId)) / Math.max(1, ids.length) };

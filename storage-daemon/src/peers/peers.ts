@@ -5,7 +5,8 @@ import { AuroraRpcError, type PeerHandlers, type SegmentId, type SegmentState } 
 import type { LogReadError } from '../redo-log/log-errors.ts';
 import { emptyState, type SegmentDirectory } from '../segment/segment-directory.ts';
 import type { SegmentEvents } from '../segment/content-failures.ts';
-import type { PeersHighest, Segment } from '../segment/segment.ts';
+import type { PeersHighest } from '../segment/segment-options.ts';
+import type { Segment } from '../segment/segment.ts';
 import { checkMessage } from '../edge/message-rules.ts';
 import type { Refusals } from '../edge/refusals.ts';
 import { Gossip } from './gossip.ts';

@@ -7,11 +7,10 @@ import type { Logger } from '@kube-aurora/process';
 import type { EngineRegistry, PageKey, RedoEngine } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentFault, type SegmentPhase } from '@kube-aurora/rpc';
 import type { DurableEvent } from '../redo-log/durable-event.ts';
-import { StoreUnusableError, type KnownOfLog, type StorageOptions } from './open-storage.ts';
-import { StoredValueError } from '../pages/stored-value.ts';
+import { openContent } from './open-content.ts';
+import type { StorageOptions } from './open-storage.ts';
 import type { RedoStorage } from './redo-storage.ts';
 import { SegmentStorage } from './segment-storage.ts';
-import { TailStorage } from './tail-storage.ts';
 import { ContentFailures, type SegmentEvents } from './content-failures.ts';
 import { ContentState } from './content-state.ts';
 import { DiskFaults } from './disk-faults.ts';
@@ -219,7 +218,7 @@ export class SegmentLifecycle {
       // The note may be behind what this process has heard: the disk that failed took none.
       const known = maxLsn(this.#durablePoint.lsn, durableLsn);
       const engine = engines.get(control.value.engine);
-      const storage = await this.#openStorage(engine, { durableLsn: known, endLsn });
+      const storage = await openContent({ ...this.#options, storage: this.#storageOptions(engine) }, { durableLsn: known, endLsn });
       this.#storage = storage;
       this.#state.on('opened');
       storage.noteVdl(known < this.scl ? known : this.scl);
@@ -228,36 +227,6 @@ export class SegmentLifecycle {
       await this.measure();
     } catch (error) {
       await this.#failures.notOpened(error);
-    }
-  }
-
-  #openStorage(engine: RedoEngine, known: KnownOfLog): Promise<RedoStorage> {
-    const { control } = this.#options;
-    const options = this.#storageOptions(engine);
-    if (control.value.role === 'FULL') return SegmentStorage.open(options, control.value, known);
-    if (control.value.standIn !== undefined) return this.#openStandIn(options, known);
-    return this.#openTail(options, known);
-  }
-
-  #openTail(options: StorageOptions, known: KnownOfLog): Promise<RedoStorage> {
-    const { control } = this.#options;
-    return TailStorage.open({ ...options, onStart: (logStart) => control.save({ logStart }) }, control.value, known);
-  }
-
-  /** Pages that a tail holds in another's place and that cannot be used are let go of: its log is what it is for. */
-  async #openStandIn(options: StorageOptions, known: KnownOfLog): Promise<RedoStorage> {
-    const { control, events, logger } = this.#options;
-    try {
-      return await SegmentStorage.open(options, control.value, known);
-    } catch (error) {
-      if (!(error instanceof StoreUnusableError || error instanceof StoredValueError)) throw error;
-      events.corruption('state');
-      logger.error(
-        { volume: this.#volumeId, err: error },
-        'the pages held in a full segment’s place cannot be used; the tail goes on without',
-      );
-      await control.save({ standIn: undefined });
-      return this.#openTail(options, known);
     }
   }
 

@@ -1,8 +1,5 @@
-import type { Clock } from '@kube-aurora/clock';
 import { join } from 'node:path';
 import { maxLsn } from '@kube-aurora/pg-format/lsn';
-import type { Logger } from '@kube-aurora/process';
-import type { EngineRegistry, PageKey } from '@kube-aurora/redo-engine';
 import { AuroraRpcError, type SegmentState, type StandbyXmins, type WriterSign } from '@kube-aurora/rpc';
 import {
   LEASE_MS_MAX,
@@ -12,61 +9,25 @@ import {
   type ReportedLease,
   type SegmentRole,
 } from '@kube-aurora/volume';
-import type { Disk } from '../disk/disk.ts';
 import type { DiskRoom } from '../disk/disk-room.ts';
 import { DurableEvent } from '../redo-log/durable-event.ts';
 import { fitOf } from './batch-fit.ts';
 import { ConditionWaiter } from './condition-waiter.ts';
 import { CurrentControl } from './current-control.ts';
-import { freshKey, SegmentKey, type GivenKeys } from './segment-key.ts';
+import { freshKey, SegmentKey } from './segment-key.ts';
 import { Epochs } from './epochs.ts';
 import { Followers } from './followers.ts';
 import { Leases } from './leases.ts';
-import type { SegmentLimits } from './limits.ts';
 import { ReadFloors } from './read-floors.ts';
 import type { HeldRedo } from './retention.ts';
 import type { ControlChange, Fill, FillBeside } from './replacement.ts';
-import type { SegmentEvents } from './content-failures.ts';
 import { SegmentLifecycle } from './segment-lifecycle.ts';
-import { refuseRole, type SegmentIdentity } from './segment-identity.ts';
+import { refuseRole } from './segment-identity.ts';
+import type { PeersHighest, SegmentOptions } from './segment-options.ts';
 import { segmentState } from './segment-state.ts';
 import { SegmentView } from './segment-view.ts';
 import { WriterHeard } from './writer-heard.ts';
 import { WriterSessions, type AppendSession } from './writer-sessions.ts';
-
-/** What peers last answered; zeros when none did. */
-export interface PeersHighest {
-  readonly scl: bigint;
-  readonly epoch: bigint;
-  /** Does one of them have redo of this volume? */
-  readonly isWritten: boolean;
-}
-
-export interface SegmentOptions {
-  readonly directory: string;
-  readonly disk: Disk;
-  /** Undefined: what it holds stands on the disk as it is. */
-  readonly keys: GivenKeys | undefined;
-  readonly engines: EngineRegistry;
-  readonly identity: SegmentIdentity;
-  readonly limits: SegmentLimits;
-  readonly logger: Logger;
-  readonly clock: Clock;
-  /** When the daemon started, by the clock's `now`. */
-  readonly startedAtMs: number;
-  readonly events: SegmentEvents;
-  readonly fetchPage: (segment: Segment, page: PageKey, lsn: bigint) => Promise<Buffer | undefined>;
-  /** Lowest SCL among the peers, as last heard; undefined while one is unknown. */
-  readonly lowestPeerScl: (segment: Segment) => bigint | undefined;
-  /**
-   * Full segments that a tail keeps redo for, each with the checkpoint that it, or the tail that stands in for it, said
-   * last; 0n while none did.
-   */
-  readonly fullPeers: readonly { readonly id: string; readonly checkpointLsn: (segment: Segment) => bigint }[];
-  readonly highestOfPeers: (segment: Segment) => PeersHighest;
-  /** Asks every peer for its state; resolves when all have answered or failed, or soon. */
-  readonly askPeers: (segment: Segment) => Promise<void>;
-}
 
 /** unwritable: the disk is full or fails. */
 export type AppendOutcome = 'appended' | 'duplicate' | 'gap' | 'unwritable';
@@ -79,7 +40,7 @@ export type AppendOutcome = 'appended' | 'duplicate' | 'gap' | 'unwritable';
 export class Segment extends SegmentView {
   /** The readers that follow it. */
   readonly followers = new Followers();
-  readonly #options: SegmentOptions;
+  readonly #options: SegmentOptions<Segment>;
   readonly #control: CurrentControl;
   readonly #key: SegmentKey;
   readonly #conditions: ConditionWaiter;
@@ -90,7 +51,7 @@ export class Segment extends SegmentView {
   readonly #leases: Leases;
   readonly #writer: WriterHeard;
 
-  private constructor(options: SegmentOptions, directory: string, control: CurrentControl) {
+  private constructor(options: SegmentOptions<Segment>, directory: string, control: CurrentControl) {
     super(options, control);
     const { disk, engines, limits, logger, clock, events } = options;
     const durable = new DurableEvent();
@@ -143,7 +104,7 @@ export class Segment extends SegmentView {
   }
 
   /** Opens a segment, or makes an empty one in memory (its directory comes with its first promise). */
-  static async open(options: SegmentOptions, volumeId: string, pg: number): Promise<Segment> {
+  static async open(options: SegmentOptions<Segment>, volumeId: string, pg: number): Promise<Segment> {
     const directory = join(options.directory, volumeId, String(pg));
     const id = { volumeId, pg };
     const control = CurrentControl.read(options.disk, directory, id, options.identity.role, () => freshKey(options.keys, id));
