@@ -78,7 +78,11 @@ export type Volume = {
   downwardAPI?: { items?: DownwardItem[]; defaultMode?: number };
   projected?: { sources?: VolumeProjection[]; defaultMode?: number };
   persistentVolumeClaim?: { claimName: string; readOnly?: boolean };
+  ephemeral?: { volumeClaimTemplate?: ClaimTemplate };
 };
+/** Of a claim that is made for a pod, and goes with it. */
+export type ClaimTemplate = { metadata?: { labels?: StringMap; annotations?: StringMap }; spec?: JsonObject };
+type StringMap = { [key: string]: string };
 export type NodeSelectorTerm = { matchExpressions?: JsonObject[]; matchFields?: JsonObject[] };
 export type PodAffinityTerm = { labelSelector?: JsonObject; topologyKey: string; namespaces?: string[] };
 export type Affinity = {

@@ -46,6 +46,8 @@ spec:
   terminationGracePeriodSeconds: 0
   containers: [{ name: web, image: "example.dev/web:1" }]
 `;
+const scratch = (template: string): string =>
+  `{apiVersion: v1, kind: Pod, metadata: {name: scratch}, spec: {containers: [{name: c, image: x}], volumes: [{name: data, ephemeral: {volumeClaimTemplate: {${template}}}}]}}`;
 const widgets = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -249,6 +251,36 @@ export const STEPS: readonly Step[] = [
   json('pdb lonely-too', { until: /observedGeneration/, quiet: true }),
   evict('lonely'),
   run('get pdb'),
+
+  // Generic ephemeral volumes: a claim of its own, of a class that is not there.
+  apply(
+    'a volume that is made for its pod',
+    scratch(
+      'metadata: {labels: {of: scratch}}, spec: {storageClassName: none, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}',
+    ),
+    { quiet: true },
+  ),
+  run('get pod scratch -o jsonpath={.spec.volumes[0]}'),
+  json('pvc scratch-data', { until: /"phase": "Pending"/ }),
+  run('get pvc scratch-data -o jsonpath={.metadata.ownerReferences[0].uid}', { until: /./ }),
+  run(`get events --field-selector=involvedObject.name=scratch-data -o jsonpath={.items[0].type},{.items[0].reason},{.items[0].message}`, {
+    until: /,/,
+  }),
+  run(
+    'get pod scratch -o jsonpath={.status.phase},{.status.conditions[0].type},{.status.conditions[0].status},{.status.conditions[0].reason}',
+    {
+      until: /Unschedulable/,
+    },
+  ),
+  apply('a volume that is made of nothing', scratch('').replaceAll('scratch', 'bad').replace('volumeClaimTemplate: {}', '')),
+  apply('a volume that says nothing of its claim', scratch('').replaceAll('scratch', 'bad')),
+  apply(
+    'a volume that names its claim',
+    scratch('metadata: {name: x}, spec: {accessModes: [], resources: {requests: {storage: 1Gi}}}').replaceAll('scratch', 'bad'),
+  ),
+  apply('a claim of nothing', '{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: bad}, spec: {}}'),
+  run('delete pod scratch --grace-period=0 --force'),
+  run('get pvc', { until: /No resources/ }),
 ];
 
 function evict(name: string): Step {

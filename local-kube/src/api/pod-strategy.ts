@@ -1,4 +1,5 @@
 import type { Cause } from '../schema/cause.ts';
+import { claimSpecCauses, defaultClaimSpec } from './claim-strategy.ts';
 import { arrayAt, isObject, jsonEqual, objectAt, type Json, type JsonObject, type KubeObject } from '../store/object.ts';
 
 const withDefaults = (defaults: JsonObject, value: Json | undefined): JsonObject => ({ ...defaults, ...(isObject(value) ? value : {}) });
@@ -44,6 +45,10 @@ function defaultVolume(value: Json): Json {
   for (const kind of ['secret', 'configMap', 'downwardAPI', 'projected']) {
     if (isObject(volume[kind])) volume[kind] = withDefaults({ defaultMode: 420 }, volume[kind]);
   }
+  if (isObject(objectAt(volume, 'ephemeral')['volumeClaimTemplate'])) {
+    const template = objectAt(volume, 'ephemeral', 'volumeClaimTemplate');
+    volume['ephemeral'] = { volumeClaimTemplate: { ...template, spec: defaultClaimSpec(objectAt(template, 'spec')) } };
+  }
   return volume;
 }
 
@@ -78,6 +83,23 @@ function qosClass(spec: JsonObject): string {
   return guaranteed ? 'Guaranteed' : 'Burstable';
 }
 
+/** Of a generic ephemeral volume: what its claim is made from. */
+function templateCauses(volume: JsonObject, at: string): Cause[] {
+  if (volume['ephemeral'] === undefined) return [];
+  const field = `${at}.ephemeral.volumeClaimTemplate`;
+  const template = objectAt(volume, 'ephemeral')['volumeClaimTemplate'];
+  if (!isObject(template)) return [{ reason: 'FieldValueRequired', field, message: 'Required value' }];
+  const named = Object.keys(objectAt(template, 'metadata')).filter((key) => key !== 'labels' && key !== 'annotations');
+  return [
+    ...named.map((key): Cause => ({
+      reason: 'FieldValueForbidden',
+      field: `${field}.metadata.${key}`,
+      message: 'Forbidden: cannot be set',
+    })),
+    ...claimSpecCauses(objectAt(template, 'spec'), `${field}.spec`),
+  ];
+}
+
 const MUTABLE_SPEC = ['activeDeadlineSeconds', 'terminationGracePeriodSeconds', 'tolerations', 'schedulingGates', 'nodeName'];
 
 /** What a pod must have, and what of it may change once it exists. */
@@ -98,6 +120,7 @@ export function podUpdateCauses(object: KubeObject, live: KubeObject | undefined
         });
     }
   });
+  causes.push(...arrayAt(object, 'spec', 'volumes').flatMap((volume, index) => templateCauses(objectAt(volume), `spec.volumes[${index}]`)));
   if (live === undefined) return causes;
   const fixed = (pod: KubeObject): JsonObject => {
     const spec = { ...objectAt(pod, 'spec') };

@@ -1,9 +1,9 @@
 import type { Cause } from '../schema/cause.ts';
+import { claimStrategy } from './claim-strategy.ts';
 import { customResourceCauses, prepareCustomResourceDefinition } from './crd-strategy.ts';
 import { defaultPod, podUpdateCauses } from './pod-strategy.ts';
 import { prepareDeployment, prepareReplicaSet, workloadCauses } from './workload-strategy.ts';
 import type { Strategy, StrategyContext } from './strategy.ts';
-import { Quantity } from '../schema/quantity.ts';
 import { isObject, jsonEqual, objectAt, stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
 
 const forbidden = (field: string, message: string): Cause => ({ reason: 'FieldValueForbidden', field, message: `Forbidden: ${message}` });
@@ -112,31 +112,6 @@ function secretCauses(object: KubeObject, live: KubeObject | undefined): Cause[]
   return [...keyCauses(object), ...causes, ...frozenDataCauses(object, live)];
 }
 
-function prepareClaim(object: KubeObject): KubeObject {
-  return {
-    ...withSpec(object, { volumeMode: 'Filesystem', storageClassName: 'local', ...objectAt(object, 'spec') }),
-    status: object['status'] ?? { phase: 'Pending' },
-  };
-}
-
-function claimCauses(object: KubeObject, live: KubeObject | undefined): Cause[] {
-  const causes: Cause[] = [];
-  for (const field of ['accessModes', 'resources']) {
-    if (objectAt(object, 'spec')[field] === undefined)
-      causes.push({ reason: 'FieldValueRequired', field: `spec.${field}`, message: 'Required value' });
-  }
-  if (live === undefined) return causes;
-  const fixed = (claim: KubeObject): JsonObject => ({ ...objectAt(claim, 'spec'), resources: undefined, volumeName: undefined });
-  if (!jsonEqual(fixed(object), fixed(live)))
-    causes.push(forbidden('spec', 'spec is immutable after creation except resources.requests for bound claims'));
-  const storage = (quantities: JsonObject): Quantity | undefined => Quantity.parse(String(quantities['storage'] ?? ''));
-  const asked = storage(objectAt(object, 'spec', 'resources', 'requests'));
-  const has = storage(objectAt(live, 'status', 'capacity'));
-  if (asked !== undefined && has !== undefined && asked.compareTo(has) < 0)
-    causes.push(forbidden('spec.resources.requests.storage', 'field can not be less than status.capacity'));
-  return causes;
-}
-
 function prepareNamespace(object: KubeObject): KubeObject {
   return {
     ...withSpec(object, { finalizers: ['kubernetes'], ...objectAt(object, 'spec') }),
@@ -150,7 +125,7 @@ const STRATEGIES: { readonly [storage: string]: Strategy } = {
   services: { prepare: prepareService, causes: serviceCauses },
   secrets: { prepare: prepareSecret, causes: secretCauses },
   configmaps: { causes: (object, live) => [...keyCauses(object), ...frozenDataCauses(object, live)] },
-  persistentvolumeclaims: { prepare: prepareClaim, causes: claimCauses },
+  persistentvolumeclaims: claimStrategy,
   namespaces: { prepare: prepareNamespace },
   persistentvolumes: {
     prepare: (object) => ({

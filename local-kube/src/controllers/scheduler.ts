@@ -1,11 +1,12 @@
 import type { Logger } from '@kube-aurora/process';
 import { instant } from '../api/metadata.ts';
 import type { Registry } from '../api/registry.ts';
-import type { Condition, Node, Pod } from '../kinds.ts';
+import type { Claim, Condition, Node, Pod } from '../kinds.ts';
+import { unboundClaim } from '../pod-claims.ts';
 import { objectAt, type KubeObject } from '../store/object.ts';
 import type { EventRecorder } from './event-recorder.ts';
 import { reconcileOn, type Running } from './reconcile.ts';
-import { placePod } from './schedule.ts';
+import { placePod, type Placement } from './schedule.ts';
 
 const COMPONENT = 'default-scheduler';
 
@@ -16,19 +17,26 @@ export function runScheduler(registry: Registry, recorder: EventRecorder, logger
     store,
     logger,
     'scheduler',
-    (change) => change.resource === 'pods' || change.resource === 'nodes',
+    (change) => ['pods', 'nodes', 'persistentvolumeclaims'].includes(change.resource),
     () => {
       const nodes = store.list('nodes') as Node[];
       for (const object of store.list('pods')) {
         const pod = object as Pod;
         const gated = (pod.spec.schedulingGates ?? []).length > 0;
         if (pod.spec.nodeName !== undefined || pod.metadata.deletionTimestamp !== undefined || gated) continue;
-        const placement = placePod(pod, nodes, store.list('pods') as Pod[]);
+        const placement = placementOf(registry, pod, nodes);
         if ('node' in placement) bind(registry, recorder, object, placement.node);
         else explain(registry, recorder, pod, object, placement.problem);
       }
     },
   );
+}
+
+/** A pod goes nowhere before its disks are there. */
+function placementOf({ store }: Registry, pod: Pod, nodes: readonly Node[]): Placement {
+  const unbound = unboundClaim(pod, (name) => store.get('persistentvolumeclaims', pod.metadata.namespace, name) as Claim | undefined);
+  if (unbound !== undefined) return { problem: `0/${nodes.length} nodes are available: ${unbound}.` };
+  return placePod(pod, nodes, store.list('pods') as Pod[]);
 }
 
 function bind(registry: Registry, recorder: EventRecorder, pod: KubeObject, node: string): void {

@@ -1,8 +1,10 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Logger } from '@kube-aurora/process';
+import { CLAIM_PROTECTION } from '../api/claim-strategy.ts';
 import type { Registry } from '../api/registry.ts';
 import type { Claim, Pod } from '../kinds.ts';
+import { podClaims } from '../pod-claims.ts';
 import { objectAt, stringAt, type KubeObject } from '../store/object.ts';
 import { dropFinalizer } from './garbage-collector.ts';
 import { make } from './namespaces.ts';
@@ -10,12 +12,13 @@ import type { EventRecorder } from './event-recorder.ts';
 import { Quantity } from '../schema/quantity.ts';
 import { reconcileOn, type Running } from './reconcile.ts';
 
-const PROTECTION = 'kubernetes.io/pvc-protection';
+const CLASSES = 'storage.k8s.io/storageclasses';
+const BINDER = 'persistentvolume-controller';
 const PROVISIONER = 'local-kube.kube-aurora.dev/directory';
 
 /**
- * Gives every claim a directory of its own (as a PersistentVolume of the class `local`), and removes it with the claim
- * unless its policy is Retain.
+ * Makes the claims of pods' ephemeral volumes, gives every claim of a class that there is a directory of its own (as a PersistentVolume),
+ * and removes it with the claim unless its policy is Retain.
  */
 export function runVolumes(registry: Registry, recorder: EventRecorder, logger: Logger, directory: string): Running {
   const { store } = registry;
@@ -24,8 +27,8 @@ export function runVolumes(registry: Registry, recorder: EventRecorder, logger: 
     logger,
     'volumes',
     (change) =>
-      ['persistentvolumeclaims', 'persistentvolumes'].includes(change.resource) ||
-      (change.resource === 'pods' && change.type === 'DELETED'),
+      ['persistentvolumeclaims', 'persistentvolumes', CLASSES].includes(change.resource) ||
+      (change.resource === 'pods' && change.type !== 'MODIFIED'),
     () => {
       make(registry, undefined, {
         apiVersion: 'storage.k8s.io/v1',
@@ -36,11 +39,12 @@ export function runVolumes(registry: Registry, recorder: EventRecorder, logger: 
         volumeBindingMode: 'Immediate',
         allowVolumeExpansion: true,
       });
+      for (const pod of store.list('pods') as Pod[]) makeClaims(registry, logger, pod);
       for (const object of store.list('persistentvolumeclaims')) {
         if (object.metadata.deletionTimestamp === undefined) {
           bind(registry, recorder, object as Claim, object, directory);
           grow(registry, recorder, object as Claim, object);
-        } else if (!inUse(registry, object)) dropFinalizer(registry, 'persistentvolumeclaims', object, PROTECTION);
+        } else if (!inUse(registry, object)) dropFinalizer(registry, 'persistentvolumeclaims', object, CLAIM_PROTECTION);
       }
       for (const volume of store.list('persistentvolumes')) reclaim(registry, volume);
     },
@@ -49,13 +53,55 @@ export function runVolumes(registry: Registry, recorder: EventRecorder, logger: 
 
 function inUse(registry: Registry, claim: KubeObject): boolean {
   const pods = registry.store.list('pods', claim.metadata.namespace) as Pod[];
-  return pods.some((pod) => (pod.spec.volumes ?? []).some((volume) => volume.persistentVolumeClaim?.claimName === claim.metadata.name));
+  return pods.some((pod) => podClaims(pod).some(({ claimName }) => claimName === claim.metadata.name));
+}
+
+/**
+ * The claims of a pod's generic ephemeral volumes: its own, so that they go with it. A claim of that name that is somebody else's, of an
+ * earlier pod say that has just gone, is left alone: the pod waits until it is away.
+ */
+function makeClaims(registry: Registry, logger: Logger, pod: Pod): void {
+  const { namespace = 'default', name, uid = '', deletionTimestamp } = pod.metadata;
+  const ended = pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+  if (deletionTimestamp !== undefined || ended) return;
+  for (const { claimName, template } of podClaims(pod)) {
+    if (template === undefined) continue;
+    try {
+      make(registry, namespace, {
+        apiVersion: 'v1',
+        kind: 'PersistentVolumeClaim',
+        metadata: {
+          ...template.metadata,
+          name: claimName,
+          namespace,
+          ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name, uid, controller: true, blockOwnerDeletion: true }],
+        },
+        spec: template.spec ?? {},
+      });
+    } catch (error) {
+      // What is wrong with one pod's claim holds up no other's.
+      logger.warn({ err: error, pod: name, claim: claimName }, 'the claim of an ephemeral volume could not be made');
+    }
+  }
 }
 
 function bind(registry: Registry, recorder: EventRecorder, claim: Claim, object: KubeObject, directory: string): void {
   const resource = registry.catalog.byStorage('persistentvolumeclaims');
   if (resource === undefined || claim.status?.phase === 'Bound') return;
   const { namespace = 'default', name, uid = '' } = claim.metadata;
+  const { storageClassName = '' } = claim.spec;
+  if (registry.store.get(CLASSES, undefined, storageClassName) === undefined) {
+    if (storageClassName === '')
+      recorder.record(
+        object,
+        'Normal',
+        'FailedBinding',
+        'no persistent volumes available for this claim and no storage class is set',
+        BINDER,
+      );
+    else recorder.record(object, 'Warning', 'ProvisioningFailed', `storageclass.storage.k8s.io "${storageClassName}" not found`, BINDER);
+    return;
+  }
   const volumeName = claim.spec.volumeName ?? `pvc-${uid}`;
   const home = path.join(directory, namespace, `${name}-${uid.slice(0, 8)}`);
   mkdirSync(home, { recursive: true, mode: 0o711 });
@@ -69,7 +115,7 @@ function bind(registry: Registry, recorder: EventRecorder, claim: Claim, object:
       capacity,
       accessModes,
       persistentVolumeReclaimPolicy: 'Delete',
-      storageClassName: claim.spec.storageClassName ?? 'local',
+      storageClassName,
       hostPath: { path: home, type: 'DirectoryOrCreate' },
       claimRef: { apiVersion: 'v1', kind: 'PersistentVolumeClaim', namespace, name, uid },
     },
@@ -81,17 +127,7 @@ function bind(registry: Registry, recorder: EventRecorder, claim: Claim, object:
       ...context,
       subresource: 'status',
     });
-  registry.change(
-    resource,
-    namespace,
-    name,
-    (live) => ({
-      ...live,
-      metadata: { ...live.metadata, finalizers: [...new Set([...(live.metadata.finalizers ?? []), PROTECTION])] },
-      spec: { ...objectAt(live, 'spec'), volumeName },
-    }),
-    context,
-  );
+  registry.change(resource, namespace, name, (live) => ({ ...live, spec: { ...objectAt(live, 'spec'), volumeName } }), context);
   registry.change(resource, namespace, name, (live) => ({ ...live, status: { phase: 'Bound', accessModes, capacity } }), {
     ...context,
     subresource: 'status',

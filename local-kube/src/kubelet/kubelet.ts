@@ -67,7 +67,7 @@ export class Kubelet {
   }
 
   /**
-   * Ends all processes gracefully and keeps the pods: the next start runs them again. Those with disks of their own end
+   * Ends all processes gracefully and keeps the pods: the next start runs them again. Those with disks that outlive them end
    * last: they are what the others store their data in. Each half has the grace period.
    */
   async stop(graceMs: number): Promise<void> {

@@ -4,7 +4,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { forwardPort } from '../../../kubectl-aurora/src/psql/port-forward.ts';
 import { eventually, startTestCluster, type TestCluster } from '../testing/cluster.ts';
-import { SIDECAR, WEB } from '../testing/manifests.ts';
+import { SCRATCH, SIDECAR, WEB } from '../testing/manifests.ts';
 
 function get(host: string, port: number, path = '/'): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -121,6 +121,33 @@ describe('pods', () => {
     await resize('2Gi');
     await eventually(async () => expect(await field('pvc web-1', '.status.capacity.storage')).toBe('2Gi'));
     await expect(resize('1Gi')).rejects.toThrow('field can not be less than status.capacity');
+  });
+
+  it('have disks that are made for them and go with them, and wait for one of a class that is not there', async () => {
+    await cluster.kubectl('apply -f -', SCRATCH);
+    await cluster.kubectl('wait --for=condition=Ready pod/scratch --timeout=20s');
+    const ip = await field('pod scratch', '.status.podIP');
+    await get(ip, 8080, '/crash').catch(() => undefined);
+    // A container that starts again finds what it wrote; the next pod of the name finds an empty disk.
+    await eventually(async () => expect(await get(ip, 8080, '/starts')).toBe('xx'));
+    const [owner, first] = [await field('pod scratch', '.metadata.uid'), await field('pvc scratch-data', '.metadata.uid')];
+    expect(await field('pvc scratch-data', '.metadata.ownerReferences[0].uid')).toBe(owner);
+    expect(await field('pvc scratch-data', '.metadata.labels.of')).toBe('scratch');
+    await cluster.kubectl('delete pod scratch --force --wait=false');
+    await cluster.kubectl('apply -f -', SCRATCH);
+    await eventually(async () => expect(await get(await field('pod scratch', '.status.podIP'), 8080, '/starts')).toBe('x'));
+    expect(await field('pvc scratch-data', '.metadata.uid')).not.toBe(first);
+    await cluster.kubectl('delete pod scratch --timeout=10s');
+    await eventually(async () => expect(`${await cluster.kubectl('get pvc')}${await cluster.kubectl('get pv')}`).not.toContain('scratch'));
+    await cluster.kubectl('apply -f -', SCRATCH.replace('accessModes', 'storageClassName: none, accessModes'));
+    await eventually(async () => expect(await field('pod scratch', '.status.conditions[0].message')).toContain('unbound immediate'));
+    expect(await cluster.kubectl('describe pvc scratch-data')).toContain('storageclass.storage.k8s.io "none" not found');
+    await cluster.kubectl(
+      'create -f -',
+      '{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: none}, provisioner: example.dev/none}',
+    );
+    await cluster.kubectl('wait --for=condition=Ready pod/scratch --timeout=20s');
+    await cluster.kubectl('delete pod scratch --timeout=10s');
   });
 
   it('say what they wait for', async () => {

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Container, KeyToPath, Pod, ServiceAccountTokenSource, Volume } from '../kinds.ts';
+import { podClaims } from '../pod-claims.ts';
 import { objectAt, stringAt, type JsonObject, type KubeObject } from '../store/object.ts';
 import { configMapBytes, podField, secretBytes, type MountedPath, type References } from './environment.ts';
 
@@ -23,11 +24,12 @@ export function prepareVolumes(pod: Pod, home: string, sources: VolumeSources): 
 }
 
 function prepareVolume(pod: Pod, volume: Volume, directory: string, sources: VolumeSources): string {
-  const { persistentVolumeClaim, hostPath, emptyDir } = volume;
+  const { hostPath, emptyDir } = volume;
   if (hostPath !== undefined) return hostPath.path;
-  if (persistentVolumeClaim !== undefined) {
-    const home = sources.claimDirectory(persistentVolumeClaim.claimName);
-    if (home === undefined) throw new VolumeError(`persistentvolumeclaim "${persistentVolumeClaim.claimName}" not found or not bound`);
+  const claim = podClaims(pod).find((one) => one.volume === volume.name);
+  if (claim !== undefined) {
+    const home = sources.claimDirectory(claim.claimName);
+    if (home === undefined) throw new VolumeError(`persistentvolumeclaim "${claim.claimName}" not found or not bound`);
     return home;
   }
   mkdirSync(path.dirname(directory), { recursive: true, mode: 0o711 });

@@ -79,6 +79,29 @@ export const SIDECAR = JSON.stringify({
   },
 });
 
+/** A web pod with a disk that is made for it. */
+export const SCRATCH = `
+apiVersion: v1
+kind: Pod
+metadata: { name: scratch }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: web
+      image: test/web:1
+      env:
+        - { name: POD_IP, valueFrom: { fieldRef: { fieldPath: status.podIP } } }
+        - { name: DATA_DIR, value: /data }
+      readinessProbe: { httpGet: { path: /, port: 8080 }, periodSeconds: 1 }
+      volumeMounts: [{ name: data, mountPath: /data }]
+  volumes:
+    - name: data
+      ephemeral:
+        volumeClaimTemplate:
+          metadata: { labels: { of: scratch } }
+          spec: { accessModes: [ReadWriteOnce], resources: { requests: { storage: 1Gi } } }
+`;
+
 /** Two web pods behind a Service and a headless one, with a disk each and a password from a Secret. */
 export const WEB = `
 apiVersion: v1
