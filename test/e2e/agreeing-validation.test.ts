@@ -85,6 +85,8 @@ describe('both refuse', () => {
     ['spec.compute.resources.requests.memory', { compute: { resources: { requests: { memory: '-1Gi' } } } }],
     ['spec.compute.cacheSize', { compute: { cacheSize: '63Mi' } }],
     ['spec.compute', { compute: { cacheSize: '20Gi', resources: { limits: { 'ephemeral-storage': '20Gi' } } } }],
+    ['spec.compute.cacheVolume.size', { compute: { cacheVolume: { size: '1Gi' } } }],
+    ['spec.compute', { compute: { cacheSize: '20Gi', cacheVolume: { size: '20Gi' } } }],
     ['spec.bootstrap.initdb.database', { bootstrap: { initdb: { database: 'template1' } } }],
     ['spec.bootstrap.initdb.owner', { bootstrap: { initdb: { owner: 'postgres' } } }],
     ['spec.bootstrap.initdb.owner', { bootstrap: { initdb: { owner: 'pg_mine' } } }],
@@ -145,7 +147,12 @@ test('both take a manifest with everything', () => {
   const spec: Spec = {
     deletionProtection: false,
     storage: { ...placement, encryption: { key: { kms }, before: { secret } } },
-    compute: { ...placement, cacheSize: '10Gi', resources: { limits: { 'ephemeral-storage': '20Gi' } } },
+    compute: {
+      ...placement,
+      cacheSize: '30Gi',
+      cacheVolume: { size: '40Gi', storageClassName: 'encrypted' },
+      resources: { limits: { 'ephemeral-storage': '20Gi' } },
+    },
     imagePullPolicy: 'Always',
     imagePullSecrets: [{ name: 'registry' }],
     inheritedMetadata: { labels: { team: 'shop' }, annotations: { 'example.com/x': 'any thing' } },

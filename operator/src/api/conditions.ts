@@ -63,6 +63,7 @@ export const CONDITION_REASONS = [
   'RolesMismatch',
   'VolumeMissing',
   'Unschedulable',
+  'CacheVolumePending',
   'ImageUnavailable',
   'PodsOutdated',
   'StorageGrowing',

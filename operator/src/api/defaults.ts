@@ -2,6 +2,7 @@ import type {
   AuroraClusterSpec,
   LoginSpec,
   AutoscalingSpec,
+  CacheVolumeSpec,
   InitdbSpec,
   Metadata,
   PlacementSpec,
@@ -148,6 +149,7 @@ export function withDefaults(spec: DeepPartial<AuroraClusterSpec>): AuroraCluste
     compute: {
       resources: (spec.compute?.resources ?? DEFAULTS.computeResources) as Resources,
       ...(spec.compute?.cacheSize === undefined ? {} : { cacheSize: spec.compute.cacheSize }),
+      ...(spec.compute?.cacheVolume === undefined ? {} : { cacheVolume: spec.compute.cacheVolume as CacheVolumeSpec }),
       ...placementOf(spec.compute),
     },
     monitoring: monitoringOf(spec.monitoring?.customQueriesConfigMap?.name),

@@ -26,6 +26,12 @@ export const SIZE_MAX = '64Ti';
 /** Of a compute's cache; its agent takes no less. */
 export const CACHE_SIZE_MIN = '64Mi';
 
+/** Of the volume that holds it, and PostgreSQL's WAL beside it. */
+export const CACHE_VOLUME_MIN = '2Gi';
+
+/** A size in a manifest: a number that is not 0, and a unit. */
+export const SIZE_PATTERN = '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$';
+
 /** The resource that a pod's own disk is. */
 export const EPHEMERAL_STORAGE = 'ephemeral-storage';
 

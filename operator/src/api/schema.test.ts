@@ -97,6 +97,11 @@ describe('refused, with the field named', () => {
     ['a size as a number', manifest({ storage: { size: 10 } }), 'spec.storage.size: type'],
     ['a cache size that is none', manifest({ storage, compute: { cacheSize: '20GB' } }), 'spec.compute.cacheSize: pattern'],
     ['a cache size as a number', manifest({ storage, compute: { cacheSize: 20 } }), 'spec.compute.cacheSize: type'],
+    [
+      'a volume for the cache without a size',
+      manifest({ storage, compute: { cacheVolume: {} } }),
+      'spec.compute.cacheVolume.size: required',
+    ],
     ['two zones', manifest({ storage: { ...storage, zones: ['a', 'b'] } }), 'spec.storage.zones: minItems'],
     ['a zone twice', manifest({ storage: { ...storage, zones: ['a', 'b', 'a'] } }), 'spec.storage.zones: uniqueItems'],
     ['another version', manifest({ storage, postgresVersion: '17' }), 'spec.postgresVersion: enum'],

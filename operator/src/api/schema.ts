@@ -1,5 +1,6 @@
 import { DEFAULTS, STAND_IN_AFTER_SECONDS_MAX } from './defaults.ts';
 import { autoscaling, instancesWithinAutoscaling } from './autoscaling-schema.ts';
+import { cacheProperties, cacheRules } from './cache-schema.ts';
 import { encryption, keepsEncryption } from './encryption-schema.ts';
 import { bootstrap, keepsItsBeginning } from './bootstrap-schema.ts';
 import { endpoints, failover, instanceOverrides, instances, readers } from './instances-schema.ts';
@@ -8,7 +9,7 @@ import { logins } from './logins.ts';
 import type { Schema } from './open-api.ts';
 import { placementProperties } from './placement-schema.ts';
 import { memoryLimitRule, resources } from './pod-resources-schema.ts';
-import { CACHE_SIZE_MIN, DAEMON_MEMORY_LIMIT_MIN, EPHEMERAL_STORAGE, SIZE_MAX, SIZE_MIN } from './quantity.ts';
+import { DAEMON_MEMORY_LIMIT_MIN, SIZE_MAX, SIZE_MIN, SIZE_PATTERN } from './quantity.ts';
 import { secretReference } from './secret-reference.ts';
 import { statusSchema } from './status-schema.ts';
 
@@ -26,9 +27,6 @@ const image = (what: string): Schema => ({
   maxLength: 512,
   pattern: '^\\S+$',
 });
-
-/** A number that is not 0, and a unit. */
-const SIZE_PATTERN = '^[0-9]*[1-9][0-9]*(\\.[0-9]+)?(Mi|Gi|Ti|M|G|T)$';
 
 const storage: Schema = {
   type: 'object',
@@ -187,31 +185,10 @@ const spec: Schema = {
       default: {},
       properties: {
         resources: resources('each compute pod', DEFAULTS.computeResources),
-        cacheSize: {
-          type: 'string',
-          description:
-            'Disk that a compute pod may take for pages of tables and indexes, which it reads from storage again when it needs them. WAL, temporary files and unlogged tables come on top. Half of limits.ephemeral-storage when absent; without that limit, half of what is free on the node.',
-          pattern: SIZE_PATTERN,
-          maxLength: 20,
-          'x-kubernetes-validations': [
-            {
-              rule: `!isQuantity(self) || quantity(self).compareTo(quantity('${CACHE_SIZE_MIN}')) >= 0`,
-              message: `too small for what PostgreSQL reads at once: use at least ${CACHE_SIZE_MIN}`,
-            },
-            {
-              rule: `!isQuantity(self) || quantity(self).compareTo(quantity('${SIZE_MAX}')) <= 0`,
-              message: `larger than any volume: use at most ${SIZE_MAX}`,
-            },
-          ],
-        },
+        ...cacheProperties,
         ...placementProperties,
       },
-      'x-kubernetes-validations': [
-        {
-          rule: `!has(self.cacheSize) || !isQuantity(self.cacheSize) || !has(self.resources) || !has(self.resources.limits) || !('${EPHEMERAL_STORAGE}' in self.resources.limits) || quantity(self.cacheSize).isLessThan(quantity(string(self.resources.limits['${EPHEMERAL_STORAGE}'])))`,
-          message: `cacheSize leaves no room below resources.limits.${EPHEMERAL_STORAGE} for WAL and temporary files: use about half of it`,
-        },
-      ],
+      'x-kubernetes-validations': cacheRules,
     },
     monitoring: {
       type: 'object',

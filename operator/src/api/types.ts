@@ -241,7 +241,12 @@ export interface AuroraClusterSpec {
     /** With the CA whose certificates clients may log in with; the cluster's own when absent. */
     readonly clientCASecret?: { readonly name: string };
   };
-  readonly compute: PlacementSpec & { readonly resources?: Resources; readonly cacheSize?: string };
+  readonly compute: PlacementSpec & {
+    readonly resources?: Resources;
+    readonly cacheSize?: string;
+    /** Undefined: the compute's files are on its node's disk. */
+    readonly cacheVolume?: CacheVolumeSpec;
+  };
   readonly monitoring: { readonly customQueriesConfigMap?: { readonly name: string } };
   readonly images: { readonly storageDaemon?: string; readonly computeNode?: string };
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
@@ -249,6 +254,13 @@ export interface AuroraClusterSpec {
   /** For everything that is made for the cluster. */
   readonly inheritedMetadata?: Metadata;
   readonly services?: Readonly<Partial<Record<ServiceEndpoint, ServiceSettings>>>;
+}
+
+/** spec.compute.cacheVolume: a volume for each compute pod's files, which is made and goes with the pod. */
+export interface CacheVolumeSpec {
+  readonly size: string;
+  /** The cluster's default when absent. */
+  readonly storageClassName?: string;
 }
 
 /** One of spec.postgresql.logins: pods of a ServiceAccount may log in as a role, with their tokens. */

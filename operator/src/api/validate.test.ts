@@ -144,9 +144,9 @@ test('failover and single instances: the field, what is wrong with it and what w
     }),
   ).toEqual([
     "spec.instanceOverrides[0].resources.requests.cpu '2' is above the limit '1'; lower it or raise limits.cpu",
-    "spec.compute.cacheSize '20Gi' leaves no room below spec.instanceOverrides[0].resources.limits.ephemeral-storage '10Gi' for WAL and temporary files; use about half of it",
     "spec.instanceOverrides[1].resources.limits.memory 'lots' is not a quantity; use for example 500m or 2Gi",
     'spec.instanceOverrides[1].resources.limits.cpuu is no resource; use cpu, memory, ephemeral-storage, hugepages-SIZE, or DOMAIN/NAME for others',
+    "spec.compute.cacheSize '20Gi' leaves no room below spec.instanceOverrides[0].resources.limits.ephemeral-storage '10Gi' for WAL and temporary files; use about half of it",
   ]);
 });
 
@@ -167,6 +167,31 @@ test('a cache that is too small, or leaves no room in the pod, says what would b
   expect(cache('65Ti')).toEqual(["spec.compute.cacheSize '65Ti' is larger than any volume; use at most 64Ti"]);
   expect(cache('20Gi', '20Gi')).toEqual([
     "spec.compute.cacheSize '20Gi' leaves no room below spec.compute.resources.limits.ephemeral-storage '20Gi' for WAL and temporary files; use about half of it",
+  ]);
+});
+
+test('a volume for the cache that is too small, or leaves no room, says what would be right', () => {
+  const volume = (size: string, cacheSize?: string) =>
+    validateCluster(
+      makeCluster({
+        spec: {
+          storage: { size: '1Gi' },
+          compute: {
+            cacheVolume: { size },
+            ...(cacheSize === undefined ? {} : { cacheSize }),
+            // It bounds other things now.
+            resources: { limits: { 'ephemeral-storage': '1Gi' } },
+          },
+        },
+      }),
+    ).map(({ field, message }) => `${field} ${message}`);
+  expect(volume('2Gi')).toEqual([]);
+  expect(volume('40Gi', '20Gi')).toEqual([]);
+  expect(volume('40GB')).toEqual(["spec.compute.cacheVolume.size '40GB' is not a size; use for example 20Gi"]);
+  expect(volume('1Gi')).toEqual(["spec.compute.cacheVolume.size '1Gi' is too small for PostgreSQL's WAL and its cache; use at least 2Gi"]);
+  expect(volume('65Ti')).toEqual(["spec.compute.cacheVolume.size '65Ti' is larger than any volume; use at most 64Ti"]);
+  expect(volume('20Gi', '20Gi')).toEqual([
+    "spec.compute.cacheSize '20Gi' leaves no room in spec.compute.cacheVolume.size '20Gi' for WAL and temporary files; use about half of it",
   ]);
 });
 

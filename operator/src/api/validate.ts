@@ -13,10 +13,11 @@ import { encryptionProblems } from './encryption-source.ts';
 import { hbaLineProblem } from './hba-line.ts';
 import { loginProblems } from './logins.ts';
 import { RESERVED_ENDPOINTS } from './names.ts';
+import { cacheProblems } from './validate-cache.ts';
 import { autoscalingProblems } from './validate-autoscaling.ts';
 import { splitParameters } from './parameters.ts';
 import { placementProblems } from './validate-placement.ts';
-import { CACHE_SIZE_MIN, DAEMON_MEMORY_LIMIT_MIN, EPHEMERAL_STORAGE, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
+import { DAEMON_MEMORY_LIMIT_MIN, quantityValue, SIZE_MAX, SIZE_MIN, sizeBytes } from './quantity.ts';
 import { INSTANCES_MAX, type AuroraCluster, type AuroraClusterSpec, type Resources } from './types.ts';
 
 /** One thing in a manifest that cannot be done, with the path of its field and what would be right. */
@@ -93,9 +94,7 @@ export function validateCluster(cluster: AuroraCluster): readonly SpecProblem[] 
     ...resourceProblems('spec.compute.resources', spec.compute.resources),
   ])
     fatal(field, message);
-  const { cacheSize, resources } = spec.compute;
-  for (const message of [...cacheSizeProblems(cacheSize), ...cacheRoomProblems(cacheSize, resources, 'spec.compute')])
-    fatal('spec.compute.cacheSize', message);
+  for (const [field, message] of cacheProblems(spec)) fatal(field, message);
   for (const [field, message] of placementProblems(spec)) fatal(field, message);
   if (spec.storage.zones.length !== 3 || new Set(spec.storage.zones).size !== 3) {
     fatal('spec.storage.zones', `[${spec.storage.zones.join(', ')}] must be three different zones: two of the six copies stand in each`);
@@ -147,7 +146,7 @@ function* drainProblems(drain: string): Generator<string> {
 
 const isWholeWithin = (value: number, min: number, max: number): boolean => Number.isInteger(value) && value >= min && value <= max;
 
-function* overrideProblems({ instanceOverrides, compute }: AuroraClusterSpec): Generator<readonly [string, string]> {
+function* overrideProblems({ instanceOverrides }: AuroraClusterSpec): Generator<readonly [string, string]> {
   for (const [index, { instance, promotionTier, resources }] of instanceOverrides.entries()) {
     const field = `spec.instanceOverrides[${index}]`;
     if (!isWholeWithin(instance, 1, INSTANCES_MAX))
@@ -157,25 +156,7 @@ function* overrideProblems({ instanceOverrides, compute }: AuroraClusterSpec): G
     if (promotionTier !== undefined && !isWholeWithin(promotionTier, 0, PROMOTION_TIER_MAX))
       yield [`${field}.promotionTier`, `${promotionTier} is no tier; use one from 0, which is first, to ${PROMOTION_TIER_MAX}`];
     yield* resourceProblems(`${field}.resources`, resources);
-    for (const message of cacheRoomProblems(compute.cacheSize, resources, field)) yield ['spec.compute.cacheSize', message];
   }
-}
-
-function* cacheSizeProblems(cacheSize: string | undefined): Generator<string> {
-  if (cacheSize === undefined) return;
-  const bytes = sizeBytes(cacheSize);
-  if (bytes === undefined) yield `'${cacheSize}' is not a size; use for example 20Gi`;
-  else if (bytes < (sizeBytes(CACHE_SIZE_MIN) ?? 0))
-    yield `'${cacheSize}' is too small for what PostgreSQL reads at once; use at least ${CACHE_SIZE_MIN}`;
-  else if (bytes > (sizeBytes(SIZE_MAX) ?? 0)) yield `'${cacheSize}' is larger than any volume; use at most ${SIZE_MAX}`;
-}
-
-/** A pod that takes more than its limit of ephemeral storage is evicted: what is not the cache needs room beside it. */
-function* cacheRoomProblems(cacheSize: string | undefined, resources: Resources | undefined, of: string): Generator<string> {
-  const bytes = sizeBytes(cacheSize ?? '');
-  const limit = resources?.limits?.[EPHEMERAL_STORAGE];
-  if (bytes !== undefined && limit !== undefined && bytes >= (sizeBytes(String(limit)) ?? Infinity))
-    yield `'${cacheSize}' leaves no room below ${of}.resources.limits.${EPHEMERAL_STORAGE} '${limit}' for WAL and temporary files; use about half of it`;
 }
 
 /** As an API server would refuse the pod: quantities that are none or negative, and requests above limits. */

@@ -36,6 +36,7 @@ export interface CachesOptions {
 
 export interface ClusterParts {
   readonly claims: SegmentMap<VolumeClaim>;
+  readonly cacheClaims: ReadonlyMap<string, VolumeClaim>;
   readonly storagePods: SegmentMap<Pod>;
   readonly computePods: readonly Pod[];
   readonly services: ReadonlyMap<string, Service>;
@@ -149,8 +150,10 @@ export class Caches {
     const named = <T extends KubeObject>(objects: readonly T[]): ReadonlyMap<string, T> =>
       new Map(objects.map((object) => [object.metadata.name, object]));
     const pods = ours(this.pods);
+    const claims = ours(this.claims);
     return {
-      claims: indexed(ours(this.claims)),
+      claims: indexed(claims),
+      cacheClaims: named(claims.filter(({ metadata }) => metadata.labels?.[LABEL.component] === 'compute')),
       storagePods: indexed(pods.filter(({ metadata }) => metadata.labels?.[LABEL.component] === 'storage')),
       computePods: pods
         .filter(({ metadata }) => metadata.labels?.[LABEL.component] === 'compute')

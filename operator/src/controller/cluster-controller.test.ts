@@ -73,6 +73,7 @@ class World {
         const pods = all<Pod>('pods');
         return {
           claims: indexed(all<VolumeClaim>('persistentvolumeclaims')),
+          cacheClaims: new Map(),
           storagePods: indexed(pods),
           computePods: pods.filter(({ metadata }) => metadata.labels?.[LABEL.component] === 'compute'),
           services: new Map(all<Service>('services').map((it) => [it.metadata.name, it])),

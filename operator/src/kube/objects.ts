@@ -97,6 +97,13 @@ export interface PodVolume {
   readonly name: string;
   readonly persistentVolumeClaim?: { readonly claimName: string };
   readonly emptyDir?: { readonly sizeLimit?: string };
+  /** A claim that is made for the pod and goes with it: POD-VOLUME. */
+  readonly ephemeral?: {
+    readonly volumeClaimTemplate: {
+      readonly metadata?: { readonly labels?: Labels; readonly annotations?: Labels };
+      readonly spec: Omit<VolumeClaim['spec'], 'volumeName'>;
+    };
+  };
   readonly secret?: {
     readonly secretName: string;
     readonly items?: readonly { readonly key: string; readonly path: string }[];

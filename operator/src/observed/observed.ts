@@ -22,7 +22,10 @@ import { isSilent, type AgentReport, type DaemonReport } from './reports.ts';
 /** Everything decisions are taken from: the cluster, and what was last seen of its parts. Never changed in place. */
 export interface Observed {
   readonly cluster: AuroraCluster;
+  /** Of storage. */
   readonly claims: SegmentMap<VolumeClaim>;
+  /** Of computes, by name: those that spec.compute.cacheVolume has made for pods. */
+  readonly cacheClaims: ReadonlyMap<string, VolumeClaim>;
   readonly storagePods: SegmentMap<Pod>;
   readonly computePods: readonly Pod[];
   readonly services: ReadonlyMap<string, Service>;

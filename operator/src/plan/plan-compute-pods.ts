@@ -5,7 +5,7 @@ import type { InstanceRole } from '../api/status-types.ts';
 import { isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
 import { computePod } from '../specs/compute-pod.ts';
 import { isLeftover, isOwnedBy } from '../specs/metadata.ts';
-import type { Action, Notice, Plan } from './actions.ts';
+import type { Action, Notice, Obstacle, Plan } from './actions.ts';
 import { EMPTY_PLAN, joinPlans } from './actions.ts';
 import { isInitialized, isSegmentUp, zoneOfSegment, type Observed } from '../observed/observed.ts';
 import { inheritedMarks, isMarked, type PodMarks } from './inherited-marks.ts';
@@ -18,6 +18,7 @@ import { endpointLabels, isReached, lagLeftMs, readEndpointMembers } from './rea
 import { nextUpdate, ON_ITS_WAY_MS, type UpdateCandidate } from './update-order.ts';
 import { deadNode, podTrouble } from './pod-health.ts';
 import { overdue, remove } from './pod-removal.ts';
+import { cacheClaim } from '../observed/cache-claim.ts';
 import { isSilent } from '../observed/reports.ts';
 import { isUsableNode } from './usable-node.ts';
 
@@ -29,6 +30,8 @@ const FENCED_PAUSE_MS = 10_000;
 /** Silence of the agent after which a pod on a dead node is given up: an epoch fences it, should it live after all. */
 const NODE_SILENCE_MS = 1_000;
 const UNSCHEDULABLE_MS = 15_000;
+/** Disks of clouds take seconds, and the scheduler calls a pod unschedulable meanwhile where they are made before it has a node. */
+const DISK_MS = 60_000;
 
 /**
  * Zone for a new compute pod: one of the volume's zones with a usable node; rather where the fewest other instances
@@ -162,6 +165,14 @@ function planComputePod(observed: Observed, { instance, desired, outdatedWhy }: 
     const message = `${pod.metadata.name} keeps failing: ${trouble.why}; see: kubectl logs ${pod.metadata.name} --previous`;
     return { actions, outdated, obstacles: [{ reason: LOST[role], message, blocking: false }] };
   }
+  const disk = cacheClaim(observed, pod);
+  if (disk.kind !== 'there' && !ready && pod.spec.nodeName === undefined) {
+    const ageMs = observed.now - (timeMs(pod.metadata.creationTimestamp) ?? 0);
+    if (disk.kind === 'awaited' && ageMs < UNSCHEDULABLE_MS)
+      return { actions, outdated, obstacles: [], againInMs: UNSCHEDULABLE_MS - ageMs };
+    const obstacles: Obstacle[] = [{ reason: 'CacheVolumePending', message: disk.message, blocking: false }];
+    return { actions, outdated, obstacles, ...(ageMs < DISK_MS ? { againInMs: DISK_MS - ageMs } : {}) };
+  }
   const againInMs = lagLeftMs(observed, instance);
   return { actions, outdated, obstacles: [], ...(againInMs === undefined ? {} : { againInMs }) };
 }
@@ -228,6 +239,9 @@ function goneReason(observed: Observed, { name, role }: Instance, pod: Pod): Pla
   }
   if (trouble.kind === 'unschedulable') {
     const waitedMs = observed.now - trouble.sinceMs;
+    const disk = cacheClaim(observed, pod);
+    // Told further on: such a pod is replaced when the manifest names another disk.
+    if (disk.kind === 'stuck' || (disk.kind === 'awaited' && waitedMs < DISK_MS)) return undefined;
     if (waitedMs < UNSCHEDULABLE_MS) return { ...EMPTY_PLAN, againInMs: UNSCHEDULABLE_MS - waitedMs };
     const others = observed.computePods.filter((other) => other !== pod).flatMap((other) => other.metadata.labels?.[LABEL.zone] ?? []);
     const elsewhere = chooseComputeZone(observed, others, zone);

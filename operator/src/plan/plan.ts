@@ -4,6 +4,7 @@ import type { AutoscalingStatus, SwitchoverStatus } from '../api/status-types.ts
 import { byGroup, segmentIds, type SegmentId, quorumsOf, roleOfSegment } from '../api/segment-id.ts';
 import { joinPlans, EMPTY_PLAN, type Obstacle, type Plan } from './actions.ts';
 import { isInitialized, segmentHealth, volumeIdentity, type Observed } from '../observed/observed.ts';
+import { cacheVolumeProblems } from '../observed/cache-claim.ts';
 import { sizeProblems } from './growth.ts';
 import { atRest, isPaused } from './pause.ts';
 import { planAccess } from './plan-access.ts';
@@ -48,6 +49,7 @@ function planWork(observed: Observed, images: DefaultImages, spreadMs: number): 
     ...validateCluster(cluster),
     ...zoneProblems(observed),
     ...sizeProblems(observed),
+    ...cacheVolumeProblems(observed),
     ...settingsProblems(observed),
     ...loginRuleProblems(observed),
     ...initdbProblems(observed),

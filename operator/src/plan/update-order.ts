@@ -1,6 +1,7 @@
 import { parseLsn } from '@kube-aurora/pg-format';
 import { instanceSettings } from '../api/instance-settings.ts';
 import { isPodReady, isTerminating, timeMs, type Pod } from '../kube/objects.ts';
+import { cacheClaim, cacheVolumeProblems } from '../observed/cache-claim.ts';
 import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import type { Instance } from './plan-instances.ts';
 import { isSwitchingOver, switchoverRefusal } from './switchover.ts';
@@ -39,6 +40,8 @@ export function nextUpdate(observed: Observed, candidates: readonly UpdateCandid
   const next = readers.at(-1) ?? serving[0];
   if (isSwitchingOver(observed.cluster)) return { replaceable: new Set() };
   if (next === undefined || idle.size > 0 || !storageSettled) return { replaceable: idle };
+  // The next pod of a spec whose disks cannot be had would serve nobody.
+  if (cacheVolumeProblems(observed).length > 0) return { replaceable: idle };
   const others = candidates.filter((one) => one !== next);
   const settled = others.every(({ instance }) => instance.role === 'writer' || isSettled(observed, instance.pod));
   if (!settled) return { replaceable: new Set() };
@@ -49,6 +52,8 @@ export function nextUpdate(observed: Observed, candidates: readonly UpdateCandid
 /** Takes connections, or has had its time to come up. */
 function isSettled(observed: Observed, pod: Pod | undefined): boolean {
   if (pod === undefined || isTerminating(pod)) return false;
+  // Neither would the one after it: that one's disk comes from the same place.
+  if (!isPodReady(pod) && cacheClaim(observed, pod).kind !== 'there') return false;
   return computeState(observed, pod) === 'available' || observed.now - (timeMs(pod.metadata.creationTimestamp) ?? 0) > ON_ITS_WAY_MS;
 }
 

@@ -16,11 +16,11 @@ import {
   storageName,
 } from '../api/names.ts';
 import { instanceSettings } from '../api/instance-settings.ts';
-import { CACHE_SIZE_MIN, EPHEMERAL_STORAGE, sizeBytes } from '../api/quantity.ts';
 import { segmentIds, type SegmentId } from '../api/segment-id.ts';
-import type { AuroraCluster, Resources } from '../api/types.ts';
+import type { AuroraCluster } from '../api/types.ts';
 import type { InstanceRole } from '../api/status-types.ts';
 import type { EnvVar, Labels, Pod, PodVolume } from '../kube/objects.ts';
+import { cacheEnvironment, cacheMount, cacheVolume } from './cache-volume.ts';
 import { initSqlVolume } from './initdb-options.ts';
 import { clusterKey, clusterNamespace, fingerprint, objectMetadata, restartMark } from './metadata.ts';
 import { placementFields } from './placement.ts';
@@ -73,15 +73,6 @@ export interface ComputePodOptions {
   readonly zoneOfSegment?: (segment: SegmentId) => string;
 }
 
-/** The agent takes half of what is free where nothing is said. */
-function cacheEnvironment(cacheSize: string | undefined, resources: Resources | undefined): Record<string, string> {
-  const limit = resources?.limits?.[EPHEMERAL_STORAGE];
-  const bytes = cacheSize === undefined ? (sizeBytes(String(limit ?? '')) ?? 0) / 2 : (sizeBytes(cacheSize) ?? 0);
-  if (bytes === 0) return {};
-  // A pod that is given less is given the least that works.
-  return { AURORA_CACHE_MIB: String(Math.floor(Math.max(bytes, sizeBytes(CACHE_SIZE_MIN) ?? 0) / 2 ** 20)) };
-}
-
 /** Set to what the pod's annotation says, at each start of its container. */
 function ofAnnotation(name: string, annotation: string): EnvVar {
   return { name, valueFrom: { fieldRef: { fieldPath: `metadata.annotations['${annotation}']` } } };
@@ -102,7 +93,8 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
   const sqlVolume = initSqlVolume(cluster);
   const pull = imagePull(cluster);
   const queries = cluster.spec.monitoring.customQueriesConfigMap?.name;
-  const build = (zone: string, sql: PodVolume | undefined, pulls: boolean): Pod['spec'] => ({
+  // Not `made`: for the hash, without what is no reason to replace a pod.
+  const build = (zone: string, sql: PodVolume | undefined, made: boolean): Pod['spec'] => ({
     hostname: podName,
     subdomain: instancesServiceName(name),
     restartPolicy: 'Always',
@@ -110,14 +102,14 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     ...placementFields(cluster.spec.compute, zone, selectorLabels(name, 'compute')),
-    ...(pulls ? pull.pod : {}),
+    ...(made ? pull.pod : {}),
     securityContext: podSecurity,
     containers: [
       {
         name: 'compute-node',
         image: input.image,
         imagePullPolicy: DEFAULTS.imagePullPolicy,
-        ...(pulls ? pull.container : {}),
+        ...(made ? pull.container : {}),
         terminationMessagePolicy: 'FallbackToLogsOnError',
         env: [
           ...env({
@@ -143,7 +135,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
             ...identity.env,
             AURORA_TLS_DIR: TLS_DIR,
             ...(clientCa === undefined ? {} : { AURORA_CLIENT_CA_FILE: `${CLIENT_CA_DIR}/ca.crt` }),
-            ...cacheEnvironment(cluster.spec.compute.cacheSize, resources),
+            ...cacheEnvironment(cluster.spec.compute, resources),
             ...(sql === undefined ? {} : { AURORA_INIT_SQL_DIR: INIT_SQL_DIR }),
             ...(queries === undefined ? {} : { AURORA_QUERIES_DIR: QUERIES_DIR }),
           }),
@@ -158,7 +150,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
           { name: 'metrics', containerPort: PORT.agentStatus },
         ],
         volumeMounts: [
-          { name: 'cache', mountPath: DATA_DIR },
+          cacheMount(DATA_DIR),
           identity.mount,
           compileCache.mount,
           { name: 'superuser', mountPath: SUPERUSER_DIR, readOnly: true },
@@ -176,7 +168,7 @@ export function computePod(cluster: AuroraCluster, input: ComputePodOptions): Po
       },
     ],
     volumes: [
-      { name: 'cache', emptyDir: {} },
+      cacheVolume(cluster, made),
       // Optional: a Secret that is gone must not keep a writer from starting; its role keeps the password it has.
       { name: 'superuser', secret: { secretName: superuserCredentials(cluster).secretName, defaultMode: 0o440, optional: true } },
       { name: 'app', secret: { secretName: appCredentials(cluster).secretName, defaultMode: 0o440, optional: true } },

@@ -206,6 +206,9 @@ describe('the compute pod', () => {
     expect(cacheOf({ compute: limited('40Gi') })).toBe('20480');
     expect(cacheOf({ compute: { ...limited('40Gi'), cacheSize: '30Gi' } })).toBe('30720');
     expect(cacheOf({ compute: limited('50Mi') })).toBe('64');
+    const cacheVolume = { size: '30Gi' };
+    expect(cacheOf({ compute: { ...limited('10Gi'), cacheVolume } })).toBe('15360');
+    expect(cacheOf({ compute: { ...limited('10Gi'), cacheVolume, cacheSize: '20Gi' } })).toBe('20480');
   });
 
   test('knows from its annotation whether its volume held a database; that does not make it outdated', () => {

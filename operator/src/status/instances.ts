@@ -10,6 +10,8 @@ import {
 } from '../api/status-types.ts';
 import { isPodReady, isTerminating, type Pod } from '../kube/objects.ts';
 import { computeState, freshAgent, isCutOff, type Observed } from '../observed/observed.ts';
+import { cacheClaim } from '../observed/cache-claim.ts';
+import { cacheClaimOf } from '../specs/cache-volume.ts';
 import { isSilent } from '../observed/reports.ts';
 import { planInstances, surplusPods, type Instance } from '../plan/plan-instances.ts';
 import type { ClusterPlan } from '../plan/plan.ts';
@@ -29,6 +31,14 @@ function instancePhase(observed: Observed, pod: Pod): InstancePhase {
 /** Why an instance takes no connections, in Kubernetes' words, or ours where Kubernetes has not noticed. */
 export function instanceTrouble(observed: Observed, pod: Pod | undefined): string {
   const isSaidReady = pod !== undefined && !isTerminating(pod) && isPodReady(pod);
+  if (
+    pod !== undefined &&
+    !isSaidReady &&
+    !isTerminating(pod) &&
+    pod.spec.nodeName === undefined &&
+    cacheClaim(observed, pod).kind !== 'there'
+  )
+    return `waits for its disk (claim ${cacheClaimOf(pod)?.name ?? ''})`;
   if (!isSaidReady || !isCutOff(observed, pod)) return podState(pod);
   return `does not answer, as when its node${pod.spec.nodeName === undefined ? '' : ` ${pod.spec.nodeName}`} is lost`;
 }

@@ -118,6 +118,7 @@ export function healthy(cluster: AuroraCluster = makeCluster()): Observed {
       ...volumeClaim(cluster, { segment, zone, volumeId: VOLUME, holdsData: true }),
       status: { phase: 'Bound' },
     })),
+    cacheClaims: new Map(),
     storagePods: ofEach((segment, zone) => running(storagePod(cluster, segment, zone, IMAGES.storageDaemon))),
     computePods,
     services: new Map([...clientServices(cluster), storageService(cluster)].map((service) => [service.metadata.name, service])),

@@ -89,6 +89,11 @@ const STEPS: Readonly<Record<string, (place: Place) => readonly string[]>> = {
   ReadersLagging: readers,
   ReaderLost: readers,
   Unschedulable: (place) => ['kubectl get nodes', ...place.missing.slice(0, 1).map((pod) => describe(pod, place)), explain(place)],
+  CacheVolumePending: (place) => [
+    'kubectl get storageclass',
+    ...place.missing.slice(0, 1).map((pod) => describe(pod, place)),
+    explain(place),
+  ],
   ImageUnavailable: (place) => [explain(place)],
   PodsOutdated: (place) => [WATCH(place)],
   StorageGrowing: (place) => [WATCH(place)],
