@@ -25,6 +25,7 @@ const MAY_BE_EMPTY: readonly (readonly [RegExp, string])[] = [
   [/aurora_statement_/, 'pg_stat_statements is not loaded'],
   [/aurora_slot_retained_bytes/, 'there is no slot'],
   [/aurora_failover_seconds/, 'nobody has failed over'],
+  [/aurora_storage_refused_messages_total/, 'nothing was refused'],
   [/aurora_load_session_seconds_total.*role="reader"/, 'nobody has asked a reader for anything'],
 ];
 

@@ -132,5 +132,30 @@ export const storage: Dashboard = {
         queries: [{ expr: `rate(aurora_storage_merge_seconds{${STORAGE}}[$__rate_interval])`, legend: '{{pod}}' }],
       },
     ],
+    [
+      {
+        title: 'Redo acknowledged, by who took it',
+        description:
+          'Messages a second, all daemons together. The thread that has the writer’s connection takes what is exactly next; the program takes the rest: after a failover, of peers, where the log is encrypted. Much by the program for long, where nothing is encrypted: commits cost the daemons more than they should.',
+        unit: 'ops',
+        show: 'stacked',
+        width: 12,
+        queries: [
+          { expr: `sum by (by) (rate(aurora_storage_acknowledged_messages_total{${STORAGE}}[$__rate_interval]))`, legend: '{{by}}' },
+        ],
+      },
+      {
+        title: 'Calls that were refused',
+        description: 'A second, by call and by the rule that they broke: of which nothing was taken.',
+        unit: 'ops',
+        width: 12,
+        queries: [
+          {
+            expr: `sum by (rpc, reason) (rate(aurora_storage_refused_messages_total{${STORAGE}}[$__rate_interval])) > 0`,
+            legend: '{{rpc}}: {{reason}}',
+          },
+        ],
+      },
+    ],
   ],
 };
