@@ -23,6 +23,7 @@ const [BEFORE_MS, AFTER_MS] = [Number(process.env['LOAD_SECONDS'] ?? '300') * 10
 /** The writer stands still for so long. */
 const STILL_MS = 20_000;
 const CLIENTS = 6;
+const PAGE_MS = 180_000;
 /** Nobody's: what the browser asks for there it is given from here. */
 const ADDRESS = 'http://dashboards.test/';
 const STEP_MS = 5000;
@@ -104,6 +105,8 @@ try {
     const dashboard = JSON.parse(readFileSync(path.join(DASHBOARDS, name), 'utf8')) as DashboardJson;
     const drawing = await drawingOf(dashboard, range, (expr) => system.askRange(expr, range, RATE_INTERVAL));
     const tab = await browser.newPage({ viewport: { width: 1576, height: 1000 } });
+    // The page has megabytes of script, and the system that is pictured runs beside it.
+    tab.setDefaultTimeout(PAGE_MS);
     await tab.addInitScript((given) => Object.assign(globalThis, { drawing: given }), drawing);
     // An address of its own: pages without one may keep nothing, and Grafana's components do.
     await tab.route(ADDRESS, (route) => route.fulfill({ contentType: 'text/html', body: page }));

@@ -9,7 +9,7 @@ export function Advice({ advice, now }: { readonly advice: readonly AdviceView[]
     <section class="panel" aria-label="Advice">
       <header>
         <h2>Advice</h2>
-        <p class="quiet">the writer looks around its databases every ten minutes</p>
+        <p class="quiet">the writer looks around its databases every ten minutes, daemons at their disks</p>
       </header>
       {advice.length === 0 ? (
         <p class="empty">Nothing to advise.</p>
