@@ -17,6 +17,14 @@ test.each<[string, readonly Finding[], readonly string[]]>([
   ['young ids', transactionIds([{ name: 'a', xidAge: 9.9e8, multixactAge: 1 }]), []],
   ['old ids', transactionIds([{ name: 'a', xidAge: 1e9, multixactAge: 1 }]), ['transactionIds warning']],
   ['old multixacts', transactionIds([{ name: 'a', xidAge: 1, multixactAge: 1.9e9 }]), ['transactionIds critical']],
+  [
+    'old ids in two databases',
+    transactionIds([
+      { name: 'a', xidAge: 1.1e9, multixactAge: 1 },
+      { name: 'b', xidAge: 1.9e9, multixactAge: 1 },
+    ]),
+    ['transactionIds critical'],
+  ],
   ['a short transaction', openTransactions([transaction]), []],
   ['a long one', openTransactions([{ ...transaction, openS: 3600 }]), ['longTransaction warning']],
   [

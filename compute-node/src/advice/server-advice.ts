@@ -66,23 +66,25 @@ const hours = (seconds: number): string => (seconds < 7200 ? `${Math.round(secon
 const millions = (ids: number): string => `${Math.round(ids / 1e6)} million`;
 const query = (select: string): string => select.replaceAll(/\s+/g, ' ').trim();
 
+/** One finding for all that are so old: ids are used up in all of them at once. */
 export function transactionIds(rows: readonly DatabaseRow[]): Finding[] {
-  return rows.flatMap(({ name, xidAge, multixactAge }) => {
-    const age = Math.max(xidAge, multixactAge);
-    if (age < XID_WARNING) return [];
-    return [
-      {
-        id: 'transactionIds' as const,
-        severity: age < XID_CRITICAL ? ('warning' as const) : ('critical' as const),
-        subject: name,
-        what: `ids of transactions in ${name} are ${millions(age)} old; at 2000 million PostgreSQL takes no more writes`,
-        numbers: { xidAge, multixactAge },
-        query: query(SELECT_DATABASES),
-        remedy:
-          'end what holds vacuum back (old transactions, prepared ones, slots), then VACUUM (FREEZE) the tables with the highest age(relfrozenxid)',
-      },
-    ];
-  });
+  const ageOf = ({ xidAge, multixactAge }: DatabaseRow): number => Math.max(xidAge, multixactAge);
+  const [oldest, ...others] = rows.filter((row) => ageOf(row) >= XID_WARNING).toSorted((a, b) => ageOf(b) - ageOf(a));
+  if (oldest === undefined) return [];
+  const { xidAge, multixactAge } = oldest;
+  const beside = others.length === 0 ? '' : `, and a billion or more in ${others.map(({ name }) => name).join(', ')}`;
+  return [
+    {
+      id: 'transactionIds',
+      severity: ageOf(oldest) < XID_CRITICAL ? 'warning' : 'critical',
+      subject: '',
+      what: `ids of transactions in ${oldest.name} are ${millions(ageOf(oldest))} old${beside}; at 2000 million PostgreSQL takes no more writes`,
+      numbers: { xidAge, multixactAge },
+      query: query(SELECT_DATABASES),
+      remedy:
+        'end what holds vacuum back (old transactions, prepared ones, slots), then VACUUM (FREEZE) the tables with the highest age(relfrozenxid), in each of these databases',
+    },
+  ];
 }
 
 export function openTransactions(rows: readonly TransactionRow[]): Finding[] {
