@@ -5,17 +5,11 @@ import { findCommand } from './command-line/command-table.ts';
 import { findNames } from './command-line/find-names.ts';
 import { commandHelp, generalHelp } from './command-line/help.ts';
 import { parseCommandLine, usage, type Parsed } from './command-line/parse.ts';
-import { storageCommand, topCommand } from './figures/figures-commands.ts';
-import { restartCommand } from './handover/restart-command.ts';
-import { switchoverCommand } from './handover/switchover-command.ts';
 import { HttpApi } from '@kube-aurora/kube-http';
 import { inKubectlWords } from './kube/errors.ts';
 import { loadConnection } from './kube/kubeconfig.ts';
 import { countOf, secondsOf } from './logs/choose-pods.ts';
-import { logsCommand } from './logs/logs-command.ts';
 import { ROLES } from './psql/plan-psql.ts';
-import { psqlCommand } from './psql/psql-command.ts';
-import { reportCommand } from './report/report-command.ts';
 import { statusCommand } from './status/status-command.ts';
 import type { Surroundings } from './surroundings.ts';
 import { screenFor } from './text/paint.ts';
@@ -31,7 +25,7 @@ const stopped = new AbortController();
 const write = (text: string): void => void process.stdout.write(text);
 const say = (text: string): void => void process.stderr.write(`${text}\n`);
 
-/** Runs one command line; answers the exit code. */
+/** Runs one command line; answers the exit code. A command's own modules are loaded when it is the one: most of the time `status` takes is that of loading. */
 async function run(words: readonly string[]): Promise<number> {
   if (words[0] === COMPLETE_WORD) return await complete(words.slice(1));
   const parsed = parseCommandLine(words);
@@ -72,6 +66,7 @@ async function run(words: readonly string[]): Promise<number> {
       return 0;
     }
     case 'psql': {
+      const { psqlCommand } = await import('./psql/psql-command.ts');
       const role = ROLES.find((one) => one === flags.get('role')) ?? 'rw';
       const [serviceAccount, user] = [flags.get('serviceaccount'), flags.get('user')];
       const superuser = flags.has('superuser');
@@ -83,6 +78,7 @@ async function run(words: readonly string[]): Promise<number> {
       return await psqlCommand(request, { api, config, environment: process.env, inCluster: existsSync(SERVICE_ACCOUNT), say });
     }
     case 'logs': {
+      const { logsCommand } = await import('./logs/logs-command.ts');
       const [tail, since] = [flags.get('tail'), flags.get('since')];
       await logsCommand(
         {
@@ -101,13 +97,18 @@ async function run(words: readonly string[]): Promise<number> {
       );
       return 0;
     }
-    case 'top':
+    case 'top': {
+      const { topCommand } = await import('./figures/figures-commands.ts');
       await topCommand({ namespace, name, watch: flags.has('watch') }, around);
       return 0;
-    case 'storage':
+    }
+    case 'storage': {
+      const { storageCommand } = await import('./figures/figures-commands.ts');
       await storageCommand({ namespace, name, watch: flags.has('watch') }, around);
       return 0;
+    }
     case 'report': {
+      const { reportCommand } = await import('./report/report-command.ts');
       const tail = flags.get('tail');
       await reportCommand(
         { namespace, name, file: flags.get('file'), tail: tail === undefined ? REPORT_LINES : countOf('tail', tail) },
@@ -115,14 +116,18 @@ async function run(words: readonly string[]): Promise<number> {
       );
       return 0;
     }
-    case 'switchover':
+    case 'switchover': {
+      const { switchoverCommand } = await import('./handover/switchover-command.ts');
       if (name === undefined || member === undefined)
         throw usage(command, 'NAME and INSTANCE are needed: which cluster, and who is to write');
       await switchoverCommand({ namespace, name, instance: member, wait: !flags.has('no-wait') }, around);
       return 0;
-    case 'restart':
+    }
+    case 'restart': {
+      const { restartCommand } = await import('./handover/restart-command.ts');
       await restartCommand({ namespace, name, member, writer: flags.has('writer') }, around);
       return 0;
+    }
     default:
       throw new TypeError(`command ${command.name} is in the table and nowhere else`);
   }

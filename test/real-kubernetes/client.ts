@@ -1,6 +1,6 @@
 /**
- * A client of a cluster, in a pod of its own: a small ledger's load through NAME-rw, and beside it a new connection every tenth
- * of a second that commits one row. What it sees goes to standard output, one JSON object a line (`observation.ts`). At
+ * A client of a cluster, in a pod of its own: a small ledger's load through NAME-rw, and beside it four new connections
+ * a second that commit one row each. What it sees goes to standard output, one JSON object a line (`observation.ts`). At
  * SIGTERM it reads everything back and says whether the ledger adds up. Everything about the server is in the environment, as libpq has it; where
  * PGSSLROOTCERT names a file that is there, connections are as with sslmode=verify-full.
  */
@@ -10,8 +10,9 @@ import type pg from 'pg';
 import { connectTo, Ledger } from '../faults/ledger.ts';
 import type { Observation } from './observation.ts';
 
-const PROBE_EVERY_MS = 100;
-const PROBES_AT_ONCE_MAX = 50;
+const PROBE_EVERY_MS = 250;
+/** A server that is slow must not be made slower by who asks how it is. */
+const PROBES_AT_ONCE_MAX = 20;
 /** A statement that takes longer is on a connection to nobody. */
 const ANSWER_MS = 5000;
 /** To make the tables. */

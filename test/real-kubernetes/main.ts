@@ -13,6 +13,8 @@
  *   --next-tag TAG              of the images, to go over to: without it no image is replaced
  *   --upgrade COMMAND           installs this release over an earlier one, which runs: without it nothing is upgraded
  *   --audit-log FILE            the API server's (audit.k8s.io/v1, level Metadata): says which of its rights the operator did not use, or lacked
+ *   --repeat COUNT              each of them so many times, one after the other
+ *   --before COMMAND            shell command that ends when the next one may begin: when a machine is quiet, say
  *   --keep                      leave namespace and cluster behind
  */
 import { readFile } from 'node:fs/promises';
@@ -25,6 +27,7 @@ import { LocalCluster } from './local-cluster.ts';
 import { imagesScenario, ROTATION, upgradeScenario } from './release-scenarios.ts';
 import { parseAuditLog, rightsUsed, type PolicyRule } from './rights.ts';
 import { INSTANCES, scenarios, type Scenario } from './scenarios.ts';
+import { shell } from './shell.ts';
 import { Trial, type NodeInfo } from './trial.ts';
 
 const { values } = parseArgs({
@@ -42,11 +45,15 @@ const { values } = parseArgs({
     'next-tag': { type: 'string' },
     upgrade: { type: 'string' },
     'audit-log': { type: 'string' },
+    before: { type: 'string' },
+    repeat: { type: 'string', default: '1' },
     keep: { type: 'boolean', default: false },
   },
 });
 if (values.kubeconfig === '' && !values.local) throw new TypeError('--kubeconfig FILE, KUBECONFIG, or --local must say which cluster');
 if ((values.cut === undefined) !== (values.mend === undefined)) throw new TypeError('--cut and --mend belong together');
+const repeat = Number(values.repeat);
+if (!Number.isInteger(repeat) || repeat < 1) throw new TypeError(`--repeat must be a number from 1, and is '${values.repeat}'`);
 
 const ZONE = 'topology.kubernetes.io/zone';
 const local = values.local ? await LocalCluster.start() : undefined;
@@ -97,6 +104,7 @@ async function measure(scenario: Scenario): Promise<void> {
 }
 
 async function carryOut({ name, prepare, act, wholeWithinMs }: Scenario): Promise<void> {
+  if (values.before !== undefined) shell(values.before);
   await prepare?.(trial);
   const { client } = trial;
   await client.commits(Date.now());
@@ -153,7 +161,8 @@ function chosenScenarios(): readonly Scenario[] {
     ...(tag === undefined ? [] : [imagesScenario(tag)]),
     ROTATION,
   ];
-  return all.filter(({ name }) => only.length === 0 || only.some((part) => name.includes(part)));
+  const chosen = all.filter(({ name }) => only.length === 0 || only.some((part) => name.includes(part)));
+  return chosen.flatMap((scenario) => Array.from({ length: repeat }, () => scenario));
 }
 
 let client: ClientPod | undefined;

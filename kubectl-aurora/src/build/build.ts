@@ -3,6 +3,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleOptions } from '@kube-aurora/images/bundle-options';
 import { build } from 'esbuild';
+import { leftOut } from './left-out.ts';
+import { requiredBuiltins } from './required-builtins.ts';
 
 const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
 /** Where it is built to, unless somebody says otherwise. */
@@ -41,6 +43,7 @@ export async function buildPlugin(directory: string): Promise<string> {
     entryPoints: ['kubectl-aurora/src/main.ts'],
     outfile: file,
     minify: true,
+    plugins: [leftOut(), requiredBuiltins()],
     define: { KUBECTL_AURORA_VERSION: JSON.stringify(ownVersion()) },
     // Only asked for where they are there.
     external: ['pg-native', 'cloudflare:sockets'],

@@ -1,4 +1,3 @@
-import { stringify } from 'yaml';
 import type { Surroundings } from '../surroundings.ts';
 import type { Screen } from '../text/paint.ts';
 import { gather, type Gathered, type Wanted } from './gather.ts';
@@ -16,11 +15,11 @@ export interface StatusRequest extends Wanted {
 
 export async function statusCommand(request: StatusRequest, around: Surroundings): Promise<void> {
   const { api, now, screen } = around;
-  await showAgain(around, request.watch, async () => render(await gather(api, request, now), request, now(), screen()));
+  await showAgain(around, request.watch, async () => await render(await gather(api, request, now), request, now(), screen()));
 }
 
-function render(gathered: Gathered, request: StatusRequest, now: number, screen: Screen): string {
-  if (request.format !== 'text') return asData(gathered, request.format, now);
+async function render(gathered: Gathered, request: StatusRequest, now: number, screen: Screen): Promise<string> {
+  if (request.format !== 'text') return await asData(gathered, request.format, now);
   if (gathered.kind === 'one') return renderStatus(gathered.view, screen);
   if (gathered.clusters.length > 0) return renderOverview(gathered.clusters, now, screen);
   return request.namespace === undefined ? 'No AuroraClusters found\n' : `No AuroraClusters found in ${request.namespace} namespace.\n`;
@@ -45,10 +44,12 @@ export function statusData(view: ClusterView): object {
   };
 }
 
-function asData(gathered: Gathered, format: 'json' | 'yaml', now: number): string {
+async function asData(gathered: Gathered, format: 'json' | 'yaml', now: number): Promise<string> {
   const data =
     gathered.kind === 'one'
       ? statusData(gathered.view)
       : { items: gathered.clusters.map((cluster) => statusData({ cluster, pods: undefined, events: undefined, now })) };
-  return format === 'json' ? `${JSON.stringify(data, undefined, 2)}\n` : stringify(data);
+  if (format === 'json') return `${JSON.stringify(data, undefined, 2)}\n`;
+  const { stringify } = await import('yaml');
+  return stringify(data);
 }
