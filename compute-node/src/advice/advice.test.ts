@@ -87,6 +87,10 @@ const finding = (id: Finding['id'], severity: Finding['severity'], subject: stri
   remedy: '',
 });
 
+test('no more comes from storage than was wanted, although one is known later than the other', () => {
+  expect(cache({ wanted: 1e5, fromStorage: 1.1e5, seconds: 100 })[0]?.numbers['percent']).toBe(100);
+});
+
 test('the most urgent comes first, and what was found before keeps its time', () => {
   const first = adviceOf([finding('unusedIndex', 'hint', 'b'), finding('deadRows', 'warning', 'a')], [], 'T1');
   expect(first.map(({ id, since }) => [id, since])).toEqual([

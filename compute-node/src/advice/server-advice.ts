@@ -170,7 +170,8 @@ const FROM_STORAGE_PER_SECOND = 200;
 
 export function cache({ wanted, fromStorage, seconds }: CacheUse): Finding[] {
   if (fromStorage < FROM_STORAGE_PER_SECOND * seconds || fromStorage < FROM_STORAGE_SHARE * wanted) return [];
-  const percent = Math.round((100 * fromStorage) / wanted);
+  // What PostgreSQL counts is known some seconds later than what was fetched.
+  const percent = Math.min(100, Math.round((100 * fromStorage) / wanted));
   return [
     {
       id: 'cacheTooSmall',
