@@ -15,12 +15,14 @@ export interface ClientPort {
  * none to give.
  *
  * The tables are as long as connections came and went in the last minute, megabytes of them where clients connect for each statement: they are read in
- * pieces, beside whatever else this process does.
+ * pieces, beside whatever else this process does. Even an empty one costs the kernel milliseconds, for it goes through all of its hash table: that of
+ * IPv6 is read where somebody may listen by IPv6 alone.
  */
 export async function clientConnections(ports: readonly ClientPort[], proc = '/proc'): Promise<number> {
   const wanted = ports.map(wantedOf);
   let count = 0;
-  for (const table of ['tcp', 'tcp6']) for await (const line of linesOf(`${proc}/net/${table}`)) if (isOpenAt(line, wanted)) count++;
+  const tables = ports.every(({ host }) => isIPv4(host)) ? ['tcp'] : ['tcp', 'tcp6'];
+  for (const table of tables) for await (const line of linesOf(`${proc}/net/${table}`)) if (isOpenAt(line, wanted)) count++;
   return count;
 }
 

@@ -54,6 +54,10 @@ test("the kernel's table is read as it writes it, however long it is", async () 
   expect(await clientConnections(both, proc)).toBe(3);
   writeFileSync(path.join(proc, 'net/tcp'), '');
   expect(await clientConnections(both, proc)).toBe(0);
+  // Whoever listens by IPv4 has nobody in the other table.
+  writeFileSync(path.join(proc, 'net/tcp6'), table);
+  expect(await clientConnections([{ host: '0.0.0.0', port: 5432 }], proc)).toBe(0);
+  expect(await clientConnections([{ host: '::', port: 5432 }], proc)).toBe(3);
   rmSync(proc, { recursive: true });
 });
 

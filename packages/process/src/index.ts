@@ -1,5 +1,6 @@
 export * from './config.ts';
 export * from './exit-codes.ts';
+export * from './compile-early.ts';
 export * from './heap-growth.ts';
 export * from './latency-histogram.ts';
 export * from './log-schema.ts';
