@@ -20,8 +20,10 @@ enum {
   UNTOLD_BYTES_MAX = 1024 * 1024,
   /* So much that it has not read: then nothing more is received. */
   UNREAD_BYTES_MAX = 1024 * 1024,
-  /* Memory that an empty buffer keeps. */
-  KEPT_BYTES_MAX = 256 * 1024,
+  /* Memory that an empty buffer keeps: as much as pages take that are sent in one go, which would be mapped and zeroed anew each time. */
+  KEPT_BYTES_MAX = 512 * 1024,
+  /* Pieces that go to the kernel with one call. */
+  PIECES_AT_ONCE = 64,
   STACK_BYTES = 256 * 1024,
 };
 

@@ -259,6 +259,28 @@ it('goes on sending when an acknowledgement has taken along what waited', async 
   await expect.poll(() => taken.length).toBe(8 * 8);
 });
 
+it('what is sent in many pieces arrives as it was sent, also where the network takes a part of a piece, and what waits goes before what comes', async () => {
+  const sent: Buffer[] = [];
+  client.pause();
+  // More pieces than go with one call, of lengths that end anywhere; in all more than the network holds.
+  for (let round = 0; round < 6; round++) {
+    const pieces = Array.from({ length: 150 }, (_, index) =>
+      Buffer.alloc(1 + ((round * 7919 + index * 104_729) % 12_000), round * 31 + index),
+    );
+    socket.cork();
+    for (const piece of pieces) socket.write(piece);
+    socket.uncork();
+    sent.push(...pieces);
+    if (round === 3) {
+      client.resume();
+      await once(socket, 'drain');
+    }
+  }
+  const all = Buffer.concat(sent);
+  await expect.poll(() => received.length).toBe(all.length);
+  expect(received.equals(all)).toBe(true);
+});
+
 it('whatever comes, however it is cut: what is next is taken, the rest passed on in order, and nothing is lost or made twice', async () => {
   const junk = fc.uint8Array({ minLength: 1, maxLength: 40 }).map((bytes) => frame(Buffer.from(bytes), { stream: 9, type: 1 }));
   const odd = fc.uint8Array({ minLength: 1, maxLength: 60 }).map((bytes) => frame(Buffer.from(bytes)));
