@@ -14,7 +14,7 @@ enum {
   GROUP_FRAMES_MAX = 64,
   READ_BYTES = 64 * 1024,
   /* TypeScript is told of what was taken after so long, or so many bytes: it has work of its own to gather for. */
-  TELL_AFTER_US = 50 * 1000,
+  TELL_AFTER_US = 200 * 1000,
   TELL_BYTES = 64 * 1024,
   /* So much that TypeScript has not heard of: then it is asked itself. */
   UNTOLD_BYTES_MAX = 1024 * 1024,
