@@ -19,14 +19,15 @@ const HIGHEST_KEY = Buffer.from([0xff]);
  */
 export class LevelStore implements KeyedStore {
   readonly #db: ClassicLevel<Buffer, Buffer>;
-  readonly #readPace = new ReadPace();
+  readonly #readPace: ReadPace;
 
-  private constructor(db: ClassicLevel<Buffer, Buffer>) {
+  private constructor(db: ClassicLevel<Buffer, Buffer>, waitedForCore: () => number) {
     this.#db = db;
+    this.#readPace = new ReadPace({ now: () => performance.now(), waitedForCore });
   }
 
-  /** Opens or makes the store. */
-  static async open(directory: string, options: KeyedStoreOptions): Promise<LevelStore> {
+  /** Opens or makes the store. `waitedForCore`: of the thread that reads, see ReadTimes. */
+  static async open(directory: string, options: KeyedStoreOptions, waitedForCore: () => number): Promise<LevelStore> {
     const db = new ClassicLevel<Buffer, Buffer>(directory, {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
@@ -34,7 +35,7 @@ export class LevelStore implements KeyedStore {
       writeBufferSize: options.writeBufferBytes,
     });
     await db.open();
-    return new LevelStore(db);
+    return new LevelStore(db, waitedForCore);
   }
 
   get(key: Buffer): Promise<Buffer | undefined> {
@@ -46,10 +47,7 @@ export class LevelStore implements KeyedStore {
   }
 
   #getHere(keys: readonly Buffer[]): (Buffer | undefined)[] {
-    const startedAt = performance.now();
-    const values = keys.map((key) => this.#db.getSync(key));
-    this.#readPace.note((performance.now() - startedAt) / Math.max(1, keys.length));
-    return values;
+    return this.#readPace.timed(() => keys.map((key) => this.#db.getSync(key)), keys.length);
   }
 
   async batch(operations: readonly BatchOperation[]): Promise<void> {

@@ -27,12 +27,13 @@ class SystemFile implements DiskFile {
   readonly #onSynced: OnSynced;
   /** Milliseconds, so far. */
   readonly #waitedForCore: () => number;
-  readonly #readPace = new ReadPace();
+  readonly #readPace: ReadPace;
 
   constructor(descriptor: number, onSynced: OnSynced, waitedForCore: () => number) {
     this.#descriptor = descriptor;
     this.#onSynced = onSynced;
     this.#waitedForCore = waitedForCore;
+    this.#readPace = new ReadPace({ now: () => performance.now(), waitedForCore });
     this.size = fs.fstatSync(descriptor).size;
   }
 
@@ -52,10 +53,7 @@ class SystemFile implements DiskFile {
 
   async read(into: Buffer, intoOffset: number, bytes: number, offset: number): Promise<number> {
     if (bytes <= READ_HERE_BYTES_MAX && this.#readPace.isQuick()) {
-      const startedAt = performance.now();
-      const got = this.readHere(into, intoOffset, bytes, offset);
-      this.#readPace.note(performance.now() - startedAt);
-      return got;
+      return this.#readPace.timed(() => this.readHere(into, intoOffset, bytes, offset));
     }
     let done = 0;
     while (done < bytes) {
@@ -138,7 +136,7 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-const SYSTEM: Omit<Disk, 'openFile'> = {
+const SYSTEM: Omit<Disk, 'openFile' | 'openStore'> = {
   async makeDirectory(path) {
     const first = await fs.promises.mkdir(path, { recursive: true });
     if (first === undefined) return;
@@ -170,11 +168,14 @@ const SYSTEM: Omit<Disk, 'openFile'> = {
     const { bsize, bavail, blocks } = await fs.promises.statfs(directory);
     return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
   },
-  openStore: (directory, options) => LevelStore.open(directory, options),
 };
 
 /** The machine's own file system, with LevelDB for keyed values. `onSynced` is told of every fdatasync of a file. */
 export function systemDisk(onSynced: OnSynced = () => undefined): Disk {
   const waited = coreWait();
-  return { ...SYSTEM, openFile: async (path, mode) => new SystemFile(await open(path, FLAGS[mode]), onSynced, waited) };
+  return {
+    ...SYSTEM,
+    openFile: async (path, mode) => new SystemFile(await open(path, FLAGS[mode]), onSynced, waited),
+    openStore: (directory, options) => LevelStore.open(directory, options, waited),
+  };
 }
