@@ -31,7 +31,7 @@ export const performance: Dashboard = {
     [
       {
         title: 'Statements that take most time',
-        description: `How many sessions were in each of the ${STATEMENTS} that took most of all this time, by pg_stat_statements’ queryid; /status of the agent has their texts.`,
+        description: `How many sessions were in each of the ${STATEMENTS} that took most of all this time, by pg_stat_statements’ queryid; kubectl aurora top has their texts.`,
         unit: 'short',
         show: 'stacked',
         legend: 'table',

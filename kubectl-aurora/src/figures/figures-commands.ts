@@ -7,6 +7,7 @@ import type { Surroundings } from '../surroundings.ts';
 import { fetchMetrics } from './fetch-metrics.ts';
 import { renderStorage } from './render-storage.ts';
 import { renderTop } from './render-top.ts';
+import { fetchStatements, renderStatements } from './statements.ts';
 
 export interface FiguresRequest {
   readonly namespace: string;
@@ -36,7 +37,8 @@ export async function topCommand(request: FiguresRequest, around: Surroundings):
     const before = await fetchMetrics(api, pods);
     await pause(BETWEEN_MS, signal);
     const seconds = (now() - begun) / 1000;
-    return renderTop(cluster, { before, after: await fetchMetrics(api, pods), seconds }, screen());
+    const [after, statements] = await Promise.all([fetchMetrics(api, pods), fetchStatements(api, cluster, pods)]);
+    return `${renderTop(cluster, { before, after, seconds }, screen())}${renderStatements(statements, screen())}`;
   });
 }
 

@@ -9,6 +9,7 @@ import { VIEWS } from '../testing/views.ts';
 import { fetchMetrics } from './fetch-metrics.ts';
 import { renderStorage } from './render-storage.ts';
 import { renderTop } from './render-top.ts';
+import { readStatements, renderStatements } from './statements.ts';
 import { waitsBetween } from './waits.ts';
 
 const PIPE = { width: Infinity, colour: false } as const;
@@ -95,6 +96,17 @@ demo-2     reader             -       -           -       -         -         - 
 demo-3     reader             -       -           -       -         -         -         -           -   0 ms
 demo-3: no figures: error trying to reach service
 `);
+});
+
+test('statements that took most time, as an agent tells of them', () => {
+  const statement = { queryId: '-42', database: 'app', role: 'app', calls: 7, seconds: 1.4, meanMs: 200, text: 'select $1' };
+  const told = readStatements(JSON.stringify({ insights: { statements: [statement, { queryId: 1 }] } }));
+  expect(renderStatements(told, PIPE)).toBe(`
+QUERYID    TIME   CALLS     MEAN   DATABASE   STATEMENT
+-42       1.4 s       7   200 ms   app        select $1
+`);
+  const none = ['no JSON', '{}', '{"insights":{"noStatements":"pg_stat_statements is not loaded"}}', 'null'];
+  expect(none.map((body) => renderStatements(readStatements(body), PIPE))).toEqual(['', '', '', '']);
 });
 
 test('what sessions wait for, most first, is the growth between two looks', () => {
