@@ -1,9 +1,10 @@
 import { parseLsn } from '@kube-aurora/pg-format';
 import { instanceSettings } from '../api/instance-settings.ts';
-import { isPodReady, isTerminating, timeMs, type Pod } from '../kube/objects.ts';
+import { isPodReady, isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
 import { cacheClaim, cacheVolumeProblems } from '../observed/cache-claim.ts';
 import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import type { Instance } from './plan-instances.ts';
+import { podTrouble } from './pod-health.ts';
 import { isSwitchingOver, switchoverRefusal } from './switchover.ts';
 
 /** An instance that is not up after this long is not on its way: waiting for it would hold an update back for good. */
@@ -26,27 +27,33 @@ export interface NextUpdate {
 }
 
 /**
- * Outdated pods that are not ready serve nobody: all of them may be replaced, and before others. Then one at a time, and only
+ * Outdated pods that serve nobody, and will not soon, may be replaced all at once, and before others. Then one at a time, and only
  * while nothing of storage moves, no other instance is on its way and nobody takes the writer's place: readers first, the highest
- * number first. When only the writer is left, a reader that is as it should be takes its place, and its pod goes as a reader's
+ * number first. One that has become unready a moment ago counts as one on its way: on a busy machine, or while storage is replaced, any of
+ * them does, and the writer and all who could take its place would go together. When only the writer is left, a reader that is as it should be takes its place, and its pod goes as a reader's
  * does; where there is no such reader, its pod goes as it is.
  */
 export function nextUpdate(observed: Observed, candidates: readonly UpdateCandidate[], storageSettled: boolean): NextUpdate {
   const outdated = candidates.filter(({ instance, outdatedWhy }) => instance.pod !== undefined && outdatedWhy !== undefined);
-  const isReady = ({ instance: { pod } }: UpdateCandidate): boolean => pod !== undefined && isPodReady(pod);
-  const idle = new Set(outdated.filter((one) => !isReady(one)).map(({ instance }) => instance.name));
-  const serving = outdated.filter(isReady);
+  const isOut = ({ instance: { pod } }: UpdateCandidate): boolean => pod !== undefined && isIdle(observed, pod);
+  const idle = new Set(outdated.filter(isOut).map(({ instance }) => instance.name));
+  const serving = outdated.filter((one) => !isOut(one));
   const readers = serving.filter(({ instance }) => instance.role === 'reader');
   const next = readers.at(-1) ?? serving[0];
   if (isSwitchingOver(observed.cluster)) return { replaceable: new Set() };
   if (next === undefined || idle.size > 0 || !storageSettled) return { replaceable: idle };
   // The next pod of a spec whose disks cannot be had would serve nobody.
   if (cacheVolumeProblems(observed).length > 0) return { replaceable: idle };
-  const others = candidates.filter((one) => one !== next);
-  const settled = others.every(({ instance }) => instance.role === 'writer' || isSettled(observed, instance.pod));
+  const settled = candidates.every((one) => one === next || isSettled(observed, one.instance.pod));
   if (!settled) return { replaceable: new Set() };
   const handOverTo = next.instance.role === 'writer' ? successor(observed, candidates) : undefined;
   return handOverTo === undefined ? { replaceable: new Set([next.instance.name]) } : { replaceable: new Set(), handOverTo };
+}
+
+/** Serves nobody, and will not soon: it cannot start, or has been unready for as long as any may be on its way. */
+function isIdle(observed: Observed, pod: Pod): boolean {
+  if (isPodReady(pod)) return false;
+  return isTerminating(pod) || pod.status?.phase !== 'Running' || podTrouble(pod).kind !== 'none' || hasHadItsTime(observed, pod);
 }
 
 /** Takes connections, or has had its time to come up. */
@@ -54,7 +61,14 @@ function isSettled(observed: Observed, pod: Pod | undefined): boolean {
   if (pod === undefined || isTerminating(pod)) return false;
   // Neither would the one after it: that one's disk comes from the same place.
   if (!isPodReady(pod) && cacheClaim(observed, pod).kind !== 'there') return false;
-  return computeState(observed, pod) === 'available' || observed.now - (timeMs(pod.metadata.creationTimestamp) ?? 0) > ON_ITS_WAY_MS;
+  return computeState(observed, pod) === 'available' || hasHadItsTime(observed, pod);
+}
+
+/** It has not been ready for so long that it is not on its way. */
+function hasHadItsTime(observed: Observed, pod: Pod): boolean {
+  const ready = podCondition(pod, 'Ready');
+  const since = Math.max(timeMs(pod.metadata.creationTimestamp) ?? 0, timeMs(ready?.lastTransitionTime) ?? 0);
+  return ready?.status !== 'True' && observed.now - since > ON_ITS_WAY_MS;
 }
 
 /**
