@@ -16,6 +16,7 @@ import type { BatchForm } from './batch-form.ts';
 import { DurableEvent } from './durable-event.ts';
 import { LogReadError } from './log-errors.ts';
 import type { LogDamage } from './log-recovery.ts';
+import { RecordWindow } from './record-window.ts';
 import { RedoLog } from './redo-log.ts';
 
 const START: ChainEnd = { lsn: 1000n, epoch: 1n };
@@ -190,7 +191,7 @@ describe('a log of sealed batches', () => {
         for (const { lsn, raw } of recordsOf(one)) {
           expect(log.reader.record(at, raw.length, lsn)).toEqual(raw);
           const into = Buffer.alloc(700);
-          const got = log.reader.readInto(into, at, into.length, lsn);
+          const got = log.reader.readInto(into, at, () => at + into.length, lsn);
           expect(into.subarray(8, Math.min(got, 8 + raw.length))).toEqual(raw.subarray(0, Math.min(got, 8 + raw.length) - 8));
           at += (8 + raw.length + 7) & ~7;
         }
@@ -199,6 +200,62 @@ describe('a log of sealed batches', () => {
       expect(totalBytes).toBe(first.length);
     }
     expect(bytesOnDisk().includes(SECRET)).toBe(false);
+  });
+
+  it('opens a batch when a record of it is asked for, and once in a pass, whatever the pass leaves out', async () => {
+    const { batches: form } = testForms();
+    let opened = 0;
+    await open({
+      ...form,
+      fromDisk: (bytes, offset) => {
+        opened++;
+        return form.fromDisk(bytes, offset);
+      },
+    });
+    const written = await write(150);
+    const records: { readonly position: number; readonly lsn: bigint; readonly raw: Buffer; readonly nth: number }[] = [];
+    let position = 0;
+    for (const [nth, one] of written.entries()) {
+      let at = position + 64;
+      for (const { lsn, raw } of recordsOf(one)) {
+        records.push({ position: at, lsn, raw, nth });
+        at += (8 + raw.length + 7) & ~7;
+      }
+      position += one.length + form.extraBytes;
+    }
+    const end = position;
+    fc.assert(
+      fc.property(fc.subarray(records, { minLength: 1 }), fc.boolean(), fc.nat(4000), (some, inOrder, ahead) => {
+        const asked = inOrder ? some : some.toReversed();
+        const window = new RecordWindow(log.reader, false);
+        opened = 0;
+        for (const { position: at, lsn, raw } of asked)
+          expect(window.record(at, raw.length, lsn, () => Math.min(end, at + ahead))).toEqual(raw);
+        if (inOrder) expect(opened).toBeLessThanOrEqual(new Set(some.map(({ nth }) => nth)).size);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('shows what a cut and other redo put in the place of what was read', async () => {
+    await open(testForms().batches);
+    const written = await write(6);
+    const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = written;
+    const at = first.length + testForms().batches.extraBytes + 64;
+    const record = (): Buffer => {
+      const [one] = recordsOf(second);
+      if (one === undefined) throw new Error('a batch has records');
+      return log.reader.record(at, one.raw.length, one.lsn);
+    };
+    const before = Buffer.from(record());
+    await log.annul(checkRedoBatch(first).endLsn);
+    expect(record).toThrow();
+    const anew = batchAfter(log.tail, 2n, [syntheticRecord(0, 0, Buffer.concat([SECRET, Buffer.alloc(9, 7)]))]).batch;
+    log.append(checkRedoBatch(anew), anew);
+    await log.flushed();
+    const [other] = recordsOf(anew);
+    expect(log.reader.record(at, other?.raw.length ?? 0, other?.lsn ?? 0n)).toEqual(other?.raw);
+    expect(other?.raw).not.toEqual(before);
   });
 
   it('goes on where a torn write left it, and writes other bytes there under another session', async () => {

@@ -76,8 +76,8 @@ export function sealedBatches(sealer: Sealer): BatchForm {
       if (end > bytes.length) throw new RedoBatchError('totalBytes', `${totalBytes} bytes, and ${bytes.length - offset} are there`);
       if (totalBytes < REDO_BATCH_HEADER_BYTES + extraBytes) throw new RedoBatchError('totalBytes', `${totalBytes} is no sealed batch`);
       const from = offset + REDO_BATCH_HEADER_BYTES;
-      if (crc32cRange(bytes, from, end) !== payloadCrc) throw new RedoBatchError('payloadCrc', 'does not match the payload');
-      const plain = open(sealer, bytes.subarray(offset, end));
+      // What opens is whole; of what does not its CRC says whether it was damaged, or is of another key.
+      const plain = open(sealer, bytes.subarray(offset, end), () => crc32cRange(bytes, from, end) === payloadCrc);
       const batch = Buffer.allocUnsafe(totalBytes - extraBytes);
       bytes.copy(batch, 0, offset, from);
       plain.copy(batch, REDO_BATCH_HEADER_BYTES);
@@ -87,11 +87,12 @@ export function sealedBatches(sealer: Sealer): BatchForm {
   };
 }
 
-function open(sealer: Sealer, stored: Buffer): Buffer {
+function open(sealer: Sealer, stored: Buffer, isWhole: () => boolean): Buffer {
   const sealAt = stored.length - SEAL_BYTES;
   try {
     return sealer.open(stored.subarray(0, ASSOCIATED_BYTES), stored.subarray(REDO_BATCH_HEADER_BYTES, sealAt), stored.subarray(sealAt));
   } catch (error) {
+    if (error instanceof SealError && !isWhole()) throw new RedoBatchError('payloadCrc', 'does not match the payload');
     // It is as somebody wrote it, since its CRC is right: no damage that a copy should paint over.
     if (error instanceof SealError) throw new KeyUnusableError(`a batch of the redo log ${error.message}`);
     throw error;

@@ -22,18 +22,6 @@ export function asLogReadError(lsn: bigint, error: unknown): unknown {
   return error instanceof RedoBatchError || error instanceof KeyUnusableError ? new LogReadError(lsn, error.message) : error;
 }
 
-/** Offset in `file` of the batch that stands around byte `at` and has the record at `lsn`. Throws LogReadError. */
-export function offsetOfBatchAround(file: LogFile, at: number, lsn: bigint): number {
-  const bytes = Buffer.alloc(REDO_BATCH_HEADER_BYTES);
-  for (let offset = file.lookup(lsn); offset <= at;) {
-    file.readHere(bytes, 0, bytes.length, offset);
-    const { totalBytes } = checkedAt(lsn, () => decodeRedoBatchHeader(bytes));
-    if (at < offset + totalBytes) return offset;
-    offset += totalBytes;
-  }
-  throw new LogReadError(lsn, `no batch stands around byte ${at}`);
-}
-
 /** Offset in `file` of the batch whose backlink is `lsn`. Throws LogReadError. */
 export function offsetOfBatch(file: LogFile, lsn: bigint): number {
   const offset = findBatch(file, lsn);

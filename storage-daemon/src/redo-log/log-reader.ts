@@ -1,9 +1,10 @@
 import { decodeRedoBatchHeader, REDO_BATCH_HEADER_BYTES } from '@kube-aurora/volume';
 import type { BatchForm, StoredBatch } from './batch-form.ts';
-import { asLogReadError, backlinkOfBatchAt, checkedAt, offsetOfBatch, offsetOfBatchAround } from './find-batch.ts';
+import { asLogReadError, backlinkOfBatchAt, checkedAt, offsetOfBatch } from './find-batch.ts';
 import { describeLink, linkTo, type ChainLink, type LogChain } from './log-chain.ts';
 import { LogGoneError, LogReadError } from './log-errors.ts';
 import type { LogFile } from './log-file.ts';
+import { SealedStretch } from './sealed-stretch.ts';
 import type { TailCache } from './tail-cache.ts';
 
 const NONE = Buffer.alloc(0);
@@ -13,8 +14,8 @@ export class LogReader {
   readonly #chain: LogChain;
   readonly #cache: TailCache;
   readonly #form: BatchForm;
-  /** The batch that was opened last, where they are sealed: records are read one after the other. */
-  #opened: { readonly position: number; readonly stored: StoredBatch } | undefined;
+  /** Where they are sealed. */
+  readonly #sealed: SealedStretch | undefined;
   /** Is a record as its engine wrote it? */
   readonly isRecordSound: (raw: Buffer) => boolean;
 
@@ -22,6 +23,7 @@ export class LogReader {
     this.#chain = chain;
     this.#cache = cache;
     this.#form = form;
+    this.#sealed = form.extraBytes === 0 ? undefined : new SealedStretch(form);
     this.isRecordSound = isRecordSound;
   }
 
@@ -40,7 +42,7 @@ export class LogReader {
     const file = this.#chain.fileAt(position);
     if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
     const bytes = Buffer.allocUnsafe(8 + recordBytes);
-    const got = this.#readPlain(file, bytes, position, bytes.length, lsn);
+    const got = this.#fill(file, bytes, position, () => position + bytes.length, lsn);
     const raw = bytes.subarray(8);
     if (got < bytes.length || bytes.readBigUInt64LE(0) !== lsn || raw.readUInt32LE(0) !== recordBytes || !this.isRecordSound(raw)) {
       throw new LogReadError(lsn, 'the stored record fails its CRC');
@@ -49,45 +51,25 @@ export class LogReader {
   }
 
   /**
-   * Fills `into` with up to `bytes` bytes from a record on, unchecked; gives how many there are. Throws LogGoneError
-   * at `lsn`, the record's, and LogReadError where a sealed batch does not open.
+   * Fills `into`, unchecked, with a record and what is cheap to have of what stands behind it, to `until()` at most; gives how many bytes
+   * that are. Throws LogGoneError at `lsn`, the record's, and LogReadError where a sealed batch does not open.
    */
-  readInto(into: Buffer, position: number, bytes: number, lsn: bigint): number {
+  readInto(into: Buffer, position: number, until: () => number, lsn: bigint): number {
     const file = this.#chain.fileAt(position);
     if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
-    return this.#readPlain(file, into, position, bytes, lsn);
+    return this.#fill(file, into, position, until, lsn);
   }
 
-  /** As batches came: of sealed ones what stands behind each is left as it is in `into`. */
-  #readPlain(file: LogFile, into: Buffer, position: number, bytes: number, lsn: bigint): number {
-    const from = position - file.base;
-    if (this.#form.extraBytes === 0) return file.readHere(into, 0, bytes, from);
-    const to = Math.min(from + bytes, file.used);
-    let filled = 0;
-    for (let offset = offsetOfBatchAround(file, from, lsn); offset < to;) {
-      const { batch } = this.#openAt(file, offset, lsn);
-      batch.copy(into, Math.max(0, offset - from), Math.max(0, from - offset), Math.max(0, Math.min(batch.length, to - offset)));
-      filled = Math.min(offset + batch.length, to) - from;
-      offset += batch.length + this.#form.extraBytes;
-    }
-    return Math.max(0, filled);
-  }
-
-  #openAt(file: LogFile, offset: number, lsn: bigint): StoredBatch {
-    const position = file.base + offset;
-    if (this.#opened?.position === position) return this.#opened.stored;
-    const head = Buffer.allocUnsafe(REDO_BATCH_HEADER_BYTES);
-    file.readHere(head, 0, head.length, offset);
-    const bytes = Buffer.allocUnsafe(checkedAt(lsn, () => decodeRedoBatchHeader(head)).totalBytes);
-    const got = file.readHere(bytes, 0, bytes.length, offset);
-    const stored = checkedAt(lsn, () => this.#form.fromDisk(bytes.subarray(0, got), 0));
-    this.#opened = { position, stored };
-    return stored;
+  /** Of sealed batches the rest of the one that the record is in: what is opened is paid for, and the next record may be far off. */
+  #fill(file: LogFile, into: Buffer, position: number, until: () => number, lsn: bigint): number {
+    if (this.#sealed === undefined) return file.readHere(into, 0, Math.min(into.length, until() - position), position - file.base);
+    const { position: from, stored } = this.#sealed.around(file, position, lsn, until);
+    return stored.batch.copy(into, 0, position - from);
   }
 
   /** What stands at a position is another from now on. */
   forget(): void {
-    this.#opened = undefined;
+    this.#sealed?.forget();
   }
 
   /** A whole batch of `totalBytes` by its position, checked. Throws LogReadError. */

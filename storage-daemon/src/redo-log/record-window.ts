@@ -35,10 +35,9 @@ export class RecordWindow {
       const recent = this.#isRecent ? this.#log.recent(position, recordBytes) : undefined;
       if (recent !== undefined) return recent;
       if (end - position > WINDOW_BYTES) return this.#log.record(position, recordBytes, lsn);
-      const wanted = Math.min(WINDOW_BYTES, Math.max(end, until()) - position);
       if (this.#bytes === NOTHING) this.#bytes = Buffer.allocUnsafe(WINDOW_BYTES);
       this.#from = position;
-      this.#to = position + this.#log.readInto(this.#bytes, position, wanted, lsn);
+      this.#to = position + this.#log.readInto(this.#bytes, position, () => Math.max(end, until()), lsn);
     }
     if (end > this.#to) throw new LogReadError(lsn, 'the log ends before the record does');
     const at = position - this.#from;

@@ -263,6 +263,7 @@ export class RedoLog {
     }
     await file.overwrite([stored], offset, stored.length);
     await file.sync();
+    this.reader.forget();
     return true;
   }
 
