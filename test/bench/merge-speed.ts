@@ -30,6 +30,8 @@ const { values } = parseArgs({
     rows: { type: 'string', default: '300000' },
     passes: { type: 'string', default: '3' },
     only: { type: 'string', default: 'insert,copy,updates' },
+    /** Of each batch, about: 1024 is that of single commits. */
+    'batch-bytes': { type: 'string', default: '65536' },
     /** Redo and pages are sealed. */
     encrypted: { type: 'boolean', default: false },
     /** Where the segment is: on a real disk, or bytes written are not counted. */
@@ -85,7 +87,7 @@ async function merge(stream: WalStream, directory: string): Promise<string[]> {
 
 const rowsOut: string[][] = [];
 for (const name of values.only.split(',')) {
-  const stream = await writeStream(name, Number(values.rows));
+  const stream = await writeStream(name, Number(values.rows), Number(values['batch-bytes']));
   for (let pass = 0; pass < Number(values.passes); pass++) {
     const directory = fs.mkdtempSync(join(values.directory, 'aurora-merge-'));
     try {

@@ -19,7 +19,7 @@ export interface WalStream {
   /** The volume where the stream begins. */
   readonly state: Buffer;
   readonly pages: PageStore;
-  /** The records as redo batches of about 64 KiB. */
+  /** The records as redo batches of about the size that was asked for. */
   readonly batches: readonly Buffer[];
   readonly records: number;
   /** From the first record's start to the last one's end. */
@@ -110,7 +110,7 @@ export const STREAMS: Readonly<Record<string, Workload>> = {
  * Starts a server, lets it write the workload's WAL, and reads it. The server and its files are gone when this
  * resolves.
  */
-export async function writeStream(name: string, rows: number): Promise<WalStream> {
+export async function writeStream(name: string, rows: number, batchBytes = BATCH_BYTES): Promise<WalStream> {
   const workload = STREAMS[name];
   if (workload === undefined) throw new RangeError(`no stream is called ${name}; one of ${Object.keys(STREAMS).join(', ')}`);
   const settings = {
@@ -136,7 +136,7 @@ export async function writeStream(name: string, rows: number): Promise<WalStream
       name,
       state: encodeVolumeState(state),
       pages,
-      ...laidOut(state.endLsn, walRecords(path.join(postgres.dataDir, 'pg_wal'), state.endLsn)),
+      ...laidOut(state.endLsn, walRecords(path.join(postgres.dataDir, 'pg_wal'), state.endLsn), batchBytes),
     };
   } finally {
     await postgres.remove();
@@ -157,7 +157,11 @@ async function runAll(
   }
 }
 
-function laidOut(base: bigint, records: Iterable<WalRecord>): Pick<WalStream, 'batches' | 'records' | 'walBytes' | 'mix'> {
+function laidOut(
+  base: bigint,
+  records: Iterable<WalRecord>,
+  batchBytes: number,
+): Pick<WalStream, 'batches' | 'records' | 'walBytes' | 'mix'> {
   const batches: Buffer[] = [];
   const byManager = new Map<string, number>();
   let pending: BatchRecord[] = [];
@@ -180,7 +184,7 @@ function laidOut(base: bigint, records: Iterable<WalRecord>): Pick<WalStream, 'b
     byManager.set(resourceManagers(18).nameOf(rmid), (byManager.get(resourceManagers(18).nameOf(rmid)) ?? 0) + 1);
     pending.push({ lsn, endLsn, raw: Buffer.from(raw) });
     pendingBytes += recordBytesInBatch(raw.length);
-    if (pendingBytes >= BATCH_BYTES) flush();
+    if (pendingBytes >= batchBytes) flush();
   }
   flush();
   const mix = [...byManager]

@@ -291,7 +291,12 @@ describe('a log of sealed batches', () => {
     const broken = written[1] ?? Buffer.alloc(0);
     const lsn = checkRedoBatch(broken).backlink;
     expect(() => log.reader.batchesFrom(lsn, 1)).toThrow(LogReadError);
+    const [one] = recordsOf(broken);
+    // Read before it was mended: what is held of it goes.
+    const record = (): Buffer => log.reader.record(at - 16, one?.raw.length ?? 0, one?.lsn ?? 0n);
+    expect(record).toThrow(LogReadError);
     expect(await log.replaceBatch(broken)).toBe(true);
+    expect(record()).toEqual(one?.raw);
     expect(log.reader.batchesFrom(START.lsn, 1 << 20).batches).toEqual(Buffer.concat(written));
     expect(bytesOnDisk().includes(SECRET)).toBe(false);
   });
