@@ -7,7 +7,7 @@ import type { OpenFiles } from './machine.ts';
  * What packages/append-lane does in a thread, in the simulation's time: takes what is exactly next, writes, syncs, acknowledges, and tells a
  * little later. Between write and sync time goes by, in which the machine may die.
  */
-const TELL_AFTER_MS = 50;
+const TELL_AFTER_MS = 200;
 const SYNC_MS = 0.3;
 
 export interface SimulatedLaneOptions {
