@@ -18,8 +18,17 @@ export function podClaims(pod: Pod): readonly PodClaim[] {
 }
 
 /** Was the claim made for this very pod? One of the same name may be left of an earlier pod of its name. */
-export function isMadeFor(claim: Claim, pod: Pod): boolean {
+function isMadeFor(claim: Claim, pod: Pod): boolean {
   return claim.metadata.ownerReferences?.some(({ uid, controller }) => controller === true && uid === pod.metadata.uid) === true;
+}
+
+/**
+ * Does a pod use the claim, so that the claim stays while it does? Not before it has a node, and not a claim that was made for an earlier
+ * pod of its name: that one goes, and the pod waits for its own.
+ */
+export function usesClaim(pod: Pod, claim: Claim): boolean {
+  const named = podClaims(pod).find(({ claimName }) => claimName === claim.metadata.name);
+  return named !== undefined && pod.spec.nodeName !== undefined && (named.template === undefined || isMadeFor(claim, pod));
 }
 
 /** Why a pod's claims keep it from any node, in the words of kube-scheduler; undefined when they do not. Pure. */

@@ -4,7 +4,7 @@ import type { Logger } from '@kube-aurora/process';
 import { CLAIM_PROTECTION } from '../api/claim-strategy.ts';
 import type { Registry } from '../api/registry.ts';
 import type { Claim, Pod } from '../kinds.ts';
-import { podClaims } from '../pod-claims.ts';
+import { podClaims, usesClaim } from '../pod-claims.ts';
 import { objectAt, stringAt, type KubeObject } from '../store/object.ts';
 import { dropFinalizer } from './garbage-collector.ts';
 import { make } from './namespaces.ts';
@@ -53,7 +53,7 @@ export function runVolumes(registry: Registry, recorder: EventRecorder, logger: 
 
 function inUse(registry: Registry, claim: KubeObject): boolean {
   const pods = registry.store.list('pods', claim.metadata.namespace) as Pod[];
-  return pods.some((pod) => podClaims(pod).some(({ claimName }) => claimName === claim.metadata.name));
+  return pods.some((pod) => usesClaim(pod, claim as Claim));
 }
 
 /**
