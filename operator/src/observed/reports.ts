@@ -1,9 +1,10 @@
-import { formatLsn, parseLsn } from '@kube-aurora/pg-format';
+import { parseLsn } from '@kube-aurora/pg-format';
 import { INSTANCE_ROLES, type AdviceStatus, type InstanceRole, type LostSlot } from '../api/status-types.ts';
 import { readAdvice } from './agent-advice.ts';
 import { readFailover, type ReportedFailover } from './agent-failover.ts';
-import { FAULT_KINDS, type ReportedFault } from './faults.ts';
-import { listedText, numberField, objectFields, textField } from './fields.ts';
+import type { ReportedFault } from './faults.ts';
+import { listedText, lsnField, numberField, objectFields, present, textField } from './fields.ts';
+import { readFault } from './read-fault.ts';
 
 /** One poll of a program's /status. Replies are data from the network: every field is checked, none is trusted. */
 interface Poll {
@@ -163,32 +164,9 @@ export interface DaemonReport extends Poll {
   readonly message?: string;
 }
 
-/** PostgreSQL's notation, from that notation or from a plain number; 0 is PostgreSQL's "none". */
-function lsnOf(value: unknown): string | undefined {
-  const text = anyLsnOf(value);
-  return text === '0/0' ? undefined : text;
-}
-
-function anyLsnOf(value: unknown): string | undefined {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return formatLsn(BigInt(value));
-  if (typeof value !== 'string') return undefined;
-  if (/^\d{1,20}$/.test(value)) return formatLsn(BigInt(value));
-  try {
-    return formatLsn(parseLsn(value));
-  } catch (error) {
-    if (error instanceof TypeError) return undefined;
-    throw error;
-  }
-}
-
 /** Both in PostgreSQL's notation; absent is 0. */
 function isAhead(a: string | undefined, b: string | undefined): boolean {
   return parseLsn(a ?? '0/0') > parseLsn(b ?? '0/0');
-}
-
-/** Drops what is undefined, so that optional fields are absent. */
-function present<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as T;
 }
 
 function listOf(value: unknown): readonly unknown[] {
@@ -201,42 +179,6 @@ function failureOf(value: unknown): AgentReport['failure'] {
   const message = textField(failure['message']);
   const at = textField(failure['at']);
   return reason === undefined || message === undefined ? undefined : { reason, message, ...(at === undefined ? {} : { at }) };
-}
-
-/** A segment's fault: absent when there is none; of kind UNKNOWN when it is of no kind that we know. */
-export function readFault(value: unknown): ReportedFault | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const fault = objectFields(value);
-  const kind = FAULT_KINDS.find((one) => one === fault['kind']);
-  const text = (key: string): string => textField(fault[key]) ?? '';
-  const lsn = (key: string): string => lsnOf(fault[key]) ?? '?';
-  switch (kind) {
-    case 'DAMAGED_DATA':
-      return { kind, part: text('part') };
-    case 'REDO_FAILED':
-      return { kind, lsn: lsn('lsn'), record: text('record'), page: text('page') };
-    case 'LOST_REDO':
-      return { kind, lsn: lsn('lsn'), heldLsn: lsn('heldLsn') };
-    case 'HISTORY_REFUSED':
-      return { kind, epoch: text('epoch'), startLsn: lsn('startLsn'), durableLsn: lsn('durableLsn') };
-    case 'DISK_FULL':
-      return present<Extract<ReportedFault, { kind: 'DISK_FULL' }>>({
-        kind,
-        freeBytes: numberField(fault['freeBytes']),
-        neededBytes: numberField(fault['neededBytes']),
-      });
-    case 'DISK_ERROR':
-      return { kind, error: text('error'), operation: text('operation') };
-    case 'ENGINE_UNKNOWN': {
-      const engine = objectFields(fault['engine']);
-      return { kind, engine: `${textField(engine['engine']) ?? '?'} ${numberField(engine['major']) ?? '?'}` };
-    }
-    case 'KEY_UNUSABLE':
-      return { kind };
-    case 'UNKNOWN':
-    case undefined:
-      return { kind: 'UNKNOWN' };
-  }
 }
 
 function settingsOf(value: unknown): ReportedSettings | undefined {
@@ -306,9 +248,9 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
     lostSlots: lostSlotsOf(status['lostReplicationSlots']),
     // Epochs begin at 1: 0 is an agent that has opened nothing yet.
     epoch: numberField(status['epoch']) || undefined,
-    vdl: lsnOf(status['vdl']),
+    vdl: lsnField(status['vdl']),
     startedAt: textField(status['startedAt']),
-    replayLsn: lsnOf(status['replayLsn']),
+    replayLsn: lsnField(status['replayLsn']),
     lagMs: numberField(typeof status['lagMs'] === 'number' ? Math.round(status['lagMs']) : status['lagMs']),
     reason: listedText(AGENT_REASONS, status['reason']),
     since: textField(status['since']),
@@ -333,7 +275,7 @@ export function readAgentStatus(body: unknown, uid: string, now: number): AgentR
         present<ReportedSegment>({
           id,
           state: (textField(segment['state']) ?? 'unknown').toUpperCase(),
-          scl: lsnOf(segment['scl']),
+          scl: lsnField(segment['scl']),
           behindBytes: numberField(segment['behindBytes']),
         }),
       ];
@@ -368,13 +310,13 @@ export function readDaemonStatus(body: unknown, uid: string, of: { volumeId: str
         : segment === undefined
           ? 'EMPTY'
           : (textField(segment['phase']) ?? textField(segment['state']) ?? 'unknown').toUpperCase(),
-    scl: lsnOf(segment?.['scl']),
-    vdl: lsnOf(segment?.['vdl']),
+    scl: lsnField(segment?.['scl']),
+    vdl: lsnField(segment?.['vdl']),
     bytesUsed: numberField(segment?.['bytesUsed']),
     diskFree: shareOf(objectFields(status['disk'])),
     diskFullInSeconds: numberField(objectFields(status['disk'])['fullInSeconds']),
     fault: readFault(segment?.['fault']),
-    mustRecover: isAhead(lsnOf(segment?.['recoverToLsn']), lsnOf(segment?.['scl'])) || undefined,
+    mustRecover: isAhead(lsnField(segment?.['recoverToLsn']), lsnField(segment?.['scl'])) || undefined,
     standIn: standInOf(segment?.['standIn']),
     wrappedBy: textField(objectFields(segment?.['encryption'])['wrappedBy']),
     wrapsWith: textField(objectFields(status['encryption'])['wrapsWith']),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { FAULT_KINDS } from '../observed/faults.ts';
 import type { Observed } from '../observed/observed.ts';
-import { readFault } from '../observed/reports.ts';
+import { readFault } from '../observed/read-fault.ts';
 import { daemonReport, healthy, makeCluster } from '../testing/fixtures.ts';
 import { condition, faulty, ran, statusOf } from '../testing/statuses.ts';
 
