@@ -210,9 +210,10 @@ describe('without an operator', () => {
       'aurora_tls_refused_connections_total',
       'aurora_token_logins_total',
     ]);
-    await cluster.until('the new writer tells how its PostgreSQL is', async () =>
-      (await (await fetch(`http://${writer.host}:7003/metrics`)).text()).includes('aurora_insights_up{look="activity"} 1'),
-    );
+    await cluster.until('the new writer tells how its PostgreSQL is, by every look', async () => {
+      const metrics = await (await fetch(`http://${writer.host}:7003/metrics`)).text();
+      return ['activity', 'statistics', 'statements'].every((look) => metrics.includes(`aurora_insights_up{look="${look}"} 1`));
+    });
     const [ofWriter, ofReader] = await Promise.all([writer, reader].map(({ host }) => exportedMetrics(`http://${host}:7003/metrics`)));
     const missing = (names: readonly string[], ...exported: (ReadonlySet<string> | undefined)[]): readonly string[] =>
       names.filter((name) => !absent.has(name) && !exported.some((some) => some?.has(name)));
