@@ -15,7 +15,7 @@ import {
   serveStatus,
   Shutdown,
 } from '@kube-aurora/process';
-import { postgres18 } from '@kube-aurora/redo';
+import { loadPageRedo, postgres18 } from '@kube-aurora/redo';
 import { Registry } from 'prom-client';
 import { EngineRegistry } from '@kube-aurora/redo-engine';
 import { DAEMON_CONFIG } from './config.ts';
@@ -93,6 +93,7 @@ await runMain(logger, async () => {
     bufferBytes: () => getHeapStatistics().external_memory,
     collect: garbageCollector(),
   });
+  loadPageRedo(process.env['AURORA_PAGE_REDO']);
   let metrics: DaemonMetrics | undefined;
   const daemon = await Daemon.start({
     dataDirectory: config.dataDir,

@@ -23,8 +23,8 @@ export interface ImageSpec {
   readonly packageFiles: readonly PackageFiles[];
   /** The console's page, beside its program. */
   readonly page?: boolean;
-  /** The addon of append lanes (packages/append-lane). */
-  readonly appendLane?: boolean;
+  /** The addons of storage: append lanes (packages/append-lane), and redo in C (packages/redo). */
+  readonly storageAddons?: boolean;
   /** PostgreSQL, the shim, and the shell and locale that PostgreSQL's initdb needs. */
   readonly postgres: boolean;
   readonly env: Readonly<Record<string, string>>;
@@ -41,6 +41,7 @@ export const PLACE = {
   postgres: 'app/postgresql',
   shim: 'app/lib/libaurora_shim.so',
   appendLane: 'app/lib/append_lane.node',
+  pageRedo: 'app/lib/page_redo.node',
   licenses: 'usr/share/licenses',
   sbom: 'usr/share/sbom',
 } as const;
@@ -82,9 +83,9 @@ export const IMAGES: Readonly<Record<ImageName, ImageSpec>> = {
       // Read at the start, from two directories above the bundle.
       { dependent: 'storage-daemon', package: 'grpc-health-check', from: 'proto', to: 'app/proto' },
     ],
-    appendLane: true,
+    storageAddons: true,
     postgres: false,
-    env: { ...COMMON_ENV, AURORA_APPEND_LANE: `/${PLACE.appendLane}` },
+    env: { ...COMMON_ENV, AURORA_APPEND_LANE: `/${PLACE.appendLane}`, AURORA_PAGE_REDO: `/${PLACE.pageRedo}` },
     ports: [7001, 7002, 7004],
   },
   'compute-node': {

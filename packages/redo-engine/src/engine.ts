@@ -93,6 +93,37 @@ export interface EngineState {
   touchedPages(): TouchedPages;
 }
 
+/** Which record changes which page, in the log's order: one place in each array for each of them. */
+export interface RedoSteps {
+  /** Of eight bytes in the log that are the record's LSN (u64, little-endian); the record follows them. */
+  readonly positions: Float64Array;
+  readonly lengths: Uint32Array;
+  readonly lsns: BigUint64Array;
+  /** Which of the pages it is. */
+  readonly pages: Uint32Array;
+}
+
+/** The pages of a run: one place in each for each of them. */
+export interface RedoPages {
+  readonly keys: readonly PageKey[];
+  /** Changed in place; all zero where it did not exist. Undefined where it is not to be changed. */
+  readonly bytes: readonly (Buffer | undefined)[];
+  /** Steps whose record begins below it are passed over. */
+  readonly from: BigUint64Array;
+  /** Counts the records that were applied. */
+  readonly applied: Uint32Array;
+}
+
+/** Applies many records in one call, of those that are frequent. */
+export interface RedoRunner {
+  /**
+   * Applies the steps from `first` on, before `end`, as far as their records stand in `log`, which begins at byte `position` of the log. Gives
+   * the first step that was not applied, whose page is as it was: its record is not all in `log`, or not sound, or does not fit its page, or
+   * is not one for a run. `redo` is asked then.
+   */
+  apply(log: Buffer, position: number, first: number, end: number): number;
+}
+
 export interface RedoEngine {
   readonly id: EngineId;
   /** Bytes of every page. */
@@ -108,6 +139,8 @@ export interface RedoEngine {
    * when it did not exist; it is changed in place and returned. Throws RedoError.
    */
   redo(page: Buffer | undefined, record: RedoRecord, touched: TouchedPage): Buffer;
+  /** What applies runs of records, to the same result as `redo` one by one; undefined where an engine has no such thing. */
+  readonly runner?: (steps: RedoSteps, pages: RedoPages) => RedoRunner;
   /** Throws EngineStateError. */
   decodeState(bytes: Buffer): EngineState;
   /** What is wrong with a key that somebody sent; undefined when it can name a page. */

@@ -7,7 +7,10 @@ export {
   type PageEffect,
   RedoError,
   type RedoEngine,
+  type RedoPages,
   type RedoRecord,
+  type RedoRunner,
+  type RedoSteps,
   type TouchedPage,
   type TouchedPages,
 } from './engine.ts';

@@ -1,5 +1,6 @@
 /** Redo: what each WAL record does to pages and to everything outside pages. Pure. */
 export type { Redo, TouchedPage } from './contract.ts';
+export { loadPageRedo } from './native/addon.ts';
 export * from './page-key.ts';
 export { pageIdOf, pageKeyOf } from './page-space.ts';
 export { postgres18 } from './postgres18.ts';

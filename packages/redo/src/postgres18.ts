@@ -2,6 +2,7 @@ import { decodeRecord, PAGE_BYTES, recordCrcIsValid, type Lsn, type WalRecord } 
 import { RMGRS } from './rmgrs.ts';
 import type { EngineState, PageEffect, PageKey, RedoEngine, TouchedPages } from '@kube-aurora/redo-engine';
 import type { TouchedPage } from './contract.ts';
+import { runnerOf } from './native/run.ts';
 import { formatPage, SLRU_FORK, SLRU_KINDS } from './page-key.ts';
 import { databaseSpaces, pageIdOf, relationSpaces, spaceOf } from './page-space.ts';
 import { redo } from './redo.ts';
@@ -97,6 +98,7 @@ export const postgres18: RedoEngine = {
   redo(page: Buffer | undefined, record: WalRecord, touched: TouchedPage) {
     return redo(page, record, touched);
   },
+  runner: runnerOf,
   decodeState: (bytes) => new Postgres18State(decodeVolumeState(bytes)),
   keyProblem(key) {
     const page = pageIdOf(key);

@@ -5,7 +5,7 @@ import type { TouchedPage } from './contract.ts';
 import { spaceOf } from './page-space.ts';
 import { addItem, getPageLsn, initPage, PAGE_SIZE, PD_ALL_VISIBLE, pageFlags, setPageFlags, setPageLsn } from './page/index.ts';
 import { NATIVE_RMGRS, redo, RMGRS_NEEDING_IMAGES } from './redo.ts';
-import { setVisibilityBits, VM_BLOCKS_PER_PAGE, VM_FORK, visibilityBits } from './rmgr/visibility-map.ts';
+import { VM_BLOCKS_PER_PAGE, VM_FORK, visibilityBits } from './rmgr/visibility-map.ts';
 import { madeRecord, packed } from './test-record.ts';
 import { touchedPages } from './touched-pages.ts';
 
@@ -104,13 +104,19 @@ describe('visibility map', () => {
   const heapBlock = VM_BLOCKS_PER_PAGE + 5;
   const visibleMap = (...blocks: number[]): Buffer => {
     const page = Buffer.alloc(PAGE_SIZE);
-    for (const block of blocks) setVisibilityBits(page, block, 3);
+    initPage(page, 0);
+    for (const block of blocks) page[24 + ((block % VM_BLOCKS_PER_PAGE) >> 2)]! |= 3 << ((block & 3) * 2);
     return page;
   };
   const map = (block: number): object => expect.objectContaining({ fork: VM_FORK, block, relNumber: 16384 });
 
   test('an unregistered map page is cleared because the flag says so (before 18.5)', () => {
-    const record = { ...deletion, blocks: madeRecord({ rmid: 0, info: 0, blocks: [{ id: 0, blockNumber: heapBlock }] }).blocks };
+    const record = madeRecord({
+      rmid: RMGR.HEAP,
+      info: OPCODE.HEAP.DELETE,
+      mainData: deleteData,
+      blocks: [{ id: 0, blockNumber: heapBlock }],
+    });
     const touched = touchedPages(record);
     expect(touched).toEqual([expect.objectContaining({ fork: 0, block: heapBlock }), map(1)]);
     const page = redo(visibleMap(heapBlock, heapBlock + 1), record, touched[1] ?? heapPage);

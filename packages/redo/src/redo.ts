@@ -4,6 +4,7 @@ import { RedoError } from '@kube-aurora/redo-engine';
 import type { Redo, TouchedPage } from './contract.ts';
 import { formatPage, SLRU_FORK } from './page-key.ts';
 import { getPageLsn, isNewPage, PAGE_SIZE, setPageLsn } from './page/header.ts';
+import { pageRedo } from './native/addon.ts';
 import { brinMask, brinRedo } from './rmgr/brin.ts';
 import { btreeMask, btreeRedo } from './rmgr/btree.ts';
 import { genericMask, genericRedo } from './rmgr/generic.ts';
@@ -11,7 +12,6 @@ import { ginMask, ginRedo } from './rmgr/gin.ts';
 import { gistAfterImage, gistMask, gistRedo } from './rmgr/gist.ts';
 import { hashAfterImage, hashMask, hashRedo } from './rmgr/hash.ts';
 import { heapMask, heapRedo } from './rmgr/heap.ts';
-import { heap2Redo } from './rmgr/heap2.ts';
 import type { ResourceManager } from './rmgr/resource-manager.ts';
 import { sequenceMask, sequenceRedo } from './rmgr/sequence.ts';
 import { smgrMask, smgrRedo } from './rmgr/smgr.ts';
@@ -23,7 +23,7 @@ import { slruRedo } from './slru/redo.ts';
 const MANAGERS: readonly (ResourceManager | undefined)[] = managersById({
   [RMGR.XLOG]: { redo: xlogRedo, mask: xlogMask },
   [RMGR.SMGR]: { redo: smgrRedo, mask: smgrMask },
-  [RMGR.HEAP2]: { redo: heap2Redo, mask: heapMask },
+  [RMGR.HEAP2]: { redo: heapRedo, mask: heapMask },
   [RMGR.HEAP]: { redo: heapRedo, mask: heapMask },
   [RMGR.BTREE]: { redo: btreeRedo, mask: btreeMask },
   [RMGR.HASH]: { redo: hashRedo, mask: hashMask, afterImage: hashAfterImage },
@@ -86,12 +86,17 @@ export const redo: Redo = (page, record, touched) => {
   const target = page ?? Buffer.alloc(PAGE_SIZE);
   try {
     if (touched.fork === SLRU_FORK) slruRedo(target, record, touched);
-    else if (!hasChange(target, record)) changeRelationPage(target, record, touched);
+    else if (!redoInC(target, record, touched) && !hasChange(target, record)) changeRelationPage(target, record, touched);
     return target;
   } catch (error) {
     throw asRedoError(error, record, touched);
   }
 };
+
+/** The frequent records are redone in C, in runs (native/run.ts) as one by one; false for the others. */
+function redoInC(page: Buffer, { raw, lsn }: WalRecord, { spcOid, dbOid, relNumber, fork, block }: TouchedPage): boolean {
+  return pageRedo().apply(raw, lsn, page, spcOid, dbOid, relNumber, fork, block);
+}
 
 function hasChange(page: Buffer, record: WalRecord): boolean {
   return !isNewPage(page) && getPageLsn(page) >= record.endLsn;

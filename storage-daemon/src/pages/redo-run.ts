@@ -1,17 +1,31 @@
 import type { Clock } from '@kube-aurora/clock';
-import { RedoError, type PageKey, type RedoEngine, type RedoRecord, type TouchedPage } from '@kube-aurora/redo-engine';
+import { maxLsn } from '@kube-aurora/pg-format/lsn';
+import {
+  RedoError,
+  type PageKey,
+  type RedoEngine,
+  type RedoRecord,
+  type RedoRunner,
+  type RedoSteps,
+  type TouchedPage,
+} from '@kube-aurora/redo-engine';
 import { LogReadError } from '../redo-log/log-errors.ts';
-import { RecordWindow } from '../redo-log/record-window.ts';
+import { RecordWindow, type LogStretch } from '../redo-log/record-window.ts';
 import type { PagePlan, PageSources } from './page-plan.ts';
+import type { RecordTable } from './record-table.ts';
 import { refSeq } from './redo-index.ts';
 import type { StoredValueError } from './stored-value.ts';
 
-/** Applies the redo of many pages in one pass over the log, in its order: each record is read and decoded once. */
+/** Applies the redo of many pages in one pass over the log, in its order: each record is read once. */
 
 /** Records further apart than this are not read in one stretch. */
 const GAP_BYTES = 8 * 1024;
-/** Records between two looks at the clock. */
+/** Steps between two looks at the clock, at least. */
 const CLOCK_STRIDE = 16;
+/** Steps of one call of the engine, at most: some tenths of a millisecond. */
+const RUN_STEPS = 1024;
+/** No record is at or past it. */
+const NEVER = 2n ** 64n - 1n;
 /** Pages of one run, at most. */
 export const PAGE_SLOTS = 1024;
 
@@ -43,79 +57,123 @@ export interface PageDraft {
 export class RedoRun {
   readonly #from: Pick<PageSources, 'engine' | 'log'>;
   readonly #slots: readonly PageDraft[];
-  /** seq * PAGE_SLOTS + slot, ascending. */
-  readonly #steps: Float64Array;
-  readonly #lsns: BigUint64Array;
-  readonly #positions: Float64Array;
-  readonly #lengths: Float64Array;
+  readonly #steps: RedoSteps;
+  readonly #count: number;
+  /** The drafts' own, or new ones where they did not exist. */
+  readonly #bytes: (Buffer | undefined)[] = [];
+  /** Of each draft: below it nothing is applied, and nothing at all where it failed. */
+  readonly #floors: BigUint64Array;
+  readonly #applied: Uint32Array;
 
   constructor(from: Pick<PageSources, 'engine' | 'log' | 'table'>, slots: readonly PageDraft[]) {
-    const { table } = from;
     this.#from = from;
     this.#slots = slots;
-    const count = slots.reduce((sum, slot) => sum + slot.plan.refs.length, 0);
-    const steps = new Float64Array(count);
-    let next = 0;
-    slots.forEach((slot, at) => {
-      for (const ref of slot.plan.refs) steps[next++] = refSeq(ref) * PAGE_SLOTS + at;
-    });
-    this.#steps = steps.sort();
-    this.#lsns = BigUint64Array.from(steps, (step) => table.lsn(Math.floor(step / PAGE_SLOTS)));
-    this.#positions = steps.map((step) => table.position(Math.floor(step / PAGE_SLOTS)));
-    this.#lengths = steps.map((step) => table.recordBytes(Math.floor(step / PAGE_SLOTS)));
+    this.#steps = stepsOf(from.table, slots);
+    this.#count = this.#steps.pages.length;
+    this.#floors = new BigUint64Array(slots.length);
+    this.#applied = new Uint32Array(slots.length);
   }
 
   /** `isRecent`: the redo is likely to be still in memory, where it is looked for first. */
   async apply({ clock, sliceMs }: Turns, isRecent: boolean): Promise<void> {
-    const window = new RecordWindow(this.#from.log.reader, isRecent);
+    const { engine, log } = this.#from;
+    this.#slots.forEach(({ plan, bytes, baseLsn, failure }, slot) => {
+      const isChanged = failure === undefined && plan.refs.length > 0;
+      this.#floors[slot] = isChanged ? maxLsn(baseLsn, 0n) : NEVER;
+      this.#bytes[slot] = isChanged ? (bytes ?? Buffer.alloc(engine.pageBytes)) : undefined;
+    });
+    const runner = engine.runner?.(this.#steps, {
+      keys: this.#slots.map(({ plan }) => plan.page),
+      bytes: this.#bytes,
+      from: this.#floors,
+      applied: this.#applied,
+    });
+    const window = new RecordWindow(log.reader, isRecent);
     let until = clock.now() + sliceMs;
-    let done = 0;
-    for (let at = 0; at < this.#steps.length;) {
-      at = this.#applyRecord(window, at);
-      if (++done % CLOCK_STRIDE !== 0 || clock.now() < until) continue;
+    let looked = 0;
+    for (let at = 0; at < this.#count;) {
+      at = runner === undefined ? this.#applyRecord(window, at) : this.#applyRun(runner, window, at);
+      if (at - looked < CLOCK_STRIDE) continue;
+      looked = at;
+      if (clock.now() < until) continue;
       await clock.turn();
       until = clock.now() + sliceMs;
+    }
+    this.#slots.forEach((slot, at) => {
+      const applied = this.#applied[at] ?? 0;
+      slot.applied += applied;
+      if (applied > 0) slot.bytes = this.#bytes[at];
+    });
+  }
+
+  /** Applies records from step `at` on in one call of the engine, and the one that it leaves by itself; gives the step after them. */
+  #applyRun(runner: RedoRunner, window: RecordWindow, first: number): number {
+    // The log may not have any more what no page needs.
+    let at = first;
+    while (at < this.#count && this.#isPassedOver(at)) at++;
+    if (at === this.#count) return at;
+    const stretch = this.#stretch(window, at);
+    if (stretch === undefined) return this.#applyRecord(window, at);
+    const end = Math.min(this.#count, at + RUN_STEPS);
+    const next = runner.apply(stretch.bytes, stretch.position, at, end);
+    const isLeft = next < end && (next === at || this.#end(next) <= stretch.position + stretch.bytes.length);
+    return isLeft ? this.#applyRecord(window, next) : next;
+  }
+
+  #isPassedOver(at: number): boolean {
+    const { lsns, pages } = this.#steps;
+    return (lsns[at] ?? 0n) < (this.#floors[pages[at] ?? 0] ?? NEVER);
+  }
+
+  /** Undefined where the record cannot be read in a stretch: reading it alone says why. */
+  #stretch(window: RecordWindow, at: number): LogStretch | undefined {
+    const { positions, lengths, lsns } = this.#steps;
+    try {
+      return window.stretch(positions[at] ?? 0, lengths[at] ?? 0, lsns[at] ?? 0n, () => this.#reach(at));
+    } catch (error) {
+      if (error instanceof LogReadError) return undefined;
+      throw error;
     }
   }
 
   /** Applies the record of step `at` to every slot that it changes; gives the first step of the next one. */
   #applyRecord(window: RecordWindow, at: number): number {
     const { engine } = this.#from;
-    const seq = this.#seq(at);
-    const lsn = this.#lsns[at] ?? 0n;
+    const { positions, lengths, lsns, pages } = this.#steps;
+    const position = positions[at] ?? 0;
+    const lsn = lsns[at] ?? 0n;
     let record: RedoRecord | undefined;
     let touched: readonly TouchedPage[] = [];
     let next = at;
-    for (; next < this.#steps.length && this.#seq(next) === seq; next++) {
-      const slot = this.#slots[(this.#steps[next] ?? 0) % PAGE_SLOTS];
-      if (slot === undefined || slot.failure !== undefined || lsn < slot.baseLsn) continue;
+    for (; next < this.#count && positions[next] === position; next++) {
+      const index = pages[next] ?? 0;
+      const slot = this.#slots[index];
+      if (slot === undefined || this.#isPassedOver(next)) continue;
       if (record === undefined) {
         try {
-          const raw = window.record(this.#positions[at] ?? 0, this.#lengths[at] ?? 0, lsn, () => this.#reach(at));
+          const raw = window.record(position, lengths[at] ?? 0, lsn, () => this.#reach(at));
           record = engine.decode(raw, lsn);
           touched = engine.touched(record);
         } catch (error) {
           if (!(error instanceof LogReadError)) throw error;
           slot.failure = { kind: 'damaged', error };
+          this.#floors[index] = NEVER;
           continue;
         }
       }
-      slot.bytes = engine.redo(slot.bytes, record, touchedOf(engine, touched, slot.plan.page, record));
-      slot.applied++;
+      this.#bytes[index] = engine.redo(this.#bytes[index], record, touchedOf(engine, touched, slot.plan.page, record));
+      this.#applied[index] = (this.#applied[index] ?? 0) + 1;
     }
     return next;
   }
 
-  #seq(at: number): number {
-    return Math.floor((this.#steps[at] ?? 0) / PAGE_SLOTS);
-  }
-
   /** Where the run of records ends that stand close to the one of step `at`. */
   #reach(at: number): number {
-    const limit = (this.#positions[at] ?? 0) + RecordWindow.reach;
+    const { positions } = this.#steps;
+    const limit = (positions[at] ?? 0) + RecordWindow.reach;
     let end = this.#end(at);
-    for (let next = at + 1; next < this.#steps.length; next++) {
-      const position = this.#positions[next] ?? 0;
+    for (let next = at + 1; next < this.#count; next++) {
+      const position = positions[next] ?? 0;
       if (position - end > GAP_BYTES || position > limit) break;
       end = Math.max(end, this.#end(next));
     }
@@ -123,8 +181,35 @@ export class RedoRun {
   }
 
   #end(at: number): number {
-    return (this.#positions[at] ?? 0) + 8 + (this.#lengths[at] ?? 0);
+    return (this.#steps.positions[at] ?? 0) + 8 + (this.#steps.lengths[at] ?? 0);
   }
+}
+
+/** Every record of every draft, in the log's order. */
+function stepsOf(table: RecordTable, slots: readonly PageDraft[]): RedoSteps {
+  const count = slots.reduce((sum, slot) => sum + slot.plan.refs.length, 0);
+  // seq * PAGE_SLOTS + slot, ascending.
+  const order = new Float64Array(count);
+  let filled = 0;
+  slots.forEach((slot, at) => {
+    for (const ref of slot.plan.refs) order[filled++] = refSeq(ref) * PAGE_SLOTS + at;
+  });
+  if (slots.length > 1) order.sort();
+  const steps = {
+    positions: new Float64Array(count),
+    lengths: new Uint32Array(count),
+    lsns: new BigUint64Array(count),
+    pages: new Uint32Array(count),
+  };
+  for (let at = 0; at < count; at++) {
+    const step = order[at] ?? 0;
+    const seq = Math.floor(step / PAGE_SLOTS);
+    steps.positions[at] = table.position(seq);
+    steps.lengths[at] = table.recordBytes(seq);
+    steps.lsns[at] = table.lsn(seq);
+    steps.pages[at] = step - seq * PAGE_SLOTS;
+  }
+  return steps;
 }
 
 /** The one of a record's touched pages that is `page`. Throws RedoError when there is none. */

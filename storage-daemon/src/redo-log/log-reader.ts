@@ -27,9 +27,12 @@ export class LogReader {
     this.isRecordSound = isRecordSound;
   }
 
-  /** One record by the position of its LSN field, where the newest redo that is in memory has it. */
-  recent(position: number, recordBytes: number): Buffer | undefined {
-    return this.#cache.get(position, 8 + recordBytes)?.subarray(8);
+  /**
+   * The log from a record's LSN field on, with the record and as much of what follows it, up to `reach`, as the newest redo has in memory. A
+   * view, valid until something is appended.
+   */
+  recent(position: number, recordBytes: number, reach = 0): Buffer | undefined {
+    return this.#cache.view(position, 8 + recordBytes, reach);
   }
 
   /**
@@ -38,7 +41,7 @@ export class LogReader {
    */
   record(position: number, recordBytes: number, lsn: bigint): Buffer {
     const recent = this.recent(position, recordBytes);
-    if (recent !== undefined) return recent;
+    if (recent !== undefined) return Buffer.from(recent.subarray(8, 8 + recordBytes));
     const file = this.#chain.fileAt(position);
     if (file === undefined) throw new LogGoneError(lsn, this.#chain.start.lsn);
     const bytes = Buffer.allocUnsafe(8 + recordBytes);

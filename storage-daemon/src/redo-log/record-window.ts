@@ -3,10 +3,16 @@ import { LogReadError } from './log-errors.ts';
 
 /**
  * Reads many records in the order in which they stand in the log: a stretch at a time instead of one by one. The
- * records it gives are views that the next one may overwrite.
+ * stretches it gives are views that the next one may overwrite.
  */
 const WINDOW_BYTES = 128 * 1024;
 const NOTHING = Buffer.alloc(0);
+
+/** Bytes of the log from `position` on, unchecked. */
+export interface LogStretch {
+  readonly bytes: Buffer;
+  readonly position: number;
+}
 
 export class RecordWindow {
   readonly #log: LogReader;
@@ -26,23 +32,30 @@ export class RecordWindow {
   static readonly reach = WINDOW_BYTES;
 
   /**
-   * One record by the position of its LSN field; where it is not in memory yet, everything up to `until()` is read with
-   * it. Its LSN and CRC are checked. Throws LogReadError, LogGoneError.
+   * The stretch from a record's LSN field on, with the record where the log has it; where it is not in memory yet, everything up to `until()`
+   * is read with it. Undefined of a record that is too long for one. Throws LogReadError, LogGoneError.
    */
-  record(position: number, recordBytes: number, lsn: bigint, until: () => number): Buffer {
+  stretch(position: number, recordBytes: number, lsn: bigint, until: () => number): LogStretch | undefined {
     const end = position + 8 + recordBytes;
     if (position < this.#from || end > this.#to) {
-      const recent = this.#isRecent ? this.#log.recent(position, recordBytes) : undefined;
-      if (recent !== undefined) return recent;
-      if (end - position > WINDOW_BYTES) return this.#log.record(position, recordBytes, lsn);
+      const recent = this.#isRecent ? this.#log.recent(position, recordBytes, WINDOW_BYTES) : undefined;
+      if (recent !== undefined) return { bytes: recent, position };
+      if (end - position > WINDOW_BYTES) return undefined;
       if (this.#bytes === NOTHING) this.#bytes = Buffer.allocUnsafe(WINDOW_BYTES);
       this.#from = position;
       this.#to = position + this.#log.readInto(this.#bytes, position, () => Math.max(end, until()), lsn);
     }
-    if (end > this.#to) throw new LogReadError(lsn, 'the log ends before the record does');
-    const at = position - this.#from;
-    const raw = this.#bytes.subarray(at + 8, at + 8 + recordBytes);
-    if (this.#bytes.readBigUInt64LE(at) !== lsn || raw.readUInt32LE(0) !== recordBytes || !this.#log.isRecordSound(raw)) {
+    return { bytes: this.#bytes.subarray(position - this.#from, this.#to - this.#from), position };
+  }
+
+  /** One record by the position of its LSN field. Its LSN and CRC are checked. Throws LogReadError, LogGoneError. */
+  record(position: number, recordBytes: number, lsn: bigint, until: () => number): Buffer {
+    const stretch = this.stretch(position, recordBytes, lsn, until);
+    if (stretch === undefined) return this.#log.record(position, recordBytes, lsn);
+    const { bytes } = stretch;
+    if (8 + recordBytes > bytes.length) throw new LogReadError(lsn, 'the log ends before the record does');
+    const raw = bytes.subarray(8, 8 + recordBytes);
+    if (bytes.readBigUInt64LE(0) !== lsn || raw.readUInt32LE(0) !== recordBytes || !this.#log.isRecordSound(raw)) {
       throw new LogReadError(lsn, 'the stored record fails its CRC');
     }
     return raw;

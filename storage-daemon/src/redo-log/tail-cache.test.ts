@@ -28,9 +28,9 @@ describe('TailCache', () => {
             lsn = endLsn;
             position += bytes + 8;
             expect(cache.bytes).toBeLessThanOrEqual(1000);
-            expect(cache.get(held.at(-1)?.position ?? 0, bytes)).toEqual(batch);
+            expect(cache.view(held.at(-1)?.position ?? 0, bytes, bytes)).toEqual(batch);
             for (const one of held) {
-              const got = cache.get(one.position, one.batch.length);
+              const got = cache.view(one.position, one.batch.length, one.batch.length);
               if (got !== undefined) expect(got).toEqual(one.batch);
               const to = lsn - BigInt(cut % 3);
               const run = cache.batchesFrom(one.backlink, to, 500);

@@ -63,14 +63,24 @@ export class TailCache {
     this.#first++;
   }
 
-  /** A copy of `bytes` bytes at `position`; undefined when they are not held. */
-  get(position: number, bytes: number): Buffer | undefined {
-    const low = this.#after(this.#positions, position);
-    if (low === this.#first) return undefined;
-    const within = position - (this.#positions[low - 1] ?? 0);
-    if (within + bytes > (this.#lengths[low - 1] ?? 0)) return undefined;
-    const start = (this.#starts[low - 1] ?? 0) + within;
-    return Buffer.from(this.#ring.subarray(start, start + bytes));
+  /**
+   * What is held from `position` on, as one stretch of `bytes` bytes or more, `reach` at most; undefined when those are not held. A view, which
+   * the next push may overwrite.
+   */
+  view(position: number, bytes: number, reach: number): Buffer | undefined {
+    const index = this.#after(this.#positions, position) - 1;
+    if (index < this.#first) return undefined;
+    const start = this.#starts[index] ?? 0;
+    const from = start + position - (this.#positions[index] ?? 0);
+    let end = start + (this.#lengths[index] ?? 0);
+    if (from + bytes > end) return undefined;
+    // As far as batches stand in the ring as they do in the log.
+    const shift = start - (this.#positions[index] ?? 0);
+    for (let next = index + 1; next < this.#positions.length && end - from < reach; next++) {
+      if (this.#starts[next] !== end || this.#positions[next] !== end - shift) break;
+      end += this.#lengths[next] ?? 0;
+    }
+    return this.#ring.subarray(from, Math.max(from + bytes, Math.min(end, from + reach)));
   }
 
   /**

@@ -65,18 +65,8 @@ export function pageSpecial(page: Buffer): number {
   return page.readUInt16LE(PD_SPECIAL);
 }
 
-export function pruneXid(page: Buffer): number {
-  return page.readUInt32LE(PD_PRUNE_XID);
-}
-
 export function setPruneXid(page: Buffer, xid: number): void {
   page.writeUInt32LE(xid, PD_PRUNE_XID);
-}
-
-/** PageSetPrunable: keeps the older of the page's and the given xid, in wrap-around order. */
-export function setPrunable(page: Buffer, xid: number): void {
-  const current = pruneXid(page);
-  if (current < 3 || ((xid - current) | 0) < 0) setPruneXid(page, xid);
 }
 
 /** Throws PageLayoutError when the header's pointers are out of order; every item operation relies on it. */

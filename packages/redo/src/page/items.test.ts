@@ -6,17 +6,11 @@ import {
   deleteIndexItems,
   initPage,
   itemBytes,
-  LP_UNUSED,
   lineCount,
-  linePointer,
   overwriteIndexItem,
   PAGE_SIZE,
   PageLayoutError,
-  pageLower,
   pageUpper,
-  repairFragmentation,
-  setLinePointer,
-  truncateLinePointers,
 } from './index.ts';
 
 function pageOf(items: readonly Buffer[]): Buffer {
@@ -74,26 +68,6 @@ test('deleting many items at once keeps the others in order', () => {
     }),
     { numRuns: 50 },
   );
-});
-
-test('repairing fragmentation closes gaps and drops unused line pointers at the end only', () => {
-  const page = pageOf([Buffer.alloc(8, 1), Buffer.alloc(16, 2), Buffer.alloc(8, 3), Buffer.alloc(8, 4)]);
-  setLinePointer(page, 2, 0, LP_UNUSED, 0);
-  setLinePointer(page, 4, 0, LP_UNUSED, 0);
-  repairFragmentation(page);
-  expect(lineCount(page)).toBe(3);
-  expect(itemBytes(page, 1)).toEqual(Buffer.alloc(8, 1));
-  expect(itemBytes(page, 3)).toEqual(Buffer.alloc(8, 3));
-  expect(linePointer(page, 2)).toBe(0);
-  expect(pageUpper(page)).toBe(PAGE_SIZE - 16 - 16);
-});
-
-test('truncating line pointers keeps the first even when it is unused', () => {
-  const page = pageOf([Buffer.alloc(8, 1), Buffer.alloc(8, 2)]);
-  setLinePointer(page, 1, 0, LP_UNUSED, 0);
-  setLinePointer(page, 2, 0, LP_UNUSED, 0);
-  truncateLinePointers(page);
-  expect(pageLower(page)).toBe(28);
 });
 
 test('an item that does not fit or sits past the end is refused', () => {

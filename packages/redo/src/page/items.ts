@@ -4,12 +4,9 @@ import {
   PAGE_HEADER_SIZE,
   PAGE_SIZE,
   PageLayoutError,
-  PD_HAS_FREE_LINES,
-  pageFlags,
   pageLower,
   pageSpecial,
   pageUpper,
-  setPageFlags,
   setPageLower,
   setPageUpper,
 } from './header.ts';
@@ -50,8 +47,8 @@ export function addItem(page: Buffer, item: Uint8Array, offsetNumber: number, pl
   page.set(item, offset);
 }
 
-/** Like {@link addItem} for an item that the caller writes itself: returns the byte offset of its `length` bytes. */
-export function reserveItem(page: Buffer, length: number, offsetNumber: number, placement: Placement): number {
+/** Takes the place of an item of `length` bytes: returns its byte offset. */
+function reserveItem(page: Buffer, length: number, offsetNumber: number, placement: Placement): number {
   checkPagePointers(page);
   const limit = lineCount(page) + 1;
   if (offsetNumber < 1 || offsetNumber > limit) {
@@ -209,54 +206,4 @@ function compactItems(page: Buffer, count: number): void {
     setItemOffset(page, i, upper);
   }
   setPageUpper(page, upper);
-}
-
-/**
- * PageRepairFragmentation (heap pages): closes the gaps, drops unused line pointers at the end and sets the hint that
- * others are free.
- */
-export function repairFragmentation(page: Buffer): void {
-  checkPagePointers(page);
-  const special = pageSpecial(page);
-  const upper = pageUpper(page);
-  const count = lineCount(page);
-  let lastUsed = 0;
-  let unused = 0;
-  for (let i = 1; i <= count; i++) {
-    const pointer = linePointer(page, i);
-    if (itemFlags(pointer) === LP_UNUSED) {
-      setLinePointer(page, i, 0, LP_UNUSED, 0);
-      unused++;
-      continue;
-    }
-    if (hasStorage(pointer) && (itemOffset(pointer) < upper || itemOffset(pointer) >= special)) {
-      throw new PageLayoutError(`corrupted line pointer ${i}: offset = ${itemOffset(pointer)}`);
-    }
-    lastUsed = i;
-  }
-  compactItems(page, lastUsed);
-  if (lastUsed !== count) {
-    unused -= count - lastUsed;
-    setPageLower(page, pageLower(page) - (count - lastUsed) * LINE_POINTER_SIZE);
-  }
-  setFreeLineHint(page, unused > 0);
-}
-
-/**
- * PageTruncateLinePointerArray (heap pages): drops unused line pointers at the end, always keeping the first, and sets
- * the hint that others are free.
- */
-export function truncateLinePointers(page: Buffer): void {
-  const count = lineCount(page);
-  let last = count;
-  while (last > 1 && itemFlags(linePointer(page, last)) === LP_UNUSED) last--;
-  let free = false;
-  for (let i = last; i >= 1 && !free; i--) free = itemFlags(linePointer(page, i)) === LP_UNUSED;
-  setPageLower(page, pageLower(page) - (count - last) * LINE_POINTER_SIZE);
-  setFreeLineHint(page, free);
-}
-
-function setFreeLineHint(page: Buffer, free: boolean): void {
-  const flags = pageFlags(page);
-  setPageFlags(page, free ? flags | PD_HAS_FREE_LINES : flags & ~PD_HAS_FREE_LINES);
 }

@@ -14,8 +14,6 @@ export {
 
 export const LP_UNUSED = ITEM_ID_FLAG.UNUSED;
 export const LP_NORMAL = ITEM_ID_FLAG.NORMAL;
-export const LP_REDIRECT = ITEM_ID_FLAG.REDIRECT;
-export const LP_DEAD = ITEM_ID_FLAG.DEAD;
 export const LINE_POINTER_SIZE = ITEM_ID_BYTES;
 
 /** The raw 32 bits; take them apart with itemOffset, itemFlags and itemLength. */

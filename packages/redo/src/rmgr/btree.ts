@@ -28,26 +28,21 @@ const BTP_HAS_FULLXID = 0x100;
 const P_NONE = 0;
 const P_HIKEY = 1;
 
-/** Which part of the record a block is, by opcode: the ids of access/nbtxlog.h's comments. */
+/**
+ * What is left of B-tree's records: tuples that are put in, and the ends of splits, are redone in C (../../native/btree.c). Which part of the
+ * record a block is, by opcode: the ids of access/nbtxlog.h's comments.
+ */
 export function btreeRedo(page: Buffer, record: WalRecord, touched: TouchedPage): void {
   const block = blockOf(record, touched).id;
   const op = opcode(record);
   switch (op) {
-    case OPCODE.BTREE.INSERT_LEAF:
-      return insertItem(page, record, touched);
-    case OPCODE.BTREE.INSERT_POST:
-      return insertSplittingPosting(page, record, touched);
-    case OPCODE.BTREE.INSERT_UPPER:
     case OPCODE.BTREE.INSERT_META:
-      if (block === 0) return insertItem(page, record, touched);
-      if (block === 1) return clearIncompleteSplit(page);
       return restoreMeta(page, record, touched);
     case OPCODE.BTREE.SPLIT_L:
     case OPCODE.BTREE.SPLIT_R:
       if (block === 0) return splitLeft(page, record, touched, op === OPCODE.BTREE.SPLIT_L);
       if (block === 1) return splitRight(page, record, touched);
-      if (block === 2) return writeOpaque32(page, OPAQUE.PREV, blockNumber(record, 1));
-      return clearIncompleteSplit(page);
+      return writeOpaque32(page, OPAQUE.PREV, blockNumber(record, 1));
     case OPCODE.BTREE.DEDUP:
       return redoDedup(page, record, touched);
     case OPCODE.BTREE.VACUUM:
@@ -60,9 +55,7 @@ export function btreeRedo(page: Buffer, record: WalRecord, touched: TouchedPage)
     case OPCODE.BTREE.UNLINK_PAGE_META:
       return redoUnlink(page, record, touched, block);
     case OPCODE.BTREE.NEWROOT:
-      if (block === 0) return newRoot(page, record, touched);
-      if (block === 1) return clearIncompleteSplit(page);
-      return restoreMeta(page, record, touched);
+      return block === 0 ? newRoot(page, record, touched) : restoreMeta(page, record, touched);
     case OPCODE.BTREE.META_CLEANUP:
       return restoreMeta(page, record, touched);
     default:
@@ -106,25 +99,6 @@ function blockNumber(record: WalRecord, id: number): number {
   const block = blockById(record, id);
   if (block === undefined) throw new PageLayoutError(`the record has no block ${id}`);
   return block.blockNumber;
-}
-
-function clearIncompleteSplit(page: Buffer): void {
-  setFlags(page, flagsOf(page) & ~BTP_INCOMPLETE_SPLIT);
-}
-
-/** xl_btree_insert: 0 offnum u16. Block data: the tuple. */
-function insertItem(page: Buffer, record: WalRecord, touched: TouchedPage): void {
-  addItem(page, blockOf(record, touched).data, record.mainData.readUInt16LE(0), 'shuffle');
-}
-
-/** Block data: u16 index into the posting list before the new tuple, then the tuple as it was before the swap. */
-function insertSplittingPosting(page: Buffer, record: WalRecord, touched: TouchedPage): void {
-  const { data } = blockOf(record, touched);
-  const offsetNumber = record.mainData.readUInt16LE(0);
-  const oldPosting = itemBytes(page, offsetNumber - 1);
-  const { newTuple, posting } = swapPosting(data.subarray(2), oldPosting, data.readUInt16LE(0));
-  posting.copy(oldPosting);
-  addItem(page, newTuple, offsetNumber, 'shuffle');
 }
 
 /**

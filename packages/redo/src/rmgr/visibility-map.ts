@@ -1,15 +1,14 @@
 import type { WalRecord } from '@kube-aurora/pg-format';
 import { OPCODE, RMGR } from '@kube-aurora/pg-format';
 import { RMGRS } from '../rmgrs.ts';
-import { initPage, isNewPage, PAGE_HEADER_SIZE, PAGE_SIZE } from '../page/header.ts';
+import { isNewPage, PAGE_HEADER_SIZE, PAGE_SIZE } from '../page/header.ts';
 
 /**
  * The visibility map (access/heap/visibilitymap.c): fork 2, two bits for each heap block after a plain page header.
  */
 export const VM_FORK = 2;
-export const VM_ALL_VISIBLE = 0x01;
-export const VM_ALL_FROZEN = 0x02;
-export const VM_BITS = VM_ALL_VISIBLE | VM_ALL_FROZEN;
+/** All-visible and all-frozen. */
+const VM_BITS = 0x03;
 
 const MAP_BYTES = PAGE_SIZE - PAGE_HEADER_SIZE;
 /** Heap blocks that one page of the map covers. */
@@ -27,18 +26,6 @@ export function vmPagesFor(heapBlocks: number): number {
 
 export function visibilityBits(page: Buffer, heapBlock: number): number {
   return (page.readUInt8(mapByte(heapBlock)) >>> ((heapBlock & 3) * 2)) & VM_BITS;
-}
-
-export function setVisibilityBits(page: Buffer, heapBlock: number, bits: number): void {
-  if (isNewPage(page)) initPage(page, 0);
-  const at = mapByte(heapBlock);
-  page.writeUInt8(page.readUInt8(at) | (bits << ((heapBlock & 3) * 2)), at);
-}
-
-export function clearVisibilityBits(page: Buffer, heapBlock: number, bits: number): void {
-  if (isNewPage(page)) initPage(page, 0);
-  const at = mapByte(heapBlock);
-  page.writeUInt8(page.readUInt8(at) & ~(bits << ((heapBlock & 3) * 2)), at);
 }
 
 /** Clears the bits of every heap block from `heapBlocks` on, in the page that holds the first of them. */
@@ -60,24 +47,22 @@ const UPDATE_OLD_ALL_VISIBLE_CLEARED = 0x01;
 const UPDATE_NEW_ALL_VISIBLE_CLEARED = 0x02;
 const LOCK_ALL_FROZEN_CLEARED = 0x01;
 
-/** Which heap blocks of a record lose which bits: `first` is -1 when there is none, `second` is used by updates. */
+/** Which heap blocks of a record lose bits: `first` is -1 when there is none, `second` is used by updates. */
 export interface VisibilityClear {
   first: number;
   second: number;
-  bits: number;
 }
 
 /** Filled anew by each {@link visibilityCleared}; redo is synchronous. */
-const cleared: VisibilityClear = { first: -1, second: -1, bits: 0 };
+const cleared: VisibilityClear = { first: -1, second: -1 };
 
 /**
- * What a heap record clears in the map. Flags say so; whether the map page is registered as a block (PostgreSQL 18.5
+ * Where a heap record clears bits of the map; clearing them is done in C (../../native/visibility.c). Flags say so; whether the map page is registered as a block (PostgreSQL 18.5
  * on) or not (before) makes no difference here. The result is valid until the next call.
  */
 export function visibilityCleared(record: WalRecord): VisibilityClear {
   cleared.first = -1;
   cleared.second = -1;
-  cleared.bits = VM_BITS;
   const { mainData, rmid } = record;
   const opcode = RMGRS.opcodeOf(rmid, record.info);
   if (rmid === RMGR.HEAP) {
@@ -107,17 +92,8 @@ export function visibilityCleared(record: WalRecord): VisibilityClear {
 function clearedByLock(record: WalRecord, flags: number): void {
   if ((flags & LOCK_ALL_FROZEN_CLEARED) === 0) return;
   cleared.first = heapBlock(record, 0);
-  cleared.bits = VM_ALL_FROZEN;
 }
 
 function heapBlock(record: WalRecord, index: number): number {
   return record.blocks[index]?.blockNumber ?? -1;
-}
-
-/** Clears in one map page the bits of every heap block that the record says it changed. */
-export function applyVisibilityClear(page: Buffer, mapBlock: number, record: WalRecord): void {
-  const { first, second, bits } = visibilityCleared(record);
-  if (isNewPage(page)) initPage(page, 0);
-  if (first >= 0 && vmPageOf(first) === mapBlock) clearVisibilityBits(page, first, bits);
-  if (second >= 0 && vmPageOf(second) === mapBlock) clearVisibilityBits(page, second, bits);
 }
