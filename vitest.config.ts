@@ -17,7 +17,11 @@ const PARTS = [
 ];
 /** Those that start a PostgreSQL, or a control plane with its pods. */
 const STARTS_MORE = '**/*.{pg,kube}.test.ts';
-const TIMEOUTS = { testTimeout: 60_000, hookTimeout: 120_000 };
+/**
+ * What a test waits for is there in milliseconds on a quiet machine, and late on a busy one: these end only what never comes. They count in
+ * each project for itself.
+ */
+const TIMEOUTS = { testTimeout: 60_000, hookTimeout: 120_000, expect: { poll: { timeout: 30_000 } } };
 
 export default defineConfig({
   // The console's page, rendered in Node.

@@ -132,7 +132,7 @@ describe('a write that fails', () => {
     writer.points([0]);
     const { lsn } = writer.end;
     await running.until(0, (state) => state.vdl === lsn);
-    await expect.poll(() => errors.join(), { timeout: 10_000 }).toContain('what is durable cannot be noted');
+    await expect.poll(() => errors.join()).toContain('what is durable cannot be noted');
     await writer.append([imageRecord(REL, 1, 13)], [0], false);
     await running.until(0, (state) => state.fault !== undefined);
     isBroken = false;

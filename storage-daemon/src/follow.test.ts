@@ -9,7 +9,6 @@ const REL = { spcOid: 1663, dbOid: 5, relNumber: 16_384, fork: 0 };
 const ALL = [0, 1, 2, 3, 4, 5];
 /** A tail. */
 const TAIL = 5;
-const POLL = { timeout: 20_000 };
 
 class Reader {
   readonly stream: FollowStream;
@@ -77,20 +76,20 @@ describe('a reader that follows a segment', () => {
     for (let count = 0; count < 30; count++) await writer.append([one(count), one(count + 1)], ALL, count % 5 === 0);
     await writer.acknowledged(at, writer.end.lsn);
     const early = follow(at, 'REDO', base.lsn);
-    await expect.poll(() => early.vdls.length, POLL).toBeGreaterThan(0);
+    await expect.poll(() => early.vdls.length).toBeGreaterThan(0);
     // Each batch has told what was durable before it.
     const known = (await cluster.status(at)).vdl;
     expect(known).toBeLessThan(writer.end.lsn);
-    await expect.poll(() => early.end, POLL).toBe(known);
+    await expect.poll(() => early.end).toBe(known);
     expect(early.backlinks[0]).toBe(base.lsn);
     writer.points(ALL);
-    await expect.poll(() => early.end, POLL).toBe(writer.end.lsn);
+    await expect.poll(() => early.end).toBe(writer.end.lsn);
     expect(early.lsns).toHaveLength(60);
 
     // Another one that begins in the middle of a batch is sent that batch whole.
     const within = early.lsns[7] ?? 0n;
     const late = follow(at, 'REDO', within);
-    await expect.poll(() => late.end, POLL).toBe(writer.end.lsn);
+    await expect.poll(() => late.end).toBe(writer.end.lsn);
     expect(late.backlinks[0]).toBeLessThan(within);
     expect(late.ends[0]).toBeGreaterThan(within);
     expect(late.ends).toEqual(early.ends.slice(3));
@@ -99,7 +98,7 @@ describe('a reader that follows a segment', () => {
     await writer.append([one(50)], ALL);
     expect(early.end).toBeLessThan(writer.end.lsn);
     writer.points(ALL);
-    await expect.poll(() => [early.end, late.end], POLL).toEqual([writer.end.lsn, writer.end.lsn]);
+    await expect.poll(() => [early.end, late.end]).toEqual([writer.end.lsn, writer.end.lsn]);
     expect(writer.stream(at).answers.at(-1)?.followed).toBe(true);
     expect(writer.stream(1).answers.at(-1)?.followed).toBe(false);
     const metrics = await cluster.daemon(at).metrics.registry.metrics();
@@ -113,16 +112,16 @@ describe('a reader that follows a segment', () => {
     await writer.acknowledged(0, writer.end.lsn);
     writer.points(ALL);
     await cluster.until(0, ({ vdl }) => vdl === writer.end.lsn);
-    await expect.poll(() => reader.bytes, POLL).toBeGreaterThan(2 * 1024 * 1024);
+    await expect.poll(() => reader.bytes).toBeGreaterThan(2 * 1024 * 1024);
     // The daemon answers when it has nothing more to send.
     const { length } = reader.vdls;
     reader.say(1n);
-    await expect.poll(() => reader.vdls.length, POLL).toBeGreaterThan(length);
+    await expect.poll(() => reader.vdls.length).toBeGreaterThan(length);
     expect(reader.bytes).toBeLessThan(2.5 * 1024 * 1024);
     while (reader.end < writer.end.lsn) {
       const before = reader.end;
       reader.say(before);
-      await expect.poll(() => reader.end, POLL).toBeGreaterThan(before);
+      await expect.poll(() => reader.end).toBeGreaterThan(before);
     }
     expect(new Set(reader.ends).size).toBe(120);
   });
@@ -132,7 +131,7 @@ describe('a reader that follows a segment', () => {
     await writer.append([one(1)], ALL);
     writer.points(ALL);
     const { end } = writer;
-    await expect.poll(() => readers.map((reader) => reader.end), POLL).toEqual([end.lsn, end.lsn]);
+    await expect.poll(() => readers.map((reader) => reader.end)).toEqual([end.lsn, end.lsn]);
     // On two segments only, and never durable.
     await writer.append([one(2)], [0, TAIL]);
     const second = await cluster.open(3n, 'w/2', end, writer.history, ALL);
@@ -140,7 +139,7 @@ describe('a reader that follows a segment', () => {
     writer = second;
     await second.append([one(3), one(4)], ALL);
     second.points(ALL);
-    await expect.poll(() => readers.map((reader) => reader.end), POLL).toEqual([second.end.lsn, second.end.lsn]);
+    await expect.poll(() => readers.map((reader) => reader.end)).toEqual([second.end.lsn, second.end.lsn]);
     for (const reader of readers) {
       expect(reader.ends).toEqual([end.lsn, second.end.lsn]);
       expect(reader.error).toBeUndefined();
@@ -169,19 +168,19 @@ describe('a reader that follows a segment', () => {
 
   it('hears why it is sent nothing: redo that is gone, a segment that holds nothing, words that are wrong', async () => {
     const gone = follow(0, 'REDO', 8n);
-    await expect.poll(() => gone.error?.code, POLL).toBe('TOO_OLD');
+    await expect.poll(() => gone.error?.code).toBe('TOO_OLD');
     const nowhere = follow(0, 'REDO', 0n);
-    await expect.poll(() => nowhere.error?.code, POLL).toBe('INVALID');
+    await expect.poll(() => nowhere.error?.code).toBe('INVALID');
     const stranger = cluster.client(0).follow();
     const errors: string[] = [];
     stranger.on('error', (error) => errors.push((error as AuroraRpcError).code));
     const segment = { ...SEGMENT, volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11' };
     stranger.write({ hello: { segment, readerId: 'r', wants: 'REDO', promotionTier: 1 }, takenLsn: 5n, readFloor: 0n });
-    await expect.poll(() => errors, POLL).toEqual(['NOT_READY']);
+    await expect.poll(() => errors).toEqual(['NOT_READY']);
     const leaving = follow(0, 'REDO', base.lsn);
-    await expect.poll(() => leaving.vdls.length, POLL).toBeGreaterThan(0);
+    await expect.poll(() => leaving.vdls.length).toBeGreaterThan(0);
     await cluster.stopDaemon(0);
-    await expect.poll(() => leaving.error?.code, POLL).toMatch(/NOT_READY|UNREACHABLE/);
+    await expect.poll(() => leaving.error?.code).toMatch(/NOT_READY|UNREACHABLE/);
   });
 
   it('reads pages without an epoch, of what is known to be durable alone', async () => {
@@ -206,7 +205,7 @@ describe('a reader that follows a segment', () => {
 
   it('keeps pages from being merged past where it reads', async () => {
     const reader = follow(0, 'FLOOR', 0n, 0n);
-    await expect.poll(() => reader.vdls.length, POLL).toBeGreaterThan(0);
+    await expect.poll(() => reader.vdls.length).toBeGreaterThan(0);
     await writer.append([one(1)], ALL);
     const first = writer.end.lsn;
     await writer.append([one(2)], ALL);

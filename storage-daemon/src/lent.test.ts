@@ -36,7 +36,7 @@ async function untilLent(): Promise<void> {
         await append();
         return takenBy('thread');
       },
-      { timeout: 20_000, interval: 1 },
+      { interval: 1 },
     )
     .toBeGreaterThan(3);
 }

@@ -5,7 +5,7 @@ import { DEADLINE, SEGMENT, TestCluster } from './testing/test-cluster.ts';
 
 /** What a segment tells computes of its writer, and of those that would take its place. */
 
-const POLL = { timeout: 20_000, interval: 5 };
+const POLL = { interval: 5 };
 const LEASE_MS = 2000;
 
 let cluster: TestCluster;

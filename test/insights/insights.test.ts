@@ -4,7 +4,7 @@ import { silentLogger } from '@kube-aurora/process';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
 import { Client } from 'pg';
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Adviser } from '../../compute-node/src/advice/adviser.ts';
 import { CustomQueries } from '../../compute-node/src/custom-queries/custom-queries.ts';
 import { createInsightsMetrics } from '../../compute-node/src/insights/insights-metrics.ts';
@@ -68,12 +68,14 @@ test('says what sessions wait for, what they hold open, and what PostgreSQL coun
   await client.query("insert into rows select g, 'x' from generate_series(10, 109) g");
   await client.query("alter role postgres password 'hidden'");
   void insights.run();
-  await vi.waitFor(async () => {
-    expect(await valueOf('aurora_load_session_seconds_total{type="Lock",event="transactionid"}')).toBeGreaterThan(0);
-    expect(await valueOf('aurora_load_session_seconds_total{type="Timeout",event="PgSleep"}')).toBeGreaterThan(0);
-    expect(await valueOf('aurora_idle_in_transaction_seconds')).toBeGreaterThan(0);
-    expect(await valueOf('aurora_insights_up{look="statements"}')).toBe(1);
-  }, 10_000);
+  for (const series of [
+    'aurora_load_session_seconds_total{type="Lock",event="transactionid"}',
+    'aurora_load_session_seconds_total{type="Timeout",event="PgSleep"}',
+    'aurora_idle_in_transaction_seconds',
+    'aurora_insights_up{look="statistics"}',
+    'aurora_insights_up{look="statements"}',
+  ])
+    await expect.poll(() => valueOf(series), { message: series }).toBeGreaterThan(0);
   expect(insights.looks.map(({ outcome, failures }) => [outcome.kind, failures])).toEqual(insights.looks.map(() => ['taken', 0]));
   expect(await valueOf('aurora_connections{state="active"}')).toBe(2);
   expect(await valueOf('aurora_connections{state="idle"}')).toBe(1);
@@ -148,11 +150,12 @@ test('its log is read as records, whatever clients call themselves', async () =>
 test('goes on with another connection when its own is ended', async () => {
   const before = await valueOf('aurora_insights_failures_total{look="activity"}');
   await client.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'kube-aurora insights'");
-  await vi.waitFor(async () => {
-    const { rowCount } = await client.query("select from pg_stat_activity where application_name = 'kube-aurora insights'");
-    expect(rowCount).toBe(1);
-    expect(await valueOf('aurora_insights_up{look="activity"}')).toBe(1);
-  }, 12_000);
+  await expect
+    .poll(async () => {
+      const { rowCount } = await client.query("select from pg_stat_activity where application_name = 'kube-aurora insights'");
+      return [rowCount, await valueOf('aurora_insights_up{look="activity"}')];
+    })
+    .toEqual([1, 1]);
   expect(before).toBe(0);
 }, 20_000);
 

@@ -33,7 +33,7 @@ const waits = (wrapping: KmsKeys, ...all: HeldKey[]): readonly string[] => reaso
 beforeAll(async () => {
   kms.start();
   plugin = connectKms(kms.socket, randomUUID);
-  await vi.waitUntil(async () => (await plugin.status()).kind === 'answer', { timeout: 20_000 });
+  await vi.waitUntil(async () => (await plugin.status()).kind === 'answer', { timeout: 30_000 });
 }, 30_000);
 afterAll(async () => {
   plugin?.close();
@@ -143,13 +143,12 @@ describe('keys of a KMS', () => {
     await look(late, one);
     expect(waits(late, one).length).toBeGreaterThan(0);
     kms.start();
-    await vi.waitUntil(
-      async () => {
+    await expect
+      .poll(async () => {
         await look(late, one);
-        return waits(late, one).length === 0;
-      },
-      { timeout: 20_000 },
-    );
+        return waits(late, one);
+      })
+      .toEqual([]);
   }, 30_000);
 
   it('unwrap what they wrapped once a key of a Secret wraps, and the other way round', async () => {

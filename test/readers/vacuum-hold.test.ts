@@ -2,8 +2,8 @@ import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { NO_XMINS, type StandbyXmins } from '@kube-aurora/rpc';
 import { startPostgres, type TestPostgres } from '@kube-aurora/test-postgres';
-import type { Client } from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { Client } from 'pg';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { holdVacuum } from '../../compute-node/src/postgres/vacuum-hold.ts';
 
 let postgres: TestPostgres;
@@ -13,8 +13,7 @@ let over: AbortController;
 let holding: Promise<void>;
 beforeAll(async () => {
   postgres = await startPostgres({ settings: { autovacuum: false, idle_session_timeout: '300ms' } });
-  client = await postgres.connect();
-  await client.query('set idle_session_timeout = 0');
+  client = await session();
 }, 60_000);
 afterAll(async () => {
   await client.end();
@@ -31,26 +30,29 @@ afterEach(async () => {
   await holding;
 });
 
+/** Of the test's own: it may say nothing for as long as it likes, from its first moment on. */
+async function session(): Promise<Client> {
+  const one = new Client({ host: postgres.socketDir, port: postgres.port, user: 'postgres', options: '-c idle_session_timeout=0' });
+  await one.connect();
+  return one;
+}
+
 /** The next transaction's id, with its epoch. */
 const nextXid = async (): Promise<bigint> =>
   BigInt((await client.query('select pg_snapshot_xmax(pg_current_snapshot()) as xid')).rows[0].xid);
 const slots = async (): Promise<unknown[]> =>
   (await client.query('select slot_name, temporary, xmin, catalog_xmin, restart_lsn from pg_replication_slots order by 1')).rows;
 const isHeldAt = (xmin: bigint | null, catalogXmin: bigint | null = null): Promise<void> =>
-  vi.waitFor(
-    async () =>
-      expect(await slots()).toEqual([
-        {
-          slot_name: 'kube_aurora_readers',
-          temporary: true,
-          xmin: xmin === null ? null : String(xmin),
-          catalog_xmin: catalogXmin === null ? null : String(catalogXmin),
-          restart_lsn: null,
-        },
-      ]),
-    { timeout: 20_000, interval: 50 },
-  );
-const isReleased = (): Promise<void> => vi.waitFor(async () => expect(await slots()).toEqual([]), { timeout: 20_000, interval: 50 });
+  expect.poll(slots).toEqual([
+    {
+      slot_name: 'kube_aurora_readers',
+      temporary: true,
+      xmin: xmin === null ? null : String(xmin),
+      catalog_xmin: catalogXmin === null ? null : String(catalogXmin),
+      restart_lsn: null,
+    },
+  ]);
+const isReleased = (): Promise<void> => expect.poll(slots).toEqual([]);
 
 async function versionsLeft(): Promise<number> {
   await client.query('vacuum rows');
@@ -104,6 +106,6 @@ it('comes back after its connection is lost, and is in the way of no ordered shu
   over.abort();
   await holding;
   await postgres.restart();
-  client = await postgres.connect();
+  client = await session();
   expect(await slots()).toEqual([]);
 }, 60_000);

@@ -156,7 +156,7 @@ async function flushedLsn(): Promise<Lsn> {
 async function pass(recordsMax = 1000): Promise<Lsn> {
   const to = await flushedLsn();
   for await (const redo of wal.upTo(to, recordsMax)) walsender.push(redo);
-  await expect.poll(() => replies.at(-1)?.applyLsn ?? 0n, { timeout: 30_000 }).toBe(walsender.endLsn);
+  await expect.poll(() => replies.at(-1)?.applyLsn ?? 0n).toBe(walsender.endLsn);
   return to;
 }
 
@@ -199,7 +199,7 @@ it('goes on where a walreceiver that was killed had written, and after a restart
       }
     }
     if (how === 'standby') await standby.restart();
-    await expect.poll(() => replies.slice(length).at(-1)?.applyLsn ?? 0n, { timeout: 30_000 }).toBe(walsender.endLsn);
+    await expect.poll(() => replies.slice(length).at(-1)?.applyLsn ?? 0n).toBe(walsender.endLsn);
     expect(await sum()).toBe(await sum(primary));
   }
   expect(await standby.log()).not.toMatch(COMPLAINTS);
@@ -220,10 +220,10 @@ it('a standby that stands still gets no more, and nothing grows; then it catches
     await standbyProcesses('SIGCONT');
     process.kill(standby.pid, 'SIGCONT');
     for (const part of parts) {
-      await expect.poll(() => wants.at(-1), { timeout: 30_000 }).toBe(true);
+      await expect.poll(() => wants.at(-1)).toBe(true);
       walsender.push(part);
     }
-    await expect.poll(() => replies.at(-1)?.applyLsn ?? 0n, { timeout: 30_000 }).toBe(walsender.endLsn);
+    await expect.poll(() => replies.at(-1)?.applyLsn ?? 0n).toBe(walsender.endLsn);
   } finally {
     await standbyProcesses('SIGCONT', reader);
     process.kill(standby.pid, 'SIGCONT');
@@ -245,11 +245,11 @@ it('one whose replay waits is not given all there is', async () => {
   const to = await flushedLsn();
   for await (const redo of wal.upTo(to, 200)) walsender.push(redo);
   const applied = replies.at(-1)?.applyLsn ?? 0n;
-  await expect.poll(() => (replies.at(-1)?.flushLsn ?? 0n) - applied, { timeout: 30_000 }).toBeGreaterThan(1024 * 1024);
+  await expect.poll(() => (replies.at(-1)?.flushLsn ?? 0n) - applied).toBeGreaterThan(1024 * 1024);
   expect((replies.at(-1)?.flushLsn ?? 0n) - applied).toBeLessThan(1.5 * 1024 * 1024);
   await reader.query('select pg_wal_replay_resume()');
   await reader.end();
-  await expect.poll(() => replies.at(-1)?.applyLsn ?? 0n, { timeout: 30_000 }).toBe(walsender.endLsn);
+  await expect.poll(() => replies.at(-1)?.applyLsn ?? 0n).toBe(walsender.endLsn);
 });
 
 it('queries that are canceled for replay are counted by kind', async () => {
@@ -266,7 +266,7 @@ it('queries that are canceled for replay are counted by kind', async () => {
   await writer.query('alter table locked add column two int');
   await pass();
   expect(await lost).toMatchObject([{ message: expect.stringMatching(/conflict with recovery/) }]);
-  await expect.poll(() => counted.at(-1), { timeout: 30_000 }).toMatchObject({ lock: 1, snapshot: 0, bufferpin: 0 });
+  await expect.poll(() => counted.at(-1)).toMatchObject({ lock: 1, snapshot: 0, bufferpin: 0 });
   over.abort();
   await watching;
   await reader.end();

@@ -81,7 +81,7 @@ async function overSockets(services: DaemonServices): Promise<Tried> {
   const client = new SegmentClient({ address: `127.0.0.1:${listener.port}`, framesAddress: `127.0.0.1:${listener.framesPort}` }, clock);
   return {
     client,
-    until: (isSo) => expect.poll(isSo, { timeout: 30_000 }).toBe(true),
+    until: (isSo) => expect.poll(isSo).toBe(true),
     kill: () => listener.close(),
     dispose: () => {
       client.close();

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 
 import { PlaceFile, readPlace } from './place-settings.ts';
 
@@ -35,7 +35,7 @@ test('a changed file holds while we run; one that makes no sense changes nothing
   /** Another look, and what holds after it. */
   const next = async () => {
     looks.shift()?.();
-    await vi.waitFor(() => expect(looks).toHaveLength(1));
+    await expect.poll(() => looks.length).toBe(1);
     const { tier, failoverAfterMs, drainMs, warmPagesPerSecond } = file;
     return { tier, failoverAfterMs, drainMs, warmPagesPerSecond };
   };

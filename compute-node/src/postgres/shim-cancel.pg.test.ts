@@ -1,5 +1,5 @@
 import type { Client } from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
 
 /** No answer comes from storage while these tests wait. On a busy machine a step takes seconds, never this long. */
@@ -40,11 +40,9 @@ const outcome = (query: Promise<unknown>): Promise<unknown> =>
     () => 'done',
     (error: unknown) => error,
   );
-const waitsForPage = (): Promise<void> => vi.waitFor(() => expect(agent.reads.length).toBeGreaterThan(0), LONG_MS);
+const waitsForPage = (): Promise<void> => expect.poll(() => agent.reads.length).toBeGreaterThan(0);
 async function untilEnded(pid: number): Promise<void> {
-  await vi.waitFor(async () => {
-    expect((await admin.query('select from pg_stat_activity where pid = $1', [pid])).rowCount).toBe(0);
-  }, LONG_MS);
+  await expect.poll(async () => (await admin.query('select from pg_stat_activity where pid = $1', [pid])).rowCount).toBe(0);
 }
 
 /** Reads that the backend does itself, and reads that an I/O worker does for it. */
@@ -121,7 +119,7 @@ test(
     const { client } = await whereStorageIsSilent(statement, [...settings]);
     await client.query("set statement_timeout = '200ms'");
     await outcome(client.query(statement));
-    await vi.waitFor(() => expect(agent.abandonedReads).toBeGreaterThan(0), LONG_MS);
+    await expect.poll(() => agent.abandonedReads).toBeGreaterThan(0);
     expect(agent.errors).toEqual([]);
     await client.end();
   },

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { Client } from 'pg';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { FixtureAgent, fixtureVolume, type FixtureVolume } from './fixture-agent.ts';
 import { watchForHang } from './hang-watch.ts';
 import { memoryTag } from './shared-memory.ts';
@@ -111,8 +111,8 @@ test('an agent that is away or busy holds up no write of WAL, only the flush', a
   agent.heldUntil = held;
   const flushes = agent.flushes.length;
   const load = client.query("insert into t select g, repeat('f', 1000) from generate_series(1, 2000) g");
-  await vi.waitFor(() => expect(agent?.notices.length).toBeGreaterThan(2), 10_000);
-  await vi.waitFor(() => expect(agent?.flushes.length).toBeGreaterThan(flushes), 10_000);
+  await expect.poll(() => agent?.notices.length).toBeGreaterThan(2);
+  await expect.poll(() => agent?.flushes.length).toBeGreaterThan(flushes);
   expect((await observer.query('select count(*)::int n from t')).rows).toEqual([{ n: 0 }]);
   agent.heldUntil = undefined;
   open();
@@ -159,7 +159,7 @@ test('an agent that goes away during a flush never makes it a success', async ()
     () => 'committed',
     (error: { code?: string }) => error.code,
   );
-  await vi.waitFor(() => expect(agent.flushes.length).toBeGreaterThan(flushed), 10_000);
+  await expect.poll(() => agent.flushes.length).toBeGreaterThan(flushed);
   await agent.server.close();
   expect(await insert).toBe('57P02');
   await agent.postgres.exited;
@@ -206,7 +206,7 @@ test('a PostgreSQL that is killed leaves no shared memory: no System V segment, 
   await agent.postgres.exited;
   await untilGone(agent.dataDir, 10_000);
   expect(memory()).toEqual([]);
-  await vi.waitFor(() => expect(known()).toBe(false), 10_000);
+  await expect.poll(known).toBe(false);
   expect(existsSync(stranger)).toBe(true);
   rmSync(stranger);
 }, 30_000);
@@ -220,7 +220,7 @@ test('readiness asks PostgreSQL itself: one that hangs answers nothing, within a
   expect(performance.now() - startedAt).toBeLessThan(10_000);
   expect(await agent.postgres.greets(500)).toBe(false);
   process.kill(agent.postgres.pid, 'SIGCONT');
-  await vi.waitFor(async () => expect(await agent.postgres.ask(10_000)).toBe('open'), 20_000);
+  await expect.poll(() => agent.postgres.ask(10_000)).toBe('open');
   expect(await agent.postgres.greets(10_000)).toBe(true);
 }, 60_000);
 

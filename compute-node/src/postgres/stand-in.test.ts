@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { Client, type ClientConfig } from 'pg';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { absenceOf } from '../absence.ts';
@@ -31,7 +31,8 @@ afterEach(() => standIn.close());
 
 async function takenPort(): Promise<number> {
   standIn.take();
-  return vi.waitUntil(() => standIn.port);
+  await expect.poll(() => standIn.port).toBeGreaterThan(0);
+  return standIn.port ?? 0;
 }
 
 async function refusal(port: number, ssl: ClientConfig['ssl'] = false): Promise<unknown> {
@@ -101,7 +102,7 @@ test('gives the port back at once, still answers who was connected, and takes it
   const early = connect(port, '127.0.0.1');
   await once(early, 'connect');
   // Lets the stand-in accept it.
-  await vi.waitFor(async () => expect(await refusal(port)).toMatchObject({ code: '57P03' }));
+  await expect.poll(() => refusal(port)).toMatchObject({ code: '57P03' });
   await standIn.release();
   const other = createServer((socket) => socket.end());
   other.listen(port, '127.0.0.1');
@@ -116,7 +117,7 @@ test('gives the port back at once, still answers who was connected, and takes it
   second.take();
   await new Promise((resolve) => setTimeout(resolve, 50));
   other.close();
-  await vi.waitFor(async () => expect(await refusal(port)).toMatchObject({ code: '57P03' }), 10_000);
+  await expect.poll(() => refusal(port)).toMatchObject({ code: '57P03' });
   await second.close();
 });
 

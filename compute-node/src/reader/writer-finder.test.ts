@@ -1,7 +1,7 @@
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import type { SegmentApi, SegmentState, WriterSign } from '@kube-aurora/rpc';
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { SegmentEndpoint } from '../segments.ts';
 import type { WriterAddress } from '../postgres/lease-file.ts';
 import { WriterFinder } from './writer-finder.ts';
@@ -52,14 +52,14 @@ const note = (writerEpoch: bigint): void => finder.note({ writerEpoch, writerSil
 
 it('asks once for each epoch that a stream tells of, and tells each address once', async () => {
   note(4n);
-  await vi.waitUntil(() => found.length === 1);
+  await expect.poll(() => found.length).toBe(1);
   note(4n);
   note(3n);
   expect(asked).toBe(6);
   writer = { epoch: 5n, instance: 'demo-2', silentMs: 10 };
   names.set('demo-2.i', '10.0.0.2');
   note(5n);
-  await vi.waitUntil(() => found.length === 2);
+  await expect.poll(() => found.length).toBe(2);
   expect(found).toEqual([
     { host: '10.0.0.1', port: 5432 },
     { host: '10.0.0.2', port: 5432 },
@@ -67,21 +67,21 @@ it('asks once for each epoch that a stream tells of, and tells each address once
   // The same compute with another epoch is at the same place.
   writer = { ...writer, epoch: 6n };
   note(6n);
-  await vi.waitUntil(() => asked === 18);
+  await expect.poll(() => asked).toBe(18);
   expect(found).toHaveLength(2);
 });
 
 it('tells of nobody while the writer of that epoch is not heard, or its name has no address', async () => {
   writer = { ...writer, silentMs: 60_000 };
   note(4n);
-  await vi.waitUntil(() => asked >= 12);
+  await expect.poll(() => asked).toBeGreaterThanOrEqual(12);
   expect(found).toEqual([]);
   names.delete('demo-1.i');
   writer = { ...writer, silentMs: 10 };
   const before = asked;
-  await vi.waitUntil(() => asked > before);
+  await expect.poll(() => asked).toBeGreaterThan(before);
   expect(found).toEqual([]);
   names.set('demo-1.i', '10.0.0.9');
-  await vi.waitUntil(() => found.length > 0);
+  await expect.poll(() => found.length).toBeGreaterThan(0);
   expect(found).toEqual([{ host: '10.0.0.9', port: 5432 }]);
 });

@@ -12,7 +12,6 @@ import { CERTIFICATE_FILE, KEY_FILE } from '../tls/server-tls.ts';
 import { TokenPortThread } from './token-port-thread.ts';
 
 const LOGIN = { namespace: 'default', serviceAccount: 'shop', role: 'app', allowSuperuser: false };
-const WITHIN = { timeout: 30_000, interval: 50 };
 
 let dir: string;
 let thread: TokenPortThread | undefined;
@@ -52,19 +51,19 @@ test('the status says whether it listens, since when, and what is in the way of 
   void thread.run();
   expect(status()).toMatchObject({ state: 'closed', message: '', since: expect.stringMatching(/Z$/) });
   write('logins.json', JSON.stringify({ audience: 'kube-aurora/default/demo', logins: [LOGIN] }));
-  await expect.poll(status, WITHIN).toMatchObject({ state: 'failed', message: expect.stringContaining('EADDRINUSE') });
+  await expect.poll(status).toMatchObject({ state: 'failed', message: expect.stringContaining('EADDRINUSE') });
   other.close();
-  await expect.poll(status, WITHIN).toMatchObject({ state: 'listening', message: expect.stringContaining('no certificate') });
+  await expect.poll(status).toMatchObject({ state: 'listening', message: expect.stringContaining('no certificate') });
   const { pair } = await testPki([host]);
   write(CERTIFICATE_FILE, pair.certificate);
   write(KEY_FILE, pair.key);
-  await expect.poll(status, WITHIN).toMatchObject({ state: 'listening', message: expect.stringContaining('Secret NAME-token-review') });
+  await expect.poll(status).toMatchObject({ state: 'listening', message: expect.stringContaining('Secret NAME-token-review') });
   write('server', 'https://127.0.0.1:1');
   write('token', 't');
-  await expect.poll(status, WITHIN).toMatchObject({ state: 'listening', message: '' });
+  await expect.poll(status).toMatchObject({ state: 'listening', message: '' });
   write('logins.json', '{}');
-  await expect.poll(status, WITHIN).toMatchObject({ state: 'listening', message: "logins.json has no 'audience'" });
+  await expect.poll(status).toMatchObject({ state: 'listening', message: "logins.json has no 'audience'" });
   rmSync(join(dir, 'logins.json'));
-  await expect.poll(status, WITHIN).toMatchObject({ state: 'closed', message: '' });
+  await expect.poll(status).toMatchObject({ state: 'closed', message: '' });
   expect(changes, 'whoever waits for a change of the status hears of each').toBeGreaterThanOrEqual(7);
 }, 120_000);

@@ -1,7 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { KubeConfig } from '@kubernetes/client-node';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { silentLogger } from '@kube-aurora/process';
 import { KubeClient } from './client.ts';
 import { KindInformer, retryDelayMs } from './informer.ts';
@@ -73,7 +73,7 @@ async function serve() {
 test('lists, watches with bookmarks, and a throwing handler harms nothing', async () => {
   const { state, informer, seen, send } = await serve();
   informer.start();
-  await vi.waitFor(() => expect(state.watches).toHaveLength(1));
+  await expect.poll(() => state.watches.length).toBe(1);
   expect(informer.synced).toBe(true);
   expect(state.watches[0]?.query.get('allowWatchBookmarks')).toBe('true');
   expect(state.watches[0]?.query.get('labelSelector')).toBe('x=y');
@@ -82,7 +82,7 @@ test('lists, watches with bookmarks, and a throwing handler harms nothing', asyn
   send('ADDED', pod('poison', '11'));
   send('ADDED', pod('b', '12'));
   send('DELETED', pod('a', '13'));
-  await vi.waitFor(() => expect(seen).toEqual(['a', 'poison', 'b', 'a']));
+  await expect.poll(() => seen).toEqual(['a', 'poison', 'b', 'a']);
   expect(informer.list().map(({ metadata }) => metadata.name)).toEqual(['poison', 'b']);
 });
 
@@ -90,7 +90,7 @@ test('failing lists are tried again until one succeeds', async () => {
   const { state, informer } = await serve();
   state.failLists = 2;
   informer.start();
-  await vi.waitFor(() => expect(informer.synced).toBe(true), { timeout: 5_000 });
+  await expect.poll(() => informer.synced).toBe(true);
   expect(state.lists).toBe(3);
   expect(informer.brokenForMs).toBe(0);
 });
@@ -103,10 +103,10 @@ test('however long the API server was away, its return is noticed within seconds
 test('a cut connection is made again with a fresh list: what went meanwhile is gone', async () => {
   const { state, informer, seen } = await serve();
   informer.start();
-  await vi.waitFor(() => expect(state.watches).toHaveLength(1));
+  await expect.poll(() => state.watches.length).toBe(1);
   state.items = [pod('c', '20')];
   state.watches[0]?.response.destroy();
-  await vi.waitFor(() => expect(informer.get('default', 'c')).toBeDefined(), { timeout: 5_000 });
+  await expect.poll(() => informer.get('default', 'c')).toBeDefined();
   expect(informer.get('default', 'a')).toBeUndefined();
   expect(seen).toEqual(['a', 'a', 'c']);
 });

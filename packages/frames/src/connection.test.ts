@@ -8,7 +8,6 @@ import { BYTES, ECHO, frameBytes, HELLO, Heard, openBytes, TestServer } from './
 
 /** Both ends of a connection over real TCP, and what an end that does not keep to the rules gets. */
 
-const POLL = { timeout: 30_000 };
 const MIB = 1024 * 1024;
 
 let server: TestServer;
@@ -39,12 +38,12 @@ describe('streams', () => {
     const messages = [Buffer.from('a'), numbered(5 * MIB + 17, 3), Buffer.from('b'), numbered(70_000, 4), numbered(64 * 1024, 5)];
     for (const message of messages) heard.stream?.write(message);
     heard.stream?.end();
-    await expect.poll(() => heard.isEnded, POLL).toBe(true);
+    await expect.poll(() => heard.isEnded).toBe(true);
     const { received = [] } = server.served[0] ?? {};
     expect(received.map((message, index) => message.equals(messages[index] ?? Buffer.alloc(0)))).toEqual(messages.map(() => true));
     expect(heard.messages.map(({ length }) => length)).toEqual([1, `${5 * MIB + 17} bytes`.length, 1, '70000 bytes'.length, 64 * 1024]);
     const long = server.open(server.client(), BYTES, size(5 * MIB));
-    await expect.poll(() => long.isEnded, POLL).toBe(true);
+    await expect.poll(() => long.isEnded).toBe(true);
     expect(long.messages.map(({ length }) => length)).toEqual([5 * MIB + 4]);
     expect(server.served[0]).toMatchObject({ isEnded: true, isFinished: true, isCancelled: false });
     expect(server.served[0]?.first.toString()).toBe('hello');
@@ -55,20 +54,20 @@ describe('streams', () => {
     const heard = server.open(server.client(), ECHO);
     const messages = Array.from({ length: 3000 }, (_, index) => Buffer.from(`message ${index}`));
     for (const message of messages) heard.stream?.write(message);
-    await expect.poll(() => heard.messages.length, POLL).toBe(messages.length);
+    await expect.poll(() => heard.messages.length).toBe(messages.length);
     expect(Buffer.concat(heard.messages).equals(Buffer.concat(messages))).toBe(true);
   });
 
   it('are refused with a code and a text', async () => {
     const heard = server.open(server.client(), 9);
-    await expect.poll(() => heard.failure, POLL).toEqual({ code: 3, text: 'no kind 9' });
+    await expect.poll(() => heard.failure).toEqual({ code: 3, text: 'no kind 9' });
     await expect.poll(() => server.connections[0]?.openStreams).toBe(0);
   });
 
   it('whose reader does not take them keep to their window, and hold up no other; later all of it comes, in order', async () => {
     const client = server.client();
     const slow = server.open(client, ECHO);
-    await expect.poll(() => server.served.length, POLL).toBe(1);
+    await expect.poll(() => server.served.length).toBe(1);
     server.served[0]?.stream.pause();
     const messages = Array.from({ length: 60 }, (_, index) => numbered(100_000, index));
     let last = true;
@@ -76,14 +75,14 @@ describe('streams', () => {
     expect(last).toBe(false);
     const { receivedBytes: before = 0 } = server.connections[0] ?? {};
     const quick = server.open(client, BYTES, size(3 * MIB));
-    await expect.poll(() => quick.isEnded, POLL).toBe(true);
+    await expect.poll(() => quick.isEnded).toBe(true);
     expect(quick.messages[0]).toHaveLength(3 * MIB + 4);
     await delay(100);
     const { receivedBytes = 0 } = server.connections[0] ?? {};
     expect(receivedBytes - before).toBeLessThan(HELLO.windowBytes + 64 * 1024);
     expect(server.served[0]?.receivedBytes).toBe(0);
     server.served[0]?.stream.resume();
-    await expect.poll(() => server.served[0]?.received.length, POLL).toBe(60);
+    await expect.poll(() => server.served[0]?.received.length).toBe(60);
     expect(server.served[0]?.received.every((message, index) => message.equals(messages[index] ?? Buffer.alloc(0)))).toBe(true);
   });
 
@@ -98,12 +97,12 @@ describe('streams', () => {
       Buffer.from('x'),
       new Heard(() => (answersBefore = pages.filter(({ isEnded }) => isEnded).length)),
     );
-    await expect.poll(() => server.served.length, POLL).toBe(17);
+    await expect.poll(() => server.served.length).toBe(17);
     for (const served of server.served) {
       if (served.kind === BYTES) served.answer();
       else served.stream.say(Buffer.from('acknowledged'));
     }
-    await expect.poll(() => pages.every(({ isEnded }) => isEnded), POLL).toBe(true);
+    await expect.poll(() => pages.every(({ isEnded }) => isEnded)).toBe(true);
     expect(append.messages).toHaveLength(1);
     expect(answersBefore).toBe(0);
   });
@@ -114,9 +113,9 @@ describe('streams', () => {
     const order: number[] = [];
     const sizes = [8 * MIB, 8 * MIB, 100_000];
     for (const bytes of sizes) server.open(client, BYTES, size(bytes), new Heard(() => order.push(bytes)));
-    await expect.poll(() => server.served.length, POLL).toBe(3);
+    await expect.poll(() => server.served.length).toBe(3);
     for (const served of server.served) served.answer();
-    await expect.poll(() => order.length, POLL).toBe(3);
+    await expect.poll(() => order.length).toBe(3);
     expect(order[0]).toBe(100_000);
   });
 
@@ -126,15 +125,15 @@ describe('streams', () => {
     server.holdAnswers();
     const client = server.client();
     const all = Array.from({ length: 5 }, () => server.open(client, BYTES, size(10)));
-    await expect.poll(() => server.served.length, POLL).toBe(2);
+    await expect.poll(() => server.served.length).toBe(2);
     // One that was never sent is never seen there.
     all[4]?.stream?.cancel();
     all[0]?.stream?.cancel();
     all[1]?.stream?.cancel();
-    await expect.poll(() => server.served.length, POLL).toBe(4);
+    await expect.poll(() => server.served.length).toBe(4);
     expect(server.served.map(({ isCancelled }) => isCancelled)).toEqual([true, true, false, false]);
     for (const served of server.served) served.answer();
-    await expect.poll(() => all.map(({ isEnded }) => isEnded), POLL).toEqual([false, false, true, true, false]);
+    await expect.poll(() => all.map(({ isEnded }) => isEnded)).toEqual([false, false, true, true, false]);
     expect(client.isClosed).toBe(false);
     expect(all[0]?.messages).toEqual([]);
   });
@@ -142,12 +141,12 @@ describe('streams', () => {
   it('given up in the middle of an answer cost no more of it', async () => {
     const client = server.client();
     const heard = server.open(client, BYTES, size(60 * MIB));
-    await expect.poll(() => server.served.length, POLL).toBe(1);
+    await expect.poll(() => server.served.length).toBe(1);
     heard.stream?.cancel();
-    await expect.poll(() => server.served[0]?.isFinished, POLL).toBe(true);
+    await expect.poll(() => server.served[0]?.isFinished).toBe(true);
     expect(server.connections[0]?.sentBytes).toBeLessThan(60 * MIB);
     const next = server.open(client, BYTES, size(10));
-    await expect.poll(() => next.isEnded, POLL).toBe(true);
+    await expect.poll(() => next.isEnded).toBe(true);
     expect(heard.messages).toEqual([]);
   });
 });
@@ -158,9 +157,9 @@ describe('a connection', () => {
     peer.socket.write(openBytes(1, ECHO, Buffer.from('first')));
     const message = frameBytes(DATA, 1, MORE, Buffer.alloc(1000, 1));
     peer.socket.write(Buffer.concat([message, frameBytes(DATA, 1, 0, Buffer.alloc(500, 2), 1000)]));
-    await expect.poll(() => server.connections[0]?.receivedBytes, POLL).toBeGreaterThan(1500);
+    await expect.poll(() => server.connections[0]?.receivedBytes).toBeGreaterThan(1500);
     peer.socket.destroy();
-    await expect.poll(() => server.served[0]?.isCancelled, POLL).toBe(true);
+    await expect.poll(() => server.served[0]?.isCancelled).toBe(true);
     expect(server.served[0]?.received).toEqual([]);
     expect(server.served[0]?.isFinished).toBe(true);
   });
@@ -169,35 +168,35 @@ describe('a connection', () => {
     server.holdAnswers();
     const client = server.client();
     const all = [server.open(client, ECHO), server.open(client, BYTES, size(1))];
-    await expect.poll(() => server.served.length, POLL).toBe(2);
+    await expect.poll(() => server.served.length).toBe(2);
     server.close();
-    await expect.poll(() => all.map(({ brokenBy }) => brokenBy?.reason), POLL).toEqual(['BROKEN', 'BROKEN']);
+    await expect.poll(() => all.map(({ brokenBy }) => brokenBy?.reason)).toEqual(['BROKEN', 'BROKEN']);
     expect(server.clientsClosed).toHaveLength(1);
   });
 
   it('says why it leaves', async () => {
     const client = server.client();
     const heard = server.open(client, ECHO);
-    await expect.poll(() => server.served.length, POLL).toBe(1);
+    await expect.poll(() => server.served.length).toBe(1);
     server.connections[0]?.close();
-    await expect.poll(() => heard.brokenBy?.message, POLL).toBe('the other end left: the storage daemon is stopping');
+    await expect.poll(() => heard.brokenBy?.message).toBe('the other end left: the storage daemon is stopping');
     expect(heard.brokenBy?.reason).toBe('STOPPING');
   });
 
   it('lives while nothing is said, by heartbeats at the shorter interval', async () => {
     const client = server.client({ ...HELLO, heartbeatMs: 200 });
     const heard = server.open(client, ECHO);
-    await expect.poll(() => server.served.length, POLL).toBe(1);
+    await expect.poll(() => server.served.length).toBe(1);
     const before = server.connections[0]?.receivedBytes ?? 0;
-    await expect.poll(() => server.connections[0]?.receivedBytes, POLL).toBeGreaterThan(before + 3 * LAYOUTS.frame.size);
+    await expect.poll(() => server.connections[0]?.receivedBytes).toBeGreaterThan(before + 3 * LAYOUTS.frame.size);
     heard.stream?.write(Buffer.from('still here'));
-    await expect.poll(() => heard.messages.length, POLL).toBe(1);
+    await expect.poll(() => heard.messages.length).toBe(1);
   });
 
   it('to somebody who answers nothing is given up', async () => {
     const peer = await server.raw({ heartbeatMs: 200 });
-    await expect.poll(() => server.closed[0]?.reason, POLL).toBe('SILENT');
-    await expect.poll(() => peer.isClosed, POLL).toBe(true);
+    await expect.poll(() => server.closed[0]?.reason).toBe('SILENT');
+    await expect.poll(() => peer.isClosed).toBe(true);
     // And so does a client with a server that has stopped.
     const mute = createServer((socket) => {
       socket.on('error', () => undefined);
@@ -207,15 +206,15 @@ describe('a connection', () => {
     await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
     const address = mute.address();
     const heard = server.open(server.client(HELLO, typeof address === 'object' && address !== null ? address.port : 0), ECHO);
-    await expect.poll(() => heard.brokenBy?.reason, POLL).toBe('SILENT');
+    await expect.poll(() => heard.brokenBy?.reason).toBe('SILENT');
   });
 
   it('whose hello does not come is left', async () => {
     server.close();
     server = await TestServer.start(HELLO, 200);
     const peer = await server.raw('no hello');
-    await expect.poll(() => server.closed[0]?.message, POLL).toBe('no hello in 200 ms');
-    await expect.poll(() => peer.isClosed, POLL).toBe(true);
+    await expect.poll(() => server.closed[0]?.message).toBe('no hello in 200 ms');
+    await expect.poll(() => peer.isClosed).toBe(true);
   });
 });
 
@@ -228,14 +227,14 @@ describe('an end that does not keep to the rules', () => {
   ])('speaks %s: is told so in text that it shows, and left', async (_what, text) => {
     const peer = await server.raw('no hello');
     peer.socket.write(text);
-    await expect.poll(() => peer.isClosed, POLL).toBe(true);
+    await expect.poll(() => peer.isClosed).toBe(true);
     expect(peer.text).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n.*This port speaks kube-aurora's frames.*not HTTP and not gRPC/s);
     expect(server.closed[0]?.reason).toBe('NOT_FRAMES');
   });
 
   it('speaks another version: both ends know which', async () => {
     const peer = await server.raw({ version: 9, versionMin: 7 });
-    await expect.poll(() => peer.isClosed, POLL).toBe(true);
+    await expect.poll(() => peer.isClosed).toBe(true);
     expect(goodbye(peer.text)).toContain('this end speaks version 1 of the frames, the other 7 to 9; upgrade one of them');
     expect(server.closed[0]?.reason).toBe('VERSION');
     const later = createServer((socket) => {
@@ -246,7 +245,7 @@ describe('an end that does not keep to the rules', () => {
     await new Promise<void>((resolve) => later.listen(0, '127.0.0.1', resolve));
     const address = later.address();
     const heard = server.open(server.client(HELLO, typeof address === 'object' && address !== null ? address.port : 0), ECHO);
-    await expect.poll(() => heard.brokenBy?.reason, POLL).toBe('VERSION');
+    await expect.poll(() => heard.brokenBy?.reason).toBe('VERSION');
     expect(heard.brokenBy?.message).toContain('this end speaks version 1 of the frames, the other 2 to 3');
   });
 
@@ -261,17 +260,17 @@ describe('an end that does not keep to the rules', () => {
     ],
   ])('sends %s: it is told, its streams are cancelled, others are not', async (_what, bytes, why) => {
     const bystander = server.open(server.client(), ECHO);
-    await expect.poll(() => server.served.length, POLL).toBe(1);
+    await expect.poll(() => server.served.length).toBe(1);
     server.holdAnswers();
     const peer = await server.raw();
     peer.socket.write(openBytes(1, BYTES, size(1)));
-    await expect.poll(() => server.served.length, POLL).toBe(2);
+    await expect.poll(() => server.served.length).toBe(2);
     peer.socket.write(bytes);
-    await expect.poll(() => peer.isClosed, POLL).toBe(true);
+    await expect.poll(() => peer.isClosed).toBe(true);
     expect(peer.text).toContain(why);
-    await expect.poll(() => server.served[1]?.isFinished, POLL).toBe(true);
+    await expect.poll(() => server.served[1]?.isFinished).toBe(true);
     bystander.stream?.write(Buffer.from('unhurt'));
-    await expect.poll(() => bystander.messages.length, POLL).toBe(1);
+    await expect.poll(() => bystander.messages.length).toBe(1);
   });
 
   it('opens more streams than it may: is left', async () => {
@@ -280,7 +279,7 @@ describe('an end that does not keep to the rules', () => {
     server.holdAnswers();
     const peer = await server.raw();
     for (let stream = 1; stream <= 4; stream++) peer.socket.write(openBytes(stream, BYTES, size(1)));
-    await expect.poll(() => peer.isClosed, POLL).toBe(true);
+    await expect.poll(() => peer.isClosed).toBe(true);
     expect(peer.text).toContain('3 streams are open, and no more are taken');
     expect(server.served).toHaveLength(3);
   });
@@ -288,11 +287,11 @@ describe('an end that does not keep to the rules', () => {
   it('sends more than its window: is left, with no more kept than that', async () => {
     const peer = await server.raw();
     peer.socket.write(openBytes(1, ECHO, Buffer.from('x')));
-    await expect.poll(() => server.served.length, POLL).toBe(1);
+    await expect.poll(() => server.served.length).toBe(1);
     server.served[0]?.stream.pause();
     const piece = frameBytes(DATA, 1, 0, Buffer.alloc(64 * 1024, 1));
     for (let sent = 0; sent < 32; sent++) peer.socket.write(piece);
-    await expect.poll(() => server.closed[0]?.reason, POLL).toBe('TOO_MUCH');
+    await expect.poll(() => server.closed[0]?.reason).toBe('TOO_MUCH');
     expect(server.closed[0]?.message).toContain('more than the window that it was granted');
     expect(server.served[0]?.isCancelled).toBe(true);
   });
@@ -304,16 +303,16 @@ describe('an end that does not keep to the rules', () => {
     const opens: Buffer[] = [];
     for (let stream = 1; stream <= 50_000; stream++) opens.push(openBytes(stream, 9, Buffer.alloc(8)));
     peer.socket.write(Buffer.concat(opens));
-    await expect.poll(() => server.closed.length > 0 || server.served.length === 50_000, POLL).toBe(true);
+    await expect.poll(() => server.closed.length > 0 || server.served.length === 50_000).toBe(true);
     expect(server.connections[0]?.openStreams).toBeLessThanOrEqual(HELLO.streamsMax);
   });
 
   it('asks for life signs without end: gets one for many', async () => {
     const peer = await server.raw();
-    await expect.poll(() => peer.received.length, POLL).toBe(LAYOUTS.hello.size);
+    await expect.poll(() => peer.received.length).toBe(LAYOUTS.hello.size);
     const pings = Buffer.concat(Array.from({ length: 100_000 }, () => frameBytes(PING, 0, 0, Buffer.alloc(0))));
     peer.socket.write(pings);
-    await expect.poll(() => server.connections[0]?.receivedBytes, POLL).toBe(LAYOUTS.hello.size + pings.length);
+    await expect.poll(() => server.connections[0]?.receivedBytes).toBe(LAYOUTS.hello.size + pings.length);
     expect(server.connections[0]?.sentBytes).toBeLessThan(pings.length / 10);
   });
 
@@ -324,8 +323,8 @@ describe('an end that does not keep to the rules', () => {
       Buffer.concat([openBytes(index + 1, BYTES, size(1)), frameBytes(RESET, index + 1, 0, Buffer.alloc(0))]),
     );
     peer.socket.write(Buffer.concat(both));
-    await expect.poll(() => server.served.length, POLL).toBe(5000);
-    await expect.poll(() => server.served.every(({ isFinished }) => isFinished), POLL).toBe(true);
+    await expect.poll(() => server.served.length).toBe(5000);
+    await expect.poll(() => server.served.every(({ isFinished }) => isFinished)).toBe(true);
     expect(server.connections[0]?.openStreams).toBe(0);
   });
 
@@ -333,8 +332,8 @@ describe('an end that does not keep to the rules', () => {
     const peer = await server.raw();
     peer.socket.write(openBytes(1, ECHO, Buffer.from('x')));
     peer.socket.write(frameBytes(GOODBYE, 0, 0, Buffer.from('\u0005bye')));
-    await expect.poll(() => server.closed[0], POLL).toMatchObject({ reason: 'STOPPING', message: 'the other end left: bye' });
-    await expect.poll(() => peer.isClosed, POLL).toBe(true);
+    await expect.poll(() => server.closed[0]).toMatchObject({ reason: 'STOPPING', message: 'the other end left: bye' });
+    await expect.poll(() => peer.isClosed).toBe(true);
     expect(server.served[0]?.isCancelled).toBe(true);
   });
 });
@@ -345,5 +344,5 @@ it('nobody who only connects and leaves is kept', async () => {
     await new Promise((resolve) => socket.once('connect', resolve));
     socket.destroy();
   }
-  await expect.poll(() => server.closed.length, POLL).toBe(50);
+  await expect.poll(() => server.closed.length).toBe(50);
 });

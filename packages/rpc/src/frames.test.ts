@@ -13,7 +13,6 @@ import { newAuthority, programOf } from '../../tls/src/testing/programs.ts';
 
 /** The hot path over real connections, plain and inside TLS, and what anybody may have of a daemon's port. */
 
-const POLL = { timeout: 30_000 };
 const SEGMENT = { volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11', pg: 0 };
 const HELLO: AppendRequest = {
   hello: { role: 'FULL', segment: SEGMENT, epoch: 7n, writerId: 'w', history: [] },
@@ -161,7 +160,7 @@ describe.each([
     ]);
     stream.write(encodeAppendRequest([], 8n, 9n));
     stream.end();
-    await expect.poll(() => stream.ends, POLL).toBe(1);
+    await expect.poll(() => stream.ends).toBe(1);
     expect(received.map(({ hello, vdl, pgmrpl, batches: redo }) => [hello?.writerId, vdl, pgmrpl, redo?.length])).toEqual([
       ['w', 1n, 2n, undefined],
       [undefined, 3n, 4n, 5],
@@ -179,19 +178,17 @@ describe.each([
     const { port } = listener;
     const stream = appendTo(client);
     stream.write(HELLO);
-    await expect.poll(() => stream.answers.length, POLL).toBe(1);
+    await expect.poll(() => stream.answers.length).toBe(1);
     listener.close();
-    await expect.poll(() => stream.errors[0], POLL).toMatchObject({ code: 'UNREACHABLE' });
+    await expect.poll(() => stream.errors[0]).toMatchObject({ code: 'UNREACHABLE' });
     await expect(client.getPages(pagesOf(1), { deadlineMs: 5000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
     listener = await listen(ends().daemon, port);
     await expect
-      .poll(
-        () =>
-          client.getPages(pagesOf(1), { deadlineMs: 5000 }).then(
-            ({ pages }) => Buffer.concat(pages).length,
-            () => 0,
-          ),
-        POLL,
+      .poll(() =>
+        client.getPages(pagesOf(1), { deadlineMs: 5000 }).then(
+          ({ pages }) => Buffer.concat(pages).length,
+          () => 0,
+        ),
       )
       .toBe(8192);
   });
@@ -233,18 +230,18 @@ describe('calls', () => {
   it('give errors their codes', async () => {
     holdsReads = true;
     const failed = client.getPages(pagesOf(1), { deadlineMs: 5000 });
-    await expect.poll(() => reads.length, POLL).toBe(1);
+    await expect.poll(() => reads.length).toBe(1);
     reads[0]?.fail(new AuroraRpcError('BEHIND', 'holds redo up to 5'));
     await expect(failed).rejects.toMatchObject({ code: 'BEHIND', message: `127.0.0.1:${listener.port}: holds redo up to 5` });
     const own = client.getPages(pagesOf(1), { deadlineMs: 5000 });
-    await expect.poll(() => reads.length, POLL).toBe(2);
+    await expect.poll(() => reads.length).toBe(2);
     reads[1]?.fail(new TypeError('of our own'));
     await expect(own).rejects.toMatchObject({ code: 'INTERNAL' });
     const stream = appendTo(client);
     stream.write(HELLO);
-    await expect.poll(() => calls.length, POLL).toBe(1);
+    await expect.poll(() => calls.length).toBe(1);
     calls[0]?.fail(new AuroraRpcError('NOT_READY', 'the storage daemon is stopping'));
-    await expect.poll(() => stream.errors[0], POLL).toMatchObject({ code: 'NOT_READY' });
+    await expect.poll(() => stream.errors[0]).toMatchObject({ code: 'NOT_READY' });
     // What was acknowledged before the error was heard before it.
     expect(stream.answers).toHaveLength(1);
   });
@@ -255,13 +252,13 @@ describe('calls', () => {
     await expect(late).rejects.toMatchObject({ code: 'DEADLINE' });
     const caller = new AbortController();
     const given = client.getPages(pagesOf(1), { deadlineMs: 60_000, signal: caller.signal });
-    await expect.poll(() => reads.length, POLL).toBe(2);
+    await expect.poll(() => reads.length).toBe(2);
     const { context } = reads[1] ?? {};
     expect(context?.signal.aborted).toBe(false);
     expect((context?.deadline ?? 0) - systemClock().now()).toBeGreaterThan(30_000);
     caller.abort();
     await expect(given).rejects.toMatchObject({ code: 'UNREACHABLE' });
-    await expect.poll(() => context?.signal.aborted, POLL).toBe(true);
+    await expect.poll(() => context?.signal.aborted).toBe(true);
     expect(reads[0]?.context.signal.aborted).toBe(true);
     await expect(client.getPages(pagesOf(1), { deadlineMs: 1000, signal: caller.signal })).rejects.toMatchObject({ code: 'UNREACHABLE' });
   });
@@ -272,11 +269,11 @@ describe('calls', () => {
     await expect(nobody.getPages(pagesOf(1), { deadlineMs: 10_000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
     const stream = appendTo(nobody);
     stream.write(HELLO);
-    await expect.poll(() => stream.errors[0], POLL).toMatchObject({ code: 'UNREACHABLE' });
+    await expect.poll(() => stream.errors[0]).toMatchObject({ code: 'UNREACHABLE' });
     nobody.close();
     const closed = appendTo(nobody);
     closed.write(HELLO);
-    await expect.poll(() => closed.errors[0], POLL).toMatchObject({ code: 'UNREACHABLE' });
+    await expect.poll(() => closed.errors[0]).toMatchObject({ code: 'UNREACHABLE' });
   });
 
   it('a reader is sent redo of any size, one message after the other, and what it says arrives; no more than so many follow', async () => {
@@ -286,15 +283,15 @@ describe('calls', () => {
     const stream = client.follow();
     stream.on('data', (redo) => heard.push({ ...redo, batches: redo.batches && Buffer.from(redo.batches) }));
     stream.write({ hello, takenLsn: 5n, readFloor: 4n });
-    await expect.poll(() => follows.length, POLL).toBe(1);
+    await expect.poll(() => follows.length).toBe(1);
     const [{ call, requests } = { call: undefined, requests: [] }] = follows;
     const sizes = [0, 1, 100_000, 3_000_000, 17];
     for (const size of sizes) call?.write({ vdl: BigInt(size), batches: size === 0 ? undefined : Buffer.alloc(size, 7), ...writer });
     const xmins = { xmin: 0x1_0000_02bcn, catalogXmin: 700n };
     stream.write({ hello: undefined, takenLsn: 6n, readFloor: 5n, xmins });
-    await expect.poll(() => heard.length, POLL).toBe(sizes.length);
+    await expect.poll(() => heard.length).toBe(sizes.length);
     expect(heard.map(({ vdl, batches }) => [Number(vdl), batches?.length ?? 0])).toEqual(sizes.map((size) => [size, size]));
-    await expect.poll(() => requests.length, POLL).toBe(2);
+    await expect.poll(() => requests.length).toBe(2);
     expect(requests).toEqual([
       { hello, takenLsn: 5n, readFloor: 4n },
       { hello: undefined, takenLsn: 6n, readFloor: 5n, xmins },
@@ -304,7 +301,7 @@ describe('calls', () => {
     call?.fail(new AuroraRpcError('TOO_OLD', 'is gone'));
     const errors: unknown[] = [];
     stream.on('error', (error) => errors.push(error));
-    await expect.poll(() => errors, POLL).toEqual([expect.objectContaining({ code: 'TOO_OLD' })]);
+    await expect.poll(() => errors).toEqual([expect.objectContaining({ code: 'TOO_OLD' })]);
 
     const refusals: unknown[] = [];
     for (let count = 0; count <= FRAMES_LIMITS.followStreams; count++) {
@@ -312,17 +309,17 @@ describe('calls', () => {
       one.on('error', (error) => refusals.push(error));
       one.write({ hello, takenLsn: 5n, readFloor: 4n });
     }
-    await expect.poll(() => refusals, POLL).toEqual([expect.objectContaining({ code: 'REFUSED' })]);
+    await expect.poll(() => refusals).toEqual([expect.objectContaining({ code: 'REFUSED' })]);
   });
 
   it('several acknowledgements that wait are one: the last', async () => {
     const stream = appendTo(client);
     stream.write(HELLO);
-    await expect.poll(() => stream.answers.length, POLL).toBe(1);
+    await expect.poll(() => stream.answers.length).toBe(1);
     for (let scl = 1n; scl <= 50n; scl++) calls[0]?.write({ scl, result: 'OK', epoch: 7n, message: '', followed: false });
     calls[0]?.write({ scl: 50n, result: 'GAP', epoch: 7n, message: '', followed: false });
     calls[0]?.write({ scl: 51n, result: 'OK', epoch: 7n, message: '', followed: false });
-    await expect.poll(() => stream.answers.at(-1)?.scl, POLL).toBe(51n);
+    await expect.poll(() => stream.answers.at(-1)?.scl).toBe(51n);
     expect(stream.answers.slice(1).map(({ scl, result }) => `${result} ${scl}`)).toEqual(['OK 50', 'GAP 50', 'OK 51']);
   });
 });
@@ -339,7 +336,7 @@ describe('somebody whom nobody knows', () => {
     const first = Array.from({ length: 100 }, () =>
       client.getPages(pagesOf(1), { deadlineMs: 60_000, signal: caller.signal }).catch(() => undefined),
     );
-    await expect.poll(() => reads.length, POLL).toBe(64);
+    await expect.poll(() => reads.length).toBe(64);
     caller.abort();
     await Promise.all(first);
     const second = client.getPages(pagesOf(2), { deadlineMs: 60_000 });
@@ -359,9 +356,9 @@ describe('somebody whom nobody knows', () => {
     socket.pause();
     for (let index = 0; index < 100; index++) silent.getPages(pagesOf(256), { deadlineMs: 60_000 }).catch(() => undefined);
     // What the kernel takes on both sides is not ours, and goes on being made until that is full.
-    await expect.poll(() => reads.length, POLL).toBeGreaterThan(8);
+    await expect.poll(() => reads.length).toBeGreaterThan(8);
     let before = 0;
-    await expect.poll(() => before === (before = reads.length), { ...POLL, interval: 300 }).toBe(true);
+    await expect.poll(() => before === (before = reads.length), { interval: 300 }).toBe(true);
     const made = reads.length * 256 * 8192;
     expect(made - listener.traffic().sentBytes).toBeLessThanOrEqual(18 * 1024 * 1024);
     expect(reads.length).toBeLessThan(60);
@@ -372,26 +369,24 @@ describe('somebody whom nobody knows', () => {
   it('has so many Append streams', async () => {
     const streams = Array.from({ length: FRAMES_LIMITS.appendStreams + 1 }, () => appendTo(client));
     for (const stream of streams) stream.write(HELLO);
-    await expect.poll(() => streams.at(-1)?.errors[0], POLL).toMatchObject({ code: 'REFUSED' });
+    await expect.poll(() => streams.at(-1)?.errors[0]).toMatchObject({ code: 'REFUSED' });
     expect(refused[0]).toMatch(/^Append too-many: append: 32 streams/);
     streams[0]?.cancel();
     const another = appendTo(client);
     another.write(HELLO);
-    await expect.poll(() => another.answers.length, POLL).toBe(1);
+    await expect.poll(() => another.answers.length).toBe(1);
   });
 
   it('has so many connections, and is counted', async () => {
     const sockets = Array.from({ length: 15 }, () => connect(listener.port, '127.0.0.1').on('error', () => undefined));
-    await expect.poll(() => turnedAway, POLL).toBe(5);
+    await expect.poll(() => turnedAway).toBe(5);
     for (const socket of sockets) socket.destroy();
     await expect
-      .poll(
-        () =>
-          client.getPages(pagesOf(1), { deadlineMs: 5000 }).then(
-            () => true,
-            () => false,
-          ),
-        POLL,
+      .poll(() =>
+        client.getPages(pagesOf(1), { deadlineMs: 5000 }).then(
+          () => true,
+          () => false,
+        ),
       )
       .toBe(true);
   });
@@ -400,13 +395,13 @@ describe('somebody whom nobody knows', () => {
     const socket = connect(listener.port, '127.0.0.1');
     socket.write('GET / HTTP/1.1\r\n\r\n');
     await new Promise((resolve) => socket.on('data', () => undefined).once('close', resolve));
-    await expect.poll(() => refused[0], POLL).toMatch(/^frames not-frames: the other end does not speak frames/);
+    await expect.poll(() => refused[0]).toMatch(/^frames not-frames: the other end does not speak frames/);
     const stream = appendTo(client);
     stream.write(HELLO);
-    await expect.poll(() => stream.answers.length, POLL).toBe(1);
+    await expect.poll(() => stream.answers.length).toBe(1);
     stream.write(Buffer.from('short'));
     await expect
-      .poll(() => stream.errors[0], POLL)
+      .poll(() => stream.errors[0])
       .toMatchObject({ code: 'INVALID', message: expect.stringContaining('append: 5 bytes') as string });
     expect(refused[1]).toMatch(/^Append malformed: append: 5 bytes, at least 16 are due/);
   });
