@@ -99,7 +99,7 @@ describe('a disk that is full', () => {
     expect(running.daemon(0).readiness()).toEqual({ ok: true, message: 'ready' });
     expect(errors.filter((line) => line.includes('damage'))).toEqual([]);
     writer.close();
-  }, 60_000);
+  });
 
   it('makes a checkpoint and drops what it can to make room', async () => {
     const { running, patient, writer } = await started(1);
@@ -116,7 +116,7 @@ describe('a disk that is full', () => {
     }
     expect(storage.stats().checkpoints).toBeGreaterThan(0);
     writer.close();
-  }, 60_000);
+  });
 });
 
 describe('a write that fails', () => {
@@ -143,7 +143,7 @@ describe('a write that fails', () => {
     });
     expect((await running.status(0)).scl).toBe(lsn);
     writer.close();
-  }, 60_000);
+  });
 
   it.each([
     ['ENOSPC', 'DISK_FULL', 'write'],
@@ -179,7 +179,6 @@ describe('a write that fails', () => {
       expect(errors.filter((line) => line.includes('damage'))).toEqual([]);
       writer.close();
     },
-    60_000,
   );
 
   it('in the redo log, and then opening it anew fails once more: what was not synced is still not there', async () => {
@@ -197,47 +196,43 @@ describe('a write that fails', () => {
     const after = await running.until(0, (one) => one.fault === undefined);
     expect([opens > 1, after.phase, after.scl]).toEqual([true, 'READY', held.lsn]);
     writer.close();
-  }, 60_000);
+  });
 
   it.each([
     ['ENOSPC', 'DISK_FULL'],
     ['EROFS', 'DISK_ERROR'],
-  ] as const)(
-    'in the page store, where the disk says %s, is %s, and the checkpoint is made once it can be',
-    async (errno, kind) => {
-      const { running, patient, writer } = await started(1);
-      let isBroken = true;
-      patient.fails = (one) => {
-        if (!isBroken) return undefined;
-        // LevelDB says no more than that.
-        if (one.kind === 'batch') return { error: Object.assign(new Error('IO error'), { code: 'LEVEL_IO_ERROR' }) };
-        return one.path.endsWith('probe') ? { error: diskError(errno) } : undefined;
-      };
-      await writer.append([truncateRecord(REL, 1)], [0]);
-      writer.points([0]);
-      const segment = await running.daemon(0).segment(VOLUME, 0);
-      const { pages: storage } = segment;
-      for (let tries = 0; (storage?.appliedLsn ?? 0n) < writer.end.lsn; tries++) {
-        if (tries > 1000) throw new Error('it was not applied');
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-      storage?.requestCheckpoint();
-      const state = await running.until(0, (one) => one.fault?.kind === kind);
-      expect([state.phase, state.scl]).toEqual(['READY', writer.end.lsn]);
-      isBroken = false;
-      await running.until(0, (one) => one.fault === undefined);
-      expect(segment.scl).toBe(writer.end.lsn);
-      // The stream of before may have ended with what it was attached to.
-      writer.drop(0);
-      writer.points([0]);
-      await running.until(0, () => {
-        segment.pages?.requestCheckpoint();
-        return segment.storage?.checkpointLsn === writer.end.lsn;
-      });
-      writer.close();
-    },
-    60_000,
-  );
+  ] as const)('in the page store, where the disk says %s, is %s, and the checkpoint is made once it can be', async (errno, kind) => {
+    const { running, patient, writer } = await started(1);
+    let isBroken = true;
+    patient.fails = (one) => {
+      if (!isBroken) return undefined;
+      // LevelDB says no more than that.
+      if (one.kind === 'batch') return { error: Object.assign(new Error('IO error'), { code: 'LEVEL_IO_ERROR' }) };
+      return one.path.endsWith('probe') ? { error: diskError(errno) } : undefined;
+    };
+    await writer.append([truncateRecord(REL, 1)], [0]);
+    writer.points([0]);
+    const segment = await running.daemon(0).segment(VOLUME, 0);
+    const { pages: storage } = segment;
+    for (let tries = 0; (storage?.appliedLsn ?? 0n) < writer.end.lsn; tries++) {
+      if (tries > 1000) throw new Error('it was not applied');
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    storage?.requestCheckpoint();
+    const state = await running.until(0, (one) => one.fault?.kind === kind);
+    expect([state.phase, state.scl]).toEqual(['READY', writer.end.lsn]);
+    isBroken = false;
+    await running.until(0, (one) => one.fault === undefined);
+    expect(segment.scl).toBe(writer.end.lsn);
+    // The stream of before may have ended with what it was attached to.
+    writer.drop(0);
+    writer.points([0]);
+    await running.until(0, () => {
+      segment.pages?.requestCheckpoint();
+      return segment.storage?.checkpointLsn === writer.end.lsn;
+    });
+    writer.close();
+  });
 
   it('at a start leaves the segment closed, not empty and not damaged, until it can be opened', async () => {
     const { running, patient, writer } = await started(1);
@@ -254,5 +249,5 @@ describe('a write that fails', () => {
     isBroken = false;
     const after = await running.until(0, (one) => one.fault === undefined);
     expect([after.phase, after.scl]).toEqual(['READY', lsn]);
-  }, 60_000);
+  });
 });

@@ -133,5 +133,5 @@ describe('a daemon that is killed -9 while it appends', () => {
     }
     client.close();
     await kill();
-  }, 60_000);
+  });
 });

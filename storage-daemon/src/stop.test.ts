@@ -88,4 +88,4 @@ it('a daemon that stops under load tells nobody that it is damaged or empty', as
     history = writer.history;
   }
   expect(errors).toEqual([]);
-}, 60_000);
+});

@@ -133,7 +133,7 @@ async function attack(): Promise<{ what: string; error: AuroraRpcError }[]> {
     client.openEpoch({ role: 'FULL', segment: SEGMENT, epoch: 3n, writerId: 'a'.repeat(100_000), leaseMs: 0 }, DEADLINE),
   );
   await refused('AppendHello writer_id', () => hello(2n, writer.history, 'a\nb'));
-  await refused('CatchUp', () => client.catchUp({ segment: SEGMENT, lsn: HUGE }, { deadlineMs: 2000 }));
+  await refused('CatchUp', () => client.catchUp({ segment: SEGMENT, lsn: HUGE }, DEADLINE));
   const pageKey = encodePageKey({ ...REL, block: 0 });
   const pages = { segment: SEGMENT, epoch: 2n, lsn: writer.end.lsn, keys: [pageKey] };
   const badKeys = [[], Array.from({ length: 5000 }, () => pageKey), [encodePageKey({ ...REL, fork: 77, block: 0 })], [Buffer.alloc(16)]];

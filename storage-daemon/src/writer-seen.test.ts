@@ -12,7 +12,7 @@ let cluster: TestCluster;
 let writes = 0;
 beforeEach(async () => {
   cluster = await TestCluster.start(1);
-}, 60_000);
+});
 afterEach(() => cluster.stop());
 
 interface Holder {

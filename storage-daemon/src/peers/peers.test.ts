@@ -92,7 +92,7 @@ describe('peers', () => {
     segment.noteReadFloor('w/3', writer.end.lsn + 80n, 3n);
     await installed;
     segment.pages?.expediteTo(agreed);
-    await segment.until(() => segment.state().appliedLsn >= agreed, systemClock().now() + 5000);
+    await segment.until(() => segment.state().appliedLsn >= agreed, systemClock().now() + 30_000);
     expect(segment.state()).toMatchObject({ phase: 'READY', scl: agreed, appliedLsn: agreed, vdl: agreed });
   });
 
@@ -308,10 +308,12 @@ describe('peers', () => {
     const { lsn } = writer.end;
     for (const i of ALL) await cluster.until(i, (state: SegmentState) => state.scl === lsn);
     await pause(2000);
+    const from = performance.now();
     const before = ALL.map((i) => cluster.daemon(i).peers.gossip.calls);
     await pause(3000);
+    const seconds = (performance.now() - from) / 1000;
     const calls = ALL.reduce((sum, i) => sum + cluster.daemon(i).peers.gossip.calls - (before[i] ?? 0), 0);
-    // Fifteen pairs, a call every five seconds or so each.
-    expect(calls).toBeLessThanOrEqual(20);
+    // Fifteen pairs, a call every five seconds or so each; three seconds are more where a process waits for its turn.
+    expect(calls).toBeLessThanOrEqual((20 / 3) * seconds);
   });
 });

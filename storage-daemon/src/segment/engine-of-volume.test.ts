@@ -42,7 +42,7 @@ describe('the engine of a volume', () => {
     const copied = await cluster.until(3, ({ phase }) => phase === 'READY');
     expect(copied.engine).toEqual(postgres18.id);
     expect(controlOf(3).engine).toEqual(postgres18.id);
-  }, 30_000);
+  });
 
   it('that a daemon does not have is named, the segment stops, and what it holds stays as it is', async () => {
     const start = await cluster.import(1n, [0], [{ page: { ...REL, block: 0 }, fill: 3 }]);
@@ -54,7 +54,7 @@ describe('the engine of a volume', () => {
     await startWith(0, postgres18.id);
     expect((await cluster.status(0)).phase).toBe('READY');
     expect(await cluster.page(0, { ...REL, block: 0 }, start.lsn, 1n)).toBe(3);
-  }, 30_000);
+  });
 
   it('that a daemon does not have is refused when a volume is imported', async () => {
     const { encoded, baseLsn } = syntheticState(0x150_0028n);

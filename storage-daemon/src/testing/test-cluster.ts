@@ -30,7 +30,7 @@ import { batchAfter, filledPage, syntheticState, type ChainEnd } from './synthet
 
 export const VOLUME = '0b0a6f0e-3f4e-4d53-8a6e-5c1b2f9d7a10';
 export const SEGMENT = { volumeId: VOLUME, pg: 0 };
-export const DEADLINE = { deadlineMs: 10_000 };
+export const DEADLINE = { deadlineMs: 30_000 };
 const CHECKPOINT = 0x150_0028n;
 
 export const TEST_LIMITS: SegmentLimits = {
@@ -290,7 +290,7 @@ export class TestWriter {
     for (const i of members) this.stream(i).stream.write(encodeAppendRequest([], this.end.lsn, pgmrpl));
   }
 
-  async acknowledged(i: number, lsn: bigint, timeoutMs = 10_000): Promise<void> {
+  async acknowledged(i: number, lsn: bigint, timeoutMs = 30_000): Promise<void> {
     const { answers } = this.stream(i);
     const end = Date.now() + timeoutMs;
     while (!answers.some((answer) => answer.result === 'OK' && answer.scl >= lsn)) {
