@@ -250,7 +250,10 @@ test('a query is cancelled by the port that its client came by', async () => {
   const client = await connect({ password: await tokenOf('shop') });
   const { processID, secretKey } = client as unknown as { processID: number; secretKey: number };
   const sleeping = client.query('select pg_sleep(60)');
-  await delay(100);
+  // A cancel that comes before the statement is one of nothing.
+  const watching = await agent.connect('postgres');
+  await expect.poll(async () => (await watching.query("select from pg_stat_activity where wait_event = 'PgSleep'")).rowCount).toBe(1);
+  await watching.end();
   const packet = Buffer.alloc(16);
   for (const [index, word] of [16, 80_877_102, processID, secretKey].entries()) packet.writeInt32BE(word, index * 4);
   const socket = connectSocket(port, host);

@@ -37,12 +37,12 @@ beforeAll(async () => {
     logger: silentLogger(),
   });
   createInsightsMetrics(registry, insights);
-}, 60_000);
+});
 afterAll(async () => {
   insights?.stop();
   await client?.end();
   await postgres?.remove();
-}, 20_000);
+});
 
 /** As a client comes: over the network. */
 async function session(): Promise<Client> {
@@ -101,7 +101,7 @@ test('says what sessions wait for, what they hold open, and what PostgreSQL coun
   await client.query("select pg_cancel_backend(pid) from pg_stat_activity where wait_event in ('PgSleep', 'transactionid')");
   await Promise.all([waiting, sleeping]);
   for (const one of [holder, waiter, sleeper]) await one.end();
-}, 30_000);
+});
 
 test('its log is read as records, whatever clients call themselves', async () => {
   const forged = '\nFATAL:  forged';
@@ -157,7 +157,7 @@ test('goes on with another connection when its own is ended', async () => {
     })
     .toEqual([1, 1]);
   expect(before).toBe(0);
-}, 20_000);
+});
 
 test('finds what there is to advise, in every database, and leaves nothing behind', async () => {
   await client.query(`
@@ -207,7 +207,7 @@ test('finds what there is to advise, in every database, and leaves nothing behin
   expect(adviser.status.findings[0]?.since).toBe(before);
   const left = await client.query("select from pg_stat_activity where application_name = 'kube-aurora advice' and state <> 'idle'");
   expect(left.rowCount).toBe(0);
-}, 60_000);
+});
 
 test('what the runbooks ask PostgreSQL, it answers', async () => {
   const pages = ['cluster', 'database', 'storage'].map((page) =>
@@ -257,4 +257,4 @@ test("asks the cluster's own queries read-only, as pg_monitor, and says what fai
     forbidden: expect.stringContaining('permission denied') as unknown,
     many: expect.stringContaining('more than 100 rows') as unknown,
   });
-}, 30_000);
+});

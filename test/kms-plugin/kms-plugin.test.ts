@@ -34,7 +34,7 @@ beforeAll(async () => {
   kms.start();
   plugin = connectKms(kms.socket, randomUUID);
   await vi.waitUntil(async () => (await plugin.status()).kind === 'answer', { timeout: 30_000 });
-}, 30_000);
+});
 afterAll(async () => {
   plugin?.close();
   await kms.remove();
@@ -129,7 +129,7 @@ describe('keys of a KMS', () => {
     const one = keysOf();
     await look(one);
     expect(one.current?.name).toBe('kms:k1');
-  }, 15_000);
+  });
 
   it('of a plugin that is away say so, stay in use, and are there again with it', async () => {
     const one = await held();
@@ -149,7 +149,7 @@ describe('keys of a KMS', () => {
         return waits(late, one);
       })
       .toEqual([]);
-  }, 30_000);
+  });
 
   it('unwrap what they wrapped once a key of a Secret wraps, and the other way round', async () => {
     const one = await held();

@@ -14,7 +14,7 @@ let holding: Promise<void>;
 beforeAll(async () => {
   postgres = await startPostgres({ settings: { autovacuum: false, idle_session_timeout: '300ms' } });
   client = await session();
-}, 60_000);
+});
 afterAll(async () => {
   await client.end();
   await postgres.remove();
@@ -81,7 +81,7 @@ it('keeps deleted rows for as long as a reader may see them', async () => {
   xmins = NO_XMINS;
   await isReleased();
   expect(await versionsLeft()).toBe(2);
-}, 60_000);
+});
 
 it('passes over ids of another epoch, and holds for catalogs too', async () => {
   const held = await nextXid();
@@ -90,7 +90,7 @@ it('passes over ids of another epoch, and holds for catalogs too', async () => {
   xmins = { xmin: held + (5n << 32n), catalogXmin: 0n };
   await client.query('select pg_sleep(1.5)');
   await isHeldAt(held, held - 1n);
-}, 60_000);
+});
 
 it('comes back after its connection is lost, and is in the way of no ordered shutdown', async () => {
   const held = await nextXid();
@@ -108,4 +108,4 @@ it('comes back after its connection is lost, and is in the way of no ordered shu
   await postgres.restart();
   client = await session();
   expect(await slots()).toEqual([]);
-}, 60_000);
+});

@@ -15,11 +15,11 @@ let after: FixtureVolume;
 let agent: FixtureAgent | undefined;
 beforeAll(async () => {
   volume = await fixtureVolume();
-}, 60_000);
+});
 afterAll(async () => {
   await agent?.stop();
   volume?.remove();
-}, 20_000);
+});
 
 test('a second start from holes has every logged row, sequence and index, and empty unlogged tables', async () => {
   agent = await new FixtureAgent(volume).start({ shared_buffers: '8MB', track_commit_timestamp: true });
@@ -49,7 +49,7 @@ test('a second start from holes has every logged row, sequence and index, and em
   await second.query('create extension amcheck');
   await second.query("select bt_index_check(indexrelid, true) from pg_index where indrelid = 'kept'::regclass");
   await second.end();
-}, 30_000);
+});
 
 test('a page from the volume never overwrites what another session writes there at the same time', async () => {
   const racing = await new FixtureAgent(after).start({ shared_buffers: '2MB', autovacuum: 'off', track_commit_timestamp: true });
@@ -76,7 +76,7 @@ test('a page from the volume never overwrites what another session writes there 
   } finally {
     await racing.stop();
   }
-}, 30_000);
+});
 
 test('the directory is sparse, private, and its predecessor is gone', () => {
   if (agent === undefined) throw new Error('the test before this one did not start PostgreSQL');

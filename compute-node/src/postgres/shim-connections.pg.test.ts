@@ -9,11 +9,11 @@ let volume: FixtureVolume;
 let agent: FixtureAgent | undefined;
 beforeAll(async () => {
   volume = await fixtureVolume();
-}, 60_000);
+});
 afterEach(async () => {
   await agent?.stop();
   agent = undefined;
-}, 20_000);
+});
 afterAll(() => volume?.remove());
 
 /** What the server answers to a replication connection: its error, or undefined when it lets it in. */
@@ -53,4 +53,4 @@ test('a connection for physical replication is refused with what to use instead,
   await ordinary.connect();
   expect((await ordinary.query<{ one: number }>('select 1 as one')).rows).toEqual([{ one: 1 }]);
   await ordinary.end();
-}, 60_000);
+});

@@ -39,7 +39,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await agent?.stop();
   volume?.remove();
-}, 20_000);
+});
 
 /** Reads so much that what was local before goes, where it may. */
 async function pressOut(client: Client): Promise<void> {

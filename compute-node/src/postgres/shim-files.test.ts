@@ -13,7 +13,7 @@ beforeAll(() => {
   execFileSync('cc', ['-std=c17', '-g', '-Wall', '-Wextra', '-Werror', ...SANITIZERS, '-o', join(dir, 'classify'), ...sources]);
   mkdirSync(join(dir, 'base/5'), { recursive: true });
   writeFileSync(join(dir, 'base/5/700_init'), '');
-}, 30_000);
+});
 afterAll(() => rmSync(dir, { recursive: true }));
 
 /** One line for each path, by the shim's own code, compiled with the sanitizers: a finding ends it with an error. */

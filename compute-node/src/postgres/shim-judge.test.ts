@@ -11,7 +11,7 @@ beforeAll(() => {
   dir = mkdtempSync('/tmp/aurora-judge-');
   const sources = [join(NATIVE, 'test', 'judge.c'), join(NATIVE, 'judge.c')];
   execFileSync('cc', ['-std=c17', '-g', '-Wall', '-Wextra', '-Werror', ...SANITIZERS, '-o', join(dir, 'judge'), ...sources]);
-}, 30_000);
+});
 afterAll(() => rmSync(dir, { recursive: true }));
 
 /** The shim's own decisions, compiled with the sanitizers: a finding ends it with an error. */

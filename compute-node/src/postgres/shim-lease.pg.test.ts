@@ -20,7 +20,7 @@ beforeAll(async () => {
   volume = await fixtureVolume();
   host = `127.${randomInt(64, 250)}.${randomInt(1, 250)}.1`;
   pki = await testPki([host]);
-}, 60_000);
+});
 beforeEach(async () => {
   agent = new FixtureAgent(volume);
   agent.holdsReplies = true;
@@ -29,8 +29,8 @@ beforeEach(async () => {
   const superuser = await agent.connect('postgres');
   await superuser.query(`alter role postgres password '${PASSWORD}'`);
   await superuser.end();
-}, 60_000);
-afterEach(() => agent.stop(), 20_000);
+});
+afterEach(() => agent.stop());
 afterAll(() => volume?.remove());
 
 /** Replies may leave for so long from now on. */
@@ -75,7 +75,7 @@ describe('without a lease', () => {
     expect(await agent.postgres.ask(5000)).toBe('open');
     permit(600_000);
     await (await client).end();
-  }, 60_000);
+  });
 
   it('who connects is refused with words after a while, and PostgreSQL goes on', async () => {
     const startedAt = CLOCK.now();
@@ -91,7 +91,7 @@ describe('without a lease', () => {
     const client = await connect();
     expect((await client.query<{ n: number }>('select 1 as n')).rows).toEqual([{ n: 1 }]);
     await client.end();
-  }, 60_000);
+  });
 
   /** A reply of many messages, of which none leaves before there is a lease again. */
   async function longReplyWaits(client: Client): Promise<void> {
@@ -110,7 +110,7 @@ describe('without a lease', () => {
     expect((await reply).rows).toEqual([{ n: 42 }]);
     await longReplyWaits(client);
     await client.end();
-  }, 60_000);
+  });
 
   it('the same under TLS, where all that leaves means nothing to the shim', async () => {
     const client = await connectedWithout(verified());
@@ -124,7 +124,7 @@ describe('without a lease', () => {
     await (await another).end();
     await longReplyWaits(client);
     await client.end();
-  }, 60_000);
+  });
 
   it('a session whose reply waits for long loses its connection, and hears nothing; one that a lease came to in time does not', async () => {
     const lost = await connectedWithout();
@@ -145,7 +145,7 @@ describe('without a lease', () => {
     permit(600_000);
     expect((await late).rows).toEqual([{ n: 42 }]);
     await kept.end();
-  }, 60_000);
+  });
 
   it('a backend that waits can be terminated, and PostgreSQL ends in order', async () => {
     const client = await connectedWithout();
@@ -162,7 +162,7 @@ describe('without a lease', () => {
     await local.end();
     await agent.postgres.stop('fast');
     await expect(another).rejects.toThrow();
-  }, 60_000);
+  });
 
   it('the last words of a commit that failed leave', async () => {
     const client = await connectedWithout();
@@ -171,7 +171,7 @@ describe('without a lease', () => {
       code: '57P01',
       message: 'another writer has taken over this database',
     });
-  }, 60_000);
+  });
 });
 
 it('runs out by itself, to the moment that it names', async () => {
@@ -180,7 +180,7 @@ it('runs out by itself, to the moment that it names', async () => {
   permit(400);
   await delay(500);
   expect(await settles(client.query('select 1'), SILENCE_MS)).toBe(false);
-}, 60_000);
+});
 
 it('goes by the newest one, and a half-written one is none', async () => {
   permit(600_000);
@@ -190,4 +190,4 @@ it('goes by the newest one, and a half-written one is none', async () => {
     if (round % 100 === 0) expect((await client.query<{ n: number }>('select 1 as n')).rows).toEqual([{ n: 1 }]);
   }
   await client.end();
-}, 60_000);
+});

@@ -7,11 +7,11 @@ beforeAll(async () => {
   volume = await fixtureVolume();
   // Small buffers: pages are evicted all the time and come back from local files.
   agent = await new FixtureAgent(volume).start({ shared_buffers: '16MB', max_prepared_transactions: 4, autovacuum_naptime: '1s' });
-}, 60_000);
+});
 afterAll(async () => {
   await agent?.stop();
   volume?.remove();
-}, 20_000);
+});
 
 test('starts from holes: pages come from the volume once, several in one request', async () => {
   const client = await agent.connect();
@@ -50,7 +50,7 @@ test('keeps a ledger right while pages are evicted and rolled back under it', as
     { sum: 0, rows: 40000 },
   ]);
   await check.end();
-}, 30_000);
+});
 
 test('truncate, vacuum full, drop and create bring back no page of before', async () => {
   const client = await agent.connect();
@@ -73,7 +73,7 @@ test('truncate, vacuum full, drop and create bring back no page of before', asyn
   await client.query('select count(*) from pg_shdescription, pg_ts_template, pg_conversion, pg_ts_parser');
   expect(agent.reads.at(-1)?.lsn).toBeGreaterThan(truncated);
   await client.end();
-}, 30_000);
+});
 
 test('says since when no file has lost blocks, and what it is going to read', async () => {
   const client = await agent.connect();
@@ -110,24 +110,18 @@ test('says since when no file has lost blocks, and what it is going to read', as
   await client.query("select pg_prewarm('information_schema.sql_features', 'prefetch')");
   expect(agent.expected).toEqual([]);
   await client.end();
-}, 30_000);
+});
 
-test.each(['wal_log', 'file_copy'])(
-  'creates a database by %s from pages that are not local yet',
-  async (strategy) => {
-    const client = await agent.connect();
-    await client.query(`create database copy_${strategy} template template0 strategy ${strategy}`);
-    await client.query('checkpoint');
-    await client.end();
-    const copy = await agent.connect(`copy_${strategy}`);
-    await copy.query('create table t (id int); insert into t values (7)');
-    expect((await copy.query('select id, (select count(*) > 100 from pg_proc) as catalog from t')).rows).toEqual([
-      { id: 7, catalog: true },
-    ]);
-    await copy.end();
-  },
-  30_000,
-);
+test.each(['wal_log', 'file_copy'])('creates a database by %s from pages that are not local yet', async (strategy) => {
+  const client = await agent.connect();
+  await client.query(`create database copy_${strategy} template template0 strategy ${strategy}`);
+  await client.query('checkpoint');
+  await client.end();
+  const copy = await agent.connect(`copy_${strategy}`);
+  await copy.query('create table t (id int); insert into t values (7)');
+  expect((await copy.query('select id, (select count(*) > 100 from pg_proc) as catalog from t')).rows).toEqual([{ id: 7, catalog: true }]);
+  await copy.end();
+});
 
 test('clones a database through the volume (copy_file_range would copy holes)', async () => {
   const client = await agent.connect('postgres');
@@ -144,7 +138,7 @@ test('clones a database through the volume (copy_file_range would copy holes)', 
   const cloned = await agent.connect('cloned');
   expect((await cloned.query('select count(*) > 100 as catalog from pg_proc')).rows).toEqual([{ catalog: true }]);
   await cloned.end();
-}, 30_000);
+});
 
 test('all six kinds of index hold, and amcheck finds nothing', async () => {
   const client = await agent.connect();
@@ -175,7 +169,7 @@ test('all six kinds of index hold, and amcheck finds nothing', async () => {
   expect(found.rows).toEqual(scanned.rows);
   expect(found.rows[0].gin).toBeGreaterThan(10);
   await client.end();
-}, 40_000);
+});
 
 test('a page that the volume cannot give is an error for its reader alone', async () => {
   const client = await agent.connect('postgres');

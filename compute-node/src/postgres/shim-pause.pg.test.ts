@@ -27,7 +27,7 @@ beforeAll(async () => {
   volume = await fixtureVolume();
   host = `127.${randomInt(64, 250)}.${randomInt(1, 250)}.1`;
   pki = await testPki([host]);
-}, 60_000);
+});
 beforeEach(async () => {
   agent = new FixtureAgent(volume);
   agent.holdsReplies = true;
@@ -38,8 +38,8 @@ beforeEach(async () => {
   const superuser = await agent.connect('postgres');
   await superuser.query(`alter role postgres password '${PASSWORD}'`);
   await superuser.end();
-}, 60_000);
-afterEach(() => agent.stop(), 20_000);
+});
+afterEach(() => agent.stop());
 afterAll(() => volume?.remove());
 
 /** Without `ca` in plain text. */
@@ -86,7 +86,7 @@ it('in a pause a session begins no transaction and goes on with the one that it 
   expect((await alike).rows).toEqual([{ n: 44 }]);
   await Promise.all([next, first]);
   await Promise.all([between, amid, encrypted, another].map((client) => client.end()));
-}, 60_000);
+});
 
 it('a pause is over by itself when it says', async () => {
   const client = await connect();
@@ -95,7 +95,7 @@ it('a pause is over by itself when it says', async () => {
   await client.query('select 1');
   expect(CLOCK.now()).toBeGreaterThanOrEqual(untilMs - 1);
   await client.end();
-}, 60_000);
+});
 
 it('who waits in a pause is told 57P01 when PostgreSQL ends, and what was asked for was not done, under TLS as well', async () => {
   const [client, encrypted] = [await connect(), await connect(pki.authority.certificate)];
@@ -112,7 +112,7 @@ it('who waits in a pause is told 57P01 when PostgreSQL ends, and what was asked 
   await expect(waiting).rejects.toMatchObject({ severity: 'FATAL', code: '57P01' });
   await told;
   await ended;
-}, 60_000);
+});
 
 /** With the real server's sessions; nobody takes the place afterwards. `onLook` is told of each look that is done. */
 function drain(withinMs: number, onLook: () => void = () => undefined): Promise<DrainOutcome> {
@@ -158,4 +158,4 @@ it('a drain waits for transactions of clients, for none of the agent’s own, an
   await local.query('commit');
   pauseFor(0);
   await Promise.all([idle, short, long, local].map((client) => client.end()));
-}, 60_000);
+});

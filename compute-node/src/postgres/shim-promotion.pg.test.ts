@@ -33,12 +33,12 @@ beforeAll(async () => {
 afterEach(async () => {
   for (const one of open) await one.end();
   open = [];
-}, 20_000);
+});
 afterAll(async () => {
   await standby?.stop();
   await writer?.stop();
   volume?.remove();
-}, 20_000);
+});
 
 async function session(on: { connect(): Promise<Client> }): Promise<Client> {
   const one = await on.connect();

@@ -45,7 +45,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await agent?.stop();
   volume?.remove();
-}, 20_000);
+});
 
 function relNumber(table: string): number {
   return Number((paths.get(table) ?? '').split('/')[2]);
@@ -170,7 +170,7 @@ test('databases that nobody opened are measured, copied and dropped whole', asyn
   await withClient(async (client) => {
     expect((await client.query('select count(*) > 100 as catalog from pg_proc')).rows).toEqual([{ catalog: true }]);
   }, 'copied');
-}, 30_000);
+});
 
 test('no new table gets the number of files that a dead transaction left and nobody has opened', async () => {
   const orphans = volume;

@@ -16,17 +16,17 @@ beforeAll(async () => {
   writer = await new FixtureAgent(volume, 1 << 30).start({ max_prepared_transactions: 5, autovacuum: 'off' });
   client = await writer.connect();
   await client.query('create extension amcheck');
-}, 60_000);
+});
 afterEach(async () => {
   for (const one of open) await one.end();
   open = [];
   await standby.stop();
-}, 20_000);
+});
 afterAll(async () => {
   await client?.end();
   await writer?.stop();
   volume?.remove();
-}, 20_000);
+});
 
 async function session(on: { connect(): Promise<Client> }): Promise<Client> {
   const one = await on.connect();
@@ -75,7 +75,7 @@ test('begins at any record, with what runs there: transactions, their subtransac
   expect(await found()).toBe('2001 2003 3001 4001');
   expect((await reader.query('select * from locked')).rows).toEqual([{ id: 1 }]);
   expectOnlyRead();
-}, 60_000);
+});
 
 test('in every snapshot what was moved adds up, and every index agrees, with buffers and a cache that hold little of it', async () => {
   const accounts = 20_000;
@@ -162,7 +162,7 @@ test('follows what changes files: truncations, drops, rewrites, new databases, a
   }
   await reader.query("select bt_index_check(indexrelid, true) from pg_index where indrelid = 'rewritten'::regclass");
   expectOnlyRead();
-}, 60_000);
+});
 
 test('a promotion by hand ends it before anything could be acknowledged', async () => {
   standby = await new FixtureStandby(volume, writer.redo).start();
@@ -174,4 +174,4 @@ test('a promotion by hand ends it before anything could be acknowledged', async 
   expect(standby.postgres.lastFatal()).toContain('this server is a reader');
   await expect(standby.connect()).rejects.toThrow();
   expectOnlyRead();
-}, 30_000);
+});

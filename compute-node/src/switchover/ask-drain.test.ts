@@ -50,4 +50,4 @@ test('whatever the writer’s agent does, a switchover hears of it and goes on',
       AbortSignal.timeout(5000),
     ),
   ).toBeUndefined();
-}, 20_000);
+});

@@ -38,12 +38,12 @@ afterEach(async () => {
   over.abort();
   await Promise.all(running);
   await standby.stop();
-}, 20_000);
+});
 afterAll(async () => {
   await client?.end();
   await writer?.stop();
   volume?.remove();
-}, 20_000);
+});
 
 /** The writer's lists, as they come to readers in the redo; of each piece of redo once. */
 const lists: (readonly LocalChunk[])[] = [];
