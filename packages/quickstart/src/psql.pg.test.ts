@@ -35,7 +35,7 @@ beforeAll(async () => {
   await superuser.close();
   session = await connect('app', 'app');
   expect(await type(readFileSync(new URL('./psql-recorded.sql', import.meta.url), 'utf8'))).not.toContain('ERROR');
-}, 60_000);
+});
 afterAll(async () => {
   await session?.close();
   await postgres?.stop();
