@@ -43,7 +43,7 @@ describe('a local-kube that was killed', () => {
     const images = path.join(directory, 'images.json');
     writeFileSync(images, JSON.stringify({ 'test/leaves': { command: [process.execPath, '-e', LEAVES] } }));
     running = spawn(process.execPath, [MAIN, '--data-dir', directory, '--port', '0', '--images', images], { stdio: 'ignore' });
-    await eventually(async () => expect(await kubectl('get --raw /readyz')).toBe('ok'), 30_000);
+    await eventually(async () => expect(await kubectl('get --raw /readyz')).toBe('ok'));
   };
   const kill = async (): Promise<void> => {
     const ended = new Promise((resolve) => running?.once('exit', resolve));
@@ -68,7 +68,7 @@ describe('a local-kube that was killed', () => {
 
   it('comes back on its port with all it had, ends what it left, and runs its pods anew', async () => {
     await kubectl('apply -f -', POD);
-    await kubectl('wait --for=condition=Ready pod/leaves --timeout=30s');
+    await kubectl('wait --for=condition=Ready pod/leaves --timeout=50s');
     const strayFile = await fileOfClaim('stray-pid');
     const first = await eventually(() => {
       expect(existsSync(strayFile)).toBe(true);
@@ -90,8 +90,10 @@ describe('a local-kube that was killed', () => {
     }
     expect([processMark(first), processMark(container)]).toEqual([undefined, undefined]);
     expect(await kubectl('get cm round-1 round-2 -o name')).toBe('configmap/round-1\nconfigmap/round-2\n');
-    expect(await kubectl('get pod leaves -o jsonpath={.status.containerStatuses[0].lastState.terminated.message}')).toBe(
-      'local-kube was restarted',
+    await eventually(async () =>
+      expect(await kubectl('get pod leaves -o jsonpath={.status.containerStatuses[0].lastState.terminated.message}')).toBe(
+        'local-kube was restarted',
+      ),
     );
   });
 
@@ -101,7 +103,7 @@ describe('a local-kube that was killed', () => {
       expect(processMark(pid)).toBeDefined();
       return pid;
     });
-    await kubectl('delete pod leaves --timeout=20s');
+    await kubectl('delete pod leaves --timeout=50s');
     await eventually(() => expect(processMark(stray)).toBeUndefined());
   });
 });

@@ -10,7 +10,7 @@ describe('kubectl', () => {
   beforeAll(async () => {
     cluster = await startTestCluster({ runPods: false });
     await cluster.kubectl('apply -f -', WIDGETS);
-    await cluster.kubectl('wait --for=condition=Established crd/widgets.example.dev --timeout=10s');
+    await cluster.kubectl('wait --for=condition=Established crd/widgets.example.dev --timeout=50s');
   });
   afterAll(() => cluster.stop());
 
@@ -151,12 +151,12 @@ describe('kubectl', () => {
     await cluster.kubectl('create configmap -n team c --from-literal=a=b');
     await cluster.kubectl('create secret generic -n team s --from-literal=a=b');
     expect(await cluster.kubectl('get secret -n team s -o jsonpath={.data.a}')).toBe('Yg==');
-    await cluster.kubectl('delete namespace team --timeout=10s');
+    await cluster.kubectl('delete namespace team --timeout=50s');
     await expect(cluster.kubectl('get namespace team')).rejects.toThrow('not found');
     await expect(cluster.kubectl('create configmap -n team c')).rejects.toThrow('namespaces "team" not found');
     await cluster.kubectl('apply -f -', WIDGETS.replaceAll('widgets', 'gadgets').replaceAll('Widget', 'Gadget').replace('[wd]', '[gd]'));
     await cluster.kubectl('apply -f -', widget('g', '{}').replace('Widget', 'Gadget'));
-    await cluster.kubectl('delete crd gadgets.example.dev --timeout=10s');
+    await cluster.kubectl('delete crd gadgets.example.dev --timeout=50s');
     await expect(cluster.kubectl('get gadgets')).rejects.toThrow(/could not find the requested resource|doesn't have a resource type/);
   });
 

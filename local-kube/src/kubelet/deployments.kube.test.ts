@@ -44,7 +44,7 @@ describe('Deployments', () => {
   const field = (what: string, path: string): Promise<string> => cluster.kubectl(`get ${what} -o jsonpath={${path}}`);
   const pods = async (): Promise<string[]> =>
     (await cluster.kubectl('get pods -l app=shop -o name')).split('\n').filter((line) => line !== '');
-  const rolledOut = (): Promise<string> => cluster.kubectl('rollout status deploy/shop --timeout=25s');
+  const rolledOut = (): Promise<string> => cluster.kubectl('rollout status deploy/shop --timeout=50s');
 
   beforeAll(async () => {
     cluster = await startTestCluster();
@@ -66,7 +66,7 @@ describe('Deployments', () => {
 
   it('make a pod anew that is deleted, and follow kubectl scale', async () => {
     const [first = ''] = await pods();
-    await cluster.kubectl(`delete ${first} --timeout=20s`);
+    await cluster.kubectl(`delete ${first} --timeout=50s`);
     await rolledOut();
     expect(await pods()).not.toContain(first);
     expect(await cluster.kubectl('scale deploy shop --replicas=2')).toContain('scaled');
@@ -83,7 +83,8 @@ describe('Deployments', () => {
     await cluster.kubectl('set env deploy/shop COLOUR=red');
     await rolledOut();
     expect(await cluster.kubectl('rollout history deploy/shop')).toMatch(/^1 +<none>\n2 +<none>$/m);
-    expect((await pods()).length).toBe(3);
+    // Those of before are listed until they have ended.
+    await eventually(async () => expect((await pods()).length).toBe(3));
     await cluster.kubectl('rollout undo deploy/shop');
     await rolledOut();
     // The earlier template's ReplicaSet is the current one again.
@@ -100,7 +101,7 @@ describe('Deployments', () => {
     expect(await field('pdb shop', '.status.expectedPods')).toBe('3');
     // Where the scheduler has put them is its own affair.
     const node = await field('pods -l app=shop', '.items[0].spec.nodeName');
-    expect(await cluster.kubectl(`drain ${node} --timeout=25s`)).toMatch(/evicting pod default\/shop-[^]*drained/);
+    expect(await cluster.kubectl(`drain ${node} --timeout=50s`)).toMatch(/evicting pod default\/shop-[^]*drained/);
     await rolledOut();
     expect(await field('pods -l app=shop', '.items[*].spec.nodeName')).not.toContain(node);
     await cluster.kubectl(`uncordon ${node}`);
@@ -109,7 +110,7 @@ describe('Deployments', () => {
 
   it('hold a drain whose budget nobody can count: pods of a kind without a scale', async () => {
     await cluster.kubectl('apply -f -', WIDGETS);
-    await cluster.kubectl('wait --for=condition=Established crd/widgets.example.dev --timeout=10s');
+    await cluster.kubectl('wait --for=condition=Established crd/widgets.example.dev --timeout=50s');
     await cluster.kubectl('apply -f -', widget('owner', '{}'));
     const uid = await field('wd owner', '.metadata.uid');
     await cluster.kubectl(
@@ -117,7 +118,7 @@ describe('Deployments', () => {
       `{apiVersion: v1, kind: Pod, metadata: {name: owned, labels: {app: owned}, ownerReferences: [{apiVersion: example.dev/v1, kind: Widget, name: owner, uid: "${uid}", controller: true}]},
         spec: {nodeName: node-zone-b, containers: [{name: web, image: "test/anywhere:1"}]}}`,
     );
-    await cluster.kubectl('wait --for=condition=Ready pod/owned --timeout=20s');
+    await cluster.kubectl('wait --for=condition=Ready pod/owned --timeout=50s');
     await cluster.kubectl('create pdb owned --selector=app=owned --max-unavailable=1');
     await eventually(async () => expect(await field('pdb owned', '.status.conditions[0].reason')).toBe('SyncFailed'));
     expect(await field('pdb owned', '.status.disruptionsAllowed')).toBe('0');
@@ -131,12 +132,12 @@ describe('Deployments', () => {
     await cluster.kubectl('delete pdb owned');
     await cluster.kubectl('create pdb owned --selector=app=owned --min-available=0');
     await eventually(async () => expect(await field('pdb owned', '.status.disruptionsAllowed')).toBe('1'));
-    expect(await cluster.kubectl('drain node-zone-b --pod-selector=app=owned --timeout=20s')).toContain('drained');
+    expect(await cluster.kubectl('drain node-zone-b --pod-selector=app=owned --timeout=50s')).toContain('drained');
     await cluster.kubectl('uncordon node-zone-b');
   });
 
   it('go with all they made', async () => {
-    await cluster.kubectl('delete deploy shop --cascade=foreground --timeout=25s');
+    await cluster.kubectl('delete deploy shop --cascade=foreground --timeout=50s');
     expect(await pods()).toEqual([]);
     expect(await cluster.kubectl('get rs -o name')).toBe('');
   });

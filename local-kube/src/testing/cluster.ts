@@ -40,6 +40,8 @@ export interface TestCluster {
    * Runs kubectl; resolves with what it printed, rejects with its standard error. `input` goes to its standard input.
    */
   kubectl(args: string, input?: string): Promise<string>;
+  /** The same of one that goes on for a while. */
+  begin(args: string): RunningKubectl;
   /** Stops it and starts it again on the same data and port. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -64,6 +66,7 @@ export async function startTestCluster(options: Partial<LocalKubeOptions> = {}):
     },
     directory,
     kubectl: (args, input) => runKubectl(args.split(' '), kube.kubeconfig, input),
+    begin: (args) => beginKubectl(args.split(' '), kube.kubeconfig, undefined),
     restart: async () => {
       const { port } = kube;
       await kube.stop();
@@ -76,11 +79,22 @@ export async function startTestCluster(options: Partial<LocalKubeOptions> = {}):
   };
 }
 
+export interface RunningKubectl {
+  /** What it has printed so far. */
+  printed(): string;
+  /** All that it printed; rejects with its standard error. */
+  readonly ended: Promise<string>;
+}
+
 /** Resolves with what kubectl printed; rejects with its standard error. */
 export function runKubectl(args: string[], kubeconfig: string, input: string | undefined): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(kubectlPath(), args, { env: { ...process.env, KUBECONFIG: kubeconfig }, timeout: 30_000 });
-    let out = '';
+  return beginKubectl(args, kubeconfig, input).ended;
+}
+
+function beginKubectl(args: string[], kubeconfig: string, input: string | undefined): RunningKubectl {
+  let out = '';
+  const ended = new Promise<string>((resolve, reject) => {
+    const child = spawn(kubectlPath(), args, { env: { ...process.env, KUBECONFIG: kubeconfig }, timeout: 60_000 });
     let problem = '';
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => (out += chunk));
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => (problem += chunk));
@@ -91,10 +105,11 @@ export function runKubectl(args: string[], kubeconfig: string, input: string | u
     // kubectl takes what begins with a brace for JSON; flow-style YAML is not.
     child.stdin.end(input === undefined ? '' : `---\n${input}`);
   });
+  return { printed: () => out, ended };
 }
 
 /** Tries until it holds; rejects with the last failure when it takes too long. */
-export async function eventually<T>(attempt: () => Promise<T> | T, timeoutMs = 15_000): Promise<T> {
+export async function eventually<T>(attempt: () => Promise<T> | T, timeoutMs = 45_000): Promise<T> {
   const limit = Date.now() + timeoutMs;
   for (;;) {
     try {
