@@ -29,6 +29,10 @@ export type Zone = (typeof ZONES)[number];
 const DAEMONS = 6;
 const PASSWORD = 'e2e-password';
 const POLL_MS = 20;
+/** What may take a machine that is short of CPU this long is there in a second otherwise: it ends only what never comes. */
+const WITHIN_MS = 60_000;
+/** Of an attempt after which there is another. */
+const ATTEMPT_MS = 2000;
 /** Compiled code of earlier runs: a process starts in half the time. */
 const COMPILE_CACHE = join(tmpdir(), 'kube-aurora-compile-cache');
 
@@ -266,7 +270,15 @@ export class Cluster {
 
   /** Connection settings of the application's role and database (or others). */
   connection(writer: Writer = this.writer, overrides: ClientConfig = {}): ClientConfig {
-    return { host: writer.host, port: 5432, user: 'app', password: PASSWORD, database: 'app', connectionTimeoutMillis: 2000, ...overrides };
+    return {
+      host: writer.host,
+      port: 5432,
+      user: 'app',
+      password: PASSWORD,
+      database: 'app',
+      connectionTimeoutMillis: WITHIN_MS,
+      ...overrides,
+    };
   }
 
   /** A connected client; the caller ends it. A lost connection shows in its next query, not as an uncaught error. */
@@ -278,8 +290,13 @@ export class Cluster {
   }
 
   /** One statement on a connection of its own. */
-  async query<Row extends QueryResultRow>(text: string, values: unknown[] = [], writer: Writer = this.writer): Promise<QueryResult<Row>> {
-    const client = await this.connect(writer);
+  async query<Row extends QueryResultRow>(
+    text: string,
+    values: unknown[] = [],
+    writer: Writer = this.writer,
+    overrides: ClientConfig = {},
+  ): Promise<QueryResult<Row>> {
+    const client = await this.connect(writer, overrides);
     try {
       return await client.query<Row>(text, values);
     } finally {
@@ -290,11 +307,11 @@ export class Cluster {
   /**
    * Waits until the writer answers a query; gives the milliseconds it took. Throws with the log's end when it does not.
    */
-  async writerReady(withinMs = 30_000, writer: Writer = this.writer): Promise<number> {
+  async writerReady(withinMs = WITHIN_MS, writer: Writer = this.writer): Promise<number> {
     const startedAt = performance.now();
     for (;;) {
       try {
-        await this.query('select 1', [], writer);
+        await this.query('select 1', [], writer, { connectionTimeoutMillis: ATTEMPT_MS });
         return performance.now() - startedAt;
       } catch (error) {
         if (!(error instanceof Error)) throw error;
@@ -309,7 +326,7 @@ export class Cluster {
   }
 
   /** Waits for something to become true. Throws with `what` when it does not. */
-  async until(what: string, holds: () => Promise<boolean> | boolean, withinMs = 15_000): Promise<void> {
+  async until(what: string, holds: () => Promise<boolean> | boolean, withinMs = WITHIN_MS): Promise<void> {
     const end = performance.now() + withinMs;
     while (!(await holds())) {
       if (performance.now() > end) throw new Error(`${what}: not within ${withinMs} ms`);

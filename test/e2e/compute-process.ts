@@ -58,6 +58,8 @@ export interface AgentStatus {
   }[];
 }
 
+const ANSWER_MS = 20_000;
+
 /** A compute agent and the address its PostgreSQL answers on. */
 export class Writer extends ManagedProcess {
   readonly host: string;
@@ -69,10 +71,10 @@ export class Writer extends ManagedProcess {
     this.dataDir = options.dataDir;
   }
 
-  /** Undefined when the agent does not answer. */
+  /** Undefined when the agent does not answer: one that runs is waited for, as long as a machine may keep it from its turn. */
   async status(): Promise<AgentStatus | undefined> {
     try {
-      const response = await fetch(`http://${this.host}:7003/status`, { signal: AbortSignal.timeout(1000) });
+      const response = await fetch(`http://${this.host}:7003/status`, { signal: AbortSignal.timeout(ANSWER_MS) });
       return (await response.json()) as AgentStatus;
     } catch (error) {
       if (error instanceof Error) return undefined;
@@ -82,7 +84,7 @@ export class Writer extends ManagedProcess {
 
   /** Asks it to take the writer's place. Gives the HTTP status and its words. */
   async promote(): Promise<{ readonly code: number; readonly message: string }> {
-    const response = await fetch(`http://${this.host}:7003/promote`, { method: 'POST', signal: AbortSignal.timeout(5000) });
+    const response = await fetch(`http://${this.host}:7003/promote`, { method: 'POST', signal: AbortSignal.timeout(ANSWER_MS) });
     const { message } = (await response.json()) as { readonly message: string };
     return { code: response.status, message };
   }

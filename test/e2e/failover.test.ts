@@ -31,7 +31,7 @@ beforeAll(async () => {
   for (const reader of readers) reader.start();
   for (const reader of readers) await cluster.writerReady(60_000, reader);
 }, 240_000);
-afterAll(() => cluster?.destroy(), 30_000);
+afterAll(() => cluster?.destroy());
 
 async function append(writer: Writer): Promise<void> {
   const next = acknowledged + 1;
@@ -93,7 +93,7 @@ describe('without an operator', () => {
     await append(cluster.writer);
     expect(await cluster.writer.status()).toMatchObject({ role: 'writer', configuredRole: 'auto', phase: 'running' });
     for (const reader of computes.slice(1)) await follows(reader);
-  }, 60_000);
+  });
 
   it('the next writer has in its cache what the writer has, and whoever is next by what the settings say, while all run', async () => {
     const [first, second] = computes.slice(1) as [Writer, Writer];
@@ -222,5 +222,5 @@ describe('without an operator', () => {
     expect(missing(documentedMetrics('Storage daemon'), ofDaemon)).toEqual([]);
     const { insights } = (await (await fetch(`http://${reader.host}:7003/status`)).json()) as { insights?: { failing: unknown[] } };
     expect(insights?.failing).toEqual([]);
-  }, 60_000);
+  });
 });

@@ -20,7 +20,7 @@ beforeAll(async () => {
   other.start();
   await cluster.writerReady(60_000, other);
 }, 120_000);
-afterAll(() => cluster?.destroy(), 30_000);
+afterAll(() => cluster?.destroy());
 
 async function isIn(compute: Writer, role: 'writer' | 'reader'): Promise<void> {
   const holds = async (): Promise<boolean> => {

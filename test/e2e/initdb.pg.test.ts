@@ -6,8 +6,8 @@ import { Cluster } from './cluster-harness.ts';
 let cluster: Cluster;
 beforeAll(async () => {
   cluster = await Cluster.start({ idle: true });
-}, 30_000);
-afterAll(() => cluster?.destroy(), 60_000);
+});
+afterAll(() => cluster?.destroy());
 
 const LONG_MS = 60_000;
 const show = async (name: string): Promise<string | undefined> =>

@@ -33,7 +33,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await there?.end();
   await Promise.all([cluster?.destroy(), stock?.remove()]);
-}, 60_000);
+});
 
 const admin = <T>(use: (client: Client) => Promise<T>): Promise<T> => using(writer, use);
 

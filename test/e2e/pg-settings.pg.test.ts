@@ -12,7 +12,7 @@ beforeAll(async () => {
     startPostgres({ settings: { fsync: true } }),
   ]);
 }, 150_000);
-afterAll(() => Promise.all([cluster?.destroy(), stock?.remove()]), 60_000);
+afterAll(() => Promise.all([cluster?.destroy(), stock?.remove()]));
 
 const QUERY = 'select name, setting from pg_settings order by name';
 type Settings = ReadonlyMap<string, string>;
@@ -59,4 +59,4 @@ test('every setting that differs from a stock server is in the docs with its rea
   const order = (a = '', b = ''): number => a.localeCompare(b);
   expect(fromDocs.toSorted(order)).toEqual(differences.toSorted(order));
   for (const { name, why } of rows) expect(why, name).not.toBe('');
-}, 60_000);
+});

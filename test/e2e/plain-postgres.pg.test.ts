@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await server?.close();
   await cluster?.destroy();
-}, 30_000);
+});
 
 async function killAndStart(): Promise<void> {
   await cluster.writer.kill();

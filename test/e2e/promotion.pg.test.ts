@@ -50,7 +50,7 @@ afterEach(async () => {
 afterAll(async () => {
   for (const one of computes) await one.destroy();
   await cluster?.destroy();
-}, 60_000);
+});
 
 async function startReader(): Promise<ReaderSession> {
   compute = await InProcessCompute.create(cluster, cluster.addReader('zone-b'));

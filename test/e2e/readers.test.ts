@@ -56,6 +56,13 @@ function login(): ClientConfig {
   return { user: field('username'), password: field('password'), database: field('dbname'), ssl };
 }
 
+/** Events are written after the status that they tell of. */
+const told = (...reasons: string[]): Promise<void> =>
+  quickstart.until(`it is told: ${reasons.join()}`, () => {
+    const events = kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}');
+    return reasons.every((reason) => events.includes(reason));
+  });
+
 /** A connection through a Service, as an application has it, or to an address. */
 async function connect(endpoint: 'rw' | 'ro' | 'r', host = addressOf(endpoint)): Promise<Client> {
   return connectTo({ ...login(), host });
@@ -98,7 +105,8 @@ describe('a cluster with readers', () => {
     expect(await ask('ro', 'select pg_is_in_recovery()')).toBe(true);
     await expect(reader.query("insert into seen values (2, 'refused')")).rejects.toThrow(/read-only transaction/);
     await reader.end();
-    expect(kubectl('get', 'ac')).toMatch(/demo\s+Ready\s+demo-1\s+2\/2\s+6\/6/);
+    // A daemon that a busy machine keeps from its turn for seconds is called down for that long.
+    await quickstart.until('all is well', () => /demo\s+Ready\s+demo-1\s+2\/2\s+6\/6/.test(kubectl('get', 'ac')));
     expect(kubectl(...READERS)).toBe('demo-2');
   });
 
@@ -148,7 +156,7 @@ describe('a cluster with readers', () => {
     expect(Number(jsonpath('.status.failover.phases.readyMs'))).toBeGreaterThanOrEqual(0);
     await quickstart.eventually("insert into seen values (6, 'through the Service')");
     expect(await ask('rw', 'select count(*)::int from seen where id in (3, 5, 6)')).toBe(3);
-    await quickstart.until('it is told', () => kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}').includes('FailedOver'));
+    await told('FailedOver');
     await served('2/2', old);
   });
 
@@ -203,14 +211,13 @@ describe('a cluster with readers', () => {
     annotate('demo-2');
     await quickstart.until('it is refused', () => jsonpath('.status.switchover.message') === 'demo-2 is the writer already');
     await quickstart.until('its annotation is gone', () => !jsonpath('.metadata.annotations').includes(SWITCHOVER_TO));
-    const events = kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}');
-    for (const reason of ['SwitchoverStarted', 'SwitchedOver', 'SwitchoverRefused']) expect(events).toContain(reason);
+    await told('SwitchoverStarted', 'SwitchedOver', 'SwitchoverRefused');
   });
 
   it('adds and removes readers by kubectl scale, never the writer, and NAME-ro leads to that when there is none', async () => {
     expect(kubectl('scale', 'ac', 'demo', '--replicas=3')).toContain('scaled');
     await served('3/3', 'demo-1 demo-3');
-    expect(kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}')).toContain('ReaderReady');
+    await told('ReaderReady');
     expect(kubectl('scale', 'ac', 'demo', '--replicas=1')).toContain('scaled');
     await served('1/1', 'demo-2');
     await quickstart.until('the readers are gone', () => kubectl(...READERS) === '');
@@ -237,7 +244,6 @@ describe('a cluster with readers', () => {
     await kept.end();
     await quickstart.until('it is gone', () => !kubectl('get', 'pods', '-o', 'name').includes('demo-3'));
     expect(jsonpath('.status.autoscaling.desiredInstances')).toBe('2');
-    const events = kubectl('get', 'events', '-o', 'jsonpath={.items[*].reason}');
-    for (const reason of ['ScaledOut', 'ReaderLeaving', 'RemovingReader', 'ScaledIn']) expect(events).toContain(reason);
+    await told('ScaledOut', 'ReaderLeaving', 'RemovingReader', 'ScaledIn');
   }, 150_000);
 });

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await cluster?.destroy();
   rmSync(tlsDir, { recursive: true });
-}, 60_000);
+});
 
 const LONG_MS = 60_000;
 

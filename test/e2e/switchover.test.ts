@@ -4,8 +4,9 @@ import { Cluster } from './cluster-harness.ts';
 import type { AgentStatus, Writer } from './compute-process.ts';
 
 /** What clients of a writer meet whose place is taken on purpose. Times are bounds: a busy machine is slow. */
-const WITHIN_MS = 30_000;
-const DRAIN_MS = 2000;
+const WITHIN_MS = 60_000;
+/** Long enough for a commit on a busy machine, which comes within it. */
+const DRAIN_MS = 3000;
 
 let cluster: Cluster;
 let computes: readonly [Writer, Writer];
@@ -22,7 +23,7 @@ beforeAll(async () => {
   computes[1].start();
   await cluster.writerReady(100_000, computes[1]);
 }, 240_000);
-afterAll(() => cluster?.destroy(), 30_000);
+afterAll(() => cluster?.destroy());
 
 /** It is the writer, and no reader that has not heard yet. */
 async function isWriter(compute: Writer): Promise<AgentStatus> {
@@ -67,7 +68,7 @@ it('a transaction under way commits, one that takes too long does not, and who a
   // Not before sessions are paused: from then on a new transaction waits, and this one goes on.
   await cluster.until('the writer’s sessions are paused', () => old.logTail().includes('sessions begin no transaction'));
   const waits = ended(insert(late, 3)).then((how) => notices.push(how));
-  await short.query('select pg_sleep(0.5)');
+  await short.query('select pg_sleep(0.2)');
   expect(await ended(short.query('commit'))).toBe('done');
   expect(notices).toEqual([]);
   expect(await cut).toBe('57P01');
@@ -119,7 +120,7 @@ it('a writer that is stopped in order gives its place away like that', async () 
   const gone = old.kill('SIGTERM');
   await cluster.until('the writer’s sessions are paused', () => drains() > before);
   const waits = ended(insert(late, 6));
-  await short.query('select pg_sleep(0.3)');
+  await short.query('select pg_sleep(0.2)');
   expect(await ended(short.query('commit'))).toBe('done');
   expect(await waits).toBe('57P01');
   await gone;

@@ -9,7 +9,7 @@ beforeAll(async () => {
   cluster = await Cluster.start();
   await cluster.query('create table t (id int)');
 }, 90_000);
-afterAll(() => cluster?.destroy(), 30_000);
+afterAll(() => cluster?.destroy());
 
 interface Failure {
   readonly code: string | undefined;

@@ -27,19 +27,15 @@ beforeAll(async () => {
 /** A busy machine may let a connection wait. */
 const connect = (user = 'app'): Promise<Client> => cluster.connect(cluster.writer, { user, connectionTimeoutMillis: 30_000 });
 
-afterAll(() => cluster?.destroy(), 30_000);
+afterAll(() => cluster?.destroy());
 
 /** The agent of a busy machine may not answer at once. */
 async function cacheNow(): Promise<CacheStatus> {
   let cache: CacheStatus | undefined;
-  await cluster.until(
-    'the agent says how its cache stands',
-    async () => {
-      cache = (await cluster.writer.status())?.cache;
-      return cache !== undefined;
-    },
-    30_000,
-  );
+  await cluster.until('the agent says how its cache stands', async () => {
+    cache = (await cluster.writer.status())?.cache;
+    return cache !== undefined;
+  });
   if (cache === undefined) throw new Error('it was there');
   return cache;
 }

@@ -18,7 +18,7 @@ beforeAll(async () => {
   cluster = await Cluster.start({ env: { AURORA_RING_MIB: String(RING_MIB) } });
   await cluster.query('create table bulk (id int, filler text)');
 }, 90_000);
-afterAll(() => cluster?.destroy(), 30_000);
+afterAll(() => cluster?.destroy());
 
 const ringBytes = async (): Promise<number> => (await metric(`http://${cluster.writer.host}:7003/metrics`, 'aurora_redo_ring_bytes')) ?? 0;
 
@@ -100,7 +100,7 @@ describe('memory under load', () => {
       const before = memory();
       let acknowledged = 0;
       const inserts = Array.from({ length: 4 }, async () => {
-        await cluster.query(BIG_INSERT);
+        await cluster.query(BIG_INSERT, [], cluster.writer, { connectionTimeoutMillis: 2000 });
         acknowledged++;
       });
       // New sessions may need a page: with all six paused they do not even get in.

@@ -20,7 +20,7 @@ beforeAll(async () => {
   });
   await cluster.query('create table loaded (load int, i int, filler text, primary key (load, i))');
 }, 120_000);
-afterAll(() => cluster?.destroy(), 30_000);
+afterAll(() => cluster?.destroy());
 
 /** One load after another, each a transaction of a megabyte of redo, until the server is gone or `signal` aborts. */
 async function load(signal: AbortSignal): Promise<void> {

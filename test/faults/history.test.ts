@@ -9,7 +9,7 @@ describe('histories of clients at every endpoint', () => {
   beforeAll(async () => {
     system = await StartedSystem.start(new URL('small-caches.yaml', import.meta.url).pathname);
   }, 240_000);
-  afterAll(() => system?.stop(), 60_000);
+  afterAll(() => system?.stop());
 
   it('plans the same faults for the same seed', () => {
     const kinds = faultsOf(undefined);

@@ -34,7 +34,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await ledger?.stop();
   await cluster?.destroy();
-}, 60_000);
+});
 
 async function loseDisks(daemons: readonly number[]): Promise<void> {
   await Promise.all(daemons.map(async (index) => cluster.daemons[index]?.kill()));

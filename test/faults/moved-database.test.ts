@@ -10,7 +10,7 @@ beforeAll(async () => {
   cluster = await Cluster.start({ readyWithinMs: 90_000, pgParameters: { wal_writer_delay: '10s', autovacuum: 'off' } });
   await running();
 }, 400_000);
-afterAll(() => cluster?.destroy(), 30_000);
+afterAll(() => cluster?.destroy());
 
 /** As superuser, one statement after another. */
 async function run(statements: readonly string[], database = 'postgres'): Promise<Record<string, unknown>[]> {

@@ -11,7 +11,7 @@ import type { ManagedProcess } from '../e2e/managed-process.ts';
 export async function metric(url: string, name: string, label = ''): Promise<number | undefined> {
   let text: string;
   try {
-    text = await (await fetch(url, { signal: AbortSignal.timeout(2000) })).text();
+    text = await (await fetch(url, { signal: AbortSignal.timeout(20_000) })).text();
   } catch (error) {
     if (error instanceof Error) return undefined;
     throw error;

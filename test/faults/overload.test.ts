@@ -15,7 +15,7 @@ beforeAll(async () => {
   cluster = await Cluster.start();
   await cluster.query('create table committed (id bigint generated always as identity primary key, client int)');
 }, 120_000);
-afterAll(() => cluster?.destroy(), 60_000);
+afterAll(() => cluster?.destroy());
 
 /** Streams that broke since the epoch began, of all six. */
 const streamErrors = async (): Promise<number> =>

@@ -12,7 +12,7 @@ beforeAll(async () => {
   await cluster.query('create table account (id int primary key, balance int)');
   await cluster.query('insert into account values (1, 100)');
 }, 90_000);
-afterAll(() => cluster?.destroy(), 30_000);
+afterAll(() => cluster?.destroy());
 
 /** What a read came to. */
 type Answer = number | 'failed';
@@ -79,15 +79,11 @@ it('a writer that ends, in order or not, is waited for by none: it gave its leas
   const waits: string[] = [];
   const restart = async (): Promise<void> => {
     writer.start();
-    await cluster.until(
-      'the writer runs again',
-      async () => {
-        const status = await writer.status();
-        if (status?.message.startsWith('waiting for the lease') === true) waits.push(status.message);
-        return status?.phase === 'running';
-      },
-      60_000,
-    );
+    await cluster.until('the writer runs again', async () => {
+      const status = await writer.status();
+      if (status?.message.startsWith('waiting for the lease') === true) waits.push(status.message);
+      return status?.phase === 'running';
+    });
   };
   await writer.kill();
   await restart();
