@@ -2,7 +2,7 @@ import { ANNOTATION, endpointLabel, LABEL, ZONE_TOPOLOGY } from '../api/names.ts
 import type { ConditionReason } from '../api/conditions.ts';
 import { isQuorum, segmentIds } from '../api/segment-id.ts';
 import type { InstanceRole } from '../api/status-types.ts';
-import { isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
+import { isPodReady, isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
 import { computePod } from '../specs/compute-pod.ts';
 import { isLeftover, isOwnedBy } from '../specs/metadata.ts';
 import type { Action, Notice, Obstacle, Plan } from './actions.ts';
@@ -15,8 +15,8 @@ import { mountedVersions } from './plan-settings.ts';
 import { planLeavingPod } from './plan-leaving-pod.ts';
 import { foreign } from './plan-storage-pods.ts';
 import { endpointLabels, isReached, lagLeftMs, readEndpointMembers } from './read-endpoint.ts';
-import { nextUpdate, ON_ITS_WAY_MS, type UpdateCandidate } from './update-order.ts';
-import { deadNode, podTrouble } from './pod-health.ts';
+import { nextUpdate, type UpdateCandidate } from './update-order.ts';
+import { deadNode, ON_ITS_WAY_MS, podTrouble, readinessSinceMs } from './pod-health.ts';
 import { overdue, remove } from './pod-removal.ts';
 import { cacheClaim } from '../observed/cache-claim.ts';
 import { isSilent } from '../observed/reports.ts';
@@ -262,14 +262,17 @@ function recreated(observed: Observed, { name, role }: Instance, pod: Pod): { no
 
 /**
  * May an instance be replaced on purpose: no storage pod is on the move, and a writer can open the volume again at
- * once.
+ * once. A segment that fell silent, or whose pod became unready, a moment ago is on its way, however old its pod is.
  */
 export function isStorageSettled(observed: Observed, storagePlan: Plan): boolean {
   if (storagePlan.outdated.length > 0) return false;
   const still = segmentIds.every((segment) => {
     const pod = observed.storagePods.get(segment);
     if (pod === undefined || isTerminating(pod)) return false;
-    return isSegmentUp(observed, segment) || observed.now - (timeMs(pod.metadata.creationTimestamp) ?? 0) > ON_ITS_WAY_MS;
+    if (isSegmentUp(observed, segment)) return true;
+    const silentSince = observed.daemons.get(pod.metadata.name)?.silentSince ?? 0;
+    const downSince = Math.max(silentSince, isPodReady(pod) ? (timeMs(pod.metadata.creationTimestamp) ?? 0) : readinessSinceMs(pod));
+    return observed.now - downSince > ON_ITS_WAY_MS;
   });
   return still && isQuorum(observed.cluster.spec.storage.copies, 'promise', (segment) => isSegmentUp(observed, segment));
 }

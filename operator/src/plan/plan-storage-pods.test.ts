@@ -18,6 +18,7 @@ import {
   withSegment,
 } from '../testing/fixtures.ts';
 import type { Observed } from '../observed/observed.ts';
+import { faulty, ran } from '../testing/statuses.ts';
 
 function backOff(startedAt: string, finishedAt: string) {
   return {
@@ -90,7 +91,7 @@ describe('storage pods', () => {
       [],
     ],
     [
-      'an outdated one that is not ready is replaced in any case',
+      'an outdated one that has not been ready for long is replaced in any case',
       (it) => ({
         ...it,
         storagePods: withSegment(it.storagePods, 4, outdatedPod(running(segmentAt(it.storagePods, 4), { ready: false }))),
@@ -159,6 +160,40 @@ describe('storage pods', () => {
     const stuck = { ...pod, status: { phase: 'Pending', conditions: [{ type: 'PodScheduled', status: 'False', message: '0/3 nodes' }] } };
     const made = plan({ ...observed, nodes: [makeNode('elsewhere')], storagePods: withSegment(observed.storagePods, 1, stuck) });
     expect(made.obstacles[0]?.message).toContain('topology.kubernetes.io/zone=zone-b');
+  });
+});
+
+describe('an update while pods are not ready', () => {
+  /** All are to be replaced; those named have not been ready for so long. */
+  function unready(seconds: number, ...indexes: readonly number[]): Observed {
+    const observed = healthy(makeCluster({ status: ran() }));
+    const since = new Date(NOW - seconds * 1000).toISOString();
+    const storagePods = mapSegments(observed.storagePods, (pod, index) => {
+      if (!indexes.includes(index)) return outdatedPod(pod);
+      const was = running(pod, { ready: false });
+      const conditions = [{ type: 'Ready', status: 'False', lastTransitionTime: since }];
+      return outdatedPod({ ...was, status: { ...was.status, conditions } });
+    });
+    return { ...observed, storagePods };
+  }
+  const deletes = (observed: Observed): readonly string[] => inWords(observed).filter((line) => line.startsWith('delete'));
+
+  test.each([[[1, 2]], [[0, 1, 2, 3, 4, 5]]])('takes none while %s became unready a moment ago: they may be back at once', (which) => {
+    expect(deletes(unready(2, ...which))).toEqual([]);
+  });
+
+  test('takes a single one: all others are up', () => {
+    expect(deletes(unready(2, 4))).toEqual(['delete pod demo-storage-4: its spec changed']);
+  });
+
+  test('takes those that have been unready for a minute, and no other', () => {
+    expect(deletes(unready(61, 1, 4))).toEqual([1, 4].map((index) => `delete pod demo-storage-${index}: not ready, and its spec changed`));
+  });
+
+  test('takes one at a time of those that answer with a fault, however long: they serve what they hold', () => {
+    const full = (observed: Observed): Observed => faulty(observed, { kind: 'DISK_FULL' }, 0, 1, 2, 3, 4, 5);
+    expect(deletes(full(unready(61, 0, 1, 2, 3, 4, 5)))).toEqual(['delete pod demo-storage-0: not ready, and its spec changed']);
+    expect(deletes(full(unready(2, 0, 1, 2, 3, 4, 5)))).toEqual([]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { ZONE_TOPOLOGY } from '../api/names.ts';
 import { groupPeers, segmentIds, type SegmentId } from '../api/segment-id.ts';
-import { isNodeReady, isPodReady, isTerminating, timeMs, type Node, type Pod } from '../kube/objects.ts';
+import { isNodeReady, isTerminating, timeMs, type Node, type Pod } from '../kube/objects.ts';
 import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import type { Action, Notice, Obstacle, Plan } from './actions.ts';
@@ -8,7 +8,7 @@ import { isInitialized, isSegmentSettled, segmentHealth, zoneOfSegment, type Obs
 import { inheritedMarks, isMarked } from './inherited-marks.ts';
 import { outdatedBecause } from './outdated.ts';
 import { mayMakeClaims } from './plan-claims.ts';
-import { podTrouble } from './pod-health.ts';
+import { isIdle, podTrouble } from './pod-health.ts';
 
 const FRESH_NODE_MS = 15_000;
 
@@ -22,7 +22,8 @@ function othersAreUp(observed: Observed, segment: SegmentId): boolean {
 
 /**
  * The six storage pods. Missing ones are made, those that ended are made anew, outdated ones are replaced one at a
- * time. We never take a ready pod away unless the five others are up.
+ * time. We never take a ready pod away unless the five others are up; nor one that became unready a moment ago, which serves again
+ * at once as a rule: on a busy machine several do, and with all of them taken there would be no quorum until they have started.
  */
 export function planStoragePods(observed: Observed, image: string): Plan {
   const { cluster } = observed;
@@ -52,6 +53,8 @@ export function planStoragePods(observed: Observed, image: string): Plan {
     const marks = inheritedMarks(pod, desired);
     if (!isMarked(pod, marks)) actions.push({ kind: 'mark-pod', pod, ...marks });
     const trouble = podTrouble(pod);
+    // With a fault, and so not ready.
+    const answers = segmentHealth(observed, segment).kind === 'faulty';
     const claimGoes = claim !== undefined && (isTerminating(claim) || claim.status?.phase === 'Lost');
     if (trouble.kind === 'over' || trouble.kind === 'backed-off') {
       actions.push({
@@ -68,7 +71,8 @@ export function planStoragePods(observed: Observed, image: string): Plan {
             }
           : {}),
       });
-    } else if (isOutdated && !isPodReady(pod) && mayInterrupt(observed, segment)) {
+    } else if (isOutdated && isIdle(pod, observed.now) && (!answers || (!replacing && mayInterrupt(observed, segment)))) {
+      replacing ||= answers;
       actions.push({ kind: 'delete-pod', pod, why: `not ready, and ${outdatedWhy}` });
     } else if ((isOutdated || claimGoes) && !replacing && othersAreUp(observed, segment)) {
       replacing = true;
@@ -103,7 +107,6 @@ export function planStoragePods(observed: Observed, image: string): Plan {
  * answer.
  */
 function mayInterrupt(observed: Observed, segment: SegmentId): boolean {
-  if (segmentHealth(observed, segment).kind !== 'faulty') return true;
   return groupPeers(segment).every((peer) => segmentHealth(observed, peer).kind !== 'down');
 }
 

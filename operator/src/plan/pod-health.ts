@@ -4,6 +4,9 @@ import { lastWords } from '../kube/termination.ts';
 /** A container that ran at least this long did not crash on start: the kubelet's back-off is only in the way. */
 const RAN_WELL_MS = 20_000;
 
+/** A pod that is not ready after this long is not on its way: waiting for it would hold an update back for good. */
+export const ON_ITS_WAY_MS = 60_000;
+
 /** So many restarts of a container that never ran well are a loop. */
 const RESTARTS_MIN = 3;
 
@@ -54,6 +57,22 @@ export function podTrouble(pod: Pod): PodTrouble {
     return { kind: 'image', why: waiting.message ?? waiting.reason };
   }
   return { kind: 'none' };
+}
+
+/** Since when it is as it is: ready, or not. */
+export function readinessSinceMs(pod: Pod): number {
+  return Math.max(timeMs(pod.metadata.creationTimestamp) ?? 0, timeMs(podCondition(pod, 'Ready')?.lastTransitionTime) ?? 0);
+}
+
+/** It has not been ready for so long that it is not on its way. */
+export function hasHadItsTime(pod: Pod, now: number): boolean {
+  return !isPodReady(pod) && now - readinessSinceMs(pod) > ON_ITS_WAY_MS;
+}
+
+/** Serves nobody, and will not soon: it cannot start, or has been unready for as long as any may be on its way. */
+export function isIdle(pod: Pod, now: number): boolean {
+  if (isPodReady(pod)) return false;
+  return isTerminating(pod) || pod.status?.phase !== 'Running' || podTrouble(pod).kind !== 'none' || hasHadItsTime(pod, now);
 }
 
 /** The pod's node, when it has one and the node is known and not ready. */

@@ -1,7 +1,18 @@
 import { describe, expect, test } from 'vitest';
 import type { Pod } from '../kube/objects.ts';
 import type { Observed } from '../observed/observed.ts';
-import { healthy, inWords, makeCluster, NOW, outdatedPod, running } from '../testing/fixtures.ts';
+import {
+  daemonReport,
+  healthy,
+  inWords,
+  makeCluster,
+  NOW,
+  outdatedPod,
+  running,
+  segmentAt,
+  withEntry,
+  withSegment,
+} from '../testing/fixtures.ts';
 import { ran } from '../testing/statuses.ts';
 
 /** Three instances, all of them to be replaced; demo-1 writes. */
@@ -35,6 +46,29 @@ describe('an update of the compute pods', () => {
 
   test('takes the one whose turn it is also when it is unready: the others serve', () => {
     expect(unready(['demo-3'], 2)).toEqual(['delete pod demo-3: its spec changed']);
+  });
+
+  test.each<[string, (observed: Observed, since: string) => Observed]>([
+    [
+      'became unready',
+      (observed, since) => {
+        const was = running(segmentAt(observed.storagePods, 3), { ready: false });
+        const conditions = [{ type: 'Ready', status: 'False', lastTransitionTime: since }];
+        return { ...observed, storagePods: withSegment(observed.storagePods, 3, { ...was, status: { ...was.status, conditions } }) };
+      },
+    ],
+    [
+      'fell silent',
+      (observed, since) => ({
+        ...observed,
+        daemons: withEntry(observed.daemons, 'demo-storage-3', daemonReport(3, { silentSince: Date.parse(since) })),
+      }),
+    ],
+  ])('takes none while a storage pod %s a moment ago, however old it is; one that stays so holds nobody up', (_what, down) => {
+    const after = (seconds: number): readonly string[] =>
+      inWords(down(updating(), new Date(NOW - seconds * 1000).toISOString())).filter((line) => line.startsWith('delete'));
+    expect(after(8)).toEqual([]);
+    expect(after(61)).toEqual(['delete pod demo-3: its spec changed']);
   });
 
   test('takes all that have been unready for a minute, and no other', () => {

@@ -1,14 +1,12 @@
 import { parseLsn } from '@kube-aurora/pg-format';
 import { instanceSettings } from '../api/instance-settings.ts';
-import { isPodReady, isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
+import { isPodReady, isTerminating, type Pod } from '../kube/objects.ts';
 import { cacheClaim, cacheVolumeProblems } from '../observed/cache-claim.ts';
 import { computeState, freshAgent, type Observed } from '../observed/observed.ts';
 import type { Instance } from './plan-instances.ts';
-import { podTrouble } from './pod-health.ts';
+import { hasHadItsTime, isIdle } from './pod-health.ts';
 import { isSwitchingOver, switchoverRefusal } from './switchover.ts';
 
-/** An instance that is not up after this long is not on its way: waiting for it would hold an update back for good. */
-export const ON_ITS_WAY_MS = 60_000;
 /** After a switchover that came to nothing the writer's pod is replaced without one, for so long. */
 const NO_SWITCHOVER_MS = 10 * 60_000;
 
@@ -35,7 +33,7 @@ export interface NextUpdate {
  */
 export function nextUpdate(observed: Observed, candidates: readonly UpdateCandidate[], storageSettled: boolean): NextUpdate {
   const outdated = candidates.filter(({ instance, outdatedWhy }) => instance.pod !== undefined && outdatedWhy !== undefined);
-  const isOut = ({ instance: { pod } }: UpdateCandidate): boolean => pod !== undefined && isIdle(observed, pod);
+  const isOut = ({ instance: { pod } }: UpdateCandidate): boolean => pod !== undefined && isIdle(pod, observed.now);
   const idle = new Set(outdated.filter(isOut).map(({ instance }) => instance.name));
   const serving = outdated.filter((one) => !isOut(one));
   const readers = serving.filter(({ instance }) => instance.role === 'reader');
@@ -50,25 +48,12 @@ export function nextUpdate(observed: Observed, candidates: readonly UpdateCandid
   return handOverTo === undefined ? { replaceable: new Set([next.instance.name]) } : { replaceable: new Set(), handOverTo };
 }
 
-/** Serves nobody, and will not soon: it cannot start, or has been unready for as long as any may be on its way. */
-function isIdle(observed: Observed, pod: Pod): boolean {
-  if (isPodReady(pod)) return false;
-  return isTerminating(pod) || pod.status?.phase !== 'Running' || podTrouble(pod).kind !== 'none' || hasHadItsTime(observed, pod);
-}
-
 /** Takes connections, or has had its time to come up. */
 function isSettled(observed: Observed, pod: Pod | undefined): boolean {
   if (pod === undefined || isTerminating(pod)) return false;
   // Neither would the one after it: that one's disk comes from the same place.
   if (!isPodReady(pod) && cacheClaim(observed, pod).kind !== 'there') return false;
-  return computeState(observed, pod) === 'available' || hasHadItsTime(observed, pod);
-}
-
-/** It has not been ready for so long that it is not on its way. */
-function hasHadItsTime(observed: Observed, pod: Pod): boolean {
-  const ready = podCondition(pod, 'Ready');
-  const since = Math.max(timeMs(pod.metadata.creationTimestamp) ?? 0, timeMs(ready?.lastTransitionTime) ?? 0);
-  return ready?.status !== 'True' && observed.now - since > ON_ITS_WAY_MS;
+  return computeState(observed, pod) === 'available' || hasHadItsTime(pod, observed.now);
 }
 
 /**
