@@ -1,5 +1,5 @@
 import type { SpecProblem } from '../api/validate.ts';
-import { isTerminating, type Pod } from '../kube/objects.ts';
+import { isTerminating, podCondition, timeMs, type Pod } from '../kube/objects.ts';
 import { cacheClaimOf } from '../specs/cache-volume.ts';
 import type { Observed } from './observed.ts';
 
@@ -7,6 +7,8 @@ import type { Observed } from './observed.ts';
 export type CacheClaim =
   /** The pod needs none, or has it. */
   | { readonly kind: 'there' }
+  /** It was there, and will not be again: the volume that it was bound to is no more. */
+  | { readonly kind: 'lost'; readonly message: string }
   /** It may come by itself, perhaps in another zone alone. */
   | { readonly kind: 'awaited'; readonly message: string }
   /** Somebody has to do something, and no other zone would help. */
@@ -32,6 +34,12 @@ export function cacheClaim(observed: Observed, pod: Pod): CacheClaim {
   }
   const phase = claim.status?.phase ?? 'Pending';
   if (phase === 'Bound') return { kind: 'there' };
+  if (phase === 'Lost') {
+    const sinceMs = timeMs(podCondition(pod, 'PodScheduled')?.lastTransitionTime) ?? timeMs(pod.metadata.creationTimestamp) ?? observed.now;
+    const volume = claim.spec.volumeName === undefined ? 'the PersistentVolume' : `PersistentVolume ${claim.spec.volumeName}`;
+    const message = `${waits} since ${new Date(sinceMs).toISOString()}: claim ${name} is Lost, for ${volume} that it was bound to is gone; nothing durable was on it, and the pod is made anew with another`;
+    return { kind: 'lost', message };
+  }
   const className = claim.spec.storageClassName;
   if (className === undefined)
     return { kind: 'stuck', message: `${waits}: claim ${name} names no StorageClass, and there is no default one; name one in ${FIELD}` };

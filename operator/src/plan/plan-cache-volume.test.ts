@@ -118,6 +118,48 @@ describe('a pod whose claim is not bound', () => {
   });
 });
 
+describe('a claim whose volume is no more', () => {
+  const lost = (observed: Observed, ...names: readonly string[]): Observed => ({
+    ...observed,
+    cacheClaims: new Map(
+      [...observed.cacheClaims].map(([name, claim]) => [
+        name,
+        names.includes(name) ? { ...claim, spec: { ...claim.spec, volumeName: 'pvc-1' }, status: { phase: 'Lost' } } : claim,
+      ]),
+    ),
+  });
+
+  test('has its pod made anew at once where that has not started, whatever else there is to say', () => {
+    const observed = waiting(withVolumes(ENCRYPTED), 5, (pod) => claimOf(pod, 'Lost'));
+    expect(inWords(observed)).toEqual(['delete pod demo-1: its claim demo-1-cache is Lost']);
+    expect(obstacle(waiting(withVolumes(ENCRYPTED), 300, (pod) => claimOf(pod, 'Lost')))).toBeUndefined();
+  });
+
+  test('has pods that serve replaced one at a time, readers first', () => {
+    const observed = lost(withVolumes(ENCRYPTED, 3), 'demo-1-cache', 'demo-2-cache', 'demo-3-cache');
+    expect(inWords(observed)).toEqual(['delete pod demo-3: its claim demo-3-cache is Lost']);
+    expect(plan(observed).outdated).toEqual(expect.arrayContaining(['demo-1', 'demo-2', 'demo-3']));
+    expect(inWords(lost(withVolumes(ENCRYPTED, 3), 'demo-2-cache'))).toEqual(['delete pod demo-2: its claim demo-2-cache is Lost']);
+  });
+
+  test('is told as what it is, and since when, while its pod may not be replaced yet', () => {
+    const observed = waiting(withVolumes(ENCRYPTED, 2), 30, (pod) => claimOf(pod, 'Lost'));
+    const switchover = {
+      to: 'demo-2',
+      from: 'demo-1',
+      state: 'InProgress',
+      cause: 'Annotation',
+      message: '',
+      startedAt: new Date(NOW).toISOString(),
+    } as const;
+    const busy = lost(observed, 'demo-1-cache');
+    const cluster = { ...busy.cluster, status: { ...busy.cluster.status, switchover } };
+    expect(obstacle({ ...busy, cluster })).toBe(
+      'demo-1 waits for its disk since 2026-11-21T11:59:30.000Z: claim demo-1-cache is Lost, for PersistentVolume pvc-1 that it was bound to is gone; nothing durable was on it, and the pod is made anew with another',
+    );
+  });
+});
+
 describe('another volume', () => {
   const changed = (observed: Observed, cacheVolume: CacheVolumeSpec | undefined): Observed => ({
     ...observed,

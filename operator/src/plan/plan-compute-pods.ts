@@ -19,6 +19,7 @@ import { nextUpdate, type UpdateCandidate } from './update-order.ts';
 import { deadNode, ON_ITS_WAY_MS, podTrouble, readinessSinceMs } from './pod-health.ts';
 import { overdue, remove } from './pod-removal.ts';
 import { cacheClaim } from '../observed/cache-claim.ts';
+import { cacheClaimOf } from '../specs/cache-volume.ts';
 import { isSilent } from '../observed/reports.ts';
 import { isUsableNode } from './usable-node.ts';
 
@@ -109,8 +110,13 @@ function draftPods(observed: Observed, { volumeId, image }: ComputePodsOptions):
       mountedVersions: mountedVersions(observed),
       zoneOfSegment: (segment) => zoneOfSegment(observed, segment),
     });
-    return { instance, desired, outdatedWhy: pod === undefined ? undefined : outdatedBecause(pod, desired) };
+    return { instance, desired, outdatedWhy: pod === undefined ? undefined : (outdatedBecause(pod, desired) ?? lostDisk(observed, pod)) };
   });
+}
+
+/** One that has started goes on with a disk that Kubernetes knows no more, as long as it can: it is replaced in its turn, as any outdated one. */
+function lostDisk(observed: Observed, pod: Pod): string | undefined {
+  return cacheClaim(observed, pod).kind === 'lost' ? `its claim ${cacheClaimOf(pod)?.name ?? ''} is Lost` : undefined;
 }
 
 /**
@@ -241,7 +247,7 @@ function goneReason(observed: Observed, { name, role }: Instance, pod: Pod): Pla
     const waitedMs = observed.now - trouble.sinceMs;
     const disk = cacheClaim(observed, pod);
     // Told further on: such a pod is replaced when the manifest names another disk.
-    if (disk.kind === 'stuck' || (disk.kind === 'awaited' && waitedMs < DISK_MS)) return undefined;
+    if (disk.kind === 'stuck' || disk.kind === 'lost' || (disk.kind === 'awaited' && waitedMs < DISK_MS)) return undefined;
     if (waitedMs < UNSCHEDULABLE_MS) return { ...EMPTY_PLAN, againInMs: UNSCHEDULABLE_MS - waitedMs };
     const others = observed.computePods.filter((other) => other !== pod).flatMap((other) => other.metadata.labels?.[LABEL.zone] ?? []);
     const elsewhere = chooseComputeZone(observed, others, zone);
