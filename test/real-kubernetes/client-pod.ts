@@ -52,6 +52,8 @@ export class ClientPod {
   /** Resolves once it commits. */
   async start(): Promise<void> {
     const { namespace, cluster, image, node } = this.#place;
+    // One that a trial has left that did not come to its end is of another program.
+    await this.remove();
     const secret = (name: string, key: string) => ({ name, valueFrom: { secretKeyRef: { name: `${cluster}-app`, key } } });
     await this.#kubectl.apply(
       {

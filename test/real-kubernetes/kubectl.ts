@@ -32,8 +32,9 @@ export class Kubectl {
     return JSON.parse(await this.run(['get', ...args, '-o', 'json'])) as T;
   }
 
+  /** They are as is said here, whoever else has said something of them since: `kubectl scale`, in a trial before this one. */
   async apply(...objects: readonly object[]): Promise<void> {
-    await this.run(['apply', '--server-side', '-f', '-'], objects.map((object) => JSON.stringify(object)).join('\n'));
+    await this.run(['apply', '--server-side', '--force-conflicts', '-f', '-'], objects.map((object) => JSON.stringify(object)).join('\n'));
   }
 
   /**
