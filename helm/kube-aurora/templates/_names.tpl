@@ -67,9 +67,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if $digest }}@{{ $digest }}{{ else }}:{{ $images.tag | default $root.Chart.AppVersion }}{{ end -}}
 {{- end -}}
 
+{{/*
+Those of networkPolicies.clusterNamespaces that are not there: nothing can be made in them. Of a chart that is only rendered nobody knows; where
+there is an API server, it has kube-system.
+*/}}
+{{- define "kube-aurora.missingNamespaces" -}}
+{{- $missing := list }}
+{{- if and .Values.networkPolicies.enabled (not .Values.watchNamespace) .Values.networkPolicies.clusterNamespaces (lookup "v1" "Namespace" "" "kube-system") }}
+{{- range .Values.networkPolicies.clusterNamespaces }}
+{{- if and (ne . $.Release.Namespace) (not (lookup "v1" "Namespace" "" .)) }}{{ $missing = append $missing . }}{{ end }}
+{{- end }}
+{{- end }}
+{{- $missing | toJson }}
+{{- end -}}
+
 {{/* Namespaces whose clusters' pods get NetworkPolicies. */}}
 {{- define "kube-aurora.clusterNamespaces" -}}
-{{- if .Values.watchNamespace }}{{ list .Values.watchNamespace | toJson }}{{ else }}{{ .Values.networkPolicies.clusterNamespaces | toJson }}{{ end -}}
+{{- $wanted := .Values.networkPolicies.clusterNamespaces }}
+{{- if .Values.watchNamespace }}{{ $wanted = list .Values.watchNamespace }}{{ end }}
+{{- $there := list }}
+{{- $missing := include "kube-aurora.missingNamespaces" . | fromJsonArray }}
+{{- range $wanted }}{{ if not (has . $missing) }}{{ $there = append $there . }}{{ end }}{{ end }}
+{{- $there | toJson }}
 {{- end -}}
 
 {{/* Whether a ValidatingAdmissionPolicy protects clusters; Kubernetes has them from 1.30 on. Empty for no. */}}
