@@ -162,7 +162,7 @@ void agent_wrote(uint64_t written_lsn)
     errno = saved_errno;
 }
 
-enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn)
+enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *flushed_lsn)
 {
     struct shim_request request = {.operation = SHIM_FLUSH, .lsn = written_lsn, .dirty_lsn = dirty_lsn};
     struct shim_response response;
@@ -171,7 +171,7 @@ enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t 
         exit_when_orphaned();
         return SHIM_FAILED;
     }
-    *durable_lsn = response.durable_lsn;
+    *flushed_lsn = response.flushed_lsn;
     return (enum shim_status)response.status;
 }
 

@@ -15,7 +15,8 @@
  * Its connection is closed, with no word more: it may be in the midst of a message.
  *
  * Replies of a reader need none: it shows the past by nature. Its file says so, until it is promoted; that stands there too, and
- * where the writer is meanwhile (writer-port.c). Of a writer it says for how long its sessions begin nothing new (pause.c).
+ * where the writer is meanwhile (writer-port.c). Of a writer it says for how long its sessions begin nothing new (pause.c), and how
+ * far its WAL is durable (promise.c).
  *
  * The times are of CLOCK_MONOTONIC, which stands still while the machine sleeps, for us and for the agent, and not for
  * storage: a lease that was asked for before such a sleep holds no more.
@@ -65,6 +66,9 @@ struct lease_file {
     _Atomic uint64_t writer_check;
     _Atomic uint64_t pause_until_ns;
     _Atomic uint64_t pause_check;
+    _Atomic uint64_t durable_lsn;
+    _Atomic uint64_t promised_lsn;
+    _Atomic uint64_t wal_check;
 };
 
 static const struct lease_file *lease; /* NULL: replies need none */
@@ -121,6 +125,17 @@ bool are_sessions_paused(void)
         return false;
     uint64_t until = lease->pause_until_ns;
     return __builtin_expect(until != 0, 0) && lease->pause_check == until * UNTIL_FACTOR && now_ns(CLOCK_MONOTONIC) < until;
+}
+
+/* A look amid the agent's write knows nothing of what is durable. */
+struct wal_points wal_points(void)
+{
+    if (lease == NULL)
+        return (struct wal_points){0};
+    struct wal_points points = {.durable = lease->durable_lsn, .promised = lease->promised_lsn};
+    if (lease->wal_check != (points.durable * ASKED_FACTOR ^ points.promised * UNTIL_FACTOR))
+        return (struct wal_points){.durable = 0, .promised = UINT64_MAX};
+    return points;
 }
 
 /* Since when the machine has not slept, as far as anybody here has seen. */
@@ -257,4 +272,9 @@ enum reply reply_of(int fd, const void *reply, size_t bytes)
 void say_last_words(void)
 {
     last_words = true;
+}
+
+bool says_last_words(void)
+{
+    return last_words;
 }

@@ -20,8 +20,8 @@ bool is_zero(const char *page)
 /*
  * The volume must answer with pages that hold every change we have let go of: page images written to local files, which
  * could be dropped, and truncations. Those were flushed first (WAL before data). The one exception are files of a
- * relation just being built (smgr_bulk_write), which nobody drops: a request is capped at the durable LSN because of
- * them.
+ * relation just being built (smgr_bulk_write), which nobody drops: a request is capped at the flushed LSN because of
+ * them. What is flushed and not durable yet the agent waits for before it reads (VolumeAccess.readPages).
  */
 void raise_lsn(_Atomic uint64_t *lsn, uint64_t to)
 {
@@ -33,7 +33,7 @@ void raise_lsn(_Atomic uint64_t *lsn, uint64_t to)
 /*
  * Around the truncation or removal of a relation file: its blocks may come back as zeros, and then neither the volume
  * nor what the agent has read ahead may fill them with what was there before. PostgreSQL has flushed the record of it,
- * so the durable LSN covers it.
+ * so the flushed LSN covers it.
  *
  * Invariant: a block that is a hole now has not been changed since holes_lsn. It was not written to the file since the
  * file last lost blocks, and PostgreSQL writes a page that it changed before it lets go of it, unless the file loses
@@ -41,9 +41,9 @@ void raise_lsn(_Atomic uint64_t *lsn, uint64_t to)
  */
 void begin_loss(void)
 {
-    uint64_t durable = is_reader() ? replaying_lsn() : shared->wal_durable;
-    raise_lsn(&shared->request_lsn, durable);
-    raise_lsn(&shared->holes_lsn, durable);
+    uint64_t flushed = is_reader() ? replaying_lsn() : shared->wal_flushed;
+    raise_lsn(&shared->request_lsn, flushed);
+    raise_lsn(&shared->holes_lsn, flushed);
     shared->losses_begun++;
 }
 
@@ -149,8 +149,8 @@ uint64_t read_lsn(void)
     if (is_reader())
         return replayed_lsn();
     uint64_t lsn = shared->request_lsn;
-    uint64_t durable = shared->wal_durable;
-    return lsn < durable ? lsn : durable;
+    uint64_t flushed = shared->wal_flushed;
+    return lsn < flushed ? lsn : flushed;
 }
 
 static int fetch(int fd, const struct file_entry *file, uint32_t block, int count, char *const *pages, const struct moment *before,

@@ -42,6 +42,11 @@ static const struct {
     NAME(am_db_walsender),
     NAME(MyProcPort),
     NAME(IsTransactionOrTransactionBlock),
+    NAME(XactLastCommitEnd),
+    NAME(XactLastRecEnd),
+    NAME(my_wait_event_info),
+    NAME(pgstat_get_wait_event),
+    NAME(synchronous_commit),
 };
 
 bool find_postgres(void)

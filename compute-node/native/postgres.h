@@ -15,6 +15,9 @@
 #define SQLSTATE(a, b, c, d, e)                                                                                                \
     (((a) - '0') | ((b) - '0') << 6 | ((c) - '0') << 12 | ((d) - '0') << 18 | ((e) - '0') << 24)
 
+/* access/xact.h, SyncCommitLevel */
+#define SYNCHRONOUS_COMMIT_OFF 0
+
 /* ErrorContextCallback: functions that are asked, innermost first, to say what was being done when an error came up. */
 struct error_context {
     struct error_context *previous;
@@ -62,6 +65,12 @@ struct postgres {
     const bool *ClientAuthInProgress;
     /* access/xact.h: this process is in the midst of a transaction, or of a block of several statements */
     bool (*IsTransactionOrTransactionBlock)(void);
+    const uint64_t *XactLastCommitEnd; /* of this session's last commit record */
+    const uint64_t *XactLastRecEnd;    /* of the last record of its transaction, that of its end as well; 0 when it is over */
+    const int *synchronous_commit;
+    /* utils/wait_event.h */
+    const uint32_t *const *my_wait_event_info; /* what this process waits for: its class in the highest byte, then its number */
+    const char *(*pgstat_get_wait_event)(uint32_t info);
 };
 
 extern struct postgres postgres;

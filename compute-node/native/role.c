@@ -24,6 +24,7 @@ static void become_writer(uint64_t lsn)
         raise_lsn(&shared->holes_lsn, lsn);
         shared->wal_start = lsn;
         shared->wal_durable = lsn;
+        shared->wal_flushed = lsn;
         shared->wal_told = lsn;
         /* No transaction of this server has begun: those of the writer before are over, for the last of what was replayed says so. */
         shared->running_lsn = lsn;

@@ -41,9 +41,9 @@ static uint64_t inserted_lsn(void)
     return is_reader() ? replaying_lsn() : postgres.GetXLogInsertEndRecPtr();
 }
 
-static uint64_t durable_lsn(void)
+static uint64_t given_back_lsn(void)
 {
-    return is_reader() ? replayed_lsn() : shared->wal_durable;
+    return is_reader() ? replayed_lsn() : durable_lsn();
 }
 
 /* Moves on as far as it can without waiting: settles the epoch that is durable now, and begins the next. */
@@ -54,7 +54,7 @@ void settle(void)
         return;
     uint64_t lsn = s->epoch_lsn;
     if (s->epoch > s->settled_epoch && lsn != UINT64_MAX) {
-        if (durable_lsn() >= lsn) {
+        if (given_back_lsn() >= lsn) {
             s->settled_lsn = lsn;
             s->settled_epoch = s->epoch;
         } else if (!is_reader()) {

@@ -12,7 +12,7 @@
 #define SHIM_MAX_BLOCKS 128
 
 enum shim_operation { SHIM_FLUSH = 1, SHIM_READ_PAGES = 2, SHIM_EXPECT_PAGES = 3, SHIM_WROTE = 4 };
-enum shim_status { SHIM_OK = 0, SHIM_FENCED = 1, SHIM_FAILED = 2, SHIM_DAMAGED = 3, SHIM_STOPPED = 4 };
+enum shim_status { SHIM_OK = 0, SHIM_FENCED = 1, SHIM_FAILED = 2, SHIM_DAMAGED = 3, SHIM_STOPPED = 4, SHIM_SENT = 5 };
 
 struct shim_request {
     uint32_t magic;
@@ -39,7 +39,7 @@ struct shim_response {
     uint32_t id;
     uint32_t status;
     uint32_t payload_bytes;
-    uint64_t durable_lsn;
+    uint64_t flushed_lsn;
     uint64_t running_lsn;
 };
 _Static_assert(sizeof(struct shim_response) == 32, "wire layout");

@@ -57,9 +57,10 @@ struct shared_state {
     _Atomic uint64_t wal_written;      /* end of the highest WAL byte written */
     _Atomic uint64_t wal_dirty_from;   /* lowest byte (re)written since the last flush; UINT64_MAX for none */
     _Atomic uint64_t wal_writes;       /* write sequence number: a tail page is rewritten in place, position alone would miss it */
-    _Atomic uint64_t wal_writes_durable;
+    _Atomic uint64_t wal_writes_flushed;
     _Atomic uint64_t wal_told;         /* how far the agent was last told that WAL is written */
-    _Atomic uint64_t wal_durable;      /* what the agent last reported durable */
+    _Atomic uint64_t wal_flushed;      /* what flushes have returned for: durable, or on its way (promise.c) */
+    _Atomic uint64_t wal_durable;      /* what the agent last reported durable in answer to a flush */
     _Atomic uint32_t fenced;           /* latched: no flush succeeds after it */
     /* Pages read from the volume must be at least this new: see raise_request_lsn. */
     _Atomic uint64_t request_lsn;
@@ -193,7 +194,7 @@ int database_arrives(const char *path);
  * but the agent ends the wait.
  */
 void agent_wrote(uint64_t written_lsn); /* never waits for the agent; may be lost */
-enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *durable_lsn);
+enum shim_status agent_flush(uint64_t written_lsn, uint64_t dirty_lsn, uint64_t *flushed_lsn);
 int agent_read_pages(const struct file_entry *file, uint32_t block, uint16_t count, char *const *pages, bool (*gives_up)(void));
 void agent_expect_pages(const struct file_entry *file, uint32_t block, uint16_t count);
 
@@ -261,6 +262,18 @@ bool find_writer(struct writer_address *writer); /* false: it is not known */
 bool are_sessions_paused(void);
 /* Is this the connection to this process's client, from the network or passed on by the agent? Not the agent's own. */
 bool is_clients(int fd);
+
+/* How far the agent has made WAL durable, and how far it has let flushes return; without a lease file both 0. */
+struct wal_points {
+    uint64_t durable, promised;
+};
+struct wal_points wal_points(void);
+bool says_last_words(void);
+
+/* promise.c */
+uint64_t durable_lsn(void);
+bool tells_too_early(int fd); /* it must not be sent yet; a moment has passed meanwhile */
+void hold_commit_wait(void);
 
 /* pause.c */
 bool is_paused(int fd); /* what its client asks is not to be read yet; a moment has passed meanwhile */

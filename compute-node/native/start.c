@@ -135,6 +135,7 @@ __attribute__((constructor)) static void start(void)
     state->request_lsn = start_lsn;
     state->holes_lsn = start_lsn;
     state->wal_durable = start_lsn;
+    state->wal_flushed = start_lsn;
     state->wal_told = start_lsn;
     state->wal_start = start_lsn;
     /* Replay knows no transaction's commands: redo gives back all that is in a reader's pages, whoever runs. */

@@ -1,6 +1,7 @@
 /*
  * Durability: fdatasync of a WAL file asks the agent to make everything written so far durable in the volume.
- * PostgreSQL writes and flushes WAL under WALWriteLock, so these fields have one writer at a time.
+ * PostgreSQL writes and flushes WAL under WALWriteLock, so these fields have one writer at a time. Where the way to a quorum is
+ * long, the agent answers when all of it is on its way, and each session waits for the quorum by itself (promise.c).
  *
  * A bulk load writes many megabytes before it asks for a flush. The agent is told of them meanwhile, so that they are
  * on their way when the flush comes, which then waits for the rest alone. It is told what is in the file, never what
@@ -34,8 +35,8 @@ void wal_wrote(const struct file_entry *file, off_t offset, ssize_t bytes)
 }
 
 /*
- * Returns only when the volume has everything that was written. PostgreSQL would end with a PANIC too, without saying
- * why.
+ * Returns only when the volume has everything that was written, or the agent has taken it upon itself that nobody is told of
+ * it before. PostgreSQL would end with a PANIC too, without saying why.
  */
 int wal_flush(void)
 {
@@ -44,23 +45,24 @@ int wal_flush(void)
     if (is_reader())
         refuse_reader_wal();
     int saved_errno = errno;
-    uint64_t durable_lsn;
+    uint64_t lsn;
     if (shared->fenced)
         die_by_verdict(SHIM_FENCED);
     uint64_t writes = shared->wal_writes;
-    if (writes == shared->wal_writes_durable)
+    if (writes == shared->wal_writes_flushed)
         return 0;
     if (shared->wal_written > shared->wal_told)
         shared->wal_told = shared->wal_written;
-    enum shim_status status = agent_flush(shared->wal_written, shared->wal_dirty_from, &durable_lsn);
+    enum shim_status status = agent_flush(shared->wal_written, shared->wal_dirty_from, &lsn);
     if (status == SHIM_FENCED)
         shared->fenced = 1;
-    if (status != SHIM_OK)
+    if (status != SHIM_OK && status != SHIM_SENT)
         die_by_verdict(status);
-    if (durable_lsn > shared->wal_durable)
-        shared->wal_durable = durable_lsn;
+    if (status == SHIM_OK)
+        raise_lsn(&shared->wal_durable, lsn);
+    raise_lsn(&shared->wal_flushed, lsn);
     if (writes == shared->wal_writes) {
-        shared->wal_writes_durable = writes;
+        shared->wal_writes_flushed = writes;
         shared->wal_dirty_from = UINT64_MAX;
     }
     errno = saved_errno;

@@ -77,6 +77,10 @@ EXPORT ssize_t __read_chk(int fd, void *buffer, size_t bytes, size_t room)
 EXPORT ssize_t send(int fd, const void *bytes, size_t count, int flags)
 {
     RESOLVE();
+    if (tells_too_early(fd)) {
+        errno = EAGAIN;
+        return -1;
+    }
     enum reply reply = reply_of(fd, bytes, count);
     if (reply == REPLY_LEAVES)
         return real.send(fd, bytes, count, flags);
@@ -317,9 +321,14 @@ EXPORT int shmctl(int id, int command, struct shmid_ds *found)
 EXPORT int epoll_wait(int epoll_fd, struct epoll_event *events, int count, int timeout)
 {
     RESOLVE();
-    if (shared != NULL)
-        note_wait();
-    return real.epoll_wait(epoll_fd, events, count, timeout);
+    if (shared == NULL)
+        return real.epoll_wait(epoll_fd, events, count, timeout);
+    note_wait();
+    int ready = real.epoll_wait(epoll_fd, events, count, timeout);
+    int saved_errno = errno;
+    hold_commit_wait();
+    errno = saved_errno;
+    return ready;
 }
 
 /* The kernel would copy holes as holes (file_copy_method = clone). Read through the volume and write instead. */

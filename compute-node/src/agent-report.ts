@@ -90,6 +90,7 @@ export class AgentReport {
     epoch: () => this.#view.epoch(),
     ringBytes: () => this.#session?.writePath?.ringBytes ?? 0,
     waitingFlushes: () => this.#session?.writePath?.waitingFlushes ?? 0,
+    flushesReturnEarly: () => (this.#session?.writePath?.flushesReturn === 'sent' ? 1 : 0),
     cache: () => this.#options.cache(),
     load: () => this.#options.load(),
     segments: () =>

@@ -177,7 +177,14 @@ describe('the agent', () => {
   it('says that commits wait, and on which disks, while a quorum takes nothing', async () => {
     const session = new ScriptedSession();
     const state = { phase: 'unwritable' as const, scl: 50n, errors: 1, lastError: 'full', isUnwritable: true, inFlightBytes: 0 };
-    session.writePath = { sentLsn: 200n, oldestFlushMs: 9000, ringBytes: 0, waitingFlushes: 1, segment: () => state };
+    session.writePath = {
+      sentLsn: 200n,
+      oldestFlushMs: 9000,
+      ringBytes: 0,
+      waitingFlushes: 1,
+      flushesReturn: 'durable',
+      segment: () => state,
+    };
     const { agent, run } = agentOf({ opens: [opened(2n)], sessions: [session] });
     const running = run();
     await expect.poll(() => agent.phase).toBe('running');

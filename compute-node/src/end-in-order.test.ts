@@ -17,6 +17,7 @@ async function toldWithin(passedMs: number, isSucceeded: boolean, oldestFlushMs 
     oldestFlushMs,
     ringBytes: 0,
     waitingFlushes: 1,
+    flushesReturn: 'durable',
     segment: () => {
       throw new Error('nobody asks');
     },

@@ -11,3 +11,9 @@ export type WriteEnd = 'fenced' | 'damaged' | 'stopped';
  * the last complete record at or below the LSN that was asked for. Anything else acknowledges nothing.
  */
 export type FlushOutcome = { readonly kind: 'durable'; readonly durableLsn: bigint } | { readonly kind: WriteEnd };
+
+/**
+ * What PostgreSQL hears of a flush. `sent`: every complete record at or below the LSN that was asked for ends at or below `sentLsn` and is
+ * on its way; who is told of it waits for the quorum first (native/promise.c).
+ */
+export type FlushAnswer = FlushOutcome | { readonly kind: 'sent'; readonly sentLsn: bigint };

@@ -11,6 +11,7 @@ const NOTHING: AgentGauges = {
   leaseRemainingMs: () => 0,
   leaseTimesRunOut: () => 0,
   waitingFlushes: () => 0,
+  flushesReturnEarly: () => 0,
   cache: () => undefined,
   load: () => undefined,
   segments: () => [],

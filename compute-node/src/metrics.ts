@@ -34,6 +34,8 @@ export interface AgentGauges {
   readonly leaseRemainingMs: () => number;
   readonly leaseTimesRunOut: () => number;
   readonly waitingFlushes: () => number;
+  /** 1 while they return before their quorum. */
+  readonly flushesReturnEarly: () => number;
   /** Undefined before PostgreSQL was first started. */
   readonly cache: () => CacheCounters | undefined;
   /** Undefined while it is not known. */
@@ -106,6 +108,11 @@ export function createMetrics(registry: Registry, gauges: AgentGauges): AgentMet
   gauge('aurora_volume_epoch', 'Volume epoch this writer holds', () => Number(gauges.epoch()));
   gauge('aurora_redo_ring_bytes', 'Redo kept in memory for segments that are behind', gauges.ringBytes);
   gauge('aurora_flushes_waiting', 'WAL flushes that PostgreSQL waits for', gauges.waitingFlushes);
+  gauge(
+    'aurora_flushes_return_early',
+    '1 while the quorum is far, and each session that commits waits for it by itself rather than in the flush',
+    gauges.flushesReturnEarly,
+  );
   gauge(
     'aurora_lease_remaining_seconds',
     'For how long replies to clients may still leave; 0: they wait',

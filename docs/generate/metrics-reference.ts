@@ -15,6 +15,7 @@ export function metricsReference(): string {
     epoch: () => 0n,
     ringBytes: () => 0,
     waitingFlushes: () => 0,
+    flushesReturnEarly: () => 0,
     leaseRemainingMs: () => 0,
     leaseTimesRunOut: () => 0,
     cache: () => undefined,

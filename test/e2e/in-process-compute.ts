@@ -148,6 +148,7 @@ const NO_GAUGES: Parameters<typeof createMetrics>[1] = {
   epoch: () => 0n,
   ringBytes: () => 0,
   waitingFlushes: () => 0,
+  flushesReturnEarly: () => 0,
   cache: () => undefined,
   load: () => undefined,
   segments: () => [],

@@ -72,6 +72,7 @@ test('a scrape of an agent with everything at its bound, a cluster’s own queri
     epoch: () => 1000n,
     ringBytes: () => 1e9,
     waitingFlushes: () => 1000,
+    flushesReturnEarly: () => 1,
     leaseRemainingMs: () => 1000,
     leaseTimesRunOut: () => 1000,
     cache: () => undefined,

@@ -46,6 +46,9 @@ export class SimulatedDatabase implements Database {
   isStarted = false;
   /** Replies may leave until then, by the machine's clock. */
   #permittedUntilMs = 0;
+  /** Flushes that have returned before their quorum, with who waits for it. */
+  #promised: { readonly lsn: bigint; readonly settle: () => void }[] = [];
+  #promisedLsn = 0n;
   readonly pid = undefined;
 
   constructor(options: SimulatedDatabaseOptions) {
@@ -61,10 +64,22 @@ export class SimulatedDatabase implements Database {
     const { history, epoch, writer } = this.#options;
     history.acknowledged(epoch, writer, first.endLsn);
     this.#volume = volume;
+    // Of some the quorum is far: sessions wait for it by themselves.
+    if (this.#options.machine.world.aside.integer(0, 2) === 0) this.#waitInSessions(volume);
     if (this.#wal !== undefined) void this.#work(this.#wal, volume);
     this.isStarted = true;
     this.#serve();
     return Promise.resolve();
+  }
+
+  #waitInSessions({ flushes }: VolumeAccess): void {
+    flushes?.watch(({ durableLsn, promisedLsn }) => {
+      if (promisedLsn < this.#promisedLsn) throw new Error('flushes are promised for less than before');
+      this.#promisedLsn = promisedLsn;
+      for (const { lsn, settle } of this.#promised) if (lsn <= durableLsn) settle();
+      this.#promised = this.#promised.filter(({ lsn }) => lsn > durableLsn);
+    });
+    flushes?.returnFlushes('sent');
   }
 
   permit({ untilMs }: Permit): void {
@@ -161,9 +176,18 @@ export class SimulatedDatabase implements Database {
 
   async #flush(volume: VolumeAccess, writtenLsn: bigint): Promise<void> {
     const outcome = await volume.flush(writtenLsn);
+    if (outcome.kind === 'durable') this.#acknowledge(outcome.durableLsn);
+    if (outcome.kind !== 'sent') return;
+    const { sentLsn } = outcome;
+    if (sentLsn > this.#promisedLsn) throw new Error('a flush has returned that nobody holds its sessions back for');
+    if (sentLsn <= this.#options.vdl()) this.#acknowledge(sentLsn);
+    else this.#promised.push({ lsn: sentLsn, settle: () => this.#acknowledge(sentLsn) });
+  }
+
+  /** To the client that has waited for it. */
+  #acknowledge(lsn: bigint): void {
     const { history, epoch, writer } = this.#options;
-    if (outcome.kind !== 'durable') return;
-    history.acknowledged(epoch, writer, outcome.durableLsn);
+    history.acknowledged(epoch, writer, lsn);
     this.#reply();
   }
 

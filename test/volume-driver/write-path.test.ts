@@ -175,3 +175,47 @@ it('a write path bounds its memory: a segment that fell off the ring comes back 
   await world.until(writer.flush());
   await world.holds(() => sclOf(5) === writer.wal.endLsn);
 });
+
+describe('a write path whose flushes return when they are sent', () => {
+  it('says how far they are promised before each of them, and how far they are durable after it; durable stays what a quorum holds', async () => {
+    const { writePath } = writer;
+    expect(() => writePath.returnFlushes('sent')).toThrow(RangeError);
+    const told: { readonly durableLsn: bigint; readonly promisedLsn: bigint }[] = [];
+    writePath.watch((points) => void told.push(points));
+    writePath.returnFlushes('sent');
+    world.stop(0, 1, 2);
+    const before = writePath.vdl;
+    const { endLsn } = writer.insert();
+    expect(await world.until(writer.flush())).toEqual({ kind: 'sent', sentLsn: endLsn });
+    expect(told.at(-1)).toEqual({ durableLsn: before, promisedLsn: endLsn });
+    expect([writePath.promisedLsn, writePath.vdl]).toEqual([endLsn, before]);
+    const durable = writePath.durable(endLsn);
+    expect(await world.hasSettled(durable, 3000)).toBe(false);
+    // From here on they wait for the quorum again, and what was promised goes on to be told.
+    writePath.returnFlushes('durable');
+    const second = writer.insert();
+    const flush = writer.flush();
+    expect(await world.hasSettled(flush, 3000)).toBe(false);
+    expect(told.at(-1)?.promisedLsn).toBe(endLsn);
+    world.start(0);
+    expect(await world.until(flush)).toMatchObject({ kind: 'durable' });
+    expect(await world.until(durable)).toMatchObject({ kind: 'durable' });
+    expect(told.at(-1)).toEqual({ durableLsn: second.endLsn, promisedLsn: endLsn });
+    expect(writePath.promisedLsn).toBe(second.endLsn);
+  });
+
+  it('one that waits is answered when that is chosen, and whoever waits for durability hears of an end', async () => {
+    const { writePath } = writer;
+    world.stop(0, 1, 2);
+    const { endLsn } = writer.insert();
+    const flush = writer.flush();
+    expect(await world.hasSettled(flush, 1000)).toBe(false);
+    writePath.watch(() => undefined);
+    writePath.returnFlushes('sent');
+    expect(await world.until(flush)).toEqual({ kind: 'sent', sentLsn: endLsn });
+    const durable = writePath.durable(endLsn);
+    writePath.stop();
+    expect(await world.until(durable)).toEqual({ kind: 'stopped' });
+    expect(await world.until(writer.flush())).toEqual({ kind: 'stopped' });
+  });
+});

@@ -207,6 +207,12 @@ static int on_standby(void)
     return 0;
 }
 
+/* Every flush waits for its quorum here (promise.c). */
+uint64_t durable_lsn(void)
+{
+    return shared->wal_durable;
+}
+
 int main(int arguments, char **argument)
 {
     real.open = open;
@@ -221,7 +227,7 @@ int main(int arguments, char **argument)
     postgres.GetXLogReplayRecPtr = replayed_up_to;
     postgres.GetCurrentReplayRecPtr = replaying_up_to;
     shared = calloc(1, sizeof *shared);
-    shared->request_lsn = shared->holes_lsn = shared->wal_durable = shared->wal_start = shared->running_lsn = START_LSN;
+    shared->request_lsn = shared->holes_lsn = shared->wal_durable = shared->wal_flushed = shared->wal_start = shared->running_lsn = START_LSN;
     shared->settling.epoch = 1;
     shared->settling.epoch_lsn = START_LSN;
     make_cache("volume_cache");
@@ -234,7 +240,7 @@ int main(int arguments, char **argument)
     write_page('a');
     evict();
     printf("not durable: %c\n", in_file());
-    shared->wal_durable = INSERTED_LSN;
+    shared->wal_durable = shared->wal_flushed = INSERTED_LSN;
     shared->running_lsn = START_LSN;
     evict();
     printf("a transaction runs: %c\n", in_file());

@@ -35,7 +35,7 @@ import { createLogger, type Logger } from '@kube-aurora/process';
 import { checkpointAt, encodePageKey, SLRU_FORK, SLRU_KINDS, SLRU_NAMES, type VolumeState } from '@kube-aurora/redo';
 import { Client } from 'pg';
 import { buildSanitizedShim, buildShim } from '../../native/build.mjs';
-import type { FlushOutcome, WriteEnd } from '../flush-outcome.ts';
+import type { FlushAnswer, WriteEnd } from '../flush-outcome.ts';
 import { readInitdbOptions } from './initdb-options.ts';
 import { type Account, postgresAccount } from './account.ts';
 import { readBaseImage } from './base-image.ts';
@@ -103,6 +103,8 @@ export function volumeAfter(volume: FixtureVolume, dataDir: string): FixtureVolu
 export class FixtureAgent {
   /** Resolve or reject it to let held flushes go on; undefined: flushes succeed at once. */
   heldUntil: Promise<void> | undefined;
+  /** Who says when flushes return; undefined: when they are durable. */
+  quorum: { flush(lsn: bigint): Promise<FlushAnswer> } | undefined;
   /** What flushes are answered with, in place of success. */
   ending: WriteEnd | undefined;
   failReads = false;
@@ -307,12 +309,13 @@ export class FixtureAgent {
     if (!this.#isWalPage(writtenLsn - BigInt(PAGE_BYTES))) this.noticesAhead.push(writtenLsn);
   }
 
-  async #flush(request: FlushRequest): Promise<FlushOutcome> {
+  async #flush(request: FlushRequest): Promise<FlushAnswer> {
     this.flushes.push(request);
     if (this.heldUntil !== undefined) await this.heldUntil;
     if (this.ending !== undefined) return { kind: this.ending };
     this.#checkWalIsThere(request);
-    return { kind: 'durable', durableLsn: this.#redo?.flush(request.writtenLsn) ?? request.writtenLsn };
+    const durableLsn = this.#redo?.flush(request.writtenLsn) ?? request.writtenLsn;
+    return this.quorum?.flush(durableLsn) ?? { kind: 'durable', durableLsn };
   }
 
   /** The bytes that a flush names must be in the local WAL file by then: the agent ships them from there. */

@@ -8,7 +8,7 @@
  * | offset | type | field                                                                                  |
  * | ------ | ---- | -------------------------------------------------------------------------------------- |
  * | 0      | u32  | magic 'LEAS'                                                                           |
- * | 4      | u32  | bytes of all of this, 96                                                               |
+ * | 4      | u32  | bytes of all of this, 120                                                              |
  * | 8      | u64  | when the lease was asked for                                                           |
  * | 16     | u64  | until when it holds; 0: there is none                                                  |
  * | 24     | u64  | check: of the two before, so that whoever reads amid a write sees that it did          |
@@ -19,6 +19,9 @@
  * | 72     | u64  | check: of the two before                                                               |
  * | 80     | u64  | of a writer, until when its sessions begin no transaction (native/pause.c); 0: they do |
  * | 88     | u64  | check: of the one before                                                               |
+ * | 96     | u64  | of a writer, WAL below is durable in the volume (native/promise.c)                     |
+ * | 104    | u64  | flushes have returned for WAL below; 0, or below the one before: all of it is durable  |
+ * | 112    | u64  | check: of the two before                                                               |
  */
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import type { Clock } from '@kube-aurora/clock';
@@ -27,7 +30,7 @@ import { ipv6Bytes } from './ip-address.ts';
 import { sharedMemoryFile } from './shared-memory.ts';
 
 const MAGIC = 0x5341_454c;
-const FILE_BYTES = 96;
+const FILE_BYTES = 120;
 const TIMES_AT = 8;
 const TIMES_BYTES = 24;
 const PROMOTED_AT = 32;
@@ -37,6 +40,8 @@ const WRITER_BYTES = 32;
 const HOST_BYTES = 16;
 const PAUSE_AT = 80;
 const PAUSE_BYTES = 16;
+const WAL_AT = 96;
+const WAL_BYTES = 24;
 /** A time that never comes. */
 const NEVER_NS = 2n ** 64n - 1n;
 const ASKED_FACTOR = 0x9e37_79b1_85eb_ca87n;
@@ -51,9 +56,19 @@ export interface WriterAddress {
   readonly port: number;
 }
 
+/** How far a writer's WAL has come. */
+export interface WalPoints {
+  /** A quorum holds everything below. */
+  readonly durableLsn: bigint;
+  /** Flushes have returned for everything below. */
+  readonly promisedLsn: bigint;
+}
+
 export class LeaseFile {
   readonly path: string;
   readonly #descriptor: number;
+  /** On the path of every commit of a writer whose flushes return early. */
+  readonly #walBytes = Buffer.alloc(WAL_BYTES);
 
   private constructor(path: string, descriptor: number) {
     this.path = path;
@@ -117,6 +132,15 @@ export class LeaseFile {
     this.#write(PAUSE_AT, bytes);
   }
 
+  /** Of a writer whose flushes return before their quorum. */
+  walIs({ durableLsn, promisedLsn }: WalPoints): void {
+    const bytes = this.#walBytes;
+    bytes.writeBigUInt64LE(durableLsn, 0);
+    bytes.writeBigUInt64LE(promisedLsn, 8);
+    bytes.writeBigUInt64LE(checkOfTwo(durableLsn, promisedLsn), 16);
+    this.#write(WAL_AT, bytes);
+  }
+
   #write(at: number, bytes: Buffer): void {
     writeSync(this.#descriptor, bytes, 0, bytes.length, at);
   }
@@ -141,6 +165,10 @@ function encodeTimes(askedNs: bigint, untilNs: bigint): Buffer {
   const times = Buffer.alloc(TIMES_BYTES);
   times.writeBigUInt64LE(askedNs, 0);
   times.writeBigUInt64LE(untilNs, 8);
-  times.writeBigUInt64LE(BigInt.asUintN(64, askedNs * ASKED_FACTOR) ^ BigInt.asUintN(64, untilNs * UNTIL_FACTOR), 16);
+  times.writeBigUInt64LE(checkOfTwo(askedNs, untilNs), 16);
   return times;
+}
+
+function checkOfTwo(first: bigint, second: bigint): bigint {
+  return BigInt.asUintN(64, first * ASKED_FACTOR) ^ BigInt.asUintN(64, second * UNTIL_FACTOR);
 }

@@ -24,7 +24,6 @@ export const OWNED_PARAMETERS: Readonly<Record<string, string>> = {
   archive_mode: 'off',
   // Page misses wait in worker processes, several at a time.
   io_method: 'worker',
-  synchronous_standby_names: '',
   // A forgotten setting is worse than a refused one: postgresql.auto.conf goes with the data directory.
   allow_alter_system: 'off',
   logging_collector: 'off',
@@ -77,6 +76,8 @@ const REFUSED = new Set([
   'archive_command',
   'archive_library',
   'restore_command',
+  // Where the quorum is far the agent sets it while PostgreSQL runs (commit-wait).
+  'synchronous_standby_names',
   'primary_conninfo',
   'primary_slot_name',
   'ignore_checksum_failure',

@@ -33,7 +33,7 @@
  * | 4      | u32  | id           | the request's                                                       |
  * | 8      | u32  | status       | 0 ok; anything else is an error in PostgreSQL, see STATUS           |
  * | 12     | u32  | payloadBytes | count * 8192 for pages, otherwise 0                                 |
- * | 16     | u64  | durableLsn   | flush: everything below is durable in the volume; otherwise 0       |
+ * | 16     | u64  | flushedLsn   | flush: everything below is durable in the volume, or sent (status); otherwise 0 |
  * | 24     | u64  | runningLsn   | no transaction that runs has written redo that ends at or below it  |
  */
 export const REQUEST_BYTES = 56;
@@ -55,8 +55,9 @@ const OPERATION = { flush: 1, readPages: 2, expectPages: 3, wrote: 4 } as const;
  * | 2 failed  | a fault of the agent; the volume may have it or not      | the pages cannot be had          |
  * | 3 damaged | the local WAL is not what was written                    | -                                |
  * | 4 stopped | the agent is stopping                                    | -                                |
+ * | 5 sent    | all of it is on its way; who commits waits by itself     | -                                |
  */
-export const STATUS = { durable: 0, fenced: 1, failed: 2, damaged: 3, stopped: 4 } as const;
+export const STATUS = { durable: 0, fenced: 1, failed: 2, damaged: 3, stopped: 4, sent: 5 } as const;
 
 export interface FlushRequest {
   /**
@@ -164,7 +165,7 @@ export interface ResponseHeader {
   readonly id: number;
   readonly status: number;
   readonly payloadBytes: number;
-  readonly durableLsn: bigint;
+  readonly flushedLsn: bigint;
   /** 0 when it is not known. */
   readonly runningLsn: bigint;
 }
@@ -175,7 +176,7 @@ export function encodeResponse(response: ResponseHeader): Buffer {
   bytes.writeUInt32LE(response.id, 4);
   bytes.writeUInt32LE(response.status, 8);
   bytes.writeUInt32LE(response.payloadBytes, 12);
-  bytes.writeBigUInt64LE(response.durableLsn, 16);
+  bytes.writeBigUInt64LE(response.flushedLsn, 16);
   bytes.writeBigUInt64LE(response.runningLsn, 24);
   return bytes;
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, chown, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import type { FlushOutcome } from '../flush-outcome.ts';
+import type { FlushAnswer } from '../flush-outcome.ts';
 import {
   encodeResponse,
   PAGE_BYTES,
@@ -27,9 +27,9 @@ export interface ShimHandlers {
   wrote(notice: WroteNotice): void;
   /**
    * PostgreSQL holds its WAL write lock meanwhile: at most one flush is open at a time, and nobody writes WAL below it.
-   * Resolve as soon as the volume is durable; commits wait for exactly this.
+   * Resolve as soon as the volume is durable: commits wait for exactly this, unless it is 'sent'.
    */
-  flush(request: FlushRequest): Promise<FlushOutcome>;
+  flush(request: FlushRequest): Promise<FlushAnswer>;
   /**
    * `count * 8192` bytes, in buffers of one or more blocks: each block as of an LSN in [request.lsn, durable LSN], or
    * read earlier but not below request.holesSince. Zeros for a block or relation that the volume does not have (just
@@ -106,7 +106,7 @@ export class ShimServer {
   /**
    * The volume takes nothing more: resolves once whoever had asked for a flush has its answer on the way, also where this process had not read the
    * question yet. Who asks later is answered as well, until `close`: a backend that finds nobody would have to say that, and not what has happened.
-   * Reads are not answered any more. Gives the number of flushes that were answered with anything but 'durable'.
+   * Reads are not answered any more. Gives the number of flushes that were answered with neither 'durable' nor 'sent'.
    */
   async refuse(): Promise<number> {
     this.#refusing = true;
@@ -168,10 +168,11 @@ export class ShimServer {
       if (request.operation === 'flush') {
         this.counters.flushes++;
         const outcome = await this.#handlers.flush(request);
-        if (outcome.kind !== 'durable') this.counters.flushesRefused++;
-        const durableLsn = outcome.kind === 'durable' ? outcome.durableLsn : 0n;
+        const flushedLsn = outcome.kind === 'durable' ? outcome.durableLsn : outcome.kind === 'sent' ? outcome.sentLsn : undefined;
+        if (flushedLsn === undefined) this.counters.flushesRefused++;
         const runningLsn = this.#handlers.runningLsn();
-        if (!socket.destroyed) socket.write(encodeResponse({ id, status: STATUS[outcome.kind], payloadBytes: 0, durableLsn, runningLsn }));
+        if (!socket.destroyed)
+          socket.write(encodeResponse({ id, status: STATUS[outcome.kind], payloadBytes: 0, flushedLsn: flushedLsn ?? 0n, runningLsn }));
         return;
       }
       this.counters.readRequests++;
@@ -183,7 +184,7 @@ export class ShimServer {
       }
       if (socket.destroyed) return;
       socket.cork();
-      socket.write(encodeResponse({ id, status: STATUS.durable, payloadBytes, durableLsn: 0n, runningLsn: this.#handlers.runningLsn() }));
+      socket.write(encodeResponse({ id, status: STATUS.durable, payloadBytes, flushedLsn: 0n, runningLsn: this.#handlers.runningLsn() }));
       for (const each of pages) socket.write(each);
       socket.uncork();
     } catch (error) {
@@ -191,7 +192,7 @@ export class ShimServer {
       if (gone.aborted || (this.#refusing && request.operation === 'readPages')) return;
       this.#fail(error, request);
       if (socket.destroyed) return;
-      socket.write(encodeResponse({ id, status: STATUS.failed, payloadBytes: 0, durableLsn: 0n, runningLsn: 0n }));
+      socket.write(encodeResponse({ id, status: STATUS.failed, payloadBytes: 0, flushedLsn: 0n, runningLsn: 0n }));
     }
   }
 

@@ -8,7 +8,7 @@ import { PostgresLog } from './postgres-log.ts';
 import { OWNED_PARAMETERS } from './parameters.ts';
 import type { Clock } from '@kube-aurora/clock';
 import type { Permit } from '../lease/writer-lease.ts';
-import { LeaseFile, type WriterAddress } from './lease-file.ts';
+import { LeaseFile, type WalPoints, type WriterAddress } from './lease-file.ts';
 import { memoryTag, removeSharedMemory } from './shared-memory.ts';
 import { killStrays } from './strays.ts';
 import { CACHE_FILE } from './cache-file.ts';
@@ -90,6 +90,10 @@ export interface RunningPostgres {
   permit(permit: Permit, clock: Pick<Clock, 'now'>): void;
   /** Of a writer: its sessions begin no transaction until then, by the clock. Of no effect where no replies are held. */
   pauseUntil(untilMs: number, clock: Pick<Clock, 'now'>): void;
+  /** Of a writer whose flushes return before their quorum: nobody is told of what is not durable. */
+  walIs(points: WalPoints): void;
+  /** Of a writer: who commits waits for a standby of this name, or for none. Asks PostgreSQL to read it; when it has, it says so itself. */
+  waitForStandby(name: string | undefined): void;
   /** Of a reader: clients that want the writer are passed on to there. */
   writerIs(address: WriterAddress): void;
   /** Of a reader: replay waits for no query any more that it is in the way of. */
@@ -185,6 +189,12 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
   // Whoever awaits `ready` hears of it; a caller that stops PostgreSQL before that need not.
   ready.catch(() => undefined);
 
+  const setLater = (settings: string): void => {
+    if (ended) return;
+    writeFileSync(join(options.dataDir, LATER_CONFIGURATION_FILE), settings);
+    child.kill('SIGHUP');
+  };
+
   return {
     pid,
     ready,
@@ -199,15 +209,13 @@ export function startPostgres(options: StartPostgresOptions): RunningPostgres {
     },
     permit: (permit, clock) => lease?.permit(permit, clock),
     pauseUntil: (untilMs, clock) => lease?.pauseUntil(untilMs, clock),
+    walIs: (points) => lease?.walIs(points),
+    waitForStandby: (name) => setLater(name === undefined ? '' : `synchronous_standby_names = '${name}'\n`),
     writerIs: (address) => lease?.writerIs(address),
-    hastenReplay() {
-      writeFileSync(join(options.dataDir, LATER_CONFIGURATION_FILE), 'max_standby_streaming_delay = 0\n');
-      if (!ended) child.kill('SIGHUP');
-    },
+    hastenReplay: () => setLater('max_standby_streaming_delay = 0\n'),
     promote(lsn) {
       if (lease === undefined) throw new Error('a PostgreSQL whose replies are not held cannot be promoted');
-      writeFileSync(join(options.dataDir, LATER_CONFIGURATION_FILE), '');
-      if (!ended) child.kill('SIGHUP');
+      setLater('');
       // In this order: a writer answers nobody without a lease, and PostgreSQL writes nothing before the shim knows that it may.
       lease.permitNone();
       lease.promote(lsn);

@@ -161,6 +161,7 @@ export class ReaderSession implements Session {
     const { pageSource } = this.#stream.pages;
     return {
       wrote: () => this.#refuseWal(),
+      flushes: undefined,
       flush: () => {
         this.#refuseWal();
         return Promise.resolve({ kind: 'stopped' });

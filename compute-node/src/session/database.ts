@@ -1,5 +1,6 @@
 import type { StandbyXmins } from '@kube-aurora/rpc';
-import type { FlushOutcome } from '../flush-outcome.ts';
+import type { FlushControl } from '../commit-wait/commit-wait.ts';
+import type { FlushAnswer, FlushOutcome } from '../flush-outcome.ts';
 import type { ComputeImage } from '../open/fetch-image.ts';
 import type { FirstBatch } from '../open/first-batch.ts';
 import type { Permit } from '../lease/writer-lease.ts';
@@ -28,8 +29,10 @@ export interface StartPoint {
 export interface VolumeAccess {
   /** WAL is in its files up to here; it may go to storage before it is flushed. */
   wrote(writtenLsn: bigint): void;
-  flush(writtenLsn: bigint): Promise<FlushOutcome>;
-  /** In buffers of one or more pages. Rejects when `signal` aborts, or when this compute is fenced or stopped. */
+  flush(writtenLsn: bigint): Promise<FlushAnswer>;
+  /** Undefined of a reader, which flushes nothing. */
+  readonly flushes: FlushControl | undefined;
+  /** In buffers of one or more pages, as of the request's LSN or later, once that is durable. Rejects when `signal` aborts, or when this compute is fenced or stopped. */
   readPages(request: PageRequest, signal?: AbortSignal): Promise<readonly Buffer[]>;
   /** These are going to be read. */
   expectPages(request: PageRequest): void;

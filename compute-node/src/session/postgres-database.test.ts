@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { systemClock } from '@kube-aurora/clock';
 import { silentLogger } from '@kube-aurora/process';
 import { NO_RULES } from '../access/access-files.ts';
+import type { FlushControl } from '../commit-wait/commit-wait.ts';
 import { makeFirstBatch } from '../open/first-batch.ts';
 import { NOTHING_CARRIED } from '../postgres/carry-over.ts';
 import { fixtureState } from '../postgres/fixture-state.ts';
@@ -13,6 +14,15 @@ import { NO_SETTINGS, type SettingsSet } from '../settings/settings-files.ts';
 import type { StartPoint } from './database.ts';
 import { HANDOVER_MS } from '../switchover/drain-sessions.ts';
 import { PostgresDatabase } from './postgres-database.ts';
+
+/** Of which there were too few to say how far the quorum is. */
+const NO_FLUSHES: FlushControl = {
+  watch: () => undefined,
+  returnFlushes: () => undefined,
+  quickestFlushMs: undefined,
+  promisedLsn: 0n,
+  durable: () => Promise.resolve({ kind: 'stopped' }),
+};
 
 /** What the start waits for, in its order. Each is held until a test lets it go on, or fails it. */
 const STEPS = ['settings', 'shim', 'port', 'ready', 'passwords'] as const;
@@ -122,6 +132,8 @@ class Rig {
       exited: exited.promise,
       ask: () => Promise.resolve('open'),
       writerIs: () => undefined,
+      walIs: () => undefined,
+      waitForStandby: () => undefined,
       greets: () => Promise.resolve(this.greets),
       recentLog: () => ['FATAL:  bad'],
       lastFatal: () => 'FATAL:  bad',
@@ -144,6 +156,7 @@ class Rig {
         {
           wrote: () => undefined,
           flush: () => Promise.resolve({ kind: 'stopped' }),
+          flushes: NO_FLUSHES,
           readPages: () => Promise.reject(new Error('not read')),
           expectPages: () => undefined,
           runningLsn: () => 0n,

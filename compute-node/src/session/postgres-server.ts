@@ -2,6 +2,7 @@ import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import { RMGRS_NEEDING_IMAGES } from '@kube-aurora/redo';
 import { NO_XMINS, type StandbyXmins } from '@kube-aurora/rpc';
+import { keepCommitsShort } from '../commit-wait/commit-wait.ts';
 import type { Permit } from '../lease/writer-lease.ts';
 import type { PostgresPaths } from '../postgres-paths.ts';
 import { discardOld } from '../postgres/data-directory.ts';
@@ -28,6 +29,8 @@ const ANSWER_WITHIN_MS = 1000;
  * killed.
  */
 const LAST_WORDS_MS = 250;
+/** An end in order waits for so long for sessions that wait for the quorum by themselves: longer than a quorum takes that answers. */
+const COMMITS_WITHIN_MS = 1000;
 /**
  * After a promotion storage is to serve the new writer's clients first, and then whoever warms itself for its place: the old writer, back
  * with nothing, would fetch all of its cache just then.
@@ -90,6 +93,9 @@ export class PostgresServer {
   readonly #configuration: ServerConfiguration;
   /** Ends what keeps PostgreSQL up to date. */
   readonly #over = new AbortController();
+  /** Aborted before that, when it is to end in order. */
+  readonly #goesOn = new AbortController();
+  #commitsShort: Promise<void> | undefined;
   #isEnding = false;
   #postgres: RunningPostgres | undefined;
   /** The last, also of the time before PostgreSQL was started, or was a writer's. */
@@ -179,7 +185,10 @@ export class PostgresServer {
     await this.#configuration.admit(this.#reloadTarget, start.initialSettings);
     await start.onReady?.({ dir: paths.runDir, port: listen.port }, this.#over.signal);
     this.#keep(start);
-    if (!this.#isReader) this.#helpReaders(0);
+    if (!this.#isReader) {
+      this.#helpReaders(0);
+      this.#keepCommitsShort(postgres);
+    }
     // Only now: a hundred thousand files take seconds to delete, and a start should not share the disk with that.
     this.#discardOld();
   }
@@ -234,6 +243,7 @@ export class PostgresServer {
     if (this.#isEnding) return;
     await onReady({ dir: paths.runDir, port: listen.port }, this.#over.signal);
     this.#helpReaders(WARM_AFTER_PROMOTION_MS);
+    this.#keepCommitsShort(postgres);
   }
 
   #presentVolume(): VolumeAccess {
@@ -244,6 +254,9 @@ export class PostgresServer {
     return {
       wrote: (writtenLsn) => present().wrote(writtenLsn),
       flush: (writtenLsn) => present().flush(writtenLsn),
+      get flushes() {
+        return present().flushes;
+      },
       readPages: (request, signal) => present().readPages(request, signal),
       expectPages: (request) => present().expectPages(request),
       runningLsn: () => present().runningLsn(),
@@ -266,12 +279,16 @@ export class PostgresServer {
 
   async shutDown(): Promise<void> {
     this.#isEnding = true;
+    // PostgreSQL ends when its standbys have, and the last of its WAL is waited for in the flush.
+    this.#goesOn.abort();
+    if (this.#commitsShort !== undefined) await Promise.race([this.#commitsShort, this.#options.clock.sleep(COMMITS_WITHIN_MS)]);
     await this.#postgres?.stop('fast');
   }
 
   async kill(): Promise<void> {
     const { settings, clock } = this.#options;
     this.#isEnding = true;
+    this.#goesOn.abort();
     this.#over.abort();
     settings.stopped();
     if (this.#pausedUntilMs > clock.now()) await this.#sayGoodbye();
@@ -311,6 +328,15 @@ export class PostgresServer {
     const socket = { dir: paths.runDir, port: listen.port };
     void holdVacuum({ socket, xmins, clock, logger }, this.#over.signal);
     void tellHotPages({ socket, toWhom: this.#options.toldHotPages, waitMs, clock, logger }, this.#over.signal);
+  }
+
+  /** Of a writer: its commits do not wait for one another where the quorum is far. */
+  #keepCommitsShort(postgres: RunningPostgres): void {
+    const { paths, listen, clock, logger } = this.#options;
+    const flushes = this.#volume?.flushes;
+    if (flushes === undefined) throw new Error('a writer has no say in when its flushes return');
+    const socket = { dir: paths.runDir, port: listen.port };
+    this.#commitsShort = keepCommitsShort({ socket, flushes, server: postgres, clock, logger }, this.#goesOn.signal);
   }
 
   /** A postmaster that hangs ends by nobody else's hand: without this its database would be away for good. */

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { silentLogger } from '@kube-aurora/process';
-import type { FlushOutcome } from '../flush-outcome.ts';
+import type { FlushAnswer } from '../flush-outcome.ts';
 import { encodeRequest, RESPONSE_BYTES, STATUS } from '../postgres/shim-protocol.ts';
 import { serveShim, type ShimAccess } from './serve-shim.ts';
 
@@ -22,7 +22,7 @@ afterEach(async () => {
   rmSync(runDir, { recursive: true });
 });
 
-async function serve(outcome: FlushOutcome, shimLibrary = join(runDir, 'built.so')): Promise<ShimAccess> {
+async function serve(outcome: FlushAnswer, shimLibrary = join(runDir, 'built.so')): Promise<ShimAccess> {
   const paths = { shimSocket: join(runDir, 'agent.sock'), shimLibrary, runDir, account: undefined };
   const readPages = (): Promise<readonly Buffer[]> => Promise.reject(new Error('not read'));
   const expectPages = (): void => undefined;
@@ -30,6 +30,7 @@ async function serve(outcome: FlushOutcome, shimLibrary = join(runDir, 'built.so
   const volume = {
     wrote,
     flush: () => Promise.resolve(outcome),
+    flushes: undefined,
     readPages,
     expectPages,
     runningLsn: () => 7n,
@@ -52,12 +53,19 @@ async function answerTo(request: Buffer): Promise<Buffer> {
   }
 }
 
-it.each(['durable', 'fenced', 'damaged', 'stopped'] as const)('a flush that ends %s reaches the shim as just that', async (kind) => {
-  const { token } = await serve(kind === 'durable' ? { kind, durableLsn: 300n } : { kind });
+it.each<FlushAnswer>([
+  { kind: 'durable', durableLsn: 300n },
+  { kind: 'sent', sentLsn: 300n },
+  { kind: 'fenced' },
+  { kind: 'damaged' },
+  { kind: 'stopped' },
+])('a flush that ends $kind reaches the shim as just that', async (outcome) => {
+  const { kind } = outcome;
+  const { token } = await serve(outcome);
   const answer = await answerTo(encodeRequest({ operation: 'flush', id: 5, token, writtenLsn: 300n, dirtyLsn: 200n }));
   expect(answer).toHaveLength(RESPONSE_BYTES);
   expect(answer.readUInt32LE(8)).toBe(STATUS[kind]);
-  expect(answer.readBigUInt64LE(16)).toBe(kind === 'durable' ? 300n : 0n);
+  expect(answer.readBigUInt64LE(16)).toBe(kind === 'durable' || kind === 'sent' ? 300n : 0n);
 });
 
 it('that WAL was written is passed on and not answered', async () => {

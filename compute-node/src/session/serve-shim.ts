@@ -11,7 +11,7 @@ export interface ShimAccess {
   readonly library: string;
   /** Secret of this start. */
   readonly token: bigint;
-  /** The volume takes nothing more. Who has asked is answered by then, and who asks later until `close`. Gives how many flushes were answered with anything but 'durable'. */
+  /** The volume takes nothing more. Who has asked is answered by then, and who asks later until `close`. Gives how many flushes were answered with neither 'durable' nor 'sent'. */
   refuse(): Promise<number>;
   /** Ends every connection. */
   close(): Promise<void>;

@@ -20,7 +20,21 @@ export interface VolumeDriverEvents {
 
 /** Both ways to the volume in one epoch. */
 export interface VolumeDriver {
-  readonly writePath: Pick<WritePath, 'start' | 'stop' | 'appendFirst' | 'follow' | 'wrote' | 'flush' | 'runningLsn'> &
+  readonly writePath: Pick<
+    WritePath,
+    | 'start'
+    | 'stop'
+    | 'appendFirst'
+    | 'follow'
+    | 'wrote'
+    | 'flush'
+    | 'runningLsn'
+    | 'watch'
+    | 'returnFlushes'
+    | 'quickestFlushMs'
+    | 'promisedLsn'
+    | 'durable'
+  > &
     VolumeView &
     WriteCounters;
   readonly pageReader: Pick<PageReader, 'read' | 'stop'>;
@@ -30,7 +44,7 @@ export interface VolumeDriver {
 }
 
 /** What the status and the metrics read of a write path. */
-export type WriteCounters = Pick<WritePath, 'sentLsn' | 'oldestFlushMs' | 'ringBytes' | 'waitingFlushes' | 'segment'>;
+export type WriteCounters = Pick<WritePath, 'sentLsn' | 'oldestFlushMs' | 'ringBytes' | 'waitingFlushes' | 'flushesReturn' | 'segment'>;
 
 export interface VolumeDriverOptions
   extends

@@ -176,8 +176,15 @@ export class WriterSession implements Session {
       {
         wrote: (writtenLsn) => writePath.wrote(writtenLsn),
         flush: (writtenLsn) => writePath.flush(writtenLsn),
-        readPages: (request, over) => pageSource.read(request, over),
-        expectPages: (request) => pageSource.expect(request),
+        flushes: writePath,
+        readPages: async (request, over) => {
+          // A flush that has returned need not be durable. Whatever ends the wait otherwise ends the source as well.
+          if (request.lsn > writePath.vdl) await writePath.durable(request.lsn);
+          return pageSource.read(request, over);
+        },
+        expectPages: (request) => {
+          if (request.lsn <= writePath.vdl) pageSource.expect(request);
+        },
         runningLsn: () => writePath.runningLsn,
         standbyXmins: () => lease.standbyXmins,
       },

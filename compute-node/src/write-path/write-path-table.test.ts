@@ -3,7 +3,7 @@ import { systemClock } from '@kube-aurora/clock';
 import { buildRecord, lsn, RMGR, WAL_PAGE_BYTES, WalPageWriter, type StreamRecord } from '@kube-aurora/pg-format';
 import { silentLogger } from '@kube-aurora/process';
 import type { AppendResponse } from '@kube-aurora/rpc';
-import type { FlushOutcome } from '../flush-outcome.ts';
+import type { FlushAnswer } from '../flush-outcome.ts';
 import { homeSegment, SINGLE_GROUP } from '../placement.ts';
 import { fixtureSegments, FixtureStream } from './fixture-segments.ts';
 import { END_OF, WRITE_PATH_TABLE, type WritePathAction, type WritePathEvent, type WritePathPhase } from './write-path-table.ts';
@@ -45,8 +45,8 @@ function waiting() {
   };
   answer(6, {});
   const first = record();
-  const heard: FlushOutcome[] = [];
-  const hear = (outcome: Promise<FlushOutcome>): void => void outcome.then((one) => heard.push(one));
+  const heard: FlushAnswer[] = [];
+  const hear = (outcome: Promise<FlushAnswer>): void => void outcome.then((one) => heard.push(one));
   hear(path.appendFirst([first]));
   let reads = 0;
   const source = {

@@ -1,7 +1,8 @@
 import type { Lsn, StreamRecord } from '@kube-aurora/pg-format';
 import { RecordRun } from '@kube-aurora/volume';
-import type { FlushOutcome, WriteEnd } from '../flush-outcome.ts';
+import type { FlushAnswer, FlushOutcome, WriteEnd } from '../flush-outcome.ts';
 import type { VolumeView } from '../read-path/volume-view.ts';
+import { QuickestFlush } from './quickest-flush.ts';
 import type { SegmentStreamState } from './segment-stream.ts';
 import { VolumeWriter, type VolumeWriterOptions } from './volume-writer.ts';
 import { WalReader, type WalSource } from './wal-reader.ts';
@@ -32,8 +33,15 @@ interface WaitingFlush {
   /** End of the last complete record at or below writtenLsn, known when all of it was read. */
   target: bigint | undefined;
   readonly startedAt: number;
-  readonly resolve: (outcome: FlushOutcome) => void;
+  /** Has an effect once: who heard that it is sent hears nothing more. */
+  readonly resolve: (outcome: FlushAnswer) => void;
 }
+
+/** When a flush is answered: once its redo is durable, or once all of it is on its way. */
+export type FlushesReturn = 'durable' | 'sent';
+
+/** Told before a flush is answered whose redo is not durable, and whenever more is durable. */
+export type WatchPoints = (points: { readonly durableLsn: bigint; readonly promisedLsn: bigint }) => void;
 
 /**
  * Makes PostgreSQL's WAL durable: local WAL → records → the volume's writer; a flush resolves when VDL covers it.
@@ -45,6 +53,8 @@ interface WaitingFlush {
  * Invariants:
  * - only WAL that PostgreSQL has written to its files is sent, in whole records;
  * - a flush resolves with a durableLsn only when the volume holds, durably and in our epoch, all redo up to it;
+ * - one resolves as sent only when somebody watches, who has been told how far flushes are promised before: who is told of what
+ *   it is for waits for that to be durable (native/promise.c);
  * - what a flush is for is read after the flush came: the last page is written again in place, and what was read
  *   of it before may be old;
  * - after fencing or damage none resolves with one;
@@ -65,6 +75,12 @@ export class WritePath implements VolumeView {
   #isScheduled = false;
   #flushes: WaitingFlush[] = [];
   #phase: WritePathPhase = 'open';
+  #watch: WatchPoints | undefined;
+  #flushesReturn: FlushesReturn = 'durable';
+  readonly #quickest = new QuickestFlush();
+  #promisedLsn = 0n;
+  /** VDL as it was told last. */
+  #watchedLsn = 0n;
   #durableWaiters: { readonly lsn: bigint; readonly resolve: (outcome: FlushOutcome) => void }[] = [];
 
   constructor(options: WritePathOptions) {
@@ -114,6 +130,11 @@ export class WritePath implements VolumeView {
     return oldest === undefined ? 0 : this.#options.clock.now() - oldest.startedAt;
   }
 
+  /** Flushes have been answered for all redo that ends at or below this. */
+  get promisedLsn(): bigint {
+    return this.#promisedLsn > this.vdl ? this.#promisedLsn : this.vdl;
+  }
+
   start(): void {
     this.#volume.start();
   }
@@ -150,10 +171,7 @@ export class WritePath implements VolumeView {
     const end = records.at(-1)?.endLsn ?? this.#volume.sentLsn;
     for (const { lsn, endLsn, raw } of records) this.#run.add(Number(lsn), Number(endLsn), raw, 0, raw.length);
     this.#send();
-    return new Promise((resolve) => {
-      this.#durableWaiters.push({ lsn: end, resolve });
-      this.#settle();
-    });
+    return this.durable(end);
   }
 
   /** From now on WAL is read from `source`, beginning after the record at `prev`, which ends where the ring does. */
@@ -172,9 +190,9 @@ export class WritePath implements VolumeView {
   }
 
   /**
-   * Resolves when every complete record at or below writtenLsn is durable, or with the reason why that can never be.
+   * Resolves when every complete record at or below writtenLsn is durable, or sent, or with the reason why that can never be.
    */
-  flush(writtenLsn: bigint): Promise<FlushOutcome> {
+  flush(writtenLsn: bigint): Promise<FlushAnswer> {
     if (this.#look('flush') === 'refuse') return this.#refusal();
     return new Promise((resolve) => {
       this.#report(writtenLsn);
@@ -184,7 +202,40 @@ export class WritePath implements VolumeView {
     });
   }
 
-  #refusal(): Promise<FlushOutcome> {
+  /** From now on `watch` is told, and nobody else. */
+  watch(watch: WatchPoints): void {
+    this.#watch = watch;
+  }
+
+  get flushesReturn(): FlushesReturn {
+    return this.#flushesReturn;
+  }
+
+  /**
+   * From now on flushes are answered then, also those that wait. Throws RangeError for `sent` without anybody who watches: what was answered
+   * as sent and is not durable must be held back by somebody.
+   */
+  returnFlushes(when: FlushesReturn): void {
+    if (when === 'sent' && this.#watch === undefined) throw new RangeError('flushes cannot return when sent: nobody watches');
+    this.#flushesReturn = when;
+    if (when === 'sent') this.#answerSent();
+  }
+
+  /** How long the quickest of the last seconds' flushes took to be durable; undefined: there were too few. */
+  get quickestFlushMs(): number | undefined {
+    return this.#quickest.quickestMs(this.#options.clock.now());
+  }
+
+  /** Resolves when all redo that ends at or below the LSN, which was sent, is durable, or with the reason why that can never be. */
+  durable(lsn: bigint): Promise<FlushOutcome> {
+    if (this.#phase !== 'open') return this.#refusal();
+    return new Promise((resolve) => {
+      this.#durableWaiters.push({ lsn, resolve });
+      this.#settle();
+    });
+  }
+
+  #refusal(): Promise<Extract<FlushOutcome, { kind: WriteEnd }>> {
     if (this.#phase === 'open') throw new Error('an open write path refuses nothing');
     return Promise.resolve({ kind: this.#phase });
   }
@@ -234,6 +285,20 @@ export class WritePath implements VolumeView {
       flush.target = reader.position < flush.writtenLsn ? reader.position : flush.writtenLsn;
       this.#options.onFlushSent((this.#options.clock.now() - flush.startedAt) / 1000);
     }
+    if (this.#flushesReturn === 'sent') this.#answerSent();
+  }
+
+  #answerSent(): void {
+    const durableLsn = this.#volume.vdl;
+    for (const { target, resolve } of this.#flushes) {
+      if (target === undefined) return;
+      if (target > this.#promisedLsn) {
+        this.#promisedLsn = target;
+        // In this order: whoever is answered may tell of it at once, but for what stands there.
+        this.#watch?.({ durableLsn, promisedLsn: target });
+      }
+      resolve({ kind: 'sent', sentLsn: target });
+    }
   }
 
   #goOn(): void {
@@ -255,12 +320,18 @@ export class WritePath implements VolumeView {
     for (let flush = this.#flushes[0]; flush?.target !== undefined && flush.target <= durableLsn; flush = this.#flushes[0]) {
       this.#flushes.shift();
       flush.resolve({ kind: 'durable', durableLsn });
-      this.#options.onFlushed((this.#options.clock.now() - flush.startedAt) / 1000);
+      const now = this.#options.clock.now();
+      this.#options.onFlushed((now - flush.startedAt) / 1000);
+      this.#quickest.note(now - flush.startedAt, now);
     }
     if (this.#durableWaiters.length > 0) {
       const reached = this.#durableWaiters.filter((waiter) => waiter.lsn <= durableLsn);
       this.#durableWaiters = this.#durableWaiters.filter((waiter) => waiter.lsn > durableLsn);
       for (const waiter of reached) waiter.resolve({ kind: 'durable', durableLsn });
+    }
+    if (durableLsn > this.#watchedLsn) {
+      this.#watchedLsn = durableLsn;
+      this.#watch?.({ durableLsn, promisedLsn: this.#promisedLsn });
     }
   }
 

@@ -177,4 +177,26 @@ export const EPOCHS: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: 'promised-told-durable',
+    rule: 'what flushes have returned for is told as durable only when a quorum holds it',
+    edits: [
+      {
+        file: 'compute-node/src/write-path/write-path.ts',
+        find: 'this.#watch?.({ durableLsn, promisedLsn: target });',
+        replace: 'this.#watch?.({ durableLsn: target > durableLsn ? target : durableLsn, promisedLsn: target });',
+      },
+    ],
+  },
+  {
+    name: 'returned-before-told',
+    rule: 'how far flushes are promised is told before any of them returns',
+    edits: [
+      {
+        file: 'compute-node/src/write-path/write-path.ts',
+        find: 'if (target > this.#promisedLsn) {',
+        replace: 'if (target < this.#promisedLsn) {',
+      },
+    ],
+  },
 ];
