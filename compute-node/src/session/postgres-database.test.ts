@@ -15,6 +15,14 @@ import type { StartPoint } from './database.ts';
 import { HANDOVER_MS } from '../switchover/drain-sessions.ts';
 import { PostgresDatabase } from './postgres-database.ts';
 
+/** For ever where nobody ends it. */
+function untilAborted(signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) resolve();
+    else signal?.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
 /** Of which there were too few to say how far the quorum is. */
 const NO_FLUSHES: FlushControl = {
   watch: () => undefined,
@@ -87,7 +95,7 @@ class Rig {
       directory: new WrittenDirectory({ clock: systemClock(), logger: silentLogger() }),
       opened: { epoch: 8n, previousEpoch: 7n },
       freePort: () => this.#step('port'),
-      clock: { ...systemClock(), sleep: (ms) => (ms < 1000 || this.greets ? new Promise(() => undefined) : turn()) },
+      clock: { ...systemClock(), sleep: (ms, signal) => (ms < 1000 || this.greets ? untilAborted(signal) : turn()) },
       logger: silentLogger(),
       programs: {
         layDataDirectory: (_start, { parameters }) => {
