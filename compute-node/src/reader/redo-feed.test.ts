@@ -1,12 +1,13 @@
 import { EventEmitter } from 'node:events';
 import { systemClock, type Clock } from '@kube-aurora/clock';
-import { buildRecord, lsn, OPCODE, RMGR, recordEndLsn, recordStart, type Lsn } from '@kube-aurora/pg-format';
+import { lsn, recordEndLsn, type Lsn } from '@kube-aurora/pg-format';
 import { silentLogger } from '@kube-aurora/process';
 import { AuroraRpcError, NEVER_PROMOTED, type FollowRequest, type FollowStream, type SegmentApi, type WriterSign } from '@kube-aurora/rpc';
-import { encodeRedoBatch, recordsIn, type BatchRecord, type SegmentRole } from '@kube-aurora/volume';
+import { recordsIn, type SegmentRole } from '@kube-aurora/volume';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { homeSegment } from '../placement.ts';
 import type { DurableRedo } from './durable-redo.ts';
+import { makeLog, type LoggedBatch } from './fixture-log.ts';
 import { bySource, RedoFeed } from './redo-feed.ts';
 
 const START = lsn(0x100_0028);
@@ -35,7 +36,7 @@ let tooOld: string[];
 let floor: bigint;
 let signs: [index: number, epoch: bigint, silentMs: number, gaveBack: boolean][];
 let feed: RedoFeed;
-let log: { batch: Buffer; startLsn: Lsn; endLsn: Lsn; lsns: Lsn[] }[];
+let log: LoggedBatch[];
 let onRedo: (redo: DurableRedo) => void;
 
 const clock: Clock = {
@@ -66,24 +67,6 @@ function endpoints(): ConstructorParameters<typeof RedoFeed>[0]['segments'] {
   }));
 }
 
-/** Batches of so many records each, one after another. */
-function makeLog(counts: readonly number[]): typeof log {
-  let at: Lsn = START;
-  let prev = lsn(0);
-  return counts.map((count) => {
-    const startLsn = at;
-    const records: BatchRecord[] = [];
-    for (let index = 0; index < count; index++) {
-      const raw = buildRecord({ rmid: RMGR.XLOG, info: OPCODE.XLOG.NOOP, xid: 0, prev, mainData: Buffer.alloc(3000, index) });
-      prev = recordStart(at);
-      at = recordEndLsn(prev, raw.length, false);
-      records.push({ lsn: prev, endLsn: at, raw });
-    }
-    const batch = encodeRedoBatch({ records, pg: 0, epoch: 1n, backlink: startLsn, previousEpoch: 1n });
-    return { batch, startLsn, endLsn: at, lsns: records.map((record) => record.lsn) };
-  });
-}
-
 /** Streams that want redo, in the order in which they were opened. */
 const sources = (): { id: string; stream: Followed }[] => opened.filter(({ stream }) => stream.hello?.wants === 'REDO');
 const source = (): Followed => sources().at(-1)!.stream;
@@ -111,7 +94,7 @@ beforeEach(() => {
   tooOld = [];
   floor = 5n;
   signs = [];
-  log = makeLog([1, 3, 2, 4, 1, 1]);
+  log = makeLog(START, [1, 3, 2, 4, 1, 1]);
   onRedo = () => undefined;
   feed = new RedoFeed({
     segments: endpoints(),

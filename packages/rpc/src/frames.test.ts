@@ -1,31 +1,15 @@
-import { connect } from 'node:net';
 import { systemClock } from '@kube-aurora/clock';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { AppendCall, FollowCall } from './api.ts';
 import { mutualCredentials, PLAIN_TEXT, type Credentials } from './credentials.ts';
 import { AuroraRpcError } from './errors.ts';
+import { appendTo, FixtureDaemon, HELLO, pagesOf, SEGMENT } from './fixture-daemon.ts';
 import { FramesClient } from './frames-client.ts';
-import { FRAMES_LIMITS, listenFrames, type FramesListener } from './frames-server.ts';
+import { FRAMES_LIMITS, type FramesListener } from './frames-server.ts';
 import { encodeAppendRequest } from './hot-codec.ts';
-import type { AppendRequest, AppendResponse, FollowedRedo, FollowRequest, GetPagesRequest } from './hot-messages.ts';
-import type { CallContext, HotHandlers } from './server.ts';
+import type { FollowedRedo } from './hot-messages.ts';
 import { newAuthority, programOf } from '../../tls/src/testing/programs.ts';
 
-/** The hot path over real connections, plain and inside TLS, and what anybody may have of a daemon's port. */
-
-const SEGMENT = { volumeId: 'd1b4f9c8-3b6e-4a63-9d8e-0d6f5f7a1f11', pg: 0 };
-const HELLO: AppendRequest = {
-  hello: { role: 'FULL', segment: SEGMENT, epoch: 7n, writerId: 'w', history: [] },
-  batches: undefined,
-  vdl: 1n,
-  pgmrpl: 2n,
-};
-const pagesOf = (count: number): GetPagesRequest => ({
-  segment: SEGMENT,
-  epoch: 1n,
-  lsn: 9n,
-  keys: Array.from({ length: count }, () => Buffer.alloc(17)),
-});
+/** The hot path over real connections, plain and inside TLS. */
 
 interface Ends {
   readonly daemon: Credentials;
@@ -46,91 +30,13 @@ beforeAll(async () => {
   tls = await endsInTls();
 });
 
+const daemon = new FixtureDaemon();
+const { calls, received, reads, follows } = daemon;
 let listener: FramesListener;
 let client: FramesClient;
-const calls: AppendCall[] = [];
-const received: AppendRequest[] = [];
-const reads: { request: GetPagesRequest; context: CallContext; answer: () => void; fail: (error: Error) => void }[] = [];
-const follows: { call: FollowCall; requests: FollowRequest[] }[] = [];
-const refused: string[] = [];
-let turnedAway = 0;
-let holdsReads = false;
-
-const handlers: HotHandlers = {
-  append: (call) => {
-    calls.push(call);
-    call.on('data', (request) => {
-      received.push(request);
-      call.write({ scl: BigInt(request.batches?.length ?? 0), result: 'OK', epoch: 7n, message: '', followed: false });
-    });
-    call.on('end', () => call.end());
-  },
-  follow: (call) => {
-    follows.push({ call, requests: [] });
-    const { requests } = follows.at(-1)!;
-    call.on('data', (request) => requests.push(request));
-    call.on('end', () => call.end());
-  },
-  renewLease: ({ epoch, writerId, leaseMs }) => {
-    if (writerId === 'overtaken') return Promise.reject(new AuroraRpcError('FENCED', `epoch ${epoch} is over`));
-    if (writerId === 'alone') return Promise.resolve({ others: [], readersXmin: 0n, readersCatalogXmin: 0n });
-    if (writerId === 'late') return new Promise(() => undefined);
-    return Promise.resolve({
-      others: [{ epoch: epoch - 1n, writerId: `before ${writerId}`, remainingMs: leaseMs, isGivenBack: true }],
-      readersXmin: 0x1_0000_02bcn,
-      readersCatalogXmin: 0n,
-    });
-  },
-  getPages: (request, context) =>
-    new Promise((resolve, reject) => {
-      const answer = (): void =>
-        resolve({ present: Buffer.alloc(request.keys.length, 1), pages: [Buffer.alloc(8192 * request.keys.length, 7)] });
-      reads.push({ request, context, answer, fail: reject });
-      if (!holdsReads) answer();
-    }),
-};
-
-async function listen(
-  credentials: Credentials,
-  port = 0,
-  limits = { connections: 20, connectionsPerAddress: 10 },
-): Promise<FramesListener> {
-  return listenFrames(`127.0.0.1:${port}`, handlers, {
-    clock: systemClock(),
-    credentials,
-    limits,
-    onTurnedAway: () => turnedAway++,
-    onRefused: (rpc, error) => refused.push(`${rpc} ${error.reason}: ${error.message}`),
-  });
-}
-
 const clientOf = (credentials: Credentials): FramesClient => new FramesClient(`127.0.0.1:${listener.port}`, systemClock(), credentials);
 
-function appendTo(to: FramesClient): {
-  write: (message: AppendRequest | Buffer) => boolean;
-  end: () => void;
-  cancel: () => void;
-  answers: AppendResponse[];
-  errors: unknown[];
-  ends: number;
-} {
-  const stream = to.append();
-  const heard = { answers: [] as AppendResponse[], errors: [] as unknown[], ends: 0 };
-  stream.on('data', (answer) => heard.answers.push(answer));
-  stream.on('error', (error) => heard.errors.push(error));
-  stream.on('end', () => heard.ends++);
-  return Object.assign(heard, {
-    write: (message: AppendRequest | Buffer) => stream.write(message),
-    end: () => void stream.end(),
-    cancel: () => stream.cancel(),
-  });
-}
-
-beforeEach(() => {
-  for (const list of [calls, received, reads, refused]) list.length = 0;
-  turnedAway = 0;
-  holdsReads = false;
-});
+beforeEach(() => daemon.reset());
 afterEach(() => {
   client.close();
   listener.close();
@@ -141,7 +47,7 @@ describe.each([
   ['inside TLS', () => tls],
 ])('%s', (_name, ends) => {
   beforeEach(async () => {
-    listener = await listen(ends().daemon);
+    listener = await daemon.listen(ends().daemon);
     client = clientOf(ends().compute);
   });
 
@@ -182,7 +88,7 @@ describe.each([
     listener.close();
     await expect.poll(() => stream.errors[0]).toMatchObject({ code: 'UNREACHABLE' });
     await expect(client.getPages(pagesOf(1), { deadlineMs: 5000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
-    listener = await listen(ends().daemon, port);
+    listener = await daemon.listen(ends().daemon, port);
     await expect
       .poll(() =>
         client.getPages(pagesOf(1), { deadlineMs: 5000 }).then(
@@ -195,7 +101,7 @@ describe.each([
 });
 
 it('an end without TLS, or with another’s certificate, is not spoken to', async () => {
-  listener = await listen(tls.daemon);
+  listener = await daemon.listen(tls.daemon);
   client = clientOf(PLAIN_TEXT);
   await expect(client.getPages(pagesOf(1), { deadlineMs: 10_000 })).rejects.toMatchObject({ code: 'UNREACHABLE' });
   const other = clientOf((await endsInTls()).compute);
@@ -206,7 +112,7 @@ it('an end without TLS, or with another’s certificate, is not spoken to', asyn
 
 describe('calls', () => {
   beforeEach(async () => {
-    listener = await listen(PLAIN_TEXT);
+    listener = await daemon.listen(PLAIN_TEXT);
     client = clientOf(PLAIN_TEXT);
   });
 
@@ -228,7 +134,7 @@ describe('calls', () => {
   });
 
   it('give errors their codes', async () => {
-    holdsReads = true;
+    daemon.holdsReads = true;
     const failed = client.getPages(pagesOf(1), { deadlineMs: 5000 });
     await expect.poll(() => reads.length).toBe(1);
     reads[0]?.fail(new AuroraRpcError('BEHIND', 'holds redo up to 5'));
@@ -247,7 +153,7 @@ describe('calls', () => {
   });
 
   it('end at their deadline, and with their caller; the daemon hears of both', async () => {
-    holdsReads = true;
+    daemon.holdsReads = true;
     const late = client.getPages(pagesOf(1), { deadlineMs: 300 });
     await expect(late).rejects.toMatchObject({ code: 'DEADLINE' });
     const caller = new AbortController();
@@ -321,88 +227,5 @@ describe('calls', () => {
     calls[0]?.write({ scl: 51n, result: 'OK', epoch: 7n, message: '', followed: false });
     await expect.poll(() => stream.answers.at(-1)?.scl).toBe(51n);
     expect(stream.answers.slice(1).map(({ scl, result }) => `${result} ${scl}`)).toEqual(['OK 50', 'GAP 50', 'OK 51']);
-  });
-});
-
-describe('somebody whom nobody knows', () => {
-  beforeEach(async () => {
-    listener = await listen(PLAIN_TEXT);
-    client = clientOf(PLAIN_TEXT);
-  });
-
-  it('has so many reads worked on, given up or not, and the others after them', async () => {
-    holdsReads = true;
-    const caller = new AbortController();
-    const first = Array.from({ length: 100 }, () =>
-      client.getPages(pagesOf(1), { deadlineMs: 60_000, signal: caller.signal }).catch(() => undefined),
-    );
-    await expect.poll(() => reads.length).toBe(64);
-    caller.abort();
-    await Promise.all(first);
-    const second = client.getPages(pagesOf(2), { deadlineMs: 60_000 });
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    // Work that cannot be stopped still counts: who asks and gives up gets no more done at once than who waits.
-    expect(reads).toHaveLength(64);
-    holdsReads = false;
-    for (const { answer } of reads) answer();
-    expect((await second).present).toHaveLength(2);
-    expect(reads).toHaveLength(65);
-  });
-
-  it('has so many bytes of pages made that it does not read', async () => {
-    const socket = connect(listener.port, '127.0.0.1');
-    const silent = new FramesClient(`127.0.0.1:${listener.port}`, systemClock(), { ...PLAIN_TEXT, connect: () => socket });
-    await silent.getPages(pagesOf(1), { deadlineMs: 60_000 });
-    socket.pause();
-    for (let index = 0; index < 100; index++) silent.getPages(pagesOf(256), { deadlineMs: 60_000 }).catch(() => undefined);
-    // What the kernel takes on both sides is not ours, and goes on being made until that is full.
-    await expect.poll(() => reads.length).toBeGreaterThan(8);
-    let before = 0;
-    await expect.poll(() => before === (before = reads.length), { interval: 300 }).toBe(true);
-    const made = reads.length * 256 * 8192;
-    expect(made - listener.traffic().sentBytes).toBeLessThanOrEqual(18 * 1024 * 1024);
-    expect(reads.length).toBeLessThan(60);
-    silent.close();
-    socket.destroy();
-  });
-
-  it('has so many Append streams', async () => {
-    const streams = Array.from({ length: FRAMES_LIMITS.appendStreams + 1 }, () => appendTo(client));
-    for (const stream of streams) stream.write(HELLO);
-    await expect.poll(() => streams.at(-1)?.errors[0]).toMatchObject({ code: 'REFUSED' });
-    expect(refused[0]).toMatch(/^Append too-many: append: 32 streams/);
-    streams[0]?.cancel();
-    const another = appendTo(client);
-    another.write(HELLO);
-    await expect.poll(() => another.answers.length).toBe(1);
-  });
-
-  it('has so many connections, and is counted', async () => {
-    const sockets = Array.from({ length: 15 }, () => connect(listener.port, '127.0.0.1').on('error', () => undefined));
-    await expect.poll(() => turnedAway).toBe(5);
-    for (const socket of sockets) socket.destroy();
-    await expect
-      .poll(() =>
-        client.getPages(pagesOf(1), { deadlineMs: 5000 }).then(
-          () => true,
-          () => false,
-        ),
-      )
-      .toBe(true);
-  });
-
-  it('is told what is wrong with its messages, and counted by the rule', async () => {
-    const socket = connect(listener.port, '127.0.0.1');
-    socket.write('GET / HTTP/1.1\r\n\r\n');
-    await new Promise((resolve) => socket.on('data', () => undefined).once('close', resolve));
-    await expect.poll(() => refused[0]).toMatch(/^frames not-frames: the other end does not speak frames/);
-    const stream = appendTo(client);
-    stream.write(HELLO);
-    await expect.poll(() => stream.answers.length).toBe(1);
-    stream.write(Buffer.from('short'));
-    await expect
-      .poll(() => stream.errors[0])
-      .toMatchObject({ code: 'INVALID', message: expect.stringContaining('append: 5 bytes') as string });
-    expect(refused[1]).toMatch(/^Append malformed: append: 5 bytes, at least 16 are due/);
   });
 });
