@@ -66,6 +66,7 @@ describe('a local-kube that was killed', () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
+  // Local-kube is started three times, and its pod with it.
   it('comes back on its port with all it had, ends what it left, and runs its pods anew', async () => {
     await kubectl('apply -f -', POD);
     await kubectl('wait --for=condition=Ready pod/leaves --timeout=50s');
@@ -95,7 +96,7 @@ describe('a local-kube that was killed', () => {
         'local-kube was restarted',
       ),
     );
-  });
+  }, 180_000);
 
   it('leaves nothing running of a pod that is deleted', async () => {
     const stray = await eventually(async () => {
