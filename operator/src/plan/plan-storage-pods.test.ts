@@ -110,6 +110,11 @@ describe('storage pods', () => {
       ['delete pod demo-storage-1: its claim is being deleted'],
     ],
     [
+      'one whose volume is gone goes when the others are up',
+      (it) => ({ ...it, claims: withSegment(it.claims, 1, { ...segmentAt(it.claims, 1), status: { phase: 'Lost' } }) }),
+      ['delete claim demo-storage-1', 'delete pod demo-storage-1: its claim is Lost, for its volume is gone'],
+    ],
+    [
       'a killed one that had run well does not wait for its back-off',
       (it) => ({
         ...it,

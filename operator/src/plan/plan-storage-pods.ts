@@ -1,6 +1,6 @@
 import { ZONE_TOPOLOGY } from '../api/names.ts';
 import { groupPeers, segmentIds, type SegmentId } from '../api/segment-id.ts';
-import { isNodeReady, isTerminating, timeMs, type Node, type Pod } from '../kube/objects.ts';
+import { isNodeReady, isTerminating, timeMs, type Node, type Pod, type VolumeClaim } from '../kube/objects.ts';
 import { isOwnedBy, isLeftover } from '../specs/metadata.ts';
 import { storagePod } from '../specs/storage-pod.ts';
 import type { Action, Notice, Obstacle, Plan } from './actions.ts';
@@ -55,7 +55,7 @@ export function planStoragePods(observed: Observed, image: string): Plan {
     const trouble = podTrouble(pod);
     // With a fault, and so not ready.
     const answers = segmentHealth(observed, segment).kind === 'faulty';
-    const claimGoes = claim !== undefined && (isTerminating(claim) || claim.status?.phase === 'Lost');
+    const claimGoes = claimLeaves(claim);
     if (trouble.kind === 'over' || trouble.kind === 'backed-off') {
       actions.push({
         kind: 'delete-pod',
@@ -74,9 +74,9 @@ export function planStoragePods(observed: Observed, image: string): Plan {
     } else if (isOutdated && isIdle(pod, observed.now) && (!answers || (!replacing && mayInterrupt(observed, segment)))) {
       replacing ||= answers;
       actions.push({ kind: 'delete-pod', pod, why: `not ready, and ${outdatedWhy}` });
-    } else if ((isOutdated || claimGoes) && !replacing && othersAreUp(observed, segment)) {
+    } else if ((isOutdated || claimGoes !== undefined) && !replacing && othersAreUp(observed, segment)) {
       replacing = true;
-      const why = claimGoes ? 'its claim is being deleted' : (outdatedWhy ?? '');
+      const why = claimGoes ?? outdatedWhy ?? '';
       actions.push({
         kind: 'delete-pod',
         pod,
@@ -100,6 +100,13 @@ export function planStoragePods(observed: Observed, image: string): Plan {
     }
   }
   return { actions, obstacles, outdated };
+}
+
+/** Why a pod's claim is to give way to another; undefined while it stays. */
+function claimLeaves(claim: VolumeClaim | undefined): string | undefined {
+  if (claim === undefined) return undefined;
+  if (isTerminating(claim)) return 'its claim is being deleted';
+  return claim.status?.phase === 'Lost' ? 'its claim is Lost, for its volume is gone' : undefined;
 }
 
 /**
