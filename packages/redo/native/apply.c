@@ -43,6 +43,7 @@ static enum outcome change(uint8_t *page, const struct record *record, const str
 }
 
 enum outcome apply(uint8_t *page, const struct record *record, const struct page_key *key, struct refusal *refusal) {
+  if (key->fork == SLRU_FORK) return slru_redo(page, record, key, refusal);
   const struct block *block = block_of(record, key);
   bool is_map = key->fork == VISIBILITY_MAP_FORK && (record->rmid == RMGR_HEAP || record->rmid == RMGR_HEAP2);
   if (block == NULL && !is_map) return NOT_OURS;

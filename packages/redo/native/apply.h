@@ -31,6 +31,8 @@ enum outcome heap_redo(uint8_t *page, const struct record *record, const struct 
 enum outcome heap2_redo(uint8_t *page, const struct record *record, const struct block *block, const struct page_key *key, struct refusal *refusal);
 enum outcome btree_redo(uint8_t *page, const struct record *record, const struct block *block, struct refusal *refusal);
 
+enum outcome slru_redo(uint8_t *page, const struct record *record, const struct page_key *key, struct refusal *refusal);
+
 static inline enum outcome applied_if(bool is_applied) { return is_applied ? APPLIED : REFUSED; }
 
 /* Has the record so many bytes of main data? */

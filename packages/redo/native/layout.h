@@ -78,7 +78,7 @@ enum { FORK_MASK = 0x0f, HAS_IMAGE = 0x10, HAS_DATA = 0x20, SAME_REL = 0x80 };
 enum { IMAGE_HAS_HOLE = 0x01, IMAGE_APPLY = 0x02, IMAGE_COMPRESSED = 0x1c };
 
 /* access/rmgrlist.h, and opcodes: the high nibble of info, in heap's two without 0x80, which says that the page is made anew. */
-enum { RMGR_HEAP2 = 9, RMGR_HEAP = 10, RMGR_BTREE = 11, RMGR_HASH = 12, RMGR_GIST = 14 };
+enum { RMGR_XACT = 1, RMGR_HEAP2 = 9, RMGR_HEAP = 10, RMGR_BTREE = 11, RMGR_HASH = 12, RMGR_GIST = 14 };
 enum { HEAP_OPCODE_MASK = 0x70, INIT_PAGE = 0x80 };
 enum { HEAP_INSERT = 0x00, HEAP_DELETE = 0x10, HEAP_UPDATE = 0x20, HEAP_HOT_UPDATE = 0x40, HEAP_CONFIRM = 0x50, HEAP_LOCK = 0x60, HEAP_INPLACE = 0x70 };
 enum { HEAP2_PRUNE_ON_ACCESS = 0x10, HEAP2_PRUNE_VACUUM_SCAN = 0x20, HEAP2_PRUNE_VACUUM_CLEANUP = 0x30 };
@@ -86,7 +86,11 @@ enum { HEAP2_VISIBLE = 0x40, HEAP2_MULTI_INSERT = 0x50, HEAP2_LOCK_UPDATED = 0x6
 enum { BTREE_INSERT_LEAF = 0x00, BTREE_INSERT_UPPER = 0x10, BTREE_INSERT_META = 0x20, BTREE_SPLIT_L = 0x30, BTREE_SPLIT_R = 0x40 };
 enum { BTREE_INSERT_POST = 0x50, BTREE_NEWROOT = 0xa0 };
 
+enum { XACT_COMMIT = 0x00, XACT_ABORT = 0x20 };
+
 /* The visibility map's fork (common/relpath.h). */
 enum { VISIBILITY_MAP_FORK = 2 };
+/* How SLRU pages are named (SLRU_FORK and SLRU_KINDS in src/page-key.ts): pg_xact is that fork's database 1. */
+enum { SLRU_FORK = 0xf0, SLRU_PG_XACT = 1 };
 
 #endif

@@ -85,8 +85,9 @@ export function resourceManager(rmid: number): ResourceManager | undefined {
 export const redo: Redo = (page, record, touched) => {
   const target = page ?? Buffer.alloc(PAGE_SIZE);
   try {
+    if (redoInC(target, record, touched)) return target;
     if (touched.fork === SLRU_FORK) slruRedo(target, record, touched);
-    else if (!redoInC(target, record, touched) && !hasChange(target, record)) changeRelationPage(target, record, touched);
+    else if (!hasChange(target, record)) changeRelationPage(target, record, touched);
     return target;
   } catch (error) {
     throw asRedoError(error, record, touched);

@@ -79,6 +79,19 @@ export class RecordTable {
     return this.#chunkOf(seq).lengths[seq % CHUNK] ?? 0;
   }
 
+  /** Writes what it has of a record to place `at` of the arrays. */
+  describe(
+    seq: number,
+    at: number,
+    to: { readonly positions: Float64Array; readonly lengths: Uint32Array; readonly lsns: BigUint64Array },
+  ): void {
+    const { positions, lengths, lsns } = this.#chunkOf(seq);
+    const from = seq % CHUNK;
+    to.positions[at] = positions[from] ?? 0;
+    to.lengths[at] = lengths[from] ?? 0;
+    to.lsns[at] = lsns[from] ?? 0n;
+  }
+
   isLastOfBatch(seq: number): boolean {
     return this.#chunkOf(seq).flags[seq % CHUNK] === LAST_OF_BATCH;
   }

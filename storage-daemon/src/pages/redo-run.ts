@@ -204,9 +204,7 @@ function stepsOf(table: RecordTable, slots: readonly PageDraft[]): RedoSteps {
   for (let at = 0; at < count; at++) {
     const step = order[at] ?? 0;
     const seq = Math.floor(step / PAGE_SLOTS);
-    steps.positions[at] = table.position(seq);
-    steps.lengths[at] = table.recordBytes(seq);
-    steps.lsns[at] = table.lsn(seq);
+    table.describe(seq, at, steps);
     steps.pages[at] = step - seq * PAGE_SLOTS;
   }
   return steps;

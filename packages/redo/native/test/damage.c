@@ -30,7 +30,7 @@ static uint8_t record_bytes[64 * 1024];
 
 /* A record with one to three blocks, of which one is KEY's. Gives its length. */
 static uint32_t make_record(uint32_t fork) {
-  static const uint8_t managers[] = {RMGR_HEAP, RMGR_HEAP, RMGR_HEAP2, RMGR_BTREE, 0, RMGR_GIST};
+  static const uint8_t managers[] = {RMGR_HEAP, RMGR_HEAP, RMGR_HEAP2, RMGR_BTREE, 0, RMGR_GIST, RMGR_XACT};
   uint8_t *at = record_bytes + RECORD_HEADER_BYTES;
   uint32_t blocks = 1 + any(3), ours = any(blocks), payload[3] = {0}, main = any(8) == 0 ? any(400) : 16 + any(4) * 4;
   memset(record_bytes, 0, RECORD_HEADER_BYTES);
@@ -122,6 +122,7 @@ int main(int count, char **given) {
     struct page_key key = KEY;
     key.fork = fork;
     if (fork != 0) key.number = any(2);
+    if (record_bytes[RECORD_rmid] == RMGR_XACT) key = (struct page_key){.db = SLRU_PG_XACT, .fork = SLRU_FORK, .number = any(2)};
     struct record record;
     struct refusal refusal = {.text = ""};
     memcpy(before, page, PAGE_BYTES);

@@ -49,6 +49,7 @@ export function slruRedo(page: Buffer, record: WalRecord, touched: TouchedPage):
   throw unknownOpcode(record, touched.block);
 }
 
+/** Of prepared transactions, and commit timestamps: pg_xact's bits of the others are set in C (../../native/slru.c). */
 function redoTransactionEnd(page: Buffer, record: WalRecord, touched: TouchedPage): void {
   const end = transactionEnd(record);
   if (end === undefined) throw unknownOpcode(record, touched.block);
