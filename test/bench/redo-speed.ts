@@ -5,8 +5,8 @@
  *
  * A stream lies in memory as redo batches of 64 KiB. Measured, with tinybench, as CPU time of the process (its garbage
  * collector's threads included), so that other work on the machine counts little:
- *   apply    what a daemon does with every record as it arrives: CRC of the batch, decode, touchedPages, index of
- *            pages, applyEffects on the volume's state
+ *   apply    what a daemon does with every record as it arrives: CRC of the batch, then its own applier: the record's place into the table, the
+ *            pages that it changes into the index, and the volume's state brought forward by it
  *   pages    what it does later, page after page, for a read or a checkpoint: record read back with its CRC, decode,
  *            touchedPages, redo; every page of the stream is built, from an in-memory map of pages as they were before
  *            it
@@ -16,11 +16,17 @@
  * Not included: the disk, gRPC and LevelDB; tinybench's own setup copies the pages before each pass, untimed.
  */
 import { parseArgs } from 'node:util';
+import { systemClock } from '@kube-aurora/clock';
 import { decodeRecord, type Lsn } from '@kube-aurora/pg-format';
 import { applyEffects, decodeVolumeState, pageIdOf, postgres18, redo, touchedPages } from '@kube-aurora/redo';
 import { checkRedoBatch, recordsOf } from '@kube-aurora/volume';
 import { Bench } from 'tinybench';
+import { Applier } from '../../storage-daemon/src/checkpoint/applier.ts';
+import { WorkPace } from '../../storage-daemon/src/checkpoint/work-pace.ts';
+import { RecordTable } from '../../storage-daemon/src/pages/record-table.ts';
 import { RedoIndex, refSeq } from '../../storage-daemon/src/pages/redo-index.ts';
+import { Tombstones } from '../../storage-daemon/src/pages/tombstones.ts';
+import type { RedoLog } from '../../storage-daemon/src/redo-log/redo-log.ts';
 import { PageStore } from '../../packages/redo/src/verify/page-store.ts';
 import { machineLoad } from './process-usage.ts';
 import { markdownTable, MIB, print, shown } from './table.ts';
@@ -41,28 +47,47 @@ class Pass {
   readonly state;
   readonly pages = new PageStore();
   readonly index = new RedoIndex();
-  effects = 0;
-  readonly raws: { lsn: Lsn; raw: Buffer }[] = [];
+  readonly raws: readonly { readonly lsn: Lsn; readonly raw: Buffer }[];
 
   constructor(stream: WalStream) {
     this.#stream = stream;
     this.state = decodeVolumeState(stream.state);
     for (const { id, page } of stream.pages.pages()) this.pages.put(id, Buffer.from(page));
+    this.raws = stream.batches.flatMap((batch) => [...recordsOf(batch)]);
   }
 
   apply(): void {
-    const state = postgres18.decodeState(this.#stream.state);
-    const ahead = state.touchedPages();
+    const turns: (() => void)[] = [];
+    const { index } = this;
+    const applier = new Applier(
+      {
+        log: { reader: { batch: missing } } as unknown as RedoLog,
+        table: new RecordTable(),
+        index,
+        tombstones: new Tombstones(),
+        // Time stands still: it is not interrupted.
+        clock: { ...systemClock(), now: () => 0, soon: (turn) => void turns.push(turn) },
+        pace: new WorkPace(() => 1),
+        chainMax: Infinity,
+        onProgress: () => {},
+        onLongChain: () => {},
+        onFailure: (error) => {
+          throw error;
+        },
+      },
+      postgres18.decodeState(this.#stream.state),
+      this.state.endLsn,
+    );
     for (const batch of this.#stream.batches) {
-      checkRedoBatch(batch);
-      for (const { lsn, raw } of recordsOf(batch)) {
-        const record = postgres18.decode(raw, lsn);
-        const seq = this.raws.push({ lsn, raw }) - 1;
-        for (const touched of ahead.of(record)) this.index.add(touched, seq);
-        // Nothing in the streams is dropped and made anew, so what effects say about pages has no bearing here.
-        this.effects += state.apply(record).length;
-      }
+      const header = checkRedoBatch(batch);
+      applier.add(header, batch, 0);
+      applier.noteVdl(header.endLsn);
+      applier.want(header.endLsn);
+      for (const turn of turns.splice(0)) turn();
     }
+    applier.stop();
+    if (applier.recordsApplied !== this.raws.length)
+      throw new Error(`${applier.recordsApplied} records were applied of ${this.raws.length}`);
   }
 
   buildPages(): void {

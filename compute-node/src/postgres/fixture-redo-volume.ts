@@ -4,14 +4,22 @@
  * lost in this one.
  */
 import { decodeRecord, type Lsn, PAGE_BYTES, type WalRecord } from '@kube-aurora/pg-format';
-import { decodeVolumeState, encodePageKey, encodeVolumeState, postgres18, type TouchedPage, type VolumeState } from '@kube-aurora/redo';
+import {
+  decodeVolumeState,
+  encodePageKey,
+  encodeVolumeState,
+  postgres18,
+  type TouchedPage,
+  touchedPages,
+  type VolumeState,
+} from '@kube-aurora/redo';
 import { RecordRun, REDO_BATCH_HEADER_BYTES, recordBytesInBatch } from '@kube-aurora/volume';
 import { LocalWal } from '../write-path/local-wal.ts';
 import { WalReader } from '../write-path/wal-reader.ts';
 import type { ReadPagesRequest } from './shim-protocol.ts';
 
 type EngineState = ReturnType<typeof postgres18.decodeState>;
-type PageEffect = ReturnType<EngineState['apply']>[number];
+type PageEffect = ReturnType<EngineState['take']>[number];
 
 interface Change {
   readonly endLsn: Lsn;
@@ -26,7 +34,6 @@ export class FixtureRedoVolume {
   readonly #start: Lsn;
   readonly #changes = new Map<string, Map<number, Change[]>>();
   readonly #state: EngineState;
-  readonly #touched: ReturnType<EngineState['touchedPages']>;
   /** Pages as they were last read, by the hex of their keys: most are read further on. */
   readonly #built = new Map<string, { lsn: bigint; changes: number; page: Buffer | undefined }>();
   #reader: WalReader;
@@ -44,7 +51,6 @@ export class FixtureRedoVolume {
     this.#base = pages;
     this.#start = wal.start;
     this.#state = postgres18.decodeState(encodeVolumeState(state));
-    this.#touched = this.#state.touchedPages();
     this.#reader = new WalReader(new LocalWal(wal.directory, 1), wal.start, wal.prev, state.control.systemIdentifier);
   }
 
@@ -98,10 +104,12 @@ export class FixtureRedoVolume {
       at += recordBytesInBatch(length);
       const record = decodeRecord(raw, lsn);
       endLsn = record.endLsn;
-      for (const touched of this.#touched.of(record) as TouchedPage[]) {
-        this.#changesOf(touched.space, touched.block).push({ endLsn: record.endLsn, apply: { record, touched } });
-      }
-      for (const effect of this.#state.apply(record)) this.#drop(effect, record.endLsn);
+      const touched = touchedPages(record, true);
+      const effects = this.#state.take(raw, 0, length, Number(lsn), (space, block) => {
+        const page = touched.find((one) => one.space === space && one.block === block);
+        if (page !== undefined) this.#changesOf(space, block).push({ endLsn: record.endLsn, apply: { record, touched: page } });
+      });
+      for (const effect of effects) this.#drop(effect, record.endLsn);
     }
     if (endLsn !== startLsn) {
       this.redo.push({ startLsn, endLsn, records: bytes.subarray(REDO_BATCH_HEADER_BYTES) });

@@ -22,7 +22,7 @@ export function crc32cRange(bytes: Uint8Array, start: number, end: number, seed 
   if (start < 0 || end > bytes.length || start > end) {
     throw new RangeError(`CRC over [${start}, ${end}) of ${bytes.length} bytes`);
   }
-  if (end - start >= NATIVE_MIN_BYTES) return nativeCrc32c(bytes.subarray(start, end), seed);
+  if (end - start >= NATIVE_MIN_BYTES) return nativeCrc32c(end - start === bytes.length ? bytes : bytes.subarray(start, end), seed);
   return tableCrc32c(bytes, start, end, seed);
 }
 

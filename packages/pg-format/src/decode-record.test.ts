@@ -174,7 +174,7 @@ describe('what is refused', () => {
     ['a cut record', (raw: Buffer) => raw.subarray(0, 28), /tot_len: says 29, record has 28 bytes/],
     ['payload that is not announced', (raw: Buffer) => void raw.writeUInt8(2, 25), /3 bytes of payload, headers announce 2/],
     ['an id that is none', (raw: Buffer) => void raw.writeUInt8(77, 24), /block_id: 77 is not a block id/],
-    ['a block header beyond the end', (raw: Buffer) => void raw.fill(0, 24), /needs 4 bytes at offset 28, 1 left/],
+    ['a block header beyond the end', (raw: Buffer) => void raw.fill(0, 24), /needs 12 bytes at offset 28, 1 left/],
   ])('%s', (_, change, message) => {
     expect(refusal(change)).toMatch(message);
   });

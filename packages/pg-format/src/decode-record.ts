@@ -1,14 +1,14 @@
-import { BinaryReader, ShortReadError } from './binary-reader.ts';
 import type { Lsn } from './lsn.ts';
+import { RecordWalk } from './record-walk.ts';
 import { RMGR } from './rmgr.ts';
-import { WalFormatError } from './wal-format-error.ts';
-import { BLOCK_FLAG, BLOCK_ID, IMAGE_FLAG, RECORD_HEADER, RECORD_HEADER_BYTES } from './wal-layout.ts';
+import { BLOCK_FLAG, IMAGE_FLAG, RECORD_HEADER } from './wal-layout.ts';
 import { recordEndLsn } from './wal-position.ts';
-import { PAGE_BYTES } from './page.ts';
 import type { BlockImage, BlockRef, WalRecord } from './wal-record.ts';
 
 const EMPTY = Buffer.alloc(0);
 const XLOG_SWITCH = 0x40;
+/** Filled anew for each record; decoding is synchronous. */
+const WALK = new RecordWalk();
 
 /**
  * A record and its blocks, with views into it made when they are asked for: of most records, most of the time, only
@@ -28,24 +28,16 @@ class DecodedRecord implements WalRecord {
   #mainData: Buffer | undefined;
   #endLsn: Lsn | undefined;
 
-  constructor(
-    raw: Buffer,
-    lsn: Lsn,
-    endLsn: Lsn | undefined,
-    blocks: readonly BlockRef[],
-    mainLength: number,
-    origin: number | undefined,
-    topLevelXid: number | undefined,
-  ) {
-    this.raw = raw;
+  constructor(walk: RecordWalk, lsn: Lsn, endLsn: Lsn | undefined) {
+    this.raw = walk.bytes;
     this.lsn = lsn;
-    this.xid = raw.readUInt32LE(RECORD_HEADER.xid.at);
-    this.rmid = raw.readUInt8(RECORD_HEADER.rmid.at);
-    this.info = raw.readUInt8(RECORD_HEADER.info.at);
-    this.blocks = blocks;
-    this.origin = origin;
-    this.topLevelXid = topLevelXid;
-    this.#mainLength = mainLength;
+    this.xid = walk.xid;
+    this.rmid = walk.rmid;
+    this.info = walk.info;
+    this.blocks = blocksOf(walk);
+    this.origin = walk.origin;
+    this.topLevelXid = walk.topLevelXid;
+    this.#mainLength = walk.mainBytes;
     this.#endLsn = endLsn;
   }
 
@@ -66,6 +58,22 @@ class DecodedRecord implements WalRecord {
   }
 }
 
+const NO_BLOCKS: readonly BlockRef[] = [];
+
+function blocksOf(walk: RecordWalk): readonly BlockRef[] {
+  if (walk.blocks === 0) return NO_BLOCKS;
+  let at = walk.payloadAt;
+  const first = new DecodedBlock(walk, 0, at);
+  // Most have one. A list that grows gets room for many more.
+  if (walk.blocks === 1) return [first];
+  const blocks = [first];
+  for (let block = 1; block < walk.blocks; block++) {
+    at += (walk.imageBytes[block - 1] ?? 0) + (walk.dataBytes[block - 1] ?? 0);
+    blocks.push(new DecodedBlock(walk, block, at));
+  }
+  return blocks;
+}
+
 class DecodedBlock implements BlockRef {
   readonly id: number;
   readonly fork: number;
@@ -74,171 +82,56 @@ class DecodedBlock implements BlockRef {
   readonly dbOid: number;
   readonly relNumber: number;
   readonly blockNumber: number;
-  readonly dataLength: number;
-  image: BlockImage | undefined;
-  readonly imageHeader: ImageHeader | undefined;
+  readonly image: BlockImage | undefined;
   readonly #raw: Buffer;
-  #dataAt = 0;
+  readonly #dataAt: number;
+  readonly #dataBytes: number;
   #data: Buffer | undefined;
 
-  constructor(
-    raw: Buffer,
-    id: number,
-    flags: number,
-    dataLength: number,
-    imageHeader: ImageHeader | undefined,
-    spcOid: number,
-    dbOid: number,
-    relNumber: number,
-    blockNumber: number,
-  ) {
-    this.#raw = raw;
-    this.id = id;
+  /** Its payload, the image and then its data, begins at byte `at`. */
+  constructor(walk: RecordWalk, block: number, at: number) {
+    const flags = walk.flags[block] ?? 0;
+    this.#raw = walk.bytes;
+    this.id = walk.ids[block] ?? 0;
     this.fork = flags & BLOCK_FLAG.FORK_MASK;
     this.willInit = (flags & BLOCK_FLAG.WILL_INIT) !== 0;
-    this.dataLength = dataLength;
-    this.imageHeader = imageHeader;
-    this.spcOid = spcOid;
-    this.dbOid = dbOid;
-    this.relNumber = relNumber;
-    this.blockNumber = blockNumber;
-    this.image = undefined;
+    this.spcOid = walk.spcOids[block] ?? 0;
+    this.dbOid = walk.dbOids[block] ?? 0;
+    this.relNumber = walk.relNumbers[block] ?? 0;
+    this.blockNumber = walk.blockNumbers[block] ?? 0;
+    this.image = (flags & BLOCK_FLAG.HAS_IMAGE) === 0 ? undefined : imageAt(walk, block, at);
+    this.#dataAt = at + (walk.imageBytes[block] ?? 0);
+    this.#dataBytes = walk.dataBytes[block] ?? 0;
   }
 
   get data(): Buffer {
-    return (this.#data ??= this.dataLength === 0 ? EMPTY : this.#raw.subarray(this.#dataAt, this.#dataAt + this.dataLength));
-  }
-
-  /** Its payload, the image and then its data, begins at byte `at`; gives where it ends. */
-  place(at: number): number {
-    const { imageHeader } = this;
-    if (imageHeader !== undefined) this.image = imageAt(this.#raw, at, imageHeader);
-    this.#dataAt = at + (imageHeader?.length ?? 0);
-    return this.#dataAt + this.dataLength;
+    return (this.#data ??= this.#dataBytes === 0 ? EMPTY : this.#raw.subarray(this.#dataAt, this.#dataAt + this.#dataBytes));
   }
 }
 
-interface ImageHeader {
-  readonly length: number;
-  readonly holeOffset: number;
-  readonly holeLength: number;
-  readonly info: number;
+function imageAt(walk: RecordWalk, block: number, at: number): BlockImage {
+  const info = walk.imageInfos[block] ?? 0;
+  const method = info & IMAGE_FLAG.COMPRESSED;
+  return {
+    data: walk.bytes.subarray(at, at + (walk.imageBytes[block] ?? 0)),
+    holeOffset: walk.holeOffsets[block] ?? 0,
+    holeLength: walk.holeBytes[block] ?? 0,
+    apply: (info & IMAGE_FLAG.APPLY) !== 0,
+    compression: method === 0 ? 'none' : method === IMAGE_FLAG.PGLZ ? 'pglz' : method === IMAGE_FLAG.LZ4 ? 'lz4' : 'zstd',
+  };
 }
 
 /**
- * Decodes one record (access/xlogrecord.h; the checks are those of DecodeXLogRecord). `raw` is the record without page
- * headers, exactly tot_len bytes; the result holds views into it. The CRC is the stream decoder's business and is not
- * checked here. `endLsn` is worked out when not given.
+ * Decodes one record (record-walk.ts). `raw` is the record without page headers, exactly tot_len bytes; the result holds views into it. The
+ * CRC is the stream decoder's business and is not checked here. `endLsn` is worked out when not given.
  *
  * Throws WalFormatError when the bytes are not a record.
  */
 export function decodeRecord(raw: Buffer, lsn: Lsn, endLsn?: Lsn): WalRecord {
-  if (raw.length < RECORD_HEADER_BYTES)
-    throw new WalFormatError(lsn, 'tot_len', `record of ${raw.length} bytes is shorter than its header`);
-  const totalLength = raw.readUInt32LE(RECORD_HEADER.totalLength.at);
-  if (totalLength !== raw.length) throw new WalFormatError(lsn, 'tot_len', `says ${totalLength}, record has ${raw.length} bytes`);
-  try {
-    return decodeChecked(raw, lsn, endLsn);
-  } catch (error) {
-    if (error instanceof ShortReadError) throw new WalFormatError(lsn, error.field, error.message);
-    throw error;
-  }
+  return new DecodedRecord(WALK.read(raw, 0, raw.length, lsn), lsn, endLsn);
 }
 
 /** True for XLOG_SWITCH, whose end is its segment's end. */
 export function isSwitchRecord(rmid: number, info: number): boolean {
   return rmid === RMGR.XLOG && (info & 0xf0) === XLOG_SWITCH;
-}
-
-function decodeChecked(raw: Buffer, lsn: Lsn, endLsn: Lsn | undefined): WalRecord {
-  const reader = new BinaryReader(raw, RECORD_HEADER_BYTES);
-  const blocks: DecodedBlock[] = [];
-  let previous: DecodedBlock | undefined;
-  let payload = 0;
-  let mainLength = 0;
-  let origin: number | undefined;
-  let topLevelXid: number | undefined;
-
-  // Headers end where what is left is as long as the payload they announced, or with the main data's header.
-  while (reader.remaining > payload) {
-    const id = reader.u8('block_id');
-    if (id <= BLOCK_ID.MAX) {
-      if (previous !== undefined && id <= previous.id) {
-        throw new WalFormatError(lsn, 'block_id', `${id} after ${previous.id}; ids must rise`);
-      }
-      previous = readBlockHeader(reader, id, previous, lsn);
-      payload += previous.dataLength + (previous.imageHeader?.length ?? 0);
-      blocks.push(previous);
-    } else if (id === BLOCK_ID.DATA_SHORT) {
-      mainLength = reader.u8('main data length');
-      break;
-    } else if (id === BLOCK_ID.DATA_LONG) {
-      mainLength = reader.u32('main data length');
-      break;
-    } else if (id === BLOCK_ID.ORIGIN) {
-      origin = reader.u16('origin');
-    } else if (id === BLOCK_ID.TOPLEVEL_XID) {
-      topLevelXid = reader.u32('toplevel_xid');
-    } else {
-      throw new WalFormatError(lsn, 'block_id', `${id} is not a block id`);
-    }
-  }
-  payload += mainLength;
-  if (reader.remaining !== payload) {
-    throw new WalFormatError(lsn, 'tot_len', `${reader.remaining} bytes of payload, headers announce ${payload}`);
-  }
-  let at = reader.offset;
-  for (const block of blocks) at = block.place(at);
-  return new DecodedRecord(raw, lsn, endLsn, blocks, mainLength, origin, topLevelXid);
-}
-
-function readBlockHeader(reader: BinaryReader, id: number, previous: DecodedBlock | undefined, lsn: Lsn): DecodedBlock {
-  const flags = reader.u8('fork_flags');
-  const dataLength = reader.u16('data_length');
-  const hasData = (flags & BLOCK_FLAG.HAS_DATA) !== 0;
-  if (hasData ? dataLength === 0 : dataLength !== 0) {
-    throw new WalFormatError(lsn, `block ${id} data_length`, `${dataLength} does not agree with fork_flags ${flags}`);
-  }
-  const image = (flags & BLOCK_FLAG.HAS_IMAGE) === 0 ? undefined : readImageHeader(reader, id, lsn);
-  const sameRel = (flags & BLOCK_FLAG.SAME_REL) !== 0;
-  if (sameRel && previous === undefined) {
-    throw new WalFormatError(lsn, `block ${id} fork_flags`, 'SAME_REL on the first block');
-  }
-  const spcOid = sameRel && previous !== undefined ? previous.spcOid : reader.u32('spcOid');
-  const dbOid = sameRel && previous !== undefined ? previous.dbOid : reader.u32('dbOid');
-  const relNumber = sameRel && previous !== undefined ? previous.relNumber : reader.u32('relNumber');
-  return new DecodedBlock(reader.bytes, id, flags, dataLength, image, spcOid, dbOid, relNumber, reader.u32('blkno'));
-}
-
-function readImageHeader(reader: BinaryReader, id: number, lsn: Lsn): ImageHeader {
-  const length = reader.u16('bimg_len');
-  const holeOffset = reader.u16('hole_offset');
-  const info = reader.u8('bimg_info');
-  const compressed = (info & IMAGE_FLAG.COMPRESSED) !== 0;
-  const hasHole = (info & IMAGE_FLAG.HAS_HOLE) !== 0;
-  // The hole's length is stored only when it does not follow from the image's.
-  const holeLength = compressed ? (hasHole ? reader.u16('hole_length') : 0) : PAGE_BYTES - length;
-  const method = info & IMAGE_FLAG.COMPRESSED;
-  const fits = hasHole
-    ? holeOffset > 0 && holeLength > 0 && length < PAGE_BYTES && holeOffset + holeLength <= PAGE_BYTES
-    : holeOffset === 0 && holeLength === 0;
-  if (!fits || (compressed && length >= PAGE_BYTES) || (method & (method - 1)) !== 0) {
-    throw new WalFormatError(
-      lsn,
-      `block ${id} image`,
-      `length ${length}, hole ${holeOffset}+${holeLength} and bimg_info ${info} do not agree`,
-    );
-  }
-  return { length, holeOffset, holeLength, info };
-}
-
-function imageAt(raw: Buffer, at: number, header: ImageHeader): BlockImage {
-  const method = header.info & IMAGE_FLAG.COMPRESSED;
-  return {
-    data: raw.subarray(at, at + header.length),
-    holeOffset: header.holeOffset,
-    holeLength: header.holeLength,
-    apply: (header.info & IMAGE_FLAG.APPLY) !== 0,
-    compression: method === 0 ? 'none' : method === IMAGE_FLAG.PGLZ ? 'pglz' : method === IMAGE_FLAG.LZ4 ? 'lz4' : 'zstd',
-  };
 }

@@ -45,6 +45,7 @@ export {
 } from './pg-control.ts';
 export { decompressPglz } from './pglz.ts';
 export { recordOnTimeline } from './record-timeline.ts';
+export { RecordWalk } from './record-walk.ts';
 export {
   INFO_INIT_PAGE,
   INFO_XACT_HAS_INFO,
@@ -80,6 +81,7 @@ export {
   pageHeaderBytes,
   parseWalSegmentFileName,
   recordEndLsn,
+  recordEndOffset,
   recordStart,
   segmentStart,
   toBytePosition,

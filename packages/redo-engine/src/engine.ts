@@ -74,23 +74,25 @@ export class EngineStateError extends Error {
   }
 }
 
-/**
- * Which pages records change, asked in the log's order from the state's LSN on, ahead of the state: it may hang on
- * settings that records in between changed.
- */
-export interface TouchedPages {
-  of(record: RedoRecord): readonly TouchedPage[];
-}
+/** Is told of a page that a record changes; `replaces` as in {@link TouchedPage}. */
+export type TouchPage = (space: string, block: number, replaces: boolean) => void;
 
 /** What a volume has beside its pages, as of one LSN. */
 export interface EngineState {
-  /** Brings it forward by one record. Records come in order, each once. Throws RedoError; it is of no use then. */
-  apply(record: RedoRecord): readonly PageEffect[];
+  /** End of the last record that it was brought forward by. */
+  readonly endLsn: bigint;
+  /**
+   * Takes in the record of `length` bytes that stands at byte `at`, and begins at `lsn`: tells of every page that it changes, under the settings
+   * that the records before it made, and brings the state forward by it. Records come in order, each once. Gives what becomes of pages beyond
+   * that. Throws when it is no record of this engine's, and RedoError; the state is of no use then.
+   *
+   * LSNs are numbers here, since this is what a daemon does for each record, and a bigint is made anew for each: exact up to 2^53.
+   */
+  take(bytes: Buffer, at: number, length: number, lsn: number, touch: TouchPage): readonly PageEffect[];
   /** Equal states give equal bytes. */
   encode(): Buffer;
   /** The pages that a compute is given with it, before it starts. */
   imagePages(): PageKey[];
-  touchedPages(): TouchedPages;
 }
 
 /** Which record changes which page, in the log's order: one place in each array for each of them. */

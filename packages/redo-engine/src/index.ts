@@ -12,7 +12,7 @@ export {
   type RedoRunner,
   type RedoSteps,
   type TouchedPage,
-  type TouchedPages,
+  type TouchPage,
 } from './engine.ts';
 export { EngineRegistry, EngineUnknownError } from './engine-registry.ts';
 export {

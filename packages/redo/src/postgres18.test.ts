@@ -1,13 +1,10 @@
-import { OPCODE, RMGR, type WalRecord } from '@kube-aurora/pg-format';
 import { decodeKey, encodeKey, type PageEffect, type PageKey } from '@kube-aurora/redo-engine';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encodePageKey, SLRU_FORK, SLRU_KINDS, type PageId } from './page-key.ts';
 import { databaseSpaces, pageIdOf, pageKeyOf, relationSpaces } from './page-space.ts';
-import { pageEffects, postgres18 } from './postgres18.ts';
-import { encodeVolumeState } from './state/codec.ts';
-import { emptyVolumeState } from './state/volume-state.ts';
-import { MADE_CONTROL, madeRecord, packed } from './test-record.ts';
+import { postgres18 } from './postgres18.ts';
+import { pageEffects } from './state/postgres18-state.ts';
 
 const u32 = fc.nat({ max: 0xffff_ffff });
 const pageId = fc.record({ spcOid: u32, dbOid: u32, relNumber: u32, fork: fc.nat({ max: 255 }), block: u32 });
@@ -81,25 +78,5 @@ describe('effects on pages', () => {
     };
     expect([31, 32, 63, 64].map(gone(32, 64))).toEqual([false, true, true, false]);
     expect([131_039, 131_040, 131_071, 0, 31, 32].map(gone(131_040, 32))).toEqual([false, true, true, true, true, false]);
-  });
-});
-
-describe('what records touch, ahead of the state', () => {
-  const commit = madeRecord({ rmid: RMGR.XACT, info: OPCODE.XACT.COMMIT, xid: 900, mainData: packed([8, 1]) });
-  const parameters = (tracked: boolean): WalRecord => {
-    const mainData = Buffer.alloc(26);
-    mainData[25] = tracked ? 1 : 0;
-    return madeRecord({ rmid: RMGR.XLOG, info: OPCODE.XLOG.PARAMETER_CHANGE, xid: 0, mainData });
-  };
-
-  it('commit timestamps only while a record has switched them on', () => {
-    const ahead = postgres18.decodeState(encodeVolumeState(emptyVolumeState(MADE_CONTROL))).touchedPages();
-    const names = (record: WalRecord): string[] => ahead.of(record).map((page) => postgres18.describePage(page));
-    expect(names(commit)).toEqual(['pg_xact page 0']);
-    expect(names(parameters(true))).toEqual([]);
-    expect(names(commit)).toEqual(['pg_xact page 0', 'pg_commit_ts page 1']);
-    names(parameters(false));
-    expect(names(commit)).toEqual(['pg_xact page 0']);
-    expect(postgres18.touched(commit).map((page) => postgres18.describePage(page))).toEqual(['pg_xact page 0', 'pg_commit_ts page 1']);
   });
 });

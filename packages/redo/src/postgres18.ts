@@ -1,91 +1,18 @@
 import { decodeRecord, PAGE_BYTES, recordCrcIsValid, type Lsn, type WalRecord } from '@kube-aurora/pg-format';
 import { RMGRS } from './rmgrs.ts';
-import type { EngineState, PageEffect, PageKey, RedoEngine, TouchedPages } from '@kube-aurora/redo-engine';
+import type { RedoEngine } from '@kube-aurora/redo-engine';
 import type { TouchedPage } from './contract.ts';
 import { runnerOf } from './native/run.ts';
 import { formatPage, SLRU_FORK, SLRU_KINDS } from './page-key.ts';
-import { databaseSpaces, pageIdOf, relationSpaces, spaceOf } from './page-space.ts';
+import { pageIdOf } from './page-space.ts';
 import { redo } from './redo.ts';
-import { slruSpace, SLRU_MAX_PAGE } from './slru/layout.ts';
-import { applyEffects } from './state/apply-effects.ts';
-import { decodeVolumeState, encodeVolumeState } from './state/codec.ts';
-import { commitTimestampsAfter } from './state/control-effects.ts';
-import { SLRU_NAMES, type Effect, type VolumeState } from './state/volume-state.ts';
+import { decodeVolumeState } from './state/codec.ts';
+import { Postgres18State } from './state/postgres18-state.ts';
 import { touchedPages } from './touched-pages.ts';
 
 /** PostgreSQL 18 as storage sees it. Storage gives back only records, states and touched pages that came from here. */
 
-const BLOCKS_MAX = 2 ** 32;
 const FORK_MAX = 3;
-
-/**
- * Commit timestamps are kept only while track_commit_timestamp is on, which records change: so it is followed ahead of
- * the state.
- */
-class TouchedAhead implements TouchedPages {
-  #commitTimestamps: boolean;
-
-  constructor(commitTimestamps: boolean) {
-    this.#commitTimestamps = commitTimestamps;
-  }
-
-  of(record: WalRecord): readonly TouchedPage[] {
-    this.#commitTimestamps = commitTimestampsAfter(record) ?? this.#commitTimestamps;
-    return touchedPages(record, this.#commitTimestamps);
-  }
-}
-
-class Postgres18State implements EngineState {
-  readonly #state: VolumeState;
-
-  constructor(state: VolumeState) {
-    this.#state = state;
-  }
-
-  apply(record: WalRecord): readonly PageEffect[] {
-    const effects = applyEffects(this.#state, record);
-    return effects.length === 0 ? NO_EFFECTS : effects.flatMap(pageEffects);
-  }
-
-  encode(): Buffer {
-    return encodeVolumeState(this.#state);
-  }
-
-  imagePages(): PageKey[] {
-    return SLRU_NAMES.flatMap((slru) => {
-      const space = slruSpace(slru);
-      return Array.from(this.#state.slrus[slru].pages(), (block) => ({ space, block }));
-    });
-  }
-
-  touchedPages(): TouchedPages {
-    return new TouchedAhead(this.#state.control.trackCommitTimestamp);
-  }
-}
-
-const NO_EFFECTS: readonly PageEffect[] = [];
-
-/** An effect in terms of spaces and blocks. */
-export function pageEffects(effect: Effect): PageEffect[] {
-  switch (effect.kind) {
-    case 'drop':
-      return [{ kind: 'drop-spaces', spaces: relationSpaces(effect.relation) }];
-    case 'drop-database':
-      return [{ kind: 'drop-spaces', spaces: databaseSpaces(effect) }];
-    case 'copy-database':
-      return [{ kind: 'copy-spaces', from: databaseSpaces(effect.from), to: databaseSpaces(effect.to) }];
-    case 'truncate': {
-      const { spcOid, dbOid, relNumber, fork } = effect.fork;
-      return [{ kind: 'drop-blocks', space: spaceOf(spcOid, dbOid, relNumber, fork), from: effect.blocks, before: BLOCKS_MAX }];
-    }
-    case 'slru-truncate': {
-      const { slru, fromPage, beforePage } = effect;
-      const gone = (from: number, before: number): PageEffect => ({ kind: 'drop-blocks', space: slruSpace(slru), from, before });
-      // Page numbers wrap around to 0.
-      return fromPage <= beforePage ? [gone(fromPage, beforePage)] : [gone(fromPage, SLRU_MAX_PAGE[slru] + 1), gone(0, beforePage)];
-    }
-  }
-}
 
 export const postgres18: RedoEngine = {
   id: { engine: 'postgres', major: 18 },

@@ -1,10 +1,11 @@
-import { OPCODE, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import { OPCODE, type RecordWalk, RMGR, type WalRecord } from '@kube-aurora/pg-format';
+import type { TouchPage } from '@kube-aurora/redo-engine';
 import { RMGRS } from './rmgrs.ts';
 import type { TouchedPage } from './contract.ts';
 import { spaceOf } from './page-space.ts';
 import { hashChangesBlock } from './rmgr/hash.ts';
 import { cutsVisibilityMapPage, truncatedTo } from './rmgr/smgr.ts';
-import { VM_FORK, visibilityCleared, vmPageOf } from './rmgr/visibility-map.ts';
+import { VM_FORK, visibilityCleared, visibilityClearedBy, vmPageOf } from './rmgr/visibility-map.ts';
 import { addTouchedSlruPages } from './slru/touched.ts';
 
 /** What touchedPages returns for the many records that change no page. Never written to. */
@@ -92,4 +93,32 @@ function addMapPage(touched: TouchedPage[], record: WalRecord, block: number): v
     blockIndex: undefined,
     replaces: false,
   });
+}
+
+/**
+ * The same of a record with blocks that was only walked over: {@link touchedPages} for those of all resource managers but HASH, of whose blocks
+ * some are named to be locked.
+ */
+export function walkTouched(walk: RecordWalk, touch: TouchPage): void {
+  const { rmid, blocks, spcOids, dbOids, relNumbers, blockNumbers } = walk;
+  let namesVisibilityMap = false;
+  for (let at = 0; at < blocks; at++) {
+    const restored = walk.restores(at);
+    if (!restored && rmid === RMGR.XLOG) continue;
+    const fork = walk.fork(at);
+    if (fork === VM_FORK) namesVisibilityMap = true;
+    const space = spaceOf(spcOids[at] ?? 0, dbOids[at] ?? 0, relNumbers[at] ?? 0, fork);
+    touch(space, blockNumbers[at] ?? 0, restored || walk.willInit(at));
+  }
+  if ((rmid !== RMGR.HEAP && rmid !== RMGR.HEAP2) || namesVisibilityMap) return;
+  const { first, second } = visibilityClearedBy(rmid, walk.info, walk, blockNumbers[0] ?? 0, secondOf(walk));
+  if (first < 0 && second < 0) return;
+  const space = spaceOf(spcOids[0] ?? 0, dbOids[0] ?? 0, relNumbers[0] ?? 0, VM_FORK);
+  if (first >= 0) touch(space, vmPageOf(first), false);
+  if (second >= 0 && (first < 0 || vmPageOf(second) !== vmPageOf(first))) touch(space, vmPageOf(second), false);
+}
+
+/** The block that is registered as number 1, after the first; -1 for none. */
+function secondOf({ blocks, ids, blockNumbers }: RecordWalk): number {
+  return blocks > 1 && ids[1] === 1 ? (blockNumbers[1] ?? -1) : -1;
 }

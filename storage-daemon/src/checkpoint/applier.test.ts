@@ -32,7 +32,6 @@ function applierRig() {
   const nothing = (): void => {};
   const applier = new Applier(
     {
-      engine: postgres18,
       log: { reader: { batch } } as unknown as RedoLog,
       table: new RecordTable(),
       index,

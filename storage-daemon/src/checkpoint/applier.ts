@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '@kube-aurora/clock';
 import { formatLsn, maxLsn, minLsn } from '@kube-aurora/pg-format/lsn';
-import type { EngineState, PageKey, RedoEngine, TouchedPages } from '@kube-aurora/redo-engine';
+import type { EngineState, PageKey, TouchPage } from '@kube-aurora/redo-engine';
 import { RECORD_LSN_BYTES, recordBytesInBatch, REDO_BATCH_HEADER_BYTES, type RedoBatchHeader } from '@kube-aurora/volume';
 import type { RedoLog } from '../redo-log/redo-log.ts';
 import type { Tombstones } from '../pages/tombstones.ts';
@@ -10,9 +10,9 @@ import type { WorkPace } from './work-pace.ts';
 
 /**
  * From the log into memory: redo that is durable on a quorum is indexed (which record changes which page) and applied
- * to the engine's state, in LSN order and in one pass, so that each record is decoded once. It runs in slices, so that
+ * to the engine's state, in LSN order and in one pass. It runs in slices, so that
  * appends and their acknowledgements go first, at a pace (work-pace.ts), and not for every batch: redo gathers for a
- * moment, unless a read waits for it.
+ * moment, unless a read waits for it. Nothing is made for a record: it is looked at where it stands, and its LSN is a number.
  *
  * Invariant: nothing past VDL is indexed, or reaches the state or a stored page; what is past it may still be annulled.
  */
@@ -28,6 +28,8 @@ const GATHER_BYTES_MAX = 256 * 1024;
 const CLOCK_STRIDE = 64;
 /** Batches that wait are kept in memory up to so many bytes; the rest is read back from the log in its turn. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024;
+/** LSNs below it are exact as numbers: nine petabytes of redo. */
+const LSN_END = 2n ** 53n;
 /** Batches that are done with leave the list so many at a time. */
 const PASSED_MAX = 256;
 
@@ -59,7 +61,6 @@ export class AnnulledAppliedError extends Error {
 }
 
 export interface ApplierOptions {
-  readonly engine: RedoEngine;
   readonly log: RedoLog;
   readonly table: RecordTable;
   readonly index: RedoIndex;
@@ -81,7 +82,9 @@ export type TakeSnapshot = (state: EngineState, lsn: bigint) => void;
 export class Applier {
   readonly #options: ApplierOptions;
   readonly #state: EngineState;
-  readonly #touched: TouchedPages;
+  /** Takes in a page that the record of `#seq` changes. */
+  readonly #touch: TouchPage;
+  #seq = 0;
   #waiting: WaitingBatch[] = [];
   /** The first of `#waiting` that is not wholly applied, and where in it the next record stands. */
   #first = 0;
@@ -103,7 +106,11 @@ export class Applier {
   constructor(options: ApplierOptions, state: EngineState, lsn: bigint) {
     this.#options = options;
     this.#state = state;
-    this.#touched = state.touchedPages();
+    const { index, chainMax, onLongChain } = options;
+    this.#touch = (space, block, replaces) => {
+      const refs = index.add(space, block, replaces, this.#seq);
+      if (refs >= chainMax && refs % chainMax === 0) onLongChain({ space, block });
+    };
     this.#appliedLsn = lsn;
     this.#vdl = lsn;
   }
@@ -137,7 +144,7 @@ export class Applier {
     const next = this.#waiting[this.#first];
     if (next === undefined) return undefined;
     if (this.#at === REDO_BATCH_HEADER_BYTES) return next.startLsn;
-    return next.bytes === undefined ? undefined : lsnAt(next.bytes, this.#at);
+    return next.bytes === undefined ? undefined : BigInt(lsnAt(next.bytes, this.#at));
   }
 
   /** Has the state of the next batch's end its taker? */
@@ -238,15 +245,25 @@ export class Applier {
   }
 
   #applySome(until: number): void {
+    try {
+      this.#applyUntil(until, Number(this.#limit));
+    } finally {
+      this.#noteApplied();
+    }
+  }
+
+  /** `limit`: records from there on may be annulled still. */
+  #applyUntil(until: number, limit: number): void {
     const { clock } = this.#options;
     let count = 0;
     for (;;) {
       const batch = this.#waiting[this.#first];
-      if (batch === undefined || batch.startLsn >= this.#limit) break;
+      if (batch === undefined || batch.startLsn >= limit) break;
+      if (batch.endLsn >= LSN_END) throw new RangeError(`redo ends at ${formatLsn(batch.endLsn)}, past what can be told apart`);
       const bytes = (batch.bytes ??= this.#readBack(batch));
       while (this.#at < batch.totalBytes) {
         const lsn = lsnAt(bytes, this.#at);
-        if (lsn >= this.#limit) return;
+        if (lsn >= limit) return;
         this.#applyRecord(batch, bytes, lsn);
         if (++count % CLOCK_STRIDE === 0 && clock.now() > until) return this.#passOver(batch);
       }
@@ -255,25 +272,25 @@ export class Applier {
   }
 
   /** Applies the record at `#at`. */
-  #applyRecord(batch: WaitingBatch, bytes: Buffer, lsn: bigint): void {
-    const { engine, table, index, tombstones, chainMax, onLongChain } = this.#options;
+  #applyRecord(batch: WaitingBatch, bytes: Buffer, lsn: number): void {
+    const { table, tombstones } = this.#options;
     const at = this.#at;
     const length = bytes.readUInt32LE(at + RECORD_LSN_BYTES);
-    const record = engine.decode(bytes.subarray(at + RECORD_LSN_BYTES, at + RECORD_LSN_BYTES + length), lsn);
     this.#at = at + recordBytesInBatch(length);
     const isLast = this.#at >= batch.totalBytes;
-    const seq = table.push(lsn, batch.position + at, length, isLast);
-    for (const page of this.#touched.of(record)) {
-      const refs = index.add(page, seq);
-      if (refs >= chainMax && refs % chainMax === 0) onLongChain(page);
-    }
-    for (const effect of this.#state.apply(record)) tombstones.add(lsn, effect);
-    this.#appliedLsn = record.endLsn;
+    this.#seq = table.push(lsn, batch.position + at, length, isLast);
+    const effects = this.#state.take(bytes, at + RECORD_LSN_BYTES, length, lsn, this.#touch);
+    for (const effect of effects) tombstones.add(BigInt(lsn), effect);
     this.recordsApplied++;
     if (!isLast || this.#takeSnapshot === undefined) return;
     const take = this.#takeSnapshot;
     this.#takeSnapshot = undefined;
+    this.#noteApplied();
     take(this.#state, this.#appliedLsn);
+  }
+
+  #noteApplied(): void {
+    this.#appliedLsn = maxLsn(this.#appliedLsn, this.#state.endLsn);
   }
 
   /** On to the next batch, when all of this one is applied. */
@@ -305,6 +322,6 @@ export class Applier {
 }
 
 /** A record's LSN, which stands before it in a batch. */
-function lsnAt(batch: Buffer, at: number): bigint {
-  return batch.readBigUInt64LE(at);
+function lsnAt(batch: Buffer, at: number): number {
+  return batch.readUInt32LE(at) + batch.readUInt32LE(at + 4) * 0x1_0000_0000;
 }

@@ -65,27 +65,20 @@ class SystemFile implements DiskFile {
   }
 
   writeHere(buffers: readonly Buffer[], offset: number): void {
-    let written = fs.writevSync(this.#descriptor, buffers, offset);
-    let at = offset + written;
-    for (const buffer of buffers) {
-      const skipped = Math.min(written, buffer.length);
-      written -= skipped;
-      for (let done = skipped; done < buffer.length;) {
-        const more = fs.writeSync(this.#descriptor, buffer, done, buffer.length - done, at);
-        done += more;
-        at += more;
-      }
+    let at = offset;
+    for (let left = buffers; left.length > 0;) {
+      const written = fs.writevSync(this.#descriptor, left, at);
+      at += written;
+      left = pastWritten(left, written);
     }
   }
 
   async write(buffers: readonly Buffer[], offset: number): Promise<void> {
     let at = offset;
-    for (const buffer of buffers) {
-      for (let done = 0; done < buffer.length;) {
-        const { bytesWritten } = await writev(this.#descriptor, [buffer.subarray(done)], at);
-        done += bytesWritten;
-        at += bytesWritten;
-      }
+    for (let left = buffers; left.length > 0;) {
+      const { bytesWritten } = await writev(this.#descriptor, left, at);
+      at += bytesWritten;
+      left = pastWritten(left, bytesWritten);
     }
   }
 
@@ -121,6 +114,15 @@ class SystemFile implements DiskFile {
     this.#descriptor = -1;
     return close(descriptor);
   }
+}
+
+/** What is left to be written of buffers whose first bytes are. */
+function pastWritten(buffers: readonly Buffer[], written: number): readonly Buffer[] {
+  let left = written;
+  let at = 0;
+  for (let buffer = buffers[0]; buffer !== undefined && left >= buffer.length; buffer = buffers[++at]) left -= buffer.length;
+  const partial = buffers[at];
+  return partial === undefined ? [] : [partial.subarray(left), ...buffers.slice(at + 1)];
 }
 
 function isAbsent(error: unknown): boolean {

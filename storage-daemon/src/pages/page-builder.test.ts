@@ -102,7 +102,7 @@ describe('pages whose redo goes while they are made', () => {
     };
     const table = new RecordTable();
     const index = new RedoIndex();
-    index.add({ ...A, replaces: false }, table.push(record.lsn, record.position, record.bytes, true));
+    index.add(A.space, A.block, false, table.push(Number(record.lsn), record.position, record.bytes, true));
     const sources = { engine: postgres18, table, index, tombstones: new Tombstones(), store, cache: new PageCache(1e6, 8192) };
     const limits = { keptFrom: () => 0n, writtenTo: () => 0n, log: Object.assign(log, { reader }) };
     return new PageBuilder({ ...sources, ...limits } as unknown as PageSources, { clock: systemClock(), sliceMs: 5 });

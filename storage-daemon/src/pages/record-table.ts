@@ -10,6 +10,8 @@ const LAST_OF_BATCH = 1;
 
 interface Chunk {
   readonly lsns: BigUint64Array;
+  /** The same, in halves: the low one first, as on all hosts that this runs on. */
+  readonly words: Uint32Array;
   readonly positions: Float64Array;
   readonly lengths: Uint32Array;
   readonly flags: Uint8Array;
@@ -44,13 +46,16 @@ export class RecordTable {
     return chunk;
   }
 
-  push(lsn: bigint, position: number, length: number, lastOfBatch: boolean): number {
+  /** `lsn` is exact: below 2^53. Gives the record's seq. */
+  push(lsn: number, position: number, length: number, lastOfBatch: boolean): number {
     const seq = this.#next++;
     const index = Math.floor(seq / CHUNK) - this.#firstChunk;
     let chunk = this.#chunks[index];
     if (chunk === undefined) {
+      const lsns = new BigUint64Array(CHUNK);
       chunk = {
-        lsns: new BigUint64Array(CHUNK),
+        lsns,
+        words: new Uint32Array(lsns.buffer),
         positions: new Float64Array(CHUNK),
         lengths: new Uint32Array(CHUNK),
         flags: new Uint8Array(CHUNK),
@@ -58,7 +63,8 @@ export class RecordTable {
       this.#chunks[index] = chunk;
     }
     const at = seq % CHUNK;
-    chunk.lsns[at] = lsn;
+    chunk.words[2 * at] = lsn;
+    chunk.words[2 * at + 1] = lsn / 0x1_0000_0000;
     chunk.positions[at] = position;
     chunk.lengths[at] = length;
     chunk.flags[at] = lastOfBatch ? LAST_OF_BATCH : 0;

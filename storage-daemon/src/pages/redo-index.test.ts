@@ -9,7 +9,7 @@ type Touch = { readonly page: PageKey; readonly replaces: boolean };
 
 function filled(all: readonly Touch[]): RedoIndex {
   const index = new RedoIndex();
-  all.forEach(({ page: { space, block }, replaces }, seq) => index.add({ space, block, replaces }, seq));
+  all.forEach(({ page: { space, block }, replaces }, seq) => index.add(space, block, replaces, seq));
   return index;
 }
 

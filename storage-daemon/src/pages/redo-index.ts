@@ -1,4 +1,4 @@
-import type { PageKey, TouchedPage } from '@kube-aurora/redo-engine';
+import type { PageKey } from '@kube-aurora/redo-engine';
 
 /**
  * Which records change which page, for the part of the log past the checkpoint. A reference is
@@ -22,8 +22,9 @@ export function refReplaces(ref: number): boolean {
 
 export class RedoIndex {
   readonly #spaces = new Map<string, SpaceIndex>();
-  /** Records in a row tend to change one space. */
+  /** Records in a row tend to change one space, or two in turns: a table and its index. */
   #last: SpaceIndex | undefined;
+  #beforeLast: SpaceIndex | undefined;
   #refs = 0;
   #pages = 0;
   #longest = 0;
@@ -39,18 +40,29 @@ export class RedoIndex {
   #find(space: string): SpaceIndex | undefined {
     const last = this.#last;
     if (last !== undefined && last.space === space) return last;
-    const found = this.#spaces.get(space);
-    if (found !== undefined) this.#last = found;
+    const before = this.#beforeLast;
+    const found = before !== undefined && before.space === space ? before : this.#spaces.get(space);
+    if (found !== undefined) this.#foundLast(found);
     return found;
   }
 
+  #foundLast(space: SpaceIndex): void {
+    this.#beforeLast = this.#last;
+    this.#last = space;
+  }
+
+  #forgetLast(): void {
+    this.#last = undefined;
+    this.#beforeLast = undefined;
+  }
+
   /** Notes that record `seq` changes the page. Returns how many references the page has now. */
-  add({ space, block, replaces }: TouchedPage, seq: number): number {
+  add(space: string, block: number, replaces: boolean, seq: number): number {
     let found = this.#find(space);
     if (found === undefined) {
       found = { space, pages: new Map() };
       this.#spaces.set(space, found);
-      this.#last = found;
+      this.#foundLast(found);
     }
     const ref = seq * 2 + (replaces ? 1 : 0);
     const refs = found.pages.get(block);
@@ -88,7 +100,7 @@ export class RedoIndex {
     this.#pages--;
     if (of.pages.size > 0) return;
     this.#spaces.delete(of.space);
-    if (this.#last === of) this.#last = undefined;
+    this.#forgetLast();
   }
 
   /** The most references that a page had at once since this was last asked. */
@@ -140,7 +152,7 @@ export class RedoIndex {
 
   clear(): void {
     this.#spaces.clear();
-    this.#last = undefined;
+    this.#forgetLast();
     this.#refs = 0;
     this.#pages = 0;
   }

@@ -62,7 +62,7 @@ export class SlotFile {
     for (let at = 0; at < slots.length;) {
       const end = runEnd(slots, at);
       const offset = (slots[at] ?? 0) * this.#pageBytes;
-      await this.#file.write(end - at === 1 ? pages.slice(at, end) : [Buffer.concat(pages.slice(at, end))], offset);
+      await this.#file.write(pages.slice(at, end), offset);
       this.#fileBytes = Math.max(this.#fileBytes, offset + (end - at) * this.#pageBytes);
       at = end;
     }

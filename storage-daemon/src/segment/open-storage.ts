@@ -101,7 +101,7 @@ export async function openStorage(
   known: KnownOfLog,
   onLongChain: (page: PageKey) => void,
 ): Promise<OpenedStorage> {
-  const { engine, clock, limits, onProgress, onDamage } = options;
+  const { clock, limits, onProgress, onDamage } = options;
   const store = await openStore(options, control);
   let log: RedoLog | undefined;
   try {
@@ -124,7 +124,7 @@ export async function openStorage(
     const { chainMax } = limits;
     const pace = new WorkPace(() => (EAGER * applier.unappliedBytes) / limits.unappliedBytes);
     const applier = new Applier(
-      { engine, log, table, index, tombstones, clock, pace, chainMax, onProgress, onLongChain, onFailure: onDamage },
+      { log, table, index, tombstones, clock, pace, chainMax, onProgress, onLongChain, onFailure: onDamage },
       state,
       checkpoint.lsn,
     );

@@ -61,39 +61,51 @@ const cleared: VisibilityClear = { first: -1, second: -1 };
  * on) or not (before) makes no difference here. The result is valid until the next call.
  */
 export function visibilityCleared(record: WalRecord): VisibilityClear {
+  const [block, second] = record.blocks;
+  RECORD_DATA.data = record.mainData;
+  return visibilityClearedBy(record.rmid, record.info, RECORD_DATA, block?.blockNumber ?? -1, second?.id === 1 ? second.blockNumber : -1);
+}
+
+/** A record's main data, a byte at a time. */
+interface MainData {
+  mainByte(at: number): number;
+}
+
+const RECORD_DATA: MainData & { data: Buffer } = {
+  data: Buffer.alloc(0),
+  mainByte(at: number): number {
+    return this.data.readUInt8(at);
+  },
+};
+
+/** The same of a record whose first block is `block`, and whose block of number 1 is `other` (-1 for none). */
+export function visibilityClearedBy(rmid: number, info: number, main: MainData, block: number, other: number): VisibilityClear {
   cleared.first = -1;
   cleared.second = -1;
-  const { mainData, rmid } = record;
-  const opcode = RMGRS.opcodeOf(rmid, record.info);
+  const opcode = RMGRS.opcodeOf(rmid, info);
   if (rmid === RMGR.HEAP) {
     if (opcode === OPCODE.HEAP.INSERT) {
-      if ((mainData.readUInt8(2) & INSERT_ALL_VISIBLE_CLEARED) !== 0) cleared.first = heapBlock(record, 0);
+      if ((main.mainByte(2) & INSERT_ALL_VISIBLE_CLEARED) !== 0) cleared.first = block;
     } else if (opcode === OPCODE.HEAP.DELETE) {
-      if ((mainData.readUInt8(7) & DELETE_ALL_VISIBLE_CLEARED) !== 0) cleared.first = heapBlock(record, 0);
+      if ((main.mainByte(7) & DELETE_ALL_VISIBLE_CLEARED) !== 0) cleared.first = block;
     } else if (opcode === OPCODE.HEAP.UPDATE || opcode === OPCODE.HEAP.HOT_UPDATE) {
-      const flags = mainData.readUInt8(7);
-      const newBlock = heapBlock(record, 0);
-      const old = record.blocks[1];
-      if ((flags & UPDATE_NEW_ALL_VISIBLE_CLEARED) !== 0) cleared.first = newBlock;
-      if ((flags & UPDATE_OLD_ALL_VISIBLE_CLEARED) !== 0) cleared.second = old?.id === 1 ? old.blockNumber : newBlock;
+      const flags = main.mainByte(7);
+      if ((flags & UPDATE_NEW_ALL_VISIBLE_CLEARED) !== 0) cleared.first = block;
+      if ((flags & UPDATE_OLD_ALL_VISIBLE_CLEARED) !== 0) cleared.second = other >= 0 ? other : block;
     } else if (opcode === OPCODE.HEAP.LOCK) {
-      clearedByLock(record, mainData.readUInt8(7));
+      clearedByLock(block, main.mainByte(7));
     }
   } else if (rmid === RMGR.HEAP2) {
     if (opcode === OPCODE.HEAP2.MULTI_INSERT) {
-      if ((mainData.readUInt8(0) & INSERT_ALL_VISIBLE_CLEARED) !== 0) cleared.first = heapBlock(record, 0);
+      if ((main.mainByte(0) & INSERT_ALL_VISIBLE_CLEARED) !== 0) cleared.first = block;
     } else if (opcode === OPCODE.HEAP2.LOCK_UPDATED) {
-      clearedByLock(record, mainData.readUInt8(7));
+      clearedByLock(block, main.mainByte(7));
     }
   }
   return cleared;
 }
 
-function clearedByLock(record: WalRecord, flags: number): void {
+function clearedByLock(block: number, flags: number): void {
   if ((flags & LOCK_ALL_FROZEN_CLEARED) === 0) return;
-  cleared.first = heapBlock(record, 0);
-}
-
-function heapBlock(record: WalRecord, index: number): number {
-  return record.blocks[index]?.blockNumber ?? -1;
+  cleared.first = block;
 }

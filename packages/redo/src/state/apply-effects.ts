@@ -1,4 +1,4 @@
-import { RMGR, RMGR_CUSTOM_MIN, type WalRecord } from '@kube-aurora/pg-format';
+import { type Lsn, type RecordWalk, RMGR, RMGR_CUSTOM_MIN, type WalRecord } from '@kube-aurora/pg-format';
 import { RMGRS } from '../rmgrs.ts';
 import { RedoError } from '@kube-aurora/redo-engine';
 import { applyDatabase, applyRelationMap, applyStorage, applyTablespace } from './catalog-effects.ts';
@@ -34,10 +34,7 @@ export function applyEffects(state: VolumeState, record: WalRecord): readonly Ef
   state.endLsn = record.endLsn;
   state.transactions.observe(record.xid);
   const { blocks } = record;
-  // An extension's record with pages stands or falls with its page images; one without could mean anything.
-  if (KNOWN[(record.rmid << 4) | (record.info >> 4)] !== 1 && (record.rmid < RMGR_CUSTOM_MIN || blocks.length === 0)) {
-    throw stateError(record, 'PostgreSQL 18 has no such record, and what an extension means by it is not known');
-  }
+  if (!isKnown(record, blocks.length)) throw unknownRecord(record, record.lsn);
   if (blocks.length > 0) {
     for (const block of blocks) state.relations.touch(block.spcOid, block.dbOid, block.relNumber, block.fork, block.blockNumber);
     state.maxPageLsn = record.endLsn;
@@ -47,15 +44,40 @@ export function applyEffects(state: VolumeState, record: WalRecord): readonly Ef
   try {
     return applyByManager(state, record) ?? NONE;
   } catch (error) {
-    const failure = stateError(record, error instanceof Error ? error.message : String(error));
+    const failure = stateError(record, record.lsn, error instanceof Error ? error.message : String(error));
     failure.cause = error;
     throw failure;
   }
 }
 
-function stateError(record: WalRecord, reason: string): RedoError {
+/**
+ * Brings the state forward by a record with blocks that was only walked over, as {@link applyEffects} does: it has no effects beside its pages.
+ * The state's LSNs are left to the caller.
+ */
+export function applyWalk(state: VolumeState, walk: RecordWalk): void {
+  const { blocks, spcOids, dbOids, relNumbers, blockNumbers } = walk;
+  if (!isKnown(walk, blocks)) throw unknownRecord(walk, BigInt(walk.lsn) as Lsn);
+  state.transactions.observe(walk.xid);
+  for (let at = 0; at < blocks; at++) {
+    state.relations.touch(spcOids[at] ?? 0, dbOids[at] ?? 0, relNumbers[at] ?? 0, walk.fork(at), blockNumbers[at] ?? 0);
+  }
+}
+
+/** What kind of record it is. */
+type RecordKind = Pick<WalRecord, 'rmid' | 'info'>;
+
+/** An extension's record with pages stands or falls with its page images; one without could mean anything. */
+function isKnown({ rmid, info }: RecordKind, blocks: number): boolean {
+  return KNOWN[(rmid << 4) | (info >> 4)] === 1 || (rmid >= RMGR_CUSTOM_MIN && blocks > 0);
+}
+
+function unknownRecord(record: RecordKind, lsn: Lsn): RedoError {
+  return stateError(record, lsn, 'PostgreSQL 18 has no such record, and what an extension means by it is not known');
+}
+
+function stateError(record: RecordKind, lsn: Lsn, reason: string): RedoError {
   const name = RMGRS.recordName(record);
-  return new RedoError(`${name} cannot be applied to the volume's state: ${reason}`, { lsn: record.lsn, record: name, page: undefined });
+  return new RedoError(`${name} cannot be applied to the volume's state: ${reason}`, { lsn, record: name, page: undefined });
 }
 
 function applyByManager(state: VolumeState, record: WalRecord): readonly Effect[] | undefined {

@@ -82,12 +82,6 @@ export function raiseMulti(counters: CheckPoint, nextMulti: number, nextOffset: 
 
 const TRACK_COMMIT_TIMESTAMP_AT = 25;
 
-/** Whether track_commit_timestamp is on after a record that sets parameters; undefined for any other. */
-export function commitTimestampsAfter({ rmid, info, mainData }: WalRecord): boolean | undefined {
-  if (rmid !== RMGR.XLOG || RMGRS.opcodeOf(rmid, info) !== OPCODE.XLOG.PARAMETER_CHANGE) return undefined;
-  return mainData.length > TRACK_COMMIT_TIMESTAMP_AT ? mainData[TRACK_COMMIT_TIMESTAMP_AT] !== 0 : undefined;
-}
-
 /** What a hot standby must have no less of than its primary. */
 export interface PrimaryLimits {
   readonly maxConnections: number;

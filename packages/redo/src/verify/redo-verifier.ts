@@ -7,6 +7,8 @@ import { setPageLsn } from '../page/header.ts';
 import { redo } from '../redo.ts';
 import { VM_FORK } from '../rmgr/visibility-map.ts';
 import { applyEffects } from '../state/apply-effects.ts';
+import { decodeVolumeState, encodeVolumeState } from '../state/codec.ts';
+import { Postgres18State } from '../state/postgres18-state.ts';
 import type { VolumeState } from '../state/volume-state.ts';
 import { touchedPages } from '../touched-pages.ts';
 import { type ComparedPage, comparePages, isLossyMapImage, type PageDifference } from './compare-pages.ts';
@@ -43,9 +45,12 @@ export class RedoVerifier {
   readonly lastManager = new Map<string, number>();
   /** Visibility-map pages whose image left the map out. */
   readonly lossyMaps = new Set<string>();
+  /** The state as a daemon brings it forward, which walks over most records: it must come to the same. */
+  readonly #taken: Postgres18State;
 
   constructor(state: VolumeState, pages: PageStore) {
     this.state = state;
+    this.#taken = new Postgres18State(decodeVolumeState(encodeVolumeState(state)));
     this.pages = pages;
   }
 
@@ -54,11 +59,37 @@ export class RedoVerifier {
     const name = RMGRS.recordName(record);
     const coverage = this.#coverageOf(name);
     coverage.records++;
-    for (const touched of touchedPages(record, this.state.control.trackCommitTimestamp)) {
+    const pages = touchedPages(record, this.state.control.trackCommitTimestamp);
+    this.#takeIn(record, name, pages);
+    for (const touched of pages) {
       coverage.pages++;
       this.#applyToPage(record, touched, name, coverage);
     }
     for (const effect of applyEffects(this.state, record)) this.pages.apply(effect);
+  }
+
+  /** The state as a daemon has it after all of these records. */
+  encodedAsTaken(): Buffer {
+    return this.#taken.encode();
+  }
+
+  #takeIn({ raw, lsn }: WalRecord, name: string, pages: readonly TouchedPage[]): void {
+    let at = 0;
+    this.#taken.take(raw, 0, raw.length, Number(lsn), (space, block, replaces) => {
+      const page = pages[at++];
+      if (page?.space === space && page.block === block && page.replaces === replaces) return;
+      const found = `taken in, its change ${at} is to block ${block} of ${Buffer.from(space, 'latin1').toString('hex')}, replacing ${replaces}`;
+      this.mismatches.push({
+        lsn,
+        record: name,
+        page: page === undefined ? 'none' : formatPage(page),
+        block: undefined,
+        difference: found,
+      });
+    });
+    if (at >= pages.length) return;
+    const difference = `taken in, it changes ${at} pages of ${pages.length}`;
+    this.mismatches.push({ lsn, record: name, page: 'all', block: undefined, difference });
   }
 
   /** How a page is to be compared; `heapBlock` as in {@link ComparedPage}. */

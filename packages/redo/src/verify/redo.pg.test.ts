@@ -110,6 +110,7 @@ describe.each([
   test('survives being stored', () => {
     const { state } = replayed.verifier;
     const stored = encodeVolumeState(state);
+    expect(replayed.verifier.encodedAsTaken().equals(stored)).toBe(true);
     expect(encodeVolumeState(decodeVolumeState(stored)).equals(stored)).toBe(true);
     expect([...state.relations.forks()]).toEqual([...decodeVolumeState(stored).relations.forks()]);
   });
@@ -124,6 +125,7 @@ test.each(RARE_LOGS)('a log of $name replays to the files, and the counters, of 
     addCoverage(seen, coverage);
     expect(mismatches).toEqual([]);
     expect(compareWithFiles(replayed.verifier, replayed.dataDir).differences).toEqual([]);
+    expect(replayed.verifier.encodedAsTaken().equals(encodeVolumeState(replayed.verifier.state))).toBe(true);
     expectSameCounters(replayed);
     expect(holds.filter((name) => !coverage.has(name))).toEqual([]);
   } finally {
