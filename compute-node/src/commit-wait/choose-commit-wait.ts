@@ -13,13 +13,26 @@ export type CommitWait = 'flush' | 'session';
  * A way to the quorum and back that takes so long is worth the wake-ups of two processes more a commit. Copies in one zone take less, and
  * so do those of zones that are half a millisecond apart.
  */
-const FAR_MS = 1.6;
+const FAR_MS = 2;
 /** What is nearer than this is near again: between the two nothing changes. */
-const NEAR_MS = 1.1;
+const NEAR_MS = 1.4;
+/**
+ * Of the processes that a flush goes through and back, the agent sees its own waits for a core; PostgreSQL and the daemons may wait for as long.
+ * On a machine that is short of cores this is what flushes take, and fewer, fuller rounds are what it needs.
+ */
+const CORE_WAITS = 2;
 
-/** `quickestFlushMs`: what the quickest of the last flushes took; undefined: there were too few to say. */
-export function chooseCommitWait(present: CommitWait, quickestFlushMs: number | undefined): CommitWait {
+/** What the choice hangs on. */
+export interface QuorumDistance {
+  /** What the quickest of the last flushes took; undefined: there were too few to say. */
+  readonly quickestFlushMs: number | undefined;
+  /** For how long this agent was ready to run and had no core, for each of them. */
+  readonly coreWaitMs: number;
+}
+
+/** Where sessions are to wait, when they wait as `present` says. */
+export function chooseCommitWait(present: CommitWait, { quickestFlushMs, coreWaitMs }: QuorumDistance): CommitWait {
   if (quickestFlushMs === undefined) return present;
-  if (quickestFlushMs >= FAR_MS) return 'session';
-  return quickestFlushMs < NEAR_MS ? 'flush' : present;
+  if (quickestFlushMs < NEAR_MS) return 'flush';
+  return quickestFlushMs - CORE_WAITS * coreWaitMs >= FAR_MS ? 'session' : present;
 }

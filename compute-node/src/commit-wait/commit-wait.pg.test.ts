@@ -63,7 +63,10 @@ beforeAll(async () => {
   await observer.query('create table t (id int)');
   agent.quorum = quorum;
   const socket = { dir: agent.socketDir, port: LOCAL_PORT };
-  kept = keepCommitsShort({ socket, flushes: quorum, server: agent.postgres, clock, logger: silentLogger() }, over.signal);
+  kept = keepCommitsShort(
+    { socket, flushes: quorum, server: agent.postgres, coreWait: () => 0, clock, logger: silentLogger() },
+    over.signal,
+  );
 }, 60_000);
 
 beforeEach(async () => {

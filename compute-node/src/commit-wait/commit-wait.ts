@@ -5,7 +5,7 @@ import { connectSuperuser, letGo, type LocalSocket } from '../postgres/local-cli
 import { quietSession } from '../postgres/quiet-session.ts';
 import type { RunningPostgres } from '../postgres/supervise.ts';
 import type { WritePath } from '../write-path/write-path.ts';
-import { chooseCommitWait, type CommitWait } from './choose-commit-wait.ts';
+import { chooseCommitWait, type CommitWait, type QuorumDistance } from './choose-commit-wait.ts';
 import { COMMIT_STANDBY, CommitStandby } from './commit-standby.ts';
 import { doCommitsWait } from './proven-wait.ts';
 
@@ -21,12 +21,14 @@ const LAST_WORDS_MS = 500;
 const STATEMENT_MS = 10_000;
 
 /** When a writer's flushes return, and how far they and durability have come. */
-export type FlushControl = Pick<WritePath, 'watch' | 'returnFlushes' | 'quickestFlushMs' | 'promisedLsn' | 'durable'>;
+export type FlushControl = Pick<WritePath, 'watch' | 'returnFlushes' | 'quickestFlushMs' | 'timedFlushes' | 'promisedLsn' | 'durable'>;
 
 export interface CommitWaitOptions {
   readonly socket: LocalSocket;
   readonly flushes: FlushControl;
   readonly server: Pick<RunningPostgres, 'walIs' | 'waitForStandby'>;
+  /** Milliseconds so far for which this agent was ready to run and had no core. */
+  readonly coreWait: () => number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -44,13 +46,14 @@ export interface CommitWaitOptions {
  *   standby says so.
  */
 export async function keepCommitsShort(options: CommitWaitOptions, signal: AbortSignal): Promise<void> {
-  const { flushes, clock, logger } = options;
+  const { clock, logger } = options;
+  const look = lookAt(options);
   let said = '';
   while (!signal.aborted) {
     let pauseMs = LOOK_MS;
-    if (chooseCommitWait('flush', flushes.quickestFlushMs) === 'session') {
+    if (chooseCommitWait('flush', look()) === 'session') {
       try {
-        await whileFar(options, signal);
+        await whileFar(options, look, signal);
         said = '';
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
@@ -64,8 +67,19 @@ export async function keepCommitsShort(options: CommitWaitOptions, signal: Abort
   }
 }
 
+/** How far the quorum is, and for how long there was no core, for each flush since it was looked at last. */
+function lookAt({ flushes, coreWait }: CommitWaitOptions): () => QuorumDistance {
+  let before = { flushes: flushes.timedFlushes, waitedMs: coreWait() };
+  return () => {
+    const now = { flushes: flushes.timedFlushes, waitedMs: coreWait() };
+    const coreWaitMs = (now.waitedMs - before.waitedMs) / Math.max(1, now.flushes - before.flushes);
+    before = now;
+    return { quickestFlushMs: flushes.quickestFlushMs, coreWaitMs };
+  };
+}
+
 /** Resolves when the way is short again. Throws when it cannot be, or is over for another reason. Commits wait in the flush then. */
-async function whileFar(options: CommitWaitOptions, signal: AbortSignal): Promise<void> {
+async function whileFar(options: CommitWaitOptions, look: () => QuorumDistance, signal: AbortSignal): Promise<void> {
   const { socket, flushes, server, clock, logger } = options;
   const sessions: Client[] = [];
   const session = async (): Promise<Client> => {
@@ -92,7 +106,7 @@ async function whileFar(options: CommitWaitOptions, signal: AbortSignal): Promis
     logger.info({ quickestFlushMs: flushes.quickestFlushMs }, 'the quorum is far: each commit waits for it by itself, many at a time');
     while (!signal.aborted && !quorum.isLost && wait === 'session') {
       await clock.sleep(LOOK_MS, signal);
-      wait = chooseCommitWait(wait, flushes.quickestFlushMs);
+      wait = chooseCommitWait(wait, look());
     }
     await takeBack(options, signal);
     server.waitForStandby(undefined);

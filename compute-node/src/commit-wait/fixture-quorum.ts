@@ -9,6 +9,7 @@ export class FixtureQuorum implements FlushControl {
   /** Whatever is flushed is durable a moment later. */
   isOpen = true;
   returns: FlushesReturn = 'durable';
+  timedFlushes = 0;
   promisedLsn = 0n;
   durableLsn = 0n;
   #watch: WatchPoints | undefined;

@@ -1,5 +1,5 @@
 import type { Clock } from '@kube-aurora/clock';
-import type { Logger } from '@kube-aurora/process';
+import { coreWait, type Logger } from '@kube-aurora/process';
 import { RMGRS_NEEDING_IMAGES } from '@kube-aurora/redo';
 import { NO_XMINS, type StandbyXmins } from '@kube-aurora/rpc';
 import { keepCommitsShort } from '../commit-wait/commit-wait.ts';
@@ -336,7 +336,7 @@ export class PostgresServer {
     const flushes = this.#volume?.flushes;
     if (flushes === undefined) throw new Error('a writer has no say in when its flushes return');
     const socket = { dir: paths.runDir, port: listen.port };
-    this.#commitsShort = keepCommitsShort({ socket, flushes, server: postgres, clock, logger }, this.#goesOn.signal);
+    this.#commitsShort = keepCommitsShort({ socket, flushes, server: postgres, coreWait: coreWait(), clock, logger }, this.#goesOn.signal);
   }
 
   /** A postmaster that hangs ends by nobody else's hand: without this its database would be away for good. */

@@ -32,6 +32,7 @@ export interface VolumeDriver {
     | 'watch'
     | 'returnFlushes'
     | 'quickestFlushMs'
+    | 'timedFlushes'
     | 'promisedLsn'
     | 'durable'
   > &

@@ -15,6 +15,8 @@ const EMPTY: Readonly<Window> = { quickestMs: Number.POSITIVE_INFINITY, flushes:
  * disks that are busy makes flushes slower, and none of them quicker than the network and the quietest disks are.
  */
 export class QuickestFlush {
+  /** So far. */
+  flushes = 0;
   #before: Window = { ...EMPTY };
   #now: Window = { ...EMPTY };
   #beganMs = Number.NEGATIVE_INFINITY;
@@ -22,6 +24,7 @@ export class QuickestFlush {
   /** A flush was durable after `tookMs`. */
   note(tookMs: number, nowMs: number): void {
     this.#turn(nowMs);
+    this.flushes++;
     this.#now.flushes++;
     if (tookMs < this.#now.quickestMs) this.#now.quickestMs = tookMs;
   }

@@ -226,6 +226,11 @@ export class WritePath implements VolumeView {
     return this.#quickest.quickestMs(this.#options.clock.now());
   }
 
+  /** How many have been timed so far. */
+  get timedFlushes(): number {
+    return this.#quickest.flushes;
+  }
+
   /** Resolves when all redo that ends at or below the LSN, which was sent, is durable, or with the reason why that can never be. */
   durable(lsn: bigint): Promise<FlushOutcome> {
     if (this.#phase !== 'open') return this.#refusal();

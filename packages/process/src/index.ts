@@ -1,6 +1,7 @@
 export * from './config.ts';
 export * from './exit-codes.ts';
 export * from './compile-early.ts';
+export { coreWait } from './core-wait.ts';
 export * from './heap-growth.ts';
 export * from './latency-histogram.ts';
 export * from './log-schema.ts';

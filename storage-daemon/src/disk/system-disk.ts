@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { coreWait } from './core-wait.ts';
+import { coreWait } from '@kube-aurora/process';
 import type { Disk, DiskFile, OpenMode } from './disk.ts';
 import { LevelStore } from './level-store.ts';
 import { ReadPace } from './read-pace.ts';
