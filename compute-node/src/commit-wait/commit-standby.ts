@@ -1,6 +1,7 @@
 import type { Clock } from '@kube-aurora/clock';
-import { Client, type Connection, type Submittable } from 'pg';
-import { letGo, SUPERUSER, type LocalSocket } from '../postgres/local-client.ts';
+import type { Client, Connection, Submittable } from 'pg';
+import { letGo, type LocalSocket } from '../postgres/local-client.ts';
+import { connectReplication, flushedLsn } from '../postgres/replication-client.ts';
 
 /** As it stands in pg_stat_replication and in synchronous_standby_names. */
 export const COMMIT_STANDBY = 'kube_aurora_quorum';
@@ -32,25 +33,9 @@ export class CommitStandby {
 
   /** Resolves once PostgreSQL streams to it; rejects when it does not. */
   static async connect(socket: LocalSocket, clock: Clock): Promise<CommitStandby> {
-    // The types of `pg` leave `replication` out.
-    const config = {
-      host: socket.dir,
-      port: socket.port,
-      user: SUPERUSER,
-      replication: 'true',
-      application_name: COMMIT_STANDBY,
-      options: '-c idle_session_timeout=0 -c wal_sender_timeout=0',
-      connectionTimeoutMillis: 10_000,
-    };
-    const client = new Client(config);
-    // A PostgreSQL that ends meanwhile fails the stream; an unheard event would end the agent.
-    client.on('error', () => undefined);
-    await client.connect();
+    const client = await connectReplication(socket, COMMIT_STANDBY, ['wal_sender_timeout=0']);
     try {
-      const { rows } = await client.query<{ xlogpos: string }>('IDENTIFY_SYSTEM');
-      const [system] = rows;
-      if (system === undefined) throw new Error('IDENTIFY_SYSTEM answered nothing');
-      const stream = new StandbyStream(`START_REPLICATION PHYSICAL ${system.xlogpos}`);
+      const stream = new StandbyStream(`START_REPLICATION PHYSICAL ${await flushedLsn(client)}`);
       const standby = new CommitStandby(client, stream, clock);
       stream.onAsked = () => standby.#say();
       client.query(stream);
@@ -87,7 +72,8 @@ export class CommitStandby {
   close(): void {
     this.#isLost = true;
     this.#stream.send(GOODBYE);
-    letGo(this.#client);
+    const late = this.#clock.after(GOODBYE_WITHIN_MS, () => letGo(this.#client));
+    this.#client.once('end', () => late.cancel());
   }
 
   #say(): void {
@@ -98,6 +84,8 @@ export class CommitStandby {
   }
 }
 
+/** PostgreSQL ends the connection by then, or it is ended. */
+const GOODBYE_WITHIN_MS = 1000;
 /** CopyDone, then Terminate, each u8 type · u32 length: PostgreSQL says nothing in its log of a standby that ends so. */
 const GOODBYE = Buffer.from([0x63, 0, 0, 0, 4, 0x58, 0, 0, 0, 4]);
 

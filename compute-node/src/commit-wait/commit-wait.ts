@@ -109,7 +109,6 @@ async function whileFar(options: CommitWaitOptions, look: () => QuorumDistance, 
       wait = chooseCommitWait(wait, look());
     }
     await takeBack(options, signal);
-    server.waitForStandby(undefined);
     if (signal.aborted) return;
     if (quorum.isLost) throw new Error('PostgreSQL ended the connection that stands for the quorum');
     await until(
@@ -120,7 +119,6 @@ async function whileFar(options: CommitWaitOptions, look: () => QuorumDistance, 
     logger.info({ quickestFlushMs: flushes.quickestFlushMs }, 'the quorum is near: commits wait for it in their flush');
   } catch (error) {
     await takeBack(options, signal);
-    server.waitForStandby(undefined);
     throw error;
   } finally {
     // Whoever is held back still hears of it: at an end, for one.
@@ -130,16 +128,19 @@ async function whileFar(options: CommitWaitOptions, look: () => QuorumDistance, 
   }
 }
 
-/** Flushes wait for their quorum again, and all that they had returned for is durable, unless everything ends. */
-async function takeBack({ flushes, clock }: CommitWaitOptions, signal: AbortSignal): Promise<void> {
+/**
+ * Flushes wait for their quorum again, and once all that they had returned for is durable sessions wait for the standby no more. Where
+ * everything ends before that they wait to the end.
+ */
+async function takeBack({ flushes, server, clock }: CommitWaitOptions, signal: AbortSignal): Promise<void> {
   flushes.returnFlushes('durable');
-  const durable = flushes.durable(flushes.promisedLsn);
-  const isOver = new Promise<void>((resolve) => {
-    const over = (): void => void clock.sleep(LAST_WORDS_MS).then(resolve);
-    if (signal.aborted) over();
-    else signal.addEventListener('abort', over, { once: true });
+  const durable = flushes.durable(flushes.promisedLsn).then(({ kind }) => kind === 'durable');
+  const over = new Promise<boolean>((resolve) => {
+    const late = (): void => void clock.sleep(LAST_WORDS_MS).then(() => resolve(false));
+    if (signal.aborted) late();
+    else signal.addEventListener('abort', late, { once: true });
   });
-  await Promise.race([durable, isOver]);
+  if (await Promise.race([durable, over])) server.waitForStandby(undefined);
 }
 
 async function until(holds: () => Promise<boolean>, clock: Clock, otherwise: string): Promise<void> {

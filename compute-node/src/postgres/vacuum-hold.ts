@@ -1,8 +1,9 @@
 import type { Clock } from '@kube-aurora/clock';
 import type { Logger } from '@kube-aurora/process';
 import type { StandbyXmins } from '@kube-aurora/rpc';
-import { Client, type Connection, type Submittable } from 'pg';
-import { SUPERUSER, type LocalSocket } from './local-client.ts';
+import type { Client, Connection, Submittable } from 'pg';
+import type { LocalSocket } from './local-client.ts';
+import { connectReplication, flushedLsn } from './replication-client.ts';
 
 /** As it stands in pg_replication_slots. */
 export const READERS_SLOT = 'kube_aurora_readers';
@@ -56,25 +57,12 @@ const isNeeded = ({ xmin, catalogXmin }: StandbyXmins): boolean => xmin !== 0n |
 
 /** Resolves, and holds nothing any more, once no reader needs anything. */
 async function whileNeeded({ socket, xmins, clock, logger }: VacuumHoldOptions, signal: AbortSignal): Promise<void> {
-  // The types of `pg` leave `replication` out.
-  const config = {
-    host: socket.dir,
-    port: socket.port,
-    user: SUPERUSER,
-    replication: 'true',
-    application_name: READERS_SLOT,
-    options: '-c idle_session_timeout=0',
-    connectionTimeoutMillis: 10_000,
-  };
-  const client = new Client(config);
-  // A PostgreSQL that ends meanwhile fails the command under way; an unheard event would end the agent.
-  client.on('error', () => undefined);
+  const client = await connectReplication(socket, READERS_SLOT);
   // Its slot is gone with it.
   let isLost = false;
   client.on('end', () => {
     isLost = true;
   });
-  await client.connect();
   try {
     await client.query(`CREATE_REPLICATION_SLOT ${READERS_SLOT} TEMPORARY PHYSICAL`);
     let held: StandbyXmins = { xmin: 0n, catalogXmin: 0n };
@@ -93,15 +81,13 @@ async function whileNeeded({ socket, xmins, clock, logger }: VacuumHoldOptions, 
 }
 
 async function tell(client: Client, held: StandbyXmins, wanted: StandbyXmins): Promise<void> {
-  const { rows } = await client.query<{ xlogpos: string }>('IDENTIFY_SYSTEM');
-  const [system] = rows;
-  if (system === undefined) throw new Error('IDENTIFY_SYSTEM answered nothing');
   // A slot's xmin goes forward only, unless it is let go of first: a reader that is behind has come.
   const isLower = (one: bigint, than: bigint): boolean => one !== 0n && one < than;
   const goesBack = isLower(wanted.xmin, held.xmin) || isLower(wanted.catalogXmin, held.catalogXmin);
   const feedback = [...(goesBack ? [encodeFeedback({ xmin: 0n, catalogXmin: 0n })] : []), encodeFeedback(wanted)];
+  const lsn = await flushedLsn(client);
   await new Promise<void>((resolve, reject) => {
-    client.query(new Feedback(`START_REPLICATION SLOT ${READERS_SLOT} PHYSICAL ${system.xlogpos}`, feedback, resolve, reject));
+    client.query(new Feedback(`START_REPLICATION SLOT ${READERS_SLOT} PHYSICAL ${lsn}`, feedback, resolve, reject));
   });
 }
 
