@@ -22,17 +22,27 @@ const NEAR_MS = 1.4;
  */
 const CORE_WAITS = 2;
 
+/**
+ * While there is a flush on its way for so much of the time, somebody else wants the next as a rule; a client that is alone has work between two. Nobody
+ * else wants it where it is less than the second. Between the two nothing changes.
+ */
+const BUSY_SHARE = 0.9;
+const QUIET_SHARE = 0.8;
+
 /** What the choice hangs on. */
 export interface QuorumDistance {
   /** What the quickest of the last flushes took; undefined: there were too few to say. */
   readonly quickestFlushMs: number | undefined;
   /** For how long this agent was ready to run and had no core, for each of them. */
   readonly coreWaitMs: number;
+  /** What they took all together, as a share of the time; above 1 where several are on their way at once. */
+  readonly busyShare: number;
 }
 
 /** Where sessions are to wait, when they wait as `present` says. */
-export function chooseCommitWait(present: CommitWait, { quickestFlushMs, coreWaitMs }: QuorumDistance): CommitWait {
+export function chooseCommitWait(present: CommitWait, { quickestFlushMs, coreWaitMs, busyShare }: QuorumDistance): CommitWait {
   if (quickestFlushMs === undefined) return present;
-  if (quickestFlushMs < NEAR_MS) return 'flush';
-  return quickestFlushMs - CORE_WAITS * coreWaitMs >= FAR_MS ? 'session' : present;
+  if (quickestFlushMs < NEAR_MS || busyShare < QUIET_SHARE) return 'flush';
+  const isFar = quickestFlushMs - CORE_WAITS * coreWaitMs >= FAR_MS;
+  return isFar && busyShare >= BUSY_SHARE ? 'session' : present;
 }

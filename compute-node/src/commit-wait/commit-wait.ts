@@ -21,7 +21,7 @@ const LAST_WORDS_MS = 500;
 const STATEMENT_MS = 10_000;
 
 /** When a writer's flushes return, and how far they and durability have come. */
-export type FlushControl = Pick<WritePath, 'watch' | 'returnFlushes' | 'quickestFlushMs' | 'timedFlushes' | 'promisedLsn' | 'durable'>;
+export type FlushControl = Pick<WritePath, 'watch' | 'returnFlushes' | 'quickestFlushMs' | 'timed' | 'promisedLsn' | 'durable'>;
 
 export interface CommitWaitOptions {
   readonly socket: LocalSocket;
@@ -67,14 +67,20 @@ export async function keepCommitsShort(options: CommitWaitOptions, signal: Abort
   }
 }
 
-/** How far the quorum is, and for how long there was no core, for each flush since it was looked at last. */
-function lookAt({ flushes, coreWait }: CommitWaitOptions): () => QuorumDistance {
-  let before = { flushes: flushes.timedFlushes, waitedMs: coreWait() };
+/** How far the quorum is, and what flushes have been like since it was looked at last. */
+function lookAt({ flushes, coreWait, clock }: CommitWaitOptions): () => QuorumDistance {
+  const read = (): { flushes: number; flushMs: number; waitedMs: number; atMs: number } => ({
+    ...flushes.timed,
+    waitedMs: coreWait(),
+    atMs: clock.now(),
+  });
+  let before = read();
   return () => {
-    const now = { flushes: flushes.timedFlushes, waitedMs: coreWait() };
+    const now = read();
     const coreWaitMs = (now.waitedMs - before.waitedMs) / Math.max(1, now.flushes - before.flushes);
+    const busyShare = (now.flushMs - before.flushMs) / Math.max(1, now.atMs - before.atMs);
     before = now;
-    return { quickestFlushMs: flushes.quickestFlushMs, coreWaitMs };
+    return { quickestFlushMs: flushes.quickestFlushMs, coreWaitMs, busyShare };
   };
 }
 

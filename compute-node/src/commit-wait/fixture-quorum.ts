@@ -9,11 +9,15 @@ export class FixtureQuorum implements FlushControl {
   /** Whatever is flushed is durable a moment later. */
   isOpen = true;
   returns: FlushesReturn = 'durable';
-  timedFlushes = 0;
   promisedLsn = 0n;
   durableLsn = 0n;
   #watch: WatchPoints | undefined;
   #waiting: { readonly lsn: bigint; readonly resolve: (outcome: FlushOutcome) => void }[] = [];
+
+  /** There is always one on its way. */
+  get timed(): { readonly flushes: number; readonly flushMs: number } {
+    return { flushes: 0, flushMs: performance.now() };
+  }
 
   watch(watch: WatchPoints): void {
     this.#watch = watch;

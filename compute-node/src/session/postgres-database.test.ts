@@ -28,7 +28,7 @@ const NO_FLUSHES: FlushControl = {
   watch: () => undefined,
   returnFlushes: () => undefined,
   quickestFlushMs: undefined,
-  timedFlushes: 0,
+  timed: { flushes: 0, flushMs: 0 },
   promisedLsn: 0n,
   durable: () => Promise.resolve({ kind: 'stopped' }),
 };

@@ -32,7 +32,7 @@ export interface VolumeDriver {
     | 'watch'
     | 'returnFlushes'
     | 'quickestFlushMs'
-    | 'timedFlushes'
+    | 'timed'
     | 'promisedLsn'
     | 'durable'
   > &

@@ -88,7 +88,7 @@ class Rig {
         watch: () => undefined,
         returnFlushes: () => undefined,
         quickestFlushMs: undefined,
-        timedFlushes: 0,
+        timed: { flushes: 0, flushMs: 0 },
         promisedLsn: 0n,
         durable: () => Promise.resolve({ kind: 'stopped' }),
       },

@@ -15,16 +15,21 @@ const EMPTY: Readonly<Window> = { quickestMs: Number.POSITIVE_INFINITY, flushes:
  * disks that are busy makes flushes slower, and none of them quicker than the network and the quietest disks are.
  */
 export class QuickestFlush {
-  /** So far. */
-  flushes = 0;
+  readonly #all = { flushes: 0, flushMs: 0 };
   #before: Window = { ...EMPTY };
   #now: Window = { ...EMPTY };
   #beganMs = Number.NEGATIVE_INFINITY;
 
+  /** So far. */
+  get all(): { readonly flushes: number; readonly flushMs: number } {
+    return { ...this.#all };
+  }
+
   /** A flush was durable after `tookMs`. */
   note(tookMs: number, nowMs: number): void {
     this.#turn(nowMs);
-    this.flushes++;
+    this.#all.flushes++;
+    this.#all.flushMs += tookMs;
     this.#now.flushes++;
     if (tookMs < this.#now.quickestMs) this.#now.quickestMs = tookMs;
   }

@@ -226,9 +226,9 @@ export class WritePath implements VolumeView {
     return this.#quickest.quickestMs(this.#options.clock.now());
   }
 
-  /** How many have been timed so far. */
-  get timedFlushes(): number {
-    return this.#quickest.flushes;
+  /** How many have been durable so far, and what they took all together. */
+  get timed(): { readonly flushes: number; readonly flushMs: number } {
+    return this.#quickest.all;
   }
 
   /** Resolves when all redo that ends at or below the LSN, which was sent, is durable, or with the reason why that can never be. */
