@@ -1,4 +1,4 @@
-import type { Checkpoint } from '../pages/page-store.ts';
+import type { Checkpoint } from '../pages/stored-pages.ts';
 
 /**
  * When a checkpoint is due. Daemons of a volume hold the same redo, so if only its amount counted they would all make

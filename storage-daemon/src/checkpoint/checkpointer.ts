@@ -1,5 +1,5 @@
 import { keyText, type EngineState, type PageKey } from '@kube-aurora/redo-engine';
-import type { Checkpoint, PageVersion } from '../pages/page-store.ts';
+import type { Checkpoint, PageVersion } from '../pages/stored-pages.ts';
 import { NoSoundCopyError } from '../pages/stored-value.ts';
 import type { Applier } from './applier.ts';
 import { LongChains } from './long-chains.ts';

@@ -1,6 +1,6 @@
 import { maxLsn } from '@kube-aurora/pg-format/lsn';
 import type { PageKey } from '@kube-aurora/redo-engine';
-import type { PageVersion } from '../pages/page-store.ts';
+import type { PageVersion } from '../pages/stored-pages.ts';
 import { BUILD_PAGES_MAX, type Built, type PageBuilder } from '../pages/page-builder.ts';
 import type { PageSources } from '../pages/page-plan.ts';
 import type { PageTurn } from '../pages/page-turn.ts';

@@ -1,7 +1,7 @@
 import type { PageKey } from '@kube-aurora/redo-engine';
 import { LogGoneError, type LogReadError } from '../redo-log/log-errors.ts';
 import { baseOf, needsStored, planPage, TooOldError, type PageSources } from './page-plan.ts';
-import type { StoredPages } from './page-store.ts';
+import type { StoredPages } from './stored-pages.ts';
 import { PAGE_SLOTS, RedoRun, type PageDraft, type Turns } from './redo-run.ts';
 import { StoredValueError } from './stored-value.ts';
 

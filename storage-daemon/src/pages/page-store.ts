@@ -8,6 +8,7 @@ import { DIGEST_KEY, PAGE_PREFIX, PlaceIndex, placeOf } from './place-index.ts';
 import { scrubValues, type Scrubbed, type ScrubbedParts } from './scrub-values.ts';
 import { SlotFile } from './slot-file.ts';
 import { firstKeyOf, keyAfter } from './space-keys.ts';
+import type { Checkpoint, PageVersion, StoredPages } from './stored-pages.ts';
 import { openValue, sealValue, StoredValueError } from './stored-value.ts';
 import { pageOfKey, pageStoreKey } from './store-key.ts';
 import { PageTurn } from './page-turn.ts';
@@ -47,19 +48,6 @@ export interface PageStoreOptions extends KeyedStoreOptions {
   readonly flushPages: number;
   /** How what it holds stands on disk. */
   readonly form: StoredForm;
-}
-
-export interface PageVersion {
-  readonly lsn: bigint;
-  readonly page: Buffer;
-}
-
-/** Versions of pages, in the order asked for; a damaged one is its error. */
-export type StoredPages = readonly (PageVersion | StoredValueError | undefined)[];
-
-export interface Checkpoint {
-  readonly lsn: bigint;
-  readonly epoch: bigint;
 }
 
 /** What becomes of a page in the index. */

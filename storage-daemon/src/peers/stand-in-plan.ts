@@ -1,7 +1,7 @@
 import type { SegmentState, StandIn, StandInReason } from '@kube-aurora/rpc';
 import { formatLsn } from '@kube-aurora/pg-format/lsn';
 import { lastEpoch, newestHistory } from '@kube-aurora/volume';
-import type { Checkpoint } from '../pages/page-store.ts';
+import type { Checkpoint } from '../pages/stored-pages.ts';
 import type { SegmentControl } from '../segment/control-file.ts';
 import type { RedoStorage } from '../segment/redo-storage.ts';
 import { furthestFirst, hasPages, isProof, type PeerView } from './peer-plan.ts';
